@@ -1,0 +1,170 @@
+//! What tasks.toml says once it is known to be right. It must not know how it was written, but for
+//! the place of each task, which messages name.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use crate::ground::path::RepoPath;
+use crate::ground::pattern::Patterns;
+
+/// The tasks of a repository and what they share.
+#[derive(Clone, Debug, Default)]
+pub struct Config {
+    /// The folder that holds tasks.toml; its paths are relative to it.
+    pub base: RepoPath,
+    /// `[settings]`.
+    pub settings: Settings,
+    /// `[tools]`: name → shell line.
+    pub tools: BTreeMap<String, String>,
+    /// The tasks in the order of the file. A task's index here is its [`TaskId`].
+    pub tasks: Vec<Task>,
+}
+
+/// A task's place in [`Config::tasks`].
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct TaskId(pub usize);
+
+/// `[settings]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Job slots; `None` is one per core.
+    pub jobs: Option<NonZeroU32>,
+    /// Bytes that the cache may take.
+    pub cache_size: u64,
+    /// What runs a string command: program and arguments before the line. Never empty.
+    pub shell: Vec<String>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { jobs: None, cache_size: 10 << 30, shell: vec!["sh".to_owned(), "-ec".to_owned()] }
+    }
+}
+
+/// One task.
+#[derive(Clone, Debug)]
+pub struct Task {
+    /// Its name, unique in the repository.
+    pub name: String,
+    /// One line for the list.
+    pub description: Option<String>,
+    /// The label it shares with others.
+    pub group: Option<String>,
+    /// What it runs; an aggregate runs nothing.
+    pub run: Option<Command>,
+    /// What mends the findings of `run`.
+    pub fix: Option<Command>,
+    /// What runs behind it, whatever became of it.
+    pub finally: Option<Command>,
+    /// What runs a string command of this task.
+    pub shell: Vec<String>,
+    /// The folder its commands run in.
+    pub cwd: RepoPath,
+    /// The files it reads. Its own outputs are not among them.
+    pub inputs: Patterns,
+    /// The files it writes; its patterns are anchored. Empty: it writes none that count.
+    pub outputs: Patterns,
+    /// Tasks that must have passed before, with groups and names resolved, sorted, each once.
+    pub needs: Vec<TaskId>,
+    /// Variables with their values.
+    pub env: BTreeMap<String, String>,
+    /// Variables passed from the caller.
+    pub pass_env: Vec<PassEnv>,
+    /// Variables passed from the caller and hidden everywhere.
+    pub secret_env: Vec<String>,
+    /// Names of probes in [`Config::tools`].
+    pub tools: Vec<String>,
+    /// How long one attempt may take.
+    pub timeout: Option<Duration>,
+    /// From when on it is called slow.
+    pub slow_after: Option<Duration>,
+    /// Attempts after the first that failed.
+    pub retries: u32,
+    /// Names that never have two holders at once.
+    pub locks: Vec<String>,
+    /// Job slots it takes.
+    pub slots: NonZeroU32,
+    /// Systems it runs on, as Rust names them (`linux`, `macos`); empty: all.
+    pub os: Vec<String>,
+    /// Whether its result may be stored and taken from the cache.
+    pub cache: bool,
+    /// Where it is defined.
+    pub place: Place,
+}
+
+/// What a task runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// A line for the task's shell.
+    Shell(String),
+    /// A program and its arguments. Never empty.
+    Argv(Vec<String>),
+}
+
+/// A variable passed from the caller.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PassEnv {
+    /// Its name.
+    pub name: String,
+    /// Whether its value enters the key; written `?NAME` if not.
+    pub keyed: bool,
+}
+
+/// Where in tasks.toml something stands; both count from 1.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Place {
+    /// Line.
+    pub line: usize,
+    /// Column, in characters.
+    pub column: usize,
+}
+
+impl Config {
+    /// The task with this id.
+    pub fn task(&self, id: TaskId) -> &Task {
+        &self.tasks[id.0]
+    }
+
+    /// The ids of all tasks in the order of the file.
+    pub fn ids(&self) -> impl Iterator<Item = TaskId> + use<> {
+        (0..self.tasks.len()).map(TaskId)
+    }
+
+    /// The tasks that `name` stands for: the task of that name and the members of the group of
+    /// that name.
+    pub fn named(&self, name: &str) -> Vec<TaskId> {
+        self.ids()
+            .filter(|id| {
+                let task = self.task(*id);
+                task.name == name || task.group.as_deref() == Some(name)
+            })
+            .collect()
+    }
+
+    /// All names that [`Self::named`] knows, tasks first.
+    pub fn names(&self) -> Vec<&str> {
+        let tasks = self.tasks.iter().map(|task| task.name.as_str());
+        let mut names: Vec<&str> = tasks.chain(self.groups()).collect();
+        names.dedup();
+        names
+    }
+
+    /// The groups in the order of their first member.
+    pub fn groups(&self) -> Vec<&str> {
+        let mut groups: Vec<&str> = Vec::new();
+        for group in self.tasks.iter().filter_map(|task| task.group.as_deref()) {
+            if !groups.contains(&group) {
+                groups.push(group);
+            }
+        }
+        groups
+    }
+}
+
+impl Task {
+    /// Whether it only gathers others.
+    pub fn is_aggregate(&self) -> bool {
+        self.run.is_none()
+    }
+}

@@ -1,0 +1,301 @@
+//! Events: what happened in a run, in order, complete enough that drawing them again draws the same.
+//! Times in events are milliseconds; whoever draws must take them from here, never from a clock.
+//!
+//! Serialised, one event is one line of JSON with the fields `at` (milliseconds since the run
+//! started) and `event` (its kind). [`VERSION`] rises when a field changes its meaning or goes;
+//! new fields and kinds may come at any time.
+
+use serde::{Deserialize, Serialize};
+
+use crate::ground::clock::Timestamp;
+use crate::reason::Reason;
+
+/// Version of the format, in the first event of each run.
+pub const VERSION: u32 = 1;
+
+/// Something that happened.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Event {
+    /// Milliseconds since the run started.
+    pub at: u64,
+    /// What.
+    #[serde(flatten)]
+    pub what: What,
+}
+
+/// The kinds of events.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+pub enum What {
+    /// The first event of a run.
+    RunStarted(RunStarted),
+    /// A line for the reader that belongs to no task.
+    Notice {
+        /// How grave it is.
+        level: Level,
+        /// One line.
+        text: String,
+    },
+    /// A task's attempt begins.
+    TaskStarted {
+        /// Its name.
+        task: String,
+        /// Which attempt; the first is 1.
+        attempt: u32,
+        /// Why it runs.
+        reason: Reason,
+        /// How long it took formerly, in milliseconds.
+        expected: Option<u64>,
+    },
+    /// A task stands still for something outside this run.
+    TaskWaits {
+        /// Its name.
+        task: String,
+        /// What it waits for: another run with the same key, or a lock.
+        on: String,
+    },
+    /// Whole lines of a running task's output, secrets masked.
+    TaskOutput {
+        /// Its name.
+        task: String,
+        /// The lines, each with its line end.
+        text: String,
+    },
+    /// A task passed its `slow-after`.
+    TaskSlow {
+        /// Its name.
+        task: String,
+        /// How long it has been running, in milliseconds.
+        after: u64,
+    },
+    /// An attempt failed and another follows.
+    TaskRetries {
+        /// Its name.
+        task: String,
+        /// The attempt that failed.
+        attempt: u32,
+        /// How it ended.
+        ended: Ended,
+    },
+    /// A task has its result. Each selected task but aggregates gets exactly one.
+    TaskFinished(TaskFinished),
+    /// A task's `finally` command ended.
+    FinallyFinished {
+        /// The task's name.
+        task: String,
+        /// How the command ended.
+        ended: Ended,
+        /// How long it took, in milliseconds.
+        took: u64,
+        /// What it printed.
+        log: Log,
+    },
+    /// A signal came; what runs is being ended.
+    Interrupted {
+        /// Its name, such as `SIGINT`.
+        signal: String,
+        /// Whether all is killed at once.
+        now: bool,
+    },
+    /// The last event of a run.
+    RunFinished(Summary),
+}
+
+/// What is known when a run starts.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct RunStarted {
+    /// [`VERSION`].
+    pub version: u32,
+    /// The run's id.
+    pub run: String,
+    /// When.
+    pub started: Timestamp,
+    /// The names that were asked for.
+    pub names: Vec<String>,
+    /// The tree that is run, by its git id; `None` outside a repository.
+    pub tree: Option<String>,
+    /// Tasks in the plan, aggregates not counted.
+    pub tasks: usize,
+    /// Of them, tasks known to be hits.
+    pub hits: usize,
+    /// Job slots.
+    pub jobs: u32,
+}
+
+/// How grave a notice is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Level {
+    /// Good to know.
+    Note,
+    /// Something is wrong that does not change the result.
+    Warning,
+}
+
+/// A task's result.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct TaskFinished {
+    /// Its name.
+    pub task: String,
+    /// Its label.
+    pub group: Option<String>,
+    /// What became of it.
+    pub status: Status,
+    /// Why it was run, taken from the cache or skipped.
+    pub reason: Reason,
+    /// When its first attempt began, in milliseconds since the run started.
+    pub started: u64,
+    /// How long all attempts took together, in milliseconds.
+    pub took: u64,
+    /// Attempts that were made; none for a hit or a skip.
+    pub attempts: u32,
+    /// What became of the result.
+    pub stored: Stored,
+    /// What its last attempt printed; of a hit, what the stored run printed.
+    pub log: Log,
+    /// What its failed former attempts printed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub failed_logs: Vec<Log>,
+    /// The command, as a person would type it.
+    pub command: String,
+}
+
+/// What became of a task.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(tag = "is", rename_all = "kebab-case")]
+pub enum Status {
+    /// It ran and passed.
+    Passed,
+    /// It passed before, with the same key.
+    Hit,
+    /// It failed, was tried again and passed.
+    Flaky,
+    /// It did not pass.
+    Failed {
+        /// How the last attempt ended.
+        ended: Ended,
+    },
+    /// It was ended because the run was.
+    Stopped,
+    /// It was not started.
+    Skipped,
+}
+
+impl Status {
+    /// Whether what needs it may go on.
+    pub fn is_pass(&self) -> bool {
+        matches!(self, Self::Passed | Self::Hit | Self::Flaky)
+    }
+}
+
+/// How a process ended.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(tag = "how", rename_all = "kebab-case")]
+pub enum Ended {
+    /// By itself.
+    Exit {
+        /// Its exit status.
+        code: i32,
+    },
+    /// By a signal that did not come from this run.
+    Signal {
+        /// Its number.
+        signal: i32,
+    },
+    /// It took longer than its `timeout`.
+    TimedOut {
+        /// The limit, in milliseconds.
+        after: u64,
+    },
+    /// This run ended it.
+    Stopped,
+    /// It could not be started.
+    NotStarted {
+        /// Why.
+        why: String,
+    },
+}
+
+impl Ended {
+    /// Whether it is what a passing task does.
+    pub fn is_pass(&self) -> bool {
+        *self == Self::Exit { code: 0 }
+    }
+}
+
+impl std::fmt::Display for Ended {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Exit { code } => write!(f, "exit status {code}"),
+            Self::Signal { signal } => write!(f, "killed by signal {signal}"),
+            Self::TimedOut { after } => {
+                let limit = crate::ground::units::duration(std::time::Duration::from_millis(*after));
+                write!(f, "timed out after {limit}")
+            }
+            Self::Stopped => f.write_str("stopped"),
+            Self::NotStarted { why } => write!(f, "could not be started: {why}"),
+        }
+    }
+}
+
+/// What became of a task's result.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(tag = "is", rename_all = "kebab-case")]
+pub enum Stored {
+    /// It is in the cache.
+    Yes,
+    /// It was not to be stored: it did not pass, was a hit, or caching is off.
+    NotTried,
+    /// It passed and was not stored.
+    No {
+        /// Why, as a clause: `src/a.rs changed while it ran`.
+        why: String,
+    },
+}
+
+/// What a command printed, both outputs in order, secrets masked, bounded in length.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Log {
+    /// The text; where bytes were left out, a line in the middle says so.
+    pub text: String,
+    /// Bytes left out.
+    pub left_out: u64,
+}
+
+/// The figures of a finished run.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Summary {
+    /// What became of the run.
+    pub verdict: Verdict,
+    /// How long it took, in milliseconds.
+    pub took: u64,
+    /// Tasks taken from the cache.
+    pub hits: usize,
+    /// Tasks executed, whatever became of them.
+    pub executed: usize,
+    /// Names of the tasks that did not pass.
+    pub failed: Vec<String>,
+    /// Names of the tasks that passed only when tried again.
+    pub flaky: Vec<String>,
+    /// Names of the tasks that passed their `slow-after`.
+    pub slow: Vec<String>,
+    /// Tasks that were skipped or stopped.
+    pub skipped: usize,
+    /// What the hits took when they ran, in milliseconds.
+    pub saved: u64,
+}
+
+/// What became of a run.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(tag = "is", rename_all = "kebab-case")]
+pub enum Verdict {
+    /// Each task passed or had passed.
+    Passed,
+    /// A task failed.
+    Failed,
+    /// A signal ended it.
+    Interrupted {
+        /// The signal's number.
+        signal: i32,
+    },
+}

@@ -1,0 +1,83 @@
+//! The environment this process was given, read once. No other file reads it.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::io::IsTerminal as _;
+use std::path::{Path, PathBuf};
+
+/// The caller's variables, folder, program and terminals.
+#[derive(Clone, Debug, Default)]
+pub struct Env {
+    vars: BTreeMap<OsString, OsString>,
+    dir: PathBuf,
+    program: PathBuf,
+    terminal: Terminal,
+}
+
+/// Which standard streams are terminals.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Terminal {
+    /// Standard output is one.
+    pub stdout: bool,
+    /// Standard error is one.
+    pub stderr: bool,
+}
+
+impl Env {
+    /// Reads the environment of this process.
+    ///
+    /// # Errors
+    /// The current folder can't be read: it was deleted, or may not be entered.
+    #[expect(clippy::disallowed_methods, reason = "the one reader of the environment")]
+    pub fn capture() -> std::io::Result<Self> {
+        Ok(Self {
+            vars: std::env::vars_os().collect(),
+            dir: std::env::current_dir()?,
+            program: own_program(),
+            terminal: Terminal {
+                stdout: std::io::stdout().is_terminal(),
+                stderr: std::io::stderr().is_terminal(),
+            },
+        })
+    }
+
+    /// An environment of these variables in `dir`, without terminals.
+    pub fn of(vars: impl IntoIterator<Item = (OsString, OsString)>, dir: PathBuf) -> Self {
+        Self { vars: vars.into_iter().collect(), dir, ..Self::default() }
+    }
+
+    /// A variable's value.
+    pub fn var(&self, name: impl AsRef<OsStr>) -> Option<&OsStr> {
+        self.vars.get(name.as_ref()).map(OsString::as_os_str)
+    }
+
+    /// Whether a variable is set to something other than nothing.
+    pub fn is_set(&self, name: &str) -> bool {
+        self.var(name).is_some_and(|value| !value.is_empty())
+    }
+
+    /// The folder the caller stands in.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// This program, to be started again as a child.
+    pub fn program(&self) -> &Path {
+        &self.program
+    }
+
+    /// Which standard streams are terminals.
+    pub fn terminal(&self) -> Terminal {
+        self.terminal
+    }
+}
+
+/// On Linux the link to the running file: it works after a rebuild replaced the file on disk.
+#[expect(clippy::disallowed_methods, reason = "the one reader of the environment")]
+fn own_program() -> PathBuf {
+    if cfg!(target_os = "linux") {
+        PathBuf::from("/proc/self/exe")
+    } else {
+        std::env::current_exe().unwrap_or_else(|_| PathBuf::from("xtask"))
+    }
+}

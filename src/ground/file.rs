@@ -1,0 +1,78 @@
+//! Files written whole or not at all. It must not know what is in them.
+
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+/// A file operation that failed, and on what.
+#[derive(Debug, thiserror::Error)]
+#[error("can't {attempt} {}", path.display())]
+pub struct FileError {
+    /// What was attempted, as a verb.
+    pub attempt: &'static str,
+    /// On which path.
+    pub path: PathBuf,
+    /// What the operating system said.
+    pub source: io::Error,
+}
+
+impl FileError {
+    /// For `map_err`.
+    pub fn of(attempt: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self { attempt, path, source }
+    }
+}
+
+/// How surely a written file outlives a power cut.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Durability {
+    /// Flushed to the disk before it gets its name.
+    Synced,
+    /// Left to the operating system: for what can be made again.
+    Relaxed,
+}
+
+/// Writes `bytes` to `path` by a temporary file in `temp`, which lies on the same file system.
+/// Readers see the old file or the new one, never a part.
+///
+/// # Errors
+/// A folder is missing or the disk is full; `path` is then as it was.
+pub fn write(path: &Path, bytes: &[u8], temp: &Path, durability: Durability) -> Result<(), FileError> {
+    let mut file =
+        tempfile::NamedTempFile::new_in(temp).map_err(FileError::of("make a temporary file in", temp))?;
+    file.write_all(bytes).map_err(FileError::of("write", path))?;
+    if durability == Durability::Synced {
+        file.as_file().sync_data().map_err(FileError::of("flush", path))?;
+    }
+    file.persist(path).map_err(|error| FileError::of("rename into place", path)(error.error))?;
+    Ok(())
+}
+
+/// Reads a file; `None` if there is none.
+///
+/// # Errors
+/// It is there and can't be read.
+pub fn read(path: &Path) -> Result<Option<Vec<u8>>, FileError> {
+    match fs::read(path) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(FileError::of("read", path)(error)),
+    }
+}
+
+/// Makes a folder and its parents.
+///
+/// # Errors
+/// It can't be made, or a file has its name.
+pub fn make_dir(path: &Path) -> Result<(), FileError> {
+    fs::create_dir_all(path).map_err(FileError::of("make the folder", path))
+}
+
+/// Opens a file for appending and makes it if it is missing.
+///
+/// # Errors
+/// It can't be opened.
+pub fn open_append(path: &Path) -> Result<File, FileError> {
+    File::options().create(true).append(true).open(path).map_err(FileError::of("open", path))
+}

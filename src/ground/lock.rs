@@ -1,0 +1,98 @@
+//! Locks between processes, on files. They must not know what they guard.
+//!
+//! The kernel frees a lock when its holder ends, however it ends, so there is nothing to clean up
+//! after a kill. The file of an exclusive [`FileLock::named`] lock goes with the lock, so a folder
+//! of them does not grow.
+
+use std::fs::{File, TryLockError};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+use crate::ground::file::FileError;
+
+/// A lock that is held until this is dropped.
+#[derive(Debug)]
+pub struct FileLock {
+    file: File,
+    named: Option<PathBuf>,
+}
+
+impl FileLock {
+    /// Tries to take the lock that has a file of its own; `None` if another process, or another
+    /// holder in this one, has it.
+    ///
+    /// # Errors
+    /// The file can't be made or locked.
+    pub fn named(path: &Path) -> Result<Option<Self>, FileError> {
+        loop {
+            let file = open(path)?;
+            match file.try_lock() {
+                Ok(()) => {}
+                Err(TryLockError::WouldBlock) => return Ok(None),
+                Err(TryLockError::Error(error)) => return Err(FileError::of("lock", path)(error)),
+            }
+            // The former holder may have deleted the file between our opening and locking it.
+            if is_same_file(&file, path) {
+                return Ok(Some(Self { file, named: Some(path.to_owned()) }));
+            }
+        }
+    }
+
+    /// Waits until no other process has the lock exclusively, and keeps it shared.
+    ///
+    /// # Errors
+    /// The file can't be made or locked.
+    pub fn shared(path: &Path) -> Result<Self, FileError> {
+        let file = open(path)?;
+        file.lock_shared().map_err(FileError::of("lock", path))?;
+        Ok(Self { file, named: None })
+    }
+
+    /// Waits until no other process has the lock at all, and keeps it alone.
+    ///
+    /// # Errors
+    /// The file can't be made or locked.
+    pub fn exclusive(path: &Path) -> Result<Self, FileError> {
+        let file = open(path)?;
+        file.lock().map_err(FileError::of("lock", path))?;
+        Ok(Self { file, named: None })
+    }
+}
+
+impl Drop for FileLock {
+    fn drop(&mut self) {
+        // Deleted while still locked, so that whoever waits sees that its file is stale.
+        if let Some(path) = &self.named {
+            let _ = std::fs::remove_file(path);
+        }
+        let _ = self.file.unlock();
+    }
+}
+
+fn open(path: &Path) -> Result<File, FileError> {
+    File::options().create(true).truncate(false).write(true).open(path).map_err(FileError::of("open", path))
+}
+
+fn is_same_file(file: &File, path: &Path) -> bool {
+    match (file.metadata(), path.metadata()) {
+        (Ok(ours), Ok(named)) => ours.ino() == named.ino() && ours.dev() == named.dev(),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_named_lock_has_one_holder_and_leaves_no_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("key");
+        let held = FileLock::named(&path).unwrap();
+        assert!(held.is_some());
+        assert!(FileLock::named(&path).unwrap().is_none());
+        drop(held);
+        assert!(!path.exists());
+        assert!(FileLock::named(&path).unwrap().is_some());
+    }
+}

@@ -1,0 +1,14 @@
+//! Floor 0, the ground: names, paths, digests, units, time, files, locks, environment. It must not
+//! know of tasks, trees or runs.
+
+pub mod clock;
+pub mod digest;
+pub mod env;
+pub mod file;
+pub mod lock;
+pub mod name;
+pub mod path;
+pub mod pattern;
+pub mod stat;
+pub mod stat_cache;
+pub mod units;

@@ -1,0 +1,63 @@
+//! Names that people type: which are allowed, and which known one is nearest to a mistyped one. It
+//! must not know what is named.
+
+/// Why `name` can't be a task's, group's, tool's or set's name; `None` if it can.
+pub fn refusal(name: &str) -> Option<&'static str> {
+    let mut chars = name.chars();
+    match chars.next() {
+        None => return Some("a name can't be empty"),
+        Some(first) if !(first.is_alphanumeric() || first == '_') => {
+            return Some("a name starts with a letter, a digit or `_`");
+        }
+        Some(_) => {}
+    }
+    let odd = chars.any(|c| !(c.is_alphanumeric() || matches!(c, '_' | '-' | '.')));
+    odd.then_some("a name has letters, digits, `-`, `_` and `.` only")
+}
+
+/// The known name nearest to `given`, if one is near enough to be what was meant.
+pub fn nearest<'a>(given: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let lower = given.to_lowercase();
+    let limit = (given.chars().count() / 3).max(1);
+    known
+        .into_iter()
+        .filter_map(|name| {
+            let distance = strsim::damerau_levenshtein(&lower, &name.to_lowercase());
+            let extends =
+                lower.len() >= 2 && (name.starts_with(&lower) || lower.starts_with(name) && name.len() >= 2);
+            (distance <= limit || extends).then_some((distance, name))
+        })
+        .min()
+        .map(|(_, name)| name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nearest_finds_slips_and_beginnings_but_nothing_far() {
+        let known = ["clippy", "unit", "integration", "e2e"];
+        let cases = [
+            ("clippy", Some("clippy")),
+            ("Unit", Some("unit")),
+            ("integ", Some("integration")),
+            ("uint", Some("unit")),
+            ("deploy", None),
+            ("x", None),
+        ];
+        for (given, expected) in cases {
+            assert_eq!(nearest(given, known), expected, "{given}");
+        }
+    }
+
+    #[test]
+    fn names_are_refused_with_the_reason() {
+        for name in ["a", "_x", "a-b.c_9", "éa"] {
+            assert_eq!(refusal(name), None, "{name}");
+        }
+        for name in ["", "-a", "a b", "a:b", "a[x]", "@a"] {
+            assert!(refusal(name).is_some(), "{name}");
+        }
+    }
+}

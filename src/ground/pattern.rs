@@ -1,0 +1,411 @@
+//! Gitignore-style globs over paths of the repository: parsed once, matched often. A pattern must
+//! not know the file system, nor which table of tasks.toml it stands in.
+//!
+//! A list is read as git reads it: the last pattern that matches a path decides, `!` excludes, a
+//! pattern that names a folder covers all below it, and one without a slash holds at any depth
+//! (unless it is *anchored*, as outputs are). A list of exclusions alone starts from everything.
+
+use crate::ground::path::RepoPath;
+
+/// An ordered list of patterns; the last match decides.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Patterns(Vec<Item>);
+
+/// One place in a list: a pattern, or a named set of them that counts as one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Item {
+    /// Whether a match takes the path out of the list.
+    pub excludes: bool,
+    /// What it matches.
+    pub what: What,
+}
+
+/// What one place in a list matches.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum What {
+    /// One glob.
+    One(Pattern),
+    /// A named set, such as `@rust`.
+    Set {
+        /// Its name, without the `@`.
+        name: String,
+        /// Its patterns.
+        patterns: Patterns,
+    },
+}
+
+/// One glob, without its `!`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pattern {
+    text: String,
+    kind: Kind,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Kind {
+    /// This very path, or all below it.
+    Within(RepoPath),
+    /// Any path below the folder that has a part of this name.
+    Named(RepoPath, Box<[u8]>),
+    /// A path below the folder whose rest, or a parent of whose rest, matches the glob.
+    Glob { folder: RepoPath, itself: String, below: Option<String> },
+}
+
+/// Where a pattern is taken from and how it is read.
+#[derive(Clone, Copy, Debug)]
+pub struct Origin<'a> {
+    /// The folder that it is relative to.
+    pub base: &'a RepoPath,
+    /// Whether a pattern without a slash holds only in that folder.
+    pub anchored: bool,
+}
+
+/// Why a text is not a pattern.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PatternError {
+    /// Nothing between the quotes.
+    #[error("an empty pattern matches nothing")]
+    Empty,
+    /// A path of the machine, or one above the repository.
+    #[error("it lies outside the repository")]
+    Outside,
+    /// `[` or `{` without its partner.
+    #[error("`{0}` is never closed")]
+    Unclosed(char),
+    /// `..` behind a wildcard.
+    #[error("`..` can't follow a wildcard")]
+    Parent,
+}
+
+impl Pattern {
+    /// Reads one glob.
+    ///
+    /// # Errors
+    /// The text is empty, leaves the repository, or has an unclosed bracket.
+    pub fn parse(text: &str, origin: Origin<'_>) -> Result<Self, PatternError> {
+        let folder_only = text.ends_with('/');
+        let rooted = text.starts_with('/');
+        let trimmed = text.trim_matches('/');
+        if trimmed.is_empty() {
+            return Err(PatternError::Empty);
+        }
+        if let Some(open) = unclosed(trimmed) {
+            return Err(PatternError::Unclosed(open));
+        }
+        let floating =
+            !rooted && !origin.anchored && !trimmed.contains('/') && trimmed != "." && trimmed != "..";
+        let (folder, rest) = resolve(trimmed, origin.base, floating)?;
+        let kind = match (floating, rest.as_slice()) {
+            (_, [] | ["**"]) => Kind::Within(folder),
+            (true, [name]) if is_literal(name) => Kind::Named(folder, unescaped(name).into()),
+            _ => {
+                let rest = rest.join("/");
+                let itself = if floating { format!("**/{rest}") } else { rest };
+                let below = (!itself.ends_with("**")).then(|| format!("{itself}/**"));
+                match below {
+                    Some(below) if folder_only => Kind::Glob { folder, itself: below, below: None },
+                    below => Kind::Glob { folder, itself, below },
+                }
+            }
+        };
+        Ok(Self { text: text.to_owned(), kind })
+    }
+
+    /// Whether it matches `path`, itself or as a folder that holds it.
+    pub fn matches(&self, path: &RepoPath) -> bool {
+        self.matches_bytes(path.bytes())
+    }
+
+    fn matches_bytes(&self, path: &[u8]) -> bool {
+        match &self.kind {
+            Kind::Within(folder) => rest_below(path, folder).is_some(),
+            Kind::Named(folder, name) => rest_below(path, folder)
+                .is_some_and(|rest| rest.split(|byte| *byte == b'/').any(|part| part == &**name)),
+            Kind::Glob { folder, itself, below } => rest_below(path, folder).is_some_and(|rest| {
+                !rest.is_empty()
+                    && (fast_glob::glob_match(itself, rest)
+                        || below.as_ref().is_some_and(|below| fast_glob::glob_match(below, rest)))
+            }),
+        }
+    }
+
+    /// The folder, or the very path, below which all its matches lie.
+    pub fn folder(&self) -> &RepoPath {
+        match &self.kind {
+            Kind::Within(folder) | Kind::Named(folder, _) | Kind::Glob { folder, .. } => folder,
+        }
+    }
+
+    /// The path it names, if it has no wildcard: that file, or all below that folder.
+    pub fn literal(&self) -> Option<&RepoPath> {
+        match &self.kind {
+            Kind::Within(path) if !self.text.ends_with("**") => Some(path),
+            _ => None,
+        }
+    }
+
+    /// Whether it covers `path` and everything below it.
+    pub fn covers(&self, path: &RepoPath) -> bool {
+        match &self.kind {
+            Kind::Glob { below: None, itself, .. } => itself.ends_with("**") && self.matches(path),
+            _ => self.matches(path),
+        }
+    }
+
+    /// As it is written in tasks.toml.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The parts of the glob below [`Self::folder`], each a part of a path or `**`; a match of them
+    /// covers all below it too.
+    pub fn rest(&self) -> Vec<String> {
+        match &self.kind {
+            Kind::Within(_) => Vec::new(),
+            Kind::Named(_, name) => vec!["**".to_owned(), String::from_utf8_lossy(name).into_owned()],
+            Kind::Glob { itself, .. } => itself.split('/').map(str::to_owned).collect(),
+        }
+    }
+}
+
+/// The rest of `path` below `folder`, nothing if it is the folder itself.
+fn rest_below<'a>(path: &'a [u8], folder: &RepoPath) -> Option<&'a [u8]> {
+    if folder.is_top() {
+        return Some(path);
+    }
+    match path.strip_prefix(folder.bytes())? {
+        [] => Some(&[]),
+        [b'/', rest @ ..] => Some(rest),
+        _ => None,
+    }
+}
+
+/// Moves the literal parts at the front of `text` into the folder. The last literal part of a
+/// floating pattern stays, since it holds at any depth.
+fn resolve<'t>(
+    text: &'t str,
+    base: &RepoPath,
+    floating: bool,
+) -> Result<(RepoPath, Vec<&'t str>), PatternError> {
+    let mut folder = base.clone();
+    let mut rest: Vec<&str> = Vec::new();
+    for part in text.split('/').filter(|part| !part.is_empty() && *part != ".") {
+        if part == ".." {
+            if !rest.is_empty() {
+                return Err(PatternError::Parent);
+            }
+            folder = folder.parent().ok_or(PatternError::Outside)?;
+        } else if rest.is_empty() && !floating && is_literal(part) {
+            folder = folder.child(&unescaped(part));
+        } else {
+            rest.push(part);
+        }
+    }
+    Ok((folder, rest))
+}
+
+fn is_literal(part: &str) -> bool {
+    let mut escaped = false;
+    for c in part.chars() {
+        match c {
+            _ if escaped => escaped = false,
+            '\\' => escaped = true,
+            '*' | '?' | '[' | '{' => return false,
+            _ => {}
+        }
+    }
+    true
+}
+
+fn unescaped(part: &str) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(part.len());
+    let mut chars = part.bytes();
+    while let Some(byte) = chars.next() {
+        bytes.push(if byte == b'\\' { chars.next().unwrap_or(b'\\') } else { byte });
+    }
+    bytes
+}
+
+fn unclosed(text: &str) -> Option<char> {
+    let mut open = Vec::new();
+    let mut chars = text.chars();
+    while let Some(c) = chars.next() {
+        match c {
+            '\\' => {
+                chars.next();
+            }
+            ']' if open.last() == Some(&'[') => {
+                open.pop();
+            }
+            '[' if open.last() != Some(&'[') => open.push('['),
+            '{' if open.last() != Some(&'[') => open.push('{'),
+            '}' if open.last() == Some(&'{') => {
+                open.pop();
+            }
+            _ => {}
+        }
+    }
+    open.pop()
+}
+
+impl Patterns {
+    /// A list in its order.
+    pub fn new(items: Vec<Item>) -> Self {
+        Self(items)
+    }
+
+    /// Everything in the repository.
+    pub fn whole() -> Self {
+        Self(vec![Item {
+            excludes: false,
+            what: What::One(Pattern { text: "**".to_owned(), kind: Kind::Within(RepoPath::top()) }),
+        }])
+    }
+
+    /// The places of the list, in order.
+    pub fn items(&self) -> &[Item] {
+        &self.0
+    }
+
+    /// Whether the list has no pattern.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether it matches each path there is.
+    pub fn is_whole(&self) -> bool {
+        matches!(&*self.0, [Item { excludes: false, what: What::One(Pattern { kind: Kind::Within(folder), .. }) }]
+            if folder.is_top())
+    }
+
+    /// Whether `path` is in the list.
+    pub fn matches(&self, path: &RepoPath) -> bool {
+        let decided = self.0.iter().rev().find(|item| item.what.matches(path));
+        decided.map_or_else(|| self.starts_whole(), |item| !item.excludes)
+    }
+
+    /// A list of nothing but exclusions takes away from everything.
+    fn starts_whole(&self) -> bool {
+        !self.0.is_empty() && self.0.iter().all(|item| item.excludes)
+    }
+
+    /// The folders, or very paths, that hold all that may match: sorted, none within another.
+    pub fn folders(&self) -> Vec<RepoPath> {
+        let mut all = Vec::new();
+        self.collect_folders(&mut all);
+        all.sort();
+        let mut kept: Vec<RepoPath> = Vec::new();
+        for folder in all {
+            if !kept.iter().any(|known| folder.is_within(known)) {
+                kept.push(folder);
+            }
+        }
+        kept
+    }
+
+    fn collect_folders(&self, all: &mut Vec<RepoPath>) {
+        if self.starts_whole() {
+            all.push(RepoPath::top());
+        }
+        for item in self.0.iter().filter(|item| !item.excludes) {
+            match &item.what {
+                What::One(pattern) => all.push(pattern.folder().clone()),
+                What::Set { patterns, .. } => patterns.collect_folders(all),
+            }
+        }
+    }
+}
+
+impl What {
+    fn matches(&self, path: &RepoPath) -> bool {
+        match self {
+            Self::One(pattern) => pattern.matches(path),
+            Self::Set { patterns, .. } => patterns.matches(path),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn path(text: &str) -> RepoPath {
+        RepoPath::from_git(text.as_bytes())
+    }
+
+    fn list(texts: &[&str], anchored: bool) -> Patterns {
+        let base = RepoPath::top();
+        let origin = Origin { base: &base, anchored };
+        Patterns(
+            texts
+                .iter()
+                .map(|text| Item {
+                    excludes: text.starts_with('!'),
+                    what: What::One(Pattern::parse(text.trim_start_matches('!'), origin).unwrap()),
+                })
+                .collect(),
+        )
+    }
+
+    #[test]
+    fn patterns_match_as_git_reads_them() {
+        let cases: &[(&[&str], &[&str], &[&str])] = &[
+            (&["**/*.rs"], &["a.rs", "x/y/a.rs", "x/.hidden.rs"], &["a.py", "a.rsx"]),
+            (&["*.rs"], &["a.rs", "x/y/a.rs", "dir.rs/file"], &["a.py"]),
+            (&["Cargo.lock"], &["Cargo.lock", "x/Cargo.lock", "Cargo.lock/x"], &["aCargo.lock"]),
+            (&["/Cargo.lock"], &["Cargo.lock"], &["x/Cargo.lock"]),
+            (&["src"], &["src/a", "x/src/b"], &["source"]),
+            (&["src/"], &["src/a", "src/b/c"], &["srcs"]),
+            (&["src/api"], &["src/api", "src/api/x"], &["x/src/api", "src/apis"]),
+            (&["docs/**"], &["docs/a", "docs/b/c"], &["doc"]),
+            (&["a/*/c"], &["a/b/c", "a/b/c/d"], &["a/c", "a/b/b/c"]),
+            (&["a/**/c"], &["a/c", "a/b/c", "a/b/b/c"], &["a/b"]),
+            (&["{a,b}/*.ts"], &["a/x.ts", "b/y.ts"], &["c/x.ts"]),
+            (&["f[0-9].txt"], &["f1.txt"], &["fa.txt"]),
+            (&["**/*.rs", "!target/**"], &["src/a.rs"], &["target/a.rs"]),
+            (&["!docs/**"], &["src/a"], &["docs/a"]),
+            (&["!docs/**", "docs/keep.md"], &["docs/keep.md"], &["docs/a", "src/a"]),
+            (&["**"], &["a", "b/c"], &[]),
+            (&["./src/../lib"], &["lib/x"], &["src/x"]),
+            (&[r"a\*b"], &["a*b"], &["axb"]),
+        ];
+        for (texts, matching, other) in cases {
+            let patterns = list(texts, false);
+            for text in *matching {
+                assert!(patterns.matches(&path(text)), "{texts:?} should match {text}");
+            }
+            for text in *other {
+                assert!(!patterns.matches(&path(text)), "{texts:?} should not match {text}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_anchored_name_holds_in_its_folder_only() {
+        let patterns = list(&["dist"], true);
+        assert!(patterns.matches(&path("dist/a")));
+        assert!(!patterns.matches(&path("web/dist/a")));
+        assert_eq!(patterns.folders(), [path("dist")]);
+    }
+
+    #[test]
+    fn patterns_that_leave_the_repository_are_refused() {
+        let base = path("web/app");
+        let origin = Origin { base: &base, anchored: false };
+        assert_eq!(Pattern::parse("../../lib/x", origin).unwrap().folder(), &path("lib/x"));
+        assert_eq!(Pattern::parse("../../../x", origin), Err(PatternError::Outside));
+        assert_eq!(Pattern::parse("*/../x", origin), Err(PatternError::Parent));
+        assert_eq!(Pattern::parse("a[b", origin), Err(PatternError::Unclosed('[')));
+        assert_eq!(Pattern::parse("", origin), Err(PatternError::Empty));
+    }
+
+    #[test]
+    fn folders_hold_all_that_may_match() {
+        assert_eq!(
+            list(&["src/a/*.rs", "src/**", "docs/x.md"], false).folders(),
+            [path("docs/x.md"), path("src")]
+        );
+        assert_eq!(list(&["*.rs", "src/**"], false).folders(), [path("")]);
+        assert_eq!(list(&["!src/**"], false).folders(), [path("")]);
+    }
+}

@@ -1,0 +1,97 @@
+//! What the file system says of a file without its being opened. It must not know of git.
+
+use std::os::unix::fs::MetadataExt as _;
+
+/// Seconds and nanoseconds since 1970, by the file system's clock.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default, Hash)]
+pub struct FileTime {
+    /// Whole seconds.
+    pub seconds: i64,
+    /// Nanoseconds of the second.
+    pub nanos: u32,
+}
+
+/// The identity of a file's content: as long as none of this changes, the content has not changed,
+/// provided that the last change is older than the look (see [`Stat::is_settled`]).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Hash)]
+pub struct Stat {
+    /// Device that holds the file.
+    pub device: u64,
+    /// Number of the file on it.
+    pub inode: u64,
+    /// Bytes.
+    pub size: u64,
+    /// Type and permission bits.
+    pub mode: u32,
+    /// Last change of content.
+    pub modified: FileTime,
+    /// Last change of content or attributes; no program can set it.
+    pub changed: FileTime,
+}
+
+impl Stat {
+    /// Of metadata that was read without following a symlink.
+    pub fn of(meta: &std::fs::Metadata) -> Self {
+        Self {
+            device: meta.dev(),
+            inode: meta.ino(),
+            size: meta.size(),
+            mode: meta.mode(),
+            modified: time(meta.mtime(), meta.mtime_nsec()),
+            changed: time(meta.ctime(), meta.ctime_nsec()),
+        }
+    }
+
+    /// Whether the last change lies before the moment `now` of the same file system's clock, so
+    /// that a later change is bound to show. `now` is read before the content is.
+    pub fn is_settled(&self, now: &Moment) -> bool {
+        let last = self.modified.max(self.changed);
+        if self.device == now.device { last < now.time } else { last.seconds + 2 < now.time.seconds }
+    }
+
+    /// Whether this is a regular file.
+    pub fn is_file(&self) -> bool {
+        self.mode & 0o170_000 == 0o100_000
+    }
+
+    /// Whether this is a symlink.
+    pub fn is_symlink(&self) -> bool {
+        self.mode & 0o170_000 == 0o120_000
+    }
+
+    /// Whether this is a folder.
+    pub fn is_dir(&self) -> bool {
+        self.mode & 0o170_000 == 0o040_000
+    }
+
+    /// Whether its owner may execute it, which is all that git records.
+    pub fn is_executable(&self) -> bool {
+        self.mode & 0o100 != 0
+    }
+}
+
+fn time(seconds: i64, nanos: i64) -> FileTime {
+    FileTime { seconds, nanos: u32::try_from(nanos).unwrap_or(0) }
+}
+
+/// A moment of a file system's own clock, whose steps may be coarse.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Moment {
+    /// The device whose clock it is.
+    pub device: u64,
+    /// The time.
+    pub time: FileTime,
+}
+
+impl Moment {
+    /// Reads the clock of the file system that holds `dir` by writing a file there.
+    ///
+    /// # Errors
+    /// The folder can't be written to.
+    pub fn now(dir: &std::path::Path) -> std::io::Result<Self> {
+        let file = tempfile::tempfile_in(dir)?;
+        std::io::Write::write_all(&mut &file, b"x")?;
+        let stat = Stat::of(&file.metadata()?);
+        Ok(Self { device: stat.device, time: stat.modified })
+    }
+}

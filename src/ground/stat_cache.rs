@@ -1,0 +1,224 @@
+//! A file of stats and what their content was found to be, so that unchanged files are not read
+//! again. It must not know what the values mean, nor which files deserve an entry.
+//!
+//! Losing the file costs time, never truth: a damaged one counts as empty. An entry is believed
+//! only if the file's stat is the same in every part, and it is only made if the file had settled
+//! before it was read (see [`Stat::is_settled`]).
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::path::Path;
+
+use crate::ground::digest::Digest;
+use crate::ground::file::{self, Durability, FileError};
+use crate::ground::stat::{FileTime, Moment, Stat};
+
+const MAGIC: &[u8; 8] = b"tgstat1\n";
+const STAT_LEN: usize = 8 * 5 + 4 * 3;
+
+/// Values of `N` bytes by name and stat.
+#[derive(Debug, Default)]
+pub struct StatCache<const N: usize> {
+    bytes: Vec<u8>,
+    /// Sorted by name; the ranges lie in `bytes`.
+    loaded: Vec<Row<N>>,
+    /// What was learnt since, and what was found gone.
+    fresh: HashMap<Vec<u8>, Option<(Stat, [u8; N])>>,
+}
+
+#[derive(Debug, Clone)]
+struct Row<const N: usize> {
+    name: Range<usize>,
+    stat: Stat,
+    value: [u8; N],
+}
+
+impl<const N: usize> StatCache<N> {
+    /// Reads the file; a missing or damaged one is an empty cache.
+    pub fn load(path: &Path) -> Self {
+        let bytes = file::read(path).ok().flatten().unwrap_or_default();
+        match parse(&bytes) {
+            Some(loaded) => Self { bytes, loaded, fresh: HashMap::new() },
+            None => Self { bytes: Vec::new(), loaded: Vec::new(), fresh: HashMap::new() },
+        }
+    }
+
+    /// The value that `name` had when its stat was exactly `stat`.
+    pub fn get(&self, name: &[u8], stat: &Stat) -> Option<[u8; N]> {
+        if let Some(fresh) = self.fresh.get(name) {
+            return fresh.filter(|(known, _)| known == stat).map(|(_, value)| value);
+        }
+        let row = self.loaded.binary_search_by(|row| self.bytes[row.name.clone()].cmp(name)).ok()?;
+        let row = &self.loaded[row];
+        (row.stat == *stat).then_some(row.value)
+    }
+
+    /// Remembers a value, unless the file may have changed unseen since `before`, the moment before
+    /// it was read.
+    pub fn insert(&mut self, name: &[u8], stat: &Stat, value: [u8; N], before: &Moment) {
+        if stat.is_settled(before) {
+            self.fresh.insert(name.to_owned(), Some((*stat, value)));
+        }
+    }
+
+    /// Forgets all names for which `keep` is false.
+    pub fn retain(&mut self, keep: impl Fn(&[u8]) -> bool) {
+        for row in &self.loaded {
+            let name = &self.bytes[row.name.clone()];
+            if !keep(name) {
+                self.fresh.insert(name.to_owned(), None);
+            }
+        }
+    }
+
+    /// Whether there is something to save.
+    pub fn is_changed(&self) -> bool {
+        !self.fresh.is_empty()
+    }
+
+    /// Writes the file if anything changed.
+    ///
+    /// # Errors
+    /// The disk is full or the folder is gone; the old file is then still there.
+    pub fn save(&self, path: &Path, temp: &Path) -> Result<(), FileError> {
+        if self.fresh.is_empty() {
+            return Ok(());
+        }
+        let mut rows: Vec<(&[u8], &Stat, &[u8; N])> =
+            Vec::with_capacity(self.loaded.len() + self.fresh.len());
+        for row in &self.loaded {
+            let name = &self.bytes[row.name.clone()];
+            if !self.fresh.contains_key(name) {
+                rows.push((name, &row.stat, &row.value));
+            }
+        }
+        rows.extend(
+            self.fresh.iter().filter_map(|(name, row)| row.as_ref().map(|(s, v)| (name.as_slice(), s, v))),
+        );
+        rows.sort_unstable_by_key(|(name, ..)| *name);
+        let mut body = Vec::with_capacity(rows.len() * (STAT_LEN + N + 40));
+        for (name, stat, value) in rows {
+            write_row(&mut body, name, stat, value);
+        }
+        let mut bytes = Vec::with_capacity(body.len() + 40);
+        bytes.extend_from_slice(MAGIC);
+        bytes.extend_from_slice(Digest::of(&body).bytes());
+        bytes.extend_from_slice(&body);
+        file::write(path, &bytes, temp, Durability::Relaxed)
+    }
+}
+
+fn write_row(body: &mut Vec<u8>, name: &[u8], stat: &Stat, value: &[u8]) {
+    body.extend_from_slice(&u32::try_from(name.len()).unwrap_or(u32::MAX).to_le_bytes());
+    body.extend_from_slice(name);
+    for number in [stat.device, stat.inode, stat.size] {
+        body.extend_from_slice(&number.to_le_bytes());
+    }
+    body.extend_from_slice(&stat.mode.to_le_bytes());
+    for time in [stat.modified, stat.changed] {
+        body.extend_from_slice(&time.seconds.to_le_bytes());
+        body.extend_from_slice(&time.nanos.to_le_bytes());
+    }
+    body.extend_from_slice(value);
+}
+
+fn parse<const N: usize>(bytes: &[u8]) -> Option<Vec<Row<N>>> {
+    let start = MAGIC.len() + Digest::LEN;
+    let body = bytes.get(start..)?;
+    if bytes.get(..MAGIC.len())? != MAGIC || bytes[MAGIC.len()..start] != *Digest::of(body).bytes() {
+        return None;
+    }
+    let mut rows = Vec::new();
+    let mut reader = Reader { bytes, at: start };
+    while reader.at < bytes.len() {
+        let len = u32::from_le_bytes(reader.take()?) as usize;
+        let name = reader.at..reader.at.checked_add(len)?;
+        bytes.get(name.clone())?;
+        reader.at = name.end;
+        let stat = Stat {
+            device: u64::from_le_bytes(reader.take()?),
+            inode: u64::from_le_bytes(reader.take()?),
+            size: u64::from_le_bytes(reader.take()?),
+            mode: u32::from_le_bytes(reader.take()?),
+            modified: reader.time()?,
+            changed: reader.time()?,
+        };
+        rows.push(Row { name, stat, value: reader.take()? });
+    }
+    Some(rows)
+}
+
+struct Reader<'a> {
+    bytes: &'a [u8],
+    at: usize,
+}
+
+impl Reader<'_> {
+    fn take<const L: usize>(&mut self) -> Option<[u8; L]> {
+        let value = self.bytes.get(self.at..self.at + L)?.try_into().ok()?;
+        self.at += L;
+        Some(value)
+    }
+
+    fn time(&mut self) -> Option<FileTime> {
+        Some(FileTime { seconds: i64::from_le_bytes(self.take()?), nanos: u32::from_le_bytes(self.take()?) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stat(size: u64) -> Stat {
+        Stat { size, changed: FileTime { seconds: 10, nanos: 5 }, ..Stat::default() }
+    }
+
+    fn moment(seconds: i64, nanos: u32) -> Moment {
+        Moment { device: 0, time: FileTime { seconds, nanos } }
+    }
+
+    #[test]
+    fn entries_survive_saving_and_die_with_any_flipped_byte() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("stats");
+        let mut cache = StatCache::<4>::load(&path);
+        cache.insert(b"a/b", &stat(1), *b"abcd", &moment(11, 0));
+        cache.insert(b"a", &stat(2), *b"efgh", &moment(11, 0));
+        cache.save(&path, dir.path()).unwrap();
+        let loaded = StatCache::<4>::load(&path);
+        assert_eq!(loaded.get(b"a/b", &stat(1)), Some(*b"abcd"));
+        assert_eq!(loaded.get(b"a", &stat(2)), Some(*b"efgh"));
+        assert_eq!(loaded.get(b"a", &stat(3)), None);
+        let bytes = std::fs::read(&path).unwrap();
+        for i in 0..bytes.len() {
+            let mut bad = bytes.clone();
+            bad[i] ^= 1;
+            std::fs::write(&path, bad).unwrap();
+            assert_eq!(StatCache::<4>::load(&path).get(b"a", &stat(2)), None, "byte {i}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_may_still_change_unseen_is_not_remembered() {
+        let mut cache = StatCache::<1>::default();
+        cache.insert(b"same tick", &stat(1), [1], &moment(10, 5));
+        cache.insert(b"older", &stat(1), [1], &moment(10, 6));
+        assert_eq!(cache.get(b"same tick", &stat(1)), None);
+        assert_eq!(cache.get(b"older", &stat(1)), Some([1]));
+    }
+
+    #[test]
+    fn what_is_gone_is_forgotten() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("stats");
+        let mut cache = StatCache::<1>::default();
+        cache.insert(b"a", &stat(1), [1], &moment(11, 0));
+        cache.insert(b"b", &stat(1), [1], &moment(11, 0));
+        cache.save(&path, dir.path()).unwrap();
+        let mut cache = StatCache::<1>::load(&path);
+        cache.retain(|name| name == b"a");
+        cache.save(&path, dir.path()).unwrap();
+        let cache = StatCache::<1>::load(&path);
+        assert!(cache.get(b"a", &stat(1)).is_some() && cache.get(b"b", &stat(1)).is_none());
+    }
+}
