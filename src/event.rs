@@ -120,6 +120,8 @@ pub struct RunStarted {
     pub hits: usize,
     /// Job slots.
     pub jobs: u32,
+    /// Columns of the longest task name.
+    pub width: usize,
 }
 
 /// How grave a notice is.

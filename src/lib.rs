@@ -3,11 +3,18 @@
 
 pub mod cache;
 pub mod config;
+pub mod engine;
 pub mod event;
 pub mod git;
+pub mod graph;
 pub mod ground;
+pub mod history;
+pub mod key;
+pub mod plan;
 pub mod process;
 pub mod reason;
+pub mod reporter;
+pub mod select;
 
 /// Runs the program with the arguments and the environment of this process.
 pub fn main() -> std::process::ExitCode {

@@ -5,14 +5,16 @@
 //! pattern that names a folder covers all below it, and one without a slash holds at any depth
 //! (unless it is *anchored*, as outputs are). A list of exclusions alone starts from everything.
 
+use std::fmt;
+
 use crate::ground::path::RepoPath;
 
 /// An ordered list of patterns; the last match decides.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Patterns(Vec<Item>);
 
 /// One place in a list: a pattern, or a named set of them that counts as one.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Item {
     /// Whether a match takes the path out of the list.
     pub excludes: bool,
@@ -21,7 +23,7 @@ pub struct Item {
 }
 
 /// What one place in a list matches.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum What {
     /// One glob.
     One(Pattern),
@@ -35,13 +37,13 @@ pub enum What {
 }
 
 /// One glob, without its `!`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Pattern {
     text: String,
     kind: Kind,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Kind {
     /// This very path, or all below it.
     Within(RepoPath),
@@ -313,6 +315,21 @@ impl Patterns {
                 What::Set { patterns, .. } => patterns.collect_folders(all),
             }
         }
+    }
+}
+
+/// The list as it is written, such as `@rust, !docs/**`.
+impl fmt::Display for Patterns {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, item) in self.0.iter().enumerate() {
+            f.write_str(if i == 0 { "" } else { ", " })?;
+            f.write_str(if item.excludes { "!" } else { "" })?;
+            match &item.what {
+                What::One(pattern) => f.write_str(pattern.text())?,
+                What::Set { name, .. } => write!(f, "@{name}")?,
+            }
+        }
+        Ok(())
     }
 }
 

@@ -1,0 +1,3 @@
+//! The engine: runs a plan and emits events. It must not print, and must not know who listens.
+
+pub mod scheduler;

@@ -1,0 +1,473 @@
+//! The scheduler: which node starts when. Pure: messages go in, actions come out. It must not know
+//! time, processes or the cache.
+//!
+//! A node is ready once all it needs have passed. Of the ready nodes, the one with the longest
+//! expected path to the end of the run goes first, if its slots and locks are free; one that does
+//! not fit is overtaken by one that does. A node without cost (an aggregate, a hit that needs no
+//! restoring) takes no slot and starts at once. A node never takes more slots than there are, so
+//! one slot is always enough to finish.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashSet};
+
+use crate::graph::{Graph, NodeId, Role};
+use crate::reason::Reason;
+
+/// What the scheduler must know of a node.
+#[derive(Clone, Debug, Default)]
+pub struct Cost {
+    /// Job slots it takes; none if it costs nothing.
+    pub slots: u32,
+    /// Names that it holds alone while it runs.
+    pub locks: Vec<String>,
+    /// How long it is expected to take, in milliseconds.
+    pub expected: u64,
+}
+
+/// What a failure means for the rest.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum OnFailure {
+    /// The run ends.
+    Stop,
+    /// What does not need the failed task goes on.
+    KeepGoing,
+}
+
+/// Something that happened.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Message {
+    /// A started node passed.
+    Passed(NodeId),
+    /// A started node did not pass; the text is its name.
+    Failed(NodeId, String),
+    /// A started node stands still for something outside this run, and gives its slots back.
+    Stands(NodeId),
+    /// What a standing node waits for may be free now.
+    Resumes(NodeId),
+    /// The run is to end.
+    Interrupted,
+}
+
+/// Something to be done.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Action {
+    /// Start this node; a `Passed`, `Failed` or `Stands` follows.
+    Start(NodeId),
+    /// This node will not run.
+    Skip(NodeId, Reason),
+    /// End all that runs.
+    EndAll,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum State {
+    Waiting,
+    Ready,
+    Running,
+    Standing,
+    Done,
+}
+
+/// The state of a run.
+#[derive(Debug)]
+pub struct Scheduler<'a> {
+    graph: &'a Graph,
+    costs: Vec<Cost>,
+    priority: Vec<u64>,
+    state: Vec<State>,
+    needs_left: Vec<usize>,
+    /// Ready nodes without slots and locks, which start at once.
+    at_once: Vec<NodeId>,
+    ready: BinaryHeap<(u64, Reverse<NodeId>)>,
+    free: u32,
+    held: HashSet<String>,
+    on_failure: OnFailure,
+    halt: Option<Reason>,
+    open: usize,
+}
+
+impl<'a> Scheduler<'a> {
+    /// A scheduler for the selected nodes of `graph` on `slots` job slots.
+    pub fn new(graph: &'a Graph, mut costs: Vec<Cost>, slots: u32, on_failure: OnFailure) -> Self {
+        let slots = slots.max(1);
+        for cost in &mut costs {
+            cost.slots = cost.slots.min(slots);
+        }
+        let selected = |id: NodeId| graph.node(id).role == Role::Selected;
+        let state = |id| if selected(id) { State::Waiting } else { State::Done };
+        let needs_left = |id: NodeId| graph.node(id).needs.iter().filter(|need| selected(**need)).count();
+        Self {
+            priority: priorities(graph, &costs),
+            state: graph.ids().map(state).collect(),
+            needs_left: graph.ids().map(needs_left).collect(),
+            open: graph.ids().filter(|id| selected(*id)).count(),
+            at_once: Vec::new(),
+            ready: BinaryHeap::new(),
+            free: slots,
+            held: HashSet::new(),
+            halt: None,
+            graph,
+            costs,
+            on_failure,
+        }
+    }
+
+    /// The first actions.
+    pub fn begin(&mut self) -> Vec<Action> {
+        for id in self.graph.ids() {
+            if self.state[id.0] == State::Waiting && self.needs_left[id.0] == 0 {
+                self.make_ready(id);
+            }
+        }
+        let mut actions = Vec::new();
+        self.dispatch(&mut actions);
+        actions
+    }
+
+    /// Whether each node has its result.
+    pub fn is_finished(&self) -> bool {
+        self.open == 0
+    }
+
+    /// Takes a message and says what to do now.
+    pub fn on(&mut self, message: Message) -> Vec<Action> {
+        let mut actions = Vec::new();
+        match message {
+            Message::Passed(id) => {
+                self.release(id);
+                self.finish(id);
+                self.satisfy(id);
+            }
+            Message::Failed(id, name) => {
+                self.release(id);
+                self.finish(id);
+                self.fail(id, name, &mut actions);
+            }
+            Message::Stands(id) => {
+                self.release(id);
+                self.state[id.0] = State::Standing;
+                if let Some(reason) = self.halt.clone() {
+                    self.skip(id, reason, &mut actions);
+                }
+            }
+            Message::Resumes(id) => {
+                if self.state[id.0] == State::Standing {
+                    self.make_ready(id);
+                }
+            }
+            Message::Interrupted => self.halt(Reason::Interrupted, &mut actions),
+        }
+        self.dispatch(&mut actions);
+        actions
+    }
+
+    fn make_ready(&mut self, id: NodeId) {
+        self.state[id.0] = State::Ready;
+        let cost = &self.costs[id.0];
+        if cost.slots == 0 && cost.locks.is_empty() {
+            self.at_once.push(id);
+        } else {
+            self.ready.push((self.priority[id.0], Reverse(id)));
+        }
+    }
+
+    /// Starts all ready nodes that fit, in the order of their priority.
+    fn dispatch(&mut self, actions: &mut Vec<Action>) {
+        for id in std::mem::take(&mut self.at_once) {
+            if self.state[id.0] == State::Ready {
+                self.take(id);
+                actions.push(Action::Start(id));
+            }
+        }
+        let mut unfit = Vec::new();
+        while self.free > 0
+            && let Some((priority, Reverse(id))) = self.ready.pop()
+        {
+            if self.state[id.0] != State::Ready {
+                continue;
+            }
+            if self.fits(id) {
+                self.take(id);
+                actions.push(Action::Start(id));
+            } else {
+                unfit.push((priority, Reverse(id)));
+            }
+        }
+        self.ready.extend(unfit);
+    }
+
+    fn fits(&self, id: NodeId) -> bool {
+        let cost = &self.costs[id.0];
+        cost.slots <= self.free && !cost.locks.iter().any(|lock| self.held.contains(lock))
+    }
+
+    fn take(&mut self, id: NodeId) {
+        self.state[id.0] = State::Running;
+        self.free -= self.costs[id.0].slots;
+        self.held.extend(self.costs[id.0].locks.iter().cloned());
+    }
+
+    fn release(&mut self, id: NodeId) {
+        self.free += self.costs[id.0].slots;
+        for lock in &self.costs[id.0].locks {
+            self.held.remove(lock);
+        }
+    }
+
+    fn finish(&mut self, id: NodeId) {
+        self.state[id.0] = State::Done;
+        self.open -= 1;
+    }
+
+    fn satisfy(&mut self, id: NodeId) {
+        for dependent in &self.graph.node(id).needed_by {
+            self.needs_left[dependent.0] = self.needs_left[dependent.0].saturating_sub(1);
+            if self.needs_left[dependent.0] == 0 && self.state[dependent.0] == State::Waiting {
+                self.make_ready(*dependent);
+            }
+        }
+    }
+
+    fn fail(&mut self, id: NodeId, name: String, actions: &mut Vec<Action>) {
+        self.skip_dependents(id, &name, actions);
+        if self.on_failure == OnFailure::Stop && self.halt.is_none() {
+            self.halt(Reason::FailFast { task: name }, actions);
+        }
+    }
+
+    /// All that need a failed node, directly or not, are skipped because of that node.
+    fn skip_dependents(&mut self, id: NodeId, name: &str, actions: &mut Vec<Action>) {
+        let mut stack: Vec<NodeId> = self.graph.node(id).needed_by.iter().rev().copied().collect();
+        while let Some(next) = stack.pop() {
+            if self.state[next.0] == State::Waiting {
+                self.skip(next, Reason::NeedFailed { task: name.to_owned() }, actions);
+                stack.extend(self.graph.node(next).needed_by.iter().rev());
+            }
+        }
+    }
+
+    fn halt(&mut self, reason: Reason, actions: &mut Vec<Action>) {
+        for id in self.graph.ids() {
+            if matches!(self.state[id.0], State::Waiting | State::Ready | State::Standing) {
+                self.skip(id, reason.clone(), actions);
+            }
+        }
+        self.halt = Some(reason);
+        actions.push(Action::EndAll);
+    }
+
+    fn skip(&mut self, id: NodeId, reason: Reason, actions: &mut Vec<Action>) {
+        self.finish(id);
+        actions.push(Action::Skip(id, reason));
+    }
+}
+
+/// The expected time from a node's start to the end of the run, on the longest path behind it.
+fn priorities(graph: &Graph, costs: &[Cost]) -> Vec<u64> {
+    let mut priority = vec![0_u64; graph.nodes.len()];
+    for id in graph.ids().collect::<Vec<_>>().into_iter().rev() {
+        let behind = graph.node(id).needed_by.iter().map(|dependent| priority[dependent.0]).max();
+        // One for the step itself, so that a long chain of unknown tasks goes before a short one.
+        priority[id.0] = costs[id.0].expected.saturating_add(1).saturating_add(behind.unwrap_or(0));
+    }
+    priority
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::config::model::TaskId;
+    use crate::graph::Node;
+
+    /// A graph in which node `i` needs `needs[i]`, all of them smaller than `i`.
+    fn graph(needs: &[Vec<usize>]) -> Graph {
+        let mut nodes: Vec<Node> = Vec::new();
+        for (i, needs) in needs.iter().enumerate() {
+            let needs: Vec<NodeId> = needs.iter().copied().map(NodeId).collect();
+            for need in &needs {
+                nodes[need.0].needed_by.push(NodeId(i));
+            }
+            nodes.push(Node {
+                task: TaskId(i),
+                role: Role::Selected,
+                sources: needs.clone(),
+                needs,
+                needed_by: Vec::new(),
+            });
+        }
+        Graph { nodes }
+    }
+
+    fn costs(list: &[(u32, &[&str], u64)]) -> Vec<Cost> {
+        list.iter()
+            .map(|(slots, locks, expected)| Cost {
+                slots: *slots,
+                locks: locks.iter().map(|lock| (*lock).to_owned()).collect(),
+                expected: *expected,
+            })
+            .collect()
+    }
+
+    fn starts(actions: &[Action]) -> Vec<usize> {
+        actions.iter().filter_map(|a| if let Action::Start(id) = a { Some(id.0) } else { None }).collect()
+    }
+
+    #[test]
+    fn the_longest_expected_path_goes_first() {
+        let graph = graph(&[vec![], vec![], vec![1], vec![]]);
+        let costs = costs(&[(1, &[], 50), (1, &[], 10), (1, &[], 100), (1, &[], 60)]);
+        let mut scheduler = Scheduler::new(&graph, costs, 1, OnFailure::Stop);
+        let mut order = starts(&scheduler.begin());
+        while !scheduler.is_finished() {
+            let last = NodeId(*order.last().unwrap());
+            order.extend(starts(&scheduler.on(Message::Passed(last))));
+        }
+        assert_eq!(order, [1, 2, 3, 0]);
+    }
+
+    #[test]
+    fn a_failure_ends_the_run_and_says_why_for_each_rest() {
+        let graph = graph(&[vec![], vec![], vec![0], vec![2], vec![]]);
+        let mut scheduler = Scheduler::new(&graph, costs(&[(1, &[][..], 5); 5]), 2, OnFailure::Stop);
+        assert_eq!(starts(&scheduler.begin()), [0, 1]);
+        let actions = scheduler.on(Message::Failed(NodeId(0), "a".to_owned()));
+        let need = Reason::NeedFailed { task: "a".to_owned() };
+        assert_eq!(
+            actions,
+            [
+                Action::Skip(NodeId(2), need.clone()),
+                Action::Skip(NodeId(3), need),
+                Action::Skip(NodeId(4), Reason::FailFast { task: "a".to_owned() }),
+                Action::EndAll,
+            ]
+        );
+        assert!(!scheduler.is_finished());
+        assert_eq!(scheduler.on(Message::Failed(NodeId(1), "b".to_owned())), []);
+        assert!(scheduler.is_finished());
+    }
+
+    #[test]
+    fn keep_going_skips_only_what_needs_the_failure() {
+        let graph = graph(&[vec![], vec![0], vec![]]);
+        let mut scheduler = Scheduler::new(&graph, costs(&[(1, &[][..], 5); 3]), 1, OnFailure::KeepGoing);
+        assert_eq!(starts(&scheduler.begin()), [0]);
+        let actions = scheduler.on(Message::Failed(NodeId(0), "a".to_owned()));
+        assert_eq!(starts(&actions), [2]);
+        assert!(scheduler.on(Message::Passed(NodeId(2))).is_empty() && scheduler.is_finished());
+    }
+
+    #[test]
+    fn a_standing_node_frees_its_slot_and_comes_back() {
+        let graph = graph(&[vec![], vec![]]);
+        let mut scheduler = Scheduler::new(&graph, costs(&[(1, &[], 9), (1, &[], 5)]), 1, OnFailure::Stop);
+        assert_eq!(starts(&scheduler.begin()), [0]);
+        assert_eq!(starts(&scheduler.on(Message::Stands(NodeId(0)))), [1]);
+        assert_eq!(starts(&scheduler.on(Message::Resumes(NodeId(0)))), Vec::<usize>::new());
+        assert_eq!(starts(&scheduler.on(Message::Passed(NodeId(1)))), [0]);
+        let actions = scheduler.on(Message::Interrupted);
+        assert_eq!(actions, [Action::EndAll]);
+        assert!(
+            scheduler.on(Message::Stands(NodeId(0))).contains(&Action::Skip(NodeId(0), Reason::Interrupted))
+        );
+        assert!(scheduler.is_finished());
+    }
+
+    #[derive(Debug, Clone)]
+    struct Case {
+        needs: Vec<Vec<usize>>,
+        costs: Vec<Cost>,
+        slots: u32,
+        keep_going: bool,
+        script: Vec<(usize, u8)>,
+    }
+
+    fn cases() -> impl Strategy<Value = Case> {
+        (1..20_usize).prop_flat_map(|len| {
+            let needs: Vec<_> = (0..len).map(|i| prop::collection::vec(0..i.max(1), 0..3)).collect();
+            let cost = (0..4_u32, prop::collection::vec("[xyz]", 0..2), 0..100_u64)
+                .prop_map(|(slots, locks, expected)| Cost { slots, locks, expected });
+            (
+                needs,
+                prop::collection::vec(cost, len),
+                1..4_u32,
+                any::<bool>(),
+                prop::collection::vec((any::<usize>(), 0..12_u8), 200),
+            )
+                .prop_map(|(mut needs, costs, slots, keep_going, script)| {
+                    needs[0].clear();
+                    for needs in &mut needs {
+                        needs.sort_unstable();
+                        needs.dedup();
+                    }
+                    Case { needs, costs, slots, keep_going, script }
+                })
+        })
+    }
+
+    proptest! {
+        /// Whatever ends when and how: slots and locks are never overdrawn, needs come first, each
+        /// node gets one result, and the run ends.
+        #[test]
+        fn no_order_of_ends_breaks_the_rules(case in cases()) {
+            let graph = graph(&case.needs);
+            let on_failure = if case.keep_going { OnFailure::KeepGoing } else { OnFailure::Stop };
+            let mut scheduler = Scheduler::new(&graph, case.costs.clone(), case.slots, on_failure);
+            let mut running: Vec<usize> = Vec::new();
+            let mut standing: Vec<usize> = Vec::new();
+            let mut passed: HashSet<usize> = HashSet::new();
+            let mut ended = 0;
+            let mut script = case.script.iter().cycle();
+            let mut actions = scheduler.begin();
+            for step in 0.. {
+                prop_assert!(step < 2000, "the run does not end");
+                for action in &actions {
+                    match action {
+                        Action::Start(id) => {
+                            prop_assert!(case.needs[id.0].iter().all(|need| passed.contains(need)));
+                            running.push(id.0);
+                        }
+                        Action::Skip(id, _) => {
+                            standing.retain(|other| other != &id.0);
+                            ended += 1;
+                        }
+                        Action::EndAll => {}
+                    }
+                }
+                let slots: u32 = running.iter().map(|id| case.costs[*id].slots.min(case.slots)).sum();
+                prop_assert!(slots <= case.slots);
+                let locks: Vec<&String> = running.iter().flat_map(|id| &case.costs[*id].locks).collect();
+                let distinct: HashSet<&String> = locks.iter().copied().collect();
+                prop_assert_eq!(locks.len(), distinct.len() + duplicate_locks(&running, &case.costs));
+                if scheduler.is_finished() {
+                    break;
+                }
+                let (pick, what) = script.next().unwrap();
+                let resumes = running.is_empty() || *what == 11;
+                let message = if resumes && !standing.is_empty() {
+                    Message::Resumes(NodeId(standing.remove(pick % standing.len())))
+                } else {
+                    prop_assert!(!running.is_empty(), "nothing runs and the run is not finished");
+                    let id = running.remove(pick % running.len());
+                    match what {
+                        0 => { ended += 1; Message::Failed(NodeId(id), "x".to_owned()) }
+                        1 | 2 => { standing.push(id); Message::Stands(NodeId(id)) }
+                        3 if step > 20 => { running.push(id); Message::Interrupted }
+                        _ => { ended += 1; passed.insert(id); Message::Passed(NodeId(id)) }
+                    }
+                };
+                actions = scheduler.on(message);
+            }
+            prop_assert_eq!(ended, case.needs.len());
+        }
+    }
+
+    /// Locks that one and the same node names twice.
+    fn duplicate_locks(running: &[usize], costs: &[Cost]) -> usize {
+        running
+            .iter()
+            .map(|id| costs[*id].locks.len() - costs[*id].locks.iter().collect::<HashSet<_>>().len())
+            .sum()
+    }
+}

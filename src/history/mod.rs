@@ -1,0 +1,4 @@
+//! History: what former runs left on record. It must not know the cache, nor how a run is drawn.
+
+pub mod runs;
+pub mod tasks;

@@ -1,0 +1,170 @@
+//! Run records: one file of events a run, in `<state>/runs/`. It must not know what events mean.
+
+use std::fs::File;
+use std::io::{self, BufRead as _, BufReader, Write};
+use std::path::{Path, PathBuf};
+
+use crate::event::{Event, RunStarted, Summary, What};
+use crate::ground::clock::Timestamp;
+use crate::ground::digest::Digest;
+use crate::ground::file::{self, FileError};
+
+/// Records that are kept.
+const KEPT: usize = 100;
+/// Bytes of records that are kept, the newest always among them.
+const KEPT_BYTES: u64 = 256 << 20;
+
+/// The records of a repository.
+#[derive(Clone, Debug)]
+pub struct Runs {
+    folder: PathBuf,
+}
+
+/// What is wrong with a wish for a record.
+#[derive(Debug, thiserror::Error)]
+pub enum RunsError {
+    /// A file operation failed.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// No record has the id.
+    #[error("no run is recorded as `{0}`")]
+    Unknown(String),
+    /// Several records start with it.
+    #[error("`{0}` fits several runs: {1}")]
+    Ambiguous(String, String),
+    /// There are none.
+    #[error("no run is recorded yet")]
+    Empty,
+}
+
+/// A record that is being written.
+#[derive(Debug)]
+pub struct RunFile(File);
+
+impl Write for RunFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
+/// The ends of a record: enough for a list.
+#[derive(Clone, Debug)]
+pub struct RunHead {
+    /// The run's id.
+    pub id: String,
+    /// Its first event.
+    pub started: RunStarted,
+    /// Its figures; `None` if it was killed or is still running.
+    pub summary: Option<Summary>,
+}
+
+/// An id that sorts by time and is unlikely to be another's: `20261121-093015-1a2b`.
+pub fn new_id(now: Timestamp, process: u32) -> String {
+    let time = now.rfc3339().replace(['-', ':', 'Z'], "").replace('T', "-");
+    let unique = Digest::of(format!("{} {process}", now.0).as_bytes());
+    format!("{time}-{}", &unique.hex()[..4])
+}
+
+impl Runs {
+    /// The records below a state directory.
+    pub fn new(state: &Path) -> Self {
+        Self { folder: state.join("runs") }
+    }
+
+    /// Begins a record.
+    ///
+    /// # Errors
+    /// The file can't be made.
+    pub fn create(&self, id: &str) -> Result<RunFile, FileError> {
+        file::make_dir(&self.folder)?;
+        let path = self.path(id);
+        let file = File::options().create_new(true).append(true).open(&path);
+        file.map(RunFile).map_err(FileError::of("make the run's record", &path))
+    }
+
+    /// The ids of all records, newest first.
+    ///
+    /// # Errors
+    /// The folder can't be read.
+    pub fn ids(&self) -> Result<Vec<String>, FileError> {
+        let entries = match std::fs::read_dir(&self.folder) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            other => other.map_err(FileError::of("read", &self.folder))?,
+        };
+        let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+        let mut ids: Vec<String> =
+            names.filter_map(|name| name.strip_suffix(".jsonl").map(str::to_owned)).collect();
+        ids.sort_unstable_by(|a, b| b.cmp(a));
+        Ok(ids)
+    }
+
+    /// The id that `text` is, or that alone contains it.
+    ///
+    /// # Errors
+    /// None does, or several do.
+    pub fn find(&self, text: &str) -> Result<String, RunsError> {
+        let ids = self.ids()?;
+        let fits: Vec<&String> = ids.iter().filter(|id| id.contains(text)).collect();
+        match &*fits {
+            [] => Err(RunsError::Unknown(text.to_owned())),
+            [one] => Ok((*one).clone()),
+            _ if ids.iter().any(|id| id == text) => Ok(text.to_owned()),
+            several => {
+                let shown: Vec<&str> = several.iter().take(5).map(|id| id.as_str()).collect();
+                Err(RunsError::Ambiguous(text.to_owned(), shown.join(", ")))
+            }
+        }
+    }
+
+    /// All events of a record. A line that a kill cut off is left out.
+    ///
+    /// # Errors
+    /// There is no such record, or it can't be read.
+    pub fn events(&self, id: &str) -> Result<Vec<Event>, RunsError> {
+        let path = self.path(id);
+        let file = File::open(&path).map_err(FileError::of("open", &path))?;
+        let lines = BufReader::new(file).lines();
+        Ok(lines.map_while(Result::ok).filter_map(|line| serde_json::from_str(&line).ok()).collect())
+    }
+
+    /// The ends of a record; `None` if it has no beginning.
+    ///
+    /// # Errors
+    /// There is no such record, or it can't be read.
+    pub fn head(&self, id: &str) -> Result<Option<RunHead>, RunsError> {
+        let mut events = self.events(id)?;
+        let summary = match events.pop().map(|event| event.what) {
+            Some(What::RunFinished(summary)) => Some(summary),
+            Some(What::RunStarted(started)) => {
+                return Ok(Some(RunHead { id: id.to_owned(), started, summary: None }));
+            }
+            _ => None,
+        };
+        let started = events.into_iter().find_map(|event| match event.what {
+            What::RunStarted(started) => Some(started),
+            _ => None,
+        });
+        Ok(started.map(|started| RunHead { id: id.to_owned(), started, summary }))
+    }
+
+    /// Removes the oldest records beyond what is kept. Failing to is no one's loss.
+    pub fn prune(&self) {
+        let Ok(ids) = self.ids() else { return };
+        let mut bytes = 0;
+        for (i, id) in ids.iter().enumerate() {
+            let path = self.path(id);
+            bytes += std::fs::metadata(&path).map_or(0, |meta| meta.len());
+            if i >= KEPT || i > 0 && bytes > KEPT_BYTES {
+                let _ = std::fs::remove_file(path);
+            }
+        }
+    }
+
+    fn path(&self, id: &str) -> PathBuf {
+        self.folder.join(format!("{id}.jsonl"))
+    }
+}

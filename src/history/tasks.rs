@@ -1,0 +1,153 @@
+//! What is remembered of each task: how long it took, which keys it last passed with, with which it
+//! last failed. Losing it costs a good order and good reasons, never truth.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::ground::digest::Digest;
+use crate::ground::file::{self, Durability, FileError};
+use crate::ground::lock::FileLock;
+
+/// Durations and keys that are kept for each task.
+const KEPT: usize = 5;
+
+/// One task's past, each list newest first.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct TaskPast {
+    /// What passing executions took, in milliseconds.
+    pub took: Vec<u64>,
+    /// Keys under which results were stored.
+    pub keys: Vec<String>,
+    /// The key of its last execution, if that one failed.
+    pub failed: Option<String>,
+}
+
+/// What one execution adds to a task's past.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Execution {
+    /// Its key, where it has one.
+    pub key: Option<Digest>,
+    /// How it ended.
+    pub end: ExecutionEnd,
+}
+
+/// How an execution ended, as far as the past cares.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ExecutionEnd {
+    /// It passed and is stored.
+    Stored {
+        /// How long it took, in milliseconds.
+        took: u64,
+    },
+    /// It passed and is not stored.
+    Passed {
+        /// How long it took, in milliseconds.
+        took: u64,
+    },
+    /// It failed.
+    Failed,
+}
+
+/// The pasts of all tasks.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct History {
+    tasks: BTreeMap<String, TaskPast>,
+}
+
+impl History {
+    /// Reads the history below a state directory; a missing or damaged one is empty.
+    pub fn load(state: &Path) -> Self {
+        let bytes = file::read(&path(state)).ok().flatten().unwrap_or_default();
+        serde_json::from_slice(&bytes).unwrap_or_default()
+    }
+
+    /// A task's past.
+    pub fn task(&self, name: &str) -> Option<&TaskPast> {
+        self.tasks.get(name)
+    }
+
+    /// How long a task is expected to take, in milliseconds: the median of what is known.
+    pub fn expected(&self, name: &str) -> Option<u64> {
+        let mut took = self.task(name)?.took.clone();
+        took.sort_unstable();
+        took.get(took.len() / 2).copied()
+    }
+
+    /// Adds executions to what is stored now, whichever run stored it.
+    ///
+    /// # Errors
+    /// The file can't be locked or written.
+    pub fn add(state: &Path, executions: &[(String, Execution)]) -> Result<(), FileError> {
+        let _lock = FileLock::exclusive(&state.join("history.lock"))?;
+        let mut history = Self::load(state);
+        for (name, execution) in executions {
+            history.tasks.entry(name.clone()).or_default().add(execution);
+        }
+        let bytes = serde_json::to_vec(&history).unwrap_or_default();
+        file::write(&path(state), &bytes, state, Durability::Relaxed)
+    }
+}
+
+impl TaskPast {
+    fn add(&mut self, execution: &Execution) {
+        let key = execution.key.map(|key| key.hex());
+        match execution.end {
+            ExecutionEnd::Stored { took } => {
+                push(&mut self.took, took);
+                if let Some(key) = key {
+                    self.keys.retain(|known| *known != key);
+                    push(&mut self.keys, key);
+                }
+                self.failed = None;
+            }
+            ExecutionEnd::Passed { took } => {
+                push(&mut self.took, took);
+                self.failed = None;
+            }
+            ExecutionEnd::Failed => self.failed = key,
+        }
+    }
+}
+
+fn push<T>(list: &mut Vec<T>, value: T) {
+    list.insert(0, value);
+    list.truncate(KEPT);
+}
+
+fn path(state: &Path) -> PathBuf {
+    state.join("history.json")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_past_is_merged_and_bounded() {
+        let dir = tempfile::tempdir().unwrap();
+        for took in 1..=7 {
+            let key = Digest::of(&[u8::try_from(took).unwrap()]);
+            let execution = Execution { key: Some(key), end: ExecutionEnd::Stored { took } };
+            History::add(dir.path(), &[("a".to_owned(), execution)]).unwrap();
+        }
+        let failed = Execution { key: Some(Digest::of(b"x")), end: ExecutionEnd::Failed };
+        History::add(dir.path(), &[("a".to_owned(), failed)]).unwrap();
+        let history = History::load(dir.path());
+        let past = history.task("a").unwrap();
+        assert_eq!(past.took, [7, 6, 5, 4, 3]);
+        assert_eq!(past.keys.len(), 5);
+        assert_eq!(past.failed, Some(Digest::of(b"x").hex()));
+        assert_eq!(history.expected("a"), Some(5));
+        assert_eq!(history.expected("b"), None);
+    }
+
+    #[test]
+    fn a_damaged_history_is_an_empty_one() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(path(dir.path()), b"{\"tasks\":").unwrap();
+        assert_eq!(History::load(dir.path()), History::default());
+    }
+}

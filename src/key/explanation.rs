@@ -1,0 +1,182 @@
+//! The explanation of a key: its fields and its input files, in a form that is stored beside the
+//! result, and the difference between two of them. It must not know where it is stored.
+
+use std::collections::BTreeMap;
+
+use crate::git::snapshot::{ContentId, Entry, Mode};
+use crate::ground::path::RepoPath;
+use crate::key::{Field, FieldKind};
+use crate::reason::{Change, FileChange};
+
+const MAGIC: &[u8; 8] = b"tgwhy 1\n";
+
+/// The fields of a key and the files behind its `inputs`.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Explanation {
+    /// The fields, in the order in which they are hashed.
+    pub fields: Vec<Field>,
+    /// The input files, sorted by path.
+    pub files: Vec<FileRow>,
+}
+
+/// One input file.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct FileRow {
+    /// Which.
+    pub path: RepoPath,
+    /// Its mode.
+    pub mode: Mode,
+    /// Its content.
+    pub id: ContentId,
+}
+
+impl Explanation {
+    /// Of a key's fields and the files that were its inputs.
+    pub fn new<'e>(fields: &[Field], files: impl IntoIterator<Item = &'e Entry>) -> Self {
+        let files = files.into_iter().map(|e| FileRow { path: e.path.clone(), mode: e.mode, id: e.id });
+        // A secret's digest is shortened, so that it can't be searched for; enough stays to see
+        // that the value is another.
+        let fields = fields.iter().cloned().map(|mut field| {
+            if field.kind == FieldKind::Secret {
+                field.value.truncate(8);
+            }
+            field
+        });
+        Self { fields: fields.collect(), files: files.collect() }
+    }
+
+    /// As bytes for [`Self::decode`].
+    pub fn encode(&self) -> Vec<u8> {
+        let fields = serde_json::to_vec(&self.fields).unwrap_or_default();
+        let mut bytes = Vec::with_capacity(16 + fields.len() + self.files.len() * 64);
+        bytes.extend_from_slice(MAGIC);
+        bytes.extend_from_slice(&length(fields.len()));
+        bytes.extend_from_slice(&fields);
+        for row in &self.files {
+            bytes.push(match row.mode {
+                Mode::File => 0,
+                Mode::Executable => 1,
+                Mode::Symlink => 2,
+                Mode::Submodule => 3,
+            });
+            bytes.extend_from_slice(&row.id.0);
+            bytes.extend_from_slice(&length(row.path.bytes().len()));
+            bytes.extend_from_slice(row.path.bytes());
+        }
+        bytes
+    }
+
+    /// What [`Self::encode`] wrote; `None` if it is something else.
+    pub fn decode(bytes: &[u8]) -> Option<Self> {
+        let mut rest = bytes.strip_prefix(MAGIC)?;
+        let fields = serde_json::from_slice(take_counted(&mut rest)?).ok()?;
+        let mut files = Vec::new();
+        while !rest.is_empty() {
+            let mode = match take(&mut rest, 1)?[0] {
+                0 => Mode::File,
+                1 => Mode::Executable,
+                2 => Mode::Symlink,
+                3 => Mode::Submodule,
+                _ => return None,
+            };
+            let id = ContentId(take(&mut rest, 20)?.try_into().ok()?);
+            files.push(FileRow { mode, id, path: RepoPath::from_git(take_counted(&mut rest)?) });
+        }
+        Some(Self { fields, files })
+    }
+
+    /// In what `self` differs from `former`, in the order of the fields.
+    pub fn changes_since(&self, former: &Self) -> Vec<Change> {
+        let mut changes = Vec::new();
+        let name = |field: &Field| (field.kind as u8, field.name.clone());
+        let old: BTreeMap<_, &Field> = former.fields.iter().map(|field| (name(field), field)).collect();
+        let new: BTreeMap<_, &Field> = self.fields.iter().map(|field| (name(field), field)).collect();
+        for field in &self.fields {
+            let was = old.get(&name(field)).map_or("", |field| &field.value);
+            if was != field.value {
+                self.add_change(&mut changes, former, field, (was, &field.value));
+            }
+        }
+        for field in former.fields.iter().filter(|field| !new.contains_key(&name(field))) {
+            if !field.value.is_empty() {
+                self.add_change(&mut changes, former, field, (&field.value, ""));
+            }
+        }
+        changes
+    }
+
+    fn add_change(&self, changes: &mut Vec<Change>, former: &Self, field: &Field, (from, to): (&str, &str)) {
+        let name = field.name.clone();
+        let variable = |value: &str| value.strip_prefix('=').map(str::to_owned);
+        match field.kind {
+            FieldKind::Inputs => file_changes(&former.files, &self.files, changes),
+            FieldKind::Variable => {
+                changes.push(Change::Variable { name, from: variable(from), to: variable(to) });
+            }
+            FieldKind::Secret => changes.push(Change::Secret { name }),
+            FieldKind::Tool => {
+                let (from, to) = differing_line(from, to);
+                changes.push(Change::Tool { name, from, to });
+            }
+            FieldKind::Need => changes.push(Change::Need { task: name }),
+            FieldKind::Definition => {
+                changes.push(Change::Definition { name, from: from.to_owned(), to: to.to_owned() });
+            }
+            FieldKind::Platform => {
+                let name = "platform".to_owned();
+                changes.push(Change::Definition { name, from: from.to_owned(), to: to.to_owned() });
+            }
+        }
+    }
+}
+
+fn file_changes(old: &[FileRow], new: &[FileRow], changes: &mut Vec<Change>) {
+    let (mut i, mut j) = (0, 0);
+    while i < old.len() || j < new.len() {
+        let order = match (old.get(i), new.get(j)) {
+            (Some(a), Some(b)) => a.path.cmp(&b.path),
+            (Some(_), None) => std::cmp::Ordering::Less,
+            (None, _) => std::cmp::Ordering::Greater,
+        };
+        let (path, how) = match order {
+            std::cmp::Ordering::Less => (&old[i].path, Some(FileChange::Removed)),
+            std::cmp::Ordering::Greater => (&new[j].path, Some(FileChange::Added)),
+            std::cmp::Ordering::Equal if old[i].id != new[j].id => (&new[j].path, Some(FileChange::Changed)),
+            std::cmp::Ordering::Equal if old[i].mode != new[j].mode => (&new[j].path, Some(FileChange::Mode)),
+            std::cmp::Ordering::Equal => (&new[j].path, None),
+        };
+        if let Some(how) = how {
+            changes.push(Change::File { path: path.clone(), how });
+        }
+        i += usize::from(order.is_le());
+        j += usize::from(order.is_ge());
+    }
+}
+
+/// The first line in which two texts differ, in both.
+fn differing_line(from: &str, to: &str) -> (String, String) {
+    let mut old = from.lines();
+    let mut new = to.lines();
+    loop {
+        match (old.next(), new.next()) {
+            (None, None) => return (from.to_owned(), to.to_owned()),
+            (a, b) if a == b => {}
+            (a, b) => return (a.unwrap_or_default().to_owned(), b.unwrap_or_default().to_owned()),
+        }
+    }
+}
+
+fn length(len: usize) -> [u8; 4] {
+    u32::try_from(len).unwrap_or(u32::MAX).to_le_bytes()
+}
+
+fn take<'a>(rest: &mut &'a [u8], len: usize) -> Option<&'a [u8]> {
+    let (head, tail) = rest.split_at_checked(len)?;
+    *rest = tail;
+    Some(head)
+}
+
+fn take_counted<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
+    let len = u32::from_le_bytes(take(rest, 4)?.try_into().ok()?);
+    take(rest, len as usize)
+}

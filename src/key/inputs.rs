@@ -1,0 +1,93 @@
+//! The inputs of a task: which entries of a snapshot it reads, their digest, and whether they stayed
+//! as they were while it ran. It must not know how a snapshot is taken.
+
+use crate::config::model::{Config, Task};
+use crate::git::snapshot::{self, Entry, Snapshot};
+use crate::graph::{Graph, Node};
+use crate::ground::digest::Digest;
+use crate::ground::path::RepoPath;
+use crate::ground::pattern::Patterns;
+
+/// The files that a task reads: its patterns, without its own outputs, and without the outputs of
+/// the tasks it needs, which enter its key by their digest.
+#[derive(Clone, PartialEq, Eq, Debug, Hash)]
+pub struct InputSet<'a> {
+    patterns: &'a Patterns,
+    without: Vec<&'a Patterns>,
+}
+
+impl<'a> InputSet<'a> {
+    /// The inputs of the task of `node`.
+    pub fn of(config: &'a Config, graph: &Graph, node: &Node) -> Self {
+        let task: &Task = config.task(node.task);
+        let sources = node.sources.iter().map(|id| &config.task(graph.node(*id).task).outputs);
+        let without = std::iter::once(&task.outputs).chain(sources).filter(|outputs| !outputs.is_empty());
+        Self { patterns: &task.inputs, without: without.collect() }
+    }
+
+    /// The folders, or very paths, that hold all of them.
+    pub fn folders(&self) -> Vec<RepoPath> {
+        self.patterns.folders()
+    }
+
+    /// Whether a file of this path is read.
+    pub fn holds(&self, path: &RepoPath) -> bool {
+        (self.patterns.is_whole() || self.patterns.matches(path))
+            && !self.without.iter().any(|outputs| outputs.matches(path))
+    }
+
+    /// The entries that are read, in their order.
+    pub fn select<'s>(&self, snapshot: &'s Snapshot) -> impl Iterator<Item = &'s Entry> {
+        self.folders()
+            .into_iter()
+            .flat_map(|folder| snapshot.within(&folder))
+            .filter(|entry| self.holds(&entry.path))
+    }
+
+    /// The digest of the entries that are read.
+    pub fn digest(&self, snapshot: &Snapshot) -> Digest {
+        snapshot::digest(self.select(snapshot))
+    }
+
+    /// The first thing that is not as it was, as a clause such as `src/a.rs changed`. A file that
+    /// was written with its own content counts: it may have been another in between.
+    pub fn disturbance(&self, before: &Snapshot, after: &Snapshot) -> Option<String> {
+        let mut before = self.select(before).peekable();
+        let mut after = self.select(after).peekable();
+        loop {
+            let order = match (before.peek(), after.peek()) {
+                (None, None) => return None,
+                (Some(_), None) => std::cmp::Ordering::Less,
+                (None, Some(_)) => std::cmp::Ordering::Greater,
+                (Some(old), Some(new)) => old.path.cmp(&new.path),
+            };
+            match order {
+                std::cmp::Ordering::Less => {
+                    return before.next().map(|gone| format!("{} disappeared", gone.path));
+                }
+                std::cmp::Ordering::Greater => {
+                    return after.next().map(|new| format!("{} appeared", new.path));
+                }
+                std::cmp::Ordering::Equal => {
+                    if let (Some(old), Some(new)) = (before.next(), after.next())
+                        && let Some(verb) = compare(old, new)
+                    {
+                        return Some(format!("{} {verb}", new.path));
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn compare(old: &Entry, new: &Entry) -> Option<&'static str> {
+    if old.id != new.id {
+        Some("changed")
+    } else if old.mode != new.mode {
+        Some("changed its mode")
+    } else if old.stat != new.stat && new.mode != snapshot::Mode::Submodule {
+        Some("was written")
+    } else {
+        None
+    }
+}

@@ -1,0 +1,166 @@
+//! The key: the digest of all that may change a task's result, and the explanation of it field by
+//! field. It must not know whether anything is cached, nor read a file or a variable.
+//!
+//! One writer, [`Key::of`], hashes exactly the fields that it hands out, so that the digest and its
+//! explanation cannot drift. Each field is hashed behind its length; the format version is the
+//! purpose of the hash.
+
+pub mod explanation;
+pub mod inputs;
+
+use serde::{Deserialize, Serialize};
+
+use crate::config::model::{Command, Task};
+use crate::ground::digest::{Digest, Fields};
+
+/// Rises whenever equal fields would mean another result.
+const FORMAT: &str = "taskgate key 1";
+
+/// A key and what it is made of.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Key {
+    /// The digest.
+    pub digest: Digest,
+    /// Its fields, in the order in which they are hashed.
+    pub fields: Vec<Field>,
+}
+
+/// One field of a key.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Field {
+    /// What kind of field it is.
+    pub kind: FieldKind,
+    /// Which of its kind, such as a variable's name; empty if there is only one.
+    pub name: String,
+    /// Its value; of a secret, the digest of its value.
+    pub value: String,
+}
+
+/// The kinds of fields.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FieldKind {
+    /// Something from the task's definition, named as in tasks.toml.
+    Definition,
+    /// The digest of its input files.
+    Inputs,
+    /// A declared variable; the value starts with `=`, or is empty if it is unset.
+    Variable,
+    /// A secret variable.
+    Secret,
+    /// The output of a tool's probe.
+    Tool,
+    /// A needed task.
+    Need,
+    /// Operating system and architecture.
+    Platform,
+}
+
+/// What a key is computed from.
+#[derive(Clone, Debug)]
+pub struct Ingredients<'a> {
+    /// The task.
+    pub task: &'a Task,
+    /// Arguments behind `--`.
+    pub args: &'a [String],
+    /// The digest of its input files.
+    pub inputs: Digest,
+    /// Declared variables that enter the key, sorted by name; `None` is unset.
+    pub variables: Vec<(String, Option<String>)>,
+    /// Names of secrets and their values.
+    pub secrets: Vec<(String, Option<String>)>,
+    /// Names of tools and what their probes printed.
+    pub tools: Vec<(String, String)>,
+    /// Names of needed tasks and what they contribute.
+    pub needs: Vec<(String, Contribution)>,
+    /// Operating system and architecture.
+    pub platform: &'a str,
+}
+
+/// What a needed task contributes to the keys of those that need it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Contribution {
+    /// The digest of its outputs: equal outputs are equal, whatever made them.
+    Outputs(Digest),
+    /// Its key, since it declares no outputs.
+    Key(Digest),
+    /// Nothing: it does not run on this system.
+    Nothing,
+}
+
+impl Key {
+    /// The key of these ingredients.
+    pub fn of(ingredients: &Ingredients<'_>) -> Self {
+        let mut writer = Writer { hash: Fields::new(FORMAT), fields: Vec::new() };
+        let task = ingredients.task;
+        writer.definition("task", &task.name);
+        writer.definition("run", &task.run.as_ref().map(command).unwrap_or_default());
+        if matches!(task.run, Some(Command::Shell(_))) {
+            writer.definition("shell", &list(&task.shell));
+        }
+        writer.definition("args", &list(ingredients.args));
+        writer.definition("cwd", &task.cwd.to_string());
+        writer.definition("outputs", &outputs(task));
+        writer.add(FieldKind::Platform, "", ingredients.platform.to_owned());
+        writer.add(FieldKind::Inputs, "", ingredients.inputs.hex());
+        for (name, value) in &ingredients.variables {
+            let value = value.as_ref().map(|value| format!("={value}")).unwrap_or_default();
+            writer.add(FieldKind::Variable, name, value);
+        }
+        for (name, value) in &ingredients.secrets {
+            writer.add(FieldKind::Secret, name, secret(name, value.as_deref()));
+        }
+        for (name, output) in &ingredients.tools {
+            writer.add(FieldKind::Tool, name, output.clone());
+        }
+        for (name, contribution) in &ingredients.needs {
+            let value = match contribution {
+                Contribution::Outputs(digest) => format!("outputs {digest}"),
+                Contribution::Key(digest) => format!("key {digest}"),
+                Contribution::Nothing => String::new(),
+            };
+            writer.add(FieldKind::Need, name, value);
+        }
+        Self { digest: writer.hash.digest(), fields: writer.fields }
+    }
+}
+
+struct Writer {
+    hash: Fields,
+    fields: Vec<Field>,
+}
+
+impl Writer {
+    fn definition(&mut self, name: &str, value: &str) {
+        self.add(FieldKind::Definition, name, value.to_owned());
+    }
+
+    fn add(&mut self, kind: FieldKind, name: &str, value: String) {
+        self.hash.number(kind as u64).add(name.as_bytes()).add(value.as_bytes());
+        self.fields.push(Field { kind, name: name.to_owned(), value });
+    }
+}
+
+/// The command in a form in which no two commands are equal: a line, or a list of words.
+fn command(command: &Command) -> String {
+    match command {
+        Command::Shell(line) => line.clone(),
+        Command::Argv(words) => list(words),
+    }
+}
+
+fn list(words: &[String]) -> String {
+    // Words of text can always be written as JSON.
+    serde_json::to_string(words).unwrap_or_default()
+}
+
+fn outputs(task: &Task) -> String {
+    task.outputs.to_string()
+}
+
+/// A digest under a name of its own, so that equal secrets of two variables don't show as equal.
+fn secret(name: &str, value: Option<&str>) -> String {
+    value.map_or_else(String::new, |value| {
+        Fields::new("taskgate secret 1").add(name.as_bytes()).add(value.as_bytes()).digest().hex()
+    })
+}

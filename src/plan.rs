@@ -1,0 +1,370 @@
+//! The plan: for each node of the graph its key and a decision with its reason. A pure function of
+//! tasks, tree, environment, probes and what the cache knows; it must not run, read or write
+//! anything itself.
+//!
+//! The same [`resolve`] decides before the run, when outputs of needed tasks may not be known yet,
+//! and during it, when they are.
+
+use std::collections::{BTreeMap, HashMap};
+
+use rayon::prelude::*;
+
+use crate::config::model::{Config, Task, TaskId};
+use crate::git::snapshot::Snapshot;
+use crate::graph::{Graph, NodeId, Role};
+use crate::ground::clock::Timestamp;
+use crate::ground::digest::Digest;
+use crate::ground::env::Env;
+use crate::key::explanation::Explanation;
+use crate::key::inputs::InputSet;
+use crate::key::{Contribution, Ingredients, Key};
+use crate::reason::Reason;
+
+/// Changes that a reason lists before it says how many more there are.
+const LISTED_CHANGES: usize = 3;
+
+/// All that a plan is made from.
+#[derive(Clone, Copy)]
+pub struct World<'a> {
+    /// The tasks.
+    pub config: &'a Config,
+    /// Those of them that matter here.
+    pub graph: &'a Graph,
+    /// The tree; `None` outside a repository.
+    pub snapshot: Option<&'a Snapshot>,
+    /// Digests of input sets in that tree.
+    pub digests: &'a InputDigests<'a>,
+    /// The caller's variables.
+    pub env: &'a Env,
+    /// What the tools' probes printed, or what went wrong with them.
+    pub probes: &'a BTreeMap<String, Result<String, String>>,
+    /// The task that arguments behind `--` go to, and they.
+    pub args: Option<(TaskId, &'a [String])>,
+    /// This machine.
+    pub platform: &'a Platform,
+    /// Whether and how the cache is used.
+    pub policy: CachePolicy,
+    /// What is known from former runs.
+    pub knowledge: &'a dyn Knowledge,
+}
+
+/// A kind of machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Platform {
+    /// The operating system, as Rust names it.
+    pub os: String,
+    /// Operating system and architecture.
+    pub id: String,
+}
+
+impl Platform {
+    /// The machine this program was built for.
+    pub fn here() -> Self {
+        let os = std::env::consts::OS.to_owned();
+        Self { id: format!("{os} {}", std::env::consts::ARCH), os }
+    }
+}
+
+/// Whether and how the cache is used.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum CachePolicy {
+    /// Read and written.
+    Use,
+    /// Written only (`--force`).
+    Force,
+    /// Neither (`--no-cache`).
+    Off,
+}
+
+/// What is known from former runs. Asked from several threads at once.
+pub trait Knowledge: Sync {
+    /// What the cache has under a key, and how the task's outputs on disk compare.
+    fn look_up(&self, task: &Task, key: &Digest) -> Found;
+    /// What is on record about a task that is a miss with this key.
+    fn past(&self, task: &Task, key: &Digest) -> Past;
+    /// The digest of the outputs that are on disk now, for a task that is not to be run.
+    fn outputs_on_disk(&self, task: &Task) -> Option<Digest>;
+}
+
+/// What the cache has under a key.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Found {
+    /// A sound entry.
+    Hit {
+        /// When it was stored.
+        at: Timestamp,
+        /// How long the task took then, in milliseconds.
+        took: u64,
+        /// The digest of its outputs.
+        outputs: Digest,
+        /// What is wrong with the outputs on disk.
+        differs: Option<String>,
+    },
+    /// Nothing.
+    Absent,
+    /// Something damaged.
+    Damaged(String),
+}
+
+/// What is on record about a task.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Past {
+    /// Nothing.
+    Never,
+    /// It failed with this very key.
+    Failed,
+    /// It ran, but no former key can be compared with: its entries are gone.
+    Forgotten,
+    /// The explanations of its last entries, newest first.
+    Entries(Vec<Explanation>),
+}
+
+/// A node's key and decision.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Planned {
+    /// The key, where it is known.
+    pub key: Option<Key>,
+    /// What is to be done.
+    pub decision: Decision,
+    /// What the task contributes to the keys of those that need it, where it is known.
+    pub contribution: Option<Contribution>,
+}
+
+/// What is to be done with a node.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Decision {
+    /// It passed before; its outputs may have to be restored.
+    Hit(Reason),
+    /// It is to be executed.
+    Miss(Reason),
+    /// Its key depends on an output that is not known yet.
+    Waits(Reason),
+    /// It is not to be run here.
+    Skip(Reason),
+    /// It can't be run.
+    Fail(Reason),
+    /// It runs nothing itself.
+    Gathers,
+    /// It is in the graph for its key alone.
+    Context,
+}
+
+impl Decision {
+    /// Its reason, if it needs one.
+    pub fn reason(&self) -> Option<&Reason> {
+        match self {
+            Self::Hit(r) | Self::Miss(r) | Self::Waits(r) | Self::Skip(r) | Self::Fail(r) => Some(r),
+            Self::Gathers | Self::Context => None,
+        }
+    }
+
+    /// The word that stands for it.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Hit(_) => "hit",
+            Self::Miss(_) => "miss",
+            Self::Waits(_) => "waits",
+            Self::Skip(_) => "skip",
+            Self::Fail(_) => "fail",
+            Self::Gathers => "gathers",
+            Self::Context => "not run",
+        }
+    }
+}
+
+/// Decisions for all nodes of a graph, in their order.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// One for each node.
+    pub nodes: Vec<Planned>,
+}
+
+impl Plan {
+    /// Decides all nodes, each level in parallel.
+    pub fn of(world: &World<'_>) -> Self {
+        let mut nodes: Vec<Option<Planned>> = vec![None; world.graph.nodes.len()];
+        for level in world.graph.levels() {
+            let known = |id: NodeId| nodes[id.0].as_ref().and_then(|planned| planned.contribution);
+            let decided: Vec<(NodeId, Planned)> =
+                level.into_par_iter().map(|id| (id, resolve(world, id, &known))).collect();
+            for (id, planned) in decided {
+                nodes[id.0] = Some(planned);
+            }
+        }
+        Self { nodes: nodes.into_iter().flatten().collect() }
+    }
+
+    /// How many nodes are hits.
+    pub fn hits(&self) -> usize {
+        self.nodes.iter().filter(|node| matches!(node.decision, Decision::Hit(_))).count()
+    }
+}
+
+/// Decides one node, given what is known of the nodes it needs.
+pub fn resolve(
+    world: &World<'_>,
+    id: NodeId,
+    known: &(dyn Fn(NodeId) -> Option<Contribution> + Sync),
+) -> Planned {
+    let node = world.graph.node(id);
+    let task = world.config.task(node.task);
+    let decided = |decision, key, contribution| Planned { key, decision, contribution };
+    if task.is_aggregate() {
+        return decided(Decision::Gathers, None, None);
+    }
+    if !task.os.is_empty() && !task.os.contains(&world.platform.os) {
+        let reason = Reason::WrongSystem { os: task.os.clone() };
+        return decided(Decision::Skip(reason), None, Some(Contribution::Nothing));
+    }
+    if let Some(reason) = failed_probe(world, task) {
+        return decided(Decision::Fail(reason), None, None);
+    }
+    let Some(snapshot) = world.snapshot else {
+        return decided(Decision::Miss(Reason::NoRepository), None, None);
+    };
+    let waits = node.sources.iter().find(|source| known(**source).is_none());
+    let key = waits.is_none().then(|| key_of(world, id, snapshot, known));
+    if node.role == Role::Context {
+        let contribution = if task.outputs.is_empty() {
+            key.as_ref().map(|key| Contribution::Key(key.digest))
+        } else {
+            world.knowledge.outputs_on_disk(task).map(Contribution::Outputs)
+        };
+        return decided(Decision::Context, key, contribution);
+    }
+    let by_key = key.as_ref().filter(|_| task.outputs.is_empty()).map(|key| Contribution::Key(key.digest));
+    if let Some(reason) = always_runs(world.policy, task) {
+        return decided(Decision::Miss(reason), key, by_key);
+    }
+    let Some(key) = key else {
+        let on =
+            waits.map(|id| world.config.task(world.graph.node(*id).task).name.clone()).unwrap_or_default();
+        return decided(Decision::Waits(Reason::Waits { on }), None, None);
+    };
+    let (decision, contribution) = match world.knowledge.look_up(task, &key.digest) {
+        Found::Hit { at, took, outputs, differs } => {
+            let reason = Reason::Cached { at, took, restores: differs };
+            (Decision::Hit(reason), by_key.or(Some(Contribution::Outputs(outputs))))
+        }
+        Found::Damaged(what) => (Decision::Miss(Reason::Damaged { what }), by_key),
+        Found::Absent => (Decision::Miss(absent(world, id, &key, snapshot)), by_key),
+    };
+    decided(decision, Some(key), contribution)
+}
+
+fn always_runs(policy: CachePolicy, task: &Task) -> Option<Reason> {
+    match policy {
+        CachePolicy::Off => Some(Reason::CacheOff),
+        _ if !task.cache => Some(Reason::Uncached),
+        CachePolicy::Force => Some(Reason::Forced),
+        CachePolicy::Use => None,
+    }
+}
+
+fn failed_probe(world: &World<'_>, task: &Task) -> Option<Reason> {
+    task.tools.iter().find_map(|tool| match world.probes.get(tool) {
+        Some(Err(what)) => Some(Reason::ProbeFailed { tool: tool.clone(), what: what.clone() }),
+        _ => None,
+    })
+}
+
+/// Why there is no entry: what differs from the nearest one.
+fn absent(world: &World<'_>, id: NodeId, key: &Key, snapshot: &Snapshot) -> Reason {
+    let node = world.graph.node(id);
+    match world.knowledge.past(world.config.task(node.task), &key.digest) {
+        Past::Never => Reason::FirstRun,
+        Past::Failed => Reason::FailedBefore,
+        Past::Forgotten => Reason::NotStored,
+        Past::Entries(entries) => {
+            let inputs = InputSet::of(world.config, world.graph, node);
+            let now = Explanation::new(&key.fields, inputs.select(snapshot));
+            let nearest = entries.iter().map(|entry| now.changes_since(entry)).min_by_key(Vec::len);
+            match nearest {
+                Some(mut changes) if !changes.is_empty() => {
+                    let more = changes.len().saturating_sub(LISTED_CHANGES);
+                    changes.truncate(LISTED_CHANGES);
+                    Reason::Changed { changes, more }
+                }
+                _ => Reason::NotStored,
+            }
+        }
+    }
+}
+
+/// The key of a node all of whose needs are known.
+fn key_of(
+    world: &World<'_>,
+    id: NodeId,
+    snapshot: &Snapshot,
+    known: &(dyn Fn(NodeId) -> Option<Contribution> + Sync),
+) -> Key {
+    let node = world.graph.node(id);
+    let task = world.config.task(node.task);
+    let needs = node.sources.iter().map(|source| {
+        let name = world.config.task(world.graph.node(*source).task).name.clone();
+        (name, known(*source).unwrap_or(Contribution::Nothing))
+    });
+    let tools = task.tools.iter().map(|tool| {
+        let output = world.probes.get(tool).and_then(|probe| probe.clone().ok());
+        (tool.clone(), output.unwrap_or_default())
+    });
+    let secrets = task.secret_env.iter().map(|name| (name.clone(), value(world.env, name)));
+    Key::of(&Ingredients {
+        task,
+        args: world.args.filter(|(receiver, _)| *receiver == node.task).map_or(&[], |(_, args)| args),
+        inputs: world.digests.get(&InputSet::of(world.config, world.graph, node), snapshot),
+        variables: variables(task, world.env),
+        secrets: secrets.collect(),
+        tools: tools.collect(),
+        needs: needs.collect(),
+        platform: &world.platform.id,
+    })
+}
+
+/// The declared variables that enter the key, sorted by name.
+fn variables(task: &Task, env: &Env) -> Vec<(String, Option<String>)> {
+    let set = task.env.iter().map(|(name, value)| (name.clone(), Some(value.clone())));
+    let passed = task.pass_env.iter().filter(|pass| pass.keyed);
+    let passed = passed.map(|pass| (pass.name.clone(), value(env, &pass.name)));
+    let sorted: BTreeMap<String, Option<String>> = passed.chain(set).collect();
+    sorted.into_iter().collect()
+}
+
+/// A variable's value as text in which no two values are equal, even where they are not text.
+fn value(env: &Env, name: &str) -> Option<String> {
+    use std::os::unix::ffi::OsStrExt as _;
+    env.var(name).map(|value| {
+        value.to_str().map_or_else(|| format!("bytes {}", value.as_bytes().escape_ascii()), str::to_owned)
+    })
+}
+
+/// The digests of the input sets of a graph, each distinct set computed once.
+#[derive(Debug, Default)]
+pub struct InputDigests<'a>(HashMap<InputSet<'a>, Digest>);
+
+impl<'a> InputDigests<'a> {
+    /// Of all nodes that have a key.
+    pub fn of(config: &'a Config, graph: &Graph, snapshot: &Snapshot) -> Self {
+        let mut sets: Vec<InputSet<'a>> = Vec::new();
+        let mut seen = std::collections::HashSet::new();
+        for node in &graph.nodes {
+            let set = InputSet::of(config, graph, node);
+            if !config.task(node.task).is_aggregate() && seen.insert(set.clone()) {
+                sets.push(set);
+            }
+        }
+        Self(
+            sets.into_par_iter()
+                .map(|set| {
+                    let digest = set.digest(snapshot);
+                    (set, digest)
+                })
+                .collect(),
+        )
+    }
+
+    /// The digest of a set; one that was not foreseen is computed from `snapshot`.
+    pub fn get(&self, set: &InputSet<'_>, snapshot: &Snapshot) -> Digest {
+        self.0.get(set).copied().unwrap_or_else(|| set.digest(snapshot))
+    }
+}

@@ -1,0 +1,120 @@
+//! The fold that all human output shares: which lines an event leads to, and which logs are kept for
+//! the end. It must not know how lines get to the reader.
+
+use crate::event::{Event, Log, Status, TaskFinished, What};
+use crate::reporter::Output;
+use crate::reporter::lines::Lines;
+use crate::reporter::style::{Paint, Tone};
+
+/// Folds events into text.
+pub struct Human {
+    lines: Lines,
+    output: Output,
+    run: String,
+    failures: Vec<TaskFinished>,
+    finally_logs: Vec<(String, Log)>,
+}
+
+impl Human {
+    /// Lines in `paint`, with the logs that `output` names.
+    pub fn new(paint: Paint, output: Output) -> Self {
+        Self {
+            lines: Lines { paint, width: 0 },
+            output,
+            run: String::new(),
+            failures: Vec::new(),
+            finally_logs: Vec::new(),
+        }
+    }
+
+    /// How lines are drawn.
+    pub fn lines(&self) -> &Lines {
+        &self.lines
+    }
+
+    /// The text that an event leads to, without a line end; nothing for most.
+    pub fn text(&mut self, event: &Event) -> Option<String> {
+        match &event.what {
+            What::RunStarted(run) => {
+                self.lines.width = run.width.min(40);
+                self.run.clone_from(&run.run);
+                Some(self.lines.started(run))
+            }
+            What::Notice { level, text } => Some(self.lines.notice(*level, text)),
+            What::TaskStarted { .. } => None,
+            What::TaskWaits { task, on } => Some(self.lines.waits(task, on)),
+            What::TaskOutput { task, text } => {
+                (self.output == Output::Stream).then(|| self.streamed(task, text))
+            }
+            What::TaskSlow { task, after } => Some(self.lines.slow(task, *after)),
+            What::TaskRetries { task, attempt, ended } => Some(self.lines.retries(task, *attempt, ended)),
+            What::TaskFinished(task) => Some(self.finished(task)),
+            What::FinallyFinished { task, ended, log, .. } => (!ended.is_pass()).then(|| {
+                self.finally_logs.push((task.clone(), log.clone()));
+                self.lines.finally_failed(task, ended)
+            }),
+            What::Interrupted { signal, now } => Some(self.lines.interrupted(signal, *now)),
+            What::RunFinished(summary) => {
+                let mut parts = Vec::new();
+                for (task, log) in &self.finally_logs {
+                    parts.push(self.lines.log(&format!("{task}: finally"), Tone::Odd, log));
+                }
+                for task in &self.failures {
+                    parts.push(self.failure(task));
+                }
+                if !parts.is_empty() {
+                    parts.push(String::new());
+                }
+                parts.push(self.lines.summary(&self.run, summary));
+                Some(parts.join("\n"))
+            }
+        }
+    }
+
+    fn finished(&mut self, task: &TaskFinished) -> String {
+        let mut text = self.lines.finished(task);
+        let ran = task.attempts > 0;
+        match self.output {
+            Output::Failed | Output::Stream => {}
+            Output::Grouped if !ran => {}
+            Output::All if !ran && task.status != Status::Hit => {}
+            Output::Grouped | Output::All => {
+                // A failure's log comes at the end, where the eye is.
+                if !matches!(task.status, Status::Failed { .. }) {
+                    text.push('\n');
+                    text.push_str(&self.lines.log(&Lines::heading(task), Tone::Faint, &task.log));
+                }
+            }
+        }
+        if matches!(task.status, Status::Failed { .. }) {
+            self.failures.push(task.clone());
+        }
+        text
+    }
+
+    fn failure(&self, task: &TaskFinished) -> String {
+        let mut parts = Vec::new();
+        for (i, log) in task.failed_logs.iter().enumerate() {
+            parts.push(self.lines.log(&format!("{}: attempt {}", task.task, i + 1), Tone::Odd, log));
+        }
+        parts.push(self.lines.log(&Lines::heading(task), Tone::Bad, &task.log));
+        if !task.command.is_empty() {
+            let command = format!("$ {}", task.command.lines().next().unwrap_or_default());
+            parts.push(self.lines.paint.tone(Tone::Faint, &command));
+        }
+        parts.join("\n")
+    }
+
+    fn streamed(&self, task: &str, text: &str) -> String {
+        let keep = if self.lines.paint.is_colored() {
+            crate::reporter::text::Keep::Colors
+        } else {
+            crate::reporter::text::Keep::Nothing
+        };
+        let text = crate::reporter::text::safe(text, keep);
+        let prefix = self.lines.paint.tone(Tone::Faint, &format!("{task} │"));
+        let lines: Vec<String> =
+            text.trim_end_matches('\n').split('\n').map(|line| format!("{prefix} {line}")).collect();
+        lines.join("\n")
+    }
+}

@@ -1,0 +1,95 @@
+//! The junit reporter: a `JUnit` XML file, one test case a task, as CI systems read it. It must not
+//! show what did not happen: a hit is a passed case that says so.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use quick_junit::{
+    NonSuccessKind, NonSuccessReruns, Property, Report, TestCase, TestCaseStatus, TestRerun, TestSuite,
+};
+
+use crate::event::{Event, Status, TaskFinished, What};
+use crate::ground::file::{self, Durability};
+use crate::reporter::Reporter;
+use crate::reporter::text::{Keep, safe};
+
+/// Collects results and writes the file at the end of the run.
+pub struct Junit {
+    path: PathBuf,
+    tasks: Vec<TaskFinished>,
+}
+
+impl Junit {
+    /// Will write to `path`, whose folder exists.
+    pub fn new(path: PathBuf) -> Self {
+        Self { path, tasks: Vec::new() }
+    }
+
+    fn write(&self, took: u64) -> io::Result<()> {
+        let mut suites: BTreeMap<&str, TestSuite> = BTreeMap::new();
+        for task in &self.tasks {
+            let name = task.group.as_deref().unwrap_or("tasks");
+            suites.entry(name).or_insert_with(|| TestSuite::new(name)).add_test_case(case(task));
+        }
+        let mut report = Report::new("taskgate");
+        report.set_time(Duration::from_millis(took));
+        report.add_test_suites(suites.into_values());
+        let xml = report.to_string().map_err(io::Error::other)?;
+        let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        let folder = folder.unwrap_or_else(|| std::path::Path::new("."));
+        file::write(&self.path, xml.as_bytes(), folder, Durability::Relaxed).map_err(io::Error::other)
+    }
+}
+
+impl Reporter for Junit {
+    fn event(&mut self, event: &Event) -> io::Result<()> {
+        match &event.what {
+            What::TaskFinished(task) => self.tasks.push(task.clone()),
+            What::RunFinished(summary) => self.write(summary.took)?,
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+fn case(task: &TaskFinished) -> TestCase {
+    let reason = task.reason.to_string();
+    let mut status = match &task.status {
+        Status::Passed | Status::Hit | Status::Flaky => TestCaseStatus::success(),
+        Status::Failed { ended } => {
+            let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
+            status.set_message(ended.to_string()).set_type("failure");
+            status
+        }
+        Status::Stopped => {
+            let mut status = TestCaseStatus::non_success(NonSuccessKind::Error);
+            status.set_message("stopped before it ended").set_type("stopped");
+            status
+        }
+        Status::Skipped => {
+            let mut status = TestCaseStatus::skipped();
+            status.set_message(reason.clone());
+            status
+        }
+    };
+    for log in &task.failed_logs {
+        let mut rerun = TestRerun::new(NonSuccessKind::Failure);
+        rerun.set_system_out(safe(&log.text, Keep::Nothing).into_owned());
+        match &mut status {
+            TestCaseStatus::Success { flaky_runs } => flaky_runs.push(rerun),
+            TestCaseStatus::NonSuccess { reruns: NonSuccessReruns { runs, .. }, .. } => runs.push(rerun),
+            TestCaseStatus::Skipped { .. } => {}
+        }
+    }
+    let mut case = TestCase::new(task.task.clone(), status);
+    case.set_classname(task.group.clone().unwrap_or_else(|| "tasks".to_owned()));
+    case.set_time(Duration::from_millis(task.took));
+    if !task.log.text.is_empty() {
+        case.set_system_out(safe(&task.log.text, Keep::Nothing).into_owned());
+    }
+    case.add_property(Property::new("cached", (task.status == Status::Hit).to_string()));
+    case.add_property(Property::new("reason", reason));
+    case
+}

@@ -1,0 +1,187 @@
+//! The lines that people read about a run, one function a kind of event. It must not know whether
+//! they go to a terminal, a file or a replay.
+
+use std::time::Duration;
+
+use crate::event::{Ended, Level, Log, RunStarted, Status, Stored, Summary, TaskFinished, Verdict};
+use crate::ground::units;
+use crate::reason::Reason;
+use crate::reporter::style::{Paint, Tone};
+use crate::reporter::text::{self, Keep};
+
+/// How lines are drawn.
+#[derive(Clone, Copy, Debug)]
+pub struct Lines {
+    /// Colours or none.
+    pub paint: Paint,
+    /// Columns of the longest task name.
+    pub width: usize,
+}
+
+impl Lines {
+    /// `running 3 of 12 tasks, 9 cached · tree 3f2a9c1`
+    pub fn started(&self, run: &RunStarted) -> String {
+        let tree = run.tree.as_ref().map(|tree| format!(" · tree {}", tree.get(..10).unwrap_or(tree)));
+        let cached = if run.hits > 0 { format!(", {} cached", run.hits) } else { String::new() };
+        let text = format!(
+            "{}: {}{cached}{}",
+            run.names.join(" "),
+            count(run.tasks, "task"),
+            tree.unwrap_or_default()
+        );
+        self.paint.tone(Tone::Faint, &text)
+    }
+
+    /// `warning: …`
+    pub fn notice(&self, level: Level, text: &str) -> String {
+        match level {
+            Level::Note => format!("{} {text}", self.paint.tone(Tone::Strong, "note:")),
+            Level::Warning => format!("{} {text}", self.paint.tone(Tone::Odd, "warning:")),
+        }
+    }
+
+    /// `✓ unit  2.1 s  src/a.rs changed`
+    pub fn finished(&self, task: &TaskFinished) -> String {
+        let took = units::duration(Duration::from_millis(task.took));
+        let (mark, tone, middle) = match &task.status {
+            Status::Passed => ("✓", Tone::Good, took),
+            Status::Hit => ("✓", Tone::Good, "cached".to_owned()),
+            Status::Flaky => ("~", Tone::Odd, took),
+            Status::Failed { .. } => ("✗", Tone::Bad, took),
+            Status::Stopped => ("■", Tone::Odd, took),
+            Status::Skipped => ("-", Tone::Faint, "skipped".to_owned()),
+        };
+        let mark = self.paint.tone(tone, mark);
+        let name = self.name(&task.task);
+        let line = format!("{mark} {name}  {middle:>8}  {}", self.paint.tone(Tone::Faint, &why(task)));
+        let mut line = line.trim_end().to_owned();
+        if let Stored::No { why } = &task.stored {
+            let note = format!("\n  {}  not stored: {why}", " ".repeat(self.width));
+            line.push_str(&self.paint.tone(Tone::Odd, &note));
+        }
+        line
+    }
+
+    /// `↻ e2e  attempt 1 failed (exit status 1), trying again`
+    pub fn retries(&self, task: &str, attempt: u32, ended: &Ended) -> String {
+        let mark = self.paint.tone(Tone::Odd, "↻");
+        format!("{mark} {}  attempt {attempt} failed ({ended}), trying again", self.name(task))
+    }
+
+    /// `… e2e  is slow: running for 2m 00s`
+    pub fn slow(&self, task: &str, after: u64) -> String {
+        let after = units::duration(Duration::from_millis(after));
+        format!("{} {}  is slow: running for {after}", self.paint.tone(Tone::Odd, "…"), self.name(task))
+    }
+
+    /// `… e2e  waits for another run with the same key`
+    pub fn waits(&self, task: &str, on: &str) -> String {
+        format!("{} {}  waits for {on}", self.paint.tone(Tone::Faint, "…"), self.name(task))
+    }
+
+    /// `■ SIGINT: ending what runs`
+    pub fn interrupted(&self, signal: &str, now: bool) -> String {
+        let what = if now { "killing what runs" } else { "ending what runs; once more to kill it" };
+        format!("{} {signal}: {what}", self.paint.tone(Tone::Odd, "■"))
+    }
+
+    /// What a failed `finally` is told by.
+    pub fn finally_failed(&self, task: &str, ended: &Ended) -> String {
+        self.notice(Level::Warning, &format!("the `finally` of {task} failed: {ended}"))
+    }
+
+    /// A task's log under a heading.
+    pub fn log(&self, heading: &str, tone: Tone, log: &Log) -> String {
+        let rule = "─".repeat(70_usize.saturating_sub(console::measure_text_width(heading)));
+        let heading = self.paint.tone(tone, &format!("── {heading} {rule}"));
+        let keep = if self.paint.is_colored() { Keep::Colors } else { Keep::Nothing };
+        let body = text::safe(&log.text, keep);
+        let reset = if body.contains('\u{1b}') { "\u{1b}[0m" } else { "" };
+        let body = body.trim_end_matches('\n');
+        if body.is_empty() {
+            return format!("{heading}\n{}", self.paint.tone(Tone::Faint, "(it printed nothing)"));
+        }
+        format!("{heading}\n{body}{reset}")
+    }
+
+    /// The heading of a finished task's log.
+    pub fn heading(task: &TaskFinished) -> String {
+        let took = units::duration(Duration::from_millis(task.took));
+        match &task.status {
+            Status::Failed { ended } => format!("{}: {ended}, {took}", task.task),
+            Status::Hit => format!("{}: cached", task.task),
+            Status::Flaky => format!("{}: passed at attempt {}", task.task, task.attempts),
+            Status::Passed => format!("{}: passed, {took}", task.task),
+            Status::Stopped => format!("{}: stopped, {took}", task.task),
+            Status::Skipped => format!("{}: skipped", task.task),
+        }
+    }
+
+    /// The last lines of a run.
+    pub fn summary(&self, run: &str, summary: &Summary) -> String {
+        let mut lines = Vec::new();
+        for (names, tone, what) in [
+            (&summary.slow, Tone::Odd, "slow:"),
+            (&summary.flaky, Tone::Odd, "flaky, so not stored:"),
+            (&summary.failed, Tone::Bad, "failed:"),
+        ] {
+            if !names.is_empty() {
+                lines.push(format!("{} {}", self.paint.tone(tone, what), names.join(", ")));
+            }
+        }
+        let verdict = match summary.verdict {
+            Verdict::Passed => self.paint.tone(Tone::Good, "passed"),
+            Verdict::Failed => self.paint.tone(Tone::Bad, "failed"),
+            Verdict::Interrupted { .. } => self.paint.tone(Tone::Odd, "interrupted"),
+        };
+        lines.push(format!("{verdict}: {}", figures(summary)));
+        if summary.verdict != Verdict::Passed && !run.is_empty() {
+            lines.push(self.paint.tone(Tone::Faint, &format!("see it again: xtask log {run}")));
+        }
+        lines.join("\n")
+    }
+
+    fn name(&self, name: &str) -> String {
+        let padding = self.width.saturating_sub(console::measure_text_width(name));
+        format!("{}{}", self.paint.tone(Tone::Strong, name), " ".repeat(padding))
+    }
+}
+
+/// `12 cached, nothing ran, saved 1m 02s, in 85 ms`
+fn figures(summary: &Summary) -> String {
+    let mut parts = Vec::new();
+    if summary.hits > 0 {
+        parts.push(format!("{} cached", summary.hits));
+    }
+    match summary.executed {
+        0 => parts.push("nothing ran".to_owned()),
+        ran => parts.push(format!("{ran} ran")),
+    }
+    if summary.skipped > 0 {
+        parts.push(format!("{} skipped", summary.skipped));
+    }
+    if summary.saved > 0 {
+        parts.push(format!("saved {}", units::duration(Duration::from_millis(summary.saved))));
+    }
+    parts.push(format!("in {}", units::duration(Duration::from_millis(summary.took))));
+    parts.join(", ")
+}
+
+/// The reason of a result, as one clause.
+fn why(task: &TaskFinished) -> String {
+    match (&task.status, &task.reason) {
+        (Status::Hit, Reason::Cached { restores: None, .. }) => String::new(),
+        (Status::Hit, Reason::Cached { restores: Some(what), .. }) => format!("outputs restored: {what}"),
+        (Status::Failed { ended }, reason) => match ended {
+            Ended::NotStarted { why } => why.clone(),
+            _ => format!("{ended} · {reason}"),
+        },
+        (Status::Flaky, reason) => format!("flaky, passed at attempt {} · {reason}", task.attempts),
+        (_, reason) => reason.to_string(),
+    }
+}
+
+/// `1 task`, `2 tasks`
+pub fn count(count: usize, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+}

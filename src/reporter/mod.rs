@@ -1,0 +1,74 @@
+//! Reporters: each folds events into a writer. They must not know the engine, and take every time
+//! they show from the events, so that a recorded run redraws the same.
+
+pub mod human;
+pub mod json;
+pub mod junit;
+pub mod lines;
+pub mod plain;
+pub mod record;
+pub mod style;
+pub mod terminal;
+pub mod text;
+pub mod trace;
+
+use std::io;
+
+use crate::event::Event;
+
+/// Something that listens to a run.
+pub trait Reporter: Send {
+    /// Takes the next event.
+    ///
+    /// # Errors
+    /// The writer failed.
+    fn event(&mut self, event: &Event) -> io::Result<()>;
+}
+
+/// Which logs are shown to people.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, clap::ValueEnum)]
+pub enum Output {
+    /// Those of tasks that did not pass, at the end.
+    #[default]
+    Failed,
+    /// Each executed task's, when it finishes.
+    Grouped,
+    /// Each line when it is printed, behind its task's name.
+    Stream,
+    /// As grouped, and those of hits too.
+    All,
+}
+
+/// Several reporters as one. The first error of each is kept, and it is not called again.
+#[derive(Default)]
+pub struct Reporters {
+    all: Vec<(Box<dyn Reporter>, &'static str)>,
+    errors: Vec<(&'static str, io::Error)>,
+}
+
+impl Reporters {
+    /// Adds one; `name` says in an error what could not be written.
+    pub fn add(&mut self, reporter: Box<dyn Reporter>, name: &'static str) {
+        self.all.push((reporter, name));
+    }
+
+    /// Gives all of them the next event.
+    pub fn event(&mut self, event: &Event) {
+        let errors = &mut self.errors;
+        self.all.retain_mut(|(reporter, name)| match reporter.event(event) {
+            Ok(()) => true,
+            Err(error) => {
+                // Whoever reads our output may stop reading; that is no failure of the run.
+                if error.kind() != io::ErrorKind::BrokenPipe {
+                    errors.push((*name, error));
+                }
+                false
+            }
+        });
+    }
+
+    /// What went wrong, and where.
+    pub fn errors(&mut self) -> Vec<(&'static str, io::Error)> {
+        std::mem::take(&mut self.errors)
+    }
+}

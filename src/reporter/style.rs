@@ -1,0 +1,80 @@
+//! Colours and marks. It must not know what they are put on.
+
+use console::Style;
+
+use crate::ground::env::Env;
+
+/// When output is coloured.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, clap::ValueEnum)]
+pub enum Color {
+    /// On a terminal, unless `NO_COLOR` is set; also elsewhere with `CLICOLOR_FORCE`.
+    #[default]
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// What is written: with colours or without.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Paint {
+    colored: bool,
+}
+
+/// How a piece of text is meant.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Tone {
+    /// It is right.
+    Good,
+    /// It is wrong.
+    Bad,
+    /// It needs a look.
+    Odd,
+    /// It matters less.
+    Faint,
+    /// It matters more.
+    Strong,
+}
+
+impl Color {
+    /// Decides for a stream that is a terminal or not.
+    pub fn paint(self, env: &Env, is_terminal: bool) -> Paint {
+        let forced =
+            env.is_set("CLICOLOR_FORCE") && env.var("CLICOLOR_FORCE").is_some_and(|value| value != "0");
+        let dumb = env.var("TERM").is_some_and(|term| term == "dumb");
+        let colored = match self {
+            Self::Always => true,
+            Self::Never => false,
+            Self::Auto if env.is_set("NO_COLOR") => false,
+            Self::Auto => forced || is_terminal && !dumb,
+        };
+        Paint { colored }
+    }
+}
+
+impl Paint {
+    /// Without colours.
+    pub const PLAIN: Self = Self { colored: false };
+
+    /// Whether there are colours.
+    pub fn is_colored(self) -> bool {
+        self.colored
+    }
+
+    /// `text` in a tone.
+    pub fn tone(self, tone: Tone, text: &str) -> String {
+        if !self.colored {
+            return text.to_owned();
+        }
+        let style = Style::new().force_styling(true);
+        let style = match tone {
+            Tone::Good => style.green(),
+            Tone::Bad => style.red().bold(),
+            Tone::Odd => style.yellow(),
+            Tone::Faint => style.dim(),
+            Tone::Strong => style.bold(),
+        };
+        style.apply_to(text).to_string()
+    }
+}

@@ -1,0 +1,71 @@
+//! Select: the tasks that the names on the command line stand for. It must not know the graph.
+
+use crate::config::model::{Config, TaskId};
+use crate::ground::name;
+
+/// Tasks that were asked for, in the order of the file, each once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Selection {
+    /// The tasks.
+    pub tasks: Vec<TaskId>,
+    /// The names as they were given.
+    pub names: Vec<String>,
+}
+
+/// Why names stand for nothing.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SelectError {
+    /// No task and no group has the name.
+    #[error("no task or group is named `{name}`")]
+    Unknown {
+        /// The name as it was given.
+        name: String,
+        /// The known name nearest to it.
+        nearest: Option<String>,
+    },
+    /// Arguments behind `--` fit one task only.
+    #[error("arguments behind `--` go to one task, but {what}")]
+    Arguments {
+        /// What was named instead.
+        what: String,
+    },
+}
+
+impl Selection {
+    /// The tasks of all `names`; all tasks if there are none.
+    ///
+    /// # Errors
+    /// A name is unknown.
+    pub fn of(config: &Config, names: &[String]) -> Result<Self, SelectError> {
+        let mut tasks: Vec<TaskId> = Vec::new();
+        for name in names {
+            let named = config.named(name);
+            if named.is_empty() {
+                let nearest = name::nearest(name, config.names()).map(str::to_owned);
+                return Err(SelectError::Unknown { name: name.clone(), nearest });
+            }
+            tasks.extend(named);
+        }
+        if names.is_empty() {
+            tasks.extend(config.ids());
+        }
+        tasks.sort_unstable();
+        tasks.dedup();
+        Ok(Self { tasks, names: names.to_vec() })
+    }
+
+    /// The one task that arguments behind `--` go to.
+    ///
+    /// # Errors
+    /// Not exactly one task is selected, or it is an aggregate.
+    pub fn receiver(&self, config: &Config) -> Result<TaskId, SelectError> {
+        match &*self.tasks {
+            [one] if !config.task(*one).is_aggregate() => Ok(*one),
+            [one] => {
+                let name = &config.task(*one).name;
+                Err(SelectError::Arguments { what: format!("`{name}` runs no command of its own") })
+            }
+            several => Err(SelectError::Arguments { what: format!("{} tasks are selected", several.len()) }),
+        }
+    }
+}
