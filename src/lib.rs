@@ -2,6 +2,7 @@
 //! tree. See ARCHITECTURE.md for the floors of the house; this file must know only its door.
 
 pub mod cache;
+pub mod cli;
 pub mod config;
 pub mod engine;
 pub mod event;
@@ -18,5 +19,5 @@ pub mod select;
 
 /// Runs the program with the arguments and the environment of this process.
 pub fn main() -> std::process::ExitCode {
-    std::process::ExitCode::SUCCESS
+    cli::main(std::env::args_os())
 }

@@ -18,7 +18,7 @@ use crate::ground::env::Env;
 use crate::key::explanation::Explanation;
 use crate::key::inputs::InputSet;
 use crate::key::{Contribution, Ingredients, Key};
-use crate::reason::Reason;
+use crate::reason::{Change, Reason};
 
 /// Changes that a reason lists before it says how many more there are.
 const LISTED_CHANGES: usize = 3;
@@ -108,15 +108,23 @@ pub enum Found {
 
 /// What is on record about a task.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Past {
-    /// Nothing.
+pub struct Past {
+    /// What its last run came to.
+    pub last: Last,
+    /// The explanations of its last entries, newest first; those of entries that are gone are not
+    /// among them.
+    pub entries: Vec<Explanation>,
+}
+
+/// What the last run of a task came to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Last {
+    /// There is none on record.
     Never,
-    /// It failed with this very key.
-    Failed,
-    /// It ran, but no former key can be compared with: its entries are gone.
-    Forgotten,
-    /// The explanations of its last entries, newest first.
-    Entries(Vec<Explanation>),
+    /// It failed, with the key that is asked about.
+    FailedWithThisKey,
+    /// It passed, or failed with another key.
+    Other,
 }
 
 /// A node's key and decision.
@@ -271,23 +279,28 @@ fn failed_probe(world: &World<'_>, task: &Task) -> Option<Reason> {
 /// Why there is no entry: what differs from the nearest one.
 fn absent(world: &World<'_>, id: NodeId, key: &Key, snapshot: &Snapshot) -> Reason {
     let node = world.graph.node(id);
-    match world.knowledge.past(world.config.task(node.task), &key.digest) {
-        Past::Never => Reason::FirstRun,
-        Past::Failed => Reason::FailedBefore,
-        Past::Forgotten => Reason::NotStored,
-        Past::Entries(entries) => {
-            let inputs = InputSet::of(world.config, world.graph, node);
-            let now = Explanation::new(&key.fields, inputs.select(snapshot));
-            let nearest = entries.iter().map(|entry| now.changes_since(entry)).min_by_key(Vec::len);
-            match nearest {
-                Some(mut changes) if !changes.is_empty() => {
-                    let more = changes.len().saturating_sub(LISTED_CHANGES);
-                    changes.truncate(LISTED_CHANGES);
-                    Reason::Changed { changes, more }
-                }
-                _ => Reason::NotStored,
-            }
+    let past = world.knowledge.past(world.config.task(node.task), &key.digest);
+    match past.last {
+        Last::Never => return Reason::FirstRun,
+        Last::FailedWithThisKey => return Reason::FailedBefore,
+        Last::Other => {}
+    }
+    let inputs = InputSet::of(world.config, world.graph, node);
+    let now = Explanation::new(&key.fields, inputs.select(snapshot));
+    match past.nearest(&now) {
+        Some(mut changes) if !changes.is_empty() => {
+            let more = changes.len().saturating_sub(LISTED_CHANGES);
+            changes.truncate(LISTED_CHANGES);
+            Reason::Changed { changes, more }
         }
+        _ => Reason::NotStored,
+    }
+}
+
+impl Past {
+    /// What differs from the nearest entry: from the one with the fewest differences.
+    pub fn nearest(&self, now: &Explanation) -> Option<Vec<Change>> {
+        self.entries.iter().map(|entry| now.changes_since(entry)).min_by_key(Vec::len)
     }
 }
 

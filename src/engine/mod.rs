@@ -1,3 +1,18 @@
 //! The engine: runs a plan and emits events. It must not print, and must not know who listens.
+//!
+//! [`scheduler`] decides, purely, what starts when. [`run`] is the loop between it, the workers and
+//! the signals. A [`worker`] brings one node from its decision to its result: from the cache, or by
+//! an [`execution`] whose result [`keep`] stores if it may be stored.
 
+pub mod command;
+pub mod context;
+pub mod emitter;
+pub mod execution;
+pub mod inbox;
+pub mod keep;
+pub mod knowledge;
+pub mod probe;
+pub mod run;
 pub mod scheduler;
+pub mod surroundings;
+pub mod worker;

@@ -1,3 +1,34 @@
 //! Git: the snapshots of trees, private worktrees and refs. It must not know of tasks.
 
+mod attributes;
+mod checked_out;
+mod commit_snapshot;
+mod content;
+pub mod error;
+mod folder;
+mod glob;
+mod ignore_rules;
+mod index;
+mod index_file;
+pub mod private_worktree;
+mod program;
+pub mod repository;
+mod settings;
 pub mod snapshot;
+mod submodule;
+pub mod tree_id;
+mod walk;
+mod work_tree;
+pub mod worktree_snapshot;
+
+#[cfg(test)]
+mod sandbox;
+#[cfg(test)]
+mod tests;
+
+pub use error::GitError;
+pub use private_worktree::{PrivateWorktree, sweep};
+pub use program::GitProgram;
+pub use repository::{Commit, Repository};
+pub use tree_id::tree_id;
+pub use worktree_snapshot::WorkTreeReader;

@@ -93,6 +93,11 @@ impl Snapshot {
         self.entries.binary_search_by(|entry| entry.path.cmp(path)).ok().map(|index| &self.entries[index])
     }
 
+    /// Whether it has an entry of this path.
+    pub fn has(&self, path: &[u8]) -> bool {
+        self.entries.binary_search_by(|entry| entry.path.bytes().cmp(path)).is_ok()
+    }
+
     /// The entry at `folder` itself, if it is one, or else all that lie below it.
     pub fn within(&self, folder: &RepoPath) -> &[Entry] {
         if folder.is_top() {
@@ -108,9 +113,24 @@ impl Snapshot {
         &self.entries[start..start + len]
     }
 
-    /// The entries that `keep` chooses.
-    pub fn filtered(&self, keep: impl Fn(&Entry) -> bool) -> Self {
-        Self { entries: self.entries.iter().filter(|entry| keep(entry)).cloned().collect() }
+    /// This snapshot with the entries for which `is_replaced` is true, all of them within
+    /// `folders`, replaced by `entries`; and the paths that are no longer the same.
+    pub fn with_replaced(
+        &self,
+        is_replaced: impl Fn(&RepoPath) -> bool,
+        folders: &[RepoPath],
+        entries: Vec<Entry>,
+    ) -> (Self, Vec<RepoPath>) {
+        let old = folders.iter().flat_map(|folder| self.within(folder));
+        let old: Vec<&Entry> = old.filter(|entry| is_replaced(&entry.path)).collect();
+        let new = Self::new(entries);
+        let is_same = |a: &Entry, b: &Entry| a.id == b.id && a.mode == b.mode;
+        let gone = old.iter().copied().filter(|entry| new.get(&entry.path).is_none());
+        let other = |entry: &&Entry| !self.get(&entry.path).is_some_and(|was| is_same(was, entry));
+        let changed = gone.chain(new.entries.iter().filter(other)).map(|entry| entry.path.clone()).collect();
+        let replaced: std::collections::HashSet<&RepoPath> = old.iter().map(|entry| &entry.path).collect();
+        let kept = self.entries.iter().filter(|entry| !replaced.contains(&entry.path)).cloned();
+        (Self::new(kept.chain(new.entries).collect()), changed)
     }
 }
 

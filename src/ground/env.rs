@@ -51,6 +51,11 @@ impl Env {
         self.vars.get(name.as_ref()).map(OsString::as_os_str)
     }
 
+    /// All variables, sorted by name.
+    pub fn vars(&self) -> impl Iterator<Item = (&OsStr, &OsStr)> {
+        self.vars.iter().map(|(name, value)| (name.as_os_str(), value.as_os_str()))
+    }
+
     /// Whether a variable is set to something other than nothing.
     pub fn is_set(&self, name: &str) -> bool {
         self.var(name).is_some_and(|value| !value.is_empty())

@@ -9,6 +9,7 @@ pub mod lock;
 pub mod name;
 pub mod path;
 pub mod pattern;
+pub mod pattern_overlap;
 pub mod stat;
 pub mod stat_cache;
 pub mod units;

@@ -74,6 +74,9 @@ pub enum PatternError {
     /// `[` or `{` without its partner.
     #[error("`{0}` is never closed")]
     Unclosed(char),
+    /// A glob that no path could be matched against.
+    #[error("{0}")]
+    Malformed(&'static str),
     /// `..` behind a wildcard.
     #[error("`..` can't follow a wildcard")]
     Parent,
@@ -102,7 +105,13 @@ impl Pattern {
             (true, [name]) if is_literal(name) => Kind::Named(folder, unescaped(name).into()),
             _ => {
                 let rest = rest.join("/");
-                let itself = if floating { format!("**/{rest}") } else { rest };
+                // A `!` at the very front would turn the glob round; here it is part of a name.
+                let itself = match (floating, rest.starts_with('!')) {
+                    (true, _) => format!("**/{rest}"),
+                    (false, true) => format!("\\{rest}"),
+                    (false, false) => rest,
+                };
+                validate(&itself)?;
                 let below = (!itself.ends_with("**")).then(|| format!("{itself}/**"));
                 match below {
                     Some(below) if folder_only => Kind::Glob { folder, itself: below, below: None },
@@ -164,7 +173,7 @@ impl Pattern {
     pub fn rest(&self) -> Vec<String> {
         match &self.kind {
             Kind::Within(_) => Vec::new(),
-            Kind::Named(_, name) => vec!["**".to_owned(), String::from_utf8_lossy(name).into_owned()],
+            Kind::Named(_, name) => vec!["**".to_owned(), escaped(&String::from_utf8_lossy(name))],
             Kind::Glob { itself, .. } => itself.split('/').map(str::to_owned).collect(),
         }
     }
@@ -226,6 +235,31 @@ fn unescaped(part: &str) -> Vec<u8> {
         bytes.push(if byte == b'\\' { chars.next().unwrap_or(b'\\') } else { byte });
     }
     bytes
+}
+
+fn escaped(name: &str) -> String {
+    let mut text = String::with_capacity(name.len());
+    for c in name.chars() {
+        if matches!(c, '\\' | '*' | '?' | '[' | ']' | '{' | '}' | ',' | '!') {
+            text.push('\\');
+        }
+        text.push(c);
+    }
+    text
+}
+
+/// A glob that the matcher finds odd would match nothing, silently.
+fn validate(glob: &str) -> Result<(), PatternError> {
+    use fast_glob::ErrorKind;
+    fast_glob::validate(glob).map_err(|error| match error.kind {
+        ErrorKind::UnclosedBrace => PatternError::Unclosed('{'),
+        ErrorKind::UnclosedBracket => PatternError::Unclosed('['),
+        ErrorKind::TrailingBackslash => PatternError::Malformed("the `\\` at its end escapes nothing"),
+        ErrorKind::BraceNestingTooDeep | ErrorKind::TooManyBraceGroups => {
+            PatternError::Malformed("it has more than ten braces")
+        }
+        _ => PatternError::Malformed("it is not a glob"),
+    })
 }
 
 fn unclosed(text: &str) -> Option<char> {
@@ -385,6 +419,7 @@ mod tests {
             (&["**"], &["a", "b/c"], &[]),
             (&["./src/../lib"], &["lib/x"], &["src/x"]),
             (&[r"a\*b"], &["a*b"], &["axb"]),
+            (&["a/!*.rs"], &["a/!x.rs"], &["a/x.rs", "a/b"]),
         ];
         for (texts, matching, other) in cases {
             let patterns = list(texts, false);
@@ -413,6 +448,9 @@ mod tests {
         assert_eq!(Pattern::parse("../../../x", origin), Err(PatternError::Outside));
         assert_eq!(Pattern::parse("*/../x", origin), Err(PatternError::Parent));
         assert_eq!(Pattern::parse("a[b", origin), Err(PatternError::Unclosed('[')));
+        assert_eq!(Pattern::parse("a[]", origin), Err(PatternError::Unclosed('[')));
+        assert!(matches!(Pattern::parse(r"*\", origin), Err(PatternError::Malformed(_))));
+        assert!(matches!(Pattern::parse(&"{a,b}".repeat(11), origin), Err(PatternError::Malformed(_))));
         assert_eq!(Pattern::parse("", origin), Err(PatternError::Empty));
     }
 

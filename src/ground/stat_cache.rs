@@ -71,6 +71,16 @@ impl<const N: usize> StatCache<N> {
         }
     }
 
+    /// How many names the file held when it was read.
+    pub fn len(&self) -> usize {
+        self.loaded.len()
+    }
+
+    /// Whether the file held none.
+    pub fn is_empty(&self) -> bool {
+        self.loaded.is_empty()
+    }
+
     /// Whether there is something to save.
     pub fn is_changed(&self) -> bool {
         !self.fresh.is_empty()

@@ -1,2 +1,27 @@
-//! Processes: each in a group of its own, with pumped and masked output and a deadline; none survives.
-//! It must not know of tasks.
+//! Processes: each command leads a process group of its own, its output is pumped, masked and
+//! bounded, and nothing of the group survives it. It must not know of tasks.
+//!
+//! [`run`](run::run) starts one command and stays with it on the calling thread until it and its
+//! group are gone. A [`Stop`](stop::Stop) ends it from any other thread. What left its group is
+//! found by a mark in its environment ([`strays`]), and a [`Guard`](guard::Guard) does the same
+//! when the runner itself is killed.
+
+mod course;
+mod exit;
+mod group;
+mod lines;
+mod marked;
+mod output;
+mod wake;
+
+pub mod guard;
+pub mod log;
+pub mod mask;
+pub mod program;
+pub mod run;
+pub mod spawn;
+pub mod stop;
+pub mod strays;
+
+#[cfg(test)]
+mod tests;

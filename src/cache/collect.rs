@@ -1,0 +1,68 @@
+//! Collecting: the output set that is on disk now. It must not know what is stored.
+
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
+
+use crate::cache::Cache;
+use crate::cache::content;
+use crate::cache::error::CacheError;
+use crate::cache::output_set::{Content, Output, OutputSet};
+use crate::cache::walk::{self, Found, special};
+use crate::ground::file::FileError;
+use crate::ground::path::RepoPath;
+use crate::ground::pattern::{Item, Patterns, What};
+
+impl Cache {
+    /// What lies below `root` within `patterns` now, with contents hashed. Files whose stat is known
+    /// are not read again.
+    ///
+    /// # Errors
+    /// An output is of a kind that can't be stored, lies behind a symlink, or changed meanwhile.
+    pub fn collect(&self, root: &Path, patterns: &Patterns) -> Result<OutputSet, CacheError> {
+        let walked = walk::walk(root, patterns)?;
+        if let Some(blocked) = walked.blocked {
+            return Err(CacheError::NotAFolder { path: blocked.path, what: blocked.what });
+        }
+        let mut outputs = Vec::with_capacity(walked.files.len() + walked.empty.len());
+        for found in walked.files.iter().filter(|found| !found.stat.is_file()) {
+            if let Some(kind) = special(&found.stat) {
+                return Err(CacheError::Special { path: found.path.clone(), kind });
+            }
+            let target = target(root, &found.path)?;
+            outputs.push(Output { path: found.path.clone(), content: Content::Symlink { target } });
+        }
+        let files: Vec<&Found> = walked.files.iter().filter(|found| found.stat.is_file()).collect();
+        let digests = content::digests(root, &files, &self.table(root), &self.place.temp());
+        for (found, digest) in files.iter().zip(digests) {
+            let content =
+                Content::File { mode: found.stat.mode & 0o7777, size: found.stat.size, digest: digest? };
+            outputs.push(Output { path: found.path.clone(), content });
+        }
+        outputs.extend(walked.empty.into_iter().map(|path| Output { path, content: Content::EmptyFolder }));
+        let unmatched = unmatched(patterns, &outputs);
+        Ok(OutputSet::new(outputs, unmatched))
+    }
+}
+
+/// The bytes of a symlink's target.
+pub(super) fn target(root: &Path, path: &RepoPath) -> Result<Box<[u8]>, CacheError> {
+    let full = path.under(root);
+    let target = std::fs::read_link(&full).map_err(FileError::of("read the symlink", &full))?;
+    Ok(target.as_os_str().as_bytes().into())
+}
+
+/// The including patterns that match no output.
+fn unmatched(patterns: &Patterns, outputs: &[Output]) -> Vec<String> {
+    let matches = |item: &Item, path: &RepoPath| match &item.what {
+        What::One(pattern) => pattern.matches(path),
+        What::Set { patterns, .. } => patterns.matches(path),
+    };
+    let items = patterns.items().iter().filter(|item| !item.excludes);
+    items
+        .filter(|item| !outputs.iter().any(|output| matches(item, &output.path)))
+        .map(|item| match &item.what {
+            What::One(pattern) => pattern.text().to_owned(),
+            What::Set { name, .. } => format!("@{name}"),
+        })
+        .collect()
+}

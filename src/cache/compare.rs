@@ -1,0 +1,106 @@
+//! Comparing: whether what is on disk is what an entry says. It must not change anything.
+
+use std::collections::HashSet;
+use std::path::Path;
+
+use crate::cache::Cache;
+use crate::cache::collect;
+use crate::cache::content;
+use crate::cache::entry::Entry;
+use crate::cache::error::CacheError;
+use crate::cache::output_set::{Content, Output};
+use crate::cache::walk::{self, Found, Walked};
+use crate::ground::digest::Digest;
+use crate::ground::path::RepoPath;
+use crate::ground::pattern::Patterns;
+
+/// How outputs on disk relate to an entry.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum OutputState {
+    /// They are the same.
+    Intact,
+    /// They are not; the first difference, as a clause: `dist/app.js was edited`.
+    Differs(String),
+}
+
+impl Cache {
+    /// Compares what lies within `patterns` below `root` with an entry. Files whose stat is known
+    /// are not opened.
+    pub fn compare(&self, root: &Path, patterns: &Patterns, entry: &Entry) -> OutputState {
+        if patterns.is_empty() && entry.outputs.is_empty() {
+            return OutputState::Intact;
+        }
+        let walked = match walk::walk(root, patterns) {
+            Ok(walked) => walked,
+            Err(error) => return OutputState::Differs(error.to_string()),
+        };
+        match self.difference(root, &walked, entry) {
+            None => OutputState::Intact,
+            Some(what) => OutputState::Differs(what),
+        }
+    }
+
+    fn difference(&self, root: &Path, walked: &Walked, entry: &Entry) -> Option<String> {
+        if let Some(blocked) = &walked.blocked {
+            return Some(format!("{} is {}", blocked.path, blocked.what));
+        }
+        let mut files = Vec::new();
+        for output in entry.outputs() {
+            match glance(root, walked, output) {
+                Glance::Same => {}
+                Glance::Other(how) => return Some(format!("{} {how}", output.path)),
+                Glance::Unread(found, digest) => files.push((found, digest)),
+            }
+        }
+        let wanted: HashSet<&RepoPath> = entry.outputs().map(|output| &output.path).collect();
+        let extra = walked.files.iter().map(|found| &found.path).chain(&walked.empty);
+        if let Some(path) = extra.filter(|path| !wanted.contains(path)).min() {
+            return Some(format!("{path} is extra"));
+        }
+        let (found, wanted): (Vec<&Found>, Vec<Digest>) = files.into_iter().unzip();
+        let read = content::digests(root, &found, &self.table(root), &self.place.temp());
+        found.iter().zip(wanted).zip(read).find_map(|((found, wanted), read)| match read {
+            Ok(digest) if digest == wanted => None,
+            Ok(_) | Err(CacheError::Changed { .. }) => Some(format!("{} was edited", found.path)),
+            Err(error) => Some(error.to_string()),
+        })
+    }
+}
+
+/// What stats alone say of an output.
+pub(super) enum Glance<'w> {
+    /// It is as it should be.
+    Same,
+    /// It is not; a clause that follows its name.
+    Other(&'static str),
+    /// It is if its content has this digest.
+    Unread(&'w Found, Digest),
+}
+
+/// Looks at one output without opening a file.
+pub(super) fn glance<'w>(root: &Path, walked: &'w Walked, output: &Output) -> Glance<'w> {
+    let found = walked.file(&output.path);
+    let is_folder = walked.folders.contains_key(&output.path);
+    let other_kind = |is: &'static str| if is_folder || found.is_some() { is } else { "is missing" };
+    match (&output.content, found) {
+        (Content::EmptyFolder, None) if is_folder => Glance::Same,
+        (Content::EmptyFolder, _) => Glance::Other(other_kind("is no longer a folder")),
+        (Content::Symlink { target }, Some(found)) if found.stat.is_symlink() => {
+            match collect::target(root, &output.path) {
+                Ok(now) if now == *target => Glance::Same,
+                _ => Glance::Other("points elsewhere"),
+            }
+        }
+        (Content::Symlink { .. }, _) => Glance::Other(other_kind("is no longer a symlink")),
+        (Content::File { mode, size, digest }, Some(found)) if found.stat.is_file() => {
+            if found.stat.size != *size {
+                Glance::Other("was edited")
+            } else if found.stat.mode & 0o7777 != *mode {
+                Glance::Other("has another mode")
+            } else {
+                Glance::Unread(found, *digest)
+            }
+        }
+        (Content::File { .. }, _) => Glance::Other(other_kind("is no longer a file")),
+    }
+}

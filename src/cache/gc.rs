@@ -1,0 +1,208 @@
+//! Garbage collection: least recently used entries go until the cache is below its cap, then blobs
+//! that nobody refers to, then what killed runs left. It must not know what entries are worth.
+
+use std::collections::{HashMap, HashSet};
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use rayon::iter::{IntoParallelIterator as _, ParallelIterator as _};
+
+use crate::cache::Cache;
+use crate::cache::error::CacheError;
+use crate::cache::place::{self, Kind};
+use crate::ground::digest::Digest;
+use crate::ground::file::FileError;
+use crate::ground::lock::FileLock;
+
+/// What nobody refers to is left alone for this long.
+const YOUNG: Duration = Duration::from_secs(60 * 60);
+/// A lock file that was left behind, and the stat table of a root nobody works in any more.
+const STALE_LOCK: Duration = Duration::from_secs(24 * 60 * 60);
+const STALE_TABLE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
+/// What a collection did.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct GcReport {
+    /// Entries that were removed.
+    pub entries: usize,
+    /// Blobs that were removed.
+    pub blobs: usize,
+    /// Bytes that entries and blobs had.
+    pub freed: u64,
+    /// Bytes of the entries that are left and of their blobs.
+    pub left: u64,
+    /// Temporary files of killed runs that were removed.
+    pub temps: usize,
+}
+
+/// An entry as far as it matters here. A damaged one refers to nothing.
+struct Known {
+    key: Digest,
+    size: u64,
+    used: SystemTime,
+    blobs: HashSet<Digest>,
+}
+
+/// A blob and how many entries refer to it.
+struct Held {
+    size: u64,
+    modified: SystemTime,
+    holders: usize,
+}
+
+impl Cache {
+    /// Collects garbage. It waits for running stores, and stores wait for it. If the cache is over
+    /// its cap, entries go until a tenth of the cap is free, but never the last one that fits.
+    ///
+    /// # Errors
+    /// A file can't be listed or removed. What was done so far is sound.
+    pub fn gc(&self) -> Result<GcReport, CacheError> {
+        let _alone = FileLock::exclusive(&self.place.lock())?;
+        let mut report = GcReport::default();
+        let entries = self.known_entries()?;
+        let mut blobs = self.held_blobs(&entries)?;
+        let live: u64 = blobs.values().filter(|blob| blob.holders > 0).map(|blob| blob.size).sum();
+        report.left = live + entries.iter().map(|entry| entry.size).sum::<u64>();
+        self.evict(entries, &mut blobs, &mut report)?;
+        for (digest, blob) in &blobs {
+            if blob.holders == 0 && self.is_older(blob.modified, YOUNG) {
+                self.remove_blob(digest, blob.size, &mut report)?;
+            }
+        }
+        report.temps = self.sweep(&self.place.temp(), YOUNG)?;
+        self.sweep_locks()?;
+        self.set_size(report.left);
+        Ok(report)
+    }
+
+    /// Removes all entries and blobs, and temporary files. Locks that running tasks hold stay.
+    ///
+    /// # Errors
+    /// A file can't be listed or removed.
+    pub fn clear(&self) -> Result<GcReport, CacheError> {
+        let _alone = FileLock::exclusive(&self.place.lock())?;
+        let mut report = GcReport::default();
+        for (key, meta) in self.place.list(Kind::Entry)? {
+            self.remove_entry(&key, meta.len(), &mut report)?;
+        }
+        for (digest, meta) in self.place.list(Kind::Blob)? {
+            self.remove_blob(&digest, meta.len(), &mut report)?;
+        }
+        report.temps = self.sweep(&self.place.temp(), YOUNG)?;
+        self.set_size(0);
+        Ok(report)
+    }
+
+    fn known_entries(&self) -> Result<Vec<Known>, CacheError> {
+        let files = self.place.list(Kind::Entry)?;
+        let known = files.into_par_iter().map(|(key, meta)| Known {
+            key,
+            size: meta.len(),
+            used: meta.modified().unwrap_or(SystemTime::UNIX_EPOCH),
+            blobs: self.entry(&key).map(|(entry, _)| entry.blobs().collect()).unwrap_or_default(),
+        });
+        Ok(known.collect())
+    }
+
+    fn held_blobs(&self, entries: &[Known]) -> Result<HashMap<Digest, Held>, CacheError> {
+        let mut blobs = HashMap::new();
+        for (digest, meta) in self.place.list(Kind::Blob)? {
+            let modified = meta.modified().unwrap_or(SystemTime::UNIX_EPOCH);
+            blobs.insert(digest, Held { size: meta.len(), modified, holders: 0 });
+        }
+        for digest in entries.iter().flat_map(|entry| &entry.blobs) {
+            if let Some(blob) = blobs.get_mut(digest) {
+                blob.holders += 1;
+            }
+        }
+        Ok(blobs)
+    }
+
+    /// Removes entries, and the blobs that only they needed, until there is room.
+    fn evict(
+        &self,
+        mut entries: Vec<Known>,
+        blobs: &mut HashMap<Digest, Held>,
+        report: &mut GcReport,
+    ) -> Result<(), CacheError> {
+        if report.left <= self.cap {
+            return Ok(());
+        }
+        entries.sort_by_key(|entry| (entry.used, entry.key));
+        let count = entries.len();
+        for (index, entry) in entries.into_iter().enumerate() {
+            let is_last = index + 1 == count;
+            if report.left <= self.cap / 10 * 9 || (is_last && report.left <= self.cap) {
+                break;
+            }
+            self.remove_entry(&entry.key, entry.size, report)?;
+            report.left -= entry.size;
+            for digest in entry.blobs {
+                let Some(blob) = blobs.get_mut(&digest) else { continue };
+                blob.holders -= 1;
+                if blob.holders == 0 {
+                    // Its age does not matter: nobody stores while we are alone.
+                    report.left -= blob.size;
+                    self.remove_blob(&digest, blob.size, report)?;
+                    blobs.remove(&digest);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn remove_entry(&self, key: &Digest, size: u64, report: &mut GcReport) -> Result<(), CacheError> {
+        place::remove(&self.place.file(Kind::Entry, key))?;
+        report.entries += 1;
+        report.freed += size;
+        Ok(())
+    }
+
+    fn remove_blob(&self, digest: &Digest, size: u64, report: &mut GcReport) -> Result<(), CacheError> {
+        place::remove(&self.place.file(Kind::Blob, digest))?;
+        report.blobs += 1;
+        report.freed += size;
+        Ok(())
+    }
+
+    fn is_older(&self, time: SystemTime, age: Duration) -> bool {
+        self.clock.now().system().duration_since(time).is_ok_and(|now| now > age)
+    }
+
+    /// Removes the old files of a folder and says how many.
+    fn sweep(&self, folder: &Path, age: Duration) -> Result<usize, FileError> {
+        let mut removed = 0;
+        for path in place::names(folder)? {
+            if self.is_old_file(&path, age) {
+                place::remove(&path)?;
+                removed += 1;
+            }
+        }
+        Ok(removed)
+    }
+
+    fn is_old_file(&self, path: &Path, age: Duration) -> bool {
+        let meta = path.symlink_metadata();
+        meta.is_ok_and(|meta| {
+            meta.is_file() && meta.modified().is_ok_and(|modified| self.is_older(modified, age))
+        })
+    }
+
+    /// Removes lock files of killed runs, and stat tables that nobody wrote for long.
+    fn sweep_locks(&self) -> Result<(), FileError> {
+        for path in place::names(&self.place.key_locks())? {
+            let is_key = path.file_name().and_then(|name| name.to_str()).and_then(Digest::parse).is_some();
+            if is_key && self.is_old_file(&path, STALE_LOCK) {
+                // Taking and dropping it removes the file; a held one stays.
+                drop(FileLock::named(&path)?);
+            }
+        }
+        for path in place::names(&self.place.tables())? {
+            let is_outputs = path.extension().is_some_and(|extension| extension == "outputs");
+            if is_outputs && self.is_old_file(&path, STALE_TABLE) {
+                place::remove(&path)?;
+            }
+        }
+        Ok(())
+    }
+}

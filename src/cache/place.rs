@@ -1,0 +1,158 @@
+//! Where the cache keeps what, below the state directory. It must not know what the files hold.
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use crate::ground::digest::Digest;
+use crate::ground::file::{self, FileError};
+
+/// The folders of a cache.
+#[derive(Clone, Debug)]
+pub(super) struct Place {
+    state: PathBuf,
+}
+
+/// What a file of the cache is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Kind {
+    /// One entry, named by its key.
+    Entry,
+    /// One content, named by its digest.
+    Blob,
+}
+
+impl Kind {
+    fn folder(self) -> &'static str {
+        match self {
+            Self::Entry => "entries",
+            Self::Blob => "blobs",
+        }
+    }
+}
+
+impl Place {
+    pub(super) fn new(state: &Path) -> Self {
+        Self { state: state.to_owned() }
+    }
+
+    /// Makes the folders that everything else relies on.
+    pub(super) fn make(&self) -> Result<(), FileError> {
+        for folder in ["cache/entries", "cache/blobs", "cache/tmp", "stats", "locks"] {
+            file::make_dir(&self.state.join(folder))?;
+        }
+        Ok(())
+    }
+
+    /// Where temporary files are written: on the file system of entries and blobs.
+    pub(super) fn temp(&self) -> PathBuf {
+        self.state.join("cache/tmp")
+    }
+
+    /// The file whose lock keeps garbage collection and stores apart.
+    pub(super) fn lock(&self) -> PathBuf {
+        self.state.join("cache/lock")
+    }
+
+    /// The file that holds the estimate of the cache's size.
+    pub(super) fn size(&self) -> PathBuf {
+        self.state.join("cache/size")
+    }
+
+    /// The stat table of verified blobs.
+    pub(super) fn blob_table(&self) -> PathBuf {
+        self.state.join("stats/blobs")
+    }
+
+    /// The stat table of the outputs below `root`.
+    pub(super) fn output_table(&self, root: &Path) -> PathBuf {
+        let name = Digest::of(root.as_os_str().as_encoded_bytes()).hex();
+        self.state.join("stats").join(format!("{name}.outputs"))
+    }
+
+    /// The folder of all stat tables.
+    pub(super) fn tables(&self) -> PathBuf {
+        self.state.join("stats")
+    }
+
+    /// The folder of the locks of keys.
+    pub(super) fn key_locks(&self) -> PathBuf {
+        self.state.join("locks")
+    }
+
+    /// The lock of one key.
+    pub(super) fn key_lock(&self, key: &Digest) -> PathBuf {
+        self.key_locks().join(key.hex())
+    }
+
+    /// The folder of all files of a kind.
+    pub(super) fn folder(&self, kind: Kind) -> PathBuf {
+        self.state.join("cache").join(kind.folder())
+    }
+
+    /// The file of this kind and name.
+    pub(super) fn file(&self, kind: Kind, name: &Digest) -> PathBuf {
+        let hex = name.hex();
+        let mut path = self.folder(kind);
+        path.push(&hex[..2]);
+        path.push(hex);
+        path
+    }
+
+    /// The same for people: relative to the cache.
+    pub(super) fn shown(kind: Kind, name: &Digest) -> String {
+        let hex = name.hex();
+        format!("{}/{}/{hex}", kind.folder(), &hex[..2])
+    }
+
+    /// All files of a kind, in no order. What has another name is none of the cache's.
+    pub(super) fn list(&self, kind: Kind) -> Result<Vec<(Digest, std::fs::Metadata)>, FileError> {
+        let mut all = Vec::new();
+        for shard in names(&self.folder(kind))? {
+            if !shard.is_dir() {
+                continue;
+            }
+            for path in names(&shard)? {
+                let Some(name) = path.file_name().and_then(|name| name.to_str()).and_then(Digest::parse)
+                else {
+                    continue;
+                };
+                match path.symlink_metadata() {
+                    Ok(meta) => all.push((name, meta)),
+                    Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                    Err(error) => return Err(FileError::of("look at", &path)(error)),
+                }
+            }
+        }
+        Ok(all)
+    }
+}
+
+/// The paths of a folder's entries; none if it is missing.
+pub(super) fn names(folder: &Path) -> Result<Vec<PathBuf>, FileError> {
+    let listing = match std::fs::read_dir(folder) {
+        Ok(listing) => listing,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(FileError::of("list", folder)(error)),
+    };
+    listing.map(|entry| entry.map(|entry| entry.path()).map_err(FileError::of("list", folder))).collect()
+}
+
+/// Flushes the folders that hold these files, each once.
+pub(super) fn sync_folders<'a>(files: impl IntoIterator<Item = &'a Path>) -> Result<(), FileError> {
+    let folders: BTreeSet<&Path> = files.into_iter().filter_map(Path::parent).collect();
+    for folder in folders {
+        File::open(folder).and_then(|file| file.sync_all()).map_err(FileError::of("flush", folder))?;
+    }
+    Ok(())
+}
+
+/// Removes a file; one that is gone already is fine.
+pub(super) fn remove(path: &Path) -> Result<(), FileError> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(FileError::of("remove", path)(error))
+        }
+        _ => Ok(()),
+    }
+}

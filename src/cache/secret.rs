@@ -1,0 +1,65 @@
+//! The search for what must not be stored, in content that streams by. It must not know the secrets,
+//! only a function that does.
+
+/// What must not be stored.
+#[derive(Clone, Copy)]
+pub struct Forbidden<'a> {
+    /// Whether these bytes hold a secret value.
+    pub holds: &'a (dyn Fn(&[u8]) -> bool + Sync),
+    /// The length of the longest value in bytes.
+    pub longest: usize,
+}
+
+impl std::fmt::Debug for Forbidden<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Forbidden").field("longest", &self.longest).finish_non_exhaustive()
+    }
+}
+
+/// A search through one content that comes in pieces.
+#[derive(Debug)]
+pub(super) struct Search<'a> {
+    forbidden: Option<&'a Forbidden<'a>>,
+    /// The end of the former pieces: a value may lie across a border.
+    tail: Vec<u8>,
+}
+
+impl<'a> Search<'a> {
+    pub(super) fn new(forbidden: Option<&'a Forbidden<'a>>) -> Self {
+        Self { forbidden, tail: Vec::new() }
+    }
+
+    /// Whether a value ends in this piece.
+    pub(super) fn finds_in(&mut self, piece: &[u8]) -> bool {
+        let Some(forbidden) = self.forbidden else { return false };
+        let overlap = forbidden.longest.saturating_sub(1);
+        if self.tail.is_empty() {
+            self.tail.extend_from_slice(&piece[piece.len().saturating_sub(overlap)..]);
+            return (forbidden.holds)(piece);
+        }
+        self.tail.extend_from_slice(piece);
+        let found = (forbidden.holds)(&self.tail);
+        let kept = self.tail.len().saturating_sub(overlap);
+        self.tail.drain(..kept);
+        found
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_is_found_wherever_the_pieces_part() {
+        let holds = |bytes: &[u8]| bytes.windows(6).any(|window| window == b"secret");
+        let forbidden = Forbidden { holds: &holds, longest: 6 };
+        let text = b"here is a secret value";
+        for size in 1..=text.len() {
+            let mut search = Search::new(Some(&forbidden));
+            assert!(text.chunks(size).any(|piece| search.finds_in(piece)), "pieces of {size}");
+            let mut search = Search::new(Some(&forbidden));
+            assert!(!b"here is a secre, t value".chunks(size).any(|piece| search.finds_in(piece)));
+        }
+        assert!(!Search::new(None).finds_in(b"secret"));
+    }
+}

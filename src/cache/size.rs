@@ -1,0 +1,71 @@
+//! The estimate of the cache's size: what each store added, until garbage collection counts again.
+//! It must not be trusted with anything but the question whether to count.
+
+use std::io::Write as _;
+
+use crate::cache::Cache;
+use crate::cache::place::Kind;
+use crate::ground::file::{self, Durability, FileError};
+
+/// Beyond this many bytes the file of summands is summed up.
+const LONG: usize = 64 << 10;
+
+impl Cache {
+    /// Adds to the estimate and gives the new one. It is counted anew if its file is lost; if that
+    /// fails too it is nothing.
+    pub(super) fn grow(&self, bytes: u64) -> u64 {
+        let path = self.place.size();
+        let text = file::read(&path).ok().flatten().unwrap_or_default();
+        match sum(&text) {
+            Some(known) if text.len() < LONG => {
+                // One short write at the end, so that many processes can add at once.
+                let line = format!("{bytes}\n");
+                let _ = file::open_append(&path).map(|mut file| file.write_all(line.as_bytes()));
+                known.saturating_add(bytes)
+            }
+            Some(known) => {
+                let total = known.saturating_add(bytes);
+                self.set_size(total);
+                total
+            }
+            None => {
+                let total = self.count().unwrap_or(0);
+                self.set_size(total);
+                total
+            }
+        }
+    }
+
+    /// Sets the estimate to what was counted.
+    pub(super) fn set_size(&self, bytes: u64) {
+        let text = format!("{bytes}\n");
+        let _ = file::write(&self.place.size(), text.as_bytes(), &self.place.temp(), Durability::Relaxed);
+    }
+
+    fn count(&self) -> Result<u64, FileError> {
+        let files = [self.place.list(Kind::Entry)?, self.place.list(Kind::Blob)?];
+        Ok(files.iter().flatten().map(|(_, meta)| meta.len()).sum())
+    }
+}
+
+/// The sum of the lines; none if one is not a number or there is none.
+fn sum(text: &[u8]) -> Option<u64> {
+    let text = std::str::from_utf8(text).ok()?;
+    if text.is_empty() {
+        return None;
+    }
+    text.lines().try_fold(0u64, |sum, line| Some(sum.saturating_add(line.parse().ok()?)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_damaged_estimate_is_no_estimate() {
+        for (text, expected) in [("", None), ("12\n", Some(12)), ("12\n3\n", Some(15)), ("12\nx\n", None)] {
+            assert_eq!(sum(text.as_bytes()), expected, "{text:?}");
+        }
+        assert_eq!(sum(b"\xff\n"), None);
+    }
+}

@@ -1,0 +1,92 @@
+//! Figures of a cache for people. They must not be needed for anything else.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use rayon::iter::{IntoParallelIterator as _, ParallelIterator as _};
+
+use crate::cache::Cache;
+use crate::cache::error::CacheError;
+use crate::cache::place::Kind;
+use crate::ground::clock::Timestamp;
+use crate::ground::digest::Digest;
+
+/// The figures.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Stats {
+    /// Entries, damaged ones included.
+    pub entries: usize,
+    /// Blobs.
+    pub blobs: usize,
+    /// Bytes of both on disk.
+    pub bytes: u64,
+    /// Bytes that they may take.
+    pub cap: u64,
+    /// When the entry that was not used for longest was last used.
+    pub oldest_use: Option<Timestamp>,
+    /// When any entry was last used.
+    pub newest_use: Option<Timestamp>,
+    /// The tasks, the biggest first.
+    pub tasks: Vec<TaskStats>,
+}
+
+/// The figures of one task.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct TaskStats {
+    /// Its name.
+    pub task: String,
+    /// Its entries.
+    pub entries: usize,
+    /// Bytes of its entries and of the blobs they need; a blob that several tasks need counts for
+    /// each of them.
+    pub bytes: u64,
+}
+
+impl Cache {
+    /// Counts.
+    ///
+    /// # Errors
+    /// A folder can't be listed.
+    pub fn stats(&self) -> Result<Stats, CacheError> {
+        let entries = self.place.list(Kind::Entry)?;
+        let blobs: HashMap<Digest, u64> =
+            self.place.list(Kind::Blob)?.into_iter().map(|(digest, meta)| (digest, meta.len())).collect();
+        let uses = || entries.iter().filter_map(|(_, meta)| meta.modified().ok()).map(timestamp);
+        let mut stats = Stats {
+            entries: entries.len(),
+            blobs: blobs.len(),
+            bytes: entries.iter().map(|(_, meta)| meta.len()).sum::<u64>() + blobs.values().sum::<u64>(),
+            cap: self.cap,
+            oldest_use: uses().min(),
+            newest_use: uses().max(),
+            tasks: Vec::new(),
+        };
+        let read: Vec<(String, u64, Vec<Digest>)> = entries
+            .into_par_iter()
+            .filter_map(|(key, _)| {
+                let (entry, _) = self.entry(&key).ok()?;
+                Some((entry.task().to_owned(), entry.size(), entry.blobs().collect()))
+            })
+            .collect();
+        let mut tasks: BTreeMap<String, (usize, u64, HashSet<Digest>)> = BTreeMap::new();
+        for (task, size, needs) in read {
+            let (entries, bytes, seen) = tasks.entry(task).or_default();
+            *entries += 1;
+            *bytes += size;
+            for digest in needs {
+                if seen.insert(digest) {
+                    *bytes += blobs.get(&digest).copied().unwrap_or(0);
+                }
+            }
+        }
+        stats.tasks =
+            tasks.into_iter().map(|(task, (entries, bytes, _))| TaskStats { task, entries, bytes }).collect();
+        stats.tasks.sort_by(|a, b| b.bytes.cmp(&a.bytes).then_with(|| a.task.cmp(&b.task)));
+        Ok(stats)
+    }
+}
+
+fn timestamp(time: SystemTime) -> Timestamp {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}

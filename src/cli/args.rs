@@ -1,0 +1,318 @@
+//! The command line as it was typed. It must not know what the words in it stand for.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::reporter::Output;
+use crate::reporter::style::Color;
+
+/// Runs the tasks of tasks.toml in parallel, each cached by the git tree of what it reads.
+#[derive(Parser, Debug)]
+#[command(
+    name = "xtask",
+    version,
+    max_term_width = 100,
+    disable_help_subcommand = true,
+    after_help = "\
+Examples:
+  xtask                      list tasks and groups
+  xtask ci                   run the task or group `ci` and all it needs
+  xtask lint unit -k         run two groups, and go on after a failure
+  xtask run test -- --nocapture   hand arguments to one task
+  xtask plan ci              what would run, and why
+
+A task or group that is named like a command is run with `xtask run NAME`.
+Exit status: 0 passed · 1 a task failed · 2 usage · 3 tasks.toml is wrong · 4 nothing matched
+             5 git, cache, disk or network failed · 70 a bug · 128+n signal n"
+)]
+pub struct Cli {
+    /// What applies to all commands.
+    #[command(flatten)]
+    pub global: Global,
+    /// What to do; lists the tasks if it is left out.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// What applies to all commands.
+#[derive(Args, Debug, Clone)]
+pub struct Global {
+    /// Colour the output
+    #[arg(long, value_enum, default_value_t, global = true, value_name = "WHEN")]
+    pub color: Color,
+    /// Do as if started in this folder
+    #[arg(short = 'C', long, global = true, value_name = "DIR")]
+    pub directory: Option<PathBuf>,
+}
+
+/// What to do.
+#[derive(Subcommand, Debug)]
+pub enum Command {
+    /// Run tasks or groups with what they need
+    #[command(after_help = "Example:\n  xtask run unit --keep-going --junit target/junit.xml")]
+    Run(RunArgs),
+    /// Tell what would run, what is cached, and why
+    #[command(after_help = "Example:\n  xtask plan ci --json")]
+    Plan(PlanArgs),
+    /// Tell a task's key field by field, and what differs from the nearest entry
+    #[command(after_help = "Example:\n  xtask why clippy")]
+    Why(WhyArgs),
+    /// Draw what needs what
+    #[command(after_help = "Example:\n  xtask graph ci --format mermaid")]
+    Graph(GraphArgs),
+    /// Run the `fix` commands, one after the other
+    #[command(after_help = "Example:\n  xtask fix lint")]
+    Fix(FixArgs),
+    /// Show past runs, their tasks and logs
+    #[command(after_help = "\
+Examples:
+  xtask log                  past runs, newest first
+  xtask log --last --failed  the logs of what failed in the last run
+  xtask log 093015           the run whose id contains this, drawn again")]
+    Log(LogArgs),
+    /// Look after the cache
+    #[command(after_help = "Example:\n  xtask cache verify")]
+    Cache(CacheArgs),
+    /// Ends what a killed run left behind; started by each run
+    #[command(name = "__guard", hide = true)]
+    Guard {
+        /// The run's id.
+        run: String,
+    },
+}
+
+/// Arguments of `run`.
+#[derive(Args, Debug, Clone, Default)]
+pub struct RunArgs {
+    /// Tasks or groups
+    #[arg(required = true, value_name = "NAME")]
+    pub names: Vec<String>,
+    /// How many job slots there are [default: `settings.jobs`, or one per core]
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub jobs: Option<u32>,
+    /// Go on with what does not need a failed task
+    #[arg(short, long)]
+    pub keep_going: bool,
+    /// Run also what is cached
+    #[arg(short, long)]
+    pub force: bool,
+    /// Neither read nor write the cache
+    #[arg(long, conflicts_with = "force")]
+    pub no_cache: bool,
+    /// Run the tree of this commit, in a private worktree
+    #[arg(long, value_name = "REV")]
+    pub at: Option<String>,
+    /// Run without what the tasks need
+    #[arg(long)]
+    pub only: bool,
+    /// Tell what would be done, as `plan` does
+    #[arg(short = 'n', long)]
+    pub dry_run: bool,
+    /// Which logs to show
+    #[arg(short, long, value_enum, default_value_t, value_name = "WHICH")]
+    pub output: Output,
+    /// How to write what happens: lines for people on stderr, or an event a line on stdout
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+    pub format: Format,
+    /// Write a `JUnit` report
+    #[arg(long, value_name = "FILE")]
+    pub junit: Option<PathBuf>,
+    /// Write a trace for chrome://tracing or Perfetto
+    #[arg(long, value_name = "FILE")]
+    pub trace: Option<PathBuf>,
+    /// Arguments for the one task that is named
+    #[arg(last = true, value_name = "ARGS")]
+    pub args: Vec<String>,
+}
+
+/// How to write what happens in a run.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, ValueEnum)]
+pub enum Format {
+    /// Lines for people.
+    #[default]
+    Human,
+    /// One event a line.
+    Json,
+}
+
+/// Arguments of `plan`.
+#[derive(Args, Debug, Clone)]
+pub struct PlanArgs {
+    /// Tasks or groups [default: all tasks]
+    #[arg(value_name = "NAME")]
+    pub names: Vec<String>,
+    /// Plan for the tree of this commit, without checking it out
+    #[arg(long, value_name = "REV")]
+    pub at: Option<String>,
+    /// Plan without what the tasks need
+    #[arg(long)]
+    pub only: bool,
+    /// Plan as if nothing were cached
+    #[arg(short, long)]
+    pub force: bool,
+    /// Write JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Arguments for the one task that is named
+    #[arg(last = true, value_name = "ARGS")]
+    pub args: Vec<String>,
+}
+
+/// Arguments of `why`.
+#[derive(Args, Debug, Clone)]
+pub struct WhyArgs {
+    /// The task
+    #[arg(value_name = "TASK")]
+    pub task: String,
+    /// Write JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Arguments that the task would be given
+    #[arg(last = true, value_name = "ARGS")]
+    pub args: Vec<String>,
+}
+
+/// Arguments of `graph`.
+#[derive(Args, Debug, Clone)]
+pub struct GraphArgs {
+    /// Tasks or groups [default: all tasks]
+    #[arg(value_name = "NAME")]
+    pub names: Vec<String>,
+    /// How to draw it
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+    pub format: GraphFormat,
+}
+
+/// How to draw a graph.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, ValueEnum)]
+pub enum GraphFormat {
+    /// An indented tree.
+    #[default]
+    Text,
+    /// For Graphviz.
+    Dot,
+    /// For Markdown.
+    Mermaid,
+    /// For programs.
+    Json,
+}
+
+/// Arguments of `fix`.
+#[derive(Args, Debug, Clone)]
+pub struct FixArgs {
+    /// Tasks or groups [default: all tasks with a `fix`]
+    #[arg(value_name = "NAME")]
+    pub names: Vec<String>,
+}
+
+/// Arguments of `log`.
+#[derive(Args, Debug, Clone)]
+pub struct LogArgs {
+    /// A run's id, or a part of it
+    #[arg(value_name = "RUN", conflicts_with = "last")]
+    pub run: Option<String>,
+    /// The last run
+    #[arg(long)]
+    pub last: bool,
+    /// Only what failed
+    #[arg(long)]
+    pub failed: bool,
+    /// Only this task, with its log
+    #[arg(long, value_name = "TASK")]
+    pub task: Option<String>,
+    /// Which logs to show
+    #[arg(short, long, value_enum, default_value_t, value_name = "WHICH")]
+    pub output: Output,
+    /// How to write it
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+    pub format: Format,
+}
+
+/// Arguments of `cache`.
+#[derive(Args, Debug, Clone)]
+pub struct CacheArgs {
+    /// What to do with it
+    #[command(subcommand)]
+    pub action: CacheAction,
+}
+
+/// What to do with the cache.
+#[derive(Subcommand, Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CacheAction {
+    /// Tell how much there is
+    Stats,
+    /// Read all of it, and remove what is damaged
+    Verify,
+    /// Remove what was not used for longest until it fits, and what runs left behind
+    Gc,
+    /// Remove all of it
+    Clear,
+}
+
+/// Global options that take a value, for finding the first word of a command line.
+const WITH_VALUE: &[&str] = &["--color", "--directory", "-C"];
+
+/// The words of a command line with `run` put in front of the first word if that is no command, so
+/// that `xtask ci` is `xtask run ci`. As a cargo subcommand the program gets its own name as the
+/// first argument, which is dropped.
+pub fn with_run(mut words: Vec<std::ffi::OsString>, commands: &[String]) -> Vec<std::ffi::OsString> {
+    let program = words.first().map(PathBuf::from).unwrap_or_default();
+    if program.file_stem().is_some_and(|name| name == "cargo-xtask")
+        && words.get(1).is_some_and(|w| w == "xtask")
+    {
+        words.remove(1);
+    }
+    let mut at = 1;
+    while let Some(word) = words.get(at).and_then(|word| word.to_str()) {
+        let global = WITH_VALUE.contains(&word);
+        let joined = word.starts_with("--color=") || word.starts_with("--directory=");
+        let joined = joined || word.starts_with("-C") && word.len() > 2;
+        if !global && !joined {
+            break;
+        }
+        at += if global { 2 } else { 1 };
+    }
+    let known = |word: &str| commands.iter().any(|name| name == word);
+    let is_global = |word: &str| ["-h", "--help", "-V", "--version"].contains(&word);
+    if let Some(word) = words.get(at)
+        && !word.to_str().is_some_and(|word| known(word) || is_global(word))
+    {
+        words.insert(at, "run".into());
+    }
+    words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_run_and_commands_are_commands() {
+        let commands = ["run".to_owned(), "plan".to_owned()];
+        let cases = [
+            ("xtask", "xtask"),
+            ("xtask ci -k", "xtask run ci -k"),
+            ("xtask --jobs 2 ci", "xtask run --jobs 2 ci"),
+            ("xtask plan ci", "xtask plan ci"),
+            ("xtask -C dir ci", "xtask -C dir run ci"),
+            ("xtask --color=never plan", "xtask --color=never plan"),
+            ("xtask --version", "xtask --version"),
+            ("cargo-xtask xtask ci", "cargo-xtask run ci"),
+            ("/bin/cargo-xtask xtask", "/bin/cargo-xtask"),
+            ("cargo-xtask ci", "cargo-xtask run ci"),
+        ];
+        for (line, expected) in cases {
+            let words = line.split(' ').map(Into::into).collect();
+            let got: Vec<String> =
+                with_run(words, &commands).into_iter().map(|word| word.into_string().unwrap()).collect();
+            assert_eq!(got.join(" "), expected, "{line}");
+        }
+    }
+
+    #[test]
+    fn the_command_line_is_sound() {
+        use clap::CommandFactory as _;
+        Cli::command().debug_assert();
+    }
+}

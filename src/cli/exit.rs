@@ -1,0 +1,122 @@
+//! Exit statuses: what each kind of end is told the caller by. The one place that knows the numbers.
+
+use crate::cache::CacheError;
+use crate::config::diagnostic::Diagnostics;
+use crate::event::Verdict;
+use crate::git::GitError;
+use crate::ground::file::FileError;
+use crate::history::runs::RunsError;
+use crate::select::SelectError;
+
+/// Why a command could not do what it was asked for.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// A combination of arguments that makes no sense.
+    #[error("{text}")]
+    Usage {
+        /// What is wrong.
+        text: String,
+        /// What to do.
+        hint: Option<String>,
+    },
+    /// tasks.toml is wrong; the text is rendered already.
+    #[error("tasks.toml is wrong")]
+    Config(Diagnostics),
+    /// There is no tasks.toml.
+    #[error("there is no tasks.toml in {folder}")]
+    NoConfig {
+        /// Where it was looked for.
+        folder: String,
+    },
+    /// Names that stand for nothing.
+    #[error(transparent)]
+    Select(#[from] SelectError),
+    /// Git failed.
+    #[error(transparent)]
+    Git(#[from] GitError),
+    /// The cache failed.
+    #[error(transparent)]
+    Cache(#[from] CacheError),
+    /// A file operation failed.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// A record is not there.
+    #[error(transparent)]
+    Runs(#[from] RunsError),
+    /// There is no repository, and the command needs one.
+    #[error("this is not a git repository, so {what}")]
+    NoRepository {
+        /// What is not to be had.
+        what: &'static str,
+    },
+    /// The operating system refused something.
+    #[error("can't {attempt}")]
+    System {
+        /// What was attempted.
+        attempt: String,
+        /// What it said.
+        source: std::io::Error,
+    },
+}
+
+/// How a command ended, if it could do what it was asked for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum End {
+    /// All is well.
+    Passed,
+    /// A task failed, or something that was looked for is wrong.
+    Failed,
+    /// A signal ended it.
+    Interrupted(i32),
+}
+
+impl From<Verdict> for End {
+    fn from(verdict: Verdict) -> Self {
+        match verdict {
+            Verdict::Passed => Self::Passed,
+            Verdict::Failed => Self::Failed,
+            Verdict::Interrupted { signal } => Self::Interrupted(signal),
+        }
+    }
+}
+
+/// The exit status of an end.
+pub fn status(end: &Result<End, Failure>) -> u8 {
+    match end {
+        Ok(End::Passed) => 0,
+        Ok(End::Failed) => 1,
+        Ok(End::Interrupted(signal)) => 128 + u8::try_from(*signal).unwrap_or(0),
+        Err(Failure::Usage { .. } | Failure::Select(SelectError::Arguments { .. })) => 2,
+        Err(Failure::Config(_) | Failure::NoConfig { .. }) => 3,
+        Err(Failure::Select(SelectError::Unknown { .. })) => 4,
+        Err(Failure::Runs(RunsError::Unknown(_) | RunsError::Ambiguous(..) | RunsError::Empty)) => 4,
+        Err(
+            Failure::Git(_)
+            | Failure::Cache(_)
+            | Failure::File(_)
+            | Failure::Runs(RunsError::File(_))
+            | Failure::NoRepository { .. }
+            | Failure::System { .. },
+        ) => 5,
+    }
+}
+
+/// What to do about a failure, in one line.
+pub fn hint(failure: &Failure) -> Option<String> {
+    match failure {
+        Failure::Usage { hint, .. } => hint.clone(),
+        Failure::Select(SelectError::Unknown { nearest: Some(nearest), .. }) => {
+            Some(format!("did you mean `{nearest}`?"))
+        }
+        Failure::Select(SelectError::Unknown { .. }) => Some("`xtask` lists the tasks and groups".to_owned()),
+        Failure::Select(SelectError::Arguments { .. }) => {
+            Some("name one task with a command of its own: xtask run TASK -- ARGS".to_owned())
+        }
+        Failure::NoConfig { .. } => Some("write one; README.md shows how it looks".to_owned()),
+        Failure::Runs(RunsError::Unknown(_) | RunsError::Ambiguous(..)) => {
+            Some("`xtask log` lists the runs".to_owned())
+        }
+        Failure::Runs(RunsError::Empty) => Some("run something: `xtask` lists the tasks".to_owned()),
+        _ => None,
+    }
+}

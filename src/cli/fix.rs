@@ -1,0 +1,49 @@
+//! `xtask fix`: runs the `fix` commands of tasks, one after the other, since they write to the same
+//! files. It must not store anything.
+
+use crate::cli::Session;
+use crate::cli::args::{FixArgs, RunArgs};
+use crate::cli::exit::{End, Failure};
+use crate::cli::project::Project;
+use crate::cli::run;
+use crate::config::model::Config;
+use crate::select::Selection;
+
+/// Runs them.
+///
+/// # Errors
+/// A name is unknown, or none of the tasks has a `fix`.
+pub fn perform(session: &Session, args: &FixArgs) -> Result<End, Failure> {
+    let project = Project::open(&session.env, &session.dir)?;
+    let selection = Selection::of(&project.config, &args.names)?;
+    let fixes = fixes(&project.config, &selection);
+    if fixes.tasks.is_empty() {
+        let text = match &*args.names {
+            [] => "no task has a `fix` command".to_owned(),
+            names => format!("{} has no `fix` command", names.join(" ")),
+        };
+        let hint = Some("add one to a task: fix = \"cargo fmt\"".to_owned());
+        return Err(Failure::Usage { text, hint });
+    }
+    let names = fixes.tasks.iter().map(|task| task.name.clone()).collect();
+    let args = RunArgs { names, jobs: Some(1), keep_going: true, no_cache: true, ..RunArgs::default() };
+    run::here(session, &args, &fixes, (&project.root, project.repository.as_ref()))
+}
+
+/// A config in which each selected task that has a `fix` runs that instead.
+fn fixes(config: &Config, selection: &Selection) -> Config {
+    let reached = crate::graph::Graph::of(config, &selection.tasks, crate::graph::Reach::WithNeeds);
+    let mut ids: Vec<_> = reached.nodes.iter().map(|node| node.task).collect();
+    ids.sort_unstable();
+    let tasks = ids.into_iter().filter_map(|id| {
+        let mut task = config.task(id).clone();
+        task.run = Some(task.fix.take()?);
+        task.needs = Vec::new();
+        task.outputs = crate::ground::pattern::Patterns::default();
+        task.tools = Vec::new();
+        task.finally = None;
+        task.retries = 0;
+        Some(task)
+    });
+    Config { tasks: tasks.collect(), ..config.clone() }
+}

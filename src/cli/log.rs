@@ -1,0 +1,134 @@
+//! `xtask log`: past runs, drawn again from their records. It must not know what a run would do
+//! today.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::cli::Session;
+use crate::cli::args::{Format, LogArgs};
+use crate::cli::exit::{End, Failure};
+use crate::cli::project::Project;
+use crate::event::{Event, Status, TaskFinished, Verdict, What};
+use crate::ground::units;
+use crate::history::runs::{RunHead, Runs, RunsError};
+use crate::reporter::Reporter as _;
+use crate::reporter::lines::{Lines, count};
+use crate::reporter::plain::Plain;
+use crate::reporter::style::{Paint, Tone};
+
+/// Runs that are listed.
+const LISTED: usize = 20;
+
+/// Prints runs, or one run, to standard output.
+///
+/// # Errors
+/// There is no repository, or no such run.
+pub fn perform(session: &Session, args: &LogArgs) -> Result<End, Failure> {
+    let project = Project::open(&session.env, &session.dir)?;
+    project.repository()?;
+    let runs = Runs::new(&project.state().unwrap_or_default());
+    let id = match (&args.run, args.last || args.task.is_some()) {
+        (Some(run), _) => runs.find(run)?,
+        (None, true) => runs.ids()?.into_iter().next().ok_or(RunsError::Empty)?,
+        (None, false) => return list(session, args, &runs),
+    };
+    let events = runs.events(&id)?;
+    let text = match &args.task {
+        Some(task) => {
+            logs(session, &events, |finished| finished.task == *task).ok_or_else(|| Failure::Usage {
+                text: format!("the run {id} had no task `{task}`"),
+                hint: Some(format!("`xtask log {id}` shows its tasks")),
+            })?
+        }
+        None if args.failed => {
+            logs(session, &events, |finished| matches!(finished.status, Status::Failed { .. }))
+                .unwrap_or_else(|| "nothing failed in this run\n".to_owned())
+        }
+        None => redraw(session, args, &events)?,
+    };
+    session.print(&text)?;
+    Ok(End::Passed)
+}
+
+fn redraw(session: &Session, args: &LogArgs, events: &[Event]) -> Result<String, Failure> {
+    let mut text = Vec::new();
+    let written: std::io::Result<()> = if args.format == Format::Json {
+        events.iter().try_for_each(|event| crate::reporter::json::Json::new(&mut text).event(event))
+    } else {
+        let mut plain = Plain::new(&mut text, session.paint_out(), args.output);
+        events.iter().try_for_each(|event| plain.event(event))
+    };
+    written.map_err(|source| Failure::System { attempt: "draw the run".to_owned(), source })?;
+    let mut text = String::from_utf8_lossy(&text).into_owned();
+    let ended = matches!(events.last(), Some(Event { what: What::RunFinished(_), .. }));
+    if !ended && args.format == Format::Human {
+        text.push_str("the record ends here: the run was killed, or is still running\n");
+    }
+    Ok(text)
+}
+
+/// The logs of the tasks that `wanted` chooses; `None` if there are none.
+fn logs(session: &Session, events: &[Event], wanted: impl Fn(&TaskFinished) -> bool) -> Option<String> {
+    let lines = Lines { paint: session.paint_out(), width: 0 };
+    let chosen = events.iter().filter_map(|event| match &event.what {
+        What::TaskFinished(task) if wanted(task) => Some(task),
+        _ => None,
+    });
+    let mut text = String::new();
+    for task in chosen {
+        for (i, log) in task.failed_logs.iter().enumerate() {
+            text.push_str(&lines.log(&format!("{}: attempt {}", task.task, i + 1), Tone::Odd, log));
+            text.push('\n');
+        }
+        let tone = if task.status.is_pass() { Tone::Faint } else { Tone::Bad };
+        text.push_str(&lines.log(&Lines::heading(task), tone, &task.log));
+        text.push('\n');
+    }
+    (!text.is_empty()).then_some(text)
+}
+
+fn list(session: &Session, args: &LogArgs, runs: &Runs) -> Result<End, Failure> {
+    let mut heads = Vec::new();
+    for id in runs.ids()? {
+        let Some(head) = runs.head(&id)? else { continue };
+        let failed = head.summary.as_ref().is_none_or(|summary| summary.verdict != Verdict::Passed);
+        if !args.failed || failed {
+            heads.push(head);
+        }
+        if heads.len() == LISTED {
+            break;
+        }
+    }
+    let text = match args.format {
+        Format::Human if heads.is_empty() => "no run is recorded yet\n".to_owned(),
+        Format::Human => heads.iter().map(|head| line(head, session.paint_out())).collect(),
+        Format::Json => {
+            let rows = heads.iter().map(|head| {
+                format!("{}\n", json!({ "run": head.id, "started": head.started, "summary": head.summary }))
+            });
+            rows.collect()
+        }
+    };
+    session.print(&text)?;
+    Ok(End::Passed)
+}
+
+fn line(head: &RunHead, paint: Paint) -> String {
+    let names = head.started.names.join(" ");
+    let Some(summary) = &head.summary else {
+        let what = paint.tone(Tone::Odd, "no end on record");
+        return format!("{}  {what:<11}  {names}\n", head.id);
+    };
+    let (tone, word) = match summary.verdict {
+        Verdict::Passed => (Tone::Good, "passed"),
+        Verdict::Failed => (Tone::Bad, "failed"),
+        Verdict::Interrupted { .. } => (Tone::Odd, "interrupted"),
+    };
+    let took = units::duration(Duration::from_millis(summary.took));
+    let failed =
+        if summary.failed.is_empty() { String::new() } else { format!(" · {}", summary.failed.join(", ")) };
+    let word = paint.tone(tone, &format!("{word:<11}"));
+    let tasks = count(head.started.tasks, "task");
+    format!("{}  {word}  {took:>8}  {names}: {tasks}, {} cached{failed}\n", head.id, summary.hits)
+}

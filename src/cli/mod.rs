@@ -1,0 +1,167 @@
+//! The door: arguments as typed → validated request → one short file per command. Only this floor
+//! and the reporters print.
+
+pub mod args;
+pub mod cache;
+pub mod exit;
+pub mod fix;
+pub mod graph;
+pub mod list;
+pub mod log;
+pub mod plan;
+pub mod prepare;
+pub mod project;
+pub mod run;
+pub mod why;
+
+use std::ffi::OsString;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{CommandFactory as _, FromArgMatches as _};
+
+use crate::cli::args::{Cli, Command, RunArgs};
+use crate::cli::exit::{End, Failure};
+use crate::ground::clock::Clock;
+use crate::ground::env::Env;
+use crate::reporter::style::{Color, Paint, Tone};
+
+/// What all commands are given.
+pub struct Session {
+    /// The caller's environment.
+    pub env: Env,
+    /// The time, counted from the start of the program.
+    pub clock: Clock,
+    /// The folder to start from.
+    pub dir: PathBuf,
+    /// When to colour.
+    pub color: Color,
+}
+
+impl Session {
+    /// Colours for standard output.
+    pub fn paint_out(&self) -> Paint {
+        self.color.paint(&self.env, self.env.terminal().stdout)
+    }
+
+    /// Colours for standard error.
+    pub fn paint_err(&self) -> Paint {
+        self.color.paint(&self.env, self.env.terminal().stderr)
+    }
+
+    /// Writes a result to standard output. A reader that has gone away is no failure.
+    ///
+    /// # Errors
+    /// The disk that it is redirected to is full, or such.
+    pub fn print(&self, text: &str) -> Result<(), Failure> {
+        let mut out = std::io::stdout().lock();
+        let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+        match written {
+            Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+                Err(Failure::System { attempt: "write to standard output".to_owned(), source: error })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Writes a message to standard error.
+    pub fn tell(&self, text: &str) {
+        // Where even this fails there is nobody left to tell.
+        let _ = std::io::stderr().lock().write_all(text.as_bytes());
+    }
+
+    /// `path` as the caller means it.
+    pub fn path(&self, path: &Path) -> PathBuf {
+        self.dir.join(path)
+    }
+}
+
+/// Runs the program.
+pub fn main(words: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let clock = Clock::system();
+    let env = match Env::capture() {
+        Ok(env) => env,
+        Err(error) => {
+            let text = format!("error: can't tell the current folder: {error}\n");
+            let _ = std::io::stderr().lock().write_all(text.as_bytes());
+            return ExitCode::from(5);
+        }
+    };
+    let command = Cli::command();
+    let names: Vec<String> = command.get_subcommands().map(|command| command.get_name().to_owned()).collect();
+    let words = args::with_run(words.into_iter().collect(), &names);
+    let parsed = command.try_get_matches_from(words).and_then(|matches| Cli::from_arg_matches(&matches));
+    let cli = match parsed {
+        Ok(cli) => cli,
+        Err(error) => {
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        }
+    };
+    let dir = cli.global.directory.as_ref().map_or_else(|| env.dir().to_owned(), |dir| env.dir().join(dir));
+    let session = Session { env, clock, dir, color: cli.global.color };
+    // A folder that was named is made whole, so that it can be found below the repository's top.
+    let session = Session { dir: session.dir.canonicalize().unwrap_or(session.dir), ..session };
+    let end = perform(&session, cli.command);
+    if let Err(failure) = &end {
+        session.tell(&describe(&session, failure));
+    }
+    ExitCode::from(exit::status(&end))
+}
+
+fn perform(session: &Session, command: Option<Command>) -> Result<End, Failure> {
+    match command {
+        None => list::perform(session),
+        Some(Command::Run(args)) if args.dry_run => plan::perform(session, &dry_run(args)?),
+        Some(Command::Run(args)) => run::perform(session, &args),
+        Some(Command::Plan(args)) => plan::perform(session, &args),
+        Some(Command::Why(args)) => why::perform(session, &args),
+        Some(Command::Graph(args)) => graph::perform(session, &args),
+        Some(Command::Fix(args)) => fix::perform(session, &args),
+        Some(Command::Log(args)) => log::perform(session, &args),
+        Some(Command::Cache(args)) => cache::perform(session, args.action),
+        Some(Command::Guard { run }) => {
+            crate::process::guard::guard_main(&run);
+            Ok(End::Passed)
+        }
+    }
+}
+
+fn dry_run(args: RunArgs) -> Result<args::PlanArgs, Failure> {
+    if args.no_cache {
+        let hint = Some("leave one of them out".to_owned());
+        return Err(Failure::Usage {
+            text: "`--dry-run` tells what the cache knows, and `--no-cache` forbids to look".to_owned(),
+            hint,
+        });
+    }
+    let json = args.format == args::Format::Json;
+    Ok(args::PlanArgs {
+        names: args.names,
+        at: args.at,
+        only: args.only,
+        force: args.force,
+        json,
+        args: args.args,
+    })
+}
+
+/// What a failure is told by: what happened, its causes, and what to do.
+fn describe(session: &Session, failure: &Failure) -> String {
+    if let Failure::Config(diagnostics) = failure {
+        return diagnostics.render(session.paint_err().is_colored());
+    }
+    let paint = session.paint_err();
+    let mut text = format!("{} {failure}", paint.tone(Tone::Bad, "error:"));
+    let mut source = std::error::Error::source(failure);
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text.push('\n');
+    if let Some(hint) = exit::hint(failure) {
+        text = format!("{text}{} {hint}\n", paint.tone(Tone::Strong, "hint:"));
+    }
+    text
+}

@@ -1,0 +1,136 @@
+//! `xtask plan`: what would run, what is cached, and why. It must not run anything but tool probes.
+
+use serde_json::json;
+
+use crate::cli::Session;
+use crate::cli::args::PlanArgs;
+use crate::cli::exit::{End, Failure};
+use crate::cli::prepare::{Place, Prepared, Request, Tree};
+use crate::cli::project::Project;
+use crate::event::Level;
+use crate::git::tree_id::tree_id;
+use crate::graph::Reach;
+use crate::plan::{CachePolicy, Decision, Plan, World};
+use crate::reason::Reason;
+use crate::reporter::lines::{Lines, count};
+use crate::reporter::style::{Paint, Tone};
+
+/// Prints the plan to standard output.
+///
+/// # Errors
+/// A name is unknown, or the tree can't be read.
+pub fn perform(session: &Session, args: &PlanArgs) -> Result<End, Failure> {
+    let project = Project::open(&session.env, &session.dir)?;
+    let request = Request {
+        names: args.names.clone(),
+        reach: if args.only { Reach::Only } else { Reach::WithNeeds },
+        policy: if args.force { CachePolicy::Force } else { CachePolicy::Use },
+        args: args.args.clone(),
+    };
+    let place = Place { root: &project.root, env: &session.env, run: "plan", clock: &session.clock };
+    let commit =
+        args.at.as_ref().map(|rev| project.repository()?.resolve(rev).map_err(Failure::from)).transpose()?;
+    let config = commit.as_ref().map(|commit| project.at(commit)).transpose()?;
+    let tree = match &commit {
+        Some(commit) => Tree::Commit(project.repository()?, commit),
+        None => project.tree(),
+    };
+    let prepared = Prepared::gather(config.as_ref().unwrap_or(&project.config), &request, tree, place)?;
+    warn(session, &prepared);
+    let tree = prepared.snapshot.as_ref().map(tree_id).transpose()?;
+    let text = prepared.plan(&session.env, |world, plan| {
+        if args.json { json(world, plan, tree) } else { text(world, plan, session) }
+    });
+    session.print(&text)?;
+    Ok(End::Passed)
+}
+
+/// Tells what went wrong while the plan was prepared.
+pub fn warn(session: &Session, prepared: &Prepared<'_>) {
+    let lines = Lines { paint: session.paint_err(), width: 0 };
+    for warning in &prepared.warnings {
+        session.tell(&format!("{}\n", lines.notice(Level::Warning, warning)));
+    }
+}
+
+fn text(world: &World<'_>, plan: &Plan, session: &Session) -> String {
+    let paint = session.paint_out();
+    let shown: Vec<_> = world.graph.nodes.iter().zip(&plan.nodes).collect();
+    let name = |task| world.config.task(task).name.as_str();
+    let width = shown.iter().map(|(node, _)| name(node.task).chars().count()).max().unwrap_or(0).min(40);
+    let mut text = String::new();
+    for (node, planned) in shown {
+        if planned.decision == Decision::Gathers {
+            continue;
+        }
+        let name = name(node.task);
+        let padding = " ".repeat(width.saturating_sub(name.chars().count()));
+        let reason = reason(&planned.decision, session);
+        let word = format!("{:<7}", planned.decision.word());
+        let line = format!(
+            "{}  {name}{padding}  {}",
+            paint.tone(tone(&planned.decision), &word),
+            paint.tone(Tone::Faint, &reason)
+        );
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    text.push_str(&totals(plan, paint));
+    text
+}
+
+fn totals(plan: &Plan, paint: Paint) -> String {
+    let number = |word| plan.nodes.iter().filter(|planned| planned.decision.word() == word).count();
+    let mut parts = vec![format!("{} cached", number("hit")), format!("{} to run", number("miss"))];
+    for (word, what) in [("waits", "to be decided"), ("skip", "skipped"), ("fail", "can't run")] {
+        if number(word) > 0 {
+            parts.push(format!("{} {what}", number(word)));
+        }
+    }
+    let all = count(plan.nodes.iter().filter(|planned| planned.decision.reason().is_some()).count(), "task");
+    format!("{}\n", paint.tone(Tone::Strong, &format!("{all}: {}", parts.join(", "))))
+}
+
+fn tone(decision: &Decision) -> Tone {
+    match decision {
+        Decision::Hit(_) => Tone::Good,
+        Decision::Miss(_) => Tone::Odd,
+        Decision::Fail(_) => Tone::Bad,
+        Decision::Waits(_) | Decision::Skip(_) | Decision::Gathers | Decision::Context => Tone::Faint,
+    }
+}
+
+/// The reason as a clause, with the age of what is cached.
+pub fn reason(decision: &Decision, session: &Session) -> String {
+    match decision.reason() {
+        None => String::new(),
+        Some(reason @ Reason::Cached { .. }) => {
+            let age = reason.age(session.clock.now()).unwrap_or_default();
+            format!("{reason}, {age} old")
+        }
+        Some(Reason::Waits { on }) => format!("waits for {on}"),
+        Some(reason) => reason.to_string(),
+    }
+}
+
+fn json(world: &World<'_>, plan: &Plan, tree: Option<String>) -> String {
+    let tasks: Vec<_> = world
+        .graph
+        .nodes
+        .iter()
+        .zip(&plan.nodes)
+        .filter(|(_, planned)| planned.decision != Decision::Gathers)
+        .map(|(node, planned)| {
+            let task = world.config.task(node.task);
+            json!({
+                "task": task.name,
+                "group": task.group,
+                "decision": planned.decision.word(),
+                "reason": planned.decision.reason(),
+                "why": planned.decision.reason().map(ToString::to_string),
+                "key": planned.key.as_ref().map(|key| key.digest.hex()),
+            })
+        })
+        .collect();
+    format!("{:#}\n", json!({ "version": 1, "tree": tree, "tasks": tasks }))
+}

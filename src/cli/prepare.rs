@@ -1,0 +1,209 @@
+//! Preparing a plan: the snapshot, the probes, the cache and the history that it is made from. It
+//! must not decide what is done with the plan.
+
+use std::path::{Path, PathBuf};
+
+use crate::cache::Cache;
+use crate::cli::exit::Failure;
+use crate::cli::project::Project;
+use crate::config::model::{Config, TaskId};
+use crate::engine::knowledge::{Nothing, Recall};
+use crate::engine::probe::{self, Probes};
+use crate::git::repository::{Commit, Repository};
+use crate::git::snapshot::Snapshot;
+use crate::git::worktree_snapshot::WorkTreeReader;
+use crate::graph::{Graph, Reach};
+use crate::ground::clock::Clock;
+use crate::ground::env::Env;
+use crate::history::tasks::History;
+use crate::plan::{CachePolicy, InputDigests, Knowledge, Plan, Platform, World};
+use crate::select::Selection;
+
+/// What is to be planned.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// The names that were given.
+    pub names: Vec<String>,
+    /// Whether what they need is planned too.
+    pub reach: Reach,
+    /// Whether and how the cache is used.
+    pub policy: CachePolicy,
+    /// Arguments for the one task that is named.
+    pub args: Vec<String>,
+}
+
+/// Which tree is planned.
+#[derive(Clone, Copy)]
+pub enum Tree<'a> {
+    /// That of the working directory at this root.
+    WorkDir(&'a Repository),
+    /// That of a commit that is not checked out.
+    Commit(&'a Repository, &'a Commit),
+    /// None: there is no repository.
+    None,
+}
+
+/// Everything that a plan is made from.
+pub struct Prepared<'a> {
+    /// The tasks.
+    pub config: &'a Config,
+    /// Those that matter here.
+    pub graph: Graph,
+    /// The names that were given.
+    pub names: Vec<String>,
+    /// The tree.
+    pub snapshot: Option<Snapshot>,
+    /// The work tree, to be looked at again.
+    pub reader: Option<WorkTreeReader>,
+    /// The cache, and where it lies.
+    pub store: Option<(PathBuf, Cache)>,
+    /// What former runs left on record.
+    pub history: History,
+    /// Things that went wrong without changing anything.
+    pub warnings: Vec<String>,
+    args: Vec<String>,
+    receiver: Option<TaskId>,
+    probes: Probes,
+    platform: Platform,
+    policy: CachePolicy,
+    root: Option<&'a Path>,
+}
+
+/// The root of the work tree and the caller's environment.
+#[derive(Clone, Copy)]
+pub struct Place<'a> {
+    /// The root.
+    pub root: &'a Path,
+    /// The environment.
+    pub env: &'a Env,
+    /// The id of the run, for the probes.
+    pub run: &'a str,
+    /// The time.
+    pub clock: &'a Clock,
+}
+
+impl<'a> Prepared<'a> {
+    /// Gathers what the plan of `request` is made from.
+    ///
+    /// # Errors
+    /// A name is unknown, the tree can't be read, or the cache can't be opened.
+    pub fn gather(
+        config: &'a Config,
+        request: &Request,
+        tree: Tree<'a>,
+        place: Place<'a>,
+    ) -> Result<Self, Failure> {
+        let selection = Selection::of(config, &request.names)?;
+        let receiver = if request.args.is_empty() { None } else { Some(selection.receiver(config)?) };
+        let graph = Graph::of(config, &selection.tasks, request.reach);
+        let (probes, looked) =
+            rayon::join(|| probe::ask(config, &graph, place.env, place.root, place.run), || look(tree));
+        let mut looked = looked?;
+        let store = match looked.state.take() {
+            Some(state) => {
+                Some((state.clone(), Cache::open(&state, config.settings.cache_size, place.clock)?))
+            }
+            None => None,
+        };
+        let history = store.as_ref().map(|(state, _)| History::load(state)).unwrap_or_default();
+        Ok(Self {
+            config,
+            graph,
+            names: selection.names,
+            snapshot: looked.snapshot,
+            reader: looked.reader,
+            store,
+            history,
+            warnings: looked.warnings,
+            args: request.args.clone(),
+            receiver,
+            probes,
+            platform: Platform::here(),
+            policy: request.policy,
+            root: matches!(tree, Tree::WorkDir(_)).then_some(place.root),
+        })
+    }
+
+    /// What is known from former runs.
+    pub fn knowledge(&self) -> Box<dyn Knowledge + '_> {
+        match &self.store {
+            Some((_, cache)) => Box::new(Recall::new(cache, &self.history, self.root)),
+            None => Box::new(Nothing),
+        }
+    }
+
+    /// The digests of all input sets.
+    pub fn digests(&self) -> InputDigests<'_> {
+        match &self.snapshot {
+            Some(snapshot) => InputDigests::of(self.config, &self.graph, snapshot),
+            None => InputDigests::default(),
+        }
+    }
+
+    /// All of it, as the plan takes it.
+    pub fn world<'w>(
+        &'w self,
+        env: &'w Env,
+        digests: &'w InputDigests<'w>,
+        knowledge: &'w dyn Knowledge,
+    ) -> World<'w> {
+        World {
+            config: self.config,
+            graph: &self.graph,
+            snapshot: self.snapshot.as_ref(),
+            digests,
+            env,
+            probes: &self.probes,
+            args: self.receiver.map(|task| (task, &*self.args)),
+            platform: &self.platform,
+            policy: self.policy,
+            knowledge,
+        }
+    }
+
+    /// Makes the plan and hands it to `use_it`, with what it was made from.
+    pub fn plan<T>(&self, env: &Env, use_it: impl FnOnce(&World<'_>, &Plan) -> T) -> T {
+        let digests = self.digests();
+        let knowledge = self.knowledge();
+        let world = self.world(env, &digests, &*knowledge);
+        let plan = Plan::of(&world);
+        use_it(&world, &plan)
+    }
+}
+
+/// What a look at the tree gave.
+#[derive(Default)]
+struct Looked {
+    snapshot: Option<Snapshot>,
+    reader: Option<WorkTreeReader>,
+    state: Option<PathBuf>,
+    warnings: Vec<String>,
+}
+
+fn look(tree: Tree<'_>) -> Result<Looked, Failure> {
+    match tree {
+        Tree::None => Ok(Looked::default()),
+        Tree::Commit(repository, commit) => Ok(Looked {
+            snapshot: Some(repository.commit_snapshot(&commit.tree)?),
+            state: Some(repository.common_dir().join("xtask")),
+            ..Looked::default()
+        }),
+        Tree::WorkDir(repository) => {
+            let state = repository.common_dir().join("xtask");
+            let reader = WorkTreeReader::open(repository, Some(&state))?;
+            let snapshot = reader.snapshot()?;
+            let mut warnings = Vec::new();
+            if let Err(error) = reader.save() {
+                warnings.push(format!("what was learnt of the files is not kept: {error}"));
+            }
+            Ok(Looked { snapshot: Some(snapshot), reader: Some(reader), state: Some(state), warnings })
+        }
+    }
+}
+
+impl Project {
+    /// The tree of the working directory.
+    pub fn tree(&self) -> Tree<'_> {
+        self.repository.as_ref().map_or(Tree::None, Tree::WorkDir)
+    }
+}

@@ -1,0 +1,114 @@
+//! The project: where its tasks.toml is, what it says, and which repository it lies in. It must not
+//! know what will be done with it.
+//!
+//! In a repository the outermost tasks.toml on the way from its top to the current folder counts;
+//! outside one, the nearest on the way up.
+
+use std::path::{Path, PathBuf};
+
+use crate::cli::exit::Failure;
+use crate::config::model::Config;
+use crate::config::{Source, parse};
+use crate::git::repository::{Commit, Repository};
+use crate::ground::env::Env;
+use crate::ground::file::{self, FileError};
+use crate::ground::path::RepoPath;
+
+/// The name of the file.
+const FILE: &str = "tasks.toml";
+
+/// A repository, or a folder, with a tasks.toml.
+pub struct Project {
+    /// The top of the work tree; outside a repository, the folder of tasks.toml.
+    pub root: PathBuf,
+    /// The repository.
+    pub repository: Option<Repository>,
+    /// What tasks.toml says.
+    pub config: Config,
+}
+
+impl Project {
+    /// The project that `dir` lies in.
+    ///
+    /// # Errors
+    /// There is no tasks.toml, it is wrong, or git failed.
+    pub fn open(env: &Env, dir: &Path) -> Result<Self, Failure> {
+        let repository = Repository::discover(dir, env)?;
+        let (root, base) = match &repository {
+            Some(repository) => {
+                let root = repository.work_dir().to_owned();
+                let outermost = candidates(&root, dir).into_iter().rev().find(|base| has_file(&root, base));
+                (root, outermost)
+            }
+            None => match dir.ancestors().find(|folder| folder.join(FILE).is_file()) {
+                Some(folder) => (folder.to_owned(), Some(RepoPath::top())),
+                None => (dir.to_owned(), None),
+            },
+        };
+        let no_config = || Failure::NoConfig { folder: place(dir, &root) };
+        let base = base.ok_or_else(no_config)?;
+        let path = base.child(FILE.as_bytes()).under(&root);
+        let bytes = file::read(&path)?.ok_or_else(no_config)?;
+        let config = read(&base, bytes, &path)?;
+        Ok(Self { root, repository, config })
+    }
+
+    /// The project as a commit has it, where it is not checked out. Its root is that of `self`.
+    ///
+    /// # Errors
+    /// The commit has no tasks.toml, or a wrong one.
+    pub fn at(&self, commit: &Commit) -> Result<Config, Failure> {
+        let repository = self.repository()?;
+        let own = self.config.base.child(FILE.as_bytes());
+        for path in [RepoPath::top().child(FILE.as_bytes()), own] {
+            if let Some(bytes) = repository.read_file(&commit.tree, &path)? {
+                let base = path.parent().unwrap_or_default();
+                let shown = path.as_path().to_owned();
+                return read(&base, bytes, &shown);
+            }
+        }
+        Err(Failure::NoConfig { folder: format!("the tree of {}", &commit.id[..10]) })
+    }
+
+    /// The repository.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn repository(&self) -> Result<&Repository, Failure> {
+        let what = "there are no commits, no cache and no past runs";
+        self.repository.as_ref().ok_or(Failure::NoRepository { what })
+    }
+
+    /// Where state is kept: in the repository, shared by its linked worktrees.
+    pub fn state(&self) -> Option<PathBuf> {
+        Some(self.repository.as_ref()?.common_dir().join("xtask"))
+    }
+}
+
+fn read(base: &RepoPath, bytes: Vec<u8>, path: &Path) -> Result<Config, Failure> {
+    let text = String::from_utf8(bytes).map_err(|error| {
+        let error = std::io::Error::new(std::io::ErrorKind::InvalidData, error.utf8_error());
+        FileError::of("read as UTF-8 text", path)(error)
+    })?;
+    let name = base.child(FILE.as_bytes()).to_string();
+    parse(&Source { name: &name, text: &text, base: base.clone() }).map_err(Failure::Config)
+}
+
+/// The folders from `dir` up to `root`, as paths of the repository.
+fn candidates(root: &Path, dir: &Path) -> Vec<RepoPath> {
+    use std::os::unix::ffi::OsStrExt as _;
+    let inside = dir.strip_prefix(root).unwrap_or(Path::new(""));
+    inside.ancestors().map(|folder| RepoPath::from_git(folder.as_os_str().as_bytes())).collect()
+}
+
+fn has_file(root: &Path, base: &RepoPath) -> bool {
+    base.child(FILE.as_bytes()).under(root).is_file()
+}
+
+fn place(dir: &Path, root: &Path) -> String {
+    if dir == root {
+        dir.display().to_string()
+    } else {
+        format!("{} or a folder above it, up to {}", dir.display(), root.display())
+    }
+}

@@ -1,0 +1,258 @@
+//! Diagnostics: what is wrong with tasks.toml, where, and what to do about it, as data and as drawn
+//! text. It must not know the rules that were broken.
+
+use std::fmt;
+use std::ops::Range;
+
+use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
+use serde::Serialize;
+
+use super::model::Place;
+
+/// One thing that is wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Diagnostic {
+    /// What is wrong, in one line.
+    pub message: String,
+    /// The bytes of the file that are.
+    pub span: Range<usize>,
+    /// What is written under them.
+    pub label: String,
+    /// What to do.
+    pub hint: Option<String>,
+    /// Other places that have part in it.
+    pub others: Vec<Labelled>,
+}
+
+/// A place with a few words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Labelled {
+    /// Bytes of the file.
+    pub span: Range<usize>,
+    /// What is written under them.
+    pub label: String,
+}
+
+impl Diagnostic {
+    pub(super) fn new(span: Range<usize>, message: impl Into<String>) -> Self {
+        Self { message: message.into(), span, label: String::new(), hint: None, others: Vec::new() }
+    }
+
+    pub(super) fn label(mut self, label: impl Into<String>) -> Self {
+        self.label = label.into();
+        self
+    }
+
+    pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    pub(super) fn other(mut self, span: Range<usize>, label: impl Into<String>) -> Self {
+        self.others.push(Labelled { span, label: label.into() });
+        self
+    }
+}
+
+/// The diagnostics found so far.
+#[derive(Debug, Default)]
+pub(super) struct Findings(pub(super) Vec<Diagnostic>);
+
+impl Findings {
+    pub(super) fn add(&mut self, diagnostic: Diagnostic) {
+        self.0.push(diagnostic);
+    }
+}
+
+/// Where the lines of a text start.
+#[derive(Debug)]
+pub(super) struct Lines<'s> {
+    text: &'s str,
+    starts: Vec<usize>,
+}
+
+impl<'s> Lines<'s> {
+    pub(super) fn of(text: &'s str) -> Self {
+        let behind = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at + 1);
+        Self { text, starts: std::iter::once(0).chain(behind).collect() }
+    }
+
+    /// The number of the line that holds the byte `at`; the first is 0.
+    pub(super) fn line(&self, at: usize) -> usize {
+        self.starts.partition_point(|start| *start <= at).saturating_sub(1)
+    }
+
+    pub(super) fn place(&self, at: usize) -> Place {
+        let line = self.line(at);
+        let column = self.text.get(self.starts[line]..at).map_or(0, |front| front.chars().count());
+        Place { line: line + 1, column: column + 1 }
+    }
+
+    /// The bytes of these lines, without the last line end.
+    fn bytes(&self, first: usize, last: usize) -> Range<usize> {
+        let end = self.starts.get(last + 1).map_or(self.text.len(), |next| next - 1);
+        self.starts[first]..end
+    }
+}
+
+/// All that is wrong with a file, in its order. Never empty.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Diagnostics {
+    file: String,
+    text: String,
+    list: Vec<Diagnostic>,
+}
+
+/// A diagnostic as plain data, for JSON.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Record {
+    /// The file as it was named to the parser.
+    pub file: String,
+    /// Line; the first is 1.
+    pub line: usize,
+    /// Column in characters; the first is 1.
+    pub column: usize,
+    /// What is wrong.
+    pub message: String,
+    /// What to do.
+    pub hint: Option<String>,
+}
+
+impl Diagnostics {
+    /// Sorts the findings by place; a place that is wrong twice in the same way counts once.
+    pub(super) fn new(file: &str, text: &str, findings: Findings) -> Self {
+        let mut list = findings.0;
+        list.sort_by_key(|diagnostic| diagnostic.span.start);
+        list.dedup();
+        Self { file: file.to_owned(), text: text.to_owned(), list }
+    }
+
+    /// The diagnostics, in the order of the file.
+    pub fn list(&self) -> &[Diagnostic] {
+        &self.list
+    }
+
+    /// The diagnostics as plain data.
+    pub fn records(&self) -> Vec<Record> {
+        let lines = Lines::of(&self.text);
+        let record = |diagnostic: &Diagnostic| {
+            let Place { line, column } = lines.place(diagnostic.span.start);
+            Record {
+                file: self.file.clone(),
+                line,
+                column,
+                message: diagnostic.message.clone(),
+                hint: diagnostic.hint.clone(),
+            }
+        };
+        self.list.iter().map(record).collect()
+    }
+
+    /// All diagnostics, drawn with their lines of the file; with terminal colours if `color`.
+    pub fn render(&self, color: bool) -> String {
+        let renderer = if color { Renderer::styled() } else { Renderer::plain() };
+        let lines = Lines::of(&self.text);
+        let mut drawn = String::new();
+        for diagnostic in &self.list {
+            if !drawn.is_empty() {
+                drawn.push('\n');
+            }
+            drawn.push_str(&self.draw(diagnostic, &lines, &renderer));
+            drawn.push('\n');
+        }
+        drawn
+    }
+
+    fn draw(&self, diagnostic: &Diagnostic, lines: &Lines<'_>, renderer: &Renderer) -> String {
+        // The renderer gets the lines in question alone, so that its work does not grow with the
+        // file.
+        let spans =
+            || std::iter::once(&diagnostic.span).chain(diagnostic.others.iter().map(|other| &other.span));
+        let first = spans().map(|span| lines.line(span.start)).min().unwrap_or(0);
+        let last = spans().map(|span| lines.line(span.start)).max().unwrap_or(0);
+        let shown = lines.bytes(first, last);
+        let place = |span: &Range<usize>| self.clipped(span, lines, shown.start);
+        let snippet = Snippet::source(&self.text[shown.clone()])
+            .path(&*self.file)
+            .line_start(first + 1)
+            .annotation(annotation(AnnotationKind::Primary, place(&diagnostic.span), &diagnostic.label))
+            .annotations(
+                diagnostic
+                    .others
+                    .iter()
+                    .map(|other| annotation(AnnotationKind::Context, place(&other.span), &other.label)),
+            );
+        let mut group = Level::ERROR.primary_title(&*diagnostic.message).element(snippet);
+        if let Some(hint) = &diagnostic.hint {
+            group = group.element(Level::HELP.message(&**hint));
+        }
+        renderer.render(&[group])
+    }
+
+    /// The part of a span on its first line, counted from `start`, on whole characters.
+    fn clipped(&self, span: &Range<usize>, lines: &Lines<'_>, start: usize) -> Range<usize> {
+        let line = lines.line(span.start);
+        let bytes = lines.bytes(line, line);
+        let from = floor(&self.text, span.start.min(bytes.end));
+        let to = floor(&self.text, span.end.clamp(from, bytes.end.max(from)));
+        from - start..to - start
+    }
+}
+
+fn annotation<'a>(
+    kind: AnnotationKind,
+    span: Range<usize>,
+    label: &'a str,
+) -> annotate_snippets::Annotation<'a> {
+    kind.span(span).label((!label.is_empty()).then_some(label))
+}
+
+/// The start of the character that holds the byte `at`.
+fn floor(text: &str, mut at: usize) -> usize {
+    while !text.is_char_boundary(at) {
+        at -= 1;
+    }
+    at
+}
+
+impl fmt::Display for Diagnostics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.render(false))
+    }
+}
+
+impl std::error::Error for Diagnostics {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn diagnostics() -> Diagnostics {
+        let text = "a = 1\n\u{e9}\u{e9} = 22\n\n\n\n\n\n\nlast = [\n]\n";
+        let at = |part: &str| text.find(part).map(|start| start..start + part.len()).unwrap_or_default();
+        let findings = Findings(vec![
+            Diagnostic::new(at("[\n]"), "it is an array").label("here").other(at("22"), "because of this"),
+            Diagnostic::new(at("22"), "two of them").hint("take one"),
+            Diagnostic::new(text.len()..text.len(), "the end"),
+            Diagnostic::new(at("22"), "two of them").hint("take one"),
+        ]);
+        Diagnostics::new("x/tasks.toml", text, findings)
+    }
+
+    #[test]
+    fn diagnostics_are_drawn_in_the_order_of_the_file() {
+        insta::assert_snapshot!(diagnostics(), @"");
+    }
+
+    #[test]
+    fn colours_are_left_out_unless_asked_for() {
+        assert!(!diagnostics().render(false).contains('\u{1b}'));
+        assert!(diagnostics().render(true).contains('\u{1b}'));
+    }
+
+    #[test]
+    fn columns_count_characters() {
+        let json = serde_json::to_string(&diagnostics().records()[0]).unwrap();
+        insta::assert_snapshot!(json, @"");
+    }
+}

@@ -1,0 +1,207 @@
+//! Lists of patterns and `[files]`, the named sets of them. It must not know which task uses them.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use super::circle;
+use super::diagnostic::{Diagnostic, Findings};
+use super::document::{Extent, Table, Text, Value};
+use super::keys;
+use crate::ground::path::RepoPath;
+use crate::ground::pattern::{Item, Origin, Pattern, PatternError, Patterns, What};
+
+/// Sets within sets stand for at most this many patterns, and lie at most this deep.
+const MAX_SET: (usize, usize) = (10_000, 50);
+
+/// One place of a list.
+#[derive(Debug)]
+pub(super) struct Line<'d> {
+    pub(super) excludes: bool,
+    pub(super) what: Reference<'d>,
+    pub(super) span: Range<usize>,
+}
+
+/// What a place of a list names.
+#[derive(Debug)]
+pub(super) enum Reference<'d> {
+    Pattern(Pattern),
+    /// The name of a set, without its `@`.
+    Set(&'d str),
+}
+
+/// The named sets.
+#[derive(Debug)]
+pub(super) struct Sets<'d> {
+    known: BTreeMap<&'d str, Patterns>,
+    extent: Extent,
+}
+
+/// Reads a list of patterns.
+pub(super) fn lines<'d>(
+    value: Value<'d>,
+    origin: Origin<'_>,
+    findings: &mut Findings,
+) -> Option<Vec<Line<'d>>> {
+    let texts = value.texts(findings)?;
+    Some(texts.into_iter().filter_map(|text| line(text, origin, findings)).collect())
+}
+
+fn line<'d>(text: Text<'d>, origin: Origin<'_>, findings: &mut Findings) -> Option<Line<'d>> {
+    let Text { text, span } = text;
+    let (excludes, named) = text.strip_prefix('!').map_or((false, text), |rest| (true, rest));
+    if let Some(set) = named.strip_prefix('@') {
+        return Some(Line { excludes, what: Reference::Set(set), span });
+    }
+    let parsed = if named.starts_with('!') {
+        Err(PatternError::Malformed("it begins with more than one `!`"))
+    } else {
+        Pattern::parse(named, origin)
+    };
+    match parsed {
+        Ok(pattern) => Some(Line { excludes, what: Reference::Pattern(pattern), span }),
+        Err(error) => {
+            findings.add(refused(text, span, error));
+            None
+        }
+    }
+}
+
+fn refused(text: &str, span: Range<usize>, error: PatternError) -> Diagnostic {
+    let message = format!("`{}` can't be matched: {error}", keys::shown(text));
+    let hint = match error {
+        PatternError::Outside => "a task reads and writes files of its repository alone",
+        PatternError::Empty => "take it out; `[]` is no file, `[\"**\"]` is each",
+        PatternError::Unclosed(_) => "close it, or write `\\` in front of it if it is part of a name",
+        PatternError::Parent => "write `..` in front of all wildcards",
+        PatternError::Malformed(_) => "write it more simply, as more than one pattern if need be",
+    };
+    Diagnostic::new(span, message).label("not a pattern here").hint(hint)
+}
+
+impl<'d> Sets<'d> {
+    /// Reads `[files]`.
+    pub(super) fn read(table: &Table<'d>, base: &RepoPath, extent: Extent, findings: &mut Findings) -> Self {
+        let origin = Origin { base, anchored: false };
+        let mut names = Vec::new();
+        let mut lists = Vec::new();
+        for entry in table {
+            if let Some(refusal) = keys::name_refusal(&entry.key, "a set") {
+                findings.add(refusal);
+            }
+            names.push(entry.key.clone());
+            lists.push(lines(entry.value, origin, findings).unwrap_or_default());
+        }
+        let places: BTreeMap<&str, usize> =
+            names.iter().enumerate().map(|(i, name)| (name.text, i)).collect();
+        let mut sets =
+            Self { known: names.iter().map(|name| (name.text, Patterns::default())).collect(), extent };
+        for line in lists.iter().flatten() {
+            sets.check(line, findings);
+        }
+        let edges: Vec<Vec<usize>> = lists
+            .iter()
+            .map(|list| references(list).filter_map(|(name, _)| places.get(name).copied()).collect())
+            .collect();
+        match circle::order(&edges) {
+            Ok(order) => {
+                if bounded(&order, &edges, (&names, &lists), findings) {
+                    for place in order {
+                        let patterns = sets.expand(&lists[place]);
+                        sets.known.insert(names[place].text, patterns);
+                    }
+                }
+            }
+            Err(circles) => {
+                for circle in circles {
+                    findings.add(round(&circle, &names, &lists));
+                }
+            }
+        }
+        sets
+    }
+
+    /// The list with its sets put in.
+    pub(super) fn resolve(&self, lines: &[Line<'d>], findings: &mut Findings) -> Patterns {
+        for line in lines {
+            self.check(line, findings);
+        }
+        self.expand(lines)
+    }
+
+    fn check(&self, line: &Line<'_>, findings: &mut Findings) {
+        let Reference::Set(name) = &line.what else { return };
+        if self.known.contains_key(name) || self.extent == Extent::Broken {
+            return;
+        }
+        let hint = keys::suggestion(
+            name,
+            self.known.keys().copied(),
+            (
+                "@",
+                "sets are written in `[files]`, such as `rust = [\"**/*.rs\"]`; for a name with `@`, write `\\\\@`",
+            ),
+        );
+        let message = format!("there is no set `@{}`", keys::shown(name));
+        findings.add(Diagnostic::new(line.span.clone(), message).label("unknown set").hint(hint));
+    }
+
+    fn expand(&self, lines: &[Line<'_>]) -> Patterns {
+        let item = |line: &Line<'_>| {
+            let what = match &line.what {
+                Reference::Pattern(pattern) => What::One(pattern.clone()),
+                Reference::Set(name) => {
+                    What::Set { name: (*name).to_owned(), patterns: self.known.get(name)?.clone() }
+                }
+            };
+            Some(Item { excludes: line.excludes, what })
+        };
+        Patterns::new(lines.iter().filter_map(item).collect())
+    }
+}
+
+/// The sets that a list names, and where.
+fn references<'l, 'd>(list: &'l [Line<'d>]) -> impl Iterator<Item = (&'d str, &'l Range<usize>)> {
+    list.iter().filter_map(|line| match line.what {
+        Reference::Set(name) => Some((name, &line.span)),
+        Reference::Pattern(_) => None,
+    })
+}
+
+/// Whether no set grows beyond all measure by sets within sets; `order` has inner sets first.
+fn bounded(
+    order: &[usize],
+    edges: &[Vec<usize>],
+    (names, lists): (&[Text<'_>], &[Vec<Line<'_>>]),
+    findings: &mut Findings,
+) -> bool {
+    let mut sizes = vec![(0_usize, 0_usize); edges.len()];
+    for place in order {
+        let size = edges[*place].iter().fold((lists[*place].len(), 0), |(count, depth), inner| {
+            let (inner_count, inner_depth) = sizes[*inner];
+            (count.saturating_add(inner_count), depth.max(inner_depth + 1))
+        });
+        sizes[*place] = size;
+        if size.0 > MAX_SET.0 || size.1 > MAX_SET.1 {
+            let name = &names[*place];
+            let message = format!("with the sets within it, `@{}` is too large", name.text);
+            let hint = format!("at most {} patterns, {} sets deep", MAX_SET.0, MAX_SET.1);
+            findings.add(Diagnostic::new(name.span.clone(), message).label("too large").hint(hint));
+            return false;
+        }
+    }
+    true
+}
+
+fn round(circle: &[usize], names: &[Text<'_>], lists: &[Vec<Line<'_>>]) -> Diagnostic {
+    let turn = circle.iter().chain(circle.first());
+    let path: Vec<String> = turn.clone().map(|place| format!("@{}", names[*place].text)).collect();
+    let message = format!("sets contain each other in a circle: {}", path.join(" → "));
+    let mut spans = circle.iter().zip(turn.skip(1)).map(|(from, to)| {
+        let span = references(&lists[*from]).find(|(name, _)| *name == names[*to].text).map(|(_, span)| span);
+        let label = format!("`@{}` contains `@{}`", names[*from].text, names[*to].text);
+        (span.unwrap_or(&names[*from].span).clone(), label)
+    });
+    let (span, label) = spans.next().unwrap_or_default();
+    let diagnostic = Diagnostic::new(span, message).label(label).hint("take one of these out");
+    spans.fold(diagnostic, |diagnostic, (span, label)| diagnostic.other(span, label))
+}

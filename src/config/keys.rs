@@ -1,0 +1,193 @@
+//! The keys that each table of tasks.toml knows, those that are planned, and what to say to any
+//! other. It must not know what the keys mean.
+
+use super::diagnostic::Diagnostic;
+use super::document::Text;
+use crate::ground::name;
+
+/// The keys of one kind of table.
+#[derive(Debug)]
+pub(super) struct Keys {
+    known: &'static [&'static str],
+    /// Keys of the design that are still to come, and what to do until then.
+    planned: &'static [(&'static str, &'static str)],
+    /// Keys that are right elsewhere or have another name here, and where or which.
+    elsewhere: &'static [(&'static str, &'static str)],
+}
+
+pub(super) const TOP: Keys = Keys {
+    known: &["settings", "files", "tools", "defaults", "tasks"],
+    planned: &[
+        ("include", "write the tasks of other folders in this file, with `cwd`"),
+        ("services", "start the service in a task's `run` and stop it in its `finally`"),
+        ("hooks", "take it out, and let .git/hooks/pre-push call `xtask ci`"),
+        ("worktree", "take it out"),
+        ("reports", "take it out"),
+        ("gates", "take it out"),
+        ("ci", "take it out; a task of this name is `[tasks.ci]`"),
+        ("environments", "take it out"),
+        ("notify", "take it out"),
+        ("cache", "take it out; the size of the cache is `cache-size` in `[settings]`"),
+    ],
+    elsewhere: &[
+        ("task", "tasks are written as `[tasks.NAME]`"),
+        ("env", "for all tasks, write it as `[defaults.env]`"),
+        ("shell", "it belongs in `[settings]`"),
+        ("jobs", "it belongs in `[settings]`"),
+        ("cache-size", "it belongs in `[settings]`"),
+    ],
+};
+
+pub(super) const SETTINGS: Keys = Keys {
+    known: &["jobs", "cache-size", "shell"],
+    planned: &[],
+    elsewhere: &[
+        ("timeout", "it belongs in `[defaults]` or in a task"),
+        ("env", "it belongs in `[defaults]` or in a task"),
+    ],
+};
+
+const RUST: (&str, &str) = ("rust", "name the command that does it in `run`");
+const SANDBOX: (&str, &str) = ("sandbox", "take it out");
+const ENV_FILE: (&str, &str) = ("env-file", "write the variables in `env`");
+const SERVICES: (&str, &str) = ("services", "start the service in `run` and stop it in `finally`");
+const REPORTS: (&str, &str) = ("reports", "take it out; files that the task writes go in `outputs`");
+
+pub(super) const TASK: Keys = Keys {
+    known: &[
+        "description",
+        "group",
+        "run",
+        "fix",
+        "finally",
+        "shell",
+        "cwd",
+        "inputs",
+        "outputs",
+        "needs",
+        "env",
+        "pass-env",
+        "secret-env",
+        "tools",
+        "timeout",
+        "slow-after",
+        "retries",
+        "locks",
+        "slots",
+        "os",
+        "cache",
+    ],
+    planned: &[("matrix", "write one task for each value"), SERVICES, RUST, REPORTS, SANDBOX, ENV_FILE],
+    elsewhere: &[
+        ("command", "did you mean `run`?"),
+        ("cmd", "did you mean `run`?"),
+        ("cmds", "did you mean `run`?"),
+        ("script", "did you mean `run`?"),
+        ("depends", "did you mean `needs`?"),
+        ("depends-on", "did you mean `needs`?"),
+        ("depends_on", "did you mean `needs`?"),
+        ("deps", "did you mean `needs`?"),
+        ("dir", "did you mean `cwd`?"),
+        ("workdir", "did you mean `cwd`?"),
+        ("sources", "did you mean `inputs`?"),
+        ("generates", "did you mean `outputs`?"),
+        ("platforms", "did you mean `os`?"),
+        ("parallel", "tasks always run in parallel, as far as `needs` and `locks` let them"),
+    ],
+};
+
+const NOT_SHARED: &str = "it differs from task to task: write it in each";
+
+pub(super) const DEFAULTS: Keys = Keys {
+    known: &[
+        "shell",
+        "inputs",
+        "env",
+        "pass-env",
+        "secret-env",
+        "tools",
+        "timeout",
+        "slow-after",
+        "retries",
+        "locks",
+        "slots",
+        "os",
+        "cache",
+    ],
+    planned: &[SERVICES, SANDBOX, ENV_FILE],
+    elsewhere: &[
+        ("description", NOT_SHARED),
+        ("group", NOT_SHARED),
+        ("run", NOT_SHARED),
+        ("fix", NOT_SHARED),
+        ("finally", NOT_SHARED),
+        ("cwd", NOT_SHARED),
+        ("outputs", NOT_SHARED),
+        ("needs", NOT_SHARED),
+        ("matrix", NOT_SHARED),
+        ("rust", NOT_SHARED),
+        ("jobs", "it belongs in `[settings]`"),
+        ("cache-size", "it belongs in `[settings]`"),
+    ],
+};
+
+impl Keys {
+    pub(super) fn knows(&self, key: &str) -> bool {
+        self.known.contains(&key)
+    }
+
+    /// What to say to a key that the table does not take; `table` is its name in messages.
+    pub(super) fn refusal(&self, key: &Text<'_>, table: &str) -> Diagnostic {
+        let find = |list: &'static [(&'static str, &'static str)]| {
+            list.iter().find(|(name, _)| *name == key.text).map(|(_, text)| *text)
+        };
+        if let Some(until_then) = find(self.planned) {
+            return Diagnostic::new(key.span.clone(), format!("`{}` is not yet supported here", key.text))
+                .label("not yet supported")
+                .hint(until_then);
+        }
+        let message = format!("{table} has no key `{}`", shown(key.text));
+        let hint = find(self.elsewhere).map(str::to_owned).unwrap_or_else(|| {
+            let planned = self.planned.iter().map(|(name, _)| *name);
+            match name::nearest(key.text, self.known.iter().copied().chain(planned)) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => format!("its keys are {}", self.known.join(", ")),
+            }
+        });
+        Diagnostic::new(key.span.clone(), message).label("unknown key").hint(hint)
+    }
+}
+
+/// A name of any characters, on one line and not too long.
+pub(super) fn shown(name: &str) -> String {
+    let escaped: String = name.escape_debug().take(60).collect();
+    if name.chars().count() > 60 { format!("{escaped}…") } else { escaped }
+}
+
+/// `did you mean …?`, or the names that there are.
+pub(super) fn suggestion<'a>(
+    given: &str,
+    known: impl Iterator<Item = &'a str> + Clone,
+    (prefix, none): (&str, &str),
+) -> String {
+    if let Some(near) = name::nearest(given, known.clone()) {
+        return format!("did you mean `{prefix}{near}`?");
+    }
+    let mut names: Vec<String> = known.take(9).map(|name| format!("`{prefix}{name}`")).collect();
+    match names.len() {
+        0 => none.to_owned(),
+        9 => {
+            names.truncate(8);
+            format!("there are {} and more", names.join(", "))
+        }
+        1 => format!("there is only {}", names[0]),
+        _ => format!("there are {}", names.join(", ")),
+    }
+}
+
+/// Reports a name that can't be one.
+pub(super) fn name_refusal(name: &Text<'_>, what: &str) -> Option<Diagnostic> {
+    let why = name::refusal(name.text)?;
+    let message = format!("`{}` can't be {what}'s name", shown(name.text));
+    Some(Diagnostic::new(name.span.clone(), message).label("not a name").hint(why))
+}

@@ -1,0 +1,111 @@
+//! `[settings]` and `[tools]`, and the values that they share with tasks: shells and shell lines.
+//! It must not know of tasks.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroU32;
+
+use super::diagnostic::{Diagnostic, Findings};
+use super::document::{Table, Text, Value};
+use super::keys;
+use super::model::Settings;
+use crate::ground::units;
+
+/// Reads `[settings]`.
+pub(super) fn read(table: &Table<'_>, findings: &mut Findings) -> Settings {
+    let mut settings = Settings::default();
+    for entry in table {
+        match entry.key.text {
+            "jobs" => settings.jobs = jobs(entry.value, findings),
+            "cache-size" => {
+                if let Some(size) =
+                    unit(entry.value, "a size such as \"10 GiB\"", units::parse_size, findings)
+                {
+                    settings.cache_size = size;
+                }
+            }
+            "shell" => {
+                if let Some(shell) = shell(entry.value, findings) {
+                    settings.shell = shell;
+                }
+            }
+            _ => findings.add(keys::SETTINGS.refusal(&entry.key, "`[settings]`")),
+        }
+    }
+    settings
+}
+
+fn jobs(value: Value<'_>, findings: &mut Findings) -> Option<NonZeroU32> {
+    let number = value.integer("a number of jobs", findings)?;
+    if let Ok(number) = u32::try_from(number) {
+        return NonZeroU32::new(number);
+    }
+    let message = format!("{number} is not a number of jobs");
+    findings.add(
+        Diagnostic::new(value.span(), message).label("out of range").hint("write 0 for one job per core"),
+    );
+    None
+}
+
+/// Reads `[tools]`.
+pub(super) fn tools(table: &Table<'_>, findings: &mut Findings) -> BTreeMap<String, String> {
+    let mut tools = BTreeMap::new();
+    for entry in table {
+        if let Some(refusal) = keys::name_refusal(&entry.key, "a tool") {
+            findings.add(refusal);
+        }
+        // A tool with a broken probe is still there to be named.
+        let probe = entry.value.text("a shell line that prints the tool's version", findings);
+        if probe.as_ref().is_some_and(|probe| probe.text.trim().is_empty()) {
+            findings.add(
+                Diagnostic::new(entry.value.span(), format!("the probe of `{}` is empty", entry.key.text))
+                    .label("nothing to run")
+                    .hint("write what prints its version, such as `rustc = \"rustc -vV\"`"),
+            );
+        }
+        tools
+            .insert(entry.key.text.to_owned(), probe.map_or_else(String::new, |probe| probe.text.to_owned()));
+    }
+    tools
+}
+
+/// A shell: a program and the arguments in front of the line.
+pub(super) fn shell(value: Value<'_>, findings: &mut Findings) -> Option<Vec<String>> {
+    let hint = "write the program and what stands in front of the line, such as [\"bash\", \"-ec\"]";
+    argv(value, value.texts(findings)?, ("the shell", hint), findings)
+}
+
+/// A program and its arguments; `what` is its name in messages, with a hint.
+pub(super) fn argv(
+    value: Value<'_>,
+    texts: Vec<Text<'_>>,
+    (what, hint): (&str, &str),
+    findings: &mut Findings,
+) -> Option<Vec<String>> {
+    // If it has elements of other types, these have been reported.
+    let elements = value.elements().map_or(0, Iterator::count);
+    if elements == texts.len() && texts.first().is_none_or(|program| program.text.trim().is_empty()) {
+        let span = texts.first().map_or_else(|| value.span(), |program| program.span.clone());
+        findings.add(Diagnostic::new(span, format!("{what} names no program")).label("empty").hint(hint));
+        return None;
+    }
+    Some(texts.into_iter().map(|text| text.text.to_owned()).collect())
+}
+
+/// A text that one of the unit parsers reads.
+pub(super) fn unit<T>(
+    value: Value<'_>,
+    what: &str,
+    parse: fn(&str) -> Result<T, String>,
+    findings: &mut Findings,
+) -> Option<T> {
+    let text = value.text(what, findings)?;
+    match parse(text.text) {
+        Ok(parsed) => Some(parsed),
+        Err(message) => {
+            findings.add(
+                Diagnostic::new(text.span, message).label("not understood").hint(format!("write {what}")),
+            );
+            None
+        }
+    }
+}

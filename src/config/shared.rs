@@ -1,0 +1,164 @@
+//! The keys that a task may also take from `[defaults]`. It must not know the keys that are a
+//! task's own.
+//!
+//! A task's value replaces the default. `env`, `pass-env` and `secret-env` are joined by variable,
+//! the task's declaration of one replacing the default's; `tools` are joined. Names that a list
+//! repeats count once.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use super::diagnostic::{Diagnostic, Findings};
+use super::document::{Entry, Extent, Table, Text, Value};
+use super::files::{self, Sets};
+use super::keys;
+use super::settings;
+use super::variables::Variables;
+use crate::ground::path::RepoPath;
+use crate::ground::pattern::{Origin, Patterns};
+use crate::ground::units;
+
+const SYSTEMS: [&str; 4] = ["linux", "macos", "windows", "freebsd"];
+
+/// What the values of a task may refer to.
+#[derive(Debug)]
+pub(super) struct Scope<'c, 'd> {
+    pub(super) base: &'c RepoPath,
+    pub(super) sets: &'c Sets<'d>,
+    pub(super) tools: &'c BTreeMap<String, String>,
+    pub(super) extent: Extent,
+}
+
+/// The values of one table, as far as it has them.
+#[derive(Debug, Default)]
+pub(super) struct Shared<'d> {
+    pub(super) shell: Option<Vec<String>>,
+    pub(super) inputs: Option<Patterns>,
+    pub(super) variables: Variables<'d>,
+    pub(super) tools: Vec<&'d str>,
+    pub(super) timeout: Option<Duration>,
+    pub(super) slow_after: Option<Duration>,
+    pub(super) retries: Option<u32>,
+    pub(super) locks: Option<Vec<String>>,
+    pub(super) slots: Option<NonZeroU32>,
+    pub(super) os: Option<Vec<String>>,
+    pub(super) cache: Option<bool>,
+}
+
+impl<'d> Shared<'d> {
+    /// Reads `[defaults]`.
+    pub(super) fn defaults(table: &Table<'d>, scope: &Scope<'_, 'd>, findings: &mut Findings) -> Self {
+        let mut defaults = Self::default();
+        for entry in table {
+            if !defaults.take(&entry, scope, findings) {
+                findings.add(keys::DEFAULTS.refusal(&entry.key, "`[defaults]`"));
+            }
+        }
+        defaults.variables.check(findings);
+        defaults
+    }
+
+    /// Takes the entry if its key is one of these.
+    pub(super) fn take(&mut self, entry: &Entry<'d>, scope: &Scope<'_, 'd>, findings: &mut Findings) -> bool {
+        let value = entry.value;
+        let duration = "a duration such as \"30s\", \"10m\" or \"1h 30m\"";
+        match entry.key.text {
+            "shell" => self.shell = settings::shell(value, findings),
+            "inputs" => {
+                let origin = Origin { base: scope.base, anchored: false };
+                self.inputs =
+                    files::lines(value, origin, findings).map(|lines| scope.sets.resolve(&lines, findings));
+            }
+            "tools" => self.tools = tools(value, scope, findings),
+            "timeout" => self.timeout = settings::unit(value, duration, units::parse_duration, findings),
+            "slow-after" => {
+                self.slow_after = settings::unit(value, duration, units::parse_duration, findings)
+            }
+            "retries" => self.retries = retries(value, findings),
+            "slots" => self.slots = slots(value, findings),
+            "locks" => self.locks = locks(value, findings),
+            "os" => self.os = systems(value, findings),
+            "cache" => self.cache = value.boolean(findings),
+            _ => return self.variables.take(entry, findings),
+        }
+        true
+    }
+}
+
+fn tools<'d>(value: Value<'d>, scope: &Scope<'_, 'd>, findings: &mut Findings) -> Vec<&'d str> {
+    let mut tools = Vec::new();
+    for Text { text, span } in value.texts(findings).unwrap_or_default() {
+        if !scope.tools.contains_key(text) && scope.extent == Extent::Whole {
+            let hint = keys::suggestion(
+                text,
+                scope.tools.keys().map(String::as_str),
+                ("", "tools are written in `[tools]`, such as `rustc = \"rustc -vV\"`"),
+            );
+            let message = format!("there is no tool `{}`", keys::shown(text));
+            findings.add(Diagnostic::new(span, message).label("unknown tool").hint(hint));
+        }
+        tools.push(text);
+    }
+    tools
+}
+
+fn retries(value: Value<'_>, findings: &mut Findings) -> Option<u32> {
+    let number = value.integer("a number of retries", findings)?;
+    let retries = u32::try_from(number).ok();
+    if retries.is_none() {
+        findings.add(
+            Diagnostic::new(value.span(), format!("{number} is not a number of retries"))
+                .label("out of range")
+                .hint("0 is none, 2 is at most three attempts"),
+        );
+    }
+    retries
+}
+
+fn slots(value: Value<'_>, findings: &mut Findings) -> Option<NonZeroU32> {
+    let number = value.integer("a number of job slots", findings)?;
+    let slots = u32::try_from(number).ok().and_then(NonZeroU32::new);
+    if slots.is_none() {
+        findings.add(
+            Diagnostic::new(value.span(), format!("{number} is not a number of job slots"))
+                .label("out of range")
+                .hint("a task takes at least 1"),
+        );
+    }
+    slots
+}
+
+fn locks(value: Value<'_>, findings: &mut Findings) -> Option<Vec<String>> {
+    let names = value.texts(findings)?;
+    for name in &names {
+        if let Some(refusal) = keys::name_refusal(name, "a lock") {
+            findings.add(refusal);
+        }
+    }
+    Some(once(names.iter().map(|name| name.text)))
+}
+
+fn systems(value: Value<'_>, findings: &mut Findings) -> Option<Vec<String>> {
+    let names = value.texts(findings)?;
+    for Text { text, span } in &names {
+        if SYSTEMS.contains(text) {
+            continue;
+        }
+        let hint = match *text {
+            "darwin" | "osx" => "did you mean `macos`?".to_owned(),
+            _ => keys::suggestion(text, SYSTEMS.into_iter(), ("", "")),
+        };
+        let message = format!("there is no system `{}`", keys::shown(text));
+        findings.add(Diagnostic::new(span.clone(), message).label("unknown system").hint(hint));
+    }
+    Some(once(names.iter().map(|name| name.text)))
+}
+
+/// Names sorted, each once.
+pub(super) fn once<'n>(names: impl Iterator<Item = &'n str>) -> Vec<String> {
+    let mut names: Vec<String> = names.map(str::to_owned).collect();
+    names.sort();
+    names.dedup();
+    names
+}

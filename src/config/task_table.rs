@@ -1,0 +1,247 @@
+//! `[tasks.*]`: one table each, read into a draft whose needs and outputs are checked against the
+//! others later. It must not know those others.
+
+use super::diagnostic::{Diagnostic, Findings, Lines};
+use super::document::{Entry, Table, Text, Value};
+use super::keys;
+use super::model::{Command, Settings, Task, TaskId};
+use super::outputs::Outputs;
+use super::settings;
+use super::shared::{self, Scope, Shared};
+use super::variables::Declared;
+use crate::ground::path::RepoPath;
+use crate::ground::pattern::Patterns;
+
+/// Keys that serve a task's commands, so an aggregate may have them for its `fix` alone.
+const FOR_COMMANDS: [&str; 5] = ["shell", "cwd", "env", "pass-env", "secret-env"];
+/// Keys that an aggregate may have.
+const FOR_AGGREGATES: [&str; 4] = ["description", "group", "needs", "fix"];
+
+/// A task as its table says it.
+#[derive(Debug)]
+pub(super) struct Draft<'d> {
+    pub(super) name: Text<'d>,
+    pub(super) group: Option<Text<'d>>,
+    pub(super) needs: Vec<Text<'d>>,
+    pub(super) outputs: Outputs,
+    pub(super) shared: Shared<'d>,
+    kind: Kind,
+    description: Option<String>,
+    run: Option<Command>,
+    fix: Option<Command>,
+    finally: Option<Command>,
+    cwd: Option<RepoPath>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// It has `run`, be it right or wrong.
+    Runs,
+    Aggregate,
+}
+
+/// Reads `[tasks]`.
+pub(super) fn read<'d>(table: &Table<'d>, scope: &Scope<'_, 'd>, findings: &mut Findings) -> Vec<Draft<'d>> {
+    let mut drafts = Vec::with_capacity(table.len());
+    for Entry { key, value } in table {
+        if let Some(refusal) = keys::name_refusal(key, "a task") {
+            findings.add(refusal);
+        }
+        let hint = format!("write it as `[tasks.{}]` with `run = \"…\"` below", keys::shown(key.text));
+        if let Some(entries) = value.table(&hint, findings) {
+            drafts.push(Draft::read(key.clone(), &entries, scope, findings));
+        }
+    }
+    drafts
+}
+
+impl<'d> Draft<'d> {
+    fn read(name: Text<'d>, table: &[Entry<'d>], scope: &Scope<'_, 'd>, findings: &mut Findings) -> Self {
+        let has = |key: &str| table.iter().any(|entry| entry.key.text == key);
+        let mut draft = Self {
+            kind: if has("run") || has("rust") { Kind::Runs } else { Kind::Aggregate },
+            name,
+            group: None,
+            needs: Vec::new(),
+            outputs: Outputs::default(),
+            shared: Shared::default(),
+            description: None,
+            run: None,
+            fix: None,
+            finally: None,
+            cwd: None,
+        };
+        let called = format!("task `{}`", keys::shown(draft.name.text));
+        for entry in table {
+            if !draft.take(entry, scope, findings) && !draft.shared.take(entry, scope, findings) {
+                findings.add(keys::TASK.refusal(&entry.key, &called));
+            }
+        }
+        draft.shared.variables.check(findings);
+        if draft.kind == Kind::Aggregate {
+            draft.check_aggregate(table, scope, findings);
+        }
+        draft
+    }
+
+    /// Takes the entry if its key is a task's own.
+    fn take(&mut self, entry: &Entry<'d>, scope: &Scope<'_, 'd>, findings: &mut Findings) -> bool {
+        let value = entry.value;
+        match entry.key.text {
+            "description" => self.description = description(value, findings),
+            "group" => {
+                self.group = value.text("the name of a group", findings);
+                let refusal = self.group.as_ref().and_then(|group| keys::name_refusal(group, "a group"));
+                findings.0.extend(refusal);
+            }
+            "run" => self.run = command(value, "`run`", findings),
+            "fix" => self.fix = command(value, "`fix`", findings),
+            "finally" => self.finally = command(value, "`finally`", findings),
+            "cwd" => self.cwd = folder(value, scope, findings),
+            "outputs" => self.outputs = Outputs::read(value, scope.base, findings),
+            "needs" => self.needs = value.texts(findings).unwrap_or_default(),
+            _ => return false,
+        }
+        true
+    }
+
+    fn check_aggregate(&self, table: &[Entry<'d>], scope: &Scope<'_, 'd>, findings: &mut Findings) {
+        let has = |key: &str| table.iter().any(|entry| entry.key.text == key);
+        let gathers = table.iter().any(|entry| {
+            entry.key.text == "needs" && entry.value.elements().is_none_or(|mut all| all.next().is_some())
+        });
+        let name = keys::shown(self.name.text);
+        if !gathers {
+            // In a broken file the line with `run` may be the broken one.
+            if scope.extent == super::document::Extent::Whole {
+                findings.add(
+                    Diagnostic::new(self.name.span.clone(), format!("task `{name}` does nothing"))
+                        .label("neither `run` nor `needs`")
+                        .hint("add `run` with a command, or `needs` with tasks that it gathers"),
+                );
+            }
+            return;
+        }
+        for Entry { key, .. } in table {
+            let is_for_fix = FOR_COMMANDS.contains(&key.text) && has("fix");
+            if keys::TASK.knows(key.text) && !FOR_AGGREGATES.contains(&key.text) && !is_for_fix {
+                findings.add(
+                    Diagnostic::new(key.span.clone(), format!("`{}` has no meaning without `run`", key.text))
+                        .label(format!("`{name}` runs nothing"))
+                        .hint(format!(
+                            "take it out, or add `run`; a task with `needs` alone only gathers them"
+                        )),
+                );
+            }
+        }
+    }
+
+    /// The systems it runs on; empty: all.
+    pub(super) fn systems<'s>(&'s self, defaults: &'s Shared<'_>) -> &'s [String] {
+        self.shared.os.as_ref().or(defaults.os.as_ref()).map_or(&[], Vec::as_slice)
+    }
+
+    /// The task, with what it takes from the defaults and settings.
+    pub(super) fn finish(self, needs: Vec<TaskId>, frame: &Frame<'_, 'd>) -> Task {
+        let Frame { defaults, settings, base, lines } = frame;
+        let own = self.shared;
+        let Declared { env, pass, secret } = if self.kind == Kind::Runs || self.fix.is_some() {
+            own.variables.over(&defaults.variables)
+        } else {
+            Declared::default()
+        };
+        let shell = own.shell.or_else(|| defaults.shell.clone()).unwrap_or_else(|| settings.shell.clone());
+        let mut task = Task {
+            name: self.name.text.to_owned(),
+            description: self.description,
+            group: self.group.map(|group| group.text.to_owned()),
+            run: self.run,
+            fix: self.fix,
+            finally: self.finally,
+            shell,
+            cwd: self.cwd.unwrap_or_else(|| (*base).clone()),
+            inputs: Patterns::default(),
+            outputs: self.outputs.patterns,
+            needs,
+            env,
+            pass_env: pass,
+            secret_env: secret,
+            tools: Vec::new(),
+            timeout: None,
+            slow_after: None,
+            retries: 0,
+            locks: Vec::new(),
+            slots: std::num::NonZeroU32::MIN,
+            os: Vec::new(),
+            cache: true,
+            place: lines.place(self.name.span.start),
+        };
+        if self.kind == Kind::Runs {
+            task.inputs = own.inputs.or_else(|| defaults.inputs.clone()).unwrap_or_else(Patterns::whole);
+            task.tools = shared::once(defaults.tools.iter().chain(&own.tools).copied());
+            task.timeout = own.timeout.or(defaults.timeout);
+            task.slow_after = own.slow_after.or(defaults.slow_after);
+            task.retries = own.retries.or(defaults.retries).unwrap_or(0);
+            task.locks = own.locks.or_else(|| defaults.locks.clone()).unwrap_or_default();
+            task.slots = own.slots.or(defaults.slots).unwrap_or(task.slots);
+            task.os = own.os.or_else(|| defaults.os.clone()).unwrap_or_default();
+            task.cache = own.cache.or(defaults.cache).unwrap_or(true);
+        }
+        task
+    }
+}
+
+/// What the tasks of a file share.
+#[derive(Debug)]
+pub(super) struct Frame<'f, 'd> {
+    pub(super) defaults: &'f Shared<'d>,
+    pub(super) settings: &'f Settings,
+    pub(super) base: &'f RepoPath,
+    pub(super) lines: &'f Lines<'f>,
+}
+
+fn description(value: Value<'_>, findings: &mut Findings) -> Option<String> {
+    let text = value.text("a string", findings)?;
+    if text.text.chars().any(char::is_control) {
+        findings.add(
+            Diagnostic::new(text.span, "a description is one line of plain text")
+                .label("has a line end or another control character")
+                .hint("shorten it; longer words can stand in a comment"),
+        );
+        return None;
+    }
+    Some(text.text.trim().to_owned()).filter(|text| !text.is_empty())
+}
+
+fn command(value: Value<'_>, key: &str, findings: &mut Findings) -> Option<Command> {
+    let hint = "write a shell line such as \"cargo test\", or a program and its arguments such as [\"cargo\", \"test\"]";
+    if value.elements().is_some() {
+        let texts = value.texts(findings)?;
+        return settings::argv(value, texts, (key, hint), findings).map(Command::Argv);
+    }
+    if !value.is_text() {
+        findings.add(value.mismatch("a string or an array of strings").hint(hint));
+        return None;
+    }
+    let line = value.text("a string or an array of strings", findings)?;
+    if line.text.trim().is_empty() {
+        findings
+            .add(Diagnostic::new(line.span, format!("{key} is empty")).label("nothing to run").hint(hint));
+        return None;
+    }
+    Some(Command::Shell(line.text.to_owned()))
+}
+
+fn folder(value: Value<'_>, scope: &Scope<'_, '_>, findings: &mut Findings) -> Option<RepoPath> {
+    let text = value.text("a folder", findings)?;
+    let joined = scope.base.join(text.text);
+    if joined.is_none() {
+        let message = format!("`{}` lies outside the repository", keys::shown(text.text));
+        findings.add(
+            Diagnostic::new(text.span, message)
+                .label("not in the repository")
+                .hint("write a folder relative to the one that holds this file, such as \"web/app\""),
+        );
+    }
+    joined
+}

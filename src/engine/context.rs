@@ -1,0 +1,251 @@
+//! What all workers of a run share. It must not decide anything.
+
+use std::collections::HashSet;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
+
+use crate::cache::Cache;
+use crate::engine::emitter::Emitter;
+use crate::event::{Level, What};
+use crate::git::snapshot::Snapshot;
+use crate::git::worktree_snapshot::WorkTreeReader;
+use crate::graph::NodeId;
+use crate::ground::path::RepoPath;
+use crate::history::tasks::{Execution, History};
+use crate::key::Contribution;
+use crate::key::inputs::InputSet;
+use crate::plan::{InputDigests, Plan, Planned, World, resolve};
+use crate::process::guard::Guard;
+use crate::process::mask::Mask;
+use crate::process::stop::Stop;
+
+/// Where a run takes place.
+pub struct Site<'a> {
+    /// The top of the work tree that tasks run in.
+    pub root: PathBuf,
+    /// What a repository adds; `None` outside one.
+    pub store: Option<Store<'a>>,
+}
+
+/// What a run in a repository has.
+pub struct Store<'a> {
+    /// The state directory.
+    pub state: PathBuf,
+    /// The cache.
+    pub cache: &'a Cache,
+    /// The work tree, to be looked at again.
+    pub tree: &'a WorkTreeReader,
+}
+
+/// How a run runs.
+#[derive(Clone, Debug)]
+pub struct Conduct {
+    /// The run's id.
+    pub run: String,
+    /// Job slots.
+    pub jobs: u32,
+    /// Whether output lines are events as they come.
+    pub streams: bool,
+    /// Whether the logs of hits are wanted.
+    pub wants_hit_logs: bool,
+}
+
+/// All that workers share.
+pub struct Context<'a> {
+    /// What the plan was made from.
+    pub world: World<'a>,
+    /// The plan.
+    pub plan: &'a Plan,
+    /// Where the run takes place.
+    pub site: &'a Site<'a>,
+    /// How it runs.
+    pub conduct: &'a Conduct,
+    /// Where events go.
+    pub emitter: &'a Emitter,
+    /// Hides secrets.
+    pub mask: Arc<Mask>,
+    /// Bytes of the longest form of a secret; none if there are no secrets.
+    pub longest_secret: usize,
+    /// Ends what runs.
+    pub stop: Stop,
+    /// Ends `finally` commands, when even they are to end.
+    pub stop_finally: Stop,
+    guard: OnceLock<Option<Arc<Guard>>>,
+    expected: OnceLock<Vec<Option<u64>>>,
+    results: Mutex<Vec<NodeResult>>,
+    tree: RwLock<Tree>,
+    executions: Mutex<Vec<(String, Execution)>>,
+    waiting: Mutex<HashSet<NodeId>>,
+}
+
+/// What later nodes must know of a finished one.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NodeResult {
+    /// What it contributes to keys.
+    pub contribution: Option<Contribution>,
+    /// Whether what it did is not what its key says, since its inputs changed while it ran.
+    pub tainted: bool,
+}
+
+/// The tree of the run, with what tasks wrote into it.
+#[derive(Clone, Default)]
+struct Tree {
+    snapshot: Option<Arc<Snapshot>>,
+    /// Paths of the snapshot that tasks of this run changed.
+    changed: Vec<RepoPath>,
+}
+
+impl<'a> Context<'a> {
+    /// Of a run that has not started.
+    pub fn new(
+        world: World<'a>,
+        plan: &'a Plan,
+        site: &'a Site<'a>,
+        conduct: &'a Conduct,
+        emitter: &'a Emitter,
+        secrets: Vec<Vec<u8>>,
+    ) -> Self {
+        let results = plan.nodes.iter().map(|_| NodeResult::default()).collect();
+        Self {
+            world,
+            plan,
+            site,
+            conduct,
+            emitter,
+            // Base64 makes four bytes of three, and a part of a group may stand at either end.
+            longest_secret: secrets.iter().map(|secret| secret.len() * 2 + 4).max().unwrap_or(0),
+            mask: Arc::new(Mask::new(secrets)),
+            stop: Stop::new(),
+            stop_finally: Stop::new(),
+            guard: OnceLock::new(),
+            expected: OnceLock::new(),
+            results: Mutex::new(results),
+            tree: RwLock::default(),
+            executions: Mutex::default(),
+            waiting: Mutex::default(),
+        }
+    }
+
+    /// The name of a node's task.
+    pub fn name(&self, id: NodeId) -> &'a str {
+        &self.world.config.task(self.world.graph.node(id).task).name
+    }
+
+    /// Starts the guard, once: from then on nothing outlives this process.
+    pub fn guard(&self) -> Option<Arc<Guard>> {
+        let start = || match Guard::start(self.world.env.program(), &self.conduct.run) {
+            Ok(guard) => Some(Arc::new(guard)),
+            Err(error) => {
+                let text = format!("tasks may outlive a killed run, since its guard can't start: {error}");
+                self.emitter.notice(Level::Warning, text);
+                None
+            }
+        };
+        self.guard.get_or_init(start).clone()
+    }
+
+    /// Takes from the history how long each task is expected to take.
+    pub fn set_expected(&self, history: &History) {
+        let expected = self.world.graph.ids().map(|id| history.expected(self.name(id))).collect();
+        // Set once, before any worker starts.
+        let _ = self.expected.set(expected);
+    }
+
+    /// How long a node's task is expected to take, in milliseconds.
+    pub fn expected(&self, id: NodeId) -> Option<u64> {
+        *self.expected.get()?.get(id.0)?
+    }
+
+    /// Tells, once for each standstill, what a node waits for.
+    pub fn tell_waiting(&self, id: NodeId, on: &str) {
+        if lock(&self.waiting).insert(id) {
+            self.emitter.emit(What::TaskWaits { task: self.name(id).to_owned(), on: on.to_owned() });
+        }
+    }
+
+    /// Whether any process was started.
+    pub fn has_started(&self) -> bool {
+        self.guard.get().is_some()
+    }
+
+    /// Notes a node's result for those that need it.
+    pub fn finish(&self, id: NodeId, result: NodeResult) {
+        lock(&self.results)[id.0] = result;
+    }
+
+    /// Whether a node that `id` needs, and whose key stands for it, did something else than its key
+    /// says; its name, if so.
+    pub fn tainted_need(&self, id: NodeId) -> Option<&'a str> {
+        let results = lock(&self.results);
+        let tainted = |need: &&NodeId| {
+            let result = results[need.0];
+            result.tainted && !matches!(result.contribution, Some(Contribution::Outputs(_)))
+        };
+        self.world.graph.node(id).sources.iter().find(tainted).map(|need| self.name(*need))
+    }
+
+    /// The snapshot as it is for a task that starts now.
+    pub fn snapshot(&self) -> Option<Arc<Snapshot>> {
+        let tree = self.tree.read().unwrap_or_else(PoisonError::into_inner);
+        tree.snapshot.clone().or_else(|| self.world.snapshot.cloned().map(Arc::new))
+    }
+
+    /// The decision for a node all of whose needs have passed: the plan's, unless what it was made
+    /// from has changed since.
+    pub fn decide(&self, id: NodeId) -> Planned {
+        let planned = &self.plan.nodes[id.0];
+        if planned.key.is_none() && self.world.snapshot.is_none() {
+            return planned.clone();
+        }
+        let node = self.world.graph.node(id);
+        let results = lock(&self.results).clone();
+        let expected = |need: &NodeId| self.plan.nodes[need.0].contribution;
+        let as_planned = node.sources.iter().all(|need| results[need.0].contribution == expected(need));
+        let inputs = InputSet::of(self.world.config, self.world.graph, node);
+        let tree = self.tree.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let touched = tree.changed.iter().any(|path| inputs.holds(path));
+        if as_planned && !touched && planned.key.is_some() {
+            return planned.clone();
+        }
+        let digests = InputDigests::default();
+        let fresh = if touched { &digests } else { self.world.digests };
+        let snapshot = tree.snapshot.as_deref().or(self.world.snapshot);
+        let world = World { snapshot, digests: fresh, ..self.world };
+        resolve(&world, id, &|need| results[need.0].contribution)
+    }
+
+    /// Takes up what a task wrote to paths that belong to the tree, so that the keys of later tasks
+    /// are those of what they will read.
+    pub fn take_up_outputs(&self, id: NodeId) {
+        let task = self.world.config.task(self.world.graph.node(id).task);
+        let (Some(store), false) = (&self.site.store, task.outputs.is_empty()) else { return };
+        let folders = task.outputs.folders();
+        let Ok(entries) = store.tree.rescan(&folders) else { return };
+        let mut tree = self.tree.write().unwrap_or_else(PoisonError::into_inner);
+        let Some(before) = tree.snapshot.clone().or_else(|| self.world.snapshot.cloned().map(Arc::new))
+        else {
+            return;
+        };
+        let entries = entries.into_iter().filter(|entry| task.outputs.matches(&entry.path)).collect();
+        let (after, changed) = before.with_replaced(|path| task.outputs.matches(path), &folders, entries);
+        if !changed.is_empty() {
+            tree.snapshot = Some(Arc::new(after));
+            tree.changed.extend(changed);
+        }
+    }
+
+    /// Notes an execution for the history.
+    pub fn note_execution(&self, id: NodeId, execution: Execution) {
+        lock(&self.executions).push((self.name(id).to_owned(), execution));
+    }
+
+    /// All executions that were noted.
+    pub fn executions(&self) -> Vec<(String, Execution)> {
+        std::mem::take(&mut *lock(&self.executions))
+    }
+}
+
+/// A panic elsewhere is reported there; here the data is whole, since each change is one step.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,148 @@
+//! The execution of one node: its attempts and its `finally`. It must not know the cache.
+
+use std::time::Duration;
+
+use crate::config::model::{Command, Task};
+use crate::engine::command::{self, Kit, Times};
+use crate::engine::context::Context;
+use crate::engine::surroundings;
+use crate::event::{Ended, Log, What};
+use crate::graph::NodeId;
+use crate::process::run::{self, Finished, Watcher};
+use crate::process::stop::{Demand, Stop};
+use crate::reason::Reason;
+
+/// How long a `finally` may take if its task has no timeout.
+const FINALLY_TIMEOUT: Duration = Duration::from_secs(300);
+
+/// What an execution came to.
+#[derive(Clone, Debug)]
+pub struct Execution {
+    /// When the first attempt began, in milliseconds since the run started.
+    pub started: u64,
+    /// How long all attempts took together, in milliseconds.
+    pub took: u64,
+    /// How the last attempt ended.
+    pub ended: Ended,
+    /// Attempts that were made.
+    pub attempts: u32,
+    /// What the last attempt printed.
+    pub log: Log,
+    /// What the failed former attempts printed.
+    pub failed_logs: Vec<Log>,
+    /// Whether it passed its `slow-after`.
+    pub is_slow: bool,
+}
+
+/// Executes the task of a node, with all its attempts, and then its `finally`.
+pub fn execute(context: &Context<'_>, id: NodeId, reason: &Reason) -> Execution {
+    let task = context.world.config.task(context.world.graph.node(id).task);
+    let mut execution = Execution {
+        started: context.emitter.millis(),
+        took: 0,
+        ended: Ended::Stopped,
+        attempts: 0,
+        log: Log::default(),
+        failed_logs: Vec::new(),
+        is_slow: false,
+    };
+    loop {
+        execution.attempts += 1;
+        let attempt = execution.attempts;
+        context.emitter.emit(What::TaskStarted {
+            task: task.name.clone(),
+            attempt,
+            reason: reason.clone(),
+            expected: context.expected(id),
+        });
+        let (ended, log) = attempt_once(context, id, task, &mut execution.is_slow);
+        let again = !ended.is_pass() && attempt <= task.retries && context.stop.demand() == Demand::None;
+        execution.ended = ended;
+        if !again {
+            execution.log = log;
+            break;
+        }
+        let ended = execution.ended.clone();
+        context.emitter.emit(What::TaskRetries { task: task.name.clone(), attempt, ended });
+        execution.failed_logs.push(log);
+    }
+    execution.took = context.emitter.millis().saturating_sub(execution.started);
+    if let Some(command) = &task.finally {
+        finish(context, task, command);
+    }
+    execution
+}
+
+fn attempt_once(context: &Context<'_>, id: NodeId, task: &Task, is_slow: &mut bool) -> (Ended, Log) {
+    let times = Times { timeout: task.timeout, slow_after: task.slow_after };
+    let args = context.world.args.filter(|(receiver, _)| *receiver == context.world.graph.node(id).task);
+    let Some(command) = &task.run else { return (Ended::Exit { code: 0 }, Log::default()) };
+    let words = command::words(task, command, args.map_or(&[], |(_, args)| args));
+    let mut listener = Listener { context, task, is_slow };
+    start(context, task, &words, times, (&context.stop, &mut listener))
+}
+
+/// Runs the task's `finally`, whatever became of the task, and tells how it ended.
+fn finish(context: &Context<'_>, task: &Task, command: &Command) {
+    let started = context.emitter.millis();
+    let times = Times { timeout: Some(task.timeout.unwrap_or(FINALLY_TIMEOUT)), slow_after: None };
+    let words = command::words(task, command, &[]);
+    let mut listener = Listener { context, task, is_slow: &mut false };
+    let (ended, log) = start(context, task, &words, times, (&context.stop_finally, &mut listener));
+    let took = context.emitter.millis().saturating_sub(started);
+    context.emitter.emit(What::FinallyFinished { task: task.name.clone(), ended, took, log });
+}
+
+fn start(
+    context: &Context<'_>,
+    task: &Task,
+    words: &[String],
+    times: Times,
+    (stop, listener): (&Stop, &mut Listener<'_>),
+) -> (Ended, Log) {
+    let kit = Kit { root: &context.site.root, mask: context.mask.clone(), guard: context.guard() };
+    let surroundings = surroundings::of_task(context.world.env, &context.conduct.run, task);
+    match command::spawn(&kit, task, words, surroundings, times) {
+        Ok(spawn) => {
+            let Finished { ended, log, .. } = run::run(&spawn, stop, listener);
+            (convert(ended, times), Log { text: log.text, left_out: log.left_out })
+        }
+        Err(why) => (Ended::NotStarted { why }, Log::default()),
+    }
+}
+
+fn convert(ended: run::Ended, times: Times) -> Ended {
+    match ended {
+        run::Ended::Exit(code) => Ended::Exit { code },
+        run::Ended::Signal(signal) => Ended::Signal { signal },
+        run::Ended::TimedOut => Ended::TimedOut { after: times.timeout.map_or(0, millis) },
+        run::Ended::Stopped => Ended::Stopped,
+        run::Ended::NotStarted(why) => Ended::NotStarted { why },
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Turns what a process does into events.
+struct Listener<'a> {
+    context: &'a Context<'a>,
+    task: &'a Task,
+    is_slow: &'a mut bool,
+}
+
+impl Watcher for Listener<'_> {
+    fn output(&mut self, text: &str) {
+        if self.context.conduct.streams {
+            let task = self.task.name.clone();
+            self.context.emitter.emit(What::TaskOutput { task, text: text.to_owned() });
+        }
+    }
+
+    fn slow(&mut self) {
+        let after = self.task.slow_after.map_or(0, millis);
+        *self.is_slow = true;
+        self.context.emitter.emit(What::TaskSlow { task: self.task.name.clone(), after });
+    }
+}

@@ -1,0 +1,78 @@
+//! The inbox: the one channel on which the engine's main loop hears from its workers and of signals.
+//! It must not decide anything.
+
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread::JoinHandle;
+
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::{Handle, Signals};
+
+use crate::engine::worker::Performed;
+use crate::graph::NodeId;
+
+/// What the main loop hears.
+#[derive(Debug)]
+pub enum Note {
+    /// A signal came, by its number.
+    Signal(i32),
+    /// A worker is done with a node.
+    Performed(NodeId, Performed),
+}
+
+/// Receives notes; signals are caught from its making until it is dropped.
+pub struct Inbox {
+    sender: Sender<Note>,
+    receiver: Receiver<Note>,
+    signals: Handle,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Inbox {
+    /// Starts to catch INT, TERM and HUP.
+    ///
+    /// # Errors
+    /// The handlers can't be installed.
+    pub fn open() -> std::io::Result<Self> {
+        let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
+        let handle = signals.handle();
+        let (sender, receiver) = channel();
+        let notes = sender.clone();
+        let thread = std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
+            for signal in signals.forever() {
+                if notes.send(Note::Signal(signal)).is_err() {
+                    break;
+                }
+            }
+        })?;
+        Ok(Self { sender, receiver, signals: handle, thread: Some(thread) })
+    }
+
+    /// For workers.
+    pub fn sender(&self) -> Sender<Note> {
+        self.sender.clone()
+    }
+
+    /// For the main loop.
+    pub fn receiver(&self) -> &Receiver<Note> {
+        &self.receiver
+    }
+}
+
+impl Drop for Inbox {
+    fn drop(&mut self) {
+        self.signals.close();
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// The name of a signal that an inbox hears of.
+pub fn signal_name(signal: i32) -> &'static str {
+    match signal {
+        SIGINT => "SIGINT",
+        SIGTERM => "SIGTERM",
+        SIGHUP => "SIGHUP",
+        _ => "signal",
+    }
+}

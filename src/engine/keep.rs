@@ -1,0 +1,159 @@
+//! Keeping the result of a passed execution: whether it may be stored, and storing it. It must not
+//! keep what could make a later hit a lie.
+
+use crate::cache::{Forbidden, NewEntry};
+use crate::engine::context::{Context, Store};
+use crate::engine::execution::Execution;
+use crate::event::{Level, Status, Stored};
+use crate::git::snapshot::Snapshot;
+use crate::graph::NodeId;
+use crate::ground::digest::{Digest, Fields};
+use crate::key::explanation::Explanation;
+use crate::key::inputs::InputSet;
+use crate::key::{Contribution, Key};
+use crate::plan::{CachePolicy, Planned};
+
+/// A passed execution.
+pub struct Passed<'a> {
+    /// Its key and decision.
+    pub planned: &'a Planned,
+    /// The tree it was started on.
+    pub before: Option<&'a Snapshot>,
+    /// What it came to.
+    pub execution: &'a Execution,
+    /// Whether it passed at once.
+    pub status: &'a Status,
+}
+
+/// What became of a result.
+#[derive(Clone, Debug)]
+pub struct Kept {
+    /// Whether it is stored.
+    pub stored: Stored,
+    /// What the task contributes to the keys of those that need it.
+    pub contribution: Option<Contribution>,
+    /// Whether what it did is not what its key says.
+    pub tainted: bool,
+}
+
+impl Kept {
+    /// Of a task that did not pass.
+    pub fn nothing() -> Self {
+        Self { stored: Stored::NotTried, contribution: None, tainted: false }
+    }
+}
+
+/// Keeps a result, if it may be kept.
+pub fn keep(context: &Context<'_>, id: NodeId, passed: Passed<'_>) -> Kept {
+    let task = context.world.config.task(context.world.graph.node(id).task);
+    let (Some(store), Some(before)) = (&context.site.store, passed.before) else {
+        let key = passed.planned.key.as_ref();
+        let contribution = key.map(|key| Contribution::Key(key.digest));
+        return Kept { stored: Stored::NotTried, contribution, tainted: false };
+    };
+    let disturbance = disturbance(context, id, store, before);
+    let tainted = disturbance.is_some() || context.tainted_need(id).is_some();
+    let no = |why: String| Stored::No { why };
+    let unkeyed = passed.planned.key.is_none();
+    let mut contribution = passed.planned.key.as_ref().map(|key| Contribution::Key(key.digest));
+    let mut outputs = crate::cache::OutputSet::default();
+    let mut refusal = None;
+    if !task.outputs.is_empty() {
+        match store.cache.collect(&context.site.root, &task.outputs) {
+            Ok(collected) => {
+                contribution = Some(Contribution::Outputs(collected.digest()));
+                refusal = unmatched(collected.unmatched());
+                outputs = collected;
+            }
+            Err(error) => {
+                // No one can tell what it wrote: no later task shall be a hit on it.
+                contribution = Some(Contribution::Outputs(unknown(context, &task.name)));
+                refusal = Some(error.to_string());
+            }
+        }
+        context.take_up_outputs(id);
+    }
+    let kept = |stored| Kept { stored, contribution, tainted };
+    if context.world.policy == CachePolicy::Off || !task.cache || unkeyed {
+        return kept(Stored::NotTried);
+    }
+    if let Some(what) = disturbance {
+        return kept(no(format!("{what} while it ran")));
+    }
+    if *passed.status == Status::Flaky {
+        return kept(no("it is flaky".to_owned()));
+    }
+    if let Some(need) = context.tainted_need(id) {
+        return kept(no(format!("the inputs of {need} changed while that ran")));
+    }
+    if let Some(why) = refusal {
+        return kept(no(why));
+    }
+    let Some(key) = &passed.planned.key else { return kept(Stored::NotTried) };
+    kept(put(context, id, (store, before, key), &passed, &outputs))
+}
+
+fn put(
+    context: &Context<'_>,
+    id: NodeId,
+    (store, before, key): (&Store<'_>, &Snapshot, &Key),
+    passed: &Passed<'_>,
+    outputs: &crate::cache::OutputSet,
+) -> Stored {
+    let node = context.world.graph.node(id);
+    let task = context.world.config.task(node.task);
+    let inputs = InputSet::of(context.world.config, context.world.graph, node);
+    let fields = key.fields.iter().cloned().map(|mut field| {
+        field.value = context.mask.text(&field.value);
+        field
+    });
+    let fields: Vec<_> = fields.collect();
+    let explanation = Explanation::new(&fields, inputs.select(before)).encode();
+    let holds = |bytes: &[u8]| context.mask.contains(bytes);
+    let forbidden =
+        (context.longest_secret > 0).then_some(Forbidden { holds: &holds, longest: context.longest_secret });
+    let entry = NewEntry {
+        task: &task.name,
+        explanation: &explanation,
+        log: &passed.execution.log.text,
+        took: passed.execution.took,
+        at: context.emitter.clock().now(),
+        outputs,
+        forbidden: forbidden.as_ref(),
+    };
+    match store.cache.store(&key.digest, &entry, &context.site.root) {
+        Ok(()) => Stored::Yes,
+        Err(error) => {
+            let mut text = error.to_string();
+            let mut source = std::error::Error::source(&error);
+            while let Some(cause) = source {
+                text = format!("{text}: {cause}");
+                source = cause.source();
+            }
+            context.emitter.notice(Level::Warning, format!("{} is not stored: {text}", task.name));
+            Stored::No { why: text }
+        }
+    }
+}
+
+/// What of the inputs is not as it was when the task was started.
+fn disturbance(context: &Context<'_>, id: NodeId, store: &Store<'_>, before: &Snapshot) -> Option<String> {
+    let node = context.world.graph.node(id);
+    let inputs = InputSet::of(context.world.config, context.world.graph, node);
+    match store.tree.rescan(&inputs.folders()) {
+        Ok(entries) => inputs.disturbance(before, &Snapshot::new(entries)),
+        Err(error) => Some(format!("its inputs could not be read again ({error})")),
+    }
+}
+
+fn unmatched(patterns: &[String]) -> Option<String> {
+    let first = patterns.first()?;
+    Some(format!("its output `{first}` was not written"))
+}
+
+/// A digest that is never met again.
+fn unknown(context: &Context<'_>, task: &str) -> Digest {
+    let mut fields = Fields::new("taskgate unknown outputs");
+    fields.add(context.conduct.run.as_bytes()).add(task.as_bytes());
+    fields.digest()
+}

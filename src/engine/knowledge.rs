@@ -1,0 +1,88 @@
+//! What the cache and the history know, as the plan asks for it. It must not decide what it means.
+
+use std::path::Path;
+
+use crate::cache::{Cache, Lookup, OutputState};
+use crate::config::model::Task;
+use crate::ground::digest::Digest;
+use crate::history::tasks::History;
+use crate::key::explanation::Explanation;
+use crate::plan::{Found, Knowledge, Last, Past};
+
+/// Entries of the past that a miss is compared with.
+const COMPARED: usize = 3;
+
+/// The knowledge of a state directory.
+pub struct Recall<'a> {
+    cache: &'a Cache,
+    history: &'a History,
+    /// The work tree whose outputs count; `None` if the tree is not checked out.
+    root: Option<&'a Path>,
+}
+
+impl<'a> Recall<'a> {
+    /// Of a cache and a history, for the work tree at `root`.
+    pub fn new(cache: &'a Cache, history: &'a History, root: Option<&'a Path>) -> Self {
+        Self { cache, history, root }
+    }
+}
+
+impl Knowledge for Recall<'_> {
+    fn look_up(&self, task: &Task, key: &Digest) -> Found {
+        match self.cache.lookup(key) {
+            Lookup::Absent => Found::Absent,
+            Lookup::Damaged(what) => Found::Damaged(what),
+            Lookup::Hit(entry) => {
+                let state = match self.root {
+                    Some(root) if !task.outputs.is_empty() => self.cache.compare(root, &task.outputs, &entry),
+                    _ => OutputState::Intact,
+                };
+                let differs = match state {
+                    OutputState::Intact => None,
+                    OutputState::Differs(what) => Some(what),
+                };
+                Found::Hit { at: entry.at(), took: entry.took(), outputs: entry.output_digest(), differs }
+            }
+        }
+    }
+
+    fn past(&self, task: &Task, key: &Digest) -> Past {
+        let Some(past) = self.history.task(&task.name) else {
+            return Past { last: Last::Never, entries: Vec::new() };
+        };
+        let failed = past.failed.as_deref() == Some(&key.hex());
+        let last = if failed { Last::FailedWithThisKey } else { Last::Other };
+        let entries = past
+            .keys
+            .iter()
+            .take(COMPARED)
+            .filter_map(|key| match self.cache.lookup(&Digest::parse(key)?) {
+                Lookup::Hit(entry) => Explanation::decode(&self.cache.explanation(&entry).ok()?),
+                Lookup::Absent | Lookup::Damaged(_) => None,
+            })
+            .collect();
+        Past { last, entries }
+    }
+
+    fn outputs_on_disk(&self, task: &Task) -> Option<Digest> {
+        let collected = self.cache.collect(self.root?, &task.outputs).ok()?;
+        Some(collected.digest())
+    }
+}
+
+/// The knowledge of where there is no repository: none.
+pub struct Nothing;
+
+impl Knowledge for Nothing {
+    fn look_up(&self, _: &Task, _: &Digest) -> Found {
+        Found::Absent
+    }
+
+    fn past(&self, _: &Task, _: &Digest) -> Past {
+        Past { last: Last::Never, entries: Vec::new() }
+    }
+
+    fn outputs_on_disk(&self, _: &Task) -> Option<Digest> {
+        None
+    }
+}

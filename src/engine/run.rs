@@ -1,0 +1,316 @@
+//! The run: the main loop between scheduler, workers and signals. It must not decide what starts
+//! when, nor print.
+
+use std::sync::mpsc::RecvTimeoutError;
+use std::thread::Scope;
+use std::time::Duration;
+
+use crate::engine::context::{Conduct, Context, Site};
+use crate::engine::emitter::Emitter;
+use crate::engine::inbox::{Inbox, Note, signal_name};
+use crate::engine::scheduler::{Action, Cost, Message, OnFailure, Scheduler};
+use crate::engine::worker::{self, Performed};
+use crate::event::{Ended, Level, RunStarted, Status, Summary, Verdict, What};
+use crate::graph::NodeId;
+use crate::history::tasks::History;
+use crate::plan::{Decision, Plan, World};
+use crate::process::strays;
+use crate::reason::Reason;
+
+/// How often nodes that stand still try again.
+const RETRY_EVERY: Duration = Duration::from_millis(50);
+
+/// A run that is ready to start.
+pub struct Run<'a> {
+    /// What the plan was made from.
+    pub world: World<'a>,
+    /// The plan.
+    pub plan: &'a Plan,
+    /// Where the run takes place.
+    pub site: &'a Site<'a>,
+    /// How it runs.
+    pub conduct: &'a Conduct,
+    /// What a failure means for the rest.
+    pub on_failure: OnFailure,
+    /// How long tasks took formerly.
+    pub history: &'a History,
+    /// The names that were asked for.
+    pub names: &'a [String],
+    /// The tree's git id.
+    pub tree: Option<String>,
+    /// What the reader has to know before the run.
+    pub notices: Vec<(Level, String)>,
+}
+
+/// What the main loop keeps in mind.
+struct Tally {
+    hits: usize,
+    executed: usize,
+    skipped: usize,
+    saved: u64,
+    failed: Vec<String>,
+    flaky: Vec<String>,
+    slow: Vec<String>,
+    signals: usize,
+    signal: Option<i32>,
+}
+
+impl Run<'_> {
+    /// Runs it to its end.
+    pub fn perform(&self, emitter: &Emitter, inbox: &Inbox) -> Summary {
+        emitter.emit(What::RunStarted(self.started(emitter)));
+        for (level, text) in &self.notices {
+            emitter.notice(*level, text);
+        }
+        let context = Context::new(self.world, self.plan, self.site, self.conduct, emitter, self.secrets());
+        context.set_expected(self.history);
+        let mut scheduler =
+            Scheduler::new(self.world.graph, self.costs(&context), self.conduct.jobs, self.on_failure);
+        let mut tally = Tally::new();
+        std::thread::scope(|scope| {
+            let mut actions = scheduler.begin();
+            let mut standing: Vec<NodeId> = Vec::new();
+            loop {
+                self.act(&context, scope, (&mut scheduler, &mut tally), actions, inbox);
+                if scheduler.is_finished() {
+                    break;
+                }
+                actions = self.listen(&context, (&mut scheduler, &mut tally), &mut standing, inbox);
+            }
+        });
+        self.end_strays(&context);
+        self.remember(&context);
+        let summary = tally.summary(emitter.millis());
+        emitter.emit(What::RunFinished(summary.clone()));
+        summary
+    }
+
+    fn started(&self, emitter: &Emitter) -> RunStarted {
+        let tasks = self.world.graph.nodes.iter().zip(&self.plan.nodes);
+        let counted =
+            tasks.filter(|(_, planned)| !matches!(planned.decision, Decision::Gathers | Decision::Context));
+        let names: Vec<&str> =
+            counted.map(|(node, _)| self.world.config.task(node.task).name.as_str()).collect();
+        let now = emitter.clock().now().0.saturating_sub(emitter.millis());
+        RunStarted {
+            version: crate::event::VERSION,
+            run: self.conduct.run.clone(),
+            started: crate::ground::clock::Timestamp(now),
+            names: self.names.to_vec(),
+            tree: self.tree.clone(),
+            tasks: names.len(),
+            hits: self.plan.hits(),
+            jobs: self.conduct.jobs,
+            width: names.iter().map(|name| name.chars().count()).max().unwrap_or(0),
+        }
+    }
+
+    /// The values of all secrets of all tasks of the run: one task may print another's.
+    fn secrets(&self) -> Vec<Vec<u8>> {
+        use std::os::unix::ffi::OsStrExt as _;
+        let tasks = self.world.graph.nodes.iter().map(|node| self.world.config.task(node.task));
+        let names = tasks.flat_map(|task| &task.secret_env);
+        let values = names.filter_map(|name| self.world.env.var(name));
+        values.map(|value| value.as_bytes().to_vec()).collect()
+    }
+
+    fn costs(&self, context: &Context<'_>) -> Vec<Cost> {
+        let cost = |id: NodeId| {
+            let task = self.world.config.task(self.world.graph.node(id).task);
+            match &self.plan.nodes[id.0].decision {
+                Decision::Gathers | Decision::Context | Decision::Skip(_) | Decision::Fail(_) => {
+                    Cost::default()
+                }
+                Decision::Hit(Reason::Cached { restores: None, .. }) => Cost::default(),
+                Decision::Hit(_) => Cost { slots: 1, ..Cost::default() },
+                Decision::Miss(_) | Decision::Waits(_) => Cost {
+                    slots: task.slots.get(),
+                    locks: task.locks.clone(),
+                    expected: context.expected(id).unwrap_or(0),
+                },
+            }
+        };
+        self.world.graph.ids().map(cost).collect()
+    }
+
+    /// Carries out actions, and those that follow from nodes that cost nothing.
+    fn act<'scope, 'env: 'scope>(
+        &self,
+        context: &'env Context<'_>,
+        scope: &'scope Scope<'scope, 'env>,
+        (scheduler, tally): (&mut Scheduler<'_>, &mut Tally),
+        mut actions: Vec<Action>,
+        inbox: &Inbox,
+    ) {
+        while !actions.is_empty() {
+            let mut next = Vec::new();
+            for action in actions {
+                match action {
+                    Action::Start(id) if self.is_free(id) => {
+                        let performed = worker::perform(context, id);
+                        next.extend(scheduler.on(tally.message(context, id, performed)));
+                    }
+                    Action::Start(id) => {
+                        let notes = inbox.sender();
+                        scope.spawn(move || {
+                            let performed = worker::perform(context, id);
+                            // The loop ends only when each node has its result.
+                            let _ = notes.send(Note::Performed(id, performed));
+                        });
+                    }
+                    Action::Skip(id, reason) => {
+                        let result = worker::result(context, id, Status::Skipped, reason);
+                        if !self.is_aggregate(id) {
+                            tally.skipped += 1;
+                            context.emitter.emit(What::TaskFinished(result));
+                        }
+                    }
+                    Action::EndAll => context.stop.terminate(),
+                }
+            }
+            actions = next;
+        }
+    }
+
+    /// Waits for the next note and tells the scheduler.
+    fn listen(
+        &self,
+        context: &Context<'_>,
+        (scheduler, tally): (&mut Scheduler<'_>, &mut Tally),
+        standing: &mut Vec<NodeId>,
+        inbox: &Inbox,
+    ) -> Vec<Action> {
+        let note = if standing.is_empty() {
+            inbox.receiver().recv().map_err(|_| RecvTimeoutError::Disconnected)
+        } else {
+            inbox.receiver().recv_timeout(RETRY_EVERY)
+        };
+        match note {
+            Ok(Note::Performed(id, performed)) => {
+                if performed == Performed::Stands {
+                    standing.push(id);
+                }
+                scheduler.on(tally.message(context, id, performed))
+            }
+            Ok(Note::Signal(signal)) => {
+                tally.signals += 1;
+                tally.signal.get_or_insert(signal);
+                let now = tally.signals > 1;
+                let signal = signal_name(signal).to_owned();
+                context.emitter.emit(What::Interrupted { signal, now });
+                if now {
+                    context.stop.kill();
+                }
+                // Even what cleans up has to end some time.
+                if tally.signals > 2 {
+                    context.stop_finally.kill();
+                }
+                scheduler.on(Message::Interrupted)
+            }
+            Err(_) => standing.drain(..).flat_map(|id| scheduler.on(Message::Resumes(id))).collect(),
+        }
+    }
+
+    fn is_free(&self, id: NodeId) -> bool {
+        matches!(
+            self.plan.nodes[id.0].decision,
+            Decision::Gathers
+                | Decision::Context
+                | Decision::Skip(_)
+                | Decision::Fail(_)
+                | Decision::Hit(Reason::Cached { restores: None, .. })
+        )
+    }
+
+    fn is_aggregate(&self, id: NodeId) -> bool {
+        self.world.config.task(self.world.graph.node(id).task).is_aggregate()
+    }
+
+    /// Ends what left its process group, and says so.
+    fn end_strays(&self, context: &Context<'_>) {
+        if !context.has_started() {
+            return;
+        }
+        for stray in strays::end_all(&self.conduct.run, Duration::from_secs(1)) {
+            let text = format!("process {} was left behind and has been ended: {}", stray.pid, stray.command);
+            context.emitter.notice(Level::Warning, text);
+        }
+    }
+
+    fn remember(&self, context: &Context<'_>) {
+        let executions = context.executions();
+        let Some(store) = self.site.store.as_ref().filter(|_| !executions.is_empty()) else { return };
+        if let Err(error) = History::add(&store.state, &executions) {
+            context.emitter.notice(Level::Warning, format!("the history is not updated: {error}"));
+        }
+    }
+}
+
+impl Tally {
+    fn new() -> Self {
+        Self {
+            hits: 0,
+            executed: 0,
+            skipped: 0,
+            saved: 0,
+            failed: Vec::new(),
+            flaky: Vec::new(),
+            slow: Vec::new(),
+            signals: 0,
+            signal: None,
+        }
+    }
+
+    /// Counts what a worker came to, as a message for the scheduler.
+    fn message(&mut self, context: &Context<'_>, id: NodeId, performed: Performed) -> Message {
+        let Performed::Finished { status, ran, is_slow, saved } = performed else {
+            return Message::Stands(id);
+        };
+        let name = context.name(id).to_owned();
+        self.executed += usize::from(ran);
+        self.saved += saved;
+        if is_slow {
+            self.slow.push(name.clone());
+        }
+        match status {
+            Status::Passed => Message::Passed(id),
+            Status::Hit => {
+                self.hits += 1;
+                Message::Passed(id)
+            }
+            Status::Flaky => {
+                self.flaky.push(name);
+                Message::Passed(id)
+            }
+            Status::Skipped => {
+                self.skipped += 1;
+                Message::Passed(id)
+            }
+            Status::Stopped => Message::Failed(id, name),
+            Status::Failed { ended } => {
+                debug_assert!(ended != Ended::Exit { code: 0 });
+                self.failed.push(name.clone());
+                Message::Failed(id, name)
+            }
+        }
+    }
+
+    fn summary(self, took: u64) -> Summary {
+        let verdict = match self.signal {
+            Some(signal) => Verdict::Interrupted { signal },
+            None if self.failed.is_empty() => Verdict::Passed,
+            None => Verdict::Failed,
+        };
+        Summary {
+            verdict,
+            took,
+            hits: self.hits,
+            executed: self.executed,
+            failed: self.failed,
+            flaky: self.flaky,
+            slow: self.slow,
+            skipped: self.skipped,
+            saved: self.saved,
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! The environment of a task's commands: a short base that is the same everywhere, and what the task
+//! declares. It must not pass on anything else of the caller's.
+//!
+//! Passed on from the caller, since they tell where things are on this machine: [`PASSED`]. Pinned,
+//! since they change what tools print and how they sort: [`PINNED`]. Set by the run: `XTASK_RUN`,
+//! `XTASK_TASK`. None of these enter the key; a task that wants another value declares it.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+
+use crate::config::model::Task;
+use crate::ground::env::Env;
+
+/// Variables that every command gets from the caller.
+pub const PASSED: &[&str] = &[
+    "PATH",
+    "HOME",
+    "USER",
+    "LOGNAME",
+    "SHELL",
+    "TMPDIR",
+    "XDG_CACHE_HOME",
+    "XDG_CONFIG_HOME",
+    "XDG_DATA_HOME",
+    "XDG_RUNTIME_DIR",
+    "XDG_STATE_HOME",
+    "SSL_CERT_DIR",
+    "SSL_CERT_FILE",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "NO_PROXY",
+    "http_proxy",
+    "https_proxy",
+    "no_proxy",
+];
+
+/// Variables that every command gets with this value.
+pub const PINNED: &[(&str, &str)] = &[("LANG", "C.UTF-8"), ("TERM", "dumb"), ("TZ", "UTC")];
+
+/// A whole environment.
+pub type Surroundings = Vec<(OsString, OsString)>;
+
+/// The base alone, as tool probes get it.
+pub fn base(env: &Env, run: &str) -> Surroundings {
+    variables(env, run, None).into_iter().collect()
+}
+
+/// What the commands of `task` get.
+pub fn of_task(env: &Env, run: &str, task: &Task) -> Surroundings {
+    variables(env, run, Some(task)).into_iter().collect()
+}
+
+fn variables(env: &Env, run: &str, task: Option<&Task>) -> BTreeMap<OsString, OsString> {
+    let mut all = BTreeMap::new();
+    let pass = |name: &str| env.var(name).map(|value| (OsString::from(name), value.to_owned()));
+    all.extend(PASSED.iter().filter_map(|name| pass(name)));
+    all.extend(PINNED.iter().map(|(name, value)| (OsString::from(name), OsString::from(value))));
+    if let Some(task) = task {
+        all.extend(task.pass_env.iter().filter_map(|passed| pass(&passed.name)));
+        all.extend(task.secret_env.iter().filter_map(|name| pass(name)));
+        all.extend(task.env.iter().map(|(name, value)| (OsString::from(name), OsString::from(value))));
+        all.insert("XTASK_TASK".into(), (&task.name).into());
+    }
+    all.insert("XTASK_RUN".into(), run.into());
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_undeclared_gets_in() {
+        let vars = [
+            ("PATH", "/bin"),
+            ("LANG", "de_DE.UTF-8"),
+            ("GIT_DIR", "/x"),
+            ("CI", "true"),
+            ("CARGO_HOME", "/c"),
+            ("XTASK_TASK", "outer"),
+        ];
+        let env = Env::of(vars.map(|(n, v)| (n.into(), v.into())), "/".into());
+        let names = |all: Surroundings| -> Vec<String> {
+            all.into_iter().map(|(n, v)| format!("{}={}", n.display(), v.display())).collect()
+        };
+        assert_eq!(
+            names(base(&env, "r")),
+            ["LANG=C.UTF-8", "PATH=/bin", "TERM=dumb", "TZ=UTC", "XTASK_RUN=r"]
+        );
+    }
+}

@@ -1,0 +1,275 @@
+//! The worker: brings one node from its decision to its result. It must not know which node comes
+//! next.
+//!
+//! The order of things is what makes a hit no lie: take the key's lock, look again whether another
+//! run has stored it meanwhile, execute, look whether the inputs are still those of the key, and
+//! only then store.
+
+use std::path::PathBuf;
+
+use crate::cache::Lookup;
+use crate::config::model::Task;
+use crate::engine::command;
+use crate::engine::context::{Context, NodeResult, Store};
+use crate::engine::execution::{Execution, execute};
+use crate::engine::keep;
+use crate::event::{Ended, Level, Log, Status, Stored, TaskFinished, What};
+use crate::graph::NodeId;
+use crate::ground::lock::FileLock;
+use crate::history::tasks::{self, ExecutionEnd};
+use crate::key::{Contribution, Key};
+use crate::plan::{CachePolicy, Decision, Found, Planned};
+use crate::reason::Reason;
+
+/// What a worker came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Performed {
+    /// The node has its result.
+    Finished {
+        /// What became of it.
+        status: Status,
+        /// Whether it was executed.
+        ran: bool,
+        /// Whether it passed its `slow-after`.
+        is_slow: bool,
+        /// What a hit took when it ran, in milliseconds.
+        saved: u64,
+    },
+    /// It stands still until something outside this run is free.
+    Stands,
+}
+
+/// Locks that a node holds while it runs.
+struct Held {
+    _locks: Vec<FileLock>,
+}
+
+/// Brings a node, all of whose needs have passed, to its result.
+pub fn perform(context: &Context<'_>, id: NodeId) -> Performed {
+    let planned = context.decide(id);
+    match &planned.decision {
+        Decision::Gathers | Decision::Context => finished(Status::Passed),
+        Decision::Skip(reason) => {
+            let contribution = planned.contribution;
+            context.finish(id, NodeResult { contribution, tainted: false });
+            context.emitter.emit(What::TaskFinished(result(context, id, Status::Skipped, reason.clone())));
+            finished(Status::Skipped)
+        }
+        Decision::Fail(reason) => {
+            let status = Status::Failed { ended: Ended::NotStarted { why: reason.to_string() } };
+            context.emitter.emit(What::TaskFinished(result(context, id, status.clone(), reason.clone())));
+            finished(status)
+        }
+        Decision::Hit(reason) => match take_hit(context, id, &planned, reason) {
+            Ok(performed) => performed,
+            Err(reason) => run_missing(context, id, &planned, &reason),
+        },
+        Decision::Miss(reason) | Decision::Waits(reason) => run_missing(context, id, &planned, reason),
+    }
+}
+
+fn finished(status: Status) -> Performed {
+    Performed::Finished { status, ran: false, is_slow: false, saved: 0 }
+}
+
+/// Takes the result from the cache, with the outputs put right.
+///
+/// Errors: why that can't be done, which makes it a miss.
+fn take_hit(
+    context: &Context<'_>,
+    id: NodeId,
+    planned: &Planned,
+    reason: &Reason,
+) -> Result<Performed, Reason> {
+    let task = task_of(context, id);
+    let restores = matches!(reason, Reason::Cached { restores: Some(_), .. });
+    let mut log = Log::default();
+    if let (Some(store), Some(key)) = (&context.site.store, &planned.key)
+        && (restores || context.conduct.wants_hit_logs)
+    {
+        match store.cache.lookup(&key.digest) {
+            Lookup::Hit(entry) => {
+                if restores {
+                    restore(context, id, store, &entry)?;
+                }
+                // What a log can't be read for is told when it is restored; here it is just not shown.
+                log.text = store.cache.log(&entry).unwrap_or_default();
+            }
+            Lookup::Absent => return Err(Reason::NotStored),
+            Lookup::Damaged(what) => return Err(Reason::Damaged { what }),
+        }
+    }
+    context.finish(id, NodeResult { contribution: planned.contribution, tainted: false });
+    let mut result = result(context, id, Status::Hit, reason.clone());
+    result.log = log;
+    if task.run.is_some() {
+        context.emitter.emit(What::TaskFinished(result));
+    }
+    Ok(Performed::Finished { status: Status::Hit, ran: false, is_slow: false, saved: reason.saved() })
+}
+
+fn restore(
+    context: &Context<'_>,
+    id: NodeId,
+    store: &Store<'_>,
+    entry: &crate::cache::Entry,
+) -> Result<(), Reason> {
+    let task = task_of(context, id);
+    let snapshot = context.snapshot();
+    let is_tracked = |path: &crate::ground::path::RepoPath| {
+        snapshot.as_ref().and_then(|snapshot| snapshot.get(path)).is_some_and(|entry| entry.tracked)
+    };
+    let restored = store.cache.restore(&context.site.root, &task.outputs, entry, &is_tracked);
+    restored.map_err(|error| Reason::Unrestorable { what: error.to_string() })?;
+    context.take_up_outputs(id);
+    Ok(())
+}
+
+/// Executes a miss, unless another run does so already.
+fn run_missing(context: &Context<'_>, id: NodeId, planned: &Planned, reason: &Reason) -> Performed {
+    let Some(held) = take_locks(context, id, planned.key.as_ref()) else { return Performed::Stands };
+    if let Some(hit) = stored_meanwhile(context, id, planned) {
+        return hit;
+    }
+    if let Reason::Damaged { what } = reason {
+        let text = format!("{}: the cache entry is damaged and will be replaced: {what}", context.name(id));
+        context.emitter.notice(Level::Warning, text);
+    }
+    let before = context.snapshot();
+    let execution = execute(context, id, reason);
+    let is_slow = execution.is_slow;
+    let status = status(context, &execution);
+    let kept = if status.is_pass() {
+        keep::keep(
+            context,
+            id,
+            keep::Passed { planned, before: before.as_deref(), execution: &execution, status: &status },
+        )
+    } else {
+        keep::Kept::nothing()
+    };
+    context.finish(id, NodeResult { contribution: kept.contribution, tainted: kept.tainted });
+    note(context, id, planned, &execution, &status, &kept.stored);
+    drop(held);
+    let mut result = result(context, id, status.clone(), reason.clone());
+    result.started = execution.started;
+    result.took = execution.took;
+    result.attempts = execution.attempts;
+    result.stored = kept.stored;
+    result.log = execution.log;
+    result.failed_logs = execution.failed_logs;
+    context.emitter.emit(What::TaskFinished(result));
+    Performed::Finished { status, ran: true, is_slow, saved: 0 }
+}
+
+fn status(context: &Context<'_>, execution: &Execution) -> Status {
+    match &execution.ended {
+        ended if ended.is_pass() && execution.attempts > 1 => Status::Flaky,
+        ended if ended.is_pass() => Status::Passed,
+        // Something that a stopped run kills did not fail by itself.
+        Ended::Stopped => Status::Stopped,
+        Ended::Signal { .. } if context.stop.demand() != crate::process::stop::Demand::None => {
+            Status::Stopped
+        }
+        ended => Status::Failed { ended: ended.clone() },
+    }
+}
+
+/// What another run stored since this one was planned.
+fn stored_meanwhile(context: &Context<'_>, id: NodeId, planned: &Planned) -> Option<Performed> {
+    let key = planned.key.as_ref().filter(|_| uses_cache(context, id))?;
+    let task = task_of(context, id);
+    let Found::Hit { outputs, differs, .. } = context.world.knowledge.look_up(task, &key.digest) else {
+        return None;
+    };
+    let contribution =
+        if task.outputs.is_empty() { Contribution::Key(key.digest) } else { Contribution::Outputs(outputs) };
+    let planned = Planned { contribution: Some(contribution), ..planned.clone() };
+    if differs.is_some()
+        && let (Some(store), Lookup::Hit(entry)) = (&context.site.store, lookup(context, key))
+    {
+        restore(context, id, store, &entry).ok()?;
+    }
+    take_hit(context, id, &planned, &Reason::OtherRun).ok()
+}
+
+fn lookup(context: &Context<'_>, key: &Key) -> Lookup {
+    context.site.store.as_ref().map_or(Lookup::Absent, |store| store.cache.lookup(&key.digest))
+}
+
+/// Whether results of the task may come from the cache.
+fn uses_cache(context: &Context<'_>, id: NodeId) -> bool {
+    task_of(context, id).cache && context.world.policy == CachePolicy::Use
+}
+
+/// Takes the lock of the key, so that one run at a time executes it, and those that the task names.
+/// `None` if another run holds one of them, which is told.
+fn take_locks(context: &Context<'_>, id: NodeId, key: Option<&Key>) -> Option<Held> {
+    let task = task_of(context, id);
+    let mut held = Held { _locks: Vec::new() };
+    let Some(store) = &context.site.store else { return Some(held) };
+    let mut wanted: Vec<(PathBuf, String)> = Vec::new();
+    if let Some(key) = key.filter(|_| task.cache && context.world.policy != CachePolicy::Off) {
+        let path = store.state.join("locks").join(format!("key-{}", key.digest.hex()));
+        wanted.push((path, "another run that has it in work".to_owned()));
+    }
+    for name in &task.locks {
+        let file = crate::ground::digest::Digest::of(name.as_bytes()).short();
+        let path = store.state.join("locks").join(format!("name-{file}"));
+        wanted.push((path, format!("the lock `{name}`, which another run holds")));
+    }
+    for (path, what) in wanted {
+        match FileLock::named(&path) {
+            Ok(Some(lock)) => held._locks.push(lock),
+            Ok(None) => {
+                context.tell_waiting(id, &what);
+                return None;
+            }
+            // A lock that can't be made costs a second execution at worst: the store is atomic.
+            Err(error) => context.emitter.notice(Level::Warning, format!("{}: {error}", task.name)),
+        }
+    }
+    Some(held)
+}
+
+fn note(
+    context: &Context<'_>,
+    id: NodeId,
+    planned: &Planned,
+    execution: &Execution,
+    status: &Status,
+    stored: &Stored,
+) {
+    let end = match status {
+        Status::Passed if *stored == Stored::Yes => ExecutionEnd::Stored { took: execution.took },
+        Status::Passed | Status::Flaky => ExecutionEnd::Passed { took: execution.took },
+        Status::Failed { .. } => ExecutionEnd::Failed,
+        Status::Hit | Status::Stopped | Status::Skipped => return,
+    };
+    let key = planned.key.as_ref().map(|key| key.digest);
+    context.note_execution(id, tasks::Execution { key, end });
+}
+
+fn task_of<'a>(context: &Context<'a>, id: NodeId) -> &'a Task {
+    context.world.config.task(context.world.graph.node(id).task)
+}
+
+/// A result without an execution.
+pub fn result(context: &Context<'_>, id: NodeId, status: Status, reason: Reason) -> TaskFinished {
+    let task = task_of(context, id);
+    let args = context.world.args.filter(|(receiver, _)| *receiver == context.world.graph.node(id).task);
+    let args = args.map_or(&[][..], |(_, args)| args);
+    TaskFinished {
+        task: task.name.clone(),
+        group: task.group.clone(),
+        status,
+        reason,
+        started: context.emitter.millis(),
+        took: 0,
+        attempts: 0,
+        stored: Stored::NotTried,
+        log: Log::default(),
+        failed_logs: Vec::new(),
+        command: task.run.as_ref().map(|run| command::shown(run, args)).unwrap_or_default(),
+    }
+}

@@ -1,0 +1,87 @@
+//! What can go wrong with git. It must not know what the caller does about it.
+
+use std::io;
+use std::path::PathBuf;
+
+use crate::ground::file::FileError;
+
+/// A failure of git, of its repository or of the work tree.
+#[derive(Debug, thiserror::Error)]
+pub enum GitError {
+    /// A file or folder.
+    #[error("{}: {}", .0, .0.source)]
+    File(#[from] FileError),
+    /// A repository that can't be read.
+    #[error("can't {attempt} {}: {}", path.display(), source.message())]
+    Repository {
+        /// What was attempted, as a verb.
+        attempt: &'static str,
+        /// On which path.
+        path: PathBuf,
+        /// What libgit2 said.
+        source: git2::Error,
+    },
+    /// A repository without a work tree.
+    #[error("{} is a bare repository, so there are no files to run tasks on", path.display())]
+    Bare {
+        /// The repository.
+        path: PathBuf,
+    },
+    /// A revision that is none.
+    #[error("`{rev}` names no commit: {}", source.message())]
+    Revision {
+        /// As it was given.
+        rev: String,
+        /// What libgit2 said.
+        source: git2::Error,
+    },
+    /// An object of the repository.
+    #[error("can't {attempt} {object}: {}", source.message())]
+    Object {
+        /// What was attempted, as a verb.
+        attempt: &'static str,
+        /// Its id or name.
+        object: String,
+        /// What libgit2 said.
+        source: git2::Error,
+    },
+    /// The index holds a merge that is not done.
+    #[error("the index has an unresolved conflict in {path}")]
+    Conflict {
+        /// The path in conflict.
+        path: String,
+    },
+    /// The git program could not be run.
+    #[error("can't run `git {what}`: {source}")]
+    Start {
+        /// Its subcommand.
+        what: String,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// The git program failed.
+    #[error("`git {what}` failed: {message}")]
+    Program {
+        /// Its subcommand.
+        what: String,
+        /// What it said on standard error, or how it ended.
+        message: String,
+    },
+}
+
+impl GitError {
+    /// For `map_err`: an object that could not be used.
+    pub(super) fn object(attempt: &'static str, object: impl ToString) -> impl FnOnce(git2::Error) -> Self {
+        let object = object.to_string();
+        move |source| Self::Object { attempt, object, source }
+    }
+
+    /// For `map_err`: a repository that could not be used.
+    pub(super) fn repository(
+        attempt: &'static str,
+        path: &std::path::Path,
+    ) -> impl FnOnce(git2::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::Repository { attempt, path, source }
+    }
+}

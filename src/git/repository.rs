@@ -1,0 +1,220 @@
+//! A repository: where its parts lie, what its revisions name and what its objects hold. It must
+//! not know the state of the work tree.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use git2::{ErrorCode, ObjectType, Oid, RepositoryOpenFlags};
+
+use super::error::GitError;
+use super::index::Index;
+use super::index_file::{self, Read};
+use super::program::{GitProgram, Place};
+use super::settings::Settings;
+use super::snapshot::ContentId;
+use crate::ground::env::Env;
+use crate::ground::file::FileError;
+use crate::ground::path::RepoPath;
+
+/// A git repository with a work tree.
+pub struct Repository {
+    /// libgit2's handle is for one thread at a time.
+    inner: Mutex<git2::Repository>,
+    work_dir: PathBuf,
+    git_dir: PathBuf,
+    common_dir: PathBuf,
+    opener: Opener,
+    settings: Settings,
+}
+
+/// What it takes to open a repository.
+#[derive(Clone, Debug)]
+pub(super) struct Opener {
+    program: GitProgram,
+    /// The folder of the user's configuration files, such as `~/.config`.
+    home: Option<PathBuf>,
+}
+
+/// A commit.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Commit {
+    /// Its id, in hexadecimal.
+    pub id: String,
+    /// The id of its tree, in hexadecimal.
+    pub tree: String,
+}
+
+impl std::fmt::Debug for Repository {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Repository").field("git_dir", &self.git_dir).finish_non_exhaustive()
+    }
+}
+
+impl Repository {
+    /// The repository that holds `dir`; `None` if none does. The caller's `GIT_*` variables are not
+    /// read: a run in a hook is a run of the repository it stands in.
+    ///
+    /// # Errors
+    /// It is bare, damaged or not to be read.
+    pub fn discover(dir: &Path, env: &Env) -> Result<Option<Self>, GitError> {
+        let set = |name| env.var(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+        let home = set("XDG_CONFIG_HOME").or_else(|| set("HOME").map(|home| home.join(".config")));
+        let opener = Opener { program: GitProgram::new(env), home };
+        match git2::Repository::open_ext(dir, RepositoryOpenFlags::empty(), [] as [&OsStr; 0]) {
+            Ok(inner) => Self::of(inner, opener).map(Some),
+            Err(error) if error.code() == ErrorCode::NotFound => Ok(None),
+            Err(error) => Err(GitError::repository("open the repository of", dir)(error)),
+        }
+    }
+
+    fn of(inner: git2::Repository, opener: Opener) -> Result<Self, GitError> {
+        let git_dir = plain(inner.path());
+        let Some(work_dir) = inner.workdir().map(plain) else { return Err(GitError::Bare { path: git_dir }) };
+        let config = inner
+            .config()
+            .and_then(|mut config| config.snapshot())
+            .map_err(GitError::repository("read the configuration of", &git_dir))?;
+        let settings = Settings::read(&config, &work_dir, opener.home.as_deref());
+        let common_dir = plain(inner.commondir());
+        Ok(Self { inner: Mutex::new(inner), work_dir, git_dir, common_dir, opener, settings })
+    }
+
+    /// The top of the work tree.
+    pub fn work_dir(&self) -> &Path {
+        &self.work_dir
+    }
+
+    /// The folder that linked worktrees share, such as `.git`.
+    pub fn common_dir(&self) -> &Path {
+        &self.common_dir
+    }
+
+    /// The folder of this work tree's own index and HEAD.
+    pub fn git_dir(&self) -> &Path {
+        &self.git_dir
+    }
+
+    /// What HEAD is, in a few words: a branch, or a commit's short id.
+    pub fn head(&self) -> String {
+        let inner = self.lock();
+        match inner.head() {
+            Ok(head) if head.is_branch() => String::from_utf8_lossy(head.shorthand_bytes()).into_owned(),
+            Ok(head) => head
+                .target()
+                .map_or_else(|| "detached".to_owned(), |id| format!("detached at {}", &id.to_string()[..7])),
+            Err(error) if error.code() == ErrorCode::UnbornBranch => "no commit yet".to_owned(),
+            Err(_) => "no readable HEAD".to_owned(),
+        }
+    }
+
+    /// The commit of HEAD; `None` before the first one.
+    ///
+    /// # Errors
+    /// HEAD is damaged.
+    pub fn head_commit(&self) -> Result<Option<Commit>, GitError> {
+        let inner = self.lock();
+        match inner.head().and_then(|head| head.peel_to_commit()) {
+            Ok(commit) => Ok(Some(Commit::of(&commit))),
+            Err(error) if matches!(error.code(), ErrorCode::UnbornBranch | ErrorCode::NotFound) => Ok(None),
+            Err(error) => Err(GitError::object("read", "HEAD")(error)),
+        }
+    }
+
+    /// The commit that `rev` names: a branch, a tag, an id of at least four digits, or any of them
+    /// with `~`, `^` or `@{…}` behind it.
+    ///
+    /// # Errors
+    /// It names nothing, more than one object, or something other than a commit.
+    pub fn resolve(&self, rev: &str) -> Result<Commit, GitError> {
+        let inner = self.lock();
+        let object = inner.revparse_single(rev).and_then(|object| object.peel_to_commit());
+        let commit = object.map_err(|source| GitError::Revision { rev: rev.to_owned(), source })?;
+        Ok(Commit::of(&commit))
+    }
+
+    /// The bytes of a file in a tree, as git stores them; `None` if the tree has no such file.
+    ///
+    /// # Errors
+    /// The tree or the file can't be read.
+    pub fn read_file(&self, tree: &str, path: &RepoPath) -> Result<Option<Vec<u8>>, GitError> {
+        let inner = self.lock();
+        let id = Oid::from_str(tree).map_err(GitError::object("read the tree", tree))?;
+        let tree = inner.find_tree(id).map_err(GitError::object("read the tree", tree))?;
+        let entry = match tree.get_path(path.as_path()) {
+            Ok(entry) if entry.kind() == Some(ObjectType::Blob) => entry,
+            Ok(_) => return Ok(None),
+            Err(error) if error.code() == ErrorCode::NotFound => return Ok(None),
+            Err(error) => return Err(GitError::object("read", path)(error)),
+        };
+        let blob = inner.find_blob(entry.id()).map_err(GitError::object("read", path))?;
+        Ok(Some(blob.content().to_owned()))
+    }
+
+    /// The bytes of a blob.
+    pub(super) fn read_blob(&self, id: &ContentId) -> Result<Vec<u8>, GitError> {
+        let read = |inner: &git2::Repository| {
+            inner.find_blob(Oid::from_bytes(&id.0)?).map(|blob| blob.content().to_owned())
+        };
+        read(&self.lock()).map_err(GitError::object("read the blob", id.hex()))
+    }
+
+    /// A picture of the index as it is now.
+    pub(super) fn index(&self) -> Result<Index, GitError> {
+        let path = self.git_dir.join("index");
+        match index_file::read(&path).map_err(FileError::of("read", &path))? {
+            Read::Done(index) => Ok(index),
+            Read::Unknown => {
+                let listing = self.program().run(self.place(), &["ls-files", "--stage", "-z"])?;
+                index_file::from_listing(&listing).ok_or_else(|| GitError::Program {
+                    what: "ls-files --stage".to_owned(),
+                    message: "it printed what can't be understood".to_owned(),
+                })
+            }
+        }
+    }
+
+    /// libgit2's handle, for one thread at a time.
+    pub(super) fn lock(&self) -> MutexGuard<'_, git2::Repository> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    pub(super) fn program(&self) -> &GitProgram {
+        &self.opener.program
+    }
+
+    pub(super) fn opener(&self) -> &Opener {
+        &self.opener
+    }
+
+    pub(super) fn place(&self) -> Place<'_> {
+        Place { git_dir: &self.git_dir, work_dir: &self.work_dir }
+    }
+}
+
+impl Opener {
+    /// The repository whose work tree is exactly `dir`, such as a submodule; `None` if there is none.
+    pub(super) fn open(&self, dir: &Path) -> Result<Option<Repository>, GitError> {
+        match git2::Repository::open_ext(dir, RepositoryOpenFlags::NO_SEARCH, [] as [&OsStr; 0]) {
+            Ok(inner) if inner.is_bare() => Ok(None),
+            Ok(inner) => Repository::of(inner, self.clone()).map(Some),
+            Err(error) if error.code() == ErrorCode::NotFound => Ok(None),
+            Err(error) => Err(GitError::repository("open the repository", dir)(error)),
+        }
+    }
+}
+
+impl Commit {
+    fn of(commit: &git2::Commit<'_>) -> Self {
+        Self { id: commit.id().to_string(), tree: commit.tree_id().to_string() }
+    }
+}
+
+/// Without the slash that libgit2 ends a folder with.
+fn plain(path: &Path) -> PathBuf {
+    path.components().collect()
+}

@@ -1,0 +1,56 @@
+//! Submodules and other repositories inside the work tree: what counts as their content. It must
+//! not know how they are found.
+
+use super::error::GitError;
+use super::repository::{Commit, Repository};
+use super::snapshot::{ContentId, Snapshot, digest};
+use super::tree_id::tree_id;
+use crate::ground::digest::Fields;
+use crate::ground::path::RepoPath;
+
+/// Finds out the content of repositories inside the work tree.
+pub(super) trait Nested: Sync {
+    /// The content of the repository at `path`, for which the index has the commit `recorded`.
+    /// `None` if it is neither recorded nor a repository.
+    fn content(&self, path: &RepoPath, recorded: Option<ContentId>) -> Result<Option<ContentId>, GitError>;
+}
+
+/// The content of a checked-out submodule: its commit, if its files are what the commit holds.
+/// Otherwise an id of both, so that an edit inside is seen.
+pub(super) fn content(repository: &Repository, files: &Snapshot) -> Result<ContentId, GitError> {
+    let commit = repository.head_commit()?;
+    match &commit {
+        Some(commit) if is_clean(repository, commit, files)? => {
+            let id = git2::Oid::from_str(&commit.id).ok();
+            match id.and_then(|id| id.as_bytes().try_into().ok()) {
+                Some(id) => Ok(ContentId(id)),
+                None => Ok(mixed(commit.id.as_bytes(), files)),
+            }
+        }
+        Some(commit) => Ok(mixed(commit.id.as_bytes(), files)),
+        None => Ok(mixed(b"no commit", files)),
+    }
+}
+
+/// The content of a submodule that is not checked out: the recorded commit, unless there are files.
+pub(super) fn content_of_plain(recorded: ContentId, files: &Snapshot) -> ContentId {
+    if files.entries().is_empty() { recorded } else { mixed(&recorded.0, files) }
+}
+
+fn is_clean(repository: &Repository, commit: &Commit, files: &Snapshot) -> Result<bool, GitError> {
+    if tree_id(files)? == commit.tree {
+        return Ok(true);
+    }
+    // Its files may still be what a checkout of the commit writes, if a filter is at work.
+    let checked_out = repository.commit_snapshot(&commit.tree)?;
+    Ok(digest(checked_out.entries()) == digest(files.entries()))
+}
+
+fn mixed(commit: &[u8], files: &Snapshot) -> ContentId {
+    let mut fields = Fields::new("taskgate changed submodule 1");
+    fields.add(commit).add(digest(files.entries()).bytes());
+    let digest = fields.digest();
+    let mut id = [0; 20];
+    id.copy_from_slice(&digest.bytes()[..20]);
+    ContentId(id)
+}

@@ -1,0 +1,353 @@
+//! The walk of a work tree: its folders in parallel, each merged with the rows of the index, into
+//! the entries of a snapshot. It must not know what the entries are for.
+//!
+//! Each folder is a job of its own. It lists the folder once and looks at each name relative to the
+//! open folder. What a job finds has a slot; at the end the slots are put together in the order of
+//! the names, which is the order of a tree, so nothing has to be sorted as a whole.
+
+use std::cmp::Ordering;
+use std::io;
+use std::ops::Range;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rayon::Scope;
+use rayon::prelude::*;
+
+use super::attributes::{Attributes, Effects};
+use super::content::{Look, blob};
+use super::error::GitError;
+use super::folder::{At, Folder, Names};
+use super::glob::Kind;
+use super::ignore_rules::IgnoreRules;
+use super::index::Row;
+use super::settings::Source;
+use super::snapshot::{ContentId, Entry, Mode};
+use super::submodule::Nested;
+use super::work_tree::{ATTRIBUTES, IGNORE, WorkTree};
+use crate::ground::file::FileError;
+use crate::ground::path::RepoPath;
+use crate::ground::stat::Stat;
+
+/// A folder with more names is looked at by many threads.
+const LARGE: usize = 1024;
+
+/// One walk.
+pub(super) struct Walk<'t> {
+    tree: &'t WorkTree,
+    nested: &'t dyn Nested,
+    look: Look<'t>,
+    /// Only what is at this path or below it.
+    target: &'t RepoPath,
+    slots: Mutex<Vec<Vec<Item>>>,
+    failure: Mutex<Option<GitError>>,
+}
+
+/// What a folder holds: an entry, or all that is in the slot of a folder below.
+enum Item {
+    Entry(Entry),
+    Folder(usize),
+}
+
+/// A folder that is still to be looked at.
+struct Job {
+    path: RepoPath,
+    rows: Range<usize>,
+    ignores: Arc<IgnoreRules>,
+    attributes: Arc<Attributes>,
+    reach: Reach,
+    slot: usize,
+}
+
+/// Which files of a folder are wanted.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Reach {
+    /// Tracked, and untracked that are not ignored.
+    All,
+    /// Tracked: the folder itself is ignored.
+    Tracked,
+}
+
+/// A name of a folder and what the index knows of it.
+enum Found<'n> {
+    File(&'n [u8], Option<Row>),
+    Folder(&'n [u8], Range<usize>),
+}
+
+impl<'t> Walk<'t> {
+    pub(super) fn new(tree: &'t WorkTree, nested: &'t dyn Nested, target: &'t RepoPath) -> Self {
+        Self {
+            tree,
+            nested,
+            look: tree.memory.look(),
+            target,
+            slots: Mutex::new(vec![Vec::new()]),
+            failure: Mutex::new(None),
+        }
+    }
+
+    /// All entries, sorted, and how many of them the index did not vouch for.
+    pub(super) fn entries(self) -> Result<(Vec<Entry>, usize), GitError> {
+        let top = Job {
+            path: RepoPath::top(),
+            rows: 0..self.tree.index.rows().len(),
+            ignores: Arc::clone(&self.tree.ignores),
+            attributes: self.tree.outer_attributes().map_err(self.failed("read", &RepoPath::top()))?,
+            reach: Reach::All,
+            slot: 0,
+        };
+        rayon::scope(|scope| self.visit(scope, &top));
+        if let Some(failure) = self.failure.into_inner().unwrap_or_else(PoisonError::into_inner) {
+            return Err(failure);
+        }
+        let mut slots = self.slots.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let mut entries = Vec::with_capacity(slots.iter().map(Vec::len).sum());
+        gather(&mut slots, 0, &mut entries);
+        Ok((entries, self.look.used()))
+    }
+
+    fn visit<'s>(&'s self, scope: &Scope<'s>, job: &Job) {
+        match self.folder(scope, job) {
+            Ok(items) => self.slots.lock().unwrap_or_else(PoisonError::into_inner)[job.slot] = items,
+            Err(error) => {
+                let mut failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
+                failure.get_or_insert(error);
+            }
+        }
+    }
+
+    fn folder<'s>(&'s self, scope: &Scope<'s>, job: &Job) -> Result<Vec<Item>, GitError> {
+        let failed = || self.failed("read the folder", &job.path);
+        let Some(folder) = self.tree.top.below(&job.path).map_err(failed())? else {
+            return Ok(Vec::new());
+        };
+        let only = next_part(&job.path, self.target);
+        let names = match only {
+            Some(name) => folder.name(name),
+            None => folder.names(),
+        }
+        .map_err(failed())?;
+        let job = &self.with_rules(job, &folder, only.is_none().then_some(&names))?;
+        let found = self.merge(job, &names);
+        let look = |found: &Found<'_>| match found {
+            Found::File(name, row) => self.file(folder.at(), job, name, row.as_ref()),
+            Found::Folder(name, rows) => self.subfolder(scope, folder.at(), job, (name, rows)),
+        };
+        let items: Result<Vec<Option<Item>>, GitError> = if found.len() > LARGE {
+            found.par_iter().with_min_len(LARGE / 4).map(look).collect()
+        } else {
+            found.iter().map(look).collect()
+        };
+        Ok(items?.into_iter().flatten().collect())
+    }
+
+    /// The job with the rules that the folder itself holds. Without `names` it is not known whether
+    /// it holds any.
+    fn with_rules(&self, job: &Job, folder: &Folder, names: Option<&Names>) -> Result<Job, GitError> {
+        let text = |name: &[u8]| {
+            if names.is_none_or(|names| names.has_file(name)) {
+                folder.at().text(name).map_err(self.failed("read", &job.path.child(name)))
+            } else {
+                Ok(None)
+            }
+        };
+        let mut ignores = Arc::clone(&job.ignores);
+        if job.reach == Reach::All
+            && let Some(text) = text(IGNORE)?
+        {
+            ignores = ignores.with_file(&job.path, &text);
+        }
+        let mut attributes = Arc::clone(&job.attributes);
+        let texts = [text(ATTRIBUTES)?, self.tree.staged_attributes(&job.path).map(<[u8]>::to_vec)];
+        for text in texts.iter().flatten() {
+            attributes = attributes.with_file(&job.path, text);
+        }
+        Ok(Job { path: job.path.clone(), rows: job.rows.clone(), ignores, attributes, ..*job })
+    }
+
+    /// Brings the names together with the rows of the index; both are sorted the same way.
+    fn merge<'n>(&self, job: &Job, names: &'n Names) -> Vec<Found<'n>> {
+        let index = &self.tree.index;
+        let skip = if job.path.is_top() { 0 } else { job.path.bytes().len() + 1 };
+        let rows = &index.rows()[job.rows.clone()];
+        let place = |row: &Row, name: &[u8], kind| place(&index.path(row)[skip..], name, kind);
+        let mut at = 0;
+        let each = names.iter().map(|(name, kind)| {
+            // One name of many: it may lie far behind the first row.
+            if names.iter().len() == 1 {
+                at = rows.partition_point(|row| place(row, name, kind) == Ordering::Less);
+            }
+            while rows.get(at).is_some_and(|row| place(row, name, kind) == Ordering::Less) {
+                at += 1;
+            }
+            let start = at;
+            while rows.get(at).is_some_and(|row| place(row, name, kind) == Ordering::Equal) {
+                at += 1;
+            }
+            match kind {
+                Kind::File => Found::File(name, rows[start..at].first().copied()),
+                Kind::Folder => Found::Folder(name, job.rows.start + start..job.rows.start + at),
+            }
+        });
+        each.collect()
+    }
+
+    fn subfolder<'s>(
+        &'s self,
+        scope: &Scope<'s>,
+        folder: At<'_>,
+        job: &Job,
+        (name, rows): (&[u8], &Range<usize>),
+    ) -> Result<Option<Item>, GitError> {
+        let path = job.path.child(name);
+        if self.tree.is_own(&path) {
+            return Ok(None);
+        }
+        let mut reach = job.reach;
+        if rows.is_empty() {
+            let row = self.tree.index.find(&path).filter(|row| row.kind() == Some(Mode::Submodule));
+            if row.is_none()
+                && (job.reach == Reach::Tracked || job.ignores.ignore(path.bytes(), Kind::Folder))
+            {
+                return Ok(None);
+            }
+            let failed = self.failed("read the folder", &path);
+            let is_repository = folder.stat(&[name, b"/.git"].concat()).map_err(failed)?.is_some();
+            if row.is_some() || is_repository {
+                let recorded = row.map(|row| row.id);
+                if let Some(id) = self.nested.content(&path, recorded)? {
+                    let tracked = row.is_some();
+                    let entry = Entry { path, mode: Mode::Submodule, id, stat: None, tracked };
+                    return Ok(self.is_wanted(&entry.path).then_some(Item::Entry(entry)));
+                }
+            }
+        } else if job.reach == Reach::All && job.ignores.ignore(path.bytes(), Kind::Folder) {
+            reach = Reach::Tracked;
+        }
+        let slot = {
+            let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+            slots.push(Vec::new());
+            slots.len() - 1
+        };
+        let job = Job {
+            path,
+            rows: rows.clone(),
+            ignores: Arc::clone(&job.ignores),
+            attributes: Arc::clone(&job.attributes),
+            reach,
+            slot,
+        };
+        scope.spawn(move |scope| self.visit(scope, &job));
+        Ok(Some(Item::Folder(slot)))
+    }
+
+    fn file(
+        &self,
+        folder: At<'_>,
+        job: &Job,
+        name: &[u8],
+        row: Option<&Row>,
+    ) -> Result<Option<Item>, GitError> {
+        let path = job.path.child(name);
+        let is_ignored = || job.reach == Reach::Tracked || job.ignores.ignore(path.bytes(), Kind::File);
+        if !self.is_wanted(&path) || (row.is_none() && is_ignored()) {
+            return Ok(None);
+        }
+        let known = self.content(folder, job, (&path, name), row);
+        let Some((stat, id)) = known.map_err(self.failed("read", &path))? else { return Ok(None) };
+        let mode = self.mode(&stat, row);
+        let entry = Entry { path, mode, id, stat: Some(stat), tracked: row.is_some() };
+        Ok(Some(Item::Entry(entry)))
+    }
+
+    fn content(
+        &self,
+        folder: At<'_>,
+        job: &Job,
+        (path, name): (&RepoPath, &[u8]),
+        row: Option<&Row>,
+    ) -> io::Result<Option<(Stat, ContentId)>> {
+        let Some(stat) = folder.stat(name)? else { return Ok(None) };
+        if stat.is_dir() || !(stat.is_file() || stat.is_symlink()) {
+            return Ok(None);
+        }
+        if let Some(row) = row
+            && self.is_kind(row, &stat)
+            && self.tree.index.vouches(row, &stat)
+            && (stat.is_symlink() || self.is_unfiltered(job, path))
+        {
+            return Ok(Some((stat, row.id)));
+        }
+        if stat.is_symlink() {
+            let Some(target) = folder.target(name)? else { return Ok(None) };
+            return Ok(Some((stat, blob(&target)?)));
+        }
+        self.look.file(folder, path, name, stat)
+    }
+
+    /// Whether the row speaks of the kind of file that is on disk.
+    fn is_kind(&self, row: &Row, stat: &Stat) -> bool {
+        match row.kind() {
+            Some(Mode::File | Mode::Executable) => stat.is_file(),
+            Some(Mode::Symlink) => {
+                stat.is_symlink() || (self.tree.settings.symlinks == Source::Index && stat.is_file())
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether the blob of a path is sure to be what is on disk.
+    fn is_unfiltered(&self, job: &Job, path: &RepoPath) -> bool {
+        self.tree.settings.on_add == Effects::NONE && job.attributes.effects(path.bytes()).is_none()
+    }
+
+    fn mode(&self, stat: &Stat, row: Option<&Row>) -> Mode {
+        let settings = &self.tree.settings;
+        let recorded = row.and_then(Row::kind);
+        if stat.is_symlink() || (settings.symlinks == Source::Index && recorded == Some(Mode::Symlink)) {
+            return Mode::Symlink;
+        }
+        let executable = match settings.executable_bit {
+            Source::Disk => stat.is_executable(),
+            Source::Index => recorded == Some(Mode::Executable),
+        };
+        if executable { Mode::Executable } else { Mode::File }
+    }
+
+    /// A file or submodule on the way to the target is not what is asked for.
+    fn is_wanted(&self, path: &RepoPath) -> bool {
+        path.is_within(self.target)
+    }
+
+    /// For `map_err`.
+    fn failed(&self, attempt: &'static str, path: &RepoPath) -> impl FnOnce(io::Error) -> GitError {
+        move |source| GitError::File(FileError { attempt, path: path.under(&self.tree.dir), source })
+    }
+}
+
+/// Where a row lies, whose path is `rest` below the folder, as seen from a name of the folder. A
+/// row is at a folder's place if it lies within the folder.
+fn place(rest: &[u8], name: &[u8], kind: Kind) -> Ordering {
+    let common = rest.len().min(name.len());
+    let next = rest.get(name.len());
+    rest[..common].cmp(&name[..common]).then_with(|| match (next, kind) {
+        _ if rest.len() < name.len() => Ordering::Less,
+        (None, Kind::File) => Ordering::Equal,
+        (None, Kind::Folder) => Ordering::Less,
+        (Some(_), Kind::File) => Ordering::Greater,
+        (Some(next), Kind::Folder) => next.cmp(&b'/'),
+    })
+}
+
+/// The part of `target` that follows `folder`; `None` if `folder` is the target or lies within it.
+fn next_part<'t>(folder: &RepoPath, target: &'t RepoPath) -> Option<&'t [u8]> {
+    target.parts().nth(folder.parts().count())
+}
+
+fn gather(slots: &mut [Vec<Item>], slot: usize, entries: &mut Vec<Entry>) {
+    for item in std::mem::take(&mut slots[slot]) {
+        match item {
+            Item::Entry(entry) => entries.push(entry),
+            Item::Folder(slot) => gather(slots, slot, entries),
+        }
+    }
+}

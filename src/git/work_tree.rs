@@ -1,0 +1,149 @@
+//! A work tree as it is looked at: its open top folder, a picture of the index, and the rules that
+//! stand outside of it. It must not know how the tree is walked.
+
+use std::collections::HashMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::attributes::{Attributes, Macros};
+use super::content::Memory;
+use super::error::GitError;
+use super::folder::Folder;
+use super::glob::Case;
+use super::ignore_rules::IgnoreRules;
+use super::index::Index;
+use super::repository::Repository;
+use super::settings::Settings;
+use crate::ground::file::{self, FileError};
+use crate::ground::path::RepoPath;
+
+/// The name of an attribute file.
+pub(super) const ATTRIBUTES: &[u8] = b".gitattributes";
+/// The name of an ignore file.
+pub(super) const IGNORE: &[u8] = b".gitignore";
+
+/// What all looks at a work tree share.
+#[derive(Debug)]
+pub(super) struct WorkTree {
+    pub(super) dir: PathBuf,
+    pub(super) top: Folder,
+    pub(super) index: Index,
+    pub(super) settings: Settings,
+    pub(super) memory: Memory,
+    /// `info/exclude` and `core.excludesFile`.
+    pub(super) ignores: Arc<IgnoreRules>,
+    /// The attribute files of the machine, the user and the repository.
+    attributes: Vec<Vec<u8>>,
+    /// Attribute files whose staged version differs from the one on disk.
+    staged_attributes: HashMap<RepoPath, Vec<u8>>,
+    /// Git's own folders, where they lie in the work tree under another name than `.git`.
+    own: Vec<RepoPath>,
+}
+
+impl WorkTree {
+    /// The work tree of a repository.
+    pub(super) fn of(repository: &Repository, state_dir: Option<&Path>) -> Result<Self, GitError> {
+        let dir = repository.work_dir().to_owned();
+        let settings = repository.settings().clone();
+        let info = repository.common_dir().join("info");
+        let mut ignores = IgnoreRules::none(settings.case);
+        // The user's rules count less than the repository's.
+        for path in settings.excludes.iter().chain([&info.join("exclude")]) {
+            ignores = ignores.with_file(&RepoPath::top(), &read(path)?);
+        }
+        let attributes = outer_attribute_files(repository)?;
+        let own = [repository.git_dir(), repository.common_dir()]
+            .iter()
+            .filter_map(|own| own.strip_prefix(&dir).ok())
+            .map(|own| RepoPath::from_git(own.as_os_str().as_encoded_bytes()))
+            .collect();
+        let mut tree = Self {
+            top: Folder::open(&dir).map_err(FileError::of("open", &dir))?,
+            index: repository.index()?,
+            memory: Memory::open(state_dir, &dir),
+            staged_attributes: HashMap::new(),
+            dir,
+            settings,
+            ignores,
+            attributes,
+            own,
+        };
+        tree.staged_attributes = tree.read_staged_attributes(repository)?;
+        Ok(tree)
+    }
+
+    /// A folder that is no repository.
+    pub(super) fn plain(dir: &Path) -> Result<Self, GitError> {
+        Ok(Self {
+            dir: dir.to_owned(),
+            top: Folder::open(dir).map_err(FileError::of("open", dir))?,
+            index: Index::default(),
+            settings: Settings::plain(),
+            memory: Memory::default(),
+            ignores: IgnoreRules::none(Case::Counts),
+            attributes: Vec::new(),
+            staged_attributes: HashMap::new(),
+            own: Vec::new(),
+        })
+    }
+
+    /// Whether a folder is git's own.
+    pub(super) fn is_own(&self, folder: &RepoPath) -> bool {
+        self.own.contains(folder)
+    }
+
+    /// The attributes that hold above all folders, and the macros for the folders' files.
+    pub(super) fn outer_attributes(&self) -> io::Result<Arc<Attributes>> {
+        let top = self.top.at().text(ATTRIBUTES)?;
+        let staged = self.staged_attributes(&RepoPath::top());
+        let texts = self.attributes.iter().chain(&top).map(Vec::as_slice).chain(staged);
+        let none = Attributes::none(Macros::of(texts), self.settings.case);
+        let files = self.attributes.iter();
+        Ok(files.fold(none, |all, text| all.with_file(&RepoPath::top(), text)))
+    }
+
+    /// The staged attribute file of a folder, where it is not the one on disk. Git may have written
+    /// the folder's files by it.
+    pub(super) fn staged_attributes(&self, folder: &RepoPath) -> Option<&[u8]> {
+        self.staged_attributes.get(folder).map(Vec::as_slice)
+    }
+
+    fn read_staged_attributes(
+        &self,
+        repository: &Repository,
+    ) -> Result<HashMap<RepoPath, Vec<u8>>, GitError> {
+        let mut staged = HashMap::new();
+        for row in self.index.rows() {
+            let path = self.index.path(row);
+            let Some(folder) = path.strip_suffix(ATTRIBUTES) else { continue };
+            if !matches!(folder.last(), None | Some(b'/')) {
+                continue;
+            }
+            let path = RepoPath::from_git(path);
+            let on_disk = path.under(&self.dir).symlink_metadata().ok();
+            let is_same =
+                on_disk.is_some_and(|meta| self.index.vouches(row, &crate::ground::stat::Stat::of(&meta)));
+            if !is_same && row.kind().is_some_and(|kind| kind != super::snapshot::Mode::Submodule) {
+                staged.insert(path.parent().unwrap_or_default(), repository.read_blob(&row.id)?);
+            }
+        }
+        Ok(staged)
+    }
+}
+
+/// The attribute files of the machine, the user and the repository; empty where there is none.
+pub(super) fn outer_attribute_files(repository: &Repository) -> Result<Vec<Vec<u8>>, GitError> {
+    let system = PathBuf::from("/etc/gitattributes");
+    let own = repository.common_dir().join("info/attributes");
+    let files = [Some(&system), repository.settings().attributes.as_ref(), Some(&own)];
+    files.into_iter().flatten().map(|path| read(path).map_err(GitError::from)).collect()
+}
+
+/// A file that need not be there.
+fn read(path: &Path) -> Result<Vec<u8>, FileError> {
+    match file::read(path) {
+        Err(error) if error.source.kind() == io::ErrorKind::NotADirectory => Ok(Vec::new()),
+        read => read.map(Option::unwrap_or_default),
+    }
+}

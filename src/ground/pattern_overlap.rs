@@ -1,0 +1,686 @@
+//! Whether two lists of patterns may match one path, without looking at any file. It must not know
+//! what the lists stand for.
+//!
+//! A pattern becomes a few rows of path parts (one a choice of its braces), and two rows meet if
+//! some path fits both. The answer is exact for `*`, `?`, `[…]`, `{…}` and whole `**` parts. Where
+//! it would be costly or the glob is odd, the row is cut short, which only makes it match more: a
+//! wrong answer is always "they overlap", never "they don't".
+
+use crate::ground::path::RepoPath;
+use crate::ground::pattern::{Pattern, Patterns, What};
+
+/// More choices of braces than this are not followed one by one.
+const MAX_ROWS: usize = 64;
+
+/// The shapes of a list, in its order.
+#[derive(Clone, Debug)]
+pub struct Shapes(Vec<Element>);
+
+#[derive(Clone, Debug)]
+struct Element {
+    excludes: bool,
+    shape: Shape,
+}
+
+/// The shape of one pattern.
+#[derive(Clone, Debug)]
+pub struct Shape {
+    rows: Vec<Vec<Part>>,
+    prefix: Vec<u8>,
+    /// Whether the rows match nothing that the pattern does not.
+    exact: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Part {
+    /// `**`: any number of parts.
+    Deep,
+    /// Exactly these bytes.
+    Literal(Box<[u8]>),
+    /// A part with wildcards.
+    Wild(Vec<Token>),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Token {
+    /// One byte of a set.
+    One(ByteSet),
+    /// Any number of bytes.
+    Many,
+}
+
+/// A set of bytes, a bit each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+struct ByteSet([u64; 4]);
+
+impl Shapes {
+    /// The shapes of a list's patterns. A set that is included counts with all that it includes,
+    /// a set that is excluded counts for nothing.
+    pub fn of(patterns: &Patterns) -> Self {
+        let mut elements = Vec::new();
+        collect(patterns, &mut elements);
+        Self(elements)
+    }
+
+    /// The shapes that add to the list, each with its position. Without sets, and if the list adds
+    /// anything itself, positions are those of [`Patterns::items`].
+    pub fn included(&self) -> impl Iterator<Item = (usize, &Shape)> {
+        self.0
+            .iter()
+            .enumerate()
+            .filter(|(_, element)| !element.excludes)
+            .map(|(i, element)| (i, &element.shape))
+    }
+
+    /// Positions of the first two shapes by which both lists may match one path.
+    pub fn overlap(&self, other: &Self) -> Option<(usize, usize)> {
+        self.included().find_map(|(ours, _)| {
+            other
+                .included()
+                .find(|(theirs, _)| self.meets(ours, other, *theirs))
+                .map(|(theirs, _)| (ours, theirs))
+        })
+    }
+
+    /// Whether the including shape at `ours` and that of `other` at `theirs` may match one path
+    /// that no later exclusion of either list plainly takes away.
+    pub fn meets(&self, ours: usize, other: &Self, theirs: usize) -> bool {
+        let (Some(a), Some(b)) = (self.0.get(ours), other.0.get(theirs)) else {
+            return false;
+        };
+        a.shape.meets(&b.shape)
+            && !self.excludes_behind(ours, [&a.shape, &b.shape])
+            && !other.excludes_behind(theirs, [&a.shape, &b.shape])
+    }
+
+    fn excludes_behind(&self, position: usize, shapes: [&Shape; 2]) -> bool {
+        let behind = self.0.iter().skip(position + 1).filter(|element| element.excludes);
+        behind.into_iter().any(|element| shapes.iter().any(|shape| element.shape.covers(shape)))
+    }
+}
+
+fn collect(patterns: &Patterns, elements: &mut Vec<Element>) {
+    let items = patterns.items();
+    if !items.is_empty() && items.iter().all(|item| item.excludes) {
+        let shape = Shape { rows: vec![Vec::new()], prefix: Vec::new(), exact: true };
+        elements.push(Element { excludes: false, shape });
+    }
+    for item in items {
+        match (&item.what, item.excludes) {
+            (What::One(pattern), excludes) => elements.push(Element { excludes, shape: Shape::of(pattern) }),
+            (What::Set { patterns, .. }, false) => {
+                // Exclusions inside a set end with the set, so they are left out.
+                let mut inner = Vec::new();
+                collect(patterns, &mut inner);
+                elements.extend(inner.into_iter().filter(|element| !element.excludes));
+            }
+            (What::Set { .. }, true) => {}
+        }
+    }
+}
+
+impl Shape {
+    /// The shape of one pattern.
+    pub fn of(pattern: &Pattern) -> Self {
+        let folder = pattern.folder();
+        let glob = pattern.rest().join("/");
+        let mut shape = Self { rows: Vec::new(), prefix: literal_prefix(folder, &glob), exact: true };
+        let front: Vec<Part> = folder.parts().map(|part| Part::Literal(part.into())).collect();
+        match choices(glob.as_bytes()) {
+            Some(globs) => {
+                for glob in globs {
+                    let mut row = front.clone();
+                    shape.exact &= parse_row(&glob, &mut row);
+                    shape.rows.push(row);
+                }
+            }
+            None => {
+                shape.exact = false;
+                shape.rows.push(front);
+            }
+        }
+        shape
+    }
+
+    /// The bytes that each path it matches starts with. Two shapes can only meet if the prefix of
+    /// one starts with that of the other.
+    pub fn prefix(&self) -> &[u8] {
+        &self.prefix
+    }
+
+    /// Whether some path may match both.
+    pub fn meets(&self, other: &Self) -> bool {
+        self.rows.iter().any(|a| other.rows.iter().any(|b| rows_meet(a, b)))
+    }
+
+    /// Whether this surely matches each path that `other` matches.
+    pub fn covers(&self, other: &Self) -> bool {
+        self.exact && other.rows.iter().all(|b| self.rows.iter().any(|a| row_covers(a, b)))
+    }
+}
+
+/// The bytes in front of the first special character.
+fn literal_prefix(folder: &RepoPath, glob: &str) -> Vec<u8> {
+    let mut prefix = folder.bytes().to_vec();
+    if !glob.is_empty() && !folder.is_top() {
+        prefix.push(b'/');
+    }
+    let special = glob.find(['*', '?', '[', '{', '\\']).unwrap_or(glob.len());
+    prefix.extend_from_slice(&glob.as_bytes()[..special]);
+    prefix
+}
+
+/// The globs that the braces of `glob` stand for; `None` if they are too many.
+fn choices(glob: &[u8]) -> Option<Vec<Vec<u8>>> {
+    let mut open = vec![glob.to_vec()];
+    let mut done = Vec::new();
+    while let Some(glob) = open.pop() {
+        match first_brace(&glob) {
+            None => done.push(glob),
+            Some(brace) => {
+                for (start, end) in brace.branches {
+                    let parts = [&glob[..brace.start], &glob[start..end], &glob[brace.end..]];
+                    open.push(parts.concat());
+                }
+            }
+        }
+        if open.len() + done.len() > MAX_ROWS {
+            return None;
+        }
+    }
+    Some(done)
+}
+
+struct Brace {
+    start: usize,
+    end: usize,
+    branches: Vec<(usize, usize)>,
+}
+
+/// The first `{…}`, if there is one that is closed.
+fn first_brace(glob: &[u8]) -> Option<Brace> {
+    let mut at = 0;
+    let mut depth = 0_usize;
+    let mut start = 0;
+    let mut branch = 0;
+    let mut branches = Vec::new();
+    while at < glob.len() {
+        match glob[at] {
+            b'\\' => at += 1,
+            b'[' => {
+                at = class_end(glob, at)?;
+                continue;
+            }
+            b'{' => {
+                if depth == 0 {
+                    (start, branch) = (at, at + 1);
+                }
+                depth += 1;
+            }
+            b',' if depth == 1 => {
+                branches.push((branch, at));
+                branch = at + 1;
+            }
+            b'}' if depth == 1 => {
+                branches.push((branch, at));
+                return Some(Brace { start, end: at + 1, branches });
+            }
+            b'}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        at += 1;
+    }
+    None
+}
+
+/// The place behind the class that opens at `start`.
+fn class_end(glob: &[u8], start: usize) -> Option<usize> {
+    let mut at = start + 1;
+    if matches!(glob.get(at), Some(b'^' | b'!')) {
+        at += 1;
+    }
+    let first = at;
+    loop {
+        match glob.get(at)? {
+            b']' if at > first => return Some(at + 1),
+            b'\\' => at += 2,
+            _ => at += 1,
+        }
+    }
+}
+
+/// Appends the parts of a glob without braces. `false` if the row had to be cut short or widened.
+fn parse_row(glob: &[u8], row: &mut Vec<Part>) -> bool {
+    let mut at = 0;
+    let mut exact = true;
+    let mut tokens: Vec<Token> = Vec::new();
+    let mut stars = 0;
+    while at <= glob.len() {
+        let byte = glob.get(at).copied();
+        at += 1;
+        match byte {
+            None | Some(b'/') => {
+                match part(std::mem::take(&mut tokens), std::mem::take(&mut stars)) {
+                    Finished::Part(part) => row.push(part),
+                    Finished::Empty => exact &= glob.is_empty(),
+                    Finished::Odd => return false,
+                }
+                continue;
+            }
+            Some(b'*') => {
+                stars += 1;
+                tokens.push(Token::Many);
+                continue;
+            }
+            Some(b'?') => tokens.push(Token::One(ByteSet::any())),
+            Some(b'[') => match parse_class(glob, at - 1) {
+                Some((set, end, plain)) => {
+                    exact &= plain;
+                    tokens.push(Token::One(set));
+                    at = end;
+                }
+                None => return false,
+            },
+            Some(b'\\') => {
+                let Some(escaped) = glob.get(at) else { return false };
+                exact &= is_plain_escape(*escaped);
+                let set = if is_plain_escape(*escaped) { ByteSet::of(*escaped) } else { ByteSet::any() };
+                tokens.push(Token::One(set));
+                at += 1;
+            }
+            Some(byte) => tokens.push(Token::One(ByteSet::of(byte))),
+        }
+    }
+    exact
+}
+
+enum Finished {
+    Part(Part),
+    /// Nothing between two slashes.
+    Empty,
+    /// `**` beside something else, which a matcher may read in more than one way.
+    Odd,
+}
+
+fn part(tokens: Vec<Token>, stars: usize) -> Finished {
+    if tokens.is_empty() {
+        return Finished::Empty;
+    }
+    if tokens == [Token::Many, Token::Many] {
+        return Finished::Part(Part::Deep);
+    }
+    if stars > 1 && tokens.windows(2).any(|pair| pair == [Token::Many, Token::Many]) {
+        return Finished::Odd;
+    }
+    let literal: Option<Vec<u8>> =
+        tokens.iter().map(|token| if let Token::One(set) = token { set.single() } else { None }).collect();
+    Finished::Part(match literal {
+        Some(bytes) => Part::Literal(bytes.into()),
+        None => Part::Wild(tokens),
+    })
+}
+
+/// Matchers read `\n` and its like either as a letter or as a control character.
+fn is_plain_escape(byte: u8) -> bool {
+    !byte.is_ascii_alphanumeric() && byte != b'/'
+}
+
+/// The set of the class that opens at `start`, the place behind it, and whether it is exact.
+fn parse_class(glob: &[u8], start: usize) -> Option<(ByteSet, usize, bool)> {
+    let end = class_end(glob, start)?;
+    let mut at = start + 1;
+    let negated = matches!(glob[at], b'^' | b'!');
+    at += usize::from(negated);
+    let mut set = ByteSet::default();
+    let mut plain = true;
+    let mut member = |at: &mut usize| {
+        if glob[*at] == b'\\' {
+            *at += 1;
+            plain &= is_plain_escape(glob[*at]);
+        }
+        *at += 1;
+        glob[*at - 1]
+    };
+    while at < end - 1 {
+        let low = member(&mut at);
+        let mut high = low;
+        if glob[at] == b'-' && at + 1 < end - 1 {
+            at += 1;
+            high = member(&mut at);
+        }
+        set.insert(low, high);
+    }
+    if !plain {
+        return Some((ByteSet::any(), end, false));
+    }
+    let set = if negated { set.inverse() } else { set };
+    Some((set.without(b'/'), end, true))
+}
+
+impl ByteSet {
+    fn of(byte: u8) -> Self {
+        let mut set = Self::default();
+        set.insert(byte, byte);
+        set
+    }
+
+    fn any() -> Self {
+        Self([u64::MAX; 4]).without(b'/')
+    }
+
+    fn insert(&mut self, low: u8, high: u8) {
+        for byte in low..=high {
+            self.0[usize::from(byte >> 6)] |= 1 << (byte & 63);
+        }
+    }
+
+    fn without(mut self, byte: u8) -> Self {
+        self.0[usize::from(byte >> 6)] &= !(1 << (byte & 63));
+        self
+    }
+
+    fn inverse(self) -> Self {
+        Self(self.0.map(|word| !word))
+    }
+
+    fn meets(self, other: Self) -> bool {
+        self.0.iter().zip(other.0).any(|(a, b)| a & b != 0)
+    }
+
+    fn covers(self, other: Self) -> bool {
+        self.0.iter().zip(other.0).all(|(a, b)| b & !a == 0)
+    }
+
+    fn single(self) -> Option<u8> {
+        let ones: u32 = self.0.iter().map(|word| word.count_ones()).sum();
+        let word = self.0.iter().position(|word| *word != 0)?;
+        let bit = usize::try_from(self.0[word].trailing_zeros()).ok()?;
+        if ones == 1 { u8::try_from(word * 64 + bit).ok() } else { None }
+    }
+}
+
+/// Answers a question about each pair of ends of two rows, from the back to the front, where the
+/// answer for a pair follows from that of shorter ones. The answer for both whole rows comes back.
+fn from_the_back(
+    (rows, columns): (usize, usize),
+    mut answer: impl FnMut(usize, usize, &dyn Fn(usize, usize) -> bool) -> bool,
+) -> bool {
+    let width = columns + 1;
+    let mut known = vec![false; (rows + 1) * width];
+    for i in (0..=rows).rev() {
+        for j in (0..=columns).rev() {
+            let now = answer(i, j, &|i, j| known[i * width + j]);
+            known[i * width + j] = now;
+        }
+    }
+    known[0]
+}
+
+/// Whether a path fits both rows; each row also takes all below its matches.
+fn rows_meet(a: &[Part], b: &[Part]) -> bool {
+    let mut at = 0;
+    while let (Some(x), Some(y)) = (a.get(at), b.get(at)) {
+        if *x == Part::Deep || *y == Part::Deep {
+            return deep_rows_meet(&a[at..], &b[at..]);
+        }
+        if !parts_meet(x, y) {
+            return false;
+        }
+        at += 1;
+    }
+    true
+}
+
+fn deep_rows_meet(a: &[Part], b: &[Part]) -> bool {
+    from_the_back((a.len(), b.len()), |i, j, known| match (a.get(i), b.get(j)) {
+        (None, _) | (_, None) => true,
+        (Some(Part::Deep), _) | (_, Some(Part::Deep)) => known(i + 1, j) || known(i, j + 1),
+        (Some(x), Some(y)) => known(i + 1, j + 1) && parts_meet(x, y),
+    })
+}
+
+/// Whether row `a` surely takes all that row `b` takes.
+fn row_covers(a: &[Part], b: &[Part]) -> bool {
+    from_the_back((a.len(), b.len()), |i, j, known| match (a.get(i), b.get(j)) {
+        (None, _) => true,
+        // A `**` at the end wants a part at least.
+        (Some(Part::Deep), _) if i + 1 == a.len() => b[j..].iter().any(|part| *part != Part::Deep),
+        (_, None) => false,
+        (Some(Part::Deep), _) => known(i + 1, j) || known(i, j + 1),
+        (Some(_), Some(Part::Deep)) => false,
+        (Some(x), Some(y)) => known(i + 1, j + 1) && part_covers(x, y),
+    })
+}
+
+fn parts_meet(a: &Part, b: &Part) -> bool {
+    match (a, b) {
+        (Part::Deep, _) | (_, Part::Deep) => true,
+        (Part::Literal(a), Part::Literal(b)) => a == b,
+        (Part::Literal(a), Part::Wild(b)) | (Part::Wild(b), Part::Literal(a)) => {
+            tokens_meet(&tokens_of(a), b)
+        }
+        (Part::Wild(a), Part::Wild(b)) => tokens_meet(a, b),
+    }
+}
+
+fn part_covers(a: &Part, b: &Part) -> bool {
+    match (a, b) {
+        (Part::Deep, _) => true,
+        (_, Part::Deep) => false,
+        (Part::Literal(a), Part::Literal(b)) => a == b,
+        (Part::Literal(_), Part::Wild(_)) => false,
+        (Part::Wild(a), Part::Literal(b)) => tokens_cover(a, &tokens_of(b)),
+        (Part::Wild(a), Part::Wild(b)) => tokens_cover(a, b),
+    }
+}
+
+fn tokens_of(bytes: &[u8]) -> Vec<Token> {
+    bytes.iter().map(|byte| Token::One(ByteSet::of(*byte))).collect()
+}
+
+/// Whether a name fits both.
+fn tokens_meet(a: &[Token], b: &[Token]) -> bool {
+    let fits = |(x, y): (&Token, &Token)| match (x, y) {
+        (Token::One(x), Token::One(y)) => Some(x.meets(*y)),
+        _ => None,
+    };
+    // Most names differ at their front or their back, which needs no table.
+    let front = a.iter().zip(b).map_while(fits).all(|fit| fit);
+    let back = a.iter().rev().zip(b.iter().rev()).map_while(fits).all(|fit| fit);
+    front
+        && back
+        && from_the_back((a.len(), b.len()), |i, j, known| match (a.get(i), b.get(j)) {
+            (None, None) => true,
+            (Some(Token::Many), None) => known(i + 1, j),
+            (None, Some(Token::Many)) => known(i, j + 1),
+            (None, _) | (_, None) => false,
+            (Some(Token::Many), _) | (_, Some(Token::Many)) => known(i + 1, j) || known(i, j + 1),
+            (Some(Token::One(x)), Some(Token::One(y))) => known(i + 1, j + 1) && x.meets(*y),
+        })
+}
+
+/// Whether each name that fits `b` surely fits `a`.
+fn tokens_cover(a: &[Token], b: &[Token]) -> bool {
+    from_the_back((a.len(), b.len()), |i, j, known| match (a.get(i), b.get(j)) {
+        (None, None) => true,
+        (Some(Token::Many), None) => known(i + 1, j),
+        (Some(Token::Many), Some(_)) => known(i + 1, j) || known(i, j + 1),
+        (None, _) | (_, None | Some(Token::Many)) => false,
+        (Some(Token::One(x)), Some(Token::One(y))) => known(i + 1, j + 1) && x.covers(*y),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use proptest::sample::select;
+
+    use super::*;
+    use crate::ground::pattern::{Item, Origin};
+
+    fn list(texts: &[String], anchored: bool) -> Option<Patterns> {
+        let base = RepoPath::top();
+        let items: Option<Vec<Item>> = texts
+            .iter()
+            .map(|text| {
+                let (excludes, text) = text.strip_prefix('!').map_or((false, &**text), |rest| (true, rest));
+                let pattern = Pattern::parse(text, Origin { base: &base, anchored }).ok()?;
+                Some(Item { excludes, what: What::One(pattern) })
+            })
+            .collect();
+        items.map(Patterns::new)
+    }
+
+    fn shapes(texts: &str) -> Shapes {
+        let texts: Vec<String> = texts.split(' ').map(str::to_owned).collect();
+        Shapes::of(&list(&texts, true).unwrap())
+    }
+
+    #[test]
+    fn lists_overlap_or_not() {
+        let cases = [
+            ("dist/*.js", "dist/*.css", false),
+            ("dist", "dist/app.js", true),
+            ("dist/app.js", "dist/", true),
+            ("dist", "dist-old", false),
+            ("dist", "web/dist", false),
+            ("a/b", "a/c", false),
+            ("a/*", "a/b/c", true),
+            ("a/*/c", "a/b/d", false),
+            ("a/*/c", "a/b", true),
+            ("**/x.js", "a/b/*.css", true),
+            ("a/**/c.js", "b/**", false),
+            ("a/**/c.js", "a/x/*.js", true),
+            ("a?", "ab", true),
+            ("a?", "abc", false),
+            ("f[0-4]", "f[5-9]", false),
+            ("f[!0-4]", "f[5-9]", true),
+            ("f[]a]", "f]", true),
+            ("f[a-]", "f-", true),
+            ("out.{js,css}", "out.css", true),
+            ("out.{js,css}", "out.map", false),
+            ("{a,b/c}/x", "b/c/x", true),
+            ("{a,b/c}/x", "b/d/x", false),
+            ("x{**,a}", "xb/c", true),
+            ("lib*.so", "*.a", false),
+            ("lib*.so", "*x.so", true),
+            (r"a\*b/*", "axb/c", false),
+            (r"a\*b/*", r"a\*b/c", true),
+            ("dist !dist/api/**", "dist/api/x.js", false),
+            ("dist !dist/api", "dist/api", false),
+            ("dist !dist/api", "dist/*", true),
+            ("dist/** !dist/*.map", "dist/a.map", false),
+            ("dist/** !dist/**/*.map", "dist/a/b/c.map", false),
+            ("dist/** !dist/**/*.map", "dist/a/*.map dist/*x.map", false),
+            ("dist/** !dist/?.map", "dist/*.map", true),
+            ("!dist/api dist", "dist/api", true),
+            ("dist !dist/api dist/api/keep", "dist/api", true),
+            ("dist !dist/api dist/api/keep", "dist/api/other", false),
+        ];
+        for (a, b, expected) in cases {
+            assert_eq!(shapes(a).overlap(&shapes(b)).is_some(), expected, "{a} | {b}");
+            assert_eq!(shapes(b).overlap(&shapes(a)).is_some(), expected, "{b} | {a}");
+        }
+    }
+
+    #[test]
+    fn a_list_of_exclusions_starts_from_everything() {
+        assert!(shapes("!docs/**").overlap(&shapes("src")).is_some());
+        assert!(shapes("!docs/**").overlap(&shapes("docs/x")).is_none());
+    }
+
+    #[test]
+    fn many_choices_are_taken_as_overlapping() {
+        let many = "{a,b}{a,b}{a,b}{a,b}{a,b}{a,b}{a,b}";
+        assert!(shapes(many).overlap(&shapes("z")).is_some());
+        assert!(shapes(&format!("x/{many}")).overlap(&shapes("z")).is_none());
+    }
+
+    #[test]
+    fn meeting_shapes_have_prefixes_that_agree() {
+        let cases = [("dist/*.js", "dist/"), ("dist", "dist"), ("a/b*/c", "a/b"), ("**/x", ""), ("*", "")];
+        for (text, prefix) in cases {
+            let shapes = shapes(text);
+            assert_eq!(shapes.included().next().unwrap().1.prefix(), prefix.as_bytes(), "{text}");
+        }
+    }
+
+    /// All paths of at most `depth` parts.
+    fn paths(parts: &[&str], depth: usize) -> Vec<RepoPath> {
+        let mut all = Vec::new();
+        let mut last = vec![RepoPath::top()];
+        for _ in 0..depth {
+            last = last.iter().flat_map(|p| parts.iter().map(|part| p.child(part.as_bytes()))).collect();
+            all.extend_from_slice(&last);
+        }
+        all
+    }
+
+    fn any_part() -> impl Strategy<Value = &'static str> {
+        select(vec![
+            "a",
+            "b",
+            "ab",
+            "*",
+            "?",
+            "a*",
+            "*b",
+            "*a*",
+            "[ab]",
+            "[!a]",
+            "[!ab]b",
+            "{a,b}",
+            "{a,b/a}",
+            "{,a}b",
+            "{*,a}",
+            "**",
+            "x{**,a}",
+            "a**",
+            "{**,a}",
+            "{a,{b,ab}}",
+            r"\a",
+            r"\*",
+            "[a-c]?",
+        ])
+    }
+
+    fn any_list() -> impl Strategy<Value = Vec<String>> {
+        let pattern = prop::collection::vec(any_part(), 1..4).prop_map(|parts| parts.join("/"));
+        let item = (pattern, 0..4, any::<bool>()).prop_map(|(pattern, exclusion, folder)| {
+            format!("{}{pattern}{}", if exclusion == 0 { "!" } else { "" }, if folder { "/" } else { "" })
+        });
+        prop::collection::vec(item, 1..4)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(512))]
+
+        /// The promise: a path in both lists means that they overlap, and its place is under the
+        /// prefixes.
+        #[test]
+        fn a_common_path_is_never_missed(a in any_list(), b in any_list(), anchored in any::<bool>()) {
+            let (Some(first), Some(second)) = (list(&a, anchored), list(&b, anchored)) else { return Ok(()) };
+            let (ours, theirs) = (Shapes::of(&first), Shapes::of(&second));
+            let paths = paths(&["a", "b", "ab", "xa", "c", "*"], 3);
+            if let Some(path) = paths.iter().find(|path| first.matches(path) && second.matches(path)) {
+                prop_assert!(ours.overlap(&theirs).is_some(), "{a:?} {b:?} both match {path}");
+                prop_assert!(ours.included().any(|(_, s)| path.bytes().starts_with(s.prefix())));
+            }
+        }
+
+        /// Plain patterns are told apart exactly.
+        #[test]
+        fn plain_patterns_overlap_only_if_a_path_is_common(
+            a in prop::collection::vec(select(vec!["a", "b", "ab", "?", "a*", "*b", "*", "[ab]", "{a,b}"]), 1..3),
+            b in prop::collection::vec(select(vec!["a", "b", "ab", "?", "a*", "*b", "[!a]", "**"]), 1..3),
+        ) {
+            let (Some(first), Some(second)) = (list(&[a.join("/")], true), list(&[b.join("/")], true)) else {
+                return Ok(());
+            };
+            let common = paths(&["a", "b", "c", "ab", "aa", "bb", "ba", "aab"], 3)
+                .iter()
+                .any(|path| first.matches(path) && second.matches(path));
+            prop_assert_eq!(Shapes::of(&first).overlap(&Shapes::of(&second)).is_some(), common);
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! The guard: a process beside the runner that ends what the runner started if the runner is killed.
+//! It must not know what that is, only the run's mark and the numbers of its groups.
+//!
+//! The guard reads its standard input. `+12` and `-12` say that group 12 came and went, and `.` is
+//! the runner's goodbye. An end without a goodbye means that the runner is dead: the guard then kills
+//! the groups and, where the system shows environments, all processes that bear the run's mark.
+
+use std::collections::HashSet;
+use std::io::{self, BufRead, PipeWriter, Write as _};
+use std::os::unix::process::CommandExt as _;
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rustix::process::{Pid, Signal, kill_process_group};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
+
+use crate::process::strays;
+
+/// The hidden first argument by which the program is told to be a guard; the run's id follows.
+pub const GUARD_ARGUMENT: &str = "__guard";
+
+/// The runner's hold on its guard. Dropping it is the goodbye.
+#[derive(Debug)]
+pub struct Guard {
+    channel: Mutex<Channel>,
+    /// Whoever drops it without waiting has it reaped by the next start of a process.
+    _process: duct::Handle,
+}
+
+#[derive(Debug)]
+struct Channel {
+    pipe: PipeWriter,
+    /// What the pipe had no room for. It only fills if someone stops the guard.
+    unsent: Vec<u8>,
+}
+
+impl Guard {
+    /// Starts `program`, which calls [`guard_main`] when its arguments are [`GUARD_ARGUMENT`] and
+    /// `run`.
+    ///
+    /// # Errors
+    /// There is no room for a process or a pipe, or the program is gone.
+    pub fn start(program: &Path, run: &str) -> io::Result<Self> {
+        Self::start_as(program, &[GUARD_ARGUMENT, run], &[])
+    }
+
+    pub(super) fn start_as(program: &Path, args: &[&str], env: &[(&str, &str)]) -> io::Result<Self> {
+        let (reader, pipe) = io::pipe()?;
+        rustix::io::ioctl_fionbio(&pipe, true)?;
+        let process = duct::cmd(program, args)
+            .stdin_file(reader)
+            .stdout_null()
+            .stderr_null()
+            .dir("/")
+            .full_env(env.iter().copied())
+            .before_spawn(|command| {
+                command.process_group(0);
+                Ok(())
+            })
+            .unchecked()
+            .start()?;
+        Ok(Self { channel: Mutex::new(Channel { pipe, unsent: Vec::new() }), _process: process })
+    }
+
+    /// A group has come.
+    pub(super) fn joined(&self, group: Pid) {
+        self.tell(&format!("+{}\n", group.as_raw_pid()));
+    }
+
+    /// A group is gone, and its number may be another's.
+    pub(super) fn left(&self, group: Pid) {
+        self.tell(&format!("-{}\n", group.as_raw_pid()));
+    }
+
+    /// Never blocks and never fails: a guard that is gone can't be helped.
+    fn tell(&self, line: &str) {
+        let mut channel = self.channel.lock().unwrap_or_else(PoisonError::into_inner);
+        let Channel { pipe, unsent } = &mut *channel;
+        unsent.extend_from_slice(line.as_bytes());
+        match pipe.write(unsent) {
+            Ok(sent) => drop(unsent.drain(..sent)),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(_) => unsent.clear(),
+        }
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        self.tell(".\n");
+    }
+}
+
+/// What the guard does: waits until the runner has ended, in whatever way, and ends what is left of
+/// the run unless the runner said goodbye.
+pub fn guard_main(run: &str) {
+    for signal in [SIGHUP, SIGINT, SIGQUIT, SIGTERM] {
+        // Setting a flag that nobody reads is the way to ignore a signal. Where it can't be ignored,
+        // a guard that may be ended is better than none.
+        let _ = signal_hook::flag::register(signal, Arc::new(AtomicBool::new(false)));
+    }
+    if let Some(groups) = orphaned(io::stdin().lock()) {
+        for group in groups {
+            let _ = kill_process_group(group, Signal::KILL);
+        }
+        strays::kill_all(run);
+    }
+}
+
+/// Listens to the runner until it ends. The groups it had if it did not say goodbye.
+fn orphaned(mut input: impl BufRead) -> Option<HashSet<Pid>> {
+    let mut groups = HashSet::new();
+    let mut line = String::new();
+    // A last line without its end may be half a number.
+    while input.read_line(&mut line).is_ok() && line.ends_with('\n') {
+        let group =
+            |digits: &str| digits.trim_end().parse().ok().filter(|id| *id > 1).and_then(Pid::from_raw);
+        match line.split_at_checked(1) {
+            Some((".", _)) => return None,
+            Some(("+", digits)) => groups.extend(group(digits)),
+            Some(("-", digits)) => {
+                group(digits).map(|group| groups.remove(&group));
+            }
+            _ => {}
+        }
+        line.clear();
+    }
+    Some(groups)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_guard_knows_the_groups_that_are_left() {
+        let cases: [(&str, Option<&[i32]>); 6] = [
+            ("", Some(&[])),
+            ("+12\n+13\n-12\n", Some(&[13])),
+            ("+12\n.\n", None),
+            ("+1\n+0\n+-5\n+x\n\n?\n", Some(&[])),
+            ("+12\n+13", Some(&[12])),
+            ("-12\n+12\n", Some(&[12])),
+        ];
+        for (said, expected) in cases {
+            let groups = orphaned(said.as_bytes());
+            let groups =
+                groups.map(|groups| groups.iter().map(|group| group.as_raw_pid()).collect::<Vec<_>>());
+            assert_eq!(groups.as_deref(), expected, "{said:?}");
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! The process table, as Linux shows it in `/proc`: who is in a group, and who bears a mark in his
+//! environment. It must not know what a mark stands for. Elsewhere it sees nobody.
+
+use std::fs;
+use std::path::Path;
+
+use rustix::process::{Pid, Signal, getpid};
+
+const PROC: &str = "/proc";
+
+/// A living process that bears a mark.
+#[derive(Clone, Debug)]
+pub(super) struct Marked {
+    pub(super) pid: Pid,
+    /// The environment it was started with: `NAME=value`, each ended by a zero.
+    environment: Vec<u8>,
+}
+
+/// All living processes but this one that were started with the variable `name` set to `value`.
+pub(super) fn find(name: &str, value: &str) -> Vec<Marked> {
+    let mark = format!("{name}={value}");
+    let own = getpid();
+    let marked = |pid: Pid| {
+        let environment = environment(pid)?;
+        has(&environment, &mark).then_some(Marked { pid, environment })
+    };
+    processes().filter(|pid| *pid != own).filter_map(marked).collect()
+}
+
+impl Marked {
+    /// The value of another variable of its environment.
+    pub(super) fn variable(&self, name: &str) -> Option<String> {
+        entries(&self.environment).find_map(|entry| {
+            let value = entry.strip_prefix(name.as_bytes())?.strip_prefix(b"=")?;
+            Some(String::from_utf8_lossy(value).into_owned())
+        })
+    }
+
+    /// Its arguments in one line.
+    pub(super) fn command(&self) -> String {
+        let line = fs::read(folder(self.pid).join("cmdline")).unwrap_or_default();
+        let line = line.strip_suffix(b"\0").unwrap_or(&line);
+        String::from_utf8_lossy(line).replace('\0', " ")
+    }
+
+    /// Signals it, and nobody who got its id after its end.
+    pub(super) fn signal(&self, signal: Signal) {
+        #[cfg(target_os = "linux")]
+        {
+            use rustix::process::{PidfdFlags, pidfd_open, pidfd_send_signal};
+            let descriptor = pidfd_open(self.pid, PidfdFlags::empty());
+            // The descriptor names one process for good; if that is the one that was found, it still is.
+            let same = environment(self.pid).is_some_and(|now| now == self.environment);
+            match descriptor {
+                Ok(descriptor) if same => {
+                    let _ = pidfd_send_signal(descriptor, signal);
+                    return;
+                }
+                Err(rustix::io::Errno::NOSYS | rustix::io::Errno::PERM | rustix::io::Errno::MFILE)
+                    if same => {}
+                _ => return,
+            }
+        }
+        let _ = rustix::process::kill_process(self.pid, signal);
+    }
+}
+
+/// Whether a group has a member that has not ended. Where the table can't be read, a member that
+/// can be signalled counts.
+pub(super) fn group_lives(group: Pid) -> bool {
+    let mut readable = false;
+    let lives = processes().any(|pid| {
+        let Some((state, its_group)) = state(pid) else { return false };
+        readable = true;
+        its_group == group.as_raw_pid() && !matches!(state, 'Z' | 'X')
+    });
+    lives || !readable
+}
+
+fn processes() -> impl Iterator<Item = Pid> {
+    let entries = fs::read_dir(PROC).into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok().and_then(Pid::from_raw))
+}
+
+fn folder(pid: Pid) -> std::path::PathBuf {
+    Path::new(PROC).join(pid.as_raw_pid().to_string())
+}
+
+/// `None` for another user's process; empty for one that has ended and is not reaped.
+fn environment(pid: Pid) -> Option<Vec<u8>> {
+    fs::read(folder(pid).join("environ")).ok()
+}
+
+fn entries(environment: &[u8]) -> impl Iterator<Item = &[u8]> {
+    environment.split(|byte| *byte == 0)
+}
+
+fn has(environment: &[u8], entry: &str) -> bool {
+    entries(environment).any(|candidate| candidate == entry.as_bytes())
+}
+
+/// State and group of a process.
+fn state(pid: Pid) -> Option<(char, i32)> {
+    parse_state(&fs::read(folder(pid).join("stat")).ok()?)
+}
+
+/// `12 (a) b) S 1 12 …`: the name in brackets may hold anything.
+fn parse_state(stat: &[u8]) -> Option<(char, i32)> {
+    let name_end = stat.iter().rposition(|byte| *byte == b')')?;
+    let mut fields = std::str::from_utf8(&stat[name_end + 1..]).ok()?.split_ascii_whitespace();
+    let state = fields.next()?.chars().next()?;
+    Some((state, fields.nth(1)?.parse().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_name_of_a_process_does_not_confuse_its_state() {
+        assert_eq!(parse_state(b"12 (sh) S 1 10 9 0"), Some(('S', 10)));
+        assert_eq!(parse_state(b"12 (a) R 7 (\xff) Z 1 11 9 0"), Some(('Z', 11)));
+        assert_eq!(parse_state(b"12 (a"), None);
+        assert_eq!(parse_state(b""), None);
+    }
+
+    #[test]
+    fn a_mark_is_a_whole_entry() {
+        let environment = b"A=1\0RUN=ab\0RUNNER=x\0";
+        assert!(has(environment, "RUN=ab"));
+        for other in ["RUN=a", "RUN=abc", "UN=ab", "RUN"] {
+            assert!(!has(environment, other), "{other}");
+        }
+        let marked = Marked { pid: getpid(), environment: environment.to_vec() };
+        assert_eq!(marked.variable("RUN").as_deref(), Some("ab"));
+        assert_eq!(marked.variable("RU"), None);
+    }
+}

@@ -1,0 +1,329 @@
+//! Secret values replaced by `***` in a stream of bytes. It must not know whose secrets they are, and
+//! shows them to nobody.
+//!
+//! The values are searched leftmost-longest. A stream is masked as it comes: held back is only a
+//! suffix that may be the beginning of a value, so the result is that of masking the whole at once.
+
+use std::fmt;
+
+use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
+
+/// What a value is replaced by.
+const COVER: &[u8] = b"***";
+/// Shorter lines of a value of several lines, such as `{`, are no secrets.
+const SHORTEST_LINE: usize = 4;
+/// Fewer letters of base64 would be met by chance.
+const SHORTEST_BASE64: usize = 6;
+/// Line lengths at which programs wrap base64: PEM files, and MIME and the `base64` program.
+const WRAPS: [usize; 2] = [64, 76];
+
+const STANDARD: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+const URL_SAFE: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+
+/// The values to mask. Without any it does nothing, and costs nothing.
+#[derive(Clone, Default)]
+pub struct Mask(Option<Values>);
+
+#[derive(Clone)]
+struct Values {
+    search: AhoCorasick,
+    /// All that is masked, sorted, so that beginnings can be looked up.
+    sorted: Vec<Vec<u8>>,
+    /// Bytes of the longest.
+    longest: usize,
+    /// Which bytes one can begin with.
+    firsts: [bool; 256],
+}
+
+impl Mask {
+    /// Masks these values, each of their lines, and their base64 forms. Values of nothing but white
+    /// space are ignored.
+    pub fn new(values: Vec<Vec<u8>>) -> Self {
+        let mut sorted: Vec<Vec<u8>> = values.into_iter().flat_map(forms).collect();
+        sorted.sort_unstable();
+        sorted.dedup();
+        let Some(longest) = sorted.iter().map(Vec::len).max() else { return Self(None) };
+        // This kind stays small for long values. Building can only fail for gigabytes of them.
+        let search = AhoCorasick::builder()
+            .match_kind(MatchKind::LeftmostLongest)
+            .kind(Some(AhoCorasickKind::ContiguousNFA))
+            .build(&sorted);
+        let Ok(search) = search else { return Self(None) };
+        let mut firsts = [false; 256];
+        for value in &sorted {
+            firsts[usize::from(value[0])] = true;
+        }
+        Self(Some(Values { search, sorted, longest, firsts }))
+    }
+
+    /// Whether a value, or one of its forms, is in `bytes`.
+    pub fn contains(&self, bytes: &[u8]) -> bool {
+        self.0.as_ref().is_some_and(|values| values.search.is_match(bytes))
+    }
+
+    /// `text` with each value replaced.
+    pub fn text(&self, text: &str) -> String {
+        let mut masker = self.masker();
+        let mut masked = masker.push(text.as_bytes()).to_vec();
+        masked.extend_from_slice(masker.finish());
+        String::from_utf8_lossy(&masked).into_owned()
+    }
+
+    /// Begins to mask a stream.
+    pub fn masker(&self) -> Masker<'_> {
+        Masker { values: self.0.as_ref(), held: Vec::new(), masked: Vec::new() }
+    }
+}
+
+impl fmt::Debug for Mask {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let values = self.0.as_ref().map_or(0, |values| values.sorted.len());
+        write!(f, "Mask({values} hidden)")
+    }
+}
+
+impl Values {
+    /// Whether something that is masked begins with `bytes` and is longer.
+    fn may_begin(&self, bytes: &[u8]) -> bool {
+        self.firsts[usize::from(bytes[0])] && {
+            let next = self.sorted.partition_point(|value| value.as_slice() <= bytes);
+            self.sorted.get(next).is_some_and(|value| value.starts_with(bytes))
+        }
+    }
+
+    /// The first place from `from` on whose rest may be the beginning of a value.
+    fn hold(&self, bytes: &[u8], from: usize) -> usize {
+        let from = from.max(bytes.len().saturating_sub(self.longest - 1));
+        (from..bytes.len()).find(|start| self.may_begin(&bytes[*start..])).unwrap_or(bytes.len())
+    }
+}
+
+/// A stream that is being masked.
+#[derive(Debug)]
+pub struct Masker<'a> {
+    values: Option<&'a Values>,
+    held: Vec<u8>,
+    masked: Vec<u8>,
+}
+
+impl Masker<'_> {
+    /// Takes the next bytes and returns what is known to be free of values, with its values covered.
+    pub fn push<'b>(&'b mut self, bytes: &'b [u8]) -> &'b [u8] {
+        let Some(values) = self.values else { return bytes };
+        self.held.extend_from_slice(bytes);
+        let done = self.cover(values, values.hold(&self.held, 0));
+        self.held.drain(..done);
+        &self.masked
+    }
+
+    /// Ends the stream and returns what was held back.
+    pub fn finish(&mut self) -> &[u8] {
+        let Some(values) = self.values else { return &[] };
+        self.cover(values, self.held.len());
+        self.held.clear();
+        &self.masked
+    }
+
+    /// Covers all values that begin before `hold`; none of them can prove to be a longer one, else
+    /// its beginning were held. Returns where the held part begins: behind `hold` if a value reaches
+    /// beyond it.
+    fn cover(&mut self, values: &Values, mut hold: usize) -> usize {
+        self.masked.clear();
+        let mut done = 0;
+        for found in values.search.find_iter(&self.held) {
+            if found.start() >= hold {
+                break;
+            }
+            self.masked.extend_from_slice(&self.held[done..found.start()]);
+            self.masked.extend_from_slice(COVER);
+            done = found.end();
+            if done > hold {
+                hold = values.hold(&self.held, done);
+            }
+        }
+        self.masked.extend_from_slice(&self.held[done..hold]);
+        hold
+    }
+}
+
+impl fmt::Debug for Values {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} hidden", self.sorted.len())
+    }
+}
+
+/// All that is masked for one value.
+fn forms(value: Vec<u8>) -> Vec<Vec<u8>> {
+    let mut forms = Vec::new();
+    let lines: Vec<&[u8]> = value.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii).collect();
+    if lines.len() > 1 {
+        forms.extend(lines.iter().filter(|line| line.len() >= SHORTEST_LINE).map(|line| line.to_vec()));
+    }
+    let trimmed = value.trim_ascii().to_vec();
+    for plain in [&value, &trimmed] {
+        for alphabet in [STANDARD, URL_SAFE] {
+            forms.extend((0..3).map(|before| base64(plain, before, alphabet)));
+        }
+        let whole = base64(plain, 0, STANDARD);
+        for wrap in WRAPS.into_iter().filter(|wrap| whole.len() > *wrap) {
+            let rows: Vec<&[u8]> = whole.chunks(wrap).collect();
+            forms.push(rows.join(&b'\n'));
+            forms.extend(rows.iter().filter(|row| row.len() >= SHORTEST_BASE64).map(|row| row.to_vec()));
+        }
+    }
+    forms.extend([value, trimmed]);
+    forms.retain(|form| !form.trim_ascii().is_empty());
+    forms
+}
+
+/// The letters of the base64 form of `value` that are the same whatever `before` bytes (modulo 3)
+/// stand before it and whatever follows.
+fn base64(value: &[u8], before: usize, alphabet: &[u8; 64]) -> Vec<u8> {
+    let first = (8 * before).div_ceil(6);
+    let end = 8 * (before + value.len()) / 6;
+    let letter = |index: usize| {
+        let bit = 6 * index - 8 * before;
+        let high = u16::from(value[bit / 8]) << 8;
+        let low = value.get(bit / 8 + 1).copied().map_or(0, u16::from);
+        alphabet[usize::from((high | low) >> (10 - bit % 8) & 63)]
+    };
+    let letters: Vec<u8> = (first..end).map(letter).collect();
+    if letters.len() >= SHORTEST_BASE64 { letters } else { Vec::new() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn mask(values: &[&str]) -> Mask {
+        Mask::new(values.iter().map(|value| value.as_bytes().to_vec()).collect())
+    }
+
+    fn split(mask: &Mask, chunks: &[&[u8]]) -> Vec<u8> {
+        let mut masker = mask.masker();
+        let mut masked = Vec::new();
+        for chunk in chunks {
+            masked.extend_from_slice(masker.push(chunk));
+        }
+        masked.extend_from_slice(masker.finish());
+        masked
+    }
+
+    #[test]
+    fn values_are_covered_leftmost_longest() {
+        let cases: [(&[&str], &str, &str); 8] = [
+            (&[], "abc", "abc"),
+            (&[""], "abc", "abc"),
+            (&["hunter2"], "a hunter2 b hunter", "a *** b hunter"),
+            (&["ab", "abcd"], "abcd abc ab", "*** ***c ***"),
+            (&["abcd", "bc"], "abc abcd", "a*** ***"),
+            (&["aa"], "aaaaa", "******a"),
+            (&["first line\nlast line\n"], "x last line y first line\n", "x *** y ***\n"),
+            (&["{\n  secret\n}\n"], "{ secret }", "{ *** }"),
+        ];
+        for (values, text, expected) in cases {
+            assert_eq!(mask(values).text(text), expected, "{values:?} in {text:?}");
+        }
+    }
+
+    #[test]
+    fn a_value_with_a_line_end_is_covered_without_it() {
+        assert_eq!(mask(&["hunter2\r\n"]).text("x hunter2 y"), "x *** y");
+    }
+
+    #[test]
+    fn only_what_may_begin_a_value_is_held_back() {
+        let mask = mask(&["secret", "secretive agent"]);
+        let mut masker = mask.masker();
+        assert_eq!(masker.push(b"plain sec"), b"plain ");
+        assert_eq!(masker.push(b"ond "), b"second ");
+        assert_eq!(masker.push(b"secret"), b"");
+        assert_eq!(masker.push(b"ive a"), b"");
+        assert_eq!(masker.push(b"x"), b"***ive ax");
+        assert_eq!(masker.push(b"secretive agent s"), b"*** ");
+        assert_eq!(masker.finish(), b"s");
+    }
+
+    #[test]
+    fn base64_is_covered_at_each_alignment() {
+        let value = "s3cr?t>va~ue~~";
+        let mask = mask(&[value]);
+        // Made with coreutils: printf '%s' "$before$value$after" | base64
+        let cases = [
+            "czNjcj90PnZhfnVlfn4=",
+            "eHMzY3I/dD52YX51ZX5+eXo=",
+            "eHhzM2NyP3Q+dmF+dWV+fnl6",
+            "eHMzY3I_dD52YX51ZX5-eXo=",
+        ];
+        for case in cases {
+            assert!(mask.contains(case.as_bytes()), "{case}");
+            let left = mask.text(case).replace("***", "");
+            assert!(left.len() <= 8, "{case}: {left}");
+        }
+        assert!(!mask.contains(b"c3VwZXIgZnJlZSB0ZXh0"));
+    }
+
+    #[test]
+    fn wrapped_base64_of_a_long_value_is_covered() {
+        let value: Vec<u8> = (0..195u8).map(|n| n.wrapping_mul(37)).collect();
+        let mask = Mask::new(vec![value.clone()]);
+        let whole = base64(&value, 0, STANDARD);
+        for wrap in WRAPS {
+            let text = whole.chunks(wrap).collect::<Vec<_>>().join(&b'\n');
+            let masked = split(&mask, &[&text]);
+            let longest = masked.split(|byte| b"*\n".contains(byte)).map(<[u8]>::len).max();
+            assert_eq!(longest, Some(0), "{wrap}: {}", String::from_utf8_lossy(&masked));
+        }
+    }
+
+    #[test]
+    fn nothing_shows_a_value() {
+        let mask = mask(&["hunter2"]);
+        let mut masker = mask.masker();
+        masker.push(b"hunte");
+        assert!(!format!("{mask:?}").contains("hunter"));
+        assert_eq!(format!("{:?}", Mask::new(vec![])), "Mask(0 hidden)");
+    }
+
+    fn cut<'a>(text: &'a [u8], cuts: &[usize]) -> Vec<&'a [u8]> {
+        let mut places: Vec<usize> = cuts.iter().map(|cut| cut % (text.len() + 1)).collect();
+        places.extend([0, text.len()]);
+        places.sort_unstable();
+        places.windows(2).map(|pair| &text[pair[0]..pair[1]]).collect()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn a_split_stream_is_masked_as_the_whole(
+            values in prop::collection::vec("[ab\n]{0,6}", 0..5),
+            text in "[abc\n]{0,60}",
+            cuts in prop::collection::vec(0..60usize, 0..12),
+        ) {
+            let values: Vec<Vec<u8>> = values.into_iter().map(String::into_bytes).collect();
+            let mask = Mask::new(values.clone());
+            let whole = split(&mask, &[text.as_bytes()]);
+            prop_assert_eq!(&split(&mask, &cut(text.as_bytes(), &cuts)), &whole);
+            for value in values.iter().filter(|value| !value.trim_ascii().is_empty()) {
+                prop_assert!(!whole.windows(value.len()).any(|window| window == value.as_slice()));
+            }
+            prop_assert!(!mask.contains(&whole));
+        }
+
+        #[test]
+        fn base64_of_a_value_within_any_bytes_is_covered(
+            before in prop::collection::vec(any::<u8>(), 0..9),
+            value in prop::collection::vec(any::<u8>(), 6..40),
+            after in prop::collection::vec(any::<u8>(), 0..9),
+            cuts in prop::collection::vec(0..100usize, 0..6),
+        ) {
+            let mask = Mask::new(vec![value.clone()]);
+            let text = base64(&[before, value.clone(), after].concat(), 0, STANDARD);
+            let masked = split(&mask, &cut(&text, &cuts));
+            prop_assert!(mask.contains(&text));
+            prop_assert!(!mask.contains(&masked));
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! The output of one command on its way from the pipe through the mask to the log and the watcher.
+//! It must not know how the command fares.
+
+use std::io::{self, PipeReader, PipeWriter};
+use std::os::fd::{AsFd as _, BorrowedFd};
+
+use rustix::buffer::spare_capacity;
+use rustix::io::{Errno, ioctl_fionbio, ioctl_fionread, read};
+
+use crate::process::lines::Lines;
+use crate::process::log::{Log, LogBuffer, LogLimits};
+use crate::process::mask::{Mask, Masker};
+use crate::process::run::Watcher;
+
+/// Bytes that are read at once: as many as a pipe holds on Linux.
+const CHUNK: usize = 64 * 1024;
+
+/// The reading end of a command's output.
+#[derive(Debug)]
+pub(super) struct Output<'a> {
+    /// Until it has ended.
+    pipe: Option<PipeReader>,
+    buffer: Vec<u8>,
+    masker: Masker<'a>,
+    log: LogBuffer,
+    lines: Lines,
+}
+
+impl<'a> Output<'a> {
+    /// Makes the pipe, and returns the end that the command writes to.
+    pub(super) fn new(mask: &'a Mask, limits: LogLimits) -> io::Result<(Self, PipeWriter)> {
+        let (reader, writer) = io::pipe()?;
+        ioctl_fionbio(&reader, true)?;
+        let output = Self {
+            pipe: Some(reader),
+            buffer: Vec::with_capacity(CHUNK),
+            masker: mask.masker(),
+            log: LogBuffer::new(limits),
+            lines: Lines::default(),
+        };
+        Ok((output, writer))
+    }
+
+    /// What to poll, as long as there may be more.
+    pub(super) fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        self.pipe.as_ref().map(PipeReader::as_fd)
+    }
+
+    /// Takes in what one read gives, without blocking, and returns how many bytes that was.
+    pub(super) fn read(&mut self, watcher: &mut dyn Watcher) -> usize {
+        let Some(pipe) = &self.pipe else { return 0 };
+        self.buffer.clear();
+        match read(pipe, spare_capacity(&mut self.buffer)) {
+            Ok(0) => self.pipe = None,
+            Ok(_) => {
+                let masked = self.masker.push(&self.buffer);
+                self.log.add(masked);
+                self.lines.add(masked, &mut |text| watcher.output(text));
+            }
+            Err(Errno::AGAIN | Errno::INTR) => {}
+            Err(_) => self.pipe = None,
+        }
+        self.buffer.len()
+    }
+
+    /// Takes in what is in the pipe now, and no more: a process that left the group may go on
+    /// writing for ever.
+    fn drain(&mut self, watcher: &mut dyn Watcher) {
+        let Some(Ok(mut rest)) = self.pipe.as_ref().map(ioctl_fionread) else { return };
+        while rest > 0 {
+            match self.read(watcher) {
+                0 => return,
+                bytes => rest = rest.saturating_sub(bytes as u64),
+            }
+        }
+    }
+
+    /// Takes in what is left, closes the pipe and finishes the log.
+    pub(super) fn finish(mut self, watcher: &mut dyn Watcher) -> Log {
+        self.drain(watcher);
+        let masked = self.masker.finish();
+        self.log.add(masked);
+        self.lines.add(masked, &mut |text| watcher.output(text));
+        self.lines.finish(&mut |text| watcher.output(text));
+        self.log.finish()
+    }
+}

@@ -1,0 +1,107 @@
+//! What is started and within which limits, and the start itself. It must not know what the command
+//! is for, nor what becomes of it.
+
+use std::ffi::OsString;
+use std::io::{self, PipeWriter};
+use std::os::unix::process::CommandExt as _;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::process::group::Group;
+use crate::process::guard::Guard;
+use crate::process::log::LogLimits;
+use crate::process::mask::Mask;
+use crate::process::program::check;
+
+/// One command. It holds secrets, so it shows nothing of itself.
+#[derive(Clone)]
+pub struct Spawn {
+    /// The program, as an absolute path: see [`find_program`](crate::process::program::find_program).
+    pub program: PathBuf,
+    /// Its arguments, without its own name.
+    pub args: Vec<OsString>,
+    /// The folder it runs in.
+    pub dir: PathBuf,
+    /// Its whole environment; nothing is inherited.
+    pub env: Vec<(OsString, OsString)>,
+    /// What must not be shown of its output.
+    pub mask: Arc<Mask>,
+    /// How long it may take and how much of its output is kept.
+    pub limits: Limits,
+    /// Who ends its group if this process is killed.
+    pub guard: Option<Arc<Guard>>,
+}
+
+/// How long a command may take and how much of its output is kept.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Limits {
+    /// After this it is ended.
+    pub timeout: Option<Duration>,
+    /// After this the watcher hears that it is slow.
+    pub slow_after: Option<Duration>,
+    /// How long its group has from TERM to KILL.
+    pub grace: Duration,
+    /// How much of its log is kept.
+    pub log: LogLimits,
+}
+
+impl Default for Limits {
+    /// No limit of time, five seconds of grace.
+    fn default() -> Self {
+        Self { timeout: None, slow_after: None, grace: Duration::from_secs(5), log: LogLimits::default() }
+    }
+}
+
+/// How often a start is tried again while the program's file is open for writing: a child of another
+/// thread, between its fork and its exec, may hold a file that this process has already closed.
+const BUSY_TRIES: u32 = 8;
+
+impl Spawn {
+    /// Starts the command as the leader of a new group, both outputs going to `output`.
+    ///
+    /// # Errors
+    /// A clause that says why it can't be started.
+    pub(super) fn start(&self, output: PipeWriter) -> Result<Group, String> {
+        let expression = duct::cmd(&self.program, &self.args)
+            .stderr_to_stdout()
+            .stdout_file(output)
+            .stdin_null()
+            .dir(&self.dir)
+            .full_env(self.env.iter().map(|(name, value)| (name, value)))
+            .before_spawn(|command| {
+                command.process_group(0);
+                Ok(())
+            })
+            .unchecked();
+        let mut tries = 0;
+        loop {
+            match expression.start().and_then(Group::of) {
+                Ok(group) => return Ok(group),
+                Err(error) if error.kind() == io::ErrorKind::ExecutableFileBusy && tries < BUSY_TRIES => {
+                    std::thread::sleep(Duration::from_millis(2 << tries));
+                    tries += 1;
+                }
+                Err(error) => return Err(self.refusal(&error)),
+            }
+        }
+    }
+
+    /// Why it did not start. The system's own words leave open whether the program, its interpreter
+    /// or the folder is what is missing.
+    fn refusal(&self, error: &io::Error) -> String {
+        if !self.dir.is_dir() {
+            return format!("there is no folder {}", self.dir.display());
+        }
+        if let Err(error) = check(&self.program) {
+            return error.to_string();
+        }
+        let program = self.program.display();
+        match error.kind() {
+            io::ErrorKind::NotFound => {
+                format!("the interpreter that {program} names in its first line is missing")
+            }
+            _ => format!("{program}: {error}"),
+        }
+    }
+}

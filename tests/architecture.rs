@@ -1,0 +1,142 @@
+//! The floors of the house, checked: imports go down only, files are nouns of a bounded size, and
+//! only the upper floors print.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Every room and its height. A room imports only lower ones. Rooms of one height are neighbours
+/// that don't know each other; a fraction makes a chain within a floor.
+const ROOMS: &[(&str, f32)] = &[
+    ("ground", 0.0),
+    ("process", 0.1),
+    ("reason", 1.0),
+    ("config", 1.0),
+    ("event", 1.1),
+    ("git", 2.0),
+    ("cache", 2.0),
+    ("history", 2.0),
+    ("select", 3.0),
+    ("graph", 3.1),
+    ("key", 3.2),
+    ("plan", 3.3),
+    ("engine", 4.0),
+    ("reporter", 5.0),
+    ("cli", 6.0),
+];
+
+const MOST_LINES: usize = 400;
+const VAGUE: &[&str] = &["utils", "util", "helpers", "helper", "common", "manager", "misc", "shared_code"];
+
+struct File {
+    path: PathBuf,
+    room: String,
+    text: String,
+}
+
+fn sources() -> Vec<File> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut files = Vec::new();
+    let mut stack = vec![root.join("src")];
+    while let Some(folder) = stack.pop() {
+        for entry in fs::read_dir(&folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                stack.push(path);
+            } else if path.extension().is_some_and(|ending| ending == "rs") {
+                let inside = path.strip_prefix(root.join("src")).unwrap();
+                let first = inside.components().next().unwrap().as_os_str().to_str().unwrap();
+                let room = first.trim_end_matches(".rs").to_owned();
+                files.push(File { text: fs::read_to_string(&path).unwrap(), room, path });
+            }
+        }
+    }
+    assert!(files.len() > 30, "the sources were not found");
+    files
+}
+
+/// The text up to the unit tests, which may look anywhere.
+fn code(file: &File) -> &str {
+    file.text.split("#[cfg(test)]\nmod tests {").next().unwrap()
+}
+
+fn heights() -> BTreeMap<&'static str, f32> {
+    ROOMS.iter().copied().collect()
+}
+
+#[test]
+fn imports_go_down_only() {
+    let heights = heights();
+    let mut wrong = Vec::new();
+    let mut seen = 0;
+    for file in sources().iter().filter(|file| file.room != "lib") {
+        let own = heights.get(&*file.room).unwrap_or_else(|| panic!("src/{} has no floor", file.room));
+        for (number, line) in code(file).lines().enumerate() {
+            let line = line.split("//").next().unwrap();
+            for part in line.split("crate::").skip(1) {
+                let room: String = part.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+                let Some(other) = heights.get(&*room) else {
+                    wrong.push(format!("{}:{}: `{room}` is no room", file.path.display(), number + 1));
+                    continue;
+                };
+                seen += 1;
+                if room != file.room && other >= own {
+                    wrong.push(format!(
+                        "{}:{}: {} imports {room}",
+                        file.path.display(),
+                        number + 1,
+                        file.room
+                    ));
+                }
+            }
+        }
+    }
+    assert!(seen > 100, "the imports were not found");
+    assert!(wrong.is_empty(), "imports that go up or sideways:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn files_are_nouns_that_say_what_lives_there() {
+    let mut wrong = Vec::new();
+    for file in sources() {
+        let shown = file.path.display();
+        let lines =
+            code(&file).lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with("//"));
+        let count = lines.count();
+        if count > MOST_LINES {
+            wrong.push(format!("{shown}: {count} lines of code: which noun is hiding in it?"));
+        }
+        if !file.text.starts_with("//!") {
+            wrong.push(format!("{shown}: the first line does not say what lives here"));
+        }
+        let stem = file.path.file_stem().unwrap().to_str().unwrap();
+        if VAGUE.contains(&stem) {
+            wrong.push(format!("{shown}: the name says nothing"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn only_the_upper_floors_print() {
+    let mut wrong = Vec::new();
+    for file in sources().iter().filter(|file| !["reporter", "cli"].contains(&&*file.room)) {
+        for (number, line) in code(file).lines().enumerate() {
+            let line = line.split("//").next().unwrap();
+            let prints = ["println!", "print!(", "io::stdout()", "io::stderr()"];
+            // Asking whether a stream is a terminal prints nothing.
+            if prints.iter().any(|print| line.contains(print)) && !line.contains("is_terminal") {
+                wrong.push(format!("{}:{}: {}", file.path.display(), number + 1, line.trim()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "printed below the reporters:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn the_map_names_every_room() {
+    let map = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("ARCHITECTURE.md")).unwrap();
+    for (room, _) in ROOMS {
+        assert!(map.contains(&format!("`{room}")), "ARCHITECTURE.md does not name `{room}`");
+    }
+}

@@ -1,0 +1,4 @@
+//! Real signals, real kills, real disks.
+
+#[path = "../project/mod.rs"]
+mod project;
