@@ -7,7 +7,7 @@ use crate::cli::Session;
 use crate::cli::args::CacheAction;
 use crate::cli::exit::{End, Failure};
 use crate::cli::project::Project;
-use crate::git::private_worktree;
+use crate::git;
 use crate::ground::units;
 use crate::reporter::lines::count;
 use crate::reporter::style::Tone;
@@ -28,7 +28,7 @@ pub fn perform(session: &Session, action: CacheAction) -> Result<End, Failure> {
         CacheAction::Stats => stats(session, &cache),
         CacheAction::Verify => verify(session, &cache),
         CacheAction::Gc => {
-            let worktrees = private_worktree::sweep(repository, &state)?;
+            let worktrees = git::sweep(repository, &state)?;
             let report = cache.gc()?;
             let mut text = format!(
                 "removed {}, {} and {}: {} freed, {} left\n",

@@ -8,7 +8,7 @@ use crate::cli::exit::{End, Failure};
 use crate::cli::prepare::{Place, Prepared, Request, Tree};
 use crate::cli::project::Project;
 use crate::event::Level;
-use crate::git::tree_id::tree_id;
+use crate::git::tree_id;
 use crate::graph::Reach;
 use crate::plan::{CachePolicy, Decision, Plan, World};
 use crate::reason::Reason;

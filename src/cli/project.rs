@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use crate::cli::exit::Failure;
 use crate::config::model::Config;
 use crate::config::{Source, parse};
-use crate::git::repository::{Commit, Repository};
+use crate::git::{Commit, Repository};
 use crate::ground::env::Env;
 use crate::ground::file::{self, FileError};
 use crate::ground::path::RepoPath;

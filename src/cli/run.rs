@@ -17,9 +17,9 @@ use crate::engine::inbox::Inbox;
 use crate::engine::run::Run;
 use crate::engine::scheduler::OnFailure;
 use crate::event::{Level, Summary};
-use crate::git::private_worktree::{self, PrivateWorktree};
-use crate::git::repository::Repository;
-use crate::git::tree_id::tree_id;
+use crate::git::Repository;
+use crate::git::tree_id;
+use crate::git::{self, PrivateWorktree};
 use crate::graph::Reach;
 use crate::history::runs::{self, Runs};
 use crate::plan::CachePolicy;
@@ -49,7 +49,7 @@ fn at(session: &Session, args: &RunArgs, project: &Project, rev: &str) -> Result
     let commit = repository.resolve(rev)?;
     let config = project.at(&commit)?;
     let state = repository.common_dir().join("xtask");
-    private_worktree::sweep(repository, &state)?;
+    git::sweep(repository, &state)?;
     // From here on a signal must not end the process: the worktree has to be removed.
     let inbox = inbox()?;
     let worktree = PrivateWorktree::create(repository, &commit, &state)?;

@@ -241,7 +241,7 @@ mod tests {
 
     #[test]
     fn diagnostics_are_drawn_in_the_order_of_the_file() {
-        insta::assert_snapshot!(diagnostics(), @"");
+        insta::assert_snapshot!(diagnostics());
     }
 
     #[test]
@@ -253,6 +253,6 @@ mod tests {
     #[test]
     fn columns_count_characters() {
         let json = serde_json::to_string(&diagnostics().records()[0]).unwrap();
-        insta::assert_snapshot!(json, @"");
+        insta::assert_snapshot!(json);
     }
 }

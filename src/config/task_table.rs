@@ -2,7 +2,7 @@
 //! others later. It must not know those others.
 
 use super::diagnostic::{Diagnostic, Findings, Lines};
-use super::document::{Entry, Table, Text, Value};
+use super::document::{Entry, Extent, Table, Text, Value};
 use super::keys;
 use super::model::{Command, Settings, Task, TaskId};
 use super::outputs::Outputs;
@@ -113,7 +113,7 @@ impl<'d> Draft<'d> {
         let name = keys::shown(self.name.text);
         if !gathers {
             // In a broken file the line with `run` may be the broken one.
-            if scope.extent == super::document::Extent::Whole {
+            if scope.extent == Extent::Whole {
                 findings.add(
                     Diagnostic::new(self.name.span.clone(), format!("task `{name}` does nothing"))
                         .label("neither `run` nor `needs`")

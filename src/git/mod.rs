@@ -4,22 +4,22 @@ mod attributes;
 mod checked_out;
 mod commit_snapshot;
 mod content;
-pub mod error;
+mod error;
 mod folder;
 mod glob;
 mod ignore_rules;
 mod index;
 mod index_file;
-pub mod private_worktree;
+mod private_worktree;
 mod program;
-pub mod repository;
+mod repository;
 mod settings;
 pub mod snapshot;
 mod submodule;
-pub mod tree_id;
+mod tree_id;
 mod walk;
 mod work_tree;
-pub mod worktree_snapshot;
+mod worktree_snapshot;
 
 #[cfg(test)]
 mod sandbox;

@@ -166,16 +166,16 @@ fn a_commit_has_the_snapshot_of_its_clean_work_tree() {
         let sandbox = Sandbox::new();
         sandbox.git(&["config", "filter.shout.smudge", "tr a-z A-Z"]);
         sandbox.git(&["config", "filter.shout.clean", "tr A-Z a-z"]);
-        sandbox.write("sub/.gitattributes", attributes);
         for name in ["sub/a.txt", "sub/b.txt", "sub/odd\nname.txt", "sub/empty.txt", "c.bin"] {
             let text = if name == "sub/empty.txt" { "" } else { "$Id$ one\ntwo\n" };
             sandbox.write(name, text);
         }
         sandbox.chmod("c.bin", 0o755);
         symlink("c.bin", sandbox.path("sub/link.txt")).unwrap();
-        // What is on disk is not always what its encoding says; only the commit counts here.
-        sandbox.git(&["-c", "core.safecrlf=false", "add", "."]);
-        sandbox.git(&["commit", "-qm", "x"]);
+        sandbox.commit();
+        sandbox.write("sub/.gitattributes", attributes);
+        sandbox.git(&["add", "sub/.gitattributes"]);
+        sandbox.git(&["commit", "--quiet", "--message=attributes"]);
         fs::remove_dir_all(sandbox.path("sub")).unwrap();
         sandbox.git(&["checkout", "--", "."]);
         let repository = sandbox.repository();
