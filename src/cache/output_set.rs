@@ -60,7 +60,7 @@ impl OutputSet {
 
     /// The bytes of all files together.
     pub fn size(&self) -> u64 {
-        self.outputs.iter().map(|output| output.size()).sum()
+        self.outputs.iter().map(Output::size).sum()
     }
 
     /// The digest of paths, modes and contents. Equal outputs have equal digests, whatever the

@@ -83,6 +83,7 @@ Examples:
 }
 
 /// Arguments of `run`.
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch as it was typed")]
 #[derive(Args, Debug, Clone, Default)]
 pub struct RunArgs {
     /// Tasks or groups
@@ -118,7 +119,7 @@ pub struct RunArgs {
     /// Write a `JUnit` report
     #[arg(long, value_name = "FILE")]
     pub junit: Option<PathBuf>,
-    /// Write a trace for chrome://tracing or Perfetto
+    /// Write a trace that Chrome and Perfetto open
     #[arg(long, value_name = "FILE")]
     pub trace: Option<PathBuf>,
     /// Arguments for the one task that is named

@@ -39,7 +39,7 @@ pub fn perform(session: &Session, args: &PlanArgs) -> Result<End, Failure> {
     warn(session, &prepared);
     let tree = prepared.snapshot.as_ref().map(tree_id).transpose()?;
     let text = prepared.plan(&session.env, |world, plan| {
-        if args.json { json(world, plan, tree) } else { text(world, plan, session) }
+        if args.json { json(world, plan, tree.as_deref()) } else { text(world, plan, session) }
     });
     session.print(&text)?;
     Ok(End::Passed)
@@ -113,7 +113,7 @@ pub fn reason(decision: &Decision, session: &Session) -> String {
     }
 }
 
-fn json(world: &World<'_>, plan: &Plan, tree: Option<String>) -> String {
+fn json(world: &World<'_>, plan: &Plan, tree: Option<&str>) -> String {
     let tasks: Vec<_> = world
         .graph
         .nodes

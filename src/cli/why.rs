@@ -116,7 +116,7 @@ fn text(account: &Account<'_>, session: &Session) -> String {
     match &account.changes {
         None => lines.push("there is no former entry to compare with".to_owned()),
         Some(changes) if changes.is_empty() => {
-            lines.push("nothing differs from the nearest entry".to_owned())
+            lines.push("nothing differs from the nearest entry".to_owned());
         }
         Some(changes) => {
             lines.push("differs from the nearest entry in:".to_owned());

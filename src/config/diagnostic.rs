@@ -199,11 +199,7 @@ impl Diagnostics {
     }
 }
 
-fn annotation<'a>(
-    kind: AnnotationKind,
-    span: Range<usize>,
-    label: &'a str,
-) -> annotate_snippets::Annotation<'a> {
+fn annotation(kind: AnnotationKind, span: Range<usize>, label: &str) -> annotate_snippets::Annotation<'_> {
     kind.span(span).label((!label.is_empty()).then_some(label))
 }
 

@@ -147,13 +147,16 @@ impl Keys {
                 .hint(until_then);
         }
         let message = format!("{table} has no key `{}`", shown(key.text));
-        let hint = find(self.elsewhere).map(str::to_owned).unwrap_or_else(|| {
-            let planned = self.planned.iter().map(|(name, _)| *name);
-            match name::nearest(key.text, self.known.iter().copied().chain(planned)) {
-                Some(near) => format!("did you mean `{near}`?"),
-                None => format!("its keys are {}", self.known.join(", ")),
-            }
-        });
+        let hint = find(self.elsewhere).map_or_else(
+            || {
+                let planned = self.planned.iter().map(|(name, _)| *name);
+                match name::nearest(key.text, self.known.iter().copied().chain(planned)) {
+                    Some(near) => format!("did you mean `{near}`?"),
+                    None => format!("its keys are {}", self.known.join(", ")),
+                }
+            },
+            str::to_owned,
+        );
         Diagnostic::new(key.span.clone(), message).label("unknown key").hint(hint)
     }
 }

@@ -51,7 +51,7 @@ impl<'d> Shared<'d> {
     pub(super) fn defaults(table: &Table<'d>, scope: &Scope<'_, 'd>, findings: &mut Findings) -> Self {
         let mut defaults = Self::default();
         for entry in table {
-            if !defaults.take(&entry, scope, findings) {
+            if !defaults.take(entry, scope, findings) {
                 findings.add(keys::DEFAULTS.refusal(&entry.key, "`[defaults]`"));
             }
         }
@@ -73,7 +73,7 @@ impl<'d> Shared<'d> {
             "tools" => self.tools = tools(value, scope, findings),
             "timeout" => self.timeout = settings::unit(value, duration, units::parse_duration, findings),
             "slow-after" => {
-                self.slow_after = settings::unit(value, duration, units::parse_duration, findings)
+                self.slow_after = settings::unit(value, duration, units::parse_duration, findings);
             }
             "retries" => self.retries = retries(value, findings),
             "slots" => self.slots = slots(value, findings),

@@ -44,7 +44,7 @@ impl Kept {
 }
 
 /// Keeps a result, if it may be kept.
-pub fn keep(context: &Context<'_>, id: NodeId, passed: Passed<'_>) -> Kept {
+pub fn keep(context: &Context<'_>, id: NodeId, passed: &Passed<'_>) -> Kept {
     let task = context.world.config.task(context.world.graph.node(id).task);
     let (Some(store), Some(before)) = (&context.site.store, passed.before) else {
         let key = passed.planned.key.as_ref();
@@ -90,7 +90,7 @@ pub fn keep(context: &Context<'_>, id: NodeId, passed: Passed<'_>) -> Kept {
         return kept(no(why));
     }
     let Some(key) = &passed.planned.key else { return kept(Stored::NotTried) };
-    kept(put(context, id, (store, before, key), &passed, &outputs))
+    kept(put(context, id, (store, before, key), passed, &outputs))
 }
 
 fn put(

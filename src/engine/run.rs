@@ -75,7 +75,7 @@ impl Run<'_> {
                 if scheduler.is_finished() {
                     break;
                 }
-                actions = self.listen(&context, (&mut scheduler, &mut tally), &mut standing, inbox);
+                actions = listen(&context, (&mut scheduler, &mut tally), &mut standing, inbox);
             }
         });
         self.end_strays(&context);
@@ -172,45 +172,6 @@ impl Run<'_> {
         }
     }
 
-    /// Waits for the next note and tells the scheduler.
-    fn listen(
-        &self,
-        context: &Context<'_>,
-        (scheduler, tally): (&mut Scheduler<'_>, &mut Tally),
-        standing: &mut Vec<NodeId>,
-        inbox: &Inbox,
-    ) -> Vec<Action> {
-        let note = if standing.is_empty() {
-            inbox.receiver().recv().map_err(|_| RecvTimeoutError::Disconnected)
-        } else {
-            inbox.receiver().recv_timeout(RETRY_EVERY)
-        };
-        match note {
-            Ok(Note::Performed(id, performed)) => {
-                if performed == Performed::Stands {
-                    standing.push(id);
-                }
-                scheduler.on(tally.message(context, id, performed))
-            }
-            Ok(Note::Signal(signal)) => {
-                tally.signals += 1;
-                tally.signal.get_or_insert(signal);
-                let now = tally.signals > 1;
-                let signal = signal_name(signal).to_owned();
-                context.emitter.emit(What::Interrupted { signal, now });
-                if now {
-                    context.stop.kill();
-                }
-                // Even what cleans up has to end some time.
-                if tally.signals > 2 {
-                    context.stop_finally.kill();
-                }
-                scheduler.on(Message::Interrupted)
-            }
-            Err(_) => standing.drain(..).flat_map(|id| scheduler.on(Message::Resumes(id))).collect(),
-        }
-    }
-
     fn is_free(&self, id: NodeId) -> bool {
         matches!(
             self.plan.nodes[id.0].decision,
@@ -243,6 +204,44 @@ impl Run<'_> {
         if let Err(error) = History::add(&store.state, &executions) {
             context.emitter.notice(Level::Warning, format!("the history is not updated: {error}"));
         }
+    }
+}
+
+/// Waits for the next note and tells the scheduler.
+fn listen(
+    context: &Context<'_>,
+    (scheduler, tally): (&mut Scheduler<'_>, &mut Tally),
+    standing: &mut Vec<NodeId>,
+    inbox: &Inbox,
+) -> Vec<Action> {
+    let note = if standing.is_empty() {
+        inbox.receiver().recv().map_err(|_| RecvTimeoutError::Disconnected)
+    } else {
+        inbox.receiver().recv_timeout(RETRY_EVERY)
+    };
+    match note {
+        Ok(Note::Performed(id, performed)) => {
+            if performed == Performed::Stands {
+                standing.push(id);
+            }
+            scheduler.on(tally.message(context, id, performed))
+        }
+        Ok(Note::Signal(signal)) => {
+            tally.signals += 1;
+            tally.signal.get_or_insert(signal);
+            let now = tally.signals > 1;
+            let signal = signal_name(signal).to_owned();
+            context.emitter.emit(What::Interrupted { signal, now });
+            if now {
+                context.stop.kill();
+            }
+            // Even what cleans up has to end some time.
+            if tally.signals > 2 {
+                context.stop_finally.kill();
+            }
+            scheduler.on(Message::Interrupted)
+        }
+        Err(_) => standing.drain(..).flat_map(|id| scheduler.on(Message::Resumes(id))).collect(),
     }
 }
 

@@ -39,11 +39,6 @@ pub enum Performed {
     Stands,
 }
 
-/// Locks that a node holds while it runs.
-struct Held {
-    _locks: Vec<FileLock>,
-}
-
 /// Brings a node, all of whose needs have passed, to its result.
 pub fn perform(context: &Context<'_>, id: NodeId) -> Performed {
     let planned = context.decide(id);
@@ -143,7 +138,7 @@ fn run_missing(context: &Context<'_>, id: NodeId, planned: &Planned, reason: &Re
         keep::keep(
             context,
             id,
-            keep::Passed { planned, before: before.as_deref(), execution: &execution, status: &status },
+            &keep::Passed { planned, before: before.as_deref(), execution: &execution, status: &status },
         )
     } else {
         keep::Kept::nothing()
@@ -204,9 +199,9 @@ fn uses_cache(context: &Context<'_>, id: NodeId) -> bool {
 
 /// Takes the lock of the key, so that one run at a time executes it, and those that the task names.
 /// `None` if another run holds one of them, which is told.
-fn take_locks(context: &Context<'_>, id: NodeId, key: Option<&Key>) -> Option<Held> {
+fn take_locks(context: &Context<'_>, id: NodeId, key: Option<&Key>) -> Option<Vec<FileLock>> {
     let task = task_of(context, id);
-    let mut held = Held { _locks: Vec::new() };
+    let mut held = Vec::new();
     let Some(store) = &context.site.store else { return Some(held) };
     let mut wanted: Vec<(PathBuf, String)> = Vec::new();
     if let Some(key) = key.filter(|_| task.cache && context.world.policy != CachePolicy::Off) {
@@ -220,7 +215,7 @@ fn take_locks(context: &Context<'_>, id: NodeId, key: Option<&Key>) -> Option<He
     }
     for (path, what) in wanted {
         match FileLock::named(&path) {
-            Ok(Some(lock)) => held._locks.push(lock),
+            Ok(Some(lock)) => held.push(lock),
             Ok(None) => {
                 context.tell_waiting(id, &what);
                 return None;

@@ -62,11 +62,12 @@ pub struct RunHead {
     pub summary: Option<Summary>,
 }
 
-/// An id that sorts by time and is unlikely to be another's: `20261121-093015-1a2b`.
+/// An id that sorts by time, to the millisecond, and is unlikely to be another's:
+/// `20261121-093015-4711a`.
 pub fn new_id(now: Timestamp, process: u32) -> String {
     let time = now.rfc3339().replace(['-', ':', 'Z'], "").replace('T', "-");
     let unique = Digest::of(format!("{} {process}", now.0).as_bytes());
-    format!("{time}-{}", &unique.hex()[..4])
+    format!("{time}-{:03}{}", now.0 % 1000, &unique.hex()[..2])
 }
 
 impl Runs {

@@ -1,4 +1,4 @@
-//! `xtask run`: hits, misses and their reasons.
+//! `xtask run`: hits, misses and their reasons; failures, retries, limits.
 
 use crate::project::Project;
 
@@ -37,4 +37,286 @@ fn an_edit_is_a_miss_that_names_the_file() {
     project.write("other.txt", "not an input\n");
     project.xtask(&["check"]).ends(0).says("nothing ran");
     assert_eq!(executions(&project), 3);
+}
+
+#[test]
+fn the_same_size_and_a_restored_mtime_are_seen() {
+    let project = one();
+    project.xtask(&["check"]).ends(0);
+    project.command("cp").args(["-p", "src/a.txt", "../stamp"]).status().unwrap();
+    project.write("src/a.txt", "x\n");
+    project.command("touch").args(["-r", "../stamp", "src/a.txt"]).status().unwrap();
+    project.xtask(&["check"]).ends(0).says("src/a.txt changed");
+}
+
+#[test]
+fn the_executable_bit_alone_is_seen() {
+    let project = one();
+    project.xtask(&["check"]).ends(0);
+    project.chmod("src/a.txt", 0o755);
+    project.xtask(&["check"]).ends(0).says("src/a.txt has another mode");
+}
+
+#[test]
+fn a_reverted_edit_is_a_hit_again() {
+    let project = one();
+    project.xtask(&["check"]).ends(0);
+    project.write("src/a.txt", "c\n").xtask(&["check"]).ends(0).says("1 ran");
+    project.write("src/a.txt", "a\n").xtask(&["check"]).ends(0).says("nothing ran");
+}
+
+#[test]
+fn command_arguments_environment_and_tools_are_in_the_key() {
+    let text = |run: &str, env: &str| {
+        format!(
+            "[tools]\nversion = \"cat ../version\"\n[tasks.t]\nrun = {run}\ninputs = [\"src/**\"]\n\
+             env = {{ A = \"{env}\" }}\npass-env = [\"P\", \"?Q\"]\ntools = [\"version\"]\n"
+        )
+    };
+    let project = Project::new(&text("\"true\"", "1"));
+    std::fs::write(project.beside().join("version"), "tool 1.0\nsame\n").unwrap();
+    let run = |vars: &[(&str, &str)]| project.xtask_env(&["t"], vars).ends(0);
+    run(&[]).says("first run");
+    run(&[("Q", "unkeyed")]).says("nothing ran");
+    run(&[("P", "x")]).says("P: unset → \"x\"");
+    project.write("tasks.toml", text("\"true\"", "2"));
+    run(&[]).says("A: \"1\" → \"2\"");
+    project.write("tasks.toml", text("[\"true\", \"a\", \"b\"]", "2"));
+    run(&[]).says("run: true → [\"true\",\"a\",\"b\"]");
+    project.write("tasks.toml", text("[\"true\", \"b\", \"a\"]", "2"));
+    run(&[]).says("run: [\"true\",\"a\",\"b\"] → [\"true\",\"b\",\"a\"]");
+    std::fs::write(project.beside().join("version"), "tool 1.1\nsame\n").unwrap();
+    run(&[]).says("tool version: tool 1.0 → tool 1.1");
+    project.xtask(&["run", "t", "--", "z"]).ends(0).says("args: [] → [\"z\"]");
+}
+
+#[test]
+fn arguments_go_to_the_one_task_that_is_named() {
+    let project = Project::new("[tasks.t]\nrun = \"printf '%s\\\\n'\"\n[tasks.all]\nneeds = [\"t\"]\n");
+    project.xtask(&["run", "t", "-o", "grouped", "--", "a b", "$x"]).ends(0).says("\na b\n$x");
+    project.xtask(&["run", "all", "--", "x"]).ends(2).says("arguments behind `--`");
+}
+
+#[test]
+fn a_failure_is_shown_last_and_what_needs_it_is_skipped() {
+    let project = Project::new(
+        r#"
+[tasks.all]
+needs = ["bad", "good", "after"]
+[tasks.good]
+run = "true"
+[tasks.bad]
+run = "echo the reason; exit 7"
+[tasks.after]
+run = "echo never >> ../never"
+needs = ["bad"]
+"#,
+    );
+    let ran = project.xtask(&["all", "-k"]).ends(1).says("bad did not pass");
+    let log = ran.err.find("the reason\n").unwrap();
+    assert!(log > ran.err.find("✓ good").unwrap(), "{}", ran.err);
+    assert!(ran.err.trim_end().lines().rev().take(5).any(|line| line.contains("failed: bad")), "{}", ran.err);
+    assert!(project.lines("../never").is_empty());
+    project.xtask(&["bad"]).ends(1).says("failed last time").says("exit status 7");
+}
+
+#[test]
+fn a_failure_ends_what_runs_unless_told_to_keep_going() {
+    let project = Project::new(
+        r#"
+[tasks.all]
+needs = ["bad", "slow"]
+[tasks.bad]
+run = "until test -e ../started; do sleep 0.01; done; exit 1"
+[tasks.slow]
+run = "echo > ../started; sleep 60"
+finally = "echo cleaned > ../cleaned"
+"#,
+    );
+    project.xtask(&["all", "-j2"]).ends(1).says("■ slow");
+    assert!(project.path("../cleaned").exists(), "`finally` runs after a failure elsewhere");
+}
+
+#[test]
+fn a_flaky_task_passes_and_is_not_stored() {
+    let project = Project::new(
+        r#"
+[tasks.flaky]
+run = "if test -e ../once; then echo good; else echo > ../once; echo bad; exit 1; fi"
+inputs = ["src/**"]
+retries = 2
+"#,
+    );
+    project.xtask(&["flaky"]).ends(0).says("attempt 1 failed").says("flaky, so not stored: flaky");
+    project.xtask(&["flaky"]).ends(0).says("1 ran");
+    project.xtask(&["flaky"]).ends(0).says("nothing ran");
+}
+
+#[test]
+fn a_timeout_ends_the_task() {
+    let project = Project::new("[tasks.t]\nrun = \"echo begun; sleep 60\"\ntimeout = \"200ms\"\n");
+    project.xtask(&["t"]).ends(1).says("timed out after 200 ms").says("begun");
+    project.xtask(&["t"]).ends(1).does_not_say("cached");
+}
+
+#[test]
+fn a_slow_task_is_named() {
+    let project = Project::new("[tasks.t]\nrun = \"sleep 0.5\"\nslow-after = \"50ms\"\n");
+    project.xtask(&["t"]).ends(0).says("is slow").says("slow: t");
+}
+
+#[test]
+fn one_slot_is_enough_for_any_graph() {
+    let project = Project::new(
+        r#"
+[tasks.all]
+needs = ["a", "b", "c"]
+[tasks.a]
+run = "true"
+slots = 8
+locks = ["x"]
+[tasks.b]
+run = "true"
+needs = ["a"]
+locks = ["x", "y"]
+[tasks.c]
+run = "true"
+locks = ["y"]
+"#,
+    );
+    project.xtask(&["all", "--jobs", "1"]).ends(0).says("3 ran");
+}
+
+#[test]
+fn locks_have_one_holder_at_a_time() {
+    let holder = "mkdir ../held && sleep 0.1 && rmdir ../held";
+    let project = Project::new(&format!(
+        "[tasks.all]\nneeds = [\"a\", \"b\"]\n[tasks.a]\nrun = \"{holder}\"\nlocks = [\"port\"]\n\
+         [tasks.b]\nrun = \"{holder}\"\nlocks = [\"port\"]\n"
+    ));
+    project.xtask(&["all", "-j4"]).ends(0);
+}
+
+#[test]
+fn a_task_for_another_system_is_skipped() {
+    let project = Project::new(
+        "[tasks.mac]\nrun = \"false\"\nos = [\"macos\"]\n[tasks.t]\nrun = \"true\"\nneeds = [\"mac\"]\n",
+    );
+    if cfg!(target_os = "linux") {
+        project.xtask(&["t"]).ends(0).says("only on macos").says("1 ran");
+    }
+}
+
+#[test]
+fn force_and_no_cache_execute_again() {
+    let project = one();
+    project.xtask(&["check", "--no-cache"]).ends(0).says("--no-cache");
+    project.xtask(&["check"]).ends(0).says("1 ran");
+    project.xtask(&["check", "--force"]).ends(0).says("--force");
+    project.xtask(&["check"]).ends(0).says("nothing ran");
+    assert_eq!(executions(&project), 3);
+}
+
+#[test]
+fn only_leaves_out_what_is_needed() {
+    let project = Project::new(
+        "[tasks.a]\nrun = \"echo a >> ../ran\"\n[tasks.b]\nrun = \"echo b >> ../ran\"\nneeds = [\"a\"]\n",
+    );
+    project.xtask(&["b", "--only"]).ends(0);
+    assert_eq!(project.lines("../ran"), ["b"]);
+}
+
+#[test]
+fn a_mistyped_name_suggests_the_nearest() {
+    let project = one();
+    project.xtask(&["chekc"]).ends(4).says("no task or group is named `chekc`").says("did you mean `check`?");
+}
+
+#[test]
+fn outside_a_repository_it_runs_and_says_that_nothing_is_cached() {
+    let project =
+        Project::without_git("[tasks.t]\nrun = \"echo ran >> ../ran\"\n[tasks.bad]\nrun = \"exit 9\"\n");
+    for _ in 0..2 {
+        let ran = project.xtask(&["t"]).ends(0).says("nothing is cached");
+        assert_eq!(ran.err.matches("nothing is cached").count(), 1);
+    }
+    assert_eq!(executions(&project), 2);
+    project.xtask(&["bad"]).ends(1);
+    project.xtask(&["log"]).ends(5).says("not a git repository");
+}
+
+#[test]
+fn it_works_from_a_subfolder() {
+    let project = one();
+    let ran = project.xtask_command(&["check"]).current_dir(project.path("src")).output().unwrap();
+    crate::project::Ran::of(ran).ends(0).says("1 ran");
+    project.xtask(&["-C", "src", "check"]).ends(0).says("nothing ran");
+}
+
+#[test]
+fn tasks_get_a_closed_stdin_and_nothing_undeclared() {
+    let project = Project::new(
+        "[tasks.t]\nrun = \"cat; env | cut -d= -f1 | sort > ../env\"\nenv = { DECLARED = \"1\" }\n",
+    );
+    let vars = [("GIT_DIR", "/nowhere"), ("SECRET", "x"), ("CI", "true"), ("LANG", "de_DE.UTF-8")];
+    // The program itself must not be led astray by a hook's variables either.
+    project.xtask_env(&["t"], &vars).ends(0);
+    let names = project.lines("../env");
+    for name in ["DECLARED", "HOME", "LANG", "PATH", "TERM", "XTASK_RUN", "XTASK_TASK"] {
+        assert!(names.iter().any(|known| known == name), "{name}: {names:?}");
+    }
+    for name in ["GIT_DIR", "SECRET", "CI", "GIT_AUTHOR_NAME"] {
+        assert!(!names.iter().any(|known| known == name), "{name}: {names:?}");
+    }
+}
+
+#[test]
+fn a_changed_dependency_with_equal_output_does_not_rerun_what_needs_it() {
+    let project = Project::new(
+        r#"
+[tasks.gen]
+run = "grep -v '^#' gen.in > gen.out"
+inputs = ["gen.in"]
+outputs = ["gen.out"]
+[tasks.use]
+run = "cat gen.out; echo use >> ../ran"
+inputs = ["use.in"]
+needs = ["gen"]
+"#,
+    );
+    project.write(".gitignore", "gen.out\n").write("gen.in", "# one\nvalue\n").commit("in");
+    project.xtask(&["use"]).ends(0).says("2 ran");
+    project.write("gen.in", "# two\nvalue\n");
+    project.xtask(&["use"]).ends(0).says("1 cached, 1 ran");
+    project.write("gen.in", "# two\nother\n");
+    project.xtask(&["use"]).ends(0).says("gen has another result").says("2 ran");
+    assert_eq!(executions(&project), 2);
+}
+
+#[test]
+fn a_probe_that_fails_fails_its_task_and_says_why() {
+    let project =
+        Project::new("[tools]\nx = \"no-such-tool --version\"\n[tasks.t]\nrun = \"true\"\ntools = [\"x\"]\n");
+    project.xtask(&["t"]).ends(1).says("tool x: the probe `no-such-tool --version` failed");
+}
+
+#[test]
+fn the_lines_people_read() {
+    let project = Project::new(
+        r#"
+[tasks.all]
+needs = ["a", "b"]
+[tasks.a]
+run = "true"
+inputs = ["a.txt"]
+[tasks.b]
+run = "echo out; exit 3"
+inputs = ["b.txt"]
+needs = ["a"]
+"#,
+    );
+    let ran = project.xtask(&["all", "-j1"]).ends(1);
+    insta::assert_snapshot!("lines", ran.stable());
+    let ran = project.xtask(&["a"]).ends(0);
+    insta::assert_snapshot!("lines_of_hits", ran.stable());
 }

@@ -15,24 +15,24 @@ use tempfile::TempDir;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A folder with a repository in it, and a home of its own.
-pub struct Project {
+pub(crate) struct Project {
     temp: TempDir,
 }
 
 /// What the program said, and how it ended.
 #[derive(Debug)]
-pub struct Ran {
+pub(crate) struct Ran {
     /// Its exit status; 128+n if signal n ended it.
-    pub status: i32,
+    pub(crate) status: i32,
     /// Its standard output.
-    pub out: String,
+    pub(crate) out: String,
     /// Its standard error.
-    pub err: String,
+    pub(crate) err: String,
 }
 
 impl Project {
     /// A repository with this tasks.toml, committed.
-    pub fn new(tasks: &str) -> Self {
+    pub(crate) fn new(tasks: &str) -> Self {
         let project = Self::without_git(tasks);
         project.git(&["init", "-q", "-b", "main"]);
         project.commit("first");
@@ -40,7 +40,7 @@ impl Project {
     }
 
     /// A folder with this tasks.toml, and no repository.
-    pub fn without_git(tasks: &str) -> Self {
+    pub(crate) fn without_git(tasks: &str) -> Self {
         let project = Self { temp: TempDir::new().unwrap() };
         fs::create_dir(project.root()).unwrap();
         fs::create_dir(project.home()).unwrap();
@@ -49,13 +49,13 @@ impl Project {
     }
 
     /// The top of the work tree.
-    pub fn root(&self) -> PathBuf {
+    pub(crate) fn root(&self) -> PathBuf {
         // The path as git and the program see it.
         self.temp.path().canonicalize().unwrap().join("repo")
     }
 
     /// A folder beside the repository, for what tests leave there.
-    pub fn beside(&self) -> PathBuf {
+    pub(crate) fn beside(&self) -> PathBuf {
         self.temp.path().canonicalize().unwrap()
     }
 
@@ -64,17 +64,17 @@ impl Project {
     }
 
     /// A path in the work tree.
-    pub fn path(&self, path: &str) -> PathBuf {
+    pub(crate) fn path(&self, path: &str) -> PathBuf {
         self.root().join(path)
     }
 
     /// The state directory.
-    pub fn state(&self) -> PathBuf {
+    pub(crate) fn state(&self) -> PathBuf {
         self.path(".git/xtask")
     }
 
     /// Writes a file, with the folders it needs.
-    pub fn write(&self, path: &str, text: impl AsRef<[u8]>) -> &Self {
+    pub(crate) fn write(&self, path: &str, text: impl AsRef<[u8]>) -> &Self {
         let path = self.path(path);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, text).unwrap();
@@ -82,32 +82,32 @@ impl Project {
     }
 
     /// Reads a file.
-    pub fn read(&self, path: &str) -> String {
+    pub(crate) fn read(&self, path: &str) -> String {
         fs::read_to_string(self.path(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
     }
 
     /// Sets permission bits.
-    pub fn chmod(&self, path: &str, mode: u32) -> &Self {
+    pub(crate) fn chmod(&self, path: &str, mode: u32) -> &Self {
         fs::set_permissions(self.path(path), fs::Permissions::from_mode(mode)).unwrap();
         self
     }
 
     /// Commits all there is.
-    pub fn commit(&self, message: &str) -> &Self {
+    pub(crate) fn commit(&self, message: &str) -> &Self {
         self.git(&["add", "-A"]);
         self.git(&["commit", "-q", "--allow-empty", "-m", message]);
         self
     }
 
     /// Runs git, which must succeed; its output without the last line end.
-    pub fn git(&self, args: &[&str]) -> String {
+    pub(crate) fn git(&self, args: &[&str]) -> String {
         let output = self.command("git").args(args).output().unwrap();
         assert!(output.status.success(), "git {args:?}: {}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).unwrap().trim_end().to_owned()
     }
 
     /// A command in the work tree with a scrubbed environment.
-    pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
+    pub(crate) fn command(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new(program);
         command.current_dir(self.root()).env_clear().stdin(Stdio::null());
         for name in ["PATH", "CARGO_HOME", "RUSTUP_HOME", "TMPDIR", "LD_LIBRARY_PATH"] {
@@ -126,25 +126,25 @@ impl Project {
     }
 
     /// The program, ready to be given more.
-    pub fn xtask_command(&self, args: &[&str]) -> Command {
+    pub(crate) fn xtask_command(&self, args: &[&str]) -> Command {
         let mut command = self.command(env!("CARGO_BIN_EXE_xtask"));
         command.args(args);
         command
     }
 
     /// Runs the program to its end.
-    pub fn xtask(&self, args: &[&str]) -> Ran {
+    pub(crate) fn xtask(&self, args: &[&str]) -> Ran {
         Ran::of(self.xtask_command(args).output().unwrap())
     }
 
     /// Runs the program with these variables.
-    pub fn xtask_env(&self, args: &[&str], vars: &[(&str, &str)]) -> Ran {
+    pub(crate) fn xtask_env(&self, args: &[&str], vars: &[(&str, &str)]) -> Ran {
         Ran::of(self.xtask_command(args).envs(vars.iter().copied()).output().unwrap())
     }
 
     /// Starts the program in a process group of its own, its outputs going to files beside the
     /// repository.
-    pub fn start(&self, args: &[&str]) -> Child {
+    pub(crate) fn start(&self, args: &[&str]) -> Child {
         use std::os::unix::process::CommandExt as _;
         let file = |name: &str| {
             fs::File::options().create(true).append(true).open(self.beside().join(name)).unwrap()
@@ -153,13 +153,13 @@ impl Project {
     }
 
     /// The lines of a file that tasks append to; none if it is not there.
-    pub fn lines(&self, path: &str) -> Vec<String> {
+    pub(crate) fn lines(&self, path: &str) -> Vec<String> {
         let text = fs::read_to_string(self.path(path)).unwrap_or_default();
         text.lines().map(str::to_owned).collect()
     }
 
     /// All files below the state directory that make up the cache.
-    pub fn cache_files(&self) -> Vec<PathBuf> {
+    pub(crate) fn cache_files(&self) -> Vec<PathBuf> {
         let mut files = Vec::new();
         let mut stack = vec![self.state().join("cache/entries"), self.state().join("cache/blobs")];
         while let Some(folder) = stack.pop() {
@@ -175,7 +175,7 @@ impl Project {
 
 impl Ran {
     /// Of a finished process.
-    pub fn of(output: Output) -> Self {
+    pub(crate) fn of(output: Output) -> Self {
         use std::os::unix::process::ExitStatusExt as _;
         let signal = output.status.signal().map(|signal| 128 + signal);
         Self {
@@ -187,41 +187,41 @@ impl Ran {
 
     /// This, if it ended with `status`.
     #[track_caller]
-    pub fn ends(self, status: i32) -> Self {
+    pub(crate) fn ends(self, status: i32) -> Self {
         assert_eq!(self.status, status, "\nstdout:\n{}\nstderr:\n{}", self.out, self.err);
         self
     }
 
     /// This, if standard error holds `text`.
     #[track_caller]
-    pub fn says(self, text: &str) -> Self {
+    pub(crate) fn says(self, text: &str) -> Self {
         assert!(self.err.contains(text), "stderr does not say {text:?}:\n{}", self.err);
         self
     }
 
     /// This, if standard error does not hold `text`.
     #[track_caller]
-    pub fn does_not_say(self, text: &str) -> Self {
+    pub(crate) fn does_not_say(self, text: &str) -> Self {
         assert!(!self.err.contains(text), "stderr says {text:?}:\n{}", self.err);
         self
     }
 
     /// This, if standard output holds `text`.
     #[track_caller]
-    pub fn prints(self, text: &str) -> Self {
+    pub(crate) fn prints(self, text: &str) -> Self {
         assert!(self.out.contains(text), "stdout does not hold {text:?}:\n{}", self.out);
         self
     }
 
     /// Standard output as JSON.
     #[track_caller]
-    pub fn json(&self) -> serde_json::Value {
+    pub(crate) fn json(&self) -> serde_json::Value {
         serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("{error}:\n{}", self.out))
     }
 
     /// Standard output as one JSON value a line.
     #[track_caller]
-    pub fn events(&self) -> Vec<serde_json::Value> {
+    pub(crate) fn events(&self) -> Vec<serde_json::Value> {
         self.out
             .lines()
             .map(|line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}")))
@@ -229,13 +229,13 @@ impl Ran {
     }
 
     /// Standard error without what differs from run to run: times and ids.
-    pub fn stable(&self) -> String {
+    pub(crate) fn stable(&self) -> String {
         stable(&self.err)
     }
 }
 
 /// Text without what differs from run to run: times and ids.
-pub fn stable(text: &str) -> String {
+pub(crate) fn stable(text: &str) -> String {
     let mut out = String::new();
     for line in text.lines() {
         let words: Vec<String> = line.split(' ').map(word).collect();
@@ -250,7 +250,7 @@ fn word(word: &str) -> String {
     let core = word.trim_end_matches([',', ':']);
     let rest = &word[core.len()..];
     let is_hex = core.len() == 10 && core.bytes().all(|byte| byte.is_ascii_hexdigit());
-    let is_run = core.len() == 20 && core.starts_with("20") && core.matches('-').count() == 2;
+    let is_run = core.len() == 21 && core.starts_with("20") && core.matches('-').count() == 2;
     if is_hex {
         format!("<tree>{rest}")
     } else if is_run {
@@ -264,7 +264,7 @@ fn word(word: &str) -> String {
 
 /// Waits until `condition` is true.
 #[track_caller]
-pub fn wait_for(what: &str, condition: impl Fn() -> bool) {
+pub(crate) fn wait_for(what: &str, condition: impl Fn() -> bool) {
     let start = Instant::now();
     while !condition() {
         assert!(start.elapsed() < PATIENCE, "it never came true: {what}");
@@ -273,13 +273,13 @@ pub fn wait_for(what: &str, condition: impl Fn() -> bool) {
 }
 
 /// Sends a signal by its name to a process, or to a group if `pid` is negative.
-pub fn signal(name: &str, pid: i32) {
+pub(crate) fn signal(name: &str, pid: i32) {
     let status = Command::new("kill").args(["-s", name, "--", &pid.to_string()]).status().unwrap();
     assert!(status.success(), "kill -s {name} {pid}");
 }
 
 /// Processes whose command line holds `mark`.
-pub fn processes(mark: &str) -> Vec<i32> {
+pub(crate) fn processes(mark: &str) -> Vec<i32> {
     let own = std::process::id();
     let entries = fs::read_dir("/proc").unwrap().filter_map(Result::ok);
     let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
@@ -295,7 +295,7 @@ pub fn processes(mark: &str) -> Vec<i32> {
 }
 
 /// Flips one bit of a file's byte, in place.
-pub fn flip(path: &Path, at: usize) {
+pub(crate) fn flip(path: &Path, at: usize) {
     let mut bytes = fs::read(path).unwrap();
     bytes[at] ^= 1;
     let mut file = fs::File::options().write(true).truncate(true).open(path).unwrap();

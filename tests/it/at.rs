@@ -1,0 +1,29 @@
+//! `--at REV`: a commit's tree in a private worktree.
+
+use crate::project::Project;
+
+const TASKS: &str = "[tasks.t]\nrun = \"cat a; echo ran >> ../../../../../ran\"\ninputs = [\"a\"]\n";
+
+#[test]
+fn a_commit_is_run_and_the_work_tree_is_not_touched() {
+    let project = Project::new(TASKS);
+    project.write("a", "one\n").commit("one").write("a", "two\n");
+    project.git(&["stash", "-q"]);
+    project.git(&["stash", "apply", "-q"]);
+    let before = (project.git(&["status", "--porcelain"]), project.git(&["stash", "list"]));
+    project.xtask(&["t", "--at", "HEAD", "-o", "grouped"]).ends(0).says("\none\n");
+    assert_eq!(project.read("a"), "two\n");
+    assert_eq!((project.git(&["status", "--porcelain"]), project.git(&["stash", "list"])), before);
+    assert_eq!(project.git(&["worktree", "list"]).lines().count(), 1, "the worktree is gone");
+    let left = std::fs::read_dir(project.state().join("worktrees")).map_or(0, Iterator::count);
+    assert_eq!(left, 0, "nothing is left of it");
+    project.xtask(&["t", "--at", "HEAD"]).ends(0).says("nothing ran");
+    project.git(&["checkout", "-q", "."]);
+    project.xtask(&["t"]).ends(0).says("nothing ran");
+}
+
+#[test]
+fn an_unknown_revision_is_told() {
+    let project = Project::new(TASKS);
+    project.xtask(&["t", "--at", "nowhere"]).ends(5).says("nowhere");
+}

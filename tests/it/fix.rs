@@ -1,0 +1,16 @@
+//! `xtask fix`: one after the other, never stored.
+
+use crate::project::Project;
+
+#[test]
+fn fixes_run_one_after_the_other() {
+    let fix = "mkdir ../alone && echo fixed >> fixed && rmdir ../alone";
+    let project = Project::new(&format!(
+        "[tasks.a]\ngroup = \"lint\"\nrun = \"false\"\nfix = \"{fix}\"\n\
+         [tasks.b]\ngroup = \"lint\"\nrun = \"false\"\nfix = \"{fix}\"\nneeds = [\"a\"]\n[tasks.c]\nrun = \"true\"\n"
+    ));
+    project.xtask(&["fix"]).ends(0).says("2 ran");
+    project.xtask(&["fix", "lint"]).ends(0).says("2 ran");
+    assert_eq!(project.lines("fixed").len(), 4);
+    project.xtask(&["fix", "c"]).ends(2).says("c has no `fix` command");
+}

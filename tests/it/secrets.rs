@@ -1,0 +1,50 @@
+//! Secrets: passed, hashed, and found nowhere.
+
+use std::path::PathBuf;
+
+use crate::project::Project;
+
+const VALUE: &str = "s3cr3t-t0ken-value";
+
+fn files(project: &Project) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    let mut stack = vec![project.state()];
+    while let Some(folder) = stack.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() { stack.push(path) } else { files.push(path) }
+        }
+    }
+    files
+}
+
+#[test]
+fn a_secret_is_passed_keyed_and_found_nowhere() {
+    let project = Project::new(
+        r#"
+[tasks.t]
+run = '''test -n "$TOKEN"; echo "token is $TOKEN"; printf %s "$TOKEN" | cut -c1-5 | tr -d '\n'; printf %s "$TOKEN" | cut -c6-'''
+inputs = ["in"]
+secret-env = ["TOKEN"]
+"#,
+    );
+    let run = |value: &str| project.xtask_env(&["t", "--output", "all"], &[("TOKEN", value)]).ends(0);
+    run(VALUE).says("token is ***").does_not_say(VALUE);
+    run(VALUE).says("nothing ran").does_not_say(VALUE);
+    run("another-value").says("TOKEN has another value").does_not_say("another-value");
+    let why = project.xtask_env(&["why", "t", "--json"], &[("TOKEN", VALUE)]).ends(0);
+    assert!(!why.out.contains(VALUE));
+    for file in files(&project) {
+        let bytes = std::fs::read(&file).unwrap();
+        assert!(!String::from_utf8_lossy(&bytes).contains(VALUE), "{}", file.display());
+    }
+}
+
+#[test]
+fn an_output_that_holds_a_secret_is_not_stored() {
+    let project = Project::new(
+        "[tasks.t]\nrun = \"echo $TOKEN > out\"\ninputs = [\"in\"]\noutputs = [\"out\"]\nsecret-env = [\"TOKEN\"]\n",
+    );
+    project.xtask_env(&["t"], &[("TOKEN", VALUE)]).ends(0).says("holds the value of a secret");
+    assert!(project.cache_files().is_empty());
+}

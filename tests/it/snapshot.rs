@@ -1,0 +1,63 @@
+//! What counts as a change: all that git would call one, and what filters hide from git.
+
+use crate::project::Project;
+
+const WHOLE: &str = "[tasks.t]\nrun = \"echo ran >> ../ran\"\n";
+
+#[test]
+fn untracked_deleted_and_linked_files_count_and_ignored_ones_do_not() {
+    let project = Project::new(WHOLE);
+    project.write(".gitignore", "*.log\n").write("a", "a").commit("a");
+    project.xtask(&["t"]).ends(0);
+    project.write("x.log", "ignored").xtask(&["t"]).ends(0).says("nothing ran");
+    project.write("new", "n").xtask(&["t"]).ends(0).says("new added");
+    std::fs::remove_file(project.path("a")).unwrap();
+    project.xtask(&["t"]).ends(0).says("a removed");
+    std::os::unix::fs::symlink("one", project.path("link")).unwrap();
+    project.xtask(&["t"]).ends(0).says("link added");
+    std::fs::remove_file(project.path("link")).unwrap();
+    std::os::unix::fs::symlink("two", project.path("link")).unwrap();
+    project.xtask(&["t"]).ends(0).says("link changed");
+}
+
+#[test]
+fn committing_changes_nothing() {
+    let project = Project::new(WHOLE);
+    project.write("a", "a");
+    project.xtask(&["t"]).ends(0);
+    project.commit("a").xtask(&["t"]).ends(0).says("nothing ran");
+}
+
+#[test]
+fn line_ends_that_git_hides_are_seen() {
+    let project = Project::new(WHOLE);
+    project.git(&["config", "core.autocrlf", "input"]);
+    project.write("a.txt", "one\ntwo\n").commit("a");
+    project.xtask(&["t"]).ends(0);
+    project.write("a.txt", "one\r\ntwo\r\n");
+    project.git(&["add", "a.txt"]);
+    project.xtask(&["t"]).ends(0).says("a.txt changed");
+    project.write("a.txt", "one\ntwo\n");
+    project.xtask(&["t"]).ends(0).says("nothing ran");
+}
+
+#[test]
+fn a_linked_worktree_shares_the_cache() {
+    let project = Project::new(WHOLE);
+    project.write("a", "a").commit("a");
+    project.xtask(&["t"]).ends(0);
+    project.git(&["worktree", "add", "-q", "--detach", "../linked"]);
+    let ran = project.xtask_command(&["t"]).current_dir(project.beside().join("linked")).output().unwrap();
+    crate::project::Ran::of(ran).ends(0).says("nothing ran");
+}
+
+#[test]
+fn the_users_index_and_tree_are_not_touched() {
+    let project = Project::new(WHOLE);
+    project.write("a", "a").commit("a").write("a", "b").write("c", "c");
+    let before =
+        (project.git(&["status", "--porcelain"]), std::fs::read(project.path(".git/index")).unwrap());
+    project.xtask(&["t"]).ends(0);
+    assert_eq!(std::fs::read(project.path(".git/index")).unwrap(), before.1);
+    assert_eq!(project.git(&["status", "--porcelain"]), before.0);
+}
