@@ -239,7 +239,12 @@ pub(crate) fn stable(text: &str) -> String {
     let mut out = String::new();
     for line in text.lines() {
         let words: Vec<String> = line.split(' ').map(word).collect();
-        let line = words.join(" ").replace("<n> ms", "<time>").replace("<n> s", "<time>");
+        let mut line = words.join(" ");
+        // A rule fills the line behind a heading, whose figures differ in length.
+        while line.contains("──") {
+            line = line.replace("──", "─");
+        }
+        let line = line.replace("<n> ms", "<time>").replace("<n> s", "<time>");
         out.push_str(line.trim_end());
         out.push('\n');
     }

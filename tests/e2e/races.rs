@@ -1,0 +1,88 @@
+//! Inputs that change while a run is on its way: no stale hit afterwards.
+
+use crate::project::{Project, Ran, wait_for};
+
+/// A task that shows when it has started, and reads its input only when it is told to.
+const GATED: &str = r#"
+[tasks.t]
+run = '''
+echo > ../started
+until test -e ../read; do sleep 0.01; done
+cat in > ../seen
+echo > ../done-reading
+until test -e ../end; do sleep 0.01; done
+'''
+inputs = ["in"]
+"#;
+
+fn run_with(change: impl FnOnce(&Project), when: &str) -> (Project, Ran) {
+    let project = Project::new(GATED);
+    project.write("in", "one\n").commit("in");
+    let touch = |name: &str| std::fs::write(project.beside().join(name), "").unwrap();
+    let mut child = project.start(&["t"]);
+    wait_for("the task runs", || project.path("../started").exists());
+    if when == "after" {
+        touch("read");
+        wait_for("it has read", || project.path("../done-reading").exists());
+    }
+    change(&project);
+    touch("read");
+    touch("end");
+    let status = child.wait().unwrap().code().unwrap();
+    let read = |name: &str| std::fs::read_to_string(project.beside().join(name)).unwrap();
+    let ran = Ran { status, out: read("out"), err: read("err") };
+    (project, ran)
+}
+
+#[test]
+fn an_edit_before_or_after_the_task_reads_is_shown_and_not_stored() {
+    for when in ["before", "after"] {
+        let (project, ran) = run_with(|project| drop(project.write("in", "two\n").root()), when);
+        ran.ends(0).says("not stored: in changed while it ran");
+        assert_eq!(project.read("../seen"), if when == "before" { "two\n" } else { "one\n" });
+        project.xtask(&["t"]).ends(0).says("1 ran");
+        project.write("in", "one\n");
+        project.xtask(&["t"]).ends(0).says("1 ran");
+        project.xtask(&["t"]).ends(0).says("nothing ran");
+    }
+}
+
+#[test]
+fn an_edit_that_is_taken_back_before_the_end_is_not_stored_either() {
+    let back = |project: &Project| {
+        project.command("cp").args(["-p", "in", "../stamp"]).status().unwrap();
+        project.write("in", "two\n");
+        project.write("in", "one\n");
+        project.command("touch").args(["-r", "../stamp", "in"]).status().unwrap();
+    };
+    let (project, ran) = run_with(back, "before");
+    ran.ends(0).says("not stored: in was written while it ran");
+    project.xtask(&["t"]).ends(0).says("1 ran");
+}
+
+#[test]
+fn a_file_that_appears_among_the_inputs_is_seen() {
+    let project = Project::new("[tasks.t]\nrun = \"echo x > src/new\"\ninputs = [\"src/**\"]\n");
+    project.write("src/a", "").commit("a");
+    project.xtask(&["t"]).ends(0).says("not stored: src/new appeared while it ran");
+    project.xtask(&["t"]).ends(0).says("not stored: src/new was written");
+}
+
+#[test]
+fn what_a_disturbed_task_did_does_not_vouch_for_what_needs_it() {
+    let project = Project::new(
+        r#"
+[tasks.first]
+run = "echo changed > in"
+inputs = ["in"]
+[tasks.second]
+run = "echo second >> ../ran"
+inputs = ["other"]
+needs = ["first"]
+"#,
+    );
+    project.write("in", "one\n").commit("in");
+    project.xtask(&["second"]).ends(0).says("not stored: the inputs of first changed while that ran");
+    project.write("in", "one\n");
+    project.xtask(&["second"]).ends(0).says("2 ran");
+}

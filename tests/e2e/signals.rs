@@ -1,0 +1,132 @@
+//! Nothing survives and nothing hangs, whatever ends a run.
+
+use std::os::unix::process::ExitStatusExt as _;
+use std::process::Child;
+
+use crate::project::{Project, processes, signal, wait_for};
+
+/// A task whose processes can be told from all others by `mark`, with a cleaning `finally`.
+fn sleeper(mark: &str) -> Project {
+    Project::new(&format!(
+        "[tasks.t]\nrun = \"sleep {mark} & sleep {mark}\"\ninputs = [\"in\"]\nfinally = \"echo cleaned >> ../cleaned\"\n"
+    ))
+}
+
+fn pid(child: &Child) -> i32 {
+    i32::try_from(child.id()).unwrap()
+}
+
+fn status(child: &mut Child) -> i32 {
+    let status = child.wait().unwrap();
+    status.code().unwrap_or_else(|| 128 + status.signal().unwrap())
+}
+
+/// Starts the task and waits until both of its sleeps run.
+fn started(project: &Project, mark: &str) -> Child {
+    let child = project.start(&["t"]);
+    let line = format!("sleep\0{mark}");
+    wait_for("the task runs", || processes(&line).len() >= 2);
+    child
+}
+
+#[track_caller]
+fn nothing_left(mark: &str) {
+    wait_for("no process is left", || processes(mark).is_empty());
+}
+
+#[test]
+fn each_signal_ends_all_with_finally_and_a_record() {
+    for (name, number, mark) in [("INT", 2, "61.0101"), ("TERM", 15, "61.0102"), ("HUP", 1, "61.0103")] {
+        let project = sleeper(mark);
+        let mut child = started(&project, mark);
+        signal(name, pid(&child));
+        assert_eq!(status(&mut child), 128 + number, "{name}");
+        assert!(processes(mark).is_empty(), "{name}: nothing is left when the runner ends");
+        assert_eq!(project.lines("../cleaned"), ["cleaned"], "{name}");
+        let log = project.xtask(&["log", "--last"]).ends(0);
+        assert!(log.out.contains(&format!("SIG{name}")) && log.out.contains("interrupted:"), "{}", log.out);
+        project.xtask(&["plan", "t"]).ends(0).prints("miss");
+    }
+}
+
+#[test]
+fn a_kill_of_the_runner_leaves_nothing_and_stores_nothing() {
+    let mark = "61.0201";
+    let project = sleeper(mark);
+    let mut child = started(&project, mark);
+    signal("KILL", pid(&child));
+    assert_eq!(status(&mut child), 137);
+    nothing_left(mark);
+    assert!(project.cache_files().is_empty());
+    project.xtask(&["log", "--last"]).ends(0).prints("the run was killed, or is still running");
+    project.xtask(&["plan", "t"]).ends(0).prints("miss");
+}
+
+#[test]
+fn what_left_its_group_is_ended_with_the_run() {
+    let mark = "61.0301";
+    let project = Project::new(&format!("[tasks.t]\nrun = \"setsid sleep {mark} & sleep 0.1\"\n"));
+    project.xtask(&["t"]).ends(0).says("was left behind");
+    nothing_left(mark);
+    let project = Project::new(&format!("[tasks.t]\nrun = \"setsid sleep {mark} & sleep {mark}\"\n"));
+    let mut child = started(&project, mark);
+    signal("KILL", pid(&child));
+    status(&mut child);
+    nothing_left(mark);
+}
+
+#[test]
+fn a_second_interrupt_kills_what_ignores_the_first() {
+    let mark = "61.0401";
+    let project = Project::new(&format!(
+        "[tasks.t]\nrun = \"trap '' TERM INT; sleep {mark} & while true; do sleep {mark}; done\"\n"
+    ));
+    let mut child = started(&project, mark);
+    signal("INT", pid(&child));
+    wait_for("the first is heard", || {
+        std::fs::read_to_string(project.beside().join("err")).unwrap().contains("once more to kill")
+    });
+    signal("INT", pid(&child));
+    assert_eq!(status(&mut child), 130);
+    assert!(processes(mark).is_empty());
+}
+
+#[test]
+fn a_background_process_that_keeps_the_pipe_does_not_hold_the_run() {
+    let mark = "61.0501";
+    let project = Project::new(&format!("[tasks.t]\nrun = \"sleep {mark} & echo done\"\n"));
+    project.xtask(&["t", "-o", "grouped"]).ends(0).says("done");
+    nothing_left(mark);
+}
+
+#[test]
+fn an_interrupt_at_a_commit_removes_the_worktree() {
+    let mark = "61.0601";
+    let project = sleeper(mark);
+    let mut child = project.start(&["t", "--at", "HEAD"]);
+    let line = format!("sleep\0{mark}");
+    wait_for("the task runs", || processes(&line).len() >= 2);
+    signal("INT", pid(&child));
+    assert_eq!(status(&mut child), 130);
+    assert_eq!(project.git(&["worktree", "list"]).lines().count(), 1);
+    // One that was killed is swept by the next.
+    let mut child = project.start(&["t", "--at", "HEAD"]);
+    wait_for("the task runs", || processes(&line).len() >= 2);
+    signal("KILL", pid(&child));
+    status(&mut child);
+    nothing_left(mark);
+    project.xtask(&["cache", "gc"]).ends(0).prints("removed 1 leftover worktree");
+    assert_eq!(project.git(&["worktree", "list"]).lines().count(), 1);
+}
+
+#[test]
+fn a_task_that_prints_without_end_is_bounded() {
+    let project = Project::new("[tasks.t]\nrun = \"head -c 400000000 /dev/zero | tr '\\\\0' x; exit 1\"\n");
+    // Less memory than it prints: the program must not keep all of it.
+    let program = format!("ulimit -v 350000; exec {} t --format json", env!("CARGO_BIN_EXE_xtask"));
+    let ran = crate::project::Ran::of(project.command("sh").args(["-c", &program]).output().unwrap()).ends(1);
+    let events = ran.events();
+    let finished = events.iter().find(|event| event["event"] == "task-finished").unwrap();
+    let left_out = finished["log"]["left_out"].as_u64().unwrap();
+    assert_eq!(left_out, 400_000_000 - (8 << 20));
+}
