@@ -51,6 +51,10 @@ pub struct NewEntry<'a> {
     pub forbidden: Option<&'a Forbidden<'a>>,
 }
 
+/// What took less, in milliseconds, is not flushed to the disk before it gets its name: flushing
+/// would take longer than making it again. If a power cut takes its bytes, its digest shows it.
+const WORTH_FLUSHING: u64 = 100;
+
 impl Cache {
     /// Stores an entry with the outputs that lie below `root`, and replaces what was under the key.
     /// Beyond the cap it collects garbage afterwards, except on a thread of rayon's, which may hold
@@ -106,7 +110,9 @@ impl Cache {
         let mut file =
             NamedTempFile::new_in(&temp).map_err(FileError::of("make a temporary file in", &temp))?;
         file.write_all(&bytes).map_err(FileError::of("write to", &temp))?;
-        file.as_file().sync_data().map_err(FileError::of("flush to", &temp))?;
+        if draft.took >= WORTH_FLUSHING {
+            file.as_file().sync_data().map_err(FileError::of("flush to", &temp))?;
+        }
         if let Some(shard) = path.parent() {
             file::make_dir(shard)?;
         }

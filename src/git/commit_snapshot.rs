@@ -25,7 +25,7 @@ impl Repository {
     /// # Errors
     /// An object can't be read, or a filter fails.
     pub fn commit_snapshot(&self, tree: &str) -> Result<Snapshot, GitError> {
-        let id = Oid::from_str(tree).map_err(GitError::object("read the tree", tree))?;
+        let id = Oid::from_str(tree).map_err(GitError::object("read the tree", &tree))?;
         let mut entries = Vec::new();
         collect(&self.lock(), id, &RepoPath::top(), &mut entries)?;
         self.as_checked_out(entries)
@@ -127,7 +127,7 @@ fn collect(
     folder: &RepoPath,
     entries: &mut Vec<Entry>,
 ) -> Result<(), GitError> {
-    let tree = inner.find_tree(id).map_err(GitError::object("read the tree", id))?;
+    let tree = inner.find_tree(id).map_err(GitError::object("read the tree", &id))?;
     for row in &tree {
         let path = folder.child(row.name_bytes());
         let mode = match (row.kind(), row.filemode()) {

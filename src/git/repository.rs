@@ -117,7 +117,7 @@ impl Repository {
         match inner.head().and_then(|head| head.peel_to_commit()) {
             Ok(commit) => Ok(Some(Commit::of(&commit))),
             Err(error) if matches!(error.code(), ErrorCode::UnbornBranch | ErrorCode::NotFound) => Ok(None),
-            Err(error) => Err(GitError::object("read", "HEAD")(error)),
+            Err(error) => Err(GitError::object("read", &"HEAD")(error)),
         }
     }
 
@@ -139,15 +139,15 @@ impl Repository {
     /// The tree or the file can't be read.
     pub fn read_file(&self, tree: &str, path: &RepoPath) -> Result<Option<Vec<u8>>, GitError> {
         let inner = self.lock();
-        let id = Oid::from_str(tree).map_err(GitError::object("read the tree", tree))?;
-        let tree = inner.find_tree(id).map_err(GitError::object("read the tree", tree))?;
+        let id = Oid::from_str(tree).map_err(GitError::object("read the tree", &tree))?;
+        let tree = inner.find_tree(id).map_err(GitError::object("read the tree", &tree))?;
         let entry = match tree.get_path(path.as_path()) {
             Ok(entry) if entry.kind() == Some(ObjectType::Blob) => entry,
             Ok(_) => return Ok(None),
             Err(error) if error.code() == ErrorCode::NotFound => return Ok(None),
-            Err(error) => return Err(GitError::object("read", path)(error)),
+            Err(error) => return Err(GitError::object("read", &path)(error)),
         };
-        let blob = inner.find_blob(entry.id()).map_err(GitError::object("read", path))?;
+        let blob = inner.find_blob(entry.id()).map_err(GitError::object("read", &path))?;
         Ok(Some(blob.content().to_owned()))
     }
 
@@ -156,7 +156,7 @@ impl Repository {
         let read = |inner: &git2::Repository| {
             inner.find_blob(Oid::from_bytes(&id.0)?).map(|blob| blob.content().to_owned())
         };
-        read(&self.lock()).map_err(GitError::object("read the blob", id.hex()))
+        read(&self.lock()).map_err(GitError::object("read the blob", &id.hex()))
     }
 
     /// A picture of the index as it is now.

@@ -72,6 +72,7 @@ impl Sandbox {
         self.git_in(&self.dir, args, &[])
     }
 
+    #[expect(clippy::unused_self, reason = "a command of the sandbox, wherever it runs")]
     pub(super) fn git_in(&self, dir: &Path, args: &[&str], vars: &[(&str, &OsStr)]) -> String {
         let output = git_command(dir).args(args).envs(vars.iter().copied()).output().unwrap();
         let stderr = String::from_utf8_lossy(&output.stderr);

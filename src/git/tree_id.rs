@@ -18,7 +18,7 @@ const WORTHWHILE: usize = 2000;
 /// # Errors
 /// libgit2 refuses to hash.
 pub fn tree_id(snapshot: &Snapshot) -> Result<String, GitError> {
-    tree(snapshot.entries(), 0).map(|id| id.to_string()).map_err(GitError::object("hash", "the tree"))
+    tree(snapshot.entries(), 0).map(|id| id.to_string()).map_err(GitError::object("hash", &"the tree"))
 }
 
 /// One row of a tree: a file, or all entries of a folder.

@@ -259,18 +259,14 @@ fn parse_row(glob: &[u8], row: &mut Vec<Part>) -> bool {
         let byte = glob.get(at).copied();
         at += 1;
         match byte {
-            None | Some(b'/') => {
-                match part(std::mem::take(&mut tokens), std::mem::take(&mut stars)) {
-                    Finished::Part(part) => row.push(part),
-                    Finished::Empty => exact &= glob.is_empty(),
-                    Finished::Odd => return false,
-                }
-                continue;
-            }
+            None | Some(b'/') => match part(std::mem::take(&mut tokens), std::mem::take(&mut stars)) {
+                Finished::Part(part) => row.push(part),
+                Finished::Empty => exact &= glob.is_empty(),
+                Finished::Odd => return false,
+            },
             Some(b'*') => {
                 stars += 1;
                 tokens.push(Token::Many);
-                continue;
             }
             Some(b'?') => tokens.push(Token::One(ByteSet::any())),
             Some(b'[') => match parse_class(glob, at - 1) {

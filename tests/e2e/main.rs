@@ -1,6 +1,11 @@
 //! Real signals, real kills, real races, real disks.
 
-#![expect(clippy::unwrap_used, reason = "a test says what is wrong by failing")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    clippy::format_collect,
+    reason = "a test fails by saying what is wrong, and stands in for the user's shell"
+)]
 
 #[allow(dead_code, reason = "each test program uses its own part")]
 #[path = "../project/mod.rs"]
