@@ -6,6 +6,7 @@ use crate::event::Verdict;
 use crate::git::GitError;
 use crate::ground::file::FileError;
 use crate::history::runs::RunsError;
+use crate::process::mask::MaskError;
 use crate::select::SelectError;
 
 /// Why a command could not do what it was asked for.
@@ -37,6 +38,9 @@ pub enum Failure {
     /// The cache failed.
     #[error(transparent)]
     Cache(#[from] CacheError),
+    /// Secrets can't be hidden, so nothing is run.
+    #[error(transparent)]
+    Mask(#[from] MaskError),
     /// A file operation failed.
     #[error(transparent)]
     File(#[from] FileError),
@@ -94,6 +98,7 @@ pub fn status(end: &Result<End, Failure>) -> u8 {
             Failure::Git(_)
             | Failure::Cache(_)
             | Failure::File(_)
+            | Failure::Mask(_)
             | Failure::Runs(RunsError::File(_))
             | Failure::NoRepository { .. }
             | Failure::System { .. },

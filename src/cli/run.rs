@@ -16,6 +16,7 @@ use crate::engine::emitter::Emitter;
 use crate::engine::inbox::Inbox;
 use crate::engine::run::Run;
 use crate::engine::scheduler::OnFailure;
+use crate::engine::secrets::Secrets;
 use crate::event::{Level, Summary};
 use crate::git::Repository;
 use crate::git::tree_id;
@@ -115,6 +116,7 @@ fn here_with(
         wants_hit_logs: args.output == Output::All,
         run: run.clone(),
     };
+    let secrets = Secrets::of(config, &prepared.graph, &session.env)?;
     let reporters = Arc::new(Mutex::new(reporters(session, args, &conduct.run, &prepared)?));
     listening.with(&mut |inbox| {
         let on_failure = if args.keep_going { OnFailure::KeepGoing } else { OnFailure::Stop };
@@ -123,7 +125,7 @@ fn here_with(
             session.clock.clone(),
             Box::new(move |event| sink.lock().unwrap_or_else(PoisonError::into_inner).event(event)),
         );
-        let summary = drive(session, &prepared, root, (&conduct, on_failure), (&emitter, inbox));
+        let summary = drive(session, (&prepared, &secrets), root, (&conduct, on_failure), (&emitter, inbox));
         let errors = reporters.lock().unwrap_or_else(PoisonError::into_inner).errors();
         end(errors, &summary)
     })
@@ -131,7 +133,7 @@ fn here_with(
 
 fn drive(
     session: &Session,
-    prepared: &Prepared<'_>,
+    (prepared, secrets): (&Prepared<'_>, &Secrets),
     root: &Path,
     (conduct, on_failure): (&Conduct, OnFailure),
     (emitter, inbox): (&Emitter, &Inbox),
@@ -156,6 +158,7 @@ fn drive(
             history: &prepared.history,
             names: &prepared.names,
             tree,
+            secrets,
             notices: notices(prepared),
         };
         run.perform(emitter, inbox)

@@ -4,7 +4,7 @@
 use std::fmt;
 use std::ops::Range;
 
-use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
+use annotate_snippets::{Annotation, AnnotationKind, Level, Renderer, Snippet};
 use serde::Serialize;
 
 use super::model::Place;
@@ -199,7 +199,7 @@ impl Diagnostics {
     }
 }
 
-fn annotation(kind: AnnotationKind, span: Range<usize>, label: &str) -> annotate_snippets::Annotation<'_> {
+fn annotation(kind: AnnotationKind, span: Range<usize>, label: &str) -> Annotation<'_> {
     kind.span(span).label((!label.is_empty()).then_some(label))
 }
 
@@ -237,7 +237,30 @@ mod tests {
 
     #[test]
     fn diagnostics_are_drawn_in_the_order_of_the_file() {
-        insta::assert_snapshot!(diagnostics());
+        insta::assert_snapshot!(diagnostics(), @r#"
+    error: two of them
+     --> x/tasks.toml:2:6
+      |
+    2 | éé = 22
+      |      ^^
+      |
+      = help: take one
+
+    error: it is an array
+     --> x/tasks.toml:9:8
+      |
+    2 | éé = 22
+      |      -- because of this
+    ...
+    9 | last = [
+      |        ^ here
+
+    error: the end
+      --> x/tasks.toml:11:1
+       |
+    11 |
+       | ^
+    "#);
     }
 
     #[test]
@@ -249,6 +272,8 @@ mod tests {
     #[test]
     fn columns_count_characters() {
         let json = serde_json::to_string(&diagnostics().records()[0]).unwrap();
-        insta::assert_snapshot!(json);
+        insta::assert_snapshot!(json, @r#"
+    {"file":"x/tasks.toml","line":2,"column":6,"message":"two of them","hint":"take one"}
+    "#);
     }
 }

@@ -67,7 +67,10 @@ fn line<'d>(text: Text<'d>, origin: Origin<'_>, findings: &mut Findings) -> Opti
 }
 
 fn refused(text: &str, span: Range<usize>, error: PatternError) -> Diagnostic {
-    let message = format!("`{}` can't be matched: {error}", keys::shown(text));
+    let message = match error {
+        PatternError::Empty => error.to_string(),
+        _ => format!("`{}` can't be matched: {error}", keys::shown(text)),
+    };
     let hint = match error {
         PatternError::Outside => "a task reads and writes files of its repository alone",
         PatternError::Empty => "take it out; `[]` is no file, `[\"**\"]` is each",
@@ -133,6 +136,12 @@ impl<'d> Sets<'d> {
         if self.known.contains_key(name) || self.extent == Extent::Broken {
             return;
         }
+        if name.is_empty() {
+            let hint =
+                "write the name of a set behind `@`; for a file whose name begins with `@`, write `\\\\@`";
+            findings.add(Diagnostic::new(line.span.clone(), "`@` names no set").label("no name").hint(hint));
+            return;
+        }
         let hint = keys::suggestion(
             name,
             self.known.keys().copied(),
@@ -183,7 +192,7 @@ fn bounded(
         sizes[*place] = size;
         if size.0 > MAX_SET.0 || size.1 > MAX_SET.1 {
             let name = &names[*place];
-            let message = format!("with the sets within it, `@{}` is too large", name.text);
+            let message = format!("with the sets within it, `@{}` is too large", keys::shown(name.text));
             let hint = format!("at most {} patterns, {} sets deep", MAX_SET.0, MAX_SET.1);
             findings.add(Diagnostic::new(name.span.clone(), message).label("too large").hint(hint));
             return false;
@@ -194,11 +203,13 @@ fn bounded(
 
 fn round(circle: &[usize], names: &[Text<'_>], lists: &[Vec<Line<'_>>]) -> Diagnostic {
     let turn = circle.iter().chain(circle.first());
-    let path: Vec<String> = turn.clone().map(|place| format!("@{}", names[*place].text)).collect();
+    let path: Vec<String> =
+        turn.clone().map(|place| format!("@{}", keys::shown(names[*place].text))).collect();
     let message = format!("sets contain each other in a circle: {}", path.join(" → "));
     let mut spans = circle.iter().zip(turn.skip(1)).map(|(from, to)| {
         let span = references(&lists[*from]).find(|(name, _)| *name == names[*to].text).map(|(_, span)| span);
-        let label = format!("`@{}` contains `@{}`", names[*from].text, names[*to].text);
+        let label =
+            format!("`@{}` contains `@{}`", keys::shown(names[*from].text), keys::shown(names[*to].text));
         (span.unwrap_or(&names[*from].span).clone(), label)
     });
     let (span, label) = spans.next().unwrap_or_default();

@@ -132,6 +132,11 @@ pub(super) const DEFAULTS: Keys = Keys {
 };
 
 impl Keys {
+    #[cfg(test)]
+    pub(super) fn known(&self) -> &'static [&'static str] {
+        self.known
+    }
+
     pub(super) fn knows(&self, key: &str) -> bool {
         self.known.contains(&key)
     }
@@ -157,7 +162,7 @@ impl Keys {
             },
             str::to_owned,
         );
-        Diagnostic::new(key.span.clone(), message).label("unknown key").hint(hint)
+        Diagnostic::new(key.span.clone(), message).label("not a key here").hint(hint)
     }
 }
 
@@ -191,6 +196,9 @@ pub(super) fn suggestion<'a>(
 /// Reports a name that can't be one.
 pub(super) fn name_refusal(name: &Text<'_>, what: &str) -> Option<Diagnostic> {
     let why = name::refusal(name.text)?;
-    let message = format!("`{}` can't be {what}'s name", shown(name.text));
+    let message = match shown(name.text) {
+        empty if empty.is_empty() => format!("an empty text can't be {what}'s name"),
+        shown => format!("`{shown}` can't be {what}'s name"),
+    };
     Some(Diagnostic::new(name.span.clone(), message).label("not a name").hint(why))
 }

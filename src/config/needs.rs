@@ -53,7 +53,7 @@ impl<'n> Names<'n> {
         for (task, draft) in drafts.iter().enumerate() {
             if let Some(group) = &draft.group {
                 let members = names.groups.entry(group.text).or_default();
-                if members.is_empty() {
+                if members.is_empty() && !names.tasks.contains_key(group.text) {
                     names.all.push(group.text);
                 }
                 members.push(task);
@@ -85,7 +85,7 @@ fn nothing(draft: &Draft<'_>, task: usize, need: &Text<'_>, names: &Names<'_>) -
 
 fn round(circle: &[usize], drafts: &[Draft<'_>]) -> Diagnostic {
     let turn = circle.iter().chain(circle.first());
-    let path: Vec<&str> = turn.clone().map(|task| drafts[*task].name.text).collect();
+    let path: Vec<String> = turn.clone().map(|task| keys::shown(drafts[*task].name.text)).collect();
     let message = format!("tasks need each other in a circle: {}", path.join(" → "));
     let mut places = circle.iter().zip(turn.skip(1)).map(|(from, to)| {
         let (from, target) = (&drafts[*from], &drafts[*to]);
@@ -95,7 +95,10 @@ fn round(circle: &[usize], drafts: &[Draft<'_>]) -> Diagnostic {
         });
         let need = need.unwrap_or(&from.name);
         let by_group = if need.text == target.name.text { "" } else { ", a member of that group" };
-        (need.span.clone(), format!("`{}` needs `{}`{by_group}", from.name.text, target.name.text))
+        (
+            need.span.clone(),
+            format!("`{}` needs `{}`{by_group}", keys::shown(from.name.text), keys::shown(target.name.text)),
+        )
     });
     let (span, label) = places.next().unwrap_or_default();
     let diagnostic = Diagnostic::new(span, message).label(label).hint("take one of these needs out");

@@ -61,10 +61,10 @@ impl Outputs {
         for (item, span) in self.patterns.items().iter().zip(&self.spans) {
             let (What::One(pattern), false) = (&item.what, item.excludes) else { continue };
             let takes = |path: &RepoPath| pattern.matches(path) && self.patterns.matches(path);
-            let is_in_git = pattern.folder().parts().any(|part| part.eq_ignore_ascii_case(b".git"));
-            let why = if everything.as_ref().is_some_and(|all| Shape::of(pattern).covers(all)) {
+            let shape = Shape::of(pattern);
+            let why = if everything.as_ref().is_some_and(|all| shape.covers(all)) {
                 "the whole folder of tasks.toml"
-            } else if is_in_git || of_git.iter().any(takes) {
+            } else if shape.names(b".git") || of_git.iter().any(takes) {
                 "files of git"
             } else if takes(&own_file) {
                 "tasks.toml itself"
@@ -131,7 +131,7 @@ fn never_together(a: &Draft<'_>, b: &Draft<'_>, defaults: &Shared<'_>) -> bool {
 }
 
 fn clash(first: &Draft<'_>, one: usize, second: &Draft<'_>, two: usize) -> Diagnostic {
-    let (a, b) = (first.name.text, second.name.text);
+    let (a, b) = (keys::shown(first.name.text), keys::shown(second.name.text));
     let span = |draft: &Draft<'_>, position: usize| {
         draft.outputs.spans.get(position).unwrap_or(&draft.name.span).clone()
     };

@@ -57,9 +57,12 @@ pub(super) fn tools(table: &Table<'_>, findings: &mut Findings) -> BTreeMap<Stri
         let probe = entry.value.text("a shell line that prints the tool's version", findings);
         if probe.as_ref().is_some_and(|probe| probe.text.trim().is_empty()) {
             findings.add(
-                Diagnostic::new(entry.value.span(), format!("the probe of `{}` is empty", entry.key.text))
-                    .label("nothing to run")
-                    .hint("write what prints its version, such as `rustc = \"rustc -vV\"`"),
+                Diagnostic::new(
+                    entry.value.span(),
+                    format!("the probe of `{}` is empty", keys::shown(entry.key.text)),
+                )
+                .label("nothing to run")
+                .hint("write what prints its version, such as `rustc = \"rustc -vV\"`"),
             );
         }
         tools
@@ -98,6 +101,10 @@ pub(super) fn unit<T>(
     parse: fn(&str) -> Result<T, String>,
     findings: &mut Findings,
 ) -> Option<T> {
+    if !value.is_text() {
+        findings.add(value.mismatch(what).hint(format!("write {what}")));
+        return None;
+    }
     let text = value.text(what, findings)?;
     match parse(text.text) {
         Ok(parsed) => Some(parsed),

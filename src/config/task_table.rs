@@ -128,10 +128,7 @@ impl<'d> Draft<'d> {
                 findings.add(
                     Diagnostic::new(key.span.clone(), format!("`{}` has no meaning without `run`", key.text))
                         .label(format!("`{name}` runs nothing"))
-                        .hint(
-                            "take it out, or add `run`; a task with `needs` alone only gathers them"
-                                .to_string(),
-                        ),
+                        .hint("take it out, or add `run`; a task with `needs` alone only gathers them"),
                 );
             }
         }

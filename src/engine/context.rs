@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 
 use crate::cache::Cache;
 use crate::engine::emitter::Emitter;
+use crate::engine::secrets::Secrets;
 use crate::event::{Level, What};
 use crate::git::WorkTreeReader;
 use crate::git::snapshot::Snapshot;
@@ -103,7 +104,7 @@ impl<'a> Context<'a> {
         site: &'a Site<'a>,
         conduct: &'a Conduct,
         emitter: &'a Emitter,
-        secrets: Vec<Vec<u8>>,
+        secrets: &Secrets,
     ) -> Self {
         let results = plan.nodes.iter().map(|_| NodeResult::default()).collect();
         Self {
@@ -112,9 +113,8 @@ impl<'a> Context<'a> {
             site,
             conduct,
             emitter,
-            // Base64 makes four bytes of three, and a part of a group may stand at either end.
-            longest_secret: secrets.iter().map(|secret| secret.len() * 2 + 4).max().unwrap_or(0),
-            mask: Arc::new(Mask::new(secrets)),
+            longest_secret: secrets.longest,
+            mask: Arc::clone(&secrets.mask),
             stop: Stop::new(),
             stop_finally: Stop::new(),
             guard: OnceLock::new(),

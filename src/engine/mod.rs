@@ -14,5 +14,6 @@ pub mod knowledge;
 pub mod probe;
 pub mod run;
 pub mod scheduler;
+pub mod secrets;
 pub mod surroundings;
 pub mod worker;

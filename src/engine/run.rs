@@ -9,6 +9,7 @@ use crate::engine::context::{Conduct, Context, Site};
 use crate::engine::emitter::Emitter;
 use crate::engine::inbox::{Inbox, Note, signal_name};
 use crate::engine::scheduler::{Action, Cost, Message, OnFailure, Scheduler};
+use crate::engine::secrets::Secrets;
 use crate::engine::worker::{self, Performed};
 use crate::event::{Ended, Level, RunStarted, Status, Summary, Verdict, What};
 use crate::graph::NodeId;
@@ -38,6 +39,8 @@ pub struct Run<'a> {
     pub names: &'a [String],
     /// The tree's git id.
     pub tree: Option<String>,
+    /// What hides secrets.
+    pub secrets: &'a Secrets,
     /// What the reader has to know before the run.
     pub notices: Vec<(Level, String)>,
 }
@@ -62,7 +65,7 @@ impl Run<'_> {
         for (level, text) in &self.notices {
             emitter.notice(*level, text);
         }
-        let context = Context::new(self.world, self.plan, self.site, self.conduct, emitter, self.secrets());
+        let context = Context::new(self.world, self.plan, self.site, self.conduct, emitter, self.secrets);
         context.set_expected(self.history);
         let mut scheduler =
             Scheduler::new(self.world.graph, self.costs(&context), self.conduct.jobs, self.on_failure);
@@ -103,15 +106,6 @@ impl Run<'_> {
             jobs: self.conduct.jobs,
             width: names.iter().map(|name| name.chars().count()).max().unwrap_or(0),
         }
-    }
-
-    /// The values of all secrets of all tasks of the run: one task may print another's.
-    fn secrets(&self) -> Vec<Vec<u8>> {
-        use std::os::unix::ffi::OsStrExt as _;
-        let tasks = self.world.graph.nodes.iter().map(|node| self.world.config.task(node.task));
-        let names = tasks.flat_map(|task| &task.secret_env);
-        let values = names.filter_map(|name| self.world.env.var(name));
-        values.map(|value| value.as_bytes().to_vec()).collect()
     }
 
     fn costs(&self, context: &Context<'_>) -> Vec<Cost> {
@@ -193,7 +187,11 @@ impl Run<'_> {
             return;
         }
         for stray in strays::end_all(&self.conduct.run, Duration::from_secs(1)) {
-            let text = format!("process {} was left behind and has been ended: {}", stray.pid, stray.command);
+            let text = format!(
+                "process {} was left behind and has been ended: {}",
+                stray.pid,
+                context.mask.text(&stray.command)
+            );
             context.emitter.notice(Level::Warning, text);
         }
     }

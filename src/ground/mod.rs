@@ -5,6 +5,7 @@ pub mod clock;
 pub mod digest;
 pub mod env;
 pub mod file;
+mod glob_row;
 pub mod lock;
 pub mod name;
 pub mod path;

@@ -6,6 +6,7 @@
 //! it would be costly or the glob is odd, the row is cut short, which only makes it match more: a
 //! wrong answer is always "they overlap", never "they don't".
 
+use crate::ground::glob_row::{Part, class_end, from_the_back, parse_row, part_covers, parts_meet};
 use crate::ground::path::RepoPath;
 use crate::ground::pattern::{Pattern, Patterns, What};
 
@@ -30,28 +31,6 @@ pub struct Shape {
     /// Whether the rows match nothing that the pattern does not.
     exact: bool,
 }
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Part {
-    /// `**`: any number of parts.
-    Deep,
-    /// Exactly these bytes.
-    Literal(Box<[u8]>),
-    /// A part with wildcards.
-    Wild(Vec<Token>),
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Token {
-    /// One byte of a set.
-    One(ByteSet),
-    /// Any number of bytes.
-    Many,
-}
-
-/// A set of bytes, a bit each.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-struct ByteSet([u64; 4]);
 
 impl Shapes {
     /// The shapes of a list's patterns. A set that is included counts with all that it includes,
@@ -126,18 +105,15 @@ impl Shape {
         let glob = pattern.rest().join("/");
         let mut shape = Self { rows: Vec::new(), prefix: literal_prefix(folder, &glob), exact: true };
         let front: Vec<Part> = folder.parts().map(|part| Part::Literal(part.into())).collect();
-        match choices(glob.as_bytes()) {
-            Some(globs) => {
-                for glob in globs {
-                    let mut row = front.clone();
-                    shape.exact &= parse_row(&glob, &mut row);
-                    shape.rows.push(row);
-                }
+        if let Some(globs) = choices(glob.as_bytes()) {
+            for glob in globs {
+                let mut row = front.clone();
+                shape.exact &= parse_row(&glob, &mut row);
+                shape.rows.push(row);
             }
-            None => {
-                shape.exact = false;
-                shape.rows.push(front);
-            }
+        } else {
+            shape.exact = false;
+            shape.rows.push(front);
         }
         shape
     }
@@ -146,6 +122,12 @@ impl Shape {
     /// one starts with that of the other.
     pub fn prefix(&self) -> &[u8] {
         &self.prefix
+    }
+
+    /// Whether a part is spelled out as `name`, in letters of any case.
+    pub fn names(&self, name: &[u8]) -> bool {
+        let is_name = |part: &Part| matches!(part, Part::Literal(bytes) if bytes.eq_ignore_ascii_case(name));
+        self.rows.iter().flatten().any(is_name)
     }
 
     /// Whether some path may match both.
@@ -233,185 +215,6 @@ fn first_brace(glob: &[u8]) -> Option<Brace> {
     None
 }
 
-/// The place behind the class that opens at `start`.
-fn class_end(glob: &[u8], start: usize) -> Option<usize> {
-    let mut at = start + 1;
-    if matches!(glob.get(at), Some(b'^' | b'!')) {
-        at += 1;
-    }
-    let first = at;
-    loop {
-        match glob.get(at)? {
-            b']' if at > first => return Some(at + 1),
-            b'\\' => at += 2,
-            _ => at += 1,
-        }
-    }
-}
-
-/// Appends the parts of a glob without braces. `false` if the row had to be cut short or widened.
-fn parse_row(glob: &[u8], row: &mut Vec<Part>) -> bool {
-    let mut at = 0;
-    let mut exact = true;
-    let mut tokens: Vec<Token> = Vec::new();
-    let mut stars = 0;
-    while at <= glob.len() {
-        let byte = glob.get(at).copied();
-        at += 1;
-        match byte {
-            None | Some(b'/') => match part(std::mem::take(&mut tokens), std::mem::take(&mut stars)) {
-                Finished::Part(part) => row.push(part),
-                Finished::Empty => exact &= glob.is_empty(),
-                Finished::Odd => return false,
-            },
-            Some(b'*') => {
-                stars += 1;
-                tokens.push(Token::Many);
-            }
-            Some(b'?') => tokens.push(Token::One(ByteSet::any())),
-            Some(b'[') => match parse_class(glob, at - 1) {
-                Some((set, end, plain)) => {
-                    exact &= plain;
-                    tokens.push(Token::One(set));
-                    at = end;
-                }
-                None => return false,
-            },
-            Some(b'\\') => {
-                let Some(escaped) = glob.get(at) else { return false };
-                exact &= is_plain_escape(*escaped);
-                let set = if is_plain_escape(*escaped) { ByteSet::of(*escaped) } else { ByteSet::any() };
-                tokens.push(Token::One(set));
-                at += 1;
-            }
-            Some(byte) => tokens.push(Token::One(ByteSet::of(byte))),
-        }
-    }
-    exact
-}
-
-enum Finished {
-    Part(Part),
-    /// Nothing between two slashes.
-    Empty,
-    /// `**` beside something else, which a matcher may read in more than one way.
-    Odd,
-}
-
-fn part(tokens: Vec<Token>, stars: usize) -> Finished {
-    if tokens.is_empty() {
-        return Finished::Empty;
-    }
-    if tokens == [Token::Many, Token::Many] {
-        return Finished::Part(Part::Deep);
-    }
-    if stars > 1 && tokens.windows(2).any(|pair| pair == [Token::Many, Token::Many]) {
-        return Finished::Odd;
-    }
-    let literal: Option<Vec<u8>> =
-        tokens.iter().map(|token| if let Token::One(set) = token { set.single() } else { None }).collect();
-    Finished::Part(match literal {
-        Some(bytes) => Part::Literal(bytes.into()),
-        None => Part::Wild(tokens),
-    })
-}
-
-/// Matchers read `\n` and its like either as a letter or as a control character.
-fn is_plain_escape(byte: u8) -> bool {
-    !byte.is_ascii_alphanumeric() && byte != b'/'
-}
-
-/// The set of the class that opens at `start`, the place behind it, and whether it is exact.
-fn parse_class(glob: &[u8], start: usize) -> Option<(ByteSet, usize, bool)> {
-    let end = class_end(glob, start)?;
-    let mut at = start + 1;
-    let negated = matches!(glob[at], b'^' | b'!');
-    at += usize::from(negated);
-    let mut set = ByteSet::default();
-    let mut plain = true;
-    let mut member = |at: &mut usize| {
-        if glob[*at] == b'\\' {
-            *at += 1;
-            plain &= is_plain_escape(glob[*at]);
-        }
-        *at += 1;
-        glob[*at - 1]
-    };
-    while at < end - 1 {
-        let low = member(&mut at);
-        let mut high = low;
-        if glob[at] == b'-' && at + 1 < end - 1 {
-            at += 1;
-            high = member(&mut at);
-        }
-        set.insert(low, high);
-    }
-    if !plain {
-        return Some((ByteSet::any(), end, false));
-    }
-    let set = if negated { set.inverse() } else { set };
-    Some((set.without(b'/'), end, true))
-}
-
-impl ByteSet {
-    fn of(byte: u8) -> Self {
-        let mut set = Self::default();
-        set.insert(byte, byte);
-        set
-    }
-
-    fn any() -> Self {
-        Self([u64::MAX; 4]).without(b'/')
-    }
-
-    fn insert(&mut self, low: u8, high: u8) {
-        for byte in low..=high {
-            self.0[usize::from(byte >> 6)] |= 1 << (byte & 63);
-        }
-    }
-
-    fn without(mut self, byte: u8) -> Self {
-        self.0[usize::from(byte >> 6)] &= !(1 << (byte & 63));
-        self
-    }
-
-    fn inverse(self) -> Self {
-        Self(self.0.map(|word| !word))
-    }
-
-    fn meets(self, other: Self) -> bool {
-        self.0.iter().zip(other.0).any(|(a, b)| a & b != 0)
-    }
-
-    fn covers(self, other: Self) -> bool {
-        self.0.iter().zip(other.0).all(|(a, b)| b & !a == 0)
-    }
-
-    fn single(self) -> Option<u8> {
-        let ones: u32 = self.0.iter().map(|word| word.count_ones()).sum();
-        let word = self.0.iter().position(|word| *word != 0)?;
-        let bit = usize::try_from(self.0[word].trailing_zeros()).ok()?;
-        if ones == 1 { u8::try_from(word * 64 + bit).ok() } else { None }
-    }
-}
-
-/// Answers a question about each pair of ends of two rows, from the back to the front, where the
-/// answer for a pair follows from that of shorter ones. The answer for both whole rows comes back.
-fn from_the_back(
-    (rows, columns): (usize, usize),
-    mut answer: impl FnMut(usize, usize, &dyn Fn(usize, usize) -> bool) -> bool,
-) -> bool {
-    let width = columns + 1;
-    let mut known = vec![false; (rows + 1) * width];
-    for i in (0..=rows).rev() {
-        for j in (0..=columns).rev() {
-            let now = answer(i, j, &|i, j| known[i * width + j]);
-            known[i * width + j] = now;
-        }
-    }
-    known[0]
-}
-
 /// Whether a path fits both rows; each row also takes all below its matches.
 fn rows_meet(a: &[Part], b: &[Part]) -> bool {
     let mut at = 0;
@@ -445,64 +248,6 @@ fn row_covers(a: &[Part], b: &[Part]) -> bool {
         (Some(Part::Deep), _) => known(i + 1, j) || known(i, j + 1),
         (Some(_), Some(Part::Deep)) => false,
         (Some(x), Some(y)) => known(i + 1, j + 1) && part_covers(x, y),
-    })
-}
-
-fn parts_meet(a: &Part, b: &Part) -> bool {
-    match (a, b) {
-        (Part::Deep, _) | (_, Part::Deep) => true,
-        (Part::Literal(a), Part::Literal(b)) => a == b,
-        (Part::Literal(a), Part::Wild(b)) | (Part::Wild(b), Part::Literal(a)) => {
-            tokens_meet(&tokens_of(a), b)
-        }
-        (Part::Wild(a), Part::Wild(b)) => tokens_meet(a, b),
-    }
-}
-
-fn part_covers(a: &Part, b: &Part) -> bool {
-    match (a, b) {
-        (Part::Deep, _) => true,
-        (_, Part::Deep) => false,
-        (Part::Literal(a), Part::Literal(b)) => a == b,
-        (Part::Literal(_), Part::Wild(_)) => false,
-        (Part::Wild(a), Part::Literal(b)) => tokens_cover(a, &tokens_of(b)),
-        (Part::Wild(a), Part::Wild(b)) => tokens_cover(a, b),
-    }
-}
-
-fn tokens_of(bytes: &[u8]) -> Vec<Token> {
-    bytes.iter().map(|byte| Token::One(ByteSet::of(*byte))).collect()
-}
-
-/// Whether a name fits both.
-fn tokens_meet(a: &[Token], b: &[Token]) -> bool {
-    let fits = |(x, y): (&Token, &Token)| match (x, y) {
-        (Token::One(x), Token::One(y)) => Some(x.meets(*y)),
-        _ => None,
-    };
-    // Most names differ at their front or their back, which needs no table.
-    let front = a.iter().zip(b).map_while(fits).all(|fit| fit);
-    let back = a.iter().rev().zip(b.iter().rev()).map_while(fits).all(|fit| fit);
-    front
-        && back
-        && from_the_back((a.len(), b.len()), |i, j, known| match (a.get(i), b.get(j)) {
-            (None, None) => true,
-            (Some(Token::Many), None) => known(i + 1, j),
-            (None, Some(Token::Many)) => known(i, j + 1),
-            (None, _) | (_, None) => false,
-            (Some(Token::Many), _) | (_, Some(Token::Many)) => known(i + 1, j) || known(i, j + 1),
-            (Some(Token::One(x)), Some(Token::One(y))) => known(i + 1, j + 1) && x.meets(*y),
-        })
-}
-
-/// Whether each name that fits `b` surely fits `a`.
-fn tokens_cover(a: &[Token], b: &[Token]) -> bool {
-    from_the_back((a.len(), b.len()), |i, j, known| match (a.get(i), b.get(j)) {
-        (None, None) => true,
-        (Some(Token::Many), None) => known(i + 1, j),
-        (Some(Token::Many), Some(_)) => known(i + 1, j) || known(i, j + 1),
-        (None, _) | (_, None | Some(Token::Many)) => false,
-        (Some(Token::One(x)), Some(Token::One(y))) => known(i + 1, j + 1) && x.covers(*y),
     })
 }
 

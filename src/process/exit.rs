@@ -15,6 +15,7 @@ use crate::process::wake::Waker;
 #[derive(Debug)]
 pub(super) enum ExitWatch {
     /// A process descriptor: readable once the child has ended.
+    #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "only Linux has them"))]
     Descriptor(OwnedFd),
     /// A thread that waits, sets this and wakes the poll.
     Thread(Arc<AtomicBool>),

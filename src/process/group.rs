@@ -96,11 +96,9 @@ impl Group {
     }
 }
 
-/// Reached with a leader only if the pump was left by a panic.
+/// There is something left to kill only if a panic left the pump, or if it gave up.
 impl Drop for Group {
     fn drop(&mut self) {
-        if self.state == State::Led {
-            self.kill();
-        }
+        self.kill();
     }
 }

@@ -16,7 +16,6 @@ use crate::process::run::Watcher;
 const CHUNK: usize = 64 * 1024;
 
 /// The reading end of a command's output.
-#[derive(Debug)]
 pub(super) struct Output<'a> {
     /// Until it has ended.
     pipe: Option<PipeReader>,
@@ -83,5 +82,22 @@ impl<'a> Output<'a> {
         self.lines.add(masked, &mut |text| watcher.output(text));
         self.lines.finish(&mut |text| watcher.output(text));
         self.log.finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write as _;
+
+    #[test]
+    fn the_end_takes_what_is_there_and_waits_for_no_more() {
+        let mask = Mask::default();
+        let (output, mut writer) = Output::new(&mask, LogLimits::default()).unwrap();
+        writer.write_all(&[b'x'; 5000]).unwrap();
+        assert_eq!(output.finish(&mut ()).text, "x".repeat(5000));
+        assert_eq!(writer.write(b"x").map_err(|error| error.kind()), Err(io::ErrorKind::BrokenPipe));
+        let (output, _writer) = Output::new(&mask, LogLimits::default()).unwrap();
+        assert_eq!(output.finish(&mut ()), Log::default());
     }
 }

@@ -9,6 +9,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::Duration;
 
+use tempfile::TempDir;
+
 use crate::ground::clock::Clock;
 use crate::ground::env::Env;
 use crate::process::guard::{Guard, guard_main};
@@ -29,6 +31,7 @@ const RUNNER_ROLE: &str = "TASKGATE_TEST_RUNNER";
 struct Case {
     spawn: Spawn,
     mark: String,
+    folder: Option<TempDir>,
 }
 
 impl Case {
@@ -45,7 +48,19 @@ impl Case {
             limits: Limits::default(),
             guard: None,
         };
-        Self { spawn, mark }
+        Self { spawn, mark, folder: None }
+    }
+
+    /// Runs in a folder of its own.
+    fn in_folder(mut self) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        self.spawn.dir = folder.path().canonicalize().unwrap();
+        self.folder = Some(folder);
+        self
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.spawn.dir.join(name).exists()
     }
 
     fn timeout(mut self, millis: u64) -> Self {
@@ -119,9 +134,7 @@ fn a_signal_from_elsewhere_is_told_from_a_status() {
 
 #[test]
 fn nothing_is_inherited_but_what_is_given() {
-    let mut case = Case::new("pwd; cat; env | grep -v -e ^PWD= -e ^_= -e ^SHLVL= -e ^OLDPWD= | sort");
-    let dir = tempfile::tempdir().unwrap();
-    case.spawn.dir = dir.path().canonicalize().unwrap();
+    let case = Case::new("pwd; cat; env | grep -v -e ^PWD= -e ^_= -e ^SHLVL= -e ^OLDPWD= | sort").in_folder();
     let expected = format!(
         "{}\nPATH=/usr/local/bin:/usr/bin:/bin\nXTASK_RUN={}\nXTASK_TASK=unit\n",
         case.spawn.dir.display(),
@@ -168,9 +181,24 @@ fn what_can_not_be_started_says_why() {
 }
 
 #[test]
+fn a_program_that_was_just_written_is_waited_for() {
+    let case = Case::new("").in_folder();
+    let program = case.spawn.dir.join("program");
+    fs::copy("/bin/true", &program).unwrap();
+    let open = fs::File::options().append(true).open(&program).unwrap();
+    let spawn = Spawn { program, args: Vec::new(), ..case.spawn.clone() };
+    thread::scope(|scope| {
+        let run = scope.spawn(|| run(&spawn, &Stop::new(), &mut ()).ended);
+        thread::sleep(Duration::from_millis(20));
+        drop(open);
+        assert_eq!(run.join().unwrap(), Ended::Exit(0));
+    });
+}
+
+#[test]
 fn a_stop_ends_the_whole_group() {
     for kill in [false, true] {
-        let case = Case::new("sleep 60 & sh -c 'sleep 60 & sleep 60' & sleep 60 & echo ready; sleep 60");
+        let case = Case::new("sleep 60 & sh -c 'sleep 60 & sleep 60; :' & echo ready; sleep 60; :");
         let stop = Stop::new();
         let mut started = 0;
         let mut watcher = OnOutput(|_: &str| {
@@ -244,7 +272,7 @@ fn what_a_leader_leaves_in_its_group_is_ended() {
         ("sleep 60 & exit 4", Ended::Exit(4)),
         ("sh -c \"trap '' TERM; sleep 60\" & kill -KILL $$", Ended::Signal(9)),
         ("(exec >/dev/null 2>&1; sleep 60) & exit 0", Ended::Exit(0)),
-        ("sleep 60 & kill -STOP $!; exit 1", Ended::Exit(1)),
+        ("trap '' HUP; sleep 60 & kill -STOP $!; exit 1", Ended::Exit(1)),
     ] {
         let case = Case::new(script);
         let finished = case.run();
@@ -255,53 +283,53 @@ fn what_a_leader_leaves_in_its_group_is_ended() {
 
 #[test]
 fn a_command_that_closes_its_output_goes_on() {
-    let dir = tempfile::tempdir().unwrap();
-    let mut case = Case::new("echo begun; exec >&- 2>&-; sleep 0.05; : > made; exit 5");
-    case.spawn.dir = dir.path().to_owned();
+    let case = Case::new("echo begun; exec >&- 2>&-; sleep 0.05; : > made; exit 5").in_folder();
     let finished = case.run();
     assert_eq!((finished.ended, finished.log.text.as_str()), (Ended::Exit(5), "begun\n"));
-    assert!(dir.path().join("made").exists());
+    assert!(case.has("made"));
 }
 
 #[test]
 fn a_daemon_that_keeps_the_output_can_not_hold_the_run() {
-    for daemon in ["sleep 60", "sh -c 'while :; do echo more; done'"] {
-        let case = Case::new(&format!("setsid {daemon} & sleep 0.1; echo done"));
+    for daemon in ["exec sleep 60", "while :; do echo more; done"] {
+        let script =
+            format!("setsid sh -c ': > up; {daemon}' & until [ -e up ]; do sleep 0.01; done; echo done");
+        let case = Case::new(&script).in_folder();
         let finished = case.run();
-        assert_eq!(finished.ended, Ended::Exit(0), "{daemon}");
-        assert!(finished.log.text.contains("done\n"));
-        if daemon == "sleep 60" {
-            let strays = strays::end_all(&case.mark, Duration::from_secs(60));
-            let found: Vec<_> = strays.iter().map(|s| (s.task.as_deref(), s.command.as_str())).collect();
-            assert_eq!(found, [(Some("unit"), "sleep 60")]);
-            case.assert_nothing_is_left();
-        }
+        assert_eq!((finished.ended, finished.left_behind), (Ended::Exit(0), false), "{daemon}");
+        assert!(finished.log.text.contains("done\n"), "{daemon}");
     }
 }
 
 #[test]
-fn strays_that_ignore_term_are_killed() {
-    let case =
-        Case::new("setsid sh -c \"trap '' TERM; : > ready; sleep 60\" & until [ -e ready ]; do :; done");
-    let dir = tempfile::tempdir().unwrap();
-    let case =
-        Case { spawn: Spawn { dir: dir.path().to_owned(), ..case.spawn.clone() }, mark: case.mark.clone() };
+fn strays_are_found_and_ended() {
+    let script = "setsid sh -c ': > up; exec sleep 60' & until [ -e up ]; do sleep 0.01; done";
+    let case = Case::new(script).in_folder();
     assert_eq!(case.run().ended, Ended::Exit(0));
-    let strays = strays::end_all(&case.mark, Duration::from_millis(50));
-    assert!(!strays.is_empty());
+    until("it is a sleep", || strays::find(&case.mark).iter().all(|stray| stray.command == "sleep 60"));
+    let strays = strays::end_all(&case.mark, Duration::from_secs(60));
+    let found: Vec<_> = strays.iter().map(|stray| (stray.task.as_deref(), stray.command.as_str())).collect();
+    assert_eq!(found, [(Some("unit"), "sleep 60")]);
     case.assert_nothing_is_left();
-    assert_eq!(strays::end_all(&case.mark, Duration::from_millis(50)), []);
+    assert_eq!(strays::end_all(&case.mark, Duration::from_secs(60)), []);
+}
+
+#[test]
+fn strays_that_ignore_term_are_killed() {
+    let script = "setsid sh -c \"trap '' TERM; : > up; sleep 60\" & until [ -e up ]; do sleep 0.01; done";
+    let case = Case::new(script).in_folder();
+    assert_eq!(case.run().ended, Ended::Exit(0));
+    assert!(!strays::end_all(&case.mark, Duration::from_millis(50)).is_empty());
+    case.assert_nothing_is_left();
 }
 
 #[test]
 fn what_was_stopped_before_does_not_start() {
-    let dir = tempfile::tempdir().unwrap();
-    let mut case = Case::new(": > made");
-    case.spawn.dir = dir.path().to_owned();
+    let case = Case::new(": > made").in_folder();
     let stop = Stop::new();
     stop.clone().terminate();
     assert_eq!(run(&case.spawn, &stop, &mut ()).ended, Ended::Stopped);
-    assert!(!dir.path().join("made").exists());
+    assert!(!case.has("made"));
 }
 
 #[test]
@@ -371,7 +399,7 @@ fn a_printer_without_end_is_stopped_in_time() {
 #[test]
 fn secrets_are_masked_for_the_log_and_the_watcher() {
     let mut case = Case::new("printf 'a hun'; sleep 0.05; echo 'ter2 b' >&2; printf 'hunter'");
-    case.spawn.mask = Arc::new(Mask::new(vec![b"hunter2".to_vec()]));
+    case.spawn.mask = Arc::new(Mask::new(vec![b"hunter2".to_vec()]).unwrap());
     let mut heard = Vec::new();
     let finished = run(&case.spawn, &Stop::new(), &mut OnOutput(|text: &str| heard.push(text.to_owned())));
     assert_eq!(finished.log.text, "a *** b\nhunter");
@@ -388,11 +416,9 @@ fn a_slow_command_is_told_of_once() {
             fs::write(&self.0, "").unwrap();
         }
     }
-    let dir = tempfile::tempdir().unwrap();
-    let mut case = Case::new("until [ -e slow ]; do sleep 0.01; done; sleep 0.05");
-    case.spawn.dir = dir.path().to_owned();
+    let mut case = Case::new("until [ -e slow ]; do sleep 0.01; done; sleep 0.05").in_folder();
     case.spawn.limits.slow_after = Some(Duration::from_millis(10));
-    let mut watcher = Slow(dir.path().join("slow"), 0);
+    let mut watcher = Slow(case.spawn.dir.join("slow"), 0);
     assert_eq!(run(&case.spawn, &Stop::new(), &mut watcher).ended, Ended::Exit(0));
     assert_eq!(watcher.1, 1);
     let mut quick = Case::new("exit 0");
@@ -403,9 +429,10 @@ fn a_slow_command_is_told_of_once() {
 
 #[test]
 fn a_command_that_ended_while_the_watcher_was_busy_was_in_time() {
-    let case = Case::new("echo ready").timeout(2000);
+    let case = Case::new("echo ready; until [ -e heard ]; do sleep 0.01; done").in_folder().timeout(2000);
     let clock = Clock::system();
     let mut watcher = OnOutput(|_: &str| {
+        fs::write(case.spawn.dir.join("heard"), "").unwrap();
         until("it has ended", || case.alive() == 0);
         until("its timeout has passed", || clock.elapsed() > Duration::from_millis(2100));
     });
@@ -455,7 +482,7 @@ fn guard_role() {
 fn runner_role() {
     if let Some(mark) = Env::capture().unwrap().var(RUNNER_ROLE) {
         let mark = mark.to_str().unwrap();
-        let inside = "env -i sleep 61 & sh -c \"trap '' TERM; sleep 61\" & setsid sleep 61 & sleep 61";
+        let inside = "env -i sleep 61 & sh -c \"trap '' TERM; sleep 61; :\" & setsid sleep 61 & sleep 61; :";
         let mut case = Case::new(inside);
         case.spawn.env.retain(|(name, _)| name != RUN_VARIABLE);
         case.spawn.env.push((RUN_VARIABLE.into(), mark.into()));
@@ -482,7 +509,8 @@ fn nothing_survives_the_kill_of_a_runner() {
 
 #[test]
 fn a_guard_that_heard_goodbye_leaves_all_alone() {
-    let case = Case::new("setsid sleep 60 & exit 0");
+    let script = "setsid sh -c ': > up; exec sleep 60' & until [ -e up ]; do sleep 0.01; done";
+    let case = Case::new(script).in_folder();
     let guard = Arc::new(start_guard(&case.mark));
     until("the guard has started", || marked::find(GUARD_ROLE, &case.mark).len() == 1);
     let spawn = Spawn { guard: Some(Arc::clone(&guard)), ..case.spawn.clone() };
