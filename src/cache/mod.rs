@@ -32,6 +32,8 @@ mod stage;
 mod stats;
 mod store;
 mod table;
+#[cfg(test)]
+mod tests;
 mod verify;
 mod walk;
 mod wire;

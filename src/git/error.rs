@@ -71,10 +71,7 @@ pub enum GitError {
 
 impl GitError {
     /// For `map_err`: an object that could not be used.
-    pub(super) fn object(
-        attempt: &'static str,
-        object: &dyn std::fmt::Display,
-    ) -> impl FnOnce(git2::Error) -> Self {
+    pub(super) fn object(attempt: &'static str, object: &impl ToString) -> impl FnOnce(git2::Error) -> Self {
         let object = object.to_string();
         move |source| Self::Object { attempt, object, source }
     }

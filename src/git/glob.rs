@@ -184,17 +184,14 @@ fn class(pattern: &[u8], byte: u8, case: Case) -> Option<(bool, usize)> {
             b'[' if pattern.get(at + 1) == Some(&b':') => {
                 let name = &pattern[at + 2..];
                 let end = name.iter().position(|byte| *byte == b']')?;
-                match name[..end].strip_suffix(b":") {
-                    Some(name) => {
-                        found |= is_of(name, byte, case)?;
-                        at += name.len() + 3;
-                        previous = None;
-                    }
+                if let Some(name) = name[..end].strip_suffix(b":") {
+                    found |= is_of(name, byte, case)?;
+                    at += name.len() + 3;
+                    previous = None;
+                } else {
                     // Not a named class after all: the bracket is one of the bytes.
-                    None => {
-                        found |= byte == b'[';
-                        previous = Some(b'[');
-                    }
+                    found |= byte == b'[';
+                    previous = Some(b'[');
                 }
             }
             _ => {

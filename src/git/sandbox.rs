@@ -69,11 +69,10 @@ impl Sandbox {
     }
 
     pub(super) fn git(&self, args: &[&str]) -> String {
-        self.git_in(&self.dir, args, &[])
+        Self::git_in(&self.dir, args, &[])
     }
 
-    #[expect(clippy::unused_self, reason = "a command of the sandbox, wherever it runs")]
-    pub(super) fn git_in(&self, dir: &Path, args: &[&str], vars: &[(&str, &OsStr)]) -> String {
+    pub(super) fn git_in(dir: &Path, args: &[&str], vars: &[(&str, &OsStr)]) -> String {
         let output = git_command(dir).args(args).envs(vars.iter().copied()).output().unwrap();
         let stderr = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "git {args:?}: {stderr}");
@@ -126,8 +125,8 @@ impl Sandbox {
             copy.set_modified(meta.modified().unwrap()).unwrap();
         }
         let vars = [("GIT_INDEX_FILE", index.as_os_str())];
-        self.git_in(&self.dir, &["add", "--all"], &vars);
-        let tree = self.git_in(&self.dir, &["write-tree"], &vars);
+        Self::git_in(&self.dir, &["add", "--all"], &vars);
+        let tree = Self::git_in(&self.dir, &["write-tree"], &vars);
         let _ = std::fs::remove_file(index);
         tree
     }

@@ -63,6 +63,11 @@ impl<const N: usize> StatCache<N> {
 
     /// Forgets all names for which `keep` is false.
     pub fn retain(&mut self, keep: impl Fn(&[u8]) -> bool) {
+        for (name, row) in &mut self.fresh {
+            if !keep(name) {
+                *row = None;
+            }
+        }
         for row in &self.loaded {
             let name = &self.bytes[row.name.clone()];
             if !keep(name) {

@@ -1,0 +1,175 @@
+//! Damage of any kind, and its repair.
+
+use super::*;
+use crate::cache::RestoreError;
+use crate::ground::stat::{FileTime, Moment, Stat};
+
+/// An entry whose parts lie in the entry and in blobs of both encodings.
+fn rich() -> Fixture {
+    let f = Fixture::new();
+    f.write("dist/small", "small");
+    f.write("dist/noise", noise("noise", 70_000));
+    f.write("dist/text", vec![b'x'; 200_000]);
+    f.stored("a", &["dist"]);
+    f
+}
+
+/// Flips one bit and puts the modification time back.
+fn flip(path: &Path, at: usize) {
+    let mut bytes = fs::read(path).unwrap();
+    let modified = path.metadata().unwrap().modified().unwrap();
+    bytes[at] ^= 4;
+    fs::write(path, bytes).unwrap();
+    fs::File::options().write(true).open(path).unwrap().set_modified(modified).unwrap();
+}
+
+fn name_of(path: &Path) -> String {
+    path.file_name().unwrap().to_str().unwrap().to_owned()
+}
+
+#[test]
+fn one_flipped_byte_anywhere_is_found_reported_and_replaced() {
+    let f = rich();
+    let outputs = f.collect(&["dist"]);
+    for path in f.files() {
+        let len = fs::read(&path).unwrap().len();
+        for at in [0, 8, 41, 80, len / 2, len - 1] {
+            flip(&path, at);
+            for cache in [f.reopened(), f.reopened()] {
+                match cache.lookup(&key("a")) {
+                    Lookup::Damaged(what) => assert!(what.contains(&name_of(&path)), "{what}"),
+                    other => panic!("byte {at} of {}: {other:?}", path.display()),
+                }
+                assert_eq!(cache.verify(Repair::Report).unwrap().damage.len(), 1);
+            }
+            assert!(matches!(f.cache.lookup(&key("a")), Lookup::Damaged(_)));
+            f.store("a", &outputs).unwrap();
+            f.hit("a");
+            hit(&f.reopened(), "a");
+            f.assert_clean();
+        }
+    }
+}
+
+#[test]
+fn cut_emptied_and_missing_files_are_found() {
+    for cut in [None, Some(0), Some(20), Some(60)] {
+        let f = rich();
+        let outputs = f.collect(&["dist"]);
+        for path in f.files() {
+            match cut {
+                Some(len) => fs::File::options().write(true).open(&path).unwrap().set_len(len).unwrap(),
+                None => fs::remove_file(&path).unwrap(),
+            }
+            match f.reopened().lookup(&key("a")) {
+                Lookup::Absent => assert!(cut.is_none() && path.starts_with(f.state().join("cache/entries"))),
+                Lookup::Damaged(what) => assert!(what.contains(&name_of(&path)), "{what}"),
+                Lookup::Hit(_) => panic!("{cut:?} {}", path.display()),
+            }
+            f.store("a", &outputs).unwrap();
+            f.hit("a");
+        }
+    }
+}
+
+#[test]
+fn a_file_under_a_wrong_name_is_not_believed() {
+    let f = rich();
+    let entry = f.cache.place.file(Kind::Entry, &key("a"));
+    let other = f.cache.place.file(Kind::Entry, &key("b"));
+    fs::create_dir_all(other.parent().unwrap()).unwrap();
+    fs::copy(entry, other).unwrap();
+    assert!(matches!(f.cache.lookup(&key("b")), Lookup::Damaged(what) if what.contains("its name")));
+}
+
+#[test]
+fn a_damaged_blob_that_no_store_replaces_goes_with_the_next_store() {
+    let f = rich();
+    let blob = f.files().into_iter().find(|path| path.to_str().unwrap().contains("blobs")).unwrap();
+    flip(&blob, 50);
+    assert!(matches!(f.cache.lookup(&key("a")), Lookup::Damaged(_)));
+    // The task runs again and its output is another.
+    f.remove("dist");
+    f.write("dist/other", "other");
+    f.stored("a", &["dist"]);
+    assert!(!blob.exists());
+    f.assert_clean();
+}
+
+#[test]
+fn an_untouched_blob_is_read_once() {
+    let f = Fixture::new();
+    f.write("dist/large", noise("large", 100_000));
+    let entry = f.stored("a", &["dist"]);
+    let blob = entry.blobs().next().unwrap();
+    let path = f.cache.place.file(Kind::Blob, &blob);
+    let known = |cache: &Cache| {
+        let stat = Stat::of(&path.symlink_metadata().unwrap());
+        cache.verified().get(blob.bytes(), &stat)
+    };
+    wait_until("a blob that was read is remembered", || {
+        f.hit("a");
+        known(&f.cache).is_some()
+    });
+    let other = f.reopened();
+    assert_eq!(known(&other), Some(blob));
+    // Damage that is said to be sound is believed: so the blob is not read.
+    flip(&path, 99);
+    let stat = Stat::of(&path.symlink_metadata().unwrap());
+    let later = Moment { device: stat.device, time: FileTime { seconds: i64::MAX, nanos: 0 } };
+    assert!(matches!(other.lookup(&key("a")), Lookup::Damaged(_)));
+    let third = f.reopened();
+    third.verified().insert([(&blob.bytes()[..], &stat, blob)], &later);
+    hit(&third, "a");
+    // But not by whoever restores, nor by the store that follows.
+    f.remove("dist");
+    let restored = third.restore(&f.root(), &patterns(&["dist"]), &entry, &|_| false);
+    assert!(matches!(restored, Err(RestoreError::Damaged(what)) if what.contains(&name_of(&path))));
+    f.write("dist/large", noise("large", 100_000));
+    let outputs = third.collect(&f.root(), &patterns(&["dist"])).unwrap();
+    store(&third, "a", &outputs, &f.root()).unwrap();
+    hit(&third, "a");
+    assert!(third.verify(Repair::Report).unwrap().is_clean());
+}
+
+#[test]
+fn verify_tells_of_damage_and_removes_it_on_request() {
+    let f = rich();
+    f.remove("dist");
+    f.write("dist/small", "sound");
+    f.stored("sound", &["dist"]);
+    let blobs: Vec<PathBuf> =
+        f.files().into_iter().filter(|path| path.to_str().unwrap().contains("blobs")).collect();
+    flip(&blobs[0], 100);
+    fs::remove_file(&blobs[1]).unwrap();
+    let report = f.cache.verify(Repair::Report).unwrap();
+    assert_eq!((report.entries, report.blobs, report.removed), (2, 1, 0));
+    let text: Vec<String> = report.damage.iter().map(|one| format!("{}: {}", one.file, one.how)).collect();
+    assert_eq!(text.len(), 2, "{text:?}");
+    assert!(text[0].contains(&name_of(&blobs[0])) && text[0].contains("bytes are not"), "{text:?}");
+    assert!(text[1].contains("needs blobs/") && text[1].contains("which is missing"), "{text:?}");
+    let report = f.cache.verify(Repair::Remove).unwrap();
+    assert_eq!((report.damage.len(), report.removed), (2, 2));
+    f.assert_clean();
+    assert_eq!(f.cache.lookup(&key("a")), Lookup::Absent);
+    f.hit("sound");
+}
+
+#[test]
+fn lost_and_damaged_tables_cost_nothing_but_time() {
+    let f = rich();
+    let entry = f.hit("a");
+    f.cache.save().unwrap();
+    for damage in 0..2 {
+        for path in fs::read_dir(f.state().join("stats")).unwrap().map(|e| e.unwrap().path()) {
+            if damage == 0 { fs::write(&path, "nonsense").unwrap() } else { fs::remove_file(&path).unwrap() }
+        }
+        fs::write(f.cache.place.size(), "nonsense").unwrap();
+        let cache = Cache::open(&f.state(), CAP, &Clock::system()).unwrap();
+        hit(&cache, "a");
+        assert_eq!(cache.compare(&f.root(), &patterns(&["dist"]), &entry), OutputState::Intact);
+        let outputs = cache.collect(&f.root(), &patterns(&["dist"])).unwrap();
+        store(&cache, "b", &outputs, &f.root()).unwrap();
+        cache.save().unwrap();
+    }
+}

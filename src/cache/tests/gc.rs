@@ -1,0 +1,209 @@
+//! Garbage collection, figures and clearing.
+
+use super::*;
+use crate::cache::{GcReport, TaskStats};
+use std::time::SystemTime;
+
+const HOUR: Duration = Duration::from_secs(60 * 60);
+
+fn used(f: &Fixture, name: &str) -> SystemTime {
+    f.cache.place.file(Kind::Entry, &key(name)).metadata().unwrap().modified().unwrap()
+}
+
+fn set_used(f: &Fixture, name: &str, hours_ago: u64) {
+    let time = Timestamp(f.time.load(Ordering::Relaxed)).system() - HOUR * u32::try_from(hours_ago).unwrap();
+    let path = f.cache.place.file(Kind::Entry, &key(name));
+    fs::File::open(path).unwrap().set_modified(time).unwrap();
+}
+
+/// Stores an entry with one blob of about 100 kB that only it needs.
+fn entry(f: &Fixture, name: &str) {
+    f.write("dist/a", noise(name, 100_000));
+    f.store(name, &f.collect(&["dist"])).unwrap();
+}
+
+fn is_hit(f: &Fixture, name: &str) -> bool {
+    match f.cache.lookup(&key(name)) {
+        Lookup::Hit(_) => true,
+        Lookup::Absent => false,
+        Lookup::Damaged(what) => panic!("{what}"),
+    }
+}
+
+#[test]
+fn the_least_recently_used_goes_first() {
+    let f = Fixture::with_cap(450_000);
+    for (name, hours_ago) in [("a", 4), ("b", 3), ("c", 2), ("d", 1)] {
+        entry(&f, name);
+        set_used(&f, name, hours_ago);
+    }
+    f.pass(HOUR / 2);
+    assert!(is_hit(&f, "a"), "a hit is a use");
+    entry(&f, "e");
+    assert_eq!(["a", "b", "c", "d", "e"].map(|name| is_hit(&f, name)), [true, false, true, true, true]);
+    assert_eq!(f.files().len(), 8, "blobs go with their entries");
+    f.assert_clean();
+}
+
+#[test]
+fn a_hit_marks_the_entry_used_once_an_hour() {
+    let f = Fixture::new();
+    entry(&f, "a");
+    set_used(&f, "a", 2);
+    f.hit("a");
+    let first = used(&f, "a");
+    assert_eq!(first, Timestamp(f.time.load(Ordering::Relaxed)).system());
+    f.pass(HOUR / 2);
+    f.hit("a");
+    assert_eq!(used(&f, "a"), first);
+    f.pass(HOUR);
+    f.hit("a");
+    assert!(used(&f, "a") > first);
+}
+
+#[test]
+fn a_blob_that_another_entry_needs_stays() {
+    let f = Fixture::new();
+    entry(&f, "a");
+    f.store("b", &f.collect(&["dist"])).unwrap();
+    set_used(&f, "a", 5);
+    let (clock, _) = Clock::manual();
+    let cap = f.cache.stats().unwrap().bytes - 1;
+    let small = Cache::open(&f.state(), cap, &clock).unwrap();
+    let report = small.gc().unwrap();
+    assert_eq!((report.entries, report.blobs), (1, 0), "{report:?}");
+    assert!(!is_hit(&f, "a") && is_hit(&f, "b"));
+}
+
+#[test]
+fn leftovers_go_when_they_are_old() {
+    let f = Fixture::new();
+    entry(&f, "a");
+    entry(&f, "b");
+    fs::remove_file(f.cache.place.file(Kind::Entry, &key("a"))).unwrap();
+    fs::write(f.cache.place.temp().join("left"), "x").unwrap();
+    fs::write(f.cache.place.key_lock(&key("left")), "").unwrap();
+    let held = f.cache.lock(&key("held")).unwrap();
+    f.assert_clean();
+    let report = f.cache.gc().unwrap();
+    assert_eq!((report.blobs, report.temps, report.freed), (0, 0, 0), "young ones stay");
+    f.pass(25 * HOUR);
+    let report = f.cache.gc().unwrap();
+    assert_eq!((report.entries, report.blobs, report.temps), (0, 1, 1));
+    assert!(report.freed >= 100_000);
+    assert!(f.cache.place.key_lock(&key("held")).exists());
+    assert!(!f.cache.place.key_lock(&key("left")).exists());
+    drop(held);
+    assert!(is_hit(&f, "b"));
+    assert_eq!(f.cache.gc().unwrap(), GcReport { left: report.left, ..GcReport::default() });
+}
+
+#[test]
+fn a_damaged_entry_stays_to_be_told_of() {
+    let f = Fixture::new();
+    entry(&f, "a");
+    fs::write(f.cache.place.file(Kind::Entry, &key("a")), "rot").unwrap();
+    f.cache.gc().unwrap();
+    assert!(matches!(f.cache.lookup(&key("a")), Lookup::Damaged(_)));
+}
+
+#[test]
+fn the_cap_holds_through_many_stores() {
+    let f = Fixture::with_cap(1_000_000);
+    for i in 0..40 {
+        entry(&f, &format!("{i}"));
+        assert!(is_hit(&f, &format!("{i}")), "what was just stored is there");
+        assert!(f.cache.stats().unwrap().bytes <= 1_000_000);
+    }
+    f.assert_clean();
+}
+
+#[test]
+fn stores_lookups_restores_and_collections_may_race() {
+    let f = Fixture::with_cap(1_200_000);
+    let list = patterns(&["dist"]);
+    std::thread::scope(|scope| {
+        for thread in 0..4 {
+            let (f, list) = (&f, &list);
+            scope.spawn(move || {
+                let root = f.dir.path().join(format!("root{thread}"));
+                fs::create_dir_all(root.join("dist")).unwrap();
+                // Each thread is as a process of its own, but for one that shares.
+                let own = f.reopened();
+                let cache = if thread == 0 { &f.cache } else { &own };
+                for round in 0..25 {
+                    // Keys and blobs are shared between threads.
+                    let name = format!("{}", (round * 3 + thread) % 10);
+                    if let Lookup::Hit(entry) = cache.lookup(&key(&name)) {
+                        // A collection may take its blobs at any time.
+                        let _ = cache.restore(&root, list, &entry, &|_| false);
+                    }
+                    fs::create_dir_all(root.join("dist")).unwrap();
+                    fs::write(root.join("dist/a"), noise(&name, 100_000)).unwrap();
+                    fs::write(root.join("dist/b"), noise("shared", 80_000)).unwrap();
+                    let outputs = cache.collect(&root, list).unwrap();
+                    store(cache, &name, &outputs, &root).unwrap();
+                    match round % 8 {
+                        1 => assert_eq!(cache.verify(Repair::Report).unwrap().damage, []),
+                        5 => drop(cache.gc().unwrap()),
+                        _ => {}
+                    }
+                }
+            });
+        }
+    });
+    f.assert_clean();
+    assert_eq!(f.temps(), 0);
+    for name in 0..10 {
+        is_hit(&f, &name.to_string());
+    }
+    f.cache.gc().unwrap();
+    assert!(f.cache.stats().unwrap().bytes <= 1_200_000);
+}
+
+#[test]
+fn a_store_from_a_pool_thread_neither_hangs_nor_collects() {
+    use rayon::iter::{IntoParallelIterator as _, ParallelIterator as _};
+    let f = Fixture::with_cap(250_000);
+    (0..8).into_par_iter().for_each(|i| {
+        let root = f.dir.path().join(format!("root{i}"));
+        fs::create_dir_all(root.join("dist")).unwrap();
+        fs::write(root.join("dist/a"), noise(&i.to_string(), 100_000)).unwrap();
+        let outputs = f.cache.collect(&root, &patterns(&["dist"])).unwrap();
+        store(&f.cache, &i.to_string(), &outputs, &root).unwrap();
+    });
+    assert_eq!(f.cache.stats().unwrap().entries, 8);
+    assert!(f.cache.gc().unwrap().left <= 250_000);
+}
+
+#[test]
+fn stats_count() {
+    let f = Fixture::new();
+    entry(&f, "small");
+    f.write("dist/b", noise("b", 300_000));
+    f.store("big", &f.collect(&["dist"])).unwrap();
+    set_used(&f, "small", 3);
+    let stats = f.cache.stats().unwrap();
+    assert_eq!((stats.entries, stats.blobs, stats.cap), (2, 3 - 1, CAP));
+    let now = f.time.load(Ordering::Relaxed);
+    assert_eq!(stats.oldest_use.unwrap().0, now - 3 * 3_600_000);
+    assert!(stats.newest_use > stats.oldest_use);
+    let tasks: Vec<&str> = stats.tasks.iter().map(|TaskStats { task, .. }| task.as_str()).collect();
+    assert_eq!(tasks, ["big", "small"]);
+    assert!(stats.tasks[0].bytes > 400_000 && stats.tasks[1].bytes < 110_000);
+}
+
+#[test]
+fn clearing_leaves_locks_that_are_held() {
+    let f = Fixture::new();
+    entry(&f, "a");
+    let held = f.cache.lock(&key("a")).unwrap();
+    let report = f.cache.clear().unwrap();
+    assert_eq!((report.entries, report.blobs), (1, 1));
+    assert!(f.files().is_empty());
+    assert!(f.reopened().lock(&key("a")).unwrap().is_none());
+    drop(held);
+    assert!(!is_hit(&f, "a"));
+    entry(&f, "a");
+    assert!(is_hit(&f, "a"));
+}
