@@ -1489,43 +1489,6 @@ fn measure_a_file_of_a_thousand_tasks() {
         }
         println!("{what}: {best:?}");
     };
-    let text = large(1000, |i| format!("packages/p{i}/dist"));
-    for _ in 0..5 {
-        let t0 = clock.elapsed();
-        let mut findings = Findings::default();
-        let root = document::read(&text, &mut findings);
-        let t1 = clock.elapsed();
-        let sections = Sections::of(&root, Extent::Whole, &mut findings);
-        let base = RepoPath::top();
-        let settings = settings::read(&sections.settings, &mut findings);
-        let tools = settings::tools(&sections.tools, &mut findings);
-        let sets = Sets::read(&sections.files, &base, Extent::Whole, &mut findings);
-        let scope = Scope { base: &base, sets: &sets, tools: &tools, extent: Extent::Whole };
-        let defaults = Shared::defaults(&sections.defaults, &scope, &mut findings);
-        let t2 = clock.elapsed();
-        let drafts = task_table::read(&sections.tasks, &scope, &mut findings);
-        let t3 = clock.elapsed();
-        let needs = needs::resolve(&drafts, Extent::Whole, &mut findings);
-        let t4 = clock.elapsed();
-        outputs::check_overlaps(&drafts, &defaults, &mut findings);
-        let t5 = clock.elapsed();
-        let lines = Lines::of(&text);
-        let frame = Frame { defaults: &defaults, settings: &settings, base: &base, lines: &lines };
-        let tasks: Vec<_> =
-            drafts.into_iter().zip(needs).map(|(draft, needs)| draft.finish(needs, &frame)).collect();
-        let t6 = clock.elapsed();
-        println!(
-            "{} bytes: toml {:?} sections {:?} tasks {:?} needs {:?} outputs {:?} finish {:?} {}",
-            text.len(),
-            t1 - t0,
-            t2 - t1,
-            t3 - t2,
-            t4 - t3,
-            t5 - t4,
-            t6 - t5,
-            tasks.len()
-        );
-    }
     measure("folders apart", &large(1000, |i| format!("packages/p{i}/dist")));
     measure("globs in one folder", &large(1000, |i| format!("dist/*-{i}.js")));
     measure("all write one output", &large(1000, |_| "dist".to_owned()));
