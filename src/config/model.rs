@@ -144,9 +144,10 @@ impl Config {
 
     /// All names that [`Self::named`] knows, tasks first.
     pub fn names(&self) -> Vec<&str> {
-        let tasks = self.tasks.iter().map(|task| task.name.as_str());
-        let mut names: Vec<&str> = tasks.chain(self.groups()).collect();
-        names.dedup();
+        let mut names: Vec<&str> = self.tasks.iter().map(|task| task.name.as_str()).collect();
+        let groups =
+            self.groups().into_iter().filter(|group| !self.tasks.iter().any(|task| task.name == **group));
+        names.extend(groups);
         names
     }
 

@@ -71,9 +71,9 @@ impl<'d> Draft<'d> {
             finally: None,
             cwd: None,
         };
-        let called = format!("task `{}`", keys::shown(draft.name.text));
         for entry in table {
             if !draft.take(entry, scope, findings) && !draft.shared.take(entry, scope, findings) {
+                let called = format!("task `{}`", keys::shown(draft.name.text));
                 findings.add(keys::TASK.refusal(&entry.key, &called));
             }
         }

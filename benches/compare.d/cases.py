@@ -1,0 +1,393 @@
+"""The five cases: what each makes, runs and holds against which target.
+
+This file knows nothing of the command line nor of how a table looks.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Dict, List, Optional
+
+import measure
+import tools
+import workspaces
+from measure import Command, Failure, Figure
+from report import Case, Target
+from tools import Tool
+from workspaces import Shape
+
+
+class Sizes:
+    """How much of everything; fewer in a smoke test."""
+
+    def __init__(self, quick: bool) -> None:
+        self.packages = 40 if quick else 1_000
+        self.files = 5 if quick else 10
+        self.whole_folders = 20 if quick else 1_000
+        self.whole_files = 100
+        self.outputs = 200 if quick else 10_000
+
+
+class Trial:
+    """One tool's workspace after its first two runs, which say whether it can be measured."""
+
+    def __init__(self, tool: Tool, root: Path, shape: Shape) -> None:
+        self.tool = tool
+        self.root = root
+        self.shape = shape
+        self.first = 0.0
+        self.second = 0.0
+        self.second_ran = 0
+        self.error: Optional[str] = None
+
+    @property
+    def caches(self) -> bool:
+        """Whether the second run executed nothing."""
+        return self.error is None and self.second_ran == 0
+
+    def notes(self) -> List[str]:
+        """What a table says of the tool."""
+        looks = {"nothing": [], "mtimes": ["looks at mtimes"], "contents": ["looks at contents"]}
+        notes = looks[self.tool.looks_at] + ([self.tool.remark] if self.tool.remark else [])
+        if self.error is None and self.tool.looks_at != "nothing" and self.second_ran:
+            notes.append(f"**executed {self.second_ran} tasks in its second run**")
+        return notes
+
+
+class Bench:
+    """The run of this script: its folder, its tools, and the workspaces made so far."""
+
+    def __init__(self, options: argparse.Namespace, temp: Path) -> None:
+        self.options = options
+        self.temp = temp
+        self.sizes = Sizes(options.quick)
+        self.env = measure.quiet_environment(temp)
+        self.trials: Optional[List[Trial]] = None
+        self.tools: List[Tool] = []
+        for kind in tools.TOOLS:
+            path = options.xtask if kind.name == "taskgate" else tools.find_program(kind.program)
+            self.tools.append(kind(path))
+
+    @property
+    def taskgate(self) -> Tool:
+        """The tool that all is about."""
+        return self.tools[0]
+
+    def versions(self) -> Dict[str, str]:
+        """The first line of what each program says of its version."""
+        found = {}
+        programs = {tool.name: tool.path for tool in self.tools}
+        programs.update(git=shutil.which("git"), hyperfine=shutil.which("hyperfine"))
+        for name, path in programs.items():
+            if path is None:
+                found[name] = (
+                    "not installed" if name != "taskgate" else "not built: give --xtask PATH"
+                )
+                continue
+            try:
+                found[name] = measure.first_line(self.temp, [path, "--version"], self.env)
+            except Failure as failure:
+                found[name] = f"failed: {failure}"
+        return found
+
+    def ran(self, shape: Shape) -> int:
+        """How many tasks ran since this was last asked."""
+        count = len(shape.ran.read_text().split()) if shape.ran.exists() else 0
+        shape.ran.write_text("")
+        return count
+
+    def missing(self, tool: Tool) -> Figure:
+        """The figure of a tool that is not there."""
+        return Figure(tool.name, notes=["not installed"])
+
+    def workspace(self, kind: str, tool: Tool, packages: int, files: int) -> Shape:
+        """An empty folder for a tool, and the shape of what will be in it."""
+        label = "".join(c for c in tool.name if c.isalnum())
+        root = self.temp / kind / label
+        root.mkdir(parents=True)
+        return Shape(packages, files, self.options.jobs, self.temp / kind / f"{label}.ran")
+
+    def root(self, kind: str, shape: Shape) -> Path:
+        """The folder that `workspace` made."""
+        return self.temp / kind / shape.ran.stem
+
+    def monorepos(self) -> List[Trial]:
+        """The monorepo of each installed tool, after two runs; made once."""
+        if self.trials is None:
+            self.trials = [self.try_tool(tool) for tool in self.tools if tool.path]
+        return self.trials
+
+    def try_tool(self, tool: Tool) -> Trial:
+        """Writes a tool's monorepo and runs it twice."""
+        say(f"{tool.name}: {self.sizes.packages} tasks, first and second run")
+        shape = self.workspace("monorepo", tool, self.sizes.packages, self.sizes.files)
+        root = self.root("monorepo", shape)
+        trial = Trial(tool, root, shape)
+        try:
+            workspaces.write_sources(root, shape)
+            tool.write(root, shape)
+            workspaces.commit(root, self.env, tool.ignored)
+            trial.first = measure.run_once(root, tool.argv(shape), self.env)
+            first_ran = self.ran(shape)
+            if first_ran != shape.packages:
+                raise Failure(f"its first run executed {first_ran} of {shape.packages} tasks")
+            trial.second = measure.run_once(root, tool.argv(shape), self.env)
+            trial.second_ran = self.ran(shape)
+        except (Failure, OSError, subprocess.CalledProcessError) as failure:
+            trial.error = str(failure)
+            say(f"{tool.name}: {failure}")
+        return trial
+
+    def fill(
+        self, case: Case, commands: List[Command], notes: Dict[str, List[str]], direct: bool = False
+    ) -> None:
+        """Times commands, and adds the tools that are missing or failed to the figures."""
+        say(f"{case.name}: timing {', '.join(command.name for command in commands)}")
+        found = measure.hyperfine(commands, self.env, self.options.runs, direct)
+        for figure in found:
+            figure.notes = notes.get(figure.name, []) + figure.notes
+        case.figures += found
+
+    def add_absent(self, case: Case, trials: List[Trial]) -> None:
+        """Adds the figures of tools that failed or are not installed."""
+        for trial in trials:
+            if trial.error:
+                case.figures.append(Figure(trial.tool.name, notes=trial.notes(), error=trial.error))
+        case.figures += [self.missing(tool) for tool in self.tools if not tool.path]
+
+
+def say(text: str) -> None:
+    """Progress, on stderr: stdout has the result alone."""
+    print(f"compare: {text}", file=sys.stderr, flush=True)
+
+
+def case_null(bench: Bench) -> Case:
+    """Nothing to do."""
+    sizes = bench.sizes
+    title = f"Nothing to do: {sizes.packages} tasks over {sizes.packages * sizes.files} files"
+    case = Case("null", title, "ninja")
+    trials = bench.monorepos()
+    healthy = [t for t in trials if not t.error]
+    commands = [Command(t.tool.name, t.root, t.tool.argv(t.shape), tried=t.second) for t in healthy]
+    bench.fill(case, commands, {t.tool.name: t.notes() for t in healthy})
+    for trial in healthy:
+        executed = bench.ran(trial.shape)
+        if trial.caches and executed:
+            case.facts.append(f"**{trial.tool.name} executed {executed} tasks while it was timed**")
+            trial.second_ran = executed
+    bench.add_absent(case, trials)
+    case.ratio_target("null build: taskgate / ninja", 2, "taskgate", "ninja")
+    hashing = [
+        t.tool.name
+        for t in healthy
+        if t.tool.looks_at == "contents"
+        and t.caches
+        and t.tool.name != "taskgate"
+        and case.figure(t.tool.name)
+    ]
+    best = min(
+        hashing, key=lambda name: case.figure(name).median, default="a peer that looks at contents"
+    )
+    case.ratio_target(
+        f"null build: fastest peer that looks at contents ({best}) / taskgate",
+        10,
+        best,
+        "taskgate",
+        True,
+    )
+    return case
+
+
+def case_whole_tree(bench: Bench) -> Case:
+    """One task that reads the whole tree."""
+    sizes = bench.sizes
+    total = sizes.whole_folders * sizes.whole_files
+    case = Case(
+        "whole-tree",
+        f"Nothing to do: one task over a whole tree of {total} files",
+        "git status -uno",
+    )
+    say(f"whole-tree: writing {total} files")
+    tool = bench.taskgate
+    shape = bench.workspace("whole", tool, sizes.whole_folders, sizes.whole_files)
+    root = bench.root("whole", shape)
+    workspaces.write_sources(root, shape)
+    tool.write_whole(root, shape)
+    workspaces.commit(root, bench.env, [])
+    commands = [
+        Command("git status -uno", root, ["git", "status", "-uno"]),
+        Command("git status", root, ["git", "status"]),
+    ]
+    argv = tool.argv(shape)
+    peak = opens = None
+    if not tool.path:
+        case.figures.append(bench.missing(tool))
+    else:
+        try:
+            peak = whole_tree_memory(bench, case, root, shape)
+            opens = whole_tree_opens(bench, case, root, shape)
+            commands.insert(0, Command("taskgate", root, argv))
+        except Failure as failure:
+            case.figures.append(Figure("taskgate", error=str(failure)))
+    bench.fill(
+        case, commands, {"git status": ["with untracked files, which taskgate looks for too"]}
+    )
+    executed = bench.ran(shape)
+    if executed:
+        case.facts.append(f"**taskgate executed its task {executed} times while it was timed**")
+    case.ratio_target("whole tree: taskgate / git status -uno", 1, "taskgate", "git status -uno")
+    why = "no taskgate, or it failed"
+    text = "clean files that taskgate opens"
+    strace = why if shutil.which("strace") else "strace is not installed"
+    case.targets.append(Target(text, 0, opens, "opens", why_missing=strace))
+    text = f"peak memory at {total} files"
+    case.targets.append(Target(text, 150, peak / 1e6 if peak else None, "MB", why_missing=why))
+    return case
+
+
+def whole_tree_memory(bench: Bench, case: Case, root: Path, shape: Shape) -> int:
+    """Peak memory of taskgate's first run and of one with nothing to do, the larger, in bytes."""
+    peaks, executed = [], []
+    for _ in range(2):
+        peaks.append(measure.peak_memory(root, bench.taskgate.argv(shape), bench.env))
+        executed.append(bench.ran(shape))
+    if executed != [1, 0]:
+        raise Failure(f"its first two runs executed {executed} tasks, not [1, 0]")
+    case.facts.append(
+        f"Peak memory of the first run {peaks[0] / 1e6:.0f} MB, "
+        f"of a run with nothing to do {peaks[1] / 1e6:.0f} MB."
+    )
+    return max(peaks)
+
+
+def whole_tree_opens(bench: Bench, case: Case, root: Path, shape: Shape) -> Optional[int]:
+    """How many clean files taskgate opens when there is nothing to do; None without strace."""
+    if not shutil.which("strace"):
+        return None
+    clean = {str(root.resolve() / name) for n in range(shape.packages) for name in shape.paths(n)}
+    opened, others = measure.opened_files(root, bench.taskgate.argv(shape), bench.env, clean)
+    case.facts.append(
+        f"strace: {len(opened)} opens of clean files, "
+        f"{others} other opens (folders, git's files and its own)."
+    )
+    case.facts += [f"It opened {path}" for path in opened[:3]]
+    return len(opened)
+
+
+def case_execute(bench: Bench) -> Case:
+    """Everything is executed."""
+    case = Case("execute", f"Everything executed: {bench.sizes.packages} trivial tasks", "ninja")
+    trials = bench.monorepos()
+    commands, notes = [], {}
+    for trial in trials:
+        if trial.error:
+            continue
+        prepare, argv = trial.tool.again(trial.shape)
+        commands.append(Command(trial.tool.name, trial.root, argv, prepare, tried=trial.first))
+        notes[trial.tool.name] = [trial.tool.remark] if trial.tool.remark else []
+        bench.ran(trial.shape)
+    bench.fill(case, commands, notes)
+    for trial in trials:
+        figure = case.figure(trial.tool.name)
+        # One warm-up run comes before the timed ones; a trial alone was counted as it ran.
+        expected = (figure.runs + 1) * trial.shape.packages if figure and figure.runs > 1 else 0
+        executed = bench.ran(trial.shape)
+        if expected and executed != expected:
+            figure.notes.append(f"**executed {executed} tasks, not {expected}**")
+    bench.add_absent(case, trials)
+    case.ratio_target("everything executed: taskgate / ninja", 1.2, "taskgate", "ninja")
+    return case
+
+
+def case_start(bench: Bench) -> Case:
+    """The program's own start, and the list of its tasks."""
+    case = Case(
+        "start",
+        f"Start: the version, and the list of {bench.sizes.packages} tasks",
+        "git --version",
+    )
+    trials = [t for t in bench.monorepos() if t.tool.name == "taskgate" or not t.error]
+    version = [Command("git --version", bench.temp, ["git", "--version"])]
+    if bench.taskgate.path:
+        version.append(Command("xtask --version", bench.temp, [bench.taskgate.path, "--version"]))
+    bench.fill(case, version, {}, direct=True)
+    for trial in trials:
+        argv = trial.tool.listing()
+        if argv is None:
+            continue
+        name = "xtask (list)" if trial.tool.name == "taskgate" else f"{trial.tool.name} (list)"
+        bench.fill(case, [Command(name, trial.root, argv)], {}, direct=True)
+    if not bench.taskgate.path:
+        case.figures.append(bench.missing(bench.taskgate))
+    case.time_target("xtask --version", 5, "xtask --version")
+    case.time_target(f"xtask (list) of {bench.sizes.packages} tasks", 30, "xtask (list)")
+    return case
+
+
+def case_restore(bench: Bench) -> Case:
+    """Output files come back from the cache."""
+    count = bench.sizes.outputs
+    case = Case("restore", f"{count} output files restored", "cp -r")
+    template = bench.temp / "restore" / "template"
+    for number in range(count):
+        name = f"d{number // 100}/f{number % 100}.txt"
+        workspaces.write_text(template / name, workspaces.filler(name))
+    commands = [
+        Command("cp -r", template.parent, ["cp", "-r", "template", "copy"], "rm -rf copy && sync")
+    ]
+    healthy = []
+    for tool in bench.tools:
+        if type(tool).write_restore is Tool.write_restore:
+            continue
+        if not tool.path:
+            case.figures.append(bench.missing(tool))
+            continue
+        shape = bench.workspace("restore", tool, 1, 0)
+        root = bench.root("restore", shape)
+        run = f"echo fill >> {shape.ran} && rm -rf out && cp -r {template} out"
+        try:
+            argv = tool.write_restore(root, run)
+            folder = root / tool.restored
+            workspaces.write_text(folder.parent / "seed.txt", "seed\n")
+            workspaces.commit(root, bench.env, tool.ignored + ["out/"])
+            measure.run_once(root, argv, bench.env)
+            if bench.ran(shape) != 1:
+                raise Failure("its first run did not execute the task")
+            # The second run may store what the first one did not: the third is like the timed ones.
+            measure.run_once(root, argv, bench.env)
+            shutil.rmtree(folder)
+            measure.run_once(root, argv, bench.env)
+            if bench.ran(shape):
+                raise Failure("it executes the task again instead of restoring its outputs")
+            measure.same_files(template, folder)
+        except (Failure, OSError, subprocess.CalledProcessError) as failure:
+            case.figures.append(Figure(tool.name, error=str(failure)))
+            continue
+        healthy.append((tool, shape, folder))
+        commands.insert(0, Command(tool.name, root, argv, f"rm -rf {tool.restored} && sync"))
+    bench.fill(case, commands, {})
+    for tool, shape, folder in healthy:
+        executed = bench.ran(shape)
+        if executed:
+            case.facts.append(
+                f"**{tool.name} executed its task {executed} times while it was timed**"
+            )
+        try:
+            measure.same_files(template, folder)
+        except Failure as failure:
+            case.facts.append(f"**{tool.name}: {failure}**")
+    case.ratio_target(f"{count} outputs restored: taskgate / cp -r", 1.5, "taskgate", "cp -r")
+    return case
+
+
+CASES = {
+    "null": case_null,
+    "whole-tree": case_whole_tree,
+    "execute": case_execute,
+    "start": case_start,
+    "restore": case_restore,
+}
