@@ -17,7 +17,10 @@ pub mod reason;
 pub mod reporter;
 pub mod select;
 
-/// Runs the program with the arguments and the environment of this process.
-pub fn main() -> std::process::ExitCode {
-    cli::main(std::env::args_os())
+use std::process::ExitCode;
+
+/// Runs the program with the arguments and the environment of this process. A panic is a bug, and
+/// has an exit status of its own; the panic's message has been printed by then.
+pub fn main() -> ExitCode {
+    std::panic::catch_unwind(|| cli::main(std::env::args_os())).unwrap_or_else(|_| cli::bug())
 }

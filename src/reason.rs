@@ -239,11 +239,18 @@ impl Reason {
 }
 
 fn value(value: Option<&str>) -> String {
-    value.map_or_else(|| "unset".to_owned(), |value| format!("\"{}\"", short(value)))
+    match value {
+        None => "unset".to_owned(),
+        Some("") => "\"\"".to_owned(),
+        Some(value) => format!("\"{}\"", short(value)),
+    }
 }
 
 /// At most sixty characters of one line.
 fn short(text: &str) -> String {
+    if text.is_empty() {
+        return "nothing".to_owned();
+    }
     let line = text.replace('\n', "⏎");
     if line.chars().count() <= 60 { line } else { line.chars().take(59).chain(['…']).collect() }
 }

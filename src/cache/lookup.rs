@@ -73,8 +73,9 @@ impl Cache {
     pub(super) fn entry(&self, key: &Digest) -> Result<(Entry, SystemTime), Flaw> {
         let mut file = File::open(self.place.file(Kind::Entry, key))?;
         let meta = file.metadata()?;
-        let mut bytes = Vec::with_capacity(usize::try_from(meta.len()).unwrap_or(0) + 1);
-        file.read_to_end(&mut bytes)?;
+        // In one go: an entry never changes, and its digest tells if it is not whole.
+        let mut bytes = vec![0; usize::try_from(meta.len()).unwrap_or(0)];
+        file.read_exact(&mut bytes)?;
         Ok((Entry::decode(bytes, key)?, meta.modified()?))
     }
 

@@ -110,6 +110,13 @@ pub fn main(words: impl IntoIterator<Item = OsString>) -> ExitCode {
     ExitCode::from(exit::status(&end))
 }
 
+/// What a panic ends with.
+pub fn bug() -> ExitCode {
+    let text = "error: this is a bug in taskgate; please report it with the lines above\n";
+    let _ = std::io::stderr().lock().write_all(text.as_bytes());
+    ExitCode::from(70)
+}
+
 fn perform(session: &Session, command: Option<Command>) -> Result<End, Failure> {
     match command {
         None => list::perform(session),

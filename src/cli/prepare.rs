@@ -15,7 +15,7 @@ use crate::git::{Commit, Repository};
 use crate::graph::{Graph, Reach};
 use crate::ground::clock::Clock;
 use crate::ground::env::Env;
-use crate::history::tasks::History;
+use crate::history::tasks::LazyHistory;
 use crate::plan::{CachePolicy, InputDigests, Knowledge, Plan, Platform, World};
 use crate::select::Selection;
 
@@ -58,7 +58,7 @@ pub struct Prepared<'a> {
     /// The cache, and where it lies.
     pub store: Option<(PathBuf, Cache)>,
     /// What former runs left on record.
-    pub history: History,
+    pub history: LazyHistory,
     /// Things that went wrong without changing anything.
     pub warnings: Vec<String>,
     args: Vec<String>,
@@ -105,7 +105,7 @@ impl<'a> Prepared<'a> {
             }
             None => None,
         };
-        let history = store.as_ref().map(|(state, _)| History::load(state)).unwrap_or_default();
+        let history = LazyHistory::new(store.as_ref().map(|(state, _)| state.clone()));
         Ok(Self {
             config,
             graph,

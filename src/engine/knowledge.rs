@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::cache::{Cache, Lookup, OutputState};
 use crate::config::model::Task;
 use crate::ground::digest::Digest;
-use crate::history::tasks::History;
+use crate::history::tasks::LazyHistory;
 use crate::key::explanation::Explanation;
 use crate::plan::{Found, Knowledge, Last, Past};
 
@@ -15,14 +15,14 @@ const COMPARED: usize = 3;
 /// The knowledge of a state directory.
 pub struct Recall<'a> {
     cache: &'a Cache,
-    history: &'a History,
+    history: &'a LazyHistory,
     /// The work tree whose outputs count; `None` if the tree is not checked out.
     root: Option<&'a Path>,
 }
 
 impl<'a> Recall<'a> {
     /// Of a cache and a history, for the work tree at `root`.
-    pub fn new(cache: &'a Cache, history: &'a History, root: Option<&'a Path>) -> Self {
+    pub fn new(cache: &'a Cache, history: &'a LazyHistory, root: Option<&'a Path>) -> Self {
         Self { cache, history, root }
     }
 }
@@ -47,7 +47,7 @@ impl Knowledge for Recall<'_> {
     }
 
     fn past(&self, task: &Task, key: &Digest) -> Past {
-        let Some(past) = self.history.task(&task.name) else {
+        let Some(past) = self.history.get().task(&task.name) else {
             return Past { last: Last::Never, entries: Vec::new() };
         };
         let failed = past.failed.as_deref() == Some(&key.hex());

@@ -13,8 +13,8 @@ use crate::engine::secrets::Secrets;
 use crate::engine::worker::{self, Performed};
 use crate::event::{Ended, Level, RunStarted, Status, Summary, Verdict, What};
 use crate::graph::NodeId;
-use crate::history::tasks::History;
-use crate::plan::{Decision, Plan, World};
+use crate::history::tasks::{History, LazyHistory};
+use crate::plan::{Decision, Plan, Planned, World};
 use crate::process::strays;
 use crate::reason::Reason;
 
@@ -34,7 +34,7 @@ pub struct Run<'a> {
     /// What a failure means for the rest.
     pub on_failure: OnFailure,
     /// How long tasks took formerly.
-    pub history: &'a History,
+    pub history: &'a LazyHistory,
     /// The names that were asked for.
     pub names: &'a [String],
     /// The tree's git id.
@@ -66,7 +66,10 @@ impl Run<'_> {
             emitter.notice(*level, text);
         }
         let context = Context::new(self.world, self.plan, self.site, self.conduct, emitter, self.secrets);
-        context.set_expected(self.history);
+        let executes = |planned: &Planned| matches!(planned.decision, Decision::Miss(_) | Decision::Waits(_));
+        if self.plan.nodes.iter().any(executes) {
+            context.set_expected(self.history.get());
+        }
         let mut scheduler =
             Scheduler::new(self.world.graph, self.costs(&context), self.conduct.jobs, self.on_failure);
         let mut tally = Tally::new();

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use serde::{Deserialize, Serialize};
 
@@ -88,6 +89,25 @@ impl History {
         }
         let bytes = serde_json::to_vec(&history).unwrap_or_default();
         file::write(&path(state), &bytes, state, Durability::Relaxed)
+    }
+}
+
+/// The history of a state directory, read when it is first asked for: a run of hits does not ask.
+#[derive(Debug, Default)]
+pub struct LazyHistory {
+    state: Option<PathBuf>,
+    history: OnceLock<History>,
+}
+
+impl LazyHistory {
+    /// Of a state directory; without one, nothing.
+    pub fn new(state: Option<PathBuf>) -> Self {
+        Self { state, history: OnceLock::new() }
+    }
+
+    /// The history.
+    pub fn get(&self) -> &History {
+        self.history.get_or_init(|| self.state.as_deref().map(History::load).unwrap_or_default())
     }
 }
 

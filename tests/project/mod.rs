@@ -240,9 +240,9 @@ pub(crate) fn stable(text: &str) -> String {
     for line in text.lines() {
         let words: Vec<String> = line.split(' ').map(word).collect();
         let mut line = words.join(" ");
-        // A rule fills the line behind a heading, whose figures differ in length.
-        while line.contains("──") {
-            line = line.replace("──", "─");
+        // Rules and columns are filled up behind figures, which differ in length.
+        while line.contains("──") || line.contains("   ") {
+            line = line.replace("──", "─").replace("   ", "  ");
         }
         let line = line.replace("<n> ms", "<time>").replace("<n> s", "<time>");
         out.push_str(line.trim_end());
