@@ -77,16 +77,22 @@ impl Cache {
 
     /// Stores while no garbage is collected; gives the bytes that were written.
     fn store_shared(&self, key: &Digest, new: &NewEntry<'_>, root: &Path) -> Result<u64, CacheError> {
-        self.place.make()?;
+        if !self.place.temp().is_dir() {
+            self.place.make()?;
+        }
         let _shared = FileLock::shared(&self.place.lock())?;
         let staging = Staging::new(self, new.forbidden);
         let outputs = new.outputs.outputs();
         check_names(outputs, &staging)?;
         let layout = Layout::of(outputs);
-        let packs: Vec<NewSection<'static>> =
-            layout.packs.par_iter().map(|files| pack(files, root, &staging)).collect::<Result<_, _>>()?;
-        let large = outputs.par_iter().filter(|output| output.size() > SMALL_FILE);
-        large.map(|output| add_file(output, root, &staging)).collect::<Result<(), _>>()?;
+        // Most tasks have no outputs; asking the thread pool to do nothing would cost more than the rest.
+        let packs: Vec<NewSection<'static>> = if outputs.is_empty() {
+            Vec::new()
+        } else {
+            let large = outputs.par_iter().filter(|output| output.size() > SMALL_FILE);
+            large.map(|output| add_file(output, root, &staging)).collect::<Result<(), _>>()?;
+            layout.packs.par_iter().map(|files| pack(files, root, &staging)).collect::<Result<_, _>>()?
+        };
         let draft = Draft {
             key: *key,
             task: new.task,

@@ -1,9 +1,10 @@
 //! A task's command made ready to start: program, arguments, folder, environment, limits. It must
 //! not start it.
 
-use std::ffi::OsString;
-use std::path::Path;
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::config::model::{Command, Task};
@@ -28,6 +29,33 @@ pub struct Kit<'a> {
     pub mask: Arc<Mask>,
     /// Who ends what outlives this process.
     pub guard: Option<Arc<Guard>>,
+    /// The programs that were found before.
+    pub programs: &'a Programs,
+}
+
+/// Programs by the name and the search path they were found with, so that a thousand tasks do not
+/// search a thousand times for one shell.
+#[derive(Debug, Default)]
+pub struct Programs(Mutex<HashMap<(String, Option<OsString>), PathBuf>>);
+
+impl Programs {
+    fn find(&self, name: &str, path: Option<OsString>, dir: &Path) -> Result<PathBuf, String> {
+        let find =
+            |path: Option<&OsStr>| find_program(name.as_ref(), path, dir).map_err(|error| error.to_string());
+        // What is named by a path, or searched for in relative folders, depends on the folder too.
+        let relative = path.as_ref().is_some_and(|path| std::env::split_paths(path).any(|p| p.is_relative()));
+        if name.contains('/') || relative {
+            return find(path.as_deref());
+        }
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = (name.to_owned(), path);
+        if let Some(found) = known.get(&key) {
+            return Ok(found.clone());
+        }
+        let found = find(key.1.as_deref())?;
+        known.insert(key, found.clone());
+        Ok(found)
+    }
 }
 
 /// The time limits of one command.
@@ -96,7 +124,7 @@ pub fn spawn(
     let dir = task.cwd.under(kit.root);
     let (program, args) = words.split_first().ok_or("the command is empty")?;
     let path = surroundings.iter().find(|(name, _)| name == "PATH").map(|(_, value)| value.clone());
-    let program = find_program(program.as_ref(), path.as_deref(), &dir).map_err(|error| error.to_string())?;
+    let program = kit.programs.find(program, path, &dir)?;
     let limits =
         Limits { timeout: times.timeout, slow_after: times.slow_after, grace: GRACE, ..Limits::default() };
     Ok(Spawn {

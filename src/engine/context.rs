@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 
 use crate::cache::Cache;
+use crate::engine::command::Programs;
 use crate::engine::emitter::Emitter;
 use crate::engine::secrets::Secrets;
 use crate::event::{Level, What};
@@ -67,6 +68,8 @@ pub struct Context<'a> {
     pub mask: Arc<Mask>,
     /// Bytes of the longest form of a secret; none if there are no secrets.
     pub longest_secret: usize,
+    /// The programs that were found before.
+    pub programs: Programs,
     /// Ends what runs.
     pub stop: Stop,
     /// Ends `finally` commands, when even they are to end.
@@ -115,6 +118,7 @@ impl<'a> Context<'a> {
             emitter,
             longest_secret: secrets.longest,
             mask: Arc::clone(&secrets.mask),
+            programs: Programs::default(),
             stop: Stop::new(),
             stop_finally: Stop::new(),
             guard: OnceLock::new(),

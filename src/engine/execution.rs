@@ -100,7 +100,12 @@ fn start(
     times: Times,
     (stop, listener): (&Stop, &mut Listener<'_>),
 ) -> (Ended, Log) {
-    let kit = Kit { root: &context.site.root, mask: context.mask.clone(), guard: context.guard() };
+    let kit = Kit {
+        root: &context.site.root,
+        mask: context.mask.clone(),
+        guard: context.guard(),
+        programs: &context.programs,
+    };
     let surroundings = surroundings::of_task(context.world.env, &context.conduct.run, task);
     match command::spawn(&kit, task, words, surroundings, times) {
         Ok(spawn) => {

@@ -33,7 +33,12 @@ pub fn ask(config: &Config, graph: &Graph, env: &Env, root: &Path, run: &str) ->
     let tools: BTreeSet<&String> = selected.flat_map(|node| &config.task(node.task).tools).collect();
     let ask = |tool: &String| {
         let line = config.tools.get(tool).map_or("", String::as_str);
-        (tool.clone(), ask_one(config, line, (env, root, run)))
+        let users =
+            graph.nodes.iter().map(|node| config.task(node.task)).filter(|task| task.tools.contains(tool));
+        let passed: Vec<&str> =
+            users.flat_map(|task| &task.pass_env).map(|pass| pass.name.as_str()).collect();
+        let surroundings = surroundings::of_probe(env, run, &passed);
+        (tool.clone(), ask_one(config, line, (env, root), surroundings))
     };
     // One thread a probe: they wait for programs, and must not keep the pool from other work.
     let tools: Vec<&String> = tools.into_iter().collect();
@@ -44,9 +49,13 @@ pub fn ask(config: &Config, graph: &Graph, env: &Env, root: &Path, run: &str) ->
     }
 }
 
-fn ask_one(config: &Config, line: &str, (env, root, run_id): (&Env, &Path, &str)) -> Result<String, String> {
+fn ask_one(
+    config: &Config,
+    line: &str,
+    (env, root): (&Env, &Path),
+    surroundings: surroundings::Surroundings,
+) -> Result<String, String> {
     let dir = config.base.under(root);
-    let surroundings = surroundings::base(env, run_id);
     let (program, args) = config.settings.shell.split_first().ok_or("there is no shell to run it")?;
     let program = find_program(program.as_ref(), env.var("PATH"), &dir).map_err(|error| error.to_string())?;
     let args = args.iter().map(OsString::from).chain([OsString::from(line)]).collect();

@@ -40,9 +40,12 @@ pub const PINNED: &[(&str, &str)] = &[("LANG", "C.UTF-8"), ("TERM", "dumb"), ("T
 /// A whole environment.
 pub type Surroundings = Vec<(OsString, OsString)>;
 
-/// The base alone, as tool probes get it.
-pub fn base(env: &Env, run: &str) -> Surroundings {
-    variables(env, run, None).into_iter().collect()
+/// What a tool's probe gets: the base, and the variables that tasks which name the tool have passed
+/// to them, so that it asks the same tool that they use.
+pub fn of_probe(env: &Env, run: &str, passed: &[&str]) -> Surroundings {
+    let mut all = variables(env, run, None);
+    all.extend(passed.iter().filter_map(|name| Some((OsString::from(name), env.var(name)?.to_owned()))));
+    all.into_iter().collect()
 }
 
 /// What the commands of `task` get.
@@ -84,7 +87,7 @@ mod tests {
             all.into_iter().map(|(n, v)| format!("{}={}", n.display(), v.display())).collect()
         };
         assert_eq!(
-            names(base(&env, "r")),
+            names(of_probe(&env, "r", &[])),
             ["LANG=C.UTF-8", "PATH=/bin", "TERM=dumb", "TZ=UTC", "XTASK_RUN=r"]
         );
     }

@@ -95,7 +95,8 @@ impl<'t> Walk<'t> {
             reach: Reach::All,
             slot: 0,
         };
-        rayon::scope(|scope| self.visit(scope, &top));
+        // The first folder is read here: a rescan of a small one wakes no other thread.
+        rayon::in_place_scope(|scope| self.visit(scope, &top));
         if let Some(failure) = self.failure.into_inner().unwrap_or_else(PoisonError::into_inner) {
             return Err(failure);
         }

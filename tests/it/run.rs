@@ -320,3 +320,14 @@ needs = ["a"]
     let ran = project.xtask(&["a"]).ends(0);
     insta::assert_snapshot!("lines_of_hits", ran.stable());
 }
+
+#[test]
+fn a_probe_gets_what_is_passed_to_the_tasks_that_name_it() {
+    let project = Project::new(
+        "[tools]\nx = \"echo version $WHERE\"\n[tasks.t]\nrun = \"true\"\ninputs = [\"in\"]\ntools = [\"x\"]\n\
+         pass-env = [\"?WHERE\"]\n",
+    );
+    let run = |value: &str| project.xtask_env(&["t"], &[("WHERE", value)]).ends(0);
+    run("1").says("1 ran");
+    run("2").says("tool x: version 1 → version 2");
+}
