@@ -40,6 +40,11 @@ impl Effects {
         Self(self.0 & other.0)
     }
 
+    /// As a number, for comparisons between runs.
+    pub(super) fn bits(self) -> u8 {
+        self.0
+    }
+
     /// Whether there is none.
     pub(super) fn is_none(self) -> bool {
         self.0 == 0

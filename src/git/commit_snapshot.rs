@@ -37,12 +37,13 @@ impl Repository {
     /// The index holds a conflict or can't be read, or a filter fails.
     pub fn index_snapshot(&self) -> Result<Snapshot, GitError> {
         let index = self.index()?;
-        let mut entries = Vec::with_capacity(index.rows().len());
-        for row in index.rows() {
-            let path = RepoPath::from_git(index.path(row));
+        let mut entries = Vec::with_capacity(index.len());
+        for at in 0..index.len() {
+            let row = index.row(at);
+            let path = RepoPath::from_git(index.path(at));
             match (row.standing, row.kind()) {
                 (Standing::Conflict, _) => return Err(GitError::Conflict { path: path.to_string() }),
-                (Standing::Staged | Standing::Listed, Some(mode)) => {
+                (Standing::Staged, Some(mode)) => {
                     entries.push(entry(path, mode, row.id));
                 }
                 _ => {}

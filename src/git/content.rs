@@ -54,18 +54,54 @@ impl Memory {
         }
     }
 
-    /// Forgets files that are gone, once they are the greater part.
-    pub(super) fn tidy(&self, used: usize, is_there: impl Fn(&[u8]) -> bool) {
+    /// Forgets what is gone, once it is the greater part. `is_there` is asked of files and folders.
+    pub(super) fn tidy(&self, used: usize, is_there: impl Fn(&RepoPath) -> bool) {
         let mut cache = self.cache.write().unwrap_or_else(PoisonError::into_inner);
         if cache.len() > 2 * used + 1000 {
-            cache.retain(is_there);
+            let is_there = |key: &[u8]| is_there(&RepoPath::from_git(key.strip_suffix(b"/").unwrap_or(key)));
+            cache.retain(|key| key.starts_with(b"//") || is_there(key));
         }
+    }
+
+    /// Compares how git changes bytes now with how it did at the last run. After a change the files
+    /// on disk may still be what it was before, although git's index knows them by their old stat:
+    /// all that is not younger than the returned time must be read once.
+    pub(super) fn distrusted(&self, filters: [u8; 20]) -> Option<FileTime> {
+        const FILTERS: &[u8] = b"//filters";
+        const SINCE: &[u8] = b"//since";
+        // These two have no stat; any will do that is always the same.
+        let none = Stat::default();
+        let mut cache = self.cache.write().unwrap_or_else(PoisonError::into_inner);
+        let known = cache.get(FILTERS, &none);
+        if known != Some(filters) {
+            let Some(now) = self.moment() else { return known.map(|_| NEVER) };
+            cache.insert(FILTERS, &none, filters, &now);
+            if known.is_some() {
+                let mut since = [0; 20];
+                // Two seconds more, as the files may lie on another device than the clock.
+                since[..8].copy_from_slice(&(now.time.seconds + 2).to_le_bytes());
+                cache.insert(SINCE, &none, since, &now);
+            }
+        }
+        let seconds = cache.get(SINCE, &none)?.first_chunk().map(|bytes| i64::from_le_bytes(*bytes))?;
+        Some(FileTime { seconds, nanos: 0 })
     }
 
     /// A look at the files.
     pub(super) fn look(&self) -> Look<'_> {
         Look { memory: self, before: OnceLock::new(), used: AtomicUsize::new(0) }
     }
+}
+
+/// A time that no file has.
+const NEVER: FileTime = FileTime { seconds: i64::MAX, nanos: 0 };
+
+/// A digest of the names in a folder and of what each is.
+pub(super) type NamesDigest = [u8; 20];
+
+/// Folders have keys of their own, which no file's path can have.
+fn folder_key(folder: &RepoPath) -> Vec<u8> {
+    [folder.bytes(), b"/"].concat()
 }
 
 /// One look at files of the work tree.
@@ -91,7 +127,7 @@ impl Look<'_> {
         if let Some(id) = self.recall(path, &stat) {
             return Ok(Some((stat, id)));
         }
-        let before = *self.before.get_or_init(|| self.memory.moment());
+        let before = self.before();
         let mut last = None;
         for _ in 0..ATTEMPTS {
             let Some(file) = folder.file(name)? else { return Ok(None) };
@@ -105,14 +141,34 @@ impl Look<'_> {
             last = hashed.ok();
             stat = after;
         }
-        let never = FileTime { seconds: i64::MAX, nanos: 0 };
         let id = last.ok_or_else(|| io::Error::other("it changes while it is read"))?;
-        Ok(Some((Stat { changed: never, ..stat }, id)))
+        Ok(Some((Stat { changed: NEVER, ..stat }, id)))
     }
 
-    /// How many files the index did not vouch for.
+    /// How many files and folders were asked for.
     pub(super) fn used(&self) -> usize {
         self.used.load(Ordering::Relaxed)
+    }
+
+    /// The digest of the names that a folder has, if they are known to be the same as when it was
+    /// listed.
+    pub(super) fn names(&self, folder: &RepoPath, stat: &Stat) -> Option<NamesDigest> {
+        self.used.fetch_add(1, Ordering::Relaxed);
+        let cache = self.memory.cache.read().unwrap_or_else(PoisonError::into_inner);
+        cache.get(&folder_key(folder), stat)
+    }
+
+    /// Remembers the names of a folder that had this stat before it was listed.
+    pub(super) fn remember_names(&self, folder: &RepoPath, stat: &Stat, names: NamesDigest) {
+        if let Some(before) = self.before() {
+            let mut cache = self.memory.cache.write().unwrap_or_else(PoisonError::into_inner);
+            cache.insert(&folder_key(folder), stat, names, &before);
+        }
+    }
+
+    /// The clock before anything was read; to be asked before reading.
+    pub(super) fn before(&self) -> Option<Moment> {
+        *self.before.get_or_init(|| self.memory.moment())
     }
 
     fn recall(&self, path: &RepoPath, stat: &Stat) -> Option<ContentId> {

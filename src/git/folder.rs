@@ -59,6 +59,32 @@ impl Folder {
         At(self.0.as_fd())
     }
 
+    /// The folder's own stat.
+    pub(super) fn stat(&self) -> io::Result<Stat> {
+        Ok(to_stat(&rustix::fs::fstat(&self.0)?))
+    }
+
+    /// Whether the file system is one of those that are known to change a folder's times whenever
+    /// a name comes or goes. Network and host-shared ones are not.
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    pub(super) fn dates_names(&self) -> bool {
+        const EXT: u64 = 0xef53;
+        const XFS: u64 = 0x5846_5342;
+        const BTRFS: u64 = 0x9123_683e;
+        const TMPFS: u64 = 0x0102_1994;
+        const F2FS: u64 = 0xf2f5_2010;
+        const ZFS: u64 = 0x2fc1_2fc1;
+        const OVERLAY: u64 = 0x794c_7630;
+        let kind = rustix::fs::fstatfs(&self.0).map(|stat| number(stat.f_type));
+        matches!(kind, Ok(EXT | XFS | BTRFS | TMPFS | F2FS | ZFS | OVERLAY))
+    }
+
+    /// See the Linux version; elsewhere none is known.
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    pub(super) fn dates_names(&self) -> bool {
+        false
+    }
+
     /// The folder's names, without `.git` and what is neither file, symlink nor folder.
     pub(super) fn names(&self) -> io::Result<Names> {
         let mut names = Names::default();

@@ -1,6 +1,8 @@
 //! Git's index in memory: what git tracks, and which content it vouches for. It must not know the
 //! form of the file (see `index_file`), nor what is on disk.
 
+use std::cmp::Ordering;
+
 use super::snapshot::{ContentId, Mode};
 use crate::ground::path::RepoPath;
 use crate::ground::stat::{FileTime, Moment, Stat};
@@ -11,27 +13,39 @@ const EMPTY: ContentId = ContentId([
     0x8c, 0x53, 0x91,
 ]);
 
-/// A picture of the index, sorted by path.
+/// Bytes of an entry before its path, as all versions of the file have them.
+pub(super) const FIXED: usize = 62;
+
+/// A picture of the index, sorted by path. Its rows stay in the form of the file and are read where
+/// they are asked for: to unfold 100,000 of them would take longer than to read them.
 #[derive(Debug, Default)]
 pub(super) struct Index {
-    names: Vec<u8>,
-    rows: Vec<Row>,
+    bytes: Vec<u8>,
+    places: Vec<Place>,
     /// When the index was written.
     pub(super) written: Option<Moment>,
+    /// It vouches for no file that was last changed at this time or before.
+    pub(super) distrusted: Option<FileTime>,
+}
+
+/// Where a row lies in the bytes.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    at: u32,
+    path: u32,
+    len: u32,
 }
 
 /// One tracked path.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Row {
-    start: u32,
-    len: u32,
     /// The content that is staged.
     pub(super) id: ContentId,
     /// As git writes it.
     pub(super) mode: u32,
     /// What became of the path in the index.
     pub(super) standing: Standing,
-    /// The stat of the file that has this content.
+    /// The stat of the file that has this content; all zero if none is known.
     pub(super) stat: RowStat,
 }
 
@@ -47,10 +61,8 @@ pub(super) struct RowStat {
 /// What a row is worth.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Standing {
-    /// Staged, with a stat.
+    /// Staged.
     Staged,
-    /// Staged, with no stat known.
-    Listed,
     /// A stage of a merge that is not done.
     Conflict,
     /// `git add --intent-to-add`: it has no content yet.
@@ -70,52 +82,96 @@ impl Row {
     }
 }
 
+impl Row {
+    /// Reads the fixed part of an entry and its second flags, which are zero where it has none.
+    fn read(fixed: &[u8; FIXED], more: u16) -> Self {
+        let word = |at: usize| u32::from_be_bytes([fixed[at], fixed[at + 1], fixed[at + 2], fixed[at + 3]]);
+        let mut id = [0; 20];
+        id.copy_from_slice(&fixed[40..60]);
+        let flags = u16::from_be_bytes([fixed[60], fixed[61]]);
+        let standing = match (flags & 0x3000, more & 0x2000) {
+            (0, 0) => Standing::Staged,
+            (0, _) => Standing::Intended,
+            _ => Standing::Conflict,
+        };
+        let stat = RowStat {
+            changed: (word(0), word(4)),
+            modified: (word(8), word(12)),
+            inode: word(20),
+            size: word(36),
+        };
+        Self { id: ContentId(id), mode: word(24), standing, stat }
+    }
+}
+
 impl Index {
-    /// Makes room for `rows` rows.
-    pub(super) fn with_capacity(rows: usize, bytes: usize) -> Self {
-        Self { names: Vec::with_capacity(bytes), rows: Vec::with_capacity(rows), written: None }
+    /// An index without rows, which will lie in `bytes`.
+    pub(super) fn within(bytes: Vec<u8>, rows: usize) -> Self {
+        Self { bytes, places: Vec::with_capacity(rows), written: None, distrusted: None }
     }
 
-    /// Adds the row of a path that follows all others; its stages count as one. `None` if it does
-    /// not follow.
-    pub(super) fn push(
-        &mut self,
-        path: &[u8],
-        (mode, id): (u32, ContentId),
-        standing: Standing,
-        stat: RowStat,
-    ) -> Option<()> {
-        if let Some(last) = self.rows.last().copied() {
-            match self.path(&last).cmp(path) {
-                std::cmp::Ordering::Less => {}
-                std::cmp::Ordering::Equal => {
-                    self.rows.last_mut()?.standing = Standing::Conflict;
-                    return Some(());
-                }
-                std::cmp::Ordering::Greater => return None,
+    /// The bytes that it was made with.
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Adds the row at `at` of the bytes, whose path lies at `path`. Rows must follow each other,
+    /// and the stages of a path count as one; `None` if this one does not follow.
+    pub(super) fn add(&mut self, at: usize, path: std::ops::Range<usize>) -> Option<()> {
+        let new = self.bytes.get(path.clone()).filter(|path| !path.is_empty())?;
+        if let Some(last) = self.places.len().checked_sub(1) {
+            match self.path(last).cmp(new) {
+                Ordering::Less => {}
+                Ordering::Equal => return Some(()),
+                Ordering::Greater => return None,
             }
         }
-        let start = u32::try_from(self.names.len()).ok()?;
         let len = u32::try_from(path.len()).ok()?;
-        self.names.extend_from_slice(path);
-        self.rows.push(Row { start, len, id, mode, standing, stat });
+        self.places.push(Place { at: u32::try_from(at).ok()?, path: u32::try_from(path.start).ok()?, len });
         Some(())
     }
 
-    /// All rows.
-    pub(super) fn rows(&self) -> &[Row] {
-        &self.rows
+    /// Adds a row behind all bytes; see [`Self::add`].
+    pub(super) fn push(&mut self, fixed: &[u8; FIXED], more: u16, path: &[u8]) -> Option<()> {
+        let at = self.bytes.len();
+        self.bytes.extend_from_slice(fixed);
+        self.bytes.extend_from_slice(&more.to_be_bytes());
+        self.bytes.extend_from_slice(path);
+        self.add(at, at + FIXED + 2..self.bytes.len())
+    }
+
+    /// How many rows there are.
+    pub(super) fn len(&self) -> usize {
+        self.places.len()
     }
 
     /// The path of a row.
-    pub(super) fn path(&self, row: &Row) -> &[u8] {
-        &self.names[row.start as usize..(row.start + row.len) as usize]
+    pub(super) fn path(&self, row: usize) -> &[u8] {
+        let place = self.places[row];
+        &self.bytes[place.path as usize..(place.path + place.len) as usize]
+    }
+
+    /// A row.
+    pub(super) fn row(&self, row: usize) -> Row {
+        let Place { at, path, .. } = self.places[row];
+        let bytes = &self.bytes[at as usize..path as usize];
+        let more = bytes.get(FIXED..FIXED + 2).map_or(0, |more| u16::from_be_bytes([more[0], more[1]]));
+        bytes.first_chunk().map_or_else(|| Row::read(&[0; FIXED], 0), |fixed| Row::read(fixed, more))
     }
 
     /// The row of exactly this path.
-    pub(super) fn find(&self, path: &RepoPath) -> Option<&Row> {
-        let at = self.rows.binary_search_by(|row| self.path(row).cmp(path.bytes())).ok()?;
-        self.rows.get(at)
+    pub(super) fn find(&self, path: &RepoPath) -> Option<Row> {
+        let at = self.first(0..self.len(), |row| row < path.bytes());
+        (at < self.len() && self.path(at) == path.bytes()).then(|| self.row(at))
+    }
+
+    /// The first of these rows whose path is not `before` what is sought.
+    pub(super) fn first(&self, rows: std::ops::Range<usize>, before: impl Fn(&[u8]) -> bool) -> usize {
+        let start = rows.start;
+        let places = &self.places[rows];
+        let is_before =
+            |place: &Place| before(&self.bytes[place.path as usize..(place.path + place.len) as usize]);
+        start + places.partition_point(is_before)
     }
 
     /// Whether the content of a file with this stat is sure to be the row's. Git's stat must be the
@@ -125,6 +181,7 @@ impl Index {
         row.standing == Standing::Staged
             && row.stat == RowStat::of(stat)
             && (row.stat.size != 0 || row.id == EMPTY)
+            && self.distrusted.is_none_or(|time| time < stat.changed)
             && self.written.is_some_and(|written| stat.is_settled(&written))
     }
 }
@@ -147,61 +204,91 @@ impl RowStat {
 mod tests {
     use super::*;
 
-    fn index() -> (Index, Stat) {
-        let stat = Stat {
+    fn fixed(stat: &RowStat, id: ContentId, flags: u16) -> [u8; FIXED] {
+        let mut fixed = [0; FIXED];
+        let words = [
+            stat.changed.0,
+            stat.changed.1,
+            stat.modified.0,
+            stat.modified.1,
+            0,
+            stat.inode,
+            0o100_644,
+            0,
+            0,
+            stat.size,
+        ];
+        for (at, word) in words.into_iter().enumerate() {
+            fixed[at * 4..at * 4 + 4].copy_from_slice(&word.to_be_bytes());
+        }
+        fixed[40..60].copy_from_slice(&id.0);
+        fixed[60..].copy_from_slice(&flags.to_be_bytes());
+        fixed
+    }
+
+    fn stat() -> Stat {
+        Stat {
             inode: (7 << 32) + 5,
             size: 3,
             modified: FileTime { seconds: 10, nanos: 1 },
             changed: FileTime { seconds: 10, nanos: 2 },
             ..Stat::default()
-        };
-        let mut index = Index::with_capacity(1, 1);
-        let content = (0o100_644, ContentId([1; 20]));
-        index.push(b"a", content, Standing::Staged, RowStat::of(&stat)).unwrap();
+        }
+    }
+
+    /// An index of one file, and its row.
+    fn index(stat: &Stat, id: ContentId) -> (Index, Row) {
+        let mut index = Index::default();
+        index.push(&fixed(&RowStat::of(stat), id, 0), 0, b"a").unwrap();
         index.written = Some(Moment { device: 0, time: FileTime { seconds: 10, nanos: 3 } });
-        (index, stat)
+        let row = index.row(0);
+        (index, row)
     }
 
     #[test]
     fn any_part_of_the_stat_counts() {
-        let (index, stat) = index();
-        let row = &index.rows()[0];
-        assert!(index.vouches(row, &stat));
-        let later = |time: FileTime| FileTime { nanos: time.nanos - 1, ..time };
+        let stat = stat();
+        let (index, row) = index(&stat, ContentId([1; 20]));
+        assert!(index.vouches(&row, &stat));
+        let earlier = |time: FileTime| FileTime { nanos: time.nanos - 1, ..time };
         for other in [
             Stat { inode: 6, ..stat },
             Stat { size: 4, ..stat },
-            Stat { modified: later(stat.modified), ..stat },
-            Stat { changed: later(stat.changed), ..stat },
+            Stat { modified: earlier(stat.modified), ..stat },
+            Stat { changed: earlier(stat.changed), ..stat },
         ] {
-            assert!(!index.vouches(row, &other));
+            assert!(!index.vouches(&row, &other));
         }
     }
 
     #[test]
     fn a_file_as_young_as_the_index_is_not_vouched_for() {
-        let (mut index, stat) = index();
+        let stat = stat();
+        let (mut index, row) = index(&stat, ContentId([1; 20]));
         index.written = Some(Moment { device: 0, time: stat.changed });
-        assert!(!index.vouches(&index.rows()[0], &stat));
+        assert!(!index.vouches(&row, &stat));
     }
 
     #[test]
     fn the_size_that_git_writes_for_doubt_is_not_believed() {
-        let (mut index, stat) = index();
-        let stat = Stat { size: 0, ..stat };
-        index.rows[0].stat.size = 0;
-        assert!(!index.vouches(&index.rows()[0], &stat));
-        index.rows[0].id = EMPTY;
-        assert!(index.vouches(&index.rows()[0], &stat));
+        let stat = Stat { size: 0, ..stat() };
+        let (doubted, row) = index(&stat, ContentId([1; 20]));
+        assert!(!doubted.vouches(&row, &stat));
+        let (empty, row) = index(&stat, EMPTY);
+        assert!(empty.vouches(&row, &stat));
     }
 
     #[test]
     fn paths_must_follow_and_stages_count_as_one() {
-        let (mut index, _) = index();
-        let content = (0o100_644, EMPTY);
-        assert_eq!(index.push(b"a", content, Standing::Conflict, RowStat::default()), Some(()));
-        assert_eq!(index.rows().len(), 1);
-        assert_eq!(index.rows()[0].standing, Standing::Conflict);
-        assert_eq!(index.push(b"A", content, Standing::Staged, RowStat::default()), None);
+        let mut index = Index::default();
+        let row = |flags| fixed(&RowStat::default(), EMPTY, flags);
+        assert_eq!(index.push(&row(0x1000), 0, b"b"), Some(()));
+        assert_eq!(index.push(&row(0x2000), 0, b"b"), Some(()));
+        assert_eq!((index.len(), index.row(0).standing), (1, Standing::Conflict));
+        assert_eq!(index.push(&row(0), 0, b"a"), None);
+        assert_eq!(index.push(&row(0x4000), 0x2000, b"c"), Some(()));
+        assert_eq!(index.row(1).standing, Standing::Intended);
+        let find = |path: &[u8]| index.find(&RepoPath::from_git(path)).is_some();
+        assert!(find(b"b") && find(b"c") && !find(b"a") && !find(b"bb") && !find(b"d"));
     }
 }

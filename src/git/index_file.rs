@@ -5,17 +5,15 @@
 //! sparse index, it leaves to `git ls-files`.
 
 use std::fs::File;
-use std::io::{self, Read as _};
+use std::io;
+use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
-use super::index::{Index, RowStat, Standing};
-use super::snapshot::ContentId;
+use super::index::{FIXED, Index};
 use crate::ground::stat::{Moment, Stat};
 
 const HEADER: usize = 12;
 const CHECKSUM: usize = 20;
-/// Bytes of an entry before its path, without the extended flags.
-const FIXED: usize = 62;
 
 /// What reading the file came to.
 #[derive(Debug)]
@@ -28,16 +26,21 @@ pub(super) enum Read {
 
 /// Reads the index file; there is none before the first `git add`.
 pub(super) fn read(path: &Path) -> io::Result<Read> {
-    let mut file = match File::open(path) {
+    let file = match File::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Read::Done(Index::default())),
         Err(error) => return Err(error),
     };
     // Git replaces the file and never writes into it, so this is the stat of what is read.
     let stat = Stat::of(&file.metadata()?);
-    let mut bytes = Vec::with_capacity(usize::try_from(stat.size).unwrap_or(0) + 1);
-    file.read_to_end(&mut bytes)?;
-    Ok(match parse(&bytes) {
+    let mut bytes = vec![0; usize::try_from(stat.size).map_err(io::Error::other)?];
+    // Two threads, as the time goes into fresh memory; a shorter file is an error.
+    let half = bytes.len() / 2;
+    let (first, second) = bytes.split_at_mut(half);
+    let (first, second) =
+        rayon::join(|| file.read_exact_at(first, 0), || file.read_exact_at(second, half as u64));
+    first.and(second)?;
+    Ok(match parse(bytes) {
         Some(mut index) => {
             index.written = Some(Moment { device: stat.device, time: stat.modified });
             Read::Done(index)
@@ -46,61 +49,66 @@ pub(super) fn read(path: &Path) -> io::Result<Read> {
     })
 }
 
-fn parse(bytes: &[u8]) -> Option<Index> {
-    let body = bytes.get(..bytes.len().checked_sub(CHECKSUM)?)?;
-    if body.get(..4)? != b"DIRC" {
+fn parse(mut bytes: Vec<u8>) -> Option<Index> {
+    let end = bytes.len().checked_sub(CHECKSUM)?;
+    bytes.truncate(end);
+    if bytes.get(..4)? != b"DIRC" {
         return None;
     }
-    let version = number(body, 4)?;
-    let count = number(body, 8)? as usize;
-    if !(2..=4).contains(&version) || count > body.len() / FIXED {
+    let version = number(&bytes, 4)?;
+    let count = number(&bytes, 8)? as usize;
+    if !(2..=4).contains(&version) || count > end / FIXED {
         return None;
     }
-    let mut index = Index::with_capacity(count, body.len().saturating_sub(count * FIXED));
     let mut at = HEADER;
-    let mut path = Vec::new();
-    for _ in 0..count {
-        at = entry(body, at, version, (&mut path, &mut index))?;
+    if version == 4 {
+        let mut index = Index::within(Vec::with_capacity(end * 2), count);
+        let mut path = Vec::new();
+        for _ in 0..count {
+            at = shortened(&bytes, at, (&mut path, &mut index))?;
+        }
+        return extensions_are_known(&bytes, at).then_some(index);
     }
-    extensions_are_known(body, at).then_some(index)
-}
-
-/// Reads the entry at `at` and returns the place of the next.
-fn entry(body: &[u8], at: usize, version: u32, (path, index): (&mut Vec<u8>, &mut Index)) -> Option<usize> {
-    let fixed: &[u8; FIXED] = body.get(at..at + FIXED)?.try_into().ok()?;
-    let word = |place: usize| number(fixed, place * 4);
-    let flags = u16::from_be_bytes([fixed[60], fixed[61]]);
-    let is_extended = version >= 3 && flags & 0x4000 != 0;
-    let more = if is_extended { number(body.get(at..)?, FIXED - 2)? & 0xffff } else { 0 };
-    let start = at + FIXED + if is_extended { 2 } else { 0 };
-    let (name, next): (&[u8], usize) = if version == 4 {
-        let (cut, start) = varint(body, start)?;
-        path.truncate(path.len().checked_sub(cut)?);
-        let len = body.get(start..)?.iter().position(|byte| *byte == 0)?;
-        path.extend_from_slice(&body[start..start + len]);
-        (path, start + len + 1)
-    } else {
+    let mut index = Index::within(bytes, count);
+    for _ in 0..count {
+        let (start, flags) = flags(index.bytes(), at, version)?;
         let len = match usize::from(flags & 0xfff) {
-            0xfff => body.get(start..)?.iter().position(|byte| *byte == 0)?,
+            0xfff => length(index.bytes().get(start..)?)?,
             len => len,
         };
+        index.add(at, start..start + len)?;
         // One to eight zeros end the entry at a multiple of eight.
-        (body.get(start..start + len)?, at + ((start - at + len) / 8 + 1) * 8)
-    };
-    let standing = match (flags & 0x3000, more & 0x2000) {
-        (0, 0) => Standing::Staged,
-        (0, _) => Standing::Intended,
-        _ => Standing::Conflict,
-    };
-    let stat = RowStat {
-        changed: (word(0)?, word(1)?),
-        modified: (word(2)?, word(3)?),
-        inode: word(5)?,
-        size: word(9)?,
-    };
-    let id = ContentId(fixed[40..60].try_into().ok()?);
-    index.push(name, (word(6)?, id), standing, stat)?;
-    Some(next)
+        at += ((start - at + len) / 8 + 1) * 8;
+    }
+    extensions_are_known(index.bytes(), at).then_some(index)
+}
+
+/// Where the path of the entry at `at` starts, and the entry's flags.
+fn flags(bytes: &[u8], at: usize, version: u32) -> Option<(usize, u16)> {
+    let flags = u16::from_be_bytes(*bytes.get(at + FIXED - 2..)?.first_chunk()?);
+    match (flags & 0x4000, version) {
+        (0, _) => Some((at + FIXED, flags)),
+        (_, 2) => None,
+        _ => Some((at + FIXED + 2, flags)),
+    }
+}
+
+/// Reads an entry of version 4, whose path is given by what differs from the former path, and
+/// returns the place of the next.
+fn shortened(bytes: &[u8], at: usize, (path, index): (&mut Vec<u8>, &mut Index)) -> Option<usize> {
+    let (start, _) = flags(bytes, at, 4)?;
+    let more = if start > at + FIXED { number(bytes, at + FIXED - 2)? & 0xffff } else { 0 };
+    let (cut, start) = varint(bytes, start)?;
+    path.truncate(path.len().checked_sub(cut)?);
+    let len = length(bytes.get(start..)?)?;
+    path.extend_from_slice(&bytes[start..start + len]);
+    index.push(bytes.get(at..)?.first_chunk()?, u16::try_from(more).ok()?, path)?;
+    Some(start + len + 1)
+}
+
+/// Bytes before the next zero.
+fn length(bytes: &[u8]) -> Option<usize> {
+    bytes.iter().position(|byte| *byte == 0)
 }
 
 /// An extension in capitals may be skipped; any other changes what the entries mean.
@@ -142,9 +150,12 @@ pub(super) fn from_listing(listing: &[u8]) -> Option<Index> {
         let mut fields = fields.split(' ');
         let mode = u32::from_str_radix(fields.next()?, 8).ok()?;
         let id = git2::Oid::from_str(fields.next()?).ok()?;
-        let standing = if fields.next()? == "0" { Standing::Listed } else { Standing::Conflict };
-        let id = ContentId(id.as_bytes().try_into().ok()?);
-        index.push(path, (mode, id), standing, RowStat::default())?;
+        let stage: u16 = fields.next()?.parse().ok().filter(|stage| *stage < 4)?;
+        let mut fixed = [0; FIXED];
+        fixed[24..28].copy_from_slice(&mode.to_be_bytes());
+        fixed[40..60].copy_from_slice(id.as_bytes().get(..20)?);
+        fixed[60..].copy_from_slice(&(stage << 12).to_be_bytes());
+        index.push(&fixed, 0, path)?;
     }
     Some(index)
 }
@@ -155,14 +166,14 @@ mod tests {
 
     #[test]
     fn a_damaged_index_is_left_to_git() {
-        assert!(parse(b"").is_none());
-        assert!(parse(&[0; 40]).is_none());
+        assert!(parse(Vec::new()).is_none());
+        assert!(parse(vec![0; 40]).is_none());
         let empty = [b"DIRC".as_slice(), &[0, 0, 0, 2, 0, 0, 0, 0], &[0; 20]].concat();
-        assert!(parse(&empty).is_some());
+        assert!(parse(empty).is_some());
         let too_many = [b"DIRC".as_slice(), &[0, 0, 0, 2, 0, 0, 0, 9], &[0; 20]].concat();
-        assert!(parse(&too_many).is_none());
+        assert!(parse(too_many).is_none());
         let split = [b"DIRC".as_slice(), &[0, 0, 0, 2, 0, 0, 0, 0], b"link", &[0; 24]].concat();
-        assert!(parse(&split).is_none());
+        assert!(parse(split).is_none());
     }
 
     #[test]

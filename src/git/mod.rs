@@ -10,6 +10,7 @@ mod glob;
 mod ignore_rules;
 mod index;
 mod index_file;
+mod listing;
 mod private_worktree;
 mod program;
 mod repository;

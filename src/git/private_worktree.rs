@@ -65,6 +65,12 @@ impl PrivateWorktree {
         cleared
     }
 
+    /// Does what a kill does: the lock is free and the files stay.
+    #[cfg(test)]
+    pub(super) fn abandon(mut self) {
+        self.lock = None;
+    }
+
     fn clear(&self) -> Result<(), GitError> {
         forget(&self.records, &self.path)?;
         remove_all(&self.path)?;

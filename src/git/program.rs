@@ -105,7 +105,7 @@ impl GitProgram {
 
 fn name_of<S: AsRef<OsStr>>(args: &[S]) -> String {
     let words = args.iter().map(|arg| arg.as_ref().to_string_lossy());
-    words.filter(|word| !word.starts_with('-')).take(2).collect::<Vec<_>>().join(" ")
+    words.filter(|word| !word.starts_with('-') && !word.contains('=')).take(2).collect::<Vec<_>>().join(" ")
 }
 
 fn failure(what: String, output: &Output) -> GitError {

@@ -5,7 +5,6 @@
 //! open folder. What a job finds has a slot; at the end the slots are put together in the order of
 //! the names, which is the order of a tree, so nothing has to be sorted as a whole.
 
-use std::cmp::Ordering;
 use std::io;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,10 +15,11 @@ use rayon::prelude::*;
 use super::attributes::{Attributes, Effects};
 use super::content::{Look, blob};
 use super::error::GitError;
-use super::folder::{At, Folder, Names};
+use super::folder::{At, Folder};
 use super::glob::Kind;
 use super::ignore_rules::IgnoreRules;
 use super::index::Row;
+use super::listing::{Found, digest, merge, tracked};
 use super::settings::Source;
 use super::snapshot::{ContentId, Entry, Mode};
 use super::submodule::Nested;
@@ -38,11 +38,19 @@ pub(super) struct Walk<'t> {
     look: Look<'t>,
     /// Only what is at this path or below it.
     target: &'t RepoPath,
-    slots: Mutex<Vec<Vec<Item>>>,
+    slots: Mutex<Vec<Slot>>,
     failure: Mutex<Option<GitError>>,
 }
 
-/// What a folder holds: an entry, or all that is in the slot of a folder below.
+/// What was found in a folder, in order.
+#[derive(Default)]
+struct Slot {
+    entries: Vec<Entry>,
+    /// The folders below: before which of the entries each stands, and its slot.
+    folders: Vec<(usize, usize)>,
+}
+
+/// What a name of a folder came to.
 enum Item {
     Entry(Entry),
     Folder(usize),
@@ -67,10 +75,21 @@ enum Reach {
     Tracked,
 }
 
-/// A name of a folder and what the index knows of it.
-enum Found<'n> {
-    File(&'n [u8], Option<Row>),
-    Folder(&'n [u8], Range<usize>),
+impl Job {
+    /// Bytes of the paths of its rows before the part below the folder.
+    fn skip(&self) -> usize {
+        if self.path.is_top() { 0 } else { self.path.bytes().len() + 1 }
+    }
+}
+
+impl Slot {
+    fn add(&mut self, item: Option<Item>) {
+        match item {
+            Some(Item::Entry(entry)) => self.entries.push(entry),
+            Some(Item::Folder(slot)) => self.folders.push((self.entries.len(), slot)),
+            None => {}
+        }
+    }
 }
 
 impl<'t> Walk<'t> {
@@ -80,7 +99,7 @@ impl<'t> Walk<'t> {
             nested,
             look: tree.memory.look(),
             target,
-            slots: Mutex::new(vec![Vec::new()]),
+            slots: Mutex::new(vec![Slot::default()]),
             failure: Mutex::new(None),
         }
     }
@@ -89,26 +108,25 @@ impl<'t> Walk<'t> {
     pub(super) fn entries(self) -> Result<(Vec<Entry>, usize), GitError> {
         let top = Job {
             path: RepoPath::top(),
-            rows: 0..self.tree.index.rows().len(),
+            rows: 0..self.tree.index.len(),
             ignores: Arc::clone(&self.tree.ignores),
             attributes: self.tree.outer_attributes().map_err(self.failed("read", &RepoPath::top()))?,
             reach: Reach::All,
             slot: 0,
         };
-        // The first folder is read here: a rescan of a small one wakes no other thread.
-        rayon::in_place_scope(|scope| self.visit(scope, &top));
+        rayon::scope(|scope| self.visit(scope, &top));
         if let Some(failure) = self.failure.into_inner().unwrap_or_else(PoisonError::into_inner) {
             return Err(failure);
         }
         let mut slots = self.slots.into_inner().unwrap_or_else(PoisonError::into_inner);
-        let mut entries = Vec::with_capacity(slots.iter().map(Vec::len).sum());
+        let mut entries = Vec::with_capacity(slots.iter().map(|slot| slot.entries.len()).sum());
         gather(&mut slots, 0, &mut entries);
         Ok((entries, self.look.used()))
     }
 
     fn visit<'s>(&'s self, scope: &Scope<'s>, job: &Job) {
         match self.folder(scope, job) {
-            Ok(items) => self.slots.lock().unwrap_or_else(PoisonError::into_inner)[job.slot] = items,
+            Ok(found) => self.slots.lock().unwrap_or_else(PoisonError::into_inner)[job.slot] = found,
             Err(error) => {
                 let mut failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
                 failure.get_or_insert(error);
@@ -116,36 +134,72 @@ impl<'t> Walk<'t> {
         }
     }
 
-    fn folder<'s>(&'s self, scope: &Scope<'s>, job: &Job) -> Result<Vec<Item>, GitError> {
+    fn folder<'s>(&'s self, scope: &Scope<'s>, job: &Job) -> Result<Slot, GitError> {
         let failed = || self.failed("read the folder", &job.path);
         let Some(folder) = self.tree.top.below(&job.path).map_err(failed())? else {
-            return Ok(Vec::new());
+            return Ok(Slot::default());
         };
-        let only = next_part(&job.path, self.target);
-        let names = match only {
-            Some(name) => folder.name(name),
-            None => folder.names(),
+        if let Some(name) = next_part(&job.path, self.target) {
+            let names = folder.name(name).map_err(failed())?;
+            // Rules apply on the way to the target, but it is not known whether there are any.
+            let job = self.with_rules(job, &folder, |_| true)?;
+            return self.slot(
+                scope,
+                &folder,
+                &job,
+                &merge(&self.tree.index, job.rows.clone(), job.skip(), &names),
+            );
         }
-        .map_err(failed())?;
-        let job = &self.with_rules(job, &folder, only.is_none().then_some(&names))?;
-        let found = self.merge(job, &names);
-        let look = |found: &Found<'_>| match found {
-            Found::File(name, row) => self.file(folder.at(), job, name, row.as_ref()),
-            Found::Folder(name, rows) => self.subfolder(scope, folder.at(), job, (name, rows)),
-        };
-        let items: Result<Vec<Option<Item>>, GitError> = if found.len() > LARGE {
-            found.par_iter().with_min_len(LARGE / 4).map(look).collect()
-        } else {
-            found.iter().map(look).collect()
-        };
-        Ok(items?.into_iter().flatten().collect())
+        let stat = folder.stat().map_err(failed())?;
+        let stat = Some(stat).filter(|stat| Some(stat.device) == self.tree.dated);
+        let known = stat.and_then(|stat| self.look.names(&job.path, &stat));
+        if let Some(known) = known {
+            let tracked = tracked(&self.tree.index, job.rows.clone(), job.skip());
+            if digest(tracked.iter().map(Found::name)) == known {
+                let has = |name: &[u8]| tracked.iter().any(|found| found.name() == (name, Kind::File));
+                let job = self.with_rules(job, &folder, has)?;
+                return self.slot(scope, &folder, &job, &tracked);
+            }
+        }
+        // The clock is read before the names are.
+        let _ = stat.and_then(|_| self.look.before());
+        let names = folder.names().map_err(failed())?;
+        if let Some(stat) = stat {
+            let digest = digest(names.iter());
+            if known != Some(digest) {
+                self.look.remember_names(&job.path, &stat, digest);
+            }
+        }
+        let job = self.with_rules(job, &folder, |name| names.has_file(name))?;
+        self.slot(scope, &folder, &job, &merge(&self.tree.index, job.rows.clone(), job.skip(), &names))
     }
 
-    /// The job with the rules that the folder itself holds. Without `names` it is not known whether
-    /// it holds any.
-    fn with_rules(&self, job: &Job, folder: &Folder, names: Option<&Names>) -> Result<Job, GitError> {
+    /// Looks at each name of a folder.
+    fn slot<'s>(
+        &'s self,
+        scope: &Scope<'s>,
+        folder: &Folder,
+        job: &Job,
+        found: &[Found<'_>],
+    ) -> Result<Slot, GitError> {
+        let look = |found: &Found<'_>| match found {
+            Found::File(name, row) => self.file(folder.at(), job, name, *row),
+            Found::Folder(name, rows) => self.subfolder(scope, folder.at(), job, (name, rows)),
+        };
+        let mut slot = Slot { entries: Vec::with_capacity(found.len()), folders: Vec::new() };
+        if found.len() > LARGE {
+            let items: Vec<_> = found.par_iter().with_min_len(LARGE / 4).map(look).collect();
+            items.into_iter().try_for_each(|item| item.map(|item| slot.add(item)))?;
+        } else {
+            found.iter().try_for_each(|found| look(found).map(|item| slot.add(item)))?;
+        }
+        Ok(slot)
+    }
+
+    /// The job with the rules that the folder itself holds.
+    fn with_rules(&self, job: &Job, folder: &Folder, has: impl Fn(&[u8]) -> bool) -> Result<Job, GitError> {
         let text = |name: &[u8]| {
-            if names.is_none_or(|names| names.has_file(name)) {
+            if has(name) {
                 folder.at().text(name).map_err(self.failed("read", &job.path.child(name)))
             } else {
                 Ok(None)
@@ -163,33 +217,6 @@ impl<'t> Walk<'t> {
             attributes = attributes.with_file(&job.path, text);
         }
         Ok(Job { path: job.path.clone(), rows: job.rows.clone(), ignores, attributes, ..*job })
-    }
-
-    /// Brings the names together with the rows of the index; both are sorted the same way.
-    fn merge<'n>(&self, job: &Job, names: &'n Names) -> Vec<Found<'n>> {
-        let index = &self.tree.index;
-        let skip = if job.path.is_top() { 0 } else { job.path.bytes().len() + 1 };
-        let rows = &index.rows()[job.rows.clone()];
-        let place = |row: &Row, name: &[u8], kind| place(&index.path(row)[skip..], name, kind);
-        let mut at = 0;
-        let each = names.iter().map(|(name, kind)| {
-            // One name of many: it may lie far behind the first row.
-            if names.iter().len() == 1 {
-                at = rows.partition_point(|row| place(row, name, kind) == Ordering::Less);
-            }
-            while rows.get(at).is_some_and(|row| place(row, name, kind) == Ordering::Less) {
-                at += 1;
-            }
-            let start = at;
-            while rows.get(at).is_some_and(|row| place(row, name, kind) == Ordering::Equal) {
-                at += 1;
-            }
-            match kind {
-                Kind::File => Found::File(name, rows[start..at].first().copied()),
-                Kind::Folder => Found::Folder(name, job.rows.start + start..job.rows.start + at),
-            }
-        });
-        each.collect()
     }
 
     fn subfolder<'s>(
@@ -226,7 +253,7 @@ impl<'t> Walk<'t> {
         }
         let slot = {
             let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
-            slots.push(Vec::new());
+            slots.push(Slot::default());
             slots.len() - 1
         };
         let job = Job {
@@ -246,9 +273,11 @@ impl<'t> Walk<'t> {
         folder: At<'_>,
         job: &Job,
         name: &[u8],
-        row: Option<&Row>,
+        row: Option<usize>,
     ) -> Result<Option<Item>, GitError> {
         let path = job.path.child(name);
+        let row = row.map(|row| self.tree.index.row(row));
+        let row = row.as_ref();
         let is_ignored = || job.reach == Reach::Tracked || job.ignores.ignore(path.bytes(), Kind::File);
         if !self.is_wanted(&path) || (row.is_none() && is_ignored()) {
             return Ok(None);
@@ -325,30 +354,24 @@ impl<'t> Walk<'t> {
     }
 }
 
-/// Where a row lies, whose path is `rest` below the folder, as seen from a name of the folder. A
-/// row is at a folder's place if it lies within the folder.
-fn place(rest: &[u8], name: &[u8], kind: Kind) -> Ordering {
-    let common = rest.len().min(name.len());
-    let next = rest.get(name.len());
-    rest[..common].cmp(&name[..common]).then_with(|| match (next, kind) {
-        _ if rest.len() < name.len() => Ordering::Less,
-        (None, Kind::File) => Ordering::Equal,
-        (None, Kind::Folder) => Ordering::Less,
-        (Some(_), Kind::File) => Ordering::Greater,
-        (Some(next), Kind::Folder) => next.cmp(&b'/'),
-    })
-}
-
 /// The part of `target` that follows `folder`; `None` if `folder` is the target or lies within it.
 fn next_part<'t>(folder: &RepoPath, target: &'t RepoPath) -> Option<&'t [u8]> {
     target.parts().nth(folder.parts().count())
 }
 
-fn gather(slots: &mut [Vec<Item>], slot: usize, entries: &mut Vec<Entry>) {
-    for item in std::mem::take(&mut slots[slot]) {
-        match item {
-            Item::Entry(entry) => entries.push(entry),
-            Item::Folder(slot) => gather(slots, slot, entries),
-        }
+/// Moves all that a slot holds, and the slots of the folders below it, behind the entries.
+fn gather(slots: &mut [Slot], slot: usize, entries: &mut Vec<Entry>) {
+    let Slot { entries: mut own, folders } = std::mem::take(&mut slots[slot]);
+    if folders.is_empty() {
+        entries.append(&mut own);
+        return;
     }
+    let mut own = own.into_iter();
+    let mut taken = 0;
+    for (before, slot) in folders {
+        entries.extend(own.by_ref().take(before - taken));
+        taken = before;
+        gather(slots, slot, entries);
+    }
+    entries.extend(own);
 }

@@ -15,8 +15,11 @@ use super::ignore_rules::IgnoreRules;
 use super::index::Index;
 use super::repository::Repository;
 use super::settings::Settings;
+use super::snapshot::Mode;
+use crate::ground::digest::Fields;
 use crate::ground::file::{self, FileError};
 use crate::ground::path::RepoPath;
+use crate::ground::stat::Stat;
 
 /// The name of an attribute file.
 pub(super) const ATTRIBUTES: &[u8] = b".gitattributes";
@@ -28,6 +31,8 @@ pub(super) const IGNORE: &[u8] = b".gitignore";
 pub(super) struct WorkTree {
     pub(super) dir: PathBuf,
     pub(super) top: Folder,
+    /// The device on which a folder's stat tells whether its names changed; `None` if on none.
+    pub(super) dated: Option<u64>,
     pub(super) index: Index,
     pub(super) settings: Settings,
     pub(super) memory: Memory,
@@ -58,8 +63,11 @@ impl WorkTree {
             .filter_map(|own| own.strip_prefix(&dir).ok())
             .map(|own| RepoPath::from_git(own.as_os_str().as_encoded_bytes()))
             .collect();
+        let top = Folder::open(&dir).map_err(FileError::of("open", &dir))?;
+        let dated = if top.dates_names() { top.stat().ok().map(|stat| stat.device) } else { None };
         let mut tree = Self {
-            top: Folder::open(&dir).map_err(FileError::of("open", &dir))?,
+            top,
+            dated,
             index: repository.index()?,
             memory: Memory::open(state_dir, &dir),
             staged_attributes: HashMap::new(),
@@ -69,7 +77,9 @@ impl WorkTree {
             attributes,
             own,
         };
-        tree.staged_attributes = tree.read_staged_attributes(repository)?;
+        let files = tree.tracked_attribute_files();
+        tree.index.distrusted = tree.memory.distrusted(tree.filters(&files));
+        tree.staged_attributes = tree.read_staged_attributes(&files, repository)?;
         Ok(tree)
     }
 
@@ -78,6 +88,7 @@ impl WorkTree {
         Ok(Self {
             dir: dir.to_owned(),
             top: Folder::open(dir).map_err(FileError::of("open", dir))?,
+            dated: None,
             index: Index::default(),
             settings: Settings::plain(),
             memory: Memory::default(),
@@ -109,22 +120,41 @@ impl WorkTree {
         self.staged_attributes.get(folder).map(Vec::as_slice)
     }
 
+    /// The rows of attribute files.
+    fn tracked_attribute_files(&self) -> Vec<usize> {
+        let is_one = |row: &usize| match self.index.path(*row).strip_suffix(ATTRIBUTES) {
+            Some([] | [.., b'/']) => !matches!(self.index.row(*row).kind(), None | Some(Mode::Submodule)),
+            _ => false,
+        };
+        (0..self.index.len()).filter(is_one).collect()
+    }
+
+    /// A digest of all that says how git changes bytes.
+    fn filters(&self, files: &[usize]) -> [u8; 20] {
+        let mut fields = Fields::new("taskgate filters 1");
+        fields.number(self.settings.on_add.bits().into()).number(self.settings.at_checkout.bits().into());
+        for text in &self.attributes {
+            fields.add(text);
+        }
+        for row in files {
+            fields.add(self.index.path(*row)).add(&self.index.row(*row).id.0);
+        }
+        let mut short = [0; 20];
+        short.copy_from_slice(&fields.digest().bytes()[..20]);
+        short
+    }
+
     fn read_staged_attributes(
         &self,
+        files: &[usize],
         repository: &Repository,
     ) -> Result<HashMap<RepoPath, Vec<u8>>, GitError> {
         let mut staged = HashMap::new();
-        for row in self.index.rows() {
-            let path = self.index.path(row);
-            let Some(folder) = path.strip_suffix(ATTRIBUTES) else { continue };
-            if !matches!(folder.last(), None | Some(b'/')) {
-                continue;
-            }
-            let path = RepoPath::from_git(path);
+        for at in files {
+            let row = self.index.row(*at);
+            let path = RepoPath::from_git(self.index.path(*at));
             let on_disk = path.under(&self.dir).symlink_metadata().ok();
-            let is_same =
-                on_disk.is_some_and(|meta| self.index.vouches(row, &crate::ground::stat::Stat::of(&meta)));
-            if !is_same && row.kind().is_some_and(|kind| kind != super::snapshot::Mode::Submodule) {
+            if !on_disk.is_some_and(|meta| self.index.vouches(&row, &Stat::of(&meta))) {
                 staged.insert(path.parent().unwrap_or_default(), repository.read_blob(&row.id)?);
             }
         }

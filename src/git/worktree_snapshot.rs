@@ -2,7 +2,8 @@
 //!
 //! A clean file is not opened. Git's index vouches for a file whose stat is the same in every part
 //! and older than the index; for others the stat is looked up in a cache of our own, and only then
-//! are they read. What a filter may have changed between blob and disk is never taken from the
+//! are they read. Likewise a folder is not listed whose stat is that of a time when it was known to
+//! hold just what the index has below it. What a filter may have changed between blob and disk is never taken from the
 //! index, since the content of an entry is that of the bytes on disk.
 
 use std::collections::HashMap;
@@ -61,8 +62,8 @@ impl WorkTreeReader {
     pub fn snapshot(&self) -> Result<Snapshot, GitError> {
         let top = RepoPath::top();
         let (entries, used) = Walk::new(&self.tree, &self.inside, &top).entries()?;
-        let snapshot = Snapshot::new(entries);
-        self.tree.memory.tidy(used, |name| snapshot.has(name));
+        let snapshot = Snapshot::of_sorted(entries);
+        self.tree.memory.tidy(used, |path| !snapshot.within(path).is_empty());
         Ok(snapshot)
     }
 
@@ -148,6 +149,6 @@ impl Nested for Inside {
         let plain = Self::new(&self.opener, &dir, None);
         let top = RepoPath::top();
         let (files, _) = Walk::new(&WorkTree::plain(&dir)?, &plain, &top).entries()?;
-        Ok(Some(submodule::content_of_plain(recorded, &Snapshot::new(files))))
+        Ok(Some(submodule::content_of_plain(recorded, &Snapshot::of_sorted(files))))
     }
 }

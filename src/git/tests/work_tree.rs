@@ -3,12 +3,11 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 
-use super::sandbox::{Sandbox, os, path, paths};
-use super::snapshot::{Entry, Mode, Snapshot, digest};
-use super::{Repository, WorkTreeReader, tree_id};
-use crate::ground::path::RepoPath;
+use crate::git::sandbox::{Sandbox, os, path, paths};
+use crate::git::snapshot::{Mode, Snapshot};
+use crate::git::{Repository, WorkTreeReader, tree_id};
 
-fn agree(sandbox: &Sandbox) {
+pub(super) fn agree(sandbox: &Sandbox) {
     let snapshot = sandbox.snapshot();
     assert_eq!(tree_id(&snapshot).unwrap(), sandbox.tree_by_git(), "{:?}", paths(&snapshot));
 }
@@ -63,7 +62,7 @@ fn an_edit_in_the_tick_of_the_add_is_seen() {
         sandbox.write("a", "one");
         sandbox.git(&["add", "a"]);
         sandbox.write("a", "two");
-        let expected = super::content::blob(b"two").unwrap();
+        let expected = crate::git::content::blob(b"two").unwrap();
         assert_eq!(sandbox.snapshot().entries()[0].id, expected, "round {round}");
     }
 }
@@ -159,65 +158,6 @@ fn a_deleted_attribute_file_still_counts_while_it_is_staged() {
 }
 
 #[test]
-fn a_commit_has_the_snapshot_of_its_clean_work_tree() {
-    for attributes in
-        ["", "*.txt eol=crlf\n", "*.txt ident\n", "*.txt filter=shout\n", "a* working-tree-encoding=UTF-16\n"]
-    {
-        let sandbox = Sandbox::new();
-        sandbox.git(&["config", "filter.shout.smudge", "tr a-z A-Z"]);
-        sandbox.git(&["config", "filter.shout.clean", "tr A-Z a-z"]);
-        for name in ["sub/a.txt", "sub/b.txt", "sub/odd\nname.txt", "sub/empty.txt", "c.bin"] {
-            let text = if name == "sub/empty.txt" { "" } else { "$Id$ one\ntwo\n" };
-            sandbox.write(name, text);
-        }
-        sandbox.chmod("c.bin", 0o755);
-        symlink("c.bin", sandbox.path("sub/link.txt")).unwrap();
-        sandbox.commit();
-        sandbox.write("sub/.gitattributes", attributes);
-        sandbox.git(&["add", "sub/.gitattributes"]);
-        sandbox.git(&["commit", "--quiet", "--message=attributes"]);
-        fs::remove_dir_all(sandbox.path("sub")).unwrap();
-        sandbox.git(&["checkout", "--", "."]);
-        let repository = sandbox.repository();
-        let commit = repository.resolve("HEAD").unwrap();
-        let on_disk = sandbox.snapshot();
-        let of_commit = repository.commit_snapshot(&commit.tree).unwrap();
-        let of_index = repository.index_snapshot().unwrap();
-        assert_eq!(digest(of_commit.entries()), digest(on_disk.entries()), "{attributes}");
-        assert_eq!(of_commit.entries(), of_index.entries());
-        assert!(of_commit.entries().iter().all(|entry| entry.stat.is_none()));
-    }
-}
-
-#[test]
-fn autocrlf_counts_for_commits_too() {
-    let sandbox = Sandbox::new();
-    sandbox.write("a.txt", "one\ntwo\n");
-    sandbox.write("b.bin", "\0one\n");
-    sandbox.commit();
-    sandbox.git(&["config", "core.autocrlf", "true"]);
-    fs::remove_file(sandbox.path("a.txt")).unwrap();
-    sandbox.git(&["checkout", "--", "a.txt"]);
-    assert_eq!(fs::read_to_string(sandbox.path("a.txt")).unwrap(), "one\r\ntwo\r\n");
-    let repository = sandbox.repository();
-    let tree = repository.resolve("HEAD").unwrap().tree;
-    let of_commit = repository.commit_snapshot(&tree).unwrap();
-    assert_eq!(digest(of_commit.entries()), digest(sandbox.snapshot().entries()));
-}
-
-#[test]
-fn the_index_snapshot_is_what_is_staged() {
-    let sandbox = Sandbox::with(&[("a", "1"), ("b", "2")]);
-    sandbox.write("a", "staged");
-    sandbox.git(&["add", "a"]);
-    sandbox.write("a", "on disk");
-    sandbox.write("later", "");
-    sandbox.git(&["add", "--intent-to-add", "later"]);
-    let staged = sandbox.repository().index_snapshot().unwrap();
-    assert_eq!(tree_id(&staged).unwrap(), sandbox.git(&["write-tree"]));
-}
-
-#[test]
 fn indexes_of_all_versions_are_read() {
     for version in ["2", "3", "4"] {
         let sandbox = Sandbox::with(&[("a", "1"), ("dir/b", "2"), ("dir/b-longer-name", "3"), ("z", "4")]);
@@ -228,8 +168,8 @@ fn indexes_of_all_versions_are_read() {
         sandbox.write("new", "5");
         agree(&sandbox);
         assert!(matches!(
-            super::index_file::read(&sandbox.path(".git/index")).unwrap(),
-            super::index_file::Read::Done(_)
+            crate::git::index_file::read(&sandbox.path(".git/index")).unwrap(),
+            crate::git::index_file::Read::Done(_)
         ));
     }
 }
@@ -273,7 +213,8 @@ fn a_conflict_is_what_is_on_disk() {
     sandbox.git(&["checkout", "-q", "main"]);
     sandbox.write("a", "3\n");
     sandbox.commit();
-    let merge = super::sandbox::git_command(&sandbox.dir).args(["merge", "-q", "other"]).output().unwrap();
+    let merge =
+        crate::git::sandbox::git_command(&sandbox.dir).args(["merge", "-q", "other"]).output().unwrap();
     assert!(!merge.status.success());
     agree(&sandbox);
     assert!(sandbox.snapshot().entries()[0].tracked);
@@ -345,6 +286,8 @@ fn rules_outside_the_tree_count() {
     assert!(paths(&sandbox.snapshot()).contains(&"x.two".to_owned()));
 }
 
+// Only there does the library make pipes.
+#[cfg(target_os = "linux")]
 #[test]
 fn a_pipe_neither_hangs_nor_counts() {
     let sandbox = Sandbox::with(&[("a", "1"), ("b", "2")]);
@@ -385,64 +328,6 @@ fn names_that_are_not_text_are_kept() {
 }
 
 #[test]
-fn a_rescan_sees_what_changed_in_its_folders_only() {
-    let sandbox = Sandbox::with(&[("a/1", "x"), ("a/2", "x"), ("a/sub/3", "x"), ("a.b", "x"), ("c/4", "x")]);
-    let reader = sandbox.reader();
-    let before = reader.snapshot().unwrap();
-    let folders = [path("a"), path("a/sub"), path("a.b"), path("nothing/here")];
-    let expected = |snapshot: &Snapshot| -> Vec<Entry> {
-        let mut all: Vec<Entry> =
-            [path("a"), path("a.b")].iter().flat_map(|folder| snapshot.within(folder).to_vec()).collect();
-        all.sort_by(|a, b| a.path.cmp(&b.path));
-        all
-    };
-    assert_eq!(reader.rescan(&folders).unwrap(), expected(&before));
-    sandbox.write("a/1", "y");
-    fs::remove_file(sandbox.path("a/2")).unwrap();
-    sandbox.write("a/sub/new", "");
-    sandbox.write("c/4", "y");
-    let after = reader.rescan(&folders).unwrap();
-    assert_eq!(after, expected(&reader.snapshot().unwrap()));
-    let found: Vec<String> = after.iter().map(|entry| entry.path.to_string()).collect();
-    assert_eq!(found, ["a.b", "a/1", "a/sub/3", "a/sub/new"]);
-    assert_eq!(reader.rescan(&[RepoPath::top()]).unwrap(), reader.snapshot().unwrap().entries());
-    assert_eq!(reader.rescan(&[path("c/4")]).unwrap().len(), 1);
-}
-
-#[test]
-fn a_rescan_knows_the_rules_above_it() {
-    let sandbox = Sandbox::with(&[("a/keep", "x"), (".gitignore", "*.log\nout/\n"), ("out/kept/b", "x")]);
-    let sandbox_force = ["add", "--force", "out/kept/b"];
-    sandbox.git(&sandbox_force);
-    sandbox.write("a/x.log", "");
-    sandbox.write("out/kept/new", "");
-    sandbox.write("a/.gitignore", "!y.log\n");
-    sandbox.write("a/y.log", "");
-    let reader = sandbox.reader();
-    let snapshot = reader.snapshot().unwrap();
-    for folder in ["a", "out", "out/kept", "a/x.log", "a/y.log", "out/kept/b", "out/kept/new"] {
-        assert_eq!(reader.rescan(&[path(folder)]).unwrap(), snapshot.within(&path(folder)), "{folder}");
-    }
-}
-
-#[test]
-fn many_threads_share_a_reader() {
-    let sandbox = Sandbox::with(&[("a/1", "x"), ("b/2", "x")]);
-    sandbox.write("a/1", "changed");
-    let reader = sandbox.reader();
-    let snapshot = reader.snapshot().unwrap();
-    std::thread::scope(|scope| {
-        for _ in 0..8 {
-            scope.spawn(|| {
-                for folder in ["a", "b"] {
-                    assert_eq!(reader.rescan(&[path(folder)]).unwrap(), snapshot.within(&path(folder)));
-                }
-            });
-        }
-    });
-}
-
-#[test]
 fn a_linked_worktree_has_its_own_files_and_shares_the_rest() {
     let sandbox = Sandbox::with(&[("a", "1"), ("sub/b", "2")]);
     let linked = sandbox.outside().join("linked");
@@ -477,4 +362,84 @@ fn a_state_folder_in_the_work_tree_is_git_s_own() {
     fs::rename(sandbox.path(".git"), sandbox.path(".hidden")).unwrap();
     sandbox.write(".git", "gitdir: .hidden\n");
     assert_eq!(paths(&sandbox.snapshot()), ["a"]);
+}
+
+#[test]
+fn a_file_that_comes_to_a_remembered_folder_is_seen() {
+    let sandbox = Sandbox::with(&[("a/1", "x"), ("b/2", "x")]);
+    let look = || {
+        let reader = sandbox.reader();
+        let found = paths(&reader.snapshot().unwrap());
+        reader.save().unwrap();
+        found
+    };
+    assert_eq!(look(), ["a/1", "b/2"]);
+    assert_eq!(look(), ["a/1", "b/2"], "from memory");
+    sandbox.write("a/new", "");
+    assert_eq!(look(), ["a/1", "a/new", "b/2"]);
+    sandbox.git(&["add", "."]);
+    assert_eq!(look(), ["a/1", "a/new", "b/2"]);
+    // What leaves the index stays on disk.
+    sandbox.git(&["rm", "-q", "--cached", "b/2"]);
+    assert_eq!(look(), ["a/1", "a/new", "b/2"]);
+    fs::remove_file(sandbox.path("a/new")).unwrap();
+    fs::remove_file(sandbox.path("a/1")).unwrap();
+    sandbox.write("a/1/inner", "");
+    assert_eq!(look(), ["a/1/inner", "b/2"]);
+}
+
+#[test]
+fn a_file_that_comes_in_the_tick_of_the_look_is_seen() {
+    for round in 0..30 {
+        let sandbox = Sandbox::with(&[("a/1", "x")]);
+        sandbox.write("a/2", "");
+        let reader = sandbox.reader();
+        reader.snapshot().unwrap();
+        sandbox.write("a/3", "");
+        reader.save().unwrap();
+        sandbox.git(&["add", "--all"]);
+        fs::remove_file(sandbox.path("a/3")).unwrap();
+        sandbox.write("a/4", "");
+        assert_eq!(paths(&sandbox.snapshot()), ["a/1", "a/2", "a/4"], "round {round}");
+    }
+}
+
+/// What is on disk was written by rules that no longer hold, and git looks no closer than the stat.
+#[test]
+fn rules_that_no_longer_hold_are_remembered() {
+    let text = b"one\r\n";
+    for by_attribute in [false, true] {
+        let sandbox = Sandbox::with(&[("a.txt", "one\n"), (".gitattributes", "")]);
+        if by_attribute {
+            sandbox.write(".gitattributes", "*.txt eol=crlf\n");
+            sandbox.commit();
+        } else {
+            sandbox.git(&["config", "core.autocrlf", "true"]);
+        }
+        fs::remove_file(sandbox.path("a.txt")).unwrap();
+        sandbox.git(&["checkout", "--", "a.txt"]);
+        // Git looks closer at a file of the same second as its index.
+        let file = fs::File::options().append(true).open(sandbox.path("a.txt")).unwrap();
+        file.set_modified(std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_000_000_000)).unwrap();
+        sandbox.settle();
+        assert_eq!(fs::read(sandbox.path("a.txt")).unwrap(), text);
+        let reader = sandbox.reader();
+        reader.snapshot().unwrap();
+        reader.save().unwrap();
+        if by_attribute {
+            sandbox.write(".gitattributes", "");
+            sandbox.git(&["commit", "--quiet", "--all", "--message=x"]);
+        } else {
+            sandbox.git(&["config", "core.autocrlf", "false"]);
+        }
+        sandbox.settle();
+        assert_eq!(sandbox.git(&["status", "--porcelain"]), "", "git sees no change");
+        let id = |snapshot: &Snapshot| snapshot.get(&path("a.txt")).unwrap().id;
+        let expected = crate::git::content::blob(text).unwrap();
+        for _ in 0..2 {
+            let reader = sandbox.reader();
+            assert_eq!(id(&reader.snapshot().unwrap()), expected);
+            reader.save().unwrap();
+        }
+    }
 }

@@ -1,0 +1,67 @@
+//! Snapshots of commits and of the index.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+
+use crate::git::sandbox::Sandbox;
+use crate::git::snapshot::digest;
+use crate::git::tree_id;
+
+#[test]
+fn a_commit_has_the_snapshot_of_its_clean_work_tree() {
+    for attributes in
+        ["", "*.txt eol=crlf\n", "*.txt ident\n", "*.txt filter=shout\n", "a* working-tree-encoding=UTF-16\n"]
+    {
+        let sandbox = Sandbox::new();
+        sandbox.git(&["config", "filter.shout.smudge", "tr a-z A-Z"]);
+        sandbox.git(&["config", "filter.shout.clean", "tr A-Z a-z"]);
+        for name in ["sub/a.txt", "sub/b.txt", "sub/odd\nname.txt", "sub/empty.txt", "c.bin"] {
+            let text = if name == "sub/empty.txt" { "" } else { "$Id$ one\ntwo\n" };
+            sandbox.write(name, text);
+        }
+        sandbox.chmod("c.bin", 0o755);
+        symlink("c.bin", sandbox.path("sub/link.txt")).unwrap();
+        sandbox.commit();
+        sandbox.write("sub/.gitattributes", attributes);
+        sandbox.git(&["add", "sub/.gitattributes"]);
+        sandbox.git(&["commit", "--quiet", "--message=attributes"]);
+        fs::remove_dir_all(sandbox.path("sub")).unwrap();
+        sandbox.git(&["checkout", "--", "."]);
+        let repository = sandbox.repository();
+        let commit = repository.resolve("HEAD").unwrap();
+        let on_disk = sandbox.snapshot();
+        let of_commit = repository.commit_snapshot(&commit.tree).unwrap();
+        let of_index = repository.index_snapshot().unwrap();
+        assert_eq!(digest(of_commit.entries()), digest(on_disk.entries()), "{attributes}");
+        assert_eq!(of_commit.entries(), of_index.entries());
+        assert!(of_commit.entries().iter().all(|entry| entry.stat.is_none()));
+    }
+}
+
+#[test]
+fn autocrlf_counts_for_commits_too() {
+    let sandbox = Sandbox::new();
+    sandbox.write("a.txt", "one\ntwo\n");
+    sandbox.write("b.bin", "\0one\n");
+    sandbox.commit();
+    sandbox.git(&["config", "core.autocrlf", "true"]);
+    fs::remove_file(sandbox.path("a.txt")).unwrap();
+    sandbox.git(&["checkout", "--", "a.txt"]);
+    assert_eq!(fs::read_to_string(sandbox.path("a.txt")).unwrap(), "one\r\ntwo\r\n");
+    let repository = sandbox.repository();
+    let tree = repository.resolve("HEAD").unwrap().tree;
+    let of_commit = repository.commit_snapshot(&tree).unwrap();
+    assert_eq!(digest(of_commit.entries()), digest(sandbox.snapshot().entries()));
+}
+
+#[test]
+fn the_index_snapshot_is_what_is_staged() {
+    let sandbox = Sandbox::with(&[("a", "1"), ("b", "2")]);
+    sandbox.write("a", "staged");
+    sandbox.git(&["add", "a"]);
+    sandbox.write("a", "on disk");
+    sandbox.write("later", "");
+    sandbox.git(&["add", "--intent-to-add", "later"]);
+    let staged = sandbox.repository().index_snapshot().unwrap();
+    assert_eq!(tree_id(&staged).unwrap(), sandbox.git(&["write-tree"]));
+}

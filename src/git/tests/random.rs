@@ -1,0 +1,192 @@
+//! Random work trees, compared with what git makes of them.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+
+use proptest::prelude::*;
+use proptest::sample::select;
+
+use super::work_tree::agree;
+use crate::git::sandbox::{Sandbox, git_command, path};
+use crate::ground::path::RepoPath;
+
+const NAMES: &[&str] = &["a", "b", "ab", "a.b", "b.log", "{a,b}", "x y", "ä", "-", "a0"];
+
+#[derive(Clone, Debug)]
+enum Step {
+    Write(String, u8),
+    Executable(String),
+    Link(String),
+    Remove(String),
+    Ignore(String, Vec<String>),
+    ForceAdd(String),
+    Stage,
+    /// A look whose memory the later ones use.
+    Look,
+}
+
+fn a_path() -> impl Strategy<Value = String> {
+    proptest::collection::vec(select(NAMES), 1..4).prop_map(|parts| parts.join("/"))
+}
+
+fn a_pattern() -> impl Strategy<Value = String> {
+    let tokens = [
+        "a",
+        "b",
+        "ab",
+        "a",
+        "b",
+        ".",
+        "b.log",
+        "*",
+        "*",
+        "**",
+        "**",
+        "/",
+        "/",
+        "/",
+        "?",
+        "[ab]",
+        "[!a]",
+        "[",
+        "]",
+        "[[:alpha:]]",
+        "{a,b}",
+        "\\",
+        "\\ ",
+        " ",
+        "!",
+        "#",
+        "ä",
+        "-",
+        "0",
+        "\r",
+        "x y",
+    ];
+    proptest::collection::vec(select(tokens.to_vec()), 1..6).prop_map(|tokens| tokens.concat())
+}
+
+fn a_step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        6 => (a_path(), 0..3_u8).prop_map(|(path, text)| Step::Write(path, text)),
+        1 => a_path().prop_map(Step::Executable),
+        1 => a_path().prop_map(Step::Link),
+        1 => a_path().prop_map(Step::Remove),
+        2 => (a_path(), proptest::collection::vec(a_pattern(), 1..4)).prop_map(|(path, lines)| Step::Ignore(path, lines)),
+        1 => a_path().prop_map(Step::ForceAdd),
+        1 => Just(Step::Stage),
+        2 => Just(Step::Look),
+    ]
+}
+
+/// Makes room for a file at `path`.
+fn make_room(sandbox: &Sandbox, path: &str) {
+    let mut parent = String::new();
+    for part in path.split('/') {
+        if !parent.is_empty() && fs::symlink_metadata(sandbox.path(&parent)).is_ok_and(|meta| !meta.is_dir())
+        {
+            fs::remove_file(sandbox.path(&parent)).unwrap();
+        }
+        parent = if parent.is_empty() { part.to_owned() } else { format!("{parent}/{part}") };
+    }
+    remove(sandbox, path);
+    fs::create_dir_all(sandbox.path(path).parent().unwrap()).unwrap();
+}
+
+fn remove(sandbox: &Sandbox, path: &str) {
+    match fs::symlink_metadata(sandbox.path(path)) {
+        Ok(meta) if meta.is_dir() => fs::remove_dir_all(sandbox.path(path)).unwrap(),
+        Ok(_) => fs::remove_file(sandbox.path(path)).unwrap(),
+        Err(_) => {}
+    }
+}
+
+fn take(sandbox: &Sandbox, step: &Step) {
+    match step {
+        Step::Write(path, text) => {
+            make_room(sandbox, path);
+            sandbox.write(path, [*text; 3]);
+        }
+        Step::Executable(path) => {
+            make_room(sandbox, path);
+            sandbox.write(path, "x");
+            sandbox.chmod(path, 0o755);
+        }
+        Step::Link(path) => {
+            make_room(sandbox, path);
+            symlink("a", sandbox.path(path)).unwrap();
+        }
+        Step::Remove(path) => remove(sandbox, path),
+        Step::Ignore(path, lines) => {
+            let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
+            let file =
+                if folder.is_empty() { ".gitignore".to_owned() } else { format!("{folder}/.gitignore") };
+            make_room(sandbox, &file);
+            sandbox.write(&file, lines.join("\n"));
+        }
+        Step::ForceAdd(path) => {
+            if sandbox.path(path).exists() {
+                // Git refuses what lies beyond a symlink.
+                let _ = git_command(&sandbox.dir).args(["add", "--force", path]).output().unwrap();
+            }
+        }
+        Step::Stage => {
+            sandbox.git(&["add", "--all"]);
+        }
+        Step::Look => {
+            let reader = sandbox.reader();
+            reader.snapshot().unwrap();
+            reader.save().unwrap();
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_tree_of_any_work_tree_is_gits(steps in proptest::collection::vec(a_step(), 1..40), folder in a_path()) {
+        let sandbox = Sandbox::new();
+        for step in &steps {
+            take(&sandbox, step);
+        }
+        agree(&sandbox);
+        let reader = sandbox.reader();
+        let snapshot = reader.snapshot().unwrap();
+        prop_assert_eq!(reader.rescan(&[path(&folder)]).unwrap(), snapshot.within(&path(&folder)));
+        let again = reader.rescan(&[RepoPath::top()]).unwrap();
+        prop_assert_eq!(again, snapshot.entries());
+    }
+}
+
+/// Each pattern must ignore exactly the paths that it ignores for git.
+#[test]
+fn any_ignore_file_means_what_it_means_to_git() {
+    let sandbox = Sandbox::new();
+    for one in NAMES {
+        sandbox.write(&format!("top/{one}/{one}"), "");
+        for other in ["a", "b", "ab", "b.log"] {
+            sandbox.write(&format!("{one}/{other}/a/b"), "");
+            sandbox.write(&format!("{one}/{other}/b.log"), "");
+        }
+    }
+    let config = ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() };
+    let mut runner = proptest::test_runner::TestRunner::new(config);
+    let lists = (proptest::collection::vec(a_pattern(), 1..4), proptest::collection::vec(a_pattern(), 1..4));
+    let result = runner.run(&lists, |(top, inner)| {
+        sandbox.write(".gitignore", top.join("\n"));
+        sandbox.write("top/.gitignore", inner.join("\n"));
+        let args = ["ls-files", "--others", "--exclude-standard", "-z"];
+        let listed = git_command(&sandbox.dir).args(args).output().unwrap().stdout;
+        let mut expected: Vec<RepoPath> =
+            listed.split(|byte| *byte == 0).filter(|path| !path.is_empty()).map(RepoPath::from_git).collect();
+        expected.sort();
+        let found: Vec<RepoPath> =
+            sandbox.snapshot().entries().iter().map(|entry| entry.path.clone()).collect();
+        prop_assert_eq!(found, expected);
+        Ok(())
+    });
+    if let Err(error) = result {
+        panic!("{error}");
+    }
+}

@@ -1,0 +1,65 @@
+//! Looks at parts of the work tree.
+
+use std::fs;
+
+use crate::git::sandbox::{Sandbox, path};
+use crate::git::snapshot::{Entry, Snapshot};
+use crate::ground::path::RepoPath;
+
+#[test]
+fn a_rescan_sees_what_changed_in_its_folders_only() {
+    let sandbox = Sandbox::with(&[("a/1", "x"), ("a/2", "x"), ("a/sub/3", "x"), ("a.b", "x"), ("c/4", "x")]);
+    let reader = sandbox.reader();
+    let before = reader.snapshot().unwrap();
+    let folders = [path("a"), path("a/sub"), path("a.b"), path("nothing/here")];
+    let expected = |snapshot: &Snapshot| -> Vec<Entry> {
+        let mut all: Vec<Entry> =
+            [path("a"), path("a.b")].iter().flat_map(|folder| snapshot.within(folder).to_vec()).collect();
+        all.sort_by(|a, b| a.path.cmp(&b.path));
+        all
+    };
+    assert_eq!(reader.rescan(&folders).unwrap(), expected(&before));
+    sandbox.write("a/1", "y");
+    fs::remove_file(sandbox.path("a/2")).unwrap();
+    sandbox.write("a/sub/new", "");
+    sandbox.write("c/4", "y");
+    let after = reader.rescan(&folders).unwrap();
+    assert_eq!(after, expected(&reader.snapshot().unwrap()));
+    let found: Vec<String> = after.iter().map(|entry| entry.path.to_string()).collect();
+    assert_eq!(found, ["a.b", "a/1", "a/sub/3", "a/sub/new"]);
+    assert_eq!(reader.rescan(&[RepoPath::top()]).unwrap(), reader.snapshot().unwrap().entries());
+    assert_eq!(reader.rescan(&[path("c/4")]).unwrap().len(), 1);
+}
+
+#[test]
+fn a_rescan_knows_the_rules_above_it() {
+    let sandbox = Sandbox::with(&[("a/keep", "x"), (".gitignore", "*.log\nout/\n"), ("out/kept/b", "x")]);
+    let sandbox_force = ["add", "--force", "out/kept/b"];
+    sandbox.git(&sandbox_force);
+    sandbox.write("a/x.log", "");
+    sandbox.write("out/kept/new", "");
+    sandbox.write("a/.gitignore", "!y.log\n");
+    sandbox.write("a/y.log", "");
+    let reader = sandbox.reader();
+    let snapshot = reader.snapshot().unwrap();
+    for folder in ["a", "out", "out/kept", "a/x.log", "a/y.log", "out/kept/b", "out/kept/new"] {
+        assert_eq!(reader.rescan(&[path(folder)]).unwrap(), snapshot.within(&path(folder)), "{folder}");
+    }
+}
+
+#[test]
+fn many_threads_share_a_reader() {
+    let sandbox = Sandbox::with(&[("a/1", "x"), ("b/2", "x")]);
+    sandbox.write("a/1", "changed");
+    let reader = sandbox.reader();
+    let snapshot = reader.snapshot().unwrap();
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                for folder in ["a", "b"] {
+                    assert_eq!(reader.rescan(&[path(folder)]).unwrap(), snapshot.within(&path(folder)));
+                }
+            });
+        }
+    });
+}

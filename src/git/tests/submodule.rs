@@ -1,0 +1,120 @@
+//! Repositories inside the work tree.
+
+use std::fs;
+
+use super::work_tree::agree;
+use crate::git::sandbox::{Sandbox, path, paths};
+use crate::git::snapshot::{ContentId, Mode};
+
+/// A repository with the submodule `sub`, which has a submodule `inner` of its own.
+fn with_submodule() -> (Sandbox, Sandbox, Sandbox) {
+    let inner = Sandbox::with(&[("deep", "1")]);
+    let middle = Sandbox::with(&[("file", "1"), (".gitignore", "*.log\n")]);
+    middle.git(&["submodule", "--quiet", "add", inner.dir.to_str().unwrap(), "inner"]);
+    middle.commit();
+    let outer = Sandbox::with(&[("a", "1")]);
+    outer.git(&["submodule", "--quiet", "add", middle.dir.to_str().unwrap(), "sub"]);
+    outer.git(&["submodule", "--quiet", "update", "--init", "--recursive"]);
+    outer.commit();
+    (outer, middle, inner)
+}
+
+fn id_of(sandbox: &Sandbox, name: &str) -> ContentId {
+    let snapshot = sandbox.snapshot();
+    let entry = snapshot.get(&path(name)).unwrap();
+    assert_eq!(entry.mode, Mode::Submodule);
+    assert!(snapshot.within(&path(&format!("{name}/file"))).is_empty());
+    entry.id
+}
+
+#[test]
+fn a_clean_submodule_is_its_commit() {
+    let (outer, _middle, _inner) = with_submodule();
+    agree(&outer);
+    let commit = Sandbox::git_in(&outer.path("sub"), &["rev-parse", "HEAD"], &[]);
+    assert_eq!(id_of(&outer, "sub").hex(), commit);
+    let repository = outer.repository();
+    let tree = repository.resolve("HEAD").unwrap().tree;
+    let of_commit = repository.commit_snapshot(&tree).unwrap();
+    assert_eq!(of_commit.get(&path("sub")).unwrap().id.hex(), commit);
+}
+
+#[test]
+fn any_edit_in_a_submodule_is_seen() {
+    let (outer, _middle, _inner) = with_submodule();
+    let reader = outer.reader();
+    let clean = id_of(&outer, "sub");
+    let mut seen = vec![clean];
+    let mut see = || {
+        let id = id_of(&outer, "sub");
+        assert_eq!(reader.rescan(&[path("sub")]).unwrap()[0].id, id);
+        assert!(!seen.contains(&id));
+        seen.push(id);
+    };
+    outer.write("sub/file", "2");
+    see();
+    outer.write("sub/new", "");
+    see();
+    outer.write("sub/inner/deep", "2");
+    see();
+    Sandbox::git_in(&outer.path("sub"), &["add", "--all"], &[]);
+    Sandbox::git_in(&outer.path("sub"), &["commit", "--quiet", "--message=x"], &[]);
+    see();
+    outer.write("sub/ignored.log", "");
+    assert_eq!(id_of(&outer, "sub"), *seen.last().unwrap());
+    Sandbox::git_in(&outer.path("sub"), &["reset", "--quiet", "--hard", &clean.hex()], &[]);
+    Sandbox::git_in(&outer.path("sub"), &["submodule", "--quiet", "update", "--force"], &[]);
+    assert_eq!(id_of(&outer, "sub"), clean);
+}
+
+#[test]
+fn a_clean_submodule_with_a_filter_is_its_commit() {
+    let middle = Sandbox::with(&[(".gitattributes", "*.txt eol=crlf\n"), ("a.txt", "1\n")]);
+    let outer = Sandbox::new();
+    outer.git(&["submodule", "--quiet", "add", middle.dir.to_str().unwrap(), "sub"]);
+    assert_eq!(fs::read_to_string(outer.path("sub/a.txt")).unwrap(), "1\r\n");
+    let commit = Sandbox::git_in(&outer.path("sub"), &["rev-parse", "HEAD"], &[]);
+    assert_eq!(id_of(&outer, "sub").hex(), commit);
+}
+
+#[test]
+fn a_submodule_that_is_not_checked_out_is_what_is_recorded_unless_it_has_files() {
+    let (outer, _middle, _inner) = with_submodule();
+    let recorded = id_of(&outer, "sub");
+    fs::remove_dir_all(outer.path("sub")).unwrap();
+    assert!(outer.snapshot().get(&path("sub")).is_none(), "its folder is gone");
+    fs::create_dir(outer.path("sub")).unwrap();
+    assert_eq!(id_of(&outer, "sub"), recorded);
+    outer.write("sub/stray", "1");
+    let stray = id_of(&outer, "sub");
+    outer.write("sub/stray", "2");
+    let other = id_of(&outer, "sub");
+    assert!(stray != recorded && other != recorded && stray != other);
+}
+
+#[test]
+fn a_nested_repository_is_one_entry_with_its_state() {
+    let outer = Sandbox::with(&[("a", "1"), (".gitignore", "hidden/\n")]);
+    for name in ["nested", "hidden", "empty"] {
+        outer.write(&format!("{name}/file"), "1");
+        Sandbox::git_in(&outer.path(name), &["init", "--quiet"], &[]);
+    }
+    Sandbox::git_in(&outer.path("nested"), &["add", "."], &[]);
+    Sandbox::git_in(&outer.path("nested"), &["commit", "--quiet", "--message=x"], &[]);
+    assert_eq!(paths(&outer.snapshot()), [".gitignore", "a", "empty", "nested"]);
+    let commit = Sandbox::git_in(&outer.path("nested"), &["rev-parse", "HEAD"], &[]);
+    assert_eq!(id_of(&outer, "nested").hex(), commit);
+    for name in ["nested", "empty"] {
+        let before = id_of(&outer, name);
+        outer.write(&format!("{name}/file"), "2");
+        assert_ne!(id_of(&outer, name), before, "{name}");
+    }
+}
+
+#[test]
+fn a_folder_that_only_looks_like_a_repository_is_a_folder() {
+    let sandbox = Sandbox::with(&[("a", "1")]);
+    sandbox.write("fixture/.git/config", "");
+    sandbox.write("fixture/file", "1");
+    assert_eq!(paths(&sandbox.snapshot()), ["a", "fixture/file"]);
+}
