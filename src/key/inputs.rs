@@ -38,10 +38,18 @@ impl<'a> InputSet<'a> {
 
     /// The entries that are read, in their order.
     pub fn select<'s>(&self, snapshot: &'s Snapshot) -> impl Iterator<Item = &'s Entry> {
-        self.folders()
-            .into_iter()
-            .flat_map(|folder| snapshot.within(&folder))
-            .filter(|entry| self.holds(&entry.path))
+        let folders = self.folders();
+        // A pattern may reach into a submodule, which is one entry above all that it holds.
+        let mut above: Vec<&Entry> = folders
+            .iter()
+            .flat_map(|folder| std::iter::successors(folder.parent(), RepoPath::parent))
+            .filter_map(|folder| snapshot.get(&folder))
+            .filter(|entry| entry.mode == snapshot::Mode::Submodule)
+            .collect();
+        above.sort_unstable_by(|a, b| a.path.cmp(&b.path));
+        above.dedup_by(|a, b| a.path == b.path);
+        let below = folders.into_iter().flat_map(|folder| snapshot.within(&folder));
+        above.into_iter().chain(below.filter(|entry| self.holds(&entry.path)))
     }
 
     /// The digest of the entries that are read.
@@ -89,5 +97,28 @@ fn compare(old: &Entry, new: &Entry) -> Option<&'static str> {
         Some("was written")
     } else {
         None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Source, parse};
+    use crate::git::snapshot::{ContentId, Mode};
+    use crate::graph::Reach;
+
+    #[test]
+    fn a_pattern_into_a_submodule_reads_the_submodule() {
+        let text = "[tasks.t]\nrun = \"true\"\ninputs = [\"lib/sub/src/**\"]\n";
+        let config = parse(&Source { name: "tasks.toml", text, base: RepoPath::top() }).unwrap();
+        let graph = Graph::of(&config, &config.ids().collect::<Vec<_>>(), Reach::WithNeeds);
+        let set = InputSet::of(&config, &graph, &graph.nodes[0]);
+        let digest = |id| {
+            let path = RepoPath::from_git(&b"lib/sub"[..]);
+            let entry =
+                Entry { path, mode: Mode::Submodule, id: ContentId([id; 20]), stat: None, tracked: true };
+            set.digest(&Snapshot::new(vec![entry]))
+        };
+        assert_ne!(digest(1), digest(2));
     }
 }
