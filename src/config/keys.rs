@@ -16,12 +16,10 @@ pub(super) struct Keys {
 }
 
 pub(super) const TOP: Keys = Keys {
-    known: &["settings", "files", "tools", "defaults", "tasks"],
+    known: &["settings", "files", "tools", "defaults", "tasks", "hooks", "worktree"],
     planned: &[
         ("include", "write the tasks of other folders in this file, with `cwd`"),
         ("services", "start the service in a task's `run` and stop it in its `finally`"),
-        ("hooks", "take it out, and let .git/hooks/pre-push call `xtask ci`"),
-        ("worktree", "take it out"),
         ("reports", "take it out"),
         ("gates", "take it out"),
         ("ci", "take it out; a task of this name is `[tasks.ci]`"),
@@ -39,7 +37,7 @@ pub(super) const TOP: Keys = Keys {
 };
 
 pub(super) const SETTINGS: Keys = Keys {
-    known: &["jobs", "cache-size", "shell"],
+    known: &["jobs", "cache-size", "shell", "push-budget"],
     planned: &[],
     elsewhere: &[
         ("timeout", "it belongs in `[defaults]` or in a task"),
@@ -94,6 +92,34 @@ pub(super) const TASK: Keys = Keys {
         ("platforms", "did you mean `os`?"),
         ("parallel", "tasks always run in parallel, as far as `needs` and `locks` let them"),
     ],
+};
+
+pub(super) const WORKTREE: Keys = Keys {
+    known: &["link", "copy", "filters", "setup"],
+    planned: &[],
+    elsewhere: &[
+        ("inputs", "it belongs in the setup: `[worktree.setup]` with `run` and `inputs`"),
+        ("run", "did you mean `setup`?"),
+        ("links", "did you mean `link`?"),
+    ],
+};
+
+pub(super) const SETUP: Keys = Keys {
+    known: &[
+        "run",
+        "inputs",
+        "shell",
+        "cwd",
+        "env",
+        "pass-env",
+        "secret-env",
+        "tools",
+        "timeout",
+        "slow-after",
+        "description",
+    ],
+    planned: &[],
+    elsewhere: &[("outputs", "what it writes stays in the worktree: take it out")],
 };
 
 const NOT_SHARED: &str = "it differs from task to task: write it in each";

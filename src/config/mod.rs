@@ -5,16 +5,19 @@ mod circle;
 pub mod diagnostic;
 mod document;
 mod files;
+mod hooks;
 mod keys;
 pub mod model;
 mod needs;
 mod outputs;
 mod settings;
 mod shared;
+pub mod stage;
 mod task_table;
 #[cfg(test)]
 mod tests;
 mod variables;
+mod worktree;
 
 use crate::ground::path::RepoPath;
 use diagnostic::{Diagnostics, Findings, Lines};
@@ -58,13 +61,15 @@ struct Sections<'d> {
     tools: Table<'d>,
     defaults: Table<'d>,
     tasks: Table<'d>,
+    hooks: Table<'d>,
+    worktree: Table<'d>,
     extent: Extent,
 }
 
 impl<'d> Sections<'d> {
     fn of(root: &'d toml::de::DeTable<'d>, extent: Extent, findings: &mut Findings) -> Self {
-        let (settings, files, tools, defaults, tasks) = Default::default();
-        let mut sections = Self { settings, files, tools, defaults, tasks, extent };
+        let (settings, files, tools, defaults, tasks, hooks, worktree) = Default::default();
+        let mut sections = Self { settings, files, tools, defaults, tasks, hooks, worktree, extent };
         for Entry { key, value } in document::entries(root) {
             let section = match key.text {
                 "settings" => &mut sections.settings,
@@ -72,6 +77,8 @@ impl<'d> Sections<'d> {
                 "tools" => &mut sections.tools,
                 "defaults" => &mut sections.defaults,
                 "tasks" => &mut sections.tasks,
+                "hooks" => &mut sections.hooks,
+                "worktree" => &mut sections.worktree,
                 _ => {
                     // Behind a broken `[header]` the keys of its table seem to stand at the top.
                     if extent == Extent::Whole {
@@ -88,7 +95,7 @@ impl<'d> Sections<'d> {
 }
 
 fn read(source: &Source<'_>, sections: &Sections<'_>, lines: &Lines<'_>, findings: &mut Findings) -> Config {
-    let Sections { settings, files, tools, defaults, tasks, extent } = sections;
+    let Sections { settings, files, tools, defaults, tasks, hooks, worktree, extent } = sections;
     let base = &source.base;
     let settings = settings::read(settings, findings);
     let tools = settings::tools(tools, findings);
@@ -96,9 +103,12 @@ fn read(source: &Source<'_>, sections: &Sections<'_>, lines: &Lines<'_>, finding
     let scope = Scope { base, sets: &sets, tools: &tools, extent: *extent };
     let defaults = Shared::defaults(defaults, &scope, findings);
     let drafts = task_table::read(tasks, &scope, findings);
+    let hooks = hooks::read(hooks, &drafts, *extent, findings);
+    let worktree = worktree::read(worktree, &scope, findings);
     let needs = needs::resolve(&drafts, *extent, findings);
     outputs::check_overlaps(&drafts, &defaults, findings);
     let frame = Frame { defaults: &defaults, settings: &settings, base, lines };
+    let worktree = worktree.finish(&frame);
     let tasks = drafts.into_iter().zip(needs).map(|(draft, needs)| draft.finish(needs, &frame)).collect();
-    Config { base: base.clone(), settings, tools, tasks }
+    Config { base: base.clone(), settings, tools, tasks, hooks, worktree }
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
+use super::stage::Stage;
 use crate::ground::path::RepoPath;
 use crate::ground::pattern::Patterns;
 
@@ -19,6 +20,23 @@ pub struct Config {
     pub tools: BTreeMap<String, String>,
     /// The tasks in the order of the file. A task's index here is its [`TaskId`].
     pub tasks: Vec<Task>,
+    /// `[hooks]`: the names of the tasks and groups that gate a stage.
+    pub hooks: BTreeMap<Stage, Vec<String>>,
+    /// `[worktree]`.
+    pub worktree: Worktree,
+}
+
+/// `[worktree]`: what a private worktree needs that git does not hold.
+#[derive(Clone, Debug, Default)]
+pub struct Worktree {
+    /// Files and folders of the user's work tree that are linked to.
+    pub link: Vec<RepoPath>,
+    /// Files and folders of the user's work tree that are copied.
+    pub copy: Vec<RepoPath>,
+    /// Filter drivers of git that may run to check it out.
+    pub filters: Vec<String>,
+    /// What runs in it before its tasks, each time that its key is another.
+    pub setup: Option<Box<Task>>,
 }
 
 /// A task's place in [`Config::tasks`].
@@ -34,11 +52,18 @@ pub struct Settings {
     pub cache_size: u64,
     /// What runs a string command: program and arguments before the line. Never empty.
     pub shell: Vec<String>,
+    /// How long a push over ssh may take before its connection is no longer relied on.
+    pub push_budget: Duration,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { jobs: None, cache_size: 10 << 30, shell: vec!["sh".to_owned(), "-ec".to_owned()] }
+        Self {
+            jobs: None,
+            cache_size: 10 << 30,
+            shell: vec!["sh".to_owned(), "-ec".to_owned()],
+            push_budget: Duration::from_secs(240),
+        }
     }
 }
 

@@ -56,7 +56,12 @@ pub(super) fn read<'d>(table: &Table<'d>, scope: &Scope<'_, 'd>, findings: &mut 
 }
 
 impl<'d> Draft<'d> {
-    fn read(name: Text<'d>, table: &[Entry<'d>], scope: &Scope<'_, 'd>, findings: &mut Findings) -> Self {
+    pub(super) fn read(
+        name: Text<'d>,
+        table: &[Entry<'d>],
+        scope: &Scope<'_, 'd>,
+        findings: &mut Findings,
+    ) -> Self {
         let has = |key: &str| table.iter().any(|entry| entry.key.text == key);
         let mut draft = Self {
             kind: if has("run") || has("rust") { Kind::Runs } else { Kind::Aggregate },

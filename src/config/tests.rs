@@ -10,6 +10,7 @@ use proptest::sample::select;
 use super::*;
 use crate::ground::clock::Clock;
 use model::{Command, PassEnv, TaskId};
+use stage::Stage;
 
 fn source(text: &str) -> Source<'_> {
     Source { name: "tasks.toml", text, base: RepoPath::top() }
@@ -429,7 +430,7 @@ fn a_broken_line_brings_no_false_findings() {
 #[test]
 fn keys_to_come_are_known() {
     insta::assert_snapshot!(wrong(
-        "include = ['x']\n[hooks]\npre-push = ['ci']\n[tasks.a]\nmatrix = { v = ['1'] }\nrust = 'codegen'\n"
+        "include = ['x']\n[services]\ndb = 1\n[tasks.a]\nmatrix = { v = ['1'] }\nrust = 'codegen'\n"
     ), @r#"
     error: `include` is not yet supported here
      --> tasks.toml:1:1
@@ -439,13 +440,13 @@ fn keys_to_come_are_known() {
       |
       = help: write the tasks of other folders in this file, with `cwd`
 
-    error: `hooks` is not yet supported here
+    error: `services` is not yet supported here
      --> tasks.toml:2:2
       |
-    2 | [hooks]
-      |  ^^^^^ not yet supported
+    2 | [services]
+      |  ^^^^^^^^ not yet supported
       |
-      = help: take it out, and let .git/hooks/pre-push call `xtask ci`
+      = help: start the service in a task's `run` and stop it in its `finally`
 
     error: `matrix` is not yet supported here
      --> tasks.toml:5:1
@@ -463,18 +464,7 @@ fn keys_to_come_are_known() {
       |
       = help: name the command that does it in `run`
     "#);
-    for key in [
-        "include",
-        "services",
-        "hooks",
-        "worktree",
-        "reports",
-        "gates",
-        "ci",
-        "environments",
-        "notify",
-        "cache",
-    ] {
+    for key in ["include", "services", "reports", "gates", "ci", "environments", "notify", "cache"] {
         assert_eq!(messages(&format!("[{key}]")), [format!("`{key}` is not yet supported here")]);
     }
     for key in ["matrix", "services", "rust", "reports", "sandbox", "env-file"] {
@@ -522,7 +512,7 @@ nonsense-entirely = 1
     5 | colour = "red"
       | ^^^^^^ not a key here
       |
-      = help: its keys are jobs, cache-size, shell
+      = help: its keys are jobs, cache-size, shell, push-budget
 
     error: `[defaults]` has no key `run`
      --> tasks.toml:7:1
@@ -1570,4 +1560,139 @@ proptest! {
             prop_assert!(!diagnostics.render(false).is_empty());
         }
     }
+}
+
+#[test]
+fn hooks_name_tasks_and_groups_by_stage() {
+    let config = right(
+        "[tasks.fmt]\ngroup = 'lint'\nrun = 'x'\n[tasks.ci]\nneeds = ['lint']\n[hooks]\npre-push = ['ci', 'ci']\npre-commit = ['lint']\npost-merge = []\n",
+    );
+    let names = |stage| config.hooks.get(&stage).map(|names| names.join(" "));
+    assert_eq!(names(Stage::PRE_PUSH).as_deref(), Some("ci"));
+    assert_eq!(names(Stage::PRE_COMMIT).as_deref(), Some("lint"));
+    assert_eq!(names(Stage::parse("post-merge").unwrap()).as_deref(), Some(""));
+    assert_eq!(names(Stage::PRE_MERGE_COMMIT), None);
+}
+
+#[test]
+fn hooks_that_name_nothing_are_told() {
+    insta::assert_snapshot!(wrong(
+        "[tasks.fmt]\ngroup = 'lint'\nrun = 'x'\n[hooks]\nprepush = ['lnt']\npre-push = ['lnt']\nupdate = []\npre-commit = 'fmt'\n"
+    ), @r#"
+    error: git has no stage `prepush` here
+     --> tasks.toml:5:1
+      |
+    5 | prepush = ['lnt']
+      | ^^^^^^^ not a client-side stage
+      |
+      = help: did you mean `pre-push`?
+
+    error: pre-push names `lnt`, which is neither a task nor a group
+     --> tasks.toml:6:13
+      |
+    6 | pre-push = ['lnt']
+      |             ^^^^^ unknown task
+      |
+      = help: did you mean `lint`?
+
+    error: git has no stage `update` here
+     --> tasks.toml:7:1
+      |
+    7 | update = []
+      | ^^^^^^ not a client-side stage
+      |
+      = help: it is a stage of the server; `pre-push` is the last one on this side
+
+    error: expected an array of strings, found a string
+     --> tasks.toml:8:14
+      |
+    8 | pre-commit = 'fmt'
+      |              ^^^^^ a string here
+      |
+      = help: put it between brackets: ["fmt"]
+    "#);
+}
+
+#[test]
+fn a_private_worktree_is_provided_for() {
+    let config = right(
+        "[tasks.a]\nrun = 'x'\n[worktree]\nlink = ['node_modules', 'web/dist/']\ncopy = ['.env.test']\nfilters = ['lfs']\nsetup = 'npm ci'\n[settings]\npush-budget = '90s'\n[defaults]\ntimeout = '5m'\n",
+    );
+    let worktree = &config.worktree;
+    assert_eq!(worktree.link, [path("node_modules"), path("web/dist")]);
+    assert_eq!(worktree.copy, [path(".env.test")]);
+    assert_eq!(worktree.filters, ["lfs"]);
+    let setup = worktree.setup.as_ref().unwrap();
+    assert_eq!(setup.run, Some(Command::Shell("npm ci".to_owned())));
+    assert_eq!((setup.timeout, setup.inputs.is_whole()), (Some(Duration::from_secs(300)), true));
+    assert_eq!(config.settings.push_budget, Duration::from_secs(90));
+    let table = right(
+        "[tools]\nnpm = 'npm -v'\n[worktree.setup]\nrun = ['npm', 'ci']\ninputs = ['package-lock.json']\ntools = ['npm']\n",
+    );
+    let setup = table.worktree.setup.unwrap();
+    assert!(setup.inputs.matches(&path("package-lock.json")) && !setup.inputs.matches(&path("a")));
+    assert_eq!(setup.tools, ["npm"]);
+}
+
+#[test]
+fn what_can_not_be_provided_is_told() {
+    insta::assert_snapshot!(wrong(
+        "[worktree]\nlink = ['../x', '.git/hooks', '.']\nlinks = []\n[worktree.setup]\nneeds = ['a']\noutputs = ['b']\n"
+    ), @r#"
+    error: `../x` can't be provided
+     --> tasks.toml:2:9
+      |
+    2 | link = ['../x', '.git/hooks', '.']
+      |         ^^^^^^ not a path of the work tree
+      |
+      = help: write a file or folder that git ignores, such as "node_modules"
+
+    error: `.git/hooks` can't be provided
+     --> tasks.toml:2:17
+      |
+    2 | link = ['../x', '.git/hooks', '.']
+      |                 ^^^^^^^^^^^^ not a path of the work tree
+      |
+      = help: write a file or folder that git ignores, such as "node_modules"
+
+    error: `.` can't be provided
+     --> tasks.toml:2:31
+      |
+    2 | link = ['../x', '.git/hooks', '.']
+      |                               ^^^ not a path of the work tree
+      |
+      = help: write a file or folder that git ignores, such as "node_modules"
+
+    error: `[worktree]` has no key `links`
+     --> tasks.toml:3:1
+      |
+    3 | links = []
+      | ^^^^^ not a key here
+      |
+      = help: did you mean `link`?
+
+    error: the setup of `[worktree]` runs nothing
+     --> tasks.toml:4:11
+      |
+    4 | [worktree.setup]
+      |           ^^^^^ no `run`
+      |
+      = help: add `run` with the command that makes a fresh checkout ready
+
+    error: the setup of `[worktree]` has no key `needs`
+     --> tasks.toml:5:1
+      |
+    5 | needs = ['a']
+      | ^^^^^ not a key here
+      |
+      = help: its keys are run, inputs, shell, cwd, env, pass-env, secret-env, tools, timeout, slow-after, description
+
+    error: the setup of `[worktree]` has no key `outputs`
+     --> tasks.toml:6:1
+      |
+    6 | outputs = ['b']
+      | ^^^^^^^ not a key here
+      |
+      = help: what it writes stays in the worktree: take it out
+    "#);
 }

@@ -1,0 +1,62 @@
+//! `[hooks]`: which tasks gate which stage. It must not know how a hook is installed.
+
+use std::collections::BTreeMap;
+
+use super::diagnostic::{Diagnostic, Findings};
+use super::document::{Entry, Extent, Table, Text};
+use super::keys;
+use super::stage::Stage;
+use super::task_table::Draft;
+
+/// Stages of a server, which a client has no part in.
+const OF_SERVERS: [&str; 6] =
+    ["pre-receive", "update", "post-receive", "post-update", "push-to-checkout", "proc-receive"];
+
+/// Reads `[hooks]`: stage → names of tasks and groups, each once and in the order of the file.
+pub(super) fn read(
+    table: &Table<'_>,
+    drafts: &[Draft<'_>],
+    extent: Extent,
+    findings: &mut Findings,
+) -> BTreeMap<Stage, Vec<String>> {
+    let mut hooks = BTreeMap::new();
+    for Entry { key, value } in table {
+        let Some(stage) = Stage::parse(key.text) else {
+            findings.add(unknown_stage(key));
+            continue;
+        };
+        let mut names: Vec<String> = Vec::new();
+        for name in value.texts(findings).unwrap_or_default() {
+            let known = |draft: &Draft<'_>| {
+                draft.name.text == name.text
+                    || draft.group.as_ref().is_some_and(|group| group.text == name.text)
+            };
+            if extent == Extent::Whole && !drafts.iter().any(known) {
+                findings.add(unknown_task(stage, &name, drafts));
+            }
+            if !names.iter().any(|known| known == name.text) {
+                names.push(name.text.to_owned());
+            }
+        }
+        hooks.insert(stage, names);
+    }
+    hooks
+}
+
+fn unknown_stage(key: &Text<'_>) -> Diagnostic {
+    let message = format!("git has no stage `{}` here", keys::shown(key.text));
+    let hint = if OF_SERVERS.contains(&key.text) {
+        "it is a stage of the server; `pre-push` is the last one on this side".to_owned()
+    } else {
+        keys::suggestion(key.text, Stage::all().map(Stage::name), ("", ""))
+    };
+    Diagnostic::new(key.span.clone(), message).label("not a client-side stage").hint(hint)
+}
+
+fn unknown_task(stage: Stage, name: &Text<'_>, drafts: &[Draft<'_>]) -> Diagnostic {
+    let message = format!("{stage} names `{}`, which is neither a task nor a group", keys::shown(name.text));
+    let groups = drafts.iter().filter_map(|draft| draft.group.as_ref());
+    let known = drafts.iter().map(|draft| &draft.name).chain(groups).map(|text| text.text);
+    let hint = keys::suggestion(name.text, known, ("", "there is no task yet"));
+    Diagnostic::new(name.span.clone(), message).label("unknown task").hint(hint)
+}

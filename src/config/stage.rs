@@ -1,0 +1,96 @@
+//! The stages of git at which a hook can run on the side of who commits and pushes. It must not know
+//! what is done at a stage.
+
+/// A client-side stage, by git's name for it: `githooks(5)`. Not among them are `fsmonitor-watchman`
+/// and the `p4-*` hooks, which answer questions of git, and those of a server.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Stage {
+    place: usize,
+}
+
+/// What is known of a stage.
+struct Row {
+    name: &'static str,
+    reads_stdin: bool,
+}
+
+const fn row(name: &'static str) -> Row {
+    Row { name, reads_stdin: false }
+}
+
+const fn reading(name: &'static str) -> Row {
+    Row { name, reads_stdin: true }
+}
+
+const ROWS: [Row; 17] = [
+    row("applypatch-msg"),
+    row("pre-applypatch"),
+    row("post-applypatch"),
+    row("pre-commit"),
+    row("pre-merge-commit"),
+    row("prepare-commit-msg"),
+    row("commit-msg"),
+    row("post-commit"),
+    row("pre-rebase"),
+    row("post-checkout"),
+    row("post-merge"),
+    reading("pre-push"),
+    reading("post-rewrite"),
+    reading("reference-transaction"),
+    row("sendemail-validate"),
+    row("pre-auto-gc"),
+    row("post-index-change"),
+];
+
+impl Stage {
+    /// Before the connection is used to send what is pushed.
+    pub const PRE_PUSH: Self = Self { place: 11 };
+    /// Before a commit is made.
+    pub const PRE_COMMIT: Self = Self { place: 3 };
+    /// Before the commit of a merge is made.
+    pub const PRE_MERGE_COMMIT: Self = Self { place: 4 };
+
+    /// All of them.
+    pub fn all() -> impl Iterator<Item = Self> + Clone {
+        (0..ROWS.len()).map(|place| Self { place })
+    }
+
+    /// The stage of this name.
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::all().find(|stage| stage.name() == name)
+    }
+
+    /// Git's name for it, which is that of the hook's file.
+    pub fn name(self) -> &'static str {
+        ROWS[self.place].name
+    }
+
+    /// Whether git writes to the hook's standard input.
+    pub fn reads_stdin(self) -> bool {
+        ROWS[self.place].reads_stdin
+    }
+}
+
+impl std::fmt::Display for Stage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_named_stages_are_those_of_their_names() {
+        for (stage, name) in [
+            (Stage::PRE_PUSH, "pre-push"),
+            (Stage::PRE_COMMIT, "pre-commit"),
+            (Stage::PRE_MERGE_COMMIT, "pre-merge-commit"),
+        ] {
+            assert_eq!(Stage::parse(name), Some(stage));
+        }
+        assert!(Stage::PRE_PUSH.reads_stdin() && !Stage::PRE_COMMIT.reads_stdin());
+        assert_eq!(Stage::parse("update"), None);
+    }
+}

@@ -1,0 +1,90 @@
+//! `[worktree]`: what a private worktree needs that git does not hold. It must not know how it gets
+//! there.
+
+use super::diagnostic::{Diagnostic, Findings};
+use super::document::{Entry, Table, Text, Value};
+use super::keys;
+use super::model::Worktree;
+use super::shared::Scope;
+use super::task_table::{Draft, Frame};
+use crate::ground::path::RepoPath;
+
+/// The name that the setup has in messages, logs and records. No task can be named so.
+const SETUP: &str = "worktree setup";
+
+/// `[worktree]` as it was read, before it is known what tasks share.
+#[derive(Debug, Default)]
+pub(super) struct Draught<'d> {
+    plain: Worktree,
+    setup: Option<Draft<'d>>,
+}
+
+/// Reads `[worktree]`.
+pub(super) fn read<'d>(table: &Table<'d>, scope: &Scope<'_, 'd>, findings: &mut Findings) -> Draught<'d> {
+    let mut draught = Draught::default();
+    for entry in table {
+        match entry.key.text {
+            "link" => draught.plain.link = paths(entry.value, scope, findings),
+            "copy" => draught.plain.copy = paths(entry.value, scope, findings),
+            "filters" => {
+                let names = entry.value.texts(findings).unwrap_or_default();
+                draught.plain.filters = names.iter().map(|name| name.text.to_owned()).collect();
+            }
+            "setup" => draught.setup = setup(entry, scope, findings),
+            _ => findings.add(keys::WORKTREE.refusal(&entry.key, "`[worktree]`")),
+        }
+    }
+    draught
+}
+
+impl<'d> Draught<'d> {
+    /// With what all commands of the file share.
+    pub(super) fn finish(self, frame: &Frame<'_, 'd>) -> Worktree {
+        let setup = self.setup.map(|draft| Box::new(draft.finish(Vec::new(), frame)));
+        Worktree { setup, ..self.plain }
+    }
+}
+
+/// A command, or a table with the keys of a task that make sense for it.
+fn setup<'d>(entry: &Entry<'d>, scope: &Scope<'_, 'd>, findings: &mut Findings) -> Option<Draft<'d>> {
+    let name = Text { text: SETUP, span: entry.key.span.clone() };
+    let run = |value: Value<'d>| vec![Entry { key: Text { text: "run", span: value.span() }, value }];
+    if entry.value.is_text() || entry.value.elements().is_some() {
+        return Some(Draft::read(name, &run(entry.value), scope, findings));
+    }
+    let hint = "write a shell line such as \"npm ci\", or a table with `run` and `inputs`";
+    let table = entry.value.table(hint, findings)?;
+    let (known, others): (Vec<_>, Vec<_>) =
+        table.into_iter().partition(|entry| keys::SETUP.knows(entry.key.text));
+    for other in others {
+        findings.add(keys::SETUP.refusal(&other.key, "the setup of `[worktree]`"));
+    }
+    if !known.iter().any(|entry| entry.key.text == "run") {
+        findings.add(
+            Diagnostic::new(entry.key.span.clone(), "the setup of `[worktree]` runs nothing")
+                .label("no `run`")
+                .hint("add `run` with the command that makes a fresh checkout ready"),
+        );
+        return None;
+    }
+    Some(Draft::read(name, &known, scope, findings))
+}
+
+fn paths(value: Value<'_>, scope: &Scope<'_, '_>, findings: &mut Findings) -> Vec<RepoPath> {
+    let mut paths = Vec::new();
+    for text in value.texts(findings).unwrap_or_default() {
+        match scope.base.join(text.text).filter(|path| !path.is_top()) {
+            Some(path) if !within_git(&path) => paths.push(path),
+            _ => findings.add(
+                Diagnostic::new(text.span, format!("`{}` can't be provided", keys::shown(text.text)))
+                    .label("not a path of the work tree")
+                    .hint("write a file or folder that git ignores, such as \"node_modules\""),
+            ),
+        }
+    }
+    paths
+}
+
+fn within_git(path: &RepoPath) -> bool {
+    path.bytes().split(|byte| *byte == b'/').any(|part| part.eq_ignore_ascii_case(b".git"))
+}
