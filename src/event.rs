@@ -122,6 +122,18 @@ pub struct RunStarted {
     pub jobs: u32,
     /// Columns of the longest task name.
     pub width: usize,
+    /// What is gated, if the run answers a gate's question.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gated: Option<Gated>,
+}
+
+/// The tree that a gate asks about.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Gated {
+    /// What it is called: a commit's short id, or `index`.
+    pub what: String,
+    /// The refs whose push waits for the answer; none if nothing is pushed.
+    pub refs: Vec<String>,
 }
 
 /// How grave a notice is.
@@ -285,6 +297,21 @@ pub struct Summary {
     pub skipped: usize,
     /// What the hits took when they ran, in milliseconds.
     pub saved: u64,
+    /// In a gated run, what tasks changed of the tree, so that what passed is not what was asked
+    /// about.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub changed: Vec<String>,
+}
+
+impl Summary {
+    /// With the verdict that follows from what tasks changed.
+    #[must_use]
+    pub fn judged(mut self) -> Self {
+        if self.verdict == Verdict::Passed && !self.changed.is_empty() {
+            self.verdict = Verdict::Failed;
+        }
+        self
+    }
 }
 
 /// What became of a run.

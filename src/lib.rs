@@ -6,6 +6,7 @@ pub mod cli;
 pub mod config;
 pub mod engine;
 pub mod event;
+pub mod gate;
 pub mod git;
 pub mod graph;
 pub mod ground;

@@ -52,6 +52,14 @@ impl Cache {
         Lookup::Hit(Box::new(entry))
     }
 
+    /// Takes the entry of a key out, so that it is a miss; its blobs go with the next collection.
+    ///
+    /// # Errors
+    /// The file can't be removed.
+    pub fn forget(&self, key: &Digest) -> Result<(), CacheError> {
+        Ok(super::place::remove(&self.place.file(Kind::Entry, key))?)
+    }
+
     /// The log of the stored run.
     ///
     /// # Errors

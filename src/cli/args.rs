@@ -1,9 +1,11 @@
 //! The command line as it was typed. It must not know what the words in it stand for.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::config::stage::Stage;
 use crate::reporter::Output;
 use crate::reporter::style::Color;
 
@@ -64,11 +66,26 @@ pub enum Command {
     /// Run the `fix` commands, one after the other
     #[command(after_help = "Example:\n  xtask fix lint")]
     Fix(FixArgs),
+    /// Gate commits' trees as a push does, so that the push is a lookup
+    #[command(after_help = "\
+Examples:
+  xtask gate           HEAD's tree, before you push it
+  xtask gate v1.2 main each distinct tree once
+  xtask gate --staged  what is staged, before you commit it")]
+    Gate(GateArgs),
+    /// What an installed git hook calls
+    #[command(after_help = "\
+Example:
+  xtask hook pre-push origin git@example.com:a/b.git   reads git's lines from standard input
+
+XTASK_SKIP=\"reason\" lets git go on without the gate; `xtask log --skips` shows who did so and why.")]
+    Hook(HookArgs),
     /// Show past runs, their tasks and logs
     #[command(after_help = "\
 Examples:
   xtask log                  past runs, newest first
   xtask log --last --failed  the logs of what failed in the last run
+  xtask log --skips          the gates that were skipped, by whom and why
   xtask log 093015           the run whose id contains this, drawn again")]
     Log(LogArgs),
     /// Look after the cache
@@ -199,6 +216,47 @@ pub enum GraphFormat {
     Json,
 }
 
+/// Arguments of `gate`.
+#[derive(Args, Debug, Clone)]
+pub struct GateArgs {
+    /// Commits [default: HEAD]
+    #[arg(value_name = "REV")]
+    pub revs: Vec<String>,
+    /// Gate what is staged
+    #[arg(long, conflicts_with = "revs")]
+    pub staged: bool,
+    /// Run in a fresh private worktree instead of a warm one
+    #[arg(long)]
+    pub cold: bool,
+    /// How many job slots there are [default: `settings.jobs`, or one per core]
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub jobs: Option<u32>,
+    /// Which logs to show
+    #[arg(short, long, value_enum, default_value_t, value_name = "WHICH")]
+    pub output: Output,
+    /// How to write what happens: lines for people on stderr, or an event a line on stdout
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+    pub format: Format,
+}
+
+/// Arguments of `hook`.
+#[derive(Args, Debug, Clone)]
+pub struct HookArgs {
+    /// The stage, by git's name for it
+    #[arg(value_name = "STAGE", value_parser = stage)]
+    pub stage: Stage,
+    /// What git gave the hook
+    #[arg(value_name = "ARGS", trailing_var_arg = true, allow_hyphen_values = true)]
+    pub args: Vec<OsString>,
+}
+
+fn stage(name: &str) -> Result<Stage, String> {
+    Stage::parse(name).ok_or_else(|| {
+        let known: Vec<&str> = Stage::all().map(Stage::name).collect();
+        format!("not a client-side stage; there are {}", known.join(", "))
+    })
+}
+
 /// Arguments of `fix`.
 #[derive(Args, Debug, Clone)]
 pub struct FixArgs {
@@ -219,6 +277,9 @@ pub struct LogArgs {
     /// Only what failed
     #[arg(long)]
     pub failed: bool,
+    /// The gates that were skipped, by whom and why
+    #[arg(long, conflicts_with_all = ["run", "last", "failed", "task"])]
+    pub skips: bool,
     /// Only this task, with its log
     #[arg(long, value_name = "TASK")]
     pub task: Option<String>,
@@ -257,7 +318,7 @@ const WITH_VALUE: &[&str] = &["--color", "--directory", "-C"];
 /// The words of a command line with `run` put in front of the first word if that is no command, so
 /// that `xtask ci` is `xtask run ci`. As a cargo subcommand the program gets its own name as the
 /// first argument, which is dropped.
-pub fn with_run(mut words: Vec<std::ffi::OsString>, commands: &[String]) -> Vec<std::ffi::OsString> {
+pub fn with_run(mut words: Vec<OsString>, commands: &[String]) -> Vec<OsString> {
     let program = words.first().map(PathBuf::from).unwrap_or_default();
     if program.file_stem().is_some_and(|name| name == "cargo-xtask")
         && words.get(1).is_some_and(|w| w == "xtask")

@@ -28,7 +28,7 @@ pub fn perform(session: &Session, action: CacheAction) -> Result<End, Failure> {
         CacheAction::Stats => stats(session, &cache),
         CacheAction::Verify => verify(session, &cache),
         CacheAction::Gc => {
-            let worktrees = git::sweep(repository, &state)?;
+            let worktrees = git::remove_free(&state)?;
             let report = cache.gc()?;
             let mut text = format!(
                 "removed {}, {} and {}: {} freed, {} left\n",
@@ -39,7 +39,7 @@ pub fn perform(session: &Session, action: CacheAction) -> Result<End, Failure> {
                 units::size(report.left),
             );
             if worktrees > 0 {
-                text = format!("{text}removed {}\n", count(worktrees, "leftover worktree"));
+                text = format!("{text}removed {}\n", count(worktrees, "private worktree"));
             }
             session.print(&text)?;
             Ok(End::Passed)

@@ -2,7 +2,9 @@
 
 use crate::cache::CacheError;
 use crate::config::diagnostic::Diagnostics;
+use crate::engine::prepare::PrepareError;
 use crate::event::Verdict;
+use crate::gate::error::GateError;
 use crate::git::GitError;
 use crate::ground::file::FileError;
 use crate::history::runs::RunsError;
@@ -44,6 +46,9 @@ pub enum Failure {
     /// A file operation failed.
     #[error(transparent)]
     File(#[from] FileError),
+    /// The gate has no answer.
+    #[error(transparent)]
+    Gate(GateError),
     /// A record is not there.
     #[error(transparent)]
     Runs(#[from] RunsError),
@@ -61,6 +66,29 @@ pub enum Failure {
         /// What it said.
         source: std::io::Error,
     },
+}
+
+impl From<PrepareError> for Failure {
+    fn from(error: PrepareError) -> Self {
+        match error {
+            PrepareError::Select(error) => Self::Select(error),
+            PrepareError::Git(error) => Self::Git(error),
+            PrepareError::Cache(error) => Self::Cache(error),
+        }
+    }
+}
+
+impl From<GateError> for Failure {
+    fn from(error: GateError) -> Self {
+        match error {
+            GateError::Config(diagnostics) => Self::Config(diagnostics),
+            GateError::Git(error) => Self::Git(error),
+            GateError::Prepare(error) => error.into(),
+            GateError::File(error) => Self::File(error),
+            GateError::Mask(error) => Self::Mask(error),
+            error @ (GateError::Altered { .. } | GateError::Provided { .. }) => Self::Gate(error),
+        }
+    }
 }
 
 /// How a command ended, if it could do what it was asked for.
@@ -91,6 +119,7 @@ pub fn status(end: &Result<End, Failure>) -> u8 {
         Ok(End::Failed) => 1,
         Ok(End::Interrupted(signal)) => 128 + u8::try_from(*signal).unwrap_or(0),
         Err(Failure::Usage { .. } | Failure::Select(SelectError::Arguments { .. })) => 2,
+        Err(Failure::Gate(_)) => 1,
         Err(Failure::Config(_) | Failure::NoConfig { .. }) => 3,
         Err(Failure::Select(SelectError::Unknown { .. })) => 4,
         Err(Failure::Runs(RunsError::Unknown(_) | RunsError::Ambiguous(..) | RunsError::Empty)) => 4,
@@ -116,6 +145,19 @@ pub fn hint(failure: &Failure) -> Option<String> {
         Failure::Select(SelectError::Unknown { .. }) => Some("`xtask` lists the tasks and groups".to_owned()),
         Failure::Select(SelectError::Arguments { .. }) => {
             Some("name one task with a command of its own: xtask run TASK -- ARGS".to_owned())
+        }
+        Failure::Gate(GateError::Altered { .. }) => Some(
+            "let git ignore what `[worktree]` brings in, and let its setup leave tracked files alone"
+                .to_owned(),
+        ),
+        Failure::Gate(GateError::Provided { .. }) => {
+            Some("take it out of `link` and `copy` in `[worktree]`".to_owned())
+        }
+        Failure::Git(GitError::Filter { filter, .. }) => Some(format!(
+            "if it may run for private worktrees, write in tasks.toml: [worktree] filters = [\"{filter}\"]"
+        )),
+        Failure::Git(GitError::Submodule { path, .. }) => {
+            Some(format!("fetch it: git submodule update --init -- {path}"))
         }
         Failure::NoConfig { .. } => Some("write one; README.md shows how it looks".to_owned()),
         Failure::Runs(RunsError::Unknown(_) | RunsError::Ambiguous(..)) => {

@@ -27,7 +27,7 @@ pub fn perform(session: &Session, args: &FixArgs) -> Result<End, Failure> {
     }
     let names = fixes.tasks.iter().map(|task| task.name.clone()).collect();
     let args = RunArgs { names, jobs: Some(1), keep_going: true, no_cache: true, ..RunArgs::default() };
-    run::here(session, &args, &fixes, (&project.root, project.repository.as_ref()))
+    run::here(session, &args, &fixes, project.spot(project.state().as_deref()))
 }
 
 /// A config in which each selected task that has a `fix` runs that instead.

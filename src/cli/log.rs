@@ -9,6 +9,7 @@ use crate::cli::Session;
 use crate::cli::args::{Format, LogArgs};
 use crate::cli::exit::{End, Failure};
 use crate::cli::project::Project;
+use crate::cli::skips;
 use crate::event::{Event, Status, TaskFinished, Verdict, What};
 use crate::ground::units;
 use crate::history::runs::{RunHead, Runs, RunsError};
@@ -25,6 +26,9 @@ const LISTED: usize = 20;
 /// # Errors
 /// There is no repository, or no such run.
 pub fn perform(session: &Session, args: &LogArgs) -> Result<End, Failure> {
+    if args.skips {
+        return skips::perform(session, args.format);
+    }
     let project = Project::open(&session.env, &session.dir)?;
     project.repository()?;
     let runs = Runs::new(&project.state().unwrap_or_default());

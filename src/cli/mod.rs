@@ -5,13 +5,16 @@ pub mod args;
 pub mod cache;
 pub mod exit;
 pub mod fix;
+pub mod gate;
 pub mod graph;
+pub mod hook;
 pub mod list;
 pub mod log;
 pub mod plan;
-pub mod prepare;
 pub mod project;
 pub mod run;
+pub mod skips;
+pub mod voices;
 pub mod why;
 
 use std::ffi::OsString;
@@ -127,6 +130,8 @@ fn perform(session: &Session, command: Option<Command>) -> Result<End, Failure> 
         Some(Command::Graph(args)) => graph::perform(session, &args),
         Some(Command::Fix(args)) => fix::perform(session, &args),
         Some(Command::Log(args)) => log::perform(session, &args),
+        Some(Command::Gate(args)) => gate::perform(session, &args),
+        Some(Command::Hook(args)) => hook::perform(session, &args),
         Some(Command::Cache(args)) => cache::perform(session, args.action),
         Some(Command::Guard { run }) => {
             crate::process::guard::guard_main(&run);

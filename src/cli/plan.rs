@@ -5,8 +5,8 @@ use serde_json::json;
 use crate::cli::Session;
 use crate::cli::args::PlanArgs;
 use crate::cli::exit::{End, Failure};
-use crate::cli::prepare::{Place, Prepared, Request, Tree};
 use crate::cli::project::Project;
+use crate::engine::prepare::{Place, Prepared, Request, Tree};
 use crate::event::Level;
 use crate::git::tree_id;
 use crate::graph::Reach;
@@ -27,12 +27,22 @@ pub fn perform(session: &Session, args: &PlanArgs) -> Result<End, Failure> {
         policy: if args.force { CachePolicy::Force } else { CachePolicy::Use },
         args: args.args.clone(),
     };
-    let place = Place { root: &project.root, env: &session.env, run: "plan", clock: &session.clock };
+    let state = project.state();
+    let place = Place {
+        root: &project.root,
+        state: state.as_deref(),
+        env: &session.env,
+        run: "plan",
+        clock: &session.clock,
+    };
     let commit =
         args.at.as_ref().map(|rev| project.repository()?.resolve(rev).map_err(Failure::from)).transpose()?;
     let config = commit.as_ref().map(|commit| project.at(commit)).transpose()?;
     let tree = match &commit {
-        Some(commit) => Tree::Commit(project.repository()?, commit),
+        Some(commit) => {
+            let filters = config.as_ref().map_or(&[][..], |config| &config.worktree.filters);
+            Tree::Objects(project.repository()?, &commit.tree, filters)
+        }
         None => project.tree(),
     };
     let prepared = Prepared::gather(config.as_ref().unwrap_or(&project.config), &request, tree, place)?;

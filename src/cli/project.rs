@@ -7,15 +7,15 @@
 use std::path::{Path, PathBuf};
 
 use crate::cli::exit::Failure;
+use crate::cli::run::Spot;
 use crate::config::model::Config;
 use crate::config::{Source, parse};
+use crate::engine::prepare::Tree;
+use crate::gate::definition::{self, FILE};
 use crate::git::{Commit, Repository};
 use crate::ground::env::Env;
 use crate::ground::file::{self, FileError};
 use crate::ground::path::RepoPath;
-
-/// The name of the file.
-const FILE: &str = "tasks.toml";
 
 /// A repository, or a folder, with a tasks.toml.
 pub struct Project {
@@ -59,15 +59,9 @@ impl Project {
     /// The commit has no tasks.toml, or a wrong one.
     pub fn at(&self, commit: &Commit) -> Result<Config, Failure> {
         let repository = self.repository()?;
-        let own = self.config.base.child(FILE.as_bytes());
-        for path in [RepoPath::top().child(FILE.as_bytes()), own] {
-            if let Some(bytes) = repository.read_file(&commit.tree, &path)? {
-                let base = path.parent().unwrap_or_default();
-                let shown = path.as_path().to_owned();
-                return read(&base, bytes, &shown);
-            }
-        }
-        Err(Failure::NoConfig { folder: format!("the tree of {}", &commit.id[..10]) })
+        let folders = [RepoPath::top(), self.config.base.clone()];
+        let config = definition::of_tree(repository, &commit.tree, &folders, &commit.id[..10])?;
+        config.ok_or_else(|| Failure::NoConfig { folder: format!("the tree of {}", &commit.id[..10]) })
     }
 
     /// The repository.
@@ -77,6 +71,16 @@ impl Project {
     pub fn repository(&self) -> Result<&Repository, Failure> {
         let what = "there are no commits, no cache and no past runs";
         self.repository.as_ref().ok_or(Failure::NoRepository { what })
+    }
+
+    /// The tree of the working directory.
+    pub fn tree(&self) -> Tree<'_> {
+        self.repository.as_ref().map_or(Tree::None, Tree::WorkDir)
+    }
+
+    /// The place of a run in the working directory.
+    pub fn spot<'a>(&'a self, state: Option<&'a Path>) -> Spot<'a> {
+        Spot { root: &self.root, repository: self.repository.as_ref(), state, hold: None }
     }
 
     /// Where state is kept: in the repository, shared by its linked worktrees.
@@ -92,6 +96,13 @@ fn read(base: &RepoPath, bytes: Vec<u8>, path: &Path) -> Result<Config, Failure>
     })?;
     let name = base.child(FILE.as_bytes()).to_string();
     parse(&Source { name: &name, text: &text, base: base.clone() }).map_err(Failure::Config)
+}
+
+/// The folders in which a tasks.toml counts for a caller in `dir`, the outermost first.
+pub fn definition_folders(root: &Path, dir: &Path) -> Vec<RepoPath> {
+    let mut folders = candidates(root, dir);
+    folders.reverse();
+    folders
 }
 
 /// The folders from `dir` up to `root`, as paths of the repository.

@@ -1,36 +1,42 @@
 //! `xtask run`, and so `xtask ci`: plans and runs. It must not decide how.
 
-use std::io::Write;
-use std::num::NonZeroU32;
+use std::cell::Cell;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::cli::Session;
-use crate::cli::args::{Format, RunArgs};
+use crate::cli::args::RunArgs;
 use crate::cli::exit::{End, Failure};
-use crate::cli::prepare::{Place, Prepared, Request, Tree};
+use crate::cli::gate::Listener;
 use crate::cli::project::Project;
+use crate::cli::voices::{Chorus, Voices};
 use crate::config::model::Config;
-use crate::engine::context::{Conduct, Site, Store};
-use crate::engine::emitter::Emitter;
+use crate::engine::context::Conduct;
 use crate::engine::inbox::Inbox;
-use crate::engine::run::Run;
+use crate::engine::launch::Launch;
+use crate::engine::prepare::{Place, Prepared, Request, Tree};
 use crate::engine::scheduler::OnFailure;
 use crate::engine::secrets::Secrets;
-use crate::event::{Level, Summary};
-use crate::git::Repository;
-use crate::git::tree_id;
-use crate::git::{self, PrivateWorktree};
+use crate::event::Summary;
+use crate::gate::host::Host;
+use crate::gate::provision::Provision;
+use crate::git::{Age, Repository};
 use crate::graph::Reach;
-use crate::history::runs::{self, Runs};
+use crate::history::runs;
 use crate::plan::CachePolicy;
-use crate::reporter::json::Json;
-use crate::reporter::junit::Junit;
-use crate::reporter::plain::Plain;
-use crate::reporter::record::Record;
-use crate::reporter::terminal::Terminal;
-use crate::reporter::trace::Trace;
-use crate::reporter::{Output, Reporters};
+use crate::reporter::Output;
+
+/// Where a run takes place.
+#[derive(Clone, Copy)]
+pub struct Spot<'a> {
+    /// The top of the work tree.
+    pub root: &'a Path,
+    /// The repository of that work tree.
+    pub repository: Option<&'a Repository>,
+    /// The state directory.
+    pub state: Option<&'a Path>,
+    /// An open file whose lock keeps the work tree, if it is a private one.
+    pub hold: Option<&'a std::fs::File>,
+}
 
 /// Runs what `args` name.
 ///
@@ -40,7 +46,7 @@ pub fn perform(session: &Session, args: &RunArgs) -> Result<End, Failure> {
     let project = Project::open(&session.env, &session.dir)?;
     match &args.at {
         Some(rev) => at(session, args, &project, rev),
-        None => here(session, args, &project.config, (&project.root, project.repository.as_ref())),
+        None => here(session, args, &project.config, project.spot(project.state().as_deref())),
     }
 }
 
@@ -50,18 +56,40 @@ fn at(session: &Session, args: &RunArgs, project: &Project, rev: &str) -> Result
     let commit = repository.resolve(rev)?;
     let config = project.at(&commit)?;
     let state = repository.common_dir().join("xtask");
-    git::sweep(repository, &state)?;
-    // From here on a signal must not end the process: the worktree has to be removed.
+    // From here on a signal must not end the process at once.
     let inbox = inbox()?;
-    let worktree = PrivateWorktree::create(repository, &commit, &state)?;
-    let end = Repository::discover(worktree.path(), &session.env)
-        .map_err(Failure::from)
-        .and_then(|inner| here_with(session, args, &config, (worktree.path(), inner.as_ref()), &inbox));
-    worktree.remove()?;
-    end
+    let listener = Listener::new(session, &state);
+    let host = Host {
+        repository,
+        state: &state,
+        env: &session.env,
+        clock: &session.clock,
+        inbox: &inbox,
+        audience: &listener,
+        age: Age::Warm,
+        jobs: args.jobs,
+        runs: Cell::new(0),
+    };
+    match host.provide(&config, (&commit.tree, Some(&commit.id)))? {
+        Provision::SetupFailed(verdict) => Ok(verdict.into()),
+        Provision::Ready(ready) => {
+            let hold = ready.hold()?;
+            let spot = Spot {
+                root: ready.worktree.path(),
+                repository: Some(&ready.repository),
+                state: Some(&state),
+                hold: Some(&hold),
+            };
+            here_with(session, args, &config, spot, &inbox)
+        }
+    }
 }
 
-fn inbox() -> Result<Inbox, Failure> {
+/// Starts to listen to signals.
+///
+/// # Errors
+/// The handlers can't be installed.
+pub fn inbox() -> Result<Inbox, Failure> {
     Inbox::open().map_err(|source| Failure::System { attempt: "listen for signals".to_owned(), source })
 }
 
@@ -69,17 +97,13 @@ fn inbox() -> Result<Inbox, Failure> {
 ///
 /// # Errors
 /// As [`perform`].
-pub fn here(
-    session: &Session,
-    args: &RunArgs,
-    config: &Config,
-    place: (&Path, Option<&Repository>),
-) -> Result<End, Failure> {
-    here_with(session, args, config, place, &Lazy)
+pub fn here(session: &Session, args: &RunArgs, config: &Config, spot: Spot<'_>) -> Result<End, Failure> {
+    here_with(session, args, config, spot, &Lazy)
 }
 
 /// Where the inbox comes from.
-trait Listening {
+pub trait Listening {
+    /// Uses the inbox.
     fn with(&self, use_it: &mut dyn FnMut(&Inbox) -> Result<End, Failure>) -> Result<End, Failure>;
 }
 
@@ -98,80 +122,44 @@ impl Listening for Inbox {
     }
 }
 
-fn here_with(
+/// Runs in a work tree, listening as `listening` does.
+///
+/// # Errors
+/// As [`perform`].
+pub fn here_with(
     session: &Session,
     args: &RunArgs,
     config: &Config,
-    (root, repository): (&Path, Option<&Repository>),
+    spot: Spot<'_>,
     listening: &dyn Listening,
 ) -> Result<End, Failure> {
     let run = runs::new_id(session.clock.now(), std::process::id());
-    let request = request(args);
-    let tree = repository.map_or(Tree::None, Tree::WorkDir);
-    let place = Place { root, env: &session.env, run: &run, clock: &session.clock };
-    let prepared = Prepared::gather(config, &request, tree, place)?;
+    let tree = spot.repository.map_or(Tree::None, Tree::WorkDir);
+    let place =
+        Place { root: spot.root, state: spot.state, env: &session.env, run: &run, clock: &session.clock };
+    let prepared = Prepared::gather(config, &request(args), tree, place)?;
     let conduct = Conduct {
-        jobs: jobs(args, config),
+        jobs: config.slots(args.jobs),
         streams: args.output == Output::Stream,
         wants_hit_logs: args.output == Output::All,
         run: run.clone(),
     };
     let secrets = Secrets::of(config, &prepared.graph, &session.env)?;
-    let reporters = Arc::new(Mutex::new(reporters(session, args, &conduct.run, &prepared)?));
-    listening.with(&mut |inbox| {
-        let on_failure = if args.keep_going { OnFailure::KeepGoing } else { OnFailure::Stop };
-        let sink = Arc::clone(&reporters);
-        let emitter = Emitter::new(
-            session.clock.clone(),
-            Box::new(move |event| sink.lock().unwrap_or_else(PoisonError::into_inner).event(event)),
-        );
-        let summary = drive(session, (&prepared, &secrets), root, (&conduct, on_failure), (&emitter, inbox));
-        let errors = reporters.lock().unwrap_or_else(PoisonError::into_inner).errors();
-        end(errors, &summary)
-    })
-}
-
-fn drive(
-    session: &Session,
-    (prepared, secrets): (&Prepared<'_>, &Secrets),
-    root: &Path,
-    (conduct, on_failure): (&Conduct, OnFailure),
-    (emitter, inbox): (&Emitter, &Inbox),
-) -> Summary {
-    let site = Site {
-        root: root.to_owned(),
-        store: prepared.store.as_ref().zip(prepared.reader.as_ref()).map(|((state, cache), tree)| Store {
-            state: state.clone(),
-            cache,
-            tree,
-        }),
+    let chorus = Voices::of(args).open(session, &run, spot.state)?;
+    let launch = Launch {
+        root: spot.root,
+        env: &session.env,
+        conduct: &conduct,
+        on_failure: if args.keep_going { OnFailure::KeepGoing } else { OnFailure::Stop },
+        tree: None,
+        gated: None,
+        hold: spot.hold,
+        knowledge: None,
     };
-    prepared.plan(&session.env, |world, plan| {
-        // A tree that has no id can still be run.
-        let tree = world.snapshot.and_then(|snapshot| tree_id(snapshot).ok());
-        let run = Run {
-            world: *world,
-            plan,
-            site: &site,
-            conduct,
-            on_failure,
-            history: &prepared.history,
-            names: &prepared.names,
-            tree,
-            secrets,
-            notices: notices(prepared),
-        };
-        run.perform(emitter, inbox)
+    listening.with(&mut |inbox| {
+        let summary = prepared.launch(&launch, &secrets, (&chorus.emitter(session), inbox));
+        end(&chorus, &summary)
     })
-}
-
-/// What the reader has to know before the run.
-fn notices(prepared: &Prepared<'_>) -> Vec<(Level, String)> {
-    let mut notices: Vec<_> = prepared.warnings.iter().map(|text| (Level::Warning, text.clone())).collect();
-    if prepared.store.is_none() {
-        notices.push((Level::Note, "this is not a git repository, so nothing is cached".to_owned()));
-    }
-    notices
 }
 
 fn request(args: &RunArgs) -> Request {
@@ -187,68 +175,11 @@ fn request(args: &RunArgs) -> Request {
     }
 }
 
-/// As many job slots as were asked for, or one per core.
-pub fn jobs(args: &RunArgs, config: &Config) -> u32 {
-    let configured = args.jobs.or(config.settings.jobs.map(NonZeroU32::get));
-    configured.unwrap_or_else(|| {
-        std::thread::available_parallelism().map_or(1, |cores| u32::try_from(cores.get()).unwrap_or(1))
-    })
-}
-
-fn reporters(
-    session: &Session,
-    args: &RunArgs,
-    run: &str,
-    prepared: &Prepared<'_>,
-) -> Result<Reporters, Failure> {
-    let mut reporters = Reporters::default();
-    let paint = session.paint_err();
-    let live = session.env.terminal().stderr && session.env.var("TERM").is_none_or(|term| term != "dumb");
-    match args.format {
-        Format::Json => reporters.add(Box::new(Json::new(std::io::stdout())), "standard output"),
-        Format::Human if live => reporters.add(Box::new(Terminal::new(paint, args.output)), "standard error"),
-        Format::Human => {
-            reporters.add(Box::new(Plain::new(std::io::stderr(), paint, args.output)), "standard error");
-        }
-    }
-    if let Some(path) = &args.junit {
-        reporters.add(Box::new(Junit::new(report(session, path)?)), "the JUnit report");
-    }
-    if let Some(path) = &args.trace {
-        reporters.add(Box::new(Trace::new(report(session, path)?)), "the trace");
-    }
-    if let Some((state, _)) = &prepared.store {
-        let runs = Runs::new(state);
-        runs.prune();
-        match runs.create(run) {
-            Ok(file) => reporters.add(Box::new(Record::new(file)), "the run's record"),
-            // A run that can't be looked at later is still a run.
-            Err(error) => session.tell(&format!("warning: this run leaves no record: {error}\n")),
-        }
-    }
-    Ok(reporters)
-}
-
-/// A report's path, whose folder is made before the run, so that a mistake shows before the wait.
-fn report(session: &Session, path: &Path) -> Result<std::path::PathBuf, Failure> {
-    let path = session.path(path);
-    if let Some(folder) = path.parent() {
-        crate::ground::file::make_dir(folder)?;
-    }
-    Ok(path)
-}
-
-fn end(errors: Vec<(&'static str, std::io::Error)>, summary: &Summary) -> Result<End, Failure> {
+fn end(chorus: &Chorus, summary: &Summary) -> Result<End, Failure> {
     let end = End::from(summary.verdict);
-    match errors.into_iter().next() {
+    match chorus.failure() {
         // A failed run is told as failed, whatever else went wrong.
-        Some((what, source)) if end == End::Passed => {
-            Err(Failure::System { attempt: format!("write {what}"), source })
-        }
-        _ => {
-            // What could not be written is worth a line even then.
-            let _ = std::io::stderr().flush();
-            Ok(end)
-        }
+        Some(failure) if end == End::Passed => Err(failure),
+        _ => Ok(end),
     }
 }

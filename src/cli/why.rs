@@ -7,8 +7,8 @@ use crate::cli::Session;
 use crate::cli::args::WhyArgs;
 use crate::cli::exit::{End, Failure};
 use crate::cli::plan::{reason, warn};
-use crate::cli::prepare::{Place, Prepared, Request};
 use crate::cli::project::Project;
+use crate::engine::prepare::{Place, Prepared, Request};
 use crate::graph::Reach;
 use crate::key::explanation::Explanation;
 use crate::key::inputs::InputSet;
@@ -43,7 +43,14 @@ pub fn perform(session: &Session, args: &WhyArgs) -> Result<End, Failure> {
         policy: CachePolicy::Use,
         args: args.args.clone(),
     };
-    let place = Place { root: &project.root, env: &session.env, run: "why", clock: &session.clock };
+    let state = project.state();
+    let place = Place {
+        root: &project.root,
+        state: state.as_deref(),
+        env: &session.env,
+        run: "why",
+        clock: &session.clock,
+    };
     let prepared = Prepared::gather(&project.config, &request, project.tree(), place)?;
     let Some(task) = named.filter(|id| !project.config.task(*id).is_aggregate()) else {
         let text = format!("`{}` has no key: it runs no command of its own", args.task);

@@ -146,6 +146,13 @@ pub struct Place {
 }
 
 impl Config {
+    /// Job slots of a run: as many as were asked for or set, or one per core.
+    pub fn slots(&self, asked: Option<u32>) -> u32 {
+        asked.or(self.settings.jobs.map(NonZeroU32::get)).unwrap_or_else(|| {
+            std::thread::available_parallelism().map_or(1, |cores| u32::try_from(cores.get()).unwrap_or(1))
+        })
+    }
+
     /// The task with this id.
     pub fn task(&self, id: TaskId) -> &Task {
         &self.tasks[id.0]

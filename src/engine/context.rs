@@ -1,6 +1,7 @@
 //! What all workers of a run share. It must not decide anything.
 
 use std::collections::HashSet;
+use std::fs::File;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 
@@ -12,6 +13,7 @@ use crate::event::{Level, What};
 use crate::git::WorkTreeReader;
 use crate::git::snapshot::Snapshot;
 use crate::graph::NodeId;
+use crate::ground::digest::Digest;
 use crate::ground::path::RepoPath;
 use crate::history::tasks::{Execution, History};
 use crate::key::Contribution;
@@ -27,6 +29,9 @@ pub struct Site<'a> {
     pub root: PathBuf,
     /// What a repository adds; `None` outside one.
     pub store: Option<Store<'a>>,
+    /// An open file whose lock keeps the place: the guard gets a copy, so that the lock is free only
+    /// when all that ran in it is dead.
+    pub hold: Option<&'a File>,
 }
 
 /// What a run in a repository has.
@@ -80,6 +85,7 @@ pub struct Context<'a> {
     tree: RwLock<Tree>,
     executions: Mutex<Vec<(String, Execution)>>,
     waiting: Mutex<HashSet<NodeId>>,
+    stored: Mutex<Vec<Digest>>,
 }
 
 /// What later nodes must know of a finished one.
@@ -127,6 +133,7 @@ impl<'a> Context<'a> {
             tree: RwLock::default(),
             executions: Mutex::default(),
             waiting: Mutex::default(),
+            stored: Mutex::default(),
         }
     }
 
@@ -137,7 +144,7 @@ impl<'a> Context<'a> {
 
     /// Starts the guard, once: from then on nothing outlives this process.
     pub fn guard(&self) -> Option<Arc<Guard>> {
-        let start = || match Guard::start(self.world.env.program(), &self.conduct.run) {
+        let start = || match Guard::start(self.world.env.program(), &self.conduct.run, self.site.hold) {
             Ok(guard) => Some(Arc::new(guard)),
             Err(error) => {
                 let text = format!("tasks may outlive a killed run, since its guard can't start: {error}");
@@ -236,6 +243,16 @@ impl<'a> Context<'a> {
             tree.snapshot = Some(Arc::new(after));
             tree.changed.extend(changed);
         }
+    }
+
+    /// Notes a key under which a result was stored.
+    pub fn note_stored(&self, key: Digest) {
+        lock(&self.stored).push(key);
+    }
+
+    /// All keys under which results were stored.
+    pub fn stored(&self) -> Vec<Digest> {
+        lock(&self.stored).clone()
     }
 
     /// Notes an execution for the history.

@@ -1,6 +1,8 @@
 //! The inbox: the one channel on which the engine's main loop hears from its workers and of signals.
 //! It must not decide anything.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 
@@ -25,6 +27,23 @@ pub struct Inbox {
     receiver: Receiver<Note>,
     signals: Handle,
     thread: Option<JoinHandle<()>>,
+    first: Arc<AtomicI32>,
+}
+
+/// Raises signals in an inbox from another thread.
+#[derive(Clone, Debug)]
+pub struct Bell {
+    sender: Sender<Note>,
+    first: Arc<AtomicI32>,
+}
+
+impl Bell {
+    /// Does what the signal of this number does.
+    pub fn ring(&self, signal: i32) {
+        let _ = self.first.compare_exchange(0, signal, Ordering::Relaxed, Ordering::Relaxed);
+        // Without a receiver there is nothing left to end.
+        let _ = self.sender.send(Note::Signal(signal));
+    }
 }
 
 impl Inbox {
@@ -36,20 +55,29 @@ impl Inbox {
         let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
         let handle = signals.handle();
         let (sender, receiver) = channel();
-        let notes = sender.clone();
+        let first = Arc::new(AtomicI32::new(0));
+        let bell = Bell { sender: sender.clone(), first: Arc::clone(&first) };
         let thread = std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
             for signal in signals.forever() {
-                if notes.send(Note::Signal(signal)).is_err() {
-                    break;
-                }
+                bell.ring(signal);
             }
         })?;
-        Ok(Self { sender, receiver, signals: handle, thread: Some(thread) })
+        Ok(Self { sender, receiver, signals: handle, thread: Some(thread), first })
     }
 
     /// For workers.
     pub fn sender(&self) -> Sender<Note> {
         self.sender.clone()
+    }
+
+    /// For whoever learns by other means than a signal that the run has to end.
+    pub fn bell(&self) -> Bell {
+        Bell { sender: self.sender(), first: Arc::clone(&self.first) }
+    }
+
+    /// The first signal so far, be it received or not.
+    pub fn signalled(&self) -> Option<i32> {
+        Some(self.first.load(Ordering::Relaxed)).filter(|signal| *signal != 0)
     }
 
     /// For the main loop.

@@ -122,7 +122,10 @@ fn put(
         forbidden: forbidden.as_ref(),
     };
     match store.cache.store(&key.digest, &entry, &context.site.root) {
-        Ok(()) => Stored::Yes,
+        Ok(()) => {
+            context.note_stored(key.digest);
+            Stored::Yes
+        }
         Err(error) => {
             let mut text = error.to_string();
             let mut source = std::error::Error::source(&error);

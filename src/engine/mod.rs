@@ -11,6 +11,8 @@ pub mod execution;
 pub mod inbox;
 pub mod keep;
 pub mod knowledge;
+pub mod launch;
+pub mod prepare;
 pub mod probe;
 pub mod run;
 pub mod scheduler;

@@ -11,12 +11,13 @@ use crate::engine::inbox::{Inbox, Note, signal_name};
 use crate::engine::scheduler::{Action, Cost, Message, OnFailure, Scheduler};
 use crate::engine::secrets::Secrets;
 use crate::engine::worker::{self, Performed};
-use crate::event::{Ended, Level, RunStarted, Status, Summary, Verdict, What};
+use crate::event::{Ended, Gated, Level, RunStarted, Status, Summary, Verdict, What};
 use crate::graph::NodeId;
+use crate::ground::path::RepoPath;
 use crate::history::tasks::{History, LazyHistory};
 use crate::plan::{Decision, Plan, Planned, World};
 use crate::process::strays;
-use crate::reason::Reason;
+use crate::reason::{FileChange, Reason};
 
 /// How often nodes that stand still try again.
 const RETRY_EVERY: Duration = Duration::from_millis(50);
@@ -43,6 +44,9 @@ pub struct Run<'a> {
     pub secrets: &'a Secrets,
     /// What the reader has to know before the run.
     pub notices: Vec<(Level, String)>,
+    /// What is gated, if the run answers a gate's question. Then it passes only if its tasks leave
+    /// the tree as it is.
+    pub gated: Option<Gated>,
 }
 
 /// What the main loop keeps in mind.
@@ -86,7 +90,8 @@ impl Run<'_> {
         });
         self.end_strays(&context);
         self.remember(&context);
-        let summary = tally.summary(emitter.millis());
+        let changed = if tally.is_pass() { self.changed(&context) } else { Vec::new() };
+        let summary = Summary { changed, ..tally.summary(emitter.millis()) }.judged();
         emitter.emit(What::RunFinished(summary.clone()));
         summary
     }
@@ -108,6 +113,7 @@ impl Run<'_> {
             hits: self.plan.hits(),
             jobs: self.conduct.jobs,
             width: names.iter().map(|name| name.chars().count()).max().unwrap_or(0),
+            gated: self.gated.clone(),
         }
     }
 
@@ -197,6 +203,37 @@ impl Run<'_> {
             );
             context.emitter.notice(Level::Warning, text);
         }
+    }
+
+    /// In a gated run that executed something: which files of the tree are no longer what was asked
+    /// about. What declared outputs hold is not looked at. Results of such a run are not kept, as
+    /// nobody can tell which task read what another had changed.
+    fn changed(&self, context: &Context<'_>) -> Vec<String> {
+        let (Some(_), Some(store), Some(before)) = (&self.gated, &self.site.store, self.world.snapshot)
+        else {
+            return Vec::new();
+        };
+        if !context.has_started() {
+            return Vec::new();
+        }
+        let outputs: Vec<_> =
+            self.world.graph.nodes.iter().map(|node| &self.world.config.task(node.task).outputs).collect();
+        let is_output = |path: &RepoPath| outputs.iter().any(|patterns| patterns.matches(path));
+        let changed = match store.tree.snapshot() {
+            Ok(after) => before.changes(&after).into_iter().filter(|(path, _)| !is_output(path)).collect(),
+            Err(error) => {
+                context.emitter.notice(Level::Warning, format!("the tree can't be read again: {error}"));
+                vec![(RepoPath::top(), FileChange::Changed)]
+            }
+        };
+        if !changed.is_empty() {
+            for key in context.stored() {
+                if let Err(error) = store.cache.forget(&key) {
+                    context.emitter.notice(Level::Warning, format!("a result is still stored: {error}"));
+                }
+            }
+        }
+        changed.iter().map(|(path, how)| format!("{path} {how}")).collect()
     }
 
     fn remember(&self, context: &Context<'_>) {
@@ -295,6 +332,10 @@ impl Tally {
         }
     }
 
+    fn is_pass(&self) -> bool {
+        self.signal.is_none() && self.failed.is_empty()
+    }
+
     fn summary(self, took: u64) -> Summary {
         let verdict = match self.signal {
             Some(signal) => Verdict::Interrupted { signal },
@@ -311,6 +352,7 @@ impl Tally {
             slow: self.slow,
             skipped: self.skipped,
             saved: self.saved,
+            changed: Vec::new(),
         }
     }
 }

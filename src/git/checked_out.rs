@@ -6,6 +6,7 @@ use std::io::{self, BufRead};
 
 use super::content::blob;
 use super::error::GitError;
+use super::filters::refuse_others;
 use super::program::Place;
 use super::repository::Repository;
 use super::snapshot::ContentId;
@@ -25,11 +26,12 @@ pub(super) struct Wanted<'w> {
 const BORDER: &[u8] = b"taskgate-border-6c0f2d5e8b714a93";
 
 /// The content ids of the blobs once checked out, in order. `attributes` are the tree's attribute
-/// files by folder.
+/// files by folder; of filter drivers only `filters` may run.
 pub(super) fn checked_out(
     repository: &Repository,
     attributes: &BTreeMap<RepoPath, Vec<u8>>,
     wanted: &[Wanted<'_>],
+    filters: &[String],
 ) -> Result<Vec<ContentId>, GitError> {
     if wanted.is_empty() {
         return Ok(Vec::new());
@@ -46,6 +48,7 @@ pub(super) fn checked_out(
         file::write(&path, text, &folder, Durability::Relaxed)?;
     }
     let place = Place { git_dir: repository.git_dir(), work_dir: dir.path() };
+    refuse_others(repository, place, wanted.iter().map(|wanted| wanted.path), filters)?;
     let (odd, plain): (Vec<usize>, Vec<usize>) =
         (0..wanted.len()).partition(|at| wanted[*at].path.bytes().contains(&b'\n'));
     let mut ids = vec![ContentId([0; 20]); wanted.len()];

@@ -5,6 +5,7 @@
 //! as that of its clean work tree. Where a filter may change bytes at checkout, git is asked.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use git2::{ObjectType, Oid};
@@ -20,40 +21,44 @@ use super::work_tree::{ATTRIBUTES, outer_attribute_files};
 use crate::ground::path::RepoPath;
 
 impl Repository {
-    /// The snapshot of a tree, by its id.
+    /// The snapshot of a tree, by its id. Of git's filter drivers only `filters` may run.
     ///
     /// # Errors
     /// An object can't be read, or a filter fails.
-    pub fn commit_snapshot(&self, tree: &str) -> Result<Snapshot, GitError> {
+    pub fn commit_snapshot(&self, tree: &str, filters: &[String]) -> Result<Snapshot, GitError> {
         let id = Oid::from_str(tree).map_err(GitError::object("read the tree", &tree))?;
         let mut entries = Vec::new();
         collect(&self.lock(), id, &RepoPath::top(), &mut entries)?;
-        self.as_checked_out(entries)
+        self.as_checked_out(entries, filters)
     }
 
-    /// The snapshot of what is staged: the tree that a commit would make now.
+    /// Writes the tree that a commit would make now and returns its id. `index` is another index
+    /// file than the work tree's own, as git names it to hooks. Neither file is touched.
     ///
     /// # Errors
-    /// The index holds a conflict or can't be read, or a filter fails.
-    pub fn index_snapshot(&self) -> Result<Snapshot, GitError> {
-        let index = self.index()?;
-        let mut entries = Vec::with_capacity(index.len());
+    /// The index holds a conflict or can't be read, or the tree can't be written.
+    pub fn staged_tree(&self, index: Option<&Path>) -> Result<String, GitError> {
+        let index = self.index_at(index)?;
+        let mut staged = git2::Index::new().map_err(GitError::object("write the tree of", &"the index"))?;
         for at in 0..index.len() {
             let row = index.row(at);
-            let path = RepoPath::from_git(index.path(at));
-            match (row.standing, row.kind()) {
-                (Standing::Conflict, _) => return Err(GitError::Conflict { path: path.to_string() }),
-                (Standing::Staged, Some(mode)) => {
-                    entries.push(entry(path, mode, row.id));
+            match row.standing {
+                Standing::Conflict => {
+                    let path = RepoPath::from_git(index.path(at)).to_string();
+                    return Err(GitError::Conflict { path });
                 }
-                _ => {}
+                Standing::Staged => staged
+                    .add(&plain_entry(row.mode, &row.id, index.path(at))?)
+                    .map_err(GitError::object("stage", &RepoPath::from_git(index.path(at))))?,
+                Standing::Intended => {}
             }
         }
-        self.as_checked_out(entries)
+        let tree = staged.write_tree_to(&self.lock());
+        Ok(tree.map_err(GitError::object("write the tree of", &"the index"))?.to_string())
     }
 
     /// Gives each file the content that a checkout would write.
-    fn as_checked_out(&self, mut entries: Vec<Entry>) -> Result<Snapshot, GitError> {
+    fn as_checked_out(&self, mut entries: Vec<Entry>, filters: &[String]) -> Result<Snapshot, GitError> {
         let files = self.attribute_files(&entries)?;
         let outer = outer_attribute_files(self)?;
         let settings = self.settings();
@@ -74,7 +79,7 @@ impl Repository {
             .collect();
         let blobs: Vec<Wanted<'_>> =
             wanted.iter().map(|at| Wanted { id: entries[*at].id, path: &entries[*at].path }).collect();
-        let ids = checked_out(self, &files, &blobs)?;
+        let ids = checked_out(self, &files, &blobs, filters)?;
         for (at, id) in wanted.into_iter().zip(ids) {
             entries[at].id = id;
         }
@@ -116,6 +121,26 @@ impl Folders<'_> {
         self.known.insert(folder, Arc::clone(&here));
         here
     }
+}
+
+/// An entry of an index that knows no file on disk.
+fn plain_entry(mode: u32, id: &ContentId, path: &[u8]) -> Result<git2::IndexEntry, GitError> {
+    let id = Oid::from_bytes(&id.0).map_err(GitError::object("read", &id.hex()))?;
+    let never = git2::IndexTime::new(0, 0);
+    Ok(git2::IndexEntry {
+        ctime: never,
+        mtime: never,
+        dev: 0,
+        ino: 0,
+        mode,
+        uid: 0,
+        gid: 0,
+        file_size: 0,
+        id,
+        flags: 0,
+        flags_extended: 0,
+        path: path.to_owned(),
+    })
 }
 
 fn entry(path: RepoPath, mode: Mode, id: ContentId) -> Entry {

@@ -51,6 +51,30 @@ pub enum GitError {
         /// The path in conflict.
         path: String,
     },
+    /// A checkout that did not come to what was to be checked out.
+    #[error("the tree {tree} can't be checked out: {what}")]
+    CheckOut {
+        /// Its id.
+        tree: String,
+        /// What is not as it should be.
+        what: String,
+    },
+    /// A submodule whose commit the user does not have.
+    #[error("the submodule {path} has no commit {commit} here")]
+    Submodule {
+        /// Where it lies.
+        path: String,
+        /// The commit.
+        commit: String,
+    },
+    /// A file that only a filter driver can check out.
+    #[error("{path} goes through the filter `{filter}`, and tasks.toml does not permit it to run")]
+    Filter {
+        /// Which file.
+        path: String,
+        /// The driver's name.
+        filter: String,
+    },
     /// The git program could not be run.
     #[error("can't run `git {what}`: {source}")]
     Start {

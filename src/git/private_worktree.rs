@@ -1,52 +1,77 @@
-//! Private worktrees: a commit checked out in a folder of our own, beside the user's work tree,
-//! which is not touched. They must not know what runs in them.
+//! Private worktrees: a tree checked out in a folder of our own, beside the user's work tree, which
+//! is not touched. They must not know what runs in them.
 //!
-//! Each has a lock file beside its folder, held as long as it is in use. What a killed process left
-//! behind has a lock that nobody holds, and is swept away by the next one.
+//! A private worktree is a repository of its own ([`super::own_repository`]) that borrows the user's
+//! objects, so nothing that runs in it can reach the user's configuration, refs, stash or index.
+//! They form a pool below the state directory. Each has a lock file beside its folder, held as long
+//! as it is in use, by whatever process of a run lives longest; its files stay for the next use.
 
 use std::ffi::OsStr;
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use super::error::GitError;
-use super::repository::{Commit, Repository};
+use super::own_repository::OwnRepository;
+use super::repository::Repository;
+use super::snapshot::{Snapshot, digest};
+use super::submodules;
+use super::worktree_snapshot::WorkTreeReader;
 use crate::ground::file::{self, FileError};
 use crate::ground::lock::FileLock;
 
-/// Git names its own record of a worktree after the folder, so the name says whose it is.
-const PREFIX: &str = "taskgate-";
+/// What the folders of the pool are called, before their number.
+const PREFIX: &str = "gate-";
 
-/// A detached worktree that is removed when this is dropped.
+/// Whether a private worktree may hold what former uses left.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Age {
+    /// It may: files that git ignores, such as build outputs, stay.
+    Warm,
+    /// It may not.
+    Cold,
+}
+
+/// What is to be checked out.
+#[derive(Clone, Copy, Debug)]
+pub struct Target<'a> {
+    /// The tree's id.
+    pub tree: &'a str,
+    /// The commit that HEAD is to name; `None` before the first one.
+    pub commit: Option<&'a str>,
+    /// Filter drivers that may run.
+    pub filters: &'a [String],
+}
+
+/// A place of the pool, kept until this is dropped.
 #[derive(Debug)]
 pub struct PrivateWorktree {
     path: PathBuf,
-    /// `<git common dir>/worktrees`, where git keeps its records of worktrees.
-    records: PathBuf,
-    /// `None` once it was removed.
-    lock: Option<FileLock>,
+    lock: FileLock,
 }
 
 impl PrivateWorktree {
-    /// Checks out `commit` below `state_dir`. No hook runs, and nothing of the user's own work
-    /// tree, index, HEAD or configuration changes.
+    /// Takes the first place below `state` that nobody uses.
     ///
     /// # Errors
-    /// Git can't check it out, or the disk is full; nothing is left behind then.
-    pub fn create(repository: &Repository, commit: &Commit, state_dir: &Path) -> Result<Self, GitError> {
-        let home = state_dir.join("worktrees");
+    /// The place can't be made, or can't be emptied.
+    pub fn take(state: &Path, age: Age) -> Result<Self, GitError> {
+        let home = state.join("worktrees");
         file::make_dir(&home)?;
         let home = home.canonicalize().map_err(FileError::of("find", &home))?;
-        let (path, lock) = free_place(&home)?;
-        let worktree = Self { path, records: repository.common_dir().join("worktrees"), lock: Some(lock) };
-        // What a killed process left in this place.
-        worktree.clear()?;
-        let fixed = ["-c", "core.sparseCheckout=false", "worktree", "add", "--detach", "--force", "--quiet"];
-        let args: Vec<&OsStr> =
-            fixed.iter().map(OsStr::new).chain([worktree.path.as_os_str(), OsStr::new(&commit.id)]).collect();
-        repository.program().run(repository.place(), &args)?;
+        let mut number = 1_u32;
+        let worktree = loop {
+            let path = home.join(format!("{PREFIX}{number}"));
+            if let Some(lock) = FileLock::named(&lock_of(&path))? {
+                break Self { path, lock };
+            }
+            number += 1;
+        };
+        if age == Age::Cold {
+            remove_all(&worktree.path)?;
+        }
         Ok(worktree)
     }
 
@@ -55,76 +80,87 @@ impl PrivateWorktree {
         &self.path
     }
 
-    /// Removes it, and git's record of it.
+    /// Its git folder.
+    pub fn git_dir(&self) -> PathBuf {
+        self.path.join(".git")
+    }
+
+    /// The open lock file. Whoever keeps a copy of it open keeps the place.
     ///
     /// # Errors
-    /// A file can't be removed. The next [`sweep`] tries again.
-    pub fn remove(mut self) -> Result<(), GitError> {
-        let cleared = self.clear();
-        self.lock = None;
-        cleared
+    /// There are too many open files.
+    pub fn hold(&self) -> io::Result<File> {
+        self.lock.share()
     }
 
-    /// Does what a kill does: the lock is free and the files stay.
-    #[cfg(test)]
-    pub(super) fn abandon(mut self) {
-        self.lock = None;
-    }
-
-    fn clear(&self) -> Result<(), GitError> {
-        forget(&self.records, &self.path)?;
+    /// Checks out `target` from the user's repository. Afterwards the files that git tracks or does
+    /// not ignore are exactly those of the tree. No hook runs, and no filter driver but those that
+    /// are permitted.
+    ///
+    /// # Errors
+    /// A filter driver is needed and not permitted, an object is missing, or the disk is full.
+    pub fn check_out(&self, source: &Repository, target: &Target<'_>) -> Result<(), GitError> {
+        let wanted = source.commit_snapshot(target.tree, target.filters)?;
+        // What stands in the way of a warm one, be it damage or leftovers, is not in that of a cold one.
+        if self.path.exists() && self.try_check_out(source, target, &wanted).is_ok_and(|done| done.is_none())
+        {
+            return Ok(());
+        }
         remove_all(&self.path)?;
-        Ok(())
-    }
-}
-
-impl Drop for PrivateWorktree {
-    fn drop(&mut self) {
-        if self.lock.is_some() {
-            // What can't be removed now is left for the next sweep.
-            let _ = self.clear();
+        match self.try_check_out(source, target, &wanted)? {
+            None => Ok(()),
+            Some(what) => Err(GitError::CheckOut { tree: target.tree.to_owned(), what }),
         }
     }
+
+    /// Checks out; what then still differs from the tree.
+    fn try_check_out(
+        &self,
+        source: &Repository,
+        target: &Target<'_>,
+        wanted: &Snapshot,
+    ) -> Result<Option<String>, GitError> {
+        let own = OwnRepository { dir: &self.path, lender: source.common_dir(), program: source.program() };
+        own.prepare(source, target.commit)?;
+        own.fill(target.tree, &self.lock)?;
+        submodules::check_out(source, (&self.path, wanted), &self.lock)?;
+        let repository = source.opener().open(&self.path)?.ok_or_else(|| GitError::CheckOut {
+            tree: target.tree.to_owned(),
+            what: "there is no repository".to_owned(),
+        })?;
+        let found = WorkTreeReader::open(&repository, None)?.snapshot()?;
+        Ok(wanted.difference(&found))
+    }
 }
 
-/// Removes the private worktrees below `state_dir` that nobody uses any more, and returns how many.
+impl Snapshot {
+    /// The first entry in which `other` is not this, in words; `None` if they are equal.
+    pub fn difference(&self, other: &Self) -> Option<String> {
+        if digest(self.entries()) == digest(other.entries()) {
+            return None;
+        }
+        let changed = self.changes(other).into_iter().next().map(|(path, how)| format!("{path} {how}"));
+        let added = || other.entries().iter().find(|entry| self.get(&entry.path).is_none());
+        Some(changed.or_else(|| added().map(|entry| format!("{} added", entry.path))).unwrap_or_default())
+    }
+}
+
+/// Removes the private worktrees below `state` that nobody uses, and returns how many.
 ///
 /// # Errors
 /// One of them can't be removed; the others are.
-pub fn sweep(repository: &Repository, state_dir: &Path) -> Result<usize, GitError> {
-    let Ok(home) = state_dir.join("worktrees").canonicalize() else { return Ok(0) };
-    let records = repository.common_dir().join("worktrees");
-    let mut paths: Vec<PathBuf> =
-        children(&home)?.into_iter().filter(|path| path.extension().is_none() && is_ours(path)).collect();
-    // Of some only git's record is left.
-    for record in children(&records)? {
-        paths.extend(place_of(&record).filter(|path| path.parent() == Some(&home) && is_ours(path)));
-    }
-    paths.sort();
-    paths.dedup();
+pub fn remove_free(state: &Path) -> Result<usize, GitError> {
+    let Ok(home) = state.join("worktrees").canonicalize() else { return Ok(0) };
     let mut removed = 0;
     let mut failure = None;
-    for path in paths {
-        let Some(lock) = FileLock::named(&lock_of(&path))? else { continue };
-        let worktree = PrivateWorktree { path, records: records.clone(), lock: Some(lock) };
-        match worktree.remove() {
+    for path in children(&home)?.into_iter().filter(|path| path.extension().is_none() && is_ours(path)) {
+        let Some(_lock) = FileLock::named(&lock_of(&path))? else { continue };
+        match remove_all(&path) {
             Ok(()) => removed += 1,
             Err(error) => failure = Some(error),
         }
     }
-    failure.map_or(Ok(removed), Err)
-}
-
-/// The first place that nobody uses, and its lock.
-fn free_place(home: &Path) -> Result<(PathBuf, FileLock), FileError> {
-    let mut number = 1_u32;
-    loop {
-        let path = home.join(format!("{PREFIX}{number}"));
-        if let Some(lock) = FileLock::named(&lock_of(&path))? {
-            return Ok((path, lock));
-        }
-        number += 1;
-    }
+    failure.map_or(Ok(removed), |error| Err(error.into()))
 }
 
 fn lock_of(path: &Path) -> PathBuf {
@@ -133,28 +169,6 @@ fn lock_of(path: &Path) -> PathBuf {
 
 fn is_ours(path: &Path) -> bool {
     path.file_name().is_some_and(|name| name.as_bytes().starts_with(PREFIX.as_bytes()))
-}
-
-/// Removes git's record of the worktree at `path`, as `git worktree prune` would, and no other.
-fn forget(records: &Path, path: &Path) -> Result<(), FileError> {
-    for record in children(records)? {
-        if place_of(&record).as_deref() == Some(path) {
-            remove_all(&record)?;
-        }
-    }
-    // Git removes the folder with its last record too; it is not empty otherwise.
-    let _ = fs::remove_dir(records);
-    Ok(())
-}
-
-/// The worktree that a record of git's speaks of.
-fn place_of(record: &Path) -> Option<PathBuf> {
-    let text = file::read(&record.join("gitdir")).ok()??;
-    let place = Path::new(OsStr::from_bytes(text.trim_ascii_end()));
-    // With `worktree.useRelativePaths` it is relative to the record.
-    let place = record.join(place.parent()?);
-    let parent = place.parent()?.canonicalize().ok()?;
-    Some(parent.join(place.file_name()?))
 }
 
 fn children(folder: &Path) -> Result<Vec<PathBuf>, FileError> {
@@ -168,10 +182,12 @@ fn children(folder: &Path) -> Result<Vec<PathBuf>, FileError> {
     }
 }
 
-/// Removes a folder and all in it, even if a task has made folders in it read-only.
-fn remove_all(path: &Path) -> Result<(), FileError> {
-    let removed = match fs::remove_dir_all(path) {
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+/// Removes a file, or a folder and all in it, even if a task has made folders in it read-only.
+pub(super) fn remove_all(path: &Path) -> Result<(), FileError> {
+    let is_dir = path.symlink_metadata().is_ok_and(|meta| meta.is_dir());
+    let removed = if is_dir { fs::remove_dir_all(path) } else { fs::remove_file(path) };
+    let removed = match removed {
+        Err(error) if is_dir && error.kind() == io::ErrorKind::PermissionDenied => {
             make_writable(path);
             fs::remove_dir_all(path)
         }
@@ -191,4 +207,18 @@ fn make_writable(folder: &Path) {
             make_writable(&entry.path());
         }
     }
+}
+
+/// The name of a file as text that a configuration file of git's takes.
+pub(super) fn quoted(path: &Path) -> Vec<u8> {
+    let mut text = vec![b'"'];
+    for byte in OsStr::as_bytes(path.as_os_str()) {
+        match byte {
+            b'"' | b'\\' => text.extend([b'\\', *byte]),
+            b'\n' => text.extend(b"\\n"),
+            byte => text.push(*byte),
+        }
+    }
+    text.push(b'"');
+    text
 }

@@ -2,6 +2,7 @@
 //! no prompts, no optional locks. It must not know what it is asked for.
 
 use std::ffi::{OsStr, OsString};
+use std::fs::File;
 use std::io::{BufRead, BufReader, Write as _};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
@@ -42,6 +43,22 @@ impl GitProgram {
         let output = self
             .command(place, args)
             .stdin(Stdio::null())
+            .output()
+            .map_err(|source| GitError::Start { what: what.clone(), source })?;
+        if output.status.success() { Ok(output.stdout) } else { Err(failure(what, &output)) }
+    }
+
+    /// Runs git, which keeps `held` open until it ends, as its standard input, which it does not read.
+    pub(super) fn run_holding<S: AsRef<OsStr>>(
+        &self,
+        place: Place<'_>,
+        args: &[S],
+        held: File,
+    ) -> Result<Vec<u8>, GitError> {
+        let what = name_of(args);
+        let output = self
+            .command(place, args)
+            .stdin(Stdio::from(held))
             .output()
             .map_err(|source| GitError::Start { what: what.clone(), source })?;
         if output.status.success() { Ok(output.stdout) } else { Err(failure(what, &output)) }

@@ -133,6 +133,44 @@ impl Repository {
         Ok(Commit::of(&commit))
     }
 
+    /// The commit that an object leads to, tags peeled; `None` if it leads to a tree or a blob.
+    ///
+    /// # Errors
+    /// There is no such object, or it can't be read.
+    pub fn peel(&self, id: &str) -> Result<Option<Commit>, GitError> {
+        let inner = self.lock();
+        let oid = Oid::from_str(id).map_err(GitError::object("find", &id))?;
+        let object = inner.find_object(oid, None).map_err(GitError::object("find", &id))?;
+        // Other things than commits and tags can't be peeled.
+        Ok(object.peel_to_commit().ok().map(|commit| Commit::of(&commit)))
+    }
+
+    /// Whether a tree has a file or folder at `path`.
+    ///
+    /// # Errors
+    /// The tree can't be read.
+    pub fn holds(&self, tree: &str, path: &RepoPath) -> Result<bool, GitError> {
+        let inner = self.lock();
+        let id = Oid::from_str(tree).map_err(GitError::object("read the tree", &tree))?;
+        let tree = inner.find_tree(id).map_err(GitError::object("read the tree", &tree))?;
+        match tree.get_path(path.as_path()) {
+            Ok(_) => Ok(true),
+            Err(error) if error.code() == ErrorCode::NotFound => Ok(false),
+            Err(error) => Err(GitError::object("read", &path)(error)),
+        }
+    }
+
+    /// `user.name <user.email>` as configured.
+    pub fn user(&self) -> Option<String> {
+        let inner = self.lock();
+        let config = inner.config().ok()?;
+        let name = config.get_string("user.name").ok()?;
+        Some(match config.get_string("user.email") {
+            Ok(email) => format!("{name} <{email}>"),
+            Err(_) => name,
+        })
+    }
+
     /// The bytes of a file in a tree, as git stores them; `None` if the tree has no such file.
     ///
     /// # Errors
@@ -161,9 +199,18 @@ impl Repository {
 
     /// A picture of the index as it is now.
     pub(super) fn index(&self) -> Result<Index, GitError> {
-        let path = self.git_dir.join("index");
+        self.index_at(None)
+    }
+
+    /// A picture of this index file, or else of the work tree's own.
+    pub(super) fn index_at(&self, file: Option<&Path>) -> Result<Index, GitError> {
+        let path = file.map_or_else(|| self.git_dir.join("index"), Path::to_owned);
         match index_file::read(&path).map_err(FileError::of("read", &path))? {
             Read::Done(index) => Ok(index),
+            Read::Unknown if file.is_some() => Err(GitError::Program {
+                what: "ls-files --stage".to_owned(),
+                message: format!("{} is of a form that is not known", path.display()),
+            }),
             Read::Unknown => {
                 let listing = self.program().run(self.place(), &["ls-files", "--stage", "-z"])?;
                 index_file::from_listing(&listing).ok_or_else(|| GitError::Program {
@@ -208,8 +255,16 @@ impl Opener {
     }
 }
 
+impl Opener {
+    /// The repository whose git folder is `dir`; `None` if its work tree is gone.
+    pub(super) fn open_git_dir(&self, dir: &Path) -> Result<Option<Repository>, GitError> {
+        let inner = git2::Repository::open(dir).map_err(GitError::repository("open the repository", dir))?;
+        if inner.is_bare() { Ok(None) } else { Repository::of(inner, self.clone()).map(Some) }
+    }
+}
+
 impl Commit {
-    fn of(commit: &git2::Commit<'_>) -> Self {
+    pub(super) fn of(commit: &git2::Commit<'_>) -> Self {
         Self { id: commit.id().to_string(), tree: commit.tree_id().to_string() }
     }
 }

@@ -11,6 +11,13 @@ use crate::ground::env::Env;
 use crate::ground::path::RepoPath;
 use crate::ground::stat::Moment;
 
+impl Repository {
+    /// The snapshot of what is staged.
+    pub(super) fn staged_snapshot(&self) -> Snapshot {
+        self.commit_snapshot(&self.staged_tree(None).unwrap(), &[]).unwrap()
+    }
+}
+
 /// A repository that nothing outside of it can change.
 pub(super) struct Sandbox {
     folder: tempfile::TempDir,

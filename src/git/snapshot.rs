@@ -4,6 +4,7 @@
 use crate::ground::digest::{Digest, Fields};
 use crate::ground::path::RepoPath;
 use crate::ground::stat::Stat;
+use crate::reason::FileChange;
 
 /// What kind of entry a path is; the same that git tells apart.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, PartialOrd, Ord, Hash)]
@@ -112,6 +113,17 @@ impl Snapshot {
         let start = self.entries.partition_point(|entry| entry.path < below);
         let len = self.entries[start..].partition_point(|entry| entry.path.is_within(folder));
         &self.entries[start..start + len]
+    }
+
+    /// What `after` no longer has as it is here; what it has in addition is not looked at.
+    pub fn changes(&self, after: &Self) -> Vec<(RepoPath, FileChange)> {
+        let change = |entry: &Entry| match after.get(&entry.path) {
+            None => Some(FileChange::Removed),
+            Some(other) if other.id != entry.id => Some(FileChange::Changed),
+            Some(other) if other.mode != entry.mode => Some(FileChange::Mode),
+            Some(_) => None,
+        };
+        self.entries.iter().filter_map(|entry| Some((entry.path.clone(), change(entry)?))).collect()
     }
 
     /// This snapshot with the entries for which `is_replaced` is true, all of them within

@@ -38,6 +38,15 @@ impl FileLock {
         }
     }
 
+    /// The open file, for another process to keep: the lock is free when all have closed it, or when
+    /// this is dropped.
+    ///
+    /// # Errors
+    /// There are too many open files.
+    pub fn share(&self) -> std::io::Result<File> {
+        self.file.try_clone()
+    }
+
     /// Waits until no other process has the lock exclusively, and keeps it shared.
     ///
     /// # Errors

@@ -1,4 +1,5 @@
 //! History: what former runs left on record. It must not know the cache, nor how a run is drawn.
 
 pub mod runs;
+pub mod skips;
 pub mod tasks;

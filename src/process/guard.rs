@@ -6,6 +6,7 @@
 //! the groups and, where the system shows environments, all processes that bear the run's mark.
 
 use std::collections::HashSet;
+use std::fs::File;
 use std::io::{self, BufRead, PipeWriter, Write as _};
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
@@ -37,20 +38,30 @@ struct Channel {
 
 impl Guard {
     /// Starts `program`, which calls [`guard_main`] when its arguments are [`GUARD_ARGUMENT`] and
-    /// `run`.
+    /// `run`. It keeps `hold` open until it ends, and with it the lock that the file may have.
     ///
     /// # Errors
     /// There is no room for a process or a pipe, or the program is gone.
-    pub fn start(program: &Path, run: &str) -> io::Result<Self> {
-        Self::start_as(program, &[GUARD_ARGUMENT, run], &[])
+    pub fn start(program: &Path, run: &str, hold: Option<&File>) -> io::Result<Self> {
+        Self::start_as(program, &[GUARD_ARGUMENT, run], &[], hold)
     }
 
-    pub(super) fn start_as(program: &Path, args: &[&str], env: &[(&str, &str)]) -> io::Result<Self> {
+    pub(super) fn start_as(
+        program: &Path,
+        args: &[&str],
+        env: &[(&str, &str)],
+        hold: Option<&File>,
+    ) -> io::Result<Self> {
         let (reader, pipe) = io::pipe()?;
         rustix::io::ioctl_fionbio(&pipe, true)?;
-        let process = duct::cmd(program, args)
+        let command = duct::cmd(program, args);
+        // It writes nothing, so its output is free to carry the file.
+        let command = match hold {
+            Some(file) => command.stdout_file(file.try_clone()?),
+            None => command.stdout_null(),
+        };
+        let process = command
             .stdin_file(reader)
-            .stdout_null()
             .stderr_null()
             .dir("/")
             .full_env(env.iter().copied())

@@ -14,6 +14,7 @@ mod marked;
 mod output;
 mod wake;
 
+pub mod caller;
 pub mod guard;
 pub mod log;
 pub mod mask;

@@ -3,14 +3,16 @@
 
 use crate::event::{Event, Log, Status, TaskFinished, What};
 use crate::reporter::Output;
-use crate::reporter::lines::Lines;
+use crate::reporter::lines::{Head, Lines};
 use crate::reporter::style::{Paint, Tone};
 
 /// Folds events into text.
 pub struct Human {
     lines: Lines,
     output: Output,
-    run: String,
+    head: Head,
+    /// A gate all of whose tasks are known says just that, in one line.
+    is_quiet: bool,
     failures: Vec<TaskFinished>,
     finally_logs: Vec<(String, Log)>,
 }
@@ -21,7 +23,8 @@ impl Human {
         Self {
             lines: Lines { paint, width: 0 },
             output,
-            run: String::new(),
+            head: Head::default(),
+            is_quiet: false,
             failures: Vec::new(),
             finally_logs: Vec::new(),
         }
@@ -37,8 +40,9 @@ impl Human {
         match &event.what {
             What::RunStarted(run) => {
                 self.lines.width = run.width.min(40);
-                self.run.clone_from(&run.run);
-                Some(self.lines.started(run))
+                self.head = Head { run: run.run.clone(), gated: run.gated.clone() };
+                self.is_quiet = run.gated.is_some() && run.hits == run.tasks && self.output != Output::All;
+                (!self.is_quiet).then(|| self.lines.started(run))
             }
             What::Notice { level, text } => Some(self.lines.notice(*level, text)),
             What::TaskStarted { .. } => None,
@@ -48,6 +52,7 @@ impl Human {
             }
             What::TaskSlow { task, after } => Some(self.lines.slow(task, *after)),
             What::TaskRetries { task, attempt, ended } => Some(self.lines.retries(task, *attempt, ended)),
+            What::TaskFinished(task) if self.is_quiet && task.status == Status::Hit => None,
             What::TaskFinished(task) => Some(self.finished(task)),
             What::FinallyFinished { task, ended, log, .. } => (!ended.is_pass()).then(|| {
                 self.finally_logs.push((task.clone(), log.clone()));
@@ -65,7 +70,7 @@ impl Human {
                 if !parts.is_empty() {
                     parts.push(String::new());
                 }
-                parts.push(self.lines.summary(&self.run, summary));
+                parts.push(self.lines.summary(&self.head, summary));
                 Some(parts.join("\n"))
             }
         }

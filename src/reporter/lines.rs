@@ -3,11 +3,23 @@
 
 use std::time::Duration;
 
-use crate::event::{Ended, Level, Log, RunStarted, Status, Stored, Summary, TaskFinished, Verdict};
+use crate::event::{Ended, Gated, Level, Log, RunStarted, Status, Stored, Summary, TaskFinished, Verdict};
 use crate::ground::units;
 use crate::reason::Reason;
 use crate::reporter::style::{Paint, Tone};
 use crate::reporter::text::{self, Keep};
+
+/// Files that are named when tasks changed a gated tree.
+const LISTED_CHANGES: usize = 5;
+
+/// What the last lines of a run must know of its first event.
+#[derive(Clone, Debug, Default)]
+pub struct Head {
+    /// The run's id.
+    pub run: String,
+    /// What is gated.
+    pub gated: Option<Gated>,
+}
 
 /// How lines are drawn.
 #[derive(Clone, Copy, Debug)]
@@ -23,10 +35,12 @@ impl Lines {
     pub fn started(&self, run: &RunStarted) -> String {
         let tree = run.tree.as_ref().map(|tree| format!(" · tree {}", tree.get(..10).unwrap_or(tree)));
         let cached = if run.hits > 0 { format!(", {} cached", run.hits) } else { String::new() };
+        let gated = run.gated.as_ref().map(|gated| format!(" · gate of {}", gated.what));
         let text = format!(
-            "{}: {}{cached}{}",
+            "{}: {}{cached}{}{}",
             run.names.join(" "),
             count(run.tasks, "task"),
+            gated.unwrap_or_default(),
             tree.unwrap_or_default()
         );
         self.paint.tone(Tone::Faint, &text)
@@ -118,7 +132,7 @@ impl Lines {
     }
 
     /// The last lines of a run.
-    pub fn summary(&self, run: &str, summary: &Summary) -> String {
+    pub fn summary(&self, run: &Head, summary: &Summary) -> String {
         let mut lines = Vec::new();
         for (names, tone, what) in [
             (&summary.slow, Tone::Odd, "slow:"),
@@ -129,16 +143,55 @@ impl Lines {
                 lines.push(format!("{} {}", self.paint.tone(tone, what), names.join(", ")));
             }
         }
-        let verdict = match summary.verdict {
+        let again = (summary.verdict != Verdict::Passed && !run.run.is_empty()).then(|| {
+            let task = match &*summary.failed {
+                [task] => format!(" --task {task}"),
+                _ => String::new(),
+            };
+            let log = if run.gated.is_some() { ("the log", &*task) } else { ("see it again", "") };
+            self.paint.tone(Tone::Faint, &format!("{}: xtask log {}{}", log.0, run.run, log.1))
+        });
+        match &run.gated {
+            // A gate ends with its answer.
+            Some(gated) => {
+                lines.extend(summary.changed.iter().take(LISTED_CHANGES).map(|what| self.changed(what)));
+                lines.extend(again);
+                lines.push(self.gate(gated, summary));
+            }
+            None => {
+                lines.push(format!("{}: {}", self.verdict(summary.verdict), figures(summary)));
+                lines.extend(again);
+            }
+        }
+        lines.join("\n")
+    }
+
+    /// `changed: src/a.rs changed; what passed is not what is gated`
+    fn changed(&self, what: &str) -> String {
+        let note = "by a task, so what passed is not what was asked about; commit it, or let git ignore it";
+        format!("{} {what} {}", self.paint.tone(Tone::Bad, "changed:"), self.paint.tone(Tone::Faint, note))
+    }
+
+    /// `gate: 3f2a9c1 passed (12 cached, 2 ran, 4.1 s)`
+    fn gate(&self, gated: &Gated, summary: &Summary) -> String {
+        let took = units::duration(Duration::from_millis(summary.took));
+        let skipped =
+            if summary.skipped > 0 { format!(", {} skipped", summary.skipped) } else { String::new() };
+        let figures = format!("{} cached, {} ran{skipped}, {took}", summary.hits, summary.executed);
+        let refs = match (summary.verdict, &*gated.refs) {
+            (Verdict::Passed, _) | (_, []) => String::new(),
+            (_, refs) => format!(": {} is not pushed", refs.join(", ")),
+        };
+        format!("gate: {} {} ({figures}){refs}", gated.what, self.verdict(summary.verdict))
+    }
+
+    /// The word for a verdict.
+    pub fn verdict(&self, verdict: Verdict) -> String {
+        match verdict {
             Verdict::Passed => self.paint.tone(Tone::Good, "passed"),
             Verdict::Failed => self.paint.tone(Tone::Bad, "failed"),
             Verdict::Interrupted { .. } => self.paint.tone(Tone::Odd, "interrupted"),
-        };
-        lines.push(format!("{verdict}: {}", figures(summary)));
-        if summary.verdict != Verdict::Passed && !run.is_empty() {
-            lines.push(self.paint.tone(Tone::Faint, &format!("see it again: xtask log {run}")));
         }
-        lines.join("\n")
     }
 
     fn name(&self, name: &str) -> String {

@@ -12,6 +12,8 @@
 mod project;
 
 mod disk;
+mod push;
+mod push_ends;
 mod races;
 mod runs_at_once;
 mod signals;

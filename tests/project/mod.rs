@@ -1,6 +1,8 @@
 //! A repository of its own for each test: real git, a scrubbed environment, temporary folders, and
 //! the real program.
 
+mod remote;
+
 use std::ffi::OsStr;
 use std::fs;
 use std::io::Write as _;

@@ -30,8 +30,10 @@ fn a_commit_has_the_snapshot_of_its_clean_work_tree() {
         let repository = sandbox.repository();
         let commit = repository.resolve("HEAD").unwrap();
         let on_disk = sandbox.snapshot();
-        let of_commit = repository.commit_snapshot(&commit.tree).unwrap();
-        let of_index = repository.index_snapshot().unwrap();
+        let permitted = ["shout".to_owned()];
+        let of_commit = repository.commit_snapshot(&commit.tree, &permitted).unwrap();
+        let staged = repository.staged_tree(None).unwrap();
+        let of_index = repository.commit_snapshot(&staged, &permitted).unwrap();
         assert_eq!(digest(of_commit.entries()), digest(on_disk.entries()), "{attributes}");
         assert_eq!(of_commit.entries(), of_index.entries());
         assert!(of_commit.entries().iter().all(|entry| entry.stat.is_none()));
@@ -50,18 +52,26 @@ fn autocrlf_counts_for_commits_too() {
     assert_eq!(fs::read_to_string(sandbox.path("a.txt")).unwrap(), "one\r\ntwo\r\n");
     let repository = sandbox.repository();
     let tree = repository.resolve("HEAD").unwrap().tree;
-    let of_commit = repository.commit_snapshot(&tree).unwrap();
+    let of_commit = repository.commit_snapshot(&tree, &[]).unwrap();
     assert_eq!(digest(of_commit.entries()), digest(sandbox.snapshot().entries()));
 }
 
 #[test]
-fn the_index_snapshot_is_what_is_staged() {
+fn the_staged_tree_is_what_a_commit_would_make() {
     let sandbox = Sandbox::with(&[("a", "1"), ("b", "2")]);
     sandbox.write("a", "staged");
     sandbox.git(&["add", "a"]);
     sandbox.write("a", "on disk");
     sandbox.write("later", "");
     sandbox.git(&["add", "--intent-to-add", "later"]);
-    let staged = sandbox.repository().index_snapshot().unwrap();
-    assert_eq!(tree_id(&staged).unwrap(), sandbox.git(&["write-tree"]));
+    let index = fs::read(sandbox.path(".git/index")).unwrap();
+    let staged = sandbox.repository().staged_tree(None).unwrap();
+    assert_eq!(fs::read(sandbox.path(".git/index")).unwrap(), index, "it is only read");
+    assert_eq!(staged, sandbox.git(&["write-tree"]));
+    // As git hands another index to the hooks of `git commit --all`.
+    let other = sandbox.outside().join("index");
+    fs::copy(sandbox.path(".git/index"), &other).unwrap();
+    sandbox.git(&["reset", "--quiet"]);
+    assert_eq!(sandbox.repository().staged_tree(Some(&other)).unwrap(), staged);
+    assert_ne!(sandbox.repository().staged_tree(None).unwrap(), staged);
 }

@@ -1,7 +1,6 @@
 //! Tests over real repositories.
 
 mod commit;
-mod private_worktree;
 mod random;
 mod repository;
 mod rescan;

@@ -35,7 +35,7 @@ fn a_clean_submodule_is_its_commit() {
     assert_eq!(id_of(&outer, "sub").hex(), commit);
     let repository = outer.repository();
     let tree = repository.resolve("HEAD").unwrap().tree;
-    let of_commit = repository.commit_snapshot(&tree).unwrap();
+    let of_commit = repository.commit_snapshot(&tree, &[]).unwrap();
     assert_eq!(of_commit.get(&path("sub")).unwrap().id.hex(), commit);
 }
 

@@ -185,7 +185,7 @@ fn a_split_or_sparse_index_is_read() {
     let sandbox = Sandbox::with(&[("a", "1"), ("dir/b", "2"), ("other/deep/c", "3")]);
     sandbox.git(&["sparse-checkout", "set", "--cone", "--sparse-index", "dir"]);
     assert_eq!(paths(&sandbox.snapshot()), ["a", "dir/b"], "what is not checked out is absent");
-    assert_eq!(paths(&sandbox.repository().index_snapshot().unwrap()), ["a", "dir/b", "other/deep/c"]);
+    assert_eq!(paths(&sandbox.repository().staged_snapshot()), ["a", "dir/b", "other/deep/c"]);
 }
 
 #[test]
@@ -218,7 +218,7 @@ fn a_conflict_is_what_is_on_disk() {
     assert!(!merge.status.success());
     agree(&sandbox);
     assert!(sandbox.snapshot().entries()[0].tracked);
-    let error = sandbox.repository().index_snapshot().unwrap_err();
+    let error = sandbox.repository().staged_tree(None).unwrap_err();
     assert_eq!(error.to_string(), "the index has an unresolved conflict in a");
 }
 

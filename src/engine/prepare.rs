@@ -3,21 +3,18 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::cache::Cache;
-use crate::cli::exit::Failure;
-use crate::cli::project::Project;
+use crate::cache::{Cache, CacheError};
 use crate::config::model::{Config, TaskId};
 use crate::engine::knowledge::{Nothing, Recall};
 use crate::engine::probe::{self, Probes};
-use crate::git::WorkTreeReader;
 use crate::git::snapshot::Snapshot;
-use crate::git::{Commit, Repository};
+use crate::git::{GitError, Repository, WorkTreeReader};
 use crate::graph::{Graph, Reach};
 use crate::ground::clock::Clock;
 use crate::ground::env::Env;
 use crate::history::tasks::LazyHistory;
 use crate::plan::{CachePolicy, InputDigests, Knowledge, Plan, Platform, World};
-use crate::select::Selection;
+use crate::select::{SelectError, Selection};
 
 /// What is to be planned.
 #[derive(Clone, Debug)]
@@ -35,10 +32,10 @@ pub struct Request {
 /// Which tree is planned.
 #[derive(Clone, Copy)]
 pub enum Tree<'a> {
-    /// That of the working directory at this root.
+    /// That of the files of a repository's work tree.
     WorkDir(&'a Repository),
-    /// That of a commit that is not checked out.
-    Commit(&'a Repository, &'a Commit),
+    /// One that is not checked out, by its id, and the filter drivers that may run to read it.
+    Objects(&'a Repository, &'a str, &'a [String]),
     /// None: there is no repository.
     None,
 }
@@ -69,17 +66,33 @@ pub struct Prepared<'a> {
     root: Option<&'a Path>,
 }
 
-/// The root of the work tree and the caller's environment.
+/// Where the run takes place, and with what.
 #[derive(Clone, Copy)]
 pub struct Place<'a> {
-    /// The root.
+    /// The root of the work tree.
     pub root: &'a Path,
+    /// The state directory; `None` if there is no repository.
+    pub state: Option<&'a Path>,
     /// The environment.
     pub env: &'a Env,
     /// The id of the run, for the probes.
     pub run: &'a str,
     /// The time.
     pub clock: &'a Clock,
+}
+
+/// Why a plan can't be made.
+#[derive(Debug, thiserror::Error)]
+pub enum PrepareError {
+    /// Names that stand for nothing.
+    #[error(transparent)]
+    Select(#[from] SelectError),
+    /// The tree can't be read.
+    #[error(transparent)]
+    Git(#[from] GitError),
+    /// The cache can't be opened.
+    #[error(transparent)]
+    Cache(#[from] CacheError),
 }
 
 impl<'a> Prepared<'a> {
@@ -92,16 +105,18 @@ impl<'a> Prepared<'a> {
         request: &Request,
         tree: Tree<'a>,
         place: Place<'a>,
-    ) -> Result<Self, Failure> {
+    ) -> Result<Self, PrepareError> {
         let selection = Selection::of(config, &request.names)?;
         let receiver = if request.args.is_empty() { None } else { Some(selection.receiver(config)?) };
         let graph = Graph::of(config, &selection.tasks, request.reach);
-        let (probes, looked) =
-            rayon::join(|| probe::ask(config, &graph, place.env, place.root, place.run), || look(tree));
-        let mut looked = looked?;
-        let store = match looked.state.take() {
+        let (probes, looked) = rayon::join(
+            || probe::ask(config, &graph, place.env, place.root, place.run),
+            || look(tree, place),
+        );
+        let looked = looked?;
+        let store = match place.state {
             Some(state) => {
-                Some((state.clone(), Cache::open(&state, config.settings.cache_size, place.clock)?))
+                Some((state.to_owned(), Cache::open(state, config.settings.cache_size, place.clock)?))
             }
             None => None,
         };
@@ -176,34 +191,23 @@ impl<'a> Prepared<'a> {
 struct Looked {
     snapshot: Option<Snapshot>,
     reader: Option<WorkTreeReader>,
-    state: Option<PathBuf>,
     warnings: Vec<String>,
 }
 
-fn look(tree: Tree<'_>) -> Result<Looked, Failure> {
+fn look(tree: Tree<'_>, place: Place<'_>) -> Result<Looked, GitError> {
     match tree {
         Tree::None => Ok(Looked::default()),
-        Tree::Commit(repository, commit) => Ok(Looked {
-            snapshot: Some(repository.commit_snapshot(&commit.tree)?),
-            state: Some(repository.common_dir().join("xtask")),
-            ..Looked::default()
-        }),
+        Tree::Objects(repository, tree, filters) => {
+            Ok(Looked { snapshot: Some(repository.commit_snapshot(tree, filters)?), ..Looked::default() })
+        }
         Tree::WorkDir(repository) => {
-            let state = repository.common_dir().join("xtask");
-            let reader = WorkTreeReader::open(repository, Some(&state))?;
+            let reader = WorkTreeReader::open(repository, place.state)?;
             let snapshot = reader.snapshot()?;
             let mut warnings = Vec::new();
             if let Err(error) = reader.save() {
                 warnings.push(format!("what was learnt of the files is not kept: {error}"));
             }
-            Ok(Looked { snapshot: Some(snapshot), reader: Some(reader), state: Some(state), warnings })
+            Ok(Looked { snapshot: Some(snapshot), reader: Some(reader), warnings })
         }
-    }
-}
-
-impl Project {
-    /// The tree of the working directory.
-    pub fn tree(&self) -> Tree<'_> {
-        self.repository.as_ref().map_or(Tree::None, Tree::WorkDir)
     }
 }

@@ -1,0 +1,39 @@
+//! Why a gate has no answer. It must not know exit statuses.
+
+use crate::config::diagnostic::Diagnostics;
+use crate::engine::prepare::PrepareError;
+use crate::git::GitError;
+use crate::ground::file::FileError;
+use crate::process::mask::MaskError;
+
+/// A question that can't be answered, which is never a pass.
+#[derive(Debug, thiserror::Error)]
+pub enum GateError {
+    /// The tree's tasks.toml is wrong.
+    #[error("tasks.toml is wrong")]
+    Config(Diagnostics),
+    /// The tree can't be read or checked out.
+    #[error(transparent)]
+    Git(#[from] GitError),
+    /// No plan can be made.
+    #[error(transparent)]
+    Prepare(#[from] PrepareError),
+    /// A file operation failed.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// Secrets can't be hidden, so nothing is run.
+    #[error(transparent)]
+    Mask(#[from] MaskError),
+    /// The private worktree does not hold the tree once it is made ready.
+    #[error("what makes the private worktree ready also changes its tree: {what}")]
+    Altered {
+        /// The first file, and how it differs.
+        what: String,
+    },
+    /// Something is to be provided where the tree has a file of its own.
+    #[error("`{path}` of `[worktree]` is part of the tree, so it can't be provided")]
+    Provided {
+        /// Which path.
+        path: String,
+    },
+}

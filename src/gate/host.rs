@@ -1,0 +1,63 @@
+//! The host: the repository, the process and the listeners that a gate works for. It must not decide
+//! anything.
+
+use std::cell::Cell;
+use std::path::Path;
+
+use crate::config::model::Config;
+use crate::engine::context::Conduct;
+use crate::engine::emitter::Emitter;
+use crate::engine::inbox::Inbox;
+use crate::engine::prepare::Place;
+use crate::git::{Age, Repository};
+use crate::ground::clock::Clock;
+use crate::ground::env::Env;
+use crate::history::runs;
+
+/// Who listens to the runs of a gate.
+pub trait Audience {
+    /// What the events of the run with this id go to.
+    fn emitter(&self, run: &str) -> Emitter;
+    /// Hears a line that belongs to no run.
+    fn note(&self, text: &str);
+}
+
+/// All that a gate works with.
+pub struct Host<'a> {
+    /// The user's repository.
+    pub repository: &'a Repository,
+    /// Its state directory.
+    pub state: &'a Path,
+    /// The caller's environment.
+    pub env: &'a Env,
+    /// The time.
+    pub clock: &'a Clock,
+    /// Where signals are heard.
+    pub inbox: &'a Inbox,
+    /// Who listens.
+    pub audience: &'a dyn Audience,
+    /// Whether private worktrees may be used again.
+    pub age: Age,
+    /// Job slots that were asked for.
+    pub jobs: Option<u32>,
+    /// Runs that were begun.
+    pub runs: Cell<u32>,
+}
+
+impl Host<'_> {
+    /// The id of a new run.
+    pub fn new_run(&self) -> String {
+        self.runs.set(self.runs.get() + 1);
+        runs::new_id(self.clock.now(), std::process::id().wrapping_add(self.runs.get()))
+    }
+
+    /// How a run of this id runs.
+    pub fn conduct(&self, run: &str, config: &Config) -> Conduct {
+        Conduct { run: run.to_owned(), jobs: config.slots(self.jobs), streams: false, wants_hit_logs: false }
+    }
+
+    /// A place for a plan or a run.
+    pub fn place<'p>(&'p self, root: &'p Path, run: &'p str) -> Place<'p> {
+        Place { root, state: Some(self.state), env: self.env, run, clock: self.clock }
+    }
+}

@@ -1,0 +1,141 @@
+//! The setup of a private worktree: `[worktree] setup`, run when its key is another than the one it
+//! last passed with in this very worktree. It must not know what runs there afterwards.
+
+use std::path::{Path, PathBuf};
+
+use crate::config::model::{Config, Task, Worktree};
+use crate::engine::launch::Launch;
+use crate::engine::prepare::{Prepared, Request, Tree};
+use crate::engine::scheduler::OnFailure;
+use crate::engine::secrets::Secrets;
+use crate::event::Verdict;
+use crate::gate::error::GateError;
+use crate::gate::host::Host;
+use crate::gate::provision::Ready;
+use crate::graph::Reach;
+use crate::ground::clock::Timestamp;
+use crate::ground::digest::Digest;
+use crate::ground::file::{self, Durability, FileError};
+use crate::key::explanation::Explanation;
+use crate::key::inputs::InputSet;
+use crate::plan::{CachePolicy, Decision, Found, Knowledge, Last, Past, Plan, World};
+
+/// The file in a private worktree's git folder that says with which key the setup last passed there.
+const STAMP: &str = "taskgate-setup";
+/// Bytes of a digest in hexadecimal.
+const HEX: usize = 64;
+
+/// Runs the setup of `config` in a worktree, if it has to; what became of it.
+///
+/// # Errors
+/// It can't be planned, or its stamp can't be written.
+pub fn run(host: &Host<'_>, config: &Config, ready: &Ready) -> Result<Verdict, GateError> {
+    let Some(setup) = &config.worktree.setup else { return Ok(Verdict::Passed) };
+    let alone = Config {
+        tasks: vec![Task::clone(setup)],
+        hooks: std::collections::BTreeMap::new(),
+        worktree: Worktree::default(),
+        ..config.clone()
+    };
+    let request = Request {
+        names: vec![setup.name.clone()],
+        reach: Reach::WithNeeds,
+        policy: CachePolicy::Use,
+        args: Vec::new(),
+    };
+    let run = host.new_run();
+    let root = ready.worktree.path();
+    let prepared =
+        Prepared::gather(&alone, &request, Tree::WorkDir(&ready.repository), host.place(root, &run))?;
+    let stamp = Stamp::read(&ready.worktree.git_dir());
+    let secrets = Secrets::of(&alone, &prepared.graph, host.env)?;
+    let digests = prepared.digests();
+    let world = prepared.world(host.env, &digests, &stamp);
+    let plan = Plan::of(&world);
+    if matches!(plan.nodes[0].decision, Decision::Hit(_)) {
+        return Ok(Verdict::Passed);
+    }
+    stamp.remove()?;
+    let hold = ready.hold()?;
+    let conduct = host.conduct(&run, &alone);
+    let launch = Launch {
+        root,
+        env: host.env,
+        conduct: &conduct,
+        on_failure: OnFailure::Stop,
+        tree: None,
+        gated: None,
+        hold: Some(&hold),
+        knowledge: Some(&stamp),
+    };
+    let emitter = host.audience.emitter(&run);
+    let summary = prepared.launch(&launch, &secrets, (&emitter, host.inbox));
+    if summary.verdict == Verdict::Passed {
+        stamp.write(&world, &plan, &secrets)?;
+    }
+    Ok(summary.verdict)
+}
+
+/// What a worktree remembers of its setup.
+struct Stamp {
+    path: PathBuf,
+    last: Option<(Digest, Explanation)>,
+}
+
+impl Stamp {
+    /// What cannot be read is as good as never written: the setup runs again.
+    fn read(git_dir: &Path) -> Self {
+        let path = git_dir.join(STAMP);
+        let bytes = file::read(&path).ok().flatten().unwrap_or_default();
+        let decode = |bytes: &[u8]| {
+            let (hex, rest) = bytes.split_at_checked(HEX)?;
+            Some((Digest::parse(std::str::from_utf8(hex).ok()?)?, Explanation::decode(rest)?))
+        };
+        Self { last: decode(&bytes), path }
+    }
+
+    fn remove(&self) -> Result<(), FileError> {
+        match std::fs::remove_file(&self.path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(FileError::of("remove", &self.path)(error))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn write(&self, world: &World<'_>, plan: &Plan, secrets: &Secrets) -> Result<(), FileError> {
+        let (Some(key), Some(snapshot)) = (&plan.nodes[0].key, world.snapshot) else { return Ok(()) };
+        let inputs = InputSet::of(world.config, world.graph, &world.graph.nodes[0]);
+        let fields = key.fields.iter().cloned().map(|mut field| {
+            field.value = secrets.mask.text(&field.value);
+            field
+        });
+        let fields: Vec<_> = fields.collect();
+        let explanation = Explanation::new(&fields, inputs.select(snapshot)).encode();
+        let bytes = [key.digest.hex().as_bytes(), &explanation].concat();
+        let folder = self.path.parent().unwrap_or(&self.path);
+        file::write(&self.path, &bytes, folder, Durability::Relaxed)
+    }
+}
+
+impl Knowledge for Stamp {
+    fn look_up(&self, _: &Task, key: &Digest) -> Found {
+        match &self.last {
+            Some((last, _)) if last == key => {
+                Found::Hit { at: Timestamp(0), took: 0, outputs: *key, differs: None }
+            }
+            _ => Found::Absent,
+        }
+    }
+
+    fn past(&self, _: &Task, _: &Digest) -> Past {
+        match &self.last {
+            Some((_, explanation)) => Past { last: Last::Other, entries: vec![explanation.clone()] },
+            None => Past { last: Last::Never, entries: Vec::new() },
+        }
+    }
+
+    fn outputs_on_disk(&self, _: &Task) -> Option<Digest> {
+        None
+    }
+}

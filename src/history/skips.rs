@@ -1,0 +1,106 @@
+//! Skips: gates that were bypassed with a reason, one line of JSON each, in `<state>/skips.jsonl`. It
+//! must not decide what may be skipped.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::ground::clock::Timestamp;
+use crate::ground::file::{self, FileError};
+
+/// A gate that was bypassed.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Skip {
+    /// When.
+    pub at: Timestamp,
+    /// Who, as git's configuration or the system names them.
+    pub who: String,
+    /// At which stage of git.
+    pub stage: String,
+    /// Why, in the words of whoever did it.
+    pub reason: String,
+    /// What went through.
+    pub what: Vec<Skipped>,
+}
+
+/// What a bypassed gate was asked about.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Skipped {
+    /// The tree's id.
+    pub tree: String,
+    /// The commit's id, if it is a commit's.
+    pub commit: Option<String>,
+    /// The refs that were pushed.
+    pub refs: Vec<String>,
+}
+
+/// The skips of a repository.
+#[derive(Clone, Debug)]
+pub struct Skips {
+    path: PathBuf,
+    state: PathBuf,
+}
+
+impl Skips {
+    /// Those below a state directory.
+    pub fn new(state: &Path) -> Self {
+        Self { path: state.join("skips.jsonl"), state: state.to_owned() }
+    }
+
+    /// Adds one.
+    ///
+    /// # Errors
+    /// It can't be written. A bypass that leaves no trace must not be.
+    pub fn add(&self, skip: &Skip) -> Result<(), FileError> {
+        file::make_dir(&self.state)?;
+        let mut line = serde_json::to_vec(skip)
+            .map_err(|error| FileError::of("write", &self.path)(std::io::Error::other(error)))?;
+        line.push(b'\n');
+        let mut file = file::open_append(&self.path)?;
+        // One write, so that two at once do not mix.
+        file.write_all(&line).and_then(|()| file.sync_data()).map_err(FileError::of("write", &self.path))
+    }
+
+    /// All of them, oldest first. A line that can't be read is left out.
+    ///
+    /// # Errors
+    /// The file can't be read.
+    pub fn all(&self) -> Result<Vec<Skip>, FileError> {
+        let bytes = file::read(&self.path)?.unwrap_or_default();
+        let lines = bytes.split(|byte| *byte == b'\n');
+        Ok(lines.filter_map(|line| serde_json::from_slice(line).ok()).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_added_is_read_and_damage_is_left_out() {
+        let dir = tempfile::tempdir().unwrap();
+        let skips = Skips::new(&dir.path().join("state"));
+        assert_eq!(skips.all().unwrap(), []);
+        let skip = |reason: &str| Skip {
+            at: Timestamp(5),
+            who: "A <a@example.com>".to_owned(),
+            stage: "pre-push".to_owned(),
+            reason: reason.to_owned(),
+            what: vec![Skipped {
+                tree: "t".to_owned(),
+                commit: Some("c".to_owned()),
+                refs: vec!["refs/heads/main".to_owned()],
+            }],
+        };
+        skips.add(&skip("one\ntwo")).unwrap();
+        std::fs::OpenOptions::new()
+            .append(true)
+            .open(dir.path().join("state/skips.jsonl"))
+            .unwrap()
+            .write_all(b"{\"half\n")
+            .unwrap();
+        skips.add(&skip("three")).unwrap();
+        assert_eq!(skips.all().unwrap(), [skip("one\ntwo"), skip("three")]);
+    }
+}

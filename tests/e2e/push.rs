@@ -1,0 +1,195 @@
+//! What is pushed is what was tested, shown by real pushes to a bare repository.
+
+use std::fs;
+
+use crate::project::{Project, Ran};
+
+/// A task that passes if a file says `good`, and says so beside the repository each time it runs.
+const GRADE: &str = "[tasks.grade]\nrun = \"echo ran >> $HOME/ran; grep -q good file\"\ninputs = [\"file\"]\n[hooks]\npre-push = [\"grade\"]\n";
+
+fn graded() -> Project {
+    let project = Project::gated(GRADE, &["pre-push"]);
+    project.write("file", "good\n").commit("good");
+    project
+}
+
+/// How often the task ran.
+fn runs(project: &Project) -> usize {
+    project.lines("../home/ran").len()
+}
+
+#[track_caller]
+fn blocked(pushed: Ran, name: &str) {
+    let pushed = pushed.ends(1).says("gate: ").says(" failed (").says(&format!("{name} is not pushed"));
+    pushed.says("grade").says("the log: xtask log ");
+}
+
+#[test]
+fn a_fix_that_is_not_in_the_commit_does_not_help() {
+    let project = graded();
+    project.write("file", "bad\n").commit("bad");
+    project.write("file", "good\n");
+    blocked(project.push(&["main"]), "refs/heads/main");
+    project.git(&["add", "file"]);
+    blocked(project.push(&["main"]), "refs/heads/main");
+    assert_eq!(project.remote("main"), None);
+    project.git(&["commit", "-qm", "fixed"]);
+    project.push(&["main"]).ends(0).says(" passed (");
+    assert_eq!(project.remote("main"), Some(project.git(&["rev-parse", "main"])));
+}
+
+#[test]
+fn a_fix_that_is_not_even_tracked_does_not_help() {
+    let tasks = "[tasks.t]\nrun = \"test -f needed\"\n[hooks]\npre-push = [\"t\"]\n";
+    let project = Project::gated(tasks, &["pre-push"]);
+    project.write("needed", "");
+    project.xtask(&["t"]).ends(0);
+    project.push(&["main"]).ends(1).says("refs/heads/main is not pushed");
+    project.commit("with it");
+    project.push(&["main"]).ends(0);
+}
+
+#[test]
+fn a_good_commit_passes_under_a_broken_tree() {
+    let project = graded();
+    project.write("file", "bad\n").write("tasks.toml", "broken = [").write("other", "");
+    project.git(&["add", "file"]);
+    let before = project.fingerprint();
+    project.push(&["main"]).ends(0).says(" passed (0 cached, 1 ran, ");
+    assert_eq!(project.fingerprint(), before);
+    assert_eq!((project.read("file"), project.read("tasks.toml")), ("bad\n".into(), "broken = [".into()));
+}
+
+#[test]
+fn another_branch_and_a_tag_are_looked_at_by_themselves() {
+    let project = graded();
+    project.git(&["checkout", "-q", "-b", "other"]);
+    project.write("file", "bad\n").commit("bad");
+    project.git(&["tag", "-a", "-m", "a tag", "v1"]);
+    project.git(&["tag", "-a", "-m", "a tag of a tag", "v2", "v1"]);
+    project.git(&["checkout", "-q", "main"]);
+    blocked(project.push(&["other"]), "refs/heads/other");
+    blocked(project.push(&["v1"]), "refs/tags/v1");
+    blocked(project.push(&["v2"]), "refs/tags/v2");
+    blocked(project.push(&["main", "other"]), "refs/heads/other");
+    blocked(project.push(&["--all"]), "refs/heads/other");
+    assert_eq!(project.remote("main"), None);
+    project.push(&["main"]).ends(0);
+}
+
+#[test]
+fn a_deletion_needs_no_gate_and_covers_for_nothing() {
+    let project = graded();
+    project.push(&["main", "main:old"]).ends(0);
+    project.write("file", "bad\n").commit("bad");
+    blocked(project.push(&[":old", "main"]), "refs/heads/main");
+    assert!(project.remote("old").is_some());
+    project.push(&[":old"]).ends(0).does_not_say("gate:");
+    assert_eq!(project.remote("old"), None);
+}
+
+#[test]
+fn a_detached_head_and_an_expression_are_pushed_as_a_branch() {
+    let project = graded();
+    project.git(&["checkout", "-q", "--detach"]);
+    project.push(&["HEAD:refs/heads/new"]).ends(0);
+    project.write("file", "bad\n").commit("bad");
+    blocked(project.push(&["HEAD:refs/heads/new"]), "refs/heads/new");
+    project.push(&["HEAD~1:refs/heads/newer"]).ends(0).says("1 cached, 0 ran");
+    assert!(project.remote("newer").is_some());
+}
+
+#[test]
+fn one_tree_is_asked_about_once() {
+    let project = graded();
+    project.git(&["checkout", "-q", "-b", "twin"]);
+    project.git(&["commit", "-q", "--amend", "-m", "another commit of the same tree"]);
+    let pushed = project.push(&["main", "twin"]).ends(0);
+    assert_eq!(pushed.err.matches("gate: ").count(), 1, "{}", pushed.err);
+    assert_eq!(runs(&project), 1);
+}
+
+#[test]
+fn what_has_passed_is_not_run_again() {
+    let project = graded();
+    project.push(&["main"]).ends(0);
+    project.git(&["commit", "-q", "--amend", "-m", "another message"]);
+    project.push(&["-f", "main"]).ends(0).says(" passed (1 cached, 0 ran, ");
+    project.git(&["checkout", "-q", "-b", "side", "HEAD~1"]);
+    project.write("unrelated", "").commit("side");
+    project.git(&["checkout", "-q", "main"]);
+    project.git(&["merge", "-q", "--no-edit", "side"]);
+    project.push(&["main"]).ends(0).says("1 cached, 0 ran");
+    let second = project.beside().join("second.git");
+    project.git(&["init", "-q", "--bare", second.to_str().unwrap()]);
+    Ran::of(project.push_command(&[second.to_str().unwrap(), "main"]).output().unwrap())
+        .ends(0)
+        .says("1 cached, 0 ran");
+    assert_eq!(runs(&project), 1);
+    // Not even a worktree was needed for the known trees.
+    fs::remove_dir_all(project.state().join("worktrees")).unwrap();
+    project.git(&["commit", "-q", "--amend", "-m", "once more"]);
+    project.push(&["-f", "main"]).ends(0).says("1 cached, 0 ran");
+    assert!(!project.state().join("worktrees").exists());
+}
+
+#[test]
+fn the_work_tree_and_the_gate_agree() {
+    let project = graded();
+    project.xtask(&["grade"]).ends(0);
+    project.push(&["main"]).ends(0).says("1 cached, 0 ran");
+    project.write("file", "good too\n").commit("good too");
+    project.push(&["main"]).ends(0).says("0 cached, 1 ran");
+    project.xtask(&["grade"]).ends(0).says("nothing ran");
+}
+
+#[test]
+fn each_tree_is_judged_by_its_own_tasks() {
+    let project = graded();
+    project.git(&["checkout", "-q", "-b", "lenient"]);
+    project.write("file", "bad\n");
+    project.write("tasks.toml", GRADE.replace("grep -q good file", "true")).commit("lenient");
+    project.git(&["checkout", "-q", "main"]);
+    project.push(&["lenient"]).ends(0);
+    project.git(&["checkout", "-q", "lenient"]);
+    project.git(&["checkout", "-q", "-b", "none"]);
+    project.git(&["rm", "-q", "tasks.toml"]);
+    project.git(&["commit", "-qm", "no tasks"]);
+    project.push(&["none"]).ends(0).says("passed: its tree has no tasks.toml");
+    project.write("tasks.toml", "[tasks.t]\nrun = \"false\"\n").commit("no hooks");
+    project.push(&["none"]).ends(0).says("names no tasks for pre-push");
+    project.write("tasks.toml", "[tasks.t]\nrun = 1\n").commit("wrong");
+    let wrong = project.push(&["none"]).ends(1).says(":tasks.toml:2:7").says("refs/heads/none is not pushed");
+    assert!(wrong.err.contains("expected a string"), "{}", wrong.err);
+}
+
+#[test]
+fn a_ref_that_leads_to_no_commit_is_let_through() {
+    let project = graded();
+    project.git(&["tag", "blob", "main:file"]);
+    project.git(&["tag", "-a", "-m", "x", "tree", "main^{tree}"]);
+    project.push(&["blob", "tree"]).ends(0).says("refs/tags/blob leads to no commit");
+}
+
+#[test]
+fn a_tag_may_have_the_name_of_a_branch() {
+    let project = graded();
+    project.write("file", "bad\n").commit("bad");
+    project.git(&["tag", "same", "HEAD~1"]);
+    project.git(&["branch", "same"]);
+    blocked(project.push(&["refs/heads/same"]), "refs/heads/same");
+    project.push(&["refs/tags/same"]).ends(0);
+}
+
+#[test]
+fn a_task_that_edits_the_tree_leaves_no_pass() {
+    let tasks = "[tasks.t]\nrun = \"echo more >> file\"\ninputs = [\"other\"]\n[tasks.u]\nrun = \"true\"\ninputs = [\"other\"]\n[hooks]\npre-push = [\"t\", \"u\"]\n";
+    let project = Project::gated(tasks, &["pre-push"]);
+    project.write("file", "1\n").write("other", "").commit("files");
+    for _ in 0..2 {
+        let pushed = project.push(&["main"]).ends(1).says("changed: file changed");
+        pushed.says(" failed (0 cached, 2 ran, ").says("refs/heads/main is not pushed");
+    }
+    assert!(project.xtask(&["plan", "t", "u"]).ends(0).out.matches("miss").count() == 2);
+    assert_eq!(project.read("file"), "1\n");
+}

@@ -1,0 +1,160 @@
+//! A push that is ended at any moment, or whose connection ends: nothing is left, nothing is lost.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::process::ExitStatusExt as _;
+use std::process::Child;
+
+use crate::project::{Project, Ran, processes, signal, wait_for};
+
+fn pid(child: &Child) -> i32 {
+    i32::try_from(child.id()).unwrap()
+}
+
+/// A gate with several tasks of some length, whose processes can be told by `mark`.
+fn slow(mark: &str) -> Project {
+    let tasks = format!(
+        "[defaults]\ninputs = [\"file\"]\n[tasks.a]\nrun = \"sleep 0.2 {mark}; echo x > out\"\noutputs = [\"out\"]\n[tasks.b]\nrun = \"sh -c 'sleep 0.2 {mark}' & sleep 0.1; wait\"\n[tasks.c]\nneeds = [\"a\"]\nrun = \"cat out; sleep 0.1 {mark}\"\n[hooks]\npre-push = [\"a\", \"b\", \"c\"]\n"
+    );
+    let project = Project::gated(&tasks, &["pre-push"]);
+    project.write(".gitignore", "out\n").write("file", "0\n").commit("first");
+    project
+}
+
+#[test]
+fn fifty_pushes_ended_at_random_moments_leave_nothing() {
+    let mark = "0.000007";
+    let project = slow(mark);
+    project.write("dirty", "").write("staged", "");
+    project.git(&["add", "staged"]);
+    project.git(&["stash", "push", "-q"]);
+    project.write("staged", "again");
+    project.git(&["add", "staged"]);
+    // A walk over moments and signals that is the same in each run of the test.
+    let mut seed = 7_u64;
+    for round in 0..50 {
+        fs::write(project.path("file"), format!("round {round}\n")).unwrap();
+        project.git(&["commit", "-qm", "next", "file"]);
+        let before = project.fingerprint();
+        let mut child = project.start_push(&["main"]);
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        // Not a wait for a result: the moment itself is what is tried.
+        std::thread::sleep(std::time::Duration::from_millis((seed >> 33) % 600));
+        let name = ["KILL", "TERM", "INT"][round % 3];
+        if child.try_wait().unwrap().is_none() {
+            // The whole group, as a terminal does for INT; git alone, as a GUI does for the others.
+            signal(name, if name == "INT" { -pid(&child) } else { pid(&child) });
+        }
+        child.wait().unwrap();
+        wait_for("nothing is left", || processes(mark).is_empty() && processes("hook\0pre-push").is_empty());
+        assert_eq!(project.fingerprint(), before, "round {round}, {name}");
+    }
+    project.write("file", "last\n");
+    project.git(&["commit", "-qm", "last", "file"]);
+    project.push(&["main"]).ends(0).says(" passed (");
+    assert_eq!(project.remote("main"), Some(project.git(&["rev-parse", "main"])));
+}
+
+#[test]
+fn a_hook_whose_git_is_gone_ends_its_tasks() {
+    let mark = "71.0101";
+    let tasks = format!("[tasks.t]\nrun = \"sleep {mark}\"\n[hooks]\npre-push = [\"t\"]\n");
+    for name in ["TERM", "KILL"] {
+        let project = Project::gated(&tasks, &["pre-push"]);
+        let mut child = project.start_push(&["main"]);
+        wait_for("the task runs", || !processes(&format!("sleep\0{mark}")).is_empty());
+        signal(name, pid(&child));
+        let status = child.wait().unwrap();
+        assert!(status.signal().is_some() || !status.success());
+        wait_for("the task is ended", || processes(mark).is_empty());
+        wait_for("the hook has ended", || processes("hook\0pre-push").is_empty());
+        project.xtask(&["plan", "t"]).ends(0).prints("miss");
+    }
+}
+
+#[test]
+fn two_pushes_at_once_from_two_worktrees_are_both_right() {
+    let tasks =
+        "[tasks.t]\nrun = \"grep -q good file; sleep 0.3; grep -q good file\"\n[hooks]\npre-push = [\"t\"]\n";
+    let project = Project::gated(tasks, &["pre-push"]);
+    project.write("file", "good\n").commit("good");
+    let second = project.beside().join("second");
+    project.git(&["worktree", "add", "-q", "-b", "other", second.to_str().unwrap()]);
+    fs::write(second.join("file"), "bad\n").unwrap();
+    project.git(&["-C", second.to_str().unwrap(), "commit", "-qam", "bad"]);
+    for round in 0..3 {
+        project.write("more", format!("{round}")).commit("more");
+        let good = project.push_command(&["origin", "main"]).spawn().unwrap();
+        let bad = project.push_command(&["origin", "other"]).current_dir(&second).output().unwrap();
+        let good = good.wait_with_output().unwrap();
+        assert!(good.status.success(), "round {round}");
+        Ran::of(bad).ends(1).says("refs/heads/other is not pushed");
+    }
+    assert_eq!((project.remote("other"), project.remote("main").is_some()), (None, true));
+}
+
+#[test]
+fn a_test_that_makes_a_repository_in_a_linked_worktree_changes_no_config() {
+    let tasks = "[tasks.t]\nrun = \"git init -q; git config user.name nobody; git config --get core.bare || true; git stash list; env\"\n[hooks]\npre-push = [\"t\"]\n";
+    let project = Project::gated(tasks, &["pre-push"]);
+    let second = project.beside().join("second");
+    project.git(&["worktree", "add", "-q", "-b", "other", second.to_str().unwrap()]);
+    project.git(&["-C", second.to_str().unwrap(), "commit", "-q", "--allow-empty", "-m", "other"]);
+    let config = || fs::read(project.path(".git/config")).unwrap();
+    let before = (config(), project.fingerprint());
+    let pushed = project.push_command(&["origin", "other"]).current_dir(&second).output().unwrap();
+    Ran::of(pushed).ends(0).says("1 ran");
+    assert_eq!((config(), project.fingerprint()), before);
+    let log = project.xtask(&["log", "--last", "--task", "t"]).ends(0).out;
+    assert!(!log.contains("GIT_"), "{log}");
+}
+
+/// An ssh that runs the remote command on this machine, and that dies after `seconds`.
+fn ssh(project: &Project, seconds: &str) -> String {
+    let path = project.beside().join("ssh");
+    let script = format!(
+        "#!/bin/sh\nwhile [ $# -gt 1 ]; do shift; done\nsh -c \"$1\" &\nserver=$!\n(sleep {seconds}; kill $server 2>/dev/null) 2>/dev/null >/dev/null </dev/null &\nkiller=$!\nwait $server\nkill $killer 2>/dev/null\n"
+    );
+    // A background command of a shell has no standard input unless it is given one.
+    let script = script.replace("sh -c \"$1\" &", "exec 3<&0; sh -c \"$1\" <&3 3<&- &\nexec 3<&-");
+    fs::write(&path, script).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+fn push_by_ssh(project: &Project, ssh: &str) -> Ran {
+    let url = format!("somebody@host:{}", project.bare().display());
+    let mut command = project.push_command(&[&url, "main"]);
+    command.env("GIT_SSH_COMMAND", ssh).env("GIT_SSH_VARIANT", "simple");
+    Ran::of(command.output().unwrap())
+}
+
+#[test]
+fn a_connection_that_dies_is_told_and_the_next_push_lands() {
+    let tasks = "[tasks.t]\nrun = \"sleep 3\"\n[hooks]\npre-push = [\"t\"]\n";
+    let project = Project::gated(tasks, &["pre-push"]);
+    let ssh = ssh(&project, "2");
+    let first = push_by_ssh(&project, &ssh);
+    assert_ne!(first.status, 0, "{}", first.err);
+    first.says(" passed (").says("the connection may be gone; push again, it is instant now");
+    assert_eq!(project.remote("main"), None);
+    push_by_ssh(&project, &ssh).ends(0).says("1 cached, 0 ran");
+    assert!(project.remote("main").is_some());
+}
+
+#[test]
+fn past_the_budget_an_ssh_connection_is_not_relied_on() {
+    let tasks =
+        "[settings]\npush-budget = \"200ms\"\n[tasks.t]\nrun = \"sleep 0.4\"\n[hooks]\npre-push = [\"t\"]\n";
+    let project = Project::gated(tasks, &["pre-push"]);
+    let ssh = ssh(&project, "60");
+    push_by_ssh(&project, &ssh)
+        .ends(1)
+        .says("passed; the connection may be gone; push again")
+        .says("push-budget");
+    assert_eq!(project.remote("main"), None);
+    push_by_ssh(&project, &ssh).ends(0).does_not_say("connection");
+    // A local remote has no connection to lose.
+    project.write("file", "").commit("more");
+    project.push(&["main:other"]).ends(0).does_not_say("connection");
+}
