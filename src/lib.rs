@@ -11,6 +11,7 @@ pub mod git;
 pub mod graph;
 pub mod ground;
 pub mod history;
+pub mod hooks;
 pub mod key;
 pub mod plan;
 pub mod process;

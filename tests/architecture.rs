@@ -23,6 +23,7 @@ const ROOMS: &[(&str, f32)] = &[
     ("key", 3.2),
     ("plan", 3.3),
     ("engine", 4.0),
+    ("hooks", 4.0),
     ("gate", 4.1),
     ("reporter", 5.0),
     ("cli", 6.0),

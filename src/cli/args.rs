@@ -73,6 +73,9 @@ Examples:
   xtask gate v1.2 main each distinct tree once
   xtask gate --staged  what is staged, before you commit it")]
     Gate(GateArgs),
+    /// Have git call the gate
+    #[command(after_help = "Example:\n  xtask hooks install")]
+    Hooks(HooksArgs),
     /// What an installed git hook calls
     #[command(after_help = "\
 Example:
@@ -237,6 +240,29 @@ pub struct GateArgs {
     /// How to write what happens: lines for people on stderr, or an event a line on stdout
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
     pub format: Format,
+}
+
+/// Arguments of `hooks`.
+#[derive(Args, Debug, Clone)]
+pub struct HooksArgs {
+    /// What to do with them
+    #[command(subcommand)]
+    pub action: HooksAction,
+}
+
+/// What to do with git's hooks.
+#[derive(Subcommand, Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HooksAction {
+    /// Write a hook for each stage that `[hooks]` names; one that is there is kept and runs first
+    Install,
+    /// Take them out, and put back what was there before
+    Uninstall,
+    /// Tell which are installed, stale or bypassed
+    Status {
+        /// Write JSON
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 /// Arguments of `hook`.

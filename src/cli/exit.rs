@@ -46,6 +46,9 @@ pub enum Failure {
     /// A file operation failed.
     #[error(transparent)]
     File(#[from] FileError),
+    /// tasks.toml names no tasks for any stage of git.
+    #[error("tasks.toml names no tasks for a stage of git")]
+    NoHooks,
     /// The gate has no answer.
     #[error(transparent)]
     Gate(GateError),
@@ -121,7 +124,7 @@ pub fn status(end: &Result<End, Failure>) -> u8 {
         Err(Failure::Usage { .. } | Failure::Select(SelectError::Arguments { .. })) => 2,
         Err(Failure::Gate(_)) => 1,
         Err(Failure::Config(_) | Failure::NoConfig { .. }) => 3,
-        Err(Failure::Select(SelectError::Unknown { .. })) => 4,
+        Err(Failure::Select(SelectError::Unknown { .. }) | Failure::NoHooks) => 4,
         Err(Failure::Runs(RunsError::Unknown(_) | RunsError::Ambiguous(..) | RunsError::Empty)) => 4,
         Err(
             Failure::Git(_)
@@ -158,6 +161,9 @@ pub fn hint(failure: &Failure) -> Option<String> {
         )),
         Failure::Git(GitError::Submodule { path, .. }) => {
             Some(format!("fetch it: git submodule update --init -- {path}"))
+        }
+        Failure::NoHooks => {
+            Some("name them, such as: [hooks] pre-push = [\"ci\"] pre-commit = [\"lint\"]".to_owned())
         }
         Failure::NoConfig { .. } => Some("write one; README.md shows how it looks".to_owned()),
         Failure::Runs(RunsError::Unknown(_) | RunsError::Ambiguous(..)) => {

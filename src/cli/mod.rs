@@ -8,6 +8,7 @@ pub mod fix;
 pub mod gate;
 pub mod graph;
 pub mod hook;
+pub mod hooks;
 pub mod list;
 pub mod log;
 pub mod plan;
@@ -131,6 +132,7 @@ fn perform(session: &Session, command: Option<Command>) -> Result<End, Failure> 
         Some(Command::Fix(args)) => fix::perform(session, &args),
         Some(Command::Log(args)) => log::perform(session, &args),
         Some(Command::Gate(args)) => gate::perform(session, &args),
+        Some(Command::Hooks(args)) => hooks::perform(session, &args),
         Some(Command::Hook(args)) => hook::perform(session, &args),
         Some(Command::Cache(args)) => cache::perform(session, args.action),
         Some(Command::Guard { run }) => {

@@ -8,6 +8,7 @@ mod error;
 mod filters;
 mod folder;
 mod glob;
+mod hooks_dir;
 mod ignore_rules;
 mod index;
 mod index_file;
@@ -31,6 +32,7 @@ mod sandbox;
 mod tests;
 
 pub use error::GitError;
+pub use hooks_dir::HooksDir;
 pub use private_worktree::{Age, PrivateWorktree, Target, remove_free};
 pub use program::GitProgram;
 pub use repository::{Commit, Repository};

@@ -11,6 +11,7 @@ pub struct Env {
     vars: BTreeMap<OsString, OsString>,
     dir: PathBuf,
     program: PathBuf,
+    program_path: PathBuf,
     terminal: Terminal,
 }
 
@@ -34,6 +35,7 @@ impl Env {
             vars: std::env::vars_os().collect(),
             dir: std::env::current_dir()?,
             program: own_program(),
+            program_path: std::env::current_exe().unwrap_or_default(),
             terminal: Terminal {
                 stdout: std::io::stdout().is_terminal(),
                 stderr: std::io::stderr().is_terminal(),
@@ -69,6 +71,11 @@ impl Env {
     /// This program, to be started again as a child.
     pub fn program(&self) -> &Path {
         &self.program
+    }
+
+    /// Where this program lies, to be started by others.
+    pub fn program_path(&self) -> &Path {
+        &self.program_path
     }
 
     /// Which standard streams are terminals.

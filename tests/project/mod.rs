@@ -258,8 +258,11 @@ fn word(word: &str) -> String {
     let rest = &word[core.len()..];
     let is_hex = core.len() == 10 && core.bytes().all(|byte| byte.is_ascii_hexdigit());
     let is_run = core.len() == 21 && core.starts_with("20") && core.matches('-').count() == 2;
+    let is_commit = core.len() == 7 && core.bytes().all(|byte| byte.is_ascii_hexdigit());
     if is_hex {
         format!("<tree>{rest}")
+    } else if is_commit {
+        format!("<commit>{rest}")
     } else if is_run {
         format!("<run>{rest}")
     } else if !core.is_empty() && core.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') {

@@ -1,0 +1,77 @@
+#!/bin/sh
+# taskgate hook 1: @STAGE@
+# `xtask hooks install` wrote this file, and `xtask hooks uninstall` takes it out again. A hook that
+# was here before lies beside it as @STAGE@.before-xtask and runs first.
+
+stage=@STAGE@
+installer=@PROGRAM@
+
+# What was here before gets the same arguments and the same standard input.
+former=$0.before-xtask
+if [ -f "$former" ] && [ -x "$former" ]; then
+    if [ @STDIN@ = yes ]; then
+        # The dot keeps the last line end.
+        input=$(cat; echo .)
+        input=${input%.}
+        printf %s "$input" | "$former" "$@" || exit $?
+        end='
+'
+        exec <<INPUT
+${input%"$end"}
+INPUT
+    else
+        "$former" "$@" || exit $?
+    fi
+fi
+
+# Whether the repository has an xtask of its own that is made with taskgate.
+has_line() {
+    [ -f "$1" ] || return 1
+    while IFS= read -r line || [ -n "$line" ]; do
+        case $line in
+            "$2"*=*) return 0 ;;
+        esac
+    done <"$1"
+    return 1
+}
+is_own() {
+    has_line xtask/Cargo.toml taskgate &&
+        { has_line .cargo/config.toml xtask || has_line .cargo/config xtask; }
+}
+
+found=$(command -v xtask)
+[ -n "$found" ] || { [ -n "$installer" ] && [ -x "$installer" ] && found=$installer; }
+
+# A graphical client starts hooks with a short PATH. These are where tools usually lie.
+for folder in "${CARGO_HOME:-$HOME/.cargo}/bin" "$HOME/.local/bin" "$HOME/bin" \
+    "$HOME/.local/share/mise/shims" "$HOME/.asdf/shims" "$HOME/.volta/bin" "$HOME/.bun/bin" \
+    "$HOME/.deno/bin" "$HOME/go/bin" /usr/local/bin /opt/homebrew/bin /home/linuxbrew/.linuxbrew/bin; do
+    case :$PATH: in
+        *:"$folder":*) ;;
+        *) [ ! -d "$folder" ] || PATH=$PATH:$folder ;;
+    esac
+done
+export PATH
+[ -n "$found" ] || found=$(command -v xtask)
+
+if is_own && command -v cargo >/dev/null; then
+    if [ -n "$GIT_INDEX_FILE" ]; then
+        case $GIT_INDEX_FILE in
+            /*) XTASK_INDEX_FILE=$GIT_INDEX_FILE ;;
+            *) XTASK_INDEX_FILE=$PWD/$GIT_INDEX_FILE ;;
+        esac
+        export XTASK_INDEX_FILE
+    fi
+    # Build scripts must not take this repository for theirs.
+    # shellcheck disable=SC2046
+    unset $(git rev-parse --local-env-vars)
+    exec cargo --quiet xtask hook "$stage" "$@"
+fi
+[ -z "$found" ] || exec "$found" hook "$stage" "$@"
+
+echo "$stage: xtask is not found on PATH nor where it usually lies, so nothing was checked." >&2
+echo "hint: install taskgate (its README says how), or take this hook out: rm '$0'" >&2
+case $stage in
+    post-*) exit 0 ;;
+    *) exit 1 ;;
+esac

@@ -1,0 +1,64 @@
+//! The folder of hooks, changed step by step so that a kill at any moment leaves either the old hook
+//! or the new one. It must not decide what is changed.
+
+use std::fs;
+use std::io::{self, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+use crate::ground::file::{self, FileError};
+use crate::hooks::change::{Change, Step};
+use crate::hooks::shim::Shim;
+use crate::hooks::survey::{hook_path, kept_path};
+
+/// Makes a change.
+///
+/// # Errors
+/// A file can't be written, renamed or removed.
+pub fn make(folder: &Path, change: &Change, shim: &Shim) -> Result<(), FileError> {
+    let hook = hook_path(folder, change.stage);
+    let kept = kept_path(folder, change.stage);
+    match change.step {
+        Step::Nothing | Step::Conflict => Ok(()),
+        Step::Write => write(folder, &hook, &shim.text(change.stage)),
+        Step::KeepAndWrite => {
+            // A link keeps all of it, be it a file or a symlink. Some file systems know none.
+            fs::hard_link(&hook, &kept)
+                .or_else(|_| copy(&hook, &kept))
+                .map_err(FileError::of("keep", &hook))?;
+            write(folder, &hook, &shim.text(change.stage))
+        }
+        Step::Remove => fs::remove_file(&hook).map_err(FileError::of("remove", &hook)),
+        Step::Restore => {
+            // Of two names for one file, a rename would leave both.
+            let is_same = fs::read(&hook).ok().zip(fs::read(&kept).ok()).is_some_and(|(a, b)| a == b);
+            if is_same {
+                fs::remove_file(&kept).map_err(FileError::of("remove", &kept))
+            } else {
+                fs::rename(&kept, &hook).map_err(FileError::of("restore", &hook))
+            }
+        }
+    }
+}
+
+fn copy(from: &Path, to: &Path) -> io::Result<()> {
+    if from.symlink_metadata()?.is_symlink() {
+        return std::os::unix::fs::symlink(fs::read_link(from)?, to);
+    }
+    fs::copy(from, to).map(drop)
+}
+
+fn write(folder: &Path, path: &Path, text: &str) -> Result<(), FileError> {
+    file::make_dir(folder)?;
+    let of = |error| FileError::of("write", path)(error);
+    let mut temp = tempfile::Builder::new()
+        .prefix(".taskgate-")
+        .permissions(fs::Permissions::from_mode(0o755))
+        .tempfile_in(folder)
+        .map_err(of)?;
+    temp.write_all(text.as_bytes()).map_err(of)?;
+    // The mask of the process must not take away what git asks for.
+    temp.as_file().set_permissions(fs::Permissions::from_mode(0o755)).map_err(of)?;
+    temp.as_file().sync_data().map_err(of)?;
+    temp.persist(path).map(drop).map_err(|error| of(error.error))
+}

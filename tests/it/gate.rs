@@ -1,0 +1,238 @@
+//! `xtask gate`: private worktrees, what they are given, and what is asked.
+
+use std::fs;
+
+use crate::project::Project;
+
+/// A task that writes an ignored file and says what it found of the last one.
+const WARM: &str = "[tasks.t]\nrun = \"ls build 2>/dev/null || true; mkdir -p build; touch build/x; cat file\"\n[hooks]\npre-push = [\"t\"]\n";
+
+/// The log of the only task of the last run.
+fn log(project: &Project) -> String {
+    project.xtask(&["log", "--last", "--task", "t"]).ends(0).out
+}
+
+fn worktree(project: &Project) -> std::path::PathBuf {
+    project.state().join("worktrees/gate-1")
+}
+
+#[test]
+fn revisions_are_gated_each_tree_once() {
+    let project = Project::new("[tasks.t]\nrun = \"grep -q good file\"\n[hooks]\npre-push = [\"t\"]\n");
+    project.write("file", "bad\n").commit("bad").write("file", "good\n").commit("good");
+    project.git(&["tag", "-a", "-m", "x", "v1"]);
+    let gated = project.xtask(&["gate", "v1", "HEAD", "main"]).ends(0);
+    assert_eq!(gated.err.matches("gate: ").count(), 1, "{}", gated.err);
+    assert!(gated.out.is_empty());
+    project.xtask(&["gate"]).ends(0).says("passed (1 cached, 0 ran, ");
+    let failed = project.xtask(&["gate", "main", "main~1"]).ends(1);
+    assert_eq!(failed.err.matches("gate: ").count(), 2, "{}", failed.err);
+    insta::assert_snapshot!(failed.stable());
+    project.xtask(&["gate", "nowhere"]).ends(5).says("`nowhere` names no commit");
+    project.xtask(&["gate", "main", "--staged"]).ends(2);
+}
+
+#[test]
+fn a_warm_worktree_keeps_ignored_files_and_a_cold_one_nothing() {
+    let project = Project::new(WARM);
+    project.write(".gitignore", "build/\n").write("file", "1\n").write("same", "").commit("1");
+    project.xtask(&["gate"]).ends(0);
+    assert_eq!(log(&project).lines().skip(1).collect::<Vec<_>>(), ["1"]);
+    let modified = |name: &str| fs::metadata(worktree(&project).join(name)).unwrap().modified().unwrap();
+    let same = modified("same");
+    fs::write(worktree(&project).join("untracked"), "").unwrap();
+    fs::write(worktree(&project).join("same"), "damaged").unwrap();
+    fs::write(worktree(&project).join("same"), "").unwrap();
+    project.write("file", "2\n").commit("2");
+    project.xtask(&["gate"]).ends(0);
+    assert_eq!(log(&project).lines().skip(1).collect::<Vec<_>>(), ["x", "2"]);
+    assert!(!worktree(&project).join("untracked").exists());
+    project.write("file", "3\n").commit("3");
+    let before = modified("file");
+    project.xtask(&["gate", "--cold"]).ends(0);
+    assert_eq!(log(&project).lines().skip(1).collect::<Vec<_>>(), ["3"]);
+    assert!(modified("file") > before && modified("same") > same);
+}
+
+#[test]
+fn unchanged_files_keep_their_time_so_that_tools_stay_warm() {
+    let project = Project::new(WARM);
+    project.write("file", "1\n").write("same", "text\n").write("gone", "").commit("1");
+    project.xtask(&["gate"]).ends(0);
+    let modified = || fs::metadata(worktree(&project).join("same")).unwrap().modified().unwrap();
+    let before = modified();
+    fs::remove_file(project.path("gone")).unwrap();
+    project.write("file", "2\n").write("new/deep", "").commit("2");
+    project.xtask(&["gate"]).ends(0);
+    assert_eq!(modified(), before);
+    assert!(!worktree(&project).join("gone").exists() && worktree(&project).join("new/deep").exists());
+}
+
+#[test]
+fn what_git_does_not_hold_is_linked_and_copied() {
+    let tasks = |worktree: &str| {
+        format!(
+            "[tasks.t]\nrun = \"ls -A; cat deps/lib; cat conf/.env; echo changed > conf/.env\"\n[hooks]\npre-push = [\"t\"]\n[worktree]\n{worktree}\n"
+        )
+    };
+    let project = Project::new(&tasks("link = [\"deps\", \"absent\"]\ncopy = [\"conf/.env\"]"));
+    project.write(".gitignore", "/deps/\n.env\n").commit("ignore");
+    project.write("deps/lib", "library\n").write("conf/.env", "secret\n");
+    let gated = project.xtask(&["gate"]).ends(0).says("absent of `[worktree]` is not in the work tree");
+    gated.does_not_say("not stored");
+    assert!(log(&project).contains("library\nsecret"), "{}", log(&project));
+    assert_eq!(project.read("conf/.env"), "secret\n", "a copy is a copy");
+    assert!(worktree(&project).join("deps").is_symlink());
+    // The plan from objects and the one in the worktree have the same keys.
+    project.xtask(&["gate"]).ends(0).says("1 cached, 0 ran");
+    // What is no longer named is gone.
+    project.write("tasks.toml", tasks("copy = [\"conf/.env\"]").replace("cat deps/lib", "test ! -e deps"));
+    project.commit("without");
+    project.xtask(&["gate"]).ends(0);
+    // What the tree has itself is not covered up.
+    project.write("tasks.toml", tasks("link = [\".gitignore\"]")).commit("wrong");
+    project.xtask(&["gate"]).ends(1).says("`.gitignore` of `[worktree]` is part of the tree");
+}
+
+#[test]
+fn the_setup_runs_when_its_inputs_changed_and_not_else() {
+    let tasks = "[tasks.t]\nrun = \"cat deps/list file\"\n[hooks]\npre-push = [\"t\"]\n[worktree.setup]\nrun = \"echo ran >> $HOME/ran; mkdir -p deps; cp lock deps/list\"\ninputs = [\"lock\"]\n";
+    let project = Project::new(tasks);
+    let ran = || project.lines("../home/ran").len();
+    project.write(".gitignore", "deps/\n").write("lock", "1\n").write("file", "a\n").commit("1");
+    project.xtask(&["gate"]).ends(0).says("worktree setup");
+    project.write("file", "b\n").commit("2");
+    project.xtask(&["gate"]).ends(0).does_not_say("worktree setup");
+    assert_eq!(ran(), 1);
+    project.write("lock", "2\n").commit("3");
+    project.xtask(&["gate"]).ends(0).says("lock changed");
+    assert_eq!((ran(), log(&project).contains("2\nb")), (2, true));
+    project.write("file", "c\n").commit("4");
+    project.xtask(&["gate", "--cold"]).ends(0).says("worktree setup");
+    assert_eq!(ran(), 3);
+    project.xtask(&["t", "--at", "HEAD~1", "--force"]).ends(0);
+    assert_eq!(ran(), 3);
+}
+
+#[test]
+fn a_setup_that_fails_or_changes_the_tree_blocks() {
+    let tasks = |run: &str| {
+        format!("[tasks.t]\nrun = \"true\"\n[hooks]\npre-push = [\"t\"]\n[worktree]\nsetup = \"{run}\"\n")
+    };
+    let project = Project::new(&tasks("echo no network; exit 7"));
+    for _ in 0..2 {
+        let failed = project.xtask(&["gate"]).ends(1).says("no network").says("exit status 7");
+        failed.says("failed: the setup of its worktree did not pass");
+    }
+    project.write("tasks.toml", tasks("echo >> tasks.toml")).commit("edits");
+    project.xtask(&["gate"]).ends(1).says("also changes its tree: tasks.toml changed").says("hint: ");
+    project.write("tasks.toml", tasks("touch new")).commit("adds");
+    project.xtask(&["gate"]).ends(1).says("also changes its tree: new added");
+}
+
+#[test]
+fn what_is_staged_is_gated_and_not_what_lies_beside_it() {
+    let project =
+        Project::new("[tasks.t]\nrun = \"grep -q good file; pwd\"\n[hooks]\npre-commit = [\"t\"]\n");
+    project.write("file", "good\n");
+    project.git(&["add", "file"]);
+    // Nothing is unstaged, so it runs where the user's build outputs are.
+    project.xtask(&["gate", "--staged"]).ends(0).says("gate: index passed (0 cached, 1 ran, ");
+    assert!(log(&project).contains(project.root().to_str().unwrap()));
+    assert!(!project.state().join("worktrees").exists());
+    project.write("file", "bad\n");
+    project.xtask(&["gate", "--staged"]).ends(0).says("1 cached, 0 ran");
+    project.git(&["add", "file"]);
+    project.write("file", "good\n");
+    let index = fs::read(project.path(".git/index")).unwrap();
+    project.xtask(&["gate", "--staged"]).ends(1).says("gate: index failed");
+    assert_eq!(fs::read(project.path(".git/index")).unwrap(), index);
+    assert!(worktree(&project).exists());
+}
+
+#[test]
+fn a_probe_is_asked_in_the_tree_that_it_depends_on() {
+    let tasks = "[tools]\nv = \"cat .tool-versions; sh scripts/v.sh\"\n[tasks.t]\nrun = \"true\"\ntools = [\"v\"]\ninputs = [\"nothing\"]\n[hooks]\npre-push = [\"t\"]\n";
+    let project = Project::new(tasks);
+    project.write(".tool-versions", "1\n").write("scripts/v.sh", "echo one\n").commit("1");
+    project.xtask(&["gate"]).ends(0).says("0 cached, 1 ran");
+    for (file, text) in [(".tool-versions", "2\n"), ("scripts/v.sh", "echo two\n")] {
+        let committed = project.read(file);
+        project.write(file, text);
+        // The work tree's tool is another, and the answer is yet that of the commit.
+        project.xtask(&["gate"]).ends(0).says("1 cached, 0 ran");
+        project.xtask(&["plan", "t"]).ends(0).prints("miss");
+        project.write(file, committed);
+    }
+}
+
+#[test]
+fn filters_do_not_run_unless_they_are_permitted() {
+    let tasks = "[tasks.t]\nrun = \"cat big.bin\"\n[hooks]\npre-push = [\"t\"]\n";
+    let project = Project::new(tasks);
+    let marker = project.beside().join("smudged");
+    project.git(&["config", "filter.big.smudge", &format!("touch '{}'; tr a-z A-Z", marker.display())]);
+    project.git(&["config", "filter.big.clean", "tr A-Z a-z"]);
+    project.write(".gitattributes", "*.bin filter=big\n*.txt filter=unknown\n");
+    project.write("big.bin", "HELLO\n").write("a.txt", "x\n").commit("filtered");
+    let hook = project.path(".git/hooks/post-checkout");
+    fs::create_dir_all(hook.parent().unwrap()).unwrap();
+    fs::write(&hook, format!("#!/bin/sh\ntouch '{}'\n", project.beside().join("hooked").display())).unwrap();
+    project.chmod(".git/hooks/post-checkout", 0o755);
+    let refused = project.xtask(&["gate"]).ends(5).says("big.bin goes through the filter `big`");
+    refused.says("[worktree] filters = [\"big\"]");
+    assert!(!marker.exists());
+    project.write("tasks.toml", format!("{tasks}[worktree]\nfilters = [\"big\"]\n")).commit("permitted");
+    project.xtask(&["gate"]).ends(0).says("0 cached, 1 ran");
+    assert!(log(&project).contains("HELLO") && marker.exists());
+    assert!(!project.beside().join("hooked").exists(), "no hook ran");
+}
+
+#[test]
+fn submodules_are_checked_out_at_their_commits() {
+    let project = Project::new(
+        "[tasks.t]\nrun = \"cat lib/deep/file; cat lib/new || true; ls empty\"\n[hooks]\npre-push = [\"t\"]\n",
+    );
+    let library = project.beside().join("library");
+    let path = library.to_str().unwrap();
+    project.git(&["init", "-q", path]);
+    fs::create_dir(library.join("deep")).unwrap();
+    fs::write(library.join("deep/file"), "library 1\n").unwrap();
+    project.git(&["-C", path, "add", "-A"]);
+    project.git(&["-C", path, "commit", "-qm", "1"]);
+    let add = ["-c", "protocol.file.allow=always", "submodule", "--quiet", "add", path];
+    project.git(&[&add[..], &["lib"]].concat());
+    project.git(&[&add[..], &["empty"]].concat());
+    project.git(&["submodule", "--quiet", "deinit", "-f", "empty"]);
+    fs::remove_dir_all(project.path(".git/modules/empty")).unwrap();
+    project.commit("with a submodule");
+    project.xtask(&["gate"]).ends(0).says("1 ran");
+    assert!(log(&project).contains("library 1"), "{}", log(&project));
+    project.xtask(&["gate"]).ends(0).says("1 cached, 0 ran");
+    // A commit that the user has and the first one has not.
+    fs::write(project.path("lib/new"), "library 2\n").unwrap();
+    project.git(&["-C", "lib", "add", "-A"]);
+    project.git(&["-C", "lib", "commit", "-qm", "2"]);
+    project.commit("bump");
+    project.xtask(&["gate"]).ends(0).says("1 ran");
+    assert!(log(&project).contains("library 2"), "{}", log(&project));
+    // And one that nobody has.
+    let nowhere = "160000,1234567890123456789012345678901234567890,lib";
+    project.git(&["update-index", "--cacheinfo", nowhere]);
+    project.git(&["commit", "-qm", "broken"]);
+    let refused = project.xtask(&["gate"]).ends(5).says("the submodule lib has no commit 1234567890");
+    refused.says("git submodule update --init -- lib");
+}
+
+#[test]
+fn a_task_can_not_reach_the_users_repository() {
+    let project = Project::new(
+        "[tasks.t]\nrun = \"git init -q; git config user.name nobody; git branch new; git tag new; git describe --tags; git commit -q --allow-empty -m x; git stash list; git checkout -q -b more; git remote -v\"\npass-env = [\"?GIT_AUTHOR_NAME\", \"?GIT_AUTHOR_EMAIL\", \"?GIT_COMMITTER_NAME\", \"?GIT_COMMITTER_EMAIL\"]\n[hooks]\npre-push = [\"t\"]\n",
+    );
+    project.git(&["tag", "-a", "-m", "x", "v1"]);
+    project.git(&["remote", "add", "origin", "https://example.com/a.git"]);
+    let before = project.fingerprint();
+    project.xtask(&["gate"]).ends(0);
+    assert_eq!(project.fingerprint(), before);
+    assert!(log(&project).contains("v1") && log(&project).contains("example.com"), "{}", log(&project));
+}
