@@ -91,6 +91,9 @@ Examples:
   xtask log --skips          the gates that were skipped, by whom and why
   xtask log 093015           the run whose id contains this, drawn again")]
     Log(LogArgs),
+    /// Check git, tools, hooks, remotes and the state directory, and say what to do
+    #[command(after_help = "Example:\n  xtask doctor --json")]
+    Doctor(DoctorArgs),
     /// Look after the cache
     #[command(after_help = "Example:\n  xtask cache verify")]
     Cache(CacheArgs),
@@ -315,6 +318,14 @@ pub struct LogArgs {
     /// How to write it
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
     pub format: Format,
+}
+
+/// Arguments of `doctor`.
+#[derive(Args, Debug, Clone, Copy)]
+pub struct DoctorArgs {
+    /// Write JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Arguments of `cache`.

@@ -124,17 +124,7 @@ impl Asking<'_> {
     ) -> Result<End, Failure> {
         let state = self.repository.common_dir().join("xtask");
         let listener = Listener::new(self.session, &state).with(voices);
-        let host = Host {
-            repository: self.repository,
-            state: &state,
-            env: &self.session.env,
-            clock: &self.session.clock,
-            inbox: self.inbox,
-            audience: &listener,
-            age,
-            jobs,
-            runs: Cell::new(0),
-        };
+        let host = self.host(&state, &listener, (age, jobs));
         let folders = definition_folders(self.repository.work_dir(), &self.session.dir);
         for question in questions {
             let answer = host.answer(question, &folders).map_err(|error| {
@@ -154,6 +144,37 @@ impl Asking<'_> {
         listener.failure().map_or(Ok(End::Passed), Err)
     }
 
+    /// Remembers passes for the next push, after one that lost its connection.
+    ///
+    /// # Errors
+    /// The passes can't be written down.
+    pub fn remember(&self, questions: &[Question]) -> Result<(), Failure> {
+        let state = self.repository.common_dir().join("xtask");
+        let listener = Listener::new(self.session, &state);
+        let host = self.host(&state, &listener, (Age::Warm, None));
+        let folders = definition_folders(self.repository.work_dir(), &self.session.dir);
+        questions.iter().try_for_each(|question| Ok(host.remember(question, &folders)?))
+    }
+
+    fn host<'h>(
+        &'h self,
+        state: &'h Path,
+        listener: &'h Listener<'h>,
+        (age, jobs): (Age, Option<u32>),
+    ) -> Host<'h> {
+        Host {
+            repository: self.repository,
+            state,
+            env: &self.session.env,
+            clock: &self.session.clock,
+            inbox: self.inbox,
+            audience: listener,
+            age,
+            jobs,
+            runs: Cell::new(0),
+        }
+    }
+
     fn tell(&self, text: &str) {
         self.session.tell(text);
     }
@@ -170,6 +191,10 @@ impl Asking<'_> {
             Answer::NoTasks(stage) => {
                 format!("its tasks.toml names no tasks for {stage}, as `[hooks] {stage} = [\"ci\"]` does")
             }
+            Answer::Remembered { age } => format!(
+                "it did {} ago, in the push whose connection was lost",
+                crate::ground::units::duration(*age)
+            ),
             Answer::SetupFailed(_) => format!("the setup of its worktree did not pass{}", left(question)),
             Answer::Interrupted(_) => format!("nothing was run yet{}", left(question)),
         };

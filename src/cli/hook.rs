@@ -87,6 +87,8 @@ impl Hook<'_> {
         match connection.doubt(self.budget(&asked.questions)) {
             None => Ok(End::Passed),
             Some(doubt) => {
+                let asking = Asking { session: self.session, repository: &self.repository, inbox: &inbox };
+                asking.remember(&asked.questions)?;
                 self.session.tell(&doubted(doubt));
                 Ok(End::Failed)
             }

@@ -23,13 +23,7 @@ use crate::reporter::style::Tone;
 /// # Errors
 /// There is no repository, tasks.toml is wrong, or a hook can't be read or written.
 pub fn perform(session: &Session, args: &HooksArgs) -> Result<End, Failure> {
-    let repository = discover(session)?;
-    let hooks = Hooks {
-        session,
-        dir: repository.hooks_dir(),
-        shim: Shim::new(session.env.program_path()),
-        repository,
-    };
+    let hooks = Hooks::of(session)?;
     match args.action {
         HooksAction::Install => hooks.install(),
         HooksAction::Uninstall => hooks.uninstall(),
@@ -50,6 +44,16 @@ pub fn wanted(session: &Session) -> Result<Option<Vec<Stage>>, Failure> {
     Ok(Some(named.map(|(stage, _)| *stage).collect()))
 }
 
+/// What `status` says of each stage: its name, the words, and whether it is in force.
+///
+/// # Errors
+/// tasks.toml is wrong, or a hook can't be read.
+pub fn standing(session: &Session) -> Result<Vec<(Stage, String, bool)>, Failure> {
+    let hooks = Hooks::of(session)?;
+    let (_, rows) = hooks.rows()?;
+    Ok(rows.into_iter().map(|row| (row.stage, format!("{}{}", row.state, row.note), row.in_force)).collect())
+}
+
 /// The hooks of a repository.
 struct Hooks<'a> {
     session: &'a Session,
@@ -58,7 +62,13 @@ struct Hooks<'a> {
     shim: Shim,
 }
 
-impl Hooks<'_> {
+impl<'a> Hooks<'a> {
+    fn of(session: &'a Session) -> Result<Self, Failure> {
+        let repository = discover(session)?;
+        let dir = repository.hooks_dir();
+        Ok(Self { session, dir, shim: Shim::new(session.env.program_path()), repository })
+    }
+
     fn install(&self) -> Result<End, Failure> {
         let wanted = wanted(self.session)?.unwrap_or_default();
         if wanted.is_empty() {
@@ -151,9 +161,7 @@ impl Hooks<'_> {
     }
 
     fn status(&self, as_json: bool) -> Result<End, Failure> {
-        let wanted = wanted(self.session)?.unwrap_or_default();
-        let found = survey(&self.repository.common_dir().join("hooks"), &self.shim)?;
-        let rows: Vec<Row> = found.iter().filter_map(|found| self.row(found, &wanted)).collect();
+        let (wanted, rows) = self.rows()?;
         let text = if as_json {
             let rows: Vec<_> = rows.iter().map(Row::json).collect();
             format!("{}\n", json!({ "folder": self.dir.path.display().to_string(), "hooks": rows }))
@@ -170,6 +178,14 @@ impl Hooks<'_> {
         self.session.print(&text)?;
         let all = rows.iter().filter(|row| wanted.contains(&row.stage)).all(|row| row.in_force);
         Ok(if all { End::Passed } else { End::Failed })
+    }
+
+    /// The stages that are wanted, and what is to be said of these and of those with a hook of ours.
+    fn rows(&self) -> Result<(Vec<Stage>, Vec<Row>), Failure> {
+        let wanted = wanted(self.session)?.unwrap_or_default();
+        let found = survey(&self.repository.common_dir().join("hooks"), &self.shim)?;
+        let rows = found.iter().filter_map(|found| self.row(found, &wanted)).collect();
+        Ok((wanted, rows))
     }
 
     /// What is to be said of a stage; nothing of one that is neither named nor has a hook of ours.

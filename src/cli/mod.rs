@@ -3,6 +3,7 @@
 
 pub mod args;
 pub mod cache;
+pub mod doctor;
 pub mod exit;
 pub mod fix;
 pub mod gate;
@@ -134,6 +135,7 @@ fn perform(session: &Session, command: Option<Command>) -> Result<End, Failure> 
         Some(Command::Gate(args)) => gate::perform(session, &args),
         Some(Command::Hooks(args)) => hooks::perform(session, &args),
         Some(Command::Hook(args)) => hook::perform(session, &args),
+        Some(Command::Doctor(args)) => doctor::perform(session, &args),
         Some(Command::Cache(args)) => cache::perform(session, args.action),
         Some(Command::Guard { run }) => {
             crate::process::guard::guard_main(&run);

@@ -20,10 +20,10 @@ pub fn perform(session: &Session, format: Format) -> Result<End, Failure> {
     let text: String = match format {
         Format::Human if skips.is_empty() => "no gate was skipped yet\n".to_owned(),
         Format::Human => skips.iter().map(|skip| line(skip, session.paint_out())).collect(),
-        Format::Json => skips
-            .iter()
-            .map(|skip| format!("{}\n", serde_json::to_string(skip).unwrap_or_default()))
-            .collect(),
+        Format::Json => {
+            let rows = skips.iter().map(|skip| serde_json::to_string(skip).unwrap_or_default() + "\n");
+            rows.collect()
+        }
     };
     session.print(&text)?;
     Ok(End::Passed)

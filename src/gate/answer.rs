@@ -1,6 +1,8 @@
 //! The answer to a gate's question: known from former runs, or found out by running what is missing.
 //! It must not print, nor say what becomes of the push.
 
+use std::time::Duration;
+
 use crate::config::model::Config;
 use crate::config::stage::Stage;
 use crate::engine::launch::Launch;
@@ -17,8 +19,10 @@ use crate::gate::question::Question;
 use crate::git::snapshot::{Snapshot, digest};
 use crate::git::{Repository, WorkTreeReader};
 use crate::graph::Reach;
+use crate::ground::digest::{Digest, Fields};
 use crate::ground::path::RepoPath;
-use crate::plan::{CachePolicy, Decision, Plan};
+use crate::history::passes::Passes;
+use crate::plan::{CachePolicy, Decision, Plan, World};
 
 /// What became of a question.
 #[derive(Clone, PartialEq, Debug)]
@@ -36,6 +40,11 @@ pub enum Answer {
     },
     /// The setup of the private worktree did not pass, so no task was run.
     SetupFailed(Verdict),
+    /// It passed before, in a push that came to nothing; some of it is never stored.
+    Remembered {
+        /// How long ago.
+        age: Duration,
+    },
     /// A signal came before anything was run.
     Interrupted(i32),
 }
@@ -44,7 +53,7 @@ impl Answer {
     /// What it means for whoever asked.
     pub fn verdict(&self) -> Verdict {
         match self {
-            Self::NoConfig | Self::NoTasks(_) => Verdict::Passed,
+            Self::NoConfig | Self::NoTasks(_) | Self::Remembered { .. } => Verdict::Passed,
             Self::Ran { summary, .. } => summary.verdict,
             Self::SetupFailed(verdict) => *verdict,
             Self::Interrupted(signal) => Verdict::Interrupted { signal: *signal },
@@ -67,29 +76,44 @@ impl Host<'_> {
     pub fn answer(&self, question: &Question, folders: &[RepoPath]) -> Result<Answer, GateError> {
         let config = definition::of_tree(self.repository, &question.tree, folders, &question.what)?;
         let Some(config) = config else { return Ok(Answer::NoConfig) };
-        let named = |stage: &&Stage| config.hooks.get(*stage).is_some_and(|names| !names.is_empty());
-        let Some(stage) = question.stages.iter().find(named) else {
+        let Some(case) = Case::of(question, &config) else {
             return Ok(Answer::NoTasks(question.stages.first().copied().unwrap_or(Stage::PRE_PUSH)));
         };
-        let request = Request {
-            names: config.hooks.get(stage).cloned().unwrap_or_default(),
-            reach: Reach::WithNeeds,
-            policy: CachePolicy::Use,
-            args: Vec::new(),
-        };
-        let case = Case { question, config: &config, request };
         match self.known(&case)? {
             Known::Answer(answer) => Ok(answer),
             Known::Not(tree) => self.find_out(&case, &tree),
         }
     }
 
+    /// Remembers that a question was answered with a pass, as far as the cache does not know it
+    /// already: for the next push, after one that lost its connection.
+    ///
+    /// # Errors
+    /// As [`Self::answer`].
+    pub fn remember(&self, question: &Question, folders: &[RepoPath]) -> Result<(), GateError> {
+        let config = definition::of_tree(self.repository, &question.tree, folders, &question.what)?;
+        let case = config.as_ref().and_then(|config| Case::of(question, config));
+        let Some(case) = case else { return Ok(()) };
+        let run = self.new_run();
+        let prepared = self.plan_from_objects(&case, &run)?;
+        let left = prepared.plan(self.env, |world, plan| (!is_known(plan)).then(|| digest_of(world, plan)));
+        match left {
+            Some(plan) => Ok(Passes::new(self.state).add(&question.tree, &plan, self.clock.now())?),
+            None => Ok(()),
+        }
+    }
+
+    fn plan_from_objects<'p>(&'p self, case: &'p Case<'_>, run: &'p str) -> Result<Prepared<'p>, GateError> {
+        let tree = Tree::Objects(self.repository, &case.question.tree, &case.config.worktree.filters);
+        let place = self.place(self.repository.work_dir(), run);
+        Ok(Prepared::gather(case.config, &case.request, tree, place)?)
+    }
+
     /// The answer, if every task is known to have passed; nothing is checked out for it.
     fn known(&self, case: &Case<'_>) -> Result<Known, GateError> {
         let run = self.new_run();
         let root = self.repository.work_dir();
-        let tree = Tree::Objects(self.repository, &case.question.tree, &case.config.worktree.filters);
-        let prepared = Prepared::gather(case.config, &case.request, tree, self.place(root, &run))?;
+        let prepared = self.plan_from_objects(case, &run)?;
         let holds = match &prepared.snapshot {
             Some(snapshot) => {
                 let graph = (case.config, &prepared.graph);
@@ -97,7 +121,13 @@ impl Host<'_> {
             }
             None => false,
         };
-        if !holds || !prepared.plan(self.env, |_, plan| is_known(plan)) {
+        let left = prepared.plan(self.env, |world, plan| (!is_known(plan)).then(|| digest_of(world, plan)));
+        if let Some(plan) = left.filter(|_| holds)
+            && let Some(age) = Passes::new(self.state).take(&case.question.tree, &plan, self.clock.now())
+        {
+            return Ok(Known::Answer(Answer::Remembered { age }));
+        }
+        if !holds || left.is_some() {
             return Ok(Known::Not(prepared.snapshot.unwrap_or_default()));
         }
         if let Some(signal) = self.inbox.signalled() {
@@ -174,6 +204,26 @@ impl Host<'_> {
         let summary = prepared.launch(&launch, &secrets, (&emitter, self.inbox));
         Ok(Answer::Ran { run: run.to_owned(), summary })
     }
+}
+
+impl<'a> Case<'a> {
+    /// `None` if tasks.toml names no tasks for any of the question's stages.
+    fn of(question: &'a Question, config: &'a Config) -> Option<Self> {
+        let named = question.stages.iter().filter_map(|stage| config.hooks.get(stage));
+        let names = named.into_iter().find(|names| !names.is_empty())?.clone();
+        let (reach, policy) = (Reach::WithNeeds, CachePolicy::Use);
+        Some(Self { question, config, request: Request { names, reach, policy, args: Vec::new() } })
+    }
+}
+
+/// What tells a plan from any other: all its keys, as far as they are known.
+fn digest_of(world: &World<'_>, plan: &Plan) -> Digest {
+    let mut fields = Fields::new("taskgate plan 1");
+    for (node, planned) in world.graph.nodes.iter().zip(&plan.nodes) {
+        fields.add(world.config.task(node.task).name.as_bytes());
+        fields.add(planned.key.as_ref().map_or(&[][..], |key| key.digest.bytes()));
+    }
+    fields.digest()
 }
 
 /// What a plan from objects came to.

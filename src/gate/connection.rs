@@ -53,6 +53,21 @@ pub fn is_ssh(url: &str) -> bool {
     }
 }
 
+/// The host that `url` names to ssh, with the user if it names one.
+pub fn host_of(url: &str) -> &str {
+    match url.split_once("://") {
+        Some((_, rest)) => {
+            let authority = rest.split('/').next().unwrap_or(rest);
+            // A port; the colons of an address in brackets are none.
+            match authority.rsplit_once(':') {
+                Some((host, port)) if port.bytes().all(|digit| digit.is_ascii_digit()) => host,
+                _ => authority,
+            }
+        }
+        None => url.split(':').next().unwrap_or(url),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -75,6 +90,18 @@ mod tests {
             ("", false),
         ] {
             assert_eq!(is_ssh(url), expected, "{url}");
+        }
+    }
+
+    #[test]
+    fn the_host_is_what_ssh_is_told() {
+        for (url, host) in [
+            ("git@example.com:a/b.git", "git@example.com"),
+            ("ssh://git@example.com:2222/a", "git@example.com"),
+            ("ssh://example.com/a", "example.com"),
+            ("ssh://[::1]:22/a", "[::1]"),
+        ] {
+            assert_eq!(host_of(url), host);
         }
     }
 

@@ -158,3 +158,15 @@ fn past_the_budget_an_ssh_connection_is_not_relied_on() {
     project.write("file", "").commit("more");
     project.push(&["main:other"]).ends(0).does_not_say("connection");
 }
+
+#[test]
+fn even_what_is_never_stored_need_not_run_twice_for_a_lost_connection() {
+    let tasks = "[settings]\npush-budget = \"200ms\"\n[tasks.t]\nrun = \"echo ran >> $HOME/ran; sleep 0.4\"\ncache = false\n[hooks]\npre-push = [\"t\"]\n";
+    let project = Project::gated(tasks, &["pre-push"]);
+    let ssh = ssh(&project, "60");
+    push_by_ssh(&project, &ssh).ends(1).says("push again, it is instant now");
+    push_by_ssh(&project, &ssh).ends(0).says("in the push whose connection was lost");
+    assert_eq!(project.lines("../home/ran").len(), 1);
+    // It counted once.
+    project.push(&["main:other"]).ends(0).says("0 cached, 1 ran");
+}

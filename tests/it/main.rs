@@ -14,6 +14,7 @@ mod project;
 mod at;
 mod cache;
 mod config;
+mod doctor;
 mod fix;
 mod gate;
 mod graph;

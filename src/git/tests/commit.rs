@@ -5,7 +5,6 @@ use std::os::unix::fs::symlink;
 
 use crate::git::sandbox::Sandbox;
 use crate::git::snapshot::digest;
-use crate::git::tree_id;
 
 #[test]
 fn a_commit_has_the_snapshot_of_its_clean_work_tree() {

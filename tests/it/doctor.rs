@@ -1,0 +1,58 @@
+//! `xtask doctor`: what is checked, and what is said of it.
+
+use std::fs;
+
+use crate::project::Project;
+
+const TASKS: &str = "[tools]\nsh = \"echo shell 5\"\n[tasks.t]\nrun = \"true\"\ntools = [\"sh\"]\n[hooks]\npre-push = [\"t\"]\n";
+
+/// The state of each check, by its name.
+fn states(project: &Project, status: i32) -> Vec<(String, String)> {
+    let rows = project.xtask(&["doctor", "--json"]).ends(status).json();
+    let text = |row: &serde_json::Value, key: &str| row[key].as_str().unwrap().to_owned();
+    rows.as_array().unwrap().iter().map(|row| (text(row, "what"), text(row, "state"))).collect()
+}
+
+#[test]
+fn a_sound_repository_is_told_as_such() {
+    let project = Project::gated(TASKS, &[]);
+    project.xtask(&["hooks", "install"]).ends(0);
+    let all = ["git", "repository", "tasks.toml", "tool sh", "hook pre-push", "state", "remote origin"];
+    let expected: Vec<_> = all.iter().map(|what| ((*what).to_owned(), "good".to_owned())).collect();
+    assert_eq!(states(&project, 0), expected);
+    let shown = project.xtask(&["doctor"]).ends(0).prints("✓ tool sh: shell 5\n");
+    shown.prints("✓ hook pre-push: installed\n").prints("✓ tasks.toml: 1 task\n");
+}
+
+#[test]
+fn each_thing_that_is_wrong_has_its_hint() {
+    let project = Project::gated(&TASKS.replace("echo shell 5", "no-such-program -V"), &[]);
+    let shown = project.xtask(&["doctor"]).ends(1).prints("✗ tool sh: ").prints("mend its probe in [tools]");
+    shown.prints("! hook pre-push: not installed: run xtask hooks install");
+    project.write("tasks.toml", "[tasks.t]\nrun = 1\n");
+    project.xtask(&["doctor"]).ends(1).prints("✗ tasks.toml: 1 error to mend");
+    fs::remove_file(project.path("tasks.toml")).unwrap();
+    project.xtask(&["doctor"]).ends(1).prints("✗ tasks.toml: there is no tasks.toml");
+    project.write("tasks.toml", TASKS);
+    project.xtask_env(&["doctor"], &[("XTASK_SKIP", "always")]).ends(0).prints("! XTASK_SKIP: ");
+    let outside = Project::without_git(TASKS);
+    outside.xtask(&["doctor"]).ends(0).prints("! repository: this is not a git repository");
+}
+
+#[test]
+fn a_remote_over_ssh_is_told_how_to_keep_its_connection() {
+    let project = Project::new(TASKS);
+    project.git(&["remote", "add", "origin", "git@example.com:a/b.git"]);
+    project.git(&["remote", "add", "web", "https://example.com/a/b.git"]);
+    let told = project.xtask(&["doctor"]).ends(0).prints("! remote origin: git@example.com:a/b.git");
+    let told = told.prints("Host example.com").prints("ServerAliveInterval 30").prints("push over HTTPS");
+    told.prints("✓ remote web: https://example.com/a/b.git: HTTPS keeps no connection open");
+    // What ssh itself says of its configuration counts.
+    let ssh = project.beside().join("bin/ssh");
+    fs::create_dir(ssh.parent().unwrap()).unwrap();
+    let said = "#!/bin/sh\n[ \"$1 $2\" = '-G git@example.com' ] && echo serveraliveinterval 15\n";
+    fs::write(&ssh, said).unwrap();
+    project.chmod("../bin/ssh", 0o755);
+    let path = format!("{}:{}", ssh.parent().unwrap().display(), std::env::var("PATH").unwrap());
+    project.xtask_env(&["doctor"], &[("PATH", &path)]).ends(0).prints("alive every 15 s");
+}
