@@ -1,6 +1,7 @@
 //! Tests over real repositories.
 
 mod commit;
+mod private_worktree;
 mod random;
 mod repository;
 mod rescan;

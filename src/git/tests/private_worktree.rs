@@ -1,0 +1,205 @@
+//! Private worktrees.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::path::Path;
+
+use proptest::prelude::*;
+
+use crate::git::sandbox::{Sandbox, paths};
+use crate::git::snapshot::digest;
+use crate::git::{Age, GitError, PrivateWorktree, Repository, Target, WorkTreeReader, remove_free};
+
+/// All that a private worktree must leave alone.
+fn state_of_user(sandbox: &Sandbox) -> Vec<String> {
+    let file = |name: &str| format!("{:?}", fs::read(sandbox.path(name)).ok());
+    vec![
+        file(".git/index"),
+        file(".git/HEAD"),
+        file(".git/config"),
+        sandbox.git(&["status", "--porcelain"]),
+        sandbox.git(&["worktree", "list", "--porcelain"]),
+        sandbox.git(&["for-each-ref"]),
+        format!("{}", sandbox.path(".git/worktrees").exists()),
+    ]
+}
+
+fn check_out(sandbox: &Sandbox, worktree: &PrivateWorktree, rev: &str) -> Result<(), GitError> {
+    let repository = sandbox.repository();
+    let commit = repository.resolve(rev).unwrap();
+    let target = Target { tree: &commit.tree, commit: Some(&commit.id), filters: &[] };
+    worktree.check_out(&repository, &target)
+}
+
+/// Checks that the worktree holds just the tree of `rev`.
+#[track_caller]
+fn holds(sandbox: &Sandbox, worktree: &PrivateWorktree, rev: &str) {
+    let repository = sandbox.repository();
+    let tree = repository.commit_snapshot(&repository.resolve(rev).unwrap().tree, &[]).unwrap();
+    let inside = Repository::discover(worktree.path(), &sandbox.env()).unwrap().unwrap();
+    assert_eq!(inside.work_dir(), worktree.path());
+    let found = WorkTreeReader::open(&inside, None).unwrap().snapshot().unwrap();
+    assert_eq!(digest(found.entries()), digest(tree.entries()), "{:?} {:?}", paths(&found), paths(&tree));
+}
+
+#[test]
+fn a_tree_is_checked_out_beside_the_users_work_tree() {
+    let sandbox = Sandbox::with(&[("a", "1"), ("dir/b", "2"), ("odd\nname", "3"), ("-dash", "4")]);
+    symlink("a", sandbox.path("link")).unwrap();
+    sandbox.chmod("a", 0o755);
+    sandbox.commit();
+    sandbox.write("a", "edited");
+    sandbox.write("new", "");
+    sandbox.write(".git/hooks/post-checkout", "#!/bin/sh\ntouch \"$HOME/hook-ran\" hook-ran\n");
+    sandbox.chmod(".git/hooks/post-checkout", 0o755);
+    let before = state_of_user(&sandbox);
+    let first = PrivateWorktree::take(&sandbox.state(), Age::Warm).unwrap();
+    let second = PrivateWorktree::take(&sandbox.state(), Age::Warm).unwrap();
+    assert_ne!(first.path(), second.path());
+    check_out(&sandbox, &first, "HEAD").unwrap();
+    holds(&sandbox, &first, "HEAD");
+    assert_eq!(remove_free(&sandbox.state()).unwrap(), 0, "both are in use");
+    let path = first.path().to_owned();
+    drop(first);
+    assert!(path.exists(), "it stays for the next use");
+    drop(second);
+    assert_eq!(remove_free(&sandbox.state()).unwrap(), 1);
+    assert_eq!(fs::read_dir(sandbox.state().join("worktrees")).unwrap().count(), 0);
+    assert_eq!(state_of_user(&sandbox), before);
+    assert!(!sandbox.outside().join("hook-ran").exists(), "no hook ran");
+}
+
+#[test]
+fn whatever_a_former_use_left_is_put_right() {
+    let sandbox = Sandbox::with(&[(".gitignore", "ignored\n"), ("a", "1"), ("dir/b", "2")]);
+    sandbox.git(&["tag", "one"]);
+    fs::remove_dir_all(sandbox.path("dir")).unwrap();
+    sandbox.write("ignored/now/tracked", "3");
+    sandbox.write("dir", "");
+    sandbox.git(&["add", "--force", "--all"]);
+    sandbox.git(&["commit", "--quiet", "--message=two"]);
+    let worktree = PrivateWorktree::take(&sandbox.state(), Age::Warm).unwrap();
+    let at = |name: &str| worktree.path().join(name);
+    let mess: [(&str, &dyn Fn()); 10] = [
+        ("nothing", &|| {}),
+        ("an edit", &|| fs::write(at("a"), "other").unwrap()),
+        ("an ignored file where a folder has to be", &|| {
+            let _ = fs::remove_dir_all(at("ignored"));
+            fs::write(at("ignored"), "").unwrap();
+        }),
+        ("an ignored folder that holds the same", &|| {
+            let _ = fs::remove_file(at("ignored"));
+            fs::create_dir_all(at("ignored/now")).unwrap();
+            fs::write(at("ignored/now/tracked"), "other").unwrap();
+        }),
+        ("a lock of a killed git", &|| fs::write(at(".git/index.lock"), "").unwrap()),
+        ("a damaged index", &|| fs::write(at(".git/index"), "DIRC nonsense").unwrap()),
+        ("no git folder", &|| fs::remove_dir_all(at(".git")).unwrap()),
+        ("a repository among untracked files", &|| {
+            sandbox.git(&["init", "--quiet", at("nested").to_str().unwrap()]);
+        }),
+        ("a folder that may not be written to", &|| {
+            fs::create_dir_all(at("locked/deep")).unwrap();
+            fs::write(at("locked/deep/file"), "").unwrap();
+            fs::set_permissions(at("locked/deep"), fs::Permissions::from_mode(0o500)).unwrap();
+        }),
+        ("a branch, a hook and a configuration of its own", &|| {
+            sandbox.git(&["-C", worktree.path().to_str().unwrap(), "checkout", "--quiet", "-b", "mine"]);
+            sandbox.git(&["-C", worktree.path().to_str().unwrap(), "config", "core.autocrlf", "true"]);
+            fs::create_dir_all(at(".git/hooks")).unwrap();
+        }),
+    ];
+    for (name, make) in &mess {
+        for rev in ["one", "main"] {
+            check_out(&sandbox, &worktree, rev).unwrap_or_else(|error| panic!("{name}: {error}"));
+            holds(&sandbox, &worktree, rev);
+            make();
+        }
+    }
+    check_out(&sandbox, &worktree, "one").unwrap();
+    holds(&sandbox, &worktree, "one");
+}
+
+#[test]
+fn objects_that_the_user_threw_away_are_not_missed() {
+    let sandbox = Sandbox::with(&[("a", "1")]);
+    let worktree = PrivateWorktree::take(&sandbox.state(), Age::Warm).unwrap();
+    sandbox.write("b", "2");
+    sandbox.commit();
+    check_out(&sandbox, &worktree, "HEAD").unwrap();
+    sandbox.git(&["reset", "--quiet", "--hard", "HEAD~1"]);
+    sandbox.git(&["reflog", "expire", "--expire=now", "--all"]);
+    sandbox.git(&["gc", "--quiet", "--prune=now"]);
+    check_out(&sandbox, &worktree, "HEAD").unwrap();
+    holds(&sandbox, &worktree, "HEAD");
+}
+
+#[test]
+fn a_place_is_taken_as_long_as_anybody_holds_its_lock() {
+    let sandbox = Sandbox::with(&[("a", "1")]);
+    let take = || PrivateWorktree::take(&sandbox.state(), Age::Warm).unwrap();
+    let first = take();
+    let path = first.path().to_owned();
+    let copy = first.hold().unwrap();
+    // A kill frees nothing that another process still holds.
+    std::mem::forget(first);
+    assert_ne!(take().path(), path);
+    drop(copy);
+}
+
+#[test]
+fn line_ends_are_those_of_the_user() {
+    let sandbox = Sandbox::new();
+    sandbox.write("a.txt", "one\n");
+    sandbox.write(".gitattributes", "*.txt text\n");
+    sandbox.commit();
+    sandbox.git(&["config", "core.eol", "crlf"]);
+    let worktree = PrivateWorktree::take(&sandbox.state(), Age::Warm).unwrap();
+    check_out(&sandbox, &worktree, "HEAD").unwrap();
+    assert_eq!(fs::read_to_string(worktree.path().join("a.txt")).unwrap(), "one\r\n");
+    // And follow when the user changes them.
+    sandbox.git(&["config", "core.eol", "lf"]);
+    check_out(&sandbox, &worktree, "HEAD").unwrap();
+    assert_eq!(fs::read_to_string(worktree.path().join("a.txt")).unwrap(), "one\n");
+}
+
+/// Makes the work tree one of these files, and nothing else.
+fn fill(sandbox: &Sandbox, files: &[(String, String)]) {
+    for entry in fs::read_dir(&sandbox.dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.ends_with(".git") {
+            continue;
+        }
+        if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) }.unwrap();
+    }
+    for (path, text) in files {
+        let path = sandbox.path(path);
+        // One of two that can't be there together.
+        let fits = path.parent().is_some_and(|parent| parent.ancestors().all(|above| !above.is_file()));
+        if fits && !path.is_dir() {
+            fs::create_dir_all(path.parent().unwrap_or(Path::new("/"))).unwrap();
+            fs::write(path, text).unwrap();
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 6, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_tree_follows_any_other(
+        trees in prop::collection::vec(
+            prop::collection::vec(("[abc]{1,2}(/[abc]){0,2}", "[xy]{0,2}"), 0..8), 2..6,
+        ),
+    ) {
+        let sandbox = Sandbox::with(&[("a", "1")]);
+        let worktree = PrivateWorktree::take(&sandbox.state(), Age::Warm).unwrap();
+        for tree in trees {
+            fill(&sandbox, &tree);
+            sandbox.git(&["add", "--all"]);
+            sandbox.git(&["commit", "--quiet", "--allow-empty", "--message=next"]);
+            check_out(&sandbox, &worktree, "HEAD").unwrap();
+            holds(&sandbox, &worktree, "HEAD");
+        }
+    }
+}
