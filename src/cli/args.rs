@@ -25,7 +25,7 @@ Examples:
   xtask plan ci              what would run, and why
 
 A task or group that is named like a command is run with `xtask run NAME`.
-Exit status: 0 passed · 1 a task failed · 2 usage · 3 tasks.toml is wrong · 4 nothing matched
+Exit status: 0 passed · 1 a task or a gate failed · 2 usage · 3 tasks.toml is wrong · 4 nothing matched
              5 git, cache, disk or network failed · 70 a bug · 128+n signal n"
 )]
 pub struct Cli {

@@ -89,6 +89,9 @@ impl From<GateError> for Failure {
             GateError::Prepare(error) => error.into(),
             GateError::File(error) => Self::File(error),
             GateError::Mask(error) => Self::Mask(error),
+            GateError::Signals { source } => {
+                Self::System { attempt: "listen for signals".to_owned(), source }
+            }
             error @ (GateError::Altered { .. } | GateError::Provided { .. }) => Self::Gate(error),
         }
     }

@@ -8,11 +8,10 @@ use crate::cli::Session;
 use crate::cli::args::GateArgs;
 use crate::cli::exit::{End, Failure};
 use crate::cli::project::definition_folders;
-use crate::cli::run::inbox;
 use crate::cli::voices::{Chorus, Voices};
 use crate::config::stage::Stage;
 use crate::engine::emitter::Emitter;
-use crate::engine::inbox::Inbox;
+use crate::engine::inbox::LazyInbox;
 use crate::event::{Level, Verdict};
 use crate::gate::answer::Answer;
 use crate::gate::host::{Audience, Host};
@@ -87,7 +86,7 @@ pub fn perform(session: &Session, args: &GateArgs) -> Result<End, Failure> {
         questions
     };
     let voices = Voices { output: args.output, format: args.format, ..Voices::default() };
-    let inbox = inbox()?;
+    let inbox = LazyInbox::default();
     let asking = Asking { session, repository: &repository, inbox: &inbox };
     let age = if args.cold { Age::Cold } else { Age::Warm };
     asking.ask(&questions, (voices, age, args.jobs))
@@ -109,7 +108,7 @@ pub struct Asking<'a> {
     /// The repository.
     pub repository: &'a Repository,
     /// Where signals are heard.
-    pub inbox: &'a Inbox,
+    pub inbox: &'a LazyInbox,
 }
 
 impl Asking<'_> {

@@ -4,25 +4,23 @@ use std::io::Read as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use signal_hook::consts::SIGTERM;
-
 use crate::cli::Session;
 use crate::cli::args::{HookArgs, RunArgs};
 use crate::cli::exit::{End, Failure};
 use crate::cli::gate::{Asking, discover};
 use crate::cli::project::{Project, definition_folders};
-use crate::cli::run::{self, inbox};
+use crate::cli::run;
 use crate::cli::voices::Voices;
 use crate::config::model::Settings;
 use crate::config::stage::Stage;
-use crate::engine::inbox::Inbox;
+use crate::engine::inbox::LazyInbox;
 use crate::gate::connection::{Connection, Doubt};
 use crate::gate::question::{self, Question};
 use crate::gate::{definition, push};
 use crate::git::{Age, Repository};
 use crate::ground::units;
 use crate::history::skips::{Skip, Skipped, Skips};
-use crate::process::caller::{Caller, Watch};
+use crate::process::caller::{Caller, Watch, end_self};
 
 /// The variable whose value is the reason to skip a gate.
 const SKIP: &str = "XTASK_SKIP";
@@ -76,7 +74,7 @@ impl Hook<'_> {
         if let Some(end) = self.skipped(&asked.questions)? {
             return Ok(end);
         }
-        let (inbox, _watch) = self.listen()?;
+        let (inbox, _watch) = (LazyInbox::default(), self.watch());
         let end = self.ask(&asked.questions, &inbox)?;
         if end != End::Passed {
             return Ok(end);
@@ -105,7 +103,7 @@ impl Hook<'_> {
         if let Some(end) = self.skipped(&questions)? {
             return Ok(end);
         }
-        let (inbox, _watch) = self.listen()?;
+        let (inbox, _watch) = (LazyInbox::default(), self.watch());
         self.ask(&questions, &inbox)
     }
 
@@ -126,7 +124,7 @@ impl Hook<'_> {
         {
             return Ok(end);
         }
-        let (inbox, _watch) = self.listen()?;
+        let (inbox, _watch) = (LazyInbox::default(), self.watch());
         let state = project.state();
         let spot = project.spot(state.as_deref());
         let file = self.args.args.first().filter(|_| OF_FILES.contains(&stage.name()));
@@ -147,19 +145,16 @@ impl Hook<'_> {
         Ok(End::Passed)
     }
 
-    fn ask(&self, questions: &[Question], inbox: &Inbox) -> Result<End, Failure> {
+    fn ask(&self, questions: &[Question], inbox: &LazyInbox) -> Result<End, Failure> {
         let asking = Asking { session: self.session, repository: &self.repository, inbox };
         asking.ask(questions, (Voices::default(), Age::Warm, None))
     }
 
-    /// Listens to signals, and to the end of the git that waits for this hook: a git that is killed
-    /// alone would leave it running for nobody.
-    fn listen(&self) -> Result<(Inbox, Option<Watch>), Failure> {
-        let inbox = inbox()?;
-        let bell = inbox.bell();
+    /// Looks after the git that waits for this hook. One that is killed alone would leave it running
+    /// for nobody, so then it ends itself as that signal would have.
+    fn watch(&self) -> Option<Watch> {
         // Without it a gate that nobody waits for runs to its end, which harms nobody.
-        let watch = Watch::start(self.caller.clone(), move || bell.ring(SIGTERM)).ok();
-        Ok((inbox, watch))
+        Watch::start(self.caller.clone(), end_self).ok()
     }
 
     /// What follows if whoever called wants to skip the gate; `None` if not.

@@ -119,7 +119,8 @@ fn list(session: &Session, args: &LogArgs, runs: &Runs) -> Result<End, Failure> 
 }
 
 fn line(head: &RunHead, paint: Paint) -> String {
-    let names = head.started.names.join(" ");
+    let gated = head.started.gated.as_ref().map(|gated| format!("gate of {}: ", gated.what));
+    let names = format!("{}{}", gated.unwrap_or_default(), head.started.names.join(" "));
     let Some(summary) = &head.summary else {
         let what = paint.tone(Tone::Odd, "no end on record");
         return format!("{}  {what:<11}  {names}\n", head.id);

@@ -11,7 +11,7 @@ use crate::cli::project::Project;
 use crate::cli::voices::{Chorus, Voices};
 use crate::config::model::Config;
 use crate::engine::context::Conduct;
-use crate::engine::inbox::Inbox;
+use crate::engine::inbox::LazyInbox;
 use crate::engine::launch::Launch;
 use crate::engine::prepare::{Place, Prepared, Request, Tree};
 use crate::engine::scheduler::OnFailure;
@@ -56,8 +56,7 @@ fn at(session: &Session, args: &RunArgs, project: &Project, rev: &str) -> Result
     let commit = repository.resolve(rev)?;
     let config = project.at(&commit)?;
     let state = repository.common_dir().join("xtask");
-    // From here on a signal must not end the process at once.
-    let inbox = inbox()?;
+    let inbox = LazyInbox::default();
     let listener = Listener::new(session, &state);
     let host = Host {
         repository,
@@ -85,44 +84,15 @@ fn at(session: &Session, args: &RunArgs, project: &Project, rev: &str) -> Result
     }
 }
 
-/// Starts to listen to signals.
-///
-/// # Errors
-/// The handlers can't be installed.
-pub fn inbox() -> Result<Inbox, Failure> {
-    Inbox::open().map_err(|source| Failure::System { attempt: "listen for signals".to_owned(), source })
-}
-
 /// Runs in a work tree.
 ///
 /// # Errors
 /// As [`perform`].
 pub fn here(session: &Session, args: &RunArgs, config: &Config, spot: Spot<'_>) -> Result<End, Failure> {
-    here_with(session, args, config, spot, &Lazy)
+    here_with(session, args, config, spot, &LazyInbox::default())
 }
 
-/// Where the inbox comes from.
-pub trait Listening {
-    /// Uses the inbox.
-    fn with(&self, use_it: &mut dyn FnMut(&Inbox) -> Result<End, Failure>) -> Result<End, Failure>;
-}
-
-/// Opened when the run starts, so that planning can be interrupted as any program.
-struct Lazy;
-
-impl Listening for Lazy {
-    fn with(&self, use_it: &mut dyn FnMut(&Inbox) -> Result<End, Failure>) -> Result<End, Failure> {
-        use_it(&inbox()?)
-    }
-}
-
-impl Listening for Inbox {
-    fn with(&self, use_it: &mut dyn FnMut(&Inbox) -> Result<End, Failure>) -> Result<End, Failure> {
-        use_it(self)
-    }
-}
-
-/// Runs in a work tree, listening as `listening` does.
+/// Runs in a work tree, hearing signals from `inbox`.
 ///
 /// # Errors
 /// As [`perform`].
@@ -131,7 +101,7 @@ pub fn here_with(
     args: &RunArgs,
     config: &Config,
     spot: Spot<'_>,
-    listening: &dyn Listening,
+    inbox: &LazyInbox,
 ) -> Result<End, Failure> {
     let run = runs::new_id(session.clock.now(), std::process::id());
     let tree = spot.repository.map_or(Tree::None, Tree::WorkDir);
@@ -156,10 +126,10 @@ pub fn here_with(
         hold: spot.hold,
         knowledge: None,
     };
-    listening.with(&mut |inbox| {
-        let summary = prepared.launch(&launch, &secrets, (&chorus.emitter(session), inbox));
-        end(&chorus, &summary)
-    })
+    let system = |source| Failure::System { attempt: "listen for signals".to_owned(), source };
+    let inbox = inbox.get().map_err(system)?;
+    let summary = prepared.launch(&launch, &secrets, (&chorus.emitter(session), inbox));
+    end(&chorus, &summary)
 }
 
 fn request(args: &RunArgs) -> Request {

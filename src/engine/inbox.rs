@@ -1,6 +1,7 @@
 //! The inbox: the one channel on which the engine's main loop hears from its workers and of signals.
 //! It must not decide anything.
 
+use std::cell::OnceCell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -30,19 +31,28 @@ pub struct Inbox {
     first: Arc<AtomicI32>,
 }
 
-/// Raises signals in an inbox from another thread.
-#[derive(Clone, Debug)]
-pub struct Bell {
-    sender: Sender<Note>,
-    first: Arc<AtomicI32>,
-}
+/// An inbox that is opened when the first run starts: until then a signal ends the process, as it
+/// does any program.
+#[derive(Default)]
+pub struct LazyInbox(OnceCell<Inbox>);
 
-impl Bell {
-    /// Does what the signal of this number does.
-    pub fn ring(&self, signal: i32) {
-        let _ = self.first.compare_exchange(0, signal, Ordering::Relaxed, Ordering::Relaxed);
-        // Without a receiver there is nothing left to end.
-        let _ = self.sender.send(Note::Signal(signal));
+impl LazyInbox {
+    /// The inbox.
+    ///
+    /// # Errors
+    /// The handlers can't be installed.
+    pub fn get(&self) -> std::io::Result<&Inbox> {
+        if let Some(inbox) = self.0.get() {
+            return Ok(inbox);
+        }
+        let inbox = Inbox::open()?;
+        Ok(self.0.get_or_init(|| inbox))
+    }
+
+    /// The first signal since it was opened, be it received or not.
+    pub fn signalled(&self) -> Option<i32> {
+        let first = self.0.get()?.first.load(Ordering::Relaxed);
+        Some(first).filter(|signal| *signal != 0)
     }
 }
 
@@ -56,10 +66,13 @@ impl Inbox {
         let handle = signals.handle();
         let (sender, receiver) = channel();
         let first = Arc::new(AtomicI32::new(0));
-        let bell = Bell { sender: sender.clone(), first: Arc::clone(&first) };
+        let (notes, seen) = (sender.clone(), Arc::clone(&first));
         let thread = std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
             for signal in signals.forever() {
-                bell.ring(signal);
+                let _ = seen.compare_exchange(0, signal, Ordering::Relaxed, Ordering::Relaxed);
+                if notes.send(Note::Signal(signal)).is_err() {
+                    break;
+                }
             }
         })?;
         Ok(Self { sender, receiver, signals: handle, thread: Some(thread), first })
@@ -68,16 +81,6 @@ impl Inbox {
     /// For workers.
     pub fn sender(&self) -> Sender<Note> {
         self.sender.clone()
-    }
-
-    /// For whoever learns by other means than a signal that the run has to end.
-    pub fn bell(&self) -> Bell {
-        Bell { sender: self.sender(), first: Arc::clone(&self.first) }
-    }
-
-    /// The first signal so far, be it received or not.
-    pub fn signalled(&self) -> Option<i32> {
-        Some(self.first.load(Ordering::Relaxed)).filter(|signal| *signal != 0)
     }
 
     /// For the main loop.

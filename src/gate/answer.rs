@@ -201,7 +201,7 @@ impl Host<'_> {
             knowledge: None,
         };
         let emitter = self.audience.emitter(run);
-        let summary = prepared.launch(&launch, &secrets, (&emitter, self.inbox));
+        let summary = prepared.launch(&launch, &secrets, (&emitter, self.listen()?));
         Ok(Answer::Ran { run: run.to_owned(), summary })
     }
 }

@@ -24,6 +24,12 @@ pub enum GateError {
     /// Secrets can't be hidden, so nothing is run.
     #[error(transparent)]
     Mask(#[from] MaskError),
+    /// Signals can't be listened to, so that nothing could be ended.
+    #[error("can't listen for signals")]
+    Signals {
+        /// What the operating system said.
+        source: std::io::Error,
+    },
     /// The private worktree does not hold the tree once it is made ready.
     #[error("what makes the private worktree ready also changes its tree: {what}")]
     Altered {

@@ -7,8 +7,9 @@ use std::path::Path;
 use crate::config::model::Config;
 use crate::engine::context::Conduct;
 use crate::engine::emitter::Emitter;
-use crate::engine::inbox::Inbox;
+use crate::engine::inbox::{Inbox, LazyInbox};
 use crate::engine::prepare::Place;
+use crate::gate::error::GateError;
 use crate::git::{Age, Repository};
 use crate::ground::clock::Clock;
 use crate::ground::env::Env;
@@ -33,7 +34,7 @@ pub struct Host<'a> {
     /// The time.
     pub clock: &'a Clock,
     /// Where signals are heard.
-    pub inbox: &'a Inbox,
+    pub inbox: &'a LazyInbox,
     /// Who listens.
     pub audience: &'a dyn Audience,
     /// Whether private worktrees may be used again.
@@ -49,6 +50,14 @@ impl Host<'_> {
     pub fn new_run(&self) -> String {
         self.runs.set(self.runs.get() + 1);
         runs::new_id(self.clock.now(), std::process::id().wrapping_add(self.runs.get()))
+    }
+
+    /// Where a run that starts now hears signals.
+    ///
+    /// # Errors
+    /// The handlers can't be installed.
+    pub fn listen(&self) -> Result<&Inbox, GateError> {
+        self.inbox.get().map_err(|source| GateError::Signals { source })
     }
 
     /// How a run of this id runs.

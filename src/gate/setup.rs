@@ -69,7 +69,7 @@ pub fn run(host: &Host<'_>, config: &Config, ready: &Ready) -> Result<Verdict, G
         knowledge: Some(&stamp),
     };
     let emitter = host.audience.emitter(&run);
-    let summary = prepared.launch(&launch, &secrets, (&emitter, host.inbox));
+    let summary = prepared.launch(&launch, &secrets, (&emitter, host.listen()?));
     if summary.verdict == Verdict::Passed {
         stamp.write(&world, &plan, &secrets)?;
     }

@@ -21,6 +21,9 @@ pub(super) struct Wanted<'w> {
     pub(super) path: &'w RepoPath,
 }
 
+/// What the folders of attribute files are called, before what makes each unique.
+pub(super) const ATTRIBUTE_FOLDER: &str = "attributes-";
+
 /// Asked for between two blobs: git says that there is no such object. The length of what stands
 /// between is not known, since git prints that of the blob before its filters.
 const BORDER: &[u8] = b"taskgate-border-6c0f2d5e8b714a93";
@@ -37,10 +40,12 @@ pub(super) fn checked_out(
         return Ok(Vec::new());
     }
     // Git reads attributes from a work tree. This one holds nothing else.
+    let home = repository.common_dir().join("xtask").join("worktrees");
+    file::make_dir(&home)?;
     let dir = tempfile::Builder::new()
-        .prefix("taskgate-attributes-")
-        .tempdir_in(repository.git_dir())
-        .map_err(FileError::of("make a folder in", repository.git_dir()))?;
+        .prefix(ATTRIBUTE_FOLDER)
+        .tempdir_in(&home)
+        .map_err(FileError::of("make a folder in", &home))?;
     for (folder, text) in attributes {
         let folder = folder.under(dir.path());
         file::make_dir(&folder)?;

@@ -12,7 +12,9 @@ use std::io;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use super::checked_out::ATTRIBUTE_FOLDER;
 use super::error::GitError;
 use super::own_repository::OwnRepository;
 use super::repository::Repository;
@@ -24,6 +26,9 @@ use crate::ground::lock::FileLock;
 
 /// What the folders of the pool are called, before their number.
 const PREFIX: &str = "gate-";
+
+/// No plan takes that long.
+const MOMENT: Duration = Duration::from_secs(3600);
 
 /// Whether a private worktree may hold what former uses left.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -153,7 +158,13 @@ pub fn remove_free(state: &Path) -> Result<usize, GitError> {
     let Ok(home) = state.join("worktrees").canonicalize() else { return Ok(0) };
     let mut removed = 0;
     let mut failure = None;
-    for path in children(&home)?.into_iter().filter(|path| path.extension().is_none() && is_ours(path)) {
+    for path in children(&home)? {
+        if is_left_over(&path) {
+            remove_all(&path)?;
+        }
+        if path.extension().is_some() || !is_ours(&path) {
+            continue;
+        }
         let Some(_lock) = FileLock::named(&lock_of(&path))? else { continue };
         match remove_all(&path) {
             Ok(()) => removed += 1,
@@ -169,6 +180,13 @@ fn lock_of(path: &Path) -> PathBuf {
 
 fn is_ours(path: &Path) -> bool {
     path.file_name().is_some_and(|name| name.as_bytes().starts_with(PREFIX.as_bytes()))
+}
+
+/// Whether it is a folder that a plan made for a moment, and that its kill left.
+fn is_left_over(path: &Path) -> bool {
+    let named = path.file_name().is_some_and(|name| name.as_bytes().starts_with(ATTRIBUTE_FOLDER.as_bytes()));
+    let age = path.metadata().and_then(|meta| meta.modified()).ok().and_then(|time| time.elapsed().ok());
+    named && age.is_some_and(|age| age > MOMENT)
 }
 
 fn children(folder: &Path) -> Result<Vec<PathBuf>, FileError> {
