@@ -92,7 +92,9 @@ impl From<GateError> for Failure {
             GateError::Signals { source } => {
                 Self::System { attempt: "listen for signals".to_owned(), source }
             }
-            error @ (GateError::Altered { .. } | GateError::Provided { .. }) => Self::Gate(error),
+            error @ (GateError::Altered { .. }
+            | GateError::Provided { .. }
+            | GateError::BehindSymlink { .. }) => Self::Gate(error),
         }
     }
 }
@@ -156,7 +158,7 @@ pub fn hint(failure: &Failure) -> Option<String> {
             "let git ignore what `[worktree]` brings in, and let its setup leave tracked files alone"
                 .to_owned(),
         ),
-        Failure::Gate(GateError::Provided { .. }) => {
+        Failure::Gate(GateError::Provided { .. } | GateError::BehindSymlink { .. }) => {
             Some("take it out of `link` and `copy` in `[worktree]`".to_owned())
         }
         Failure::Git(GitError::Filter { filter, .. }) => Some(format!(

@@ -17,6 +17,7 @@ use crate::gate::answer::Answer;
 use crate::gate::host::{Audience, Host};
 use crate::gate::question::Question;
 use crate::git::{Age, Repository};
+use crate::ground::clock::Clock;
 use crate::reporter::lines::Lines;
 
 /// What listens to the runs of a gate, and to what it says besides.
@@ -45,7 +46,7 @@ impl<'a> Listener<'a> {
 }
 
 impl Audience for Listener<'_> {
-    fn emitter(&self, run: &str) -> Emitter {
+    fn emitter(&self, run: &str, clock: &Clock) -> Emitter {
         let chorus = match self.voices.open(self.session, run, Some(self.state)) {
             Ok(chorus) => chorus,
             Err(failure) => {
@@ -54,7 +55,7 @@ impl Audience for Listener<'_> {
             }
         };
         self.choruses.borrow_mut().push(chorus.clone());
-        chorus.emitter(self.session)
+        chorus.emitter(clock)
     }
 
     fn note(&self, text: &str) {

@@ -12,7 +12,7 @@ use crate::cli::voices::{Chorus, Voices};
 use crate::config::model::Config;
 use crate::engine::context::Conduct;
 use crate::engine::inbox::LazyInbox;
-use crate::engine::launch::Launch;
+use crate::engine::launch::{Keeps, Launch};
 use crate::engine::prepare::{Place, Prepared, Request, Tree};
 use crate::engine::scheduler::OnFailure;
 use crate::engine::secrets::Secrets;
@@ -118,17 +118,19 @@ pub fn here_with(
     let chorus = Voices::of(args).open(session, &run, spot.state)?;
     let launch = Launch {
         root: spot.root,
-        env: &session.env,
         conduct: &conduct,
         on_failure: if args.keep_going { OnFailure::KeepGoing } else { OnFailure::Stop },
         tree: None,
         gated: None,
         hold: spot.hold,
-        knowledge: None,
+        keeps: Keeps::Results,
     };
     let system = |source| Failure::System { attempt: "listen for signals".to_owned(), source };
     let inbox = inbox.get().map_err(system)?;
-    let summary = prepared.launch(&launch, &secrets, (&chorus.emitter(session), inbox));
+    let emitter = chorus.emitter(&session.clock);
+    let summary = prepared.plan(&session.env, |world, plan| {
+        prepared.launch((world, plan), &launch, &secrets, (&emitter, inbox))
+    });
     end(&chorus, &summary)
 }
 

@@ -10,6 +10,7 @@ use crate::cli::args::{Format, RunArgs};
 use crate::cli::exit::Failure;
 use crate::engine::emitter::Emitter;
 use crate::event::Event;
+use crate::ground::clock::Clock;
 use crate::history::runs::Runs;
 use crate::reporter::json::Json;
 use crate::reporter::junit::Junit;
@@ -84,10 +85,10 @@ impl Voices {
 }
 
 impl Chorus {
-    /// What emits to them.
-    pub fn emitter(&self, session: &Session) -> Emitter {
+    /// What emits to them, timed by `clock`.
+    pub fn emitter(&self, clock: &Clock) -> Emitter {
         let chorus = self.clone();
-        Emitter::new(session.clock.clone(), Box::new(move |event: &Event| chorus.event(event)))
+        Emitter::new(clock.clone(), Box::new(move |event: &Event| chorus.event(event)))
     }
 
     fn event(&self, event: &Event) {

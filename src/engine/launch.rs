@@ -12,15 +12,12 @@ use crate::engine::scheduler::OnFailure;
 use crate::engine::secrets::Secrets;
 use crate::event::{Gated, Level, Summary};
 use crate::git::tree_id;
-use crate::ground::env::Env;
-use crate::plan::{Knowledge, Plan};
+use crate::plan::{Plan, World};
 
 /// What a run needs besides its plan.
 pub struct Launch<'a> {
     /// The top of the work tree that tasks run in.
     pub root: &'a Path,
-    /// The caller's environment.
-    pub env: &'a Env,
     /// How it runs.
     pub conduct: &'a Conduct,
     /// What a failure means for the rest.
@@ -31,14 +28,24 @@ pub struct Launch<'a> {
     pub gated: Option<Gated>,
     /// An open file whose lock keeps the work tree, if it is a private one.
     pub hold: Option<&'a File>,
-    /// What is known of former runs, instead of what the cache knows; then nothing is stored either.
-    pub knowledge: Option<&'a dyn Knowledge>,
+    /// What becomes of results.
+    pub keeps: Keeps,
+}
+
+/// What becomes of results.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Keeps {
+    /// Those that may be are stored.
+    Results,
+    /// Nothing is stored, restored or locked.
+    Nothing,
 }
 
 impl Prepared<'_> {
-    /// Plans and runs it to its end.
+    /// Runs a plan that was made from this to its end.
     pub fn launch(
         &self,
+        (world, plan): (&World<'_>, &Plan),
         launch: &Launch<'_>,
         secrets: &Secrets,
         (emitter, inbox): (&Emitter, &Inbox),
@@ -48,20 +55,16 @@ impl Prepared<'_> {
             cache,
             tree,
         });
-        let store = store.filter(|_| launch.knowledge.is_none());
+        let store = store.filter(|_| launch.keeps == Keeps::Results);
         let site = Site { root: launch.root.to_owned(), store, hold: launch.hold };
-        let digests = self.digests();
-        let recall = self.knowledge();
-        let world = self.world(launch.env, &digests, launch.knowledge.unwrap_or(&*recall));
-        let plan = Plan::of(&world);
         let tree = match launch.tree {
             Some(tree) => Some(tree.to_owned()),
             // A tree that has no id can still be run.
             None => world.snapshot.and_then(|snapshot| tree_id(snapshot).ok()),
         };
         let run = Run {
-            world,
-            plan: &plan,
+            world: *world,
+            plan,
             site: &site,
             conduct: launch.conduct,
             on_failure: launch.on_failure,

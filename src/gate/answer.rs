@@ -1,11 +1,13 @@
 //! The answer to a gate's question: known from former runs, or found out by running what is missing.
 //! It must not print, nor say what becomes of the push.
 
+use std::fs::File;
+use std::path::Path;
 use std::time::Duration;
 
 use crate::config::model::Config;
 use crate::config::stage::Stage;
-use crate::engine::launch::Launch;
+use crate::engine::launch::{Keeps, Launch};
 use crate::engine::prepare::{Prepared, Request, Tree};
 use crate::engine::scheduler::OnFailure;
 use crate::engine::secrets::Secrets;
@@ -19,6 +21,7 @@ use crate::gate::question::Question;
 use crate::git::snapshot::{Snapshot, digest};
 use crate::git::{Repository, WorkTreeReader};
 use crate::graph::Reach;
+use crate::ground::clock::Clock;
 use crate::ground::digest::{Digest, Fields};
 use crate::ground::path::RepoPath;
 use crate::history::passes::Passes;
@@ -66,6 +69,17 @@ struct Case<'a> {
     question: &'a Question,
     config: &'a Config,
     request: Request,
+    /// Counts from when it was asked.
+    clock: Clock,
+}
+
+/// Where a run takes place, and as which.
+#[derive(Clone, Copy)]
+struct Spot<'a> {
+    root: &'a Path,
+    hold: Option<&'a File>,
+    run: &'a str,
+    keeps: Keeps,
 }
 
 impl Host<'_> {
@@ -76,7 +90,7 @@ impl Host<'_> {
     pub fn answer(&self, question: &Question, folders: &[RepoPath]) -> Result<Answer, GateError> {
         let config = definition::of_tree(self.repository, &question.tree, folders, &question.what)?;
         let Some(config) = config else { return Ok(Answer::NoConfig) };
-        let Some(case) = Case::of(question, &config) else {
+        let Some(case) = Case::of(question, &config, &self.clock.restarted()) else {
             return Ok(Answer::NoTasks(question.stages.first().copied().unwrap_or(Stage::PRE_PUSH)));
         };
         match self.known(&case)? {
@@ -92,7 +106,7 @@ impl Host<'_> {
     /// As [`Self::answer`].
     pub fn remember(&self, question: &Question, folders: &[RepoPath]) -> Result<(), GateError> {
         let config = definition::of_tree(self.repository, &question.tree, folders, &question.what)?;
-        let case = config.as_ref().and_then(|config| Case::of(question, config));
+        let case = config.as_ref().and_then(|config| Case::of(question, config, self.clock));
         let Some(case) = case else { return Ok(()) };
         let run = self.new_run();
         let prepared = self.plan_from_objects(&case, &run)?;
@@ -121,19 +135,21 @@ impl Host<'_> {
             }
             None => false,
         };
-        let left = prepared.plan(self.env, |world, plan| (!is_known(plan)).then(|| digest_of(world, plan)));
-        if let Some(plan) = left.filter(|_| holds)
-            && let Some(age) = Passes::new(self.state).take(&case.question.tree, &plan, self.clock.now())
-        {
-            return Ok(Known::Answer(Answer::Remembered { age }));
-        }
-        if !holds || left.is_some() {
-            return Ok(Known::Not(prepared.snapshot.unwrap_or_default()));
-        }
-        if let Some(signal) = self.inbox.signalled() {
-            return Ok(Known::Answer(Answer::Interrupted(signal)));
-        }
-        self.perform(case, &prepared, (root, None, &run)).map(Known::Answer)
+        // The plan that is known to need nothing is the one that is carried out: another might have
+        // to run something, and this is the user's work tree.
+        let spot = Spot { root, hold: None, run: &run, keeps: Keeps::Nothing };
+        let known = prepared.plan(self.env, |world, plan| {
+            if holds && is_known(plan) {
+                return self.perform(case, &prepared, (world, plan), spot).map(Some);
+            }
+            let digest = digest_of(world, plan);
+            let age = Passes::new(self.state).take(&case.question.tree, &digest, self.clock.now());
+            Ok(age.filter(|_| holds).map(|age| Answer::Remembered { age }))
+        })?;
+        Ok(match known {
+            Some(answer) => Known::Answer(answer),
+            None => Known::Not(prepared.snapshot.unwrap_or_default()),
+        })
     }
 
     /// Runs what is missing: in the user's work tree if it is just the staged tree, and otherwise in
@@ -168,9 +184,9 @@ impl Host<'_> {
 
     fn run_in(
         &self,
-        (root, repository): (&std::path::Path, &Repository),
+        (root, repository): (&Path, &Repository),
         case: &Case<'_>,
-        (tree, hold): (&Snapshot, Option<&std::fs::File>),
+        (tree, hold): (&Snapshot, Option<&File>),
     ) -> Result<Answer, GateError> {
         let run = self.new_run();
         let place = self.place(root, &run);
@@ -178,41 +194,50 @@ impl Host<'_> {
         if let Some(what) = prepared.snapshot.as_ref().and_then(|here| tree.difference(here)) {
             return Err(GateError::Altered { what });
         }
-        self.perform(case, &prepared, (root, hold, &run))
+        let spot = Spot { root, hold, run: &run, keeps: Keeps::Results };
+        prepared.plan(self.env, |world, plan| self.perform(case, &prepared, (world, plan), spot))
     }
 
     fn perform(
         &self,
         case: &Case<'_>,
         prepared: &Prepared<'_>,
-        (root, hold, run): (&std::path::Path, Option<&std::fs::File>, &str),
+        planned: (&World<'_>, &Plan),
+        spot: Spot<'_>,
     ) -> Result<Answer, GateError> {
+        if let Some(signal) = self.inbox.signalled() {
+            return Ok(Answer::Interrupted(signal));
+        }
         let secrets = Secrets::of(case.config, &prepared.graph, self.env)?;
-        let conduct = self.conduct(run, case.config);
+        let conduct = self.conduct(spot.run, case.config);
         let gated = Gated { what: case.question.what.clone(), refs: case.question.refs.clone() };
         let launch = Launch {
-            root,
-            env: self.env,
+            root: spot.root,
             conduct: &conduct,
             on_failure: OnFailure::Stop,
             tree: Some(&case.question.tree),
             gated: Some(gated),
-            hold,
-            knowledge: None,
+            hold: spot.hold,
+            keeps: spot.keeps,
         };
-        let emitter = self.audience.emitter(run);
-        let summary = prepared.launch(&launch, &secrets, (&emitter, self.listen()?));
-        Ok(Answer::Ran { run: run.to_owned(), summary })
+        let emitter = self.audience.emitter(spot.run, &case.clock);
+        let summary = prepared.launch(planned, &launch, &secrets, (&emitter, self.listen()?));
+        Ok(Answer::Ran { run: spot.run.to_owned(), summary })
     }
 }
 
 impl<'a> Case<'a> {
     /// `None` if tasks.toml names no tasks for any of the question's stages.
-    fn of(question: &'a Question, config: &'a Config) -> Option<Self> {
+    fn of(question: &'a Question, config: &'a Config, clock: &Clock) -> Option<Self> {
         let named = question.stages.iter().filter_map(|stage| config.hooks.get(stage));
         let names = named.into_iter().find(|names| !names.is_empty())?.clone();
         let (reach, policy) = (Reach::WithNeeds, CachePolicy::Use);
-        Some(Self { question, config, request: Request { names, reach, policy, args: Vec::new() } })
+        Some(Self {
+            question,
+            config,
+            request: Request { names, reach, policy, args: Vec::new() },
+            clock: clock.clone(),
+        })
     }
 }
 

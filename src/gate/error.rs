@@ -36,6 +36,12 @@ pub enum GateError {
         /// The first file, and how it differs.
         what: String,
     },
+    /// Something is to be provided behind a symlink, which may lead anywhere.
+    #[error("`{path}` of `[worktree]` lies behind a symlink of the tree, so it can't be provided")]
+    BehindSymlink {
+        /// Which path.
+        path: String,
+    },
     /// Something is to be provided where the tree has a file of its own.
     #[error("`{path}` of `[worktree]` is part of the tree, so it can't be provided")]
     Provided {

@@ -17,8 +17,8 @@ use crate::history::runs;
 
 /// Who listens to the runs of a gate.
 pub trait Audience {
-    /// What the events of the run with this id go to.
-    fn emitter(&self, run: &str) -> Emitter;
+    /// What the events of the run with this id go to, timed by `clock`.
+    fn emitter(&self, run: &str, clock: &Clock) -> Emitter;
     /// Hears a line that belongs to no run.
     fn note(&self, text: &str);
 }

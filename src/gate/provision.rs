@@ -83,6 +83,9 @@ impl Host<'_> {
             if self.repository.holds(tree, path)? {
                 return Err(GateError::Provided { path: path.to_string() });
             }
+            if is_behind_symlink(worktree.path(), path) {
+                return Err(GateError::BehindSymlink { path: path.to_string() });
+            }
         }
         note(&git_dir, &all)?;
         for path in &wanted.link {
@@ -138,9 +141,18 @@ fn withdraw(git_dir: &Path, root: &Path) -> Result<(), GateError> {
     let list = git_dir.join(PROVIDED);
     let Some(bytes) = file::read(&list)? else { return Ok(()) };
     for path in bytes.split(|byte| *byte == 0).filter(|path| !path.is_empty()) {
-        remove(&RepoPath::from_git(path).under(root))?;
+        let path = RepoPath::from_git(path);
+        if !is_behind_symlink(root, &path) {
+            remove(&path.under(root))?;
+        }
     }
     remove(&list)
+}
+
+/// Whether a folder on the way to `path` is a symlink: what lies behind one is not the worktree's.
+fn is_behind_symlink(root: &Path, path: &RepoPath) -> bool {
+    let folders = std::iter::successors(path.parent(), RepoPath::parent);
+    folders.filter(|folder| !folder.is_top()).any(|folder| folder.under(root).is_symlink())
 }
 
 /// Makes sure that nothing is at `path`, and that its folder is there.
@@ -220,6 +232,14 @@ mod tests {
         assert_eq!(exclude, format!("*.log\n{BORDER}\n/given\n"));
         withdraw(&git, &root).unwrap();
         withdraw(&git, &root).unwrap();
+        // What lies behind a symlink is somebody else's.
+        let outside = dir.path().join("outside");
+        fs::create_dir(&outside).unwrap();
+        fs::write(outside.join("file"), "").unwrap();
+        std::os::unix::fs::symlink(&outside, root.join("link")).unwrap();
+        note(&git, &[&RepoPath::from_git(&b"link/file"[..])]).unwrap();
+        withdraw(&git, &root).unwrap();
+        assert!(outside.join("file").exists());
         assert!(!root.join("given").exists() && root.join("kept").exists());
     }
 }

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::config::model::{Config, Task, Worktree};
-use crate::engine::launch::Launch;
+use crate::engine::launch::{Keeps, Launch};
 use crate::engine::prepare::{Prepared, Request, Tree};
 use crate::engine::scheduler::OnFailure;
 use crate::engine::secrets::Secrets;
@@ -60,16 +60,15 @@ pub fn run(host: &Host<'_>, config: &Config, ready: &Ready) -> Result<Verdict, G
     let conduct = host.conduct(&run, &alone);
     let launch = Launch {
         root,
-        env: host.env,
         conduct: &conduct,
         on_failure: OnFailure::Stop,
         tree: None,
         gated: None,
         hold: Some(&hold),
-        knowledge: Some(&stamp),
+        keeps: Keeps::Nothing,
     };
-    let emitter = host.audience.emitter(&run);
-    let summary = prepared.launch(&launch, &secrets, (&emitter, host.listen()?));
+    let emitter = host.audience.emitter(&run, &host.clock.restarted());
+    let summary = prepared.launch((&world, &plan), &launch, &secrets, (&emitter, host.listen()?));
     if summary.verdict == Verdict::Passed {
         stamp.write(&world, &plan, &secrets)?;
     }

@@ -81,7 +81,7 @@ fn name(dir: &Path, path: &RepoPath) -> Option<String> {
             let name = String::from_utf8_lossy(entry.name_bytes()).into_owned();
             let name = name.strip_prefix("submodule.")?.strip_suffix(".path")?.to_owned();
             // A name that leads out of the folder of modules is refused by git too.
-            return (!name.split('/').any(|part| part == "..")).then_some(name);
+            return (!name.starts_with('/') && !name.split('/').any(|part| part == "..")).then_some(name);
         }
     }
     None

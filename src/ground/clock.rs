@@ -42,6 +42,15 @@ impl Clock {
         Self(Source::System { since: Instant::now() })
     }
 
+    /// The same clock, with its count starting now.
+    #[expect(clippy::disallowed_methods, reason = "the one reader of the system's clock")]
+    pub fn restarted(&self) -> Self {
+        match &self.0 {
+            Source::System { .. } => Self(Source::System { since: Instant::now() }),
+            Source::Manual { .. } => self.clone(),
+        }
+    }
+
     /// A clock that stands still until the returned number of milliseconds is changed.
     pub fn manual() -> (Self, Arc<AtomicU64>) {
         let millis = Arc::new(AtomicU64::new(0));

@@ -168,7 +168,7 @@ impl Lines {
 
     /// `changed: src/a.rs changed; what passed is not what is gated`
     fn changed(&self, what: &str) -> String {
-        let note = "by a task, so what passed is not what was asked about; commit it, or let git ignore it";
+        let note = "meanwhile, so what passed is not what was asked about; let the tasks leave it alone, or commit what they make of it";
         format!("{} {what} {}", self.paint.tone(Tone::Bad, "changed:"), self.paint.tone(Tone::Faint, note))
     }
 

@@ -89,6 +89,14 @@ fn what_git_does_not_hold_is_linked_and_copied() {
     project.write("tasks.toml", tasks("copy = [\"conf/.env\"]").replace("cat deps/lib", "test ! -e deps"));
     project.commit("without");
     project.xtask(&["gate"]).ends(0);
+    // Nothing is written through a symlink of the tree.
+    let outside = project.beside().join("outside");
+    fs::create_dir(&outside).unwrap();
+    fs::write(outside.join("file"), "mine").unwrap();
+    std::os::unix::fs::symlink(&outside, project.path("away")).unwrap();
+    project.write("tasks.toml", tasks("copy = [\"away/file\"]")).commit("through a link");
+    project.xtask(&["gate"]).ends(1).says("lies behind a symlink").says("hint: ");
+    assert_eq!(fs::read_to_string(outside.join("file")).unwrap(), "mine");
     // What the tree has itself is not covered up.
     project.write("tasks.toml", tasks("link = [\".gitignore\"]")).commit("wrong");
     project.xtask(&["gate"]).ends(1).says("`.gitignore` of `[worktree]` is part of the tree");
