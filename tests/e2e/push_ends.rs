@@ -7,6 +7,11 @@ use std::process::Child;
 
 use crate::project::{Project, Ran, processes, signal, wait_for};
 
+/// The command line of the project's own hook, and of no other's that may run at the same time.
+fn hook(project: &Project) -> String {
+    format!("hook\0pre-push\0origin\0{}", project.bare().display())
+}
+
 fn pid(child: &Child) -> i32 {
     i32::try_from(child.id()).unwrap()
 }
@@ -46,7 +51,7 @@ fn fifty_pushes_ended_at_random_moments_leave_nothing() {
             signal(name, if name == "INT" { -pid(&child) } else { pid(&child) });
         }
         child.wait().unwrap();
-        wait_for("nothing is left", || processes(mark).is_empty() && processes("hook\0pre-push").is_empty());
+        wait_for("nothing is left", || processes(mark).is_empty() && processes(&hook(&project)).is_empty());
         assert_eq!(project.fingerprint(), before, "round {round}, {name}");
     }
     project.write("file", "last\n");
@@ -67,7 +72,7 @@ fn a_hook_whose_git_is_gone_ends_its_tasks() {
         let status = child.wait().unwrap();
         assert!(status.signal().is_some() || !status.success());
         wait_for("the task is ended", || processes(mark).is_empty());
-        wait_for("the hook has ended", || processes("hook\0pre-push").is_empty());
+        wait_for("the hook has ended", || processes(&hook(&project)).is_empty());
         project.xtask(&["plan", "t"]).ends(0).prints("miss");
     }
 }
