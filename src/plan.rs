@@ -123,6 +123,8 @@ pub enum Last {
     Never,
     /// It failed, with the key that is asked about.
     FailedWithThisKey,
+    /// It failed with another key, and never passed.
+    NeverPassed,
     /// It passed, or failed with another key.
     Other,
 }
@@ -283,6 +285,7 @@ fn absent(world: &World<'_>, id: NodeId, key: &Key, snapshot: &Snapshot) -> Reas
     match past.last {
         Last::Never => return Reason::FirstRun,
         Last::FailedWithThisKey => return Reason::FailedBefore,
+        Last::NeverPassed => return Reason::NeverPassed,
         Last::Other => {}
     }
     let inputs = InputSet::of(world.config, world.graph, node);

@@ -35,6 +35,8 @@ pub enum Reason {
     },
     /// A miss: it failed with this very key, and failures are not stored.
     FailedBefore,
+    /// A miss: it failed with another key, and no pass is on record.
+    NeverPassed,
     /// A miss: it ran with this very key, but its result was not stored or is no longer there.
     NotStored,
     /// A miss: the entry is damaged.
@@ -208,6 +210,7 @@ impl fmt::Display for Reason {
                 if *more > 0 { write!(f, " and {more} more") } else { Ok(()) }
             }
             Self::FailedBefore => f.write_str("failed last time"),
+            Self::NeverPassed => f.write_str("has not passed yet"),
             Self::NotStored => f.write_str("its last result was not kept"),
             Self::Damaged { what } => write!(f, "cache entry damaged: {what}"),
             Self::Unrestorable { what } => write!(f, "outputs can't be restored: {what}"),

@@ -168,7 +168,7 @@ pub fn hint(failure: &Failure) -> Option<String> {
             Some(format!("fetch it: git submodule update --init -- {path}"))
         }
         Failure::NoHooks => {
-            Some("name them, such as: [hooks] pre-push = [\"ci\"] pre-commit = [\"lint\"]".to_owned())
+            Some("add to tasks.toml, with the tasks to be run:\n    [hooks]\n    pre-push = [\"ci\"]\n    pre-commit = [\"lint\"]".to_owned())
         }
         Failure::NoConfig { .. } => Some("write one; README.md shows how it looks".to_owned()),
         Failure::Runs(RunsError::Unknown(_) | RunsError::Ambiguous(..)) => {

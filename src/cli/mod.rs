@@ -170,7 +170,8 @@ fn describe(session: &Session, failure: &Failure) -> String {
     }
     let paint = session.paint_err();
     let mut text = format!("{} {failure}", paint.tone(Tone::Bad, "error:"));
-    let mut source = std::error::Error::source(failure);
+    // What git says is in the message already.
+    let mut source = std::error::Error::source(failure).filter(|_| !matches!(failure, Failure::Git(_)));
     while let Some(cause) = source {
         text = format!("{text}: {cause}");
         source = cause.source();

@@ -50,8 +50,11 @@ impl Knowledge for Recall<'_> {
         let Some(past) = self.history.get().task(&task.name) else {
             return Past { last: Last::Never, entries: Vec::new() };
         };
-        let failed = past.failed.as_deref() == Some(&key.hex());
-        let last = if failed { Last::FailedWithThisKey } else { Last::Other };
+        let last = match past.failed.as_deref() {
+            Some(failed) if failed == key.hex() => Last::FailedWithThisKey,
+            Some(_) if past.took.is_empty() && past.keys.is_empty() => Last::NeverPassed,
+            _ => Last::Other,
+        };
         let entries = past
             .keys
             .iter()
