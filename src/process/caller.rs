@@ -136,10 +136,25 @@ impl Row {
 
 /// The living children of a process, without those of `own`.
 fn children(parent: i32, own: &[i32]) -> Vec<Process> {
-    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
-    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-    let rows = pids.filter(|pid| !own.contains(pid)).filter_map(row);
+    let pids = listed_children(parent).unwrap_or_else(all_processes);
+    let rows = pids.into_iter().filter(|pid| !own.contains(pid)).filter_map(row);
     rows.filter(|row| row.parent == parent && row.lives()).map(Process::from).collect()
+}
+
+/// The children of all threads of a process, where the kernel lists them: that spares a look at each
+/// process of the machine.
+fn listed_children(parent: i32) -> Option<Vec<i32>> {
+    let mut pids = Vec::new();
+    for thread in fs::read_dir(format!("/proc/{parent}/task")).ok()? {
+        let list = fs::read_to_string(thread.ok()?.path().join("children")).ok()?;
+        pids.extend(list.split_ascii_whitespace().filter_map(|pid| pid.parse::<i32>().ok()));
+    }
+    Some(pids)
+}
+
+fn all_processes() -> Vec<i32> {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
 }
 
 fn row(pid: i32) -> Option<Row> {
@@ -179,6 +194,8 @@ mod tests {
         let caller = Caller::find(&name);
         assert_eq!(caller.named.as_ref().map(|process| process.pid), Some(parent));
         assert!(!caller.is_gone());
+        assert!(listed_children(parent).is_none_or(|all| all.contains(&own)));
+        assert!(all_processes().contains(&own));
         let gone = Process { pid: own, started: "another time".to_owned() };
         assert!(!gone.lives());
         assert!(Caller { named: Some(gone.clone()), ..caller.clone() }.is_gone());

@@ -28,6 +28,13 @@ fn revisions_are_gated_each_tree_once() {
     let failed = project.xtask(&["gate", "main", "main~1"]).ends(1);
     assert_eq!(failed.err.matches("gate: ").count(), 2, "{}", failed.err);
     insta::assert_snapshot!(failed.stable());
+    let short = project.git(&["rev-parse", "--short=7", "main~1"]);
+    project.xtask(&["log"]).ends(0).prints(&format!("gate of {short}: t: 1 task"));
+    let run = failed.err.split("xtask log ").nth(1).unwrap().split_whitespace().next().unwrap().to_owned();
+    project.xtask(&["log", &run, "--task", "t"]).ends(0).prints("t: exit status 1");
+    // Drawn again it is the same.
+    let drawn = project.xtask(&["log", &run]).ends(0).out;
+    assert!(failed.err.ends_with(&drawn), "{drawn}");
     project.xtask(&["gate", "nowhere"]).ends(5).says("`nowhere` names no commit");
     project.xtask(&["gate", "main", "--staged"]).ends(2);
 }
