@@ -19,6 +19,9 @@ use crate::ground::lock::FileLock;
 /// it may name, the notes of the gate, and what a former `git lfs` fetched.
 const KEPT: &[&str] = &["index", "objects", "lfs", "taskgate-setup", "taskgate-provided"];
 
+/// Refs that are not taken over.
+const PRIVATE: &[&str] = &["refs/stash", "refs/bisect/", "refs/worktree/", "refs/rewritten/"];
+
 /// Overrides what the user's configuration, which is read before it, would bring in: other places,
 /// hooks, watchers, partial checkouts, and a lesser trust in the stat of files.
 const OVERRIDES: &str = "[core]
@@ -69,7 +72,13 @@ impl OwnRepository<'_> {
         self.write_folder(commit)?;
         let refs =
             source.program().run(source.place(), &["for-each-ref", "--format=%(objectname) %(refname)"])?;
-        self.write("packed-refs", &refs)?;
+        // What belongs to one work tree, or to the user's hands alone, is no part of the picture.
+        let is_shared = |line: &&[u8]| {
+            let name = line.split(|byte| *byte == b' ').nth(1).unwrap_or_default();
+            !PRIVATE.iter().any(|private| name.starts_with(private.as_bytes()))
+        };
+        let refs: Vec<&[u8]> = refs.split_inclusive(|byte| *byte == b'\n').filter(is_shared).collect();
+        self.write("packed-refs", &refs.concat())?;
         for name in ["shallow", "info/exclude", "info/attributes"] {
             if let Some(bytes) = file::read(&self.lender.join(name))? {
                 self.write(name, &bytes)?;

@@ -107,9 +107,13 @@ impl PrivateWorktree {
     pub fn check_out(&self, source: &Repository, target: &Target<'_>) -> Result<(), GitError> {
         let wanted = source.commit_snapshot(target.tree, target.filters)?;
         // What stands in the way of a warm one, be it damage or leftovers, is not in that of a cold one.
-        if self.path.exists() && self.try_check_out(source, target, &wanted).is_ok_and(|done| done.is_none())
-        {
-            return Ok(());
+        if self.path.exists() {
+            match self.try_check_out(source, target, &wanted) {
+                Ok(None) => return Ok(()),
+                // A cold one would miss it too, and the warm one is worth keeping.
+                Err(error @ GitError::Submodule { .. }) => return Err(error),
+                Ok(Some(_)) | Err(_) => {}
+            }
         }
         remove_all(&self.path)?;
         match self.try_check_out(source, target, &wanted)? {

@@ -135,6 +135,20 @@ fn objects_that_the_user_threw_away_are_not_missed() {
 }
 
 #[test]
+fn branches_and_tags_are_seen_and_stashes_are_not() {
+    let sandbox = Sandbox::with(&[("a", "1")]);
+    sandbox.git(&["tag", "v1"]);
+    sandbox.write("a", "2");
+    sandbox.git(&["stash", "--quiet"]);
+    let worktree = PrivateWorktree::take(&sandbox.state(), Age::Warm).unwrap();
+    check_out(&sandbox, &worktree, "HEAD").unwrap();
+    let inside = worktree.path().to_str().unwrap().to_owned();
+    let refs = sandbox.git(&["-C", &inside, "for-each-ref", "--format=%(refname)"]);
+    assert_eq!(refs, "refs/heads/main\nrefs/tags/v1");
+    assert_eq!(sandbox.git(&["-C", &inside, "describe", "--tags"]), "v1");
+}
+
+#[test]
 fn a_place_is_taken_as_long_as_anybody_holds_its_lock() {
     let sandbox = Sandbox::with(&[("a", "1")]);
     let take = || PrivateWorktree::take(&sandbox.state(), Age::Warm).unwrap();
