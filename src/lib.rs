@@ -1,6 +1,7 @@
 //! taskgate: a local task runner and pre-push quality gate, in which every run is the run of a git
 //! tree. See ARCHITECTURE.md for the floors of the house; this file must know only its door.
 
+pub mod affected;
 pub mod cache;
 pub mod cli;
 pub mod config;

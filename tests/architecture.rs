@@ -21,6 +21,7 @@ const ROOMS: &[(&str, f32)] = &[
     ("select", 3.0),
     ("graph", 3.1),
     ("key", 3.2),
+    ("affected", 3.25),
     ("plan", 3.3),
     ("engine", 4.0),
     ("hooks", 4.0),

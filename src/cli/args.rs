@@ -23,6 +23,7 @@ Examples:
   xtask lint unit -k         run two groups, and go on after a failure
   xtask run test -- --nocapture   hand arguments to one task
   xtask plan ci              what would run, and why
+  xtask ci --affected        only what the changes since the merge base can reach
 
 A task or group that is named like a command is run with `xtask run NAME`.
 Exit status: 0 passed · 1 a task or a gate failed · 2 usage · 3 tasks.toml is wrong · 4 nothing matched
@@ -127,6 +128,9 @@ pub struct RunArgs {
     /// Run the tree of this commit, in a private worktree
     #[arg(long, value_name = "REV")]
     pub at: Option<String>,
+    /// Only what the changes since the merge base with this branch can reach [default: origin/HEAD]
+    #[arg(long, value_name = "BASE", num_args = 0..=1, require_equals = true, default_missing_value = "", conflicts_with = "at")]
+    pub affected: Option<String>,
     /// Run without what the tasks need
     #[arg(long)]
     pub only: bool,
@@ -169,6 +173,9 @@ pub struct PlanArgs {
     /// Plan for the tree of this commit, without checking it out
     #[arg(long, value_name = "REV")]
     pub at: Option<String>,
+    /// Only what the changes since the merge base with this branch can reach [default: origin/HEAD]
+    #[arg(long, value_name = "BASE", num_args = 0..=1, require_equals = true, default_missing_value = "", conflicts_with = "at")]
+    pub affected: Option<String>,
     /// Plan without what the tasks need
     #[arg(long)]
     pub only: bool,

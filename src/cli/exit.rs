@@ -5,7 +5,7 @@ use crate::config::diagnostic::Diagnostics;
 use crate::engine::prepare::PrepareError;
 use crate::event::Verdict;
 use crate::gate::error::GateError;
-use crate::git::GitError;
+use crate::git::{GitError, NoBase};
 use crate::ground::file::FileError;
 use crate::history::runs::RunsError;
 use crate::process::mask::MaskError;
@@ -167,6 +167,7 @@ pub fn hint(failure: &Failure) -> Option<String> {
         Failure::Git(GitError::Submodule { path, .. }) => {
             Some(format!("fetch it: git submodule update --init -- {path}"))
         }
+        Failure::Git(GitError::NoBase { base, why }) => Some(base_hint(base, *why)),
         Failure::NoHooks => {
             Some("add to tasks.toml, with the tasks to be run:\n    [hooks]\n    pre-push = [\"ci\"]\n    pre-commit = [\"lint\"]".to_owned())
         }
@@ -176,5 +177,20 @@ pub fn hint(failure: &Failure) -> Option<String> {
         }
         Failure::Runs(RunsError::Empty) => Some("run something: `xtask` lists the tasks".to_owned()),
         _ => None,
+    }
+}
+
+/// How to get a base to compare with.
+fn base_hint(base: &str, why: NoBase) -> String {
+    let (remote, branch) = base.split_once('/').unwrap_or(("origin", base));
+    let branch = if branch == "HEAD" { "main" } else { branch };
+    let refspec = format!("{branch}:refs/remotes/{remote}/{branch}");
+    match why {
+        NoBase::Shallow => format!("fetch the history: git fetch --unshallow {remote} {refspec}"),
+        NoBase::Unknown => {
+            format!("fetch it: git fetch {remote} {refspec}; or name another: --affected=BRANCH")
+        }
+        NoBase::Unrelated => "name another: --affected=BRANCH".to_owned(),
+        NoBase::Unborn => "commit something; without `--affected` all tasks are run".to_owned(),
     }
 }

@@ -130,14 +130,21 @@ impl Hook<'_> {
         let file = self.args.args.first().filter(|_| OF_FILES.contains(&stage.name()));
         let Some(file) = file else {
             let args = RunArgs { names, ..RunArgs::default() };
-            return run::here_with(self.session, &args, &project.config, spot, &inbox);
+            return run::here_with(
+                self.session,
+                (&args, &run::request(&args)),
+                &project.config,
+                spot,
+                &inbox,
+            );
         };
         // The file is no part of the tree, so what its tasks found must not be remembered.
         let file = self.session.path(&PathBuf::from(file)).to_string_lossy().into_owned();
         for name in names {
             let args =
                 RunArgs { names: vec![name], args: vec![file.clone()], no_cache: true, ..RunArgs::default() };
-            let end = run::here_with(self.session, &args, &project.config, spot, &inbox)?;
+            let end =
+                run::here_with(self.session, (&args, &run::request(&args)), &project.config, spot, &inbox)?;
             if end != End::Passed {
                 return Ok(end);
             }

@@ -1,6 +1,7 @@
 //! The door: arguments as typed → validated request → one short file per command. Only this floor
 //! and the reporters print.
 
+pub mod affected;
 pub mod args;
 pub mod cache;
 pub mod doctor;
@@ -156,6 +157,7 @@ fn dry_run(args: RunArgs) -> Result<args::PlanArgs, Failure> {
     Ok(args::PlanArgs {
         names: args.names,
         at: args.at,
+        affected: args.affected,
         only: args.only,
         force: args.force,
         json,

@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use crate::cli::Session;
+use crate::cli::affected;
 use crate::cli::args::PlanArgs;
 use crate::cli::exit::{End, Failure};
 use crate::cli::project::Project;
@@ -21,12 +22,19 @@ use crate::reporter::style::{Paint, Tone};
 /// A name is unknown, or the tree can't be read.
 pub fn perform(session: &Session, args: &PlanArgs) -> Result<End, Failure> {
     let project = Project::open(&session.env, &session.dir)?;
-    let request = Request {
+    let mut request = Request {
         names: args.names.clone(),
         reach: if args.only { Reach::Only } else { Reach::WithNeeds },
         policy: if args.force { CachePolicy::Force } else { CachePolicy::Use },
         args: args.args.clone(),
+        tasks: None,
+        notes: Vec::new(),
     };
+    if let Some(base) = &args.affected {
+        let reached = affected::reached(&project, &args.names, base)?;
+        request.tasks = Some(reached.tasks);
+        request.notes = reached.notes;
+    }
     let state = project.state();
     let place = Place {
         root: &project.root,
@@ -60,6 +68,9 @@ pub fn warn(session: &Session, prepared: &Prepared<'_>) {
     let lines = Lines { paint: session.paint_err(), width: 0 };
     for warning in &prepared.warnings {
         session.tell(&format!("{}\n", lines.notice(Level::Warning, warning)));
+    }
+    for note in &prepared.notes {
+        session.tell(&format!("{}\n", lines.notice(Level::Note, note)));
     }
 }
 

@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::path::Path;
 
 use crate::cli::Session;
+use crate::cli::affected;
 use crate::cli::args::RunArgs;
 use crate::cli::exit::{End, Failure};
 use crate::cli::gate::Listener;
@@ -46,7 +47,17 @@ pub fn perform(session: &Session, args: &RunArgs) -> Result<End, Failure> {
     let project = Project::open(&session.env, &session.dir)?;
     match &args.at {
         Some(rev) => at(session, args, &project, rev),
-        None => here(session, args, &project.config, project.spot(project.state().as_deref())),
+        None => {
+            let mut request = request(args);
+            if let Some(base) = &args.affected {
+                let reached = affected::reached(&project, &args.names, base)?;
+                request.tasks = Some(reached.tasks);
+                request.notes = reached.notes;
+            }
+            let state = project.state();
+            let spot = project.spot(state.as_deref());
+            here_with(session, (args, &request), &project.config, spot, &LazyInbox::default())
+        }
     }
 }
 
@@ -79,7 +90,7 @@ fn at(session: &Session, args: &RunArgs, project: &Project, rev: &str) -> Result
                 state: Some(&state),
                 hold: Some(&hold),
             };
-            here_with(session, args, &config, spot, &inbox)
+            here_with(session, (args, &request(args)), &config, spot, &inbox)
         }
     }
 }
@@ -89,7 +100,7 @@ fn at(session: &Session, args: &RunArgs, project: &Project, rev: &str) -> Result
 /// # Errors
 /// As [`perform`].
 pub fn here(session: &Session, args: &RunArgs, config: &Config, spot: Spot<'_>) -> Result<End, Failure> {
-    here_with(session, args, config, spot, &LazyInbox::default())
+    here_with(session, (args, &request(args)), config, spot, &LazyInbox::default())
 }
 
 /// Runs in a work tree, hearing signals from `inbox`.
@@ -98,7 +109,7 @@ pub fn here(session: &Session, args: &RunArgs, config: &Config, spot: Spot<'_>) 
 /// As [`perform`].
 pub fn here_with(
     session: &Session,
-    args: &RunArgs,
+    (args, request): (&RunArgs, &Request),
     config: &Config,
     spot: Spot<'_>,
     inbox: &LazyInbox,
@@ -107,7 +118,7 @@ pub fn here_with(
     let tree = spot.repository.map_or(Tree::None, Tree::WorkDir);
     let place =
         Place { root: spot.root, state: spot.state, env: &session.env, run: &run, clock: &session.clock };
-    let prepared = Prepared::gather(config, &request(args), tree, place)?;
+    let prepared = Prepared::gather(config, request, tree, place)?;
     let conduct = Conduct {
         jobs: config.slots(args.jobs),
         streams: args.output == Output::Stream,
@@ -134,7 +145,8 @@ pub fn here_with(
     end(&chorus, &summary)
 }
 
-fn request(args: &RunArgs) -> Request {
+/// What `args` ask to be planned.
+pub fn request(args: &RunArgs) -> Request {
     Request {
         names: args.names.clone(),
         reach: if args.only { Reach::Only } else { Reach::WithNeeds },
@@ -144,6 +156,8 @@ fn request(args: &RunArgs) -> Request {
             _ => CachePolicy::Use,
         },
         args: args.args.clone(),
+        tasks: None,
+        notes: Vec::new(),
     }
 }
 

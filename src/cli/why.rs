@@ -42,6 +42,8 @@ pub fn perform(session: &Session, args: &WhyArgs) -> Result<End, Failure> {
         reach: Reach::WithNeeds,
         policy: CachePolicy::Use,
         args: args.args.clone(),
+        tasks: None,
+        notes: Vec::new(),
     };
     let state = project.state();
     let place = Place {

@@ -81,6 +81,7 @@ impl Prepared<'_> {
     /// What the reader has to know before the run.
     fn notices(&self) -> Vec<(Level, String)> {
         let mut notices: Vec<_> = self.warnings.iter().map(|text| (Level::Warning, text.clone())).collect();
+        notices.extend(self.notes.iter().map(|text| (Level::Note, text.clone())));
         if self.store.is_none() {
             notices.push((Level::Note, "this is not a git repository, so nothing is cached".to_owned()));
         }

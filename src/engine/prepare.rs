@@ -27,6 +27,10 @@ pub struct Request {
     pub policy: CachePolicy,
     /// Arguments for the one task that is named.
     pub args: Vec<String>,
+    /// These tasks alone, of those that the names stand for.
+    pub tasks: Option<Vec<TaskId>>,
+    /// What the reader has to know of this request.
+    pub notes: Vec<String>,
 }
 
 /// Which tree is planned.
@@ -58,6 +62,8 @@ pub struct Prepared<'a> {
     pub history: LazyHistory,
     /// Things that went wrong without changing anything.
     pub warnings: Vec<String>,
+    /// What the reader has to know of the request.
+    pub notes: Vec<String>,
     args: Vec<String>,
     receiver: Option<TaskId>,
     probes: Probes,
@@ -108,7 +114,8 @@ impl<'a> Prepared<'a> {
     ) -> Result<Self, PrepareError> {
         let selection = Selection::of(config, &request.names)?;
         let receiver = if request.args.is_empty() { None } else { Some(selection.receiver(config)?) };
-        let graph = Graph::of(config, &selection.tasks, request.reach);
+        let selected = request.tasks.as_deref().unwrap_or(&selection.tasks);
+        let graph = Graph::of(config, selected, request.reach);
         let (probes, looked) = rayon::join(
             || probe::ask(config, &graph, place.env, place.root, place.run),
             || look(tree, place),
@@ -130,6 +137,7 @@ impl<'a> Prepared<'a> {
             store,
             history,
             warnings: looked.warnings,
+            notes: request.notes.clone(),
             args: request.args.clone(),
             receiver,
             probes,

@@ -231,13 +231,15 @@ impl<'a> Case<'a> {
     fn of(question: &'a Question, config: &'a Config, clock: &Clock) -> Option<Self> {
         let named = question.stages.iter().filter_map(|stage| config.hooks.get(stage));
         let names = named.into_iter().find(|names| !names.is_empty())?.clone();
-        let (reach, policy) = (Reach::WithNeeds, CachePolicy::Use);
-        Some(Self {
-            question,
-            config,
-            request: Request { names, reach, policy, args: Vec::new() },
-            clock: clock.clone(),
-        })
+        let request = Request {
+            names,
+            reach: Reach::WithNeeds,
+            policy: CachePolicy::Use,
+            args: Vec::new(),
+            tasks: None,
+            notes: Vec::new(),
+        };
+        Some(Self { question, config, request, clock: clock.clone() })
     }
 }
 

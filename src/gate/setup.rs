@@ -42,6 +42,8 @@ pub fn run(host: &Host<'_>, config: &Config, ready: &Ready) -> Result<Verdict, G
         reach: Reach::WithNeeds,
         policy: CachePolicy::Use,
         args: Vec::new(),
+        tasks: None,
+        notes: Vec::new(),
     };
     let run = host.new_run();
     let root = ready.worktree.path();

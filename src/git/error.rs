@@ -35,6 +35,14 @@ pub enum GitError {
         /// What libgit2 said.
         source: git2::Error,
     },
+    /// A base that there is no way to.
+    #[error("`{base}` is no base to compare with: {why}")]
+    NoBase {
+        /// What was looked for.
+        base: String,
+        /// What stands in the way.
+        why: NoBase,
+    },
     /// An object of the repository.
     #[error("can't {attempt} {object}: {}", source.message())]
     Object {
@@ -91,6 +99,23 @@ pub enum GitError {
         /// What it said on standard error, or how it ended.
         message: String,
     },
+}
+
+/// Why there is no base to compare with.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum NoBase {
+    /// No revision of that name.
+    #[error("it names no commit here")]
+    Unknown,
+    /// The history is cut off before it.
+    #[error("the history of this clone is cut off before it")]
+    Shallow,
+    /// It has no commit in common with HEAD.
+    #[error("it has no commit in common with HEAD")]
+    Unrelated,
+    /// HEAD has no commit yet.
+    #[error("there is no commit yet")]
+    Unborn,
 }
 
 impl GitError {

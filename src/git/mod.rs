@@ -31,7 +31,7 @@ mod sandbox;
 #[cfg(test)]
 mod tests;
 
-pub use error::GitError;
+pub use error::{GitError, NoBase};
 pub use hooks_dir::HooksDir;
 pub use private_worktree::{Age, PrivateWorktree, Target, remove_free};
 pub use program::GitProgram;

@@ -11,6 +11,7 @@
 #[path = "../project/mod.rs"]
 mod project;
 
+mod affected;
 mod at;
 mod cache;
 mod config;

@@ -1,0 +1,248 @@
+//! Affected: the tasks that may come to another result than at a former tree, and why. Exact, by the
+//! fields of their keys that trees decide; it must not guess from paths, nor know the cache.
+//!
+//! What a tree does not decide (the values of passed variables, what tools answer) is taken to be the
+//! same on both sides. Whatever needs an affected task is affected too.
+
+use std::fmt;
+
+use crate::config::model::{Config, Task, TaskId};
+use crate::git::snapshot::Snapshot;
+use crate::graph::{Graph, Node, NodeId, Reach};
+use crate::ground::digest::Digest;
+use crate::key::explanation::Explanation;
+use crate::key::inputs::InputSet;
+use crate::key::{Contribution, Field, Ingredients, Key};
+use crate::reason::Change;
+
+/// Changes that are listed before it is said how many more there are.
+const LISTED: usize = 2;
+
+/// A tree and the tasks that it defines.
+#[derive(Clone, Copy, Debug)]
+pub struct Side<'a> {
+    /// Its tasks.
+    pub config: &'a Config,
+    /// Its files.
+    pub snapshot: &'a Snapshot,
+}
+
+/// A task that is affected, and why.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Affected {
+    /// Which.
+    pub task: TaskId,
+    /// Why.
+    pub why: Why,
+}
+
+/// Why a task is affected.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Why {
+    /// The former tree has no such task.
+    New,
+    /// It differs in these.
+    Changed {
+        /// The first of them.
+        changes: Vec<Change>,
+        /// How many more there are.
+        more: usize,
+    },
+    /// A task that it needs is affected.
+    Needs {
+        /// That task.
+        task: String,
+    },
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::New => f.write_str("is new"),
+            Self::Changed { changes, more } => {
+                let changes: Vec<String> = changes.iter().map(ToString::to_string).collect();
+                f.write_str(&changes.join(", "))?;
+                if *more > 0 { write!(f, " and {more} more") } else { Ok(()) }
+            }
+            Self::Needs { task } => write!(f, "needs {task}"),
+        }
+    }
+}
+
+/// The affected tasks of `graph`, which is made of the tasks of `now`, in its order. Without a
+/// `former` side all are new.
+pub fn affected(graph: &Graph, now: Side<'_>, former: Option<Side<'_>>) -> Vec<Affected> {
+    let former = former.map(|side| {
+        let all: Vec<TaskId> = side.config.ids().collect();
+        (side, Graph::of(side.config, &all, Reach::WithNeeds))
+    });
+    let mut found: Vec<Affected> = Vec::new();
+    for node in graph.nodes.iter().filter(|node| !now.config.task(node.task).is_aggregate()) {
+        let own = match &former {
+            None => Some(Why::New),
+            Some((side, all)) => difference(&At { side: now, graph, node }, *side, all),
+        };
+        let needed = || {
+            let affected = |id: &&NodeId| found.iter().any(|known| known.task == graph.node(**id).task);
+            let id = node.sources.iter().find(affected)?;
+            Some(Why::Needs { task: now.config.task(graph.node(*id).task).name.clone() })
+        };
+        if let Some(why) = own.or_else(needed) {
+            found.push(Affected { task: node.task, why });
+        }
+    }
+    found
+}
+
+/// A task where it stands.
+struct At<'a> {
+    side: Side<'a>,
+    graph: &'a Graph,
+    node: &'a Node,
+}
+
+impl<'a> At<'a> {
+    fn task(&self) -> &'a Task {
+        self.side.config.task(self.node.task)
+    }
+
+    fn inputs(&self) -> InputSet<'a> {
+        InputSet::of(self.side.config, self.graph, self.node)
+    }
+
+    /// The fields of its key that the tree decides.
+    fn fields(&self) -> Vec<Field> {
+        let task = self.task();
+        let passed = task.pass_env.iter().filter(|pass| pass.keyed).map(|pass| &pass.name);
+        let passed = passed.map(|name| (name.clone(), Some("passed".to_owned())));
+        let set = task.env.iter().map(|(name, value)| (name.clone(), Some(value.clone())));
+        let name = |id: &NodeId| self.side.config.task(self.graph.node(*id).task).name.clone();
+        let needs = self.node.sources.iter().map(name);
+        let probe =
+            |tool: &String| (tool.clone(), self.side.config.tools.get(tool).cloned().unwrap_or_default());
+        Key::of(&Ingredients {
+            task,
+            args: &[],
+            inputs: self.inputs().digest(self.side.snapshot),
+            variables: passed.chain(set).collect(),
+            secrets: task.secret_env.iter().map(|name| (name.clone(), Some(name.clone()))).collect(),
+            tools: task.tools.iter().map(probe).collect(),
+            needs: needs.map(|need| (need.clone(), Contribution::Key(Digest::of(need.as_bytes())))).collect(),
+            platform: "",
+        })
+        .fields
+    }
+
+    fn explanation(&self, fields: &[Field]) -> Explanation {
+        Explanation::new(fields, self.inputs().select(self.side.snapshot))
+    }
+}
+
+/// In what a task is not as it was; `None` if it is.
+fn difference(now: &At<'_>, former: Side<'_>, all: &Graph) -> Option<Why> {
+    let name = &now.task().name;
+    let is_it = |node: &&Node| {
+        let task = former.config.task(node.task);
+        task.name == *name && !task.is_aggregate()
+    };
+    let Some(node) = all.nodes.iter().find(is_it) else { return Some(Why::New) };
+    let then = At { side: former, graph: all, node };
+    let (new, old) = (now.fields(), then.fields());
+    if new == old {
+        return None;
+    }
+    let mut changes = now.explanation(&new).changes_since(&then.explanation(&old));
+    let more = changes.len().saturating_sub(LISTED);
+    changes.truncate(LISTED);
+    Some(Why::Changed { changes, more })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Source, parse};
+    use crate::git::snapshot::{ContentId, Entry, Mode};
+    use crate::ground::path::RepoPath;
+
+    const TASKS: &str = "[tools]\ncc = 'cc -v'\n[tasks.build]\nrun = 'make'\ninputs = ['src/**']\noutputs = ['out']\ntools = ['cc']\n[tasks.test]\nrun = 'test'\nneeds = ['build']\ninputs = ['tests/**']\n[tasks.lint]\nrun = 'lint'\ninputs = ['src/**', 'lint.toml']\nenv = { A = '1' }\n[tasks.docs]\nrun = 'docs'\ninputs = ['docs/**']\n[tasks.all]\nneeds = ['test', 'lint', 'docs']\n";
+
+    fn config(text: &str) -> Config {
+        parse(&Source { name: "tasks.toml", text, base: RepoPath::top() }).unwrap()
+    }
+
+    fn snapshot(files: &[(&str, u8)]) -> Snapshot {
+        let entry = |(path, id): &(&str, u8)| Entry {
+            path: RepoPath::from_git(path.as_bytes()),
+            mode: Mode::File,
+            id: ContentId([*id; 20]),
+            stat: None,
+            tracked: true,
+        };
+        Snapshot::new(files.iter().map(entry).collect())
+    }
+
+    /// Paths and contents.
+    type Files = &'static [(&'static str, u8)];
+
+    const FILES: Files = &[("src/a", 1), ("tests/t", 1), ("docs/d", 1), ("lint.toml", 1)];
+
+    fn found(now: (&str, &[(&str, u8)]), former: Option<(&str, &[(&str, u8)])>) -> Vec<String> {
+        let (former_config, config) = (former.map(|(text, _)| config(text)), config(now.0));
+        let (tree, former_tree) = (snapshot(now.1), former.map(|(_, files)| snapshot(files)));
+        let former = former_config.as_ref().zip(former_tree.as_ref());
+        let all: Vec<TaskId> = config.ids().collect();
+        let graph = Graph::of(&config, &all, Reach::WithNeeds);
+        let now = Side { config: &config, snapshot: &tree };
+        let former = former.map(|(config, snapshot)| Side { config, snapshot });
+        let mut found: Vec<String> = affected(&graph, now, former)
+            .iter()
+            .map(|affected| format!("{}: {}", config.task(affected.task).name, affected.why))
+            .collect();
+        found.sort();
+        found
+    }
+
+    fn with(changes: &[(&'static str, u8)]) -> Vec<(&'static str, u8)> {
+        let mut files = FILES.to_vec();
+        for (path, id) in changes {
+            files.retain(|(known, _)| known != path);
+            if *id > 0 {
+                files.push((path, *id));
+            }
+        }
+        files
+    }
+
+    #[test]
+    fn what_a_change_reaches_is_affected_and_nothing_else() {
+        let cases: [(Files, &[&str]); 6] = [
+            (&[], &[]),
+            (&[("README", 1)], &[]),
+            (&[("docs/d", 2)], &["docs: docs/d changed"]),
+            (&[("docs/e", 1)], &["docs: docs/e added"]),
+            (&[("tests/t", 0)], &["test: tests/t removed"]),
+            (&[("src/a", 2)], &["build: src/a changed", "lint: src/a changed", "test: needs build"]),
+        ];
+        for (changes, expected) in cases {
+            assert_eq!(found((TASKS, &with(changes)), Some((TASKS, FILES))), expected, "{changes:?}");
+        }
+    }
+
+    #[test]
+    fn a_definition_counts_as_far_as_it_enters_the_key() {
+        let cases: [(&str, &str, &[&str]); 6] = [
+            ("'lint'\n", "'lint -x'\n", &["lint: run: lint → lint -x"]),
+            ("A = '1'", "A = '2'", &["lint: A: \"1\" → \"2\""]),
+            ("'cc -v'", "'cc -vv'", &["build: tool cc: cc -v → cc -vv", "test: needs build"]),
+            ("[tasks.docs]", "[tasks.manual]", &["manual: is new"]),
+            ("run = 'docs'", "run = 'docs'\ntimeout = '5m'", &[]),
+            ("needs = ['build']\n", "", &["test: build has another result"]),
+        ];
+        for (from, to, expected) in cases {
+            let now = TASKS.replace(from, to).replace("'lint', 'docs']", "'lint']");
+            let then = TASKS.replace("'lint', 'docs']", "'lint']");
+            assert_eq!(found((&now, FILES), Some((&then, FILES))), expected, "{to}");
+        }
+        assert_eq!(found((TASKS, FILES), None).len(), 4);
+    }
+}

@@ -1,0 +1,87 @@
+//! `--affected`: what the changes since a merge base can reach.
+
+use std::fs;
+
+use crate::project::{Project, Ran};
+
+const TASKS: &str = "[tasks.build]\nrun = \"mkdir -p out; cat src/* > out/all\"\ninputs = [\"src/**\"]\noutputs = [\"out/all\"]\n[tasks.test]\nrun = \"cat out/all tests/*\"\nneeds = [\"build\"]\ninputs = [\"tests/**\"]\n[tasks.docs]\nrun = \"cat docs/*\"\ninputs = [\"docs/**\"]\n[tasks.ci]\nneeds = [\"test\", \"docs\"]\n";
+
+/// A repository with a branch `work` that is ahead of `main`, which has gone on too.
+fn project() -> Project {
+    let project = Project::new(TASKS);
+    project.write(".gitignore", "out/\n").write("src/a", "").write("tests/t", "").write("docs/d", "");
+    project.commit("base");
+    project.git(&["checkout", "-q", "-b", "work"]);
+    project.write("tests/t", "changed\n").commit("work");
+    project.git(&["checkout", "-q", "main"]);
+    project.write("docs/d", "main went on\n").commit("main");
+    project.git(&["checkout", "-q", "work"]);
+    project
+}
+
+#[test]
+fn only_what_changed_since_the_merge_base_is_run_with_what_it_needs() {
+    let project = project();
+    let ran = project.xtask(&["ci", "--affected=main"]).ends(0);
+    let base = project.git(&["merge-base", "main", "work"]);
+    let ran = ran.says(&format!("1 task affected since {} (the merge base with main)", &base[..10]));
+    ran.says("test is affected: tests/t changed")
+        .says("\u{2713} build")
+        .says("passed: 2 ran")
+        .does_not_say("docs");
+    // What is not committed counts too, and whatever needs it.
+    project.write("src/b", "new\n");
+    let ran = project.xtask(&["ci", "--affected=main"]).ends(0).says("2 tasks affected");
+    ran.says("build is affected: src/b added").says("test is affected: tests/t changed");
+    project.xtask(&["docs", "--affected=main"]).ends(0).says("nothing is affected since").says("nothing ran");
+    let plan = project.xtask(&["plan", "ci", "--affected=main"]).ends(0).says("2 tasks affected");
+    assert!(plan.out.contains("test") && !plan.out.contains("docs"), "{}", plan.out);
+    let only = project.xtask(&["ci", "--affected=main", "--only", "--force"]).ends(0);
+    only.says("2 ran").does_not_say("docs");
+}
+
+#[test]
+fn the_base_is_the_remotes_main_branch_unless_one_is_named() {
+    let project = project();
+    project.xtask(&["ci", "--affected"]).ends(5).says("`origin/HEAD` is no base").says("--affected=BRANCH");
+    project.git(&["update-ref", "refs/remotes/origin/main", "main"]);
+    project.xtask(&["ci", "--affected"]).ends(0).says("the merge base with origin/main");
+    project
+        .xtask(&["ci", "--affected=nowhere"])
+        .ends(5)
+        .says("`nowhere` is no base")
+        .says("git fetch origin nowhere");
+    project.git(&["checkout", "-q", "--orphan", "lone"]);
+    project.commit("lone");
+    project.xtask(&["ci", "--affected=main"]).ends(5).says("no commit in common");
+    project.xtask(&["ci", "--affected=main", "--at", "main"]).ends(2);
+}
+
+#[test]
+fn a_base_without_tasks_makes_all_new() {
+    let project = Project::new(TASKS);
+    project.write("src/a", "").write("tests/t", "").write("docs/d", "").write(".gitignore", "out/\n");
+    project.git(&["rm", "-q", "--cached", "tasks.toml"]);
+    project.git(&["commit", "-qm", "without"]);
+    project.git(&["tag", "before"]);
+    project.commit("with");
+    let ran = project.xtask(&["ci", "--affected=before"]).ends(0).says("all tasks are new since ");
+    ran.says("which has no tasks.toml").says("passed: 3 ran");
+}
+
+#[test]
+fn a_shallow_clone_is_told_what_to_fetch_and_selects_nothing() {
+    let project = project();
+    let shallow = project.beside().join("shallow");
+    let url = format!("file://{}", project.root().display());
+    let path = shallow.to_str().unwrap();
+    project.git(&["clone", "-q", "--depth", "1", "--no-single-branch", "--branch", "work", &url, path]);
+    let failed = project.xtask(&["-C", path, "ci", "--affected=origin/main"]).ends(5);
+    let failed = failed.says("the history of this clone is cut off before it").does_not_say("ran");
+    let command = failed.err.split("git fetch").nth(1).unwrap().trim().to_owned();
+    let line = format!("cd '{path}' && git fetch -q {command}");
+    Ran::of(project.command("sh").args(["-c", &line]).output().unwrap()).ends(0);
+    let ran = Ran::of(project.xtask_command(&["-C", path, "ci", "--affected=origin/main"]).output().unwrap());
+    ran.ends(0).says("test is affected: tests/t changed");
+    fs::remove_dir_all(shallow).unwrap();
+}
