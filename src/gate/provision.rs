@@ -10,7 +10,7 @@ use crate::event::Verdict;
 use crate::gate::error::GateError;
 use crate::gate::host::Host;
 use crate::gate::setup;
-use crate::git::{GitError, PrivateWorktree, Repository, Target};
+use crate::git::{PrivateWorktree, Repository, Target};
 use crate::ground::file::{self, Durability, FileError};
 use crate::ground::path::RepoPath;
 
@@ -61,8 +61,7 @@ impl Host<'_> {
         let target = Target { tree, commit, filters: &config.worktree.filters };
         worktree.check_out(self.repository, &target)?;
         self.furnish(config, (&worktree, tree))?;
-        let repository = Repository::discover(worktree.path(), self.env)?
-            .ok_or_else(|| GitError::Bare { path: worktree.path().to_owned() })?;
+        let repository = worktree.open(self.repository, &config.worktree.filters)?;
         let ready = Ready { worktree, repository };
         match setup::run(self, config, &ready)? {
             Verdict::Passed => Ok(Provision::Ready(Box::new(ready))),

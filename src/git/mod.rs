@@ -17,6 +17,7 @@ mod own_repository;
 mod private_worktree;
 mod program;
 mod repository;
+mod rules;
 mod settings;
 pub mod snapshot;
 mod submodule;

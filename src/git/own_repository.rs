@@ -11,16 +11,17 @@ use std::path::{Path, PathBuf};
 use super::error::GitError;
 use super::private_worktree::{quoted, remove_all};
 use super::program::{GitProgram, Place};
-use super::repository::Repository;
+use crate::ground::digest::Digest;
 use crate::ground::file::{self, Durability, FileError};
 use crate::ground::lock::FileLock;
 
 /// What the next use takes over: the index, since it knows which files are as they were, objects that
 /// it may name, the notes of the gate, and what a former `git lfs` fetched.
-const KEPT: &[&str] = &["index", "objects", "lfs", "taskgate-setup", "taskgate-provided"];
+const KEPT: &[&str] = &["index", "objects", "lfs", "taskgate-setup", "taskgate-provided", RULES];
 
 /// Refs that are not taken over.
-const PRIVATE: &[&str] = &["refs/stash", "refs/bisect/", "refs/worktree/", "refs/rewritten/"];
+const PRIVATE: &[&str] =
+    &["refs/stash", "refs/bisect/", "refs/worktree/", "refs/rewritten/", "refs/replace/"];
 
 /// Overrides what the user's configuration, which is read before it, would bring in: other places,
 /// hooks, watchers, partial checkouts, and a lesser trust in the stat of files.
@@ -48,30 +49,39 @@ const OVERRIDES: &str = "[core]
 ";
 
 /// A repository in the making.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct OwnRepository<'a> {
     /// The top of its work tree.
     pub(super) dir: &'a Path,
-    /// The git folder whose objects it borrows.
+    /// The git folder whose objects, refs and configuration it borrows.
     pub(super) lender: &'a Path,
+    /// The git folder of the work tree that it stands for, if that is another.
+    pub(super) worktree: &'a Path,
     /// How git is started.
     pub(super) program: &'a GitProgram,
 }
+
+/// The file that says by which rules the files were last written.
+const RULES: &str = "taskgate-rules";
 
 impl OwnRepository<'_> {
     fn git_dir(&self) -> PathBuf {
         self.dir.join(".git")
     }
 
-    /// Writes all that git needs, with HEAD at `commit`. What `source` knows of refs is taken over
-    /// as a picture, if it is the lender itself.
+    /// Writes all that git needs, with HEAD at `commit`, or else at the branch without commits that
+    /// the lender's is at, and a picture of the lender's refs.
     ///
     /// # Errors
-    /// A file can't be written.
-    pub(super) fn prepare(&self, source: &Repository, commit: Option<&str>) -> Result<(), GitError> {
-        self.write_folder(commit)?;
-        let refs =
-            source.program().run(source.place(), &["for-each-ref", "--format=%(objectname) %(refname)"])?;
+    /// A file can't be written, or the refs can't be read.
+    pub(super) fn prepare(&self, commit: Option<&str>) -> Result<(), GitError> {
+        let head = match commit {
+            Some(commit) => format!("{commit}\n").into_bytes(),
+            None => file::read(&self.worktree.join("HEAD"))?.unwrap_or_default(),
+        };
+        self.write_folder(&head)?;
+        let place = Place { git_dir: self.lender, work_dir: self.dir };
+        let refs = self.program.run(place, &["for-each-ref", "--format=%(objectname) %(refname)"])?;
         // What belongs to one work tree, or to the user's hands alone, is no part of the picture.
         let is_shared = |line: &&[u8]| {
             let name = line.split(|byte| *byte == b' ').nth(1).unwrap_or_default();
@@ -88,10 +98,7 @@ impl OwnRepository<'_> {
     }
 
     /// Writes what makes a folder a repository.
-    ///
-    /// # Errors
-    /// A file can't be written.
-    pub(super) fn write_folder(&self, commit: Option<&str>) -> Result<(), GitError> {
+    fn write_folder(&self, head: &[u8]) -> Result<(), GitError> {
         let git_dir = self.git_dir();
         if git_dir.symlink_metadata().is_ok_and(|meta| !meta.is_dir()) {
             remove_all(&git_dir)?;
@@ -107,19 +114,33 @@ impl OwnRepository<'_> {
         for folder in ["objects/info", "objects/pack", "refs/heads", "refs/tags", "info"] {
             file::make_dir(&git_dir.join(folder))?;
         }
-        let mut config = b"[core]\n\trepositoryformatversion = 0\n[include]\n\tpath = ".to_vec();
-        config.extend(quoted(&self.lender.join("config")));
-        config.push(b'\n');
+        self.write("config", &self.config())?;
+        let objects = self.lender.join("objects");
+        self.write("objects/info/alternates", &[objects.as_os_str().as_bytes(), b"\n"].concat())?;
+        self.write("HEAD", head)
+    }
+
+    fn config(&self) -> Vec<u8> {
+        let mut config = b"[core]\n\trepositoryformatversion = 0\n".to_vec();
+        let lenders = self.lender.join("config");
+        let include = |config: &mut Vec<u8>, path: &Path| {
+            config.extend(b"[include]\n\tpath = ");
+            config.extend(quoted(path));
+            config.push(b'\n');
+        };
+        include(&mut config, &lenders);
+        // Where this is not switched on, git does not read the file either.
+        let switch =
+            git2::Config::open(&lenders).and_then(|config| config.get_bool("extensions.worktreeconfig"));
+        if switch.unwrap_or(false) {
+            include(&mut config, &self.worktree.join("config.worktree"));
+        }
         config.extend(OVERRIDES.as_bytes());
         // The lender's work tree may be set in its configuration, as a submodule's is.
         config.extend(b"[core]\n\tworktree = ");
         config.extend(quoted(self.dir));
         config.push(b'\n');
-        self.write("config", &config)?;
-        let objects = self.lender.join("objects");
-        self.write("objects/info/alternates", &[objects.as_os_str().as_bytes(), b"\n"].concat())?;
-        let head = commit.map_or_else(|| "ref: refs/heads/main\n".to_owned(), |commit| format!("{commit}\n"));
-        self.write("HEAD", head.as_bytes())
+        config
     }
 
     fn write(&self, name: &str, bytes: &[u8]) -> Result<(), GitError> {
@@ -130,18 +151,23 @@ impl OwnRepository<'_> {
     /// Makes index and files those of `tree`. Files that are as they should be are not written, and
     /// ignored ones stay. The git that does it keeps `lock` too: it may live longer than we.
     ///
+    /// The index vouches for files by their stat. Where `rules` are not those by which they were
+    /// written, it is thrown away, so that all are written anew.
+    ///
     /// # Errors
     /// An object is missing, the disk is full, or something can't be removed.
-    pub(super) fn fill(&self, tree: &str, lock: &FileLock) -> Result<(), GitError> {
+    pub(super) fn fill(&self, tree: &str, rules: &Digest, lock: &FileLock) -> Result<(), GitError> {
         let git_dir = self.git_dir();
+        let (written, rules) = (git_dir.join(RULES), rules.hex());
+        if file::read(&written)?.is_none_or(|former| former != rules.as_bytes()) {
+            remove_all(&git_dir.join("index"))?;
+            remove_all(&written)?;
+        }
         let place = Place { git_dir: &git_dir, work_dir: self.dir };
         let hold = || lock.share().map_err(FileError::of("keep", self.dir));
-        self.program.run_holding(
-            place,
-            &["read-tree", "--reset", "-u", "--no-recurse-submodules", tree],
-            hold()?,
-        )?;
+        let read = ["read-tree", "--reset", "-u", "--no-recurse-submodules", tree];
+        self.program.run_holding(place, &read, hold()?)?;
         self.program.run_holding(place, &["clean", "-ffdq"], hold()?)?;
-        Ok(())
+        self.write(RULES, rules.as_bytes())
     }
 }

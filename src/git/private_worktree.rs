@@ -110,8 +110,8 @@ impl PrivateWorktree {
         if self.path.exists() {
             match self.try_check_out(source, target, &wanted) {
                 Ok(None) => return Ok(()),
-                // A cold one would miss it too, and the warm one is worth keeping.
-                Err(error @ GitError::Submodule { .. }) => return Err(error),
+                // A cold one would come no further, and the warm one is worth keeping.
+                Err(error @ (GitError::Submodule { .. } | GitError::Filter { .. })) => return Err(error),
                 Ok(Some(_)) | Err(_) => {}
             }
         }
@@ -122,6 +122,15 @@ impl PrivateWorktree {
         }
     }
 
+    /// The repository that it is, once something was checked out, for which `filters` may run.
+    ///
+    /// # Errors
+    /// It was damaged since.
+    pub fn open(&self, source: &Repository, filters: &[String]) -> Result<Repository, GitError> {
+        let opened = source.opener().permitting(filters).open(&self.path)?;
+        opened.ok_or_else(|| GitError::Bare { path: self.path.clone() })
+    }
+
     /// Checks out; what then still differs from the tree.
     fn try_check_out(
         &self,
@@ -129,14 +138,16 @@ impl PrivateWorktree {
         target: &Target<'_>,
         wanted: &Snapshot,
     ) -> Result<Option<String>, GitError> {
-        let own = OwnRepository { dir: &self.path, lender: source.common_dir(), program: source.program() };
-        own.prepare(source, target.commit)?;
-        own.fill(target.tree, &self.lock)?;
-        submodules::check_out(source, (&self.path, wanted), &self.lock)?;
-        let repository = source.opener().open(&self.path)?.ok_or_else(|| GitError::CheckOut {
-            tree: target.tree.to_owned(),
-            what: "there is no repository".to_owned(),
-        })?;
+        let own = OwnRepository {
+            dir: &self.path,
+            lender: source.common_dir(),
+            worktree: source.git_dir(),
+            program: source.program(),
+        };
+        own.prepare(target.commit)?;
+        own.fill(target.tree, &source.rules(wanted, target.filters)?, &self.lock)?;
+        submodules::check_out(source, (&self.path, wanted), target.filters, &self.lock)?;
+        let repository = self.open(source, target.filters)?;
         let found = WorkTreeReader::open(&repository, None)?.snapshot()?;
         Ok(wanted.difference(&found))
     }

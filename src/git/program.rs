@@ -1,5 +1,5 @@
 //! The `git` program, with a known environment: none of the caller's `GIT_*` variables, no hooks,
-//! no prompts, no optional locks. It must not know what it is asked for.
+//! no prompts, no optional locks, no replaced objects. It must not know what it is asked for.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -42,6 +42,19 @@ impl GitProgram {
         let what = name_of(args);
         let output = self
             .command(place, args)
+            .stdin(Stdio::null())
+            .output()
+            .map_err(|source| GitError::Start { what: what.clone(), source })?;
+        if output.status.success() { Ok(output.stdout) } else { Err(failure(what, &output)) }
+    }
+
+    /// What an index file holds, in whatever form it is.
+    pub(super) fn list_index(&self, place: Place<'_>, index: &Path) -> Result<Vec<u8>, GitError> {
+        let args = ["ls-files", "--stage", "-z"];
+        let what = name_of(&args);
+        let output = self
+            .command(place, &args)
+            .env("GIT_INDEX_FILE", index)
             .stdin(Stdio::null())
             .output()
             .map_err(|source| GitError::Start { what: what.clone(), source })?;
@@ -111,6 +124,7 @@ impl GitProgram {
             .env("GIT_DIR", place.git_dir)
             .env("GIT_WORK_TREE", place.work_dir)
             .env("GIT_OPTIONAL_LOCKS", "0")
+            .env("GIT_NO_REPLACE_OBJECTS", "1")
             .env("GIT_TERMINAL_PROMPT", "0")
             .env("LC_ALL", "C")
             .current_dir(place.work_dir)

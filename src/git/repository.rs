@@ -34,6 +34,8 @@ pub(super) struct Opener {
     program: GitProgram,
     /// The folder of the user's configuration files, such as `~/.config`.
     home: Option<PathBuf>,
+    /// Filter drivers that may run to compare a submodule with its commit.
+    permitted: Vec<String>,
 }
 
 /// A commit.
@@ -60,7 +62,7 @@ impl Repository {
     pub fn discover(dir: &Path, env: &Env) -> Result<Option<Self>, GitError> {
         let set = |name| env.var(name).filter(|value| !value.is_empty()).map(PathBuf::from);
         let home = set("XDG_CONFIG_HOME").or_else(|| set("HOME").map(|home| home.join(".config")));
-        let opener = Opener { program: GitProgram::new(env), home };
+        let opener = Opener { program: GitProgram::new(env), home, permitted: Vec::new() };
         match git2::Repository::open_ext(dir, RepositoryOpenFlags::empty(), [] as [&OsStr; 0]) {
             Ok(inner) => Self::of(inner, opener).map(Some),
             Err(error) if error.code() == ErrorCode::NotFound => Ok(None),
@@ -234,12 +236,8 @@ impl Repository {
         let path = file.map_or_else(|| self.git_dir.join("index"), Path::to_owned);
         match index_file::read(&path).map_err(FileError::of("read", &path))? {
             Read::Done(index) => Ok(index),
-            Read::Unknown if file.is_some() => Err(GitError::Program {
-                what: "ls-files --stage".to_owned(),
-                message: format!("{} is of a form that is not known", path.display()),
-            }),
             Read::Unknown => {
-                let listing = self.program().run(self.place(), &["ls-files", "--stage", "-z"])?;
+                let listing = self.program().list_index(self.place(), &path)?;
                 index_file::from_listing(&listing).ok_or_else(|| GitError::Program {
                     what: "ls-files --stage".to_owned(),
                     message: "it printed what can't be understood".to_owned(),
@@ -271,6 +269,16 @@ impl Repository {
 }
 
 impl Opener {
+    /// The same, for repositories in which these filter drivers may run.
+    pub(super) fn permitting(&self, filters: &[String]) -> Self {
+        Self { permitted: filters.to_vec(), ..self.clone() }
+    }
+
+    /// Filter drivers that may run.
+    pub(super) fn permitted(&self) -> &[String] {
+        &self.permitted
+    }
+
     /// The repository whose work tree is exactly `dir`, such as a submodule; `None` if there is none.
     pub(super) fn open(&self, dir: &Path) -> Result<Option<Repository>, GitError> {
         match git2::Repository::open_ext(dir, RepositoryOpenFlags::NO_SEARCH, [] as [&OsStr; 0]) {
@@ -279,14 +287,6 @@ impl Opener {
             Err(error) if error.code() == ErrorCode::NotFound => Ok(None),
             Err(error) => Err(GitError::repository("open the repository", dir)(error)),
         }
-    }
-}
-
-impl Opener {
-    /// The repository whose git folder is `dir`; `None` if its work tree is gone.
-    pub(super) fn open_git_dir(&self, dir: &Path) -> Result<Option<Repository>, GitError> {
-        let inner = git2::Repository::open(dir).map_err(GitError::repository("open the repository", dir))?;
-        if inner.is_bare() { Ok(None) } else { Repository::of(inner, self.clone()).map(Some) }
     }
 }
 

@@ -42,9 +42,9 @@ fn is_clean(repository: &Repository, commit: &Commit, files: &Snapshot) -> Resul
         return Ok(true);
     }
     // Its files may still be what a checkout of the commit writes, if a filter is at work.
-    match repository.commit_snapshot(&commit.tree, &[]) {
+    match repository.commit_snapshot(&commit.tree, repository.opener().permitted()) {
         Ok(checked_out) => Ok(digest(checked_out.entries()) == digest(files.entries())),
-        // Nobody permits drivers here; not knowing costs a hit, not its truth.
+        // Where a driver is not permitted, not knowing costs a hit, not its truth.
         Err(GitError::Filter { .. }) => Ok(false),
         Err(error) => Err(error),
     }

@@ -16,59 +16,88 @@ use crate::ground::path::RepoPath;
 /// the user never initialised stays an empty folder, as in the user's own work tree.
 ///
 /// # Errors
-/// The user has the submodule and lacks the commit.
+/// The user has the submodule and lacks the commit, or a file needs a filter driver that is not among
+/// `filters`.
 pub(super) fn check_out(
     source: &Repository,
     (dir, wanted): (&Path, &Snapshot),
+    filters: &[String],
     lock: &FileLock,
 ) -> Result<(), GitError> {
-    for entry in wanted.entries().iter().filter(|entry| entry.mode == Mode::Submodule) {
-        let commit = entry.id.hex();
-        let place = entry.path.under(dir);
-        let Some(lender) = lender(source, dir, &entry.path) else {
-            remove_all(&place)?;
-            file::make_dir(&place)?;
-            continue;
-        };
-        let tree = tree_of(&lender, &commit)
-            .ok_or_else(|| GitError::Submodule { path: entry.path.to_string(), commit: commit.clone() })?;
-        let own = OwnRepository { dir: &place, lender: &lender, program: source.program() };
-        own.write_folder(Some(&commit))?;
-        own.fill(&tree, lock)?;
-        // The submodule, as it is checked out now, has its own.
-        if let Some(inner) = source.opener().open(&place)? {
-            let files = inner.commit_snapshot(&tree, &[])?;
-            check_out_inner(source, &lender, (&place, &files), lock)?;
+    let lenders = [source.git_dir(), source.common_dir()];
+    let user = Some(source.work_dir());
+    Parent { source, lenders: &lenders, user, filters, lock }.check_out((dir, wanted))
+}
+
+/// What has submodules: the user's repository, or a submodule of it.
+struct Parent<'a> {
+    source: &'a Repository,
+    /// The git folders below which clones of its submodules lie.
+    lenders: &'a [&'a Path],
+    /// The user's work tree of it, where that is known.
+    user: Option<&'a Path>,
+    filters: &'a [String],
+    lock: &'a FileLock,
+}
+
+impl Parent<'_> {
+    fn check_out(&self, (dir, wanted): (&Path, &Snapshot)) -> Result<(), GitError> {
+        for entry in wanted.entries().iter().filter(|entry| entry.mode == Mode::Submodule) {
+            let place = entry.path.under(dir);
+            match self.lender(dir, &entry.path) {
+                Some(lender) => self.check_out_one((&place, &entry.path), &lender, &entry.id.hex())?,
+                None => {
+                    remove_all(&place)?;
+                    file::make_dir(&place)?;
+                }
+            }
         }
+        Ok(())
     }
-    Ok(())
+
+    fn check_out_one(
+        &self,
+        (place, path): (&Path, &RepoPath),
+        lender: &Path,
+        commit: &str,
+    ) -> Result<(), GitError> {
+        let missing = || GitError::Submodule { path: path.to_string(), commit: commit.to_owned() };
+        let tree = tree_of(lender, commit).ok_or_else(missing)?;
+        let own = OwnRepository { dir: place, lender, worktree: lender, program: self.source.program() };
+        own.prepare(Some(commit))?;
+        let inner = self.source.opener().permitting(self.filters).open(place)?.ok_or_else(missing)?;
+        // Refuses drivers before git could run one.
+        let files = inner.commit_snapshot(&tree, self.filters).map_err(|error| within(path, error))?;
+        own.fill(&tree, &inner.rules(&files, self.filters)?, self.lock)?;
+        // Submodules of a submodule lie in its own git folder.
+        let user = self.user.map(|user| path.under(user));
+        let parent = Parent { lenders: &[lender], user: user.as_deref(), ..*self };
+        parent.check_out((place, &files)).map_err(|error| within(path, error))
+    }
+
+    /// The git folder of the user's clone of the submodule at `path`; `None` if there is none.
+    fn lender(&self, dir: &Path, path: &RepoPath) -> Option<PathBuf> {
+        let is_repository = |git_dir: &PathBuf| git_dir.join("objects").is_dir();
+        let named = name(dir, path);
+        let named =
+            named.iter().flat_map(|name| self.lenders.iter().map(move |dir| dir.join("modules").join(name)));
+        // An old one keeps its git folder inside.
+        let inside = self.user.map(|user| path.under(user).join(".git"));
+        named.chain(inside).find(is_repository)
+    }
 }
 
-/// The same one level further down: submodules of a submodule lie in its own git folder.
-fn check_out_inner(
-    source: &Repository,
-    lender: &Path,
-    (dir, wanted): (&Path, &Snapshot),
-    lock: &FileLock,
-) -> Result<(), GitError> {
-    if !wanted.entries().iter().any(|entry| entry.mode == Mode::Submodule) {
-        return Ok(());
+/// An error of a submodule, told with paths of the whole.
+fn within(path: &RepoPath, error: GitError) -> GitError {
+    match error {
+        GitError::Filter { path: file, filter } => {
+            GitError::Filter { path: format!("{path}/{file}"), filter }
+        }
+        GitError::Submodule { path: inner, commit } => {
+            GitError::Submodule { path: format!("{path}/{inner}"), commit }
+        }
+        error => error,
     }
-    match source.opener().open_git_dir(lender)? {
-        Some(lender) => check_out(&lender, (dir, wanted), lock),
-        None => Ok(()),
-    }
-}
-
-/// The git folder of the user's clone of the submodule at `path`; `None` if there is none.
-fn lender(source: &Repository, dir: &Path, path: &RepoPath) -> Option<PathBuf> {
-    let is_repository = |git_dir: &PathBuf| git_dir.join("objects").is_dir();
-    let named = name(dir, path).into_iter().flat_map(|name| {
-        [source.git_dir(), source.common_dir()].map(|git_dir| git_dir.join("modules").join(&name))
-    });
-    let mut known = named.filter(is_repository);
-    // An old one keeps its git folder inside.
-    known.next().or_else(|| Some(path.under(source.work_dir()).join(".git")).filter(is_repository))
 }
 
 /// The name that .gitmodules of the tree has for the submodule at `path`.

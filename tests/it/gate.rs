@@ -240,6 +240,50 @@ fn submodules_are_checked_out_at_their_commits() {
 }
 
 #[test]
+fn a_submodule_has_its_history_and_its_filters_need_permission_too() {
+    let tasks =
+        "[tasks.t]\nrun = \"cat lib/big.bin; git -C lib log --oneline\"\n[hooks]\npre-push = [\"t\"]\n";
+    let project = Project::new(tasks);
+    let library = project.beside().join("library");
+    let path = library.to_str().unwrap();
+    project.git(&["init", "-q", path]);
+    project.git(&["-C", path, "commit", "-q", "--allow-empty", "-m", "first"]);
+    fs::write(library.join(".gitattributes"), "*.bin filter=big\n").unwrap();
+    fs::write(library.join("big.bin"), "hello\n").unwrap();
+    project.git(&["-C", path, "add", "-A"]);
+    project.git(&["-C", path, "commit", "-qm", "second"]);
+    let url = format!("file://{path}");
+    let add =
+        ["-c", "protocol.file.allow=always", "submodule", "--quiet", "add", "--depth", "1", &url, "lib"];
+    project.git(&add);
+    project.commit("with a shallow submodule");
+    project.xtask(&["gate"]).ends(0).says("1 ran");
+    let marker = project.beside().join("smudged");
+    let smudge = format!("touch '{}'; tr a-z A-Z", marker.display());
+    project.git(&["config", "--global", "filter.big.smudge", &smudge]);
+    project.git(&["config", "--global", "filter.big.clean", "tr A-Z a-z"]);
+    project.write("other", "").commit("more");
+    let refused = project.xtask(&["gate"]).ends(5).says("lib/big.bin goes through the filter `big`");
+    refused.says("filters = [\"big\"]");
+    assert!(!marker.exists());
+    project.write("tasks.toml", format!("{tasks}[worktree]\nfilters = [\"big\"]\n")).commit("permitted");
+    project.xtask(&["gate"]).ends(0).says("1 ran");
+    assert!(log(&project).contains("HELLO") && marker.exists(), "{}", log(&project));
+    project.xtask(&["gate"]).ends(0).says("1 cached, 0 ran");
+}
+
+#[test]
+fn a_branch_without_commits_has_none_in_the_private_worktree() {
+    let tasks =
+        "[tasks.t]\nrun = \"git log --oneline || true; git status --short\"\n[hooks]\npre-commit = [\"t\"]\n";
+    let project = Project::new(tasks);
+    project.git(&["checkout", "-q", "--orphan", "lone"]);
+    project.write("unstaged", "");
+    project.xtask(&["gate", "--staged"]).ends(0).says("1 ran");
+    assert!(log(&project).contains("does not have any commits yet"), "{}", log(&project));
+}
+
+#[test]
 fn a_task_can_not_reach_the_users_repository() {
     let project = Project::new(
         "[tasks.t]\nrun = \"git init -q; git config user.name nobody; git branch new; git tag new; git describe --tags; git commit -q --allow-empty -m x; git stash list; git checkout -q -b more; git remote -v\"\npass-env = [\"?GIT_AUTHOR_NAME\", \"?GIT_AUTHOR_EMAIL\", \"?GIT_COMMITTER_NAME\", \"?GIT_COMMITTER_EMAIL\"]\n[hooks]\npre-push = [\"t\"]\n",

@@ -103,6 +103,21 @@ fn a_commit_is_gated_by_what_is_staged() {
 }
 
 #[test]
+fn an_index_in_parts_is_gated_as_any_other() {
+    let tasks =
+        "[tasks.t]\nrun = \"grep -q good file\"\ninputs = [\"file\"]\n[hooks]\npre-commit = [\"t\"]\n";
+    let project = Project::gated(tasks, &["pre-commit"]);
+    project.write("file", "good\n").git(&["add", "file"]);
+    project.git(&["config", "core.splitIndex", "true"]);
+    project.git(&["update-index", "--split-index"]);
+    commit(&project, &["-qm", "good"]).ends(0).says("gate: index passed");
+    project.write("file", "bad\n");
+    commit(&project, &["-qam", "bad"]).ends(1).says("gate: index failed");
+    project.git(&["add", "file"]);
+    commit(&project, &["-qm", "bad"]).ends(1).says("gate: index failed");
+}
+
+#[test]
 fn a_message_reaches_its_task_and_is_never_remembered() {
     let tasks = "[tasks.msg]\nrun = \"grep -q good \\\"$1\\\"\"\n[tasks.argv]\nrun = [\"test\", \"-f\"]\n[hooks]\ncommit-msg = [\"msg\", \"argv\"]\n";
     let project = Project::gated(tasks, &["commit-msg"]);

@@ -177,6 +177,66 @@ fn line_ends_are_those_of_the_user() {
     assert_eq!(fs::read_to_string(worktree.path().join("a.txt")).unwrap(), "one\n");
 }
 
+/// Has git's index vouch for all files of a worktree, as it does a second after they were written.
+fn settle(sandbox: &Sandbox, worktree: &PrivateWorktree) {
+    let inside = worktree.path().to_str().unwrap();
+    let past = std::time::SystemTime::now() - std::time::Duration::from_secs(3600);
+    for path in sandbox.git(&["-C", inside, "ls-files"]).lines() {
+        let file = fs::File::options().write(true).open(worktree.path().join(path)).unwrap();
+        file.set_modified(past).unwrap();
+    }
+    sandbox.git(&["-C", inside, "update-index", "--refresh"]);
+}
+
+#[test]
+fn files_are_written_anew_when_the_rules_for_their_bytes_change() {
+    let sandbox = Sandbox::new();
+    sandbox.write("a.txt", "one\n");
+    sandbox.write(".gitattributes", "*.txt eol=crlf\n");
+    sandbox.git(&["add", "--all"]);
+    sandbox.git(&["commit", "--quiet", "--message=crlf"]);
+    let worktree = PrivateWorktree::take(&sandbox.state(), Age::Warm).unwrap();
+    let text = || fs::read_to_string(worktree.path().join("a.txt")).unwrap();
+    check_out(&sandbox, &worktree, "HEAD").unwrap();
+    assert_eq!(text(), "one\r\n");
+    settle(&sandbox, &worktree);
+    sandbox.git(&["rm", "--quiet", ".gitattributes"]);
+    sandbox.git(&["commit", "--quiet", "--message=lf"]);
+    check_out(&sandbox, &worktree, "HEAD").unwrap();
+    assert_eq!(text(), "one\n");
+    settle(&sandbox, &worktree);
+    sandbox.git(&["config", "core.autocrlf", "true"]);
+    check_out(&sandbox, &worktree, "HEAD").unwrap();
+    assert_eq!(text(), "one\r\n");
+    settle(&sandbox, &worktree);
+    sandbox.git(&["config", "core.autocrlf", "false"]);
+    fs::write(worktree.path().join("untracked"), "").unwrap();
+    check_out(&sandbox, &worktree, "HEAD").unwrap();
+    assert_eq!(text(), "one\n");
+    holds(&sandbox, &worktree, "HEAD");
+}
+
+#[test]
+fn the_configuration_of_a_linked_worktree_counts_where_git_reads_it() {
+    let sandbox = Sandbox::with(&[("a.txt", "one\n")]);
+    sandbox.git(&["config", "extensions.worktreeConfig", "true"]);
+    sandbox.git(&["config", "--worktree", "core.autocrlf", "true"]);
+    let worktree = PrivateWorktree::take(&sandbox.state(), Age::Warm).unwrap();
+    check_out(&sandbox, &worktree, "HEAD").unwrap();
+    assert_eq!(fs::read_to_string(worktree.path().join("a.txt")).unwrap(), "one\r\n");
+}
+
+#[test]
+fn what_a_replacement_hides_is_checked_out() {
+    let sandbox = Sandbox::with(&[("a", "pushed\n")]);
+    sandbox.write("b", "replaced\n");
+    let other = sandbox.git(&["hash-object", "-w", "b"]);
+    sandbox.git(&["replace", &sandbox.git(&["rev-parse", "HEAD:a"]), &other]);
+    let worktree = PrivateWorktree::take(&sandbox.state(), Age::Warm).unwrap();
+    check_out(&sandbox, &worktree, "HEAD").unwrap();
+    assert_eq!(fs::read_to_string(worktree.path().join("a")).unwrap(), "pushed\n");
+}
+
 /// Makes the work tree one of these files, and nothing else.
 fn fill(sandbox: &Sandbox, files: &[(String, String)]) {
     for entry in fs::read_dir(&sandbox.dir).unwrap() {
