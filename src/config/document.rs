@@ -97,6 +97,10 @@ pub(super) fn entries<'d>(table: &'d DeTable<'d>) -> Table<'d> {
 }
 
 impl<'d> Value<'d> {
+    pub(super) fn of(value: &'d Spanned<DeValue<'d>>) -> Self {
+        Self(value)
+    }
+
     pub(super) fn span(self) -> Range<usize> {
         self.0.span()
     }

@@ -27,11 +27,7 @@ pub(super) fn read(
         };
         let mut names: Vec<String> = Vec::new();
         for name in value.texts(findings).unwrap_or_default() {
-            let known = |draft: &Draft<'_>| {
-                draft.name.text == name.text
-                    || draft.group.as_ref().is_some_and(|group| group.text == name.text)
-            };
-            if extent == Extent::Whole && !drafts.iter().any(known) {
+            if extent == Extent::Whole && !drafts.iter().any(|draft| draft.answers_to(name.text)) {
                 findings.add(unknown_task(stage, &name, drafts));
             }
             if !names.iter().any(|known| known == name.text) {

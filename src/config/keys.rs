@@ -75,7 +75,7 @@ pub(super) const TASK: Keys = Keys {
         "os",
         "cache",
     ],
-    planned: &[("matrix", "write one task for each value"), SERVICES, RUST, REPORTS, SANDBOX, ENV_FILE],
+    planned: &[SERVICES, RUST, REPORTS, SANDBOX, ENV_FILE],
     elsewhere: &[
         ("command", "did you mean `run`?"),
         ("cmd", "did you mean `run`?"),

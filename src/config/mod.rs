@@ -7,6 +7,7 @@ mod document;
 mod files;
 mod hooks;
 mod keys;
+mod matrix;
 pub mod model;
 mod needs;
 mod outputs;
@@ -23,6 +24,7 @@ use crate::ground::path::RepoPath;
 use diagnostic::{Diagnostics, Findings, Lines};
 use document::{Entry, Extent, Table};
 use files::Sets;
+use matrix::Variants;
 use model::Config;
 use shared::{Scope, Shared};
 use task_table::Frame;
@@ -45,11 +47,14 @@ pub struct Source<'s> {
 /// reported, since what defines them may be in the broken part.
 pub fn parse(source: &Source<'_>) -> Result<Config, Diagnostics> {
     let mut findings = Findings::default();
-    let root = document::read(source.text, &mut findings);
+    let mut root = document::read(source.text, &mut findings);
     let broken = findings.0.len();
+    let variants = matrix::expand(&mut root, &mut findings);
     let extent = if broken == 0 { Extent::Whole } else { Extent::Broken };
     let lines = Lines::of(source.text);
-    let config = read(source, &Sections::of(&root, extent, &mut findings), &lines, &mut findings);
+    let sections = Sections::of(&root, extent, &variants, &mut findings);
+    let config = read(source, &sections, &lines, &mut findings);
+    matrix::drop_repeats(&mut findings, &variants);
     document::drop_echoes(&mut findings, broken, &lines);
     if findings.0.is_empty() { Ok(config) } else { Err(Diagnostics::new(source.name, source.text, findings)) }
 }
@@ -63,13 +68,20 @@ struct Sections<'d> {
     tasks: Table<'d>,
     hooks: Table<'d>,
     worktree: Table<'d>,
+    variants: &'d Variants,
     extent: Extent,
 }
 
 impl<'d> Sections<'d> {
-    fn of(root: &'d toml::de::DeTable<'d>, extent: Extent, findings: &mut Findings) -> Self {
+    fn of(
+        root: &'d toml::de::DeTable<'d>,
+        extent: Extent,
+        variants: &'d Variants,
+        findings: &mut Findings,
+    ) -> Self {
         let (settings, files, tools, defaults, tasks, hooks, worktree) = Default::default();
-        let mut sections = Self { settings, files, tools, defaults, tasks, hooks, worktree, extent };
+        let mut sections =
+            Self { settings, files, tools, defaults, tasks, hooks, worktree, variants, extent };
         for Entry { key, value } in document::entries(root) {
             let section = match key.text {
                 "settings" => &mut sections.settings,
@@ -95,12 +107,12 @@ impl<'d> Sections<'d> {
 }
 
 fn read(source: &Source<'_>, sections: &Sections<'_>, lines: &Lines<'_>, findings: &mut Findings) -> Config {
-    let Sections { settings, files, tools, defaults, tasks, hooks, worktree, extent } = sections;
+    let Sections { settings, files, tools, defaults, tasks, hooks, worktree, variants, extent } = sections;
     let base = &source.base;
     let settings = settings::read(settings, findings);
     let tools = settings::tools(tools, findings);
     let sets = Sets::read(files, base, *extent, findings);
-    let scope = Scope { base, sets: &sets, tools: &tools, extent: *extent };
+    let scope = Scope { base, sets: &sets, tools: &tools, variants, extent: *extent };
     let defaults = Shared::defaults(defaults, &scope, findings);
     let drafts = task_table::read(tasks, &scope, findings);
     let hooks = hooks::read(hooks, &drafts, *extent, findings);

@@ -76,6 +76,8 @@ pub struct Task {
     pub description: Option<String>,
     /// The label it shares with others.
     pub group: Option<String>,
+    /// The task that it was made of, if a matrix made it.
+    pub variant_of: Option<String>,
     /// What it runs; an aggregate runs nothing.
     pub run: Option<Command>,
     /// What mends the findings of `run`.
@@ -163,13 +165,15 @@ impl Config {
         (0..self.tasks.len()).map(TaskId)
     }
 
-    /// The tasks that `name` stands for: the task of that name and the members of the group of
-    /// that name.
+    /// The tasks that `name` stands for: the task of that name, the members of the group of that
+    /// name, and what the matrix of the task of that name made.
     pub fn named(&self, name: &str) -> Vec<TaskId> {
         self.ids()
             .filter(|id| {
                 let task = self.task(*id);
-                task.name == name || task.group.as_deref() == Some(name)
+                task.name == name
+                    || task.group.as_deref() == Some(name)
+                    || task.variant_of.as_deref() == Some(name)
             })
             .collect()
     }
@@ -180,6 +184,9 @@ impl Config {
         let groups =
             self.groups().into_iter().filter(|group| !self.tasks.iter().any(|task| task.name == **group));
         names.extend(groups);
+        for task in &self.tasks {
+            names.extend(task.variant_of.as_deref().filter(|name| !names.contains(name)));
+        }
         names
     }
 

@@ -51,10 +51,12 @@ impl<'n> Names<'n> {
             names.all.push(draft.name.text);
         }
         for (task, draft) in drafts.iter().enumerate() {
-            if let Some(group) = &draft.group {
-                let members = names.groups.entry(group.text).or_default();
-                if members.is_empty() && !names.tasks.contains_key(group.text) {
-                    names.all.push(group.text);
+            // What a matrix made is known by the name of its task too, as a group is.
+            let group = draft.group.as_ref().map(|group| group.text);
+            for name in group.into_iter().chain(draft.variant_of.as_deref()) {
+                let members = names.groups.entry(name).or_default();
+                if members.is_empty() && !names.tasks.contains_key(name) {
+                    names.all.push(name);
                 }
                 members.push(task);
             }

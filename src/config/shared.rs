@@ -13,6 +13,7 @@ use super::diagnostic::{Diagnostic, Findings};
 use super::document::{Entry, Extent, Table, Text, Value};
 use super::files::{self, Sets};
 use super::keys;
+use super::matrix::Variants;
 use super::settings;
 use super::variables::Variables;
 use crate::ground::path::RepoPath;
@@ -27,6 +28,7 @@ pub(super) struct Scope<'c, 'd> {
     pub(super) base: &'c RepoPath,
     pub(super) sets: &'c Sets<'d>,
     pub(super) tools: &'c BTreeMap<String, String>,
+    pub(super) variants: &'c Variants,
     pub(super) extent: Extent,
 }
 

@@ -22,6 +22,8 @@ const FOR_AGGREGATES: [&str; 4] = ["description", "group", "needs", "fix"];
 pub(super) struct Draft<'d> {
     pub(super) name: Text<'d>,
     pub(super) group: Option<Text<'d>>,
+    /// The task that it was made of, if a matrix made it.
+    pub(super) variant_of: Option<String>,
     pub(super) needs: Vec<Text<'d>>,
     pub(super) outputs: Outputs,
     pub(super) shared: Shared<'d>,
@@ -43,8 +45,9 @@ enum Kind {
 /// Reads `[tasks]`.
 pub(super) fn read<'d>(table: &Table<'d>, scope: &Scope<'_, 'd>, findings: &mut Findings) -> Vec<Draft<'d>> {
     let mut drafts = Vec::with_capacity(table.len());
-    for Entry { key, value } in table {
-        if let Some(refusal) = keys::name_refusal(key, "a task") {
+    for entry in table {
+        let Entry { key, value } = entry;
+        if let Some(refusal) = keys::name_refusal(&entry.written(scope.variants), "a task") {
             findings.add(refusal);
         }
         let hint = format!("write it as `[tasks.{}]` with `run = \"…\"` below", keys::shown(key.text));
@@ -65,6 +68,7 @@ impl<'d> Draft<'d> {
         let has = |key: &str| table.iter().any(|entry| entry.key.text == key);
         let mut draft = Self {
             kind: if has("run") || has("rust") { Kind::Runs } else { Kind::Aggregate },
+            variant_of: scope.variants.origin(name.text).map(str::to_owned),
             name,
             group: None,
             needs: Vec::new(),
@@ -139,6 +143,13 @@ impl<'d> Draft<'d> {
         }
     }
 
+    /// Whether `name` stands for it, be it with others.
+    pub(super) fn answers_to(&self, name: &str) -> bool {
+        self.name.text == name
+            || self.group.as_ref().is_some_and(|group| group.text == name)
+            || self.variant_of.as_deref() == Some(name)
+    }
+
     /// The systems it runs on; empty: all.
     pub(super) fn systems<'s>(&'s self, defaults: &'s Shared<'_>) -> &'s [String] {
         self.shared.os.as_ref().or(defaults.os.as_ref()).map_or(&[], Vec::as_slice)
@@ -158,6 +169,7 @@ impl<'d> Draft<'d> {
             name: self.name.text.to_owned(),
             description: self.description,
             group: self.group.map(|group| group.text.to_owned()),
+            variant_of: self.variant_of,
             run: self.run,
             fix: self.fix,
             finally: self.finally,

@@ -145,7 +145,8 @@ impl Lines {
         }
         let again = (summary.verdict != Verdict::Passed && !run.run.is_empty()).then(|| {
             let task = match &*summary.failed {
-                [task] => format!(" --task {task}"),
+                // A name of a matrix has brackets, which shells read.
+                [task] => format!(" --task {}", shlex::try_quote(task).unwrap_or_default()),
                 _ => String::new(),
             };
             let log = if run.gated.is_some() { ("the log", &*task) } else { ("see it again", "") };

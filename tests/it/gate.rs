@@ -286,8 +286,10 @@ fn a_branch_without_commits_has_none_in_the_private_worktree() {
 #[test]
 fn a_task_can_not_reach_the_users_repository() {
     let project = Project::new(
-        "[tasks.t]\nrun = \"git init -q; git config user.name nobody; git branch new; git tag new; git describe --tags; git commit -q --allow-empty -m x; git stash list; git checkout -q -b more; git remote -v\"\npass-env = [\"?GIT_AUTHOR_NAME\", \"?GIT_AUTHOR_EMAIL\", \"?GIT_COMMITTER_NAME\", \"?GIT_COMMITTER_EMAIL\"]\n[hooks]\npre-push = [\"t\"]\n",
+        "[tasks.t]\nrun = \"git init -q; git config user.name nobody; git branch -q -D victim; git update-ref -d refs/tags/victim; echo >> tasks.toml; git stash -q; git branch new; git tag new; git describe --tags; git commit -q --allow-empty -m x; git stash list; git checkout -q -b more; git remote -v\"\npass-env = [\"?GIT_AUTHOR_NAME\", \"?GIT_AUTHOR_EMAIL\", \"?GIT_COMMITTER_NAME\", \"?GIT_COMMITTER_EMAIL\"]\n[hooks]\npre-push = [\"t\"]\n",
     );
+    project.git(&["tag", "victim"]);
+    project.git(&["branch", "victim"]);
     project.git(&["tag", "-a", "-m", "x", "v1"]);
     project.git(&["remote", "add", "origin", "https://example.com/a.git"]);
     let before = project.fingerprint();

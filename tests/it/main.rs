@@ -23,6 +23,7 @@ mod hook;
 mod hooks;
 mod list;
 mod log;
+mod matrix;
 mod outputs;
 mod plan;
 mod reports;
