@@ -209,11 +209,16 @@ impl<'a> Context<'a> {
             return planned.clone();
         }
         let node = self.world.graph.node(id);
-        let results = lock(&self.results).clone();
+        // Of the sources alone: there may be a thousand results.
+        let results: Vec<(NodeId, Option<Contribution>)> = {
+            let results = lock(&self.results);
+            node.sources.iter().map(|need| (*need, results[need.0].contribution)).collect()
+        };
+        let known = |need: NodeId| results.iter().find(|(id, _)| *id == need).and_then(|(_, known)| *known);
         let expected = |need: &NodeId| self.plan.nodes[need.0].contribution;
-        let as_planned = node.sources.iter().all(|need| results[need.0].contribution == expected(need));
+        let as_planned = node.sources.iter().all(|need| known(*need) == expected(need));
         let inputs = InputSet::of(self.world.config, self.world.graph, node);
-        let tree = self.tree.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let tree = self.tree.read().unwrap_or_else(PoisonError::into_inner);
         let touched = tree.changed.iter().any(|path| inputs.holds(path));
         if as_planned && !touched && planned.key.is_some() {
             return planned.clone();
@@ -222,7 +227,7 @@ impl<'a> Context<'a> {
         let fresh = if touched { &digests } else { self.world.digests };
         let snapshot = tree.snapshot.as_deref().or(self.world.snapshot);
         let world = World { snapshot, digests: fresh, ..self.world };
-        resolve(&world, id, &|need| results[need.0].contribution)
+        resolve(&world, id, &known)
     }
 
     /// Takes up what a task wrote to paths that belong to the tree, so that the keys of later tasks

@@ -1,6 +1,8 @@
 //! The snapshot: path → mode and content id of a tree, be it a commit's, the index's or the working
 //! directory's. It must not know where it was taken from.
 
+use std::sync::Arc;
+
 use crate::ground::digest::{Digest, Fields};
 use crate::ground::path::RepoPath;
 use crate::ground::stat::Stat;
@@ -69,10 +71,10 @@ pub struct Entry {
     pub tracked: bool,
 }
 
-/// The entries of a tree, sorted by the bytes of their paths.
+/// The entries of a tree, sorted by the bytes of their paths. A clone shares them.
 #[derive(Clone, Debug, Default)]
 pub struct Snapshot {
-    entries: Vec<Entry>,
+    entries: Arc<Vec<Entry>>,
 }
 
 impl Snapshot {
@@ -81,13 +83,13 @@ impl Snapshot {
         if !entries.is_sorted_by(|a, b| a.path < b.path) {
             entries.sort_unstable_by(|a, b| a.path.cmp(&b.path));
         }
-        Self { entries }
+        Self { entries: Arc::new(entries) }
     }
 
     /// A snapshot of entries that are known to be sorted.
     pub(super) fn of_sorted(entries: Vec<Entry>) -> Self {
         debug_assert!(entries.is_sorted_by(|a, b| a.path < b.path), "entries are sorted and unique");
-        Self { entries }
+        Self { entries: Arc::new(entries) }
     }
 
     /// All entries, sorted by the bytes of their paths.
@@ -143,7 +145,7 @@ impl Snapshot {
         let changed = gone.chain(new.entries.iter().filter(other)).map(|entry| entry.path.clone()).collect();
         let replaced: std::collections::HashSet<&RepoPath> = old.iter().map(|entry| &entry.path).collect();
         let kept = self.entries.iter().filter(|entry| !replaced.contains(&entry.path)).cloned();
-        (Self::new(kept.chain(new.entries).collect()), changed)
+        (Self::new(kept.chain(new.entries.iter().cloned()).collect()), changed)
     }
 }
 
