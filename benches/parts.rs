@@ -41,7 +41,8 @@ fn path(package: usize, file: usize) -> String {
 fn read_tasks_toml(bencher: Bencher<'_, '_>, tasks: usize) {
     let text = tasks_toml(tasks);
     bencher.bench(|| {
-        parse(&Source { name: "tasks.toml", text: black_box(&text), base: RepoPath::top() }).is_ok()
+        parse(&Source { name: "tasks.toml", text: black_box(&text), base: RepoPath::top(), project: "" })
+            .is_ok()
     });
 }
 
@@ -75,7 +76,8 @@ fn git(root: &Path, args: &[&str]) {
 #[divan::bench(args = [1_000])]
 fn input_digests(bencher: Bencher<'_, '_>, tasks: usize) {
     let text = tasks_toml(tasks);
-    let config = parse(&Source { name: "tasks.toml", text: &text, base: RepoPath::top() }).unwrap();
+    let config =
+        parse(&Source { name: "tasks.toml", text: &text, base: RepoPath::top(), project: "" }).unwrap();
     let ids: Vec<_> = config.ids().collect();
     let graph = Graph::of(&config, &ids, Reach::WithNeeds);
     let entries = (0..tasks).flat_map(|package| (0..10).map(move |file| (package, file)));
@@ -93,7 +95,8 @@ fn input_digests(bencher: Bencher<'_, '_>, tasks: usize) {
 #[divan::bench(args = [1_000])]
 fn schedule(bencher: Bencher<'_, '_>, tasks: usize) {
     let text = tasks_toml(tasks);
-    let config = parse(&Source { name: "tasks.toml", text: &text, base: RepoPath::top() }).unwrap();
+    let config =
+        parse(&Source { name: "tasks.toml", text: &text, base: RepoPath::top(), project: "" }).unwrap();
     let ids: Vec<_> = config.ids().collect();
     let graph = Graph::of(&config, &ids, Reach::WithNeeds);
     bencher.bench(|| {

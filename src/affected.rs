@@ -118,8 +118,9 @@ impl<'a> At<'a> {
         let set = task.env.iter().map(|(name, value)| (name.clone(), Some(value.clone())));
         let name = |id: &NodeId| self.side.config.task(self.graph.node(*id).task).name.clone();
         let needs = self.node.sources.iter().map(name);
-        let probe =
-            |tool: &String| (tool.clone(), self.side.config.tools.get(tool).cloned().unwrap_or_default());
+        let probe = |tool: &String| {
+            (tool.clone(), self.side.config.tools.get(tool).map_or("", |tool| &tool.probe).to_owned())
+        };
         Key::of(&Ingredients {
             task,
             args: &[],
@@ -167,7 +168,7 @@ mod tests {
     const TASKS: &str = "[tools]\ncc = 'cc -v'\n[tasks.build]\nrun = 'make'\ninputs = ['src/**']\noutputs = ['out']\ntools = ['cc']\n[tasks.test]\nrun = 'test'\nneeds = ['build']\ninputs = ['tests/**']\n[tasks.lint]\nrun = 'lint'\ninputs = ['src/**', 'lint.toml']\nenv = { A = '1' }\n[tasks.docs]\nrun = 'docs'\ninputs = ['docs/**']\n[tasks.all]\nneeds = ['test', 'lint', 'docs']\n";
 
     fn config(text: &str) -> Config {
-        parse(&Source { name: "tasks.toml", text, base: RepoPath::top() }).unwrap()
+        parse(&Source { name: "tasks.toml", text, base: RepoPath::top(), project: "" }).unwrap()
     }
 
     fn snapshot(files: &[(&str, u8)]) -> Snapshot {

@@ -41,7 +41,8 @@ impl Selection {
         for name in names {
             let named = config.named(name);
             if named.is_empty() {
-                let nearest = name::nearest(name, config.names()).map(str::to_owned);
+                let known = config.names();
+                let nearest = name::nearest(name, known.iter().map(String::as_str)).map(str::to_owned);
                 return Err(SelectError::Unknown { name: name.clone(), nearest });
             }
             tasks.extend(named);

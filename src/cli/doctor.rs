@@ -140,7 +140,7 @@ fn tasks(session: &Session) -> Vec<Finding> {
     let project = match Project::open(&session.env, &session.dir) {
         Ok(project) => project,
         Err(Failure::Config(diagnostics)) => {
-            let text = format!("{} to mend", count(diagnostics.list().len(), "error"));
+            let text = format!("{} to mend", count(diagnostics.list().count(), "error"));
             return vec![Finding::bad("tasks.toml", text, "`xtask` shows them all")];
         }
         Err(failure) => {

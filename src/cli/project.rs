@@ -8,13 +8,13 @@ use std::path::{Path, PathBuf};
 
 use crate::cli::exit::Failure;
 use crate::cli::run::Spot;
+use crate::config::include::{self, FILE, Library, Listed, LoadError};
 use crate::config::model::Config;
-use crate::config::{Source, parse};
 use crate::engine::prepare::Tree;
-use crate::gate::definition::{self, FILE};
-use crate::git::{Commit, Repository};
+use crate::gate::definition;
+use crate::git::{Commit, Repository, browse};
 use crate::ground::env::Env;
-use crate::ground::file::{self, FileError};
+use crate::ground::file;
 use crate::ground::path::RepoPath;
 
 /// A repository, or a folder, with a tasks.toml.
@@ -47,9 +47,12 @@ impl Project {
         };
         let no_config = || Failure::NoConfig { folder: place(dir, &root) };
         let base = base.ok_or_else(no_config)?;
-        let path = base.child(FILE.as_bytes()).under(&root);
-        let bytes = file::read(&path)?.ok_or_else(no_config)?;
-        let config = read(&base, bytes, &path)?;
+        let files = WorkFiles { root: &root, repository: repository.as_ref() };
+        let loaded = include::load(&files, &base.child(FILE.as_bytes())).map_err(|error| match error {
+            LoadError::Wrong(diagnostics) => Failure::Config(diagnostics),
+            LoadError::Tree(error) => error,
+        })?;
+        let config = loaded.ok_or_else(no_config)?;
         Ok(Self { root, repository, config })
     }
 
@@ -89,13 +92,32 @@ impl Project {
     }
 }
 
-fn read(base: &RepoPath, bytes: Vec<u8>, path: &Path) -> Result<Config, Failure> {
-    let text = String::from_utf8(bytes).map_err(|error| {
-        let error = std::io::Error::new(std::io::ErrorKind::InvalidData, error.utf8_error());
-        FileError::of("read as UTF-8 text", path)(error)
-    })?;
-    let name = base.child(FILE.as_bytes()).to_string();
-    parse(&Source { name: &name, text: &text, base: base.clone() }).map_err(Failure::Config)
+/// The files of a work tree.
+struct WorkFiles<'a> {
+    root: &'a Path,
+    repository: Option<&'a Repository>,
+}
+
+impl Library for WorkFiles<'_> {
+    type Error = Failure;
+
+    fn list(&self, folder: &RepoPath) -> Result<Vec<Listed>, Failure> {
+        const ENDING: &str = ".toml";
+        let names = match self.repository {
+            Some(repository) => repository.browse_work_tree(folder, ENDING)?,
+            None => browse::browse_folder(self.root, folder, ENDING)?,
+        };
+        Ok(names.into_iter().map(|name| Listed { path: name.path, is_folder: name.is_folder }).collect())
+    }
+
+    fn read(&self, path: &RepoPath) -> Result<Option<String>, Failure> {
+        let Some(bytes) = file::read(&path.under(self.root))? else { return Ok(None) };
+        Ok(Some(definition::text(bytes, path)?))
+    }
+
+    fn name(&self, path: &RepoPath) -> String {
+        path.to_string()
+    }
 }
 
 /// The folders in which a tasks.toml counts for a caller in `dir`, the outermost first.

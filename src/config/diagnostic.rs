@@ -95,9 +95,13 @@ impl<'s> Lines<'s> {
     }
 }
 
-/// All that is wrong with a file, in its order. Never empty.
+/// All that is wrong with the files of a config, the outermost first. Never empty.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Diagnostics {
+pub struct Diagnostics(Vec<Flawed>);
+
+/// All that is wrong with one file, in its order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Flawed {
     file: String,
     text: String,
     list: Vec<Diagnostic>,
@@ -119,6 +123,28 @@ pub struct Record {
 }
 
 impl Diagnostics {
+    pub(super) fn new(files: Vec<Flawed>) -> Self {
+        Self(files)
+    }
+
+    /// The diagnostics, in the order of the files.
+    pub fn list(&self) -> impl Iterator<Item = &Diagnostic> {
+        self.0.iter().flat_map(|file| &file.list)
+    }
+
+    /// The diagnostics as plain data.
+    pub fn records(&self) -> Vec<Record> {
+        self.0.iter().flat_map(Flawed::records).collect()
+    }
+
+    /// All diagnostics, drawn with their lines of the files; with terminal colours if `color`.
+    pub fn render(&self, color: bool) -> String {
+        let drawn: Vec<String> = self.0.iter().map(|file| file.render(color)).collect();
+        drawn.join("\n")
+    }
+}
+
+impl Flawed {
     /// Sorts the findings by place; a place that is wrong twice in the same way counts once.
     pub(super) fn new(file: &str, text: &str, findings: Findings) -> Self {
         let mut list = findings.0;
@@ -127,13 +153,7 @@ impl Diagnostics {
         Self { file: file.to_owned(), text: text.to_owned(), list }
     }
 
-    /// The diagnostics, in the order of the file.
-    pub fn list(&self) -> &[Diagnostic] {
-        &self.list
-    }
-
-    /// The diagnostics as plain data.
-    pub fn records(&self) -> Vec<Record> {
+    fn records(&self) -> Vec<Record> {
         let lines = Lines::of(&self.text);
         let record = |diagnostic: &Diagnostic| {
             let Place { line, column } = lines.place(diagnostic.span.start);
@@ -148,8 +168,7 @@ impl Diagnostics {
         self.list.iter().map(record).collect()
     }
 
-    /// All diagnostics, drawn with their lines of the file; with terminal colours if `color`.
-    pub fn render(&self, color: bool) -> String {
+    fn render(&self, color: bool) -> String {
         let renderer = if color { Renderer::styled() } else { Renderer::plain() };
         let lines = Lines::of(&self.text);
         let mut drawn = String::new();
@@ -232,7 +251,7 @@ mod tests {
             Diagnostic::new(text.len()..text.len(), "the end"),
             Diagnostic::new(at("22"), "two of them").hint("take one"),
         ]);
-        Diagnostics::new("x/tasks.toml", text, findings)
+        Diagnostics::new(vec![Flawed::new("x/tasks.toml", text, findings)])
     }
 
     #[test]

@@ -34,6 +34,12 @@ pub(super) enum Extent {
     Broken,
 }
 
+impl Extent {
+    pub(super) fn of(is_whole: bool) -> Self {
+        if is_whole { Self::Whole } else { Self::Broken }
+    }
+}
+
 /// A table's entries, in the order of the file.
 pub(super) type Table<'d> = Vec<Entry<'d>>;
 

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use super::diagnostic::{Diagnostic, Findings};
 use super::document::{Entry, Extent, Table, Text};
 use super::keys;
+use super::naming::Names;
 use super::stage::Stage;
-use super::task_table::Draft;
 
 /// Stages of a server, which a client has no part in.
 const OF_SERVERS: [&str; 6] =
@@ -15,7 +15,7 @@ const OF_SERVERS: [&str; 6] =
 /// Reads `[hooks]`: stage → names of tasks and groups, each once and in the order of the file.
 pub(super) fn read(
     table: &Table<'_>,
-    drafts: &[Draft<'_>],
+    names: &Names,
     extent: Extent,
     findings: &mut Findings,
 ) -> BTreeMap<Stage, Vec<String>> {
@@ -25,16 +25,16 @@ pub(super) fn read(
             findings.add(unknown_stage(key));
             continue;
         };
-        let mut names: Vec<String> = Vec::new();
+        let mut asked: Vec<String> = Vec::new();
         for name in value.texts(findings).unwrap_or_default() {
-            if extent == Extent::Whole && !drafts.iter().any(|draft| draft.answers_to(name.text)) {
-                findings.add(unknown_task(stage, &name, drafts));
+            if extent == Extent::Whole && names.meant(name.text, "").is_empty() {
+                findings.add(unknown_task(stage, &name, names));
             }
-            if !names.iter().any(|known| known == name.text) {
-                names.push(name.text.to_owned());
+            if !asked.iter().any(|known| known == name.text) {
+                asked.push(name.text.to_owned());
             }
         }
-        hooks.insert(stage, names);
+        hooks.insert(stage, asked);
     }
     hooks
 }
@@ -49,10 +49,8 @@ fn unknown_stage(key: &Text<'_>) -> Diagnostic {
     Diagnostic::new(key.span.clone(), message).label("not a client-side stage").hint(hint)
 }
 
-fn unknown_task(stage: Stage, name: &Text<'_>, drafts: &[Draft<'_>]) -> Diagnostic {
+fn unknown_task(stage: Stage, name: &Text<'_>, names: &Names) -> Diagnostic {
     let message = format!("{stage} names `{}`, which is neither a task nor a group", keys::shown(name.text));
-    let groups = drafts.iter().filter_map(|draft| draft.group.as_ref());
-    let known = drafts.iter().map(|draft| &draft.name).chain(groups).map(|text| text.text);
-    let hint = keys::suggestion(name.text, known, ("", "there is no task yet"));
+    let hint = keys::suggestion(name.text, names.listed(), ("", "there is no task yet"));
     Diagnostic::new(name.span.clone(), message).label("unknown task").hint(hint)
 }

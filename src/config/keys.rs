@@ -16,9 +16,8 @@ pub(super) struct Keys {
 }
 
 pub(super) const TOP: Keys = Keys {
-    known: &["settings", "files", "tools", "defaults", "tasks", "hooks", "worktree"],
+    known: &["include", "settings", "files", "tools", "defaults", "tasks", "hooks", "worktree"],
     planned: &[
-        ("include", "write the tasks of other folders in this file, with `cwd`"),
         ("services", "start the service in a task's `run` and stop it in its `finally`"),
         ("reports", "take it out"),
         ("gates", "take it out"),

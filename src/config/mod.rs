@@ -1,16 +1,19 @@
-//! tasks.toml: raw text → spanned document → typed [`model::Config`], with every diagnostic of the
-//! file in one go. It must not know git, the cache or the file system: text goes in.
+//! tasks.toml: raw text → spanned document → typed [`model::Config`], with every diagnostic of all
+//! files in one go. It must not know git, the cache or the file system: text goes in.
 
 mod circle;
 pub mod diagnostic;
 mod document;
 mod files;
 mod hooks;
+pub mod include;
 mod keys;
 mod matrix;
 pub mod model;
+mod naming;
 mod needs;
 mod outputs;
+mod part;
 mod settings;
 mod shared;
 pub mod stage;
@@ -21,13 +24,11 @@ mod variables;
 mod worktree;
 
 use crate::ground::path::RepoPath;
-use diagnostic::{Diagnostics, Findings, Lines};
-use document::{Entry, Extent, Table};
-use files::Sets;
-use matrix::Variants;
+use diagnostic::{Diagnostics, Findings, Flawed};
+use document::Extent;
 use model::Config;
-use shared::{Scope, Shared};
-use task_table::Frame;
+use part::{Document, Part};
+use task_table::Draft;
 
 /// A tasks.toml to be read.
 #[derive(Clone, Debug)]
@@ -38,89 +39,68 @@ pub struct Source<'s> {
     pub text: &'s str,
     /// The folder that holds it.
     pub base: RepoPath,
+    /// The project that it is within the file that includes it, and so on; empty for the outermost.
+    pub project: &'s str,
 }
 
-/// Reads tasks.toml.
+/// Reads one tasks.toml, without what it includes.
 ///
 /// # Errors
 /// All that is wrong with it. Where its syntax is broken, names that are not found are not
 /// reported, since what defines them may be in the broken part.
 pub fn parse(source: &Source<'_>) -> Result<Config, Diagnostics> {
-    let mut findings = Findings::default();
-    let mut root = document::read(source.text, &mut findings);
-    let broken = findings.0.len();
-    let variants = matrix::expand(&mut root, &mut findings);
-    let extent = if broken == 0 { Extent::Whole } else { Extent::Broken };
-    let lines = Lines::of(source.text);
-    let sections = Sections::of(&root, extent, &variants, &mut findings);
-    let config = read(source, &sections, &lines, &mut findings);
-    matrix::drop_repeats(&mut findings, &variants);
-    document::drop_echoes(&mut findings, broken, &lines);
-    if findings.0.is_empty() { Ok(config) } else { Err(Diagnostics::new(source.name, source.text, findings)) }
+    parse_all(std::slice::from_ref(source), vec![Findings::default()])
 }
 
-/// The tables at the top of the file.
-struct Sections<'d> {
-    settings: Table<'d>,
-    files: Table<'d>,
-    tools: Table<'d>,
-    defaults: Table<'d>,
-    tasks: Table<'d>,
-    hooks: Table<'d>,
-    worktree: Table<'d>,
-    variants: &'d Variants,
-    extent: Extent,
-}
-
-impl<'d> Sections<'d> {
-    fn of(
-        root: &'d toml::de::DeTable<'d>,
-        extent: Extent,
-        variants: &'d Variants,
-        findings: &mut Findings,
-    ) -> Self {
-        let (settings, files, tools, defaults, tasks, hooks, worktree) = Default::default();
-        let mut sections =
-            Self { settings, files, tools, defaults, tasks, hooks, worktree, variants, extent };
-        for Entry { key, value } in document::entries(root) {
-            let section = match key.text {
-                "settings" => &mut sections.settings,
-                "files" => &mut sections.files,
-                "tools" => &mut sections.tools,
-                "defaults" => &mut sections.defaults,
-                "tasks" => &mut sections.tasks,
-                "hooks" => &mut sections.hooks,
-                "worktree" => &mut sections.worktree,
-                _ => {
-                    // Behind a broken `[header]` the keys of its table seem to stand at the top.
-                    if extent == Extent::Whole {
-                        findings.add(keys::TOP.refusal(&key, "the top of tasks.toml"));
-                    }
-                    continue;
-                }
-            };
-            let hint = format!("begin it with `[{}]` on a line of its own", key.text);
-            *section = value.table(&hint, findings).unwrap_or_default();
+/// Reads files that include each other, the outermost first; `included` has what was found when they
+/// were brought together.
+fn parse_all(sources: &[Source<'_>], included: Vec<Findings>) -> Result<Config, Diagnostics> {
+    let mut findings: Vec<Findings> = sources.iter().map(|_| Findings::default()).collect();
+    let documents: Vec<Document<'_>> = sources
+        .iter()
+        .zip(&mut findings)
+        .map(|(source, findings)| Document::read(source, findings))
+        .collect();
+    let config = join(&documents, &mut findings);
+    let mut flawed = Vec::new();
+    for ((document, mut findings), included) in documents.iter().zip(findings).zip(included) {
+        document.tidy(&mut findings);
+        findings.0.extend(included.0);
+        if !findings.0.is_empty() {
+            flawed.push(Flawed::new(document.source.name, document.source.text, findings));
         }
-        sections
     }
+    if flawed.is_empty() { Ok(config) } else { Err(Diagnostics::new(flawed)) }
 }
 
-fn read(source: &Source<'_>, sections: &Sections<'_>, lines: &Lines<'_>, findings: &mut Findings) -> Config {
-    let Sections { settings, files, tools, defaults, tasks, hooks, worktree, variants, extent } = sections;
-    let base = &source.base;
-    let settings = settings::read(settings, findings);
-    let tools = settings::tools(tools, findings);
-    let sets = Sets::read(files, base, *extent, findings);
-    let scope = Scope { base, sets: &sets, tools: &tools, variants, extent: *extent };
-    let defaults = Shared::defaults(defaults, &scope, findings);
-    let drafts = task_table::read(tasks, &scope, findings);
-    let hooks = hooks::read(hooks, &drafts, *extent, findings);
-    let worktree = worktree::read(worktree, &scope, findings);
-    let needs = needs::resolve(&drafts, *extent, findings);
-    outputs::check_overlaps(&drafts, &defaults, findings);
-    let frame = Frame { defaults: &defaults, settings: &settings, base, lines };
-    let worktree = worktree.finish(&frame);
-    let tasks = drafts.into_iter().zip(needs).map(|(draft, needs)| draft.finish(needs, &frame)).collect();
-    Config { base: base.clone(), settings, tools, tasks, hooks, worktree }
+/// Makes one config of all files.
+fn join(documents: &[Document<'_>], findings: &mut [Findings]) -> Config {
+    let extent = Extent::of(documents.iter().all(|document| document.extent == Extent::Whole));
+    let sections: Vec<_> =
+        documents.iter().zip(findings.iter_mut()).map(|(document, found)| document.sections(found)).collect();
+    let mut config = Config { base: documents[0].source.base.clone(), ..Config::default() };
+    config.settings = settings::read(&sections[0].settings, &mut findings[0]);
+    for (part, found) in sections.iter().zip(findings.iter_mut()) {
+        let base = &part.document.source.base;
+        config.tools.extend(settings::tools(&part.tools, (base, part.document.source.project), found));
+    }
+    let mut drafts: Vec<Draft<'_>> = Vec::new();
+    let mut parts: Vec<Part<'_>> = Vec::with_capacity(sections.len());
+    for (file, (sections, found)) in sections.into_iter().zip(findings.iter_mut()).enumerate() {
+        let (part, own) = Part::read(sections, &config.tools, (file, extent), found);
+        parts.push(part);
+        drafts.extend(own);
+    }
+    let names = needs::names(&drafts);
+    config.hooks = hooks::read(&parts[0].hooks, &names, extent, &mut findings[0]);
+    let needs = needs::resolve(&drafts, &names, extent, findings);
+    outputs::check_overlaps(&drafts, &parts, findings);
+    let worktree = std::mem::take(&mut parts[0].worktree);
+    config.worktree = worktree.finish(&parts[0].frame(&config.settings));
+    let finish = |(draft, needs): (Draft<'_>, _)| {
+        let frame = parts[draft.file].frame(&config.settings);
+        draft.finish(needs, &frame)
+    };
+    config.tasks = drafts.into_iter().zip(needs).map(finish).collect();
+    config
 }

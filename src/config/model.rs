@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
+use super::naming::{self, Called, Names};
 use super::stage::Stage;
 use crate::ground::path::RepoPath;
 use crate::ground::pattern::Patterns;
@@ -16,8 +17,8 @@ pub struct Config {
     pub base: RepoPath,
     /// `[settings]`.
     pub settings: Settings,
-    /// `[tools]`: name → shell line.
-    pub tools: BTreeMap<String, String>,
+    /// `[tools]`, by their names with their projects.
+    pub tools: BTreeMap<String, Tool>,
     /// The tasks in the order of the file. A task's index here is its [`TaskId`].
     pub tasks: Vec<Task>,
     /// `[hooks]`: the names of the tasks and groups that gate a stage.
@@ -37,6 +38,15 @@ pub struct Worktree {
     pub filters: Vec<String>,
     /// What runs in it before its tasks, each time that its key is another.
     pub setup: Option<Box<Task>>,
+}
+
+/// What tells which tool is used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tool {
+    /// A shell line that prints it.
+    pub probe: String,
+    /// The folder it is asked in.
+    pub cwd: RepoPath,
 }
 
 /// A task's place in [`Config::tasks`].
@@ -70,8 +80,10 @@ impl Default for Settings {
 /// One task.
 #[derive(Clone, Debug)]
 pub struct Task {
-    /// Its name, unique in the repository.
+    /// Its name, unique in the repository: behind that of its project, if it has one.
     pub name: String,
+    /// The included file that defines it, as `api` or `api:auth`; empty for the outermost.
+    pub project: String,
     /// One line for the list.
     pub description: Option<String>,
     /// The label it shares with others.
@@ -166,28 +178,14 @@ impl Config {
     }
 
     /// The tasks that `name` stands for: the task of that name, the members of the group of that
-    /// name, and what the matrix of the task of that name made.
+    /// name, and what the matrix of the task of that name made; `:name` is that in each project.
     pub fn named(&self, name: &str) -> Vec<TaskId> {
-        self.ids()
-            .filter(|id| {
-                let task = self.task(*id);
-                task.name == name
-                    || task.group.as_deref() == Some(name)
-                    || task.variant_of.as_deref() == Some(name)
-            })
-            .collect()
+        self.ids().filter(|id| self.task(*id).called().answers_to(name)).collect()
     }
 
-    /// All names that [`Self::named`] knows, tasks first.
-    pub fn names(&self) -> Vec<&str> {
-        let mut names: Vec<&str> = self.tasks.iter().map(|task| task.name.as_str()).collect();
-        let groups =
-            self.groups().into_iter().filter(|group| !self.tasks.iter().any(|task| task.name == **group));
-        names.extend(groups);
-        for task in &self.tasks {
-            names.extend(task.variant_of.as_deref().filter(|name| !names.contains(name)));
-        }
-        names
+    /// The names that [`Self::named`] knows and that a person may mean, tasks first.
+    pub fn names(&self) -> Vec<String> {
+        Names::of(self.tasks.iter().map(Task::called)).listed().map(str::to_owned).collect()
     }
 
     /// The groups in the order of their first member.
@@ -203,6 +201,16 @@ impl Config {
 }
 
 impl Task {
+    /// All that it is called by.
+    fn called(&self) -> Called<'_> {
+        Called {
+            own: naming::own(&self.name, &self.project),
+            project: &self.project,
+            group: self.group.as_deref(),
+            variant_of: self.variant_of.as_deref().map(|name| naming::own(name, &self.project)),
+        }
+    }
+
     /// Whether it only gathers others.
     pub fn is_aggregate(&self) -> bool {
         self.run.is_none()

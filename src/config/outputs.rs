@@ -7,7 +7,7 @@ use super::diagnostic::{Diagnostic, Findings};
 use super::document::Value;
 use super::files::{self, Line, Reference};
 use super::keys;
-use super::shared::Shared;
+use super::part::Part;
 use super::task_table::Draft;
 use crate::ground::path::RepoPath;
 use crate::ground::pattern::{Item, Origin, Pattern, Patterns, What};
@@ -89,7 +89,7 @@ struct Written {
 }
 
 /// Reports tasks that may write the same output; each task at most once, with one before it.
-pub(super) fn check_overlaps(drafts: &[Draft<'_>], defaults: &Shared<'_>, findings: &mut Findings) {
+pub(super) fn check_overlaps(drafts: &[Draft<'_>], parts: &[Part<'_>], findings: &mut [Findings]) {
     let shapes: Vec<Shapes> = drafts.iter().map(|draft| Shapes::of(&draft.outputs.patterns)).collect();
     let mut all: Vec<Written> = Vec::new();
     for (task, shapes) in shapes.iter().enumerate() {
@@ -113,30 +113,37 @@ pub(super) fn check_overlaps(drafts: &[Draft<'_>], defaults: &Shared<'_>, findin
             if first.task == second.task
                 || reported[second.task]
                 || !shapes[first.task].meets(first.position, &shapes[second.task], second.position)
-                || never_together(&drafts[first.task], &drafts[second.task], defaults)
+                || never_together(&drafts[first.task], &drafts[second.task], parts)
             {
                 continue;
             }
             reported[second.task] = true;
-            findings.add(clash(&drafts[first.task], first.position, &drafts[second.task], second.position));
+            let clash = clash(&drafts[first.task], first.position, &drafts[second.task], second.position);
+            findings[drafts[second.task].file].add(clash);
         }
         stack.push(now);
     }
 }
 
 /// Whether no system runs both.
-fn never_together(a: &Draft<'_>, b: &Draft<'_>, defaults: &Shared<'_>) -> bool {
-    let (a, b) = (a.systems(defaults), b.systems(defaults));
+fn never_together(a: &Draft<'_>, b: &Draft<'_>, parts: &[Part<'_>]) -> bool {
+    let systems = |draft: &Draft<'_>| draft.systems(&parts[draft.file].defaults).to_vec();
+    let (a, b) = (systems(a), systems(b));
     !a.is_empty() && !b.is_empty() && !a.iter().any(|system| b.contains(system))
 }
 
 fn clash(first: &Draft<'_>, one: usize, second: &Draft<'_>, two: usize) -> Diagnostic {
-    let (a, b) = (keys::shown(first.name.text), keys::shown(second.name.text));
+    let (a, b) = (first.shown(), second.shown());
     let span = |draft: &Draft<'_>, position: usize| {
         draft.outputs.spans.get(position).unwrap_or(&draft.name.span).clone()
     };
-    Diagnostic::new(span(second, two), format!("`{a}` and `{b}` may write the same output"))
+    let clash = Diagnostic::new(span(second, two), format!("`{a}` and `{b}` may write the same output"))
         .label(format!("`{b}` may write it"))
-        .other(span(first, one), format!("`{a}` may write it"))
-        .hint("give each its own files, or exclude one's from the other's with `!`")
+        .hint("give each its own files, or exclude one's from the other's with `!`");
+    // A place in another file can't be drawn here; the message names its task.
+    if first.file == second.file {
+        clash.other(span(first, one), format!("`{a}` may write it"))
+    } else {
+        clash
+    }
 }

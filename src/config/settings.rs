@@ -7,7 +7,9 @@ use std::num::NonZeroU32;
 use super::diagnostic::{Diagnostic, Findings};
 use super::document::{Table, Text, Value};
 use super::keys;
-use super::model::Settings;
+use super::model::{Settings, Tool};
+use super::naming::joined;
+use crate::ground::path::RepoPath;
 use crate::ground::units;
 
 /// Reads `[settings]`.
@@ -52,8 +54,12 @@ fn jobs(value: Value<'_>, findings: &mut Findings) -> Option<NonZeroU32> {
     None
 }
 
-/// Reads `[tools]`.
-pub(super) fn tools(table: &Table<'_>, findings: &mut Findings) -> BTreeMap<String, String> {
+/// Reads `[tools]` of the project in the folder `base`.
+pub(super) fn tools(
+    table: &Table<'_>,
+    (base, project): (&RepoPath, &str),
+    findings: &mut Findings,
+) -> BTreeMap<String, Tool> {
     let mut tools = BTreeMap::new();
     for entry in table {
         if let Some(refusal) = keys::name_refusal(&entry.key, "a tool") {
@@ -71,8 +77,8 @@ pub(super) fn tools(table: &Table<'_>, findings: &mut Findings) -> BTreeMap<Stri
                 .hint("write what prints its version, such as `rustc = \"rustc -vV\"`"),
             );
         }
-        tools
-            .insert(entry.key.text.to_owned(), probe.map_or_else(String::new, |probe| probe.text.to_owned()));
+        let probe = probe.map_or_else(String::new, |probe| probe.text.to_owned());
+        tools.insert(joined(project, entry.key.text), Tool { probe, cwd: base.clone() });
     }
     tools
 }

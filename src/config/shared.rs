@@ -14,6 +14,8 @@ use super::document::{Entry, Extent, Table, Text, Value};
 use super::files::{self, Sets};
 use super::keys;
 use super::matrix::Variants;
+use super::model::Tool;
+use super::naming;
 use super::settings;
 use super::variables::Variables;
 use crate::ground::path::RepoPath;
@@ -26,8 +28,11 @@ const SYSTEMS: [&str; 4] = ["linux", "macos", "windows", "freebsd"];
 #[derive(Debug)]
 pub(super) struct Scope<'c, 'd> {
     pub(super) base: &'c RepoPath,
+    /// The file's project, and its number.
+    pub(super) project: &'c str,
+    pub(super) file: usize,
     pub(super) sets: &'c Sets<'d>,
-    pub(super) tools: &'c BTreeMap<String, String>,
+    pub(super) tools: &'c BTreeMap<String, Tool>,
     pub(super) variants: &'c Variants,
     pub(super) extent: Extent,
 }
@@ -38,7 +43,7 @@ pub(super) struct Shared<'d> {
     pub(super) shell: Option<Vec<String>>,
     pub(super) inputs: Option<Patterns>,
     pub(super) variables: Variables<'d>,
-    pub(super) tools: Vec<&'d str>,
+    pub(super) tools: Vec<String>,
     pub(super) timeout: Option<Duration>,
     pub(super) slow_after: Option<Duration>,
     pub(super) retries: Option<u32>,
@@ -88,19 +93,22 @@ impl<'d> Shared<'d> {
     }
 }
 
-fn tools<'d>(value: Value<'d>, scope: &Scope<'_, 'd>, findings: &mut Findings) -> Vec<&'d str> {
+/// The tools that are named, by their names with their projects.
+fn tools(value: Value<'_>, scope: &Scope<'_, '_>, findings: &mut Findings) -> Vec<String> {
     let mut tools = Vec::new();
     for Text { text, span } in value.texts(findings).unwrap_or_default() {
-        if !scope.tools.contains_key(text) && scope.extent == Extent::Whole {
+        let mut called = naming::scopes(scope.project).map(|project| naming::joined(project, text));
+        if let Some(found) = called.find(|name| scope.tools.contains_key(name)) {
+            tools.push(found);
+        } else if scope.extent == Extent::Whole {
             let hint = keys::suggestion(
                 text,
-                scope.tools.keys().map(String::as_str),
+                scope.tools.keys().map(|tool| naming::own(tool, scope.project)),
                 ("", "tools are written in `[tools]`, such as `rustc = \"rustc -vV\"`"),
             );
             let message = format!("there is no tool `{}`", keys::shown(text));
             findings.add(Diagnostic::new(span, message).label("unknown tool").hint(hint));
         }
-        tools.push(text);
     }
     tools
 }

@@ -5,6 +5,7 @@ use super::diagnostic::{Diagnostic, Findings, Lines};
 use super::document::{Entry, Extent, Table, Text, Value};
 use super::keys;
 use super::model::{Command, Settings, Task, TaskId};
+use super::naming::{self, Called};
 use super::outputs::Outputs;
 use super::settings;
 use super::shared::{self, Scope, Shared};
@@ -20,6 +21,10 @@ const FOR_AGGREGATES: [&str; 4] = ["description", "group", "needs", "fix"];
 /// A task as its table says it.
 #[derive(Debug)]
 pub(super) struct Draft<'d> {
+    /// The number of the file that defines it, and the file's project.
+    pub(super) file: usize,
+    pub(super) project: String,
+    /// Its name within its project.
     pub(super) name: Text<'d>,
     pub(super) group: Option<Text<'d>>,
     /// The task that it was made of, if a matrix made it.
@@ -69,6 +74,8 @@ impl<'d> Draft<'d> {
         let mut draft = Self {
             kind: if has("run") || has("rust") { Kind::Runs } else { Kind::Aggregate },
             variant_of: scope.variants.origin(name.text).map(str::to_owned),
+            file: scope.file,
+            project: scope.project.to_owned(),
             name,
             group: None,
             needs: Vec::new(),
@@ -143,11 +150,19 @@ impl<'d> Draft<'d> {
         }
     }
 
-    /// Whether `name` stands for it, be it with others.
-    pub(super) fn answers_to(&self, name: &str) -> bool {
-        self.name.text == name
-            || self.group.as_ref().is_some_and(|group| group.text == name)
-            || self.variant_of.as_deref() == Some(name)
+    /// All that it is called by.
+    pub(super) fn called(&self) -> Called<'_> {
+        Called {
+            own: self.name.text,
+            project: &self.project,
+            group: self.group.as_ref().map(|group| group.text),
+            variant_of: self.variant_of.as_deref(),
+        }
+    }
+
+    /// Its name with its project, as messages show it.
+    pub(super) fn shown(&self) -> String {
+        keys::shown(&naming::joined(&self.project, self.name.text))
     }
 
     /// The systems it runs on; empty: all.
@@ -166,10 +181,11 @@ impl<'d> Draft<'d> {
         };
         let shell = own.shell.or_else(|| defaults.shell.clone()).unwrap_or_else(|| settings.shell.clone());
         let mut task = Task {
-            name: self.name.text.to_owned(),
+            name: naming::joined(&self.project, self.name.text),
             description: self.description,
             group: self.group.map(|group| group.text.to_owned()),
-            variant_of: self.variant_of,
+            variant_of: self.variant_of.map(|origin| naming::joined(&self.project, &origin)),
+            project: self.project,
             run: self.run,
             fix: self.fix,
             finally: self.finally,
@@ -193,7 +209,7 @@ impl<'d> Draft<'d> {
         };
         if self.kind == Kind::Runs {
             task.inputs = own.inputs.or_else(|| defaults.inputs.clone()).unwrap_or_else(Patterns::whole);
-            task.tools = shared::once(defaults.tools.iter().chain(&own.tools).copied());
+            task.tools = shared::once(defaults.tools.iter().chain(&own.tools).map(String::as_str));
             task.timeout = own.timeout.or(defaults.timeout);
             task.slow_after = own.slow_after.or(defaults.slow_after);
             task.retries = own.retries.or(defaults.retries).unwrap_or(0);

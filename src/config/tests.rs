@@ -13,7 +13,7 @@ use model::{Command, PassEnv, TaskId};
 use stage::Stage;
 
 fn source(text: &str) -> Source<'_> {
-    Source { name: "tasks.toml", text, base: RepoPath::top() }
+    Source { name: "tasks.toml", text, base: RepoPath::top(), project: "" }
 }
 
 fn right(text: &str) -> Config {
@@ -31,7 +31,7 @@ fn wrong(text: &str) -> String {
 fn messages(text: &str) -> Vec<String> {
     match parse(&source(text)) {
         Ok(_) => Vec::new(),
-        Err(diagnostics) => diagnostics.list().iter().map(|diagnostic| diagnostic.message.clone()).collect(),
+        Err(diagnostics) => diagnostics.list().map(|diagnostic| diagnostic.message.clone()).collect(),
     }
 }
 
@@ -112,7 +112,7 @@ fn the_design_is_read_as_it_says() {
     let names: Vec<&str> = config.tasks.iter().map(|task| &*task.name).collect();
     assert_eq!(names, ["ci", "clippy", "build", "integration", "wheel", "browser"]);
     assert_eq!(config.settings, model::Settings::default());
-    assert_eq!(config.tools["rustc"], "rustc -vV");
+    assert_eq!(config.tools["rustc"].probe, "rustc -vV");
 
     let ci = task(&config, "ci");
     assert!(ci.is_aggregate());
@@ -160,7 +160,7 @@ fn an_empty_file_has_no_tasks() {
 #[test]
 fn paths_are_taken_from_the_folder_of_the_file() {
     let text = "[files]\nx = ['src']\n[tasks.a]\nrun = 'a'\ncwd = '../lib'\ninputs = ['@x']\noutputs = ['dist']\n[tasks.b]\nrun = 'b'";
-    let config = parse(&Source { name: "web/tasks.toml", text, base: path("web") }).unwrap();
+    let config = parse(&Source { name: "web/tasks.toml", text, base: path("web"), project: "" }).unwrap();
     let a = task(&config, "a");
     assert_eq!(a.cwd, path("lib"));
     assert_eq!(task(&config, "b").cwd, path("web"));
@@ -430,41 +430,33 @@ fn a_broken_line_brings_no_false_findings() {
 #[test]
 fn keys_to_come_are_known() {
     insta::assert_snapshot!(wrong(
-        "include = ['x']\n[services]\ndb = 1\n[tasks.a]\nsandbox = true\nrust = 'codegen'\n"
+        "[services]\ndb = 1\n[tasks.a]\nsandbox = true\nrust = 'codegen'\n"
     ), @r#"
-    error: `include` is not yet supported here
-     --> tasks.toml:1:1
-      |
-    1 | include = ['x']
-      | ^^^^^^^ not yet supported
-      |
-      = help: write the tasks of other folders in this file, with `cwd`
-
     error: `services` is not yet supported here
-     --> tasks.toml:2:2
+     --> tasks.toml:1:2
       |
-    2 | [services]
+    1 | [services]
       |  ^^^^^^^^ not yet supported
       |
       = help: start the service in a task's `run` and stop it in its `finally`
 
     error: `sandbox` is not yet supported here
-     --> tasks.toml:5:1
+     --> tasks.toml:4:1
       |
-    5 | sandbox = true
+    4 | sandbox = true
       | ^^^^^^^ not yet supported
       |
       = help: take it out
 
     error: `rust` is not yet supported here
-     --> tasks.toml:6:1
+     --> tasks.toml:5:1
       |
-    6 | rust = 'codegen'
+    5 | rust = 'codegen'
       | ^^^^ not yet supported
       |
       = help: name the command that does it in `run`
     "#);
-    for key in ["include", "services", "reports", "gates", "ci", "environments", "notify", "cache"] {
+    for key in ["services", "reports", "gates", "ci", "environments", "notify", "cache"] {
         assert_eq!(messages(&format!("[{key}]")), [format!("`{key}` is not yet supported here")]);
     }
     for key in ["services", "rust", "reports", "sandbox", "env-file"] {
@@ -1417,7 +1409,13 @@ fn outputs_leave_alone_what_no_task_may_write() {
     }
     assert!(messages("[tasks.a]\nrun = 'x'\noutputs = ['*.toml', '!tasks.toml']").is_empty());
     assert!(
-        parse(&Source { name: "x", text: "[tasks.a]\nrun='x'\noutputs=['..']", base: path("web") }).is_err()
+        parse(&Source {
+            name: "x",
+            text: "[tasks.a]\nrun='x'\noutputs=['..']",
+            base: path("web"),
+            project: ""
+        })
+        .is_err()
     );
 }
 
@@ -1435,7 +1433,7 @@ fn each_known_key_is_read() {
         }
     }
     for key in keys::TOP.known() {
-        assert!(messages(&format!("{key} = 1"))[0].starts_with("expected a table"), "{key}");
+        assert!(messages(&format!("{key} = 1"))[0].starts_with("expected a"), "{key}");
     }
 }
 
@@ -1488,7 +1486,7 @@ fn measure_a_file_of_a_thousand_tasks() {
     let length = diagnostics.render(true).len();
     println!(
         "drawing {} diagnostics, {length} bytes: {:?}",
-        diagnostics.list().len(),
+        diagnostics.list().count(),
         clock.elapsed().saturating_sub(start)
     );
 }
@@ -1539,11 +1537,11 @@ proptest! {
     fn no_text_makes_the_parser_panic(pieces in prop::collection::vec(piece(), 0..14)) {
         let text = pieces.concat();
         if let Err(diagnostics) = parse(&source(&text)) {
-            prop_assert!(!diagnostics.list().is_empty());
+            prop_assert!(diagnostics.list().next().is_some());
             let has_escapes = diagnostics.render(false).contains('\u{1b}');
             prop_assert!(!has_escapes);
             prop_assert!(!diagnostics.render(true).is_empty());
-            prop_assert_eq!(diagnostics.records().len(), diagnostics.list().len());
+            prop_assert_eq!(diagnostics.records().len(), diagnostics.list().count());
             for diagnostic in diagnostics.list() {
                 prop_assert!(diagnostic.hint.is_some(), "{:?} has no hint", diagnostic);
                 prop_assert!(diagnostic.span.end <= text.len());
@@ -1728,7 +1726,7 @@ fn a_matrix_makes_a_task_for_each_combination() {
     assert_eq!(config.named("wheel[python=3.12,os=linux]"), [TaskId(2)]);
     assert_eq!(config.tasks[4].needs, [TaskId(0)]);
     assert_eq!(config.tasks[5].needs.len(), 4);
-    assert!(config.names().contains(&"wheel"));
+    assert!(config.names().iter().any(|name| name == "wheel"));
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use rayon::prelude::*;
 
-use crate::config::model::Config;
+use crate::config::model::{Config, Tool};
 use crate::engine::command::GRACE;
 use crate::engine::surroundings;
 use crate::graph::{Graph, Role};
@@ -32,13 +32,16 @@ pub fn ask(config: &Config, graph: &Graph, env: &Env, root: &Path, run: &str) ->
         graph.nodes.iter().filter(|node| node.role == Role::Selected || !node.needed_by.is_empty());
     let tools: BTreeSet<&String> = selected.flat_map(|node| &config.task(node.task).tools).collect();
     let ask = |tool: &String| {
-        let line = config.tools.get(tool).map_or("", String::as_str);
         let users =
             graph.nodes.iter().map(|node| config.task(node.task)).filter(|task| task.tools.contains(tool));
         let passed: Vec<&str> =
             users.flat_map(|task| &task.pass_env).map(|pass| pass.name.as_str()).collect();
         let surroundings = surroundings::of_probe(env, run, &passed);
-        (tool.clone(), ask_one(config, line, (env, root), surroundings))
+        let answer = match config.tools.get(tool) {
+            Some(tool) => ask_one(config, tool, (env, root), surroundings),
+            None => Err("it is not defined".to_owned()),
+        };
+        (tool.clone(), answer)
     };
     // One thread a probe: they wait for programs, and must not keep the pool from other work.
     let tools: Vec<&String> = tools.into_iter().collect();
@@ -51,11 +54,11 @@ pub fn ask(config: &Config, graph: &Graph, env: &Env, root: &Path, run: &str) ->
 
 fn ask_one(
     config: &Config,
-    line: &str,
+    tool: &Tool,
     (env, root): (&Env, &Path),
     surroundings: surroundings::Surroundings,
 ) -> Result<String, String> {
-    let dir = config.base.under(root);
+    let (dir, line) = (tool.cwd.under(root), &tool.probe);
     let (program, args) = config.settings.shell.split_first().ok_or("there is no shell to run it")?;
     let program = find_program(program.as_ref(), env.var("PATH"), &dir).map_err(|error| error.to_string())?;
     let args = args.iter().map(OsString::from).chain([OsString::from(line)]).collect();

@@ -1,14 +1,49 @@
-//! The tasks.toml of a tree that is not checked out. It must not know what is done with it.
+//! The tasks.toml of a tree that is not checked out, with all that it includes. It must not know
+//! what is done with it.
 
+use crate::config::include::{self, FILE, Library, Listed, LoadError};
 use crate::config::model::Config;
-use crate::config::{Source, parse};
 use crate::gate::error::GateError;
 use crate::git::Repository;
 use crate::ground::file::FileError;
 use crate::ground::path::RepoPath;
 
-/// The name of the file.
-pub const FILE: &str = "tasks.toml";
+/// The files of a tree, as git stores them.
+struct TreeFiles<'a> {
+    repository: &'a Repository,
+    tree: &'a str,
+    /// Messages name a file as that of this.
+    what: &'a str,
+}
+
+impl Library for TreeFiles<'_> {
+    type Error = GateError;
+
+    fn list(&self, folder: &RepoPath) -> Result<Vec<Listed>, GateError> {
+        let names = self.repository.browse_tree(self.tree, folder)?;
+        Ok(names.into_iter().map(|name| Listed { path: name.path, is_folder: name.is_folder }).collect())
+    }
+
+    fn read(&self, path: &RepoPath) -> Result<Option<String>, GateError> {
+        let Some(bytes) = self.repository.read_file(self.tree, path)? else { return Ok(None) };
+        Ok(Some(text(bytes, path)?))
+    }
+
+    fn name(&self, path: &RepoPath) -> String {
+        format!("{}:{path}", self.what)
+    }
+}
+
+/// The text of a file.
+///
+/// # Errors
+/// It is none.
+pub fn text(bytes: Vec<u8>, path: &RepoPath) -> Result<String, FileError> {
+    String::from_utf8(bytes).map_err(|error| {
+        let error = std::io::Error::new(std::io::ErrorKind::InvalidData, error.utf8_error());
+        FileError::of("read as UTF-8 text", path.as_path())(error)
+    })
+}
 
 /// What the first tasks.toml that `tree` has in one of `folders` says; `None` if it has none.
 /// Messages name the file as that of `what`.
@@ -21,16 +56,15 @@ pub fn of_tree(
     folders: &[RepoPath],
     what: &str,
 ) -> Result<Option<Config>, GateError> {
+    let files = TreeFiles { repository, tree, what };
     for base in folders {
-        let path = base.child(FILE.as_bytes());
-        let Some(bytes) = repository.read_file(tree, &path)? else { continue };
-        let text = String::from_utf8(bytes).map_err(|error| {
-            let error = std::io::Error::new(std::io::ErrorKind::InvalidData, error.utf8_error());
-            FileError::of("read as UTF-8 text", path.as_path())(error)
+        let loaded = include::load(&files, &base.child(FILE.as_bytes())).map_err(|error| match error {
+            LoadError::Wrong(diagnostics) => GateError::Config(diagnostics),
+            LoadError::Tree(error) => error,
         })?;
-        let name = format!("{what}:{path}");
-        let config = parse(&Source { name: &name, text: &text, base: base.clone() });
-        return config.map(Some).map_err(GateError::Config);
+        if loaded.is_some() {
+            return Ok(loaded);
+        }
     }
     Ok(None)
 }

@@ -68,11 +68,12 @@ pub fn holds(
     if tools.is_empty() {
         return Ok(true);
     }
-    let mut paths = selectors(&config.base);
-    for tool in tools {
-        paths.extend(named(config.tools.get(tool).map_or("", String::as_str), &config.base, snapshot));
+    let mut paths = BTreeSet::new();
+    for tool in tools.into_iter().filter_map(|name| config.tools.get(name)) {
+        paths.extend(selectors(&tool.cwd));
+        paths.extend(named(&tool.probe, &tool.cwd, snapshot));
     }
-    if paths.len() > MOST + SELECTORS.len() {
+    if paths.len() > MOST + 10 * SELECTORS.len() {
         return Ok(false);
     }
     for path in paths {

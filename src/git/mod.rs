@@ -1,6 +1,7 @@
 //! Git: the snapshots of trees, private worktrees and refs. It must not know of tasks.
 
 mod attributes;
+pub mod browse;
 mod checked_out;
 mod commit_snapshot;
 mod content;

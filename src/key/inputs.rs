@@ -110,7 +110,7 @@ mod tests {
     #[test]
     fn a_pattern_into_a_submodule_reads_the_submodule() {
         let text = "[tasks.t]\nrun = \"true\"\ninputs = [\"lib/sub/src/**\"]\n";
-        let config = parse(&Source { name: "tasks.toml", text, base: RepoPath::top() }).unwrap();
+        let config = parse(&Source { name: "tasks.toml", text, base: RepoPath::top(), project: "" }).unwrap();
         let graph = Graph::of(&config, &config.ids().collect::<Vec<_>>(), Reach::WithNeeds);
         let set = InputSet::of(&config, &graph, &graph.nodes[0]);
         let digest = |id| {

@@ -1,0 +1,280 @@
+//! `include`: which other files belong to a tasks.toml, and what their projects are called. It must
+//! not know what else the files say.
+//!
+//! An included file is a project of its own: named like its folder, or like itself if it is not
+//! called tasks.toml; its paths are relative to its folder. Projects lie within each other as the
+//! files include each other, so that `api:auth:test` is the `test` of what `api` includes as `auth`.
+
+use std::ops::Range;
+
+use super::Source;
+use super::diagnostic::{Diagnostic, Diagnostics, Findings};
+use super::document::{self, Value};
+use super::files::{self, Line, Reference};
+use super::keys;
+use super::model::Config;
+use super::naming::joined;
+use crate::ground::name;
+use crate::ground::path::RepoPath;
+use crate::ground::pattern::{Item, Origin, Patterns, What};
+
+/// The usual name of a file with tasks.
+pub const FILE: &str = "tasks.toml";
+
+/// Files that one repository may bring together.
+const MOST: usize = 1000;
+
+/// The files of one tree, as far as they can hold tasks.
+pub trait Library {
+    /// Why the tree can't be read.
+    type Error;
+
+    /// The files and folders that a folder holds, sorted; of files at least those whose names end
+    /// with `.toml`. Nothing if it is none.
+    ///
+    /// # Errors
+    /// The folder can't be read.
+    fn list(&self, folder: &RepoPath) -> Result<Vec<Listed>, Self::Error>;
+
+    /// What a file holds; `None` if the tree does not have it.
+    ///
+    /// # Errors
+    /// The file can't be read, or is no text.
+    fn read(&self, path: &RepoPath) -> Result<Option<String>, Self::Error>;
+
+    /// What messages call a file.
+    fn name(&self, path: &RepoPath) -> String;
+}
+
+/// What a folder holds under one name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listed {
+    /// Its path.
+    pub path: RepoPath,
+    /// Whether it is a folder.
+    pub is_folder: bool,
+}
+
+/// Why there is no config.
+#[derive(Debug)]
+pub enum LoadError<E> {
+    /// A file is wrong.
+    Wrong(Diagnostics),
+    /// The tree can't be read.
+    Tree(E),
+}
+
+/// One file of several.
+pub(super) struct Member {
+    pub(super) path: RepoPath,
+    pub(super) name: String,
+    pub(super) text: String,
+    /// The project it is; empty for the outermost.
+    pub(super) project: String,
+    pub(super) findings: Findings,
+    /// The member that includes it.
+    parent: Option<usize>,
+}
+
+/// One place of an `include`.
+struct Wanted {
+    /// What it matches, without what later places exclude.
+    patterns: Patterns,
+    span: Range<usize>,
+}
+
+/// Reads the tasks.toml at `path`, and all that it includes; `None` if there is none.
+///
+/// # Errors
+/// All that is wrong with them, or the tree can't be read.
+pub fn load<L: Library>(tree: &L, path: &RepoPath) -> Result<Option<Config>, LoadError<L::Error>> {
+    let Some(text) = tree.read(path).map_err(LoadError::Tree)? else { return Ok(None) };
+    let mut members = vec![Member {
+        name: tree.name(path),
+        path: path.clone(),
+        text,
+        project: String::new(),
+        findings: Findings::default(),
+        parent: None,
+    }];
+    let mut next = 0;
+    while next < members.len() {
+        bring(tree, next, &mut members).map_err(LoadError::Tree)?;
+        next += 1;
+    }
+    let findings = members.iter_mut().map(|member| std::mem::take(&mut member.findings)).collect();
+    let sources: Vec<Source<'_>> = members.iter().map(Member::source).collect();
+    super::parse_all(&sources, findings).map(Some).map_err(LoadError::Wrong)
+}
+
+impl Member {
+    fn source(&self) -> Source<'_> {
+        let base = self.path.parent().unwrap_or_else(RepoPath::top);
+        Source { name: &self.name, text: &self.text, base, project: &self.project }
+    }
+}
+
+/// Adds what the member `at` includes.
+fn bring<L: Library>(tree: &L, at: usize, members: &mut Vec<Member>) -> Result<(), L::Error> {
+    // Most files include nothing, and are parsed soon enough.
+    if !members[at].text.contains("include") {
+        return Ok(());
+    }
+    let base = members[at].source().base;
+    for place in wanted(&members[at].text, &base) {
+        let found = place.find(tree)?;
+        // A wildcard may well match the file it stands in, and places of one list the same file.
+        let others: Vec<RepoPath> = found.iter().filter(|path| **path != members[at].path).cloned().collect();
+        if others.is_empty() {
+            members[at].findings.add(nothing(&place, !found.is_empty()));
+        }
+        for path in others {
+            if members.iter().any(|member| member.path == path && member.parent == Some(at)) {
+                continue;
+            }
+            if let Some(finding) = refusal(&path, at, members, &place) {
+                members[at].findings.add(finding);
+            } else if let Some(text) = tree.read(&path)? {
+                let (name, project) = (tree.name(&path), joined(&members[at].project, &own_name(&path)));
+                let findings = Findings::default();
+                members.push(Member { path, name, text, project, findings, parent: Some(at) });
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The places of a file's `include`, as far as they are right.
+fn wanted(text: &str, base: &RepoPath) -> Vec<Wanted> {
+    // What is wrong with the file is told when all of it is read.
+    let mut untold = Findings::default();
+    let root = document::read(text, &mut untold);
+    let Some(entry) = document::entries(&root).into_iter().find(|entry| entry.key.text == "include") else {
+        return Vec::new();
+    };
+    let items = read(entry.value, base, &mut untold);
+    let wanted =
+        items.iter().enumerate().filter(|(_, (item, _))| !item.excludes).map(|(at, (item, span))| {
+            let behind = items[at + 1..].iter().map(|(item, _)| item).filter(|item| item.excludes);
+            Wanted {
+                patterns: Patterns::new(std::iter::once(item).chain(behind).cloned().collect()),
+                span: span.clone(),
+            }
+        });
+    wanted.collect()
+}
+
+/// The places of an `include`, each with where it stands.
+pub(super) fn read(value: Value<'_>, base: &RepoPath, findings: &mut Findings) -> Vec<(Item, Range<usize>)> {
+    let mut items = Vec::new();
+    let origin = Origin { base, anchored: true };
+    for Line { excludes, what, span } in files::lines(value, origin, findings).unwrap_or_default() {
+        match what {
+            Reference::Pattern(pattern) => items.push((Item { excludes, what: What::One(pattern) }, span)),
+            Reference::Set(_) => findings.add(
+                Diagnostic::new(span, "a set can't be used in `include`")
+                    .label("a set")
+                    .hint("write the paths of files, such as \"services/*/tasks.toml\""),
+            ),
+        }
+    }
+    items
+}
+
+/// What to say if a place brings no other file in; `is_itself` if it names the file it stands in.
+fn nothing(place: &Wanted, is_itself: bool) -> Diagnostic {
+    let shown = keys::shown(&place.shown());
+    if is_itself {
+        return Diagnostic::new(place.span.clone(), format!("`{shown}` is this file itself"))
+            .label("includes itself")
+            .hint("take it out");
+    }
+    Diagnostic::new(place.span.clone(), format!("`{shown}` matches no tasks.toml"))
+        .label("includes nothing")
+        .hint("name files that git does not ignore, relative to this file's folder, such as \"services/*/tasks.toml\"")
+}
+
+/// What to say if `path` can't be included by the member `at`.
+fn refusal(path: &RepoPath, at: usize, members: &[Member], place: &Wanted) -> Option<Diagnostic> {
+    let line: Vec<&Member> =
+        std::iter::successors(Some(&members[at]), |member| Some(&members[member.parent?])).collect();
+    if let Some(depth) = line.iter().position(|member| member.path == *path) {
+        let names = line[..=depth].iter().rev().map(|member| member.path.to_string());
+        let turn: Vec<String> = names.chain([path.to_string()]).collect();
+        let message = format!("files include each other in a circle: {}", turn.join(" → "));
+        return Some(Diagnostic::new(place.span.clone(), message).label("leads back").hint("take this out"));
+    }
+    let own = own_name(path);
+    if let Some(why) = name::refusal(&own) {
+        let message = format!("`{path}` can't be included, since its folder gives no name: {why}");
+        return Some(
+            Diagnostic::new(place.span.clone(), message).label("includes it").hint("rename the folder"),
+        );
+    }
+    if members.len() >= MOST {
+        let message = format!("more than {MOST} files are included");
+        return Some(Diagnostic::new(place.span.clone(), message).label("too many").hint("include fewer"));
+    }
+    let project = joined(&members[at].project, &own);
+    let known = members.iter().find(|member| member.path == *path || member.project == project)?;
+    let (message, hint) = if known.path == *path {
+        let by = known.parent.map_or_else(String::new, |parent| members[parent].path.to_string());
+        (format!("`{path}` is included already, by {by}"), "include it once")
+    } else {
+        let message = format!("`{path}` and `{}` would both be the project `{project}`", known.path);
+        (message, "rename one of the folders, or exclude one of the files with `!`")
+    };
+    Some(Diagnostic::new(place.span.clone(), message).label("includes it").hint(hint))
+}
+
+/// What the project of a file is called within the file that includes it.
+fn own_name(path: &RepoPath) -> String {
+    let last = |path: &RepoPath| {
+        path.parts().last().map(|part| String::from_utf8_lossy(part).into_owned()).unwrap_or_default()
+    };
+    let file = last(path);
+    if file == FILE {
+        return path.parent().map(|folder| last(&folder)).unwrap_or_default();
+    }
+    file.strip_suffix(".toml").unwrap_or(&file).to_owned()
+}
+
+impl Wanted {
+    /// The files that match: those that are called tasks.toml, and one that is named without a
+    /// wildcard.
+    fn find<L: Library>(&self, tree: &L) -> Result<Vec<RepoPath>, L::Error> {
+        let Some(What::One(pattern)) = self.patterns.items().first().map(|item| &item.what) else {
+            return Ok(Vec::new());
+        };
+        let folder = pattern.literal().and_then(RepoPath::parent).unwrap_or_else(|| pattern.folder().clone());
+        let rest = pattern.rest();
+        // One level more for the file in a folder that the pattern names.
+        let levels = if pattern.literal().is_some() { 2 } else { rest.len() + 1 };
+        let depth = if rest.iter().any(|part| part == "**") { usize::MAX } else { levels };
+        let mut found = Vec::new();
+        let mut open = vec![(folder, depth)];
+        while let Some((folder, depth)) = open.pop() {
+            for Listed { path, is_folder } in tree.list(&folder)? {
+                let reaches = || pattern.literal().is_none_or(|named| path.is_within(named));
+                if is_folder && depth > 1 && reaches() {
+                    open.push((path, depth - 1));
+                } else if !is_folder && self.patterns.matches(&path) {
+                    let is_named = pattern.literal() == Some(&path);
+                    let is_usual = path.bytes().rsplit(|byte| *byte == b'/').next() == Some(FILE.as_bytes());
+                    if is_named || is_usual {
+                        found.push(path);
+                    }
+                }
+            }
+        }
+        found.sort();
+        Ok(found)
+    }
+
+    fn shown(&self) -> String {
+        match self.patterns.items().first().map(|item| &item.what) {
+            Some(What::One(pattern)) => pattern.text().to_owned(),
+            _ => String::new(),
+        }
+    }
+}

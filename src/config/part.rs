@@ -1,0 +1,137 @@
+//! One file of a config: its document, its sections, and what its tasks share. It must not know the
+//! other files.
+
+use std::collections::BTreeMap;
+
+use toml::de::DeTable;
+
+use super::Source;
+use super::diagnostic::{Diagnostic, Findings, Lines};
+use super::document::{self, Entry, Extent, Table, Text};
+use super::files::Sets;
+use super::include;
+use super::keys;
+use super::matrix::{self, Variants};
+use super::model::{Settings, Tool};
+use super::shared::{Scope, Shared};
+use super::task_table::{self, Draft, Frame};
+use super::worktree::{self, Draught};
+
+/// Sections that only the outermost file has.
+const OUTERMOST: [&str; 3] = ["settings", "hooks", "worktree"];
+
+/// A file as TOML, with the tasks that its matrices make.
+pub(super) struct Document<'s> {
+    pub(super) source: &'s Source<'s>,
+    pub(super) extent: Extent,
+    root: DeTable<'s>,
+    variants: Variants,
+    lines: Lines<'s>,
+    /// Errors of syntax.
+    broken: usize,
+}
+
+/// The tables at the top of a file.
+pub(super) struct Sections<'d> {
+    pub(super) document: &'d Document<'d>,
+    pub(super) settings: Table<'d>,
+    pub(super) tools: Table<'d>,
+    files: Table<'d>,
+    defaults: Table<'d>,
+    tasks: Table<'d>,
+    hooks: Table<'d>,
+    worktree: Table<'d>,
+}
+
+/// What a file holds besides its tasks.
+pub(super) struct Part<'d> {
+    document: &'d Document<'d>,
+    pub(super) defaults: Shared<'d>,
+    pub(super) hooks: Table<'d>,
+    pub(super) worktree: Draught<'d>,
+}
+
+impl<'s> Document<'s> {
+    /// Reads the syntax of a file.
+    pub(super) fn read(source: &'s Source<'s>, findings: &mut Findings) -> Self {
+        let mut root = document::read(source.text, findings);
+        let broken = findings.0.len();
+        let variants = matrix::expand(&mut root, findings);
+        let extent = Extent::of(broken == 0);
+        Self { source, extent, root, variants, lines: Lines::of(source.text), broken }
+    }
+
+    /// Takes out findings that only repeat others.
+    pub(super) fn tidy(&self, findings: &mut Findings) {
+        matrix::drop_repeats(findings, &self.variants);
+        document::drop_echoes(findings, self.broken, &self.lines);
+    }
+
+    /// The tables of the file.
+    pub(super) fn sections(&self, findings: &mut Findings) -> Sections<'_> {
+        let (settings, files, tools, defaults, tasks, hooks, worktree) = Default::default();
+        let mut sections =
+            Sections { document: self, settings, files, tools, defaults, tasks, hooks, worktree };
+        for Entry { key, value } in document::entries(&self.root) {
+            if OUTERMOST.contains(&key.text) && !self.source.project.is_empty() {
+                findings.add(misplaced(&key));
+                continue;
+            }
+            let section = match key.text {
+                "settings" => &mut sections.settings,
+                "files" => &mut sections.files,
+                "tools" => &mut sections.tools,
+                "defaults" => &mut sections.defaults,
+                "tasks" => &mut sections.tasks,
+                "hooks" => &mut sections.hooks,
+                "worktree" => &mut sections.worktree,
+                "include" => {
+                    // Its files have been brought together already.
+                    include::read(value, &self.source.base, findings);
+                    continue;
+                }
+                _ => {
+                    // Behind a broken `[header]` the keys of its table seem to stand at the top.
+                    if self.extent == Extent::Whole {
+                        findings.add(keys::TOP.refusal(&key, "the top of tasks.toml"));
+                    }
+                    continue;
+                }
+            };
+            let hint = format!("begin it with `[{}]` on a line of its own", key.text);
+            *section = value.table(&hint, findings).unwrap_or_default();
+        }
+        sections
+    }
+}
+
+fn misplaced(key: &Text<'_>) -> Diagnostic {
+    Diagnostic::new(key.span.clone(), format!("`[{}]` belongs in the outermost tasks.toml", key.text))
+        .label("this file is included by another")
+        .hint("move it to the file that includes this one")
+}
+
+impl<'d> Part<'d> {
+    /// Reads the sections of the file with this number, and its tasks. `tools` are those of all files.
+    pub(super) fn read(
+        sections: Sections<'d>,
+        tools: &BTreeMap<String, Tool>,
+        (file, extent): (usize, Extent),
+        findings: &mut Findings,
+    ) -> (Self, Vec<Draft<'d>>) {
+        let document = sections.document;
+        let Source { base, project, .. } = document.source;
+        let sets = Sets::read(&sections.files, base, document.extent, findings);
+        let scope = Scope { base, project, file, sets: &sets, tools, variants: &document.variants, extent };
+        let defaults = Shared::defaults(&sections.defaults, &scope, findings);
+        let drafts = task_table::read(&sections.tasks, &scope, findings);
+        let worktree = worktree::read(&sections.worktree, &scope, findings);
+        (Self { document, defaults, hooks: sections.hooks, worktree }, drafts)
+    }
+
+    /// What the tasks of the file share.
+    pub(super) fn frame<'f>(&'f self, settings: &'f Settings) -> Frame<'f, 'd> {
+        let Document { source, lines, .. } = self.document;
+        Frame { defaults: &self.defaults, settings, base: &source.base, lines }
+    }
+}

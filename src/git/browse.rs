@@ -1,0 +1,107 @@
+//! What one folder holds, of a tree or of the work tree, for who looks for files by their names. It
+//! must not know what is looked for.
+
+use std::fs;
+use std::os::unix::ffi::OsStrExt as _;
+
+use git2::{ObjectType, Oid};
+
+use super::error::GitError;
+use super::repository::Repository;
+use crate::ground::file::FileError;
+use crate::ground::path::RepoPath;
+
+/// A name in a folder.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Name {
+    /// The path of what bears it.
+    pub path: RepoPath,
+    /// Whether that is a folder.
+    pub is_folder: bool,
+}
+
+impl Repository {
+    /// What a folder of a tree holds, sorted; nothing if it is none.
+    ///
+    /// # Errors
+    /// The tree can't be read.
+    pub fn browse_tree(&self, tree: &str, folder: &RepoPath) -> Result<Vec<Name>, GitError> {
+        let inner = self.lock();
+        let id = Oid::from_str(tree).map_err(GitError::object("read the tree", &tree))?;
+        let mut found = inner.find_tree(id).map_err(GitError::object("read the tree", &tree))?;
+        if !folder.is_top() {
+            let Ok(entry) = found.get_path(folder.as_path()) else { return Ok(Vec::new()) };
+            if entry.kind() != Some(ObjectType::Tree) {
+                return Ok(Vec::new());
+            }
+            found = inner.find_tree(entry.id()).map_err(GitError::object("read", &folder))?;
+        }
+        let mut names: Vec<Name> = found
+            .iter()
+            .filter(|entry| matches!(entry.kind(), Some(ObjectType::Tree | ObjectType::Blob)))
+            .map(|entry| Name {
+                path: folder.child(entry.name_bytes()),
+                is_folder: entry.kind() == Some(ObjectType::Tree),
+            })
+            .collect();
+        names.sort();
+        Ok(names)
+    }
+
+    /// What a folder of the work tree holds, sorted, without what git ignores; nothing if it is none.
+    /// Of files only those are looked at whose name ends with `ending`.
+    ///
+    /// # Errors
+    /// The folder can't be read.
+    pub fn browse_work_tree(&self, folder: &RepoPath, ending: &str) -> Result<Vec<Name>, GitError> {
+        let names = browse_folder(self.work_dir(), folder, ending)?;
+        let inner = self.lock();
+        let index = inner.index().map_err(GitError::object("read", &"the index"))?;
+        let is_tracked = |name: &Name| {
+            let path = name.path.as_path();
+            if name.is_folder {
+                let mut prefix = name.path.bytes().to_vec();
+                prefix.push(b'/');
+                index.find_prefix(std::ffi::OsStr::from_bytes(&prefix)).is_ok()
+            } else {
+                index.get_path(path, 0).is_some()
+            }
+        };
+        let is_ignored = |name: &Name| inner.is_path_ignored(name.path.as_path()).unwrap_or(false);
+        Ok(names.into_iter().filter(|name| is_tracked(name) || !is_ignored(name)).collect())
+    }
+}
+
+/// What a folder holds where there is no git, sorted; nothing if it is none.
+///
+/// # Errors
+/// The folder can't be read.
+pub fn browse_folder(
+    root: &std::path::Path,
+    folder: &RepoPath,
+    ending: &str,
+) -> Result<Vec<Name>, FileError> {
+    let path = folder.under(root);
+    let entries = match fs::read_dir(&path) {
+        Ok(entries) => entries,
+        Err(error)
+            if matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory) =>
+        {
+            return Ok(Vec::new());
+        }
+        Err(error) => return Err(FileError::of("read the folder", &path)(error)),
+    };
+    let mut names = Vec::new();
+    for entry in entries {
+        let entry = entry.map_err(FileError::of("read the folder", &path))?;
+        let name = entry.file_name();
+        // A symlink is not followed: what it leads to is not in the tree.
+        let kind = entry.file_type().map_err(FileError::of("look at", &entry.path()))?;
+        let is_wanted = kind.is_file() && name.as_bytes().ends_with(ending.as_bytes());
+        if name != ".git" && (kind.is_dir() || is_wanted) {
+            names.push(Name { path: folder.child(name.as_bytes()), is_folder: kind.is_dir() });
+        }
+    }
+    names.sort();
+    Ok(names)
+}
