@@ -129,6 +129,7 @@ impl<'a> At<'a> {
             secrets: task.secret_env.iter().map(|name| (name.clone(), Some(name.clone()))).collect(),
             tools: task.tools.iter().map(probe).collect(),
             needs: needs.map(|need| (need.clone(), Contribution::Key(Digest::of(need.as_bytes())))).collect(),
+            services: task.uses.iter().map(|id| self.side.config.service(*id)).collect(),
             platform: "",
         })
         .fields

@@ -90,6 +90,32 @@ pub enum What {
         /// What it printed.
         log: Log,
     },
+    /// A service is being started.
+    ServiceStarted {
+        /// Its name.
+        service: String,
+        /// Where it listens, if it says so.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        port: Option<u16>,
+        /// The task that is the first to use it.
+        task: String,
+    },
+    /// A service is ready.
+    ServiceReady {
+        /// Its name.
+        service: String,
+        /// How long that took, in milliseconds.
+        took: u64,
+    },
+    /// A service has ended.
+    ServiceEnded {
+        /// Its name.
+        service: String,
+        /// How.
+        end: ServiceEnd,
+        /// What it printed.
+        log: Log,
+    },
     /// A signal came; what runs is being ended.
     Interrupted {
         /// Its name, such as `SIGINT`.
@@ -228,6 +254,13 @@ pub enum Ended {
         /// Why.
         why: String,
     },
+    /// A service that it uses did not become ready, or ended.
+    Service {
+        /// The service.
+        name: String,
+        /// Why.
+        why: String,
+    },
 }
 
 impl Ended {
@@ -248,8 +281,27 @@ impl std::fmt::Display for Ended {
             }
             Self::Stopped => f.write_str("stopped"),
             Self::NotStarted { why } => write!(f, "could not be started: {why}"),
+            Self::Service { name, why } => write!(f, "service {name}: {why}"),
         }
     }
+}
+
+/// How a service ended.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(tag = "how", rename_all = "kebab-case")]
+pub enum ServiceEnd {
+    /// The run ended it.
+    Stopped,
+    /// By itself, after it was ready.
+    Died {
+        /// How, as a clause.
+        why: String,
+    },
+    /// It did not become ready.
+    NotReady {
+        /// Why, as a clause.
+        why: String,
+    },
 }
 
 /// What became of a task's result.

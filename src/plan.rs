@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use rayon::prelude::*;
 
-use crate::config::model::{Config, Task, TaskId};
+use crate::config::model::{Config, Service, Task, TaskId};
 use crate::git::snapshot::Snapshot;
 use crate::graph::{Graph, NodeId, Role};
 use crate::ground::clock::Timestamp;
@@ -324,26 +324,44 @@ fn key_of(
         let output = world.probes.get(tool).and_then(|probe| probe.clone().ok());
         (tool.clone(), output.unwrap_or_default())
     });
-    let secrets = task.secret_env.iter().map(|name| (name.clone(), value(world.env, name)));
+    let services: Vec<&Service> = task.uses.iter().map(|id| world.config.service(*id)).collect();
     Key::of(&Ingredients {
         task,
         args: world.args.filter(|(receiver, _)| *receiver == node.task).map_or(&[], |(_, args)| args),
         inputs: world.digests.get(&InputSet::of(world.config, world.graph, node), snapshot),
-        variables: variables(task, world.env),
-        secrets: secrets.collect(),
+        variables: variables(task, &services, world.env),
+        secrets: secrets(task, &services, world.env),
         tools: tools.collect(),
         needs: needs.collect(),
+        services,
         platform: &world.platform.id,
     })
 }
 
-/// The declared variables that enter the key, sorted by name.
-fn variables(task: &Task, env: &Env) -> Vec<(String, Option<String>)> {
+/// The declared variables that enter the key, sorted by name; what a service is passed is called by
+/// the service too.
+fn variables(task: &Task, services: &[&Service], env: &Env) -> Vec<(String, Option<String>)> {
     let set = task.env.iter().map(|(name, value)| (name.clone(), Some(value.clone())));
-    let passed = task.pass_env.iter().filter(|pass| pass.keyed);
-    let passed = passed.map(|pass| (pass.name.clone(), value(env, &pass.name)));
-    let sorted: BTreeMap<String, Option<String>> = passed.chain(set).collect();
+    let passed = |task: &Task| {
+        let keyed = task.pass_env.iter().filter(|pass| pass.keyed);
+        keyed.map(|pass| (pass.name.clone(), value(env, &pass.name))).collect::<Vec<_>>()
+    };
+    let mut sorted: BTreeMap<String, Option<String>> = passed(task).into_iter().chain(set).collect();
+    for service in services {
+        let name = |variable: &str| format!("{variable} of service {}", service.task.name);
+        sorted.extend(passed(&service.task).into_iter().map(|(variable, value)| (name(&variable), value)));
+    }
     sorted.into_iter().collect()
+}
+
+/// The secrets that enter the key, as [`variables`].
+fn secrets(task: &Task, services: &[&Service], env: &Env) -> Vec<(String, Option<String>)> {
+    let own = task.secret_env.iter().map(|name| (name.clone(), value(env, name)));
+    let of_services = services.iter().flat_map(|service| {
+        let called = |name: &String| format!("{name} of service {}", service.task.name);
+        service.task.secret_env.iter().map(move |name| (called(name), value(env, name)))
+    });
+    own.chain(of_services).collect()
 }
 
 /// A variable's value as text in which no two values are equal, even where they are not text.

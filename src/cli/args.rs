@@ -319,6 +319,9 @@ pub struct LogArgs {
     /// Only this task, with its log
     #[arg(long, value_name = "TASK")]
     pub task: Option<String>,
+    /// Only what this service printed
+    #[arg(long, value_name = "SERVICE", conflicts_with_all = ["task", "failed"])]
+    pub service: Option<String>,
     /// Which logs to show
     #[arg(short, long, value_enum, default_value_t, value_name = "WHICH")]
     pub output: Output,

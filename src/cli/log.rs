@@ -10,7 +10,7 @@ use crate::cli::args::{Format, LogArgs};
 use crate::cli::exit::{End, Failure};
 use crate::cli::project::Project;
 use crate::cli::skips;
-use crate::event::{Event, Status, TaskFinished, Verdict, What};
+use crate::event::{Event, ServiceEnd, Status, TaskFinished, Verdict, What};
 use crate::ground::units;
 use crate::history::runs::{RunHead, Runs, RunsError};
 use crate::reporter::Reporter as _;
@@ -32,12 +32,16 @@ pub fn perform(session: &Session, args: &LogArgs) -> Result<End, Failure> {
     let project = Project::open(&session.env, &session.dir)?;
     project.repository()?;
     let runs = Runs::new(&project.state().unwrap_or_default());
-    let id = match (&args.run, args.last || args.task.is_some()) {
+    let id = match (&args.run, args.last || args.task.is_some() || args.service.is_some()) {
         (Some(run), _) => runs.find(run)?,
         (None, true) => runs.ids()?.into_iter().next().ok_or(RunsError::Empty)?,
         (None, false) => return list(session, args, &runs),
     };
     let events = runs.events(&id)?;
+    if let Some(service) = &args.service {
+        session.print(&service_logs(session, &events, (&id, service))?)?;
+        return Ok(End::Passed);
+    }
     let text = match &args.task {
         Some(task) => {
             logs(session, &events, |finished| finished.task == *task).ok_or_else(|| Failure::Usage {
@@ -68,6 +72,31 @@ fn redraw(session: &Session, args: &LogArgs, events: &[Event]) -> Result<String,
     let ended = matches!(events.last(), Some(Event { what: What::RunFinished(_), .. }));
     if !ended && args.format == Format::Human {
         text.push_str("the record ends here: the run was killed, or is still running\n");
+    }
+    Ok(text)
+}
+
+/// What a service printed, each time that it was started.
+fn service_logs(session: &Session, events: &[Event], (run, name): (&str, &str)) -> Result<String, Failure> {
+    let lines = Lines { paint: session.paint_out(), width: 0 };
+    let mut text = String::new();
+    for event in events {
+        if let What::ServiceEnded { service, end, log } = &event.what
+            && service == name
+        {
+            let (tone, how) = match end {
+                ServiceEnd::Stopped => (Tone::Faint, "ended with the run"),
+                ServiceEnd::Died { why } | ServiceEnd::NotReady { why } => (Tone::Bad, why.as_str()),
+            };
+            text.push_str(&lines.log(&format!("service {name}: {how}"), tone, log));
+            text.push('\n');
+        }
+    }
+    if text.is_empty() {
+        return Err(Failure::Usage {
+            text: format!("the run {run} had no service `{name}`"),
+            hint: Some(format!("`xtask log {run} --format json` shows all that happened")),
+        });
     }
     Ok(text)
 }

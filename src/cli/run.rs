@@ -135,6 +135,7 @@ pub fn here_with(
         gated: None,
         hold: spot.hold,
         keeps: Keeps::Results,
+        services: None,
     };
     let system = |source| Failure::System { attempt: "listen for signals".to_owned(), source };
     let inbox = inbox.get().map_err(system)?;

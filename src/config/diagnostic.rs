@@ -7,8 +7,6 @@ use std::ops::Range;
 use annotate_snippets::{Annotation, AnnotationKind, Level, Renderer, Snippet};
 use serde::Serialize;
 
-use super::model::Place;
-
 /// One thing that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Diagnostic {
@@ -82,10 +80,11 @@ impl<'s> Lines<'s> {
         self.starts.partition_point(|start| *start <= at).saturating_sub(1)
     }
 
-    pub(super) fn place(&self, at: usize) -> Place {
+    /// Line and column of the byte `at`, both counted from 1.
+    pub(super) fn place(&self, at: usize) -> (usize, usize) {
         let line = self.line(at);
         let column = self.text.get(self.starts[line]..at).map_or(0, |front| front.chars().count());
-        Place { line: line + 1, column: column + 1 }
+        (line + 1, column + 1)
     }
 
     /// The bytes of these lines, without the last line end.
@@ -156,7 +155,7 @@ impl Flawed {
     fn records(&self) -> Vec<Record> {
         let lines = Lines::of(&self.text);
         let record = |diagnostic: &Diagnostic| {
-            let Place { line, column } = lines.place(diagnostic.span.start);
+            let (line, column) = lines.place(diagnostic.span.start);
             Record {
                 file: self.file.clone(),
                 line,

@@ -7,6 +7,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::diagnostic::{Diagnostic, Findings, Lines};
+use super::template;
 
 /// A text of the file and where it stands.
 #[derive(Clone, Debug)]
@@ -105,6 +106,11 @@ pub(super) fn entries<'d>(table: &'d DeTable<'d>) -> Table<'d> {
 impl<'d> Value<'d> {
     pub(super) fn of(value: &'d Spanned<DeValue<'d>>) -> Self {
         Self(value)
+    }
+
+    /// The services whose port is named somewhere in it.
+    pub(super) fn ports(self, found: &mut Vec<Text<'d>>) {
+        template::ports(self.0, found);
     }
 
     pub(super) fn span(self) -> Range<usize> {

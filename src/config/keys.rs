@@ -16,9 +16,8 @@ pub(super) struct Keys {
 }
 
 pub(super) const TOP: Keys = Keys {
-    known: &["include", "settings", "files", "tools", "defaults", "tasks", "hooks", "worktree"],
+    known: &["include", "settings", "files", "tools", "defaults", "tasks", "services", "hooks", "worktree"],
     planned: &[
-        ("services", "start the service in a task's `run` and stop it in its `finally`"),
         ("reports", "take it out"),
         ("gates", "take it out"),
         ("ci", "take it out; a task of this name is `[tasks.ci]`"),
@@ -47,7 +46,6 @@ pub(super) const SETTINGS: Keys = Keys {
 const RUST: (&str, &str) = ("rust", "name the command that does it in `run`");
 const SANDBOX: (&str, &str) = ("sandbox", "take it out");
 const ENV_FILE: (&str, &str) = ("env-file", "write the variables in `env`");
-const SERVICES: (&str, &str) = ("services", "start the service in `run` and stop it in `finally`");
 const REPORTS: (&str, &str) = ("reports", "take it out; files that the task writes go in `outputs`");
 
 pub(super) const TASK: Keys = Keys {
@@ -73,8 +71,9 @@ pub(super) const TASK: Keys = Keys {
         "slots",
         "os",
         "cache",
+        "services",
     ],
-    planned: &[SERVICES, RUST, REPORTS, SANDBOX, ENV_FILE],
+    planned: &[RUST, REPORTS, SANDBOX, ENV_FILE],
     elsewhere: &[
         ("command", "did you mean `run`?"),
         ("cmd", "did you mean `run`?"),
@@ -121,6 +120,49 @@ pub(super) const SETUP: Keys = Keys {
     elsewhere: &[("outputs", "what it writes stays in the worktree: take it out")],
 };
 
+pub(super) const SERVICE: Keys = Keys {
+    known: &[
+        "description",
+        "run",
+        "shell",
+        "cwd",
+        "inputs",
+        "needs",
+        "services",
+        "env",
+        "pass-env",
+        "secret-env",
+        "tools",
+        "port",
+        "ready",
+        "stop",
+    ],
+    planned: &[ENV_FILE],
+    elsewhere: &[
+        ("command", "did you mean `run`?"),
+        ("cmd", "did you mean `run`?"),
+        ("image", "a service is a command: run = \"docker run --rm …\""),
+        ("ports", "did you mean `port`?"),
+        ("depends-on", "did you mean `needs` or `services`?"),
+        ("depends_on", "did you mean `needs` or `services`?"),
+        ("healthcheck", "did you mean `ready`?"),
+        ("timeout", "the time that it may take to be ready is `timeout` in `ready`"),
+        ("outputs", "what it writes is not kept: take it out"),
+    ],
+};
+
+pub(super) const READY: Keys = Keys {
+    known: &["tcp", "http", "log", "command", "timeout"],
+    planned: &[],
+    elsewhere: &[
+        ("https", "it is asked by `http`, without encryption"),
+        ("port", "write tcp = \"127.0.0.1:PORT\""),
+    ],
+};
+
+pub(super) const STOP: Keys =
+    Keys { known: &["signal", "grace"], planned: &[], elsewhere: &[("timeout", "did you mean `grace`?")] };
+
 const NOT_SHARED: &str = "it differs from task to task: write it in each";
 
 pub(super) const DEFAULTS: Keys = Keys {
@@ -138,8 +180,9 @@ pub(super) const DEFAULTS: Keys = Keys {
         "slots",
         "os",
         "cache",
+        "services",
     ],
-    planned: &[SERVICES, SANDBOX, ENV_FILE],
+    planned: &[SANDBOX, ENV_FILE],
     elsewhere: &[
         ("description", NOT_SHARED),
         ("group", NOT_SHARED),

@@ -14,8 +14,10 @@ use toml::de::{DeTable, DeValue};
 
 use super::diagnostic::{Diagnostic, Findings};
 use super::document::{self, Table, Text, Value};
-use super::keys;
-use crate::ground::name;
+use super::{keys, template};
+
+/// What stands in front of a value's name in a text.
+const AXIS: &str = "matrix.";
 
 /// Tasks that one matrix may make.
 const MOST: usize = 256;
@@ -157,40 +159,15 @@ fn fill(value: &mut Spanned<DeValue<'_>>, combination: &Combination) {
 }
 
 fn filled(text: &str, combination: &Combination) -> String {
-    let mut out = String::with_capacity(text.len());
-    let mut rest = 0;
-    for (place, axis) in places(text) {
-        if let Some((_, value)) = combination.iter().find(|(known, _)| *known == axis) {
-            out.push_str(&text[rest..place.start]);
-            out.push_str(value);
-            rest = place.end;
-        }
-    }
-    out.push_str(&text[rest..]);
-    out
-}
-
-/// Where `{{ matrix.NAME }}` stands in a text, and which name.
-fn places(text: &str) -> Vec<(Range<usize>, &str)> {
-    let mut places = Vec::new();
-    let mut at = 0;
-    while let Some(start) = text[at..].find("{{").map(|start| at + start) {
-        let Some(end) = text[start..].find("}}").map(|end| start + end) else { break };
-        let inner = text[start + 2..end].trim();
-        match inner.strip_prefix("matrix.") {
-            Some(axis) if name::refusal(axis).is_none() => places.push((start..end + 2, axis)),
-            _ => {}
-        }
-        at = start + 2;
-    }
-    places
+    let value = |axis: &str| combination.iter().find(|(known, _)| known == axis).map(|(_, value)| &**value);
+    template::filled(text, (AXIS, ""), value)
 }
 
 /// Reports values that the matrix does not have.
 fn check_text(value: &Spanned<DeValue<'_>>, combination: &[(String, String)], findings: &mut Findings) {
     match value.get_ref() {
         DeValue::String(text) => {
-            for (_, axis) in places(text) {
+            for (_, axis) in template::places(text, AXIS, "") {
                 if !combination.iter().any(|(known, _)| known == axis) {
                     findings.add(unknown(value.span(), axis, combination));
                 }

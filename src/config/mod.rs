@@ -8,16 +8,19 @@ mod files;
 mod hooks;
 pub mod include;
 mod keys;
+mod links;
 mod matrix;
 pub mod model;
 mod naming;
 mod needs;
 mod outputs;
 mod part;
+mod services;
 mod settings;
 mod shared;
 pub mod stage;
 mod task_table;
+pub mod template;
 #[cfg(test)]
 mod tests;
 mod variables;
@@ -26,9 +29,16 @@ mod worktree;
 use crate::ground::path::RepoPath;
 use diagnostic::{Diagnostics, Findings, Flawed};
 use document::Extent;
+use links::Linking;
 use model::Config;
 use part::{Document, Part};
-use task_table::Draft;
+use services::Draught;
+use task_table::{Draft, Links};
+
+/// The name of a task or service within its project.
+pub fn own_name(task: &model::Task) -> &str {
+    naming::own(&task.name, &task.project)
+}
 
 /// A tasks.toml to be read.
 #[derive(Clone, Debug)]
@@ -85,22 +95,35 @@ fn join(documents: &[Document<'_>], findings: &mut [Findings]) -> Config {
         config.tools.extend(settings::tools(&part.tools, (base, part.document.source.project), found));
     }
     let mut drafts: Vec<Draft<'_>> = Vec::new();
+    let mut services: Vec<Draught<'_>> = Vec::new();
     let mut parts: Vec<Part<'_>> = Vec::with_capacity(sections.len());
     for (file, (sections, found)) in sections.into_iter().zip(findings.iter_mut()).enumerate() {
-        let (part, own) = Part::read(sections, &config.tools, (file, extent), found);
+        let (part, contents) = Part::read(sections, &config.tools, (file, extent), found);
         parts.push(part);
-        drafts.extend(own);
+        drafts.extend(contents.tasks);
+        services.extend(contents.services);
     }
     let names = needs::names(&drafts);
     config.hooks = hooks::read(&parts[0].hooks, &names, extent, &mut findings[0]);
-    let needs = needs::resolve(&drafts, &names, extent, findings);
+    let linking = Linking { drafts: &drafts, services: &services, parts: &parts, names: &names, extent };
+    let linked = linking.resolve(findings);
     outputs::check_overlaps(&drafts, &parts, findings);
     let worktree = std::mem::take(&mut parts[0].worktree);
     config.worktree = worktree.finish(&parts[0].frame(&config.settings));
-    let finish = |(draft, needs): (Draft<'_>, _)| {
+    let finish = |(draft, links): (Draft<'_>, Links)| {
         let frame = parts[draft.file].frame(&config.settings);
-        draft.finish(needs, &frame)
+        draft.finish(links, &frame)
     };
-    config.tasks = drafts.into_iter().zip(needs).map(finish).collect();
+    config.tasks = drafts.into_iter().zip(linked.tasks).map(finish).collect();
+    let finish = |(service, links): (Draught<'_>, Links)| {
+        let frame = parts[service.draft.file].frame(&config.settings);
+        service.finish(links, &frame)
+    };
+    config.services = services.into_iter().zip(linked.services).map(finish).collect();
+    for task in &mut config.tasks {
+        // What a service is may decide what comes of the tasks that use it.
+        let used = task.uses.iter().flat_map(|id| &config.services[id.0].task.tools);
+        task.tools = shared::once(task.tools.iter().chain(used).map(String::as_str));
+    }
     config
 }

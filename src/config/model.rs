@@ -25,6 +25,65 @@ pub struct Config {
     pub hooks: BTreeMap<Stage, Vec<String>>,
     /// `[worktree]`.
     pub worktree: Worktree,
+    /// `[services]`. A service's index here is its [`ServiceId`].
+    pub services: Vec<Service>,
+}
+
+/// A service's place in [`Config::services`].
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct ServiceId(pub usize);
+
+/// A long-lived process that tasks use.
+#[derive(Clone, Debug)]
+pub struct Service {
+    /// Its command with all that surrounds it: its name, what it needs and uses, its inputs.
+    pub task: Task,
+    /// The port that it listens on.
+    pub port: Option<Port>,
+    /// How it is known to be ready.
+    pub ready: Ready,
+    /// How it is ended.
+    pub stop: Stopping,
+}
+
+/// The port of a service.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Port {
+    /// A free one is picked for each run.
+    Auto,
+    /// This one.
+    Fixed(u16),
+}
+
+/// How a service is known to be ready.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Ready {
+    /// What is asked; nothing: it is ready once it was started.
+    pub probe: Option<Probe>,
+    /// How long it may take.
+    pub timeout: Duration,
+}
+
+/// What tells that a service is ready.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Probe {
+    /// Something listens at this `host:port`.
+    Tcp(String),
+    /// A GET of this URL is answered with a status below 400.
+    Http(String),
+    /// A line of its output matches this regular expression.
+    Log(String),
+    /// This command ends with 0.
+    Command(Command),
+}
+
+/// How a service is ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Stopping {
+    /// What it is sent.
+    pub signal: rustix::process::Signal,
+    /// How long it has then until it is killed.
+    pub grace: Duration,
 }
 
 /// `[worktree]`: what a private worktree needs that git does not hold.
@@ -104,8 +163,13 @@ pub struct Task {
     pub inputs: Patterns,
     /// The files it writes; its patterns are anchored. Empty: it writes none that count.
     pub outputs: Patterns,
-    /// Tasks that must have passed before, with groups and names resolved, sorted, each once.
+    /// Tasks that must have passed before, with groups and names resolved, sorted, each once; also
+    /// those that its services need.
     pub needs: Vec<TaskId>,
+    /// Services that it uses, by the names that its texts call them.
+    pub services: BTreeMap<String, ServiceId>,
+    /// These and all that they use, each behind those it uses.
+    pub uses: Vec<ServiceId>,
     /// Variables with their values.
     pub env: BTreeMap<String, String>,
     /// Variables passed from the caller.
@@ -150,16 +214,29 @@ pub struct PassEnv {
     pub keyed: bool,
 }
 
-/// Where in tasks.toml something stands; both count from 1.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+/// Where something is defined; line and column count from 1.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Place {
+    /// The file, as messages name it.
+    pub file: String,
     /// Line.
     pub line: usize,
     /// Column, in characters.
     pub column: usize,
 }
 
+impl std::fmt::Display for Place {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}:{}", self.file, self.line)
+    }
+}
+
 impl Config {
+    /// The service with this id.
+    pub fn service(&self, id: ServiceId) -> &Service {
+        &self.services[id.0]
+    }
+
     /// Job slots of a run: as many as were asked for or set, or one per core.
     pub fn slots(&self, asked: Option<u32>) -> u32 {
         asked.or(self.settings.jobs.map(NonZeroU32::get)).unwrap_or_else(|| {

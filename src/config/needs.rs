@@ -1,11 +1,9 @@
 //! `needs`: names of tasks and groups, resolved to tasks, and the circles among them. It must not
 //! know what else a task says.
 
-use super::circle;
 use super::diagnostic::{Diagnostic, Findings};
 use super::document::{Extent, Text};
 use super::keys;
-use super::model::TaskId;
 use super::naming::{self, Names};
 use super::task_table::Draft;
 
@@ -14,33 +12,22 @@ pub(super) fn names(drafts: &[Draft<'_>]) -> Names {
     Names::of(drafts.iter().map(Draft::called))
 }
 
-/// The tasks that each task needs, sorted, each once. The findings are those of each file.
-pub(super) fn resolve(
-    drafts: &[Draft<'_>],
-    names: &Names,
-    extent: Extent,
-    findings: &mut [Findings],
-) -> Vec<Vec<TaskId>> {
-    let mut needs = Vec::with_capacity(drafts.len());
-    for (task, draft) in drafts.iter().enumerate() {
-        let mut all: Vec<usize> = Vec::new();
-        for need in &draft.needs {
-            let meant = names.meant(need.text, &draft.project);
-            if meant.iter().all(|meant| *meant == task) && extent == Extent::Whole {
-                findings[draft.file].add(nothing(draft, need, !meant.is_empty(), names));
-            }
-            all.extend(meant.iter().filter(|meant| **meant != task));
+/// The tasks that a draft needs; `itself` is its own place if it is a task.
+pub(super) fn of(
+    draft: &Draft<'_>,
+    itself: Option<usize>,
+    (names, extent): (&Names, Extent),
+    findings: &mut Findings,
+) -> Vec<usize> {
+    let mut all: Vec<usize> = Vec::new();
+    for need in &draft.needs {
+        let meant = names.meant(need.text, &draft.project);
+        if meant.iter().all(|meant| Some(*meant) == itself) && extent == Extent::Whole {
+            findings.add(nothing(draft, need, !meant.is_empty(), names));
         }
-        all.sort_unstable();
-        all.dedup();
-        needs.push(all);
+        all.extend(meant.iter().filter(|meant| Some(**meant) != itself));
     }
-    if let Err(circles) = circle::order(&needs) {
-        for circle in circles {
-            findings[drafts[circle[0]].file].add(round(&circle, drafts, names));
-        }
-    }
-    needs.into_iter().map(|needs| needs.into_iter().map(TaskId).collect()).collect()
+    all
 }
 
 /// What to say if a name stands for no task, or for the one alone that needs it.
@@ -57,7 +44,8 @@ fn nothing(draft: &Draft<'_>, need: &Text<'_>, is_itself: bool, names: &Names) -
     Diagnostic::new(need.span.clone(), message).label("unknown task").hint(hint)
 }
 
-fn round(circle: &[usize], drafts: &[Draft<'_>], names: &Names) -> Diagnostic {
+/// What to say to tasks that need each other.
+pub(super) fn round(circle: &[usize], drafts: &[Draft<'_>], names: &Names) -> Diagnostic {
     let turn = circle.iter().chain(circle.first());
     let path: Vec<String> = turn.clone().map(|task| drafts[*task].shown()).collect();
     let message = format!("tasks need each other in a circle: {}", path.join(" → "));
@@ -67,13 +55,12 @@ fn round(circle: &[usize], drafts: &[Draft<'_>], names: &Names) -> Diagnostic {
     let mut places = each.map(|(from, to)| {
         let (from, target) = (&drafts[*from], &drafts[*to]);
         let meant = |need: &&Text<'_>| names.meant(need.text, &from.project).contains(to);
-        let need = from.needs.iter().find(meant).unwrap_or(&from.name);
-        let by_group = if need.text == target.name.text || need.text == target.shown() {
-            ""
-        } else {
-            ", a member of that group"
+        let (span, how) = match from.needs.iter().find(meant) {
+            Some(need) if need.text == target.name.text || need.text == target.shown() => (&need.span, ""),
+            Some(need) => (&need.span, ", a member of that group"),
+            None => (&from.name.span, " for a service that it uses"),
         };
-        (need.span.clone(), format!("`{}` needs `{}`{by_group}", from.shown(), target.shown()))
+        (span.clone(), format!("`{}` needs `{}`{how}", from.shown(), target.shown()))
     });
     let (span, label) = places.next().unwrap_or_default();
     let diagnostic = Diagnostic::new(span, message).label(label).hint("take one of these needs out");

@@ -13,9 +13,10 @@ use super::include;
 use super::keys;
 use super::matrix::{self, Variants};
 use super::model::{Settings, Tool};
+use super::services::{self, Draught};
 use super::shared::{Scope, Shared};
 use super::task_table::{self, Draft, Frame};
-use super::worktree::{self, Draught};
+use super::worktree;
 
 /// Sections that only the outermost file has.
 const OUTERMOST: [&str; 3] = ["settings", "hooks", "worktree"];
@@ -39,16 +40,23 @@ pub(super) struct Sections<'d> {
     files: Table<'d>,
     defaults: Table<'d>,
     tasks: Table<'d>,
+    services: Table<'d>,
     hooks: Table<'d>,
     worktree: Table<'d>,
 }
 
-/// What a file holds besides its tasks.
+/// The tasks and services of a file.
+pub(super) struct Contents<'d> {
+    pub(super) tasks: Vec<Draft<'d>>,
+    pub(super) services: Vec<Draught<'d>>,
+}
+
+/// What a file holds besides its tasks and services.
 pub(super) struct Part<'d> {
     document: &'d Document<'d>,
     pub(super) defaults: Shared<'d>,
     pub(super) hooks: Table<'d>,
-    pub(super) worktree: Draught<'d>,
+    pub(super) worktree: worktree::Draught<'d>,
 }
 
 impl<'s> Document<'s> {
@@ -69,9 +77,7 @@ impl<'s> Document<'s> {
 
     /// The tables of the file.
     pub(super) fn sections(&self, findings: &mut Findings) -> Sections<'_> {
-        let (settings, files, tools, defaults, tasks, hooks, worktree) = Default::default();
-        let mut sections =
-            Sections { document: self, settings, files, tools, defaults, tasks, hooks, worktree };
+        let mut sections = Sections::of(self);
         for Entry { key, value } in document::entries(&self.root) {
             if OUTERMOST.contains(&key.text) && !self.source.project.is_empty() {
                 findings.add(misplaced(&key));
@@ -83,6 +89,7 @@ impl<'s> Document<'s> {
                 "tools" => &mut sections.tools,
                 "defaults" => &mut sections.defaults,
                 "tasks" => &mut sections.tasks,
+                "services" => &mut sections.services,
                 "hooks" => &mut sections.hooks,
                 "worktree" => &mut sections.worktree,
                 "include" => {
@@ -105,6 +112,15 @@ impl<'s> Document<'s> {
     }
 }
 
+impl<'d> Sections<'d> {
+    /// Of a file that has none.
+    fn of(document: &'d Document<'d>) -> Self {
+        let (settings, files, tools, defaults) = Default::default();
+        let (tasks, services, hooks, worktree) = Default::default();
+        Self { document, settings, tools, files, defaults, tasks, services, hooks, worktree }
+    }
+}
+
 fn misplaced(key: &Text<'_>) -> Diagnostic {
     Diagnostic::new(key.span.clone(), format!("`[{}]` belongs in the outermost tasks.toml", key.text))
         .label("this file is included by another")
@@ -118,20 +134,21 @@ impl<'d> Part<'d> {
         tools: &BTreeMap<String, Tool>,
         (file, extent): (usize, Extent),
         findings: &mut Findings,
-    ) -> (Self, Vec<Draft<'d>>) {
+    ) -> (Self, Contents<'d>) {
         let document = sections.document;
         let Source { base, project, .. } = document.source;
         let sets = Sets::read(&sections.files, base, document.extent, findings);
         let scope = Scope { base, project, file, sets: &sets, tools, variants: &document.variants, extent };
         let defaults = Shared::defaults(&sections.defaults, &scope, findings);
-        let drafts = task_table::read(&sections.tasks, &scope, findings);
+        let tasks = task_table::read(&sections.tasks, &scope, findings);
+        let services = services::read(&sections.services, &scope, findings);
         let worktree = worktree::read(&sections.worktree, &scope, findings);
-        (Self { document, defaults, hooks: sections.hooks, worktree }, drafts)
+        (Self { document, defaults, hooks: sections.hooks, worktree }, Contents { tasks, services })
     }
 
     /// What the tasks of the file share.
     pub(super) fn frame<'f>(&'f self, settings: &'f Settings) -> Frame<'f, 'd> {
         let Document { source, lines, .. } = self.document;
-        Frame { defaults: &self.defaults, settings, base: &source.base, lines }
+        Frame { defaults: &self.defaults, settings, source, lines }
     }
 }

@@ -51,9 +51,15 @@ pub(super) struct Shared<'d> {
     pub(super) slots: Option<NonZeroU32>,
     pub(super) os: Option<Vec<String>>,
     pub(super) cache: Option<bool>,
+    pub(super) services: Option<Vec<Text<'d>>>,
 }
 
 impl<'d> Shared<'d> {
+    /// What services take of the defaults: how a command is run, but nothing that is a task's.
+    pub(super) fn for_services(&self) -> Self {
+        Self { shell: self.shell.clone(), variables: self.variables.clone(), ..Self::default() }
+    }
+
     /// Reads `[defaults]`.
     pub(super) fn defaults(table: &Table<'d>, scope: &Scope<'_, 'd>, findings: &mut Findings) -> Self {
         let mut defaults = Self::default();
@@ -87,6 +93,7 @@ impl<'d> Shared<'d> {
             "locks" => self.locks = locks(value, findings),
             "os" => self.os = systems(value, findings),
             "cache" => self.cache = value.boolean(findings),
+            "services" => self.services = value.texts(findings),
             _ => return self.variables.take(entry, findings),
         }
         true

@@ -1,10 +1,13 @@
 //! `[tasks.*]`: one table each, read into a draft whose needs and outputs are checked against the
 //! others later. It must not know those others.
 
+use std::collections::BTreeMap;
+
+use super::Source;
 use super::diagnostic::{Diagnostic, Findings, Lines};
 use super::document::{Entry, Extent, Table, Text, Value};
 use super::keys;
-use super::model::{Command, Settings, Task, TaskId};
+use super::model::{Command, Place, ServiceId, Settings, Task, TaskId};
 use super::naming::{self, Called};
 use super::outputs::Outputs;
 use super::settings;
@@ -15,6 +18,8 @@ use crate::ground::pattern::Patterns;
 
 /// Keys that serve a task's commands, so an aggregate may have them for its `fix` alone.
 const FOR_COMMANDS: [&str; 5] = ["shell", "cwd", "env", "pass-env", "secret-env"];
+/// Keys in whose texts the ports of services are put in.
+const FILLED: [&str; 4] = ["run", "fix", "finally", "env"];
 /// Keys that an aggregate may have.
 const FOR_AGGREGATES: [&str; 4] = ["description", "group", "needs", "fix"];
 
@@ -30,6 +35,8 @@ pub(super) struct Draft<'d> {
     /// The task that it was made of, if a matrix made it.
     pub(super) variant_of: Option<String>,
     pub(super) needs: Vec<Text<'d>>,
+    /// Services whose port its texts name.
+    pub(super) ports: Vec<Text<'d>>,
     pub(super) outputs: Outputs,
     pub(super) shared: Shared<'d>,
     kind: Kind,
@@ -44,6 +51,8 @@ pub(super) struct Draft<'d> {
 enum Kind {
     /// It has `run`, be it right or wrong.
     Runs,
+    /// It is run for tasks.
+    Service,
     Aggregate,
 }
 
@@ -71,14 +80,26 @@ impl<'d> Draft<'d> {
         findings: &mut Findings,
     ) -> Self {
         let has = |key: &str| table.iter().any(|entry| entry.key.text == key);
-        let mut draft = Self {
-            kind: if has("run") || has("rust") { Kind::Runs } else { Kind::Aggregate },
-            variant_of: scope.variants.origin(name.text).map(str::to_owned),
+        let kind = if has("run") || has("rust") { Kind::Runs } else { Kind::Aggregate };
+        let mut draft = Self::new(kind, name, scope);
+        draft.take_all(table, scope, findings);
+        if draft.kind == Kind::Aggregate {
+            draft.check_aggregate(table, scope, findings);
+        }
+        draft
+    }
+
+    fn new(kind: Kind, name: Text<'d>, scope: &Scope<'_, 'd>) -> Self {
+        let origin = (kind != Kind::Service).then(|| scope.variants.origin(name.text)).flatten();
+        Self {
+            kind,
+            variant_of: origin.map(str::to_owned),
             file: scope.file,
             project: scope.project.to_owned(),
             name,
             group: None,
             needs: Vec::new(),
+            ports: Vec::new(),
             outputs: Outputs::default(),
             shared: Shared::default(),
             description: None,
@@ -86,18 +107,37 @@ impl<'d> Draft<'d> {
             fix: None,
             finally: None,
             cwd: None,
-        };
+        }
+    }
+
+    fn take_all(&mut self, table: &[Entry<'d>], scope: &Scope<'_, 'd>, findings: &mut Findings) {
         for entry in table {
-            if !draft.take(entry, scope, findings) && !draft.shared.take(entry, scope, findings) {
-                let called = format!("task `{}`", keys::shown(draft.name.text));
+            if FILLED.contains(&entry.key.text) {
+                entry.value.ports(&mut self.ports);
+            }
+            if !self.take(entry, scope, findings) && !self.shared.take(entry, scope, findings) {
+                let called = format!("task `{}`", keys::shown(self.name.text));
                 findings.add(keys::TASK.refusal(&entry.key, &called));
             }
         }
-        draft.shared.variables.check(findings);
-        if draft.kind == Kind::Aggregate {
-            draft.check_aggregate(table, scope, findings);
-        }
+        self.shared.variables.check(findings);
+    }
+
+    /// Reads what a service has in common with a task.
+    pub(super) fn of_service(
+        name: Text<'d>,
+        table: &[Entry<'d>],
+        scope: &Scope<'_, 'd>,
+        findings: &mut Findings,
+    ) -> Self {
+        let mut draft = Self::new(Kind::Service, name, scope);
+        draft.take_all(table, scope, findings);
         draft
+    }
+
+    /// Whether it is one of `[tasks]`.
+    pub(super) fn is_task(&self) -> bool {
+        self.kind != Kind::Service
     }
 
     /// Takes the entry if its key is a task's own.
@@ -171,15 +211,16 @@ impl<'d> Draft<'d> {
     }
 
     /// The task, with what it takes from the defaults and settings.
-    pub(super) fn finish(self, needs: Vec<TaskId>, frame: &Frame<'_, 'd>) -> Task {
-        let Frame { defaults, settings, base, lines } = frame;
+    pub(super) fn finish(self, links: Links, frame: &Frame<'_, 'd>) -> Task {
+        let Frame { defaults, settings, source, lines } = frame;
         let own = self.shared;
-        let Declared { env, pass, secret } = if self.kind == Kind::Runs || self.fix.is_some() {
+        let Declared { env, pass, secret } = if self.kind != Kind::Aggregate || self.fix.is_some() {
             own.variables.over(&defaults.variables)
         } else {
             Declared::default()
         };
         let shell = own.shell.or_else(|| defaults.shell.clone()).unwrap_or_else(|| settings.shell.clone());
+        let (line, column) = lines.place(self.name.span.start);
         let mut task = Task {
             name: naming::joined(&self.project, self.name.text),
             description: self.description,
@@ -190,10 +231,12 @@ impl<'d> Draft<'d> {
             fix: self.fix,
             finally: self.finally,
             shell,
-            cwd: self.cwd.unwrap_or_else(|| (*base).clone()),
+            cwd: self.cwd.unwrap_or_else(|| source.base.clone()),
             inputs: Patterns::default(),
             outputs: self.outputs.patterns,
-            needs,
+            needs: links.needs,
+            services: links.services,
+            uses: links.uses,
             env,
             pass_env: pass,
             secret_env: secret,
@@ -205,9 +248,9 @@ impl<'d> Draft<'d> {
             slots: std::num::NonZeroU32::MIN,
             os: Vec::new(),
             cache: true,
-            place: lines.place(self.name.span.start),
+            place: Place { file: source.name.to_owned(), line, column },
         };
-        if self.kind == Kind::Runs {
+        if self.kind != Kind::Aggregate {
             task.inputs = own.inputs.or_else(|| defaults.inputs.clone()).unwrap_or_else(Patterns::whole);
             task.tools = shared::once(defaults.tools.iter().chain(&own.tools).map(String::as_str));
             task.timeout = own.timeout.or(defaults.timeout);
@@ -222,12 +265,20 @@ impl<'d> Draft<'d> {
     }
 }
 
+/// What a task needs and uses.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Links {
+    pub(super) needs: Vec<TaskId>,
+    pub(super) services: BTreeMap<String, ServiceId>,
+    pub(super) uses: Vec<ServiceId>,
+}
+
 /// What the tasks of a file share.
 #[derive(Debug)]
 pub(super) struct Frame<'f, 'd> {
     pub(super) defaults: &'f Shared<'d>,
     pub(super) settings: &'f Settings,
-    pub(super) base: &'f RepoPath,
+    pub(super) source: &'f Source<'f>,
     pub(super) lines: &'f Lines<'f>,
 }
 
@@ -244,7 +295,7 @@ fn description(value: Value<'_>, findings: &mut Findings) -> Option<String> {
     Some(text.text.trim().to_owned()).filter(|text| !text.is_empty())
 }
 
-fn command(value: Value<'_>, key: &str, findings: &mut Findings) -> Option<Command> {
+pub(super) fn command(value: Value<'_>, key: &str, findings: &mut Findings) -> Option<Command> {
     let hint = "write a shell line such as \"cargo test\", or a program and its arguments such as [\"cargo\", \"test\"]";
     if value.elements().is_some() {
         let texts = value.texts(findings)?;

@@ -125,7 +125,7 @@ fn the_design_is_read_as_it_says() {
     assert_eq!(clippy.tools, ["rustc"]);
     assert_eq!(clippy.shell, ["sh", "-ec"]);
     assert!(clippy.inputs.matches(&path("x/a.rs")) && !clippy.inputs.matches(&path("target/a.rs")));
-    assert_eq!(clippy.place, model::Place { line: 19, column: 8 });
+    assert_eq!(clippy.place, model::Place { file: "tasks.toml".to_owned(), line: 19, column: 8 });
 
     let build = task(&config, "build");
     assert_eq!(build.env["RUSTFLAGS"], "-D warnings");
@@ -430,36 +430,28 @@ fn a_broken_line_brings_no_false_findings() {
 #[test]
 fn keys_to_come_are_known() {
     insta::assert_snapshot!(wrong(
-        "[services]\ndb = 1\n[tasks.a]\nsandbox = true\nrust = 'codegen'\n"
+        "[tasks.a]\nsandbox = true\nrust = 'codegen'\n"
     ), @r#"
-    error: `services` is not yet supported here
-     --> tasks.toml:1:2
-      |
-    1 | [services]
-      |  ^^^^^^^^ not yet supported
-      |
-      = help: start the service in a task's `run` and stop it in its `finally`
-
     error: `sandbox` is not yet supported here
-     --> tasks.toml:4:1
+     --> tasks.toml:2:1
       |
-    4 | sandbox = true
+    2 | sandbox = true
       | ^^^^^^^ not yet supported
       |
       = help: take it out
 
     error: `rust` is not yet supported here
-     --> tasks.toml:5:1
+     --> tasks.toml:3:1
       |
-    5 | rust = 'codegen'
+    3 | rust = 'codegen'
       | ^^^^ not yet supported
       |
       = help: name the command that does it in `run`
     "#);
-    for key in ["services", "reports", "gates", "ci", "environments", "notify", "cache"] {
+    for key in ["reports", "gates", "ci", "environments", "notify", "cache"] {
         assert_eq!(messages(&format!("[{key}]")), [format!("`{key}` is not yet supported here")]);
     }
-    for key in ["services", "rust", "reports", "sandbox", "env-file"] {
+    for key in ["rust", "reports", "sandbox", "env-file"] {
         let text = format!("[tasks.a]\nrun = 'x'\n{key} = 1");
         assert_eq!(messages(&text), [format!("`{key}` is not yet supported here")]);
     }
@@ -536,7 +528,7 @@ nonsense-entirely = 1
     12 | nonsense-entirely = 1
        | ^^^^^^^^^^^^^^^^^ not a key here
        |
-       = help: its keys are description, group, run, fix, finally, shell, cwd, inputs, outputs, needs, env, pass-env, secret-env, tools, timeout, slow-after, retries, locks, slots, os, cache
+       = help: its keys are description, group, run, fix, finally, shell, cwd, inputs, outputs, needs, env, pass-env, secret-env, tools, timeout, slow-after, retries, locks, slots, os, cache, services
     "#);
 }
 

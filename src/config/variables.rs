@@ -12,7 +12,7 @@ use super::model::PassEnv;
 const RESERVED: &str = "XTASK_";
 
 /// Variables as one table declares them.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Variables<'d>(Vec<Variable<'d>>);
 
 #[derive(Clone, Debug)]

@@ -6,7 +6,7 @@ use super::document::{Entry, Table, Text, Value};
 use super::keys;
 use super::model::Worktree;
 use super::shared::Scope;
-use super::task_table::{Draft, Frame};
+use super::task_table::{Draft, Frame, Links};
 use crate::ground::path::RepoPath;
 
 /// The name that the setup has in messages, logs and records. No task can be named so.
@@ -40,7 +40,7 @@ pub(super) fn read<'d>(table: &Table<'d>, scope: &Scope<'_, 'd>, findings: &mut 
 impl<'d> Draught<'d> {
     /// With what all commands of the file share.
     pub(super) fn finish(self, frame: &Frame<'_, 'd>) -> Worktree {
-        let setup = self.setup.map(|draft| Box::new(draft.finish(Vec::new(), frame)));
+        let setup = self.setup.map(|draft| Box::new(draft.finish(Links::default(), frame)));
         Worktree { setup, ..self.plain }
     }
 }

@@ -9,6 +9,7 @@ use crate::cache::Cache;
 use crate::engine::command::Programs;
 use crate::engine::emitter::Emitter;
 use crate::engine::secrets::Secrets;
+use crate::engine::services::{Services, Setting};
 use crate::event::{Level, What};
 use crate::git::WorkTreeReader;
 use crate::git::snapshot::Snapshot;
@@ -75,6 +76,8 @@ pub struct Context<'a> {
     pub longest_secret: usize,
     /// The programs that were found before.
     pub programs: Programs,
+    /// The services that are up.
+    pub services: &'a Services,
     /// Ends what runs.
     pub stop: Stop,
     /// Ends `finally` commands, when even they are to end.
@@ -112,7 +115,7 @@ impl<'a> Context<'a> {
         plan: &'a Plan,
         site: &'a Site<'a>,
         conduct: &'a Conduct,
-        emitter: &'a Emitter,
+        (emitter, services): (&'a Emitter, &'a Services),
         secrets: &Secrets,
     ) -> Self {
         let results = plan.nodes.iter().map(|_| NodeResult::default()).collect();
@@ -125,6 +128,7 @@ impl<'a> Context<'a> {
             longest_secret: secrets.longest,
             mask: Arc::clone(&secrets.mask),
             programs: Programs::default(),
+            services,
             stop: Stop::new(),
             stop_finally: Stop::new(),
             guard: OnceLock::new(),
@@ -153,6 +157,19 @@ impl<'a> Context<'a> {
             }
         };
         self.guard.get_or_init(start).clone()
+    }
+
+    /// What services are started with.
+    pub fn setting(&self) -> Setting<'_> {
+        Setting {
+            config: self.world.config,
+            env: self.world.env,
+            root: self.site.root.clone(),
+            emitter: self.emitter,
+            mask: Arc::clone(&self.mask),
+            hold: self.site.hold,
+            stop: self.stop.clone(),
+        }
     }
 
     /// Takes from the history how long each task is expected to take.

@@ -5,6 +5,8 @@ use std::time::Duration;
 use crate::config::model::{Command, Task};
 use crate::engine::command::{self, Kit, Times};
 use crate::engine::context::Context;
+use crate::engine::ports::Ports;
+use crate::engine::services::Failure;
 use crate::engine::surroundings;
 use crate::event::{Ended, Log, What};
 use crate::graph::NodeId;
@@ -77,25 +79,44 @@ fn attempt_once(context: &Context<'_>, id: NodeId, task: &Task, is_slow: &mut bo
     let times = Times { timeout: task.timeout, slow_after: task.slow_after };
     let args = context.world.args.filter(|(receiver, _)| *receiver == context.world.graph.node(id).task);
     let Some(command) = &task.run else { return (Ended::Exit { code: 0 }, Log::default()) };
-    let words = command::words(task, command, args.map_or(&[], |(_, args)| args));
+    // One of its own, for the end of a service ends no other task.
+    let stop = context.stop.inner();
+    let held = match context.services.hold(&context.setting(), task, &stop) {
+        Ok(held) => held,
+        Err(failure) => return (ended_by(failure), Log::default()),
+    };
+    let words = command::words(task, &held.ports.fill_command(command), args.map_or(&[], |(_, args)| args));
     let mut listener = Listener { context, task, is_slow };
-    start(context, task, &words, times, (&context.stop, &mut listener))
+    let (ended, log) = start(context, (task, &held.ports), &words, times, (&stop, &mut listener));
+    match held.failure(context.world.config) {
+        // What is ended with the run did not fail by its service.
+        Some(failure) if context.stop.demand() == Demand::None => (ended_by(failure), log),
+        _ => (ended, log),
+    }
+}
+
+fn ended_by(failure: Failure) -> Ended {
+    match failure {
+        Failure::Stopped => Ended::Stopped,
+        Failure::Service { name, why } => Ended::Service { name, why },
+    }
 }
 
 /// Runs the task's `finally`, whatever became of the task, and tells how it ended.
 fn finish(context: &Context<'_>, task: &Task, command: &Command) {
     let started = context.emitter.millis();
     let times = Times { timeout: Some(task.timeout.unwrap_or(FINALLY_TIMEOUT)), slow_after: None };
-    let words = command::words(task, command, &[]);
+    let ports = context.services.ports(task);
+    let words = command::words(task, &ports.fill_command(command), &[]);
     let mut listener = Listener { context, task, is_slow: &mut false };
-    let (ended, log) = start(context, task, &words, times, (&context.stop_finally, &mut listener));
+    let (ended, log) = start(context, (task, &ports), &words, times, (&context.stop_finally, &mut listener));
     let took = context.emitter.millis().saturating_sub(started);
     context.emitter.emit(What::FinallyFinished { task: task.name.clone(), ended, took, log });
 }
 
 fn start(
     context: &Context<'_>,
-    task: &Task,
+    (task, ports): (&Task, &Ports),
     words: &[String],
     times: Times,
     (stop, listener): (&Stop, &mut Listener<'_>),
@@ -106,7 +127,7 @@ fn start(
         guard: context.guard(),
         programs: &context.programs,
     };
-    let surroundings = surroundings::of_task(context.world.env, &context.conduct.run, task);
+    let surroundings = surroundings::of_task(context.world.env, &context.conduct.run, task, ports);
     match command::spawn(&kit, task, words, surroundings, times) {
         Ok(spawn) => {
             let Finished { ended, log, .. } = run::run(&spawn, stop, listener);

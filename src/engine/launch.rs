@@ -10,6 +10,7 @@ use crate::engine::prepare::Prepared;
 use crate::engine::run::Run;
 use crate::engine::scheduler::OnFailure;
 use crate::engine::secrets::Secrets;
+use crate::engine::services::Services;
 use crate::event::{Gated, Level, Summary};
 use crate::git::tree_id;
 use crate::plan::{Plan, World};
@@ -30,6 +31,8 @@ pub struct Launch<'a> {
     pub hold: Option<&'a File>,
     /// What becomes of results.
     pub keeps: Keeps,
+    /// Services that stay up behind the run; `None`: it has its own.
+    pub services: Option<&'a Services>,
 }
 
 /// What becomes of results.
@@ -62,6 +65,7 @@ impl Prepared<'_> {
             // A tree that has no id can still be run.
             None => world.snapshot.and_then(|snapshot| tree_id(snapshot).ok()),
         };
+        let own = Services::new(format!("{}-services", launch.conduct.run));
         let run = Run {
             world: *world,
             plan,
@@ -73,6 +77,8 @@ impl Prepared<'_> {
             tree,
             secrets,
             notices: self.notices(),
+            services: launch.services.unwrap_or(&own),
+            keeps_services: launch.services.is_some(),
             gated: launch.gated.clone(),
         };
         run.perform(emitter, inbox)

@@ -10,12 +10,14 @@ use crate::engine::emitter::Emitter;
 use crate::engine::inbox::{Inbox, Note, signal_name};
 use crate::engine::scheduler::{Action, Cost, Message, OnFailure, Scheduler};
 use crate::engine::secrets::Secrets;
+use crate::engine::services::Services;
 use crate::engine::worker::{self, Performed};
 use crate::event::{Ended, Gated, Level, RunStarted, Status, Summary, Verdict, What};
 use crate::graph::NodeId;
 use crate::ground::path::RepoPath;
 use crate::history::tasks::{History, LazyHistory};
 use crate::plan::{Decision, Plan, Planned, World};
+use crate::process::stop::Demand;
 use crate::process::strays;
 use crate::reason::{FileChange, Reason};
 
@@ -44,6 +46,10 @@ pub struct Run<'a> {
     pub secrets: &'a Secrets,
     /// What the reader has to know before the run.
     pub notices: Vec<(Level, String)>,
+    /// The services that are up, and come up.
+    pub services: &'a Services,
+    /// Whether services stay up behind the run.
+    pub keeps_services: bool,
     /// What is gated, if the run answers a gate's question. Then it passes only if its tasks leave
     /// the tree as it is.
     pub gated: Option<Gated>,
@@ -69,7 +75,8 @@ impl Run<'_> {
         for (level, text) in &self.notices {
             emitter.notice(*level, text);
         }
-        let context = Context::new(self.world, self.plan, self.site, self.conduct, emitter, self.secrets);
+        let voices = (emitter, self.services);
+        let context = Context::new(self.world, self.plan, self.site, self.conduct, voices, self.secrets);
         let executes = |planned: &Planned| matches!(planned.decision, Decision::Miss(_) | Decision::Waits(_));
         if self.plan.nodes.iter().any(executes) {
             context.set_expected(self.history.get());
@@ -88,6 +95,7 @@ impl Run<'_> {
                 actions = listen(&context, (&mut scheduler, &mut tally), &mut standing, inbox);
             }
         });
+        self.end_services(&context, &mut tally, inbox);
         self.end_strays(&context);
         self.remember(&context);
         let changed = if tally.is_pass() { self.changed(&context) } else { Vec::new() };
@@ -190,12 +198,36 @@ impl Run<'_> {
         self.world.config.task(self.world.graph.node(id).task).is_aggregate()
     }
 
-    /// Ends what left its process group, and says so.
-    fn end_strays(&self, context: &Context<'_>) {
-        if !context.has_started() {
+    /// Ends the services, unless they are kept for the next run. A signal meanwhile kills them.
+    fn end_services(&self, context: &Context<'_>, tally: &mut Tally, inbox: &Inbox) {
+        if self.keeps_services && tally.signal.is_none() {
             return;
         }
-        for stray in strays::end_all(&self.conduct.run, Duration::from_secs(1)) {
+        let setting = context.setting();
+        let mut how = if tally.signals > 1 { Demand::Kill } else { Demand::Terminate };
+        while !context.services.is_empty() {
+            context.services.end_some(&setting, how);
+            if let Ok(Note::Signal(signal)) = inbox.receiver().try_recv() {
+                tally.signals += 1;
+                tally.signal.get_or_insert(signal);
+                let signal = signal_name(signal).to_owned();
+                context.emitter.emit(What::Interrupted { signal, now: true });
+                how = Demand::Kill;
+            }
+        }
+    }
+
+    /// Ends what left its process group, and says so.
+    fn end_strays(&self, context: &Context<'_>) {
+        let tasks = context.has_started().then_some(self.conduct.run.as_str());
+        let services = context.services.mark().filter(|_| context.services.is_empty());
+        for mark in tasks.into_iter().chain(services) {
+            Self::end_marked(context, mark);
+        }
+    }
+
+    fn end_marked(context: &Context<'_>, mark: &str) {
+        for stray in strays::end_all(mark, Duration::from_secs(1)) {
             let text = format!(
                 "process {} was left behind and has been ended: {}",
                 stray.pid,

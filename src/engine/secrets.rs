@@ -24,7 +24,9 @@ impl Secrets {
     /// # Errors
     /// The values are too long to be searched for.
     pub fn of(config: &Config, graph: &Graph, env: &Env) -> Result<Self, MaskError> {
-        let names = graph.nodes.iter().flat_map(|node| &config.task(node.task).secret_env);
+        let tasks = || graph.nodes.iter().map(|node| config.task(node.task));
+        let services = tasks().flat_map(|task| &task.uses).map(|id| &config.service(*id).task);
+        let names = tasks().chain(services).flat_map(|task| &task.secret_env);
         let values: Vec<Vec<u8>> =
             names.filter_map(|name| env.var(name)).map(|value| value.as_bytes().to_vec()).collect();
         // Base64 makes four bytes of three, and a part of a group may stand at either end.

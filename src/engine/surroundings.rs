@@ -3,12 +3,14 @@
 //!
 //! Passed on from the caller, since they tell where things are on this machine: [`PASSED`]. Pinned,
 //! since they change what tools print and how they sort: [`PINNED`]. Set by the run: `XTASK_RUN`,
-//! `XTASK_TASK`. None of these enter the key; a task that wants another value declares it.
+//! `XTASK_TASK`, and the ports of services. None of these enter the key; a task that wants another value declares it.
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
+use std::path::Path;
 
 use crate::config::model::Task;
+use crate::engine::ports::Ports;
 use crate::ground::env::Env;
 
 /// Variables that every command gets from the caller.
@@ -49,8 +51,27 @@ pub fn of_probe(env: &Env, run: &str, passed: &[&str]) -> Surroundings {
 }
 
 /// What the commands of `task` get.
-pub fn of_task(env: &Env, run: &str, task: &Task) -> Surroundings {
-    variables(env, run, Some(task)).into_iter().collect()
+pub fn of_task(env: &Env, run: &str, task: &Task, ports: &Ports) -> Surroundings {
+    declared(env, run, task, ports).into_iter().collect()
+}
+
+/// What the commands of a service get, which has `dir` for what it writes.
+pub fn of_service(env: &Env, (run, dir): (&str, &Path), service: &Task, ports: &Ports) -> Surroundings {
+    let mut all = declared(env, run, service, ports);
+    all.remove(OsStr::new("XTASK_TASK"));
+    all.insert("XTASK_SERVICE".into(), (&service.name).into());
+    all.insert("XTASK_SERVICE_DIR".into(), dir.into());
+    all.into_iter().collect()
+}
+
+/// The variables of a task, with the ports of its services.
+fn declared(env: &Env, run: &str, task: &Task, ports: &Ports) -> BTreeMap<OsString, OsString> {
+    let mut all = variables(env, run, Some(task));
+    for (name, value) in &task.env {
+        all.insert(name.into(), ports.fill(value).into());
+    }
+    all.extend(ports.variables());
+    all
 }
 
 fn variables(env: &Env, run: &str, task: Option<&Task>) -> BTreeMap<OsString, OsString> {

@@ -8,11 +8,12 @@ use crate::ground::digest::Digest;
 use crate::ground::path::RepoPath;
 use crate::ground::pattern::Patterns;
 
-/// The files that a task reads: its patterns, without its own outputs, and without the outputs of
+/// The files that a task reads: its patterns and those of its services, without its own outputs, and without the outputs of
 /// the tasks it needs, which enter its key by their digest.
 #[derive(Clone, PartialEq, Eq, Debug, Hash)]
 pub struct InputSet<'a> {
-    patterns: &'a Patterns,
+    /// The task's own, and those of the services that it uses.
+    patterns: Vec<&'a Patterns>,
     without: Vec<&'a Patterns>,
 }
 
@@ -22,17 +23,25 @@ impl<'a> InputSet<'a> {
         let task: &Task = config.task(node.task);
         let sources = node.sources.iter().map(|id| &config.task(graph.node(*id).task).outputs);
         let without = std::iter::once(&task.outputs).chain(sources).filter(|outputs| !outputs.is_empty());
-        Self { patterns: &task.inputs, without: without.collect() }
+        let used = task.uses.iter().map(|id| &config.service(*id).task.inputs);
+        Self { patterns: std::iter::once(&task.inputs).chain(used).collect(), without: without.collect() }
     }
 
     /// The folders, or very paths, that hold all of them.
     pub fn folders(&self) -> Vec<RepoPath> {
-        self.patterns.folders()
+        let mut folders: Vec<RepoPath> =
+            self.patterns.iter().flat_map(|patterns| patterns.folders()).collect();
+        if self.patterns.len() > 1 {
+            folders.sort_unstable();
+            // What comes behind a folder in this order and lies in it is read with it.
+            folders.dedup_by(|inner, outer| inner.is_within(outer));
+        }
+        folders
     }
 
     /// Whether a file of this path is read.
     pub fn holds(&self, path: &RepoPath) -> bool {
-        (self.patterns.is_whole() || self.patterns.matches(path))
+        self.patterns.iter().any(|patterns| patterns.is_whole() || patterns.matches(path))
             && !self.without.iter().any(|outputs| outputs.matches(path))
     }
 

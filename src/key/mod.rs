@@ -10,7 +10,7 @@ pub mod inputs;
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::model::{Command, Task};
+use crate::config::model::{Command, Port, Service, Task};
 use crate::ground::digest::{Digest, Fields};
 
 /// Rises whenever equal fields would mean another result.
@@ -73,6 +73,8 @@ pub struct Ingredients<'a> {
     pub tools: Vec<(String, String)>,
     /// Names of needed tasks and what they contribute.
     pub needs: Vec<(String, Contribution)>,
+    /// The services that it uses, directly or not.
+    pub services: Vec<&'a Service>,
     /// Operating system and architecture.
     pub platform: &'a str,
 }
@@ -121,6 +123,9 @@ impl Key {
             };
             writer.add(FieldKind::Need, name, value);
         }
+        for service in &ingredients.services {
+            writer.definition(&format!("service {}", service.task.name), &definition(service));
+        }
         Self { digest: writer.hash.digest(), fields: writer.fields }
     }
 }
@@ -156,6 +161,25 @@ fn list(words: &[String]) -> String {
 
 fn outputs(task: &Task) -> String {
     task.outputs.to_string()
+}
+
+/// What a service is, as far as it can matter to those that use it; its files, variables from
+/// outside, tools and needs are fields of their own.
+fn definition(service: &Service) -> String {
+    let task = &service.task;
+    let shell = matches!(task.run, Some(Command::Shell(_))).then_some(&task.shell);
+    let parts = serde_json::json!({
+        "run": task.run.as_ref().map(command),
+        "shell": shell,
+        "cwd": task.cwd.to_string(),
+        "env": task.env,
+        "port": match service.port {
+            None => String::new(),
+            Some(Port::Auto) => "auto".to_owned(),
+            Some(Port::Fixed(port)) => port.to_string(),
+        },
+    });
+    parts.to_string()
 }
 
 /// A digest under a name of its own, so that equal secrets of two variables don't show as equal.

@@ -45,8 +45,8 @@ impl Group {
     }
 
     /// Asks all members to end; a member that stands still is made to go on, so that it hears.
-    pub(super) fn terminate(&mut self) {
-        self.signal(Signal::TERM);
+    pub(super) fn terminate(&mut self, signal: Signal) {
+        self.signal(signal);
         self.signal(Signal::CONT);
     }
 

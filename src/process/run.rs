@@ -195,7 +195,7 @@ impl<'a> Run<'a> {
     fn step(&mut self, now: Duration, demand: Demand) -> Action {
         let action = self.course.step(now, demand);
         match action {
-            Action::Terminate => self.group.terminate(),
+            Action::Terminate => self.group.terminate(self.spawn.limits.signal),
             Action::Kill => self.group.kill(),
             Action::Wait | Action::GiveUp => {}
         }

@@ -8,6 +8,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustix::process::Signal;
+
 use crate::process::group::Group;
 use crate::process::guard::Guard;
 use crate::process::log::LogLimits;
@@ -40,16 +42,24 @@ pub struct Limits {
     pub timeout: Option<Duration>,
     /// After this the watcher hears that it is slow.
     pub slow_after: Option<Duration>,
-    /// How long its group has from TERM to KILL.
+    /// What its group is sent to end.
+    pub signal: Signal,
+    /// How long its group has from that to KILL.
     pub grace: Duration,
     /// How much of its log is kept.
     pub log: LogLimits,
 }
 
 impl Default for Limits {
-    /// No limit of time, five seconds of grace.
+    /// No limit of time, TERM, five seconds of grace.
     fn default() -> Self {
-        Self { timeout: None, slow_after: None, grace: Duration::from_secs(5), log: LogLimits::default() }
+        Self {
+            timeout: None,
+            slow_after: None,
+            signal: Signal::TERM,
+            grace: Duration::from_secs(5),
+            log: LogLimits::default(),
+        }
     }
 }
 

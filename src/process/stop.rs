@@ -7,7 +7,11 @@ use crate::process::wake::Waker;
 /// A switch for all commands that are run with it. It is made once, and never taken back: what is
 /// started after it was thrown does not start.
 #[derive(Clone, Debug, Default)]
-pub struct Stop(Arc<Mutex<State>>);
+pub struct Stop {
+    state: Arc<Mutex<State>>,
+    /// What is demanded of this one is demanded here too.
+    outer: Option<Arc<Stop>>,
+}
 
 #[derive(Debug, Default)]
 struct State {
@@ -35,6 +39,11 @@ impl Stop {
         Self::default()
     }
 
+    /// A switch of its own for some of the commands of this one.
+    pub fn inner(&self) -> Self {
+        Self { state: Arc::default(), outer: Some(Arc::new(self.clone())) }
+    }
+
     /// Ends the commands with TERM, and with KILL after their grace.
     pub fn terminate(&self) {
         self.raise(Demand::Terminate);
@@ -47,7 +56,8 @@ impl Stop {
 
     /// What has been demanded so far.
     pub fn demand(&self) -> Demand {
-        self.state().demand
+        let own = self.state().demand;
+        self.outer.as_ref().map_or(own, |outer| own.max(outer.demand()))
     }
 
     fn raise(&self, demand: Demand) {
@@ -62,16 +72,17 @@ impl Stop {
 
     /// Has `waker` woken at each new demand until the registration is dropped.
     pub(super) fn register(&self, waker: Waker) -> Registration<'_> {
+        let outer = self.outer.as_ref().map(|outer| Box::new(outer.register(waker.clone())));
         let mut state = self.state();
         let number = state.next;
         state.next += 1;
         state.wakers.push((number, waker));
-        Registration { stop: self, number }
+        Registration { stop: self, number, _outer: outer }
     }
 
     /// No code panics while it holds the lock, so a poisoned one is sound.
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -80,6 +91,7 @@ impl Stop {
 pub(super) struct Registration<'a> {
     stop: &'a Stop,
     number: u64,
+    _outer: Option<Box<Registration<'a>>>,
 }
 
 impl Registration<'_> {

@@ -1,7 +1,9 @@
 //! The fold that all human output shares: which lines an event leads to, and which logs are kept for
 //! the end. It must not know how lines get to the reader.
 
-use crate::event::{Event, Log, Status, TaskFinished, What};
+use std::collections::BTreeMap;
+
+use crate::event::{Ended, Event, Log, ServiceEnd, Status, TaskFinished, What};
 use crate::reporter::Output;
 use crate::reporter::lines::{Head, Lines};
 use crate::reporter::style::{Paint, Tone};
@@ -15,6 +17,9 @@ pub struct Human {
     is_quiet: bool,
     failures: Vec<TaskFinished>,
     finally_logs: Vec<(String, Log)>,
+    /// Where the services that are being started listen.
+    ports: BTreeMap<String, Option<u16>>,
+    service_logs: Vec<(String, Log)>,
 }
 
 impl Human {
@@ -27,6 +32,8 @@ impl Human {
             is_quiet: false,
             failures: Vec::new(),
             finally_logs: Vec::new(),
+            ports: BTreeMap::new(),
+            service_logs: Vec::new(),
         }
     }
 
@@ -58,13 +65,30 @@ impl Human {
                 self.finally_logs.push((task.clone(), log.clone()));
                 self.lines.finally_failed(task, ended)
             }),
+            What::ServiceStarted { service, port, .. } => {
+                self.ports.insert(service.clone(), *port);
+                None
+            }
+            What::ServiceReady { service, took } => {
+                let port = self.ports.get(service).copied().flatten();
+                Some(self.lines.service_ready(service, port, *took))
+            }
+            What::ServiceEnded { service, end, log } => self.service_ended(service, end, log),
             What::Interrupted { signal, now } => Some(self.lines.interrupted(signal, *now)),
             What::RunFinished(summary) => {
                 let mut parts = Vec::new();
                 for (task, log) in &self.finally_logs {
                     parts.push(self.lines.log(&format!("{task}: finally"), Tone::Odd, log));
                 }
-                for task in &self.failures {
+                for (service, log) in &self.service_logs {
+                    parts.push(self.lines.last_lines(service, log));
+                }
+                // What a service did is told by the service, unless the task has something to add.
+                let of_service = |task: &TaskFinished| {
+                    matches!(&task.status, Status::Failed { ended: Ended::Service { .. } })
+                        && task.log.text.is_empty()
+                };
+                for task in self.failures.iter().filter(|task| !of_service(task)) {
                     parts.push(self.failure(task));
                 }
                 if !parts.is_empty() {
@@ -74,6 +98,15 @@ impl Human {
                 Some(parts.join("\n"))
             }
         }
+    }
+
+    /// A service that ended as it was asked to is not worth a line.
+    fn service_ended(&mut self, service: &str, end: &ServiceEnd, log: &Log) -> Option<String> {
+        let (ServiceEnd::Died { why } | ServiceEnd::NotReady { why }) = end else { return None };
+        if !log.text.is_empty() {
+            self.service_logs.push((service.to_owned(), log.clone()));
+        }
+        Some(self.lines.service_failed(service, why))
     }
 
     fn finished(&mut self, task: &TaskFinished) -> String {

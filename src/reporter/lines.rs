@@ -21,6 +21,9 @@ pub struct Head {
     pub gated: Option<Gated>,
 }
 
+/// Lines of a failed service that are shown.
+const LAST_LINES: usize = 20;
+
 /// How lines are drawn.
 #[derive(Clone, Copy, Debug)]
 pub struct Lines {
@@ -91,6 +94,29 @@ impl Lines {
     /// `… e2e  waits for another run with the same key`
     pub fn waits(&self, task: &str, on: &str) -> String {
         format!("{} {}  waits for {on}", self.paint.tone(Tone::Faint, "…"), self.name(task))
+    }
+
+    /// `▲ db  ready on port 40213, after 1.2 s`
+    pub fn service_ready(&self, service: &str, port: Option<u16>, took: u64) -> String {
+        let took = units::duration(Duration::from_millis(took));
+        let port = port.map(|port| format!(" on port {port},")).unwrap_or_default();
+        let what = self.paint.tone(Tone::Faint, &format!("service is ready{port} after {took}"));
+        format!("{} {}  {what}", self.paint.tone(Tone::Faint, "▲"), self.name(service))
+    }
+
+    /// `✗ db  service: killed by signal 9 (tasks.toml:12)`
+    pub fn service_failed(&self, service: &str, why: &str) -> String {
+        format!("{} {}  service: {why}", self.paint.tone(Tone::Bad, "✗"), self.name(service))
+    }
+
+    /// The last lines of a service that failed.
+    pub fn last_lines(&self, service: &str, log: &Log) -> String {
+        let lines: Vec<&str> = log.text.lines().collect();
+        let left_out = lines.len().saturating_sub(LAST_LINES);
+        let text = lines[left_out..].join("\n");
+        let which = if left_out > 0 { "its last lines" } else { "what it printed" };
+        let log = Log { text, left_out: 0 };
+        self.log(&format!("service {service}: {which}"), Tone::Bad, &log)
     }
 
     /// `■ SIGINT: ending what runs`

@@ -51,7 +51,10 @@ fn sequence(text: &str) -> Option<usize> {
             Some(end.map_or(bytes.len(), |end| end + 3))
         }
         Some(b']' | b'P' | b'^' | b'_' | b'X') => {
-            let end = text[2..].find(['\u{7}', '\u{9c}']).map(|end| end + 3);
+            let bell = text[2..].find('\u{7}').map(|end| end + 3);
+            // This one takes two bytes.
+            let st = text[2..].find('\u{9c}').map(|end| end + 4);
+            let end = bell.into_iter().chain(st).min();
             let st = text[2..].find("\u{1b}\\").map(|end| end + 4);
             let end = end.into_iter().chain(st).min().unwrap_or(text.len());
             Some(end.min(text.len()))
@@ -77,6 +80,8 @@ mod tests {
             ("10%\r20%\r\n", "10%\n20%\n", "10%\n20%\n"),
             ("bell\u{7}\u{8}", "bell", "bell"),
             ("\u{1b}", "", ""),
+            // An end that takes two bytes.
+            ("\u{1b}]0;title\u{9c}éx", "éx", "éx"),
         ];
         for (text, colored, plain) in cases {
             assert_eq!(safe(text, Keep::Colors), colored, "{text:?}");

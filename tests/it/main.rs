@@ -30,5 +30,6 @@ mod plan;
 mod reports;
 mod run;
 mod secrets;
+mod services;
 mod snapshot;
 mod why;

@@ -2,6 +2,7 @@
 //! the real program.
 
 mod remote;
+pub(crate) mod server;
 
 use std::ffi::OsStr;
 use std::fs;

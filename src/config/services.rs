@@ -1,0 +1,238 @@
+//! `[services]`: long-lived processes that tasks use. It must not know which task uses which, nor how
+//! one is started.
+
+use std::time::Duration;
+
+use rustix::process::Signal;
+
+use super::diagnostic::{Diagnostic, Findings};
+use super::document::{Entry, Extent, Table, Text, Value};
+use super::keys;
+use super::model::{Port, Probe, Ready, Service, Stopping};
+use super::settings;
+use super::shared::{Scope, Shared};
+use super::task_table::{self, Draft, Frame, Links};
+use crate::ground::pattern::Patterns;
+use crate::ground::units;
+
+/// How long a service may take to be ready if it does not say so itself.
+const READY: Duration = Duration::from_secs(30);
+/// How long it has from its signal to KILL if it does not say so itself.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// Signals that a service can be ended with.
+const SIGNALS: [(&str, Signal); 7] = [
+    ("SIGTERM", Signal::TERM),
+    ("SIGINT", Signal::INT),
+    ("SIGQUIT", Signal::QUIT),
+    ("SIGHUP", Signal::HUP),
+    ("SIGUSR1", Signal::USR1),
+    ("SIGUSR2", Signal::USR2),
+    ("SIGKILL", Signal::KILL),
+];
+
+/// A service as its table says it.
+pub(super) struct Draught<'d> {
+    /// Its command and what surrounds it.
+    pub(super) draft: Draft<'d>,
+    pub(super) port: Option<Port>,
+    ready: Option<Probe>,
+    timeout: Option<Duration>,
+    stop: Stopping,
+}
+
+/// Reads `[services]`.
+pub(super) fn read<'d>(
+    table: &Table<'d>,
+    scope: &Scope<'_, 'd>,
+    findings: &mut Findings,
+) -> Vec<Draught<'d>> {
+    let mut services = Vec::with_capacity(table.len());
+    for Entry { key, value } in table {
+        if let Some(refusal) = keys::name_refusal(key, "a service") {
+            findings.add(refusal);
+        }
+        let hint = format!("write it as `[services.{}]` with `run = \"…\"` below", keys::shown(key.text));
+        if let Some(entries) = value.table(&hint, findings) {
+            services.push(Draught::read(key, entries, scope, findings));
+        }
+    }
+    services
+}
+
+impl<'d> Draught<'d> {
+    fn read(name: &Text<'d>, entries: Table<'d>, scope: &Scope<'_, 'd>, findings: &mut Findings) -> Self {
+        let (known, others): (Vec<_>, Vec<_>) =
+            entries.into_iter().partition(|entry| keys::SERVICE.knows(entry.key.text));
+        for other in others {
+            let called = format!("service `{}`", keys::shown(name.text));
+            findings.add(keys::SERVICE.refusal(&other.key, &called));
+        }
+        if !known.iter().any(|entry| entry.key.text == "run") && scope.extent == Extent::Whole {
+            findings.add(
+                Diagnostic::new(
+                    name.span.clone(),
+                    format!("service `{}` runs nothing", keys::shown(name.text)),
+                )
+                .label("no `run`")
+                .hint("add `run` with a command that goes on until it is ended"),
+            );
+        }
+        let (own, of_task): (Vec<_>, Vec<_>) =
+            known.into_iter().partition(|entry| ["port", "ready", "stop"].contains(&entry.key.text));
+        let mut draught = Self {
+            draft: Draft::of_service(name.clone(), &of_task, scope, findings),
+            port: None,
+            ready: None,
+            timeout: None,
+            stop: Stopping { signal: Signal::TERM, grace: GRACE },
+        };
+        for Entry { key, value } in own {
+            match key.text {
+                "port" => draught.port = port(value, findings),
+                "ready" => {
+                    value.ports(&mut draught.draft.ports);
+                    draught.take_ready(value, findings);
+                }
+                _ => draught.take_stop(value, findings),
+            }
+        }
+        draught
+    }
+
+    fn take_ready(&mut self, value: Value<'d>, findings: &mut Findings) {
+        let hint =
+            "write it as { tcp = \"127.0.0.1:5432\", timeout = \"30s\" }, or with `http`, `log` or `command`";
+        let Some(table) = value.table(hint, findings) else { return };
+        let mut first: Option<Text<'d>> = None;
+        for Entry { key, value } in &table {
+            match key.text {
+                "timeout" => {
+                    let what = "a duration such as \"30s\"";
+                    self.timeout = settings::unit(*value, what, units::parse_duration, findings);
+                    continue;
+                }
+                "tcp" | "http" | "log" | "command" => self.ready = probe(key, *value, findings),
+                _ => {
+                    findings.add(keys::READY.refusal(key, "`ready`"));
+                    continue;
+                }
+            }
+            if let Some(first) = &first {
+                findings.add(
+                    Diagnostic::new(
+                        key.span.clone(),
+                        format!("`ready` has both `{}` and `{}`", first.text, key.text),
+                    )
+                    .label("a second way")
+                    .other(first.span.clone(), "one way")
+                    .hint("keep one; `command` can ask for more than one thing"),
+                );
+            }
+            first = Some(key.clone());
+        }
+        if first.is_none() && table.iter().all(|entry| entry.key.text == "timeout") {
+            findings.add(
+                Diagnostic::new(value.span(), "`ready` does not say what is asked")
+                    .label("nothing to ask")
+                    .hint(hint),
+            );
+        }
+    }
+
+    fn take_stop(&mut self, value: Value<'d>, findings: &mut Findings) {
+        let hint = "write it as { signal = \"SIGINT\", grace = \"10s\" }";
+        for Entry { key, value } in value.table(hint, findings).unwrap_or_default() {
+            match key.text {
+                "signal" => self.stop.signal = signal(value, findings).unwrap_or(self.stop.signal),
+                "grace" => {
+                    let what = "a duration such as \"10s\"";
+                    let grace = settings::unit(value, what, units::parse_duration, findings);
+                    self.stop.grace = grace.unwrap_or(self.stop.grace);
+                }
+                _ => findings.add(keys::STOP.refusal(&key, "`stop`")),
+            }
+        }
+    }
+
+    /// The service, with what it takes from the defaults and settings.
+    pub(super) fn finish(self, links: Links, frame: &Frame<'_, 'd>) -> Service {
+        // A service that says where it listens is ready once something does.
+        let own = format!("127.0.0.1:{{{{ services.{}.port }}}}", self.draft.name.text);
+        let probe = self.ready.or_else(|| self.port.map(|_| Probe::Tcp(own)));
+        let defaults: Shared<'d> = frame.defaults.for_services();
+        let frame = Frame { defaults: &defaults, ..*frame };
+        let inputs = self.draft.shared.inputs.clone();
+        let mut task = self.draft.finish(links, &frame);
+        task.inputs = inputs.unwrap_or_else(Patterns::whole);
+        let ready = Ready { probe, timeout: self.timeout.unwrap_or(READY) };
+        Service { task, port: self.port, ready, stop: self.stop }
+    }
+}
+
+fn port(value: Value<'_>, findings: &mut Findings) -> Option<Port> {
+    let what = "a port such as 5432, or \"auto\"";
+    if value.is_text() {
+        let text = value.text(what, findings)?;
+        if text.text == "auto" {
+            return Some(Port::Auto);
+        }
+        findings.add(
+            Diagnostic::new(text.span, format!("`{}` is not a port", keys::shown(text.text)))
+                .label("not a number, nor \"auto\"")
+                .hint("write a number without quotes, or \"auto\" for a free one"),
+        );
+        return None;
+    }
+    let number = value.integer(what, findings)?;
+    let port = u16::try_from(number).ok().filter(|port| *port > 0);
+    if port.is_none() {
+        findings.add(
+            Diagnostic::new(value.span(), format!("{number} is not a port"))
+                .label("out of range")
+                .hint("a port is 1 to 65535; \"auto\" picks a free one"),
+        );
+    }
+    port.map(Port::Fixed)
+}
+
+fn probe(key: &Text<'_>, value: Value<'_>, findings: &mut Findings) -> Option<Probe> {
+    if key.text == "command" {
+        return task_table::command(value, "`command`", findings).map(Probe::Command);
+    }
+    let text = value.text("a string", findings)?;
+    let refusal = match key.text {
+        "tcp" if !text.text.contains(':') => {
+            Some(("an address without a port".to_owned(), "write host and port, such as \"127.0.0.1:5432\""))
+        }
+        "http" if !text.text.starts_with("http://") => {
+            Some(("not an `http://` address".to_owned(), "write it such as \"http://127.0.0.1:8080/health\""))
+        }
+        "log" => regex::Regex::new(text.text).err().map(|error| {
+            let why = error.to_string().lines().last().unwrap_or_default().to_owned();
+            (format!("not a regular expression: {why}"), "escape characters that have a meaning with `\\`")
+        }),
+        _ => None,
+    };
+    if let Some((message, hint)) = refusal {
+        findings.add(Diagnostic::new(text.span, message).label("can't be asked").hint(hint));
+        return None;
+    }
+    let text = text.text.to_owned();
+    Some(match key.text {
+        "tcp" => Probe::Tcp(text),
+        "http" => Probe::Http(text),
+        _ => Probe::Log(text),
+    })
+}
+
+fn signal(value: Value<'_>, findings: &mut Findings) -> Option<Signal> {
+    let text = value.text("the name of a signal", findings)?;
+    let found = SIGNALS.iter().find(|(name, _)| *name == text.text || name[3..] == *text.text);
+    if found.is_none() {
+        let message = format!("`{}` is no signal that ends a service", keys::shown(text.text));
+        let hint = keys::suggestion(text.text, SIGNALS.iter().map(|(name, _)| *name), ("", ""));
+        findings.add(Diagnostic::new(text.span, message).label("unknown signal").hint(hint));
+    }
+    found.map(|(_, signal)| *signal)
+}

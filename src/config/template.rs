@@ -1,0 +1,98 @@
+//! `{{ … }}` in the texts of tasks.toml: where something stands that is filled in later. It must not
+//! know what is filled in. Double braces that hold anything else are left as they are: they may
+//! belong to a command.
+
+use std::ops::Range;
+
+use toml::Spanned;
+use toml::de::DeValue;
+
+use super::document::Text;
+use crate::ground::name;
+
+/// Where `{{ front.NAME back }}` stands in a text, and which name.
+pub(super) fn places<'t>(text: &'t str, front: &str, back: &str) -> Vec<(Range<usize>, &'t str)> {
+    let mut places = Vec::new();
+    let mut at = 0;
+    while let Some(start) = text[at..].find("{{").map(|start| at + start) {
+        let Some(end) = text[start..].find("}}").map(|end| start + end) else { break };
+        let inner = text[start + 2..end].trim();
+        let named = inner.strip_prefix(front).and_then(|rest| rest.strip_suffix(back));
+        match named {
+            Some(named) if named.split(':').all(|part| name::refusal(part).is_none()) => {
+                places.push((start..end + 2, named));
+            }
+            _ => {}
+        }
+        at = start + 2;
+    }
+    places
+}
+
+/// The text with the value of each place put in; a place without one is left as it is.
+pub(super) fn filled<'v>(
+    text: &str,
+    (front, back): (&str, &str),
+    value: impl Fn(&str) -> Option<&'v str>,
+) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = 0;
+    for (place, named) in places(text, front, back) {
+        if let Some(value) = value(named) {
+            out.push_str(&text[rest..place.start]);
+            out.push_str(value);
+            rest = place.end;
+        }
+    }
+    out.push_str(&text[rest..]);
+    out
+}
+
+/// The services whose port is named somewhere in a value.
+pub(super) fn ports<'d>(value: &'d Spanned<DeValue<'d>>, found: &mut Vec<Text<'d>>) {
+    match value.get_ref() {
+        DeValue::String(text) => {
+            let named = places(text, SERVICES.0, SERVICES.1);
+            found.extend(named.into_iter().map(|(_, name)| Text { text: name, span: value.span() }));
+        }
+        DeValue::Array(array) => array.iter().for_each(|value| ports(value, found)),
+        DeValue::Table(table) => table.iter().for_each(|(_, value)| ports(value, found)),
+        _ => {}
+    }
+}
+
+/// What stands around a service's name where its port is put in.
+pub(super) const SERVICES: (&str, &str) = ("services.", ".port");
+
+/// The text with the ports of services put in, by the names that the text uses.
+pub fn with_ports(text: &str, port: impl Fn(&str) -> Option<u16>) -> String {
+    if !text.contains("{{") {
+        return text.to_owned();
+    }
+    let known: Vec<(String, String)> = places(text, SERVICES.0, SERVICES.1)
+        .into_iter()
+        .filter_map(|(_, name)| Some((name.to_owned(), port(name)?.to_string())))
+        .collect();
+    let value = |name: &str| known.iter().find(|(known, _)| known == name).map(|(_, port)| port.as_str());
+    filled(text, SERVICES, value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ports_are_put_in_and_other_braces_stay() {
+        let port =
+            |name: &str| [("db", 5432), ("api:db", 1)].iter().find(|(n, _)| *n == name).map(|(_, p)| *p);
+        for (text, expected) in [
+            ("-p {{ services.db.port }}", "-p 5432"),
+            ("{{services.db.port}},{{ services.api:db.port }}", "5432,1"),
+            ("{{ services.no.port }} {{ .Port }}", "{{ services.no.port }} {{ .Port }}"),
+            ("{{ services.db.host }}", "{{ services.db.host }}"),
+            ("plain", "plain"),
+        ] {
+            assert_eq!(with_ports(text, port), expected);
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! The ports of the services that one command uses, as its texts and its environment name them. It
+//! must not know how a port was picked.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+
+use crate::config::model::Command;
+use crate::config::template;
+
+/// Ports by the names that the command's own file has for the services.
+#[derive(Clone, Debug, Default)]
+pub struct Ports(BTreeMap<String, u16>);
+
+impl Ports {
+    /// Of these services.
+    pub fn of(ports: impl IntoIterator<Item = (String, u16)>) -> Self {
+        Self(ports.into_iter().collect())
+    }
+
+    /// Adds one.
+    pub fn with(mut self, name: &str, port: Option<u16>) -> Self {
+        self.0.extend(port.map(|port| (name.to_owned(), port)));
+        self
+    }
+
+    /// A text with the ports put in.
+    pub fn fill(&self, text: &str) -> String {
+        template::with_ports(text, |name| self.0.get(name).copied())
+    }
+
+    /// A command with the ports put in.
+    pub fn fill_command(&self, command: &Command) -> Command {
+        match command {
+            Command::Shell(line) => Command::Shell(self.fill(line)),
+            Command::Argv(words) => Command::Argv(words.iter().map(|word| self.fill(word)).collect()),
+        }
+    }
+
+    /// Variables that tell them: `XTASK_SERVICE_DB_PORT` for the service `db`.
+    pub fn variables(&self) -> impl Iterator<Item = (OsString, OsString)> {
+        self.0.iter().map(|(name, port)| (variable(name).into(), port.to_string().into()))
+    }
+}
+
+/// The variable that tells the port of a service.
+pub fn variable(service: &str) -> String {
+    let plain = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' };
+    format!("XTASK_SERVICE_{}_PORT", service.chars().map(plain).collect::<String>())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_becomes_a_variable() {
+        assert_eq!(variable("db"), "XTASK_SERVICE_DB_PORT");
+        assert_eq!(variable("api:mail-box.2"), "XTASK_SERVICE_API_MAIL_BOX_2_PORT");
+    }
+}

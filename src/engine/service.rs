@@ -1,0 +1,166 @@
+//! One running service: its process on a thread of its own, what it prints, and its end. It must not
+//! know who uses it, nor when it is to end.
+
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use regex::Regex;
+use tempfile::TempDir;
+
+use crate::event::{Ended, Log};
+use crate::process::run::{self, Watcher};
+use crate::process::spawn::Spawn;
+use crate::process::stop::{Demand, Stop};
+
+/// A service that was started.
+pub struct Running {
+    /// Where it listens, if it says so.
+    pub port: Option<u16>,
+    state: Arc<State>,
+    stop: Stop,
+    thread: Mutex<Option<JoinHandle<()>>>,
+    /// Its folder for what it writes, removed behind it.
+    _dir: TempDir,
+}
+
+#[derive(Default)]
+struct State {
+    facts: Mutex<Facts>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct Facts {
+    /// Whether a line matched what it is waited for.
+    matched: bool,
+    end: Option<(Ended, Log)>,
+    /// What is to be ended if it ends.
+    users: Vec<(u64, Stop)>,
+    next_user: u64,
+}
+
+/// A task's stay with a service. Dropping it ends the stay.
+pub struct Stay {
+    state: Arc<State>,
+    number: u64,
+}
+
+impl Running {
+    /// Starts `spawn`; a line that `awaited` matches is told by [`Self::has_matched`].
+    ///
+    /// # Errors
+    /// There is no room for a thread.
+    pub fn start(
+        spawn: Spawn,
+        port: Option<u16>,
+        awaited: Option<Regex>,
+        dir: TempDir,
+    ) -> std::io::Result<Self> {
+        let state = Arc::new(State::default());
+        let stop = Stop::new();
+        let (own, own_stop) = (Arc::clone(&state), stop.clone());
+        let thread = std::thread::Builder::new().name("service".to_owned()).spawn(move || {
+            let mut listener = Listener { state: &own, awaited };
+            let finished = run::run(&spawn, &own_stop, &mut listener);
+            let log = Log { text: finished.log.text, left_out: finished.log.left_out };
+            let ended = match finished.ended {
+                run::Ended::Exit(code) => Ended::Exit { code },
+                run::Ended::Signal(signal) => Ended::Signal { signal },
+                run::Ended::TimedOut | run::Ended::Stopped => Ended::Stopped,
+                run::Ended::NotStarted(why) => Ended::NotStarted { why },
+            };
+            let mut facts = own.facts();
+            facts.end = Some((ended, log));
+            for (_, user) in &facts.users {
+                user.terminate();
+            }
+            drop(facts);
+            own.changed.notify_all();
+        })?;
+        Ok(Self { port, state, stop, thread: Mutex::new(Some(thread)), _dir: dir })
+    }
+
+    /// How it ended, and what it printed; `None` as long as it runs.
+    pub fn end(&self) -> Option<(Ended, Log)> {
+        self.state.facts().end.clone()
+    }
+
+    /// Whether a line matched what was awaited.
+    pub fn has_matched(&self) -> bool {
+        self.state.facts().matched
+    }
+
+    /// Waits for a line or its end, but not longer than this.
+    pub fn wait(&self, most: Duration) {
+        let facts = self.state.facts();
+        if facts.end.is_none() {
+            let _ = self.state.changed.wait_timeout(facts, most);
+        }
+    }
+
+    /// Has `user` thrown when it ends; at once, if it has.
+    pub fn join(&self, user: &Stop) -> Stay {
+        let mut facts = self.state.facts();
+        if facts.end.is_some() {
+            user.terminate();
+        }
+        let number = facts.next_user;
+        facts.next_user += 1;
+        facts.users.push((number, user.clone()));
+        Stay { state: Arc::clone(&self.state), number }
+    }
+
+    /// Asks it to end, with its signal or with KILL.
+    pub fn ask_to_end(&self, how: Demand) {
+        match how {
+            Demand::None => {}
+            Demand::Terminate => self.stop.terminate(),
+            Demand::Kill => self.stop.kill(),
+        }
+    }
+
+    /// Whether it was asked to end.
+    pub fn was_asked(&self) -> bool {
+        self.stop.demand() != Demand::None
+    }
+}
+
+/// Nothing outlives its runner.
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.stop.kill();
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(thread) = thread {
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for Stay {
+    fn drop(&mut self) {
+        self.state.facts().users.retain(|(number, _)| *number != self.number);
+    }
+}
+
+impl State {
+    /// No code panics while it holds the lock, so a poisoned one is sound.
+    fn facts(&self) -> MutexGuard<'_, Facts> {
+        self.facts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+struct Listener<'a> {
+    state: &'a State,
+    awaited: Option<Regex>,
+}
+
+impl Watcher for Listener<'_> {
+    fn output(&mut self, text: &str) {
+        let mut facts = self.state.facts();
+        facts.matched |=
+            self.awaited.as_ref().is_some_and(|awaited| text.lines().any(|line| awaited.is_match(line)));
+        drop(facts);
+        self.state.changed.notify_all();
+    }
+}

@@ -1,0 +1,387 @@
+//! The services of a run: each is started when the first task that uses it is about to run, shared,
+//! and ended when the run is over, whatever became of it. It must not decide which task runs.
+//!
+//! Services take no job slots, and what they need has passed before the task starts, so bringing one
+//! up waits for nothing but the service itself.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
+
+use regex::Regex;
+
+use crate::config::model::{Config, Port, Probe, Service, ServiceId, Task};
+use crate::engine::command::{self, Kit, Programs, Times};
+use crate::engine::emitter::Emitter;
+use crate::engine::ports::Ports;
+use crate::engine::readiness::{NotReady, Question};
+use crate::engine::service::{Running, Stay};
+use crate::engine::surroundings;
+use crate::event::{Ended, Level, Log, ServiceEnd, What};
+use crate::ground::env::Env;
+use crate::process::guard::Guard;
+use crate::process::mask::Mask;
+use crate::process::run;
+use crate::process::spawn::Spawn;
+use crate::process::stop::{Demand, Stop};
+
+/// What services are started with.
+pub struct Setting<'a> {
+    /// The tasks and services.
+    pub config: &'a Config,
+    /// The caller's environment.
+    pub env: &'a Env,
+    /// The top of the work tree.
+    pub root: PathBuf,
+    /// Where events go.
+    pub emitter: &'a Emitter,
+    /// Hides secrets.
+    pub mask: Arc<Mask>,
+    /// An open file whose lock keeps the place.
+    pub hold: Option<&'a std::fs::File>,
+    /// Ends what is being started.
+    pub stop: Stop,
+}
+
+/// The services that are up, or are being brought up.
+pub struct Services {
+    /// What their processes are marked with, for who looks for strays.
+    mark: String,
+    slots: Mutex<BTreeMap<ServiceId, Slot>>,
+    changed: Condvar,
+    programs: Programs,
+    guard: OnceLock<Option<Arc<Guard>>>,
+}
+
+enum Slot {
+    Starting,
+    Up(Arc<Running>),
+}
+
+/// Why a service can't be used, or no longer.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Failure {
+    /// The run is to end.
+    Stopped,
+    /// The service failed.
+    Service {
+        /// Its name.
+        name: String,
+        /// What it did, with the place of its definition.
+        why: String,
+    },
+}
+
+/// A task's hold on the services that it uses.
+pub struct Held {
+    /// Their ports.
+    pub ports: Ports,
+    users: Vec<(ServiceId, Arc<Running>, Stay)>,
+}
+
+impl Services {
+    /// None are up yet. Their processes will be marked with `mark`.
+    pub fn new(mark: String) -> Self {
+        Self {
+            mark,
+            slots: Mutex::default(),
+            changed: Condvar::new(),
+            programs: Programs::default(),
+            guard: OnceLock::new(),
+        }
+    }
+
+    /// Brings up what `task` uses, and holds it; `user` is thrown when one of them ends.
+    ///
+    /// # Errors
+    /// One of them can't be started or does not become ready.
+    pub fn hold(&self, setting: &Setting<'_>, task: &Task, user: &Stop) -> Result<Held, Failure> {
+        let mut done: BTreeSet<ServiceId> = BTreeSet::new();
+        while done.len() < task.uses.len() {
+            // Those that use none but what is up already come up at the same time.
+            let next: Vec<ServiceId> = task
+                .uses
+                .iter()
+                .copied()
+                .filter(|id| !done.contains(id))
+                .filter(|id| setting.config.service(*id).task.uses.iter().all(|used| done.contains(used)))
+                .collect();
+            std::thread::scope(|scope| {
+                let starts: Vec<_> =
+                    next.iter().map(|id| scope.spawn(move || self.bring_up(setting, *id, task))).collect();
+                let ends =
+                    starts.into_iter().map(|start| start.join().unwrap_or(Err(Failure::Stopped)));
+                ends.collect::<Vec<_>>().into_iter().collect::<Result<Vec<_>, _>>()
+            })?;
+            done.extend(next);
+        }
+        let slots = self.slots();
+        let up = |id: &ServiceId| match slots.get(id) {
+            Some(Slot::Up(running)) => Some((*id, Arc::clone(running), running.join(user))),
+            _ => None,
+        };
+        let users = task.uses.iter().filter_map(up).collect();
+        drop(slots);
+        Ok(Held { ports: self.ports(task), users })
+    }
+
+    /// The ports of the services that a task names, as far as they are up.
+    pub fn ports(&self, task: &Task) -> Ports {
+        let slots = self.slots();
+        Ports::of(task.services.iter().filter_map(|(name, id)| match slots.get(id)? {
+            Slot::Up(running) => Some((name.clone(), running.port?)),
+            Slot::Starting => None,
+        }))
+    }
+
+    /// Brings one service up, unless it is; who else wants it meanwhile waits for it.
+    fn bring_up(&self, setting: &Setting<'_>, id: ServiceId, user: &Task) -> Result<(), Failure> {
+        let mut slots = self.slots();
+        loop {
+            match slots.get(&id) {
+                Some(Slot::Up(running)) if running.end().is_none() => return Ok(()),
+                Some(Slot::Starting) => {
+                    slots = self.changed.wait(slots).unwrap_or_else(PoisonError::into_inner);
+                }
+                // One that has died is started anew for who wants it now.
+                Some(Slot::Up(_)) | None => break,
+            }
+        }
+        let former = slots.insert(id, Slot::Starting);
+        drop(slots);
+        if let Some(Slot::Up(dead)) = former {
+            tell_end(setting, id, &dead);
+        }
+        let started = self.start(setting, id, user);
+        let mut slots = self.slots();
+        let outcome = match started {
+            Ok(running) => {
+                slots.insert(id, Slot::Up(Arc::new(running)));
+                Ok(())
+            }
+            Err(failure) => {
+                slots.remove(&id);
+                Err(failure)
+            }
+        };
+        drop(slots);
+        self.changed.notify_all();
+        outcome
+    }
+
+    /// Starts a service and waits until it is ready.
+    fn start(&self, setting: &Setting<'_>, id: ServiceId, user: &Task) -> Result<Running, Failure> {
+        let service = setting.config.service(id);
+        let name = service.task.name.clone();
+        let fails = |why: String| Failure::Service {
+            name: name.clone(),
+            why: format!("{why} ({})", service.task.place),
+        };
+        if setting.stop.demand() != Demand::None {
+            return Err(Failure::Stopped);
+        }
+        let port = pick(service.port).map_err(&fails)?;
+        let own = crate::config::own_name(&service.task);
+        let ports = self.ports(&service.task).with(own, port);
+        let clock = setting.emitter.clock().restarted();
+        setting.emitter.emit(What::ServiceStarted { service: name.clone(), port, task: user.name.clone() });
+        let not_started = |why: String| {
+            let ended = ServiceEnd::NotReady { why: format!("{why} ({})", service.task.place) };
+            setting.emitter.emit(What::ServiceEnded {
+                service: name.clone(),
+                end: ended,
+                log: Log::default(),
+            });
+            fails(why)
+        };
+        let (running, question) = self.spawn(setting, service, (port, &ports)).map_err(&not_started)?;
+        match question.wait(&running, service.ready.timeout, &setting.stop) {
+            Ok(()) => {
+                let took = u64::try_from(clock.elapsed().as_millis()).unwrap_or(u64::MAX);
+                setting.emitter.emit(What::ServiceReady { service: name.clone(), took });
+                Ok(running)
+            }
+            Err(why) => Err(give_up(setting, service, &running, why)),
+        }
+    }
+
+    /// Starts the process of a service.
+    fn spawn(
+        &self,
+        setting: &Setting<'_>,
+        service: &Service,
+        (port, ports): (Option<u16>, &Ports),
+    ) -> Result<(Running, Question), String> {
+        let temp = setting.env.var("TMPDIR").map_or_else(|| PathBuf::from("/tmp"), PathBuf::from);
+        let dir = tempfile::Builder::new().prefix("xtask-service-").tempdir_in(&temp);
+        let dir = dir.map_err(|error| format!("there is no folder for it in {}: {error}", temp.display()))?;
+        let run = service.task.run.as_ref().ok_or("it runs nothing")?;
+        let surroundings =
+            surroundings::of_service(setting.env, (&self.mark, dir.path()), &service.task, ports);
+        let command = |run, times| {
+            let kit = self.kit(setting);
+            let words = command::words(&service.task, &ports.fill_command(run), &[]);
+            command::spawn(&kit, &service.task, &words, surroundings.clone(), times)
+        };
+        let mut spawn = command(run, Times::default())?;
+        spawn.limits.signal = service.stop.signal;
+        spawn.limits.grace = service.stop.grace;
+        let ask = match &service.ready.probe {
+            Some(Probe::Command(probe)) => Some(command(probe, Times::default())?),
+            _ => None,
+        };
+        let stop = setting.stop.clone();
+        let question = Question::of(&service.ready, ports, || {
+            Box::new(move |most| ask.as_ref().map_or(Ok(()), |spawn| ask_command(spawn, most, &stop)))
+        });
+        if let Some(why) = question.answered_by_another(port) {
+            return Err(why);
+        }
+        let awaited = match &question {
+            Question::Line(pattern) => Regex::new(pattern).ok(),
+            _ => None,
+        };
+        let running = Running::start(spawn, port, awaited, dir).map_err(|error| error.to_string())?;
+        Ok((running, question))
+    }
+
+    fn kit<'k>(&'k self, setting: &'k Setting<'_>) -> Kit<'k> {
+        let start = || match Guard::start(setting.env.program(), &self.mark, setting.hold) {
+            Ok(guard) => Some(Arc::new(guard)),
+            Err(error) => {
+                let text =
+                    format!("services may outlive a killed run, since their guard can't start: {error}");
+                setting.emitter.notice(Level::Warning, text);
+                None
+            }
+        };
+        Kit {
+            root: &setting.root,
+            mask: Arc::clone(&setting.mask),
+            guard: self.guard.get_or_init(start).clone(),
+            programs: &self.programs,
+        }
+    }
+
+    /// Asks those services to end that none of the others uses; again, until [`Self::is_empty`].
+    /// Those that have ended are told.
+    pub fn end_some(&self, setting: &Setting<'_>, how: Demand) {
+        let mut slots = self.slots();
+        let up: Vec<(ServiceId, Arc<Running>)> = slots
+            .iter()
+            .filter_map(|(id, slot)| match slot {
+                Slot::Up(running) => Some((*id, Arc::clone(running))),
+                Slot::Starting => None,
+            })
+            .collect();
+        for (id, running) in &up {
+            let used = up.iter().any(|(other, _)| setting.config.service(*other).task.uses.contains(id));
+            if running.end().is_some() {
+                slots.remove(id);
+                tell_end(setting, *id, running);
+            } else if !used || how == Demand::Kill {
+                running.ask_to_end(how);
+            }
+        }
+        if let Some((_, running)) = up.first() {
+            drop(slots);
+            running.wait(Duration::from_millis(20));
+        }
+    }
+
+    /// Whether none is up.
+    pub fn is_empty(&self) -> bool {
+        self.slots().is_empty()
+    }
+
+    /// The mark of their processes, if one was ever started.
+    pub fn mark(&self) -> Option<&str> {
+        self.guard.get().map(|_| self.mark.as_str())
+    }
+
+    /// No code panics while it holds the lock, so a poisoned one is sound.
+    fn slots(&self) -> MutexGuard<'_, BTreeMap<ServiceId, Slot>> {
+        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Held {
+    /// What is to be said of the task if one of the services has ended.
+    pub fn failure(&self, config: &Config) -> Option<Failure> {
+        self.users.iter().find_map(|(id, running, _)| {
+            let (ended, _) = running.end()?;
+            let task = &config.service(*id).task;
+            let why = format!("{ended} while it was used ({})", task.place);
+            Some(Failure::Service { name: task.name.clone(), why })
+        })
+    }
+}
+
+/// A port for a service.
+fn pick(port: Option<Port>) -> Result<Option<u16>, String> {
+    match port {
+        None => Ok(None),
+        Some(Port::Fixed(port)) => Ok(Some(port)),
+        Some(Port::Auto) => {
+            let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
+            free.map(|address| Some(address.port())).map_err(|error| format!("no port is free: {error}"))
+        }
+    }
+}
+
+fn ask_command(spawn: &Spawn, most: Duration, stop: &Stop) -> Result<(), String> {
+    let mut spawn = spawn.clone();
+    spawn.limits.timeout = Some(most);
+    let finished = run::run(&spawn, stop, &mut ());
+    let last = finished.log.text.lines().last().unwrap_or_default().trim().to_owned();
+    match finished.ended {
+        run::Ended::Exit(0) => Ok(()),
+        run::Ended::Exit(code) if last.is_empty() => Err(format!("its `ready` command ended with {code}")),
+        run::Ended::Exit(code) => Err(format!("its `ready` command ended with {code} ({last})")),
+        run::Ended::TimedOut => Err("its `ready` command did not end".to_owned()),
+        run::Ended::NotStarted(why) => Err(format!("its `ready` command: {why}")),
+        run::Ended::Signal(_) | run::Ended::Stopped => Err("its `ready` command was ended".to_owned()),
+    }
+}
+
+/// Ends a service that is not ready, and says why.
+fn give_up(setting: &Setting<'_>, service: &Service, running: &Running, why: NotReady) -> Failure {
+    let own_end = running.end().map(|(ended, _)| ended);
+    running.ask_to_end(Demand::Terminate);
+    while running.end().is_none() {
+        running.wait(Duration::from_millis(50));
+        if setting.stop.demand() == Demand::Kill {
+            running.ask_to_end(Demand::Kill);
+        }
+    }
+    let log = running.end().map(|(_, log)| log).unwrap_or_default();
+    let name = service.task.name.clone();
+    let (end, failure) = match why {
+        NotReady::Stopped => (ServiceEnd::Stopped, Failure::Stopped),
+        NotReady::Late(why) => not_ready(&name, format!("it is not ready: {why} ({})", service.task.place)),
+        NotReady::Ended => {
+            let ended = own_end.unwrap_or(Ended::Stopped);
+            not_ready(&name, format!("{ended} before it was ready ({})", service.task.place))
+        }
+    };
+    setting.emitter.emit(What::ServiceEnded { service: name, end, log });
+    failure
+}
+
+fn not_ready(name: &str, why: String) -> (ServiceEnd, Failure) {
+    (ServiceEnd::NotReady { why: why.clone() }, Failure::Service { name: name.to_owned(), why })
+}
+
+/// Tells the end of a service that was ready.
+fn tell_end(setting: &Setting<'_>, id: ServiceId, running: &Running) {
+    let Some((ended, log)) = running.end() else { return };
+    let task = &setting.config.service(id).task;
+    let end = if running.was_asked() {
+        ServiceEnd::Stopped
+    } else {
+        ServiceEnd::Died { why: format!("{ended} ({})", task.place) }
+    };
+    setting.emitter.emit(What::ServiceEnded { service: task.name.clone(), end, log });
+}

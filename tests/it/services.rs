@@ -1,0 +1,342 @@
+//! Services: started when needed, shared, ready before they are used, ended with the run.
+
+use std::net::TcpListener;
+
+use crate::project::server::{ask, server};
+use crate::project::{Project, processes, wait_for};
+
+/// A service `web` on a free port, with more keys, and whatever else.
+fn with_web(more: &str, rest: &str) -> Project {
+    let run = format!("{} {{{{ services.web.port }}}} 100", server().display());
+    Project::new(&format!(
+        "[services.web]\nrun = 'echo start >> ran; exec {run}'\nport = 'auto'\ninputs = []\n{more}\n{rest}"
+    ))
+}
+
+/// A task that asks the service.
+fn asking(name: &str) -> String {
+    let ask = ask();
+    format!(
+        "[tasks.{name}]\nrun = '{} {{{{ services.web.port }}}} / && echo {name} $XTASK_SERVICE_WEB_PORT >> ran'\nservices = ['web']\ninputs = ['src/**']\n",
+        ask.display()
+    )
+}
+
+/// How often the service was started, and that nothing of it is left.
+fn starts(project: &Project) -> usize {
+    assert_eq!(processes(&project.beside().display().to_string()), Vec::<i32>::new(), "something is left");
+    project.lines("ran").iter().filter(|line| *line == "start").count()
+}
+
+#[test]
+fn a_service_is_started_once_for_all_tasks_and_not_at_all_for_hits() {
+    let tasks = [asking("a"), asking("b"), asking("c"), "[tasks.none]\nrun = 'true'\n".to_owned()].join("");
+    let project = with_web("", &tasks);
+    project.xtask(&["none"]).ends(0);
+    assert_eq!(starts(&project), 0);
+    let ran = project.xtask(&["run", "a", "b", "c", "--jobs", "3"]).ends(0).says("service is ready on port");
+    assert_eq!(ran.err.matches("service is ready").count(), 1);
+    assert_eq!(starts(&project), 1);
+    project.xtask(&["run", "a", "b", "c"]).ends(0).says("3 cached, nothing ran");
+    assert_eq!(starts(&project), 1);
+    project.write("src/x", "new");
+    project.xtask(&["a"]).ends(0).says("src/x added");
+    assert_eq!(starts(&project), 2);
+}
+
+#[test]
+fn what_a_service_is_enters_the_key_and_its_port_does_not() {
+    let project = with_web("", &asking("a"));
+    project.xtask(&["a"]).ends(0);
+    project.xtask(&["a"]).ends(0).says("1 cached");
+    let tasks = project.read("tasks.toml");
+    project.write("tasks.toml", tasks.replace(" 100'", " 50'"));
+    project.xtask(&["a"]).ends(0).says("service web:");
+    project.write("tasks.toml", tasks.replace("inputs = []", "inputs = ['web.conf']"));
+    project.xtask(&["a"]).ends(0);
+    project.write("web.conf", "x");
+    project.xtask(&["a"]).ends(0).says("web.conf added");
+    project.write("tasks.toml", tasks.replace("inputs = []", ""));
+    project.write("README", "x");
+    project.xtask(&["a"]).ends(0).says("README added");
+}
+
+#[test]
+fn more_services_than_slots_come_up_in_their_order() {
+    let server = server();
+    let service = |name: &str, more: &str| {
+        format!(
+            "[services.{name}]\nrun = 'echo {name} >> ran; exec {} {{{{ services.{name}.port }}}}'\nport = 'auto'\ninputs = []\n{more}\n",
+            server.display()
+        )
+    };
+    let text = [
+        service("a", "services = ['b', 'c']"),
+        service("b", "services = ['d']\nneeds = ['build']"),
+        service("c", "services = ['d']"),
+        service("d", ""),
+        "[tasks.build]\nrun = 'echo build >> ran'\n".to_owned(),
+        "[tasks.t]\nrun = 'echo t >> ran'\nservices = ['a', 'd']\n".to_owned(),
+        "[tasks.u]\nrun = 'echo u >> ran'\nservices = ['c']\n".to_owned(),
+    ];
+    let project = Project::new(&text.join(""));
+    project.xtask(&["run", "t", "u", "--jobs", "1"]).ends(0);
+    let ran = project.lines("ran");
+    let place =
+        |what: &str| ran.iter().position(|line| line == what).unwrap_or_else(|| panic!("{what}: {ran:?}"));
+    for (first, then) in
+        [("build", "b"), ("d", "b"), ("d", "c"), ("b", "a"), ("c", "a"), ("a", "t"), ("c", "u")]
+    {
+        assert!(place(first) < place(then), "{first} before {then}: {ran:?}");
+    }
+    assert_eq!(starts(&project), 0);
+}
+
+#[test]
+fn a_service_that_dies_fails_the_task_that_uses_it() {
+    let die = format!(
+        "[tasks.die]\nrun = '{} {{{{ services.web.port }}}} /die; sleep 100'\nservices = ['web']\n",
+        ask().display()
+    );
+    let project = with_web("", &(die + &asking("a") + "locks = ['one']\nneeds = []\n"));
+    let ran = project.xtask(&["die"]).ends(1);
+    let text =
+        ran.says("service web: killed by signal 6 while it was used (tasks.toml:1)").says("told to die");
+    text.does_not_say("it printed nothing");
+    assert_eq!(starts(&project), 1);
+    // Who needs it next gets a new one.
+    project.xtask(&["run", "die", "a", "--keep-going", "--jobs", "1"]).ends(1).says("failed: die");
+    assert!(project.lines("ran").iter().any(|line| line.starts_with("a ")));
+    let run = project.xtask(&["log", "--last", "--service", "web"]).ends(0);
+    run.prints("listening on").prints("told to die");
+    assert_eq!(starts(&project), 3);
+}
+
+#[test]
+fn a_service_that_is_never_ready_fails_in_time_with_its_last_lines() {
+    let project = Project::new(
+        "[services.slow]\nrun = 'echo I try; exec sleep 1000'\nready = { log = '^never$', timeout = '300ms' }\n\n[services.dead]\nrun = 'echo I can not >&2; exit 3'\nready = { tcp = '127.0.0.1:1' }\n\n[services.odd]\nrun = 'exec sleep 1000'\nready = { command = 'echo not yet; exit 7', timeout = '300ms' }\n\n[tasks.slow]\nrun = 'echo ran >> ran'\nservices = ['slow']\n[tasks.dead]\nrun = 'echo ran >> ran'\nservices = ['dead']\n[tasks.odd]\nrun = 'echo ran >> ran'\nservices = ['odd']\n",
+    );
+    project
+        .xtask(&["slow"])
+        .ends(1)
+        .says("service: it is not ready: no line of it matched `^never$` after 300 ms (tasks.toml:1)")
+        .says("I try");
+    project
+        .xtask(&["dead"])
+        .ends(1)
+        .says("exit status 3 before it was ready (tasks.toml:5)")
+        .says("I can not");
+    project.xtask(&["odd"]).ends(1).says("its `ready` command ended with 7 (not yet)");
+    assert_eq!(starts(&project), 0);
+    assert!(project.lines("ran").is_empty());
+}
+
+#[test]
+fn a_taken_port_is_told_before_anything_is_started() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let project = Project::new(&format!(
+        "[services.a]\nrun = 'echo start >> ran; sleep 1000'\nport = {port}\n[services.b]\nrun = 'echo start >> ran; sleep 1000'\nready = {{ tcp = '127.0.0.1:{port}' }}\n[tasks.a]\nrun = 'true'\nservices = ['a']\n[tasks.b]\nrun = 'true'\nservices = ['b']\n"
+    ));
+    project
+        .xtask(&["a"])
+        .ends(1)
+        .says(&format!("port {port} is taken: something else listens on it already (tasks.toml:1)"));
+    project.xtask(&["b"]).ends(1).says(&format!("127.0.0.1:{port} is taken"));
+    assert_eq!(starts(&project), 0);
+}
+
+#[test]
+fn a_service_is_ended_with_its_signal_and_then_by_force() {
+    let deaf = format!("exec {} {{{{ services.deaf.port }}}} 0 --deaf", server().display());
+    let project = with_web(
+        "stop = { signal = 'SIGINT', grace = '60s' }",
+        &format!(
+            "[services.deaf]\nrun = '{deaf}'\nport = 'auto'\nstop = {{ grace = '200ms' }}\n[tasks.a]\nrun = 'true'\nservices = ['web', 'deaf']\n"
+        ),
+    );
+    project.xtask(&["a"]).ends(0);
+    project.xtask(&["log", "--last", "--service", "web"]).ends(0).prints("got INT");
+    assert_eq!(starts(&project), 1);
+}
+
+#[test]
+fn two_runs_at_once_have_services_of_their_own() {
+    let wait = "[tasks.a]\nrun = 'echo {{ services.web.port }} >> ran; until [ $(grep -c \"^[0-9]\" ran) = 2 ]; do sleep 0.01; done'\nservices = ['web']\ncache = false\n";
+    let project = with_web("", wait);
+    let mut one = project.start(&["a"]);
+    project.xtask(&["a"]).ends(0);
+    assert!(one.wait().unwrap().success());
+    let ports: Vec<String> = project.lines("ran").into_iter().filter(|line| line != "start").collect();
+    assert_ne!(ports[0], ports[1]);
+    assert_eq!(starts(&project), 2);
+}
+
+#[test]
+fn an_interrupted_or_killed_run_leaves_no_service() {
+    let text = "[tasks.a]\nrun = 'touch running; sleep 1000'\nfinally = 'echo {{ services.web.port }} > port'\nservices = ['web']\n";
+    for (signal, status) in [("INT", Some(130)), ("KILL", None)] {
+        let project = with_web("", text);
+        let mut run = project.start(&["a"]);
+        wait_for("the task runs", || project.path("running").exists());
+        crate::project::signal(signal, i32::try_from(run.id()).unwrap());
+        assert_eq!(run.wait().unwrap().code(), status);
+        wait_for("nothing is left", || processes(&project.beside().display().to_string()).is_empty());
+        let server = server().display().to_string();
+        wait_for("no server is left", || {
+            processes(&server).iter().all(|pid| {
+                let env = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+                !String::from_utf8_lossy(&env).contains(&project.beside().display().to_string())
+            })
+        });
+        if signal == "INT" {
+            assert!(!project.read("port").contains('{'), "finally knows the port");
+        }
+    }
+}
+
+#[test]
+fn wrong_services_are_told_with_their_place() {
+    let project = Project::new(
+        r#"
+[services.db]
+port = "any"
+ready = { tcp = "here", log = "(" }
+stop = { signal = "SIGNAL" }
+image = "postgres"
+
+[services.a]
+run = "x"
+services = ["b"]
+
+[services.b]
+run = "x {{ services.a.port }} {{ services.b.port }}"
+services = ["a"]
+
+[tasks.t]
+run = "echo {{ services.db.port }} {{ services.a.port }}"
+services = ["bd", "a"]
+"#,
+    );
+    let ran = project.xtask(&["t"]).ends(3);
+    insta::assert_snapshot!(ran.err, @r#"
+    error: service `db` runs nothing
+     --> tasks.toml:2:11
+      |
+    2 | [services.db]
+      |           ^^ no `run`
+      |
+      = help: add `run` with a command that goes on until it is ended
+
+    error: `any` is not a port
+     --> tasks.toml:3:8
+      |
+    3 | port = "any"
+      |        ^^^^^ not a number, nor "auto"
+      |
+      = help: write a number without quotes, or "auto" for a free one
+
+    error: an address without a port
+     --> tasks.toml:4:17
+      |
+    4 | ready = { tcp = "here", log = "(" }
+      |                 ^^^^^^ can't be asked
+      |
+      = help: write host and port, such as "127.0.0.1:5432"
+
+    error: `ready` has both `tcp` and `log`
+     --> tasks.toml:4:25
+      |
+    4 | ready = { tcp = "here", log = "(" }
+      |           --- one way   ^^^ a second way
+      |
+      = help: keep one; `command` can ask for more than one thing
+
+    error: not a regular expression: error: unclosed group
+     --> tasks.toml:4:31
+      |
+    4 | ready = { tcp = "here", log = "(" }
+      |                               ^^^ can't be asked
+      |
+      = help: escape characters that have a meaning with `\`
+
+    error: `SIGNAL` is no signal that ends a service
+     --> tasks.toml:5:19
+      |
+    5 | stop = { signal = "SIGNAL" }
+      |                   ^^^^^^^^ unknown signal
+      |
+      = help: there are `SIGTERM`, `SIGINT`, `SIGQUIT`, `SIGHUP`, `SIGUSR1`, `SIGUSR2`, `SIGKILL`
+
+    error: service `db` has no key `image`
+     --> tasks.toml:6:1
+      |
+    6 | image = "postgres"
+      | ^^^^^ not a key here
+      |
+      = help: a service is a command: run = "docker run --rm …"
+
+    error: services use each other in a circle: a → b → a
+      --> tasks.toml:10:13
+       |
+    10 | services = ["b"]
+       |             ^^^ leads back
+       |
+       = help: take one of these uses out
+
+    error: service `a` has no `port`
+      --> tasks.toml:13:7
+       |
+    13 | run = "x {{ services.a.port }} {{ services.b.port }}"
+       |       ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^ no such port
+       |
+       = help: add `port` to it: a number, or "auto"
+
+    error: service `b` has no `port`
+      --> tasks.toml:13:7
+       |
+    13 | run = "x {{ services.a.port }} {{ services.b.port }}"
+       |       ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^ no such port
+       |
+       = help: add `port` to it: a number, or "auto"
+
+    error: `t` does not use a service `db`
+      --> tasks.toml:17:7
+       |
+    17 | run = "echo {{ services.db.port }} {{ services.a.port }}"
+       |       ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^ no such port
+       |
+       = help: add it: services = ["db"]
+
+    error: service `a` has no `port`
+      --> tasks.toml:17:7
+       |
+    17 | run = "echo {{ services.db.port }} {{ services.a.port }}"
+       |       ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^ no such port
+       |
+       = help: add `port` to it: a number, or "auto"
+
+    error: there is no service `bd`
+      --> tasks.toml:18:13
+       |
+    18 | services = ["bd", "a"]
+       |             ^^^^ unknown service
+       |
+       = help: did you mean `b`?
+    "#);
+    project.write(
+        "tasks.toml",
+        "[services.db]\nrun = 'x'\nneeds = ['migrate']\n[tasks.migrate]\nrun = 'x'\nservices = ['db']\n",
+    );
+    let ran = project.xtask(&["migrate"]).ends(3);
+    insta::assert_snapshot!(ran.err, @r#"
+    error: tasks need each other in a circle: migrate → migrate
+     --> tasks.toml:4:8
+      |
+    4 | [tasks.migrate]
+      |        ^^^^^^^ `migrate` needs `migrate` for a service that it uses
+      |
+      = help: take one of these needs out
+    "#);
+}

@@ -1,0 +1,36 @@
+//! A real server for tests of services, compiled once.
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::OnceLock;
+
+use tempfile::TempDir;
+
+/// The program `server PORT [MILLISECONDS before it listens] [--deaf]`.
+pub(crate) fn server() -> PathBuf {
+    static PROGRAM: OnceLock<Built> = OnceLock::new();
+    PROGRAM.get_or_init(|| Built::of("server")).program.clone()
+}
+
+/// The program `ask PORT PATH`, which prints a server's answer.
+pub(crate) fn ask() -> PathBuf {
+    static PROGRAM: OnceLock<Built> = OnceLock::new();
+    PROGRAM.get_or_init(|| Built::of("ask")).program.clone()
+}
+
+/// A compiled program, and the folder that keeps it.
+struct Built {
+    program: PathBuf,
+    _dir: TempDir,
+}
+
+impl Built {
+    fn of(name: &str) -> Self {
+        let dir = TempDir::new().unwrap();
+        let program = dir.path().join(name);
+        let source = format!("{}/../tests/project/{name}.c", env!("CARGO_MANIFEST_DIR"));
+        let built = Command::new("cc").arg("-o").arg(&program).arg(&source).status();
+        assert!(built.unwrap().success(), "cc can't compile {source}");
+        Self { program, _dir: dir }
+    }
+}
