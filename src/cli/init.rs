@@ -111,18 +111,18 @@ impl Site<'_> {
             }
             None => init::files(&self.root)?,
         };
-        Ok(Survey::read(&self.root, &files, |name| self.has_program(name, "").is_none()))
+        Ok(Survey::read(&self.root, &files, |name| self.missing(name, "").is_none()))
     }
 
     /// Why there is no such program for a task of `folder`.
-    fn has_program(&self, name: &str, folder: &str) -> Option<String> {
+    fn missing(&self, name: &str, folder: &str) -> Option<String> {
         let path = self.session.env.var("PATH");
         find_program(name.as_ref(), path, &self.root.join(folder)).err().map(|error| error.to_string())
     }
 
     /// What can be told of a task without running it.
     fn first_standing(&self, task: &Candidate, args: InitArgs) -> Standing {
-        if let Some(why) = task.programs.iter().find_map(|name| self.has_program(name, &task.folder)) {
+        if let Some(why) = task.programs.iter().find_map(|name| self.missing(name, &task.folder)) {
             return Standing::LeftOut(why);
         }
         let is_clean = self.work.as_ref().is_some_and(|work| work.is_clean);

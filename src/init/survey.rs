@@ -107,7 +107,11 @@ impl Survey {
         for folder in survey.folders.values_mut() {
             let place = root.join(&folder.path);
             let there = UNTRACKED.iter().filter(|path| place.join(path).exists());
-            folder.untracked = there.map(|path| (*path).to_owned()).collect();
+            let is_held = |path: &&&str| {
+                let held = format!("{}/", folder.place(path.split('/').next().unwrap_or_default()));
+                paths.iter().any(|path| path.starts_with(&held))
+            };
+            folder.untracked = there.filter(|path| !is_held(path)).map(|path| (*path).to_owned()).collect();
         }
         survey
     }

@@ -40,33 +40,44 @@ fn read(text: &str) -> Config {
 
 /// The text without the head that all have.
 fn body(text: &str) -> &str {
-    text.split_once("has git ask at each push\n").unwrap().1
+    text.split_once("has git ask at each push\n\n").unwrap().1
+}
+
+/// Files, and the commands or omissions that they lead to.
+type Case<'a> = (&'a [(&'a str, &'a str)], &'a [&'a str]);
+
+#[track_caller]
+fn check(cases: &[Case<'_>]) {
+    for (files, expected) in cases {
+        let found = found(files);
+        assert_eq!(commands(&found), *expected, "{files:?}");
+        read(&text(&found, None));
+        read(&text(&found, Some("a reason")));
+    }
 }
 
 #[test]
-fn a_task_is_found_for_each_thing_that_is_set_up() {
+fn scripts_are_run_by_the_package_manager_that_is_told() {
     let scripts = |scripts: &str| format!("{{\"scripts\": {{{scripts}}}}}");
-    let manager = scripts("\"lint\": \"x\"").replacen('{', "{\"packageManager\": \"pnpm@9.1.0\", ", 1);
-    let js = scripts("\"lint\": \"x\", \"lint:fix\": \"y\", \"type-check\": \"x\", \"test:e2e\": \"x\"");
-    let cases: &[(&[(&str, &str)], &[&str])] = &[
-        (&[("package.json", &manager), ("yarn.lock", "")], &["lint: pnpm run lint"]),
+    let pnpm = scripts("\"lint\": \"x\"").replacen('{', "{\"packageManager\": \"pnpm@9.1.0\", ", 1);
+    let many = scripts("\"lint\": \"x\", \"lint:fix\": \"y\", \"type-check\": \"x\", \"test:e2e\": \"x\"");
+    let (test, build) = (scripts("\"test\": \"x\""), scripts("\"build\": \"x\""));
+    check(&[
+        (&[("package.json", &pnpm), ("yarn.lock", "")], &["lint: pnpm run lint"]),
         (
-            &[("package.json", &js), ("yarn.lock", "")],
+            &[("package.json", &many), ("yarn.lock", "")],
             &["lint: yarn run lint", "typecheck: yarn run type-check", "e2e: yarn run test:e2e"],
         ),
-        (
-            &[("web/package.json", &scripts("\"test\": \"x\"")), ("pnpm-lock.yaml", "")],
-            &["web-test: pnpm run test in web"],
-        ),
-        (&[("bun.lock", ""), ("package.json", &scripts("\"build\": \"x\""))], &["build: bun run build"]),
-        (
-            &[("go.mod", "")],
-            &[
-                "gofmt: files=$(gofmt -l .); echo \"$files\"; test -z \"$files\"",
-                "vet: go vet ./...",
-                "go-test: go test ./...",
-            ],
-        ),
+        (&[("web/package.json", &test), ("pnpm-lock.yaml", "")], &["web-test: pnpm run test in web"]),
+        (&[("bun.lock", ""), ("package.json", &build)], &["build: bun run build"]),
+        (&[("a/b/c/package.json", &test), ("node_modules/package.json", &test)], &[]),
+    ]);
+}
+
+#[test]
+fn python_tools_are_found_where_they_are_set_up() {
+    let poetry = "[tool.poetry.group.dev.dependencies]\nruff = \"*\"\nblack = \"*\"\n";
+    check(&[
         (&[("requirements.txt", "ruff==0.5\nblack\n")], &["ruff: ruff check ."]),
         (&[("requirements.txt", "ruff-lsp\nflask\n")], &[]),
         (
@@ -74,11 +85,7 @@ fn a_task_is_found_for_each_thing_that_is_set_up() {
             &["ruff: uv run ruff check .", "ruff-format: uv run ruff format --check .", "mypy: uv run mypy"],
         ),
         (
-            &[
-                ("pyproject.toml", "[tool.poetry.group.dev.dependencies]\nruff = \"*\"\nblack = \"*\"\n"),
-                ("poetry.lock", ""),
-                ("tests/test_a.py", ""),
-            ],
+            &[("pyproject.toml", poetry), ("poetry.lock", ""), ("tests/test_a.py", "")],
             &["ruff: poetry run ruff check .", "pytest: poetry run pytest"],
         ),
         (
@@ -86,35 +93,34 @@ fn a_task_is_found_for_each_thing_that_is_set_up() {
             &["api-mypy: mypy . in api", "api-pytest: pytest in api"],
         ),
         (&[("tests/test_a.py", "")], &[]),
-        (&[("Makefile", "lint test:\n\tx\nother:\n\tx\n")], &["lint: make lint", "test: make test"]),
-        (&[("justfile", "fmt-check:\n  x\ne2e:\n  x\n")], &["fmt-check: just fmt-check", "e2e: just e2e"]),
+    ]);
+}
+
+#[test]
+fn modules_packages_and_targets_are_found() {
+    let lint = "{\"scripts\": {\"lint\": \"x\"}}";
+    let root = "[workspace]\nmembers = [\"a\"]\nexclude = [\"b\"]\n";
+    check(&[
         (
-            &[("package.json", &scripts("\"lint\": \"x\"")), ("Makefile", "lint check integration:\n")],
-            &["lint: npm run lint", "integration: make integration"],
-        ),
-        (
-            &[(".pre-commit-config.yaml", "repos: []\n")],
-            &["pre-commit: pre-commit run --all-files --show-diff-on-failure"],
-        ),
-        (
-            &[
-                ("a/b/go.mod", ""),
-                ("a/b/c/package.json", &js),
-                (".x/go.mod", ""),
-                ("node_modules/go.mod", ""),
-            ],
+            &[("a/b/go.mod", ""), (".x/go.mod", "")],
             &[
                 "a-b-gofmt: files=$(gofmt -l .); echo \"$files\"; test -z \"$files\" in a/b",
                 "a-b-vet: go vet ./... in a/b",
                 "a-b-go-test: go test ./... in a/b",
             ],
         ),
+        (&[("Makefile", "lint test:\n\tx\nother:\n\tx\n")], &["lint: make lint", "test: make test"]),
+        (&[("justfile", "fmt-check:\n  x\ne2e:\n  x\n")], &["fmt-check: just fmt-check", "e2e: just e2e"]),
         (
-            &[
-                ("Cargo.toml", "[workspace]\nmembers = [\"a\"]\nexclude = [\"b\"]\n"),
-                ("a/Cargo.toml", "[package]\n"),
-                ("b/Cargo.toml", "[package]\n"),
-            ],
+            &[("package.json", lint), ("Makefile", "lint check integration:\n")],
+            &["lint: npm run lint", "integration: make integration"],
+        ),
+        (
+            &[(".pre-commit-config.yaml", ""), ("a/.pre-commit-config.yaml", "")],
+            &["pre-commit: pre-commit run --all-files --show-diff-on-failure"],
+        ),
+        (
+            &[("Cargo.toml", root), ("a/Cargo.toml", "[package]\n"), ("b/Cargo.toml", "[package]\n")],
             &[
                 "fmt: cargo fmt --all --check",
                 "clippy: cargo clippy --workspace --all-targets -- -D warnings",
@@ -126,18 +132,30 @@ fn a_task_is_found_for_each_thing_that_is_set_up() {
         ),
         (&[("Cargo.toml", "not toml")], &[]),
         (&[("README.md", "")], &[]),
-    ];
-    for (files, expected) in cases {
-        let found = found(files);
-        assert_eq!(commands(&found), *expected, "{files:?}");
-        read(&text(&found, None));
-        read(&text(&found, Some("a reason")));
-    }
+    ]);
+}
+
+#[test]
+fn what_a_rust_task_reads_is_the_whole_tree_where_it_can_not_be_told() {
+    let inputs = |files: &[(&str, &str)]| -> Vec<Vec<String>> {
+        found(files).tasks.into_iter().map(|task| task.inputs).collect()
+    };
+    let none = Vec::<String>::new();
+    let package = ("Cargo.toml", "[package]\n");
+    let set = vec!["@rust".to_owned()];
+    assert_eq!(inputs(&[package]), [set.clone(), set.clone(), none.clone()]);
+    assert_eq!(inputs(&[package, ("build.rs", "")]), [set, none.clone(), none.clone()]);
+    let below = vec!["a/**".to_owned()];
+    assert_eq!(inputs(&[("a/Cargo.toml", "[package]\n")]), [below.clone(), below.clone(), below]);
+    let leaves = "[package]\n[dependencies]\nx = { path = \"../x\" }\n";
+    assert_eq!(inputs(&[("a/Cargo.toml", leaves)]), [none.clone(), none.clone(), none]);
+    let ignored = found(&[package, (".gitignore", "/target\n/Cargo.lock\n")]);
+    assert_eq!(ignored.sets["rust"], ["**/*.rs", "**/Cargo.toml", ".cargo/**"]);
 }
 
 #[test]
 fn what_is_no_task_is_told_with_the_reason() {
-    let cases: &[(&[(&str, &str)], &[&str])] = &[
+    let cases: &[Case<'_>] = &[
         (
             &[(
                 "package.json",
@@ -268,7 +286,73 @@ fn a_rust_workspace() {
         ("crates/a/Cargo.toml", "[package]\nname = \"a\"\n"),
         ("Makefile", "lint:\n\tx\nrelease:\n\tx\n"),
     ]);
-    insta::assert_snapshot!(text(&found, None));
+    insta::assert_snapshot!(text(&found, None), @r##"
+    #:schema https://raw.githubusercontent.com/taskgate/taskgate/main/schema/tasks.schema.json
+    #
+    # The tasks of this repository, for taskgate: it runs them in parallel, takes from its cache what has
+    # passed with the same files, tools and variables, and asks before a push whether all of them passed.
+    # Written by `xtask init` for what it found here. Each task was tried once and passed; those that did
+    # not are comments that say why. Try next:
+    #
+    #   xtask                  lists the tasks
+    #   xtask ci               runs all that has to hold before a push
+    #   xtask hooks install    has git ask at each push
+
+    # Sets of files, used as "@name" in `inputs`. A task runs again if one of its inputs changed; without
+    # `inputs` these are all files. Add what a task reads besides, such as files that code includes.
+    [files]
+    rust = ["**/*.rs", "**/Cargo.toml", "Cargo.lock", ".cargo/**", "rustfmt.toml"]
+
+    # What tools say of themselves. If it changes, the tasks that name the tool run again.
+    [tools]
+    cargo = "cargo -V"
+    rustc = "rustc -vV"
+
+    # For all tasks. A task gets a short base of variables and those that are named here or in the task. With `?`
+    # in front the value may differ without a task running again.
+    [defaults]
+    timeout = "30m"
+    pass-env = ["?CARGO_HOME", "?RUSTUP_HOME", "?RUSTUP_TOOLCHAIN"]
+
+    # The tasks or groups that each pushed tree has to pass, once `xtask hooks install` was run.
+    [hooks]
+    pre-push = ["ci"]
+
+    [tasks.ci]
+    description = "All that has to hold before a push"
+    needs = ["lint", "unit"]   # groups, or names of tasks
+
+    # ---- Cargo.toml
+
+    [tasks.fmt]
+    description = "Check the formatting"
+    group = "lint"
+    run = "cargo fmt --all --check"
+    fix = "cargo fmt --all"
+    inputs = ["@rust"]
+    tools = ["rustc", "cargo"]
+
+    [tasks.clippy]
+    description = "Lint with clippy"
+    group = "lint"
+    run = "cargo clippy --workspace --all-targets -- -D warnings"
+    fix = "cargo clippy --workspace --all-targets --fix --allow-dirty --allow-staged"
+    inputs = ["@rust"]
+    tools = ["rustc", "cargo"]
+    locks = ["target"]
+
+    # Tests may read any file, so any change runs them again. If you know which, name them in `inputs`.
+    [tasks.unit]
+    description = "Run the tests"
+    group = "unit"
+    run = "cargo test --workspace"
+    tools = ["rustc", "cargo"]
+    locks = ["target"]
+
+    # ---- Seen, and not made a task
+    #
+    #   Makefile has also: lint, release
+    "##);
 }
 
 #[test]
@@ -283,7 +367,71 @@ fn an_npm_workspace() {
         ("deploy/compose.yaml", "services: {}\n"),
     ];
     let found = look(&survey(&files).with_untracked("", "node_modules"));
-    insta::assert_snapshot!(body(&text(&found, None)));
+    insta::assert_snapshot!(body(&text(&found, None)), @r##"
+    # What tools say of themselves. If it changes, the tasks that name the tool run again.
+    [tools]
+    node = "node --version"
+    npm = "npm --version"
+
+    # For all tasks. A task's variables are a short base and those that it names in `env` and `pass-env`.
+    [defaults]
+    timeout = "30m"
+
+    # The tasks or groups that each pushed tree has to pass, once `xtask hooks install` was run.
+    [hooks]
+    pre-push = ["ci"]
+
+    # A pushed tree is tried in a worktree of its own; it is linked to these, which git does not hold.
+    [worktree]
+    link = ["node_modules"]
+
+    [tasks.ci]
+    description = "All that has to hold before a push"
+    needs = ["lint", "unit"]   # groups, or names of tasks
+
+    # ---- package.json
+
+    [tasks.format]
+    description = "Check the formatting"
+    group = "lint"
+    run = "npm run format:check"
+    fix = "npm run format"
+    tools = ["node", "npm"]
+
+    [tasks.lint]
+    description = "Lint"
+    group = "lint"
+    run = "npm run lint --workspaces --if-present"
+    tools = ["node", "npm"]
+
+    [tasks.typecheck]
+    description = "Check the types"
+    group = "lint"
+    run = "npm run typecheck --workspaces --if-present"
+    tools = ["node", "npm"]
+
+    [tasks.test]
+    description = "Run the tests"
+    group = "unit"
+    run = "npm run test --workspaces --if-present"
+    tools = ["node", "npm"]
+
+    # ---- docker-compose.yml
+
+    # Its services. A task that uses one names it: services = ["db"]
+    # [services.db]
+    # run = "docker compose up db"
+    # ready = { tcp = "127.0.0.1:5432", timeout = "30s" }
+    # [services.mail]
+    # run = "docker compose up mail"
+    # ready = { log = "ready", timeout = "30s" }   # it publishes no port
+
+    # deploy/compose.yaml could not be read by `xtask init`, so its services are not shown here.
+
+    # ---- Seen, and not made a task
+    #
+    #   script `dev` of package.json: it runs until it is ended
+    "##);
 }
 
 #[test]
@@ -295,12 +443,93 @@ fn a_python_project() {
     ]);
     let mut standings = vec![Standing::Kept; found.tasks.len()];
     standings[2] = Standing::LeftOut("exit status 1: 1 failed".to_owned());
-    insta::assert_snapshot!(body(&write(&found, &standings, Tried::Once)));
+    insta::assert_snapshot!(body(&write(&found, &standings, Tried::Once)), @r##"
+    # Sets of files, used as "@name" in `inputs`. A task runs again if one of its inputs changed; without
+    # `inputs` these are all files. Add what a task reads besides, such as files that code includes.
+    [files]
+    python = ["**/*.py", "**/*.pyi", "**/*.ipynb", "**/pyproject.toml", "requirements.txt"]
+
+    # What tools say of themselves. If it changes, the tasks that name the tool run again.
+    [tools]
+    pre-commit = "pre-commit --version"
+    pytest = "pytest --version"
+    python = "python3 --version"
+    ruff = "ruff --version"
+
+    # For all tasks. A task gets a short base of variables and those that are named here or in the task. With `?`
+    # in front the value may differ without a task running again.
+    [defaults]
+    timeout = "30m"
+    pass-env = ["?PRE_COMMIT_HOME", "?PYENV_ROOT", "?PYENV_VERSION", "?UV_CACHE_DIR", "?VIRTUAL_ENV"]
+
+    # The tasks or groups that each pushed tree has to pass, once `xtask hooks install` was run.
+    [hooks]
+    pre-push = ["ci"]
+
+    [tasks.ci]
+    description = "All that has to hold before a push"
+    needs = ["lint"]   # groups, or names of tasks
+
+    # ---- pyproject.toml
+
+    [tasks.ruff]
+    description = "Lint with ruff"
+    group = "lint"
+    run = "ruff check ."
+    fix = "ruff check --fix ."
+    inputs = ["@python"]
+    tools = ["ruff", "python"]
+
+    [tasks.ruff-format]
+    description = "Check the formatting"
+    group = "lint"
+    run = "ruff format --check ."
+    fix = "ruff format ."
+    inputs = ["@python"]
+    tools = ["ruff", "python"]
+
+    # left out: exit status 1: 1 failed
+    # # Tests may read any file, so any change runs them again. If you know which, name them in `inputs`.
+    # [tasks.pytest]
+    # description = "Run the tests"
+    # group = "unit"
+    # run = "pytest"
+    # tools = ["pytest", "python"]
+
+    # ---- .pre-commit-config.yaml
+
+    # Over all files, not over those that are staged alone.
+    [tasks.pre-commit]
+    description = "Run the hooks of pre-commit"
+    group = "lint"
+    run = "pre-commit run --all-files --show-diff-on-failure"
+    tools = ["pre-commit"]
+    "##);
 }
 
 #[test]
 fn nothing_at_all() {
     let written = write(&found(&[("README.md", "")]), &[], Tried::Not);
     assert_eq!(read(&written).named("ci").len(), 1);
-    insta::assert_snapshot!(body(&written));
+    insta::assert_snapshot!(body(&written), @r##"
+    # For all tasks. A task's variables are a short base and those that it names in `env` and `pass-env`.
+    [defaults]
+    timeout = "30m"
+
+    # The tasks or groups that each pushed tree has to pass, once `xtask hooks install` was run.
+    [hooks]
+    pre-push = ["ci"]
+
+    [tasks.ci]
+    description = "All that has to hold before a push"
+    needs = ["lint"]   # groups, or names of tasks
+
+    # Nothing was found here that could be checked, so this task stands for those to come.
+    # A task has at least a name and a command; `inputs` are the files that it reads.
+    [tasks.hello]
+    description = "An example: it passes"
+    group = "lint"
+    run = "echo hello"
+    # inputs = ["src/**"]
+    "##);
 }

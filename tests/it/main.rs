@@ -21,6 +21,7 @@ mod gate;
 mod graph;
 mod hook;
 mod hooks;
+mod init;
 mod list;
 mod log;
 mod matrix;
