@@ -5,8 +5,8 @@ use serde_json::Value;
 
 use crate::ground::path::RepoPath;
 use crate::ground::pattern::{Origin, Pattern};
-use crate::init::found::{Candidate, Found, Kind};
-use crate::init::package_manager::PackageManager;
+use crate::init::found::{Candidate, Found, Kind, literal};
+use crate::init::package_manager::{self, PackageManager};
 use crate::init::survey::{Folder, Survey};
 
 const FILE: &str = "package.json";
@@ -64,6 +64,10 @@ struct Package<'s> {
     scripts: Vec<(String, String)>,
     manager: PackageManager,
     needs_install: bool,
+    /// The lock file of a folder above, if it has none of its own.
+    lock: Option<String>,
+    /// Whether it takes in what lies outside its folder.
+    leaves: bool,
 }
 
 /// Adds the scripts that check, test or build something.
@@ -100,11 +104,18 @@ impl<'s> Package<'s> {
         let any = |key: &str| value.get(key).and_then(Value::as_object).is_some_and(|all| !all.is_empty());
         let wants = any("dependencies") || any("devDependencies");
         let has = survey.upward(folder).any(|folder| folder.has_untracked("node_modules"));
+        let lock = survey.upward(folder).find_map(|above| Some((above, package_manager::lock(above)?)));
+        let lock = lock.filter(|(above, _)| above.path != folder.path).map(|(above, lock)| above.place(lock));
+        let text = folder.text(FILE).unwrap_or_default();
+        let outside =
+            ["file:../", "link:../", "portal:../", "\"workspace:"].iter().any(|mark| text.contains(mark));
         Self {
             folder,
             scripts: scripts.collect(),
             manager: PackageManager::of(survey, folder),
             needs_install: wants && !has,
+            lock,
+            leaves: outside || survey.upward(folder).skip(1).any(|above| is_member(above, &folder.path)),
         }
     }
 
@@ -168,16 +179,19 @@ impl<'s> Package<'s> {
     }
 
     fn add(&self, mut task: Candidate, found: &mut Found) {
-        let program = self.manager.program();
-        task.tools = vec![
-            found.tool(self.folder, "node", "node --version"),
-            found.tool(self.folder, program, &format!("{program} --version")),
-        ];
-        task.programs = vec![program.to_owned(), "node".to_owned()];
-        if self.manager == PackageManager::Bun {
-            task.tools.remove(0);
-            task.programs.pop();
-            found.tools.remove("node");
+        // Bun runs scripts by itself.
+        let programs = match self.manager {
+            PackageManager::Bun => vec!["bun"],
+            manager => vec!["node", manager.program()],
+        };
+        for program in programs {
+            task.tools.push(found.tool(self.folder, program, &format!("{program} --version")));
+            task.programs.push(program.to_owned());
+        }
+        if self.leaves {
+            task.inputs.clear();
+        } else if let Some(lock) = self.lock.as_ref().filter(|_| !task.inputs.is_empty()) {
+            task.inputs.push(literal(lock));
         }
         if self.needs_install {
             task.advice = Some(format!("node_modules is missing: {}", self.manager.install()));

@@ -66,6 +66,21 @@ impl PackageManager {
     }
 }
 
+/// Lock files, and what writes them.
+const LOCKS: &[(&str, PackageManager)] = &[
+    ("pnpm-lock.yaml", PackageManager::Pnpm),
+    ("yarn.lock", PackageManager::Yarn),
+    ("bun.lock", PackageManager::Bun),
+    ("bun.lockb", PackageManager::Bun),
+    ("package-lock.json", PackageManager::Npm),
+    ("npm-shrinkwrap.json", PackageManager::Npm),
+];
+
+/// The lock file of a folder.
+pub(super) fn lock(folder: &Folder) -> Option<&'static str> {
+    LOCKS.iter().map(|(file, _)| *file).find(|file| folder.has(file))
+}
+
 fn told(folder: &Folder) -> Option<PackageManager> {
     let manifest = folder.text("package.json").and_then(|text| serde_json::from_str::<Value>(text).ok());
     let named = manifest.as_ref().and_then(|value| value.get("packageManager")?.as_str());
@@ -75,16 +90,10 @@ fn told(folder: &Folder) -> Option<PackageManager> {
     {
         return Some(manager);
     }
-    let locks = [
-        ("pnpm-lock.yaml", PackageManager::Pnpm),
-        ("pnpm-workspace.yaml", PackageManager::Pnpm),
-        ("yarn.lock", PackageManager::Yarn),
-        ("bun.lock", PackageManager::Bun),
-        ("bun.lockb", PackageManager::Bun),
-        ("package-lock.json", PackageManager::Npm),
-        ("npm-shrinkwrap.json", PackageManager::Npm),
-    ];
-    locks.into_iter().find(|(file, _)| folder.has(file)).map(|(_, manager)| manager)
+    if folder.has("pnpm-workspace.yaml") {
+        return Some(PackageManager::Pnpm);
+    }
+    LOCKS.iter().find(|(file, _)| folder.has(file)).map(|(_, manager)| *manager)
 }
 
 /// A word for a shell.

@@ -1,7 +1,7 @@
 //! What a Python project is set up for: ruff, mypy, pytest. It must not know Python's packages but by
 //! their names.
 
-use crate::init::found::{Candidate, Found, Kind};
+use crate::init::found::{Candidate, Found, Kind, literal};
 use crate::init::manifest::Manifest;
 use crate::init::package_manager::word;
 use crate::init::survey::{Folder, Survey};
@@ -33,6 +33,8 @@ struct Project<'s> {
     mark: &'static str,
     manifest: Option<Manifest<'s>>,
     runner: Runner,
+    /// The lock file of a folder above.
+    lock: Option<String>,
     /// The program that runs Python, if it is known.
     python: Option<&'static str>,
 }
@@ -53,14 +55,16 @@ pub(super) fn look(survey: &Survey, folder: &Folder, found: &mut Found) {
     if let Some(None) = manifest {
         found.omit(folder.place("pyproject.toml"), "it is not TOML");
     }
-    let has = |lock: &str| survey.upward(folder).any(|folder| folder.has(lock));
-    let runner = match (has("uv.lock"), has("poetry.lock")) {
-        (true, _) => Runner::Uv,
-        (_, true) => Runner::Poetry,
-        _ => Runner::Plain,
+    let at = |lock: &str| survey.upward(folder).find(|above| above.has(lock)).map(|above| above.place(lock));
+    let (lock, runner) = match (at("uv.lock"), at("poetry.lock")) {
+        (Some(lock), _) => (Some(lock), Runner::Uv),
+        (_, Some(lock)) => (Some(lock), Runner::Poetry),
+        _ => (None, Runner::Plain),
     };
+    // One in the folder itself is among its files.
+    let lock = lock.filter(|lock| lock.rsplit_once('/').map_or("", |(above, _)| above) != folder.path);
     let python = ["python3", "python"].into_iter().find(|name| survey.has_program(name));
-    let project = Project { folder, mark, manifest: manifest.flatten(), runner, python };
+    let project = Project { folder, mark, manifest: manifest.flatten(), runner, lock, python };
     let before = found.tasks.len();
     if project.uses_ruff() {
         project.ruff(found);
@@ -181,7 +185,10 @@ impl Project<'_> {
             programs,
             ..Candidate::new(self.folder, self.mark, name, kind)
         };
-        if kind != Kind::Test {
+        if let Some(lock) = self.lock.as_ref().filter(|_| !self.folder.is_top()) {
+            task.inputs.push(literal(lock));
+        }
+        if kind != Kind::Test && self.folder.is_top() {
             task.inputs = self.sources(found);
         }
         // What uv runs is told by its lock file and `.python-version`.
@@ -223,10 +230,8 @@ impl Project<'_> {
         }
     }
 
+    /// What linters and type checkers read at the top.
     fn sources(&self, found: &mut Found) -> Vec<String> {
-        if !self.folder.is_top() {
-            return Candidate::new(self.folder, self.mark, "", Kind::Lint).inputs;
-        }
         let settings = SETTINGS.iter().filter(|name| self.folder.has(name));
         let files = SOURCES.iter().chain(settings).map(|name| (*name).to_owned());
         found.sets.insert("python".to_owned(), files.collect());

@@ -268,6 +268,22 @@ fn odd_names_are_written_so_that_they_are_read_as_they_are() {
 }
 
 #[test]
+fn a_folder_that_takes_in_others_reads_more_than_its_own_files() {
+    let inputs = |files: &[(&str, &str)]| found(files).tasks.into_iter().next().unwrap().inputs;
+    let plain = ("web/package.json", r#"{"scripts": {"lint": "x"}}"#);
+    assert_eq!(inputs(&[plain, ("web/yarn.lock", "")]), ["web/**"]);
+    assert_eq!(inputs(&[plain, ("pnpm-lock.yaml", "")]), ["web/**", "pnpm-lock.yaml"]);
+    let sibling = r#"{"scripts": {"lint": "x"}, "dependencies": {"y": "file:../y"}}"#;
+    assert!(inputs(&[("web/package.json", sibling)]).is_empty());
+    let member = [("package.json", r#"{"workspaces": ["web"]}"#), ("yarn.lock", ""), plain];
+    assert!(inputs(&member).is_empty());
+    assert_eq!(
+        inputs(&[("api/ruff.toml", ""), ("api/setup.py", ""), ("uv.lock", "")]),
+        ["api/**", "uv.lock"]
+    );
+}
+
+#[test]
 fn tools_of_the_same_name_in_two_places_are_two() {
     let survey =
         survey(&[("a/setup.py", ""), ("a/pytest.ini", ""), ("b/setup.py", ""), ("b/pytest.ini", "")])
