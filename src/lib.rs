@@ -13,6 +13,7 @@ pub mod graph;
 pub mod ground;
 pub mod history;
 pub mod hooks;
+pub mod init;
 pub mod key;
 pub mod plan;
 pub mod process;

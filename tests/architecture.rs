@@ -25,6 +25,7 @@ const ROOMS: &[(&str, f32)] = &[
     ("plan", 3.3),
     ("engine", 4.0),
     ("hooks", 4.0),
+    ("init", 4.0),
     ("gate", 4.1),
     ("reporter", 5.0),
     ("cli", 6.0),

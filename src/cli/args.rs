@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::cli::init::InitArgs;
 use crate::config::stage::Stage;
 use crate::reporter::Output;
 use crate::reporter::style::Color;
@@ -92,6 +93,12 @@ Examples:
   xtask log --skips          the gates that were skipped, by whom and why
   xtask log 093015           the run whose id contains this, drawn again")]
     Log(LogArgs),
+    /// Write a first tasks.toml for what is in the repository
+    #[command(after_help = "\
+Examples:
+  xtask init           tries each task once, and writes those that pass
+  xtask init --print   writes to standard output, whether or not there is a tasks.toml")]
+    Init(InitArgs),
     /// Check git, tools, hooks, remotes and the state directory, and say what to do
     #[command(after_help = "Example:\n  xtask doctor --json")]
     Doctor(DoctorArgs),

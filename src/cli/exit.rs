@@ -171,7 +171,7 @@ pub fn hint(failure: &Failure) -> Option<String> {
         Failure::NoHooks => {
             Some("add to tasks.toml, with the tasks to be run:\n    [hooks]\n    pre-push = [\"ci\"]\n    pre-commit = [\"lint\"]".to_owned())
         }
-        Failure::NoConfig { .. } => Some("write one; README.md shows how it looks".to_owned()),
+        Failure::NoConfig { .. } => Some("`xtask init` writes a first one".to_owned()),
         Failure::Runs(RunsError::Unknown(_) | RunsError::Ambiguous(..)) => {
             Some("`xtask log` lists the runs".to_owned())
         }

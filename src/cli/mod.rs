@@ -11,12 +11,14 @@ pub mod gate;
 pub mod graph;
 pub mod hook;
 pub mod hooks;
+pub mod init;
 pub mod list;
 pub mod log;
 pub mod plan;
 pub mod project;
 pub mod run;
 pub mod skips;
+pub mod trial;
 pub mod voices;
 pub mod why;
 
@@ -136,6 +138,7 @@ fn perform(session: &Session, command: Option<Command>) -> Result<End, Failure> 
         Some(Command::Gate(args)) => gate::perform(session, &args),
         Some(Command::Hooks(args)) => hooks::perform(session, &args),
         Some(Command::Hook(args)) => hook::perform(session, &args),
+        Some(Command::Init(args)) => init::perform(session, args),
         Some(Command::Doctor(args)) => doctor::perform(session, &args),
         Some(Command::Cache(args)) => cache::perform(session, args.action),
         Some(Command::Guard { run }) => {

@@ -15,6 +15,8 @@ use crate::process::stop::{Demand, Stop};
 const PAUSE: Duration = Duration::from_millis(50);
 /// How long an answer may take, if less is not left.
 const ANSWER: Duration = Duration::from_secs(5);
+/// How long the last answer may take, so that it says more than that it came too late.
+const SHORTEST: Duration = Duration::from_millis(500);
 
 /// Something that is asked until it says yes.
 pub enum Question {
@@ -85,7 +87,7 @@ impl Question {
         let clock = Clock::system();
         loop {
             let left = timeout.saturating_sub(clock.elapsed());
-            let answer = self.ask(running, left.clamp(Duration::from_millis(1), ANSWER));
+            let answer = self.ask(running, left.clamp(SHORTEST, ANSWER));
             if running.end().is_some() {
                 return Err(NotReady::Ended);
             }

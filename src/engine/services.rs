@@ -111,8 +111,7 @@ impl Services {
             std::thread::scope(|scope| {
                 let starts: Vec<_> =
                     next.iter().map(|id| scope.spawn(move || self.bring_up(setting, *id, task))).collect();
-                let ends =
-                    starts.into_iter().map(|start| start.join().unwrap_or(Err(Failure::Stopped)));
+                let ends = starts.into_iter().map(|start| start.join().unwrap_or(Err(Failure::Stopped)));
                 ends.collect::<Vec<_>>().into_iter().collect::<Result<Vec<_>, _>>()
             })?;
             done.extend(next);

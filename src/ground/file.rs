@@ -49,6 +49,27 @@ pub fn write(path: &Path, bytes: &[u8], temp: &Path, durability: Durability) -> 
     Ok(())
 }
 
+/// Writes `bytes` to `path` by a temporary file beside it, unless something has that name; tells
+/// whether it did.
+///
+/// # Errors
+/// The folder can't be written to, or the disk is full.
+pub fn write_new(path: &Path, bytes: &[u8]) -> Result<bool, FileError> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = path.parent().unwrap_or(Path::new("."));
+    // As any new file, it may be read by whom the umask lets.
+    let mut file = tempfile::Builder::new()
+        .permissions(fs::Permissions::from_mode(0o666))
+        .tempfile_in(folder)
+        .map_err(FileError::of("make a temporary file in", folder))?;
+    file.write_all(bytes).map_err(FileError::of("write", path))?;
+    match file.persist_noclobber(path) {
+        Ok(_) => Ok(true),
+        Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+        Err(error) => Err(FileError::of("rename into place", path)(error.error)),
+    }
+}
+
 /// Reads a file; `None` if there is none.
 ///
 /// # Errors

@@ -20,14 +20,18 @@ fn an_empty_file_shows_a_first_task() {
 fn without_a_tasks_toml_it_says_where_it_looked() {
     let project = Project::new("");
     std::fs::remove_file(project.path("tasks.toml")).unwrap();
-    project.xtask(&[]).ends(3).says("there is no tasks.toml in").says("hint:");
+    project
+        .xtask(&[])
+        .ends(3)
+        .says("there is no tasks.toml in")
+        .says("hint: `xtask init` writes a first one");
 }
 
 #[test]
 fn each_command_explains_itself_with_an_example() {
     let project = Project::new("");
     project.xtask(&["--help"]).ends(0).prints("Exit status:");
-    for command in ["run", "plan", "why", "graph", "fix", "log", "cache"] {
+    for command in ["run", "plan", "why", "graph", "fix", "log", "init", "cache"] {
         project.xtask(&[command, "--help"]).ends(0).prints("xtask").prints("Example");
     }
     project.xtask(&["--version"]).ends(0).prints("xtask ");

@@ -22,6 +22,7 @@ mod graph;
 mod hook;
 mod hooks;
 mod include;
+mod init;
 mod list;
 mod log;
 mod matrix;

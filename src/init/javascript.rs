@@ -1,0 +1,287 @@
+//! What the scripts of a package.json lead to. It must not know how its package manager is told from
+//! others.
+
+use serde_json::Value;
+
+use crate::ground::path::RepoPath;
+use crate::ground::pattern::{Origin, Pattern};
+use crate::init::found::{Candidate, Found, Kind, literal};
+use crate::init::package_manager::{self, PackageManager};
+use crate::init::survey::{Folder, Survey};
+
+const FILE: &str = "package.json";
+
+/// A use that scripts have, by the names they go by.
+struct Use {
+    name: &'static str,
+    kind: Kind,
+    about: &'static str,
+    scripts: &'static [&'static str],
+    /// Scripts that mend what these find.
+    fixes: &'static [&'static str],
+}
+
+const USES: &[Use] = &[
+    Use {
+        name: "format",
+        kind: Kind::Format,
+        about: "Check the formatting",
+        scripts: &["format:check", "fmt:check"],
+        fixes: &["format:fix", "format", "fmt"],
+    },
+    Use { name: "lint", kind: Kind::Lint, about: "Lint", scripts: &["lint"], fixes: &["lint:fix"] },
+    Use {
+        name: "typecheck",
+        kind: Kind::Types,
+        about: "Check the types",
+        scripts: &["typecheck", "type-check", "check-types"],
+        fixes: &[],
+    },
+    Use { name: "build", kind: Kind::Build, about: "Build", scripts: &["build"], fixes: &[] },
+    Use { name: "test", kind: Kind::Test, about: "Run the tests", scripts: &["test"], fixes: &[] },
+    Use {
+        name: "integration",
+        kind: Kind::Integration,
+        about: "Run the integration tests",
+        scripts: &["test:integration"],
+        fixes: &[],
+    },
+    Use {
+        name: "e2e",
+        kind: Kind::E2e,
+        about: "Run the end-to-end tests",
+        scripts: &["test:e2e"],
+        fixes: &[],
+    },
+];
+
+/// Scripts that go on until they are ended.
+const ENDLESS: &[&str] = &["dev", "start", "watch", "serve"];
+
+/// A package with its scripts.
+struct Package<'s> {
+    folder: &'s Folder,
+    scripts: Vec<(String, String)>,
+    manager: PackageManager,
+    needs_install: bool,
+    /// The lock file of a folder above, if it has none of its own.
+    lock: Option<String>,
+    /// Whether it takes in what lies outside its folder.
+    leaves: bool,
+}
+
+/// Adds the scripts that check, test or build something.
+pub(super) fn look(survey: &Survey, folder: &Folder, found: &mut Found) {
+    let Some(text) = folder.text(FILE) else { return };
+    let Some(value) = read(text) else {
+        found.omit(folder.place(FILE), "it is not JSON");
+        return;
+    };
+    let package = Package::of(survey, folder, &value);
+    let joins = survey.upward(folder).skip(1).any(|above| {
+        let runs = PackageManager::of(survey, above).run_in("", None).is_some();
+        runs && is_member(above, &folder.path)
+    });
+    if joins {
+        return;
+    }
+    let members = package.members(survey);
+    for it in USES {
+        if let Some(task) = package.own(it, found).or_else(|| package.of_members(it, &members, found)) {
+            package.add(task, found);
+        }
+    }
+    package.tell_endless(found);
+    if folder.has_untracked("node_modules") {
+        found.links.insert(folder.place("node_modules"));
+    }
+}
+
+impl<'s> Package<'s> {
+    fn of(survey: &Survey, folder: &'s Folder, value: &Value) -> Self {
+        let scripts = value.get("scripts").and_then(Value::as_object).into_iter().flatten();
+        let scripts = scripts.filter_map(|(name, line)| Some((name.clone(), line.as_str()?.to_owned())));
+        let any = |key: &str| value.get(key).and_then(Value::as_object).is_some_and(|all| !all.is_empty());
+        let wants = any("dependencies") || any("devDependencies");
+        let has = survey.upward(folder).any(|folder| folder.has_untracked("node_modules"));
+        let lock = survey.upward(folder).find_map(|above| Some((above, package_manager::lock(above)?)));
+        let lock = lock.filter(|(above, _)| above.path != folder.path).map(|(above, lock)| above.place(lock));
+        let text = folder.text(FILE).unwrap_or_default();
+        let outside =
+            ["file:../", "link:../", "portal:../", "\"workspace:"].iter().any(|mark| text.contains(mark));
+        Self {
+            folder,
+            scripts: scripts.collect(),
+            manager: PackageManager::of(survey, folder),
+            needs_install: wants && !has,
+            lock,
+            leaves: outside || survey.upward(folder).skip(1).any(|above| is_member(above, &folder.path)),
+        }
+    }
+
+    fn line(&self, script: &str) -> Option<&str> {
+        self.scripts.iter().find(|(name, _)| name == script).map(|(_, line)| line.as_str())
+    }
+
+    /// The name and the line of the script that this package has for a use.
+    fn script(&self, it: &Use) -> Option<(&'static str, &str)> {
+        it.scripts.iter().find_map(|name| Some((*name, self.line(name)?)))
+    }
+
+    /// The task of the package's own script.
+    fn own(&self, it: &Use, found: &mut Found) -> Option<Candidate> {
+        let (script, line) = self.script(it)?;
+        if let Some(why) = refusal(line) {
+            found.omit(format!("script `{script}` of {}", self.folder.place(FILE)), why);
+            return None;
+        }
+        let fix = it.fixes.iter().find(|name| self.line(name).is_some());
+        Some(Candidate {
+            run: self.manager.run(script),
+            fix: fix.map(|name| self.manager.run(name)),
+            rewrites: rewrites(line),
+            ..self.task(it)
+        })
+    }
+
+    /// The task of the scripts that members of the workspace have.
+    fn of_members(&self, it: &Use, members: &[Package<'_>], found: &mut Found) -> Option<Candidate> {
+        let having: Vec<(&Package<'_>, &'static str, &str)> = members
+            .iter()
+            .filter_map(|member| member.script(it).map(|(name, line)| (member, name, line)))
+            .collect();
+        let (_, script, _) = *having.first()?;
+        let (mut good, mut all) = (Vec::new(), true);
+        for (member, name, line) in &having {
+            let why =
+                refusal(line).or((*name != script).then_some("others of the workspace name it otherwise"));
+            match why {
+                None => good.push((*member, *line)),
+                Some(why) => {
+                    all = false;
+                    found.omit(format!("script `{name}` of {}", member.folder.place(FILE)), why);
+                }
+            }
+        }
+        if good.is_empty() {
+            return None;
+        }
+        let below = |path: &str| {
+            path.strip_prefix(&self.folder.path).unwrap_or(path).trim_start_matches('/').to_owned()
+        };
+        let paths: Vec<String> = good.iter().map(|(member, _)| below(&member.folder.path)).collect();
+        let run = self.manager.run_in(script, (!all).then_some(&paths))?;
+        Some(Candidate { run, rewrites: good.iter().any(|(_, line)| rewrites(line)), ..self.task(it) })
+    }
+
+    fn task(&self, it: &Use) -> Candidate {
+        Candidate { about: it.about.to_owned(), ..Candidate::new(self.folder, FILE, it.name, it.kind) }
+    }
+
+    fn add(&self, mut task: Candidate, found: &mut Found) {
+        // Bun runs scripts by itself.
+        let programs = match self.manager {
+            PackageManager::Bun => vec!["bun"],
+            manager => vec!["node", manager.program()],
+        };
+        for program in programs {
+            task.tools.push(found.tool(self.folder, program, &format!("{program} --version")));
+            task.programs.push(program.to_owned());
+        }
+        if self.leaves {
+            task.inputs.clear();
+        } else if let Some(lock) = self.lock.as_ref().filter(|_| !task.inputs.is_empty()) {
+            task.inputs.push(literal(lock));
+        }
+        if self.needs_install {
+            task.advice = Some(format!("node_modules is missing: {}", self.manager.install()));
+        }
+        found.add(task);
+    }
+
+    /// The packages of its workspace, if their scripts can be run from here.
+    fn members<'a>(&self, survey: &'a Survey) -> Vec<Package<'a>> {
+        if self.manager.run_in("", None).is_none() {
+            return Vec::new();
+        }
+        let below = survey.folders().filter(|folder| is_member(self.folder, &folder.path));
+        let package = |folder: &'a Folder| Some(Package::of(survey, folder, &read(folder.text(FILE)?)?));
+        below.filter_map(package).collect()
+    }
+
+    fn tell_endless(&self, found: &mut Found) {
+        let there: Vec<String> =
+            ENDLESS.iter().filter(|name| self.line(name).is_some()).map(|name| format!("`{name}`")).collect();
+        let (what, why) = match &*there {
+            [] => return,
+            [_] => ("script", "it runs until it is ended"),
+            _ => ("scripts", "they run until they are ended"),
+        };
+        found.omit(format!("{what} {} of {}", there.join(", "), self.folder.place(FILE)), why);
+    }
+}
+
+fn read(text: &str) -> Option<Value> {
+    serde_json::from_str(text.trim_start_matches('\u{feff}')).ok().filter(Value::is_object)
+}
+
+/// Why a script is no task.
+fn refusal(line: &str) -> Option<&'static str> {
+    let watches = |word: &str| matches!(word, "--watch" | "--watchAll" | "--watch=true" | "nodemon");
+    if line.contains("no test specified") {
+        Some("it is the placeholder that npm writes")
+    } else if line.split_whitespace().any(watches) {
+        Some("it watches files and never ends")
+    } else {
+        None
+    }
+}
+
+fn rewrites(line: &str) -> bool {
+    line.split_whitespace().any(|word| matches!(word, "--fix" | "--write"))
+}
+
+/// Whether the folder `path` is in the workspace of `root`.
+fn is_member(root: &Folder, path: &str) -> bool {
+    let base = RepoPath::from_git(root.path.as_bytes());
+    let path = RepoPath::from_git(path.as_bytes());
+    let (mut included, mut excluded) = (false, false);
+    for text in workspace(root) {
+        let (excludes, text) = text.strip_prefix('!').map_or((false, &*text), |rest| (true, rest));
+        let text = text.trim_start_matches("./");
+        let pattern = Pattern::parse(text.trim_end_matches('/'), Origin { base: &base, anchored: true });
+        // A pattern covers what lies below its matches, but a member is just what it matches.
+        let exact =
+            text.contains("**") || text.split('/').count() == path.parts().count() - base.parts().count();
+        if path != base
+            && path.is_within(&base)
+            && exact
+            && pattern.is_ok_and(|pattern| pattern.matches(&path))
+        {
+            if excludes { excluded = true } else { included = true }
+        }
+    }
+    included && !excluded
+}
+
+/// The patterns of the members of a workspace.
+fn workspace(root: &Folder) -> Vec<String> {
+    let texts = |value: &Value| -> Vec<String> {
+        value.as_array().into_iter().flatten().filter_map(|text| text.as_str().map(str::to_owned)).collect()
+    };
+    let manifest = root.text(FILE).and_then(read);
+    let listed = manifest.as_ref().and_then(|value| value.get("workspaces"));
+    let mut patterns =
+        listed.map(|listed| texts(listed.get("packages").unwrap_or(listed))).unwrap_or_default();
+    // `packages:` and below it a line each, as everybody writes it.
+    let mut within = false;
+    for line in root.text("pnpm-workspace.yaml").into_iter().flat_map(str::lines) {
+        if !line.starts_with([' ', '-', '#']) && !line.is_empty() {
+            within = line.trim_end() == "packages:";
+        } else if let Some(item) = line.trim_start().strip_prefix('-').filter(|_| within) {
+            let item = item.split(" #").next().unwrap_or_default();
+            patterns.push(item.trim().trim_matches(['"', '\'']).to_owned());
+        }
+    }
+    patterns
+}

@@ -1,0 +1,102 @@
+//! Which program runs the scripts of a package.json, and how. It must not know which scripts there
+//! are.
+
+use serde_json::Value;
+
+use crate::init::survey::{Folder, Survey};
+
+/// A program that runs scripts.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum PackageManager {
+    Npm,
+    Pnpm,
+    Yarn,
+    Bun,
+}
+
+impl PackageManager {
+    /// That of a folder, or of the nearest above it that tells.
+    pub(super) fn of(survey: &Survey, folder: &Folder) -> Self {
+        survey.upward(folder).find_map(told).unwrap_or(Self::Npm)
+    }
+
+    pub(super) fn program(self) -> &'static str {
+        match self {
+            Self::Npm => "npm",
+            Self::Pnpm => "pnpm",
+            Self::Yarn => "yarn",
+            Self::Bun => "bun",
+        }
+    }
+
+    /// The command that brings in what the scripts need.
+    pub(super) fn install(self) -> &'static str {
+        match self {
+            Self::Npm => "npm ci",
+            Self::Pnpm => "pnpm install --frozen-lockfile",
+            Self::Yarn => "yarn install",
+            Self::Bun => "bun install",
+        }
+    }
+
+    /// The command of a script.
+    pub(super) fn run(self, script: &str) -> String {
+        format!("{} run {}", self.program(), word(script))
+    }
+
+    /// The command that runs a script in these members of a workspace, or in all that have it.
+    /// `None` if this program can't be told so in one line.
+    pub(super) fn run_in(self, script: &str, members: Option<&[String]>) -> Option<String> {
+        let script = word(script);
+        match (self, members) {
+            (Self::Npm, None) => Some(format!("npm run {script} --workspaces --if-present")),
+            (Self::Npm, Some(members)) => {
+                let members: Vec<String> =
+                    members.iter().map(|path| format!(" --workspace {}", word(path))).collect();
+                Some(format!("npm run {script}{}", members.concat()))
+            }
+            (Self::Pnpm, None) => Some(format!("pnpm --recursive --if-present run {script}")),
+            (Self::Pnpm, Some(members)) => {
+                let members: Vec<String> =
+                    members.iter().map(|path| format!(" --filter {}", word(&format!("./{path}")))).collect();
+                Some(format!("pnpm{} run {script}", members.concat()))
+            }
+            (Self::Yarn | Self::Bun, _) => None,
+        }
+    }
+}
+
+/// Lock files, and what writes them.
+const LOCKS: &[(&str, PackageManager)] = &[
+    ("pnpm-lock.yaml", PackageManager::Pnpm),
+    ("yarn.lock", PackageManager::Yarn),
+    ("bun.lock", PackageManager::Bun),
+    ("bun.lockb", PackageManager::Bun),
+    ("package-lock.json", PackageManager::Npm),
+    ("npm-shrinkwrap.json", PackageManager::Npm),
+];
+
+/// The lock file of a folder.
+pub(super) fn lock(folder: &Folder) -> Option<&'static str> {
+    LOCKS.iter().map(|(file, _)| *file).find(|file| folder.has(file))
+}
+
+fn told(folder: &Folder) -> Option<PackageManager> {
+    let manifest = folder.text("package.json").and_then(|text| serde_json::from_str::<Value>(text).ok());
+    let named = manifest.as_ref().and_then(|value| value.get("packageManager")?.as_str());
+    let all = [PackageManager::Npm, PackageManager::Pnpm, PackageManager::Yarn, PackageManager::Bun];
+    if let Some(name) = named.and_then(|text| text.split('@').next())
+        && let Some(manager) = all.into_iter().find(|manager| manager.program() == name)
+    {
+        return Some(manager);
+    }
+    if folder.has("pnpm-workspace.yaml") {
+        return Some(PackageManager::Pnpm);
+    }
+    LOCKS.iter().find(|(file, _)| folder.has(file)).map(|(_, manager)| *manager)
+}
+
+/// A word for a shell.
+pub(super) fn word(text: &str) -> String {
+    shlex::try_quote(text).map_or_else(|_| String::new(), std::borrow::Cow::into_owned)
+}

@@ -1,0 +1,26 @@
+//! What the configuration of pre-commit leads to. It must not know which hooks are in it.
+
+use crate::init::found::{Candidate, Found, Kind};
+use crate::init::survey::Folder;
+
+const FILE: &str = ".pre-commit-config.yaml";
+
+/// Adds a task that runs its hooks.
+pub(super) fn look(folder: &Folder, found: &mut Found) {
+    // It looks for its file at the top alone.
+    if !folder.is_top() || !folder.has(FILE) {
+        return;
+    }
+    let tool = found.tool(folder, "pre-commit", "pre-commit --version");
+    found.pass_env.insert("?PRE_COMMIT_HOME".to_owned());
+    found.add(Candidate {
+        about: "Run the hooks of pre-commit".to_owned(),
+        run: "pre-commit run --all-files --show-diff-on-failure".to_owned(),
+        tools: vec![tool],
+        programs: vec!["pre-commit".to_owned()],
+        // Many of its hooks mend what they find.
+        rewrites: true,
+        remark: Some("Over all files, not over those that are staged alone.".to_owned()),
+        ..Candidate::new(folder, FILE, "pre-commit", Kind::Lint)
+    });
+}

@@ -1,0 +1,240 @@
+//! What a Python project is set up for: ruff, mypy, pytest. It must not know Python's packages but by
+//! their names.
+
+use crate::init::found::{Candidate, Found, Kind, literal};
+use crate::init::manifest::Manifest;
+use crate::init::package_manager::word;
+use crate::init::survey::{Folder, Survey};
+
+const MARKS: &[&str] = &["pyproject.toml", "setup.cfg", "setup.py", "requirements.txt"];
+/// Variables that tell where interpreters and environments are.
+const VARIABLES: &[&str] = &["?VIRTUAL_ENV", "?PYENV_ROOT", "?PYENV_VERSION", "?UV_CACHE_DIR"];
+/// What linters and type checkers read.
+const SOURCES: &[&str] = &["**/*.py", "**/*.pyi", "**/*.ipynb", "**/pyproject.toml"];
+/// Files that change what they find or which versions of them run.
+const SETTINGS: &[&str] = &[
+    "ruff.toml",
+    ".ruff.toml",
+    "mypy.ini",
+    ".mypy.ini",
+    "setup.cfg",
+    "setup.py",
+    ".python-version",
+    "requirements.txt",
+    "requirements-dev.txt",
+    "dev-requirements.txt",
+    "uv.lock",
+    "poetry.lock",
+];
+
+/// A Python project.
+struct Project<'s> {
+    folder: &'s Folder,
+    mark: &'static str,
+    manifest: Option<Manifest<'s>>,
+    runner: Runner,
+    /// The lock file of a folder above.
+    lock: Option<String>,
+    /// The program that runs Python, if it is known.
+    python: Option<&'static str>,
+}
+
+/// How tools are called.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Runner {
+    Uv,
+    Poetry,
+    /// By their names, or by their paths if a virtual environment has them.
+    Plain,
+}
+
+/// Adds what the project is set up for.
+pub(super) fn look(survey: &Survey, folder: &Folder, found: &mut Found) {
+    let Some(mark) = MARKS.iter().copied().find(|name| folder.has(name)) else { return };
+    let manifest = folder.text("pyproject.toml").map(Manifest::read);
+    if let Some(None) = manifest {
+        found.omit(folder.place("pyproject.toml"), "it is not TOML");
+    }
+    let at = |lock: &str| survey.upward(folder).find(|above| above.has(lock)).map(|above| above.place(lock));
+    let (lock, runner) = match (at("uv.lock"), at("poetry.lock")) {
+        (Some(lock), _) => (Some(lock), Runner::Uv),
+        (_, Some(lock)) => (Some(lock), Runner::Poetry),
+        _ => (None, Runner::Plain),
+    };
+    // One in the folder itself is among its files.
+    let lock = lock.filter(|lock| lock.rsplit_once('/').map_or("", |(above, _)| above) != folder.path);
+    let python = ["python3", "python"].into_iter().find(|name| survey.has_program(name));
+    let project = Project { folder, mark, manifest: manifest.flatten(), runner, lock, python };
+    let before = found.tasks.len();
+    if project.uses_ruff() {
+        project.ruff(found);
+    }
+    if project.uses_mypy() {
+        project.mypy(found);
+    }
+    if project.uses_pytest(survey) {
+        project.pytest(found);
+    }
+    if found.tasks.len() > before {
+        found.pass_env.extend(VARIABLES.iter().map(|name| (*name).to_owned()));
+    } else {
+        found.omit(folder.place(mark), "it is set up for none of ruff, mypy and pytest");
+    }
+}
+
+impl Project<'_> {
+    fn says(&self, path: &[&str]) -> bool {
+        self.manifest.as_ref().is_some_and(|manifest| manifest.has(path))
+    }
+
+    /// Whether one of the lists of what the project needs names `package`.
+    fn depends_on(&self, package: &str) -> bool {
+        let is_it = |text: &str| {
+            let rest = text.trim().strip_prefix(package);
+            rest.is_some_and(|rest| {
+                !rest.starts_with(|c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.'))
+            })
+        };
+        let listed = self.manifest.as_ref().is_some_and(|manifest| {
+            let mut texts = manifest.texts(&["project", "dependencies"]);
+            texts.extend(manifest.texts_below(&["project", "optional-dependencies"]));
+            texts.extend(manifest.texts_below(&["dependency-groups"]));
+            texts.extend(manifest.texts(&["tool", "uv", "dev-dependencies"]));
+            texts.extend(manifest.keys(&["tool", "poetry", "dependencies"]));
+            texts.extend(manifest.keys(&["tool", "poetry", "dev-dependencies"]));
+            for group in manifest.keys(&["tool", "poetry", "group"]) {
+                texts.extend(manifest.keys(&["tool", "poetry", "group", group, "dependencies"]));
+            }
+            texts.into_iter().any(is_it)
+        });
+        let files = ["requirements.txt", "requirements-dev.txt", "dev-requirements.txt"];
+        listed || files.iter().filter_map(|name| self.folder.text(name)).flat_map(str::lines).any(is_it)
+    }
+
+    fn has_any(&self, names: &[&str]) -> bool {
+        names.iter().any(|name| self.folder.has(name))
+    }
+
+    fn has_section(&self, section: &str) -> bool {
+        self.folder.text("setup.cfg").is_some_and(|text| text.lines().any(|line| line.trim() == section))
+    }
+
+    fn uses_ruff(&self) -> bool {
+        self.says(&["tool", "ruff"]) || self.has_any(&["ruff.toml", ".ruff.toml"]) || self.depends_on("ruff")
+    }
+
+    fn uses_mypy(&self) -> bool {
+        self.says(&["tool", "mypy"]) || self.has_any(&["mypy.ini", ".mypy.ini"]) || self.has_section("[mypy]")
+    }
+
+    fn uses_pytest(&self, survey: &Survey) -> bool {
+        let is_test = |name: &str| name.strip_suffix(".py").is_some_and(|stem| stem.starts_with("test_"));
+        let tests = survey.folder(&self.folder.place("tests"));
+        self.says(&["tool", "pytest"])
+            || self.has_any(&["pytest.ini", "conftest.py"])
+            || self.has_section("[tool:pytest]")
+            || tests.is_some_and(|tests| tests.names().any(|name| is_test(name) || name == "conftest.py"))
+    }
+
+    fn ruff(&self, found: &mut Found) {
+        let call = self.call("ruff");
+        let check = self.task("ruff", Kind::Lint, "Lint with ruff", found);
+        let (run, fix) = (format!("{call} check ."), Some(format!("{call} check --fix .")));
+        found.add(Candidate { run, fix, ..check });
+        // Who formats with black does not format with ruff.
+        if self.says(&["tool", "black"]) || self.depends_on("black") {
+            return;
+        }
+        let format = self.task("ruff-format", Kind::Format, "Check the formatting", found);
+        let (run, fix) = (format!("{call} format --check ."), Some(format!("{call} format .")));
+        found.add(Candidate { run, fix, ..format });
+    }
+
+    fn mypy(&self, found: &mut Found) {
+        let names_files =
+            ["files", "packages", "modules"].iter().any(|key| self.says(&["tool", "mypy", key]));
+        let call = self.call("mypy");
+        let run = if names_files { call } else { format!("{call} .") };
+        let task = self.task("mypy", Kind::Types, "Check the types", found);
+        found.add(Candidate { run, ..task });
+    }
+
+    fn pytest(&self, found: &mut Found) {
+        let task = self.task("pytest", Kind::Test, "Run the tests", found);
+        let remark = "Tests may read any file, so any change runs them again. If you know which, name them in `inputs`.";
+        let remark = self.folder.is_top().then(|| remark.to_owned());
+        found.add(Candidate { run: self.call("pytest"), remark, ..task });
+    }
+
+    /// A task that calls `tool`.
+    fn task(&self, name: &str, kind: Kind, about: &str, found: &mut Found) -> Candidate {
+        let tool = name.split('-').next().unwrap_or(name);
+        let (tools, programs) = match self.runner {
+            Runner::Uv => (vec![found.tool(self.folder, "uv", "uv --version")], vec!["uv".to_owned()]),
+            Runner::Poetry => {
+                (vec![found.tool(self.folder, "poetry", "poetry --version")], vec!["poetry".to_owned()])
+            }
+            Runner::Plain => {
+                let probe = format!("{} --version", word(&self.at_top(tool)));
+                (vec![found.tool(self.folder, tool, &probe)], vec![self.here(tool)])
+            }
+        };
+        let mut task = Candidate {
+            about: about.to_owned(),
+            tools,
+            programs,
+            ..Candidate::new(self.folder, self.mark, name, kind)
+        };
+        if let Some(lock) = self.lock.as_ref().filter(|_| !self.folder.is_top()) {
+            task.inputs.push(literal(lock));
+        }
+        if kind != Kind::Test && self.folder.is_top() {
+            task.inputs = self.sources(found);
+        }
+        // What uv runs is told by its lock file and `.python-version`.
+        if self.runner != Runner::Uv {
+            let here = self.venv("python").map(|path| self.folder.place(&path));
+            if let Some(python) = here.or(self.python.map(str::to_owned)) {
+                task.tools.push(found.tool(self.folder, "python", &format!("{} --version", word(&python))));
+            }
+        }
+        if let Some(path) = self.venv(tool).filter(|_| self.runner == Runner::Plain) {
+            found.links.insert(self.folder.place(path.split('/').next().unwrap_or_default()));
+        }
+        task
+    }
+
+    /// The path of a tool in the project's virtual environment.
+    fn venv(&self, tool: &str) -> Option<String> {
+        [".venv", "venv"]
+            .into_iter()
+            .map(|folder| format!("{folder}/bin/{tool}"))
+            .find(|path| self.folder.has_untracked(path))
+    }
+
+    /// A tool as it is called in the project's folder.
+    fn here(&self, tool: &str) -> String {
+        self.venv(tool).unwrap_or_else(|| tool.to_owned())
+    }
+
+    /// A tool as it is called at the top.
+    fn at_top(&self, tool: &str) -> String {
+        self.venv(tool).map_or_else(|| tool.to_owned(), |path| self.folder.place(&path))
+    }
+
+    fn call(&self, tool: &str) -> String {
+        match self.runner {
+            Runner::Uv => format!("uv run {tool}"),
+            Runner::Poetry => format!("poetry run {tool}"),
+            Runner::Plain => self.here(tool),
+        }
+    }
+
+    /// What linters and type checkers read at the top.
+    fn sources(&self, found: &mut Found) -> Vec<String> {
+        let settings = SETTINGS.iter().filter(|name| self.folder.has(name));
+        let files = SOURCES.iter().chain(settings).map(|name| (*name).to_owned());
+        found.sets.insert("python".to_owned(), files.collect());
+        vec!["@python".to_owned()]
+    }
+}

@@ -1,0 +1,234 @@
+//! The text of a first tasks.toml. It must not know how it was found out which tasks pass.
+
+use crate::init::compose::Compose;
+use crate::init::found::{Candidate, Found};
+use crate::init::package_manager::word;
+use crate::init::quote;
+
+/// Where editors find what can be written in tasks.toml.
+const SCHEMA: &str = "https://raw.githubusercontent.com/taskgate/taskgate/main/schema/tasks.schema.json";
+/// The groups that have to pass before a push, in the order in which people think of them.
+const GROUPS: &[&str] = &["lint", "unit", "integration", "e2e", "build"];
+
+const EXAMPLE: &str = "\
+# Nothing was found here that could be checked, so this task stands for those to come.
+# A task has at least a name and a command; `inputs` are the files that it reads.
+[tasks.hello]
+description = \"An example: it passes\"
+group = \"lint\"
+run = \"echo hello\"
+# inputs = [\"src/**\"]
+";
+
+/// Whether a task is written so that it runs.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Standing {
+    /// It is.
+    Kept,
+    /// It is written as a comment, for this reason.
+    LeftOut(String),
+}
+
+/// Whether the tasks were tried.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Tried {
+    /// Each once, and those that are kept passed.
+    Once,
+    /// No.
+    Not,
+}
+
+/// The text, with the standing of each task in the order of `found`.
+pub fn write(found: &Found, standings: &[Standing], tried: Tried) -> String {
+    let kept: Vec<&Candidate> = found
+        .tasks
+        .iter()
+        .zip(standings)
+        .filter(|(_, standing)| **standing == Standing::Kept)
+        .map(|(task, _)| task)
+        .collect();
+    let mut text = header(kept.len(), tried);
+    text.push_str(&shared(found));
+    text.push_str(&gate(found, &kept));
+    if kept.is_empty() {
+        text.push_str(&format!("\n{EXAMPLE}"));
+    }
+    let mut origin = None;
+    for (task, standing) in found.tasks.iter().zip(standings) {
+        if origin != Some(&task.origin) {
+            text.push_str(&format!("\n# ---- {}\n", quote::comment(&task.origin)));
+            origin = Some(&task.origin);
+        }
+        text.push('\n');
+        match standing {
+            Standing::Kept => text.push_str(&table(task)),
+            Standing::LeftOut(why) => {
+                text.push_str(&format!("# left out: {}\n", quote::comment(why)));
+                text.push_str(&commented(&table(task)));
+            }
+        }
+    }
+    found.services.iter().for_each(|compose| text.push_str(&services(compose)));
+    text.push_str(&rest(found));
+    text
+}
+
+fn header(kept: usize, tried: Tried) -> String {
+    let tried = match tried {
+        _ if kept == 0 => "# Written by `xtask init`.",
+        Tried::Once => {
+            "# Written by `xtask init` for what it found here. Each task was tried once and passed; those that did\n\
+             # not are comments that say why."
+        }
+        Tried::Not => {
+            "# Written by `xtask init --no-run` for what it found here. The tasks were not tried, so some may not\n\
+             # pass on the files as they are."
+        }
+    };
+    format!(
+        "\
+#:schema {SCHEMA}
+#
+# The tasks of this repository, for taskgate: it runs them in parallel, takes from its cache what has
+# passed with the same files, tools and variables, and asks before a push whether all of them passed.
+{tried} Try next:
+#
+#   xtask                  lists the tasks
+#   xtask ci               runs all that has to hold before a push
+#   xtask hooks install    has git ask at each push
+"
+    )
+}
+
+/// What tasks share.
+fn shared(found: &Found) -> String {
+    let mut text = String::new();
+    if !found.sets.is_empty() {
+        text.push_str(
+            "\n# Sets of files, used as \"@name\" in `inputs`. A task runs again if one of its inputs changed; without\n\
+             # `inputs` these are all files. Add what a task reads besides, such as files that code includes.\n[files]\n",
+        );
+        for (name, files) in &found.sets {
+            text.push_str(&format!("{} = {}\n", quote::key(name), quote::array(files)));
+        }
+    }
+    if !found.tools.is_empty() {
+        text.push_str("\n# What tools say of themselves. If it changes, the tasks that name the tool run again.\n[tools]\n");
+        for (name, probe) in &found.tools {
+            text.push_str(&format!("{} = {}\n", quote::key(name), quote::string(probe)));
+        }
+    }
+    text.push_str("\n# For all tasks. ");
+    if found.pass_env.is_empty() {
+        text.push_str(
+            "A task's variables are a short base and those that it names in `env` and `pass-env`.\n",
+        );
+    } else {
+        text.push_str(
+            "A task gets a short base of variables and those that are named here or in the task. With `?`\n\
+             # in front the value may differ without a task running again.\n",
+        );
+    }
+    text.push_str("[defaults]\ntimeout = \"30m\"\n");
+    if !found.pass_env.is_empty() {
+        let names: Vec<&String> = found.pass_env.iter().collect();
+        text.push_str(&format!("pass-env = {}\n", quote::array(&names)));
+    }
+    text
+}
+
+/// What a push has to pass.
+fn gate(found: &Found, kept: &[&Candidate]) -> String {
+    let mut text =
+        "\n# The tasks or groups that each pushed tree has to pass, once `xtask hooks install` was run.\n\
+                    [hooks]\npre-push = [\"ci\"]\n"
+            .to_owned();
+    if !found.links.is_empty() {
+        text.push_str(
+            "\n# A pushed tree is tried in a worktree of its own; it is linked to these, which git does not hold.\n",
+        );
+        let links: Vec<&String> = found.links.iter().collect();
+        text.push_str(&format!("[worktree]\nlink = {}\n", quote::array(&links)));
+    }
+    let has = |group: &&&str| kept.iter().any(|task| task.kind.group() == **group);
+    let mut groups: Vec<&str> = GROUPS.iter().filter(has).copied().collect();
+    if groups.is_empty() {
+        groups.push("lint");
+    }
+    text.push_str(&format!(
+        "\n[tasks.ci]\ndescription = \"All that has to hold before a push\"\nneeds = {}   # groups, or names of tasks\n",
+        quote::array(&groups)
+    ));
+    text
+}
+
+fn table(task: &Candidate) -> String {
+    let mut text = String::new();
+    if let Some(remark) = &task.remark {
+        text.push_str(&format!("# {}\n", quote::comment(remark)));
+    }
+    text.push_str(&format!("[tasks.{}]\n", quote::key(&task.name)));
+    let mut line = |key: &str, value: String| text.push_str(&format!("{key} = {value}\n"));
+    line("description", quote::string(&task.about));
+    line("group", quote::string(task.kind.group()));
+    line("run", quote::string(&task.run));
+    if let Some(fix) = &task.fix {
+        line("fix", quote::string(fix));
+    }
+    if !task.folder.is_empty() {
+        line("cwd", quote::string(&task.folder));
+    }
+    if !task.inputs.is_empty() {
+        line("inputs", quote::array(&task.inputs));
+    }
+    if !task.tools.is_empty() {
+        line("tools", quote::array(&task.tools));
+    }
+    if !task.locks.is_empty() {
+        line("locks", quote::array(&task.locks));
+    }
+    text
+}
+
+/// An example for each service, as comments.
+fn services(compose: &Compose) -> String {
+    let path = quote::comment(&compose.path);
+    let Some(services) = &compose.services else {
+        return format!(
+            "\n# {path} could not be read by `xtask init`, so its services are not shown here.\n"
+        );
+    };
+    let mut text = format!(
+        "\n# ---- {path}\n\n# Its services. A task that uses one names it: services = [\"{}\"]\n",
+        services.first().map_or("", |service| &service.name)
+    );
+    let file = if compose.is_default { String::new() } else { format!(" -f {}", word(&compose.path)) };
+    for service in services {
+        let run = quote::string(&format!("docker compose{file} up {}", word(&service.name)));
+        let ready = service.port.map_or_else(
+            || "ready = { log = \"ready\", timeout = \"30s\" }   # it publishes no port".to_owned(),
+            |port| format!("ready = {{ tcp = \"127.0.0.1:{port}\", timeout = \"30s\" }}"),
+        );
+        text.push_str(&commented(&format!(
+            "[services.{}]\nrun = {run}\n{ready}\n",
+            quote::key(&service.name)
+        )));
+    }
+    text
+}
+
+/// What is no task.
+fn rest(found: &Found) -> String {
+    let omitted = found.omitted.iter().map(|it| format!("{}: {}", it.what, it.why));
+    let lines: Vec<String> = omitted.chain(found.remarks.iter().cloned()).collect();
+    if lines.is_empty() {
+        return String::new();
+    }
+    let lines: Vec<String> = lines.iter().map(|line| format!("#   {}\n", quote::comment(line))).collect();
+    format!("\n# ---- Seen, and not made a task\n#\n{}", lines.concat())
+}
+
+fn commented(text: &str) -> String {
+    let lines: Vec<String> = text.lines().map(|line| format!("# {line}\n")).collect();
+    lines.concat()
+}
