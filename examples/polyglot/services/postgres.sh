@@ -1,7 +1,7 @@
 #!/bin/sh
 # Runs a PostgreSQL server of its own on 127.0.0.1:PORT, with the user and the database `shop`, until
-# it gets a signal. Its data lives in a fresh temporary folder and is deleted at the end, so any
-# number of these run side by side.
+# it gets SIGTERM. Its data lives in a fresh temporary folder and is deleted at the end, so any number
+# of these run side by side.
 #
 # usage: services/postgres.sh PORT
 set -eu
