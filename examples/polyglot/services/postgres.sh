@@ -3,16 +3,17 @@
 # it gets SIGTERM. Its data lives in a fresh temporary folder and is deleted at the end, so any number
 # of these run side by side.
 #
-# usage: services/postgres.sh PORT
+# usage: services/postgres.sh PORT|--version
 set -eu
 
-port=${1:?usage: services/postgres.sh PORT}
+port=${1:?usage: services/postgres.sh PORT|--version}
 
 # Debian keeps the server's programs out of PATH; take the newest.
 if ! command -v initdb >/dev/null || ! command -v postgres >/dev/null; then
     bin=$(ls -d /usr/lib/postgresql/*/bin 2>/dev/null | sort -V | tail -n 1)
     PATH=${bin:?PostgreSQL is not installed, see install.sh}:$PATH
 fi
+[ "$port" != --version ] || exec postgres --version
 
 # PostgreSQL refuses to run as root; root, as in a container, takes Debian's user for it.
 as=
