@@ -49,7 +49,7 @@ cd "${data:?no folder that PostgreSQL can write to}"
 
 # No passwords and no care for power cuts: the data is a test's, and only this machine reaches it.
 $as initdb --pgdata="$data" --username=shop --auth=trust --encoding=UTF8 --no-locale --no-sync >/dev/null
-echo 'CREATE DATABASE shop' | $as postgres --single -D "$data" -c log_checkpoints=off postgres >/dev/null
+echo 'CREATE DATABASE shop' | $as postgres --single -F -D "$data" -c log_checkpoints=off postgres >/dev/null
 
 # TCP only: a Unix socket would lie in a folder that all servers of this machine share.
 $as postgres -D "$data" -p "$port" \
