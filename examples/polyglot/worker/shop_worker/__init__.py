@@ -1,0 +1,1 @@
+"""The shop's worker: takes orders from a Redis list and writes their invoices to PostgreSQL."""
