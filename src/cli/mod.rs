@@ -17,6 +17,7 @@ pub mod plan;
 pub mod project;
 pub mod run;
 pub mod skips;
+pub mod trace;
 pub mod voices;
 pub mod why;
 
@@ -142,6 +143,8 @@ fn perform(session: &Session, command: Option<Command>) -> Result<End, Failure> 
             crate::process::guard::guard_main(&run);
             Ok(End::Passed)
         }
+        Some(Command::Trace { report, command }) => trace::perform(session, &report, &command),
+        Some(Command::Stopped { tracer, command }) => Ok(trace::become_traced(session, tracer, &command)),
     }
 }
 
