@@ -143,8 +143,12 @@ fn perform(session: &Session, command: Option<Command>) -> Result<End, Failure> 
             crate::process::guard::guard_main(&run);
             Ok(End::Passed)
         }
-        Some(Command::Trace { report, command }) => trace::perform(session, &report, &command),
-        Some(Command::Stopped { tracer, command }) => Ok(trace::become_traced(session, tracer, &command)),
+        Some(Command::Trace { all_stops, report, command }) => {
+            trace::perform(session, &report, &command, trace::stops(all_stops))
+        }
+        Some(Command::Stopped { all_stops, tracer, command }) => {
+            Ok(trace::become_traced(session, tracer, &command, trace::stops(all_stops)))
+        }
     }
 }
 

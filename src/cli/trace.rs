@@ -5,14 +5,19 @@ use std::path::Path;
 
 use crate::cli::Session;
 use crate::cli::exit::{End, Failure};
-use crate::process::trace::{self, start};
+use crate::process::trace::{self, Stops, start};
+
+/// Which system calls are to stop, as typed.
+pub fn stops(all: bool) -> Stops {
+    if all { Stops::All } else { Stops::Few }
+}
 
 /// Runs a program, writes which files it and its descendants opened, and ends as it ended.
 ///
 /// # Errors
 /// It can't be started, or the report can't be written.
-pub fn perform(session: &Session, report: &Path, command: &[OsString]) -> Result<End, Failure> {
-    let followed = trace::follow(session.env.program(), command);
+pub fn perform(session: &Session, report: &Path, command: &[OsString], stops: Stops) -> Result<End, Failure> {
+    let followed = trace::follow(session.env.program(), command, stops);
     let (status, trace) =
         followed.map_err(|source| Failure::System { attempt: "follow the program".to_owned(), source })?;
     trace.write(&session.path(report))?;
@@ -20,8 +25,8 @@ pub fn perform(session: &Session, report: &Path, command: &[OsString]) -> Result
 }
 
 /// Becomes the program; comes back only to tell why it can't.
-pub fn become_traced(session: &Session, tracer: i32, command: &[OsString]) -> End {
-    let (text, status) = start::become_seized(tracer, command);
+pub fn become_traced(session: &Session, tracer: i32, command: &[OsString], stops: Stops) -> End {
+    let (text, status) = start::become_seized(tracer, command, stops);
     session.tell(&format!("error: {text}\n"));
     End::As(status)
 }

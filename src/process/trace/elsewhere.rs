@@ -6,11 +6,11 @@ use std::path::Path;
 use std::process::ExitStatus;
 
 use crate::process::trace::report::{Notebook, Trace, Why};
-use crate::process::trace::start;
+use crate::process::trace::{Stops, start};
 
-pub(super) fn follow(own: &Path, command: &[OsString]) -> io::Result<(ExitStatus, Trace)> {
+pub(super) fn follow(own: &Path, command: &[OsString], stops: Stops) -> io::Result<(ExitStatus, Trace)> {
     start::outlive_the_group()?;
-    let status = start::command(own, command).status()?;
+    let status = start::command(own, command, stops).status()?;
     let mut notebook = Notebook::default();
     notebook.doubt(Why::Unavailable, None);
     Ok((status, notebook.finish()))

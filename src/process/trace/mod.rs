@@ -30,6 +30,17 @@ pub const TRACE_ARGUMENT: &str = "__trace";
 /// The hidden first argument by which the program is told to wait until it is seized, and to become
 /// the command that follows.
 pub const STOPPED_ARGUMENT: &str = "__stopped";
+/// The option of both modes that asks for [`Stops::All`].
+pub const ALL_STOPS_OPTION: &str = "--all-stops";
+
+/// Which system calls stop for a look.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Stops {
+    /// Those that matter, where a filter can tell them, else all.
+    Few,
+    /// All of them, which is slower and finds the same.
+    All,
+}
 
 /// Runs `command` through `own`, which is this program, follows all that comes of it until the last
 /// of it has ended, and returns how the command ended and what was seen. Environment, folder and
@@ -37,9 +48,9 @@ pub const STOPPED_ARGUMENT: &str = "__stopped";
 ///
 /// # Errors
 /// There is no room for a process, or its end is lost.
-pub fn follow(own: &Path, command: &[OsString]) -> io::Result<(ExitStatus, Trace)> {
+pub fn follow(own: &Path, command: &[OsString], stops: Stops) -> io::Result<(ExitStatus, Trace)> {
     #[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
-    return linux::follow(own, command);
+    return linux::follow(own, command, stops);
     #[cfg(not(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"))))]
-    return elsewhere::follow(own, command);
+    return elsewhere::follow(own, command, stops);
 }

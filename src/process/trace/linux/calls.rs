@@ -156,7 +156,7 @@ pub(super) fn call(number: i64, args: &[u64; 6]) -> Option<Call> {
 /// A descriptor is the lower half of its register; the kernel ignores the rest.
 #[expect(clippy::cast_possible_truncation, reason = "the kernel does it too")]
 fn descriptor(register: u64) -> i32 {
-    register as u32 as i32
+    (register as u32).cast_signed()
 }
 
 /// Flags as they stand in a register.

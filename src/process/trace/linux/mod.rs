@@ -32,7 +32,7 @@ use self::observer::{Flight, Observer};
 use self::threads::{Threads, Until};
 use self::tracee::Tracee;
 use crate::process::trace::report::{Trace, Why};
-use crate::process::trace::start;
+use crate::process::trace::{Stops, start};
 
 /// Children and what they started, processes and threads.
 const ALL: WaitOptions = WaitOptions::from_bits_retain(libc::__WALL.cast_unsigned());
@@ -42,9 +42,9 @@ const PERIOD: Duration = Duration::from_millis(5);
 const CALL_STOP: i32 = libc::SIGTRAP | 0x80;
 
 /// Follows a command from its start until all that came of it has ended.
-pub(super) fn follow(own: &Path, command: &[OsString]) -> io::Result<(ExitStatus, Trace)> {
+pub(super) fn follow(own: &Path, command: &[OsString], stops: Stops) -> io::Result<(ExitStatus, Trace)> {
     start::outlive_the_group()?;
-    let mut child = start::command(own, command).spawn()?;
+    let mut child = start::command(own, command, stops).spawn()?;
     let first = i32::try_from(child.id()).map_err(io::Error::other)?;
     let mut observer = Observer::default();
     if let Some(status) = await_stop(first)? {
@@ -84,7 +84,7 @@ fn await_stop(first: i32) -> io::Result<Option<ExitStatus>> {
 
 /// What the process does that is to become the program: waits until it is seized, and goes under the
 /// filter. It dies with `tracer`.
-pub(super) fn await_seizure(tracer: i32) -> io::Result<()> {
+pub(super) fn await_seizure(tracer: i32, stops: Stops) -> io::Result<()> {
     use rustix::process::{Signal, getpid, getppid, kill_process, set_parent_process_death_signal};
     set_parent_process_death_signal(Some(Signal::KILL))?;
     if getppid().map(rustix::process::Pid::as_raw_pid) != Some(tracer) {
@@ -95,7 +95,7 @@ pub(super) fn await_seizure(tracer: i32) -> io::Result<()> {
     // Under a filter and without a tracer, the watched calls would fail.
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let seized = status.lines().filter_map(|line| line.strip_prefix("TracerPid:"));
-    if seized.map(str::trim).any(|id| id == tracer.to_string()) {
+    if stops == Stops::Few && seized.map(str::trim).any(|id| id == tracer.to_string()) {
         // Without it, each call stops.
         let _ = filter::install();
     }
@@ -200,7 +200,7 @@ impl Tracer {
             observer.entered(tracee, &registers)
         });
         if let Some(flight) = left {
-            self.observer.left(tracee, flight, registers.result);
+            self.observer.left(tracee, &flight, registers.result);
         }
     }
 

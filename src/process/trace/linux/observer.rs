@@ -58,7 +58,7 @@ impl Observer {
     }
 
     /// A thread comes back from a call.
-    pub(super) fn left(&mut self, tracee: Tracee, flight: Flight, result: i64) {
+    pub(super) fn left(&mut self, tracee: Tracee, flight: &Flight, result: i64) {
         let errno = i32::try_from(-result).ok().filter(|errno| *errno > 0);
         let refused = matches!(errno, Some(libc::ENOENT | libc::EACCES | libc::ENOTDIR));
         match flight.call {
