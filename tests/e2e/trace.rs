@@ -211,6 +211,36 @@ fn threads_and_an_exec_by_one_of_them_are_seen() {
 }
 
 #[test]
+fn signals_without_a_name_reach_their_handlers_unchanged() {
+    let text = "#define _GNU_SOURCE\n#include <fcntl.h>\n#include <pthread.h>\n#include <signal.h>\n\
+        #include <stdlib.h>\n#include <string.h>\n#include <unistd.h>\n\
+        static volatile int told, value, blocked;\n\
+        static void hears(int number, siginfo_t *info, void *context) { (void)context; sigset_t now;\n\
+          value = info->si_value.sival_int; told += number == info->si_signo && info->si_code == SI_QUEUE;\n\
+          sigprocmask(SIG_BLOCK, 0, &now); blocked = sigismember(&now, SIGUSR2); open(\"a\", O_RDONLY); }\n\
+        static void *waits(void *none) { sigset_t all; sigfillset(&all); pthread_sigmask(SIG_SETMASK, &all, 0);\n\
+          for (;;) pause(); return none; }\n\
+        int main() { struct sigaction action; memset(&action, 0, sizeof action); action.sa_flags = SA_SIGINFO;\n\
+          action.sa_sigaction = hears; sigaddset(&action.sa_mask, SIGUSR2); sigaction(SIGRTMIN + 3, &action, 0);\n\
+          for (int shut = 0; shut < 2; shut++) { sigset_t mask, after; sigfillset(&mask);\n\
+            sigdelset(&mask, SIGRTMIN + 3); if (!shut) sigemptyset(&mask); sigprocmask(SIG_SETMASK, &mask, 0);\n\
+            union sigval sent = {.sival_int = 40 + shut}; double kept = 1.5 * (shut + 1);\n\
+            sigqueue(getpid(), SIGRTMIN + 3, sent); sigprocmask(SIG_SETMASK, 0, &after);\n\
+            if (kept != 1.5 * (shut + 1) || told != shut + 1 || value != 40 + shut || !blocked) return 1;\n\
+            if (sigismember(&after, SIGSTKFLT) != shut) return 2; }\n\
+          pthread_t thread; pthread_create(&thread, 0, waits, 0); usleep(50000);\n\
+          if (setgid(getgid())) return 3; pthread_cancel(thread); pthread_join(thread, 0); return 7; }";
+    for way in WAYS {
+        let scene = Scene::new();
+        assert!(scene.compile("hears", text, &["-pthread"]));
+        let (ran, trace) = scene.trace(way, &["./hears"]);
+        ran.ends(7);
+        assert_eq!(trace.doubts, [], "{way:?}");
+        assert_eq!(scene.seen(&trace), ["a: Read", "hears: Executed"], "{way:?}");
+    }
+}
+
+#[test]
 fn vfork_and_posix_spawn_are_seen() {
     let text = "#include <spawn.h>\n#include <sys/wait.h>\n#include <unistd.h>\nextern char **environ;\n\
         int main() { char *a[] = {\"cat\", \"a\", 0}, *b[] = {\"cat\", \"b\", 0}; pid_t child = vfork();\n\

@@ -3,12 +3,14 @@
 //!
 //! Two things are as `nix` allows them, which has no `PTRACE_LISTEN` and no real-time signals. A
 //! process that job control stops is held in its stop, and looked at now and then until a SIGCONT
-//! waits for it. A real-time signal can't be passed on, and is a doubt.
+//! waits for it. A real-time signal is delivered by a [`relay`].
 
 mod calls;
 mod filter;
+mod machine;
 mod observer;
 mod registers;
+mod relay;
 mod threads;
 mod tracee;
 
@@ -29,6 +31,7 @@ use nix::unistd::Pid;
 use rustix::process::{WaitOptions, WaitStatus};
 
 use self::observer::{Flight, Observer};
+use self::relay::Relayed;
 use self::threads::{Threads, Until};
 use self::tracee::Tracee;
 use crate::process::trace::report::{Trace, Why};
@@ -239,10 +242,21 @@ impl Tracer {
             self.beginning = Beginning::Done;
             return self.resume(thread, None);
         }
-        let signal = Signal::try_from(number).ok();
-        if signal.is_none() {
-            self.observer.doubt(Why::Signal(number), Tracee(thread));
-        }
+        let signal = match Signal::try_from(number) {
+            Ok(signal) => Some(signal),
+            Err(_) => match relay::relay(thread, number) {
+                Ok(Relayed::Done) => None,
+                Ok(Relayed::Fatal) => {
+                    self.observer.doubt(Why::Signal(number), Tracee(thread));
+                    Some(Signal::SIGKILL)
+                }
+                Ok(Relayed::Heard(status)) => return self.heard(thread, status),
+                Err(_) => {
+                    self.observer.doubt(Why::Signal(number), Tracee(thread));
+                    None
+                }
+            },
+        };
         self.resume(thread, signal);
     }
 

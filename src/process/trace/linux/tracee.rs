@@ -24,7 +24,8 @@ impl Tracee {
         fs::read_link(self.place(name))
     }
 
-    fn place(self, name: &str) -> PathBuf {
+    /// A file of its folder in `/proc`.
+    pub(super) fn place(self, name: &str) -> PathBuf {
         PathBuf::from(format!("/proc/{}/{name}", self.0))
     }
 
@@ -118,6 +119,29 @@ impl Tracee {
                 .is_some_and(|mask| mask & CONTINUE != 0)
         };
         waits("ShdPnd:") || waits("SigPnd:")
+    }
+
+    /// Whether it blocks a signal.
+    pub(super) fn blocks(self, signal: i32) -> bool {
+        let mask = self.status("SigBlk:").and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+        mask.is_some_and(|mask| mask & (1 << (signal - 1)) != 0)
+    }
+
+    /// Where in the page that the kernel lends each process there are these bytes.
+    pub(super) fn call_instruction(self, bytes: &[u8]) -> io::Result<u64> {
+        let maps = fs::read_to_string(self.place("maps"))?;
+        let range = maps.lines().find(|line| line.ends_with("[vdso]")).and_then(|line| {
+            let (start, end) = line.split_once(' ')?.0.split_once('-')?;
+            Some((u64::from_str_radix(start, 16).ok()?, u64::from_str_radix(end, 16).ok()?))
+        });
+        let (start, end) = range.ok_or(io::ErrorKind::NotFound)?;
+        let mut page = vec![0; usize::try_from(end - start).map_err(io::Error::other)?];
+        File::open(self.place("mem"))?.read_exact_at(&mut page, start)?;
+        // Where instructions have one length, each begins at a multiple of it.
+        let step = if cfg!(target_arch = "x86_64") { 1 } else { bytes.len() };
+        let at = (0..page.len()).step_by(step).find(|at| page[*at..].starts_with(bytes));
+        let at = at.ok_or(io::ErrorKind::NotFound)?;
+        Ok(start + u64::try_from(at).map_err(io::Error::other)?)
     }
 
     fn status(self, field: &str) -> Option<String> {
