@@ -144,6 +144,10 @@ pub(super) struct Notebook {
 
 impl Notebook {
     /// A path was seen.
+    #[cfg_attr(
+        not(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"))),
+        expect(dead_code, reason = "there, nothing is seen")
+    )]
     pub(super) fn saw(&mut self, path: &Path, how: How) {
         let ways = self.files.entry(FilePath::of(path)).or_default();
         if !ways.contains(&how) {

@@ -49,6 +49,8 @@ pub fn become_seized(tracer: i32, command: &[OsString], stops: Stops) -> (String
     if let Err(error) = super::linux::await_seizure(tracer, stops) {
         return (format!("can't wait for the tracer: {error}"), 126);
     }
+    #[cfg(not(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"))))]
+    let _ = (tracer, stops);
     let error = Command::new(program).args(args).exec();
     let shown = program.display();
     match error.kind() {
