@@ -111,6 +111,30 @@ Examples:
         /// The run's id.
         run: String,
     },
+    /// Runs a program and reports which files it and all its descendants opened
+    #[command(name = "__trace", hide = true)]
+    Trace {
+        /// Stop at all system calls.
+        #[arg(long)]
+        all_stops: bool,
+        /// Where the report goes.
+        report: PathBuf,
+        /// The program and its arguments.
+        #[arg(last = true, required = true)]
+        command: Vec<OsString>,
+    },
+    /// Becomes a program once its tracer is there; started by `__trace`
+    #[command(name = "__stopped", hide = true)]
+    Stopped {
+        /// Stop at all system calls.
+        #[arg(long)]
+        all_stops: bool,
+        /// The tracer's process id.
+        tracer: i32,
+        /// The program and its arguments.
+        #[arg(last = true, required = true)]
+        command: Vec<OsString>,
+    },
 }
 
 /// Arguments of `run`.

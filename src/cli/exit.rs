@@ -108,6 +108,8 @@ pub enum End {
     Failed,
     /// A signal ended it.
     Interrupted(i32),
+    /// A program that this one stood for ended so.
+    As(u8),
 }
 
 impl From<Verdict> for End {
@@ -125,6 +127,7 @@ pub fn status(end: &Result<End, Failure>) -> u8 {
     match end {
         Ok(End::Passed) => 0,
         Ok(End::Failed) => 1,
+        Ok(End::As(status)) => *status,
         Ok(End::Interrupted(signal)) => 128 + u8::try_from(*signal).unwrap_or(0),
         Err(Failure::Usage { .. } | Failure::Select(SelectError::Arguments { .. })) => 2,
         Err(Failure::Gate(_)) => 1,

@@ -18,6 +18,7 @@ pub mod plan;
 pub mod project;
 pub mod run;
 pub mod skips;
+pub mod trace;
 pub mod trial;
 pub mod voices;
 pub mod why;
@@ -144,6 +145,12 @@ fn perform(session: &Session, command: Option<Command>) -> Result<End, Failure> 
         Some(Command::Guard { run }) => {
             crate::process::guard::guard_main(&run);
             Ok(End::Passed)
+        }
+        Some(Command::Trace { all_stops, report, command }) => {
+            trace::perform(session, &report, &command, trace::stops(all_stops))
+        }
+        Some(Command::Stopped { all_stops, tracer, command }) => {
+            Ok(trace::become_traced(session, tracer, &command, trace::stops(all_stops)))
         }
     }
 }

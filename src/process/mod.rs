@@ -23,6 +23,7 @@ pub mod run;
 pub mod spawn;
 pub mod stop;
 pub mod strays;
+pub mod trace;
 
 /// Only Linux shows the tests what is left of a run.
 #[cfg(test)]

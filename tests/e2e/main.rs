@@ -17,3 +17,5 @@ mod push_ends;
 mod races;
 mod runs_at_once;
 mod signals;
+#[cfg(target_os = "linux")]
+mod trace;

@@ -1,0 +1,32 @@
+//! The hidden commands that trace a program. It must not know how that is done.
+
+use std::ffi::OsString;
+use std::path::Path;
+
+use crate::cli::Session;
+use crate::cli::exit::{End, Failure};
+use crate::process::trace::{self, Stops, start};
+
+/// Which system calls are to stop, as typed.
+pub fn stops(all: bool) -> Stops {
+    if all { Stops::All } else { Stops::Few }
+}
+
+/// Runs a program, writes which files it and its descendants opened, and ends as it ended.
+///
+/// # Errors
+/// It can't be started, or the report can't be written.
+pub fn perform(session: &Session, report: &Path, command: &[OsString], stops: Stops) -> Result<End, Failure> {
+    let followed = trace::follow(session.env.program(), command, stops);
+    let (status, trace) =
+        followed.map_err(|source| Failure::System { attempt: "follow the program".to_owned(), source })?;
+    trace.write(&session.path(report))?;
+    Ok(End::As(start::end_as(status)))
+}
+
+/// Becomes the program; comes back only to tell why it can't.
+pub fn become_traced(session: &Session, tracer: i32, command: &[OsString], stops: Stops) -> End {
+    let (text, status) = start::become_seized(tracer, command, stops);
+    session.tell(&format!("error: {text}\n"));
+    End::As(status)
+}

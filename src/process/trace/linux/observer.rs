@@ -1,0 +1,170 @@
+//! What the watched calls of the traced threads tell of files, and what may have escaped. It must not
+//! know how the threads are followed.
+
+use std::io;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+use nix::libc;
+
+use super::calls::{self, At, Call, Hiding};
+use super::registers::Registers;
+use super::tracee::Tracee;
+use crate::process::trace::report::{How, Notebook, Trace, Why};
+
+/// A watched call between its entry and its exit.
+#[derive(Debug)]
+pub(super) struct Flight {
+    call: Call,
+    /// What it names, where that has to be read at the entry.
+    path: Option<PathBuf>,
+}
+
+/// Takes notes.
+#[derive(Debug, Default)]
+pub(super) struct Observer {
+    notebook: Notebook,
+    /// Whether the program was executed; before, this program looks for it.
+    begun: bool,
+}
+
+impl Observer {
+    /// A thread enters a call.
+    pub(super) fn entered(&mut self, tracee: Tracee, registers: &Registers) -> Option<Flight> {
+        let call = calls::call(registers.number, &registers.args)?;
+        let path = match call {
+            // What an exec names is gone when it is done, and where a rename led may be.
+            Call::Execute(at) => self.path(tracee, at),
+            _ if !self.begun => return None,
+            Call::Make(at) => self.path(tracee, at),
+            Call::Clone(flags) => {
+                self.cloned(tracee, flags);
+                return None;
+            }
+            Call::CloneHow(address) => {
+                let flags = self.sure(tracee, tracee.number(address))?;
+                self.cloned(tracee, flags);
+                return None;
+            }
+            _ => None,
+        };
+        Some(Flight { call, path })
+    }
+
+    fn cloned(&mut self, tracee: Tracee, flags: u64) {
+        if flags & calls::bits(libc::CLONE_UNTRACED) != 0 {
+            self.doubt(Why::Unattached, tracee);
+        }
+    }
+
+    /// A thread comes back from a call.
+    pub(super) fn left(&mut self, tracee: Tracee, flight: &Flight, result: i64) {
+        let errno = i32::try_from(-result).ok().filter(|errno| *errno > 0);
+        let refused = matches!(errno, Some(libc::ENOENT | libc::EACCES | libc::ENOTDIR));
+        match flight.call {
+            Call::Open(at, flags) if errno.is_none() || refused => self.opened(tracee, at, flags, result),
+            Call::OpenHow(at, address) if errno.is_none() || refused => {
+                if let Some(flags) = self.sure(tracee, tracee.number(address)) {
+                    self.opened(tracee, at, flags, result);
+                }
+            }
+            Call::Look(at) if errno == Some(libc::ENOENT) => self.missed(tracee, at),
+            Call::Execute(_) if refused => self.saw(flight.path.as_deref(), How::Missing),
+            Call::Make(_) if errno.is_none() => self.saw(flight.path.as_deref(), How::Written),
+            Call::List(descriptor) if errno.is_none() => {
+                let folder = self.sure(tracee, tracee.opened(descriptor)).flatten();
+                self.saw(folder.as_ref().map(|(path, _)| path.as_path()), How::Listed);
+            }
+            Call::Hide(hiding) => self.hidden(tracee, hiding, errno.is_none()),
+            _ => {}
+        }
+    }
+
+    fn opened(&mut self, tracee: Tracee, at: At, flags: u64, result: i64) {
+        if result < 0 {
+            self.missed(tracee, at);
+            return;
+        }
+        let Ok(descriptor) = i32::try_from(result) else { return };
+        let opened = self.sure(tracee, tracee.opened(descriptor)).flatten();
+        // A folder is only read when it is listed.
+        let Some((path, _)) = opened.filter(|(_, metadata)| !metadata.is_dir()) else { return };
+        for how in calls::ways(flags) {
+            self.notebook.saw(&path, *how);
+        }
+    }
+
+    fn missed(&mut self, tracee: Tracee, at: At) {
+        let path = self.path(tracee, at);
+        self.saw(path.as_deref(), How::Missing);
+    }
+
+    fn hidden(&mut self, tracee: Tracee, hiding: Hiding, succeeded: bool) {
+        let why = match hiding {
+            Hiding::IoUring => Why::IoUring,
+            Hiding::Handle => Why::OpenByHandle,
+            Hiding::Root => Why::OtherRoot,
+            // It can't succeed, and what the program does then is not what it does otherwise.
+            Hiding::Tracer => return self.doubt(Why::Tracer, tracee),
+        };
+        if succeeded {
+            self.doubt(why, tracee);
+        }
+    }
+
+    /// A thread executed a program, by this call.
+    pub(super) fn executed(&mut self, tracee: Tracee, flight: Option<Flight>) {
+        self.begun = true;
+        let program = tracee.program().filter(|program| program.is_absolute());
+        self.saw(program.as_deref().filter(|program| program.exists()), How::Executed);
+        // A script is not the program that runs then.
+        let named = flight.and_then(|flight| flight.path);
+        let named = named.map(|path| path.canonicalize().unwrap_or(path));
+        self.saw(named.as_deref().filter(|named| !is_same(named, program.as_deref())), How::Executed);
+        if self.sure(tracee, tracee.lacks_privileges()) == Some(true) {
+            self.doubt(Why::Privileged, tracee);
+        }
+        if self.sure(tracee, tracee.shares_root()) == Some(false) {
+            self.doubt(Why::OtherRoot, tracee);
+        }
+    }
+
+    /// Something may have escaped.
+    pub(super) fn doubt(&mut self, why: Why, tracee: Tracee) {
+        self.notebook.doubt(why, tracee.program().as_deref());
+    }
+
+    /// Nothing could be seen.
+    pub(super) fn blind(&mut self, why: Why) {
+        self.notebook.doubt(why, None);
+    }
+
+    /// All that was seen.
+    pub(super) fn finish(self) -> Trace {
+        self.notebook.finish()
+    }
+
+    fn path(&mut self, tracee: Tracee, at: At) -> Option<PathBuf> {
+        self.sure(tracee, tracee.path(at)).flatten()
+    }
+
+    fn saw(&mut self, path: Option<&Path>, how: How) {
+        if let Some(path) = path {
+            self.notebook.saw(path, how);
+        }
+    }
+
+    /// What could be read, or a doubt.
+    fn sure<T>(&mut self, tracee: Tracee, read: io::Result<T>) -> Option<T> {
+        if read.is_err() {
+            self.doubt(Why::Unreadable, tracee);
+        }
+        read.ok()
+    }
+}
+
+/// Whether two paths are one file.
+fn is_same(one: &Path, other: Option<&Path>) -> bool {
+    let id = |path: &Path| path.metadata().ok().map(|metadata| (metadata.dev(), metadata.ino()));
+    other.is_some_and(|other| one == other || id(one).is_some() && id(one) == id(other))
+}
