@@ -67,6 +67,13 @@ pub enum Reason {
         /// That task.
         on: String,
     },
+    /// Fails before it runs: a file of variables is missing.
+    NoEnvFile {
+        /// Which.
+        path: RepoPath,
+        /// Where the task is defined.
+        place: String,
+    },
     /// Fails before it runs: a tool probe failed.
     ProbeFailed {
         /// The tool's name in tasks.toml.
@@ -220,6 +227,9 @@ impl fmt::Display for Reason {
             Self::NoRepository => f.write_str("not in a git repository"),
             Self::Unreadable { what } => write!(f, "no key: {what}"),
             Self::Waits { on } => write!(f, "waits for {on}"),
+            Self::NoEnvFile { path, place } => {
+                write!(f, "there is no {path}, which its `env-file` names ({place})")
+            }
             Self::ProbeFailed { tool, what } => write!(f, "tool {tool}: {what}"),
             Self::NeedFailed { task } => write!(f, "{task} did not pass"),
             Self::FailFast { task } => write!(f, "{task} failed"),

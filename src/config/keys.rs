@@ -45,7 +45,6 @@ pub(super) const SETTINGS: Keys = Keys {
 
 const RUST: (&str, &str) = ("rust", "name the command that does it in `run`");
 const SANDBOX: (&str, &str) = ("sandbox", "take it out");
-const ENV_FILE: (&str, &str) = ("env-file", "write the variables in `env`");
 const REPORTS: (&str, &str) = ("reports", "take it out; files that the task writes go in `outputs`");
 
 pub(super) const TASK: Keys = Keys {
@@ -72,8 +71,9 @@ pub(super) const TASK: Keys = Keys {
         "os",
         "cache",
         "services",
+        "env-file",
     ],
-    planned: &[RUST, REPORTS, SANDBOX, ENV_FILE],
+    planned: &[RUST, REPORTS, SANDBOX],
     elsewhere: &[
         ("command", "did you mean `run`?"),
         ("cmd", "did you mean `run`?"),
@@ -136,8 +136,9 @@ pub(super) const SERVICE: Keys = Keys {
         "port",
         "ready",
         "stop",
+        "env-file",
     ],
-    planned: &[ENV_FILE],
+    planned: &[],
     elsewhere: &[
         ("command", "did you mean `run`?"),
         ("cmd", "did you mean `run`?"),
@@ -181,8 +182,9 @@ pub(super) const DEFAULTS: Keys = Keys {
         "os",
         "cache",
         "services",
+        "env-file",
     ],
-    planned: &[SANDBOX, ENV_FILE],
+    planned: &[SANDBOX],
     elsewhere: &[
         ("description", NOT_SHARED),
         ("group", NOT_SHARED),

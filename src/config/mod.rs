@@ -4,6 +4,8 @@
 mod circle;
 pub mod diagnostic;
 mod document;
+pub mod dotenv;
+mod env_files;
 mod files;
 mod hooks;
 pub mod include;

@@ -17,7 +17,7 @@ use crate::ground::path::RepoPath;
 use crate::ground::pattern::Patterns;
 
 /// Keys that serve a task's commands, so an aggregate may have them for its `fix` alone.
-const FOR_COMMANDS: [&str; 5] = ["shell", "cwd", "env", "pass-env", "secret-env"];
+const FOR_COMMANDS: [&str; 6] = ["shell", "cwd", "env", "env-file", "pass-env", "secret-env"];
 /// Keys in whose texts the ports of services are put in.
 const FILLED: [&str; 4] = ["run", "fix", "finally", "env"];
 /// Keys that an aggregate may have.
@@ -240,6 +240,9 @@ impl<'d> Draft<'d> {
             env,
             pass_env: pass,
             secret_env: secret,
+            env_files: own.env_files.or_else(|| defaults.env_files.clone()).unwrap_or_default(),
+            file_env: BTreeMap::new(),
+            missing_file: None,
             tools: Vec::new(),
             timeout: None,
             slow_after: None,

@@ -16,6 +16,7 @@ mod at;
 mod cache;
 mod config;
 mod doctor;
+mod env_file;
 mod fix;
 mod gate;
 mod graph;
