@@ -20,6 +20,7 @@ pub mod process;
 pub mod reason;
 pub mod reporter;
 pub mod select;
+pub mod watch;
 
 use std::process::ExitCode;
 

@@ -362,6 +362,13 @@ fn variables(task: &Task, services: &[&Service], env: &Env) -> Vec<(String, Opti
     sorted.into_iter().collect()
 }
 
+/// All variables that a task is passed from outside its definition, for who compares it with itself.
+pub fn surroundings(task: &Task, env: &Env) -> Vec<(String, Option<String>)> {
+    let mut all = variables(task, &[], env);
+    all.extend(secrets(task, &[], env));
+    all
+}
+
 /// The secrets that enter the key, as [`variables`], with what files of variables say.
 fn secrets(task: &Task, services: &[&Service], env: &Env) -> Vec<(String, Option<String>)> {
     let of = |task: &Task| {

@@ -91,6 +91,18 @@ pub enum Reason {
         /// That task.
         task: String,
     },
+    /// Ended or skipped: a file that it reads changed while the run went on, so it starts again.
+    Superseded {
+        /// Which.
+        path: RepoPath,
+        /// How it changed.
+        how: FileChange,
+    },
+    /// Skipped: a task that it needs starts again.
+    NeedSuperseded {
+        /// That task.
+        task: String,
+    },
     /// Skipped: the run was interrupted.
     Interrupted,
     /// Skipped: it does not run on this system.
@@ -232,6 +244,8 @@ impl fmt::Display for Reason {
             }
             Self::ProbeFailed { tool, what } => write!(f, "tool {tool}: {what}"),
             Self::NeedFailed { task } => write!(f, "{task} did not pass"),
+            Self::Superseded { path, how } => write!(f, "{path} {how}, so it starts again"),
+            Self::NeedSuperseded { task } => write!(f, "{task} starts again"),
             Self::FailFast { task } => write!(f, "{task} failed"),
             Self::Interrupted => f.write_str("interrupted"),
             Self::WrongSystem { os } => write!(f, "only on {}", os.join(", ")),

@@ -18,6 +18,7 @@ const ROOMS: &[(&str, f32)] = &[
     ("git", 2.0),
     ("cache", 2.0),
     ("history", 2.0),
+    ("watch", 2.0),
     ("select", 3.0),
     ("graph", 3.1),
     ("key", 3.2),

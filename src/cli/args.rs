@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::cli::init::InitArgs;
+use crate::cli::watch::WatchArgs;
 use crate::config::stage::Stage;
 use crate::reporter::Output;
 use crate::reporter::style::Color;
@@ -56,6 +57,9 @@ pub enum Command {
     /// Run tasks or groups with what they need
     #[command(after_help = "Example:\n  xtask run unit --keep-going --junit target/junit.xml")]
     Run(RunArgs),
+    /// Run tasks or groups, and again what a change affects
+    #[command(after_help = "Example:\n  xtask watch unit lint")]
+    Watch(WatchArgs),
     /// Tell what would run, what is cached, and why
     #[command(after_help = "Example:\n  xtask plan ci --json")]
     Plan(PlanArgs),

@@ -21,6 +21,7 @@ pub mod skips;
 pub mod trace;
 pub mod trial;
 pub mod voices;
+pub mod watch;
 pub mod why;
 
 use std::ffi::OsString;
@@ -131,6 +132,7 @@ fn perform(session: &Session, command: Option<Command>) -> Result<End, Failure> 
         None => list::perform(session),
         Some(Command::Run(args)) if args.dry_run => plan::perform(session, &dry_run(args)?),
         Some(Command::Run(args)) => run::perform(session, &args),
+        Some(Command::Watch(args)) => watch::perform(session, args),
         Some(Command::Plan(args)) => plan::perform(session, &args),
         Some(Command::Why(args)) => why::perform(session, &args),
         Some(Command::Graph(args)) => graph::perform(session, &args),

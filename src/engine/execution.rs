@@ -58,7 +58,13 @@ pub fn execute(context: &Context<'_>, id: NodeId, reason: &Reason) -> Execution 
             expected: context.expected(id),
         });
         let (ended, log) = attempt_once(context, id, task, &mut execution.is_slow);
-        let again = !ended.is_pass() && attempt <= task.retries && context.stop.demand() == Demand::None;
+        if context.watching.is_some() {
+            context.standing().end(id);
+        }
+        let again = !ended.is_pass()
+            && attempt <= task.retries
+            && context.stop.demand() == Demand::None
+            && context.standing().superseded(id).is_none();
         execution.ended = ended;
         if !again {
             execution.log = log;
@@ -81,6 +87,9 @@ fn attempt_once(context: &Context<'_>, id: NodeId, task: &Task, is_slow: &mut bo
     let Some(command) = &task.run else { return (Ended::Exit { code: 0 }, Log::default()) };
     // One of its own, for the end of a service ends no other task.
     let stop = context.stop.inner();
+    if context.watching.is_some() {
+        context.standing().begin(id, &stop);
+    }
     let held = match context.services.hold(&context.setting(), task, &stop) {
         Ok(held) => held,
         Err(failure) => return (ended_by(failure), Log::default()),
@@ -106,7 +115,7 @@ fn ended_by(failure: Failure) -> Ended {
 fn finish(context: &Context<'_>, task: &Task, command: &Command) {
     let started = context.emitter.millis();
     let times = Times { timeout: Some(task.timeout.unwrap_or(FINALLY_TIMEOUT)), slow_after: None };
-    let ports = context.services.ports(task);
+    let ports = context.services.ports(context.world.config, task);
     let words = command::words(task, &ports.fill_command(command), &[]);
     let mut listener = Listener { context, task, is_slow: &mut false };
     let (ended, log) = start(context, (task, &ports), &words, times, (&context.stop_finally, &mut listener));

@@ -4,6 +4,7 @@
 //! the signals. A [`worker`] brings one node from its decision to its result: from the cache, or by
 //! an [`execution`] whose result [`keep`] stores if it may be stored.
 
+pub mod authors;
 pub mod command;
 pub mod context;
 pub mod emitter;
@@ -22,4 +23,5 @@ pub mod secrets;
 pub mod service;
 pub mod services;
 pub mod surroundings;
+pub mod watching;
 pub mod worker;

@@ -19,6 +19,11 @@ pub struct Secrets {
 }
 
 impl Secrets {
+    /// None, for who runs nothing.
+    pub fn none() -> Self {
+        Self { mask: Arc::new(Mask::default()), longest: 0 }
+    }
+
     /// Of the tasks of `graph`.
     ///
     /// # Errors

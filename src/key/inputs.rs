@@ -1,7 +1,7 @@
 //! The inputs of a task: which entries of a snapshot it reads, their digest, and whether they stayed
 //! as they were while it ran. It must not know how a snapshot is taken.
 
-use crate::config::model::{Config, Task};
+use crate::config::model::{Config, Service, Task};
 use crate::git::snapshot::{self, Entry, Snapshot};
 use crate::graph::{Graph, Node};
 use crate::ground::digest::Digest;
@@ -25,6 +25,11 @@ impl<'a> InputSet<'a> {
         let without = std::iter::once(&task.outputs).chain(sources).filter(|outputs| !outputs.is_empty());
         let used = task.uses.iter().map(|id| &config.service(*id).task.inputs);
         Self { patterns: std::iter::once(&task.inputs).chain(used).collect(), without: without.collect() }
+    }
+
+    /// The files that a service reads.
+    pub fn of_service(service: &'a Service) -> Self {
+        Self { patterns: vec![&service.task.inputs], without: Vec::new() }
     }
 
     /// The folders, or very paths, that hold all of them.

@@ -165,7 +165,7 @@ fn outputs(task: &Task) -> String {
 
 /// What a service is, as far as it can matter to those that use it; its files, variables from
 /// outside, tools and needs are fields of their own.
-fn definition(service: &Service) -> String {
+pub fn definition(service: &Service) -> String {
     let task = &service.task;
     let shell = matches!(task.run, Some(Command::Shell(_))).then_some(&task.shell);
     let parts = serde_json::json!({
