@@ -30,6 +30,7 @@ const ROOMS: &[(&str, f32)] = &[
     ("gate", 4.1),
     ("reporter", 5.0),
     ("cli", 6.0),
+    ("program", 6.1),
 ];
 
 const MOST_LINES: usize = 400;

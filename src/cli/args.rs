@@ -109,6 +109,15 @@ Examples:
     /// Look after the cache
     #[command(after_help = "Example:\n  xtask cache verify")]
     Cache(CacheArgs),
+    /// Calls a function that is a task
+    #[command(name = "__task", hide = true)]
+    Task {
+        /// Its name.
+        name: String,
+        /// Its arguments.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
     /// Ends what a killed run left behind; started by each run
     #[command(name = "__guard", hide = true)]
     Guard {

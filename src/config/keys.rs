@@ -43,7 +43,6 @@ pub(super) const SETTINGS: Keys = Keys {
     ],
 };
 
-const RUST: (&str, &str) = ("rust", "name the command that does it in `run`");
 const SANDBOX: (&str, &str) = ("sandbox", "take it out");
 const REPORTS: (&str, &str) = ("reports", "take it out; files that the task writes go in `outputs`");
 
@@ -72,8 +71,9 @@ pub(super) const TASK: Keys = Keys {
         "cache",
         "services",
         "env-file",
+        "rust",
     ],
-    planned: &[RUST, REPORTS, SANDBOX],
+    planned: &[REPORTS, SANDBOX],
     elsewhere: &[
         ("command", "did you mean `run`?"),
         ("cmd", "did you mean `run`?"),

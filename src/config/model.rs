@@ -28,6 +28,8 @@ pub struct Config {
     pub hooks: BTreeMap<Stage, Vec<String>>,
     /// `[worktree]`.
     pub worktree: Worktree,
+    /// What the repository's own program is made of, if tasks are functions of it.
+    pub program: Patterns,
     /// `[services]`. A service's index here is its [`ServiceId`].
     pub services: Vec<Service>,
 }
@@ -222,6 +224,8 @@ pub enum Command {
     Shell(String),
     /// A program and its arguments. Never empty.
     Argv(Vec<String>),
+    /// A function of the repository's own program, by the name it is registered under.
+    Rust(String),
 }
 
 /// A variable passed from the caller.

@@ -6,6 +6,7 @@ use crate::config::model::{Command, Task};
 use crate::engine::command::{self, Kit, Times};
 use crate::engine::context::Context;
 use crate::engine::ports::Ports;
+use crate::engine::rust_task;
 use crate::engine::services::Failure;
 use crate::engine::surroundings;
 use crate::event::{Ended, Log, What};
@@ -95,12 +96,25 @@ fn attempt_once(context: &Context<'_>, id: NodeId, task: &Task, is_slow: &mut bo
         Err(failure) => return (ended_by(failure), Log::default()),
     };
     let words = command::words(task, &held.ports.fill_command(command), args.map_or(&[], |(_, args)| args));
+    let words = match program(context, command, words) {
+        Ok(words) => words,
+        Err(why) => return (Ended::NotStarted { why }, Log::default()),
+    };
     let mut listener = Listener { context, task, is_slow };
     let (ended, log) = start(context, (task, &held.ports), &words, times, (&stop, &mut listener));
     match held.failure(context.world.config) {
         // What is ended with the run did not fail by its service.
         Some(failure) if context.stop.demand() == Demand::None => (ended_by(failure), log),
         _ => (ended, log),
+    }
+}
+
+/// The words of a command, with the program that has its function if it is one.
+fn program(context: &Context<'_>, command: &Command, words: Vec<String>) -> Result<Vec<String>, String> {
+    match command {
+        Command::Rust(_) if context.site.hold.is_some() => Ok(rust_task::by_cargo(words)),
+        Command::Rust(_) => rust_task::by_itself(words, context.world.env),
+        Command::Shell(_) | Command::Argv(_) => Ok(words),
     }
 }
 

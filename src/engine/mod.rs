@@ -18,6 +18,7 @@ pub mod prepare;
 pub mod probe;
 pub mod readiness;
 pub mod run;
+pub mod rust_task;
 pub mod scheduler;
 pub mod secrets;
 pub mod service;

@@ -90,7 +90,7 @@ impl Watch {
             folder: "the work tree".to_owned(),
             source: notify::Error::io(error),
         })?;
-        Ok(Self { sender: sender })
+        Ok(Self { sender })
     }
 }
 

@@ -31,6 +31,7 @@ mod outputs;
 mod plan;
 mod reports;
 mod run;
+mod rust_tasks;
 mod secrets;
 mod services;
 mod snapshot;
