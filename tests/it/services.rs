@@ -51,7 +51,7 @@ fn what_a_service_is_enters_the_key_and_its_port_does_not() {
     project.xtask(&["a"]).ends(0).says("1 cached");
     let tasks = project.read("tasks.toml");
     project.write("tasks.toml", tasks.replace(" 100'", " 50'"));
-    project.xtask(&["a"]).ends(0).says("service web:");
+    project.xtask(&["a"]).ends(0).says("service web run: ");
     project.write("tasks.toml", tasks.replace("inputs = []", "inputs = ['web.conf']"));
     project.xtask(&["a"]).ends(0);
     project.write("web.conf", "x");
@@ -235,4 +235,18 @@ services = ["bd", "a"]
       |
       = help: take one of these needs out
     "#);
+}
+
+#[test]
+fn which_ports_a_task_is_told_enters_its_key() {
+    let text = |named: &str| {
+        format!(
+            "[services.db]\nrun = 'sleep 1000'\nport = 'auto'\nready = {{ command = 'true' }}\ninputs = []\n[services.app]\nrun = 'sleep 1000'\nservices = ['db']\ninputs = []\n[tasks.t]\nrun = 'test -n \"$XTASK_SERVICE_DB_PORT\"'\nservices = [{named}]\ninputs = []\n"
+        )
+    };
+    let project = Project::new(&text("'app', 'db'"));
+    project.xtask(&["t"]).ends(0);
+    // The same services are up, but the task is no longer told the port of one.
+    project.write("tasks.toml", text("'app'"));
+    project.xtask(&["t"]).ends(1).says("services: [\"app\",\"db\"] → [\"app\"]");
 }
