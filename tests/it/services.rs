@@ -250,3 +250,12 @@ fn which_ports_a_task_is_told_enters_its_key() {
     project.write("tasks.toml", text("'app'"));
     project.xtask(&["t"]).ends(1).says("services: [\"app\",\"db\"] → [\"app\"]");
 }
+
+#[test]
+fn what_only_gathers_takes_no_services_from_the_defaults() {
+    let project = Project::new(
+        "[defaults]\nservices = ['db']\n[services.db]\nrun = 'exec sleep 1000'\nneeds = ['build']\n[tasks.build]\nrun = 'echo build >> ran'\nservices = []\n[tasks.plain]\nrun = 'true'\nservices = []\n[tasks.all]\nneeds = ['plain']\n",
+    );
+    project.xtask(&["all"]).ends(0).says("1 ran");
+    assert!(project.lines("ran").is_empty());
+}
