@@ -107,9 +107,14 @@ fn finish(context: &Context<'_>, task: &Task, command: &Command) {
     let started = context.emitter.millis();
     let times = Times { timeout: Some(task.timeout.unwrap_or(FINALLY_TIMEOUT)), slow_after: None };
     let ports = context.services.ports(task);
-    let words = command::words(task, &ports.fill_command(command), &[]);
-    let mut listener = Listener { context, task, is_slow: &mut false };
-    let (ended, log) = start(context, (task, &ports), &words, times, (&context.stop_finally, &mut listener));
+    let (ended, log) = if let Some(service) = ports.lacks(command) {
+        // Literal braces would reach a command that removes things.
+        (Ended::NotStarted { why: format!("service {service} did not come up") }, Log::default())
+    } else {
+        let words = command::words(task, &ports.fill_command(command), &[]);
+        let mut listener = Listener { context, task, is_slow: &mut false };
+        start(context, (task, &ports), &words, times, (&context.stop_finally, &mut listener))
+    };
     let took = context.emitter.millis().saturating_sub(started);
     context.emitter.emit(What::FinallyFinished { task: task.name.clone(), ended, took, log });
 }

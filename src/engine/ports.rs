@@ -28,6 +28,15 @@ impl Ports {
         template::with_ports(text, |name| self.0.get(name).copied())
     }
 
+    /// The first service whose port the command names and that has none here.
+    pub fn lacks(&self, command: &Command) -> Option<String> {
+        let words = match command {
+            Command::Shell(line) => std::slice::from_ref(line),
+            Command::Argv(words) => words.as_slice(),
+        };
+        words.iter().find_map(|text| template::ports_of(text).find(|name| !self.0.contains_key(name)))
+    }
+
     /// A command with the ports put in.
     pub fn fill_command(&self, command: &Command) -> Command {
         match command {

@@ -259,3 +259,15 @@ fn what_only_gathers_takes_no_services_from_the_defaults() {
     project.xtask(&["all"]).ends(0).says("1 ran");
     assert!(project.lines("ran").is_empty());
 }
+
+#[test]
+fn a_finally_without_its_port_is_not_run() {
+    let project = Project::new(
+        "[services.web]\nrun = 'exit 3'\nport = 'auto'\n[tasks.a]\nrun = 'true'\nfinally = 'echo {{ services.web.port }} > port'\nservices = ['web']\n",
+    );
+    project
+        .xtask(&["a"])
+        .ends(1)
+        .says("the `finally` of a failed: could not be started: service web did not come up");
+    assert!(!project.path("port").exists());
+}
