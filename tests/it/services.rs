@@ -271,3 +271,11 @@ fn a_finally_without_its_port_is_not_run() {
         .says("the `finally` of a failed: could not be started: service web did not come up");
     assert!(!project.path("port").exists());
 }
+
+#[test]
+fn a_coloured_line_is_awaited_as_it_is_seen() {
+    let project = Project::new(
+        "[services.web]\nrun = '''printf '\\033[1;32mready\\033[0m to go\\n'; exec sleep 1000'''\nready = { log = '^ready to go$', timeout = '2s' }\n[tasks.a]\nrun = 'true'\nservices = ['web']\n",
+    );
+    project.xtask(&["a"]).ends(0);
+}
