@@ -20,6 +20,8 @@ const COLORS: &str = r"\x1b\[[0-?]*[ -/]*[@-~]";
 pub struct Running {
     /// Where it listens, if it says so.
     pub port: Option<u16>,
+    /// Higher than that of each service that was started before it.
+    pub number: u64,
     state: Arc<State>,
     stop: Stop,
     thread: Mutex<Option<JoinHandle<()>>>,
@@ -56,7 +58,7 @@ impl Running {
     /// There is no room for a thread.
     pub fn start(
         spawn: Spawn,
-        port: Option<u16>,
+        (number, port): (u64, Option<u16>),
         awaited: Option<Regex>,
         dir: TempDir,
     ) -> std::io::Result<Self> {
@@ -81,7 +83,7 @@ impl Running {
             drop(facts);
             own.changed.notify_all();
         })?;
-        Ok(Self { port, state, stop, thread: Mutex::new(Some(thread)), _dir: dir })
+        Ok(Self { port, number, state, stop, thread: Mutex::new(Some(thread)), _dir: dir })
     }
 
     /// How it ended, and what it printed; `None` as long as it runs.

@@ -5,17 +5,17 @@
 //! up waits for nothing but the service itself.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::TcpListener;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use regex::Regex;
 
-use crate::config::model::{Config, Port, Probe, Service, ServiceId, Task};
+use crate::config::model::{Config, Probe, Service, ServiceId, Task};
 use crate::engine::command::{self, Kit, Programs, Times};
 use crate::engine::emitter::Emitter;
-use crate::engine::ports::Ports;
+use crate::engine::ports::{self, Ports};
 use crate::engine::readiness::{NotReady, Question};
 use crate::engine::service::{Running, Stay};
 use crate::engine::surroundings;
@@ -51,6 +51,8 @@ pub struct Services {
     mark: String,
     slots: Mutex<BTreeMap<ServiceId, Slot>>,
     changed: Condvar,
+    /// How many were started.
+    started: AtomicU64,
     programs: Programs,
     guard: OnceLock<Option<Arc<Guard>>>,
 }
@@ -58,6 +60,8 @@ pub struct Services {
 enum Slot {
     Starting,
     Up(Arc<Running>),
+    /// It did not come up. Who waited for it has failed with it; who comes later tries again.
+    Failed(Failure),
 }
 
 /// Why a service can't be used, or no longer.
@@ -88,6 +92,7 @@ impl Services {
             mark,
             slots: Mutex::default(),
             changed: Condvar::new(),
+            started: AtomicU64::new(0),
             programs: Programs::default(),
             guard: OnceLock::new(),
         }
@@ -131,41 +136,38 @@ impl Services {
         let slots = self.slots();
         Ports::of(task.services.iter().filter_map(|(name, id)| match slots.get(id)? {
             Slot::Up(running) => Some((name.clone(), running.port?)),
-            Slot::Starting => None,
+            Slot::Starting | Slot::Failed(_) => None,
         }))
     }
 
     /// Brings one service up, unless it is; who else wants it meanwhile waits for it.
     fn bring_up(&self, setting: &Setting<'_>, id: ServiceId, user: &Task) -> Result<(), Failure> {
         let mut slots = self.slots();
+        let mut has_waited = false;
         loop {
             match slots.get(&id) {
-                Some(Slot::Up(running)) if running.end().is_none() => return Ok(()),
+                Some(Slot::Up(running)) if !is_outdated(setting, &slots, (id, running)) => return Ok(()),
                 Some(Slot::Starting) => {
+                    has_waited = true;
                     slots = self.changed.wait(slots).unwrap_or_else(PoisonError::into_inner);
                 }
+                Some(Slot::Failed(failure)) if has_waited => return Err(failure.clone()),
                 // One that has died is started anew for who wants it now.
-                Some(Slot::Up(_)) | None => break,
+                Some(Slot::Up(_) | Slot::Failed(_)) | None => break,
             }
         }
         let former = slots.insert(id, Slot::Starting);
         drop(slots);
-        if let Some(Slot::Up(dead)) = former {
-            tell_end(setting, id, &dead);
+        if let Some(Slot::Up(former)) = former {
+            see_off(setting, &former);
+            tell_end(setting, id, &former);
         }
         let started = self.start(setting, id, user);
-        let mut slots = self.slots();
-        let outcome = match started {
-            Ok(running) => {
-                slots.insert(id, Slot::Up(Arc::new(running)));
-                Ok(())
-            }
-            Err(failure) => {
-                slots.remove(&id);
-                Err(failure)
-            }
+        let (slot, outcome) = match started {
+            Ok(running) => (Slot::Up(Arc::new(running)), Ok(())),
+            Err(failure) => (Slot::Failed(failure.clone()), Err(failure)),
         };
-        drop(slots);
+        self.slots().insert(id, slot);
         self.changed.notify_all();
         outcome
     }
@@ -181,7 +183,7 @@ impl Services {
         if setting.stop.demand() != Demand::None {
             return Err(Failure::Stopped);
         }
-        let port = pick(service.port).map_err(&fails)?;
+        let port = ports::pick(service.port).map_err(&fails)?;
         let own = crate::config::own_name(&service.task);
         let ports = self.ports(&service.task).with(own, port);
         let clock = setting.emitter.clock().restarted();
@@ -242,7 +244,9 @@ impl Services {
             Question::Line(pattern) => Regex::new(pattern).ok(),
             _ => None,
         };
-        let running = Running::start(spawn, port, awaited, dir).map_err(|error| error.to_string())?;
+        let number = self.started.fetch_add(1, Ordering::Relaxed);
+        let running =
+            Running::start(spawn, (number, port), awaited, dir).map_err(|error| error.to_string())?;
         Ok((running, question))
     }
 
@@ -272,7 +276,7 @@ impl Services {
             .iter()
             .filter_map(|(id, slot)| match slot {
                 Slot::Up(running) => Some((*id, Arc::clone(running))),
-                Slot::Starting => None,
+                Slot::Starting | Slot::Failed(_) => None,
             })
             .collect();
         for (id, running) in &up {
@@ -292,7 +296,7 @@ impl Services {
 
     /// Whether none is up.
     pub fn is_empty(&self) -> bool {
-        self.slots().is_empty()
+        self.slots().values().all(|slot| matches!(slot, Slot::Failed(_)))
     }
 
     /// The mark of their processes, if one was ever started.
@@ -318,18 +322,6 @@ impl Held {
     }
 }
 
-/// A port for a service.
-fn pick(port: Option<Port>) -> Result<Option<u16>, String> {
-    match port {
-        None => Ok(None),
-        Some(Port::Fixed(port)) => Ok(Some(port)),
-        Some(Port::Auto) => {
-            let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
-            free.map(|address| Some(address.port())).map_err(|error| format!("no port is free: {error}"))
-        }
-    }
-}
-
 fn ask_command(spawn: &Spawn, most: Duration, stop: &Stop) -> Result<(), String> {
     let mut spawn = spawn.clone();
     spawn.limits.timeout = Some(most);
@@ -345,16 +337,36 @@ fn ask_command(spawn: &Spawn, most: Duration, stop: &Stop) -> Result<(), String>
     }
 }
 
-/// Ends a service that is not ready, and says why.
-fn give_up(setting: &Setting<'_>, service: &Service, running: &Running, why: NotReady) -> Failure {
-    let own_end = running.end().map(|(ended, _)| ended);
-    running.ask_to_end(Demand::Terminate);
+/// Whether a service has died, or knows another instance of one that it uses than the one that is up.
+fn is_outdated(
+    setting: &Setting<'_>,
+    slots: &BTreeMap<ServiceId, Slot>,
+    (id, running): (ServiceId, &Running),
+) -> bool {
+    let is_newer = |used: &ServiceId| match slots.get(used) {
+        Some(Slot::Up(used)) => used.number > running.number,
+        _ => true,
+    };
+    running.end().is_some() || setting.config.service(id).task.uses.iter().any(is_newer)
+}
+
+/// Ends a service and waits until it has ended.
+fn see_off(setting: &Setting<'_>, running: &Running) {
+    if running.end().is_none() {
+        running.ask_to_end(Demand::Terminate);
+    }
     while running.end().is_none() {
         running.wait(Duration::from_millis(50));
         if setting.stop.demand() == Demand::Kill {
             running.ask_to_end(Demand::Kill);
         }
     }
+}
+
+/// Ends a service that is not ready, and says why.
+fn give_up(setting: &Setting<'_>, service: &Service, running: &Running, why: NotReady) -> Failure {
+    let own_end = running.end().map(|(ended, _)| ended);
+    see_off(setting, running);
     let log = running.end().map(|(_, log)| log).unwrap_or_default();
     let name = service.task.name.clone();
     let (end, failure) = match why {

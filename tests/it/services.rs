@@ -279,3 +279,27 @@ fn a_coloured_line_is_awaited_as_it_is_seen() {
     );
     project.xtask(&["a"]).ends(0);
 }
+
+#[test]
+fn a_service_is_started_anew_with_one_that_it_uses() {
+    let server = server();
+    let project = Project::new(&format!(
+        "[services.db]\nrun = 'exec {server} {{{{ services.db.port }}}}'\nport = 'auto'\n[services.app]\nrun = 'echo $XTASK_SERVICE_DB_PORT > app; exec {server} {{{{ services.app.port }}}}'\nport = 'auto'\nservices = ['db']\n[tasks.t]\nrun = '''test $(cat app) = $XTASK_SERVICE_DB_PORT; test -e again && exit\ntouch again; {ask} $XTASK_SERVICE_DB_PORT /die; sleep 100'''\nservices = ['app', 'db']\nretries = 1\n",
+        server = server.display(),
+        ask = ask().display()
+    ));
+    project.xtask(&["t"]).ends(0).says("flaky, passed at attempt 2");
+}
+
+#[test]
+fn who_waits_for_a_service_fails_with_it() {
+    let task = |name: &str| format!("[tasks.{name}]\nrun = 'true'\nservices = ['slow']\n");
+    let project = Project::new(&format!(
+        "[services.slow]\nrun = 'echo start >> ran; exec sleep 1000'\nready = {{ log = 'never', timeout = '700ms' }}\n{}{}{}",
+        task("a"),
+        task("b"),
+        task("c")
+    ));
+    project.xtask(&["run", "a", "b", "c", "--jobs", "3", "--keep-going"]).ends(1).says("failed: ");
+    assert_eq!(starts(&project), 1);
+}
