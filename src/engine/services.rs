@@ -233,11 +233,10 @@ impl Services {
             Some(Probe::Command(probe)) => Some(command(probe, Times::default())?),
             _ => None,
         };
-        let stop = setting.stop.clone();
         let question = Question::of(&service.ready, ports, || {
-            Box::new(move |most| ask.as_ref().map_or(Ok(()), |spawn| ask_command(spawn, most, &stop)))
+            Box::new(move |most, stop| ask.as_ref().map_or(Ok(()), |spawn| ask_command(spawn, most, stop)))
         });
-        if let Some(why) = question.answered_by_another(port) {
+        if let Some(why) = question.answered_by_another(port, &setting.stop) {
             return Err(why);
         }
         let awaited = match &question {

@@ -303,3 +303,29 @@ fn who_waits_for_a_service_fails_with_it() {
     project.xtask(&["run", "a", "b", "c", "--jobs", "3", "--keep-going"]).ends(1).says("failed: ");
     assert_eq!(starts(&project), 1);
 }
+
+#[test]
+fn an_answer_that_does_not_come_holds_no_interrupted_run() {
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = silent.local_addr().unwrap().port();
+    let project = Project::new(&format!(
+        "[services.web]\nrun = 'exec sleep 1000'\nready = {{ http = 'http://127.0.0.1:{port}/' }}\n[tasks.a]\nrun = 'true'\nservices = ['web']\n"
+    ));
+    let mut run = project.start(&["a"]);
+    let asked = silent.accept().unwrap();
+    let clock = std::time::Instant::now();
+    crate::project::signal("INT", i32::try_from(run.id()).unwrap());
+    assert_eq!(run.wait().unwrap().code(), Some(130));
+    assert!(clock.elapsed().as_secs() < 4, "it waited for the answer");
+    drop(asked);
+}
+
+#[test]
+fn a_command_that_asks_may_take_the_time_there_is() {
+    let project = Project::new(
+        "[services.a]\nrun = 'exec sleep 1000'\nready = { command = 'sleep 6', timeout = '60s' }\n[services.b]\nrun = 'sleep 0.2; exit 3'\nready = { command = 'sleep 1000', timeout = '900s' }\n[tasks.a]\nrun = 'true'\nservices = ['a']\n[tasks.b]\nrun = 'true'\nservices = ['b']\n",
+    );
+    project.xtask(&["a"]).ends(0);
+    project.xtask(&["b"]).ends(1).says("exit status 3 before it was ready");
+    assert_eq!(starts(&project), 0);
+}
