@@ -329,3 +329,13 @@ fn a_command_that_asks_may_take_the_time_there_is() {
     project.xtask(&["b"]).ends(1).says("exit status 3 before it was ready");
     assert_eq!(starts(&project), 0);
 }
+
+#[test]
+fn http_is_asked_without_the_callers_proxy() {
+    let project = with_web(
+        "ready = { http = 'http://127.0.0.1:{{ services.web.port }}/', timeout = '5s' }",
+        &asking("a"),
+    );
+    let proxy = "http://127.0.0.1:9";
+    project.xtask_env(&["a"], &[("http_proxy", proxy), ("HTTP_PROXY", proxy), ("ALL_PROXY", proxy)]).ends(0);
+}
