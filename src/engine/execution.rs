@@ -7,7 +7,7 @@ use crate::engine::command::{self, Kit, Times};
 use crate::engine::context::Context;
 use crate::engine::ports::Ports;
 use crate::engine::rust_task;
-use crate::engine::services::Failure;
+use crate::engine::services::{Failure, Setting};
 use crate::engine::surroundings;
 use crate::event::{Ended, Log, What};
 use crate::graph::NodeId;
@@ -58,7 +58,7 @@ pub fn execute(context: &Context<'_>, id: NodeId, reason: &Reason) -> Execution 
             reason: reason.clone(),
             expected: context.expected(id),
         });
-        let (ended, log) = attempt_once(context, id, task, &mut execution.is_slow);
+        let (ended, log) = attempt_once(context, id, (task, attempt), &mut execution.is_slow);
         if context.watching.is_some() {
             context.standing().end(id);
         }
@@ -82,7 +82,12 @@ pub fn execute(context: &Context<'_>, id: NodeId, reason: &Reason) -> Execution 
     execution
 }
 
-fn attempt_once(context: &Context<'_>, id: NodeId, task: &Task, is_slow: &mut bool) -> (Ended, Log) {
+fn attempt_once(
+    context: &Context<'_>,
+    id: NodeId,
+    (task, attempt): (&Task, u32),
+    is_slow: &mut bool,
+) -> (Ended, Log) {
     let times = Times { timeout: task.timeout, slow_after: task.slow_after };
     let args = context.world.args.filter(|(receiver, _)| *receiver == context.world.graph.node(id).task);
     let Some(command) = &task.run else { return (Ended::Exit { code: 0 }, Log::default()) };
@@ -91,7 +96,8 @@ fn attempt_once(context: &Context<'_>, id: NodeId, task: &Task, is_slow: &mut bo
     if context.watching.is_some() {
         context.standing().begin(id, &stop);
     }
-    let held = match context.services.hold(&context.setting(), task, &stop) {
+    let setting = Setting { is_retry: attempt > 1, ..context.setting() };
+    let held = match context.services.hold(&setting, task, &stop) {
         Ok(held) => held,
         Err(failure) => return (ended_by(failure), Log::default()),
     };
@@ -130,9 +136,14 @@ fn finish(context: &Context<'_>, task: &Task, command: &Command) {
     let started = context.emitter.millis();
     let times = Times { timeout: Some(task.timeout.unwrap_or(FINALLY_TIMEOUT)), slow_after: None };
     let ports = context.services.ports(context.world.config, task);
-    let words = command::words(task, &ports.fill_command(command), &[]);
-    let mut listener = Listener { context, task, is_slow: &mut false };
-    let (ended, log) = start(context, (task, &ports), &words, times, (&context.stop_finally, &mut listener));
+    let (ended, log) = if let Some(service) = ports.lacks(command) {
+        // Literal braces would reach a command that removes things.
+        (Ended::NotStarted { why: format!("service {service} did not come up") }, Log::default())
+    } else {
+        let words = command::words(task, &ports.fill_command(command), &[]);
+        let mut listener = Listener { context, task, is_slow: &mut false };
+        start(context, (task, &ports), &words, times, (&context.stop_finally, &mut listener))
+    };
     let took = context.emitter.millis().saturating_sub(started);
     context.emitter.emit(What::FinallyFinished { task: task.name.clone(), ended, took, log });
 }
