@@ -110,7 +110,19 @@ impl Linking<'_, '_> {
         used: &BTreeMap<String, ServiceId>,
         findings: &mut [Findings],
     ) {
-        for name in &draft.ports {
+        for mention in &draft.ports {
+            let Some(name) = mention.text.strip_suffix(".port") else {
+                findings[draft.file].add(
+                    Diagnostic::new(
+                        mention.span.clone(),
+                        format!("`{{{{ services.{} }}}}` stands for nothing", keys::shown(mention.text)),
+                    )
+                    .label("not a port")
+                    .hint("write {{ services.NAME.port }} for the port of a service"),
+                );
+                continue;
+            };
+            let name = Text { text: name, span: mention.span.clone() };
             let itself = own.filter(|_| draft.name.text == name.text);
             let service = itself.or_else(|| used.get(name.text).map(|id| &self.services[id.0]));
             let shown = keys::shown(name.text);

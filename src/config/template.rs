@@ -52,13 +52,20 @@ pub(super) fn filled<'v>(
 pub(super) fn ports<'d>(value: &'d Spanned<DeValue<'d>>, found: &mut Vec<Text<'d>>) {
     match value.get_ref() {
         DeValue::String(text) => {
-            let named = places(text, SERVICES.0, SERVICES.1);
-            found.extend(named.into_iter().map(|(_, name)| Text { text: name, span: value.span() }));
+            // With all that is behind the dot, so that what is not a port can be told.
+            let named = mentions(text).map(|name| Text { text: name, span: value.span() });
+            found.extend(named);
         }
         DeValue::Array(array) => array.iter().for_each(|value| ports(value, found)),
         DeValue::Table(table) => table.iter().for_each(|(_, value)| ports(value, found)),
         _ => {}
     }
+}
+
+/// What follows `services.` in each pair of double braces: a service's name and `.port`, if it is right.
+fn mentions(text: &str) -> impl Iterator<Item = &str> {
+    let inner = text.split("{{").skip(1).filter_map(|rest| rest.split_once("}}"));
+    inner.filter_map(|(inner, _)| inner.trim().strip_prefix(SERVICES.0))
 }
 
 /// What stands around a service's name where its port is put in.

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use regex::Regex;
 
-use crate::config::model::{Config, Probe, Service, ServiceId, Task};
+use crate::config::model::{Config, Port, Probe, Service, ServiceId, Task};
 use crate::engine::command::{self, Kit, Programs, Times};
 use crate::engine::emitter::Emitter;
 use crate::engine::ports::{self, Ports};
@@ -60,6 +60,8 @@ pub struct Services {
     started: AtomicU64,
     programs: Programs,
     guard: OnceLock<Option<Arc<Guard>>>,
+    /// Ports that were picked and may not be in use yet.
+    picked: Mutex<BTreeSet<u16>>,
 }
 
 /// By the service's name: between rounds the file that defines it may change.
@@ -101,6 +103,7 @@ impl Services {
             started: AtomicU64::new(0),
             programs: Programs::default(),
             guard: OnceLock::new(),
+            picked: Mutex::default(),
         }
     }
 
@@ -201,7 +204,7 @@ impl Services {
         if setting.stop.demand() != Demand::None {
             return Err(Failure::Stopped);
         }
-        let port = ports::pick(service.port).map_err(&fails)?;
+        let port = self.pick(service.port).map_err(&fails)?;
         let own = crate::config::own_name(&service.task);
         let ports = self.ports(setting.config, &service.task).with(own, port);
         let clock = setting.emitter.clock().restarted();
@@ -226,6 +229,18 @@ impl Services {
         }
     }
 
+    /// A port that no other service of this run was given.
+    fn pick(&self, port: Option<Port>) -> Result<Option<u16>, String> {
+        let mut picked = self.picked.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            let found = ports::pick(port)?;
+            match found {
+                Some(number) if port == Some(Port::Auto) && !picked.insert(number) => {}
+                _ => return Ok(found),
+            }
+        }
+    }
+
     /// Starts the process of a service.
     fn spawn(
         &self,
@@ -236,6 +251,9 @@ impl Services {
         let temp = setting.env.var("TMPDIR").map_or_else(|| PathBuf::from("/tmp"), PathBuf::from);
         let dir = tempfile::Builder::new().prefix("xtask-service-").tempdir_in(&temp);
         let dir = dir.map_err(|error| format!("there is no folder for it in {}: {error}", temp.display()))?;
+        if let Some(guard) = self.kit(setting).guard {
+            guard.has_folder(dir.path());
+        }
         let run = service.task.run.as_ref().ok_or("it runs nothing")?;
         let surroundings =
             surroundings::of_service(setting.env, (&self.mark, dir.path()), &service.task, ports);
@@ -343,7 +361,7 @@ impl Held {
         self.users.iter().find_map(|(id, running, _)| {
             let (ended, _) = running.end()?;
             let task = &config.service(*id).task;
-            let why = format!("{ended} while it was used ({})", task.place);
+            let why = format!("{ended} while it was used{} ({})", advice(&ended), task.place);
             Some(Failure::Service { name: task.name.clone(), why })
         })
     }
@@ -401,7 +419,10 @@ fn give_up(setting: &Setting<'_>, service: &Service, running: &Running, why: Not
         NotReady::Late(why) => not_ready(&name, format!("it is not ready: {why} ({})", service.task.place)),
         NotReady::Ended => {
             let ended = own_end.unwrap_or(Ended::Stopped);
-            not_ready(&name, format!("{ended} before it was ready ({})", service.task.place))
+            not_ready(
+                &name,
+                format!("{ended} before it was ready{} ({})", advice(&ended), service.task.place),
+            )
         }
     };
     setting.emitter.emit(What::ServiceEnded { service: name, end, log });
@@ -410,6 +431,11 @@ fn give_up(setting: &Setting<'_>, service: &Service, running: &Running, why: Not
 
 fn not_ready(name: &str, why: String) -> (ServiceEnd, Failure) {
     (ServiceEnd::NotReady { why: why.clone() }, Failure::Service { name: name.to_owned(), why })
+}
+
+/// What to do about a service that ended well.
+fn advice(ended: &Ended) -> &'static str {
+    if ended.is_pass() { "; a service has to stay in the foreground" } else { "" }
 }
 
 /// Tells the end of a service that was ready.

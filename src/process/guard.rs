@@ -1,15 +1,15 @@
 //! The guard: a process beside the runner that ends what the runner started if the runner is killed.
 //! It must not know what that is, only the run's mark and the numbers of its groups.
 //!
-//! The guard reads its standard input. `+12` and `-12` say that group 12 came and went, and `.` is
-//! the runner's goodbye. An end without a goodbye means that the runner is dead: the guard then kills
+//! The guard reads its standard input. `+12` and `-12` say that group 12 came and went, `/path` that
+//! this folder was made for the time of the run, and `.` is the runner's goodbye. An end without a goodbye means that the runner is dead: the guard then kills
 //! the groups and, where the system shows environments, all processes that bear the run's mark.
 
 use std::collections::HashSet;
 use std::fs::File;
 use std::io::{self, BufRead, PipeWriter, Write as _};
 use std::os::unix::process::CommandExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -52,6 +52,9 @@ impl Guard {
         env: &[(&str, &str)],
         hold: Option<&File>,
     ) -> io::Result<Self> {
+        // From now on what outlives its parent becomes a child of this process, and is found.
+        #[cfg(target_os = "linux")]
+        rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
         let (reader, pipe) = io::pipe()?;
         rustix::io::ioctl_fionbio(&pipe, true)?;
         let command = duct::cmd(program, args);
@@ -84,6 +87,13 @@ impl Guard {
         self.tell(&format!("-{}\n", group.as_raw_pid()));
     }
 
+    /// A folder that goes with the run. One whose path is not text or has a line end is not told.
+    pub fn has_folder(&self, folder: &Path) {
+        if let Some(path) = folder.to_str().filter(|path| path.starts_with('/') && !path.contains('\n')) {
+            self.tell(&format!("{path}\n"));
+        }
+    }
+
     /// Never blocks and never fails: a guard that is gone can't be helped.
     fn tell(&self, line: &str) {
         let mut channel = self.channel.lock().unwrap_or_else(PoisonError::into_inner);
@@ -111,17 +121,27 @@ pub fn guard_main(run: &str) {
         // a guard that may be ended is better than none.
         let _ = signal_hook::flag::register(signal, Arc::new(AtomicBool::new(false)));
     }
-    if let Some(groups) = orphaned(io::stdin().lock()) {
-        for group in groups {
+    if let Some(left) = orphaned(io::stdin().lock()) {
+        for group in left.groups {
             let _ = kill_process_group(group, Signal::KILL);
         }
         strays::kill_all(run);
+        for folder in left.folders {
+            let _ = std::fs::remove_dir_all(folder);
+        }
     }
 }
 
-/// Listens to the runner until it ends. The groups it had if it did not say goodbye.
-fn orphaned(mut input: impl BufRead) -> Option<HashSet<Pid>> {
-    let mut groups = HashSet::new();
+/// What a dead runner left.
+#[derive(Debug, Default)]
+struct Left {
+    groups: HashSet<Pid>,
+    folders: Vec<PathBuf>,
+}
+
+/// Listens to the runner until it ends. What it had if it did not say goodbye.
+fn orphaned(mut input: impl BufRead) -> Option<Left> {
+    let Left { mut groups, mut folders } = Left::default();
     let mut line = String::new();
     // A last line without its end may be half a number.
     while input.read_line(&mut line).is_ok() && line.ends_with('\n') {
@@ -133,11 +153,12 @@ fn orphaned(mut input: impl BufRead) -> Option<HashSet<Pid>> {
             Some(("-", digits)) => {
                 group(digits).map(|group| groups.remove(&group));
             }
+            Some(("/", _)) => folders.push(PathBuf::from(line.trim_end_matches('\n'))),
             _ => {}
         }
         line.clear();
     }
-    Some(groups)
+    Some(Left { groups, folders })
 }
 
 #[cfg(test)]
@@ -146,18 +167,21 @@ mod tests {
 
     #[test]
     fn the_guard_knows_the_groups_that_are_left() {
-        let cases: [(&str, Option<&[i32]>); 6] = [
+        let cases: [(&str, Option<&[i32]>); 7] = [
             ("", Some(&[])),
             ("+12\n+13\n-12\n", Some(&[13])),
             ("+12\n.\n", None),
+            ("/a\n+12\n/b", Some(&[12])),
             ("+1\n+0\n+-5\n+x\n\n?\n", Some(&[])),
             ("+12\n+13", Some(&[12])),
             ("-12\n+12\n", Some(&[12])),
         ];
         for (said, expected) in cases {
-            let groups = orphaned(said.as_bytes());
+            let left = orphaned(said.as_bytes());
+            let folders = left.as_ref().map_or(0, |left| left.folders.len());
+            assert_eq!(folders, usize::from(said.starts_with('/')), "{said:?}");
             let groups =
-                groups.map(|groups| groups.iter().map(|group| group.as_raw_pid()).collect::<Vec<_>>());
+                left.map(|left| left.groups.iter().map(|group| group.as_raw_pid()).collect::<Vec<_>>());
             assert_eq!(groups.as_deref(), expected, "{said:?}");
         }
     }

@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::Path;
 
-use rustix::process::{Pid, Signal, getpid};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, getpid, waitid};
 
 const PROC: &str = "/proc";
 
@@ -25,6 +25,25 @@ pub(super) fn find(name: &str, value: &str) -> Vec<Marked> {
         has(&environment, &mark).then_some(Marked { pid, environment })
     };
     processes().filter(|pid| *pid != own).filter_map(marked).collect()
+}
+
+/// The living processes that became children of this one when whoever started them ended, and that
+/// made a session of their own, as daemons do. Those that have ended are reaped.
+pub(super) fn adopted() -> Vec<Marked> {
+    let own = getpid().as_raw_pid();
+    let Some(session) = standing(getpid()).map(|own| own.session) else { return Vec::new() };
+    let is_adopted = |standing: &Standing| standing.parent == own && standing.session != session;
+    let mut living = Vec::new();
+    for pid in processes() {
+        let Some(standing) = standing(pid).filter(is_adopted) else { continue };
+        if standing.has_ended() {
+            let _ = waitid(WaitId::Pid(pid), WaitIdOptions::EXITED | WaitIdOptions::NOHANG);
+        } else {
+            // A daemon may have written over the environment that it was started with.
+            living.push(Marked { pid, environment: environment(pid).unwrap_or_default() });
+        }
+    }
+    living
 }
 
 impl Marked {
@@ -70,9 +89,9 @@ impl Marked {
 pub(super) fn group_lives(group: Pid) -> bool {
     let mut readable = false;
     let lives = processes().any(|pid| {
-        let Some((state, its_group)) = state(pid) else { return false };
+        let Some(standing) = standing(pid) else { return false };
         readable = true;
-        its_group == group.as_raw_pid() && !matches!(state, 'Z' | 'X')
+        standing.group == group.as_raw_pid() && !standing.has_ended()
     });
     lives || !readable
 }
@@ -99,17 +118,32 @@ fn has(environment: &[u8], entry: &str) -> bool {
     entries(environment).any(|candidate| candidate == entry.as_bytes())
 }
 
-/// State and group of a process.
-fn state(pid: Pid) -> Option<(char, i32)> {
-    parse_state(&fs::read(folder(pid).join("stat")).ok()?)
+/// Where a process stands.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Standing {
+    state: char,
+    parent: i32,
+    group: i32,
+    session: i32,
 }
 
-/// `12 (a) b) S 1 12 …`: the name in brackets may hold anything.
-fn parse_state(stat: &[u8]) -> Option<(char, i32)> {
+impl Standing {
+    fn has_ended(&self) -> bool {
+        matches!(self.state, 'Z' | 'X')
+    }
+}
+
+fn standing(pid: Pid) -> Option<Standing> {
+    parse_stat(&fs::read(folder(pid).join("stat")).ok()?)
+}
+
+/// `12 (a) b) S 1 12 12 …`: the name in brackets may hold anything.
+fn parse_stat(stat: &[u8]) -> Option<Standing> {
     let name_end = stat.iter().rposition(|byte| *byte == b')')?;
     let mut fields = std::str::from_utf8(&stat[name_end + 1..]).ok()?.split_ascii_whitespace();
     let state = fields.next()?.chars().next()?;
-    Some((state, fields.nth(1)?.parse().ok()?))
+    let mut number = || fields.next()?.parse().ok();
+    Some(Standing { state, parent: number()?, group: number()?, session: number()? })
 }
 
 #[cfg(test)]
@@ -118,10 +152,12 @@ mod tests {
 
     #[test]
     fn the_name_of_a_process_does_not_confuse_its_state() {
-        assert_eq!(parse_state(b"12 (sh) S 1 10 9 0"), Some(('S', 10)));
-        assert_eq!(parse_state(b"12 (a) R 7 (\xff) Z 1 11 9 0"), Some(('Z', 11)));
-        assert_eq!(parse_state(b"12 (a"), None);
-        assert_eq!(parse_state(b""), None);
+        let standing = |state, group| Some(Standing { state, parent: 1, group, session: 9 });
+        assert_eq!(parse_stat(b"12 (sh) S 1 10 9 0"), standing('S', 10));
+        assert_eq!(parse_stat(b"12 (a) R 7 (\xff) Z 1 11 9 0"), standing('Z', 11));
+        assert_eq!(parse_stat(b"12 (a"), None);
+        assert_eq!(parse_stat(b"12 (a) S 1"), None);
+        assert_eq!(parse_stat(b""), None);
     }
 
     #[test]

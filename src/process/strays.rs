@@ -1,5 +1,6 @@
 //! Processes of a run that left their group, found by the mark that each command of the run bears in
-//! its environment. It must not know what the run does. Only Linux shows them.
+//! its environment, or because they became this process's children when their parents ended: a
+//! daemon may write over its environment. It must not know what the run does. Only Linux shows them.
 
 use std::thread;
 use std::time::Duration;
@@ -45,7 +46,12 @@ pub fn end_all(run: &str, grace: Duration) -> Vec<Stray> {
     let mut strays: Vec<Stray> = Vec::new();
     let mut quiet = 0;
     loop {
-        let found = marked::find(RUN_VARIABLE, run);
+        let mut found = marked::find(RUN_VARIABLE, run);
+        // One that shows another run's mark is that run's.
+        let is_new = |new: &Marked| found.iter().all(|known| known.pid != new.pid);
+        let unmarked = |new: &Marked| is_new(new) && new.variable(RUN_VARIABLE).is_none();
+        let adopted: Vec<Marked> = marked::adopted().into_iter().filter(unmarked).collect();
+        found.extend(adopted);
         quiet = if found.is_empty() { quiet + 1 } else { 0 };
         if quiet > 0 && (strays.is_empty() || quiet == 2) {
             return strays;

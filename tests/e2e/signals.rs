@@ -132,3 +132,20 @@ fn a_task_that_prints_without_end_is_bounded() {
     let left_out = finished["log"]["left_out"].as_u64().unwrap();
     assert_eq!(left_out, 400_000_000 - (8 << 20));
 }
+
+#[test]
+fn a_daemon_that_hides_its_environment_is_ended_with_the_run() {
+    let mark = format!("hidden-{}", std::process::id());
+    let daemon = crate::project::server::daemon();
+    let project = Project::new(&format!("[tasks.t]\nrun = \"{} {mark}; sleep 0.2\"\n", daemon.display()));
+    project.xtask(&["t"]).ends(0).says("was left behind");
+    assert_eq!(processes(&mark), Vec::<i32>::new());
+    // Another run's daemons are not this one's.
+    let mut other = project.command(&daemon).arg(&mark).spawn().unwrap();
+    other.wait().unwrap();
+    wait_for("the daemon runs", || !processes(&mark).is_empty());
+    project.xtask(&["run", "t", "--force"]).ends(0).says("was left behind");
+    let left = processes(&mark);
+    assert_eq!(left.len(), 1, "the test's own daemon");
+    signal("KILL", left[0]);
+}

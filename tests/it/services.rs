@@ -162,6 +162,32 @@ fn a_service_is_ended_with_its_signal_and_then_by_force() {
 }
 
 #[test]
+fn what_is_no_port_and_what_leaves_the_foreground_is_told() {
+    let project = Project::new(
+        "[services.s]\nrun = 'true'\nready = { log = 'x' }\n[tasks.t]\nrun = 'true'\nservices = ['s']\n[tasks.u]\nrun = 'echo {{ services.s.prt }} {{ other.x }}'\n",
+    );
+    project.xtask(&["t"]).ends(3).says("`{{ services.s.prt }}` stands for nothing").says("tasks.toml:8:7");
+    project.write("tasks.toml", project.read("tasks.toml").replace("{{ services.s.prt }}", ""));
+    project
+        .xtask(&["t"])
+        .ends(1)
+        .says("exit status 0 before it was ready; a service has to stay in the foreground");
+}
+
+#[test]
+fn a_killed_run_leaves_no_folder_of_a_service() {
+    let project = with_web("", "[tasks.a]\nrun = 'touch running; sleep 1000'\nservices = ['web']\n");
+    let temp = project.beside().join("temp");
+    std::fs::create_dir(&temp).unwrap();
+    let mut run = project.xtask_command(&["a"]).env("TMPDIR", &temp).spawn().unwrap();
+    wait_for("the task runs", || project.path("running").exists());
+    assert_eq!(std::fs::read_dir(&temp).unwrap().count(), 1);
+    run.kill().unwrap();
+    run.wait().unwrap();
+    wait_for("the folder is gone", || std::fs::read_dir(&temp).unwrap().count() == 0);
+}
+
+#[test]
 fn two_runs_at_once_have_services_of_their_own() {
     let wait = "[tasks.a]\nrun = 'echo {{ services.web.port }} >> ran; until [ $(grep -c \"^[0-9]\" ran) = 2 ]; do sleep 0.01; done'\nservices = ['web']\ncache = false\n";
     let project = with_web("", wait);

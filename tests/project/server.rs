@@ -18,6 +18,12 @@ pub(crate) fn ask() -> PathBuf {
     PROGRAM.get_or_init(|| Built::of("ask")).program.clone()
 }
 
+/// The program `daemon MARK`, which leaves its parent and hides its environment.
+pub(crate) fn daemon() -> PathBuf {
+    static PROGRAM: OnceLock<Built> = OnceLock::new();
+    PROGRAM.get_or_init(|| Built::of("daemon")).program.clone()
+}
+
 /// A compiled program, and the folder that keeps it.
 struct Built {
     program: PathBuf,
