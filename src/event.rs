@@ -254,6 +254,11 @@ pub enum Ended {
         /// Why.
         why: String,
     },
+    /// It ran in a sandbox and passed, and its outputs could not be put in place.
+    Outputs {
+        /// Why.
+        why: String,
+    },
     /// A service that it uses did not become ready, or ended.
     Service {
         /// The service.
@@ -281,6 +286,7 @@ impl std::fmt::Display for Ended {
             }
             Self::Stopped => f.write_str("stopped"),
             Self::NotStarted { why } => write!(f, "could not be started: {why}"),
+            Self::Outputs { why } => write!(f, "its outputs could not be put in place: {why}"),
             Self::Service { name, why } => write!(f, "service {name}: {why}"),
         }
     }

@@ -44,7 +44,6 @@ pub(super) const SETTINGS: Keys = Keys {
 };
 
 const RUST: (&str, &str) = ("rust", "name the command that does it in `run`");
-const SANDBOX: (&str, &str) = ("sandbox", "take it out");
 const ENV_FILE: (&str, &str) = ("env-file", "write the variables in `env`");
 const REPORTS: (&str, &str) = ("reports", "take it out; files that the task writes go in `outputs`");
 
@@ -71,9 +70,10 @@ pub(super) const TASK: Keys = Keys {
         "slots",
         "os",
         "cache",
+        "sandbox",
         "services",
     ],
-    planned: &[RUST, REPORTS, SANDBOX, ENV_FILE],
+    planned: &[RUST, REPORTS, ENV_FILE],
     elsewhere: &[
         ("command", "did you mean `run`?"),
         ("cmd", "did you mean `run`?"),
@@ -180,9 +180,10 @@ pub(super) const DEFAULTS: Keys = Keys {
         "slots",
         "os",
         "cache",
+        "sandbox",
         "services",
     ],
-    planned: &[SANDBOX, ENV_FILE],
+    planned: &[ENV_FILE],
     elsewhere: &[
         ("description", NOT_SHARED),
         ("group", NOT_SHARED),

@@ -2,12 +2,15 @@
 //!
 //! [`scheduler`] decides, purely, what starts when. [`run`] is the loop between it, the workers and
 //! the signals. A [`worker`] brings one node from its decision to its result: from the cache, or by
-//! an [`execution`] whose result [`keep`] stores if it may be stored.
+//! an [`execution`] whose result [`keep`] stores if it may be stored. An execution has a
+//! [`workplace`]: the work tree, or a [`sandbox`]; what an audited one opened becomes [`findings`].
 
+pub mod audit;
 pub mod command;
 pub mod context;
 pub mod emitter;
 pub mod execution;
+pub mod findings;
 pub mod inbox;
 pub mod keep;
 pub mod knowledge;
@@ -17,9 +20,11 @@ pub mod prepare;
 pub mod probe;
 pub mod readiness;
 pub mod run;
+pub mod sandbox;
 pub mod scheduler;
 pub mod secrets;
 pub mod service;
 pub mod services;
 pub mod surroundings;
 pub mod worker;
+pub mod workplace;
