@@ -96,7 +96,10 @@ impl Account {
         } else {
             let verb = if unopened.len() == 1 { "was" } else { "were" };
             let what = count(unopened.len(), "declared input");
-            format!("{what} {verb} never opened, and make it miss: {}{more}", named.join(", "))
+            format!(
+                "{what} {verb} never opened, though a change there makes it miss: {}{more}",
+                named.join(", ")
+            )
         });
         notes
     }
@@ -213,7 +216,11 @@ fn manner(finding: &Finding) -> String {
         Manner::Read => "was read, in the work tree",
         Manner::Executed => "was executed, in the work tree",
     };
-    let paths = if finding.seen > 1 { format!(" ({} paths)", finding.seen) } else { String::new() };
+    let paths = if finding.is_folder && finding.seen > 1 {
+        format!(" ({} paths)", finding.seen)
+    } else {
+        String::new()
+    };
     let ignored =
         if finding.is == Kind::Ignored && finding.how != Manner::Written { "; ignored by git" } else { "" };
     format!("{verb}{paths}{ignored}")

@@ -430,15 +430,15 @@ fn a_broken_line_brings_no_false_findings() {
 #[test]
 fn keys_to_come_are_known() {
     insta::assert_snapshot!(wrong(
-        "[tasks.a]\nsandbox = true\nrust = 'codegen'\n"
+        "[tasks.a]\nreports = true\nrust = 'codegen'\n"
     ), @r#"
-    error: `sandbox` is not yet supported here
+    error: `reports` is not yet supported here
      --> tasks.toml:2:1
       |
-    2 | sandbox = true
+    2 | reports = true
       | ^^^^^^^ not yet supported
       |
-      = help: take it out
+      = help: take it out; files that the task writes go in `outputs`
 
     error: `rust` is not yet supported here
      --> tasks.toml:3:1
@@ -451,7 +451,7 @@ fn keys_to_come_are_known() {
     for key in ["reports", "gates", "ci", "environments", "notify", "cache"] {
         assert_eq!(messages(&format!("[{key}]")), [format!("`{key}` is not yet supported here")]);
     }
-    for key in ["rust", "reports", "sandbox", "env-file"] {
+    for key in ["rust", "reports", "env-file"] {
         let text = format!("[tasks.a]\nrun = 'x'\n{key} = 1");
         assert_eq!(messages(&text), [format!("`{key}` is not yet supported here")]);
     }
@@ -528,7 +528,7 @@ nonsense-entirely = 1
     12 | nonsense-entirely = 1
        | ^^^^^^^^^^^^^^^^^ not a key here
        |
-       = help: its keys are description, group, run, fix, finally, shell, cwd, inputs, outputs, needs, env, pass-env, secret-env, tools, timeout, slow-after, retries, locks, slots, os, cache, services
+       = help: its keys are description, group, run, fix, finally, shell, cwd, inputs, outputs, needs, env, pass-env, secret-env, tools, timeout, slow-after, retries, locks, slots, os, cache, sandbox, services
     "#);
 }
 

@@ -13,6 +13,8 @@ mod project;
 
 mod affected;
 mod at;
+#[cfg(target_os = "linux")]
+mod audit;
 mod cache;
 mod config;
 mod doctor;
@@ -30,6 +32,7 @@ mod outputs;
 mod plan;
 mod reports;
 mod run;
+mod sandbox;
 mod secrets;
 mod services;
 mod snapshot;
