@@ -198,6 +198,9 @@ pub struct TaskFinished {
     pub failed_logs: Vec<Log>,
     /// The command, as a person would type it.
     pub command: String,
+    /// Whether it runs in a sandbox.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub sandboxed: bool,
 }
 
 /// What became of a task.

@@ -318,6 +318,7 @@ mod tests {
             log: Log::default(),
             failed_logs: Vec::new(),
             command: String::new(),
+            sandboxed: false,
         };
         let finding = Finding {
             path: RepoPath::from_git(&b"a"[..]),

@@ -8,6 +8,7 @@ use crate::config::model::{Config, TaskId};
 use crate::engine::context::Context;
 use crate::engine::findings::{self, Declared, Judgement, Places, Real};
 use crate::engine::sandbox::Sandbox;
+use crate::event::Ended;
 use crate::graph::{Node, NodeId};
 use crate::ground::path::RepoPath;
 use crate::key::inputs::InputSet;
@@ -59,17 +60,19 @@ pub fn audited(config: &Config, selected: &[TaskId]) -> Vec<TaskId> {
     tasks
 }
 
-/// The audit of a node that was executed in `sandbox`.
-pub fn of(context: &Context<'_>, id: NodeId, sandbox: &Sandbox) -> Audit {
+/// The audit of a node that was executed in `sandbox` and `ended` so; `None` if it was not started.
+pub fn of(context: &Context<'_>, id: NodeId, sandbox: &Sandbox, ended: &Ended) -> Option<Audit> {
     let node = context.world.graph.node(id);
     let none = || Trace { doubts: vec![Doubt { why: Why::Unreported, program: None }], ..Trace::default() };
-    let trace = Trace::read(&sandbox.report()).unwrap_or_else(|_| none());
+    let trace = match Trace::read(&sandbox.report()) {
+        Ok(trace) => trace,
+        Err(_) if matches!(ended, Ended::NotStarted { .. } | Ended::Service { .. }) => return None,
+        Err(_) => none(),
+    };
     let trees = work_trees(context);
     let places = Places { sandbox: &sandbox.tree(), work_trees: &trees };
     let root = trees.first().cloned().unwrap_or_default();
-    let Some(snapshot) = context.snapshot() else {
-        return Audit { task: node.task, doubts: trace.doubts, judgement: Judgement::default(), inputs: 0 };
-    };
+    let snapshot = context.snapshot()?;
     let inputs = InputSet::of(context.world.config, context.world.graph, node);
     let declared = declared(context, node, (&inputs, &snapshot));
     let mut judgement = findings::judge(&trace, &declared, &places, &|path| look(&root, path));
@@ -79,7 +82,7 @@ pub fn of(context: &Context<'_>, id: NodeId, sandbox: &Sandbox) -> Audit {
     if !trace.is_complete() {
         judgement.unopened.clear();
     }
-    Audit { task: node.task, doubts: trace.doubts, judgement, inputs: declared.inputs.len() }
+    Some(Audit { task: node.task, doubts: trace.doubts, judgement, inputs: declared.inputs.len() })
 }
 
 fn declared<'a>(

@@ -287,5 +287,6 @@ pub fn result(context: &Context<'_>, id: NodeId, status: Status, reason: Reason)
         log: Log::default(),
         failed_logs: Vec::new(),
         command: task.run.as_ref().map(|run| command::shown(run, args)).unwrap_or_default(),
+        sandboxed: task.sandbox,
     }
 }

@@ -79,7 +79,9 @@ impl Workplace {
     pub fn leave(self, context: &Context<'_>, id: NodeId, ended: Ended) -> Ended {
         let Some(sandbox) = self.sandbox else { return ended };
         if let Some(desk) = context.site.desk {
-            desk.take(audit::of(context, id, &sandbox));
+            if let Some(audit) = audit::of(context, id, &sandbox, &ended) {
+                desk.take(audit);
+            }
             return ended;
         }
         let task = context.world.config.task(context.world.graph.node(id).task);

@@ -55,7 +55,7 @@ fn an_undeclared_read_fails_with_its_log_and_old_outputs_stay() {
     project.write("dist/a", "old\n");
     project.write("tasks.toml", format!("{tasks}sandbox = true\n"));
     let ran = project.xtask(&["t"]).ends(1);
-    ran.says("sandbox: nothing → true").says("cat: undeclared: No such file");
+    ran.says("sandbox: nothing → true").says("cat: undeclared: No such file").says("`xtask audit t` tells");
     assert_eq!((project.read("dist/a").as_str(), left(&project)), ("old\n", 0));
 }
 
