@@ -183,7 +183,9 @@ fn body(account: &Account, paint: Paint) -> Vec<String> {
         if account.findings().is_empty() && account.audit.is_some() {
             lines.push(format!("nothing undeclared was seen: does `xtask {}` pass?", account.result.task));
         }
-        lines.extend(log(&account.result.log, paint));
+        if account.audit.is_some() {
+            lines.extend(log(&account.result.log, paint));
+        }
     }
     lines
 }

@@ -1,5 +1,5 @@
 //! The audit of one execution in a sandbox: its trace, and the work tree that it is held against. It
-//! must not judge: see [`findings`](crate::engine::findings).
+//! must not judge: see [`findings`].
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
