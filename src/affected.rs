@@ -116,6 +116,9 @@ impl<'a> At<'a> {
         let passed = task.pass_env.iter().filter(|pass| pass.keyed).map(|pass| &pass.name);
         let passed = passed.map(|name| (name.clone(), Some("passed".to_owned())));
         let set = task.env.iter().map(|(name, value)| (name.clone(), Some(value.clone())));
+        let secrets = task.secret_env.iter().map(|name| (name.clone(), Some(name.clone())));
+        // A file of variables may belong to the tree.
+        let from_files = task.file_env.iter().map(|(name, value)| (name.clone(), Some(value.0.clone())));
         let name = |id: &NodeId| self.side.config.task(self.graph.node(*id).task).name.clone();
         let needs = self.node.sources.iter().map(name);
         let probe = |tool: &String| {
@@ -126,7 +129,7 @@ impl<'a> At<'a> {
             args: &[],
             inputs: self.inputs().digest(self.side.snapshot),
             variables: passed.chain(set).collect(),
-            secrets: task.secret_env.iter().map(|name| (name.clone(), Some(name.clone()))).collect(),
+            secrets: secrets.chain(from_files).collect(),
             tools: task.tools.iter().map(probe).collect(),
             needs: needs.map(|need| (need.clone(), Contribution::Key(Digest::of(need.as_bytes())))).collect(),
             services: task.uses.iter().map(|id| self.side.config.service(*id)).collect(),

@@ -383,6 +383,8 @@ pub enum Verdict {
     Passed,
     /// A task failed.
     Failed,
+    /// Inputs changed while it ran, so that tasks start again in the next round.
+    Superseded,
     /// A signal ended it.
     Interrupted {
         /// The signal's number.

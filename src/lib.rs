@@ -17,14 +17,19 @@ pub mod init;
 pub mod key;
 pub mod plan;
 pub mod process;
+mod program;
 pub mod reason;
 pub mod reporter;
 pub mod select;
+pub mod watch;
+
+pub use engine::rust_task::Outcome;
+pub use program::Program;
 
 use std::process::ExitCode;
 
 /// Runs the program with the arguments and the environment of this process. A panic is a bug, and
 /// has an exit status of its own; the panic's message has been printed by then.
 pub fn main() -> ExitCode {
-    std::panic::catch_unwind(|| cli::main(std::env::args_os())).unwrap_or_else(|_| cli::bug())
+    Program::new().main()
 }

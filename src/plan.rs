@@ -6,6 +6,7 @@
 //! and during it, when they are.
 
 use std::collections::{BTreeMap, HashMap};
+use std::ffi::OsStr;
 
 use rayon::prelude::*;
 
@@ -226,6 +227,10 @@ pub fn resolve(
         let reason = Reason::WrongSystem { os: task.os.clone() };
         return decided(Decision::Skip(reason), None, Some(Contribution::Nothing));
     }
+    if let Some(path) = &task.missing_file {
+        let reason = Reason::NoEnvFile { path: path.clone(), place: task.place.to_string() };
+        return decided(Decision::Fail(reason), None, None);
+    }
     if let Some(reason) = failed_probe(world, task) {
         return decided(Decision::Fail(reason), None, None);
     }
@@ -344,6 +349,9 @@ fn variables(task: &Task, services: &[&Service], env: &Env) -> Vec<(String, Opti
     let set = task.env.iter().map(|(name, value)| (name.clone(), Some(value.clone())));
     let passed = |task: &Task| {
         let keyed = task.pass_env.iter().filter(|pass| pass.keyed);
+        // What a file says is hidden, as a secret is.
+        let keyed =
+            keyed.filter(|pass| env.var(&pass.name).is_some() || !task.file_env.contains_key(&pass.name));
         keyed.map(|pass| (pass.name.clone(), value(env, &pass.name))).collect::<Vec<_>>()
     };
     let mut sorted: BTreeMap<String, Option<String>> = passed(task).into_iter().chain(set).collect();
@@ -354,22 +362,45 @@ fn variables(task: &Task, services: &[&Service], env: &Env) -> Vec<(String, Opti
     sorted.into_iter().collect()
 }
 
-/// The secrets that enter the key, as [`variables`].
-fn secrets(task: &Task, services: &[&Service], env: &Env) -> Vec<(String, Option<String>)> {
-    let own = task.secret_env.iter().map(|name| (name.clone(), value(env, name)));
-    let of_services = services.iter().flat_map(|service| {
-        let called = |name: &String| format!("{name} of service {}", service.task.name);
-        service.task.secret_env.iter().map(move |name| (called(name), value(env, name)))
-    });
-    own.chain(of_services).collect()
+/// All variables that a task is passed from outside its definition, for who compares it with itself.
+pub fn surroundings(task: &Task, env: &Env) -> Vec<(String, Option<String>)> {
+    let mut all = variables(task, &[], env);
+    all.extend(secrets(task, &[], env));
+    all
 }
 
-/// A variable's value as text in which no two values are equal, even where they are not text.
+/// The secrets that enter the key, as [`variables`], with what files of variables say.
+fn secrets(task: &Task, services: &[&Service], env: &Env) -> Vec<(String, Option<String>)> {
+    let of = |task: &Task| {
+        // These have their value from elsewhere.
+        let is_passed =
+            |name: &String| task.pass_env.iter().any(|pass| pass.name == *name) && env.var(name).is_some();
+        let from_file = task
+            .file_env
+            .iter()
+            .filter(|(name, _)| !task.secret_env.contains(name))
+            .filter(|(name, _)| !is_passed(name));
+        let from_file = from_file.map(|(name, value)| (name.clone(), Some(value.0.clone())));
+        let secrets = task.secret_env.iter().map(|name| (name.clone(), task.passed(env, name).map(text)));
+        secrets.chain(from_file).collect::<Vec<_>>()
+    };
+    let mut all = of(task);
+    for service in services {
+        let called = |name: String| format!("{name} of service {}", service.task.name);
+        all.extend(of(&service.task).into_iter().map(|(name, value)| (called(name), value)));
+    }
+    all
+}
+
+/// A variable's value as text.
 fn value(env: &Env, name: &str) -> Option<String> {
+    env.var(name).map(text)
+}
+
+/// Text in which no two values are equal, even where they are not text.
+fn text(value: &OsStr) -> String {
     use std::os::unix::ffi::OsStrExt as _;
-    env.var(name).map(|value| {
-        value.to_str().map_or_else(|| format!("bytes {}", value.as_bytes().escape_ascii()), str::to_owned)
-    })
+    value.to_str().map_or_else(|| format!("bytes {}", value.as_bytes().escape_ascii()), str::to_owned)
 }
 
 /// The digests of the input sets of a graph, each distinct set computed once.

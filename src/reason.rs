@@ -67,6 +67,13 @@ pub enum Reason {
         /// That task.
         on: String,
     },
+    /// Fails before it runs: a file of variables is missing.
+    NoEnvFile {
+        /// Which.
+        path: RepoPath,
+        /// Where the task is defined.
+        place: String,
+    },
     /// Fails before it runs: a tool probe failed.
     ProbeFailed {
         /// The tool's name in tasks.toml.
@@ -81,6 +88,18 @@ pub enum Reason {
     },
     /// Skipped: another task failed, and the run ends at the first failure.
     FailFast {
+        /// That task.
+        task: String,
+    },
+    /// Ended or skipped: a file that it reads changed while the run went on, so it starts again.
+    Superseded {
+        /// Which.
+        path: RepoPath,
+        /// How it changed.
+        how: FileChange,
+    },
+    /// Skipped: a task that it needs starts again.
+    NeedSuperseded {
         /// That task.
         task: String,
     },
@@ -220,8 +239,13 @@ impl fmt::Display for Reason {
             Self::NoRepository => f.write_str("not in a git repository"),
             Self::Unreadable { what } => write!(f, "no key: {what}"),
             Self::Waits { on } => write!(f, "waits for {on}"),
+            Self::NoEnvFile { path, place } => {
+                write!(f, "there is no {path}, which its `env-file` names ({place})")
+            }
             Self::ProbeFailed { tool, what } => write!(f, "tool {tool}: {what}"),
             Self::NeedFailed { task } => write!(f, "{task} did not pass"),
+            Self::Superseded { path, how } => write!(f, "{path} {how}, so it starts again"),
+            Self::NeedSuperseded { task } => write!(f, "{task} starts again"),
             Self::FailFast { task } => write!(f, "{task} failed"),
             Self::Interrupted => f.write_str("interrupted"),
             Self::WrongSystem { os } => write!(f, "only on {}", os.join(", ")),

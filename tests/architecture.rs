@@ -18,6 +18,7 @@ const ROOMS: &[(&str, f32)] = &[
     ("git", 2.0),
     ("cache", 2.0),
     ("history", 2.0),
+    ("watch", 2.0),
     ("select", 3.0),
     ("graph", 3.1),
     ("key", 3.2),
@@ -29,6 +30,7 @@ const ROOMS: &[(&str, f32)] = &[
     ("gate", 4.1),
     ("reporter", 5.0),
     ("cli", 6.0),
+    ("program", 6.1),
 ];
 
 const MOST_LINES: usize = 400;

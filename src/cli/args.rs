@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::cli::audit::AuditArgs;
 use crate::cli::init::InitArgs;
+use crate::cli::watch::WatchArgs;
 use crate::config::stage::Stage;
 use crate::reporter::Output;
 use crate::reporter::style::Color;
@@ -57,6 +58,9 @@ pub enum Command {
     /// Run tasks or groups with what they need
     #[command(after_help = "Example:\n  xtask run unit --keep-going --junit target/junit.xml")]
     Run(RunArgs),
+    /// Run tasks or groups, and again what a change affects
+    #[command(after_help = "Example:\n  xtask watch unit lint")]
+    Watch(WatchArgs),
     /// Tell what would run, what is cached, and why
     #[command(after_help = "Example:\n  xtask plan ci --json")]
     Plan(PlanArgs),
@@ -114,6 +118,15 @@ Examples:
     /// Look after the cache
     #[command(after_help = "Example:\n  xtask cache verify")]
     Cache(CacheArgs),
+    /// Calls a function that is a task
+    #[command(name = "__task", hide = true)]
+    Task {
+        /// Its name.
+        name: String,
+        /// Its arguments.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
     /// Ends what a killed run left behind; started by each run
     #[command(name = "__guard", hide = true)]
     Guard {

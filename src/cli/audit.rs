@@ -146,7 +146,7 @@ fn sandboxed(
         gated: None,
         hold: None,
         keeps: Keeps::Traces(desk),
-        services: None,
+        watching: None,
     };
     let system = |source| Failure::System { attempt: "listen for signals".to_owned(), source };
     let heard = inbox.get().map_err(system)?;

@@ -10,6 +10,7 @@ use crate::ground::file::FileError;
 use crate::history::runs::RunsError;
 use crate::process::mask::MaskError;
 use crate::select::SelectError;
+use crate::watch::WatchError;
 
 /// Why a command could not do what it was asked for.
 #[derive(Debug, thiserror::Error)]
@@ -52,6 +53,9 @@ pub enum Failure {
     /// The gate has no answer.
     #[error(transparent)]
     Gate(GateError),
+    /// The work tree can't be watched.
+    #[error(transparent)]
+    Watch(#[from] WatchError),
     /// A record is not there.
     #[error(transparent)]
     Runs(#[from] RunsError),
@@ -115,7 +119,8 @@ pub enum End {
 impl From<Verdict> for End {
     fn from(verdict: Verdict) -> Self {
         match verdict {
-            Verdict::Passed => Self::Passed,
+            // Only a round of several ends so, and another follows.
+            Verdict::Passed | Verdict::Superseded => Self::Passed,
             Verdict::Failed => Self::Failed,
             Verdict::Interrupted { signal } => Self::Interrupted(signal),
         }
@@ -139,6 +144,7 @@ pub fn status(end: &Result<End, Failure>) -> u8 {
             | Failure::Cache(_)
             | Failure::File(_)
             | Failure::Mask(_)
+            | Failure::Watch(_)
             | Failure::Runs(RunsError::File(_))
             | Failure::NoRepository { .. }
             | Failure::System { .. },
@@ -171,6 +177,9 @@ pub fn hint(failure: &Failure) -> Option<String> {
             Some(format!("fetch it: git submodule update --init -- {path}"))
         }
         Failure::Git(GitError::NoBase { base, why }) => Some(base_hint(base, *why)),
+        Failure::Watch(WatchError::Limit { .. }) => {
+            Some("raise it: sudo sysctl fs.inotify.max_user_watches=1048576".to_owned())
+        }
         Failure::NoHooks => {
             Some("add to tasks.toml, with the tasks to be run:\n    [hooks]\n    pre-push = [\"ci\"]\n    pre-commit = [\"lint\"]".to_owned())
         }

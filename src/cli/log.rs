@@ -157,6 +157,7 @@ fn line(head: &RunHead, paint: Paint) -> String {
     let (tone, word) = match summary.verdict {
         Verdict::Passed => (Tone::Good, "passed"),
         Verdict::Failed => (Tone::Bad, "failed"),
+        Verdict::Superseded => (Tone::Odd, "superseded"),
         Verdict::Interrupted { .. } => (Tone::Odd, "interrupted"),
     };
     let took = units::duration(Duration::from_millis(summary.took));

@@ -23,6 +23,7 @@ pub mod skips;
 pub mod trace;
 pub mod trial;
 pub mod voices;
+pub mod watch;
 pub mod why;
 
 use std::ffi::OsString;
@@ -34,6 +35,7 @@ use clap::{CommandFactory as _, FromArgMatches as _};
 
 use crate::cli::args::{Cli, Command, RunArgs};
 use crate::cli::exit::{End, Failure};
+use crate::engine::rust_task::{Functions, Outcome};
 use crate::ground::clock::Clock;
 use crate::ground::env::Env;
 use crate::reporter::style::{Color, Paint, Tone};
@@ -89,10 +91,10 @@ impl Session {
 }
 
 /// Runs the program.
-pub fn main(words: impl IntoIterator<Item = OsString>) -> ExitCode {
+pub fn main(words: impl IntoIterator<Item = OsString>, functions: &Functions) -> ExitCode {
     let clock = Clock::system();
     let env = match Env::capture() {
-        Ok(env) => env,
+        Ok(env) => env.with_functions(functions.keys().cloned().collect()),
         Err(error) => {
             let text = format!("error: can't tell the current folder: {error}\n");
             let _ = std::io::stderr().lock().write_all(text.as_bytes());
@@ -114,11 +116,34 @@ pub fn main(words: impl IntoIterator<Item = OsString>) -> ExitCode {
     let session = Session { env, clock, dir, color: cli.global.color };
     // A folder that was named is made whole, so that it can be found below the repository's top.
     let session = Session { dir: session.dir.canonicalize().unwrap_or(session.dir), ..session };
+    if let Some(Command::Task { name, args }) = &cli.command {
+        return functions.get(name).map_or_else(bug, |function| called(function, args));
+    }
     let end = perform(&session, cli.command);
     if let Err(failure) = &end {
         session.tell(&describe(&session, failure));
     }
     ExitCode::from(exit::status(&end))
+}
+
+/// What a function came to, as any program tells it.
+fn called(function: &dyn Fn(&[String]) -> Outcome, args: &[String]) -> ExitCode {
+    let run = std::panic::AssertUnwindSafe(|| function(args));
+    match std::panic::catch_unwind(run) {
+        Ok(Ok(())) => ExitCode::SUCCESS,
+        Ok(Err(error)) => {
+            let mut text = format!("error: {error}");
+            let mut source = error.source();
+            while let Some(cause) = source {
+                text = format!("{text}: {cause}");
+                source = cause.source();
+            }
+            let _ = writeln!(std::io::stderr().lock(), "{text}");
+            ExitCode::from(1)
+        }
+        // What the panic said is in the log already.
+        Err(_) => ExitCode::from(101),
+    }
 }
 
 /// What a panic ends with.
@@ -133,6 +158,7 @@ fn perform(session: &Session, command: Option<Command>) -> Result<End, Failure> 
         None => list::perform(session),
         Some(Command::Run(args)) if args.dry_run => plan::perform(session, &dry_run(args)?),
         Some(Command::Run(args)) => run::perform(session, &args),
+        Some(Command::Watch(args)) => watch::perform(session, args),
         Some(Command::Plan(args)) => plan::perform(session, &args),
         Some(Command::Why(args)) => why::perform(session, &args),
         Some(Command::Graph(args)) => graph::perform(session, &args),
@@ -149,6 +175,8 @@ fn perform(session: &Session, command: Option<Command>) -> Result<End, Failure> 
             crate::process::guard::guard_main(&run);
             Ok(End::Passed)
         }
+        // It was called before anything else was looked at.
+        Some(Command::Task { .. }) => Ok(End::Passed),
         Some(Command::Trace { all_stops, report, command }) => {
             trace::perform(session, &report, &command, trace::stops(all_stops))
         }

@@ -115,6 +115,10 @@ impl Library for WorkFiles<'_> {
         Ok(Some(definition::text(bytes, path)?))
     }
 
+    fn read_beside(&self, path: &RepoPath) -> Result<Option<String>, Failure> {
+        self.read(path)
+    }
+
     fn name(&self, path: &RepoPath) -> String {
         path.to_string()
     }

@@ -12,11 +12,12 @@ use crate::cli::project::Project;
 use crate::cli::voices::{Chorus, Voices};
 use crate::config::model::Config;
 use crate::engine::context::Conduct;
-use crate::engine::inbox::LazyInbox;
+use crate::engine::inbox::{Inbox, LazyInbox};
 use crate::engine::launch::{Keeps, Launch};
 use crate::engine::prepare::{Place, Prepared, Request, Tree};
 use crate::engine::scheduler::OnFailure;
 use crate::engine::secrets::Secrets;
+use crate::engine::watching::Watching;
 use crate::event::Summary;
 use crate::gate::host::Host;
 use crate::gate::provision::Provision;
@@ -115,18 +116,47 @@ pub fn here_with(
     inbox: &LazyInbox,
 ) -> Result<End, Failure> {
     let run = runs::new_id(session.clock.now(), std::process::id());
+    let prepared = prepare(session, request, config, (spot, &run))?;
+    let system = |source| Failure::System { attempt: "listen for signals".to_owned(), source };
+    let inbox = inbox.get().map_err(system)?;
+    let (summary, chorus) = launch(session, (args, &prepared), (spot, &run), (inbox, None))?;
+    end(&chorus, &summary)
+}
+
+/// Gathers what the plan of a run with this id is made from.
+///
+/// # Errors
+/// A name is unknown, or the tree can't be read.
+pub fn prepare<'a>(
+    session: &'a Session,
+    request: &Request,
+    config: &'a Config,
+    (spot, run): (Spot<'a>, &'a str),
+) -> Result<Prepared<'a>, Failure> {
     let tree = spot.repository.map_or(Tree::None, Tree::WorkDir);
-    let place =
-        Place { root: spot.root, state: spot.state, env: &session.env, run: &run, clock: &session.clock };
-    let prepared = Prepared::gather(config, request, tree, place)?;
+    let place = Place { root: spot.root, state: spot.state, env: &session.env, run, clock: &session.clock };
+    Ok(Prepared::gather(config, request, tree, place)?)
+}
+
+/// Runs what was prepared, with the voices that `args` name.
+///
+/// # Errors
+/// Secrets can't be hidden, or a report can't be opened.
+pub fn launch(
+    session: &Session,
+    (args, prepared): (&RunArgs, &Prepared<'_>),
+    (spot, run): (Spot<'_>, &str),
+    (inbox, watching): (&Inbox, Option<&Watching>),
+) -> Result<(Summary, Chorus), Failure> {
+    let config = prepared.config;
     let conduct = Conduct {
         jobs: config.slots(args.jobs),
         streams: args.output == Output::Stream,
         wants_hit_logs: args.output == Output::All,
-        run: run.clone(),
+        run: run.to_owned(),
     };
     let secrets = Secrets::of(config, &prepared.graph, &session.env)?;
-    let chorus = Voices::of(args).open(session, &run, spot.state)?;
+    let chorus = Voices::of(args).open(session, run, spot.state)?;
     let launch = Launch {
         root: spot.root,
         conduct: &conduct,
@@ -135,15 +165,15 @@ pub fn here_with(
         gated: None,
         hold: spot.hold,
         keeps: Keeps::Results,
-        services: None,
+        watching,
     };
-    let system = |source| Failure::System { attempt: "listen for signals".to_owned(), source };
-    let inbox = inbox.get().map_err(system)?;
-    let emitter = chorus.emitter(&session.clock);
+    // The time of each round counts from its own start.
+    let clock = if watching.is_some() { session.clock.restarted() } else { session.clock.clone() };
+    let emitter = chorus.emitter(&clock);
     let summary = prepared.plan(&session.env, |world, plan| {
         prepared.launch((world, plan), &launch, &secrets, (&emitter, inbox))
     });
-    end(&chorus, &summary)
+    Ok((summary, chorus))
 }
 
 /// What `args` ask to be planned.

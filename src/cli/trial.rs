@@ -67,7 +67,7 @@ pub fn run(session: &Session, config: &Config, names: Vec<String>, root: &Path) 
         gated: None,
         hold: None,
         keeps: Keeps::Nothing,
-        services: None,
+        watching: None,
     };
     let inbox = LazyInbox::default();
     let system = |source| Failure::System { attempt: "listen for signals".to_owned(), source };

@@ -10,6 +10,7 @@ use std::ops::Range;
 use super::Source;
 use super::diagnostic::{Diagnostic, Diagnostics, Findings};
 use super::document::{self, Value};
+use super::env_files;
 use super::files::{self, Line, Reference};
 use super::keys;
 use super::model::Config;
@@ -41,6 +42,12 @@ pub trait Library {
     /// # Errors
     /// The file can't be read, or is no text.
     fn read(&self, path: &RepoPath) -> Result<Option<String>, Self::Error>;
+
+    /// What a file holds that need not be part of the tree, such as one that git ignores.
+    ///
+    /// # Errors
+    /// The file can't be read, or is no text.
+    fn read_beside(&self, path: &RepoPath) -> Result<Option<String>, Self::Error>;
 
     /// What messages call a file.
     fn name(&self, path: &RepoPath) -> String;
@@ -104,7 +111,9 @@ pub fn load<L: Library>(tree: &L, path: &RepoPath) -> Result<Option<Config>, Loa
     }
     let findings = members.iter_mut().map(|member| std::mem::take(&mut member.findings)).collect();
     let sources: Vec<Source<'_>> = members.iter().map(Member::source).collect();
-    super::parse_all(&sources, findings).map(Some).map_err(LoadError::Wrong)
+    let mut config = super::parse_all(&sources, findings).map_err(LoadError::Wrong)?;
+    env_files::fill(tree, &mut config)?;
+    Ok(Some(config))
 }
 
 impl Member {

@@ -43,8 +43,6 @@ pub(super) const SETTINGS: Keys = Keys {
     ],
 };
 
-const RUST: (&str, &str) = ("rust", "name the command that does it in `run`");
-const ENV_FILE: (&str, &str) = ("env-file", "write the variables in `env`");
 const REPORTS: (&str, &str) = ("reports", "take it out; files that the task writes go in `outputs`");
 
 pub(super) const TASK: Keys = Keys {
@@ -72,8 +70,10 @@ pub(super) const TASK: Keys = Keys {
         "cache",
         "sandbox",
         "services",
+        "env-file",
+        "rust",
     ],
-    planned: &[RUST, REPORTS, ENV_FILE],
+    planned: &[REPORTS],
     elsewhere: &[
         ("command", "did you mean `run`?"),
         ("cmd", "did you mean `run`?"),
@@ -136,8 +136,9 @@ pub(super) const SERVICE: Keys = Keys {
         "port",
         "ready",
         "stop",
+        "env-file",
     ],
-    planned: &[ENV_FILE],
+    planned: &[],
     elsewhere: &[
         ("command", "did you mean `run`?"),
         ("cmd", "did you mean `run`?"),
@@ -182,8 +183,9 @@ pub(super) const DEFAULTS: Keys = Keys {
         "cache",
         "sandbox",
         "services",
+        "env-file",
     ],
-    planned: &[ENV_FILE],
+    planned: &[],
     elsewhere: &[
         ("description", NOT_SHARED),
         ("group", NOT_SHARED),

@@ -4,6 +4,8 @@
 mod circle;
 pub mod diagnostic;
 mod document;
+pub mod dotenv;
+mod env_files;
 mod files;
 mod hooks;
 pub mod include;
@@ -27,17 +29,36 @@ mod variables;
 mod worktree;
 
 use crate::ground::path::RepoPath;
+use crate::ground::pattern::{Item, Origin, Pattern, Patterns, What};
 use diagnostic::{Diagnostics, Findings, Flawed};
 use document::Extent;
 use links::Linking;
-use model::Config;
+use model::{Command, Config, Task};
 use part::{Document, Part};
 use services::Draught;
 use task_table::{Draft, Links};
 
 /// The name of a task or service within its project.
-pub fn own_name(task: &model::Task) -> &str {
+pub fn own_name(task: &Task) -> &str {
     naming::own(&task.name, &task.project)
+}
+
+/// What a program in Rust may be made of. All of the tree, since nothing tells which of its crates
+/// belong to the program.
+fn program() -> Patterns {
+    const FILES: [&str; 7] = [
+        "*.rs",
+        "Cargo.toml",
+        "Cargo.lock",
+        "/.cargo/config",
+        "/.cargo/config.toml",
+        "/rust-toolchain",
+        "/rust-toolchain.toml",
+    ];
+    let top = RepoPath::top();
+    let pattern = |text: &&str| Pattern::parse(text, Origin { base: &top, anchored: false }).ok();
+    let item = |pattern| Item { excludes: false, what: What::One(pattern) };
+    Patterns::new(FILES.iter().filter_map(pattern).map(item).collect())
 }
 
 /// A tasks.toml to be read.
@@ -120,6 +141,10 @@ fn join(documents: &[Document<'_>], findings: &mut [Findings]) -> Config {
         service.finish(links, &frame)
     };
     config.services = services.into_iter().zip(linked.services).map(finish).collect();
+    let is_function = |task: &Task| matches!(task.run, Some(Command::Rust(_)));
+    if config.tasks.iter().any(is_function) {
+        config.program = program();
+    }
     for task in &mut config.tasks {
         // What a service is may decide what comes of the tasks that use it.
         let used = task.uses.iter().flat_map(|id| &config.services[id.0].task.tools);

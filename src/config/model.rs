@@ -2,11 +2,14 @@
 //! the place of each task, which messages name.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
+use super::dotenv::Hidden;
 use super::naming::{self, Called, Names};
 use super::stage::Stage;
+use crate::ground::env::Env;
 use crate::ground::path::RepoPath;
 use crate::ground::pattern::Patterns;
 
@@ -25,6 +28,8 @@ pub struct Config {
     pub hooks: BTreeMap<Stage, Vec<String>>,
     /// `[worktree]`.
     pub worktree: Worktree,
+    /// What the repository's own program is made of, if tasks are functions of it.
+    pub program: Patterns,
     /// `[services]`. A service's index here is its [`ServiceId`].
     pub services: Vec<Service>,
 }
@@ -176,6 +181,13 @@ pub struct Task {
     pub pass_env: Vec<PassEnv>,
     /// Variables passed from the caller and hidden everywhere.
     pub secret_env: Vec<String>,
+    /// Files of variables, later ones before earlier ones.
+    pub env_files: Vec<EnvFile>,
+    /// What these files say, without what `env` says too. A variable that is passed from the caller
+    /// has the value from here only if the caller has none.
+    pub file_env: BTreeMap<String, Hidden>,
+    /// The first of these files that is missing.
+    pub missing_file: Option<RepoPath>,
     /// Names of probes in [`Config::tools`].
     pub tools: Vec<String>,
     /// How long one attempt may take.
@@ -198,6 +210,15 @@ pub struct Task {
     pub place: Place,
 }
 
+/// A file of variables.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EnvFile {
+    /// Which.
+    pub path: RepoPath,
+    /// Whether it may be missing; written `?PATH` if so.
+    pub may_miss: bool,
+}
+
 /// What a task runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
@@ -205,6 +226,8 @@ pub enum Command {
     Shell(String),
     /// A program and its arguments. Never empty.
     Argv(Vec<String>),
+    /// A function of the repository's own program, by the name it is registered under.
+    Rust(String),
 }
 
 /// A variable passed from the caller.
@@ -293,6 +316,11 @@ impl Task {
     /// Whether it runs on the system of this name.
     pub fn runs_on(&self, system: &str) -> bool {
         self.os.is_empty() || self.os.iter().any(|os| os == system)
+    }
+
+    /// The value of a variable that is passed from the caller.
+    pub fn passed<'a>(&'a self, env: &'a Env, name: &str) -> Option<&'a OsStr> {
+        env.var(name).or_else(|| self.file_env.get(name).map(|value| OsStr::new(&value.0)))
     }
 
     /// Whether it only gathers others.

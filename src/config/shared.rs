@@ -14,7 +14,7 @@ use super::document::{Entry, Extent, Table, Text, Value};
 use super::files::{self, Sets};
 use super::keys;
 use super::matrix::Variants;
-use super::model::Tool;
+use super::model::{EnvFile, Tool};
 use super::naming;
 use super::settings;
 use super::variables::Variables;
@@ -53,12 +53,18 @@ pub(super) struct Shared<'d> {
     pub(super) cache: Option<bool>,
     pub(super) sandbox: Option<bool>,
     pub(super) services: Option<Vec<Text<'d>>>,
+    pub(super) env_files: Option<Vec<EnvFile>>,
 }
 
 impl<'d> Shared<'d> {
     /// What services take of the defaults: how a command is run, but nothing that is a task's.
     pub(super) fn for_services(&self) -> Self {
-        Self { shell: self.shell.clone(), variables: self.variables.clone(), ..Self::default() }
+        Self {
+            shell: self.shell.clone(),
+            variables: self.variables.clone(),
+            env_files: self.env_files.clone(),
+            ..Self::default()
+        }
     }
 
     /// Reads `[defaults]`.
@@ -96,6 +102,7 @@ impl<'d> Shared<'d> {
             "cache" => self.cache = value.boolean(findings),
             "sandbox" => self.sandbox = value.boolean(findings),
             "services" => self.services = value.texts(findings),
+            "env-file" => self.env_files = Some(env_files(value, scope, findings)),
             _ => return self.variables.take(entry, findings),
         }
         true
@@ -120,6 +127,27 @@ fn tools(value: Value<'_>, scope: &Scope<'_, '_>, findings: &mut Findings) -> Ve
         }
     }
     tools
+}
+
+/// One file or several, `?` in front of one that may be missing.
+fn env_files(value: Value<'_>, scope: &Scope<'_, '_>, findings: &mut Findings) -> Vec<EnvFile> {
+    let texts = match value.elements() {
+        Some(_) => value.texts(findings),
+        None => value.text("a file, or an array of files", findings).map(|text| vec![text]),
+    };
+    let mut files = Vec::new();
+    for Text { text, span } in texts.unwrap_or_default() {
+        let (path, may_miss) = text.strip_prefix('?').map_or((text, false), |path| (path, true));
+        match scope.base.join(path).filter(|path| !path.is_top()) {
+            Some(path) => files.push(EnvFile { path, may_miss }),
+            None => findings.add(
+                Diagnostic::new(span, format!("`{}` is no file of the repository", keys::shown(text)))
+                    .label("not a file here")
+                    .hint("write a path relative to this file's folder, such as \".env\"; \"?.env\" may be missing"),
+            ),
+        }
+    }
+    files
 }
 
 fn retries(value: Value<'_>, findings: &mut Findings) -> Option<u32> {

@@ -17,7 +17,7 @@ use crate::ground::path::RepoPath;
 use crate::ground::pattern::Patterns;
 
 /// Keys that serve a task's commands, so an aggregate may have them for its `fix` alone.
-const FOR_COMMANDS: [&str; 5] = ["shell", "cwd", "env", "pass-env", "secret-env"];
+const FOR_COMMANDS: [&str; 6] = ["shell", "cwd", "env", "env-file", "pass-env", "secret-env"];
 /// Keys in whose texts the ports of services are put in.
 const FILLED: [&str; 4] = ["run", "fix", "finally", "env"];
 /// Keys that an aggregate may have.
@@ -83,6 +83,15 @@ impl<'d> Draft<'d> {
         let kind = if has("run") || has("rust") { Kind::Runs } else { Kind::Aggregate };
         let mut draft = Self::new(kind, name, scope);
         draft.take_all(table, scope, findings);
+        let key = |name: &str| table.iter().find(|entry| entry.key.text == name).map(|entry| &entry.key);
+        if let (Some(rust), Some(run)) = (key("rust"), key("run")) {
+            findings.add(
+                Diagnostic::new(rust.span.clone(), "a task has either `run` or `rust`")
+                    .label("a second way to run it")
+                    .other(run.span.clone(), "one way")
+                    .hint("take one of them out"),
+            );
+        }
         if draft.kind == Kind::Aggregate {
             draft.check_aggregate(table, scope, findings);
         }
@@ -150,7 +159,8 @@ impl<'d> Draft<'d> {
                 let refusal = self.group.as_ref().and_then(|group| keys::name_refusal(group, "a group"));
                 findings.0.extend(refusal);
             }
-            "run" => self.run = command(value, "`run`", findings),
+            "run" => self.run = command(value, "`run`", findings).or(self.run.take()),
+            "rust" => self.run = function(value, findings).map(Command::Rust).or(self.run.take()),
             "fix" => self.fix = command(value, "`fix`", findings),
             "finally" => self.finally = command(value, "`finally`", findings),
             "cwd" => self.cwd = folder(value, scope, findings),
@@ -240,6 +250,9 @@ impl<'d> Draft<'d> {
             env,
             pass_env: pass,
             secret_env: secret,
+            env_files: own.env_files.or_else(|| defaults.env_files.clone()).unwrap_or_default(),
+            file_env: BTreeMap::new(),
+            missing_file: None,
             tools: Vec::new(),
             timeout: None,
             slow_after: None,
@@ -314,6 +327,13 @@ pub(super) fn command(value: Value<'_>, key: &str, findings: &mut Findings) -> O
         return None;
     }
     Some(Command::Shell(line.text.to_owned()))
+}
+
+/// The name of a function of the repository's own program.
+fn function(value: Value<'_>, findings: &mut Findings) -> Option<String> {
+    let name = value.text("the name of a function that the program registers", findings)?;
+    findings.0.extend(keys::name_refusal(&name, "a Rust task"));
+    Some(name.text.to_owned())
 }
 
 fn folder(value: Value<'_>, scope: &Scope<'_, '_>, findings: &mut Findings) -> Option<RepoPath> {

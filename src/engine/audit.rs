@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use crate::config::model::{Config, TaskId};
+use crate::config::model::{Command, Config, TaskId};
 use crate::engine::context::Context;
 use crate::engine::findings::{self, Declared, Judgement, Places, Real};
 use crate::engine::sandbox::Sandbox;
@@ -64,11 +64,16 @@ pub fn audited(config: &Config, selected: &[TaskId]) -> Vec<TaskId> {
 pub fn of(context: &Context<'_>, id: NodeId, sandbox: &Sandbox, ended: &Ended) -> Option<Audit> {
     let node = context.world.graph.node(id);
     let none = || Trace { doubts: vec![Doubt { why: Why::Unreported, program: None }], ..Trace::default() };
-    let trace = match Trace::read(&sandbox.report()) {
+    let mut trace = match Trace::read(&sandbox.report()) {
         Ok(trace) => trace,
         Err(_) if matches!(ended, Ended::NotStarted { .. } | Ended::Service { .. }) => return None,
         Err(_) => none(),
     };
+    if matches!(context.world.config.task(node.task).run, Some(Command::Rust(_))) {
+        // The function's own program is what the task is, and not what it reads.
+        let own = context.world.env.program_path().canonicalize().unwrap_or_default();
+        trace.files.retain(|seen| seen.path.as_path() != own);
+    }
     let trees = work_trees(context);
     let places = Places { sandbox: &sandbox.tree(), work_trees: &trees };
     let root = trees.first().cloned().unwrap_or_default();

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::config::model::{Command, Task};
+use crate::engine::rust_task;
 use crate::engine::surroundings::Surroundings;
 use crate::process::guard::Guard;
 use crate::process::mask::Mask;
@@ -72,6 +73,10 @@ pub fn words(task: &Task, command: &Command, args: &[String]) -> Vec<String> {
     match command {
         Command::Argv(words) => words.iter().chain(args).cloned().collect(),
         Command::Shell(line) => shell_words(&task.shell, line, args),
+        Command::Rust(name) => {
+            let words = [rust_task::PROGRAM, rust_task::ARGUMENT, name].map(str::to_owned);
+            words.into_iter().chain(args.iter().cloned()).collect()
+        }
     }
 }
 
@@ -105,6 +110,8 @@ pub fn shown(command: &Command, args: &[String]) -> String {
     match command {
         Command::Argv(words) if args.is_empty() => join(words),
         Command::Argv(words) => format!("{} {}", join(words), join(args)),
+        Command::Rust(name) if args.is_empty() => format!("(Rust) {name}"),
+        Command::Rust(name) => format!("(Rust) {name} {}", join(args)),
         Command::Shell(line) if args.is_empty() => line.clone(),
         Command::Shell(line) => format!("{} {}", line.trim_end(), join(args)),
     }

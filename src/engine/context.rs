@@ -12,6 +12,7 @@ use crate::engine::emitter::Emitter;
 use crate::engine::sandbox::Sandboxes;
 use crate::engine::secrets::Secrets;
 use crate::engine::services::{Services, Setting};
+use crate::engine::watching::{Standing, Watching};
 use crate::event::{Level, What};
 use crate::git::WorkTreeReader;
 use crate::git::snapshot::Snapshot;
@@ -84,6 +85,8 @@ pub struct Context<'a> {
     pub sandboxes: Option<Sandboxes>,
     /// The services that are up.
     pub services: &'a Services,
+    /// What rounds share, if this run is one of several.
+    pub watching: Option<&'a Watching>,
     /// Ends what runs.
     pub stop: Stop,
     /// Ends `finally` commands, when even they are to end.
@@ -91,6 +94,7 @@ pub struct Context<'a> {
     guard: OnceLock<Option<Arc<Guard>>>,
     expected: OnceLock<Vec<Option<u64>>>,
     results: Mutex<Vec<NodeResult>>,
+    standing: Mutex<Standing>,
     tree: RwLock<Tree>,
     executions: Mutex<Vec<(String, Execution)>>,
     waiting: Mutex<HashSet<NodeId>>,
@@ -121,7 +125,7 @@ impl<'a> Context<'a> {
         plan: &'a Plan,
         site: &'a Site<'a>,
         conduct: &'a Conduct,
-        (emitter, services): (&'a Emitter, &'a Services),
+        (emitter, services, watching): (&'a Emitter, &'a Services, Option<&'a Watching>),
         secrets: &Secrets,
     ) -> Self {
         let results = plan.nodes.iter().map(|_| NodeResult::default()).collect();
@@ -136,6 +140,8 @@ impl<'a> Context<'a> {
             programs: Programs::default(),
             sandboxes: site.store.as_ref().map(|store| Sandboxes::new(&store.state, &conduct.run)),
             services,
+            watching,
+            standing: Mutex::default(),
             stop: Stop::new(),
             stop_finally: Stop::new(),
             guard: OnceLock::new(),
@@ -176,6 +182,7 @@ impl<'a> Context<'a> {
             mask: Arc::clone(&self.mask),
             hold: self.site.hold,
             stop: self.stop.clone(),
+            identity: Box::new(|id| self.identity(id)),
         }
     }
 
@@ -206,6 +213,19 @@ impl<'a> Context<'a> {
     /// Notes a node's result for those that need it.
     pub fn finish(&self, id: NodeId, result: NodeResult) {
         lock(&self.results)[id.0] = result;
+        if self.watching.is_some() {
+            self.standing().finish(id);
+        }
+    }
+
+    /// Which nodes are out of date.
+    pub fn standing(&self) -> MutexGuard<'_, Standing> {
+        lock(&self.standing)
+    }
+
+    /// What a finished node contributes to keys.
+    pub fn contribution(&self, id: NodeId) -> Option<Contribution> {
+        lock(&self.results)[id.0].contribution
     }
 
     /// Whether a node that `id` needs, and whose key stands for it, did something else than its key

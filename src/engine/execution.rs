@@ -6,6 +6,7 @@ use crate::config::model::{Command, Task};
 use crate::engine::command::{self, Kit, Times};
 use crate::engine::context::Context;
 use crate::engine::ports::Ports;
+use crate::engine::rust_task;
 use crate::engine::sandbox::SandboxError;
 use crate::engine::services::Failure;
 use crate::engine::surroundings;
@@ -66,7 +67,13 @@ pub fn execute(context: &Context<'_>, id: NodeId, reason: &Reason) -> Execution 
             Err(SandboxError::Stopped) => (Ended::Stopped, Log::default()),
             Err(error) => (Ended::NotStarted { why: error.to_string() }, Log::default()),
         };
-        let again = !ended.is_pass() && attempt <= task.retries && context.stop.demand() == Demand::None;
+        if context.watching.is_some() {
+            context.standing().end(id);
+        }
+        let again = !ended.is_pass()
+            && attempt <= task.retries
+            && context.stop.demand() == Demand::None
+            && context.standing().superseded(id).is_none();
         execution.ended = ended;
         if !again {
             execution.log = log;
@@ -98,11 +105,18 @@ fn attempt_once(
     let Some(command) = &task.run else { return (Ended::Exit { code: 0 }, Log::default()) };
     // One of its own, for the end of a service ends no other task.
     let stop = context.stop.inner();
+    if context.watching.is_some() {
+        context.standing().begin(id, &stop);
+    }
     let held = match context.services.hold(&context.setting(), task, &stop) {
         Ok(held) => held,
         Err(failure) => return (ended_by(failure), Log::default()),
     };
     let words = command::words(task, &held.ports.fill_command(command), args.map_or(&[], |(_, args)| args));
+    let words = match program(context, command, words) {
+        Ok(words) => words,
+        Err(why) => return (Ended::NotStarted { why }, Log::default()),
+    };
     let mut listener = Listener { context, task, is_slow };
     let ready = ready(context, (task, &held.ports), &words, times, workplace);
     let ready = ready.map(|spawn| workplace.command(context, spawn));
@@ -111,6 +125,15 @@ fn attempt_once(
         // What is ended with the run did not fail by its service.
         Some(failure) if context.stop.demand() == Demand::None => (ended_by(failure), log),
         _ => (ended, log),
+    }
+}
+
+/// The words of a command, with the program that has its function if it is one.
+fn program(context: &Context<'_>, command: &Command, words: Vec<String>) -> Result<Vec<String>, String> {
+    match command {
+        Command::Rust(_) if context.site.hold.is_some() => Ok(rust_task::by_cargo(words)),
+        Command::Rust(_) => rust_task::by_itself(words, context.world.env),
+        Command::Shell(_) | Command::Argv(_) => Ok(words),
     }
 }
 
@@ -125,7 +148,7 @@ fn ended_by(failure: Failure) -> Ended {
 fn finish(context: &Context<'_>, (task, workplace): (&Task, &Workplace), command: &Command) {
     let started = context.emitter.millis();
     let times = Times { timeout: Some(task.timeout.unwrap_or(FINALLY_TIMEOUT)), slow_after: None };
-    let ports = context.services.ports(task);
+    let ports = context.services.ports(context.world.config, task);
     let words = command::words(task, &ports.fill_command(command), &[]);
     let mut listener = Listener { context, task, is_slow: &mut false };
     let ready = ready(context, (task, &ports), &words, times, workplace);

@@ -12,6 +12,7 @@ use signal_hook::iterator::{Handle, Signals};
 
 use crate::engine::worker::Performed;
 use crate::graph::NodeId;
+use crate::ground::path::RepoPath;
 
 /// What the main loop hears.
 #[derive(Debug)]
@@ -20,6 +21,8 @@ pub enum Note {
     Signal(i32),
     /// A worker is done with a node.
     Performed(NodeId, Performed),
+    /// These paths of the work tree changed.
+    Changed(Vec<RepoPath>),
 }
 
 /// Receives notes; signals are caught from its making until it is dropped.

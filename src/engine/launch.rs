@@ -12,6 +12,7 @@ use crate::engine::run::Run;
 use crate::engine::scheduler::OnFailure;
 use crate::engine::secrets::Secrets;
 use crate::engine::services::Services;
+use crate::engine::watching::Watching;
 use crate::event::{Gated, Level, Summary};
 use crate::git::tree_id;
 use crate::plan::{Plan, World};
@@ -32,8 +33,8 @@ pub struct Launch<'a> {
     pub hold: Option<&'a File>,
     /// What becomes of results.
     pub keeps: Keeps<'a>,
-    /// Services that stay up behind the run; `None`: it has its own.
-    pub services: Option<&'a Services>,
+    /// What rounds share, if the run is one of several.
+    pub watching: Option<&'a Watching>,
 }
 
 /// What becomes of results.
@@ -84,8 +85,8 @@ impl Prepared<'_> {
             tree,
             secrets,
             notices: self.notices(),
-            services: launch.services.unwrap_or(&own),
-            keeps_services: launch.services.is_some(),
+            services: launch.watching.map_or(&own, |watching| &watching.services),
+            watching: launch.watching,
             gated: launch.gated.clone(),
         };
         run.perform(emitter, inbox)

@@ -6,6 +6,7 @@
 //! [`workplace`]: the work tree, or a [`sandbox`]; what an audited one opened becomes [`findings`].
 
 pub mod audit;
+pub mod authors;
 pub mod command;
 pub mod context;
 pub mod emitter;
@@ -20,11 +21,13 @@ pub mod prepare;
 pub mod probe;
 pub mod readiness;
 pub mod run;
+pub mod rust_task;
 pub mod sandbox;
 pub mod scheduler;
 pub mod secrets;
 pub mod service;
 pub mod services;
 pub mod surroundings;
+pub mod watching;
 pub mod worker;
 pub mod workplace;

@@ -32,6 +32,7 @@ impl Ports {
     pub fn fill_command(&self, command: &Command) -> Command {
         match command {
             Command::Shell(line) => Command::Shell(self.fill(line)),
+            Command::Rust(name) => Command::Rust(name.clone()),
             Command::Argv(words) => Command::Argv(words.iter().map(|word| self.fill(word)).collect()),
         }
     }

@@ -11,6 +11,7 @@ use crate::engine::inbox::{Inbox, Note, signal_name};
 use crate::engine::scheduler::{Action, Cost, Message, OnFailure, Scheduler};
 use crate::engine::secrets::Secrets;
 use crate::engine::services::Services;
+use crate::engine::watching::Watching;
 use crate::engine::worker::{self, Performed};
 use crate::event::{Ended, Gated, Level, RunStarted, Status, Summary, Verdict, What};
 use crate::graph::NodeId;
@@ -48,8 +49,8 @@ pub struct Run<'a> {
     pub notices: Vec<(Level, String)>,
     /// The services that are up, and come up.
     pub services: &'a Services,
-    /// Whether services stay up behind the run.
-    pub keeps_services: bool,
+    /// What rounds share, if this is one of several; then services stay up behind it.
+    pub watching: Option<&'a Watching>,
     /// What is gated, if the run answers a gate's question. Then it passes only if its tasks leave
     /// the tree as it is.
     pub gated: Option<Gated>,
@@ -60,6 +61,7 @@ struct Tally {
     hits: usize,
     executed: usize,
     skipped: usize,
+    superseded: usize,
     saved: u64,
     failed: Vec<String>,
     flaky: Vec<String>,
@@ -75,7 +77,7 @@ impl Run<'_> {
         for (level, text) in &self.notices {
             emitter.notice(*level, text);
         }
-        let voices = (emitter, self.services);
+        let voices = (emitter, self.services, self.watching);
         let context = Context::new(self.world, self.plan, self.site, self.conduct, voices, self.secrets);
         let executes = |planned: &Planned| matches!(planned.decision, Decision::Miss(_) | Decision::Waits(_));
         if self.plan.nodes.iter().any(executes) {
@@ -200,7 +202,7 @@ impl Run<'_> {
 
     /// Ends the services, unless they are kept for the next run. A signal meanwhile kills them.
     fn end_services(&self, context: &Context<'_>, tally: &mut Tally, inbox: &Inbox) {
-        if self.keeps_services && tally.signal.is_none() {
+        if self.watching.is_some() && tally.signal.is_none() {
             return;
         }
         let setting = context.setting();
@@ -296,6 +298,10 @@ fn listen(
             }
             scheduler.on(tally.message(context, id, performed))
         }
+        Ok(Note::Changed(_)) => {
+            context.look_again();
+            Vec::new()
+        }
         Ok(Note::Signal(signal)) => {
             tally.signals += 1;
             tally.signal.get_or_insert(signal);
@@ -321,6 +327,7 @@ impl Tally {
             hits: 0,
             executed: 0,
             skipped: 0,
+            superseded: 0,
             saved: 0,
             failed: Vec::new(),
             flaky: Vec::new(),
@@ -332,10 +339,16 @@ impl Tally {
 
     /// Counts what a worker came to, as a message for the scheduler.
     fn message(&mut self, context: &Context<'_>, id: NodeId, performed: Performed) -> Message {
-        let Performed::Finished { status, ran, is_slow, saved } = performed else {
-            return Message::Stands(id);
-        };
         let name = context.name(id).to_owned();
+        let (status, ran, is_slow, saved) = match performed {
+            Performed::Finished { status, ran, is_slow, saved } => (status, ran, is_slow, saved),
+            Performed::Stands => return Message::Stands(id),
+            Performed::Superseded => {
+                self.superseded += 1;
+                self.skipped += 1;
+                return Message::Superseded(id, name);
+            }
+        };
         self.executed += usize::from(ran);
         self.saved += saved;
         if is_slow {
@@ -371,6 +384,7 @@ impl Tally {
     fn summary(self, took: u64) -> Summary {
         let verdict = match self.signal {
             Some(signal) => Verdict::Interrupted { signal },
+            None if self.failed.is_empty() && self.superseded > 0 => Verdict::Superseded,
             None if self.failed.is_empty() => Verdict::Passed,
             None => Verdict::Failed,
         };

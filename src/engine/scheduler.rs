@@ -40,6 +40,8 @@ pub enum Message {
     Passed(NodeId),
     /// A started node did not pass; the text is its name.
     Failed(NodeId, String),
+    /// A started node is out of date and has no result in this run; the text is its name.
+    Superseded(NodeId, String),
     /// A started node stands still for something outside this run, and gives its slots back.
     Stands(NodeId),
     /// What a standing node waits for may be free now.
@@ -143,6 +145,11 @@ impl<'a> Scheduler<'a> {
                 self.finish(id);
                 self.fail(id, name, &mut actions);
             }
+            Message::Superseded(id, name) => {
+                self.release(id);
+                self.finish(id);
+                self.skip_dependents(id, &Reason::NeedSuperseded { task: name }, &mut actions);
+            }
             Message::Stands(id) => {
                 self.release(id);
                 self.state[id.0] = State::Standing;
@@ -229,18 +236,18 @@ impl<'a> Scheduler<'a> {
     }
 
     fn fail(&mut self, id: NodeId, name: String, actions: &mut Vec<Action>) {
-        self.skip_dependents(id, &name, actions);
+        self.skip_dependents(id, &Reason::NeedFailed { task: name.clone() }, actions);
         if self.on_failure == OnFailure::Stop && self.halt.is_none() {
             self.halt(Reason::FailFast { task: name }, actions);
         }
     }
 
-    /// All that need a failed node, directly or not, are skipped because of that node.
-    fn skip_dependents(&mut self, id: NodeId, name: &str, actions: &mut Vec<Action>) {
+    /// All that need a node without a result, directly or not, are skipped because of that node.
+    fn skip_dependents(&mut self, id: NodeId, reason: &Reason, actions: &mut Vec<Action>) {
         let mut stack: Vec<NodeId> = self.graph.node(id).needed_by.iter().rev().copied().collect();
         while let Some(next) = stack.pop() {
             if self.state[next.0] == State::Waiting {
-                self.skip(next, Reason::NeedFailed { task: name.to_owned() }, actions);
+                self.skip(next, reason.clone(), actions);
                 stack.extend(self.graph.node(next).needed_by.iter().rev());
             }
         }

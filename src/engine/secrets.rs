@@ -19,6 +19,11 @@ pub struct Secrets {
 }
 
 impl Secrets {
+    /// None, for who runs nothing.
+    pub fn none() -> Self {
+        Self { mask: Arc::new(Mask::default()), longest: 0 }
+    }
+
     /// Of the tasks of `graph`.
     ///
     /// # Errors
@@ -26,9 +31,10 @@ impl Secrets {
     pub fn of(config: &Config, graph: &Graph, env: &Env) -> Result<Self, MaskError> {
         let tasks = || graph.nodes.iter().map(|node| config.task(node.task));
         let services = tasks().flat_map(|task| &task.uses).map(|id| &config.service(*id).task);
-        let names = tasks().chain(services).flat_map(|task| &task.secret_env);
-        let values: Vec<Vec<u8>> =
-            names.filter_map(|name| env.var(name)).map(|value| value.as_bytes().to_vec()).collect();
+        let values = tasks()
+            .chain(services)
+            .flat_map(|task| task.secret_env.iter().filter_map(|name| task.passed(env, name)));
+        let values: Vec<Vec<u8>> = values.map(|value| value.as_bytes().to_vec()).collect();
         // Base64 makes four bytes of three, and a part of a group may stand at either end.
         let longest = values.iter().map(|value| value.len() * 2 + 4).max().unwrap_or(0);
         Ok(Self { mask: Arc::new(Mask::new(values)?), longest })

@@ -20,6 +20,7 @@ use crate::engine::readiness::{NotReady, Question};
 use crate::engine::service::{Running, Stay};
 use crate::engine::surroundings;
 use crate::event::{Ended, Level, Log, ServiceEnd, What};
+use crate::ground::digest::Digest;
 use crate::ground::env::Env;
 use crate::process::guard::Guard;
 use crate::process::mask::Mask;
@@ -43,21 +44,24 @@ pub struct Setting<'a> {
     pub hold: Option<&'a std::fs::File>,
     /// Ends what is being started.
     pub stop: Stop,
+    /// What a service is at present; another one means that it must be started anew.
+    pub identity: Box<dyn Fn(ServiceId) -> Digest + Sync + 'a>,
 }
 
 /// The services that are up, or are being brought up.
 pub struct Services {
     /// What their processes are marked with, for who looks for strays.
     mark: String,
-    slots: Mutex<BTreeMap<ServiceId, Slot>>,
+    slots: Mutex<BTreeMap<String, Slot>>,
     changed: Condvar,
     programs: Programs,
     guard: OnceLock<Option<Arc<Guard>>>,
 }
 
+/// By the service's name: between rounds the file that defines it may change.
 enum Slot {
     Starting,
-    Up(Arc<Running>),
+    Up(Arc<Running>, Digest),
 }
 
 /// Why a service can't be used, or no longer.
@@ -117,51 +121,58 @@ impl Services {
             done.extend(next);
         }
         let slots = self.slots();
-        let up = |id: &ServiceId| match slots.get(id) {
-            Some(Slot::Up(running)) => Some((*id, Arc::clone(running), running.join(user))),
+        let up = |id: &ServiceId| match slots.get(&setting.config.service(*id).task.name) {
+            Some(Slot::Up(running, _)) => Some((*id, Arc::clone(running), running.join(user))),
             _ => None,
         };
         let users = task.uses.iter().filter_map(up).collect();
         drop(slots);
-        Ok(Held { ports: self.ports(task), users })
+        Ok(Held { ports: self.ports(setting.config, task), users })
     }
 
     /// The ports of the services that a task names, as far as they are up.
-    pub fn ports(&self, task: &Task) -> Ports {
+    pub fn ports(&self, config: &Config, task: &Task) -> Ports {
         let slots = self.slots();
-        Ports::of(task.services.iter().filter_map(|(name, id)| match slots.get(id)? {
-            Slot::Up(running) => Some((name.clone(), running.port?)),
-            Slot::Starting => None,
+        Ports::of(task.services.iter().filter_map(|(name, id)| {
+            match slots.get(&config.service(*id).task.name)? {
+                Slot::Up(running, _) => Some((name.clone(), running.port?)),
+                Slot::Starting => None,
+            }
         }))
     }
 
     /// Brings one service up, unless it is; who else wants it meanwhile waits for it.
     fn bring_up(&self, setting: &Setting<'_>, id: ServiceId, user: &Task) -> Result<(), Failure> {
+        let name = &setting.config.service(id).task.name;
+        let identity = (setting.identity)(id);
         let mut slots = self.slots();
         loop {
-            match slots.get(&id) {
-                Some(Slot::Up(running)) if running.end().is_none() => return Ok(()),
+            match slots.get(name) {
+                Some(Slot::Up(running, known)) if running.end().is_none() && *known == identity => {
+                    return Ok(());
+                }
                 Some(Slot::Starting) => {
                     slots = self.changed.wait(slots).unwrap_or_else(PoisonError::into_inner);
                 }
-                // One that has died is started anew for who wants it now.
-                Some(Slot::Up(_)) | None => break,
+                // One that has died, or is no longer what it was, is started anew for who wants it now.
+                Some(Slot::Up(..)) | None => break,
             }
         }
-        let former = slots.insert(id, Slot::Starting);
+        let former = slots.insert(name.clone(), Slot::Starting);
         drop(slots);
-        if let Some(Slot::Up(dead)) = former {
-            tell_end(setting, id, &dead);
+        if let Some(Slot::Up(former, _)) = former {
+            end(setting, &former);
+            tell_end(setting, name, &former);
         }
         let started = self.start(setting, id, user);
         let mut slots = self.slots();
         let outcome = match started {
             Ok(running) => {
-                slots.insert(id, Slot::Up(Arc::new(running)));
+                slots.insert(name.clone(), Slot::Up(Arc::new(running), identity));
                 Ok(())
             }
             Err(failure) => {
-                slots.remove(&id);
+                slots.remove(name);
                 Err(failure)
             }
         };
@@ -183,7 +194,7 @@ impl Services {
         }
         let port = pick(service.port).map_err(&fails)?;
         let own = crate::config::own_name(&service.task);
-        let ports = self.ports(&service.task).with(own, port);
+        let ports = self.ports(setting.config, &service.task).with(own, port);
         let clock = setting.emitter.clock().restarted();
         setting.emitter.emit(What::ServiceStarted { service: name.clone(), port, task: user.name.clone() });
         let not_started = |why: String| {
@@ -268,18 +279,23 @@ impl Services {
     /// Those that have ended are told.
     pub fn end_some(&self, setting: &Setting<'_>, how: Demand) {
         let mut slots = self.slots();
-        let up: Vec<(ServiceId, Arc<Running>)> = slots
+        let up: Vec<(String, Arc<Running>)> = slots
             .iter()
-            .filter_map(|(id, slot)| match slot {
-                Slot::Up(running) => Some((*id, Arc::clone(running))),
+            .filter_map(|(name, slot)| match slot {
+                Slot::Up(running, _) => Some((name.clone(), Arc::clone(running))),
                 Slot::Starting => None,
             })
             .collect();
-        for (id, running) in &up {
-            let used = up.iter().any(|(other, _)| setting.config.service(*other).task.uses.contains(id));
+        let config = setting.config;
+        let uses = |user: &str, used: &str| {
+            let user = config.services.iter().find(|service| service.task.name == *user);
+            user.is_some_and(|user| user.task.uses.iter().any(|id| config.service(*id).task.name == *used))
+        };
+        for (name, running) in &up {
+            let used = up.iter().any(|(other, _)| uses(other, name));
             if running.end().is_some() {
-                slots.remove(id);
-                tell_end(setting, *id, running);
+                slots.remove(name);
+                tell_end(setting, name, running);
             } else if !used || how == Demand::Kill {
                 running.ask_to_end(how);
             }
@@ -301,7 +317,7 @@ impl Services {
     }
 
     /// No code panics while it holds the lock, so a poisoned one is sound.
-    fn slots(&self) -> MutexGuard<'_, BTreeMap<ServiceId, Slot>> {
+    fn slots(&self) -> MutexGuard<'_, BTreeMap<String, Slot>> {
         self.slots.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -345,16 +361,23 @@ fn ask_command(spawn: &Spawn, most: Duration, stop: &Stop) -> Result<(), String>
     }
 }
 
-/// Ends a service that is not ready, and says why.
-fn give_up(setting: &Setting<'_>, service: &Service, running: &Running, why: NotReady) -> Failure {
-    let own_end = running.end().map(|(ended, _)| ended);
-    running.ask_to_end(Demand::Terminate);
+/// Ends a service and waits until it has.
+fn end(setting: &Setting<'_>, running: &Running) {
+    if running.end().is_none() {
+        running.ask_to_end(Demand::Terminate);
+    }
     while running.end().is_none() {
         running.wait(Duration::from_millis(50));
         if setting.stop.demand() == Demand::Kill {
             running.ask_to_end(Demand::Kill);
         }
     }
+}
+
+/// Ends a service that is not ready, and says why.
+fn give_up(setting: &Setting<'_>, service: &Service, running: &Running, why: NotReady) -> Failure {
+    let own_end = running.end().map(|(ended, _)| ended);
+    end(setting, running);
     let log = running.end().map(|(_, log)| log).unwrap_or_default();
     let name = service.task.name.clone();
     let (end, failure) = match why {
@@ -374,13 +397,14 @@ fn not_ready(name: &str, why: String) -> (ServiceEnd, Failure) {
 }
 
 /// Tells the end of a service that was ready.
-fn tell_end(setting: &Setting<'_>, id: ServiceId, running: &Running) {
+fn tell_end(setting: &Setting<'_>, name: &str, running: &Running) {
     let Some((ended, log)) = running.end() else { return };
-    let task = &setting.config.service(id).task;
+    let service = setting.config.services.iter().find(|service| service.task.name == name);
+    let place = service.map(|service| format!(" ({})", service.task.place)).unwrap_or_default();
     let end = if running.was_asked() {
         ServiceEnd::Stopped
     } else {
-        ServiceEnd::Died { why: format!("{ended} ({})", task.place) }
+        ServiceEnd::Died { why: format!("{ended}{place}") }
     };
-    setting.emitter.emit(What::ServiceEnded { service: task.name.clone(), end, log });
+    setting.emitter.emit(What::ServiceEnded { service: name.to_owned(), end, log });
 }

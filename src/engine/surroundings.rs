@@ -80,6 +80,9 @@ fn variables(env: &Env, run: &str, task: Option<&Task>) -> BTreeMap<OsString, Os
     all.extend(PASSED.iter().filter_map(|name| pass(name)));
     all.extend(PINNED.iter().map(|(name, value)| (OsString::from(name), OsString::from(value))));
     if let Some(task) = task {
+        all.extend(
+            task.file_env.iter().map(|(name, value)| (OsString::from(name), OsString::from(&value.0))),
+        );
         all.extend(task.pass_env.iter().filter_map(|passed| pass(&passed.name)));
         all.extend(task.secret_env.iter().filter_map(|name| pass(name)));
         all.extend(task.env.iter().map(|(name, value)| (OsString::from(name), OsString::from(value))));

@@ -37,10 +37,16 @@ pub enum Performed {
     },
     /// It stands still until something outside this run is free.
     Stands,
+    /// Its inputs changed before it had a result.
+    Superseded,
 }
 
 /// Brings a node, all of whose needs have passed, to its result.
 pub fn perform(context: &Context<'_>, id: NodeId) -> Performed {
+    if let Some(reason) = superseded(context, id) {
+        context.emitter.emit(What::TaskFinished(result(context, id, Status::Skipped, reason)));
+        return Performed::Superseded;
+    }
     let planned = context.decide(id);
     match &planned.decision {
         Decision::Gathers | Decision::Context => finished(Status::Passed),
@@ -133,7 +139,8 @@ fn run_missing(context: &Context<'_>, id: NodeId, planned: &Planned, reason: &Re
     let before = context.snapshot();
     let execution = execute(context, id, reason);
     let is_slow = execution.is_slow;
-    let status = status(context, &execution);
+    let over = superseded(context, id);
+    let status = if over.is_some() { Status::Stopped } else { status(context, &execution) };
     if context.site.desk.is_some() {
         return audited(context, id, reason, (execution, status));
     }
@@ -146,10 +153,13 @@ fn run_missing(context: &Context<'_>, id: NodeId, planned: &Planned, reason: &Re
     } else {
         keep::Kept::nothing()
     };
-    context.finish(id, NodeResult { contribution: kept.contribution, tainted: kept.tainted });
+    if over.is_none() {
+        context.finish(id, NodeResult { contribution: kept.contribution, tainted: kept.tainted });
+    }
     note(context, id, planned, &execution, &status, &kept.stored);
     drop(held);
-    let mut result = result(context, id, status.clone(), reason.clone());
+    let why = over.as_ref().unwrap_or(reason).clone();
+    let mut result = result(context, id, status.clone(), why);
     result.started = execution.started;
     result.took = execution.took;
     result.attempts = execution.attempts;
@@ -157,6 +167,9 @@ fn run_missing(context: &Context<'_>, id: NodeId, planned: &Planned, reason: &Re
     result.log = execution.log;
     result.failed_logs = execution.failed_logs;
     context.emitter.emit(What::TaskFinished(result));
+    if over.is_some() {
+        return Performed::Superseded;
+    }
     Performed::Finished { status, ran: true, is_slow, saved: 0 }
 }
 
@@ -176,6 +189,14 @@ fn audited(
     result.log = execution.log;
     context.emitter.emit(What::TaskFinished(result));
     Performed::Finished { status: passes, ran: true, is_slow: execution.is_slow, saved: 0 }
+}
+
+/// Why a node has to start again in the next round.
+fn superseded(context: &Context<'_>, id: NodeId) -> Option<Reason> {
+    context.watching?;
+    let standing = context.standing();
+    let change = standing.superseded(id)?;
+    Some(Reason::Superseded { path: change.path.clone(), how: change.how })
 }
 
 fn status(context: &Context<'_>, execution: &Execution) -> Status {

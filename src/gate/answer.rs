@@ -218,7 +218,7 @@ impl Host<'_> {
             tree: Some(&case.question.tree),
             gated: Some(gated),
             hold: spot.hold,
-            services: None,
+            watching: None,
             keeps: spot.keeps,
         };
         let emitter = self.audience.emitter(spot.run, &case.clock);

@@ -5,7 +5,7 @@ use crate::config::include::{self, FILE, Library, Listed, LoadError};
 use crate::config::model::Config;
 use crate::gate::error::GateError;
 use crate::git::Repository;
-use crate::ground::file::FileError;
+use crate::ground::file::{self, FileError};
 use crate::ground::path::RepoPath;
 
 /// The files of a tree, as git stores them.
@@ -26,6 +26,14 @@ impl Library for TreeFiles<'_> {
 
     fn read(&self, path: &RepoPath) -> Result<Option<String>, GateError> {
         let Some(bytes) = self.repository.read_file(self.tree, path)? else { return Ok(None) };
+        Ok(Some(text(bytes, path)?))
+    }
+
+    fn read_beside(&self, path: &RepoPath) -> Result<Option<String>, GateError> {
+        if let Some(text) = self.read(path)? {
+            return Ok(Some(text));
+        }
+        let Some(bytes) = file::read(&path.under(self.repository.work_dir()))? else { return Ok(None) };
         Ok(Some(text(bytes, path)?))
     }
 

@@ -68,7 +68,7 @@ pub fn run(host: &Host<'_>, config: &Config, ready: &Ready) -> Result<Verdict, G
         gated: None,
         hold: Some(&hold),
         keeps: Keeps::Nothing,
-        services: None,
+        watching: None,
     };
     let emitter = host.audience.emitter(&run, &host.clock.restarted());
     let summary = prepared.launch((&world, &plan), &launch, &secrets, (&emitter, host.listen()?));

@@ -12,6 +12,7 @@ pub struct Env {
     dir: PathBuf,
     program: PathBuf,
     program_path: PathBuf,
+    functions: Vec<String>,
     terminal: Terminal,
 }
 
@@ -36,6 +37,7 @@ impl Env {
             dir: std::env::current_dir()?,
             program: own_program(),
             program_path: std::env::current_exe().unwrap_or_default(),
+            functions: Vec::new(),
             terminal: Terminal {
                 stdout: std::io::stdout().is_terminal(),
                 stderr: std::io::stderr().is_terminal(),
@@ -76,6 +78,17 @@ impl Env {
     /// Where this program lies, to be started by others.
     pub fn program_path(&self) -> &Path {
         &self.program_path
+    }
+
+    /// The same, of a program that has these functions of its own to be called.
+    #[must_use]
+    pub fn with_functions(self, functions: Vec<String>) -> Self {
+        Self { functions, ..self }
+    }
+
+    /// The functions that this program can be told to call.
+    pub fn functions(&self) -> &[String] {
+        &self.functions
     }
 
     /// Which standard streams are terminals.

@@ -1,7 +1,7 @@
 //! The inputs of a task: which entries of a snapshot it reads, their digest, and whether they stayed
 //! as they were while it ran. It must not know how a snapshot is taken.
 
-use crate::config::model::{Config, Task};
+use crate::config::model::{Command, Config, Service, Task};
 use crate::git::snapshot::{self, Entry, Snapshot};
 use crate::graph::{Graph, Node};
 use crate::ground::digest::Digest;
@@ -12,7 +12,7 @@ use crate::ground::pattern::Patterns;
 /// the tasks it needs, which enter its key by their digest.
 #[derive(Clone, PartialEq, Eq, Debug, Hash)]
 pub struct InputSet<'a> {
-    /// The task's own, and those of the services that it uses.
+    /// The task's own, those of the services that it uses, and those of the program it is part of.
     patterns: Vec<&'a Patterns>,
     without: Vec<&'a Patterns>,
 }
@@ -24,7 +24,15 @@ impl<'a> InputSet<'a> {
         let sources = node.sources.iter().map(|id| &config.task(graph.node(*id).task).outputs);
         let without = std::iter::once(&task.outputs).chain(sources).filter(|outputs| !outputs.is_empty());
         let used = task.uses.iter().map(|id| &config.service(*id).task.inputs);
-        Self { patterns: std::iter::once(&task.inputs).chain(used).collect(), without: without.collect() }
+        // The code of a function is an input of the task that calls it.
+        let program = matches!(task.run, Some(Command::Rust(_))).then_some(&config.program);
+        let patterns = std::iter::once(&task.inputs).chain(used).chain(program).collect();
+        Self { patterns, without: without.collect() }
+    }
+
+    /// The files that a service reads.
+    pub fn of_service(service: &'a Service) -> Self {
+        Self { patterns: vec![&service.task.inputs], without: Vec::new() }
     }
 
     /// The folders, or very paths, that hold all of them.

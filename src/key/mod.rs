@@ -96,7 +96,8 @@ impl Key {
         let mut writer = Writer { hash: Fields::new(FORMAT), fields: Vec::new() };
         let task = ingredients.task;
         writer.definition("task", &task.name);
-        writer.definition("run", &task.run.as_ref().map(command).unwrap_or_default());
+        let how = if matches!(task.run, Some(Command::Rust(_))) { "rust" } else { "run" };
+        writer.definition(how, &task.run.as_ref().map(command).unwrap_or_default());
         if matches!(task.run, Some(Command::Shell(_))) {
             writer.definition("shell", &list(&task.shell));
         }
@@ -155,6 +156,7 @@ fn command(command: &Command) -> String {
     match command {
         Command::Shell(line) => line.clone(),
         Command::Argv(words) => list(words),
+        Command::Rust(name) => name.clone(),
     }
 }
 
@@ -169,7 +171,7 @@ fn outputs(task: &Task) -> String {
 
 /// What a service is, as far as it can matter to those that use it; its files, variables from
 /// outside, tools and needs are fields of their own.
-fn definition(service: &Service) -> String {
+pub fn definition(service: &Service) -> String {
     let task = &service.task;
     let shell = matches!(task.run, Some(Command::Shell(_))).then_some(&task.shell);
     let parts = serde_json::json!({

@@ -169,7 +169,8 @@ impl Lines {
                 lines.push(format!("{} {}", self.paint.tone(tone, what), names.join(", ")));
             }
         }
-        let again = (summary.verdict != Verdict::Passed && !run.run.is_empty()).then(|| {
+        let is_over = matches!(summary.verdict, Verdict::Passed | Verdict::Superseded);
+        let again = (!is_over && !run.run.is_empty()).then(|| {
             let task = match &*summary.failed {
                 // A name of a matrix has brackets, which shells read.
                 [task] => format!(" --task {}", shlex::try_quote(task).unwrap_or_default()),
@@ -217,6 +218,7 @@ impl Lines {
         match verdict {
             Verdict::Passed => self.paint.tone(Tone::Good, "passed"),
             Verdict::Failed => self.paint.tone(Tone::Bad, "failed"),
+            Verdict::Superseded => self.paint.tone(Tone::Odd, "starts again"),
             Verdict::Interrupted { .. } => self.paint.tone(Tone::Odd, "interrupted"),
         }
     }

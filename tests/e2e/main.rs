@@ -19,3 +19,4 @@ mod runs_at_once;
 mod signals;
 #[cfg(target_os = "linux")]
 mod trace;
+mod watch;

@@ -1,0 +1,144 @@
+//! Who changed a file while tasks ran: a person or a task. Pure: it must not read a file.
+//!
+//! The system does not tell who wrote, so it follows from the circumstances. A file that is new and
+//! that git does not know is a task's doing: a person's new file is seen soon enough, with the edit
+//! of a known one beside it or at the next change. From then on it is left out of account until it
+//! changes while nothing runs. Anything else is a person's doing, unless it comes again and again
+//! with nothing else to start it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::git::snapshot::Snapshot;
+use crate::ground::path::RepoPath;
+use crate::reason::FileChange;
+
+/// Rounds in a row that the same file may start by changing while they run.
+const MOST_ROUNDS: u32 = 10;
+
+/// What is held of the paths of a work tree.
+#[derive(Clone, Debug, Default)]
+pub struct Authors {
+    /// Paths that tasks write.
+    by_tasks: BTreeSet<RepoPath>,
+    /// Rounds in a row in which a path changed.
+    in_a_row: BTreeMap<RepoPath, u32>,
+    /// Paths that changed in the present round.
+    this_round: BTreeSet<RepoPath>,
+}
+
+/// A change of a path.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Changed {
+    /// Which.
+    pub path: RepoPath,
+    /// How.
+    pub how: FileChange,
+    /// Whether git knows the path.
+    pub is_tracked: bool,
+}
+
+/// All in which a tree differs from a former one, sorted.
+pub fn difference(before: &Snapshot, after: &Snapshot) -> Vec<Changed> {
+    let tracked =
+        |path: &RepoPath| after.get(path).or_else(|| before.get(path)).is_some_and(|entry| entry.tracked);
+    let changed = before.changes(after).into_iter().map(|(path, how)| Changed {
+        is_tracked: tracked(&path),
+        path,
+        how,
+    });
+    let new = after.entries().iter().filter(|entry| before.get(&entry.path).is_none());
+    let added = new.map(|entry| Changed {
+        path: entry.path.clone(),
+        how: FileChange::Added,
+        is_tracked: entry.tracked,
+    });
+    let mut all: Vec<Changed> = changed.chain(added).collect();
+    all.sort_by(|a, b| a.path.cmp(&b.path));
+    all
+}
+
+impl Authors {
+    /// A round begins; `by_itself` if nothing changed since the one before ended. What git has come
+    /// to know meanwhile is no longer held for a task's doing.
+    pub fn begin(&mut self, by_itself: bool, is_tracked: impl Fn(&RepoPath) -> bool) {
+        self.by_tasks.retain(|path| !is_tracked(path));
+        let last = std::mem::take(&mut self.this_round);
+        self.in_a_row.retain(|path, _| by_itself && last.contains(path));
+        if by_itself {
+            for path in last {
+                *self.in_a_row.entry(path).or_insert(0) += 1;
+            }
+        }
+    }
+
+    /// Of changes that came while tasks ran, those that a person made.
+    pub fn during<'c>(&mut self, changes: &'c [Changed]) -> Vec<&'c Changed> {
+        let mut by_hand = Vec::new();
+        for change in changes {
+            if self.by_tasks.contains(&change.path) {
+                continue;
+            }
+            if change.how == FileChange::Added && !change.is_tracked {
+                self.by_tasks.insert(change.path.clone());
+                continue;
+            }
+            self.this_round.insert(change.path.clone());
+            if self.in_a_row.get(&change.path).is_none_or(|rounds| *rounds < MOST_ROUNDS) {
+                by_hand.push(change);
+            }
+        }
+        by_hand
+    }
+
+    /// Notes changes that came while nothing ran: they are a person's.
+    pub fn between<'c>(&mut self, changed: impl Iterator<Item = &'c RepoPath>) {
+        for path in changed {
+            self.by_tasks.remove(path);
+        }
+    }
+
+    /// Paths that have just come to be held for a task's doing though git knows them.
+    pub fn suspects(&self) -> impl Iterator<Item = &RepoPath> {
+        self.in_a_row
+            .iter()
+            .filter(|(path, rounds)| **rounds == MOST_ROUNDS && self.this_round.contains(*path))
+            .map(|(path, _)| path)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn change(path: &str, how: FileChange, is_tracked: bool) -> Changed {
+        Changed { path: RepoPath::from_git(path.as_bytes()), how, is_tracked }
+    }
+
+    #[test]
+    fn new_files_that_git_does_not_know_are_the_tasks_own() {
+        let mut authors = Authors::default();
+        let log = change("run.log", FileChange::Added, false);
+        let source = change("src/a", FileChange::Changed, true);
+        assert_eq!(authors.during(&[log.clone(), source.clone()]), [&source]);
+        let again = change("run.log", FileChange::Changed, false);
+        authors.begin(true, |_| false);
+        assert!(authors.during(std::slice::from_ref(&again)).is_empty());
+        // A person who edits it while nothing runs makes it count.
+        authors.between([&again.path].into_iter());
+        assert_eq!(authors.during(std::slice::from_ref(&again)), [&again]);
+    }
+
+    #[test]
+    fn what_starts_round_after_round_is_held_for_a_task_s() {
+        let mut authors = Authors::default();
+        let change = change("src/a", FileChange::Changed, true);
+        let rounds = (0..100).find(|round| {
+            authors.begin(*round > 0, |_| true);
+            authors.during(std::slice::from_ref(&change)).is_empty()
+        });
+        assert_eq!(rounds, Some(MOST_ROUNDS));
+        assert_eq!(authors.suspects().count(), 1);
+        authors.begin(false, |_| true);
+        assert_eq!(authors.during(std::slice::from_ref(&change)).len(), 1);
+    }
+}

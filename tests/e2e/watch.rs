@@ -1,0 +1,182 @@
+//! `xtask watch`: rounds of real changes, switches of branches and signals.
+
+use std::process::Child;
+
+use crate::project::{Project, processes, signal, wait_for};
+
+const IDLE: &str = "watching for changes";
+
+/// A watch that goes on until it is told to end.
+struct Watching<'p> {
+    project: &'p Project,
+    run: Child,
+}
+
+impl<'p> Watching<'p> {
+    fn start(project: &'p Project, names: &[&str]) -> Self {
+        let args: Vec<&str> = std::iter::once("watch").chain(names.iter().copied()).collect();
+        let watching = Self { project, run: project.start(&args) };
+        watching.says(IDLE, 1);
+        watching
+    }
+
+    fn text(&self) -> String {
+        std::fs::read_to_string(self.project.beside().join("err")).unwrap_or_default()
+    }
+
+    /// Waits until it has said something so many times.
+    #[track_caller]
+    fn says(&self, what: &str, times: usize) {
+        let said = || self.text().matches(what).count() >= times;
+        wait_for(&format!("{what} {times} times; it said:\n{}", self.text()), said);
+    }
+
+    /// Ends it with Ctrl-C, and gives what it said.
+    fn end(mut self) -> String {
+        signal("INT", i32::try_from(self.run.id()).unwrap());
+        assert_eq!(self.run.wait().unwrap().code(), Some(130), "{}", self.text());
+        let folder = self.project.beside().display().to_string();
+        assert_eq!(processes(&folder), Vec::<i32>::new(), "something is left");
+        self.text()
+    }
+}
+
+const TWO: &str = "[tasks.a]\nrun = 'cat src/a; echo a >> ran'\ninputs = ['src/**']\n[tasks.b]\nrun = 'echo b >> ran'\ninputs = ['lib/**']\n[tasks.all]\nneeds = ['a', 'b']\n";
+
+fn two(tasks: &str) -> Project {
+    let project = Project::new(tasks);
+    project.write("src/a", "1\n").write("lib/b", "1\n").commit("sources");
+    project
+}
+
+#[test]
+fn a_change_runs_again_what_it_affects_and_nothing_else() {
+    let project = two(TWO);
+    let watching = Watching::start(&project, &["all"]);
+    project.write("src/a", "2\n");
+    watching.says(IDLE, 2);
+    // A folder that is new, with a file in it a little later.
+    std::fs::create_dir_all(project.path("lib/new/deep")).unwrap();
+    project.write("README", "of no account");
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    project.write("lib/new/deep/c", "1\n");
+    watching.says(IDLE, 3);
+    let text = watching.end();
+    assert!(text.contains("note: src/a changed") && text.contains("note: lib/new/deep/c added"), "{text}");
+    let mut ran = project.lines("ran");
+    ran[..2].sort();
+    assert_eq!(ran, ["a", "b", "a", "b"], "{text}");
+}
+
+#[test]
+fn what_tasks_write_starts_no_round() {
+    let project = two(
+        "[tasks.a]\nrun = 'cp src/a out; echo line >> undeclared; cat src/a > ignored; echo a >> ran'\noutputs = ['out']\n",
+    );
+    project.write(".gitignore", "ignored\n").commit("ignore");
+    let watching = Watching::start(&project, &["a"]);
+    project.write("src/a", "2\n");
+    watching.says(IDLE, 2);
+    project.write("src/a", "3\n");
+    watching.says(IDLE, 3);
+    watching.end();
+    assert_eq!(project.lines("ran").len(), 3);
+    assert_eq!(project.read("out"), "3\n");
+}
+
+#[test]
+fn a_task_that_writes_its_own_inputs_is_stopped_in_the_end() {
+    let project = two("[tasks.a]\nrun = 'echo x >> src/a; echo a >> ran'\ninputs = ['src/**']\n");
+    let watching = Watching::start(&project, &["a"]);
+    let text = watching.end();
+    assert!(text.contains("src/a changed in each of the last rounds"), "{text}");
+    assert!(project.lines("ran").len() > 2);
+}
+
+#[test]
+fn only_a_task_whose_inputs_changed_starts_again() {
+    let gate = "touch started-$XTASK_TASK; until test -e go; do sleep 0.02; done; echo $XTASK_TASK >> ran";
+    let project = two(&format!(
+        "[tasks.a]\nrun = '{gate}'\ninputs = ['src/**']\n[tasks.b]\nrun = '{gate}'\ninputs = ['lib/**']\n[tasks.after]\nrun = 'echo after >> ran'\nneeds = ['a']\ninputs = []\n[tasks.all]\nneeds = ['after', 'b']\n"
+    ));
+    project.write(".gitignore", "go\nstarted-*\nran\n").commit("ignore");
+    let run = project.start(&["watch", "all", "--jobs", "2"]);
+    let watching = Watching { project: &project, run };
+    wait_for("both run", || project.path("started-a").exists() && project.path("started-b").exists());
+    std::fs::remove_file(project.path("started-b")).unwrap();
+    project.write("src/a", "2\n");
+    watching.says("src/a changed, so it starts again", 1);
+    assert!(!project.path("started-b").exists(), "b went on");
+    project.write("go", "");
+    watching.says(IDLE, 1);
+    watching.end();
+    let mut ran = project.lines("ran");
+    ran.sort();
+    assert_eq!(ran, ["a", "after", "b"]);
+}
+
+#[test]
+fn the_switch_of_a_branch_is_one_round() {
+    let project = two("[tasks.a]\nrun = 'echo a >> ran'\ninputs = ['many/**']\n");
+    project.git(&["switch", "-q", "-c", "many"]);
+    for folder in 0..100 {
+        for file in 0..100 {
+            project.write(&format!("many/{folder}/{file}"), format!("{folder} {file}\n"));
+        }
+    }
+    project.commit("many files");
+    project.git(&["switch", "-q", "main"]);
+    let watching = Watching::start(&project, &["a"]);
+    project.git(&["switch", "-q", "many"]);
+    watching.says(IDLE, 2);
+    project.git(&["switch", "-q", "main"]);
+    watching.says(IDLE, 3);
+    let text = watching.end();
+    assert!(text.contains("and 9997 more"), "{text}");
+    assert_eq!(text.matches("passed:").count(), 3, "{text}");
+    // The third round is that of the first tree, which has passed.
+    assert_eq!(project.lines("ran").len(), 2, "{text}");
+}
+
+#[test]
+fn services_stay_up_between_rounds_and_are_started_anew_when_they_change() {
+    let project = two(
+        "[services.s]\nrun = 'echo start >> starts; echo up; exec sleep 1000'\nready = { log = 'up' }\ninputs = ['conf']\n[tasks.a]\nrun = 'echo a >> ran'\ninputs = ['src/**']\nservices = ['s']\n",
+    );
+    let watching = Watching::start(&project, &["a"]);
+    for (round, text) in ["2\n", "3\n"].iter().enumerate() {
+        project.write("src/a", text);
+        watching.says(IDLE, round + 2);
+    }
+    assert_eq!(project.lines("starts").len(), 1);
+    project.write("conf", "1\n");
+    watching.says(IDLE, 4);
+    assert_eq!(project.lines("starts").len(), 2);
+    watching.end();
+    assert_eq!(project.lines("ran").len(), 4);
+    let own = project.root().display().to_string();
+    let left = processes("sleep 1000").into_iter().filter(|pid| {
+        std::fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|cwd| cwd.display().to_string() == own)
+    });
+    assert_eq!(left.count(), 0, "a service is left");
+}
+
+#[test]
+fn a_broken_file_is_waited_for_and_new_tasks_are_taken_up() {
+    let project = two(TWO);
+    let watching = Watching::start(&project, &["a"]);
+    project.write("tasks.toml", "[tasks.a\n");
+    watching.says("watching for it to be mended", 1);
+    project.write("tasks.toml", TWO.replace("cat src/a; echo a", "echo mended"));
+    watching.says(IDLE, 2);
+    watching.end();
+    assert_eq!(project.lines("ran"), ["a", "mended"]);
+}
+
+#[test]
+fn without_a_repository_there_is_nothing_to_watch() {
+    let project = Project::without_git(TWO);
+    project.xtask(&["watch", "a"]).ends(5).says("this is not a git repository");
+    let project = Project::new(TWO);
+    project.xtask(&["watch", "b2"]).ends(4).says("no task or group is named `b2`");
+}

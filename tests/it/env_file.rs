@@ -1,0 +1,77 @@
+//! `env-file`: variables from files, which are hidden as secrets are.
+
+use crate::project::Project;
+
+const TASKS: &str = "[tasks.show]\nrun = 'echo $A-$B-$C-$TOKEN'\nenv-file = ['.env', '?.env.local']\nenv = { B = 'own' }\npass-env = ['C']\nsecret-env = ['TOKEN']\ninputs = ['src/**']\n[tasks.other]\nrun = 'true'\n";
+
+fn project(env: &str) -> Project {
+    let project = Project::new(TASKS);
+    project.write(".gitignore", ".env*\n").write(".env", env).commit("ignore");
+    project
+}
+
+const ENV: &str = "# of this machine\nA=1\nexport B=2\nC='3 4' # quoted\nTOKEN=\"hunter\\\"2\"\n";
+
+fn log(project: &Project) -> String {
+    project.xtask(&["log", "--last", "--task", "show"]).ends(0).out
+}
+
+#[test]
+fn a_file_gives_what_neither_the_task_nor_the_caller_gives() {
+    let project = project(ENV);
+    project.xtask(&["show"]).ends(0);
+    assert!(log(&project).contains("1-own-3 4-***"), "{}", log(&project));
+    project.xtask(&["show"]).ends(0).says("1 cached");
+    project.xtask_env(&["show"], &[("C", "caller"), ("TOKEN", "other-secret")]).ends(0);
+    assert!(log(&project).contains("1-own-caller-***"), "{}", log(&project));
+    project.write(".env.local", "A=local\n");
+    project.xtask(&["show"]).ends(0).says("A has another value");
+    assert!(log(&project).contains("local-own-3 4"), "{}", log(&project));
+}
+
+#[test]
+fn its_values_enter_the_key_and_are_shown_nowhere() {
+    let project = project("A=visible-to-nobody\n");
+    project.xtask(&["show"]).ends(0);
+    project.write(".env", "A=neither-is-this\n");
+    let why = project.xtask(&["why", "show"]).ends(0);
+    assert!(!why.out.contains("visible-to-nobody") && !why.out.contains("neither-is-this"), "{}", why.out);
+    project.xtask(&["plan", "show"]).ends(0).prints("A has another value");
+}
+
+#[test]
+fn a_missing_file_fails_the_tasks_that_name_it_alone() {
+    let project = Project::new(TASKS);
+    project.xtask(&["other"]).ends(0);
+    project.xtask(&[]).ends(0).prints("show");
+    project.xtask(&["show"]).ends(1).says("there is no .env, which its `env-file` names (tasks.toml:1)");
+}
+
+#[test]
+fn a_file_that_can_not_be_read_is_told_with_its_line_and_without_its_values() {
+    let project = project("A=1\nTOKEN='hunter2\n");
+    let ran = project.xtask(&["other"]).ends(3).does_not_say("hunter2");
+    insta::assert_snapshot!(ran.err, @r#"
+    error: a quote that is never closed
+     --> .env:2:1
+      |
+    2 | TOKEN=…
+      | ^^^^^ can't be read; values are not shown
+      |
+      = help: close it, or put the value between single quotes
+    "#);
+}
+
+#[test]
+fn a_gate_reads_the_file_of_the_tree_or_else_that_of_the_work_tree() {
+    let project = Project::new(TASKS);
+    project.write(".env", "A=tracked\n").commit("tracked");
+    project.write("tasks.toml", TASKS.to_owned() + "[hooks]\npre-push = ['show']\n").commit("hooks");
+    project.write(".env", "A=edited\n");
+    project.xtask(&["gate"]).ends(0);
+    assert!(log(&project).contains("tracked-own"), "{}", log(&project));
+    project.git(&["rm", "-q", "--cached", ".env"]);
+    project.git(&["commit", "-q", "-m", "untracked"]);
+    project.xtask(&["gate"]).ends(0);
+    assert!(log(&project).contains("edited-own"), "{}", log(&project));
+}

@@ -1,0 +1,96 @@
+//! Tasks that are functions of the repository's own program: `examples/rust-tasks` as it stands.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+use crate::project::{Project, Ran};
+
+/// The example's program. `cargo test` builds it with the tests, but not if some of them are named.
+fn program() -> PathBuf {
+    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+    let build = || {
+        let args = ["build", "--quiet", "--locked", "--package", "xtask", "--example", "rust-tasks"];
+        let built = Command::new(env!("CARGO")).args(args).current_dir(env!("CARGO_MANIFEST_DIR")).status();
+        assert!(built.unwrap().success(), "the example can't be built");
+        Path::new(env!("CARGO_BIN_EXE_xtask")).with_file_name("examples").join("rust-tasks")
+    };
+    PROGRAM.get_or_init(build).clone()
+}
+
+fn example() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/rust-tasks")
+}
+
+/// The example as a repository, without the task that runs cargo.
+fn project() -> Project {
+    let read = |path: &str| std::fs::read_to_string(example().join(path)).unwrap();
+    let tasks =
+        read("tasks.toml").replace("run = \"cargo test --quiet --package palette\"", "run = \"true\"");
+    let project = Project::new(&tasks);
+    for path in ["README.md", "schema/colors.txt", "src/colors.rs", "xtask/src/main.rs", ".cargo/config.toml"]
+    {
+        project.write(path, read(path));
+    }
+    project.commit("the example");
+    project
+}
+
+fn run(project: &Project, args: &[&str]) -> Ran {
+    Ran::of(command(project, args).output().unwrap())
+}
+
+fn command(project: &Project, args: &[&str]) -> Command {
+    let mut command = project.command(program());
+    command.args(args);
+    command
+}
+
+#[test]
+fn the_example_passes_and_is_cached_as_any_task() {
+    let project = project();
+    let made = project.read("src/colors.rs");
+    run(&project, &["ci"]).ends(0).says("✓ codegen").says("✓ links");
+    assert_eq!(project.read("src/colors.rs"), made, "the example's own file is what its task makes");
+    run(&project, &["ci"]).ends(0).says("3 cached, nothing ran");
+    run(&project, &["log", "--last", "--task", "codegen"]).ends(0);
+    project.write("src/colors.rs", "");
+    run(&project, &["codegen"]).ends(0).says("outputs restored");
+    assert_eq!(project.read("src/colors.rs"), made);
+}
+
+#[test]
+fn the_program_s_own_code_enters_the_key() {
+    let project = project();
+    run(&project, &["codegen"]).ends(0);
+    let code = project.read("xtask/src/main.rs");
+    project.write("xtask/src/main.rs", code + "\n// edited\n");
+    run(&project, &["codegen"]).ends(0).says("xtask/src/main.rs changed");
+    project.write("README.md", "no code\n");
+    run(&project, &["codegen"]).ends(0).says("1 cached");
+}
+
+#[test]
+fn an_error_of_a_function_is_its_log_and_its_status() {
+    let project = project();
+    project.write("schema/colors.txt", "ink #1b1b1f\npaper white\n");
+    run(&project, &["codegen"])
+        .ends(1)
+        .says("✗ codegen")
+        .says("exit status 1")
+        .says("error: schema/colors.txt:2: write `name #rrggbb`");
+    project.write("other.md", "[here](nowhere)").write("schema/colors.txt", "ink #1b1b1f\n");
+    run(&project, &["run", "links", "--", "other.md"]).ends(1).says("links lead nowhere: other.md: nowhere");
+}
+
+#[test]
+fn another_program_says_what_is_missing() {
+    let project = project();
+    project.xtask(&["codegen"]).ends(1).says(
+        "there is no Rust task `codegen`: this program has none; run it with the repository's own: cargo xtask",
+    );
+    project.write("tasks.toml", "[tasks.a]\nrust = 'code-gen'\n[tasks.b]\nrun = 'true'\nrust = 'codegen'\n");
+    run(&project, &["a"]).ends(3).says("a task has either `run` or `rust`").says("tasks.toml:5");
+    project.write("tasks.toml", "[tasks.a]\nrust = 'code-gen'\n");
+    run(&project, &["a"]).ends(1).says("there is no Rust task `code-gen`: this program has codegen, links");
+}
