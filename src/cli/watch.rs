@@ -172,6 +172,7 @@ impl Rounds<'_> {
         let Some(before) = &prepared.snapshot else { return Ok(Next::Changed) };
         let is_tracked = |path: &RepoPath| before.get(path).is_some_and(|entry| entry.tracked);
         self.watching.authors().begin(by_itself, is_tracked);
+        self.watching.services.forget_failures();
         let place = (&self.inbox, Some(&self.watching));
         let (summary, chorus) = run::launch(self.session, (&self.args, &prepared), (spot, &run), place)?;
         if let Some(failure) = chorus.failure() {
@@ -237,6 +238,7 @@ impl Rounds<'_> {
             mask: none.mask,
             hold: None,
             stop: Stop::new(),
+            is_retry: false,
             identity: Box::new(|_| crate::ground::digest::Digest::of(b"")),
         };
         let mut how = Demand::Terminate;

@@ -99,7 +99,7 @@ impl Linking<'_, '_> {
 
     /// The names of services that a draft or its file's defaults give.
     fn named<'n>(&'n self, draft: &'n Draft<'_>) -> &'n [Text<'n>] {
-        let defaults = self.parts[draft.file].defaults.services.as_deref().filter(|_| draft.is_task());
+        let defaults = self.parts[draft.file].defaults.services.as_deref().filter(|_| draft.is_run());
         draft.shared.services.as_deref().or(defaults).unwrap_or_default()
     }
 

@@ -144,9 +144,9 @@ impl<'d> Draft<'d> {
         draft
     }
 
-    /// Whether it is one of `[tasks]`.
-    pub(super) fn is_task(&self) -> bool {
-        self.kind != Kind::Service
+    /// Whether it is a task with a command of its own, and so takes services from the defaults.
+    pub(super) fn is_run(&self) -> bool {
+        self.kind == Kind::Runs || (self.kind == Kind::Aggregate && self.fix.is_some())
     }
 
     /// Takes the entry if its key is a task's own.

@@ -64,6 +64,11 @@ pub(super) fn ports<'d>(value: &'d Spanned<DeValue<'d>>, found: &mut Vec<Text<'d
 /// What stands around a service's name where its port is put in.
 pub(super) const SERVICES: (&str, &str) = ("services.", ".port");
 
+/// The services whose ports a text names.
+pub fn ports_of(text: &str) -> impl Iterator<Item = String> {
+    places(text, SERVICES.0, SERVICES.1).into_iter().map(|(_, name)| name.to_owned())
+}
+
 /// The text with the ports of services put in, by the names that the text uses.
 pub fn with_ports(text: &str, port: impl Fn(&str) -> Option<u16>) -> String {
     if !text.contains("{{") {

@@ -182,6 +182,7 @@ impl<'a> Context<'a> {
             mask: Arc::clone(&self.mask),
             hold: self.site.hold,
             stop: self.stop.clone(),
+            is_retry: false,
             identity: Box::new(|id| self.identity(id)),
         }
     }

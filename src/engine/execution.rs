@@ -8,7 +8,7 @@ use crate::engine::context::Context;
 use crate::engine::ports::Ports;
 use crate::engine::rust_task;
 use crate::engine::sandbox::SandboxError;
-use crate::engine::services::Failure;
+use crate::engine::services::{Failure, Setting};
 use crate::engine::surroundings;
 use crate::engine::workplace::Workplace;
 use crate::event::{Ended, Log, What};
@@ -63,7 +63,7 @@ pub fn execute(context: &Context<'_>, id: NodeId, reason: &Reason) -> Execution 
         });
         let workplace = Workplace::of(context, id);
         let (ended, log) = match &workplace {
-            Ok(workplace) => attempt_once(context, id, (task, workplace), &mut execution.is_slow),
+            Ok(workplace) => attempt_once(context, id, (task, workplace), attempt, &mut execution.is_slow),
             Err(SandboxError::Stopped) => (Ended::Stopped, Log::default()),
             Err(error) => (Ended::NotStarted { why: error.to_string() }, Log::default()),
         };
@@ -98,6 +98,7 @@ fn attempt_once(
     context: &Context<'_>,
     id: NodeId,
     (task, workplace): (&Task, &Workplace),
+    attempt: u32,
     is_slow: &mut bool,
 ) -> (Ended, Log) {
     let times = Times { timeout: task.timeout, slow_after: task.slow_after };
@@ -108,7 +109,8 @@ fn attempt_once(
     if context.watching.is_some() {
         context.standing().begin(id, &stop);
     }
-    let held = match context.services.hold(&context.setting(), task, &stop) {
+    let setting = Setting { is_retry: attempt > 1, ..context.setting() };
+    let held = match context.services.hold(&setting, task, &stop) {
         Ok(held) => held,
         Err(failure) => return (ended_by(failure), Log::default()),
     };
@@ -149,10 +151,15 @@ fn finish(context: &Context<'_>, (task, workplace): (&Task, &Workplace), command
     let started = context.emitter.millis();
     let times = Times { timeout: Some(task.timeout.unwrap_or(FINALLY_TIMEOUT)), slow_after: None };
     let ports = context.services.ports(context.world.config, task);
-    let words = command::words(task, &ports.fill_command(command), &[]);
-    let mut listener = Listener { context, task, is_slow: &mut false };
-    let ready = ready(context, (task, &ports), &words, times, workplace);
-    let (ended, log) = start(ready, times, (&context.stop_finally, &mut listener));
+    let (ended, log) = if let Some(service) = ports.lacks(command) {
+        // Literal braces would reach a command that removes things.
+        (Ended::NotStarted { why: format!("service {service} did not come up") }, Log::default())
+    } else {
+        let words = command::words(task, &ports.fill_command(command), &[]);
+        let mut listener = Listener { context, task, is_slow: &mut false };
+        let ready = ready(context, (task, &ports), &words, times, workplace);
+        start(ready, times, (&context.stop_finally, &mut listener))
+    };
     let took = context.emitter.millis().saturating_sub(started);
     context.emitter.emit(What::FinallyFinished { task: task.name.clone(), ended, took, log });
 }

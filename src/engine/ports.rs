@@ -3,8 +3,9 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::net::TcpListener;
 
-use crate::config::model::Command;
+use crate::config::model::{Command, Port};
 use crate::config::template;
 
 /// Ports by the names that the command's own file has for the services.
@@ -28,6 +29,16 @@ impl Ports {
         template::with_ports(text, |name| self.0.get(name).copied())
     }
 
+    /// The first service whose port the command names and that has none here.
+    pub fn lacks(&self, command: &Command) -> Option<String> {
+        let words = match command {
+            Command::Rust(_) => return None,
+            Command::Shell(line) => std::slice::from_ref(line),
+            Command::Argv(words) => words.as_slice(),
+        };
+        words.iter().find_map(|text| template::ports_of(text).find(|name| !self.0.contains_key(name)))
+    }
+
     /// A command with the ports put in.
     pub fn fill_command(&self, command: &Command) -> Command {
         match command {
@@ -40,6 +51,21 @@ impl Ports {
     /// Variables that tell them: `XTASK_SERVICE_DB_PORT` for the service `db`.
     pub fn variables(&self) -> impl Iterator<Item = (OsString, OsString)> {
         self.0.iter().map(|(name, port)| (variable(name).into(), port.to_string().into()))
+    }
+}
+
+/// A port for a service.
+///
+/// # Errors
+/// No port is free, as a clause.
+pub fn pick(port: Option<Port>) -> Result<Option<u16>, String> {
+    match port {
+        None => Ok(None),
+        Some(Port::Fixed(port)) => Ok(Some(port)),
+        Some(Port::Auto) => {
+            let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
+            free.map(|address| Some(address.port())).map_err(|error| format!("no port is free: {error}"))
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 //! must not start or end a service.
 
 use std::net::{TcpListener, TcpStream, ToSocketAddrs as _};
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
 
 use crate::config::model::{Probe, Ready};
@@ -18,6 +19,9 @@ const ANSWER: Duration = Duration::from_secs(5);
 /// How long the last answer may take, so that it says more than that it came too late.
 const SHORTEST: Duration = Duration::from_millis(500);
 
+/// Runs a command that asks.
+pub type Ask = Box<dyn Fn(Duration, &Stop) -> Result<(), String> + Send + Sync>;
+
 /// Something that is asked until it says yes.
 pub enum Question {
     /// Nothing.
@@ -28,8 +32,9 @@ pub enum Question {
     Http(String),
     /// Whether it printed the awaited line.
     Line(String),
-    /// Whether a command succeeds. It gets the time that is left, and says what went wrong.
-    Command(Box<dyn Fn(Duration) -> Result<(), String> + Send + Sync>),
+    /// Whether a command succeeds. It gets the time that is left and what ends it, and says what went
+    /// wrong.
+    Command(Ask),
 }
 
 /// Why a service is not ready.
@@ -45,11 +50,7 @@ pub enum NotReady {
 
 impl Question {
     /// What `ready` asks, with the ports put in; a command is asked by `command`.
-    pub fn of(
-        ready: &Ready,
-        ports: &Ports,
-        command: impl FnOnce() -> Box<dyn Fn(Duration) -> Result<(), String> + Send + Sync>,
-    ) -> Self {
+    pub fn of(ready: &Ready, ports: &Ports, command: impl FnOnce() -> Ask) -> Self {
         match &ready.probe {
             None => Self::Nothing,
             Some(Probe::Tcp(address)) => Self::Tcp(ports.fill(address)),
@@ -60,7 +61,8 @@ impl Question {
     }
 
     /// Who answers before the service was started can't be the service. A clause says who does.
-    pub fn answered_by_another(&self, port: Option<u16>) -> Option<String> {
+    pub fn answered_by_another(&self, port: Option<u16>, stop: &Stop) -> Option<String> {
+        let is_over = || stop.demand() != Demand::None;
         let taken = |port: &u16| {
             let bound = TcpListener::bind(("127.0.0.1", *port));
             bound.is_err_and(|error| error.kind() == std::io::ErrorKind::AddrInUse)
@@ -69,10 +71,10 @@ impl Question {
             return Some(format!("port {port} is taken: something else listens on it already"));
         }
         match self {
-            Self::Tcp(address) if connect(address, ANSWER).is_ok() => {
+            Self::Tcp(address) if impatient(address, connect, ANSWER, is_over).is_ok() => {
                 Some(format!("{address} is taken: something else listens there already"))
             }
-            Self::Http(url) if get(url, ANSWER).is_ok() => {
+            Self::Http(url) if impatient(url, get, ANSWER, is_over).is_ok() => {
                 Some(format!("something else answers at {url} already"))
             }
             _ => None,
@@ -87,7 +89,7 @@ impl Question {
         let clock = Clock::system();
         loop {
             let left = timeout.saturating_sub(clock.elapsed());
-            let answer = self.ask(running, left.clamp(SHORTEST, ANSWER));
+            let answer = self.ask(running, left.max(SHORTEST), stop);
             if running.end().is_some() {
                 return Err(NotReady::Ended);
             }
@@ -102,14 +104,42 @@ impl Question {
         }
     }
 
-    fn ask(&self, running: &Running, most: Duration) -> Result<(), String> {
+    fn ask(&self, running: &Running, most: Duration, stop: &Stop) -> Result<(), String> {
+        let is_over = || stop.demand() != Demand::None || running.end().is_some();
         match self {
             Self::Nothing => Ok(()),
-            Self::Tcp(address) => connect(address, most),
-            Self::Http(url) => get(url, most),
+            Self::Tcp(address) => impatient(address, connect, most.min(ANSWER), is_over),
+            Self::Http(url) => impatient(url, get, most.min(ANSWER), is_over),
             Self::Line(_) if running.has_matched() => Ok(()),
             Self::Line(pattern) => Err(format!("no line of it matched `{pattern}`")),
-            Self::Command(ask) => ask(most),
+            Self::Command(ask) => {
+                // It may well wait by itself, but not for a service that has ended.
+                let stop = stop.inner();
+                let _stay = running.join(&stop);
+                ask(most, &stop)
+            }
+        }
+    }
+}
+
+/// Asks somebody who may take long to answer, on a thread of its own that is left alone once nobody
+/// cares for the answer any more.
+fn impatient(
+    whom: &str,
+    ask: fn(&str, Duration) -> Result<(), String>,
+    most: Duration,
+    is_over: impl Fn() -> bool,
+) -> Result<(), String> {
+    let (sender, receiver) = mpsc::channel();
+    let asked = whom.to_owned();
+    let thread = std::thread::Builder::new().name("readiness".to_owned());
+    let started = thread.spawn(move || drop(sender.send(ask(&asked, most))));
+    started.map_err(|error| format!("{whom} can't be asked ({error})"))?;
+    loop {
+        match receiver.recv_timeout(PAUSE) {
+            Ok(answer) => return answer,
+            Err(RecvTimeoutError::Timeout) if !is_over() => {}
+            Err(_) => return Err(format!("{whom} gave no answer yet")),
         }
     }
 }
@@ -135,7 +165,9 @@ fn connect(address: &str, most: Duration) -> Result<(), String> {
 }
 
 fn get(url: &str, most: Duration) -> Result<(), String> {
-    let config = ureq::Agent::config_builder().timeout_global(Some(most)).max_redirects(0).build();
+    // Not by way of the caller's proxy: it knows another 127.0.0.1.
+    let config =
+        ureq::Agent::config_builder().timeout_global(Some(most)).max_redirects(0).proxy(None).build();
     match ureq::Agent::new_with_config(config).get(url).call() {
         Ok(_) => Ok(()),
         Err(error) => Err(format!("{url} gave no good answer ({error})")),

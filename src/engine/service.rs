@@ -13,10 +13,15 @@ use crate::process::run::{self, Watcher};
 use crate::process::spawn::Spawn;
 use crate::process::stop::{Demand, Stop};
 
+/// Control sequences of a terminal.
+const COLORS: &str = r"\x1b\[[0-?]*[ -/]*[@-~]";
+
 /// A service that was started.
 pub struct Running {
     /// Where it listens, if it says so.
     pub port: Option<u16>,
+    /// Higher than that of each service that was started before it.
+    pub number: u64,
     state: Arc<State>,
     stop: Stop,
     thread: Mutex<Option<JoinHandle<()>>>,
@@ -53,7 +58,7 @@ impl Running {
     /// There is no room for a thread.
     pub fn start(
         spawn: Spawn,
-        port: Option<u16>,
+        (number, port): (u64, Option<u16>),
         awaited: Option<Regex>,
         dir: TempDir,
     ) -> std::io::Result<Self> {
@@ -61,7 +66,7 @@ impl Running {
         let stop = Stop::new();
         let (own, own_stop) = (Arc::clone(&state), stop.clone());
         let thread = std::thread::Builder::new().name("service".to_owned()).spawn(move || {
-            let mut listener = Listener { state: &own, awaited };
+            let mut listener = Listener { state: &own, awaited, colors: Regex::new(COLORS).ok() };
             let finished = run::run(&spawn, &own_stop, &mut listener);
             let log = Log { text: finished.log.text, left_out: finished.log.left_out };
             let ended = match finished.ended {
@@ -78,7 +83,7 @@ impl Running {
             drop(facts);
             own.changed.notify_all();
         })?;
-        Ok(Self { port, state, stop, thread: Mutex::new(Some(thread)), _dir: dir })
+        Ok(Self { port, number, state, stop, thread: Mutex::new(Some(thread)), _dir: dir })
     }
 
     /// How it ended, and what it printed; `None` as long as it runs.
@@ -153,14 +158,27 @@ impl State {
 struct Listener<'a> {
     state: &'a State,
     awaited: Option<Regex>,
+    /// Matches what colours a line on a terminal, which people do not see.
+    colors: Option<Regex>,
+}
+
+impl Listener<'_> {
+    fn is_awaited(&self, text: &str) -> bool {
+        let Some(awaited) = &self.awaited else { return false };
+        let is_seen = |line: &str| match &self.colors {
+            Some(colors) if line.contains('\u{1b}') => awaited.is_match(&colors.replace_all(line, "")),
+            _ => false,
+        };
+        text.lines().any(|line| awaited.is_match(line) || is_seen(line))
+    }
 }
 
 impl Watcher for Listener<'_> {
     fn output(&mut self, text: &str) {
-        let mut facts = self.state.facts();
-        facts.matched |=
-            self.awaited.as_ref().is_some_and(|awaited| text.lines().any(|line| awaited.is_match(line)));
-        drop(facts);
-        self.state.changed.notify_all();
+        if self.is_awaited(text) {
+            self.awaited = None;
+            self.state.facts().matched = true;
+            self.state.changed.notify_all();
+        }
     }
 }

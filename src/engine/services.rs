@@ -5,17 +5,17 @@
 //! up waits for nothing but the service itself.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::TcpListener;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use regex::Regex;
 
-use crate::config::model::{Config, Port, Probe, Service, ServiceId, Task};
+use crate::config::model::{Config, Probe, Service, ServiceId, Task};
 use crate::engine::command::{self, Kit, Programs, Times};
 use crate::engine::emitter::Emitter;
-use crate::engine::ports::Ports;
+use crate::engine::ports::{self, Ports};
 use crate::engine::readiness::{NotReady, Question};
 use crate::engine::service::{Running, Stay};
 use crate::engine::surroundings;
@@ -44,6 +44,8 @@ pub struct Setting<'a> {
     pub hold: Option<&'a std::fs::File>,
     /// Ends what is being started.
     pub stop: Stop,
+    /// Whether the task is tried again, and services that did not come up with it.
+    pub is_retry: bool,
     /// What a service is at present; another one means that it must be started anew.
     pub identity: Box<dyn Fn(ServiceId) -> Digest + Sync + 'a>,
 }
@@ -54,6 +56,8 @@ pub struct Services {
     mark: String,
     slots: Mutex<BTreeMap<String, Slot>>,
     changed: Condvar,
+    /// How many were started.
+    started: AtomicU64,
     programs: Programs,
     guard: OnceLock<Option<Arc<Guard>>>,
 }
@@ -62,6 +66,8 @@ pub struct Services {
 enum Slot {
     Starting,
     Up(Arc<Running>, Digest),
+    /// It did not come up. Who tries again starts it anew.
+    Failed(Failure),
 }
 
 /// Why a service can't be used, or no longer.
@@ -92,6 +98,7 @@ impl Services {
             mark,
             slots: Mutex::default(),
             changed: Condvar::new(),
+            started: AtomicU64::new(0),
             programs: Programs::default(),
             guard: OnceLock::new(),
         }
@@ -136,7 +143,7 @@ impl Services {
         Ports::of(task.services.iter().filter_map(|(name, id)| {
             match slots.get(&config.service(*id).task.name)? {
                 Slot::Up(running, _) => Some((name.clone(), running.port?)),
-                Slot::Starting => None,
+                Slot::Starting | Slot::Failed(_) => None,
             }
         }))
     }
@@ -146,37 +153,39 @@ impl Services {
         let name = &setting.config.service(id).task.name;
         let identity = (setting.identity)(id);
         let mut slots = self.slots();
+        let mut has_waited = false;
         loop {
             match slots.get(name) {
-                Some(Slot::Up(running, known)) if running.end().is_none() && *known == identity => {
+                Some(Slot::Up(running, known))
+                    if *known == identity && !is_outdated(setting, &slots, (id, running)) =>
+                {
                     return Ok(());
                 }
                 Some(Slot::Starting) => {
+                    has_waited = true;
                     slots = self.changed.wait(slots).unwrap_or_else(PoisonError::into_inner);
                 }
+                Some(Slot::Failed(failure)) if has_waited || !setting.is_retry => {
+                    return Err(failure.clone());
+                }
                 // One that has died, or is no longer what it was, is started anew for who wants it now.
-                Some(Slot::Up(..)) | None => break,
+                Some(Slot::Up(..) | Slot::Failed(_)) | None => break,
             }
         }
         let former = slots.insert(name.clone(), Slot::Starting);
         drop(slots);
         if let Some(Slot::Up(former, _)) = former {
-            end(setting, &former);
+            see_off(setting, &former);
             tell_end(setting, name, &former);
         }
-        let started = self.start(setting, id, user);
-        let mut slots = self.slots();
-        let outcome = match started {
-            Ok(running) => {
-                slots.insert(name.clone(), Slot::Up(Arc::new(running), identity));
-                Ok(())
-            }
-            Err(failure) => {
-                slots.remove(name);
-                Err(failure)
-            }
+        let start = std::panic::AssertUnwindSafe(|| self.start(setting, id, user));
+        // Whoever waits for it must not wait for a thread that is gone.
+        let started = std::panic::catch_unwind(start).unwrap_or(Err(Failure::Stopped));
+        let (slot, outcome) = match started {
+            Ok(running) => (Slot::Up(Arc::new(running), identity), Ok(())),
+            Err(failure) => (Slot::Failed(failure.clone()), Err(failure)),
         };
-        drop(slots);
+        self.slots().insert(name.clone(), slot);
         self.changed.notify_all();
         outcome
     }
@@ -192,7 +201,7 @@ impl Services {
         if setting.stop.demand() != Demand::None {
             return Err(Failure::Stopped);
         }
-        let port = pick(service.port).map_err(&fails)?;
+        let port = ports::pick(service.port).map_err(&fails)?;
         let own = crate::config::own_name(&service.task);
         let ports = self.ports(setting.config, &service.task).with(own, port);
         let clock = setting.emitter.clock().restarted();
@@ -242,18 +251,19 @@ impl Services {
             Some(Probe::Command(probe)) => Some(command(probe, Times::default())?),
             _ => None,
         };
-        let stop = setting.stop.clone();
         let question = Question::of(&service.ready, ports, || {
-            Box::new(move |most| ask.as_ref().map_or(Ok(()), |spawn| ask_command(spawn, most, &stop)))
+            Box::new(move |most, stop| ask.as_ref().map_or(Ok(()), |spawn| ask_command(spawn, most, stop)))
         });
-        if let Some(why) = question.answered_by_another(port) {
+        if let Some(why) = question.answered_by_another(port, &setting.stop) {
             return Err(why);
         }
         let awaited = match &question {
             Question::Line(pattern) => Regex::new(pattern).ok(),
             _ => None,
         };
-        let running = Running::start(spawn, port, awaited, dir).map_err(|error| error.to_string())?;
+        let number = self.started.fetch_add(1, Ordering::Relaxed);
+        let running =
+            Running::start(spawn, (number, port), awaited, dir).map_err(|error| error.to_string())?;
         Ok((running, question))
     }
 
@@ -283,7 +293,7 @@ impl Services {
             .iter()
             .filter_map(|(name, slot)| match slot {
                 Slot::Up(running, _) => Some((name.clone(), Arc::clone(running))),
-                Slot::Starting => None,
+                Slot::Starting | Slot::Failed(_) => None,
             })
             .collect();
         let config = setting.config;
@@ -306,9 +316,14 @@ impl Services {
         }
     }
 
+    /// Lets services that did not come up be tried again.
+    pub fn forget_failures(&self) {
+        self.slots().retain(|_, slot| !matches!(slot, Slot::Failed(_)));
+    }
+
     /// Whether none is up.
     pub fn is_empty(&self) -> bool {
-        self.slots().is_empty()
+        !self.slots().values().any(|slot| matches!(slot, Slot::Starting | Slot::Up(..)))
     }
 
     /// The mark of their processes, if one was ever started.
@@ -334,18 +349,6 @@ impl Held {
     }
 }
 
-/// A port for a service.
-fn pick(port: Option<Port>) -> Result<Option<u16>, String> {
-    match port {
-        None => Ok(None),
-        Some(Port::Fixed(port)) => Ok(Some(port)),
-        Some(Port::Auto) => {
-            let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
-            free.map(|address| Some(address.port())).map_err(|error| format!("no port is free: {error}"))
-        }
-    }
-}
-
 fn ask_command(spawn: &Spawn, most: Duration, stop: &Stop) -> Result<(), String> {
     let mut spawn = spawn.clone();
     spawn.limits.timeout = Some(most);
@@ -361,8 +364,21 @@ fn ask_command(spawn: &Spawn, most: Duration, stop: &Stop) -> Result<(), String>
     }
 }
 
-/// Ends a service and waits until it has.
-fn end(setting: &Setting<'_>, running: &Running) {
+/// Whether a service has died, or knows another instance of one that it uses than the one that is up.
+fn is_outdated(
+    setting: &Setting<'_>,
+    slots: &BTreeMap<String, Slot>,
+    (id, running): (ServiceId, &Running),
+) -> bool {
+    let is_newer = |used: &ServiceId| match slots.get(&setting.config.service(*used).task.name) {
+        Some(Slot::Up(used, _)) => used.number > running.number,
+        _ => true,
+    };
+    running.end().is_some() || setting.config.service(id).task.uses.iter().any(is_newer)
+}
+
+/// Ends a service and waits until it has ended.
+fn see_off(setting: &Setting<'_>, running: &Running) {
     if running.end().is_none() {
         running.ask_to_end(Demand::Terminate);
     }
@@ -377,7 +393,7 @@ fn end(setting: &Setting<'_>, running: &Running) {
 /// Ends a service that is not ready, and says why.
 fn give_up(setting: &Setting<'_>, service: &Service, running: &Running, why: NotReady) -> Failure {
     let own_end = running.end().map(|(ended, _)| ended);
-    end(setting, running);
+    see_off(setting, running);
     let log = running.end().map(|(_, log)| log).unwrap_or_default();
     let name = service.task.name.clone();
     let (end, failure) = match why {

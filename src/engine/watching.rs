@@ -128,7 +128,7 @@ impl Context<'_> {
         }
         let service = self.world.config.service(id);
         let task = &service.task;
-        fields.add(crate::key::definition(service).as_bytes());
+        fields.add(crate::key::definition(service).hex().as_bytes());
         for (name, value) in crate::plan::surroundings(task, self.world.env) {
             fields.add(name.as_bytes()).add(value.unwrap_or_default().as_bytes());
         }

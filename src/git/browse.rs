@@ -98,8 +98,10 @@ pub fn browse_folder(
         // A symlink is not followed: what it leads to is not in the tree.
         let kind = entry.file_type().map_err(FileError::of("look at", &entry.path()))?;
         let is_wanted = kind.is_file() && name.as_bytes().ends_with(ending.as_bytes());
-        if name != ".git" && (kind.is_dir() || is_wanted) {
-            names.push(Name { path: folder.child(name.as_bytes()), is_folder: kind.is_dir() });
+        // A submodule, or another repository within this one, is one entry in the tree.
+        let is_folder = kind.is_dir() && entry.path().join(".git").symlink_metadata().is_err();
+        if name != ".git" && (is_folder || is_wanted) {
+            names.push(Name { path: folder.child(name.as_bytes()), is_folder });
         }
     }
     names.sort();

@@ -10,7 +10,7 @@ pub mod inputs;
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::model::{Command, Port, Service, Task};
+use crate::config::model::{Command, Port, Probe, Service, Task};
 use crate::ground::digest::{Digest, Fields};
 
 /// Rises whenever equal fields would mean another result.
@@ -128,8 +128,12 @@ impl Key {
             };
             writer.add(FieldKind::Need, name, value);
         }
+        if !task.services.is_empty() {
+            // Which of them it names decides which ports it is told.
+            writer.definition("services", &named(task));
+        }
         for service in &ingredients.services {
-            writer.definition(&format!("service {}", service.task.name), &definition(service));
+            writer.service(service);
         }
         Self { digest: writer.hash.digest(), fields: writer.fields }
     }
@@ -143,6 +147,35 @@ struct Writer {
 impl Writer {
     fn definition(&mut self, name: &str, value: &str) {
         self.add(FieldKind::Definition, name, value.to_owned());
+    }
+
+    /// What a service is, as far as it can matter to those that use it; its files, variables from
+    /// outside, tools and needs are fields of their own.
+    fn service(&mut self, service: &Service) {
+        let task = &service.task;
+        let port = match service.port {
+            None => String::new(),
+            Some(Port::Auto) => "auto".to_owned(),
+            Some(Port::Fixed(port)) => port.to_string(),
+        };
+        let mut part = |what, value: &str| self.definition(&format!("service {} {what}", task.name), value);
+        part("run", &task.run.as_ref().map(command).unwrap_or_default());
+        if matches!(task.run, Some(Command::Shell(_))) {
+            part("shell", &list(&task.shell));
+        }
+        part("cwd", &task.cwd.to_string());
+        part("port", &port);
+        if !task.env.is_empty() {
+            // A map of text can always be written as JSON.
+            part("env", &serde_json::to_string(&task.env).unwrap_or_default());
+        }
+        if !task.services.is_empty() {
+            part("services", &named(task));
+        }
+        if let Some(Probe::Command(ready)) = &service.ready.probe {
+            // It may prepare what it asks for.
+            part("ready", &command(ready));
+        }
     }
 
     fn add(&mut self, kind: FieldKind, name: &str, value: String) {
@@ -169,23 +202,17 @@ fn outputs(task: &Task) -> String {
     task.outputs.to_string()
 }
 
-/// What a service is, as far as it can matter to those that use it; its files, variables from
-/// outside, tools and needs are fields of their own.
-pub fn definition(service: &Service) -> String {
-    let task = &service.task;
-    let shell = matches!(task.run, Some(Command::Shell(_))).then_some(&task.shell);
-    let parts = serde_json::json!({
-        "run": task.run.as_ref().map(command),
-        "shell": shell,
-        "cwd": task.cwd.to_string(),
-        "env": task.env,
-        "port": match service.port {
-            None => String::new(),
-            Some(Port::Auto) => "auto".to_owned(),
-            Some(Port::Fixed(port)) => port.to_string(),
-        },
-    });
-    parts.to_string()
+/// A digest of what a service is, without its files, variables from outside, tools and needs.
+pub fn definition(service: &Service) -> Digest {
+    let mut writer = Writer { hash: Fields::new("taskgate service definition 1"), fields: Vec::new() };
+    writer.service(service);
+    writer.hash.digest()
+}
+
+/// The services that a task or a service names, whose ports are in its environment; those that these
+/// use are not.
+fn named(task: &Task) -> String {
+    list(&task.services.keys().cloned().collect::<Vec<_>>())
 }
 
 /// A digest under a name of its own, so that equal secrets of two variables don't show as equal.

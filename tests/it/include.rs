@@ -174,3 +174,19 @@ fn an_include_that_brings_nothing_or_leads_back_is_refused() {
     project.write("tasks.toml", "include = ['services/web', 'tools/web']\n[tasks.a]\nrun = 'true'\n");
     project.xtask(&["a"]).ends(3).says("would both be the project `web`");
 }
+
+#[test]
+fn other_repositories_within_are_read_neither_here_nor_in_a_gate() {
+    let project = Project::new(
+        "include = ['**/tasks.toml']\n[tasks.test]\nrun = 'true'\n[hooks]\npre-push = [':test']\n",
+    );
+    project.write(".gitignore", "ran\n").write("api/tasks.toml", "[tasks.test]\nrun = 'true'\n");
+    project.write("lib/tasks.toml", "[tasks.test]\nrun = 'true'\n");
+    let lib = project.path("lib").display().to_string();
+    project.git(&["init", "-q", &lib]);
+    project.git(&["-C", &lib, "add", "-A"]);
+    project.git(&["-C", &lib, "-c", "user.name=n", "-c", "user.email=e", "commit", "-qm", "lib"]);
+    project.commit("a repository within");
+    project.xtask(&["run", ":test"]).ends(0).says("2 ran");
+    project.xtask(&["gate"]).ends(0).says("2 cached, 0 ran");
+}

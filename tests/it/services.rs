@@ -51,7 +51,7 @@ fn what_a_service_is_enters_the_key_and_its_port_does_not() {
     project.xtask(&["a"]).ends(0).says("1 cached");
     let tasks = project.read("tasks.toml");
     project.write("tasks.toml", tasks.replace(" 100'", " 50'"));
-    project.xtask(&["a"]).ends(0).says("service web:");
+    project.xtask(&["a"]).ends(0).says("service web run: ");
     project.write("tasks.toml", tasks.replace("inputs = []", "inputs = ['web.conf']"));
     project.xtask(&["a"]).ends(0);
     project.write("web.conf", "x");
@@ -235,4 +235,107 @@ services = ["bd", "a"]
       |
       = help: take one of these needs out
     "#);
+}
+
+#[test]
+fn which_ports_a_task_is_told_enters_its_key() {
+    let text = |named: &str| {
+        format!(
+            "[services.db]\nrun = 'sleep 1000'\nport = 'auto'\nready = {{ command = 'true' }}\ninputs = []\n[services.app]\nrun = 'sleep 1000'\nservices = ['db']\ninputs = []\n[tasks.t]\nrun = 'test -n \"$XTASK_SERVICE_DB_PORT\"'\nservices = [{named}]\ninputs = []\n"
+        )
+    };
+    let project = Project::new(&text("'app', 'db'"));
+    project.xtask(&["t"]).ends(0);
+    // The same services are up, but the task is no longer told the port of one.
+    project.write("tasks.toml", text("'app'"));
+    project.xtask(&["t"]).ends(1).says("services: [\"app\",\"db\"] → [\"app\"]");
+}
+
+#[test]
+fn what_only_gathers_takes_no_services_from_the_defaults() {
+    let project = Project::new(
+        "[defaults]\nservices = ['db']\n[services.db]\nrun = 'exec sleep 1000'\nneeds = ['build']\n[tasks.build]\nrun = 'echo build >> ran'\nservices = []\n[tasks.plain]\nrun = 'true'\nservices = []\n[tasks.all]\nneeds = ['plain']\n",
+    );
+    project.xtask(&["all"]).ends(0).says("1 ran");
+    assert!(project.lines("ran").is_empty());
+}
+
+#[test]
+fn a_finally_without_its_port_is_not_run() {
+    let project = Project::new(
+        "[services.web]\nrun = 'exit 3'\nport = 'auto'\n[tasks.a]\nrun = 'true'\nfinally = 'echo {{ services.web.port }} > port'\nservices = ['web']\n",
+    );
+    project
+        .xtask(&["a"])
+        .ends(1)
+        .says("the `finally` of a failed: could not be started: service web did not come up");
+    assert!(!project.path("port").exists());
+}
+
+#[test]
+fn a_coloured_line_is_awaited_as_it_is_seen() {
+    let project = Project::new(
+        "[services.web]\nrun = '''printf '\\033[1;32mready\\033[0m to go\\n'; exec sleep 1000'''\nready = { log = '^ready to go$', timeout = '2s' }\n[tasks.a]\nrun = 'true'\nservices = ['web']\n",
+    );
+    project.xtask(&["a"]).ends(0);
+}
+
+#[test]
+fn a_service_is_started_anew_with_one_that_it_uses() {
+    let server = server();
+    let project = Project::new(&format!(
+        "[services.db]\nrun = 'exec {server} {{{{ services.db.port }}}}'\nport = 'auto'\n[services.app]\nrun = 'echo $XTASK_SERVICE_DB_PORT > app; exec {server} {{{{ services.app.port }}}}'\nport = 'auto'\nservices = ['db']\n[tasks.t]\nrun = '''test $(cat app) = $XTASK_SERVICE_DB_PORT; test -e again && exit\ntouch again; {ask} $XTASK_SERVICE_DB_PORT /die; sleep 100'''\nservices = ['app', 'db']\nretries = 1\n",
+        server = server.display(),
+        ask = ask().display()
+    ));
+    project.xtask(&["t"]).ends(0).says("flaky, passed at attempt 2");
+}
+
+#[test]
+fn who_waits_for_a_service_fails_with_it() {
+    let task = |name: &str| format!("[tasks.{name}]\nrun = 'true'\nservices = ['slow']\n");
+    let project = Project::new(&format!(
+        "[services.slow]\nrun = 'echo start >> ran; exec sleep 1000'\nready = {{ log = 'never', timeout = '700ms' }}\n{}{}{}",
+        task("a"),
+        task("b"),
+        task("c")
+    ));
+    project.xtask(&["run", "a", "b", "c", "--jobs", "3", "--keep-going"]).ends(1).says("failed: ");
+    assert_eq!(starts(&project), 1);
+}
+
+#[test]
+fn an_answer_that_does_not_come_holds_no_interrupted_run() {
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = silent.local_addr().unwrap().port();
+    let project = Project::new(&format!(
+        "[services.web]\nrun = 'exec sleep 1000'\nready = {{ http = 'http://127.0.0.1:{port}/' }}\n[tasks.a]\nrun = 'true'\nservices = ['web']\n"
+    ));
+    let mut run = project.start(&["a"]);
+    let asked = silent.accept().unwrap();
+    let clock = std::time::Instant::now();
+    crate::project::signal("INT", i32::try_from(run.id()).unwrap());
+    assert_eq!(run.wait().unwrap().code(), Some(130));
+    assert!(clock.elapsed().as_secs() < 4, "it waited for the answer");
+    drop(asked);
+}
+
+#[test]
+fn a_command_that_asks_may_take_the_time_there_is() {
+    let project = Project::new(
+        "[services.a]\nrun = 'exec sleep 1000'\nready = { command = 'sleep 6', timeout = '60s' }\n[services.b]\nrun = 'sleep 0.2; exit 3'\nready = { command = 'sleep 1000', timeout = '900s' }\n[tasks.a]\nrun = 'true'\nservices = ['a']\n[tasks.b]\nrun = 'true'\nservices = ['b']\n",
+    );
+    project.xtask(&["a"]).ends(0);
+    project.xtask(&["b"]).ends(1).says("exit status 3 before it was ready");
+    assert_eq!(starts(&project), 0);
+}
+
+#[test]
+fn http_is_asked_without_the_callers_proxy() {
+    let project = with_web(
+        "ready = { http = 'http://127.0.0.1:{{ services.web.port }}/', timeout = '5s' }",
+        &asking("a"),
+    );
+    let proxy = "http://127.0.0.1:9";
+    project.xtask_env(&["a"], &[("http_proxy", proxy), ("HTTP_PROXY", proxy), ("ALL_PROXY", proxy)]).ends(0);
 }
