@@ -198,6 +198,9 @@ pub struct TaskFinished {
     pub failed_logs: Vec<Log>,
     /// The command, as a person would type it.
     pub command: String,
+    /// Whether it runs in a sandbox.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub sandboxed: bool,
 }
 
 /// What became of a task.
@@ -254,6 +257,11 @@ pub enum Ended {
         /// Why.
         why: String,
     },
+    /// It ran in a sandbox and passed, and its outputs could not be put in place.
+    Outputs {
+        /// Why.
+        why: String,
+    },
     /// A service that it uses did not become ready, or ended.
     Service {
         /// The service.
@@ -281,6 +289,7 @@ impl std::fmt::Display for Ended {
             }
             Self::Stopped => f.write_str("stopped"),
             Self::NotStarted { why } => write!(f, "could not be started: {why}"),
+            Self::Outputs { why } => write!(f, "its outputs could not be put in place: {why}"),
             Self::Service { name, why } => write!(f, "service {name}: {why}"),
         }
     }

@@ -223,7 +223,7 @@ pub fn resolve(
     if task.is_aggregate() {
         return decided(Decision::Gathers, None, None);
     }
-    if !task.os.is_empty() && !task.os.contains(&world.platform.os) {
+    if !task.runs_on(&world.platform.os) {
         let reason = Reason::WrongSystem { os: task.os.clone() };
         return decided(Decision::Skip(reason), None, Some(Contribution::Nothing));
     }

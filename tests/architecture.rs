@@ -66,7 +66,7 @@ fn sources() -> Vec<File> {
 /// The text up to the unit tests, which may look anywhere; of a file of tests, none.
 fn code(file: &File) -> &str {
     let is_test = file.path.iter().any(|part| part == "tests");
-    if is_test || file.path.ends_with("tests.rs") || file.path.ends_with("sandbox.rs") {
+    if is_test || file.path.ends_with("tests.rs") || file.path.ends_with("git/sandbox.rs") {
         return "";
     }
     file.text.split("#[cfg(test)]\nmod tests {").next().unwrap()

@@ -7,6 +7,7 @@ use crate::cache::Cache;
 use crate::cache::content;
 use crate::cache::error::CacheError;
 use crate::cache::output_set::{Content, Output, OutputSet};
+use crate::cache::table::Table;
 use crate::cache::walk::{self, Found, special};
 use crate::ground::file::FileError;
 use crate::ground::path::RepoPath;
@@ -19,6 +20,16 @@ impl Cache {
     /// # Errors
     /// An output is of a kind that can't be stored, lies behind a symlink, or changed meanwhile.
     pub fn collect(&self, root: &Path, patterns: &Patterns) -> Result<OutputSet, CacheError> {
+        self.collect_with(root, patterns, &self.table(root))
+    }
+
+    /// The same, with the stats that `known` knows.
+    pub(super) fn collect_with(
+        &self,
+        root: &Path,
+        patterns: &Patterns,
+        known: &Table,
+    ) -> Result<OutputSet, CacheError> {
         let walked = walk::walk(root, patterns)?;
         if let Some(blocked) = walked.blocked {
             return Err(CacheError::NotAFolder { path: blocked.path, what: blocked.what });
@@ -32,7 +43,7 @@ impl Cache {
             outputs.push(Output { path: found.path.clone(), content: Content::Symlink { target } });
         }
         let files: Vec<&Found> = walked.files.iter().filter(|found| found.stat.is_file()).collect();
-        let digests = content::digests(root, &files, &self.table(root), &self.place.temp());
+        let digests = content::digests(root, &files, known, &self.place.temp());
         for (found, digest) in files.iter().zip(digests) {
             let content =
                 Content::File { mode: found.stat.mode & 0o7777, size: found.stat.size, digest: digest? };

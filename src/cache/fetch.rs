@@ -104,7 +104,7 @@ impl Cache {
     /// Reads and verifies all that the plan writes.
     pub(super) fn fetch(&self, root: &Path, entry: &Entry, plan: &Plan) -> Result<Contents, RestoreError> {
         let mut disks = Disks::new(root);
-        check_space(entry, plan, &mut disks)?;
+        check_space(&entry.outputs, plan, &mut disks)?;
         Ok(Contents {
             packs: self.fetch_packs(entry, plan)?,
             large: self.fetch_large(entry, plan, &mut disks)?,
@@ -198,10 +198,14 @@ impl Cache {
 }
 
 /// Small files are written straight to their place, so a full disk has to be seen before.
-fn check_space(entry: &Entry, plan: &Plan, disks: &mut Disks<'_>) -> Result<(), RestoreError> {
+pub(super) fn check_space(
+    outputs: &[Stored],
+    plan: &Plan,
+    disks: &mut Disks<'_>,
+) -> Result<(), RestoreError> {
     let mut needed: HashMap<u64, (PathBuf, u64, u64)> = HashMap::new();
     for write in &plan.writes {
-        let output = &entry.outputs[write.index].output;
+        let output = &outputs[write.index].output;
         let (folder, device) = disks.above(&output.path)?;
         let (_, files, bytes) = needed.entry(device).or_insert((folder, 0, 0));
         *files += 1;

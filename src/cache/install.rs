@@ -16,7 +16,7 @@ use rayon::iter::{IntoParallelRefIterator as _, ParallelIterator as _};
 use rustix::fs::{AtFlags, CWD, Mode, OFlags};
 use rustix::io::Errno;
 
-use crate::cache::entry::{Entry, Packed};
+use crate::cache::entry::{Packed, Stored};
 use crate::cache::fetch::Contents;
 use crate::cache::output_set::Content;
 use crate::cache::plan::{Place, Plan, Write};
@@ -48,7 +48,12 @@ impl<'a> Installer<'a> {
     }
 
     /// Removes, makes folders and writes.
-    pub(super) fn run(&self, entry: &Entry, plan: &Plan, contents: &mut Contents) -> Result<(), FileError> {
+    pub(super) fn run(
+        &self,
+        outputs: &[Stored],
+        plan: &Plan,
+        contents: &mut Contents,
+    ) -> Result<(), FileError> {
         let large = std::mem::take(&mut contents.large);
         self.remove(plan)?;
         for folder in &plan.folders {
@@ -56,16 +61,16 @@ impl<'a> Installer<'a> {
         }
         let mut jobs: BTreeMap<RepoPath, Vec<Write>> = BTreeMap::new();
         for write in plan.writes.iter().filter(|write| !large.contains_key(&write.index)) {
-            let folder = entry.outputs[write.index].output.path.parent().unwrap_or_default();
+            let folder = outputs[write.index].output.path.parent().unwrap_or_default();
             jobs.entry(folder).or_default().push(*write);
         }
         let jobs: Vec<(&RepoPath, &[Write])> = jobs
             .iter()
             .flat_map(|(folder, writes)| writes.chunks(CHUNK).map(move |chunk| (folder, chunk)))
             .collect();
-        jobs.par_iter().try_for_each(|(folder, writes)| self.write(folder, writes, entry, contents))?;
+        jobs.par_iter().try_for_each(|(folder, writes)| self.write(folder, writes, outputs, contents))?;
         for (index, staged) in large {
-            self.move_in(&staged, &entry.outputs[index].output.path)?;
+            self.move_in(&staged, &outputs[index].output.path)?;
             // It has its new name; nothing is left to be removed. If it was copied, dropping the
             // temporary path removes the source.
         }
@@ -139,7 +144,7 @@ impl<'a> Installer<'a> {
         &self,
         folder: &RepoPath,
         writes: &[Write],
-        entry: &Entry,
+        outputs: &[Stored],
         contents: &Contents,
     ) -> Result<(), FileError> {
         let open = self.open(folder)?;
@@ -150,7 +155,7 @@ impl<'a> Installer<'a> {
         let aside = if device == self.temp_device { self.temp.as_fd() } else { open.as_fd() };
         let mut buffer = Vec::new();
         for write in writes {
-            let stored = &entry.outputs[write.index];
+            let stored = &outputs[write.index];
             let path = &stored.output.path;
             let new = match &stored.output.content {
                 Content::Symlink { target } => New::Symlink(target),

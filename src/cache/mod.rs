@@ -34,6 +34,7 @@ mod store;
 mod table;
 #[cfg(test)]
 mod tests;
+mod transfer;
 mod verify;
 mod walk;
 mod wire;

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use crate::cache::compare::{self, Glance};
 use crate::cache::content;
-use crate::cache::entry::Entry;
-use crate::cache::error::is_full;
+use crate::cache::entry::Stored;
+use crate::cache::error::{CacheError, is_full};
 use crate::cache::output_set::{Content, Output};
 use crate::cache::table::Table;
 use crate::cache::walk::{self, Found, Holds, Walked};
@@ -24,7 +24,7 @@ pub enum RestoreError {
     /// A file of the cache is missing or is not what was written.
     #[error("{0}")]
     Damaged(String),
-    /// The entry names something that is not an output of this task, or no path at all.
+    /// Something is named that is not an output of this task, or no path at all.
     #[error("the entry holds {path}, which is not among the outputs")]
     Outside {
         /// What it names.
@@ -52,6 +52,9 @@ pub enum RestoreError {
         /// Bytes that are to be written.
         needed: u64,
     },
+    /// What is to be put in place can't be read.
+    #[error(transparent)]
+    Unread(#[from] CacheError),
     /// A file operation failed before anything was changed.
     #[error(transparent)]
     File(#[from] FileError),
@@ -80,7 +83,7 @@ pub(super) struct Plan {
     pub(super) prune: Vec<RepoPath>,
     /// Folders that are made, the highest first.
     pub(super) folders: Vec<RepoPath>,
-    /// Outputs that are written, by their index in the entry.
+    /// Outputs that are written, by their index.
     pub(super) writes: Vec<Write>,
 }
 
@@ -107,30 +110,30 @@ pub(super) struct Ground<'a> {
 }
 
 impl Plan {
-    /// Compares what is there with the entry. Contents are read where stats do not vouch for them.
+    /// Compares what is there with what shall be. Contents are read where stats do not vouch for them.
     pub(super) fn make(
         ground: &Ground<'_>,
-        entry: &Entry,
+        outputs: &[Stored],
         table: &Table,
         temp: &Path,
     ) -> Result<Self, RestoreError> {
-        let above = folders_above(entry, ground.patterns)?;
+        let above = folders_above(outputs, ground.patterns)?;
         let walked = walk::walk(ground.root, ground.patterns)?;
         if let Some(blocked) = walked.blocked {
             let what = if blocked.what == "a symlink" { "it is a symlink" } else { "it is not a folder" };
             return Err(RestoreError::InTheWay { path: blocked.path, what });
         }
         let mut plan = Self::default();
-        plan.compare(ground, entry, &walked, (table, temp));
-        plan.plan_removals(ground, entry, &walked, &above)?;
-        plan.plan_folders(ground, entry, &walked, &above)?;
+        plan.compare(ground, outputs, &walked, (table, temp));
+        plan.plan_removals(ground, outputs, &walked, &above)?;
+        plan.plan_folders(ground, outputs, &walked, &above)?;
         Ok(plan)
     }
 
     /// Finds the outputs that have to be written.
-    fn compare(&mut self, ground: &Ground<'_>, entry: &Entry, walked: &Walked, known: (&Table, &Path)) {
+    fn compare(&mut self, ground: &Ground<'_>, outputs: &[Stored], walked: &Walked, known: (&Table, &Path)) {
         let mut unread: Vec<(usize, &Found, Digest)> = Vec::new();
-        for (index, output) in entry.outputs().enumerate() {
+        for (index, output) in outputs.iter().map(|stored| &stored.output).enumerate() {
             match compare::glance(ground.root, walked, output) {
                 Glance::Same => {}
                 Glance::Other(_) if output.content == Content::EmptyFolder => {
@@ -154,17 +157,17 @@ impl Plan {
         }
     }
 
-    /// Finds what has to go: what matches and is not in the entry.
+    /// Finds what has to go: what matches and is none of the outputs.
     fn plan_removals(
         &mut self,
         ground: &Ground<'_>,
-        entry: &Entry,
+        outputs: &[Stored],
         walked: &Walked,
         above: &BTreeSet<RepoPath>,
     ) -> Result<(), RestoreError> {
         let mut files = HashSet::new();
         let mut folders = HashSet::new();
-        for output in entry.outputs() {
+        for output in outputs.iter().map(|stored| &stored.output) {
             let is_folder = output.content == Content::EmptyFolder;
             if is_folder {
                 folders.insert(&output.path)
@@ -211,12 +214,12 @@ impl Plan {
     fn plan_folders(
         &mut self,
         ground: &Ground<'_>,
-        entry: &Entry,
+        outputs: &[Stored],
         walked: &Walked,
         above: &BTreeSet<RepoPath>,
     ) -> Result<(), RestoreError> {
         // Where nothing is written, nothing is made.
-        let written = self.writes.iter().map(|write| &entry.outputs[write.index].output.path);
+        let written = self.writes.iter().map(|write| &outputs[write.index].output.path);
         let mut needed: BTreeSet<RepoPath> = BTreeSet::new();
         for path in written.chain(&self.folders) {
             let mut at = path.parent();
@@ -253,13 +256,13 @@ impl Plan {
     }
 }
 
-/// All folders above the outputs of an entry, but the root. Fails unless each output is a path
+/// All folders above outputs, but the root. Fails unless each output is a path
 /// inside the root that the patterns match, and none lies below another.
-fn folders_above(entry: &Entry, patterns: &Patterns) -> Result<BTreeSet<RepoPath>, RestoreError> {
+fn folders_above(outputs: &[Stored], patterns: &Patterns) -> Result<BTreeSet<RepoPath>, RestoreError> {
     let outside = |output: &Output| RestoreError::Outside { path: output.path.clone() };
     let mut above = BTreeSet::new();
     let mut former: Option<&RepoPath> = None;
-    for output in entry.outputs() {
+    for output in outputs.iter().map(|stored| &stored.output) {
         let is_in_order = former.is_none_or(|former| *former < output.path);
         if !is_in_order || !is_sound(output.path.bytes()) || !patterns.matches(&output.path) {
             return Err(outside(output));
@@ -273,7 +276,7 @@ fn folders_above(entry: &Entry, patterns: &Patterns) -> Result<BTreeSet<RepoPath
             }
         }
     }
-    match entry.outputs().find(|output| above.contains(&output.path)) {
+    match outputs.iter().map(|stored| &stored.output).find(|output| above.contains(&output.path)) {
         Some(output) => Err(outside(output)),
         None => Ok(above),
     }

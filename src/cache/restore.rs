@@ -38,10 +38,10 @@ impl Cache {
     ) -> Result<Restored, RestoreError> {
         let ground = Ground { root, patterns, is_tracked };
         let temp = self.place.temp();
-        let plan = Plan::make(&ground, entry, &self.table(root), &temp)?;
+        let plan = Plan::make(&ground, &entry.outputs, &self.table(root), &temp)?;
         let mut contents = self.fetch(root, entry, &plan)?;
         let installer = Installer::new(root, &temp)?;
-        installer.run(entry, &plan, &mut contents).map_err(RestoreError::Partly)?;
+        installer.run(&entry.outputs, &plan, &mut contents).map_err(RestoreError::Partly)?;
         Ok(Restored { written: plan.writes.len(), removed: plan.remove.len() })
     }
 }

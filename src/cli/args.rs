@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::cli::audit::AuditArgs;
 use crate::cli::init::InitArgs;
 use crate::cli::watch::WatchArgs;
 use crate::config::stage::Stage;
@@ -72,6 +73,14 @@ pub enum Command {
     /// Run the `fix` commands, one after the other
     #[command(after_help = "Example:\n  xtask fix lint")]
     Fix(FixArgs),
+    /// Run tasks in folders that hold only what they declare, and tell what they missed
+    #[command(after_help = "\
+Example:
+  xtask audit unit --json
+
+Exit status 1 if a task got at something that it does not declare, or fails without it. Where not all
+could be seen (elsewhere than on Linux nothing can), a task is told as partial, never as clean.")]
+    Audit(AuditArgs),
     /// Gate commits' trees as a push does, so that the push is a lookup
     #[command(after_help = "\
 Examples:

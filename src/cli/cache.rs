@@ -7,6 +7,7 @@ use crate::cli::Session;
 use crate::cli::args::CacheAction;
 use crate::cli::exit::{End, Failure};
 use crate::cli::project::Project;
+use crate::engine::sandbox;
 use crate::git;
 use crate::ground::units;
 use crate::reporter::lines::count;
@@ -29,6 +30,7 @@ pub fn perform(session: &Session, action: CacheAction) -> Result<End, Failure> {
         CacheAction::Verify => verify(session, &cache),
         CacheAction::Gc => {
             let worktrees = git::remove_free(&state)?;
+            let sandboxes = sandbox::remove_free(&state)?;
             let report = cache.gc()?;
             let mut text = format!(
                 "removed {}, {} and {}: {} freed, {} left\n",
@@ -40,6 +42,12 @@ pub fn perform(session: &Session, action: CacheAction) -> Result<End, Failure> {
             );
             if worktrees > 0 {
                 text = format!("{text}removed {}\n", count(worktrees, "private worktree"));
+            }
+            if sandboxes > 0 {
+                text = format!(
+                    "{text}removed {} that killed runs left\n",
+                    if sandboxes == 1 { "1 sandbox".to_owned() } else { format!("{sandboxes} sandboxes") }
+                );
             }
             session.print(&text)?;
             Ok(End::Passed)

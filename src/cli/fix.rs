@@ -43,6 +43,8 @@ fn fixes(config: &Config, selection: &Selection) -> Config {
         task.tools = Vec::new();
         task.finally = None;
         task.retries = 0;
+        // It is to change the files of the work tree.
+        task.sandbox = false;
         Some(task)
     });
     Config { tasks: tasks.collect(), ..config.clone() }

@@ -3,9 +3,11 @@
 
 pub mod affected;
 pub mod args;
+pub mod audit;
 pub mod cache;
 pub mod doctor;
 pub mod exit;
+pub mod findings;
 pub mod fix;
 pub mod gate;
 pub mod graph;
@@ -161,6 +163,7 @@ fn perform(session: &Session, command: Option<Command>) -> Result<End, Failure> 
         Some(Command::Why(args)) => why::perform(session, &args),
         Some(Command::Graph(args)) => graph::perform(session, &args),
         Some(Command::Fix(args)) => fix::perform(session, &args),
+        Some(Command::Audit(args)) => audit::perform(session, &args),
         Some(Command::Log(args)) => log::perform(session, &args),
         Some(Command::Gate(args)) => gate::perform(session, &args),
         Some(Command::Hooks(args)) => hooks::perform(session, &args),

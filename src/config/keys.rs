@@ -43,7 +43,6 @@ pub(super) const SETTINGS: Keys = Keys {
     ],
 };
 
-const SANDBOX: (&str, &str) = ("sandbox", "take it out");
 const REPORTS: (&str, &str) = ("reports", "take it out; files that the task writes go in `outputs`");
 
 pub(super) const TASK: Keys = Keys {
@@ -69,11 +68,12 @@ pub(super) const TASK: Keys = Keys {
         "slots",
         "os",
         "cache",
+        "sandbox",
         "services",
         "env-file",
         "rust",
     ],
-    planned: &[REPORTS, SANDBOX],
+    planned: &[REPORTS],
     elsewhere: &[
         ("command", "did you mean `run`?"),
         ("cmd", "did you mean `run`?"),
@@ -181,10 +181,11 @@ pub(super) const DEFAULTS: Keys = Keys {
         "slots",
         "os",
         "cache",
+        "sandbox",
         "services",
         "env-file",
     ],
-    planned: &[SANDBOX],
+    planned: &[],
     elsewhere: &[
         ("description", NOT_SHARED),
         ("group", NOT_SHARED),

@@ -204,6 +204,8 @@ pub struct Task {
     pub os: Vec<String>,
     /// Whether its result may be stored and taken from the cache.
     pub cache: bool,
+    /// Whether it runs in a folder that holds only what it declares.
+    pub sandbox: bool,
     /// Where it is defined.
     pub place: Place,
 }
@@ -309,6 +311,11 @@ impl Task {
             group: self.group.as_deref(),
             variant_of: self.variant_of.as_deref().map(|name| naming::own(name, &self.project)),
         }
+    }
+
+    /// Whether it runs on the system of this name.
+    pub fn runs_on(&self, system: &str) -> bool {
+        self.os.is_empty() || self.os.iter().any(|os| os == system)
     }
 
     /// The value of a variable that is passed from the caller.

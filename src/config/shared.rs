@@ -51,6 +51,7 @@ pub(super) struct Shared<'d> {
     pub(super) slots: Option<NonZeroU32>,
     pub(super) os: Option<Vec<String>>,
     pub(super) cache: Option<bool>,
+    pub(super) sandbox: Option<bool>,
     pub(super) services: Option<Vec<Text<'d>>>,
     pub(super) env_files: Option<Vec<EnvFile>>,
 }
@@ -99,6 +100,7 @@ impl<'d> Shared<'d> {
             "locks" => self.locks = locks(value, findings),
             "os" => self.os = systems(value, findings),
             "cache" => self.cache = value.boolean(findings),
+            "sandbox" => self.sandbox = value.boolean(findings),
             "services" => self.services = value.texts(findings),
             "env-file" => self.env_files = Some(env_files(value, scope, findings)),
             _ => return self.variables.take(entry, findings),

@@ -261,6 +261,7 @@ impl<'d> Draft<'d> {
             slots: std::num::NonZeroU32::MIN,
             os: Vec::new(),
             cache: true,
+            sandbox: false,
             place: Place { file: source.name.to_owned(), line, column },
         };
         if self.kind != Kind::Aggregate {
@@ -273,6 +274,7 @@ impl<'d> Draft<'d> {
             task.slots = own.slots.or(defaults.slots).unwrap_or(task.slots);
             task.os = own.os.or_else(|| defaults.os.clone()).unwrap_or_default();
             task.cache = own.cache.or(defaults.cache).unwrap_or(true);
+            task.sandbox = own.sandbox.or(defaults.sandbox).unwrap_or(false);
         }
         task
     }

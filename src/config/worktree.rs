@@ -4,7 +4,7 @@
 use super::diagnostic::{Diagnostic, Findings};
 use super::document::{Entry, Table, Text, Value};
 use super::keys;
-use super::model::Worktree;
+use super::model::{Task, Worktree};
 use super::shared::Scope;
 use super::task_table::{Draft, Frame, Links};
 use crate::ground::path::RepoPath;
@@ -40,7 +40,10 @@ pub(super) fn read<'d>(table: &Table<'d>, scope: &Scope<'_, 'd>, findings: &mut 
 impl<'d> Draught<'d> {
     /// With what all commands of the file share.
     pub(super) fn finish(self, frame: &Frame<'_, 'd>) -> Worktree {
-        let setup = self.setup.map(|draft| Box::new(draft.finish(Links::default(), frame)));
+        // What it writes is to stay, so it has no use for a sandbox, whatever the defaults say.
+        let setup = self
+            .setup
+            .map(|draft| Box::new(Task { sandbox: false, ..draft.finish(Links::default(), frame) }));
         Worktree { setup, ..self.plain }
     }
 }

@@ -6,8 +6,10 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 
 use crate::cache::Cache;
+use crate::engine::audit::Desk;
 use crate::engine::command::Programs;
 use crate::engine::emitter::Emitter;
+use crate::engine::sandbox::Sandboxes;
 use crate::engine::secrets::Secrets;
 use crate::engine::services::{Services, Setting};
 use crate::engine::watching::{Standing, Watching};
@@ -34,6 +36,8 @@ pub struct Site<'a> {
     /// An open file whose lock keeps the place: the guard gets a copy, so that the lock is free only
     /// when all that ran in it is dead.
     pub hold: Option<&'a File>,
+    /// Where the traces of audited tasks go; `None`: nothing is audited.
+    pub desk: Option<&'a Desk>,
 }
 
 /// What a run in a repository has.
@@ -77,6 +81,8 @@ pub struct Context<'a> {
     pub longest_secret: usize,
     /// The programs that were found before.
     pub programs: Programs,
+    /// Where tasks run that see only what they declare; `None` outside a repository.
+    pub sandboxes: Option<Sandboxes>,
     /// The services that are up.
     pub services: &'a Services,
     /// What rounds share, if this run is one of several.
@@ -132,6 +138,7 @@ impl<'a> Context<'a> {
             longest_secret: secrets.longest,
             mask: Arc::clone(&secrets.mask),
             programs: Programs::default(),
+            sandboxes: site.store.as_ref().map(|store| Sandboxes::new(&store.state, &conduct.run)),
             services,
             watching,
             standing: Mutex::default(),

@@ -7,11 +7,14 @@ use crate::engine::command::{self, Kit, Times};
 use crate::engine::context::Context;
 use crate::engine::ports::Ports;
 use crate::engine::rust_task;
+use crate::engine::sandbox::SandboxError;
 use crate::engine::services::{Failure, Setting};
 use crate::engine::surroundings;
+use crate::engine::workplace::Workplace;
 use crate::event::{Ended, Log, What};
 use crate::graph::NodeId;
 use crate::process::run::{self, Finished, Watcher};
+use crate::process::spawn::Spawn;
 use crate::process::stop::{Demand, Stop};
 use crate::reason::Reason;
 
@@ -49,7 +52,7 @@ pub fn execute(context: &Context<'_>, id: NodeId, reason: &Reason) -> Execution 
         failed_logs: Vec::new(),
         is_slow: false,
     };
-    loop {
+    let workplace = loop {
         execution.attempts += 1;
         let attempt = execution.attempts;
         context.emitter.emit(What::TaskStarted {
@@ -58,7 +61,12 @@ pub fn execute(context: &Context<'_>, id: NodeId, reason: &Reason) -> Execution 
             reason: reason.clone(),
             expected: context.expected(id),
         });
-        let (ended, log) = attempt_once(context, id, (task, attempt), &mut execution.is_slow);
+        let workplace = Workplace::of(context, id);
+        let (ended, log) = match &workplace {
+            Ok(workplace) => attempt_once(context, id, (task, workplace), attempt, &mut execution.is_slow),
+            Err(SandboxError::Stopped) => (Ended::Stopped, Log::default()),
+            Err(error) => (Ended::NotStarted { why: error.to_string() }, Log::default()),
+        };
         if context.watching.is_some() {
             context.standing().end(id);
         }
@@ -69,15 +77,19 @@ pub fn execute(context: &Context<'_>, id: NodeId, reason: &Reason) -> Execution 
         execution.ended = ended;
         if !again {
             execution.log = log;
-            break;
+            break workplace;
         }
         let ended = execution.ended.clone();
         context.emitter.emit(What::TaskRetries { task: task.name.clone(), attempt, ended });
         execution.failed_logs.push(log);
-    }
+    };
     execution.took = context.emitter.millis().saturating_sub(execution.started);
-    if let Some(command) = &task.finally {
-        finish(context, task, command);
+    // Where there was no place for the attempt, there is nothing to be cleaned up.
+    if let Ok(workplace) = workplace {
+        if let Some(command) = &task.finally {
+            finish(context, (task, &workplace), command);
+        }
+        execution.ended = workplace.leave(context, id, execution.ended);
     }
     execution
 }
@@ -85,7 +97,8 @@ pub fn execute(context: &Context<'_>, id: NodeId, reason: &Reason) -> Execution 
 fn attempt_once(
     context: &Context<'_>,
     id: NodeId,
-    (task, attempt): (&Task, u32),
+    (task, workplace): (&Task, &Workplace),
+    attempt: u32,
     is_slow: &mut bool,
 ) -> (Ended, Log) {
     let times = Times { timeout: task.timeout, slow_after: task.slow_after };
@@ -107,7 +120,9 @@ fn attempt_once(
         Err(why) => return (Ended::NotStarted { why }, Log::default()),
     };
     let mut listener = Listener { context, task, is_slow };
-    let (ended, log) = start(context, (task, &held.ports), &words, times, (&stop, &mut listener));
+    let ready = ready(context, (task, &held.ports), &words, times, workplace);
+    let ready = ready.map(|spawn| workplace.command(context, spawn));
+    let (ended, log) = start(ready, times, (&stop, &mut listener));
     match held.failure(context.world.config) {
         // What is ended with the run did not fail by its service.
         Some(failure) if context.stop.demand() == Demand::None => (ended_by(failure), log),
@@ -132,7 +147,7 @@ fn ended_by(failure: Failure) -> Ended {
 }
 
 /// Runs the task's `finally`, whatever became of the task, and tells how it ended.
-fn finish(context: &Context<'_>, task: &Task, command: &Command) {
+fn finish(context: &Context<'_>, (task, workplace): (&Task, &Workplace), command: &Command) {
     let started = context.emitter.millis();
     let times = Times { timeout: Some(task.timeout.unwrap_or(FINALLY_TIMEOUT)), slow_after: None };
     let ports = context.services.ports(context.world.config, task);
@@ -142,27 +157,37 @@ fn finish(context: &Context<'_>, task: &Task, command: &Command) {
     } else {
         let words = command::words(task, &ports.fill_command(command), &[]);
         let mut listener = Listener { context, task, is_slow: &mut false };
-        start(context, (task, &ports), &words, times, (&context.stop_finally, &mut listener))
+        let ready = ready(context, (task, &ports), &words, times, workplace);
+        start(ready, times, (&context.stop_finally, &mut listener))
     };
     let took = context.emitter.millis().saturating_sub(started);
     context.emitter.emit(What::FinallyFinished { task: task.name.clone(), ended, took, log });
 }
 
-fn start(
+/// A command of the task, ready to start in its workplace; or why it can't be.
+fn ready(
     context: &Context<'_>,
     (task, ports): (&Task, &Ports),
     words: &[String],
     times: Times,
-    (stop, listener): (&Stop, &mut Listener<'_>),
-) -> (Ended, Log) {
+    workplace: &Workplace,
+) -> Result<Spawn, String> {
     let kit = Kit {
-        root: &context.site.root,
+        root: workplace.root(),
         mask: context.mask.clone(),
         guard: context.guard(),
         programs: &context.programs,
     };
     let surroundings = surroundings::of_task(context.world.env, &context.conduct.run, task, ports);
-    match command::spawn(&kit, task, words, surroundings, times) {
+    command::spawn(&kit, task, words, workplace.surroundings(surroundings), times)
+}
+
+fn start(
+    ready: Result<Spawn, String>,
+    times: Times,
+    (stop, listener): (&Stop, &mut Listener<'_>),
+) -> (Ended, Log) {
+    match ready {
         Ok(spawn) => {
             let Finished { ended, log, .. } = run::run(&spawn, stop, listener);
             (convert(ended, times), Log { text: log.text, left_out: log.left_out })

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::path::Path;
 
+use crate::engine::audit::Desk;
 use crate::engine::context::{Conduct, Site, Store};
 use crate::engine::emitter::Emitter;
 use crate::engine::inbox::Inbox;
@@ -31,18 +32,20 @@ pub struct Launch<'a> {
     /// An open file whose lock keeps the work tree, if it is a private one.
     pub hold: Option<&'a File>,
     /// What becomes of results.
-    pub keeps: Keeps,
+    pub keeps: Keeps<'a>,
     /// What rounds share, if the run is one of several.
     pub watching: Option<&'a Watching>,
 }
 
 /// What becomes of results.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Keeps {
+#[derive(Clone, Copy, Debug)]
+pub enum Keeps<'a> {
     /// Those that may be are stored.
     Results,
     /// Nothing is stored, restored or locked.
     Nothing,
+    /// Each task is audited in a sandbox; its trace goes here, and nothing else is kept.
+    Traces(&'a Desk),
 }
 
 impl Prepared<'_> {
@@ -59,8 +62,12 @@ impl Prepared<'_> {
             cache,
             tree,
         });
-        let store = store.filter(|_| launch.keeps == Keeps::Results);
-        let site = Site { root: launch.root.to_owned(), store, hold: launch.hold };
+        let (store, desk) = match launch.keeps {
+            Keeps::Results => (store, None),
+            Keeps::Nothing => (None, None),
+            Keeps::Traces(desk) => (store, Some(desk)),
+        };
+        let site = Site { root: launch.root.to_owned(), store, hold: launch.hold, desk };
         let tree = match launch.tree {
             Some(tree) => Some(tree.to_owned()),
             // A tree that has no id can still be run.

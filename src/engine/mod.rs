@@ -2,13 +2,16 @@
 //!
 //! [`scheduler`] decides, purely, what starts when. [`run`] is the loop between it, the workers and
 //! the signals. A [`worker`] brings one node from its decision to its result: from the cache, or by
-//! an [`execution`] whose result [`keep`] stores if it may be stored.
+//! an [`execution`] whose result [`keep`] stores if it may be stored. An execution has a
+//! [`workplace`]: the work tree, or a [`sandbox`]; what an audited one opened becomes [`findings`].
 
+pub mod audit;
 pub mod authors;
 pub mod command;
 pub mod context;
 pub mod emitter;
 pub mod execution;
+pub mod findings;
 pub mod inbox;
 pub mod keep;
 pub mod knowledge;
@@ -19,6 +22,7 @@ pub mod probe;
 pub mod readiness;
 pub mod run;
 pub mod rust_task;
+pub mod sandbox;
 pub mod scheduler;
 pub mod secrets;
 pub mod service;
@@ -26,3 +30,4 @@ pub mod services;
 pub mod surroundings;
 pub mod watching;
 pub mod worker;
+pub mod workplace;

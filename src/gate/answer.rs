@@ -79,7 +79,7 @@ struct Spot<'a> {
     root: &'a Path,
     hold: Option<&'a File>,
     run: &'a str,
-    keeps: Keeps,
+    keeps: Keeps<'a>,
 }
 
 impl Host<'_> {

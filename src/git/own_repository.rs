@@ -9,10 +9,10 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use super::error::GitError;
-use super::private_worktree::{quoted, remove_all};
+use super::private_worktree::quoted;
 use super::program::{GitProgram, Place};
 use crate::ground::digest::Digest;
-use crate::ground::file::{self, Durability, FileError};
+use crate::ground::file::{self, Durability, FileError, remove_all};
 use crate::ground::lock::FileLock;
 
 /// What the next use takes over: the index, since it knows which files are as they were, objects that

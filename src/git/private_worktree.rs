@@ -10,7 +10,6 @@ use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -21,7 +20,7 @@ use super::repository::Repository;
 use super::snapshot::{Snapshot, digest};
 use super::submodules;
 use super::worktree_snapshot::WorkTreeReader;
-use crate::ground::file::{self, FileError};
+use crate::ground::file::{self, FileError, remove_all};
 use crate::ground::lock::FileLock;
 
 /// What the folders of the pool are called, before their number.
@@ -212,33 +211,6 @@ fn children(folder: &Path) -> Result<Vec<PathBuf>, FileError> {
             .map_err(FileError::of("read the folder", folder)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
         Err(error) => Err(FileError::of("read the folder", folder)(error)),
-    }
-}
-
-/// Removes a file, or a folder and all in it, even if a task has made folders in it read-only.
-pub(super) fn remove_all(path: &Path) -> Result<(), FileError> {
-    let is_dir = path.symlink_metadata().is_ok_and(|meta| meta.is_dir());
-    let removed = if is_dir { fs::remove_dir_all(path) } else { fs::remove_file(path) };
-    let removed = match removed {
-        Err(error) if is_dir && error.kind() == io::ErrorKind::PermissionDenied => {
-            make_writable(path);
-            fs::remove_dir_all(path)
-        }
-        removed => removed,
-    };
-    match removed {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(FileError::of("remove", path)(error)),
-        _ => Ok(()),
-    }
-}
-
-fn make_writable(folder: &Path) {
-    // What can't be changed shows when it can't be removed.
-    let _ = fs::set_permissions(folder, fs::Permissions::from_mode(0o700));
-    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            make_writable(&entry.path());
-        }
     }
 }
 

@@ -5,10 +5,9 @@ use std::path::{Path, PathBuf};
 
 use super::error::GitError;
 use super::own_repository::OwnRepository;
-use super::private_worktree::remove_all;
 use super::repository::{Commit, Repository};
 use super::snapshot::{Mode, Snapshot};
-use crate::ground::file;
+use crate::ground::file::{self, remove_all};
 use crate::ground::lock::FileLock;
 use crate::ground::path::RepoPath;
 

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::error::GitError;
 use super::repository::{Opener, Repository};
-use super::snapshot::{ContentId, Entry, Snapshot};
+use super::snapshot::{ContentId, Entry, Mode, Snapshot};
 use super::submodule::{self, Nested};
 use super::walk::Walk;
 use super::work_tree::WorkTree;
@@ -90,6 +90,25 @@ impl WorkTreeReader {
         Ok(all)
     }
 
+    /// The paths of the files that make up the submodule at `path`, or the repository there, as it
+    /// stands: tracked ones and those that it does not ignore, also of what it holds in turn.
+    ///
+    /// # Errors
+    /// A file or folder can't be read; the error names it.
+    pub fn files_inside(&self, path: &RepoPath) -> Result<Vec<RepoPath>, GitError> {
+        let Some(part) = self.inside.part(path)? else { return self.inside.plain_files(path) };
+        let mut files = Vec::new();
+        for entry in part.reader.snapshot()?.entries() {
+            let outer = |inner: &RepoPath| path.child(inner.bytes());
+            if entry.mode == Mode::Submodule {
+                files.extend(part.reader.files_inside(&entry.path)?.iter().map(outer));
+            } else {
+                files.push(outer(&entry.path));
+            }
+        }
+        Ok(files)
+    }
+
     /// Remembers on disk what was read, so that the next run need not read it.
     ///
     /// # Errors
@@ -136,6 +155,20 @@ impl Inside {
         let part = Arc::new(Part { repository, reader });
         self.readers().insert(path.clone(), Arc::clone(&part));
         Ok(Some(part))
+    }
+}
+
+impl Inside {
+    /// The files of a submodule's folder that is no repository.
+    fn plain_files(&self, path: &RepoPath) -> Result<Vec<RepoPath>, GitError> {
+        let dir = path.under(&self.dir);
+        if !dir.is_dir() {
+            return Ok(Vec::new());
+        }
+        let plain = Self::new(&self.opener, &dir, None);
+        let top = RepoPath::top();
+        let (entries, _) = Walk::new(&WorkTree::plain(&dir)?, &plain, &top).entries()?;
+        Ok(entries.iter().map(|entry| path.child(entry.path.bytes())).collect())
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 /// A file operation that failed, and on what.
@@ -55,7 +56,6 @@ pub fn write(path: &Path, bytes: &[u8], temp: &Path, durability: Durability) -> 
 /// # Errors
 /// The folder can't be written to, or the disk is full.
 pub fn write_new(path: &Path, bytes: &[u8]) -> Result<bool, FileError> {
-    use std::os::unix::fs::PermissionsExt as _;
     let folder = path.parent().unwrap_or(Path::new("."));
     // As any new file, it may be read by whom the umask lets.
     let mut file = tempfile::Builder::new()
@@ -79,6 +79,37 @@ pub fn read(path: &Path) -> Result<Option<Vec<u8>>, FileError> {
         Ok(bytes) => Ok(Some(bytes)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(FileError::of("read", path)(error)),
+    }
+}
+
+/// Removes a file, or a folder and all in it, even if a task has made folders in it read-only. What is
+/// gone already is fine.
+///
+/// # Errors
+/// Something in it can't be removed.
+pub fn remove_all(path: &Path) -> Result<(), FileError> {
+    let is_dir = path.symlink_metadata().is_ok_and(|meta| meta.is_dir());
+    let removed = if is_dir { fs::remove_dir_all(path) } else { fs::remove_file(path) };
+    let removed = match removed {
+        Err(error) if is_dir && error.kind() == io::ErrorKind::PermissionDenied => {
+            make_writable(path);
+            fs::remove_dir_all(path)
+        }
+        removed => removed,
+    };
+    match removed {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(FileError::of("remove", path)(error)),
+        _ => Ok(()),
+    }
+}
+
+fn make_writable(folder: &Path) {
+    // What can't be changed shows when it can't be removed.
+    let _ = fs::set_permissions(folder, fs::Permissions::from_mode(0o700));
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            make_writable(&entry.path());
+        }
     }
 }
 

@@ -104,6 +104,10 @@ impl Key {
         writer.definition("args", &list(ingredients.args));
         writer.definition("cwd", &task.cwd.to_string());
         writer.definition("outputs", &outputs(task));
+        // Only where it is asked for, so that the keys of all others stay what they are.
+        if task.sandbox {
+            writer.definition("sandbox", "true");
+        }
         writer.add(FieldKind::Platform, "", ingredients.platform.to_owned());
         writer.add(FieldKind::Inputs, "", ingredients.inputs.hex());
         for (name, value) in &ingredients.variables {

@@ -140,6 +140,10 @@ impl Human {
             let command = format!("$ {}", task.command.lines().next().unwrap_or_default());
             parts.push(self.lines.paint.tone(Tone::Faint, &command));
         }
+        if task.sandboxed {
+            let text = format!("it runs in a sandbox: `xtask audit {}` tells what it lacks there", task.task);
+            parts.push(self.lines.paint.tone(Tone::Faint, &text));
+        }
         parts.join("\n")
     }
 

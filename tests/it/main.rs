@@ -13,6 +13,8 @@ mod project;
 
 mod affected;
 mod at;
+#[cfg(target_os = "linux")]
+mod audit;
 mod cache;
 mod config;
 mod doctor;
@@ -32,6 +34,7 @@ mod plan;
 mod reports;
 mod run;
 mod rust_tasks;
+mod sandbox;
 mod secrets;
 mod services;
 mod snapshot;

@@ -58,6 +58,8 @@ pub struct Doubt {
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Why {
+    /// There is no report: the tracer was killed.
+    Unreported,
     /// This system can't be traced.
     Unavailable,
     /// The system forbids to trace; what it said.
@@ -119,6 +121,7 @@ impl Trace {
 impl fmt::Display for Why {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Unreported => f.write_str("the tracer was killed before it could report"),
             Self::Unavailable => f.write_str("this system can't be traced"),
             Self::NotPermitted(error) => write!(f, "the system forbids to trace: {error}"),
             Self::IoUring => f.write_str("io_uring was used, and what it opens is not seen"),

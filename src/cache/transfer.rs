@@ -1,0 +1,62 @@
+//! Transferring: what a task left in one folder takes its place in another, exactly as if it were
+//! restored there. It must not know what the folders are.
+
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+use tempfile::TempPath;
+
+use crate::cache::Cache;
+use crate::cache::entry::Stored;
+use crate::cache::fetch::{Contents, Disks, check_space};
+use crate::cache::install::Installer;
+use crate::cache::output_set::Content;
+use crate::cache::plan::{Ground, Plan, RestoreError};
+use crate::cache::restore::Restored;
+use crate::cache::table::Table;
+use crate::ground::file::FileError;
+use crate::ground::path::RepoPath;
+use crate::ground::pattern::Patterns;
+
+impl Cache {
+    /// Makes what lies within `patterns` below `root` what lies there below `source`: bytes,
+    /// permission bits, symlinks, empty folders, and nothing beside them. Files are moved, so
+    /// `source` is used up.
+    ///
+    /// # Errors
+    /// As of [`Cache::restore`], or an output is of a kind that can't be stored. Unless the error is
+    /// [`RestoreError::Partly`], nothing was changed below `root`.
+    pub fn transfer(
+        &self,
+        source: &Path,
+        root: &Path,
+        patterns: &Patterns,
+        is_tracked: &dyn Fn(&RepoPath) -> bool,
+    ) -> Result<Restored, RestoreError> {
+        // The source is there only once, so nothing is worth remembering of it.
+        let collected = self.collect_with(source, patterns, &Table::load(PathBuf::new()))?;
+        let whole = |output: &crate::cache::Output| Stored { output: output.clone(), packed: None };
+        let outputs: Vec<Stored> = collected.outputs().iter().map(whole).collect();
+        let ground = Ground { root, patterns, is_tracked };
+        let temp = self.place.temp();
+        let plan = Plan::make(&ground, &outputs, &self.table(root), &temp)?;
+        let disk =
+            |path: &Path| path.metadata().map(|meta| meta.dev()).map_err(FileError::of("look at", path));
+        // What is only renamed takes no space.
+        if disk(source)? != disk(root)? {
+            check_space(&outputs, &plan, &mut Disks::new(root))?;
+        }
+        let mut contents = Contents::default();
+        for write in &plan.writes {
+            let output = &outputs[write.index].output;
+            if matches!(output.content, Content::File { .. }) {
+                let path = output.path.under(source);
+                let staged = TempPath::try_from_path(&path).map_err(FileError::of("find", &path))?;
+                contents.large.insert(write.index, staged);
+            }
+        }
+        let installer = Installer::new(root, &temp)?;
+        installer.run(&outputs, &plan, &mut contents).map_err(RestoreError::Partly)?;
+        Ok(Restored { written: plan.writes.len(), removed: plan.remove.len() })
+    }
+}

@@ -1,0 +1,485 @@
+//! What the trace of a task in a sandbox tells of its declarations: which files of the repository it
+//! looked for or opened without declaring them. Pure: it must not read a file, nor word anything.
+//!
+//! Inside a sandbox there is nothing but what is declared and what the task made, so there only what
+//! was looked for in vain can be undeclared. Outside, in the work tree itself, which is reached by
+//! an absolute path or by climbing, whatever was opened can.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use crate::git::snapshot::{Entry, Mode, Snapshot};
+use crate::ground::path::RepoPath;
+use crate::ground::pattern::Patterns;
+use crate::process::trace::report::{How, Seen, Trace};
+
+/// What a task declares, in the tree that it was audited in.
+pub struct Declared<'a> {
+    /// The tree.
+    pub snapshot: &'a Snapshot,
+    /// Its inputs, sorted by path.
+    pub inputs: Vec<&'a Entry>,
+    /// Its own outputs, and those of the tasks that it needs.
+    pub outputs: Vec<&'a Patterns>,
+    /// The outputs of all other tasks, by their names.
+    pub others: Vec<(&'a str, &'a Patterns)>,
+    /// The folder that its patterns are relative to.
+    pub base: RepoPath,
+}
+
+/// Which folders stand for the top of the repository.
+pub struct Places<'a> {
+    /// The sandbox.
+    pub sandbox: &'a Path,
+    /// The work trees outside of it.
+    pub work_trees: &'a [PathBuf],
+}
+
+/// Something that is there in the work tree.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Real {
+    /// Whether it is a folder that is not empty.
+    pub is_folder: bool,
+    /// What it leads to if it is a symlink, or lies behind one; else itself.
+    pub place: RepoPath,
+}
+
+/// How a task got at what it does not declare, the gravest last.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Manner {
+    /// It looked for it in its sandbox.
+    LookedFor,
+    /// It wrote it in the work tree.
+    Written,
+    /// It listed the folder in the work tree.
+    Listed,
+    /// It read it in the work tree.
+    Read,
+    /// It executed it in the work tree.
+    Executed,
+}
+
+/// What kind of thing is not declared.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// A part of the tree: it can be an input.
+    Tree,
+    /// Git ignores it, so it can't.
+    Ignored,
+    /// Git's own folder.
+    Git,
+}
+
+/// Something of the repository that a task does not declare and got at.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct Finding {
+    /// Where it is; of what git ignores, the highest folder that holds nothing else.
+    pub path: RepoPath,
+    /// Whether it is a folder.
+    pub is_folder: bool,
+    /// How the task got at it.
+    pub how: Manner,
+    /// What it is.
+    pub is: Kind,
+    /// How many paths of it were seen.
+    pub seen: usize,
+    /// The pattern that would declare it, as tasks.toml has it.
+    pub pattern: Option<String>,
+    /// The task whose output it is.
+    pub made_by: Option<String>,
+}
+
+/// What a trace tells.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Judgement {
+    /// What is not declared, sorted by path.
+    pub findings: Vec<Finding>,
+    /// Declared files that were never opened.
+    pub unopened: Vec<RepoPath>,
+    /// Whether it looked for a repository of git.
+    pub asks_git: bool,
+}
+
+/// Where a path leads.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Side {
+    Inside,
+    Outside,
+}
+
+/// Holds a trace against what is declared. `look` tells what is at a path of the work tree.
+pub fn judge(
+    trace: &Trace,
+    declared: &Declared<'_>,
+    places: &Places<'_>,
+    look: &dyn Fn(&RepoPath) -> Option<Real>,
+) -> Judgement {
+    let mut judge = Judge { declared, look, found: BTreeMap::new(), asks_git: false };
+    let mut opened: Vec<RepoPath> = Vec::new();
+    for seen in &trace.files {
+        let Some((side, path)) = places.place(seen.path.as_path()) else { continue };
+        if seen.how.contains(&How::Read) || seen.how.contains(&How::Executed) {
+            opened.push(path.clone());
+        }
+        if let Some(how) = manner(side, seen) {
+            judge.weigh(&path, how);
+        }
+    }
+    opened.sort_unstable();
+    let files = declared.inputs.iter().filter(|entry| matches!(entry.mode, Mode::File | Mode::Executable));
+    let unopened = files.filter(|entry| opened.binary_search(&entry.path).is_err());
+    Judgement {
+        unopened: unopened.map(|entry| entry.path.clone()).collect(),
+        findings: judge.found.into_values().collect(),
+        asks_git: judge.asks_git,
+    }
+}
+
+/// What of the ways in which a path was seen matters there.
+fn manner(side: Side, seen: &Seen) -> Option<Manner> {
+    let is = |how| seen.how.contains(&how);
+    match side {
+        Side::Inside => seen.how.iter().all(|how| *how == How::Missing).then_some(Manner::LookedFor),
+        Side::Outside if is(How::Executed) => Some(Manner::Executed),
+        Side::Outside if is(How::Read) => Some(Manner::Read),
+        Side::Outside if is(How::Listed) => Some(Manner::Listed),
+        Side::Outside if is(How::Written) => Some(Manner::Written),
+        Side::Outside => None,
+    }
+}
+
+impl Places<'_> {
+    /// The path of the repository that a path stands for.
+    fn place(&self, path: &Path) -> Option<(Side, RepoPath)> {
+        let below = |top: &Path| path.strip_prefix(top).ok().map(repo_path);
+        if let Some(path) = below(self.sandbox) {
+            return Some((Side::Inside, path));
+        }
+        // What lies beside it there is nobody's.
+        if self.sandbox.parent().is_some_and(|folder| path.starts_with(folder)) {
+            return None;
+        }
+        self.work_trees.iter().find_map(|top| below(top)).map(|path| (Side::Outside, path))
+    }
+}
+
+/// A path below the top, as git spells it.
+pub fn repo_path(path: &Path) -> RepoPath {
+    use std::os::unix::ffi::OsStrExt as _;
+    RepoPath::from_git(path.as_os_str().as_bytes())
+}
+
+struct Judge<'a> {
+    declared: &'a Declared<'a>,
+    look: &'a dyn Fn(&RepoPath) -> Option<Real>,
+    found: BTreeMap<RepoPath, Finding>,
+    asks_git: bool,
+}
+
+impl Judge<'_> {
+    fn weigh(&mut self, path: &RepoPath, how: Manner) {
+        if path.parts().next() == Some(b".git") {
+            match how {
+                Manner::LookedFor => self.asks_git = true,
+                _ => self.add(RepoPath::from_git(&b".git"[..]), true, how, (Kind::Git, path)),
+            }
+            return;
+        }
+        match how {
+            Manner::LookedFor => {
+                let Some(real) = (self.look)(path) else { return };
+                // A symlink may be declared without what it leads to, and the other way round.
+                if real.place != *path {
+                    self.take(&real.place, real.is_folder, how);
+                    if self.declared.snapshot.get(path).is_none() {
+                        return;
+                    }
+                }
+                self.take(path, real.is_folder && real.place == *path, how);
+            }
+            Manner::Listed => self.take(path, true, how),
+            _ => self.take(path, false, how),
+        }
+    }
+
+    /// Takes it down unless it is declared.
+    fn take(&mut self, path: &RepoPath, is_folder: bool, how: Manner) {
+        let declared = self.declared;
+        if declared.covers(path, is_folder) {
+            return;
+        }
+        if let Some(submodule) = declared.submodule_of(path) {
+            if declared.has(submodule) {
+                // All of it that git does not ignore was there.
+                if how == Manner::LookedFor {
+                    self.add(path.clone(), is_folder, how, (Kind::Ignored, path));
+                }
+            } else {
+                self.add(submodule.clone(), true, how, (Kind::Tree, path));
+            }
+            return;
+        }
+        let snapshot = declared.snapshot;
+        if snapshot.get(path).is_some() || is_folder && !snapshot.within(path).is_empty() {
+            self.add(path.clone(), is_folder, how, (Kind::Tree, path));
+            return;
+        }
+        let top = declared.ignored_top(path);
+        let is_folder = is_folder || top != *path;
+        self.add(top, is_folder, how, (Kind::Ignored, path));
+    }
+
+    fn add(&mut self, at: RepoPath, is_folder: bool, how: Manner, (is, path): (Kind, &RepoPath)) {
+        let declared = self.declared;
+        let made_by = declared.others.iter().find(|(_, outputs)| outputs.matches(path));
+        let made_by = made_by.map(|(name, _)| (*name).to_owned());
+        if let Some(known) = self.found.get_mut(&at) {
+            known.seen += 1;
+            known.how = known.how.max(how);
+            known.made_by = known.made_by.take().or(made_by);
+            return;
+        }
+        let pattern = (is == Kind::Tree).then(|| pattern(&declared.base, &at, is_folder)).flatten();
+        let finding = Finding { path: at.clone(), is_folder, how, is, seen: 1, pattern, made_by };
+        self.found.insert(at, finding);
+    }
+}
+
+impl Declared<'_> {
+    /// Whether this very path is an input.
+    fn has(&self, path: &RepoPath) -> bool {
+        self.inputs.binary_search_by(|entry| entry.path.cmp(path)).is_ok()
+    }
+
+    /// Whether a path is declared; a folder is if all that the tree has of it is.
+    fn covers(&self, path: &RepoPath, is_folder: bool) -> bool {
+        if self.has(path) || self.outputs.iter().any(|outputs| outputs.matches(path)) {
+            return true;
+        }
+        if !is_folder {
+            return false;
+        }
+        let below = self.snapshot.within(path);
+        let is_declared = |entry: &Entry| {
+            self.has(&entry.path) || self.outputs.iter().any(|outputs| outputs.matches(&entry.path))
+        };
+        let leads_to_outputs =
+            || self.outputs.iter().any(|outputs| outputs.folders().iter().any(|to| to.is_within(path)));
+        below.iter().all(is_declared) && (!below.is_empty() || leads_to_outputs())
+    }
+
+    /// The submodule that a path lies in.
+    fn submodule_of(&self, path: &RepoPath) -> Option<&RepoPath> {
+        let mut folders = std::iter::successors(path.parent(), RepoPath::parent);
+        let entry = folders.find_map(|folder| self.snapshot.get(&folder))?;
+        (entry.mode == Mode::Submodule).then_some(&entry.path)
+    }
+
+    /// The highest folder at or above a path of which the tree has nothing.
+    fn ignored_top(&self, path: &RepoPath) -> RepoPath {
+        let upwards = std::iter::successors(Some(path.clone()), RepoPath::parent);
+        let foreign = upwards.take_while(|at| !at.is_top() && self.snapshot.within(at).is_empty());
+        foreign.last().unwrap_or_else(|| path.clone())
+    }
+}
+
+/// What tasks.toml in `base` calls a path; `None` if it is no text.
+fn pattern(base: &RepoPath, path: &RepoPath, is_folder: bool) -> Option<String> {
+    let mut up = 0;
+    let mut common = base.clone();
+    while !path.is_within(&common) {
+        common = common.parent()?;
+        up += 1;
+    }
+    let rest: Vec<&[u8]> = path.parts().skip(common.parts().count()).collect();
+    let rest = String::from_utf8(rest.join(&b'/')).ok()?;
+    let mut text = "../".repeat(up) + &escaped(&rest);
+    if is_folder {
+        text.push_str(if rest.is_empty() { "**" } else { "/**" });
+    }
+    // In front of a list these would mean something else.
+    Some(if text.starts_with(['@', '!']) { format!("./{text}") } else { text })
+}
+
+fn escaped(name: &str) -> String {
+    let mut text = String::with_capacity(name.len());
+    for c in name.chars() {
+        if matches!(c, '\\' | '*' | '?' | '[' | ']' | '{' | '}') {
+            text.push('\\');
+        }
+        text.push(c);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::git::snapshot::ContentId;
+    use crate::ground::pattern::{Item, Origin, Pattern, What};
+    use crate::process::trace::file_path::FilePath;
+    use crate::process::trace::report::Seen;
+
+    fn path(text: &str) -> RepoPath {
+        RepoPath::from_git(text.as_bytes())
+    }
+
+    fn patterns(texts: &[&str]) -> Patterns {
+        let origin = Origin { base: &RepoPath::top(), anchored: true };
+        let one = |text: &&str| What::One(Pattern::parse(text, origin).unwrap());
+        Patterns::new(texts.iter().map(|text| Item { excludes: false, what: one(text) }).collect())
+    }
+
+    fn snapshot() -> Snapshot {
+        let entry = |(text, mode): (&str, Mode)| Entry {
+            path: path(text),
+            mode,
+            id: ContentId([0; 20]),
+            stat: None,
+            tracked: true,
+        };
+        let files = ["a", "docs/x", "docs/y", "src/in", "src/out", "link"];
+        let entries = files.map(|text| (text, Mode::File)).into_iter();
+        Snapshot::new(
+            entries
+                .chain([("lib/mine", Mode::Submodule), ("lib/other", Mode::Submodule)])
+                .map(entry)
+                .collect(),
+        )
+    }
+
+    /// What a trace of these ways comes to: `path Kind Manner seen pattern`.
+    fn findings(seen: &[(&str, &[How])]) -> Vec<String> {
+        let found = judged(seen).findings.into_iter().map(|f| {
+            let path = if f.is_folder { format!("{}/", f.path) } else { f.path.to_string() };
+            let made = f.made_by.map(|name| format!(" by {name}")).unwrap_or_default();
+            format!("{path} {:?} {:?} {} {}{made}", f.is, f.how, f.seen, f.pattern.unwrap_or_default())
+        });
+        found.collect()
+    }
+
+    fn judged(seen: &[(&str, &[How])]) -> Judgement {
+        let snapshot = snapshot();
+        let (own, other) = (patterns(&["dist/**"]), patterns(&["made/**"]));
+        let inputs = ["a", "lib/mine", "src/in"].map(|text| snapshot.get(&path(text)).unwrap());
+        let declared = Declared {
+            snapshot: &snapshot,
+            inputs: inputs.to_vec(),
+            outputs: vec![&own],
+            others: vec![("maker", &other)],
+            base: path("src"),
+        };
+        let trees = [PathBuf::from("/repo")];
+        let places = Places { sandbox: Path::new("/repo/.git/xtask/sandboxes/r-1/tree"), work_trees: &trees };
+        let files = seen.iter().map(|(at, how)| {
+            let at = match at.strip_prefix('/') {
+                Some(_) => PathBuf::from(at),
+                None => places.sandbox.join(at),
+            };
+            Seen { path: FilePath::of(&at), how: how.to_vec() }
+        });
+        let trace = Trace { doubts: Vec::new(), files: files.collect() };
+        judge(&trace, &declared, &places, &|at| {
+            let at = at.to_string();
+            let folder = ["docs", "node_modules", "target", "dist", "made"].contains(&&*at);
+            let file = ["docs/x", "src/out", ".env", "dist/old", "made/x", "lib/mine/cache", "lib/other/f"];
+            let ignored = at.starts_with("node_modules/") || at.starts_with("target/");
+            let place = if at == "link" { path("docs/y") } else { path(&at) };
+            (folder || ignored || file.contains(&&*at) || at == "link")
+                .then_some(Real { is_folder: folder, place })
+        })
+    }
+
+    const GONE: &[How] = &[How::Missing];
+
+    #[test]
+    fn inside_only_what_was_looked_for_in_vain_counts() {
+        let made: &[How] = &[How::Missing, How::Written, How::Read];
+        for (seen, expected) in [
+            (("docs/x", GONE), vec!["docs/x Tree LookedFor 1 ../docs/x"]),
+            (("src/out", GONE), vec!["src/out Tree LookedFor 1 out"]),
+            (("docs", GONE), vec!["docs/ Tree LookedFor 1 ../docs/**"]),
+            (("src/in", &[How::Read]), vec![]),
+            (("nowhere", GONE), vec![]),
+            (("docs/x", made), vec![]),
+            (("dist/old", GONE), vec![]),
+            (("dist", GONE), vec![]),
+            (("made/x", GONE), vec!["made/ Ignored LookedFor 1  by maker"]),
+            ((".env", GONE), vec![".env Ignored LookedFor 1 "]),
+            (("link", GONE), vec!["docs/y Tree LookedFor 1 ../docs/y", "link Tree LookedFor 1 ../link"]),
+            (("lib/mine/cache", GONE), vec!["lib/mine/cache Ignored LookedFor 1 "]),
+            (("lib/other/f", GONE), vec!["lib/other/ Tree LookedFor 1 ../lib/other/**"]),
+        ] {
+            assert_eq!(findings(&[seen]), expected, "{seen:?}");
+        }
+    }
+
+    #[test]
+    fn outside_all_that_is_not_declared_counts() {
+        for (seen, expected) in [
+            (("/repo/docs/x", &[How::Read][..]), vec!["docs/x Tree Read 1 ../docs/x"]),
+            (("/repo/docs/x", &[How::Executed, How::Read]), vec!["docs/x Tree Executed 1 ../docs/x"]),
+            (("/repo/docs", &[How::Listed]), vec!["docs/ Tree Listed 1 ../docs/**"]),
+            (("/repo", &[How::Listed]), vec!["/ Tree Listed 1 ../**"]),
+            (("/repo/src/in", &[How::Read]), vec![]),
+            (("/repo/lib/mine/f", &[How::Read]), vec![]),
+            (("/repo/lib/other/f", &[How::Read]), vec!["lib/other/ Tree Read 1 ../lib/other/**"]),
+            (("/repo/new", &[How::Written]), vec!["new Ignored Written 1 "]),
+            (("/repo/docs/x", GONE), vec![]),
+            (("/repo/.git/HEAD", &[How::Read]), vec![".git/ Git Read 1 "]),
+            (("/repo/.git/xtask/sandboxes/r-1/report", &[How::Read]), vec![]),
+            (("/repository/docs/x", &[How::Read]), vec![]),
+            (("/etc/passwd", &[How::Read]), vec![]),
+        ] {
+            assert_eq!(findings(&[seen]), expected, "{seen:?}");
+        }
+    }
+
+    #[test]
+    fn what_git_ignores_is_gathered_by_folder() {
+        let seen = [
+            ("node_modules", GONE),
+            ("/repo/node_modules/a/b", &[How::Read]),
+            ("/repo/node_modules/c", &[How::Listed]),
+        ];
+        assert_eq!(findings(&seen), ["node_modules/ Ignored Read 3 "]);
+    }
+
+    #[test]
+    fn looking_for_a_repository_is_told_and_is_no_finding() {
+        let judged = judged(&[(".git", GONE)]);
+        assert!(judged.asks_git && judged.findings.is_empty());
+    }
+
+    #[test]
+    fn declared_files_that_were_not_opened_are_told() {
+        let unopened = |seen| judged(seen).unopened.iter().map(ToString::to_string).collect::<Vec<_>>();
+        assert_eq!(unopened(&[("src/in", &[How::Read])]), ["a"]);
+        assert_eq!(unopened(&[("src/in", GONE), ("/repo/a", &[How::Executed])]), ["src/in"]);
+    }
+
+    #[test]
+    fn patterns_are_those_that_tasks_toml_would_have() {
+        for (base, at, is_folder, expected) in [
+            ("", "a", false, "a"),
+            ("", "a/b", true, "a/b/**"),
+            ("", "", true, "**"),
+            ("x/y", "x/z", false, "../z"),
+            ("x/y", "x/y/z", false, "z"),
+            ("x", "a[1].txt", false, "../a\\[1\\].txt"),
+            ("", "@types", true, "./@types/**"),
+            ("", "!a", false, "./!a"),
+        ] {
+            let text = pattern(&path(base), &path(at), is_folder).unwrap();
+            assert_eq!(text, expected, "{base} {at}");
+            let base = path(base);
+            let read = Pattern::parse(&text, Origin { base: &base, anchored: false }).unwrap();
+            assert!(read.matches(&if is_folder { path(at).child(b"f") } else { path(at) }), "{text}");
+        }
+        assert_eq!(pattern(&path(""), &RepoPath::from_git(&b"\xff"[..]), false), None);
+    }
+}

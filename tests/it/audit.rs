@@ -1,0 +1,250 @@
+//! `xtask audit`: tasks in sandboxes under the tracer, and what they did not declare.
+
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::project::{Project, Ran, processes, signal, wait_for};
+
+/// A repository with some files beside those that tasks declare.
+fn project(tasks: &str) -> Project {
+    let project = Project::without_git(tasks);
+    project
+        .write("undeclared.txt", "undeclared\n")
+        .write("sub/in.txt", "in\n")
+        .write("docs/a.md", "a\n")
+        .write(".gitignore", ".env\nnode_modules\ndist\n")
+        .write(".env", "secret\n")
+        .write("node_modules/x/index.js", "x\n");
+    project.git(&["init", "-q", "-b", "main"]);
+    project.commit("first");
+    project
+}
+
+/// A task that runs this in `sub`, of which it declares one file.
+fn task(name: &str, run: &str) -> String {
+    format!("[tasks.{name}]\nrun = '''{run}'''\ncwd = 'sub'\ninputs = ['sub/in.txt']\n")
+}
+
+/// The verdict and the findings of the first task: `path is how pattern`.
+fn findings(ran: &Ran) -> (String, Vec<String>) {
+    let json = ran.json();
+    let task = &json["tasks"][0];
+    let text = |value: &Value| value.as_str().unwrap_or("-").to_owned();
+    let found = task["undeclared"].as_array().unwrap().iter().map(|finding| {
+        let parts = ["path", "is", "how", "pattern"].map(|field| text(&finding[field]));
+        parts.join(" ")
+    });
+    (text(&task["verdict"]), found.collect())
+}
+
+#[track_caller]
+fn nothing_is_left(project: &Project) {
+    assert_eq!(project.git(&["status", "--porcelain"]), "");
+    let left = std::fs::read_dir(project.state().join("sandboxes")).unwrap();
+    assert_eq!(left.map(|entry| entry.unwrap().path()).collect::<Vec<_>>(), Vec::<std::path::PathBuf>::new());
+}
+
+/// Compiles a C program into the repository; `false` if the compiler can't do that kind.
+fn compile(project: &Project, place: &Path, text: &str, options: &[&str]) -> bool {
+    let source = project.beside().join("program.c");
+    std::fs::write(&source, text).unwrap();
+    Command::new("cc").arg("-o").arg(place).arg(source).args(options).output().unwrap().status.success()
+}
+
+#[test]
+fn a_planted_read_is_found() {
+    let project = project(&task("t", "cat ../undeclared.txt"));
+    project.xtask(&["t"]).ends(0);
+    let ran = project.xtask(&["audit", "t"]).ends(1);
+    ran.prints("t: fails in the sandbox: exit status 1\n  undeclared.txt  was looked for\n")
+        .prints("inputs = [..., \"undeclared.txt\"]")
+        .prints("│ cat: ../undeclared.txt: No such file");
+    nothing_is_left(&project);
+    // What was suggested is what it takes.
+    project.write("tasks.toml", project.read("tasks.toml").replace("in.txt'", "in.txt', \"undeclared.txt\""));
+    project.commit("declared");
+    let ran = project.xtask(&["audit", "t"]).ends(0).prints("t: clean");
+    assert!(ran.out.contains("1 declared input was never opened") && ran.out.contains("sub/in.txt"));
+}
+
+#[test]
+fn a_task_that_goes_on_without_it_is_found_too() {
+    let run = "cat ../undeclared.txt ../docs/none 2>/dev/null || true; test -d ../docs || cat in.txt";
+    let project = project(&task("t", run));
+    let ran = project.xtask(&["audit", "t", "--json"]).ends(1);
+    let expected = ["docs tree looked-for docs/**", "undeclared.txt tree looked-for undeclared.txt"];
+    assert_eq!(findings(&ran), ("undeclared".to_owned(), expected.map(str::to_owned).to_vec()));
+    nothing_is_left(&project);
+}
+
+#[test]
+fn an_absolute_path_into_the_work_tree_is_found() {
+    let project = project("");
+    let root = project.root();
+    let run =
+        format!("cat {root}/undeclared.txt; cat {root}/sub/in.txt; ls {root}/docs", root = root.display());
+    project.write("tasks.toml", task("t", &run)).commit("task");
+    let ran = project.xtask(&["audit", "t", "--json"]).ends(1);
+    let expected = ["docs tree listed docs/**", "undeclared.txt tree read undeclared.txt"];
+    assert_eq!(findings(&ran), ("undeclared".to_owned(), expected.map(str::to_owned).to_vec()));
+}
+
+#[test]
+fn a_statically_linked_program_is_found_out() {
+    let project = project(&task("t", "../../reads || true"));
+    let text = "#include <fcntl.h>\nint main() { return open(\"../undeclared.txt\", O_RDONLY) < 0; }";
+    let program = project.beside().join("reads");
+    if !compile(&project, &program, text, &["-static"]) {
+        return;
+    }
+    project.write("tasks.toml", task("t", &format!("{} || true", program.display()))).commit("task");
+    let ran = project.xtask(&["audit", "t", "--json"]).ends(1);
+    let expected = ["undeclared.txt tree looked-for undeclared.txt".to_owned()];
+    assert_eq!(findings(&ran), ("undeclared".to_owned(), expected.to_vec()));
+}
+
+#[test]
+fn what_git_ignores_is_found_and_can_not_be_declared() {
+    let project = project("[tasks.t]\nrun = 'cat .env node_modules/x/index.js undeclared.txt || true'\n");
+    let ran = project.xtask(&["audit", "t"]).ends(1);
+    ran.prints(".env  was looked for; ignored by git")
+        .prints("node_modules/  was looked for; ignored by git");
+    let ran = project.xtask(&["audit", "t", "--json"]).ends(1);
+    let expected = [".env ignored looked-for -", "node_modules ignored looked-for -"];
+    assert_eq!(findings(&ran), ("undeclared".to_owned(), expected.map(str::to_owned).to_vec()));
+}
+
+#[test]
+fn needed_outputs_are_there_and_those_of_others_are_not() {
+    let project = project(
+        "[tasks.gen]\nrun = 'mkdir -p dist; echo made > dist/a; ln -sf a dist/l'\noutputs = ['dist/**']\ninputs = []\n\
+         [tasks.good]\nrun = 'grep made dist/l'\nneeds = ['gen']\ninputs = []\n\
+         [tasks.bad]\nrun = 'cat dist/a || true'\ninputs = []\n[tasks.all]\nneeds = ['good', 'bad']\n",
+    );
+    project.xtask(&["audit", "good"]).ends(0).says("first what the audited tasks need").prints("good: clean");
+    assert_eq!(project.read("dist/a"), "made\n");
+    // An aggregate stands for what it gathers; its tasks are told apart.
+    let ran = project.xtask(&["audit", "all"]).ends(1);
+    ran.prints("good: clean")
+        .prints("bad: undeclared: 1 finding")
+        .prints("`gen` makes it: needs = [..., \"gen\"]")
+        .prints("2 tasks: 1 clean, 1 undeclared");
+}
+
+#[test]
+fn an_audit_stores_nothing_and_brings_nothing_back() {
+    let project = project(
+        "[tasks.t]\nrun = 'echo ran; mkdir -p dist; echo new > dist/a'\noutputs = ['dist/**']\ninputs = []\nfinally = 'ls dist >&2'\n",
+    );
+    project.write("dist/a", "old\n");
+    project.xtask(&["audit", "t"]).ends(0).prints("t: clean");
+    assert_eq!(project.read("dist/a"), "old\n");
+    project.xtask(&["plan", "t"]).ends(0).prints("first run");
+    nothing_is_left(&project);
+}
+
+#[test]
+fn a_task_that_asks_git_is_told_that_there_is_none() {
+    let project = project(&task("t", "git rev-parse HEAD || true"));
+    project
+        .xtask(&["audit", "t"])
+        .ends(0)
+        .prints("t: clean\n  note: it looked for a git repository")
+        .does_not_say(&project.git(&["rev-parse", "HEAD"]));
+}
+
+#[test]
+fn a_partial_trace_is_never_clean() {
+    let project = project("");
+    let text = "#include <sys/ptrace.h>\nint main() { ptrace(PTRACE_TRACEME, 0, 0, 0); return 0; }";
+    let program = project.beside().join("traces");
+    assert!(compile(&project, &program, text, &[]));
+    let lines = format!("{}; cat ../undeclared.txt 2>&- || true", program.display());
+    let tasks = task("t", &program.display().to_string()) + &task("both", &lines);
+    project.write("tasks.toml", tasks).commit("task");
+    let ran = project.xtask(&["audit", "t"]).ends(0);
+    ran.prints("t: PARTIAL").prints("not all was seen: a process tried to trace another");
+    let ran = project.xtask(&["audit", "t", "--json"]).ends(0);
+    assert_eq!(findings(&ran), ("partial".to_owned(), Vec::new()));
+    assert_eq!((&ran.json()["clean"], &ran.json()["complete"]), (&Value::from(false), &Value::from(false)));
+    let ran = project.xtask(&["audit", "both", "--json"]).ends(1);
+    assert_eq!(findings(&ran).0, "undeclared");
+    assert_eq!(ran.json()["complete"], false);
+}
+
+#[test]
+fn the_json_of_an_audit_has_its_fields() {
+    let project = project(&task("t", "cat in.txt"));
+    let json = project.xtask(&["audit", "t", "--json"]).ends(0).json();
+    assert_eq!((&json["version"], &json["clean"]), (&Value::from(1), &Value::from(true)));
+    let task = json["tasks"][0].as_object().unwrap();
+    let fields: Vec<&str> = task.keys().map(String::as_str).collect();
+    let expected = [
+        "asks_git",
+        "complete",
+        "doubts",
+        "inputs",
+        "log",
+        "status",
+        "task",
+        "undeclared",
+        "unopened",
+        "verdict",
+    ];
+    assert_eq!(fields, expected);
+    assert_eq!((&task["log"], &task["inputs"]), (&Value::from("in\n"), &Value::from(1)));
+}
+
+#[test]
+fn what_can_not_be_audited_is_told() {
+    let project = project(&task("t", "true"));
+    project.xtask(&["audit", "tt"]).ends(4).says("did you mean `t`?");
+    project.xtask(&["audit"]).ends(2);
+    let bare = Project::without_git("[tasks.t]\nrun = 'true'\n");
+    bare.xtask(&["audit", "t"]).ends(5).says("there is no tree to make a sandbox of");
+}
+
+#[test]
+fn a_need_that_fails_is_told_and_nothing_is_audited() {
+    let project = project("[tasks.gen]\nrun = 'exit 3'\n[tasks.t]\nrun = 'true'\nneeds = ['gen']\n");
+    let ran = project.xtask(&["audit", "t"]).ends(1).says("what it needs did not pass");
+    assert_eq!(ran.out, "");
+}
+
+#[test]
+fn an_interrupted_audit_leaves_nothing() {
+    let project = project(&task("t", "touch ../begun; sleep 61.0707 & wait"));
+    let mut child = project.start(&["audit", "t"]);
+    wait_for("it runs", || !processes("sleep\u{0}61.0707").is_empty());
+    signal("INT", i32::try_from(child.id()).unwrap());
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    assert_eq!(processes("61.0707"), Vec::<i32>::new());
+    nothing_is_left(&project);
+}
+
+#[test]
+fn a_submodule_is_there_with_what_is_checked_out_of_it() {
+    let library = Project::without_git("");
+    library.write("lib.txt", "lib\n").git(&["init", "-q", "-b", "main"]);
+    library.commit("first");
+    let project = project(
+        "[tasks.good]\nrun = 'cat lib/lib.txt'\ninputs = ['lib']\n[tasks.bad]\nrun = 'cat lib/lib.txt || true'\ninputs = []\n",
+    );
+    let from = library.root();
+    project.git(&[
+        "-c",
+        "protocol.file.allow=always",
+        "submodule",
+        "add",
+        "-q",
+        from.to_str().unwrap(),
+        "lib",
+    ]);
+    project.commit("submodule");
+    project.write("lib/new.txt", "new\n");
+    project.xtask(&["audit", "good"]).ends(0).prints("good: clean");
+    let ran = project.xtask(&["audit", "bad", "--json"]).ends(1);
+    assert_eq!(findings(&ran).1, ["lib tree looked-for lib/**"]);
+}

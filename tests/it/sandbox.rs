@@ -1,0 +1,145 @@
+//! `sandbox = true`: a task that always runs in a folder that holds only what it declares.
+
+use std::os::unix::fs::PermissionsExt as _;
+
+use crate::project::{Project, processes, signal, wait_for};
+
+const GEN: &str = "[tasks.gen]\nrun = '''\n\
+    echo ran; mkdir -p dist/sub dist/empty; cp in dist/a; chmod 750 dist/a; ln -s a dist/link; echo deep > dist/sub/b; echo junk > junk\n\
+    '''\ninputs = ['in']\noutputs = ['dist/**']\nsandbox = true\n";
+
+/// A repository with an input, a file that is none, and outputs that are ignored.
+fn project(tasks: &str) -> Project {
+    let project = Project::without_git(tasks);
+    project.write("in", "in\n").write("undeclared", "u\n").write(".gitignore", "dist\n*.log\n");
+    project.git(&["init", "-q", "-b", "main"]);
+    project.commit("first");
+    project
+}
+
+fn left(project: &Project) -> usize {
+    std::fs::read_dir(project.state().join("sandboxes")).map_or(0, Iterator::count)
+}
+
+/// What lies in the folder of outputs.
+fn outputs(project: &Project) -> String {
+    let listing = project.command("sh").args(["-c", "find dist | sort | xargs"]).output().unwrap();
+    String::from_utf8(listing.stdout).unwrap().trim().to_owned()
+}
+
+#[test]
+fn outputs_are_brought_back_exactly_and_all_else_is_dropped() {
+    let project = project(GEN);
+    project.write("dist/stale", "s").write("dist/sub/stale", "s").write("dist/a", "old");
+    project.xtask(&["gen"]).ends(0);
+    let expected = "dist dist/a dist/empty dist/link dist/sub dist/sub/b";
+    assert_eq!(outputs(&project), expected);
+    assert_eq!((project.read("dist/a").as_str(), project.read("dist/link").as_str()), ("in\n", "in\n"));
+    assert_eq!(project.path("dist/a").metadata().unwrap().permissions().mode() & 0o777, 0o750);
+    assert!(!project.path("junk").exists());
+    assert_eq!((left(&project), project.git(&["status", "--porcelain"])), (0, String::new()));
+    project.xtask(&["gen"]).ends(0).says("1 cached, nothing ran");
+    std::fs::remove_dir_all(project.path("dist")).unwrap();
+    project.xtask(&["gen"]).ends(0).says("outputs restored");
+    assert_eq!(outputs(&project), expected);
+    project.write("in", "new\n");
+    project.xtask(&["gen"]).ends(0).says("in changed");
+    assert_eq!(project.read("dist/a"), "new\n");
+}
+
+#[test]
+fn an_undeclared_read_fails_with_its_log_and_old_outputs_stay() {
+    let tasks = "[tasks.t]\nrun = 'mkdir -p dist; echo new > dist/a; cat undeclared'\ninputs = ['in']\noutputs = ['dist/**']\n";
+    let project = project(tasks);
+    project.xtask(&["t"]).ends(0);
+    project.write("dist/a", "old\n");
+    project.write("tasks.toml", format!("{tasks}sandbox = true\n"));
+    let ran = project.xtask(&["t"]).ends(1);
+    ran.says("sandbox: nothing → true").says("cat: undeclared: No such file").says("`xtask audit t` tells");
+    assert_eq!((project.read("dist/a").as_str(), left(&project)), ("old\n", 0));
+}
+
+#[test]
+fn each_attempt_has_a_sandbox_of_its_own_and_finally_that_of_the_last() {
+    let project = project("");
+    let counter = project.beside().join("count");
+    let run = format!(
+        "test ! -e mark; echo x > mark; echo x >> {c}; test $(wc -l < {c}) = 2",
+        c = counter.display()
+    );
+    let told = project.beside().join("told");
+    let tasks = format!(
+        "[tasks.t]\nrun = '{run}'\nfinally = 'cat mark in > {}'\ninputs = ['in']\nretries = 1\nsandbox = true\n",
+        told.display()
+    );
+    project.write("tasks.toml", tasks).commit("task");
+    project.xtask(&["t"]).ends(0).says("flaky");
+    assert_eq!(std::fs::read_to_string(told).unwrap(), "x\nin\n");
+    assert_eq!(left(&project), 0);
+}
+
+#[test]
+fn needed_outputs_and_the_folder_of_the_task_are_there() {
+    let tasks = "[tasks.use]\nrun = 'cat ../../dist/link; test ! -e ../../in; pwd'\ncwd = 'some/where'\nneeds = ['gen']\ninputs = []\n";
+    let project =
+        project(&format!("[defaults]\nsandbox = true\n{}{tasks}", GEN.replace("sandbox = true\n", "")));
+    let ran = project.xtask(&["use", "--output", "grouped"]).ends(0);
+    ran.says("/tree/some/where");
+    assert!(!project.path("some").exists());
+}
+
+#[test]
+fn a_tracked_output_that_is_no_longer_written_is_not_deleted() {
+    let project = project(
+        "[tasks.t]\nrun = 'mkdir lib; echo a > lib/a'\ninputs = ['in']\noutputs = ['lib/**']\nsandbox = true\n",
+    );
+    project.write("lib/b", "b\n").commit("tracked");
+    project
+        .xtask(&["t"])
+        .ends(1)
+        .says("its outputs could not be put in place: lib/b would have to be deleted, and git tracks it");
+    assert!(!project.path("lib/a").exists());
+    assert_eq!(project.read("lib/b"), "b\n");
+}
+
+#[test]
+fn it_needs_a_repository_and_a_command() {
+    let project = Project::without_git("[tasks.t]\nrun = 'true'\nsandbox = true\n");
+    project.xtask(&["t"]).ends(1).says("a task runs in a sandbox only in a git repository");
+    project.write("tasks.toml", "[tasks.t]\nrun = 'true'\n[tasks.all]\nneeds = ['t']\nsandbox = true\n");
+    project.xtask(&["all"]).ends(3).says("`sandbox` has no meaning without `run`");
+    project.write("tasks.toml", "[tasks.t]\nrun = 'true'\nsandbox = 'yes'\n");
+    project.xtask(&["t"]).ends(3);
+}
+
+#[test]
+fn a_fix_runs_in_the_work_tree() {
+    let project =
+        project("[tasks.t]\nrun = 'true'\nfix = 'echo fixed > undeclared'\ninputs = []\nsandbox = true\n");
+    project.xtask(&["fix", "t"]).ends(0);
+    assert_eq!(project.read("undeclared"), "fixed\n");
+}
+
+#[test]
+fn what_a_killed_run_left_is_removed() {
+    let tasks = "[tasks.t]\nrun = 'sleep 61.0909'\ninputs = ['in']\nsandbox = true\n[tasks.u]\nrun = 'true'\ninputs = []\nsandbox = true\n";
+    let project = project(tasks);
+    let killed = || {
+        let mut child = project.start(&["t"]);
+        wait_for("it runs", || !processes("sleep\u{0}61.0909").is_empty());
+        assert!(left(&project) > 0);
+        // One that is held is left alone.
+        project.xtask(&["cache", "gc"]).ends(0);
+        assert!(!processes("61.0909").is_empty() && left(&project) > 0);
+        signal("KILL", i32::try_from(child.id()).unwrap());
+        child.wait().unwrap();
+        wait_for("the guard ends it", || processes("61.0909").is_empty());
+        assert!(left(&project) > 0);
+    };
+    killed();
+    project.xtask(&["cache", "gc"]).ends(0).prints("removed 1 sandbox that killed runs left");
+    assert_eq!(left(&project), 0);
+    killed();
+    project.xtask(&["u"]).ends(0);
+    assert_eq!(left(&project), 0);
+}
