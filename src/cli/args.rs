@@ -105,6 +105,9 @@ Examples:
     /// Look after the cache
     #[command(after_help = "Example:\n  xtask cache verify")]
     Cache(CacheArgs),
+    /// Print the JSON schema of tasks.toml, for editors
+    #[command(after_help = "Example:\n  xtask schema > tasks.schema.json")]
+    Schema,
     /// Ends what a killed run left behind; started by each run
     #[command(name = "__guard", hide = true)]
     Guard {

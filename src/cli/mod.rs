@@ -17,6 +17,7 @@ pub mod log;
 pub mod plan;
 pub mod project;
 pub mod run;
+pub mod schema;
 pub mod skips;
 pub mod trace;
 pub mod trial;
@@ -142,6 +143,7 @@ fn perform(session: &Session, command: Option<Command>) -> Result<End, Failure> 
         Some(Command::Init(args)) => init::perform(session, args),
         Some(Command::Doctor(args)) => doctor::perform(session, &args),
         Some(Command::Cache(args)) => cache::perform(session, args.action),
+        Some(Command::Schema) => schema::perform(session),
         Some(Command::Guard { run }) => {
             crate::process::guard::guard_main(&run);
             Ok(End::Passed)

@@ -30,6 +30,7 @@ mod outputs;
 mod plan;
 mod reports;
 mod run;
+mod schema;
 mod secrets;
 mod services;
 mod snapshot;
