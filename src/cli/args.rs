@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::cli::completions::{CompleteArgs, CompletionsArgs};
 use crate::cli::init::InitArgs;
 use crate::config::stage::Stage;
 use crate::reporter::Output;
@@ -108,6 +109,12 @@ Examples:
     /// Print the JSON schema of tasks.toml, for editors
     #[command(after_help = "Example:\n  xtask schema > tasks.schema.json")]
     Schema,
+    /// Print a script that completes commands, options and names of tasks
+    #[command(after_help = "Example:\n  eval \"$(xtask completions bash)\"   in ~/.bashrc")]
+    Completions(CompletionsArgs),
+    /// Tells a shell what could stand at the cursor; called by the scripts of `completions`
+    #[command(name = "__complete", hide = true)]
+    Complete(CompleteArgs),
     /// Ends what a killed run left behind; started by each run
     #[command(name = "__guard", hide = true)]
     Guard {

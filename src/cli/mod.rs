@@ -4,6 +4,7 @@
 pub mod affected;
 pub mod args;
 pub mod cache;
+pub mod completions;
 pub mod doctor;
 pub mod exit;
 pub mod fix;
@@ -144,6 +145,8 @@ fn perform(session: &Session, command: Option<Command>) -> Result<End, Failure> 
         Some(Command::Doctor(args)) => doctor::perform(session, &args),
         Some(Command::Cache(args)) => cache::perform(session, args.action),
         Some(Command::Schema) => schema::perform(session),
+        Some(Command::Completions(args)) => completions::perform(session, args),
+        Some(Command::Complete(args)) => completions::answer(session, args),
         Some(Command::Guard { run }) => {
             crate::process::guard::guard_main(&run);
             Ok(End::Passed)

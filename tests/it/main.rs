@@ -14,6 +14,7 @@ mod project;
 mod affected;
 mod at;
 mod cache;
+mod completions;
 mod config;
 mod doctor;
 mod fix;
