@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::cli::audit::AuditArgs;
+use crate::cli::completions::{CompleteArgs, CompletionsArgs};
 use crate::cli::init::InitArgs;
 use crate::cli::watch::WatchArgs;
 use crate::config::stage::Stage;
@@ -127,6 +128,15 @@ Examples:
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
+    /// Print the JSON schema of tasks.toml, for editors
+    #[command(after_help = "Example:\n  xtask schema > tasks.schema.json")]
+    Schema,
+    /// Print a script that completes commands, options and names of tasks
+    #[command(after_help = "Example:\n  eval \"$(xtask completions bash)\"   in ~/.bashrc")]
+    Completions(CompletionsArgs),
+    /// Tells a shell what could stand at the cursor; called by the scripts of `completions`
+    #[command(name = "__complete", hide = true)]
+    Complete(CompleteArgs),
     /// Ends what a killed run left behind; started by each run
     #[command(name = "__guard", hide = true)]
     Guard {

@@ -46,7 +46,8 @@ fn text(config: &Config, paint: Paint) -> String {
     text
 }
 
-fn about(config: &Config, task: &Task) -> String {
+/// A line about a task.
+pub fn about(config: &Config, task: &Task) -> String {
     if let Some(description) = &task.description {
         return description.clone();
     }

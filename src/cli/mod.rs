@@ -5,6 +5,7 @@ pub mod affected;
 pub mod args;
 pub mod audit;
 pub mod cache;
+pub mod completions;
 pub mod doctor;
 pub mod exit;
 pub mod findings;
@@ -19,6 +20,7 @@ pub mod log;
 pub mod plan;
 pub mod project;
 pub mod run;
+pub mod schema;
 pub mod skips;
 pub mod trace;
 pub mod trial;
@@ -171,6 +173,9 @@ fn perform(session: &Session, command: Option<Command>) -> Result<End, Failure> 
         Some(Command::Init(args)) => init::perform(session, args),
         Some(Command::Doctor(args)) => doctor::perform(session, &args),
         Some(Command::Cache(args)) => cache::perform(session, args.action),
+        Some(Command::Schema) => schema::perform(session),
+        Some(Command::Completions(args)) => completions::perform(session, args),
+        Some(Command::Complete(args)) => completions::answer(session, args),
         Some(Command::Guard { run }) => {
             crate::process::guard::guard_main(&run);
             Ok(End::Passed)

@@ -57,6 +57,7 @@ pub(super) const TASK: Keys = Keys {
         "inputs",
         "outputs",
         "needs",
+        "matrix",
         "env",
         "pass-env",
         "secret-env",
@@ -203,9 +204,13 @@ pub(super) const DEFAULTS: Keys = Keys {
 };
 
 impl Keys {
-    #[cfg(test)]
     pub(super) fn known(&self) -> &'static [&'static str] {
         self.known
+    }
+
+    #[cfg(test)]
+    pub(super) fn planned(&self) -> impl Iterator<Item = &'static str> {
+        self.planned.iter().map(|(key, _)| *key)
     }
 
     pub(super) fn knows(&self, key: &str) -> bool {

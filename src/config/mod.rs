@@ -17,6 +17,7 @@ mod naming;
 mod needs;
 mod outputs;
 mod part;
+pub mod schema;
 mod services;
 mod settings;
 mod shared;

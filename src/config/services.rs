@@ -21,7 +21,7 @@ const READY: Duration = Duration::from_secs(30);
 const GRACE: Duration = Duration::from_secs(10);
 
 /// Signals that a service can be ended with.
-const SIGNALS: [(&str, Signal); 7] = [
+pub(super) const SIGNALS: [(&str, Signal); 7] = [
     ("SIGTERM", Signal::TERM),
     ("SIGINT", Signal::INT),
     ("SIGQUIT", Signal::QUIT),

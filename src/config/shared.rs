@@ -22,7 +22,8 @@ use crate::ground::path::RepoPath;
 use crate::ground::pattern::{Origin, Patterns};
 use crate::ground::units;
 
-const SYSTEMS: [&str; 4] = ["linux", "macos", "windows", "freebsd"];
+/// Systems that a task can be bound to.
+pub(super) const SYSTEMS: [&str; 4] = ["linux", "macos", "windows", "freebsd"];
 
 /// What the values of a task may refer to.
 #[derive(Debug)]

@@ -17,7 +17,9 @@ fn source(text: &str) -> Source<'_> {
 }
 
 fn right(text: &str) -> Config {
-    parse(&source(text)).unwrap_or_else(|diagnostics| panic!("{diagnostics}"))
+    let config = parse(&source(text)).unwrap_or_else(|diagnostics| panic!("{diagnostics}"));
+    schema::tests::accepts(text);
+    config
 }
 
 fn wrong(text: &str) -> String {
@@ -30,7 +32,10 @@ fn wrong(text: &str) -> String {
 /// Messages alone, a line each.
 fn messages(text: &str) -> Vec<String> {
     match parse(&source(text)) {
-        Ok(_) => Vec::new(),
+        Ok(_) => {
+            schema::tests::accepts(text);
+            Vec::new()
+        }
         Err(diagnostics) => diagnostics.list().map(|diagnostic| diagnostic.message.clone()).collect(),
     }
 }
@@ -47,7 +52,7 @@ fn need_names<'c>(config: &'c Config, name: &str) -> Vec<&'c str> {
     task(config, name).needs.iter().map(|id| &*config.task(*id).name).collect()
 }
 
-const DESIGN: &str = r#"
+pub(super) const DESIGN: &str = r#"
 [settings]
 jobs = 0                                # 0: one per core
 cache-size = "10 GiB"
@@ -516,7 +521,7 @@ nonsense-entirely = 1
     12 | nonsense-entirely = 1
        | ^^^^^^^^^^^^^^^^^ not a key here
        |
-       = help: its keys are description, group, run, fix, finally, shell, cwd, inputs, outputs, needs, env, pass-env, secret-env, tools, timeout, slow-after, retries, locks, slots, os, cache, sandbox, services, env-file, rust
+       = help: its keys are description, group, run, fix, finally, shell, cwd, inputs, outputs, needs, matrix, env, pass-env, secret-env, tools, timeout, slow-after, retries, locks, slots, os, cache, sandbox, services, env-file, rust
     "#);
 }
 
@@ -1516,7 +1521,11 @@ proptest! {
     #[test]
     fn no_text_makes_the_parser_panic(pieces in prop::collection::vec(piece(), 0..14)) {
         let text = pieces.concat();
-        if let Err(diagnostics) = parse(&source(&text)) {
+        let parsed = parse(&source(&text));
+        if parsed.is_ok() {
+            schema::tests::accepts(&text);
+        }
+        if let Err(diagnostics) = parsed {
             prop_assert!(diagnostics.list().next().is_some());
             let has_escapes = diagnostics.render(false).contains('\u{1b}');
             prop_assert!(!has_escapes);
@@ -1534,8 +1543,9 @@ proptest! {
         let mut text: Vec<char> = DESIGN.chars().collect();
         text[at] = with;
         let text: String = text.into_iter().collect();
-        if let Err(diagnostics) = parse(&source(&text)) {
-            prop_assert!(!diagnostics.render(false).is_empty());
+        match parse(&source(&text)) {
+            Ok(_) => schema::tests::accepts(&text),
+            Err(diagnostics) => prop_assert!(!diagnostics.render(false).is_empty()),
         }
     }
 }

@@ -31,7 +31,7 @@ fn without_a_tasks_toml_it_says_where_it_looked() {
 fn each_command_explains_itself_with_an_example() {
     let project = Project::new("");
     project.xtask(&["--help"]).ends(0).prints("Exit status:");
-    for command in ["run", "plan", "why", "graph", "fix", "log", "init", "cache"] {
+    for command in ["run", "plan", "why", "graph", "fix", "log", "init", "cache", "schema", "completions"] {
         project.xtask(&[command, "--help"]).ends(0).prints("xtask").prints("Example");
     }
     project.xtask(&["--version"]).ends(0).prints("xtask ");

@@ -16,6 +16,7 @@ mod at;
 #[cfg(target_os = "linux")]
 mod audit;
 mod cache;
+mod completions;
 mod config;
 mod doctor;
 mod env_file;
@@ -35,6 +36,7 @@ mod reports;
 mod run;
 mod rust_tasks;
 mod sandbox;
+mod schema;
 mod secrets;
 mod services;
 mod snapshot;

@@ -1,0 +1,274 @@
+//! Where the cursor stands in a command line: at a command, an option, or a value of some kind. It
+//! must not know which values there are.
+
+use std::path::Path;
+
+use clap::{Arg, Command};
+
+use crate::cli::args;
+
+/// What can stand at the cursor.
+pub(super) struct Cursor<'c> {
+    pub(super) typed: String,
+    /// `--directory`, if it was given.
+    pub(super) directory: Option<String>,
+    pub(super) place: Place<'c>,
+}
+
+/// A place in a command line.
+pub(super) enum Place<'c> {
+    /// An option of one of these.
+    Option(Vec<&'c Command>),
+    /// A command below this one, or a value of this kind.
+    Word(&'c Command, Kind),
+    /// A value of an argument, behind `--option=` if that is not empty.
+    Value(&'c Arg, String),
+    /// An argument of a task.
+    Beyond,
+}
+
+/// What a value is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Kind {
+    /// One of those that the argument allows.
+    Listed,
+    /// Tasks, groups, and what a matrix was made of.
+    Names,
+    Tasks,
+    Services,
+    Runs,
+    Stages,
+    Files,
+    Folders,
+    /// Something else, for which there are no suggestions.
+    Other,
+}
+
+impl Kind {
+    /// The kind of an argument's values, by their name in its help; `None` if it is not known here.
+    pub(super) fn of(arg: &Arg) -> Option<Self> {
+        if !arg.get_possible_values().is_empty() {
+            return Some(Self::Listed);
+        }
+        let names = arg.get_value_names().unwrap_or_default();
+        match names.first().map(clap::builder::Str::as_str)? {
+            "NAME" => Some(Self::Names),
+            "TASK" => Some(Self::Tasks),
+            "SERVICE" => Some(Self::Services),
+            "RUN" => Some(Self::Runs),
+            "STAGE" => Some(Self::Stages),
+            "FILE" => Some(Self::Files),
+            "DIR" => Some(Self::Folders),
+            "N" | "REV" | "BASE" | "ARGS" => Some(Self::Other),
+            _ => None,
+        }
+    }
+}
+
+/// How far a command line was read.
+struct Walk<'c> {
+    command: &'c Command,
+    /// An option that waits for its value.
+    open: Option<&'c Arg>,
+    /// Values of no option.
+    values: usize,
+    /// Behind `--`.
+    is_beyond: bool,
+    directory: Option<String>,
+}
+
+impl<'c> Cursor<'c> {
+    /// Finds it behind the finished words, the first of which is the program.
+    pub(super) fn find(root: &'c Command, words: &[String], typed: &str) -> Self {
+        let names: Vec<String> =
+            root.get_subcommands().map(|command| command.get_name().to_owned()).collect();
+        let words = args::with_run(called(words).iter().map(Into::into).collect(), &names);
+        let mut walk = Walk { command: root, open: None, values: 0, is_beyond: false, directory: None };
+        for word in words.iter().skip(1) {
+            walk.take(&word.to_string_lossy());
+        }
+        let place = walk.place(root, typed);
+        Self { typed: typed.to_owned(), directory: walk.directory, place }
+    }
+}
+
+/// The words from the program on: `cargo +nightly xtask ci` is `xtask ci`.
+fn called(words: &[String]) -> &[String] {
+    let is_cargo =
+        words.first().is_some_and(|word| Path::new(word).file_name().is_some_and(|name| name == "cargo"));
+    let own = words.iter().position(|word| word == "xtask").filter(|_| is_cargo);
+    &words[own.unwrap_or(0)..]
+}
+
+impl<'c> Walk<'c> {
+    fn take(&mut self, word: &str) {
+        if let Some(option) = self.open.take() {
+            self.note(option, word);
+        } else if self.is_beyond {
+        } else if word == "--" {
+            self.is_beyond = true;
+        } else if let Some(long) = word.strip_prefix("--") {
+            let (name, value) =
+                long.split_once('=').map_or((long, None), |(name, value)| (name, Some(value)));
+            match (self.long(name), value) {
+                (Some(option), Some(value)) => self.note(option, value),
+                (option, _) => self.open = option.filter(|option| waits(option)),
+            }
+        } else if word.len() > 1 && word.starts_with('-') {
+            self.take_short(&word[1..]);
+        } else if let Some(command) = self.command.find_subcommand(word).filter(|_| self.values == 0) {
+            self.command = command;
+        } else {
+            self.values += 1;
+        }
+    }
+
+    /// Takes `-k`, `-kj 2`, `-kj2`.
+    fn take_short(&mut self, letters: &str) {
+        for (at, letter) in letters.char_indices() {
+            let Some(option) = self.options().find(|option| option.get_short() == Some(letter)) else {
+                return;
+            };
+            if waits(option) {
+                match &letters[at + letter.len_utf8()..] {
+                    "" => self.open = Some(option),
+                    value => self.note(option, value),
+                }
+                return;
+            }
+        }
+    }
+
+    fn note(&mut self, option: &Arg, value: &str) {
+        if option.get_id() == "directory" {
+            self.directory = Some(value.to_owned());
+        }
+    }
+
+    fn options(&self) -> impl Iterator<Item = &'c Arg> + use<'c> {
+        self.command.get_arguments().filter(|option| !option.is_positional())
+    }
+
+    fn long(&self, name: &str) -> Option<&'c Arg> {
+        self.options().find(|option| option.get_long() == Some(name))
+    }
+
+    fn place(&self, root: &'c Command, typed: &str) -> Place<'c> {
+        if let Some(option) = self.open {
+            return Place::Value(option, String::new());
+        }
+        if self.is_beyond {
+            return Place::Beyond;
+        }
+        let is_root = std::ptr::eq(self.command, root);
+        let run = root.find_subcommand("run").filter(|_| is_root);
+        if typed.starts_with('-') {
+            let valued = typed.strip_prefix("--").and_then(|rest| rest.split_once('=')).map(|(name, _)| name);
+            let option = valued.and_then(|name| self.long(name));
+            return match (option, valued) {
+                (Some(option), Some(name)) => Place::Value(option, format!("--{name}=")),
+                // `xtask -k ci` is `xtask run -k ci`.
+                _ => Place::Option(std::iter::once(self.command).chain(run).collect()),
+            };
+        }
+        // Names of tasks are commands too.
+        let kind = run.map_or_else(|| self.next_value(), |_| Kind::Names);
+        Place::Word(self.command, kind)
+    }
+
+    /// The kind of the next value of no option.
+    fn next_value(&self) -> Kind {
+        let places: Vec<&Arg> = self.command.get_positionals().filter(|arg| !arg.is_last_set()).collect();
+        let next = places.get(self.values).or_else(|| places.last().filter(|last| repeats(last)));
+        next.and_then(|arg| Kind::of(arg)).unwrap_or(Kind::Other)
+    }
+}
+
+/// Whether an option's value is the next word.
+fn waits(option: &Arg) -> bool {
+    option.get_action().takes_values() && !option.is_require_equals_set()
+}
+
+fn repeats(arg: &Arg) -> bool {
+    arg.get_num_args().is_some_and(|count| count.max_values() > 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+    use crate::cli::args::Cli;
+
+    fn place(line: &str) -> String {
+        let mut root = Cli::command();
+        root.build();
+        let words: Vec<String> = line.split(' ').map(str::to_owned).collect();
+        let (typed, before) = words.split_last().unwrap();
+        let cursor = Cursor::find(&root, before, typed);
+        let place = match cursor.place {
+            Place::Option(commands) => {
+                format!("options of {}", commands.iter().map(|c| c.get_name()).collect::<Vec<_>>().join(", "))
+            }
+            Place::Word(command, kind) => format!("{kind:?} below {}", command.get_name()),
+            Place::Value(arg, front) => format!("{:?} {front}", Kind::of(arg).unwrap()),
+            Place::Beyond => "beyond".to_owned(),
+        };
+        cursor.directory.map_or(place.clone(), |dir| format!("{place} in {dir}"))
+    }
+
+    #[test]
+    fn each_place_is_found() {
+        for (line, expected) in [
+            ("xtask ", "Names below xtask"),
+            ("xtask cl", "Names below xtask"),
+            ("xtask run ", "Names below run"),
+            ("xtask run a b c", "Names below run"),
+            ("xtask a ", "Names below run"),
+            ("xtask a --j", "options of run"),
+            ("xtask -", "options of xtask, run"),
+            ("xtask -k ", "Names below run"),
+            ("xtask a -j ", "Other "),
+            ("xtask a -kj ", "Other "),
+            ("xtask a -kj2 ", "Names below run"),
+            ("xtask a --jobs=2 ", "Names below run"),
+            ("xtask a --affected ", "Names below run"),
+            ("xtask a -- ", "beyond"),
+            ("xtask --color ", "Listed "),
+            ("xtask a --output=", "Listed --output="),
+            ("xtask a --no-such=", "options of run"),
+            ("xtask -C ", "Folders "),
+            ("xtask -C sub ", "Names below xtask in sub"),
+            ("xtask -C sub plan ", "Names below plan in sub"),
+            ("xtask why ", "Tasks below why"),
+            ("xtask why a ", "Other below why"),
+            ("xtask log ", "Runs below log"),
+            ("xtask log --task ", "Tasks "),
+            ("xtask log --service ", "Services "),
+            ("xtask a --junit ", "Files "),
+            ("xtask hooks ", "Other below hooks"),
+            ("xtask hook ", "Stages below hook"),
+            ("xtask completions ", "Listed below completions"),
+            ("cargo xtask ", "Names below xtask"),
+            ("cargo +nightly xtask why ", "Tasks below why"),
+            ("cargo-xtask xtask why ", "Tasks below why"),
+            ("cargo-xtask a ", "Names below run"),
+        ] {
+            assert_eq!(place(line), expected, "{line}");
+        }
+    }
+
+    #[test]
+    fn the_kind_of_each_value_is_known() {
+        let mut root = Cli::command();
+        root.build();
+        let mut open = vec![&root];
+        while let Some(command) = open.pop() {
+            open.extend(command.get_subcommands().filter(|command| !command.is_hide_set()));
+            for arg in command.get_arguments().filter(|arg| arg.get_action().takes_values()) {
+                let (name, id) = (command.get_name(), arg.get_id());
+                assert!(Kind::of(arg).is_some(), "what `{id}` of `{name}` takes: say it in `Kind::of`");
+            }
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! `xtask completions SHELL`: prints a script that has the shell ask `xtask __complete` what could
+//! stand at the cursor. Completing must not start anything, and must not fail: where there is nothing
+//! to offer, or tasks.toml is wrong, it says nothing.
+
+mod bash_line;
+mod cursor;
+mod offer;
+mod spelling;
+
+use std::ffi::OsString;
+
+use clap::{Args, CommandFactory as _, ValueEnum};
+
+use crate::cli::Session;
+use crate::cli::args::Cli;
+use crate::cli::exit::{End, Failure};
+use bash_line::BashLine;
+use cursor::Cursor;
+use offer::Offer;
+
+/// Arguments of `completions`.
+#[derive(Args, Debug, Clone, Copy)]
+pub struct CompletionsArgs {
+    /// The shell that will read the script
+    #[arg(value_enum, value_name = "SHELL")]
+    pub shell: Shell,
+}
+
+/// Arguments of `__complete`.
+#[derive(Args, Debug, Clone)]
+pub struct CompleteArgs {
+    /// The shell that asks.
+    #[arg(value_enum)]
+    pub shell: Shell,
+    /// The words up to the cursor, the last as far as it is typed; of bash the line up to the cursor,
+    /// and its `COMP_WORDBREAKS`.
+    #[arg(last = true)]
+    pub words: Vec<OsString>,
+}
+
+/// A shell that can complete.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum Shell {
+    /// From 3.2 on.
+    Bash,
+    /// With its `compinit`.
+    Zsh,
+    /// From 3 on.
+    Fish,
+}
+
+/// Prints the script of a shell.
+///
+/// # Errors
+/// Standard output can't be written to.
+pub fn perform(session: &Session, args: CompletionsArgs) -> Result<End, Failure> {
+    session.print(match args.shell {
+        Shell::Bash => include_str!("xtask.bash"),
+        Shell::Zsh => include_str!("xtask.zsh"),
+        Shell::Fish => include_str!("xtask.fish"),
+    })?;
+    Ok(End::Passed)
+}
+
+/// Prints what could stand at the cursor.
+///
+/// # Errors
+/// Standard output can't be written to.
+pub fn answer(session: &Session, args: CompleteArgs) -> Result<End, Failure> {
+    let words: Vec<String> = args.words.into_iter().map(|word| word.to_string_lossy().into_owned()).collect();
+    let mut command = Cli::command();
+    command.build();
+    let text = if args.shell == Shell::Bash {
+        let (line, breaks) = (words.first(), words.get(1));
+        let line = BashLine::read(line.map_or("", String::as_str), breaks.map_or("", String::as_str));
+        let cursor = Cursor::find(&command, &line.words, &line.typed);
+        spelling::bash(&Offer::at(session, &cursor), &line)
+    } else {
+        let (typed, before) =
+            words.split_last().map_or((String::new(), &[][..]), |(typed, before)| (typed.clone(), before));
+        let cursor = Cursor::find(&command, before, &typed);
+        let offer = Offer::at(session, &cursor);
+        if args.shell == Shell::Zsh { spelling::zsh(&offer) } else { spelling::fish(&offer) }
+    };
+    session.print(&text)?;
+    Ok(End::Passed)
+}

@@ -1,0 +1,160 @@
+//! What there is to choose from at the cursor: commands, options, and the names that tasks.toml has.
+//! It must not know how a shell is told.
+
+use std::collections::BTreeSet;
+
+use clap::{Arg, Command};
+
+use super::cursor::{Cursor, Kind, Place};
+use crate::cli::Session;
+use crate::cli::list;
+use crate::cli::project::Project;
+use crate::config::model::Config;
+use crate::config::own_name;
+use crate::config::stage::Stage;
+use crate::history::runs::Runs;
+
+/// What a shell may offer.
+pub(super) enum Offer {
+    /// These.
+    Choices(Vec<Choice>),
+    /// Files, which shells know best.
+    Files,
+    /// Folders.
+    Folders,
+}
+
+/// One thing to choose.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Choice {
+    /// All of the word.
+    pub(super) text: String,
+    /// A line about it, which may be empty.
+    pub(super) about: String,
+}
+
+/// Past runs that are offered, the newest.
+const RUNS: usize = 50;
+
+impl Offer {
+    /// What can stand at the cursor.
+    pub(super) fn at(session: &Session, cursor: &Cursor<'_>) -> Self {
+        match &cursor.place {
+            Place::Option(commands) => Self::Choices(options(commands)),
+            Place::Beyond => Self::Files,
+            Place::Value(arg, front) => match Kind::of(arg) {
+                Some(Kind::Files) => Self::Files,
+                Some(Kind::Folders) => Self::Folders,
+                Some(Kind::Listed) => Self::Choices(listed(arg, front)),
+                kind => {
+                    let mut choices = values(session, cursor, kind.unwrap_or(Kind::Other));
+                    for choice in &mut choices {
+                        choice.text.insert_str(0, front);
+                    }
+                    Self::Choices(choices)
+                }
+            },
+            Place::Word(command, kind) => {
+                let mut choices = subcommands(command);
+                match kind {
+                    Kind::Files => return Self::Files,
+                    Kind::Folders => return Self::Folders,
+                    Kind::Listed => {
+                        choices.extend(command.get_positionals().flat_map(|arg| listed(arg, "")));
+                    }
+                    kind => choices.extend(values(session, cursor, *kind)),
+                }
+                Self::Choices(choices)
+            }
+        }
+    }
+}
+
+fn choice(text: impl Into<String>, about: impl Into<String>) -> Choice {
+    Choice { text: text.into(), about: about.into() }
+}
+
+fn subcommands(command: &Command) -> Vec<Choice> {
+    let shown = command.get_subcommands().filter(|command| !command.is_hide_set());
+    shown.map(|command| choice(command.get_name(), about(command.get_about()))).collect()
+}
+
+fn options(commands: &[&Command]) -> Vec<Choice> {
+    let mut choices: Vec<Choice> = Vec::new();
+    for arg in commands.iter().flat_map(|command| command.get_arguments()) {
+        let Some(long) = arg.get_long().filter(|_| !arg.is_hide_set()) else { continue };
+        let text = format!("--{long}");
+        if choices.iter().all(|known| known.text != text) {
+            choices.push(choice(text, about(arg.get_help())));
+        }
+    }
+    choices
+}
+
+fn listed(arg: &Arg, front: &str) -> Vec<Choice> {
+    let shown = arg.get_possible_values().into_iter().filter(|value| !value.is_hide_set());
+    shown.map(|value| choice(format!("{front}{}", value.get_name()), about(value.get_help()))).collect()
+}
+
+fn about(text: Option<&clap::builder::StyledStr>) -> String {
+    text.map(ToString::to_string).unwrap_or_default()
+}
+
+/// The values of a kind. Whatever keeps them from being known, there are none then.
+fn values(session: &Session, cursor: &Cursor<'_>, kind: Kind) -> Vec<Choice> {
+    if kind == Kind::Stages {
+        return Stage::all().map(|stage| choice(stage.name(), "")).collect();
+    }
+    if kind == Kind::Other {
+        return Vec::new();
+    }
+    let dir = cursor.directory.as_ref().map_or_else(|| session.dir.clone(), |dir| session.dir.join(dir));
+    let Ok(project) = Project::open(&session.env, &dir.canonicalize().unwrap_or(dir)) else {
+        return Vec::new();
+    };
+    let config = &project.config;
+    match kind {
+        Kind::Names => names(config, &cursor.typed),
+        Kind::Tasks => {
+            config.tasks.iter().map(|task| choice(&task.name, list::about(config, task))).collect()
+        }
+        Kind::Services => {
+            let own = config.services.iter().map(|service| &service.task);
+            own.map(|task| choice(&task.name, task.description.clone().unwrap_or_default())).collect()
+        }
+        Kind::Runs => runs(&project),
+        _ => Vec::new(),
+    }
+}
+
+/// All that stands for tasks.
+fn names(config: &Config, typed: &str) -> Vec<Choice> {
+    let mut choices: Vec<Choice> =
+        config.tasks.iter().map(|task| choice(&task.name, list::about(config, task))).collect();
+    let known: BTreeSet<&str> = config.tasks.iter().map(|task| task.name.as_str()).collect();
+    let mut several: Vec<String> = config.names();
+    // `:test` is every project's test.
+    if typed.starts_with(':') {
+        let own = config.tasks.iter().flat_map(|task| [Some(own_name(task)), task.group.as_deref()]);
+        let own: BTreeSet<&str> = own.flatten().collect();
+        several.extend(own.into_iter().map(|name| format!(":{name}")));
+    }
+    for name in several.into_iter().filter(|name| !known.contains(name.as_str())) {
+        let about = members(config, &name);
+        choices.push(choice(name, about));
+    }
+    choices
+}
+
+fn members(config: &Config, name: &str) -> String {
+    let ids = config.named(name);
+    let shown: Vec<&str> = ids.iter().take(4).map(|id| config.task(*id).name.as_str()).collect();
+    let more = if ids.len() > shown.len() { ", …" } else { "" };
+    format!("all of {}{more}", shown.join(", "))
+}
+
+fn runs(project: &Project) -> Vec<Choice> {
+    let runs = Runs::new(&project.state().unwrap_or_default());
+    let ids = runs.ids().unwrap_or_default();
+    ids.into_iter().take(RUNS).map(|id| choice(id, "")).collect()
+}

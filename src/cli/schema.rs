@@ -1,0 +1,14 @@
+//! `xtask schema`: prints the JSON schema of tasks.toml. It must not look at any tasks.toml.
+
+use crate::cli::Session;
+use crate::cli::exit::{End, Failure};
+use crate::config::schema;
+
+/// Prints it on standard output.
+///
+/// # Errors
+/// Standard output can't be written to.
+pub fn perform(session: &Session) -> Result<End, Failure> {
+    session.print(&schema::text())?;
+    Ok(End::Passed)
+}

@@ -1,0 +1,276 @@
+//! Tests that the schema says what the parser does: each key is described, what the parser reads is
+//! accepted, and a value of a wrong type is refused by both.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::LazyLock;
+
+use boon::{Compiler, SchemaIndex, Schemas};
+use toml::de::{DeTable, DeValue};
+
+use super::*;
+use crate::config::tests::DESIGN;
+use crate::config::{Source, parse};
+use crate::ground::path::RepoPath;
+
+static SCHEMA: LazyLock<(Schemas, SchemaIndex)> = LazyLock::new(|| {
+    let mut schemas = Schemas::new();
+    let mut compiler = Compiler::new();
+    compiler.add_resource(URL, schema()).unwrap();
+    let index = compiler.compile(URL, &mut schemas).unwrap();
+    (schemas, index)
+});
+
+fn plain(value: &DeValue<'_>) -> Value {
+    match value {
+        DeValue::String(text) => text.as_ref().into(),
+        DeValue::Integer(number) => {
+            i64::from_str_radix(number.as_str(), number.radix()).map_or(Value::Null, Value::from)
+        }
+        DeValue::Float(number) => number.as_str().parse::<f64>().map_or(Value::Null, Value::from),
+        DeValue::Boolean(value) => (*value).into(),
+        // Language servers hand dates on as strings.
+        DeValue::Datetime(date) => date.to_string().into(),
+        DeValue::Array(array) => array.iter().map(|value| plain(value.get_ref())).collect(),
+        DeValue::Table(table) => object(table),
+    }
+}
+
+fn object(table: &DeTable<'_>) -> Value {
+    let entries = table.iter().map(|(key, value)| (key.get_ref().to_string(), plain(value.get_ref())));
+    Value::Object(entries.collect())
+}
+
+/// What the schema has against a text, which must be TOML.
+fn complaint(text: &str) -> Option<String> {
+    let document = DeTable::parse(text).unwrap();
+    let (schemas, index) = &*SCHEMA;
+    schemas.validate(&object(document.get_ref()), *index).err().map(|error| format!("{error:#}"))
+}
+
+/// What the parser has against a text.
+fn diagnostics(text: &str) -> Vec<String> {
+    let source = Source { name: "tasks.toml", text, base: RepoPath::top(), project: "" };
+    parse(&source).err().map_or_else(Vec::new, |found| found.list().map(|one| one.message.clone()).collect())
+}
+
+/// Fails if the schema refuses what the parser has read.
+pub(in crate::config) fn accepts(text: &str) {
+    if let Some(complaint) = complaint(text) {
+        panic!("the schema refuses what the parser reads: {text}\n{complaint}");
+    }
+}
+
+fn table(name: &str) -> &'static Table {
+    TABLES.iter().find(|table| table.name == name).unwrap()
+}
+
+fn properties(schema: &Value) -> BTreeSet<&str> {
+    schema["properties"].as_object().unwrap().keys().map(String::as_str).collect()
+}
+
+#[test]
+fn each_known_key_is_described_and_no_other() {
+    let schema = schema();
+    for Table { name, keys, .. } in &TABLES {
+        let own = if name.is_empty() { &schema } else { &schema["definitions"][name] };
+        let known: BTreeSet<&str> = keys.known().iter().copied().collect();
+        assert_eq!(properties(own), known, "keys of {name:?} in config/keys.rs and in the schema");
+        for key in known {
+            let property = &own["properties"][key];
+            let said = property.get("description").or_else(|| property.get("$ref")).and_then(Value::as_str);
+            assert!(
+                said.is_some_and(|said| !said.is_empty()),
+                "`{key}` of {name:?} has no line in config/schema/words.rs"
+            );
+        }
+    }
+}
+
+#[test]
+fn each_description_is_of_a_key_that_there_is_or_will_be() {
+    let is_used = |word: &Word| {
+        TABLES.iter().any(|table| {
+            let mut keys = table.keys.known().iter().copied().chain(table.keys.planned());
+            let own = table.word(word.key).is_some_and(|own| own.about == word.about);
+            own && keys.any(|key| key == word.key)
+        })
+    };
+    let all = TABLES.iter().flat_map(|table| table.words.iter().copied().flatten());
+    let left: Vec<&str> = all.filter(|word| !is_used(word)).map(|word| word.key).collect();
+    assert!(left.is_empty(), "config/schema/words.rs describes keys that no table has: {left:?}");
+}
+
+#[test]
+fn each_table_that_is_referred_to_is_defined() {
+    let schema = schema();
+    let text = schema.to_string();
+    for part in text.split("#/definitions/").skip(1) {
+        let name: String = part.chars().take_while(|c| *c != '"').collect();
+        assert!(schema["definitions"].get(&name).is_some(), "{name}");
+    }
+    assert_eq!(text.matches("\"$ref\"").count(), text.matches("#/definitions/").count());
+}
+
+#[test]
+fn what_is_kept_in_the_repository_is_accepted() {
+    let top = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let examples = std::fs::read_dir(top.join("examples")).unwrap().map(|entry| entry.unwrap().path());
+    let mut count = 0;
+    for folder in examples.chain([top.to_owned()]) {
+        if let Ok(text) = std::fs::read_to_string(folder.join("tasks.toml")) {
+            accepts(&text);
+            count += 1;
+        }
+    }
+    assert!(count >= 2);
+    accepts(DESIGN);
+}
+
+/// A text in which a key of a table has this value, and all else is right.
+fn with(table: &str, key: &str, value: &str) -> String {
+    let run = if key == "run" { "" } else { "run = 'x'\n" };
+    let line = format!("{key} = {value}\n");
+    match table {
+        "" => line,
+        "task" => format!("[tasks.a]\n{run}{line}"),
+        "service" => format!("[services.a]\n{run}{line}"),
+        "ready" if key == "timeout" => {
+            format!("[services.a]\nrun = 'x'\nready = {{ log = 'x', {key} = {value} }}")
+        }
+        "ready" | "stop" => format!("[services.a]\nrun = 'x'\n{table} = {{ {key} = {value} }}"),
+        "setup" => format!("[worktree.setup]\n{run}{line}"),
+        other => format!("[{other}]\n{line}"),
+    }
+}
+
+/// Values of all types.
+const VALUES: [&str; 10] =
+    ["'x'", "1", "-1", "1.5", "true", "['x']", "[1]", "[['x']]", "{ x = 'x' }", "{ x = 1 }"];
+
+#[test]
+fn a_value_of_a_wrong_type_is_refused_by_parser_and_schema() {
+    let mut refused = 0;
+    for Table { name, keys, .. } in &TABLES {
+        for key in keys.known() {
+            for value in VALUES {
+                let text = with(name, key, value);
+                let (found, complaint) = (diagnostics(&text), complaint(&text));
+                let wrong_type = found.iter().any(|message| message.starts_with("expected "));
+                assert!(!wrong_type || complaint.is_some(), "only the parser refuses {text}: {found:?}");
+                assert!(
+                    complaint.is_none() || !found.is_empty(),
+                    "only the schema refuses {text}: {complaint:?}"
+                );
+                refused += usize::from(wrong_type);
+            }
+        }
+    }
+    assert!(refused > 300, "{refused}");
+}
+
+#[test]
+fn values_are_told_apart_as_the_parser_does() {
+    let cases = [
+        (
+            "task",
+            "timeout",
+            "'10m' '1h 30m' '1h30m' '250ms' '1.5s' ' 2 days ' '3µs' '1M 1y'",
+            "'' 'ten' '0s' '10' 's' '10 parsecs' '1m,' '-1s' '1. s'",
+        ),
+        (
+            "settings",
+            "cache-size",
+            "'10 GiB' '500MB' '1.5 g' '1024' '7b' '2 KiB'",
+            "'' 'big' '0' '0 B' '-1 GiB' '1.5' '10 GiBs' ' 1 GB'",
+        ),
+        ("settings", "jobs", "0 8 0x10", "-1 4294967296 '2'"),
+        ("task", "slots", "1 2", "0 -1"),
+        ("task", "retries", "0 3", "-1 4294967296"),
+        ("task", "os", "[] ['linux'] ['macos','windows','freebsd']", "['darwin'] ['Linux'] 'linux'"),
+        ("task", "run", "'x' ['x'] ['x','']", "'' '  ' []"),
+        ("task", "description", "'x é' ''", "\"a\\nb\" \"\\u007f\""),
+        ("task", "group", "'a' '_x' 'a-b.c_9' 'éa' '9'", "'' '-a' 'a:b' '@a' 'a[x]'"),
+        ("task", "locks", "[] ['port-5432']", "[''] ['a:b']"),
+        ("task", "env", "{} {A='1'} {'a.b'=''}", "{A=1} {XTASK_A='1'} {'a=b'='1'} {''='1'}"),
+        ("task", "pass-env", "[] ['A'] ['?A']", "[''] ['A=1'] ['XTASK_A'] ['?XTASK_A']"),
+        ("task", "outputs", "[] ['dist/**']", "[''] ['@x'] ['!@x']"),
+        ("task", "cache", "true false", "'true' 1"),
+        (
+            "task",
+            "matrix",
+            "{a=['1','2']} {a=['1'],b=['x']}",
+            "{} {a=[]} {a=['1','1']} {a=['b c']} {a=['x=y']} {'a b'=['1']} {a='1'}",
+        ),
+        ("service", "port", "1 65535 'auto'", "0 65536 -1 '80' 'none' true"),
+        ("ready", "tcp", "'127.0.0.1:1'", "'localhost' 1"),
+        ("ready", "http", "'http://a/'", "'https://a/' 'a'"),
+        ("stop", "signal", "'SIGINT' 'TERM' 'SIGKILL'", "'SIGSTOP' 'int' 2"),
+        ("stop", "grace", "'1s'", "'0s' 1"),
+        (
+            "worktree",
+            "setup",
+            "'x' ['x'] {run='x'} {run=['x'],inputs=['a']}",
+            "'' [] {} {inputs=['a']} {run='x',outputs=['a']} 1",
+        ),
+        (
+            "service",
+            "ready",
+            "{log='x'} {tcp='a:1',timeout='1s'}",
+            "{} {timeout='1s'} {log='x',tcp='a:1'} {port=1}",
+        ),
+        ("", "hooks", "{} {pre-push=[]} {post-rewrite=[]}", "{update=[]} {pre-push='x'} {pre_push=[]}"),
+        ("", "files", "{} {a=['**']} {a=[]}", "{a='x'} {'a b'=[]} {a=['']}"),
+        ("", "tools", "{} {rustc='rustc -vV'}", "{rustc=''} {'a b'='x'} {a=['x']}"),
+        (
+            "",
+            "tasks",
+            "{} {a={run='x'}}",
+            "{a={}} {a={fix='x'}} {'a:b'={run='x'}} {a='x'} {a={run='x',colour=1}}",
+        ),
+        ("", "services", "{} {a={run='x'}}", "{a={}} {a={port=1}} {a={run='x',outputs=[]}}"),
+    ];
+    for (name, key, right, wrong) in cases {
+        assert!(table(name).keys.knows(key), "{key}");
+        for value in apart(right) {
+            let text = with(name, key, &value);
+            assert_eq!(diagnostics(&text), [""; 0], "{text}");
+            accepts(&text);
+        }
+        for value in apart(wrong) {
+            let text = with(name, key, &value);
+            assert!(!diagnostics(&text).is_empty(), "the parser takes {text}");
+            assert!(complaint(&text).is_some(), "the schema takes {text}");
+        }
+    }
+}
+
+/// The values of a list that has a space between them: one within quotes or brackets is part of a value.
+fn apart(list: &str) -> Vec<String> {
+    let (mut values, mut depth, mut quote) = (vec![String::new()], 0, None);
+    for c in list.chars() {
+        match (quote, c) {
+            (Some(open), _) if open == c => quote = None,
+            (None, '\'' | '"') => quote = Some(c),
+            (None, '[' | '{') => depth += 1,
+            (None, ']' | '}') => depth -= 1,
+            (None, ' ') if depth == 0 => {
+                values.push(String::new());
+                continue;
+            }
+            _ => {}
+        }
+        values.last_mut().unwrap().push(c);
+    }
+    values
+}
+
+#[test]
+fn keys_that_the_parser_does_not_know_are_refused() {
+    for Table { name, keys, .. } in &TABLES {
+        for key in keys.planned().chain(["no-such-key"]) {
+            let text = with(name, key, "'x'");
+            assert!(!diagnostics(&text).is_empty() && complaint(&text).is_some(), "{text}");
+        }
+    }
+}

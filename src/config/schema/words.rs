@@ -1,0 +1,197 @@
+//! What each key of each table means and takes, in one list a table: the description of tasks.toml
+//! that its schema is written from. It must not know how a schema is written.
+//!
+//! A new key needs a line here and one in `config/keys.rs`; a test tells which of them is missing. A
+//! key that `keys.rs` only plans may have its line already: it enters the schema when it is known.
+
+use super::shape::Shape;
+
+/// A key and what is to be known of it.
+pub(super) struct Word {
+    pub(super) key: &'static str,
+    pub(super) shape: Shape,
+    /// A sentence for who writes the file.
+    pub(super) about: &'static str,
+}
+
+const fn word(key: &'static str, shape: Shape, about: &'static str) -> Word {
+    Word { key, shape, about }
+}
+
+pub(super) const TOP: &[Word] = &[
+    word(
+        "include",
+        Shape::Paths,
+        "Other files with tasks, such as [\"services/*/tasks.toml\"]: their tasks are named `api:test`, their paths are relative to their folder.",
+    ),
+    word("settings", Shape::Table("settings"), ""),
+    word(
+        "files",
+        Shape::Each("sets"),
+        "Named sets of files: `rust = [\"**/*.rs\"]` is used as \"@rust\"; `!` excludes.",
+    ),
+    word(
+        "tools",
+        Shape::Each("probes"),
+        "Shell lines that print what tool is used: `rustc = \"rustc -vV\"`; the output enters the key of each task that names the tool.",
+    ),
+    word("defaults", Shape::Table("defaults"), ""),
+    word("tasks", Shape::Each("task"), "The tasks, each as `[tasks.NAME]`."),
+    word(
+        "services",
+        Shape::Each("service"),
+        "Long-lived processes that tasks use, each as `[services.NAME]`.",
+    ),
+    word(
+        "hooks",
+        Shape::Stages,
+        "Which tasks and groups gate which stage of git, such as `pre-push = [\"ci\"]`.",
+    ),
+    word("worktree", Shape::Table("worktree"), ""),
+];
+
+pub(super) const SETTINGS: &[Word] = &[
+    word("jobs", Shape::Count { least: 0 }, "How many job slots there are; 0, the default, is one per core."),
+    word("cache-size", Shape::Size, "How much the cache may take; the default is \"10 GiB\"."),
+    word(
+        "shell",
+        Shape::Argv,
+        "What runs a command that is a string; the default is [\"sh\", \"-ec\"], and a task may name its own.",
+    ),
+    word(
+        "push-budget",
+        Shape::Duration,
+        "How long a gate may keep a push over ssh waiting before the push has to be repeated; the default is \"4m\".",
+    ),
+];
+
+/// Of commands: tasks, services, the setup of a worktree, and the defaults for all tasks.
+pub(super) const COMMANDS: &[Word] = &[
+    word("description", Shape::Line, "What it is for, on one line of plain text."),
+    word(
+        "run",
+        Shape::Command,
+        "The command: a string is a line for the shell, an array is a program and its arguments.",
+    ),
+    word("shell", Shape::Argv, "What runs commands that are strings, such as [\"bash\", \"-ec\"]."),
+    word(
+        "cwd",
+        Shape::Text,
+        "The folder it runs in, relative to the one that holds this file, which is the default.",
+    ),
+    word(
+        "inputs",
+        Shape::Patterns,
+        "Files it reads, as gitignore-style globs; \"@rust\" is a set of `[files]`, `!` excludes; left out: the whole tree.",
+    ),
+    word("needs", Shape::Names, "Tasks or groups that must have passed before."),
+    word("services", Shape::Names, "Services that it uses; each is started when it is first needed."),
+    word("env", Shape::Variables, "Variables that are set, such as { RUSTFLAGS = \"-D warnings\" }."),
+    word(
+        "env-file",
+        Shape::OneOrMore,
+        "Files with variables, a `NAME=value` a line; what they hold enters the key.",
+    ),
+    word(
+        "pass-env",
+        Shape::VariableNames,
+        "Variables of the caller that are passed on; a value enters the key, but not that of \"?NAME\".",
+    ),
+    word(
+        "secret-env",
+        Shape::VariableNames,
+        "Variables of the caller that are passed on, enter the key as a digest and are masked in every log.",
+    ),
+    word("tools", Shape::Names, "Names of `[tools]` whose output enters the key."),
+    word("timeout", Shape::Duration, "How long it may run, such as \"10m\" or \"1h 30m\"; then it is ended."),
+    word("slow-after", Shape::Duration, "After how long it is called slow, such as \"2m\"."),
+    word(
+        "retries",
+        Shape::Count { least: 0 },
+        "How many further attempts there are; a pass after a failure is flaky and not stored; the default is 0.",
+    ),
+    word(
+        "locks",
+        Shape::LockNames,
+        "Names with one holder at a time, also across runs, such as [\"port-5432\"].",
+    ),
+    word("slots", Shape::Count { least: 1 }, "How many job slots it takes; the default is 1."),
+    word("os", Shape::Systems, "Systems it runs on; left out: all."),
+    word("cache", Shape::Flag, "Whether its result is stored and reused; the default is true."),
+    word("sandbox", Shape::Flag, "Whether it is only shown the files that it declares."),
+];
+
+/// Of tasks alone.
+pub(super) const TASK: &[Word] = &[
+    word(
+        "run",
+        Shape::Command,
+        "The command: a string is a line for the shell, an array is a program and its arguments; a task without it gathers its `needs`.",
+    ),
+    word("rust", Shape::Text, "The function of this name in the repository's own xtask is the task."),
+    word(
+        "group",
+        Shape::Name,
+        "A label that tasks share, such as \"lint\"; its name stands for all of them.",
+    ),
+    word("fix", Shape::Command, "What `xtask fix` runs to repair what the task complains of."),
+    word("finally", Shape::Command, "Runs behind the task, also after a failure, a timeout or Ctrl-C."),
+    word(
+        "outputs",
+        Shape::Paths,
+        "Files it writes, which are stored and restored; patterns are anchored to the folder of this file.",
+    ),
+    word(
+        "matrix",
+        Shape::Matrix,
+        "Makes a task for each combination of values: with { python = [\"3.11\", \"3.12\"] } there are NAME[python=3.11] and NAME[python=3.12], and {{ matrix.python }} is the value.",
+    ),
+];
+
+/// Of services alone.
+pub(super) const SERVICE: &[Word] = &[
+    word("run", Shape::Command, "The command, which goes on until it is ended."),
+    word(
+        "port",
+        Shape::Port,
+        "The port it listens on, or \"auto\" for a free one; {{ services.NAME.port }} in commands and `env` stands for it.",
+    ),
+    word("ready", Shape::Table("ready"), ""),
+    word("stop", Shape::Table("stop"), ""),
+];
+
+pub(super) const READY: &[Word] = &[
+    word("tcp", Shape::Address, "Something listens at this address, such as \"127.0.0.1:5432\"."),
+    word(
+        "http",
+        Shape::Url,
+        "A GET of this URL is answered with a status below 400, such as \"http://127.0.0.1:8080/health\".",
+    ),
+    word("log", Shape::Text, "A line of its output matches this regular expression."),
+    word("command", Shape::Command, "This command ends with 0."),
+    word("timeout", Shape::Duration, "How long it may take; the default is \"30s\"."),
+];
+
+pub(super) const STOP: &[Word] = &[
+    word("signal", Shape::Signal, "What it is sent; the default is \"SIGTERM\"."),
+    word("grace", Shape::Duration, "How long it has then until it is killed; the default is \"10s\"."),
+];
+
+pub(super) const WORKTREE: &[Word] = &[
+    word(
+        "link",
+        Shape::Names,
+        "Files and folders of the work tree that are linked to, such as [\"node_modules\"].",
+    ),
+    word(
+        "copy",
+        Shape::Names,
+        "Files and folders of the work tree that are copied, such as [\".env.test\"].",
+    ),
+    word("filters", Shape::Texts, "Filter drivers of git that may run, such as [\"lfs\"]."),
+    word(
+        "setup",
+        Shape::CommandOr("setup"),
+        "Runs in a private worktree before its tasks, and again when its inputs, tools or command changed.",
+    ),
+];

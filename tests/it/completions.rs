@@ -1,0 +1,206 @@
+//! `xtask completions SHELL`: what the shells' scripts offer. The script of bash is run by the real
+//! bash, which these tests need beside Rust, git and a C compiler; those of zsh and fish are tested by
+//! what the program answers them.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use crate::project::{Project, Ran};
+
+const TASKS: &str = "\
+include = [\"api/tasks.toml\"]
+[tools]
+probe = \"touch probed\"
+[tasks.ci]
+description = \"All that: has to hold\"
+needs = [\"lint\"]
+[tasks.clippy]
+group = \"lint\"
+run = \"cargo clippy\"
+tools = [\"probe\"]
+[tasks.fmt]
+group = \"lint\"
+run = \"cargo fmt\"
+[tasks.wheel]
+matrix = { python = [\"3.11\", \"3.12\"] }
+run = \"tox {{ matrix.python }}\"
+[services.db]
+run = \"postgres\"
+";
+
+fn project() -> Project {
+    let project = Project::new(TASKS);
+    project.write("api/tasks.toml", "[tasks.test]\nrun = \"x\"\n[tasks.build]\nrun = \"x\"\n");
+    project.write("web/app/x", "");
+    project
+}
+
+/// Runs a script of bash in a folder of the project, with the program on PATH.
+#[track_caller]
+fn bash(project: &Project, folder: &str, script: &str) -> Ran {
+    let programs = Path::new(env!("CARGO_BIN_EXE_xtask")).parent().unwrap();
+    let path = format!("{}:{}", programs.display(), std::env::var("PATH").unwrap_or_default());
+    let script = format!("eval \"$(xtask completions bash)\"\n{script}");
+    let mut command = project.command("bash");
+    command.args(["--norc", "--noprofile", "-c", &script]).env("PATH", path);
+    let output = command.current_dir(project.path(folder)).output();
+    Ran::of(output.unwrap_or_else(|error| panic!("this test needs bash, which can't be started: {error}")))
+}
+
+/// Has bash complete each line with its cursor at the end, and print what it is offered, a line each.
+fn lines(function: &str, lines: &[&str]) -> String {
+    let mut script = String::new();
+    for line in lines {
+        let words: Vec<String> =
+            line.split(' ').map(|word| format!("'{}'", word.replace('\'', "'\\''"))).collect();
+        let line = line.replace('\'', "'\\''");
+        write!(
+            script,
+            "COMP_WORDS=({}); COMP_CWORD={}; COMP_LINE='{line}'; COMP_POINT=${{#COMP_LINE}}\n\
+             {function}; echo \"${{COMPREPLY[*]}}\"\n",
+            words.join(" "),
+            words.len() - 1,
+        )
+        .unwrap();
+    }
+    script
+}
+
+#[test]
+fn bash_is_offered_commands_options_and_names() {
+    let cases = [
+        ("xtask cl", "clippy"),
+        ("xtask w", "watch why wheel[python=3.11] wheel[python=3.12] wheel"),
+        ("xtask run c", "ci clippy"),
+        ("xtask plan f", "fmt"),
+        ("xtask graph li", "lint"),
+        ("xtask fix f", "fmt"),
+        ("xtask ci --keep", "--keep-going"),
+        ("xtask ci -j 2 li", "lint"),
+        ("xtask why l", ""),
+        ("xtask why f", "fmt"),
+        ("xtask log --task f", "fmt"),
+        ("xtask log --service ", "db"),
+        ("xtask hooks i", "install"),
+        ("xtask hook pre-pu", "pre-push"),
+        ("xtask completions z", "zsh"),
+        ("xtask ci --output ", "failed grouped stream all"),
+        // Bash ends words at `:` and `=`, and replaces what is behind.
+        ("xtask a", "audit api:test api:build"),
+        ("xtask api:t", "test"),
+        ("xtask ci --color=al", "always"),
+        ("xtask wheel\\[python=3.12", "3.12]"),
+        ("xtask 'wheel[python=3.12", "wheel[python=3.12]"),
+        ("xtask :te", "test"),
+        ("xtask __", ""),
+        ("xtask ci --junit x", ""),
+        ("cargo-xtask cl", "clippy"),
+    ];
+    let asked: Vec<&str> = cases.iter().map(|(line, _)| *line).collect();
+    for folder in ["", "web/app"] {
+        let ran = bash(&project(), folder, &lines("_xtask", &asked)).ends(0);
+        assert_eq!(ran.err, "");
+        for ((line, expected), offered) in cases.iter().zip(ran.out.lines()) {
+            // What is not quoted is escaped.
+            let expected = if line.contains('\'') {
+                (*expected).to_owned()
+            } else {
+                expected.replace('[', "\\[").replace(']', "\\]")
+            };
+            assert_eq!(offered, expected, "{line} in {folder:?}");
+        }
+    }
+}
+
+#[test]
+fn cargo_xtask_completes_and_cargo_stays_as_it_was() {
+    let asked = lines(
+        "_xtask_of_cargo",
+        &["cargo xtask cl", "cargo +nightly -v xtask why f", "cargo build -p xtask c"],
+    );
+    let (before, after) = ("_cargo() { COMPREPLY=(own); }\n", "complete -p cargo\n");
+    // Known before: the script is read once more behind cargo's own.
+    let script = format!("{before}complete -o nospace -F _cargo cargo\n_xtask_join_cargo\n{asked}{after}");
+    let ran = bash(&project(), "", &script).ends(0);
+    assert_eq!(ran.out, "clippy\nfmt\nown\ncomplete -o nospace -F _xtask_of_cargo cargo\n");
+    // Loaded when it is first asked for, as bash-completion does.
+    let script = format!("{before}__load_completion() {{ complete -F _cargo cargo; }}\n{asked}{after}");
+    let ran = bash(&project(), "", &script).ends(0);
+    assert_eq!(ran.out, "clippy\nfmt\nown\ncomplete -F _xtask_of_cargo cargo\n");
+    // Not there: files are completed, as without the script.
+    let ran = bash(&project(), "", &format!("{asked}{after}")).ends(0);
+    assert_eq!(ran.out, "clippy\nfmt\n\ncomplete -o bashdefault -o default -F _xtask_of_cargo cargo\n");
+    assert_eq!(ran.err, "");
+}
+
+/// What the program answers the script of a shell.
+fn answer(project: &Project, shell: &str, words: &[&str]) -> Ran {
+    let ran = project.xtask(&[&["__complete", shell, "--"], words].concat()).ends(0);
+    assert_eq!(ran.err, "");
+    ran
+}
+
+#[test]
+fn zsh_and_fish_are_told_what_each_is() {
+    let project = project();
+    let out = answer(&project, "fish", &["xtask", "plan", ""]).out;
+    insta::assert_snapshot!(out, @r"
+    ci	All that: has to hold
+    clippy	cargo clippy
+    fmt	cargo fmt
+    wheel[python=3.11]	tox 3.11
+    wheel[python=3.12]	tox 3.12
+    api:test	x
+    api:build	x
+    lint	all of clippy, fmt
+    wheel	all of wheel[python=3.11], wheel[python=3.12]
+    ");
+    answer(&project, "zsh", &["xtask", "plan", ""])
+        .prints("ci:All that: has to hold\n")
+        .prints("api\\:test:x\n")
+        .prints("wheel[python=3.11]:tox 3.11\n");
+    answer(&project, "zsh", &["xtask", ""]).prints("hooks:Have git call the gate\n").prints("lint:all of");
+    answer(&project, "fish", &["xtask", "--color="]).prints("--color=never\t");
+    assert_eq!(answer(&project, "fish", &["xtask", "-C", ""]).out, "!folders\n");
+    let outside = project.beside();
+    let mut from_outside =
+        project.xtask_command(&["__complete", "fish", "--", "xtask", "-C", "repo/api", "run", ""]);
+    Ran::of(from_outside.current_dir(outside).output().unwrap()).ends(0).prints("clippy\t");
+    assert_eq!(answer(&project, "zsh", &["xtask", "ci", "--junit", ""]).out, "!files\n");
+}
+
+#[test]
+fn completing_never_fails_and_starts_nothing() {
+    let project = project();
+    answer(&project, "bash", &["xtask c", ":="]).prints("clippy\n").prints("cache\n");
+    answer(&project, "fish", &["xtask", "log", ""]);
+    assert!(!project.path("probed").exists() && !project.state().exists());
+
+    project.write("tasks.toml", "[tasks.clippy]\nrun = 1\n");
+    assert_eq!(answer(&project, "bash", &["xtask cl", ""]).out, "");
+    answer(&project, "zsh", &["xtask", ""]).prints("cache:");
+    for words in [
+        &[][..],
+        &[""],
+        &["xtask"],
+        &["cargo", ""],
+        &["xtask", "--no-such", "--", ""],
+        &["\u{e9}", "-\u{e9}"],
+    ] {
+        for shell in ["bash", "zsh", "fish"] {
+            answer(&project, shell, words);
+        }
+    }
+    let outside = Project::without_git("");
+    std::fs::remove_file(outside.path("tasks.toml")).unwrap();
+    answer(&outside, "fish", &["xtask", "r"]).prints("run\t");
+}
+
+#[test]
+fn each_shell_has_a_script() {
+    let project = Project::new("");
+    for shell in ["bash", "zsh", "fish"] {
+        project.xtask(&["completions", shell]).ends(0).prints("__complete").prints("cargo-xtask");
+    }
+    project.xtask(&["completions", "csh"]).ends(2).says("bash, zsh, fish");
+}

@@ -1,0 +1,37 @@
+//! `xtask schema`: the schema that the repository keeps for editors is the one that the program prints.
+
+use std::fs;
+use std::path::Path;
+
+use crate::project::Project;
+
+const FIRST_LINE: &str =
+    "#:schema https://raw.githubusercontent.com/taskgate/taskgate/main/schema/tasks.schema.json";
+
+fn kept(path: &str) -> String {
+    let top = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    fs::read_to_string(top.join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+#[test]
+fn the_schema_that_is_kept_is_the_one_that_is_printed() {
+    let printed = Project::new("").xtask(&["schema"]).ends(0).out;
+    assert!(
+        printed == kept("schema/tasks.schema.json"),
+        "schema/tasks.schema.json is not what the program prints; write it anew:\n  \
+         cargo xtask schema > schema/tasks.schema.json"
+    );
+}
+
+#[test]
+fn it_needs_no_tasks_toml() {
+    let project = Project::without_git("[tasks.broken");
+    assert_eq!(project.xtask(&["schema"]).ends(0).json()["title"], "tasks.toml");
+}
+
+#[test]
+fn each_tasks_toml_here_tells_editors_where_the_schema_is() {
+    for path in ["tasks.toml", "examples/polyglot/tasks.toml"] {
+        assert_eq!(kept(path).lines().next(), Some(FIRST_LINE), "{path}");
+    }
+}
