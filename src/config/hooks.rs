@@ -15,7 +15,7 @@ const OF_SERVERS: [&str; 6] =
 /// Reads `[hooks]`: stage → names of tasks and groups, each once and in the order of the file.
 pub(super) fn read(
     table: &Table<'_>,
-    names: &Names,
+    names: &Names<'_>,
     extent: Extent,
     findings: &mut Findings,
 ) -> BTreeMap<Stage, Vec<String>> {
@@ -49,8 +49,10 @@ fn unknown_stage(key: &Text<'_>) -> Diagnostic {
     Diagnostic::new(key.span.clone(), message).label("not a client-side stage").hint(hint)
 }
 
-fn unknown_task(stage: Stage, name: &Text<'_>, names: &Names) -> Diagnostic {
+fn unknown_task(stage: Stage, name: &Text<'_>, names: &Names<'_>) -> Diagnostic {
     let message = format!("{stage} names `{}`, which is neither a task nor a group", keys::shown(name.text));
-    let hint = keys::suggestion(name.text, names.listed(), ("", "there is no task yet"));
+    let listed = names.listed();
+    let known = listed.iter().map(String::as_str);
+    let hint = keys::suggestion(name.text, known, ("", "there is no task yet"));
     Diagnostic::new(name.span.clone(), message).label("unknown task").hint(hint)
 }

@@ -25,7 +25,7 @@ pub(super) struct Linking<'l, 'd> {
     pub(super) drafts: &'l [Draft<'d>],
     pub(super) services: &'l [Draught<'d>],
     pub(super) parts: &'l [Part<'d>],
-    pub(super) names: &'l Names,
+    pub(super) names: &'l Names<'l>,
     pub(super) extent: Extent,
 }
 

@@ -287,7 +287,7 @@ impl Config {
 
     /// The names that [`Self::named`] knows and that a person may mean, tasks first.
     pub fn names(&self) -> Vec<String> {
-        Names::of(self.tasks.iter().map(Task::called)).listed().map(str::to_owned).collect()
+        Names::of(self.tasks.iter().map(Task::called)).listed()
     }
 
     /// The groups in the order of their first member.

@@ -4,6 +4,7 @@
 //! member of that group in the project and in those within it; `api:test` is what `test` is within
 //! `api`; `:test` is what `test` is in the project and in each within it.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 /// Puts a name of a project in front of a name within it.
@@ -29,38 +30,40 @@ pub(super) struct Called<'n> {
     pub(super) variant_of: Option<&'n str>,
 }
 
-/// Which tasks each name stands for, with all projects in front.
+/// Which tasks each name stands for, with all projects in front. Where there is one project, it holds
+/// no name of its own.
 #[derive(Debug, Default)]
-pub(super) struct Names {
-    known: HashMap<String, Vec<usize>>,
-    /// Names that a person may have meant, in the order of the files and those of tasks first.
-    listed: Vec<String>,
+pub(super) struct Names<'n> {
+    called: Vec<Called<'n>>,
+    tasks: HashMap<Cow<'n, str>, usize>,
+    /// Groups, and tasks of which a matrix made several.
+    groups: HashMap<Cow<'n, str>, Vec<usize>>,
 }
 
 impl Called<'_> {
-    /// Every name, with all projects in front, that stands for it; the second says whether it is worth
-    /// a suggestion.
-    fn names(&self) -> Vec<(String, bool)> {
-        let mut names = vec![(joined(self.project, self.own), true)];
-        names.extend(self.variant_of.map(|origin| (joined(self.project, origin), true)));
-        for scope in scopes(self.project) {
-            names.extend(self.group.map(|group| (joined(scope, group), scope.is_empty())));
-            for name in [Some(self.own), self.group, self.variant_of].into_iter().flatten() {
-                names.push((joined(scope, &format!(":{name}")), false));
-            }
-        }
-        names
+    /// Whether it belongs to `project`, or to one within it.
+    fn lies_in(&self, project: &str) -> bool {
+        scopes(self.project).any(|scope| scope == project)
+    }
+
+    fn bears(&self, name: &str) -> bool {
+        self.own == name || self.group == Some(name) || self.variant_of == Some(name)
     }
 
     /// Whether `asked`, seen from the outermost project, stands for it.
     pub(super) fn answers_to(&self, asked: &str) -> bool {
-        // Most repositories have one project, and a thousand tasks are asked.
-        if self.project.is_empty() {
-            let asked = asked.strip_prefix(':').unwrap_or(asked);
-            return self.own == asked || self.group == Some(asked) || self.variant_of == Some(asked);
+        if let Some((project, name)) = in_each(asked) {
+            return self.lies_in(project) && self.bears(name);
         }
-        self.names().iter().any(|(name, _)| name == asked)
+        let (project, name) = asked.rsplit_once(':').unwrap_or(("", asked));
+        let itself = self.own == name || self.variant_of == Some(name);
+        itself && self.project == project || self.group == Some(name) && self.lies_in(project)
     }
+}
+
+/// The project and the name of `project::name` or `:name`, which is that name in each project.
+fn in_each(asked: &str) -> Option<(&str, &str)> {
+    asked.rsplit_once("::").or_else(|| Some(("", asked.strip_prefix(':')?)))
 }
 
 /// The project and those that it lies in, the innermost first and the outermost, `""`, last.
@@ -70,41 +73,66 @@ pub(super) fn scopes(project: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-impl Names {
+impl<'n> Names<'n> {
     /// Of these tasks, each known by its place.
-    pub(super) fn of<'n>(tasks: impl Iterator<Item = Called<'n>>) -> Self {
-        let mut names = Self::default();
-        let mut groups: Vec<String> = Vec::new();
-        for (task, called) in tasks.enumerate() {
-            for (place, (name, is_listed)) in called.names().into_iter().enumerate() {
-                let known = names.known.entry(name.clone()).or_default();
-                match (place, is_listed) {
-                    (0, _) => names.listed.push(name),
-                    (_, true) if known.is_empty() => groups.push(name),
-                    _ => {}
-                }
-                if known.last() != Some(&task) {
-                    known.push(task);
+    pub(super) fn of(tasks: impl Iterator<Item = Called<'n>>) -> Self {
+        let mut names = Self { called: tasks.collect(), ..Self::default() };
+        for (task, called) in names.called.iter().enumerate() {
+            names.tasks.insert(within(called.project, called.own), task);
+            let origin = called.variant_of.map(|origin| within(called.project, origin));
+            let groups = called
+                .group
+                .into_iter()
+                .flat_map(|group| scopes(called.project).map(move |scope| within(scope, group)));
+            for name in origin.into_iter().chain(groups) {
+                let members = names.groups.entry(name).or_default();
+                if members.last() != Some(&task) {
+                    members.push(task);
                 }
             }
         }
-        let is_new = |name: &String| !names.listed.contains(name);
-        groups.retain(is_new);
-        names.listed.extend(groups);
         names
     }
 
-    /// The tasks that `name` stands for in a file of `project`: as seen from the project, or else
-    /// from the nearest one around it that knows the name.
-    pub(super) fn meant(&self, name: &str, project: &str) -> &[usize] {
-        let known = |scope: &str| self.known.get(&joined(scope, name));
-        scopes(project).find_map(known).map_or(&[], Vec::as_slice)
+    /// The tasks that `name` stands for in a file of `project`, sorted: as seen from the project, or
+    /// else from the nearest one around it that knows the name.
+    pub(super) fn meant(&self, name: &str, project: &str) -> Vec<usize> {
+        let known = scopes(project).map(|scope| self.known(&joined(scope, name)));
+        known.into_iter().find(|found| !found.is_empty()).unwrap_or_default()
     }
 
-    /// The names that a person may have meant.
-    pub(super) fn listed(&self) -> impl Iterator<Item = &str> + Clone {
-        self.listed.iter().map(String::as_str)
+    /// The tasks that a name stands for, seen from the outermost project.
+    fn known(&self, name: &str) -> Vec<usize> {
+        if in_each(name).is_some() {
+            let all = self.called.iter().enumerate();
+            return all.filter(|(_, called)| called.answers_to(name)).map(|(at, _)| at).collect();
+        }
+        let members = self.groups.get(name).into_iter().flatten();
+        let mut found: Vec<usize> = self.tasks.get(name).into_iter().chain(members).copied().collect();
+        found.sort_unstable();
+        found.dedup();
+        found
     }
+
+    /// The names that a person may have meant, in the order of the files and those of tasks first.
+    pub(super) fn listed(&self) -> Vec<String> {
+        let tasks = self.called.iter().map(|called| joined(called.project, called.own));
+        let others = self.called.iter().flat_map(|called| {
+            let origin = called.variant_of.map(|origin| joined(called.project, origin));
+            origin.into_iter().chain(called.group.map(str::to_owned))
+        });
+        let mut listed: Vec<String> = tasks.collect();
+        for name in others {
+            if !self.tasks.contains_key(name.as_str()) && !listed[self.called.len()..].contains(&name) {
+                listed.push(name);
+            }
+        }
+        listed
+    }
+}
+
+fn within<'n>(project: &str, name: &'n str) -> Cow<'n, str> {
+    if project.is_empty() { Cow::Borrowed(name) } else { Cow::Owned(joined(project, name)) }
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use super::naming::{self, Names};
 use super::task_table::Draft;
 
 /// What the names of all tasks stand for.
-pub(super) fn names(drafts: &[Draft<'_>]) -> Names {
+pub(super) fn names<'n>(drafts: &'n [Draft<'_>]) -> Names<'n> {
     Names::of(drafts.iter().map(Draft::called))
 }
 
@@ -16,7 +16,7 @@ pub(super) fn names(drafts: &[Draft<'_>]) -> Names {
 pub(super) fn of(
     draft: &Draft<'_>,
     itself: Option<usize>,
-    (names, extent): (&Names, Extent),
+    (names, extent): (&Names<'_>, Extent),
     findings: &mut Findings,
 ) -> Vec<usize> {
     let mut all: Vec<usize> = Vec::new();
@@ -25,13 +25,13 @@ pub(super) fn of(
         if meant.iter().all(|meant| Some(*meant) == itself) && extent == Extent::Whole {
             findings.add(nothing(draft, need, !meant.is_empty(), names));
         }
-        all.extend(meant.iter().filter(|meant| Some(**meant) != itself));
+        all.extend(meant.into_iter().filter(|meant| Some(*meant) != itself));
     }
     all
 }
 
 /// What to say if a name stands for no task, or for the one alone that needs it.
-fn nothing(draft: &Draft<'_>, need: &Text<'_>, is_itself: bool, names: &Names) -> Diagnostic {
+fn nothing(draft: &Draft<'_>, need: &Text<'_>, is_itself: bool, names: &Names<'_>) -> Diagnostic {
     let name = draft.shown();
     if is_itself {
         return Diagnostic::new(need.span.clone(), format!("task `{name}` needs itself"))
@@ -39,13 +39,14 @@ fn nothing(draft: &Draft<'_>, need: &Text<'_>, is_itself: bool, names: &Names) -
             .hint("take it out");
     }
     let message = format!("`{name}` needs `{}`, which is neither a task nor a group", keys::shown(need.text));
-    let known = names.listed().map(|known| naming::own(known, &draft.project));
+    let listed = names.listed();
+    let known = listed.iter().map(|known| naming::own(known, &draft.project));
     let hint = keys::suggestion(need.text, known, ("", "there is no other task"));
     Diagnostic::new(need.span.clone(), message).label("unknown task").hint(hint)
 }
 
 /// What to say to tasks that need each other.
-pub(super) fn round(circle: &[usize], drafts: &[Draft<'_>], names: &Names) -> Diagnostic {
+pub(super) fn round(circle: &[usize], drafts: &[Draft<'_>], names: &Names<'_>) -> Diagnostic {
     let turn = circle.iter().chain(circle.first());
     let path: Vec<String> = turn.clone().map(|task| drafts[*task].shown()).collect();
     let message = format!("tasks need each other in a circle: {}", path.join(" → "));
