@@ -10,7 +10,7 @@ use quick_junit::{
     NonSuccessKind, NonSuccessReruns, Property, Report, TestCase, TestCaseStatus, TestRerun, TestSuite,
 };
 
-use crate::event::{Event, Status, TaskFinished, What};
+use crate::event::{Ended, Event, ServiceEnd, Status, TaskFinished, What};
 use crate::ground::file::{self, Durability};
 use crate::reporter::Reporter;
 use crate::reporter::text::{Keep, safe};
@@ -19,19 +19,21 @@ use crate::reporter::text::{Keep, safe};
 pub struct Junit {
     path: PathBuf,
     tasks: Vec<TaskFinished>,
+    /// What services printed that failed, by their names.
+    services: BTreeMap<String, String>,
 }
 
 impl Junit {
     /// Will write to `path`, whose folder exists.
     pub fn new(path: PathBuf) -> Self {
-        Self { path, tasks: Vec::new() }
+        Self { path, tasks: Vec::new(), services: BTreeMap::new() }
     }
 
     fn write(&self, took: u64) -> io::Result<()> {
         let mut suites: BTreeMap<&str, TestSuite> = BTreeMap::new();
         for task in &self.tasks {
             let name = task.group.as_deref().unwrap_or("tasks");
-            suites.entry(name).or_insert_with(|| TestSuite::new(name)).add_test_case(case(task));
+            suites.entry(name).or_insert_with(|| TestSuite::new(name)).add_test_case(self.case(task));
         }
         let mut report = Report::new("taskgate");
         report.set_time(Duration::from_millis(took));
@@ -47,10 +49,27 @@ impl Reporter for Junit {
     fn event(&mut self, event: &Event) -> io::Result<()> {
         match &event.what {
             What::TaskFinished(task) => self.tasks.push(task.clone()),
+            What::ServiceEnded { service, end, log } if *end != ServiceEnd::Stopped => {
+                self.services.insert(service.clone(), log.text.clone());
+            }
             What::RunFinished(summary) => self.write(summary.took)?,
             _ => {}
         }
         Ok(())
+    }
+}
+
+impl Junit {
+    /// A task's case, with what a service printed that it failed by.
+    fn case(&self, task: &TaskFinished) -> TestCase {
+        let mut case = case(task);
+        if let Status::Failed { ended: Ended::Service { name, .. } } = &task.status
+            && let Some(text) = self.services.get(name)
+        {
+            let text = format!("{}── service {name} ──\n{text}", task.log.text);
+            case.set_system_out(safe(&text, Keep::Nothing).into_owned());
+        }
+        case
     }
 }
 

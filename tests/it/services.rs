@@ -123,10 +123,11 @@ fn a_service_that_is_never_ready_fails_in_time_with_its_last_lines() {
         .says("service: it is not ready: no line of it matched `^never$` after 300 ms (tasks.toml:1)")
         .says("I try");
     project
-        .xtask(&["dead"])
+        .xtask(&["dead", "--junit", "junit.xml"])
         .ends(1)
         .says("exit status 3 before it was ready (tasks.toml:5)")
         .says("I can not");
+    assert!(project.read("junit.xml").contains("── service dead ──\nI can not"), "the report tells it");
     project.xtask(&["odd"]).ends(1).says("its `ready` command ended with 7 (not yet)");
     assert_eq!(starts(&project), 0);
     assert!(project.lines("ran").is_empty());
