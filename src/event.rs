@@ -8,7 +8,9 @@
 use serde::{Deserialize, Serialize};
 
 use crate::ground::clock::Timestamp;
+use crate::quality::evidence::Evidence;
 use crate::reason::Reason;
+use crate::report::facts::{Finding, Ratio, Tests};
 
 /// Version of the format, in the first event of each run.
 pub const VERSION: u32 = 1;
@@ -201,6 +203,37 @@ pub struct TaskFinished {
     /// Whether it runs in a sandbox.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub sandboxed: bool,
+    /// What its reports say, if it was executed and wrote any, whatever became of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reported: Option<Box<Reported>>,
+    /// Why its verdict is what it is, if it is a gate that was judged, now or when it was stored.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evidence: Option<Box<Evidence>>,
+}
+
+/// What is told of a task's reports.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+pub struct Reported {
+    /// Of tests, with the failed ones; at most [`Reported::LISTED`] of these.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tests: Option<Tests>,
+    /// Failed tests beyond those.
+    #[serde(default)]
+    pub more_failed: usize,
+    /// Findings, gravest first, at most [`Reported::LISTED`]; secrets among them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub findings: Vec<Finding>,
+    /// Findings beyond those.
+    #[serde(default)]
+    pub more_findings: usize,
+    /// Lines that tests reached, of all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub coverage: Option<Ratio>,
+}
+
+impl Reported {
+    /// Failed tests and findings that are listed.
+    pub const LISTED: usize = 100;
 }
 
 /// What became of a task.
@@ -262,6 +295,18 @@ pub enum Ended {
         /// Why.
         why: String,
     },
+    /// A report that it declares is missing, or no evidence.
+    Report {
+        /// The file or pattern.
+        path: String,
+        /// Why, as a clause.
+        why: String,
+    },
+    /// It is a gate, and so many of its rules are broken.
+    Rules {
+        /// How many.
+        broken: usize,
+    },
     /// A service that it uses did not become ready, or ended.
     Service {
         /// The service.
@@ -290,6 +335,9 @@ impl std::fmt::Display for Ended {
             Self::Stopped => f.write_str("stopped"),
             Self::NotStarted { why } => write!(f, "could not be started: {why}"),
             Self::Outputs { why } => write!(f, "its outputs could not be put in place: {why}"),
+            Self::Report { path, why } => write!(f, "report {path}: {why}"),
+            Self::Rules { broken: 1 } => f.write_str("1 rule is broken"),
+            Self::Rules { broken } => write!(f, "{broken} rules are broken"),
             Self::Service { name, why } => write!(f, "service {name}: {why}"),
         }
     }

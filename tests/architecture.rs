@@ -12,6 +12,8 @@ use std::path::{Path, PathBuf};
 const ROOMS: &[(&str, f32)] = &[
     ("ground", 0.0),
     ("process", 0.1),
+    ("report", 0.8),
+    ("quality", 0.9),
     ("reason", 1.0),
     ("config", 1.0),
     ("event", 1.1),

@@ -321,6 +321,8 @@ mod tests {
             failed_logs: Vec::new(),
             command: String::new(),
             sandboxed: false,
+            reported: None,
+            evidence: None,
         };
         let finding = Finding {
             path: RepoPath::from_git(&b"a"[..]),

@@ -12,6 +12,8 @@ use super::stage::Stage;
 use crate::ground::env::Env;
 use crate::ground::path::RepoPath;
 use crate::ground::pattern::Patterns;
+use crate::quality::rules::Rules;
+use crate::report::Kind;
 
 /// The tasks of a repository and what they share.
 #[derive(Clone, Debug, Default)]
@@ -206,8 +208,32 @@ pub struct Task {
     pub cache: bool,
     /// Whether it runs in a folder that holds only what it declares.
     pub sandbox: bool,
+    /// The reports that it writes; their files are among its outputs.
+    pub reports: Vec<Report>,
+    /// What it demands of the reports of the tasks that it needs, if it is a gate.
+    pub gate: Option<Box<Gate>>,
     /// Where it is defined.
     pub place: Place,
+}
+
+/// Reports that a task writes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Report {
+    /// Of what kind.
+    pub kind: Kind,
+    /// Which files; each pattern has to match at least one.
+    pub files: Patterns,
+}
+
+/// What a gate demands. The tasks whose reports it reads are those that it needs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Gate {
+    /// Its rules.
+    pub rules: Rules,
+    /// A committed file with facts of a former tree, for when nothing else is known of one.
+    pub baseline: Option<RepoPath>,
+    /// The branch whose merge base is compared with; `None`: that of `--affected`.
+    pub base: Option<String>,
 }
 
 /// A file of variables.
@@ -325,6 +351,6 @@ impl Task {
 
     /// Whether it only gathers others.
     pub fn is_aggregate(&self) -> bool {
-        self.run.is_none()
+        self.run.is_none() && self.gate.is_none()
     }
 }

@@ -262,6 +262,8 @@ impl<'d> Draft<'d> {
             os: Vec::new(),
             cache: true,
             sandbox: false,
+            reports: Vec::new(),
+            gate: None,
             place: Place { file: source.name.to_owned(), line, column },
         };
         if self.kind != Kind::Aggregate {

@@ -309,5 +309,7 @@ pub fn result(context: &Context<'_>, id: NodeId, status: Status, reason: Reason)
         failed_logs: Vec::new(),
         command: task.run.as_ref().map(|run| command::shown(run, args)).unwrap_or_default(),
         sandboxed: task.sandbox,
+        reported: None,
+        evidence: None,
     }
 }

@@ -1,0 +1,66 @@
+//! The kinds of reports, by the names that tasks.toml gives them. It must not know how they are read.
+
+use serde::{Deserialize, Serialize};
+
+/// A kind of report.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// `JUnit` XML.
+    Junit,
+    /// LCOV.
+    Lcov,
+    /// Cobertura XML.
+    Cobertura,
+    /// SARIF 2.1.0.
+    Sarif,
+    /// SARIF 2.1.0 all of whose results are secrets.
+    Secrets,
+    /// `CycloneDX` JSON.
+    Cyclonedx,
+    /// SPDX JSON.
+    Spdx,
+    /// k6's summary, JSON.
+    K6,
+    /// The status of a quality gate, as `SonarQube`'s web API answers it.
+    Sonar,
+    /// taskgate's own plain facts, JSON.
+    Facts,
+}
+
+impl Kind {
+    /// All of them.
+    pub const ALL: [Self; 10] = [
+        Self::Junit,
+        Self::Lcov,
+        Self::Cobertura,
+        Self::Sarif,
+        Self::Secrets,
+        Self::Cyclonedx,
+        Self::Spdx,
+        Self::K6,
+        Self::Sonar,
+        Self::Facts,
+    ];
+
+    /// Its key in `reports`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Junit => "junit",
+            Self::Lcov => "lcov",
+            Self::Cobertura => "cobertura",
+            Self::Sarif => "sarif",
+            Self::Secrets => "secrets",
+            Self::Cyclonedx => "cyclonedx",
+            Self::Spdx => "spdx",
+            Self::K6 => "k6",
+            Self::Sonar => "sonar",
+            Self::Facts => "facts",
+        }
+    }
+
+    /// The kind with this key.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+}
