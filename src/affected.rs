@@ -134,6 +134,7 @@ impl<'a> At<'a> {
             needs: needs.map(|need| (need.clone(), Contribution::Key(Digest::of(need.as_bytes())))).collect(),
             services: task.uses.iter().map(|id| self.side.config.service(*id)).collect(),
             platform: "",
+            basis: None,
         })
         .fields
     }

@@ -51,9 +51,13 @@ pub enum Reach {
 }
 
 impl Graph {
-    /// The graph of `selected`. The needs of a [`Config`] have no cycle, since one is refused there.
+    /// The graph of `selected`, with the gates that can be judged by it. The needs of a [`Config`] have
+    /// no cycle, since one is refused there.
     pub fn of(config: &Config, selected: &[TaskId], reach: Reach) -> Self {
-        let order = postorder(config, selected);
+        let mut order = postorder(config, selected);
+        if reach == Reach::WithNeeds {
+            join_gates(config, &mut order);
+        }
         let ids: BTreeMap<TaskId, NodeId> =
             order.iter().enumerate().map(|(i, task)| (*task, NodeId(i))).collect();
         let mut nodes: Vec<Node> = Vec::with_capacity(order.len());
@@ -136,6 +140,21 @@ fn postorder(config: &Config, selected: &[TaskId]) -> Vec<TaskId> {
     order
 }
 
+/// Adds the gates that can be judged: those all of whose reports come from tasks that are in the order
+/// already. A gate is no less a part of what was asked for than the tasks whose reports it reads.
+fn join_gates(config: &Config, order: &mut Vec<TaskId>) {
+    let mut is_in = vec![false; config.tasks.len()];
+    for task in order.iter() {
+        is_in[task.0] = true;
+    }
+    for id in config.ids().filter(|id| config.task(*id).gate.is_some()) {
+        let needs = &config.task(id).needs;
+        if !is_in[id.0] && !needs.is_empty() && needs.iter().all(|need| is_in[need.0]) {
+            order.push(id);
+        }
+    }
+}
+
 fn sources(config: &Config, nodes: &[Node], needs: &[NodeId]) -> Vec<NodeId> {
     let mut sources: Vec<NodeId> = Vec::new();
     for need in needs {
@@ -152,4 +171,37 @@ fn sources(config: &Config, nodes: &[Node], needs: &[NodeId]) -> Vec<NodeId> {
     });
     sources.dedup();
     sources
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::model::Gate;
+    use crate::config::{Source, parse};
+    use crate::ground::path::RepoPath;
+    use crate::quality::rules::Rules;
+
+    #[test]
+    fn a_gate_joins_when_all_that_it_reads_is_there() {
+        let text = "[tasks]\nunit = { run = 'u' }\nlint = { run = 'l' }\nquality = { needs = ['unit', 'lint'] }\nci = { needs = ['unit', 'lint'] }\n";
+        let source = Source { name: "tasks.toml", text, base: RepoPath::top(), project: "" };
+        let mut config = parse(&source).unwrap();
+        let gate = config.tasks.iter_mut().find(|task| task.name == "quality").unwrap();
+        gate.gate = Some(Box::new(Gate { rules: Rules::default(), baseline: None, base: None }));
+        let cases = [
+            ("unit", Reach::WithNeeds, "unit"),
+            ("ci", Reach::WithNeeds, "unit lint ci quality"),
+            ("quality", Reach::WithNeeds, "unit lint quality"),
+            ("ci", Reach::Only, "unit lint ci"),
+        ];
+        for (name, reach, expected) in cases {
+            let graph = Graph::of(&config, &config.named(name), reach);
+            let names: Vec<&str> = graph.nodes.iter().map(|node| &*config.task(node.task).name).collect();
+            let mut names = names;
+            names.sort_unstable();
+            let mut expected: Vec<&str> = expected.split(' ').collect();
+            expected.sort_unstable();
+            assert_eq!(names, expected, "{name}");
+        }
+    }
 }

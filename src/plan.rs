@@ -19,6 +19,7 @@ use crate::ground::env::Env;
 use crate::key::explanation::Explanation;
 use crate::key::inputs::InputSet;
 use crate::key::{Contribution, Ingredients, Key};
+use crate::quality::Basis;
 use crate::reason::{Change, Reason};
 
 /// Changes that a reason lists before it says how many more there are.
@@ -47,6 +48,8 @@ pub struct World<'a> {
     pub policy: CachePolicy,
     /// What is known from former runs.
     pub knowledge: &'a dyn Knowledge,
+    /// What each gate of the graph is judged by beside its rules and reports.
+    pub gates: &'a BTreeMap<TaskId, Basis>,
 }
 
 /// A kind of machine.
@@ -340,6 +343,7 @@ fn key_of(
         needs: needs.collect(),
         services,
         platform: &world.platform.id,
+        basis: world.gates.get(&node.task),
     })
 }
 

@@ -5,15 +5,13 @@ use crate::affected::{self, Affected, Side};
 use crate::cli::exit::Failure;
 use crate::cli::project::Project;
 use crate::config::model::TaskId;
+use crate::engine::baseline::BASES;
 use crate::gate::definition;
 use crate::git::{Commit, WorkTreeReader};
 use crate::graph::{Graph, Reach};
 use crate::ground::path::RepoPath;
 use crate::reporter::lines::count;
 use crate::select::Selection;
-
-/// Branches that are tried in turn if no base is named.
-const BASES: [&str; 3] = ["origin/HEAD", "origin/main", "origin/master"];
 
 /// What is affected, and what is said of it.
 pub struct Reached {
@@ -31,7 +29,7 @@ pub struct Reached {
 pub fn reached(project: &Project, names: &[String], base: &str) -> Result<Reached, Failure> {
     let repository = project.repository()?;
     let bases: Vec<&str> = if base.is_empty() { BASES.to_vec() } else { vec![base] };
-    let (name, commit) = repository.merge_base(&bases)?;
+    let (name, commit) = repository.merge_base(None, &bases)?;
     let state = project.state();
     let snapshot = WorkTreeReader::open(repository, state.as_deref())?.snapshot()?;
     let folders = [RepoPath::top(), project.config.base.clone()];

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::cli::audit::AuditArgs;
+use crate::cli::baseline::BaselineArgs;
 use crate::cli::completions::{CompleteArgs, CompletionsArgs};
 use crate::cli::init::InitArgs;
 use crate::cli::watch::WatchArgs;
@@ -116,6 +117,9 @@ Examples:
     /// Check git, tools, hooks, remotes and the state directory, and say what to do
     #[command(after_help = "Example:\n  xtask doctor --json")]
     Doctor(DoctorArgs),
+    /// Show and share what gates recorded, for other trees to be compared with
+    #[command(after_help = "Example:\n  xtask baseline push     in CI, behind `xtask ci` on the main branch")]
+    Baseline(BaselineArgs),
     /// Look after the cache
     #[command(after_help = "Example:\n  xtask cache verify")]
     Cache(CacheArgs),

@@ -133,6 +133,7 @@ fn sandboxed(
         env: &session.env,
         run: &run,
         clock: &session.clock,
+        line: project.line(),
     };
     let prepared = Prepared::gather(config, &request, project.tree(), place)?;
     let conduct =

@@ -4,6 +4,7 @@
 pub mod affected;
 pub mod args;
 pub mod audit;
+pub mod baseline;
 pub mod cache;
 pub mod completions;
 pub mod doctor;
@@ -172,6 +173,7 @@ fn perform(session: &Session, command: Option<Command>) -> Result<End, Failure> 
         Some(Command::Hook(args)) => hook::perform(session, &args),
         Some(Command::Init(args)) => init::perform(session, args),
         Some(Command::Doctor(args)) => doctor::perform(session, &args),
+        Some(Command::Baseline(args)) => baseline::perform(session, &args),
         Some(Command::Cache(args)) => cache::perform(session, args.action),
         Some(Command::Schema) => schema::perform(session),
         Some(Command::Completions(args)) => completions::perform(session, args),

@@ -7,6 +7,7 @@ use crate::cli::affected;
 use crate::cli::args::PlanArgs;
 use crate::cli::exit::{End, Failure};
 use crate::cli::project::Project;
+use crate::engine::baseline::Line;
 use crate::engine::prepare::{Place, Prepared, Request, Tree};
 use crate::event::Level;
 use crate::git::tree_id;
@@ -36,15 +37,16 @@ pub fn perform(session: &Session, args: &PlanArgs) -> Result<End, Failure> {
         request.notes = reached.notes;
     }
     let state = project.state();
+    let commit =
+        args.at.as_ref().map(|rev| project.repository()?.resolve(rev).map_err(Failure::from)).transpose()?;
     let place = Place {
         root: &project.root,
         state: state.as_deref(),
         env: &session.env,
         run: "plan",
         clock: &session.clock,
+        line: project.line().map(|line| Line { commit: commit.as_ref().map(|commit| &*commit.id), ..line }),
     };
-    let commit =
-        args.at.as_ref().map(|rev| project.repository()?.resolve(rev).map_err(Failure::from)).transpose()?;
     let config = commit.as_ref().map(|commit| project.at(commit)).transpose()?;
     let tree = match &commit {
         Some(commit) => {

@@ -10,6 +10,7 @@ use crate::cli::exit::Failure;
 use crate::cli::run::Spot;
 use crate::config::include::{self, FILE, Library, Listed, LoadError};
 use crate::config::model::Config;
+use crate::engine::baseline::Line;
 use crate::engine::prepare::Tree;
 use crate::gate::definition;
 use crate::git::{Commit, Repository, browse};
@@ -83,7 +84,12 @@ impl Project {
 
     /// The place of a run in the working directory.
     pub fn spot<'a>(&'a self, state: Option<&'a Path>) -> Spot<'a> {
-        Spot { root: &self.root, repository: self.repository.as_ref(), state, hold: None }
+        Spot { root: &self.root, repository: self.repository.as_ref(), state, hold: None, line: self.line() }
+    }
+
+    /// Where in the history the working directory stands.
+    pub fn line(&self) -> Option<Line<'_>> {
+        self.repository.as_ref().map(|repository| Line { repository, commit: None })
     }
 
     /// Where state is kept: in the repository, shared by its linked worktrees.

@@ -11,6 +11,7 @@ use crate::cli::gate::Listener;
 use crate::cli::project::Project;
 use crate::cli::voices::{Chorus, Voices};
 use crate::config::model::Config;
+use crate::engine::baseline::Line;
 use crate::engine::context::Conduct;
 use crate::engine::inbox::{Inbox, LazyInbox};
 use crate::engine::launch::{Keeps, Launch};
@@ -38,6 +39,8 @@ pub struct Spot<'a> {
     pub state: Option<&'a Path>,
     /// An open file whose lock keeps the work tree, if it is a private one.
     pub hold: Option<&'a std::fs::File>,
+    /// Where in the history the tree stands.
+    pub line: Option<Line<'a>>,
 }
 
 /// Runs what `args` name.
@@ -90,6 +93,7 @@ fn at(session: &Session, args: &RunArgs, project: &Project, rev: &str) -> Result
                 repository: Some(&ready.repository),
                 state: Some(&state),
                 hold: Some(&hold),
+                line: Some(Line { repository, commit: Some(&commit.id) }),
             };
             here_with(session, (args, &request(args)), &config, spot, &inbox)
         }
@@ -134,7 +138,8 @@ pub fn prepare<'a>(
     (spot, run): (Spot<'a>, &'a str),
 ) -> Result<Prepared<'a>, Failure> {
     let tree = spot.repository.map_or(Tree::None, Tree::WorkDir);
-    let place = Place { root: spot.root, state: spot.state, env: &session.env, run, clock: &session.clock };
+    let Spot { root, state, line, .. } = spot;
+    let place = Place { root, state, env: &session.env, run, clock: &session.clock, line };
     Ok(Prepared::gather(config, request, tree, place)?)
 }
 

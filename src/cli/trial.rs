@@ -45,7 +45,7 @@ pub enum Trial {
 /// Signals can't be listened for.
 pub fn run(session: &Session, config: &Config, names: Vec<String>, root: &Path) -> Result<Trial, Failure> {
     let id = runs::new_id(session.clock.now(), std::process::id());
-    let place = Place { root, state: None, env: &session.env, run: &id, clock: &session.clock };
+    let place = Place { root, state: None, env: &session.env, run: &id, clock: &session.clock, line: None };
     let request = Request {
         names,
         reach: Reach::WithNeeds,

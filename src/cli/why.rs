@@ -52,6 +52,7 @@ pub fn perform(session: &Session, args: &WhyArgs) -> Result<End, Failure> {
         env: &session.env,
         run: "why",
         clock: &session.clock,
+        line: project.line(),
     };
     let prepared = Prepared::gather(&project.config, &request, project.tree(), place)?;
     let Some(task) = named.filter(|id| !project.config.task(*id).is_aggregate()) else {

@@ -19,6 +19,7 @@ use crate::git::snapshot::Snapshot;
 use crate::graph::NodeId;
 use crate::ground::digest::Digest;
 use crate::ground::path::RepoPath;
+use crate::history::records::Recorded;
 use crate::history::tasks::{Execution, History};
 use crate::key::Contribution;
 use crate::key::inputs::InputSet;
@@ -26,6 +27,7 @@ use crate::plan::{InputDigests, Plan, Planned, World, resolve};
 use crate::process::guard::Guard;
 use crate::process::mask::Mask;
 use crate::process::stop::Stop;
+use crate::quality::evidence::Evidence;
 
 /// Where a run takes place.
 pub struct Site<'a> {
@@ -99,6 +101,7 @@ pub struct Context<'a> {
     executions: Mutex<Vec<(String, Execution)>>,
     waiting: Mutex<HashSet<NodeId>>,
     stored: Mutex<Vec<Digest>>,
+    records: Mutex<Vec<Recorded>>,
 }
 
 /// What later nodes must know of a finished one.
@@ -151,6 +154,7 @@ impl<'a> Context<'a> {
             executions: Mutex::default(),
             waiting: Mutex::default(),
             stored: Mutex::default(),
+            records: Mutex::default(),
         }
     }
 
@@ -303,6 +307,17 @@ impl<'a> Context<'a> {
     /// All keys under which results were stored.
     pub fn stored(&self) -> Vec<Digest> {
         lock(&self.stored).clone()
+    }
+
+    /// Notes what a gate that passed leaves for later trees.
+    pub fn note_record(&self, id: NodeId, evidence: &Evidence) {
+        let recorded = Recorded { gate: self.name(id).to_owned(), record: evidence.record.clone() };
+        lock(&self.records).push(recorded);
+    }
+
+    /// All that was noted for later trees.
+    pub fn records(&self) -> Vec<Recorded> {
+        std::mem::take(&mut *lock(&self.records))
     }
 
     /// Notes an execution for the history.

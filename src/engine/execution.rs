@@ -1,21 +1,26 @@
 //! The execution of one node: its attempts and its `finally`. It must not know the cache.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use crate::config::model::{Command, Task};
 use crate::engine::command::{self, Kit, Times};
 use crate::engine::context::Context;
+use crate::engine::judging;
 use crate::engine::ports::Ports;
+use crate::engine::reports::Library;
 use crate::engine::rust_task;
 use crate::engine::sandbox::SandboxError;
 use crate::engine::services::{Failure, Setting};
 use crate::engine::surroundings;
 use crate::engine::workplace::Workplace;
-use crate::event::{Ended, Log, What};
+use crate::event::{Ended, Log, Reported, What};
 use crate::graph::NodeId;
+use crate::ground::clock::Timestamp;
 use crate::process::run::{self, Finished, Watcher};
 use crate::process::spawn::Spawn;
 use crate::process::stop::{Demand, Stop};
+use crate::quality::evidence::Evidence;
 use crate::reason::Reason;
 
 /// How long a `finally` may take if its task has no timeout.
@@ -38,6 +43,21 @@ pub struct Execution {
     pub failed_logs: Vec<Log>,
     /// Whether it passed its `slow-after`.
     pub is_slow: bool,
+    /// What its reports say, as far as they are there.
+    pub reported: Option<Box<Reported>>,
+    /// Of a gate: why its verdict is what it is.
+    pub evidence: Option<Box<Evidence>>,
+}
+
+impl Execution {
+    /// What the cache keeps of it as its log; of a gate, its evidence.
+    pub fn kept_log(&self) -> Cow<'_, str> {
+        match &self.evidence {
+            // Evidence is of text and numbers, so it can always be written as JSON.
+            Some(evidence) => serde_json::to_string(evidence).unwrap_or_default().into(),
+            None => Cow::Borrowed(&self.log.text),
+        }
+    }
 }
 
 /// Executes the task of a node, with all its attempts, and then its `finally`.
@@ -51,8 +71,14 @@ pub fn execute(context: &Context<'_>, id: NodeId, reason: &Reason) -> Execution 
         log: Log::default(),
         failed_logs: Vec::new(),
         is_slow: false,
+        reported: None,
+        evidence: None,
     };
+    let mut since = context.emitter.clock().now();
     let workplace = loop {
+        if execution.attempts > 0 {
+            since = context.emitter.clock().now();
+        }
         execution.attempts += 1;
         let attempt = execution.attempts;
         context.emitter.emit(What::TaskStarted {
@@ -91,7 +117,25 @@ pub fn execute(context: &Context<'_>, id: NodeId, reason: &Reason) -> Execution 
         }
         execution.ended = workplace.leave(context, id, execution.ended);
     }
+    if !task.reports.is_empty() && context.site.desk.is_none() {
+        look_at_reports(context, task, since, &mut execution);
+    }
     execution
+}
+
+/// Reads the reports of the last attempt, which began at `since`. A task that passed without them has
+/// not passed.
+fn look_at_reports(context: &Context<'_>, task: &Task, since: Timestamp, execution: &mut Execution) {
+    let snapshot = context.snapshot();
+    let library = Library { root: &context.site.root, snapshot: snapshot.as_deref() };
+    match library.read(task, Some(since)) {
+        Ok(told) => execution.reported = Some(Box::new(judging::told(told.facts))),
+        Err(error) if execution.ended.is_pass() => {
+            execution.ended = Ended::Report { path: error.path, why: error.why.to_string() };
+        }
+        // It failed anyway, perhaps before it had anything to report.
+        Err(_) => {}
+    }
 }
 
 fn attempt_once(

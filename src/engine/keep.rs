@@ -115,7 +115,7 @@ fn put(
     let entry = NewEntry {
         task: &task.name,
         explanation: &explanation,
-        log: &passed.execution.log.text,
+        log: &passed.execution.kept_log(),
         took: passed.execution.took,
         at: context.emitter.clock().now(),
         outputs,

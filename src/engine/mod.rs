@@ -4,15 +4,19 @@
 //! the signals. A [`worker`] brings one node from its decision to its result: from the cache, or by
 //! an [`execution`] whose result [`keep`] stores if it may be stored. An execution has a
 //! [`workplace`]: the work tree, or a [`sandbox`]; what an audited one opened becomes [`findings`].
+//! What a task's [`reports`] say is looked at when it ends; a gate's node reads them for [`judging`],
+//! against a [`baseline`].
 
 pub mod audit;
 pub mod authors;
+pub mod baseline;
 pub mod command;
 pub mod context;
 pub mod emitter;
 pub mod execution;
 pub mod findings;
 pub mod inbox;
+pub mod judging;
 pub mod keep;
 pub mod knowledge;
 pub mod launch;
@@ -20,6 +24,7 @@ pub mod ports;
 pub mod prepare;
 pub mod probe;
 pub mod readiness;
+pub mod reports;
 pub mod run;
 pub mod rust_task;
 pub mod sandbox;
@@ -28,6 +33,7 @@ pub mod secrets;
 pub mod service;
 pub mod services;
 pub mod surroundings;
+pub mod tree_paths;
 pub mod watching;
 pub mod worker;
 pub mod workplace;

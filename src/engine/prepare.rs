@@ -1,10 +1,12 @@
 //! Preparing a plan: the snapshot, the probes, the cache and the history that it is made from. It
 //! must not decide what is done with the plan.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::cache::{Cache, CacheError};
 use crate::config::model::{Config, TaskId};
+use crate::engine::baseline::{self, Line, Standing};
 use crate::engine::knowledge::{Nothing, Recall};
 use crate::engine::probe::{self, Probes};
 use crate::git::snapshot::Snapshot;
@@ -14,6 +16,7 @@ use crate::ground::clock::Clock;
 use crate::ground::env::Env;
 use crate::history::tasks::LazyHistory;
 use crate::plan::{CachePolicy, InputDigests, Knowledge, Plan, Platform, World};
+use crate::quality::Basis;
 use crate::select::{SelectError, Selection};
 
 /// What is to be planned.
@@ -70,6 +73,7 @@ pub struct Prepared<'a> {
     platform: Platform,
     policy: CachePolicy,
     root: Option<&'a Path>,
+    gates: BTreeMap<TaskId, Basis>,
 }
 
 /// Where the run takes place, and with what.
@@ -85,6 +89,8 @@ pub struct Place<'a> {
     pub run: &'a str,
     /// The time.
     pub clock: &'a Clock,
+    /// Where in the history the tree stands; `None` outside a repository.
+    pub line: Option<Line<'a>>,
 }
 
 /// Why a plan can't be made.
@@ -127,6 +133,13 @@ impl<'a> Prepared<'a> {
             }
             None => None,
         };
+        let standing = Standing {
+            line: place.line,
+            state: place.state,
+            snapshot: looked.snapshot.as_ref(),
+            now: place.clock.now(),
+        };
+        let gates = baseline::of_gates(config, &graph, standing);
         let history = LazyHistory::new(store.as_ref().map(|(state, _)| state.clone()));
         Ok(Self {
             config,
@@ -144,6 +157,7 @@ impl<'a> Prepared<'a> {
             platform: Platform::here(),
             policy: request.policy,
             root: matches!(tree, Tree::WorkDir(_)).then_some(place.root),
+            gates,
         })
     }
 
@@ -181,6 +195,7 @@ impl<'a> Prepared<'a> {
             platform: &self.platform,
             policy: self.policy,
             knowledge,
+            gates: &self.gates,
         }
     }
 

@@ -16,6 +16,7 @@ use crate::engine::worker::{self, Performed};
 use crate::event::{Ended, Gated, Level, RunStarted, Status, Summary, Verdict, What};
 use crate::graph::NodeId;
 use crate::ground::path::RepoPath;
+use crate::history::records::Records;
 use crate::history::tasks::{History, LazyHistory};
 use crate::plan::{Decision, Plan, Planned, World};
 use crate::process::stop::Demand;
@@ -101,6 +102,9 @@ impl Run<'_> {
         self.end_strays(&context);
         self.remember(&context);
         let changed = if tally.is_pass() { self.changed(&context) } else { Vec::new() };
+        if changed.is_empty() {
+            self.record(&context);
+        }
         let summary = Summary { changed, ..tally.summary(emitter.millis()) }.judged();
         emitter.emit(What::RunFinished(summary.clone()));
         summary
@@ -268,6 +272,17 @@ impl Run<'_> {
             }
         }
         changed.iter().map(|(path, how)| format!("{path} {how}")).collect()
+    }
+
+    /// Keeps what gates that passed say of this tree, for later trees to be compared with.
+    fn record(&self, context: &Context<'_>) {
+        let (Some(store), Some(tree)) = (&self.site.store, &self.tree) else { return };
+        for recorded in context.records() {
+            if let Err(error) = Records::new(&store.state).add(tree, &recorded) {
+                let text = format!("what {} found is not recorded: {error}", recorded.gate);
+                context.emitter.notice(Level::Warning, text);
+            }
+        }
     }
 
     fn remember(&self, context: &Context<'_>) {

@@ -12,13 +12,14 @@ use crate::config::model::Task;
 use crate::engine::command;
 use crate::engine::context::{Context, NodeResult, Store};
 use crate::engine::execution::{Execution, execute};
-use crate::engine::keep;
+use crate::engine::{judging, keep};
 use crate::event::{Ended, Level, Log, Status, Stored, TaskFinished, What};
 use crate::graph::NodeId;
 use crate::ground::lock::FileLock;
 use crate::history::tasks::{self, ExecutionEnd};
 use crate::key::{Contribution, Key};
 use crate::plan::{CachePolicy, Decision, Found, Planned};
+use crate::quality::evidence::Evidence;
 use crate::reason::Reason;
 
 /// What a worker came to.
@@ -86,7 +87,7 @@ fn take_hit(
     let restores = matches!(reason, Reason::Cached { restores: Some(_), .. });
     let mut log = Log::default();
     if let (Some(store), Some(key)) = (&context.site.store, &planned.key)
-        && (restores || context.conduct.wants_hit_logs)
+        && (restores || context.conduct.wants_hit_logs || task.gate.is_some())
     {
         match store.cache.lookup(&key.digest) {
             Lookup::Hit(entry) => {
@@ -100,10 +101,17 @@ fn take_hit(
             Lookup::Damaged(what) => return Err(Reason::Damaged { what }),
         }
     }
-    context.finish(id, NodeResult { contribution: planned.contribution, tainted: false });
     let mut result = result(context, id, Status::Hit, reason.clone());
+    if task.gate.is_some() && !log.text.is_empty() {
+        let evidence = serde_json::from_str(&std::mem::take(&mut log.text));
+        let evidence: Box<Evidence> =
+            evidence.map_err(|error| Reason::Damaged { what: format!("its evidence: {error}") })?;
+        context.note_record(id, &evidence);
+        result.evidence = Some(evidence);
+    }
+    context.finish(id, NodeResult { contribution: planned.contribution, tainted: false });
     result.log = log;
-    if task.run.is_some() {
+    if !task.is_aggregate() {
         context.emitter.emit(What::TaskFinished(result));
     }
     Ok(Performed::Finished { status: Status::Hit, ran: false, is_slow: false, saved: reason.saved() })
@@ -137,7 +145,10 @@ fn run_missing(context: &Context<'_>, id: NodeId, planned: &Planned, reason: &Re
         context.emitter.notice(Level::Warning, text);
     }
     let before = context.snapshot();
-    let execution = execute(context, id, reason);
+    let execution = match task_of(context, id).gate {
+        Some(_) => judging::judge(context, id, reason),
+        None => execute(context, id, reason),
+    };
     let is_slow = execution.is_slow;
     let over = superseded(context, id);
     let status = if over.is_some() { Status::Stopped } else { status(context, &execution) };
@@ -156,6 +167,9 @@ fn run_missing(context: &Context<'_>, id: NodeId, planned: &Planned, reason: &Re
     if over.is_none() {
         context.finish(id, NodeResult { contribution: kept.contribution, tainted: kept.tainted });
     }
+    if let Some(evidence) = execution.evidence.as_ref().filter(|_| status.is_pass() && !kept.tainted) {
+        context.note_record(id, evidence);
+    }
     note(context, id, planned, &execution, &status, &kept.stored);
     drop(held);
     let why = over.as_ref().unwrap_or(reason).clone();
@@ -166,6 +180,8 @@ fn run_missing(context: &Context<'_>, id: NodeId, planned: &Planned, reason: &Re
     result.stored = kept.stored;
     result.log = execution.log;
     result.failed_logs = execution.failed_logs;
+    result.reported = execution.reported;
+    result.evidence = execution.evidence;
     context.emitter.emit(What::TaskFinished(result));
     if over.is_some() {
         return Performed::Superseded;

@@ -119,7 +119,7 @@ impl Host<'_> {
 
     fn plan_from_objects<'p>(&'p self, case: &'p Case<'_>, run: &'p str) -> Result<Prepared<'p>, GateError> {
         let tree = Tree::Objects(self.repository, &case.question.tree, &case.config.worktree.filters);
-        let place = self.place(self.repository.work_dir(), run);
+        let place = self.place(self.repository.work_dir(), run, case.question.commit.as_deref());
         Ok(Prepared::gather(case.config, &case.request, tree, place)?)
     }
 
@@ -189,7 +189,7 @@ impl Host<'_> {
         (tree, hold): (&Snapshot, Option<&File>),
     ) -> Result<Answer, GateError> {
         let run = self.new_run();
-        let place = self.place(root, &run);
+        let place = self.place(root, &run, case.question.commit.as_deref());
         let prepared = Prepared::gather(case.config, &case.request, Tree::WorkDir(repository), place)?;
         if let Some(what) = prepared.snapshot.as_ref().and_then(|here| tree.difference(here)) {
             return Err(GateError::Altered { what });

@@ -5,6 +5,7 @@ use std::cell::Cell;
 use std::path::Path;
 
 use crate::config::model::Config;
+use crate::engine::baseline::Line;
 use crate::engine::context::Conduct;
 use crate::engine::emitter::Emitter;
 use crate::engine::inbox::{Inbox, LazyInbox};
@@ -65,8 +66,9 @@ impl Host<'_> {
         Conduct { run: run.to_owned(), jobs: config.slots(self.jobs), streams: false, wants_hit_logs: false }
     }
 
-    /// A place for a plan or a run.
-    pub fn place<'p>(&'p self, root: &'p Path, run: &'p str) -> Place<'p> {
-        Place { root, state: Some(self.state), env: self.env, run, clock: self.clock }
+    /// A place for a plan or a run of a commit's tree, or of what is made from HEAD.
+    pub fn place<'p>(&'p self, root: &'p Path, run: &'p str, commit: Option<&'p str>) -> Place<'p> {
+        let line = Some(Line { repository: self.repository, commit });
+        Place { root, state: Some(self.state), env: self.env, run, clock: self.clock, line }
     }
 }

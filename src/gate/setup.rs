@@ -48,7 +48,7 @@ pub fn run(host: &Host<'_>, config: &Config, ready: &Ready) -> Result<Verdict, G
     let run = host.new_run();
     let root = ready.worktree.path();
     let prepared =
-        Prepared::gather(&alone, &request, Tree::WorkDir(&ready.repository), host.place(root, &run))?;
+        Prepared::gather(&alone, &request, Tree::WorkDir(&ready.repository), host.place(root, &run, None))?;
     let stamp = Stamp::read(&ready.worktree.git_dir());
     let secrets = Secrets::of(&alone, &prepared.graph, host.env)?;
     let digests = prepared.digests();

@@ -1,5 +1,6 @@
 //! Git: the snapshots of trees, private worktrees and refs. It must not know of tasks.
 
+mod ancestry;
 mod attributes;
 pub mod browse;
 mod checked_out;
@@ -14,6 +15,7 @@ mod ignore_rules;
 mod index;
 mod index_file;
 mod listing;
+mod notes;
 mod own_repository;
 mod private_worktree;
 mod program;
@@ -35,6 +37,7 @@ mod tests;
 
 pub use error::{GitError, NoBase};
 pub use hooks_dir::HooksDir;
+pub use notes::Notes;
 pub use private_worktree::{Age, PrivateWorktree, Target, remove_free};
 pub use program::GitProgram;
 pub use repository::{Commit, Repository};

@@ -7,7 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use git2::{ErrorCode, ObjectType, Oid, RepositoryOpenFlags};
 
-use super::error::{GitError, NoBase};
+use super::error::GitError;
 use super::index::Index;
 use super::index_file::{self, Read};
 use super::program::{GitProgram, Place};
@@ -145,33 +145,6 @@ impl Repository {
         let object = inner.find_object(oid, None).map_err(GitError::object("find", &id))?;
         // Other things than commits and tags can't be peeled.
         Ok(object.peel_to_commit().ok().map(|commit| Commit::of(&commit)))
-    }
-
-    /// The merge base of HEAD and the first of `bases` that names a commit, with that name.
-    ///
-    /// # Errors
-    /// None of them does, or there is no common commit in what this clone has of the history.
-    pub fn merge_base<'b>(&self, bases: &[&'b str]) -> Result<(&'b str, Commit), GitError> {
-        let first = bases.first().copied().unwrap_or("HEAD");
-        let none = |base: &str, why| GitError::NoBase { base: base.to_owned(), why };
-        let head = self.head_commit()?.ok_or_else(|| none(first, NoBase::Unborn))?;
-        let inner = self.lock();
-        let commit = |rev: &str| inner.revparse_single(rev).and_then(|object| object.peel_to_commit()).ok();
-        let found = bases.iter().find_map(|base| Some((*base, commit(base)?)));
-        let cut = || if inner.is_shallow() { NoBase::Shallow } else { NoBase::Unrelated };
-        let Some((name, base)) = found else {
-            let why = if inner.is_shallow() { NoBase::Shallow } else { NoBase::Unknown };
-            return Err(none(first, why));
-        };
-        let head = Oid::from_str(&head.id).map_err(GitError::object("find", &head.id))?;
-        match inner.merge_base(head, base.id()) {
-            Ok(id) => {
-                let commit = inner.find_commit(id).map_err(GitError::object("read", &id))?;
-                Ok((name, Commit::of(&commit)))
-            }
-            Err(error) if error.code() == ErrorCode::NotFound => Err(none(name, cut())),
-            Err(error) => Err(GitError::object("find the merge base with", &name)(error)),
-        }
     }
 
     /// Whether a tree has a file or folder at `path`.

@@ -6,12 +6,14 @@
 //! purpose of the hash.
 
 pub mod explanation;
+mod gate;
 pub mod inputs;
 
 use serde::{Deserialize, Serialize};
 
 use crate::config::model::{Command, Port, Probe, Service, Task};
 use crate::ground::digest::{Digest, Fields};
+use crate::quality::Basis;
 
 /// Rises whenever equal fields would mean another result.
 const FORMAT: &str = "taskgate key 1";
@@ -77,6 +79,8 @@ pub struct Ingredients<'a> {
     pub services: Vec<&'a Service>,
     /// Operating system and architecture.
     pub platform: &'a str,
+    /// Of a gate, what it is judged by beside its rules and reports, as far as that is known.
+    pub basis: Option<&'a Basis>,
 }
 
 /// What a needed task contributes to the keys of those that need it.
@@ -107,6 +111,14 @@ impl Key {
         // Only where it is asked for, so that the keys of all others stay what they are.
         if task.sandbox {
             writer.definition("sandbox", "true");
+        }
+        if !task.reports.is_empty() {
+            writer.definition("reports", &gate::reports(&task.reports));
+        }
+        if let Some(gate) = &task.gate {
+            for (name, value) in gate::fields(gate, ingredients.basis) {
+                writer.definition(&name, &value);
+            }
         }
         writer.add(FieldKind::Platform, "", ingredients.platform.to_owned());
         writer.add(FieldKind::Inputs, "", ingredients.inputs.hex());

@@ -12,6 +12,15 @@ use crate::report::Facts;
 use evidence::{Evidence, Record};
 use rules::{Day, Rules};
 
+/// What a gate is judged by beside its rules and its reports.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Basis {
+    /// What was recorded before.
+    pub baseline: Baseline,
+    /// The day.
+    pub today: Day,
+}
+
 /// What is judged.
 #[derive(Clone, Copy, Debug)]
 pub struct Case<'a> {

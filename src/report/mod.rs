@@ -11,6 +11,8 @@
 
 pub mod facts;
 pub mod kind;
+mod paths;
+pub mod temporary;
 
 use std::io::BufRead;
 

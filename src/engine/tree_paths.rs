@@ -1,0 +1,101 @@
+//! The paths of reports as paths of the tree. A report may name a file from the top of the work tree,
+//! from the folder its tool ran in, or absolutely, and then even by a place in which the task ran on
+//! another machine. It must not read any file.
+
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Component, Path, PathBuf};
+
+use crate::git::snapshot::Snapshot;
+use crate::ground::path::RepoPath;
+
+/// What a path is compared with.
+#[derive(Clone, Copy, Debug)]
+pub struct TreePaths<'a> {
+    /// The top of the work tree.
+    pub root: &'a Path,
+    /// The folder that the task ran in.
+    pub cwd: &'a RepoPath,
+    /// The files of the tree; `None` outside a repository.
+    pub snapshot: Option<&'a Snapshot>,
+}
+
+impl TreePaths<'_> {
+    /// The path from the top of the tree, if it names a file of the tree; else as it is written.
+    pub fn inside(&self, written: &str) -> String {
+        self.find(Path::new(written)).unwrap_or_else(|| written.strip_prefix("./").unwrap_or(written).to_owned())
+    }
+
+    fn find(&self, written: &Path) -> Option<String> {
+        if written.is_relative() {
+            return self.known(&self.cwd.as_path().join(written)).or_else(|| self.known(written));
+        }
+        if let Ok(inside) = written.strip_prefix(self.root)
+            && let Some(found) = self.known(inside)
+        {
+            return Some(found);
+        }
+        // It was written in another folder: in a sandbox, a private worktree, another machine's clone.
+        // What a file's own folder is called too is hardly ever the same by chance.
+        let parts: Vec<Component<'_>> =
+            written.components().filter(|part| matches!(part, Component::Normal(_))).collect();
+        (1..parts.len().saturating_sub(1)).find_map(|from| self.known(&parts[from..].iter().collect::<PathBuf>()))
+    }
+
+    /// The path without `.` and `..`, if the tree has such a file.
+    fn known(&self, path: &Path) -> Option<String> {
+        let mut plain = PathBuf::new();
+        for part in path.components() {
+            match part {
+                Component::Normal(name) => plain.push(name),
+                Component::CurDir => {}
+                Component::ParentDir if plain.pop() => {}
+                _ => return None,
+            }
+        }
+        let found = RepoPath::from_git(plain.as_os_str().as_bytes());
+        let is_known = match self.snapshot {
+            Some(snapshot) => snapshot.get(&found).is_some(),
+            None => found.under(self.root).is_file(),
+        };
+        is_known.then(|| found.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::git::snapshot::{ContentId, Entry, Mode};
+
+    #[test]
+    fn a_path_is_found_however_it_is_written() {
+        let files = ["web/src/a.ts", "src/a.ts", "worker/tax.py", "main.py"];
+        let entry = |path: &&str| Entry {
+            path: RepoPath::from_git(path.as_bytes()),
+            mode: Mode::File,
+            id: ContentId([1; 20]),
+            stat: None,
+            tracked: true,
+        };
+        let snapshot = Snapshot::new(files.iter().map(entry).collect());
+        let cwd = RepoPath::from_git(&b"web"[..]);
+        let paths = TreePaths { root: Path::new("/work/shop"), cwd: &cwd, snapshot: Some(&snapshot) };
+        let cases = [
+            ("web/src/a.ts", "web/src/a.ts"),
+            ("src/a.ts", "web/src/a.ts"),
+            ("./src/../src/a.ts", "web/src/a.ts"),
+            ("../worker/tax.py", "worker/tax.py"),
+            ("/work/shop/worker/tax.py", "worker/tax.py"),
+            ("/home/ci/build/7/worker/tax.py", "worker/tax.py"),
+            ("/work/shop/.git/xtask/worktrees/1/tree/web/src/a.ts", "web/src/a.ts"),
+            // One name alone may be anything's.
+            ("/usr/lib/main.py", "/usr/lib/main.py"),
+            ("../../main.py", "../../main.py"),
+            ("./gone.py", "gone.py"),
+            ("node:internal/fs", "node:internal/fs"),
+            ("", ""),
+        ];
+        for (written, expected) in cases {
+            assert_eq!(paths.inside(written), expected, "{written}");
+        }
+    }
+}

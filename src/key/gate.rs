@@ -1,0 +1,151 @@
+//! What of a gate enters its key beside its reports: each family of rules as one field, the baseline,
+//! and the suppressions that have expired. It must not judge.
+
+use crate::config::model::{Gate, Report};
+use crate::ground::digest::Digest;
+use crate::quality::rules::{Coverage, Day, Findings, Licences, Rules, Suppression, Tests};
+use crate::quality::{Baseline, Basis};
+
+/// The reports that a task declares.
+pub(super) fn reports(reports: &[Report]) -> String {
+    let each = reports.iter().map(|report| format!("{} {}", report.kind.name(), report.files));
+    each.collect::<Vec<_>>().join(", ")
+}
+
+/// Names and values of a gate's fields. A rule that is not demanded has none.
+pub(super) fn fields(gate: &Gate, basis: Option<&Basis>) -> Vec<(String, String)> {
+    let rules = &gate.rules;
+    let mut fields: Vec<(&str, String)> = Vec::new();
+    fields.extend(rules.coverage.as_ref().map(|rule| ("coverage", coverage(rule))));
+    fields.extend(rules.tests.as_ref().map(|rule| ("tests", of_tests(rule))));
+    fields.extend(rules.findings.as_ref().map(|rule| ("findings", findings(rule))));
+    fields.extend(rules.secrets.map(|most| ("secrets", most.to_string())));
+    fields.extend(rules.licences.as_ref().map(|rule| ("licences", licences(rule))));
+    let bounds = rules.performance.iter().map(|bound| format!("{} {}", bound.name, bound.written));
+    fields.extend(listed("performance", bounds.collect()));
+    fields.extend(rules.sonar.then(|| ("sonar", "ok".to_owned())));
+    fields.extend(listed("suppress", rules.suppressions.iter().map(suppression).collect()));
+    if let Some(basis) = basis {
+        fields.extend(baseline(&basis.baseline).map(|value| ("baseline", value)));
+        fields.extend(listed("expired", expired(rules, basis.today)));
+    }
+    fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+fn listed(name: &'static str, values: Vec<String>) -> Option<(&'static str, String)> {
+    (!values.is_empty()).then(|| (name, values.join("; ")))
+}
+
+/// Each demand that is made.
+fn demands<T: ToString, const N: usize>(demands: [(&str, Option<T>); N]) -> Vec<String> {
+    let made = demands.into_iter().filter_map(|(name, value)| Some((name, value?)));
+    made.map(|(name, value)| format!("{name} {}", value.to_string())).collect()
+}
+
+fn coverage(rule: &Coverage) -> String {
+    let mut all = demands([("min", rule.min), ("max-drop", rule.max_drop)]);
+    all.extend(rule.paths.iter().map(|(pattern, least)| format!("{} {least}", pattern.text())));
+    all.join(", ")
+}
+
+fn of_tests(rule: &Tests) -> String {
+    let Tests { failed, skipped, flaky, min_count } = *rule;
+    demands([("failed", failed), ("skipped", skipped), ("flaky", flaky), ("min-count", min_count)]).join(", ")
+}
+
+fn findings(rule: &Findings) -> String {
+    let Findings { critical, high, medium, low, note, total, new } = *rule;
+    let severities =
+        demands([("critical", critical), ("high", high), ("medium", medium), ("low", low), ("note", note)]);
+    let others = demands([("total", total), ("new", new)]);
+    severities.into_iter().chain(others).collect::<Vec<_>>().join(", ")
+}
+
+fn licences(rule: &Licences) -> String {
+    format!("allow {:?}, deny {:?}", rule.allow, rule.deny)
+}
+
+fn suppression(of: &Suppression) -> String {
+    let Suppression { rule, path, package, reason, expires, .. } = of;
+    let path = path.as_ref().map_or("", |pattern| pattern.text());
+    let package = package.as_deref().unwrap_or_default();
+    format!("{rule:?} {path:?} {package:?} {reason:?} {}", day(*expires))
+}
+
+fn expired(rules: &Rules, today: Day) -> Vec<String> {
+    let over = rules.suppressions.iter().filter(|suppression| suppression.expires < today);
+    over.map(|suppression| suppression.rule.clone()).collect()
+}
+
+fn day(Day { year, month, day }: Day) -> String {
+    format!("{year:04}-{month:02}-{day:02}")
+}
+
+fn baseline(baseline: &Baseline) -> Option<String> {
+    match baseline {
+        Baseline::Unasked => None,
+        Baseline::Absent { why } => Some(format!("none: {why}")),
+        Baseline::Known { of, record } => {
+            // A map of text and numbers can always be written as JSON.
+            let record = serde_json::to_vec(record).unwrap_or_default();
+            Some(format!("{of}: {}", Digest::of(&record).short()))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::quality::evidence::Record;
+
+    fn gate(rules: Rules) -> Gate {
+        Gate { rules, baseline: None, base: None }
+    }
+
+    fn basis(baseline: Baseline, day: u8) -> Basis {
+        Basis { baseline, today: Day { year: 2026, month: 12, day } }
+    }
+
+    #[test]
+    fn only_what_is_demanded_has_a_field() {
+        assert!(fields(&gate(Rules::default()), None).is_empty());
+        let rules = Rules {
+            coverage: Some(Coverage { min: Some(80.0), ..Coverage::default() }),
+            tests: Some(Tests { failed: Some(0), min_count: Some(1), ..Tests::default() }),
+            secrets: Some(0),
+            ..Rules::default()
+        };
+        let fields = fields(&gate(rules), None);
+        let shown: Vec<String> = fields.iter().map(|(name, value)| format!("{name}: {value}")).collect();
+        assert_eq!(shown, ["coverage: min 80", "tests: failed 0, min-count 1", "secrets: 0"]);
+    }
+
+    #[test]
+    fn a_suppression_enters_once_more_when_it_has_expired() {
+        let suppression = Suppression {
+            rule: "R1".to_owned(),
+            path: None,
+            package: None,
+            reason: "known".to_owned(),
+            expires: Day { year: 2026, month: 12, day: 10 },
+            place: "tasks.toml:3".to_owned(),
+        };
+        let gate = gate(Rules { suppressions: vec![suppression], ..Rules::default() });
+        let at = |day| fields(&gate, Some(&basis(Baseline::Unasked, day)));
+        assert_eq!(at(9), at(10), "its last day is a day on which it holds");
+        assert_eq!(at(11).last(), Some(&("expired".to_owned(), "R1".to_owned())));
+    }
+
+    #[test]
+    fn another_baseline_is_another_field() {
+        let gate = gate(Rules::default());
+        let known = |tests| {
+            let record = Record { tests: Some(tests), ..Record::default() };
+            fields(&gate, Some(&basis(Baseline::Known { of: "1a2b".to_owned(), record }, 1)))
+        };
+        assert_eq!(known(1), known(1));
+        assert_ne!(known(1), known(2));
+        let none = fields(&gate, Some(&basis(Baseline::Absent { why: "w".to_owned() }, 1)));
+        assert_eq!(none, [("baseline".to_owned(), "none: w".to_owned())]);
+    }
+}

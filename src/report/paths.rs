@@ -1,0 +1,25 @@
+//! The paths that facts name, all in one pass. It must not know what a path stands for.
+
+use super::facts::{Coverage, Facts, FailedTest, Finding, Spot};
+
+impl Facts {
+    /// Puts another path in place of each that is named.
+    pub fn rename(&mut self, name: &mut dyn FnMut(&str) -> String) {
+        let mut spot = |spot: &mut Option<Spot>| {
+            if let Some(spot) = spot {
+                spot.path = name(&spot.path);
+            }
+        };
+        let failed = self.tests.iter_mut().flat_map(|tests| &mut tests.failed);
+        failed.for_each(|FailedTest { place, .. }| spot(place));
+        let found = self.findings.iter_mut().chain(&mut self.secrets).flatten();
+        found.for_each(|Finding { place, .. }| spot(place));
+        if let Some(coverage) = &mut self.coverage {
+            let mut renamed = Coverage::default();
+            for (path, lines) in std::mem::take(&mut coverage.files) {
+                renamed.join_file(name(&path), lines);
+            }
+            *coverage = renamed;
+        }
+    }
+}
