@@ -23,6 +23,7 @@ pub mod reason;
 pub mod report;
 pub mod reporter;
 pub mod select;
+pub mod sonar;
 pub mod watch;
 
 pub use engine::rust_task::Outcome;

@@ -21,6 +21,7 @@ const ROOMS: &[(&str, f32)] = &[
     ("cache", 2.0),
     ("history", 2.0),
     ("watch", 2.0),
+    ("sonar", 2.0),
     ("select", 3.0),
     ("graph", 3.1),
     ("key", 3.2),

@@ -9,6 +9,7 @@ use crate::cli::audit::AuditArgs;
 use crate::cli::baseline::BaselineArgs;
 use crate::cli::completions::{CompleteArgs, CompletionsArgs};
 use crate::cli::init::InitArgs;
+use crate::cli::sonar::SonarArgs;
 use crate::cli::watch::WatchArgs;
 use crate::config::stage::Stage;
 use crate::reporter::Output;
@@ -120,6 +121,11 @@ Examples:
     /// Show and share what gates recorded, for other trees to be compared with
     #[command(after_help = "Example:\n  xtask baseline push     in CI, behind `xtask ci` on the main branch")]
     Baseline(BaselineArgs),
+    /// Print what a SonarQube server says of the analysis that a scanner has just sent it
+    #[command(after_help = "\
+Example, of a task with secret-env = [\"SONAR_TOKEN\"] and reports = { sonar = \"out/sonar.json\" }:
+  run = \"sonar-scanner && xtask sonar > out/sonar.json\"")]
+    Sonar(SonarArgs),
     /// Look after the cache
     #[command(after_help = "Example:\n  xtask cache verify")]
     Cache(CacheArgs),

@@ -10,6 +10,7 @@ use crate::ground::file::FileError;
 use crate::history::runs::RunsError;
 use crate::process::mask::MaskError;
 use crate::select::SelectError;
+use crate::sonar::{SonarError, TOKEN};
 use crate::watch::WatchError;
 
 /// Why a command could not do what it was asked for.
@@ -56,6 +57,9 @@ pub enum Failure {
     /// The work tree can't be watched.
     #[error(transparent)]
     Watch(#[from] WatchError),
+    /// A `SonarQube` server has no answer.
+    #[error(transparent)]
+    Sonar(#[from] SonarError),
     /// A record is not there.
     #[error(transparent)]
     Runs(#[from] RunsError),
@@ -145,6 +149,7 @@ pub fn status(end: &Result<End, Failure>) -> u8 {
             | Failure::File(_)
             | Failure::Mask(_)
             | Failure::Watch(_)
+            | Failure::Sonar(_)
             | Failure::Runs(RunsError::File(_))
             | Failure::NoRepository { .. }
             | Failure::System { .. },
@@ -180,6 +185,9 @@ pub fn hint(failure: &Failure) -> Option<String> {
         Failure::Watch(WatchError::Limit { .. }) => {
             Some("raise it: sudo sysctl fs.inotify.max_user_watches=1048576".to_owned())
         }
+        Failure::Sonar(SonarError::Refused { .. }) => Some(format!(
+            "set {TOKEN} to a token that may see the project; a task is passed it by secret-env = [\"{TOKEN}\"]"
+        )),
         Failure::NoHooks => {
             Some("add to tasks.toml, with the tasks to be run:\n    [hooks]\n    pre-push = [\"ci\"]\n    pre-commit = [\"lint\"]".to_owned())
         }

@@ -5,6 +5,7 @@ pub mod affected;
 pub mod args;
 pub mod audit;
 pub mod baseline;
+pub mod sonar;
 pub mod cache;
 pub mod completions;
 pub mod doctor;
@@ -174,6 +175,7 @@ fn perform(session: &Session, command: Option<Command>) -> Result<End, Failure> 
         Some(Command::Init(args)) => init::perform(session, args),
         Some(Command::Doctor(args)) => doctor::perform(session, &args),
         Some(Command::Baseline(args)) => baseline::perform(session, &args),
+        Some(Command::Sonar(args)) => sonar::perform(session, &args),
         Some(Command::Cache(args)) => cache::perform(session, args.action),
         Some(Command::Schema) => schema::perform(session),
         Some(Command::Completions(args)) => completions::perform(session, args),

@@ -1,0 +1,109 @@
+//! `xtask sonar`: a server that answers as recorded.
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::TcpListener;
+use std::sync::mpsc::{self, Receiver};
+use std::thread::JoinHandle;
+
+use crate::project::{Project, Ran};
+
+/// An analysis in work, and one that is done, as the server tells of them.
+const IN_PROGRESS: &str = r#"{"task":{"id":"AZ1","type":"REPORT","componentKey":"shop","status":"IN_PROGRESS","submittedAt":"2026-11-20T10:00:00+0000"}}"#;
+const SUCCESS: &str = r#"{"task":{"id":"AZ1","type":"REPORT","componentKey":"shop","analysisId":"AZ-2_x","status":"SUCCESS","submittedAt":"2026-11-20T10:00:00+0000"}}"#;
+const FAILED: &str = r#"{"task":{"id":"AZ1","status":"FAILED","errorMessage":"Not enough rights"}}"#;
+const STATUS: &str = r#"{"projectStatus":{"status":"ERROR","conditions":[{"status":"ERROR","metricKey":"new_coverage","comparator":"LT","errorThreshold":"80","actualValue":"61.2"}],"periods":[],"ignoredConditions":false}}"#;
+
+/// A server that gives these answers, one after the other, and tells what it was asked.
+struct Server {
+    address: String,
+    asked: Receiver<String>,
+    thread: JoinHandle<()>,
+}
+
+impl Server {
+    fn answering(answers: &'static [(&'static str, &'static str)]) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let (tell, asked) = mpsc::channel();
+        let thread = std::thread::spawn(move || {
+            for (status, body) in answers {
+                let (stream, _) = listener.accept().unwrap();
+                let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
+                let head: Vec<String> =
+                    lines.by_ref().map_while(Result::ok).take_while(|line| !line.is_empty()).collect();
+                tell.send(head.join("\n")).unwrap();
+                let mut stream = stream;
+                let length = body.len();
+                write!(stream, "HTTP/1.1 {status}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}")
+                    .unwrap();
+            }
+        });
+        Self { address, asked, thread }
+    }
+
+    fn project(&self) -> Project {
+        let project = Project::new("[tasks.a]\nrun = 'true'\n");
+        let Self { address, .. } = self;
+        project.write(
+            ".scannerwork/report-task.txt",
+            format!("projectKey=shop\nserverUrl=http://{address}\nceTaskUrl=http://{address}/api/ce/task?id=AZ1\n"),
+        );
+        project
+    }
+
+    fn asked(self) -> Vec<String> {
+        self.thread.join().unwrap();
+        self.asked.iter().collect()
+    }
+}
+
+#[test]
+fn the_status_is_printed_when_the_analysis_is_done() {
+    let server = Server::answering(&[("200 OK", IN_PROGRESS), ("200 OK", SUCCESS), ("200 OK", STATUS)]);
+    let project = server.project();
+    let ran = ask(&project, &[("SONAR_TOKEN", "squ_1")]);
+    assert_eq!((ran.status, ran.out.trim_end()), (0, STATUS), "{}", ran.err);
+    let asked = server.asked();
+    let paths: Vec<&str> = asked.iter().map(|head| head.split(' ').nth(1).unwrap()).collect();
+    assert_eq!(
+        paths,
+        ["/api/ce/task?id=AZ1", "/api/ce/task?id=AZ1", "/api/qualitygates/project_status?analysisId=AZ-2_x"]
+    );
+    assert!(asked.iter().all(|head| head.to_lowercase().contains("authorization: bearer squ_1")));
+}
+
+#[test]
+fn what_the_server_refuses_is_told() {
+    let cases: [(&'static [(&str, &str)], &str); 4] = [
+        (&[("401 Unauthorized", "")], "asks for another token"),
+        (&[("200 OK", FAILED)], "its task is FAILED (Not enough rights)"),
+        (&[("200 OK", "<html>")], "gives no good answer"),
+        (&[("200 OK", SUCCESS), ("200 OK", "{}")], "it holds no `projectStatus`"),
+    ];
+    for (answers, expected) in cases {
+        let server = Server::answering(answers);
+        let ran = ask(&server.project(), &[]);
+        assert_eq!((ran.status, &*ran.out), (5, ""), "{expected}");
+        assert!(ran.err.contains(expected), "{}", ran.err);
+        server.asked();
+    }
+}
+
+#[test]
+fn without_the_scanners_file_there_is_nobody_to_ask() {
+    let project = Project::new("[tasks.a]\nrun = 'true'\n");
+    let ran = project.xtask(&["sonar"]);
+    assert_eq!(ran.status, 2);
+    assert!(ran.err.contains("there is no .scannerwork/report-task.txt"), "{}", ran.err);
+    project.write(".scannerwork/report-task.txt", "projectKey=shop\n");
+    let ran = project.xtask(&["sonar"]);
+    assert_eq!(ran.status, 5);
+    assert!(ran.err.contains("it has no `serverUrl`"), "{}", ran.err);
+}
+
+/// Runs the program with these variables.
+fn ask(project: &Project, vars: &[(&str, &str)]) -> Ran {
+    let mut command = project.xtask_command(&["sonar"]);
+    command.envs(vars.iter().copied());
+    Ran::of(command.output().unwrap())
+}
