@@ -21,6 +21,24 @@ impl Project {
         project
     }
 
+    /// Makes the remote `origin`, with the branch `main` as it is here.
+    pub(crate) fn publish(&self) -> &Self {
+        let bare = self.bare();
+        self.git(&["init", "-q", "--bare", "-b", "main", bare.to_str().unwrap()]);
+        self.git(&["remote", "add", "origin", bare.to_str().unwrap()]);
+        self.git(&["push", "-q", "origin", "main"]);
+        self
+    }
+
+    /// Another project: a clone of the remote.
+    pub(crate) fn cloned(&self) -> Self {
+        let project = Self::without_git("");
+        fs::remove_dir_all(project.root()).unwrap();
+        let (bare, root) = (self.bare(), project.root());
+        self.git(&["clone", "-q", bare.to_str().unwrap(), root.to_str().unwrap()]);
+        project
+    }
+
     /// The remote repository.
     pub(crate) fn bare(&self) -> PathBuf {
         self.beside().join("bare.git")
