@@ -173,6 +173,36 @@ impl<'d> Value<'d> {
         value
     }
 
+    /// A number with or without a fraction, and never one that is none.
+    pub(super) fn number(self, what: &str, findings: &mut Findings) -> Option<f64> {
+        let number = match self.0.get_ref() {
+            DeValue::Integer(number) => {
+                i32::from_str_radix(number.as_str(), number.radix()).ok().map(f64::from)
+            }
+            DeValue::Float(number) => number.as_str().parse::<f64>().ok().filter(|number| number.is_finite()),
+            _ => {
+                findings.add(self.mismatch(what).hint("write a number without quotes, such as 80 or 99.5"));
+                return None;
+            }
+        };
+        if number.is_none() {
+            findings.add(Diagnostic::new(self.span(), format!("this is not {what}")).label("out of range"));
+        }
+        number
+    }
+
+    /// A date as it is written, or a text that may be one.
+    pub(super) fn date(self, what: &str, findings: &mut Findings) -> Option<String> {
+        match self.0.get_ref() {
+            DeValue::Datetime(date) => Some(date.to_string()),
+            DeValue::String(_) => self.text(what, findings).map(|text| text.text.to_owned()),
+            _ => {
+                findings.add(self.mismatch(what).hint("write a day, such as 2026-12-31"));
+                None
+            }
+        }
+    }
+
     pub(super) fn boolean(self, findings: &mut Findings) -> Option<bool> {
         let value = self.0.get_ref().as_bool();
         if value.is_none() {

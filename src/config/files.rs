@@ -46,6 +46,28 @@ pub(super) fn lines<'d>(
     Some(texts.into_iter().filter_map(|text| line(text, origin, findings)).collect())
 }
 
+/// Reads one pattern that stands for itself: neither a set nor an exclusion. `what` completes "… can't
+/// be excluded".
+pub(super) fn glob(
+    text: &Text<'_>,
+    origin: Origin<'_>,
+    what: &str,
+    findings: &mut Findings,
+) -> Option<Pattern> {
+    let line = line(text.clone(), origin, findings)?;
+    let (message, label) = match line.what {
+        Reference::Pattern(pattern) if !line.excludes => return Some(pattern),
+        Reference::Pattern(_) => (format!("{what} can't be excluded"), "an exclusion"),
+        Reference::Set(_) => (format!("{what} can't be a set"), "a set"),
+    };
+    findings.add(
+        Diagnostic::new(text.span.clone(), message)
+            .label(label)
+            .hint("write a file or a pattern, such as \"out/*.xml\" or \"src/**\""),
+    );
+    None
+}
+
 fn line<'d>(text: Text<'d>, origin: Origin<'_>, findings: &mut Findings) -> Option<Line<'d>> {
     let Text { text, span } = text;
     let (excludes, named) = text.strip_prefix('!').map_or((false, text), |rest| (true, rest));

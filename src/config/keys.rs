@@ -16,10 +16,11 @@ pub(super) struct Keys {
 }
 
 pub(super) const TOP: Keys = Keys {
-    known: &["include", "settings", "files", "tools", "defaults", "tasks", "services", "hooks", "worktree"],
+    known: &[
+        "include", "settings", "files", "tools", "defaults", "tasks", "services", "gates", "hooks",
+        "worktree",
+    ],
     planned: &[
-        ("reports", "take it out"),
-        ("gates", "take it out"),
         ("ci", "take it out; a task of this name is `[tasks.ci]`"),
         ("environments", "take it out"),
         ("notify", "take it out"),
@@ -28,6 +29,8 @@ pub(super) const TOP: Keys = Keys {
     elsewhere: &[
         ("task", "tasks are written as `[tasks.NAME]`"),
         ("env", "for all tasks, write it as `[defaults.env]`"),
+        ("reports", "it belongs in the task that writes them"),
+        ("gate", "gates are written as `[gates.NAME]`"),
         ("shell", "it belongs in `[settings]`"),
         ("jobs", "it belongs in `[settings]`"),
         ("cache-size", "it belongs in `[settings]`"),
@@ -43,8 +46,6 @@ pub(super) const SETTINGS: Keys = Keys {
     ],
 };
 
-const REPORTS: (&str, &str) = ("reports", "take it out; files that the task writes go in `outputs`");
-
 pub(super) const TASK: Keys = Keys {
     known: &[
         "description",
@@ -56,6 +57,7 @@ pub(super) const TASK: Keys = Keys {
         "cwd",
         "inputs",
         "outputs",
+        "reports",
         "needs",
         "matrix",
         "env",
@@ -74,7 +76,7 @@ pub(super) const TASK: Keys = Keys {
         "env-file",
         "rust",
     ],
-    planned: &[REPORTS],
+    planned: &[],
     elsewhere: &[
         ("command", "did you mean `run`?"),
         ("cmd", "did you mean `run`?"),
@@ -89,6 +91,9 @@ pub(super) const TASK: Keys = Keys {
         ("sources", "did you mean `inputs`?"),
         ("generates", "did you mean `outputs`?"),
         ("platforms", "did you mean `os`?"),
+        ("report", "did you mean `reports`?"),
+        ("gate", "a gate is a table of its own: `[gates.NAME]`"),
+        ("coverage", "it is a rule of a gate: `[gates.NAME]`"),
         ("parallel", "tasks always run in parallel, as far as `needs` and `locks` let them"),
     ],
 };
@@ -150,6 +155,7 @@ pub(super) const SERVICE: Keys = Keys {
         ("healthcheck", "did you mean `ready`?"),
         ("timeout", "the time that it may take to be ready is `timeout` in `ready`"),
         ("outputs", "what it writes is not kept: take it out"),
+        ("reports", "a task writes reports: take it out"),
     ],
 };
 
@@ -164,6 +170,95 @@ pub(super) const READY: Keys = Keys {
 
 pub(super) const STOP: Keys =
     Keys { known: &["signal", "grace"], planned: &[], elsewhere: &[("timeout", "did you mean `grace`?")] };
+
+/// The kinds of reports, as `report::Kind` has them.
+pub(super) const REPORTS: Keys = Keys {
+    known: &["junit", "lcov", "cobertura", "sarif", "secrets", "cyclonedx", "spdx", "k6", "sonar", "facts"],
+    planned: &[],
+    elsewhere: &[
+        ("xml", "did you mean `junit` or `cobertura`?"),
+        ("coverage", "did you mean `lcov` or `cobertura`?"),
+        ("tests", "did you mean `junit`?"),
+        ("sbom", "did you mean `cyclonedx` or `spdx`?"),
+    ],
+};
+
+/// The rules of a gate.
+pub(super) const RULES: [&str; 7] =
+    ["coverage", "tests", "findings", "secrets", "licences", "performance", "sonar"];
+
+pub(super) const GATE: Keys = Keys {
+    known: &[
+        "description",
+        "group",
+        "of",
+        "base",
+        "baseline",
+        "coverage",
+        "tests",
+        "findings",
+        "secrets",
+        "licences",
+        "performance",
+        "sonar",
+        "suppress",
+    ],
+    planned: &[],
+    elsewhere: &[
+        ("licenses", "did you mean `licences`?"),
+        ("licence", "did you mean `licences`?"),
+        ("license", "did you mean `licences`?"),
+        ("needs", "did you mean `of`, the tasks whose reports it reads?"),
+        ("tasks", "did you mean `of`, the tasks whose reports it reads?"),
+        ("run", "a gate runs nothing: it reads the reports of tasks"),
+        ("reports", "it belongs in the task that writes them; `of` names the task"),
+        ("min", "it belongs in `coverage`: coverage = { min = 80 }"),
+        ("max-drop", "it belongs in `coverage`: coverage = { max-drop = 2 }"),
+        ("suppressions", "did you mean `suppress`?"),
+        ("ignore", "did you mean `suppress`?"),
+    ],
+};
+
+pub(super) const COVERAGE: Keys = Keys {
+    known: &["min", "max-drop", "paths"],
+    planned: &[],
+    elsewhere: &[("lines", "did you mean `min`?"), ("drop", "did you mean `max-drop`?")],
+};
+
+pub(super) const TESTS: Keys = Keys {
+    known: &["failed", "skipped", "flaky", "min-count"],
+    planned: &[],
+    elsewhere: &[
+        ("count", "did you mean `min-count`?"),
+        ("min", "did you mean `min-count`?"),
+        ("failures", "did you mean `failed`?"),
+        ("errors", "an error counts as `failed`"),
+    ],
+};
+
+pub(super) const FINDINGS: Keys = Keys {
+    known: &["critical", "high", "medium", "low", "note", "total", "new"],
+    planned: &[],
+    elsewhere: &[
+        ("error", "did you mean `high`, which SARIF's `error` is?"),
+        ("warning", "did you mean `medium`, which SARIF's `warning` is?"),
+        ("max", "did you mean `total`?"),
+    ],
+};
+
+pub(super) const LICENCES: Keys = Keys { known: &["allow", "deny"], planned: &[], elsewhere: &[] };
+
+pub(super) const SUPPRESSION: Keys = Keys {
+    known: &["rule", "path", "licence", "package", "reason", "expires"],
+    planned: &[],
+    elsewhere: &[
+        ("license", "did you mean `licence`?"),
+        ("id", "did you mean `rule`?"),
+        ("until", "did you mean `expires`?"),
+        ("expiry", "did you mean `expires`?"),
+        ("why", "did you mean `reason`?"),
+    ],
+};
 
 const NOT_SHARED: &str = "it differs from task to task: write it in each";
 
@@ -195,6 +290,7 @@ pub(super) const DEFAULTS: Keys = Keys {
         ("finally", NOT_SHARED),
         ("cwd", NOT_SHARED),
         ("outputs", NOT_SHARED),
+        ("reports", NOT_SHARED),
         ("needs", NOT_SHARED),
         ("matrix", NOT_SHARED),
         ("rust", NOT_SHARED),

@@ -146,7 +146,11 @@ impl Linking<'_, '_> {
     /// Adds what each needs, and what the services that it uses need.
     fn add_needs(&self, tasks: &mut [Links], services: &mut [Links], findings: &mut [Findings]) {
         let mut resolve = |draft: &Draft<'_>, itself| {
-            needs::of(draft, itself, (self.names, self.extent), &mut findings[draft.file])
+            let (known, found) = ((self.names, self.extent), &mut findings[draft.file]);
+            match &draft.gate {
+                Some(gate) => gate.sources(draft, self.drafts, known, found),
+                None => needs::of(draft, itself, known, found),
+            }
         };
         let of_services: Vec<Vec<usize>> =
             self.services.iter().map(|service| resolve(&service.draft, None)).collect();

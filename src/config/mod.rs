@@ -1,12 +1,15 @@
 //! tasks.toml: raw text → spanned document → typed [`model::Config`], with every diagnostic of all
 //! files in one go. It must not know git, the cache or the file system: text goes in.
 
+mod bounds;
 mod circle;
 pub mod diagnostic;
 mod document;
 pub mod dotenv;
 mod env_files;
 mod files;
+mod gate_rules;
+mod gates;
 mod hooks;
 pub mod include;
 mod keys;
@@ -17,11 +20,13 @@ mod naming;
 mod needs;
 mod outputs;
 mod part;
+mod reports;
 pub mod schema;
 mod services;
 mod settings;
 mod shared;
 pub mod stage;
+mod suppressions;
 mod task_table;
 pub mod template;
 #[cfg(test)]

@@ -59,6 +59,7 @@ pub(super) fn round(circle: &[usize], drafts: &[Draft<'_>], names: &Names<'_>) -
         let (span, how) = match from.needs.iter().find(meant) {
             Some(need) if need.text == target.name.text || need.text == target.shown() => (&need.span, ""),
             Some(need) => (&need.span, ", a member of that group"),
+            None if from.gate.is_some() => (&from.name.span, ", whose reports it reads"),
             None => (&from.name.span, " for a service that it uses"),
         };
         (span.clone(), format!("`{}` needs `{}`{how}", from.shown(), target.shown()))

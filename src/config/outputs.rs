@@ -49,12 +49,21 @@ impl Outputs {
             return Self::default();
         }
         outputs.patterns = Patterns::new(items);
-        outputs.protect(base, findings);
         outputs
     }
 
+    /// Adds files that `reports` names.
+    pub(super) fn add(&mut self, files: Vec<(Pattern, Range<usize>)>) {
+        let mut items = self.patterns.items().to_vec();
+        for (pattern, span) in files {
+            items.push(Item { excludes: false, what: What::One(pattern) });
+            self.spans.push(span);
+        }
+        self.patterns = Patterns::new(items);
+    }
+
     /// Reports patterns that would take in what no task may write.
-    fn protect(&self, base: &RepoPath, findings: &mut Findings) {
+    pub(super) fn protect(&self, base: &RepoPath, findings: &mut Findings) {
         let of_git = [RepoPath::from_git(&b".git"[..]), RepoPath::from_git(&b".git/HEAD"[..])];
         let own_file = base.child(b"tasks.toml");
         let everything = Pattern::parse("*", Origin { base, anchored: true }).ok().map(|all| Shape::of(&all));

@@ -9,6 +9,7 @@ use super::Source;
 use super::diagnostic::{Diagnostic, Findings, Lines};
 use super::document::{self, Entry, Extent, Table, Text};
 use super::files::Sets;
+use super::gates;
 use super::include;
 use super::keys;
 use super::matrix::{self, Variants};
@@ -41,11 +42,12 @@ pub(super) struct Sections<'d> {
     defaults: Table<'d>,
     tasks: Table<'d>,
     services: Table<'d>,
+    gates: Table<'d>,
     hooks: Table<'d>,
     worktree: Table<'d>,
 }
 
-/// The tasks and services of a file.
+/// The tasks, with the gates behind them, and the services of a file.
 pub(super) struct Contents<'d> {
     pub(super) tasks: Vec<Draft<'d>>,
     pub(super) services: Vec<Draught<'d>>,
@@ -90,6 +92,7 @@ impl<'s> Document<'s> {
                 "defaults" => &mut sections.defaults,
                 "tasks" => &mut sections.tasks,
                 "services" => &mut sections.services,
+                "gates" => &mut sections.gates,
                 "hooks" => &mut sections.hooks,
                 "worktree" => &mut sections.worktree,
                 "include" => {
@@ -116,8 +119,8 @@ impl<'d> Sections<'d> {
     /// Of a file that has none.
     fn of(document: &'d Document<'d>) -> Self {
         let (settings, files, tools, defaults) = Default::default();
-        let (tasks, services, hooks, worktree) = Default::default();
-        Self { document, settings, tools, files, defaults, tasks, services, hooks, worktree }
+        let (tasks, services, gates, hooks, worktree) = Default::default();
+        Self { document, settings, tools, files, defaults, tasks, services, gates, hooks, worktree }
     }
 }
 
@@ -140,7 +143,9 @@ impl<'d> Part<'d> {
         let sets = Sets::read(&sections.files, base, document.extent, findings);
         let scope = Scope { base, project, file, sets: &sets, tools, variants: &document.variants, extent };
         let defaults = Shared::defaults(&sections.defaults, &scope, findings);
-        let tasks = task_table::read(&sections.tasks, &scope, findings);
+        let mut tasks = task_table::read(&sections.tasks, &scope, findings);
+        let gates = gates::read(&sections.gates, &tasks, &scope, findings);
+        tasks.extend(gates);
         let services = services::read(&sections.services, &scope, findings);
         let worktree = worktree::read(&sections.worktree, &scope, findings);
         (Self { document, defaults, hooks: sections.hooks, worktree }, Contents { tasks, services })

@@ -6,10 +6,12 @@ use std::collections::BTreeMap;
 use super::Source;
 use super::diagnostic::{Diagnostic, Findings, Lines};
 use super::document::{Entry, Extent, Table, Text, Value};
+use super::gates;
 use super::keys;
 use super::model::{Command, Place, ServiceId, Settings, Task, TaskId};
 use super::naming::{self, Called};
 use super::outputs::Outputs;
+use super::reports::Reports;
 use super::settings;
 use super::shared::{self, Scope, Shared};
 use super::variables::Declared;
@@ -38,6 +40,10 @@ pub(super) struct Draft<'d> {
     /// Services whose port its texts name.
     pub(super) ports: Vec<Text<'d>>,
     pub(super) outputs: Outputs,
+    /// What `reports` says, if it is there.
+    pub(super) reports: Option<Reports<'d>>,
+    /// What it demands, if it is a gate.
+    pub(super) gate: Option<Box<gates::Draught<'d>>>,
     pub(super) shared: Shared<'d>,
     kind: Kind,
     description: Option<String>,
@@ -53,6 +59,8 @@ enum Kind {
     Runs,
     /// It is run for tasks.
     Service,
+    /// It judges what tasks report.
+    Gate,
     Aggregate,
 }
 
@@ -110,6 +118,8 @@ impl<'d> Draft<'d> {
             needs: Vec::new(),
             ports: Vec::new(),
             outputs: Outputs::default(),
+            reports: None,
+            gate: None,
             shared: Shared::default(),
             description: None,
             run: None,
@@ -130,6 +140,10 @@ impl<'d> Draft<'d> {
             }
         }
         self.shared.variables.check(findings);
+        if let Some(reports) = &mut self.reports {
+            self.outputs.add(std::mem::take(&mut reports.files));
+        }
+        self.outputs.protect(scope.base, findings);
     }
 
     /// Reads what a service has in common with a task.
@@ -141,6 +155,24 @@ impl<'d> Draft<'d> {
     ) -> Self {
         let mut draft = Self::new(Kind::Service, name, scope);
         draft.take_all(table, scope, findings);
+        draft
+    }
+
+    /// Reads a gate.
+    pub(super) fn of_gate(
+        name: Text<'d>,
+        table: Table<'d>,
+        scope: &Scope<'_, 'd>,
+        findings: &mut Findings,
+    ) -> Self {
+        let (of_task, own): (Vec<_>, Vec<_>) =
+            table.into_iter().partition(|entry| ["description", "group"].contains(&entry.key.text));
+        let gate = gates::Draught::read(&name, &own, scope, findings);
+        let mut draft = Self::new(Kind::Gate, name, scope);
+        for entry in of_task {
+            draft.take(&entry, scope, findings);
+        }
+        draft.gate = Some(Box::new(gate));
         draft
     }
 
@@ -165,6 +197,7 @@ impl<'d> Draft<'d> {
             "finally" => self.finally = command(value, "`finally`", findings),
             "cwd" => self.cwd = folder(value, scope, findings),
             "outputs" => self.outputs = Outputs::read(value, scope.base, findings),
+            "reports" => self.reports = Some(Reports::read(value, scope.base, findings)),
             "needs" => self.needs = value.texts(findings).unwrap_or_default(),
             _ => return false,
         }
@@ -224,7 +257,8 @@ impl<'d> Draft<'d> {
     pub(super) fn finish(self, links: Links, frame: &Frame<'_, 'd>) -> Task {
         let Frame { defaults, settings, source, lines } = frame;
         let own = self.shared;
-        let Declared { env, pass, secret } = if self.kind != Kind::Aggregate || self.fix.is_some() {
+        let has_command = matches!(self.kind, Kind::Runs | Kind::Service);
+        let Declared { env, pass, secret } = if has_command || self.fix.is_some() {
             own.variables.over(&defaults.variables)
         } else {
             Declared::default()
@@ -262,11 +296,15 @@ impl<'d> Draft<'d> {
             os: Vec::new(),
             cache: true,
             sandbox: false,
-            reports: Vec::new(),
-            gate: None,
+            reports: self.reports.map(|reports| reports.list).unwrap_or_default(),
+            gate: self.gate.map(|gate| Box::new(gate.finish(source.name, lines))),
             place: Place { file: source.name.to_owned(), line, column },
         };
-        if self.kind != Kind::Aggregate {
+        if task.gate.as_ref().is_some_and(|gate| gate.rules.findings.is_some_and(|rule| rule.new.is_some())) {
+            // What a finding is known by is what stands in the file.
+            task.inputs = Patterns::whole();
+        }
+        if has_command {
             task.inputs = own.inputs.or_else(|| defaults.inputs.clone()).unwrap_or_else(Patterns::whole);
             task.tools = shared::once(defaults.tools.iter().chain(&own.tools).map(String::as_str));
             task.timeout = own.timeout.or(defaults.timeout);

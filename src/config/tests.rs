@@ -1,6 +1,8 @@
 //! Tests of the parser from the text of a file to its config or its drawn diagnostics.
 #![expect(clippy::too_many_lines, reason = "drawn messages stand in the tests as they are read")]
 
+mod gates;
+
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -434,18 +436,16 @@ fn a_broken_line_brings_no_false_findings() {
 
 #[test]
 fn keys_to_come_are_known() {
-    insta::assert_snapshot!(wrong(
-        "[tasks.a]\nrun = 'x'\nreports = true\n"
-    ), @r#"
-    error: `reports` is not yet supported here
-     --> tasks.toml:3:1
+    insta::assert_snapshot!(wrong("[notify]\n"), @r#"
+    error: `notify` is not yet supported here
+     --> tasks.toml:1:2
       |
-    3 | reports = true
-      | ^^^^^^^ not yet supported
+    1 | [notify]
+      |  ^^^^^^ not yet supported
       |
-      = help: take it out; files that the task writes go in `outputs`
+      = help: take it out
     "#);
-    for key in ["reports", "gates", "ci", "environments", "notify", "cache"] {
+    for key in ["ci", "environments", "notify", "cache"] {
         assert_eq!(messages(&format!("[{key}]")), [format!("`{key}` is not yet supported here")]);
     }
 }
@@ -521,7 +521,7 @@ nonsense-entirely = 1
     12 | nonsense-entirely = 1
        | ^^^^^^^^^^^^^^^^^ not a key here
        |
-       = help: its keys are description, group, run, fix, finally, shell, cwd, inputs, outputs, needs, matrix, env, pass-env, secret-env, tools, timeout, slow-after, retries, locks, slots, os, cache, sandbox, services, env-file, rust
+       = help: its keys are description, group, run, fix, finally, shell, cwd, inputs, outputs, reports, needs, matrix, env, pass-env, secret-env, tools, timeout, slow-after, retries, locks, slots, os, cache, sandbox, services, env-file, rust
     "#);
 }
 

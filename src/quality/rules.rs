@@ -111,9 +111,11 @@ pub enum Comparison {
 pub struct Suppression {
     /// The scanner's rule, or `licence`.
     pub rule: String,
+    /// The licence as the report writes it, if it is one.
+    pub licence: Option<String>,
     /// Where; `None`: anywhere.
     pub path: Option<Pattern>,
-    /// The package, for a licence.
+    /// The package, for a licence; `None`: any.
     pub package: Option<String>,
     /// Why.
     pub reason: String,

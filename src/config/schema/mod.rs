@@ -33,12 +33,15 @@ struct Table {
 #[derive(Clone, Copy)]
 enum Must {
     Nothing,
+    HaveSome,
     Have(&'static str),
     HaveAny(&'static [&'static str]),
     HaveOne(&'static [&'static str]),
+    /// A reason and a day, and what goes together.
+    Suppress,
 }
 
-static TABLES: [Table; 9] = [
+static TABLES: [Table; 16] = [
     Table { name: "", about: ABOUT, keys: &keys::TOP, words: &[words::TOP], must: Must::Nothing },
     Table {
         name: "settings",
@@ -81,6 +84,55 @@ static TABLES: [Table; 9] = [
         keys: &keys::STOP,
         words: &[words::STOP],
         must: Must::Nothing,
+    },
+    Table {
+        name: "reports",
+        about: "Standard reports that the task writes, by their kinds; their files are outputs of the task.",
+        keys: &keys::REPORTS,
+        words: &[words::REPORTS],
+        must: Must::HaveSome,
+    },
+    Table {
+        name: "gate",
+        about: "A quality gate: rules over what tasks report. It is run like a task, when these have passed.",
+        keys: &keys::GATE,
+        words: &[words::GATE, words::TASK, words::COMMANDS],
+        must: Must::HaveAny(&keys::RULES),
+    },
+    Table {
+        name: "coverage",
+        about: "Rules for lines that tests reach, in percent.",
+        keys: &keys::COVERAGE,
+        words: &[words::COVERAGE],
+        must: Must::HaveSome,
+    },
+    Table {
+        name: "tests",
+        about: "Rules for tests.",
+        keys: &keys::TESTS,
+        words: &[words::TESTS],
+        must: Must::HaveSome,
+    },
+    Table {
+        name: "findings",
+        about: "How many findings there may be at most.",
+        keys: &keys::FINDINGS,
+        words: &[words::FINDINGS],
+        must: Must::HaveSome,
+    },
+    Table {
+        name: "licences",
+        about: "Rules for licences of packages.",
+        keys: &keys::LICENCES,
+        words: &[words::LICENCES],
+        must: Must::HaveSome,
+    },
+    Table {
+        name: "suppression",
+        about: "Findings or licences that are accepted, with a reason and up to a day.",
+        keys: &keys::SUPPRESSION,
+        words: &[words::SUPPRESSION],
+        must: Must::Suppress,
     },
     Table {
         name: "worktree",
@@ -149,6 +201,14 @@ impl Table {
         };
         match self.must {
             Must::Nothing => {}
+            Must::HaveSome => schema["minProperties"] = 1.into(),
+            Must::Suppress => {
+                schema["required"] = json!(["reason", "expires"]);
+                schema["oneOf"] = json!([
+                    { "required": ["rule"], "properties": { "licence": false, "package": false } },
+                    { "required": ["licence"], "properties": { "rule": false, "path": false } },
+                ]);
+            }
             Must::Have(key) => schema["required"] = json!([key]),
             Must::HaveAny(keys) => schema["anyOf"] = having(keys),
             Must::HaveOne(keys) => schema["oneOf"] = having(keys),

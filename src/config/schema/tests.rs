@@ -127,6 +127,9 @@ fn what_is_kept_in_the_repository_is_accepted() {
     accepts(DESIGN);
 }
 
+/// A task that gates can read.
+const REPORTING: &str = "[tasks.r]\nrun = 'x'\nreports = { junit = 'r.xml' }\n";
+
 /// A text in which a key of a table has this value, and all else is right.
 fn with(table: &str, key: &str, value: &str) -> String {
     let run = if key == "run" { "" } else { "run = 'x'\n" };
@@ -139,6 +142,23 @@ fn with(table: &str, key: &str, value: &str) -> String {
             format!("[services.a]\nrun = 'x'\nready = {{ log = 'x', {key} = {value} }}")
         }
         "ready" | "stop" => format!("[services.a]\nrun = 'x'\n{table} = {{ {key} = {value} }}"),
+        "reports" => format!("[tasks.a]\nrun = 'x'\nreports = {{ {key} = {value} }}"),
+        "gate" => {
+            let rule = if key == "secrets" { "" } else { "secrets = 0\n" };
+            format!("{REPORTING}[gates.a]\n{rule}{line}")
+        }
+        "coverage" | "tests" | "findings" | "licences" => {
+            format!("{REPORTING}[gates.a]\n{table} = {{ {key} = {value} }}")
+        }
+        "suppression" => {
+            let all = [("rule", "'r'"), ("reason", "'x'"), ("expires", "'2026-12-31'")];
+            let others = all.iter().filter(|(other, _)| {
+                *other != key && !(*other == "rule" && ["licence", "package"].contains(&key))
+            });
+            let licence = if key == "package" { "licence = 'MIT', " } else { "" };
+            let others: String = others.map(|(other, value)| format!("{other} = {value}, ")).collect();
+            format!("{REPORTING}[gates.a]\nsecrets = 0\nsuppress = [{{ {licence}{others}{key} = {value} }}]")
+        }
         "setup" => format!("[worktree.setup]\n{run}{line}"),
         other => format!("[{other}]\n{line}"),
     }
@@ -219,6 +239,36 @@ fn values_are_told_apart_as_the_parser_does() {
             "{log='x'} {tcp='a:1',timeout='1s'}",
             "{} {timeout='1s'} {log='x',tcp='a:1'} {port=1}",
         ),
+        ("reports", "junit", "'a.xml' ['a.xml','b/*.xml']", "'' [] [''] '!a' '@a' 1 {}"),
+        ("gate", "secrets", "0 3", "-1 0.5 '0'"),
+        ("gate", "of", "['r']", "[] [''] 'r'"),
+        ("gate", "base", "'origin/main' 'v1~2'", "'' '-x' 'a b' 1"),
+        ("gate", "sonar", "'ok'", "'OK' true ''"),
+        (
+            "gate",
+            "coverage",
+            "{min=80} {max-drop=0.5} {paths={'a/**'=100.0}}",
+            "{} {paths={}} {paths={'@a'=1}} {paths={''=1}} 80 {lines=80}",
+        ),
+        ("coverage", "min", "0 100 79.9", "-1 100.5 '80'"),
+        ("tests", "min-count", "0 1", "-1 1.5"),
+        ("findings", "new", "0 1", "-1 '0'"),
+        ("licences", "allow", "['MIT'] ['BSD-*','Apache 2']", "[] [''] ['MIT OR X'] 'MIT'"),
+        (
+            "gate",
+            "performance",
+            "{a='<=100ms'} {'a.b'='> 1.5'} {a=' == 0 %'} {a='< 3 μs'}",
+            "{} {a='100ms'} {a='<= ms'} {a='<= -1'} {a='<= 1.'} {a='<= 1 h'} {''='< 1'} {a=1}",
+        ),
+        ("suppression", "expires", "2026-12-31 '2026-12-31'", "'31.12.2026' 2026 2026-12-31T00:00:00Z ''"),
+        ("suppression", "reason", "'x'", "'' ' ' 1"),
+        (
+            "gate",
+            "suppress",
+            "[] [{licence='GPL-*',reason='x',expires=2026-01-01}]",
+            "{} ['x'] [{}] [{reason='x',expires=2026-01-01}] [{rule='r',package='p',reason='x',expires=2026-01-01}]",
+        ),
+        ("", "gates", "{}", "{a={}} {'a b'={secrets=0}} {a={secrets=0,run='x'}} {a={of=['r']}}"),
         ("", "hooks", "{} {pre-push=[]} {post-rewrite=[]}", "{update=[]} {pre-push='x'} {pre_push=[]}"),
         ("", "files", "{} {a=['**']} {a=[]}", "{a='x'} {'a b'=[]} {a=['']}"),
         ("", "tools", "{} {rustc='rustc -vV'}", "{rustc=''} {'a b'='x'} {a=['x']}"),

@@ -42,6 +42,7 @@ pub(super) const TOP: &[Word] = &[
         Shape::Each("service"),
         "Long-lived processes that tasks use, each as `[services.NAME]`.",
     ),
+    word("gates", Shape::Each("gate"), "Rules over what tasks report, each as `[gates.NAME]`."),
     word(
         "hooks",
         Shape::Stages,
@@ -141,6 +142,7 @@ pub(super) const TASK: &[Word] = &[
         Shape::Paths,
         "Files it writes, which are stored and restored; patterns are anchored to the folder of this file.",
     ),
+    word("reports", Shape::Table("reports"), ""),
     word(
         "matrix",
         Shape::Matrix,
@@ -194,4 +196,101 @@ pub(super) const WORKTREE: &[Word] = &[
         Shape::CommandOr("setup"),
         "Runs in a private worktree before its tasks, and again when its inputs, tools or command changed.",
     ),
+];
+
+pub(super) const REPORTS: &[Word] = &[
+    word("junit", Shape::OneOrSome, "JUnit XML, as pytest, jest, nextest, surefire and playwright write it."),
+    word("lcov", Shape::OneOrSome, "LCOV: lines that tests reached."),
+    word("cobertura", Shape::OneOrSome, "Cobertura XML: lines that tests reached."),
+    word("sarif", Shape::OneOrSome, "SARIF 2.1.0: what scanners and linters found."),
+    word("secrets", Shape::OneOrSome, "SARIF 2.1.0 all of whose results are secrets."),
+    word(
+        "cyclonedx",
+        Shape::OneOrSome,
+        "A CycloneDX bill of materials in JSON: packages with their licences.",
+    ),
+    word("spdx", Shape::OneOrSome, "An SPDX bill of materials in JSON: packages with their licences."),
+    word("k6", Shape::OneOrSome, "The summary of k6 in JSON: figures of a load test."),
+    word("sonar", Shape::OneOrSome, "The answer of SonarQube's `api/qualitygates/project_status`."),
+    word("facts", Shape::OneOrSome, "taskgate's own plain facts in JSON, for anything else."),
+];
+
+/// Of gates alone.
+pub(super) const GATE: &[Word] = &[
+    word(
+        "of",
+        Shape::Some,
+        "Tasks or groups whose reports it reads; left out: all of this file and of those it includes.",
+    ),
+    word(
+        "base",
+        Shape::Revision,
+        "The branch or revision whose merge base it is compared with, such as \"origin/main\".",
+    ),
+    word(
+        "baseline",
+        Shape::Path,
+        "A committed file with the facts of a former tree, for when no others are known.",
+    ),
+    word("coverage", Shape::Table("coverage"), ""),
+    word("tests", Shape::Table("tests"), ""),
+    word("findings", Shape::Table("findings"), ""),
+    word("secrets", Shape::Count { least: 0 }, "How many secrets may be found at most."),
+    word("licences", Shape::Table("licences"), ""),
+    word(
+        "performance",
+        Shape::Bounds,
+        "Bounds of figures, such as { \"http_req_duration.p95\" = \"<= 100ms\" }.",
+    ),
+    word("sonar", Shape::Only("ok"), "The quality gate of the SonarQube server is passed."),
+    word(
+        "suppress",
+        Shape::Several("suppression"),
+        "Findings and licences that are accepted, each with a reason and a day on which that ends.",
+    ),
+];
+
+pub(super) const COVERAGE: &[Word] = &[
+    word("min", Shape::Percent, "At least so many percent of all lines."),
+    word("max-drop", Shape::Percent, "At most so many points less than the baseline."),
+    word(
+        "paths",
+        Shape::Percentages,
+        "At least so many percent of the files of a pattern, such as { \"billing/**\" = 100 }.",
+    ),
+];
+
+pub(super) const TESTS: &[Word] = &[
+    word("failed", Shape::Count { least: 0 }, "At most so many fail."),
+    word("skipped", Shape::Count { least: 0 }, "At most so many are skipped."),
+    word("flaky", Shape::Count { least: 0 }, "At most so many pass only when tried again."),
+    word("min-count", Shape::Count { least: 0 }, "At least so many are run."),
+];
+
+pub(super) const FINDINGS: &[Word] = &[
+    word("critical", Shape::Count { least: 0 }, "At most so many critical ones."),
+    word("high", Shape::Count { least: 0 }, "At most so many high ones; SARIF's `error` is one."),
+    word("medium", Shape::Count { least: 0 }, "At most so many medium ones; SARIF's `warning` is one."),
+    word("low", Shape::Count { least: 0 }, "At most so many low ones."),
+    word("note", Shape::Count { least: 0 }, "At most so many remarks."),
+    word("total", Shape::Count { least: 0 }, "At most so many of any severity."),
+    word("new", Shape::Count { least: 0 }, "At most so many that the baseline does not have."),
+];
+
+pub(super) const LICENCES: &[Word] = &[
+    word(
+        "allow",
+        Shape::Licences,
+        "Licences that packages may have, `*` for any characters; left out: all that are not denied.",
+    ),
+    word("deny", Shape::Licences, "Licences that no package may have, `*` for any characters."),
+];
+
+pub(super) const SUPPRESSION: &[Word] = &[
+    word("rule", Shape::Given, "The scanner's id of what is accepted, such as \"CVE-2024-1\"."),
+    word("path", Shape::Glob, "Where, as a glob; left out: anywhere."),
+    word("licence", Shape::Given, "The licence that is accepted, as the report writes it."),
+    word("package", Shape::Given, "The package that may have the licence; left out: any."),
+    word("reason", Shape::Given, "Why."),
+    word("expires", Shape::Day, "The last day on which it holds, such as 2026-12-31."),
 ];

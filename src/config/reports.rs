@@ -1,0 +1,81 @@
+//! `reports`: which files of a task are reports, and of what kind. It must not know what stands in a
+//! report, nor which gate reads it.
+
+use std::ops::Range;
+
+use super::diagnostic::{Diagnostic, Findings};
+use super::document::{Entry, Text, Value};
+use super::files;
+use super::keys;
+use super::model::Report;
+use crate::ground::path::RepoPath;
+use crate::ground::pattern::{Item, Origin, Pattern, Patterns, What};
+use crate::report::Kind;
+
+/// The reports of one task.
+#[derive(Debug, Default)]
+pub(super) struct Reports<'d> {
+    pub(super) list: Vec<Report>,
+    /// All patterns, with where they stand: they are outputs too.
+    pub(super) files: Vec<(Pattern, Range<usize>)>,
+    seen: Vec<(Kind, Text<'d>)>,
+}
+
+impl<'d> Reports<'d> {
+    /// Reads a task's `reports`.
+    pub(super) fn read(value: Value<'d>, base: &RepoPath, findings: &mut Findings) -> Self {
+        let mut reports = Self::default();
+        let hint =
+            "write it as { junit = \"out/junit.xml\" }: the kind of report and the file that the task writes";
+        let Some(table) = value.table(hint, findings) else { return reports };
+        if table.is_empty() {
+            let empty = Diagnostic::new(value.span(), "`reports` names no report").label("empty").hint(hint);
+            findings.add(empty);
+        }
+        for Entry { key, value } in table {
+            match Kind::named(key.text) {
+                Some(kind) => reports.take(kind, value, base, findings),
+                None => findings.add(keys::REPORTS.refusal(&key, "`reports`")),
+            }
+        }
+        reports
+    }
+
+    fn take(&mut self, kind: Kind, value: Value<'d>, base: &RepoPath, findings: &mut Findings) {
+        let what = "a file, or an array of files";
+        let texts = match value.elements() {
+            Some(_) => value.texts(findings),
+            None => value.text(what, findings).map(|text| vec![text]),
+        };
+        let Some(texts) = texts else { return };
+        if value.elements().is_some_and(|mut all| all.next().is_none()) {
+            findings.add(
+                Diagnostic::new(value.span(), format!("`{}` names no file", kind.name()))
+                    .label("empty")
+                    .hint("write the file that the task writes, or take it out"),
+            );
+        }
+        let origin = Origin { base, anchored: true };
+        let mut items = Vec::new();
+        for text in texts {
+            if let Some(first) = self.seen.iter().find(|(of, seen)| *of == kind && seen.text == text.text) {
+                let again = format!("`{}` stands twice in `{}`", keys::shown(text.text), kind.name());
+                findings.add(
+                    Diagnostic::new(text.span, again)
+                        .label("again")
+                        .other(first.1.span.clone(), "first")
+                        .hint("take one out: each report counts once"),
+                );
+                continue;
+            }
+            if let Some(pattern) = files::glob(&text, origin, "a report", findings) {
+                items.push(Item { excludes: false, what: What::One(pattern.clone()) });
+                self.files.push((pattern, text.span.clone()));
+            }
+            self.seen.push((kind, text));
+        }
+        if !items.is_empty() {
+            self.list.push(Report { kind, files: Patterns::new(items) });
+        }
+    }
+}
