@@ -66,10 +66,10 @@ fn licences(rule: &Licences) -> String {
 }
 
 fn suppression(of: &Suppression) -> String {
-    let Suppression { rule, path, package, reason, expires, .. } = of;
+    let Suppression { rule, licence, path, package, reason, expires, .. } = of;
     let path = path.as_ref().map_or("", |pattern| pattern.text());
     let package = package.as_deref().unwrap_or_default();
-    format!("{rule:?} {path:?} {package:?} {reason:?} {}", day(*expires))
+    format!("{rule:?} {licence:?} {path:?} {package:?} {reason:?} {}", day(*expires))
 }
 
 fn expired(rules: &Rules, today: Day) -> Vec<String> {
@@ -124,6 +124,7 @@ mod tests {
     fn a_suppression_enters_once_more_when_it_has_expired() {
         let suppression = Suppression {
             rule: "R1".to_owned(),
+            licence: None,
             path: None,
             package: None,
             reason: "known".to_owned(),
