@@ -9,6 +9,7 @@ use crate::cache::Cache;
 use crate::engine::audit::Desk;
 use crate::engine::command::Programs;
 use crate::engine::emitter::Emitter;
+use crate::engine::reports::Library;
 use crate::engine::sandbox::Sandboxes;
 use crate::engine::secrets::Secrets;
 use crate::engine::services::{Services, Setting};
@@ -307,6 +308,11 @@ impl<'a> Context<'a> {
     /// All keys under which results were stored.
     pub fn stored(&self) -> Vec<Digest> {
         lock(&self.stored).clone()
+    }
+
+    /// What reads reports, which speak of the files of this tree.
+    pub fn reports<'s>(&'s self, snapshot: Option<&'s Snapshot>) -> Library<'s> {
+        Library { root: &self.site.root, snapshot, mask: &self.mask }
     }
 
     /// Notes what a gate that passed leaves for later trees.

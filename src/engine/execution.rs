@@ -8,7 +8,6 @@ use crate::engine::command::{self, Kit, Times};
 use crate::engine::context::Context;
 use crate::engine::judging;
 use crate::engine::ports::Ports;
-use crate::engine::reports::Library;
 use crate::engine::rust_task;
 use crate::engine::sandbox::SandboxError;
 use crate::engine::services::{Failure, Setting};
@@ -127,7 +126,7 @@ pub fn execute(context: &Context<'_>, id: NodeId, reason: &Reason) -> Execution 
 /// not passed.
 fn look_at_reports(context: &Context<'_>, task: &Task, since: Timestamp, execution: &mut Execution) {
     let snapshot = context.snapshot();
-    let library = Library { root: &context.site.root, snapshot: snapshot.as_deref() };
+    let library = context.reports(snapshot.as_deref());
     match library.read(task, Some(since)) {
         Ok(told) => execution.reported = Some(Box::new(judging::told(told.facts))),
         Err(error) if execution.ended.is_pass() => {

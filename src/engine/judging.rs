@@ -4,7 +4,7 @@
 use crate::engine::baseline;
 use crate::engine::context::Context;
 use crate::engine::execution::Execution;
-use crate::engine::reports::{Library, NoEvidence, Told};
+use crate::engine::reports::{NoEvidence, Told};
 use crate::event::{Ended, Log, Reported, What};
 use crate::graph::NodeId;
 use crate::quality::evidence::{Evidence, Verdict};
@@ -47,7 +47,7 @@ fn evidence(context: &Context<'_>, id: NodeId) -> Result<Evidence, NoEvidence> {
     let world = &context.world;
     let node = world.graph.node(id);
     let snapshot = context.snapshot();
-    let library = Library { root: &context.site.root, snapshot: snapshot.as_deref() };
+    let library = context.reports(snapshot.as_deref());
     let mut all = Told::default();
     for source in &node.sources {
         let task = world.config.task(world.graph.node(*source).task);

@@ -13,6 +13,7 @@ use crate::git::snapshot::Snapshot;
 use crate::ground::clock::Timestamp;
 use crate::ground::path::RepoPath;
 use crate::ground::pattern::What;
+use crate::process::mask::Mask;
 use crate::quality::evidence::Source;
 use crate::report::facts::{Facts, Finding};
 use crate::report::temporary::{content_digest, Twice};
@@ -37,6 +38,8 @@ pub struct Library<'a> {
     pub root: &'a Path,
     /// The files of the tree; `None` outside a repository.
     pub snapshot: Option<&'a Snapshot>,
+    /// What hides secrets that a tool may have written down.
+    pub mask: &'a Mask,
 }
 
 /// A report that is no evidence.
@@ -127,6 +130,7 @@ impl Library<'_> {
         let digest = hashed.hasher.finalize().to_hex().to_string();
         let paths = TreePaths { root: self.root, cwd: &task.cwd, snapshot: self.snapshot };
         facts.rename(&mut |written| paths.inside(written));
+        facts.reword(&|text| self.mask.text(text));
         let mut texts = Texts::default();
         for finding in facts.findings.iter_mut().chain(&mut facts.secrets).flatten() {
             texts.complete(finding, self.root);

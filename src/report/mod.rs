@@ -11,7 +11,7 @@
 
 pub mod facts;
 pub mod kind;
-mod paths;
+mod rewriting;
 pub mod temporary;
 
 use std::io::BufRead;

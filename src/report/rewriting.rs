@@ -1,4 +1,4 @@
-//! The paths that facts name, all in one pass. It must not know what a path stands for.
+//! The paths and the texts of facts, rewritten in one pass. It must not know what they stand for.
 
 use super::facts::{Coverage, Facts, FailedTest, Finding, Spot};
 
@@ -21,5 +21,19 @@ impl Facts {
             }
             *coverage = renamed;
         }
+    }
+
+    /// Puts another text in place of each that a tool wrote for people.
+    pub fn reword(&mut self, word: &dyn Fn(&str) -> String) {
+        let failed = self.tests.iter_mut().flat_map(|tests| &mut tests.failed);
+        failed.for_each(|FailedTest { name, message, .. }| {
+            *name = word(name);
+            *message = word(message);
+        });
+        let found = self.findings.iter_mut().chain(&mut self.secrets).flatten();
+        found.for_each(|Finding { message, accepted, .. }| {
+            *message = word(message);
+            *accepted = accepted.as_deref().map(word);
+        });
     }
 }
