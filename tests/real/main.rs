@@ -12,5 +12,6 @@
 #[path = "../project/mod.rs"]
 mod project;
 
+mod large_report;
 mod rust_program;
 mod shop;

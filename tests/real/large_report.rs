@@ -1,0 +1,30 @@
+//! A report of 200 MB, read by a program that may take 1 GiB of memory and no more.
+
+use crate::project::{Project, Ran};
+
+/// Four hundred thousand results of half a kilobyte each.
+const WRITE: &str = r#"awk 'BEGIN {
+    printf "{\"version\":\"2.1.0\",\"runs\":[{\"tool\":{\"driver\":{\"name\":\"lint\",\"rules\":[{\"id\":\"R\",\"defaultConfiguration\":{\"level\":\"note\"}}]}},\"results\":["
+    text = sprintf("%300s", ""); gsub(/ /, "long words ", text); text = substr(text, 1, 300)
+    for (i = 0; i < 400000; i++) {
+        printf "%s{\"ruleId\":\"R\",\"message\":{\"text\":\"%d %s\"},\"locations\":[{\"physicalLocation\":{\"artifactLocation\":{\"uri\":\"src/file-%d.c\"},\"region\":{\"startLine\":%d,\"snippet\":{\"text\":\"x = %d;\"}}}}]}\n", (i ? "," : ""), i, text, i % 1000, i, i
+    }
+    printf "]}]}"
+}' > out.sarif"#;
+
+#[test]
+fn it_fits() {
+    let tasks = format!(
+        "[tasks.scan]\nrun = '''{WRITE}'''\ninputs = []\nreports = {{ sarif = 'out.sarif' }}\n[gates.scanned]\nfindings = {{ high = 0, note = 400000 }}\n"
+    );
+    let project = Project::new(&tasks);
+    project.write(".gitignore", "out.sarif\n").commit("ignored");
+    // The limit is of address space, which is more than what is used.
+    let mut command = project.command("sh");
+    let line = format!("ulimit -v 1048576; exec '{}' run scan", env!("CARGO_BIN_EXE_xtask"));
+    let ran = Ran::of(command.args(["-c", &line]).output().unwrap());
+    assert_eq!(ran.status, 0, "{}{}", ran.out, ran.err);
+    assert!(ran.err.contains("400000"), "{}", ran.err);
+    let size = std::fs::metadata(project.path("out.sarif")).unwrap().len();
+    assert!(size > 200_000_000, "{size}");
+}
