@@ -136,6 +136,12 @@ pub struct Day {
     pub day: u8,
 }
 
+impl std::fmt::Display for Day {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:04}-{:02}-{:02}", self.year, self.month, self.day)
+    }
+}
+
 impl Rules {
     /// The names of what is demanded, as tasks.toml has them and in its order.
     pub fn names(&self) -> Vec<&'static str> {
