@@ -159,7 +159,29 @@ mod tests {
 
     #[test]
     fn all_rulings_are_drawn_with_what_broke_them() {
-        insta::assert_snapshot!(table(&evidence(), FEW, Paint::PLAIN), @"");
+        insta::assert_snapshot!(table(&evidence(), FEW, Paint::PLAIN), @r"
+    ✗ coverage.min       ≥ 80 %                             76.2 % (381 of 500 lines)            broken
+    ✗ coverage.max-drop  at most 2 points less than before  76.2 %, 5.8 points less than 82.0 %  broken
+    ✗ tests.failed       none                               15 of 40 tests                       broken
+    ? findings.new       none                               not compared: no baseline            not judged
+    ✓ secrets            none                               0                                    holds
+    baseline: 1a2b3c4 (merge base with origin/main)
+    coverage.min:
+      src/b.rs:61  20 of 80 lines not reached: 61-75, 77, 80-83
+    coverage.max-drop: as coverage.min
+    tests.failed:
+      t1: red
+      t2: red
+      t3: red
+      t4: red
+      t5: red
+      t6: red
+      t7: red
+      t8: red
+      t9: red
+      t10: red
+      … and 5 more
+    ");
         assert!(table(&evidence(), 100, Paint::PLAIN).contains("… and 3 more"));
     }
 
@@ -172,12 +194,24 @@ mod tests {
             ],
             ..Evidence::default()
         };
-        insta::assert_snapshot!(table(&evidence, FEW, Paint::PLAIN), @"");
+        insta::assert_snapshot!(table(&evidence, FEW, Paint::PLAIN), @r"
+    ✓ sonar    ok   ok  holds
+    ✓ secrets  ≤ 3  0   holds
+    ");
         assert_eq!(failures(&evidence, FEW), "");
     }
 
     #[test]
     fn failures_are_the_broken_rulings_alone() {
-        insta::assert_snapshot!(failures(&evidence(), 2), @"");
+        insta::assert_snapshot!(failures(&evidence(), 2), @r"
+    coverage.min: 76.2 % (381 of 500 lines), demanded: ≥ 80 %
+      src/b.rs:61  20 of 80 lines not reached: 61-75, 77, 80-83
+    coverage.max-drop: 76.2 %, 5.8 points less than 82.0 %, demanded: at most 2 points less than before
+      src/b.rs:61  20 of 80 lines not reached: 61-75, 77, 80-83
+    tests.failed: 15 of 40 tests, demanded: none
+      t1: red
+      t2: red
+      … and 13 more
+    ");
     }
 }
