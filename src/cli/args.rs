@@ -8,6 +8,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::cli::audit::AuditArgs;
 use crate::cli::baseline::BaselineArgs;
 use crate::cli::completions::{CompleteArgs, CompletionsArgs};
+use crate::cli::explain_gate::ExplainGateArgs;
 use crate::cli::init::InitArgs;
 use crate::cli::sonar::SonarArgs;
 use crate::cli::watch::WatchArgs;
@@ -91,6 +92,9 @@ Examples:
   xtask gate v1.2 main each distinct tree once
   xtask gate --staged  what is staged, before you commit it")]
     Gate(GateArgs),
+    /// Tell why a quality gate's last verdict is what it is: all rules, and what broke them
+    #[command(after_help = "Example:\n  xtask explain-gate quality --json")]
+    ExplainGate(ExplainGateArgs),
     /// Have git call the gate
     #[command(after_help = "Example:\n  xtask hooks install")]
     Hooks(HooksArgs),

@@ -58,6 +58,12 @@ pub fn perform(session: &Session, args: &AuditArgs) -> Result<End, Failure> {
     }
     let selection = Selection::of(&project.config, &args.names)?;
     let tasks = audit::audited(&project.config, &selection.tasks);
+    if tasks.is_empty() {
+        return Err(Failure::Usage {
+            text: format!("{} runs nothing that could be audited", args.names.join(" ")),
+            hint: Some("a gate reads reports alone; audit the tasks that write them".to_owned()),
+        });
+    }
     let inbox = LazyInbox::default();
     let prelude = bring_about(session, args, (&project, &tasks), &inbox)?;
     if prelude != End::Passed {

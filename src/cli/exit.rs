@@ -1,6 +1,7 @@
 //! Exit statuses: what each kind of end is told the caller by. The one place that knows the numbers.
 
 use crate::cache::CacheError;
+use crate::cli::explain_gate::GateUnknown;
 use crate::config::diagnostic::Diagnostics;
 use crate::engine::prepare::PrepareError;
 use crate::event::Verdict;
@@ -63,6 +64,9 @@ pub enum Failure {
     /// A record is not there.
     #[error(transparent)]
     Runs(#[from] RunsError),
+    /// There is no verdict to explain.
+    #[error(transparent)]
+    NoVerdict(#[from] GateUnknown),
     /// There is no repository, and the command needs one.
     #[error("this is not a git repository, so {what}")]
     NoRepository {
@@ -142,6 +146,7 @@ pub fn status(end: &Result<End, Failure>) -> u8 {
         Err(Failure::Gate(_)) => 1,
         Err(Failure::Config(_) | Failure::NoConfig { .. }) => 3,
         Err(Failure::Select(SelectError::Unknown { .. }) | Failure::NoHooks) => 4,
+        Err(Failure::NoVerdict(_)) => 4,
         Err(Failure::Runs(RunsError::Unknown(_) | RunsError::Ambiguous(..) | RunsError::Empty)) => 4,
         Err(
             Failure::Git(_)
@@ -195,6 +200,7 @@ pub fn hint(failure: &Failure) -> Option<String> {
         Failure::Runs(RunsError::Unknown(_) | RunsError::Ambiguous(..)) => {
             Some("`xtask log` lists the runs".to_owned())
         }
+        Failure::NoVerdict(unknown) => Some(unknown.hint()),
         Failure::Runs(RunsError::Empty) => Some("run something: `xtask` lists the tasks".to_owned()),
         _ => None,
     }

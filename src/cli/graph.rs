@@ -68,7 +68,11 @@ fn dot(config: &Config, graph: &Graph) -> String {
     let mut text = String::from("digraph tasks {\n  rankdir = LR\n");
     for node in &graph.nodes {
         let task = config.task(node.task);
-        let shape = if task.is_aggregate() { "ellipse" } else { "box" };
+        let shape = match task {
+            task if task.gate.is_some() => "diamond",
+            task if task.is_aggregate() => "ellipse",
+            _ => "box",
+        };
         text.push_str(&format!("  \"{}\" [shape = {shape}]\n", task.name));
     }
     for (from, to) in edges(config, graph) {
@@ -83,7 +87,11 @@ fn mermaid(config: &Config, graph: &Graph) -> String {
         |name: &str| graph.nodes.iter().position(|node| config.task(node.task).name == name).unwrap_or(0);
     for (i, node) in graph.nodes.iter().enumerate() {
         let task = config.task(node.task);
-        let (open, close) = if task.is_aggregate() { ("([", "])") } else { ("[", "]") };
+        let (open, close) = match task {
+            task if task.gate.is_some() => ("{", "}"),
+            task if task.is_aggregate() => ("([", "])"),
+            _ => ("[", "]"),
+        };
         text.push_str(&format!("  t{i}{open}\"{}\"{close}\n", task.name));
     }
     for (from, to) in edges(config, graph) {
@@ -99,7 +107,7 @@ fn json(config: &Config, graph: &Graph) -> String {
         .map(|node| {
             let task = config.task(node.task);
             let needs: Vec<&str> = task.needs.iter().map(|need| config.task(*need).name.as_str()).collect();
-            json!({ "task": task.name, "group": task.group, "runs": task.run.is_some(), "needs": needs })
+            json!({ "task": task.name, "group": task.group, "runs": task.run.is_some(), "gate": task.gate.is_some(), "needs": needs })
         })
         .collect();
     format!("{:#}\n", json!({ "version": 1, "tasks": tasks }))

@@ -51,6 +51,10 @@ pub fn about(config: &Config, task: &Task) -> String {
     if let Some(description) = &task.description {
         return description.clone();
     }
+    if let Some(gate) = &task.gate {
+        let of = task.needs.iter().map(|id| config.task(*id).name.as_str());
+        return format!("gate of {}: {}", listed(of), gate.rules.names().join(", "));
+    }
     match &task.run {
         Some(command) => {
             let shown = crate::engine::command::shown(command, &[]);
@@ -62,10 +66,14 @@ pub fn about(config: &Config, task: &Task) -> String {
             }
         }
         None => {
-            let names: Vec<&str> =
-                task.needs.iter().take(8).map(|id| config.task(*id).name.as_str()).collect();
-            let more = if task.needs.len() > 8 { ", …" } else { "" };
-            format!("all of {}{more}", names.join(", "))
+            format!("all of {}", listed(task.needs.iter().map(|id| config.task(*id).name.as_str())))
         }
     }
+}
+
+/// The first names.
+fn listed<'n>(mut names: impl Iterator<Item = &'n str>) -> String {
+    let shown: Vec<&str> = names.by_ref().take(8).collect();
+    let more = if names.next().is_some() { ", …" } else { "" };
+    format!("{}{more}", shown.join(", "))
 }

@@ -10,6 +10,7 @@ pub mod cache;
 pub mod completions;
 pub mod doctor;
 pub mod exit;
+pub mod explain_gate;
 pub mod findings;
 pub mod fix;
 pub mod gate;
@@ -169,6 +170,7 @@ fn perform(session: &Session, command: Option<Command>) -> Result<End, Failure> 
         Some(Command::Fix(args)) => fix::perform(session, &args),
         Some(Command::Audit(args)) => audit::perform(session, &args),
         Some(Command::Log(args)) => log::perform(session, &args),
+        Some(Command::ExplainGate(args)) => explain_gate::perform(session, &args),
         Some(Command::Gate(args)) => gate::perform(session, &args),
         Some(Command::Hooks(args)) => hooks::perform(session, &args),
         Some(Command::Hook(args)) => hook::perform(session, &args),

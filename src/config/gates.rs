@@ -11,6 +11,7 @@ use super::shared::Scope;
 use super::suppressions::{self, Unplaced};
 use super::task_table::Draft;
 use crate::ground::path::RepoPath;
+use crate::ground::pattern::Patterns;
 use crate::quality::rules::Rules;
 
 /// What makes a draft a gate.
@@ -132,6 +133,12 @@ impl<'d> Draught<'d> {
         }
         all
     }
+}
+
+/// The files that a gate reads besides reports: what a finding is known by is what stands in its file.
+pub(super) fn inputs(gate: &Gate) -> Patterns {
+    let compares = gate.rules.findings.is_some_and(|rule| rule.new.is_some());
+    if compares { Patterns::whole() } else { Patterns::default() }
 }
 
 fn no_reports(draft: &Draft<'_>) -> Diagnostic {

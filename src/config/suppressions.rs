@@ -63,7 +63,7 @@ fn one(value: Value<'_>, scope: &Scope<'_, '_>, findings: &mut Findings) -> Opti
     let rule = rule.unwrap_or_else(|| licence.as_ref().map(|_| "licence".to_owned()))?;
     let (reason, expires) = (reason??, expires??);
     let place = String::new();
-    let suppression = Suppression { rule, path, licence, package, reason, expires, place };
+    let suppression = Suppression { rule, licence, path, package, reason, expires, place };
     Some(Unplaced { suppression, at: value.span().start })
 }
 

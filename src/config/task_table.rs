@@ -265,6 +265,7 @@ impl<'d> Draft<'d> {
         };
         let shell = own.shell.or_else(|| defaults.shell.clone()).unwrap_or_else(|| settings.shell.clone());
         let (line, column) = lines.place(self.name.span.start);
+        let gate = self.gate.map(|gate| Box::new(gate.finish(source.name, lines)));
         let mut task = Task {
             name: naming::joined(&self.project, self.name.text),
             description: self.description,
@@ -276,7 +277,7 @@ impl<'d> Draft<'d> {
             finally: self.finally,
             shell,
             cwd: self.cwd.unwrap_or_else(|| source.base.clone()),
-            inputs: Patterns::default(),
+            inputs: gate.as_ref().map_or_else(Patterns::default, |gate| gates::inputs(gate)),
             outputs: self.outputs.patterns,
             needs: links.needs,
             services: links.services,
@@ -297,13 +298,9 @@ impl<'d> Draft<'d> {
             cache: true,
             sandbox: false,
             reports: self.reports.map(|reports| reports.list).unwrap_or_default(),
-            gate: self.gate.map(|gate| Box::new(gate.finish(source.name, lines))),
+            gate,
             place: Place { file: source.name.to_owned(), line, column },
         };
-        if task.gate.as_ref().is_some_and(|gate| gate.rules.findings.is_some_and(|rule| rule.new.is_some())) {
-            // What a finding is known by is what stands in the file.
-            task.inputs = Patterns::whole();
-        }
         if has_command {
             task.inputs = own.inputs.or_else(|| defaults.inputs.clone()).unwrap_or_else(Patterns::whole);
             task.tools = shared::once(defaults.tools.iter().chain(&own.tools).map(String::as_str));

@@ -55,6 +55,8 @@ pub fn audited(config: &Config, selected: &[TaskId]) -> Vec<TaskId> {
             tasks.push(node.task);
         }
     }
+    // A gate opens no files but the reports of its tasks.
+    tasks.retain(|task| config.task(*task).gate.is_none());
     tasks.sort_unstable();
     tasks.dedup();
     tasks

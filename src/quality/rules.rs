@@ -136,7 +136,27 @@ pub struct Day {
     pub day: u8,
 }
 
+impl std::fmt::Display for Day {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:04}-{:02}-{:02}", self.year, self.month, self.day)
+    }
+}
+
 impl Rules {
+    /// The names of what is demanded, as tasks.toml has them and in its order.
+    pub fn names(&self) -> Vec<&'static str> {
+        let demanded = [
+            ("coverage", self.coverage.is_some()),
+            ("tests", self.tests.is_some()),
+            ("findings", self.findings.is_some()),
+            ("secrets", self.secrets.is_some()),
+            ("licences", self.licences.is_some()),
+            ("performance", !self.performance.is_empty()),
+            ("sonar", self.sonar),
+        ];
+        demanded.into_iter().filter(|(_, is_there)| *is_there).map(|(name, _)| name).collect()
+    }
+
     /// Whether a rule compares with a baseline.
     pub fn ask_baseline(&self) -> bool {
         self.coverage.as_ref().is_some_and(|coverage| coverage.max_drop.is_some())

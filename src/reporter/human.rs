@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use crate::event::{Ended, Event, Log, ServiceEnd, Status, TaskFinished, What};
 use crate::reporter::Output;
 use crate::reporter::lines::{Head, Lines};
+use crate::reporter::rulings;
 use crate::reporter::style::{Paint, Tone};
 
 /// Folds events into text.
@@ -88,7 +89,8 @@ impl Human {
                     matches!(&task.status, Status::Failed { ended: Ended::Service { .. } })
                         && task.log.text.is_empty()
                 };
-                for task in self.failures.iter().filter(|task| !of_service(task)) {
+                let is_told = |task: &TaskFinished| task.evidence.is_some() && task.log.text.is_empty();
+                for task in self.failures.iter().filter(|task| !of_service(task) && !is_told(task)) {
                     parts.push(self.failure(task));
                 }
                 if !parts.is_empty() {
@@ -112,7 +114,20 @@ impl Human {
     fn finished(&mut self, task: &TaskFinished) -> String {
         let mut text = self.lines.finished(task);
         let ran = task.attempts > 0;
+        if let Some(evidence) = &task.evidence
+            && (task.status != Status::Hit || self.output == Output::All)
+        {
+            text.push('\n');
+            text.push_str(&rulings::table(evidence, rulings::FEW, self.lines.paint));
+            if let Some(more) = rulings::hidden(evidence, rulings::FEW) {
+                let more = format!("\n  {more}: xtask explain-gate {}", task.task);
+                text.push_str(&self.lines.paint.tone(Tone::Faint, &more));
+            }
+        }
+        // All that a gate has to say is in its table.
+        let is_told = task.evidence.is_some() && task.log.text.is_empty();
         match self.output {
+            _ if is_told => {}
             Output::Failed | Output::Stream => {}
             Output::Grouped if !ran => {}
             Output::All if !ran && task.status != Status::Hit => {}

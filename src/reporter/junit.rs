@@ -12,7 +12,9 @@ use quick_junit::{
 
 use crate::event::{Ended, Event, ServiceEnd, Status, TaskFinished, What};
 use crate::ground::file::{self, Durability};
+use crate::quality::evidence::LISTED;
 use crate::reporter::Reporter;
+use crate::reporter::rulings;
 use crate::reporter::text::{Keep, safe};
 
 /// Collects results and writes the file at the end of the run.
@@ -80,6 +82,9 @@ fn case(task: &TaskFinished) -> TestCase {
         Status::Failed { ended } => {
             let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
             status.set_message(ended.to_string()).set_type("failure");
+            if let Some(evidence) = &task.evidence {
+                status.set_description(rulings::failures(evidence, LISTED));
+            }
             status
         }
         Status::Stopped => {

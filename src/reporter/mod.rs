@@ -7,6 +7,7 @@ pub mod junit;
 pub mod lines;
 pub mod plain;
 pub mod record;
+pub mod rulings;
 pub mod style;
 pub mod terminal;
 pub mod text;

@@ -35,6 +35,8 @@ pub(super) enum Kind {
     /// Tasks, groups, and what a matrix was made of.
     Names,
     Tasks,
+    /// Quality gates.
+    Gates,
     Services,
     Runs,
     Stages,
@@ -54,6 +56,7 @@ impl Kind {
         match names.first().map(clap::builder::Str::as_str)? {
             "NAME" => Some(Self::Names),
             "TASK" => Some(Self::Tasks),
+            "GATE" => Some(Self::Gates),
             "SERVICE" => Some(Self::Services),
             "RUN" => Some(Self::Runs),
             "STAGE" => Some(Self::Stages),

@@ -118,6 +118,10 @@ fn values(session: &Session, cursor: &Cursor<'_>, kind: Kind) -> Vec<Choice> {
         Kind::Tasks => {
             config.tasks.iter().map(|task| choice(&task.name, list::about(config, task))).collect()
         }
+        Kind::Gates => {
+            let gates = config.tasks.iter().filter(|task| task.gate.is_some());
+            gates.map(|task| choice(&task.name, list::about(config, task))).collect()
+        }
         Kind::Services => {
             let own = config.services.iter().map(|service| &service.task);
             own.map(|task| choice(&task.name, task.description.clone().unwrap_or_default())).collect()

@@ -4,6 +4,7 @@
 //! It is of draft 7, which the TOML language servers know best. What depends on other parts of the
 //! file, such as whether a task of some name exists, is the parser's alone.
 
+mod rule;
 mod shape;
 #[cfg(test)]
 pub(super) mod tests;

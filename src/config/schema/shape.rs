@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::config::bounds::UNITS;
+use super::rule::Rule;
 use crate::config::services::SIGNALS;
 use crate::config::shared::SYSTEMS;
 use crate::config::stage::Stage;
@@ -60,32 +60,8 @@ pub(super) enum Shape {
     Matrix,
     /// Names of tasks by stages of git.
     Stages,
-    /// A number from 0 to 100.
-    Percent,
-    /// Percentages by patterns.
-    Percentages,
-    /// Bounds by the names of figures.
-    Bounds,
-    /// Licences.
-    Licences,
-    /// A day.
-    Day,
-    /// A branch or revision of git.
-    Revision,
-    /// This text alone.
-    Only(&'static str),
-    /// A path.
-    Path,
-    /// A glob, and no set.
-    Glob,
-    /// A line that is not blank.
-    Given,
-    /// Strings, at least one.
-    Some,
-    /// One string, or at least one.
-    OneOrSome,
-    /// Tables of this definition.
-    Several(&'static str),
+    /// Of reports and gates.
+    Of(Rule),
     /// The table of this definition.
     Table(&'static str),
     /// Values of this definition by their names.
@@ -140,31 +116,7 @@ impl Shape {
             Self::Url => json!({ "type": "string", "pattern": "^http://" }),
             Self::Matrix => matrix(),
             Self::Stages => stages(),
-            Self::Percent => percent(),
-            Self::Percentages => json!({
-                "type": "object",
-                "minProperties": 1,
-                "propertyNames": path(),
-                "additionalProperties": percent(),
-            }),
-            Self::Bounds => json!({
-                "type": "object",
-                "minProperties": 1,
-                "propertyNames": { "pattern": r"\S" },
-                "additionalProperties": { "type": "string", "pattern": bound() },
-            }),
-            Self::Licences => {
-                some(&json!({ "type": "string", "pattern": r"\S", "not": { "pattern": " (OR|AND) " } }))
-            }
-            Self::Day => json!({ "type": "string", "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}$" }),
-            Self::Revision => json!({ "type": "string", "pattern": r"^[^\s\p{Cc}-][^\s\p{Cc}]*$" }),
-            Self::Only(text) => json!({ "const": text }),
-            Self::Path => json!({ "type": "string", "minLength": 1 }),
-            Self::Glob => path(),
-            Self::Given => json!({ "type": "string", "pattern": r"^[^\p{Cc}]*[^\s\p{Cc}][^\p{Cc}]*$" }),
-            Self::Some => some(&json!({ "type": "string", "minLength": 1 })),
-            Self::OneOrSome => json!({ "oneOf": [path(), some(&path())] }),
-            Self::Several(table) => list(&reference(table)),
+            Self::Of(rule) => rule.schema(),
             Self::Table(table) => reference(table),
             Self::Each(definition) => json!({
                 "type": "object",
@@ -191,7 +143,7 @@ fn or_filled(schema: &Value) -> Value {
 }
 
 /// The definition of this name.
-fn reference(definition: &str) -> Value {
+pub(super) fn reference(definition: &str) -> Value {
     json!({ "$ref": format!("#/definitions/{definition}") })
 }
 
@@ -204,28 +156,8 @@ fn argv() -> Value {
     json!({ "type": "array", "items": { "type": "string" }, "minItems": 1 })
 }
 
-fn list(items: &Value) -> Value {
+pub(super) fn list(items: &Value) -> Value {
     json!({ "type": "array", "items": items })
-}
-
-/// A list that is not empty.
-fn some(items: &Value) -> Value {
-    json!({ "type": "array", "items": items, "minItems": 1 })
-}
-
-/// A glob, and no set.
-fn path() -> Value {
-    json!({ "type": "string", "minLength": 1, "not": { "pattern": "^[!@]" } })
-}
-
-fn percent() -> Value {
-    json!({ "type": "number", "minimum": 0, "maximum": 100 })
-}
-
-/// A comparison with a number and a unit.
-fn bound() -> String {
-    let units: Vec<&str> = UNITS.iter().map(|(unit, ..)| *unit).collect();
-    format!(r"^\s*(<=|>=|==|<|>)\s*[0-9]+(\.[0-9]+)?\s*({}|μs)\s*$", units.join("|"))
 }
 
 fn name() -> Value {

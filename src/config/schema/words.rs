@@ -4,6 +4,7 @@
 //! A new key needs a line here and one in `config/keys.rs`; a test tells which of them is missing. A
 //! key that `keys.rs` only plans may have its line already: it enters the schema when it is known.
 
+use super::rule::Rule;
 use super::shape::Shape;
 
 /// A key and what is to be known of it.
@@ -199,37 +200,45 @@ pub(super) const WORKTREE: &[Word] = &[
 ];
 
 pub(super) const REPORTS: &[Word] = &[
-    word("junit", Shape::OneOrSome, "JUnit XML, as pytest, jest, nextest, surefire and playwright write it."),
-    word("lcov", Shape::OneOrSome, "LCOV: lines that tests reached."),
-    word("cobertura", Shape::OneOrSome, "Cobertura XML: lines that tests reached."),
-    word("sarif", Shape::OneOrSome, "SARIF 2.1.0: what scanners and linters found."),
-    word("secrets", Shape::OneOrSome, "SARIF 2.1.0 all of whose results are secrets."),
+    word(
+        "junit",
+        Shape::Of(Rule::OneOrSome),
+        "JUnit XML, as pytest, jest, nextest, surefire and playwright write it.",
+    ),
+    word("lcov", Shape::Of(Rule::OneOrSome), "LCOV: lines that tests reached."),
+    word("cobertura", Shape::Of(Rule::OneOrSome), "Cobertura XML: lines that tests reached."),
+    word("sarif", Shape::Of(Rule::OneOrSome), "SARIF 2.1.0: what scanners and linters found."),
+    word("secrets", Shape::Of(Rule::OneOrSome), "SARIF 2.1.0 all of whose results are secrets."),
     word(
         "cyclonedx",
-        Shape::OneOrSome,
+        Shape::Of(Rule::OneOrSome),
         "A CycloneDX bill of materials in JSON: packages with their licences.",
     ),
-    word("spdx", Shape::OneOrSome, "An SPDX bill of materials in JSON: packages with their licences."),
-    word("k6", Shape::OneOrSome, "The summary of k6 in JSON: figures of a load test."),
-    word("sonar", Shape::OneOrSome, "The answer of SonarQube's `api/qualitygates/project_status`."),
-    word("facts", Shape::OneOrSome, "taskgate's own plain facts in JSON, for anything else."),
+    word(
+        "spdx",
+        Shape::Of(Rule::OneOrSome),
+        "An SPDX bill of materials in JSON: packages with their licences.",
+    ),
+    word("k6", Shape::Of(Rule::OneOrSome), "The summary of k6 in JSON: figures of a load test."),
+    word("sonar", Shape::Of(Rule::OneOrSome), "The answer of SonarQube's `api/qualitygates/project_status`."),
+    word("facts", Shape::Of(Rule::OneOrSome), "taskgate's own plain facts in JSON, for anything else."),
 ];
 
 /// Of gates alone.
 pub(super) const GATE: &[Word] = &[
     word(
         "of",
-        Shape::Some,
+        Shape::Of(Rule::Some),
         "Tasks or groups whose reports it reads; left out: all of this file and of those it includes.",
     ),
     word(
         "base",
-        Shape::Revision,
+        Shape::Of(Rule::Revision),
         "The branch or revision whose merge base it is compared with, such as \"origin/main\".",
     ),
     word(
         "baseline",
-        Shape::Path,
+        Shape::Of(Rule::Path),
         "A committed file with the facts of a former tree, for when no others are known.",
     ),
     word("coverage", Shape::Table("coverage"), ""),
@@ -239,23 +248,23 @@ pub(super) const GATE: &[Word] = &[
     word("licences", Shape::Table("licences"), ""),
     word(
         "performance",
-        Shape::Bounds,
+        Shape::Of(Rule::Bounds),
         "Bounds of figures, such as { \"http_req_duration.p95\" = \"<= 100ms\" }.",
     ),
-    word("sonar", Shape::Only("ok"), "The quality gate of the SonarQube server is passed."),
+    word("sonar", Shape::Of(Rule::Only("ok")), "The quality gate of the SonarQube server is passed."),
     word(
         "suppress",
-        Shape::Several("suppression"),
+        Shape::Of(Rule::Several("suppression")),
         "Findings and licences that are accepted, each with a reason and a day on which that ends.",
     ),
 ];
 
 pub(super) const COVERAGE: &[Word] = &[
-    word("min", Shape::Percent, "At least so many percent of all lines."),
-    word("max-drop", Shape::Percent, "At most so many points less than the baseline."),
+    word("min", Shape::Of(Rule::Percent), "At least so many percent of all lines."),
+    word("max-drop", Shape::Of(Rule::Percent), "At most so many points less than the baseline."),
     word(
         "paths",
-        Shape::Percentages,
+        Shape::Of(Rule::Percentages),
         "At least so many percent of the files of a pattern, such as { \"billing/**\" = 100 }.",
     ),
 ];
@@ -280,17 +289,17 @@ pub(super) const FINDINGS: &[Word] = &[
 pub(super) const LICENCES: &[Word] = &[
     word(
         "allow",
-        Shape::Licences,
+        Shape::Of(Rule::Licences),
         "Licences that packages may have, `*` for any characters; left out: all that are not denied.",
     ),
-    word("deny", Shape::Licences, "Licences that no package may have, `*` for any characters."),
+    word("deny", Shape::Of(Rule::Licences), "Licences that no package may have, `*` for any characters."),
 ];
 
 pub(super) const SUPPRESSION: &[Word] = &[
-    word("rule", Shape::Given, "The scanner's id of what is accepted, such as \"CVE-2024-1\"."),
-    word("path", Shape::Glob, "Where, as a glob; left out: anywhere."),
-    word("licence", Shape::Given, "The licence that is accepted, as the report writes it."),
-    word("package", Shape::Given, "The package that may have the licence; left out: any."),
-    word("reason", Shape::Given, "Why."),
-    word("expires", Shape::Day, "The last day on which it holds, such as 2026-12-31."),
+    word("rule", Shape::Of(Rule::Given), "The scanner's id of what is accepted, such as \"CVE-2024-1\"."),
+    word("path", Shape::Of(Rule::Glob), "Where, as a glob; left out: anywhere."),
+    word("licence", Shape::Of(Rule::Given), "The licence that is accepted, as the report writes it."),
+    word("package", Shape::Of(Rule::Given), "The package that may have the licence; left out: any."),
+    word("reason", Shape::Of(Rule::Given), "Why."),
+    word("expires", Shape::Of(Rule::Day), "The last day on which it holds, such as 2026-12-31."),
 ];

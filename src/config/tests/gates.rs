@@ -129,7 +129,7 @@ pre-push = ["quality"]
         ]
     );
     let [cve, licence] = &rules.suppressions[..] else { panic!("{:?}", rules.suppressions) };
-    assert_eq!(cve.path.as_ref().map(crate::ground::pattern::Pattern::text), Some("web/**"));
+    assert_eq!(cve.path.as_ref().map(Pattern::text), Some("web/**"));
     assert_eq!((&*cve.rule, &*cve.reason, &*cve.place), ("CVE-2024-1", "not reached", "tasks.toml:28"));
     assert_eq!(cve.expires, Day { year: 2026, month: 12, day: 31 });
     assert_eq!(

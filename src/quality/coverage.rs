@@ -1,0 +1,135 @@
+//! Rules for lines that tests reach. It must not know how they were counted.
+
+use std::cmp::{Ordering, Reverse};
+
+use super::evidence::{Breach, Ruling, Verdict};
+use super::percent::{Mark, Percent};
+use super::rules::Coverage as Rule;
+use super::ruling::{counted, missing, ruling, verdict};
+use super::{Baseline, Case};
+use crate::ground::path::RepoPath;
+use crate::report::facts::{Coverage, Lines, Ranges, Ratio, Spot};
+
+/// Stretches of missed lines that a breach names.
+const STRETCHES: usize = 8;
+
+/// A covered file and its lines.
+type File<'f> = (&'f String, &'f Lines);
+
+/// Lines that tests reached, of all.
+pub(super) fn ratio<'f>(files: impl Iterator<Item = File<'f>>) -> Ratio {
+    files.fold(Ratio::default(), |sum, (_, lines)| {
+        let (reached, missed) = (count(&lines.reached), count(&lines.missed));
+        let part = sum.part.saturating_add(reached);
+        Ratio { part, whole: sum.whole.saturating_add(reached).saturating_add(missed) }
+    })
+}
+
+fn count(ranges: &Ranges) -> u64 {
+    ranges.0.iter().map(|(first, last)| u64::from(last.saturating_sub(*first)) + 1).sum()
+}
+
+/// Adds the rulings on coverage.
+pub(super) fn judge(case: &Case<'_>, rulings: &mut Vec<Ruling>) {
+    let Some(rule) = &case.rules.coverage else { return };
+    if let Some(min) = rule.min {
+        rulings.push(at_least("coverage.min".to_owned(), min, case.facts.coverage.as_ref(), |_| true));
+    }
+    rulings.extend(max_drop(rule, case));
+    for (pattern, min) in &rule.paths {
+        let name = format!("coverage.paths.\"{}\"", pattern.text());
+        let within = |path: &str| pattern.matches(&RepoPath::from_git(path.as_bytes()));
+        rulings.push(at_least(name, *min, case.facts.coverage.as_ref(), within));
+    }
+}
+
+fn nothing(rule: &str, demand: String) -> Ruling {
+    missing(rule, demand, "coverage", "`lcov` or `cobertura`")
+}
+
+/// At least so many percent of the files that are `wanted`.
+fn at_least(rule: String, min: f64, facts: Option<&Coverage>, wanted: impl Fn(&str) -> bool) -> Ruling {
+    let demand = format!("≥ {min} %");
+    let Some(coverage) = facts else { return nothing(&rule, demand) };
+    let files: Vec<File<'_>> = coverage.files.iter().filter(|(path, _)| wanted(path)).collect();
+    let of_all = ratio(files.iter().copied());
+    let Some(percent) = Percent::of(of_all) else {
+        let fact = if files.is_empty() { "no covered file matches" } else { "no line of it can be covered" };
+        return ruling(rule, demand, fact.to_owned(), Verdict::Broken);
+    };
+    let mark = Mark::of(min);
+    let holds = percent.compare(mark) != Ordering::Less;
+    ruling(rule, demand, stated(percent, of_all, &[mark]), verdict(holds)).because(missed(files))
+}
+
+fn stated(percent: Percent, ratio: Ratio, marks: &[Mark]) -> String {
+    format!("{} % ({} of {})", percent.shown(marks), ratio.part, counted(ratio.whole, "line"))
+}
+
+/// At most so many points less than the baseline.
+fn max_drop(rule: &Rule, case: &Case<'_>) -> Option<Ruling> {
+    let most = rule.max_drop?;
+    let name = "coverage.max-drop";
+    let demand = format!("at most {most} points less than before");
+    let Some(coverage) = &case.facts.coverage else { return Some(nothing(name, demand)) };
+    let now_ratio = ratio(coverage.files.iter());
+    let Some(now) = Percent::of(now_ratio) else {
+        return Some(ruling(name, demand, "no line can be covered".to_owned(), Verdict::Broken));
+    };
+    let unjudged = |why: String| {
+        let fact = format!("{}; not compared: {why}", stated(now, now_ratio, &[]));
+        Some(ruling(name, demand.clone(), fact, Verdict::Unjudged))
+    };
+    let record = match case.baseline {
+        Baseline::Known { record, .. } => record,
+        Baseline::Absent { why } => return unjudged(why.clone()),
+        Baseline::Unasked => return unjudged("no baseline was asked for".to_owned()),
+    };
+    let Some(before) = record.coverage.and_then(Percent::of) else {
+        return unjudged("the baseline has no coverage on record".to_owned());
+    };
+    let mark = Mark::of(most);
+    let drop = now.drop_from(before);
+    let change = match (drop, now.rise_from(before)) {
+        (Some(drop), _) => format!("{} points less than", drop.shown(&[mark])),
+        (None, Some(rise)) => format!("{} points more than", rise.shown(&[])),
+        (None, None) => "as many as".to_owned(),
+    };
+    let min: Vec<Mark> = rule.min.map(Mark::of).into_iter().collect();
+    let fact = format!("{} %, {change} {} %", now.shown(&min), before.shown(&min));
+    let holds = drop.is_none_or(|drop| drop.compare(mark) != Ordering::Greater);
+    Some(ruling(name, demand, fact, verdict(holds)).because(missed(coverage.files.iter().collect())))
+}
+
+/// The files with missed lines, those with most first.
+fn missed(mut files: Vec<File<'_>>) -> impl Iterator<Item = Breach> {
+    files.retain(|(_, lines)| !lines.missed.0.is_empty());
+    files.sort_by_key(|(path, lines)| (Reverse(count(&lines.missed)), *path));
+    files.into_iter().map(|file| {
+        let (path, Lines { missed, .. }) = file;
+        let ratio = ratio(std::iter::once(file));
+        let text = format!(
+            "{} of {} not reached: {}",
+            ratio.whole - ratio.part,
+            counted(ratio.whole, "line"),
+            stretches(missed)
+        );
+        let first = missed.0.first().copied();
+        let place = Spot {
+            path: path.clone(),
+            line: first.map(|(line, _)| line),
+            end_line: first.filter(|(line, end)| end > line).map(|(_, end)| end),
+        };
+        Breach { text, place: Some(place), severity: None }
+    })
+}
+
+/// `3-7, 9, 12-20`
+fn stretches(ranges: &Ranges) -> String {
+    let stretch = |(first, last): &(u32, u32)| {
+        if first == last { first.to_string() } else { format!("{first}-{last}") }
+    };
+    let shown: Vec<String> = ranges.0.iter().take(STRETCHES).map(stretch).collect();
+    let more = if ranges.0.len() > STRETCHES { ", …" } else { "" };
+    format!("{}{more}", shown.join(", "))
+}

@@ -1,0 +1,107 @@
+//! Rules for what scanners found, secrets among it. It must not know scanners.
+
+use std::collections::BTreeMap;
+
+use super::evidence::{Breach, Ruling, Verdict};
+use super::ruling::{at_most, first_line, missing, number, ruling, verdict};
+use super::suppressions::{Sifted, Suppressions};
+use super::{Baseline, Case};
+use crate::report::facts::{Finding, Severity};
+
+/// How often each finding is there, by its fingerprint: also those that are accepted, so that none is
+/// new when its suppression ends.
+pub(super) fn counts(findings: &[Finding]) -> BTreeMap<String, u64> {
+    let mut counts = BTreeMap::new();
+    for finding in findings {
+        *counts.entry(finding.fingerprint()).or_insert(0) += 1;
+    }
+    counts
+}
+
+/// Adds the rulings on findings and secrets.
+pub(super) fn judge(case: &Case<'_>, suppressions: &Suppressions<'_>, rulings: &mut Vec<Ruling>) {
+    if let Some(rule) = &case.rules.findings {
+        let limits = [
+            ("findings.critical", rule.critical, Some(Severity::Critical)),
+            ("findings.high", rule.high, Some(Severity::High)),
+            ("findings.medium", rule.medium, Some(Severity::Medium)),
+            ("findings.low", rule.low, Some(Severity::Low)),
+            ("findings.note", rule.note, Some(Severity::Note)),
+            ("findings.total", rule.total, None),
+        ];
+        for (name, most, severity) in limits {
+            let Some(most) = most else { continue };
+            rulings.push(match &case.facts.findings {
+                Some(findings) => {
+                    let of =
+                        |finding: &&Finding| severity.is_none_or(|severity| finding.severity == severity);
+                    let sifted = suppressions.sift(findings.iter().filter(of));
+                    few(name, most, &sifted, said)
+                }
+                None => nothing(name, at_most(most)),
+            });
+        }
+        rulings.extend(rule.new.map(|most| new(most, case, suppressions)));
+    }
+    if let Some(most) = case.rules.secrets {
+        rulings.push(match &case.facts.secrets {
+            Some(secrets) => few("secrets", most, &suppressions.sift(secrets.iter()), hushed),
+            None => {
+                let kinds = "`secrets`, or a `sarif` of a scanner for secrets,";
+                missing("secrets", at_most(most), "secrets", kinds)
+            }
+        });
+    }
+}
+
+fn nothing(rule: &str, demand: String) -> Ruling {
+    missing(rule, demand, "findings", "`sarif`")
+}
+
+/// At most so many of what is left.
+fn few(rule: &str, most: u64, sifted: &Sifted<'_>, breach: fn(&Finding) -> Breach) -> Ruling {
+    let count = number(sifted.counted.len());
+    let fact = format!("{count}{}", sifted.told);
+    ruling(rule, at_most(most), fact, verdict(count <= most))
+        .because(sifted.counted.iter().map(|finding| breach(finding)))
+}
+
+/// At most so many that the baseline does not have.
+fn new(most: u64, case: &Case<'_>, suppressions: &Suppressions<'_>) -> Ruling {
+    let name = "findings.new";
+    let Some(findings) = &case.facts.findings else { return nothing(name, at_most(most)) };
+    let unjudged = |why: &str| ruling(name, at_most(most), format!("not compared: {why}"), Verdict::Unjudged);
+    let record = match case.baseline {
+        Baseline::Known { record, .. } => record,
+        Baseline::Absent { why } => return unjudged(why),
+        Baseline::Unasked => return unjudged("no baseline was asked for"),
+    };
+    let Some(known) = &record.findings else {
+        return unjudged("the baseline has no findings on record");
+    };
+    let mut sifted = suppressions.sift(findings.iter());
+    let mut known = known.clone();
+    // Of several of one fingerprint, the first ones are taken to be the known ones.
+    sifted.counted.retain(|finding| match known.get_mut(&finding.fingerprint()) {
+        Some(left) if *left > 0 => {
+            *left -= 1;
+            false
+        }
+        _ => true,
+    });
+    few(name, most, &sifted, said)
+}
+
+fn said(finding: &Finding) -> Breach {
+    let text = match first_line(&finding.message) {
+        "" => format!("{} ({})", finding.rule, finding.tool),
+        message => format!("{}: {message} ({})", finding.rule, finding.tool),
+    };
+    Breach { text, place: finding.place.clone(), severity: Some(finding.severity) }
+}
+
+/// Of a secret the message is left out: scanners may quote it there.
+fn hushed(finding: &Finding) -> Breach {
+    let text = format!("{} ({})", finding.rule, finding.tool);
+    Breach { text, place: finding.place.clone(), severity: Some(finding.severity) }
+}

@@ -1,0 +1,204 @@
+//! Rules for the licences of packages: SPDX expressions, or names that are none. It must not know how
+//! packages are found.
+
+use spdx::{AdditionItem, Expression, LicenseItem, LicenseReq, ParseMode};
+
+use super::Case;
+use super::evidence::{Breach, Ruling, Verdict};
+use super::rules::Licences;
+use super::ruling::{counted, missing, number, ruling, verdict};
+use super::suppressions::Suppressions;
+use crate::report::facts::Package;
+
+/// What a package's licence is called if its report knows none.
+const UNKNOWN: &str = "unknown";
+/// What SPDX writes where it knows none.
+const ABSENT: [&str; 2] = ["NOASSERTION", "NONE"];
+
+/// As people write expressions: `MIT/Apache-2.0`, old ids, and names of their own.
+const MODE: ParseMode = ParseMode { allow_unknown: true, ..ParseMode::LAX };
+
+/// Adds the ruling on licences.
+pub(super) fn judge(case: &Case<'_>, suppressions: &Suppressions<'_>, rulings: &mut Vec<Ruling>) {
+    let Some(rule) = &case.rules.licences else { return };
+    let demand = demand(rule);
+    let Some(packages) = &case.facts.packages else {
+        return rulings.push(missing("licences", demand, "packages", "`cyclonedx` or `spdx`"));
+    };
+    if packages.is_empty() {
+        let fact = "no report names a package".to_owned();
+        return rulings.push(ruling("licences", demand, fact, Verdict::Broken));
+    }
+    let mut sorted: Vec<&Package> = packages.iter().collect();
+    sorted.sort();
+    sorted.dedup();
+    let mut by: Vec<u64> = vec![0; suppressions.len()];
+    let mut breaches = Vec::new();
+    for package in &sorted {
+        let mut left: Vec<&str> = Vec::new();
+        for licence in refused(rule, package) {
+            match suppressions.of_licence(licence, &package.name) {
+                Some(at) => by[at] += 1,
+                None => left.push(licence),
+            }
+        }
+        if !left.is_empty() {
+            let version = if package.version.is_empty() { "" } else { " " };
+            let text = format!("{}{version}{}: {}", package.name, package.version, left.join(", "));
+            breaches.push(Breach { text, place: None, severity: None });
+        }
+    }
+    let all = counted(number(sorted.len()), "package");
+    let fact = match breaches.len() {
+        0 => all,
+        count => format!("{count} of {all} not allowed"),
+    };
+    let fact = format!("{fact}{}", suppressions.told(&by));
+    rulings.push(ruling("licences", demand, fact, verdict(breaches.is_empty())).because(breaches));
+}
+
+fn demand(rule: &Licences) -> String {
+    match (&*rule.allow, &*rule.deny) {
+        ([], deny) => format!("not {}", deny.join(", ")),
+        (allow, []) => allow.join(", "),
+        (allow, deny) => format!("{}; not {}", allow.join(", "), deny.join(", ")),
+    }
+}
+
+/// The licences of a package that are not allowed.
+fn refused<'p>(rule: &Licences, package: &'p Package) -> Vec<&'p str> {
+    let known: Vec<&str> = package
+        .licences
+        .iter()
+        .map(|licence| licence.trim())
+        .filter(|licence| !licence.is_empty() && !ABSENT.contains(licence))
+        .collect();
+    if known.is_empty() {
+        return vec![UNKNOWN];
+    }
+    known.into_iter().filter(|licence| !permits(rule, licence)).collect()
+}
+
+/// Whether an expression or a name is allowed.
+fn permits(rule: &Licences, licence: &str) -> bool {
+    match Expression::parse_mode(licence, MODE) {
+        Ok(expression) => expression.evaluate(|term| permits_term(rule, term)),
+        Err(_) => {
+            // What can't be told apart is denied if any part of it is.
+            let parts = licence.split(|c: char| c.is_whitespace() || "()/,;".contains(c));
+            let denied = parts.chain([licence]).any(|part| matches_any(&rule.deny, &[part]));
+            !denied && (rule.allow.is_empty() || matches_any(&rule.allow, &[licence]))
+        }
+    }
+}
+
+/// A licence with an exception is allowed by a pattern for both; it is denied also by one for the
+/// licence.
+fn permits_term(rule: &Licences, term: &LicenseReq) -> bool {
+    let names = names(&term.license);
+    let full: Vec<String> = match &term.addition {
+        Some(addition) => names.iter().map(|name| format!("{name} WITH {}", exception(addition))).collect(),
+        None => names.clone(),
+    };
+    let (names, full): (Vec<&str>, Vec<&str>) =
+        (names.iter().map(String::as_str).collect(), full.iter().map(String::as_str).collect());
+    let denied = matches_any(&rule.deny, &names) || matches_any(&rule.deny, &full);
+    !denied && (rule.allow.is_empty() || matches_any(&rule.allow, &full))
+}
+
+/// What a licence may be called in tasks.toml.
+fn names(licence: &LicenseItem) -> Vec<String> {
+    match licence {
+        LicenseItem::Spdx { .. } => vec![licence.to_string()],
+        LicenseItem::Other(other) => {
+            let mut names = vec![licence.to_string(), other.lic_ref.clone()];
+            names.dedup();
+            names
+        }
+    }
+}
+
+fn exception(addition: &AdditionItem) -> String {
+    match addition {
+        AdditionItem::Spdx(_) => addition.to_string(),
+        AdditionItem::Other(other) => other.add_ref.clone(),
+    }
+}
+
+fn matches_any(patterns: &[String], names: &[&str]) -> bool {
+    patterns.iter().any(|pattern| names.iter().any(|name| fits(pattern, name)))
+}
+
+/// Whether a name fits a pattern in which `*` stands for any characters; ids know no upper and lower
+/// case.
+fn fits(pattern: &str, name: &str) -> bool {
+    let (pattern, name) = (pattern.to_lowercase(), name.to_lowercase());
+    let mut parts = pattern.split('*');
+    let first = parts.next().unwrap_or_default();
+    let Some(mut rest) = name.strip_prefix(first) else { return false };
+    let Some(last) = parts.next_back() else { return rest.is_empty() };
+    for part in parts {
+        let Some(at) = rest.find(part) else { return false };
+        rest = &rest[at + part.len()..];
+    }
+    rest.ends_with(last)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn expressions_are_allowed_as_far_as_their_terms_are() {
+        let allow = ["MIT", "Apache-2.0", "BSD-*", "GPL-2.0-only WITH Classpath-exception-2.0", "My Licence"];
+        let rule = |allow: &[&str], deny: &[&str]| Licences {
+            allow: allow.iter().map(|&name| name.to_owned()).collect(),
+            deny: deny.iter().map(|&name| name.to_owned()).collect(),
+        };
+        for (licence, allowed, not_denied) in [
+            ("MIT", true, true),
+            ("mit", true, true),
+            ("ISC", false, true),
+            ("BSD-3-Clause", true, true),
+            ("MIT OR GPL-3.0-only", true, true),
+            ("MIT AND GPL-3.0-only", false, false),
+            ("MIT AND (ISC OR Apache-2.0)", true, true),
+            ("MIT/Apache-2.0", true, true),
+            ("MIT/GPL-3.0", true, true),
+            ("GPL-3.0+", false, false),
+            ("GPL-2.0-only", false, false),
+            ("GPL-2.0-only WITH Classpath-exception-2.0", true, false),
+            ("Apache-2.0 WITH LLVM-exception", false, true),
+            ("My Licence", true, true),
+            ("Some Other Licence", false, true),
+            ("Mine", false, true),
+            ("Mine AND GPL-3.0-only", false, false),
+            ("see LICENSE (GPL-3.0-only)", false, false),
+            ("LicenseRef-Mine", false, true),
+        ] {
+            assert_eq!(permits(&rule(&allow, &[]), licence), allowed, "allowed: {licence}");
+            assert_eq!(permits(&rule(&[], &["GPL-*"]), licence), not_denied, "not denied: {licence}");
+        }
+        assert!(!permits(&rule(&["*"], &["MIT"]), "MIT"), "what is denied is not allowed");
+        assert!(permits(&rule(&["Apache-2.0*"], &[]), "Apache-2.0 WITH LLVM-exception"));
+        assert!(permits(&rule(&["Mine"], &[]), "LicenseRef-Mine"));
+        assert!(permits(&rule(&["LicenseRef-Mine"], &[]), "LicenseRef-Mine"));
+    }
+
+    #[test]
+    fn a_star_stands_for_any_characters() {
+        for (pattern, name, expected) in [
+            ("*", "", true),
+            ("a*", "abc", true),
+            ("*c", "abc", true),
+            ("a*c", "ac", true),
+            ("ab*ba", "aba", false),
+            ("a*b*c", "a-b-b-c", true),
+            ("a*b*c", "a-c", false),
+            ("a", "ab", false),
+            ("", "", true),
+        ] {
+            assert_eq!(fits(pattern, name), expected, "{pattern} {name}");
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! Bounds for figures. It must not know how they were measured.
+
+use super::Case;
+use super::evidence::{Ruling, Verdict};
+use super::rules::{Bound, Comparison};
+use super::ruling::{missing, ruling, verdict};
+use crate::ground::name;
+use crate::report::facts::{Measure, Unit};
+
+/// Adds the rulings on figures.
+pub(super) fn judge(case: &Case<'_>, rulings: &mut Vec<Ruling>) {
+    let measures = &case.facts.measures;
+    for bound in &case.rules.performance {
+        let (rule, demand) = (format!("performance.\"{}\"", bound.name), demand(bound));
+        rulings.push(match measures.get(&bound.name) {
+            Some(measure) => compared(rule, demand, bound, *measure),
+            None if measures.is_empty() => missing(rule, demand, "performance", "`k6` or `facts`"),
+            None => {
+                let near = name::nearest(&bound.name, measures.keys().map(String::as_str));
+                let hint = match near {
+                    Some(near) => format!("did you mean `{near}`?"),
+                    None => {
+                        let known: Vec<&str> = measures.keys().take(5).map(String::as_str).collect();
+                        let more = if measures.len() > known.len() { ", …" } else { "" };
+                        format!("there are {}{more}", known.join(", "))
+                    }
+                };
+                ruling(rule, demand, format!("no report has this figure; {hint}"), Verdict::Broken)
+            }
+        });
+    }
+}
+
+fn compared(rule: String, demand: String, bound: &Bound, measure: Measure) -> Ruling {
+    let Measure { value, unit } = measure;
+    if unit != bound.unit {
+        let what = match unit {
+            Unit::Millis => "a time: write the bound in ms, such as \"<= 100ms\"",
+            Unit::Bytes => "a number of bytes: write the bound in B, such as \"<= 3MB\"",
+            Unit::Share => "a share: write the bound in %, such as \"<= 1%\"",
+            Unit::Number => "a mere number: write the bound without a unit",
+        };
+        return ruling(rule, demand, format!("{}, which is {what}", shown(measure, bound)), Verdict::Broken);
+    }
+    ruling(rule, demand, shown(measure, bound), verdict(holds(value, bound)))
+}
+
+/// A figure that is no number holds no bound.
+#[expect(clippy::float_cmp, reason = "`==` is what the bound says")]
+fn holds(value: f64, bound: &Bound) -> bool {
+    match bound.comparison {
+        Comparison::Less => value < bound.value,
+        Comparison::AtMost => value <= bound.value,
+        Comparison::More => value > bound.value,
+        Comparison::AtLeast => value >= bound.value,
+        Comparison::Equal => value == bound.value,
+    }
+}
+
+fn demand(bound: &Bound) -> String {
+    bound.written.replace("<=", "≤").replace(">=", "≥").replace("==", "=")
+}
+
+/// With three digits behind the point, or all of them if the bound is that near.
+fn shown(measure: Measure, bound: &Bound) -> String {
+    let (factor, unit) = match measure.unit {
+        Unit::Millis => (1.0, " ms"),
+        Unit::Bytes => (1.0, " B"),
+        Unit::Share => (100.0, " %"),
+        Unit::Number => (1.0, ""),
+    };
+    let rounded = (measure.value * factor * 1e3).round() / 1e3;
+    let seems = (rounded / factor).partial_cmp(&bound.value);
+    let exact = seems != measure.value.partial_cmp(&bound.value);
+    let value = if exact { (measure.value * factor * 1e9).round() / 1e9 } else { rounded };
+    format!("{value}{unit}")
+}

@@ -1,0 +1,75 @@
+//! Rules for tests: how many failed, were skipped, were flaky, and were run at all. It must not know
+//! how tests are run.
+
+use super::Case;
+use super::evidence::{Breach, Ruling};
+use super::ruling::{at_most, counted, first_line, missing, number, ruling, verdict};
+use crate::report::facts::{FailedTest, Tests};
+
+/// Tests that were run.
+pub(super) fn run(tests: &Tests) -> u64 {
+    tests.passed.saturating_add(number(tests.failed.len()))
+}
+
+/// Adds the rulings on tests.
+pub(super) fn judge(case: &Case<'_>, rulings: &mut Vec<Ruling>) {
+    let Some(rule) = &case.rules.tests else { return };
+    let facts = case.facts.tests.as_ref();
+    let limits =
+        [("tests.failed", rule.failed), ("tests.skipped", rule.skipped), ("tests.flaky", rule.flaky)];
+    for (name, most) in limits.into_iter().filter_map(|(name, most)| Some((name, most?))) {
+        let demand = at_most(most);
+        let Some(tests) = facts else {
+            rulings.push(nothing(name, demand));
+            continue;
+        };
+        let count = match name {
+            "tests.failed" => number(tests.failed.len()),
+            "tests.skipped" => tests.skipped,
+            _ => number(tests.flaky.len()),
+        };
+        let breaches: Vec<Breach> = match name {
+            "tests.failed" => failed(tests),
+            "tests.flaky" => flaky(tests),
+            _ => Vec::new(),
+        };
+        let all = run(tests).saturating_add(tests.skipped);
+        let fact = format!("{count} of {}", counted(all, "test"));
+        rulings.push(ruling(name, demand, fact, verdict(count <= most)).because(breaches));
+    }
+    if let Some(least) = rule.min_count {
+        let (name, demand) = ("tests.min-count", format!("≥ {least}"));
+        rulings.push(match facts {
+            Some(tests) => {
+                let count = run(tests);
+                ruling(name, demand, format!("{} run", counted(count, "test")), verdict(count >= least))
+            }
+            None => nothing(name, demand),
+        });
+    }
+}
+
+fn nothing(rule: &str, demand: String) -> Ruling {
+    missing(rule, demand, "tests", "`junit`")
+}
+
+fn failed(tests: &Tests) -> Vec<Breach> {
+    let mut failed: Vec<&FailedTest> = tests.failed.iter().collect();
+    failed.sort();
+    let breach = |test: &FailedTest| {
+        let text = match first_line(&test.message) {
+            "" => test.name.clone(),
+            message => format!("{}: {message}", test.name),
+        };
+        Breach { text, place: test.place.clone(), severity: None }
+    };
+    failed.into_iter().map(breach).collect()
+}
+
+fn flaky(tests: &Tests) -> Vec<Breach> {
+    let mut names = tests.flaky.clone();
+    names.sort();
+    let breach =
+        |name| Breach { text: format!("{name}: passed only when tried again"), place: None, severity: None };
+    names.into_iter().map(breach).collect()
+}
