@@ -6,6 +6,7 @@ pub mod args;
 pub mod audit;
 pub mod cache;
 pub mod completions;
+pub mod diff_run;
 pub mod doctor;
 pub mod exit;
 pub mod findings;
@@ -17,10 +18,14 @@ pub mod hooks;
 pub mod init;
 pub mod list;
 pub mod log;
+pub mod manifests;
+pub mod merge_runs;
+pub mod merged_gates;
 pub mod plan;
 pub mod project;
 pub mod run;
 pub mod schema;
+pub mod shards;
 pub mod skips;
 pub mod trace;
 pub mod trial;
@@ -167,6 +172,8 @@ fn perform(session: &Session, command: Option<Command>) -> Result<End, Failure> 
         Some(Command::Fix(args)) => fix::perform(session, &args),
         Some(Command::Audit(args)) => audit::perform(session, &args),
         Some(Command::Log(args)) => log::perform(session, &args),
+        Some(Command::DiffRun(args)) => diff_run::perform(session, &args),
+        Some(Command::MergeRuns(args)) => merge_runs::perform(session, &args),
         Some(Command::Gate(args)) => gate::perform(session, &args),
         Some(Command::Hooks(args)) => hooks::perform(session, &args),
         Some(Command::Hook(args)) => hook::perform(session, &args),
@@ -205,6 +212,7 @@ fn dry_run(args: RunArgs) -> Result<args::PlanArgs, Failure> {
         at: args.at,
         affected: args.affected,
         only: args.only,
+        part: args.part,
         force: args.force,
         json,
         args: args.args,
