@@ -14,10 +14,10 @@ use crate::reporter::style::Tone;
 #[derive(Args, Debug, Clone)]
 pub struct DiffRunArgs {
     /// A manifest's file, a run's id or a part of it, `last` or `last~1`
-    #[arg(value_name = "A")]
+    #[arg(value_name = "RUN")]
     pub a: String,
     /// Another
-    #[arg(value_name = "B")]
+    #[arg(value_name = "RUN")]
     pub b: String,
     /// Write JSON
     #[arg(long)]

@@ -133,7 +133,12 @@ pub fn here_with(
     match end(&chorus, &summary)? {
         End::Passed => copied.map(|()| End::Passed),
         // A failed run is told as failed, whatever else went wrong.
-        end => Ok(end),
+        end => {
+            if let Err(failure) = copied {
+                session.tell(&format!("warning: the manifest is not written: {failure}\n"));
+            }
+            Ok(end)
+        }
     }
 }
 
