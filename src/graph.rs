@@ -46,6 +46,9 @@ pub struct Graph {
 pub enum Reach {
     /// The selected tasks and all they need.
     WithNeeds,
+    /// The selected tasks and all they need, and no gate that could be judged by them: a shard judges
+    /// none.
+    Shard,
     /// The selected tasks alone.
     Only,
 }
@@ -193,6 +196,7 @@ mod tests {
             ("ci", Reach::WithNeeds, "unit lint ci quality"),
             ("quality", Reach::WithNeeds, "unit lint quality"),
             ("ci", Reach::Only, "unit lint ci"),
+            ("ci", Reach::Shard, "unit lint ci"),
         ];
         for (name, reach, expected) in cases {
             let graph = Graph::of(&config, &config.named(name), reach);

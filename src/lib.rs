@@ -15,6 +15,7 @@ pub mod history;
 pub mod hooks;
 pub mod init;
 pub mod key;
+pub mod manifest;
 pub mod plan;
 pub mod process;
 mod program;
@@ -23,6 +24,7 @@ pub mod reason;
 pub mod report;
 pub mod reporter;
 pub mod select;
+pub mod shard;
 pub mod sonar;
 pub mod watch;
 

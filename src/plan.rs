@@ -270,6 +270,12 @@ pub fn resolve(
     decided(decision, Some(key), contribution)
 }
 
+/// What a task is apart from what those that it needs have made, which may be known on one machine
+/// and not yet on another: its key as if they contributed nothing.
+pub fn definition(world: &World<'_>, id: NodeId, snapshot: &Snapshot) -> Key {
+    key_of(world, id, snapshot, &|_| None)
+}
+
 fn always_runs(policy: CachePolicy, task: &Task) -> Option<Reason> {
     match policy {
         CachePolicy::Off => Some(Reason::CacheOff),

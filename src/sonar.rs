@@ -132,7 +132,11 @@ impl Server<'_> {
                 "SUCCESS" => {
                     let id = task.analysis_id.ok_or_else(|| no("it names no analysis".to_owned()))?;
                     let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_".contains(c);
-                    return if id.chars().all(is_plain) { Ok(id) } else { Err(no("a strange id".to_owned())) };
+                    return if id.chars().all(is_plain) {
+                        Ok(id)
+                    } else {
+                        Err(no("a strange id".to_owned()))
+                    };
                 }
                 _ => return Err(SonarError::Analysis { status: task.status, why: task.error_message }),
             }

@@ -8,13 +8,16 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::cli::audit::AuditArgs;
 use crate::cli::baseline::BaselineArgs;
 use crate::cli::completions::{CompleteArgs, CompletionsArgs};
+use crate::cli::diff_run::DiffRunArgs;
 use crate::cli::explain_gate::ExplainGateArgs;
 use crate::cli::init::InitArgs;
+use crate::cli::merge_runs::MergeRunsArgs;
 use crate::cli::sonar::SonarArgs;
 use crate::cli::watch::WatchArgs;
 use crate::config::stage::Stage;
 use crate::reporter::Output;
 use crate::reporter::style::Color;
+use crate::shard::Shard;
 
 /// Runs the tasks of tasks.toml in parallel, each cached by the git tree of what it reads.
 #[derive(Parser, Debug)]
@@ -113,6 +116,29 @@ Examples:
   xtask log --skips          the gates that were skipped, by whom and why
   xtask log 093015           the run whose id contains this, drawn again")]
     Log(LogArgs),
+    /// Tell in words why two runs of the same tree differ
+    #[command(
+        name = "diff-run",
+        after_help = "\
+Examples:
+  xtask diff-run last~1 last              the last run but one, and the last
+  xtask diff-run laptop.json ci.json      manifests that `run --manifest FILE` wrote
+
+Exit status 1 if they differ. What two machines may differ in without running something else (jobs, the
+calling CI) is told as a remark and is no difference."
+    )]
+    DiffRun(DiffRunArgs),
+    /// Merge the manifests of all shards of a run, and judge its gates
+    #[command(
+        name = "merge-runs",
+        after_help = "\
+Example:
+  xtask merge-runs shard-*.json --junit junit.xml
+
+Exit status 1 if a shard is missing, is there twice or has failed, or if a gate fails. Manifests of
+different trees or plans are refused with exit status 5."
+    )]
+    MergeRuns(MergeRunsArgs),
     /// Write a first tasks.toml for what is in the repository
     #[command(after_help = "\
 Examples:
@@ -211,6 +237,9 @@ pub struct RunArgs {
     /// Run without what the tasks need
     #[arg(long)]
     pub only: bool,
+    /// Which part of the plan
+    #[command(flatten)]
+    pub part: PartArgs,
     /// Tell what would be done, as `plan` does
     #[arg(short = 'n', long)]
     pub dry_run: bool,
@@ -226,9 +255,23 @@ pub struct RunArgs {
     /// Write a trace that Chrome and Perfetto open
     #[arg(long, value_name = "FILE")]
     pub trace: Option<PathBuf>,
+    /// Write the run's manifest, for `diff-run` and `merge-runs`
+    #[arg(long, value_name = "FILE")]
+    pub manifest: Option<PathBuf>,
     /// Arguments for the one task that is named
     #[arg(last = true, value_name = "ARGS")]
     pub args: Vec<String>,
+}
+
+/// Which part of a plan is meant.
+#[derive(Args, Debug, Clone, Default)]
+pub struct PartArgs {
+    /// Only the K-th of N parts, which have every task between them
+    #[arg(long, value_name = "K/N")]
+    pub shard: Option<Shard>,
+    /// How long tasks take, to make the parts even: a file that `xtask log --timings` wrote
+    #[arg(long, value_name = "FILE", requires = "shard")]
+    pub timings: Option<PathBuf>,
 }
 
 /// How to write what happens in a run.
@@ -256,6 +299,9 @@ pub struct PlanArgs {
     /// Plan without what the tasks need
     #[arg(long)]
     pub only: bool,
+    /// Which part of the plan
+    #[command(flatten)]
+    pub part: PartArgs,
     /// Plan as if nothing were cached
     #[arg(short, long)]
     pub force: bool,
@@ -393,6 +439,9 @@ pub struct LogArgs {
     /// The gates that were skipped, by whom and why
     #[arg(long, conflicts_with_all = ["run", "last", "failed", "task"])]
     pub skips: bool,
+    /// How long each task takes, as JSON for `--shard`
+    #[arg(long, conflicts_with_all = ["run", "last", "failed", "task", "service", "skips"])]
+    pub timings: bool,
     /// Only this task, with its log
     #[arg(long, value_name = "TASK")]
     pub task: Option<String>,

@@ -150,7 +150,12 @@ fn write(session: &Session, shelf: &Shelf<'_>, (to, rev): (&PathBuf, &str)) -> R
     let path = session.path(to);
     let folder = path.parent().unwrap_or(&session.dir);
     file::write(&path, text_of(&recorded).as_bytes(), folder, file::Durability::Relaxed)?;
-    session.print(&format!("{}: {} of {}\n", to.display(), count(recorded.len(), "gate"), &commit.id[..10]))?;
+    session.print(&format!(
+        "{}: {} of {}\n",
+        to.display(),
+        count(recorded.len(), "gate"),
+        &commit.id[..10]
+    ))?;
     Ok(End::Passed)
 }
 

@@ -1,14 +1,18 @@
 //! Exit statuses: what each kind of end is told the caller by. The one place that knows the numbers.
 
+use std::path::PathBuf;
+
 use crate::cache::CacheError;
 use crate::cli::explain_gate::GateUnknown;
 use crate::config::diagnostic::Diagnostics;
 use crate::engine::prepare::PrepareError;
+use crate::engine::sharding::ShardingError;
 use crate::event::Verdict;
 use crate::gate::error::GateError;
 use crate::git::{GitError, NoBase};
 use crate::ground::file::FileError;
 use crate::history::runs::RunsError;
+use crate::manifest::merge::MergeError;
 use crate::process::mask::MaskError;
 use crate::select::SelectError;
 use crate::sonar::{SonarError, TOKEN};
@@ -67,6 +71,28 @@ pub enum Failure {
     /// There is no verdict to explain.
     #[error(transparent)]
     NoVerdict(#[from] GateUnknown),
+    /// A plan can't be split into shards.
+    #[error(transparent)]
+    Sharding(ShardingError),
+    /// A file is not what it is said to be.
+    #[error("can't use {}", path.display())]
+    Content {
+        /// Which.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// Runs don't belong together.
+    #[error(transparent)]
+    Merge(#[from] MergeError),
+    /// The runs are of another tree than the work tree.
+    #[error("the runs are of the tree {runs}, and the work tree is {here}, so its rules are not theirs")]
+    OtherTree {
+        /// That of the runs.
+        runs: String,
+        /// That of the work tree.
+        here: String,
+    },
     /// There is no repository, and the command needs one.
     #[error("this is not a git repository, so {what}")]
     NoRepository {
@@ -89,6 +115,15 @@ impl From<PrepareError> for Failure {
             PrepareError::Select(error) => Self::Select(error),
             PrepareError::Git(error) => Self::Git(error),
             PrepareError::Cache(error) => Self::Cache(error),
+        }
+    }
+}
+
+impl From<ShardingError> for Failure {
+    fn from(error: ShardingError) -> Self {
+        match error {
+            ShardingError::Mask(error) => Self::Mask(error),
+            error @ ShardingError::BehindGate { .. } => Self::Sharding(error),
         }
     }
 }
@@ -142,12 +177,20 @@ pub fn status(end: &Result<End, Failure>) -> u8 {
         Ok(End::Failed) => 1,
         Ok(End::As(status)) => *status,
         Ok(End::Interrupted(signal)) => 128 + u8::try_from(*signal).unwrap_or(0),
-        Err(Failure::Usage { .. } | Failure::Select(SelectError::Arguments { .. })) => 2,
+        Err(
+            Failure::Usage { .. } | Failure::Sharding(_) | Failure::Select(SelectError::Arguments { .. }),
+        ) => 2,
         Err(Failure::Gate(_)) => 1,
         Err(Failure::Config(_) | Failure::NoConfig { .. }) => 3,
         Err(Failure::Select(SelectError::Unknown { .. }) | Failure::NoHooks) => 4,
         Err(Failure::NoVerdict(_)) => 4,
-        Err(Failure::Runs(RunsError::Unknown(_) | RunsError::Ambiguous(..) | RunsError::Empty)) => 4,
+        Err(Failure::Runs(
+            RunsError::Unknown(_)
+            | RunsError::Ambiguous(..)
+            | RunsError::Empty
+            | RunsError::NotSoMany(_)
+            | RunsError::NoManifest(_),
+        )) => 4,
         Err(
             Failure::Git(_)
             | Failure::Cache(_)
@@ -157,6 +200,9 @@ pub fn status(end: &Result<End, Failure>) -> u8 {
             | Failure::Sonar(_)
             | Failure::Runs(RunsError::File(_))
             | Failure::NoRepository { .. }
+            | Failure::Content { .. }
+            | Failure::Merge(_)
+            | Failure::OtherTree { .. }
             | Failure::System { .. },
         ) => 5,
     }
@@ -197,10 +243,20 @@ pub fn hint(failure: &Failure) -> Option<String> {
             Some("add to tasks.toml, with the tasks to be run:\n    [hooks]\n    pre-push = [\"ci\"]\n    pre-commit = [\"lint\"]".to_owned())
         }
         Failure::NoConfig { .. } => Some("`xtask init` writes a first one".to_owned()),
-        Failure::Runs(RunsError::Unknown(_) | RunsError::Ambiguous(..)) => {
+        Failure::Runs(RunsError::Unknown(_) | RunsError::Ambiguous(..) | RunsError::NotSoMany(_)) => {
             Some("`xtask log` lists the runs".to_owned())
         }
         Failure::NoVerdict(unknown) => Some(unknown.hint()),
+        Failure::Runs(RunsError::NoManifest(_)) => {
+            Some("a run of `watch` or `audit` leaves none, nor did former versions of taskgate".to_owned())
+        }
+        Failure::Sharding(_) => {
+            Some("leave that task out of what is split, and run it behind `xtask merge-runs`".to_owned())
+        }
+        Failure::Merge(MergeError::Plans { .. }) => Some(
+            "give all shards the same names, the same --timings, and machines that are set up alike".to_owned(),
+        ),
+        Failure::OtherTree { .. } => Some("check out what the shards ran".to_owned()),
         Failure::Runs(RunsError::Empty) => Some("run something: `xtask` lists the tasks".to_owned()),
         _ => None,
     }

@@ -9,6 +9,7 @@ use crate::cli::Session;
 use crate::cli::args::{Format, LogArgs};
 use crate::cli::exit::{End, Failure};
 use crate::cli::project::Project;
+use crate::cli::shards;
 use crate::cli::skips;
 use crate::event::{Event, ServiceEnd, Status, TaskFinished, Verdict, What};
 use crate::ground::units;
@@ -26,6 +27,9 @@ const LISTED: usize = 20;
 /// # Errors
 /// There is no repository, or no such run.
 pub fn perform(session: &Session, args: &LogArgs) -> Result<End, Failure> {
+    if args.timings {
+        return shards::timings(session);
+    }
     if args.skips {
         return skips::perform(session, args.format);
     }

@@ -5,9 +5,9 @@ pub mod affected;
 pub mod args;
 pub mod audit;
 pub mod baseline;
-pub mod sonar;
 pub mod cache;
 pub mod completions;
+pub mod diff_run;
 pub mod doctor;
 pub mod exit;
 pub mod explain_gate;
@@ -20,11 +20,16 @@ pub mod hooks;
 pub mod init;
 pub mod list;
 pub mod log;
+pub mod manifests;
+pub mod merge_runs;
+pub mod merged_gates;
 pub mod plan;
 pub mod project;
 pub mod run;
 pub mod schema;
+pub mod shards;
 pub mod skips;
+pub mod sonar;
 pub mod trace;
 pub mod trial;
 pub mod voices;
@@ -171,6 +176,8 @@ fn perform(session: &Session, command: Option<Command>) -> Result<End, Failure> 
         Some(Command::Audit(args)) => audit::perform(session, &args),
         Some(Command::Log(args)) => log::perform(session, &args),
         Some(Command::ExplainGate(args)) => explain_gate::perform(session, &args),
+        Some(Command::DiffRun(args)) => diff_run::perform(session, &args),
+        Some(Command::MergeRuns(args)) => merge_runs::perform(session, &args),
         Some(Command::Gate(args)) => gate::perform(session, &args),
         Some(Command::Hooks(args)) => hooks::perform(session, &args),
         Some(Command::Hook(args)) => hook::perform(session, &args),
@@ -211,6 +218,7 @@ fn dry_run(args: RunArgs) -> Result<args::PlanArgs, Failure> {
         at: args.at,
         affected: args.affected,
         only: args.only,
+        part: args.part,
         force: args.force,
         json,
         args: args.args,

@@ -7,8 +7,10 @@ use crate::cli::affected;
 use crate::cli::args::PlanArgs;
 use crate::cli::exit::{End, Failure};
 use crate::cli::project::Project;
+use crate::cli::shards;
 use crate::engine::baseline::Line;
 use crate::engine::prepare::{Place, Prepared, Request, Tree};
+use crate::engine::sharding::Part;
 use crate::event::Level;
 use crate::git::tree_id;
 use crate::graph::Reach;
@@ -55,11 +57,16 @@ pub fn perform(session: &Session, args: &PlanArgs) -> Result<End, Failure> {
         }
         None => project.tree(),
     };
-    let prepared = Prepared::gather(config.as_ref().unwrap_or(&project.config), &request, tree, place)?;
+    let mut prepared = Prepared::gather(config.as_ref().unwrap_or(&project.config), &request, tree, place)?;
+    shards::narrow(session, &mut prepared, &args.part)?;
     warn(session, &prepared);
     let tree = prepared.snapshot.as_ref().map(tree_id).transpose()?;
     let text = prepared.plan(&session.env, |world, plan| {
-        if args.json { json(world, plan, tree.as_deref()) } else { text(world, plan, session) }
+        if args.json {
+            json(world, plan, (tree.as_deref(), prepared.part.as_ref()))
+        } else {
+            text(world, plan, session)
+        }
     });
     session.print(&text)?;
     Ok(End::Passed)
@@ -136,7 +143,7 @@ pub fn reason(decision: &Decision, session: &Session) -> String {
     }
 }
 
-fn json(world: &World<'_>, plan: &Plan, tree: Option<&str>) -> String {
+fn json(world: &World<'_>, plan: &Plan, (tree, part): (Option<&str>, Option<&Part>)) -> String {
     let tasks: Vec<_> = world
         .graph
         .nodes
@@ -155,5 +162,11 @@ fn json(world: &World<'_>, plan: &Plan, tree: Option<&str>) -> String {
             })
         })
         .collect();
-    format!("{:#}\n", json!({ "version": 1, "tree": tree, "tasks": tasks }))
+    let mut value = json!({ "version": 1, "tree": tree, "tasks": tasks });
+    if let Some(part) = part {
+        value["shard"] = json!({ "index": part.shard.index, "count": part.shard.count });
+        value["plan"] = json!(part.plan.hex());
+        value["gates"] = json!(part.gates);
+    }
+    format!("{value:#}\n")
 }

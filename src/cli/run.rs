@@ -8,7 +8,9 @@ use crate::cli::affected;
 use crate::cli::args::RunArgs;
 use crate::cli::exit::{End, Failure};
 use crate::cli::gate::Listener;
+use crate::cli::manifests;
 use crate::cli::project::Project;
+use crate::cli::shards;
 use crate::cli::voices::{Chorus, Voices};
 use crate::config::model::Config;
 use crate::engine::baseline::Line;
@@ -119,12 +121,29 @@ pub fn here_with(
     spot: Spot<'_>,
     inbox: &LazyInbox,
 ) -> Result<End, Failure> {
+    if args.manifest.is_some() && spot.state.is_none() {
+        return Err(Failure::NoRepository { what: "there is no manifest of its runs" });
+    }
     let run = runs::new_id(session.clock.now(), std::process::id());
-    let prepared = prepare(session, request, config, (spot, &run))?;
+    let mut prepared = prepare(session, request, config, (spot, &run))?;
+    shards::narrow(session, &mut prepared, &args.part)?;
     let system = |source| Failure::System { attempt: "listen for signals".to_owned(), source };
     let inbox = inbox.get().map_err(system)?;
     let (summary, chorus) = launch(session, (args, &prepared), (spot, &run), (inbox, None))?;
-    end(&chorus, &summary)
+    let copied = match (&args.manifest, spot.state) {
+        (Some(path), Some(state)) => manifests::copy(session, (state, &run), path),
+        _ => Ok(()),
+    };
+    match end(&chorus, &summary)? {
+        End::Passed => copied.map(|()| End::Passed),
+        // A failed run is told as failed, whatever else went wrong.
+        end => {
+            if let Err(failure) = copied {
+                session.tell(&format!("warning: the manifest is not written: {failure}\n"));
+            }
+            Ok(end)
+        }
+    }
 }
 
 /// Gathers what the plan of a run with this id is made from.

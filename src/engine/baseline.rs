@@ -53,11 +53,8 @@ pub fn of_gates(config: &Config, graph: &Graph, standing: Standing<'_>) -> BTree
     for node in &graph.nodes {
         let task = config.task(node.task);
         let Some(gate) = &task.gate else { continue };
-        let baseline = if gate.rules.ask_baseline() {
-            baseline(gate, &task.name, standing)
-        } else {
-            Baseline::Unasked
-        };
+        let baseline =
+            if gate.rules.ask_baseline() { baseline(gate, &task.name, standing) } else { Baseline::Unasked };
         found.insert(node.task, Basis { baseline, today });
     }
     found

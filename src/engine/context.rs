@@ -1,6 +1,6 @@
 //! What all workers of a run share. It must not decide anything.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
@@ -103,6 +103,7 @@ pub struct Context<'a> {
     waiting: Mutex<HashSet<NodeId>>,
     stored: Mutex<Vec<Digest>>,
     records: Mutex<Vec<Recorded>>,
+    decided: Mutex<HashMap<NodeId, Planned>>,
 }
 
 /// What later nodes must know of a finished one.
@@ -156,6 +157,7 @@ impl<'a> Context<'a> {
             waiting: Mutex::default(),
             stored: Mutex::default(),
             records: Mutex::default(),
+            decided: Mutex::default(),
         }
     }
 
@@ -277,7 +279,14 @@ impl<'a> Context<'a> {
         let fresh = if touched { &digests } else { self.world.digests };
         let snapshot = tree.snapshot.as_deref().or(self.world.snapshot);
         let world = World { snapshot, digests: fresh, ..self.world };
-        resolve(&world, id, &known)
+        let planned = resolve(&world, id, &known);
+        lock(&self.decided).insert(id, planned.clone());
+        planned
+    }
+
+    /// The last decisions that were made anew during the run.
+    pub fn decided(&self) -> HashMap<NodeId, Planned> {
+        std::mem::take(&mut *lock(&self.decided))
     }
 
     /// Takes up what a task wrote to paths that belong to the tree, so that the keys of later tasks

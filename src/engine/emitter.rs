@@ -1,10 +1,12 @@
-//! The emitter: puts the time on what happened and hands it on, one event at a time. It must not
-//! know who listens.
+//! The emitter: puts the time on what happened and hands it on, one event at a time, and keeps in mind
+//! what became of each task. It must not know who listens.
 
+use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
-use crate::event::{Event, Level, What};
+use crate::event::{Event, Level, Status, What};
 use crate::ground::clock::Clock;
+use crate::reason::Reason;
 
 /// What listens to a run.
 pub type Sink = Box<dyn FnMut(&Event) + Send>;
@@ -13,12 +15,26 @@ pub type Sink = Box<dyn FnMut(&Event) + Send>;
 pub struct Emitter {
     clock: Clock,
     sink: Mutex<Sink>,
+    outcomes: Mutex<HashMap<String, Outcome>>,
+}
+
+/// What became of a task, in short.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// What became of it.
+    pub status: Status,
+    /// Why.
+    pub reason: Reason,
+    /// How often it was tried.
+    pub attempts: u32,
+    /// How long that took, in milliseconds.
+    pub took: u64,
 }
 
 impl Emitter {
     /// Times events by `clock`.
     pub fn new(clock: Clock, sink: Sink) -> Self {
-        Self { clock, sink: Mutex::new(sink) }
+        Self { clock, sink: Mutex::new(sink), outcomes: Mutex::default() }
     }
 
     /// Milliseconds since the run started.
@@ -34,9 +50,20 @@ impl Emitter {
     /// Hands on what happened now. Events of several threads get their times in the order in which
     /// they are handed on.
     pub fn emit(&self, what: What) {
+        if let What::TaskFinished(task) = &what {
+            let (status, reason) = (task.status.clone(), task.reason.clone());
+            let outcome = Outcome { status, reason, attempts: task.attempts, took: task.took };
+            let mut outcomes = self.outcomes.lock().unwrap_or_else(PoisonError::into_inner);
+            outcomes.insert(task.task.clone(), outcome);
+        }
         let mut sink = self.sink.lock().unwrap_or_else(PoisonError::into_inner);
         let event = Event { at: self.millis(), what };
         (*sink)(&event);
+    }
+
+    /// What became of each task so far, by its name. It is forgotten by that.
+    pub fn outcomes(&self) -> HashMap<String, Outcome> {
+        std::mem::take(&mut *self.outcomes.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Hands on a line that belongs to no task.

@@ -83,6 +83,7 @@ impl Prepared<'_> {
             history: &self.history,
             names: &self.names,
             tree,
+            part: self.part.as_ref(),
             secrets,
             notices: self.notices(),
             services: launch.watching.map_or(&own, |watching| &watching.services),

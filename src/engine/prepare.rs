@@ -9,6 +9,7 @@ use crate::config::model::{Config, TaskId};
 use crate::engine::baseline::{self, Line, Standing};
 use crate::engine::knowledge::{Nothing, Recall};
 use crate::engine::probe::{self, Probes};
+use crate::engine::sharding::Part;
 use crate::git::snapshot::Snapshot;
 use crate::git::{GitError, Repository, WorkTreeReader};
 use crate::graph::{Graph, Reach};
@@ -67,6 +68,8 @@ pub struct Prepared<'a> {
     pub warnings: Vec<String>,
     /// What the reader has to know of the request.
     pub notes: Vec<String>,
+    /// Which part of a larger plan this is, if it is one.
+    pub part: Option<Part>,
     args: Vec<String>,
     receiver: Option<TaskId>,
     probes: Probes,
@@ -151,6 +154,7 @@ impl<'a> Prepared<'a> {
             history,
             warnings: looked.warnings,
             notes: request.notes.clone(),
+            part: None,
             args: request.args.clone(),
             receiver,
             probes,
@@ -167,6 +171,11 @@ impl<'a> Prepared<'a> {
             Some((_, cache)) => Box::new(Recall::new(cache, &self.history, self.root)),
             None => Box::new(Nothing),
         }
+    }
+
+    /// The machine that it is planned for.
+    pub fn platform(&self) -> &Platform {
+        &self.platform
     }
 
     /// The digests of all input sets.

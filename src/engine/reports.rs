@@ -15,8 +15,7 @@ use crate::ground::path::RepoPath;
 use crate::ground::pattern::What;
 use crate::process::mask::Mask;
 use crate::quality::evidence::Source;
-use crate::report::facts::{Facts, Finding};
-use crate::report::temporary::{content_digest, Twice};
+use crate::report::facts::{Facts, Finding, MeasuredTwice, content_digest};
 use crate::report::{self, Flaw};
 
 /// The time that file systems give a file runs behind the clock by up to a tick of the kernel.
@@ -82,8 +81,8 @@ impl Told {
     /// They contradict these.
     pub fn join(&mut self, other: Self) -> Result<(), NoEvidence> {
         let path = other.sources.first().map(|source| source.path.clone()).unwrap_or_default();
-        let twice = |what: Twice| NoEvidence { path, why: Why::Twice(what.to_string()) };
-        self.facts.join(other.facts).map_err(twice)?;
+        let twice = |what: MeasuredTwice| NoEvidence { path, why: Why::Twice(what.to_string()) };
+        self.facts = std::mem::take(&mut self.facts).join(other.facts).map_err(twice)?;
         self.sources.extend(other.sources);
         Ok(())
     }

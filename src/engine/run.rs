@@ -8,9 +8,11 @@ use std::time::Duration;
 use crate::engine::context::{Conduct, Context, Site};
 use crate::engine::emitter::Emitter;
 use crate::engine::inbox::{Inbox, Note, signal_name};
+use crate::engine::manifest::Draft;
 use crate::engine::scheduler::{Action, Cost, Message, OnFailure, Scheduler};
 use crate::engine::secrets::Secrets;
 use crate::engine::services::Services;
+use crate::engine::sharding::Part;
 use crate::engine::watching::Watching;
 use crate::engine::worker::{self, Performed};
 use crate::event::{Ended, Gated, Level, RunStarted, Status, Summary, Verdict, What};
@@ -44,6 +46,8 @@ pub struct Run<'a> {
     pub names: &'a [String],
     /// The tree's git id.
     pub tree: Option<String>,
+    /// Which part of a larger plan it runs, if it is one.
+    pub part: Option<&'a Part>,
     /// What hides secrets.
     pub secrets: &'a Secrets,
     /// What the reader has to know before the run.
@@ -87,7 +91,10 @@ impl Run<'_> {
         let mut scheduler =
             Scheduler::new(self.world.graph, self.costs(&context), self.conduct.jobs, self.on_failure);
         let mut tally = Tally::new();
-        std::thread::scope(|scope| {
+        let draft = std::thread::scope(|scope| {
+            let draft = self
+                .leaves_manifest()
+                .then(|| scope.spawn(|| Draft::of(&self.world, self.plan, &context.mask)));
             let mut actions = scheduler.begin();
             let mut standing: Vec<NodeId> = Vec::new();
             loop {
@@ -97,6 +104,7 @@ impl Run<'_> {
                 }
                 actions = listen(&context, (&mut scheduler, &mut tally), &mut standing, inbox);
             }
+            draft.and_then(|draft| draft.join().ok())
         });
         self.end_services(&context, &mut tally, inbox);
         self.end_strays(&context);
@@ -106,6 +114,9 @@ impl Run<'_> {
             self.record(&context);
         }
         let summary = Summary { changed, ..tally.summary(emitter.millis()) }.judged();
+        if let Some(draft) = draft {
+            self.leave_manifest(&context, draft, &summary);
+        }
         emitter.emit(What::RunFinished(summary.clone()));
         summary
     }

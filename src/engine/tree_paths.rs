@@ -22,7 +22,8 @@ pub struct TreePaths<'a> {
 impl TreePaths<'_> {
     /// The path from the top of the tree, if it names a file of the tree; else as it is written.
     pub fn inside(&self, written: &str) -> String {
-        self.find(Path::new(written)).unwrap_or_else(|| written.strip_prefix("./").unwrap_or(written).to_owned())
+        self.find(Path::new(written))
+            .unwrap_or_else(|| written.strip_prefix("./").unwrap_or(written).to_owned())
     }
 
     fn find(&self, written: &Path) -> Option<String> {
@@ -38,7 +39,8 @@ impl TreePaths<'_> {
         // What a file's own folder is called too is hardly ever the same by chance.
         let parts: Vec<Component<'_>> =
             written.components().filter(|part| matches!(part, Component::Normal(_))).collect();
-        (1..parts.len().saturating_sub(1)).find_map(|from| self.known(&parts[from..].iter().collect::<PathBuf>()))
+        (1..parts.len().saturating_sub(1))
+            .find_map(|from| self.known(&parts[from..].iter().collect::<PathBuf>()))
     }
 
     /// The path without `.` and `..`, if the tree has such a file.

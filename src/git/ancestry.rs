@@ -12,11 +12,7 @@ impl Repository {
     ///
     /// # Errors
     /// None of them does, or there is no common commit in what this clone has of the history.
-    pub fn merge_base<'b>(
-        &self,
-        of: Option<&str>,
-        bases: &[&'b str],
-    ) -> Result<(&'b str, Commit), GitError> {
+    pub fn merge_base<'b>(&self, of: Option<&str>, bases: &[&'b str]) -> Result<(&'b str, Commit), GitError> {
         let first = bases.first().copied().unwrap_or("HEAD");
         let none = |base: &str, why| GitError::NoBase { base: base.to_owned(), why };
         let head = match of {

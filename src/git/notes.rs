@@ -52,8 +52,7 @@ impl<'r> Notes<'r> {
     pub fn set(&self, commit: &str, text: &str) -> Result<(), GitError> {
         let inner = self.repository.lock();
         let oid = Oid::from_str(commit).map_err(GitError::object("find", &commit))?;
-        let author =
-            inner.signature().or_else(|_| git2::Signature::now("xtask", "xtask@localhost"));
+        let author = inner.signature().or_else(|_| git2::Signature::now("xtask", "xtask@localhost"));
         let author = author.map_err(GitError::object("sign the note on", &commit))?;
         let name = self.reference();
         let noted = inner.note(&author, &author, Some(&name), oid, text, true);

@@ -1,4 +1,5 @@
-//! Run records: one file of events a run, in `<state>/runs/`. It must not know what events mean.
+//! Run records: one file of events a run, and one of what it was a run of, in `<state>/runs/`. It must
+//! not know what events mean, nor what is in a manifest.
 
 use std::fs::File;
 use std::io::{self, BufRead as _, BufReader, Write};
@@ -7,12 +8,14 @@ use std::path::{Path, PathBuf};
 use crate::event::{Event, RunStarted, Summary, What};
 use crate::ground::clock::Timestamp;
 use crate::ground::digest::Digest;
-use crate::ground::file::{self, FileError};
+use crate::ground::file::{self, Durability, FileError};
 
 /// Records that are kept.
 const KEPT: usize = 100;
 /// Bytes of records that are kept, the newest always among them.
 const KEPT_BYTES: u64 = 256 << 20;
+/// How much is done to make manifests small: as little as there is, since each run waits for it.
+const PACKED: i32 = 1;
 
 /// The records of a repository.
 #[derive(Clone, Debug)]
@@ -35,6 +38,12 @@ pub enum RunsError {
     /// There are none.
     #[error("no run is recorded yet")]
     Empty,
+    /// There are not so many.
+    #[error("there is no run {0} before the last")]
+    NotSoMany(usize),
+    /// It left no manifest.
+    #[error("the run {0} left no manifest")]
+    NoManifest(String),
 }
 
 /// A record that is being written.
@@ -152,20 +161,58 @@ impl Runs {
         Ok(started.map(|started| RunHead { id: id.to_owned(), started, summary }))
     }
 
+    /// The id of the run that is so many before the last.
+    ///
+    /// # Errors
+    /// There are not so many.
+    pub fn before_last(&self, number: usize) -> Result<String, RunsError> {
+        let ids = self.ids()?;
+        let none = if ids.is_empty() { RunsError::Empty } else { RunsError::NotSoMany(number) };
+        ids.into_iter().nth(number).ok_or(none)
+    }
+
+    /// Keeps a run's manifest beside its record.
+    ///
+    /// # Errors
+    /// It can't be written.
+    pub fn keep_manifest(&self, id: &str, bytes: &[u8]) -> Result<(), FileError> {
+        file::make_dir(&self.folder)?;
+        let path = self.manifest_path(id);
+        let packed = zstd::bulk::compress(bytes, PACKED).map_err(FileError::of("compress", &path))?;
+        file::write(&path, &packed, &self.folder, Durability::Relaxed)
+    }
+
+    /// What [`Self::keep_manifest`] was given.
+    ///
+    /// # Errors
+    /// There is none, or it can't be read.
+    pub fn manifest(&self, id: &str) -> Result<Vec<u8>, RunsError> {
+        let path = self.manifest_path(id);
+        let packed = file::read(&path)?.ok_or_else(|| RunsError::NoManifest(id.to_owned()))?;
+        Ok(zstd::stream::decode_all(&*packed).map_err(FileError::of("decompress", &path))?)
+    }
+
     /// Removes the oldest records beyond what is kept. Failing to is no one's loss.
     pub fn prune(&self) {
         let Ok(ids) = self.ids() else { return };
         let mut bytes = 0;
         for (i, id) in ids.iter().enumerate() {
-            let path = self.path(id);
-            bytes += std::fs::metadata(&path).map_or(0, |meta| meta.len());
+            let paths = [self.path(id), self.manifest_path(id)];
+            let size = |path| std::fs::metadata(path).map_or(0, |meta| meta.len());
+            bytes += paths.iter().map(size).sum::<u64>();
             if i >= KEPT || i > 0 && bytes > KEPT_BYTES {
-                let _ = std::fs::remove_file(path);
+                for path in paths {
+                    let _ = std::fs::remove_file(path);
+                }
             }
         }
     }
 
     fn path(&self, id: &str) -> PathBuf {
         self.folder.join(format!("{id}.jsonl"))
+    }
+
+    fn manifest_path(&self, id: &str) -> PathBuf {
+        self.folder.join(format!("{id}.manifest.zst"))
     }
 }

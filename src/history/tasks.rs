@@ -77,6 +77,11 @@ impl History {
         took.get(took.len() / 2).copied()
     }
 
+    /// How long each task is expected to take, in milliseconds, by its name.
+    pub fn timings(&self) -> BTreeMap<String, u64> {
+        self.tasks.keys().filter_map(|name| Some((name.clone(), self.expected(name)?))).collect()
+    }
+
     /// Adds executions to what is stored now, whichever run stored it.
     ///
     /// # Errors

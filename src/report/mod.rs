@@ -12,7 +12,6 @@
 pub mod facts;
 pub mod kind;
 mod rewriting;
-pub mod temporary;
 
 use std::io::BufRead;
 

@@ -17,7 +17,7 @@ impl Facts {
         if let Some(coverage) = &mut self.coverage {
             let mut renamed = Coverage::default();
             for (path, lines) in std::mem::take(&mut coverage.files) {
-                renamed.join_file(name(&path), lines);
+                renamed.add(name(&path), &lines);
             }
             *coverage = renamed;
         }

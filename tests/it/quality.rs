@@ -58,11 +58,14 @@ fn a_gate_is_part_of_what_writes_its_reports_and_is_cached() {
 
 #[test]
 fn all_rules_are_told_and_not_only_the_first() {
-    let project =
-        shop("coverage = { min = 90, paths = { 'billing/**' = 100 } }\ntests = { failed = 0, min-count = 4 }\nfindings = { high = 0, critical = 0 }");
+    let project = shop(
+        "coverage = { min = 90, paths = { 'billing/**' = 100 } }\ntests = { failed = 0, min-count = 4 }\nfindings = { high = 0, critical = 0 }",
+    );
     let ran = project.xtask(&["ci"]);
     fails(&ran, "3 rules are broken");
-    for rule in ["coverage.min", "coverage.paths", "tests.failed", "tests.min-count", "findings.high", "src/a.py:2"] {
+    for rule in
+        ["coverage.min", "coverage.paths", "tests.failed", "tests.min-count", "findings.high", "src/a.py:2"]
+    {
         assert!(ran.err.contains(rule), "{rule}: {}", ran.err);
     }
     let explained = project.xtask(&["explain-gate", "quality"]);
@@ -74,10 +77,18 @@ fn each_rule_flips_at_its_threshold_and_nothing_else_does() {
     // A rule at its threshold, the same past it, and its name.
     let cases = [
         ("coverage = { min = 83.3 }", "coverage = { min = 83.4 }", "coverage.min"),
-        ("coverage = { min = 83, paths = { 'src/**' = 80 } }", "coverage = { min = 83, paths = { 'src/**' = 80.1 } }", "coverage.paths"),
+        (
+            "coverage = { min = 83, paths = { 'src/**' = 80 } }",
+            "coverage = { min = 83, paths = { 'src/**' = 80.1 } }",
+            "coverage.paths",
+        ),
         ("tests = { min-count = 3 }", "tests = { min-count = 4 }", "tests.min-count"),
         ("findings = { high = 1 }", "findings = { high = 0 }", "findings.high"),
-        ("findings = { total = 1, critical = 0 }", "findings = { total = 0, critical = 0 }", "findings.total"),
+        (
+            "findings = { total = 1, critical = 0 }",
+            "findings = { total = 0, critical = 0 }",
+            "findings.total",
+        ),
     ];
     for (at, past, rule) in cases {
         passes(&shop(at).xtask(&["ci"]));
@@ -118,7 +129,9 @@ fn a_report_that_is_no_evidence_fails_its_task() {
 #[test]
 fn a_back_dated_report_fails_its_task() {
     let project = shop("tests = { failed = 0 }");
-    let tasks = project.read("tasks.toml").replace("cp in/* out/", "cp in/* out/ && touch -d '2 days ago' out/lcov.info");
+    let tasks = project
+        .read("tasks.toml")
+        .replace("cp in/* out/", "cp in/* out/ && touch -d '2 days ago' out/lcov.info");
     project.write("tasks.toml", tasks);
     fails(&project.xtask(&["ci"]), "out/lcov.info is older than the task that should have written it");
 }

@@ -34,8 +34,11 @@ impl Server {
                 tell.send(head.join("\n")).unwrap();
                 let mut stream = stream;
                 let length = body.len();
-                write!(stream, "HTTP/1.1 {status}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}")
-                    .unwrap();
+                write!(
+                    stream,
+                    "HTTP/1.1 {status}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+                )
+                .unwrap();
             }
         });
         Self { address, asked, thread }
@@ -46,7 +49,9 @@ impl Server {
         let Self { address, .. } = self;
         project.write(
             ".scannerwork/report-task.txt",
-            format!("projectKey=shop\nserverUrl=http://{address}\nceTaskUrl=http://{address}/api/ce/task?id=AZ1\n"),
+            format!(
+                "projectKey=shop\nserverUrl=http://{address}\nceTaskUrl=http://{address}/api/ce/task?id=AZ1\n"
+            ),
         );
         project
     }

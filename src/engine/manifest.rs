@@ -1,0 +1,215 @@
+//! The making of a run's manifest: what the plan says of each task, while the run goes on, and what
+//! became of it at the end. It must not decide what counts as a difference.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use crate::engine::context::Context;
+use crate::engine::run::Run;
+use crate::event::{Level, Summary};
+use crate::git::snapshot::{Entry, Snapshot};
+use crate::graph::NodeId;
+use crate::ground::clock::Timestamp;
+use crate::ground::env::Env;
+use crate::ground::file;
+use crate::history::runs::Runs;
+use crate::key::explanation::Explanation;
+use crate::key::inputs::InputSet;
+use crate::key::{Contribution, Field, FieldKind};
+use crate::manifest::{Account, Environment, Inputs, Manifest, PlanDigest, VERSION, ci};
+use crate::plan::{Decision, Plan, Planned, World, definition};
+use crate::process::mask::Mask;
+use crate::report::Facts;
+
+/// What is known of a manifest before the run is over.
+pub struct Draft {
+    accounts: Vec<(NodeId, Account)>,
+    inputs: Inputs,
+    plan: String,
+}
+
+impl Draft {
+    /// What the plan says.
+    pub fn of(world: &World<'_>, plan: &Plan, mask: &Mask) -> Self {
+        let is_counted =
+            |id: &NodeId| !matches!(plan.nodes[id.0].decision, Decision::Gathers | Decision::Context);
+        let ids: Vec<NodeId> = world.graph.ids().filter(is_counted).collect();
+        let accounts = ids.iter().map(|id| {
+            let group = world.config.task(world.graph.node(*id).task).group.clone();
+            (*id, account(&plan.nodes[id.0], group, mask))
+        });
+        Self {
+            accounts: accounts.collect(),
+            inputs: inputs(world, plan, &ids),
+            plan: digest(world, plan, &ids),
+        }
+    }
+}
+
+/// The plan's digest, of a run that is not a part of a larger one.
+fn digest(world: &World<'_>, plan: &Plan, ids: &[NodeId]) -> String {
+    let nothing = Snapshot::default();
+    let snapshot = world.snapshot.unwrap_or(&nothing);
+    let mut rows: Vec<(&str, NodeId)> =
+        ids.iter().map(|id| (world.config.task(world.graph.node(*id).task).name.as_str(), *id)).collect();
+    rows.sort_unstable();
+    let mut digest = PlanDigest::default();
+    for (name, id) in rows {
+        digest.note(name, "");
+        match &plan.nodes[id.0].key {
+            Some(key) => digest.task(&key.fields),
+            None => digest.task(&definition(world, id, snapshot).fields),
+        };
+    }
+    digest.digest().hex()
+}
+
+/// The files that these nodes read, each distinct set looked up once.
+fn inputs(world: &World<'_>, plan: &Plan, ids: &[NodeId]) -> Inputs {
+    let Some(snapshot) = world.snapshot else { return Inputs::default() };
+    let mut sets: BTreeMap<String, Vec<&Entry>> = BTreeMap::new();
+    for id in ids {
+        let fields = plan.nodes[id.0].key.iter().flat_map(|key| &key.fields);
+        for field in fields.filter(|field| field.kind == FieldKind::Inputs) {
+            if !sets.contains_key(&field.value) {
+                let set = InputSet::of(world.config, world.graph, world.graph.node(*id));
+                sets.insert(field.value.clone(), set.select(snapshot).collect());
+            }
+        }
+    }
+    Inputs::of(snapshot.entries(), sets)
+}
+
+fn account(planned: &Planned, group: Option<String>, mask: &Mask) -> Account {
+    Account {
+        group,
+        key: planned.key.as_ref().map(|key| key.digest.hex()),
+        fields: planned.key.as_ref().map(|key| shown(&key.fields, mask)).unwrap_or_default(),
+        decision: planned.decision.word().to_owned(),
+        reason: planned.decision.reason().cloned(),
+        status: None,
+        attempts: 0,
+        took: 0,
+        outputs: outputs(planned.contribution),
+    }
+}
+
+fn outputs(contribution: Option<Contribution>) -> Option<String> {
+    match contribution {
+        Some(Contribution::Outputs(digest)) => Some(digest.hex()),
+        _ => None,
+    }
+}
+
+/// Fields as a manifest has them: without secrets, and without those that are empty.
+pub fn shown(fields: &[Field], mask: &Mask) -> Vec<Field> {
+    let masked = fields.iter().filter(|field| !field.value.is_empty()).map(|field| Field {
+        kind: field.kind,
+        name: field.name.clone(),
+        value: mask.text(&field.value),
+    });
+    Explanation::new(&masked.collect::<Vec<_>>(), []).fields
+}
+
+impl Run<'_> {
+    /// Whether this run leaves a manifest: a round of several does not, nor one that keeps nothing.
+    pub fn leaves_manifest(&self) -> bool {
+        self.watching.is_none() && self.site.desk.is_none() && self.site.store.is_some()
+    }
+
+    /// Writes what the run was and came to beside its record.
+    pub fn leave_manifest(&self, context: &Context<'_>, draft: Draft, summary: &Summary) {
+        let Some(store) = &self.site.store else { return };
+        let facts = if self.part.is_some_and(|part| !part.gates.is_empty()) {
+            self.facts(context)
+        } else {
+            BTreeMap::new()
+        };
+        let manifest = self.manifest(context, draft, (summary, facts));
+        let kept = Runs::new(&store.state).keep_manifest(&self.conduct.run, &manifest.encode());
+        if let Err(error) = kept {
+            context.emitter.notice(Level::Warning, format!("this run leaves no manifest: {error}"));
+        }
+    }
+
+    /// What tasks of this shard reported, for gates that are judged when all shards are merged.
+    fn facts(&self, context: &Context<'_>) -> BTreeMap<String, Facts> {
+        let snapshot = context.snapshot();
+        let library = context.reports(snapshot.as_deref());
+        let mut facts = BTreeMap::new();
+        for (node, id) in self.world.graph.nodes.iter().zip(self.world.graph.ids()) {
+            let task = self.world.config.task(node.task);
+            if task.reports.is_empty() || context.contribution(id).is_none() {
+                continue;
+            }
+            match library.read(task, None) {
+                Ok(told) => drop(facts.insert(task.name.clone(), told.facts)),
+                Err(error) => context.emitter.notice(Level::Warning, format!("{}: {error}", task.name)),
+            }
+        }
+        facts
+    }
+
+    /// The manifest, with what tasks reported that gates elsewhere are judged by.
+    fn manifest(
+        &self,
+        context: &Context<'_>,
+        draft: Draft,
+        (summary, facts): (&Summary, BTreeMap<String, Facts>),
+    ) -> Manifest {
+        let mut outcomes = context.emitter.outcomes();
+        let decided = context.decided();
+        let tasks = draft.accounts.into_iter().map(|(id, mut account)| {
+            let name = context.name(id).to_owned();
+            if let Some(planned) = decided.get(&id) {
+                account = self::account(planned, account.group, &context.mask);
+            }
+            if let Some(outcome) = outcomes.remove(&name) {
+                account.outputs = outputs(context.contribution(id)).or(account.outputs);
+                account.reason = Some(outcome.reason);
+                account.status = Some(outcome.status);
+                account.attempts = outcome.attempts;
+                account.took = outcome.took;
+            }
+            (name, account)
+        });
+        let tasks = tasks.collect();
+        let part = self.part;
+        let elapsed = context.emitter.millis();
+        Manifest {
+            manifest: VERSION,
+            run: self.conduct.run.clone(),
+            started: Timestamp(context.emitter.clock().now().0.saturating_sub(elapsed)),
+            took: summary.took,
+            verdict: summary.verdict,
+            names: self.names.iter().map(|name| context.mask.text(name)).collect(),
+            tree: self.tree.clone(),
+            plan: part.map_or(draft.plan, |part| part.plan.hex()),
+            platform: self.world.platform.id.clone(),
+            shard: part.map(|part| part.shard),
+            environment: environment(self.world.env, self.conduct.jobs),
+            tasks,
+            elsewhere: part.map(|part| part.elsewhere.clone()).unwrap_or_default(),
+            gates: part.map(|part| part.gates.clone()).unwrap_or_default(),
+            facts,
+            inputs: draft.inputs,
+        }
+    }
+}
+
+fn environment(env: &Env, jobs: u32) -> Environment {
+    Environment {
+        system: system(),
+        jobs,
+        ci: ci(env).map(str::to_owned),
+        taskgate: env!("CARGO_PKG_VERSION").to_owned(),
+    }
+}
+
+/// What the system calls itself.
+fn system() -> String {
+    let text = file::read(Path::new("/etc/os-release")).ok().flatten().unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
+    let name = text.lines().find_map(|line| line.strip_prefix("PRETTY_NAME="));
+    name.map_or_else(|| std::env::consts::OS.to_owned(), |name| name.trim_matches(['"', '\'']).to_owned())
+}

@@ -1,0 +1,268 @@
+//! The difference between two runs: for each task why it was another thing, or why the same thing
+//! came to another end. Pure; it must not know how it is told.
+//!
+//! Only root causes are listed. A task whose key differs because of a task that it needs *follows*
+//! that one, and a chain of such tasks follows the first of them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Serialize;
+
+use super::{Account, Environment, Manifest};
+use crate::event::Status;
+use crate::key::explanation::Explanation;
+use crate::key::{Field, FieldKind};
+use crate::reason::{Change, Reason};
+
+/// One of the two runs.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize)]
+pub enum Side {
+    /// The first.
+    A,
+    /// The second.
+    B,
+}
+
+/// In what two runs differ.
+#[derive(Clone, PartialEq, Debug, Default, Serialize)]
+pub struct Difference {
+    /// The trees' ids, if they differ.
+    pub trees: Option<[Option<String>; 2]>,
+    /// The platforms, if they differ.
+    pub platforms: Option<[String; 2]>,
+    /// The tasks that differ.
+    pub tasks: BTreeMap<String, Vec<Cause>>,
+    /// How many tasks were compared.
+    pub compared: usize,
+    /// What differs in where they ran, which makes no difference.
+    pub environment: Vec<Remark>,
+}
+
+/// Why a task differs.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[serde(tag = "cause", rename_all = "kebab-case")]
+pub enum Cause {
+    /// Only one run has it.
+    OnlyIn {
+        /// Which.
+        run: Side,
+    },
+    /// A field of its key differs.
+    Changed {
+        /// How.
+        change: Change,
+    },
+    /// Its key differs since that of a task that it needs does.
+    Follows {
+        /// The first task on that way.
+        task: String,
+    },
+    /// Its key differs in nothing but the platform.
+    Platform,
+    /// With the same key it wrote other outputs.
+    Outputs,
+    /// With the same key it came to another end.
+    Verdict {
+        /// In A.
+        a: Status,
+        /// In B.
+        b: Status,
+    },
+    /// It came to no end in one of them.
+    NotRun {
+        /// In which.
+        run: Side,
+        /// Why.
+        why: Option<Reason>,
+        /// What became of it in the other.
+        other: Option<Status>,
+    },
+    /// It came to no key in one of them.
+    NoKey {
+        /// In which.
+        run: Side,
+        /// Why.
+        why: Option<Reason>,
+    },
+}
+
+/// A field of the environment that differs.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct Remark {
+    /// Which.
+    pub field: &'static str,
+    /// In A.
+    pub a: String,
+    /// In B.
+    pub b: String,
+}
+
+impl Difference {
+    /// In what `b` differs from `a`.
+    pub fn of(a: &Manifest, b: &Manifest) -> Self {
+        let names: BTreeSet<&String> = a.tasks.keys().chain(b.tasks.keys()).collect();
+        let mut found: BTreeMap<&str, Vec<Cause>> = BTreeMap::new();
+        for name in &names {
+            let causes = match (a.tasks.get(*name), b.tasks.get(*name)) {
+                (Some(one), Some(other)) => compare((a, one), (b, other)),
+                (Some(_), None) => vec![Cause::OnlyIn { run: Side::A }],
+                (None, _) => vec![Cause::OnlyIn { run: Side::B }],
+            };
+            if !causes.is_empty() {
+                found.insert(name, causes);
+            }
+        }
+        let tasks = found.iter().map(|(name, causes)| ((*name).to_owned(), roots_of(causes, &found)));
+        Self {
+            trees: (a.tree != b.tree).then(|| [a.tree.clone(), b.tree.clone()]),
+            platforms: (a.platform != b.platform).then(|| [a.platform.clone(), b.platform.clone()]),
+            tasks: tasks.collect(),
+            compared: names.len(),
+            environment: remarks(&a.environment, &b.environment),
+        }
+    }
+
+    /// Whether they are the same in all that counts.
+    pub fn is_none(&self) -> bool {
+        self.trees.is_none() && self.platforms.is_none() && self.tasks.is_empty()
+    }
+}
+
+fn compare((a, one): (&Manifest, &Account), (b, other): (&Manifest, &Account)) -> Vec<Cause> {
+    match (&one.key, &other.key) {
+        (Some(was), Some(is)) if was != is => {
+            let changes = changes((a, &one.fields), (b, &other.fields));
+            let mut causes: Vec<Cause> = changes.into_iter().map(cause).collect();
+            if causes.is_empty() {
+                let short = |key: &str| key.chars().take(12).collect();
+                let change = Change::Definition { name: "key".to_owned(), from: short(was), to: short(is) };
+                causes.push(Cause::Changed { change });
+            }
+            causes
+        }
+        (None, Some(_)) if one.came_to_an_end() => {
+            vec![Cause::NoKey { run: Side::A, why: one.reason.clone() }]
+        }
+        (Some(_), None) if other.came_to_an_end() => {
+            vec![Cause::NoKey { run: Side::B, why: other.reason.clone() }]
+        }
+        _ => ends(one, other),
+    }
+}
+
+fn cause(change: Change) -> Cause {
+    match change {
+        Change::Definition { name, .. } if name == "platform" => Cause::Platform,
+        change => Cause::Changed { change },
+    }
+}
+
+/// In what the fields of a task of `b` differ from those of `a`.
+pub fn changes((a, was): (&Manifest, &[Field]), (b, is): (&Manifest, &[Field])) -> Vec<Change> {
+    let digest = |fields: &[Field]| {
+        let inputs = fields.iter().find(|field| field.kind == FieldKind::Inputs);
+        inputs.map(|field| field.value.clone()).unwrap_or_default()
+    };
+    let (from, to) = (digest(was), digest(is));
+    let files = a.inputs.files(&from).zip(b.inputs.files(&to));
+    let (old, new) = files.clone().unwrap_or_default();
+    let former = Explanation { fields: was.to_vec(), files: old };
+    let now = Explanation { fields: is.to_vec(), files: new };
+    let mut changes = now.changes_since(&former);
+    let is_told = changes.iter().any(|change| matches!(change, Change::File { .. }));
+    if from != to && !is_told {
+        let short = |digest: &str| digest.chars().take(12).collect();
+        changes.push(Change::Definition { name: "inputs".to_owned(), from: short(&from), to: short(&to) });
+    }
+    changes
+}
+
+/// How the ends of two runs of the same task differ.
+fn ends(one: &Account, other: &Account) -> Vec<Cause> {
+    let not_run = |run, missing: &Account, there: &Account| Cause::NotRun {
+        run,
+        why: missing.reason.clone(),
+        other: there.status.clone(),
+    };
+    let cause = match (one.came_to_an_end(), other.came_to_an_end()) {
+        (false, false) => None,
+        (false, true) => Some(not_run(Side::A, one, other)),
+        (true, false) => Some(not_run(Side::B, other, one)),
+        (true, true) => match (&one.status, &other.status) {
+            (Some(a), Some(b)) if plain(a) != plain(b) => Some(Cause::Verdict { a: a.clone(), b: b.clone() }),
+            _ => None,
+        },
+    };
+    let outputs = one.outputs.as_ref().zip(other.outputs.as_ref());
+    let outputs = outputs.filter(|(a, b)| a != b).map(|_| Cause::Outputs);
+    cause.into_iter().chain(outputs).collect()
+}
+
+/// A hit is a pass.
+fn plain(status: &Status) -> &Status {
+    if *status == Status::Hit { &Status::Passed } else { status }
+}
+
+impl Account {
+    /// Whether it passed or failed, and was not only skipped or stopped.
+    pub fn came_to_an_end(&self) -> bool {
+        !matches!(self.status, None | Some(Status::Skipped | Status::Stopped))
+    }
+}
+
+/// A task's causes, with those that are another task's replaced by its name.
+fn roots_of(causes: &[Cause], found: &BTreeMap<&str, Vec<Cause>>) -> Vec<Cause> {
+    let mut own = Vec::new();
+    let mut roots = BTreeSet::new();
+    for cause in causes {
+        match cause {
+            Cause::Changed { change: Change::Need { task } } if found.contains_key(&**task) => {
+                roots.extend(origins(task, found));
+            }
+            cause => own.push(cause.clone()),
+        }
+    }
+    own.extend(roots.into_iter().map(|task| Cause::Follows { task }));
+    // Where something else differs too, the platform goes without saying.
+    if own.iter().any(|cause| *cause != Cause::Platform) {
+        own.retain(|cause| *cause != Cause::Platform);
+    }
+    own
+}
+
+/// The tasks with causes of their own, among this one and those it needs, that its difference comes
+/// from; none if it comes from the platform alone.
+fn origins(task: &str, found: &BTreeMap<&str, Vec<Cause>>) -> BTreeSet<String> {
+    let mut origins = BTreeSet::new();
+    let mut seen = BTreeSet::new();
+    let mut stack = vec![task];
+    while let Some(task) = stack.pop() {
+        if !seen.insert(task) {
+            continue;
+        }
+        for cause in found.get(task).into_iter().flatten() {
+            match cause {
+                Cause::Changed { change: Change::Need { task } } if found.contains_key(&**task) => {
+                    stack.push(task);
+                }
+                Cause::Platform => {}
+                _ => {
+                    origins.insert(task.to_owned());
+                }
+            }
+        }
+    }
+    origins
+}
+
+fn remarks(a: &Environment, b: &Environment) -> Vec<Remark> {
+    let ci = |environment: &Environment| environment.ci.clone().unwrap_or_else(|| "none".to_owned());
+    let rows = [
+        ("system", a.system.clone(), b.system.clone()),
+        ("jobs", a.jobs.to_string(), b.jobs.to_string()),
+        ("ci", ci(a), ci(b)),
+        ("taskgate", a.taskgate.clone(), b.taskgate.clone()),
+    ];
+    let rows = rows.into_iter().filter(|(_, a, b)| a != b);
+    rows.map(|(field, a, b)| Remark { field, a, b }).collect()
+}

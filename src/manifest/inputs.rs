@@ -1,0 +1,185 @@
+//! The files that a run's tasks read, each told once: a table of files, and for each distinct set of
+//! inputs which stretches of the table are in it. It must not know which task has which set.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::git::snapshot::{ContentId, Entry, Mode};
+use crate::ground::path::RepoPath;
+use crate::key::explanation::FileRow;
+
+/// Digits of a content's id that are kept: enough to tell two contents of one path apart.
+const DIGITS: usize = 16;
+
+/// Files and sets of them.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Inputs {
+    /// Path, mode as a letter, and the first digits of the content's id; sorted by path.
+    files: Vec<(RepoPath, char, String)>,
+    /// By the digest of a set: stretches of `files`, as first and number.
+    sets: BTreeMap<String, Vec<(usize, usize)>>,
+}
+
+impl Inputs {
+    /// Of a tree's entries, sorted by path, and of sets of them by their digests, each in that order.
+    pub fn of<'e>(entries: &[Entry], sets: impl IntoIterator<Item = (String, Vec<&'e Entry>)>) -> Self {
+        let mut used = vec![false; entries.len()];
+        let mut places: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+        for (digest, set) in sets {
+            let mut next = 0;
+            let mut rows = Vec::with_capacity(set.len());
+            for entry in set {
+                // Mostly it is the one behind the last.
+                let follows = entries.get(next).is_some_and(|row| row.path == entry.path);
+                let place = if follows {
+                    Ok(next)
+                } else {
+                    entries.binary_search_by(|row| row.path.cmp(&entry.path))
+                };
+                if let Ok(place) = place {
+                    used[place] = true;
+                    rows.push(place);
+                    next = place + 1;
+                }
+            }
+            places.insert(digest, rows);
+        }
+        let mut renumbered = vec![0; entries.len()];
+        let mut files = Vec::new();
+        for (place, entry) in entries.iter().enumerate().filter(|(place, _)| used[*place]) {
+            renumbered[place] = files.len();
+            files.push((entry.path.clone(), letter(entry.mode), digits(entry.id)));
+        }
+        let sets = places.into_iter().map(|(digest, rows)| {
+            let rows = rows.into_iter().map(|row| renumbered[row]);
+            (digest, stretches(rows))
+        });
+        Self { sets: sets.collect(), files }
+    }
+
+    /// The files of a set; `None` if it is not known.
+    pub fn files(&self, digest: &str) -> Option<Vec<FileRow>> {
+        let stretches = self.sets.get(digest)?;
+        let rows = stretches.iter().flat_map(|(first, number)| self.files.iter().skip(*first).take(*number));
+        let row = |(path, letter, digits): &(RepoPath, char, String)| FileRow {
+            path: path.clone(),
+            mode: mode(*letter),
+            id: id(digits),
+        };
+        Some(rows.map(row).collect())
+    }
+
+    /// These and others of the same tree.
+    pub fn join(&mut self, other: &Self) {
+        let mut all: BTreeMap<RepoPath, (char, String)> = BTreeMap::new();
+        let mut sets: BTreeMap<String, Vec<RepoPath>> = BTreeMap::new();
+        for inputs in [&*self, other] {
+            for (path, letter, digits) in &inputs.files {
+                all.insert(path.clone(), (*letter, digits.clone()));
+            }
+            for digest in inputs.sets.keys() {
+                let files = inputs.files(digest).unwrap_or_default();
+                sets.insert(digest.clone(), files.into_iter().map(|file| file.path).collect());
+            }
+        }
+        let places: BTreeMap<&RepoPath, usize> = all.keys().enumerate().map(|(i, path)| (path, i)).collect();
+        let sets = sets.iter().map(|(digest, paths)| {
+            let rows = paths.iter().filter_map(|path| places.get(path).copied());
+            (digest.clone(), stretches(rows))
+        });
+        self.sets = sets.collect();
+        self.files = all.into_iter().map(|(path, (letter, digits))| (path, letter, digits)).collect();
+    }
+}
+
+/// Ascending numbers as stretches without a gap.
+fn stretches(rows: impl Iterator<Item = usize>) -> Vec<(usize, usize)> {
+    let mut stretches: Vec<(usize, usize)> = Vec::new();
+    for row in rows {
+        match stretches.last_mut() {
+            Some((first, number)) if *first + *number == row => *number += 1,
+            _ => stretches.push((row, 1)),
+        }
+    }
+    stretches
+}
+
+fn letter(mode: Mode) -> char {
+    match mode {
+        Mode::File => 'f',
+        Mode::Executable => 'x',
+        Mode::Symlink => 'l',
+        Mode::Submodule => 'm',
+    }
+}
+
+fn mode(letter: char) -> Mode {
+    match letter {
+        'x' => Mode::Executable,
+        'l' => Mode::Symlink,
+        'm' => Mode::Submodule,
+        _ => Mode::File,
+    }
+}
+
+fn digits(id: ContentId) -> String {
+    let mut hex = id.hex();
+    hex.truncate(DIGITS);
+    hex
+}
+
+/// An id that starts with these digits; equal digits give equal ids.
+fn id(digits: &str) -> ContentId {
+    let mut id = [0; 20];
+    for (byte, pair) in id.iter_mut().zip(digits.as_bytes().chunks(2)) {
+        let text = std::str::from_utf8(pair).unwrap_or_default();
+        *byte = u8::from_str_radix(text, 16).unwrap_or(0);
+    }
+    ContentId(id)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(path: &str, id: u8) -> Entry {
+        let path = RepoPath::from_git(path.as_bytes());
+        Entry { path, mode: Mode::File, id: ContentId([id; 20]), stat: None, tracked: true }
+    }
+
+    fn names(inputs: &Inputs, set: &str) -> Vec<String> {
+        inputs.files(set).unwrap().iter().map(|row| row.path.to_string()).collect()
+    }
+
+    #[test]
+    fn sets_are_stretches_of_one_table() {
+        let entries: Vec<Entry> =
+            ["a", "b", "c", "d", "e"].iter().zip(1..).map(|(path, id)| entry(path, id)).collect();
+        let all: Vec<&Entry> = entries.iter().collect();
+        let sets = [("one".to_owned(), vec![all[0], all[1], all[3]]), ("two".to_owned(), vec![all[3]])];
+        let inputs = Inputs::of(&entries, sets);
+        let json = serde_json::to_string(&inputs).unwrap();
+        assert_eq!(
+            json,
+            "{\"files\":[[\"a\",\"f\",\"0101010101010101\"],[\"b\",\"f\",\"0202020202020202\"],\
+             [\"d\",\"f\",\"0404040404040404\"]],\"sets\":{\"one\":[[0,3]],\"two\":[[2,1]]}}"
+        );
+        let read: Inputs = serde_json::from_str(&json).unwrap();
+        assert_eq!(read, inputs);
+        assert_eq!(names(&inputs, "one"), ["a", "b", "d"]);
+        assert_eq!(names(&inputs, "two"), ["d"]);
+        assert_eq!(inputs.files("three"), None);
+    }
+
+    #[test]
+    fn two_tables_are_joined() {
+        let entries = [entry("a", 1), entry("b", 2), entry("c", 3)];
+        let mut one = Inputs::of(&entries, [("one".to_owned(), vec![&entries[0], &entries[2]])]);
+        let two = Inputs::of(&entries, [("two".to_owned(), vec![&entries[1]])]);
+        one.join(&two);
+        assert_eq!(names(&one, "one"), ["a", "c"]);
+        assert_eq!(names(&one, "two"), ["b"]);
+    }
+}

@@ -1,0 +1,269 @@
+//! The merge: the manifests of all shards of one run as that of the whole. Pure; it must not judge
+//! gates, nor read files.
+//!
+//! What can't belong together (other trees, other plans) is refused. What belongs together and is not
+//! all (a shard that is missing, or is there twice) is a finding: the run has not passed.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Serialize;
+
+use super::difference::changes;
+use super::phrases::{count, named, tree};
+use super::{Manifest, VERSION};
+use crate::event::{Status, Verdict};
+use crate::ground::clock::Timestamp;
+use crate::key::FieldKind;
+use crate::reason::Change;
+use crate::shard::Shard;
+
+/// Differences that a refusal lists.
+const LISTED: usize = 5;
+
+/// Why manifests can't be merged.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum MergeError {
+    /// There are none.
+    #[error("there is nothing to merge")]
+    Nothing,
+    /// One is of a whole run.
+    #[error("{name} is no shard's manifest: its run was not started with `--shard`")]
+    Whole {
+        /// Which.
+        name: String,
+    },
+    /// They are of several trees.
+    #[error("these are shards of different trees: {one} ran {a}, {other} ran {b}")]
+    Trees {
+        /// One of them.
+        one: String,
+        /// Its tree.
+        a: String,
+        /// Another.
+        other: String,
+        /// Its tree.
+        b: String,
+    },
+    /// They are of several plans.
+    #[error("these are shards of different plans: {one} and {other} differ: {what}")]
+    Plans {
+        /// One of them.
+        one: String,
+        /// Another.
+        other: String,
+        /// In what.
+        what: String,
+    },
+}
+
+/// The shards of one run.
+#[derive(Clone, Debug)]
+pub struct Merged {
+    /// The whole.
+    pub manifest: Manifest,
+    /// Its shards, in their order.
+    pub shards: Vec<Row>,
+    /// Shards of which there is no manifest.
+    pub missing: Vec<usize>,
+    /// Shards of which there are several, and where these are from.
+    pub repeated: BTreeMap<usize, Vec<String>>,
+    /// Tasks that came to no end in any shard, or not in the plan's.
+    pub unfinished: Vec<String>,
+}
+
+/// One shard, for a table.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct Row {
+    /// Which.
+    pub shard: Shard,
+    /// Where its manifest is from.
+    pub from: String,
+    /// Its run.
+    pub run: String,
+    /// How many tasks it had.
+    pub tasks: usize,
+    /// How many of these were hits.
+    pub hits: usize,
+    /// How long it took, in milliseconds.
+    pub took: u64,
+    /// What became of it.
+    pub verdict: Verdict,
+    /// Those that did not pass.
+    pub failed: Vec<String>,
+}
+
+/// Merges manifests, each with where it is from.
+///
+/// # Errors
+/// They do not belong together.
+pub fn merge(manifests: &[(String, Manifest)]) -> Result<Merged, MergeError> {
+    let [(first_name, first), rest @ ..] = manifests else { return Err(MergeError::Nothing) };
+    let mut parts = Vec::new();
+    for (name, manifest) in manifests {
+        let shard = manifest.shard.ok_or_else(|| MergeError::Whole { name: name.clone() })?;
+        parts.push((shard, name, manifest));
+    }
+    for (name, manifest) in rest {
+        belong((first_name, first), (name, manifest))?;
+    }
+    parts.sort_by_key(|(shard, name, _)| (*shard, *name));
+    let total = parts.first().map_or(0, |(shard, ..)| shard.count);
+    let mut given: BTreeMap<usize, Vec<String>> = BTreeMap::new();
+    for (shard, name, _) in &parts {
+        given.entry(shard.index).or_default().push((*name).clone());
+    }
+    let missing = (1..=total).filter(|index| !given.contains_key(index)).collect();
+    given.retain(|_, names| names.len() > 1);
+    let manifest = whole(first, &parts.iter().map(|(_, _, manifest)| *manifest).collect::<Vec<_>>());
+    let planned: BTreeSet<&String> = first.tasks.keys().chain(first.elsewhere.keys()).collect();
+    let unfinished = planned.into_iter().filter(|task| {
+        let status = manifest.tasks.get(*task).and_then(|account| account.status.as_ref());
+        status.is_none_or(|status| *status == Status::Stopped)
+    });
+    Ok(Merged {
+        unfinished: unfinished.cloned().collect(),
+        shards: parts.iter().map(|(shard, name, manifest)| row(*shard, name, manifest)).collect(),
+        missing,
+        repeated: given,
+        manifest,
+    })
+}
+
+fn row(shard: Shard, from: &str, manifest: &Manifest) -> Row {
+    let is = |wanted: fn(&Status) -> bool| {
+        let tasks = manifest.tasks.iter();
+        let tasks = tasks.filter(move |(_, account)| account.status.as_ref().is_some_and(wanted));
+        tasks.map(|(task, _)| task.clone())
+    };
+    Row {
+        shard,
+        from: from.to_owned(),
+        run: manifest.run.clone(),
+        tasks: manifest.tasks.len(),
+        hits: is(|status| *status == Status::Hit).count(),
+        took: manifest.took,
+        verdict: manifest.verdict,
+        failed: is(|status| matches!(status, Status::Failed { .. })).collect(),
+    }
+}
+
+/// Whether two shards are of one tree and one plan.
+fn belong((one, a): (&String, &Manifest), (other, b): (&String, &Manifest)) -> Result<(), MergeError> {
+    let (one, other) = (one.clone(), other.clone());
+    if a.tree != b.tree {
+        let (a, b) = (tree(a.tree.as_ref()), tree(b.tree.as_ref()));
+        return Err(MergeError::Trees { one, a, other, b });
+    }
+    let counts = a.shard.map(|shard| shard.count) == b.shard.map(|shard| shard.count);
+    if a.plan == b.plan && counts {
+        return Ok(());
+    }
+    Err(MergeError::Plans { one, other, what: what_differs(a, b) })
+}
+
+/// In what two plans differ, as far as it shows.
+fn what_differs(a: &Manifest, b: &Manifest) -> String {
+    if let (Some(a), Some(b)) = (a.shard, b.shard)
+        && a.count != b.count
+    {
+        return format!("one is of {} and the other of {}", count(a.count, "shard"), count(b.count, "shard"));
+    }
+    if a.names != b.names {
+        return format!("one was asked for {}, the other for {}", a.names.join(" "), b.names.join(" "));
+    }
+    let all = |manifest: &Manifest| -> BTreeSet<String> {
+        manifest.tasks.keys().chain(manifest.elsewhere.keys()).cloned().collect()
+    };
+    let (mine, theirs) = (all(a), all(b));
+    let alone: Vec<&str> = mine.symmetric_difference(&theirs).map(String::as_str).collect();
+    if !alone.is_empty() {
+        return format!("only one of them has {}", named(&alone));
+    }
+    let mut found: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+    for task in &mine {
+        let (Some(was), Some(is)) = (a.fields(task), b.fields(task)) else { continue };
+        let plain = |fields: &[crate::key::Field]| -> Vec<crate::key::Field> {
+            // What is known of needed tasks depends on each machine's cache.
+            fields.iter().filter(|field| field.kind != FieldKind::Need).cloned().collect()
+        };
+        let changes = changes((a, &plain(was)), (b, &plain(is)));
+        let texts: Vec<String> = changes.iter().take(LISTED).map(Change::to_string).collect();
+        if !texts.is_empty() {
+            found.entry(texts.join(", ")).or_default().push(task);
+        }
+    }
+    if found.is_empty() {
+        return "the times that they were split by (`--timings`), or their versions of taskgate".to_owned();
+    }
+    let texts = found.iter().take(LISTED).map(|(text, tasks)| format!("{}: {text}", named(tasks)));
+    texts.collect::<Vec<_>>().join("; ")
+}
+
+/// What all parts are together.
+fn whole(first: &Manifest, parts: &[&Manifest]) -> Manifest {
+    let mut whole = Manifest {
+        manifest: VERSION,
+        run: parts.iter().map(|part| part.run.as_str()).collect::<Vec<_>>().join(" "),
+        started: parts.iter().map(|part| part.started).min().unwrap_or(Timestamp(0)),
+        took: parts.iter().map(|part| part.took).max().unwrap_or(0),
+        verdict: parts
+            .iter()
+            .map(|part| part.verdict)
+            .max_by_key(|verdict| badness(*verdict))
+            .unwrap_or(first.verdict),
+        shard: None,
+        tasks: BTreeMap::new(),
+        elsewhere: BTreeMap::new(),
+        facts: BTreeMap::new(),
+        ..first.clone()
+    };
+    for part in parts {
+        for (task, account) in &part.tasks {
+            // Of a task that several shards ran, the worst end counts.
+            let worse = whole
+                .tasks
+                .get(task)
+                .is_none_or(|known| rank(known.status.as_ref()) < rank(account.status.as_ref()));
+            if worse {
+                whole.tasks.insert(task.clone(), account.clone());
+            }
+        }
+        for (task, facts) in &part.facts {
+            whole.facts.entry(task.clone()).or_insert_with(|| facts.clone());
+        }
+        whole.inputs.join(&part.inputs);
+    }
+    whole
+}
+
+fn badness(verdict: Verdict) -> u8 {
+    match verdict {
+        Verdict::Passed => 0,
+        Verdict::Superseded => 1,
+        Verdict::Interrupted { .. } => 2,
+        Verdict::Failed => 3,
+    }
+}
+
+/// How much a status has to say: what ran says more than what did not, a failure more than a pass.
+fn rank(status: Option<&Status>) -> u8 {
+    match status {
+        None => 0,
+        Some(Status::Stopped) => 1,
+        Some(Status::Skipped) => 2,
+        Some(Status::Hit) => 3,
+        Some(Status::Passed) => 4,
+        Some(Status::Flaky) => 5,
+        Some(Status::Failed { .. }) => 6,
+    }
+}
+
+impl Merged {
+    /// Whether all shards are there, once each, and all of them passed.
+    pub fn is_pass(&self) -> bool {
+        self.missing.is_empty()
+            && self.repeated.is_empty()
+            && self.unfinished.is_empty()
+            && self.shards.iter().all(|row| row.verdict == Verdict::Passed && row.failed.is_empty())
+    }
+}

@@ -1,0 +1,203 @@
+//! The manifest of a run: what was run, under which keys and what of it, and what became of it, so
+//! that two runs can be compared field by field wherever they took place. It must not know how a run
+//! is performed, nor where manifests are kept.
+//!
+//! What two machines may differ in without running something else (how many jobs there are, which CI
+//! calls) is kept apart in [`Environment`]: it is told and never counts as a difference. Values of
+//! secrets are digests before they get here, and who makes a manifest masks all other texts.
+
+pub mod difference;
+pub mod inputs;
+pub mod merge;
+pub mod phrases;
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+pub use inputs::Inputs;
+
+use crate::event::{Status, Verdict};
+use crate::ground::clock::Timestamp;
+use crate::ground::digest::{Digest, Fields};
+use crate::ground::env::Env;
+use crate::key::{Field, FieldKind};
+use crate::reason::Reason;
+use crate::report::Facts;
+use crate::shard::Shard;
+
+/// Version of the format. It rises when a field changes its meaning or goes.
+pub const VERSION: u32 = 1;
+
+/// A run, as far as another one can be compared with it.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Manifest {
+    /// [`VERSION`].
+    pub manifest: u32,
+    /// The run's id; of a merged one, those of all its shards.
+    pub run: String,
+    /// When it started.
+    pub started: Timestamp,
+    /// How long it took, in milliseconds.
+    pub took: u64,
+    /// What became of it.
+    pub verdict: Verdict,
+    /// The names that were asked for.
+    pub names: Vec<String>,
+    /// The tree's git id; `None` outside a repository.
+    pub tree: Option<String>,
+    /// The digest of the whole plan: of what each task is, wherever it runs.
+    pub plan: String,
+    /// Operating system and architecture.
+    pub platform: String,
+    /// Which part of the plan it ran, if not all of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shard: Option<Shard>,
+    /// Where it ran.
+    pub environment: Environment,
+    /// Its tasks, by their names.
+    pub tasks: BTreeMap<String, Account>,
+    /// The tasks of the plan that belong to other shards, and what each is.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub elsewhere: BTreeMap<String, Vec<Field>>,
+    /// The gates that are judged when all shards are merged.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub gates: Vec<String>,
+    /// What tasks reported that those gates are judged by, by the tasks' names.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub facts: BTreeMap<String, Facts>,
+    /// The files that the tasks read.
+    #[serde(default)]
+    pub inputs: Inputs,
+}
+
+/// What two runs of one tree may differ in without being different.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Environment {
+    /// The system of the machine, by its own name.
+    pub system: String,
+    /// How many job slots there were.
+    pub jobs: u32,
+    /// The CI that called, if one did.
+    pub ci: Option<String>,
+    /// The version of taskgate.
+    pub taskgate: String,
+}
+
+/// What a task was and what became of it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Account {
+    /// The label it shares with others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
+    /// Its key, if it came to have one.
+    pub key: Option<String>,
+    /// What the key is made of, without fields that are empty.
+    #[serde(default)]
+    pub fields: Vec<Field>,
+    /// What was decided, as `xtask plan` says it.
+    pub decision: String,
+    /// Why.
+    pub reason: Option<Reason>,
+    /// What became of it; `None` if the run ended before.
+    pub status: Option<Status>,
+    /// How often it was tried.
+    pub attempts: u32,
+    /// How long that took, in milliseconds.
+    pub took: u64,
+    /// The digest of its outputs, if it declares any and they are known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outputs: Option<String>,
+}
+
+/// Why bytes are no manifest.
+#[derive(Debug, thiserror::Error)]
+pub enum ManifestError {
+    /// They are not of its form.
+    #[error("it is not a run's manifest")]
+    Malformed(#[source] serde_json::Error),
+    /// It is of another version.
+    #[error("it is a manifest of version {0}, which this version of taskgate does not know")]
+    Version(u64),
+}
+
+impl Manifest {
+    /// What [`Self::encode`] wrote.
+    ///
+    /// # Errors
+    /// It is something else.
+    pub fn decode(bytes: &[u8]) -> Result<Self, ManifestError> {
+        let version: Version = serde_json::from_slice(bytes).map_err(ManifestError::Malformed)?;
+        if version.manifest != u64::from(VERSION) {
+            return Err(ManifestError::Version(version.manifest));
+        }
+        serde_json::from_slice(bytes).map_err(ManifestError::Malformed)
+    }
+
+    /// As JSON.
+    pub fn encode(&self) -> Vec<u8> {
+        // Text, numbers, lists and maps of text can always be written as JSON.
+        serde_json::to_vec(self).unwrap_or_default()
+    }
+
+    /// The fields of a task, whichever shard runs it.
+    pub fn fields(&self, task: &str) -> Option<&[Field]> {
+        let own = self.tasks.get(task).map(|account| &*account.fields);
+        own.or_else(|| self.elsewhere.get(task).map(|fields| &**fields))
+    }
+}
+
+/// All that is read of a manifest before it is known which one it is.
+#[derive(Deserialize)]
+struct Version {
+    manifest: u64,
+}
+
+/// The digest of a plan, which is the same on each machine that plans the same: what each task is,
+/// and for those it needs their names, since what they made may be known on one machine and not yet
+/// on another.
+pub struct PlanDigest(Fields);
+
+impl Default for PlanDigest {
+    fn default() -> Self {
+        Self(Fields::new("taskgate plan of a manifest 1"))
+    }
+}
+
+impl PlanDigest {
+    /// Adds something that is no task.
+    pub fn note(&mut self, name: &str, value: &str) -> &mut Self {
+        self.0.add(name.as_bytes()).add(value.as_bytes());
+        self
+    }
+
+    /// Adds a task. They have to come in one order.
+    pub fn task(&mut self, fields: &[Field]) -> &mut Self {
+        self.0.number(u64::try_from(fields.len()).unwrap_or(u64::MAX));
+        for field in fields {
+            self.0.number(field.kind as u64).add(field.name.as_bytes());
+            if field.kind != FieldKind::Need {
+                self.0.add(field.value.as_bytes());
+            }
+        }
+        self
+    }
+
+    /// The digest of all that was added.
+    pub fn digest(&self) -> Digest {
+        self.0.digest()
+    }
+}
+
+/// The CI that calls, by what it sets.
+pub fn ci(env: &Env) -> Option<&'static str> {
+    const KNOWN: [(&str, &str); 5] = [
+        ("GITHUB_ACTIONS", "GitHub Actions"),
+        ("GITLAB_CI", "GitLab CI"),
+        ("BUILDKITE", "Buildkite"),
+        ("TF_BUILD", "Azure Pipelines"),
+        ("CI", "CI"),
+    ];
+    KNOWN.into_iter().find(|(variable, _)| env.is_set(variable)).map(|(_, name)| name)
+}
