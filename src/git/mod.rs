@@ -2,6 +2,7 @@
 
 mod attributes;
 pub mod browse;
+mod changed_lines;
 mod checked_out;
 mod commit_snapshot;
 mod content;
@@ -33,6 +34,7 @@ mod sandbox;
 #[cfg(test)]
 mod tests;
 
+pub use changed_lines::ChangedLines;
 pub use error::{GitError, NoBase};
 pub use hooks_dir::HooksDir;
 pub use private_worktree::{Age, PrivateWorktree, Target, remove_free};
