@@ -13,7 +13,7 @@ use crate::reporter::lines::count;
 use crate::select::Selection;
 
 /// Branches that are tried in turn if no base is named.
-const BASES: [&str; 3] = ["origin/HEAD", "origin/main", "origin/master"];
+pub const BASES: [&str; 3] = ["origin/HEAD", "origin/main", "origin/master"];
 
 /// What is affected, and what is said of it.
 pub struct Reached {

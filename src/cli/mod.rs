@@ -5,6 +5,7 @@ pub mod affected;
 pub mod args;
 pub mod audit;
 pub mod cache;
+pub mod ci;
 pub mod completions;
 pub mod doctor;
 pub mod exit;

@@ -73,7 +73,8 @@ mod tests {
 
     #[test]
     fn added_and_changed_lines_are_told_and_no_others() {
-        let sandbox = Sandbox::with(&[("a.rs", "1\n2\n3\n4\n5\n6\n"), ("gone.rs", "1\n"), ("same.rs", "1\n")]);
+        let sandbox =
+            Sandbox::with(&[("a.rs", "1\n2\n3\n4\n5\n6\n"), ("gone.rs", "1\n"), ("same.rs", "1\n")]);
         let repository = sandbox.repository();
         let old = repository.head_commit().unwrap().unwrap().tree;
         sandbox.write("a.rs", "1\ntwo\n3\n4\n6\nseven\n");

@@ -4,7 +4,7 @@
 //! A group there is folded, so what failed stands outside of groups. There is no fence.
 
 use crate::reporter::ci::{Dialect, Group};
-use crate::reporter::harmless::{At, Marker};
+use crate::reporter::harmless::{At, Marker, harmless};
 use crate::reporter::remarks::{Grade, Remark};
 use crate::reporter::story::Story;
 use crate::reporter::text::{Keep, safe};
@@ -29,10 +29,6 @@ impl Azure {
 }
 
 impl Dialect for Azure {
-    fn name(&self) -> &'static str {
-        "Azure"
-    }
-
     fn markers(&self) -> &'static [Marker] {
         MARKERS
     }
@@ -42,8 +38,8 @@ impl Dialect for Azure {
         group.is_folded.then(command)
     }
 
-    fn limit(&self) -> Option<usize> {
-        Some(LIMIT)
+    fn limit(&self) -> Option<(usize, &'static str)> {
+        Some((LIMIT, "Azure shows 10 errors and 10 warnings for each step"))
     }
 
     fn remark(&self, remark: &Remark) -> Option<String> {
@@ -69,9 +65,10 @@ impl Dialect for Azure {
     }
 }
 
-/// Text of a command. Its properties and what is behind them are read alike.
+/// Text of a command, which the log shows too. Its properties and what is behind them are read alike.
 fn escaped(text: &str) -> String {
     let text = safe(text, Keep::Nothing);
+    let text = harmless(&text, MARKERS);
     let text = text.replace('%', "%AZP25").replace('\r', "%0D").replace('\n', "%0A");
     text.replace(';', "%3B").replace(']', "%5D")
 }

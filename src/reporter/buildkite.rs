@@ -16,10 +16,6 @@ const MARKERS: &[Marker] = &[
 pub struct Buildkite;
 
 impl Dialect for Buildkite {
-    fn name(&self) -> &'static str {
-        "Buildkite"
-    }
-
     fn markers(&self) -> &'static [Marker] {
         MARKERS
     }

@@ -8,19 +8,16 @@ use std::io::{self, BufWriter, Write};
 
 use crate::event::{Event, What};
 use crate::git::ChangedLines;
-use crate::reporter::human::{Human, Part, Printed};
 use crate::reporter::harmless::{Marker, harmless};
+use crate::reporter::human::{Human, Part, Printed};
 use crate::reporter::remarks::{Remark, Remarks};
 use crate::reporter::story::Story;
 use crate::reporter::style::{Paint, Tone};
-use crate::reporter::text::safe;
+use crate::reporter::text::{Keep, safe};
 use crate::reporter::{Output, Reporter};
 
 /// How a CI service is spoken to.
 pub trait Dialect: Send {
-    /// The service.
-    fn name(&self) -> &'static str;
-
     /// What the service looks for in our own lines.
     fn markers(&self) -> &'static [Marker];
 
@@ -42,8 +39,9 @@ pub trait Dialect: Send {
         None
     }
 
-    /// How many remarks of a grade the service shows; `None` if it has no place for them.
-    fn limit(&self) -> Option<usize> {
+    /// How many remarks of a grade the service shows, and that in words; `None` if it has no place for
+    /// them.
+    fn limit(&self) -> Option<(usize, &'static str)> {
         None
     }
 
@@ -99,11 +97,7 @@ pub struct Ci<W: Write> {
 
 impl<W: Write + Send> Ci<W> {
     /// Writes to `writer`.
-    pub fn new(
-        (writer, paint, output): (W, Paint, Output),
-        dialect: Box<dyn Dialect>,
-        site: Site,
-    ) -> Self {
+    pub fn new((writer, paint, output): (W, Paint, Output), dialect: Box<dyn Dialect>, site: Site) -> Self {
         Self {
             human: Human::new(paint, output),
             dialect,
@@ -154,7 +148,7 @@ impl<W: Write + Send> Ci<W> {
 
     fn log(&mut self, printed: &Printed) -> io::Result<()> {
         self.groups += 1;
-        let heading = safe(&printed.heading, crate::reporter::text::Keep::Nothing).replace('\n', " ");
+        let heading = safe(&printed.heading, Keep::Nothing).replace('\n', " ");
         let heading = harmless(&heading, self.dialect.markers()).into_owned();
         let start = self.story.run.as_ref().map_or(0, |run| run.started.0);
         let seconds = |millis: u64| (start + millis) / 1000;
@@ -172,8 +166,12 @@ impl<W: Write + Send> Ci<W> {
             }
         }
         let body = self.human.lines().body(&printed.log);
-        self.foreign(&body)?;
-        self.leave_fence()?;
+        if printed.log.text.is_empty() {
+            self.own(&body)?;
+        } else {
+            self.foreign(&body)?;
+            self.leave_fence()?;
+        }
         match &group {
             Some((_, close)) if !close.is_empty() => self.command(close),
             _ => Ok(()),
@@ -194,7 +192,7 @@ impl<W: Write + Send> Ci<W> {
     /// What is said behind the last lines.
     fn end(&mut self) -> io::Result<()> {
         self.leave_fence()?;
-        if let Some(limit) = self.dialect.limit() {
+        if let Some((limit, words)) = self.dialect.limit() {
             let mut remarks = Remarks::of(&self.story, &self.site.root);
             if remarks.known.iter().any(|remark| remark.place.is_some()) {
                 let changed = self.site.changed.take().and_then(|find| find());
@@ -207,8 +205,7 @@ impl<W: Write + Send> Ci<W> {
                 self.command(&line)?;
             }
             if let Some(left) = left.told() {
-                let name = self.dialect.name();
-                self.own(&format!("not annotated: {left}; {name} shows {limit} of a kind for each step"))?;
+                self.own(&format!("not annotated: {left}; {words}"))?;
             }
         }
         for line in self.dialect.end(&self.story) {

@@ -43,7 +43,7 @@ impl Reporter for CodeQuality {
 }
 
 /// An entry for each remark that has a place in the repository.
-fn entries(remarks: &Remarks) -> Value {
+pub(super) fn entries(remarks: &Remarks) -> Value {
     let mut seen: HashMap<String, u64> = HashMap::new();
     let mut entries = Vec::new();
     for remark in &remarks.known {

@@ -32,10 +32,6 @@ impl Github {
 }
 
 impl Dialect for Github {
-    fn name(&self) -> &'static str {
-        "GitHub"
-    }
-
     fn markers(&self) -> &'static [Marker] {
         MARKERS
     }
@@ -56,8 +52,8 @@ impl Dialect for Github {
         Some((format!("::stop-commands::{token}"), format!("::{token}::")))
     }
 
-    fn limit(&self) -> Option<usize> {
-        Some(LIMIT)
+    fn limit(&self) -> Option<(usize, &'static str)> {
+        Some((LIMIT, "GitHub shows 10 of a kind for each step"))
     }
 
     fn remark(&self, remark: &Remark) -> Option<String> {

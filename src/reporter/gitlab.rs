@@ -22,10 +22,6 @@ const NAME: usize = 60;
 pub struct Gitlab;
 
 impl Dialect for Gitlab {
-    fn name(&self) -> &'static str {
-        "GitLab"
-    }
-
     fn markers(&self) -> &'static [Marker] {
         MARKERS
     }
@@ -57,7 +53,13 @@ fn percent(part: u64, whole: u64) -> String {
 mod tests {
     #[test]
     fn a_share_is_never_told_as_more_than_it_is() {
-        let cases = [(381, 500, "76.20"), (0, 7, "0.00"), (2, 3, "66.66"), (99_999, 100_000, "99.99"), (5, 5, "100.00")];
+        let cases = [
+            (381, 500, "76.20"),
+            (0, 7, "0.00"),
+            (2, 3, "66.66"),
+            (99_999, 100_000, "99.99"),
+            (5, 5, "100.00"),
+        ];
         for (part, whole, expected) in cases {
             assert_eq!(super::percent(part, whole), expected);
         }

@@ -38,7 +38,8 @@ pub fn harmless<'t>(text: &'t str, markers: &[Marker]) -> Cow<'t, str> {
     if !text.split('\n').any(is_odd) {
         return Cow::Borrowed(text);
     }
-    let lines = text.split('\n').map(|line| if is_odd(line) { tamed(line, markers) } else { line.to_owned() });
+    let lines =
+        text.split('\n').map(|line| if is_odd(line) { tamed(line, markers) } else { line.to_owned() });
     Cow::Owned(lines.collect::<Vec<_>>().join("\n"))
 }
 

@@ -23,6 +23,9 @@ pub mod terminal;
 pub mod text;
 pub mod trace;
 
+#[cfg(test)]
+mod tests;
+
 use std::io;
 
 use crate::event::Event;

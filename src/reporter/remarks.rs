@@ -192,7 +192,9 @@ impl Remark {
         match self.about {
             About::Test => self.title.strip_suffix(FAILED).filter(|name| holds(name)).map(|_| Surely::Text),
             About::Finding if holds(&self.text) => Some(Surely::Text),
-            About::Finding => self.check.split_once('/').filter(|(_, rule)| holds(rule)).map(|_| Surely::Rule),
+            About::Finding => {
+                self.check.split_once('/').filter(|(_, rule)| holds(rule)).map(|_| Surely::Rule)
+            }
             About::Rule => (breach == self.text).then_some(Surely::Text),
             About::Task => None,
         }
@@ -211,7 +213,8 @@ enum Surely {
 impl Left {
     /// `3 errors and 1 notice`; `None` if nothing is left.
     pub fn told(&self) -> Option<String> {
-        let named = [("error", self.of_grade[2]), ("warning", self.of_grade[1]), ("notice", self.of_grade[0])];
+        let named =
+            [("error", self.of_grade[2]), ("warning", self.of_grade[1]), ("notice", self.of_grade[0])];
         let mut parts: Vec<String> = named
             .into_iter()
             .filter(|(_, count)| *count > 0)

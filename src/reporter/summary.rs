@@ -22,7 +22,8 @@ const TESTS: usize = 50;
 const BREACHES: usize = 20;
 const LOGS: usize = 10;
 /// What stands where something did not fit.
-const CUT: &str = "\n*The summary is cut here: there is no room for more. `xtask log` shows the whole run.*\n";
+const CUT: &str =
+    "\n*The summary is cut here: there is no room for more. `xtask log` shows the whole run.*\n";
 
 /// Collects a run and writes the file at its end.
 pub struct SummaryFile {
@@ -57,7 +58,8 @@ impl SummaryFile {
                 let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty());
                 let text = markdown(&self.story, ROOM);
                 let folder = folder.unwrap_or_else(|| Path::new("."));
-                file::write(&self.path, text.as_bytes(), folder, Durability::Relaxed).map_err(io::Error::other)
+                file::write(&self.path, text.as_bytes(), folder, Durability::Relaxed)
+                    .map_err(io::Error::other)
             }
         }
     }
