@@ -33,13 +33,30 @@ fn github_gets_annotations_and_a_summary() {
     let summary = project.beside().join("summary.md");
     std::fs::write(&summary, "from the step before\n").unwrap();
     let vars = [GITHUB, ("GITHUB_STEP_SUMMARY", summary.to_str().unwrap())];
-    let failed = project.xtask_env(&["all", "-k"], &vars).ends(1);
-    insta::assert_snapshot!(untokened(&stable(&failed.err)), @"");
+    let failed = project.xtask_env(&["bad"], &vars).ends(1);
+    insta::assert_snapshot!(untokened(&stable(&failed.err)), @r"
+    bad: <n> task · tree <tree>
+    ✗ bad  <time>  exit status <n> · first run
+    ─ bad: exit status <n>, <time> ─
+    ::stop::
+    ::add-mask::forged
+    ## [group]forged
+    ##vso[task.complete]forged
+    +++ forged
+    coverage: 1%
+    ::<token>::
+    $ printf '::add-mask::forged\n## [group]forged\n##vso[task.complete]forged\n+++ forged\ncoverage: 1%%\n'; exit <n>
+
+    failed: bad
+    failed: <n> ran, in <time>
+    see it again: xtask log <run>
+    ::error title=bad failed%3A exit status 1::::add-mask::forged%0A## [group]forged%0A##vso[task.complete]forged%0A+++ forged%0Acoverage: 1%25
+    ");
     assert_eq!(failed.out, "");
     let text = std::fs::read_to_string(&summary).unwrap();
     let (before, after) = text.split_once('\n').unwrap();
     assert_eq!(before, "from the step before");
-    assert!(after.starts_with("## `all` ❌ failed\n"), "{text}");
+    assert!(after.starts_with("## `bad` ❌ failed\n"), "{text}");
     assert!(
         after.contains("| `bad` | ❌ failed |") && after.contains("### The last lines of `bad`"),
         "{text}"
@@ -137,4 +154,42 @@ fn a_summary_is_written_anywhere() {
     }
     let text = project.read("../reports/summary.md");
     assert_eq!(text.matches("## `good` ✅ passed").count(), 1, "{text}");
+}
+
+#[test]
+fn findings_on_lines_that_the_branch_changes_come_first() {
+    let project = Project::new(TASKS);
+    project.write("src/a.rs", "1\n2\n3\n4\n5\n").commit("second");
+    project.git(&["update-ref", "refs/remotes/origin/main", "HEAD"]);
+    project.git(&["update-ref", "refs/remotes/origin/next", "HEAD"]);
+    project.write("src/a.rs", "1\n2\n3\nfour\n5\n").commit("third");
+    project.git(&["update-ref", "refs/remotes/origin/main", "HEAD"]);
+    project.xtask(&["good"]).ends(0);
+    // The record of a run whose task found something in each line.
+    let record = std::fs::read_dir(project.state().join("runs")).unwrap().next().unwrap().unwrap().path();
+    let text = std::fs::read_to_string(&record).unwrap();
+    let found: Vec<String> = (1..=5)
+        .map(|line| {
+            format!(
+                r#"{{"severity":"medium","tool":"t","rule":"r","message":"m{line}","place":{{"path":"{}/src/a.rs","line":{line}}}}}"#,
+                project.root().display()
+            )
+        })
+        .collect();
+    let reported = format!(r#""task":"good","reported":{{"findings":[{}]}}"#, found.join(","));
+    let text = text.lines().map(|line| match line.contains("task-finished") {
+        true => line.replacen(r#""task":"good""#, &reported, 1) + "\n",
+        false => format!("{line}\n"),
+    });
+    std::fs::write(&record, text.collect::<String>()).unwrap();
+    let order = |base: &str| -> Vec<String> {
+        let vars = [("GITHUB_BASE_REF", base)];
+        let log = project.xtask_env(&["log", "--last", "--ci", "github"], &vars).ends(0);
+        let lines = log.out.lines().filter_map(|line| line.strip_prefix("::warning file=src/a.rs,line="));
+        lines.map(|line| line[..1].to_owned()).collect()
+    };
+    assert_eq!(order("next"), ["4", "1", "2", "3", "5"]);
+    // The branch itself, and one that this clone has not: nothing is known to be changed.
+    assert_eq!(order(""), ["1", "2", "3", "4", "5"]);
+    assert_eq!(order("gone"), ["1", "2", "3", "4", "5"]);
 }
