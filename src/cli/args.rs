@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::cli::audit::AuditArgs;
 use crate::cli::baseline::BaselineArgs;
+use crate::cli::ci::Ci;
 use crate::cli::completions::{CompleteArgs, CompletionsArgs};
 use crate::cli::diff_run::DiffRunArgs;
 use crate::cli::explain_gate::ExplainGateArgs;
@@ -249,6 +250,9 @@ pub struct RunArgs {
     /// How to write what happens: lines for people on stderr, or an event a line on stdout
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
     pub format: Format,
+    /// For which CI service to write it [default: the one that this runs in]
+    #[arg(long, value_enum, default_value = "auto", hide_default_value = true, value_name = "SERVICE")]
+    pub ci: Ci,
     /// Write a `JUnit` report
     #[arg(long, value_name = "FILE")]
     pub junit: Option<PathBuf>,
@@ -258,6 +262,9 @@ pub struct RunArgs {
     /// Write the run's manifest, for `diff-run` and `merge-runs`
     #[arg(long, value_name = "FILE")]
     pub manifest: Option<PathBuf>,
+    /// Write a summary in Markdown
+    #[arg(long, value_name = "FILE")]
+    pub summary: Option<PathBuf>,
     /// Arguments for the one task that is named
     #[arg(last = true, value_name = "ARGS")]
     pub args: Vec<String>,
@@ -373,6 +380,9 @@ pub struct GateArgs {
     /// How to write what happens: lines for people on stderr, or an event a line on stdout
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
     pub format: Format,
+    /// For which CI service to write it [default: the one that this runs in]
+    #[arg(long, value_enum, default_value = "auto", hide_default_value = true, value_name = "SERVICE")]
+    pub ci: Ci,
 }
 
 /// Arguments of `hooks`.
@@ -454,6 +464,9 @@ pub struct LogArgs {
     /// How to write it
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
     pub format: Format,
+    /// For which CI service to draw it
+    #[arg(long, value_enum, default_value_t, value_name = "SERVICE")]
+    pub ci: Ci,
 }
 
 /// Arguments of `doctor`.

@@ -86,7 +86,7 @@ pub fn perform(session: &Session, args: &GateArgs) -> Result<End, Failure> {
         }
         questions
     };
-    let voices = Voices { output: args.output, format: args.format, ..Voices::default() };
+    let voices = Voices { output: args.output, format: args.format, ci: args.ci, ..Voices::default() };
     let inbox = LazyInbox::default();
     let asking = Asking { session, repository: &repository, inbox: &inbox };
     let age = if args.cold { Age::Cold } else { Age::Warm };

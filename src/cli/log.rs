@@ -15,6 +15,7 @@ use crate::event::{Event, ServiceEnd, Status, TaskFinished, Verdict, What};
 use crate::ground::units;
 use crate::history::runs::{RunHead, Runs, RunsError};
 use crate::reporter::Reporter as _;
+use crate::reporter::ci::Ci;
 use crate::reporter::lines::{Lines, count};
 use crate::reporter::plain::Plain;
 use crate::reporter::style::{Paint, Tone};
@@ -65,8 +66,13 @@ pub fn perform(session: &Session, args: &LogArgs) -> Result<End, Failure> {
 
 fn redraw(session: &Session, args: &LogArgs, events: &[Event]) -> Result<String, Failure> {
     let mut text = Vec::new();
-    let written: std::io::Result<()> = if args.format == Format::Json {
+    let is_json = args.format == Format::Json;
+    let written: std::io::Result<()> = if is_json {
         events.iter().try_for_each(|event| crate::reporter::json::Json::new(&mut text).event(event))
+    } else if let Some(spoken) = args.ci.spoken(session, is_json)? {
+        let to = (&mut text, session.paint_out(), args.output);
+        let mut voice = Ci::new(to, spoken.dialect()?, spoken.site());
+        events.iter().try_for_each(|event| voice.event(event))
     } else {
         let mut plain = Plain::new(&mut text, session.paint_out(), args.output);
         events.iter().try_for_each(|event| plain.event(event))

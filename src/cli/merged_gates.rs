@@ -88,8 +88,10 @@ pub fn judge(session: &Session, merged: &Merged) -> Result<Vec<Judged>, Failure>
         return Err(Failure::OtherTree { runs, here: tree(Some(&here)) });
     }
     let config = &project.config;
-    let ids: Vec<TaskId> =
-        config.ids().filter(|id| config.task(*id).gate.is_some() && gates.contains(&config.task(*id).name)).collect();
+    let ids: Vec<TaskId> = config
+        .ids()
+        .filter(|id| config.task(*id).gate.is_some() && gates.contains(&config.task(*id).name))
+        .collect();
     let graph = Graph::of(config, &ids, Reach::Only);
     let standing = Standing {
         line: project.line(),

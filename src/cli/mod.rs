@@ -6,6 +6,7 @@ pub mod args;
 pub mod audit;
 pub mod baseline;
 pub mod cache;
+pub mod ci;
 pub mod completions;
 pub mod diff_run;
 pub mod doctor;

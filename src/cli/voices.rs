@@ -7,18 +7,21 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::cli::Session;
 use crate::cli::args::{Format, RunArgs};
+use crate::cli::ci::{Ci, Spoken};
 use crate::cli::exit::Failure;
 use crate::engine::emitter::Emitter;
 use crate::event::Event;
 use crate::ground::clock::Clock;
 use crate::history::runs::Runs;
+use crate::reporter::ci::Ci as CiVoice;
 use crate::reporter::json::Json;
 use crate::reporter::junit::Junit;
 use crate::reporter::plain::Plain;
 use crate::reporter::record::Record;
+use crate::reporter::summary::{Mode, SummaryFile};
 use crate::reporter::terminal::Terminal;
 use crate::reporter::trace::Trace;
-use crate::reporter::{Output, Reporters};
+use crate::reporter::{Output, Reporter, Reporters};
 
 /// What the caller wants to see and to have written.
 #[derive(Clone, Debug, Default)]
@@ -31,6 +34,10 @@ pub struct Voices {
     pub junit: Option<PathBuf>,
     /// Where a trace goes.
     pub trace: Option<PathBuf>,
+    /// Where a summary goes.
+    pub summary: Option<PathBuf>,
+    /// For which CI service it is told.
+    pub ci: Ci,
 }
 
 /// The reporters of one run, shared by the threads that emit.
@@ -45,6 +52,8 @@ impl Voices {
             format: args.format,
             junit: args.junit.clone(),
             trace: args.trace.clone(),
+            summary: args.summary.clone(),
+            ci: args.ci,
         }
     }
 
@@ -54,16 +63,22 @@ impl Voices {
     /// A report's folder can't be made.
     pub fn open(&self, session: &Session, run: &str, state: Option<&Path>) -> Result<Chorus, Failure> {
         let mut reporters = Reporters::default();
-        let paint = session.paint_err();
-        let live = session.env.terminal().stderr && session.env.var("TERM").is_none_or(|term| term != "dumb");
-        match self.format {
-            Format::Json => reporters.add(Box::new(Json::new(std::io::stdout())), "standard output"),
-            Format::Human if live => {
-                reporters.add(Box::new(Terminal::new(paint, self.output)), "standard error");
+        let is_json = self.format == Format::Json;
+        if is_json {
+            reporters.add(Box::new(Json::new(std::io::stdout())), "standard output");
+        }
+        match self.ci.spoken(session, is_json)? {
+            // The voice may name a file, which is to be there by then.
+            Some(spoken) => {
+                spoken.add_files(&mut reporters)?;
+                reporters.add(self.in_ci(session, &spoken)?, "standard error");
             }
-            Format::Human => {
-                reporters.add(Box::new(Plain::new(std::io::stderr(), paint, self.output)), "standard error");
-            }
+            None if is_json => {}
+            None => reporters.add(self.for_people(session), "standard error"),
+        }
+        if let Some(path) = &self.summary {
+            let summary = SummaryFile::new(report(session, path)?, Mode::Replace);
+            reporters.add(Box::new(summary), "the summary");
         }
         if let Some(path) = &self.junit {
             reporters.add(Box::new(Junit::new(report(session, path)?)), "the JUnit report");
@@ -81,6 +96,22 @@ impl Voices {
             }
         }
         Ok(Chorus(Arc::new(Mutex::new(reporters))))
+    }
+
+    /// Commands for a CI service are read from both streams; in one they keep their order.
+    fn in_ci(&self, session: &Session, spoken: &Spoken) -> Result<Box<dyn Reporter>, Failure> {
+        let to = (std::io::stderr(), session.paint_err(), self.output);
+        Ok(Box::new(CiVoice::new(to, spoken.dialect()?, spoken.site())))
+    }
+
+    fn for_people(&self, session: &Session) -> Box<dyn Reporter> {
+        let paint = session.paint_err();
+        let live = session.env.terminal().stderr && session.env.var("TERM").is_none_or(|term| term != "dumb");
+        if live {
+            Box::new(Terminal::new(paint, self.output))
+        } else {
+            Box::new(Plain::new(std::io::stderr(), paint, self.output))
+        }
     }
 }
 

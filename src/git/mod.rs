@@ -3,6 +3,7 @@
 mod ancestry;
 mod attributes;
 pub mod browse;
+mod changed_lines;
 mod checked_out;
 mod commit_snapshot;
 mod content;
@@ -35,6 +36,7 @@ mod sandbox;
 #[cfg(test)]
 mod tests;
 
+pub use changed_lines::ChangedLines;
 pub use error::{GitError, NoBase};
 pub use hooks_dir::HooksDir;
 pub use notes::Notes;

@@ -11,6 +11,7 @@ pub mod name;
 pub mod path;
 pub mod pattern;
 pub mod pattern_overlap;
+pub mod random;
 pub mod stat;
 pub mod stat_cache;
 pub mod units;

@@ -1,13 +1,42 @@
 //! The fold that all human output shares: which lines an event leads to, and which logs are kept for
-//! the end. It must not know how lines get to the reader.
+//! the end. It must not know how lines get to the reader, nor what is drawn around them.
 
 use std::collections::BTreeMap;
 
-use crate::event::{Ended, Event, Log, ServiceEnd, Status, TaskFinished, What};
+use crate::event::{Ended, Event, Log, ServiceEnd, Status, Summary, TaskFinished, What};
 use crate::reporter::Output;
 use crate::reporter::lines::{Head, Lines};
 use crate::reporter::rulings;
 use crate::reporter::style::{Paint, Tone};
+
+/// A piece of what is told, for those who draw something around it.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Part {
+    /// Lines of our own, without a line end.
+    Text(String),
+    /// What something printed.
+    Log(Printed),
+    /// Lines that a running task printed.
+    Streamed {
+        /// The task.
+        task: String,
+        /// The lines.
+        text: String,
+    },
+}
+
+/// What something printed, under its heading.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Printed {
+    /// One line.
+    pub heading: String,
+    /// How the heading is meant; a faint one needs no look.
+    pub tone: Tone,
+    /// What was printed.
+    pub log: Log,
+    /// When that began and ended, in milliseconds since the run started.
+    pub span: (u64, u64),
+}
 
 /// Folds events into text.
 pub struct Human {
@@ -17,10 +46,10 @@ pub struct Human {
     /// A gate all of whose tasks are known says just that, in one line.
     is_quiet: bool,
     failures: Vec<TaskFinished>,
-    finally_logs: Vec<(String, Log)>,
+    finally_logs: Vec<Printed>,
     /// Where the services that are being started listen.
     ports: BTreeMap<String, Option<u16>>,
-    service_logs: Vec<(String, Log)>,
+    service_logs: Vec<Printed>,
 }
 
 impl Human {
@@ -45,7 +74,13 @@ impl Human {
 
     /// The text that an event leads to, without a line end; nothing for most.
     pub fn text(&mut self, event: &Event) -> Option<String> {
-        match &event.what {
+        let parts: Vec<String> = self.parts(event).iter().map(|part| self.drawn(part)).collect();
+        (!parts.is_empty()).then(|| parts.join("\n"))
+    }
+
+    /// The same in pieces, in the order in which they are shown.
+    pub fn parts(&mut self, event: &Event) -> Vec<Part> {
+        let text = match &event.what {
             What::RunStarted(run) => {
                 self.lines.width = run.width.min(40);
                 self.head = Head { run: run.run.clone(), gated: run.gated.clone() };
@@ -55,15 +90,21 @@ impl Human {
             What::Notice { level, text } => Some(self.lines.notice(*level, text)),
             What::TaskStarted { .. } => None,
             What::TaskWaits { task, on } => Some(self.lines.waits(task, on)),
-            What::TaskOutput { task, text } => {
-                (self.output == Output::Stream).then(|| self.streamed(task, text))
+            What::TaskOutput { task, text } if self.output == Output::Stream => {
+                return vec![Part::Streamed { task: task.clone(), text: text.clone() }];
             }
+            What::TaskOutput { .. } => None,
             What::TaskSlow { task, after } => Some(self.lines.slow(task, *after)),
             What::TaskRetries { task, attempt, ended } => Some(self.lines.retries(task, *attempt, ended)),
             What::TaskFinished(task) if self.is_quiet && task.status == Status::Hit => None,
-            What::TaskFinished(task) => Some(self.finished(task)),
-            What::FinallyFinished { task, ended, log, .. } => (!ended.is_pass()).then(|| {
-                self.finally_logs.push((task.clone(), log.clone()));
+            What::TaskFinished(task) => return self.finished(task),
+            What::FinallyFinished { task, ended, log, took } => (!ended.is_pass()).then(|| {
+                self.finally_logs.push(Printed {
+                    heading: format!("{task}: finally"),
+                    tone: Tone::Odd,
+                    log: log.clone(),
+                    span: (event.at.saturating_sub(*took), event.at),
+                });
                 self.lines.finally_failed(task, ended)
             }),
             What::ServiceStarted { service, port, .. } => {
@@ -74,55 +115,64 @@ impl Human {
                 let port = self.ports.get(service).copied().flatten();
                 Some(self.lines.service_ready(service, port, *took))
             }
-            What::ServiceEnded { service, end, log } => self.service_ended(service, end, log),
+            What::ServiceEnded { service, end, log } => self.service_ended(service, end, (log, event.at)),
             What::Interrupted { signal, now } => Some(self.lines.interrupted(signal, *now)),
-            What::RunFinished(summary) => {
-                let mut parts = Vec::new();
-                for (task, log) in &self.finally_logs {
-                    parts.push(self.lines.log(&format!("{task}: finally"), Tone::Odd, log));
-                }
-                for (service, log) in &self.service_logs {
-                    parts.push(self.lines.last_lines(service, log));
-                }
-                // What a service did is told by the service, unless the task has something to add.
-                let of_service = |task: &TaskFinished| {
-                    matches!(&task.status, Status::Failed { ended: Ended::Service { .. } })
-                        && task.log.text.is_empty()
-                };
-                let is_told = |task: &TaskFinished| task.evidence.is_some() && task.log.text.is_empty();
-                for task in self.failures.iter().filter(|task| !of_service(task) && !is_told(task)) {
-                    parts.push(self.failure(task));
-                }
-                if !parts.is_empty() {
-                    parts.push(String::new());
-                }
-                parts.push(self.lines.summary(&self.head, summary));
-                Some(parts.join("\n"))
-            }
+            What::RunFinished(summary) => return self.ending(summary),
+        };
+        text.map(Part::Text).into_iter().collect()
+    }
+
+    /// A piece as it is where nothing is drawn around it.
+    pub fn drawn(&self, part: &Part) -> String {
+        match part {
+            Part::Text(text) => text.clone(),
+            Part::Log(printed) => self.lines.log(&printed.heading, printed.tone, &printed.log),
+            Part::Streamed { task, text } => self.streamed(task, text),
         }
     }
 
+    /// The logs that were kept, and the last lines.
+    fn ending(&self, summary: &Summary) -> Vec<Part> {
+        let kept = self.finally_logs.iter().chain(&self.service_logs).cloned();
+        let mut parts: Vec<Part> = kept.map(Part::Log).collect();
+        // What a service did is told by the service, unless the task has something to add.
+        let of_service = |task: &TaskFinished| {
+            matches!(&task.status, Status::Failed { ended: Ended::Service { .. } })
+                && task.log.text.is_empty()
+        };
+        let is_told = |task: &TaskFinished| task.evidence.is_some() && task.log.text.is_empty();
+        for task in self.failures.iter().filter(|task| !of_service(task) && !is_told(task)) {
+            parts.extend(self.failure(task));
+        }
+        if !parts.is_empty() {
+            parts.push(Part::Text(String::new()));
+        }
+        parts.push(Part::Text(self.lines.summary(&self.head, summary)));
+        parts
+    }
+
     /// A service that ended as it was asked to is not worth a line.
-    fn service_ended(&mut self, service: &str, end: &ServiceEnd, log: &Log) -> Option<String> {
+    fn service_ended(&mut self, service: &str, end: &ServiceEnd, (log, at): (&Log, u64)) -> Option<String> {
         let (ServiceEnd::Died { why } | ServiceEnd::NotReady { why }) = end else { return None };
         if !log.text.is_empty() {
-            self.service_logs.push((service.to_owned(), log.clone()));
+            let (heading, log) = Lines::last_of(service, log);
+            self.service_logs.push(Printed { heading, tone: Tone::Bad, log, span: (at, at) });
         }
         Some(self.lines.service_failed(service, why))
     }
 
-    fn finished(&mut self, task: &TaskFinished) -> String {
-        let mut text = self.lines.finished(task);
+    fn finished(&mut self, task: &TaskFinished) -> Vec<Part> {
+        let mut parts = vec![Part::Text(self.lines.finished(task))];
         let ran = task.attempts > 0;
         if let Some(evidence) = &task.evidence
             && (task.status != Status::Hit || self.output == Output::All)
         {
-            text.push('\n');
-            text.push_str(&rulings::table(evidence, rulings::FEW, self.lines.paint));
+            let mut text = rulings::table(evidence, rulings::FEW, self.lines.paint);
             if let Some(more) = rulings::hidden(evidence, rulings::FEW) {
                 let more = format!("\n  {more}: xtask explain-gate {}", task.task);
                 text.push_str(&self.lines.paint.tone(Tone::Faint, &more));
             }
+            parts.push(Part::Text(text));
         }
         // All that a gate has to say is in its table.
         let is_told = task.evidence.is_some() && task.log.text.is_empty();
@@ -134,44 +184,44 @@ impl Human {
             Output::Grouped | Output::All => {
                 // A failure's log comes at the end, where the eye is.
                 if !matches!(task.status, Status::Failed { .. }) {
-                    text.push('\n');
-                    text.push_str(&self.lines.log(&Lines::heading(task), Tone::Faint, &task.log));
+                    parts.push(Part::Log(printed(Lines::heading(task), Tone::Faint, (task, &task.log))));
                 }
             }
         }
         if matches!(task.status, Status::Failed { .. }) {
             self.failures.push(task.clone());
         }
-        text
+        parts
     }
 
-    fn failure(&self, task: &TaskFinished) -> String {
+    fn failure(&self, task: &TaskFinished) -> Vec<Part> {
         let mut parts = Vec::new();
         for (i, log) in task.failed_logs.iter().enumerate() {
-            parts.push(self.lines.log(&format!("{}: attempt {}", task.task, i + 1), Tone::Odd, log));
+            let heading = format!("{}: attempt {}", task.task, i + 1);
+            parts.push(Part::Log(printed(heading, Tone::Odd, (task, log))));
         }
-        parts.push(self.lines.log(&Lines::heading(task), Tone::Bad, &task.log));
+        parts.push(Part::Log(printed(Lines::heading(task), Tone::Bad, (task, &task.log))));
         if !task.command.is_empty() {
             let command = format!("$ {}", task.command.lines().next().unwrap_or_default());
-            parts.push(self.lines.paint.tone(Tone::Faint, &command));
+            parts.push(Part::Text(self.lines.paint.tone(Tone::Faint, &command)));
         }
         if task.sandboxed {
             let text = format!("it runs in a sandbox: `xtask audit {}` tells what it lacks there", task.task);
-            parts.push(self.lines.paint.tone(Tone::Faint, &text));
+            parts.push(Part::Text(self.lines.paint.tone(Tone::Faint, &text)));
         }
-        parts.join("\n")
+        parts
     }
 
     fn streamed(&self, task: &str, text: &str) -> String {
-        let keep = if self.lines.paint.is_colored() {
-            crate::reporter::text::Keep::Colors
-        } else {
-            crate::reporter::text::Keep::Nothing
-        };
-        let text = crate::reporter::text::safe(text, keep);
+        let text = crate::reporter::text::safe(text, self.lines.keep());
         let prefix = self.lines.paint.tone(Tone::Faint, &format!("{task} │"));
         let lines: Vec<String> =
             text.trim_end_matches('\n').split('\n').map(|line| format!("{prefix} {line}")).collect();
         lines.join("\n")
     }
+}
+
+/// One of a task's logs.
+fn printed(heading: String, tone: Tone, (task, log): (&TaskFinished, &Log)) -> Printed {
+    Printed { heading, tone, log: log.clone(), span: (task.started, task.started + task.took) }
 }

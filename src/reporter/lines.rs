@@ -111,12 +111,17 @@ impl Lines {
 
     /// The last lines of a service that failed.
     pub fn last_lines(&self, service: &str, log: &Log) -> String {
+        let (heading, log) = Self::last_of(service, log);
+        self.log(&heading, Tone::Bad, &log)
+    }
+
+    /// The last lines of a service, and their heading.
+    pub fn last_of(service: &str, log: &Log) -> (String, Log) {
         let lines: Vec<&str> = log.text.lines().collect();
         let left_out = lines.len().saturating_sub(LAST_LINES);
         let text = lines[left_out..].join("\n");
         let which = if left_out > 0 { "its last lines" } else { "what it printed" };
-        let log = Log { text, left_out: 0 };
-        self.log(&format!("service {service}: {which}"), Tone::Bad, &log)
+        (format!("service {service}: {which}"), Log { text, left_out: 0 })
     }
 
     /// `■ SIGINT: ending what runs`
@@ -132,16 +137,29 @@ impl Lines {
 
     /// A task's log under a heading.
     pub fn log(&self, heading: &str, tone: Tone, log: &Log) -> String {
+        format!("{}\n{}", self.rule(heading, tone), self.body(log))
+    }
+
+    /// A heading, drawn to the width of a page.
+    pub fn rule(&self, heading: &str, tone: Tone) -> String {
         let rule = "─".repeat(70_usize.saturating_sub(console::measure_text_width(heading)));
-        let heading = self.paint.tone(tone, &format!("── {heading} {rule}"));
-        let keep = if self.paint.is_colored() { Keep::Colors } else { Keep::Nothing };
-        let body = text::safe(&log.text, keep);
+        self.paint.tone(tone, &format!("── {heading} {rule}"))
+    }
+
+    /// What was printed, made safe to show.
+    pub fn body(&self, log: &Log) -> String {
+        let body = text::safe(&log.text, self.keep());
         let reset = if body.contains('\u{1b}') { "\u{1b}[0m" } else { "" };
         let body = body.trim_end_matches('\n');
         if body.is_empty() {
-            return format!("{heading}\n{}", self.paint.tone(Tone::Faint, "(it printed nothing)"));
+            return self.paint.tone(Tone::Faint, "(it printed nothing)");
         }
-        format!("{heading}\n{body}{reset}")
+        format!("{body}{reset}")
+    }
+
+    /// What is kept of a task's control sequences.
+    pub fn keep(&self) -> Keep {
+        if self.paint.is_colored() { Keep::Colors } else { Keep::Nothing }
     }
 
     /// The heading of a finished task's log.

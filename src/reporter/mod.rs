@@ -1,17 +1,31 @@
 //! Reporters: each folds events into a writer. They must not know the engine, and take every time
 //! they show from the events, so that a recorded run redraws the same.
 
+pub mod azure;
+pub mod buildkite;
+pub mod ci;
+pub mod code_quality;
+pub mod github;
+pub mod gitlab;
+pub mod harmless;
 pub mod human;
 pub mod json;
 pub mod junit;
 pub mod lines;
+pub mod markdown;
 pub mod plain;
 pub mod record;
+pub mod remarks;
 pub mod rulings;
+pub mod story;
 pub mod style;
+pub mod summary;
 pub mod terminal;
 pub mod text;
 pub mod trace;
+
+#[cfg(test)]
+mod tests;
 
 use std::io;
 

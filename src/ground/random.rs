@@ -1,0 +1,21 @@
+//! Randomness of the operating system. It must not know what has to be unguessable.
+
+use std::io;
+
+/// Bytes that nobody can guess.
+///
+/// # Errors
+/// The operating system has none to give.
+pub fn bytes() -> io::Result<[u8; 32]> {
+    let mut bytes = [0; 32];
+    getrandom::fill(&mut bytes).map_err(io::Error::other)?;
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn no_two_are_the_same() {
+        assert_ne!(super::bytes().unwrap(), super::bytes().unwrap());
+    }
+}

@@ -1,0 +1,74 @@
+//! The dialect of Azure Pipelines. It must not know which lines are shown, nor write the summary that it
+//! has uploaded.
+//!
+//! A group there is folded, so what failed stands outside of groups. There is no fence.
+
+use crate::reporter::ci::{Dialect, Group};
+use crate::reporter::harmless::{At, Marker, harmless};
+use crate::reporter::remarks::{Grade, Remark};
+use crate::reporter::story::Story;
+use crate::reporter::text::{Keep, safe};
+
+/// Commands are read anywhere in a line.
+const MARKERS: &[Marker] =
+    &[Marker { text: "##[", at: At::Anywhere(2) }, Marker { text: "##vso[", at: At::Anywhere(2) }];
+
+/// Issues of a kind that a step has.
+const LIMIT: usize = 10;
+
+/// Speaks to Azure Pipelines.
+pub struct Azure {
+    summary: String,
+}
+
+impl Azure {
+    /// Has the Markdown at this absolute path uploaded.
+    pub fn new(summary: String) -> Self {
+        Self { summary }
+    }
+}
+
+impl Dialect for Azure {
+    fn markers(&self) -> &'static [Marker] {
+        MARKERS
+    }
+
+    fn group(&self, group: &Group<'_>) -> Option<(String, String)> {
+        let command = || (format!("##[group]{}", group.heading), "##[endgroup]".to_owned());
+        group.is_folded.then(command)
+    }
+
+    fn limit(&self) -> Option<(usize, &'static str)> {
+        Some((LIMIT, "Azure shows 10 errors and 10 warnings for each step"))
+    }
+
+    fn remark(&self, remark: &Remark) -> Option<String> {
+        let kind = match remark.grade {
+            Grade::Error => "error",
+            Grade::Warning => "warning",
+            // There is no such kind.
+            Grade::Notice => return None,
+        };
+        let mut properties = format!("type={kind};");
+        if let Some(place) = &remark.place {
+            properties.push_str(&format!("sourcepath={};", escaped(&place.path)));
+            if let Some(line) = place.line {
+                properties.push_str(&format!("linenumber={line};"));
+            }
+        }
+        let text = escaped(&format!("{}: {}", remark.title, remark.text));
+        Some(format!("##vso[task.logissue {properties}]{text}"))
+    }
+
+    fn end(&self, _story: &Story) -> Vec<String> {
+        vec![format!("##vso[task.uploadsummary]{}", escaped(&self.summary))]
+    }
+}
+
+/// Text of a command, which the log shows too. Its properties and what is behind them are read alike.
+fn escaped(text: &str) -> String {
+    let text = safe(text, Keep::Nothing);
+    let text = harmless(&text, MARKERS);
+    let text = text.replace('%', "%AZP25").replace('\r', "%0D").replace('\n', "%0A");
+    text.replace(';', "%3B").replace(']', "%5D")
+}

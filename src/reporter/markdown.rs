@@ -1,0 +1,93 @@
+//! Markdown made of anybody's text: names, reasons and logs can't become markup, HTML, links or
+//! mentions. It must not know what is written.
+
+use crate::reporter::story::cut;
+use crate::reporter::text::{Keep, safe};
+
+/// Characters of a cell.
+const CELL: usize = 300;
+
+/// `text` as it stands, on one line.
+pub fn code(text: &str) -> String {
+    let text = safe(text, Keep::Nothing);
+    let text: String = cut(&text.split_whitespace().collect::<Vec<_>>().join(" "), CELL);
+    if text.is_empty() {
+        return text;
+    }
+    let quote = "`".repeat(longest_run(&text) + 1);
+    let blank = if text.starts_with('`') || text.ends_with('`') { " " } else { "" };
+    format!("{quote}{blank}{text}{blank}{quote}")
+}
+
+/// The same within a table.
+pub fn cell(text: &str) -> String {
+    // A backslash in front of ours would take its meaning.
+    code(text).replace("\\|", "\\ |").replace('|', "\\|")
+}
+
+/// A row of a table.
+pub fn row(cells: &[String]) -> String {
+    format!("| {} |\n", cells.join(" | "))
+}
+
+/// A table's first two lines.
+pub fn head(names: &[&str]) -> String {
+    format!("| {} |\n|{}\n", names.join(" | "), " --- |".repeat(names.len()))
+}
+
+/// `text` as it stands, in a block.
+pub fn block(text: &str) -> String {
+    let text = safe(text, Keep::Nothing);
+    let fence = "`".repeat(longest_run(&text).max(2) + 1);
+    format!("{fence}text\n{}\n{fence}\n", text.trim_end())
+}
+
+/// The longest run of backquotes.
+fn longest_run(text: &str) -> usize {
+    text.split(|c| c != '`').map(str::len).max().unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn text_is_quoted_as_it_stands() {
+        let cases = [
+            ("", ""),
+            ("unit", "`unit`"),
+            ("a\n b", "`a b`"),
+            ("<b>@you</b> https://x", "`<b>@you</b> https://x`"),
+            ("a`b", "``a`b``"),
+            ("`", "`` ` ``"),
+            ("a|b", "`a\\|b`"),
+            ("a\\|b", "`a\\ \\|b`"),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(cell(text), expected, "{text:?}");
+        }
+        assert_eq!(block("a\n```\nb\n"), "````text\na\n```\nb\n````\n");
+        assert_eq!(head(&["a", "b"]), "| a | b |\n| --- | --- |\n");
+    }
+
+    proptest! {
+        #[test]
+        fn a_row_stays_one_row_of_so_many_cells(text in r"[`|\\ a\n]{0,20}") {
+            let row = row(&[cell(&text), "x".to_owned()]);
+            prop_assert_eq!(row.matches('\n').count(), 1);
+            // As a reader of tables counts: a pipe behind a backslash is none.
+            let mut pipes = 0;
+            let mut chars = row.chars();
+            while let Some(c) = chars.next() {
+                match c {
+                    '\\' => drop(chars.next()),
+                    '|' => pipes += 1,
+                    _ => {}
+                }
+            }
+            prop_assert_eq!(pipes, 3, "{}", row);
+        }
+    }
+}

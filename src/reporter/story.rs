@@ -1,0 +1,88 @@
+//! The story of a run: what of its events is needed for what is said at its end. It must not know how
+//! that is said.
+
+use crate::event::{Event, Log, RunStarted, Status, Summary, TaskFinished, What};
+use crate::report::facts::Ratio;
+use crate::reporter::text::{Keep, safe};
+
+/// Lines of a failed task's log that are kept.
+const LAST_LINES: usize = 30;
+/// Characters of each.
+const LINE: usize = 400;
+
+/// What is known of a run so far.
+#[derive(Clone, Debug, Default)]
+pub struct Story {
+    /// How it started.
+    pub run: Option<RunStarted>,
+    /// The tasks that have their results, in that order. Of logs only the last lines of what failed are
+    /// kept, safe to show.
+    pub tasks: Vec<TaskFinished>,
+    /// How it ended.
+    pub summary: Option<Summary>,
+}
+
+impl Story {
+    /// Takes the next event.
+    pub fn take(&mut self, event: &Event) {
+        match &event.what {
+            What::RunStarted(run) => self.run = Some(run.clone()),
+            What::TaskFinished(task) => {
+                let log = match &task.status {
+                    Status::Failed { .. } => Log { text: last_lines(&task.log.text), left_out: 0 },
+                    _ => Log::default(),
+                };
+                self.tasks.push(TaskFinished { log, ..without_logs(task) });
+            }
+            What::RunFinished(summary) => self.summary = Some(summary.clone()),
+            _ => {}
+        }
+    }
+
+    /// The lines that tests reached: what the gate that knows most lines says, as it also knows what was
+    /// not executed; without one, all that tasks reported.
+    pub fn coverage(&self) -> Option<Ratio> {
+        let gates = self.tasks.iter().filter_map(|task| task.evidence.as_ref()?.record.coverage);
+        gates.max_by_key(|ratio| ratio.whole).or_else(|| {
+            let tasks = self.tasks.iter().filter_map(|task| task.reported.as_ref()?.coverage);
+            tasks.reduce(|all, one| Ratio { part: all.part + one.part, whole: all.whole + one.whole })
+        })
+    }
+}
+
+/// A task's result without its logs, which may be large.
+fn without_logs(task: &TaskFinished) -> TaskFinished {
+    TaskFinished {
+        task: task.task.clone(),
+        group: task.group.clone(),
+        status: task.status.clone(),
+        reason: task.reason.clone(),
+        started: task.started,
+        took: task.took,
+        attempts: task.attempts,
+        stored: task.stored.clone(),
+        log: Log::default(),
+        failed_logs: Vec::new(),
+        command: task.command.clone(),
+        sandboxed: task.sandboxed,
+        reported: task.reported.clone(),
+        evidence: task.evidence.clone(),
+    }
+}
+
+/// The last lines that say something.
+fn last_lines(log: &str) -> String {
+    let log = safe(log, Keep::Nothing);
+    let mut lines: Vec<&str> = log.trim_end().lines().rev().take(LAST_LINES).collect();
+    lines.reverse();
+    let lines: Vec<String> = lines.into_iter().map(|line| cut(line, LINE)).collect();
+    lines.join("\n")
+}
+
+/// At most so many characters of a line; where some were left out, `…` says so.
+pub fn cut(line: &str, most: usize) -> String {
+    match line.char_indices().nth(most) {
+        None => line.to_owned(),
+        Some((at, _)) => format!("{}…", &line[..at]),
+    }
+}

@@ -1,0 +1,230 @@
+//! The summary reporter: what a run came to, as Markdown in a file. It must not know which CI service
+//! shows it.
+
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::event::{Event, Status, Summary, TaskFinished, Verdict, What};
+use crate::ground::file::{self, Durability};
+use crate::ground::units;
+use crate::quality::evidence::{Evidence, Ruling, Verdict as Judged};
+use crate::reporter::Reporter;
+use crate::reporter::lines::count;
+use crate::reporter::markdown::{block, cell, code, head, row};
+use crate::reporter::story::Story;
+
+/// Bytes of a summary that GitHub takes.
+const ROOM: usize = 1 << 20;
+/// Tasks, failed tests, breaches and logs that are listed.
+const TASKS: usize = 50;
+const TESTS: usize = 50;
+const BREACHES: usize = 20;
+const LOGS: usize = 10;
+/// What stands where something did not fit.
+const CUT: &str =
+    "\n*The summary is cut here: there is no room for more. `xtask log` shows the whole run.*\n";
+
+/// Collects a run and writes the file at its end.
+pub struct SummaryFile {
+    path: PathBuf,
+    mode: Mode,
+    story: Story,
+}
+
+/// What becomes of what is in the file already.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Mode {
+    /// It stays, and counts against the room.
+    Append,
+    /// It goes.
+    Replace,
+}
+
+impl SummaryFile {
+    /// Will write to `path`, whose folder exists.
+    pub fn new(path: PathBuf, mode: Mode) -> Self {
+        Self { path, mode, story: Story::default() }
+    }
+
+    fn write(&self) -> io::Result<()> {
+        match self.mode {
+            Mode::Append => {
+                let mut file = file::open_append(&self.path).map_err(io::Error::other)?;
+                let used = usize::try_from(file.metadata()?.len()).unwrap_or(usize::MAX);
+                file.write_all(markdown(&self.story, ROOM.saturating_sub(used)).as_bytes())
+            }
+            Mode::Replace => {
+                let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty());
+                let text = markdown(&self.story, ROOM);
+                let folder = folder.unwrap_or_else(|| Path::new("."));
+                file::write(&self.path, text.as_bytes(), folder, Durability::Relaxed)
+                    .map_err(io::Error::other)
+            }
+        }
+    }
+}
+
+impl Reporter for SummaryFile {
+    fn event(&mut self, event: &Event) -> io::Result<()> {
+        self.story.take(event);
+        if matches!(event.what, What::RunFinished(_)) { self.write() } else { Ok(()) }
+    }
+}
+
+/// A finished run in at most `room` bytes; nothing if it has not finished.
+pub fn markdown(story: &Story, room: usize) -> String {
+    let Some(summary) = &story.summary else { return String::new() };
+    let mut sections = vec![verdict(story, summary), tasks(&story.tasks)];
+    sections.extend(story.tasks.iter().filter_map(|task| Some(gate(&task.task, task.evidence.as_deref()?))));
+    sections.extend([tests(&story.tasks), flaky(&story.tasks, summary)]);
+    let failed = story.tasks.iter().filter(|task| !task.log.text.is_empty());
+    sections.extend(failed.take(LOGS).map(log));
+    let mut text = String::new();
+    for section in sections.iter().filter(|section| !section.is_empty()) {
+        if text.len() + section.len() + 1 + CUT.len() > room {
+            if text.len() + CUT.len() <= room {
+                text.push_str(CUT);
+            }
+            return text;
+        }
+        text.push_str(section);
+        text.push('\n');
+    }
+    text
+}
+
+fn verdict(story: &Story, summary: &Summary) -> String {
+    let word = match summary.verdict {
+        Verdict::Passed => "✅ passed",
+        Verdict::Failed => "❌ failed",
+        Verdict::Superseded => "↻ starts again",
+        Verdict::Interrupted { .. } => "■ interrupted",
+    };
+    let run = story.run.as_ref();
+    let gated = run.and_then(|run| run.gated.as_ref()).map(|gated| format!("gate of {}", gated.what));
+    let names = gated.or_else(|| run.map(|run| run.names.join(" "))).unwrap_or_default();
+    let mut figures = vec![format!("{} executed", summary.executed), format!("{} cached", summary.hits)];
+    if summary.skipped > 0 {
+        figures.push(format!("{} skipped", summary.skipped));
+    }
+    figures.push(format!("took {}", duration(summary.took)));
+    if summary.saved > 0 {
+        figures.push(format!("saved {}", duration(summary.saved)));
+    }
+    let mut text = format!("## {} {word}\n\n{}\n", code(&names), figures.join(" · "));
+    if let Some(tree) = run.and_then(|run| run.tree.as_ref()) {
+        text.push_str(&format!("\nTree {}\n", code(tree)));
+    }
+    for what in summary.changed.iter().take(BREACHES) {
+        text.push_str(&format!("\nTasks changed the gated tree: {}\n", code(what)));
+    }
+    text
+}
+
+/// What was executed or did not pass, what failed first, then what took longest.
+fn tasks(tasks: &[TaskFinished]) -> String {
+    let mut shown: Vec<&TaskFinished> = tasks.iter().filter(|task| task.status != Status::Hit).collect();
+    shown.sort_by_key(|task| {
+        (!matches!(task.status, Status::Failed { .. }), std::cmp::Reverse(task.took), &task.task)
+    });
+    if shown.is_empty() {
+        return String::new();
+    }
+    let mut text = head(&["task", "status", "took", "why"]);
+    for task in shown.iter().take(TASKS) {
+        let (status, why) = match &task.status {
+            Status::Passed => ("✅ passed", task.reason.to_string()),
+            Status::Hit => ("✅ cached", task.reason.to_string()),
+            Status::Flaky => ("⚠️ flaky", format!("passed at attempt {}; {}", task.attempts, task.reason)),
+            Status::Failed { ended } => ("❌ failed", format!("{ended}; {}", task.reason)),
+            Status::Stopped => ("■ stopped", task.reason.to_string()),
+            Status::Skipped => ("– skipped", task.reason.to_string()),
+        };
+        let took = if task.attempts == 0 { String::new() } else { duration(task.took) };
+        text.push_str(&row(&[cell(&task.task), status.to_owned(), took, cell(&why)]));
+    }
+    text + &more(shown.len(), TASKS, "task")
+}
+
+/// All rules of a gate, whether they hold or not, and what broke them.
+fn gate(name: &str, evidence: &Evidence) -> String {
+    let mut text = format!("### Gate {}\n\n", code(name));
+    text.push_str(&head(&["rule", "demanded", "fact", "verdict"]));
+    for ruling in &evidence.rulings {
+        let verdict = match ruling.verdict {
+            Judged::Holds => "✅ holds",
+            Judged::Broken => "❌ broken",
+            Judged::Unjudged => "– not judged",
+        };
+        let cells = [cell(&ruling.rule), cell(&ruling.demand), cell(&ruling.fact), verdict.to_owned()];
+        text.push_str(&row(&cells));
+    }
+    if let Some(baseline) = &evidence.baseline {
+        text.push_str(&format!("\nBaseline: {}\n", code(baseline)));
+    }
+    let broken = evidence.rulings.iter().filter(|ruling| !ruling.breaches.is_empty());
+    broken.fold(text, |text, ruling| text + &breaches(ruling))
+}
+
+fn breaches(ruling: &Ruling) -> String {
+    let mut text = format!("\nWhat breaks {}:\n\n", code(&ruling.rule));
+    for breach in ruling.breaches.iter().take(BREACHES) {
+        let place = breach.place.as_ref().map(|place| match place.line {
+            Some(line) => format!("{}: ", code(&format!("{}:{line}", place.path))),
+            None => format!("{}: ", code(&place.path)),
+        });
+        text.push_str(&format!("- {}{}\n", place.unwrap_or_default(), code(&breach.text)));
+    }
+    let all = ruling.breaches.len() + usize::try_from(ruling.more).unwrap_or(usize::MAX / 2);
+    text + &more(all, BREACHES, "place")
+}
+
+fn tests(tasks: &[TaskFinished]) -> String {
+    let reported = tasks.iter().filter_map(|task| Some((task, task.reported.as_ref()?)));
+    let more_failed: usize = reported.clone().map(|(_, reported)| reported.more_failed).sum();
+    let failed: Vec<_> = reported
+        .flat_map(|(task, reported)| {
+            reported.tests.iter().flat_map(|tests| &tests.failed).map(move |test| (task, test))
+        })
+        .collect();
+    if failed.is_empty() {
+        return String::new();
+    }
+    let mut text = format!("### Failed tests\n\n{}", head(&["test", "task", "message"]));
+    for (task, test) in failed.iter().take(TESTS) {
+        text.push_str(&row(&[cell(&test.name), cell(&task.task), cell(&test.message)]));
+    }
+    text + &more(failed.len() + more_failed, TESTS, "test")
+}
+
+/// Tests and tasks that passed only when tried again, and tasks that were slow.
+fn flaky(tasks: &[TaskFinished], summary: &Summary) -> String {
+    let of_task = |task: &TaskFinished| {
+        let tests = task.reported.as_ref()?.tests.as_ref()?;
+        (!tests.flaky.is_empty()).then(|| tests.flaky.clone())
+    };
+    let tests: Vec<String> = tasks.iter().filter_map(of_task).flatten().collect();
+    let mut text = String::new();
+    let all = [("Flaky tests", &tests), ("Flaky tasks", &summary.flaky), ("Slow tasks", &summary.slow)];
+    for (what, names) in all.into_iter().filter(|(_, names)| !names.is_empty()) {
+        let shown: Vec<String> = names.iter().take(TESTS).map(|name| code(name)).collect();
+        let left = names.len().saturating_sub(TESTS);
+        let left = if left > 0 { format!(" and {left} more") } else { String::new() };
+        text.push_str(&format!("{what}: {}{left}\n\n", shown.join(", ")));
+    }
+    text
+}
+
+fn log(task: &TaskFinished) -> String {
+    format!("### The last lines of {}\n\n{}", code(&task.task), block(&task.log.text))
+}
+
+fn more(all: usize, listed: usize, noun: &str) -> String {
+    let left = all.saturating_sub(listed);
+    if left == 0 { String::new() } else { format!("\n*and {} more*\n", count(left, noun)) }
+}
+
+fn duration(millis: u64) -> String {
+    units::duration(Duration::from_millis(millis))
+}

@@ -1,0 +1,209 @@
+//! Tests of the voices in CI, over a made-up run.
+
+mod forgery;
+mod remarks;
+mod summary;
+mod voices;
+
+use crate::event::{
+    Ended, Event, Level, Log, Reported, RunStarted, Status, Stored, Summary, TaskFinished, Verdict, What,
+};
+use crate::git::ChangedLines;
+use crate::ground::clock::Timestamp;
+use crate::quality::evidence::{Breach, Evidence, Record, Ruling, Verdict as Judged};
+use crate::reason::Reason;
+use crate::report::facts::{FailedTest, Finding, Ratio, Severity, Spot, Tests};
+use crate::reporter::Reporter as _;
+use crate::reporter::ci::{Ci, Dialect, Site};
+use crate::reporter::story::Story;
+use crate::reporter::style::Paint;
+use crate::reporter::{Output, azure, buildkite, github, gitlab};
+
+/// Where the made-up repository lies.
+const ROOT: &str = "/home/me/shop";
+
+fn at(at: u64, what: What) -> Event {
+    Event { at, what }
+}
+
+fn started(names: &str, tasks: usize) -> Event {
+    let run = RunStarted {
+        version: 1,
+        run: "20261121-093015-4711a".to_owned(),
+        started: Timestamp(1_795_253_415_000),
+        names: vec![names.to_owned()],
+        tree: Some("3f2a9c1d5e6f708192a3b4c5d6e7f8091a2b3c4d".to_owned()),
+        tasks,
+        hits: 0,
+        jobs: 2,
+        width: 7,
+        gated: None,
+    };
+    at(0, What::RunStarted(run))
+}
+
+fn task(name: &str, status: Status, log: &str) -> TaskFinished {
+    TaskFinished {
+        task: name.to_owned(),
+        group: None,
+        status,
+        reason: Reason::FirstRun,
+        started: 1000,
+        took: 2000,
+        attempts: 1,
+        stored: Stored::NotTried,
+        log: Log { text: log.to_owned(), left_out: 0 },
+        failed_logs: Vec::new(),
+        command: format!("make {name}"),
+        sandboxed: false,
+        reported: None,
+        evidence: None,
+    }
+}
+
+fn failed() -> Status {
+    Status::Failed { ended: Ended::Exit { code: 1 } }
+}
+
+fn spot(path: &str, line: u32) -> Spot {
+    Spot { path: path.to_owned(), line: Some(line), end_line: None }
+}
+
+fn finding(severity: Severity, rule: &str, place: Option<Spot>) -> Finding {
+    Finding {
+        severity,
+        tool: "semgrep".to_owned(),
+        rule: rule.to_owned(),
+        message: format!("this is {rule}"),
+        place,
+        content: None,
+        accepted: None,
+    }
+}
+
+fn ruling(rule: &str, verdict: Judged, breaches: Vec<Breach>) -> Ruling {
+    let (demand, fact) = ("≥ 80 %".to_owned(), "76.2 % (381 of 500 lines)".to_owned());
+    Ruling { rule: rule.to_owned(), demand, fact, verdict, breaches, more: 0 }
+}
+
+fn breach(text: &str, place: Option<Spot>, severity: Option<Severity>) -> Breach {
+    Breach { text: text.to_owned(), place, severity }
+}
+
+fn finished(tasks: &[TaskFinished]) -> Event {
+    let failed: Vec<String> =
+        tasks.iter().filter(|task| !task.status.is_pass()).map(|task| task.task.clone()).collect();
+    let summary = Summary {
+        verdict: if failed.is_empty() { Verdict::Passed } else { Verdict::Failed },
+        took: 9000,
+        hits: 0,
+        executed: tasks.len(),
+        failed,
+        flaky: Vec::new(),
+        slow: Vec::new(),
+        skipped: 0,
+        saved: 61_000,
+        changed: Vec::new(),
+    };
+    at(9000, What::RunFinished(summary))
+}
+
+/// The events of a run of these tasks.
+fn run(tasks: &[TaskFinished]) -> Vec<Event> {
+    let mut events = vec![started("ci", tasks.len())];
+    events.extend(tasks.iter().map(|task| at(3000, What::TaskFinished(task.clone()))));
+    events.push(finished(tasks));
+    events
+}
+
+fn story(events: &[Event]) -> Story {
+    let mut story = Story::default();
+    events.iter().for_each(|event| story.take(event));
+    story
+}
+
+/// A shop: a build that passes, tests of which one fails, a scanner, a gate that both break.
+fn shop() -> Vec<TaskFinished> {
+    let tests = Tests {
+        passed: 41,
+        failed: vec![FailedTest {
+            name: "cart::adds, twice".to_owned(),
+            message: "left: 1\nright: 100%".to_owned(),
+            place: Some(spot("/home/me/shop/src/cart.rs", 12)),
+        }],
+        skipped: 0,
+        flaky: vec!["cart::clock".to_owned()],
+    };
+    let findings = vec![
+        finding(Severity::High, "sql-injection", Some(spot("./src/db.rs", 7))),
+        finding(Severity::Low, "long-line", Some(spot("src/cart.rs", 90))),
+    ];
+    let evidence = Evidence {
+        rulings: vec![
+            ruling("coverage.min", Judged::Broken, Vec::new()),
+            ruling("tests.min-count", Judged::Holds, Vec::new()),
+            ruling(
+                "findings.high",
+                Judged::Broken,
+                vec![breach(
+                    "semgrep sql-injection: this is sql-injection",
+                    Some(spot("src/db.rs", 7)),
+                    Some(Severity::High),
+                )],
+            ),
+            ruling("findings.new", Judged::Unjudged, Vec::new()),
+        ],
+        reports: Vec::new(),
+        baseline: Some("1a2b3c4 (merge base with origin/main)".to_owned()),
+        record: Record { coverage: Some(Ratio { part: 381, whole: 500 }), tests: Some(42), findings: None },
+    };
+    let mut unit = task("unit", failed(), "running 42 tests\ncart::adds, twice FAILED\n");
+    unit.reported = Some(Box::new(Reported { tests: Some(tests), ..Reported::default() }));
+    let mut scan = task("scan", Status::Passed, "2 findings\n");
+    scan.reported = Some(Box::new(Reported { findings, ..Reported::default() }));
+    let mut gate = task("quality", Status::Failed { ended: Ended::Rules { broken: 2 } }, "");
+    gate.evidence = Some(Box::new(evidence));
+    gate.command = String::new();
+    vec![
+        task("build", Status::Passed, "compiled\n"),
+        unit,
+        scan,
+        gate,
+        task("docs", failed(), "no such page\n"),
+    ]
+}
+
+/// What a voice makes of events.
+fn told(events: &[Event], output: Output, dialect: Box<dyn Dialect>) -> String {
+    let site = Site { root: ROOT.to_owned(), changed: None };
+    told_at(events, (Paint::PLAIN, output), dialect, site)
+}
+
+fn told_at(
+    events: &[Event],
+    (paint, output): (Paint, Output),
+    dialect: Box<dyn Dialect>,
+    site: Site,
+) -> String {
+    let mut text = Vec::new();
+    let mut voice = Ci::new((&mut text, paint, output), dialect, site);
+    events.iter().for_each(|event| voice.event(event).unwrap());
+    drop(voice);
+    String::from_utf8(text).unwrap()
+}
+
+fn github() -> Box<dyn Dialect> {
+    Box::new(github::Github::new([7; 32]))
+}
+
+fn azure() -> Box<dyn Dialect> {
+    Box::new(azure::Azure::new("/home/me/shop/.xtask-artifacts/summary.md".to_owned()))
+}
+
+fn gitlab() -> Box<dyn Dialect> {
+    Box::new(gitlab::Gitlab)
+}
+
+fn buildkite() -> Box<dyn Dialect> {
+    Box::new(buildkite::Buildkite)
+}

@@ -1,0 +1,41 @@
+//! The summary in Markdown.
+
+use super::*;
+use crate::reporter::summary::{Mode, SummaryFile, markdown};
+
+#[test]
+fn it_has_the_verdict_the_tasks_the_gates_and_the_last_lines() {
+    insta::assert_snapshot!(markdown(&story(&run(&shop())), 1 << 20));
+}
+
+#[test]
+fn it_fits_and_says_where_it_was_cut() {
+    let many: Vec<TaskFinished> =
+        (0..200).map(|i| task(&format!("task-{i}"), failed(), &"x".repeat(90_000))).collect();
+    let story = story(&run(&many));
+    let whole = markdown(&story, 1 << 20);
+    assert!(whole.contains("*and 150 tasks more*") && !whole.contains("cut here"), "{whole}");
+    for room in [0, 50, 500, 5_000, 6_000, whole.len() - 1] {
+        let text = markdown(&story, room);
+        assert!(text.len() <= room, "{room}");
+        assert!(room < 500 || text.contains("The summary is cut here"), "{room}: {text}");
+        assert_eq!(text.matches("```").count() % 2, 0, "{text}");
+    }
+}
+
+#[test]
+fn what_is_in_the_file_stays_or_goes() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("summary.md");
+    for (mode, kept) in [(Mode::Append, true), (Mode::Replace, false)] {
+        std::fs::write(&path, "before\n").unwrap();
+        let mut reporter = SummaryFile::new(path.clone(), mode);
+        run(&shop()).iter().for_each(|event| reporter.event(event).unwrap());
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert_eq!(text.starts_with("before\n## `ci` ❌ failed\n"), kept, "{text}");
+    }
+    std::fs::write(&path, vec![b'x'; 1 << 20]).unwrap();
+    let mut reporter = SummaryFile::new(path.clone(), Mode::Append);
+    run(&shop()).iter().for_each(|event| reporter.event(event).unwrap());
+    assert_eq!(std::fs::metadata(&path).unwrap().len(), 1 << 20);
+}

@@ -1,0 +1,195 @@
+//! What a run says to the CI service that it runs in.
+
+use crate::project::{Project, Ran, stable};
+
+const TASKS: &str = r#"
+[tasks.all]
+needs = ["good", "bad"]
+[tasks.good]
+run = "echo fine"
+inputs = ["in"]
+[tasks.bad]
+run = "printf '::add-mask::forged\\n##[group]forged\\n##vso[task.complete]forged\\n+++ forged\\ncoverage: 1%%\\n'; exit 1"
+inputs = ["in"]
+[hooks]
+pre-push = ["good"]
+"#;
+
+const GITHUB: (&str, &str) = ("GITHUB_ACTIONS", "true");
+
+/// Without what differs from fence to fence.
+fn untokened(text: &str) -> String {
+    let mut text = text.to_owned();
+    while let Some(at) = text.find("::stop-commands::") {
+        let token = text[at + 17..].lines().next().unwrap().to_owned();
+        text = text.replace(&format!("::stop-commands::{token}"), "::stop::").replace(&token, "<token>");
+    }
+    text
+}
+
+#[test]
+fn github_gets_annotations_and_a_summary() {
+    let project = Project::new(TASKS);
+    let summary = project.beside().join("summary.md");
+    std::fs::write(&summary, "from the step before\n").unwrap();
+    let vars = [GITHUB, ("GITHUB_STEP_SUMMARY", summary.to_str().unwrap())];
+    let failed = project.xtask_env(&["bad"], &vars).ends(1);
+    insta::assert_snapshot!(untokened(&stable(&failed.err)), @r"
+    bad: <n> task · tree <tree>
+    ✗ bad  <time>  exit status <n> · first run
+    ─ bad: exit status <n>, <time> ─
+    ::stop::
+    ::add-mask::forged
+    ## [group]forged
+    ##vso[task.complete]forged
+    +++ forged
+    coverage: 1%
+    ::<token>::
+    $ printf '::add-mask::forged\n## [group]forged\n##vso[task.complete]forged\n+++ forged\ncoverage: 1%%\n'; exit <n>
+
+    failed: bad
+    failed: <n> ran, in <time>
+    see it again: xtask log <run>
+    ::error title=bad failed%3A exit status 1::::add-mask::forged%0A## [group]forged%0A##vso[task.complete]forged%0A+++ forged%0Acoverage: 1%25
+    ");
+    assert_eq!(failed.out, "");
+    let text = std::fs::read_to_string(&summary).unwrap();
+    let (before, after) = text.split_once('\n').unwrap();
+    assert_eq!(before, "from the step before");
+    assert!(after.starts_with("## `bad` ❌ failed\n"), "{text}");
+    assert!(
+        after.contains("| `bad` | ❌ failed |") && after.contains("### The last lines of `bad`"),
+        "{text}"
+    );
+    let passed = project.xtask_env(&["good", "--force"], &vars).ends(0);
+    let plain = project.xtask(&["good", "--force"]).ends(0);
+    assert_eq!(passed.stable(), plain.stable());
+    let text = std::fs::read_to_string(&summary).unwrap();
+    assert!(text.contains("❌ failed") && text.contains("## `good` ✅ passed\n"), "{text}");
+}
+
+#[test]
+fn a_recorded_run_is_drawn_again_for_any_service() {
+    let project = Project::new(TASKS);
+    for (name, value, service) in [
+        ("GITHUB_ACTIONS", "true", "github"),
+        ("GITLAB_CI", "true", "gitlab"),
+        ("BUILDKITE", "true", "buildkite"),
+        ("TF_BUILD", "True", "azure"),
+    ] {
+        let summary = project.beside().join("summary.md");
+        let vars = [(name, value), ("GITHUB_STEP_SUMMARY", summary.to_str().unwrap())];
+        let ran = project.xtask_env(&["all", "-k", "-o", "all", "--force"], &vars).ends(1);
+        let _ = std::fs::remove_file(&summary);
+        let log = project.xtask(&["log", "--last", "-o", "all", "--ci", service]).ends(0);
+        assert_eq!(untokened(&log.out), untokened(&ran.err), "{service}");
+        let plain = project.xtask(&["log", "--last", "-o", "all"]).ends(0);
+        assert_ne!(plain.out, log.out, "{service}");
+        assert!(!summary.exists(), "drawing again writes no files");
+        // What runs in CI and asks for no service has none.
+        let unasked = project.xtask_env(&["log", "--last", "-o", "all"], &vars).ends(0);
+        assert_eq!(unasked.out, plain.out, "{service}");
+    }
+}
+
+#[test]
+fn gitlab_collects_files_that_are_no_part_of_the_tree() {
+    let project = Project::new(TASKS);
+    let tree = |ran: &Ran| ran.events()[0]["tree"].clone();
+    let before = tree(&project.xtask(&["good", "--format", "json"]).ends(0));
+    project.xtask_env(&["all", "-k"], &[("GITLAB_CI", "true")]).ends(1).says("\u{1b}[0Ksection_start:");
+    let junit = project.read(".xtask-artifacts/junit.xml");
+    assert!(junit.contains("failures=\"1\""), "{junit}");
+    assert_eq!(project.read(".xtask-artifacts/gl-code-quality-report.json"), "[]");
+    assert_eq!(project.git(&["status", "--porcelain"]), "");
+    let after = project.xtask(&["good", "--format", "json"]).ends(0);
+    assert_eq!(tree(&after), before);
+}
+
+#[test]
+fn azure_uploads_the_summary_that_is_there() {
+    let project = Project::new(TASKS);
+    let path = project.path(".xtask-artifacts/summary.md");
+    let command = format!("\n##vso[task.uploadsummary]{}\n", path.display());
+    let ran = project.xtask_env(&["all", "-k"], &[("TF_BUILD", "True")]).ends(1).says(&command);
+    assert!(ran.err.contains("\n##vso[task.logissue type=error;]bad failed: exit status 1: "), "{}", ran.err);
+    assert!(project.read(".xtask-artifacts/summary.md").starts_with("## `all` ❌ failed\n"));
+}
+
+#[test]
+fn buildkite_gets_headings() {
+    let project = Project::new(TASKS);
+    let ran = project.xtask_env(&["all", "-k"], &[("BUILDKITE", "true")]).ends(1);
+    let headings: Vec<&str> =
+        ran.err.lines().filter(|line| line.starts_with("--- ") || line.starts_with("+++ ")).collect();
+    assert_eq!(headings.len(), 3, "{}", ran.err);
+    assert!(headings[1].starts_with("+++ bad: exit status 1"), "{headings:?}");
+}
+
+#[test]
+fn the_service_can_be_named_and_events_keep_it_off() {
+    let project = Project::new(TASKS);
+    let command = "::error title=bad failed";
+    project.xtask_env(&["bad", "--ci", "none"], &[GITHUB]).ends(1).does_not_say(command);
+    project.xtask(&["bad", "--ci", "github"]).ends(1).says(command);
+    let events = project.xtask_env(&["bad", "--format", "json"], &[GITHUB]).ends(1);
+    assert_eq!((events.err.as_str(), events.events()[0]["event"].as_str()), ("", Some("run-started")));
+    let both = project.xtask(&["bad", "--format", "json", "--ci", "github"]).ends(1).says(command);
+    assert_eq!(both.events()[0]["event"], "run-started");
+    project.xtask(&["bad", "--ci", "jenkins"]).ends(2).says("jenkins");
+}
+
+#[test]
+fn a_gate_speaks_to_the_service_too() {
+    let project = Project::new(&TASKS.replace("pre-push = [\"good\"]", "pre-push = [\"all\"]"));
+    project.xtask_env(&["gate"], &[GITHUB]).ends(1).says("::error title=bad failed");
+    project.xtask_env(&["gate", "--ci", "none"], &[GITHUB]).ends(1).does_not_say("::error");
+}
+
+#[test]
+fn a_summary_is_written_anywhere() {
+    let project = Project::new(TASKS);
+    for _ in 0..2 {
+        project.xtask(&["good", "--force", "--summary", "../reports/summary.md"]).ends(0);
+    }
+    let text = project.read("../reports/summary.md");
+    assert_eq!(text.matches("## `good` ✅ passed").count(), 1, "{text}");
+}
+
+#[test]
+fn findings_on_lines_that_the_branch_changes_come_first() {
+    let project = Project::new(TASKS);
+    project.write("src/a.rs", "1\n2\n3\n4\n5\n").commit("second");
+    project.git(&["update-ref", "refs/remotes/origin/main", "HEAD"]);
+    project.git(&["update-ref", "refs/remotes/origin/next", "HEAD"]);
+    project.write("src/a.rs", "1\n2\n3\nfour\n5\n").commit("third");
+    project.git(&["update-ref", "refs/remotes/origin/main", "HEAD"]);
+    project.xtask(&["good"]).ends(0);
+    // The record of a run whose task found something in each line.
+    let record = std::fs::read_dir(project.state().join("runs")).unwrap().next().unwrap().unwrap().path();
+    let text = std::fs::read_to_string(&record).unwrap();
+    let found: Vec<String> = (1..=5)
+        .map(|line| {
+            format!(
+                r#"{{"severity":"medium","tool":"t","rule":"r","message":"m{line}","place":{{"path":"{}/src/a.rs","line":{line}}}}}"#,
+                project.root().display()
+            )
+        })
+        .collect();
+    let reported = format!(r#""task":"good","reported":{{"findings":[{}]}}"#, found.join(","));
+    let text = text.lines().map(|line| match line.contains("task-finished") {
+        true => line.replacen(r#""task":"good""#, &reported, 1) + "\n",
+        false => format!("{line}\n"),
+    });
+    std::fs::write(&record, text.collect::<String>()).unwrap();
+    let order = |base: &str| -> Vec<String> {
+        let vars = [("GITHUB_BASE_REF", base)];
+        let log = project.xtask_env(&["log", "--last", "--ci", "github"], &vars).ends(0);
+        let lines = log.out.lines().filter_map(|line| line.strip_prefix("::warning file=src/a.rs,line="));
+        lines.map(|line| line[..1].to_owned()).collect()
+    };
+    assert_eq!(order("next"), ["4", "1", "2", "3", "5"]);
+    // The branch itself, and one that this clone has not: nothing is known to be changed.
+    assert_eq!(order(""), ["1", "2", "3", "4", "5"]);
+    assert_eq!(order("gone"), ["1", "2", "3", "4", "5"]);
+}
