@@ -16,11 +16,10 @@ pub(super) struct Keys {
 }
 
 pub(super) const TOP: Keys = Keys {
-    known: &["include", "settings", "files", "tools", "defaults", "tasks", "services", "hooks", "worktree"],
+    known: &["include", "settings", "files", "tools", "defaults", "tasks", "services", "hooks", "worktree", "ci"],
     planned: &[
         ("reports", "take it out"),
         ("gates", "take it out"),
-        ("ci", "take it out; a task of this name is `[tasks.ci]`"),
         ("environments", "take it out"),
         ("notify", "take it out"),
         ("cache", "take it out; the size of the cache is `cache-size` in `[settings]`"),
@@ -31,6 +30,19 @@ pub(super) const TOP: Keys = Keys {
         ("shell", "it belongs in `[settings]`"),
         ("jobs", "it belongs in `[settings]`"),
         ("cache-size", "it belongs in `[settings]`"),
+    ],
+};
+
+pub(super) const CI: Keys = Keys {
+    known: &["run", "shards", "timings", "branches", "providers", "install", "timeout"],
+    planned: &[],
+    elsewhere: &[
+        ("needs", "did you mean `run`? A task of this name is `[tasks.ci]`"),
+        ("os", "systems come from the tasks' own `os`"),
+        ("matrix", "variants come from the tasks' own `matrix`"),
+        ("setup", "write the steps between the markers in the generated file, where they are kept"),
+        ("branch", "did you mean `branches`?"),
+        ("provider", "did you mean `providers`?"),
     ],
 };
 

@@ -1,6 +1,7 @@
 //! tasks.toml: raw text → spanned document → typed [`model::Config`], with every diagnostic of all
 //! files in one go. It must not know git, the cache or the file system: text goes in.
 
+mod ci;
 mod circle;
 pub mod diagnostic;
 mod document;
@@ -127,6 +128,7 @@ fn join(documents: &[Document<'_>], findings: &mut [Findings]) -> Config {
     }
     let names = needs::names(&drafts);
     config.hooks = hooks::read(&parts[0].hooks, &names, extent, &mut findings[0]);
+    config.ci = ci::read(&parts[0].ci, (&names, extent), &config.base, &mut findings[0]);
     let linking = Linking { drafts: &drafts, services: &services, parts: &parts, names: &names, extent };
     let linked = linking.resolve(findings);
     outputs::check_overlaps(&drafts, &parts, findings);

@@ -445,7 +445,7 @@ fn keys_to_come_are_known() {
       |
       = help: take it out; files that the task writes go in `outputs`
     "#);
-    for key in ["reports", "gates", "ci", "environments", "notify", "cache"] {
+    for key in ["reports", "gates", "environments", "notify", "cache"] {
         assert_eq!(messages(&format!("[{key}]")), [format!("`{key}` is not yet supported here")]);
     }
 }

@@ -38,7 +38,7 @@ enum Must {
     HaveOne(&'static [&'static str]),
 }
 
-static TABLES: [Table; 9] = [
+static TABLES: [Table; 10] = [
     Table { name: "", about: ABOUT, keys: &keys::TOP, words: &[words::TOP], must: Must::Nothing },
     Table {
         name: "settings",
@@ -87,6 +87,13 @@ static TABLES: [Table; 9] = [
         about: "What a private worktree needs that git does not hold; of the outermost file alone.",
         keys: &keys::WORKTREE,
         words: &[words::WORKTREE],
+        must: Must::Nothing,
+    },
+    Table {
+        name: "ci",
+        about: "What `xtask ci init` writes for CI systems; of the outermost file alone.",
+        keys: &keys::CI,
+        words: &[words::CI],
         must: Must::Nothing,
     },
     Table {
