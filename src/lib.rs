@@ -24,6 +24,7 @@ pub mod report;
 pub mod reporter;
 pub mod select;
 pub mod watch;
+pub mod workflow;
 
 pub use engine::rust_task::Outcome;
 pub use program::Program;

@@ -5,6 +5,7 @@ pub mod affected;
 pub mod args;
 pub mod audit;
 pub mod cache;
+pub mod ci;
 pub mod completions;
 pub mod doctor;
 pub mod exit;
@@ -170,6 +171,7 @@ fn perform(session: &Session, command: Option<Command>) -> Result<End, Failure> 
         Some(Command::Gate(args)) => gate::perform(session, &args),
         Some(Command::Hooks(args)) => hooks::perform(session, &args),
         Some(Command::Hook(args)) => hook::perform(session, &args),
+        Some(Command::Ci(args)) => ci::perform(session, args),
         Some(Command::Init(args)) => init::perform(session, args),
         Some(Command::Doctor(args)) => doctor::perform(session, &args),
         Some(Command::Cache(args)) => cache::perform(session, args.action),

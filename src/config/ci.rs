@@ -87,7 +87,8 @@ fn refused(text: &Text<'_>, findings: &mut Findings) -> bool {
 
 fn line(value: Value<'_>, findings: &mut Findings) -> Option<String> {
     let text = value.text("a shell line", findings)?;
-    (!refused(&text, findings)).then(|| text.text.to_owned())
+    // Nothing at all is said by an empty line.
+    (text.text.is_empty() || !refused(&text, findings)).then(|| text.text.to_owned())
 }
 
 fn file(value: Value<'_>, base: &RepoPath, findings: &mut Findings) -> Option<RepoPath> {

@@ -16,7 +16,9 @@ pub(super) struct Keys {
 }
 
 pub(super) const TOP: Keys = Keys {
-    known: &["include", "settings", "files", "tools", "defaults", "tasks", "services", "hooks", "worktree", "ci"],
+    known: &[
+        "include", "settings", "files", "tools", "defaults", "tasks", "services", "hooks", "worktree", "ci",
+    ],
     planned: &[
         ("reports", "take it out"),
         ("gates", "take it out"),

@@ -146,7 +146,10 @@ impl<'d> Part<'d> {
         let tasks = task_table::read(&sections.tasks, &scope, findings);
         let services = services::read(&sections.services, &scope, findings);
         let worktree = worktree::read(&sections.worktree, &scope, findings);
-        (Self { document, defaults, hooks: sections.hooks, worktree, ci: sections.ci }, Contents { tasks, services })
+        (
+            Self { document, defaults, hooks: sections.hooks, worktree, ci: sections.ci },
+            Contents { tasks, services },
+        )
     }
 
     /// What the tasks of the file share.

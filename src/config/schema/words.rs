@@ -53,11 +53,7 @@ pub(super) const TOP: &[Word] = &[
 
 pub(super) const CI: &[Word] = &[
     word("run", Shape::Names, "Tasks and groups that CI runs; the default is [\"ci\"]."),
-    word(
-        "shards",
-        Shape::Count { least: 1 },
-        "Over how many machines they are spread; the default is 1.",
-    ),
+    word("shards", Shape::Count { least: 1 }, "Over how many machines they are spread; the default is 1."),
     word(
         "timings",
         Shape::Text,
@@ -76,7 +72,7 @@ pub(super) const CI: &[Word] = &[
     word(
         "install",
         Shape::Line,
-        "A shell line that puts `xtask` on the machine; left out: `cargo install`, and nothing where the repository builds its own.",
+        "A shell line that puts `xtask` on the machine; left out: `cargo install`, or nothing where the repository builds its own; \"\": nothing.",
     ),
     word("timeout", Shape::Duration, "How long a machine may take; the default is \"1h\"."),
 ];
