@@ -201,8 +201,10 @@ impl<'s> Place<'s> {
             ));
         };
         let home = Home { host, slug, branch: &self.branch };
-        let badges: Vec<String> =
-            self.providers.iter().map(|provider| badges::badge(*provider, home)).collect();
+        // A repository is at one of them; the other sees a copy.
+        let is_at = |provider: &Provider| self.providers.len() == 1 || is_of(host, *provider);
+        let at = self.providers.iter().filter(|provider| is_at(provider));
+        let badges: Vec<String> = at.map(|provider| badges::badge(*provider, home)).collect();
         self.session.print(&badges.iter().map(|badge| format!("{badge}\n")).collect::<String>())?;
         let path = self.root.join("README.md");
         let Some(there) = text(&path)? else { return Ok(None) };
@@ -316,18 +318,16 @@ fn standing(root: &Path, draft: &Draft) -> Result<Standing, Failure> {
 /// The CI systems of a repository whose tasks.toml names none.
 fn guess_providers(host: Option<&str>, paths: &[String]) -> Vec<Provider> {
     let has = |wanted: &str| paths.iter().any(|path| path == wanted);
-    let is_of = |word: &str| host.is_some_and(|host| host.split('.').any(|part| part == word));
-    let mut providers = Vec::new();
-    if is_of("github") || has(github::PATH) {
-        providers.push(Provider::GitHub);
-    }
-    if is_of("gitlab") || has(gitlab::PATH) {
-        providers.push(Provider::GitLab);
-    }
-    if providers.is_empty() {
-        providers.push(Provider::GitHub);
-    }
-    providers
+    let known = [(Provider::GitHub, github::PATH), (Provider::GitLab, gitlab::PATH)].into_iter();
+    let there = known.filter(|(provider, path)| host.is_some_and(|host| is_of(host, *provider)) || has(path));
+    let providers: Vec<Provider> = there.map(|(provider, _)| provider).collect();
+    if providers.is_empty() { vec![Provider::GitHub] } else { providers }
+}
+
+/// Whether a host says by its name whose it is.
+fn is_of(host: &str, provider: Provider) -> bool {
+    let word = Provider::ALL.into_iter().find(|(_, known)| *known == provider).map(|(word, _)| word);
+    host.split('.').any(|part| Some(part) == word)
 }
 
 /// The files of the work tree, without what git ignores.

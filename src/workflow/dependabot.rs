@@ -30,7 +30,6 @@ pub fn draft(mut ecosystems: Ecosystems) -> Draft {
     directories:{folders}
     schedule:
       interval: weekly
-    # What was taken over by somebody else is mostly found within days.
     cooldown:
       default-days: 7
     groups:
@@ -44,6 +43,8 @@ pub fn draft(mut ecosystems: Ecosystems) -> Draft {
         "\
 # {HEADER}; `xtask ci check` tells where it differs.
 # What stands between the lines \"begin\" and \"end\" is yours, and is kept.
+#
+# A release that somebody else has taken over is mostly found out within days: hence `cooldown`.
 version: 2
 updates:{updates}
   # More entries, if there have to be any:

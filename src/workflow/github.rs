@@ -56,8 +56,7 @@ pub fn branches(text: &str) -> Vec<String> {
 fn single(site: &Site) -> String {
     let (strategy, image) = machines(site, "");
     format!(
-        "\
-  ci:
+        "  ci:
 {strategy}    runs-on: {image}
     timeout-minutes: {minutes}
     steps:
@@ -88,8 +87,7 @@ fn sharded(site: &Site) -> String {
     // Manifests of two systems are of two plans.
     let (each, _) = if several { machines(site, "") } else { (String::new(), String::new()) };
     format!(
-        "\
-  shard:
+        "  shard:
 {strategy}    runs-on: {image}
     timeout-minutes: {minutes}
     steps:
@@ -175,8 +173,7 @@ fn key(scope: &str) -> String {
 fn restore(scope: &str) -> String {
     let key = key(scope);
     format!(
-        "\
-      - name: Bring back what former runs know
+        "      - name: Bring back what former runs know
         uses: {uses}
         with:
           path: {STATE}
@@ -195,8 +192,7 @@ const RUN: &str = "${{ github.run_id }}-${{ github.run_attempt }}";
 /// What passed is known next time, also where something else failed.
 fn save(scope: &str) -> String {
     format!(
-        "\
-      - name: Keep what this run knows
+        "      - name: Keep what this run knows
         if: ${{{{ !cancelled() }}}}
         uses: {uses}
         with:
@@ -210,8 +206,7 @@ fn save(scope: &str) -> String {
 
 fn setup(part: &str) -> String {
     format!(
-        "\
-      # Steps that bring what is needed besides:
+        "      # Steps that bring what is needed besides:
       # xtask: begin {part}
       # xtask: end {part}
 "
