@@ -14,12 +14,7 @@ pub fn draft(site: &Site) -> Draft {
     let branches = if site.branches.is_empty() {
         "    - if: $CI_COMMIT_BRANCH == $CI_DEFAULT_BRANCH\n".to_owned()
     } else {
-        let rule = |branch: &String| {
-            format!(
-                "    - if: {}\n",
-                scalar(&format!("$CI_COMMIT_BRANCH == \"{}\"", branch.replace('"', "")))
-            )
-        };
+        let rule = |branch: &String| format!("    - if: {}\n", scalar(&condition(branch)));
         site.branches.iter().map(rule).collect()
     };
     let text = format!(
@@ -51,6 +46,26 @@ default:
 "
     );
     Draft { path: PATH, text, manners: Manners::Needed }
+}
+
+/// When a push is one to this branch. `*` in it stands for what has no slash, `**` for anything, as in
+/// the workflow of GitHub.
+fn condition(branch: &str) -> String {
+    if !branch.contains(['*', '?', '+', '[', '"', '$']) {
+        return format!("$CI_COMMIT_BRANCH == \"{branch}\"");
+    }
+    let mut pattern = String::new();
+    let mut rest = branch.chars().peekable();
+    while let Some(c) = rest.next() {
+        match c {
+            '*' if rest.next_if_eq(&'*').is_some() => pattern.push_str(".*"),
+            '*' => pattern.push_str("[^\\/]*"),
+            '?' | '+' | '[' | ']' | '-' => pattern.push(c),
+            '/' => pattern.push_str("\\/"),
+            c => pattern.push_str(&regex::escape(&c.to_string())),
+        }
+    }
+    format!("$CI_COMMIT_BRANCH =~ /^{pattern}$/")
 }
 
 fn single(site: &Site) -> String {
@@ -120,4 +135,24 @@ fn body(site: &Site, run: &str) -> String {
 
 fn install(site: &Site) -> String {
     site.install.as_ref().map_or_else(String::new, |line| format!("    - {}\n", scalar(line)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pattern_of_branches_is_a_regular_expression() {
+        let cases = [
+            ("main", "$CI_COMMIT_BRANCH == \"main\""),
+            ("feature/x-1.0", "$CI_COMMIT_BRANCH == \"feature/x-1.0\""),
+            ("release/*", r"$CI_COMMIT_BRANCH =~ /^release\/[^\/]*$/"),
+            ("v1.0/**", r"$CI_COMMIT_BRANCH =~ /^v1\.0\/.*$/"),
+            ("v[0-9]+", "$CI_COMMIT_BRANCH =~ /^v[0-9]+$/"),
+            ("a$b", r"$CI_COMMIT_BRANCH =~ /^a\$b$/"),
+        ];
+        for (branch, expected) in cases {
+            assert_eq!(condition(branch), expected);
+        }
+    }
 }

@@ -16,6 +16,7 @@ mod at;
 #[cfg(target_os = "linux")]
 mod audit;
 mod cache;
+mod ci_workflows;
 mod completions;
 mod config;
 mod doctor;
