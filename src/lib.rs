@@ -27,6 +27,7 @@ pub mod select;
 pub mod shard;
 pub mod sonar;
 pub mod watch;
+pub mod workflow;
 
 pub use engine::rust_task::Outcome;
 pub use program::Program;

@@ -32,6 +32,7 @@ const ROOMS: &[(&str, f32)] = &[
     ("engine", 4.0),
     ("hooks", 4.0),
     ("init", 4.0),
+    ("workflow", 4.0),
     ("gate", 4.1),
     ("reporter", 5.0),
     ("cli", 6.0),

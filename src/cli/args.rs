@@ -7,7 +7,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::cli::audit::AuditArgs;
 use crate::cli::baseline::BaselineArgs;
-use crate::cli::ci::Ci;
+use crate::cli::ci::CiArgs;
+use crate::cli::ci_service::Ci;
 use crate::cli::completions::{CompleteArgs, CompletionsArgs};
 use crate::cli::diff_run::DiffRunArgs;
 use crate::cli::explain_gate::ExplainGateArgs;
@@ -35,6 +36,7 @@ Examples:
   xtask run test -- --nocapture   hand arguments to one task
   xtask plan ci              what would run, and why
   xtask ci --affected        only what the changes since the merge base can reach
+  xtask ci init              write the workflow that makes the same run in CI
 
 A task or group that is named like a command is run with `xtask run NAME`.
 Exit status: 0 passed · 1 a task or a gate failed · 2 usage · 3 tasks.toml is wrong · 4 nothing matched
@@ -146,6 +148,12 @@ Examples:
   xtask init           tries each task once, and writes those that pass
   xtask init --print   writes to standard output, whether or not there is a tasks.toml")]
     Init(InitArgs),
+    /// Write or check the files of CI systems; `xtask ci` alone runs what is named `ci`
+    #[command(after_help = "\
+Examples:
+  xtask ci init    writes the workflow, the template of pull requests and dependabot.yml
+  xtask ci check   tells where they differ from tasks.toml; made to be a task of group lint")]
+    Ci(CiArgs),
     /// Check git, tools, hooks, remotes and the state directory, and say what to do
     #[command(after_help = "Example:\n  xtask doctor --json")]
     Doctor(DoctorArgs),
@@ -501,6 +509,9 @@ pub enum CacheAction {
 /// Global options that take a value, for finding the first word of a command line.
 const WITH_VALUE: &[&str] = &["--color", "--directory", "-C"];
 
+/// The command that is one only in front of its actions.
+const CI: &str = "ci";
+
 /// The words of a command line with `run` put in front of the first word if that is no command, so
 /// that `xtask ci` is `xtask run ci`. As a cargo subcommand the program gets its own name as the
 /// first argument, which is dropped.
@@ -523,8 +534,11 @@ pub fn with_run(mut words: Vec<OsString>, commands: &[String]) -> Vec<OsString> 
     }
     let known = |word: &str| commands.iter().any(|name| name == word);
     let is_global = |word: &str| ["-h", "--help", "-V", "--version"].contains(&word);
+    // The name that most repositories give what may be pushed stays that of a task.
+    let is_of_files = words.get(at + 1).is_some_and(|next| next == "init" || next == "check");
+    let is_task = |word: &str| word == CI && !is_of_files;
     if let Some(word) = words.get(at)
-        && !word.to_str().is_some_and(|word| known(word) || is_global(word))
+        && !word.to_str().is_some_and(|word| known(word) && !is_task(word) || is_global(word))
     {
         words.insert(at, "run".into());
     }
@@ -537,7 +551,7 @@ mod tests {
 
     #[test]
     fn names_are_run_and_commands_are_commands() {
-        let commands = ["run".to_owned(), "plan".to_owned()];
+        let commands = ["run".to_owned(), "plan".to_owned(), "ci".to_owned()];
         let cases = [
             ("xtask", "xtask"),
             ("xtask ci -k", "xtask run ci -k"),
@@ -546,6 +560,12 @@ mod tests {
             ("xtask -C dir ci", "xtask -C dir run ci"),
             ("xtask --color=never plan", "xtask --color=never plan"),
             ("xtask --version", "xtask --version"),
+            ("xtask ci", "xtask run ci"),
+            ("xtask ci lint", "xtask run ci lint"),
+            ("xtask ci --help", "xtask run ci --help"),
+            ("xtask ci init", "xtask ci init"),
+            ("xtask -C dir ci check", "xtask -C dir ci check"),
+            ("xtask run ci init", "xtask run ci init"),
             ("cargo-xtask xtask ci", "cargo-xtask run ci"),
             ("/bin/cargo-xtask xtask", "/bin/cargo-xtask"),
             ("cargo-xtask ci", "cargo-xtask run ci"),

@@ -1,208 +1,356 @@
-//! Which CI service a run speaks to, and what its voice must be given: where files go, what can't be
-//! guessed, which lines the branch changes. It must not know what is said.
+//! `xtask ci init` and `xtask ci check`: the files that tell CI systems to make the same run. It must
+//! not write over what people wrote.
 
-use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-use clap::ValueEnum;
+use clap::{Args, Subcommand};
 
 use crate::cli::Session;
-use crate::cli::exit::Failure;
-use crate::engine::baseline::BASES;
-use crate::git::{ChangedLines, Repository};
-use crate::ground::env::Env;
-use crate::ground::{file, random};
-use crate::reporter::azure::Azure;
-use crate::reporter::buildkite::Buildkite;
-use crate::reporter::ci::{Dialect, Site};
-use crate::reporter::code_quality::CodeQuality;
-use crate::reporter::github::Github;
-use crate::reporter::gitlab::Gitlab;
-use crate::reporter::junit::Junit;
-use crate::reporter::summary::{Mode, SummaryFile};
-use crate::reporter::{Reporter, Reporters};
+use crate::cli::exit::{End, Failure};
+use crate::cli::project::Project;
+use crate::config::model::Provider;
+use crate::git::{Repository, WorkTreeReader};
+use crate::graph::{Graph, Reach};
+use crate::ground::file::{self, Durability, FileError};
+use crate::reporter::lines::count;
+use crate::reporter::style::Tone;
+use crate::select::Selection;
+use crate::workflow::badges::{self, Ask, Home};
+use crate::workflow::handwritten::Parts;
+use crate::workflow::site::{self, Site};
+use crate::workflow::{self, Draft, Manners, dependabot, differ, ecosystem, github, gitlab, request, tree};
 
-/// The folder at the top of the repository for what CI services collect. It is never part of a tree.
-const ARTIFACTS: &str = ".xtask-artifacts";
-
-/// For which CI service a run is told.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, ValueEnum)]
-pub enum Ci {
-    /// The one that this runs in, by what it sets; lines for people elsewhere, or with `--format json`.
-    Auto,
-    /// GitHub Actions.
-    Github,
-    /// GitLab CI.
-    Gitlab,
-    /// Buildkite.
-    Buildkite,
-    /// Azure Pipelines.
-    Azure,
-    /// For none.
-    #[default]
-    None,
+/// Arguments of `ci`.
+#[derive(Args, Debug, Clone, Copy)]
+pub struct CiArgs {
+    /// What to do with the files of CI systems
+    #[command(subcommand)]
+    pub action: CiAction,
 }
 
-/// A CI service, and the repository that its voice speaks of.
-#[derive(Debug)]
-pub struct Spoken {
-    service: Service,
-    env: Env,
+/// What to do with the files of CI systems.
+#[derive(Subcommand, Debug, Clone, Copy)]
+pub enum CiAction {
+    /// Write them: workflow, template of pull requests, `dependabot.yml`
+    #[command(after_help = "\
+Example:
+  xtask ci init
+
+What people wrote between the lines `xtask: begin` and `xtask: end` of a file is kept. A file that was
+not written by this command is left alone.")]
+    Init(CiInitArgs),
+    /// Tell where they differ from what `init` would write
+    #[command(after_help = "\
+Example:
+  xtask ci check
+
+Comments, the order of keys, hand-written parts and the commits that actions are pinned by don't count.
+Exit status 1 if something differs.")]
+    Check,
+}
+
+/// Arguments of `ci init`.
+#[derive(Args, Debug, Clone, Copy)]
+pub struct CiInitArgs {
+    /// Write also over files that people wrote
+    #[arg(long)]
+    pub force: bool,
+    /// Put badges into README.md, behind its first heading
+    #[arg(long)]
+    pub badges: bool,
+}
+
+/// Writes or compares.
+///
+/// # Errors
+/// There is no repository, tasks.toml is wrong, what CI is to run is unknown, or the disk failed.
+pub fn perform(session: &Session, args: CiArgs) -> Result<End, Failure> {
+    let project = Project::open(&session.env, &session.dir)?;
+    let place = Place::of(session, &project)?;
+    match args.action {
+        CiAction::Init(args) => place.init(args),
+        CiAction::Check => place.check(),
+    }
+}
+
+/// A repository and what is to be in it.
+struct Place<'s> {
+    session: &'s Session,
     root: PathBuf,
+    site: Site,
+    providers: Vec<Provider>,
+    drafts: Vec<Draft>,
+    /// The host of `origin`, and the repository there.
+    home: Option<(String, String)>,
+    branch: String,
 }
 
-/// A CI service.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Service {
-    Github,
-    Gitlab,
-    Buildkite,
-    Azure,
-}
-
-impl Ci {
-    /// What is asked for; with events on standard output only what is asked for by name.
-    fn service(self, env: &Env, is_json: bool) -> Option<Service> {
-        match self {
-            Self::Github => Some(Service::Github),
-            Self::Gitlab => Some(Service::Gitlab),
-            Self::Buildkite => Some(Service::Buildkite),
-            Self::Azure => Some(Service::Azure),
-            Self::Auto if !is_json => detected(env),
-            Self::Auto | Self::None => None,
-        }
-    }
-
-    /// The voice that is asked for.
-    ///
-    /// # Errors
-    /// Git failed.
-    pub fn spoken(self, session: &Session, is_json: bool) -> Result<Option<Spoken>, Failure> {
-        let Some(service) = self.service(&session.env, is_json) else { return Ok(None) };
-        let repository = Repository::discover(&session.dir, &session.env)?;
-        let root = repository.map_or_else(|| session.dir.clone(), |found| found.work_dir().to_owned());
-        Ok(Some(Spoken { service, env: session.env.clone(), root }))
-    }
-}
-
-/// The service that says it runs this.
-fn detected(env: &Env) -> Option<Service> {
-    let known = [
-        ("GITHUB_ACTIONS", "true", Service::Github),
-        ("GITLAB_CI", "true", Service::Gitlab),
-        ("BUILDKITE", "true", Service::Buildkite),
-        ("TF_BUILD", "True", Service::Azure),
-    ];
-    known.into_iter().find(|(name, value, _)| env.var(name) == Some(OsStr::new(value))).map(|found| found.2)
-}
-
-impl Spoken {
-    /// How the service is spoken to.
-    ///
-    /// # Errors
-    /// The operating system gives nothing that can't be guessed.
-    pub fn dialect(&self) -> Result<Box<dyn Dialect>, Failure> {
-        Ok(match self.service {
-            Service::Github => {
-                let attempt = "get random bytes to fence logs with".to_owned();
-                Box::new(Github::new(random::bytes().map_err(|source| Failure::System { attempt, source })?))
-            }
-            Service::Gitlab => Box::new(Gitlab),
-            Service::Buildkite => Box::new(Buildkite),
-            Service::Azure => Box::new(Azure::new(self.artifact("summary.md").display().to_string())),
-        })
-    }
-
-    /// Where remarks have their places.
-    pub fn site(&self) -> Site {
-        let (env, root) = (self.env.clone(), self.root.clone());
-        let base = match self.service {
-            Service::Github => env.var("GITHUB_BASE_REF"),
-            Service::Azure => env.var("SYSTEM_PULLREQUEST_TARGETBRANCH"),
-            Service::Gitlab | Service::Buildkite => None,
+impl<'s> Place<'s> {
+    fn of(session: &'s Session, project: &Project) -> Result<Self, Failure> {
+        let repository =
+            project.repository.as_ref().ok_or(Failure::NoRepository { what: "no CI system can run it" })?;
+        let config = &project.config;
+        let selection = Selection::of(config, &config.ci.run)?;
+        let graph = Graph::of(config, &selection.tasks, Reach::WithNeeds);
+        let root = project.root.clone();
+        let cargo = text(&root.join(".cargo/config.toml"))?;
+        let site = Site::of(config, &graph, site::runner(cargo.as_deref()));
+        let paths = paths(repository, project.state().as_deref())?;
+        let home = repository
+            .remotes()
+            .into_iter()
+            .find(|(name, _)| name == "origin")
+            .and_then(|(_, url)| site::slug(&url));
+        let host = home.as_ref().map(|(host, _)| host.as_str());
+        let providers = if config.ci.providers.is_empty() {
+            guess_providers(host, &paths)
+        } else {
+            config.ci.providers.clone()
         };
-        let base = base.and_then(OsStr::to_str).filter(|base| !base.is_empty());
-        let base = base.map(|base| format!("origin/{}", base.strip_prefix("refs/heads/").unwrap_or(base)));
-        Site {
-            root: self.root.display().to_string(),
-            changed: Some(Box::new(move || changed(&root, &env, base.as_deref()))),
-        }
+        let branch = repository.default_branch().unwrap_or_else(|| "main".to_owned());
+        let mut place = Self { session, root, site, providers, drafts: Vec::new(), home, branch };
+        place.drafts = place.drafts(&paths)?;
+        Ok(place)
     }
 
-    /// Adds what writes the files that the service collects.
-    ///
-    /// # Errors
-    /// Their folder can't be made.
-    pub fn add_files(&self, reporters: &mut Reporters) -> Result<(), Failure> {
-        let mut add = |reporter: Box<dyn Reporter>, name| reporters.add(reporter, name);
-        match self.service {
-            Service::Github => {
-                if let Some(path) = self.env.var("GITHUB_STEP_SUMMARY").filter(|path| !path.is_empty()) {
-                    let summary = SummaryFile::new(PathBuf::from(path), Mode::Append);
-                    add(Box::new(summary), "GitHub's step summary");
+    /// What is to be there.
+    fn drafts(&self, paths: &[String]) -> Result<Vec<Draft>, Failure> {
+        let all = || paths.iter().map(String::as_str);
+        let mut drafts = Vec::new();
+        for provider in &self.providers {
+            match provider {
+                Provider::GitHub => {
+                    drafts.push(github::draft(&self.site, &self.branches()?));
+                    if !dependabot::is_spared(all()) {
+                        drafts.push(dependabot::draft(ecosystem::of(all())));
+                    }
+                }
+                Provider::GitLab => drafts.push(gitlab::draft(&self.site)),
+            }
+            if !request::is_there(all(), *provider) {
+                drafts.push(request::draft(&self.site, *provider));
+            }
+        }
+        Ok(drafts)
+    }
+
+    /// The branches whose pushes GitHub runs. What a clone takes for the default branch differs from
+    /// clone to clone, so what the file names already comes first.
+    fn branches(&self) -> Result<Vec<String>, Failure> {
+        if !self.site.branches.is_empty() {
+            return Ok(self.site.branches.clone());
+        }
+        let there = text(&self.root.join(github::PATH))?.filter(|text| workflow::is_generated(text));
+        let named = there.map(|text| github::branches(&text)).unwrap_or_default();
+        Ok(if named.is_empty() { vec![self.branch.clone()] } else { named })
+    }
+
+    fn init(&self, args: CiInitArgs) -> Result<End, Failure> {
+        let mut writes = Vec::new();
+        let mut told = Vec::new();
+        let mut refused = Vec::new();
+        for draft in &self.drafts {
+            match standing(&self.root, draft)? {
+                Standing::Missing => writes.push((draft, draft.text.clone())),
+                Standing::Foreign if args.force => writes.push((draft, draft.text.clone())),
+                Standing::Foreign if draft.manners == Manners::Needed => {
+                    refused.push(format!("{}: it was not written by this command", draft.path));
+                }
+                Standing::Foreign => told.push(format!("left alone: {}, which people wrote", draft.path)),
+                Standing::Broken(why) if !args.force => refused.push(format!("{}: {why}", draft.path)),
+                Standing::Broken(_) => writes.push((draft, draft.text.clone())),
+                Standing::Ours { there, filled, homeless } => {
+                    if !homeless.is_empty() && !args.force {
+                        let parts = homeless.join("`, `");
+                        refused.push(format!(
+                            "{}: there is no place any more for what people wrote in `{parts}`",
+                            draft.path
+                        ));
+                    } else if there == filled {
+                        told.push(format!("unchanged: {}", draft.path));
+                    } else {
+                        writes.push((draft, filled));
+                    }
                 }
             }
-            Service::Gitlab => {
-                self.make_artifacts()?;
-                let quality = self.artifact("gl-code-quality-report.json");
-                let root = self.root.display().to_string();
-                add(Box::new(Junit::new(self.artifact("junit.xml"))), "the JUnit report for GitLab");
-                add(Box::new(CodeQuality::new(quality, root)), "the code quality report for GitLab");
-            }
-            Service::Azure => {
-                self.make_artifacts()?;
-                let summary = SummaryFile::new(self.artifact("summary.md"), Mode::Replace);
-                add(Box::new(summary), "the summary for Azure");
-            }
-            Service::Buildkite => {}
         }
-        Ok(())
+        if !refused.is_empty() {
+            return Err(Failure::Usage {
+                text: format!("nothing was written: {}", refused.join("; ")),
+                hint: Some("move it away, or write over it: xtask ci init --force".to_owned()),
+            });
+        }
+        for (draft, text) in writes {
+            write(&self.root.join(draft.path), &text)?;
+            told.push(format!("wrote {}", draft.path));
+        }
+        told.extend(self.readme(args)?);
+        told.extend(self.site.unserved.iter().map(|system| {
+            format!("note: no machine is known for tasks of the system {system}; CI leaves them out")
+        }));
+        self.session.tell(&told.iter().map(|line| format!("{line}\n")).collect::<String>());
+        Ok(End::Passed)
     }
 
-    fn artifact(&self, name: &str) -> PathBuf {
-        self.root.join(ARTIFACTS).join(name)
+    /// Puts badges into the README if they have a place there, and prints them.
+    fn readme(&self, args: CiInitArgs) -> Result<Option<String>, Failure> {
+        let Some((host, slug)) = &self.home else {
+            return Ok(Some(
+                "note: there are no badges, since no remote `origin` tells where the repository is"
+                    .to_owned(),
+            ));
+        };
+        let home = Home { host, slug, branch: &self.branch };
+        // A repository is at one of them; the other sees a copy.
+        let is_at = |provider: &Provider| self.providers.len() == 1 || is_of(host, *provider);
+        let at = self.providers.iter().filter(|provider| is_at(provider));
+        let badges: Vec<String> = at.map(|provider| badges::badge(*provider, home)).collect();
+        self.session.print(&badges.iter().map(|badge| format!("{badge}\n")).collect::<String>())?;
+        let path = self.root.join("README.md");
+        let Some(there) = text(&path)? else { return Ok(None) };
+        let ask = if args.badges { Ask::Wanted } else { Ask::Marked };
+        match badges::write(&there, &badges, ask) {
+            Some(new) if new != there => {
+                write(&path, &new)?;
+                Ok(Some("wrote the badges into README.md".to_owned()))
+            }
+            None if args.badges => {
+                Ok(Some("note: README.md has no first heading, so the badges are not in it".to_owned()))
+            }
+            _ => Ok(None),
+        }
     }
 
-    /// The folder is made before the run, and git told to ignore all of it, itself too.
-    fn make_artifacts(&self) -> Result<(), Failure> {
-        let folder = self.root.join(ARTIFACTS);
-        file::make_dir(&folder)?;
-        file::write_new(&folder.join(".gitignore"), b"*\n")?;
-        Ok(())
+    fn check(&self) -> Result<End, Failure> {
+        let mut lines = Vec::new();
+        let mut checked = 0;
+        for draft in self.drafts.iter().filter(|draft| draft.manners != Manners::Prose) {
+            match self.drift(draft)? {
+                None => {}
+                Some(found) => {
+                    checked += 1;
+                    lines.extend(found);
+                }
+            }
+        }
+        let paint = self.session.paint_err();
+        if lines.is_empty() {
+            let files = count(checked, "file");
+            self.session.tell(&format!("{files} for CI as tasks.toml has it\n"));
+            return Ok(End::Passed);
+        }
+        let mut text: String =
+            lines.iter().map(|line| format!("{} {line}\n", paint.tone(Tone::Bad, "drift:"))).collect();
+        text.push_str(&format!(
+            "{} write them anew: {} ci init; what is yours belongs between `xtask: begin` and `xtask: end`\n",
+            paint.tone(Tone::Strong, "hint:"),
+            self.site.call
+        ));
+        self.session.tell(&text);
+        Ok(End::Failed)
+    }
+
+    /// Where a file differs from its draft; `None` if there is nothing to compare.
+    fn drift(&self, draft: &Draft) -> Result<Option<Vec<String>>, Failure> {
+        let path = draft.path;
+        let (there, filled, homeless) = match standing(&self.root, draft)? {
+            Standing::Missing => return Ok(Some(vec![format!("{path} is missing")])),
+            Standing::Foreign if draft.manners == Manners::Needed => {
+                let text = format!("{path} was not written by `xtask ci init`");
+                return Ok(Some(vec![text]));
+            }
+            Standing::Foreign => return Ok(None),
+            Standing::Broken(why) => return Ok(Some(vec![format!("{path}: {why}")])),
+            Standing::Ours { there, filled, homeless } => (there, filled, homeless),
+        };
+        let mut lines: Vec<String> =
+            homeless.iter().map(|part| format!("{path}: there is no place for the part `{part}`")).collect();
+        match (tree::read(&filled), tree::read(&there)) {
+            (Ok(expected), Ok(found)) => {
+                let differences = differ::compare(&expected, &found);
+                lines.extend(
+                    differences
+                        .into_iter()
+                        .map(|one| format!("{path}:{}: {}: {}", one.line, one.path, one.what)),
+                );
+            }
+            (_, Err(error)) => lines.push(format!("{path}: can't be read as YAML: {error}")),
+            // What is generated is YAML, so it is the hand-written part that is not, and only in place.
+            (Err(error), Ok(_)) => {
+                lines.push(format!("{path}: its hand-written parts don't fit what is around them: {error}"));
+            }
+        }
+        Ok(Some(lines))
     }
 }
 
-/// The lines that HEAD changes since its merge base; `None` if that can't be told, as in a clone without
-/// history. Only the order of remarks depends on it, so it is no failure.
-fn changed(root: &Path, env: &Env, base: Option<&str>) -> Option<ChangedLines> {
-    let repository = Repository::discover(root, env).ok()??;
-    let bases = base.map_or_else(|| BASES.to_vec(), |base| vec![base]);
-    let (_, base) = repository.merge_base(None, &bases).ok()?;
-    let head = repository.head_commit().ok()??;
-    repository.changed_lines(&base.tree, &head.tree).ok()
+/// How a file stands to its draft.
+enum Standing {
+    Missing,
+    /// People wrote it.
+    Foreign,
+    /// Its hand-written parts can't be told.
+    Broken(String),
+    Ours {
+        there: String,
+        /// The draft with the hand-written parts of the file.
+        filled: String,
+        /// Hand-written parts that the draft has no place for.
+        homeless: Vec<String>,
+    },
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_service_is_told_by_what_it_sets_or_by_name() {
-        let env = |name: &str, value: &str| Env::of([(name.into(), value.into())], PathBuf::new());
-        let cases = [
-            (Ci::Auto, "GITHUB_ACTIONS", "true", Some(Service::Github)),
-            (Ci::Auto, "GITLAB_CI", "true", Some(Service::Gitlab)),
-            (Ci::Auto, "BUILDKITE", "true", Some(Service::Buildkite)),
-            (Ci::Auto, "TF_BUILD", "True", Some(Service::Azure)),
-            (Ci::Auto, "GITHUB_ACTIONS", "false", None),
-            (Ci::Auto, "CI", "true", None),
-            (Ci::None, "GITHUB_ACTIONS", "true", None),
-            (Ci::Azure, "GITHUB_ACTIONS", "true", Some(Service::Azure)),
-        ];
-        for (ci, name, value, expected) in cases {
-            assert_eq!(ci.service(&env(name, value), false), expected, "{ci:?} {name}={value}");
-        }
-        assert_eq!(Ci::Auto.service(&env("GITHUB_ACTIONS", "true"), true), None);
-        assert_eq!(Ci::Github.service(&env("CI", "true"), true), Some(Service::Github));
+fn standing(root: &Path, draft: &Draft) -> Result<Standing, Failure> {
+    let Some(there) = text(&root.join(draft.path))? else { return Ok(Standing::Missing) };
+    if !workflow::is_generated(&there) {
+        return Ok(Standing::Foreign);
     }
+    Ok(match Parts::read(&there) {
+        Err(error) => Standing::Broken(error.to_string()),
+        Ok(parts) => Standing::Ours {
+            filled: parts.fill(&draft.text),
+            homeless: parts.homeless(&draft.text).into_iter().map(str::to_owned).collect(),
+            there,
+        },
+    })
+}
+
+/// The CI systems of a repository whose tasks.toml names none.
+fn guess_providers(host: Option<&str>, paths: &[String]) -> Vec<Provider> {
+    let has = |wanted: &str| paths.iter().any(|path| path == wanted);
+    let known = [(Provider::GitHub, github::PATH), (Provider::GitLab, gitlab::PATH)].into_iter();
+    let there = known.filter(|(provider, path)| host.is_some_and(|host| is_of(host, *provider)) || has(path));
+    let providers: Vec<Provider> = there.map(|(provider, _)| provider).collect();
+    if providers.is_empty() { vec![Provider::GitHub] } else { providers }
+}
+
+/// Whether a host says by its name whose it is.
+fn is_of(host: &str, provider: Provider) -> bool {
+    let word = Provider::ALL.into_iter().find(|(_, known)| *known == provider).map(|(word, _)| word);
+    host.split('.').any(|part| Some(part) == word)
+}
+
+/// The files of the work tree, without what git ignores.
+fn paths(repository: &Repository, state: Option<&Path>) -> Result<Vec<String>, Failure> {
+    let snapshot = WorkTreeReader::open(repository, state)?.snapshot()?;
+    let paths = snapshot.entries().iter();
+    Ok(paths.filter_map(|entry| std::str::from_utf8(entry.path.bytes()).ok().map(str::to_owned)).collect())
+}
+
+/// The text of a file; what is no text was not written by us, and is shown as it can be.
+fn text(path: &Path) -> Result<Option<String>, Failure> {
+    Ok(file::read(path)?.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()))
+}
+
+fn write(path: &Path, text: &str) -> Result<(), Failure> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    file::make_dir(folder)?;
+    if file::write_new(path, text.as_bytes())? {
+        return Ok(());
+    }
+    // It keeps who may read it.
+    let kept = std::fs::metadata(path).map_err(FileError::of("look at", path))?.permissions();
+    file::write(path, text.as_bytes(), folder, Durability::Synced)?;
+    std::fs::set_permissions(path, kept).map_err(FileError::of("set the permissions of", path))?;
+    Ok(())
 }

@@ -7,6 +7,7 @@ pub mod audit;
 pub mod baseline;
 pub mod cache;
 pub mod ci;
+pub mod ci_service;
 pub mod completions;
 pub mod diff_run;
 pub mod doctor;
@@ -182,6 +183,7 @@ fn perform(session: &Session, command: Option<Command>) -> Result<End, Failure> 
         Some(Command::Gate(args)) => gate::perform(session, &args),
         Some(Command::Hooks(args)) => hooks::perform(session, &args),
         Some(Command::Hook(args)) => hook::perform(session, &args),
+        Some(Command::Ci(args)) => ci::perform(session, args),
         Some(Command::Init(args)) => init::perform(session, args),
         Some(Command::Doctor(args)) => doctor::perform(session, &args),
         Some(Command::Baseline(args)) => baseline::perform(session, &args),

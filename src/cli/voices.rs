@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::cli::Session;
 use crate::cli::args::{Format, RunArgs};
-use crate::cli::ci::{Ci, Spoken};
+use crate::cli::ci_service::{Ci, Spoken};
 use crate::cli::exit::Failure;
 use crate::engine::emitter::Emitter;
 use crate::event::Event;

@@ -18,10 +18,9 @@ pub(super) struct Keys {
 pub(super) const TOP: Keys = Keys {
     known: &[
         "include", "settings", "files", "tools", "defaults", "tasks", "services", "gates", "hooks",
-        "worktree",
+        "worktree", "ci",
     ],
     planned: &[
-        ("ci", "take it out; a task of this name is `[tasks.ci]`"),
         ("environments", "take it out"),
         ("notify", "take it out"),
         ("cache", "take it out; the size of the cache is `cache-size` in `[settings]`"),
@@ -34,6 +33,19 @@ pub(super) const TOP: Keys = Keys {
         ("shell", "it belongs in `[settings]`"),
         ("jobs", "it belongs in `[settings]`"),
         ("cache-size", "it belongs in `[settings]`"),
+    ],
+};
+
+pub(super) const CI: Keys = Keys {
+    known: &["run", "shards", "timings", "branches", "providers", "install", "timeout"],
+    planned: &[],
+    elsewhere: &[
+        ("needs", "did you mean `run`? A task of this name is `[tasks.ci]`"),
+        ("os", "systems come from the tasks' own `os`"),
+        ("matrix", "variants come from the tasks' own `matrix`"),
+        ("setup", "write the steps between the markers in the generated file, where they are kept"),
+        ("branch", "did you mean `branches`?"),
+        ("provider", "did you mean `providers`?"),
     ],
 };
 

@@ -2,6 +2,7 @@
 //! files in one go. It must not know git, the cache or the file system: text goes in.
 
 mod bounds;
+mod ci;
 mod circle;
 pub mod diagnostic;
 mod document;
@@ -132,6 +133,7 @@ fn join(documents: &[Document<'_>], findings: &mut [Findings]) -> Config {
     }
     let names = needs::names(&drafts);
     config.hooks = hooks::read(&parts[0].hooks, &names, extent, &mut findings[0]);
+    config.ci = ci::read(&parts[0].ci, (&names, extent), &config.base, &mut findings[0]);
     let linking = Linking { drafts: &drafts, services: &services, parts: &parts, names: &names, extent };
     let linked = linking.resolve(findings);
     outputs::check_overlaps(&drafts, &parts, findings);

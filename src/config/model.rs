@@ -32,8 +32,57 @@ pub struct Config {
     pub worktree: Worktree,
     /// What the repository's own program is made of, if tasks are functions of it.
     pub program: Patterns,
+    /// `[ci]`.
+    pub ci: Ci,
     /// `[services]`. A service's index here is its [`ServiceId`].
     pub services: Vec<Service>,
+}
+
+/// `[ci]`: what CI systems are told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ci {
+    /// The tasks and groups that are run.
+    pub run: Vec<String>,
+    /// Over how many machines they are spread.
+    pub shards: NonZeroU32,
+    /// A file of recorded durations, by which they are spread.
+    pub timings: Option<RepoPath>,
+    /// Branches whose pushes are run; empty: not said.
+    pub branches: Vec<String>,
+    /// The CI systems that are used; empty: not said.
+    pub providers: Vec<Provider>,
+    /// A shell line that puts the runner on a machine; `None`: not said.
+    pub install: Option<String>,
+    /// How long a machine may take.
+    pub timeout: Duration,
+}
+
+impl Default for Ci {
+    fn default() -> Self {
+        Self {
+            run: vec!["ci".to_owned()],
+            shards: NonZeroU32::MIN,
+            timings: None,
+            branches: Vec::new(),
+            providers: Vec::new(),
+            install: None,
+            timeout: Duration::from_secs(3600),
+        }
+    }
+}
+
+/// A CI system that reads its jobs from a file of the repository.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Provider {
+    /// GitHub Actions.
+    GitHub,
+    /// GitLab CI.
+    GitLab,
+}
+
+impl Provider {
+    /// All of them, by their names in tasks.toml.
+    pub const ALL: [(&'static str, Self); 2] = [("github", Self::GitHub), ("gitlab", Self::GitLab)];
 }
 
 /// A service's place in [`Config::services`].

@@ -20,7 +20,7 @@ use super::task_table::{self, Draft, Frame};
 use super::worktree;
 
 /// Sections that only the outermost file has.
-const OUTERMOST: [&str; 3] = ["settings", "hooks", "worktree"];
+const OUTERMOST: [&str; 4] = ["settings", "hooks", "worktree", "ci"];
 
 /// A file as TOML, with the tasks that its matrices make.
 pub(super) struct Document<'s> {
@@ -45,6 +45,7 @@ pub(super) struct Sections<'d> {
     gates: Table<'d>,
     hooks: Table<'d>,
     worktree: Table<'d>,
+    ci: Table<'d>,
 }
 
 /// The tasks, with the gates behind them, and the services of a file.
@@ -59,6 +60,7 @@ pub(super) struct Part<'d> {
     pub(super) defaults: Shared<'d>,
     pub(super) hooks: Table<'d>,
     pub(super) worktree: worktree::Draught<'d>,
+    pub(super) ci: Table<'d>,
 }
 
 impl<'s> Document<'s> {
@@ -95,6 +97,7 @@ impl<'s> Document<'s> {
                 "gates" => &mut sections.gates,
                 "hooks" => &mut sections.hooks,
                 "worktree" => &mut sections.worktree,
+                "ci" => &mut sections.ci,
                 "include" => {
                     // Its files have been brought together already.
                     include::read(value, &self.source.base, findings);
@@ -119,8 +122,8 @@ impl<'d> Sections<'d> {
     /// Of a file that has none.
     fn of(document: &'d Document<'d>) -> Self {
         let (settings, files, tools, defaults) = Default::default();
-        let (tasks, services, gates, hooks, worktree) = Default::default();
-        Self { document, settings, tools, files, defaults, tasks, services, gates, hooks, worktree }
+        let (tasks, services, gates, hooks, worktree, ci) = Default::default();
+        Self { document, settings, tools, files, defaults, tasks, services, gates, hooks, worktree, ci }
     }
 }
 
@@ -148,7 +151,10 @@ impl<'d> Part<'d> {
         tasks.extend(gates);
         let services = services::read(&sections.services, &scope, findings);
         let worktree = worktree::read(&sections.worktree, &scope, findings);
-        (Self { document, defaults, hooks: sections.hooks, worktree }, Contents { tasks, services })
+        (
+            Self { document, defaults, hooks: sections.hooks, worktree, ci: sections.ci },
+            Contents { tasks, services },
+        )
     }
 
     /// What the tasks of the file share.

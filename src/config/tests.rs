@@ -445,7 +445,7 @@ fn keys_to_come_are_known() {
       |
       = help: take it out
     "#);
-    for key in ["ci", "environments", "notify", "cache"] {
+    for key in ["environments", "notify", "cache"] {
         assert_eq!(messages(&format!("[{key}]")), [format!("`{key}` is not yet supported here")]);
     }
 }

@@ -162,6 +162,14 @@ impl Repository {
         }
     }
 
+    /// The branch that this clone takes for the default one of `origin`.
+    pub fn default_branch(&self) -> Option<String> {
+        let inner = self.lock();
+        let head = inner.find_reference("refs/remotes/origin/HEAD").ok()?;
+        let target = head.symbolic_target().ok()??;
+        target.strip_prefix("refs/remotes/origin/").map(str::to_owned)
+    }
+
     /// `user.name <user.email>` as configured.
     pub fn user(&self) -> Option<String> {
         let inner = self.lock();

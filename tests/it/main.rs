@@ -17,6 +17,7 @@ mod at;
 mod audit;
 mod cache;
 mod ci_voices;
+mod ci_workflows;
 mod completions;
 mod config;
 mod diff_run;

@@ -1,5 +1,5 @@
 //! Real components: the examples as their readers would run them, with `PostgreSQL`, Redis, node and
-//! Python. `.ci/run` installs what they need; if something is missing, the tests fail and say what.
+//! Python, and generated workflows under what runs them without CI systems. `.ci/run` installs what they need; if something is missing, the tests fail and say what.
 
 #![allow(
     clippy::unwrap_used,
@@ -15,3 +15,4 @@ mod project;
 mod large_report;
 mod rust_program;
 mod shop;
+mod workflows;

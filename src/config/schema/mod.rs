@@ -42,7 +42,7 @@ enum Must {
     Suppress,
 }
 
-static TABLES: [Table; 16] = [
+static TABLES: [Table; 17] = [
     Table { name: "", about: ABOUT, keys: &keys::TOP, words: &[words::TOP], must: Must::Nothing },
     Table {
         name: "settings",
@@ -140,6 +140,13 @@ static TABLES: [Table; 16] = [
         about: "What a private worktree needs that git does not hold; of the outermost file alone.",
         keys: &keys::WORKTREE,
         words: &[words::WORKTREE],
+        must: Must::Nothing,
+    },
+    Table {
+        name: "ci",
+        about: "What `xtask ci init` writes for CI systems; of the outermost file alone.",
+        keys: &keys::CI,
+        words: &[words::CI],
         must: Must::Nothing,
     },
     Table {

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::rule::Rule;
+use crate::config::model::Provider;
 use crate::config::services::SIGNALS;
 use crate::config::shared::SYSTEMS;
 use crate::config::stage::Stage;
@@ -48,6 +49,8 @@ pub(super) enum Shape {
     Flag,
     /// Names of operating systems.
     Systems,
+    /// Names of CI systems.
+    Providers,
     /// A signal's name.
     Signal,
     /// A number, or `auto`.
@@ -108,6 +111,7 @@ impl Shape {
             Self::Count { least } => json!({ "type": "integer", "minimum": least, "maximum": u32::MAX }),
             Self::Flag => json!({ "type": "boolean" }),
             Self::Systems => list(&json!({ "enum": SYSTEMS })),
+            Self::Providers => list(&json!({ "enum": Provider::ALL.map(|(name, _)| name) })),
             Self::Signal => json!({ "enum": signals() }),
             Self::Port => json!({
                 "oneOf": [{ "type": "integer", "minimum": 1, "maximum": u16::MAX }, { "const": "auto" }],

@@ -50,6 +50,33 @@ pub(super) const TOP: &[Word] = &[
         "Which tasks and groups gate which stage of git, such as `pre-push = [\"ci\"]`.",
     ),
     word("worktree", Shape::Table("worktree"), ""),
+    word("ci", Shape::Table("ci"), ""),
+];
+
+pub(super) const CI: &[Word] = &[
+    word("run", Shape::Names, "Tasks and groups that CI runs; the default is [\"ci\"]."),
+    word("shards", Shape::Count { least: 1 }, "Over how many machines they are spread; the default is 1."),
+    word(
+        "timings",
+        Shape::Text,
+        "A file of recorded durations, by which the tasks are spread over the machines.",
+    ),
+    word(
+        "branches",
+        Shape::Names,
+        "Branches whose pushes are run; left out: those that the generated file names, or the default branch.",
+    ),
+    word(
+        "providers",
+        Shape::Providers,
+        "CI systems that are used; left out: those whose files are there, and that of the remote `origin`.",
+    ),
+    word(
+        "install",
+        Shape::Line,
+        "A shell line that puts `xtask` on the machine; left out: `cargo install`, or nothing where the repository builds its own; \"\": nothing.",
+    ),
+    word("timeout", Shape::Duration, "How long a machine may take; the default is \"1h\"."),
 ];
 
 pub(super) const SETTINGS: &[Word] = &[

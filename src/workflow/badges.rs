@@ -1,0 +1,99 @@
+//! Status badges for the README. It must not know which other text is in it.
+
+use crate::config::model::Provider;
+
+/// The line that they begin behind.
+const BEGIN: &str = "<!-- xtask: badges -->";
+/// The line that they end before.
+const END: &str = "<!-- xtask: end badges -->";
+
+/// Where a repository is kept.
+#[derive(Clone, Copy, Debug)]
+pub struct Home<'a> {
+    /// The host.
+    pub host: &'a str,
+    /// `owner/name`.
+    pub slug: &'a str,
+    /// The branch that the badges tell of.
+    pub branch: &'a str,
+}
+
+/// What becomes of a README.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ask {
+    /// Badges are written where there are marks for them.
+    Marked,
+    /// Marks are written too, behind the first heading.
+    Wanted,
+}
+
+/// The badge of a CI system.
+pub fn badge(provider: Provider, home: Home<'_>) -> String {
+    let Home { host, slug, branch } = home;
+    match provider {
+        Provider::GitHub => {
+            let page = format!("https://{host}/{slug}/actions/workflows/ci.yml");
+            format!("[![ci]({page}/badge.svg?branch={branch})]({page}?query=branch%3A{branch})")
+        }
+        Provider::GitLab => {
+            let page = format!("https://{host}/{slug}");
+            format!("[![pipeline]({page}/badges/{branch}/pipeline.svg)]({page}/-/pipelines?ref={branch})")
+        }
+    }
+}
+
+/// A README with badges; `None` if there is no place for them.
+pub fn write(readme: &str, badges: &[String], ask: Ask) -> Option<String> {
+    let block = format!("{BEGIN}\n{}\n{END}", badges.join("\n"));
+    if let Some((before, rest)) = readme.split_once(BEGIN) {
+        let (_, after) = rest.split_once(END)?;
+        return Some(format!("{before}{block}{after}"));
+    }
+    if ask == Ask::Marked {
+        return None;
+    }
+    let at = readme.lines().position(|line| line.starts_with("# "))?;
+    let mut lines: Vec<&str> = readme.lines().collect();
+    lines.insert(at + 1, &block);
+    lines.insert(at + 1, "");
+    Some(lines.join("\n") + "\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_readme_is_touched_only_where_it_may_be() {
+        let badges = ["B".to_owned()];
+        let block = format!("{BEGIN}\nB\n{END}");
+        let marked = format!("x\n{BEGIN}\nold\n{END}\ny\n");
+        let new = format!("x\n{block}\ny\n");
+        for ask in [Ask::Marked, Ask::Wanted] {
+            assert_eq!(write(&marked, &badges, ask), Some(new.clone()));
+            assert_eq!(write(&new, &badges, ask), Some(new.clone()));
+            // Without its end nothing tells how far it goes.
+            assert_eq!(write(&format!("{BEGIN}\nx"), &badges, ask), None);
+        }
+        assert_eq!(write("# Title\n\ntext\n", &badges, Ask::Marked), None);
+        assert_eq!(
+            write("# Title\n\ntext\n", &badges, Ask::Wanted),
+            Some(format!("# Title\n\n{block}\n\ntext\n"))
+        );
+        assert_eq!(write("text\n", &badges, Ask::Wanted), None);
+    }
+
+    #[test]
+    fn a_badge_tells_of_one_branch() {
+        let home = Home { host: "github.com", slug: "a/b", branch: "main" };
+        assert_eq!(
+            badge(Provider::GitHub, home),
+            "[![ci](https://github.com/a/b/actions/workflows/ci.yml/badge.svg?branch=main)](https://github.com/a/b/actions/workflows/ci.yml?query=branch%3Amain)"
+        );
+        let home = Home { host: "gitlab.com", ..home };
+        assert_eq!(
+            badge(Provider::GitLab, home),
+            "[![pipeline](https://gitlab.com/a/b/badges/main/pipeline.svg)](https://gitlab.com/a/b/-/pipelines?ref=main)"
+        );
+    }
+}

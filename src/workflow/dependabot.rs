@@ -1,0 +1,56 @@
+//! The configuration of Dependabot. It must not know where packages are looked for.
+
+use super::ecosystem::Ecosystems;
+use super::{Draft, HEADER, Manners, scalar};
+
+/// Where GitHub looks for it.
+pub const PATH: &str = ".github/dependabot.yml";
+
+/// Files of another bot that does the same.
+const OTHERS: [&str; 5] =
+    ["renovate.json", "renovate.json5", ".renovaterc", ".renovaterc.json", ".github/renovate.json"];
+
+/// Whether another bot updates the packages.
+pub fn is_spared<'p>(mut paths: impl Iterator<Item = &'p str>) -> bool {
+    paths.any(|path| OTHERS.contains(&path))
+}
+
+/// The configuration.
+pub fn draft(mut ecosystems: Ecosystems) -> Draft {
+    // The workflow itself uses actions.
+    ecosystems.entry("github-actions").or_default().insert("/".to_owned());
+    let updates: String = ecosystems
+        .iter()
+        .map(|(ecosystem, folders)| {
+            let folders: String =
+                folders.iter().map(|folder| format!("\n      - {}", scalar(folder))).collect();
+            format!(
+                "
+  - package-ecosystem: {ecosystem}
+    directories:{folders}
+    schedule:
+      interval: weekly
+    cooldown:
+      default-days: 7
+    groups:
+      {ecosystem}:
+        patterns: [\"*\"]
+"
+            )
+        })
+        .collect();
+    let text = format!(
+        "\
+# {HEADER}; `xtask ci check` tells where it differs.
+# What stands between the lines \"begin\" and \"end\" is yours, and is kept.
+#
+# A release that somebody else has taken over is mostly found out within days: hence `cooldown`.
+version: 2
+updates:{updates}
+  # More entries, if there have to be any:
+  # xtask: begin updates
+  # xtask: end updates
+"
+    );
+    Draft { path: PATH, text, manners: Manners::Optional }
+}

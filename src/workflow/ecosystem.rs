@@ -1,0 +1,123 @@
+//! Where a repository takes packages from others, as Dependabot names it. It must not know how
+//! Dependabot is told.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Folders of what others wrote, or what tests are tried on.
+const SKIPPED: [&str; 5] = ["node_modules", "vendor", "testdata", "fixtures", "third_party"];
+
+/// The folders of each ecosystem, as `/` and `/web`.
+pub type Ecosystems = BTreeMap<&'static str, BTreeSet<String>>;
+
+/// A file that tells of an ecosystem.
+struct Sign {
+    ecosystem: &'static str,
+    name: &'static str,
+    /// Whether it holds for the folders below, so that those count only without one above.
+    is_lock: bool,
+}
+
+const fn lock(ecosystem: &'static str, name: &'static str) -> Sign {
+    Sign { ecosystem, name, is_lock: true }
+}
+
+const fn manifest(ecosystem: &'static str, name: &'static str) -> Sign {
+    Sign { ecosystem, name, is_lock: false }
+}
+
+const SIGNS: &[Sign] = &[
+    lock("cargo", "Cargo.lock"),
+    manifest("cargo", "Cargo.toml"),
+    lock("bun", "bun.lock"),
+    lock("npm", "package-lock.json"),
+    lock("npm", "pnpm-lock.yaml"),
+    lock("npm", "yarn.lock"),
+    manifest("npm", "package.json"),
+    lock("uv", "uv.lock"),
+    lock("pip", "poetry.lock"),
+    lock("pip", "Pipfile.lock"),
+    manifest("pip", "pyproject.toml"),
+    manifest("pip", "requirements.txt"),
+    manifest("gomod", "go.mod"),
+    manifest("docker", "Dockerfile"),
+    manifest("docker", "Containerfile"),
+    manifest("docker-compose", "compose.yaml"),
+    manifest("docker-compose", "compose.yml"),
+    manifest("docker-compose", "docker-compose.yaml"),
+    manifest("docker-compose", "docker-compose.yml"),
+];
+
+/// Ecosystems whose locks hold for the manifests of another.
+const STANDS_FOR: [(&str, &str); 2] = [("bun", "npm"), ("uv", "pip")];
+
+/// The ecosystems of a repository with these files.
+pub fn of<'p>(paths: impl Iterator<Item = &'p str> + Clone) -> Ecosystems {
+    let own = paths.filter(|path| !path.split('/').any(|part| SKIPPED.contains(&part)));
+    let mut found = Ecosystems::new();
+    let signs = |is_lock: bool| SIGNS.iter().filter(move |sign| sign.is_lock == is_lock);
+    let mut locked: Vec<(&str, String)> = Vec::new();
+    for path in own.clone() {
+        let (folder, name) = split(path);
+        for sign in signs(true).filter(|sign| sign.name == name) {
+            found.entry(sign.ecosystem).or_default().insert(folder.clone());
+            let stands_for = STANDS_FOR.iter().find(|(lock, _)| *lock == sign.ecosystem);
+            locked.push((stands_for.map_or(sign.ecosystem, |(_, other)| other), folder.clone()));
+        }
+    }
+    for path in own {
+        let (folder, name) = split(path);
+        for sign in signs(false).filter(|sign| is_called(name, sign)) {
+            let covers = |(ecosystem, above): &(&str, String)| {
+                *ecosystem == sign.ecosystem && is_within(&folder, above)
+            };
+            if !locked.iter().any(covers) {
+                found.entry(sign.ecosystem).or_default().insert(folder.clone());
+            }
+        }
+        // A composite action uses others.
+        if path.starts_with(".github/actions/") && ["action.yml", "action.yaml"].contains(&name) {
+            found.entry("github-actions").or_default().insert(folder);
+        }
+    }
+    found
+}
+
+fn is_called(name: &str, sign: &Sign) -> bool {
+    name == sign.name || sign.ecosystem == "docker" && name.starts_with(&format!("{}.", sign.name))
+}
+
+fn split(path: &str) -> (String, &str) {
+    let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
+    (format!("/{folder}"), name)
+}
+
+fn is_within(folder: &str, above: &str) -> bool {
+    above == "/" || folder == above || folder.strip_prefix(above).is_some_and(|rest| rest.starts_with('/'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_folder_with_packages_of_its_own_is_found() {
+        let cases: &[(&[&str], &str)] = &[
+            (&["Cargo.lock", "Cargo.toml", "a/Cargo.toml"], r#"{"cargo": {"/"}}"#),
+            (&["a/Cargo.toml", "ab/Cargo.toml", "a/Cargo.lock"], r#"{"cargo": {"/a", "/ab"}}"#),
+            (&["web/package.json", "web/p/package.json", "web/yarn.lock"], r#"{"npm": {"/web"}}"#),
+            (&["bun.lock", "package.json"], r#"{"bun": {"/"}}"#),
+            (&["uv.lock", "pyproject.toml", "docs/requirements.txt"], r#"{"uv": {"/"}}"#),
+            (&["pyproject.toml", "requirements.txt"], r#"{"pip": {"/"}}"#),
+            (&["a/go.mod", "vendor/b/go.mod"], r#"{"gomod": {"/a"}}"#),
+            (&["Dockerfile.dev", "x/Dockerfile", "Dockerfiles"], r#"{"docker": {"/", "/x"}}"#),
+            (
+                &[".github/actions/a/action.yml", "action.yml"],
+                r#"{"github-actions": {"/.github/actions/a"}}"#,
+            ),
+            (&["README.md"], "{}"),
+        ];
+        for (paths, expected) in cases {
+            assert_eq!(format!("{:?}", of(paths.iter().copied())), *expected, "{paths:?}");
+        }
+    }
+}

@@ -1,0 +1,224 @@
+//! The workflow of GitHub Actions. It must not know other CI systems.
+
+use super::pin;
+use super::site::{Site, System};
+use super::tree::{self, quoted};
+use super::{Draft, HEADER, Manners};
+
+/// Where GitHub looks for it.
+pub const PATH: &str = ".github/workflows/ci.yml";
+/// What of the state is kept from run to run.
+const STATE: &str = ".git/xtask";
+
+/// The workflow. Where tasks.toml names no branches, those count that the file names already.
+pub fn draft(site: &Site, branches: &[String]) -> Draft {
+    let jobs = if site.shards > 1 { sharded(site) } else { single(site) };
+    let branches: String = branches.iter().map(|branch| format!("\n      - {}", quoted(branch))).collect();
+    let text = format!(
+        "\
+# {HEADER}; `xtask ci check` tells where it differs.
+# What stands between the lines \"begin\" and \"end\" is yours, and is kept.
+name: ci
+
+on:
+  push:
+    branches:{branches}
+  pull_request:
+  merge_group:
+
+permissions:
+  contents: read
+
+# A newer state of a pull request ends the run of the older one. Of a branch, each push is run.
+concurrency:
+  group: ${{{{ github.workflow }}}}-${{{{ github.event.pull_request.number || github.run_id }}}}
+  cancel-in-progress: true
+
+jobs:
+{jobs}
+  # More jobs, if there have to be any:
+  # xtask: begin jobs
+  # xtask: end jobs
+"
+    );
+    Draft { path: PATH, text, manners: Manners::Needed }
+}
+
+/// The branches that a workflow names.
+pub fn branches(text: &str) -> Vec<String> {
+    let tree = tree::read(text).ok();
+    let named = tree.as_ref().and_then(|tree| tree.get("on")?.get("push")?.get("branches"));
+    let names = named.map(tree::Node::list).unwrap_or_default().iter();
+    names.filter_map(|name| name.text().map(str::to_owned)).collect()
+}
+
+/// One machine, or one a system.
+fn single(site: &Site) -> String {
+    let (strategy, image) = machines(site, "");
+    format!(
+        "  ci:
+{strategy}    runs-on: {image}
+    timeout-minutes: {minutes}
+    steps:
+{checkout}{restore}{setup}{install}      - name: Run the tasks
+        run: {run}
+{save}",
+        minutes = site.minutes,
+        checkout = checkout(),
+        restore = restore(""),
+        setup = setup("setup"),
+        install = install(site),
+        run = line(&format!("{} {}", site.call, site.run)),
+        save = save(""),
+    )
+}
+
+/// Several machines, and one that puts together what they found.
+fn sharded(site: &Site) -> String {
+    let shards: Vec<String> = (1..=site.shards).map(|shard| shard.to_string()).collect();
+    let (strategy, image) = machines(site, &format!("        shard: [{}]\n", shards.join(", ")));
+    let scope = "-shard${{ matrix.shard }}of".to_owned() + &site.shards.to_string();
+    let run = format!(
+        "{} {} --shard \"$SHARD/{}\" --manifest \"$RUNNER_TEMP/manifest-$SHARD.json\"{}",
+        site.call, site.run, site.shards, site.timings
+    );
+    let several = site.systems.len() > 1;
+    let of_image = if several { "-${{ matrix.image }}" } else { "" };
+    // Manifests of two systems are of two plans.
+    let (each, _) = if several { machines(site, "") } else { (String::new(), String::new()) };
+    format!(
+        "  shard:
+{strategy}    runs-on: {image}
+    timeout-minutes: {minutes}
+    steps:
+{checkout}{restore}{setup}{install}      - name: Run the tasks of this shard
+        env:
+          SHARD: ${{{{ matrix.shard }}}}
+        run: {run}
+      - name: Hand on what was found
+        if: ${{{{ always() }}}}
+        uses: {upload}
+        with:
+          name: manifest{of_image}-${{{{ matrix.shard }}}}
+          path: ${{{{ runner.temp }}}}/manifest-*.json
+          if-no-files-found: error
+          overwrite: true
+          retention-days: 7
+{save}
+  # A job that is skipped counts as passed, so this one always runs.
+  ci:
+    if: ${{{{ always() }}}}
+    needs: shard
+{each}    runs-on: {linux}
+    timeout-minutes: 15
+    steps:
+{checkout}{setup_merge}{install}      - uses: {download}
+        with:
+          pattern: manifest{of_image}-*
+          path: ${{{{ runner.temp }}}}/manifests
+          merge-multiple: true
+      - name: Put together what was found
+        run: {merge}
+",
+        minutes = site.minutes,
+        checkout = checkout(),
+        restore = restore(&scope),
+        setup = setup("setup"),
+        setup_merge = setup("setup-merge"),
+        install = install(site),
+        run = line(&run),
+        upload = pin::UPLOAD.uses(),
+        download = pin::DOWNLOAD.uses(),
+        save = save(&scope),
+        linux = System::Linux.image(),
+        merge = line(&format!("{} merge-runs \"$RUNNER_TEMP\"/manifests/*.json", site.call)),
+    )
+}
+
+/// The strategy of a job, with more lines for its matrix, and what it runs on.
+fn machines(site: &Site, more: &str) -> (String, String) {
+    let images: Vec<&str> = site.systems.iter().map(|system| system.image()).collect();
+    let (row, image) = match &*images {
+        [one] => (String::new(), (*one).to_owned()),
+        several => (format!("        image: [{}]\n", several.join(", ")), "${{ matrix.image }}".to_owned()),
+    };
+    if row.is_empty() && more.is_empty() {
+        return (String::new(), image);
+    }
+    (format!("    strategy:\n      fail-fast: false\n      matrix:\n{row}{more}"), image)
+}
+
+impl System {
+    /// The image of GitHub's machines.
+    fn image(self) -> &'static str {
+        match self {
+            Self::Linux => "ubuntu-24.04",
+            Self::MacOs => "macos-15",
+        }
+    }
+}
+
+/// The whole history: what a change affects, and what it is compared with, are in it.
+fn checkout() -> String {
+    format!(
+        "      - uses: {}\n        with:\n          fetch-depth: 0\n          persist-credentials: false\n",
+        pin::CHECKOUT.uses()
+    )
+}
+
+fn key(scope: &str) -> String {
+    format!("xtask-${{{{ runner.os }}}}-${{{{ runner.arch }}}}{scope}-")
+}
+
+fn restore(scope: &str) -> String {
+    let key = key(scope);
+    format!(
+        "      - name: Bring back what former runs know
+        uses: {uses}
+        with:
+          path: {STATE}
+          key: {key}{HASH}-{RUN}
+          restore-keys: |
+            {key}{HASH}-
+            {key}
+",
+        uses = pin::RESTORE.uses(),
+    )
+}
+
+const HASH: &str = "${{ hashFiles('**/tasks.toml') }}";
+const RUN: &str = "${{ github.run_id }}-${{ github.run_attempt }}";
+
+/// What passed is known next time, also where something else failed.
+fn save(scope: &str) -> String {
+    format!(
+        "      - name: Keep what this run knows
+        if: ${{{{ !cancelled() }}}}
+        uses: {uses}
+        with:
+          path: {STATE}
+          key: {key}{HASH}-{RUN}
+",
+        uses = pin::SAVE.uses(),
+        key = key(scope),
+    )
+}
+
+fn setup(part: &str) -> String {
+    format!(
+        "      # Steps that bring what is needed besides:
+      # xtask: begin {part}
+      # xtask: end {part}
+"
+    )
+}
+
+fn install(site: &Site) -> String {
+    let Some(install) = &site.install else { return String::new() };
+    format!("      - name: Install the runner\n        run: {}\n", line(install))
+}
+
+/// A shell line as YAML reads it: as it is where that is the same.
+fn line(text: &str) -> String {
+    super::scalar(text)
+}

@@ -1,0 +1,158 @@
+//! The pipeline of GitLab CI. It must not know other CI systems.
+
+use super::site::Site;
+use super::{Draft, HEADER, Manners, scalar};
+
+/// Where GitLab looks for it.
+pub const PATH: &str = ".gitlab-ci.yml";
+/// Where a run leaves what GitLab shows.
+const ARTIFACTS: &str = ".xtask-artifacts";
+
+/// The pipeline.
+pub fn draft(site: &Site) -> Draft {
+    let jobs = if site.shards > 1 { sharded(site) } else { single(site) };
+    let branches = if site.branches.is_empty() {
+        "    - if: $CI_COMMIT_BRANCH == $CI_DEFAULT_BRANCH\n".to_owned()
+    } else {
+        let rule = |branch: &String| format!("    - if: {}\n", scalar(&condition(branch)));
+        site.branches.iter().map(rule).collect()
+    };
+    let text = format!(
+        "\
+# {HEADER}; `xtask ci check` tells where it differs.
+# What stands between the lines \"begin\" and \"end\" is yours, and is kept.
+
+# A branch with an open merge request has one pipeline, not two.
+workflow:
+  rules:
+    - if: $CI_PIPELINE_SOURCE == \"merge_request_event\"
+    - if: $CI_COMMIT_BRANCH && $CI_OPEN_MERGE_REQUESTS
+      when: never
+{branches}
+variables:
+  # The whole history: what a change affects, and what it is compared with, are in it.
+  GIT_DEPTH: \"0\"
+
+default:
+  interruptible: true
+  # What the machine has to be or to bring: image, tags, services, before_script.
+  # xtask: begin setup
+  # xtask: end setup
+
+{jobs}
+# More jobs, if there have to be any:
+# xtask: begin jobs
+# xtask: end jobs
+"
+    );
+    Draft { path: PATH, text, manners: Manners::Needed }
+}
+
+/// When a push is one to this branch. `*` in it stands for what has no slash, `**` for anything, as in
+/// the workflow of GitHub.
+fn condition(branch: &str) -> String {
+    if !branch.contains(['*', '?', '+', '[', '"', '$']) {
+        return format!("$CI_COMMIT_BRANCH == \"{branch}\"");
+    }
+    let mut pattern = String::new();
+    let mut rest = branch.chars().peekable();
+    while let Some(c) = rest.next() {
+        match c {
+            '*' if rest.next_if_eq(&'*').is_some() => pattern.push_str(".*"),
+            '*' => pattern.push_str("[^\\/]*"),
+            '?' | '+' | '[' | ']' | '-' => pattern.push(c),
+            '/' => pattern.push_str("\\/"),
+            c => pattern.push_str(&regex::escape(&c.to_string())),
+        }
+    }
+    format!("$CI_COMMIT_BRANCH =~ /^{pattern}$/")
+}
+
+fn single(site: &Site) -> String {
+    let run = format!("{} {}", site.call, site.run);
+    format!("ci:\n  timeout: {} minutes\n{}", site.minutes, body(site, &run))
+}
+
+/// Several machines, and one that puts together what they found.
+fn sharded(site: &Site) -> String {
+    let run = format!(
+        "{} {} --shard \"$CI_NODE_INDEX/$CI_NODE_TOTAL\" --manifest \"{ARTIFACTS}/manifest-$CI_NODE_INDEX.json\"{}",
+        site.call, site.run, site.timings
+    );
+    format!(
+        "\
+shard:
+  timeout: {minutes} minutes
+  parallel: {shards}
+{body}
+ci:
+  needs: [shard]
+  # A shard that is missing is a failure, so this job always runs.
+  when: always
+  timeout: 15 minutes
+  script:
+{install}    - {merge}
+",
+        minutes = site.minutes,
+        shards = site.shards,
+        body = body(site, &run),
+        install = install(site),
+        merge = scalar(&format!("{} merge-runs {ARTIFACTS}/manifest-*.json", site.call)),
+    )
+}
+
+/// What a machine that runs tasks does, and what is kept of it.
+fn body(site: &Site, run: &str) -> String {
+    let junit: String = site.junit.iter().map(|path| format!("\n        - {}", scalar(path))).collect();
+    let cobertura = site.cobertura.as_ref().map_or_else(String::new, |path| {
+        format!(
+            "      coverage_report:\n        coverage_format: cobertura\n        path: {}\n",
+            scalar(path)
+        )
+    });
+    format!(
+        "\x20 # Results are found by what they depend on, so all branches share them.
+  cache:
+    key: xtask-$CI_JOB_NAME_SLUG
+    paths: [.git/xtask/]
+    when: always
+  script:
+{install}    - {run}
+  coverage: '/^coverage: (\\d+(?:\\.\\d+)?)%/'
+  artifacts:
+    when: always
+    expire_in: 1 week
+    paths: [{ARTIFACTS}/]
+    reports:
+      junit:
+        - {ARTIFACTS}/junit.xml{junit}
+      codequality: {ARTIFACTS}/gl-code-quality-report.json
+{cobertura}",
+        install = install(site),
+        run = scalar(run),
+    )
+}
+
+fn install(site: &Site) -> String {
+    site.install.as_ref().map_or_else(String::new, |line| format!("    - {}\n", scalar(line)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pattern_of_branches_is_a_regular_expression() {
+        let cases = [
+            ("main", "$CI_COMMIT_BRANCH == \"main\""),
+            ("feature/x-1.0", "$CI_COMMIT_BRANCH == \"feature/x-1.0\""),
+            ("release/*", r"$CI_COMMIT_BRANCH =~ /^release\/[^\/]*$/"),
+            ("v1.0/**", r"$CI_COMMIT_BRANCH =~ /^v1\.0\/.*$/"),
+            ("v[0-9]+", "$CI_COMMIT_BRANCH =~ /^v[0-9]+$/"),
+            ("a$b", r"$CI_COMMIT_BRANCH =~ /^a\$b$/"),
+        ];
+        for (branch, expected) in cases {
+            assert_eq!(condition(branch), expected);
+        }
+    }
+}

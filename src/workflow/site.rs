@@ -1,0 +1,213 @@
+//! What the files of CI systems follow from: tasks.toml and a few facts of the repository. It must not
+//! know how the files are written.
+
+use std::collections::BTreeSet;
+
+use toml::de::{DeTable, DeValue};
+
+use crate::config::model::{Config, Task};
+use crate::graph::Graph;
+use crate::ground::path::RepoPath;
+use crate::ground::pattern::{Pattern, What};
+use crate::report::Kind;
+
+/// Where the runner comes from, if the repository does not build its own.
+const SOURCE: &str = concat!("cargo install --locked --git ", env!("CARGO_PKG_REPOSITORY"), " xtask");
+
+/// A system that a CI system has machines of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum System {
+    /// Linux.
+    Linux,
+    /// macOS.
+    MacOs,
+}
+
+/// Who calls the runner by which words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Runner {
+    /// The repository builds it: `cargo xtask`.
+    Own,
+    /// It is installed: `xtask`.
+    Installed,
+}
+
+/// What the files follow from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Site {
+    /// How the runner is called, as a shell reads it.
+    pub call: String,
+    /// A shell line that installs it.
+    pub install: Option<String>,
+    /// The words behind the call that run the tasks, as a shell reads them.
+    pub run: String,
+    /// Over how many machines the tasks are spread.
+    pub shards: u32,
+    /// Options of a shard, as a shell reads them.
+    pub timings: String,
+    /// The systems that tasks run on.
+    pub systems: Vec<System>,
+    /// Systems of tasks that no machine is known of.
+    pub unserved: Vec<String>,
+    /// Branches whose pushes are run; empty: the default branch.
+    pub branches: Vec<String>,
+    /// How many minutes a machine may take.
+    pub minutes: u64,
+    /// `JUnit` reports that tasks write.
+    pub junit: Vec<String>,
+    /// A Cobertura report that a task writes.
+    pub cobertura: Option<String>,
+}
+
+impl Site {
+    /// Of the tasks of a graph: those that `[ci] run` names, with what they need.
+    pub fn of(config: &Config, graph: &Graph, runner: Runner) -> Self {
+        let ci = &config.ci;
+        let tasks: Vec<&Task> = graph.nodes.iter().map(|node| config.task(node.task)).collect();
+        let (systems, unserved) = systems(&tasks);
+        let mut call = match runner {
+            Runner::Own => "cargo xtask".to_owned(),
+            Runner::Installed => "xtask".to_owned(),
+        };
+        if !config.base.is_top() {
+            call = format!("{call} -C {}", word(&config.base.to_string()));
+        }
+        let words: Vec<String> = ci.run.iter().map(|name| word(name)).collect();
+        // Any name may be that of a command, but for this one.
+        let run = if ci.run == ["ci"] { "ci".to_owned() } else { format!("run {}", words.join(" ")) };
+        let default = (runner == Runner::Installed).then(|| SOURCE.to_owned());
+        let timings = ci.timings.as_ref();
+        Self {
+            call,
+            install: ci.install.clone().or(default).filter(|line| !line.is_empty()),
+            run,
+            shards: ci.shards.get(),
+            timings: timings
+                .map_or_else(String::new, |file| format!(" --timings {}", word(&relative(config, file)))),
+            systems,
+            unserved,
+            branches: ci.branches.clone(),
+            minutes: ci.timeout.as_secs().div_ceil(60),
+            junit: reports(&tasks, Kind::Junit),
+            cobertura: reports(&tasks, Kind::Cobertura).into_iter().next(),
+        }
+    }
+}
+
+/// A path as a command that is started in the folder of tasks.toml finds it.
+fn relative(config: &Config, path: &RepoPath) -> String {
+    let up = config.base.parts().map(|_| "../").collect::<String>();
+    if config.base.is_top() { path.to_string() } else { format!("{up}{path}") }
+}
+
+/// A word as a shell reads it.
+fn word(text: &str) -> String {
+    shlex::try_quote(text).map_or_else(|_| String::new(), |quoted| quoted.into_owned())
+}
+
+/// Systems with machines, and those without. A task that runs anywhere is no reason for another
+/// machine, unless there is none.
+fn systems(tasks: &[&Task]) -> (Vec<System>, Vec<String>) {
+    let mut systems = BTreeSet::new();
+    let mut unserved = BTreeSet::new();
+    for task in tasks.iter().filter(|task| !task.is_aggregate()) {
+        if task.os.is_empty() {
+            systems.insert(System::Linux);
+        }
+        for name in &task.os {
+            match name.as_str() {
+                "linux" => _ = systems.insert(System::Linux),
+                "macos" => _ = systems.insert(System::MacOs),
+                other => _ = unserved.insert(other.to_owned()),
+            }
+        }
+    }
+    if systems.is_empty() {
+        systems.insert(System::Linux);
+    }
+    (systems.into_iter().collect(), unserved.into_iter().collect())
+}
+
+/// The patterns of the reports of a kind, each once.
+fn reports(tasks: &[&Task], kind: Kind) -> Vec<String> {
+    let reports = tasks.iter().flat_map(|task| &task.reports).filter(|report| report.kind == kind);
+    let items = reports.flat_map(|report| report.files.items()).filter(|item| !item.excludes);
+    let paths: BTreeSet<String> = items
+        .filter_map(|item| match &item.what {
+            What::One(pattern) => Some(from_top(pattern)),
+            What::Set { .. } => None,
+        })
+        .collect();
+    paths.into_iter().collect()
+}
+
+/// A pattern as one from the top of the repository.
+fn from_top(pattern: &Pattern) -> String {
+    let folder = Some(pattern.folder().to_string()).filter(|_| !pattern.folder().is_top());
+    let parts: Vec<String> = folder.into_iter().chain(pattern.rest()).collect();
+    parts.join("/")
+}
+
+/// Whether `cargo xtask` is the repository's own, as its `.cargo/config.toml` says.
+pub fn runner(cargo_config: Option<&str>) -> Runner {
+    let document = cargo_config.and_then(|text| DeTable::parse(text).ok());
+    let has_alias = document.is_some_and(|document| {
+        matches!(document.get_ref().get("alias").map(toml::Spanned::get_ref), Some(DeValue::Table(alias)) if alias.contains_key("xtask"))
+    });
+    if has_alias { Runner::Own } else { Runner::Installed }
+}
+
+/// `owner/name` and the host of a remote's address.
+pub fn slug(url: &str) -> Option<(String, String)> {
+    let rest = match url.split_once("://") {
+        Some((_, rest)) => rest,
+        // `git@host:owner/name`
+        None => url.split_once(':').filter(|(host, _)| !host.contains('/')).map(|_| url)?,
+    };
+    let rest = rest.rsplit_once('@').map_or(rest, |(_, rest)| rest);
+    let (host, path) = rest.split_once(['/', ':'])?;
+    // A port stands between colon and slash.
+    let path = match path.split_once('/') {
+        Some((port, path)) if !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit()) => path,
+        _ => path,
+    };
+    let path = path.trim_matches('/');
+    let path = path.strip_suffix(".git").unwrap_or(path);
+    let plain = |text: &str| {
+        !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || "-_./".contains(c))
+    };
+    (path.contains('/') && plain(path) && plain(host)).then(|| (host.to_owned(), path.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_remote_tells_host_and_slug() {
+        let cases = [
+            ("https://github.com/a/b.git", Some(("github.com", "a/b"))),
+            ("https://user:token@github.com/a/b", Some(("github.com", "a/b"))),
+            ("git@github.com:a/b.git", Some(("github.com", "a/b"))),
+            ("ssh://git@gitlab.example.com:2222/g/s/p.git", Some(("gitlab.example.com", "g/s/p"))),
+            ("/srv/git/a.git", None),
+            ("../a/b", None),
+            ("file:///srv/a", None),
+            ("https://github.com/a", None),
+            ("https://github.com/a/b](x)", None),
+        ];
+        for (url, expected) in cases {
+            let expected = expected.map(|(host, slug)| (host.to_owned(), slug.to_owned()));
+            assert_eq!(slug(url), expected, "{url}");
+        }
+    }
+
+    #[test]
+    fn an_alias_makes_the_runner_the_repositorys_own() {
+        assert_eq!(runner(Some("[alias]\nxtask = \"run -p xtask --\"")), Runner::Own);
+        assert_eq!(runner(Some("alias.xtask = [\"run\"]")), Runner::Own);
+        assert_eq!(runner(Some("[alias]\nx = \"y\"")), Runner::Installed);
+        assert_eq!(runner(Some("broken [")), Runner::Installed);
+        assert_eq!(runner(None), Runner::Installed);
+    }
+}

