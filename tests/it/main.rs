@@ -32,6 +32,7 @@ mod log;
 mod matrix;
 mod outputs;
 mod plan;
+mod quality;
 mod reports;
 mod run;
 mod rust_tasks;
