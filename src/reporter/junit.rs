@@ -117,3 +117,48 @@ fn case(task: &TaskFinished) -> TestCase {
     case.add_property(Property::new("reason", reason));
     case
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{Log, Stored};
+    use crate::quality::evidence::{Breach, Evidence, Ruling, Verdict};
+    use crate::reason::Reason;
+
+    #[test]
+    fn a_gate_is_a_case_that_fails_with_its_broken_rulings() {
+        let ruling = |rule: &str, verdict: Verdict| Ruling {
+            rule: rule.to_owned(),
+            demand: "none".to_owned(),
+            fact: "2".to_owned(),
+            verdict,
+            breaches: vec![Breach { text: "weak <hash>".to_owned(), place: None, severity: None }],
+            more: 0,
+        };
+        let rulings = vec![ruling("secrets", Verdict::Holds), ruling("findings.high", Verdict::Broken)];
+        let task = TaskFinished {
+            task: "quality".to_owned(),
+            group: None,
+            status: Status::Failed { ended: Ended::Rules { broken: 1 } },
+            reason: Reason::FirstRun,
+            started: 0,
+            took: 5,
+            attempts: 1,
+            stored: Stored::NotTried,
+            log: Log::default(),
+            failed_logs: Vec::new(),
+            command: String::new(),
+            sandboxed: false,
+            reported: None,
+            evidence: Some(Box::new(Evidence { rulings, ..Evidence::default() })),
+        };
+        let mut suite = TestSuite::new("tasks");
+        suite.add_test_case(case(&task));
+        let mut report = Report::new("taskgate");
+        report.add_test_suite(suite);
+        let xml = report.to_string().unwrap();
+        assert!(xml.contains("message=\"1 rule is broken\""), "{xml}");
+        assert!(xml.contains("findings.high: 2, demanded: none\n  weak &lt;hash&gt;"), "{xml}");
+        assert!(!xml.contains("secrets"), "{xml}");
+    }
+}

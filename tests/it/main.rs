@@ -30,6 +30,7 @@ mod hook;
 mod hooks;
 mod include;
 mod init;
+mod judging;
 mod list;
 mod log;
 mod manifest;

@@ -156,7 +156,8 @@ fn with(table: &str, key: &str, value: &str) -> String {
                 *other != key && !(*other == "rule" && ["licence", "package"].contains(&key))
             });
             let licence = if key == "package" { "licence = 'MIT', " } else { "" };
-            let others: String = others.map(|(other, value)| format!("{other} = {value}, ")).collect();
+            let others: Vec<String> = others.map(|(other, value)| format!("{other} = {value}, ")).collect();
+            let others = others.concat();
             format!("{REPORTING}[gates.a]\nsecrets = 0\nsuppress = [{{ {licence}{others}{key} = {value} }}]")
         }
         "setup" => format!("[worktree.setup]\n{run}{line}"),

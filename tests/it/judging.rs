@@ -1,0 +1,226 @@
+//! Quality gates judged: reports that are no evidence, rules that flip, baselines, and what of it is cached.
+
+use crate::project::{Project, Ran};
+
+const JUNIT: &str = r#"<testsuites tests="3" failures="0"><testsuite name="s" tests="3" failures="0"><testcase classname="s" name="a" time="0.1"/><testcase classname="s" name="b" time="0.1"/><testcase classname="s" name="c" time="0.1"/></testsuite></testsuites>
+"#;
+const FAILING: &str = r#"<testsuites tests="2" failures="1"><testsuite name="s" tests="2" failures="1"><testcase classname="s" name="a" time="0.1"/><testcase classname="s" name="b" file="src/b.py" line="3" time="0.1"><failure message="expected 1">expected 1</failure></testcase></testsuite></testsuites>
+"#;
+/// Eight of ten lines, and all of two.
+const LCOV: &str = "SF:src/a.py\nDA:1,1\nDA:2,1\nDA:3,1\nDA:4,1\nDA:5,1\nDA:6,1\nDA:7,1\nDA:8,1\nDA:9,0\nDA:10,0\nLF:10\nLH:8\nend_of_record\nSF:billing/b.py\nDA:1,4\nDA:2,4\nLF:2\nLH:2\nend_of_record\n";
+const SARIF: &str = r#"{"version":"2.1.0","runs":[{"tool":{"driver":{"name":"lint","rules":[{"id":"R1","defaultConfiguration":{"level":"error"}}]}},"results":[{"ruleId":"R1","message":{"text":"old"},"locations":[{"physicalLocation":{"artifactLocation":{"uri":"src/a.py"},"region":{"startLine":2}}}]}]}]}
+"#;
+
+/// A task that reports what lies in `in/`, and a gate with these rules.
+fn shop(rules: &str) -> Project {
+    let tasks = format!(
+        "[tasks.unit]\nrun = 'mkdir -p out && cp in/* out/'\ninputs = ['in/**']\nreports = {{ junit = 'out/junit.xml', lcov = 'out/lcov.info', sarif = 'out/lint.sarif' }}\n\n[tasks.ci]\nneeds = ['unit']\n\n[gates.quality]\n{rules}\n"
+    );
+    let project = Project::new(&tasks);
+    project.write(".gitignore", "out/\n").write("in/junit.xml", JUNIT).write("in/lcov.info", LCOV);
+    project.write("in/lint.sarif", SARIF);
+    project.write("src/a.py", "one\ntwo\nthree\n").write("billing/b.py", "x\n");
+    project.commit("reports");
+    project
+}
+
+fn passes(ran: &Ran) {
+    assert_eq!(ran.status, 0, "{}{}", ran.out, ran.err);
+}
+
+fn fails(ran: &Ran, with: &str) {
+    assert_eq!(ran.status, 1, "{}{}", ran.out, ran.err);
+    assert!(ran.err.contains(with), "{with}: {}", ran.err);
+}
+
+#[test]
+fn a_gate_is_part_of_what_writes_its_reports_and_is_cached() {
+    let project = shop("coverage = { min = 80 }\ntests = { failed = 0, min-count = 3 }");
+    let ran = project.xtask(&["ci"]);
+    passes(&ran);
+    assert!(ran.err.contains("quality") && ran.err.contains("coverage.min"), "{}", ran.err);
+    let again = project.xtask(&["ci"]);
+    passes(&again);
+    assert!(again.err.contains("2 cached, nothing ran"), "{}", again.err);
+    // Its reports come back with the hit of the task.
+    std::fs::remove_dir_all(project.path("out")).unwrap();
+    passes(&project.xtask(&["quality", "--force"]));
+    // Other rules judge the same reports, without the task.
+    let tasks = project.read("tasks.toml").replace("min = 80", "min = 90");
+    project.write("tasks.toml", tasks);
+    let ran = project.xtask(&["ci"]);
+    fails(&ran, "83.3");
+    assert!(ran.err.contains("1 cached"), "{}", ran.err);
+    // What was not asked for with its needs is not judged.
+    passes(&project.xtask(&["run", "unit", "--only"]));
+    fails(&project.xtask(&["run", "unit"]), "coverage.min");
+}
+
+#[test]
+fn all_rules_are_told_and_not_only_the_first() {
+    let project = shop(
+        "coverage = { min = 90, paths = { 'billing/**' = 100 } }\ntests = { failed = 0, min-count = 4 }\nfindings = { high = 0, critical = 0 }",
+    );
+    let ran = project.xtask(&["ci"]);
+    fails(&ran, "3 rules are broken");
+    for rule in
+        ["coverage.min", "coverage.paths", "tests.failed", "tests.min-count", "findings.high", "src/a.py:2"]
+    {
+        assert!(ran.err.contains(rule), "{rule}: {}", ran.err);
+    }
+    let explained = project.xtask(&["explain-gate", "quality"]);
+    assert!(explained.out.contains("tests.min-count"), "{}{}", explained.out, explained.err);
+}
+
+#[test]
+fn each_rule_flips_at_its_threshold_and_nothing_else_does() {
+    // A rule at its threshold, the same past it, and its name.
+    let cases = [
+        ("coverage = { min = 83.3 }", "coverage = { min = 83.4 }", "coverage.min"),
+        (
+            "coverage = { min = 83, paths = { 'src/**' = 80 } }",
+            "coverage = { min = 83, paths = { 'src/**' = 80.1 } }",
+            "coverage.paths",
+        ),
+        ("tests = { min-count = 3 }", "tests = { min-count = 4 }", "tests.min-count"),
+        ("findings = { high = 1 }", "findings = { high = 0 }", "findings.high"),
+        (
+            "findings = { total = 1, critical = 0 }",
+            "findings = { total = 0, critical = 0 }",
+            "findings.total",
+        ),
+    ];
+    for (at, past, rule) in cases {
+        passes(&shop(at).xtask(&["ci"]));
+        let ran = shop(past).xtask(&["ci"]);
+        fails(&ran, rule);
+        assert!(ran.err.contains("1 rule is broken"), "{rule}: {}", ran.err);
+    }
+}
+
+#[test]
+fn a_report_that_is_no_evidence_fails_its_task() {
+    let files = [("junit.xml", JUNIT), ("lcov.info", LCOV), ("lint.sarif", SARIF)];
+    for (at, (file, whole)) in files.iter().enumerate() {
+        let project = shop("tests = { failed = 0 }");
+        passes(&project.xtask(&["ci"]));
+        let other = files[(at + 1) % files.len()].1;
+        let path = format!("in/{file}");
+        let out = format!("out/{file}");
+        let say = |project: &Project, words: &[&str]| {
+            let ran = project.xtask(&["ci"]);
+            fails(&ran, &out);
+            assert!(words.iter().any(|word| ran.err.contains(word)), "{file} {words:?}: {}", ran.err);
+        };
+        project.write(&path, "");
+        say(&project, &["it is empty"]);
+        project.write(&path, &whole[..whole.len() / 2]);
+        say(&project, &["it is cut off", "it is not"]);
+        project.write(&path, other);
+        say(&project, &["it is not"]);
+        std::fs::remove_file(project.path(&path)).unwrap();
+        // What an earlier run left does not count for this one.
+        say(&project, &["is older than the task", "was not written"]);
+        std::fs::remove_dir_all(project.path("out")).unwrap();
+        say(&project, &["was not written"]);
+    }
+}
+
+#[test]
+fn a_back_dated_report_fails_its_task() {
+    let project = shop("tests = { failed = 0 }");
+    let tasks = project
+        .read("tasks.toml")
+        .replace("cp in/* out/", "cp in/* out/ && touch -d '2 days ago' out/lcov.info");
+    project.write("tasks.toml", tasks);
+    fails(&project.xtask(&["ci"]), "out/lcov.info is older than the task that should have written it");
+}
+
+#[test]
+fn a_failed_task_still_tells_which_tests_failed() {
+    let project = shop("tests = { failed = 0 }");
+    let tasks = project.read("tasks.toml").replace("cp in/* out/", "cp in/* out/; exit 1");
+    project.write("tasks.toml", tasks).write("in/junit.xml", FAILING);
+    let ran = project.xtask(&["ci", "--format", "json"]);
+    assert_eq!(ran.status, 1);
+    assert!(ran.out.contains(r#""path":"src/b.py""#), "{}", ran.out);
+    // The same without the exit status is found by the gate.
+    let tasks = project.read("tasks.toml").replace("; exit 1", "");
+    project.write("tasks.toml", tasks);
+    fails(&project.xtask(&["ci"]), "tests.failed");
+}
+
+#[test]
+fn a_drop_is_measured_against_the_merge_base() {
+    let project = shop("coverage = { max-drop = 2.0 }\nfindings = { new = 0 }");
+    let ran = project.xtask(&["ci"]);
+    passes(&ran);
+    assert!(ran.err.contains("origin/HEAD"), "there is no remote yet: {}", ran.err);
+    project.publish();
+    let ran = project.xtask(&["ci", "--force"]);
+    passes(&ran);
+    assert!(ran.err.contains("nothing is recorded of"), "{}", ran.err);
+    project.git(&["switch", "-q", "-c", "topic"]);
+    // Higher is never a failure.
+    project.write("in/lcov.info", LCOV.replace("DA:9,0", "DA:9,1").replace("LH:8", "LH:9")).commit("more");
+    let ran = project.xtask(&["ci"]);
+    passes(&ran);
+    assert!(ran.err.contains("(the merge base with origin/main)"), "{}", ran.err);
+    project.write("in/lcov.info", LCOV.replace("DA:8,1", "DA:8,0").replace("LH:8", "LH:7")).commit("less");
+    fails(&project.xtask(&["ci"]), "coverage.max-drop");
+    // The gate of the commit asks the same question, and so has the same answer.
+    project.write("tasks.toml", format!("{}\n[hooks]\npre-push = ['ci']\n", project.read("tasks.toml")));
+    project.commit("gated");
+    fails(&project.xtask(&["gate"]), "coverage.max-drop");
+}
+
+#[test]
+fn a_finding_that_moves_is_not_new_and_another_is() {
+    let project = shop("findings = { new = 0 }");
+    project.publish();
+    passes(&project.xtask(&["ci"]));
+    project.git(&["switch", "-q", "-c", "topic"]);
+    project.write("src/a.py", "zero\none\n  two\nthree\n");
+    project.write("in/lint.sarif", SARIF.replace("\"startLine\":2", "\"startLine\":3")).commit("moved");
+    passes(&project.xtask(&["ci"]));
+    project.write("in/lint.sarif", SARIF.replace("\"startLine\":2", "\"startLine\":4")).commit("new");
+    fails(&project.xtask(&["ci"]), "findings.new");
+}
+
+#[test]
+fn a_suppression_that_has_expired_fails() {
+    let rules = |expires: &str| {
+        format!(
+            "findings = {{ high = 0 }}\nsuppress = [{{ rule = 'R1', path = 'src/**', reason = 'known', expires = {expires} }}]"
+        )
+    };
+    passes(&shop(&rules("2999-12-31")).xtask(&["ci"]));
+    fails(&shop(&rules("2020-01-01")).xtask(&["ci"]), "expired");
+}
+
+#[test]
+fn what_was_recorded_is_shared_by_notes_and_by_a_file() {
+    let project = shop("baseline = 'baseline.json'\ncoverage = { max-drop = 0 }");
+    project.publish();
+    passes(&project.xtask(&["ci"]));
+    let pushed = project.xtask(&["baseline", "push"]);
+    passes(&pushed);
+    let clone = project.cloned();
+    clone.git(&["switch", "-q", "-c", "topic"]);
+    clone.write("in/lcov.info", LCOV.replace("DA:8,1", "DA:8,0").replace("LH:8", "LH:7")).commit("less");
+    let ran = clone.xtask(&["ci"]);
+    passes(&ran);
+    assert!(ran.err.contains("xtask baseline fetch"), "{}", ran.err);
+    passes(&clone.xtask(&["baseline", "fetch"]));
+    let shown = clone.xtask(&["baseline", "show"]);
+    assert!(shown.out.contains("quality: 10 of 12 lines covered"), "{}", shown.out);
+    fails(&clone.xtask(&["ci"]), "coverage.max-drop");
+    // A committed file counts as the merge base has it.
+    passes(&project.xtask(&["baseline", "write", "baseline.json"]));
+    project.commit("baseline");
+    project.git(&["push", "-q", "origin", "main"]);
+    let other = project.cloned();
+    other.git(&["switch", "-q", "-c", "topic"]);
+    other.write("in/lcov.info", LCOV.replace("DA:8,1", "DA:8,0").replace("LH:8", "LH:7")).commit("less");
+    fails(&other.xtask(&["ci"]), "coverage.max-drop");
+}
