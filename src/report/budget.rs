@@ -42,7 +42,9 @@ impl Budget {
     /// Keeps so many bytes.
     pub(super) fn store(&self, bytes: usize) -> Result<(), Flaw> {
         let Some(bytes) = self.bytes.get().checked_sub(bytes as u64) else {
-            return Err(Flaw::TooLarge { what: format!("more than {} MiB would be kept of it", BYTES >> 20) });
+            return Err(Flaw::TooLarge {
+                what: format!("more than {} MiB would be kept of it", BYTES >> 20),
+            });
         };
         self.bytes.set(bytes);
         Ok(())

@@ -113,7 +113,8 @@ impl Reading<'_> {
     fn line(&mut self, element: &Element) -> Result<(), Flaw> {
         let number = element.get("number").and_then(|number| number.trim().parse().ok());
         let hits = element.get("hits").and_then(|hits| hits.trim().parse::<f64>().ok());
-        let (Some(number), Some(hits)) = (number, hits.filter(|hits| hits.is_finite() && *hits >= 0.0)) else {
+        let (Some(number), Some(hits)) = (number, hits.filter(|hits| hits.is_finite() && *hits >= 0.0))
+        else {
             return Err(self.document.malformed("a line has no `number` or no count of `hits`"));
         };
         let class = &mut self.class;
@@ -121,7 +122,8 @@ impl Reading<'_> {
             return Err(Flaw::TooLarge { what: format!("a class has more than {LINES} lines") });
         }
         self.written += 1;
-        if hits > 0.0 { class.reached.push(number) } else { class.missed.push(number) }
+        let lines = if hits > 0.0 { &mut class.reached } else { &mut class.missed };
+        lines.push(number);
         Ok(())
     }
 
@@ -163,7 +165,8 @@ mod tests {
     use super::*;
 
     fn report(attributes: &str, sources: &[&str], classes: &str) -> String {
-        let sources: String = sources.iter().map(|source| format!("<source>{source}</source>")).collect();
+        let sources: Vec<_> = sources.iter().map(|source| format!("<source>{source}</source>")).collect();
+        let sources = sources.concat();
         format!(
             "<?xml version=\"1.0\" ?>\n<!DOCTYPE coverage SYSTEM 'http://cobertura.example/coverage-04.dtd'>\n\
              <coverage {attributes}><sources>{sources}</sources><packages><package><classes>{classes}\
@@ -211,7 +214,10 @@ mod tests {
             (report("lines-valid='1'", &[], A), "`lines-valid` says 1, and 2 lines are there"),
             (report("lines-valid='x'", &[], A), "`lines-valid=\"x\"` of `coverage` is no count"),
             (report("", &[], "<class><lines/></class>"), "a class names no file"),
-            (report("", &[], "<class filename='a'><lines><line number='1'/></lines></class>"), "no count of `hits`"),
+            (
+                report("", &[], "<class filename='a'><lines><line number='1'/></lines></class>"),
+                "no count of `hits`",
+            ),
             (report("lines-valid='0'", &[], ""), "nothing was examined"),
             ("<coverage clover='3.2'><project/></coverage>".to_owned(), "it has no `packages`"),
             ("<testsuites/>".to_owned(), "its root is `testsuites`"),

@@ -160,9 +160,14 @@ mod tests {
     use super::*;
 
     fn read(components: &str) -> Result<Vec<String>, String> {
-        let text = format!("{{\"components\": {components}, \"bomFormat\": \"CycloneDX\", \"specVersion\": \"1.6\"}}");
-        let facts = crate::report::read(Kind::Cyclonedx, &mut text.as_bytes()).map_err(|flaw| flaw.to_string())?;
-        let shown = |package: &Package| format!("{} {} {}", package.name, package.version, package.licences.join(" + "));
+        let text = format!(
+            "{{\"components\": {components}, \"bomFormat\": \"CycloneDX\", \"specVersion\": \"1.6\"}}"
+        );
+        let facts =
+            crate::report::read(Kind::Cyclonedx, &mut text.as_bytes()).map_err(|flaw| flaw.to_string())?;
+        let shown = |package: &Package| {
+            format!("{} {} {}", package.name, package.version, package.licences.join(" + "))
+        };
         Ok(facts.packages.unwrap().iter().map(shown).collect())
     }
 

@@ -362,7 +362,12 @@ mod tests {
         };
         let failed = |name: &str| FailedTest { name: name.to_owned(), message: String::new(), place: None };
         let mut one = Facts {
-            tests: Some(Tests { passed: 2, failed: vec![failed("a")], skipped: 1, flaky: vec!["f".to_owned()] }),
+            tests: Some(Tests {
+                passed: 2,
+                failed: vec![failed("a")],
+                skipped: 1,
+                flaky: vec!["f".to_owned()],
+            }),
             coverage: Some(Coverage::default()),
             findings: Some(vec![finding("r", "a", 1, "m", None)]),
             ..Facts::default()
@@ -402,10 +407,9 @@ mod tests {
             status: status.to_owned(),
             broken: broken.iter().map(|text| (*text).to_owned()).collect(),
         };
-        for (mut one, two) in [
-            (sonar("OK", &[]), sonar("ERROR", &["x"])),
-            (sonar("ERROR", &["x"]), sonar("OK", &[])),
-        ] {
+        for (mut one, two) in
+            [(sonar("OK", &[]), sonar("ERROR", &["x"])), (sonar("ERROR", &["x"]), sonar("OK", &[]))]
+        {
             one.join(two);
             assert_eq!(one, sonar("ERROR", &["x"]));
         }

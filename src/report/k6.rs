@@ -67,7 +67,8 @@ pub(super) fn read(source: Source<'_>) -> Result<Facts, Flaw> {
     let summary: Summary = json::read_small(source, Kind::K6.format(), MOST)?;
     let malformed = |what: String| Flaw::malformed(Kind::K6.format(), what);
     let Some(metrics) = summary.metrics else {
-        let other = "it is the machine-readable summary; have k6 write `--summary-export` or `handleSummary` data";
+        let other =
+            "it is the machine-readable summary; have k6 write `--summary-export` or `handleSummary` data";
         let what = if summary.results.is_some() { other } else { "it has no `metrics`" };
         return Err(malformed(what.to_owned()));
     };
@@ -78,13 +79,18 @@ pub(super) fn read(source: Source<'_>) -> Result<Facts, Flaw> {
         let thresholds = metric.thresholds.iter().flatten();
         crossed += thresholds.map(|(_, threshold)| u32::from(threshold.crossed())).sum::<u32>();
         for (aggregate, value) in metric.values.as_ref().unwrap_or(&metric.flat) {
-            let value = value.as_f64().ok_or_else(|| malformed(format!("`{shown}` has a value that is no number")))?;
+            let value = value
+                .as_f64()
+                .ok_or_else(|| malformed(format!("`{shown}` has a value that is no number")))?;
             let (aggregate, unit) = metric.measure(name, aggregate);
             measures.insert(format!("{shown}.{aggregate}"), Measure { value, unit });
         }
     }
     let counted = |name: &str| measures.get(name).is_some_and(|measure| measure.value > 0.0);
-    if !["iterations.count", "http_reqs.count", "grpc_req_duration.count", "ws_sessions.count"].into_iter().any(counted) {
+    if !["iterations.count", "http_reqs.count", "grpc_req_duration.count", "ws_sessions.count"]
+        .into_iter()
+        .any(counted)
+    {
         return Err(Flaw::nothing("no iteration was run and no request was made"));
     }
     let crossed = Measure { value: f64::from(crossed), unit: Unit::Number };
@@ -129,7 +135,10 @@ impl Metric {
 /// of a part.
 fn known_unit(name: &str) -> Unit {
     let name = name.split('{').next().unwrap_or(name);
-    if TIMES.contains(&name) || (name.ends_with("_duration") && is_own(name)) || name.starts_with("browser_web_vital_") {
+    if TIMES.contains(&name)
+        || (name.ends_with("_duration") && is_own(name))
+        || name.starts_with("browser_web_vital_")
+    {
         // The layout shift is the one vital that is no time.
         return if name == "browser_web_vital_cls" { Unit::Number } else { Unit::Millis };
     }
@@ -151,7 +160,8 @@ mod tests {
 
     fn read(text: &str) -> Result<Vec<String>, String> {
         let facts = crate::report::read(Kind::K6, &mut text.as_bytes()).map_err(|flaw| flaw.to_string())?;
-        let shown = |(name, measure): (&String, &Measure)| format!("{name} {} {:?}", measure.value, measure.unit);
+        let shown =
+            |(name, measure): (&String, &Measure)| format!("{name} {} {:?}", measure.value, measure.unit);
         Ok(facts.measures.iter().map(shown).collect())
     }
 
@@ -194,7 +204,10 @@ mod tests {
     fn a_run_of_nothing_is_no_evidence() {
         for metrics in ["{}", r#"{"vus": {"value": 1}}"#, r#"{"iterations": {"count": 0, "rate": 0}}"#] {
             let flaw = read(&format!("{{\"metrics\": {metrics}}}")).unwrap_err();
-            assert_eq!(flaw, "it says that nothing was examined: no iteration was run and no request was made");
+            assert_eq!(
+                flaw,
+                "it says that nothing was examined: no iteration was run and no request was made"
+            );
         }
     }
 

@@ -36,7 +36,8 @@ pub(super) fn read(source: Source<'_>) -> Result<Facts, Flaw> {
             break;
         }
         reading.number += 1;
-        let text = std::str::from_utf8(&line).map_err(|_| reading.malformed("it has bytes that are not UTF-8"))?;
+        let text =
+            std::str::from_utf8(&line).map_err(|_| reading.malformed("it has bytes that are not UTF-8"))?;
         reading.line(text.trim(), &mut budget)?;
     }
     if let Some(record) = &reading.record {
@@ -72,7 +73,8 @@ impl Reading {
             return Ok(());
         }
         if line == "end_of_record" {
-            let record = self.record.take().ok_or_else(|| self.malformed("`end_of_record` ends no record"))?;
+            let record =
+                self.record.take().ok_or_else(|| self.malformed("`end_of_record` ends no record"))?;
             return self.end(record, budget);
         }
         let number = self.number;
@@ -170,9 +172,15 @@ mod tests {
     #[test]
     fn what_is_not_whole_is_a_flaw() {
         let cases = [
-            ("SF:a\nDA:1,1\nend_of_recor", "it is not an LCOV report: `end_of_recor` is no line of a record (line 3)"),
+            (
+                "SF:a\nDA:1,1\nend_of_recor",
+                "it is not an LCOV report: `end_of_recor` is no line of a record (line 3)",
+            ),
             ("SF:a\nDA:1,1\n", "it is cut off: the record of `a` does not end"),
-            ("SF:a\nDA:1,1\nSF:b\n", "it is not an LCOV report: `SF` begins a file before the last one ended (line 3)"),
+            (
+                "SF:a\nDA:1,1\nSF:b\n",
+                "it is not an LCOV report: `SF` begins a file before the last one ended (line 3)",
+            ),
             ("DA:1,1\n", "it is not an LCOV report: `DA:1,1` is no line of a record (line 1)"),
             ("\n\nend_of_record\n", "it is not an LCOV report: `end_of_record` ends no record (line 3)"),
             ("SF:\n", "it is not an LCOV report: `SF` names no file (line 1)"),
@@ -180,10 +188,22 @@ mod tests {
             ("SF:a\nDA:1,-2\n", "it is not an LCOV report: `DA:1,-2` is no line of a record (line 2)"),
             ("SF:a\nDA:1,NaN\n", "it is not an LCOV report: `DA:1,NaN` is no line of a record (line 2)"),
             ("SF:a\nDA:1\n", "it is not an LCOV report: `DA:1` is no line of a record (line 2)"),
-            ("SF:a\nLF:3\nLH:0\nend_of_record\n", "it is not an LCOV report: its counts are wrong: 3 lines are told, 0 are there (line 4)"),
-            ("SF:a\nDA:1,1\nLF:1\nLH:2\nend_of_record\n", "it is not an LCOV report: its counts are wrong: 1 lines are told, 1 are there (line 5)"),
-            ("SF:a\nDA:1,1\nLF:0\nLH:0\nend_of_record\n", "it is not an LCOV report: its counts are wrong: 0 lines are told, 1 are there (line 5)"),
-            ("SF:a\nLF:0\nLH:0\nend_of_record\n", "it says that nothing was examined: it has no lines of any file"),
+            (
+                "SF:a\nLF:3\nLH:0\nend_of_record\n",
+                "it is not an LCOV report: its counts are wrong: 3 lines are told, 0 are there (line 4)",
+            ),
+            (
+                "SF:a\nDA:1,1\nLF:1\nLH:2\nend_of_record\n",
+                "it is not an LCOV report: its counts are wrong: 1 lines are told, 1 are there (line 5)",
+            ),
+            (
+                "SF:a\nDA:1,1\nLF:0\nLH:0\nend_of_record\n",
+                "it is not an LCOV report: its counts are wrong: 0 lines are told, 1 are there (line 5)",
+            ),
+            (
+                "SF:a\nLF:0\nLH:0\nend_of_record\n",
+                "it says that nothing was examined: it has no lines of any file",
+            ),
             ("TN:\n", "it says that nothing was examined: it has no lines of any file"),
         ];
         for (text, told) in cases {

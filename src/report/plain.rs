@@ -4,12 +4,12 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use serde::Deserialize;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{self, Deserializer, MapAccess, SeqAccess, Visitor};
-use serde::Deserialize;
 
 use super::facts::{
-    Coverage, FailedTest, Facts, Finding, Lines, Measure, Package, Ranges, Severity, Spot, Tests, Unit,
+    Coverage, Facts, FailedTest, Finding, Lines, Measure, Package, Ranges, Severity, Spot, Tests, Unit,
 };
 use super::json::Digested;
 use super::source::Source;
@@ -20,9 +20,9 @@ const MOST: u64 = 64 << 20;
 
 /// All keys of the format, to find the one that was meant.
 const KEYS: [&str; 27] = [
-    "facts", "tool", "examined", "measures", "value", "unit", "tests", "passed", "failed", "skipped", "flaky",
-    "coverage", "reached", "missed", "findings", "secrets", "severity", "rule", "message", "path", "line",
-    "end-line", "snippet", "accepted", "packages", "name", "version",
+    "facts", "tool", "examined", "measures", "value", "unit", "tests", "passed", "failed", "skipped",
+    "flaky", "coverage", "reached", "missed", "findings", "secrets", "severity", "rule", "message", "path",
+    "line", "end-line", "snippet", "accepted", "packages", "name", "version",
 ];
 
 #[derive(Deserialize)]
@@ -122,7 +122,12 @@ pub(super) fn read(source: Source<'_>) -> Result<Facts, Flaw> {
         findings: plain.findings.map(|list| list.into_iter().map(|one| finding(one, &tool)).collect()),
         secrets: plain.secrets.map(|list| list.into_iter().map(|one| secret(one, &tool)).collect()),
         packages: plain.packages.map(packages).transpose()?,
-        measures: plain.measures.into_iter().flatten().map(|(name, PlainMeasure(measure))| (name, measure)).collect(),
+        measures: plain
+            .measures
+            .into_iter()
+            .flatten()
+            .map(|(name, PlainMeasure(measure))| (name, measure))
+            .collect(),
         sonar: None,
     };
     if facts == Facts::default() {
@@ -167,7 +172,8 @@ fn tests(plain: PlainTests) -> Result<Tests, Flaw> {
 }
 
 fn coverage(plain: BTreeMap<String, PlainLines>) -> Result<Coverage, Flaw> {
-    let ranges = |list: Vec<Stretch>| Ranges::of_stretches(list.into_iter().map(|Stretch(a, b)| (a, b)).collect());
+    let ranges =
+        |list: Vec<Stretch>| Ranges::of_stretches(list.into_iter().map(|Stretch(a, b)| (a, b)).collect());
     let mut coverage = Coverage::default();
     for (file, lines) in plain {
         coverage.add(file.replace('\\', "/"), &Lines::new(ranges(lines.reached), &ranges(lines.missed)));
@@ -264,7 +270,9 @@ impl<'de> Deserialize<'de> for Stretch {
             fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Stretch, A::Error> {
                 match (seq.next_element()?, seq.next_element()?, seq.next_element::<u32>()?) {
                     (Some(first), Some(last), None) if first <= last => Ok(Stretch(first, last)),
-                    _ => Err(de::Error::custom("a stretch of lines is a first and a last line, such as [3, 7]")),
+                    _ => Err(de::Error::custom(
+                        "a stretch of lines is a first and a last line, such as [3, 7]",
+                    )),
                 }
             }
         }
@@ -307,14 +315,32 @@ mod tests {
             (r#"{"facts": 1, "examined": 0, "findings": []}"#, "nothing was examined: `examined` is 0"),
             (r#"{"facts": 1, "examined": 3}"#, "it has none of `measures`"),
             (r#"{"facts": 1, "examined": 3, "measures": {}}"#, "it has none of `measures`"),
-            (r#"{"facts": 1, "examined": 3, "findngs": []}"#, "`findngs` is no key of this format; is `findings` meant?"),
-            (r#"{"facts": 1, "examined": 3, "tests": {"faild": []}}"#, "`tests.faild` is no key of this format; is `failed` meant?"),
-            (r#"{"facts": 1, "examined": 3, "measures": {"a": {"value": 1, "unit": "bytes", "of": 3}}}"#, "`measures.a.of` is no key of this format"),
-            (r#"{"facts": 1, "examined": 3, "measures": {"a": {"value": 1, "unit": "kilobytes"}}}"#, "unknown variant `kilobytes`"),
+            (
+                r#"{"facts": 1, "examined": 3, "findngs": []}"#,
+                "`findngs` is no key of this format; is `findings` meant?",
+            ),
+            (
+                r#"{"facts": 1, "examined": 3, "tests": {"faild": []}}"#,
+                "`tests.faild` is no key of this format; is `failed` meant?",
+            ),
+            (
+                r#"{"facts": 1, "examined": 3, "measures": {"a": {"value": 1, "unit": "bytes", "of": 3}}}"#,
+                "`measures.a.of` is no key of this format",
+            ),
+            (
+                r#"{"facts": 1, "examined": 3, "measures": {"a": {"value": 1, "unit": "kilobytes"}}}"#,
+                "unknown variant `kilobytes`",
+            ),
             (r#"{"facts": 1, "examined": 3, "measures": {"a": "1"}}"#, "expected a number, or an object"),
-            (r#"{"facts": 1, "examined": 3, "tests": {"skipped": 4}}"#, "nothing was examined: no test was run"),
+            (
+                r#"{"facts": 1, "examined": 3, "tests": {"skipped": 4}}"#,
+                "nothing was examined: no test was run",
+            ),
             (r#"{"facts": 1, "examined": 3, "packages": []}"#, "nothing was examined: `packages` is empty"),
-            (r#"{"facts": 1, "examined": 3, "coverage": {"a": {}}}"#, "nothing was examined: `coverage` has no lines"),
+            (
+                r#"{"facts": 1, "examined": 3, "coverage": {"a": {}}}"#,
+                "nothing was examined: `coverage` has no lines",
+            ),
             (r#"{"facts": 1, "examined": 3, "coverage": {"a": {"missed": [[3, 1]]}}}"#, "such as [3, 7]"),
             (r#"{"facts": 1, "examined": -1, "findings": []}"#, "invalid value"),
         ];
@@ -322,6 +348,9 @@ mod tests {
             let flaw = read(text).unwrap_err();
             assert!(flaw.contains(told), "{flaw}");
         }
-        assert_eq!(read(r#"{"facts": 1, "examined": 3, "findings": []}"#).unwrap().findings, Some(Vec::new()));
+        assert_eq!(
+            read(r#"{"facts": 1, "examined": 3, "findings": []}"#).unwrap().findings,
+            Some(Vec::new())
+        );
     }
 }

@@ -52,7 +52,8 @@ pub(super) fn read(source: Source<'_>) -> Result<Facts, Flaw> {
         "NONE" => return Err(Flaw::nothing("the project has no analysis with a quality gate")),
         other => return malformed(format!("`{}` is no status", text::one_line(other, 40))),
     }
-    let broken = conditions.iter().flatten().filter(|condition| !matches!(&*condition.status, "OK" | "NO_VALUE"));
+    let broken =
+        conditions.iter().flatten().filter(|condition| !matches!(&*condition.status, "OK" | "NO_VALUE"));
     let broken = broken.map(Condition::words).collect();
     Ok(Facts { sonar: Some(Sonar { status, broken }), ..Facts::default() })
 }
@@ -101,9 +102,15 @@ mod tests {
     #[test]
     fn no_verdict_is_a_flaw() {
         let cases = [
-            (r#"{"projectStatus": {"status": "NONE", "conditions": []}}"#, "nothing was examined: the project has no"),
+            (
+                r#"{"projectStatus": {"status": "NONE", "conditions": []}}"#,
+                "nothing was examined: the project has no",
+            ),
             (r#"{"projectStatus": {"status": "FINE"}}"#, "`FINE` is no status"),
-            (r#"{"errors": [{"msg": "Insufficient privileges"}]}"#, "its tool failed: Insufficient privileges"),
+            (
+                r#"{"errors": [{"msg": "Insufficient privileges"}]}"#,
+                "its tool failed: Insufficient privileges",
+            ),
             (r#"{"component": {}}"#, "it has no `projectStatus`"),
             (r#"{"projectStatus": {}}"#, "missing field `status`"),
         ];

@@ -50,17 +50,18 @@ struct RawPackage {
 
 #[derive(serde::Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Relationship {
+struct Relation {
     spdx_element_id: Option<Cut<400>>,
-    relationship_type: Option<Cut<80>>,
+    #[serde(rename = "relationshipType")]
+    kind: Option<Cut<80>>,
     related_spdx_element: Option<Cut<400>>,
 }
 
-impl Relationship {
+impl Relation {
     /// What the document describes by it.
     fn described(self) -> Option<String> {
         let (one, other) = (self.spdx_element_id?.0, self.related_spdx_element?.0);
-        let (document, described) = match &*self.relationship_type?.0 {
+        let (document, described) = match &*self.kind?.0 {
             "DESCRIBES" => (one, other),
             "DESCRIBED_BY" => (other, one),
             _ => return None,
@@ -87,8 +88,8 @@ impl<'de> Object<'de> for Document<'_> {
                 map.next_value_seed(Items(&mut each))?;
             }
             "relationships" => {
-                let mut each = Each::new(budget, |relationship: Relationship| {
-                    let Some(id) = relationship.described() else { return Ok(()) };
+                let mut each = Each::new(budget, |relation: Relation| {
+                    let Some(id) = relation.described() else { return Ok(()) };
                     budget.keep(id.len())?;
                     described.insert(id);
                     Ok(())
@@ -153,7 +154,9 @@ mod tests {
 
     fn read(text: &str) -> Result<Vec<String>, String> {
         let facts = crate::report::read(Kind::Spdx, &mut text.as_bytes()).map_err(|flaw| flaw.to_string())?;
-        let shown = |package: &Package| format!("{} {} {}", package.name, package.version, package.licences.join(" + "));
+        let shown = |package: &Package| {
+            format!("{} {} {}", package.name, package.version, package.licences.join(" + "))
+        };
         Ok(facts.packages.unwrap().iter().map(shown).collect())
     }
 
@@ -194,7 +197,11 @@ mod tests {
             (r#""documentDescribes": ["a", "b"],"#.to_owned(), vec!["a 1 MIT", "b 1 MIT"]),
         ];
         for (more, packages) in cases {
-            assert_eq!(read(&document(&more, &[("a", "MIT", ""), ("b", "MIT", "")])).unwrap(), packages, "{more}");
+            assert_eq!(
+                read(&document(&more, &[("a", "MIT", ""), ("b", "MIT", "")])).unwrap(),
+                packages,
+                "{more}"
+            );
         }
     }
 
@@ -202,7 +209,10 @@ mod tests {
     fn other_documents_are_told_apart() {
         let cases = [
             (document("", &[]), "it says that nothing was examined: it has no packages"),
-            (r#"{"spdxVersion": "SPDX-1.2"}"#.to_owned(), "it is not an SPDX 2 report in JSON: its version is `SPDX-1.2`"),
+            (
+                r#"{"spdxVersion": "SPDX-1.2"}"#.to_owned(),
+                "it is not an SPDX 2 report in JSON: its version is `SPDX-1.2`",
+            ),
             ("{}".to_owned(), "it is not an SPDX 2 report in JSON: it has no `spdxVersion`"),
             (
                 r#"{"@context": "https://spdx.org/rdf/3.0.1/spdx-context.jsonld", "@graph": []}"#.to_owned(),

@@ -26,17 +26,48 @@ const RECORDED: [(Kind, &str, &str); 28] = [
     (Kind::Lcov, "node/lcov.info", "coverage 17/19"),
     (Kind::Cobertura, "coverage.py/cobertura.xml", "coverage 10/12"),
     (Kind::Cobertura, "jest/cobertura.xml", "coverage 3/4"),
-    (Kind::Sarif, "semgrep/shop.sarif", "findings Note Semgrep OSS empty-name src/price.py:12, High Semgrep OSS shell-of-a-command src/price.py:18"),
-    (Kind::Sarif, "bandit/shop.sarif", ""),
-    (Kind::Sarif, "zizmor/ci.sarif", ""),
-    (Kind::Secrets, "secretlint/leak.sarif", ""),
+    (
+        Kind::Sarif,
+        "semgrep/shop.sarif",
+        "findings Note Semgrep OSS empty-name src/price.py:12, High Semgrep OSS shell-of-a-command src/price.py:18",
+    ),
+    (
+        Kind::Sarif,
+        "bandit/shop.sarif",
+        "findings Note Bandit B404 shop/price.py:1, High Bandit B602 shop/price.py:18",
+    ),
+    (
+        Kind::Sarif,
+        "zizmor/ci.sarif",
+        "findings Medium zizmor zizmor/artipacked .github/workflows/ci.yml:6, \
+         Medium zizmor zizmor/excessive-permissions .github/workflows/ci.yml:3, \
+         High zizmor zizmor/dangerous-triggers .github/workflows/ci.yml:1, \
+         High zizmor zizmor/template-injection .github/workflows/ci.yml:7, \
+         High zizmor zizmor/unpinned-uses .github/workflows/ci.yml:6",
+    ),
+    (
+        Kind::Secrets,
+        "secretlint/leak.sarif",
+        "secrets High secretlint @secretlint/secretlint-rule-preset-recommend > @secretlint/secretlint-rule-slack \
+         leak/config.js:4",
+    ),
     (Kind::Secrets, "secretlint/none.sarif", "secrets none"),
     (Kind::Cyclonedx, "npm/shop.cdx.json", "packages @sindresorhus/is 7.0.1 MIT, left-pad 1.3.0 WTFPL"),
-    (Kind::Cyclonedx, "cyclonedx-py/shop.cdx.json", ""),
+    (
+        Kind::Cyclonedx,
+        "cyclonedx-py/shop.cdx.json",
+        "packages idna 3.10 License :: OSI Approved :: BSD License, packaging 24.2 License :: OSI Approved :: Apache \
+         Software License + License :: OSI Approved :: BSD License, pip 23.2.1 MIT, setuptools 65.5.0 MIT",
+    ),
     (Kind::Spdx, "npm/shop.spdx.json", "packages @sindresorhus/is 7.0.1 MIT, left-pad 1.3.0 WTFPL"),
-    (Kind::K6, "k6/summary-export.json", "measures 36"),
+    (Kind::K6, "k6/summary-export.json", "measures 39"),
     (Kind::Sonar, "sonar/failed.json", "sonar ERROR new_coverage is 76.2, less than 80"),
-    (Kind::Facts, "facts/all.json", ""),
+    (
+        Kind::Facts,
+        "facts/all.json",
+        "tests 3 passed 1 failed 1 skipped 1 flaky\ncoverage 7/8\nfindings High my-scanner no-eval src/a.js:3\n\
+         secrets High my-scanner token config.js:1\npackages left-pad 1.3.0 MIT OR Apache-2.0\nmeasures 3",
+    ),
 ];
 
 /// One whole report of each kind that is written in its own way.
@@ -64,7 +95,8 @@ fn read_all(kind: Kind, mut bytes: &[u8]) -> Result<Facts, Flaw> {
 fn shown(facts: &Facts) -> String {
     let mut lines = Vec::new();
     if let Some(tests) = &facts.tests {
-        let flaky = if tests.flaky.is_empty() { String::new() } else { format!(" {} flaky", tests.flaky.len()) };
+        let flaky =
+            if tests.flaky.is_empty() { String::new() } else { format!(" {} flaky", tests.flaky.len()) };
         let (passed, failed, skipped) = (tests.passed, tests.failed.len(), tests.skipped);
         lines.push(format!("tests {passed} passed {failed} failed {skipped} skipped{flaky}"));
     }
@@ -73,7 +105,8 @@ fn shown(facts: &Facts) -> String {
     }
     for (name, list) in [("findings", &facts.findings), ("secrets", &facts.secrets)] {
         let one = |finding: &super::facts::Finding| {
-            let place = finding.place.as_ref().map(|place| format!("{}:{}", place.path, place.line.unwrap_or(0)));
+            let place =
+                finding.place.as_ref().map(|place| format!("{}:{}", place.path, place.line.unwrap_or(0)));
             format!("{:?} {} {} {}", finding.severity, finding.tool, finding.rule, place.unwrap_or_default())
         };
         if let Some(list) = list {
@@ -100,7 +133,8 @@ fn shown(facts: &Facts) -> String {
 fn recorded_reports_say_what_their_tools_found() {
     let mut wrong = Vec::new();
     for (kind, path, says) in RECORDED {
-        let told = read_all(kind, &recorded(path)).map_or_else(|flaw| flaw.to_string(), |facts| shown(&facts));
+        let told =
+            read_all(kind, &recorded(path)).map_or_else(|flaw| flaw.to_string(), |facts| shown(&facts));
         if told != says {
             wrong.push(format!("{path}: {told}"));
         }
@@ -112,10 +146,14 @@ fn recorded_reports_say_what_their_tools_found() {
 fn each_recording_is_in_the_table() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/reports");
     let others = ["k6/handle-summary.json", "sonar/passed.json"];
-    for tool in fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_dir()) {
+    for tool in fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_dir())
+    {
         for file in fs::read_dir(tool).unwrap().map(|entry| entry.unwrap().path()) {
             let path = file.strip_prefix(&folder).unwrap().to_str().unwrap().replace('\\', "/");
-            assert!(others.contains(&&*path) || RECORDED.iter().any(|(_, known, _)| *known == path), "{path}");
+            assert!(
+                others.contains(&&*path) || RECORDED.iter().any(|(_, known, _)| *known == path),
+                "{path}"
+            );
         }
     }
 }

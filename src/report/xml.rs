@@ -91,7 +91,8 @@ impl<R: BufRead> BufRead for Allowance<R> {
         if count > 0 {
             // What is consumed was filled, so this reads nothing.
             if let Ok(part) = self.bytes.fill_buf() {
-                self.line += part[..count].iter().filter(|byte| **byte == b'\n').count();
+                let lines = part[..count].split(|byte| *byte == b'\n').count() - 1;
+                self.line += lines;
             }
             self.left -= count;
             self.bytes.consume(count);
@@ -162,7 +163,9 @@ impl<'a> Document<'a> {
                 self.text(&text)
             }
             Event::Decl(declaration) => match declaration.encoding() {
-                Some(Ok(name)) if !name.eq_ignore_ascii_case(b"utf-8") && !name.eq_ignore_ascii_case(b"us-ascii") => {
+                Some(Ok(name))
+                    if !name.eq_ignore_ascii_case(b"utf-8") && !name.eq_ignore_ascii_case(b"us-ascii") =>
+                {
                     let name = text::one_line(&String::from_utf8_lossy(&name), 40);
                     Err(self.malformed(&format!("it is written in {name}; have it written in UTF-8")))
                 }
@@ -197,8 +200,9 @@ impl<'a> Document<'a> {
         let mut attributes: Vec<(String, String)> = Vec::new();
         // The parser's own look for an attribute that is there twice takes time by the square.
         for attribute in start.attributes().with_checks(false) {
-            let attribute = attribute
-                .map_err(|error| self.malformed(&format!("the attributes of `{shown}` are not XML: {error}")))?;
+            let attribute = attribute.map_err(|error| {
+                self.malformed(&format!("the attributes of `{shown}` are not XML: {error}"))
+            })?;
             let key = String::from_utf8_lossy(attribute.key.as_ref()).into_owned();
             let value = attribute
                 .normalized_value(XmlVersion::Explicit1_0)
@@ -241,7 +245,9 @@ impl<'a> Document<'a> {
         match self.open.last() {
             None if self.rooted => Ok(Piece::End),
             None => Err(Flaw::Truncated { what: "it has no element".to_owned() }),
-            Some(name) => Err(Flaw::Truncated { what: format!("`{}` does not end", text::one_line(name, 40)) }),
+            Some(name) => {
+                Err(Flaw::Truncated { what: format!("`{}` does not end", text::one_line(name, 40)) })
+            }
         }
     }
 

@@ -15,10 +15,8 @@ pub(super) struct Case {
     line: Option<u32>,
     failure: Option<Part>,
     failures: u64,
-    flaky: bool,
-    rerun: bool,
-    skipped: bool,
-    todo: bool,
+    /// What its elements say, each once.
+    said: Vec<Saying>,
 }
 
 /// What an element in a case says.
@@ -92,25 +90,23 @@ impl Case {
             line: line.and_then(|line| line.trim().parse().ok()),
             failure: None,
             failures: 0,
-            flaky: false,
-            rerun: false,
-            skipped: false,
-            todo: false,
+            said: Vec::new(),
         }
     }
 
     /// Adds an element that ended.
     pub(super) fn add(&mut self, part: Part) {
-        match part.saying {
-            Saying::Flaky => self.flaky = true,
-            Saying::Skipped => self.skipped = true,
-            Saying::Todo => self.todo = true,
-            Saying::Fails | Saying::FailsAgain => {
-                self.failures += u64::from(part.saying == Saying::Fails);
-                self.rerun |= part.saying == Saying::FailsAgain;
-                self.failure.get_or_insert(part);
-            }
+        self.failures += u64::from(part.saying == Saying::Fails);
+        if !self.says(part.saying) {
+            self.said.push(part.saying);
         }
+        if part.fails() {
+            self.failure.get_or_insert(part);
+        }
+    }
+
+    fn says(&self, saying: Saying) -> bool {
+        self.said.contains(&saying)
     }
 
     /// How many failures it tells of.
@@ -120,14 +116,14 @@ impl Case {
 
     /// Whether it was tried more than once.
     pub(super) fn retried(&self) -> bool {
-        self.flaky || self.rerun
+        self.says(Saying::Flaky) || self.says(Saying::FailsAgain)
     }
 
     /// Its name, and what became of it.
     pub(super) fn end(self, suite: &str, suite_file: Option<&str>) -> (String, Outcome) {
         let name = full_name(if self.class.is_empty() { suite } else { &self.class }, &self.name);
-        let says = |words: &[&str]| self.status.split(' ').any(|status| words.contains(&status));
-        if self.todo {
+        let status = |words: &[&str]| self.status.split(' ').any(|word| words.contains(&word));
+        if self.says(Saying::Todo) {
             return (name, Outcome::Skipped);
         }
         if let Some(failure) = &self.failure {
@@ -139,13 +135,13 @@ impl Case {
             let place = found.or(own);
             return (name.clone(), Outcome::Failed(FailedTest { name, message, place }));
         }
-        if self.skipped || says(&["notrun", "skipped", "disabled", "suppressed"]) {
+        if self.says(Saying::Skipped) || status(&["notrun", "skipped", "disabled", "suppressed"]) {
             return (name, Outcome::Skipped);
         }
-        if self.flaky {
+        if self.says(Saying::Flaky) {
             return (name, Outcome::Flaky);
         }
-        if says(&["fail", "failed", "failure", "error"]) {
+        if status(&["fail", "failed", "failure", "error"]) {
             let message = "its status says that it failed".to_owned();
             return (name.clone(), Outcome::Failed(FailedTest { name, message, place: None }));
         }

@@ -18,14 +18,18 @@ mod tally;
 
 use self::case::{Case, Part};
 use self::tally::Tally;
-use super::facts::{FailedTest, Facts, Tests};
+use super::facts::{Facts, FailedTest, Tests};
 use super::source::Source;
 use super::xml::{Document, Element, Piece};
 use super::{Flaw, Kind, text};
 
 /// Reads a report.
 pub(super) fn read(source: Source<'_>) -> Result<Facts, Flaw> {
-    let mut reading = Reading { document: Document::new(source, Kind::Junit.format()), open: Vec::new(), tally: Tally::new() };
+    let mut reading = Reading {
+        document: Document::new(source, Kind::Junit.format()),
+        open: Vec::new(),
+        tally: Tally::new(),
+    };
     while reading.step()? {}
     let tests = reading.tally.end()?;
     if tests.count() == 0 {
@@ -79,7 +83,7 @@ impl Reading<'_> {
     fn step(&mut self) -> Result<bool, Flaw> {
         match self.document.next()? {
             Piece::Open(element) => {
-                let frame = self.opened(element)?;
+                let frame = self.opened(&element)?;
                 self.open.push(frame);
             }
             Piece::Text(text) => {
@@ -97,18 +101,20 @@ impl Reading<'_> {
         Ok(true)
     }
 
-    fn opened(&mut self, element: Element) -> Result<Frame, Flaw> {
+    fn opened(&mut self, element: &Element) -> Result<Frame, Flaw> {
         let name = &*element.name;
         match (self.open.last(), name) {
-            (None, "testsuites" | "testsuite") => self.suite(&element),
+            (None, "testsuites" | "testsuite") => self.suite(element),
             (None, _) => {
                 let name = text::one_line(name, 40);
-                Err(self.document.malformed(&format!("its root is `{name}`, not `testsuites` or `testsuite`")))
+                Err(self
+                    .document
+                    .malformed(&format!("its root is `{name}`, not `testsuites` or `testsuite`")))
             }
-            (Some(Frame::Suite(_)), "testsuite") => self.suite(&element),
-            (Some(Frame::Suite(_)), "testcase") => Ok(Frame::Case(Case::new(&element))),
+            (Some(Frame::Suite(_)), "testsuite") => self.suite(element),
+            (Some(Frame::Suite(_)), "testcase") => Ok(Frame::Case(Case::new(element))),
             (Some(Frame::Suite(_) | Frame::Case(_)), _) => {
-                Ok(Part::new(&element).map_or(Frame::Other, Frame::Part))
+                Ok(Part::new(element).map_or(Frame::Other, Frame::Part))
             }
             // Within a failure may be its log, which says nothing more.
             (Some(Frame::Part(_) | Frame::Other), _) => Ok(Frame::Other),

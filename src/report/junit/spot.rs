@@ -37,13 +37,15 @@ fn in_line(line: &str) -> Option<Spot> {
     }
     // `    at Object.toBe (/home/dev/shop/sum.test.js:8:23)`
     if let Some(frame) = trimmed.strip_prefix("at ") {
-        let inner = frame.trim_end().rsplit_once(" (").map_or(frame, |(_, place)| place.trim_end_matches(')'));
+        let inner =
+            frame.trim_end().rsplit_once(" (").map_or(frame, |(_, place)| place.trim_end_matches(')'));
         let absolute = inner.starts_with('/') || inner.starts_with("file://") || inner.contains(":\\");
         let own = !inner.contains("node_modules") && !inner.starts_with("/rustc/");
         return if absolute && own { place(inner.trim_end()) } else { None };
     }
     // `tests/test_price.py:12: AssertionError`
-    let (start, _) = line.split_once(": ").or_else(|| line.trim_end().strip_suffix(':').map(|start| (start, "")))?;
+    let (start, _) =
+        line.split_once(": ").or_else(|| line.trim_end().strip_suffix(':').map(|start| (start, "")))?;
     if line.starts_with(char::is_whitespace) { None } else { place(start) }
 }
 

@@ -18,8 +18,16 @@ pub(super) enum Outcome {
 pub(super) struct Tally {
     tests: Tests,
     budget: Budget,
-    /// Where cases of one name are one test: the tests, in order, and where each name is.
-    joined: Option<(Vec<(String, Outcome)>, HashMap<String, usize>)>,
+    /// Where cases of one name are one test: these.
+    joined: Option<Joined>,
+}
+
+/// Tests by their names.
+#[derive(Default)]
+struct Joined {
+    /// In their order.
+    tests: Vec<(String, Outcome)>,
+    places: HashMap<String, usize>,
 }
 
 impl Tally {
@@ -40,7 +48,7 @@ impl Tally {
 
     /// Adds a case.
     pub(super) fn case(&mut self, (name, outcome): (String, Outcome)) -> Result<(), Flaw> {
-        let Some((tests, places)) = &mut self.joined else {
+        let Some(Joined { tests, places }) = &mut self.joined else {
             return self.add(name, outcome);
         };
         match places.get(&name) {
@@ -78,7 +86,7 @@ impl Tally {
 
     /// All tests.
     pub(super) fn end(mut self) -> Result<Tests, Flaw> {
-        for (name, outcome) in self.joined.take().map(|(tests, _)| tests).unwrap_or_default() {
+        for (name, outcome) in self.joined.take().unwrap_or_default().tests {
             self.add(name, outcome)?;
         }
         Ok(self.tests)

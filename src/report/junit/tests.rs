@@ -52,12 +52,22 @@ fn a_case_is_what_its_elements_say() {
 
 #[test]
 fn the_counts_of_suites_are_compared() {
-    let nested = format!("<testsuites tests='2'><testsuite tests='1'>{PASS}</testsuite><testsuite>{FAIL}</testsuite></testsuites>");
+    let nested = format!(
+        "<testsuites tests='2'><testsuite tests='1'>{PASS}</testsuite><testsuite>{FAIL}</testsuite></testsuites>"
+    );
     assert_eq!(counts(&nested), (1, 1, 0, 0));
     let cases = [
         ("tests='3'", "", "it is not a JUnit report: `s` says that it has 3 tests, and has 1 (line 1)"),
-        ("tests='1' failures='1'", "", "it says that its tool failed: `s` has failures or errors: 1, and its tests tell of 0"),
-        ("tests='1' errors='2'", FAIL, "it says that its tool failed: `s` has failures or errors: 2, and its tests tell of 1"),
+        (
+            "tests='1' failures='1'",
+            "",
+            "it says that its tool failed: `s` has failures or errors: 1, and its tests tell of 0",
+        ),
+        (
+            "tests='1' errors='2'",
+            FAIL,
+            "it says that its tool failed: `s` has failures or errors: 2, and its tests tell of 1",
+        ),
         ("tests='-1'", "", "it is not a JUnit report: `tests=\"-1\"` of `testsuite` is no count (line 1)"),
     ];
     for (attributes, more, told) in cases {
@@ -67,7 +77,12 @@ fn the_counts_of_suites_are_compared() {
 
 #[test]
 fn what_is_more_than_counted_was_not_run() {
-    assert_eq!(counts(&format!("<testsuites tests='2'><testsuite tests='2'>{PASS}{PASS}{PASS}</testsuite></testsuites>")), (2, 0, 1, 0));
+    assert_eq!(
+        counts(&format!(
+            "<testsuites tests='2'><testsuite tests='2'>{PASS}{PASS}{PASS}</testsuite></testsuites>"
+        )),
+        (2, 0, 1, 0)
+    );
     assert_eq!(counts(&format!("<testsuite tests='1'>{PASS}{FAIL}</testsuite>")), (1, 1, 0, 0));
 }
 
@@ -92,7 +107,14 @@ fn a_failure_outside_of_a_case_is_one_of_its_suite() {
 
 #[test]
 fn failed_tests_are_told_with_their_place() {
-    let files = ["pytest/shop.xml", "pytest/shop-xunit1.xml", "jest/sum.xml", "playwright/till.xml", "node/node.xml", "nextest/till.xml"];
+    let files = [
+        "pytest/shop.xml",
+        "pytest/shop-xunit1.xml",
+        "jest/sum.xml",
+        "playwright/till.xml",
+        "node/node.xml",
+        "nextest/till.xml",
+    ];
     let mut told = Vec::new();
     for file in files {
         let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/reports").join(file);
@@ -115,11 +137,16 @@ fn failed_tests_are_told_with_their_place() {
 
 #[test]
 fn entities_are_not_expanded() {
-    let wrap = |start: &str, text: &str| format!("{start}<testsuite><testcase name='a'><failure>{text}</failure></testcase></testsuite>");
+    let wrap = |start: &str, text: &str| {
+        format!("{start}<testsuite><testcase name='a'><failure>{text}</failure></testcase></testsuite>")
+    };
     let tests = read(&wrap("", "a &lt;b&gt; &amp; &#65;&#x42; <![CDATA[<c>]]>")).unwrap();
     assert_eq!(tests.failed[0].message, "a <b> & AB <c>");
     let cases = [
-        (wrap("<!DOCTYPE x [<!ENTITY a 'aaaa'><!ENTITY b '&a;&a;'>]>", "&b;"), "it declares entities, which are not expanded"),
+        (
+            wrap("<!DOCTYPE x [<!ENTITY a 'aaaa'><!ENTITY b '&a;&a;'>]>", "&b;"),
+            "it declares entities, which are not expanded",
+        ),
         (wrap("<!DOCTYPE x [<!ENTITY a SYSTEM 'file:///etc/passwd'>]>", "&a;"), "it declares entities"),
         (wrap("", "&b;"), "the entity `b` is not one of XML's own"),
         (wrap("", "&#0;"), "it refers to a character that does not exist"),
@@ -129,7 +156,10 @@ fn entities_are_not_expanded() {
         let flaw = flaw(&text);
         assert!(flaw.contains(told), "{flaw}");
     }
-    assert_eq!(counts(&format!("<!DOCTYPE testsuite SYSTEM 'x.dtd'><testsuite>{PASS}</testsuite>")), (1, 0, 0, 0));
+    assert_eq!(
+        counts(&format!("<!DOCTYPE testsuite SYSTEM 'x.dtd'><testsuite>{PASS}</testsuite>")),
+        (1, 0, 0, 0)
+    );
 }
 
 #[test]

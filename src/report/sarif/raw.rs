@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use serde::de::{self, Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{
+    self, Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor,
+};
 
 use crate::report::json::{Array, Cut, Digested, First, Items, Keys, Object};
 use crate::report::text;
@@ -117,7 +119,8 @@ impl Invocation {
         if self.execution_successful != Some(false) {
             return None;
         }
-        let told = self.exit_code_description.or(self.process_start_failure_message).or(self.exit_signal_name);
+        let told =
+            self.exit_code_description.or(self.process_start_failure_message).or(self.exit_signal_name);
         let told = told.map(|told| text::one_line(&told.0, 200)).filter(|told| !told.is_empty());
         Some(match (told, self.exit_code) {
             (Some(told), _) => told,
@@ -158,7 +161,11 @@ impl<'de> Deserialize<'de> for Properties {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
         struct Bag(Properties);
         impl<'de> Object<'de> for Bag {
-            fn field<A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> std::result::Result<bool, A::Error> {
+            fn field<A: MapAccess<'de>>(
+                &mut self,
+                key: &str,
+                map: &mut A,
+            ) -> std::result::Result<bool, A::Error> {
                 match key {
                     "security-severity" => self.0.severity = map.next_value::<Loose>()?.number,
                     "tags" => self.0.secret |= map.next_value::<Loose>()?.secret,
@@ -286,7 +293,8 @@ impl<'de> Array<'de> for Suppressions {
         let told = justification.map(|told| text::one_line(&told.0, 300)).filter(|told| !told.is_empty());
         let in_source = kind.is_some_and(|kind| kind.0 == "inSource");
         let place = if in_source { "in the source" } else { "outside of the source" };
-        self.reason.get_or_insert_with(|| told.unwrap_or_else(|| format!("suppressed {place}, without a reason")));
+        self.reason
+            .get_or_insert_with(|| told.unwrap_or_else(|| format!("suppressed {place}, without a reason")));
         Ok(true)
     }
 }

@@ -100,10 +100,12 @@ impl Pending {
             return Ok(None);
         }
         let physical = raw.locations.and_then(|first| first.0).and_then(|place| place.physical_location);
-        let (location, region) = physical.map_or((None, None), |place| (place.artifact_location, place.region));
+        let (location, region) =
+            physical.map_or((None, None), |place| (place.artifact_location, place.region));
         let artifact = location.as_ref().and_then(|location| location.index);
         let address = location.map(Address::of).filter(|address| !address.uri.is_empty());
-        let number = |line: Option<i64>| line.and_then(|line| u32::try_from(line).ok()).filter(|line| *line > 0);
+        let number =
+            |line: Option<i64>| line.and_then(|line| u32::try_from(line).ok()).filter(|line| *line > 0);
         let lines = region.as_ref().map(|region| (number(region.start_line), number(region.end_line)));
         let (line, end_line) = lines.unwrap_or_default();
         Ok(Some(Self {

@@ -12,7 +12,8 @@ fn file(run: &str) -> String {
 }
 
 fn one(run: &str) -> Finding {
-    let mut findings = read(Kind::Sarif, &file(run)).unwrap_or_else(|flaw| panic!("{flaw}: {run}")).findings.unwrap();
+    let mut findings =
+        read(Kind::Sarif, &file(run)).unwrap_or_else(|flaw| panic!("{flaw}: {run}")).findings.unwrap();
     assert_eq!(findings.len(), 1, "{run}");
     findings.remove(0)
 }
@@ -71,7 +72,12 @@ fn what_a_result_does_not_say_its_rule_says() {
 
 #[test]
 fn what_is_no_problem_is_no_finding() {
-    for result in [r#""kind": "pass""#, r#""kind": "notApplicable""#, r#""kind": "informational""#, r#""baselineState": "absent""#] {
+    for result in [
+        r#""kind": "pass""#,
+        r#""kind": "notApplicable""#,
+        r#""kind": "informational""#,
+        r#""baselineState": "absent""#,
+    ] {
         let facts = read(Kind::Sarif, &file(&format!(r#"{TOOL}, "results": [{{{result}}}]"#))).unwrap();
         assert_eq!(facts.findings, Some(Vec::new()), "{result}");
     }
@@ -114,12 +120,18 @@ fn addresses_are_paths() {
         for run in [format!("{bases}, {results}"), format!("{results}, {bases}")] {
             let finding = one(&run);
             let place = finding.place.unwrap();
-            assert_eq!((place.path.as_str(), place.line, place.end_line), (path, Some(3), Some(5)), "{location}");
+            assert_eq!(
+                (place.path.as_str(), place.line, place.end_line),
+                (path, Some(3), Some(5)),
+                "{location}"
+            );
             assert_eq!(finding.content, Some(content_digest("eval(x)")));
         }
     }
     let round = r#"{"uri": "a.py", "uriBaseId": "ROUND"}"#;
-    let run = format!(r#"{bases}, "results": [{{"locations": [{{"physicalLocation": {{"artifactLocation": {round}}}}}]}}]"#);
+    let run = format!(
+        r#"{bases}, "results": [{{"locations": [{{"physicalLocation": {{"artifactLocation": {round}}}}}]}}]"#
+    );
     assert!(one(&run).place.is_some());
 }
 
@@ -127,8 +139,13 @@ fn addresses_are_paths() {
 fn secrets_are_told_apart_and_never_repeated() {
     let results = r#""results": [{"ruleId": "token", "message": {"text": "found FAKE-0000"},
         "locations": [{"physicalLocation": {"artifactLocation": {"uri": "a"}, "region": {"snippet": {"text": "FAKE-0000"}}}}]}]"#;
-    let tool = |name: &str, rule: &str| format!(r#""tool": {{"driver": {{"name": "{name}", "rules": [{{"id": "token"{rule}}}]}}}}, {results}"#);
-    let tagged = r#", "properties": {"tags": ["security", "Secret"]}, "fullDescription": {"text": "A token"}"#;
+    let tool = |name: &str, rule: &str| {
+        format!(
+            r#""tool": {{"driver": {{"name": "{name}", "rules": [{{"id": "token"{rule}}}]}}}}, {results}"#
+        )
+    };
+    let tagged =
+        r#", "properties": {"tags": ["security", "Secret"]}, "fullDescription": {"text": "A token"}"#;
     let cases = [
         (Kind::Sarif, tool("scan", ""), (Some(1), None), ""),
         (Kind::Sarif, tool("gitleaks", ""), (None, Some(1)), "token"),
@@ -154,7 +171,10 @@ fn secrets_are_told_apart_and_never_repeated() {
 #[test]
 fn an_error_does_not_repeat_what_stands_in_the_report() {
     let text = file(r#""results": [{"ruleIndex": "FAKE-0000"}]"#);
-    assert_eq!(flaw(&text), "it is not a SARIF 2.1.0 report: invalid type: a string, expected i64 (line 1, column 48)");
+    assert_eq!(
+        flaw(&text),
+        "it is not a SARIF 2.1.0 report: invalid type: a string, expected i64 (line 1, column 48)"
+    );
 }
 
 #[test]
@@ -165,13 +185,26 @@ fn a_run_of_nothing_is_no_evidence() {
         (r#"{"version": "2.1.0", "runs": []}"#.to_owned(), "nothing was examined: it has no runs"),
         (file(TOOL), "nothing was examined: its runs have no `results`"),
         (file(r#""results": null"#), "nothing was examined: its runs have no `results`"),
-        (file(&format!(r#"{TOOL}, "results": [], "invocations": [{{"executionSuccessful": true}}, {{"executionSuccessful": false, "exitCode": 2}}]"#)), "its tool failed: scan: it ended with status 2"),
-        (file(r#""results": [], "invocations": [{"executionSuccessful": false, "exitCodeDescription": "no rules"}]"#), "its tool failed: the scanner: no rules"),
+        (
+            file(&format!(
+                r#"{TOOL}, "results": [], "invocations": [{{"executionSuccessful": true}}, {{"executionSuccessful": false, "exitCode": 2}}]"#
+            )),
+            "its tool failed: scan: it ended with status 2",
+        ),
+        (
+            file(
+                r#""results": [], "invocations": [{"executionSuccessful": false, "exitCodeDescription": "no rules"}]"#,
+            ),
+            "its tool failed: the scanner: no rules",
+        ),
         (r#"{"runs": []}"#.to_owned(), "it has no `version`"),
         (r#"{"version": "1.0.0", "runs": []}"#.to_owned(), "its version is `1.0.0`"),
         (r#"{"version": "2.1.0", "runs": [null]}"#.to_owned(), "a run is `null`"),
         (r#"{"version": "2.1.0", "runs": [}"#.to_owned(), "expected value (line 1, column 31)"),
-        ("\n\n  {\"version\": 3}".to_owned(), "invalid type: integer `3`, expected a string (line 3, column 16)"),
+        (
+            "\n\n  {\"version\": 3}".to_owned(),
+            "invalid type: integer `3`, expected a string (line 3, column 16)",
+        ),
         (file(r#""results": [{"level": "fatal"}]"#), "`fatal` is no level"),
         (format!("{} {{}}", file(r#""results": []"#)), "trailing characters"),
         (r#"{"version": "2.1.0", "runs": [{"results": ["#.to_owned(), "it is cut off: it ends in line 1"),
@@ -186,7 +219,8 @@ fn a_run_of_nothing_is_no_evidence() {
 fn memory_is_bounded() {
     let deep = format!(r#"{{"x": {}"#, "[".repeat(100_000));
     assert_eq!(flaw(&deep), "it is too large: values are nested more than 100 times");
-    let endless = std::io::Read::chain(&br#"{"runs": [{"results": [{"message": {"text": ""#[..], std::io::repeat(b'x'));
+    let endless =
+        std::io::Read::chain(&br#"{"runs": [{"results": [{"message": {"text": ""#[..], std::io::repeat(b'x'));
     let flaw = crate::report::read(Kind::Sarif, &mut std::io::BufReader::new(endless)).unwrap_err();
     assert_eq!(flaw.to_string(), "it is too large: a string in it has more than 64 MiB");
 }
