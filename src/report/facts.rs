@@ -8,6 +8,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::ground::digest::{Digest, Fields};
+
 /// What one or more reports say.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub struct Facts {
@@ -194,4 +196,231 @@ pub struct Sonar {
     pub status: String,
     /// Conditions that are not met, in the server's words.
     pub broken: Vec<String>,
+}
+
+/// Two reports tell a figure of the same name.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("two reports tell the measure `{name}`: name one of them in another way, or leave one out")]
+pub struct MeasuredTwice {
+    /// The figure's name.
+    pub name: String,
+}
+
+impl Facts {
+    /// What two reports say together: tests are added up, lines of the same file are joined line by
+    /// line, findings and packages are put behind each other.
+    ///
+    /// # Errors
+    /// Both tell a figure of the same name, of which only one can count.
+    pub fn join(mut self, other: Self) -> Result<Self, MeasuredTwice> {
+        for (name, measure) in other.measures {
+            if self.measures.contains_key(&name) {
+                return Err(MeasuredTwice { name });
+            }
+            self.measures.insert(name, measure);
+        }
+        self.tests = both(self.tests, other.tests, Tests::join);
+        self.coverage = both(self.coverage, other.coverage, Coverage::join);
+        self.findings = both(self.findings, other.findings, Vec::extend);
+        self.secrets = both(self.secrets, other.secrets, Vec::extend);
+        self.packages = both(self.packages, other.packages, Vec::extend);
+        self.sonar = both(self.sonar, other.sonar, Sonar::join);
+        Ok(self)
+    }
+}
+
+fn both<T>(one: Option<T>, two: Option<T>, join: impl Fn(&mut T, T)) -> Option<T> {
+    match (one, two) {
+        (Some(mut one), Some(two)) => {
+            join(&mut one, two);
+            Some(one)
+        }
+        (one, two) => one.or(two),
+    }
+}
+
+impl Tests {
+    /// How many were run.
+    pub fn count(&self) -> u64 {
+        self.passed + self.failed.len() as u64
+    }
+
+    fn join(&mut self, other: Self) {
+        self.passed += other.passed;
+        self.skipped += other.skipped;
+        self.failed.extend(other.failed);
+        self.flaky.extend(other.flaky);
+    }
+}
+
+impl Coverage {
+    /// Lines that were reached, of all.
+    pub fn ratio(&self) -> Ratio {
+        self.files.values().map(Lines::ratio).fold(Ratio::default(), |sum, ratio| Ratio {
+            part: sum.part + ratio.part,
+            whole: sum.whole + ratio.whole,
+        })
+    }
+
+    /// Adds what is said of one file.
+    pub fn add(&mut self, file: String, lines: &Lines) {
+        self.files.entry(file).or_default().join(lines);
+    }
+
+    fn join(&mut self, other: Self) {
+        for (file, lines) in other.files {
+            self.add(file, &lines);
+        }
+    }
+}
+
+impl Lines {
+    /// Lines that were reached, of all.
+    pub fn ratio(&self) -> Ratio {
+        let part = self.reached.len();
+        Ratio { part, whole: part + self.missed.len() }
+    }
+}
+
+impl Ratio {
+    /// In percent. Nothing of nothing is all of it.
+    #[expect(clippy::cast_precision_loss, reason = "no report counts that far")]
+    pub fn percent(self) -> f64 {
+        if self.whole == 0 { 100.0 } else { self.part as f64 * 100.0 / self.whole as f64 }
+    }
+}
+
+impl Finding {
+    /// What makes it the same finding in another tree: its rule, what stands there and the file, so
+    /// that it stays the same when it moves to another line. Where nothing is known of what stands
+    /// there, its message.
+    pub fn fingerprint(&self) -> String {
+        let mut fields = Fields::new("finding");
+        fields.add(self.rule.as_bytes());
+        match &self.content {
+            Some(content) => fields.add(b"content").add(content.as_bytes()),
+            None => fields.add(b"message").add(self.message.as_bytes()),
+        };
+        fields.add(self.place.as_ref().map_or("", |place| &place.path).as_bytes());
+        fields.digest().short()
+    }
+}
+
+impl Sonar {
+    fn join(&mut self, other: Self) {
+        if self.status == "OK" {
+            self.status = other.status;
+        }
+        self.broken.extend(other.broken);
+    }
+}
+
+/// The digest of a stretch of a file without its blanks, in a few digits, so that a new indentation
+/// makes no new finding.
+pub fn content_digest(text: &str) -> String {
+    let dense: String = text.chars().filter(|character| !character.is_whitespace()).collect();
+    Digest::of(dense.as_bytes()).short()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn finding(rule: &str, path: &str, line: u32, message: &str, content: Option<&str>) -> Finding {
+        Finding {
+            severity: Severity::High,
+            tool: "tool".to_owned(),
+            rule: rule.to_owned(),
+            message: message.to_owned(),
+            place: Some(Spot { path: path.to_owned(), line: Some(line), end_line: None }),
+            content: content.map(content_digest),
+            accepted: None,
+        }
+    }
+
+    #[test]
+    fn a_finding_stays_the_same_when_it_moves() {
+        let one = finding("r", "a.py", 3, "m", Some("eval( x )"));
+        let cases = [
+            (finding("r", "a.py", 9, "m", Some("\teval(x)\r\n")), true),
+            (finding("r", "a.py", 9, "in other words", Some("eval(x)")), true),
+            (finding("s", "a.py", 3, "m", Some("eval(x)")), false),
+            (finding("r", "b.py", 3, "m", Some("eval(x)")), false),
+            (finding("r", "a.py", 3, "m", Some("eval(y)")), false),
+            (finding("r", "a.py", 3, "m", None), false),
+        ];
+        for (other, same) in cases {
+            assert_eq!(one.fingerprint() == other.fingerprint(), same, "{other:?}");
+        }
+        let bare = finding("r", "a.py", 3, "m", None);
+        assert_eq!(bare.fingerprint(), finding("r", "a.py", 8, "m", None).fingerprint());
+        assert_ne!(bare.fingerprint(), finding("r", "a.py", 3, "n", None).fingerprint());
+    }
+
+    #[test]
+    fn percent_of_nothing_is_all() {
+        for (part, whole, percent) in [(0, 0, 100.0), (0, 4, 0.0), (3, 4, 75.0), (4, 4, 100.0)] {
+            assert!((Ratio { part, whole }.percent() - percent).abs() < f64::EPSILON);
+        }
+    }
+
+    #[test]
+    fn facts_are_added_up() {
+        let lines = |reached: &[u32], missed: &[u32]| {
+            Lines::new(Ranges::of(reached.to_vec()), &Ranges::of(missed.to_vec()))
+        };
+        let failed = |name: &str| FailedTest { name: name.to_owned(), message: String::new(), place: None };
+        let mut one = Facts {
+            tests: Some(Tests {
+                passed: 2,
+                failed: vec![failed("a")],
+                skipped: 1,
+                flaky: vec!["f".to_owned()],
+            }),
+            coverage: Some(Coverage::default()),
+            findings: Some(vec![finding("r", "a", 1, "m", None)]),
+            ..Facts::default()
+        };
+        let mut other = one.clone();
+        one.coverage.as_mut().unwrap().add("a.rs".to_owned(), &lines(&[1], &[2, 3]));
+        other.coverage.as_mut().unwrap().add("a.rs".to_owned(), &lines(&[2], &[1, 4]));
+        other.coverage.as_mut().unwrap().add("b.rs".to_owned(), &lines(&[], &[7]));
+        other.secrets = Some(Vec::new());
+        other.sonar = Some(Sonar { status: "OK".to_owned(), broken: Vec::new() });
+
+        let joined = one.join(other).unwrap();
+        let tests = joined.tests.unwrap();
+        assert_eq!((tests.passed, tests.count(), tests.skipped, tests.flaky.len()), (4, 6, 2, 2));
+        let coverage = joined.coverage.unwrap();
+        assert_eq!(coverage.files["a.rs"], lines(&[1, 2], &[3, 4]));
+        assert_eq!(coverage.ratio(), Ratio { part: 2, whole: 5 });
+        assert_eq!(joined.findings.unwrap().len(), 2);
+        assert_eq!(joined.secrets, Some(Vec::new()));
+        assert_eq!(joined.packages, None);
+        assert_eq!(joined.sonar.unwrap().status, "OK");
+    }
+
+    #[test]
+    fn a_measure_told_twice_is_no_fact() {
+        let measured = |name: &str| Facts {
+            measures: BTreeMap::from([(name.to_owned(), Measure { value: 1.0, unit: Unit::Bytes })]),
+            ..Facts::default()
+        };
+        assert_eq!(measured("a").join(measured("b")).unwrap().measures.len(), 2);
+        assert_eq!(measured("a").join(measured("a")), Err(MeasuredTwice { name: "a".to_owned() }));
+    }
+
+    #[test]
+    fn one_sonar_project_that_fails_fails() {
+        let sonar = |status: &str, broken: &[&str]| Sonar {
+            status: status.to_owned(),
+            broken: broken.iter().map(|text| (*text).to_owned()).collect(),
+        };
+        for (mut one, two) in
+            [(sonar("OK", &[]), sonar("ERROR", &["x"])), (sonar("ERROR", &["x"]), sonar("OK", &[]))]
+        {
+            one.join(two);
+            assert_eq!(one, sonar("ERROR", &["x"]));
+        }
+    }
 }

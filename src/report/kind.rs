@@ -59,6 +59,21 @@ impl Kind {
         }
     }
 
+    /// What a report of it is, with its article.
+    pub fn format(self) -> &'static str {
+        match self {
+            Self::Junit => "a JUnit report",
+            Self::Lcov => "an LCOV report",
+            Self::Cobertura => "a Cobertura report",
+            Self::Sarif | Self::Secrets => "a SARIF 2.1.0 report",
+            Self::Cyclonedx => "a CycloneDX report in JSON",
+            Self::Spdx => "an SPDX 2 report in JSON",
+            Self::K6 => "a summary of k6",
+            Self::Sonar => "the status of a SonarQube quality gate",
+            Self::Facts => "a file of plain facts",
+        }
+    }
+
     /// The kind with this key.
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.name() == name)

@@ -9,13 +9,30 @@
 //! than the memory it is read in. They never follow what a report refers to: no entities, no
 //! includes, no addresses.
 
+mod budget;
+mod cobertura;
+mod cyclonedx;
 pub mod facts;
+mod json;
+mod junit;
+mod k6;
 pub mod kind;
+mod lcov;
+mod plain;
+mod ranges;
 mod rewriting;
+mod sarif;
+mod sonar;
+mod source;
+mod spdx;
+mod text;
+mod uri;
+mod xml;
 
+use std::fmt::Display;
 use std::io::BufRead;
 
-pub use facts::Facts;
+pub use facts::{Facts, content_digest};
 pub use kind::Kind;
 
 /// What is wrong with a report.
@@ -64,11 +81,39 @@ pub enum Flaw {
     },
 }
 
+impl Flaw {
+    fn malformed(format: &'static str, what: impl Into<String>) -> Self {
+        Self::Malformed { format, what: what.into() }
+    }
+
+    fn unreadable(error: impl Display) -> Self {
+        Self::Unreadable { what: error.to_string() }
+    }
+
+    fn nothing(what: impl Into<String>) -> Self {
+        Self::NothingExamined { what: what.into() }
+    }
+}
+
 /// Reads a report of this kind to its end.
 ///
 /// # Errors
 /// It is not a whole report of this kind, or not one of something that was examined.
 pub fn read(kind: Kind, bytes: &mut dyn BufRead) -> Result<Facts, Flaw> {
-    let _ = (kind, bytes);
-    todo!("H1")
+    let source = source::Source::open(bytes, kind.format())?;
+    match kind {
+        Kind::Junit => junit::read(source),
+        Kind::Lcov => lcov::read(source),
+        Kind::Cobertura => cobertura::read(source),
+        Kind::Sarif => sarif::read(source, sarif::Of::Findings),
+        Kind::Secrets => sarif::read(source, sarif::Of::Secrets),
+        Kind::Cyclonedx => cyclonedx::read(source),
+        Kind::Spdx => spdx::read(source),
+        Kind::K6 => k6::read(source),
+        Kind::Sonar => sonar::read(source),
+        Kind::Facts => plain::read(source),
+    }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,9 @@
+#![no_main]
+//! Any bytes, read as `sarif`.
+
+use libfuzzer_sys::fuzz_target;
+use taskgate::report::{Kind, read};
+
+fuzz_target!(|bytes: &[u8]| {
+    let _ = read(Kind::Sarif, &mut &*bytes);
+});

@@ -1,0 +1,200 @@
+//! `CycloneDX` JSON: the packages that something is made of. It must not know which licences are
+//! wanted.
+//!
+//! Components are packages but for those that have no licence of their own: files, data and
+//! cryptographic assets. What the list is of (`metadata.component`) is no part of itself.
+
+use serde::de::{Error, MapAccess, SeqAccess};
+
+use super::budget::Budget;
+use super::facts::{Facts, Package};
+use super::json::{self, Array, Cut, Items, Keys, Object};
+use super::source::Source;
+use super::{Flaw, Kind, text};
+
+/// The most licences of a package.
+const LICENCES: usize = 1_000;
+
+/// Reads a report.
+pub(super) fn read(source: Source<'_>) -> Result<Facts, Flaw> {
+    let budget = Budget::new();
+    let mut bom = Bom { budget: &budget, format: None, version: false, packages: Vec::new() };
+    json::read(source, Kind::Cyclonedx.format(), &budget, &mut bom)?;
+    if bom.format.as_deref() != Some("CycloneDX") || !bom.version {
+        let what = "it has no `bomFormat` that says `CycloneDX`, or no `specVersion`";
+        return Err(Flaw::malformed(Kind::Cyclonedx.format(), what));
+    }
+    if bom.packages.is_empty() {
+        return Err(Flaw::nothing("it has no components that are packages"));
+    }
+    Ok(Facts { packages: Some(bom.packages), ..Facts::default() })
+}
+
+struct Bom<'b> {
+    budget: &'b Budget,
+    format: Option<String>,
+    version: bool,
+    packages: Vec<Package>,
+}
+
+impl<'de> Object<'de> for Bom<'_> {
+    fn field<A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<bool, A::Error> {
+        match key {
+            "bomFormat" => self.format = Some(map.next_value::<Cut<40>>()?.0),
+            "specVersion" => self.version = !map.next_value::<Cut<40>>()?.0.is_empty(),
+            "components" => {
+                let mut components = Components { budget: self.budget, packages: &mut self.packages };
+                map.next_value_seed(Items(&mut components))?;
+            }
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+}
+
+struct Components<'b, 'p> {
+    budget: &'b Budget,
+    packages: &'p mut Vec<Package>,
+}
+
+impl<'de> Array<'de> for Components<'_, '_> {
+    fn item<A: SeqAccess<'de>>(&mut self, seq: &mut A) -> Result<bool, A::Error> {
+        let mut component = Component { all: self, kind: String::new(), group: String::new(), package: None };
+        match seq.next_element_seed(Keys(&mut component))? {
+            Some(true) => {}
+            Some(false) => return Err(A::Error::custom("a component is `null`")),
+            None => return Ok(false),
+        }
+        let Component { kind, group, package, .. } = component;
+        let Some(mut package) = package.filter(|package| !package.name.is_empty()) else {
+            return Err(A::Error::custom("a component has no name"));
+        };
+        if matches!(&*kind, "file" | "data" | "cryptographic-asset") {
+            return Ok(true);
+        }
+        if !group.is_empty() {
+            package.name = format!("{group}/{}", package.name);
+        }
+        let licences: usize = package.licences.iter().map(String::len).sum();
+        let size = package.name.len() + package.version.len() + licences;
+        self.budget.keep(size).map_err(|flaw| self.budget.stop(flaw))?;
+        self.packages.push(package);
+        Ok(true)
+    }
+}
+
+struct Component<'c, 'b, 'p> {
+    all: &'c mut Components<'b, 'p>,
+    kind: String,
+    group: String,
+    package: Option<Package>,
+}
+
+impl<'de> Object<'de> for Component<'_, '_, '_> {
+    fn field<A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<bool, A::Error> {
+        match key {
+            "type" => self.kind = map.next_value::<Cut<40>>()?.0,
+            "group" => self.group = line::<A>(map)?,
+            "name" => self.package().name = line::<A>(map)?,
+            "version" => self.package().version = line::<A>(map)?,
+            "licenses" => {
+                map.next_value_seed(Items(&mut Licences(&mut self.package().licences)))?;
+            }
+            "components" => {
+                map.next_value_seed(Items(self.all))?;
+            }
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+}
+
+impl Component<'_, '_, '_> {
+    fn package(&mut self) -> &mut Package {
+        let empty = || Package { name: String::new(), version: String::new(), licences: Vec::new() };
+        self.package.get_or_insert_with(empty)
+    }
+}
+
+fn line<'de, A: MapAccess<'de>>(map: &mut A) -> Result<String, A::Error> {
+    let text = map.next_value::<Option<Cut<1_000>>>()?.unwrap_or_default();
+    Ok(text::one_line(&text.0, 300))
+}
+
+/// The licences of a component, as they are written.
+struct Licences<'p>(&'p mut Vec<String>);
+
+#[derive(serde::Deserialize)]
+struct Choice {
+    license: Option<Licence>,
+    expression: Option<Cut<4_000>>,
+}
+
+#[derive(serde::Deserialize)]
+struct Licence {
+    id: Option<Cut<400>>,
+    name: Option<Cut<400>>,
+}
+
+impl<'de> Array<'de> for Licences<'_> {
+    fn item<A: SeqAccess<'de>>(&mut self, seq: &mut A) -> Result<bool, A::Error> {
+        let Some(choice) = seq.next_element::<Choice>()? else {
+            return Ok(false);
+        };
+        let licence = choice.license.map_or((None, None), |licence| (licence.id, licence.name));
+        let written = choice.expression.map(|text| text.0);
+        let written = written.or(licence.0.map(|text| text.0)).or(licence.1.map(|text| text.0));
+        let written = text::one_line(&written.unwrap_or_default(), 1_000);
+        if self.0.len() == LICENCES {
+            return Err(A::Error::custom("a component has too many licences"));
+        }
+        if !written.is_empty() && written != "NOASSERTION" {
+            self.0.push(written);
+        }
+        Ok(true)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(components: &str) -> Result<Vec<String>, String> {
+        let text = format!(
+            "{{\"components\": {components}, \"bomFormat\": \"CycloneDX\", \"specVersion\": \"1.6\"}}"
+        );
+        let facts =
+            crate::report::read(Kind::Cyclonedx, &mut text.as_bytes()).map_err(|flaw| flaw.to_string())?;
+        let shown = |package: &Package| {
+            format!("{} {} {}", package.name, package.version, package.licences.join(" + "))
+        };
+        Ok(facts.packages.unwrap().iter().map(shown).collect())
+    }
+
+    #[test]
+    fn components_are_packages_with_all_their_licences() {
+        let components = r#"[
+            {"type": "library", "group": "@scope", "name": "a", "version": "1.0",
+             "licenses": [{"license": {"id": "MIT"}}, {"license": {"name": "The Apache License"}}]},
+            {"type": "application", "name": "b", "licenses": [{"expression": "MIT OR Apache-2.0"}], "components": [
+                {"type": "library", "name": "c", "version": "3", "licenses": null},
+                {"type": "file", "name": "/usr/bin/c"}]},
+            {"type": "library", "name": "d", "version": null, "licenses": [{"license": {"id": "NOASSERTION"}}]}
+        ]"#;
+        assert_eq!(
+            read(components).unwrap(),
+            ["@scope/a 1.0 MIT + The Apache License", "c 3 ", "b  MIT OR Apache-2.0", "d  "]
+        );
+    }
+
+    #[test]
+    fn nothing_is_no_list() {
+        for components in ["[]", "null", r#"[{"type": "file", "name": "/bin/sh"}]"#] {
+            let flaw = read(components).unwrap_err();
+            assert_eq!(flaw, "it says that nothing was examined: it has no components that are packages");
+        }
+        assert!(read("[null]").unwrap_err().contains("a component is `null`"));
+        assert!(read("[{}]").unwrap_err().contains("a component has no name"));
+        assert!(read("7").unwrap_err().contains("expected an array (line 1, column 17)"));
+    }
+}

@@ -1,0 +1,214 @@
+//! LCOV: the lines of each file, and how often each was reached. It must not know what is demanded of
+//! lines.
+//!
+//! A record ends with `end_of_record`, so a report that was cut within one is known to be cut. One
+//! that was cut between two records can't be told from a whole one: the format has no end. Readers of
+//! a task's report rely on the task having ended well for that.
+//!
+//! A record's own count of lines (`LF`) is compared with its lines only as far as tools agree on what
+//! they count: LLVM counts a line once for each function that it belongs to.
+
+use std::io::{BufRead, Read};
+
+use super::budget::Budget;
+use super::facts::{Coverage, Facts, Lines, Ranges};
+use super::source::Source;
+use super::{Flaw, Kind, text, uri};
+
+/// The most bytes of one line.
+const LINE: u64 = 1 << 20;
+/// The most lines of one file.
+const LINES: usize = 4_000_000;
+
+/// Reads a report.
+pub(super) fn read(source: Source<'_>) -> Result<Facts, Flaw> {
+    let Source { mut body, lines, .. } = source;
+    let mut reading = Reading { number: lines, ..Reading::default() };
+    let mut line = Vec::new();
+    let mut budget = Budget::new();
+    loop {
+        line.clear();
+        let count = (&mut body).take(LINE + 1).read_until(b'\n', &mut line).map_err(Flaw::unreadable)?;
+        if count as u64 > LINE {
+            return Err(Flaw::TooLarge { what: format!("a line has more than {} MiB", LINE >> 20) });
+        }
+        if count == 0 {
+            break;
+        }
+        reading.number += 1;
+        let text =
+            std::str::from_utf8(&line).map_err(|_| reading.malformed("it has bytes that are not UTF-8"))?;
+        reading.line(text.trim(), &mut budget)?;
+    }
+    if let Some(record) = &reading.record {
+        let file = text::one_line(&record.file, 200);
+        return Err(Flaw::Truncated { what: format!("the record of `{file}` does not end") });
+    }
+    if reading.coverage.ratio().whole == 0 {
+        return Err(Flaw::nothing("it has no lines of any file"));
+    }
+    Ok(Facts { coverage: Some(reading.coverage), ..Facts::default() })
+}
+
+#[derive(Default)]
+struct Reading {
+    coverage: Coverage,
+    record: Option<Record>,
+    number: usize,
+}
+
+/// What is said of one file.
+#[derive(Default)]
+struct Record {
+    file: String,
+    reached: Vec<u32>,
+    missed: Vec<u32>,
+    found: Option<u64>,
+    hit: Option<u64>,
+}
+
+impl Reading {
+    fn line(&mut self, line: &str, budget: &mut Budget) -> Result<(), Flaw> {
+        if line.is_empty() || line.starts_with('#') {
+            return Ok(());
+        }
+        if line == "end_of_record" {
+            let record =
+                self.record.take().ok_or_else(|| self.malformed("`end_of_record` ends no record"))?;
+            return self.end(record, budget);
+        }
+        let number = self.number;
+        let unknown = || malformed(number, &format!("`{}` is no line of a record", text::one_line(line, 60)));
+        let (key, value) = line.split_once(':').ok_or_else(unknown)?;
+        match (key, &mut self.record) {
+            ("SF", None) => {
+                let file = uri::tidy(value.trim());
+                if file.is_empty() {
+                    return Err(self.malformed("`SF` names no file"));
+                }
+                self.record = Some(Record { file, ..Record::default() });
+            }
+            ("SF", Some(_)) => return Err(self.malformed("`SF` begins a file before the last one ended")),
+            ("TN", _) => {}
+            ("DA", Some(record)) => {
+                if record.reached.len() + record.missed.len() == LINES {
+                    return Err(Flaw::TooLarge { what: format!("a file has more than {LINES} lines") });
+                }
+                match hits(value) {
+                    Some((number, true)) => record.reached.push(number),
+                    Some((number, false)) => record.missed.push(number),
+                    None => return Err(unknown()),
+                }
+            }
+            ("LF", Some(record)) => record.found = Some(value.parse().map_err(|_| unknown())?),
+            ("LH", Some(record)) => record.hit = Some(value.parse().map_err(|_| unknown())?),
+            // Functions, branches, conditions and versions, of this and later releases.
+            (key, Some(_)) if key.len() <= 8 && key.chars().all(|c| c.is_ascii_uppercase() || c == '_') => {}
+            _ => return Err(unknown()),
+        }
+        Ok(())
+    }
+
+    fn end(&mut self, record: Record, budget: &mut Budget) -> Result<(), Flaw> {
+        let lines = Lines::new(Ranges::of(record.reached), &Ranges::of(record.missed));
+        let (there, found) = (lines.ratio(), record.found);
+        let impossible = match found {
+            // Without lines there is nothing to be found, and with lines there is.
+            Some(found) => (found == 0) != (there.whole == 0) || record.hit.is_some_and(|hit| hit > found),
+            None => record.hit.is_some_and(|hit| hit > 0) && there.whole == 0,
+        };
+        if impossible {
+            let told = found.or(record.hit).unwrap_or_default();
+            let what = format!("its counts are wrong: {told} lines are told, {} are there", there.whole);
+            return Err(self.malformed(&what));
+        }
+        budget.keep(record.file.len() + 8 * (lines.reached.0.len() + lines.missed.0.len()))?;
+        self.coverage.add(record.file, &lines);
+        Ok(())
+    }
+
+    fn malformed(&self, what: &str) -> Flaw {
+        malformed(self.number, what)
+    }
+}
+
+fn malformed(number: usize, what: &str) -> Flaw {
+    Flaw::malformed(Kind::Lcov.format(), format!("{what} (line {number})"))
+}
+
+/// The line's number, and whether it was reached: `12,3`, with a checksum behind it or without.
+fn hits(value: &str) -> Option<(u32, bool)> {
+    let mut parts = value.split(',');
+    let number = parts.next()?.trim().parse().ok()?;
+    // Some tools write large counts as floating-point numbers.
+    let hits: f64 = parts.next()?.trim().parse().ok()?;
+    (hits.is_finite() && hits >= 0.0 && parts.count() <= 1).then_some((number, hits > 0.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<Coverage, Flaw> {
+        crate::report::read(Kind::Lcov, &mut text.as_bytes()).map(|facts| facts.coverage.unwrap())
+    }
+
+    fn flaw(text: &str) -> String {
+        read(text).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn records_of_one_file_are_joined() {
+        let coverage = read(
+            "TN:a\nSF:./src/a.rs\nFN:1,main\nDA:1,5,abc=\nDA:2,0\nDA:2,1\nDA:3,1e+06\nLF:4\nLH:3\nend_of_record\r\n\
+             # a remark\nTN:b\nSF:src/a.rs\nDA:4,0\nDA:1,0\nend_of_record\nSF:b.rs\nLF:0\nLH:0\nend_of_record",
+        );
+        let coverage = coverage.unwrap();
+        assert_eq!(coverage.files["src/a.rs"].reached, Ranges(vec![(1, 3)]));
+        assert_eq!(coverage.files["src/a.rs"].missed, Ranges(vec![(4, 4)]));
+        assert_eq!(coverage.files.len(), 2);
+    }
+
+    #[test]
+    fn what_is_not_whole_is_a_flaw() {
+        let cases = [
+            (
+                "SF:a\nDA:1,1\nend_of_recor",
+                "it is not an LCOV report: `end_of_recor` is no line of a record (line 3)",
+            ),
+            ("SF:a\nDA:1,1\n", "it is cut off: the record of `a` does not end"),
+            (
+                "SF:a\nDA:1,1\nSF:b\n",
+                "it is not an LCOV report: `SF` begins a file before the last one ended (line 3)",
+            ),
+            ("DA:1,1\n", "it is not an LCOV report: `DA:1,1` is no line of a record (line 1)"),
+            ("\n\nend_of_record\n", "it is not an LCOV report: `end_of_record` ends no record (line 3)"),
+            ("SF:\n", "it is not an LCOV report: `SF` names no file (line 1)"),
+            ("SF:a\nDA:x,1\n", "it is not an LCOV report: `DA:x,1` is no line of a record (line 2)"),
+            ("SF:a\nDA:1,-2\n", "it is not an LCOV report: `DA:1,-2` is no line of a record (line 2)"),
+            ("SF:a\nDA:1,NaN\n", "it is not an LCOV report: `DA:1,NaN` is no line of a record (line 2)"),
+            ("SF:a\nDA:1\n", "it is not an LCOV report: `DA:1` is no line of a record (line 2)"),
+            (
+                "SF:a\nLF:3\nLH:0\nend_of_record\n",
+                "it is not an LCOV report: its counts are wrong: 3 lines are told, 0 are there (line 4)",
+            ),
+            (
+                "SF:a\nDA:1,1\nLF:1\nLH:2\nend_of_record\n",
+                "it is not an LCOV report: its counts are wrong: 1 lines are told, 1 are there (line 5)",
+            ),
+            (
+                "SF:a\nDA:1,1\nLF:0\nLH:0\nend_of_record\n",
+                "it is not an LCOV report: its counts are wrong: 0 lines are told, 1 are there (line 5)",
+            ),
+            (
+                "SF:a\nLF:0\nLH:0\nend_of_record\n",
+                "it says that nothing was examined: it has no lines of any file",
+            ),
+            ("TN:\n", "it says that nothing was examined: it has no lines of any file"),
+        ];
+        for (text, told) in cases {
+            assert_eq!(flaw(text), told, "{text}");
+        }
+        assert!(flaw(&format!("SF:{}\n", "a".repeat(2 << 20))).contains("more than 1 MiB"));
+    }
+}

@@ -1,0 +1,226 @@
+//! Tests of the reader of SARIF.
+
+use super::super::facts::{Severity, content_digest};
+use super::*;
+
+fn read(kind: Kind, text: &str) -> Result<Facts, Flaw> {
+    crate::report::read(kind, &mut text.as_bytes())
+}
+
+fn file(run: &str) -> String {
+    format!(r#"{{"runs": [{{{run}}}], "version": "2.1.0"}}"#)
+}
+
+fn one(run: &str) -> Finding {
+    let mut findings =
+        read(Kind::Sarif, &file(run)).unwrap_or_else(|flaw| panic!("{flaw}: {run}")).findings.unwrap();
+    assert_eq!(findings.len(), 1, "{run}");
+    findings.remove(0)
+}
+
+fn flaw(text: &str) -> String {
+    read(Kind::Sarif, text).unwrap_err().to_string()
+}
+
+const TOOL: &str = r#""tool": {"driver": {"name": "scan", "rules": [
+    {"id": "plain"},
+    {"id": "note", "defaultConfiguration": {"level": "note"}},
+    {"id": "error", "shortDescription": {"text": "Is  wrong"}, "defaultConfiguration": {"level": "error"}},
+    {"id": "number", "defaultConfiguration": {"level": "note"}, "properties": {"security-severity": "9.8", "tags": "x"}},
+    {"id": "small", "defaultConfiguration": {"level": "error"}, "properties": {"security-severity": 2.5}},
+    {"id": "none", "defaultConfiguration": {"level": "error"}, "properties": {"security-severity": "0.0"}}
+]}, "extensions": [{"name": "pack", "guid": "g-1", "rules": [{"id": "more", "defaultConfiguration": {"level": "error"}}, {"id": "plain", "defaultConfiguration": {"level": "note"}}]}]}"#;
+
+#[test]
+fn what_a_result_does_not_say_its_rule_says() {
+    let cases = [
+        (r#""ruleId": "plain""#, Severity::Medium),
+        (r#""ruleId": "unknown""#, Severity::Medium),
+        (r#""ruleId": "note""#, Severity::Note),
+        (r#""ruleIndex": 1"#, Severity::Note),
+        (r#""rule": {"index": 1}"#, Severity::Note),
+        (r#""rule": {"id": "note"}"#, Severity::Note),
+        (r#""ruleId": "note", "ruleIndex": -1"#, Severity::Note),
+        // An index that leads to another rule is wrong; the id counts.
+        (r#""ruleId": "note", "ruleIndex": 2"#, Severity::Note),
+        (r#""ruleId": "error/2", "ruleIndex": 2"#, Severity::High),
+        (r#""ruleId": "error/2/3""#, Severity::High),
+        (r#""ruleId": "more""#, Severity::High),
+        (r#""ruleId": "plain", "rule": {"index": 1, "toolComponent": {"index": 0}}"#, Severity::Note),
+        (r#""ruleId": "plain", "rule": {"toolComponent": {"name": "pack"}}"#, Severity::Note),
+        (r#""ruleId": "plain", "rule": {"toolComponent": {"guid": "g-1"}}"#, Severity::Note),
+        (r#""ruleId": "plain", "rule": {"toolComponent": {"name": "scan"}}"#, Severity::Medium),
+        (r#""ruleId": "note", "level": "error""#, Severity::High),
+        (r#""ruleId": "error", "level": "none""#, Severity::Note),
+        (r#""ruleId": "number""#, Severity::Critical),
+        (r#""ruleId": "number", "level": "warning""#, Severity::Critical),
+        (r#""ruleId": "number", "properties": {"security-severity": "5"}"#, Severity::Medium),
+        (r#""ruleId": "small""#, Severity::Low),
+        (r#""ruleId": "none""#, Severity::High),
+        (r#""ruleId": "number", "kind": "review""#, Severity::Note),
+        (r#""ruleId": "error", "kind": "open", "level": "none""#, Severity::Note),
+        (r#""ruleId": "error", "kind": "fail""#, Severity::High),
+    ];
+    for (result, severity) in cases {
+        // Rules may stand before the results or behind them.
+        let results = format!(r#""results": [{{{result}, "message": {{"text": "m"}}}}]"#);
+        for run in [format!("{TOOL}, {results}"), format!("{results}, {TOOL}")] {
+            assert_eq!(one(&run).severity, severity, "{result}");
+        }
+    }
+}
+
+#[test]
+fn what_is_no_problem_is_no_finding() {
+    for result in [
+        r#""kind": "pass""#,
+        r#""kind": "notApplicable""#,
+        r#""kind": "informational""#,
+        r#""baselineState": "absent""#,
+    ] {
+        let facts = read(Kind::Sarif, &file(&format!(r#"{TOOL}, "results": [{{{result}}}]"#))).unwrap();
+        assert_eq!(facts.findings, Some(Vec::new()), "{result}");
+    }
+}
+
+#[test]
+fn a_result_is_accepted_if_nothing_disputes_it() {
+    let cases = [
+        ("[]", None),
+        ("null", None),
+        (r#"[{"kind": "inSource"}]"#, Some("suppressed in the source, without a reason")),
+        (r#"[{"kind": "external", "status": "accepted", "justification": "is a test"}]"#, Some("is a test")),
+        (r#"[{"kind": "external", "status": "underReview", "justification": "x"}]"#, None),
+        (r#"[{"kind": "inSource"}, {"kind": "external", "status": "rejected"}]"#, None),
+    ];
+    for (suppressions, accepted) in cases {
+        let finding = one(&format!(r#""results": [{{"ruleId": "a", "suppressions": {suppressions}}}]"#));
+        assert_eq!(finding.accepted.as_deref(), accepted, "{suppressions}");
+    }
+}
+
+#[test]
+fn addresses_are_paths() {
+    let bases = r#""originalUriBaseIds": {"ROOT": {"uri": "file:///home/dev/shop/"}, "SRC": {"uri": "src/", "uriBaseId": "ROOT"},
+        "%SRCROOT%": {"description": {"text": "the root"}}, "ROUND": {"uri": "a/", "uriBaseId": "ROUND"}},
+        "artifacts": [{"location": {"uri": "b%20c.py", "uriBaseId": "SRC"}}]"#;
+    let cases = [
+        (r#"{"uri": "src/a.py"}"#, "src/a.py"),
+        (r#"{"uri": "src/a.py", "uriBaseId": "%SRCROOT%"}"#, "src/a.py"),
+        (r#"{"uri": "src/a.py", "uriBaseId": "OTHER"}"#, "src/a.py"),
+        (r#"{"uri": "a.py", "uriBaseId": "SRC"}"#, "/home/dev/shop/src/a.py"),
+        (r#"{"index": 0}"#, "/home/dev/shop/src/b c.py"),
+        (r#"{"uri": "file:///x/a.py", "uriBaseId": "SRC", "index": 0}"#, "/x/a.py"),
+    ];
+    for (location, path) in cases {
+        let results = format!(
+            r#""results": [{{"locations": [{{"physicalLocation": {{"artifactLocation": {location},
+                "region": {{"startLine": 3, "endLine": 5, "snippet": {{"text": "eval( x )"}}}}}}}}, {{}}]}}]"#
+        );
+        for run in [format!("{bases}, {results}"), format!("{results}, {bases}")] {
+            let finding = one(&run);
+            let place = finding.place.unwrap();
+            assert_eq!(
+                (place.path.as_str(), place.line, place.end_line),
+                (path, Some(3), Some(5)),
+                "{location}"
+            );
+            assert_eq!(finding.content, Some(content_digest("eval(x)")));
+        }
+    }
+    let round = r#"{"uri": "a.py", "uriBaseId": "ROUND"}"#;
+    let run = format!(
+        r#"{bases}, "results": [{{"locations": [{{"physicalLocation": {{"artifactLocation": {round}}}}}]}}]"#
+    );
+    assert!(one(&run).place.is_some());
+}
+
+#[test]
+fn secrets_are_told_apart_and_never_repeated() {
+    let results = r#""results": [{"ruleId": "token", "message": {"text": "found FAKE-0000"},
+        "locations": [{"physicalLocation": {"artifactLocation": {"uri": "a"}, "region": {"snippet": {"text": "FAKE-0000"}}}}]}]"#;
+    let tool = |name: &str, rule: &str| {
+        format!(
+            r#""tool": {{"driver": {{"name": "{name}", "rules": [{{"id": "token"{rule}}}]}}}}, {results}"#
+        )
+    };
+    let tagged =
+        r#", "properties": {"tags": ["security", "Secret"]}, "fullDescription": {"text": "A token"}"#;
+    let cases = [
+        (Kind::Sarif, tool("scan", ""), (Some(1), None), ""),
+        (Kind::Sarif, tool("gitleaks", ""), (None, Some(1)), "token"),
+        (Kind::Sarif, tool("Nosey Parker", ""), (None, Some(1)), "token"),
+        (Kind::Sarif, tool("detect-secrets", ""), (None, Some(1)), "token"),
+        (Kind::Sarif, tool("Trivy", tagged), (Some(0), Some(1)), "A token"),
+        (Kind::Secrets, tool("scan", ""), (None, Some(1)), "token"),
+        (Kind::Secrets, tool("scan", tagged), (None, Some(1)), "A token"),
+        (Kind::Sarif, tool("gitleaks", "").replace(results, r#""results": []"#), (None, Some(0)), ""),
+        (Kind::Sarif, tool("scan", "").replace(results, r#""results": []"#), (Some(0), None), ""),
+    ];
+    for (kind, run, counts, message) in cases {
+        let facts = read(kind, &file(&run)).unwrap();
+        let count = |list: &Option<Vec<Finding>>| list.as_ref().map(Vec::len);
+        assert_eq!((count(&facts.findings), count(&facts.secrets)), counts, "{run}");
+        for secret in facts.secrets.iter().flatten() {
+            assert_eq!(secret.message, message);
+            assert!(!format!("{secret:?}").contains("FAKE-0000"));
+        }
+    }
+}
+
+#[test]
+fn an_error_does_not_repeat_what_stands_in_the_report() {
+    let text = file(r#""results": [{"ruleIndex": "FAKE-0000"}]"#);
+    assert_eq!(
+        flaw(&text),
+        "it is not a SARIF 2.1.0 report: invalid type: a string, expected i64 (line 1, column 48)"
+    );
+}
+
+#[test]
+fn a_run_of_nothing_is_no_evidence() {
+    let cases = [
+        (r#"{"version": "2.1.0"}"#.to_owned(), "nothing was examined: it has no runs"),
+        (r#"{"version": "2.1.0", "runs": null}"#.to_owned(), "nothing was examined: it has no runs"),
+        (r#"{"version": "2.1.0", "runs": []}"#.to_owned(), "nothing was examined: it has no runs"),
+        (file(TOOL), "nothing was examined: its runs have no `results`"),
+        (file(r#""results": null"#), "nothing was examined: its runs have no `results`"),
+        (
+            file(&format!(
+                r#"{TOOL}, "results": [], "invocations": [{{"executionSuccessful": true}}, {{"executionSuccessful": false, "exitCode": 2}}]"#
+            )),
+            "its tool failed: scan: it ended with status 2",
+        ),
+        (
+            file(
+                r#""results": [], "invocations": [{"executionSuccessful": false, "exitCodeDescription": "no rules"}]"#,
+            ),
+            "its tool failed: the scanner: no rules",
+        ),
+        (r#"{"runs": []}"#.to_owned(), "it has no `version`"),
+        (r#"{"version": "1.0.0", "runs": []}"#.to_owned(), "its version is `1.0.0`"),
+        (r#"{"version": "2.1.0", "runs": [null]}"#.to_owned(), "a run is `null`"),
+        (r#"{"version": "2.1.0", "runs": [}"#.to_owned(), "expected value (line 1, column 31)"),
+        (
+            "\n\n  {\"version\": 3}".to_owned(),
+            "invalid type: integer `3`, expected a string (line 3, column 16)",
+        ),
+        (file(r#""results": [{"level": "fatal"}]"#), "`fatal` is no level"),
+        (format!("{} {{}}", file(r#""results": []"#)), "trailing characters"),
+        (r#"{"version": "2.1.0", "runs": [{"results": ["#.to_owned(), "it is cut off: it ends in line 1"),
+    ];
+    for (text, told) in cases {
+        let flaw = flaw(&text);
+        assert!(flaw.contains(told), "{flaw}");
+    }
+}
+
+#[test]
+fn memory_is_bounded() {
+    let deep = format!(r#"{{"x": {}"#, "[".repeat(100_000));
+    assert_eq!(flaw(&deep), "it is too large: values are nested more than 100 times");
+    let endless =
+        std::io::Read::chain(&br#"{"runs": [{"results": [{"message": {"text": ""#[..], std::io::repeat(b'x'));
+    let flaw = crate::report::read(Kind::Sarif, &mut std::io::BufReader::new(endless)).unwrap_err();
+    assert_eq!(flaw.to_string(), "it is too large: a string in it has more than 64 MiB");
+}

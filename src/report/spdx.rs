@@ -1,0 +1,226 @@
+//! SPDX 2 in JSON: the packages that something is made of. It must not know which licences are wanted.
+//!
+//! What a package's licence was concluded to be counts before what it declares. What the document
+//! describes is no part of itself, unless it is all that there is.
+
+use std::collections::HashSet;
+
+use serde::de::MapAccess;
+
+use super::budget::Budget;
+use super::facts::{Facts, Package};
+use super::json::{self, Cut, Each, Items, Object};
+use super::source::Source;
+use super::{Flaw, Kind, text};
+
+/// Reads a report.
+pub(super) fn read(source: Source<'_>) -> Result<Facts, Flaw> {
+    let budget = Budget::new();
+    let mut document = Document {
+        budget: &budget,
+        version: None,
+        linked: false,
+        described: HashSet::new(),
+        packages: Vec::new(),
+    };
+    json::read(source, Kind::Spdx.format(), &budget, &mut document)?;
+    document.end()
+}
+
+struct Document<'b> {
+    budget: &'b Budget,
+    version: Option<String>,
+    /// Whether it is JSON-LD, as SPDX 3 is.
+    linked: bool,
+    described: HashSet<String>,
+    /// Packages by their ids.
+    packages: Vec<(String, Package)>,
+}
+
+#[derive(serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct RawPackage {
+    #[serde(rename = "SPDXID")]
+    id: Option<Cut<400>>,
+    name: Cut<1_000>,
+    version_info: Option<Cut<400>>,
+    license_concluded: Option<Cut<4_000>>,
+    license_declared: Option<Cut<4_000>>,
+}
+
+#[derive(serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Relation {
+    spdx_element_id: Option<Cut<400>>,
+    #[serde(rename = "relationshipType")]
+    kind: Option<Cut<80>>,
+    related_spdx_element: Option<Cut<400>>,
+}
+
+impl Relation {
+    /// What the document describes by it.
+    fn described(self) -> Option<String> {
+        let (one, other) = (self.spdx_element_id?.0, self.related_spdx_element?.0);
+        let (document, described) = match &*self.kind?.0 {
+            "DESCRIBES" => (one, other),
+            "DESCRIBED_BY" => (other, one),
+            _ => return None,
+        };
+        (document == "SPDXRef-DOCUMENT").then_some(described)
+    }
+}
+
+impl<'de> Object<'de> for Document<'_> {
+    fn field<A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<bool, A::Error> {
+        let (budget, described) = (self.budget, &mut self.described);
+        match key {
+            "spdxVersion" => self.version = Some(map.next_value::<Cut<40>>()?.0),
+            "@context" | "@graph" => {
+                self.linked = true;
+                return Ok(false);
+            }
+            "documentDescribes" => {
+                let mut each = Each::new(budget, |Cut::<400>(id)| {
+                    budget.keep(id.len())?;
+                    described.insert(id);
+                    Ok(())
+                });
+                map.next_value_seed(Items(&mut each))?;
+            }
+            "relationships" => {
+                let mut each = Each::new(budget, |relation: Relation| {
+                    let Some(id) = relation.described() else { return Ok(()) };
+                    budget.keep(id.len())?;
+                    described.insert(id);
+                    Ok(())
+                });
+                map.next_value_seed(Items(&mut each))?;
+            }
+            "packages" => {
+                let packages = &mut self.packages;
+                let mut each = Each::new(budget, |raw: RawPackage| {
+                    let (id, package) = package(raw);
+                    let licences: usize = package.licences.iter().map(String::len).sum();
+                    budget.keep(id.len() + package.name.len() + package.version.len() + licences)?;
+                    packages.push((id, package));
+                    Ok(())
+                });
+                map.next_value_seed(Items(&mut each))?;
+            }
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+}
+
+impl Document<'_> {
+    fn end(self) -> Result<Facts, Flaw> {
+        let malformed = |what: &str| Err(Flaw::malformed(Kind::Spdx.format(), what));
+        match self.version.as_deref() {
+            Some(version) if version.starts_with("SPDX-2.") => {}
+            Some(version) => return malformed(&format!("its version is `{}`", text::one_line(version, 40))),
+            None if self.linked => {
+                return malformed("it is JSON-LD, as SPDX 3 is; have its tool write SPDX 2.3 or CycloneDX");
+            }
+            None => return malformed("it has no `spdxVersion`"),
+        }
+        if self.packages.is_empty() {
+            return Err(Flaw::nothing("it has no packages"));
+        }
+        let alone = self.packages.iter().all(|(id, _)| self.described.contains(id));
+        let counts = |id: &String| alone || !self.described.contains(id);
+        let packages = self.packages.into_iter().filter(|(id, _)| counts(id)).map(|(_, package)| package);
+        Ok(Facts { packages: Some(packages.collect()), ..Facts::default() })
+    }
+}
+
+fn package(raw: RawPackage) -> (String, Package) {
+    let known = |licence: Option<Cut<4_000>>| {
+        let text = text::one_line(&licence.unwrap_or_default().0, 1_000);
+        (!matches!(&*text, "" | "NOASSERTION" | "NONE")).then_some(text)
+    };
+    let licence = known(raw.license_concluded).or_else(|| known(raw.license_declared));
+    let package = Package {
+        name: text::one_line(&raw.name.0, 300),
+        version: text::one_line(&raw.version_info.unwrap_or_default().0, 100),
+        licences: licence.into_iter().collect(),
+    };
+    (raw.id.unwrap_or_default().0, package)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<Vec<String>, String> {
+        let facts = crate::report::read(Kind::Spdx, &mut text.as_bytes()).map_err(|flaw| flaw.to_string())?;
+        let shown = |package: &Package| {
+            format!("{} {} {}", package.name, package.version, package.licences.join(" + "))
+        };
+        Ok(facts.packages.unwrap().iter().map(shown).collect())
+    }
+
+    fn document(more: &str, packages: &[(&str, &str, &str)]) -> String {
+        let one = |(id, concluded, declared): &(&str, &str, &str)| {
+            format!(
+                r#"{{"SPDXID": "{id}", "name": "{id}", "versionInfo": "1", "licenseConcluded": "{concluded}",
+                     "licenseDeclared": "{declared}"}}"#
+            )
+        };
+        let packages: Vec<_> = packages.iter().map(one).collect();
+        format!(r#"{{"packages": [{}], {more} "spdxVersion": "SPDX-2.3"}}"#, packages.join(","))
+    }
+
+    #[test]
+    fn what_was_concluded_counts_before_what_is_declared() {
+        let packages = [
+            ("a", "MIT", "GPL-3.0-only"),
+            ("b", "NOASSERTION", "Apache-2.0 OR MIT"),
+            ("c", "NONE", "NOASSERTION"),
+        ];
+        assert_eq!(read(&document("", &packages)).unwrap(), ["a 1 MIT", "b 1 Apache-2.0 OR MIT", "c 1 "]);
+    }
+
+    #[test]
+    fn what_is_described_is_no_part_of_itself() {
+        let by_relation = |one: &str, kind: &str, other: &str| {
+            format!(
+                r#""relationships": [{{"spdxElementId": "{one}", "relationshipType": "{kind}",
+                    "relatedSpdxElement": "{other}"}}],"#
+            )
+        };
+        let cases = [
+            (r#""documentDescribes": ["a"],"#.to_owned(), vec!["b 1 MIT"]),
+            (by_relation("SPDXRef-DOCUMENT", "DESCRIBES", "a"), vec!["b 1 MIT"]),
+            (by_relation("a", "DESCRIBED_BY", "SPDXRef-DOCUMENT"), vec!["b 1 MIT"]),
+            (by_relation("b", "DEPENDENCY_OF", "a"), vec!["a 1 MIT", "b 1 MIT"]),
+            (r#""documentDescribes": ["a", "b"],"#.to_owned(), vec!["a 1 MIT", "b 1 MIT"]),
+        ];
+        for (more, packages) in cases {
+            assert_eq!(
+                read(&document(&more, &[("a", "MIT", ""), ("b", "MIT", "")])).unwrap(),
+                packages,
+                "{more}"
+            );
+        }
+    }
+
+    #[test]
+    fn other_documents_are_told_apart() {
+        let cases = [
+            (document("", &[]), "it says that nothing was examined: it has no packages"),
+            (
+                r#"{"spdxVersion": "SPDX-1.2"}"#.to_owned(),
+                "it is not an SPDX 2 report in JSON: its version is `SPDX-1.2`",
+            ),
+            ("{}".to_owned(), "it is not an SPDX 2 report in JSON: it has no `spdxVersion`"),
+            (
+                r#"{"@context": "https://spdx.org/rdf/3.0.1/spdx-context.jsonld", "@graph": []}"#.to_owned(),
+                "it is not an SPDX 2 report in JSON: it is JSON-LD, as SPDX 3 is; have its tool write SPDX 2.3 or CycloneDX",
+            ),
+        ];
+        for (text, told) in cases {
+            assert_eq!(read(&text).unwrap_err(), told);
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! Text of reports, cut to what is shown to people. It must not know formats or files.
+//!
+//! Colours and other control characters are left out: a report is written by a program that may
+//! repeat what somebody else sent it, and what it says ends in terminals and logs of CI.
+
+/// The most lines of a message.
+const LINES: usize = 8;
+/// The most characters of a message.
+const CHARACTERS: usize = 2_000;
+
+/// The first characters of a text in one line: any white space is one blank.
+pub(super) fn one_line(text: &str, most: usize) -> String {
+    let mut line = String::new();
+    let mut count = 0;
+    let mut blank = false;
+    for character in console::strip_ansi_codes(start(text, most.saturating_mul(4))).chars() {
+        if character.is_whitespace() || character.is_control() {
+            blank = !line.is_empty();
+            continue;
+        }
+        if blank {
+            line.push(' ');
+            count += 1;
+        }
+        blank = false;
+        if count >= most {
+            line.push('…');
+            break;
+        }
+        line.push(character);
+        count += 1;
+    }
+    line
+}
+
+/// The first lines of a text that are not blank.
+pub(super) fn few_lines(text: &str) -> String {
+    let mut lines = Vec::new();
+    let plain = console::strip_ansi_codes(start(text, 16 * CHARACTERS));
+    for line in plain.lines().map(str::trim_end).filter(|line| !line.is_empty()) {
+        if lines.len() == LINES {
+            lines.push("…".to_owned());
+            break;
+        }
+        lines.push(line.chars().filter(|c| *c == '\t' || !c.is_control()).collect());
+    }
+    let whole = lines.join("\n");
+    let mut cut: String = whole.chars().take(CHARACTERS).collect();
+    if cut.len() < whole.len() {
+        cut.push('…');
+    }
+    cut
+}
+
+/// As many bytes of a text as `most`, or a few less where that is within a character.
+pub(super) fn start(text: &str, most: usize) -> &str {
+    &text[..text.floor_char_boundary(most)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_is_one_line() {
+        let cases = [
+            ("", 10, ""),
+            ("  a \n\t b  ", 10, "a b"),
+            ("\u{1b}[31mred\u{1b}[0m\r\n::error::x", 20, "red ::error::x"),
+            ("0123456789ab", 10, "0123456789…"),
+            ("ééééééééééé", 10, "éééééééééé…"),
+        ];
+        for (text, most, line) in cases {
+            assert_eq!(one_line(text, most), line);
+        }
+    }
+
+    #[test]
+    fn a_message_of_a_test_is_a_few_lines() {
+        let many = (0..20).map(|number| format!("line {number}\n\n")).collect::<Vec<_>>().concat();
+        assert_eq!(few_lines(&many).lines().count(), LINES + 1);
+        assert!(few_lines(&many).ends_with("line 7\n…"));
+        assert_eq!(few_lines(&"é".repeat(9_000)).chars().count(), CHARACTERS + 1);
+        assert_eq!(few_lines("a\u{7}\u{1b}[1mb\r\n"), "ab");
+    }
+}
