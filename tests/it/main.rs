@@ -40,4 +40,5 @@ mod schema;
 mod secrets;
 mod services;
 mod snapshot;
+mod terminal;
 mod why;
