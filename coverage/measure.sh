@@ -68,7 +68,7 @@ case $engine in
         # It reads the profiles of all processes itself. Its other engine, ptrace, would miss what the tests
         # start, since a traced process can have no second tracer, which is what an audit is.
         # shellcheck disable=SC2086
-        cargo tarpaulin --engine llvm --follow-exec $tests --out Lcov --output-dir "$out" --target-dir "$out/tarpaulin" ||
+        cargo tarpaulin --engine llvm --follow-exec --timeout 3600 $tests --out Lcov --output-dir "$out" --target-dir "$out/tarpaulin" ||
             fail 'a test failed while it was measured; the same test without it: cargo test'
         mv "$out/lcov.info" "$out/all.info"
         ;;
