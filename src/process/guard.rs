@@ -21,6 +21,10 @@ use crate::process::strays;
 /// The hidden first argument by which the program is told to be a guard; the run's id follows.
 pub const GUARD_ARGUMENT: &str = "__guard";
 
+/// Where a program that was built to measure coverage writes what it ran, and none otherwise. A guard,
+/// which has no environment, would write it into its folder.
+const PROFILE: Option<&str> = option_env!("LLVM_PROFILE_FILE");
+
 /// The runner's hold on its guard. Dropping it is the goodbye.
 #[derive(Debug)]
 pub struct Guard {
@@ -67,7 +71,7 @@ impl Guard {
             .stdin_file(reader)
             .stderr_null()
             .dir("/")
-            .full_env(env.iter().copied())
+            .full_env(env.iter().copied().chain(PROFILE.map(|file| ("LLVM_PROFILE_FILE", file))))
             .before_spawn(|command| {
                 command.process_group(0);
                 Ok(())

@@ -1,6 +1,8 @@
 //! `xtask`: the list, the help and the version.
 
-use crate::project::Project;
+use std::fs::File;
+
+use crate::project::{Project, Ran};
 
 #[test]
 fn tasks_are_listed_by_group() {
@@ -36,4 +38,31 @@ fn each_command_explains_itself_with_an_example() {
     }
     project.xtask(&["--version"]).ends(0).prints("xtask ");
     project.xtask(&["ci", "--no-such-option"]).ends(2);
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_result_that_can_not_be_written_is_no_success() {
+    let project = Project::new("");
+    let full = File::options().write(true).open("/dev/full").unwrap();
+    let output = project.xtask_command(&[]).stdout(full).output().unwrap();
+    Ran::of(output).ends(5).says("can't write to standard output");
+}
+
+#[test]
+fn a_reader_that_has_seen_enough_is_no_failure() {
+    let project = Project::new("");
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let ran = Ran::of(project.xtask_command(&[]).stdout(writer).output().unwrap()).ends(0);
+    assert_eq!(ran.err, "");
+}
+
+#[test]
+fn a_folder_that_was_deleted_is_told() {
+    let project = Project::new("");
+    let script = "mkdir gone && cd gone && rmdir ../gone && exec \"$0\" list";
+    let program = project.xtask_command(&[]).get_program().to_owned();
+    let output = project.command("sh").args(["-c", script]).arg(program).output().unwrap();
+    Ran::of(output).ends(5).says("error: can't tell the current folder");
 }

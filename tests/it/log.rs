@@ -42,3 +42,65 @@ fn runs_are_listed_and_found() {
     project.xtask(&["log", id, "--task", "good"]).ends(0).prints("good");
     project.xtask(&["log", "nothing"]).ends(4).says("no run is recorded as `nothing`");
 }
+
+#[test]
+fn what_a_run_did_not_have_is_told() {
+    let project = Project::new(TASKS);
+    project.xtask(&["good"]).ends(0);
+    let id = project.xtask(&["log"]).ends(0).out.split(' ').next().unwrap().to_owned();
+    project
+        .xtask(&["log", "--last", "--task", "bad"])
+        .ends(2)
+        .says(&format!("the run {id} had no task `bad`"))
+        .says(&format!("hint: `xtask log {id}` shows its tasks"));
+    project
+        .xtask(&["log", "--last", "--service", "db"])
+        .ends(2)
+        .says(&format!("the run {id} had no service `db`"));
+    project.xtask(&["log", "--last", "--failed"]).ends(0).prints("nothing failed in this run");
+}
+
+#[test]
+fn runs_are_told_as_json() {
+    let project = Project::new(TASKS);
+    project.xtask(&["good"]).ends(0);
+    project.xtask(&["all", "-k"]).ends(1);
+    let runs = project.xtask(&["log", "--format", "json"]).ends(0).events();
+    assert_eq!(runs.len(), 2);
+    assert_eq!(runs[0]["summary"]["verdict"]["is"], "failed");
+    assert_eq!(runs[0]["summary"]["failed"][0], "bad");
+    assert_eq!(runs[1]["started"]["names"][0], "good");
+    assert_eq!(runs[1]["summary"]["verdict"]["is"], "passed");
+    let id = runs[1]["run"].as_str().unwrap();
+    let events = project.xtask(&["log", id, "--format", "json"]).ends(0).events();
+    assert_eq!(events[0]["event"], "run-started");
+    assert_eq!(events.last().unwrap()["event"], "run-finished");
+}
+
+#[test]
+fn a_run_without_an_end_is_listed_and_drawn_as_far_as_it_came() {
+    let project = Project::new(TASKS);
+    project.xtask(&["good"]).ends(0);
+    let runs = std::fs::read_dir(project.state().join("runs")).unwrap();
+    let record = runs.map(|entry| entry.unwrap().path()).next().unwrap();
+    let text = std::fs::read_to_string(&record).unwrap();
+    let end = text.trim_end().rfind('\n').unwrap();
+    assert!(text[end..].contains("run-finished"), "{text}");
+    std::fs::write(&record, &text[..=end]).unwrap();
+    project.xtask(&["log"]).ends(0).prints("no end on record");
+    // As a failed one: nobody knows that it passed.
+    project.xtask(&["log", "--failed"]).ends(0).prints("no end on record");
+    project.xtask(&["log", "--last"]).ends(0).prints("✓ good").prints("the record ends here");
+}
+
+#[test]
+fn the_log_of_a_task_has_all_its_attempts() {
+    let project = Project::new(
+        "[tasks.again]\nrun = \"[ -e ../once ] && echo better || { touch ../once; echo worse; exit 1; }\"\nretries = 1\n",
+    );
+    project.xtask(&["again"]).ends(0);
+    let log = project.xtask(&["log", "--last", "--task", "again"]).ends(0).out;
+    let (first, second) = log.split_once("better").unwrap();
+    assert!(first.contains("again: attempt 1") && first.contains("worse"), "{log}");
+    assert!(!second.contains("worse"), "{log}");
+}

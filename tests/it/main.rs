@@ -49,4 +49,5 @@ mod services;
 mod shard;
 mod snapshot;
 mod sonar;
+mod terminal;
 mod why;

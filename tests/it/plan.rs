@@ -62,3 +62,15 @@ fn a_dry_run_is_a_plan() {
     project.xtask(&["lint", "--dry-run"]).ends(0).prints("miss     lint");
     assert!(project.lines("../ran").is_empty());
 }
+
+#[test]
+fn a_dry_run_without_the_cache_is_refused() {
+    let project = Project::new(CHAIN);
+    project
+        .xtask(&["lint", "--dry-run", "--no-cache"])
+        .ends(2)
+        .says("`--dry-run` tells what the cache knows, and `--no-cache` forbids to look")
+        .says("hint: leave one of them out");
+    let plan = project.xtask(&["lint", "--dry-run", "--format", "json"]).ends(0).json();
+    assert_eq!(plan, project.xtask(&["plan", "lint", "--json"]).ends(0).json());
+}

@@ -11,9 +11,13 @@ fn program() -> PathBuf {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
     let build = || {
         let args = ["build", "--quiet", "--locked", "--package", "xtask", "--example", "rust-tasks"];
-        let built = Command::new(env!("CARGO")).args(args).current_dir(env!("CARGO_MANIFEST_DIR")).status();
+        let programs = Path::new(env!("CARGO_BIN_EXE_xtask")).parent().unwrap();
+        let mut cargo = Command::new(env!("CARGO"));
+        // These tests may have been built elsewhere than in the usual folder.
+        cargo.args(args).arg("--target-dir").arg(programs.parent().unwrap());
+        let built = cargo.current_dir(env!("CARGO_MANIFEST_DIR")).status();
         assert!(built.unwrap().success(), "the example can't be built");
-        Path::new(env!("CARGO_BIN_EXE_xtask")).with_file_name("examples").join("rust-tasks")
+        programs.join("examples").join("rust-tasks")
     };
     PROGRAM.get_or_init(build).clone()
 }

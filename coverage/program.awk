@@ -1,0 +1,75 @@
+# Reduces LCOV to the lines of the program itself: those of src/ and xtask/src/ which are built without
+# the tests, under paths from the top of the repository. It must not know who measured them.
+#
+# First the sources are read, to see what `#[cfg(test)]` stands before; then the LCOV, with `top` set to
+# the absolute path of the repository. A table goes to standard error.
+
+function test_lines_of(path) {
+    if (path in from) return from[path]
+    for (folder in folders) if (index(path, folder "/") == 1) return 1
+    return 0
+}
+
+# `one` of `all` with one digit, cut and not rounded, so that it never reaches a bound that it does not.
+function percent(one, all) { return all ? sprintf("%.1f", int(1000 * one / all) / 10) : "-" }
+
+function close_file(  room) {
+    if (found) {
+        print "SF:" path
+        printf "%s", lines
+        print "LF:" found "\nLH:" hit "\nend_of_record"
+        room = path
+        if (room ~ /^src\/[^\/]*\//) { sub(/^src\//, "", room); sub(/\/.*/, "", room); room = "src/" room }
+        else sub(/\/[^\/]*$/, "", room)
+        all[room] += found; run[room] += hit; all_found += found; all_hit += hit
+    }
+    found = hit = 0
+    lines = ""
+}
+
+FNR == 1 { marked = 0 }
+
+FILENAME ~ /\.rs$/ {
+    if (marked && match($0, /^(pub(\([a-z]+\))? )?mod [a-z_]+/)) {
+        name = substr($0, RSTART, RLENGTH)
+        sub(/.* /, "", name)
+        if ($0 ~ /\{$/) {
+            from[FILENAME] = FNR
+        } else {
+            folder = FILENAME
+            # A file `a/b.rs` has its modules in `a/b`, but `mod.rs`, `lib.rs` and `main.rs` beside them.
+            if (!sub(/\/(mod|lib|main)\.rs$/, "", folder)) sub(/\.rs$/, "", folder)
+            from[folder "/" name ".rs"] = 1
+            folders[folder "/" name] = 1
+        }
+    }
+    marked = /^#\[cfg\(test\)\]/ || (marked && /^#\[/)
+    next
+}
+
+/^SF:/ {
+    close_file()
+    path = substr($0, 4)
+    if (index(path, top "/") == 1) path = substr(path, length(top) + 2)
+    counted = path ~ /^(xtask\/)?src\//
+    if (counted) first = test_lines_of(path)
+}
+
+counted && /^DA:/ {
+    split(substr($0, 4), part, ",")
+    if (first && part[1] + 0 >= first) next
+    lines = lines "DA:" part[1] "," part[2] "\n"
+    found++
+    if (part[2] > 0) hit++
+}
+
+END {
+    close_file()
+    if (!all_found) {
+        print "coverage: nothing of src/ was measured" > "/dev/stderr"
+        exit 1
+    }
+    for (room in all) printf "%7s %%  %6d of %6d  %s\n", percent(run[room], all[room]), run[room], all[room], room | "sort -k 6 >&2"
+    close("sort -k 6 >&2")
+    printf "%7s %%  %6d of %6d  lines of the program\n", percent(all_hit, all_found), all_hit, all_found > "/dev/stderr"
+}

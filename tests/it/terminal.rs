@@ -1,0 +1,161 @@
+//! What people see on a terminal while a run goes on, and what stays of it.
+
+use std::fs::File;
+use std::io::Read as _;
+use std::process::{Child, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+
+use rustix::fs::{Mode, OFlags};
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use rustix::termios::{Winsize, tcsetwinsize};
+
+use crate::project::{Project, wait_for};
+
+/// Waits until the test makes the file `go`.
+const WAITING: &str = "until [ -e \\\"$(dirname \\\"$PWD\\\")/go\\\" ]; do sleep 0.01; done";
+
+/// A run whose standard error is a terminal.
+struct Screen {
+    child: Child,
+    reader: JoinHandle<()>,
+    seen: Arc<Mutex<Seen>>,
+}
+
+/// What a terminal was sent, and what that looks like.
+struct Seen {
+    sent: Vec<u8>,
+    drawn: vt100::Parser,
+}
+
+impl Seen {
+    fn text(&self) -> String {
+        let rows = self.drawn.screen().rows(0, Screen::COLUMNS);
+        rows.map(|row| format!("{}\n", row.trim_end())).collect::<String>().trim_end().to_owned()
+    }
+}
+
+impl Screen {
+    const ROWS: u16 = 30;
+    const COLUMNS: u16 = 100;
+
+    fn of(project: &Project, term: &str, args: &[&str]) -> Self {
+        let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
+        grantpt(&master).unwrap();
+        unlockpt(&master).unwrap();
+        let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
+        let terminal = rustix::fs::open(ptsname(&master, Vec::new()).unwrap(), flags, Mode::empty()).unwrap();
+        let size = Winsize { ws_row: Self::ROWS, ws_col: Self::COLUMNS, ws_xpixel: 0, ws_ypixel: 0 };
+        tcsetwinsize(&terminal, size).unwrap();
+        let child = project
+            .xtask_command(args)
+            .env("TERM", term)
+            .stdout(Stdio::null())
+            .stderr(terminal)
+            .spawn()
+            .unwrap();
+        let drawn = vt100::Parser::new(Self::ROWS.try_into().unwrap(), Self::COLUMNS.try_into().unwrap(), 0);
+        let seen = Arc::new(Mutex::new(Seen { sent: Vec::new(), drawn }));
+        let screen = Arc::clone(&seen);
+        let mut master = File::from(master);
+        let reader = std::thread::spawn(move || {
+            let mut bytes = [0; 4096];
+            // It fails as soon as nobody has the terminal open any more.
+            while let Ok(read @ 1..) = master.read(&mut bytes) {
+                let mut screen = screen.lock().unwrap();
+                screen.sent.extend_from_slice(&bytes[..read]);
+                screen.drawn.process(&bytes[..read]);
+            }
+        });
+        Self { child, reader, seen }
+    }
+
+    /// What the screen shows now.
+    fn text(&self) -> String {
+        self.seen.lock().unwrap().text()
+    }
+
+    #[track_caller]
+    fn comes_to_show(&self, text: &str) {
+        wait_for(text, || self.text().contains(text));
+    }
+
+    /// All that it was sent, and what it shows when the run has ended.
+    #[track_caller]
+    fn at_the_end(mut self, status: i32) -> (String, String) {
+        let ended = self.child.wait().unwrap();
+        self.reader.join().unwrap();
+        let seen = self.seen.lock().unwrap();
+        assert_eq!(ended.code(), Some(status), "{}", seen.text());
+        (String::from_utf8(seen.sent.clone()).unwrap(), seen.text())
+    }
+}
+
+#[test]
+fn what_runs_is_shown_and_goes_when_it_ends() {
+    let project = Project::new(&format!(
+        r#"
+[tasks.all]
+needs = ["quick", "slow", "late"]
+[tasks.quick]
+run = "true"
+[tasks.slow]
+run = "{WAITING}"
+[tasks.late]
+run = "exit 3"
+needs = ["slow"]
+"#
+    ));
+    let screen = Screen::of(&project, "xterm", &["all"]);
+    screen.comes_to_show("✓ quick");
+    screen.comes_to_show("2 tasks left");
+    screen.comes_to_show(" slow  0");
+    assert!(!screen.text().contains("late"), "{}", screen.text());
+    project.write("../go", "");
+    let (_, text) = screen.at_the_end(1);
+    insta::assert_snapshot!(crate::project::stable(&text), @"
+    all: <n> tasks · tree <tree>
+    ✓ quick  <time>  first run
+    ✓ slow  <time>  first run
+    ✗ late  <time>  exit status <n> · first run
+    ─ late: exit status <n>, <time> ─
+    (it printed nothing)
+    $ exit <n>
+
+    failed: late
+    failed: <n> ran, in <time>
+    see it again: xtask log <run>
+    ");
+}
+
+#[test]
+fn another_attempt_and_the_time_that_it_took_before_are_shown() {
+    let project = Project::new(&format!(
+        r#"
+[tasks.again]
+run = "[ -e ../once ] && {{ {WAITING}; }} || {{ touch ../once; exit 1; }}"
+retries = 1
+"#
+    ));
+    let screen = Screen::of(&project, "xterm", &["again"]);
+    screen.comes_to_show("again (attempt 2)  0");
+    project.write("../go", "");
+    let (_, text) = screen.at_the_end(0);
+    assert!(!text.contains("(attempt 2)  0"), "{text}");
+    std::fs::remove_file(project.path("../go")).unwrap();
+    let screen = Screen::of(&project, "xterm", &["again"]);
+    screen.comes_to_show(" of about ");
+    project.write("../go", "");
+    screen.at_the_end(0);
+}
+
+#[test]
+fn a_terminal_that_can_draw_nothing_gets_lines() {
+    let project = Project::new("[tasks.one]\nrun = \"true\"\n");
+    let (sent, text) = Screen::of(&project, "dumb", &["one"]).at_the_end(0);
+    assert!(text.contains("✓ one"), "{text}");
+    assert!(!sent.contains('\u{1b}'), "{sent:?}");
+    assert_eq!(sent.matches("✓ one").count(), 1, "{sent:?}");
+    let (sent, _) = Screen::of(&project, "xterm", &["one", "--force"]).at_the_end(0);
+    assert!(sent.contains('\u{1b}'), "{sent:?}");
+}
