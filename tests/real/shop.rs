@@ -39,13 +39,18 @@ pub(crate) fn copy(example: &str) -> Project {
 fn needs_components() {
     let postgres = std::fs::read_dir("/usr/lib/postgresql").is_ok_and(|mut all| all.next().is_some())
         || which("postgres").is_some();
-    let python = Command::new("/usr/bin/python3").args(["-c", "import psycopg2, pytest, redis"]).status();
+    let modules = "import packaging, psycopg2, pytest, pytest_cov, redis";
+    let python = Command::new("/usr/bin/python3").args(["-c", modules]).status();
     let missing: Vec<&str> = [
         ("PostgreSQL", postgres),
         ("Redis", which("redis-server").is_some()),
         ("node", which("node").is_some()),
         ("npm", which("npm").is_some()),
-        ("Debian's Python with psycopg2, pytest and redis", python.is_ok_and(|status| status.success())),
+        ("Debian's Python with what the worker needs", python.is_ok_and(|status| status.success())),
+        ("Chromium", Path::new("/usr/bin/chromium").exists()),
+        ("Semgrep", which("semgrep").is_some()),
+        ("zizmor", which("zizmor").is_some()),
+        ("cyclonedx-py", which("cyclonedx-py").is_some()),
     ]
     .into_iter()
     .filter(|(_, is_there)| !is_there)
@@ -72,10 +77,122 @@ fn it_passes_and_a_change_runs_what_it_reaches() {
             .filter(|event| event["event"] == "task-finished" && event["attempts"] != 0)
             .map(|event| event["task"].as_str().unwrap().to_owned())
             .collect();
-        assert!(!names.is_empty() && names.iter().all(|name| name.starts_with("worker-")), "{names:?}");
+        // The scanners look at all that is there, and what they report is judged again.
+        let reached = |name: &String| {
+            name.starts_with("worker-") || ["secrets", "semgrep", "quality"].contains(&name.as_str())
+        };
+        assert!(names.contains(&"worker-unit".to_owned()) && names.iter().all(reached), "{names:?}");
         std::fs::remove_file(shop.path("worker/extra.py")).unwrap();
         // What has passed may be pushed without a checkout.
         shop.xtask(&["gate"]).ends(0).says("0 ran");
+    });
+}
+
+/// What the gate says of each rule after it was judged: the rule, whether it holds, and all of it.
+fn rulings(ran: &Ran) -> Vec<(String, String, serde_json::Value)> {
+    let judged = ran.events().into_iter().find(|event| {
+        event["event"] == "task-finished" && event["task"] == "quality" && event["evidence"].is_object()
+    });
+    let judged = judged.unwrap_or_else(|| panic!("the gate was not judged:\n{}", ran.err));
+    let rulings = judged["evidence"]["rulings"].as_array().unwrap().iter();
+    let text = |ruling: &serde_json::Value, key: &str| ruling[key].as_str().unwrap().to_owned();
+    rulings.map(|ruling| (text(ruling, "rule"), text(ruling, "verdict"), ruling.clone())).collect()
+}
+
+#[test]
+fn the_gate_has_evidence_of_every_part() {
+    shop(|shop| {
+        shop.xtask(&["run", "quality"]).ends(0);
+        let again = shop.xtask(&["run", "quality", "--format", "json"]).ends(0);
+        let rulings = rulings(&again);
+        for rule in ["coverage.min", "tests.min-count", "findings.total", "secrets", "licences"] {
+            assert!(rulings.iter().any(|(name, ..)| name == rule), "{rule}: {rulings:?}");
+        }
+        assert!(rulings.iter().any(|(name, ..)| name.contains("http_req_duration.p95")), "{rulings:?}");
+        assert!(rulings.iter().all(|(_, verdict, _)| verdict == "holds"), "{rulings:?}");
+        // Each part's tests are among those that were counted, however they are reported.
+        let judged = again.events().into_iter().find(|event| event["evidence"].is_object()).unwrap();
+        let reports: Vec<&str> = judged["evidence"]["reports"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|report| report["path"].as_str().unwrap())
+            .collect();
+        for part in ["catalog/out/", "worker/out/", "web/out/", "checks/out/"] {
+            assert!(reports.iter().any(|path| path.starts_with(part)), "{part}: {reports:?}");
+        }
+        shop.xtask(&["explain-gate", "quality"]).ends(0).prints("coverage.min");
+    });
+}
+
+/// A way to spoil the shop, and the rule that it breaks. Nothing of this kind lies in this repository.
+struct Fault {
+    rule: &'static str,
+    /// What the gate has to name.
+    named: &'static str,
+    spoil: fn(&Project),
+}
+
+const FAULTS: [Fault; 4] = [
+    Fault {
+        rule: "secrets",
+        named: "worker/deploy.txt",
+        spoil: |shop| {
+            let token = "abcdefghijklmnopqrstuvwxyz0123456789";
+            shop.write("worker/deploy.txt", format!("token = ghp_{token}\n"));
+        },
+    },
+    Fault {
+        rule: "findings.total",
+        named: ".github/workflows/label.yml",
+        spoil: |shop| {
+            let workflow = "name: label\non: pull_request_target\npermissions: write-all\njobs:\n  label:\n    runs-on: ubuntu-24.04\n    steps:\n      - run: echo ${{ github.event.pull_request.title }}\n";
+            shop.write(".github/workflows/label.yml", workflow);
+        },
+    },
+    Fault {
+        rule: "licences",
+        named: "copyleft",
+        spoil: |shop| {
+            let metadata =
+                "Metadata-Version: 2.4\nName: copyleft\nVersion: 1.0\nLicense-Expression: GPL-3.0-only\n";
+            shop.write("worker/copyleft-1.0.dist-info/METADATA", metadata);
+            let requirements = shop.read("worker/requirements.txt") + "copyleft\n";
+            shop.write("worker/requirements.txt", requirements);
+        },
+    },
+    Fault {
+        rule: "coverage.min",
+        named: "worker/shop_worker/__main__.py",
+        spoil: |shop| {
+            let file = "worker/tests/integration/test_worker.py";
+            let tests = shop.read(file);
+            let (others, _) = tests.split_once("def test_the_program_works_until").unwrap();
+            shop.write(file, others.trim_end().to_owned() + "\n");
+        },
+    },
+];
+
+#[test]
+fn each_fault_breaks_its_own_rule_and_no_other() {
+    shop(|shop| {
+        shop.xtask(&["run", "quality"]).ends(0);
+        for fault in &FAULTS {
+            (fault.spoil)(shop);
+            let judged = shop.xtask(&["run", "quality", "--format", "json"]).ends(1);
+            let broken: Vec<_> =
+                rulings(&judged).into_iter().filter(|(_, verdict, _)| verdict == "broken").collect();
+            let names: Vec<&str> = broken.iter().map(|(rule, ..)| rule.as_str()).collect();
+            assert_eq!(names, [fault.rule], "{broken:?}");
+            assert!(broken[0].2["breaches"].to_string().contains(fault.named), "{broken:?}");
+            // What is a hit is judged again all the same, and said to people.
+            let told = shop.xtask(&["run", "quality"]).ends(1).says(fault.rule).says(fault.named);
+            // A secret is never repeated.
+            assert!(!told.err.contains("ghp_"), "{}", told.err);
+            shop.git(&["checkout", "-q", "."]);
+            shop.git(&["clean", "-qfd"]);
+        }
+        shop.xtask(&["run", "quality"]).ends(0).says("nothing ran");
     });
 }
 
