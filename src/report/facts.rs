@@ -129,15 +129,6 @@ pub struct Finding {
     pub accepted: Option<String>,
 }
 
-impl Finding {
-    /// What tells it from others whatever line it stands on.
-    pub fn fingerprint(&self) -> String {
-        let path = self.place.as_ref().map_or("", |place| place.path.as_str());
-        let parts = [&*self.rule, self.content.as_deref().unwrap_or_default(), path];
-        crate::ground::digest::Digest::of(parts.join("\0").as_bytes()).hex()
-    }
-}
-
 /// How grave a finding is. The gravest is the greatest.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
