@@ -150,7 +150,8 @@ fn join_gates(config: &Config, order: &mut Vec<TaskId>) {
     for task in order.iter() {
         is_in[task.0] = true;
     }
-    for id in config.ids().filter(|id| config.task(*id).gate.is_some()) {
+    let joins = |id: &TaskId| config.task(*id).gate.as_ref().is_some_and(|gate| !gate.by_name);
+    for id in config.ids().filter(joins) {
         let needs = &config.task(id).needs;
         if !is_in[id.0] && !needs.is_empty() && needs.iter().all(|need| is_in[need.0]) {
             order.push(id);
@@ -190,7 +191,7 @@ mod tests {
         let source = Source { name: "tasks.toml", text, base: RepoPath::top(), project: "" };
         let mut config = parse(&source).unwrap();
         let gate = config.tasks.iter_mut().find(|task| task.name == "quality").unwrap();
-        gate.gate = Some(Box::new(Gate { rules: Rules::default(), baseline: None, base: None }));
+        gate.gate = Some(Box::new(Gate { rules: Rules::default(), baseline: None, base: None, by_name: false }));
         let cases = [
             ("unit", Reach::WithNeeds, "unit"),
             ("ci", Reach::WithNeeds, "unit lint ci quality"),

@@ -23,6 +23,7 @@ pub(super) struct Draught<'d> {
     suppressions: Vec<Unplaced>,
     baseline: Option<RepoPath>,
     base: Option<String>,
+    by_name: bool,
 }
 
 /// Reads `[gates]`. `tasks` are those of the same file, whose names a gate can't have.
@@ -87,6 +88,7 @@ impl<'d> Draught<'d> {
             "of" => self.of = sources(value, findings),
             "base" => self.base = base(value, findings),
             "baseline" => self.baseline = baseline(value, scope, findings),
+            "by-name" => self.by_name = value.boolean(findings).unwrap_or(false),
             "suppress" => self.suppressions = suppressions::read(value, scope, findings),
             _ => return gate_rules::take(&mut self.rules, entry, scope, findings),
         }
@@ -100,7 +102,7 @@ impl<'d> Draught<'d> {
             one.placed(&Place { file: file.to_owned(), line, column })
         });
         let rules = Rules { suppressions: suppressions.collect(), ..self.rules };
-        Gate { rules, baseline: self.baseline, base: self.base }
+        Gate { rules, baseline: self.baseline, base: self.base, by_name: self.by_name }
     }
 
     /// The places of the tasks whose reports it reads; `draft` is its own.

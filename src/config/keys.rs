@@ -206,6 +206,7 @@ pub(super) const GATE: Keys = Keys {
         "of",
         "base",
         "baseline",
+        "by-name",
         "coverage",
         "tests",
         "findings",

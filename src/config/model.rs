@@ -283,6 +283,8 @@ pub struct Gate {
     pub baseline: Option<RepoPath>,
     /// The branch whose merge base is compared with; `None`: that of `--affected`.
     pub base: Option<String>,
+    /// Whether it is judged only where it is named, and not whenever all that it reads is run.
+    pub by_name: bool,
 }
 
 /// A file of variables.

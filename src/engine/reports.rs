@@ -43,7 +43,7 @@ pub struct Library<'a> {
 
 /// A report that is no evidence.
 #[derive(Debug, thiserror::Error)]
-#[error("report {path} {why}")]
+#[error("report {path}: {why}")]
 pub struct NoEvidence {
     /// The file, or the pattern that no file matches.
     pub path: String,
@@ -55,22 +55,22 @@ pub struct NoEvidence {
 #[derive(Debug, thiserror::Error)]
 pub enum Why {
     /// There is none.
-    #[error("was not written")]
+    #[error("it was not written")]
     Missing,
     /// It is from before.
-    #[error("is older than the task that should have written it")]
+    #[error("it is older than the task that should have written it")]
     Stale,
     /// It is a folder or such.
-    #[error("is not a file")]
+    #[error("it is not a file")]
     NoFile,
     /// It can't be opened.
-    #[error("can't be read: {0}")]
+    #[error("it can't be read: {0}")]
     Io(#[source] io::Error),
     /// What is in it.
     #[error(transparent)]
     Flaw(Flaw),
     /// Two reports contradict each other.
-    #[error("says again what another report says: {0}")]
+    #[error("{0}")]
     Twice(String),
 }
 

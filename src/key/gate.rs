@@ -99,7 +99,7 @@ mod tests {
     use crate::quality::evidence::Record;
 
     fn gate(rules: Rules) -> Gate {
-        Gate { rules, baseline: None, base: None }
+        Gate { rules, baseline: None, base: None, by_name: false }
     }
 
     fn basis(baseline: Baseline, day: u8) -> Basis {

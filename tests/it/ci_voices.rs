@@ -166,7 +166,9 @@ fn findings_on_lines_that_the_branch_changes_come_first() {
     project.git(&["update-ref", "refs/remotes/origin/main", "HEAD"]);
     project.xtask(&["good"]).ends(0);
     // The record of a run whose task found something in each line.
-    let record = std::fs::read_dir(project.state().join("runs")).unwrap().next().unwrap().unwrap().path();
+    let files = std::fs::read_dir(project.state().join("runs")).unwrap().map(|file| file.unwrap().path());
+    let mut records = files.filter(|path| path.extension().is_some_and(|ending| ending == "jsonl"));
+    let record = records.next().unwrap();
     let text = std::fs::read_to_string(&record).unwrap();
     let found: Vec<String> = (1..=5)
         .map(|line| {

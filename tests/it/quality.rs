@@ -11,6 +11,7 @@ tests = { failed = 0 }
 coverage = { min = 80 }
 [gates.strict]
 description = "All that is demanded before a release"
+by-name = true
 secrets = 0
 "#;
 

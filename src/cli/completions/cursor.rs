@@ -62,7 +62,7 @@ impl Kind {
             "STAGE" => Some(Self::Stages),
             "FILE" => Some(Self::Files),
             "DIR" => Some(Self::Folders),
-            "N" | "REV" | "BASE" | "ARGS" => Some(Self::Other),
+            "N" | "K/N" | "REV" | "REMOTE" | "TIME" | "BASE" | "ARGS" => Some(Self::Other),
             _ => None,
         }
     }

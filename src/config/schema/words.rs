@@ -268,6 +268,11 @@ pub(super) const GATE: &[Word] = &[
         Shape::Of(Rule::Path),
         "A committed file with the facts of a former tree, for when no others are known.",
     ),
+    word(
+        "by-name",
+        Shape::Flag,
+        "Judge it only where it is named, as on the command line or in `needs`; the default is whenever all that it reads is run.",
+    ),
     word("coverage", Shape::Table("coverage"), ""),
     word("tests", Shape::Table("tests"), ""),
     word("findings", Shape::Table("findings"), ""),

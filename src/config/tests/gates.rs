@@ -93,7 +93,7 @@ pre-push = ["quality"]
     assert_eq!(need_names(&config, "quality"), ["unit", "scan"]);
     assert_eq!(need_names(&config, "all"), ["quality"]);
     assert_eq!(quality.place.line, 17);
-    let Gate { rules, base, baseline } = gate(&config, "quality");
+    let Gate { rules, base, baseline, .. } = gate(&config, "quality");
     assert_eq!((base, baseline), (&None, &None));
     let coverage = rules.coverage.as_ref().unwrap();
     assert_eq!((coverage.min, coverage.max_drop), (Some(80.0), Some(2.5)));
