@@ -1,5 +1,5 @@
-#![no_main]
 //! Any bytes, read as `cobertura`.
+#![no_main]
 
 use libfuzzer_sys::fuzz_target;
 use taskgate::report::{Kind, read};

@@ -204,6 +204,50 @@ fn a_report_that_is_cut_off_is_a_flaw() {
     }
 }
 
+/// A SARIF file of 300,000 results, made as it is read.
+struct Large {
+    next: u32,
+    part: std::io::Cursor<Vec<u8>>,
+}
+
+impl std::io::Read for Large {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        const LAST: u32 = 300_000;
+        if self.part.position() == self.part.get_ref().len() as u64 && self.next <= LAST {
+            let number = self.next;
+            self.next += 1;
+            self.part = std::io::Cursor::new(if number == LAST { b"]}]}".to_vec() } else { result(number) });
+        }
+        self.part.read(buffer)
+    }
+}
+
+fn result(number: u32) -> Vec<u8> {
+    let comma = if number == 0 { r#"{"version": "2.1.0", "runs": [{"results": ["# } else { "," };
+    let unused = "x".repeat(500);
+    format!(
+        r#"{comma}{{"ruleId": "rule-{}", "message": {{"text": "Result {number} says what it is and what to do"}},
+        "locations": [{{"physicalLocation": {{"artifactLocation": {{"uri": "src/file{number}.py"}},
+        "region": {{"startLine": 3, "snippet": {{"text": "call({number})"}}}}}}}}], "codeFlows": [{{"unused": "{unused}"}}]}}"#,
+        number % 400
+    )
+    .into_bytes()
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+#[ignore = "reads 200 MB; run it alone, it looks at the memory of the whole process"]
+fn a_large_report_is_read_in_little_memory() {
+    let large = Large { next: 0, part: std::io::Cursor::default() };
+    let facts = read(Kind::Sarif, &mut std::io::BufReader::new(large)).unwrap();
+    assert_eq!(facts.findings.unwrap().len(), 300_000);
+    let status = fs::read_to_string("/proc/self/status").unwrap();
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    let kibibytes: u64 = peak.trim().trim_end_matches(" kB").parse().unwrap();
+    println!("peak: {} MiB", kibibytes >> 10);
+    assert!(kibibytes < 1 << 20, "{peak}");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
 

@@ -54,7 +54,11 @@ pub(super) fn few_lines(text: &str) -> String {
 
 /// As many bytes of a text as `most`, or a few less where that is within a character.
 pub(super) fn start(text: &str, most: usize) -> &str {
-    &text[..text.floor_char_boundary(most)]
+    let mut end = most.min(text.len());
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
 }
 
 #[cfg(test)]
