@@ -205,9 +205,10 @@ impl<'s> Place<'s> {
         let is_at = |provider: &Provider| self.providers.len() == 1 || is_of(host, *provider);
         let at = self.providers.iter().filter(|provider| is_at(provider));
         let badges: Vec<String> = at.map(|provider| badges::badge(*provider, home)).collect();
-        if !badges.is_empty() {
-            self.session.print(&(badges.join("\n") + "\n"))?;
+        if badges.is_empty() {
+            return Ok(None);
         }
+        self.session.print(&(badges.join("\n") + "\n"))?;
         let path = self.root.join("README.md");
         let Some(there) = text(&path)? else { return Ok(None) };
         let ask = if args.badges { Ask::Wanted } else { Ask::Marked };
