@@ -188,7 +188,7 @@ impl<'s> Place<'s> {
         told.extend(self.site.unserved.iter().map(|system| {
             format!("note: no machine is known for tasks of the system {system}; CI leaves them out")
         }));
-        self.session.tell(&told.iter().map(|line| format!("{line}\n")).collect::<String>());
+        self.session.tell(&(told.join("\n") + "\n"));
         Ok(End::Passed)
     }
 
@@ -205,7 +205,10 @@ impl<'s> Place<'s> {
         let is_at = |provider: &Provider| self.providers.len() == 1 || is_of(host, *provider);
         let at = self.providers.iter().filter(|provider| is_at(provider));
         let badges: Vec<String> = at.map(|provider| badges::badge(*provider, home)).collect();
-        self.session.print(&badges.iter().map(|badge| format!("{badge}\n")).collect::<String>())?;
+        if badges.is_empty() {
+            return Ok(None);
+        }
+        self.session.print(&(badges.join("\n") + "\n"))?;
         let path = self.root.join("README.md");
         let Some(there) = text(&path)? else { return Ok(None) };
         let ask = if args.badges { Ask::Wanted } else { Ask::Marked };
@@ -239,8 +242,11 @@ impl<'s> Place<'s> {
             self.session.tell(&format!("{files} for CI as tasks.toml has it\n"));
             return Ok(End::Passed);
         }
-        let mut text: String =
-            lines.iter().map(|line| format!("{} {line}\n", paint.tone(Tone::Bad, "drift:"))).collect();
+        let mark = paint.tone(Tone::Bad, "drift:");
+        let mut text = String::new();
+        for line in &lines {
+            text.push_str(&format!("{mark} {line}\n"));
+        }
         text.push_str(&format!(
             "{} write them anew: {} ci init; what is yours belongs between `xtask: begin` and `xtask: end`\n",
             paint.tone(Tone::Strong, "hint:"),

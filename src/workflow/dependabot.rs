@@ -1,7 +1,7 @@
 //! The configuration of Dependabot. It must not know where packages are looked for.
 
 use super::ecosystem::Ecosystems;
-use super::{Draft, HEADER, Manners, scalar};
+use super::{Draft, HEADER, Manners, rows, scalar};
 
 /// Where GitHub looks for it.
 pub const PATH: &str = ".github/dependabot.yml";
@@ -19,13 +19,10 @@ pub fn is_spared<'p>(mut paths: impl Iterator<Item = &'p str>) -> bool {
 pub fn draft(mut ecosystems: Ecosystems) -> Draft {
     // The workflow itself uses actions.
     ecosystems.entry("github-actions").or_default().insert("/".to_owned());
-    let updates: String = ecosystems
-        .iter()
-        .map(|(ecosystem, folders)| {
-            let folders: String =
-                folders.iter().map(|folder| format!("\n      - {}", scalar(folder))).collect();
-            format!(
-                "
+    let updates = rows(ecosystems.iter().map(|(ecosystem, folders)| {
+        let folders = rows(folders.iter().map(|folder| format!("\n      - {}", scalar(folder))));
+        format!(
+            "
   - package-ecosystem: {ecosystem}
     directories:{folders}
     schedule:
@@ -36,9 +33,8 @@ pub fn draft(mut ecosystems: Ecosystems) -> Draft {
       {ecosystem}:
         patterns: [\"*\"]
 "
-            )
-        })
-        .collect();
+        )
+    }));
     let text = format!(
         "\
 # {HEADER}; `xtask ci check` tells where it differs.

@@ -3,7 +3,7 @@
 use super::pin;
 use super::site::{Site, System};
 use super::tree::{self, quoted};
-use super::{Draft, HEADER, Manners};
+use super::{Draft, HEADER, Manners, rows};
 
 /// Where GitHub looks for it.
 pub const PATH: &str = ".github/workflows/ci.yml";
@@ -13,7 +13,7 @@ const STATE: &str = ".git/xtask";
 /// The workflow. Where tasks.toml names no branches, those count that the file names already.
 pub fn draft(site: &Site, branches: &[String]) -> Draft {
     let jobs = if site.shards > 1 { sharded(site) } else { single(site) };
-    let branches: String = branches.iter().map(|branch| format!("\n      - {}", quoted(branch))).collect();
+    let branches = rows(branches.iter().map(|branch| format!("\n      - {}", quoted(branch))));
     let text = format!(
         "\
 # {HEADER}; `xtask ci check` tells where it differs.

@@ -1,7 +1,7 @@
 //! The pipeline of GitLab CI. It must not know other CI systems.
 
 use super::site::Site;
-use super::{Draft, HEADER, Manners, scalar};
+use super::{Draft, HEADER, Manners, rows, scalar};
 
 /// Where GitLab looks for it.
 pub const PATH: &str = ".gitlab-ci.yml";
@@ -103,7 +103,7 @@ ci:
 
 /// What a machine that runs tasks does, and what is kept of it.
 fn body(site: &Site, run: &str) -> String {
-    let junit: String = site.junit.iter().map(|path| format!("\n        - {}", scalar(path))).collect();
+    let junit = rows(site.junit.iter().map(|path| format!("\n        - {}", scalar(path))));
     let cobertura = site.cobertura.as_ref().map_or_else(String::new, |path| {
         format!(
             "      coverage_report:\n        coverage_format: cobertura\n        path: {}\n",

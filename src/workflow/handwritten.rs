@@ -89,7 +89,9 @@ impl Parts {
             if let Some(Mark::Begin(name)) = Mark::of(line)
                 && let Some(lines) = self.0.get(name)
             {
-                lines.iter().for_each(|line| out.push_str(&format!("{line}\n")));
+                for line in lines {
+                    out.push_str(&format!("{line}\n"));
+                }
                 skipped = Some(name);
             }
         }

@@ -52,6 +52,11 @@ pub fn is_generated(text: &str) -> bool {
     first.trim_start_matches(['#', '<', '!', '-', ' ']).starts_with(HEADER)
 }
 
+/// Lines as one text.
+fn rows(lines: impl Iterator<Item = String>) -> String {
+    lines.collect::<Vec<String>>().concat()
+}
+
 /// A text as YAML reads it: as it is where that is the same, between quotes where not.
 fn scalar(text: &str) -> String {
     let is_same = tree::read(&format!("- {text}\n")).is_ok_and(|node| {

@@ -102,7 +102,7 @@ fn relative(config: &Config, path: &RepoPath) -> String {
 
 /// A word as a shell reads it.
 fn word(text: &str) -> String {
-    shlex::try_quote(text).map_or_else(|_| String::new(), |quoted| quoted.into_owned())
+    shlex::try_quote(text).map_or_else(|_| String::new(), std::borrow::Cow::into_owned)
 }
 
 /// Systems with machines, and those without. A task that runs anywhere is no reason for another
