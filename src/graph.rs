@@ -191,7 +191,8 @@ mod tests {
         let source = Source { name: "tasks.toml", text, base: RepoPath::top(), project: "" };
         let mut config = parse(&source).unwrap();
         let gate = config.tasks.iter_mut().find(|task| task.name == "quality").unwrap();
-        gate.gate = Some(Box::new(Gate { rules: Rules::default(), baseline: None, base: None, by_name: false }));
+        gate.gate =
+            Some(Box::new(Gate { rules: Rules::default(), baseline: None, base: None, by_name: false }));
         let cases = [
             ("unit", Reach::WithNeeds, "unit"),
             ("ci", Reach::WithNeeds, "unit lint ci quality"),

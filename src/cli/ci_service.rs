@@ -133,13 +133,21 @@ impl Spoken {
     ///
     /// # Errors
     /// Their folder can't be made.
-    pub fn add_files(&self, reporters: &mut Reporters) -> Result<(), Failure> {
+    pub fn add_files(&self, session: &Session, reporters: &mut Reporters) -> Result<(), Failure> {
         let mut add = |reporter: Box<dyn Reporter>, name| reporters.add(reporter, name);
         match self.service {
             Service::Github => {
-                if let Some(path) = self.env.var("GITHUB_STEP_SUMMARY").filter(|path| !path.is_empty()) {
-                    let summary = SummaryFile::new(PathBuf::from(path), Mode::Append);
-                    add(Box::new(summary), "GitHub's step summary");
+                let path = self.env.var("GITHUB_STEP_SUMMARY").filter(|path| !path.is_empty());
+                let Some(path) = path.map(PathBuf::from) else { return Ok(()) };
+                match file::open_append(&path) {
+                    Ok(_) => {
+                        add(Box::new(SummaryFile::new(path, Mode::Append)), "GitHub's step summary");
+                    }
+                    // Nobody asked for it by name, so the run is worth more.
+                    Err(error) => session.tell(&format!(
+                        "warning: there will be no step summary, as `GITHUB_STEP_SUMMARY` names a file that \
+                         can't be written to: {error}\n"
+                    )),
                 }
             }
             Service::Gitlab => {

@@ -179,6 +179,9 @@ mod tests {
         assert_eq!(merged_facts(&known, &["a", "b"]).unwrap(), tests(5));
         assert_eq!(merged_facts(&known, &["a", "x"]).unwrap_err(), "no shard has what x reports");
         let twice = merged_facts(&known, &["c", "d"]).unwrap_err();
-        assert!(twice.starts_with("two reports tell the measure `p95`") && twice.ends_with("also by d"), "{twice}");
+        assert!(
+            twice.starts_with("two reports tell the measure `p95`") && twice.ends_with("also by d"),
+            "{twice}"
+        );
     }
 }

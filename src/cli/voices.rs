@@ -70,7 +70,7 @@ impl Voices {
         match self.ci.spoken(session, is_json)? {
             // The voice may name a file, which is to be there by then.
             Some(spoken) => {
-                spoken.add_files(&mut reporters)?;
+                spoken.add_files(session, &mut reporters)?;
                 reporters.add(self.in_ci(session, &spoken)?, "standard error");
             }
             None if is_json => {}

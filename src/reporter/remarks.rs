@@ -261,7 +261,7 @@ fn of_finding(finding: &Finding, failed: bool, root: &str) -> Remark {
 }
 
 fn of_ruling(ruling: &Ruling, gate: &str) -> Remark {
-    let listed: String = ruling.breaches.iter().take(5).map(|breach| format!("\n{}", breach.text)).collect();
+    let listed = ruling.breaches.iter().take(5).fold(String::new(), |all, one| all + "\n" + &one.text);
     Remark {
         grade: Grade::Error,
         severity: Severity::Critical,

@@ -140,6 +140,18 @@ fn the_service_can_be_named_and_events_keep_it_off() {
 }
 
 #[test]
+fn a_step_summary_that_cant_be_written_is_told_and_fails_nothing() {
+    let project = Project::new(TASKS);
+    project.write("file", "");
+    let vars = [GITHUB, ("GITHUB_STEP_SUMMARY", "file/summary.md")];
+    project
+        .xtask_env(&["good"], &vars)
+        .ends(0)
+        .says("warning: there will be no step summary")
+        .says("file/summary.md");
+}
+
+#[test]
 fn a_gate_speaks_to_the_service_too() {
     let project = Project::new(&TASKS.replace("pre-push = [\"good\"]", "pre-push = [\"all\"]"));
     project.xtask_env(&["gate"], &[GITHUB]).ends(1).says("::error title=bad failed");
@@ -179,9 +191,12 @@ fn findings_on_lines_that_the_branch_changes_come_first() {
         })
         .collect();
     let reported = format!(r#""task":"good","reported":{{"findings":[{}]}}"#, found.join(","));
-    let text = text.lines().map(|line| match line.contains("task-finished") {
-        true => line.replacen(r#""task":"good""#, &reported, 1) + "\n",
-        false => format!("{line}\n"),
+    let text = text.lines().map(|line| {
+        if line.contains("task-finished") {
+            line.replacen(r#""task":"good""#, &reported, 1) + "\n"
+        } else {
+            format!("{line}\n")
+        }
     });
     std::fs::write(&record, text.collect::<String>()).unwrap();
     let order = |base: &str| -> Vec<String> {

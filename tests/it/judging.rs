@@ -133,7 +133,10 @@ fn a_back_dated_report_fails_its_task() {
         .read("tasks.toml")
         .replace("cp in/* out/", "cp in/* out/ && touch -d 2020-01-01 out/lcov.info");
     project.write("tasks.toml", tasks);
-    fails(&project.xtask(&["ci"]), "report out/lcov.info: it is older than the task that should have written it");
+    fails(
+        &project.xtask(&["ci"]),
+        "report out/lcov.info: it is older than the task that should have written it",
+    );
 }
 
 #[test]

@@ -76,7 +76,7 @@ fn obeyed(text: &str) -> Vec<(String, String, String)> {
         let Some((info, data)) = new.or(old) else { continue };
         let (name, properties) = info.split_once(' ').unwrap_or((info, ""));
         match &token {
-            Some(stopped) if name.to_lowercase() != *stopped => continue,
+            Some(stopped) if name.to_lowercase() != *stopped => {}
             Some(_) => token = None,
             None if name == "stop-commands" => token = Some(data.to_owned()),
             None => obeyed.push((name.to_owned(), properties.to_owned(), data.to_owned())),

@@ -118,7 +118,9 @@ fn run(tasks: &[TaskFinished]) -> Vec<Event> {
 
 fn story(events: &[Event]) -> Story {
     let mut story = Story::default();
-    events.iter().for_each(|event| story.take(event));
+    for event in events {
+        story.take(event);
+    }
     story
 }
 
@@ -187,7 +189,9 @@ fn told_at(
 ) -> String {
     let mut text = Vec::new();
     let mut voice = Ci::new((&mut text, paint, output), dialect, site);
-    events.iter().for_each(|event| voice.event(event).unwrap());
+    for event in events {
+        voice.event(event).unwrap();
+    }
     drop(voice);
     String::from_utf8(text).unwrap()
 }

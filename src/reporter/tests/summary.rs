@@ -30,12 +30,16 @@ fn what_is_in_the_file_stays_or_goes() {
     for (mode, kept) in [(Mode::Append, true), (Mode::Replace, false)] {
         std::fs::write(&path, "before\n").unwrap();
         let mut reporter = SummaryFile::new(path.clone(), mode);
-        run(&shop()).iter().for_each(|event| reporter.event(event).unwrap());
+        for event in run(&shop()) {
+            reporter.event(&event).unwrap();
+        }
         let text = std::fs::read_to_string(&path).unwrap();
         assert_eq!(text.starts_with("before\n## `ci` ❌ failed\n"), kept, "{text}");
     }
     std::fs::write(&path, vec![b'x'; 1 << 20]).unwrap();
     let mut reporter = SummaryFile::new(path.clone(), Mode::Append);
-    run(&shop()).iter().for_each(|event| reporter.event(event).unwrap());
+    for event in run(&shop()) {
+        reporter.event(&event).unwrap();
+    }
     assert_eq!(std::fs::metadata(&path).unwrap().len(), 1 << 20);
 }
