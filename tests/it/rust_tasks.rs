@@ -26,11 +26,13 @@ fn example() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/rust-tasks")
 }
 
-/// The example as a repository, without the task that runs cargo.
+/// The example as a repository, without the task that runs cargo. A program that measures its coverage
+/// has to know where it writes it, or it would do so in the work tree.
 fn project() -> Project {
     let read = |path: &str| std::fs::read_to_string(example().join(path)).unwrap();
-    let tasks =
-        read("tasks.toml").replace("run = \"cargo test --quiet --package palette\"", "run = \"true\"");
+    let tasks = read("tasks.toml")
+        .replace("run = \"cargo test --quiet --package palette\"", "run = \"true\"")
+        .replace("pass-env = [", "pass-env = [\"?LLVM_PROFILE_FILE\", ");
     let project = Project::new(&tasks);
     for path in ["README.md", "schema/colors.txt", "src/colors.rs", "xtask/src/main.rs", ".cargo/config.toml"]
     {
