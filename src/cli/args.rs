@@ -443,6 +443,7 @@ pub struct FixArgs {
 }
 
 /// Arguments of `log`.
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch as it was typed")]
 #[derive(Args, Debug, Clone)]
 pub struct LogArgs {
     /// A run's id, or a part of it

@@ -7,8 +7,8 @@ use crate::cli::Session;
 use crate::cli::exit::Failure;
 use crate::git::Repository;
 use crate::ground::file::{self, Durability, FileError};
-use crate::history::runs::Runs;
-use crate::manifest::Manifest;
+use crate::history::runs::{Runs, RunsError};
+use crate::manifest::{Keys, Manifest};
 
 /// The manifest of a file, or of a run of this repository.
 ///
@@ -27,8 +27,19 @@ pub fn named(session: &Session, name: &str) -> Result<Manifest, Failure> {
         Some(number) => runs.before_last(number)?,
         None => runs.find(name)?,
     };
-    let bytes = runs.manifest(&id)?;
-    decode(&bytes, Path::new(&format!("the manifest of {id}")))
+    of_run(&runs, &id)
+}
+
+/// The manifest of a run that is on record.
+fn of_run(runs: &Runs, id: &str) -> Result<Manifest, Failure> {
+    let name = format!("the manifest of {id}");
+    let mut manifest = decode(&runs.manifest(id)?, Path::new(&name))?;
+    if let Some(keys) = &manifest.keys {
+        let bytes = runs.keys(keys)?.ok_or_else(|| RunsError::NoManifest(id.to_owned()))?;
+        let content = |error| Failure::Content { path: name.into(), source: Box::new(error) };
+        manifest.fill(Keys::decode(&bytes).map_err(content)?);
+    }
+    Ok(manifest)
 }
 
 /// The manifest of a file.
@@ -59,7 +70,7 @@ fn before_last(name: &str) -> Option<usize> {
 /// # Errors
 /// The run has none, or the file can't be written.
 pub fn copy(session: &Session, (state, run): (&Path, &str), path: &Path) -> Result<(), Failure> {
-    write(session, path, &Runs::new(state).manifest(run)?)
+    write(session, path, &of_run(&Runs::new(state), run)?.encode())
 }
 
 /// Writes a manifest to a file of the caller's, whose folder is made.

@@ -1,5 +1,6 @@
 //! The making of a run's manifest: what the plan says of each task, while the run goes on, and what
-//! became of it at the end. It must not decide what counts as a difference.
+//! became of it at the end. What the plan says lies in a file of its own, which runs with the same keys
+//! share. It must not decide what counts as a difference.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -10,40 +11,76 @@ use crate::event::{Level, Summary};
 use crate::git::snapshot::{Entry, Snapshot};
 use crate::graph::NodeId;
 use crate::ground::clock::Timestamp;
+use crate::ground::digest::Fields;
 use crate::ground::env::Env;
-use crate::ground::file;
+use crate::ground::file::{self, FileError};
 use crate::history::runs::Runs;
 use crate::key::explanation::Explanation;
 use crate::key::inputs::InputSet;
 use crate::key::{Contribution, Field, FieldKind};
-use crate::manifest::{Account, Environment, Inputs, Manifest, PlanDigest, VERSION, ci};
+use crate::manifest::{Account, Environment, Inputs, Keys, Manifest, PlanDigest, TaskKey, VERSION, ci};
 use crate::plan::{Decision, Plan, Planned, World, definition};
 use crate::process::mask::Mask;
 use crate::report::Facts;
 
 /// What is known of a manifest before the run is over.
 pub struct Draft {
-    accounts: Vec<(NodeId, Account)>,
-    inputs: Inputs,
-    plan: String,
+    ids: Vec<NodeId>,
+    /// The digest under which the keys of the plan are kept.
+    keys: String,
+    /// Whether they are.
+    kept: Result<(), FileError>,
 }
 
 impl Draft {
-    /// What the plan says.
-    pub fn of(world: &World<'_>, plan: &Plan, mask: &Mask) -> Self {
+    /// What the plan of a run says. Most runs have the keys of the one before: then there is nothing
+    /// to do.
+    pub fn of(run: &Run<'_>, context: &Context<'_>) -> Self {
+        let (world, plan) = (&run.world, run.plan);
         let is_counted =
             |id: &NodeId| !matches!(plan.nodes[id.0].decision, Decision::Gathers | Decision::Context);
         let ids: Vec<NodeId> = world.graph.ids().filter(is_counted).collect();
-        let accounts = ids.iter().map(|id| {
-            let group = world.config.task(world.graph.node(*id).task).group.clone();
-            (*id, account(&plan.nodes[id.0], group, mask))
+        let keys = identity(world, plan, &ids);
+        let kept = run.site.store.as_ref().map_or(Ok(()), |store| {
+            let runs = Runs::new(&store.state);
+            if runs.renew_keys(&keys, context.emitter.clock().now()) {
+                return Ok(());
+            }
+            runs.keep_keys(&keys, &self::keys(world, plan, &ids, &context.mask).encode())
         });
-        Self {
-            accounts: accounts.collect(),
-            inputs: inputs(world, plan, &ids),
-            plan: digest(world, plan, &ids),
-        }
+        Self { ids, keys, kept }
     }
+}
+
+/// What all runs with the same keys have in common.
+fn identity(world: &World<'_>, plan: &Plan, ids: &[NodeId]) -> String {
+    let nothing = Snapshot::default();
+    let mut fields = Fields::new("taskgate keys of a manifest 1");
+    for id in ids {
+        fields.add(world.config.task(world.graph.node(*id).task).name.as_bytes());
+        match &plan.nodes[id.0].key {
+            Some(key) => fields.add(b"key").add(key.digest.bytes()),
+            None => {
+                let definition = definition(world, *id, world.snapshot.unwrap_or(&nothing));
+                fields.add(b"definition").add(definition.digest.bytes())
+            }
+        };
+        // A group is no part of a key.
+        let group = &world.config.task(world.graph.node(*id).task).group;
+        fields.add(group.as_deref().unwrap_or_default().as_bytes());
+    }
+    fields.digest().hex()
+}
+
+fn keys(world: &World<'_>, plan: &Plan, ids: &[NodeId], mask: &Mask) -> Keys {
+    let tasks = ids.iter().map(|id| {
+        let task = world.config.task(world.graph.node(*id).task);
+        let key = plan.nodes[id.0].key.as_ref();
+        let fields = key.map(|key| shown(&key.fields, mask)).unwrap_or_default();
+        let key = TaskKey { key: key.map(|key| key.digest.hex()), fields, group: task.group.clone() };
+        (task.name.clone(), key)
+    });
+    Keys { plan: digest(world, plan, ids), tasks: tasks.collect(), inputs: inputs(world, plan, ids) }
 }
 
 /// The plan's digest, of a run that is not a part of a larger one.
@@ -80,11 +117,13 @@ fn inputs(world: &World<'_>, plan: &Plan, ids: &[NodeId]) -> Inputs {
     Inputs::of(snapshot.entries(), sets)
 }
 
-fn account(planned: &Planned, group: Option<String>, mask: &Mask) -> Account {
+/// What a node was decided to be; with its key, if that is not the one of the plan.
+fn account(planned: &Planned, anew: Option<&Mask>) -> Account {
+    let key = planned.key.as_ref().zip(anew);
     Account {
-        group,
-        key: planned.key.as_ref().map(|key| key.digest.hex()),
-        fields: planned.key.as_ref().map(|key| shown(&key.fields, mask)).unwrap_or_default(),
+        group: None,
+        key: key.map(|(key, _)| key.digest.hex()),
+        fields: key.map(|(key, mask)| shown(&key.fields, mask)).unwrap_or_default(),
         decision: planned.decision.word().to_owned(),
         reason: planned.decision.reason().cloned(),
         status: None,
@@ -125,8 +164,9 @@ impl Run<'_> {
         } else {
             BTreeMap::new()
         };
-        let manifest = self.manifest(context, draft, (summary, facts));
-        let kept = Runs::new(&store.state).keep_manifest(&self.conduct.run, &manifest.encode());
+        let manifest = self.manifest(context, &draft, (summary, facts));
+        let runs = Runs::new(&store.state);
+        let kept = draft.kept.and_then(|()| runs.keep_manifest(&self.conduct.run, &manifest.encode()));
         if let Err(error) = kept {
             context.emitter.notice(Level::Warning, format!("this run leaves no manifest: {error}"));
         }
@@ -154,16 +194,18 @@ impl Run<'_> {
     fn manifest(
         &self,
         context: &Context<'_>,
-        draft: Draft,
+        draft: &Draft,
         (summary, facts): (&Summary, BTreeMap<String, Facts>),
     ) -> Manifest {
         let mut outcomes = context.emitter.outcomes();
         let decided = context.decided();
-        let tasks = draft.accounts.into_iter().map(|(id, mut account)| {
+        let tasks = draft.ids.iter().map(|id| {
+            let id = *id;
             let name = context.name(id).to_owned();
-            if let Some(planned) = decided.get(&id) {
-                account = self::account(planned, account.group, &context.mask);
-            }
+            let mut account = match decided.get(&id) {
+                Some(planned) => account(planned, Some(&context.mask)),
+                None => account(&self.plan.nodes[id.0], None),
+            };
             if let Some(outcome) = outcomes.remove(&name) {
                 account.outputs = outputs(context.contribution(id)).or(account.outputs);
                 account.reason = Some(outcome.reason);
@@ -184,7 +226,7 @@ impl Run<'_> {
             verdict: summary.verdict,
             names: self.names.iter().map(|name| context.mask.text(name)).collect(),
             tree: self.tree.clone(),
-            plan: part.map_or(draft.plan, |part| part.plan.hex()),
+            plan: part.map(|part| part.plan.hex()).unwrap_or_default(),
             platform: self.world.platform.id.clone(),
             shard: part.map(|part| part.shard),
             environment: environment(self.world.env, self.conduct.jobs),
@@ -192,7 +234,8 @@ impl Run<'_> {
             elsewhere: part.map(|part| part.elsewhere.clone()).unwrap_or_default(),
             gates: part.map(|part| part.gates.clone()).unwrap_or_default(),
             facts,
-            inputs: draft.inputs,
+            inputs: Inputs::default(),
+            keys: Some(draft.keys.clone()),
         }
     }
 }

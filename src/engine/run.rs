@@ -92,9 +92,7 @@ impl Run<'_> {
             Scheduler::new(self.world.graph, self.costs(&context), self.conduct.jobs, self.on_failure);
         let mut tally = Tally::new();
         let draft = std::thread::scope(|scope| {
-            let draft = self
-                .leaves_manifest()
-                .then(|| scope.spawn(|| Draft::of(&self.world, self.plan, &context.mask)));
+            let draft = self.leaves_manifest().then(|| scope.spawn(|| Draft::of(self, &context)));
             let mut actions = scheduler.begin();
             let mut standing: Vec<NodeId> = Vec::new();
             loop {

@@ -4,6 +4,7 @@
 use std::fs::File;
 use std::io::{self, BufRead as _, BufReader, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::event::{Event, RunStarted, Summary, What};
 use crate::ground::clock::Timestamp;
@@ -14,6 +15,10 @@ use crate::ground::file::{self, Durability, FileError};
 const KEPT: usize = 100;
 /// Bytes of records that are kept, the newest always among them.
 const KEPT_BYTES: u64 = 256 << 20;
+/// How the names of files of keys end.
+const KEYS: &str = ".keys.zst";
+/// How much older than the oldest run keys may be.
+const SPARED: Duration = Duration::from_secs(24 * 60 * 60);
 /// How much is done to make manifests small: as little as there is, since each run waits for it.
 const PACKED: i32 = 1;
 
@@ -177,9 +182,42 @@ impl Runs {
     /// It can't be written.
     pub fn keep_manifest(&self, id: &str, bytes: &[u8]) -> Result<(), FileError> {
         file::make_dir(&self.folder)?;
-        let path = self.manifest_path(id);
-        let packed = zstd::bulk::compress(bytes, PACKED).map_err(FileError::of("compress", &path))?;
-        file::write(&path, &packed, &self.folder, Durability::Relaxed)
+        self.pack(&self.manifest_path(id), bytes)
+    }
+
+    /// Whether keys are kept under this digest. If so, they are as new as this run.
+    pub fn renew_keys(&self, digest: &str, now: Timestamp) -> bool {
+        let file = File::options().write(true).open(self.keys_path(digest));
+        file.and_then(|file| file.set_modified(now.system())).is_ok()
+    }
+
+    /// Keeps keys, which the manifests of several runs share.
+    ///
+    /// # Errors
+    /// They can't be written.
+    pub fn keep_keys(&self, digest: &str, bytes: &[u8]) -> Result<(), FileError> {
+        self.pack(&self.keys_path(digest), bytes)
+    }
+
+    /// What [`Self::keep_keys`] was given; `None` if it is not there. What is damaged is as good as
+    /// lost, and the next run writes it anew.
+    ///
+    /// # Errors
+    /// It can't be read.
+    pub fn keys(&self, digest: &str) -> Result<Option<Vec<u8>>, FileError> {
+        let path = self.keys_path(digest);
+        let Some(packed) = file::read(&path)? else { return Ok(None) };
+        let keys = zstd::stream::decode_all(&*packed).ok();
+        if keys.is_none() {
+            file::remove_all(&path)?;
+        }
+        Ok(keys)
+    }
+
+    fn pack(&self, path: &Path, bytes: &[u8]) -> Result<(), FileError> {
+        file::make_dir(&self.folder)?;
+        let packed = zstd::bulk::compress(bytes, PACKED).map_err(FileError::of("compress", path))?;
+        file::write(path, &packed, &self.folder, Durability::Relaxed)
     }
 
     /// What [`Self::keep_manifest`] was given.
@@ -195,7 +233,7 @@ impl Runs {
     /// Removes the oldest records beyond what is kept. Failing to is no one's loss.
     pub fn prune(&self) {
         let Ok(ids) = self.ids() else { return };
-        let mut bytes = 0;
+        let (mut bytes, mut removed) = (0, 0);
         for (i, id) in ids.iter().enumerate() {
             let paths = [self.path(id), self.manifest_path(id)];
             let size = |path| std::fs::metadata(path).map_or(0, |meta| meta.len());
@@ -204,6 +242,29 @@ impl Runs {
                 for path in paths {
                     let _ = std::fs::remove_file(path);
                 }
+                removed += 1;
+            }
+        }
+        if removed > 0
+            && let Some(oldest) = ids.get(ids.len() - removed - 1)
+        {
+            self.prune_keys(oldest);
+        }
+    }
+
+    /// Removes the keys that no run from `oldest` on has used.
+    fn prune_keys(&self, oldest: &str) {
+        let modified = |path: &Path| std::fs::metadata(path).and_then(|meta| meta.modified());
+        let Ok(since) = modified(&self.manifest_path(oldest)).or_else(|_| modified(&self.path(oldest)))
+        else {
+            return;
+        };
+        for entry in std::fs::read_dir(&self.folder).into_iter().flatten().flatten() {
+            let path = entry.path();
+            let are_keys = path.to_str().is_some_and(|path| path.ends_with(KEYS));
+            // A run renews its keys up to its whole length before its manifest is written.
+            if are_keys && modified(&path).is_ok_and(|at| at + SPARED < since) {
+                let _ = std::fs::remove_file(path);
             }
         }
     }
@@ -212,7 +273,54 @@ impl Runs {
         self.folder.join(format!("{id}.jsonl"))
     }
 
+    fn keys_path(&self, digest: &str) -> PathBuf {
+        self.folder.join(format!("{digest}{KEYS}"))
+    }
+
     fn manifest_path(&self, id: &str) -> PathBuf {
         self.folder.join(format!("{id}.manifest.zst"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_shared_renewed_and_pruned_when_no_run_has_them() {
+        let dir = tempfile::tempdir().unwrap();
+        let runs = Runs::new(dir.path());
+        let day = |day: u64| Timestamp(1_700_000_000_000 + day * 86_400_000);
+        assert!(!runs.renew_keys("old", day(0)));
+        for name in ["old", "used", "new"] {
+            runs.keep_keys(name, name.as_bytes()).unwrap();
+            assert!(runs.renew_keys(name, day(0)));
+        }
+        assert_eq!(runs.keys("used").unwrap().as_deref(), Some(&b"used"[..]));
+        assert_eq!(runs.keys("none").unwrap(), None);
+        // More records than are kept; the oldest that stays is of the tenth day.
+        for i in 0..=KEPT {
+            let id = format!("20260101-{i:06}");
+            runs.create(&id).unwrap();
+            runs.keep_manifest(&id, b"m").unwrap();
+            let file = File::options().write(true).open(runs.manifest_path(&id)).unwrap();
+            file.set_modified(day(10).system()).unwrap();
+        }
+        assert!(runs.renew_keys("used", day(9)) && runs.renew_keys("new", day(30)));
+        runs.prune();
+        assert_eq!(runs.ids().unwrap().len(), KEPT);
+        assert!(matches!(runs.manifest("20260101-000000"), Err(RunsError::NoManifest(_))));
+        let there = |name| runs.keys(name).unwrap().is_some();
+        assert!(!there("old") && there("used") && there("new"));
+    }
+
+    #[test]
+    fn damaged_keys_are_as_good_as_lost() {
+        let dir = tempfile::tempdir().unwrap();
+        let runs = Runs::new(dir.path());
+        runs.keep_keys("a", b"text").unwrap();
+        std::fs::write(runs.keys_path("a"), b"half").unwrap();
+        assert_eq!(runs.keys("a").unwrap(), None);
+        assert!(!runs.renew_keys("a", Timestamp(0)), "so the next run writes them");
     }
 }

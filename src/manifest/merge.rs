@@ -215,6 +215,7 @@ fn whole(first: &Manifest, parts: &[&Manifest]) -> Manifest {
         tasks: BTreeMap::new(),
         elsewhere: BTreeMap::new(),
         facts: BTreeMap::new(),
+        keys: None,
         ..first.clone()
     };
     for part in parts {

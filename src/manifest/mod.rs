@@ -69,6 +69,32 @@ pub struct Manifest {
     /// The files that the tasks read.
     #[serde(default)]
     pub inputs: Inputs,
+    /// Where the plan, the keys and the inputs are kept, if they are not here: most runs have the
+    /// same as the one before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keys: Option<String>,
+}
+
+/// What many runs have in common: the keys of their tasks, and what these are made of.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+pub struct Keys {
+    /// The digest of the plan.
+    pub plan: String,
+    /// By the tasks' names.
+    pub tasks: BTreeMap<String, TaskKey>,
+    /// The files that they read.
+    pub inputs: Inputs,
+}
+
+/// A task's key.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct TaskKey {
+    /// The key, if it was known when the run was planned.
+    pub key: Option<String>,
+    /// What it is made of.
+    pub fields: Vec<Field>,
+    /// The label that the task shares with others.
+    pub group: Option<String>,
 }
 
 /// What two runs of one tree may differ in without being different.
@@ -92,9 +118,10 @@ pub struct Account {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<String>,
     /// Its key, if it came to have one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
     /// What the key is made of, without fields that are empty.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub fields: Vec<Field>,
     /// What was decided, as `xtask plan` says it.
     pub decision: String,
@@ -141,10 +168,43 @@ impl Manifest {
         serde_json::to_vec(self).unwrap_or_default()
     }
 
+    /// Takes in what was kept apart. A key that a task came to have later is its own.
+    pub fn fill(&mut self, mut keys: Keys) {
+        for (name, account) in &mut self.tasks {
+            let Some(task) = keys.tasks.remove(name) else { continue };
+            account.group = task.group;
+            if account.key.is_none() {
+                account.key = task.key;
+                account.fields = task.fields;
+            }
+        }
+        if self.shard.is_none() {
+            self.plan = keys.plan;
+        }
+        self.inputs = keys.inputs;
+        self.keys = None;
+    }
+
     /// The fields of a task, whichever shard runs it.
     pub fn fields(&self, task: &str) -> Option<&[Field]> {
         let own = self.tasks.get(task).map(|account| &*account.fields);
         own.or_else(|| self.elsewhere.get(task).map(|fields| &**fields))
+    }
+}
+
+impl Keys {
+    /// What [`Self::encode`] wrote.
+    ///
+    /// # Errors
+    /// It is something else.
+    pub fn decode(bytes: &[u8]) -> Result<Self, ManifestError> {
+        serde_json::from_slice(bytes).map_err(ManifestError::Malformed)
+    }
+
+    /// As JSON.
+    pub fn encode(&self) -> Vec<u8> {
+        // As a manifest.
+        serde_json::to_vec(self).unwrap_or_default()
     }
 }
 

@@ -98,8 +98,8 @@ impl Sorted {
     fn search(&self) -> (BTreeSet<usize>, Weighed) {
         let mut shared = BTreeSet::new();
         let mut best = self.weigh(&shared);
-        // Each step shares at least one more task, so this ends.
-        while self.count > 1 {
+        // Each step makes the longest shard shorter, so this ends.
+        loop {
             let tried = self.candidates(&shared, &best).into_iter().map(|more| {
                 let shared: BTreeSet<usize> = shared.union(&more).copied().collect();
                 let weighed = self.weigh(&shared);
