@@ -160,7 +160,7 @@ Examples:
     /// Show and share what gates recorded, for other trees to be compared with
     #[command(after_help = "Example:\n  xtask baseline push     in CI, behind `xtask ci` on the main branch")]
     Baseline(BaselineArgs),
-    /// Print what a SonarQube server says of the analysis that a scanner has just sent it
+    /// Print what a `SonarQube` server says of the analysis that a scanner has just sent it
     #[command(after_help = "\
 Example, of a task with secret-env = [\"SONAR_TOKEN\"] and reports = { sonar = \"out/sonar.json\" }:
   run = \"sonar-scanner && xtask sonar > out/sonar.json\"")]

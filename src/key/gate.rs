@@ -22,17 +22,18 @@ pub(super) fn fields(gate: &Gate, basis: Option<&Basis>) -> Vec<(String, String)
     fields.extend(rules.secrets.map(|most| ("secrets", most.to_string())));
     fields.extend(rules.licences.as_ref().map(|rule| ("licences", licences(rule))));
     let bounds = rules.performance.iter().map(|bound| format!("{} {}", bound.name, bound.written));
-    fields.extend(listed("performance", bounds.collect()));
+    fields.extend(listed("performance", &bounds.collect::<Vec<_>>()));
     fields.extend(rules.sonar.then(|| ("sonar", "ok".to_owned())));
-    fields.extend(listed("suppress", rules.suppressions.iter().map(suppression).collect()));
+    let suppressions: Vec<String> = rules.suppressions.iter().map(suppression).collect();
+    fields.extend(listed("suppress", &suppressions));
     if let Some(basis) = basis {
         fields.extend(baseline(&basis.baseline).map(|value| ("baseline", value)));
-        fields.extend(listed("expired", expired(rules, basis.today)));
+        fields.extend(listed("expired", &expired(rules, basis.today)));
     }
     fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
-fn listed(name: &'static str, values: Vec<String>) -> Option<(&'static str, String)> {
+fn listed(name: &'static str, values: &[String]) -> Option<(&'static str, String)> {
     (!values.is_empty()).then(|| (name, values.join("; ")))
 }
 

@@ -82,7 +82,8 @@ fn a_run_without_an_end_is_listed_and_drawn_as_far_as_it_came() {
     let project = Project::new(TASKS);
     project.xtask(&["good"]).ends(0);
     let runs = std::fs::read_dir(project.state().join("runs")).unwrap();
-    let record = runs.map(|entry| entry.unwrap().path()).next().unwrap();
+    let mut records = runs.map(|entry| entry.unwrap().path());
+    let record = records.find(|path| path.extension().is_some_and(|ending| ending == "jsonl")).unwrap();
     let text = std::fs::read_to_string(&record).unwrap();
     let end = text.trim_end().rfind('\n').unwrap();
     assert!(text[end..].contains("run-finished"), "{text}");
