@@ -67,7 +67,9 @@ fn which(program: &str) -> Option<PathBuf> {
 #[test]
 fn it_passes_and_a_change_runs_what_it_reaches() {
     shop(|shop| {
-        shop.xtask(&["ci"]).ends(0).says("▲ catalog").says("passed: ");
+        // Forced, for another test may have had all of this run before.
+        shop.xtask(&["run", "web-integration", "--force"]).ends(0).says("▲ catalog");
+        shop.xtask(&["ci"]).ends(0).says("passed: ");
         shop.xtask(&["ci"]).ends(0).says("nothing ran");
         shop.write("worker/extra.py", "ANSWER = 42\n");
         let ran = shop.xtask(&["ci", "--format", "json"]).ends(0);
