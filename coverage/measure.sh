@@ -59,6 +59,8 @@ case $engine in
     llvm-cov)
         # Of its own, so that the ordinary build stays warm.
         export LLVM_COV LLVM_PROFDATA CARGO_LLVM_COV_TARGET_DIR="$out/llvm-cov" CARGO_PROFILE_DEV_DEBUG=0
+        # What a former build or run left would be counted too.
+        cargo llvm-cov clean --workspace
         # The tests are words.
         # shellcheck disable=SC2086
         cargo llvm-cov --quiet --no-report $tests || fail 'a test failed while it was measured; the same test without it: cargo test'
@@ -78,4 +80,5 @@ esac
 # shellcheck disable=SC2046
 awk -v top="$top" -f coverage/program.awk $(find src xtask/src -name "*.rs") "$out/all.info" >"$out/lcov.part"
 mv "$out/lcov.part" "$out/lcov.info"
+rm "$out/all.info"
 echo "coverage: target/coverage/lcov.info, by $engine"
