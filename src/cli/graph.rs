@@ -34,7 +34,10 @@ pub fn perform(session: &Session, args: &GraphArgs) -> Result<End, Failure> {
 fn text(config: &Config, graph: &Graph, selection: &Selection) -> String {
     let needed: HashSet<TaskId> =
         graph.nodes.iter().flat_map(|node| config.task(node.task).needs.clone()).collect();
-    let roots = selection.tasks.iter().filter(|task| !needed.contains(task));
+    // Gates that joined were not selected, and are drawn behind what was.
+    let joined = graph.nodes.iter().map(|node| node.task).filter(|task| !selection.tasks.contains(task));
+    let joined: Vec<TaskId> = joined.filter(|task| config.task(*task).gate.is_some()).collect();
+    let roots = selection.tasks.iter().chain(&joined).filter(|task| !needed.contains(task));
     let mut text = String::new();
     let mut drawn = HashSet::new();
     for root in roots {

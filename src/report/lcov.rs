@@ -5,8 +5,8 @@
 //! that was cut between two records can't be told from a whole one: the format has no end. Readers of
 //! a task's report rely on the task having ended well for that.
 //!
-//! A record's own count of lines (`LF`) is compared with its lines only as far as tools agree on what
-//! they count: LLVM counts a line once for each function that it belongs to.
+//! A record's own counts (`LF`, `LH`) tell only that there must be lines at all: LLVM counts a line once
+//! for each function that it belongs to, and coverage.py before 7 writes other counts than lines.
 
 use std::io::{BufRead, Read};
 
@@ -111,16 +111,9 @@ impl Reading {
 
     fn end(&mut self, record: Record, budget: &mut Budget) -> Result<(), Flaw> {
         let lines = Lines::new(Ranges::of(record.reached), &Ranges::of(record.missed));
-        let (there, found) = (lines.ratio(), record.found);
-        let impossible = match found {
-            // Without lines there is nothing to be found, and with lines there is.
-            Some(found) => (found == 0) != (there.whole == 0) || record.hit.is_some_and(|hit| hit > found),
-            None => record.hit.is_some_and(|hit| hit > 0) && there.whole == 0,
-        };
-        if impossible {
-            let told = found.or(record.hit).unwrap_or_default();
-            let what = format!("its counts are wrong: {told} lines are told, {} are there", there.whole);
-            return Err(self.malformed(&what));
+        let told = record.found.max(record.hit).unwrap_or_default();
+        if told > 0 && lines.ratio().whole == 0 {
+            return Err(self.malformed(&format!("its lines are missing: {told} are told, none is there")));
         }
         budget.keep(record.file.len() + 8 * (lines.reached.0.len() + lines.missed.0.len()))?;
         self.coverage.add(record.file, &lines);
@@ -147,6 +140,7 @@ fn hits(value: &str) -> Option<(u32, bool)> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::facts::Ratio;
     use super::*;
 
     fn read(text: &str) -> Result<Coverage, Flaw> {
@@ -170,6 +164,15 @@ mod tests {
     }
 
     #[test]
+    fn counts_that_tools_write_wrongly_are_not_the_lines() {
+        // As coverage.py 6.5 writes them.
+        for counts in ["LF:1\nLH:2", "LF:0\nLH:0", "LH:7"] {
+            let coverage = read(&format!("SF:a\nDA:1,1\nDA:2,0\n{counts}\nend_of_record\n")).unwrap();
+            assert_eq!(coverage.files["a"].ratio(), Ratio { part: 1, whole: 2 }, "{counts}");
+        }
+    }
+
+    #[test]
     fn what_is_not_whole_is_a_flaw() {
         let cases = [
             (
@@ -190,15 +193,7 @@ mod tests {
             ("SF:a\nDA:1\n", "it is not an LCOV report: `DA:1` is no line of a record (line 2)"),
             (
                 "SF:a\nLF:3\nLH:0\nend_of_record\n",
-                "it is not an LCOV report: its counts are wrong: 3 lines are told, 0 are there (line 4)",
-            ),
-            (
-                "SF:a\nDA:1,1\nLF:1\nLH:2\nend_of_record\n",
-                "it is not an LCOV report: its counts are wrong: 1 lines are told, 1 are there (line 5)",
-            ),
-            (
-                "SF:a\nDA:1,1\nLF:0\nLH:0\nend_of_record\n",
-                "it is not an LCOV report: its counts are wrong: 0 lines are told, 1 are there (line 5)",
+                "it is not an LCOV report: its lines are missing: 3 are told, none is there (line 4)",
             ),
             (
                 "SF:a\nLF:0\nLH:0\nend_of_record\n",

@@ -227,3 +227,30 @@ fn what_was_recorded_is_shared_by_notes_and_by_a_file() {
     other.write("in/lcov.info", LCOV.replace("DA:8,1", "DA:8,0").replace("LH:8", "LH:7")).commit("less");
     fails(&other.xtask(&["ci"]), "coverage.max-drop");
 }
+
+#[test]
+fn shards_leave_their_gates_to_the_merge() {
+    let tasks = |min: u32| {
+        format!(
+            "[tasks.unit]\nrun = 'mkdir -p out && cp in/junit.xml out/'\nreports = {{ junit = 'out/junit.xml' }}\n[tasks.cover]\nrun = 'mkdir -p out && cp in/lcov.info out/'\nreports = {{ lcov = 'out/lcov.info' }}\n[tasks.ci]\nneeds = ['unit', 'cover']\n[gates.quality]\ncoverage = {{ min = {min} }}\ntests = {{ failed = 0, min-count = 3 }}\n"
+        )
+    };
+    for (min, status) in [(83, 0), (84, 1)] {
+        let project = Project::new(&tasks(min));
+        project.write(".gitignore", "out/\n").write("in/junit.xml", JUNIT).write("in/lcov.info", LCOV);
+        project.commit("reports");
+        for shard in ["1", "2"] {
+            let manifest = format!("../{shard}.json");
+            let ran = project.xtask(&["ci", "--shard", &format!("{shard}/2"), "--manifest", &manifest]);
+            passes(&ran);
+            assert!(!ran.err.contains("coverage.min"), "{}", ran.err);
+        }
+        let merged = project.xtask(&["merge-runs", "../1.json", "../2.json"]);
+        assert_eq!(merged.status, status, "{}{}", merged.out, merged.err);
+        assert!(
+            merged.out.contains("coverage.min") && merged.out.contains("tests.min-count"),
+            "{}",
+            merged.out
+        );
+    }
+}

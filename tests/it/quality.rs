@@ -43,6 +43,8 @@ fn gates_are_listed_and_drawn() {
         .prints("strict   All that is demanded before a release");
     let dot = project.xtask(&["graph", "quality", "--format", "dot"]).ends(0);
     dot.prints("\"quality\" [shape = diamond]").prints("\"quality\" -> \"unit\"");
+    let text = project.xtask(&["graph", "unit"]).ends(0);
+    assert_eq!(text.out, "quality\n└─ unit\n", "a gate joins what it reads");
     project.xtask(&["graph", "quality", "--format", "mermaid"]).ends(0).prints("{\"quality\"}");
     let graph = project.xtask(&["graph", "quality", "--format", "json"]).ends(0);
     let graph: serde_json::Value = serde_json::from_str(&graph.out).unwrap();

@@ -5,7 +5,7 @@ use crate::project::{Project, Ran};
 /// Four hundred thousand results of half a kilobyte each.
 const WRITE: &str = r#"awk 'BEGIN {
     printf "{\"version\":\"2.1.0\",\"runs\":[{\"tool\":{\"driver\":{\"name\":\"lint\",\"rules\":[{\"id\":\"R\",\"defaultConfiguration\":{\"level\":\"note\"}}]}},\"results\":["
-    text = sprintf("%300s", ""); gsub(/ /, "long words ", text); text = substr(text, 1, 300)
+    text = sprintf("%330s", ""); gsub(/ /, "long words ", text); text = substr(text, 1, 330)
     for (i = 0; i < 400000; i++) {
         printf "%s{\"ruleId\":\"R\",\"message\":{\"text\":\"%d %s\"},\"locations\":[{\"physicalLocation\":{\"artifactLocation\":{\"uri\":\"src/file-%d.c\"},\"region\":{\"startLine\":%d,\"snippet\":{\"text\":\"x = %d;\"}}}}]}\n", (i ? "," : ""), i, text, i % 1000, i, i
     }
