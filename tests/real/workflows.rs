@@ -154,7 +154,7 @@ impl<'p> Machine<'p> {
         fs::create_dir_all(machine.bin()).unwrap();
         fs::create_dir_all(machine.kept()).unwrap();
         let script = format!(
-            "#!/bin/sh\n{program} \"$@\"\nstatus=$?\n{program} plan ci --json > {kept}/plan.json\n\
+            "#!/bin/sh\n{program} \"$@\" --manifest {kept}/manifest.json\nstatus=$?\n{program} plan ci --json > {kept}/plan.json\n\
              cp .git/xtask/runs/* {kept}/\nexit $status\n",
             program = env!("CARGO_BIN_EXE_xtask"),
             kept = machine.kept().display(),
@@ -221,6 +221,11 @@ impl<'p> Machine<'p> {
         [("tree".to_owned(), word(&plan["tree"]))].into_iter().chain(keys).collect()
     }
 
+    /// The manifest of its run, as a file.
+    fn manifest(&self) -> String {
+        self.kept().join("manifest.json").to_str().unwrap().to_owned()
+    }
+
     /// How each task ended there, in the only run.
     fn ends(&self) -> Vec<(String, Value)> {
         let files = fs::read_dir(self.kept()).unwrap().map(|entry| entry.unwrap().path());
@@ -265,6 +270,10 @@ fn a_run_is_the_same_everywhere() {
         ran.ends(0);
         assert_eq!(machine.keys(), keys, "{}", machine.name);
         assert_eq!(machine.ends(), laptop.ends(), "{}", machine.name);
+        // But for the environment's own fields, which it tells apart, there is no difference.
+        let manifests = [laptop.manifest(), machine.manifest()];
+        let diff = project.xtask(&["diff-run", &manifests[0], &manifests[1]]).ends(0);
+        diff.prints("no difference in");
     }
 }
 
