@@ -254,3 +254,81 @@ fn shards_leave_their_gates_to_the_merge() {
         );
     }
 }
+
+/// Reports that real tools wrote, of each kind.
+const RECORDED: [(&str, &str); 17] = [
+    ("junit", "pytest/shop.xml"),
+    ("junit", "jest/sum.xml"),
+    ("junit", "nextest/till.xml"),
+    ("junit", "playwright/till.xml"),
+    ("junit", "node/node.xml"),
+    ("lcov", "coverage.py/lcov.info"),
+    ("lcov", "node/lcov.info"),
+    ("cobertura", "jest/cobertura.xml"),
+    ("sarif", "semgrep/shop.sarif"),
+    ("sarif", "bandit/shop.sarif"),
+    ("sarif", "zizmor/ci.sarif"),
+    ("secrets", "secretlint/leak.sarif"),
+    ("cyclonedx", "npm/shop.cdx.json"),
+    ("cyclonedx", "cyclonedx-py/shop.cdx.json"),
+    ("spdx", "npm/shop.spdx.json"),
+    ("k6", "k6/handle-summary.json"),
+    ("sonar", "sonar/passed.json"),
+];
+
+#[test]
+fn each_report_of_a_real_tool_is_evidence_only_as_it_was_written() {
+    let kept = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/reports");
+    let mut tasks = String::new();
+    for (at, (kind, _)) in RECORDED.iter().enumerate() {
+        tasks.push_str(&format!(
+            "[tasks.t{at}]\ngroup = 'all'\nrun = '''mkdir -p out; rm -f out/{at}; if test -e in/{at}; then cp in/{at} out/; fi; if test -e in/old; then touch -d 2020-01-01 out/{at}; fi'''\ninputs = ['in/{at}', 'in/old']\nreports = {{ {kind} = 'out/{at}' }}\n"
+        ));
+    }
+    let project = Project::new(&tasks);
+    project.write(".gitignore", "out/\n");
+    let whole: Vec<Vec<u8>> =
+        RECORDED.iter().map(|(_, path)| std::fs::read(kept.join(path)).unwrap()).collect();
+    let put = |change: &dyn Fn(usize) -> Option<Vec<u8>>| {
+        for at in 0..RECORDED.len() {
+            match change(at) {
+                Some(bytes) => drop(project.write(&format!("in/{at}"), bytes)),
+                None => std::fs::remove_file(project.path(&format!("in/{at}"))).unwrap(),
+            }
+        }
+        project.xtask(&["all", "--keep-going", "--format", "json"])
+    };
+    let ends = |ran: &Ran| -> Vec<(String, String)> {
+        let events = ran.events().into_iter().filter(|event| event["event"] == "task-finished");
+        let word = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
+        events.map(|event| (word(&event["task"]), word(&event["status"]["ended"]["how"]))).collect()
+    };
+    passes(&put(&|at| Some(whole[at].clone())));
+    // The next of another kind.
+    let other = |at: usize| {
+        let mut others = (1..RECORDED.len()).map(|on| (at + on) % RECORDED.len());
+        let is_sarif = |kind: &str| ["sarif", "secrets"].contains(&kind);
+        let differs = |other: &usize| {
+            let (own, its) = (RECORDED[at].0, RECORDED[*other].0);
+            own != its && !(is_sarif(own) && is_sarif(its))
+        };
+        whole[others.find(differs).unwrap()].clone()
+    };
+    let changes: [(&str, &dyn Fn(usize) -> Option<Vec<u8>>); 4] = [
+        ("emptied", &|_| Some(Vec::new())),
+        ("cut off", &|at| Some(whole[at][..whole[at].len() * 2 / 3].to_vec())),
+        ("of another kind", &|at| Some(other(at))),
+        ("deleted", &|_| None),
+    ];
+    for (what, change) in changes {
+        let ran = put(change);
+        assert_eq!(ran.status, 1, "{what}");
+        let ends = ends(&ran);
+        assert_eq!(ends.len(), RECORDED.len(), "{what}");
+        assert!(ends.iter().all(|(_, how)| how == "report"), "{what}: {ends:?}");
+    }
+    project.write("in/old", "");
+    let ran = put(&|at| Some(whole[at].clone()));
+    assert!(ran.status == 1 && ends(&ran).iter().all(|(_, how)| how == "report"), "{:?}", ends(&ran));
+    assert!(ran.out.contains("it is older than the task"), "{}", ran.out);
+}
