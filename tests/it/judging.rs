@@ -255,6 +255,9 @@ fn shards_leave_their_gates_to_the_merge() {
     }
 }
 
+/// What becomes of the report of this number; `None`: it is deleted.
+type Change<'c> = &'c dyn Fn(usize) -> Option<Vec<u8>>;
+
 /// Reports that real tools wrote, of each kind.
 const RECORDED: [(&str, &str); 17] = [
     ("junit", "pytest/shop.xml"),
@@ -289,7 +292,7 @@ fn each_report_of_a_real_tool_is_evidence_only_as_it_was_written() {
     project.write(".gitignore", "out/\n");
     let whole: Vec<Vec<u8>> =
         RECORDED.iter().map(|(_, path)| std::fs::read(kept.join(path)).unwrap()).collect();
-    let put = |change: &dyn Fn(usize) -> Option<Vec<u8>>| {
+    let put = |change: Change<'_>| {
         for at in 0..RECORDED.len() {
             match change(at) {
                 Some(bytes) => drop(project.write(&format!("in/{at}"), bytes)),
@@ -314,7 +317,7 @@ fn each_report_of_a_real_tool_is_evidence_only_as_it_was_written() {
         };
         whole[others.find(differs).unwrap()].clone()
     };
-    let changes: [(&str, &dyn Fn(usize) -> Option<Vec<u8>>); 4] = [
+    let changes: [(&str, Change<'_>); 4] = [
         ("emptied", &|_| Some(Vec::new())),
         ("cut off", &|at| Some(whole[at][..whole[at].len() * 2 / 3].to_vec())),
         ("of another kind", &|at| Some(other(at))),
