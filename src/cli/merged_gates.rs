@@ -123,7 +123,9 @@ fn judged(config: &Config, merged: &Merged, name: &str, bases: &BTreeMap<TaskId,
     let Some((task, gate, basis)) = found else {
         return Judged::not(name, "tasks.toml has no such gate".to_owned());
     };
-    let facts = match merged_facts(&merged.manifest.facts, &sources(config, task)) {
+    // All shards are of one platform: its system and its architecture.
+    let os = merged.manifest.platform.split(' ').next().unwrap_or_default();
+    let facts = match merged_facts(&merged.manifest.facts, &sources(config, task, os)) {
         Ok(facts) => facts,
         Err(why) => return Judged::not(name, why),
     };
@@ -133,14 +135,14 @@ fn judged(config: &Config, merged: &Merged, name: &str, bases: &BTreeMap<TaskId,
 }
 
 /// The tasks whose reports a gate reads, by their names.
-fn sources<'c>(config: &'c Config, gate: &Task) -> Vec<&'c str> {
+fn sources<'c>(config: &'c Config, gate: &Task, os: &str) -> Vec<&'c str> {
     let mut names: Vec<&str> = Vec::new();
     let mut stack: Vec<TaskId> = gate.needs.clone();
     while let Some(id) = stack.pop() {
         let task = config.task(id);
         if task.is_aggregate() {
             stack.extend(&task.needs);
-        } else if !task.reports.is_empty() && !names.contains(&task.name.as_str()) {
+        } else if !task.reports.is_empty() && task.runs_on(os) && !names.contains(&task.name.as_str()) {
             names.push(&task.name);
         }
     }

@@ -4,9 +4,9 @@
 use crate::engine::baseline;
 use crate::engine::context::Context;
 use crate::engine::execution::Execution;
-use crate::engine::reports::{NoEvidence, Told};
+use crate::engine::reports::{NoEvidence, Told, Why};
 use crate::event::{Ended, Log, Reported, What};
-use crate::graph::NodeId;
+use crate::graph::{NodeId, Role};
 use crate::quality::evidence::{Evidence, Verdict};
 use crate::quality::{self, Baseline, Basis, Case};
 use crate::reason::Reason;
@@ -51,6 +51,9 @@ fn evidence(context: &Context<'_>, id: NodeId) -> Result<Evidence, NoEvidence> {
     let mut all = Told::default();
     for source in &node.sources {
         let task = world.config.task(world.graph.node(*source).task);
+        if world.graph.node(*source).role == Role::Context {
+            return Err(NoEvidence { path: task.name.clone(), why: Why::NotRun });
+        }
         // What does not run on this system has left no report.
         if task.runs_on(&world.platform.os) {
             all.join(library.read(task, None)?)?;

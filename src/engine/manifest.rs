@@ -179,7 +179,9 @@ impl Run<'_> {
         let mut facts = BTreeMap::new();
         for (node, id) in self.world.graph.nodes.iter().zip(self.world.graph.ids()) {
             let task = self.world.config.task(node.task);
-            if task.reports.is_empty() || context.contribution(id).is_none() {
+            // What does not run on this system has left no report, whatever lies there.
+            let runs = task.runs_on(&self.world.platform.os);
+            if task.reports.is_empty() || !runs || context.contribution(id).is_none() {
                 continue;
             }
             match library.read(task, None) {

@@ -57,8 +57,11 @@ pub enum Why {
     /// There is none.
     #[error("it was not written")]
     Missing,
+    /// Its task is not part of the run.
+    #[error("its task is not run with `--only`, so nothing tells what its reports are of")]
+    NotRun,
     /// It is from before.
-    #[error("it is older than the task that should have written it")]
+    #[error("it is older than the task that should have written it; delete it if nothing writes it any more")]
     Stale,
     /// It is a folder or such.
     #[error("it is not a file")]

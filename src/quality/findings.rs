@@ -1,6 +1,7 @@
 //! Rules for what scanners found, secrets among it. It must not know scanners.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
+use std::ptr;
 
 use super::evidence::{Breach, Ruling, Verdict};
 use super::ruling::{at_most, first_line, missing, number, ruling, verdict};
@@ -81,6 +82,13 @@ fn new(most: u64, case: &Case<'_>, suppressions: &Suppressions<'_>) -> Ruling {
     };
     let mut sifted = suppressions.sift(findings.iter());
     let mut known = known.clone();
+    // What is accepted now was on record as any other, and makes no room for another of its kind.
+    let counted: HashSet<*const Finding> = sifted.counted.iter().map(|one| ptr::from_ref(*one)).collect();
+    for accepted in findings.iter().filter(|finding| !counted.contains(&ptr::from_ref(*finding))) {
+        if let Some(left) = known.get_mut(&accepted.fingerprint()) {
+            *left = left.saturating_sub(1);
+        }
+    }
     // Of several of one fingerprint, the first ones are taken to be the known ones.
     sifted.counted.retain(|finding| match known.get_mut(&finding.fingerprint()) {
         Some(left) if *left > 0 => {

@@ -1,6 +1,6 @@
 //! The paths and the texts of facts, rewritten in one pass. It must not know what they stand for.
 
-use super::facts::{Coverage, Facts, FailedTest, Finding, Spot};
+use super::facts::{Coverage, Facts, FailedTest, Finding, Package, Spot};
 
 impl Facts {
     /// Puts another path in place of each that is named.
@@ -31,9 +31,22 @@ impl Facts {
             *message = word(message);
         });
         let found = self.findings.iter_mut().chain(&mut self.secrets).flatten();
-        found.for_each(|Finding { message, accepted, .. }| {
-            *message = word(message);
+        found.for_each(|Finding { tool, rule, message, accepted, .. }| {
+            for text in [tool, rule, message] {
+                *text = word(text);
+            }
             *accepted = accepted.as_deref().map(word);
         });
+        for Package { name, version, licences } in self.packages.iter_mut().flatten() {
+            for text in licences.iter_mut().chain([name, version]) {
+                *text = word(text);
+            }
+        }
+        let measures = std::mem::take(&mut self.measures);
+        self.measures = measures.into_iter().map(|(name, measure)| (word(&name), measure)).collect();
+        if let Some(tests) = &mut self.tests {
+            tests.flaky.iter_mut().for_each(|name| *name = word(name));
+        }
+        self.rename(&mut |path| word(path));
     }
 }

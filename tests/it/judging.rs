@@ -191,6 +191,64 @@ fn a_finding_that_moves_is_not_new_and_another_is() {
 }
 
 #[test]
+fn what_is_accepted_makes_no_room_for_another_of_its_kind() {
+    let project = shop("findings = { new = 0 }");
+    project.publish();
+    let accepted = SARIF.replace(
+        r#""ruleId":"R1""#,
+        r#""ruleId":"R1","suppressions":[{"kind":"inSource","status":"accepted"}]"#,
+    );
+    project.write("in/lint.sarif", &accepted).commit("accepted");
+    project.git(&["push", "-q", "origin", "main"]);
+    passes(&project.xtask(&["ci"]));
+    project.git(&["switch", "-q", "-c", "topic"]);
+    let result =
+        |text: &str| text[text.find(r#"{"ruleId""#).unwrap()..text.rfind("]}]}").unwrap()].to_owned();
+    let both = accepted.replace(&result(&accepted), &format!("{},{}", result(&accepted), result(SARIF)));
+    project.write("in/lint.sarif", both).commit("both");
+    fails(&project.xtask(&["ci"]), "findings.new");
+}
+
+#[test]
+fn a_gate_alone_has_no_evidence() {
+    let project = shop("tests = { failed = 0 }");
+    passes(&project.xtask(&["run", "unit", "--only"]));
+    fails(&project.xtask(&["run", "quality", "--only"]), "not run with `--only`");
+}
+
+#[test]
+fn a_secret_in_a_report_is_hidden_everywhere() {
+    let tasks = r#"[tasks.scan]
+run = '''mkdir -p out; printf '{"facts":1,"examined":1,"packages":[{"name":"%s","version":"1","licences":["%s"]}],"measures":{"m.%s":1}}' $TOK $TOK $TOK > out/f.json'''
+secret-env = ["TOK"]
+reports = { facts = "out/f.json" }
+[gates.q]
+licences = { allow = ["MIT"] }
+"#;
+    let project = Project::new(tasks);
+    project.write(".gitignore", "out/\n").commit("ignored");
+    let args = ["scan", "--junit", "../j.xml", "--summary", "../s.md"];
+    let ran = project.xtask_env(&args, &[("TOK", "hunter2hunter2")]);
+    fails(&ran, "licences");
+    let records = std::fs::read_dir(project.state().join("runs")).unwrap().map(|file| file.unwrap().path());
+    let texts = records.map(|path| String::from_utf8_lossy(&std::fs::read(path).unwrap()).into_owned());
+    let others = ["../j.xml", "../s.md"].map(|path| project.read(path));
+    for text in texts.chain(others).chain([ran.err.clone(), ran.out.clone()]) {
+        assert!(!text.contains("hunter2"), "{text}");
+    }
+}
+
+#[test]
+fn a_sandboxed_task_may_write_the_same_report_again() {
+    let project = shop("tests = { failed = 0 }");
+    let tasks = project.read("tasks.toml").replace("inputs =", "sandbox = true\ninputs =");
+    project.write("tasks.toml", tasks);
+    passes(&project.xtask(&["ci"]));
+    project.write("in/more", "");
+    passes(&project.xtask(&["ci"]));
+}
+
+#[test]
 fn a_suppression_that_has_expired_fails() {
     let rules = |expires: &str| {
         format!(
