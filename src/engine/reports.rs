@@ -132,7 +132,10 @@ impl Library<'_> {
         let digest = hashed.hasher.finalize().to_hex().to_string();
         let paths = TreePaths { root: self.root, cwd: &task.cwd, snapshot: self.snapshot };
         facts.rename(&mut |written| paths.inside(written));
-        facts.reword(&|text| self.mask.text(text));
+        // A report may hold a million texts.
+        if !self.mask.is_empty() {
+            facts.reword(&|text| self.mask.text(text));
+        }
         let mut texts = Texts::default();
         for finding in facts.findings.iter_mut().chain(&mut facts.secrets).flatten() {
             texts.complete(finding, self.root);

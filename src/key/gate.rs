@@ -70,16 +70,12 @@ fn suppression(of: &Suppression) -> String {
     let Suppression { rule, licence, path, package, reason, expires, .. } = of;
     let path = path.as_ref().map_or("", |pattern| pattern.text());
     let package = package.as_deref().unwrap_or_default();
-    format!("{rule:?} {licence:?} {path:?} {package:?} {reason:?} {}", day(*expires))
+    format!("{rule:?} {licence:?} {path:?} {package:?} {reason:?} {expires}")
 }
 
 fn expired(rules: &Rules, today: Day) -> Vec<String> {
     let over = rules.suppressions.iter().filter(|suppression| suppression.expires < today);
     over.map(|suppression| suppression.rule.clone()).collect()
-}
-
-fn day(Day { year, month, day }: Day) -> String {
-    format!("{year:04}-{month:02}-{day:02}")
 }
 
 fn baseline(baseline: &Baseline) -> Option<String> {

@@ -67,6 +67,11 @@ impl Mask {
         Ok(Self(Some(Values { search, sorted, longest, firsts })))
     }
 
+    /// Whether there is nothing to hide.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_none()
+    }
+
     /// Whether a value, or one of its forms, is in `bytes`.
     pub fn contains(&self, bytes: &[u8]) -> bool {
         self.0.as_ref().is_some_and(|values| values.search.is_match(bytes))

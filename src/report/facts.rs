@@ -273,14 +273,6 @@ impl Lines {
     }
 }
 
-impl Ratio {
-    /// In percent. Nothing of nothing is all of it.
-    #[expect(clippy::cast_precision_loss, reason = "no report counts that far")]
-    pub fn percent(self) -> f64 {
-        if self.whole == 0 { 100.0 } else { self.part as f64 * 100.0 / self.whole as f64 }
-    }
-}
-
 impl Finding {
     /// What makes it the same finding in another tree: its rule, what stands there and the file, so
     /// that it stays the same when it moves to another line. Where nothing is known of what stands
@@ -346,13 +338,6 @@ mod tests {
         let bare = finding("r", "a.py", 3, "m", None);
         assert_eq!(bare.fingerprint(), finding("r", "a.py", 8, "m", None).fingerprint());
         assert_ne!(bare.fingerprint(), finding("r", "a.py", 3, "n", None).fingerprint());
-    }
-
-    #[test]
-    fn percent_of_nothing_is_all() {
-        for (part, whole, percent) in [(0, 0, 100.0), (0, 4, 0.0), (3, 4, 75.0), (4, 4, 100.0)] {
-            assert!((Ratio { part, whole }.percent() - percent).abs() < f64::EPSILON);
-        }
     }
 
     #[test]

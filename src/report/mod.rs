@@ -32,7 +32,7 @@ mod xml;
 use std::fmt::Display;
 use std::io::BufRead;
 
-pub use facts::{Facts, content_digest};
+pub use facts::Facts;
 pub use kind::Kind;
 
 /// What is wrong with a report.
