@@ -2,7 +2,8 @@
 //!
 //! [`scheduler`] decides, purely, what starts when. [`run`] is the loop between it, the workers and
 //! the signals. A [`worker`] brings one node from its decision to its result: from the cache, or by
-//! an [`execution`] whose result [`keep`] stores if it may be stored. An execution has a
+//! an [`execution`] whose result [`keep`] stores if it may be stored, under [`locks`] that other runs
+//! respect. An execution has a
 //! [`workplace`]: the work tree, or a [`sandbox`]; what an audited one opened becomes [`findings`].
 //! What a task's [`reports`] say is looked at when it ends; a gate's node reads them for [`judging`],
 //! against a [`baseline`].
@@ -20,6 +21,7 @@ pub mod judging;
 pub mod keep;
 pub mod knowledge;
 pub mod launch;
+pub mod locks;
 pub mod manifest;
 pub mod ports;
 pub mod prepare;

@@ -1,21 +1,18 @@
 //! The worker: brings one node from its decision to its result. It must not know which node comes
 //! next.
 //!
-//! The order of things is what makes a hit no lie: take the key's lock, look again whether another
+//! The order of things is what makes a hit no lie: take the locks, look again whether another
 //! run has stored it meanwhile, execute, look whether the inputs are still those of the key, and
 //! only then store.
-
-use std::path::PathBuf;
 
 use crate::cache::Lookup;
 use crate::config::model::Task;
 use crate::engine::command;
 use crate::engine::context::{Context, NodeResult, Store};
 use crate::engine::execution::{Execution, execute};
-use crate::engine::{judging, keep};
+use crate::engine::{judging, keep, locks};
 use crate::event::{Ended, Level, Log, Status, Stored, TaskFinished, What};
 use crate::graph::NodeId;
-use crate::ground::lock::FileLock;
 use crate::history::tasks::{self, ExecutionEnd};
 use crate::key::{Contribution, Key};
 use crate::plan::{CachePolicy, Decision, Found, Planned};
@@ -62,16 +59,25 @@ pub fn perform(context: &Context<'_>, id: NodeId) -> Performed {
             context.emitter.emit(What::TaskFinished(result(context, id, status.clone(), reason.clone())));
             finished(status)
         }
-        Decision::Hit(reason) => match take_hit(context, id, &planned, reason) {
-            Ok(performed) => performed,
-            Err(reason) => run_missing(context, id, &planned, &reason),
-        },
+        Decision::Hit(reason) => take_or_run(context, id, &planned, reason),
         Decision::Miss(reason) | Decision::Waits(reason) => run_missing(context, id, &planned, reason),
     }
 }
 
 fn finished(status: Status) -> Performed {
     Performed::Finished { status, ran: false, is_slow: false, saved: 0 }
+}
+
+/// Takes the result from the cache; if that can't be done, executes the node.
+fn take_or_run(context: &Context<'_>, id: NodeId, planned: &Planned, reason: &Reason) -> Performed {
+    let held = match reason {
+        Reason::Cached { restores: Some(_), .. } => locks::of_restore(context, id),
+        _ => Some(Vec::new()),
+    };
+    let Some(held) = held else { return Performed::Stands };
+    let taken = take_hit(context, id, planned, reason);
+    drop(held);
+    taken.unwrap_or_else(|reason| run_missing(context, id, planned, &reason))
 }
 
 /// Takes the result from the cache, with the outputs put right.
@@ -136,7 +142,7 @@ fn restore(
 
 /// Executes a miss, unless another run does so already.
 fn run_missing(context: &Context<'_>, id: NodeId, planned: &Planned, reason: &Reason) -> Performed {
-    let Some(held) = take_locks(context, id, planned.key.as_ref()) else { return Performed::Stands };
+    let Some(held) = locks::of_execution(context, id, planned.key.as_ref()) else { return Performed::Stands };
     if let Some(hit) = stored_meanwhile(context, id, planned) {
         return hit;
     }
@@ -253,36 +259,6 @@ fn lookup(context: &Context<'_>, key: &Key) -> Lookup {
 /// Whether results of the task may come from the cache.
 fn uses_cache(context: &Context<'_>, id: NodeId) -> bool {
     task_of(context, id).cache && context.world.policy == CachePolicy::Use
-}
-
-/// Takes the lock of the key, so that one run at a time executes it, and those that the task names.
-/// `None` if another run holds one of them, which is told.
-fn take_locks(context: &Context<'_>, id: NodeId, key: Option<&Key>) -> Option<Vec<FileLock>> {
-    let task = task_of(context, id);
-    let mut held = Vec::new();
-    let Some(store) = &context.site.store else { return Some(held) };
-    let mut wanted: Vec<(PathBuf, String)> = Vec::new();
-    if let Some(key) = key.filter(|_| task.cache && context.world.policy != CachePolicy::Off) {
-        let path = store.state.join("locks").join(format!("key-{}", key.digest.hex()));
-        wanted.push((path, "another run that has it in work".to_owned()));
-    }
-    for name in &task.locks {
-        let file = crate::ground::digest::Digest::of(name.as_bytes()).short();
-        let path = store.state.join("locks").join(format!("name-{file}"));
-        wanted.push((path, format!("the lock `{name}`, which another run holds")));
-    }
-    for (path, what) in wanted {
-        match FileLock::named(&path) {
-            Ok(Some(lock)) => held.push(lock),
-            Ok(None) => {
-                context.tell_waiting(id, &what);
-                return None;
-            }
-            // A lock that can't be made costs a second execution at worst: the store is atomic.
-            Err(error) => context.emitter.notice(Level::Warning, format!("{}: {error}", task.name)),
-        }
-    }
-    Some(held)
 }
 
 fn note(

@@ -1,8 +1,8 @@
 //! Locks between processes, on files. They must not know what they guard.
 //!
 //! The kernel frees a lock when its holder ends, however it ends, so there is nothing to clean up
-//! after a kill. The file of an exclusive [`FileLock::named`] lock goes with the lock, so a folder
-//! of them does not grow.
+//! after a kill. The file of a [`FileLock::named`] lock, shared or not, goes with its last holder, so a
+//! folder of them does not grow.
 
 use std::fs::{File, TryLockError};
 use std::os::unix::fs::MetadataExt as _;
@@ -24,9 +24,24 @@ impl FileLock {
     /// # Errors
     /// The file can't be made or locked.
     pub fn named(path: &Path) -> Result<Option<Self>, FileError> {
+        Self::attempt(path, File::try_lock)
+    }
+
+    /// Tries to share the lock that has a file of its own; `None` if somebody has it alone.
+    ///
+    /// # Errors
+    /// The file can't be made or locked.
+    pub fn named_shared(path: &Path) -> Result<Option<Self>, FileError> {
+        Self::attempt(path, File::try_lock_shared)
+    }
+
+    fn attempt(
+        path: &Path,
+        take: impl Fn(&File) -> Result<(), TryLockError>,
+    ) -> Result<Option<Self>, FileError> {
         loop {
             let file = open(path)?;
-            match file.try_lock() {
+            match take(&file) {
                 Ok(()) => {}
                 Err(TryLockError::WouldBlock) => return Ok(None),
                 Err(TryLockError::Error(error)) => return Err(FileError::of("lock", path)(error)),
@@ -70,8 +85,11 @@ impl FileLock {
 
 impl Drop for FileLock {
     fn drop(&mut self) {
-        // Deleted while still locked, so that whoever waits sees that its file is stale.
-        if let Some(path) = &self.named {
+        // Deleted while still locked, so that whoever waits sees that its file is stale. Of those that
+        // share it, the last one is it that can have it alone.
+        if let Some(path) = &self.named
+            && self.file.try_lock().is_ok()
+        {
             let _ = std::fs::remove_file(path);
         }
         let _ = self.file.unlock();
@@ -103,5 +121,22 @@ mod tests {
         drop(held);
         assert!(!path.exists());
         assert!(FileLock::named(&path).unwrap().is_some());
+    }
+
+    #[test]
+    fn a_shared_lock_has_many_holders_and_leaves_no_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("place");
+        let first = FileLock::named_shared(&path).unwrap();
+        let second = FileLock::named_shared(&path).unwrap();
+        assert!(first.is_some() && second.is_some());
+        drop(first);
+        assert!(path.exists());
+        assert!(FileLock::named(&path).unwrap().is_none());
+        drop(second);
+        assert!(!path.exists());
+        let alone = FileLock::named(&path).unwrap();
+        assert!(alone.is_some());
+        assert!(FileLock::named_shared(&path).unwrap().is_none());
     }
 }

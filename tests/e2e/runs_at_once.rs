@@ -47,6 +47,104 @@ fn a_waiting_run_takes_over_when_the_other_is_killed() {
     assert!(second.wait().unwrap().success());
 }
 
+/// `make` writes what `use` reads; `use` reads it for as long as the test likes.
+const READER: &str = r#"
+[tasks.make]
+run = "echo ran >> ../made; rm -rf out; sleep 0.05; mkdir out; cp in out/app"
+inputs = ["in"]
+outputs = ["out/**"]
+[tasks.use]
+run = """
+test -e out/app && echo used >> ../used
+until test -e ../end; do test -e out/app || exit 7; sleep 0.001; done
+"""
+needs = ["make"]
+inputs = ["in"]
+"#;
+
+fn reader() -> Project {
+    let project = Project::new(READER);
+    project.write(".gitignore", "out\n").write("in", "1\n").commit("in");
+    project
+}
+
+fn says(project: &Project, what: &str) -> bool {
+    project.lines("../err").iter().any(|line| line.contains(what))
+}
+
+fn end(project: &Project) {
+    std::fs::write(project.beside().join("end"), "").unwrap();
+}
+
+#[test]
+fn what_a_task_reads_is_not_written_by_another_run() {
+    let project = reader();
+    let mut first = project.start(&["use"]);
+    wait_for("the first reads", || project.lines("../used").len() == 1);
+    let mut second = project.start(&["use", "--force"]);
+    wait_for("the second waits", || {
+        says(&project, "make  waits for another run that has its outputs in use")
+    });
+    assert_eq!(project.lines("../made").len(), 1);
+    end(&project);
+    assert!(first.wait().unwrap().success() && second.wait().unwrap().success());
+    assert_eq!((project.lines("../made").len(), project.lines("../used").len()), (2, 2));
+    assert_eq!(std::fs::read_dir(project.state().join("locks")).unwrap().count(), 0, "locks are left");
+}
+
+#[test]
+fn what_a_task_reads_is_not_restored_by_another_run() {
+    let project = reader();
+    project.xtask(&["make"]).ends(0);
+    project.write("in", "2\n");
+    let mut first = project.start(&["use"]);
+    wait_for("the first reads", || project.lines("../used").len() == 1);
+    project.write("in", "1\n");
+    let mut second = project.start(&["make"]);
+    wait_for("the second waits", || {
+        says(&project, "make  waits for another run that has its outputs in use")
+    });
+    assert_eq!(project.read("out/app"), "2\n");
+    end(&project);
+    first.wait().unwrap();
+    assert!(second.wait().unwrap().success());
+    assert_eq!((project.read("out/app").as_str(), project.lines("../made").len()), ("1\n", 2));
+}
+
+#[test]
+fn what_another_run_writes_is_read_when_it_is_whole() {
+    let project = reader();
+    project.xtask(&["make"]).ends(0);
+    let hold = "[tasks.hold]\nrun = \"touch ../holds; until test -e ../go; do sleep 0.01; done\"\n";
+    let tasks = READER.replace("needs = [\"make\"]", "needs = [\"make\", \"hold\"]") + hold;
+    project.write("tasks.toml", tasks);
+    end(&project);
+    let mut reader = project.start(&["use"]);
+    wait_for("the reader has found that all is there", || project.beside().join("holds").exists());
+    let slow = READER.replace("sleep 0.05", "touch ../writes; until test -e ../written; do sleep 0.01; done");
+    project.write("tasks.toml", slow);
+    let mut writer = project.start(&["make"]);
+    wait_for("it is being written anew", || project.beside().join("writes").exists());
+    std::fs::write(project.beside().join("go"), "").unwrap();
+    wait_for("the reader waits", || {
+        says(&project, "use   waits for another run that writes the outputs of make")
+    });
+    std::fs::write(project.beside().join("written"), "").unwrap();
+    assert!(writer.wait().unwrap().success() && reader.wait().unwrap().success());
+    assert_eq!(project.lines("../used").len(), 1);
+}
+
+#[test]
+fn a_run_within_a_task_does_not_wait_for_that_task() {
+    let inner = format!(
+        "{READER}[tasks.outer]\nrun = '\"$XTASK\" make --force && touch ../end'\nneeds = [\"make\"]\npass-env = [\"XTASK\"]\n"
+    );
+    let project = Project::new(&inner);
+    project.write(".gitignore", "out\n").write("in", "1\n").commit("in");
+    project.xtask_env(&["outer"], &[("XTASK", env!("CARGO_BIN_EXE_xtask"))]).ends(0);
+    assert_eq!(project.lines("../made").len(), 2);
+}
+
 #[test]
 fn twenty_runs_killed_at_random_leave_a_clean_cache() {
     let tasks: String = (0..6)
