@@ -6,8 +6,11 @@ use std::time::Duration;
 /// It is quiet if nothing changed for this long.
 const QUIET: Duration = Duration::from_millis(100);
 /// The longest that a batch waits for quiet: a program that writes without end must not hide all
-/// changes.
+/// changes. Also how long git may change nothing and still be at work: a git that was killed leaves its
+/// lock behind.
 const LONGEST: Duration = Duration::from_secs(10);
+/// The longest that a batch waits for git: a slow machine switches a large branch for that long.
+const LONGEST_OF_GIT: Duration = Duration::from_secs(120);
 
 /// What is known of the batch. Times count from any one moment.
 #[derive(Clone, Copy, Debug, Default)]
@@ -37,7 +40,7 @@ impl Quiet {
     /// What is to be done at `now`.
     pub(super) fn step(&self, now: Duration, git_works: bool) -> Step {
         let Some(first) = self.first else { return Step::Idle };
-        let end = first + LONGEST;
+        let end = if git_works { (self.last + LONGEST).min(first + LONGEST_OF_GIT) } else { first + LONGEST };
         let quiet = self.last + QUIET;
         if now >= end || now >= quiet && !git_works {
             return Step::Tell;
@@ -66,8 +69,8 @@ mod tests {
             (1149, false, Step::Wait(ms(1))),
             (1150, false, Step::Tell),
             (1150, true, Step::Wait(ms(100))),
-            (10_990, true, Step::Wait(ms(10))),
-            (11_000, true, Step::Tell),
+            (11_040, true, Step::Wait(ms(10))),
+            (11_050, true, Step::Tell),
         ] {
             assert_eq!(quiet.step(ms(now), git_works), expected, "{now} {git_works}");
         }
@@ -75,11 +78,13 @@ mod tests {
 
     #[test]
     fn what_never_is_quiet_is_told_in_the_end() {
-        let mut quiet = Quiet::default();
-        let told = (0..1000).map(|step| step * 50).find(|now| {
-            quiet.heard(ms(*now));
-            quiet.step(ms(*now), false) == Step::Tell
-        });
-        assert_eq!(told, Some(10_000));
+        for (git_works, expected) in [(false, 10_000), (true, 120_000)] {
+            let mut quiet = Quiet::default();
+            let told = (0..10_000).map(|step| step * 50).find(|now| {
+                quiet.heard(ms(*now));
+                quiet.step(ms(*now), git_works) == Step::Tell
+            });
+            assert_eq!(told, Some(expected));
+        }
     }
 }
