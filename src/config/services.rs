@@ -202,9 +202,9 @@ fn probe(key: &Text<'_>, value: Value<'_>, findings: &mut Findings) -> Option<Pr
     }
     let text = value.text("a string", findings)?;
     let refusal = match key.text {
-        "tcp" if !text.text.contains(':') => {
-            Some(("an address without a port".to_owned(), "write host and port, such as \"127.0.0.1:5432\""))
-        }
+        "tcp" => address(text.text)
+            .err()
+            .map(|why| (why.to_owned(), "write host and port, such as \"127.0.0.1:5432\"")),
         "http" if !text.text.starts_with("http://") => {
             Some(("not an `http://` address".to_owned(), "write it such as \"http://127.0.0.1:8080/health\""))
         }
@@ -224,6 +224,16 @@ fn probe(key: &Text<'_>, value: Value<'_>, findings: &mut Findings) -> Option<Pr
         "http" => Probe::Http(text),
         _ => Probe::Log(text),
     })
+}
+
+/// Whether a text is a host and a port, which may be one that is put in later.
+fn address(text: &str) -> Result<(), &'static str> {
+    let (host, port) = text.rsplit_once(':').ok_or("an address without a port")?;
+    if host.is_empty() {
+        return Err("an address without a host");
+    }
+    let is_port = port.trim_start().starts_with("{{") || port.parse::<u16>().is_ok_and(|port| port > 0);
+    if is_port { Ok(()) } else { Err("an address whose port is no number from 1 to 65535") }
 }
 
 fn signal(value: Value<'_>, findings: &mut Findings) -> Option<Signal> {
