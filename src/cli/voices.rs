@@ -137,7 +137,10 @@ impl Chorus {
 }
 
 /// A report's path, whose folder is made before the run, so that a mistake shows before the wait.
-fn report(session: &Session, path: &Path) -> Result<PathBuf, Failure> {
+///
+/// # Errors
+/// The folder can't be made.
+pub fn report(session: &Session, path: &Path) -> Result<PathBuf, Failure> {
     let path = session.path(path);
     if let Some(folder) = path.parent() {
         crate::ground::file::make_dir(folder)?;
