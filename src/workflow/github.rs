@@ -1,7 +1,7 @@
 //! The workflow of GitHub Actions. It must not know other CI systems.
 
 use super::pin;
-use super::site::{Site, System};
+use super::site::{NOTES, Site, System};
 use super::tree::{self, quoted};
 use super::{Draft, HEADER, Manners, rows};
 
@@ -60,12 +60,13 @@ fn single(site: &Site) -> String {
 {strategy}    runs-on: {image}
     timeout-minutes: {minutes}
     steps:
-{checkout}{restore}{setup}{install}      - name: Run the tasks
+{checkout}{restore}{notes}{setup}{install}      - name: Run the tasks
         run: {run}
 {save}",
         minutes = site.minutes,
         checkout = checkout(),
         restore = restore(""),
+        notes = notes(site),
         setup = setup("setup"),
         install = install(site),
         run = line(&format!("{} {}", site.call, site.run)),
@@ -84,6 +85,9 @@ fn sharded(site: &Site) -> String {
     );
     let several = site.systems.len() > 1;
     let of_image = if several { "-${{ matrix.image }}" } else { "" };
+    let of_merge = format!("-merge{of_image}");
+    // Where nothing is judged there is no state to be kept.
+    let kept = |steps: String| if site.judges { steps } else { String::new() };
     // Manifests of two systems are of two plans.
     let (each, _) = if several { machines(site, "") } else { (String::new(), String::new()) };
     format!(
@@ -112,14 +116,14 @@ fn sharded(site: &Site) -> String {
 {each}    runs-on: {linux}
     timeout-minutes: 15
     steps:
-{checkout}{setup_merge}{install}      - uses: {download}
+{checkout}{restore_merge}{notes}{setup_merge}{install}      - uses: {download}
         with:
           pattern: manifest{of_image}-*
           path: ${{{{ runner.temp }}}}/manifests
           merge-multiple: true
       - name: Put together what was found
         run: {merge}
-",
+{save_merge}",
         minutes = site.minutes,
         checkout = checkout(),
         restore = restore(&scope),
@@ -130,6 +134,9 @@ fn sharded(site: &Site) -> String {
         upload = pin::UPLOAD.uses(),
         download = pin::DOWNLOAD.uses(),
         save = save(&scope),
+        restore_merge = kept(restore(&of_merge)),
+        notes = notes(site),
+        save_merge = kept(save(&of_merge)),
         linux = System::Linux.image(),
         merge = line(&format!("{} merge-runs \"$RUNNER_TEMP\"/manifests/*.json", site.call)),
     )
@@ -186,6 +193,28 @@ fn restore(scope: &str) -> String {
     )
 }
 
+/// What others noted of former trees. Where it can't be had, the gates say that there is no baseline. The
+/// checkout leaves no credentials behind, so git is given the token for this one step.
+fn notes(site: &Site) -> String {
+    if !site.compares {
+        return String::new();
+    }
+    format!(
+        "      - name: Bring what others noted of former trees
+        continue-on-error: true
+        env:
+          TOKEN: ${{{{ github.token }}}}
+          GIT_TERMINAL_PROMPT: \"0\"
+          GIT_CONFIG_COUNT: \"1\"
+          GIT_CONFIG_KEY_0: credential.helper
+          GIT_CONFIG_VALUE_0: {HELPER}
+        run: {fetch}
+",
+        fetch = line(NOTES),
+    )
+}
+
+const HELPER: &str = r#"'!f() { echo username=x-access-token; echo "password=$TOKEN"; }; f'"#;
 const HASH: &str = "${{ hashFiles('**/tasks.toml') }}";
 const RUN: &str = "${{ github.run_id }}-${{ github.run_attempt }}";
 

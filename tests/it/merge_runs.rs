@@ -204,7 +204,7 @@ fn github_hears_of_the_whole() {
     assert_eq!(ran.err, "");
     let text = std::fs::read_to_string(&summary).unwrap();
     assert!(text.starts_with("## `ci` ❌ failed\n\n5 executed · 0 cached · took "), "{text}");
-    for part in ["| `unit` | ✅ passed |", "### Gate `quality`", "Flaky tests: `s › b`", "Baseline: `none: "]
+    for part in ["| `unit` | ✅ passed |", "### Gate `quality`", "Flaky tests: `s › b`", "Baseline: ``none: "]
     {
         assert!(text.contains(part), "{part}: {text}");
     }
