@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::cli::Session;
 use crate::cli::args::{Format, RunArgs};
-use crate::cli::ci_service::{Ci, Spoken};
+use crate::cli::ci_service::{Ci, Spoken, make_folder};
 use crate::cli::exit::Failure;
 use crate::engine::emitter::Emitter;
 use crate::event::Event;
@@ -143,7 +143,7 @@ impl Chorus {
 pub fn report(session: &Session, path: &Path) -> Result<PathBuf, Failure> {
     let path = session.path(path);
     if let Some(folder) = path.parent() {
-        crate::ground::file::make_dir(folder)?;
+        make_folder(folder)?;
     }
     Ok(path)
 }
