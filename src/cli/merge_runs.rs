@@ -117,7 +117,9 @@ fn tell(session: &Session, args: &MergeRunsArgs, whole: (&Merged, &[Judged], boo
         reporters.add(Box::new(Junit::new(report(session, path)?)), "the JUnit report");
     }
     let events = events(merged, gates);
-    events.iter().for_each(|event| reporters.event(event));
+    for event in &events {
+        reporters.event(event);
+    }
     let paint = session.paint_out();
     let lines = text(paint, whole, &events);
     if args.json {

@@ -76,6 +76,16 @@ fn single(site: &Site) -> String {
 
 /// Several machines, and one that puts together what they found.
 fn sharded(site: &Site) -> String {
+    let of_image = if site.systems.len() > 1 { "-${{ matrix.image }}" } else { "" };
+    let (shard, merge) = (shard(site, of_image), merge(site, of_image));
+    format!(
+        "{shard}
+  # A job that is skipped counts as passed, so this one always runs.
+{merge}"
+    )
+}
+
+fn shard(site: &Site, of_image: &str) -> String {
     let shards: Vec<String> = (1..=site.shards).map(|shard| shard.to_string()).collect();
     let (strategy, image) = machines(site, &format!("        shard: [{}]\n", shards.join(", ")));
     let scope = "-shard${{ matrix.shard }}of".to_owned() + &site.shards.to_string();
@@ -83,13 +93,6 @@ fn sharded(site: &Site) -> String {
         "{} {} --shard \"$SHARD/{}\" --manifest \"$RUNNER_TEMP/manifest-$SHARD.json\"{}",
         site.call, site.run, site.shards, site.timings
     );
-    let several = site.systems.len() > 1;
-    let of_image = if several { "-${{ matrix.image }}" } else { "" };
-    let of_merge = format!("-merge{of_image}");
-    // Where nothing is judged there is no state to be kept.
-    let kept = |steps: String| if site.judges { steps } else { String::new() };
-    // Manifests of two systems are of two plans.
-    let (each, _) = if several { machines(site, "") } else { (String::new(), String::new()) };
     format!(
         "  shard:
 {strategy}    runs-on: {image}
@@ -108,37 +111,48 @@ fn sharded(site: &Site) -> String {
           if-no-files-found: error
           overwrite: true
           retention-days: 7
-{save}
-  # A job that is skipped counts as passed, so this one always runs.
-  ci:
+{save}",
+        minutes = site.minutes,
+        checkout = checkout(),
+        restore = restore(&scope),
+        setup = setup("setup"),
+        install = install(site),
+        run = line(&run),
+        upload = pin::UPLOAD.uses(),
+        save = save(&scope),
+    )
+}
+
+fn merge(site: &Site, of_image: &str) -> String {
+    let scope = format!("-merge{of_image}");
+    // Where nothing is judged there is no state to be kept.
+    let kept = |steps: String| if site.judges { steps } else { String::new() };
+    // Manifests of two systems are of two plans.
+    let (each, _) = if of_image.is_empty() { (String::new(), String::new()) } else { machines(site, "") };
+    format!(
+        "  ci:
     if: ${{{{ always() }}}}
     needs: shard
 {each}    runs-on: {linux}
     timeout-minutes: 15
     steps:
-{checkout}{restore_merge}{notes}{setup_merge}{install}      - uses: {download}
+{checkout}{restore}{notes}{setup}{install}      - uses: {download}
         with:
           pattern: manifest{of_image}-*
           path: ${{{{ runner.temp }}}}/manifests
           merge-multiple: true
       - name: Put together what was found
         run: {merge}
-{save_merge}",
-        minutes = site.minutes,
-        checkout = checkout(),
-        restore = restore(&scope),
-        setup = setup("setup"),
-        setup_merge = setup("setup-merge"),
-        install = install(site),
-        run = line(&run),
-        upload = pin::UPLOAD.uses(),
-        download = pin::DOWNLOAD.uses(),
-        save = save(&scope),
-        restore_merge = kept(restore(&of_merge)),
-        notes = notes(site),
-        save_merge = kept(save(&of_merge)),
+{save}",
         linux = System::Linux.image(),
+        checkout = checkout(),
+        restore = kept(restore(&scope)),
+        notes = notes(site),
+        setup = setup("setup-merge"),
+        install = install(site),
+        download = pin::DOWNLOAD.uses(),
         merge = line(&format!("{} merge-runs \"$RUNNER_TEMP\"/manifests/*.json", site.call)),
+        save = kept(save(&scope)),
     )
 }
 
