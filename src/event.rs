@@ -385,6 +385,21 @@ pub struct Log {
     pub left_out: u64,
 }
 
+impl Log {
+    /// The last lines, at most so many, and of a very long line its end.
+    pub fn last_lines(&self, most: usize) -> String {
+        /// Bytes of all of them.
+        const MOST: usize = 16 << 10;
+        let text = self.text.trim_end();
+        let start = text.rmatch_indices('\n').nth(most.saturating_sub(1)).map_or(0, |(at, _)| at + 1);
+        let mut start = start.max(text.len().saturating_sub(MOST));
+        while !text.is_char_boundary(start) {
+            start += 1;
+        }
+        text[start..].to_owned()
+    }
+}
+
 /// The figures of a finished run.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Summary {
@@ -410,6 +425,9 @@ pub struct Summary {
     /// about.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub changed: Vec<String>,
+    /// Of a shard, the gates that are judged only when all shards are merged.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left: Vec<String>,
 }
 
 impl Summary {

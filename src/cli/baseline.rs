@@ -9,7 +9,7 @@ use crate::cli::Session;
 use crate::cli::exit::{End, Failure};
 use crate::cli::project::Project;
 use crate::engine::baseline::{BASES, NOTES, lines_of};
-use crate::git::{Commit, Notes, Repository};
+use crate::git::{Commit, GitError, Notes, Repository};
 use crate::ground::file;
 use crate::history::records::{Recorded, Records};
 use crate::reporter::lines::count;
@@ -113,7 +113,10 @@ impl Shelf<'_> {
 fn show(session: &Session, shelf: &Shelf<'_>, rev: Option<&str>) -> Result<End, Failure> {
     let commit = match rev {
         Some(rev) => shelf.repository.resolve(rev)?,
-        None => shelf.repository.merge_base(None, &BASES)?.1,
+        None => match shelf.repository.merge_base(None, &BASES) {
+            Err(error @ GitError::NoBase { .. }) => return Err(Failure::NoCommit(error)),
+            found => found?.1,
+        },
     };
     let short = &commit.id[..10];
     let mut text = String::new();

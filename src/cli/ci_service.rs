@@ -171,13 +171,23 @@ impl Spoken {
         self.root.join(ARTIFACTS).join(name)
     }
 
-    /// The folder is made before the run, and git told to ignore all of it, itself too.
+    /// The folder is made before the run.
     fn make_artifacts(&self) -> Result<(), Failure> {
-        let folder = self.root.join(ARTIFACTS);
-        file::make_dir(&folder)?;
-        file::write_new(&folder.join(".gitignore"), b"*\n")?;
-        Ok(())
+        make_folder(&self.root.join(ARTIFACTS))
     }
+}
+
+/// Makes a folder for a file that the caller names. If it is the one for what CI services collect, git is
+/// told to ignore all of it, itself too: a shard's manifest there must not make the tree another one.
+///
+/// # Errors
+/// It can't be made.
+pub fn make_folder(folder: &Path) -> Result<(), Failure> {
+    file::make_dir(folder)?;
+    if folder.file_name() == Some(OsStr::new(ARTIFACTS)) {
+        file::write_new(&folder.join(".gitignore"), b"*\n")?;
+    }
+    Ok(())
 }
 
 /// The lines that HEAD changes since its merge base; `None` if that can't be told, as in a clone without

@@ -44,6 +44,9 @@ pub enum Failure {
     /// Git failed.
     #[error(transparent)]
     Git(#[from] GitError),
+    /// No commit was named, and the one that is taken then can't be found.
+    #[error(transparent)]
+    NoCommit(GitError),
     /// The cache failed.
     #[error(transparent)]
     Cache(#[from] CacheError),
@@ -193,6 +196,7 @@ pub fn status(end: &Result<End, Failure>) -> u8 {
         )) => 4,
         Err(
             Failure::Git(_)
+            | Failure::NoCommit(_)
             | Failure::Cache(_)
             | Failure::File(_)
             | Failure::Mask(_)
@@ -232,7 +236,8 @@ pub fn hint(failure: &Failure) -> Option<String> {
         Failure::Git(GitError::Submodule { path, .. }) => {
             Some(format!("fetch it: git submodule update --init -- {path}"))
         }
-        Failure::Git(GitError::NoBase { base, why }) => Some(base_hint(base, *why)),
+        Failure::Git(GitError::NoBase { base, why }) => Some(base_hint(base, *why, &AFFECTED)),
+        Failure::NoCommit(GitError::NoBase { base, why }) => Some(base_hint(base, *why, &SHOW)),
         Failure::Watch(WatchError::Limit { .. }) => {
             Some("raise it: sudo sysctl fs.inotify.max_user_watches=1048576".to_owned())
         }
@@ -262,17 +267,30 @@ pub fn hint(failure: &Failure) -> Option<String> {
     }
 }
 
+/// How the caller does without the usual base.
+struct Way {
+    /// By naming another.
+    another: &'static str,
+    /// Where there is no commit.
+    unborn: &'static str,
+}
+
+const AFFECTED: Way =
+    Way { another: "--affected=BRANCH", unborn: "commit something; without `--affected` all tasks are run" };
+const SHOW: Way =
+    Way { another: "xtask baseline show REV", unborn: "commit something, and run a gate for it" };
+
 /// How to get a base to compare with.
-fn base_hint(base: &str, why: NoBase) -> String {
+fn base_hint(base: &str, why: NoBase, way: &Way) -> String {
     let (remote, branch) = base.split_once('/').unwrap_or(("origin", base));
     let branch = if branch == "HEAD" { "main" } else { branch };
     let refspec = format!("{branch}:refs/remotes/{remote}/{branch}");
     match why {
         NoBase::Shallow => format!("fetch the history: git fetch --unshallow {remote} {refspec}"),
         NoBase::Unknown => {
-            format!("fetch it: git fetch {remote} {refspec}; or name another: --affected=BRANCH")
+            format!("fetch it: git fetch {remote} {refspec}; or name another: {}", way.another)
         }
-        NoBase::Unrelated => "name another: --affected=BRANCH".to_owned(),
-        NoBase::Unborn => "commit something; without `--affected` all tasks are run".to_owned(),
+        NoBase::Unrelated => format!("name another: {}", way.another),
+        NoBase::Unborn => way.unborn.to_owned(),
     }
 }

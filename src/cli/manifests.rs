@@ -4,6 +4,7 @@
 use std::path::Path;
 
 use crate::cli::Session;
+use crate::cli::ci_service::make_folder;
 use crate::cli::exit::Failure;
 use crate::git::Repository;
 use crate::ground::file::{self, Durability, FileError};
@@ -80,7 +81,7 @@ pub fn copy(session: &Session, (state, run): (&Path, &str), path: &Path) -> Resu
 pub fn write(session: &Session, path: &Path, json: &[u8]) -> Result<(), Failure> {
     let path = session.path(path);
     let folder = path.parent().unwrap_or(Path::new("."));
-    file::make_dir(folder)?;
+    make_folder(folder)?;
     let mut bytes = json.to_vec();
     bytes.push(b'\n');
     Ok(file::write(&path, &bytes, folder, Durability::Relaxed)?)

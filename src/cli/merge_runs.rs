@@ -1,6 +1,8 @@
 //! `xtask merge-runs FILE…`: the shards of a run as one, with its gates judged. It must not decide what
 //! belongs together, nor what a rule demands.
 
+use std::collections::BTreeMap;
+use std::io::Write;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -8,22 +10,26 @@ use clap::Args;
 use serde_json::json;
 
 use crate::cli::Session;
+use crate::cli::ci_service::Ci;
 use crate::cli::exit::{End, Failure};
 use crate::cli::manifests;
 use crate::cli::merged_gates::{Judged, judge};
+use crate::cli::voices::report;
 use crate::event::{
-    Event, Level, Log, RunStarted, Status, Stored, Summary, TaskFinished, VERSION, Verdict, What,
+    Ended, Event, Level, Log, RunStarted, Status, Stored, Summary, TaskFinished, VERSION, Verdict, What,
 };
 use crate::ground::units;
 use crate::manifest::merge::{self, Merged, Row};
 use crate::manifest::phrases::{named, tree};
 use crate::manifest::{Account, Manifest};
-use crate::quality::evidence;
 use crate::reason::Reason;
-use crate::reporter::Reporter as _;
+use crate::reporter::ci::Ci as CiVoice;
 use crate::reporter::junit::Junit;
 use crate::reporter::lines::{Lines, count};
+use crate::reporter::rulings;
 use crate::reporter::style::{Paint, Tone};
+use crate::reporter::summary::{Mode, SummaryFile};
+use crate::reporter::{Output, Reporters};
 
 /// Arguments of `merge-runs`.
 #[derive(Args, Debug, Clone)]
@@ -37,6 +43,12 @@ pub struct MergeRunsArgs {
     /// Write a `JUnit` report of all shards
     #[arg(long, value_name = "FILE")]
     pub junit: Option<PathBuf>,
+    /// Write a summary as Markdown
+    #[arg(long, value_name = "FILE")]
+    pub summary: Option<PathBuf>,
+    /// For which CI service to write it [default: the one that this runs in]
+    #[arg(long, value_enum, default_value = "auto", hide_default_value = true, value_name = "SERVICE")]
+    pub ci: Ci,
     /// Write JSON
     #[arg(long)]
     pub json: bool,
@@ -57,26 +69,89 @@ pub fn perform(session: &Session, args: &MergeRunsArgs) -> Result<End, Failure> 
     if !passed && merged.manifest.verdict == Verdict::Passed {
         merged.manifest.verdict = Verdict::Failed;
     }
-    if let Some(path) = &args.manifest {
-        manifests::write(session, path, &merged.manifest.encode())?;
-    }
-    if let Some(path) = &args.junit {
-        let path = session.path(path);
-        if let Some(folder) = path.parent() {
-            crate::ground::file::make_dir(folder)?;
+    let written = args
+        .manifest
+        .as_ref()
+        .map_or(Ok(()), |path| manifests::write(session, path, &judged(&merged.manifest, &gates).encode()));
+    let told = written.and_then(|()| tell(session, args, (&merged, &gates, passed)));
+    match told {
+        Ok(()) if passed => Ok(End::Passed),
+        Ok(()) => Ok(End::Failed),
+        Err(failure) if passed => Err(failure),
+        // A failed run is told as failed, whatever else went wrong.
+        Err(failure) => {
+            session.tell(&format!("warning: {failure}\n"));
+            Ok(End::Failed)
         }
-        report(path, &merged.manifest, &gates)?;
     }
-    let text = if args.json {
-        json(&merged, &gates, passed)
-    } else {
-        text(session.paint_out(), &merged, &gates, passed)
-    };
-    session.print(&text)?;
-    Ok(if passed { End::Passed } else { End::Failed })
 }
 
-fn text(paint: Paint, merged: &Merged, gates: &[Judged], passed: bool) -> String {
+/// The manifest of the whole, as one machine would have left it.
+fn judged(merged: &Manifest, gates: &[Judged]) -> Manifest {
+    let mut whole = Manifest {
+        gates: Vec::new(),
+        facts: BTreeMap::new(),
+        reports: Vec::new(),
+        tasks: merged.tasks.clone(),
+        ..merged.clone()
+    };
+    whole.tasks.extend(gates.iter().map(|gate| (gate.name.clone(), gate.account.clone())));
+    for account in whole.tasks.values_mut() {
+        account.told = None;
+    }
+    whole
+}
+
+/// Prints what came of it, and writes what is to be written, for the service that this runs in too.
+fn tell(session: &Session, args: &MergeRunsArgs, whole: (&Merged, &[Judged], bool)) -> Result<(), Failure> {
+    let (merged, gates, passed) = whole;
+    let spoken = args.ci.spoken(session, args.json)?;
+    let mut reporters = Reporters::default();
+    // The voice may name a file, which is to be there by then.
+    spoken.iter().try_for_each(|spoken| spoken.add_files(session, &mut reporters))?;
+    if let Some(path) = &args.summary {
+        let summary = SummaryFile::new(report(session, path)?, Mode::Replace);
+        reporters.add(Box::new(summary), "the summary");
+    }
+    if let Some(path) = &args.junit {
+        reporters.add(Box::new(Junit::new(report(session, path)?)), "the JUnit report");
+    }
+    let events = events(merged, gates);
+    for event in &events {
+        reporters.event(event);
+    }
+    let paint = session.paint_out();
+    let lines = text(paint, whole, &events);
+    if args.json {
+        session.print(&json(merged, gates, passed))?;
+    }
+    let voiced = match spoken {
+        // The result and what is said around it go where results go, so that they keep their order.
+        Some(spoken) => {
+            let to: Box<dyn Write + Send> =
+                if args.json { Box::new(std::io::stderr()) } else { Box::new(std::io::stdout()) };
+            let mut voice = CiVoice::new((to, paint, Output::Failed), spoken.dialect()?, spoken.site());
+            voice.retell(&lines, &events)
+        }
+        None if args.json => Ok(()),
+        None => return session.print(&lines).and_then(|()| first(reporters)),
+    };
+    let is_gone = |error: &std::io::Error| error.kind() == std::io::ErrorKind::BrokenPipe;
+    match voiced {
+        Err(source) if !is_gone(&source) => {
+            Err(Failure::System { attempt: "write what came of it".to_owned(), source })
+        }
+        _ => first(reporters),
+    }
+}
+
+/// The first thing that could not be written.
+fn first(mut reporters: Reporters) -> Result<(), Failure> {
+    let error = reporters.errors().into_iter().next();
+    error.map_or(Ok(()), |(what, source)| Err(Failure::System { attempt: format!("write {what}"), source }))
+}
+
+fn text(paint: Paint, (merged, gates, passed): (&Merged, &[Judged], bool), events: &[Event]) -> String {
     let lines = Lines { paint, width: 0 };
     let mut text = String::new();
     for row in &merged.shards {
@@ -95,6 +170,10 @@ fn text(paint: Paint, merged: &Merged, gates: &[Judged], passed: bool) -> String
     }
     for gate in gates {
         text.push_str(&ruled(paint, gate));
+    }
+    if let Some(What::RunFinished(summary)) = events.last().map(|event| &event.what) {
+        let notable = lines.notable(summary);
+        text.extend(notable.into_iter().map(|line| line + "\n"));
     }
     let manifest = &merged.manifest;
     let (tone, word) = if passed { (Tone::Good, "passed") } else { (Tone::Bad, "failed") };
@@ -130,22 +209,17 @@ fn shard(paint: Paint, row: &Row) -> String {
 
 /// A gate with all of its rules.
 fn ruled(paint: Paint, gate: &Judged) -> String {
-    let (tone, word) = if gate.holds() { (Tone::Good, "holds") } else { (Tone::Bad, "is broken") };
-    let why = gate.unjudged.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
-    let mut text = format!("gate {} {}{why}\n", gate.name, paint.tone(tone, word));
-    for ruling in gate.evidence.iter().flat_map(|evidence| &evidence.rulings) {
-        let (tone, word) = match ruling.verdict {
-            evidence::Verdict::Holds => (Tone::Good, "holds"),
-            evidence::Verdict::Broken => (Tone::Bad, "broken"),
-            evidence::Verdict::Unjudged => (Tone::Odd, "unjudged"),
-        };
-        let word = paint.tone(tone, &format!("{word:<8}"));
-        text.push_str(&format!("  {word}  {}: {}, {}\n", ruling.rule, ruling.demand, ruling.fact));
-        for breach in &ruling.breaches {
-            text.push_str(&format!("            {}\n", breach.text));
-        }
+    let (tone, word) = match &gate.account.status {
+        _ if gate.holds() => (Tone::Good, "holds"),
+        Some(Status::Skipped) => (Tone::Odd, "is not judged"),
+        _ => (Tone::Bad, "is broken"),
+    };
+    let why = gate.unjudged().map(|why| format!(": {why}")).unwrap_or_default();
+    let text = format!("gate {} {}{why}\n", gate.name, paint.tone(tone, word));
+    match &gate.evidence {
+        Some(evidence) => text + &rulings::table(evidence, rulings::FEW, paint) + "\n",
+        None => text,
     }
-    text
 }
 
 fn json(merged: &Merged, gates: &[Judged], passed: bool) -> String {
@@ -153,7 +227,7 @@ fn json(merged: &Merged, gates: &[Judged], passed: bool) -> String {
         json!({
             "gate": gate.name,
             "holds": gate.holds(),
-            "unjudged": gate.unjudged,
+            "unjudged": gate.unjudged(),
             "evidence": gate.evidence,
         })
     });
@@ -172,18 +246,36 @@ fn json(merged: &Merged, gates: &[Judged], passed: bool) -> String {
     format!("{value:#}\n")
 }
 
-/// Writes a `JUnit` report of what the manifests tell, as a run writes one.
-fn report(path: PathBuf, manifest: &Manifest, gates: &[Judged]) -> Result<(), Failure> {
-    let mut junit = Junit::new(path);
-    let tasks = manifest.tasks.iter().map(|(name, account)| What::TaskFinished(finished(name, account)));
-    let gates = gates.iter().map(|gate| What::TaskFinished(gate.finished()));
+/// The whole as the events of a run: all that its voices need to tell it.
+fn events(merged: &Merged, gates: &[Judged]) -> Vec<Event> {
+    let manifest = &merged.manifest;
     let started = std::iter::once(What::RunStarted(started(manifest)));
-    let ended = std::iter::once(What::RunFinished(summary(manifest)));
-    let mut written = Ok(());
-    for what in started.chain(tasks).chain(gates).chain(ended) {
-        written = written.and_then(|()| junit.event(&Event { at: manifest.took, what }));
-    }
-    written.map_err(|source| Failure::System { attempt: "write the JUnit report".to_owned(), source })
+    let tasks = manifest.tasks.iter().map(|(name, account)| finished(name, account));
+    let mut tasks: Vec<TaskFinished> = tasks.chain(gates.iter().map(Judged::finished)).collect();
+    let missing = merged.missing.iter().map(|shard| (shard, "there is no manifest of it"));
+    let repeated = merged.repeated.keys().map(|shard| (shard, "there are several manifests of it"));
+    tasks.extend(missing.chain(repeated).map(|(shard, why)| absent(*shard, why)));
+    let summary = summary(manifest, &tasks);
+    let tasks = tasks.into_iter().map(What::TaskFinished);
+    let all = started.chain(tasks).chain(std::iter::once(What::RunFinished(summary)));
+    all.map(|what| Event { at: manifest.took, what }).collect()
+}
+
+/// A shard that does not count, told as a task that failed: all voices have words for that.
+fn absent(shard: usize, why: &str) -> TaskFinished {
+    let account = Account {
+        group: None,
+        key: None,
+        fields: Vec::new(),
+        decision: "fail".to_owned(),
+        reason: None,
+        status: Some(Status::Failed { ended: Ended::NotStarted { why: why.to_owned() } }),
+        attempts: 0,
+        took: 0,
+        outputs: None,
+        told: None,
+    };
+    finished(&format!("shard {shard}"), &account)
 }
 
 fn started(manifest: &Manifest) -> RunStarted {
@@ -202,6 +294,7 @@ fn started(manifest: &Manifest) -> RunStarted {
 }
 
 fn finished(name: &str, account: &Account) -> TaskFinished {
+    let told = account.told.as_deref().cloned().unwrap_or_default();
     TaskFinished {
         task: name.to_owned(),
         group: account.group.clone(),
@@ -211,26 +304,34 @@ fn finished(name: &str, account: &Account) -> TaskFinished {
         took: account.took,
         attempts: account.attempts,
         stored: Stored::NotTried,
-        log: Log::default(),
+        log: Log { text: told.log, left_out: 0 },
         failed_logs: Vec::new(),
-        command: String::new(),
+        command: told.command,
         sandboxed: false,
-        reported: None,
+        reported: told.reported,
         evidence: None,
     }
 }
 
-fn summary(manifest: &Manifest) -> Summary {
+fn summary(manifest: &Manifest, tasks: &[TaskFinished]) -> Summary {
+    let number = |is: fn(&TaskFinished) -> bool| tasks.iter().filter(|task| is(task)).count();
+    let names = |is: fn(&TaskFinished) -> bool| {
+        tasks.iter().filter(|task| is(task)).map(|task| task.task.clone()).collect()
+    };
+    let is_slow = |account: &Account| account.told.as_ref().is_some_and(|told| told.slow);
+    let slow = manifest.tasks.iter().filter(|(_, account)| is_slow(account));
+    let hits = tasks.iter().filter(|task| task.status == Status::Hit);
     Summary {
         verdict: manifest.verdict,
         took: manifest.took,
-        hits: 0,
-        executed: 0,
-        failed: Vec::new(),
-        flaky: Vec::new(),
-        slow: Vec::new(),
-        skipped: 0,
-        saved: 0,
+        hits: hits.clone().count(),
+        executed: number(|task| task.attempts > 0),
+        failed: names(|task| matches!(task.status, Status::Failed { .. })),
+        flaky: names(|task| task.status == Status::Flaky),
+        slow: slow.map(|(name, _)| name.clone()).collect(),
+        skipped: number(|task| matches!(task.status, Status::Skipped | Status::Stopped)),
+        saved: hits.map(|task| task.reason.saved()).sum(),
         changed: Vec::new(),
+        left: Vec::new(),
     }
 }

@@ -1,23 +1,31 @@
-//! The gates of a run in shards, judged by what all shards reported. It must not read reports, nor
-//! decide what a rule demands.
+//! The gates of a run in shards, judged by what all shards reported, each under the key that it has in a
+//! run of the whole. It must not read reports, nor decide what a rule demands.
 
 use std::collections::BTreeMap;
 
 use crate::cli::Session;
 use crate::cli::exit::Failure;
 use crate::cli::project::Project;
-use crate::config::model::{Config, Task, TaskId};
+use crate::config::model::{Task, TaskId};
 use crate::engine::baseline::{self, Standing};
+use crate::engine::knowledge::Nothing;
+use crate::engine::manifest::shown;
 use crate::event::{Ended, Log, Status, Stored, TaskFinished};
 use crate::git::{WorkTreeReader, tree_id};
-use crate::graph::{Graph, Reach};
+use crate::graph::{Graph, NodeId, Reach};
+use crate::ground::digest::Digest;
 use crate::history::records::{Recorded, Records};
+use crate::key::{Contribution, Key};
 use crate::manifest::merge::Merged;
 use crate::manifest::phrases::tree;
-use crate::quality::evidence::{Evidence, Verdict};
-use crate::quality::{self, Basis, Case};
+use crate::manifest::{Account, Manifest};
+use crate::plan::{CachePolicy, InputDigests, Platform, World, resolve};
+use crate::process::mask::Mask;
+use crate::quality::evidence::{Evidence, Source, Verdict};
+use crate::quality::{self, Case};
 use crate::reason::Reason;
 use crate::report::Facts;
+use crate::report::facts::MeasuredTwice;
 
 /// What became of a gate.
 pub struct Judged {
@@ -25,8 +33,16 @@ pub struct Judged {
     pub name: String,
     /// What its verdict rests on; `None` if it could not be judged.
     pub evidence: Option<Evidence>,
-    /// Why it could not.
-    pub unjudged: Option<String>,
+    /// What a run of the whole says of it.
+    pub account: Account,
+}
+
+/// Why a gate can't be judged.
+enum Unjudged {
+    /// It has not been reached.
+    Skipped(Reason),
+    /// What it needs is no evidence.
+    Failed(Ended),
 }
 
 impl Judged {
@@ -35,26 +51,58 @@ impl Judged {
         self.evidence.as_ref().is_some_and(Evidence::holds)
     }
 
-    fn not(name: &str, why: String) -> Self {
-        Self { name: name.to_owned(), evidence: None, unjudged: Some(why) }
+    /// Why it was not judged, if it was not.
+    pub fn unjudged(&self) -> Option<String> {
+        match (&self.evidence, &self.account.status) {
+            (Some(_), _) => None,
+            (None, Some(Status::Failed { ended: Ended::NotStarted { why } })) => Some(why.clone()),
+            (None, Some(Status::Failed { ended })) => Some(ended.to_string()),
+            (None, _) => self.account.reason.as_ref().map(Reason::to_string),
+        }
+    }
+
+    fn of(name: &str, key: Option<Key>, result: Result<Evidence, Unjudged>) -> Self {
+        let broken = |evidence: &Evidence| {
+            evidence.rulings.iter().filter(|ruling| ruling.verdict == Verdict::Broken).count()
+        };
+        let (status, reason) = match &result {
+            Ok(evidence) if evidence.holds() => (Status::Passed, Reason::FirstRun),
+            Ok(evidence) => {
+                (Status::Failed { ended: Ended::Rules { broken: broken(evidence) } }, Reason::FirstRun)
+            }
+            Err(Unjudged::Skipped(reason)) => (Status::Skipped, reason.clone()),
+            Err(Unjudged::Failed(ended)) => (Status::Failed { ended: ended.clone() }, Reason::FirstRun),
+        };
+        let account = Account {
+            group: None,
+            key: key.as_ref().map(|key| key.digest.hex()),
+            // A gate has no secrets.
+            fields: key.map(|key| shown(&key.fields, &Mask::default())).unwrap_or_default(),
+            decision: if status == Status::Skipped { "waits" } else { "miss" }.to_owned(),
+            reason: Some(reason),
+            attempts: u32::from(status != Status::Skipped),
+            status: Some(status),
+            took: 0,
+            outputs: None,
+            told: None,
+        };
+        Self { name: name.to_owned(), evidence: result.ok(), account }
+    }
+
+    fn not(name: &str, why: &str) -> Self {
+        Self::of(name, None, Err(Unjudged::Failed(Ended::NotStarted { why: why.to_owned() })))
     }
 
     /// The same as a run tells it.
     pub fn finished(&self) -> TaskFinished {
-        let rulings = self.evidence.iter().flat_map(|evidence| &evidence.rulings);
-        let broken = rulings.filter(|ruling| ruling.verdict == Verdict::Broken).count();
-        let ended = match &self.unjudged {
-            Some(why) => Ended::NotStarted { why: why.clone() },
-            None => Ended::Rules { broken },
-        };
         TaskFinished {
             task: self.name.clone(),
             group: None,
-            status: if self.holds() { Status::Passed } else { Status::Failed { ended } },
-            reason: Reason::FirstRun,
+            status: self.account.status.clone().unwrap_or(Status::Stopped),
+            reason: self.account.reason.clone().unwrap_or(Reason::Interrupted),
             started: 0,
             took: 0,
-            attempts: 1,
+            attempts: self.account.attempts,
             stored: Stored::NotTried,
             log: Log::default(),
             failed_logs: Vec::new(),
@@ -76,8 +124,7 @@ pub fn judge(session: &Session, merged: &Merged) -> Result<Vec<Judged>, Failure>
         return Ok(Vec::new());
     }
     if !merged.missing.is_empty() {
-        let why = |name: &String| Judged::not(name, "not all shards are there".to_owned());
-        return Ok(gates.iter().map(why).collect());
+        return Ok(gates.iter().map(|name| Judged::not(name, "not all shards are there")).collect());
     }
     let project = Project::open(&session.env, &session.dir)?;
     let state = project.state();
@@ -100,7 +147,23 @@ pub fn judge(session: &Session, merged: &Merged) -> Result<Vec<Judged>, Failure>
         now: session.clock.now(),
     };
     let bases = baseline::of_gates(config, &graph, standing);
-    let judged: Vec<Judged> = gates.iter().map(|name| judged(config, merged, name, &bases)).collect();
+    let id = &merged.manifest.platform;
+    // Its system and its architecture. All shards are of one platform, which need not be this one.
+    let platform = Platform { os: id.split(' ').next().unwrap_or_default().to_owned(), id: id.clone() };
+    let world = World {
+        config,
+        graph: &graph,
+        snapshot: Some(&snapshot),
+        digests: &InputDigests::default(),
+        env: &session.env,
+        probes: &BTreeMap::new(),
+        args: None,
+        platform: &platform,
+        policy: CachePolicy::Off,
+        knowledge: &Nothing,
+        gates: &bases,
+    };
+    let judged: Vec<Judged> = gates.iter().map(|name| judged(&world, &merged.manifest, name)).collect();
     if let Some(state) = state {
         record(&Records::new(&state), &here, &judged)?;
     }
@@ -117,73 +180,127 @@ fn record(records: &Records, tree: &str, judged: &[Judged]) -> Result<(), Failur
     Ok(())
 }
 
-fn judged(config: &Config, merged: &Merged, name: &str, bases: &BTreeMap<TaskId, Basis>) -> Judged {
-    let id = config.ids().find(|id| config.task(*id).name == *name);
-    let found = id.and_then(|id| Some((config.task(id), config.task(id).gate.as_ref()?, bases.get(&id)?)));
-    let Some((task, gate, basis)) = found else {
-        return Judged::not(name, "tasks.toml has no such gate".to_owned());
-    };
-    // All shards are of one platform: its system and its architecture.
-    let os = merged.manifest.platform.split(' ').next().unwrap_or_default();
-    let facts = match merged_facts(&merged.manifest.facts, &sources(config, task, os)) {
-        Ok(facts) => facts,
-        Err(why) => return Judged::not(name, why),
-    };
-    let Basis { baseline, today } = basis;
-    let case = Case { rules: &gate.rules, facts: &facts, baseline, today: *today };
-    Judged { name: name.to_owned(), evidence: Some(quality::judge(&case)), unjudged: None }
+fn judged(world: &World<'_>, manifest: &Manifest, name: &str) -> Judged {
+    let task_of = |id: NodeId| world.config.task(world.graph.node(id).task);
+    let id = world.graph.ids().find(|id| task_of(*id).name == *name);
+    let found = id.and_then(|id| {
+        let task = world.graph.node(id).task;
+        Some((id, world.config.task(task).gate.as_ref()?, world.gates.get(&task)?))
+    });
+    let Some((id, gate, basis)) = found else { return Judged::not(name, "tasks.toml has no such gate") };
+    let sources: Vec<&Task> = world.graph.node(id).sources.iter().map(|source| task_of(*source)).collect();
+    let run: Vec<&Task> = sources.into_iter().filter(|task| task.runs_on(&world.platform.os)).collect();
+    let known = |source: NodeId| contribution(manifest, task_of(source), &world.platform.os);
+    let key = resolve(world, id, &known).key;
+    let result = needed(manifest, &run).and_then(|()| {
+        let telling: Vec<&str> =
+            run.iter().filter(|task| !task.reports.is_empty()).map(|task| task.name.as_str()).collect();
+        let (facts, reports) = evidence(manifest, &telling)?;
+        let case = Case { rules: &gate.rules, facts: &facts, baseline: &basis.baseline, today: basis.today };
+        Ok(Evidence { reports, ..quality::judge(&case) })
+    });
+    Judged::of(name, key, result)
 }
 
-/// The tasks whose reports a gate reads, by their names.
-fn sources<'c>(config: &'c Config, gate: &Task, os: &str) -> Vec<&'c str> {
-    let mut names: Vec<&str> = Vec::new();
-    let mut stack: Vec<TaskId> = gate.needs.clone();
-    while let Some(id) = stack.pop() {
-        let task = config.task(id);
-        if task.is_aggregate() {
-            stack.extend(&task.needs);
-        } else if !task.reports.is_empty() && task.runs_on(os) && !names.contains(&task.name.as_str()) {
-            names.push(&task.name);
-        }
+/// What a task that a shard ran contributes to the keys of those that need it; `None` if that is not
+/// known, as it did not pass.
+fn contribution(manifest: &Manifest, task: &Task, os: &str) -> Option<Contribution> {
+    if !task.runs_on(os) {
+        return Some(Contribution::Nothing);
     }
-    names.sort_unstable();
-    names
+    let account = manifest.tasks.get(&task.name).filter(|account| passed(account))?;
+    if task.outputs.is_empty() {
+        Digest::parse(account.key.as_ref()?).map(Contribution::Key)
+    } else {
+        Digest::parse(account.outputs.as_ref()?).map(Contribution::Outputs)
+    }
 }
 
-/// What these tasks reported, as one.
-///
-/// Errors: why that can't be told. What is not known is never taken for nothing.
-fn merged_facts(known: &BTreeMap<String, Facts>, tasks: &[&str]) -> Result<Facts, String> {
+fn passed(account: &Account) -> bool {
+    account.status.as_ref().is_some_and(Status::is_pass)
+}
+
+/// Whether all of these passed. Of what did not pass no report counts.
+fn needed(manifest: &Manifest, tasks: &[&Task]) -> Result<(), Unjudged> {
+    let failed = tasks.iter().find(|task| !manifest.tasks.get(&task.name).is_some_and(passed));
+    failed.map_or(Ok(()), |task| Err(Unjudged::Skipped(Reason::NeedFailed { task: task.name.clone() })))
+}
+
+/// What these tasks reported, as one, and where that was read. What is not known is never taken for
+/// nothing.
+fn evidence(manifest: &Manifest, tasks: &[&str]) -> Result<(Facts, Vec<Source>), Unjudged> {
     let mut all = Facts::default();
+    let mut sources: Vec<Source> = Vec::new();
     for task in tasks {
-        let facts = known.get(*task).ok_or_else(|| format!("no shard has what {task} reports"))?;
-        all = all.join(facts.clone()).map_err(|twice| format!("{twice}, also by {task}"))?;
+        let unknown =
+            || Unjudged::Failed(Ended::NotStarted { why: format!("no shard has what {task} reports") });
+        let facts = manifest.facts.get(*task).ok_or_else(unknown)?;
+        let own = manifest.reports.iter().filter(|report| report.task == **task);
+        let path = own.clone().next().map(|report| report.path.clone()).unwrap_or_default();
+        let twice = |twice: MeasuredTwice| Unjudged::Failed(Ended::Report { path, why: twice.to_string() });
+        all = all.join(facts.clone()).map_err(twice)?;
+        sources.extend(own.cloned());
     }
-    Ok(all)
+    Ok((all, sources))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ground::clock::Timestamp;
+    use crate::manifest::{Environment, Inputs, VERSION};
     use crate::report::facts::{Measure, Tests, Unit};
+
+    fn manifest(facts: BTreeMap<String, Facts>) -> Manifest {
+        let reports = facts.keys().map(|task| Source {
+            task: task.clone(),
+            kind: "junit".to_owned(),
+            path: format!("out/{task}.xml"),
+            digest: "d".to_owned(),
+        });
+        Manifest {
+            manifest: VERSION,
+            run: "run".to_owned(),
+            started: Timestamp(0),
+            took: 0,
+            verdict: crate::event::Verdict::Passed,
+            names: Vec::new(),
+            tree: None,
+            plan: String::new(),
+            platform: "linux x86_64".to_owned(),
+            shard: None,
+            environment: Environment::default(),
+            tasks: BTreeMap::new(),
+            elsewhere: BTreeMap::new(),
+            gates: Vec::new(),
+            reports: reports.collect(),
+            facts,
+            inputs: Inputs::default(),
+            keys: None,
+        }
+    }
 
     #[test]
     fn what_is_not_known_is_not_nothing() {
         let tests = |passed| Facts { tests: Some(Tests { passed, ..Tests::default() }), ..Facts::default() };
         let p95 = Measure { value: 1.0, unit: Unit::Millis };
         let measured = Facts { measures: BTreeMap::from([("p95".to_owned(), p95)]), ..Facts::default() };
-        let known = BTreeMap::from([
+        let manifest = manifest(BTreeMap::from([
             ("a".to_owned(), tests(2)),
             ("b".to_owned(), tests(3)),
             ("c".to_owned(), measured.clone()),
             ("d".to_owned(), measured),
-        ]);
-        assert_eq!(merged_facts(&known, &["a", "b"]).unwrap(), tests(5));
-        assert_eq!(merged_facts(&known, &["a", "x"]).unwrap_err(), "no shard has what x reports");
-        let twice = merged_facts(&known, &["c", "d"]).unwrap_err();
-        assert!(
-            twice.starts_with("two reports tell the measure `p95`") && twice.ends_with("also by d"),
-            "{twice}"
-        );
+        ]));
+        let (facts, reports) = evidence(&manifest, &["a", "b"]).unwrap_or_default();
+        assert_eq!(facts, tests(5));
+        let paths: Vec<&str> = reports.iter().map(|report| report.path.as_str()).collect();
+        assert_eq!(paths, ["out/a.xml", "out/b.xml"], "and no other task's");
+        let why = |tasks: &[&str]| match evidence(&manifest, tasks) {
+            Err(Unjudged::Failed(ended)) => ended.to_string(),
+            _ => String::new(),
+        };
+        assert_eq!(why(&["a", "x"]), "could not be started: no shard has what x reports");
+        let twice = why(&["c", "d"]);
+        assert!(twice.starts_with("report out/d.xml: two reports tell the measure `p95`"), "{twice}");
     }
 }

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::cli::Session;
 use crate::cli::args::{Format, RunArgs};
-use crate::cli::ci_service::{Ci, Spoken};
+use crate::cli::ci_service::{Ci, Spoken, make_folder};
 use crate::cli::exit::Failure;
 use crate::engine::emitter::Emitter;
 use crate::event::Event;
@@ -137,10 +137,13 @@ impl Chorus {
 }
 
 /// A report's path, whose folder is made before the run, so that a mistake shows before the wait.
-fn report(session: &Session, path: &Path) -> Result<PathBuf, Failure> {
+///
+/// # Errors
+/// The folder can't be made.
+pub fn report(session: &Session, path: &Path) -> Result<PathBuf, Failure> {
     let path = session.path(path);
     if let Some(folder) = path.parent() {
-        crate::ground::file::make_dir(folder)?;
+        make_folder(folder)?;
     }
     Ok(path)
 }

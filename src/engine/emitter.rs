@@ -1,12 +1,16 @@
 //! The emitter: puts the time on what happened and hands it on, one event at a time, and keeps in mind
 //! what became of each task. It must not know who listens.
 
-use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::collections::{HashMap, HashSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::event::{Event, Level, Status, What};
+use crate::event::{Event, Level, Status, TaskFinished, What};
 use crate::ground::clock::Clock;
+use crate::manifest::Told;
 use crate::reason::Reason;
+
+/// Lines of a failed task's log that are kept in mind.
+const LAST_LINES: usize = 30;
 
 /// What listens to a run.
 pub type Sink = Box<dyn FnMut(&Event) + Send>;
@@ -16,6 +20,7 @@ pub struct Emitter {
     clock: Clock,
     sink: Mutex<Sink>,
     outcomes: Mutex<HashMap<String, Outcome>>,
+    slow: Mutex<HashSet<String>>,
 }
 
 /// What became of a task, in short.
@@ -29,12 +34,14 @@ pub struct Outcome {
     pub attempts: u32,
     /// How long that took, in milliseconds.
     pub took: u64,
+    /// What else there is to tell of it.
+    pub told: Told,
 }
 
 impl Emitter {
     /// Times events by `clock`.
     pub fn new(clock: Clock, sink: Sink) -> Self {
-        Self { clock, sink: Mutex::new(sink), outcomes: Mutex::default() }
+        Self { clock, sink: Mutex::new(sink), outcomes: Mutex::default(), slow: Mutex::default() }
     }
 
     /// Milliseconds since the run started.
@@ -50,24 +57,49 @@ impl Emitter {
     /// Hands on what happened now. Events of several threads get their times in the order in which
     /// they are handed on.
     pub fn emit(&self, what: What) {
-        if let What::TaskFinished(task) = &what {
-            let (status, reason) = (task.status.clone(), task.reason.clone());
-            let outcome = Outcome { status, reason, attempts: task.attempts, took: task.took };
-            let mut outcomes = self.outcomes.lock().unwrap_or_else(PoisonError::into_inner);
-            outcomes.insert(task.task.clone(), outcome);
+        match &what {
+            What::TaskSlow { task, .. } => _ = lock(&self.slow).insert(task.clone()),
+            What::TaskFinished(task) => {
+                let outcome = Outcome::of(task, lock(&self.slow).contains(&task.task));
+                lock(&self.outcomes).insert(task.task.clone(), outcome);
+            }
+            _ => {}
         }
-        let mut sink = self.sink.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut sink = lock(&self.sink);
         let event = Event { at: self.millis(), what };
         (*sink)(&event);
     }
 
     /// What became of each task so far, by its name. It is forgotten by that.
     pub fn outcomes(&self) -> HashMap<String, Outcome> {
-        std::mem::take(&mut *self.outcomes.lock().unwrap_or_else(PoisonError::into_inner))
+        std::mem::take(&mut *lock(&self.outcomes))
     }
 
     /// Hands on a line that belongs to no task.
     pub fn notice(&self, level: Level, text: impl Into<String>) {
         self.emit(What::Notice { level, text: text.into() });
     }
+}
+
+impl Outcome {
+    fn of(task: &TaskFinished, slow: bool) -> Self {
+        let failed = matches!(task.status, Status::Failed { .. });
+        let (log, command) = if failed {
+            (task.log.last_lines(LAST_LINES), task.command.clone())
+        } else {
+            (String::new(), String::new())
+        };
+        Self {
+            status: task.status.clone(),
+            reason: task.reason.clone(),
+            attempts: task.attempts,
+            took: task.took,
+            told: Told { reported: task.reported.clone(), log, command, slow },
+        }
+    }
+}
+
+/// What a thread that panicked left is as good as what it would have left.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -18,10 +18,9 @@ use crate::history::runs::Runs;
 use crate::key::explanation::Explanation;
 use crate::key::inputs::InputSet;
 use crate::key::{Contribution, Field, FieldKind};
-use crate::manifest::{Account, Environment, Inputs, Keys, Manifest, PlanDigest, TaskKey, VERSION, ci};
+use crate::manifest::{Account, Environment, Inputs, Keys, Manifest, PlanDigest, TaskKey, Told, VERSION, ci};
 use crate::plan::{Decision, Plan, Planned, World, definition};
 use crate::process::mask::Mask;
-use crate::report::Facts;
 
 /// What is known of a manifest before the run is over.
 pub struct Draft {
@@ -130,6 +129,7 @@ fn account(planned: &Planned, anew: Option<&Mask>) -> Account {
         attempts: 0,
         took: 0,
         outputs: outputs(planned.contribution),
+        told: None,
     }
 }
 
@@ -159,12 +159,10 @@ impl Run<'_> {
     /// Writes what the run was and came to beside its record.
     pub fn leave_manifest(&self, context: &Context<'_>, draft: Draft, summary: &Summary) {
         let Some(store) = &self.site.store else { return };
-        let facts = if self.part.is_some_and(|part| !part.gates.is_empty()) {
-            self.facts(context)
-        } else {
-            BTreeMap::new()
-        };
-        let manifest = self.manifest(context, &draft, (summary, facts));
+        let mut manifest = self.manifest(context, &draft, summary);
+        if !manifest.gates.is_empty() {
+            self.add_facts(context, &mut manifest);
+        }
         let runs = Runs::new(&store.state);
         let kept = draft.kept.and_then(|()| runs.keep_manifest(&self.conduct.run, &manifest.encode()));
         if let Err(error) = kept {
@@ -172,11 +170,10 @@ impl Run<'_> {
         }
     }
 
-    /// What tasks of this shard reported, for gates that are judged when all shards are merged.
-    fn facts(&self, context: &Context<'_>) -> BTreeMap<String, Facts> {
+    /// Adds what tasks of this shard reported, for gates that are judged when all shards are merged.
+    fn add_facts(&self, context: &Context<'_>, manifest: &mut Manifest) {
         let snapshot = context.snapshot();
         let library = context.reports(snapshot.as_deref());
-        let mut facts = BTreeMap::new();
         for (node, id) in self.world.graph.nodes.iter().zip(self.world.graph.ids()) {
             let task = self.world.config.task(node.task);
             // What does not run on this system has left no report, whatever lies there.
@@ -185,20 +182,17 @@ impl Run<'_> {
                 continue;
             }
             match library.read(task, None) {
-                Ok(told) => drop(facts.insert(task.name.clone(), told.facts)),
+                Ok(told) => {
+                    manifest.facts.insert(task.name.clone(), told.facts);
+                    manifest.reports.extend(told.sources);
+                }
                 Err(error) => context.emitter.notice(Level::Warning, format!("{}: {error}", task.name)),
             }
         }
-        facts
     }
 
-    /// The manifest, with what tasks reported that gates elsewhere are judged by.
-    fn manifest(
-        &self,
-        context: &Context<'_>,
-        draft: &Draft,
-        (summary, facts): (&Summary, BTreeMap<String, Facts>),
-    ) -> Manifest {
+    /// The manifest, without what gates elsewhere are judged by.
+    fn manifest(&self, context: &Context<'_>, draft: &Draft, summary: &Summary) -> Manifest {
         let mut outcomes = context.emitter.outcomes();
         let decided = context.decided();
         let tasks = draft.ids.iter().map(|id| {
@@ -214,6 +208,8 @@ impl Run<'_> {
                 account.status = Some(outcome.status);
                 account.attempts = outcome.attempts;
                 account.took = outcome.took;
+                let told = Some(outcome.told).filter(|told| self.part.is_some() && *told != Told::default());
+                account.told = told.map(Box::new);
             }
             (name, account)
         });
@@ -235,7 +231,8 @@ impl Run<'_> {
             tasks,
             elsewhere: part.map(|part| part.elsewhere.clone()).unwrap_or_default(),
             gates: part.map(|part| part.gates.clone()).unwrap_or_default(),
-            facts,
+            facts: BTreeMap::new(),
+            reports: Vec::new(),
             inputs: Inputs::default(),
             keys: Some(draft.keys.clone()),
         }

@@ -111,7 +111,8 @@ impl Run<'_> {
         if changed.is_empty() {
             self.record(&context);
         }
-        let summary = Summary { changed, ..tally.summary(emitter.millis()) }.judged();
+        let left = self.part.map(|part| part.gates.clone()).unwrap_or_default();
+        let summary = Summary { changed, left, ..tally.summary(emitter.millis()) }.judged();
         if let Some(draft) = draft {
             self.leave_manifest(&context, draft, &summary);
         }
@@ -423,6 +424,7 @@ impl Tally {
             skipped: self.skipped,
             saved: self.saved,
             changed: Vec::new(),
+            left: Vec::new(),
         }
     }
 }

@@ -215,6 +215,7 @@ fn whole(first: &Manifest, parts: &[&Manifest]) -> Manifest {
         tasks: BTreeMap::new(),
         elsewhere: BTreeMap::new(),
         facts: BTreeMap::new(),
+        reports: Vec::new(),
         keys: None,
         ..first.clone()
     };
@@ -230,7 +231,11 @@ fn whole(first: &Manifest, parts: &[&Manifest]) -> Manifest {
             }
         }
         for (task, facts) in &part.facts {
-            whole.facts.entry(task.clone()).or_insert_with(|| facts.clone());
+            if !whole.facts.contains_key(task) {
+                whole.facts.insert(task.clone(), facts.clone());
+                let reports = part.reports.iter().filter(|report| report.task == *task);
+                whole.reports.extend(reports.cloned());
+            }
         }
         whole.inputs.join(&part.inputs);
     }

@@ -17,11 +17,12 @@ use serde::{Deserialize, Serialize};
 
 pub use inputs::Inputs;
 
-use crate::event::{Status, Verdict};
+use crate::event::{Reported, Status, Verdict};
 use crate::ground::clock::Timestamp;
 use crate::ground::digest::{Digest, Fields};
 use crate::ground::env::Env;
 use crate::key::{Field, FieldKind};
+use crate::quality::evidence::Source;
 use crate::reason::Reason;
 use crate::report::Facts;
 use crate::shard::Shard;
@@ -66,6 +67,9 @@ pub struct Manifest {
     /// What tasks reported that those gates are judged by, by the tasks' names.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub facts: BTreeMap<String, Facts>,
+    /// The reports that these facts were read from.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reports: Vec<Source>,
     /// The files that the tasks read.
     #[serde(default)]
     pub inputs: Inputs,
@@ -112,7 +116,7 @@ pub struct Environment {
 }
 
 /// What a task was and what became of it.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Account {
     /// The label it shares with others.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -136,6 +140,27 @@ pub struct Account {
     /// The digest of its outputs, if it declares any and they are known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outputs: Option<String>,
+    /// Of a task of a shard, what else there is to tell of it when all shards are merged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub told: Option<Box<Told>>,
+}
+
+/// What is told of a task beside what became of it.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Told {
+    /// What its reports say, if it was executed and wrote any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reported: Option<Box<Reported>>,
+    /// If it failed, the last lines that it printed.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub log: String,
+    /// If it failed, its command, as a person would type it.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub command: String,
+    /// Whether it passed its `slow-after`.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub slow: bool,
 }
 
 /// Why bytes are no manifest.

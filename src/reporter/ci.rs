@@ -109,6 +109,29 @@ impl<W: Write + Send> Ci<W> {
         }
     }
 
+    /// Tells of a run in lines that are drawn already, and behind them what the service is to know of its
+    /// events.
+    ///
+    /// # Errors
+    /// The writer failed.
+    pub fn retell(&mut self, lines: &str, events: &[Event]) -> io::Result<()> {
+        for event in events {
+            self.story.take(event);
+        }
+        if let Some(line) = self.dialect.begin() {
+            self.command(&line)?;
+        }
+        let lines = lines.trim_end_matches('\n');
+        let (before, last) = lines.rsplit_once('\n').map_or((None, lines), |(all, last)| (Some(all), last));
+        before.map_or(Ok(()), |before| self.own(before))?;
+        if let Some(line) = self.dialect.conclude() {
+            self.command(&line)?;
+        }
+        self.own(last)?;
+        self.end()?;
+        self.writer.flush()
+    }
+
     fn line(&mut self, line: &str) -> io::Result<()> {
         self.writer.write_all(line.as_bytes())?;
         self.writer.write_all(b"\n")

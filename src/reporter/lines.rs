@@ -177,16 +177,7 @@ impl Lines {
 
     /// The last lines of a run.
     pub fn summary(&self, run: &Head, summary: &Summary) -> String {
-        let mut lines = Vec::new();
-        for (names, tone, what) in [
-            (&summary.slow, Tone::Odd, "slow:"),
-            (&summary.flaky, Tone::Odd, "flaky, so not stored:"),
-            (&summary.failed, Tone::Bad, "failed:"),
-        ] {
-            if !names.is_empty() {
-                lines.push(format!("{} {}", self.paint.tone(tone, what), names.join(", ")));
-            }
-        }
+        let mut lines = self.notable(summary);
         let is_over = matches!(summary.verdict, Verdict::Passed | Verdict::Superseded);
         let again = (!is_over && !run.run.is_empty()).then(|| {
             let task = match &*summary.failed {
@@ -209,7 +200,24 @@ impl Lines {
                 lines.extend(again);
             }
         }
+        if !summary.left.is_empty() {
+            let gates = summary.left.join(", ");
+            lines.push(format!("{} {gates}", self.paint.tone(Tone::Odd, "left to `xtask merge-runs`:")));
+        }
         lines.join("\n")
+    }
+
+    /// `failed: unit, e2e`, and what else is worth a name.
+    pub fn notable(&self, summary: &Summary) -> Vec<String> {
+        let all = [
+            (&summary.slow, Tone::Odd, "slow:"),
+            (&summary.flaky, Tone::Odd, "flaky, so not stored:"),
+            (&summary.failed, Tone::Bad, "failed:"),
+        ];
+        let named = all.into_iter().filter(|(names, ..)| !names.is_empty());
+        let named =
+            named.map(|(names, tone, what)| format!("{} {}", self.paint.tone(tone, what), names.join(", ")));
+        named.collect()
     }
 
     /// `changed: src/a.rs changed; what passed is not what is gated`

@@ -119,6 +119,10 @@ fn verdict(story: &Story, summary: &Summary) -> String {
     for what in summary.changed.iter().take(BREACHES) {
         text.push_str(&format!("\nTasks changed the gated tree: {}\n", code(what)));
     }
+    if !summary.left.is_empty() {
+        let gates: Vec<String> = summary.left.iter().map(|gate| code(gate)).collect();
+        text.push_str(&format!("\nLeft to `xtask merge-runs`: {}\n", gates.join(", ")));
+    }
     text
 }
 

@@ -1,7 +1,7 @@
 //! The workflow of GitHub Actions. It must not know other CI systems.
 
 use super::pin;
-use super::site::{Site, System};
+use super::site::{NOTES, Site, System};
 use super::tree::{self, quoted};
 use super::{Draft, HEADER, Manners, rows};
 
@@ -60,12 +60,13 @@ fn single(site: &Site) -> String {
 {strategy}    runs-on: {image}
     timeout-minutes: {minutes}
     steps:
-{checkout}{restore}{setup}{install}      - name: Run the tasks
+{checkout}{restore}{notes}{setup}{install}      - name: Run the tasks
         run: {run}
 {save}",
         minutes = site.minutes,
         checkout = checkout(),
         restore = restore(""),
+        notes = notes(site),
         setup = setup("setup"),
         install = install(site),
         run = line(&format!("{} {}", site.call, site.run)),
@@ -75,6 +76,16 @@ fn single(site: &Site) -> String {
 
 /// Several machines, and one that puts together what they found.
 fn sharded(site: &Site) -> String {
+    let of_image = if site.systems.len() > 1 { "-${{ matrix.image }}" } else { "" };
+    let (shard, merge) = (shard(site, of_image), merge(site, of_image));
+    format!(
+        "{shard}
+  # A job that is skipped counts as passed, so this one always runs.
+{merge}"
+    )
+}
+
+fn shard(site: &Site, of_image: &str) -> String {
     let shards: Vec<String> = (1..=site.shards).map(|shard| shard.to_string()).collect();
     let (strategy, image) = machines(site, &format!("        shard: [{}]\n", shards.join(", ")));
     let scope = "-shard${{ matrix.shard }}of".to_owned() + &site.shards.to_string();
@@ -82,10 +93,6 @@ fn sharded(site: &Site) -> String {
         "{} {} --shard \"$SHARD/{}\" --manifest \"$RUNNER_TEMP/manifest-$SHARD.json\"{}",
         site.call, site.run, site.shards, site.timings
     );
-    let several = site.systems.len() > 1;
-    let of_image = if several { "-${{ matrix.image }}" } else { "" };
-    // Manifests of two systems are of two plans.
-    let (each, _) = if several { machines(site, "") } else { (String::new(), String::new()) };
     format!(
         "  shard:
 {strategy}    runs-on: {image}
@@ -104,34 +111,48 @@ fn sharded(site: &Site) -> String {
           if-no-files-found: error
           overwrite: true
           retention-days: 7
-{save}
-  # A job that is skipped counts as passed, so this one always runs.
-  ci:
+{save}",
+        minutes = site.minutes,
+        checkout = checkout(),
+        restore = restore(&scope),
+        setup = setup("setup"),
+        install = install(site),
+        run = line(&run),
+        upload = pin::UPLOAD.uses(),
+        save = save(&scope),
+    )
+}
+
+fn merge(site: &Site, of_image: &str) -> String {
+    let scope = format!("-merge{of_image}");
+    // Where nothing is judged there is no state to be kept.
+    let kept = |steps: String| if site.judges { steps } else { String::new() };
+    // Manifests of two systems are of two plans.
+    let (each, _) = if of_image.is_empty() { (String::new(), String::new()) } else { machines(site, "") };
+    format!(
+        "  ci:
     if: ${{{{ always() }}}}
     needs: shard
 {each}    runs-on: {linux}
     timeout-minutes: 15
     steps:
-{checkout}{setup_merge}{install}      - uses: {download}
+{checkout}{restore}{notes}{setup}{install}      - uses: {download}
         with:
           pattern: manifest{of_image}-*
           path: ${{{{ runner.temp }}}}/manifests
           merge-multiple: true
       - name: Put together what was found
         run: {merge}
-",
-        minutes = site.minutes,
-        checkout = checkout(),
-        restore = restore(&scope),
-        setup = setup("setup"),
-        setup_merge = setup("setup-merge"),
-        install = install(site),
-        run = line(&run),
-        upload = pin::UPLOAD.uses(),
-        download = pin::DOWNLOAD.uses(),
-        save = save(&scope),
+{save}",
         linux = System::Linux.image(),
+        checkout = checkout(),
+        restore = kept(restore(&scope)),
+        notes = notes(site),
+        setup = setup("setup-merge"),
+        install = install(site),
+        download = pin::DOWNLOAD.uses(),
         merge = line(&format!("{} merge-runs \"$RUNNER_TEMP\"/manifests/*.json", site.call)),
+        save = kept(save(&scope)),
     )
 }
 
@@ -186,6 +207,28 @@ fn restore(scope: &str) -> String {
     )
 }
 
+/// What others noted of former trees. Where it can't be had, the gates say that there is no baseline. The
+/// checkout leaves no credentials behind, so git is given the token for this one step.
+fn notes(site: &Site) -> String {
+    if !site.compares {
+        return String::new();
+    }
+    format!(
+        "      - name: Bring what others noted of former trees
+        continue-on-error: true
+        env:
+          TOKEN: ${{{{ github.token }}}}
+          GIT_TERMINAL_PROMPT: \"0\"
+          GIT_CONFIG_COUNT: \"1\"
+          GIT_CONFIG_KEY_0: credential.helper
+          GIT_CONFIG_VALUE_0: {HELPER}
+        run: {fetch}
+",
+        fetch = line(NOTES),
+    )
+}
+
+const HELPER: &str = r#"'!f() { echo username=x-access-token; echo "password=$TOKEN"; }; f'"#;
 const HASH: &str = "${{ hashFiles('**/tasks.toml') }}";
 const RUN: &str = "${{ github.run_id }}-${{ github.run_attempt }}";
 

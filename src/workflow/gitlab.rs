@@ -1,12 +1,22 @@
 //! The pipeline of GitLab CI. It must not know other CI systems.
 
-use super::site::Site;
+use super::site::{NOTES, Site};
 use super::{Draft, HEADER, Manners, rows, scalar};
 
 /// Where GitLab looks for it.
 pub const PATH: &str = ".gitlab-ci.yml";
 /// Where a run leaves what GitLab shows.
 const ARTIFACTS: &str = ".xtask-artifacts";
+
+/// What a job keeps of its state, for the same job of later pipelines.
+const CACHE: &str = "\x20 # Results are found by what they depend on, so all branches share them.
+  cache:
+    key: xtask-$CI_JOB_NAME_SLUG
+    paths: [.git/xtask/]
+    when: always
+";
+/// Where GitLab finds how many lines tests reached.
+const COVERAGE: &str = "\x20 coverage: '/^coverage: (\\d+(?:\\.\\d+)?)%/'\n";
 
 /// The pipeline.
 pub fn draft(site: &Site) -> Draft {
@@ -70,7 +80,11 @@ fn condition(branch: &str) -> String {
 
 fn single(site: &Site) -> String {
     let run = format!("{} {}", site.call, site.run);
-    format!("ci:\n  timeout: {} minutes\n{}", site.minutes, body(site, &run))
+    format!(
+        "ci:\n  timeout: {} minutes\n{}",
+        site.minutes,
+        body(site, &[notes(site), item(&run)].concat(), COVERAGE)
+    )
 }
 
 /// Several machines, and one that puts together what they found.
@@ -90,19 +104,27 @@ ci:
   # A shard that is missing is a failure, so this job always runs.
   when: always
   timeout: 15 minutes
-  script:
-{install}    - {merge}
+{cache}  script:
+{install}{notes}{merge}{COVERAGE}  artifacts:
+    when: always
+    expire_in: 1 week
+    reports:
+      codequality: {ARTIFACTS}/gl-code-quality-report.json
 ",
         minutes = site.minutes,
         shards = site.shards,
-        body = body(site, &run),
+        // GitLab takes the mean of what jobs say of coverage, so only the one that knows all says it.
+        body = body(site, &item(&run), ""),
+        // Where nothing is judged there is no state to be kept.
+        cache = if site.judges { CACHE } else { "" },
         install = install(site),
-        merge = scalar(&format!("{} merge-runs {ARTIFACTS}/manifest-*.json", site.call)),
+        notes = notes(site),
+        merge = item(&format!("{} merge-runs {ARTIFACTS}/manifest-*.json", site.call)),
     )
 }
 
 /// What a machine that runs tasks does, and what is kept of it.
-fn body(site: &Site, run: &str) -> String {
+fn body(site: &Site, run: &str, coverage: &str) -> String {
     let junit = rows(site.junit.iter().map(|path| format!("\n        - {}", scalar(path))));
     let cobertura = site.cobertura.as_ref().map_or_else(String::new, |path| {
         format!(
@@ -111,15 +133,9 @@ fn body(site: &Site, run: &str) -> String {
         )
     });
     format!(
-        "\x20 # Results are found by what they depend on, so all branches share them.
-  cache:
-    key: xtask-$CI_JOB_NAME_SLUG
-    paths: [.git/xtask/]
-    when: always
-  script:
-{install}    - {run}
-  coverage: '/^coverage: (\\d+(?:\\.\\d+)?)%/'
-  artifacts:
+        "\
+{CACHE}  script:
+{install}{run}{coverage}  artifacts:
     when: always
     expire_in: 1 week
     paths: [{ARTIFACTS}/]
@@ -129,12 +145,21 @@ fn body(site: &Site, run: &str) -> String {
       codequality: {ARTIFACTS}/gl-code-quality-report.json
 {cobertura}",
         install = install(site),
-        run = scalar(run),
     )
 }
 
+/// A line of a script.
+fn item(line: &str) -> String {
+    format!("    - {}\n", scalar(line))
+}
+
+/// What others noted of former trees. Where it can't be had, the gates say that there is no baseline.
+fn notes(site: &Site) -> String {
+    if site.compares { item(&format!("{NOTES} || true")) } else { String::new() }
+}
+
 fn install(site: &Site) -> String {
-    site.install.as_ref().map_or_else(String::new, |line| format!("    - {}\n", scalar(line)))
+    site.install.as_ref().map_or_else(String::new, |line| item(line))
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! `xtask merge-runs FILE…`: the shards of a run as one.
 
-use crate::project::Project;
+use crate::project::{Project, Ran, stable};
 
 const TASKS: &str = r#"
 [tasks.ci]
@@ -116,4 +116,189 @@ fn what_does_not_belong_together_is_refused() {
     refused(whole.to_str().unwrap(), "is no shard's manifest");
     refused("nowhere.json", "nowhere.json");
     machines[0].xtask(&["merge-runs"]).ends(2);
+}
+
+const JUNIT: &str = r#"<testsuites tests="2" failures="0"><testsuite name="s" tests="2" failures="0"><testcase classname="s" name="a" time="0.1"/><testcase classname="s" name="b" time="0.1"><flakyFailure message="once"/></testcase></testsuite></testsuites>
+"#;
+const FAILING: &str = r#"<testsuites tests="1" failures="1"><testsuite name="s" tests="1" failures="1"><testcase classname="s" name="b" file="src/b.py" line="3" time="0.1"><failure message="expected 1">expected 1</failure></testcase></testsuite></testsuites>
+"#;
+/// Eight of ten lines.
+const LCOV: &str = "SF:src/a.py\nDA:1,1\nDA:2,1\nDA:3,1\nDA:4,1\nDA:5,1\nDA:6,1\nDA:7,1\nDA:8,1\nDA:9,0\nDA:10,0\nend_of_record\n";
+const SARIF: &str = r#"{"version":"2.1.0","runs":[{"tool":{"driver":{"name":"lint","rules":[{"id":"R1","defaultConfiguration":{"level":"error"}}]}},"results":[{"ruleId":"R1","message":{"text":"weak"},"locations":[{"physicalLocation":{"artifactLocation":{"uri":"src/a.py"},"region":{"startLine":2}}}]}]}]}
+"#;
+
+/// Reports from both shards, and a gate with these rules.
+fn gated(rules: &str) -> Project {
+    let tasks = format!(
+        r#"
+[tasks.ci]
+needs = ["unit", "cover", "scan", "plain"]
+[tasks.unit]
+run = "mkdir -p out && cp in/junit.xml out/ && test ! -e in/broken"
+inputs = ["in/junit.xml", "in/broken"]
+reports = {{ junit = "out/junit.xml" }}
+[tasks.cover]
+run = "mkdir -p out && cp in/lcov.info out/"
+inputs = ["in/lcov.info"]
+reports = {{ lcov = "out/lcov.info" }}
+[tasks.scan]
+run = "mkdir -p out && cp in/lint.sarif out/"
+inputs = ["in/lint.sarif"]
+reports = {{ sarif = "out/lint.sarif" }}
+[tasks.plain]
+run = "echo said; test ! -e in/bad"
+inputs = ["in/bad"]
+[gates.quality]
+{rules}
+"#
+    );
+    let project = Project::new(&tasks);
+    project.write(".gitignore", "out/\n").write("in/junit.xml", JUNIT).write("in/lcov.info", LCOV);
+    project.write("in/lint.sarif", SARIF).write("src/a.py", "one\ntwo\n").commit("reports");
+    project
+}
+
+/// What both shards of a repository leave, as arguments for the merge.
+fn shards(project: &Project) -> [String; 2] {
+    ["1", "2"].map(|shard| {
+        let file = format!("../shard-{shard}.json");
+        let ran =
+            project.xtask(&["ci", "-k", "--force", "--shard", &format!("{shard}/2"), "--manifest", &file]);
+        assert!(ran.status < 2, "{}", ran.err);
+        file
+    })
+}
+
+fn merged(project: &Project, more: &[&str], vars: &[(&str, &str)]) -> Ran {
+    let [one, two] = shards(project);
+    let args: Vec<&str> = ["merge-runs", &one, &two].iter().chain(more).copied().collect();
+    project.xtask_env(&args, vars)
+}
+
+const BROKEN: &str = "coverage = { min = 90, max-drop = 1 }\ntests = { failed = 0 }\nfindings = { high = 0 }";
+
+#[test]
+fn github_hears_of_the_whole() {
+    let project = gated(BROKEN);
+    let summary = project.beside().join("summary.md");
+    let vars = [("GITHUB_ACTIONS", "true"), ("GITHUB_STEP_SUMMARY", summary.to_str().unwrap())];
+    let ran = merged(&project, &[], &vars).ends(1);
+    // The digests of tree and plan are not those of another version.
+    let is_shown = |line: &&str| !line.starts_with("shard ") && !line.starts_with("ci failed: 4 tasks in ");
+    let lines: Vec<&str> = ran.out.lines().filter(is_shown).collect();
+    insta::assert_snapshot!(stable(&lines.join("\n")), @r"
+    gate quality is broken
+      ✗ coverage.min  ≥ <n> %  <n> % (8 of <n> lines)  broken
+      ? coverage.max-drop  at most <n> points less than before  <n> % (8 of <n> lines); not compared: `origin/HEAD` is no base to compare with: it names no commit here  not judged
+      ✓ tests.failed  none  <n> of <n> tests  holds
+      ✗ findings.high  none  <n>  broken
+      baseline: none: `origin/HEAD` is no base to compare with: it names no commit here
+      coverage.min:
+      src/a.py:9  <n> of <n> lines not reached: 9-10
+      findings.high:
+      src/a.py:2  R1: weak (lint)
+    failed: quality
+    ::error file=src/a.py,line=2,title=lint%3A R1::weak
+    ::error file=src/a.py,line=9,endLine=10,title=quality%3A coverage.min::2 of <n> lines not reached: 9-10
+    ");
+    assert_eq!(ran.err, "");
+    let text = std::fs::read_to_string(&summary).unwrap();
+    assert!(text.starts_with("## `ci` ❌ failed\n\n5 executed · 0 cached · took "), "{text}");
+    for part in ["| `unit` | ✅ passed |", "### Gate `quality`", "Flaky tests: `s › b`", "Baseline: ``none: "]
+    {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+}
+
+#[test]
+fn failed_tests_and_tasks_of_shards_are_annotated() {
+    let project = gated("tests = { failed = 0 }");
+    project.write("in/junit.xml", FAILING).write("in/broken", "").write("in/bad", "").commit("broken");
+    let file = project.beside().join("s.md");
+    let ran = merged(&project, &["--ci", "github", "--summary", file.to_str().unwrap()], &[]).ends(1);
+    let annotated: Vec<&str> = ran.out.lines().filter(|line| line.starts_with("::")).collect();
+    assert_eq!(
+        annotated,
+        [
+            "::error title=plain failed%3A exit status 1::said",
+            "::error file=src/b.py,line=3,title=s › b failed::expected 1",
+            "::warning file=src/a.py,line=2,title=lint%3A R1::weak",
+        ],
+        "{}",
+        ran.out
+    );
+    ran.prints("gate quality is not judged: unit did not pass\n").prints("failed: plain, unit\n");
+    let text = std::fs::read_to_string(file).unwrap();
+    for part in ["### Failed tests", "### The last lines of `plain`", "| `quality` | – skipped |"] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    // Asked for by name, the voice speaks beside JSON.
+    let ran = merged(&project, &["--json", "--ci", "github"], &[]).ends(1).says("::error file=src/b.py");
+    assert_eq!(ran.json()["gates"][0]["unjudged"], "unit did not pass");
+    merged(&project, &["--json"], &[("GITHUB_ACTIONS", "true")]).ends(1).does_not_say("::error");
+}
+
+#[test]
+fn gitlab_hears_the_coverage_of_the_whole() {
+    let project = gated(BROKEN);
+    let ran = merged(&project, &[], &[("GITLAB_CI", "true")]).ends(1);
+    assert!(ran.out.ends_with("\ncoverage: 80.00%\n"), "{}", ran.out);
+    let quality = project.read(".xtask-artifacts/gl-code-quality-report.json");
+    assert!(quality.contains("src/a.py") && quality.contains("\"critical\""), "{quality}");
+    assert!(project.read(".xtask-artifacts/junit.xml").contains("name=\"quality\""));
+}
+
+#[test]
+fn a_shard_that_is_missing_is_told_by_all_voices() {
+    let project = gated("tests = { failed = 0 }");
+    let [one, _] = shards(&project);
+    let ran = project.xtask(&["merge-runs", &one, "--ci", "github", "--junit", "../j.xml"]).ends(1);
+    ran.prints("::error title=shard 2 failed%3A could not be started%3A there is no manifest of it::");
+    assert!(project.read("../j.xml").contains("there is no manifest of it"));
+}
+
+#[test]
+fn what_a_merge_judges_is_what_a_whole_run_judges() {
+    for rules in ["coverage = { min = 80 }\ntests = { failed = 0 }", BROKEN] {
+        let project = gated(rules);
+        let clone = project.beside().join("clone");
+        project.git(&["clone", "-q", ".", clone.to_str().unwrap()]);
+        // Another baseline would be another gate.
+        project.git(&["-C", clone.to_str().unwrap(), "remote", "remove", "origin"]);
+        let ran = merged(&project, &["--manifest", "../merged.json", "--json"], &[]);
+        let evidence = ran.json()["gates"][0]["evidence"].clone();
+        let tasks = evidence["reports"].as_array().unwrap().iter().map(|report| &report["task"]);
+        assert_eq!(tasks.collect::<Vec<_>>(), ["cover", "scan", "unit"]);
+        // Elsewhere, where nothing is known of all this.
+        let whole = ["-C", clone.to_str().unwrap(), "ci", "--format", "json", "--manifest"];
+        let whole = project.xtask(&[&whole[..], &["../whole.json"]].concat());
+        assert_eq!(whole.status, ran.status, "{}", whole.err);
+        let judged = whole
+            .events()
+            .into_iter()
+            .find(|event| event["task"] == "quality" && event["event"] == "task-finished");
+        assert_eq!(judged.unwrap()["evidence"], evidence);
+        let diff = project.xtask(&["diff-run", "../whole.json", "../merged.json"]);
+        assert_eq!((diff.status, diff.out.contains("no difference in 5 tasks")), (0, true), "{}", diff.out);
+    }
+}
+
+#[test]
+fn a_gate_behind_a_failed_task_is_skipped_as_in_a_whole_run() {
+    let project = gated("tests = { failed = 0 }");
+    project.write("in/broken", "").commit("broken");
+    merged(&project, &["--manifest", "../merged.json"], &[]).ends(1);
+    project.xtask(&["ci", "-k", "--force", "--manifest", "../whole.json"]).ends(1);
+    project.xtask(&["diff-run", "../whole.json", "../merged.json"]).ends(0);
+}
+
+#[test]
+fn the_last_line_of_a_shard_tells_what_is_left() {
+    let project = gated("tests = { failed = 0 }");
+    let ran = project.xtask(&["ci", "--shard", "1/2", "--summary", "../s.md"]).ends(0);
+    assert_eq!(ran.err.lines().last(), Some("left to `xtask merge-runs`: quality"), "{}", ran.err);
+    assert!(project.read("../s.md").contains("Left to `xtask merge-runs`: `quality`"));
+    let again = project.xtask(&["log", "--last"]).ends(0);
+    assert_eq!(again.out.lines().last(), ran.err.lines().last());
+    project.xtask(&["plain", "--shard", "1/2"]).ends(0).does_not_say("merge-runs");
 }

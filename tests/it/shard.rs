@@ -145,3 +145,13 @@ fn what_is_no_shard_is_a_usage_error() {
         project.xtask(&["plan", "ci", "--shard", shard]).ends(2).says(message);
     }
 }
+
+#[test]
+fn what_is_collected_for_ci_is_no_part_of_the_tree() {
+    let project = project();
+    let args = ["ci", "--shard", "1/1", "--manifest", ".xtask-artifacts/m.json"];
+    project.xtask(&args).ends(0);
+    assert_eq!(project.git(&["status", "--porcelain"]), "");
+    project.xtask(&["merge-runs", ".xtask-artifacts/m.json", "--junit", ".xtask-artifacts/j.xml"]).ends(0);
+    project.xtask(&["ci"]).ends(0).says("nothing ran");
+}

@@ -99,6 +99,7 @@ fn written(tasks: &str) -> Project {
 fn checkers_have_nothing_against_any_shape() {
     let both = "[ci]\nproviders = [\"github\", \"gitlab\"]\n";
     let task = "[tasks.ci]\nneeds = [\"a\"]\n[tasks.a]\nrun = \"true\"\n";
+    let gate = "reports = { lcov = \"l\" }\n[gates.g]\ncoverage = { max-drop = 1 }\n";
     let shapes = [
         format!("{both}{task}"),
         format!("{both}install = \"\"\nbranches = [\"main\", \"release/**\"]\n{task}"),
@@ -106,6 +107,8 @@ fn checkers_have_nothing_against_any_shape() {
         format!("{both}{task}os = [\"linux\", \"macos\"]\n"),
         format!("{both}shards = 2\n{task}os = [\"linux\", \"macos\"]\n"),
         format!("{both}run = [\"a\"]\ntimeout = \"3h\"\n{task}"),
+        format!("{both}{task}{gate}"),
+        format!("{both}shards = 3\n{task}os = [\"linux\", \"macos\"]\n{gate}"),
     ];
     for tasks in shapes {
         let project = written(&tasks);
@@ -145,7 +148,36 @@ struct Machine<'p> {
 }
 
 impl<'p> Machine<'p> {
+    /// A runner that plans once more behind its run, and leaves all that.
     fn of(project: &'p Project, name: &'static str) -> Self {
+        Self::with(
+            project,
+            name,
+            "$program \"$@\" --manifest $kept/manifest.json\nstatus=$?\n\
+             $program plan ci --json > $kept/plan.json\ncp .git/xtask/runs/* $kept/\nexit $status\n",
+        )
+    }
+
+    /// A runner for several machines, which leaves the manifest of the whole, and a file for each call
+    /// with its exit status.
+    fn sharded(project: &'p Project, name: &'static str) -> Self {
+        Self::with(
+            project,
+            name,
+            // wrkflw's emulation of `actions/download-artifact` knows neither `pattern` nor
+            // `merge-multiple`: it leaves all artifacts there, each in a folder of its own.
+            "if [ \"$1\" = merge-runs ]; then\n\
+             \x20 if [ -n \"$RUNNER_TEMP\" ]; then\n\
+             \x20   set -- merge-runs $(find \"$RUNNER_TEMP/manifests\" -name 'manifest-*.json')\n\
+             \x20 fi\n\
+             \x20 $program \"$@\" --manifest $kept/manifest.json\n  status=$?\n  echo $status > $kept/merge\n\
+             else\n\
+             \x20 $program \"$@\"\n  status=$?\n  echo $status > $kept/shard-${SHARD:-$CI_NODE_INDEX}\n\
+             fi\nexit $status\n",
+        )
+    }
+
+    fn with(project: &'p Project, name: &'static str, script: &str) -> Self {
         let machine = Self { project, name };
         let clone = machine.clone_dir();
         let _ = fs::remove_dir_all(&clone);
@@ -154,8 +186,7 @@ impl<'p> Machine<'p> {
         fs::create_dir_all(machine.bin()).unwrap();
         fs::create_dir_all(machine.kept()).unwrap();
         let script = format!(
-            "#!/bin/sh\n{program} \"$@\" --manifest {kept}/manifest.json\nstatus=$?\n{program} plan ci --json > {kept}/plan.json\n\
-             cp .git/xtask/runs/* {kept}/\nexit $status\n",
+            "#!/bin/sh\nprogram={program}\nkept={kept}\n{script}",
             program = env!("CARGO_BIN_EXE_xtask"),
             kept = machine.kept().display(),
         );
@@ -198,17 +229,31 @@ impl<'p> Machine<'p> {
     /// GitHub's workflow.
     fn wrkflw(project: &'p Project) -> (Self, Ran) {
         let machine = Self::of(project, "wrkflw");
-        let ran = machine.start(tool("wrkflw/bin/wrkflw"), &["run", "--runtime", "emulation", GITHUB]);
+        let ran = machine.run_wrkflw();
         (machine, ran)
+    }
+
+    fn run_wrkflw(&self) -> Ran {
+        self.start(tool("wrkflw/bin/wrkflw"), &["run", "--runtime", "emulation", GITHUB])
     }
 
     /// GitLab's pipeline.
     fn gitlab(project: &'p Project) -> (Self, Ran) {
         let machine = Self::of(project, "gitlab");
+        let ran = machine.run_gitlab();
+        (machine, ran)
+    }
+
+    fn run_gitlab(&self) -> Ran {
         let program = tool("node/node_modules/gitlab-ci-local/dist/index.js");
         let args = [program.to_str().unwrap(), "--force-shell-executor", "--shell-isolation"];
-        let ran = machine.start(tool("node/node_modules/node/bin/node"), &args);
-        (machine, ran)
+        self.start(tool("node/node_modules/node/bin/node"), &args)
+    }
+
+    /// The exit status of each call of a sharded run, by what was called.
+    fn statuses(&self) -> Vec<(&'static str, String)> {
+        let status = |what| fs::read_to_string(self.kept().join(what)).unwrap_or_default().trim().to_owned();
+        ["shard-1", "shard-2", "merge"].map(|what| (what, status(what))).to_vec()
     }
 
     /// The tree and the key of each task, as they were planned there.
@@ -243,17 +288,26 @@ impl<'p> Machine<'p> {
     }
 }
 
-/// A repository whose workflow runs where the checkout is a copy without history, as wrkflw makes it.
-fn runnable() -> Project {
-    let project = Project::new(TASKS);
-    project.write("data.txt", "1\n").write(".gitignore", "sum.txt\n");
+/// What `setup` does where the checkout is a copy without history, as wrkflw makes it.
+const HISTORY: &str = "      - name: Bring the history\n        run: test -e .git/HEAD || { git init -q && \
+                       git fetch -q \"$GITHUB_WORKSPACE\" && git reset -q --hard FETCH_HEAD; }\n";
+
+/// wrkflw hands on no artifact from without the work tree, where the runner's folder is for all jobs at
+/// once; so it is put within, where git sees nothing.
+const TEMPORARY: &str = "      - name: Have a folder of its own\n        run: mkdir -p .git/temp && \
+                         echo \"RUNNER_TEMP=$PWD/.git/temp\" >> \"$GITHUB_ENV\"\n";
+
+/// A repository whose workflow runs under wrkflw, with these steps in its parts.
+fn runnable(tasks: &str, parts: &[(&str, &str)]) -> Project {
+    let project = Project::new(tasks);
+    project.write("data.txt", "1\n").write(".gitignore", "sum.txt\nout/\n");
     project.xtask(&["ci", "init"]).ends(0);
-    let mark = "      # xtask: begin setup\n";
-    let step = "      - name: Bring the history\n        run: test -e .git/HEAD || { git init -q && \
-                git fetch -q \"$GITHUB_WORKSPACE\" && git reset -q --hard FETCH_HEAD; }\n";
-    let text = project.read(GITHUB);
-    assert!(text.contains(mark));
-    project.write(GITHUB, text.replace(mark, &format!("{mark}{step}")));
+    for (part, steps) in parts {
+        let mark = format!("      # xtask: begin {part}\n");
+        let text = project.read(GITHUB);
+        assert!(text.contains(&mark));
+        project.write(GITHUB, text.replace(&mark, &format!("{mark}{steps}")));
+    }
     project.xtask(&["ci", "check"]).ends(0);
     project.commit("workflows");
     project
@@ -261,7 +315,7 @@ fn runnable() -> Project {
 
 #[test]
 fn a_run_is_the_same_everywhere() {
-    let project = runnable();
+    let project = runnable(TASKS, &[("setup", HISTORY)]);
     let (laptop, ran) = Machine::laptop(&project);
     ran.ends(0);
     let keys = laptop.keys();
@@ -279,7 +333,7 @@ fn a_run_is_the_same_everywhere() {
 
 #[test]
 fn what_fails_fails_everywhere() {
-    let project = runnable();
+    let project = runnable(TASKS, &[("setup", HISTORY)]);
     project.write("broken", "");
     project.commit("broken");
     let (laptop, ran) = Machine::laptop(&project);
@@ -291,5 +345,92 @@ fn what_fails_fails_everywhere() {
         let lint =
             |machine: &Machine<'_>| machine.ends().into_iter().find(|(task, _)| task == "lint").unwrap();
         assert_eq!(lint(&machine), lint(&laptop), "{}", machine.name);
+    }
+}
+
+/// Two machines, whose reports a gate needs both of.
+const SHARDED: &str = r#"
+[ci]
+providers = ["github", "gitlab"]
+install = ""
+shards = 2
+
+[tasks.ci]
+needs = ["lint", "unit", "cover"]
+
+[tasks.lint]
+run = "test ! -e broken"
+
+[tasks.unit]
+run = "mkdir -p out && cp junit.xml out/"
+inputs = ["junit.xml"]
+reports = { junit = "out/junit.xml" }
+
+[tasks.cover]
+run = "mkdir -p out && cp lcov.info out/"
+inputs = ["lcov.info"]
+reports = { lcov = "out/lcov.info" }
+
+[gates.quality]
+coverage = { min = 80 }
+tests = { failed = 0, min-count = 1 }
+"#;
+
+const JUNIT: &str = "<testsuites tests=\"1\" failures=\"0\"><testsuite name=\"s\" tests=\"1\" failures=\"0\">\
+                     <testcase classname=\"s\" name=\"a\" time=\"0.1\"/></testsuite></testsuites>\n";
+const COVERED: &str = "SF:data.txt\nDA:1,1\nend_of_record\n";
+const MISSED: &str = "SF:data.txt\nDA:1,0\nend_of_record\n";
+
+fn sharded(tasks: &str, lcov: &str) -> Project {
+    let steps = [HISTORY, TEMPORARY].concat();
+    let project = runnable(tasks, &[("setup", &steps), ("setup-merge", &steps)]);
+    project.write("junit.xml", JUNIT).write("lcov.info", lcov).commit("reports");
+    project
+}
+
+/// The same on GitHub's machines and on GitLab's.
+fn everywhere(project: &Project) -> [(Machine<'_>, Ran); 2] {
+    let github = Machine::sharded(project, "wrkflw");
+    let ran = github.run_wrkflw();
+    let gitlab = Machine::sharded(project, "gitlab");
+    let also = gitlab.run_gitlab();
+    [(github, ran), (gitlab, also)]
+}
+
+fn statuses(of: [&str; 3]) -> Vec<(&'static str, String)> {
+    ["shard-1", "shard-2", "merge"].into_iter().zip(of.map(str::to_owned)).collect()
+}
+
+#[test]
+fn a_run_on_several_machines_is_the_run_of_one() {
+    let project = sharded(SHARDED, COVERED);
+    let (laptop, ran) = Machine::laptop(&project);
+    ran.ends(0);
+    for (machine, ran) in everywhere(&project) {
+        let ran = ran.ends(0);
+        assert_eq!(machine.statuses(), statuses(["0", "0", "0"]), "{}: {ran:?}", machine.name);
+        let diff = project.xtask(&["diff-run", &laptop.manifest(), &machine.manifest()]);
+        diff.ends(0).prints("no difference in 4 tasks");
+    }
+}
+
+#[test]
+fn a_shard_that_fails_fails_the_whole_everywhere() {
+    let project = sharded(SHARDED, COVERED);
+    project.write("broken", "").commit("broken");
+    for (machine, ran) in everywhere(&project) {
+        assert_ne!(ran.status, 0, "{}: {ran:?}", machine.name);
+        assert!(machine.statuses().iter().any(|(what, status)| what.starts_with("shard") && status == "1"));
+        assert_eq!(machine.statuses()[2].1, "1", "{}: {ran:?}", machine.name);
+    }
+}
+
+#[test]
+fn a_gate_over_all_shards_fails_the_whole_everywhere() {
+    let tasks = SHARDED.replace("min = 80", "min = 80, max-drop = 1");
+    let project = sharded(&tasks, MISSED);
+    for (machine, ran) in everywhere(&project) {
+        assert_ne!(ran.status, 0, "{}: {ran:?}", machine.name);
+        assert_eq!(machine.statuses(), statuses(["0", "0", "1"]), "{}: {ran:?}", machine.name);
     }
 }

@@ -104,6 +104,7 @@ fn finished(tasks: &[TaskFinished]) -> Event {
         skipped: 0,
         saved: 61_000,
         changed: Vec::new(),
+        left: Vec::new(),
     };
     at(9000, What::RunFinished(summary))
 }
