@@ -116,12 +116,12 @@ fn tell(session: &Session, args: &MergeRunsArgs, whole: (&Merged, &[Judged], boo
     if let Some(path) = &args.junit {
         reporters.add(Box::new(Junit::new(report(session, path)?)), "the JUnit report");
     }
-    let events = events(merged, gates);
-    for event in &events {
+    let (told, new) = events(merged, gates);
+    for event in told.iter().chain(&new) {
         reporters.event(event);
     }
     let paint = session.paint_out();
-    let lines = text(paint, whole, &events);
+    let lines = text(paint, whole, &new);
     if args.json {
         session.print(&json(merged, gates, passed))?;
     }
@@ -131,7 +131,7 @@ fn tell(session: &Session, args: &MergeRunsArgs, whole: (&Merged, &[Judged], boo
             let to: Box<dyn Write + Send> =
                 if args.json { Box::new(std::io::stderr()) } else { Box::new(std::io::stdout()) };
             let mut voice = CiVoice::new((to, paint, Output::Failed), spoken.dialect()?, spoken.site());
-            voice.retell(&lines, &events)
+            voice.retell(&lines, (&told, &new))
         }
         None if args.json => Ok(()),
         None => return session.print(&lines).and_then(|()| first(reporters)),
@@ -246,19 +246,23 @@ fn json(merged: &Merged, gates: &[Judged], passed: bool) -> String {
     format!("{value:#}\n")
 }
 
-/// The whole as the events of a run: all that its voices need to tell it.
-fn events(merged: &Merged, gates: &[Judged]) -> Vec<Event> {
+/// The whole as the events of a run, all that its voices need to tell it: those that the shards' own
+/// voices have told, and those that are new.
+fn events(merged: &Merged, gates: &[Judged]) -> (Vec<Event>, Vec<Event>) {
     let manifest = &merged.manifest;
-    let started = std::iter::once(What::RunStarted(started(manifest)));
-    let tasks = manifest.tasks.iter().map(|(name, account)| finished(name, account));
-    let mut tasks: Vec<TaskFinished> = tasks.chain(gates.iter().map(Judged::finished)).collect();
+    let tasks: Vec<TaskFinished> =
+        manifest.tasks.iter().map(|(name, account)| finished(name, account)).collect();
     let missing = merged.missing.iter().map(|shard| (shard, "there is no manifest of it"));
     let repeated = merged.repeated.keys().map(|shard| (shard, "there are several manifests of it"));
-    tasks.extend(missing.chain(repeated).map(|(shard, why)| absent(*shard, why)));
-    let summary = summary(manifest, &tasks);
-    let tasks = tasks.into_iter().map(What::TaskFinished);
-    let all = started.chain(tasks).chain(std::iter::once(What::RunFinished(summary)));
-    all.map(|what| Event { at: manifest.took, what }).collect()
+    let absent = missing.chain(repeated).map(|(shard, why)| absent(*shard, why));
+    let new: Vec<TaskFinished> = gates.iter().map(Judged::finished).chain(absent).collect();
+    let all: Vec<&TaskFinished> = tasks.iter().chain(&new).collect();
+    let summary = What::RunFinished(summary(manifest, &all));
+    let started = std::iter::once(What::RunStarted(started(manifest)));
+    let told = started.chain(tasks.into_iter().map(What::TaskFinished));
+    let new = new.into_iter().map(What::TaskFinished).chain(std::iter::once(summary));
+    let at = |what| Event { at: manifest.took, what };
+    (told.map(at).collect(), new.map(at).collect())
 }
 
 /// A shard that does not count, told as a task that failed: all voices have words for that.
@@ -313,7 +317,7 @@ fn finished(name: &str, account: &Account) -> TaskFinished {
     }
 }
 
-fn summary(manifest: &Manifest, tasks: &[TaskFinished]) -> Summary {
+fn summary(manifest: &Manifest, tasks: &[&TaskFinished]) -> Summary {
     let number = |is: fn(&TaskFinished) -> bool| tasks.iter().filter(|task| is(task)).count();
     let names = |is: fn(&TaskFinished) -> bool| {
         tasks.iter().filter(|task| is(task)).map(|task| task.task.clone()).collect()

@@ -89,6 +89,8 @@ pub struct Ci<W: Write> {
     dialect: Box<dyn Dialect>,
     site: Site,
     story: Story,
+    /// What other voices have remarked on.
+    remarked: Remarks,
     /// What closes the fence that is open.
     fence: Option<String>,
     groups: usize,
@@ -103,6 +105,7 @@ impl<W: Write + Send> Ci<W> {
             dialect,
             site,
             story: Story::default(),
+            remarked: Remarks::default(),
             fence: None,
             groups: 0,
             writer: BufWriter::new(writer),
@@ -110,12 +113,16 @@ impl<W: Write + Send> Ci<W> {
     }
 
     /// Tells of a run in lines that are drawn already, and behind them what the service is to know of its
-    /// events.
+    /// events: those that other voices have told before, whose remarks are not repeated, and the others.
     ///
     /// # Errors
     /// The writer failed.
-    pub fn retell(&mut self, lines: &str, events: &[Event]) -> io::Result<()> {
-        for event in events {
+    pub fn retell(&mut self, lines: &str, (told, new): (&[Event], &[Event])) -> io::Result<()> {
+        for event in told {
+            self.story.take(event);
+        }
+        self.remarked = Remarks::of(&self.story, &self.site.root);
+        for event in new {
             self.story.take(event);
         }
         if let Some(line) = self.dialect.begin() {
@@ -216,7 +223,7 @@ impl<W: Write + Send> Ci<W> {
     fn end(&mut self) -> io::Result<()> {
         self.leave_fence()?;
         if let Some((limit, words)) = self.dialect.limit() {
-            let mut remarks = Remarks::of(&self.story, &self.site.root);
+            let mut remarks = Remarks::of(&self.story, &self.site.root).beyond(&self.remarked);
             if remarks.known.iter().any(|remark| remark.place.is_some()) {
                 let changed = self.site.changed.take().and_then(|find| find());
                 remarks.sort(changed.as_ref());

@@ -91,6 +91,13 @@ impl Remarks {
         remarks
     }
 
+    /// Those that others have not made. One that weighs more by now is another one.
+    pub fn beyond(mut self, others: &Self) -> Self {
+        self.known.retain(|remark| !others.known.contains(remark));
+        self.unlisted = self.unlisted.saturating_sub(others.unlisted);
+        self
+    }
+
     fn add_reported(&mut self, task: &TaskFinished, root: &str) {
         let Some(reported) = &task.reported else { return };
         let failed = !task.status.is_pass();

@@ -211,31 +211,40 @@ fn github_hears_of_the_whole() {
 }
 
 #[test]
-fn failed_tests_and_tasks_of_shards_are_annotated() {
-    let project = gated("tests = { failed = 0 }");
+fn what_shards_have_annotated_is_not_repeated() {
+    let project = gated("tests = { failed = 0 }\ncoverage = { min = 90 }");
     project.write("in/junit.xml", FAILING).write("in/broken", "").write("in/bad", "").commit("broken");
-    let file = project.beside().join("s.md");
-    let ran = merged(&project, &["--ci", "github", "--summary", file.to_str().unwrap()], &[]).ends(1);
-    let annotated: Vec<&str> = ran.out.lines().filter(|line| line.starts_with("::")).collect();
+    let mut annotated: Vec<String> = Vec::new();
+    for shard in ["1/2", "2/2"] {
+        let ran = project.xtask(&["ci", "-k", "--shard", shard, "--ci", "github"]);
+        let lines = ran.err.lines().chain(ran.out.lines()).filter(|line| is_annotation(line));
+        annotated.extend(lines.map(str::to_owned));
+    }
+    annotated.sort();
     assert_eq!(
         annotated,
         [
-            "::error title=plain failed%3A exit status 1::said",
             "::error file=src/b.py,line=3,title=s › b failed::expected 1",
+            "::error title=plain failed%3A exit status 1::said",
             "::warning file=src/a.py,line=2,title=lint%3A R1::weak",
-        ],
-        "{}",
-        ran.out
+        ]
     );
+    let file = project.beside().join("s.md");
+    let ran = merged(&project, &["--ci", "github", "--summary", file.to_str().unwrap()], &[]).ends(1);
+    assert!(!ran.out.lines().any(is_annotation), "{}", ran.out);
     ran.prints("gate quality is not judged: unit did not pass\n").prints("failed: plain, unit\n");
     let text = std::fs::read_to_string(file).unwrap();
     for part in ["### Failed tests", "### The last lines of `plain`", "| `quality` | – skipped |"] {
         assert!(text.contains(part), "{part}: {text}");
     }
     // Asked for by name, the voice speaks beside JSON.
-    let ran = merged(&project, &["--json", "--ci", "github"], &[]).ends(1).says("::error file=src/b.py");
+    let ran = merged(&project, &["--json", "--ci", "github"], &[]).ends(1).says("failed: plain, unit\n");
     assert_eq!(ran.json()["gates"][0]["unjudged"], "unit did not pass");
-    merged(&project, &["--json"], &[("GITHUB_ACTIONS", "true")]).ends(1).does_not_say("::error");
+    merged(&project, &["--json"], &[("GITHUB_ACTIONS", "true")]).ends(1).does_not_say("failed: ");
+}
+
+fn is_annotation(line: &str) -> bool {
+    ["::error", "::warning", "::notice"].iter().any(|command| line.starts_with(command))
 }
 
 #[test]
