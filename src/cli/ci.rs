@@ -90,7 +90,8 @@ impl<'s> Place<'s> {
         let repository =
             project.repository.as_ref().ok_or(Failure::NoRepository { what: "no CI system can run it" })?;
         let config = &project.config;
-        let selection = Selection::of(config, &config.ci.run)?;
+        // Names that a file gives were looked up when it was read.
+        let selection = Selection::of(config, &config.ci.run).map_err(|_| Failure::NothingForCi)?;
         let graph = Graph::of(config, &selection.tasks, Reach::WithNeeds);
         let root = project.root.clone();
         let cargo = text(&root.join(".cargo/config.toml"))?;

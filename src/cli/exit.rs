@@ -59,6 +59,9 @@ pub enum Failure {
     /// tasks.toml names no tasks for any stage of git.
     #[error("tasks.toml names no tasks for a stage of git")]
     NoHooks,
+    /// There is nothing for CI to run: what it runs if tasks.toml says nothing else is not there.
+    #[error("CI runs the task or group `ci`, and there is none")]
+    NothingForCi,
     /// The gate has no answer.
     #[error(transparent)]
     Gate(GateError),
@@ -185,7 +188,7 @@ pub fn status(end: &Result<End, Failure>) -> u8 {
         ) => 2,
         Err(Failure::Gate(_)) => 1,
         Err(Failure::Config(_) | Failure::NoConfig { .. }) => 3,
-        Err(Failure::Select(SelectError::Unknown { .. }) | Failure::NoHooks) => 4,
+        Err(Failure::Select(SelectError::Unknown { .. }) | Failure::NoHooks | Failure::NothingForCi) => 4,
         Err(Failure::NoVerdict(_)) => 4,
         Err(Failure::Runs(
             RunsError::Unknown(_)
@@ -246,6 +249,9 @@ pub fn hint(failure: &Failure) -> Option<String> {
         )),
         Failure::NoHooks => {
             Some("add to tasks.toml, with the tasks to be run:\n    [hooks]\n    pre-push = [\"ci\"]\n    pre-commit = [\"lint\"]".to_owned())
+        }
+        Failure::NothingForCi => {
+            Some("add a task that needs all that CI is to run:\n    [tasks.ci]\n    needs = [\"lint\", \"test\"]\nor name what is there already:\n    [ci]\n    run = [\"test\"]".to_owned())
         }
         Failure::NoConfig { .. } => Some("`xtask init` writes a first one".to_owned()),
         Failure::Runs(RunsError::Unknown(_) | RunsError::Ambiguous(..) | RunsError::NotSoMany(_)) => {

@@ -95,7 +95,10 @@ fn ci_without_its_actions_is_a_task() {
     project.xtask(&["--help"]).ends(0).prints("xtask ci init");
     project.xtask(&["ci", "check", "--help"]).ends(0).prints("Exit status 1 if something differs");
     let none = Project::new("[tasks.lint]\nrun = \"true\"\n");
-    none.xtask(&["ci", "init"]).ends(4).says("no task or group is named `ci`");
+    none.xtask(&["ci", "init"])
+        .ends(4)
+        .says("CI runs the task or group `ci`, and there is none")
+        .says("[tasks.ci]");
 }
 
 #[test]
