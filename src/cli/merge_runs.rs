@@ -11,9 +11,7 @@ use crate::cli::Session;
 use crate::cli::exit::{End, Failure};
 use crate::cli::manifests;
 use crate::cli::merged_gates::{Judged, judge};
-use crate::event::{
-    Event, Level, Log, RunStarted, Status, Stored, Summary, TaskFinished, VERSION, Verdict, What,
-};
+use crate::event::{Event, Level, RunStarted, Status, Summary, TaskFinished, VERSION, Verdict, What};
 use crate::ground::units;
 use crate::manifest::merge::{self, Merged, Row};
 use crate::manifest::phrases::{named, tree};
@@ -202,21 +200,13 @@ fn started(manifest: &Manifest) -> RunStarted {
 }
 
 fn finished(name: &str, account: &Account) -> TaskFinished {
+    let status = account.status.clone().unwrap_or(Status::Stopped);
+    let reason = account.reason.clone().unwrap_or(Reason::Interrupted);
     TaskFinished {
-        task: name.to_owned(),
         group: account.group.clone(),
-        status: account.status.clone().unwrap_or(Status::Stopped),
-        reason: account.reason.clone().unwrap_or(Reason::Interrupted),
-        started: 0,
         took: account.took,
         attempts: account.attempts,
-        stored: Stored::NotTried,
-        log: Log::default(),
-        failed_logs: Vec::new(),
-        command: String::new(),
-        sandboxed: false,
-        reported: None,
-        evidence: None,
+        ..TaskFinished::new(name, status, reason)
     }
 }
 

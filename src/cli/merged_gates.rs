@@ -8,7 +8,7 @@ use crate::cli::exit::Failure;
 use crate::cli::project::Project;
 use crate::config::model::{Config, Task, TaskId};
 use crate::engine::baseline::{self, Standing};
-use crate::event::{Ended, Log, Status, Stored, TaskFinished};
+use crate::event::{Ended, Status, TaskFinished};
 use crate::git::{WorkTreeReader, tree_id};
 use crate::graph::{Graph, Reach};
 use crate::history::records::{Recorded, Records};
@@ -47,21 +47,11 @@ impl Judged {
             Some(why) => Ended::NotStarted { why: why.clone() },
             None => Ended::Rules { broken },
         };
+        let status = if self.holds() { Status::Passed } else { Status::Failed { ended } };
         TaskFinished {
-            task: self.name.clone(),
-            group: None,
-            status: if self.holds() { Status::Passed } else { Status::Failed { ended } },
-            reason: Reason::FirstRun,
-            started: 0,
-            took: 0,
             attempts: 1,
-            stored: Stored::NotTried,
-            log: Log::default(),
-            failed_logs: Vec::new(),
-            command: String::new(),
-            sandboxed: false,
-            reported: None,
             evidence: self.evidence.clone().map(Box::new),
+            ..TaskFinished::new(&self.name, status, Reason::FirstRun)
         }
     }
 }

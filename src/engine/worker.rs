@@ -313,19 +313,10 @@ pub fn result(context: &Context<'_>, id: NodeId, status: Status, reason: Reason)
     let args = context.world.args.filter(|(receiver, _)| *receiver == context.world.graph.node(id).task);
     let args = args.map_or(&[][..], |(_, args)| args);
     TaskFinished {
-        task: task.name.clone(),
         group: task.group.clone(),
-        status,
-        reason,
         started: context.emitter.millis(),
-        took: 0,
-        attempts: 0,
-        stored: Stored::NotTried,
-        log: Log::default(),
-        failed_logs: Vec::new(),
         command: task.run.as_ref().map(|run| command::shown(run, args)).unwrap_or_default(),
         sandboxed: task.sandbox,
-        reported: None,
-        evidence: None,
+        ..TaskFinished::new(&task.name, status, reason)
     }
 }

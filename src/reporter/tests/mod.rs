@@ -44,20 +44,12 @@ fn started(names: &str, tasks: usize) -> Event {
 
 fn task(name: &str, status: Status, log: &str) -> TaskFinished {
     TaskFinished {
-        task: name.to_owned(),
-        group: None,
-        status,
-        reason: Reason::FirstRun,
         started: 1000,
         took: 2000,
         attempts: 1,
-        stored: Stored::NotTried,
         log: Log { text: log.to_owned(), left_out: 0 },
-        failed_logs: Vec::new(),
         command: format!("make {name}"),
-        sandboxed: false,
-        reported: None,
-        evidence: None,
+        ..TaskFinished::new(name, status, Reason::FirstRun)
     }
 }
 
