@@ -4,9 +4,11 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
 use crate::engine::context::Context;
 use crate::engine::run::Run;
+use crate::engine::shelf;
 use crate::event::{Level, Summary};
 use crate::git::snapshot::{Entry, Snapshot};
 use crate::graph::NodeId;
@@ -174,8 +176,6 @@ impl Run<'_> {
 
     /// What tasks of this shard reported, for gates that are judged when all shards are merged.
     fn facts(&self, context: &Context<'_>) -> BTreeMap<String, Facts> {
-        let snapshot = context.snapshot();
-        let library = context.reports(snapshot.as_deref());
         let mut facts = BTreeMap::new();
         for (node, id) in self.world.graph.nodes.iter().zip(self.world.graph.ids()) {
             let task = self.world.config.task(node.task);
@@ -184,8 +184,8 @@ impl Run<'_> {
             if task.reports.is_empty() || !runs || context.contribution(id).is_none() {
                 continue;
             }
-            match library.read(task, None) {
-                Ok(told) => drop(facts.insert(task.name.clone(), told.facts)),
+            match shelf::told(context, id) {
+                Ok(told) => drop(facts.insert(task.name.clone(), Arc::unwrap_or_clone(told).facts)),
                 Err(error) => context.emitter.notice(Level::Warning, format!("{}: {error}", task.name)),
             }
         }

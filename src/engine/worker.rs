@@ -6,13 +6,15 @@
 //! only then store.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use crate::cache::Lookup;
 use crate::config::model::Task;
 use crate::engine::command;
 use crate::engine::context::{Context, NodeResult, Store};
 use crate::engine::execution::{Execution, execute};
-use crate::engine::{judging, keep};
+use crate::engine::shelf::Held;
+use crate::engine::{judging, keep, leftovers};
 use crate::event::{Ended, Level, Log, Status, Stored, TaskFinished, What};
 use crate::graph::NodeId;
 use crate::ground::lock::FileLock;
@@ -108,6 +110,10 @@ fn take_hit(
             evidence.map_err(|error| Reason::Damaged { what: format!("its evidence: {error}") })?;
         context.note_record(id, &evidence);
         result.evidence = Some(evidence);
+        context.shelf.release(&context.world.graph.node(id).sources);
+    }
+    if let Some(key) = &planned.key {
+        context.shelf.put(id, Held::Stored(key.digest));
     }
     context.finish(id, NodeResult { contribution: planned.contribution, tainted: false });
     result.log = log;
@@ -130,6 +136,7 @@ fn restore(
     };
     let restored = store.cache.restore(&context.site.root, &task.outputs, entry, &is_tracked);
     restored.map_err(|error| Reason::Unrestorable { what: error.to_string() })?;
+    leftovers::remember_restored(context, task, entry);
     context.take_up_outputs(id);
     Ok(())
 }
@@ -145,7 +152,7 @@ fn run_missing(context: &Context<'_>, id: NodeId, planned: &Planned, reason: &Re
         context.emitter.notice(Level::Warning, text);
     }
     let before = context.snapshot();
-    let execution = match task_of(context, id).gate {
+    let mut execution = match task_of(context, id).gate {
         Some(_) => judging::judge(context, id, reason),
         None => execute(context, id, reason),
     };
@@ -164,6 +171,9 @@ fn run_missing(context: &Context<'_>, id: NodeId, planned: &Planned, reason: &Re
     } else {
         keep::Kept::nothing()
     };
+    if let Some(told) = execution.told.take().filter(|_| status.is_pass()) {
+        context.shelf.put(id, Held::Told(Arc::new(told)));
+    }
     if over.is_none() {
         context.finish(id, NodeResult { contribution: kept.contribution, tainted: kept.tainted });
     }

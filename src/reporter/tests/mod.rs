@@ -6,7 +6,7 @@ mod summary;
 mod voices;
 
 use crate::event::{
-    Ended, Event, Level, Log, Reported, RunStarted, Status, Stored, Summary, TaskFinished, Verdict, What,
+    Ended, Event, Level, Log, Reported, RunStarted, Status, Summary, TaskFinished, Verdict, What,
 };
 use crate::git::ChangedLines;
 use crate::ground::clock::Timestamp;
