@@ -13,7 +13,7 @@ use crate::graph::{NodeId, Role};
 use crate::quality::evidence::{Evidence, Verdict};
 use crate::quality::{self, Baseline, Basis, Case};
 use crate::reason::Reason;
-use crate::report::facts::{Facts, Finding, Tests};
+use crate::report::facts::{Coverage, Facts, Finding, Tests};
 
 /// Judges the gate of a node.
 pub fn judge(context: &Context<'_>, id: NodeId, reason: &Reason) -> Execution {
@@ -40,6 +40,7 @@ pub fn judge(context: &Context<'_>, id: NodeId, reason: &Reason) -> Execution {
 fn evidence(context: &Context<'_>, id: NodeId) -> Result<Evidence, NoEvidence> {
     let world = &context.world;
     let node = world.graph.node(id);
+    let _alone = context.shelf.judge_alone();
     // What one task alone reports is judged where it lies: it may be large.
     let mut all: Option<Arc<Told>> = None;
     for source in &node.sources {
@@ -86,6 +87,6 @@ pub fn told(facts: &Facts) -> Reported {
         more_failed: failed.saturating_sub(Reported::LISTED),
         more_findings: findings.len().saturating_sub(Reported::LISTED),
         findings: findings.into_iter().take(Reported::LISTED).cloned().collect(),
-        coverage: facts.coverage.as_ref().map(|coverage| coverage.ratio()),
+        coverage: facts.coverage.as_ref().map(Coverage::ratio),
     }
 }

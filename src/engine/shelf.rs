@@ -5,7 +5,7 @@
 //! hit, its report is read when a gate asks, and has to be the one of the cache.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::cache::{Content, Lookup};
 use crate::config::model::{Config, Task};
@@ -17,7 +17,10 @@ use crate::ground::path::RepoPath;
 
 /// What is known of the reports of each node that is asked for them.
 #[derive(Debug, Default)]
-pub struct Shelf(Mutex<HashMap<NodeId, Place>>);
+pub struct Shelf {
+    places: Mutex<HashMap<NodeId, Place>>,
+    judging: Mutex<()>,
+}
 
 /// The place of one node.
 #[derive(Debug, Default)]
@@ -47,12 +50,13 @@ impl Shelf {
         for source in graph.ids().filter(judged).flat_map(|gate| &graph.node(gate).sources) {
             places.entry(*source).or_default().asked += 1;
         }
-        Self(Mutex::new(places))
+        Self { places: Mutex::new(places), judging: Mutex::default() }
     }
 
     /// For all that these nodes report, of which each is asked for once.
     pub fn of_all(nodes: impl Iterator<Item = NodeId>) -> Self {
-        Self(Mutex::new(nodes.map(|id| (id, Place { asked: 1, held: None })).collect()))
+        let places = nodes.map(|id| (id, Place { asked: 1, held: None })).collect();
+        Self { places: Mutex::new(places), judging: Mutex::default() }
     }
 
     /// Whether anyone will ask for the reports of a node.
@@ -82,9 +86,15 @@ impl Shelf {
         }
     }
 
-    fn places(&self) -> std::sync::MutexGuard<'_, HashMap<NodeId, Place>> {
+    /// One gate is judged at a time. Reports may be large, and a gate that joins several has them to
+    /// itself while others still ask for them: there are never more than two of each in memory.
+    pub fn judge_alone(&self) -> MutexGuard<'_, ()> {
+        self.judging.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn places(&self) -> MutexGuard<'_, HashMap<NodeId, Place>> {
         // Each change is one step, so the places are whole even if another thread panicked.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.places.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -107,7 +117,11 @@ pub fn told(context: &Context<'_>, id: NodeId) -> Result<Arc<Told>, NoEvidence> 
     if let Some(stored) = stored {
         is_as_stored(context, task, &stored, told.as_ref().ok())?;
     }
-    told.map(Arc::new)
+    let told = Arc::new(told?);
+    if key.is_some() {
+        context.shelf.put(id, Held::Told(Arc::clone(&told)));
+    }
+    Ok(told)
 }
 
 /// The reports of an entry, those that are files with their digests.
@@ -168,7 +182,8 @@ mod tests {
     fn what_is_held_goes_with_the_last_who_asks() {
         let id = NodeId(0);
         let held = || Held::Told(Arc::new(Told::default()));
-        let shelf = Shelf(Mutex::new(HashMap::from([(id, Place { asked: 2, held: None })])));
+        let places = HashMap::from([(id, Place { asked: 2, held: None })]);
+        let shelf = Shelf { places: Mutex::new(places), ..Shelf::default() };
         assert!(shelf.wants(id) && !shelf.wants(NodeId(1)));
         shelf.put(id, held());
         shelf.put(NodeId(1), held());
