@@ -60,7 +60,8 @@ impl<'a> Leftovers<'a> {
     pub fn clear(&mut self, place: &Path) {
         let snapshot = self.context.snapshot();
         let is_tracked = |path: &RepoPath| {
-            snapshot.as_ref().and_then(|snapshot| snapshot.get(path)).is_some_and(|entry| entry.tracked)
+            // Where the tree is not known, everything may be tracked.
+            snapshot.as_ref().is_none_or(|tree| tree.get(path).is_some_and(|entry| entry.tracked))
         };
         let mut found = reports::lying(self.task, place).unwrap_or_default();
         if let Some(store) = &self.context.site.store {
