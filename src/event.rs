@@ -211,6 +211,28 @@ pub struct TaskFinished {
     pub evidence: Option<Box<Evidence>>,
 }
 
+impl TaskFinished {
+    /// A result without an execution; what there is beyond it is set by who knows it.
+    pub fn new(task: &str, status: Status, reason: Reason) -> Self {
+        Self {
+            task: task.to_owned(),
+            group: None,
+            status,
+            reason,
+            started: 0,
+            took: 0,
+            attempts: 0,
+            stored: Stored::NotTried,
+            log: Log::default(),
+            failed_logs: Vec::new(),
+            command: String::new(),
+            sandboxed: false,
+            reported: None,
+            evidence: None,
+        }
+    }
+}
+
 /// What is told of a task's reports.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub struct Reported {

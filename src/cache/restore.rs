@@ -5,6 +5,8 @@ use std::path::Path;
 
 use crate::cache::Cache;
 use crate::cache::entry::Entry;
+use crate::cache::error::CacheError;
+use crate::cache::fetch::Contents;
 use crate::cache::install::Installer;
 use crate::cache::plan::{Ground, Plan, RestoreError};
 use crate::ground::path::RepoPath;
@@ -43,5 +45,15 @@ impl Cache {
         let installer = Installer::new(root, &temp)?;
         installer.run(&entry.outputs, &plan, &mut contents).map_err(RestoreError::Partly)?;
         Ok(Restored { written: plan.writes.len(), removed: plan.remove.len() })
+    }
+
+    /// Takes files and symlinks below `root` out. A symlink above one of them is not followed.
+    ///
+    /// # Errors
+    /// One of them is a folder, lies behind a symlink or can't be removed; others may be gone.
+    pub fn take_out(&self, root: &Path, paths: Vec<RepoPath>) -> Result<(), CacheError> {
+        let plan = Plan { remove: paths, ..Plan::default() };
+        let installer = Installer::new(root, &self.place.temp())?;
+        Ok(installer.run(&[], &plan, &mut Contents::default())?)
     }
 }

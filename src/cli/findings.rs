@@ -303,27 +303,12 @@ mod tests {
     use super::*;
     use crate::config::model::TaskId;
     use crate::engine::findings::Judgement;
-    use crate::event::{Ended, Stored};
+    use crate::event::Ended;
     use crate::process::trace::report::Why;
     use crate::reason::Reason;
 
     fn account(status: Status, findings: usize, doubts: &[Why]) -> Account {
-        let result = TaskFinished {
-            task: "t".to_owned(),
-            group: None,
-            status,
-            reason: Reason::CacheOff,
-            started: 0,
-            took: 0,
-            attempts: 1,
-            stored: Stored::NotTried,
-            log: Log::default(),
-            failed_logs: Vec::new(),
-            command: String::new(),
-            sandboxed: false,
-            reported: None,
-            evidence: None,
-        };
+        let result = TaskFinished { attempts: 1, ..TaskFinished::new("t", status, Reason::CacheOff) };
         let finding = Finding {
             path: RepoPath::from_git(&b"a"[..]),
             is_folder: false,

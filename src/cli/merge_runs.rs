@@ -16,7 +16,7 @@ use crate::cli::manifests;
 use crate::cli::merged_gates::{Judged, judge};
 use crate::cli::voices::report;
 use crate::event::{
-    Ended, Event, Level, Log, RunStarted, Status, Stored, Summary, TaskFinished, VERSION, Verdict, What,
+    Ended, Event, Level, Log, RunStarted, Status, Summary, TaskFinished, VERSION, Verdict, What,
 };
 use crate::ground::units;
 use crate::manifest::merge::{self, Merged, Row};
@@ -299,21 +299,16 @@ fn started(manifest: &Manifest) -> RunStarted {
 
 fn finished(name: &str, account: &Account) -> TaskFinished {
     let told = account.told.as_deref().cloned().unwrap_or_default();
+    let status = account.status.clone().unwrap_or(Status::Stopped);
+    let reason = account.reason.clone().unwrap_or(Reason::Interrupted);
     TaskFinished {
-        task: name.to_owned(),
         group: account.group.clone(),
-        status: account.status.clone().unwrap_or(Status::Stopped),
-        reason: account.reason.clone().unwrap_or(Reason::Interrupted),
-        started: 0,
         took: account.took,
         attempts: account.attempts,
-        stored: Stored::NotTried,
         log: Log { text: told.log, left_out: 0 },
-        failed_logs: Vec::new(),
         command: told.command,
-        sandboxed: false,
         reported: told.reported,
-        evidence: None,
+        ..TaskFinished::new(name, status, reason)
     }
 }
 

@@ -10,7 +10,7 @@ use crate::config::model::{Task, TaskId};
 use crate::engine::baseline::{self, Standing};
 use crate::engine::knowledge::Nothing;
 use crate::engine::manifest::shown;
-use crate::event::{Ended, Log, Status, Stored, TaskFinished};
+use crate::event::{Ended, Status, TaskFinished};
 use crate::git::{WorkTreeReader, tree_id};
 use crate::graph::{Graph, NodeId, Reach};
 use crate::ground::digest::Digest;
@@ -95,21 +95,12 @@ impl Judged {
 
     /// The same as a run tells it.
     pub fn finished(&self) -> TaskFinished {
+        let status = self.account.status.clone().unwrap_or(Status::Stopped);
+        let reason = self.account.reason.clone().unwrap_or(Reason::Interrupted);
         TaskFinished {
-            task: self.name.clone(),
-            group: None,
-            status: self.account.status.clone().unwrap_or(Status::Stopped),
-            reason: self.account.reason.clone().unwrap_or(Reason::Interrupted),
-            started: 0,
-            took: 0,
             attempts: self.account.attempts,
-            stored: Stored::NotTried,
-            log: Log::default(),
-            failed_logs: Vec::new(),
-            command: String::new(),
-            sandboxed: false,
-            reported: None,
             evidence: self.evidence.clone().map(Box::new),
+            ..TaskFinished::new(&self.name, status, reason)
         }
     }
 }

@@ -68,6 +68,17 @@ impl<'d> Reports<'d> {
                 );
                 continue;
             }
+            if text.text.starts_with('/') {
+                findings.add(
+                    Diagnostic::new(
+                        text.span,
+                        format!("`{}` is an absolute path, and a report lies in the repository", keys::shown(text.text)),
+                    )
+                    .label("absolute")
+                    .hint("a path is taken from the folder of its tasks.toml: write it without the `/` in front, and have the task write its report there"),
+                );
+                continue;
+            }
             if let Some(pattern) = files::glob(&text, origin, "a report", findings) {
                 items.push(Item { excludes: false, what: What::One(pattern.clone()) });
                 self.files.push((pattern, text.span.clone()));

@@ -13,6 +13,7 @@ use crate::engine::reports::Library;
 use crate::engine::sandbox::Sandboxes;
 use crate::engine::secrets::Secrets;
 use crate::engine::services::{Services, Setting};
+use crate::engine::shelf::Shelf;
 use crate::engine::watching::{Standing, Watching};
 use crate::event::{Level, What};
 use crate::git::WorkTreeReader;
@@ -88,6 +89,8 @@ pub struct Context<'a> {
     pub sandboxes: Option<Sandboxes>,
     /// The services that are up.
     pub services: &'a Services,
+    /// What the reports of finished tasks say, for those who will ask.
+    pub shelf: Shelf,
     /// What rounds share, if this run is one of several.
     pub watching: Option<&'a Watching>,
     /// Ends what runs.
@@ -145,6 +148,7 @@ impl<'a> Context<'a> {
             programs: Programs::default(),
             sandboxes: site.store.as_ref().map(|store| Sandboxes::new(&store.state, &conduct.run)),
             services,
+            shelf: Shelf::of(world.config, world.graph),
             watching,
             standing: Mutex::default(),
             stop: Stop::new(),
@@ -321,7 +325,7 @@ impl<'a> Context<'a> {
 
     /// What reads reports, which speak of the files of this tree.
     pub fn reports<'s>(&'s self, snapshot: Option<&'s Snapshot>) -> Library<'s> {
-        Library { root: &self.site.root, snapshot, mask: &self.mask }
+        Library { root: &self.site.root, place: &self.site.root, snapshot, mask: &self.mask }
     }
 
     /// Notes what a gate that passed leaves for later trees.

@@ -1,13 +1,16 @@
 //! The execution of one node: its attempts and its `finally`. It must not know the cache.
 
 use std::borrow::Cow;
+use std::path::Path;
 use std::time::Duration;
 
 use crate::config::model::{Command, Task};
 use crate::engine::command::{self, Kit, Times};
 use crate::engine::context::Context;
 use crate::engine::judging;
+use crate::engine::leftovers::Leftovers;
 use crate::engine::ports::Ports;
+use crate::engine::reports::{Library, Told};
 use crate::engine::rust_task;
 use crate::engine::sandbox::SandboxError;
 use crate::engine::services::{Failure, Setting};
@@ -15,12 +18,12 @@ use crate::engine::surroundings;
 use crate::engine::workplace::Workplace;
 use crate::event::{Ended, Log, Reported, What};
 use crate::graph::NodeId;
-use crate::ground::clock::Timestamp;
 use crate::process::run::{self, Finished, Watcher};
 use crate::process::spawn::Spawn;
 use crate::process::stop::{Demand, Stop};
 use crate::quality::evidence::Evidence;
 use crate::reason::Reason;
+use crate::report::Facts;
 
 /// How long a `finally` may take if its task has no timeout.
 const FINALLY_TIMEOUT: Duration = Duration::from_secs(300);
@@ -42,13 +45,31 @@ pub struct Execution {
     pub failed_logs: Vec<Log>,
     /// Whether it passed its `slow-after`.
     pub is_slow: bool,
-    /// What its reports say, as far as they are there.
+    /// What is told of its reports, as far as they are there.
     pub reported: Option<Box<Reported>>,
+    /// What they say, for gates; none of it if no gate asks, but where it was read.
+    pub told: Option<Told>,
     /// Of a gate: why its verdict is what it is.
     pub evidence: Option<Box<Evidence>>,
 }
 
 impl Execution {
+    /// One that has just begun.
+    pub fn begun(started: u64) -> Self {
+        Self {
+            started,
+            took: 0,
+            ended: Ended::Stopped,
+            attempts: 0,
+            log: Log::default(),
+            failed_logs: Vec::new(),
+            is_slow: false,
+            reported: None,
+            told: None,
+            evidence: None,
+        }
+    }
+
     /// What the cache keeps of it as its log; of a gate, its evidence.
     pub fn kept_log(&self) -> Cow<'_, str> {
         match &self.evidence {
@@ -62,22 +83,9 @@ impl Execution {
 /// Executes the task of a node, with all its attempts, and then its `finally`.
 pub fn execute(context: &Context<'_>, id: NodeId, reason: &Reason) -> Execution {
     let task = context.world.config.task(context.world.graph.node(id).task);
-    let mut execution = Execution {
-        started: context.emitter.millis(),
-        took: 0,
-        ended: Ended::Stopped,
-        attempts: 0,
-        log: Log::default(),
-        failed_logs: Vec::new(),
-        is_slow: false,
-        reported: None,
-        evidence: None,
-    };
-    let mut since = context.emitter.clock().now();
+    let mut execution = Execution::begun(context.emitter.millis());
+    let mut leftovers = Leftovers::of(context, task);
     let workplace = loop {
-        if execution.attempts > 0 {
-            since = context.emitter.clock().now();
-        }
         execution.attempts += 1;
         let attempt = execution.attempts;
         context.emitter.emit(What::TaskStarted {
@@ -87,6 +95,9 @@ pub fn execute(context: &Context<'_>, id: NodeId, reason: &Reason) -> Execution 
             expected: context.expected(id),
         });
         let workplace = Workplace::of(context, id);
+        if let Ok(workplace) = &workplace {
+            leftovers.clear(workplace.root());
+        }
         let (ended, log) = match &workplace {
             Ok(workplace) => attempt_once(context, id, (task, workplace), attempt, &mut execution.is_slow),
             Err(SandboxError::Stopped) => (Ended::Stopped, Log::default()),
@@ -104,6 +115,9 @@ pub fn execute(context: &Context<'_>, id: NodeId, reason: &Reason) -> Execution 
             execution.log = log;
             break workplace;
         }
+        if let Ok(workplace) = &workplace {
+            leftovers.note(workplace.root());
+        }
         let ended = execution.ended.clone();
         context.emitter.emit(What::TaskRetries { task: task.name.clone(), attempt, ended });
         execution.failed_logs.push(log);
@@ -114,22 +128,35 @@ pub fn execute(context: &Context<'_>, id: NodeId, reason: &Reason) -> Execution 
         if let Some(command) = &task.finally {
             finish(context, (task, &workplace), command);
         }
+        if !task.reports.is_empty() && context.site.desk.is_none() {
+            leftovers.note(workplace.root());
+            look_at_reports(context, id, (&leftovers, workplace.root()), &mut execution);
+            leftovers.remember();
+        }
         execution.ended = workplace.leave(context, id, execution.ended);
-    }
-    if !task.reports.is_empty() && context.site.desk.is_none() {
-        look_at_reports(context, task, since, &mut execution);
     }
     execution
 }
 
-/// Reads the reports of the last attempt, which began at `since`. A task that passed without them has
-/// not passed.
-fn look_at_reports(context: &Context<'_>, task: &Task, since: Timestamp, execution: &mut Execution) {
+/// Reads the reports that the last attempt wrote, at `place`, where it ran. A task that passed without
+/// them has not passed.
+fn look_at_reports(
+    context: &Context<'_>,
+    id: NodeId,
+    (leftovers, place): (&Leftovers<'_>, &Path),
+    execution: &mut Execution,
+) {
+    let task = context.world.config.task(context.world.graph.node(id).task);
     let snapshot = context.snapshot();
-    let library = context.reports(snapshot.as_deref());
-    // A sandbox is empty when its task begins; what was there already and is the same stays as it was.
-    match library.read(task, (!task.sandbox).then_some(since)) {
-        Ok(told) => execution.reported = Some(Box::new(judging::told(told.facts))),
+    let library = Library { place, ..context.reports(snapshot.as_deref()) };
+    match library.read(task, Some(leftovers)) {
+        Ok(mut told) => {
+            execution.reported = Some(Box::new(judging::told(&told.facts)));
+            if !context.shelf.wants(id) {
+                told.facts = Facts::default();
+            }
+            execution.told = Some(told);
+        }
         Err(error) if execution.ended.is_pass() => {
             execution.ended = Ended::Report { path: error.path, why: error.why.to_string() };
         }

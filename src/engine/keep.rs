@@ -1,7 +1,9 @@
 //! Keeping the result of a passed execution: whether it may be stored, and storing it. It must not
 //! keep what could make a later hit a lie.
 
-use crate::cache::{Forbidden, NewEntry};
+use std::collections::HashMap;
+
+use crate::cache::{Content, Forbidden, NewEntry, OutputSet};
 use crate::engine::context::{Context, Store};
 use crate::engine::execution::Execution;
 use crate::event::{Level, Status, Stored};
@@ -12,6 +14,7 @@ use crate::key::explanation::Explanation;
 use crate::key::inputs::InputSet;
 use crate::key::{Contribution, Key};
 use crate::plan::{CachePolicy, Planned};
+use crate::quality::evidence::Source;
 
 /// A passed execution.
 pub struct Passed<'a> {
@@ -56,13 +59,19 @@ pub fn keep(context: &Context<'_>, id: NodeId, passed: &Passed<'_>) -> Kept {
     let no = |why: String| Stored::No { why };
     let unkeyed = passed.planned.key.is_none();
     let mut contribution = passed.planned.key.as_ref().map(|key| Contribution::Key(key.digest));
-    let mut outputs = crate::cache::OutputSet::default();
+    let mut outputs = OutputSet::default();
     let mut refusal = None;
     if !task.outputs.is_empty() {
         match store.cache.collect(&context.site.root, &task.outputs) {
             Ok(collected) => {
                 contribution = Some(Contribution::Outputs(collected.digest()));
                 refusal = unmatched(collected.unmatched());
+                if let Some(path) = changed_report(passed.execution, &collected) {
+                    // What gates are told is not what lies there: none of them shall be a hit on it.
+                    contribution = Some(Contribution::Outputs(unknown(context, &task.name)));
+                    refusal =
+                        Some(format!("its report {path} was changed after it ended; do two tasks write it?"));
+                }
                 outputs = collected;
             }
             Err(error) => {
@@ -98,7 +107,7 @@ fn put(
     id: NodeId,
     (store, before, key): (&Store<'_>, &Snapshot, &Key),
     passed: &Passed<'_>,
-    outputs: &crate::cache::OutputSet,
+    outputs: &OutputSet,
 ) -> Stored {
     let node = context.world.graph.node(id);
     let task = context.world.config.task(node.task);
@@ -152,6 +161,21 @@ fn disturbance(context: &Context<'_>, id: NodeId, store: &Store<'_>, before: &Sn
 fn unmatched(patterns: &[String]) -> Option<String> {
     let first = patterns.first()?;
     Some(format!("its output `{first}` was not written"))
+}
+
+/// A report that is no longer what was read.
+fn changed_report<'e>(execution: &'e Execution, collected: &OutputSet) -> Option<&'e str> {
+    let told = execution.told.as_ref()?;
+    let outputs = collected.outputs().iter();
+    let lying: HashMap<String, &Content> =
+        outputs.map(|output| (output.path.to_string(), &output.content)).collect();
+    let is_changed = |source: &&Source| match lying.get(&source.path) {
+        Some(Content::File { digest, .. }) => digest.hex() != source.digest,
+        // What a symlink leads to is no output.
+        Some(Content::Symlink { .. }) => false,
+        Some(Content::EmptyFolder) | None => true,
+    };
+    told.sources.iter().find(is_changed).map(|source| source.path.as_str())
 }
 
 /// A digest that is never met again.

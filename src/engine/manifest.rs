@@ -4,9 +4,11 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
 use crate::engine::context::Context;
 use crate::engine::run::Run;
+use crate::engine::shelf;
 use crate::event::{Level, Summary};
 use crate::git::snapshot::{Entry, Snapshot};
 use crate::graph::NodeId;
@@ -172,8 +174,6 @@ impl Run<'_> {
 
     /// Adds what tasks of this shard reported, for gates that are judged when all shards are merged.
     fn add_facts(&self, context: &Context<'_>, manifest: &mut Manifest) {
-        let snapshot = context.snapshot();
-        let library = context.reports(snapshot.as_deref());
         for (node, id) in self.world.graph.nodes.iter().zip(self.world.graph.ids()) {
             let task = self.world.config.task(node.task);
             // What does not run on this system has left no report, whatever lies there.
@@ -181,8 +181,9 @@ impl Run<'_> {
             if task.reports.is_empty() || !runs || context.contribution(id).is_none() {
                 continue;
             }
-            match library.read(task, None) {
+            match shelf::told(context, id) {
                 Ok(told) => {
+                    let told = Arc::unwrap_or_clone(told);
                     manifest.facts.insert(task.name.clone(), told.facts);
                     manifest.reports.extend(told.sources);
                 }

@@ -5,8 +5,8 @@
 //! an [`execution`] whose result [`keep`] stores if it may be stored, under [`locks`] that other runs
 //! respect. An execution has a
 //! [`workplace`]: the work tree, or a [`sandbox`]; what an audited one opened becomes [`findings`].
-//! What a task's [`reports`] say is looked at when it ends; a gate's node reads them for [`judging`],
-//! against a [`baseline`].
+//! What a task's [`reports`] say is looked at when it ends, without the [`leftovers`] of former
+//! attempts, and lies on the [`shelf`] for the [`judging`] of gates, against a [`baseline`].
 
 pub mod audit;
 pub mod authors;
@@ -21,6 +21,7 @@ pub mod judging;
 pub mod keep;
 pub mod knowledge;
 pub mod launch;
+pub mod leftovers;
 pub mod locks;
 pub mod manifest;
 pub mod ports;
@@ -36,6 +37,7 @@ pub mod secrets;
 pub mod service;
 pub mod services;
 pub mod sharding;
+pub mod shelf;
 pub mod surroundings;
 pub mod tree_paths;
 pub mod watching;

@@ -1,25 +1,22 @@
 //! The reports of a task, read from where it wrote them: each must be there, be no older than the
 //! task, and be whole. It must not judge what they say.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fs::{self, File};
 use std::io::{self, BufReader, Read};
 use std::path::Path;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use crate::config::model::{Report, Task};
+use crate::engine::leftovers::Leftovers;
 use crate::engine::tree_paths::TreePaths;
 use crate::git::snapshot::Snapshot;
-use crate::ground::clock::Timestamp;
 use crate::ground::path::RepoPath;
 use crate::ground::pattern::What;
 use crate::process::mask::Mask;
 use crate::quality::evidence::Source;
 use crate::report::facts::{Facts, Finding, MeasuredTwice, content_digest};
 use crate::report::{self, Flaw};
-
-/// The time that file systems give a file runs behind the clock by up to a tick of the kernel.
-const TICK: Duration = Duration::from_millis(20);
 
 /// What the reports of a task say.
 #[derive(Clone, Debug, Default)]
@@ -35,6 +32,8 @@ pub struct Told {
 pub struct Library<'a> {
     /// The top of the work tree.
     pub root: &'a Path,
+    /// What stands for it where the task ran: itself, or a sandbox.
+    pub place: &'a Path,
     /// The files of the tree; `None` outside a repository.
     pub snapshot: Option<&'a Snapshot>,
     /// What hides secrets that a tool may have written down.
@@ -63,6 +62,15 @@ pub enum Why {
     /// It is from before.
     #[error("it is older than the task that should have written it; delete it if nothing writes it any more")]
     Stale,
+    /// Another has written it.
+    #[error("it was changed after `{task}` ended; do two tasks write it?")]
+    Changed {
+        /// The task that it is of.
+        task: String,
+    },
+    /// The cache has lost it meanwhile.
+    #[error("what its task stored is gone from the cache; run it again")]
+    Forgotten,
     /// It is a folder or such.
     #[error("it is not a file")]
     NoFile,
@@ -92,15 +100,15 @@ impl Told {
 }
 
 impl Library<'_> {
-    /// Reads all reports of a task. Those that the task has just written are not older than `since`.
+    /// Reads all reports of a task. If it has just been executed, none of them may be stale.
     ///
     /// # Errors
     /// The first report that is no evidence.
-    pub fn read(&self, task: &Task, since: Option<Timestamp>) -> Result<Told, NoEvidence> {
+    pub fn read(&self, task: &Task, executed: Option<&Leftovers<'_>>) -> Result<Told, NoEvidence> {
         let mut told = Told::default();
         for report in &task.reports {
             for path in self.files(report)? {
-                let (facts, source) = self.read_one(task, (report, &path), since)?;
+                let (facts, source) = self.read_one(task, (report, &path), executed)?;
                 told.join(Told { facts, sources: vec![source] })?;
             }
         }
@@ -111,16 +119,16 @@ impl Library<'_> {
         &self,
         task: &Task,
         (report, path): (&Report, &RepoPath),
-        since: Option<Timestamp>,
+        executed: Option<&Leftovers<'_>>,
     ) -> Result<(Facts, Source), NoEvidence> {
         let no = |why| NoEvidence { path: path.to_string(), why };
-        let on_disk = path.under(self.root);
+        let on_disk = path.under(self.place);
         let about = fs::metadata(&on_disk).map_err(|error| no(Why::Io(error)))?;
         if !about.is_file() {
             return Err(no(Why::NoFile));
         }
         let written = about.modified().unwrap_or(SystemTime::UNIX_EPOCH);
-        if since.is_some_and(|since| written + TICK < since.system()) {
+        if executed.is_some_and(|attempt| attempt.is_stale(path, &on_disk, written)) {
             return Err(no(Why::Stale));
         }
         let file = File::open(&on_disk).map_err(|error| no(Why::Io(error)))?;
@@ -130,7 +138,7 @@ impl Library<'_> {
         // A reader may stop at the end of what it understands.
         io::copy(&mut bytes, &mut io::sink()).map_err(|error| no(Why::Io(error)))?;
         let digest = hashed.hasher.finalize().to_hex().to_string();
-        let paths = TreePaths { root: self.root, cwd: &task.cwd, snapshot: self.snapshot };
+        let paths = TreePaths { root: self.place, cwd: &task.cwd, snapshot: self.snapshot };
         facts.rename(&mut |written| paths.inside(written));
         // A report may hold a million texts.
         if !self.mask.is_empty() {
@@ -138,7 +146,7 @@ impl Library<'_> {
         }
         let mut texts = Texts::default();
         for finding in facts.findings.iter_mut().chain(&mut facts.secrets).flatten() {
-            texts.complete(finding, self.root);
+            texts.complete(finding, [self.place, self.root]);
         }
         let kind = report.kind.name().to_owned();
         Ok((facts, Source { task: task.name.clone(), kind, path: path.to_string(), digest }))
@@ -148,7 +156,7 @@ impl Library<'_> {
     fn files(&self, report: &Report) -> Result<Vec<RepoPath>, NoEvidence> {
         let mut found: Vec<RepoPath> = Vec::new();
         for folder in report.files.folders() {
-            list(self.root, &folder, &mut found)
+            list(self.place, &folder, &mut found)
                 .map_err(|error| NoEvidence { path: folder.to_string(), why: Why::Io(error) })?;
         }
         found.retain(|path| report.files.matches(path));
@@ -166,22 +174,56 @@ impl Library<'_> {
     }
 }
 
-/// The files at or below a path; nothing if it is not there.
+/// Whether a path is that of a report of the task.
+pub fn is_one(task: &Task, path: &RepoPath) -> bool {
+    task.reports.iter().any(|report| report.files.matches(path))
+}
+
+/// All reports of a task that lie below `place`, whoever wrote them.
+///
+/// # Errors
+/// A folder can't be listed.
+pub fn lying(task: &Task, place: &Path) -> io::Result<BTreeSet<RepoPath>> {
+    let mut found = Vec::new();
+    for folder in task.reports.iter().flat_map(|report| report.files.folders()) {
+        list(place, &folder, &mut found)?;
+    }
+    Ok(found.into_iter().filter(|path| is_one(task, path)).collect())
+}
+
+/// The digest of a file, as that of a report that is read.
+///
+/// # Errors
+/// It can't be read.
+pub fn digest(path: &Path) -> io::Result<String> {
+    let mut hashed = Hashed { inner: File::open(path)?, hasher: blake3::Hasher::new() };
+    io::copy(&mut BufReader::with_capacity(256 * 1024, &mut hashed), &mut io::sink())?;
+    Ok(hashed.hasher.finalize().to_hex().to_string())
+}
+
+/// The files at or below a path; nothing if it is not there. Git's own folders hold none.
 fn list(root: &Path, path: &RepoPath, found: &mut Vec<RepoPath>) -> io::Result<()> {
     use std::os::unix::ffi::OsStrExt as _;
+    match fs::symlink_metadata(path.under(root)) {
+        Ok(about) if about.is_dir() => {}
+        Ok(_) => {
+            found.push(path.clone());
+            return Ok(());
+        }
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            return Ok(());
+        }
+        Err(error) => return Err(error),
+    }
     let mut stack = vec![path.clone()];
-    while let Some(path) = stack.pop() {
-        let on_disk = path.under(root);
-        match fs::symlink_metadata(&on_disk) {
-            Ok(about) if about.is_dir() => {
-                for entry in fs::read_dir(&on_disk)? {
-                    stack.push(path.child(entry?.file_name().as_bytes()));
-                }
+    while let Some(folder) = stack.pop() {
+        for entry in fs::read_dir(folder.under(root))? {
+            let entry = entry?;
+            if entry.file_name() == ".git" {
+                continue;
             }
-            Ok(_) => found.push(path),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) if error.kind() == io::ErrorKind::NotADirectory => {}
-            Err(error) => return Err(error),
+            let path = folder.child(entry.file_name().as_bytes());
+            if entry.file_type()?.is_dir() { stack.push(path) } else { found.push(path) }
         }
     }
     Ok(())
@@ -207,14 +249,17 @@ struct Texts(HashMap<String, Option<Vec<String>>>);
 
 impl Texts {
     /// Adds what stands in the place of a finding, if its report does not say so.
-    fn complete(&mut self, finding: &mut Finding, root: &Path) {
+    /// Its file is looked for in these places.
+    fn complete(&mut self, finding: &mut Finding, places: [&Path; 2]) {
         /// Longer files are not what people write.
         const MOST: u64 = 16 << 20;
         let (None, Some(place)) = (&finding.content, &finding.place) else { return };
         let Some(first) = place.line.filter(|line| *line > 0) else { return };
         let lines = self.0.entry(place.path.clone()).or_insert_with(|| {
-            let path = RepoPath::top().join(&place.path)?.under(root);
-            fs::metadata(&path).ok().filter(|about| about.is_file() && about.len() <= MOST)?;
+            let path = RepoPath::top().join(&place.path)?;
+            let paths = places.map(|place| path.under(place));
+            let path = paths.iter().find(|path| path.is_file())?;
+            fs::metadata(path).ok().filter(|about| about.len() <= MOST)?;
             let text = String::from_utf8_lossy(&fs::read(path).ok()?).into_owned();
             Some(text.lines().map(str::to_owned).collect())
         });

@@ -13,6 +13,7 @@ use crate::engine::scheduler::{Action, Cost, Message, OnFailure, Scheduler};
 use crate::engine::secrets::Secrets;
 use crate::engine::services::Services;
 use crate::engine::sharding::Part;
+use crate::engine::shelf::Shelf;
 use crate::engine::watching::Watching;
 use crate::engine::worker::{self, Performed};
 use crate::event::{Ended, Gated, Level, RunStarted, Status, Summary, Verdict, What};
@@ -83,7 +84,10 @@ impl Run<'_> {
             emitter.notice(*level, text);
         }
         let voices = (emitter, self.services, self.watching);
-        let context = Context::new(self.world, self.plan, self.site, self.conduct, voices, self.secrets);
+        let mut context = Context::new(self.world, self.plan, self.site, self.conduct, voices, self.secrets);
+        if self.part.is_some_and(|part| !part.gates.is_empty()) {
+            context.shelf = Shelf::of_all(self.world.graph.ids());
+        }
         let executes = |planned: &Planned| matches!(planned.decision, Decision::Miss(_) | Decision::Waits(_));
         if self.plan.nodes.iter().any(executes) {
             context.set_expected(self.history.get());

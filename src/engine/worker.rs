@@ -5,12 +5,15 @@
 //! run has stored it meanwhile, execute, look whether the inputs are still those of the key, and
 //! only then store.
 
+use std::sync::Arc;
+
 use crate::cache::Lookup;
 use crate::config::model::Task;
 use crate::engine::command;
 use crate::engine::context::{Context, NodeResult, Store};
 use crate::engine::execution::{Execution, execute};
-use crate::engine::{judging, keep, locks};
+use crate::engine::shelf::Held;
+use crate::engine::{judging, keep, leftovers, locks};
 use crate::event::{Ended, Level, Log, Status, Stored, TaskFinished, What};
 use crate::graph::NodeId;
 use crate::history::tasks::{self, ExecutionEnd};
@@ -114,6 +117,10 @@ fn take_hit(
             evidence.map_err(|error| Reason::Damaged { what: format!("its evidence: {error}") })?;
         context.note_record(id, &evidence);
         result.evidence = Some(evidence);
+        context.shelf.release(&context.world.graph.node(id).sources);
+    }
+    if let Some(key) = &planned.key {
+        context.shelf.put(id, Held::Stored(key.digest));
     }
     context.finish(id, NodeResult { contribution: planned.contribution, tainted: false });
     result.log = log;
@@ -136,6 +143,7 @@ fn restore(
     };
     let restored = store.cache.restore(&context.site.root, &task.outputs, entry, &is_tracked);
     restored.map_err(|error| Reason::Unrestorable { what: error.to_string() })?;
+    leftovers::remember_restored(context, task, entry);
     context.take_up_outputs(id);
     Ok(())
 }
@@ -151,7 +159,7 @@ fn run_missing(context: &Context<'_>, id: NodeId, planned: &Planned, reason: &Re
         context.emitter.notice(Level::Warning, text);
     }
     let before = context.snapshot();
-    let execution = match task_of(context, id).gate {
+    let mut execution = match task_of(context, id).gate {
         Some(_) => judging::judge(context, id, reason),
         None => execute(context, id, reason),
     };
@@ -170,6 +178,9 @@ fn run_missing(context: &Context<'_>, id: NodeId, planned: &Planned, reason: &Re
     } else {
         keep::Kept::nothing()
     };
+    if let Some(told) = execution.told.take().filter(|_| status.is_pass()) {
+        context.shelf.put(id, Held::Told(Arc::new(told)));
+    }
     if over.is_none() {
         context.finish(id, NodeResult { contribution: kept.contribution, tainted: kept.tainted });
     }
@@ -289,19 +300,10 @@ pub fn result(context: &Context<'_>, id: NodeId, status: Status, reason: Reason)
     let args = context.world.args.filter(|(receiver, _)| *receiver == context.world.graph.node(id).task);
     let args = args.map_or(&[][..], |(_, args)| args);
     TaskFinished {
-        task: task.name.clone(),
         group: task.group.clone(),
-        status,
-        reason,
         started: context.emitter.millis(),
-        took: 0,
-        attempts: 0,
-        stored: Stored::NotTried,
-        log: Log::default(),
-        failed_logs: Vec::new(),
         command: task.run.as_ref().map(|run| command::shown(run, args)).unwrap_or_default(),
         sandboxed: task.sandbox,
-        reported: None,
-        evidence: None,
+        ..TaskFinished::new(&task.name, status, reason)
     }
 }

@@ -2,6 +2,7 @@
 
 pub mod passes;
 pub mod records;
+pub mod reports;
 pub mod runs;
 pub mod skips;
 pub mod tasks;

@@ -121,7 +121,6 @@ fn case(task: &TaskFinished) -> TestCase {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::{Log, Stored};
     use crate::quality::evidence::{Breach, Evidence, Ruling, Verdict};
     use crate::reason::Reason;
 
@@ -136,21 +135,12 @@ mod tests {
             more: 0,
         };
         let rulings = vec![ruling("secrets", Verdict::Holds), ruling("findings.high", Verdict::Broken)];
+        let status = Status::Failed { ended: Ended::Rules { broken: 1 } };
         let task = TaskFinished {
-            task: "quality".to_owned(),
-            group: None,
-            status: Status::Failed { ended: Ended::Rules { broken: 1 } },
-            reason: Reason::FirstRun,
-            started: 0,
             took: 5,
             attempts: 1,
-            stored: Stored::NotTried,
-            log: Log::default(),
-            failed_logs: Vec::new(),
-            command: String::new(),
-            sandboxed: false,
-            reported: None,
             evidence: Some(Box::new(Evidence { rulings, ..Evidence::default() })),
+            ..TaskFinished::new("quality", status, Reason::FirstRun)
         };
         let mut suite = TestSuite::new("tasks");
         suite.add_test_case(case(&task));

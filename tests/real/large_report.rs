@@ -1,4 +1,4 @@
-//! A report of 200 MB, read by a program that may take 1 GiB of memory and no more.
+//! A report of 200 MB, read for two gates by a program that may take 1 GiB of memory and no more.
 
 use crate::project::{Project, Ran};
 
@@ -15,7 +15,7 @@ const WRITE: &str = r#"awk 'BEGIN {
 #[test]
 fn it_fits() {
     let tasks = format!(
-        "[tasks.scan]\nrun = '''{WRITE}'''\ninputs = []\nreports = {{ sarif = 'out.sarif' }}\n[gates.scanned]\nfindings = {{ high = 0, note = 400000 }}\n"
+        "[tasks.scan]\nrun = '''{WRITE}'''\ninputs = []\nreports = {{ sarif = 'out.sarif' }}\n[gates.scanned]\nfindings = {{ high = 0, note = 400000 }}\n[gates.again]\nfindings = {{ total = 400000 }}\n"
     );
     let project = Project::new(&tasks);
     project.write(".gitignore", "out.sarif\n").commit("ignored");

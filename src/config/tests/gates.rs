@@ -192,7 +192,12 @@ fn wrong_reports_are_told() {
         ("{ junit = '' }", "an empty pattern matches nothing"),
         ("{ junit = '!a.xml' }", "a report can't be excluded"),
         ("{ junit = '@set' }", "a report can't be a set"),
-        ("{ junit = '/../a.xml' }", "`/../a.xml` can't be matched: it lies outside the repository"),
+        ("{ junit = '../a.xml' }", "`../a.xml` can't be matched: it lies outside the repository"),
+        ("{ junit = '/out/a.xml' }", "`/out/a.xml` is an absolute path, and a report lies in the repository"),
+        (
+            "{ junit = ['/a/*.xml', 'a.xml'] }",
+            "`/a/*.xml` is an absolute path, and a report lies in the repository",
+        ),
         ("{ junit = ['a.xml', 'a.xml'] }", "`a.xml` stands twice in `junit`"),
         ("{ junit = '.git/HEAD' }", "output `.git/HEAD` would take in files of git"),
         ("{ junit = 'tasks.toml' }", "output `tasks.toml` would take in tasks.toml itself"),

@@ -1,6 +1,7 @@
 //! What tasks print, and what things are called, gives no commands to a CI service.
 
 use super::*;
+use crate::event::Stored;
 
 /// What a task would have to print.
 const FORGED: &str = "\

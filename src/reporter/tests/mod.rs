@@ -6,7 +6,7 @@ mod summary;
 mod voices;
 
 use crate::event::{
-    Ended, Event, Level, Log, Reported, RunStarted, Status, Stored, Summary, TaskFinished, Verdict, What,
+    Ended, Event, Level, Log, Reported, RunStarted, Status, Summary, TaskFinished, Verdict, What,
 };
 use crate::git::ChangedLines;
 use crate::ground::clock::Timestamp;
@@ -44,20 +44,12 @@ fn started(names: &str, tasks: usize) -> Event {
 
 fn task(name: &str, status: Status, log: &str) -> TaskFinished {
     TaskFinished {
-        task: name.to_owned(),
-        group: None,
-        status,
-        reason: Reason::FirstRun,
         started: 1000,
         took: 2000,
         attempts: 1,
-        stored: Stored::NotTried,
         log: Log { text: log.to_owned(), left_out: 0 },
-        failed_logs: Vec::new(),
         command: format!("make {name}"),
-        sandboxed: false,
-        reported: None,
-        evidence: None,
+        ..TaskFinished::new(name, status, Reason::FirstRun)
     }
 }
 
