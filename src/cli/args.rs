@@ -511,7 +511,7 @@ pub enum CacheAction {
 const WITH_VALUE: &[&str] = &["--color", "--directory", "-C"];
 
 /// The command that is one only in front of its actions.
-const CI: &str = "ci";
+pub(super) const CI: &str = "ci";
 
 /// The words of a command line with `run` put in front of the first word if that is no command, so
 /// that `xtask ci` is `xtask run ci`. As a cargo subcommand the program gets its own name as the

@@ -184,14 +184,31 @@ pub(super) const STOP: Keys =
     Keys { known: &["signal", "grace"], planned: &[], elsewhere: &[("timeout", "did you mean `grace`?")] };
 
 /// The kinds of reports, as `report::Kind` has them.
+pub(super) const KINDS: [&str; 10] =
+    ["junit", "lcov", "cobertura", "sarif", "secrets", "cyclonedx", "spdx", "k6", "sonar", "facts"];
+
 pub(super) const REPORTS: Keys = Keys {
-    known: &["junit", "lcov", "cobertura", "sarif", "secrets", "cyclonedx", "spdx", "k6", "sonar", "facts"],
+    known: &[
+        "junit",
+        "lcov",
+        "cobertura",
+        "sarif",
+        "secrets",
+        "cyclonedx",
+        "spdx",
+        "k6",
+        "sonar",
+        "facts",
+        "partial",
+    ],
     planned: &[],
     elsewhere: &[
         ("xml", "did you mean `junit` or `cobertura`?"),
         ("coverage", "did you mean `lcov` or `cobertura`?"),
         ("tests", "did you mean `junit`?"),
         ("sbom", "did you mean `cyclonedx` or `spdx`?"),
+        ("reason", "did you mean `partial`?"),
+        ("incomplete", "did you mean `partial`?"),
     ],
 };
 

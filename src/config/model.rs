@@ -272,6 +272,8 @@ pub struct Report {
     pub kind: Kind,
     /// Which files; each pattern has to match at least one.
     pub files: Patterns,
+    /// Why its tool may note that it could not examine everything, if it may.
+    pub partial: Option<String>,
 }
 
 /// What a gate demands. The tasks whose reports it reads are those that it needs.

@@ -8,9 +8,13 @@ use super::document::{Entry, Text, Value};
 use super::files;
 use super::keys;
 use super::model::Report;
+use super::suppressions;
 use crate::ground::path::RepoPath;
 use crate::ground::pattern::{Item, Origin, Pattern, Patterns, What};
 use crate::report::Kind;
+
+/// The key that is no kind.
+const PARTIAL: &str = "partial";
 
 /// The reports of one task.
 #[derive(Debug, Default)]
@@ -32,13 +36,34 @@ impl<'d> Reports<'d> {
             let empty = Diagnostic::new(value.span(), "`reports` names no report").label("empty").hint(hint);
             findings.add(empty);
         }
-        for Entry { key, value } in table {
-            match Kind::named(key.text) {
-                Some(kind) => reports.take(kind, value, base, findings),
-                None => findings.add(keys::REPORTS.refusal(&key, "`reports`")),
+        let mut partial = None;
+        for entry in table {
+            match Kind::named(entry.key.text) {
+                Some(kind) => reports.take(kind, entry.value, base, findings),
+                None if entry.key.text == PARTIAL => partial = Some(entry),
+                None => findings.add(keys::REPORTS.refusal(&entry.key, "`reports`")),
             }
         }
+        if let Some(entry) = partial {
+            reports.excuse(&entry, findings);
+        }
         reports
+    }
+
+    /// Takes the reason for which a scanner may leave something out.
+    fn excuse(&mut self, entry: &Entry<'d>, findings: &mut Findings) {
+        let reason = suppressions::line(entry, findings);
+        let scans = |kind: Kind| matches!(kind, Kind::Sarif | Kind::Secrets);
+        if !self.seen.iter().any(|(kind, _)| scans(*kind)) {
+            findings.add(
+                Diagnostic::new(entry.key.span.clone(), "`partial` goes with `sarif` or `secrets`")
+                    .label("no such report")
+                    .hint("take it out: only these say whether something was left out"),
+            );
+        }
+        for report in self.list.iter_mut().filter(|report| scans(report.kind)) {
+            report.partial.clone_from(&reason);
+        }
     }
 
     fn take(&mut self, kind: Kind, value: Value<'d>, base: &RepoPath, findings: &mut Findings) {
@@ -86,7 +111,7 @@ impl<'d> Reports<'d> {
             self.seen.push((kind, text));
         }
         if !items.is_empty() {
-            self.list.push(Report { kind, files: Patterns::new(items) });
+            self.list.push(Report { kind, files: Patterns::new(items), partial: None });
         }
     }
 }

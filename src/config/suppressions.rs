@@ -89,12 +89,14 @@ fn check_target(value: Value<'_>, table: &Table<'_>, findings: &mut Findings) {
     }
 }
 
-fn line(entry: &Entry<'_>, findings: &mut Findings) -> Option<String> {
+/// A line that is not blank.
+pub(super) fn line(entry: &Entry<'_>, findings: &mut Findings) -> Option<String> {
     let text = entry.value.text("a string", findings)?;
     if text.text.trim().is_empty() || text.text.chars().any(char::is_control) {
         let message = format!("`{}` is not a line of text", entry.key.text);
         let hint = match entry.key.text {
             "reason" => "say why it is accepted, for who reads it when it expires",
+            "partial" => "say what is not examined, and why that is no harm",
             _ => "write it as the report does",
         };
         findings.add(Diagnostic::new(text.span, message).label("nothing to read").hint(hint));

@@ -16,7 +16,7 @@ use crate::ground::pattern::What;
 use crate::process::mask::Mask;
 use crate::quality::evidence::Source;
 use crate::report::facts::{Facts, Finding, MeasuredTwice, content_digest};
-use crate::report::{self, Flaw};
+use crate::report::{self, Extent, Flaw};
 
 /// What the reports of a task say.
 #[derive(Clone, Debug, Default)]
@@ -80,9 +80,21 @@ pub enum Why {
     /// What is in it.
     #[error(transparent)]
     Flaw(Flaw),
+    /// What is in it, if its task may allow it.
+    #[error("{0}; mend it, or if it does no harm, say why in the task: reports = {{ …, partial = \"why\" }}")]
+    Partial(Flaw),
     /// Two reports contradict each other.
     #[error("{0}")]
     Twice(String),
+}
+
+impl From<Flaw> for Why {
+    fn from(flaw: Flaw) -> Self {
+        match flaw {
+            Flaw::Incomplete { .. } => Self::Partial(flaw),
+            _ => Self::Flaw(flaw),
+        }
+    }
 }
 
 impl Told {
@@ -134,7 +146,8 @@ impl Library<'_> {
         let file = File::open(&on_disk).map_err(|error| no(Why::Io(error)))?;
         let mut hashed = Hashed { inner: file, hasher: blake3::Hasher::new() };
         let mut bytes = BufReader::with_capacity(256 * 1024, &mut hashed);
-        let mut facts = report::read(report.kind, &mut bytes).map_err(|flaw| no(Why::Flaw(flaw)))?;
+        let extent = if report.partial.is_some() { Extent::Part } else { Extent::Whole };
+        let mut facts = report::read_to(report.kind, extent, &mut bytes).map_err(|flaw| no(flaw.into()))?;
         // A reader may stop at the end of what it understands.
         io::copy(&mut bytes, &mut io::sink()).map_err(|error| no(Why::Io(error)))?;
         let digest = hashed.hasher.finalize().to_hex().to_string();

@@ -8,7 +8,11 @@ use crate::quality::{Baseline, Basis};
 
 /// The reports that a task declares.
 pub(super) fn reports(reports: &[Report]) -> String {
-    let each = reports.iter().map(|report| format!("{} {}", report.kind.name(), report.files));
+    let each = reports.iter().map(|Report { kind, files, partial }| {
+        // Why it may be partial is for people.
+        let partial = if partial.is_some() { ", which may be partial" } else { "" };
+        format!("{} {files}{partial}", kind.name())
+    });
     each.collect::<Vec<_>>().join(", ")
 }
 

@@ -2,8 +2,11 @@
 //! It must not know what that is, only the run's mark and the numbers of its groups.
 //!
 //! The guard reads its standard input. `+12` and `-12` say that group 12 came and went, `/path` that
-//! this folder was made for the time of the run, and `.` is the runner's goodbye. An end without a goodbye means that the runner is dead: the guard then kills
-//! the groups and, where the system shows environments, all processes that bear the run's mark.
+//! this folder was made for the time of the run, and `.` is the runner's goodbye. An end without a
+//! goodbye means that the runner is dead: the guard then kills the groups and, where the system shows
+//! environments, all processes that bear the run's mark, and the groups that they lead. A runner that
+//! is killed between the start of a group and its `+` has left one that the guard was not told of: it
+//! is found by the mark of its leader.
 
 use std::collections::HashSet;
 use std::fs::File;

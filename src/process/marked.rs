@@ -2,11 +2,18 @@
 //! environment. It must not know what a mark stands for. Elsewhere it sees nobody.
 
 use std::fs;
+use std::io::Read as _;
 use std::path::Path;
+use std::thread;
+use std::time::Duration;
 
-use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, getpid, waitid};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, getpid, kill_process_group, waitid};
 
 const PROC: &str = "/proc";
+/// How often a process that is changing its program is looked at again.
+const LOOKS: u32 = 1000;
+/// The time between two such looks.
+const BLINK: Duration = Duration::from_millis(1);
 
 /// A living process that bears a mark.
 #[derive(Clone, Debug)]
@@ -82,6 +89,15 @@ impl Marked {
         }
         let _ = rustix::process::kill_process(self.pid, signal);
     }
+
+    /// Kills it, and if it leads a group, all members: they came from it, even those that bear no mark.
+    pub(super) fn kill(&self) {
+        let leads = standing(self.pid).is_some_and(|standing| standing.group == self.pid.as_raw_pid());
+        if leads && environment(self.pid).is_some_and(|now| now == self.environment) {
+            let _ = kill_process_group(self.pid, Signal::KILL);
+        }
+        self.signal(Signal::KILL);
+    }
 }
 
 /// Whether a group has a member that has not ended. Where the table can't be read, a member that
@@ -106,8 +122,44 @@ fn folder(pid: Pid) -> std::path::PathBuf {
 }
 
 /// `None` for another user's process; empty for one that has ended and is not reaped.
+///
+/// A process that is changing its program shows none for a moment, which may be long on a busy
+/// machine. It is waited for: who hunts for a mark must not take it for one that has none.
 fn environment(pid: Pid) -> Option<Vec<u8>> {
-    fs::read(folder(pid).join("environ")).ok()
+    let mut found = read_environment(pid)?;
+    for _ in 0..LOOKS {
+        if !found.is_empty() {
+            break;
+        }
+        let before = standing(pid);
+        found = read_environment(pid)?;
+        let (Some(before), Some(after)) = (before, standing(pid)) else { break };
+        if !before.may_show_variables(after) || !programs_are_told() {
+            break;
+        }
+        thread::sleep(BLINK);
+    }
+    Some(found)
+}
+
+/// All of it by one read: a second one finds nothing if the process has changed its program since.
+fn read_environment(pid: Pid) -> Option<Vec<u8>> {
+    let path = folder(pid).join("environ");
+    let mut room = 64 << 10;
+    loop {
+        let mut bytes = vec![0; room];
+        let length = fs::File::open(&path).and_then(|mut file| file.read(&mut bytes)).ok()?;
+        if length < room {
+            bytes.truncate(length);
+            return Some(bytes);
+        }
+        room *= 2;
+    }
+}
+
+/// Whether the system says where programs lie, by which a change of program is seen.
+fn programs_are_told() -> bool {
+    standing(getpid()).is_some_and(|own| own.program.is_some())
 }
 
 fn entries(environment: &[u8]) -> impl Iterator<Item = &[u8]> {
@@ -125,9 +177,21 @@ struct Standing {
     parent: i32,
     group: i32,
     session: i32,
+    /// The size of its memory: 0 for one of the kernel's, and one that is ending.
+    memory: u64,
+    /// Where its code and its stack begin: other places with each program. Linux sets the code's last,
+    /// after the environment's, so until then it is changing its program and there is none.
+    program: Option<(u64, u64)>,
 }
 
 impl Standing {
+    /// Whether one whose environment was empty between these two looks may have one nonetheless:
+    /// because it was changing its program then.
+    fn may_show_variables(self, after: Self) -> bool {
+        let changes = after.program.is_none() || self.program != after.program;
+        self.memory > 0 && after.memory > 0 && changes
+    }
+
     fn has_ended(&self) -> bool {
         matches!(self.state, 'Z' | 'X')
     }
@@ -143,21 +207,54 @@ fn parse_stat(stat: &[u8]) -> Option<Standing> {
     let mut fields = std::str::from_utf8(&stat[name_end + 1..]).ok()?.split_ascii_whitespace();
     let state = fields.next()?.chars().next()?;
     let mut number = || fields.next()?.parse().ok();
-    Some(Standing { state, parent: number()?, group: number()?, session: number()? })
+    let (parent, group, session) = (number()?, number()?, number()?);
+    // The 23rd field is the size of its memory, the 26th and the 28th the begins of code and stack.
+    let mut field = |skipped| fields.nth(skipped)?.parse().ok();
+    let (memory, code, stack) = (field(16)?, field(2)?, field(1)?);
+    let program = (code > 0).then_some((code, stack));
+    Some(Standing { state, parent, group, session, memory, program })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    /// The line of a process: its fields up to the session, its memory, its code and its stack.
+    fn line(begin: &[u8], memory: u64, code: u64, stack: u64) -> Vec<u8> {
+        let between = ["0"; 16].join(" ");
+        let rest = format!(" {between} {memory} 1 2 {code} 4 {stack} 0\n");
+        [begin, rest.as_bytes()].concat()
+    }
+
     #[test]
     fn the_name_of_a_process_does_not_confuse_its_state() {
-        let standing = |state, group| Some(Standing { state, parent: 1, group, session: 9 });
-        assert_eq!(parse_stat(b"12 (sh) S 1 10 9 0"), standing('S', 10));
-        assert_eq!(parse_stat(b"12 (a) R 7 (\xff) Z 1 11 9 0"), standing('Z', 11));
-        assert_eq!(parse_stat(b"12 (a"), None);
-        assert_eq!(parse_stat(b"12 (a) S 1"), None);
-        assert_eq!(parse_stat(b""), None);
+        let standing = |state, group| {
+            Some(Standing { state, parent: 1, group, session: 9, memory: 7, program: Some((8, 5)) })
+        };
+        assert_eq!(parse_stat(&line(b"12 (sh) S 1 10 9", 7, 8, 5)), standing('S', 10));
+        assert_eq!(parse_stat(&line(b"12 (a) R 7 (\xff) Z 1 11 9", 7, 8, 5)), standing('Z', 11));
+        for cut in ["12 (a", "12 (a) S 1", "12 (a) S 1 10 9", ""] {
+            assert_eq!(parse_stat(cut.as_bytes()), None, "{cut}");
+        }
+    }
+
+    #[test]
+    fn an_environment_that_can_not_be_seen_is_not_an_empty_one() {
+        let cases = [
+            ("it has none", (7, 8, 5), (7, 8, 5), false),
+            ("it is changing its program", (7, 0, 0), (7, 0, 0), true),
+            ("it is nearly there", (7, 0, 5), (7, 0, 5), true),
+            ("it has begun to", (7, 8, 5), (7, 0, 0), true),
+            ("it has just done so", (7, 0, 5), (7, 8, 4), true),
+            ("it has done so between the looks", (7, 8, 5), (7, 8, 4), true),
+            ("it has ended", (7, 8, 5), (0, 0, 0), false),
+            ("it is the kernel's", (0, 0, 0), (0, 0, 0), false),
+        ];
+        for (what, before, after, expected) in cases {
+            let at =
+                |(memory, code, stack)| parse_stat(&line(b"12 (sh) S 1 10 9", memory, code, stack)).unwrap();
+            assert_eq!(at(before).may_show_variables(at(after)), expected, "{what}");
+        }
     }
 
     #[test]

@@ -119,6 +119,9 @@ impl<'a> Run<'a> {
         let exit = ExitWatch::start(group.id(), &waker).map_err(|error| {
             group.kill();
             let _ = group.reap();
+            if let Some(guard) = &spawn.guard {
+                guard.left(group.id());
+            }
             Ended::NotStarted(format!("its end can't be watched: {error}"))
         })?;
         let course = Course::new(limits.timeout, limits.grace);

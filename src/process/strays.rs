@@ -74,15 +74,14 @@ pub fn end_all(run: &str, grace: Duration) -> Vec<Stray> {
     }
 }
 
-/// Ends the processes of the run with KILL, until two searches in a row find nobody.
+/// Ends the processes of the run with KILL, and the groups that they lead, until two searches in a row
+/// find nobody.
 pub(super) fn kill_all(run: &str) {
     let clock = Clock::system();
     let mut quiet = 0;
     while quiet < 2 && clock.elapsed() < KILL_WAIT {
         let found = marked::find(RUN_VARIABLE, run);
-        for process in &found {
-            process.signal(Signal::KILL);
-        }
+        found.iter().for_each(Marked::kill);
         if found.is_empty() {
             quiet += 1;
             thread::sleep(if quiet < 2 { QUIET } else { Duration::ZERO });

@@ -67,6 +67,12 @@ pub enum Flaw {
         /// What it says.
         what: String,
     },
+    /// It says itself that something was not examined.
+    #[error("it says that not all was examined: {what}")]
+    Incomplete {
+        /// What it says.
+        what: String,
+    },
     /// It holds more than is read.
     #[error("it is too large: {what}")]
     TooLarge {
@@ -95,18 +101,35 @@ impl Flaw {
     }
 }
 
-/// Reads a report of this kind to its end.
+/// How much must have been examined for a report to be evidence.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Extent {
+    /// All that the tool was asked to examine.
+    Whole,
+    /// A part of it, even if the tool notes errors.
+    Part,
+}
+
+/// Reads a report of this kind, of something that was examined as a whole, to its end.
 ///
 /// # Errors
 /// It is not a whole report of this kind, or not one of something that was examined.
 pub fn read(kind: Kind, bytes: &mut dyn BufRead) -> Result<Facts, Flaw> {
+    read_to(kind, Extent::Whole, bytes)
+}
+
+/// The same, of something of which this much was examined.
+///
+/// # Errors
+/// It is not a whole report of this kind, or not one of something that was examined.
+pub fn read_to(kind: Kind, extent: Extent, bytes: &mut dyn BufRead) -> Result<Facts, Flaw> {
     let source = source::Source::open(bytes, kind.format())?;
     match kind {
         Kind::Junit => junit::read(source),
         Kind::Lcov => lcov::read(source),
         Kind::Cobertura => cobertura::read(source),
-        Kind::Sarif => sarif::read(source, sarif::Of::Findings),
-        Kind::Secrets => sarif::read(source, sarif::Of::Secrets),
+        Kind::Sarif => sarif::read(source, sarif::Of::Findings, extent),
+        Kind::Secrets => sarif::read(source, sarif::Of::Secrets, extent),
         Kind::Cyclonedx => cyclonedx::read(source),
         Kind::Spdx => spdx::read(source),
         Kind::K6 => k6::read(source),

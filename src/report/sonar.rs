@@ -52,8 +52,17 @@ pub(super) fn read(source: Source<'_>) -> Result<Facts, Flaw> {
         "NONE" => return Err(Flaw::nothing("the project has no analysis with a quality gate")),
         other => return malformed(format!("`{}` is no status", text::one_line(other, 40))),
     }
-    let broken =
-        conditions.iter().flatten().filter(|condition| !matches!(&*condition.status, "OK" | "NO_VALUE"));
+    let judged: Vec<&Condition> = conditions
+        .iter()
+        .flatten()
+        .filter(|condition| !matches!(&*condition.status, "NO_VALUE" | "NONE"))
+        .collect();
+    // A gate without conditions, or none of whose figures the analysis has, passes everything: so does
+    // the first analysis of a project whose gate asks for new code alone.
+    if status == "OK" && judged.is_empty() {
+        return Err(Flaw::nothing("the quality gate judged no condition, so its `OK` says nothing"));
+    }
+    let broken = judged.into_iter().filter(|condition| condition.status != "OK");
     let broken = broken.map(Condition::words).collect();
     Ok(Facts { sonar: Some(Sonar { status, broken }), ..Facts::default() })
 }
@@ -95,8 +104,15 @@ mod tests {
             sonar.broken,
             ["new_coverage is 76.2, less than 80", "new_violations is 3, greater than 0"]
         );
-        let passed = read(r#"{"projectStatus": {"status": "OK"}}"#).unwrap();
+        // What a small change need not meet is told as met.
+        let passed = r#"{"projectStatus": {"status": "OK", "ignoredConditions": true, "conditions": [
+            {"status": "OK", "metricKey": "new_coverage", "comparator": "LT", "errorThreshold": "80", "actualValue": "12.0"},
+            {"status": "NO_VALUE", "metricKey": "new_bugs", "comparator": "GT", "errorThreshold": "0"}
+        ]}}"#;
+        let passed = read(passed).unwrap();
         assert_eq!((passed.status.as_str(), passed.broken.len()), ("OK", 0));
+        let failed = read(r#"{"projectStatus": {"status": "ERROR"}}"#).unwrap();
+        assert_eq!((failed.status.as_str(), failed.broken.len()), ("ERROR", 0));
     }
 
     #[test]
@@ -105,6 +121,18 @@ mod tests {
             (
                 r#"{"projectStatus": {"status": "NONE", "conditions": []}}"#,
                 "nothing was examined: the project has no",
+            ),
+            (
+                r#"{"projectStatus": {"status": "OK"}}"#,
+                "nothing was examined: the quality gate judged no condition",
+            ),
+            (
+                r#"{"projectStatus": {"status": "OK", "conditions": [], "ignoredConditions": false}}"#,
+                "nothing was examined: the quality gate judged no condition",
+            ),
+            (
+                r#"{"projectStatus": {"status": "OK", "conditions": [{"status": "NO_VALUE", "metricKey": "new_bugs"}]}}"#,
+                "nothing was examined: the quality gate judged no condition",
             ),
             (r#"{"projectStatus": {"status": "FINE"}}"#, "`FINE` is no status"),
             (

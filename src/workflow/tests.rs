@@ -83,7 +83,7 @@ fn gitlab_is_told_where_tasks_leave_their_reports() {
     let report = |kind, text| {
         let pattern = Pattern::parse(text, Origin { base: &base, anchored: true }).unwrap();
         let files = Patterns::new(vec![Item { excludes: false, what: What::One(pattern) }]);
-        Report { kind, files }
+        Report { kind, files, partial: None }
     };
     config.tasks[0].reports = vec![
         report(Kind::Junit, "out/junit.xml"),

@@ -152,3 +152,24 @@ fn explain_gate_completes_gates() {
     let offered = project.xtask(&["__complete", "fish", "--", "xtask", "explain-gate", ""]).ends(0);
     assert!(offered.out.contains("quality") && !offered.out.contains("unit\t"), "{}", offered.out);
 }
+
+#[test]
+fn a_scan_that_left_something_out_fails_unless_the_task_says_why() {
+    const RUN: &str = r#"{"tool": {"driver": {"name": "scan"}}, "results": [], "invocations": [{"executionSuccessful": true, "toolExecutionNotifications": [{"level": "error", "message": {"text": "can't parse a.py"}}]}]}"#;
+    let tasks = |partial: &str| {
+        format!(
+            "[tasks.scan]\nrun = 'cp scan.json out.sarif'\nreports = {{ sarif = 'out.sarif'{partial} }}\n[gates.clean]\nfindings = {{ total = 0 }}\n"
+        )
+    };
+    let project = Project::new(&tasks(""));
+    project.write("scan.json", format!(r#"{{"version": "2.1.0", "runs": [{RUN}]}}"#));
+    project
+        .xtask(&["clean"])
+        .ends(1)
+        .says("report out.sarif: it says that not all was examined: scan: can't parse a.py; mend it, or")
+        .says("partial = ");
+    project.write("tasks.toml", tasks(", partial = 'a.py is no Python'"));
+    project.xtask(&["clean"]).ends(0);
+    project.write("tasks.toml", tasks(""));
+    project.xtask(&["clean"]).ends(1).says("not all was examined");
+}

@@ -77,6 +77,8 @@ struct Walk<'c> {
     values: usize,
     /// Behind `--`.
     is_beyond: bool,
+    /// Behind `ci`, which is run as a task unless what follows makes it a command.
+    is_behind_ci: bool,
     directory: Option<String>,
 }
 
@@ -85,8 +87,17 @@ impl<'c> Cursor<'c> {
     pub(super) fn find(root: &'c Command, words: &[String], typed: &str) -> Self {
         let names: Vec<String> =
             root.get_subcommands().map(|command| command.get_name().to_owned()).collect();
-        let words = args::with_run(called(words).iter().map(Into::into).collect(), &names);
-        let mut walk = Walk { command: root, open: None, values: 0, is_beyond: false, directory: None };
+        let written = called(words);
+        let words = args::with_run(written.iter().map(Into::into).collect(), &names);
+        let ci = ["run", args::CI];
+        let mut walk = Walk {
+            command: root,
+            open: None,
+            values: 0,
+            is_beyond: false,
+            is_behind_ci: words.ends_with(&ci.map(Into::into)) && !written.ends_with(&ci.map(Into::into)),
+            directory: None,
+        };
         for word in words.iter().skip(1) {
             walk.take(&word.to_string_lossy());
         }
@@ -174,6 +185,9 @@ impl<'c> Walk<'c> {
                 _ => Place::Option(std::iter::once(self.command).chain(run).collect()),
             };
         }
+        if let Some(ci) = root.find_subcommand(args::CI).filter(|_| self.is_behind_ci) {
+            return Place::Word(ci, Kind::Names);
+        }
         // Names of tasks are commands too.
         let kind = run.map_or_else(|| self.next_value(), |_| Kind::Names);
         Place::Word(self.command, kind)
@@ -229,6 +243,17 @@ mod tests {
             ("xtask run a b c", "Names below run"),
             ("xtask a ", "Names below run"),
             ("xtask a --j", "options of run"),
+            ("xtask ci ", "Names below ci"),
+            ("xtask ci ch", "Names below ci"),
+            ("xtask -C sub ci ", "Names below ci in sub"),
+            ("cargo xtask ci ", "Names below ci"),
+            ("cargo-xtask xtask ci ", "Names below ci"),
+            ("xtask ci --k", "options of run"),
+            ("xtask ci a ", "Names below run"),
+            ("xtask run ci ", "Names below run"),
+            ("xtask -k ci ", "Names below run"),
+            ("xtask ci init ", "Other below init"),
+            ("xtask ci init --", "options of init"),
             ("xtask -", "options of xtask, run"),
             ("xtask -k ", "Names below run"),
             ("xtask a -j ", "Other "),

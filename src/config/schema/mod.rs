@@ -91,7 +91,7 @@ static TABLES: [Table; 17] = [
         about: "Standard reports that the task writes, by their kinds; their files are outputs of the task.",
         keys: &keys::REPORTS,
         words: &[words::REPORTS],
-        must: Must::HaveSome,
+        must: Must::HaveAny(&keys::KINDS),
     },
     Table {
         name: "gate",

@@ -142,6 +142,9 @@ fn with(table: &str, key: &str, value: &str) -> String {
             format!("[services.a]\nrun = 'x'\nready = {{ log = 'x', {key} = {value} }}")
         }
         "ready" | "stop" => format!("[services.a]\nrun = 'x'\n{table} = {{ {key} = {value} }}"),
+        "reports" if key == "partial" => {
+            format!("[tasks.a]\n{run}reports = {{ sarif = 'a.sarif', {key} = {value} }}")
+        }
         "reports" => format!("[tasks.a]\nrun = 'x'\nreports = {{ {key} = {value} }}"),
         "gate" => {
             let rule = if key == "secrets" { "" } else { "secrets = 0\n" };
@@ -241,6 +244,8 @@ fn values_are_told_apart_as_the_parser_does() {
             "{} {timeout='1s'} {log='x',tcp='a:1'} {port=1}",
         ),
         ("reports", "junit", "'a.xml' ['a.xml','b/*.xml']", "'' [] [''] '!a' '@a' 1 {}"),
+        ("reports", "partial", "'vendored code'", "'' ' ' 1 true ['x']"),
+        ("task", "reports", "{secrets='a',partial='x'}", "{partial='x'} {sarif='a',partial=''}"),
         ("gate", "secrets", "0 3", "-1 0.5 '0'"),
         ("gate", "of", "['r']", "[] [''] 'r'"),
         ("gate", "base", "'origin/main' 'v1~2'", "'' '-x' 'a b' 1"),

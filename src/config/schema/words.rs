@@ -249,6 +249,11 @@ pub(super) const REPORTS: &[Word] = &[
     word("k6", Shape::Of(Rule::OneOrSome), "The summary of k6 in JSON: figures of a load test."),
     word("sonar", Shape::Of(Rule::OneOrSome), "The answer of SonarQube's `api/qualitygates/project_status`."),
     word("facts", Shape::Of(Rule::OneOrSome), "taskgate's own plain facts in JSON, for anything else."),
+    word(
+        "partial",
+        Shape::Of(Rule::Given),
+        "Why the scanner of `sarif` or `secrets` may note errors, by which it left something out; without it they fail the task.",
+    ),
 ];
 
 /// Of gates alone.

@@ -56,9 +56,22 @@ fn reports_are_files_that_count_as_outputs() {
 }
 
 #[test]
+fn the_reports_of_scanners_may_be_partial() {
+    let config = right(
+        "[tasks.a]\nrun = 'x'\nreports = { partial = ' it is generated ', junit = 'a.xml', sarif = 'a.sarif', secrets = 'b.sarif' }",
+    );
+    let reports = &task(&config, "a").reports;
+    let reasons: Vec<_> = reports.iter().map(|report| (report.kind, report.partial.as_deref())).collect();
+    let reason = Some("it is generated");
+    assert_eq!(reasons, [(Kind::Junit, None), (Kind::Sarif, reason), (Kind::Secrets, reason)]);
+}
+
+#[test]
 fn keys_of_reports_are_the_kinds_that_there_are() {
     let kinds: Vec<&str> = Kind::ALL.iter().map(|kind| kind.name()).collect();
-    assert_eq!(keys::REPORTS.known(), kinds);
+    assert_eq!(keys::KINDS[..], kinds);
+    let and_why: Vec<&str> = kinds.into_iter().chain(["partial"]).collect();
+    assert_eq!(keys::REPORTS.known(), and_why);
 }
 
 #[test]
@@ -200,6 +213,9 @@ fn wrong_reports_are_told() {
         ),
         ("{ junit = ['a.xml', 'a.xml'] }", "`a.xml` stands twice in `junit`"),
         ("{ junit = '.git/HEAD' }", "output `.git/HEAD` would take in files of git"),
+        ("{ junit = 'a.xml', partial = 'x' }", "`partial` goes with `sarif` or `secrets`"),
+        ("{ sarif = 'a.sarif', partial = ' ' }", "`partial` is not a line of text"),
+        ("{ sarif = 'a.sarif', partial = true }", "expected a string, found a boolean"),
         ("{ junit = 'tasks.toml' }", "output `tasks.toml` would take in tasks.toml itself"),
     ];
     for (value, message) in cases {

@@ -5,8 +5,10 @@
 //! ends.
 //!
 //! A run in which nothing was scanned is no evidence: its results are `null` or absent, or an
-//! invocation says that it did not succeed.
+//! invocation says that it did not succeed. Each run of a file must have been one. One that notes an
+//! error may have left something out; whether that will do is asked by [`Extent`].
 
+mod invocation;
 mod level;
 mod raw;
 mod rules;
@@ -14,14 +16,15 @@ mod settle;
 
 use serde::de::{Error, MapAccess, SeqAccess};
 
-use self::raw::{Artifact, Invocation, Result as RawResult};
+use self::invocation::{Errors, Invocation};
+use self::raw::{Artifact, Result as RawResult};
 use self::rules::Component;
 use self::settle::{Bases, Pending};
 use super::budget::Budget;
 use super::facts::Finding;
 use super::json::{self, Array, Cut, Each, Items, Keys, Object};
 use super::source::Source;
-use super::{Facts, Flaw, Kind};
+use super::{Extent, Facts, Flaw, Kind};
 
 /// What the results of a report are.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -33,9 +36,10 @@ pub(super) enum Of {
 }
 
 /// Reads a report.
-pub(super) fn read(source: Source<'_>, of: Of) -> Result<Facts, Flaw> {
+pub(super) fn read(source: Source<'_>, of: Of, extent: Extent) -> Result<Facts, Flaw> {
     let budget = Budget::new();
-    let mut log = Log { of, budget: &budget, version: None, has_runs: false, found: Found::default() };
+    let found = Found::default();
+    let mut log = Log { of, extent, budget: &budget, version: None, has_runs: false, found };
     json::read(source, Kind::Sarif.format(), &budget, &mut log)?;
     log.end()
 }
@@ -44,7 +48,6 @@ pub(super) fn read(source: Source<'_>, of: Of) -> Result<Facts, Flaw> {
 #[derive(Default)]
 struct Found {
     runs: u64,
-    with_results: u64,
     findings: Option<Vec<Finding>>,
     secrets: Option<Vec<Finding>>,
 }
@@ -52,6 +55,7 @@ struct Found {
 /// The whole file.
 struct Log<'b> {
     of: Of,
+    extent: Extent,
     budget: &'b Budget,
     version: Option<String>,
     has_runs: bool,
@@ -63,7 +67,8 @@ impl<'de> Object<'de> for Log<'_> {
         match key {
             "version" => self.version = Some(map.next_value::<Cut<40>>()?.0),
             "runs" => {
-                let mut runs = Runs { of: self.of, budget: self.budget, found: &mut self.found };
+                let (of, extent, budget) = (self.of, self.extent, self.budget);
+                let mut runs = Runs { of, extent, budget, found: &mut self.found };
                 self.has_runs |= map.next_value_seed(Items(&mut runs))?;
             }
             _ => return Ok(false),
@@ -83,9 +88,6 @@ impl Log<'_> {
         if !self.has_runs || self.found.runs == 0 {
             return Err(Flaw::nothing("it has no runs"));
         }
-        if self.found.with_results == 0 {
-            return Err(Flaw::nothing("its runs have no `results`, not even an empty list of them"));
-        }
         Ok(Facts { findings: self.found.findings, secrets: self.found.secrets, ..Facts::default() })
     }
 }
@@ -93,6 +95,7 @@ impl Log<'_> {
 /// The runs of a file.
 struct Runs<'b, 'f> {
     of: Of,
+    extent: Extent,
     budget: &'b Budget,
     found: &'f mut Found,
 }
@@ -106,7 +109,7 @@ impl<'de> Array<'de> for Runs<'_, '_> {
         if !there {
             return Err(A::Error::custom("a run is `null`"));
         }
-        run.end(self.of, self.found).map_err(|flaw| self.budget.stop(flaw))?;
+        run.end(self.of, self.extent, self.found).map_err(|flaw| self.budget.stop(flaw))?;
         Ok(true)
     }
 }
@@ -120,6 +123,7 @@ struct Run<'b> {
     has_results: bool,
     results: Vec<Pending>,
     failure: Option<String>,
+    errors: Errors,
 }
 
 impl<'b> Run<'b> {
@@ -132,21 +136,26 @@ impl<'b> Run<'b> {
             has_results: false,
             results: Vec::new(),
             failure: None,
+            errors: Errors::default(),
         }
     }
 
-    fn end(self, of: Of, found: &mut Found) -> Result<(), Flaw> {
+    fn end(self, of: Of, extent: Extent, found: &mut Found) -> Result<(), Flaw> {
+        let rules = rules::Rules::new(self.driver, self.extensions);
+        let tool = if rules.tool().is_empty() { "the scanner" } else { rules.tool() };
         if let Some(what) = self.failure {
-            let tool = if self.driver.name.is_empty() { "the scanner" } else { &*self.driver.name };
             return Err(Flaw::ToolFailed { what: format!("{tool}: {what}") });
         }
-        found.runs += 1;
         if !self.has_results {
-            return Ok(());
+            let what = format!("{tool}: its run has no `results`, not even an empty list of them");
+            return Err(Flaw::nothing(what));
         }
-        found.with_results += 1;
-        let rules = rules::Rules::new(self.driver, self.extensions);
+        found.runs += 1;
         let all_secrets = of == Of::Secrets || rules.scans_for_secrets_alone();
+        let left_out = self.errors.words(!all_secrets && !rules.scans_for_secrets());
+        if let Some(what) = left_out.filter(|_| extent == Extent::Whole) {
+            return Err(Flaw::Incomplete { what: format!("{tool}: {what}") });
+        }
         if all_secrets || rules.scans_for_secrets() {
             found.secrets.get_or_insert_default();
         }
@@ -191,11 +200,11 @@ impl<'de> Object<'de> for Run<'_> {
                 map.next_value_seed(Items(&mut each))?;
             }
             "invocations" => {
-                let failure = &mut self.failure;
+                let (failure, errors) = (&mut self.failure, &mut self.errors);
                 let mut each = Each::new(budget, |invocation: Invocation| {
-                    if failure.is_none() {
-                        *failure = invocation.failure();
-                    }
+                    let (failed, noted) = invocation.outcome();
+                    *failure = failure.take().or(failed);
+                    *errors = std::mem::take(errors).and(noted);
                     Ok(())
                 });
                 map.next_value_seed(Items(&mut each))?;

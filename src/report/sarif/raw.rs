@@ -102,34 +102,6 @@ pub(super) struct Artifact {
     pub(super) location: Option<ArtifactLocation>,
 }
 
-/// A call of the scanner.
-#[derive(serde::Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct Invocation {
-    execution_successful: Option<bool>,
-    exit_code: Option<i64>,
-    exit_code_description: Option<Cut<400>>,
-    exit_signal_name: Option<Cut<400>>,
-    process_start_failure_message: Option<Cut<400>>,
-}
-
-impl Invocation {
-    /// Why it failed, if it did.
-    pub(super) fn failure(self) -> Option<String> {
-        if self.execution_successful != Some(false) {
-            return None;
-        }
-        let told =
-            self.exit_code_description.or(self.process_start_failure_message).or(self.exit_signal_name);
-        let told = told.map(|told| text::one_line(&told.0, 200)).filter(|told| !told.is_empty());
-        Some(match (told, self.exit_code) {
-            (Some(told), _) => told,
-            (None, Some(code)) => format!("it ended with status {code}"),
-            (None, None) => "`executionSuccessful` is false".to_owned(),
-        })
-    }
-}
-
 /// A rule.
 #[derive(serde::Deserialize)]
 #[serde(rename_all = "camelCase")]

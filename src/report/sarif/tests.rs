@@ -183,8 +183,16 @@ fn a_run_of_nothing_is_no_evidence() {
         (r#"{"version": "2.1.0"}"#.to_owned(), "nothing was examined: it has no runs"),
         (r#"{"version": "2.1.0", "runs": null}"#.to_owned(), "nothing was examined: it has no runs"),
         (r#"{"version": "2.1.0", "runs": []}"#.to_owned(), "nothing was examined: it has no runs"),
-        (file(TOOL), "nothing was examined: its runs have no `results`"),
-        (file(r#""results": null"#), "nothing was examined: its runs have no `results`"),
+        (file(TOOL), "nothing was examined: scan: its run has no `results`"),
+        (file(r#""results": null"#), "nothing was examined: the scanner: its run has no `results`"),
+        (
+            format!(r#"{{"version": "2.1.0", "runs": [{{"results": []}}, {{{TOOL}}}]}}"#),
+            "nothing was examined: scan: its run has no `results`",
+        ),
+        (
+            format!(r#"{{"version": "2.1.0", "runs": [{{{TOOL}, "results": null}}, {{"results": []}}]}}"#),
+            "nothing was examined: scan: its run has no `results`",
+        ),
         (
             file(&format!(
                 r#"{TOOL}, "results": [], "invocations": [{{"executionSuccessful": true}}, {{"executionSuccessful": false, "exitCode": 2}}]"#
@@ -212,6 +220,80 @@ fn a_run_of_nothing_is_no_evidence() {
     for (text, told) in cases {
         let flaw = flaw(&text);
         assert!(flaw.contains(told), "{flaw}");
+    }
+}
+
+/// A run with no results whose one invocation says this too.
+fn invoked(name: &str, said: &str) -> String {
+    file(&format!(
+        r#""invocations": [{{"executionSuccessful": true}}, {{"executionSuccessful": true, {said}}}],
+            "tool": {{"driver": {{"name": "{name}"}}}}, "results": []"#
+    ))
+}
+
+#[test]
+fn a_noted_error_means_that_not_all_was_examined() {
+    let error =
+        r#"{"level": "error", "descriptor": {"id": "SyntaxError"}, "message": {"text": "can't parse  it"}"#;
+    let place = r#""locations": [{"physicalLocation": {"artifactLocation": {"uri": "src/a.py"}}}]"#;
+    let cases = [
+        (format!(r#""toolExecutionNotifications": [{error}}}]"#), "scan: can't parse it"),
+        (format!(r#""toolConfigurationNotifications": [{error}}}]"#), "scan: can't parse it"),
+        (
+            format!(r#""toolExecutionNotifications": [{{"level": "note"}}, {error}, {place}}}]"#),
+            "scan: can't parse it (src/a.py)",
+        ),
+        (
+            format!(
+                r#""toolExecutionNotifications": [{error}}}, {{"level": "error"}}], "toolConfigurationNotifications": [{error}}}]"#
+            ),
+            "scan: can't parse it, and 2 errors more",
+        ),
+        (
+            r#""toolExecutionNotifications": [{"level": "error", "descriptor": {"id": "Timeout"}}]"#
+                .to_owned(),
+            "scan: it notes the error `Timeout`",
+        ),
+        (r#""toolExecutionNotifications": [{"level": "fatal"}]"#.to_owned(), "scan: it notes an error"),
+    ];
+    for (said, told) in cases {
+        let text = invoked("scan", &said);
+        assert_eq!(flaw(&text), format!("it says that not all was examined: {told}"), "{said}");
+        let part = super::super::read_to(Kind::Sarif, Extent::Part, &mut text.as_bytes());
+        assert_eq!(part.unwrap().findings, Some(Vec::new()), "{said}");
+    }
+    // What a scanner for secrets says may hold one.
+    let text = invoked("gitleaks", &format!(r#""toolExecutionNotifications": [{error}, {place}}}]"#));
+    let told = "it says that not all was examined: gitleaks: it notes the error `SyntaxError` (src/a.py)";
+    assert_eq!(flaw(&text), told);
+}
+
+#[test]
+fn other_notes_of_a_scanner_say_nothing_of_what_was_examined() {
+    for list in [
+        "null",
+        "[]",
+        "[{}]",
+        r#"[{"message": {"text": "a warning, as it has no level"}}]"#,
+        r#"[{"level": "none"}, {"level": "note", "descriptor": {"id": "js/diagnostics/extracted-files"}}]"#,
+        r#"[{"level": "warning", "message": {"text": "slow"}}]"#,
+    ] {
+        for key in ["toolExecutionNotifications", "toolConfigurationNotifications"] {
+            let facts = read(Kind::Sarif, &invoked("scan", &format!(r#""{key}": {list}"#))).unwrap();
+            assert_eq!(facts.findings, Some(Vec::new()), "{key} {list}");
+        }
+    }
+}
+
+#[test]
+fn what_failed_is_no_part_either() {
+    for (run, told) in [
+        (r#""results": [], "invocations": [{"executionSuccessful": false}]"#, "its tool failed"),
+        (TOOL, "nothing was examined"),
+    ] {
+        let text = file(run);
+        let flaw = super::super::read_to(Kind::Sarif, Extent::Part, &mut text.as_bytes()).unwrap_err();
+        assert!(flaw.to_string().contains(told), "{flaw}");
     }
 }
 
