@@ -6,7 +6,8 @@
 //! goodbye means that the runner is dead: the guard then kills the groups and, where the system shows
 //! environments, all processes that bear the run's mark, and the groups that they lead. A runner that
 //! is killed between the start of a group and its `+` has left one that the guard was not told of: it
-//! is found by the mark of its leader.
+//! is found by the mark of its leader; only one whose leader has ended or thrown off the mark within
+//! that moment is not.
 
 use std::collections::HashSet;
 use std::fs::File;

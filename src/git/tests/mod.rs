@@ -1,9 +1,12 @@
 //! Tests over real repositories.
 
 mod commit;
+mod index;
 mod private_worktree;
 mod random;
 mod repository;
 mod rescan;
+mod rules;
+mod stat;
 mod submodule;
 mod work_tree;

@@ -1,0 +1,76 @@
+//! Tests of what a task takes from its file: its folder and its defaults.
+
+use super::*;
+
+#[test]
+fn paths_are_taken_from_the_folder_of_the_file() {
+    let text = "[files]\nx = ['src']\n[tasks.a]\nrun = 'a'\ncwd = '../lib'\ninputs = ['@x']\noutputs = ['dist']\n[tasks.b]\nrun = 'b'";
+    let config = parse(&Source { name: "web/tasks.toml", text, base: path("web"), project: "" }).unwrap();
+    let a = task(&config, "a");
+    assert_eq!(a.cwd, path("lib"));
+    assert_eq!(task(&config, "b").cwd, path("web"));
+    assert!(a.inputs.matches(&path("web/src/x")) && !a.inputs.matches(&path("src/x")));
+    assert!(a.outputs.matches(&path("web/dist/x")) && !a.outputs.matches(&path("dist/x")));
+}
+
+#[test]
+fn a_task_overrides_and_joins_the_defaults() {
+    let config = right(
+        r#"
+[settings]
+shell = ["zsh", "-c"]
+[tools]
+one = "one"
+two = "two"
+[defaults]
+env = { A = "a", B = "b", D = "d" }
+pass-env = ["P", "?Q"]
+secret-env = ["S"]
+tools = ["one"]
+os = ["linux", "macos", "linux"]
+locks = ["x"]
+slots = 3
+retries = 1
+cache = false
+inputs = ["src"]
+[tasks.plain]
+run = "true"
+[tasks.own]
+run = "true"
+env = { B = "own", P = "set" }
+pass-env = ["Q", "D"]
+tools = ["two", "one", "two"]
+os = []
+locks = []
+slots = 1
+retries = 0
+cache = true
+inputs = ["lib"]
+[tasks.gathers]
+needs = ["own"]
+[tasks.mends]
+needs = ["own"]
+fix = "mend"
+env = { X = "x" }
+"#,
+    );
+    let plain = task(&config, "plain");
+    assert_eq!((plain.slots.get(), plain.retries, plain.cache, plain.os.len()), (3, 1, false, 2));
+    assert_eq!(plain.shell, ["zsh", "-c"]);
+    assert_eq!(plain.tools, ["one"]);
+    assert!(plain.inputs.matches(&path("src/x")));
+
+    let own = task(&config, "own");
+    let env: Vec<(&str, &str)> = own.env.iter().map(|(name, value)| (&**name, &**value)).collect();
+    assert_eq!(env, [("A", "a"), ("B", "own"), ("P", "set")]);
+    let passed: Vec<(&str, bool)> = own.pass_env.iter().map(|pass| (&*pass.name, pass.keyed)).collect();
+    assert_eq!(passed, [("D", true), ("Q", true)]);
+    assert_eq!(own.secret_env, ["S"]);
+    assert_eq!(own.tools, ["one", "two"]);
+    assert!(own.os.is_empty() && own.locks.is_empty() && own.cache);
+    assert_eq!((own.slots.get(), own.retries), (1, 0));
+    assert!(own.inputs.matches(&path("lib/x")) && !own.inputs.matches(&path("src/x")));
+
+    assert!(task(&config, "gathers").env.is_empty() && task(&config, "gathers").tools.is_empty());
+    assert_eq!(task(&config, "mends").env.len(), 4);
+}

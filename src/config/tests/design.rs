@@ -1,0 +1,108 @@
+//! Tests of whole files: the one of the design, an empty one, large ones.
+
+use super::*;
+
+#[test]
+fn the_design_is_read_as_it_says() {
+    let config = right(DESIGN);
+    let names: Vec<&str> = config.tasks.iter().map(|task| &*task.name).collect();
+    assert_eq!(names, ["ci", "clippy", "build", "integration", "wheel", "browser"]);
+    assert_eq!(config.settings, model::Settings::default());
+    assert_eq!(config.tools["rustc"].probe, "rustc -vV");
+
+    let ci = task(&config, "ci");
+    assert!(ci.is_aggregate());
+    assert_eq!(ci.needs, [TaskId(1), TaskId(3), TaskId(4), TaskId(5)]);
+    assert_eq!((ci.timeout, ci.inputs.is_empty()), (None, true));
+
+    let clippy = task(&config, "clippy");
+    assert_eq!(clippy.description.as_deref(), Some("Lint with clippy"));
+    assert_eq!(clippy.timeout, Some(Duration::from_secs(1800)));
+    assert_eq!(clippy.tools, ["rustc"]);
+    assert_eq!(clippy.shell, ["sh", "-ec"]);
+    assert!(clippy.inputs.matches(&path("x/a.rs")) && !clippy.inputs.matches(&path("target/a.rs")));
+    assert_eq!(clippy.place, model::Place { file: "tasks.toml".to_owned(), line: 19, column: 8 });
+
+    let build = task(&config, "build");
+    assert_eq!(build.env["RUSTFLAGS"], "-D warnings");
+    assert_eq!(build.pass_env, [PassEnv { name: "CARGO_HOME".to_owned(), keyed: true }]);
+    assert_eq!(build.secret_env, ["REGISTRY_TOKEN"]);
+    assert!(build.outputs.matches(&path("target/release/app")));
+
+    let integration = task(&config, "integration");
+    assert!(matches!(&integration.run, Some(Command::Argv(argv)) if argv.len() == 5));
+    assert_eq!(integration.finally, Some(Command::Shell("docker compose down".to_owned())));
+    assert_eq!(integration.timeout, Some(Duration::from_secs(600)));
+    assert_eq!(integration.slow_after, Some(Duration::from_secs(120)));
+    assert_eq!((integration.retries, integration.slots.get(), integration.cache), (2, 2, true));
+    assert_eq!(
+        (&*integration.locks, &*integration.os),
+        (&["port-5432".to_owned()][..], &["linux".to_owned()][..])
+    );
+    assert!(integration.inputs.is_whole());
+
+    let wheel = task(&config, "wheel");
+    assert_eq!((wheel.cwd.to_string(), wheel.cache), ("python".to_owned(), false));
+    assert_eq!(wheel.shell, ["bash", "-c"]);
+    assert!(task(&config, "browser").inputs.is_empty());
+}
+
+#[test]
+fn an_empty_file_has_no_tasks() {
+    assert!(right("").tasks.is_empty());
+    assert!(right("[settings]\n[tasks]\n[files]\n").tasks.is_empty());
+}
+
+/// A file of many tasks that need each other and write files of their own.
+fn large(tasks: usize, output: impl Fn(usize) -> String) -> String {
+    let mut text =
+        "[files]\nrust = ['**/*.rs', '**/Cargo.toml', '!target/**']\n[defaults]\ntimeout = '5m'\n".to_owned();
+    for i in 0..tasks {
+        let need = if i == 0 { String::new() } else { format!("'task-{}'", (i - 1) / 2) };
+        let output = output(i);
+        write!(
+            text,
+            "[tasks.task-{i}]\ngroup = 'group-{}'\nrun = 'make {i}'\ninputs = ['@rust', 'packages/p{i}/**']\n\
+             outputs = ['{output}']\nneeds = [{need}]\nenv = {{ N = '{i}' }}\npass-env = ['HOME_{i}']\n",
+            i % 10,
+        )
+        .unwrap();
+    }
+    text
+}
+
+#[test]
+fn a_large_file_is_read() {
+    let config = right(&large(300, |i| format!("packages/p{i}/dist")));
+    assert_eq!(config.tasks.len(), 300);
+    assert_eq!(config.tasks[299].needs, [TaskId(149)]);
+}
+
+/// `cargo test --release --lib config -- --ignored --nocapture`
+#[test]
+#[ignore = "a measurement, of use in a release build alone"]
+fn measure_a_file_of_a_thousand_tasks() {
+    let clock = Clock::system();
+    let measure = |what: &str, text: &str| {
+        let mut best = Duration::MAX;
+        for _ in 0..20 {
+            let start = clock.elapsed();
+            let result = parse(&source(text));
+            best = best.min(clock.elapsed().saturating_sub(start));
+            drop(result);
+        }
+        println!("{what}: {best:?}");
+    };
+    measure("folders apart", &large(1000, |i| format!("packages/p{i}/dist")));
+    measure("globs in one folder", &large(1000, |i| format!("dist/*-{i}.js")));
+    measure("all write one output", &large(1000, |_| "dist".to_owned()));
+    let text = large(1000, |_| "dist".to_owned());
+    let diagnostics = parse(&source(&text)).unwrap_err();
+    let start = clock.elapsed();
+    let length = diagnostics.render(true).len();
+    println!(
+        "drawing {} diagnostics, {length} bytes: {:?}",
+        diagnostics.list().count(),
+        clock.elapsed().saturating_sub(start)
+    );
+}

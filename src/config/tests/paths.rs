@@ -1,0 +1,183 @@
+//! Tests of patterns, folders and outputs.
+
+use super::*;
+
+#[test]
+fn patterns_and_folders_stay_in_the_repository() {
+    insta::assert_snapshot!(wrong(
+        r#"
+[files]
+up = ["../x"]
+[tasks.a]
+run = "x"
+cwd = "/tmp"
+inputs = ["", "a[b", "*/../x", "!!x"]
+outputs = ["../../dist", "@up"]
+"#
+    ), @r#"
+    error: `../x` can't be matched: it lies outside the repository
+     --> tasks.toml:3:7
+      |
+    3 | up = ["../x"]
+      |       ^^^^^^ not a pattern here
+      |
+      = help: a task reads and writes files of its repository alone
+
+    error: `/tmp` lies outside the repository
+     --> tasks.toml:6:7
+      |
+    6 | cwd = "/tmp"
+      |       ^^^^^^ not in the repository
+      |
+      = help: write a folder relative to the one that holds this file, such as "web/app"
+
+    error: an empty pattern matches nothing
+     --> tasks.toml:7:11
+      |
+    7 | inputs = ["", "a[b", "*/../x", "!!x"]
+      |           ^^ not a pattern here
+      |
+      = help: take it out; `[]` is no file, `["**"]` is each
+
+    error: `a[b` can't be matched: `[` is never closed
+     --> tasks.toml:7:15
+      |
+    7 | inputs = ["", "a[b", "*/../x", "!!x"]
+      |               ^^^^^ not a pattern here
+      |
+      = help: close it, or write `\` in front of it if it is part of a name
+
+    error: `*/../x` can't be matched: `..` can't follow a wildcard
+     --> tasks.toml:7:22
+      |
+    7 | inputs = ["", "a[b", "*/../x", "!!x"]
+      |                      ^^^^^^^^ not a pattern here
+      |
+      = help: write `..` in front of all wildcards
+
+    error: `!!x` can't be matched: it begins with more than one `!`
+     --> tasks.toml:7:32
+      |
+    7 | inputs = ["", "a[b", "*/../x", "!!x"]
+      |                                ^^^^^ not a pattern here
+      |
+      = help: write it more simply, as more than one pattern if need be
+
+    error: `../../dist` can't be matched: it lies outside the repository
+     --> tasks.toml:8:12
+      |
+    8 | outputs = ["../../dist", "@up"]
+      |            ^^^^^^^^^^^^ not a pattern here
+      |
+      = help: a task reads and writes files of its repository alone
+
+    error: a set can't be used in `outputs`
+     --> tasks.toml:8:26
+      |
+    8 | outputs = ["../../dist", "@up"]
+      |                          ^^^^^ a set
+      |
+      = help: write the files that the task makes
+    "#);
+    assert_eq!(messages("[tasks.a]\nrun = 'x'\ncwd = 'a/../..'").len(), 1);
+}
+
+#[test]
+fn two_tasks_do_not_write_one_output() {
+    insta::assert_snapshot!(wrong(
+        r#"
+[tasks.web]
+run = "x"
+outputs = ["!dist/api/**", "dist"]
+[tasks.app]
+run = "x"
+outputs = ["target/app", "dist/app.js"]
+"#
+    ), @r#"
+    error: `web` and `app` may write the same output
+     --> tasks.toml:7:26
+      |
+    4 | outputs = ["!dist/api/**", "dist"]
+      |                            ------ `web` may write it
+    ...
+    7 | outputs = ["target/app", "dist/app.js"]
+      |                          ^^^^^^^^^^^^^ `app` may write it
+      |
+      = help: give each its own files, or exclude one's from the other's with `!`
+    "#);
+    let two = |one: &str, other: &str| {
+        messages(&format!("[tasks.a]\nrun = 'x'\noutputs = {one}\n[tasks.b]\nrun = 'y'\noutputs = {other}"))
+            .len()
+    };
+    assert_eq!(two("['dist/*.js']", "['dist/*.css']"), 0);
+    assert_eq!(two("['dist', '!dist/api/**']", "['dist/api/**']"), 0);
+    assert_eq!(two("['dist']", "['dist-old', 'web/dist']"), 0);
+    assert_eq!(two("['dist/a']\nos = ['linux']", "['dist/a']\nos = ['macos']"), 0);
+    assert_eq!(two("['dist/a']\nos = ['linux']", "['dist/a']"), 1);
+    assert_eq!(two("['dist/a', 'dist/*']", "['dist/a', 'dist/b']"), 1);
+    assert_eq!(two("['**/a']", "['x/*']"), 1);
+}
+
+#[test]
+fn outputs_leave_alone_what_no_task_may_write() {
+    insta::assert_snapshot!(wrong(
+        "[tasks.a]\nrun = 'x'\noutputs = ['.', '.git/hooks', 'tasks.*', '.g*', '!x']\n[tasks.b]\nrun = 'x'\noutputs = ['!x']\n"
+    ), @r#"
+    error: output `.` would take in the whole folder of tasks.toml
+     --> tasks.toml:3:12
+      |
+    3 | outputs = ['.', '.git/hooks', 'tasks.*', '.g*', '!x']
+      |            ^^^ too much
+      |
+      = help: outputs are replaced from the cache: name only files that the task makes, such as "dist/**"
+
+    error: output `.git/hooks` would take in files of git
+     --> tasks.toml:3:17
+      |
+    3 | outputs = ['.', '.git/hooks', 'tasks.*', '.g*', '!x']
+      |                 ^^^^^^^^^^^^ too much
+      |
+      = help: outputs are replaced from the cache: name only files that the task makes, such as "dist/**"
+
+    error: output `tasks.*` would take in tasks.toml itself
+     --> tasks.toml:3:31
+      |
+    3 | outputs = ['.', '.git/hooks', 'tasks.*', '.g*', '!x']
+      |                               ^^^^^^^^^ too much
+      |
+      = help: outputs are replaced from the cache: name only files that the task makes, such as "dist/**"
+
+    error: output `.g*` would take in files of git
+     --> tasks.toml:3:42
+      |
+    3 | outputs = ['.', '.git/hooks', 'tasks.*', '.g*', '!x']
+      |                                          ^^^^^ too much
+      |
+      = help: outputs are replaced from the cache: name only files that the task makes, such as "dist/**"
+
+    error: `outputs` only excludes
+     --> tasks.toml:6:12
+      |
+    6 | outputs = ['!x']
+      |            ^^^^ nothing to exclude from
+      |
+      = help: write the files that the task makes in front of it
+    "#);
+    for text in ["**", "*", "*/", "**/*", "./", "a/..", "sub/.git/x", "{a,.git}/x", "*.toml"] {
+        assert_eq!(messages(&format!("[tasks.a]\nrun = 'x'\noutputs = ['{text}']")).len(), 1, "{text}");
+    }
+    for text in ["**/*.js", "dist", "a/tasks.toml", ".github/x", "*/dist"] {
+        let messages = messages(&format!("[tasks.a]\nrun = 'x'\noutputs = ['{text}']"));
+        assert!(messages.is_empty(), "{text}: {messages:?}");
+    }
+    assert!(messages("[tasks.a]\nrun = 'x'\noutputs = ['*.toml', '!tasks.toml']").is_empty());
+    assert!(
+        parse(&Source {
+            name: "x",
+            text: "[tasks.a]\nrun='x'\noutputs=['..']",
+            base: path("web"),
+            project: ""
+        })
+        .is_err()
+    );
+}

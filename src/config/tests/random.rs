@@ -1,0 +1,77 @@
+//! Tests of files that no person would write.
+
+use super::*;
+
+/// Pieces from which files that are nearly right are put together.
+fn piece() -> impl Strategy<Value = String> {
+    let fixed = select(vec![
+        "[tasks.a]\n",
+        "[tasks.b]\n",
+        "[[tasks]]\n",
+        "[tasks]\n",
+        "[files]\n",
+        "[tools]\n",
+        "[defaults]\n",
+        "[settings]\n",
+        "[tasks.a.env]\n",
+        "run = 'x'\n",
+        "run = ['x', 1]\n",
+        "needs = ['a', 'b']\n",
+        "group = 'a'\n",
+        "outputs = ['dist/**', '!dist/x', '{a,b}/*']\n",
+        "outputs = ['*']\n",
+        "inputs = ['@x', '!@y', '..']\n",
+        "x = ['@y', 'a']\n",
+        "y = ['@x']\n",
+        "env = { A = 'é' }\n",
+        "pass-env = ['A', '?A']\n",
+        "timeout = '1m'\n",
+        "slots = 0\n",
+        "= 1\n",
+        "'''\n",
+        "\"",
+        "{",
+        "[",
+        "é\r\n",
+        "\u{feff}",
+        "a.b.c = 1\n",
+        "tasks.a.run = 1\n",
+        "shell = []\n",
+        "\0",
+        "# comment\n",
+    ]);
+    prop_oneof![6 => fixed.prop_map(str::to_owned), 1 => "\\PC{0,12}", 1 => any::<String>()]
+}
+
+proptest! {
+    #[test]
+    fn no_text_makes_the_parser_panic(pieces in prop::collection::vec(piece(), 0..14)) {
+        let text = pieces.concat();
+        let parsed = parse(&source(&text));
+        if parsed.is_ok() {
+            schema::tests::accepts(&text);
+        }
+        if let Err(diagnostics) = parsed {
+            prop_assert!(diagnostics.list().next().is_some());
+            let has_escapes = diagnostics.render(false).contains('\u{1b}');
+            prop_assert!(!has_escapes);
+            prop_assert!(!diagnostics.render(true).is_empty());
+            prop_assert_eq!(diagnostics.records().len(), diagnostics.list().count());
+            for diagnostic in diagnostics.list() {
+                prop_assert!(diagnostic.hint.is_some(), "{:?} has no hint", diagnostic);
+                prop_assert!(diagnostic.span.end <= text.len());
+            }
+        }
+    }
+
+    #[test]
+    fn the_design_with_a_byte_changed_is_read_or_refused(at in 0..DESIGN.len(), with in any::<char>()) {
+        let mut text: Vec<char> = DESIGN.chars().collect();
+        text[at] = with;
+        let text: String = text.into_iter().collect();
+        match parse(&source(&text)) {
+            Ok(_) => schema::tests::accepts(&text),
+            Err(diagnostics) => prop_assert!(!diagnostics.render(false).is_empty()),
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! Tests of the variables of tasks.
+
+use super::*;
+
+#[test]
+fn variables_are_declared_once_and_are_the_users() {
+    insta::assert_snapshot!(wrong(
+        r#"
+[tasks.a]
+run = "x"
+env = { A = "1", "" = "2", "B=C" = "3", XTASK_RUN = "4" }
+pass-env = ["A", "P", "?P", "NAME=value"]
+secret-env = ["P", "?T"]
+"#
+    ), @r#"
+    error: a variable's name can't be empty
+     --> tasks.toml:4:18
+      |
+    4 | env = { A = "1", "" = "2", "B=C" = "3", XTASK_RUN = "4" }
+      |                  ^^ not a name here
+      |
+      = help: write its name, such as "CARGO_HOME"
+
+    error: a variable's name can't hold `=`
+     --> tasks.toml:4:28
+      |
+    4 | env = { A = "1", "" = "2", "B=C" = "3", XTASK_RUN = "4" }
+      |                            ^^^^^ not a name here
+      |
+      = help: to set a value, write `env = { NAME = "value" }`
+
+    error: variables that begin with `XTASK_` are set by taskgate
+     --> tasks.toml:4:41
+      |
+    4 | env = { A = "1", "" = "2", "B=C" = "3", XTASK_RUN = "4" }
+      |                                         ^^^^^^^^^ not a name here
+      |
+      = help: take another name
+
+    error: variable `A` is both in `env` and in `pass-env`
+     --> tasks.toml:5:13
+      |
+    4 | env = { A = "1", "" = "2", "B=C" = "3", XTASK_RUN = "4" }
+      |         - declared here
+    5 | pass-env = ["A", "P", "?P", "NAME=value"]
+      |             ^^^ declared again
+      |
+      = help: keep one: `env` sets a value, `pass-env` passes the caller's, `secret-env` also hides it
+
+    error: variable `P` is passed both with and without `?`
+     --> tasks.toml:5:23
+      |
+    5 | pass-env = ["A", "P", "?P", "NAME=value"]
+      |                  ---  ^^^^ declared again
+      |                  |
+      |                  declared here
+      |
+      = help: with `?` its value does not enter the key; keep one
+
+    error: a variable's name can't hold `=`
+     --> tasks.toml:5:29
+      |
+    5 | pass-env = ["A", "P", "?P", "NAME=value"]
+      |                             ^^^^^^^^^^^^ not a name here
+      |
+      = help: to set a value, write `env = { NAME = "value" }`
+
+    error: variable `P` is both in `pass-env` and in `secret-env`
+     --> tasks.toml:6:15
+      |
+    5 | pass-env = ["A", "P", "?P", "NAME=value"]
+      |                  --- declared here
+    6 | secret-env = ["P", "?T"]
+      |               ^^^ declared again
+      |
+      = help: keep one: `env` sets a value, `pass-env` passes the caller's, `secret-env` also hides it
+
+    error: a secret always enters the key, as a digest
+     --> tasks.toml:6:20
+      |
+    6 | secret-env = ["P", "?T"]
+      |                    ^^^^ not with `?`
+      |
+      = help: take the `?` out
+    "#);
+    assert!(messages("[defaults]\npass-env = ['A']\n[tasks.a]\nrun = 'x'\nenv = { A = '1' }").is_empty());
+    assert!(messages("[tasks.a]\nrun = 'x'\npass-env = ['A', 'A']").is_empty());
+    assert_eq!(messages("[defaults]\npass-env = ['A']\nsecret-env = ['A']").len(), 1);
+}

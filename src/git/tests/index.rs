@@ -1,0 +1,85 @@
+//! Snapshots beside an index of any kind.
+
+use std::fs;
+
+use super::work_tree::agree;
+use crate::git::sandbox::{Sandbox, paths};
+use crate::git::snapshot::Mode;
+
+#[test]
+fn indexes_of_all_versions_are_read() {
+    for version in ["2", "3", "4"] {
+        let sandbox = Sandbox::with(&[("a", "1"), ("dir/b", "2"), ("dir/b-longer-name", "3"), ("z", "4")]);
+        sandbox.git(&["update-index", "--index-version", version]);
+        // An extended flag asks for version 3 at least.
+        sandbox.git(&["update-index", "--skip-worktree", "z"]);
+        sandbox.settle();
+        sandbox.write("new", "5");
+        agree(&sandbox);
+        assert!(matches!(
+            crate::git::index_file::read(&sandbox.path(".git/index")).unwrap(),
+            crate::git::index_file::Read::Done(_)
+        ));
+    }
+}
+
+#[test]
+fn a_split_or_sparse_index_is_read() {
+    let sandbox = Sandbox::with(&[("a", "1"), ("dir/b", "2")]);
+    sandbox.git(&["update-index", "--split-index"]);
+    sandbox.write("dir/b", "3");
+    sandbox.write("new", "5");
+    agree(&sandbox);
+
+    let sandbox = Sandbox::with(&[("a", "1"), ("dir/b", "2"), ("other/deep/c", "3")]);
+    sandbox.git(&["sparse-checkout", "set", "--cone", "--sparse-index", "dir"]);
+    assert_eq!(paths(&sandbox.snapshot()), ["a", "dir/b"], "what is not checked out is absent");
+    assert_eq!(paths(&sandbox.repository().staged_snapshot()), ["a", "dir/b", "other/deep/c"]);
+}
+
+#[test]
+fn what_is_on_disk_decides_whatever_the_index_promises() {
+    let sandbox = Sandbox::with(&[("a", "1"), ("b", "2"), ("c", "3")]);
+    sandbox.git(&["update-index", "--assume-unchanged", "a"]);
+    sandbox.git(&["update-index", "--skip-worktree", "b"]);
+    let before = sandbox.snapshot();
+    sandbox.write("a", "x");
+    sandbox.write("b", "x");
+    fs::remove_file(sandbox.path("c")).unwrap();
+    let after = sandbox.snapshot();
+    assert_eq!(paths(&after), ["a", "b"]);
+    for (old, new) in before.entries().iter().zip(after.entries()) {
+        assert_ne!(old.id, new.id, "{:?}", new.path);
+    }
+}
+
+#[test]
+fn a_conflict_is_what_is_on_disk() {
+    let sandbox = Sandbox::with(&[("a", "1\n")]);
+    sandbox.git(&["checkout", "-qb", "other"]);
+    sandbox.write("a", "2\n");
+    sandbox.commit();
+    sandbox.git(&["checkout", "-q", "main"]);
+    sandbox.write("a", "3\n");
+    sandbox.commit();
+    let merge =
+        crate::git::sandbox::git_command(&sandbox.dir).args(["merge", "-q", "other"]).output().unwrap();
+    assert!(!merge.status.success());
+    agree(&sandbox);
+    assert!(sandbox.snapshot().entries()[0].tracked);
+    let error = sandbox.repository().staged_tree(None).unwrap_err();
+    assert_eq!(error.to_string(), "the index has an unresolved conflict in a");
+}
+
+#[test]
+fn without_a_file_mode_the_index_decides() {
+    let sandbox = Sandbox::with(&[("a", "1"), ("b", "2")]);
+    sandbox.git(&["config", "core.fileMode", "false"]);
+    sandbox.git(&["update-index", "--chmod=+x", "a"]);
+    sandbox.chmod("b", 0o755);
+    sandbox.write("new", "");
+    sandbox.chmod("new", 0o755);
+    let modes: Vec<Mode> = sandbox.snapshot().entries().iter().map(|entry| entry.mode).collect();
+    assert_eq!(modes, [Mode::Executable, Mode::File, Mode::File]);
+    agree(&sandbox);
+}

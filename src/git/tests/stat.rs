@@ -1,0 +1,117 @@
+//! Snapshots where the stat of a file does not tell that it has changed.
+
+use std::fs;
+
+use crate::git::sandbox::{Sandbox, paths};
+use crate::git::snapshot::Mode;
+
+#[test]
+fn same_size_and_a_restored_mtime_are_seen() {
+    let sandbox = Sandbox::with(&[("a", "one")]);
+    let before = sandbox.snapshot();
+    let mtime = fs::metadata(sandbox.path("a")).unwrap().modified().unwrap();
+    sandbox.write("a", "two");
+    fs::File::options().append(true).open(sandbox.path("a")).unwrap().set_modified(mtime).unwrap();
+    let after = sandbox.snapshot();
+    assert_eq!(before.entries()[0].stat.unwrap().modified, after.entries()[0].stat.unwrap().modified);
+    assert_ne!(before.entries()[0].id, after.entries()[0].id);
+}
+
+#[test]
+fn the_executable_bit_alone_is_seen() {
+    let sandbox = Sandbox::with(&[("a", "one")]);
+    let before = sandbox.snapshot();
+    sandbox.chmod("a", 0o755);
+    let after = sandbox.snapshot();
+    assert_eq!(after.entries()[0].mode, Mode::Executable);
+    assert_eq!(before.entries()[0].id, after.entries()[0].id);
+}
+
+#[test]
+fn an_edit_in_the_tick_of_the_add_is_seen() {
+    for round in 0..30 {
+        let sandbox = Sandbox::new();
+        sandbox.write("a", "one");
+        sandbox.git(&["add", "a"]);
+        sandbox.write("a", "two");
+        let expected = crate::git::content::blob(b"two").unwrap();
+        assert_eq!(sandbox.snapshot().entries()[0].id, expected, "round {round}");
+    }
+}
+
+#[test]
+fn an_edit_in_the_tick_of_our_own_look_is_seen() {
+    for round in 0..30 {
+        let sandbox = Sandbox::new();
+        sandbox.write("a", "one");
+        let reader = sandbox.reader();
+        let before = reader.snapshot().unwrap();
+        reader.save().unwrap();
+        sandbox.write("a", "two");
+        assert_ne!(before.entries()[0].id, reader.snapshot().unwrap().entries()[0].id, "{round}");
+        assert_ne!(before.entries()[0].id, sandbox.snapshot().entries()[0].id, "round {round}");
+    }
+}
+
+#[test]
+fn what_was_hashed_is_remembered() {
+    let sandbox = Sandbox::new();
+    sandbox.write("a", "one");
+    sandbox.next_tick();
+    let reader = sandbox.reader();
+    let before = reader.snapshot().unwrap();
+    reader.save().unwrap();
+    // Content that can't be read any more must come from memory.
+    let state = sandbox.state().join("stats");
+    assert_eq!(fs::read_dir(&state).unwrap().count(), 1);
+    let again = sandbox.reader();
+    assert_eq!(again.snapshot().unwrap().entries(), before.entries());
+    assert!(
+        fs::read_dir(&state).unwrap().all(|entry| entry
+            .unwrap()
+            .file_name()
+            .to_str()
+            .unwrap()
+            .ends_with(".inputs"))
+    );
+}
+
+#[test]
+fn a_file_that_comes_to_a_remembered_folder_is_seen() {
+    let sandbox = Sandbox::with(&[("a/1", "x"), ("b/2", "x")]);
+    let look = || {
+        let reader = sandbox.reader();
+        let found = paths(&reader.snapshot().unwrap());
+        reader.save().unwrap();
+        found
+    };
+    assert_eq!(look(), ["a/1", "b/2"]);
+    assert_eq!(look(), ["a/1", "b/2"], "from memory");
+    sandbox.write("a/new", "");
+    assert_eq!(look(), ["a/1", "a/new", "b/2"]);
+    sandbox.git(&["add", "."]);
+    assert_eq!(look(), ["a/1", "a/new", "b/2"]);
+    // What leaves the index stays on disk.
+    sandbox.git(&["rm", "-q", "--cached", "b/2"]);
+    assert_eq!(look(), ["a/1", "a/new", "b/2"]);
+    fs::remove_file(sandbox.path("a/new")).unwrap();
+    fs::remove_file(sandbox.path("a/1")).unwrap();
+    sandbox.write("a/1/inner", "");
+    assert_eq!(look(), ["a/1/inner", "b/2"]);
+}
+
+#[test]
+fn a_file_that_comes_in_the_tick_of_the_look_is_seen() {
+    for round in 0..30 {
+        let sandbox = Sandbox::with(&[("a/1", "x")]);
+        sandbox.write("a/2", "");
+        let reader = sandbox.reader();
+        reader.snapshot().unwrap();
+        sandbox.write("a/3", "");
+        reader.save().unwrap();
+        sandbox.git(&["add", "--all"]);
+        fs::remove_file(sandbox.path("a/3")).unwrap();
+        sandbox.write("a/4", "");
+        assert_eq!(paths(&sandbox.snapshot()), ["a/1", "a/2", "a/4"], "round {round}");
+    }
+}

@@ -1,0 +1,98 @@
+//! Tests of Rust workspaces.
+
+use super::*;
+
+#[test]
+fn what_a_rust_task_reads_is_the_whole_tree_where_it_can_not_be_told() {
+    let inputs = |files: &[(&str, &str)]| -> Vec<Vec<String>> {
+        found(files).tasks.into_iter().map(|task| task.inputs).collect()
+    };
+    let none = Vec::<String>::new();
+    let package = ("Cargo.toml", "[package]\n");
+    let set = vec!["@rust".to_owned()];
+    assert_eq!(inputs(&[package]), [set.clone(), set.clone(), none.clone()]);
+    assert_eq!(inputs(&[package, ("build.rs", "")]), [set, none.clone(), none.clone()]);
+    let below = vec!["a/**".to_owned()];
+    assert_eq!(inputs(&[("a/Cargo.toml", "[package]\n")]), [below.clone(), below.clone(), below]);
+    let leaves = "[package]\n[dependencies]\nx = { path = \"../x\" }\n";
+    assert_eq!(inputs(&[("a/Cargo.toml", leaves)]), [none.clone(), none.clone(), none]);
+    let ignored = found(&[package, (".gitignore", "/target\n/Cargo.lock\n")]);
+    assert_eq!(ignored.sets["rust"], ["**/*.rs", "**/Cargo.toml", ".cargo/**"]);
+}
+
+#[test]
+fn a_rust_workspace() {
+    let found = found(&[
+        ("Cargo.toml", "[workspace]\nmembers = [\"crates/*\"]\n"),
+        ("rustfmt.toml", ""),
+        ("crates/a/Cargo.toml", "[package]\nname = \"a\"\n"),
+        ("Makefile", "lint:\n\tx\nrelease:\n\tx\n"),
+    ]);
+    insta::assert_snapshot!(text(&found, None), @r##"
+    #:schema https://raw.githubusercontent.com/taskgate/taskgate/main/schema/tasks.schema.json
+    #
+    # The tasks of this repository, for taskgate: it runs them in parallel, takes from its cache what has
+    # passed with the same files, tools and variables, and asks before a push whether all of them passed.
+    # Written by `xtask init` for what it found here. Each task was tried once and passed; those that did
+    # not are comments that say why. Try next:
+    #
+    #   xtask                  lists the tasks
+    #   xtask ci               runs all that has to hold before a push
+    #   xtask hooks install    has git ask at each push
+
+    # Sets of files, used as "@name" in `inputs`. A task runs again if one of its inputs changed; without
+    # `inputs` these are all files. Add what a task reads besides, such as files that code includes.
+    [files]
+    rust = ["**/*.rs", "**/Cargo.toml", "Cargo.lock", ".cargo/**", "rustfmt.toml"]
+
+    # What tools say of themselves. If it changes, the tasks that name the tool run again.
+    [tools]
+    cargo = "cargo -V"
+    rustc = "rustc -vV"
+
+    # For all tasks. A task gets a short base of variables and those that are named here or in the task. With `?`
+    # in front the value may differ without a task running again.
+    [defaults]
+    timeout = "30m"
+    pass-env = ["?CARGO_HOME", "?RUSTUP_HOME", "?RUSTUP_TOOLCHAIN"]
+
+    # The tasks or groups that each pushed tree has to pass, once `xtask hooks install` was run.
+    [hooks]
+    pre-push = ["ci"]
+
+    [tasks.ci]
+    description = "All that has to hold before a push"
+    needs = ["lint", "unit"]   # groups, or names of tasks
+
+    # ---- Cargo.toml
+
+    [tasks.fmt]
+    description = "Check the formatting"
+    group = "lint"
+    run = "cargo fmt --all --check"
+    fix = "cargo fmt --all"
+    inputs = ["@rust"]
+    tools = ["rustc", "cargo"]
+
+    [tasks.clippy]
+    description = "Lint with clippy"
+    group = "lint"
+    run = "cargo clippy --workspace --all-targets -- -D warnings"
+    fix = "cargo clippy --workspace --all-targets --fix --allow-dirty --allow-staged"
+    inputs = ["@rust"]
+    tools = ["rustc", "cargo"]
+    locks = ["target"]
+
+    # Tests may read any file, so any change runs them again. If you know which, name them in `inputs`.
+    [tasks.unit]
+    description = "Run the tests"
+    group = "unit"
+    run = "cargo test --workspace"
+    tools = ["rustc", "cargo"]
+    locks = ["target"]
+
+    # ---- Seen, and not made a task
+    #
+    #   Makefile has also: lint, release
+    "##);
+}

@@ -1,0 +1,232 @@
+//! Tests of what is found in a repository and of the text that is written for it.
+
+mod cargo;
+mod javascript;
+mod python;
+
+use super::text::{Standing, Tried, write};
+use super::{Found, Survey, look};
+use crate::config::model::Config;
+use crate::config::{Source, parse};
+use crate::ground::path::RepoPath;
+
+/// A repository of these files.
+fn survey(files: &[(&str, &str)]) -> Survey {
+    let files = files.iter().map(|(path, text)| ((*path).to_owned(), Some((*text).to_owned())));
+    Survey::of(files, |name| name == "python3")
+}
+
+fn found(files: &[(&str, &str)]) -> Found {
+    look(&survey(files))
+}
+
+/// `name: command`, with its folder if it is not the top.
+fn commands(found: &Found) -> Vec<String> {
+    let place = |folder: &str| if folder.is_empty() { String::new() } else { format!(" in {folder}") };
+    found.tasks.iter().map(|task| format!("{}: {}{}", task.name, task.run, place(&task.folder))).collect()
+}
+
+fn omissions(found: &Found) -> Vec<String> {
+    found.omitted.iter().map(|it| format!("{}: {}", it.what, it.why)).collect()
+}
+
+/// The text with all tasks kept, or all left out for a reason.
+fn text(found: &Found, why: Option<&str>) -> String {
+    let standing = why.map_or(Standing::Kept, |why| Standing::LeftOut(why.to_owned()));
+    write(found, &vec![standing; found.tasks.len()], Tried::Once)
+}
+
+#[track_caller]
+fn read(text: &str) -> Config {
+    parse(&Source { name: "tasks.toml", text, base: RepoPath::top(), project: "" })
+        .unwrap_or_else(|diagnostics| panic!("{}\n{text}", diagnostics.render(false)))
+}
+
+/// The text without the head that all have.
+fn body(text: &str) -> &str {
+    text.split_once("has git ask at each push\n\n").unwrap().1
+}
+
+/// Files, and the commands or omissions that they lead to.
+type Case<'a> = (&'a [(&'a str, &'a str)], &'a [&'a str]);
+
+#[track_caller]
+fn check(cases: &[Case<'_>]) {
+    for (files, expected) in cases {
+        let found = found(files);
+        assert_eq!(commands(&found), *expected, "{files:?}");
+        read(&text(&found, None));
+        read(&text(&found, Some("a reason")));
+    }
+}
+
+#[test]
+fn modules_packages_and_targets_are_found() {
+    let lint = "{\"scripts\": {\"lint\": \"x\"}}";
+    let root = "[workspace]\nmembers = [\"a\"]\nexclude = [\"b\"]\n";
+    check(&[
+        (
+            &[("a/b/go.mod", ""), (".x/go.mod", "")],
+            &[
+                "a-b-gofmt: files=$(gofmt -l .); echo \"$files\"; test -z \"$files\" in a/b",
+                "a-b-vet: go vet ./... in a/b",
+                "a-b-go-test: go test ./... in a/b",
+            ],
+        ),
+        (&[("Makefile", "lint test:\n\tx\nother:\n\tx\n")], &["lint: make lint", "test: make test"]),
+        (&[("justfile", "fmt-check:\n  x\ne2e:\n  x\n")], &["fmt-check: just fmt-check", "e2e: just e2e"]),
+        (
+            &[("package.json", lint), ("Makefile", "lint check integration:\n")],
+            &["lint: npm run lint", "integration: make integration"],
+        ),
+        (
+            &[(".pre-commit-config.yaml", ""), ("a/.pre-commit-config.yaml", "")],
+            &["pre-commit: pre-commit run --all-files --show-diff-on-failure"],
+        ),
+        (
+            &[("Cargo.toml", root), ("a/Cargo.toml", "[package]\n"), ("b/Cargo.toml", "[package]\n")],
+            &[
+                "fmt: cargo fmt --all --check",
+                "clippy: cargo clippy --workspace --all-targets -- -D warnings",
+                "unit: cargo test --workspace",
+                "b-fmt: cargo fmt --all --check in b",
+                "b-clippy: cargo clippy --workspace --all-targets -- -D warnings in b",
+                "b-unit: cargo test --workspace in b",
+            ],
+        ),
+        (&[("Cargo.toml", "not toml")], &[]),
+        (&[("README.md", "")], &[]),
+    ]);
+}
+
+#[test]
+fn what_is_no_task_is_told_with_the_reason() {
+    let cases: &[Case<'_>] = &[
+        (
+            &[(
+                "package.json",
+                r#"{"scripts": {"test": "echo \"Error: no test specified\" && exit 1", "dev": "x", "start": "y"}}"#,
+            )],
+            &[
+                "script `test` of package.json: it is the placeholder that npm writes",
+                "scripts `dev`, `start` of package.json: they run until they are ended",
+            ],
+        ),
+        (
+            &[("package.json", r#"{"scripts": {"test": "jest --watch", "lint": "x --watch=false"}}"#)],
+            &["script `test` of package.json: it watches files and never ends"],
+        ),
+        (&[("a/package.json", "[")], &["a/package.json: it is not JSON"]),
+        (&[("Cargo.toml", "[profile.dev]\n")], &["Cargo.toml: it has neither a package nor a workspace"]),
+        (&[("setup.py", "")], &["setup.py: it is set up for none of ruff, mypy and pytest"]),
+    ];
+    for (files, expected) in cases {
+        assert_eq!(omissions(&found(files)), *expected, "{files:?}");
+    }
+    let make = found(&[("Makefile", "lint deploy clean:\n")]);
+    assert_eq!(make.remarks, ["Makefile has also: deploy, clean"]);
+}
+
+#[test]
+fn what_git_does_not_hold_is_linked_to() {
+    let files = [
+        ("web/package.json", r#"{"scripts": {"lint": "x"}, "dependencies": {"x": "1"}}"#),
+        ("setup.py", ""),
+        ("pytest.ini", ""),
+    ];
+    let without = found(&files);
+    assert_eq!(without.tasks[1].advice.as_deref(), Some("node_modules is missing: npm ci"));
+    let survey = survey(&files).with_untracked("web", "node_modules").with_untracked("", ".venv/bin/pytest");
+    let found = look(&survey);
+    assert_eq!(commands(&found), ["pytest: .venv/bin/pytest", "web-lint: npm run lint in web"]);
+    assert_eq!(found.tasks[1].advice, None);
+    let links: Vec<String> =
+        read(&text(&found, None)).worktree.link.iter().map(ToString::to_string).collect();
+    assert_eq!(links, [".venv", "web/node_modules"]);
+}
+
+#[test]
+fn odd_names_are_written_so_that_they_are_read_as_they_are() {
+    let scripts = r#"{"scripts": {"test": "x"}}"#;
+    let files = [
+        ("my app \"1\"/package.json", scripts),
+        ("@x[1]/package.json", scripts),
+        ("-/package.json", scripts),
+        ("v1.2/package.json", scripts),
+        ("a\\b*/package.json", scripts),
+        ("a-b/package.json", scripts),
+        ("new\nline/package.json", scripts),
+    ];
+    let found = found(&files);
+    let config = read(&text(&found, None));
+    for task in &found.tasks {
+        let written = config.tasks.iter().find(|written| written.name == task.name).unwrap();
+        assert_eq!(written.cwd.to_string(), task.folder);
+        let file = RepoPath::from_git(format!("{}/package.json", task.folder).into_bytes());
+        assert!(written.inputs.matches(&file), "{}: {:?}", task.name, written.inputs);
+        let other = RepoPath::from_git(&b"other/package.json"[..]);
+        assert!(!written.inputs.matches(&other), "{}: {:?}", task.name, written.inputs);
+    }
+    let mut names: Vec<&str> = found.tasks.iter().map(|task| &*task.name).collect();
+    names.sort_unstable();
+    assert_eq!(
+        names,
+        ["a-b-test", "a-b-test-2", "my-app--1-test", "new-line-test", "test", "v1.2-test", "x-1-test"]
+    );
+    // A reason is what a program said.
+    read(&text(&found, Some("exit status 1: \u{1b}[31m\"bad\"\r\nevil = 1\u{0}")));
+}
+
+#[test]
+fn a_folder_that_takes_in_others_reads_more_than_its_own_files() {
+    let inputs = |files: &[(&str, &str)]| found(files).tasks.into_iter().next().unwrap().inputs;
+    let plain = ("web/package.json", r#"{"scripts": {"lint": "x"}}"#);
+    assert_eq!(inputs(&[plain, ("web/yarn.lock", "")]), ["web/**"]);
+    assert_eq!(inputs(&[plain, ("pnpm-lock.yaml", "")]), ["web/**", "pnpm-lock.yaml"]);
+    let sibling = r#"{"scripts": {"lint": "x"}, "dependencies": {"y": "file:../y"}}"#;
+    assert!(inputs(&[("web/package.json", sibling)]).is_empty());
+    let member = [("package.json", r#"{"workspaces": ["web"]}"#), ("yarn.lock", ""), plain];
+    assert!(inputs(&member).is_empty());
+    assert_eq!(
+        inputs(&[("api/ruff.toml", ""), ("api/setup.py", ""), ("uv.lock", "")]),
+        ["api/**", "uv.lock"]
+    );
+}
+
+#[test]
+fn tools_of_the_same_name_in_two_places_are_two() {
+    let survey =
+        survey(&[("a/setup.py", ""), ("a/pytest.ini", ""), ("b/setup.py", ""), ("b/pytest.ini", "")])
+            .with_untracked("a", ".venv/bin/pytest");
+    let found = look(&survey);
+    assert_eq!(found.tools["pytest"], "a/.venv/bin/pytest --version");
+    assert_eq!(found.tools["b-pytest"], "pytest --version");
+    assert_eq!(found.tasks[1].tools, ["b-pytest", "python"]);
+}
+
+#[test]
+fn nothing_at_all() {
+    let written = write(&found(&[("README.md", "")]), &[], Tried::Not);
+    assert_eq!(read(&written).named("ci").len(), 1);
+    insta::assert_snapshot!(body(&written), @r##"
+    # For all tasks. A task's variables are a short base and those that it names in `env` and `pass-env`.
+    [defaults]
+    timeout = "30m"
+
+    # The tasks or groups that each pushed tree has to pass, once `xtask hooks install` was run.
+    [hooks]
+    pre-push = ["ci"]
+
+    [tasks.ci]
+    description = "All that has to hold before a push"
+    needs = ["lint"]   # groups, or names of tasks
+
+    # Nothing was found here that could be checked, so this task stands for those to come.
+    # A task has at least a name and a command; `inputs` are the files that it reads.
+    [tasks.hello]
+    description = "An example: it passes"
+    group = "lint"
+    run = "echo hello"
+    # inputs = ["src/**"]
+    "##);
+}

@@ -1,0 +1,98 @@
+//! Tests of Python projects.
+
+use super::*;
+
+#[test]
+fn python_tools_are_found_where_they_are_set_up() {
+    let poetry = "[tool.poetry.group.dev.dependencies]\nruff = \"*\"\nblack = \"*\"\n";
+    check(&[
+        (&[("requirements.txt", "ruff==0.5\nblack\n")], &["ruff: ruff check ."]),
+        (&[("requirements.txt", "ruff-lsp\nflask\n")], &[]),
+        (
+            &[("pyproject.toml", "[tool.ruff]\n[tool.mypy]\nfiles = [\"src\"]\n"), ("uv.lock", "")],
+            &["ruff: uv run ruff check .", "ruff-format: uv run ruff format --check .", "mypy: uv run mypy"],
+        ),
+        (
+            &[("pyproject.toml", poetry), ("poetry.lock", ""), ("tests/test_a.py", "")],
+            &["ruff: poetry run ruff check .", "pytest: poetry run pytest"],
+        ),
+        (
+            &[("api/setup.cfg", "[mypy]\n[tool:pytest]\n")],
+            &["api-mypy: mypy . in api", "api-pytest: pytest in api"],
+        ),
+        (&[("tests/test_a.py", "")], &[]),
+    ]);
+}
+
+#[test]
+fn a_python_project() {
+    let found = found(&[
+        ("pyproject.toml", "[tool.ruff]\n[tool.pytest.ini_options]\n"),
+        ("requirements.txt", "x\n"),
+        (".pre-commit-config.yaml", ""),
+    ]);
+    let mut standings = vec![Standing::Kept; found.tasks.len()];
+    standings[2] = Standing::LeftOut("exit status 1: 1 failed".to_owned());
+    insta::assert_snapshot!(body(&write(&found, &standings, Tried::Once)), @r##"
+    # Sets of files, used as "@name" in `inputs`. A task runs again if one of its inputs changed; without
+    # `inputs` these are all files. Add what a task reads besides, such as files that code includes.
+    [files]
+    python = ["**/*.py", "**/*.pyi", "**/*.ipynb", "**/pyproject.toml", "requirements.txt"]
+
+    # What tools say of themselves. If it changes, the tasks that name the tool run again.
+    [tools]
+    pre-commit = "pre-commit --version"
+    pytest = "pytest --version"
+    python = "python3 --version"
+    ruff = "ruff --version"
+
+    # For all tasks. A task gets a short base of variables and those that are named here or in the task. With `?`
+    # in front the value may differ without a task running again.
+    [defaults]
+    timeout = "30m"
+    pass-env = ["?PRE_COMMIT_HOME", "?PYENV_ROOT", "?PYENV_VERSION", "?UV_CACHE_DIR", "?VIRTUAL_ENV"]
+
+    # The tasks or groups that each pushed tree has to pass, once `xtask hooks install` was run.
+    [hooks]
+    pre-push = ["ci"]
+
+    [tasks.ci]
+    description = "All that has to hold before a push"
+    needs = ["lint"]   # groups, or names of tasks
+
+    # ---- pyproject.toml
+
+    [tasks.ruff]
+    description = "Lint with ruff"
+    group = "lint"
+    run = "ruff check ."
+    fix = "ruff check --fix ."
+    inputs = ["@python"]
+    tools = ["ruff", "python"]
+
+    [tasks.ruff-format]
+    description = "Check the formatting"
+    group = "lint"
+    run = "ruff format --check ."
+    fix = "ruff format ."
+    inputs = ["@python"]
+    tools = ["ruff", "python"]
+
+    # left out: exit status 1: 1 failed
+    # # Tests may read any file, so any change runs them again. If you know which, name them in `inputs`.
+    # [tasks.pytest]
+    # description = "Run the tests"
+    # group = "unit"
+    # run = "pytest"
+    # tools = ["pytest", "python"]
+
+    # ---- .pre-commit-config.yaml
+
+    # Over all files, not over those that are staged alone.
+    [tasks.pre-commit]
+    description = "Run the hooks of pre-commit"
+    group = "lint"
+    run = "pre-commit run --all-files --show-diff-on-failure"
+    tools = ["pre-commit"]
+    "##);
+}

@@ -1,0 +1,112 @@
+//! Runs of real processes. Each run has a mark of its own, by which the process table shows what is
+//! left of it. It must not wait for a time to pass where it can wait for something to happen.
+
+mod group;
+mod guard;
+mod output;
+mod start;
+mod stray;
+mod watcher;
+
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use crate::ground::clock::Clock;
+use crate::ground::env::Env;
+use crate::process::guard::{Guard, guard_main};
+use crate::process::log::LogLimits;
+use crate::process::marked;
+use crate::process::mask::Mask;
+use crate::process::run::{Ended, Finished, Watcher, run};
+use crate::process::spawn::{Limits, Spawn};
+use crate::process::stop::Stop;
+use crate::process::strays::{self, RUN_VARIABLE, TASK_VARIABLE};
+
+/// A shell command with a mark of its own. What it leaves is killed when this is dropped.
+struct Case {
+    spawn: Spawn,
+    mark: String,
+    folder: Option<TempDir>,
+}
+
+impl Case {
+    fn new(script: &str) -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let mark = format!("test-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        let env = [("PATH", "/usr/local/bin:/usr/bin:/bin"), (RUN_VARIABLE, &mark), (TASK_VARIABLE, "unit")];
+        let spawn = Spawn {
+            program: PathBuf::from("/bin/sh"),
+            args: vec!["-c".into(), script.into()],
+            dir: PathBuf::from("/"),
+            env: env.iter().map(|(name, value)| (OsString::from(name), OsString::from(value))).collect(),
+            mask: Arc::default(),
+            limits: Limits::default(),
+            guard: None,
+        };
+        Self { spawn, mark, folder: None }
+    }
+
+    /// Runs in a folder of its own.
+    fn in_folder(mut self) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        self.spawn.dir = folder.path().canonicalize().unwrap();
+        self.folder = Some(folder);
+        self
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.spawn.dir.join(name).exists()
+    }
+
+    fn timeout(mut self, millis: u64) -> Self {
+        self.spawn.limits.timeout = Some(Duration::from_millis(millis));
+        self
+    }
+
+    fn grace(mut self, millis: u64) -> Self {
+        self.spawn.limits.grace = Duration::from_millis(millis);
+        self
+    }
+
+    fn run(&self) -> Finished {
+        run(&self.spawn, &Stop::new(), &mut ())
+    }
+
+    fn alive(&self) -> usize {
+        strays::find(&self.mark).len()
+    }
+
+    fn assert_nothing_is_left(&self) {
+        assert_eq!(strays::find(&self.mark), []);
+    }
+}
+
+impl Drop for Case {
+    fn drop(&mut self) {
+        strays::end_all(&self.mark, Duration::ZERO);
+    }
+}
+
+/// Calls the function with each text.
+struct OnOutput<F>(F);
+
+impl<F: FnMut(&str)> Watcher for OnOutput<F> {
+    fn output(&mut self, text: &str) {
+        self.0(text);
+    }
+}
+
+fn until(what: &str, mut condition: impl FnMut() -> bool) {
+    let clock = Clock::system();
+    while !condition() {
+        assert!(clock.elapsed() < Duration::from_secs(60), "waited in vain until {what}");
+        thread::sleep(Duration::from_millis(2));
+    }
+}

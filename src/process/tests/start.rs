@@ -1,0 +1,98 @@
+//! Tests of how a command is started.
+
+use super::*;
+
+fn not_started(ended: &Ended) -> &str {
+    match ended {
+        Ended::NotStarted(why) => why,
+        other => panic!("it was started: {other:?}"),
+    }
+}
+
+#[test]
+fn nothing_is_inherited_but_what_is_given() {
+    let case = Case::new("pwd; cat; env | grep -v -e ^PWD= -e ^_= -e ^SHLVL= -e ^OLDPWD= | sort").in_folder();
+    let expected = format!(
+        "{}\nPATH=/usr/local/bin:/usr/bin:/bin\nXTASK_RUN={}\nXTASK_TASK=unit\n",
+        case.spawn.dir.display(),
+        case.mark
+    );
+    assert_eq!(case.run().log.text, expected);
+}
+
+#[test]
+fn what_can_not_be_started_says_why() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str, mode: &str| {
+        let path = dir.path().join(name);
+        // Written by another process, so that no child of this one can hold it open for writing.
+        let script = "printf '%s\\n' \"$1\" > \"$0\"; chmod \"$2\" \"$0\"";
+        duct::cmd!("/bin/sh", "-c", script, &path, text, mode).run().unwrap();
+        path
+    };
+    let start = |program: &Path, dir: &Path| {
+        let mut case = Case::new("");
+        case.spawn.program = program.to_owned();
+        case.spawn.dir = dir.to_owned();
+        not_started(&case.run().ended).to_owned()
+    };
+    let at = dir.path();
+    let missing = at.join("missing");
+    let sh = Path::new("/bin/sh");
+    assert_eq!(start(&missing, at), format!("there is no file {}", missing.display()));
+    assert_eq!(start(sh, &missing), format!("there is no folder {}", missing.display()));
+    assert_eq!(start(at, at), format!("{} is not a file", at.display()));
+    let plain = file("plain", "text", "644");
+    assert_eq!(start(&plain, at), format!("{} is not executable", plain.display()));
+    let script = file("script", "#!/no/such/interpreter", "755");
+    let why = format!("the interpreter that {} names in its first line is missing", script.display());
+    assert_eq!(start(&script, at), why);
+    let mut zero = Case::new("");
+    zero.spawn.args.push("a\0b".into());
+    assert!(not_started(&zero.run().ended).contains("nul byte"));
+}
+
+#[test]
+fn a_program_that_was_just_written_is_waited_for() {
+    let case = Case::new("").in_folder();
+    let program = case.spawn.dir.join("program");
+    fs::copy("/bin/true", &program).unwrap();
+    let open = fs::File::options().append(true).open(&program).unwrap();
+    let spawn = Spawn { program, args: Vec::new(), ..case.spawn.clone() };
+    thread::scope(|scope| {
+        let run = scope.spawn(|| run(&spawn, &Stop::new(), &mut ()).ended);
+        thread::sleep(Duration::from_millis(20));
+        drop(open);
+        assert_eq!(run.join().unwrap(), Ended::Exit(0));
+    });
+}
+
+#[test]
+fn what_was_stopped_before_does_not_start() {
+    let case = Case::new(": > made").in_folder();
+    let stop = Stop::new();
+    stop.clone().terminate();
+    assert_eq!(run(&case.spawn, &stop, &mut ()).ended, Ended::Stopped);
+    assert!(!case.has("made"));
+}
+
+#[test]
+fn stops_at_any_moment_of_a_start_leave_nothing() {
+    for round in 0..100u32 {
+        let case = Case::new("sleep 60 & exec sleep 60");
+        let stop = Stop::new();
+        thread::scope(|scope| {
+            let run = scope.spawn(|| run(&case.spawn, &stop, &mut ()).ended);
+            for _ in 0..round * 300 {
+                std::hint::spin_loop();
+            }
+            if round % 2 == 0 {
+                stop.terminate();
+            } else {
+                stop.kill();
+            }
+            assert_eq!(run.join().unwrap(), Ended::Stopped);
+        });
+        case.assert_nothing_is_left();
+    }
+}

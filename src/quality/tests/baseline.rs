@@ -1,0 +1,82 @@
+//! Tests of rules that compare with a former tree.
+
+use super::*;
+
+#[test]
+fn without_a_baseline_only_what_compares_is_unjudged() {
+    let absent = Baseline::Absent { why: "nothing is recorded of 1a2b3c4".to_owned() };
+    let evidence = judged(&rules(), &facts(), &absent);
+    let unjudged: Vec<&str> = evidence
+        .rulings
+        .iter()
+        .filter(|ruling| ruling.verdict == Verdict::Unjudged)
+        .map(|ruling| ruling.rule.as_str())
+        .collect();
+    assert_eq!(unjudged, ["coverage.max-drop", "findings.new"]);
+    assert!(evidence.holds());
+    assert_eq!(evidence.baseline.as_deref(), Some("none: nothing is recorded of 1a2b3c4"));
+    assert_eq!(
+        one(&evidence, "coverage.max-drop").fact,
+        "80.0 % (80 of 100 lines); not compared: nothing is recorded of 1a2b3c4"
+    );
+    // One that says nothing of it is no baseline either.
+    let empty = Baseline::Known { of: "x".to_owned(), record: Record::default() };
+    for rule in ["coverage.max-drop", "findings.new"] {
+        assert_eq!(one(&judged(&rules(), &facts(), &empty), rule).verdict, Verdict::Unjudged);
+    }
+    let rules = Rules { secrets: Some(0), ..Rules::default() };
+    assert_eq!(judged(&rules, &facts(), &absent).baseline, None, "no rule asks for it");
+}
+
+#[test]
+fn a_drop_is_measured_in_points_and_a_rise_is_none() {
+    let rules =
+        Rules { coverage: Some(Coverage { max_drop: Some(2.0), ..Coverage::default() }), ..Rules::default() };
+    let cases = [
+        ((82, 100), (80, 100), Verdict::Holds, "80.0 %, 2.0 points less than 82.0 %"),
+        ((82, 100), (7999, 10_000), Verdict::Broken, "80.0 %, 2.01 points less than 82.0 %"),
+        ((82, 100), (799_999, 1_000_000), Verdict::Broken, "80.0 %, 2.0001 points less than 82.0 %"),
+        ((82, 100), (90, 100), Verdict::Holds, "90.0 %, 8.0 points more than 82.0 %"),
+        ((82, 100), (41, 50), Verdict::Holds, "82.0 %, as many as 82.0 %"),
+        ((1, 1), (0, 1), Verdict::Broken, "0.0 %, 100.0 points less than 100.0 %"),
+    ];
+    for (before, now, verdict, fact) in cases {
+        let record =
+            Record { coverage: Some(Ratio { part: before.0, whole: before.1 }), ..Record::default() };
+        let baseline = Baseline::Known { of: "x".to_owned(), record };
+        let (part, whole): (u32, u32) = now;
+        let reached = if part == 0 { vec![] } else { vec![(1, part)] };
+        let missed = if part == whole { vec![] } else { vec![(part + 1, whole)] };
+        let files = BTreeMap::from([("a".to_owned(), lines(&reached, &missed))]);
+        let facts = Facts { coverage: Some(facts::Coverage { files }), ..Facts::default() };
+        let evidence = judged(&rules, &facts, &baseline);
+        assert_eq!((evidence.rulings[0].verdict, &*evidence.rulings[0].fact), (verdict, fact));
+    }
+}
+
+#[test]
+fn new_findings_are_told_by_what_they_are_and_not_by_their_line() {
+    let rules =
+        Rules { findings: Some(Findings { new: Some(0), ..Findings::default() }), ..Rules::default() };
+    let known = vec![finding("a", Severity::Low, "x", 1), finding("a", Severity::Low, "x", 9)];
+    let record = record(&Facts { findings: Some(known.clone()), ..Facts::default() });
+    let baseline = Baseline::Known { of: "x".to_owned(), record };
+    let judged = |findings: Vec<Finding>| {
+        let facts = Facts { findings: Some(findings), ..Facts::default() };
+        let evidence = judged(&rules, &facts, &baseline);
+        (evidence.rulings[0].fact.clone(), evidence.rulings[0].breaches.len(), evidence.holds())
+    };
+    assert_eq!(judged(known), ("0".to_owned(), 0, true));
+    let at = |line| finding("a", Severity::Low, "x", line);
+    assert_eq!(judged(vec![at(50), at(70)]), ("0".to_owned(), 0, true), "they moved");
+    assert_eq!(judged(vec![at(50)]), ("0".to_owned(), 0, true), "one is gone");
+    assert_eq!(judged(vec![at(1), at(9), at(10)]), ("1".to_owned(), 1, false), "one more of its kind");
+    assert_eq!(
+        judged(vec![finding("a", Severity::Low, "y", 1)]),
+        ("1".to_owned(), 1, false),
+        "in another file"
+    );
+    assert_eq!(judged(vec![finding("b", Severity::Low, "x", 1)]), ("1".to_owned(), 1, false), "another rule");
+    let accepted = Finding { accepted: Some("on purpose".to_owned()), ..finding("b", Severity::Low, "x", 1) };
+    assert_eq!(judged(vec![accepted]), ("0 · 1 accepted in the source".to_owned(), 0, true));
+}
