@@ -15,6 +15,7 @@ mod affected;
 mod at;
 #[cfg(target_os = "linux")]
 mod audit;
+mod baseline;
 mod cache;
 mod ci_voices;
 mod ci_workflows;
@@ -23,6 +24,7 @@ mod config;
 mod diff_run;
 mod doctor;
 mod env_file;
+mod evidence;
 mod fix;
 mod gate;
 mod graph;

@@ -1,0 +1,94 @@
+//! What a gate's tree is compared with, and how that is shared.
+
+use crate::judging::{LCOV, SARIF, fails, passes, shop};
+
+#[test]
+fn a_drop_is_measured_against_the_merge_base() {
+    let project = shop("coverage = { max-drop = 2.0 }\nfindings = { new = 0 }");
+    let ran = project.xtask(&["ci"]);
+    passes(&ran);
+    assert!(ran.err.contains("origin/HEAD"), "there is no remote yet: {}", ran.err);
+    project.publish();
+    let ran = project.xtask(&["ci", "--force"]);
+    passes(&ran);
+    assert!(ran.err.contains("nothing is recorded of"), "{}", ran.err);
+    project.git(&["switch", "-q", "-c", "topic"]);
+    // Higher is never a failure.
+    project.write("in/lcov.info", LCOV.replace("DA:9,0", "DA:9,1").replace("LH:8", "LH:9")).commit("more");
+    let ran = project.xtask(&["ci"]);
+    passes(&ran);
+    assert!(ran.err.contains("(the merge base with origin/main)"), "{}", ran.err);
+    project.write("in/lcov.info", LCOV.replace("DA:8,1", "DA:8,0").replace("LH:8", "LH:7")).commit("less");
+    fails(&project.xtask(&["ci"]), "coverage.max-drop");
+    // The gate of the commit asks the same question, and so has the same answer.
+    project.write("tasks.toml", format!("{}\n[hooks]\npre-push = ['ci']\n", project.read("tasks.toml")));
+    project.commit("gated");
+    fails(&project.xtask(&["gate"]), "coverage.max-drop");
+}
+
+#[test]
+fn what_is_recorded_of_no_commit_can_be_asked_of_another() {
+    let project = shop("findings = { new = 0 }");
+    let ran = project.xtask(&["baseline", "show"]).ends(5).says("`origin/HEAD` is no base to compare with");
+    ran.says("or name another: xtask baseline show REV\n").does_not_say("--affected");
+    project.xtask(&["baseline", "show", "HEAD"]).ends(0).prints("nothing is recorded of");
+}
+
+#[test]
+fn a_finding_that_moves_is_not_new_and_another_is() {
+    let project = shop("findings = { new = 0 }");
+    project.publish();
+    passes(&project.xtask(&["ci"]));
+    project.git(&["switch", "-q", "-c", "topic"]);
+    project.write("src/a.py", "zero\none\n  two\nthree\n");
+    project.write("in/lint.sarif", SARIF.replace("\"startLine\":2", "\"startLine\":3")).commit("moved");
+    passes(&project.xtask(&["ci"]));
+    project.write("in/lint.sarif", SARIF.replace("\"startLine\":2", "\"startLine\":4")).commit("new");
+    fails(&project.xtask(&["ci"]), "findings.new");
+}
+
+#[test]
+fn what_is_accepted_makes_no_room_for_another_of_its_kind() {
+    let project = shop("findings = { new = 0 }");
+    project.publish();
+    let accepted = SARIF.replace(
+        r#""ruleId":"R1""#,
+        r#""ruleId":"R1","suppressions":[{"kind":"inSource","status":"accepted"}]"#,
+    );
+    project.write("in/lint.sarif", &accepted).commit("accepted");
+    project.git(&["push", "-q", "origin", "main"]);
+    passes(&project.xtask(&["ci"]));
+    project.git(&["switch", "-q", "-c", "topic"]);
+    let result =
+        |text: &str| text[text.find(r#"{"ruleId""#).unwrap()..text.rfind("]}]}").unwrap()].to_owned();
+    let both = accepted.replace(&result(&accepted), &format!("{},{}", result(&accepted), result(SARIF)));
+    project.write("in/lint.sarif", both).commit("both");
+    fails(&project.xtask(&["ci"]), "findings.new");
+}
+
+#[test]
+fn what_was_recorded_is_shared_by_notes_and_by_a_file() {
+    let project = shop("baseline = 'baseline.json'\ncoverage = { max-drop = 0 }");
+    project.publish();
+    passes(&project.xtask(&["ci"]));
+    let pushed = project.xtask(&["baseline", "push"]);
+    passes(&pushed);
+    let clone = project.cloned();
+    clone.git(&["switch", "-q", "-c", "topic"]);
+    clone.write("in/lcov.info", LCOV.replace("DA:8,1", "DA:8,0").replace("LH:8", "LH:7")).commit("less");
+    let ran = clone.xtask(&["ci"]);
+    passes(&ran);
+    assert!(ran.err.contains("xtask baseline fetch"), "{}", ran.err);
+    passes(&clone.xtask(&["baseline", "fetch"]));
+    let shown = clone.xtask(&["baseline", "show"]);
+    assert!(shown.out.contains("quality: 10 of 12 lines covered"), "{}", shown.out);
+    fails(&clone.xtask(&["ci"]), "coverage.max-drop");
+    // A committed file counts as the merge base has it.
+    passes(&project.xtask(&["baseline", "write", "baseline.json"]));
+    project.commit("baseline");
+    project.git(&["push", "-q", "origin", "main"]);
+    let other = project.cloned();
+    other.git(&["switch", "-q", "-c", "topic"]);
+    other.write("in/lcov.info", LCOV.replace("DA:8,1", "DA:8,0").replace("LH:8", "LH:7")).commit("less");
+    fails(&other.xtask(&["ci"]), "coverage.max-drop");
+}

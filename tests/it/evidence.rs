@@ -1,0 +1,307 @@
+//! Which reports are evidence: those that their task wrote, as it wrote them, and no others.
+
+use crate::judging::{FAILING, JUNIT, LCOV, SARIF, fails, passes, shop};
+use crate::project::{Project, Ran};
+
+#[test]
+fn a_report_that_is_no_evidence_fails_its_task() {
+    let files = [("junit.xml", JUNIT), ("lcov.info", LCOV), ("lint.sarif", SARIF)];
+    for (at, (file, whole)) in files.iter().enumerate() {
+        let project = shop("tests = { failed = 0 }");
+        passes(&project.xtask(&["ci"]));
+        let other = files[(at + 1) % files.len()].1;
+        let path = format!("in/{file}");
+        let out = format!("out/{file}");
+        let say = |project: &Project, words: &[&str]| {
+            let ran = project.xtask(&["ci"]);
+            fails(&ran, &out);
+            assert!(words.iter().any(|word| ran.err.contains(word)), "{file} {words:?}: {}", ran.err);
+        };
+        project.write(&path, "");
+        say(&project, &["it is empty"]);
+        project.write(&path, &whole[..whole.len() / 2]);
+        say(&project, &["it is cut off", "it is not"]);
+        project.write(&path, other);
+        say(&project, &["it is not"]);
+        std::fs::remove_file(project.path(&path)).unwrap();
+        // What an earlier run left does not count for this one.
+        say(&project, &["is older than the task", "was not written"]);
+        std::fs::remove_dir_all(project.path("out")).unwrap();
+        say(&project, &["was not written"]);
+    }
+}
+
+/// `unit` reports tests, and `other`, which runs behind it, writes over that and reports coverage.
+fn two_writers(unit: &str, other: &str, rules: &str) -> Project {
+    let project = Project::new(&format!(
+        "[tasks.unit]\nrun = 'mkdir -p out && cp in/{unit} out/junit.xml'\ninputs = ['in/**']\nreports = {{ junit = 'out/junit.xml' }}\n\n[tasks.other]\nrun = 'cp in/lcov.info out/; {other}'\nneeds = ['unit']\ncache = false\nreports = {{ lcov = 'out/lcov.info' }}\n\n[tasks.ci]\nneeds = ['unit', 'other']\n\n[gates.quality]\n{rules}\n"
+    ));
+    project.write(".gitignore", "out/\n").write("in/good.xml", JUNIT).write("in/bad.xml", FAILING);
+    project.write("in/lcov.info", LCOV).commit("reports");
+    project
+}
+
+#[test]
+fn a_gate_is_told_what_a_report_said_when_its_task_ended() {
+    let project = two_writers("bad.xml", "cp in/good.xml out/junit.xml", "tests = { failed = 0 }");
+    fails(&project.xtask(&["ci"]), "tests.failed");
+    let project = two_writers("good.xml", "cp in/bad.xml out/junit.xml", "tests = { failed = 0 }");
+    passes(&project.xtask(&["ci"]));
+}
+
+#[test]
+fn a_report_of_a_hit_that_another_task_changes_fails_the_gate() {
+    for other in
+        ["cp in/good.xml out/junit.xml", "rm out/junit.xml", "echo >> out/junit.xml", ": > out/junit.xml"]
+    {
+        let project = two_writers("bad.xml", other, "tests = { failed = 1 }");
+        passes(&project.xtask(&["ci"]));
+        // Judged anew, by what the cache put back and `other` has spoilt since.
+        let tasks = project.read("tasks.toml").replace("failed = 1", "failed = 0");
+        project.write("tasks.toml", tasks);
+        fails(
+            &project.xtask(&["ci"]),
+            "report out/junit.xml: it was changed after `unit` ended; do two tasks write it?",
+        );
+    }
+}
+
+#[test]
+fn two_gates_are_told_the_same() {
+    let rules = "tests = { failed = 0 }\n[gates.more]\ntests = { min-count = 3 }\ncoverage = { min = 80 }";
+    let ran = shop(rules).xtask(&["ci"]);
+    passes(&ran);
+    assert!(ran.err.contains("tests.min-count") && ran.err.contains("tests.failed"), "{}", ran.err);
+}
+
+/// A task that runs `first` and fails, and passes at once when it is tried again.
+fn tried_twice(first: &str, more: &str) -> Project {
+    let project = Project::new(&format!(
+        "[tasks.unit]\nrun = 'if test -e ~/tried; then exit 0; fi; : > ~/tried; {first}; exit 1'\nretries = 1\ncache = false\nreports = {{ junit = 'out/junit.xml' }}\n{more}"
+    ));
+    project.write(".gitignore", "out/\n").write("in.xml", JUNIT).commit("in");
+    project
+}
+
+#[test]
+fn the_report_of_a_failed_attempt_is_none_of_the_next() {
+    let write = "mkdir -p out; cp in.xml out/junit.xml";
+    fails(&tried_twice(write, "").xtask(&["unit"]), "report out/junit.xml: it was not written");
+    fails(
+        &tried_twice(write, "sandbox = true\n").xtask(&["unit"]),
+        "report out/junit.xml: it was not written",
+    );
+    // What git tracks stays, and is told.
+    let project = tried_twice(write, "");
+    project.write("out/junit.xml", FAILING).git(&["add", "-f", "out/junit.xml"]);
+    project.commit("tracked");
+    fails(&project.xtask(&["unit"]), "report out/junit.xml: it is older than the task");
+    assert_eq!(project.read("out/junit.xml"), JUNIT);
+    // Outside a repository nothing is known of former runs, but all of this one.
+    let project = Project::without_git(&tried_twice(write, "").read("tasks.toml"));
+    project.write("in.xml", JUNIT);
+    fails(&project.xtask(&["unit"]), "report out/junit.xml: it is older than the task");
+}
+
+#[test]
+fn a_report_that_was_not_written_is_none_however_young_it_is() {
+    let project = shop("tests = { failed = 0 }");
+    let tasks = project.read("tasks.toml").replace("cp in/* out/", "cp in/l* out/");
+    project.write("tasks.toml", tasks).write("out/junit.xml", JUNIT);
+    let soon = std::time::SystemTime::now() + std::time::Duration::from_secs(3600);
+    std::fs::File::open(project.path("out/junit.xml")).unwrap().set_modified(soon).unwrap();
+    fails(&project.xtask(&["ci"]), "report out/junit.xml: it is older than the task");
+    assert_eq!(project.read("out/junit.xml"), JUNIT, "nobody knows whose it is");
+}
+
+/// A task that writes a report for each file in `in/`, as Surefire does for each test class.
+fn classes(more: &str) -> Project {
+    let project = Project::new(&format!(
+        "[tasks.unit]\nrun = 'mkdir -p out; for f in in/*; do cp $f out/TEST-${{f#in/}}; done; test ! -e in/broken.xml'\ninputs = ['in/**']\nreports = {{ junit = 'out/TEST-*.xml' }}\n{more}\n[gates.quality]\ntests = {{ min-count = 1 }}\n"
+    ));
+    project.write(".gitignore", "out/\n").write("in/a.xml", JUNIT).write("in/b.xml", JUNIT).commit("in");
+    project
+}
+
+fn remove(project: &Project, path: &str) {
+    std::fs::remove_file(project.path(path)).unwrap();
+}
+
+#[test]
+fn the_report_of_a_test_that_is_gone_goes_with_it() {
+    for more in ["", "sandbox = true", "cache = false"] {
+        let project = classes(more);
+        passes(&project.xtask(&["unit"]));
+        remove(&project, "in/b.xml");
+        passes(&project.xtask(&["unit"]));
+        assert!(!project.path("out/TEST-b.xml").exists(), "{more}");
+    }
+    // Of a run that failed as well.
+    let project = classes("");
+    project.write("in/broken.xml", JUNIT);
+    fails(&project.xtask(&["unit"]), "exit status 1");
+    assert!(project.path("out/TEST-broken.xml").exists());
+    remove(&project, "in/broken.xml");
+    passes(&project.xtask(&["unit"]));
+    // And of what the cache put there.
+    let project = classes("");
+    passes(&project.xtask(&["unit"]));
+    std::fs::remove_dir_all(project.path("out")).unwrap();
+    std::fs::remove_dir_all(project.state().join("reports")).unwrap();
+    passes(&project.xtask(&["unit"]));
+    assert!(project.path("out/TEST-b.xml").exists(), "it is restored");
+    remove(&project, "in/b.xml");
+    passes(&project.xtask(&["unit"]));
+}
+
+#[test]
+fn what_is_not_known_to_be_the_task_s_own_is_never_deleted() {
+    let project = classes("");
+    project.write("out/TEST-mine.xml", JUNIT);
+    let ran = project.xtask(&["unit"]);
+    fails(&ran, "report out/TEST-mine.xml: it is older than the task that should have written it");
+    assert!(project.path("out/TEST-mine.xml").exists());
+    fails(&project.xtask(&["unit"]), "out/TEST-mine.xml");
+    remove(&project, "out/TEST-mine.xml");
+    passes(&project.xtask(&["unit"]));
+    // A report that git tracks by now.
+    project.git(&["add", "-f", "out/TEST-b.xml"]);
+    remove(&project, "in/b.xml");
+    project.commit("kept");
+    fails(&project.xtask(&["unit"]), "report out/TEST-b.xml: it is older than the task");
+    assert_eq!(project.read("out/TEST-b.xml"), JUNIT);
+    // Nothing is taken out of a folder elsewhere.
+    let project = shop("tests = { failed = 0 }");
+    passes(&project.xtask(&["ci"]));
+    std::fs::rename(project.path("out"), project.path("../elsewhere")).unwrap();
+    std::os::unix::fs::symlink("../elsewhere", project.path("out")).unwrap();
+    project.write("tasks.toml", project.read("tasks.toml").replace("cp in/* out/", "cp in/l* out/"));
+    fails(&project.xtask(&["ci"]), "report out/junit.xml: it is older than the task");
+    assert_eq!(project.read("../elsewhere/junit.xml"), JUNIT);
+}
+
+#[test]
+fn a_failed_attempt_in_a_sandbox_tells_its_own_tests() {
+    let project = shop("tests = { failed = 0 }");
+    project.write("tasks.toml", project.read("tasks.toml").replace("inputs =", "sandbox = true\ninputs ="));
+    passes(&project.xtask(&["unit"]));
+    let tasks = project.read("tasks.toml").replace("cp in/* out/", "cp in/* out/; exit 1");
+    project.write("tasks.toml", tasks).write("in/junit.xml", FAILING);
+    let ran = project.xtask(&["unit", "--format", "json"]);
+    assert_eq!(ran.status, 1);
+    assert!(ran.out.contains(r#""path":"src/b.py""#), "{}", ran.out);
+}
+
+#[test]
+fn a_report_elsewhere_on_the_machine_is_refused() {
+    let project = shop("tests = { failed = 0 }");
+    let tasks = project.read("tasks.toml").replace("'out/junit.xml'", "'/tmp/junit.xml'");
+    project.write("tasks.toml", tasks);
+    let ran = project.xtask(&["ci"]).ends(3);
+    let ran = ran.says("tasks.toml:4:").says("`/tmp/junit.xml` is an absolute path");
+    ran.says("without the `/`");
+}
+
+#[test]
+fn a_back_dated_report_fails_its_task() {
+    let project = shop("tests = { failed = 0 }");
+    let tasks = project
+        .read("tasks.toml")
+        .replace("cp in/* out/", "cp in/* out/ && touch -d 2020-01-01 out/lcov.info");
+    project.write("tasks.toml", tasks);
+    fails(
+        &project.xtask(&["ci"]),
+        "report out/lcov.info: it is older than the task that should have written it",
+    );
+}
+
+#[test]
+fn a_sandboxed_task_may_write_the_same_report_again() {
+    let project = shop("tests = { failed = 0 }");
+    let tasks = project.read("tasks.toml").replace("inputs =", "sandbox = true\ninputs =");
+    project.write("tasks.toml", tasks);
+    passes(&project.xtask(&["ci"]));
+    project.write("in/more", "");
+    passes(&project.xtask(&["ci"]));
+}
+
+/// What becomes of the report of this number; `None`: it is deleted.
+type Change<'c> = &'c dyn Fn(usize) -> Option<Vec<u8>>;
+
+/// Reports that real tools wrote, of each kind.
+const RECORDED: [(&str, &str); 17] = [
+    ("junit", "pytest/shop.xml"),
+    ("junit", "jest/sum.xml"),
+    ("junit", "nextest/till.xml"),
+    ("junit", "playwright/till.xml"),
+    ("junit", "node/node.xml"),
+    ("lcov", "coverage.py/lcov.info"),
+    ("lcov", "node/lcov.info"),
+    ("cobertura", "jest/cobertura.xml"),
+    ("sarif", "semgrep/shop.sarif"),
+    ("sarif", "bandit/shop.sarif"),
+    ("sarif", "zizmor/ci.sarif"),
+    ("secrets", "secretlint/leak.sarif"),
+    ("cyclonedx", "npm/shop.cdx.json"),
+    ("cyclonedx", "cyclonedx-py/shop.cdx.json"),
+    ("spdx", "npm/shop.spdx.json"),
+    ("k6", "k6/handle-summary.json"),
+    ("sonar", "sonar/passed.json"),
+];
+
+#[test]
+fn each_report_of_a_real_tool_is_evidence_only_as_it_was_written() {
+    let kept = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/reports");
+    let mut tasks = String::new();
+    for (at, (kind, _)) in RECORDED.iter().enumerate() {
+        tasks.push_str(&format!(
+            "[tasks.t{at}]\ngroup = 'all'\nrun = '''mkdir -p out; rm -f out/{at}; if test -e in/{at}; then cp in/{at} out/; fi; if test -e in/old; then touch -d 2020-01-01 out/{at}; fi'''\ninputs = ['in/{at}', 'in/old']\nreports = {{ {kind} = 'out/{at}' }}\n"
+        ));
+    }
+    let project = Project::new(&tasks);
+    project.write(".gitignore", "out/\n");
+    let whole: Vec<Vec<u8>> =
+        RECORDED.iter().map(|(_, path)| std::fs::read(kept.join(path)).unwrap()).collect();
+    let put = |change: Change<'_>| {
+        for at in 0..RECORDED.len() {
+            match change(at) {
+                Some(bytes) => drop(project.write(&format!("in/{at}"), bytes)),
+                None => std::fs::remove_file(project.path(&format!("in/{at}"))).unwrap(),
+            }
+        }
+        project.xtask(&["all", "--keep-going", "--format", "json"])
+    };
+    let ends = |ran: &Ran| -> Vec<(String, String)> {
+        let events = ran.events().into_iter().filter(|event| event["event"] == "task-finished");
+        let word = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
+        events.map(|event| (word(&event["task"]), word(&event["status"]["ended"]["how"]))).collect()
+    };
+    passes(&put(&|at| Some(whole[at].clone())));
+    // The next of another kind.
+    let other = |at: usize| {
+        let mut others = (1..RECORDED.len()).map(|on| (at + on) % RECORDED.len());
+        let is_sarif = |kind: &str| ["sarif", "secrets"].contains(&kind);
+        let differs = |other: &usize| {
+            let (own, its) = (RECORDED[at].0, RECORDED[*other].0);
+            own != its && !(is_sarif(own) && is_sarif(its))
+        };
+        whole[others.find(differs).unwrap()].clone()
+    };
+    let changes: [(&str, Change<'_>); 4] = [
+        ("emptied", &|_| Some(Vec::new())),
+        ("cut off", &|at| Some(whole[at][..whole[at].len() * 2 / 3].to_vec())),
+        ("of another kind", &|at| Some(other(at))),
+        ("deleted", &|_| None),
+    ];
+    for (what, change) in changes {
+        let ran = put(change);
+        assert_eq!(ran.status, 1, "{what}");
+        let ends = ends(&ran);
+        assert_eq!(ends.len(), RECORDED.len(), "{what}");
+        assert!(ends.iter().all(|(_, how)| how == "report"), "{what}: {ends:?}");
+    }
+    project.write("in/old", "");
+    let ran = put(&|at| Some(whole[at].clone()));
+    assert!(ran.status == 1 && ends(&ran).iter().all(|(_, how)| how == "report"), "{:?}", ends(&ran));
+    assert!(ran.out.contains("it is older than the task"), "{}", ran.out);
+}
