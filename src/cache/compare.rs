@@ -23,39 +23,68 @@ pub enum OutputState {
     Differs(String),
 }
 
+/// Whether what lies within patterns and is none of the outputs counts as a difference.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Extras {
+    /// It does.
+    Count,
+    /// It is let be.
+    Ignored,
+}
+
 impl Cache {
     /// Compares what lies within `patterns` below `root` with an entry. Files whose stat is known
     /// are not opened.
     pub fn compare(&self, root: &Path, patterns: &Patterns, entry: &Entry) -> OutputState {
-        if patterns.is_empty() && entry.outputs.is_empty() {
+        self.holds(root, patterns, &entry.outputs().collect::<Vec<_>>(), Extras::Count)
+    }
+
+    /// Whether these outputs lie within `patterns` below `root` as they are. Files whose stat is known
+    /// are not opened.
+    pub fn holds(
+        &self,
+        root: &Path,
+        patterns: &Patterns,
+        outputs: &[&Output],
+        extras: Extras,
+    ) -> OutputState {
+        if outputs.is_empty() && (patterns.is_empty() || extras == Extras::Ignored) {
             return OutputState::Intact;
         }
         let walked = match walk::walk(root, patterns) {
             Ok(walked) => walked,
             Err(error) => return OutputState::Differs(error.to_string()),
         };
-        match self.difference(root, &walked, entry) {
+        match self.difference(root, &walked, outputs, extras) {
             None => OutputState::Intact,
             Some(what) => OutputState::Differs(what),
         }
     }
 
-    fn difference(&self, root: &Path, walked: &Walked, entry: &Entry) -> Option<String> {
+    fn difference(
+        &self,
+        root: &Path,
+        walked: &Walked,
+        outputs: &[&Output],
+        extras: Extras,
+    ) -> Option<String> {
         if let Some(blocked) = &walked.blocked {
             return Some(format!("{} is {}", blocked.path, blocked.what));
         }
         let mut files = Vec::new();
-        for output in entry.outputs() {
+        for output in outputs {
             match glance(root, walked, output) {
                 Glance::Same => {}
                 Glance::Other(how) => return Some(format!("{} {how}", output.path)),
                 Glance::Unread(found, digest) => files.push((found, digest)),
             }
         }
-        let wanted: HashSet<&RepoPath> = entry.outputs().map(|output| &output.path).collect();
-        let extra = walked.files.iter().map(|found| &found.path).chain(&walked.empty);
-        if let Some(path) = extra.filter(|path| !wanted.contains(path)).min() {
-            return Some(format!("{path} is extra"));
+        if extras == Extras::Count {
+            let wanted: HashSet<&RepoPath> = outputs.iter().map(|output| &output.path).collect();
+            let extra = walked.files.iter().map(|found| &found.path).chain(&walked.empty);
+            if let Some(path) = extra.filter(|path| !wanted.contains(path)).min() {
+                return Some(format!("{path} is extra"));
+            }
         }
         let (found, wanted): (Vec<&Found>, Vec<Digest>) = files.into_iter().unzip();
         let read = content::digests(root, &found, &self.table(root), &self.place.temp());

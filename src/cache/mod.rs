@@ -50,7 +50,7 @@ use crate::ground::path::RepoPath;
 use place::Place;
 use table::Table;
 
-pub use compare::OutputState;
+pub use compare::{Extras, OutputState};
 pub use entry::Entry;
 pub use error::CacheError;
 pub use gc::GcReport;

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 
-use crate::cache::Cache;
+use crate::cache::{Cache, OutputSet};
 use crate::engine::audit::Desk;
 use crate::engine::command::Programs;
 use crate::engine::emitter::Emitter;
@@ -107,6 +107,7 @@ pub struct Context<'a> {
     stored: Mutex<Vec<Digest>>,
     records: Mutex<Vec<Recorded>>,
     decided: Mutex<HashMap<NodeId, Planned>>,
+    made: Mutex<HashMap<NodeId, Arc<OutputSet>>>,
 }
 
 /// What later nodes must know of a finished one.
@@ -162,6 +163,7 @@ impl<'a> Context<'a> {
             stored: Mutex::default(),
             records: Mutex::default(),
             decided: Mutex::default(),
+            made: Mutex::default(),
         }
     }
 
@@ -291,6 +293,24 @@ impl<'a> Context<'a> {
     /// The last decisions that were made anew during the run.
     pub fn decided(&self) -> HashMap<NodeId, Planned> {
         std::mem::take(&mut *lock(&self.decided))
+    }
+
+    /// The key of a node as it was last decided, if it has one.
+    pub fn key(&self, id: NodeId) -> Option<Digest> {
+        let anew = lock(&self.decided).get(&id).map(|planned| planned.key.as_ref().map(|key| key.digest));
+        anew.unwrap_or_else(|| self.plan.nodes[id.0].key.as_ref().map(|key| key.digest))
+    }
+
+    /// Notes what a node left, for those that need it.
+    pub fn note_made(&self, id: NodeId, made: &Arc<OutputSet>) {
+        if !self.world.graph.node(id).needed_by.is_empty() {
+            lock(&self.made).insert(id, Arc::clone(made));
+        }
+    }
+
+    /// What a node left, if it was noted.
+    pub fn made(&self, id: NodeId) -> Option<Arc<OutputSet>> {
+        lock(&self.made).get(&id).cloned()
     }
 
     /// Takes up what a task wrote to paths that belong to the tree, so that the keys of later tasks

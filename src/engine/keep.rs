@@ -2,10 +2,12 @@
 //! keep what could make a later hit a lie.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use crate::cache::{Content, Forbidden, NewEntry, OutputSet};
 use crate::engine::context::{Context, Store};
 use crate::engine::execution::Execution;
+use crate::engine::needed;
 use crate::event::{Level, Status, Stored};
 use crate::git::snapshot::Snapshot;
 use crate::graph::NodeId;
@@ -26,6 +28,8 @@ pub struct Passed<'a> {
     pub execution: &'a Execution,
     /// Whether it passed at once.
     pub status: &'a Status,
+    /// What of the outputs that it needs was not what its key says when it started.
+    pub drift: Option<&'a str>,
 }
 
 /// What became of a result.
@@ -54,12 +58,14 @@ pub fn keep(context: &Context<'_>, id: NodeId, passed: &Passed<'_>) -> Kept {
         let contribution = key.map(|key| Contribution::Key(key.digest));
         return Kept { stored: Stored::NotTried, contribution, tainted: false };
     };
-    let disturbance = disturbance(context, id, store, before);
+    let disturbance = disturbance(context, id, store, before).map(|what| format!("{what} while it ran"));
+    let drift = || passed.drift.map(str::to_owned).or_else(|| needed::drift(context, id));
+    let disturbance = disturbance.or_else(drift);
     let tainted = disturbance.is_some() || context.tainted_need(id).is_some();
     let no = |why: String| Stored::No { why };
     let unkeyed = passed.planned.key.is_none();
     let mut contribution = passed.planned.key.as_ref().map(|key| Contribution::Key(key.digest));
-    let mut outputs = OutputSet::default();
+    let mut outputs = Arc::new(OutputSet::default());
     let mut refusal = None;
     if !task.outputs.is_empty() {
         match store.cache.collect(&context.site.root, &task.outputs) {
@@ -72,7 +78,8 @@ pub fn keep(context: &Context<'_>, id: NodeId, passed: &Passed<'_>) -> Kept {
                     refusal =
                         Some(format!("its report {path} was changed after it ended; do two tasks write it?"));
                 }
-                outputs = collected;
+                outputs = Arc::new(collected);
+                context.note_made(id, &outputs);
             }
             Err(error) => {
                 // No one can tell what it wrote: no later task shall be a hit on it.
@@ -86,8 +93,8 @@ pub fn keep(context: &Context<'_>, id: NodeId, passed: &Passed<'_>) -> Kept {
     if context.world.policy == CachePolicy::Off || !task.cache || unkeyed {
         return kept(Stored::NotTried);
     }
-    if let Some(what) = disturbance {
-        return kept(no(format!("{what} while it ran")));
+    if let Some(why) = disturbance {
+        return kept(no(why));
     }
     if *passed.status == Status::Flaky {
         return kept(no("it is flaky".to_owned()));

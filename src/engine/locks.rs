@@ -19,6 +19,7 @@ use crate::graph::NodeId;
 use crate::ground::digest::Digest;
 use crate::ground::file::FileError;
 use crate::ground::lock::FileLock;
+use crate::history::writers::Writers;
 use crate::key::Key;
 use crate::plan::CachePolicy;
 use crate::process::strays::RUN_VARIABLE;
@@ -52,14 +53,26 @@ pub fn of_execution(context: &Context<'_>, id: NodeId, key: Option<&Key>) -> Opt
     }
     wanted.extend(outputs(context, store, task));
     wanted.extend(sources(context, store, id));
-    take(context, id, &wanted)
+    take(context, id, &wanted).inspect(|_| note_writer(context, store, task))
 }
 
 /// What a node needs for its outputs to be put in place. `None` as in [`of_execution`].
 pub fn of_restore(context: &Context<'_>, id: NodeId) -> Option<Vec<FileLock>> {
     let Some(store) = &context.site.store else { return Some(Vec::new()) };
-    let wanted: Vec<Wanted> = outputs(context, store, task_of(context, id)).into_iter().collect();
-    take(context, id, &wanted)
+    let task = task_of(context, id);
+    let wanted: Vec<Wanted> = outputs(context, store, task).into_iter().collect();
+    take(context, id, &wanted).inspect(|_| note_writer(context, store, task))
+}
+
+/// Notes that this run writes the outputs of a task from now on.
+fn note_writer(context: &Context<'_>, store: &Store<'_>, task: &Task) {
+    if task.outputs.is_empty() || task.gate.is_some() {
+        return;
+    }
+    let noted = Writers::new(&store.state).note(&context.site.root, &task.name, &context.conduct.run);
+    if let Err(error) = noted {
+        context.emitter.notice(Level::Warning, format!("{}: {error}", task.name));
+    }
 }
 
 fn alone(store: &Store<'_>, name: &str, on: String) -> Wanted {

@@ -24,6 +24,7 @@ pub mod launch;
 pub mod leftovers;
 pub mod locks;
 pub mod manifest;
+pub mod needed;
 pub mod ports;
 pub mod prepare;
 pub mod probe;

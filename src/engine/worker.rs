@@ -13,7 +13,7 @@ use crate::engine::command;
 use crate::engine::context::{Context, NodeResult, Store};
 use crate::engine::execution::{Execution, execute};
 use crate::engine::shelf::Held;
-use crate::engine::{judging, keep, leftovers, locks};
+use crate::engine::{judging, keep, leftovers, locks, needed};
 use crate::event::{Ended, Level, Log, Status, Stored, TaskFinished, What};
 use crate::graph::NodeId;
 use crate::history::tasks::{self, ExecutionEnd};
@@ -159,6 +159,7 @@ fn run_missing(context: &Context<'_>, id: NodeId, planned: &Planned, reason: &Re
         context.emitter.notice(Level::Warning, text);
     }
     let before = context.snapshot();
+    let drift = needed::drift(context, id);
     let mut execution = match task_of(context, id).gate {
         Some(_) => judging::judge(context, id, reason),
         None => execute(context, id, reason),
@@ -173,9 +174,16 @@ fn run_missing(context: &Context<'_>, id: NodeId, planned: &Planned, reason: &Re
         keep::keep(
             context,
             id,
-            &keep::Passed { planned, before: before.as_deref(), execution: &execution, status: &status },
+            &keep::Passed {
+                planned,
+                before: before.as_deref(),
+                execution: &execution,
+                status: &status,
+                drift: drift.as_deref(),
+            },
         )
     } else {
+        tell_drift(context, id, drift);
         keep::Kept::nothing()
     };
     if let Some(told) = execution.told.take().filter(|_| status.is_pass()) {
@@ -204,6 +212,13 @@ fn run_missing(context: &Context<'_>, id: NodeId, planned: &Planned, reason: &Re
         return Performed::Superseded;
     }
     Performed::Finished { status, ran: true, is_slow, saved: 0 }
+}
+
+/// Tells of a task that did not pass what it needed and did not find.
+fn tell_drift(context: &Context<'_>, id: NodeId, drift: Option<String>) {
+    if let Some(what) = drift {
+        context.emitter.notice(Level::Warning, format!("{}: {what}", context.name(id)));
+    }
 }
 
 /// Tells of an audited execution, of which nothing is kept. Those that need it go on, whatever became

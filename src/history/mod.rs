@@ -6,3 +6,4 @@ pub mod reports;
 pub mod runs;
 pub mod skips;
 pub mod tasks;
+pub mod writers;

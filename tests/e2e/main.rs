@@ -12,6 +12,7 @@
 mod project;
 
 mod disk;
+mod needed;
 mod push;
 mod push_ends;
 mod races;

@@ -1,0 +1,67 @@
+//! Writers: which run last wrote a task's outputs in a work tree. It must not know what they are.
+
+use std::path::{Path, PathBuf};
+
+use crate::ground::clock::Timestamp;
+use crate::ground::digest::Fields;
+use crate::ground::file::{self, Durability, FileError};
+
+/// The writers of a repository: a small file for each task with outputs that ran or was restored in a
+/// work tree, named by both.
+#[derive(Clone, Debug)]
+pub struct Writers {
+    folder: PathBuf,
+}
+
+impl Writers {
+    /// Those below a state directory.
+    pub fn new(state: &Path) -> Self {
+        Self { folder: state.join("writers") }
+    }
+
+    /// Notes that `run` is about to write the outputs of `task` in the work tree at `root`.
+    ///
+    /// # Errors
+    /// It can't be written.
+    pub fn note(&self, root: &Path, task: &str, run: &str) -> Result<(), FileError> {
+        file::make_dir(&self.folder)?;
+        file::write(&self.path(root, task), run.as_bytes(), &self.folder, Durability::Relaxed)
+    }
+
+    /// Whether another run than `run` wrote them at `since` or later.
+    pub fn other_since(&self, root: &Path, task: &str, run: &str, since: Timestamp) -> bool {
+        let path = self.path(root, task);
+        let Ok(about) = path.metadata() else { return false };
+        if about.modified().is_ok_and(|written| written < since.system()) {
+            return false;
+        }
+        // What can't be read may be anybody's.
+        file::read(&path).ok().flatten().is_none_or(|last| last != run.as_bytes())
+    }
+
+    fn path(&self, root: &Path, task: &str) -> PathBuf {
+        let mut fields = Fields::new("taskgate outputs of a work tree");
+        fields.add(root.as_os_str().as_encoded_bytes()).add(task.as_bytes());
+        self.folder.join(fields.digest().short())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_run_is_one_that_wrote_since() {
+        let dir = tempfile::tempdir().unwrap();
+        let writers = Writers::new(dir.path());
+        let (root, long_ago, never) = (Path::new("/repo"), Timestamp(0), Timestamp(u64::MAX / 2));
+        assert!(!writers.other_since(root, "gen", "mine", long_ago));
+        writers.note(root, "gen", "mine").unwrap();
+        assert!(!writers.other_since(root, "gen", "mine", long_ago));
+        writers.note(root, "gen", "theirs").unwrap();
+        assert!(writers.other_since(root, "gen", "mine", long_ago));
+        assert!(!writers.other_since(root, "gen", "mine", never));
+        assert!(!writers.other_since(Path::new("/other"), "gen", "mine", long_ago));
+        assert!(!writers.other_since(root, "use", "mine", long_ago));
+    }
+}

@@ -1,0 +1,115 @@
+//! What a task needs, and somebody else writes before it reads it, or while it does.
+
+use crate::project::{Project, wait_for};
+
+/// `test` needs `build`, whose output is `bin`, and `slow`, which lasts as long as the test likes.
+const TASKS: &str = r#"
+[tasks.build]
+run = "cp src bin"
+inputs = ["src"]
+outputs = ["bin"]
+[tasks.slow]
+run = "touch ../holds; until test -e ../go; do sleep 0.01; done"
+inputs = ["docs"]
+[tasks.test]
+run = "grep -q good bin; touch ../tests; until test -e ../done; do sleep 0.01; done"
+needs = ["build", "slow"]
+inputs = ["tests"]
+"#;
+
+fn project(src: &str) -> Project {
+    let project = Project::new(TASKS);
+    project.write(".gitignore", "bin\n").write("src", src).write("docs", "").commit("all");
+    project
+}
+
+fn touch(project: &Project, name: &str) {
+    std::fs::write(project.beside().join(name), "").unwrap();
+}
+
+fn told(project: &Project) -> String {
+    project.lines("../err").join("\n")
+}
+
+const NO_LONGER: &str = "what it needs of build is no longer what that left: bin was edited";
+
+#[test]
+fn a_pass_on_what_another_run_built_is_not_that_of_this_tree() {
+    let project = project("bad\n");
+    touch(&project, "done");
+    let mut first = project.start(&["test"]);
+    wait_for("it is built", || told(&project).contains("✓ build"));
+    project.write("src", "good\n");
+    project.xtask(&["build"]).ends(0);
+    project.write("src", "bad\n");
+    touch(&project, "go");
+    assert!(first.wait().unwrap().success());
+    assert!(told(&project).contains(NO_LONGER), "{}", told(&project));
+    // With what this tree builds it does not pass.
+    project.xtask(&["test"]).ends(1);
+}
+
+#[test]
+fn a_pass_is_not_stored_if_what_it_read_was_edited_meanwhile() {
+    let project = project("good\n");
+    touch(&project, "go");
+    let mut run = project.start(&["test"]);
+    wait_for("it reads", || project.beside().join("tests").exists());
+    project.write("bin", "good, too\n");
+    touch(&project, "done");
+    assert!(run.wait().unwrap().success());
+    assert!(told(&project).contains(NO_LONGER), "{}", told(&project));
+    project.xtask(&["test"]).ends(0).says("restored: bin was edited").says("1 ran");
+}
+
+#[test]
+fn a_task_that_fails_on_what_was_edited_is_told_so() {
+    let project = project("good\n");
+    let mut run = project.start(&["test"]);
+    wait_for("it is built", || told(&project).contains("✓ build"));
+    project.write("bin", "bad\n");
+    touch(&project, "done");
+    touch(&project, "go");
+    assert!(!run.wait().unwrap().success());
+    assert!(told(&project).contains(&format!("test: {NO_LONGER}")), "{}", told(&project));
+}
+
+/// `gen` writes what `in` says, and `use` writes something among it, as tools do with their caches.
+const CACHES: &str = r#"
+[tasks.gen]
+run = "mkdir -p out; touch out/always; for name in $(cat in); do touch out/$name; done"
+inputs = ["in"]
+outputs = ["out/**"]
+[tasks.slow]
+run = "touch ../holds; until test -e ../go; do sleep 0.01; done"
+inputs = ["docs"]
+[tasks.use]
+run = "ls out; touch out/cache"
+needs = ["gen", "slow"]
+inputs = ["tests"]
+"#;
+
+#[test]
+fn what_tools_add_to_what_they_need_is_let_be() {
+    let project = Project::new(CACHES);
+    project.write(".gitignore", "out\n").write("in", "").write("docs", "").commit("all");
+    touch(&project, "go");
+    project.xtask(&["use"]).ends(0).does_not_say("no longer");
+    project.xtask(&["use"]).ends(0).says("nothing ran");
+}
+
+#[test]
+fn what_another_run_adds_is_not() {
+    let project = Project::new(CACHES);
+    project.write(".gitignore", "out\n").write("in", "").write("docs", "").commit("all");
+    let mut first = project.start(&["use"]);
+    wait_for("it is there", || told(&project).contains("✓ gen"));
+    project.write("in", "more\n");
+    project.xtask(&["gen"]).ends(0);
+    project.write("in", "");
+    touch(&project, "go");
+    assert!(first.wait().unwrap().success());
+    let told = told(&project);
+    assert!(told.contains("what it needs of gen is no longer what that left: out/more is extra"), "{told}");
+    project.xtask(&["use"]).ends(0).says("1 ran");
+}
