@@ -9,11 +9,15 @@
 //! - In one work tree, its outputs' alone, and those of the tasks whose outputs it reads together with
 //!   others that read them: another run, even one with other sources, does not write over what a task
 //!   is just reading.
+//!
+//! A task may call this program. What its run wants and the task holds already is not waited for: a
+//! name is the task's and so its run's, and a key is that of a task which needs itself.
 
 use std::path::PathBuf;
 
 use crate::config::model::Task;
 use crate::engine::context::{Context, Store};
+use crate::engine::surroundings::{self, within};
 use crate::event::Level;
 use crate::graph::NodeId;
 use crate::ground::digest::Digest;
@@ -24,41 +28,67 @@ use crate::key::Key;
 use crate::plan::CachePolicy;
 use crate::process::strays::RUN_VARIABLE;
 
+/// Why a node can't have its locks.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Refused {
+    /// Another run holds one, which is told: it tries again later.
+    Stands,
+    /// The task that this run is a part of holds one until this run has ended; a clause.
+    Within(String),
+}
+
 /// A lock that a node wants.
 struct Wanted {
     path: PathBuf,
-    is_shared: bool,
+    kind: Kind,
     /// What the node waits for if it can't have it.
     on: String,
 }
 
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Kind {
+    /// The key's.
+    Key,
+    /// One that the task names.
+    Name,
+    /// Outputs, to write them.
+    Written,
+    /// Outputs, to read them.
+    Read,
+}
+
 impl Wanted {
     fn take(&self) -> Result<Option<FileLock>, FileError> {
-        if self.is_shared { FileLock::named_shared(&self.path) } else { FileLock::named(&self.path) }
+        if self.kind == Kind::Read { FileLock::named_shared(&self.path) } else { FileLock::named(&self.path) }
     }
 }
 
-/// What a node needs to be executed. `None` if another run holds one of them, which is told.
-pub fn of_execution(context: &Context<'_>, id: NodeId, key: Option<&Key>) -> Option<Vec<FileLock>> {
-    let Some(store) = &context.site.store else { return Some(Vec::new()) };
+/// What a node needs to be executed.
+///
+/// Errors: it can't have them.
+pub fn of_execution(context: &Context<'_>, id: NodeId, key: Option<&Key>) -> Result<Vec<FileLock>, Refused> {
+    let Some(store) = &context.site.store else { return Ok(Vec::new()) };
     let task = task_of(context, id);
     let mut wanted = Vec::new();
     if let Some(key) = key.filter(|_| task.cache && context.world.policy != CachePolicy::Off) {
         let on = "another run that has it in work".to_owned();
-        wanted.push(alone(store, &format!("key-{}", key.digest.hex()), on));
+        wanted.push(Wanted { path: path(store, &format!("key-{}", key.digest.hex())), kind: Kind::Key, on });
     }
     for name in &task.locks {
         let on = format!("the lock `{name}`, which another run holds");
-        wanted.push(alone(store, &format!("name-{}", Digest::of(name.as_bytes()).short()), on));
+        let file = format!("name-{}", Digest::of(name.as_bytes()).short());
+        wanted.push(Wanted { path: path(store, &file), kind: Kind::Name, on });
     }
     wanted.extend(outputs(context, store, task));
     wanted.extend(sources(context, store, id));
     take(context, id, &wanted).inspect(|_| note_writer(context, store, task))
 }
 
-/// What a node needs for its outputs to be put in place. `None` as in [`of_execution`].
-pub fn of_restore(context: &Context<'_>, id: NodeId) -> Option<Vec<FileLock>> {
-    let Some(store) = &context.site.store else { return Some(Vec::new()) };
+/// What a node needs for its outputs to be put in place.
+///
+/// Errors: it can't have them.
+pub fn of_restore(context: &Context<'_>, id: NodeId) -> Result<Vec<FileLock>, Refused> {
+    let Some(store) = &context.site.store else { return Ok(Vec::new()) };
     let task = task_of(context, id);
     let wanted: Vec<Wanted> = outputs(context, store, task).into_iter().collect();
     take(context, id, &wanted).inspect(|_| note_writer(context, store, task))
@@ -75,13 +105,13 @@ fn note_writer(context: &Context<'_>, store: &Store<'_>, task: &Task) {
     }
 }
 
-fn alone(store: &Store<'_>, name: &str, on: String) -> Wanted {
-    Wanted { path: store.state.join("locks").join(name), is_shared: false, on }
+fn path(store: &Store<'_>, name: &str) -> PathBuf {
+    store.state.join("locks").join(name)
 }
 
 fn outputs(context: &Context<'_>, store: &Store<'_>, task: &Task) -> Option<Wanted> {
     let path = place(context, store, task)?;
-    Some(Wanted { path, is_shared: false, on: "another run that has its outputs in use".to_owned() })
+    Some(Wanted { path, kind: Kind::Written, on: "another run that has its outputs in use".to_owned() })
 }
 
 /// A gate takes none: what it reads is compared with what the tasks said that they wrote.
@@ -94,7 +124,7 @@ fn sources(context: &Context<'_>, store: &Store<'_>, id: NodeId) -> Vec<Wanted> 
         let path = place(context, store, source)?;
         Some(Wanted {
             path,
-            is_shared: true,
+            kind: Kind::Read,
             on: format!("another run that writes the outputs of {}", source.name),
         })
     });
@@ -109,18 +139,32 @@ fn place(context: &Context<'_>, store: &Store<'_>, task: &Task) -> Option<PathBu
         return None;
     }
     let identity = [context.site.root.as_os_str().as_encoded_bytes(), b"\0", task.name.as_bytes()].concat();
-    Some(store.state.join("locks").join(format!("outputs-{}", Digest::of(&identity).hex())))
+    Some(path(store, &format!("outputs-{}", Digest::of(&identity).hex())))
 }
 
-fn take(context: &Context<'_>, id: NodeId, wanted: &[Wanted]) -> Option<Vec<FileLock>> {
+fn take(context: &Context<'_>, id: NodeId, wanted: &[Wanted]) -> Result<Vec<FileLock>, Refused> {
     let mut held = Vec::with_capacity(wanted.len());
     for lock in wanted {
         match lock.take() {
-            Ok(Some(lock)) => held.push(lock),
-            Ok(None) => {
-                context.tell_waiting(id, &lock.on);
-                return None;
+            Ok(Some(taken)) => {
+                if matches!(lock.kind, Kind::Key | Kind::Name) {
+                    // Who can't sign is waited for like anybody else.
+                    let _ = taken.sign(&own_name(context, id));
+                }
+                held.push(taken);
             }
+            Ok(None) => match (lock.kind, is_held_around(context, lock)) {
+                (Kind::Name, true) => {}
+                (Kind::Key, true) => {
+                    let why =
+                        "it is in work already, by the task that calls this run: it would wait for itself";
+                    return Err(Refused::Within(why.to_owned()));
+                }
+                _ => {
+                    context.tell_waiting(id, &lock.on);
+                    return Err(Refused::Stands);
+                }
+            },
             // A lock that can't be made costs a second execution at worst: the store is atomic.
             Err(error) => {
                 let text = format!("{}: {error}", task_of(context, id).name);
@@ -128,7 +172,18 @@ fn take(context: &Context<'_>, id: NodeId, wanted: &[Wanted]) -> Option<Vec<File
             }
         }
     }
-    Some(held)
+    Ok(held)
+}
+
+/// What this run signs a task's locks with.
+fn own_name(context: &Context<'_>, id: NodeId) -> String {
+    within(&context.conduct.run, &task_of(context, id).name)
+}
+
+/// Whether one of the tasks that this run is a part of holds a lock.
+fn is_held_around(context: &Context<'_>, lock: &Wanted) -> bool {
+    let around = surroundings::around(context.world.env);
+    !around.is_empty() && FileLock::holder(&lock.path).is_some_and(|holder| around.contains(&holder))
 }
 
 fn task_of<'a>(context: &Context<'a>, id: NodeId) -> &'a Task {

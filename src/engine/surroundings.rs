@@ -3,7 +3,7 @@
 //!
 //! Passed on from the caller, since they tell where things are on this machine: [`PASSED`]. Pinned,
 //! since they change what tools print and how they sort: [`PINNED`]. Set by the run: `XTASK_RUN`,
-//! `XTASK_TASK`, and the ports of services. None of these enter the key; a task that wants another value declares it.
+//! `XTASK_TASK`, the ports of services, and within a task of another run [`WITHIN`]. None of these enter the key; a task that wants another value declares it.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -38,6 +38,9 @@ pub const PASSED: &[&str] = &[
 
 /// Variables that every command gets with this value.
 pub const PINNED: &[(&str, &str)] = &[("LANG", "C.UTF-8"), ("TERM", "dumb"), ("TZ", "UTC")];
+
+/// The tasks of other runs that a run is a part of, from the outermost on, a line each.
+const WITHIN: &str = "XTASK_WITHIN";
 
 /// A whole environment.
 pub type Surroundings = Vec<(OsString, OsString)>;
@@ -87,9 +90,28 @@ fn variables(env: &Env, run: &str, task: Option<&Task>) -> BTreeMap<OsString, Os
         all.extend(task.secret_env.iter().filter_map(|name| pass(name)));
         all.extend(task.env.iter().map(|(name, value)| (OsString::from(name), OsString::from(value))));
         all.insert("XTASK_TASK".into(), (&task.name).into());
+        let around = around(env);
+        if !around.is_empty() {
+            all.insert(WITHIN.into(), around.join("\n").into());
+        }
     }
     all.insert("XTASK_RUN".into(), run.into());
     all
+}
+
+/// A task of a run, as those within it know it.
+pub fn within(run: &str, task: &str) -> String {
+    format!("{run} {task}")
+}
+
+/// The tasks of other runs that the run with this environment is a part of, from the outermost on.
+pub fn around(env: &Env) -> Vec<String> {
+    let text = |name: &str| env.var(name).map(|value| value.to_string_lossy().into_owned());
+    let mut around: Vec<String> = text(WITHIN).unwrap_or_default().lines().map(str::to_owned).collect();
+    if let (Some(run), Some(task)) = (text("XTASK_RUN"), text("XTASK_TASK")) {
+        around.push(within(&run, &task));
+    }
+    around
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ use crate::config::model::Task;
 use crate::engine::command;
 use crate::engine::context::{Context, NodeResult, Store};
 use crate::engine::execution::{Execution, execute};
+use crate::engine::locks::Refused;
 use crate::engine::shelf::Held;
 use crate::engine::{judging, keep, leftovers, locks, needed};
 use crate::event::{Ended, Level, Log, Status, Stored, TaskFinished, What};
@@ -75,9 +76,12 @@ fn finished(status: Status) -> Performed {
 fn take_or_run(context: &Context<'_>, id: NodeId, planned: &Planned, reason: &Reason) -> Performed {
     let held = match reason {
         Reason::Cached { restores: Some(_), .. } => locks::of_restore(context, id),
-        _ => Some(Vec::new()),
+        _ => Ok(Vec::new()),
     };
-    let Some(held) = held else { return Performed::Stands };
+    let held = match held {
+        Ok(held) => held,
+        Err(refused) => return without_locks(context, id, reason, refused),
+    };
     let taken = take_hit(context, id, planned, reason);
     drop(held);
     taken.unwrap_or_else(|reason| run_missing(context, id, planned, &reason))
@@ -148,9 +152,20 @@ fn restore(
     Ok(())
 }
 
+/// A node that can't have its locks waits for them, but not for the end of what waits for its own end.
+fn without_locks(context: &Context<'_>, id: NodeId, reason: &Reason, refused: Refused) -> Performed {
+    let Refused::Within(why) = refused else { return Performed::Stands };
+    let status = Status::Failed { ended: Ended::NotStarted { why } };
+    context.emitter.emit(What::TaskFinished(result(context, id, status.clone(), reason.clone())));
+    finished(status)
+}
+
 /// Executes a miss, unless another run does so already.
 fn run_missing(context: &Context<'_>, id: NodeId, planned: &Planned, reason: &Reason) -> Performed {
-    let Some(held) = locks::of_execution(context, id, planned.key.as_ref()) else { return Performed::Stands };
+    let held = match locks::of_execution(context, id, planned.key.as_ref()) {
+        Ok(held) => held,
+        Err(refused) => return without_locks(context, id, reason, refused),
+    };
     if let Some(hit) = stored_meanwhile(context, id, planned) {
         return hit;
     }

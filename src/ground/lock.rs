@@ -5,6 +5,7 @@
 //! folder of them does not grow.
 
 use std::fs::{File, TryLockError};
+use std::io::Write as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
@@ -51,6 +52,22 @@ impl FileLock {
                 return Ok(Some(Self { file, named: Some(path.to_owned()) }));
             }
         }
+    }
+
+    /// Writes down who has the lock, for those that can't have it.
+    ///
+    /// # Errors
+    /// The disk is full.
+    pub fn sign(&self, holder: &str) -> Result<(), FileError> {
+        let mut file = &self.file;
+        let path = self.named.as_deref().unwrap_or(Path::new("a lock"));
+        file.set_len(0).and_then(|()| file.write_all(holder.as_bytes())).map_err(FileError::of("write", path))
+    }
+
+    /// Who has signed the lock of this file, if anybody.
+    pub fn holder(path: &Path) -> Option<String> {
+        let text = String::from_utf8(crate::ground::file::read(path).ok()??).ok()?;
+        (!text.is_empty()).then_some(text)
     }
 
     /// The open file, for another process to keep: the lock is free when all have closed it, or when
@@ -118,6 +135,9 @@ mod tests {
         let held = FileLock::named(&path).unwrap();
         assert!(held.is_some());
         assert!(FileLock::named(&path).unwrap().is_none());
+        assert_eq!(FileLock::holder(&path), None);
+        held.as_ref().unwrap().sign("me").unwrap();
+        assert_eq!(FileLock::holder(&path).as_deref(), Some("me"));
         drop(held);
         assert!(!path.exists());
         assert!(FileLock::named(&path).unwrap().is_some());

@@ -146,6 +146,35 @@ fn a_run_within_a_task_does_not_wait_for_that_task() {
 }
 
 #[test]
+fn a_run_within_a_task_has_the_locks_of_that_task() {
+    let project = Project::new(
+        r#"
+[defaults]
+pass-env = ["?XTASK"]
+[tasks.outer]
+run = '"$XTASK" run middle'
+locks = ["port"]
+[tasks.middle]
+run = '"$XTASK" run inner'
+[tasks.inner]
+run = "touch ../inner"
+locks = ["port"]
+[tasks.circle]
+run = '"$XTASK" run user'
+[tasks.user]
+run = "touch ../user"
+needs = ["circle"]
+"#,
+    );
+    let vars = [("XTASK", env!("CARGO_BIN_EXE_xtask"))];
+    project.xtask_env(&["outer"], &vars).ends(0);
+    assert!(project.beside().join("inner").exists());
+    let ran = project.xtask_env(&["circle"], &vars).ends(1);
+    ran.says("circle  ").says("it is in work already, by the task that calls this run");
+    assert!(!project.beside().join("user").exists());
+}
+
+#[test]
 fn twenty_runs_killed_at_random_leave_a_clean_cache() {
     let tasks: String = (0..6)
         .map(|i| {
