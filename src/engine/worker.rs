@@ -213,20 +213,27 @@ fn run_missing(context: &Context<'_>, id: NodeId, planned: &Planned, reason: &Re
     note(context, id, planned, &execution, &status, &kept.stored);
     drop(held);
     let why = over.as_ref().unwrap_or(reason).clone();
-    let mut result = result(context, id, status.clone(), why);
-    result.started = execution.started;
-    result.took = execution.took;
-    result.attempts = execution.attempts;
-    result.stored = kept.stored;
-    result.log = execution.log;
-    result.failed_logs = execution.failed_logs;
-    result.reported = execution.reported;
-    result.evidence = execution.evidence;
-    context.emitter.emit(What::TaskFinished(result));
+    let finished = executed(result(context, id, status.clone(), why), execution, kept.stored);
+    context.emitter.emit(What::TaskFinished(finished));
     if over.is_some() {
         return Performed::Superseded;
     }
     Performed::Finished { status, ran: true, is_slow, saved: 0 }
+}
+
+/// A result with what its execution came to.
+fn executed(result: TaskFinished, execution: Execution, stored: Stored) -> TaskFinished {
+    TaskFinished {
+        started: execution.started,
+        took: execution.took,
+        attempts: execution.attempts,
+        stored,
+        log: execution.log,
+        failed_logs: execution.failed_logs,
+        reported: execution.reported,
+        evidence: execution.evidence,
+        ..result
+    }
 }
 
 /// Tells of a task that did not pass what it needed and did not find.
@@ -245,13 +252,10 @@ fn audited(
     (execution, status): (Execution, Status),
 ) -> Performed {
     let passes = if status == Status::Stopped { status.clone() } else { Status::Passed };
-    let mut result = result(context, id, status, reason.clone());
-    result.started = execution.started;
-    result.took = execution.took;
-    result.attempts = execution.attempts;
-    result.log = execution.log;
-    context.emitter.emit(What::TaskFinished(result));
-    Performed::Finished { status: passes, ran: true, is_slow: execution.is_slow, saved: 0 }
+    let result = result(context, id, status, reason.clone());
+    let is_slow = execution.is_slow;
+    context.emitter.emit(What::TaskFinished(executed(result, execution, Stored::NotTried)));
+    Performed::Finished { status: passes, ran: true, is_slow, saved: 0 }
 }
 
 /// Why a node has to start again in the next round.
