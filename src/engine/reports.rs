@@ -68,6 +68,9 @@ pub enum Why {
         /// The task that it is of.
         task: String,
     },
+    /// It can't be kept.
+    #[error("it is a symlink, and what that leads to is not stored; write the report itself")]
+    Linked,
     /// The cache has lost it meanwhile.
     #[error("what its task stored is gone from the cache; run it again")]
     Forgotten,

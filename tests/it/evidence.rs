@@ -67,6 +67,30 @@ fn a_report_of_a_hit_that_another_task_changes_fails_the_gate() {
 }
 
 #[test]
+fn what_a_symlink_leads_to_is_evidence_of_one_run_alone() {
+    for (link, dir) in
+        [("ln -sf ../real/x.xml rep/a.xml", "rep"), ("ln -sfn real rep; mv real/x.xml real/a.xml", ".")]
+    {
+        let project = Project::new(&format!(
+            "[tasks.unit]\nrun = 'mkdir -p {dir} real; cp in.xml real/x.xml; {link}'\ninputs = ['in.xml']\nreports = {{ junit = 'rep/a.xml' }}\n\n[gates.quality]\ntests = {{ failed = 0 }}\n"
+        ));
+        project.write(".gitignore", "rep\nreal/\n").write("in.xml", FAILING).commit("in");
+        let ran = project.xtask(&["quality"]);
+        fails(&ran, "tests.failed");
+        // By hand, where no one looks for it.
+        project.write("real/x.xml", JUNIT).write("real/a.xml", JUNIT);
+        fails(&project.xtask(&["quality"]), "tests.failed");
+        // One that holds is no hit either once the report is another.
+        project.write("in.xml", JUNIT);
+        passes(&project.xtask(&["quality"]));
+        project.write("real/x.xml", FAILING).write("real/a.xml", FAILING);
+        let ran = project.xtask(&["quality", "--format", "json"]);
+        assert_eq!(ran.status, 0, "it is run and judged again: {}", ran.out);
+        assert!(ran.out.contains("is a symlink, and"), "{link}: {}", ran.out);
+    }
+}
+
+#[test]
 fn two_gates_are_told_the_same() {
     let rules = "tests = { failed = 0 }\n[gates.more]\ntests = { min-count = 3 }\ncoverage = { min = 80 }";
     let ran = shop(rules).xtask(&["ci"]);
