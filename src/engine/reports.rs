@@ -11,6 +11,7 @@ use crate::config::model::{Report, Task};
 use crate::engine::leftovers::Leftovers;
 use crate::engine::tree_paths::TreePaths;
 use crate::git::snapshot::Snapshot;
+use crate::ground::digest::Digest;
 use crate::ground::path::RepoPath;
 use crate::ground::pattern::What;
 use crate::process::mask::Mask;
@@ -211,10 +212,10 @@ pub fn lying(task: &Task, place: &Path) -> io::Result<BTreeSet<RepoPath>> {
 ///
 /// # Errors
 /// It can't be read.
-pub fn digest(path: &Path) -> io::Result<String> {
+pub fn digest(path: &Path) -> io::Result<Digest> {
     let mut hashed = Hashed { inner: File::open(path)?, hasher: blake3::Hasher::new() };
     io::copy(&mut BufReader::with_capacity(256 * 1024, &mut hashed), &mut io::sink())?;
-    Ok(hashed.hasher.finalize().to_hex().to_string())
+    Ok(Digest::from_bytes(hashed.hasher.finalize().into()))
 }
 
 /// The files at or below a path; nothing if it is not there. Git's own folders hold none.

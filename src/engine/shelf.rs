@@ -167,7 +167,7 @@ fn is_as_stored(
         let Some(digest) = digest else { continue };
         let is_same = match read.get(&*path.to_string()) {
             Some(read) => *read == digest.hex(),
-            None => reports::digest(&path.under(root)).is_ok_and(|now| now == digest.hex()),
+            None => reports::digest(&path.under(root)).is_ok_and(|now| now == *digest),
         };
         if !is_same {
             return Err(changed(path));

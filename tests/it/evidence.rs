@@ -205,6 +205,29 @@ fn what_is_not_known_to_be_the_task_s_own_is_never_deleted() {
 }
 
 #[test]
+fn what_lies_where_the_task_once_wrote_is_not_deleted_for_that() {
+    // Put there by hand since.
+    let project = classes("");
+    passes(&project.xtask(&["unit"]));
+    remove(&project, "in/b.xml");
+    project.write("out/TEST-b.xml", FAILING);
+    fails(&project.xtask(&["unit"]), "report out/TEST-b.xml: it is older than the task");
+    assert_eq!(project.read("out/TEST-b.xml"), FAILING);
+    remove(&project, "out/TEST-b.xml");
+    passes(&project.xtask(&["unit"]));
+    // In a work tree in which it never wrote that.
+    let project = classes("");
+    passes(&project.xtask(&["unit"]));
+    project.git(&["worktree", "add", "-q", "--detach", "../linked"]);
+    project.write("../linked/out/TEST-b.xml", JUNIT).write("../linked/in/c.xml", JUNIT);
+    remove(&project, "../linked/in/b.xml");
+    let linked = project.beside().join("linked");
+    let ran = project.xtask_command(&["unit"]).current_dir(&linked).output().unwrap();
+    fails(&Ran::of(ran), "report out/TEST-b.xml: it is older than the task");
+    assert_eq!(project.read("../linked/out/TEST-b.xml"), JUNIT);
+}
+
+#[test]
 fn a_failed_attempt_in_a_sandbox_tells_its_own_tests() {
     let project = shop("tests = { failed = 0 }");
     project.write("tasks.toml", project.read("tasks.toml").replace("inputs =", "sandbox = true\ninputs ="));
