@@ -11,7 +11,6 @@ use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
-use std::time::{Duration, SystemTime};
 
 use crate::cache::{Content, Entry, Output};
 use crate::config::model::Task;
@@ -21,22 +20,42 @@ use crate::event::{Ended, Level};
 use crate::ground::clock::Timestamp;
 use crate::ground::digest::{Digest, Fields};
 use crate::ground::path::RepoPath;
-use crate::ground::stat::Stat;
+use crate::ground::stat::{Moment, Stat};
 use crate::history::reports::{Left, Written};
-
-/// The steps of the coarsest clock that a file system gives its files: two seconds, on FAT. What a
-/// file's time says is compared no closer than that.
-const COARSE: Duration = Duration::from_secs(2);
 
 /// What lies where the attempts of a task write their reports.
 pub struct Leftovers<'a> {
     context: &'a Context<'a>,
     task: &'a Task,
-    since: Timestamp,
+    since: Since,
     /// What the task left.
     own: Left,
     /// Files that stayed when the present attempt began.
     before: HashMap<RepoPath, Identity>,
+}
+
+/// When an attempt began.
+#[derive(Clone, Copy, Debug)]
+struct Since {
+    /// By the system's clock.
+    system: Timestamp,
+    /// By that of the file system on which its work tree lies, as a rule.
+    local: Option<Moment>,
+}
+
+impl Since {
+    /// Whether a file is from before.
+    fn is_after(&self, stat: &Stat) -> bool {
+        /// The steps of the coarsest clock that another file system gives its files: two seconds, on FAT.
+        const COARSE: i64 = 2;
+        let modified = stat.modified;
+        match self.local.filter(|local| local.device == stat.device) {
+            // What came out of an archive has no fraction of a second.
+            Some(local) if modified.nanos == 0 => modified.seconds < local.time.seconds,
+            Some(local) => modified < local.time,
+            None => modified.seconds + COARSE < i64::try_from(self.system.0 / 1000).unwrap_or(i64::MAX),
+        }
+    }
 }
 
 /// The identity of a file's content, and of the symlink that leads to it. A clock that is too coarse
@@ -57,7 +76,13 @@ impl<'a> Leftovers<'a> {
         let written = context.site.store.as_ref().filter(|_| !task.reports.is_empty());
         let own = written.map(|store| Written::new(&store.state, &context.site.root).of(&task.name));
         let own = own.unwrap_or_default();
-        Self { context, task, since: Timestamp(0), own, before: HashMap::new() }
+        Self {
+            context,
+            task,
+            since: Since { system: Timestamp(0), local: None },
+            own,
+            before: HashMap::new(),
+        }
     }
 
     /// Takes out what the next attempt, whose work tree is at `place`, shall write anew, and notes
@@ -84,7 +109,8 @@ impl<'a> Leftovers<'a> {
                 (path, identity)
             })
             .collect();
-        self.since = self.context.emitter.clock().now();
+        let local = self.context.site.store.as_ref().and_then(|store| Moment::now(&store.state).ok());
+        self.since = Since { system: self.context.emitter.clock().now(), local };
     }
 
     /// Whether what lies there is still what the task left.
@@ -101,9 +127,11 @@ impl<'a> Leftovers<'a> {
         self.own.extend(written);
     }
 
-    /// Whether a file, `modified` at that time, was not written by the present attempt.
-    pub fn is_stale(&self, path: &RepoPath, on_disk: &Path, modified: SystemTime) -> bool {
-        self.is_as_before(path, on_disk) || modified + COARSE < self.since.system()
+    /// Whether a file was not written by the present attempt.
+    pub fn is_stale(&self, path: &RepoPath, place: &Path) -> bool {
+        let on_disk = path.under(place);
+        let is_old = || fs::metadata(&on_disk).is_ok_and(|about| self.since.is_after(&Stat::of(&about)));
+        self.is_as_before(path, &on_disk) || is_old()
     }
 
     fn is_as_before(&self, path: &RepoPath, on_disk: &Path) -> bool {

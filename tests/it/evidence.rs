@@ -263,6 +263,38 @@ fn a_back_dated_report_fails_its_task() {
 }
 
 #[test]
+fn a_copy_of_what_was_there_a_second_before_is_no_report() {
+    for more in ["", "sandbox = true"] {
+        let project = Project::new(&format!(
+            "[tasks.unit]\nrun = 'mkdir -p out; cp -p in.xml out/a.xml; test ! -e whole || touch -d @$(date +%s) out/a.xml'\ninputs = ['in.xml', 'whole']\nreports = {{ junit = 'out/a.xml' }}\n{more}\n"
+        ));
+        project.write(".gitignore", "out/\n").write("in.xml", JUNIT).commit("in");
+        let before = std::time::SystemTime::now() - std::time::Duration::from_millis(500);
+        std::fs::File::open(project.path("in.xml")).unwrap().set_modified(before).unwrap();
+        fails(&project.xtask(&["unit"]), "report out/a.xml: it is older than the task");
+        // As an archive would have it.
+        project.write("whole", "");
+        passes(&project.xtask(&["unit"]));
+    }
+}
+
+#[test]
+fn all_that_may_have_to_be_deleted_is_named() {
+    let project = classes("");
+    for name in ["1", "2"] {
+        project.write(&format!("out/TEST-{name}.xml"), JUNIT);
+    }
+    fails(
+        &project.xtask(&["unit"]),
+        "report out/TEST-1.xml: it is older than the task that should have written it, and so are out/TEST-2.xml; delete what nothing writes any more",
+    );
+    for name in 3..=8 {
+        project.write(&format!("out/TEST-{name}.xml"), JUNIT);
+    }
+    fails(&project.xtask(&["unit"]), "out/TEST-4.xml, out/TEST-5.xml and 3 more; delete");
+}
+
+#[test]
 fn a_sandboxed_task_may_write_the_same_report_again() {
     let project = shop("tests = { failed = 0 }");
     let tasks = project.read("tasks.toml").replace("inputs =", "sandbox = true\ninputs =");
