@@ -63,6 +63,10 @@ fn a_report_of_a_hit_that_another_task_changes_fails_the_gate() {
             &project.xtask(&["ci"]),
             "report out/junit.xml: it was changed after `unit` ended; do two tasks write it?",
         );
+        // And the shard that would hand it on.
+        let ran = project.xtask(&["ci", "--shard", "1/1"]);
+        fails(&ran, "unit: report out/junit.xml: it was changed after `unit` ended");
+        assert!(ran.err.contains("failed: unit"), "{}", ran.err);
     }
 }
 
