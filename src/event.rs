@@ -170,7 +170,7 @@ pub struct Gated {
 pub enum Level {
     /// Good to know.
     Note,
-    /// Something is wrong that does not change the result.
+    /// Something is wrong. If that changes the result, the run's verdict tells it.
     Warning,
 }
 

@@ -131,9 +131,9 @@ pub fn execute(context: &Context<'_>, id: NodeId, reason: &Reason) -> Execution 
         if !task.reports.is_empty() && context.site.desk.is_none() {
             leftovers.note(workplace.root());
             look_at_reports(context, id, (&leftovers, workplace.root()), &mut execution);
-            leftovers.remember();
         }
         execution.ended = workplace.leave(context, id, execution.ended);
+        leftovers.remember(&execution.ended);
     }
     execution
 }

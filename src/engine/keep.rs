@@ -8,6 +8,7 @@ use crate::cache::{Content, Forbidden, NewEntry, OutputSet};
 use crate::engine::context::{Context, Store};
 use crate::engine::execution::Execution;
 use crate::engine::needed;
+use crate::engine::reports::Why;
 use crate::event::{Level, Status, Stored};
 use crate::git::snapshot::Snapshot;
 use crate::graph::NodeId;
@@ -16,7 +17,6 @@ use crate::key::explanation::Explanation;
 use crate::key::inputs::InputSet;
 use crate::key::{Contribution, Key};
 use crate::plan::{CachePolicy, Planned};
-use crate::quality::evidence::Source;
 
 /// A passed execution.
 pub struct Passed<'a> {
@@ -72,11 +72,10 @@ pub fn keep(context: &Context<'_>, id: NodeId, passed: &Passed<'_>) -> Kept {
             Ok(collected) => {
                 contribution = Some(Contribution::Outputs(collected.digest()));
                 refusal = unmatched(collected.unmatched());
-                if let Some(path) = changed_report(passed.execution, &collected) {
+                if let Some(why) = unkept_report(passed.execution, &collected) {
                     // What gates are told is not what lies there: none of them shall be a hit on it.
                     contribution = Some(Contribution::Outputs(unknown(context, &task.name)));
-                    refusal =
-                        Some(format!("its report {path} was changed after it ended; do two tasks write it?"));
+                    refusal = Some(why);
                 }
                 outputs = Arc::new(collected);
                 context.note_made(id, &outputs);
@@ -170,19 +169,23 @@ fn unmatched(patterns: &[String]) -> Option<String> {
     Some(format!("its output `{first}` was not written"))
 }
 
-/// A report that is no longer what was read.
-fn changed_report<'e>(execution: &'e Execution, collected: &OutputSet) -> Option<&'e str> {
+/// Why what was read of a report is not what its task's outputs hold; `None` if it is, for all of them.
+fn unkept_report(execution: &Execution, collected: &OutputSet) -> Option<String> {
     let told = execution.told.as_ref()?;
     let outputs = collected.outputs().iter();
     let lying: HashMap<String, &Content> =
         outputs.map(|output| (output.path.to_string(), &output.content)).collect();
-    let is_changed = |source: &&Source| match lying.get(&source.path) {
-        Some(Content::File { digest, .. }) => digest.hex() != source.digest,
-        // What a symlink leads to is no output.
-        Some(Content::Symlink { .. }) => false,
-        Some(Content::EmptyFolder) | None => true,
-    };
-    told.sources.iter().find(is_changed).map(|source| source.path.as_str())
+    told.sources.iter().find_map(|source| {
+        let path = &source.path;
+        match lying.get(path) {
+            Some(Content::File { digest, .. }) if digest.hex() == source.digest => None,
+            // A later hit would be told whatever it leads to by then.
+            Some(Content::Symlink { .. }) => Some(format!("its report {path}: {}", Why::Linked)),
+            Some(Content::File { .. } | Content::EmptyFolder) | None => {
+                Some(format!("its report {path} was changed after it ended; do two tasks write it?"))
+            }
+        }
+    })
 }
 
 /// A digest that is never met again.

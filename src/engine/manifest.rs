@@ -23,6 +23,8 @@ use crate::key::{Contribution, Field, FieldKind};
 use crate::manifest::{Account, Environment, Inputs, Keys, Manifest, PlanDigest, TaskKey, Told, VERSION, ci};
 use crate::plan::{Decision, Plan, Planned, World, definition};
 use crate::process::mask::Mask;
+use crate::quality::evidence::Source;
+use crate::report::Facts;
 
 /// What is known of a manifest before the run is over.
 pub struct Draft {
@@ -31,6 +33,15 @@ pub struct Draft {
     keys: String,
     /// Whether they are.
     kept: Result<(), FileError>,
+}
+
+/// What a shard hands on for gates that are judged when all shards are merged.
+#[derive(Default)]
+pub struct Handed {
+    facts: BTreeMap<String, Facts>,
+    reports: Vec<Source>,
+    /// The tasks whose reports are no evidence any more.
+    pub lacking: Vec<String>,
 }
 
 impl Draft {
@@ -159,12 +170,10 @@ impl Run<'_> {
     }
 
     /// Writes what the run was and came to beside its record.
-    pub fn leave_manifest(&self, context: &Context<'_>, draft: Draft, summary: &Summary) {
+    pub fn leave_manifest(&self, context: &Context<'_>, (draft, handed): (Draft, Handed), summary: &Summary) {
         let Some(store) = &self.site.store else { return };
-        let mut manifest = self.manifest(context, &draft, summary);
-        if !manifest.gates.is_empty() {
-            self.add_facts(context, &mut manifest);
-        }
+        let manifest = self.manifest(context, &draft, summary);
+        let manifest = Manifest { facts: handed.facts, reports: handed.reports, ..manifest };
         let runs = Runs::new(&store.state);
         let kept = draft.kept.and_then(|()| runs.keep_manifest(&self.conduct.run, &manifest.encode()));
         if let Err(error) = kept {
@@ -172,8 +181,10 @@ impl Run<'_> {
         }
     }
 
-    /// Adds what tasks of this shard reported, for gates that are judged when all shards are merged.
-    fn add_facts(&self, context: &Context<'_>, manifest: &mut Manifest) {
+    /// What tasks of this shard reported. Where that is no evidence any more, the shard has failed as
+    /// the gate would that asks for it.
+    pub fn handed(&self, context: &Context<'_>) -> Handed {
+        let mut handed = Handed::default();
         for (node, id) in self.world.graph.nodes.iter().zip(self.world.graph.ids()) {
             let task = self.world.config.task(node.task);
             // What does not run on this system has left no report, whatever lies there.
@@ -184,12 +195,16 @@ impl Run<'_> {
             match shelf::told(context, id) {
                 Ok(told) => {
                     let told = Arc::unwrap_or_clone(told);
-                    manifest.facts.insert(task.name.clone(), told.facts);
-                    manifest.reports.extend(told.sources);
+                    handed.facts.insert(task.name.clone(), told.facts);
+                    handed.reports.extend(told.sources);
                 }
-                Err(error) => context.emitter.notice(Level::Warning, format!("{}: {error}", task.name)),
+                Err(error) => {
+                    context.emitter.notice(Level::Warning, format!("{}: {error}", task.name));
+                    handed.lacking.push(task.name.clone());
+                }
             }
         }
+        handed
     }
 
     /// The manifest, without what gates elsewhere are judged by.

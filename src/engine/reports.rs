@@ -5,12 +5,12 @@ use std::collections::{BTreeSet, HashMap};
 use std::fs::{self, File};
 use std::io::{self, BufReader, Read};
 use std::path::Path;
-use std::time::SystemTime;
 
 use crate::config::model::{Report, Task};
 use crate::engine::leftovers::Leftovers;
 use crate::engine::tree_paths::TreePaths;
 use crate::git::snapshot::Snapshot;
+use crate::ground::digest::Digest;
 use crate::ground::path::RepoPath;
 use crate::ground::pattern::What;
 use crate::process::mask::Mask;
@@ -60,14 +60,20 @@ pub enum Why {
     #[error("its task is not run with `--only`, so nothing tells what its reports are of")]
     NotRun,
     /// It is from before.
-    #[error("it is older than the task that should have written it; delete it if nothing writes it any more")]
-    Stale,
+    #[error("it is older than the task that should have written it{}", advice(others))]
+    Stale {
+        /// More such reports of the task.
+        others: Vec<String>,
+    },
     /// Another has written it.
     #[error("it was changed after `{task}` ended; do two tasks write it?")]
     Changed {
         /// The task that it is of.
         task: String,
     },
+    /// It can't be kept.
+    #[error("it is a symlink, and what that leads to is not stored; write the report itself")]
+    Linked,
     /// The cache has lost it meanwhile.
     #[error("what its task stored is gone from the cache; run it again")]
     Forgotten,
@@ -86,6 +92,21 @@ pub enum Why {
     /// Two reports contradict each other.
     #[error("{0}")]
     Twice(String),
+}
+
+/// What to do about stale reports.
+fn advice(others: &[String]) -> String {
+    /// That are named, with the first.
+    const NAMED: usize = 5;
+    if others.is_empty() {
+        return "; delete it if nothing writes it any more".to_owned();
+    }
+    let mut named = others.iter().take(NAMED - 1).map(String::as_str).collect::<Vec<_>>().join(", ");
+    let more = others.len().saturating_sub(NAMED - 1);
+    if more > 0 {
+        named = format!("{named} and {more} more");
+    }
+    format!(", and so are {named}; delete what nothing writes any more")
 }
 
 impl From<Flaw> for Why {
@@ -117,12 +138,22 @@ impl Library<'_> {
     /// # Errors
     /// The first report that is no evidence.
     pub fn read(&self, task: &Task, executed: Option<&Leftovers<'_>>) -> Result<Told, NoEvidence> {
-        let mut told = Told::default();
+        let mut found: Vec<(&Report, RepoPath)> = Vec::new();
         for report in &task.reports {
-            for path in self.files(report)? {
-                let (facts, source) = self.read_one(task, (report, &path), executed)?;
-                told.join(Told { facts, sources: vec![source] })?;
+            found.extend(self.files(report)?.into_iter().map(|path| (report, path)));
+        }
+        if let Some(attempt) = executed {
+            let stale = found.iter().map(|(_, path)| path).filter(|path| attempt.is_stale(path, self.place));
+            let stale: BTreeSet<String> = stale.map(ToString::to_string).collect();
+            let mut stale = stale.into_iter();
+            if let Some(path) = stale.next() {
+                return Err(NoEvidence { path, why: Why::Stale { others: stale.collect() } });
             }
+        }
+        let mut told = Told::default();
+        for (report, path) in found {
+            let (facts, source) = self.read_one(task, (report, &path))?;
+            told.join(Told { facts, sources: vec![source] })?;
         }
         Ok(told)
     }
@@ -131,17 +162,12 @@ impl Library<'_> {
         &self,
         task: &Task,
         (report, path): (&Report, &RepoPath),
-        executed: Option<&Leftovers<'_>>,
     ) -> Result<(Facts, Source), NoEvidence> {
         let no = |why| NoEvidence { path: path.to_string(), why };
         let on_disk = path.under(self.place);
         let about = fs::metadata(&on_disk).map_err(|error| no(Why::Io(error)))?;
         if !about.is_file() {
             return Err(no(Why::NoFile));
-        }
-        let written = about.modified().unwrap_or(SystemTime::UNIX_EPOCH);
-        if executed.is_some_and(|attempt| attempt.is_stale(path, &on_disk, written)) {
-            return Err(no(Why::Stale));
         }
         let file = File::open(&on_disk).map_err(|error| no(Why::Io(error)))?;
         let mut hashed = Hashed { inner: file, hasher: blake3::Hasher::new() };
@@ -208,10 +234,10 @@ pub fn lying(task: &Task, place: &Path) -> io::Result<BTreeSet<RepoPath>> {
 ///
 /// # Errors
 /// It can't be read.
-pub fn digest(path: &Path) -> io::Result<String> {
+pub fn digest(path: &Path) -> io::Result<Digest> {
     let mut hashed = Hashed { inner: File::open(path)?, hasher: blake3::Hasher::new() };
     io::copy(&mut BufReader::with_capacity(256 * 1024, &mut hashed), &mut io::sink())?;
-    Ok(hashed.hasher.finalize().to_hex().to_string())
+    Ok(Digest::from_bytes(hashed.hasher.finalize().into()))
 }
 
 /// The files at or below a path; nothing if it is not there. Git's own folders hold none.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::engine::context::{Conduct, Context, Site};
 use crate::engine::emitter::Emitter;
 use crate::engine::inbox::{Inbox, Note, signal_name};
-use crate::engine::manifest::Draft;
+use crate::engine::manifest::{Draft, Handed};
 use crate::engine::scheduler::{Action, Cost, Message, OnFailure, Scheduler};
 use crate::engine::secrets::Secrets;
 use crate::engine::services::Services;
@@ -116,9 +116,12 @@ impl Run<'_> {
             self.record(&context);
         }
         let left = self.part.map(|part| part.gates.clone()).unwrap_or_default();
+        let hands_on = draft.is_some() && !left.is_empty();
+        let mut handed = if hands_on { self.handed(&context) } else { Handed::default() };
+        tally.failed.append(&mut handed.lacking);
         let summary = Summary { changed, left, ..tally.summary(emitter.millis()) }.judged();
         if let Some(draft) = draft {
-            self.leave_manifest(&context, draft, &summary);
+            self.leave_manifest(&context, (draft, handed), &summary);
         }
         emitter.emit(What::RunFinished(summary.clone()));
         summary

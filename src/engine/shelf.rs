@@ -136,10 +136,12 @@ fn stored(
     };
     let reports = entry.outputs().filter(|output| reports::is_one(task, &output.path));
     let row = |output: &crate::cache::Output| match output.content {
-        Content::File { digest, .. } => (output.path.clone(), Some(digest)),
-        Content::Symlink { .. } | Content::EmptyFolder => (output.path.clone(), None),
+        Content::File { digest, .. } => Ok((output.path.clone(), Some(digest))),
+        Content::EmptyFolder => Ok((output.path.clone(), None)),
+        // No such entry is made; what it leads to now may be anything.
+        Content::Symlink { .. } => Err(NoEvidence { path: output.path.to_string(), why: Why::Linked }),
     };
-    Ok(reports.map(row).collect())
+    reports.map(row).collect()
 }
 
 /// Fails if the reports of a hit are others than those that were stored. What was not read, since one
@@ -165,7 +167,7 @@ fn is_as_stored(
         let Some(digest) = digest else { continue };
         let is_same = match read.get(&*path.to_string()) {
             Some(read) => *read == digest.hex(),
-            None => reports::digest(&path.under(root)).is_ok_and(|now| now == digest.hex()),
+            None => reports::digest(&path.under(root)).is_ok_and(|now| now == *digest),
         };
         if !is_same {
             return Err(changed(path));

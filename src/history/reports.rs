@@ -1,48 +1,60 @@
-//! Which files each task wrote as its reports, or had restored as such: they are its own, and may go
-//! before it writes them anew. It must not know whether one is there, nor what is in it.
+//! What each task left in a work tree as its reports, or had restored as such: they are its own, and may
+//! go before it writes them anew. It must not know what is there now.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::ground::digest::Digest;
 use crate::ground::file::{self, Durability, FileError};
 use crate::ground::path::RepoPath;
 
-/// Paths that are kept of a task. A task that gives its reports ever new names leaves more.
+/// Files that are kept of a task. A task that gives its reports ever new names leaves more.
 const MOST: usize = 10_000;
 
-/// The reports of all tasks of a repository.
+/// Reports, each with the digest of what was left there. The same path with anything else in it is
+/// somebody else's.
+pub type Left = BTreeMap<RepoPath, Digest>;
+
+/// The reports of all tasks in one work tree.
 #[derive(Clone, Debug)]
 pub struct Written {
     folder: PathBuf,
 }
 
 impl Written {
-    /// Those below a state directory.
-    pub fn new(state: &Path) -> Self {
-        Self { folder: state.join("reports") }
+    /// Those in the work tree at `root`, below a state directory that it may share with others.
+    pub fn new(state: &Path, root: &Path) -> Self {
+        let root = Digest::of(root.as_os_str().as_encoded_bytes());
+        Self { folder: state.join("reports").join(root.short()) }
     }
 
-    /// What a task is known to have written; of a damaged record, what is whole.
-    pub fn of(&self, task: &str) -> BTreeSet<RepoPath> {
+    /// What a task is known to have left; of a damaged record, what is whole.
+    pub fn of(&self, task: &str) -> Left {
         let bytes = file::read(&self.path(task)).ok().flatten().unwrap_or_default();
         let whole = bytes.iter().rposition(|byte| *byte == 0).map_or(&[][..], |end| &bytes[..end]);
-        whole.split(|byte| *byte == 0).filter(|path| !path.is_empty()).map(RepoPath::from_git).collect()
+        let row = |row: &[u8]| {
+            let (digest, path) = row.split_at_checked(2 * Digest::LEN)?;
+            let digest = Digest::parse(std::str::from_utf8(digest).ok()?)?;
+            (!path.is_empty()).then(|| (RepoPath::from_git(path), digest))
+        };
+        whole.split(|byte| *byte == 0).filter_map(row).collect()
     }
 
-    /// Adds what a task has written.
+    /// Adds what a task has left.
     ///
     /// # Errors
     /// It can't be written.
-    pub fn add(&self, task: &str, paths: &BTreeSet<RepoPath>) -> Result<(), FileError> {
+    pub fn add(&self, task: &str, left: &Left) -> Result<(), FileError> {
         let mut known = self.of(task);
-        if paths.is_subset(&known) {
+        if left.iter().all(|(path, digest)| known.get(path) == Some(digest)) {
             return Ok(());
         }
-        known.extend(paths.iter().cloned());
+        known.extend(left.iter().map(|(path, digest)| (path.clone(), *digest)));
         // Of too many, those that were just written are what is likely to lie there the next time.
-        let kept = if known.len() > MOST { paths } else { &known };
-        let bytes: Vec<u8> = kept.iter().take(MOST).flat_map(|path| [path.bytes(), &[0]].concat()).collect();
+        let kept = if known.len() > MOST { left } else { &known };
+        let row =
+            |(path, digest): (&RepoPath, &Digest)| [digest.hex().as_bytes(), path.bytes(), &[0]].concat();
+        let bytes: Vec<u8> = kept.iter().take(MOST).flat_map(row).collect();
         file::make_dir(&self.folder)?;
         file::write(&self.path(task), &bytes, &self.folder, Durability::Relaxed)
     }
@@ -56,33 +68,42 @@ impl Written {
 mod tests {
     use super::*;
 
-    fn paths(names: &[&str]) -> BTreeSet<RepoPath> {
-        names.iter().map(|name| RepoPath::from_git(name.as_bytes())).collect()
+    fn left(names: &[&str]) -> Left {
+        let row = |name: &&str| (RepoPath::from_git(name.as_bytes()), Digest::of(name.as_bytes()));
+        names.iter().map(row).collect()
     }
 
     #[test]
     fn what_was_written_once_stays_known_within_bounds() {
         let dir = tempfile::tempdir().unwrap();
-        let written = Written::new(dir.path());
-        assert_eq!(written.of("a"), paths(&[]));
-        written.add("a", &paths(&["out/a.xml", "out/line\nend.xml"])).unwrap();
-        written.add("a", &paths(&["out/b.xml"])).unwrap();
-        written.add("b", &paths(&["c"])).unwrap();
-        assert_eq!(written.of("a"), paths(&["out/a.xml", "out/line\nend.xml", "out/b.xml"]));
+        let written = Written::new(dir.path(), Path::new("/tree"));
+        assert_eq!(written.of("a"), left(&[]));
+        written.add("a", &left(&["out/a.xml", "out/line\nend.xml"])).unwrap();
+        written.add("a", &left(&["out/b.xml"])).unwrap();
+        written.add("b", &left(&["c"])).unwrap();
+        assert_eq!(written.of("a"), left(&["out/a.xml", "out/line\nend.xml", "out/b.xml"]));
+        assert_eq!(Written::new(dir.path(), Path::new("/other")).of("a"), left(&[]));
+        // Only what was left there last.
+        let again = Left::from([(RepoPath::from_git(&b"c"[..]), Digest::of(b"again"))]);
+        written.add("b", &again).unwrap();
+        assert_eq!(written.of("b"), again);
         let many: Vec<String> = (0..MOST).map(|number| number.to_string()).collect();
-        let many = paths(&many.iter().map(String::as_str).collect::<Vec<_>>());
+        let many = left(&many.iter().map(String::as_str).collect::<Vec<_>>());
         written.add("a", &many).unwrap();
         assert_eq!(written.of("a"), many);
     }
 
     #[test]
-    fn of_a_record_that_was_cut_off_only_whole_paths_count() {
+    fn of_a_record_that_was_cut_off_only_whole_rows_count() {
         let dir = tempfile::tempdir().unwrap();
-        let written = Written::new(dir.path());
-        written.add("a", &paths(&["a.xml", "b.xml"])).unwrap();
-        std::fs::write(written.path("a"), b"a.xml\0b.x").unwrap();
-        assert_eq!(written.of("a"), paths(&["a.xml"]));
-        std::fs::write(written.path("a"), b"a.x").unwrap();
-        assert_eq!(written.of("a"), paths(&[]));
+        let written = Written::new(dir.path(), Path::new("/tree"));
+        written.add("a", &left(&["a.xml", "b.xml"])).unwrap();
+        let bytes = std::fs::read(written.path("a")).unwrap();
+        for (kept, known) in [(bytes.len() - 1, &["a.xml"][..]), (70, &["a.xml"]), (69, &[]), (3, &[])] {
+            std::fs::write(written.path("a"), &bytes[..kept]).unwrap();
+            assert_eq!(written.of("a"), left(known), "{kept}");
+        }
+        std::fs::write(written.path("a"), b"a.xml\0\xff\0\0").unwrap();
+        assert_eq!(written.of("a"), left(&[]));
     }
 }

@@ -63,6 +63,34 @@ fn a_report_of_a_hit_that_another_task_changes_fails_the_gate() {
             &project.xtask(&["ci"]),
             "report out/junit.xml: it was changed after `unit` ended; do two tasks write it?",
         );
+        // And the shard that would hand it on.
+        let ran = project.xtask(&["ci", "--shard", "1/1"]);
+        fails(&ran, "unit: report out/junit.xml: it was changed after `unit` ended");
+        assert!(ran.err.contains("failed: unit"), "{}", ran.err);
+    }
+}
+
+#[test]
+fn what_a_symlink_leads_to_is_evidence_of_one_run_alone() {
+    for (link, dir) in
+        [("ln -sf ../real/x.xml rep/a.xml", "rep"), ("ln -sfn real rep; mv real/x.xml real/a.xml", ".")]
+    {
+        let project = Project::new(&format!(
+            "[tasks.unit]\nrun = 'mkdir -p {dir} real; cp in.xml real/x.xml; {link}'\ninputs = ['in.xml']\nreports = {{ junit = 'rep/a.xml' }}\n\n[gates.quality]\ntests = {{ failed = 0 }}\n"
+        ));
+        project.write(".gitignore", "rep\nreal/\n").write("in.xml", FAILING).commit("in");
+        let ran = project.xtask(&["quality"]);
+        fails(&ran, "tests.failed");
+        // By hand, where no one looks for it.
+        project.write("real/x.xml", JUNIT).write("real/a.xml", JUNIT);
+        fails(&project.xtask(&["quality"]), "tests.failed");
+        // One that holds is no hit either once the report is another.
+        project.write("in.xml", JUNIT);
+        passes(&project.xtask(&["quality"]));
+        project.write("real/x.xml", FAILING).write("real/a.xml", FAILING);
+        let ran = project.xtask(&["quality", "--format", "json"]);
+        assert_eq!(ran.status, 0, "it is run and judged again: {}", ran.out);
+        assert!(ran.out.contains("is a symlink, and"), "{link}: {}", ran.out);
     }
 }
 
@@ -181,6 +209,29 @@ fn what_is_not_known_to_be_the_task_s_own_is_never_deleted() {
 }
 
 #[test]
+fn what_lies_where_the_task_once_wrote_is_not_deleted_for_that() {
+    // Put there by hand since.
+    let project = classes("");
+    passes(&project.xtask(&["unit"]));
+    remove(&project, "in/b.xml");
+    project.write("out/TEST-b.xml", FAILING);
+    fails(&project.xtask(&["unit"]), "report out/TEST-b.xml: it is older than the task");
+    assert_eq!(project.read("out/TEST-b.xml"), FAILING);
+    remove(&project, "out/TEST-b.xml");
+    passes(&project.xtask(&["unit"]));
+    // In a work tree in which it never wrote that.
+    let project = classes("");
+    passes(&project.xtask(&["unit"]));
+    project.git(&["worktree", "add", "-q", "--detach", "../linked"]);
+    project.write("../linked/out/TEST-b.xml", JUNIT).write("../linked/in/c.xml", JUNIT);
+    remove(&project, "../linked/in/b.xml");
+    let linked = project.beside().join("linked");
+    let ran = project.xtask_command(&["unit"]).current_dir(&linked).output().unwrap();
+    fails(&Ran::of(ran), "report out/TEST-b.xml: it is older than the task");
+    assert_eq!(project.read("../linked/out/TEST-b.xml"), JUNIT);
+}
+
+#[test]
 fn a_failed_attempt_in_a_sandbox_tells_its_own_tests() {
     let project = shop("tests = { failed = 0 }");
     project.write("tasks.toml", project.read("tasks.toml").replace("inputs =", "sandbox = true\ninputs ="));
@@ -213,6 +264,38 @@ fn a_back_dated_report_fails_its_task() {
         &project.xtask(&["ci"]),
         "report out/lcov.info: it is older than the task that should have written it",
     );
+}
+
+#[test]
+fn a_copy_of_what_was_there_a_second_before_is_no_report() {
+    for more in ["", "sandbox = true"] {
+        let project = Project::new(&format!(
+            "[tasks.unit]\nrun = 'mkdir -p out; cp -p in.xml out/a.xml; test ! -e whole || touch -d @$(date +%s) out/a.xml'\ninputs = ['in.xml', 'whole']\nreports = {{ junit = 'out/a.xml' }}\n{more}\n"
+        ));
+        project.write(".gitignore", "out/\n").write("in.xml", JUNIT).commit("in");
+        let before = std::time::SystemTime::now() - std::time::Duration::from_millis(500);
+        std::fs::File::open(project.path("in.xml")).unwrap().set_modified(before).unwrap();
+        fails(&project.xtask(&["unit"]), "report out/a.xml: it is older than the task");
+        // As an archive would have it.
+        project.write("whole", "");
+        passes(&project.xtask(&["unit"]));
+    }
+}
+
+#[test]
+fn all_that_may_have_to_be_deleted_is_named() {
+    let project = classes("");
+    for name in ["1", "2"] {
+        project.write(&format!("out/TEST-{name}.xml"), JUNIT);
+    }
+    fails(
+        &project.xtask(&["unit"]),
+        "report out/TEST-1.xml: it is older than the task that should have written it, and so are out/TEST-2.xml; delete what nothing writes any more",
+    );
+    for name in 3..=8 {
+        project.write(&format!("out/TEST-{name}.xml"), JUNIT);
+    }
+    fails(&project.xtask(&["unit"]), "out/TEST-4.xml, out/TEST-5.xml and 3 more; delete");
 }
 
 #[test]
