@@ -85,7 +85,7 @@ fn expired(rules: &Rules, today: Day) -> Vec<String> {
 fn baseline(baseline: &Baseline) -> Option<String> {
     match baseline {
         Baseline::Unasked => None,
-        Baseline::Absent { why } => Some(format!("none: {why}")),
+        Baseline::Absent { why } | Baseline::Unreadable { why } => Some(format!("none: {why}")),
         Baseline::Known { of, record } => {
             // A map of text and numbers can always be written as JSON.
             let record = serde_json::to_vec(record).unwrap_or_default();

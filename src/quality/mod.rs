@@ -3,7 +3,8 @@
 //!
 //! All rules are judged, not only up to the first that is broken, and each ruling carries what was
 //! demanded, what is the case, and which files and lines broke it. A rule that can't be judged for
-//! want of a baseline says so and is not broken; a rule for which no report has a fact is.
+//! want of a baseline says so and is not broken; a rule for which no report has a fact is, and so is
+//! one whose baseline is there and can't be read.
 
 mod coverage;
 pub mod evidence;
@@ -56,6 +57,11 @@ pub enum Baseline {
         /// Why, and what to do, as a clause.
         why: String,
     },
+    /// There is one, and it can't be read.
+    Unreadable {
+        /// Which, what is wrong with it, and what to do, as a clause.
+        why: String,
+    },
     /// This.
     Known {
         /// Whose facts these are, such as `1a2b3c4 (merge base with origin/main)`.
@@ -80,7 +86,7 @@ pub fn judge(case: &Case<'_>) -> Evidence {
     let baseline = match case.baseline {
         _ if !case.rules.ask_baseline() => None,
         Baseline::Unasked => None,
-        Baseline::Absent { why } => Some(format!("none: {why}")),
+        Baseline::Absent { why } | Baseline::Unreadable { why } => Some(format!("none: {why}")),
         Baseline::Known { of, .. } => Some(of.clone()),
     };
     Evidence { rulings, reports: Vec::new(), baseline, record: record(case.facts) }
