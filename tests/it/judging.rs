@@ -177,3 +177,24 @@ fn shards_leave_their_gates_to_the_merge() {
         );
     }
 }
+
+#[test]
+fn a_verdict_is_not_shown_as_the_last_word_if_a_newer_run_has_none() {
+    let project = shop("tests = { failed = 0 }");
+    project.xtask(&["explain-gate", "quality"]).ends(4).says("`xtask merge-runs`");
+    passes(&project.xtask(&["ci"]));
+    let shown = project.xtask(&["explain-gate", "quality"]).ends(0);
+    assert!(!shown.out.contains("newer run"), "{}", shown.out);
+    project.remove("in/junit.xml").commit("no report");
+    project.xtask(&["ci"]).ends(1);
+    let shown = project.xtask(&["explain-gate", "quality"]).ends(0).prints("gate quality passed");
+    let second = shown.out.lines().nth(1).unwrap_or_default();
+    assert!(second.starts_with("  in the newer run "), "{}", shown.out);
+    assert!(second.ends_with(" it was not judged: unit did not pass"), "{}", shown.out);
+    let json = project.xtask(&["explain-gate", "quality", "--json"]).ends(0).json();
+    assert_eq!(json["unjudged-since"]["why"], "unit did not pass");
+    project.write("in/junit.xml", JUNIT).commit("back");
+    passes(&project.xtask(&["ci", "--force"]));
+    let shown = project.xtask(&["explain-gate", "quality"]).ends(0);
+    assert!(!shown.out.contains("newer run"), "{}", shown.out);
+}
