@@ -65,7 +65,7 @@ pub fn perform(session: &Session, args: &MergeRunsArgs) -> Result<End, Failure> 
     }
     let mut merged = merge::merge(&manifests)?;
     let gates = judge(session, &merged)?;
-    let passed = merged.is_pass() && gates.iter().all(Judged::holds);
+    let passed = merged.is_pass() && gates.iter().all(Judged::passes);
     if !passed && merged.manifest.verdict == Verdict::Passed {
         merged.manifest.verdict = Verdict::Failed;
     }
