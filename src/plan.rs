@@ -230,6 +230,9 @@ pub fn resolve(
         let reason = Reason::WrongSystem { os: task.os.clone() };
         return decided(Decision::Skip(reason), None, Some(Contribution::Nothing));
     }
+    if let Some(reason) = reads_nothing(world, id) {
+        return decided(Decision::Skip(reason), None, Some(Contribution::Nothing));
+    }
     if let Some(path) = &task.missing_file {
         let reason = Reason::NoEnvFile { path: path.clone(), place: task.place.to_string() };
         return decided(Decision::Fail(reason), None, None);
@@ -274,6 +277,18 @@ pub fn resolve(
 /// and not yet on another: its key as if they contributed nothing.
 pub fn definition(world: &World<'_>, id: NodeId, snapshot: &Snapshot) -> Key {
     key_of(world, id, snapshot, &|_| None)
+}
+
+/// Why a gate is not judged here, if all that it reads is written on other systems.
+fn reads_nothing(world: &World<'_>, id: NodeId) -> Option<Reason> {
+    let node = world.graph.node(id);
+    world.config.task(node.task).gate.as_ref()?;
+    let sources = node.sources.iter().map(|source| world.config.task(world.graph.node(*source).task));
+    let tell: Vec<&Task> = sources.filter(|task| !task.reports.is_empty()).collect();
+    let os = &world.platform.os;
+    let is_elsewhere = !tell.is_empty() && !tell.iter().any(|task| task.runs_on(os));
+    let tasks = || tell.iter().map(|task| task.name.clone()).collect();
+    is_elsewhere.then(|| Reason::ReadsNothing { tasks: tasks(), os: os.clone() })
 }
 
 fn always_runs(policy: CachePolicy, task: &Task) -> Option<Reason> {

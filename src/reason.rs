@@ -110,6 +110,13 @@ pub enum Reason {
         /// The systems it runs on.
         os: Vec<String>,
     },
+    /// Skipped: it is a gate, and none of what it reads is written on this system.
+    ReadsNothing {
+        /// The tasks that would write it.
+        tasks: Vec<String>,
+        /// The system.
+        os: String,
+    },
 }
 
 /// One field in which a key differs from another.
@@ -249,6 +256,10 @@ impl fmt::Display for Reason {
             Self::FailFast { task } => write!(f, "{task} failed"),
             Self::Interrupted => f.write_str("interrupted"),
             Self::WrongSystem { os } => write!(f, "only on {}", os.join(", ")),
+            Self::ReadsNothing { tasks, os } => {
+                let verb = if tasks.len() == 1 { "does" } else { "do" };
+                write!(f, "reads only {}, which {verb} not run on {os}", tasks.join(", "))
+            }
         }
     }
 }

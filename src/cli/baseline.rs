@@ -8,7 +8,8 @@ use clap::{Args, Subcommand};
 use crate::cli::Session;
 use crate::cli::exit::{End, Failure};
 use crate::cli::project::Project;
-use crate::engine::baseline::{BASES, NOTES, lines_of};
+use crate::config::model::Config;
+use crate::engine::baseline::{BASES, NOTES, committed, lines_of};
 use crate::git::{Commit, GitError, Notes, Repository};
 use crate::ground::file;
 use crate::history::records::{Recorded, Records};
@@ -66,7 +67,7 @@ pub fn perform(session: &Session, args: &BaselineArgs) -> Result<End, Failure> {
     let repository = project.repository()?;
     let place = Shelf { repository, records: Records::new(&repository.common_dir().join("xtask")) };
     match &args.action {
-        BaselineAction::Show { rev } => show(session, &place, rev.as_deref()),
+        BaselineAction::Show { rev } => show(session, (&place, &project.config), rev.as_deref()),
         BaselineAction::Push { remote, rev } => push(session, &place, (remote, rev)),
         BaselineAction::Fetch { remote } => {
             Notes::new(repository, NOTES).fetch(remote)?;
@@ -96,7 +97,21 @@ impl Shelf<'_> {
         Ok(all)
     }
 
-    /// The same, of which there has to be something.
+    /// The same, and what the files say that gates name as their baselines.
+    fn with_files(&self, commit: &Commit, config: &Config) -> Result<Vec<Recorded>, Failure> {
+        let mut all = self.of(commit)?;
+        for task in &config.tasks {
+            let Some(path) = task.gate.as_ref().and_then(|gate| gate.baseline.as_ref()) else { continue };
+            let committed = committed(self.repository, path, (&commit.id[..10], commit))?;
+            let own = committed.into_iter().flatten().rfind(|recorded| recorded.gate == task.name);
+            if !all.iter().any(|known| known.gate == task.name) {
+                all.extend(own);
+            }
+        }
+        Ok(all)
+    }
+
+    /// What is recorded of a commit, of which there has to be something.
     fn something(&self, commit: &Commit) -> Result<Vec<Recorded>, Failure> {
         let all = self.of(commit)?;
         if all.is_empty() {
@@ -110,7 +125,11 @@ impl Shelf<'_> {
     }
 }
 
-fn show(session: &Session, shelf: &Shelf<'_>, rev: Option<&str>) -> Result<End, Failure> {
+fn show(
+    session: &Session,
+    (shelf, config): (&Shelf<'_>, &Config),
+    rev: Option<&str>,
+) -> Result<End, Failure> {
     let commit = match rev {
         Some(rev) => shelf.repository.resolve(rev)?,
         None => match shelf.repository.merge_base(None, &BASES) {
@@ -120,7 +139,7 @@ fn show(session: &Session, shelf: &Shelf<'_>, rev: Option<&str>) -> Result<End, 
     };
     let short = &commit.id[..10];
     let mut text = String::new();
-    for Recorded { gate, record } in shelf.of(&commit)? {
+    for Recorded { gate, record } in shelf.with_files(&commit, config)? {
         let mut parts: Vec<String> = Vec::new();
         parts.extend(record.coverage.map(|ratio| format!("{} of {} lines covered", ratio.part, ratio.whole)));
         parts.extend(record.tests.map(|tests| format!("{tests} tests run")));

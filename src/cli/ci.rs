@@ -228,12 +228,14 @@ impl<'s> Place<'s> {
     fn check(&self) -> Result<End, Failure> {
         let mut lines = Vec::new();
         let mut checked = 0;
+        let mut is_refused = false;
         for draft in self.drafts.iter().filter(|draft| draft.manners != Manners::Prose) {
             match self.drift(draft)? {
                 None => {}
                 Some(found) => {
                     checked += 1;
-                    lines.extend(found);
+                    is_refused |= found.is_refused;
+                    lines.extend(found.lines);
                 }
             }
         }
@@ -248,8 +250,10 @@ impl<'s> Place<'s> {
         for line in &lines {
             text.push_str(&format!("{mark} {line}\n"));
         }
+        // Without `--force` what is not ours is never written over.
+        let force = if is_refused { " --force (or move away what you want to keep)" } else { "" };
         text.push_str(&format!(
-            "{} write them anew: {} ci init; what is yours belongs between `xtask: begin` and `xtask: end`\n",
+            "{} write them anew: {} ci init{force}; what is yours belongs between `xtask: begin` and `xtask: end`\n",
             paint.tone(Tone::Strong, "hint:"),
             self.site.call
         ));
@@ -258,16 +262,17 @@ impl<'s> Place<'s> {
     }
 
     /// Where a file differs from its draft; `None` if there is nothing to compare.
-    fn drift(&self, draft: &Draft) -> Result<Option<Vec<String>>, Failure> {
+    fn drift(&self, draft: &Draft) -> Result<Option<Drift>, Failure> {
         let path = draft.path;
+        let missing = || Drift { lines: vec![format!("{path} is missing")], is_refused: false };
+        let refused = |line: String| Drift { lines: vec![line], is_refused: true };
         let (there, filled, homeless) = match standing(&self.root, draft)? {
-            Standing::Missing => return Ok(Some(vec![format!("{path} is missing")])),
+            Standing::Missing => return Ok(Some(missing())),
             Standing::Foreign if draft.manners == Manners::Needed => {
-                let text = format!("{path} was not written by `xtask ci init`");
-                return Ok(Some(vec![text]));
+                return Ok(Some(refused(format!("{path} was not written by `xtask ci init`"))));
             }
             Standing::Foreign => return Ok(None),
-            Standing::Broken(why) => return Ok(Some(vec![format!("{path}: {why}")])),
+            Standing::Broken(why) => return Ok(Some(refused(format!("{path}: {why}")))),
             Standing::Ours { there, filled, homeless } => (there, filled, homeless),
         };
         let mut lines: Vec<String> =
@@ -287,8 +292,15 @@ impl<'s> Place<'s> {
                 lines.push(format!("{path}: its hand-written parts don't fit what is around them: {error}"));
             }
         }
-        Ok(Some(lines))
+        Ok(Some(Drift { lines, is_refused: !homeless.is_empty() }))
     }
+}
+
+/// Where a file differs from its draft.
+struct Drift {
+    lines: Vec<String>,
+    /// Whether it is not written over unless that is asked for.
+    is_refused: bool,
 }
 
 /// How a file stands to its draft.

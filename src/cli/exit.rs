@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use crate::cache::CacheError;
 use crate::cli::explain_gate::GateUnknown;
 use crate::config::diagnostic::Diagnostics;
+use crate::engine::baseline::Unreadable;
 use crate::engine::prepare::PrepareError;
 use crate::engine::sharding::ShardingError;
 use crate::event::Verdict;
@@ -47,6 +48,9 @@ pub enum Failure {
     /// No commit was named, and the one that is taken then can't be found.
     #[error(transparent)]
     NoCommit(GitError),
+    /// A committed baseline is broken.
+    #[error(transparent)]
+    Baseline(#[from] Unreadable),
     /// The cache failed.
     #[error(transparent)]
     Cache(#[from] CacheError),
@@ -200,6 +204,7 @@ pub fn status(end: &Result<End, Failure>) -> u8 {
         Err(
             Failure::Git(_)
             | Failure::NoCommit(_)
+            | Failure::Baseline(_)
             | Failure::Cache(_)
             | Failure::File(_)
             | Failure::Mask(_)
@@ -241,6 +246,9 @@ pub fn hint(failure: &Failure) -> Option<String> {
         }
         Failure::Git(GitError::NoBase { base, why }) => Some(base_hint(base, *why, &AFFECTED)),
         Failure::NoCommit(GitError::NoBase { base, why }) => Some(base_hint(base, *why, &SHOW)),
+        Failure::Baseline(Unreadable { path, .. }) => {
+            Some(format!("write it anew, and commit it there: xtask baseline write {path}"))
+        }
         Failure::Watch(WatchError::Limit { .. }) => {
             Some("raise it: sudo sysctl fs.inotify.max_user_watches=1048576".to_owned())
         }

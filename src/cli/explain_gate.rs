@@ -51,7 +51,10 @@ impl GateUnknown {
         match self {
             Self::Name { hint, .. } => hint.clone(),
             Self::Unjudged { name } => {
-                format!("run it: xtask run {}", shlex::try_quote(name).unwrap_or_default())
+                let quoted = shlex::try_quote(name).unwrap_or_default();
+                format!(
+                    "run it: xtask run {quoted}; what `xtask merge-runs` judges it prints itself, and no run has it on record"
+                )
             }
         }
     }
@@ -62,6 +65,24 @@ struct Judged {
     run: RunStarted,
     finished: TaskFinished,
     evidence: Evidence,
+    /// The newest run of all, if the gate was not judged in it.
+    newer: Option<Newer>,
+}
+
+/// A run in which a gate was not judged.
+struct Newer {
+    run: RunStarted,
+    why: String,
+}
+
+impl Newer {
+    fn of(run: RunStarted, finished: &TaskFinished) -> Self {
+        let why = match &finished.status {
+            Status::Failed { ended } => ended.to_string(),
+            _ => finished.reason.to_string(),
+        };
+        Self { run, why }
+    }
 }
 
 /// Prints the newest recorded verdict with all its rulings to standard output.
@@ -96,6 +117,7 @@ fn check(config: &Config, name: &str) -> Result<(), GateUnknown> {
 
 /// The newest record with a verdict of the gate.
 fn newest(runs: &Runs, gate: &str) -> Result<Option<Judged>, Failure> {
+    let mut newer = None;
     for id in runs.ids()? {
         let mut started = None;
         let mut verdict = None;
@@ -106,10 +128,10 @@ fn newest(runs: &Runs, gate: &str) -> Result<Option<Judged>, Failure> {
                 _ => {}
             }
         }
-        if let (Some(run), Some(mut finished)) = (started, verdict)
-            && let Some(evidence) = finished.evidence.take()
-        {
-            return Ok(Some(Judged { run, finished, evidence: *evidence }));
+        let (Some(run), Some(mut finished)) = (started, verdict) else { continue };
+        match finished.evidence.take() {
+            Some(evidence) => return Ok(Some(Judged { run, finished, evidence: *evidence, newer })),
+            None => newer = newer.or_else(|| Some(Newer::of(run, &finished))),
         }
     }
     Ok(None)
@@ -125,17 +147,20 @@ fn word(status: &Status) -> (&'static str, Tone) {
 }
 
 fn text(judged: &Judged, paint: Paint) -> String {
-    let Judged { run, finished, evidence } = judged;
+    let Judged { run, finished, evidence, newer } = judged;
     let (word, tone) = word(&finished.status);
     let tree = run.tree.as_ref().map(|tree| format!(" · tree {}", tree.get(..10).unwrap_or(tree)));
     let of = format!("run {} of {}{}", run.run, run.started.rfc3339(), tree.unwrap_or_default());
     let table = rulings::table(evidence, LISTED, paint);
-    let mut text = format!(
-        "gate {} {} · {}\n{table}\n",
-        finished.task,
-        paint.tone(tone, word),
-        paint.tone(Tone::Faint, &of),
-    );
+    let mut text =
+        format!("gate {} {} · {}\n", finished.task, paint.tone(tone, word), paint.tone(Tone::Faint, &of));
+    if let Some(Newer { run, why }) = newer {
+        let line =
+            format!("  in the newer run {} of {} it was not judged: {why}", run.run, run.started.rfc3339());
+        text.push_str(&paint.tone(Tone::Odd, &line));
+        text.push('\n');
+    }
+    text.push_str(&format!("{table}\n"));
     if !evidence.reports.is_empty() {
         text.push_str(&paint.tone(Tone::Faint, "  reports:"));
         text.push('\n');
@@ -149,7 +174,7 @@ fn text(judged: &Judged, paint: Paint) -> String {
 }
 
 fn json(judged: &Judged) -> String {
-    let Judged { run, finished, evidence } = judged;
+    let Judged { run, finished, evidence, newer } = judged;
     let value = json!({
         "version": 1,
         "gate": finished.task,
@@ -159,6 +184,9 @@ fn json(judged: &Judged) -> String {
         "status": finished.status,
         "holds": evidence.holds(),
         "evidence": evidence,
+        "unjudged-since": newer.as_ref().map(|newer| {
+            json!({ "run": newer.run.run, "started": newer.run.started, "why": newer.why })
+        }),
     });
     format!("{value:#}\n")
 }

@@ -65,7 +65,7 @@ pub fn perform(session: &Session, args: &MergeRunsArgs) -> Result<End, Failure> 
     }
     let mut merged = merge::merge(&manifests)?;
     let gates = judge(session, &merged)?;
-    let passed = merged.is_pass() && gates.iter().all(Judged::holds);
+    let passed = merged.is_pass() && gates.iter().all(Judged::passes);
     if !passed && merged.manifest.verdict == Verdict::Passed {
         merged.manifest.verdict = Verdict::Failed;
     }
@@ -250,12 +250,15 @@ fn json(merged: &Merged, gates: &[Judged], passed: bool) -> String {
 /// voices have told, and those that are new.
 fn events(merged: &Merged, gates: &[Judged]) -> (Vec<Event>, Vec<Event>) {
     let manifest = &merged.manifest;
-    let tasks: Vec<TaskFinished> =
+    let mut tasks: Vec<TaskFinished> =
         manifest.tasks.iter().map(|(name, account)| finished(name, account)).collect();
     let missing = merged.missing.iter().map(|shard| (shard, "there is no manifest of it"));
     let repeated = merged.repeated.keys().map(|shard| (shard, "there are several manifests of it"));
     let absent = missing.chain(repeated).map(|(shard, why)| absent(*shard, why));
-    let new: Vec<TaskFinished> = gates.iter().map(Judged::finished).chain(absent).collect();
+    let mut new: Vec<TaskFinished> = gates.iter().map(Judged::finished).chain(absent).collect();
+    if !merged.missing.is_empty() || !merged.repeated.is_empty() {
+        tasks.iter_mut().chain(&mut new).for_each(forget_coverage);
+    }
     let all: Vec<&TaskFinished> = tasks.iter().chain(&new).collect();
     let summary = What::RunFinished(summary(manifest, &all));
     let started = std::iter::once(What::RunStarted(started(manifest)));
@@ -263,6 +266,16 @@ fn events(merged: &Merged, gates: &[Judged]) -> (Vec<Event>, Vec<Event>) {
     let new = new.into_iter().map(What::TaskFinished).chain(std::iter::once(summary));
     let at = |what| Event { at: manifest.took, what };
     (told.map(at).collect(), new.map(at).collect())
+}
+
+/// The share of some lines is not that of all, so a part tells none.
+fn forget_coverage(task: &mut TaskFinished) {
+    if let Some(reported) = &mut task.reported {
+        reported.coverage = None;
+    }
+    if let Some(evidence) = &mut task.evidence {
+        evidence.record.coverage = None;
+    }
 }
 
 /// A shard that does not count, told as a task that failed: all voices have words for that.

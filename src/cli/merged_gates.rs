@@ -8,6 +8,7 @@ use crate::cli::exit::Failure;
 use crate::cli::project::Project;
 use crate::config::model::{Task, TaskId};
 use crate::engine::baseline::{self, Standing};
+use crate::engine::judging::absent_here;
 use crate::engine::knowledge::Nothing;
 use crate::engine::manifest::shown;
 use crate::event::{Ended, Status, TaskFinished};
@@ -19,10 +20,10 @@ use crate::key::{Contribution, Key};
 use crate::manifest::merge::Merged;
 use crate::manifest::phrases::tree;
 use crate::manifest::{Account, Manifest};
-use crate::plan::{CachePolicy, InputDigests, Platform, World, resolve};
+use crate::plan::{CachePolicy, Decision, InputDigests, Planned, Platform, World, resolve};
 use crate::process::mask::Mask;
 use crate::quality::evidence::{Evidence, Source, Verdict};
-use crate::quality::{self, Case};
+use crate::quality::{self, Absent, Basis, Case};
 use crate::reason::Reason;
 use crate::report::Facts;
 use crate::report::facts::MeasuredTwice;
@@ -46,6 +47,15 @@ enum Unjudged {
 }
 
 impl Judged {
+    /// Whether nothing stands against it: it holds, or nothing that it reads is written on this system.
+    pub fn passes(&self) -> bool {
+        self.holds() || self.is_elsewhere()
+    }
+
+    fn is_elsewhere(&self) -> bool {
+        matches!(self.account.reason, Some(Reason::ReadsNothing { .. }))
+    }
+
     /// Whether it was judged and no rule is broken.
     pub fn holds(&self) -> bool {
         self.evidence.as_ref().is_some_and(Evidence::holds)
@@ -78,7 +88,12 @@ impl Judged {
             key: key.as_ref().map(|key| key.digest.hex()),
             // A gate has no secrets.
             fields: key.map(|key| shown(&key.fields, &Mask::default())).unwrap_or_default(),
-            decision: if status == Status::Skipped { "waits" } else { "miss" }.to_owned(),
+            decision: match (&status, &reason) {
+                (_, Reason::ReadsNothing { .. }) => "skip",
+                (Status::Skipped, _) => "waits",
+                _ => "miss",
+            }
+            .to_owned(),
             reason: Some(reason),
             attempts: u32::from(status != Status::Skipped),
             status: Some(status),
@@ -180,14 +195,24 @@ fn judged(world: &World<'_>, manifest: &Manifest, name: &str) -> Judged {
     });
     let Some((id, gate, basis)) = found else { return Judged::not(name, "tasks.toml has no such gate") };
     let sources: Vec<&Task> = world.graph.node(id).sources.iter().map(|source| task_of(*source)).collect();
-    let run: Vec<&Task> = sources.into_iter().filter(|task| task.runs_on(&world.platform.os)).collect();
-    let known = |source: NodeId| contribution(manifest, task_of(source), &world.platform.os);
-    let key = resolve(world, id, &known).key;
+    let os = &world.platform.os;
+    let is_run = |task: &&Task| task.runs_on(os) || manifest.facts.contains_key(&task.name);
+    let (run, others): (Vec<&Task>, Vec<&Task>) = sources.into_iter().partition(is_run);
+    let known = |source: NodeId| contribution(manifest, task_of(source), os);
+    let Planned { key, decision, .. } = resolve(world, id, &known);
+    if let Decision::Skip(reason) = decision
+        && !run.iter().any(|task| !task.reports.is_empty())
+    {
+        return Judged::of(name, None, Err(Unjudged::Skipped(reason)));
+    }
+    let absent: Vec<Absent> =
+        others.iter().filter(|task| !task.reports.is_empty()).map(|task| absent_here(task, os)).collect();
     let result = needed(manifest, &run).and_then(|()| {
         let telling: Vec<&str> =
             run.iter().filter(|task| !task.reports.is_empty()).map(|task| task.name.as_str()).collect();
         let (facts, reports) = evidence(manifest, &telling)?;
-        let case = Case { rules: &gate.rules, facts: &facts, baseline: &basis.baseline, today: basis.today };
+        let Basis { baseline, today } = basis;
+        let case = Case { rules: &gate.rules, facts: &facts, baseline, today: *today, absent: &absent };
         Ok(Evidence { reports, ..quality::judge(&case) })
     });
     Judged::of(name, key, result)

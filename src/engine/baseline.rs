@@ -3,7 +3,8 @@
 //!
 //! The state directory is asked first, then the notes on that commit (`refs/notes/xtask`), then the
 //! committed file that the gate names, as the merge base has it: what a change says of its own
-//! baseline does not count.
+//! baseline does not count. Where that file is not there yet, nothing is recorded; where it can't be
+//! read, that is an error and no want of a baseline.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -13,6 +14,7 @@ use crate::git::snapshot::Snapshot;
 use crate::git::{Commit, GitError, NoBase, Notes, Repository, tree_id};
 use crate::graph::Graph;
 use crate::ground::clock::Timestamp;
+use crate::ground::path::RepoPath;
 use crate::history::records::{Recorded, Records};
 use crate::quality::evidence::Record;
 use crate::quality::rules::Day;
@@ -44,6 +46,32 @@ pub struct Standing<'a> {
     pub snapshot: Option<&'a Snapshot>,
     /// The time.
     pub now: Timestamp,
+}
+
+/// A committed baseline that can't be read.
+#[derive(Debug, thiserror::Error)]
+#[error("the baseline {path} can't be read as {of} has it: {why}")]
+pub struct Unreadable {
+    /// The file.
+    pub path: RepoPath,
+    /// The commit.
+    pub of: String,
+    /// What is wrong with it.
+    pub why: String,
+}
+
+/// Why there is no record.
+enum Lost {
+    /// Git failed.
+    Git(GitError),
+    /// The committed file.
+    File(Unreadable),
+}
+
+impl From<GitError> for Lost {
+    fn from(error: GitError) -> Self {
+        Self::Git(error)
+    }
 }
 
 /// What each gate of the graph is judged by beside its rules and reports.
@@ -84,15 +112,19 @@ fn baseline(gate: &Gate, name: &str, standing: Standing<'_>) -> Baseline {
         }
         Err(error) => return absent(error.to_string()),
     };
-    match record(gate, name, (line.repository, &commit), standing.state) {
+    let short = &commit.id[..10];
+    match record((gate, name), line.repository, (&of, &commit), standing.state) {
         Ok(Some(record)) => Baseline::Known { of, record },
-        Ok(None) => {
-            let short = &commit.id[..10];
-            absent(format!(
-                "nothing is recorded of {of}; `xtask run {name} --at {short}` records it, and `xtask baseline fetch` brings what others recorded"
-            ))
-        }
-        Err(error) => absent(error.to_string()),
+        Ok(None) => absent(format!(
+            "nothing is recorded of {of}; `xtask run {name} --at {short}` records it, and `xtask baseline fetch` brings what others recorded"
+        )),
+        Err(Lost::Git(error)) => absent(error.to_string()),
+        Err(Lost::File(error)) => Baseline::Unreadable {
+            why: format!(
+                "{error}; write it anew there: `xtask baseline write {}`; until then `xtask run {name} --at {short}` records what it has to say",
+                error.path
+            ),
+        },
     }
 }
 
@@ -120,22 +152,49 @@ fn former(
 
 /// What is recorded of a commit's tree, wherever it is first found.
 fn record(
-    gate: &Gate,
-    name: &str,
-    (repository, commit): (&Repository, &Commit),
+    (gate, name): (&Gate, &str),
+    repository: &Repository,
+    (of, commit): (&str, &Commit),
     state: Option<&Path>,
-) -> Result<Option<Record>, GitError> {
+) -> Result<Option<Record>, Lost> {
     if let Some(record) = state.and_then(|state| Records::new(state).get(&commit.tree, name)) {
         return Ok(Some(record));
     }
-    if let Some(note) = Notes::new(repository, NOTES).get(&commit.id)?
-        && let Some(record) = in_lines(&note, name)
-    {
-        return Ok(Some(record));
+    if let Some(note) = Notes::new(repository, NOTES).get(&commit.id)? {
+        let noted: Vec<Recorded> = lines_of(&note).collect();
+        if let Some(record) = last(noted, name) {
+            return Ok(Some(record));
+        }
     }
     let Some(path) = &gate.baseline else { return Ok(None) };
-    let bytes = repository.read_file(&commit.tree, path)?;
-    Ok(bytes.and_then(|bytes| in_lines(&String::from_utf8_lossy(&bytes), name)))
+    let committed = committed(repository, path, (of, commit)).map_err(Lost::File)?;
+    Ok(committed.and_then(|all| last(all, name)))
+}
+
+/// What a file says that is committed as a baseline; `None` if the commit does not have it. `of` is
+/// what the commit is called.
+///
+/// # Errors
+/// It is there, and can't be read.
+pub fn committed(
+    repository: &Repository,
+    path: &RepoPath,
+    (of, commit): (&str, &Commit),
+) -> Result<Option<Vec<Recorded>>, Unreadable> {
+    let unreadable = |why: String| Unreadable { path: path.clone(), of: of.to_owned(), why };
+    let bytes = repository.read_file(&commit.tree, path).map_err(|error| unreadable(error.to_string()))?;
+    bytes.map(|bytes| strict(&bytes).map_err(unreadable)).transpose()
+}
+
+/// What the lines of a file say, each of which has to be a record.
+fn strict(bytes: &[u8]) -> Result<Vec<Recorded>, String> {
+    let text = std::str::from_utf8(bytes).map_err(|_| "it is not text".to_owned())?;
+    let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
+    let read = |(at, line): (usize, &str)| {
+        serde_json::from_str(line)
+            .map_err(|error| format!("line {} is no record of a gate ({error})", at + 1))
+    };
+    lines.map(read).collect()
 }
 
 /// What lines say, each of which is a record; others are passed over.
@@ -143,9 +202,9 @@ pub fn lines_of(text: &str) -> impl Iterator<Item = Recorded> {
     text.lines().filter_map(|line| serde_json::from_str::<Recorded>(line).ok())
 }
 
-/// The record of a gate among lines; the last counts.
-fn in_lines(text: &str, name: &str) -> Option<Record> {
-    lines_of(text).filter(|recorded| recorded.gate == name).last().map(|recorded| recorded.record)
+/// The record of a gate among others; the last counts.
+fn last(all: Vec<Recorded>, name: &str) -> Option<Record> {
+    all.into_iter().rfind(|recorded| recorded.gate == name).map(|recorded| recorded.record)
 }
 
 #[cfg(test)]
@@ -171,7 +230,29 @@ mod tests {
             serde_json::to_string(&Recorded { gate: gate.to_owned(), record }).unwrap()
         };
         let text = format!("{}\nnot a line\n{}\n{}\n", line("q", 1), line("other", 2), line("q", 3));
-        assert_eq!(in_lines(&text, "q").and_then(|record| record.tests), Some(3));
-        assert_eq!(in_lines(&text, "none"), None);
+        let tests = |name| last(lines_of(&text).collect(), name).and_then(|record| record.tests);
+        assert_eq!(tests("q"), Some(3));
+        assert_eq!(tests("none"), None);
+        // A note is merged from others' lines; a committed file is one's own, so all of it counts.
+        let told = strict(text.as_bytes()).unwrap_err();
+        assert!(told.starts_with("line 2 is no record of a gate (expected ident"), "{told}");
+        let whole = format!("{}\n\n{}\n", line("q", 1), line("other", 2));
+        assert_eq!(strict(whole.as_bytes()).map(|all| all.len()), Ok(2));
+    }
+
+    #[test]
+    fn what_is_no_record_is_told_by_its_line() {
+        let cases: [(&[u8], &str); 5] = [
+            (b"{", "line 1 is no record of a gate (EOF"),
+            (b"<<<<<<< ours\n", "line 1 is no record of a gate (expected value"),
+            (b"{\"gate\": \"q\"}\n", "line 1 is no record of a gate (missing field `record`"),
+            (b"\n\n[]", "line 3 is no record of a gate ("),
+            (b"\xff\xfe", "it is not text"),
+        ];
+        for (bytes, expected) in cases {
+            let told = strict(bytes).unwrap_err();
+            assert!(told.starts_with(expected), "{told}");
+        }
+        assert_eq!(strict(b""), Ok(Vec::new()));
     }
 }

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use crate::config::model::Task;
 use crate::engine::baseline;
 use crate::engine::context::Context;
 use crate::engine::execution::Execution;
@@ -11,7 +12,7 @@ use crate::engine::shelf;
 use crate::event::{Ended, Reported, What};
 use crate::graph::{NodeId, Role};
 use crate::quality::evidence::{Evidence, Verdict};
-use crate::quality::{self, Baseline, Basis, Case};
+use crate::quality::{self, Absent, Baseline, Basis, Case};
 use crate::reason::Reason;
 use crate::report::facts::{Coverage, Facts, Finding, Tests};
 
@@ -43,13 +44,18 @@ fn evidence(context: &Context<'_>, id: NodeId) -> Result<Evidence, NoEvidence> {
     let _alone = context.shelf.judge_alone();
     // What one task alone reports is judged where it lies: it may be large.
     let mut all: Option<Arc<Told>> = None;
+    let mut absent = Vec::new();
     for source in &node.sources {
         let task = world.config.task(world.graph.node(*source).task);
         if world.graph.node(*source).role == Role::Context {
             return Err(NoEvidence { path: task.name.clone(), why: Why::NotRun });
         }
+        if task.reports.is_empty() {
+            continue;
+        }
         // What does not run on this system has left no report.
-        if task.reports.is_empty() || !task.runs_on(&world.platform.os) {
+        if !task.runs_on(&world.platform.os) {
+            absent.push(absent_here(task, &world.platform.os));
             continue;
         }
         let told = shelf::told(context, *source)?;
@@ -67,8 +73,14 @@ fn evidence(context: &Context<'_>, id: NodeId) -> Result<Evidence, NoEvidence> {
     let today = baseline::day(context.emitter.clock().now());
     let unasked = Basis { baseline: Baseline::Unasked, today };
     let Basis { baseline, today } = world.gates.get(&node.task).unwrap_or(&unasked);
-    let case = Case { rules: &gate.rules, facts: &all.facts, baseline, today: *today };
+    let case = Case { rules: &gate.rules, facts: &all.facts, baseline, today: *today, absent: &absent };
     Ok(Evidence { reports: all.sources.clone(), ..quality::judge(&case) })
+}
+
+/// A task that does not run on this system, as the rules take it.
+pub fn absent_here(task: &Task, os: &str) -> Absent {
+    let kinds = task.reports.iter().map(|report| report.kind).collect();
+    Absent { task: task.name.clone(), kinds, os: os.to_owned() }
 }
 
 /// What is told of a task's reports.

@@ -6,6 +6,9 @@ use crate::ground::digest::Digest;
 use crate::quality::rules::{Coverage, Day, Findings, Licences, Rules, Suppression, Tests};
 use crate::quality::{Baseline, Basis};
 
+/// The rule of a suppression that names none, but a licence.
+const LICENCE: &str = "licence";
+
 /// The reports that a task declares.
 pub(super) fn reports(reports: &[Report]) -> String {
     let each = reports.iter().map(|Report { kind, files, partial }| {
@@ -70,11 +73,23 @@ fn licences(rule: &Licences) -> String {
     format!("allow {:?}, deny {:?}", rule.allow, rule.deny)
 }
 
+/// As a person would say it, and no two of them alike: what could be taken for more is quoted.
 fn suppression(of: &Suppression) -> String {
     let Suppression { rule, licence, path, package, reason, expires, .. } = of;
-    let path = path.as_ref().map_or("", |pattern| pattern.text());
-    let package = package.as_deref().unwrap_or_default();
-    format!("{rule:?} {licence:?} {path:?} {package:?} {reason:?} {expires}")
+    let named = |text: &str| {
+        let is_plain = !text.is_empty() && !text.contains(|c: char| c.is_whitespace() || "\",;".contains(c));
+        if is_plain { text.to_owned() } else { format!("{text:?}") }
+    };
+    let mut text = match licence {
+        Some(licence) if rule == LICENCE => format!("licence {}", named(licence)),
+        Some(licence) => format!("rule {}, licence {}", named(rule), named(licence)),
+        None => format!("rule {}", named(rule)),
+    };
+    text.extend(package.iter().map(|package| format!(" of {}", named(package))));
+    text.extend(path.iter().map(|path| format!(" in {}", named(path.text()))));
+    let is_plain = !reason.contains(|c: char| c.is_control() || "\";".contains(c));
+    let reason = if is_plain { reason.clone() } else { format!("{reason:?}") };
+    format!("{text}, until {expires}: {reason}")
 }
 
 fn expired(rules: &Rules, today: Day) -> Vec<String> {
@@ -85,7 +100,7 @@ fn expired(rules: &Rules, today: Day) -> Vec<String> {
 fn baseline(baseline: &Baseline) -> Option<String> {
     match baseline {
         Baseline::Unasked => None,
-        Baseline::Absent { why } => Some(format!("none: {why}")),
+        Baseline::Absent { why } | Baseline::Unreadable { why } => Some(format!("none: {why}")),
         Baseline::Known { of, record } => {
             // A map of text and numbers can always be written as JSON.
             let record = serde_json::to_vec(record).unwrap_or_default();
@@ -136,6 +151,40 @@ mod tests {
         let at = |day| fields(&gate, Some(&basis(Baseline::Unasked, day)));
         assert_eq!(at(9), at(10), "its last day is a day on which it holds");
         assert_eq!(at(11).last(), Some(&("expired".to_owned(), "R1".to_owned())));
+    }
+
+    #[test]
+    fn a_suppression_is_shown_as_a_person_would_say_it() {
+        let plain = Suppression {
+            rule: "R1".to_owned(),
+            licence: None,
+            path: None,
+            package: None,
+            reason: "known, and harmless".to_owned(),
+            expires: Day { year: 2026, month: 12, day: 10 },
+            place: String::new(),
+        };
+        let licence = Suppression {
+            rule: LICENCE.to_owned(),
+            licence: Some("GPL-3.0-only".to_owned()),
+            package: Some("left pad".to_owned()),
+            ..plain.clone()
+        };
+        let cases = [
+            (plain.clone(), "rule R1, until 2026-12-10: known, and harmless"),
+            (licence.clone(), "licence GPL-3.0-only of \"left pad\", until 2026-12-10: known, and harmless"),
+            (
+                Suppression { rule: "R1, until".to_owned(), reason: "a; b".to_owned(), ..plain.clone() },
+                "rule \"R1, until\", until 2026-12-10: \"a; b\"",
+            ),
+            (
+                Suppression { rule: "L".to_owned(), package: None, ..licence },
+                "rule L, licence GPL-3.0-only, until 2026-12-10: known, and harmless",
+            ),
+        ];
+        for (one, expected) in cases {
+            assert_eq!(suppression(&one), expected);
+        }
     }
 
     #[test]

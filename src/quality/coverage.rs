@@ -83,6 +83,9 @@ fn max_drop(rule: &Rule, case: &Case<'_>) -> Option<Ruling> {
     let record = match case.baseline {
         Baseline::Known { record, .. } => record,
         Baseline::Absent { why } => return unjudged(why.clone()),
+        Baseline::Unreadable { why } => {
+            return Some(ruling(name, demand, format!("can't be compared: {why}"), Verdict::Broken));
+        }
         Baseline::Unasked => return unjudged("no baseline was asked for".to_owned()),
     };
     let Some(before) = record.coverage.and_then(Percent::of) else {

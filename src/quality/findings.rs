@@ -75,6 +75,9 @@ fn new(most: u64, case: &Case<'_>, suppressions: &Suppressions<'_>) -> Ruling {
     let record = match case.baseline {
         Baseline::Known { record, .. } => record,
         Baseline::Absent { why } => return unjudged(why),
+        Baseline::Unreadable { why } => {
+            return ruling(name, at_most(most), format!("can't be compared: {why}"), Verdict::Broken);
+        }
         Baseline::Unasked => return unjudged("no baseline was asked for"),
     };
     let Some(known) = &record.findings else {

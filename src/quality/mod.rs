@@ -3,8 +3,10 @@
 //!
 //! All rules are judged, not only up to the first that is broken, and each ruling carries what was
 //! demanded, what is the case, and which files and lines broke it. A rule that can't be judged for
-//! want of a baseline says so and is not broken; a rule for which no report has a fact is.
+//! want of a baseline says so and is not broken; a rule for which no report has a fact is, and so is
+//! one whose baseline is there and can't be read.
 
+mod absent;
 mod coverage;
 pub mod evidence;
 mod findings;
@@ -19,7 +21,7 @@ mod test_counts;
 #[cfg(test)]
 mod tests;
 
-use crate::report::Facts;
+use crate::report::{Facts, Kind};
 use evidence::{Evidence, Record};
 use rules::{Day, Rules};
 use suppressions::Suppressions;
@@ -44,6 +46,19 @@ pub struct Case<'a> {
     pub baseline: &'a Baseline,
     /// The day, for suppressions that expire.
     pub today: Day,
+    /// What could have told more and is not run here.
+    pub absent: &'a [Absent],
+}
+
+/// A task that writes reports, and not on this system.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Absent {
+    /// Its name.
+    pub task: String,
+    /// The kinds of its reports.
+    pub kinds: Vec<Kind>,
+    /// This system.
+    pub os: String,
 }
 
 /// What was recorded of the tree that this one is compared with.
@@ -54,6 +69,11 @@ pub enum Baseline {
     /// There is none.
     Absent {
         /// Why, and what to do, as a clause.
+        why: String,
+    },
+    /// There is one, and it can't be read.
+    Unreadable {
+        /// Which, what is wrong with it, and what to do, as a clause.
         why: String,
     },
     /// This.
@@ -75,12 +95,13 @@ pub fn judge(case: &Case<'_>) -> Evidence {
     licences::judge(case, &suppressions, &mut rulings);
     performance::judge(case, &mut rulings);
     sonar::judge(case, &mut rulings);
+    absent::explain(case, &mut rulings);
     // Last, when it is known which of them were of use.
     rulings.extend(suppressions.judge());
     let baseline = match case.baseline {
         _ if !case.rules.ask_baseline() => None,
         Baseline::Unasked => None,
-        Baseline::Absent { why } => Some(format!("none: {why}")),
+        Baseline::Absent { why } | Baseline::Unreadable { why } => Some(format!("none: {why}")),
         Baseline::Known { of, .. } => Some(of.clone()),
     };
     Evidence { rulings, reports: Vec::new(), baseline, record: record(case.facts) }

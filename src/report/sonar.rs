@@ -63,7 +63,11 @@ pub(super) fn read(source: Source<'_>) -> Result<Facts, Flaw> {
         return Err(Flaw::nothing("the quality gate judged no condition, so its `OK` says nothing"));
     }
     let broken = judged.into_iter().filter(|condition| condition.status != "OK");
-    let broken = broken.map(Condition::words).collect();
+    let broken: Vec<String> = broken.map(Condition::words).collect();
+    // Conditions that are ignored are told as met, so no server answers this.
+    if let Some(first) = broken.first().filter(|_| status == "OK") {
+        return malformed(format!("it says `OK`, and that a condition is not met: {first}"));
+    }
     Ok(Facts { sonar: Some(Sonar { status, broken }), ..Facts::default() })
 }
 
@@ -133,6 +137,11 @@ mod tests {
             (
                 r#"{"projectStatus": {"status": "OK", "conditions": [{"status": "NO_VALUE", "metricKey": "new_bugs"}]}}"#,
                 "nothing was examined: the quality gate judged no condition",
+            ),
+            (
+                r#"{"projectStatus": {"status": "OK", "conditions": [{"status": "OK", "metricKey": "a"},
+                    {"status": "ERROR", "metricKey": "new_bugs", "comparator": "GT", "errorThreshold": "0", "actualValue": "3"}]}}"#,
+                "it says `OK`, and that a condition is not met: new_bugs is 3, greater than 0",
             ),
             (r#"{"projectStatus": {"status": "FINE"}}"#, "`FINE` is no status"),
             (

@@ -111,17 +111,19 @@ impl Remarks {
     fn add_rulings(&mut self, gate: &TaskFinished, root: &str) {
         let Some(evidence) = &gate.evidence else { return };
         for ruling in evidence.rulings.iter().filter(|ruling| ruling.verdict == Verdict::Broken) {
-            if ruling.breaches.iter().all(|breach| breach.place.is_none()) {
-                self.known.push(of_ruling(ruling, &gate.task));
-            }
+            let mut is_told = !ruling.breaches.is_empty();
             for breach in &ruling.breaches {
-                self.add_breach(breach, (ruling, &gate.task), root);
+                is_told &= self.add_breach(breach, (ruling, &gate.task), root);
+            }
+            if !is_told && ruling.breaches.iter().all(|breach| breach.place.is_none()) {
+                self.known.push(of_ruling(ruling, &gate.task));
             }
             self.unlisted += ruling.more;
         }
     }
 
-    fn add_breach(&mut self, breach: &Breach, (ruling, gate): (&Ruling, &str), root: &str) {
+    /// Whether there is a remark now that tells it.
+    fn add_breach(&mut self, breach: &Breach, (ruling, gate): (&Ruling, &str), root: &str) -> bool {
         let place = breach.place.as_ref().map(|place| within(place, root));
         let told = |known: &Remark| (known.place == place).then(|| known.told_by(&breach.text)).flatten();
         // Of two findings at one place the one that is not yet known to break a rule is meant.
@@ -139,7 +141,10 @@ impl Remarks {
                 title: cut(&format!("{gate}: {}", ruling.rule), TITLE),
                 text: cut(&breach.text, TEXT),
             });
+        } else {
+            return false;
         }
+        true
     }
 
     fn add_task(&mut self, task: &TaskFinished) {

@@ -6,6 +6,8 @@ use super::tree::{Node, Value, quoted};
 
 /// More of a node is not shown.
 const SHOWN: usize = 70;
+/// Characters before the place where two texts differ, and at least as many behind it.
+const CONTEXT: usize = 20;
 
 /// Something that is not as it should be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,12 +44,31 @@ fn node(expected: &Node, found: &Node, path: &str, out: &mut Vec<Difference>) {
         }
         (Value::List(want), Value::List(have)) => list(want, have, (path, found), out),
         (want, have) if want == have => {}
-        _ => out.push(Difference {
-            line: found.line,
-            path: path.to_owned(),
-            what: format!("{} should be {}", found.brief(SHOWN), expected.brief(SHOWN)),
-        }),
+        _ => {
+            let [found_text, expected_text] = around(&found.flow(), &expected.flow());
+            out.push(Difference {
+                line: found.line,
+                path: path.to_owned(),
+                what: format!("{found_text} should be {expected_text}"),
+            });
+        }
     }
+}
+
+/// Two texts, cut so that the place where they first differ is shown.
+fn around(one: &str, other: &str) -> [String; 2] {
+    let same = one.chars().zip(other.chars()).take_while(|(one, other)| one == other).count();
+    let from = if same + CONTEXT <= SHOWN { 0 } else { same - CONTEXT };
+    [one, other].map(|text| {
+        let start = if from > 0 { "…" } else { "" };
+        let room = SHOWN - start.chars().count();
+        let rest = text.chars().skip(from);
+        if rest.clone().count() <= room {
+            format!("{start}{}", rest.collect::<String>())
+        } else {
+            format!("{start}{}…", rest.take(room - 1).collect::<String>())
+        }
+    })
 }
 
 fn action(expected: &Node, found: &Node, path: &str, out: &mut Vec<Difference>) {
@@ -149,6 +170,26 @@ mod tests {
     fn told(expected: &str, found: &str) -> Vec<String> {
         let differences = compare(&read(expected).unwrap(), &read(found).unwrap());
         differences.into_iter().map(|one| format!("{}: {}: {}", one.line, one.path, one.what)).collect()
+    }
+
+    #[test]
+    fn long_texts_are_cut_around_what_differs() {
+        let same = "0123456789".repeat(10);
+        let told = |one: &str, other: &str| around(one, other).map(|text| text.chars().count() <= SHOWN);
+        let [one, other] = around(&format!("{same}a{same}"), &format!("{same}b"));
+        assert_eq!(one, format!("…{}a{}…", &same[80..], &same[..47]));
+        assert_eq!(other, format!("…{}b", &same[80..]));
+        assert_eq!(around("short", "text"), ["short", "text"]);
+        let [one, other] = around(&format!("a{same}"), &format!("b{same}"));
+        assert_eq!([one, other], ["a", "b"].map(|first| format!("{first}{}…", &same[..68])));
+        // One that only goes on is not the same as the other either.
+        let [one, other] = around(&same, &format!("{same}!"));
+        assert_ne!(one, other);
+        for at in 0..same.len() {
+            let changed = format!("{}é{}", &same[..at], &same[at + 1..]);
+            let [one, other] = around(&same, &changed);
+            assert!(one != other && told(&same, &changed) == [true, true], "{at}: {one} {other}");
+        }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! know how the files are written.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use toml::de::{DeTable, DeValue};
 
@@ -95,7 +96,7 @@ impl Site {
             systems,
             unserved,
             branches: ci.branches.clone(),
-            minutes: ci.timeout.as_secs().div_ceil(60),
+            minutes: minutes(ci.timeout),
             junit: reports(&tasks, Kind::Junit),
             cobertura: reports(&tasks, Kind::Cobertura).into_iter().next(),
             judges: tasks.iter().any(|task| task.gate.is_some()),
@@ -191,9 +192,22 @@ pub fn slug(url: &str) -> Option<(String, String)> {
     (path.contains('/') && plain(path) && plain(host)).then(|| (host.to_owned(), path.to_owned()))
 }
 
+/// Minutes that are enough for a time. None would be no time at all.
+fn minutes(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos().div_ceil(60_000_000_000)).unwrap_or(u64::MAX).max(1)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_time_is_so_many_minutes_or_one_more() {
+        let cases = [(0, 1), (100, 1), (60_000, 1), (60_001, 2), (1_800_000, 30)];
+        for (millis, expected) in cases {
+            assert_eq!(minutes(Duration::from_millis(millis)), expected, "{millis} ms");
+        }
+    }
 
     #[test]
     fn a_remote_tells_host_and_slug() {

@@ -193,7 +193,8 @@ impl Node {
         format!("{start}…")
     }
 
-    fn flow(&self) -> String {
+    /// The same on one line.
+    pub fn flow(&self) -> String {
         match &self.value {
             Value::Plain(text) if text.is_empty() => "nothing".to_owned(),
             Value::Plain(text) => text.clone(),

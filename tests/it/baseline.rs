@@ -92,3 +92,29 @@ fn what_was_recorded_is_shared_by_notes_and_by_a_file() {
     other.write("in/lcov.info", LCOV.replace("DA:8,1", "DA:8,0").replace("LH:8", "LH:7")).commit("less");
     fails(&other.xtask(&["ci"]), "coverage.max-drop");
 }
+
+#[test]
+fn a_committed_file_that_cannot_be_read_is_no_want_of_a_baseline() {
+    let project = shop("baseline = 'base.json'\ncoverage = { max-drop = 0 }\nfindings = { new = 0 }");
+    project.publish();
+    project.git(&["switch", "-q", "-c", "early"]);
+    passes(&project.xtask(&["ci"]).says("nothing is recorded of"));
+    project.git(&["switch", "-q", "main"]);
+    project.write("base.json", "{\n").commit("broken");
+    project.git(&["push", "-q", "origin", "main"]);
+    project.git(&["switch", "-q", "-c", "topic"]);
+    project.write("new.txt", "").commit("topic");
+    let ran = project.xtask(&["ci"]);
+    fails(&ran, "coverage.max-drop");
+    fails(&ran, "findings.new");
+    let broken = project.git(&["rev-parse", "--short=10", "origin/main"]);
+    let broken = broken.trim();
+    let told =
+        format!("the baseline base.json can't be read as {broken} (the merge base with origin/main) has it");
+    ran.says(&told).says("line 1 is no record of a gate").says("`xtask baseline write base.json`");
+    let shown = project.xtask(&["baseline", "show"]).ends(5);
+    shown.says("the baseline base.json can't be read").says("xtask baseline write base.json");
+    // What is recorded of that commit itself counts first, so there is a way out.
+    passes(&project.xtask(&["run", "quality", "--at", broken]));
+    passes(&project.xtask(&["ci"]));
+}

@@ -239,7 +239,11 @@ fn what_people_wrote_is_kept() {
 fn a_file_that_people_wrote_stays_as_it_is() {
     let project = Project::new(ONE);
     project.write(GITHUB, "name: mine\n");
-    project.xtask(&["ci", "check"]).ends(1).says("was not written by `xtask ci init`");
+    project
+        .xtask(&["ci", "check"])
+        .ends(1)
+        .says("was not written by `xtask ci init`")
+        .says("ci init --force (");
     let refused =
         project.xtask(&["ci", "init"]).ends(2).says("nothing was written: .github/workflows/ci.yml");
     refused.says("hint: move it away, or write over it: xtask ci init --force");

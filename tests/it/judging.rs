@@ -177,3 +177,58 @@ fn shards_leave_their_gates_to_the_merge() {
         );
     }
 }
+
+#[test]
+fn a_verdict_is_not_shown_as_the_last_word_if_a_newer_run_has_none() {
+    let project = shop("tests = { failed = 0 }");
+    project.xtask(&["explain-gate", "quality"]).ends(4).says("`xtask merge-runs`");
+    passes(&project.xtask(&["ci"]));
+    let shown = project.xtask(&["explain-gate", "quality"]).ends(0);
+    assert!(!shown.out.contains("newer run"), "{}", shown.out);
+    project.git(&["rm", "-q", "in/junit.xml"]);
+    project.commit("no report");
+    project.xtask(&["ci"]).ends(1);
+    let shown = project.xtask(&["explain-gate", "quality"]).ends(0).prints("gate quality passed");
+    let second = shown.out.lines().nth(1).unwrap_or_default();
+    assert!(second.starts_with("  in the newer run "), "{}", shown.out);
+    assert!(second.ends_with(" it was not judged: unit did not pass"), "{}", shown.out);
+    let json = project.xtask(&["explain-gate", "quality", "--json"]).ends(0).json();
+    assert_eq!(json["unjudged-since"]["why"], "unit did not pass");
+    project.write("in/junit.xml", JUNIT).commit("back");
+    passes(&project.xtask(&["ci", "--force"]));
+    let shown = project.xtask(&["explain-gate", "quality"]).ends(0);
+    assert!(!shown.out.contains("newer run"), "{}", shown.out);
+}
+
+#[test]
+fn a_gate_over_a_task_of_another_system_is_skipped_as_that_is() {
+    let other = if cfg!(target_os = "macos") { "linux" } else { "macos" };
+    let here = std::env::consts::OS;
+    let task = |name: &str, os: &str, reports: &str| {
+        format!(
+            "[tasks.{name}]\nrun = 'mkdir -p out && cp in/* out/'\ninputs = ['in/**']\nos = ['{os}']\nreports = {{ {reports} }}\n"
+        )
+    };
+    let mac = task("mac", other, "junit = 'out/junit.xml'");
+    let ci = "[tasks.ci]\nneeds = ['mac']\n[gates.quality]\nof = ['mac']\ntests = { failed = 0 }\n";
+    let project = Project::new(&format!("{mac}{ci}"));
+    project
+        .write(".gitignore", "out/\n")
+        .write("in/junit.xml", JUNIT)
+        .write("in/lcov.info", LCOV)
+        .commit("all");
+    let ran = project.xtask(&["ci", "quality"]).ends(0);
+    ran.says(&format!("reads only mac, which does not run on {here}")).does_not_say("no report");
+    project.xtask(&["ci", "--shard", "1/1", "--manifest", "../s.json"]).ends(0);
+    let merged = project.xtask(&["merge-runs", "../s.json"]).ends(0);
+    merged.prints(&format!("is not judged: reads only mac, which does not run on {here}"));
+    // Another source runs here, and has something else to say.
+    let own = task("own", here, "lcov = 'out/lcov.info'");
+    let ci = ci.replace("['mac']", "['mac', 'own']");
+    project.write("tasks.toml", format!("{mac}{own}{ci}")).commit("both");
+    let ran = project.xtask(&["ci", "quality"]);
+    fails(&ran, &format!("mac, which would, does not run on {here}"));
+    project.xtask(&["ci", "--shard", "1/1", "--manifest", "../s.json"]).ends(0);
+    let merged = project.xtask(&["merge-runs", "../s.json"]).ends(1);
+    merged.prints(&format!("mac, which would, does not run on {here}"));
+}

@@ -267,6 +267,20 @@ fn a_shard_that_is_missing_is_told_by_all_voices() {
 }
 
 #[test]
+fn gitlab_hears_no_coverage_of_a_part() {
+    let project = gated("tests = { failed = 0 }");
+    let [one, two] = shards(&project);
+    let merged = |files: &[&str]| {
+        let ran = project.xtask(&[&["merge-runs", "--ci", "gitlab"], files].concat());
+        (ran.status, ran.out.lines().any(|line| line.starts_with("coverage:")))
+    };
+    assert_eq!(merged(&[&one]), (1, false));
+    assert_eq!(merged(&[&two]), (1, false));
+    assert_eq!(merged(&[&one, &two, &two]), (1, false));
+    assert_eq!(merged(&[&one, &two]), (0, true));
+}
+
+#[test]
 fn what_a_merge_judges_is_what_a_whole_run_judges() {
     for rules in ["coverage = { min = 80 }\ntests = { failed = 0 }", BROKEN] {
         let project = gated(rules);

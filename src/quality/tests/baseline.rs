@@ -29,6 +29,18 @@ fn without_a_baseline_only_what_compares_is_unjudged() {
 }
 
 #[test]
+fn a_baseline_that_cannot_be_read_breaks_what_compares() {
+    let broken = Baseline::Unreadable { why: "base.json can't be read".to_owned() };
+    let evidence = judged(&rules(), &facts(), &broken);
+    for rule in ["coverage.max-drop", "findings.new"] {
+        let ruling = one(&evidence, rule);
+        let told = (ruling.verdict, &*ruling.fact);
+        assert_eq!(told, (Verdict::Broken, "can't be compared: base.json can't be read"), "{rule}");
+    }
+    assert_eq!(evidence.rulings.iter().filter(|ruling| ruling.verdict != Verdict::Holds).count(), 2);
+}
+
+#[test]
 fn a_drop_is_measured_in_points_and_a_rise_is_none() {
     let rules =
         Rules { coverage: Some(Coverage { max_drop: Some(2.0), ..Coverage::default() }), ..Rules::default() };

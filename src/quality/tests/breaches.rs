@@ -130,3 +130,24 @@ fn secrets_are_told_without_what_the_scanner_quotes() {
     let evidence = judged(&rules, &facts, &Baseline::Unasked);
     assert_eq!(evidence.rulings[0].breaches[0].text, "aws-key (scan)");
 }
+
+#[test]
+fn a_task_of_another_system_that_would_tell_is_named() {
+    let absent =
+        |task: &str, kind| Absent { task: task.to_owned(), kinds: vec![kind], os: "linux".to_owned() };
+    let told = |absent: &[Absent], facts: &Facts| {
+        let (rules, baseline) = (&rules(), &baseline());
+        let evidence = judge(&Case { rules, facts, baseline, today: TODAY, absent });
+        (one(&evidence, "tests.failed").fact.clone(), one(&evidence, "sonar").fact.clone())
+    };
+    let none = Facts::default();
+    let usual = told(&[], &none);
+    assert!(usual.0.ends_with("add `junit` to the `reports` of a task"), "{}", usual.0);
+    let (tests, sonar) = told(&[absent("mac", Kind::Junit), absent("win", Kind::Lcov)], &none);
+    assert_eq!(tests, "no report here says anything of it: mac, which would, does not run on linux");
+    assert_eq!(sonar, usual.1, "no task has that");
+    let (tests, sonar) = told(&[absent("mac", Kind::Facts), absent("win", Kind::Junit)], &none);
+    assert!(tests.ends_with("mac, win, which would, do not run on linux"), "{tests}");
+    assert!(sonar.ends_with("mac, which would, does not run on linux"), "{sonar}");
+    assert_eq!(told(&[absent("mac", Kind::Junit)], &facts()), told(&[], &facts()), "nothing is missing");
+}

@@ -60,6 +60,28 @@ fn a_breach_is_the_finding_that_it_speaks_of() {
 }
 
 #[test]
+fn a_rule_that_a_failed_test_breaks_is_told_by_the_test() {
+    let test = |name: &str| FailedTest { name: name.to_owned(), message: "left: 1".to_owned(), place: None };
+    let cases: [(&[&str], &str); 3] = [
+        (&["a::b", "c"], "Error Test a::b failed\nError Test c failed"),
+        // What no test tells is told by the rule.
+        (&["a::b"], "Error Test a::b failed\nError Rule quality: tests.failed"),
+        (&[], "Error Rule quality: tests.failed"),
+    ];
+    for (known, expected) in cases {
+        let mut unit = task("unit", Status::Passed, "");
+        let failed = known.iter().map(|name| test(name)).collect();
+        let tests = Tests { failed, ..Tests::default() };
+        unit.reported = Some(Box::new(Reported { tests: Some(tests), ..Reported::default() }));
+        let mut gate = task("quality", Status::Failed { ended: Ended::Rules { broken: 1 } }, "");
+        let breaches = ["a::b: left: 1", "c: left: 1"].map(|text| breach(text, None, None));
+        let rulings = vec![ruling("tests.failed", Judged::Broken, breaches.into())];
+        gate.evidence = Some(Box::new(Evidence { rulings, ..Evidence::default() }));
+        assert_eq!(lines(&of(&[unit, gate])), expected);
+    }
+}
+
+#[test]
 fn the_grade_of_a_finding_follows_from_what_it_did() {
     let cases = [
         (Severity::Critical, Status::Passed, Grade::Warning),
