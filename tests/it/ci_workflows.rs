@@ -5,8 +5,8 @@ use std::fs;
 
 use crate::project::{Project, Ran};
 
-const GITHUB: &str = ".github/workflows/ci.yml";
-const GITLAB: &str = ".gitlab-ci.yml";
+pub(crate) const GITHUB: &str = ".github/workflows/ci.yml";
+pub(crate) const GITLAB: &str = ".gitlab-ci.yml";
 const DEPENDABOT: &str = ".github/dependabot.yml";
 const REQUEST: &str = ".github/pull_request_template.md";
 
@@ -36,7 +36,7 @@ run = "true"
 os = ["linux", "macos"]
 "#;
 
-fn written(tasks: &str) -> Project {
+pub(crate) fn written(tasks: &str) -> Project {
     let project = Project::new(tasks);
     project.xtask(&["ci", "init"]).ends(0);
     project
@@ -344,103 +344,4 @@ run = "true"
     let included = Project::new("include = [\"a/tasks.toml\"]\n[tasks.ci]\nrun = \"x\"\n");
     included.write("a/tasks.toml", "[ci]\nshards = 2\n");
     included.xtask(&["ci", "check"]).ends(3).says("`[ci]` belongs in the outermost tasks.toml");
-}
-
-/// A gate that compares with another tree, on several machines.
-const COMPARING: &str = r#"
-[ci]
-shards = 2
-providers = ["github", "gitlab"]
-install = ""
-
-[tasks.ci]
-run = "true"
-reports = { junit = "out/junit.xml", lcov = "out/lcov.info" }
-
-[gates.quality]
-coverage = { max-drop = 1 }
-"#;
-
-/// The job of the last machine, as text.
-fn merge_job(text: &str) -> &str {
-    &text[text.find("\n  ci:\n").or_else(|| text.find("\nci:\n")).unwrap()..]
-}
-
-#[test]
-fn the_job_that_judges_gates_knows_what_the_only_machine_would_know() {
-    let one = COMPARING.replace("shards = 2", "shards = 1");
-    let notes = "git fetch --quiet origin '+refs/notes/xtask*:refs/notes/xtask*'";
-    for tasks in [COMPARING, &one] {
-        let project = written(tasks);
-        let text = project.read(GITHUB);
-        let job = merge_job(&text);
-        for part in ["fetch-depth: 0", "actions/cache/restore@", "actions/cache/save@", notes] {
-            assert!(job.contains(part), "{part}: {job}");
-        }
-        assert_eq!(text.matches(notes).count(), 1, "only gates look at notes: {text}");
-        let text = project.read(GITLAB);
-        assert!(merge_job(&text).contains("cache:\n    key: xtask-$CI_JOB_NAME_SLUG"), "{text}");
-        assert!(merge_job(&text).contains(&format!("    - {notes} || true\n")), "{text}");
-        // GitLab would take the mean of all jobs' coverage.
-        assert_eq!(text.matches("coverage: '/").count(), 1, "{text}");
-        assert!(merge_job(&text).contains("coverage: '/"), "{text}");
-        assert!(merge_job(&text).contains("codequality: "), "{text}");
-    }
-    let project = written(&COMPARING.replace("max-drop", "min"));
-    assert!(!project.read(GITHUB).contains(notes) && !project.read(GITLAB).contains(notes));
-}
-
-#[test]
-fn the_token_reaches_git_for_the_notes_alone() {
-    let project = written(COMPARING);
-    let text = project.read(GITHUB);
-    assert_eq!(text.matches("github.token").count(), 1, "{text}");
-    let value = |name: &str| {
-        let line = text.lines().find_map(|line| line.trim().strip_prefix(&format!("{name}: "))).unwrap();
-        line.trim_matches(['"', '\'']).to_owned()
-    };
-    let mut git = project.command("git");
-    for name in ["GIT_TERMINAL_PROMPT", "GIT_CONFIG_COUNT", "GIT_CONFIG_KEY_0", "GIT_CONFIG_VALUE_0"] {
-        git.env(name, value(name));
-    }
-    git.env("TOKEN", "t0ken").current_dir(project.root());
-    git.args(["-c", "credential.interactive=false", "credential", "fill"]);
-    fs::write(project.path("asked"), "protocol=https\nhost=example.com\n\n").unwrap();
-    git.stdin(fs::File::open(project.path("asked")).unwrap());
-    Ran::of(git.output().unwrap()).ends(0).prints("username=x-access-token\npassword=t0ken\n");
-}
-
-#[test]
-fn a_sharded_drop_is_judged_by_what_was_noted() {
-    let tasks =
-        COMPARING.replace("run = \"true\"", "run = \"mkdir -p out && cp in/* out/\"\ninputs = [\"in/**\"]");
-    let project = Project::new(&tasks);
-    let junit = "<testsuites tests=\"1\"><testsuite name=\"s\" tests=\"1\"><testcase classname=\"s\" name=\"a\"/></testsuite></testsuites>\n";
-    let lcov = "SF:a.py\nDA:1,1\nDA:2,1\nend_of_record\n";
-    project
-        .write(".gitignore", "out/\n")
-        .write("in/junit.xml", junit)
-        .write("in/lcov.info", lcov)
-        .write("a.py", "\n\n");
-    project.commit("reports");
-    project.publish();
-    project.xtask(&["ci"]).ends(0);
-    project.xtask(&["baseline", "push"]).ends(0);
-    let other = project.cloned();
-    other.git(&["switch", "-q", "-c", "topic"]);
-    other.write("in/lcov.info", lcov.replace("DA:2,1", "DA:2,0")).commit("less");
-    let merge = || {
-        let files = ["1", "2"].map(|shard| {
-            let file = format!(".git/{shard}.json");
-            other.xtask(&["ci", "--shard", &format!("{shard}/2"), "--manifest", &file]).ends(0);
-            file
-        });
-        other.xtask(&["merge-runs", &files[0], &files[1]])
-    };
-    // A checkout has no notes; what the workflow does brings them.
-    merge().ends(0).prints("not judged").prints("baseline: none: nothing is recorded of");
-    other.git(&["fetch", "--quiet", "origin", "+refs/notes/xtask*:refs/notes/xtask*"]);
-    merge().ends(1).prints("coverage.max-drop").prints("(the merge base with origin/HEAD)");
-    // Where nobody has noted anything git has nothing against it.
-    other.git(&["fetch", "--quiet", "origin", "+refs/notes/none*:refs/notes/none*"]);
 }

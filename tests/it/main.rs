@@ -17,6 +17,7 @@ mod at;
 mod audit;
 mod baseline;
 mod cache;
+mod ci_baseline;
 mod ci_voices;
 mod ci_workflows;
 mod completions;
