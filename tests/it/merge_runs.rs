@@ -293,7 +293,7 @@ fn what_a_merge_judges_is_what_a_whole_run_judges() {
         let tasks = evidence["reports"].as_array().unwrap().iter().map(|report| &report["task"]);
         assert_eq!(tasks.collect::<Vec<_>>(), ["cover", "scan", "unit"]);
         // Elsewhere, where nothing is known of all this.
-        let whole = ["-C", clone.to_str().unwrap(), "ci", "--format", "json", "--manifest"];
+        let whole = ["-C", clone.to_str().unwrap(), "ci", "-k", "--format", "json", "--manifest"];
         let whole = project.xtask(&[&whole[..], &["../whole.json"]].concat());
         assert_eq!(whole.status, ran.status, "{}", whole.err);
         let judged = whole
