@@ -23,7 +23,7 @@ use crate::graph::NodeId;
 use crate::ground::digest::Digest;
 use crate::ground::file::FileError;
 use crate::ground::lock::FileLock;
-use crate::history::writers::Writers;
+use crate::history::writers::{self, Writers};
 use crate::key::Key;
 use crate::plan::CachePolicy;
 use crate::process::strays::RUN_VARIABLE;
@@ -138,8 +138,8 @@ fn place(context: &Context<'_>, store: &Store<'_>, task: &Task) -> Option<PathBu
     if task.outputs.is_empty() || is_inner {
         return None;
     }
-    let identity = [context.site.root.as_os_str().as_encoded_bytes(), b"\0", task.name.as_bytes()].concat();
-    Some(path(store, &format!("outputs-{}", Digest::of(&identity).hex())))
+    let place = writers::place(&context.site.root, &task.name);
+    Some(path(store, &format!("outputs-{}", place.hex())))
 }
 
 fn take(context: &Context<'_>, id: NodeId, wanted: &[Wanted]) -> Result<Vec<FileLock>, Refused> {

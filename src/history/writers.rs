@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::ground::clock::Timestamp;
-use crate::ground::digest::Fields;
+use crate::ground::digest::{Digest, Fields};
 use crate::ground::file::{self, Durability, FileError};
 
 /// The writers of a repository: a small file for each task with outputs that ran or was restored in a
@@ -40,10 +40,15 @@ impl Writers {
     }
 
     fn path(&self, root: &Path, task: &str) -> PathBuf {
-        let mut fields = Fields::new("taskgate outputs of a work tree");
-        fields.add(root.as_os_str().as_encoded_bytes()).add(task.as_bytes());
-        self.folder.join(fields.digest().short())
+        self.folder.join(place(root, task).short())
     }
+}
+
+/// What stands for the outputs of a task in the work tree at `root`.
+pub fn place(root: &Path, task: &str) -> Digest {
+    let mut fields = Fields::new("taskgate outputs of a work tree");
+    fields.add(root.as_os_str().as_encoded_bytes()).add(task.as_bytes());
+    fields.digest()
 }
 
 #[cfg(test)]
