@@ -4,16 +4,21 @@
 //! All of it but the index and new objects is written anew for each use, so that what a task did to
 //! it is gone with the next.
 
+use std::collections::BTreeSet;
 use std::fs;
+use std::iter::successors;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use super::error::GitError;
 use super::private_worktree::quoted;
 use super::program::{GitProgram, Place};
+use super::snapshot::{Entry, Snapshot};
+use super::work_tree::ATTRIBUTES;
 use crate::ground::digest::Digest;
 use crate::ground::file::{self, Durability, FileError, remove_all};
 use crate::ground::lock::FileLock;
+use crate::ground::path::RepoPath;
 
 /// What the next use takes over: the index, since it knows which files are as they were, objects that
 /// it may name, the notes of the gate, and what a former `git lfs` fetched.
@@ -63,6 +68,9 @@ pub(super) struct OwnRepository<'a> {
 
 /// The file that says by which rules the files were last written.
 const RULES: &str = "taskgate-rules";
+
+/// The tree without entries, which git knows without an object.
+const NOTHING: &str = "4b825dc642cb6eb9a060e54bf8d69288fbee4904";
 
 impl OwnRepository<'_> {
     fn git_dir(&self) -> PathBuf {
@@ -148,26 +156,59 @@ impl OwnRepository<'_> {
         Ok(file::write(&git_dir.join(name), bytes, &git_dir, Durability::Relaxed)?)
     }
 
-    /// Makes index and files those of `tree`. Files that are as they should be are not written, and
-    /// ignored ones stay. The git that does it keeps `lock` too: it may live longer than we.
+    /// Makes index and files those of the tree with this id and these entries. Files that are as they
+    /// should be are not written, and ignored ones stay. The git that does it keeps `lock` too: it may
+    /// live longer than we.
     ///
     /// The index vouches for files by their stat. Where `rules` are not those by which they were
-    /// written, it is thrown away, so that all are written anew.
+    /// written, all that it knows is removed first, so that all are written anew.
     ///
     /// # Errors
     /// An object is missing, the disk is full, or something can't be removed.
-    pub(super) fn fill(&self, tree: &str, rules: &Digest, lock: &FileLock) -> Result<(), GitError> {
+    pub(super) fn fill(
+        &self,
+        (tree, entries): (&str, &Snapshot),
+        rules: &Digest,
+        lock: &FileLock,
+    ) -> Result<(), GitError> {
         let git_dir = self.git_dir();
         let (written, rules) = (git_dir.join(RULES), rules.hex());
-        if file::read(&written)?.is_none_or(|former| former != rules.as_bytes()) {
-            remove_all(&git_dir.join("index"))?;
-            remove_all(&written)?;
-        }
         let place = Place { git_dir: &git_dir, work_dir: self.dir };
         let hold = || lock.share().map_err(FileError::of("keep", self.dir));
-        let read = ["read-tree", "--reset", "-u", "--no-recurse-submodules", tree];
-        self.program.run_holding(place, &read, hold()?)?;
+        let fill = |tree: &str| {
+            let args = ["read-tree", "--reset", "-u", "--no-recurse-submodules", tree];
+            self.program.run_holding(place, &args, hold()?)
+        };
+        if file::read(&written)?.is_none_or(|former| former != rules.as_bytes()) {
+            remove_all(&written)?;
+            // Former attribute and ignore files would have a say in what git writes and cleans.
+            fill(NOTHING)?;
+        }
+        self.remove_strange_rules(entries)?;
+        fill(tree)?;
         self.program.run_holding(place, &["clean", "-ffdq"], hold()?)?;
         self.write(RULES, rules.as_bytes())
+    }
+
+    /// Removes the attribute files that the tree lacks from the folders that it has: git asks the work
+    /// tree for rules that the index has none of, and ignored files are left where they are.
+    fn remove_strange_rules(&self, entries: &Snapshot) -> Result<(), GitError> {
+        let parents = |entry: &Entry| successors(entry.path.parent(), RepoPath::parent);
+        let folders: BTreeSet<RepoPath> = entries.entries().iter().flat_map(parents).collect();
+        // A link that lies where a folder will be leads to what isn't ours.
+        let mut real = BTreeSet::new();
+        for folder in folders {
+            let is_folder = folder.under(self.dir).symlink_metadata().is_ok_and(|meta| meta.is_dir());
+            if !is_folder || folder.parent().is_some_and(|parent| !real.contains(&parent)) {
+                continue;
+            }
+            let file = folder.child(ATTRIBUTES);
+            let place = file.under(self.dir);
+            if entries.get(&file).is_none() && place.symlink_metadata().is_ok_and(|meta| !meta.is_dir()) {
+                remove_all(&place)?;
+            }
+            real.insert(folder);
+        }
+        Ok(())
     }
 }

@@ -144,7 +144,7 @@ impl PrivateWorktree {
             program: source.program(),
         };
         own.prepare(target.commit)?;
-        own.fill(target.tree, &source.rules(wanted, target.filters)?, &self.lock)?;
+        own.fill((target.tree, wanted), &source.rules(wanted, target.filters)?, &self.lock)?;
         submodules::check_out(source, (&self.path, wanted), target.filters, &self.lock)?;
         let repository = self.open(source, target.filters)?;
         let found = WorkTreeReader::open(&repository, None)?.snapshot()?;

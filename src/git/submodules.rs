@@ -67,7 +67,7 @@ impl Parent<'_> {
         let inner = self.source.opener().permitting(self.filters).open(place)?.ok_or_else(missing)?;
         // Refuses drivers before git could run one.
         let files = inner.commit_snapshot(&tree, self.filters).map_err(|error| within(path, error))?;
-        own.fill(&tree, &inner.rules(&files, self.filters)?, self.lock)?;
+        own.fill((&tree, &files), &inner.rules(&files, self.filters)?, self.lock)?;
         // Submodules of a submodule lie in its own git folder.
         let user = self.user.map(|user| path.under(user));
         let parent = Parent { lenders: &[lender], user: user.as_deref(), ..*self };

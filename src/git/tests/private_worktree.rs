@@ -193,6 +193,7 @@ fn files_are_written_anew_when_the_rules_for_their_bytes_change() {
     let sandbox = Sandbox::new();
     sandbox.write("a.txt", "one\n");
     sandbox.write(".gitattributes", "*.txt eol=crlf\n");
+    sandbox.write(".git/info/exclude", "built\n");
     sandbox.git(&["add", "--all"]);
     sandbox.git(&["commit", "--quiet", "--message=crlf"]);
     let worktree = PrivateWorktree::take(&sandbox.state(), Age::Warm).unwrap();
@@ -200,6 +201,7 @@ fn files_are_written_anew_when_the_rules_for_their_bytes_change() {
     check_out(&sandbox, &worktree, "HEAD").unwrap();
     assert_eq!(text(), "one\r\n");
     settle(&sandbox, &worktree);
+    fs::write(worktree.path().join("built"), "").unwrap();
     sandbox.git(&["rm", "--quiet", ".gitattributes"]);
     sandbox.git(&["commit", "--quiet", "--message=lf"]);
     check_out(&sandbox, &worktree, "HEAD").unwrap();
@@ -214,6 +216,36 @@ fn files_are_written_anew_when_the_rules_for_their_bytes_change() {
     check_out(&sandbox, &worktree, "HEAD").unwrap();
     assert_eq!(text(), "one\n");
     holds(&sandbox, &worktree, "HEAD");
+    // None of it was so wrong that it had to begin with nothing.
+    assert!(worktree.path().join("built").exists());
+}
+
+#[test]
+fn attribute_files_that_a_task_left_are_no_rules() {
+    let sandbox = Sandbox::new();
+    sandbox.write(".git/info/exclude", "built\n.gitattributes\n");
+    sandbox.write("dir/a.txt", "one\n");
+    sandbox.commit();
+    let worktree = PrivateWorktree::take(&sandbox.state(), Age::Warm).unwrap();
+    let path = |name: &str| worktree.path().join(name);
+    check_out(&sandbox, &worktree, "HEAD").unwrap();
+    settle(&sandbox, &worktree);
+    fs::create_dir(path("built")).unwrap();
+    for left in [".gitattributes", "dir/.gitattributes", "built/.gitattributes"] {
+        fs::write(path(left), "*.txt eol=crlf\n").unwrap();
+    }
+    sandbox.write("dir/a.txt", "two\n");
+    sandbox.commit();
+    check_out(&sandbox, &worktree, "HEAD").unwrap();
+    assert_eq!(fs::read_to_string(path("dir/a.txt")).unwrap(), "two\n");
+    holds(&sandbox, &worktree, "HEAD");
+    assert!(path("built/.gitattributes").exists());
+    // What lies behind a link is not the worktree's.
+    fs::remove_dir_all(path("dir")).unwrap();
+    symlink(path("built"), path("dir")).unwrap();
+    check_out(&sandbox, &worktree, "HEAD").unwrap();
+    holds(&sandbox, &worktree, "HEAD");
+    assert!(path("built/.gitattributes").exists());
 }
 
 #[test]
