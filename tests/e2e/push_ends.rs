@@ -140,9 +140,9 @@ fn push_by_ssh(project: &Project, ssh: &str) -> Ran {
 
 #[test]
 fn a_connection_that_dies_is_told_and_the_next_push_lands() {
-    let tasks = "[tasks.t]\nrun = \"sleep 3\"\n[hooks]\npre-push = [\"t\"]\n";
+    let tasks = "[tasks.t]\nrun = \"sleep 6\"\n[hooks]\npre-push = [\"t\"]\n";
     let project = Project::gated(tasks, &["pre-push"]);
-    let ssh = ssh(&project, "2");
+    let ssh = ssh(&project, "4");
     let first = push_by_ssh(&project, &ssh);
     assert_ne!(first.status, 0, "{}", first.err);
     first.says(" passed (").says("the connection may be gone; push again, it is instant now");
@@ -154,7 +154,7 @@ fn a_connection_that_dies_is_told_and_the_next_push_lands() {
 #[test]
 fn past_the_budget_an_ssh_connection_is_not_relied_on() {
     let tasks =
-        "[settings]\npush-budget = \"200ms\"\n[tasks.t]\nrun = \"sleep 0.4\"\n[hooks]\npre-push = [\"t\"]\n";
+        "[settings]\npush-budget = \"4s\"\n[tasks.t]\nrun = \"sleep 5\"\n[hooks]\npre-push = [\"t\"]\n";
     let project = Project::gated(tasks, &["pre-push"]);
     let ssh = ssh(&project, "60");
     push_by_ssh(&project, &ssh)
@@ -170,7 +170,7 @@ fn past_the_budget_an_ssh_connection_is_not_relied_on() {
 
 #[test]
 fn even_what_is_never_stored_need_not_run_twice_for_a_lost_connection() {
-    let tasks = "[settings]\npush-budget = \"200ms\"\n[tasks.t]\nrun = \"echo ran >> $HOME/ran; sleep 0.4\"\ncache = false\n[hooks]\npre-push = [\"t\"]\n";
+    let tasks = "[settings]\npush-budget = \"4s\"\n[tasks.t]\nrun = \"echo ran >> $HOME/ran; sleep 5\"\ncache = false\n[hooks]\npre-push = [\"t\"]\n";
     let project = Project::gated(tasks, &["pre-push"]);
     let ssh = ssh(&project, "60");
     push_by_ssh(&project, &ssh).ends(1).says("push again, it is instant now");

@@ -115,12 +115,12 @@ fn a_service_that_dies_fails_the_task_that_uses_it() {
 #[test]
 fn a_service_that_is_never_ready_fails_in_time_with_its_last_lines() {
     let project = Project::new(
-        "[services.slow]\nrun = 'echo I try; exec sleep 1000'\nready = { log = '^never$', timeout = '300ms' }\n\n[services.dead]\nrun = 'echo I can not >&2; exit 3'\nready = { tcp = '127.0.0.1:1' }\n\n[services.odd]\nrun = 'exec sleep 1000'\nready = { command = 'echo not yet; exit 7', timeout = '300ms' }\n\n[tasks.slow]\nrun = 'echo ran >> ran'\nservices = ['slow']\n[tasks.dead]\nrun = 'echo ran >> ran'\nservices = ['dead']\n[tasks.odd]\nrun = 'echo ran >> ran'\nservices = ['odd']\n",
+        "[services.slow]\nrun = 'echo I try; exec sleep 1000'\nready = { log = '^never$', timeout = '3s' }\n\n[services.dead]\nrun = 'echo I can not >&2; exit 3'\nready = { tcp = '127.0.0.1:1' }\n\n[services.odd]\nrun = 'exec sleep 1000'\nready = { command = 'echo not yet; exit 7', timeout = '3s' }\n\n[tasks.slow]\nrun = 'echo ran >> ran'\nservices = ['slow']\n[tasks.dead]\nrun = 'echo ran >> ran'\nservices = ['dead']\n[tasks.odd]\nrun = 'echo ran >> ran'\nservices = ['odd']\n",
     );
     project
         .xtask(&["slow"])
         .ends(1)
-        .says("service: it is not ready: no line of it matched `^never$` after 300 ms (tasks.toml:1)")
+        .says("service: it is not ready: no line of it matched `^never$` after 3.0 s (tasks.toml:1)")
         .says("I try");
     project
         .xtask(&["dead", "--junit", "junit.xml"])
@@ -320,7 +320,7 @@ fn a_finally_without_its_port_is_not_run() {
 #[test]
 fn a_coloured_line_is_awaited_as_it_is_seen() {
     let project = Project::new(
-        "[services.web]\nrun = '''printf '\\033[1;32mready\\033[0m to go\\n'; exec sleep 1000'''\nready = { log = '^ready to go$', timeout = '2s' }\n[tasks.a]\nrun = 'true'\nservices = ['web']\n",
+        "[services.web]\nrun = '''printf '\\033[1;32mready\\033[0m to go\\n'; exec sleep 1000'''\nready = { log = '^ready to go$', timeout = '60s' }\n[tasks.a]\nrun = 'true'\nservices = ['web']\n",
     );
     project.xtask(&["a"]).ends(0);
 }
@@ -340,7 +340,7 @@ fn a_service_is_started_anew_with_one_that_it_uses() {
 fn who_waits_for_a_service_fails_with_it() {
     let task = |name: &str| format!("[tasks.{name}]\nrun = 'true'\nservices = ['slow']\n");
     let project = Project::new(&format!(
-        "[services.slow]\nrun = 'echo start >> ran; exec sleep 1000'\nready = {{ log = 'never', timeout = '700ms' }}\n{}{}{}",
+        "[services.slow]\nrun = 'echo start >> ran; exec sleep 1000'\nready = {{ log = 'never', timeout = '3s' }}\n{}{}{}",
         task("a"),
         task("b"),
         task("c")
@@ -378,7 +378,7 @@ fn a_command_that_asks_may_take_the_time_there_is() {
 #[test]
 fn http_is_asked_without_the_callers_proxy() {
     let project = with_web(
-        "ready = { http = 'http://127.0.0.1:{{ services.web.port }}/', timeout = '5s' }",
+        "ready = { http = 'http://127.0.0.1:{{ services.web.port }}/', timeout = '60s' }",
         &asking("a"),
     );
     let proxy = "http://127.0.0.1:9";

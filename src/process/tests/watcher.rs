@@ -25,12 +25,12 @@ fn a_slow_command_is_told_of_once() {
 
 #[test]
 fn a_command_that_ended_while_the_watcher_was_busy_was_in_time() {
-    let case = Case::new("echo ready; until [ -e heard ]; do sleep 0.01; done").in_folder().timeout(2000);
+    let case = Case::new("echo ready; until [ -e heard ]; do sleep 0.01; done").in_folder().timeout(6000);
     let clock = Clock::system();
     let mut watcher = OnOutput(|_: &str| {
         fs::write(case.spawn.dir.join("heard"), "").unwrap();
         until("it has ended", || case.alive() == 0);
-        until("its timeout has passed", || clock.elapsed() > Duration::from_millis(2100));
+        until("its timeout has passed", || clock.elapsed() > Duration::from_millis(6100));
     });
     assert_eq!(run(&case.spawn, &Stop::new(), &mut watcher).ended, Ended::Exit(0));
 }
