@@ -153,6 +153,9 @@ pub struct RunStarted {
     /// What is gated, if the run answers a gate's question.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gated: Option<Gated>,
+    /// The run in one of whose tasks this one was started, if it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub within: Option<String>,
 }
 
 /// The tree that a gate asks about.

@@ -13,7 +13,7 @@ use crate::cli::shards;
 use crate::cli::skips;
 use crate::event::{Event, ServiceEnd, Status, TaskFinished, Verdict, What};
 use crate::ground::units;
-use crate::history::runs::{RunHead, Runs, RunsError};
+use crate::history::runs::{RunHead, Runs};
 use crate::reporter::Reporter as _;
 use crate::reporter::ci::Ci;
 use crate::reporter::lines::{Lines, count};
@@ -39,7 +39,7 @@ pub fn perform(session: &Session, args: &LogArgs) -> Result<End, Failure> {
     let runs = Runs::new(&project.state().unwrap_or_default());
     let id = match (&args.run, args.last || args.task.is_some() || args.service.is_some()) {
         (Some(run), _) => runs.find(run)?,
-        (None, true) => runs.ids()?.into_iter().next().ok_or(RunsError::Empty)?,
+        (None, true) => runs.before_last(0)?,
         (None, false) => return list(session, args, &runs),
     };
     let events = runs.events(&id)?;

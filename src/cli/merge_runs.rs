@@ -307,6 +307,7 @@ fn started(manifest: &Manifest) -> RunStarted {
         jobs: manifest.environment.jobs,
         width: 0,
         gated: None,
+        within: None,
     }
 }
 

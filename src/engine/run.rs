@@ -14,6 +14,7 @@ use crate::engine::secrets::Secrets;
 use crate::engine::services::Services;
 use crate::engine::sharding::Part;
 use crate::engine::shelf::Shelf;
+use crate::engine::surroundings;
 use crate::engine::watching::Watching;
 use crate::engine::worker::{self, Performed};
 use crate::event::{Ended, Gated, Level, RunStarted, Status, Summary, Verdict, What};
@@ -145,6 +146,7 @@ impl Run<'_> {
             jobs: self.conduct.jobs,
             width: names.iter().map(|name| name.chars().count()).max().unwrap_or(0),
             gated: self.gated.clone(),
+            within: surroundings::run_around(self.world.env),
         }
     }
 

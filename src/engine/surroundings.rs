@@ -108,12 +108,20 @@ pub fn within(run: &str, task: &str) -> String {
 
 /// The tasks of other runs that the run with this environment is a part of, from the outermost on.
 pub fn around(env: &Env) -> Vec<String> {
-    let text = |name: &str| env.var(name).map(|value| value.to_string_lossy().into_owned());
-    let mut around: Vec<String> = text(WITHIN).unwrap_or_default().lines().map(str::to_owned).collect();
-    if let (Some(run), Some(task)) = (text("XTASK_RUN"), text("XTASK_TASK")) {
+    let mut around: Vec<String> = text(env, WITHIN).unwrap_or_default().lines().map(str::to_owned).collect();
+    if let (Some(run), Some(task)) = (run_around(env), text(env, "XTASK_TASK")) {
         around.push(within(&run, &task));
     }
     around
+}
+
+/// The run in one of whose tasks a run with this environment is.
+pub fn run_around(env: &Env) -> Option<String> {
+    text(env, "XTASK_RUN")
+}
+
+fn text(env: &Env, name: &str) -> Option<String> {
+    env.var(name).map(|value| value.to_string_lossy().into_owned())
 }
 
 #[cfg(test)]

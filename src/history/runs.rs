@@ -166,14 +166,29 @@ impl Runs {
         Ok(started.map(|started| RunHead { id: id.to_owned(), started, summary }))
     }
 
-    /// The id of the run that is so many before the last.
+    /// The id of the run that is so many before the last. Those that the tasks of recorded runs
+    /// started are not counted: the run that somebody waited for is the one around them.
     ///
     /// # Errors
     /// There are not so many.
     pub fn before_last(&self, number: usize) -> Result<String, RunsError> {
         let ids = self.ids()?;
         let none = if ids.is_empty() { RunsError::Empty } else { RunsError::NotSoMany(number) };
-        ids.into_iter().nth(number).ok_or(none)
+        let is_inner = |id: &&String| {
+            let around = self.started(id).and_then(|started| started.within);
+            around.is_some_and(|around| ids.contains(&around))
+        };
+        ids.iter().filter(|id| !is_inner(id)).nth(number).cloned().ok_or(none)
+    }
+
+    /// The first event of a record; `None` if it has no beginning.
+    fn started(&self, id: &str) -> Option<RunStarted> {
+        let file = File::open(self.path(id)).ok()?;
+        let lines = BufReader::new(file).lines().map_while(Result::ok);
+        lines.filter_map(|line| serde_json::from_str(&line).ok()).find_map(|event: Event| match event.what {
+            What::RunStarted(started) => Some(started),
+            _ => None,
+        })
     }
 
     /// Keeps a run's manifest beside its record.

@@ -169,6 +169,10 @@ needs = ["circle"]
     let vars = [("XTASK", env!("CARGO_BIN_EXE_xtask"))];
     project.xtask_env(&["outer"], &vars).ends(0);
     assert!(project.beside().join("inner").exists());
+    // The last run is the one that somebody called, though others began later.
+    assert_eq!(project.xtask(&["log"]).ends(0).out.lines().count(), 3);
+    project.xtask(&["log", "--last"]).ends(0).prints("outer: 1 task");
+    project.xtask(&["diff-run", "last~1", "last"]).ends(4).says("there is no run 1 before the last");
     let ran = project.xtask_env(&["circle"], &vars).ends(1);
     ran.says("circle  ").says("it is in work already, by the task that calls this run");
     assert!(!project.beside().join("user").exists());

@@ -38,6 +38,7 @@ fn started(names: &str, tasks: usize) -> Event {
         jobs: 2,
         width: 7,
         gated: None,
+        within: None,
     };
     at(0, What::RunStarted(run))
 }
