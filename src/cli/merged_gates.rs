@@ -248,8 +248,11 @@ fn evidence(manifest: &Manifest, tasks: &[&str]) -> Result<(Facts, Vec<Source>),
     let mut all = Facts::default();
     let mut sources: Vec<Source> = Vec::new();
     for task in tasks {
-        let unknown =
-            || Unjudged::Failed(Ended::NotStarted { why: format!("no shard has what {task} reports") });
+        let unknown = || {
+            Unjudged::Failed(Ended::NotStarted {
+                why: format!("no shard handed on what {task} reports; the one that ran it tells why"),
+            })
+        };
         let facts = manifest.facts.get(*task).ok_or_else(unknown)?;
         let own = manifest.reports.iter().filter(|report| report.task == **task);
         let path = own.clone().next().map(|report| report.path.clone()).unwrap_or_default();
@@ -315,7 +318,10 @@ mod tests {
             Err(Unjudged::Failed(ended)) => ended.to_string(),
             _ => String::new(),
         };
-        assert_eq!(why(&["a", "x"]), "could not be started: no shard has what x reports");
+        assert_eq!(
+            why(&["a", "x"]),
+            "could not be started: no shard handed on what x reports; the one that ran it tells why"
+        );
         let twice = why(&["c", "d"]);
         assert!(twice.starts_with("report out/d.xml: two reports tell the measure `p95`"), "{twice}");
     }
