@@ -4,6 +4,9 @@
 //! A round is an ordinary run. Whatever changes while it goes on and is read by a task without a
 //! result has that task start again in the next round, which follows at once; the others go on.
 
+use std::sync::mpsc::RecvTimeoutError;
+use std::time::Duration;
+
 use clap::Args;
 
 use crate::cli::Session;
@@ -21,8 +24,10 @@ use crate::engine::secrets::Secrets;
 use crate::engine::services::Setting;
 use crate::engine::watching::{Watching, not_outputs, reached, reaches_variables, told};
 use crate::event::{Level, Verdict};
+use crate::git::activity::{Activity, in_a_lull};
 use crate::git::snapshot::Snapshot;
 use crate::git::{Repository, WorkTreeReader};
+use crate::ground::clock::Clock;
 use crate::ground::path::RepoPath;
 use crate::history::runs;
 use crate::process::stop::{Demand, Stop};
@@ -64,6 +69,19 @@ enum Next {
     End(i32),
 }
 
+/// What keeps from a look at the tree.
+enum Broken {
+    /// A signal came.
+    Signal(i32),
+    /// It can't be read.
+    Failed(Failure),
+}
+
+/// The time between two looks at git.
+const PAUSE: Duration = Duration::from_millis(50);
+/// How long git may be at work without a change: one that was killed leaves its lock behind.
+const LONGEST: Duration = Duration::from_secs(10);
+
 /// What all rounds have.
 struct Rounds<'a> {
     session: &'a Session,
@@ -99,9 +117,10 @@ impl Rounds<'_> {
         let repository = Repository::discover(&session.dir, &session.env)?;
         let what = "there is no tree to watch";
         let repository = repository.ok_or(Failure::NoRepository { what })?;
+        let git_dir = repository.git_dir().to_owned();
         let place = Place {
             root: project.root.clone(),
-            git_dir: repository.git_dir().to_owned(),
+            at_work: Box::new(move || Activity::of(&git_dir).is_at_work()),
             folders: Box::new(move |folder| {
                 // Of files none is wanted here.
                 let names = repository.browse_work_tree(folder, "/").unwrap_or_default();
@@ -205,11 +224,12 @@ impl Rounds<'_> {
     fn idle(&self, project: &Project, prepared: &Prepared<'_>, mut last: Snapshot) -> Result<Next, Failure> {
         self.note("watching for changes; Ctrl-C ends it");
         loop {
-            let paths = match self.wait() {
-                Ok(paths) => paths,
-                Err(signal) => return Ok(Next::End(signal)),
+            let looked = self.wait().map_err(Broken::Signal).and_then(|paths| self.look(project, paths));
+            let (paths, now) = match looked {
+                Ok(looked) => looked,
+                Err(Broken::Signal(signal)) => return Ok(Next::End(signal)),
+                Err(Broken::Failed(failure)) => return Err(failure),
             };
-            let now = tree(project)?;
             let changes = differing(prepared, &last, &now);
             let changes: Vec<&Changed> = changes.iter().collect();
             last = now;
@@ -224,6 +244,30 @@ impl Rounds<'_> {
                 return Ok(Next::Changed);
             }
         }
+    }
+
+    /// What has changed, with `paths`, and the tree of it. Git may have begun to switch a branch since the
+    /// watch told them: half of that is no tree.
+    fn look(&self, project: &Project, mut paths: Vec<RepoPath>) -> Result<(Vec<RepoPath>, Snapshot), Broken> {
+        let git_dir = project.repository().map_err(Broken::Failed)?.git_dir();
+        let clock = Clock::system();
+        let mut last = clock.elapsed();
+        let pause = || {
+            match self.inbox.receiver().recv_timeout(PAUSE) {
+                Ok(Note::Changed(more)) => {
+                    paths.extend(more);
+                    last = clock.elapsed();
+                }
+                Ok(Note::Signal(signal)) => return Err(Broken::Signal(signal)),
+                Ok(Note::Performed(..)) | Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => {
+                    return Err(Broken::Signal(signal_hook::consts::SIGTERM));
+                }
+            }
+            Ok(clock.elapsed() < last + LONGEST)
+        };
+        let tree = in_a_lull(|| Activity::of(git_dir), || tree(project).map_err(Broken::Failed), pause)?;
+        Ok((paths, tree))
     }
 
     /// Ends the services that stayed up. A second signal kills them.
@@ -249,7 +293,7 @@ impl Rounds<'_> {
             }
         }
         if self.watching.services.mark().is_some() {
-            strays::end_all(mark, std::time::Duration::from_secs(1));
+            strays::end_all(mark, Duration::from_secs(1));
         }
     }
 

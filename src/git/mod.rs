@@ -1,5 +1,6 @@
 //! Git: the snapshots of trees, private worktrees and refs. It must not know of tasks.
 
+pub mod activity;
 mod ancestry;
 mod attributes;
 pub mod browse;

@@ -43,8 +43,8 @@ pub enum WatchError {
 pub struct Place {
     /// The top of the work tree.
     pub root: PathBuf,
-    /// Git's own folder of it, whose lock shows that git is at work.
-    pub git_dir: PathBuf,
+    /// Whether git is at work on it.
+    pub at_work: Box<dyn Fn() -> bool + Send>,
     /// Its folders.
     pub folders: Folders,
 }
@@ -138,7 +138,7 @@ impl Rounds {
         let mut quiet = Quiet::default();
         let mut batch: HashSet<RepoPath> = HashSet::new();
         loop {
-            let heard = match quiet.step(clock.elapsed(), self.git_works()) {
+            let heard = match quiet.step(clock.elapsed(), (self.place.at_work)()) {
                 Step::Idle => receiver.recv().map_err(|_| RecvTimeoutError::Disconnected),
                 Step::Wait(most) => receiver.recv_timeout(most),
                 Step::Tell => {
@@ -195,10 +195,5 @@ impl Rounds {
             batch.insert(path);
         }
         told || batch.len() > before
-    }
-
-    /// Whether git is changing the work tree.
-    fn git_works(&self) -> bool {
-        self.place.git_dir.join("index.lock").exists()
     }
 }

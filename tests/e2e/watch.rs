@@ -115,8 +115,8 @@ fn only_a_task_whose_inputs_changed_starts_again() {
     assert_eq!(ran, ["a", "after", "b"]);
 }
 
-#[test]
-fn the_switch_of_a_branch_is_one_round() {
+/// A repository with 10,000 more files on its branch `many`.
+fn many() -> Project {
     let project = two("[tasks.a]\nrun = 'echo a >> ran'\ninputs = ['many/**']\n");
     project.git(&["switch", "-q", "-c", "many"]);
     for folder in 0..100 {
@@ -126,6 +126,12 @@ fn the_switch_of_a_branch_is_one_round() {
     }
     project.commit("many files");
     project.git(&["switch", "-q", "main"]);
+    project
+}
+
+#[test]
+fn the_switch_of_a_branch_is_one_round() {
+    let project = many();
     let watching = Watching::start(&project, &["a"]);
     project.git(&["switch", "-q", "many"]);
     watching.says(IDLE, 2);

@@ -106,7 +106,7 @@ run = "exit 3"
 needs = ["slow"]
 "#
     ));
-    let screen = Screen::of(&project, "xterm", &["all"]);
+    let screen = Screen::of(&project, "xterm", &["all", "--jobs", "2"]);
     screen.comes_to_show("✓ quick");
     screen.comes_to_show("2 tasks left");
     screen.comes_to_show(" slow  0");
