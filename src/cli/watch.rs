@@ -175,7 +175,7 @@ impl Rounds<'_> {
             match self.inbox.receiver().recv() {
                 Ok(Note::Changed(paths)) => return Ok(paths),
                 Ok(Note::Signal(signal)) => return Err(signal),
-                Ok(Note::Performed(..)) => {}
+                Ok(Note::Performed(..) | Note::Panicked(_)) => {}
                 Err(_) => return Err(signal_hook::consts::SIGTERM),
             }
         }
@@ -259,7 +259,7 @@ impl Rounds<'_> {
                     last = clock.elapsed();
                 }
                 Ok(Note::Signal(signal)) => return Err(Broken::Signal(signal)),
-                Ok(Note::Performed(..)) | Err(RecvTimeoutError::Timeout) => {}
+                Ok(Note::Performed(..) | Note::Panicked(_)) | Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => {
                     return Err(Broken::Signal(signal_hook::consts::SIGTERM));
                 }

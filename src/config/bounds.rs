@@ -15,23 +15,22 @@ const COMPARISONS: [(&str, Comparison); 5] = [
     (">", Comparison::More),
 ];
 
-/// Units as they are written, what they count, and the factor to that as numerator and denominator:
-/// so `1%` is the same number that a report writes as 0.01.
-pub(super) const UNITS: [(&str, Unit, (f64, f64)); 14] = [
-    ("", Unit::Number, (1.0, 1.0)),
-    ("µs", Unit::Millis, (1.0, 1_000.0)),
-    ("us", Unit::Millis, (1.0, 1_000.0)),
-    ("ms", Unit::Millis, (1.0, 1.0)),
-    ("s", Unit::Millis, (1_000.0, 1.0)),
-    ("m", Unit::Millis, (60_000.0, 1.0)),
-    ("B", Unit::Bytes, (1.0, 1.0)),
-    ("kB", Unit::Bytes, (1e3, 1.0)),
-    ("MB", Unit::Bytes, (1e6, 1.0)),
-    ("GB", Unit::Bytes, (1e9, 1.0)),
-    ("KiB", Unit::Bytes, (1_024.0, 1.0)),
-    ("MiB", Unit::Bytes, (1_048_576.0, 1.0)),
-    ("GiB", Unit::Bytes, (1_073_741_824.0, 1.0)),
-    ("%", Unit::Share, (1.0, 100.0)),
+/// Units as they are written, what they count, and the factor to that: a number and a power of ten.
+pub(super) const UNITS: [(&str, Unit, (f64, i32)); 14] = [
+    ("", Unit::Number, (1.0, 0)),
+    ("µs", Unit::Millis, (1.0, -3)),
+    ("us", Unit::Millis, (1.0, -3)),
+    ("ms", Unit::Millis, (1.0, 0)),
+    ("s", Unit::Millis, (1.0, 3)),
+    ("m", Unit::Millis, (6.0, 4)),
+    ("B", Unit::Bytes, (1.0, 0)),
+    ("kB", Unit::Bytes, (1.0, 3)),
+    ("MB", Unit::Bytes, (1.0, 6)),
+    ("GB", Unit::Bytes, (1.0, 9)),
+    ("KiB", Unit::Bytes, (1_024.0, 0)),
+    ("MiB", Unit::Bytes, (1_048_576.0, 0)),
+    ("GiB", Unit::Bytes, (1_073_741_824.0, 0)),
+    ("%", Unit::Share, (1.0, -2)),
 ];
 
 /// Reads `performance`.
@@ -76,17 +75,22 @@ fn parse(name: &str, text: &str) -> Result<Bound, &'static str> {
     if !digits.starts_with(|c: char| c.is_ascii_digit()) || !digits.ends_with(|c: char| c.is_ascii_digit()) {
         return Err("a number is missing");
     }
-    let number: f64 =
-        digits.parse().ok().filter(|number: &f64| number.is_finite()).ok_or("its number is none")?;
     // The other letter that looks the same.
     let unit = if unit == "μs" { "µs" } else { unit };
-    let (unit, counts, (times, by)) =
+    let (unit, counts, (times, power)) =
         UNITS.iter().find(|(known, ..)| *known == unit).ok_or("its unit is not known")?;
+    // The point is shifted as it is written: `1.1%` is the same number that a report writes as 0.011,
+    // and the hundredth part of 1.1 is not.
+    let number: f64 = format!("{digits}e{power}")
+        .parse()
+        .ok()
+        .filter(|number: &f64| number.is_finite())
+        .ok_or("its number is none")?;
     let space = if matches!(*counts, Unit::Millis | Unit::Bytes | Unit::Share) { " " } else { "" };
     Ok(Bound {
         name: name.to_owned(),
         comparison,
-        value: number * times / by,
+        value: number * times,
         unit: *counts,
         written: format!("{written} {digits}{space}{unit}"),
     })
@@ -108,11 +112,20 @@ mod tests {
             ("<= 3 KiB", Comparison::AtMost, 3072.0, Unit::Bytes, "<= 3 KiB"),
             ("<= 3 kB", Comparison::AtMost, 3000.0, Unit::Bytes, "<= 3 kB"),
             ("< 1%", Comparison::Less, 0.01, Unit::Share, "< 1 %"),
+            ("< 1.1%", Comparison::Less, 0.011, Unit::Share, "< 1.1 %"),
+            ("< 0.7%", Comparison::Less, 0.007, Unit::Share, "< 0.7 %"),
+            ("< 1.001 s", Comparison::Less, 1001.0, Unit::Millis, "< 1.001 s"),
         ];
         for (text, comparison, value, unit, written) in cases {
             let expected =
                 Bound { name: "x".to_owned(), comparison, value, unit, written: written.to_owned() };
             assert_eq!(parse("x", text), Ok(expected), "{text}");
+        }
+        // As a report would write the same share.
+        for tenths in 0..1000_u32 {
+            let (text, share) =
+                (format!("< {}.{}%", tenths / 10, tenths % 10), format!("0.{tenths:03}").parse());
+            assert_eq!(parse("x", &text).map(|bound| bound.value), Ok(share.unwrap()), "{text}");
         }
         for text in
             ["", "100ms", "<=", "<= ms", "<= -1", "<= .5", "<= 1.", "<= 1.2.3", "= 1", "<= 1 h", "=> 1"]

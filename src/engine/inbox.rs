@@ -1,7 +1,9 @@
 //! The inbox: the one channel on which the engine's main loop hears from its workers and of signals.
 //! It must not decide anything.
 
+use std::any::Any;
 use std::cell::OnceCell;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -21,8 +23,18 @@ pub enum Note {
     Signal(i32),
     /// A worker is done with a node.
     Performed(NodeId, Performed),
+    /// A worker panicked, with this.
+    Panicked(Box<dyn Any + Send>),
     /// These paths of the work tree changed.
     Changed(Vec<RepoPath>),
+}
+
+impl Note {
+    /// What a worker comes to with a node. Whoever waits for it must hear of a panic, too.
+    pub fn of(id: NodeId, work: impl FnOnce() -> Performed) -> Self {
+        std::panic::catch_unwind(AssertUnwindSafe(work))
+            .map_or_else(Self::Panicked, |performed| Self::Performed(id, performed))
+    }
 }
 
 /// Receives notes; signals are caught from its making until it is dropped.
@@ -108,5 +120,17 @@ pub fn signal_name(signal: i32) -> &'static str {
         SIGTERM => "SIGTERM",
         SIGHUP => "SIGHUP",
         _ => "signal",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_worker_that_panics_is_heard_of() {
+        let note = Note::of(NodeId(3), || std::panic::resume_unwind(Box::new("broken")));
+        let Note::Panicked(with) = note else { panic!("{note:?}") };
+        assert_eq!(with.downcast_ref(), Some(&"broken"));
     }
 }

@@ -189,9 +189,8 @@ impl Run<'_> {
                     Action::Start(id) => {
                         let notes = inbox.sender();
                         scope.spawn(move || {
-                            let performed = worker::perform(context, id);
                             // The loop ends only when each node has its result.
-                            let _ = notes.send(Note::Performed(id, performed));
+                            let _ = notes.send(Note::of(id, || worker::perform(context, id)));
                         });
                     }
                     Action::Skip(id, reason) => {
@@ -331,6 +330,11 @@ fn listen(
                 standing.push(id);
             }
             scheduler.on(tally.message(context, id, performed))
+        }
+        Ok(Note::Panicked(with)) => {
+            // What else runs is waited for, so it has to end.
+            context.stop.terminate();
+            std::panic::resume_unwind(with)
         }
         Ok(Note::Changed(_)) => {
             context.look_again();

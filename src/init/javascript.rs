@@ -252,7 +252,7 @@ fn is_member(root: &Folder, path: &str) -> bool {
         let pattern = Pattern::parse(text.trim_end_matches('/'), Origin { base: &base, anchored: true });
         // A pattern covers what lies below its matches, but a member is just what it matches.
         let exact =
-            text.contains("**") || text.split('/').count() == path.parts().count() - base.parts().count();
+            text.contains("**") || base.parts().count() + text.split('/').count() == path.parts().count();
         if path != base
             && path.is_within(&base)
             && exact

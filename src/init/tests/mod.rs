@@ -187,6 +187,9 @@ fn a_folder_that_takes_in_others_reads_more_than_its_own_files() {
     assert!(inputs(&[("web/package.json", sibling)]).is_empty());
     let member = [("package.json", r#"{"workspaces": ["web"]}"#), ("yarn.lock", ""), plain];
     assert!(inputs(&member).is_empty());
+    // Workspaces that lie deeper than other packages.
+    let deeper = [("js/ws/package.json", r#"{"workspaces": ["p/*"]}"#), plain];
+    assert_eq!(inputs(&deeper), ["web/**"]);
     assert_eq!(
         inputs(&[("api/ruff.toml", ""), ("api/setup.py", ""), ("uv.lock", "")]),
         ["api/**", "uv.lock"]
