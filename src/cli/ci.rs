@@ -18,7 +18,9 @@ use crate::select::Selection;
 use crate::workflow::badges::{self, Ask, Home};
 use crate::workflow::handwritten::Parts;
 use crate::workflow::site::{self, Site};
-use crate::workflow::{self, Draft, Manners, dependabot, differ, ecosystem, github, gitlab, request, tree};
+use crate::workflow::{
+    self, Difference, Draft, Manners, additions, dependabot, differ, ecosystem, github, gitlab, request, tree,
+};
 
 /// Arguments of `ci`.
 #[derive(Args, Debug, Clone, Copy)]
@@ -160,7 +162,8 @@ impl<'s> Place<'s> {
                 Standing::Foreign => told.push(format!("left alone: {}, which people wrote", draft.path)),
                 Standing::Broken(why) if !args.force => refused.push(format!("{}: {why}", draft.path)),
                 Standing::Broken(_) => writes.push((draft, draft.text.clone())),
-                Standing::Ours { there, filled, homeless } => {
+                Standing::Ours { there, filled, homeless, bent } => {
+                    told.extend(bent.iter().map(|line| format!("note: {line}")));
                     if !homeless.is_empty() && !args.force {
                         let parts = homeless.join("`, `");
                         refused.push(format!(
@@ -203,7 +206,8 @@ impl<'s> Place<'s> {
         };
         let home = Home { host, slug, branch: &self.branch };
         // A repository is at one of them; the other sees a copy.
-        let is_at = |provider: &Provider| self.providers.len() == 1 || is_of(host, *provider);
+        let is_others = Provider::ALL.into_iter().any(|(_, provider)| is_of(host, provider));
+        let is_at = |provider: &Provider| is_of(host, *provider) || self.providers.len() == 1 && !is_others;
         let at = self.providers.iter().filter(|provider| is_at(provider));
         let badges: Vec<String> = at.map(|provider| badges::badge(*provider, home)).collect();
         if badges.is_empty() {
@@ -266,6 +270,7 @@ impl<'s> Place<'s> {
         let path = draft.path;
         let missing = || Drift { lines: vec![format!("{path} is missing")], is_refused: false };
         let refused = |line: String| Drift { lines: vec![line], is_refused: true };
+        let mut lines = Vec::new();
         let (there, filled, homeless) = match standing(&self.root, draft)? {
             Standing::Missing => return Ok(Some(missing())),
             Standing::Foreign if draft.manners == Manners::Needed => {
@@ -273,10 +278,12 @@ impl<'s> Place<'s> {
             }
             Standing::Foreign => return Ok(None),
             Standing::Broken(why) => return Ok(Some(refused(format!("{path}: {why}")))),
-            Standing::Ours { there, filled, homeless } => (there, filled, homeless),
+            Standing::Ours { there, filled, homeless, mut bent } => {
+                lines.append(&mut bent);
+                (there, filled, homeless)
+            }
         };
-        let mut lines: Vec<String> =
-            homeless.iter().map(|part| format!("{path}: there is no place for the part `{part}`")).collect();
+        lines.extend(homeless.iter().map(|part| format!("{path}: there is no place for the part `{part}`")));
         match (tree::read(&filled), tree::read(&there)) {
             (Ok(expected), Ok(found)) => {
                 let differences = differ::compare(&expected, &found);
@@ -316,6 +323,8 @@ enum Standing {
         filled: String,
         /// Hand-written parts that the draft has no place for.
         homeless: Vec<String>,
+        /// What hand-written parts do beyond adding to what they stand in.
+        bent: Vec<String>,
     },
 }
 
@@ -329,9 +338,17 @@ fn standing(root: &Path, draft: &Draft) -> Result<Standing, Failure> {
         Ok(parts) => Standing::Ours {
             filled: parts.fill(&draft.text),
             homeless: parts.homeless(&draft.text).into_iter().map(str::to_owned).collect(),
+            bent: match draft.manners {
+                Manners::Prose => Vec::new(),
+                _ => additions::bent(&draft.text, &parts).iter().map(|one| bends(draft, one)).collect(),
+            },
             there,
         },
     })
+}
+
+fn bends(draft: &Draft, one: &Difference) -> String {
+    format!("{}: a hand-written part changes what is around it: {}: {}", draft.path, one.path, one.what)
 }
 
 /// The CI systems of a repository whose tasks.toml names none.

@@ -105,12 +105,16 @@ fn file(value: Value<'_>, base: &RepoPath, findings: &mut Findings) -> Option<Re
     path
 }
 
+/// GitLab takes no more for `parallel`, and GitHub 256 for all that a matrix comes to.
+/// <https://docs.gitlab.com/ci/yaml/#parallel>
+pub(super) const SHARDS: u32 = 200;
+
 fn shards(value: Value<'_>, findings: &mut Findings) -> Option<NonZeroU32> {
     let number = value.integer("a number of machines", findings)?;
-    let shards = u32::try_from(number).ok().and_then(NonZeroU32::new);
+    let shards = u32::try_from(number).ok().filter(|shards| *shards <= SHARDS).and_then(NonZeroU32::new);
     if shards.is_none() {
         let message = format!("{number} is not a number of machines");
-        let hint = "write 1 for one machine that runs all tasks";
+        let hint = format!("write 1 for one machine that runs all tasks, up to {SHARDS} for more");
         findings.add(Diagnostic::new(value.span(), message).label("out of range").hint(hint));
     }
     shards

@@ -19,6 +19,7 @@ use crate::history::records::{Recorded, Records};
 use crate::quality::evidence::Record;
 use crate::quality::rules::Day;
 use crate::quality::{Baseline, Basis};
+use crate::report::facts::Ratio;
 
 /// The name below `refs/notes/` under which records are shared.
 pub const NOTES: &str = "xtask";
@@ -191,15 +192,23 @@ fn strict(bytes: &[u8]) -> Result<Vec<Recorded>, String> {
     let text = std::str::from_utf8(bytes).map_err(|_| "it is not text".to_owned())?;
     let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
     let read = |(at, line): (usize, &str)| {
-        serde_json::from_str(line)
-            .map_err(|error| format!("line {} is no record of a gate ({error})", at + 1))
+        recorded(line).map_err(|error| format!("line {} is no record of a gate ({error})", at + 1))
     };
     lines.map(read).collect()
 }
 
 /// What lines say, each of which is a record; others are passed over.
 pub fn lines_of(text: &str) -> impl Iterator<Item = Recorded> {
-    text.lines().filter_map(|line| serde_json::from_str::<Recorded>(line).ok())
+    text.lines().filter_map(|line| recorded(line).ok())
+}
+
+/// The record of a line.
+fn recorded(line: &str) -> Result<Recorded, String> {
+    let recorded: Recorded = serde_json::from_str(line).map_err(|error| error.to_string())?;
+    match recorded.record.coverage {
+        Some(Ratio { part, whole }) if part > whole => Err(format!("it covers {part} of {whole} lines")),
+        _ => Ok(recorded),
+    }
 }
 
 /// The record of a gate among others; the last counts.
@@ -242,12 +251,16 @@ mod tests {
 
     #[test]
     fn what_is_no_record_is_told_by_its_line() {
-        let cases: [(&[u8], &str); 5] = [
+        let cases: [(&[u8], &str); 6] = [
             (b"{", "line 1 is no record of a gate (EOF"),
             (b"<<<<<<< ours\n", "line 1 is no record of a gate (expected value"),
             (b"{\"gate\": \"q\"}\n", "line 1 is no record of a gate (missing field `record`"),
             (b"\n\n[]", "line 3 is no record of a gate ("),
             (b"\xff\xfe", "it is not text"),
+            (
+                br#"{"gate": "q", "record": {"coverage": {"part": 9, "whole": 0}}}"#,
+                "line 1 is no record of a gate (it covers 9 of 0 lines)",
+            ),
         ];
         for (bytes, expected) in cases {
             let told = strict(bytes).unwrap_err();

@@ -18,6 +18,8 @@ pub struct Difference {
     pub path: String,
     /// What is wrong, as it goes on behind the path.
     pub what: String,
+    /// Whether it is there and should not be, and nothing else.
+    pub is_surplus: bool,
 }
 
 /// All differences, in the order of the tree that should be.
@@ -50,6 +52,7 @@ fn node(expected: &Node, found: &Node, path: &str, out: &mut Vec<Difference>) {
                 line: found.line,
                 path: path.to_owned(),
                 what: format!("{found_text} should be {expected_text}"),
+                is_surplus: false,
             });
         }
     }
@@ -86,6 +89,7 @@ fn action(expected: &Node, found: &Node, path: &str, out: &mut Vec<Difference>) 
                 quoted(have),
                 expected.brief(SHOWN)
             ),
+            is_surplus: false,
         }),
     }
 }
@@ -147,11 +151,13 @@ fn matches(want: &[Node], have: &[Node]) -> Vec<(usize, usize)> {
 }
 
 fn missing(want: &Node, place: &Node, path: String) -> Difference {
-    Difference { line: place.line, path, what: format!("is missing; it should be {}", want.brief(SHOWN)) }
+    let what = format!("is missing; it should be {}", want.brief(SHOWN));
+    Difference { line: place.line, path, what, is_surplus: false }
 }
 
 fn surplus(have: &Node, path: String) -> Difference {
-    Difference { line: have.line, path, what: format!("should not be there: {}", have.brief(SHOWN)) }
+    let what = format!("should not be there: {}", have.brief(SHOWN));
+    Difference { line: have.line, path, what, is_surplus: true }
 }
 
 fn below(path: &str, key: &str) -> String {

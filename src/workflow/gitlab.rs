@@ -24,8 +24,7 @@ pub fn draft(site: &Site) -> Draft {
     let branches = if site.branches.is_empty() {
         "    - if: $CI_COMMIT_BRANCH == $CI_DEFAULT_BRANCH\n".to_owned()
     } else {
-        let rule = |branch: &String| format!("    - if: {}\n", scalar(&condition(branch)));
-        site.branches.iter().map(rule).collect()
+        rules(&site.branches)
     };
     let text = format!(
         "\
@@ -56,6 +55,19 @@ default:
 "
     );
     Draft { path: PATH, text, manners: Manners::Needed }
+}
+
+/// Which branches have pipelines. Of patterns the last that fits counts, of rules the first.
+fn rules(branches: &[String]) -> String {
+    let rule = |branch: &String| match branch.strip_prefix('!') {
+        Some(branch) => format!("    - if: {}\n      when: never\n", scalar(&condition(branch))),
+        None => format!("    - if: {}\n", scalar(&condition(branch))),
+    };
+    let mut rules: Vec<String> = branches.iter().map(rule).collect();
+    if branches.iter().any(|branch| branch.starts_with('!')) {
+        rules.reverse();
+    }
+    rules.concat()
 }
 
 /// When a push is one to this branch. `*` in it stands for what has no slash, `**` for anything, as in
@@ -179,5 +191,16 @@ mod tests {
         for (branch, expected) in cases {
             assert_eq!(condition(branch), expected);
         }
+    }
+    #[test]
+    fn the_last_pattern_that_fits_counts() {
+        let branches = ["**", "!no", "no/**"].map(str::to_owned);
+        let never = "    - if: $CI_COMMIT_BRANCH == \"no\"\n      when: never\n";
+        let expected = format!(
+            "    - if: {}\n{never}    - if: {}\n",
+            scalar(&condition("no/**")),
+            scalar(&condition("**"))
+        );
+        assert_eq!(rules(&branches), expected);
     }
 }

@@ -73,6 +73,20 @@ impl Parts {
         }
     }
 
+    /// One part with these lines.
+    pub(super) fn one(name: &str, lines: String) -> Self {
+        Self(BTreeMap::from([(name.to_owned(), vec![lines])]))
+    }
+
+    /// The names of the parts of a text, each with what stands before its first mark.
+    pub(super) fn places(text: &str) -> Vec<(&str, &str)> {
+        let marks = text.lines().filter_map(|line| match Mark::of(line)? {
+            Mark::Begin(name) => Some((name, &line[..line.len() - line.trim_start().len()])),
+            Mark::End(_) => None,
+        });
+        marks.collect()
+    }
+
     /// A text with these parts in place of its own.
     pub fn fill(&self, text: &str) -> String {
         let mut out = String::new();

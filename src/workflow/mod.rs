@@ -4,6 +4,7 @@
 //! [`Site`] holds what the texts follow from. A text is a template with [`handwritten`] parts, so
 //! what people wrote is put into the new text before the two are compared, and never compared itself.
 
+pub mod additions;
 pub mod badges;
 pub mod dependabot;
 pub mod differ;

@@ -201,6 +201,24 @@ fn what_does_not_count_is_no_drift() {
 }
 
 #[test]
+fn a_part_that_changes_what_is_around_it_is_drift() {
+    let project = written(MANY);
+    let around = "      - run: 'true'\n  never:\n    if: false\n    runs-on: x\n    steps:\n";
+    let mark = "      # xtask: begin setup\n";
+    check_with(&project, GITHUB, (mark, &format!("{mark}{around}")))
+        .ends(1)
+        .says("a hand-written part changes what is around it: jobs.shard.steps");
+    let mark = "  # xtask: begin jobs\n";
+    check_with(&project, GITHUB, (mark, &format!("{mark}    continue-on-error: true\n")))
+        .ends(1)
+        .says("jobs.ci.continue-on-error");
+    let mark = "# xtask: begin jobs\n";
+    check_with(&project, GITLAB, (mark, &format!("{mark}  allow_failure: true\n")))
+        .ends(1)
+        .says("ci.allow_failure: should not be there: true");
+}
+
+#[test]
 fn what_people_wrote_is_kept() {
     let project = written(MANY);
     let steps = "      - run: |\n          make   # odd  spaces\n\n";

@@ -45,6 +45,8 @@ pub(super) enum Shape {
     Size,
     /// A whole number.
     Count { least: u32 },
+    /// A number from one to another.
+    Between { least: u32, most: u32 },
     /// A boolean.
     Flag,
     /// Names of operating systems.
@@ -108,6 +110,7 @@ impl Shape {
                 "allOf": [{ "pattern": "[1-9]" }],
             }),
             Self::Size => json!({ "type": "string", "pattern": SIZE, "allOf": [{ "pattern": "[1-9]" }] }),
+            Self::Between { least, most } => json!({ "type": "integer", "minimum": least, "maximum": most }),
             Self::Count { least } => json!({ "type": "integer", "minimum": least, "maximum": u32::MAX }),
             Self::Flag => json!({ "type": "boolean" }),
             Self::Systems => list(&json!({ "enum": SYSTEMS })),

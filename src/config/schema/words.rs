@@ -6,6 +6,7 @@
 
 use super::rule::Rule;
 use super::shape::Shape;
+use crate::config::ci::SHARDS;
 
 /// A key and what is to be known of it.
 pub(super) struct Word {
@@ -55,7 +56,11 @@ pub(super) const TOP: &[Word] = &[
 
 pub(super) const CI: &[Word] = &[
     word("run", Shape::Names, "Tasks and groups that CI runs; the default is [\"ci\"]."),
-    word("shards", Shape::Count { least: 1 }, "Over how many machines they are spread; the default is 1."),
+    word(
+        "shards",
+        Shape::Between { least: 1, most: SHARDS },
+        "Over how many machines they are spread; the default is 1.",
+    ),
     word(
         "timings",
         Shape::Text,
