@@ -41,7 +41,7 @@ pub fn reached(project: &Project, names: &[String], base: &str) -> Result<Reache
     let now = Side { config: &project.config, snapshot: &snapshot };
     let former = former.as_ref().map(|config| Side { config, snapshot: &former_snapshot });
     let found = affected::affected(&graph, now, former);
-    let notes = notes(project, &found, (name, &commit), former.is_some());
+    let notes = notes(project, &found, (&name, &commit), former.is_some());
     Ok(Reached { tasks: found.iter().map(|affected| affected.task).collect(), notes })
 }
 

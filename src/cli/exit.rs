@@ -244,8 +244,8 @@ pub fn hint(failure: &Failure) -> Option<String> {
         Failure::Git(GitError::Submodule { path, .. }) => {
             Some(format!("fetch it: git submodule update --init -- {path}"))
         }
-        Failure::Git(GitError::NoBase { base, why }) => Some(base_hint(base, *why, &AFFECTED)),
-        Failure::NoCommit(GitError::NoBase { base, why }) => Some(base_hint(base, *why, &SHOW)),
+        Failure::Git(GitError::NoBase { why, fetch, .. }) => Some(base_hint(fetch, *why, &AFFECTED)),
+        Failure::NoCommit(GitError::NoBase { why, fetch, .. }) => Some(base_hint(fetch, *why, &SHOW)),
         Failure::Baseline(Unreadable { path, .. }) => {
             Some(format!("write it anew, and commit it there: xtask baseline write {path}"))
         }
@@ -295,15 +295,10 @@ const SHOW: Way =
     Way { another: "xtask baseline show REV", unborn: "commit something, and run a gate for it" };
 
 /// How to get a base to compare with.
-fn base_hint(base: &str, why: NoBase, way: &Way) -> String {
-    let (remote, branch) = base.split_once('/').unwrap_or(("origin", base));
-    let branch = if branch == "HEAD" { "main" } else { branch };
-    let refspec = format!("{branch}:refs/remotes/{remote}/{branch}");
+fn base_hint(fetch: &str, why: NoBase, way: &Way) -> String {
     match why {
-        NoBase::Shallow => format!("fetch the history: git fetch --unshallow {remote} {refspec}"),
-        NoBase::Unknown => {
-            format!("fetch it: git fetch {remote} {refspec}; or name another: {}", way.another)
-        }
+        NoBase::Shallow => format!("fetch the history: git fetch --unshallow {fetch}"),
+        NoBase::Unknown => format!("name another: {}; or fetch it: git fetch {fetch}", way.another),
         NoBase::Unrelated => format!("name another: {}", way.another),
         NoBase::Unborn => way.unborn.to_owned(),
     }

@@ -121,8 +121,8 @@ impl Library for WorkFiles<'_> {
         Ok(Some(definition::text(bytes, path)?))
     }
 
-    fn read_beside(&self, path: &RepoPath) -> Result<Option<String>, Failure> {
-        self.read(path)
+    fn read_beside(&self, path: &RepoPath) -> Result<Option<Vec<u8>>, Failure> {
+        Ok(file::read(&path.under(self.root))?)
     }
 
     fn name(&self, path: &RepoPath) -> String {

@@ -31,7 +31,12 @@ struct Fault {
 ///
 /// # Errors
 /// The first line that can't be read, drawn without its value.
-pub(super) fn read(file: &str, text: &str) -> Result<Vec<(String, Hidden)>, Flawed> {
+pub(super) fn read(file: &str, bytes: &[u8]) -> Result<Vec<(String, Hidden)>, Flawed> {
+    let text = std::str::from_utf8(bytes).map_err(|error| {
+        let line = bytes[..error.valid_up_to()].split(|byte| *byte == b'\n').count() - 1;
+        let (message, hint) = ("a line that is not UTF-8 text", "save the file as UTF-8");
+        drawn(file, &String::from_utf8_lossy(bytes), &Fault { line, message, hint })
+    })?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut rest = text;
     let mut variables = Vec::new();
@@ -55,13 +60,26 @@ type Variable = (String, Hidden);
 
 /// The variable at the start of `rest`, if that line has one, and what comes behind.
 fn next(rest: &str) -> Result<(Option<Variable>, &str), Fault> {
+    let read = line(rest)?;
+    match &read.0 {
+        Some((_, Hidden(value))) if value.contains('\0') => {
+            let (message, hint) = ("a NUL in a value", "take it out: no variable can hold one");
+            Err(Fault { line: 0, message, hint })
+        }
+        _ => Ok(read),
+    }
+}
+
+/// As [`next`], with whatever is in the value.
+fn line(rest: &str) -> Result<(Option<Variable>, &str), Fault> {
     let (line, behind) = rest.split_once('\n').unwrap_or((rest, ""));
     let trimmed = line.trim();
     if trimmed.is_empty() || trimmed.starts_with('#') {
         return Ok((None, behind));
     }
     let exported = line.trim_start();
-    let line = exported.strip_prefix("export ").unwrap_or(exported);
+    let line =
+        exported.strip_prefix("export").filter(|behind| behind.starts_with([' ', '\t'])).unwrap_or(exported);
     let fault = |message, hint| Fault { line: 0, message, hint };
     let Some((name, value)) = line.split_once('=') else {
         return Err(fault("a line without `=`", "write NAME=value, or `#` in front of a comment"));
@@ -155,7 +173,8 @@ mod tests {
     use super::*;
 
     fn right(text: &str) -> Vec<(String, String)> {
-        let read = read(".env", text).unwrap_or_else(|flawed| panic!("{}", Diagnostics::new(vec![flawed])));
+        let read = read(".env", text.as_bytes())
+            .unwrap_or_else(|flawed| panic!("{}", Diagnostics::new(vec![flawed])));
         read.into_iter().map(|(name, value)| (name, value.0)).collect()
     }
 
@@ -164,6 +183,7 @@ mod tests {
         for (line, expected) in [
             ("A=b", "b"),
             ("export A=b", "b"),
+            ("export\tA=b", "b"),
             ("  A = b c  ", "b c"),
             ("A=", ""),
             ("A= # none", ""),
@@ -193,21 +213,32 @@ mod tests {
             ("A='hunter2\nB=2\n", 1, "a quote that is never closed"),
             ("A='x'\nB='x\ny' hunter2", 3, "something follows"),
             ("XTASK_A=hunter2", 1, "are set by taskgate"),
+            ("exportA x=hunter2", 1, "not the name of a variable"),
+            ("A=1\nB=hunter2\0x", 2, "a NUL in a value"),
+            ("A=1\nB=\"hunter2\n\0\"", 2, "a NUL in a value"),
         ] {
-            let drawn = Diagnostics::new(vec![read(".env", text).unwrap_err()]).render(false);
+            let drawn = Diagnostics::new(vec![read(".env", text.as_bytes()).unwrap_err()]).render(false);
             assert!(drawn.contains(message) && drawn.contains(&format!(".env:{line}:")), "{drawn}");
             assert!(!drawn.contains("hunter2"), "{drawn}");
         }
     }
 
+    #[test]
+    fn what_is_no_text_has_its_line() {
+        let flawed = read(".env", b"A=1\nB=hunter2\xff\nC=3").unwrap_err();
+        let drawn = Diagnostics::new(vec![flawed]).render(false);
+        assert!(drawn.contains("a line that is not UTF-8 text") && drawn.contains(".env:2:"), "{drawn}");
+        assert!(!drawn.contains("hunter2"), "{drawn}");
+    }
+
     proptest! {
         #[test]
         fn no_text_is_too_odd(text in r"[A-C =#'\x22\\\n$xé]{0,60}") {
-            let _ = read(".env", &text);
+            let _ = read(".env", text.as_bytes());
         }
 
         #[test]
-        fn what_was_quoted_comes_back(value in any::<String>()) {
+        fn what_was_quoted_comes_back(value in r"[^\x00]*") {
             let escaped = value.replace('\\', "\\\\").replace('"', "\\\"");
             prop_assert_eq!(&right(&format!("A=\"{escaped}\""))[0].1, &value);
         }

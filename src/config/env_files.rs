@@ -31,8 +31,8 @@ pub(super) fn fill<L: Library>(tree: &L, config: &mut Config) -> Result<(), Load
         if contents.contains_key(path) {
             continue;
         }
-        let text = tree.read_beside(path).map_err(LoadError::Tree)?;
-        let variables = match text.map(|text| dotenv::read(&tree.name(path), &text)) {
+        let bytes = tree.read_beside(path).map_err(LoadError::Tree)?;
+        let variables = match bytes.map(|bytes| dotenv::read(&tree.name(path), &bytes)) {
             Some(Err(fault)) => {
                 flawed.push(fault);
                 None

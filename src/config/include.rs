@@ -46,8 +46,8 @@ pub trait Library {
     /// What a file holds that need not be part of the tree, such as one that git ignores.
     ///
     /// # Errors
-    /// The file can't be read, or is no text.
-    fn read_beside(&self, path: &RepoPath) -> Result<Option<String>, Self::Error>;
+    /// The file can't be read.
+    fn read_beside(&self, path: &RepoPath) -> Result<Option<Vec<u8>>, Self::Error>;
 
     /// What messages call a file.
     fn name(&self, path: &RepoPath) -> String;

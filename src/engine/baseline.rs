@@ -106,9 +106,9 @@ fn baseline(gate: &Gate, name: &str, standing: Standing<'_>) -> Baseline {
     let (of, commit) = match former(gate, line, standing.snapshot) {
         Ok(Some(found)) => found,
         Ok(None) => return absent("the commit has no parent here".to_owned()),
-        Err(GitError::NoBase { base, why: NoBase::Shallow }) => {
+        Err(GitError::NoBase { base, why: NoBase::Shallow, fetch }) => {
             return absent(format!(
-                "the history of this clone is cut off before {base}; `git fetch --unshallow origin` brings it"
+                "the history of this clone is cut off before {base}; `git fetch --unshallow {fetch}` brings it"
             ));
         }
         Err(error) => return absent(error.to_string()),

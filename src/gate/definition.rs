@@ -29,12 +29,11 @@ impl Library for TreeFiles<'_> {
         Ok(Some(text(bytes, path)?))
     }
 
-    fn read_beside(&self, path: &RepoPath) -> Result<Option<String>, GateError> {
-        if let Some(text) = self.read(path)? {
-            return Ok(Some(text));
+    fn read_beside(&self, path: &RepoPath) -> Result<Option<Vec<u8>>, GateError> {
+        match self.repository.read_file(self.tree, path)? {
+            Some(bytes) => Ok(Some(bytes)),
+            None => Ok(file::read(&path.under(self.repository.work_dir()))?),
         }
-        let Some(bytes) = file::read(&path.under(self.repository.work_dir()))? else { return Ok(None) };
-        Ok(Some(text(bytes, path)?))
     }
 
     fn name(&self, path: &RepoPath) -> String {

@@ -42,6 +42,8 @@ pub enum GitError {
         base: String,
         /// What stands in the way.
         why: NoBase,
+        /// What `git fetch` has to be given for it to be there, and what has to follow.
+        fetch: String,
     },
     /// An object of the repository.
     #[error("can't {attempt} {object}: {}", source.message())]

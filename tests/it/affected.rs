@@ -51,6 +51,11 @@ fn the_base_is_the_remotes_main_branch_unless_one_is_named() {
         .ends(5)
         .says("`nowhere` is no base")
         .says("git fetch origin nowhere");
+    // A branch that only the remote has.
+    let url = project.root().display().to_string();
+    project.git(&["remote", "add", "origin", &url]);
+    project.git(&["update-ref", "refs/remotes/origin/far", "main"]);
+    project.xtask(&["ci", "--affected=far"]).ends(0).says("the merge base with origin/far");
     project.git(&["checkout", "-q", "--orphan", "lone"]);
     project.commit("lone");
     project.xtask(&["ci", "--affected=main"]).ends(5).says("no commit in common");
@@ -83,5 +88,14 @@ fn a_shallow_clone_is_told_what_to_fetch_and_selects_nothing() {
     Ran::of(project.command("sh").args(["-c", &line]).output().unwrap()).ends(0);
     let ran = Ran::of(project.xtask_command(&["-C", path, "ci", "--affected=origin/main"]).output().unwrap());
     ran.ends(0).says("test is affected: tests/t changed");
+    fs::remove_dir_all(&shallow).unwrap();
+    // One that does not know what the remote's main branch is called.
+    project.git(&["branch", "-q", "trunk", "main"]);
+    project.git(&["clone", "-q", "--depth", "1", "--branch", "trunk", &url, path]);
+    let failed = project.xtask(&["-C", path, "ci", "--affected"]).ends(5);
+    let command = failed.err.split("git fetch").nth(1).unwrap().trim().to_owned();
+    let line = format!("cd '{path}' && git fetch -q {command}");
+    Ran::of(project.command("sh").args(["-c", &line]).output().unwrap()).ends(0);
+    project.xtask(&["-C", path, "ci", "--affected"]).ends(0).says("the merge base with origin/HEAD");
     fs::remove_dir_all(shallow).unwrap();
 }

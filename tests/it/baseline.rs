@@ -30,7 +30,8 @@ fn a_drop_is_measured_against_the_merge_base() {
 fn what_is_recorded_of_no_commit_can_be_asked_of_another() {
     let project = shop("findings = { new = 0 }");
     let ran = project.xtask(&["baseline", "show"]).ends(5).says("`origin/HEAD` is no base to compare with");
-    ran.says("or name another: xtask baseline show REV\n").does_not_say("--affected");
+    ran.says("hint: name another: xtask baseline show REV; or fetch it: git fetch origin")
+        .does_not_say("--affected");
     project.xtask(&["baseline", "show", "HEAD"]).ends(0).prints("nothing is recorded of");
 }
 
