@@ -1,8 +1,8 @@
 //! Affected: the tasks that may come to another result than at a former tree, and why. Exact, by the
 //! fields of their keys that trees decide; it must not guess from paths, nor know the cache.
 //!
-//! What a tree does not decide (the values of passed variables, what tools answer) is taken to be the
-//! same on both sides. Whatever needs an affected task is affected too.
+//! What a tree does not decide (the values of passed variables, the tools of the machine) is taken to be
+//! the same on both sides. Whatever needs an affected task is affected too.
 
 use std::fmt;
 
@@ -10,9 +10,10 @@ use crate::config::model::{Config, Task, TaskId};
 use crate::git::snapshot::Snapshot;
 use crate::graph::{Graph, Node, NodeId, Reach};
 use crate::ground::digest::Digest;
+use crate::ground::path::RepoPath;
 use crate::key::explanation::Explanation;
 use crate::key::inputs::InputSet;
-use crate::key::{Contribution, Field, Ingredients, Key};
+use crate::key::{Contribution, Field, Ingredients, Key, probe_files};
 use crate::reason::Change;
 
 /// Changes that are listed before it is said how many more there are.
@@ -48,6 +49,13 @@ pub enum Why {
         /// How many more there are.
         more: usize,
     },
+    /// A file differs by which a tool of it may answer otherwise.
+    Tool {
+        /// The tool.
+        tool: String,
+        /// The file.
+        file: RepoPath,
+    },
     /// A task that it needs is affected.
     Needs {
         /// That task.
@@ -64,6 +72,7 @@ impl fmt::Display for Why {
                 f.write_str(&changes.join(", "))?;
                 if *more > 0 { write!(f, " and {more} more") } else { Ok(()) }
             }
+            Self::Tool { tool, file } => write!(f, "its tool {tool} may be another: {file} differs"),
             Self::Needs { task } => write!(f, "needs {task}"),
         }
     }
@@ -155,7 +164,7 @@ fn difference(now: &At<'_>, former: Side<'_>, all: &Graph) -> Option<Why> {
     let then = At { side: former, graph: all, node };
     let (new, old) = (now.fields(), then.fields());
     if new == old {
-        return None;
+        return tool(now, &then);
     }
     let mut changes = now.explanation(&new).changes_since(&then.explanation(&old));
     let more = changes.len().saturating_sub(LISTED);
@@ -163,12 +172,27 @@ fn difference(now: &At<'_>, former: Side<'_>, all: &Graph) -> Option<Why> {
     Some(Why::Changed { changes, more })
 }
 
+/// A tool of a task, or of a service of it, that may be another one.
+fn tool(now: &At<'_>, then: &At<'_>) -> Option<Why> {
+    let Side { config, snapshot } = now.side;
+    let of_services = now.task().uses.iter().flat_map(|id| &config.service(*id).task.tools);
+    now.task().tools.iter().chain(of_services).find_map(|name| {
+        let tool = config.tools.get(name)?;
+        let mut files = probe_files::of(tool, snapshot);
+        files.extend(probe_files::of(tool, then.side.snapshot));
+        let content =
+            |snapshot: &Snapshot, path: &RepoPath| snapshot.get(path).map(|entry| (entry.mode, entry.id));
+        let file =
+            files.into_iter().find(|path| content(snapshot, path) != content(then.side.snapshot, path))?;
+        Some(Why::Tool { tool: name.clone(), file })
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::config::{Source, parse};
     use crate::git::snapshot::{ContentId, Entry, Mode};
-    use crate::ground::path::RepoPath;
 
     const TASKS: &str = "[tools]\ncc = 'cc -v'\n[tasks.build]\nrun = 'make'\ninputs = ['src/**']\noutputs = ['out']\ntools = ['cc']\n[tasks.test]\nrun = 'test'\nneeds = ['build']\ninputs = ['tests/**']\n[tasks.lint]\nrun = 'lint'\ninputs = ['src/**', 'lint.toml']\nenv = { A = '1' }\n[tasks.docs]\nrun = 'docs'\ninputs = ['docs/**']\n[tasks.all]\nneeds = ['test', 'lint', 'docs']\n";
 
@@ -232,6 +256,25 @@ mod tests {
         for (changes, expected) in cases {
             assert_eq!(found((TASKS, &with(changes)), Some((TASKS, FILES))), expected, "{changes:?}");
         }
+    }
+
+    #[test]
+    fn files_by_which_a_tool_may_be_another_count() {
+        let cases: [(Files, &[&str]); 2] = [
+            (
+                &[("rust-toolchain.toml", 1)],
+                &["build: its tool cc may be another: rust-toolchain.toml differs", "test: needs build"],
+            ),
+            (&[("docs/rust-toolchain.toml", 1)], &["docs: docs/rust-toolchain.toml added"]),
+        ];
+        for (changes, expected) in cases {
+            assert_eq!(found((TASKS, &with(changes)), Some((TASKS, FILES))), expected, "{changes:?}");
+            let gone = found((TASKS, FILES), Some((TASKS, &with(changes))));
+            assert_eq!(gone.len(), expected.len(), "{changes:?}");
+        }
+        let named = TASKS.replace("'cc -v'", "'sh lint.toml'");
+        let found = found((&named, &with(&[("lint.toml", 2)])), Some((&named, FILES)));
+        assert_eq!(found[0], "build: its tool cc may be another: lint.toml differs");
     }
 
     #[test]

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::config::model::{Config, ServiceId};
+use crate::config::model::{Config, ServiceId, Tool};
 use crate::engine::authors::{Authors, Changed, difference};
 use crate::engine::context::Context;
 use crate::engine::services::Services;
@@ -12,6 +12,7 @@ use crate::graph::{Graph, NodeId};
 use crate::ground::digest::{Digest, Fields};
 use crate::ground::path::RepoPath;
 use crate::key::inputs::InputSet;
+use crate::key::probe_files;
 use crate::process::stop::Stop;
 
 /// What rounds share.
@@ -87,13 +88,19 @@ pub fn not_outputs(config: &Config, graph: &Graph, mut changes: Vec<Changed>) ->
     changes
 }
 
-/// The first of these paths that a task of the graph reads, for each such task.
+/// The first of these paths that a task of the graph reads, or by which a tool of it may be another,
+/// for each such task.
 pub fn reached<'c>(config: &Config, graph: &Graph, changes: &[&'c Changed]) -> Vec<(NodeId, &'c Changed)> {
     let nodes = graph.ids().filter(|id| !config.task(graph.node(*id).task).is_aggregate());
     nodes
         .filter_map(|id| {
             let inputs = InputSet::of(config, graph, graph.node(id));
-            let change = changes.iter().find(|change| inputs.holds(&change.path))?;
+            let tools = &config.task(graph.node(id).task).tools;
+            let tools: Vec<&Tool> = tools.iter().filter_map(|name| config.tools.get(name)).collect();
+            let reads = |path: &RepoPath| {
+                inputs.holds(path) || tools.iter().any(|tool| probe_files::may_turn(tool, path))
+            };
+            let change = changes.iter().find(|change| reads(&change.path))?;
             Some((id, *change))
         })
         .collect()

@@ -8,6 +8,7 @@
 pub mod explanation;
 mod gate;
 pub mod inputs;
+pub mod probe_files;
 
 use serde::{Deserialize, Serialize};
 

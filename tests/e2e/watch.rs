@@ -69,6 +69,19 @@ fn a_change_runs_again_what_it_affects_and_nothing_else() {
 }
 
 #[test]
+fn a_file_that_turns_a_tool_starts_a_round() {
+    let project = two(
+        "[tools]\nv = 'cat version'\n[tasks.a]\nrun = 'echo a >> ran'\ninputs = ['src/**']\ntools = ['v']\n",
+    );
+    project.write("version", "1\n").commit("version");
+    let watching = Watching::start(&project, &["a"]);
+    project.write("version", "2\n");
+    watching.says(IDLE, 2);
+    let text = watching.end();
+    assert!(text.contains("note: version changed") && text.contains("tool v: 1 → 2"), "{text}");
+}
+
+#[test]
 fn what_tasks_write_starts_no_round() {
     let project = two(
         "[tasks.a]\nrun = 'cp src/a out; echo line >> undeclared; cat src/a > ignored; echo a >> ran'\noutputs = ['out']\n",
