@@ -164,6 +164,28 @@ impl<'de, const MOST: usize> Deserialize<'de> for Cut<MOST> {
     }
 }
 
+/// A whole string in one line; `None` if it is longer than what is judged.
+#[derive(Debug)]
+pub(super) struct Whole(pub(super) Option<String>);
+
+impl<'de> Deserialize<'de> for Whole {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Taking;
+        impl Visitor<'_> for Taking {
+            type Value = Whole;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string")
+            }
+
+            fn visit_str<E: de::Error>(self, value: &str) -> Result<Whole, E> {
+                Ok(Whole(text::whole_line(value)))
+            }
+        }
+        deserializer.deserialize_str(Taking)
+    }
+}
+
 /// The digest of a text, which itself is not kept: it may be a secret.
 pub(super) struct Digested(pub(super) String);
 

@@ -207,12 +207,15 @@ fn packages(plain: Vec<PlainPackage>) -> Result<Vec<Package>, Flaw> {
     if plain.is_empty() {
         return Err(Flaw::nothing("`packages` is empty"));
     }
-    let package = |one: PlainPackage| Package {
-        name: text::one_line(&one.name, 300),
-        version: text::one_line(&one.version, 100),
-        licences: one.licences.iter().map(|licence| text::one_line(licence, 1_000)).collect(),
+    let package = |one: PlainPackage| {
+        let licences = one.licences.iter().map(|licence| text::whole_line(licence));
+        Ok(Package {
+            licences: licences.collect::<Option<_>>().ok_or_else(|| Flaw::long_licence(&one.name))?,
+            name: text::one_line(&one.name, 300),
+            version: text::one_line(&one.version, 100),
+        })
     };
-    Ok(plain.into_iter().map(package).collect())
+    plain.into_iter().map(package).collect()
 }
 
 fn spot(path: Option<String>, line: Option<u32>, end_line: Option<u32>) -> Option<Spot> {
@@ -304,6 +307,19 @@ mod tests {
         let secrets = facts.secrets.unwrap();
         assert_eq!((secrets[0].message.as_str(), secrets[0].severity), ("token", Severity::High));
         assert_eq!(facts.packages.unwrap()[0].licences, ["MIT OR Apache-2.0"]);
+    }
+
+    #[test]
+    fn a_licence_is_whole_or_a_flaw() {
+        let package = |licence: &str| {
+            read(&format!(
+                r#"{{"facts": 1, "examined": 1, "packages": [{{"name": "a", "licences": ["{licence}"]}}]}}"#
+            ))
+        };
+        let long = format!("{}GPL-3.0-only", "MIT AND ".repeat(1_000));
+        assert_eq!(package(&long).unwrap().packages.unwrap()[0].licences, [long]);
+        let flaw = package(&"MIT AND ".repeat(9_000)).unwrap_err();
+        assert_eq!(flaw, "it is too large: a licence of `a` has more than 64 KiB");
     }
 
     #[test]

@@ -9,7 +9,7 @@ use serde::de::MapAccess;
 
 use super::budget::Budget;
 use super::facts::{Facts, Package};
-use super::json::{self, Cut, Each, Items, Object};
+use super::json::{self, Cut, Each, Items, Object, Whole};
 use super::source::Source;
 use super::{Flaw, Kind, text};
 
@@ -44,8 +44,8 @@ struct RawPackage {
     id: Option<Cut<400>>,
     name: Cut<1_000>,
     version_info: Option<Cut<400>>,
-    license_concluded: Option<Cut<4_000>>,
-    license_declared: Option<Cut<4_000>>,
+    license_concluded: Option<Whole>,
+    license_declared: Option<Whole>,
 }
 
 #[derive(serde::Deserialize)]
@@ -99,7 +99,7 @@ impl<'de> Object<'de> for Document<'_> {
             "packages" => {
                 let packages = &mut self.packages;
                 let mut each = Each::new(budget, |raw: RawPackage| {
-                    let (id, package) = package(raw);
+                    let (id, package) = package(raw)?;
                     let licences: usize = package.licences.iter().map(String::len).sum();
                     budget.keep(id.len() + package.name.len() + package.version.len() + licences)?;
                     packages.push((id, package));
@@ -134,18 +134,22 @@ impl Document<'_> {
     }
 }
 
-fn package(raw: RawPackage) -> (String, Package) {
-    let known = |licence: Option<Cut<4_000>>| {
-        let text = text::one_line(&licence.unwrap_or_default().0, 1_000);
-        (!matches!(&*text, "" | "NOASSERTION" | "NONE")).then_some(text)
+fn package(raw: RawPackage) -> Result<(String, Package), Flaw> {
+    let known = |licence: Option<Whole>| match licence {
+        None => Ok(None),
+        Some(Whole(None)) => Err(Flaw::long_licence(&raw.name.0)),
+        Some(Whole(text)) => Ok(text.filter(|text| !matches!(&**text, "" | "NOASSERTION" | "NONE"))),
     };
-    let licence = known(raw.license_concluded).or_else(|| known(raw.license_declared));
+    let licence = match known(raw.license_concluded)? {
+        None => known(raw.license_declared)?,
+        concluded => concluded,
+    };
     let package = Package {
         name: text::one_line(&raw.name.0, 300),
         version: text::one_line(&raw.version_info.unwrap_or_default().0, 100),
         licences: licence.into_iter().collect(),
     };
-    (raw.id.unwrap_or_default().0, package)
+    Ok((raw.id.unwrap_or_default().0, package))
 }
 
 #[cfg(test)]
@@ -179,6 +183,17 @@ mod tests {
             ("c", "NONE", "NOASSERTION"),
         ];
         assert_eq!(read(&document("", &packages)).unwrap(), ["a 1 MIT", "b 1 Apache-2.0 OR MIT", "c 1 "]);
+    }
+
+    #[test]
+    fn a_licence_is_whole_or_a_flaw() {
+        let long = format!("{}GPL-3.0-only", "MIT AND ".repeat(1_000));
+        assert_eq!(read(&document("", &[("a", &long, "")])).unwrap(), [format!("a 1 {long}")]);
+        let huge = "MIT AND ".repeat(9_000);
+        for (concluded, declared) in [(&*huge, "MIT"), ("NOASSERTION", &*huge)] {
+            let flaw = read(&document("", &[("a", concluded, declared)])).unwrap_err();
+            assert_eq!(flaw, "it is too large: a licence of `a` has more than 64 KiB");
+        }
     }
 
     #[test]
