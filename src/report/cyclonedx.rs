@@ -230,6 +230,8 @@ mod tests {
         }
         assert!(read("[null]").unwrap_err().contains("a component is `null`"));
         assert!(read("[{}]").unwrap_err().contains("a component has no name"));
+        let twice = r#"[{"type": "library", "name": "a", "type": "file"}]"#;
+        assert!(read(twice).unwrap_err().contains("the key `type` is there twice"));
         assert!(read("7").unwrap_err().contains("expected an array (line 1, column 17)"));
     }
 }

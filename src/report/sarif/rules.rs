@@ -187,7 +187,10 @@ impl Rules {
     }
 
     fn component(&self, reference: &ComponentReference) -> Option<usize> {
-        let by_index = reference.index.map(|index| index + 1).filter(|place| *place < self.components.len());
+        let by_index = reference
+            .index
+            .map(|index| index.saturating_add(1))
+            .filter(|place| *place < self.components.len());
         by_index.or_else(|| self.components.iter().position(|component| reference.names(component)))
     }
 

@@ -206,6 +206,11 @@ fn a_run_of_nothing_is_no_evidence() {
             "its tool failed: the scanner: no rules",
         ),
         (r#"{"runs": []}"#.to_owned(), "it has no `version`"),
+        (r#"{"version": "2.1.0", "runs": [], "runs": []}"#.to_owned(), "the key `runs` is there twice"),
+        (
+            file(r#""results": [{"properties": {"security-severity": "9.8", "security-severity": "1"}}]"#),
+            "the key `security-severity` is there twice",
+        ),
         (r#"{"version": "1.0.0", "runs": []}"#.to_owned(), "its version is `1.0.0`"),
         (r#"{"version": "2.1.0", "runs": [null]}"#.to_owned(), "a run is `null`"),
         (r#"{"version": "2.1.0", "runs": [}"#.to_owned(), "expected value (line 1, column 31)"),
