@@ -1,7 +1,8 @@
 //! SPDX 2 in JSON: the packages that something is made of. It must not know which licences are wanted.
 //!
-//! What a package's licence was concluded to be counts before what it declares. What the document
-//! describes is no part of itself, unless it is all that there is.
+//! What a package's licence was concluded to be counts before what it declares. The one package that
+//! a document describes is what the list is of, and no part of itself. If it describes several, the
+//! list may be of all of them, so each is judged.
 
 use std::collections::HashSet;
 
@@ -127,9 +128,15 @@ impl Document<'_> {
         if self.packages.is_empty() {
             return Err(Flaw::nothing("it has no packages"));
         }
-        let alone = self.packages.iter().all(|(id, _)| self.described.contains(id));
-        let counts = |id: &String| alone || !self.described.contains(id);
-        let packages = self.packages.into_iter().filter(|(id, _)| counts(id)).map(|(_, package)| package);
+        let mut packages = self.packages;
+        let described = packages.iter().filter(|(id, _)| self.described.contains(id)).count();
+        if described == 1 {
+            packages.retain(|(id, _)| !self.described.contains(id));
+        }
+        if packages.is_empty() {
+            return Err(Flaw::nothing("it has no package but the one that it describes"));
+        }
+        let packages = packages.into_iter().map(|(_, package)| package);
         Ok(Facts { packages: Some(packages.collect()), ..Facts::default() })
     }
 }
@@ -209,6 +216,7 @@ mod tests {
             (by_relation("SPDXRef-DOCUMENT", "DESCRIBES", "a"), vec!["b 1 MIT"]),
             (by_relation("a", "DESCRIBED_BY", "SPDXRef-DOCUMENT"), vec!["b 1 MIT"]),
             (by_relation("b", "DEPENDENCY_OF", "a"), vec!["a 1 MIT", "b 1 MIT"]),
+            (r#""documentDescribes": ["a", "SPDXRef-File"],"#.to_owned(), vec!["b 1 MIT"]),
             (r#""documentDescribes": ["a", "b"],"#.to_owned(), vec!["a 1 MIT", "b 1 MIT"]),
         ];
         for (more, packages) in cases {
@@ -218,6 +226,22 @@ mod tests {
                 "{more}"
             );
         }
+    }
+
+    #[test]
+    fn of_several_that_are_described_each_counts() {
+        let packages = [("r1", "GPL-3.0-only", ""), ("r2", "MIT", ""), ("x", "MIT", "")];
+        let told = read(&document(r#""documentDescribes": ["r1", "r2"],"#, &packages)).unwrap();
+        assert_eq!(told, ["r1 1 GPL-3.0-only", "r2 1 MIT", "x 1 MIT"]);
+        // Two of one id are not the one that is described.
+        let twice = [("r", "GPL-3.0-only", ""), ("r", "MIT", ""), ("x", "MIT", "")];
+        let told = read(&document(r#""documentDescribes": ["r"],"#, &twice)).unwrap();
+        assert_eq!(told, ["r 1 GPL-3.0-only", "r 1 MIT", "x 1 MIT"]);
+        let alone = read(&document(r#""documentDescribes": ["r2"],"#, &packages[1..2])).unwrap_err();
+        assert_eq!(
+            alone,
+            "it says that nothing was examined: it has no package but the one that it describes"
+        );
     }
 
     #[test]
