@@ -326,6 +326,25 @@ mod tests {
     }
 
     #[test]
+    fn no_key_hides_another_of_its_name() {
+        let cases = [
+            (r#"{"facts": 1, "examined": 3, "measures": {"a": 9, "a": 1}}"#, "the key `a` is there twice"),
+            (
+                r#"{"facts": 1, "examined": 3, "coverage": {"x.py": {"missed": [1]}, "x.py": {"reached": [1]}}}"#,
+                "the key `x.py` is there twice",
+            ),
+            (
+                r#"{"facts": 1, "examined": 3, "findings": [{"rule": "r"}], "findings": []}"#,
+                "duplicate field `findings`",
+            ),
+        ];
+        for (text, told) in cases {
+            let flaw = read(text).unwrap_err();
+            assert!(flaw.contains(told), "{flaw}");
+        }
+    }
+
+    #[test]
     fn what_is_wrong_is_told() {
         let cases = [
             (r#"{"facts": 2, "examined": 1}"#, "its version is 2; 1 is read"),
@@ -369,15 +388,6 @@ mod tests {
                 "nothing was examined: `coverage` has no lines",
             ),
             (r#"{"facts": 1, "examined": 3, "coverage": {"a": {"missed": [[3, 1]]}}}"#, "such as [3, 7]"),
-            (r#"{"facts": 1, "examined": 3, "measures": {"a": 9, "a": 1}}"#, "the key `a` is there twice"),
-            (
-                r#"{"facts": 1, "examined": 3, "coverage": {"x.py": {"missed": [1]}, "x.py": {"reached": [1]}}}"#,
-                "the key `x.py` is there twice",
-            ),
-            (
-                r#"{"facts": 1, "examined": 3, "findings": [{"rule": "r"}], "findings": []}"#,
-                "duplicate field `findings`",
-            ),
             (r#"{"facts": 1, "examined": -1, "findings": []}"#, "invalid value"),
         ];
         for (text, told) in cases {
