@@ -15,6 +15,11 @@ const UNKNOWN: &str = "unknown";
 /// What SPDX writes where it knows none.
 const ABSENT: [&str; 2] = ["NOASSERTION", "NONE"];
 
+/// The most characters of a licence that are shown.
+const SHOWN: usize = 300;
+/// The most parts of a long licence that are named.
+const REFUSED: usize = 5;
+
 /// As people write expressions: `MIT/Apache-2.0`, old ids, and names of their own.
 const MODE: ParseMode = ParseMode { allow_unknown: true, ..ParseMode::LAX };
 
@@ -44,7 +49,7 @@ pub(super) fn judge(case: &Case<'_>, suppressions: &Suppressions<'_>, rulings: &
         }
         if !left.is_empty() {
             let version = if package.version.is_empty() { "" } else { " " };
-            let text = format!("{}{version}{}: {}", package.name, package.version, left.join(", "));
+            let text = format!("{}{version}{}: {}", package.name, package.version, shown(rule, &left));
             breaches.push(Breach { text, place: None, severity: None });
         }
     }
@@ -77,6 +82,24 @@ fn refused<'p>(rule: &Licences, package: &'p Package) -> Vec<&'p str> {
         return vec![UNKNOWN];
     }
     known.into_iter().filter(|licence| !permits(rule, licence)).collect()
+}
+
+/// Licences for people; of a long one the start, and what in it is not allowed.
+fn shown(rule: &Licences, licences: &[&str]) -> String {
+    let one = |licence: &&str| {
+        let Some((end, _)) = licence.char_indices().nth(SHOWN) else { return (*licence).to_owned() };
+        let expression = Expression::parse_mode(licence, MODE);
+        let terms = expression.iter().flat_map(Expression::requirements).map(|term| &term.req);
+        let mut refused: Vec<String> =
+            terms.filter(|term| !permits_term(rule, term)).map(ToString::to_string).collect();
+        refused.sort();
+        refused.dedup();
+        refused.truncate(REFUSED);
+        let within =
+            if refused.is_empty() { String::new() } else { format!(" (in it {})", refused.join(", ")) };
+        format!("{}…{within}", &licence[..end])
+    };
+    licences.iter().map(one).collect::<Vec<_>>().join(", ")
 }
 
 /// Whether an expression or a name is allowed.
@@ -183,6 +206,18 @@ mod tests {
         assert!(permits(&rule(&["Apache-2.0*"], &[]), "Apache-2.0 WITH LLVM-exception"));
         assert!(permits(&rule(&["Mine"], &[]), "LicenseRef-Mine"));
         assert!(permits(&rule(&["LicenseRef-Mine"], &[]), "LicenseRef-Mine"));
+    }
+
+    #[test]
+    fn a_long_licence_is_judged_whole_and_shown_cut() {
+        let deny = Licences { allow: Vec::new(), deny: vec!["GPL-*".to_owned()] };
+        let long = format!("{}GPL-3.0-only", "MIT AND ".repeat(8_000));
+        assert!(!permits(&deny, &long));
+        assert!(permits(&deny, &long.replace("GPL-3.0-only", "ISC")));
+        let text = shown(&deny, &["GPL-2.0-only", &long]);
+        assert!(text.starts_with("GPL-2.0-only, MIT AND MIT "), "{text}");
+        assert!(text.ends_with(" MIT … (in it GPL-3.0-only)"), "{text}");
+        assert!(text.chars().count() < 400, "{text}");
     }
 
     #[test]

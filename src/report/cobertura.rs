@@ -2,11 +2,15 @@
 //! demanded of lines.
 //!
 //! Only the lines of classes count; those of methods are either repeated there or the line of the
-//! method's name, which no tool adds up. `lines-valid` must be a count that the lines can have: as
-//! many as there are, or less where classes share lines of a file.
+//! method's name, which no tool adds up. `lines-valid` must be one of the counts that tools make of
+//! the lines: of each file each line once, of each class each line once, or all that are written.
 //!
 //! A file's name is relative to one of the `sources`. If there is one, the name is put behind it; if
-//! there are more, the report does not say which it is, and the name stays as it is.
+//! there are more, the report does not say which it is, and the name stays as it is. Then a name in
+//! two packages may be that of two files, and joining them would hide the lines of one behind those
+//! of the other, so it is an error.
+
+use std::collections::HashMap;
 
 use super::budget::Budget;
 use super::facts::{Coverage, Facts, Lines, Ranges};
@@ -25,9 +29,13 @@ pub(super) fn read(source: Source<'_>) -> Result<Facts, Flaw> {
         open: Vec::new(),
         valid: None,
         packages: false,
+        package: Package::default(),
+        packages_of: HashMap::new(),
+        shared: None,
         sources: Vec::new(),
         class: Class::default(),
         coverage: Coverage::default(),
+        by_class: 0,
         written: 0,
     };
     while reading.step()? {}
@@ -42,6 +50,14 @@ struct Class {
     missed: Vec<u32>,
 }
 
+/// The package that was begun last.
+#[derive(Default, Clone)]
+struct Package {
+    /// Which it is of all; names may be left out or be there twice.
+    number: u64,
+    name: String,
+}
+
 struct Reading<'a> {
     document: Document<'a>,
     budget: Budget,
@@ -49,9 +65,16 @@ struct Reading<'a> {
     /// What the report says to be the number of lines.
     valid: Option<u64>,
     packages: bool,
+    package: Package,
+    /// The first package of each file.
+    packages_of: HashMap<String, Package>,
+    /// The first file that two packages have, and their names.
+    shared: Option<(String, [String; 2])>,
     sources: Vec<String>,
     class: Class,
     coverage: Coverage,
+    /// Lines of all classes, of each class each once.
+    by_class: u64,
     /// Lines of all classes, each as often as it is there.
     written: u64,
 }
@@ -97,6 +120,10 @@ impl Reading<'_> {
                 self.budget.keep(0)?;
                 self.sources.push(String::new());
             }
+            "package" => {
+                let name = text::one_line(element.get("name").unwrap_or_default(), 100);
+                self.package = Package { number: self.package.number + 1, name };
+            }
             "class" => {
                 let file = uri::tidy(element.get("filename").unwrap_or_default().trim());
                 if file.is_empty() {
@@ -131,16 +158,44 @@ impl Reading<'_> {
         let class = std::mem::take(&mut self.class);
         let lines = Lines::new(Ranges::of(class.reached), &Ranges::of(class.missed));
         self.budget.keep(class.file.len() + 8 * (lines.reached.0.len() + lines.missed.0.len()))?;
+        self.by_class += lines.ratio().whole;
+        match self.packages_of.get(&class.file) {
+            None => {
+                self.budget.store(class.file.len() + size_of::<Package>() + self.package.name.len())?;
+                self.packages_of.insert(class.file.clone(), self.package.clone());
+            }
+            Some(first) if first.number != self.package.number && self.shared.is_none() => {
+                let names = [first.name.clone(), self.package.name.clone()];
+                self.shared = Some((class.file.clone(), names));
+            }
+            Some(_) => {}
+        }
         self.coverage.add(class.file, &lines);
         Ok(())
+    }
+
+    /// With several sources, one name in two packages is not known to be one file.
+    fn check_names(&self) -> Result<(), Flaw> {
+        let Some((file, [one, other])) = self.shared.as_ref().filter(|_| self.sources.len() > 1) else {
+            return Ok(());
+        };
+        let what = format!(
+            "the packages `{one}` and `{other}` both have `{}`, and with {} sources nobody knows whether that is one \
+             file; have a report written for each source",
+            text::one_line(file, 200),
+            self.sources.len()
+        );
+        Err(self.document.malformed(&what))
     }
 
     fn end(self) -> Result<Facts, Flaw> {
         if !self.packages {
             return Err(self.document.malformed("it has no `packages`"));
         }
+        self.check_names()?;
         let there = self.coverage.ratio().whole;
-        if let Some(valid) = self.valid.filter(|valid| !(there..=self.written).contains(valid)) {
+        if let Some(valid) = self.valid.filter(|valid| ![there, self.by_class, self.written].contains(valid))
+        {
             let what = format!("`lines-valid` says {valid}, and {} lines are there", self.written);
             return Err(self.document.malformed(&what));
         }
@@ -162,6 +217,7 @@ impl Reading<'_> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::facts::Ratio;
     use super::*;
 
     fn report(attributes: &str, sources: &[&str], classes: &str) -> String {
@@ -208,9 +264,49 @@ mod tests {
     }
 
     #[test]
+    fn a_name_in_two_packages_is_one_file_only_below_one_source() {
+        let two = |sources: &[&str], valid: &str| {
+            let one = "<class filename='u.py'><lines><line number='1' hits='1'/><line number='2' hits='1'/></lines></class>";
+            let other = one.replace("hits='1'", "hits='0'");
+            let classes = format!("{one}</classes></package><package name='two'><classes>{other}");
+            read(&report(valid, sources, &classes).replace("<package>", "<package name='one'>"))
+        };
+        for sources in [&[][..], &["src"]] {
+            for valid in ["lines-valid='4'", "lines-valid='2'", ""] {
+                assert_eq!(
+                    two(sources, valid).unwrap().ratio(),
+                    Ratio { part: 2, whole: 2 },
+                    "{sources:?} {valid}"
+                );
+            }
+        }
+        let flaw = two(&["one", "two"], "lines-valid='4'").unwrap_err().to_string();
+        assert_eq!(
+            flaw,
+            "it is not a Cobertura report: the packages `one` and `two` both have `u.py`, and with 2 sources nobody \
+             knows whether that is one file; have a report written for each source (line 3)"
+        );
+        // Classes of one package may share a file, as those within each other do on the JVM.
+        assert!(read(&report("lines-valid='3'", &["a", "b"], &format!("{A}{MORE}"))).is_ok());
+    }
+
+    #[test]
     fn what_is_not_whole_is_a_flaw() {
         let cases = [
             (report("lines-valid='5'", &[], A), "`lines-valid` says 5, and 2 lines are there"),
+            (
+                // There are 2 by files, 4 by classes and 5 in all.
+                report(
+                    "lines-valid='3'",
+                    &[],
+                    &format!("{A}{A}").replacen(
+                        "<line number='2' hits='0'/>",
+                        "<line number='2' hits='0'/><line number='2' hits='0'/>",
+                        1,
+                    ),
+                ),
+                "`lines-valid` says 3, and 5 lines are there",
+            ),
             (report("lines-valid='1'", &[], A), "`lines-valid` says 1, and 2 lines are there"),
             (report("lines-valid='x'", &[], A), "`lines-valid=\"x\"` of `coverage` is no count"),
             (report("", &[], "<class><lines/></class>"), "a class names no file"),

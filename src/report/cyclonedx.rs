@@ -8,7 +8,7 @@ use serde::de::{Error, MapAccess, SeqAccess};
 
 use super::budget::Budget;
 use super::facts::{Facts, Package};
-use super::json::{self, Array, Cut, Items, Keys, Object};
+use super::json::{self, Array, Cut, Items, Keys, Object, Whole};
 use super::source::Source;
 use super::{Flaw, Kind, text};
 
@@ -59,18 +59,27 @@ struct Components<'b, 'p> {
 
 impl<'de> Array<'de> for Components<'_, '_> {
     fn item<A: SeqAccess<'de>>(&mut self, seq: &mut A) -> Result<bool, A::Error> {
-        let mut component = Component { all: self, kind: String::new(), group: String::new(), package: None };
+        let mut component = Component {
+            all: self,
+            kind: String::new(),
+            group: String::new(),
+            package: None,
+            too_long: false,
+        };
         match seq.next_element_seed(Keys(&mut component))? {
             Some(true) => {}
             Some(false) => return Err(A::Error::custom("a component is `null`")),
             None => return Ok(false),
         }
-        let Component { kind, group, package, .. } = component;
+        let Component { kind, group, package, too_long, .. } = component;
         let Some(mut package) = package.filter(|package| !package.name.is_empty()) else {
             return Err(A::Error::custom("a component has no name"));
         };
         if matches!(&*kind, "file" | "data" | "cryptographic-asset") {
             return Ok(true);
+        }
+        if too_long {
+            return Err(self.budget.stop(Flaw::long_licence(&package.name)));
         }
         if !group.is_empty() {
             package.name = format!("{group}/{}", package.name);
@@ -88,6 +97,8 @@ struct Component<'c, 'b, 'p> {
     kind: String,
     group: String,
     package: Option<Package>,
+    /// Whether one of its licences is.
+    too_long: bool,
 }
 
 impl<'de> Object<'de> for Component<'_, '_, '_> {
@@ -98,7 +109,10 @@ impl<'de> Object<'de> for Component<'_, '_, '_> {
             "name" => self.package().name = line::<A>(map)?,
             "version" => self.package().version = line::<A>(map)?,
             "licenses" => {
-                map.next_value_seed(Items(&mut Licences(&mut self.package().licences)))?;
+                let mut licences = Licences { known: Vec::new(), too_long: false };
+                map.next_value_seed(Items(&mut licences))?;
+                self.too_long |= licences.too_long;
+                self.package().licences.append(&mut licences.known);
             }
             "components" => {
                 map.next_value_seed(Items(self.all))?;
@@ -122,34 +136,39 @@ fn line<'de, A: MapAccess<'de>>(map: &mut A) -> Result<String, A::Error> {
 }
 
 /// The licences of a component, as they are written.
-struct Licences<'p>(&'p mut Vec<String>);
+struct Licences {
+    known: Vec<String>,
+    /// Whether one is; the component's name may stand behind it.
+    too_long: bool,
+}
 
 #[derive(serde::Deserialize)]
 struct Choice {
     license: Option<Licence>,
-    expression: Option<Cut<4_000>>,
+    expression: Option<Whole>,
 }
 
 #[derive(serde::Deserialize)]
 struct Licence {
-    id: Option<Cut<400>>,
-    name: Option<Cut<400>>,
+    id: Option<Whole>,
+    name: Option<Whole>,
 }
 
-impl<'de> Array<'de> for Licences<'_> {
+impl<'de> Array<'de> for Licences {
     fn item<A: SeqAccess<'de>>(&mut self, seq: &mut A) -> Result<bool, A::Error> {
         let Some(choice) = seq.next_element::<Choice>()? else {
             return Ok(false);
         };
         let licence = choice.license.map_or((None, None), |licence| (licence.id, licence.name));
-        let written = choice.expression.map(|text| text.0);
-        let written = written.or(licence.0.map(|text| text.0)).or(licence.1.map(|text| text.0));
-        let written = text::one_line(&written.unwrap_or_default(), 1_000);
-        if self.0.len() == LICENCES {
+        if self.known.len() == LICENCES {
             return Err(A::Error::custom("a component has too many licences"));
         }
-        if !written.is_empty() && written != "NOASSERTION" {
-            self.0.push(written);
+        match choice.expression.or(licence.0).or(licence.1) {
+            Some(Whole(None)) => self.too_long = true,
+            Some(Whole(Some(written))) if !written.is_empty() && written != "NOASSERTION" => {
+                self.known.push(written);
+            }
+            _ => {}
         }
         Ok(true)
     }
@@ -188,6 +207,22 @@ mod tests {
     }
 
     #[test]
+    fn a_licence_is_whole_or_a_flaw() {
+        let long = format!("{}GPL-3.0-only", "MIT AND ".repeat(1_000));
+        for licence in
+            ["{\"expression\": \"*\"}", "{\"license\": {\"name\": \"*\"}}", "{\"license\": {\"id\": \"*\"}}"]
+        {
+            let component = |text: &str| {
+                let licence = licence.replace('*', text);
+                format!(r#"[{{"type": "library", "licenses": [{licence}], "name": "a"}}]"#)
+            };
+            assert_eq!(read(&component(&long)).unwrap(), [format!("a  {long}")]);
+            let flaw = read(&component(&"MIT AND ".repeat(9_000))).unwrap_err();
+            assert_eq!(flaw, "it is too large: a licence of `a` has more than 64 KiB", "{licence}");
+        }
+    }
+
+    #[test]
     fn nothing_is_no_list() {
         for components in ["[]", "null", r#"[{"type": "file", "name": "/bin/sh"}]"#] {
             let flaw = read(components).unwrap_err();
@@ -195,6 +230,8 @@ mod tests {
         }
         assert!(read("[null]").unwrap_err().contains("a component is `null`"));
         assert!(read("[{}]").unwrap_err().contains("a component has no name"));
+        let twice = r#"[{"type": "library", "name": "a", "type": "file"}]"#;
+        assert!(read(twice).unwrap_err().contains("the key `type` is there twice"));
         assert!(read("7").unwrap_err().contains("expected an array (line 1, column 17)"));
     }
 }

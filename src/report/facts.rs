@@ -233,12 +233,13 @@ fn both<T>(one: Option<T>, two: Option<T>, join: impl Fn(&mut T, T)) -> Option<T
 impl Tests {
     /// How many were run.
     pub fn count(&self) -> u64 {
-        self.passed + self.failed.len() as u64
+        self.passed.saturating_add(self.failed.len() as u64)
     }
 
     fn join(&mut self, other: Self) {
-        self.passed += other.passed;
-        self.skipped += other.skipped;
+        // What no report could count is as many as can be.
+        self.passed = self.passed.saturating_add(other.passed);
+        self.skipped = self.skipped.saturating_add(other.skipped);
         self.failed.extend(other.failed);
         self.flaky.extend(other.flaky);
     }
@@ -248,8 +249,8 @@ impl Coverage {
     /// Lines that were reached, of all.
     pub fn ratio(&self) -> Ratio {
         self.files.values().map(Lines::ratio).fold(Ratio::default(), |sum, ratio| Ratio {
-            part: sum.part + ratio.part,
-            whole: sum.whole + ratio.whole,
+            part: sum.part.saturating_add(ratio.part),
+            whole: sum.whole.saturating_add(ratio.whole),
         })
     }
 
@@ -269,7 +270,7 @@ impl Lines {
     /// Lines that were reached, of all.
     pub fn ratio(&self) -> Ratio {
         let part = self.reached.len();
-        Ratio { part, whole: part + self.missed.len() }
+        Ratio { part, whole: part.saturating_add(self.missed.len()) }
     }
 }
 
@@ -374,6 +375,18 @@ mod tests {
         assert_eq!(joined.secrets, Some(Vec::new()));
         assert_eq!(joined.packages, None);
         assert_eq!(joined.sonar.unwrap().status, "OK");
+    }
+
+    #[test]
+    fn sums_end_where_numbers_end() {
+        let tests = |passed, skipped| Facts {
+            tests: Some(Tests { passed, skipped, ..Tests::default() }),
+            ..Facts::default()
+        };
+        let joined = tests(u64::MAX, 1).join(tests(u64::MAX - 1, u64::MAX)).unwrap().tests.unwrap();
+        assert_eq!((joined.passed, joined.skipped, joined.count()), (u64::MAX, u64::MAX, u64::MAX));
+        let failed = vec![FailedTest { name: "a".to_owned(), message: String::new(), place: None }];
+        assert_eq!(Tests { passed: u64::MAX, failed, ..Tests::default() }.count(), u64::MAX);
     }
 
     #[test]

@@ -4,6 +4,8 @@
 //! ([`Array`]); what nobody asks for is skipped without being held. What is always held is one
 //! string, so a reader in front of the parser bounds that, and how deep things are nested.
 
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 use std::io::{BufReader, Read};
 use std::marker::PhantomData;
@@ -63,9 +65,12 @@ impl<'de, O: Object<'de>> Visitor<'de> for Keys<'_, O> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<bool, A::Error> {
+        let mut taken = HashSet::new();
         while let Some(Cut::<200>(key)) = map.next_key()? {
             if !self.0.field(&key, &mut map)? {
                 map.next_value::<IgnoredAny>()?;
+            } else if let Some(key) = taken.replace(key) {
+                return Err(twice(&key));
             }
         }
         Ok(true)
@@ -142,6 +147,40 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for First<T> {
     }
 }
 
+/// An object whose keys are names of the report's own, each there once. Of a name that is there twice
+/// only one value could count, and it might be the better one.
+#[derive(Debug)]
+pub(super) struct Named<T>(pub(super) BTreeMap<String, T>);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Named<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Taking<T>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Taking<T> {
+            type Value = Named<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a map")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Named<T>, A::Error> {
+                let mut named = BTreeMap::new();
+                while let Some((key, value)) = map.next_entry::<String, T>()? {
+                    match named.entry(key) {
+                        Entry::Occupied(known) => return Err(twice(known.key())),
+                        Entry::Vacant(place) => place.insert(value),
+                    };
+                }
+                Ok(Named(named))
+            }
+        }
+        deserializer.deserialize_map(Taking(PhantomData))
+    }
+}
+
+fn twice<E: de::Error>(key: &str) -> E {
+    E::custom(format_args!("the key `{}` is there twice", text::one_line(key, 200)))
+}
+
 /// A string of which only so many bytes are kept.
 #[derive(Debug, Default)]
 pub(super) struct Cut<const MOST: usize>(pub(super) String);
@@ -158,6 +197,28 @@ impl<'de, const MOST: usize> Deserialize<'de> for Cut<MOST> {
 
             fn visit_str<E: de::Error>(self, value: &str) -> Result<Cut<MOST>, E> {
                 Ok(Cut(text::start(value, MOST).to_owned()))
+            }
+        }
+        deserializer.deserialize_str(Taking)
+    }
+}
+
+/// A whole string in one line; `None` if it is longer than what is judged.
+#[derive(Debug)]
+pub(super) struct Whole(pub(super) Option<String>);
+
+impl<'de> Deserialize<'de> for Whole {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Taking;
+        impl Visitor<'_> for Taking {
+            type Value = Whole;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string")
+            }
+
+            fn visit_str<E: de::Error>(self, value: &str) -> Result<Whole, E> {
+                Ok(Whole(text::whole_line(value)))
             }
         }
         deserializer.deserialize_str(Taking)

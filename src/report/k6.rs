@@ -12,6 +12,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::facts::{Facts, Measure, Unit};
+use super::json::Named;
 use super::source::Source;
 use super::{Flaw, Kind, json, text};
 
@@ -31,7 +32,7 @@ const TIMES: [&str; 7] = [
 
 #[derive(Deserialize)]
 struct Summary {
-    metrics: Option<BTreeMap<String, Metric>>,
+    metrics: Option<Named<Metric>>,
     results: Option<serde::de::IgnoredAny>,
 }
 
@@ -40,10 +41,10 @@ struct Metric {
     #[serde(rename = "type")]
     kind: Option<String>,
     contains: Option<String>,
-    values: Option<BTreeMap<String, Value>>,
-    thresholds: Option<BTreeMap<String, Threshold>>,
+    values: Option<Named<Value>>,
+    thresholds: Option<Named<Threshold>>,
     #[serde(flatten)]
-    flat: BTreeMap<String, Value>,
+    flat: Named<Value>,
 }
 
 #[derive(Deserialize)]
@@ -66,7 +67,7 @@ impl Threshold {
 pub(super) fn read(source: Source<'_>) -> Result<Facts, Flaw> {
     let summary: Summary = json::read_small(source, Kind::K6.format(), MOST)?;
     let malformed = |what: String| Flaw::malformed(Kind::K6.format(), what);
-    let Some(metrics) = summary.metrics else {
+    let Some(Named(metrics)) = summary.metrics else {
         let other =
             "it is the machine-readable summary; have k6 write `--summary-export` or `handleSummary` data";
         let what = if summary.results.is_some() { other } else { "it has no `metrics`" };
@@ -76,14 +77,19 @@ pub(super) fn read(source: Source<'_>) -> Result<Facts, Flaw> {
     let mut crossed = 0_u32;
     for (name, metric) in &metrics {
         let shown = text::one_line(name, 200);
-        let thresholds = metric.thresholds.iter().flatten();
+        let thresholds = metric.thresholds.iter().flat_map(|Named(thresholds)| thresholds);
         crossed += thresholds.map(|(_, threshold)| u32::from(threshold.crossed())).sum::<u32>();
-        for (aggregate, value) in metric.values.as_ref().unwrap_or(&metric.flat) {
+        for (aggregate, value) in &metric.values.as_ref().unwrap_or(&metric.flat).0 {
             let value = value
                 .as_f64()
                 .ok_or_else(|| malformed(format!("`{shown}` has a value that is no number")))?;
             let (aggregate, unit) = metric.measure(name, aggregate);
-            measures.insert(format!("{shown}.{aggregate}"), Measure { value, unit });
+            let figure = format!("{shown}.{aggregate}");
+            // Names that differ as they are written may be one as rules name them: `p95` and `p(95)`.
+            if measures.contains_key(&figure) {
+                return Err(malformed(format!("it tells the figure `{figure}` twice")));
+            }
+            measures.insert(figure, Measure { value, unit });
         }
     }
     let counted = |name: &str| measures.get(name).is_some_and(|measure| measure.value > 0.0);
@@ -105,7 +111,7 @@ impl Metric {
         // The flat form names the share `value`, beside how many were and were not.
         let is_rate = match &self.kind {
             Some(kind) => kind == "rate",
-            None => self.flat.contains_key("passes") && self.flat.contains_key("fails"),
+            None => self.flat.0.contains_key("passes") && self.flat.0.contains_key("fails"),
         };
         if is_rate {
             return match &*plain {
@@ -115,7 +121,7 @@ impl Metric {
         }
         let is_counter = match &self.kind {
             Some(kind) => kind == "counter",
-            None => self.flat.contains_key("count") && self.flat.contains_key("rate"),
+            None => self.flat.0.contains_key("count") && self.flat.0.contains_key("rate"),
         };
         // How often something happened is no time, also where times are counted.
         if plain == "count" && !is_counter {
@@ -218,6 +224,20 @@ mod tests {
             (r#"{"results": {}, "version": "1"}"#, "machine-readable summary"),
             (r#"{"metrics": {"a": {"avg": "x"}}}"#, "`a` has a value that is no number"),
             (r#"{"metrics": {"a": {"thresholds": {"x": 3}}}}"#, "Threshold"),
+            (
+                r#"{"metrics": {"http_reqs": {"count": 9}, "http_reqs": {"count": 1}}}"#,
+                "the key `http_reqs` is there twice",
+            ),
+            (
+                r#"{"metrics": {"a": {"thresholds": {"p(95)<500": true, "p(95)<500": false}}}}"#,
+                "the key `p(95)<500` is there twice",
+            ),
+            (r#"{"metrics": {"a": {"avg": 9, "avg": 1}}}"#, "the key `avg` is there twice"),
+            (
+                r#"{"metrics": {"a": {"type": "trend", "values": {"avg": 9, "avg": 1}}}}"#,
+                "the key `avg` is there twice",
+            ),
+            (r#"{"metrics": {"a": {"p(95)": 9, "p95": 1}}}"#, "it tells the figure `a.p95` twice"),
             (r#"{"metrics": 3}"#, "expected a map (line 1, column 14)"),
         ];
         for (text, told) in cases {

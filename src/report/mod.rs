@@ -96,6 +96,12 @@ impl Flaw {
         Self::Unreadable { what: error.to_string() }
     }
 
+    /// A licence of this package is too long to be judged.
+    fn long_licence(package: &str) -> Self {
+        let (package, most) = (text::one_line(package, 300), text::JUDGED >> 10);
+        Self::TooLarge { what: format!("a licence of `{package}` has more than {most} KiB") }
+    }
+
     fn nothing(what: impl Into<String>) -> Self {
         Self::NothingExamined { what: what.into() }
     }

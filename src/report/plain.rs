@@ -1,7 +1,6 @@
 //! taskgate's own plain facts, JSON: what any tool can be made to say in a few lines. It must not know
 //! what is demanded of facts. `docs/facts.md` describes the format.
 
-use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::Deserialize;
@@ -11,7 +10,7 @@ use serde::de::{self, Deserializer, MapAccess, SeqAccess, Visitor};
 use super::facts::{
     Coverage, Facts, FailedTest, Finding, Lines, Measure, Package, Ranges, Severity, Spot, Tests, Unit,
 };
-use super::json::Digested;
+use super::json::{Digested, Named};
 use super::source::Source;
 use super::{Flaw, Kind, json, text};
 
@@ -30,9 +29,9 @@ struct Plain {
     facts: u64,
     tool: Option<String>,
     examined: u64,
-    measures: Option<BTreeMap<String, PlainMeasure>>,
+    measures: Option<Named<PlainMeasure>>,
     tests: Option<PlainTests>,
-    coverage: Option<BTreeMap<String, PlainLines>>,
+    coverage: Option<Named<PlainLines>>,
     findings: Option<Vec<PlainFinding>>,
     secrets: Option<Vec<PlainFinding>>,
     packages: Option<Vec<PlainPackage>>,
@@ -125,7 +124,7 @@ pub(super) fn read(source: Source<'_>) -> Result<Facts, Flaw> {
         measures: plain
             .measures
             .into_iter()
-            .flatten()
+            .flat_map(|Named(measures)| measures)
             .map(|(name, PlainMeasure(measure))| (name, measure))
             .collect(),
         sonar: None,
@@ -165,13 +164,17 @@ fn tests(plain: PlainTests) -> Result<Tests, Flaw> {
         skipped: plain.skipped,
         flaky: plain.flaky.iter().map(|name| text::one_line(name, 500)).collect(),
     };
+    let all = tests.passed.checked_add(tests.skipped);
+    if all.and_then(|all| all.checked_add(tests.failed.len() as u64)).is_none() {
+        return Err(Flaw::malformed(Kind::Facts.format(), "`tests` tells of more tests than can be counted"));
+    }
     if tests.count() == 0 {
         return Err(Flaw::nothing("no test was run"));
     }
     Ok(tests)
 }
 
-fn coverage(plain: BTreeMap<String, PlainLines>) -> Result<Coverage, Flaw> {
+fn coverage(Named(plain): Named<PlainLines>) -> Result<Coverage, Flaw> {
     let ranges =
         |list: Vec<Stretch>| Ranges::of_stretches(list.into_iter().map(|Stretch(a, b)| (a, b)).collect());
     let mut coverage = Coverage::default();
@@ -207,12 +210,15 @@ fn packages(plain: Vec<PlainPackage>) -> Result<Vec<Package>, Flaw> {
     if plain.is_empty() {
         return Err(Flaw::nothing("`packages` is empty"));
     }
-    let package = |one: PlainPackage| Package {
-        name: text::one_line(&one.name, 300),
-        version: text::one_line(&one.version, 100),
-        licences: one.licences.iter().map(|licence| text::one_line(licence, 1_000)).collect(),
+    let package = |one: PlainPackage| {
+        let licences = one.licences.iter().map(|licence| text::whole_line(licence));
+        Ok(Package {
+            licences: licences.collect::<Option<_>>().ok_or_else(|| Flaw::long_licence(&one.name))?,
+            name: text::one_line(&one.name, 300),
+            version: text::one_line(&one.version, 100),
+        })
     };
-    Ok(plain.into_iter().map(package).collect())
+    plain.into_iter().map(package).collect()
 }
 
 fn spot(path: Option<String>, line: Option<u32>, end_line: Option<u32>) -> Option<Spot> {
@@ -307,6 +313,38 @@ mod tests {
     }
 
     #[test]
+    fn a_licence_is_whole_or_a_flaw() {
+        let package = |licence: &str| {
+            read(&format!(
+                r#"{{"facts": 1, "examined": 1, "packages": [{{"name": "a", "licences": ["{licence}"]}}]}}"#
+            ))
+        };
+        let long = format!("{}GPL-3.0-only", "MIT AND ".repeat(1_000));
+        assert_eq!(package(&long).unwrap().packages.unwrap()[0].licences, [long]);
+        let flaw = package(&"MIT AND ".repeat(9_000)).unwrap_err();
+        assert_eq!(flaw, "it is too large: a licence of `a` has more than 64 KiB");
+    }
+
+    #[test]
+    fn no_key_hides_another_of_its_name() {
+        let cases = [
+            (r#"{"facts": 1, "examined": 3, "measures": {"a": 9, "a": 1}}"#, "the key `a` is there twice"),
+            (
+                r#"{"facts": 1, "examined": 3, "coverage": {"x.py": {"missed": [1]}, "x.py": {"reached": [1]}}}"#,
+                "the key `x.py` is there twice",
+            ),
+            (
+                r#"{"facts": 1, "examined": 3, "findings": [{"rule": "r"}], "findings": []}"#,
+                "duplicate field `findings`",
+            ),
+        ];
+        for (text, told) in cases {
+            let flaw = read(text).unwrap_err();
+            assert!(flaw.contains(told), "{flaw}");
+        }
+    }
+
+    #[test]
     fn what_is_wrong_is_told() {
         let cases = [
             (r#"{"facts": 2, "examined": 1}"#, "its version is 2; 1 is read"),
@@ -335,6 +373,14 @@ mod tests {
             (
                 r#"{"facts": 1, "examined": 3, "tests": {"skipped": 4}}"#,
                 "nothing was examined: no test was run",
+            ),
+            (
+                r#"{"facts": 1, "examined": 3, "tests": {"passed": 18446744073709551615, "failed": [{"name": "a"}]}}"#,
+                "`tests` tells of more tests than can be counted",
+            ),
+            (
+                r#"{"facts": 1, "examined": 3, "tests": {"passed": 18446744073709551615, "skipped": 1}}"#,
+                "`tests` tells of more tests than can be counted",
             ),
             (r#"{"facts": 1, "examined": 3, "packages": []}"#, "nothing was examined: `packages` is empty"),
             (

@@ -55,7 +55,7 @@ impl Ranges {
 
     /// How many lines there are.
     pub fn len(&self) -> u64 {
-        self.0.iter().map(|(first, last)| u64::from(last - first) + 1).sum()
+        self.0.iter().map(|(first, last)| u64::from(last.saturating_sub(*first)) + 1).sum()
     }
 
     /// Whether there are none.

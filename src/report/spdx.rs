@@ -1,7 +1,8 @@
 //! SPDX 2 in JSON: the packages that something is made of. It must not know which licences are wanted.
 //!
-//! What a package's licence was concluded to be counts before what it declares. What the document
-//! describes is no part of itself, unless it is all that there is.
+//! What a package's licence was concluded to be counts before what it declares. The one package that
+//! a document describes is what the list is of, and no part of itself. If it describes several, the
+//! list may be of all of them, so each is judged.
 
 use std::collections::HashSet;
 
@@ -9,7 +10,7 @@ use serde::de::MapAccess;
 
 use super::budget::Budget;
 use super::facts::{Facts, Package};
-use super::json::{self, Cut, Each, Items, Object};
+use super::json::{self, Cut, Each, Items, Object, Whole};
 use super::source::Source;
 use super::{Flaw, Kind, text};
 
@@ -44,8 +45,8 @@ struct RawPackage {
     id: Option<Cut<400>>,
     name: Cut<1_000>,
     version_info: Option<Cut<400>>,
-    license_concluded: Option<Cut<4_000>>,
-    license_declared: Option<Cut<4_000>>,
+    license_concluded: Option<Whole>,
+    license_declared: Option<Whole>,
 }
 
 #[derive(serde::Deserialize)]
@@ -99,7 +100,7 @@ impl<'de> Object<'de> for Document<'_> {
             "packages" => {
                 let packages = &mut self.packages;
                 let mut each = Each::new(budget, |raw: RawPackage| {
-                    let (id, package) = package(raw);
+                    let (id, package) = package(raw)?;
                     let licences: usize = package.licences.iter().map(String::len).sum();
                     budget.keep(id.len() + package.name.len() + package.version.len() + licences)?;
                     packages.push((id, package));
@@ -127,25 +128,35 @@ impl Document<'_> {
         if self.packages.is_empty() {
             return Err(Flaw::nothing("it has no packages"));
         }
-        let alone = self.packages.iter().all(|(id, _)| self.described.contains(id));
-        let counts = |id: &String| alone || !self.described.contains(id);
-        let packages = self.packages.into_iter().filter(|(id, _)| counts(id)).map(|(_, package)| package);
+        let mut packages = self.packages;
+        let described = packages.iter().filter(|(id, _)| self.described.contains(id)).count();
+        if described == 1 {
+            packages.retain(|(id, _)| !self.described.contains(id));
+        }
+        if packages.is_empty() {
+            return Err(Flaw::nothing("it has no package but the one that it describes"));
+        }
+        let packages = packages.into_iter().map(|(_, package)| package);
         Ok(Facts { packages: Some(packages.collect()), ..Facts::default() })
     }
 }
 
-fn package(raw: RawPackage) -> (String, Package) {
-    let known = |licence: Option<Cut<4_000>>| {
-        let text = text::one_line(&licence.unwrap_or_default().0, 1_000);
-        (!matches!(&*text, "" | "NOASSERTION" | "NONE")).then_some(text)
+fn package(raw: RawPackage) -> Result<(String, Package), Flaw> {
+    let known = |licence: Option<Whole>| match licence {
+        None => Ok(None),
+        Some(Whole(None)) => Err(Flaw::long_licence(&raw.name.0)),
+        Some(Whole(text)) => Ok(text.filter(|text| !matches!(&**text, "" | "NOASSERTION" | "NONE"))),
     };
-    let licence = known(raw.license_concluded).or_else(|| known(raw.license_declared));
+    let licence = match known(raw.license_concluded)? {
+        None => known(raw.license_declared)?,
+        concluded => concluded,
+    };
     let package = Package {
         name: text::one_line(&raw.name.0, 300),
         version: text::one_line(&raw.version_info.unwrap_or_default().0, 100),
         licences: licence.into_iter().collect(),
     };
-    (raw.id.unwrap_or_default().0, package)
+    Ok((raw.id.unwrap_or_default().0, package))
 }
 
 #[cfg(test)]
@@ -182,6 +193,17 @@ mod tests {
     }
 
     #[test]
+    fn a_licence_is_whole_or_a_flaw() {
+        let long = format!("{}GPL-3.0-only", "MIT AND ".repeat(1_000));
+        assert_eq!(read(&document("", &[("a", &long, "")])).unwrap(), [format!("a 1 {long}")]);
+        let huge = "MIT AND ".repeat(9_000);
+        for (concluded, declared) in [(&*huge, "MIT"), ("NOASSERTION", &*huge)] {
+            let flaw = read(&document("", &[("a", concluded, declared)])).unwrap_err();
+            assert_eq!(flaw, "it is too large: a licence of `a` has more than 64 KiB");
+        }
+    }
+
+    #[test]
     fn what_is_described_is_no_part_of_itself() {
         let by_relation = |one: &str, kind: &str, other: &str| {
             format!(
@@ -194,6 +216,7 @@ mod tests {
             (by_relation("SPDXRef-DOCUMENT", "DESCRIBES", "a"), vec!["b 1 MIT"]),
             (by_relation("a", "DESCRIBED_BY", "SPDXRef-DOCUMENT"), vec!["b 1 MIT"]),
             (by_relation("b", "DEPENDENCY_OF", "a"), vec!["a 1 MIT", "b 1 MIT"]),
+            (r#""documentDescribes": ["a", "SPDXRef-File"],"#.to_owned(), vec!["b 1 MIT"]),
             (r#""documentDescribes": ["a", "b"],"#.to_owned(), vec!["a 1 MIT", "b 1 MIT"]),
         ];
         for (more, packages) in cases {
@@ -203,6 +226,22 @@ mod tests {
                 "{more}"
             );
         }
+    }
+
+    #[test]
+    fn of_several_that_are_described_each_counts() {
+        let packages = [("r1", "GPL-3.0-only", ""), ("r2", "MIT", ""), ("x", "MIT", "")];
+        let told = read(&document(r#""documentDescribes": ["r1", "r2"],"#, &packages)).unwrap();
+        assert_eq!(told, ["r1 1 GPL-3.0-only", "r2 1 MIT", "x 1 MIT"]);
+        // Two of one id are not the one that is described.
+        let twice = [("r", "GPL-3.0-only", ""), ("r", "MIT", ""), ("x", "MIT", "")];
+        let told = read(&document(r#""documentDescribes": ["r"],"#, &twice)).unwrap();
+        assert_eq!(told, ["r 1 GPL-3.0-only", "r 1 MIT", "x 1 MIT"]);
+        let alone = read(&document(r#""documentDescribes": ["r2"],"#, &packages[1..2])).unwrap_err();
+        assert_eq!(
+            alone,
+            "it says that nothing was examined: it has no package but the one that it describes"
+        );
     }
 
     #[test]

@@ -33,6 +33,15 @@ pub(super) fn one_line(text: &str, most: usize) -> String {
     line
 }
 
+/// The most bytes of a text that rules judge.
+pub(super) const JUDGED: usize = 64 << 10;
+
+/// A whole text in one line, for what rules judge: what was cut might be what they look for. `None`
+/// if it is longer than anything that a person wrote.
+pub(super) fn whole_line(text: &str) -> Option<String> {
+    (text.len() <= JUDGED).then(|| one_line(text, usize::MAX))
+}
+
 /// The first lines of a text that are not blank.
 pub(super) fn few_lines(text: &str) -> String {
     let mut lines = Vec::new();
@@ -77,6 +86,14 @@ mod tests {
         for (text, most, line) in cases {
             assert_eq!(one_line(text, most), line);
         }
+    }
+
+    #[test]
+    fn what_is_judged_is_whole_or_not_there() {
+        let long = "é".repeat(JUDGED / 2);
+        assert_eq!(whole_line(&format!("{} \n b", "a".repeat(2_000))).unwrap().len(), 2_002);
+        assert_eq!(whole_line(&long).as_deref(), Some(&*long));
+        assert_eq!(whole_line(&format!("{long}x")), None);
     }
 
     #[test]

@@ -143,6 +143,11 @@ impl<'a> Document<'a> {
         Flaw::malformed(self.format, format!("{what} (line {})", self.reader.get_ref().line))
     }
 
+    /// The name of the element around the one that began last.
+    pub(super) fn within(&self) -> &str {
+        self.open.iter().rev().nth(1).map_or("", String::as_str)
+    }
+
     fn piece(&mut self, event: Event<'_>) -> Result<Option<Piece>, Flaw> {
         match event {
             Event::Start(start) => self.start(&start).map(Some),

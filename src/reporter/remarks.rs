@@ -118,7 +118,7 @@ impl Remarks {
             if !is_told && ruling.breaches.iter().all(|breach| breach.place.is_none()) {
                 self.known.push(of_ruling(ruling, &gate.task));
             }
-            self.unlisted += ruling.more;
+            self.unlisted = self.unlisted.saturating_add(ruling.more);
         }
     }
 

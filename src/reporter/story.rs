@@ -45,7 +45,10 @@ impl Story {
         let gates = self.tasks.iter().filter_map(|task| task.evidence.as_ref()?.record.coverage);
         gates.max_by_key(|ratio| ratio.whole).or_else(|| {
             let tasks = self.tasks.iter().filter_map(|task| task.reported.as_ref()?.coverage);
-            tasks.reduce(|all, one| Ratio { part: all.part + one.part, whole: all.whole + one.whole })
+            tasks.reduce(|all, one| Ratio {
+                part: all.part.saturating_add(one.part),
+                whole: all.whole.saturating_add(one.whole),
+            })
         })
     }
 }

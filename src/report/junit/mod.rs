@@ -9,6 +9,9 @@
 //!   tried again. What nothing else explains was not run.
 //! - A suite that counts failures of which no case tells could not be run.
 //!
+//! Suites may be within suites, and whole reports within reports. A case, a suite or a failure that
+//! stands within anything else is an error.
+//!
 //! pytest writes each attempt of a test as a case of the same name, the failed ones without a word;
 //! so its cases of one name are one test.
 
@@ -47,7 +50,9 @@ enum Frame {
     Case(Case),
     /// Within a case; its text may belong to what the case says.
     Part(Part),
-    /// Nothing below it matters.
+    /// Properties and output: nothing below it matters.
+    Output,
+    /// It is none of those that are known. What counts is refused below it, and not left out.
     Other,
 }
 
@@ -111,14 +116,31 @@ impl Reading<'_> {
                     .document
                     .malformed(&format!("its root is `{name}`, not `testsuites` or `testsuite`")))
             }
-            (Some(Frame::Suite(_)), "testsuite") => self.suite(element),
+            (Some(Frame::Output), _) | (Some(_), "properties" | "system-out" | "system-err") => {
+                Ok(Frame::Output)
+            }
+            // Reports that were put together hold the roots of several.
+            (Some(Frame::Suite(_)), "testsuites" | "testsuite") => self.suite(element),
             (Some(Frame::Suite(_)), "testcase") => Ok(Frame::Case(Case::new(element))),
+            (Some(_), "testsuites" | "testsuite" | "testcase") => Err(self.astray(name)),
             (Some(Frame::Suite(_) | Frame::Case(_)), _) => {
                 Ok(Part::new(element).map_or(Frame::Other, Frame::Part))
             }
             // Within a failure may be its log, which says nothing more.
-            (Some(Frame::Part(_) | Frame::Other), _) => Ok(Frame::Other),
+            (Some(Frame::Part(_) | Frame::Other), _) => {
+                let in_part = self.open.iter().any(|frame| matches!(frame, Frame::Part(_)));
+                match Part::new(element) {
+                    Some(part) if part.fails() && !in_part => Err(self.astray(name)),
+                    _ => Ok(Frame::Other),
+                }
+            }
         }
+    }
+
+    /// Something that counts stands where no dialect has it, so nobody knows what it is part of.
+    fn astray(&self, name: &str) -> Flaw {
+        let within = text::one_line(self.document.within(), 40);
+        self.document.malformed(&format!("`{name}` stands within `{within}`, where none belongs"))
     }
 
     fn suite(&mut self, element: &Element) -> Result<Frame, Flaw> {

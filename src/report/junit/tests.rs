@@ -76,6 +76,53 @@ fn the_counts_of_suites_are_compared() {
 }
 
 #[test]
+fn reports_within_a_report_are_read() {
+    let inner = format!("<testsuites><testsuite tests='1'>{FAIL}</testsuite></testsuites>");
+    let beside = format!("<testsuites>{inner}<testsuite tests='1'>{PASS}</testsuite></testsuites>");
+    assert_eq!(counts(&beside), (1, 1, 0, 0));
+    let below = format!("<testsuites tests='2'><testsuite tests='2'>{PASS}{inner}</testsuite></testsuites>");
+    assert_eq!(counts(&below), (1, 1, 0, 0));
+    let told = "it is not a JUnit report: `s` says that it has 2 tests, and has 1 (line 1)";
+    let short = format!("<testsuites><testsuites name='s' tests='2'>{PASS}</testsuites></testsuites>");
+    assert_eq!(flaw(&short), told);
+}
+
+#[test]
+fn what_counts_stands_where_it_belongs_or_is_refused() {
+    for (inside, told) in [
+        (format!("<group>{FAIL}</group>"), "`testcase` stands within `group`"),
+        (format!("<a><b><testsuite>{FAIL}</testsuite></b></a>"), "`testsuite` stands within `b`"),
+        (format!("<group><testsuites>{FAIL}</testsuites></group>"), "`testsuites` stands within `group`"),
+        (format!("<testcase name='x'>{FAIL}</testcase>"), "`testcase` stands within `testcase`"),
+        (
+            format!("<testcase name='x'><skipped>{FAIL}</skipped></testcase>"),
+            "`testcase` stands within `skipped`",
+        ),
+        (
+            "<testcase name='x'><outcome><failure/></outcome></testcase>".to_owned(),
+            "`failure` stands within `outcome`",
+        ),
+        ("<outcome><error/></outcome>".to_owned(), "`error` stands within `outcome`"),
+    ] {
+        let flaw = flaw(&format!("<testsuite>{PASS}{inside}</testsuite>"));
+        assert!(flaw.contains(told), "{flaw}");
+    }
+    for output in [
+        format!("<system-out>{FAIL}</system-out>"),
+        format!("<system-err><x><testsuite>{FAIL}</testsuite></x></system-err>"),
+        "<properties><property><failure/></property></properties>".to_owned(),
+        format!("<group><![CDATA[{FAIL}]]></group>"),
+        format!("<group><!-- {FAIL} --></group>"),
+        "<group><item/></group>".to_owned(),
+    ] {
+        for inside in [output.clone(), format!("<testcase name='x'>{output}</testcase>")] {
+            let (passed, failed, ..) = counts(&format!("<testsuite>{PASS}{inside}</testsuite>"));
+            assert_eq!((passed > 0, failed), (true, 0), "{inside}");
+        }
+    }
+}
+
+#[test]
 fn what_is_more_than_counted_was_not_run() {
     assert_eq!(
         counts(&format!(

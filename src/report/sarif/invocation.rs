@@ -3,6 +3,7 @@
 
 use serde::de::{Deserialize, DeserializeSeed as _, Deserializer, SeqAccess};
 
+use super::overrides::Overrides;
 use super::raw::{Location, Message};
 use crate::report::json::{Array, Cut, First, Items};
 use crate::report::text;
@@ -20,9 +21,16 @@ pub(super) struct Invocation {
     tool_execution_notifications: Errors,
     #[serde(default)]
     tool_configuration_notifications: Errors,
+    #[serde(default)]
+    rule_configuration_overrides: Overrides,
 }
 
 impl Invocation {
+    /// Takes out what it sets otherwise than the rules do.
+    pub(super) fn overrides(&mut self) -> Overrides {
+        std::mem::take(&mut self.rule_configuration_overrides)
+    }
+
     /// Why it failed, if it did; and what it could not examine.
     pub(super) fn outcome(self) -> (Option<String>, Errors) {
         let errors = self.tool_execution_notifications.and(self.tool_configuration_notifications);

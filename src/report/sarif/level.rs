@@ -3,8 +3,8 @@
 use crate::report::facts::Severity;
 use crate::report::{Flaw, Kind as Report, text};
 
-/// SARIF's `level`.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+/// SARIF's `level`. The gravest is the greatest.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(super) enum Level {
     None,
     Note,

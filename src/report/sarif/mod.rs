@@ -10,6 +10,7 @@
 
 mod invocation;
 mod level;
+mod overrides;
 mod raw;
 mod rules;
 mod settle;
@@ -17,9 +18,10 @@ mod settle;
 use serde::de::{Error, MapAccess, SeqAccess};
 
 use self::invocation::{Errors, Invocation};
+use self::overrides::{Levels, Overrides};
 use self::raw::{Artifact, Result as RawResult};
 use self::rules::Component;
-use self::settle::{Bases, Pending};
+use self::settle::{Bases, Pending, Run as Ended};
 use super::budget::Budget;
 use super::facts::Finding;
 use super::json::{self, Array, Cut, Each, Items, Keys, Object};
@@ -124,6 +126,10 @@ struct Run<'b> {
     results: Vec<Pending>,
     failure: Option<String>,
     errors: Errors,
+    /// How many invocations there are.
+    calls: usize,
+    /// What those set otherwise that set anything.
+    overrides: Vec<(usize, Overrides)>,
 }
 
 impl<'b> Run<'b> {
@@ -137,6 +143,8 @@ impl<'b> Run<'b> {
             results: Vec::new(),
             failure: None,
             errors: Errors::default(),
+            calls: 0,
+            overrides: Vec::new(),
         }
     }
 
@@ -162,8 +170,10 @@ impl<'b> Run<'b> {
         if !all_secrets {
             found.findings.get_or_insert_default();
         }
+        let levels = Levels::of(self.calls, self.overrides, &rules)?;
+        let run = Ended { rules: &rules, levels: &levels, bases: &self.bases };
         for pending in self.results {
-            let (finding, secret) = pending.settle(&rules, &self.bases, all_secrets);
+            let (finding, secret) = pending.settle(&run, all_secrets);
             self.budget.store(finding.tool.len())?;
             let list = if secret { &mut found.secrets } else { &mut found.findings };
             list.get_or_insert_default().push(finding);
@@ -201,7 +211,14 @@ impl<'de> Object<'de> for Run<'_> {
             }
             "invocations" => {
                 let (failure, errors) = (&mut self.failure, &mut self.errors);
-                let mut each = Each::new(budget, |invocation: Invocation| {
+                let (calls, all) = (&mut self.calls, &mut self.overrides);
+                let mut each = Each::new(budget, |mut invocation: Invocation| {
+                    let overrides = invocation.overrides();
+                    if !overrides.is_empty() {
+                        budget.keep(overrides.size())?;
+                        all.push((*calls, overrides));
+                    }
+                    *calls += 1;
                     let (failed, noted) = invocation.outcome();
                     *failure = failure.take().or(failed);
                     *errors = std::mem::take(errors).and(noted);

@@ -22,7 +22,15 @@ pub(super) struct Result {
     pub(super) locations: Option<First<Location>>,
     pub(super) suppressions: Option<Suppressions>,
     pub(super) baseline_state: Option<Cut<40>>,
+    pub(super) provenance: Option<Provenance>,
     pub(super) properties: Option<Properties>,
+}
+
+/// Where a result comes from.
+#[derive(serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Provenance {
+    pub(super) invocation_index: Option<i64>,
 }
 
 /// A reference to a rule.

@@ -169,15 +169,21 @@ impl Rules {
         self.components.iter().flat_map(|component| &component.rules).any(|rule| rule.secret)
     }
 
-    /// The rule that a result refers to: by its index if that has the id that is named, or by its id,
+    /// The rule at a place: that of its component, and its own there.
+    pub(super) fn at(&self, (component, index): (usize, usize)) -> Option<&Rule> {
+        self.components.get(component)?.rules.get(index)
+    }
+
+    /// The place of the rule that a result refers to: by its index if that has the id that is named, or by its id,
     /// in the component that is named, or in all.
-    pub(super) fn rule(&self, reference: &Reference) -> Option<&Rule> {
+    pub(super) fn place(&self, reference: &Reference) -> Option<(usize, usize)> {
         let named = reference.component.as_ref().and_then(|component| self.component(component));
         let first = named.unwrap_or(0);
-        if let Some(rule) = reference.index.and_then(|index| self.components[first].rules.get(index))
+        if let Some(index) = reference.index
+            && let Some(rule) = self.at((first, index))
             && (reference.id.is_empty() || fits(&reference.id, &rule.id))
         {
-            return Some(rule);
+            return Some((first, index));
         }
         if reference.id.is_empty() {
             return None;
@@ -187,17 +193,20 @@ impl Rules {
     }
 
     fn component(&self, reference: &ComponentReference) -> Option<usize> {
-        let by_index = reference.index.map(|index| index + 1).filter(|place| *place < self.components.len());
+        let by_index = reference
+            .index
+            .map(|index| index.saturating_add(1))
+            .filter(|place| *place < self.components.len());
         by_index.or_else(|| self.components.iter().position(|component| reference.names(component)))
     }
 
     /// The rule of an id, or of an id that this one is a case of: `CA1000/1` is one of `CA1000`.
-    fn by_id(&self, component: usize, id: &str) -> Option<&Rule> {
+    fn by_id(&self, component: usize, id: &str) -> Option<(usize, usize)> {
         let places = &self.places[component];
         let mut id = id;
         loop {
             if let Some(place) = places.get(id) {
-                return self.components[component].rules.get(*place);
+                return Some((component, *place));
             }
             id = id.rsplit_once('/')?.0;
         }

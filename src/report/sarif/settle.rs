@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::de::MapAccess;
 
 use super::level::{Kind, Level, security_severity};
+use super::overrides::Levels;
 use super::raw::{self, ArtifactLocation};
 use super::rules::{ComponentReference, Reference, Rules};
 use crate::report::Flaw;
@@ -77,9 +78,18 @@ impl<'de> Object<'de> for NamedBases<'_> {
     }
 }
 
+/// What results of a run are settled by, once it has ended.
+pub(super) struct Run<'r> {
+    pub(super) rules: &'r Rules,
+    pub(super) levels: &'r Levels,
+    pub(super) bases: &'r Bases,
+}
+
 /// A result whose rule and address are not known yet.
 pub(super) struct Pending {
     rule: Reference,
+    /// The call of the scanner that it comes from.
+    call: Option<u32>,
     kind: Kind,
     level: Option<Level>,
     severity: Option<Severity>,
@@ -110,6 +120,7 @@ impl Pending {
         let (line, end_line) = lines.unwrap_or_default();
         Ok(Some(Self {
             rule: reference(raw.rule_id, raw.rule_index, raw.rule),
+            call: raw.provenance.and_then(|from| u32::try_from(from.invocation_index?).ok()),
             kind,
             level: raw.level.map(|level| Level::of(&level.0)).transpose()?,
             severity: raw.properties.and_then(|properties| properties.severity).and_then(security_severity),
@@ -131,10 +142,13 @@ impl Pending {
 
     /// The finding, and whether it is a secret. Of a secret, only its rule says what it is: the
     /// scanner's message may repeat it.
-    pub(super) fn settle(self, rules: &Rules, bases: &Bases, all_secrets: bool) -> (Finding, bool) {
-        let rule = rules.rule(&self.rule);
+    pub(super) fn settle(self, run: &Run<'_>, all_secrets: bool) -> (Finding, bool) {
+        let Run { rules, levels, bases } = run;
+        let place = rules.place(&self.rule);
+        let rule = place.and_then(|place| rules.at(place));
         let secret = all_secrets || rule.is_some_and(|rule| rule.secret);
-        let level = self.level.or(rule.and_then(|rule| rule.level)).unwrap_or(Level::Warning);
+        let set = || levels.level(self.call, place, &self.rule.id);
+        let level = self.level.or_else(set).or(rule.and_then(|rule| rule.level)).unwrap_or(Level::Warning);
         let number = self.severity.or(rule.and_then(|rule| rule.severity));
         let severity = match self.kind {
             Kind::Undecided => Severity::Note,

@@ -71,6 +71,63 @@ fn what_a_result_does_not_say_its_rule_says() {
 }
 
 #[test]
+fn a_call_may_set_a_rule_otherwise() {
+    let set = |descriptor: &str, level: &str| {
+        format!(
+            r#"{{"executionSuccessful": true, "ruleConfigurationOverrides": [
+                {{"descriptor": {{{descriptor}}}, "configuration": {{"enabled": true{level}}}}}]}}"#
+        )
+    };
+    let plain = r#"{"executionSuccessful": true}"#;
+    let note = r#""ruleId": "note""#;
+    let error = r#", "level": "error""#;
+    let from = |call: i64| format!(r#"{note}, "provenance": {{"invocationIndex": {call}}}"#);
+    let more = r#""index": 0, "toolComponent": {"index": 0}"#;
+    let by_id = set(r#""id": "note""#, error);
+    let cases = [
+        (note.to_owned(), vec![by_id.clone()], Severity::High),
+        (note.to_owned(), vec![set(r#""index": 1"#, error)], Severity::High),
+        (r#""ruleIndex": 1"#.to_owned(), vec![by_id.clone()], Severity::High),
+        (r#""ruleId": "note/2""#.to_owned(), vec![by_id.clone()], Severity::High),
+        (note.to_owned(), vec![set(r#""id": "plain""#, error)], Severity::Note),
+        (format!(r#"{note}, "level": "warning""#), vec![by_id.clone()], Severity::Medium),
+        (format!(r#"{note}, "kind": "review""#), vec![by_id.clone()], Severity::Note),
+        // Which call a result is of is known if it says so, or if there is one alone.
+        (from(0), vec![by_id.clone(), plain.to_owned()], Severity::High),
+        (from(1), vec![by_id.clone(), plain.to_owned()], Severity::Note),
+        (from(1), vec![plain.to_owned(), by_id.clone()], Severity::High),
+        (from(-1), vec![by_id.clone()], Severity::High),
+        (from(7), vec![by_id.clone()], Severity::Note),
+        (note.to_owned(), vec![by_id.clone(), plain.to_owned()], Severity::Note),
+        // What sets no level has that of a warning, but makes nothing less grave.
+        (note.to_owned(), vec![set(r#""id": "note""#, "")], Severity::Medium),
+        (r#""ruleId": "error""#.to_owned(), vec![set(r#""id": "error""#, "")], Severity::High),
+        (
+            r#""ruleId": "error""#.to_owned(),
+            vec![set(r#""id": "error""#, r#", "level": "note""#)],
+            Severity::Note,
+        ),
+        (r#""ruleId": "more""#.to_owned(), vec![set(more, r#", "level": "none""#)], Severity::Note),
+        (r#""ruleId": "unknown/1""#.to_owned(), vec![set(r#""id": "unknown""#, error)], Severity::High),
+        (r#""ruleId": "number""#.to_owned(), vec![set(r#""id": "number""#, error)], Severity::Critical),
+    ];
+    for (result, calls, severity) in cases {
+        let calls = format!(r#""invocations": [{}]"#, calls.join(","));
+        let results = format!(r#""results": [{{{result}, "message": {{"text": "m"}}}}]"#);
+        for run in [format!("{TOOL}, {calls}, {results}"), format!("{results}, {TOOL}, {calls}")] {
+            assert_eq!(one(&run).severity, severity, "{result} {calls}");
+        }
+    }
+    let twice = set(r#""id": "note""#, error).replace(
+        r#""ruleConfigurationOverrides": ["#,
+        r#""ruleConfigurationOverrides": [{"descriptor": {"id": "note"}, "configuration": {"level": "none"}},"#,
+    );
+    let run = |call: &str| format!(r#"{TOOL}, "invocations": [{call}], "results": [{{{note}}}]"#);
+    assert_eq!(one(&run(&twice)).severity, Severity::High);
+    assert!(flaw(&file(&run(&by_id.replace("error", "fatal")))).contains("`fatal` is no level"));
+}
+
+#[test]
 fn what_is_no_problem_is_no_finding() {
     for result in [
         r#""kind": "pass""#,
@@ -206,6 +263,11 @@ fn a_run_of_nothing_is_no_evidence() {
             "its tool failed: the scanner: no rules",
         ),
         (r#"{"runs": []}"#.to_owned(), "it has no `version`"),
+        (r#"{"version": "2.1.0", "runs": [], "runs": []}"#.to_owned(), "the key `runs` is there twice"),
+        (
+            file(r#""results": [{"properties": {"security-severity": "9.8", "security-severity": "1"}}]"#),
+            "the key `security-severity` is there twice",
+        ),
         (r#"{"version": "1.0.0", "runs": []}"#.to_owned(), "its version is `1.0.0`"),
         (r#"{"version": "2.1.0", "runs": [null]}"#.to_owned(), "a run is `null`"),
         (r#"{"version": "2.1.0", "runs": [}"#.to_owned(), "expected value (line 1, column 31)"),
