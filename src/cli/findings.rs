@@ -213,7 +213,7 @@ fn name(finding: &Finding) -> String {
 fn manner(finding: &Finding) -> String {
     let verb = match finding.how {
         Manner::LookedFor => "was looked for",
-        Manner::Written => "was written, in the work tree",
+        Manner::Written => "was written or removed, in the work tree",
         Manner::Listed => "was listed, in the work tree",
         Manner::Read => "was read, in the work tree",
         Manner::Executed => "was executed, in the work tree",

@@ -13,6 +13,7 @@ use super::needs;
 use super::part::Part;
 use super::services::Draught;
 use super::task_table::{Draft, Links};
+use super::variables::port_variable;
 
 /// What all tasks and services need and use.
 pub(super) struct Linked {
@@ -94,6 +95,7 @@ impl Linking<'_, '_> {
             }
         }
         self.check_ports((draft, own), &links.services, findings);
+        self.check_variables((draft, own), &links.services, findings);
         links
     }
 
@@ -140,6 +142,38 @@ impl Linking<'_, '_> {
             };
             findings[draft.file]
                 .add(Diagnostic::new(name.span.clone(), message).label("no such port").hint(hint));
+        }
+    }
+
+    /// Reports services whose ports would be told by the same variable.
+    fn check_variables(
+        &self,
+        (draft, own): (&Draft<'_>, Option<&Draught<'_>>),
+        used: &BTreeMap<String, ServiceId>,
+        findings: &mut [Findings],
+    ) {
+        let own = own.filter(|own| own.port.is_some()).map(|own| &own.draft.name);
+        let named = self
+            .named(draft)
+            .iter()
+            .filter(|named| used.get(named.text).is_some_and(|id| self.services[id.0].port.is_some()));
+        let mut told: BTreeMap<String, &Text<'_>> = BTreeMap::new();
+        for name in own.into_iter().chain(named) {
+            let variable = port_variable(name.text);
+            let Some(first) = told.get(&variable).filter(|first| first.text != name.text) else {
+                told.insert(variable, name);
+                continue;
+            };
+            let (one, other) = (keys::shown(first.text), keys::shown(name.text));
+            findings[draft.file].add(
+                Diagnostic::new(
+                    name.span.clone(),
+                    format!("the ports of services `{one}` and `{other}` would both be `{variable}`"),
+                )
+                .label("the same variable")
+                .other(first.span.clone(), "one of them")
+                .hint("rename one of the services, so that they differ in more than case and signs"),
+            );
         }
     }
 

@@ -44,6 +44,7 @@ use model::{Command, Config, Task};
 use part::{Document, Part};
 use services::Draught;
 use task_table::{Draft, Links};
+pub use variables::port_variable;
 
 /// The name of a task or service within its project.
 pub fn own_name(task: &Task) -> &str {

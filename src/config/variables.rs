@@ -11,6 +11,12 @@ use super::model::PassEnv;
 /// What taskgate sets itself begins with this.
 const RESERVED: &str = "XTASK_";
 
+/// The variable that tells the port of a service.
+pub fn port_variable(service: &str) -> String {
+    let plain = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' };
+    format!("{RESERVED}SERVICE_{}_PORT", service.chars().map(plain).collect::<String>())
+}
+
 /// Variables as one table declares them.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Variables<'d>(Vec<Variable<'d>>);

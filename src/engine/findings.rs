@@ -52,7 +52,7 @@ pub struct Real {
 pub enum Manner {
     /// It looked for it in its sandbox.
     LookedFor,
-    /// It wrote it in the work tree.
+    /// It wrote or removed it in the work tree.
     Written,
     /// It listed the folder in the work tree.
     Listed,

@@ -11,6 +11,7 @@
 pub mod audit;
 pub mod authors;
 pub mod baseline;
+pub mod claims;
 pub mod command;
 pub mod context;
 pub mod emitter;

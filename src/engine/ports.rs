@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::net::TcpListener;
 
-use crate::config::model::{Command, Port};
-use crate::config::template;
+use crate::config::model::Command;
+use crate::config::{self, template};
 
 /// Ports by the names that the command's own file has for the services.
 #[derive(Clone, Debug, Default)]
@@ -50,38 +50,15 @@ impl Ports {
 
     /// Variables that tell them: `XTASK_SERVICE_DB_PORT` for the service `db`.
     pub fn variables(&self) -> impl Iterator<Item = (OsString, OsString)> {
-        self.0.iter().map(|(name, port)| (variable(name).into(), port.to_string().into()))
+        self.0.iter().map(|(name, port)| (config::port_variable(name).into(), port.to_string().into()))
     }
 }
 
-/// A port for a service.
+/// A port that nobody listens on.
 ///
 /// # Errors
-/// No port is free, as a clause.
-pub fn pick(port: Option<Port>) -> Result<Option<u16>, String> {
-    match port {
-        None => Ok(None),
-        Some(Port::Fixed(port)) => Ok(Some(port)),
-        Some(Port::Auto) => {
-            let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
-            free.map(|address| Some(address.port())).map_err(|error| format!("no port is free: {error}"))
-        }
-    }
-}
-
-/// The variable that tells the port of a service.
-pub fn variable(service: &str) -> String {
-    let plain = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' };
-    format!("XTASK_SERVICE_{}_PORT", service.chars().map(plain).collect::<String>())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_name_becomes_a_variable() {
-        assert_eq!(variable("db"), "XTASK_SERVICE_DB_PORT");
-        assert_eq!(variable("api:mail-box.2"), "XTASK_SERVICE_API_MAIL_BOX_2_PORT");
-    }
+/// There is none, as a clause.
+pub fn free() -> Result<u16, String> {
+    let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
+    free.map(|address| address.port()).map_err(|error| format!("no port is free: {error}"))
 }

@@ -6,6 +6,7 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
 
 use crate::config::model::{Probe, Ready};
+use crate::engine::claims::Address;
 use crate::engine::ports::Ports;
 use crate::engine::service::Running;
 use crate::ground::clock::Clock;
@@ -57,6 +58,15 @@ impl Question {
             Some(Probe::Http(url)) => Self::Http(ports.fill(url)),
             Some(Probe::Log(pattern)) => Self::Line(pattern.clone()),
             Some(Probe::Command(_)) => Self::Command(command()),
+        }
+    }
+
+    /// Where it is asked, if that is a place that is known.
+    pub fn address(&self) -> Option<Address> {
+        match self {
+            Self::Tcp(address) => Address::of_tcp(address),
+            Self::Http(url) => Address::of_http(url),
+            Self::Nothing | Self::Line(_) | Self::Command(_) => None,
         }
     }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 use regex::Regex;
 use tempfile::TempDir;
 
+use crate::engine::claims::Claim;
 use crate::event::{Ended, Log};
 use crate::process::run::{self, Watcher};
 use crate::process::spawn::Spawn;
@@ -58,12 +59,12 @@ impl Running {
     /// There is no room for a thread.
     pub fn start(
         spawn: Spawn,
-        (number, port): (u64, Option<u16>),
+        (number, claim): (u64, Claim),
         awaited: Option<Regex>,
         dir: TempDir,
     ) -> std::io::Result<Self> {
         let state = Arc::new(State::default());
-        let stop = Stop::new();
+        let (stop, port) = (Stop::new(), claim.port);
         let (own, own_stop) = (Arc::clone(&state), stop.clone());
         let thread = std::thread::Builder::new().name("service".to_owned()).spawn(move || {
             let mut listener = Listener { state: &own, awaited, colors: Regex::new(COLORS).ok() };
@@ -75,6 +76,8 @@ impl Running {
                 run::Ended::TimedOut | run::Ended::Stopped => Ended::Stopped,
                 run::Ended::NotStarted(why) => Ended::NotStarted { why },
             };
+            // Who hears of its end may start another in its place.
+            drop(claim);
             let mut facts = own.facts();
             facts.end = Some((ended, log));
             for (_, user) in &facts.users {

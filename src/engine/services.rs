@@ -13,6 +13,7 @@ use std::time::Duration;
 use regex::Regex;
 
 use crate::config::model::{Config, Port, Probe, Service, ServiceId, Task};
+use crate::engine::claims::{Claim, Claims};
 use crate::engine::command::{self, Kit, Programs, Times};
 use crate::engine::emitter::Emitter;
 use crate::engine::ports::{self, Ports};
@@ -60,8 +61,8 @@ pub struct Services {
     started: AtomicU64,
     programs: Programs,
     guard: OnceLock<Option<Arc<Guard>>>,
-    /// Ports that were picked and may not be in use yet.
-    picked: Mutex<BTreeSet<u16>>,
+    /// Where those that are up, or are to be, listen.
+    claims: Claims,
 }
 
 /// By the service's name: between rounds the file that defines it may change.
@@ -103,7 +104,7 @@ impl Services {
             started: AtomicU64::new(0),
             programs: Programs::default(),
             guard: OnceLock::new(),
-            picked: Mutex::default(),
+            claims: Claims::default(),
         }
     }
 
@@ -204,7 +205,8 @@ impl Services {
         if setting.stop.demand() != Demand::None {
             return Err(Failure::Stopped);
         }
-        let port = self.pick(service.port).map_err(&fails)?;
+        let claim = self.claim(service).map_err(&fails)?;
+        let port = claim.port;
         let own = crate::config::own_name(&service.task);
         let ports = self.ports(setting.config, &service.task).with(own, port);
         let clock = setting.emitter.clock().restarted();
@@ -218,7 +220,7 @@ impl Services {
             });
             fails(why)
         };
-        let (running, question) = self.spawn(setting, service, (port, &ports)).map_err(&not_started)?;
+        let (running, question) = self.spawn(setting, service, (claim, &ports)).map_err(&not_started)?;
         match question.wait(&running, service.ready.timeout, &setting.stop) {
             Ok(()) => {
                 let took = u64::try_from(clock.elapsed().as_millis()).unwrap_or(u64::MAX);
@@ -229,15 +231,18 @@ impl Services {
         }
     }
 
-    /// A port that no other service of this run was given.
-    fn pick(&self, port: Option<Port>) -> Result<Option<u16>, String> {
-        let mut picked = self.picked.lock().unwrap_or_else(PoisonError::into_inner);
-        loop {
-            let found = ports::pick(port)?;
-            match found {
-                Some(number) if port == Some(Port::Auto) && !picked.insert(number) => {}
-                _ => return Ok(found),
-            }
+    /// A service's port, which no other service of this run has.
+    fn claim(&self, service: &Service) -> Result<Claim, String> {
+        let claim = |port| self.claims.claim(&service.task.name, port);
+        match service.port {
+            None => claim(None),
+            Some(Port::Fixed(port)) => claim(Some(port)),
+            Some(Port::Auto) => loop {
+                // One that is free may have been picked for another that is not up yet.
+                if let Ok(claim) = claim(Some(ports::free()?)) {
+                    return Ok(claim);
+                }
+            },
         }
     }
 
@@ -246,7 +251,7 @@ impl Services {
         &self,
         setting: &Setting<'_>,
         service: &Service,
-        (port, ports): (Option<u16>, &Ports),
+        (claim, ports): (Claim, &Ports),
     ) -> Result<(Running, Question), String> {
         let temp = setting.env.var("TMPDIR").map_or_else(|| PathBuf::from("/tmp"), PathBuf::from);
         let dir = tempfile::Builder::new().prefix("xtask-service-").tempdir_in(&temp);
@@ -272,7 +277,10 @@ impl Services {
         let question = Question::of(&service.ready, ports, || {
             Box::new(move |most, stop| ask.as_ref().map_or(Ok(()), |spawn| ask_command(spawn, most, stop)))
         });
-        if let Some(why) = question.answered_by_another(port, &setting.stop) {
+        let used =
+            |name: &str| service.task.uses.iter().any(|id| setting.config.service(*id).task.name == name);
+        claim.add(question.address(), used)?;
+        if let Some(why) = question.answered_by_another(claim.port, &setting.stop) {
             return Err(why);
         }
         let awaited = match &question {
@@ -281,7 +289,7 @@ impl Services {
         };
         let number = self.started.fetch_add(1, Ordering::Relaxed);
         let running =
-            Running::start(spawn, (number, port), awaited, dir).map_err(|error| error.to_string())?;
+            Running::start(spawn, (number, claim), awaited, dir).map_err(|error| error.to_string())?;
         Ok((running, question))
     }
 

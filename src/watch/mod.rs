@@ -11,6 +11,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 
+use notify::event::ModifyKind;
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 
 use crate::ground::clock::Clock;
@@ -132,6 +133,20 @@ impl Rounds {
         Ok(())
     }
 
+    /// Gives up a folder and all below it that is watched. A watch goes along with the folder that is
+    /// renamed, so whatever has its name next would not be watched.
+    fn forget(&mut self, folder: &RepoPath) {
+        if folder.is_top() || !self.watched.contains(folder) {
+            return;
+        }
+        let below = self.watched.iter().filter(|path| path.is_within(folder));
+        for path in below.cloned().collect::<Vec<_>>() {
+            // Of what is gone, the system has given it up already.
+            let _ = self.watcher.unwatch(&path.under(&self.place.root));
+            self.watched.remove(&path);
+        }
+    }
+
     /// Gathers events into batches until the watch ends.
     fn listen(mut self, receiver: &Receiver<Heard>, tell: &dyn Fn(Vec<RepoPath>)) {
         let clock = Clock::system();
@@ -174,6 +189,8 @@ impl Rounds {
         if matches!(event.kind, EventKind::Access(_)) {
             return false;
         }
+        // Both halves of a rename: the name may stand for another folder than it did.
+        let has_moved = matches!(event.kind, EventKind::Remove(_) | EventKind::Modify(ModifyKind::Name(_)));
         let before = batch.len();
         let mut told = false;
         for path in event.paths {
@@ -182,10 +199,13 @@ impl Rounds {
                 continue;
             }
             let path = RepoPath::from_git(inside.as_os_str().as_bytes());
-            if matches!(event.kind, EventKind::Remove(_)) {
-                self.watched.remove(&path);
-            } else if let Some(parent) = path.parent()
+            if has_moved {
+                self.forget(&path);
+            }
+            // An event is older than what there is now: the next folder of that name may be there.
+            if let Some(parent) = path.parent()
                 && !self.watched.contains(&path)
+                && path.under(&self.place.root).is_dir()
                 && (self.place.folders)(&parent).contains(&path)
             {
                 // A limit that is reached now leaves the folder unwatched; the rest goes on.

@@ -141,6 +141,34 @@ fn each_way_is_told_in_its_order() {
 }
 
 #[test]
+fn what_gets_another_name_or_goes_is_seen() {
+    for way in WAYS {
+        let scene = Scene::new();
+        let lines = "ln a link; cat link; cp -l a copy; mv b got; mkdir d; mv d e; rmdir e; rm -f copy; \
+                     ln none x 2>&- || true";
+        let seen = scene.complete(way, lines);
+        for (name, how) in [
+            ("a", "Read"),
+            ("link", "Written"),
+            ("b", "Read"),
+            ("b", "Written"),
+            ("got", "Written"),
+            ("d", "Listed"),
+            ("e", "Written"),
+            ("copy", "Written"),
+            ("none", "Missing"),
+        ] {
+            let is_told = |line: &String| {
+                line.split_once(": ").is_some_and(|(path, ways)| path == name && ways.contains(how))
+            };
+            assert!(seen.iter().any(is_told), "{name} {how}: {seen:?} {way:?}");
+        }
+        let gone = scene.complete(way, "rm -f a; rm got");
+        assert!(gone.contains(&"a: Written".to_owned()), "{gone:?}");
+    }
+}
+
+#[test]
 fn a_script_is_seen_with_its_interpreter() {
     let scene = Scene::new();
     scene.project.write("script", "#!/bin/sh\ncat b\n").chmod("script", 0o755);

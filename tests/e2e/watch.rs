@@ -158,6 +158,41 @@ fn the_switch_of_a_branch_is_one_round() {
 }
 
 #[test]
+fn a_folder_that_was_swapped_or_renamed_back_is_still_watched() {
+    let project =
+        two("[tasks.a]\nrun = 'cat src/deep/a >> ../ran || echo none >> ../ran'\ninputs = ['src/**']\n");
+    project.write("src/deep/a", "1\n").commit("deep");
+    let rename = |from: &str, to: &str| std::fs::rename(project.path(from), project.path(to)).unwrap();
+    let watching = Watching::start(&project, &["a"]);
+    let ran = |what: &str| {
+        // Until the round is over, and when something else changes, what changes is seen without a watch.
+        let said = || {
+            let lines = std::fs::read_to_string(project.beside().join("ran")).unwrap_or_default();
+            let (lines, text) = (lines.lines().collect::<Vec<_>>(), watching.text());
+            let is_idle = text.rfind(IDLE) > text.rfind("passed:");
+            lines.last() == Some(&what) && text.matches("passed:").count() >= lines.len() && is_idle
+        };
+        wait_for(&format!("a round with {what}; it said:\n{}", watching.text()), said);
+    };
+    ran("1");
+    project.write("src.new/deep/a", "2\n");
+    rename("src", "src.old");
+    rename("src.new", "src");
+    std::fs::remove_dir_all(project.path("src.old")).unwrap();
+    ran("2");
+    project.write("src/deep/a", "3\n");
+    ran("3");
+    rename("src", "away");
+    ran("none");
+    project.write("away/deep/a", "4\n");
+    rename("away", "src");
+    ran("4");
+    project.write("src/deep/a", "5\n");
+    ran("5");
+    watching.end();
+}
+
+#[test]
 fn services_stay_up_between_rounds_and_are_started_anew_when_they_change() {
     let project = two(
         "[services.s]\nrun = 'echo start >> starts; echo up; exec sleep 1000'\nready = { log = 'up' }\ninputs = ['conf']\n[tasks.a]\nrun = 'echo a >> ran'\ninputs = ['src/**']\nservices = ['s']\n",

@@ -92,6 +92,24 @@ fn an_absolute_path_into_the_work_tree_is_found() {
 }
 
 #[test]
+fn another_name_and_a_removal_in_the_work_tree_are_found() {
+    for (run, expected) in [
+        ("ln ROOT/undeclared.txt got && cat got", "undeclared.txt tree read undeclared.txt"),
+        ("cp -l ROOT/undeclared.txt got && cat got", "undeclared.txt tree read undeclared.txt"),
+        ("mv ROOT/undeclared.txt got && cat got", "undeclared.txt tree read undeclared.txt"),
+        ("mv ROOT/docs got && cat got/a.md", "docs tree listed docs/**"),
+        ("rm -f ROOT/undeclared.txt", "undeclared.txt tree written undeclared.txt"),
+    ] {
+        let project = project("");
+        let run = run.replace("ROOT", &project.root().display().to_string());
+        project.write("tasks.toml", format!("[tasks.t]\nrun = '{run}'\ninputs = ['sub/in.txt']\n"));
+        project.commit("task");
+        let ran = project.xtask(&["audit", "t", "--json"]).ends(1);
+        assert_eq!(findings(&ran), ("undeclared".to_owned(), vec![expected.to_owned()]), "{run}");
+    }
+}
+
+#[test]
 fn a_statically_linked_program_is_found_out() {
     let project = project(&task("t", "../../reads || true"));
     let text = "#include <fcntl.h>\nint main() { return open(\"../undeclared.txt\", O_RDONLY) < 0; }";

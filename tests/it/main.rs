@@ -41,6 +41,7 @@ mod matrix;
 mod merge_runs;
 mod outputs;
 mod plan;
+mod ports;
 mod quality;
 mod reports;
 mod run;

@@ -10,8 +10,8 @@ pub(super) struct BashLine {
     pub(super) typed: String,
     /// How many bytes of it stand in front of what bash replaces: bash ends words also at `:` and `=`.
     pub(super) kept: usize,
-    /// Whether the cursor is within quotes, where bash writes a name as it is.
-    pub(super) is_quoted: bool,
+    /// The quote that the cursor is behind, if it is not closed.
+    pub(super) quote: Option<char>,
 }
 
 impl BashLine {
@@ -50,7 +50,7 @@ impl BashLine {
                 }
             }
         }
-        read.is_quoted = quote.is_some();
+        read.quote = quote;
         read
     }
 }
@@ -59,26 +59,29 @@ impl BashLine {
 mod tests {
     use super::*;
 
+    /// A line, and what it is read as.
+    type Case = (&'static str, &'static [&'static str], &'static str, usize, Option<char>);
+
     #[test]
     fn words_are_told_apart_as_bash_does() {
         const BREAKS: &str = " \t\n\"'><=;|&(:";
-        let cases: [(&str, &[&str], &str, usize, bool); 12] = [
-            ("", &[], "", 0, false),
-            ("xtask", &[], "xtask", 0, false),
-            ("xtask ", &["xtask"], "", 0, false),
-            ("xtask  run  cl", &["xtask", "run"], "cl", 0, false),
-            ("xtask api:te", &["xtask"], "api:te", 4, false),
-            ("xtask api:", &["xtask"], "api:", 4, false),
-            (r"xtask wheel\[python=3.", &["xtask"], "wheel[python=3.", 13, false),
-            ("xtask 'api:te", &["xtask"], "api:te", 0, true),
-            ("xtask 'a b' \"c\\\"d", &["xtask", "a b"], "c\"d", 0, true),
-            (r"xtask a\ b\:c", &["xtask"], "a b:c", 0, false),
-            ("xtask --color=al", &["xtask"], "--color=al", 8, false),
-            ("xtask '' x", &["xtask", ""], "x", 0, false),
+        let cases: [Case; 12] = [
+            ("", &[], "", 0, None),
+            ("xtask", &[], "xtask", 0, None),
+            ("xtask ", &["xtask"], "", 0, None),
+            ("xtask  run  cl", &["xtask", "run"], "cl", 0, None),
+            ("xtask api:te", &["xtask"], "api:te", 4, None),
+            ("xtask api:", &["xtask"], "api:", 4, None),
+            (r"xtask wheel\[python=3.", &["xtask"], "wheel[python=3.", 13, None),
+            ("xtask 'api:te", &["xtask"], "api:te", 0, Some('\'')),
+            ("xtask 'a b' \"c\\\"d", &["xtask", "a b"], "c\"d", 0, Some('"')),
+            (r"xtask a\ b\:c", &["xtask"], "a b:c", 0, None),
+            ("xtask --color=al", &["xtask"], "--color=al", 8, None),
+            ("xtask '' x", &["xtask", ""], "x", 0, None),
         ];
-        for (line, words, typed, kept, is_quoted) in cases {
+        for (line, words, typed, kept, quote) in cases {
             let words = words.iter().map(|word| (*word).to_owned()).collect();
-            let expected = BashLine { words, typed: typed.to_owned(), kept, is_quoted };
+            let expected = BashLine { words, typed: typed.to_owned(), kept, quote };
             assert_eq!(BashLine::read(line, BREAKS), expected, "{line}");
         }
     }

@@ -10,7 +10,12 @@ pub(super) fn bash(offer: &Offer, line: &BashLine) -> String {
     lines(offer, |choice| {
         let rest = choice.text.strip_prefix(&line.typed[..line.kept])?;
         let fits = choice.text.starts_with(&line.typed);
-        fits.then(|| if line.is_quoted { rest.to_owned() } else { escaped(rest) })
+        fits.then(|| match line.quote {
+            // Nothing is escaped within them: they are closed for one that belongs to the name.
+            Some('\'') => rest.replace('\'', "'\\''"),
+            Some(_) => escaped(rest, |c| "$`\"\\".contains(c)),
+            None => escaped(rest, |c| !(c.is_alphanumeric() || "_-.:/=,@%+".contains(c))),
+        })
     })
 }
 
@@ -40,11 +45,11 @@ fn line(text: &str) -> String {
     text.lines().next().unwrap_or_default().chars().filter(|c| !c.is_control()).collect()
 }
 
-/// A word that bash reads as this text.
-fn escaped(text: &str) -> String {
+/// The text with a `\` before each special character.
+fn escaped(text: &str, is_special: impl Fn(char) -> bool) -> String {
     let mut word = String::with_capacity(text.len());
     for c in text.chars() {
-        if !(c.is_alphanumeric() || "_-.:/=,@%+".contains(c)) {
+        if is_special(c) {
             word.push('\\');
         }
         word.push(c);
@@ -76,6 +81,19 @@ mod tests {
             ("xtask x", ""),
         ] {
             assert_eq!(bash(&offer(), &BashLine::read(typed, BREAKS)), expected, "{typed}");
+        }
+    }
+
+    #[test]
+    fn a_name_stays_one_word_behind_an_open_quote() {
+        let text = "w[p=\u{e9}'x\"$y]".to_owned();
+        let offer = Offer::Choices(vec![Choice { text, about: String::new() }]);
+        for (typed, expected) in [
+            ("xtask run 'w[p=", "w[p=\u{e9}'\\''x\"$y]\n"),
+            ("xtask run \"w[p=", "w[p=\u{e9}'x\\\"\\$y]\n"),
+            ("xtask run w\\[p=", "\u{e9}\\'x\\\"\\$y\\]\n"),
+        ] {
+            assert_eq!(bash(&offer, &BashLine::read(typed, BREAKS)), expected, "{typed}");
         }
     }
 

@@ -87,3 +87,49 @@ secret-env = ["P", "?T"]
     assert!(messages("[tasks.a]\nrun = 'x'\npass-env = ['A', 'A']").is_empty());
     assert_eq!(messages("[defaults]\npass-env = ['A']\nsecret-env = ['A']").len(), 1);
 }
+
+#[test]
+fn a_port_has_a_variable_of_its_own() {
+    for (service, expected) in
+        [("db", "XTASK_SERVICE_DB_PORT"), ("api:mail-box.2", "XTASK_SERVICE_API_MAIL_BOX_2_PORT")]
+    {
+        assert_eq!(port_variable(service), expected);
+    }
+    let services = r#"
+[services.a-b]
+run = "x"
+port = "auto"
+[services.a_b]
+run = "x"
+port = 5432
+[services.a_B]
+run = "x"
+"#;
+    insta::assert_snapshot!(wrong(&format!("{services}[tasks.t]\nrun = \"x\"\nservices = [\"a-b\", \"a_b\", \"a_B\"]\n")), @r#"
+    error: the ports of services `a-b` and `a_b` would both be `XTASK_SERVICE_A_B_PORT`
+      --> tasks.toml:12:20
+       |
+    12 | services = ["a-b", "a_b", "a_B"]
+       |             -----  ^^^^^ the same variable
+       |             |
+       |             one of them
+       |
+       = help: rename one of the services, so that they differ in more than case and signs
+    "#);
+    insta::assert_snapshot!(wrong(&services.replace("port = 5432", "port = 5432\nservices = ['a-b']")), @r#"
+    error: the ports of services `a_b` and `a-b` would both be `XTASK_SERVICE_A_B_PORT`
+     --> tasks.toml:8:13
+      |
+    5 | [services.a_b]
+      |           --- one of them
+    ...
+    8 | services = ['a-b']
+      |             ^^^^^ the same variable
+      |
+      = help: rename one of the services, so that they differ in more than case and signs
+    "#);
+    // Who uses but one of them, or one without a port, is told no wrong one.
+    right(&format!(
+        "{services}[tasks.t]\nrun = \"x\"\nservices = [\"a-b\", \"a_B\"]\n[tasks.u]\nrun = \"x\"\nservices = [\"a_b\"]\n"
+    ));
+}

@@ -33,9 +33,10 @@ pub struct Seen {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum How {
-    /// Opened for reading, and its old content was to be had.
+    /// Opened for reading, and its old content was to be had; or given another name, by which it can
+    /// be read.
     Read,
-    /// Opened for writing, made anew, or put in its place by a rename or a link.
+    /// Opened for writing, made anew, put in its place by a rename or a link, or taken away.
     Written,
     /// Executed: the program itself, or a script that names its interpreter.
     Executed,

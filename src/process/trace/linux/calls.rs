@@ -15,8 +15,22 @@ pub(super) enum Call {
     Look(At),
     /// A program is executed.
     Execute(At),
-    /// A name comes to be, or its file is changed without being opened.
+    /// A name comes to be or goes, or its file is changed without being opened.
     Make(At),
+    /// A file gets a further name.
+    Link {
+        from: At,
+        to: At,
+        /// Whether it is the file that a symlink leads to.
+        follows: bool,
+    },
+    /// A name takes the place of another.
+    Move {
+        from: At,
+        to: At,
+        /// Whether each takes the place of the other.
+        swaps: bool,
+    },
     /// The entries of the folder with this descriptor are read.
     List(i32),
     /// A process or thread is started with these flags.
@@ -61,6 +75,8 @@ enum Shape {
     Look(Place),
     Execute(Place),
     Make(Place),
+    Link { from: Place, to: Place, flags: Option<usize> },
+    Move { from: Place, to: Place, flags: Option<usize> },
     List,
     Clone,
     CloneHow,
@@ -89,9 +105,10 @@ const COMMON: &[(i64, Shape)] = &[
     (libc::SYS_chdir, Shape::Look(here(0))),
     (libc::SYS_execve, Shape::Execute(here(0))),
     (libc::SYS_execveat, Shape::Execute(from(0))),
-    (libc::SYS_renameat2, Shape::Make(from(2))),
-    (libc::SYS_renameat, Shape::Make(from(2))),
-    (libc::SYS_linkat, Shape::Make(from(2))),
+    (libc::SYS_renameat2, Shape::Move { from: from(0), to: from(2), flags: Some(4) }),
+    (libc::SYS_renameat, Shape::Move { from: from(0), to: from(2), flags: None }),
+    (libc::SYS_linkat, Shape::Link { from: from(0), to: from(2), flags: Some(4) }),
+    (libc::SYS_unlinkat, Shape::Make(from(0))),
     (libc::SYS_symlinkat, Shape::Make(from(1))),
     (libc::SYS_mknodat, Shape::Make(from(0))),
     (libc::SYS_mkdirat, Shape::Make(from(0))),
@@ -104,6 +121,11 @@ const COMMON: &[(i64, Shape)] = &[
     (libc::SYS_chroot, Shape::Hide(Hiding::Root)),
     (libc::SYS_pivot_root, Shape::Hide(Hiding::Root)),
     (libc::SYS_mount, Shape::Hide(Hiding::Root)),
+    (libc::SYS_umount2, Shape::Hide(Hiding::Root)),
+    (libc::SYS_open_tree, Shape::Hide(Hiding::Root)),
+    (libc::SYS_move_mount, Shape::Hide(Hiding::Root)),
+    (libc::SYS_fsmount, Shape::Hide(Hiding::Root)),
+    (libc::SYS_mount_setattr, Shape::Hide(Hiding::Root)),
     (libc::SYS_setns, Shape::Hide(Hiding::Root)),
     (libc::SYS_ptrace, Shape::Hide(Hiding::Tracer)),
 ];
@@ -117,8 +139,10 @@ const OLD: &[(i64, Shape)] = &[
     (libc::SYS_lstat, Shape::Look(here(0))),
     (libc::SYS_access, Shape::Look(here(0))),
     (libc::SYS_readlink, Shape::Look(here(0))),
-    (libc::SYS_rename, Shape::Make(here(1))),
-    (libc::SYS_link, Shape::Make(here(1))),
+    (libc::SYS_rename, Shape::Move { from: here(0), to: here(1), flags: None }),
+    (libc::SYS_link, Shape::Link { from: here(0), to: here(1), flags: None }),
+    (libc::SYS_unlink, Shape::Make(here(0))),
+    (libc::SYS_rmdir, Shape::Make(here(0))),
     (libc::SYS_symlink, Shape::Make(here(1))),
     (libc::SYS_mknod, Shape::Make(here(0))),
     (libc::SYS_mkdir, Shape::Make(here(0))),
@@ -139,6 +163,7 @@ pub(super) fn call(number: i64, args: &[u64; 6]) -> Option<Call> {
         folder: place.folder.map(|index| descriptor(args[index])).filter(|fd| *fd != libc::AT_FDCWD),
         text: args[place.text],
     };
+    let has = |flags: Option<usize>, flag: u64| flags.is_some_and(|index| args[index] & flag != 0);
     Some(match *shape {
         Shape::Open { path, flags } => Call::Open(at(path), args[flags]),
         Shape::OpenHow { path, how } => Call::OpenHow(at(path), args[how]),
@@ -146,6 +171,12 @@ pub(super) fn call(number: i64, args: &[u64; 6]) -> Option<Call> {
         Shape::Look(path) => Call::Look(at(path)),
         Shape::Execute(path) => Call::Execute(at(path)),
         Shape::Make(path) => Call::Make(at(path)),
+        Shape::Link { from, to, flags } => {
+            Call::Link { from: at(from), to: at(to), follows: has(flags, bits(libc::AT_SYMLINK_FOLLOW)) }
+        }
+        Shape::Move { from, to, flags } => {
+            Call::Move { from: at(from), to: at(to), swaps: has(flags, u64::from(libc::RENAME_EXCHANGE)) }
+        }
         Shape::List => Call::List(descriptor(args[0])),
         Shape::Clone => Call::Clone(args[0]),
         Shape::CloneHow => Call::CloneHow(args[0]),
@@ -186,6 +217,7 @@ mod tests {
     #[test]
     fn calls_are_read_from_their_arguments() {
         let cwd = u64::from(libc::AT_FDCWD.cast_unsigned());
+        let (five, six) = (At { folder: Some(5), text: 7 }, At { folder: Some(6), text: 8 });
         let cases = [
             (libc::SYS_openat, [cwd, 7, 1, 0, 0, 0], Some(Call::Open(At { folder: None, text: 7 }, 1))),
             (
@@ -194,13 +226,40 @@ mod tests {
                 Some(Call::Open(At { folder: None, text: 7 }, 0)),
             ),
             (libc::SYS_statx, [5, 7, 0, 0, 0, 0], Some(Call::Look(At { folder: Some(5), text: 7 }))),
-            (libc::SYS_renameat, [5, 7, 6, 8, 0, 0], Some(Call::Make(At { folder: Some(6), text: 8 }))),
-            (libc::SYS_symlinkat, [7, 6, 8, 0, 0, 0], Some(Call::Make(At { folder: Some(6), text: 8 }))),
+            // The fifth argument of `renameat` is no flag of its.
+            (libc::SYS_renameat, [5, 7, 6, 8, 2, 0], Some(Call::Move { from: five, to: six, swaps: false })),
+            (libc::SYS_renameat2, [5, 7, 6, 8, 2, 0], Some(Call::Move { from: five, to: six, swaps: true })),
+            (libc::SYS_renameat2, [5, 7, 6, 8, 1, 0], Some(Call::Move { from: five, to: six, swaps: false })),
+            (libc::SYS_linkat, [5, 7, 6, 8, 0, 0], Some(Call::Link { from: five, to: six, follows: false })),
+            (
+                libc::SYS_linkat,
+                [5, 7, 6, 8, 0x400, 0],
+                Some(Call::Link { from: five, to: six, follows: true }),
+            ),
+            (libc::SYS_symlinkat, [7, 6, 8, 0, 0, 0], Some(Call::Make(six))),
+            (libc::SYS_unlinkat, [5, 7, 0, 0, 0, 0], Some(Call::Make(five))),
             (libc::SYS_getdents64, [3, 0, 0, 0, 0, 0], Some(Call::List(3))),
             (libc::SYS_read, [3, 0, 0, 0, 0, 0], None),
         ];
         for (number, args, expected) in cases {
             assert_eq!(call(number, &args), expected, "{number}");
+        }
+    }
+
+    #[test]
+    fn whatever_changes_what_paths_mean_hides() {
+        for number in [
+            libc::SYS_mount,
+            libc::SYS_umount2,
+            libc::SYS_open_tree,
+            libc::SYS_move_mount,
+            libc::SYS_fsmount,
+            libc::SYS_mount_setattr,
+            libc::SYS_pivot_root,
+            libc::SYS_chroot,
+            libc::SYS_setns,
+        ] {
+            assert_eq!(call(number, &[0; 6]), Some(Call::Hide(Hiding::Root)), "{number}");
         }
     }
 

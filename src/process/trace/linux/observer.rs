@@ -18,6 +18,27 @@ pub(super) struct Flight {
     call: Call,
     /// What it names, where that has to be read at the entry.
     path: Option<PathBuf>,
+    /// What a link or a rename begins from.
+    source: Option<Source>,
+}
+
+/// What gets a further or another name.
+#[derive(Debug)]
+struct Source {
+    path: PathBuf,
+    is_folder: bool,
+}
+
+impl Source {
+    fn of(path: PathBuf) -> Self {
+        let is_folder = path.symlink_metadata().is_ok_and(|metadata| metadata.is_dir());
+        Self { path, is_folder }
+    }
+
+    /// Who has it by another name can read it there, unseen.
+    fn how(&self) -> How {
+        if self.is_folder { How::Listed } else { How::Read }
+    }
 }
 
 /// Takes notes.
@@ -32,11 +53,20 @@ impl Observer {
     /// A thread enters a call.
     pub(super) fn entered(&mut self, tracee: Tracee, registers: &Registers) -> Option<Flight> {
         let call = calls::call(registers.number, &registers.args)?;
+        let mut source = None;
         let path = match call {
             // What an exec names is gone when it is done, and where a rename led may be.
             Call::Execute(at) => self.path(tracee, at),
             _ if !self.begun => return None,
             Call::Make(at) => self.path(tracee, at),
+            Call::Link { from, to, follows } => {
+                source = self.source(tracee, from, follows);
+                self.path(tracee, to)
+            }
+            Call::Move { from, to, .. } => {
+                source = self.source(tracee, from, false);
+                self.path(tracee, to)
+            }
             Call::Clone(flags) => {
                 self.cloned(tracee, flags);
                 return None;
@@ -48,7 +78,17 @@ impl Observer {
             }
             _ => None,
         };
-        Some(Flight { call, path })
+        Some(Flight { call, path, source })
+    }
+
+    /// What a link or a rename begins from; an empty path stands for the descriptor itself.
+    fn source(&mut self, tracee: Tracee, at: At, follows: bool) -> Option<Source> {
+        let path = match (self.path(tracee, at), at.folder) {
+            (Some(path), _) => path,
+            (None, Some(descriptor)) => self.sure(tracee, tracee.opened(descriptor)).flatten()?.0,
+            (None, None) => return None,
+        };
+        Some(Source::of(if follows { path.canonicalize().unwrap_or(path) } else { path }))
     }
 
     fn cloned(&mut self, tracee: Tracee, flags: u64) {
@@ -71,6 +111,7 @@ impl Observer {
             Call::Look(at) if errno == Some(libc::ENOENT) => self.missed(tracee, at),
             Call::Execute(_) if refused => self.saw(flight.path.as_deref(), How::Missing),
             Call::Make(_) if errno.is_none() => self.saw(flight.path.as_deref(), How::Written),
+            Call::Link { .. } | Call::Move { .. } => self.renamed(flight, errno),
             Call::List(descriptor) if errno.is_none() => {
                 let folder = self.sure(tracee, tracee.opened(descriptor)).flatten();
                 self.saw(folder.as_ref().map(|(path, _)| path.as_path()), How::Listed);
@@ -78,6 +119,25 @@ impl Observer {
             Call::Hide(hiding) => self.hidden(tracee, hiding, errno.is_none()),
             _ => {}
         }
+    }
+
+    fn renamed(&mut self, flight: &Flight, errno: Option<i32>) {
+        let Some(source) = &flight.source else { return };
+        if errno == Some(libc::ENOENT) && source.path.symlink_metadata().is_err() {
+            self.saw(Some(&source.path), How::Missing);
+        }
+        if errno.is_some() {
+            return;
+        }
+        self.saw(Some(&source.path), source.how());
+        if let Call::Move { swaps, .. } = flight.call {
+            self.saw(Some(&source.path), How::Written);
+            if swaps {
+                // What the target was stands in place of the source now.
+                self.saw(flight.path.as_deref(), Source::of(source.path.clone()).how());
+            }
+        }
+        self.saw(flight.path.as_deref(), How::Written);
     }
 
     fn opened(&mut self, tracee: Tracee, at: At, flags: u64, result: i64) {

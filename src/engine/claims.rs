@@ -1,0 +1,159 @@
+//! Where the services of a run listen: no two of them at the same place, since who asks one would be
+//! answered by the other. It must not know how a service is started.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// Who listens where, by the names of the services.
+type Table = BTreeMap<Address, String>;
+
+/// The places that services have, from before their start until their end.
+#[derive(Clone, Debug, Default)]
+pub struct Claims(Arc<Mutex<Table>>);
+
+/// What one service has. Dropping it gives all of it up.
+#[derive(Debug)]
+pub struct Claim {
+    claims: Claims,
+    service: String,
+    /// Its own port, if it has one.
+    pub port: Option<u16>,
+}
+
+/// A place where somebody listens.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Address {
+    /// `None` is this machine, by whichever of its usual names.
+    host: Option<String>,
+    port: u16,
+}
+
+impl Address {
+    /// A port of this machine.
+    pub fn here(port: u16) -> Self {
+        Self { host: None, port }
+    }
+
+    /// Of `HOST:PORT`; `None` if it is none.
+    pub fn of_tcp(text: &str) -> Option<Self> {
+        let (host, port) = text.rsplit_once(':')?;
+        Some(Self { host: elsewhere(host), port: port.parse().ok()? })
+    }
+
+    /// Of an `http://` address; `None` if it is none.
+    pub fn of_http(text: &str) -> Option<Self> {
+        let url: ureq::http::Uri = text.parse().ok()?;
+        Some(Self { host: elsewhere(url.host()?), port: url.port_u16().unwrap_or(80) })
+    }
+}
+
+/// A host that is not this machine, or another address of it than the usual one.
+fn elsewhere(host: &str) -> Option<String> {
+    let host = host.trim_start_matches('[').trim_end_matches(']').to_ascii_lowercase();
+    let is_here = host == "localhost"
+        || host.parse::<IpAddr>().is_ok_and(|address| match address.to_canonical() {
+            IpAddr::V4(address) => address == Ipv4Addr::LOCALHOST || address.is_unspecified(),
+            IpAddr::V6(address) => address.is_loopback() || address.is_unspecified(),
+        });
+    (!is_here).then_some(host)
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.host {
+            None => write!(f, "port {}", self.port),
+            Some(host) => write!(f, "{host}:{}", self.port),
+        }
+    }
+}
+
+impl Claims {
+    /// Claims its own port for a service.
+    ///
+    /// # Errors
+    /// Another service has it, as a clause.
+    pub fn claim(&self, service: &str, port: Option<u16>) -> Result<Claim, String> {
+        let claim = Claim { claims: self.clone(), service: service.to_owned(), port };
+        let address = port.map(Address::here);
+        claim.add(address, |_| false)?;
+        Ok(claim)
+    }
+
+    /// No code panics while it holds the lock, so a poisoned one is sound.
+    fn table(&self) -> MutexGuard<'_, Table> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Claim {
+    /// Claims also the place where the service is asked whether it is ready, unless that belongs to a
+    /// service that it uses, by way of which it may be reached.
+    ///
+    /// # Errors
+    /// Another service has it, as a clause.
+    pub fn add(&self, address: Option<Address>, uses: impl Fn(&str) -> bool) -> Result<(), String> {
+        let Some(address) = address else { return Ok(()) };
+        let mut table = self.claims.table();
+        match table.get(&address) {
+            Some(holder) if *holder != self.service && !uses(holder) => Err(format!(
+                "{address} is taken by service {holder} of this run: give one of them another, such as \
+                 `port = \"auto\"`"
+            )),
+            Some(_) => Ok(()),
+            None => {
+                table.insert(address, self.service.clone());
+                Ok(())
+            }
+        }
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        self.claims.table().retain(|_, holder| *holder != self.service);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_names_of_this_machine_are_one() {
+        for (address, expected) in [
+            (Address::of_tcp("127.0.0.1:80"), "port 80"),
+            (Address::of_tcp("localhost:80"), "port 80"),
+            (Address::of_tcp("0.0.0.0:80"), "port 80"),
+            (Address::of_tcp("[::1]:80"), "port 80"),
+            (Address::of_tcp("127.0.0.2:80"), "127.0.0.2:80"),
+            (Address::of_tcp("DB.local:80"), "db.local:80"),
+            (Address::of_http("http://LOCALHOST:81/x"), "port 81"),
+            (Address::of_http("http://127.0.0.1/x"), "port 80"),
+            (Address::of_http("http://[::1]:82"), "port 82"),
+            (Address::of_http("http://db.local"), "db.local:80"),
+        ] {
+            assert_eq!(address.unwrap().to_string(), expected);
+        }
+        assert_eq!(Address::of_tcp("localhost:{{ services.db.port }}"), None);
+        assert_eq!(Address::of_http("http://localhost:{{ services.db.port }}/"), None);
+    }
+
+    #[test]
+    fn a_place_is_one_services_until_that_ends() {
+        let claims = Claims::default();
+        let one = claims.claim("api:db", Some(5432)).unwrap();
+        let refusal = claims.claim("web:db", Some(5432)).unwrap_err();
+        assert!(refusal.starts_with("port 5432 is taken by service api:db of this run"), "{refusal}");
+        let other = claims.claim("web:db", Some(5433)).unwrap();
+        assert!(other.add(Address::of_tcp("localhost:5432"), |_| false).is_err());
+        assert!(other.add(Address::of_tcp("localhost:5432"), |name| name == "api:db").is_ok());
+        assert!(other.add(Address::of_tcp("localhost:5434"), |_| false).is_ok());
+        drop(one);
+        assert!(other.add(Address::of_tcp("localhost:5432"), |_| false).is_ok());
+        assert!(claims.claim("x", Some(5434)).is_err());
+        drop(other);
+        assert!([5432, 5433, 5434].iter().all(|port| claims.claim("x", Some(*port)).is_ok()));
+    }
+}
