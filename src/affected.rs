@@ -13,6 +13,7 @@ use crate::ground::digest::Digest;
 use crate::key::explanation::Explanation;
 use crate::key::inputs::InputSet;
 use crate::key::{Contribution, Field, Ingredients, Key};
+use crate::process::mask::Mask;
 use crate::reason::Change;
 
 /// Changes that are listed before it is said how many more there are.
@@ -140,7 +141,7 @@ impl<'a> At<'a> {
     }
 
     fn explanation(&self, fields: &[Field]) -> Explanation {
-        Explanation::new(fields, self.inputs().select(self.side.snapshot))
+        Explanation::new(fields, self.inputs().select(self.side.snapshot), &Mask::default())
     }
 }
 
@@ -157,7 +158,7 @@ fn difference(now: &At<'_>, former: Side<'_>, all: &Graph) -> Option<Why> {
     if new == old {
         return None;
     }
-    let mut changes = now.explanation(&new).changes_since(&then.explanation(&old));
+    let mut changes = now.explanation(&new).changes_since(&then.explanation(&old), &Mask::default());
     let more = changes.len().saturating_sub(LISTED);
     changes.truncate(LISTED);
     Some(Why::Changed { changes, more })
