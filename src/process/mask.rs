@@ -58,7 +58,7 @@ impl Mask {
     /// The values are longer than any environment can hold.
     pub fn new(values: Vec<Vec<u8>>) -> Result<Self, MaskError> {
         let mut numbered: BTreeMap<Vec<u8>, usize> = BTreeMap::new();
-        let forms = values.iter().cloned().chain(values.iter().cloned().flat_map(forms));
+        let forms = values.clone().into_iter().chain(values.into_iter().flat_map(forms));
         for form in forms.filter(|form| !form.trim_ascii().is_empty()) {
             let next = numbered.len() + 1;
             numbered.entry(form).or_insert(next);

@@ -46,8 +46,8 @@ impl Facts {
         let measures = std::mem::take(&mut self.measures);
         self.measures = measures.into_iter().map(|(name, measure)| (word(&name), measure)).collect();
         // Its status is a word of a few.
-        if let Some(Sonar { broken, .. }) = &mut self.sonar {
-            broken.iter_mut().for_each(|text| *text = word(text));
+        for text in self.sonar.iter_mut().flat_map(|Sonar { broken, .. }| broken) {
+            *text = word(text);
         }
         if let Some(tests) = &mut self.tests {
             tests.flaky.iter_mut().for_each(|name| *name = word(name));
