@@ -14,6 +14,7 @@ use crate::ground::path::RepoPath;
 use crate::key::explanation::Explanation;
 use crate::key::inputs::InputSet;
 use crate::key::{Contribution, Field, Ingredients, Key, probe_files};
+use crate::process::mask::Mask;
 use crate::reason::Change;
 
 /// Changes that are listed before it is said how many more there are.
@@ -149,7 +150,7 @@ impl<'a> At<'a> {
     }
 
     fn explanation(&self, fields: &[Field]) -> Explanation {
-        Explanation::new(fields, self.inputs().select(self.side.snapshot))
+        Explanation::new(fields, self.inputs().select(self.side.snapshot), &Mask::default())
     }
 }
 
@@ -166,7 +167,7 @@ fn difference(now: &At<'_>, former: Side<'_>, all: &Graph) -> Option<Why> {
     if new == old {
         return tool(now, &then);
     }
-    let mut changes = now.explanation(&new).changes_since(&then.explanation(&old));
+    let mut changes = now.explanation(&new).changes_since(&then.explanation(&old), &Mask::default());
     let more = changes.len().saturating_sub(LISTED);
     changes.truncate(LISTED);
     Some(Why::Changed { changes, more })

@@ -19,6 +19,7 @@ use crate::ground::env::Env;
 use crate::key::explanation::Explanation;
 use crate::key::inputs::InputSet;
 use crate::key::{Contribution, Ingredients, Key};
+use crate::process::mask::Mask;
 use crate::quality::Basis;
 use crate::reason::{Change, Reason};
 
@@ -50,6 +51,8 @@ pub struct World<'a> {
     pub knowledge: &'a dyn Knowledge,
     /// What each gate of the graph is judged by beside its rules and reports.
     pub gates: &'a BTreeMap<TaskId, Basis>,
+    /// What hides secrets in all that is told of keys; it has no say in them.
+    pub mask: &'a Mask,
 }
 
 /// A kind of machine.
@@ -264,7 +267,8 @@ pub fn resolve(
     };
     let (decision, contribution) = match world.knowledge.look_up(task, &key.digest) {
         Found::Hit { at, took, outputs, differs } => {
-            let reason = Reason::Cached { at, took, restores: differs };
+            let restores = differs.map(|what| world.mask.text(&what));
+            let reason = Reason::Cached { at, took, restores };
             (Decision::Hit(reason), by_key.or(Some(Contribution::Outputs(outputs))))
         }
         Found::Damaged(what) => (Decision::Miss(Reason::Damaged { what }), by_key),
@@ -302,7 +306,7 @@ fn always_runs(policy: CachePolicy, task: &Task) -> Option<Reason> {
 
 fn failed_probe(world: &World<'_>, task: &Task) -> Option<Reason> {
     task.tools.iter().find_map(|tool| match world.probes.get(tool) {
-        Some(Err(what)) => Some(Reason::ProbeFailed { tool: tool.clone(), what: what.clone() }),
+        Some(Err(what)) => Some(Reason::ProbeFailed { tool: tool.clone(), what: world.mask.text(what) }),
         _ => None,
     })
 }
@@ -318,8 +322,8 @@ fn absent(world: &World<'_>, id: NodeId, key: &Key, snapshot: &Snapshot) -> Reas
         Last::Other => {}
     }
     let inputs = InputSet::of(world.config, world.graph, node);
-    let now = Explanation::new(&key.fields, inputs.select(snapshot));
-    match past.nearest(&now) {
+    let now = Explanation::new(&key.fields, inputs.select(snapshot), world.mask);
+    match past.nearest(&now, world.mask) {
         Some(mut changes) if !changes.is_empty() => {
             let more = changes.len().saturating_sub(LISTED_CHANGES);
             changes.truncate(LISTED_CHANGES);
@@ -331,8 +335,8 @@ fn absent(world: &World<'_>, id: NodeId, key: &Key, snapshot: &Snapshot) -> Reas
 
 impl Past {
     /// What differs from the nearest entry: from the one with the fewest differences.
-    pub fn nearest(&self, now: &Explanation) -> Option<Vec<Change>> {
-        self.entries.iter().map(|entry| now.changes_since(entry)).min_by_key(Vec::len)
+    pub fn nearest(&self, now: &Explanation, mask: &Mask) -> Option<Vec<Change>> {
+        self.entries.iter().map(|entry| now.changes_since(entry, mask)).min_by_key(Vec::len)
     }
 }
 

@@ -21,7 +21,6 @@ use crate::engine::inbox::LazyInbox;
 use crate::engine::launch::{Keeps, Launch};
 use crate::engine::prepare::{Place, Prepared, Request};
 use crate::engine::scheduler::OnFailure;
-use crate::engine::secrets::Secrets;
 use crate::event::{Event, ServiceEnd, Summary, TaskFinished, Verdict, What};
 use crate::graph::Reach;
 use crate::history::runs;
@@ -144,7 +143,6 @@ fn sandboxed(
     let prepared = Prepared::gather(config, &request, project.tree(), place)?;
     let conduct =
         Conduct { jobs: config.slots(args.jobs), streams: false, wants_hit_logs: false, run: run.clone() };
-    let secrets = Secrets::of(config, &prepared.graph, &session.env)?;
     let launch = Launch {
         root: &project.root,
         conduct: &conduct,
@@ -158,9 +156,7 @@ fn sandboxed(
     let system = |source| Failure::System { attempt: "listen for signals".to_owned(), source };
     let heard = inbox.get().map_err(system)?;
     let emitter = Emitter::new(session.clock.clone(), sink(Arc::clone(results), session.paint_err()));
-    Ok(prepared.plan(&session.env, |world, plan| {
-        prepared.launch((world, plan), &launch, &secrets, (&emitter, heard))
-    }))
+    Ok(prepared.plan(&session.env, |world, plan| prepared.launch((world, plan), &launch, (&emitter, heard))))
 }
 
 /// What keeps the results, and tells on standard error what goes on.

@@ -125,6 +125,7 @@ impl From<PrepareError> for Failure {
             PrepareError::Select(error) => Self::Select(error),
             PrepareError::Git(error) => Self::Git(error),
             PrepareError::Cache(error) => Self::Cache(error),
+            PrepareError::Mask(error) => Self::Mask(error),
         }
     }
 }
@@ -132,7 +133,6 @@ impl From<PrepareError> for Failure {
 impl From<ShardingError> for Failure {
     fn from(error: ShardingError) -> Self {
         match error {
-            ShardingError::Mask(error) => Self::Mask(error),
             error @ ShardingError::BehindGate { .. } => Self::Sharding(error),
         }
     }
@@ -145,7 +145,6 @@ impl From<GateError> for Failure {
             GateError::Git(error) => Self::Git(error),
             GateError::Prepare(error) => error.into(),
             GateError::File(error) => Self::File(error),
-            GateError::Mask(error) => Self::Mask(error),
             GateError::Signals { source } => {
                 Self::System { attempt: "listen for signals".to_owned(), source }
             }

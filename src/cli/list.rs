@@ -4,6 +4,7 @@ use crate::cli::Session;
 use crate::cli::exit::{End, Failure};
 use crate::cli::project::Project;
 use crate::config::model::{Config, Task};
+use crate::process::mask::Mask;
 use crate::reporter::style::{Paint, Tone};
 
 /// Lists them on standard output.
@@ -57,7 +58,7 @@ pub fn about(config: &Config, task: &Task) -> String {
     }
     match &task.run {
         Some(command) => {
-            let shown = crate::engine::command::shown(command, &[]);
+            let shown = crate::engine::command::shown(command, &[], &Mask::default());
             let line = shown.lines().next().unwrap_or_default();
             if line.chars().count() > 60 {
                 line.chars().take(59).chain(['…']).collect()

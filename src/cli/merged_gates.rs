@@ -168,6 +168,8 @@ pub fn judge(session: &Session, merged: &Merged) -> Result<Vec<Judged>, Failure>
         policy: CachePolicy::Off,
         knowledge: &Nothing,
         gates: &bases,
+        // A gate has no secrets.
+        mask: &Mask::default(),
     };
     let judged: Vec<Judged> = gates.iter().map(|name| judged(&world, &merged.manifest, name)).collect();
     if let Some(state) = state {

@@ -19,7 +19,6 @@ use crate::engine::inbox::{Inbox, LazyInbox};
 use crate::engine::launch::{Keeps, Launch};
 use crate::engine::prepare::{Place, Prepared, Request, Tree};
 use crate::engine::scheduler::OnFailure;
-use crate::engine::secrets::Secrets;
 use crate::engine::watching::Watching;
 use crate::event::Summary;
 use crate::gate::host::Host;
@@ -179,7 +178,6 @@ pub fn launch(
         wants_hit_logs: args.output == Output::All,
         run: run.to_owned(),
     };
-    let secrets = Secrets::of(config, &prepared.graph, &session.env)?;
     let chorus = Voices::of(args).open(session, run, spot.state)?;
     let launch = Launch {
         root: spot.root,
@@ -194,9 +192,8 @@ pub fn launch(
     // The time of each round counts from its own start.
     let clock = if watching.is_some() { session.clock.restarted() } else { session.clock.clone() };
     let emitter = chorus.emitter(&clock);
-    let summary = prepared.plan(&session.env, |world, plan| {
-        prepared.launch((world, plan), &launch, &secrets, (&emitter, inbox))
-    });
+    let summary =
+        prepared.plan(&session.env, |world, plan| prepared.launch((world, plan), &launch, (&emitter, inbox)));
     Ok((summary, chorus))
 }
 

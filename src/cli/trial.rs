@@ -16,7 +16,6 @@ use crate::engine::inbox::LazyInbox;
 use crate::engine::launch::{Keeps, Launch};
 use crate::engine::prepare::{Place, Prepared, Request, Tree};
 use crate::engine::scheduler::OnFailure;
-use crate::engine::secrets::Secrets;
 use crate::event::{Event, Status, TaskFinished, Verdict, What};
 use crate::graph::Reach;
 use crate::ground::units;
@@ -58,7 +57,6 @@ pub fn run(session: &Session, config: &Config, names: Vec<String>, root: &Path) 
     let prepared = Prepared::gather(config, &request, Tree::None, place)?;
     let conduct =
         Conduct { jobs: config.slots(None), streams: false, wants_hit_logs: false, run: id.clone() };
-    let secrets = Secrets::of(config, &prepared.graph, &session.env)?;
     let launch = Launch {
         root,
         conduct: &conduct,
@@ -74,9 +72,8 @@ pub fn run(session: &Session, config: &Config, names: Vec<String>, root: &Path) 
     let heard = inbox.get().map_err(system)?;
     let outcomes = Arc::new(Mutex::new(Outcomes::new()));
     let emitter = Emitter::new(session.clock.clone(), sink(Arc::clone(&outcomes), session.paint_err()));
-    let summary = prepared.plan(&session.env, |world, plan| {
-        prepared.launch((world, plan), &launch, &secrets, (&emitter, heard))
-    });
+    let summary =
+        prepared.plan(&session.env, |world, plan| prepared.launch((world, plan), &launch, (&emitter, heard)));
     match (summary.verdict, inbox.signalled()) {
         (Verdict::Interrupted { signal }, _) | (_, Some(signal)) => Ok(Trial::Interrupted(signal)),
         _ => Ok(Trial::Done(std::mem::take(&mut outcomes.lock().unwrap_or_else(PoisonError::into_inner)))),

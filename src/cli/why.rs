@@ -76,10 +76,10 @@ fn account<'a>(world: &World<'a>, plan: &'a Plan, id: crate::graph::NodeId) -> A
     let planned = &plan.nodes[id.0];
     let explanation = planned.key.as_ref().zip(world.snapshot).map(|(key, snapshot)| {
         let inputs = InputSet::of(world.config, world.graph, node);
-        Explanation::new(&key.fields, inputs.select(snapshot))
+        Explanation::new(&key.fields, inputs.select(snapshot), world.mask)
     });
     let past = planned.key.as_ref().map(|key| world.knowledge.past(task, &key.digest));
-    let changes = explanation.as_ref().zip(past).and_then(|(now, past)| past.nearest(now));
+    let changes = explanation.as_ref().zip(past).and_then(|(now, past)| past.nearest(now, world.mask));
     Account { name: &task.name, planned, explanation, changes }
 }
 

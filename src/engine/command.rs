@@ -104,17 +104,22 @@ fn takes_arguments(line: &str) -> bool {
     ["$@", "$*", "$1", "${@", "${*", "${1"].iter().any(|mark| line.contains(mark))
 }
 
-/// The command as a person would type it.
-pub fn shown(command: &Command, args: &[String]) -> String {
-    let join = |words: &[String]| shlex::try_join(words.iter().map(String::as_str)).unwrap_or_default();
-    match command {
+/// The command as a person would type it, without secrets. Words are masked before they are quoted:
+/// quotes may stand within a secret.
+pub fn shown(command: &Command, args: &[String], mask: &Mask) -> String {
+    let join = |words: &[String]| {
+        let words: Vec<String> = words.iter().map(|word| mask.text(word)).collect();
+        shlex::try_join(words.iter().map(String::as_str)).unwrap_or_default()
+    };
+    let text = match command {
         Command::Argv(words) if args.is_empty() => join(words),
         Command::Argv(words) => format!("{} {}", join(words), join(args)),
         Command::Rust(name) if args.is_empty() => format!("(Rust) {name}"),
         Command::Rust(name) => format!("(Rust) {name} {}", join(args)),
         Command::Shell(line) if args.is_empty() => line.clone(),
         Command::Shell(line) => format!("{} {}", line.trim_end(), join(args)),
-    }
+    };
+    mask.text(&text)
 }
 
 /// A command ready to start.

@@ -81,8 +81,8 @@ pub struct Context<'a> {
     pub emitter: &'a Emitter,
     /// Hides secrets.
     pub mask: Arc<Mask>,
-    /// Bytes of the longest form of a secret; none if there are no secrets.
-    pub longest_secret: usize,
+    /// The secrets, for what must not be stored.
+    pub secrets: &'a Secrets,
     /// The programs that were found before.
     pub programs: Programs,
     /// Where tasks run that see only what they declare; `None` outside a repository.
@@ -135,7 +135,7 @@ impl<'a> Context<'a> {
         site: &'a Site<'a>,
         conduct: &'a Conduct,
         (emitter, services, watching): (&'a Emitter, &'a Services, Option<&'a Watching>),
-        secrets: &Secrets,
+        secrets: &'a Secrets,
     ) -> Self {
         let results = plan.nodes.iter().map(|_| NodeResult::default()).collect();
         Self {
@@ -144,7 +144,7 @@ impl<'a> Context<'a> {
             site,
             conduct,
             emitter,
-            longest_secret: secrets.longest,
+            secrets,
             mask: Arc::clone(&secrets.mask),
             programs: Programs::default(),
             sandboxes: site.store.as_ref().map(|store| Sandboxes::new(&store.state, &conduct.run)),

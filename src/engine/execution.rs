@@ -158,7 +158,7 @@ fn look_at_reports(
             execution.told = Some(told);
         }
         Err(error) if execution.ended.is_pass() => {
-            execution.ended = Ended::Report { path: error.path, why: error.why.to_string() };
+            execution.ended = error.ended(&context.mask);
         }
         // It failed anyway, perhaps before it had anything to report.
         Err(_) => {}

@@ -32,7 +32,7 @@ pub fn judge(context: &Context<'_>, id: NodeId, reason: &Reason) -> Execution {
             let ended = if broken == 0 { Ended::Exit { code: 0 } } else { Ended::Rules { broken } };
             (ended, Some(Box::new(evidence)))
         }
-        Err(NoEvidence { path, why }) => (Ended::Report { path, why: why.to_string() }, None),
+        Err(lack) => (lack.ended(&context.mask), None),
     };
     let took = context.emitter.millis().saturating_sub(started);
     Execution { took, ended, attempts: 1, evidence, ..Execution::begun(started) }
@@ -74,7 +74,8 @@ fn evidence(context: &Context<'_>, id: NodeId) -> Result<Evidence, NoEvidence> {
     let unasked = Basis { baseline: Baseline::Unasked, today };
     let Basis { baseline, today } = world.gates.get(&node.task).unwrap_or(&unasked);
     let case = Case { rules: &gate.rules, facts: &all.facts, baseline, today: *today, absent: &absent };
-    Ok(Evidence { reports: all.sources.clone(), ..quality::judge(&case) })
+    let reports = all.sources.iter().map(|source| source.shown(&|path| context.mask.distinct(path)));
+    Ok(Evidence { reports: reports.collect(), ..quality::judge(&case) })
 }
 
 /// A task that does not run on this system, as the rules take it.

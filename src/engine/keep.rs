@@ -118,15 +118,10 @@ fn put(
     let node = context.world.graph.node(id);
     let task = context.world.config.task(node.task);
     let inputs = InputSet::of(context.world.config, context.world.graph, node);
-    let fields = key.fields.iter().cloned().map(|mut field| {
-        field.value = context.mask.text(&field.value);
-        field
-    });
-    let fields: Vec<_> = fields.collect();
-    let explanation = Explanation::new(&fields, inputs.select(before)).encode();
-    let holds = |bytes: &[u8]| context.mask.contains(bytes);
-    let forbidden =
-        (context.longest_secret > 0).then_some(Forbidden { holds: &holds, longest: context.longest_secret });
+    let explanation = Explanation::new(&key.fields, inputs.select(before), &context.mask).encode();
+    let secrets = context.secrets;
+    let holds = |bytes: &[u8]| secrets.forbidden.contains(bytes);
+    let forbidden = (secrets.longest > 0).then_some(Forbidden { holds: &holds, longest: secrets.longest });
     let entry = NewEntry {
         task: &task.name,
         explanation: &explanation,
@@ -148,6 +143,8 @@ fn put(
                 text = format!("{text}: {cause}");
                 source = cause.source();
             }
+            // It names an output.
+            let text = context.mask.text(&text);
             context.emitter.notice(Level::Warning, format!("{} is not stored: {text}", task.name));
             Stored::No { why: text }
         }

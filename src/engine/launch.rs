@@ -10,7 +10,6 @@ use crate::engine::inbox::Inbox;
 use crate::engine::prepare::Prepared;
 use crate::engine::run::Run;
 use crate::engine::scheduler::OnFailure;
-use crate::engine::secrets::Secrets;
 use crate::engine::services::Services;
 use crate::engine::watching::Watching;
 use crate::event::{Gated, Level, Summary};
@@ -54,7 +53,6 @@ impl Prepared<'_> {
         &self,
         (world, plan): (&World<'_>, &Plan),
         launch: &Launch<'_>,
-        secrets: &Secrets,
         (emitter, inbox): (&Emitter, &Inbox),
     ) -> Summary {
         let store = self.store.as_ref().zip(self.reader.as_ref()).map(|((state, cache), tree)| Store {
@@ -84,7 +82,7 @@ impl Prepared<'_> {
             names: &self.names,
             tree,
             part: self.part.as_ref(),
-            secrets,
+            secrets: &self.secrets,
             notices: self.notices(),
             services: launch.watching.map_or(&own, |watching| &watching.services),
             watching: launch.watching,

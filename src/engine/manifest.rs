@@ -155,12 +155,8 @@ fn outputs(contribution: Option<Contribution>) -> Option<String> {
 
 /// Fields as a manifest has them: without secrets, and without those that are empty.
 pub fn shown(fields: &[Field], mask: &Mask) -> Vec<Field> {
-    let masked = fields.iter().filter(|field| !field.value.is_empty()).map(|field| Field {
-        kind: field.kind,
-        name: field.name.clone(),
-        value: mask.text(&field.value),
-    });
-    Explanation::new(&masked.collect::<Vec<_>>(), []).fields
+    let filled: Vec<Field> = fields.iter().filter(|field| !field.value.is_empty()).cloned().collect();
+    Explanation::new(&filled, [], mask).fields
 }
 
 impl Run<'_> {
@@ -196,9 +192,12 @@ impl Run<'_> {
                 Ok(told) => {
                     let told = Arc::unwrap_or_clone(told);
                     handed.facts.insert(task.name.clone(), told.facts);
-                    handed.reports.extend(told.sources);
+                    let shown =
+                        told.sources.iter().map(|source| source.shown(&|path| context.mask.distinct(path)));
+                    handed.reports.extend(shown);
                 }
                 Err(error) => {
+                    let error = context.mask.distinct(&error.to_string());
                     context.emitter.notice(Level::Warning, format!("{}: {error}", task.name));
                     handed.lacking.push(task.name.clone());
                 }

@@ -9,6 +9,7 @@ use crate::config::model::{Config, TaskId};
 use crate::engine::baseline::{self, Line, Standing};
 use crate::engine::knowledge::{Nothing, Recall};
 use crate::engine::probe::{self, Probes};
+use crate::engine::secrets::Secrets;
 use crate::engine::sharding::Part;
 use crate::git::snapshot::Snapshot;
 use crate::git::{GitError, Repository, WorkTreeReader};
@@ -17,6 +18,7 @@ use crate::ground::clock::Clock;
 use crate::ground::env::Env;
 use crate::history::tasks::LazyHistory;
 use crate::plan::{CachePolicy, InputDigests, Knowledge, Plan, Platform, World};
+use crate::process::mask::MaskError;
 use crate::quality::Basis;
 use crate::select::{SelectError, Selection};
 
@@ -68,6 +70,8 @@ pub struct Prepared<'a> {
     pub warnings: Vec<String>,
     /// What the reader has to know of the request.
     pub notes: Vec<String>,
+    /// What hides secrets.
+    pub secrets: Secrets,
     /// Which part of a larger plan this is, if it is one.
     pub part: Option<Part>,
     args: Vec<String>,
@@ -108,6 +112,9 @@ pub enum PrepareError {
     /// The cache can't be opened.
     #[error(transparent)]
     Cache(#[from] CacheError),
+    /// Secrets can't be hidden, so nothing is told of them.
+    #[error(transparent)]
+    Mask(#[from] MaskError),
 }
 
 impl<'a> Prepared<'a> {
@@ -125,6 +132,7 @@ impl<'a> Prepared<'a> {
         let receiver = if request.args.is_empty() { None } else { Some(selection.receiver(config)?) };
         let selected = request.tasks.as_deref().unwrap_or(&selection.tasks);
         let graph = Graph::of(config, selected, request.reach);
+        let secrets = Secrets::of(config, &graph, place.env)?;
         let (probes, looked) = rayon::join(
             || probe::ask(config, &graph, place.env, place.root, place.run),
             || look(tree, place),
@@ -153,7 +161,8 @@ impl<'a> Prepared<'a> {
             store,
             history,
             warnings: looked.warnings,
-            notes: request.notes.clone(),
+            notes: request.notes.iter().map(|note| secrets.mask.text(note)).collect(),
+            secrets,
             part: None,
             args: request.args.clone(),
             receiver,
@@ -205,6 +214,7 @@ impl<'a> Prepared<'a> {
             policy: self.policy,
             knowledge,
             gates: &self.gates,
+            mask: &self.secrets.mask,
         }
     }
 

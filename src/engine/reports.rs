@@ -9,6 +9,7 @@ use std::path::Path;
 use crate::config::model::{Report, Task};
 use crate::engine::leftovers::Leftovers;
 use crate::engine::tree_paths::TreePaths;
+use crate::event::Ended;
 use crate::git::snapshot::Snapshot;
 use crate::ground::digest::Digest;
 use crate::ground::path::RepoPath;
@@ -132,6 +133,14 @@ impl Told {
     }
 }
 
+impl NoEvidence {
+    /// How a task or a gate ends for it. A report may hold secrets, and what is wrong with it may
+    /// repeat them.
+    pub fn ended(&self, mask: &Mask) -> Ended {
+        Ended::Report { path: mask.distinct(&self.path), why: mask.distinct(&self.why.to_string()) }
+    }
+}
+
 impl Library<'_> {
     /// Reads all reports of a task. If it has just been executed, none of them may be stale.
     ///
@@ -181,7 +190,7 @@ impl Library<'_> {
         facts.rename(&mut |written| paths.inside(written));
         // A report may hold a million texts.
         if !self.mask.is_empty() {
-            facts.reword(&|text| self.mask.text(text));
+            facts.reword(&|text| self.mask.distinct(text));
         }
         let mut texts = Texts::default();
         for finding in facts.findings.iter_mut().chain(&mut facts.secrets).flatten() {

@@ -9,7 +9,6 @@ use std::collections::BTreeMap;
 use crate::config::model::TaskId;
 use crate::engine::manifest::shown;
 use crate::engine::prepare::Prepared;
-use crate::engine::secrets::Secrets;
 use crate::git::snapshot::Snapshot;
 use crate::graph::{Graph, NodeId, Reach, Role};
 use crate::ground::digest::Digest;
@@ -18,7 +17,6 @@ use crate::key::Field;
 use crate::manifest::PlanDigest;
 use crate::manifest::phrases::{count, named};
 use crate::plan::{World, definition};
-use crate::process::mask::MaskError;
 use crate::shard::{self, Shard, Split, Timings, Work};
 
 /// The part of a plan that one shard runs.
@@ -47,9 +45,6 @@ pub enum ShardingError {
         /// The gate.
         gate: String,
     },
-    /// Secrets can't be hidden.
-    #[error(transparent)]
-    Mask(#[from] MaskError),
 }
 
 /// The tasks that are split, by their places.
@@ -66,10 +61,9 @@ impl Prepared<'_> {
     pub fn narrow(&mut self, shard: Shard, timings: &Timings, env: &Env) -> Result<(), ShardingError> {
         let tasks = self.tasks(timings)?;
         let split = shard::split(&tasks.work, shard.count);
-        let secrets = Secrets::of(self.config, &self.graph, env)?;
         let (plan, all) = self.definitions((&tasks, &split), shard, env);
         let mut elsewhere: BTreeMap<String, Vec<Field>> =
-            all.into_iter().map(|(task, fields)| (task, shown(&fields, &secrets.mask))).collect();
+            all.into_iter().map(|(task, fields)| (task, shown(&fields, &self.secrets.mask))).collect();
         let mine = split.runs.get(shard.index - 1).map_or(&[][..], |runs| runs);
         for task in mine {
             elsewhere.remove(&tasks.work[*task].name);

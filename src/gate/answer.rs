@@ -10,7 +10,6 @@ use crate::config::stage::Stage;
 use crate::engine::launch::{Keeps, Launch};
 use crate::engine::prepare::{Prepared, Request, Tree};
 use crate::engine::scheduler::OnFailure;
-use crate::engine::secrets::Secrets;
 use crate::event::{Gated, Summary, Verdict};
 use crate::gate::definition;
 use crate::gate::error::GateError;
@@ -208,7 +207,6 @@ impl Host<'_> {
         if let Some(signal) = self.inbox.signalled() {
             return Ok(Answer::Interrupted(signal));
         }
-        let secrets = Secrets::of(case.config, &prepared.graph, self.env)?;
         let conduct = self.conduct(spot.run, case.config);
         let gated = Gated { what: case.question.what.clone(), refs: case.question.refs.clone() };
         let launch = Launch {
@@ -222,7 +220,7 @@ impl Host<'_> {
             keeps: spot.keeps,
         };
         let emitter = self.audience.emitter(spot.run, &case.clock);
-        let summary = prepared.launch(planned, &launch, &secrets, (&emitter, self.listen()?));
+        let summary = prepared.launch(planned, &launch, (&emitter, self.listen()?));
         Ok(Answer::Ran { run: spot.run.to_owned(), summary })
     }
 }

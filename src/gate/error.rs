@@ -4,7 +4,6 @@ use crate::config::diagnostic::Diagnostics;
 use crate::engine::prepare::PrepareError;
 use crate::git::GitError;
 use crate::ground::file::FileError;
-use crate::process::mask::MaskError;
 
 /// A question that can't be answered, which is never a pass.
 #[derive(Debug, thiserror::Error)]
@@ -21,9 +20,6 @@ pub enum GateError {
     /// A file operation failed.
     #[error(transparent)]
     File(#[from] FileError),
-    /// Secrets can't be hidden, so nothing is run.
-    #[error(transparent)]
-    Mask(#[from] MaskError),
     /// Signals can't be listened to, so that nothing could be ended.
     #[error("can't listen for signals")]
     Signals {

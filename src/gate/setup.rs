@@ -7,7 +7,6 @@ use crate::config::model::{Config, Task, Worktree};
 use crate::engine::launch::{Keeps, Launch};
 use crate::engine::prepare::{Prepared, Request, Tree};
 use crate::engine::scheduler::OnFailure;
-use crate::engine::secrets::Secrets;
 use crate::event::Verdict;
 use crate::gate::error::GateError;
 use crate::gate::host::Host;
@@ -50,7 +49,6 @@ pub fn run(host: &Host<'_>, config: &Config, ready: &Ready) -> Result<Verdict, G
     let prepared =
         Prepared::gather(&alone, &request, Tree::WorkDir(&ready.repository), host.place(root, &run, None))?;
     let stamp = Stamp::read(&ready.worktree.git_dir());
-    let secrets = Secrets::of(&alone, &prepared.graph, host.env)?;
     let digests = prepared.digests();
     let world = prepared.world(host.env, &digests, &stamp);
     let plan = Plan::of(&world);
@@ -71,9 +69,9 @@ pub fn run(host: &Host<'_>, config: &Config, ready: &Ready) -> Result<Verdict, G
         watching: None,
     };
     let emitter = host.audience.emitter(&run, &host.clock.restarted());
-    let summary = prepared.launch((&world, &plan), &launch, &secrets, (&emitter, host.listen()?));
+    let summary = prepared.launch((&world, &plan), &launch, (&emitter, host.listen()?));
     if summary.verdict == Verdict::Passed {
-        stamp.write(&world, &plan, &secrets)?;
+        stamp.write(&world, &plan)?;
     }
     Ok(summary.verdict)
 }
@@ -105,15 +103,10 @@ impl Stamp {
         }
     }
 
-    fn write(&self, world: &World<'_>, plan: &Plan, secrets: &Secrets) -> Result<(), FileError> {
+    fn write(&self, world: &World<'_>, plan: &Plan) -> Result<(), FileError> {
         let (Some(key), Some(snapshot)) = (&plan.nodes[0].key, world.snapshot) else { return Ok(()) };
         let inputs = InputSet::of(world.config, world.graph, &world.graph.nodes[0]);
-        let fields = key.fields.iter().cloned().map(|mut field| {
-            field.value = secrets.mask.text(&field.value);
-            field
-        });
-        let fields: Vec<_> = fields.collect();
-        let explanation = Explanation::new(&fields, inputs.select(snapshot)).encode();
+        let explanation = Explanation::new(&key.fields, inputs.select(snapshot), world.mask).encode();
         let bytes = [key.digest.hex().as_bytes(), &explanation].concat();
         let folder = self.path.parent().unwrap_or(&self.path);
         file::write(&self.path, &bytes, folder, Durability::Relaxed)

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use crate::git::snapshot::{ContentId, Entry, Mode};
 use crate::ground::path::RepoPath;
 use crate::key::{Field, FieldKind};
+use crate::process::mask::Mask;
 use crate::reason::{Change, FileChange};
 
 const MAGIC: &[u8; 8] = b"tgwhy 1\n";
@@ -31,16 +32,13 @@ pub struct FileRow {
 }
 
 impl Explanation {
-    /// Of a key's fields and the files that were its inputs.
-    pub fn new<'e>(fields: &[Field], files: impl IntoIterator<Item = &'e Entry>) -> Self {
+    /// Of a key's fields and the files that were its inputs. What `mask` hides is in none of it.
+    pub fn new<'e>(fields: &[Field], files: impl IntoIterator<Item = &'e Entry>, mask: &Mask) -> Self {
         let files = files.into_iter().map(|e| FileRow { path: e.path.clone(), mode: e.mode, id: e.id });
-        // A secret's digest is shortened, so that it can't be searched for; enough stays to see
-        // that the value is another.
-        let fields = fields.iter().cloned().map(|mut field| {
-            if field.kind == FieldKind::Secret {
-                field.value.truncate(8);
-            }
-            field
+        let fields = fields.iter().map(|field| Field {
+            kind: field.kind,
+            name: field.name.clone(),
+            value: shown(field.kind, &field.value, mask),
         });
         Self { fields: fields.collect(), files: files.collect() }
     }
@@ -85,21 +83,27 @@ impl Explanation {
         Some(Self { fields, files })
     }
 
-    /// In what `self` differs from `former`, in the order of the fields.
-    pub fn changes_since(&self, former: &Self) -> Vec<Change> {
+    /// In what `self` differs from `former`, in the order of the fields. What `mask` hides may have
+    /// been no secret when `former` was stored: it is not shown, and makes no difference.
+    pub fn changes_since(&self, former: &Self, mask: &Mask) -> Vec<Change> {
         let mut changes = Vec::new();
         let name = |field: &Field| (field.kind as u8, field.name.clone());
         let old: BTreeMap<_, &Field> = former.fields.iter().map(|field| (name(field), field)).collect();
         let new: BTreeMap<_, &Field> = self.fields.iter().map(|field| (name(field), field)).collect();
         for field in &self.fields {
             let was = old.get(&name(field)).map_or("", |field| &field.value);
+            if was == field.value {
+                continue;
+            }
+            let was = shown(field.kind, was, mask);
             if was != field.value {
-                self.add_change(&mut changes, former, field, (was, &field.value));
+                self.add_change(&mut changes, former, field, (&was, &field.value));
             }
         }
         for field in former.fields.iter().filter(|field| !new.contains_key(&name(field))) {
             if !field.value.is_empty() {
-                self.add_change(&mut changes, former, field, (&field.value, ""));
+                let was = shown(field.kind, &field.value, mask);
+                self.add_change(&mut changes, former, field, (&was, ""));
             }
         }
         changes
@@ -127,6 +131,22 @@ impl Explanation {
                 changes.push(Change::Definition { name, from: from.to_owned(), to: to.to_owned() });
             }
         }
+    }
+}
+
+/// A field's value as it may be stored and shown.
+fn shown(kind: FieldKind, value: &str, mask: &Mask) -> String {
+    match kind {
+        // A secret's digest is shortened, so that it can't be searched for; enough stays to see
+        // that the value is another.
+        FieldKind::Secret => value.chars().take(8).collect(),
+        // These are digests, too.
+        FieldKind::Inputs | FieldKind::Need => value.to_owned(),
+        FieldKind::Variable => match value.strip_prefix('=') {
+            Some(value) => format!("={}", mask.text(value)),
+            None => mask.text(value),
+        },
+        FieldKind::Definition | FieldKind::Tool | FieldKind::Platform => mask.text(value),
     }
 }
 

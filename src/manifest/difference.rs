@@ -12,6 +12,7 @@ use super::{Account, Environment, Manifest};
 use crate::event::Status;
 use crate::key::explanation::Explanation;
 use crate::key::{Field, FieldKind};
+use crate::process::mask::Mask;
 use crate::reason::{Change, Reason};
 
 /// One of the two runs.
@@ -168,7 +169,8 @@ pub fn changes((a, was): (&Manifest, &[Field]), (b, is): (&Manifest, &[Field])) 
     let (old, new) = files.clone().unwrap_or_default();
     let former = Explanation { fields: was.to_vec(), files: old };
     let now = Explanation { fields: is.to_vec(), files: new };
-    let mut changes = now.changes_since(&former);
+    // Both were masked when they were written.
+    let mut changes = now.changes_since(&former, &Mask::default());
     let is_told = changes.iter().any(|change| matches!(change, Change::File { .. }));
     if from != to && !is_told {
         let short = |digest: &str| digest.chars().take(12).collect();

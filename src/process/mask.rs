@@ -4,6 +4,7 @@
 //! The values are searched leftmost-longest. A stream is masked as it comes: held back is only a
 //! suffix that may be the beginning of a value, so the result is that of masking the whole at once.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
@@ -14,6 +15,10 @@ const COVER: &[u8] = b"***";
 const SHORTEST_LINE: usize = 4;
 /// Fewer letters of base64 would be met by chance.
 const SHORTEST_BASE64: usize = 6;
+/// What stands at the end of a text that was cut.
+const CUT: &str = "…";
+/// A shorter beginning of a value would be met by chance at the end of a cut text.
+const SHORTEST_CUT: usize = 4;
 /// Line lengths at which programs wrap base64: PEM files, and MIME and the `base64` program.
 const WRAPS: [usize; 2] = [64, 76];
 
@@ -37,6 +42,8 @@ struct Values {
     search: AhoCorasick,
     /// All that is masked, sorted, so that beginnings can be looked up.
     sorted: Vec<Vec<u8>>,
+    /// The numbers of these, from 1: first the values themselves, as they were given.
+    numbers: Vec<usize>,
     /// Bytes of the longest.
     longest: usize,
     /// Which bytes one can begin with.
@@ -44,15 +51,19 @@ struct Values {
 }
 
 impl Mask {
-    /// Masks these values, each of their lines, and their base64 forms. Values of nothing but white
-    /// space are ignored.
+    /// Masks these values, each of their lines, and the forms in which programs write them. Values of
+    /// nothing but white space are ignored.
     ///
     /// # Errors
     /// The values are longer than any environment can hold.
     pub fn new(values: Vec<Vec<u8>>) -> Result<Self, MaskError> {
-        let mut sorted: Vec<Vec<u8>> = values.into_iter().flat_map(forms).collect();
-        sorted.sort_unstable();
-        sorted.dedup();
+        let mut numbered: BTreeMap<Vec<u8>, usize> = BTreeMap::new();
+        let forms = values.clone().into_iter().chain(values.into_iter().flat_map(forms));
+        for form in forms.filter(|form| !form.trim_ascii().is_empty()) {
+            let next = numbered.len() + 1;
+            numbered.entry(form).or_insert(next);
+        }
+        let (sorted, numbers): (Vec<Vec<u8>>, Vec<usize>) = numbered.into_iter().unzip();
         let Some(longest) = sorted.iter().map(Vec::len).max() else { return Ok(Self(None)) };
         // This kind stays small for long values.
         let search = AhoCorasick::builder()
@@ -64,7 +75,7 @@ impl Mask {
         for value in &sorted {
             firsts[usize::from(value[0])] = true;
         }
-        Ok(Self(Some(Values { search, sorted, longest, firsts })))
+        Ok(Self(Some(Values { search, sorted, numbers, longest, firsts })))
     }
 
     /// Whether there is nothing to hide.
@@ -82,6 +93,27 @@ impl Mask {
         let mut masker = self.masker();
         let mut masked = masker.push(text.as_bytes()).to_vec();
         masked.extend_from_slice(masker.finish());
+        String::from_utf8_lossy(&masked).into_owned()
+    }
+
+    /// `text` with each value replaced so that two texts which differ still do: all values but the
+    /// first have a number, as in `***(2)`. Where the text was cut within a value, its beginning is
+    /// replaced too.
+    pub fn distinct(&self, text: &str) -> String {
+        let Some(values) = &self.0 else { return text.to_owned() };
+        let bytes = text.as_bytes();
+        let mut masked = Vec::with_capacity(bytes.len());
+        let mut done = 0;
+        for found in values.search.find_iter(bytes) {
+            values.add_plain(&bytes[done..found.start()], &mut masked);
+            masked.extend_from_slice(COVER);
+            let number = values.numbers[found.pattern().as_usize()];
+            if number > 1 {
+                masked.extend_from_slice(format!("({number})").as_bytes());
+            }
+            done = found.end();
+        }
+        values.add_plain(&bytes[done..], &mut masked);
         String::from_utf8_lossy(&masked).into_owned()
     }
 
@@ -111,6 +143,21 @@ impl Values {
     fn hold(&self, bytes: &[u8], from: usize) -> usize {
         let from = from.max(bytes.len().saturating_sub(self.longest - 1));
         (from..bytes.len()).find(|start| self.may_begin(&bytes[*start..])).unwrap_or(bytes.len())
+    }
+
+    /// Adds bytes without a whole value, with the beginning of one covered where they were cut.
+    fn add_plain(&self, bytes: &[u8], masked: &mut Vec<u8>) {
+        let mut done = 0;
+        let cuts = bytes.windows(CUT.len()).enumerate().filter(|(_, window)| *window == CUT.as_bytes());
+        for (cut, _) in cuts {
+            let piece = &bytes[done..cut];
+            let held = self.hold(piece, 0);
+            let is_covered = piece.len() - held >= SHORTEST_CUT;
+            masked.extend_from_slice(if is_covered { &piece[..held] } else { piece });
+            masked.extend_from_slice(if is_covered { COVER } else { &[] });
+            done = cut;
+        }
+        masked.extend_from_slice(&bytes[done..]);
     }
 }
 
@@ -170,6 +217,7 @@ fn forms(value: Vec<u8>) -> Vec<Vec<u8>> {
     }
     let trimmed = value.trim_ascii().to_vec();
     for plain in [&value, &trimmed] {
+        forms.extend(std::str::from_utf8(plain).ok().into_iter().flat_map(written));
         for alphabet in [STANDARD, URL_SAFE] {
             forms.extend((0..3).map(|before| base64(plain, before, alphabet)));
         }
@@ -183,6 +231,16 @@ fn forms(value: Vec<u8>) -> Vec<Vec<u8>> {
     forms.extend([value, trimmed]);
     forms.retain(|form| !form.trim_ascii().is_empty());
     forms
+}
+
+/// How programs write a value where quotes and white space stand for something: in a string of JSON,
+/// and with one blank for several. Of a value of several lines each is hidden by itself.
+fn written(value: &str) -> [Vec<u8>; 2] {
+    let json = serde_json::to_string(value).unwrap_or_default();
+    let words = value.split_whitespace().filter(|_| !value.trim().contains('\n'));
+    let line = words.collect::<Vec<_>>().join(" ");
+    let json = json.strip_prefix('"').and_then(|json| json.strip_suffix('"')).unwrap_or_default();
+    [json.as_bytes().to_vec(), line.into_bytes()]
 }
 
 /// The letters of the base64 form of `value` that are the same whatever `before` bytes (modulo 3)
@@ -283,6 +341,24 @@ mod tests {
             let masked = split(&mask, &[&text]);
             let longest = masked.split(|byte| b"*\n".contains(byte)).map(<[u8]>::len).max();
             assert_eq!(longest, Some(0), "{wrap}: {}", String::from_utf8_lossy(&masked));
+        }
+    }
+
+    #[test]
+    fn texts_that_differ_still_do() {
+        let cases: [(&[&str], &str, &str); 8] = [
+            (&[], "src/shop.py", "src/shop.py"),
+            (&["shop", "store"], "src/shop.py", "src/***.py"),
+            (&["shop", "store"], "src/store.py", "src/***(2).py"),
+            (&["store", "shop", "store"], "store shop", "*** ***(2)"),
+            (&["s3cr3t-t0ken"], "it is s3cr3t-t0…", "it is ***…"),
+            (&["s3cr3t-t0ken"], "s3cr3t-t0kens…\ns3cr… s3c…", "***s…\n***… s3c…"),
+            (&["a\"b\\c"], r#"{"token":"a\"b\\c"}"#, r#"{"token":"***(2)"}"#),
+            (&["a  b\tc"], "a b c", "***(2)"),
+        ];
+        for (values, text, expected) in cases {
+            let masked = mask(values).distinct(text);
+            assert_eq!(masked.replace("***(3)", "***(2)"), expected, "{values:?} in {text:?}");
         }
     }
 

@@ -81,6 +81,13 @@ pub struct Source {
     pub digest: String,
 }
 
+impl Source {
+    /// The same with another path, as it is told to people.
+    pub fn shown(&self, word: &dyn Fn(&str) -> String) -> Self {
+        Self { path: word(&self.path), ..self.clone() }
+    }
+}
+
 /// What is kept of a tree's facts for later trees. Numerators and denominators, never percentages.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Record {

@@ -1,6 +1,6 @@
 //! The paths and the texts of facts, rewritten in one pass. It must not know what they stand for.
 
-use super::facts::{Coverage, Facts, FailedTest, Finding, Package, Spot};
+use super::facts::{Coverage, Facts, FailedTest, Finding, Package, Sonar, Spot};
 
 impl Facts {
     /// Puts another path in place of each that is named.
@@ -23,7 +23,8 @@ impl Facts {
         }
     }
 
-    /// Puts another text in place of each that a tool wrote for people.
+    /// Puts another text in place of each that a tool wrote for people. Other texts must stay others:
+    /// files and figures of one name would be joined.
     pub fn reword(&mut self, word: &dyn Fn(&str) -> String) {
         let failed = self.tests.iter_mut().flat_map(|tests| &mut tests.failed);
         failed.for_each(|FailedTest { name, message, .. }| {
@@ -44,6 +45,10 @@ impl Facts {
         }
         let measures = std::mem::take(&mut self.measures);
         self.measures = measures.into_iter().map(|(name, measure)| (word(&name), measure)).collect();
+        // Its status is a word of a few.
+        for text in self.sonar.iter_mut().flat_map(|Sonar { broken, .. }| broken) {
+            *text = word(text);
+        }
         if let Some(tests) = &mut self.tests {
             tests.flaky.iter_mut().for_each(|name| *name = word(name));
         }

@@ -37,6 +37,7 @@ mod judging;
 mod list;
 mod log;
 mod manifest;
+mod masking;
 mod matrix;
 mod merge_runs;
 mod outputs;

@@ -1,0 +1,195 @@
+//! What is told of tasks, keys and reports holds no secret, and hiding one changes no figure.
+
+use std::path::PathBuf;
+
+use crate::project::{Project, Ran};
+
+const VALUE: &str = "s3cr3t-t0ken-value";
+
+/// A run that tells all it can, in files beside the repository.
+fn run(project: &Project, names: &[&str], args: &[&str], vars: &[(&str, &str)]) -> Ran {
+    let told = ["--junit=../told/j.xml", "--summary=../told/s.md", "--manifest=../told/m.json"];
+    let behind = if args.is_empty() { &[][..] } else { &["--"][..] };
+    let all = [&["run"], names, &told, behind, args].concat();
+    let json = [&["run", "--format", "json", "--force"], names, behind, args].concat();
+    let ran = project.xtask_env(&all, vars);
+    let events = project.xtask_env(&json, vars);
+    assert!(!events.out.contains(VALUE) && !events.err.contains(VALUE), "{}{}", events.out, events.err);
+    nowhere(project, &ran);
+    ran
+}
+
+/// Fails if the value is anywhere where it must not be.
+fn nowhere(project: &Project, ran: &Ran) {
+    assert!(!ran.out.contains(VALUE) && !ran.err.contains(VALUE), "{}{}", ran.out, ran.err);
+    let mut files: Vec<PathBuf> = vec![project.state(), project.path("../told")];
+    let mut seen = 0;
+    while let Some(path) = files.pop() {
+        if path.is_dir() {
+            files.extend(std::fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path()));
+        } else if path.exists() {
+            let bytes = std::fs::read(&path).unwrap();
+            assert!(!String::from_utf8_lossy(&bytes).contains(VALUE), "{}", path.display());
+            seen += 1;
+        }
+    }
+    assert!(seen > 4, "only {seen} files were looked at");
+}
+
+/// A task that writes `report` of this kind, and a gate with `rule`.
+fn reporting(kind: &str, report: &str, rule: &str) -> Project {
+    let project = Project::new(&format!(
+        "[tasks.u]\nrun = '''mkdir -p out; {report}'''\nsecret-env = [\"A\", \"B\"]\n\
+         reports = {{ {kind} = \"out/r\" }}\n[gates.q]\n{rule}\n"
+    ));
+    std::fs::create_dir(project.path("../told")).unwrap();
+    project
+}
+
+#[test]
+fn what_is_wrong_with_a_report_is_masked() {
+    let cases = [
+        ("lcov", r#"echo "$A: bad" > out/r"#, "coverage = { min = 1 }"),
+        ("facts", r#"echo "{\"facts\":1,\"examined\":1,\"$A\":1}" > out/r"#, "tests = { failed = 0 }"),
+        (
+            "junit",
+            r#"echo "<testsuites><testsuite name=\"$A\" tests=\"3\"/></testsuites>" > out/r"#,
+            "tests = { failed = 0 }",
+        ),
+        ("sonar", r#"echo "{\"errors\":[{\"msg\":\"no $A\"}]}" > out/r"#, "sonar = \"ok\""),
+        (
+            "sarif",
+            r#"echo "{\"version\":\"2.1.0\",\"runs\":[{\"tool\":{\"driver\":{\"name\":\"t\"}},\"invocations\":[{\"executionSuccessful\":false,\"exitCodeDescription\":\"$A\"}],\"results\":[]}]}" > out/r"#,
+            "findings = { high = 0 }",
+        ),
+    ];
+    for (kind, report, rule) in cases {
+        let project = reporting(kind, report, rule);
+        run(&project, &["q"], &[], &[("A", VALUE)]).ends(1).says("report out/r: ").says("***");
+        // What the cache has is read anew for the gate.
+        let project = reporting(kind, report, rule);
+        project.write("tasks.toml", project.read("tasks.toml").replace("$A", "x$A"));
+        run(&project, &["u"], &[], &[("A", VALUE)]).ends(1).says("***");
+    }
+}
+
+#[test]
+fn a_verdict_of_a_server_is_masked() {
+    let condition = r#"{\"status\":\"ERROR\",\"metricKey\":\"m-$A\",\"comparator\":\"GT\",\"errorThreshold\":\"0\",\"actualValue\":\"$A\"}"#;
+    let report = format!(
+        "echo \"{{\\\"projectStatus\\\":{{\\\"status\\\":\\\"ERROR\\\",\\\"conditions\\\":[{condition}]}}}}\" > out/r"
+    );
+    let project = reporting("sonar", &report, "sonar = \"ok\"");
+    run(&project, &["q"], &[], &[("A", VALUE)]).ends(1).says("m-*** is ***, greater than 0");
+    // Cut as it is, it is no value any more, but most of one.
+    let long = format!("{VALUE}{}", "0123456789".repeat(6));
+    let ran = project.xtask_env(&["q", "--force"], &[("A", &long)]).ends(1).says("m-*** is ***…");
+    nowhere(&project, &ran);
+}
+
+#[test]
+fn masking_joins_no_two_files() {
+    let report = r#"printf "SF:src/$A.py\nDA:1,1\nDA:2,1\nend_of_record\nSF:src/$B.py\nDA:1,0\nDA:2,0\nend_of_record\n" > out/r"#;
+    let project = reporting("lcov", report, "coverage = { min = 60 }");
+    let ran = project.xtask_env(&["q"], &[("A", "shop"), ("B", "store")]).ends(1);
+    let ran = ran.says("50").says("src/***(2).py");
+    assert!(!ran.err.contains("store.py") && !ran.err.contains("100 %"), "{}", ran.err);
+    // Nor two figures.
+    let report =
+        r#"echo "{\"facts\":1,\"examined\":1,\"measures\":{\"$A.p\":\"1 ms\",\"$B.p\":\"9 ms\"}}" > out/r"#;
+    let project = reporting("facts", report, "performance = { \"***(2).p\" = \"<= 5 ms\" }");
+    project.xtask_env(&["q"], &[("A", "shop"), ("B", "store")]).ends(1).says("9 ms");
+}
+
+const DEPLOY: &str = r#"
+[tasks.deploy]
+run = "echo deploying"
+inputs = []
+secret-env = ["TOKEN"]
+pass-env = ["OTHER"]
+env = { NAME = "fixed" }
+[tasks.bad]
+run = "echo deploying; false"
+inputs = []
+secret-env = ["TOKEN"]
+"#;
+
+fn deploys() -> Project {
+    let project = Project::new(DEPLOY);
+    std::fs::create_dir(project.path("../told")).unwrap();
+    project
+}
+
+#[test]
+fn arguments_that_hold_a_secret_are_masked() {
+    let project = deploys();
+    let secret = [("TOKEN", VALUE)];
+    run(&project, &["deploy"], &[], &secret).ends(0);
+    let token = format!("--token={VALUE}");
+    for (args, vars) in
+        [(&["plan", "deploy", "--", &token][..], &secret), (&["why", "deploy", "--", &token], &secret)]
+    {
+        for json in [&[][..], &["--json"]] {
+            let args = [&args[..2], json, &args[2..]].concat();
+            nowhere(&project, &project.xtask_env(&args, vars).ends(0));
+        }
+    }
+    run(&project, &["deploy"], &[&token], &secret).ends(0).says(r#"args: [] → ["--token=***"]"#);
+    run(&project, &["bad"], &[&token], &secret).ends(1).says("$ echo deploying; false '--token=***'");
+    // With quotes within it, which each writes in another way.
+    let value = "it's \"a\" \\ $ecret";
+    let ran = project.xtask_env(&["bad", "--", "--t", value], &[("TOKEN", value)]).ends(1);
+    assert!(ran.err.contains("false --t '***'") && !ran.err.contains("ecret"), "{}", ran.err);
+    let ran = project.xtask_env(&["deploy", "--", "--t", value], &[("TOKEN", value)]).ends(0);
+    assert!(ran.err.contains(r#""--t","***"]"#) && !ran.err.contains("ecret"), "{}", ran.err);
+}
+
+#[test]
+fn a_variable_that_holds_a_secret_is_masked_and_is_no_change() {
+    let project = deploys();
+    let plain = [("TOKEN", VALUE), ("OTHER", "plain")];
+    let url = format!("https://v:{VALUE}@h");
+    let other = [("TOKEN", VALUE), ("OTHER", &*url)];
+    run(&project, &["deploy"], &[], &plain).ends(0);
+    run(&project, &["deploy"], &[], &other).ends(0).says("https://v:***@h");
+    // On a hit nothing differs.
+    let why = project.xtask_env(&["why", "deploy"], &other).ends(0).prints("deploy: hit");
+    nowhere(&project, &why.prints("nothing differs from the nearest entry").prints("https://v:***@h"));
+    // And of what did change, only that is named.
+    project.write("tasks.toml", DEPLOY.replace("fixed", "changed"));
+    let plan = project.xtask_env(&["plan", "deploy"], &other).ends(0).prints("NAME: ");
+    assert!(!plan.out.contains("OTHER"), "{}", plan.out);
+    // Another value of the secret is told as that alone.
+    let url = "https://v:another-s3cr3t@h";
+    let ran = project.xtask_env(&["plan", "deploy"], &[("TOKEN", "another-s3cr3t"), ("OTHER", url)]).ends(0);
+    let ran = ran.prints("TOKEN has another value");
+    assert!(!ran.out.contains("OTHER") && !ran.out.contains("another-s3cr3t"), "{}", ran.out);
+}
+
+#[test]
+fn what_was_stored_before_it_was_a_secret_is_not_shown() {
+    let project = deploys();
+    let url = format!("https://v:{VALUE}@h");
+    project.xtask_env(&["deploy"], &[("OTHER", &*url)]).ends(0);
+    let now = [("TOKEN", VALUE), ("OTHER", &*url)];
+    let ran = project.xtask_env(&["deploy"], &now).ends(0).says("TOKEN has another value");
+    assert!(!ran.err.contains(VALUE) && !ran.err.contains("OTHER"), "{}", ran.err);
+    let changed = [("TOKEN", VALUE), ("OTHER", "plain")];
+    let plan = project.xtask_env(&["plan", "deploy"], &changed).ends(0);
+    assert!(!plan.out.contains(VALUE), "{}", plan.out);
+}
+
+#[test]
+fn a_secret_of_a_task_that_is_not_run_is_hidden_too() {
+    let project = deploys();
+    project.write(
+        "tasks.toml",
+        format!("{DEPLOY}[tasks.a]\nrun = \"true\"\ninputs = []\npass-env = [\"OTHER\"]\n"),
+    );
+    let url = format!("https://v:{VALUE}@h");
+    let vars = [("TOKEN", VALUE), ("OTHER", &*url)];
+    project.xtask_env(&["a", "deploy"], &vars).ends(0);
+    let why =
+        project.xtask_env(&["why", "a"], &vars).ends(0).prints("nothing differs from the nearest entry");
+    assert!(!why.out.contains(VALUE), "{}", why.out);
+}
