@@ -6,8 +6,20 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Who listens where, by the names of the services.
-type Table = BTreeMap<Address, String>;
+/// Who listens where.
+#[derive(Debug, Default)]
+struct Table {
+    holders: BTreeMap<Address, Holder>,
+    /// Claims that were made so far.
+    claims: u64,
+}
+
+/// A start of a service. One that is started anew may take over before the former is forgotten.
+#[derive(Clone, PartialEq, Eq, Debug)]
+struct Holder {
+    service: String,
+    claim: u64,
+}
 
 /// The places that services have, from before their start until their end.
 #[derive(Clone, Debug, Default)]
@@ -17,7 +29,7 @@ pub struct Claims(Arc<Mutex<Table>>);
 #[derive(Debug)]
 pub struct Claim {
     claims: Claims,
-    service: String,
+    holder: Holder,
     /// Its own port, if it has one.
     pub port: Option<u16>,
 }
@@ -75,7 +87,13 @@ impl Claims {
     /// # Errors
     /// Another service has it, as a clause.
     pub fn claim(&self, service: &str, port: Option<u16>) -> Result<Claim, String> {
-        let claim = Claim { claims: self.clone(), service: service.to_owned(), port };
+        let number = {
+            let mut table = self.table();
+            table.claims += 1;
+            table.claims
+        };
+        let holder = Holder { service: service.to_owned(), claim: number };
+        let claim = Claim { claims: self.clone(), holder, port };
         let address = port.map(Address::here);
         claim.add(address, |_| false)?;
         Ok(claim)
@@ -96,14 +114,14 @@ impl Claim {
     pub fn add(&self, address: Option<Address>, uses: impl Fn(&str) -> bool) -> Result<(), String> {
         let Some(address) = address else { return Ok(()) };
         let mut table = self.claims.table();
-        match table.get(&address) {
-            Some(holder) if *holder != self.service && !uses(holder) => Err(format!(
-                "{address} is taken by service {holder} of this run: give one of them another, such as \
+        match table.holders.get(&address).map(|holder| &*holder.service) {
+            Some(other) if other != self.holder.service && uses(other) => Ok(()),
+            Some(other) if other != self.holder.service => Err(format!(
+                "{address} is taken by service {other} of this run: give one of them another, such as \
                  `port = \"auto\"`"
             )),
-            Some(_) => Ok(()),
-            None => {
-                table.insert(address, self.service.clone());
+            _ => {
+                table.holders.insert(address, self.holder.clone());
                 Ok(())
             }
         }
@@ -112,7 +130,7 @@ impl Claim {
 
 impl Drop for Claim {
     fn drop(&mut self) {
-        self.claims.table().retain(|_, holder| *holder != self.service);
+        self.claims.table().holders.retain(|_, holder| *holder != self.holder);
     }
 }
 
@@ -154,6 +172,12 @@ mod tests {
         assert!(other.add(Address::of_tcp("localhost:5432"), |_| false).is_ok());
         assert!(claims.claim("x", Some(5434)).is_err());
         drop(other);
+        // Of a service that was started anew the former claim ends late.
+        let former = claims.claim("db", Some(5432)).unwrap();
+        let new = claims.claim("db", Some(5432)).unwrap();
+        drop(former);
+        assert!(claims.claim("x", Some(5432)).is_err());
+        drop(new);
         assert!([5432, 5433, 5434].iter().all(|port| claims.claim("x", Some(*port)).is_ok()));
     }
 }
