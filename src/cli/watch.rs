@@ -34,7 +34,7 @@ use crate::process::stop::{Demand, Stop};
 use crate::process::strays;
 use crate::reporter::Output;
 use crate::reporter::lines::Lines;
-use crate::watch::{Place, Watch};
+use crate::watch::{LONGEST, Place, Watch};
 
 /// Arguments of `watch`.
 #[derive(Args, Debug, Clone)]
@@ -79,8 +79,6 @@ enum Broken {
 
 /// The time between two looks at git.
 const PAUSE: Duration = Duration::from_millis(50);
-/// How long git may be at work without a change: one that was killed leaves its lock behind.
-const LONGEST: Duration = Duration::from_secs(10);
 
 /// What all rounds have.
 struct Rounds<'a> {

@@ -27,7 +27,6 @@ use crate::key::Contribution;
 use crate::key::inputs::InputSet;
 use crate::plan::{InputDigests, Plan, Planned, World, resolve};
 use crate::process::guard::Guard;
-use crate::process::mask::Mask;
 use crate::process::stop::Stop;
 use crate::quality::evidence::Evidence;
 
@@ -79,9 +78,7 @@ pub struct Context<'a> {
     pub conduct: &'a Conduct,
     /// Where events go.
     pub emitter: &'a Emitter,
-    /// Hides secrets.
-    pub mask: Arc<Mask>,
-    /// The secrets, for what must not be stored.
+    /// Hides secrets, and finds them in what is to be stored.
     pub secrets: &'a Secrets,
     /// The programs that were found before.
     pub programs: Programs,
@@ -145,7 +142,6 @@ impl<'a> Context<'a> {
             conduct,
             emitter,
             secrets,
-            mask: Arc::clone(&secrets.mask),
             programs: Programs::default(),
             sandboxes: site.store.as_ref().map(|store| Sandboxes::new(&store.state, &conduct.run)),
             services,
@@ -192,7 +188,7 @@ impl<'a> Context<'a> {
             env: self.world.env,
             root: self.site.root.clone(),
             emitter: self.emitter,
-            mask: Arc::clone(&self.mask),
+            mask: Arc::clone(&self.secrets.mask),
             hold: self.site.hold,
             stop: self.stop.clone(),
             is_retry: false,
@@ -345,7 +341,7 @@ impl<'a> Context<'a> {
 
     /// What reads reports, which speak of the files of this tree.
     pub fn reports<'s>(&'s self, snapshot: Option<&'s Snapshot>) -> Library<'s> {
-        Library { root: &self.site.root, place: &self.site.root, snapshot, mask: &self.mask }
+        Library { root: &self.site.root, place: &self.site.root, snapshot, mask: &self.secrets.mask }
     }
 
     /// Notes what a gate that passed leaves for later trees.

@@ -158,7 +158,7 @@ fn look_at_reports(
             execution.told = Some(told);
         }
         Err(error) if execution.ended.is_pass() => {
-            execution.ended = error.ended(&context.mask);
+            execution.ended = error.ended(&context.secrets.mask);
         }
         // It failed anyway, perhaps before it had anything to report.
         Err(_) => {}
@@ -245,7 +245,7 @@ fn ready(
 ) -> Result<Spawn, String> {
     let kit = Kit {
         root: workplace.root(),
-        mask: context.mask.clone(),
+        mask: context.secrets.mask.clone(),
         guard: context.guard(),
         programs: &context.programs,
     };

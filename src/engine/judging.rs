@@ -32,7 +32,7 @@ pub fn judge(context: &Context<'_>, id: NodeId, reason: &Reason) -> Execution {
             let ended = if broken == 0 { Ended::Exit { code: 0 } } else { Ended::Rules { broken } };
             (ended, Some(Box::new(evidence)))
         }
-        Err(lack) => (lack.ended(&context.mask), None),
+        Err(lack) => (lack.ended(&context.secrets.mask), None),
     };
     let took = context.emitter.millis().saturating_sub(started);
     Execution { took, ended, attempts: 1, evidence, ..Execution::begun(started) }
@@ -74,7 +74,7 @@ fn evidence(context: &Context<'_>, id: NodeId) -> Result<Evidence, NoEvidence> {
     let unasked = Basis { baseline: Baseline::Unasked, today };
     let Basis { baseline, today } = world.gates.get(&node.task).unwrap_or(&unasked);
     let case = Case { rules: &gate.rules, facts: &all.facts, baseline, today: *today, absent: &absent };
-    let reports = all.sources.iter().map(|source| source.shown(&|path| context.mask.distinct(path)));
+    let reports = all.sources.iter().map(|source| source.shown(&|path| context.secrets.mask.distinct(path)));
     Ok(Evidence { reports: reports.collect(), ..quality::judge(&case) })
 }
 

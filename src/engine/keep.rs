@@ -118,7 +118,7 @@ fn put(
     let node = context.world.graph.node(id);
     let task = context.world.config.task(node.task);
     let inputs = InputSet::of(context.world.config, context.world.graph, node);
-    let explanation = Explanation::new(&key.fields, inputs.select(before), &context.mask).encode();
+    let explanation = Explanation::new(&key.fields, inputs.select(before), &context.secrets.mask).encode();
     let secrets = context.secrets;
     let holds = |bytes: &[u8]| secrets.forbidden.contains(bytes);
     let forbidden = (secrets.longest > 0).then_some(Forbidden { holds: &holds, longest: secrets.longest });
@@ -144,7 +144,7 @@ fn put(
                 source = cause.source();
             }
             // It names an output.
-            let text = context.mask.text(&text);
+            let text = context.secrets.mask.text(&text);
             context.emitter.notice(Level::Warning, format!("{} is not stored: {text}", task.name));
             Stored::No { why: text }
         }

@@ -58,7 +58,7 @@ impl Draft {
             if runs.renew_keys(&keys, context.emitter.clock().now()) {
                 return Ok(());
             }
-            runs.keep_keys(&keys, &self::keys(world, plan, &ids, &context.mask).encode())
+            runs.keep_keys(&keys, &self::keys(world, plan, &ids, &context.secrets.mask).encode())
         });
         Self { ids, keys, kept }
     }
@@ -192,12 +192,14 @@ impl Run<'_> {
                 Ok(told) => {
                     let told = Arc::unwrap_or_clone(told);
                     handed.facts.insert(task.name.clone(), told.facts);
-                    let shown =
-                        told.sources.iter().map(|source| source.shown(&|path| context.mask.distinct(path)));
+                    let shown = told
+                        .sources
+                        .iter()
+                        .map(|source| source.shown(&|path| context.secrets.mask.distinct(path)));
                     handed.reports.extend(shown);
                 }
                 Err(error) => {
-                    let error = context.mask.distinct(&error.to_string());
+                    let error = context.secrets.mask.distinct(&error.to_string());
                     context.emitter.notice(Level::Warning, format!("{}: {error}", task.name));
                     handed.lacking.push(task.name.clone());
                 }
@@ -214,7 +216,7 @@ impl Run<'_> {
             let id = *id;
             let name = context.name(id).to_owned();
             let mut account = match decided.get(&id) {
-                Some(planned) => account(planned, Some(&context.mask)),
+                Some(planned) => account(planned, Some(&context.secrets.mask)),
                 None => account(&self.plan.nodes[id.0], None),
             };
             if let Some(outcome) = outcomes.remove(&name) {
@@ -237,7 +239,7 @@ impl Run<'_> {
             started: Timestamp(context.emitter.clock().now().0.saturating_sub(elapsed)),
             took: summary.took,
             verdict: summary.verdict,
-            names: self.names.iter().map(|name| context.mask.text(name)).collect(),
+            names: self.names.iter().map(|name| context.secrets.mask.text(name)).collect(),
             tree: self.tree.clone(),
             plan: part.map(|part| part.plan.hex()).unwrap_or_default(),
             platform: self.world.platform.id.clone(),

@@ -255,7 +255,7 @@ impl Run<'_> {
             let text = format!(
                 "process {} was left behind and has been ended: {}",
                 stray.pid,
-                context.mask.text(&stray.command)
+                context.secrets.mask.text(&stray.command)
             );
             context.emitter.notice(Level::Warning, text);
         }

@@ -3,9 +3,8 @@
 //!
 //! Passed on from the caller, since they tell where things are on this machine: [`PASSED`]. Pinned,
 //! since they change what tools print and how they sort: [`PINNED`]. Set by the run: `XTASK_RUN`,
-//! `XTASK_TASK`, the ports of services, and within a
-//! task of another run `XTASK_WITHIN`. None of these enter the key; a task that wants another value
-//! declares it.
+//! `XTASK_TASK`, the ports of services, and within a task of another run `XTASK_WITHIN`. None of these
+//! enter the key; a task that wants another value declares it.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};

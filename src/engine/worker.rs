@@ -336,7 +336,11 @@ pub fn result(context: &Context<'_>, id: NodeId, status: Status, reason: Reason)
     TaskFinished {
         group: task.group.clone(),
         started: context.emitter.millis(),
-        command: task.run.as_ref().map(|run| command::shown(run, args, &context.mask)).unwrap_or_default(),
+        command: task
+            .run
+            .as_ref()
+            .map(|run| command::shown(run, args, &context.secrets.mask))
+            .unwrap_or_default(),
         sandboxed: task.sandbox,
         ..TaskFinished::new(&task.name, status, reason)
     }

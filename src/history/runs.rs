@@ -159,10 +159,7 @@ impl Runs {
             }
             _ => None,
         };
-        let started = events.into_iter().find_map(|event| match event.what {
-            What::RunStarted(started) => Some(started),
-            _ => None,
-        });
+        let started = beginning(events);
         Ok(started.map(|started| RunHead { id: id.to_owned(), started, summary }))
     }
 
@@ -185,10 +182,7 @@ impl Runs {
     fn started(&self, id: &str) -> Option<RunStarted> {
         let file = File::open(self.path(id)).ok()?;
         let lines = BufReader::new(file).lines().map_while(Result::ok);
-        lines.filter_map(|line| serde_json::from_str(&line).ok()).find_map(|event: Event| match event.what {
-            What::RunStarted(started) => Some(started),
-            _ => None,
-        })
+        beginning(lines.filter_map(|line| serde_json::from_str(&line).ok()))
     }
 
     /// Keeps a run's manifest beside its record.
@@ -295,6 +289,14 @@ impl Runs {
     fn manifest_path(&self, id: &str) -> PathBuf {
         self.folder.join(format!("{id}.manifest.zst"))
     }
+}
+
+/// What the first event of a run among these tells.
+fn beginning(events: impl IntoIterator<Item = Event>) -> Option<RunStarted> {
+    events.into_iter().find_map(|event| match event.what {
+        What::RunStarted(started) => Some(started),
+        _ => None,
+    })
 }
 
 #[cfg(test)]

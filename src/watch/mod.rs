@@ -16,6 +16,7 @@ use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 
 use crate::ground::clock::Clock;
 use crate::ground::path::RepoPath;
+pub use quiet::LONGEST;
 use quiet::{Quiet, Step};
 
 /// The folders in a folder that are worth watching: those that git does not ignore.

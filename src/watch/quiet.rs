@@ -8,7 +8,7 @@ const QUIET: Duration = Duration::from_millis(100);
 /// The longest that a batch waits for quiet: a program that writes without end must not hide all
 /// changes. Also how long git may change nothing and still be at work: a git that was killed leaves its
 /// lock behind.
-const LONGEST: Duration = Duration::from_secs(10);
+pub const LONGEST: Duration = Duration::from_secs(10);
 /// The longest that a batch waits for git: a slow machine switches a large branch for that long.
 const LONGEST_OF_GIT: Duration = Duration::from_secs(120);
 

@@ -2,25 +2,34 @@
 
 use crate::project::{Project, wait_for};
 
-/// `test` needs `build`, whose output is `bin`, and `slow`, which lasts as long as the test likes.
+/// Lasts as long as the test likes.
+const SLOW: &str = r#"
+[tasks.slow]
+run = "touch ../holds; until test -e ../go; do sleep 0.01; done"
+inputs = ["docs"]
+"#;
+
+/// `test` needs `build`, whose output is `bin`, and `slow`.
 const TASKS: &str = r#"
 [tasks.build]
 run = "cp src bin"
 inputs = ["src"]
 outputs = ["bin"]
-[tasks.slow]
-run = "touch ../holds; until test -e ../go; do sleep 0.01; done"
-inputs = ["docs"]
 [tasks.test]
 run = "grep -q good bin; touch ../tests; until test -e ../done; do sleep 0.01; done"
 needs = ["build", "slow"]
 inputs = ["tests"]
 "#;
 
-fn project(src: &str) -> Project {
-    let project = Project::new(TASKS);
-    project.write(".gitignore", "bin\n").write("src", src).write("docs", "").commit("all");
+/// With these tasks and `slow`, one file and its text.
+fn project_of(tasks: &str, (file, text): (&str, &str)) -> Project {
+    let project = Project::new(&format!("{SLOW}{tasks}"));
+    project.write(".gitignore", "bin\nout\n").write(file, text).write("docs", "").commit("all");
     project
+}
+
+fn project(src: &str) -> Project {
+    project_of(TASKS, ("src", src))
 }
 
 fn touch(project: &Project, name: &str) {
@@ -80,9 +89,6 @@ const CACHES: &str = r#"
 run = "mkdir -p out; touch out/always; for name in $(cat in); do touch out/$name; done"
 inputs = ["in"]
 outputs = ["out/**"]
-[tasks.slow]
-run = "touch ../holds; until test -e ../go; do sleep 0.01; done"
-inputs = ["docs"]
 [tasks.use]
 run = "ls out; touch out/cache"
 needs = ["gen", "slow"]
@@ -91,8 +97,7 @@ inputs = ["tests"]
 
 #[test]
 fn what_tools_add_to_what_they_need_is_let_be() {
-    let project = Project::new(CACHES);
-    project.write(".gitignore", "out\n").write("in", "").write("docs", "").commit("all");
+    let project = project_of(CACHES, ("in", ""));
     touch(&project, "go");
     project.xtask(&["use"]).ends(0).does_not_say("no longer");
     project.xtask(&["use"]).ends(0).says("nothing ran");
@@ -100,8 +105,7 @@ fn what_tools_add_to_what_they_need_is_let_be() {
 
 #[test]
 fn what_another_run_adds_is_not() {
-    let project = Project::new(CACHES);
-    project.write(".gitignore", "out\n").write("in", "").write("docs", "").commit("all");
+    let project = project_of(CACHES, ("in", ""));
     let mut first = project.start(&["use"]);
     wait_for("it is there", || told(&project).contains("✓ gen"));
     project.write("in", "more\n");

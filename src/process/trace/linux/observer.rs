@@ -122,19 +122,24 @@ impl Observer {
     }
 
     fn renamed(&mut self, flight: &Flight, errno: Option<i32>) {
-        let Some(source) = &flight.source else { return };
-        if errno == Some(libc::ENOENT) && source.path.symlink_metadata().is_err() {
+        let source = flight.source.as_ref();
+        if let Some(source) = source
+            && errno == Some(libc::ENOENT)
+            && source.path.symlink_metadata().is_err()
+        {
             self.saw(Some(&source.path), How::Missing);
         }
         if errno.is_some() {
             return;
         }
-        self.saw(Some(&source.path), source.how());
-        if let Call::Move { swaps, .. } = flight.call {
-            self.saw(Some(&source.path), How::Written);
-            if swaps {
-                // What the target was stands in place of the source now.
-                self.saw(flight.path.as_deref(), Source::of(source.path.clone()).how());
+        if let Some(source) = source {
+            self.saw(Some(&source.path), source.how());
+            if let Call::Move { swaps, .. } = flight.call {
+                self.saw(Some(&source.path), How::Written);
+                if swaps {
+                    // What the target was stands in place of the source now.
+                    self.saw(flight.path.as_deref(), Source::of(source.path.clone()).how());
+                }
             }
         }
         self.saw(flight.path.as_deref(), How::Written);
