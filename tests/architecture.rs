@@ -1,5 +1,5 @@
-//! The floors of the house, checked: imports go down only, files are nouns of a bounded size, and
-//! only the upper floors print.
+//! Checks the layers: imports go down only, each file says what lives in it, and only the upper
+//! layers print.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test says what is wrong by failing")]
 
@@ -39,7 +39,6 @@ const ROOMS: &[(&str, f32)] = &[
     ("program", 6.1),
 ];
 
-const MOST_LINES: usize = 400;
 const VAGUE: &[&str] = &["utils", "util", "helpers", "helper", "common", "manager", "misc", "shared_code"];
 
 struct File {
@@ -74,19 +73,14 @@ fn files_below(top: &str) -> Vec<File> {
     files
 }
 
-/// The text up to the unit tests, which may look anywhere; of a file of tests, none.
+/// Returns the text up to the unit tests, which may import anything; of a file of tests, none.
 fn code(file: &File) -> &str {
-    if is_of_tests(file) { "" } else { before_tests(file) }
+    if is_of_tests(file) { "" } else { file.text.split("#[cfg(test)]\nmod tests {").next().unwrap() }
 }
 
 fn is_of_tests(file: &File) -> bool {
     let is_below = file.path.iter().any(|part| part == "tests");
     is_below || file.path.ends_with("tests.rs") || file.path.ends_with("git/sandbox.rs")
-}
-
-/// The text without the unit tests at its end.
-fn before_tests(file: &File) -> &str {
-    file.text.split("#[cfg(test)]\nmod tests {").next().unwrap()
 }
 
 fn heights() -> BTreeMap<&'static str, f32> {
@@ -125,16 +119,10 @@ fn imports_go_down_only() {
 }
 
 #[test]
-fn files_are_nouns_that_say_what_lives_there() {
+fn files_say_what_lives_in_them() {
     let mut wrong = Vec::new();
-    // Files of tests are as long as any other; `mod tests` at the end of a file does not count yet.
     for file in sources().into_iter().chain(files_below("tests")) {
         let shown = file.path.display();
-        let lines = before_tests(&file).lines().map(str::trim);
-        let count = lines.filter(|line| !line.is_empty() && !line.starts_with("//")).count();
-        if count > MOST_LINES {
-            wrong.push(format!("{shown}: {count} lines of code: which noun is hiding in it?"));
-        }
         if !file.text.starts_with("//!") {
             wrong.push(format!("{shown}: the first line does not say what lives here"));
         }
