@@ -8,7 +8,7 @@ use crate::cli::args::CacheAction;
 use crate::cli::exit::{End, Failure};
 use crate::cli::project::Project;
 use crate::engine::sandbox;
-use crate::git;
+use crate::git::{self, PoolFinder};
 use crate::ground::units;
 use crate::reporter::lines::count;
 use crate::reporter::style::Tone;
@@ -25,12 +25,15 @@ pub fn perform(session: &Session, action: CacheAction) -> Result<End, Failure> {
     let repository = project.repository()?;
     let state = repository.common_dir().join("xtask");
     let cache = Cache::open(&state, project.config.settings.cache_size, &session.clock)?;
+    let root = project.config.worktree.root.as_deref();
+    let finder = PoolFinder { state: &state, env: &session.env, root };
     match action {
-        CacheAction::Stats => stats(session, &cache),
+        CacheAction::Stats => stats(session, &cache, &finder),
         CacheAction::Verify => verify(session, &cache),
         CacheAction::Gc => {
-            let worktrees = git::remove_free(&state)?;
-            let sandboxes = sandbox::remove_free(&state)?;
+            let removed = finder.remove_free()?;
+            let sandboxes = sandbox::remove_free(&finder)?;
+            git::remove_left_overs(&state)?;
             let report = cache.gc()?;
             let mut text = format!(
                 "removed {}, {} and {}: {} freed, {} left\n",
@@ -40,8 +43,12 @@ pub fn perform(session: &Session, action: CacheAction) -> Result<End, Failure> {
                 units::size(report.freed),
                 units::size(report.left),
             );
-            if worktrees > 0 {
-                text = format!("{text}removed {}\n", count(worktrees, "private worktree"));
+            if removed.worktrees > 0 {
+                text = format!("{text}removed {}\n", count(removed.worktrees, "private worktree"));
+            }
+            if removed.pools > 0 {
+                let what = count(removed.pools, "folder");
+                text = format!("{text}removed {what} of private worktrees whose repository is gone\n");
             }
             if sandboxes > 0 {
                 text = format!(
@@ -66,7 +73,7 @@ fn entries(number: usize) -> String {
     format!("{number} {}", if number == 1 { "entry" } else { "entries" })
 }
 
-fn stats(session: &Session, cache: &Cache) -> Result<End, Failure> {
+fn stats(session: &Session, cache: &Cache, finder: &PoolFinder<'_>) -> Result<End, Failure> {
     let stats = cache.stats()?;
     let mut text = format!(
         "{} and {}: {} of {}\n",
@@ -83,6 +90,11 @@ fn stats(session: &Session, cache: &Cache) -> Result<End, Failure> {
     }
     for task in stats.tasks.iter().take(LISTED) {
         text = format!("{text}  {:>10}  {}, {}\n", units::size(task.bytes), task.task, entries(task.entries));
+    }
+    for pool in finder.existing() {
+        let (worktrees, bytes) = pool.size();
+        let what = count(worktrees, "private worktree");
+        text = format!("{text}{what}: {} in {}\n", units::size(bytes), pool.path().display());
     }
     session.print(&text)?;
     Ok(End::Passed)

@@ -16,7 +16,7 @@ use crate::cli::project::Project;
 use crate::config::model::Config;
 use crate::engine::probe;
 use crate::gate::connection::{host_of, is_ssh};
-use crate::git::Repository;
+use crate::git::{PoolFinder, Repository};
 use crate::graph::{Graph, Reach};
 use crate::ground::units;
 use crate::process::mask::Mask;
@@ -75,6 +75,7 @@ pub fn perform(session: &Session, args: &DoctorArgs) -> Result<End, Failure> {
             findings.extend(tasks(session));
             findings.extend(hooks_found(session));
             findings.push(state(&repository.common_dir().join("xtask")));
+            findings.extend(worktrees(session, &repository));
             findings.extend(remotes(session, &repository));
         }
         Ok(None) => {
@@ -209,6 +210,39 @@ fn state(path: &Path) -> Finding {
         }
         _ => Finding::good(what, shown.to_string()),
     }
+}
+
+/// Where private worktrees and sandboxes are, and those of repositories that are gone.
+fn worktrees(session: &Session, repository: &Repository) -> Vec<Finding> {
+    let what = "worktrees";
+    let state = repository.common_dir().join("xtask");
+    let project = Project::open(&session.env, &session.dir).ok();
+    let root = project.as_ref().and_then(|project| project.config.worktree.root.as_deref());
+    let finder = PoolFinder { state: &state, env: &session.env, root };
+    let mut findings = match finder.open() {
+        Ok(pool) => {
+            let (worktrees, bytes) = pool.size();
+            let text = format!(
+                "{}: {}, {}",
+                pool.path().display(),
+                count(worktrees, "private worktree"),
+                units::size(bytes)
+            );
+            vec![Finding::good(what, text)]
+        }
+        Err(error) => {
+            let failure = Failure::from(error);
+            vec![Finding::bad(what, failure.to_string(), hint(&failure).unwrap_or_default())]
+        }
+    };
+    let abandoned = finder.abandoned();
+    if !abandoned.is_empty() {
+        let bytes = abandoned.iter().map(|pool| pool.size().1).sum();
+        let folders = count(abandoned.len(), "folder");
+        let text = format!("{folders} of repositories that were moved or deleted: {}", units::size(bytes));
+        findings.push(Finding::odd(what, text, "`xtask cache gc` removes them"));
+    }
+    findings
 }
 
 /// Whether the connections of pushes outlive a gate that takes its time.

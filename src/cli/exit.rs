@@ -240,6 +240,9 @@ pub fn hint(failure: &Failure) -> Option<String> {
         Failure::Git(GitError::Filter { filter, .. }) => Some(format!(
             "if it may run for private worktrees, write in tasks.toml: [worktree] filters = [\"{filter}\"]"
         )),
+        Failure::Git(GitError::NoPool { .. }) => Some(
+            "set XDG_CACHE_HOME to a folder outside of the work tree that can be written to, or write in tasks.toml:\n    [worktree]\n    root = \"/path/to/folder\"".to_owned(),
+        ),
         Failure::Git(GitError::Submodule { path, .. }) => {
             Some(format!("fetch it: git submodule update --init -- {path}"))
         }

@@ -111,12 +111,13 @@ pub(super) const TASK: Keys = Keys {
 };
 
 pub(super) const WORKTREE: Keys = Keys {
-    known: &["link", "copy", "filters", "setup"],
+    known: &["root", "link", "copy", "filters", "setup"],
     planned: &[],
     elsewhere: &[
         ("inputs", "it belongs in the setup: `[worktree.setup]` with `run` and `inputs`"),
         ("run", "did you mean `setup`?"),
         ("links", "did you mean `link`?"),
+        ("dir", "did you mean `root`?"),
     ],
 };
 

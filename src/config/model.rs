@@ -145,10 +145,13 @@ pub struct Stopping {
 /// `[worktree]`: what a private worktree needs that git does not hold.
 #[derive(Clone, Debug, Default)]
 pub struct Worktree {
-    /// Files and folders of the user's work tree that are linked to.
+    /// Files and folders of the user's work tree that are recreated with hard links.
     pub link: Vec<RepoPath>,
     /// Files and folders of the user's work tree that are copied.
     pub copy: Vec<RepoPath>,
+    /// The folder that pools of private worktrees and sandboxes are in, as it was written: absolute,
+    /// or below `~`.
+    pub root: Option<String>,
     /// Filter drivers of git that may run to check it out.
     pub filters: Vec<String>,
     /// What runs in it before its tasks, each time that its key is another.

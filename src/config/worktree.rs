@@ -24,6 +24,7 @@ pub(super) fn read<'d>(table: &Table<'d>, scope: &Scope<'_, 'd>, findings: &mut 
     let mut draught = Draught::default();
     for entry in table {
         match entry.key.text {
+            "root" => draught.plain.root = root(entry.value, findings),
             "link" => draught.plain.link = paths(entry.value, scope, findings),
             "copy" => draught.plain.copy = paths(entry.value, scope, findings),
             "filters" => {
@@ -71,6 +72,21 @@ fn setup<'d>(entry: &Entry<'d>, scope: &Scope<'_, 'd>, findings: &mut Findings) 
         return None;
     }
     Some(Draft::read(name, &known, scope, findings))
+}
+
+/// A folder that does not depend on where tasks.toml is: relative to it would be in the work tree.
+fn root(value: Value<'_>, findings: &mut Findings) -> Option<String> {
+    let text = value.text("a folder", findings)?;
+    let is_home = text.text == "~" || text.text.starts_with("~/");
+    if !is_home && !text.text.starts_with('/') {
+        findings.add(
+            Diagnostic::new(text.span, format!("`{}` can't have private worktrees", keys::shown(text.text)))
+                .label("not an absolute path")
+                .hint("name a folder outside of the repository, such as \"/var/cache/xtask\" or \"~/worktrees\""),
+        );
+        return None;
+    }
+    Some(text.text.to_owned())
 }
 
 fn paths(value: Value<'_>, scope: &Scope<'_, '_>, findings: &mut Findings) -> Vec<RepoPath> {

@@ -113,8 +113,7 @@ fn declared<'a>(
     }
 }
 
-/// The work tree, and the one that holds the state directory, into which a sandbox leads by
-/// climbing; by their real names.
+/// The work tree, and the one that has the state directory; by their real names.
 fn work_trees(context: &Context<'_>) -> Vec<PathBuf> {
     let state = context.site.store.as_ref().map(|store| store.state.as_path());
     let git = state.and_then(Path::parent).filter(|folder| folder.ends_with(".git"));

@@ -16,8 +16,8 @@ use crate::engine::services::{Services, Setting};
 use crate::engine::shelf::Shelf;
 use crate::engine::watching::{Standing, Watching};
 use crate::event::{Level, What};
-use crate::git::WorkTreeReader;
 use crate::git::snapshot::Snapshot;
+use crate::git::{PoolFinder, WorkTreeReader};
 use crate::graph::NodeId;
 use crate::ground::digest::Digest;
 use crate::ground::path::RepoPath;
@@ -83,7 +83,7 @@ pub struct Context<'a> {
     /// The programs that were found before.
     pub programs: Programs,
     /// Where tasks run that see only what they declare; `None` outside a repository.
-    pub sandboxes: Option<Sandboxes>,
+    pub sandboxes: Option<Sandboxes<'a>>,
     /// The services that are up.
     pub services: &'a Services,
     /// What the reports of finished tasks say, for those who will ask.
@@ -143,7 +143,10 @@ impl<'a> Context<'a> {
             emitter,
             secrets,
             programs: Programs::default(),
-            sandboxes: site.store.as_ref().map(|store| Sandboxes::new(&store.state, &conduct.run)),
+            sandboxes: site.store.as_ref().map(|store| {
+                let root = world.config.worktree.root.as_deref();
+                Sandboxes::new(PoolFinder { state: &store.state, env: world.env, root }, &conduct.run)
+            }),
             services,
             shelf: Shelf::of(world.config, world.graph),
             watching,

@@ -374,7 +374,7 @@ mod tests {
             base: path("src"),
         };
         let trees = [PathBuf::from("/repo")];
-        let places = Places { sandbox: Path::new("/repo/.git/xtask/sandboxes/r-1/tree"), work_trees: &trees };
+        let places = Places { sandbox: Path::new("/cache/repo-1/sandboxes/r-1/tree"), work_trees: &trees };
         let files = seen.iter().map(|(at, how)| {
             let at = match at.strip_prefix('/') {
                 Some(_) => PathBuf::from(at),
@@ -431,7 +431,7 @@ mod tests {
             (("/repo/new", &[How::Written]), vec!["new Ignored Written 1 "]),
             (("/repo/docs/x", GONE), vec![]),
             (("/repo/.git/HEAD", &[How::Read]), vec![".git/ Git Read 1 "]),
-            (("/repo/.git/xtask/sandboxes/r-1/report", &[How::Read]), vec![]),
+            (("/cache/repo-1/sandboxes/r-1/report", &[How::Read]), vec![]),
             (("/repository/docs/x", &[How::Read]), vec![]),
             (("/etc/passwd", &[How::Read]), vec![]),
         ] {

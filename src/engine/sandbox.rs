@@ -1,9 +1,9 @@
 //! Sandboxes: folders made for one execution each, which hold copies of what its task declares and
 //! nothing else. They must not know which task that is, nor what becomes of what it writes.
 //!
-//! Files are copied, since a task may write to what it reads. A sandbox lies below the state
-//! directory, on the disk of the work tree as a rule, so that outputs can be moved out of it. It has
-//! a lock file beside it: what a killed run left is free, and is removed by the next.
+//! Files are copied, since a task may write to what it reads. Sandboxes are in the repository's pool,
+//! apart from its work tree: a tool that searches the folders above finds nothing of the work tree.
+//! Each has a lock file beside it: what a killed run left is free, and is removed by the next.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File, FileTimes};
@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use rayon::iter::{IntoParallelRefIterator as _, ParallelIterator as _};
 
 use crate::cache::CacheError;
-use crate::git::GitError;
+use crate::git::{GitError, PoolFinder};
 use crate::ground::file::{self, FileError};
 use crate::ground::lock::FileLock;
 use crate::ground::path::RepoPath;
@@ -47,8 +47,8 @@ pub enum SandboxError {
 
 /// The sandboxes of one run.
 #[derive(Debug)]
-pub struct Sandboxes {
-    home: PathBuf,
+pub struct Sandboxes<'a> {
+    finder: PoolFinder<'a>,
     run: String,
     next: AtomicU32,
     tidied: OnceLock<()>,
@@ -70,10 +70,10 @@ pub struct Stock {
     pub folders: BTreeSet<RepoPath>,
 }
 
-impl Sandboxes {
-    /// Those of `run`, below the state directory.
-    pub fn new(state: &Path, run: &str) -> Self {
-        Self { home: home(state), run: run.to_owned(), next: AtomicU32::new(1), tidied: OnceLock::new() }
+impl<'a> Sandboxes<'a> {
+    /// Those of `run`, in the pool that the finder finds.
+    pub fn new(finder: PoolFinder<'a>, run: &str) -> Self {
+        Self { finder, run: run.to_owned(), next: AtomicU32::new(1), tidied: OnceLock::new() }
     }
 
     /// An empty one.
@@ -81,12 +81,12 @@ impl Sandboxes {
     /// # Errors
     /// The folder can't be made.
     pub fn make(&self) -> Result<Sandbox, SandboxError> {
-        file::make_dir(&self.home)?;
-        // What can't be removed now is no harm to this run; `xtask cache gc` tells of it.
-        self.tidied.get_or_init(|| drop(remove_below(&self.home)));
         // Git compares the folders that it must not leave with those that it is in, and so does who
-        // reads a trace: both know them by their real names.
-        let home = self.home.canonicalize().map_err(FileError::of("find", &self.home))?;
+        // reads a trace: both know them by their real names, as the pool does.
+        let home = self.finder.open()?.sandboxes();
+        file::make_dir(&home)?;
+        // What can't be removed now is no harm to this run; `xtask cache gc` reports it.
+        self.tidied.get_or_init(|| drop(remove_below(&home)));
         loop {
             let number = self.next.fetch_add(1, Ordering::Relaxed);
             let folder = home.join(format!("{}-{number}", self.run));
@@ -164,12 +164,20 @@ fn copy(source: &Path, place: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Removes the sandboxes below the state directory that nobody uses, and returns how many.
+/// Removes the sandboxes that nobody uses, also those that former versions left in the state
+/// directory, and returns how many.
 ///
 /// # Errors
-/// One of them can't be removed; the others are.
-pub fn remove_free(state: &Path) -> Result<usize, FileError> {
-    remove_below(&home(state))
+/// One of them can't be removed.
+pub fn remove_free(finder: &PoolFinder<'_>) -> Result<usize, FileError> {
+    let former = finder.state.join("sandboxes");
+    let mut removed = remove_below(&former)?;
+    // Empty if nobody uses it.
+    let _ = fs::remove_dir(former);
+    for pool in finder.existing() {
+        removed += remove_below(&pool.sandboxes())?;
+    }
+    Ok(removed)
 }
 
 fn remove_below(home: &Path) -> Result<usize, FileError> {
@@ -195,10 +203,6 @@ fn remove_below(home: &Path) -> Result<usize, FileError> {
     failure.map_or(Ok(removed), Err)
 }
 
-fn home(state: &Path) -> PathBuf {
-    state.join("sandboxes")
-}
-
 fn lock_of(folder: &Path) -> PathBuf {
     folder.with_extension("lock")
 }
@@ -208,9 +212,17 @@ mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 
     use super::*;
+    use crate::ground::env::Env;
 
     fn path(text: &str) -> RepoPath {
         RepoPath::from_git(text.as_bytes())
+    }
+
+    /// An environment whose cache folder is here, and a state directory.
+    fn place(dir: &Path) -> (Env, PathBuf) {
+        let state = dir.join("repository/xtask");
+        fs::create_dir_all(&state).unwrap();
+        (Env::of([("XDG_CACHE_HOME".into(), dir.join("cache").into())], dir.into()), state)
     }
 
     #[test]
@@ -222,8 +234,9 @@ mod tests {
         fs::set_permissions(root.join("a/b/script"), fs::Permissions::from_mode(0o555)).unwrap();
         fs::write(root.join("other"), "x").unwrap();
         std::os::unix::fs::symlink("nowhere", root.join("a/link")).unwrap();
-        let state = dir.path().join("state");
-        let sandbox = Sandboxes::new(&state, "run").make().unwrap();
+        let (env, state) = place(dir.path());
+        let finder = PoolFinder { state: &state, env: &env, root: None };
+        let sandbox = Sandboxes::new(finder, "run").make().unwrap();
         let stock =
             Stock { files: [path("a/b/script"), path("a/link")].into(), folders: [path("work/dir")].into() };
         sandbox.fill(&stock, &root, &|| true).unwrap();
@@ -234,22 +247,27 @@ mod tests {
         assert!(tree.join("work/dir").is_dir() && !tree.join("other").exists());
         assert!(matches!(sandbox.fill(&stock, &root, &|| false), Err(SandboxError::Stopped)));
         drop(sandbox);
-        assert_eq!(fs::read_dir(state.join("sandboxes")).unwrap().count(), 0);
+        assert_eq!(fs::read_dir(finder.open().unwrap().sandboxes()).unwrap().count(), 0);
     }
 
     #[test]
     fn what_nobody_holds_is_removed_and_nothing_else() {
         let dir = tempfile::tempdir().unwrap();
-        let left = dir.path().join("sandboxes/left-1");
+        let (env, state) = place(dir.path());
+        let finder = PoolFinder { state: &state, env: &env, root: None };
+        let sandboxes = finder.open().unwrap().sandboxes();
+        let left = sandboxes.join("left-1");
         fs::create_dir_all(left.join("tree")).unwrap();
-        fs::write(dir.path().join("sandboxes/lone-1.lock"), "").unwrap();
-        let held = Sandboxes::new(dir.path(), "held");
-        fs::create_dir_all(dir.path().join("sandboxes/left-2")).unwrap();
+        fs::write(sandboxes.join("lone-1.lock"), "").unwrap();
+        let held = Sandboxes::new(finder, "held");
+        fs::create_dir_all(sandboxes.join("left-2")).unwrap();
+        fs::create_dir_all(state.join("sandboxes/former-1/tree")).unwrap();
         let sandbox = held.make().unwrap();
         assert!(!left.exists());
         fs::create_dir_all(&left).unwrap();
-        assert_eq!(remove_free(dir.path()).unwrap(), 1);
+        assert_eq!(remove_free(&finder).unwrap(), 2);
+        assert!(!state.join("sandboxes").exists());
         assert!(sandbox.tree().is_dir() && !left.exists());
-        assert!(!dir.path().join("sandboxes/lone-1.lock").exists());
+        assert!(!sandboxes.join("lone-1.lock").exists());
     }
 }

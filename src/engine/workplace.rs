@@ -59,7 +59,7 @@ impl Workplace {
     /// What a command gets here.
     pub fn surroundings(&self, mut of_task: Surroundings) -> Surroundings {
         if let Some(sandbox) = &self.sandbox {
-            // It lies in the user's git folder, which git would take for its repository.
+            // A folder above it, such as the home folder, may be a repository.
             of_task.retain(|(name, _)| name != CEILING);
             of_task.push((CEILING.into(), sandbox.folder().into()));
         }

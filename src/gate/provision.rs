@@ -10,7 +10,7 @@ use crate::event::Verdict;
 use crate::gate::error::GateError;
 use crate::gate::host::Host;
 use crate::gate::setup;
-use crate::git::{PrivateWorktree, Repository, Target};
+use crate::git::{PoolFinder, PrivateWorktree, Repository, Target};
 use crate::ground::file::{self, Durability, FileError};
 use crate::ground::path::RepoPath;
 
@@ -56,7 +56,9 @@ impl Host<'_> {
         config: &Config,
         (tree, commit): (&str, Option<&str>),
     ) -> Result<Provision, GateError> {
-        let worktree = PrivateWorktree::take(self.state, self.age)?;
+        let root = config.worktree.root.as_deref();
+        let pool = PoolFinder { state: self.state, env: self.env, root }.open()?;
+        let worktree = PrivateWorktree::take(pool.path(), self.age)?;
         withdraw(&worktree.git_dir(), worktree.path())?;
         let target = Target { tree, commit, filters: &config.worktree.filters };
         worktree.check_out(self.repository, &target)?;

@@ -3,6 +3,8 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, BufRead};
+use std::path::Path;
+use std::time::Duration;
 
 use super::content::blob;
 use super::error::GitError;
@@ -21,8 +23,11 @@ pub(super) struct Wanted<'w> {
     pub(super) path: &'w RepoPath,
 }
 
-/// What the folders of attribute files are called, before what makes each unique.
-pub(super) const ATTRIBUTE_FOLDER: &str = "attributes-";
+/// The folder in the state directory that has the folders of attribute files.
+const ATTRIBUTE_FOLDERS: &str = "attributes";
+
+/// No plan takes that long.
+const MOMENT: Duration = Duration::from_secs(3600);
 
 /// Asked for between two blobs: git says that there is no such object. The length of what stands
 /// between is not known, since git prints that of the blob before its filters.
@@ -40,12 +45,9 @@ pub(super) fn checked_out(
         return Ok(Vec::new());
     }
     // Git reads attributes from a work tree. This one holds nothing else.
-    let home = repository.common_dir().join("xtask").join("worktrees");
+    let home = repository.common_dir().join("xtask").join(ATTRIBUTE_FOLDERS);
     file::make_dir(&home)?;
-    let dir = tempfile::Builder::new()
-        .prefix(ATTRIBUTE_FOLDER)
-        .tempdir_in(&home)
-        .map_err(FileError::of("make a folder in", &home))?;
+    let dir = tempfile::Builder::new().tempdir_in(&home).map_err(FileError::of("make a folder in", &home))?;
     for (folder, text) in attributes {
         let folder = folder.under(dir.path());
         file::make_dir(&folder)?;
@@ -81,6 +83,20 @@ pub(super) fn checked_out(
         ids[at] = blob(&bytes).map_err(FileError::of("hash", dir.path()))?;
     }
     Ok(ids)
+}
+
+/// Removes the folders of attribute files that killed plans left.
+///
+/// # Errors
+/// One of them can't be removed.
+pub fn remove_left_overs(state: &Path) -> Result<(), FileError> {
+    let age = |path: &Path| path.metadata().ok()?.modified().ok()?.elapsed().ok();
+    for entry in std::fs::read_dir(state.join(ATTRIBUTE_FOLDERS)).into_iter().flatten().flatten() {
+        if age(&entry.path()).is_some_and(|age| age > MOMENT) {
+            file::remove_all(&entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 /// Reads one answer: a line, the content, and the border.

@@ -69,6 +69,12 @@ pub enum GitError {
         /// What is not as it should be.
         what: String,
     },
+    /// There is no folder for private worktrees and sandboxes.
+    #[error("there is no folder for private worktrees and sandboxes: {why}")]
+    NoPool {
+        /// Why none of the folders that were tried can be used.
+        why: String,
+    },
     /// A submodule whose commit the user does not have.
     #[error("the submodule {path} has no commit {commit} here")]
     Submodule {

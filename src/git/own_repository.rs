@@ -22,7 +22,8 @@ use crate::ground::path::RepoPath;
 
 /// What the next use takes over: the index, since it knows which files are as they were, objects that
 /// it may name, the notes of the gate, and what a former `git lfs` fetched.
-const KEPT: &[&str] = &["index", "objects", "lfs", "taskgate-setup", "taskgate-provided", RULES];
+const KEPT: &[&str] =
+    &["index", "objects", "lfs", "taskgate-setup", "taskgate-provided", "taskgate-mirror", RULES];
 
 /// Refs that are not taken over.
 const PRIVATE: &[&str] =

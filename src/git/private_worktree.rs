@@ -1,19 +1,18 @@
-//! Private worktrees: a tree checked out in a folder of our own, beside the user's work tree, which
-//! is not touched. They must not know what runs in them.
+//! Private worktrees: a tree checked out in a folder of our own, apart from the user's work tree,
+//! which is not touched. They must not know what runs in them.
 //!
 //! A private worktree is a repository of its own ([`super::own_repository`]) that borrows the user's
 //! objects, so nothing that runs in it can reach the user's configuration, refs, stash or index.
-//! They form a pool below the state directory. Each has a lock file beside its folder, held as long
-//! as it is in use, by whatever process of a run lives longest; its files stay for the next use.
+//! They are in the repository's pool ([`super::pool`]). Each has a lock file beside its folder, held
+//! as long as it is in use, by whatever process of a run lives longest; its files stay for the next
+//! use.
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use super::checked_out::ATTRIBUTE_FOLDER;
 use super::error::GitError;
 use super::own_repository::OwnRepository;
 use super::repository::Repository;
@@ -25,9 +24,6 @@ use crate::ground::lock::FileLock;
 
 /// What the folders of the pool are called, before their number.
 const PREFIX: &str = "gate-";
-
-/// No plan takes that long.
-const MOMENT: Duration = Duration::from_secs(3600);
 
 /// Whether a private worktree may hold what former uses left.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -57,14 +53,13 @@ pub struct PrivateWorktree {
 }
 
 impl PrivateWorktree {
-    /// Takes the first place below `state` that nobody uses.
+    /// Takes the first place in the folder of a pool that nobody uses.
     ///
     /// # Errors
     /// The place can't be made, or can't be emptied.
-    pub fn take(state: &Path, age: Age) -> Result<Self, GitError> {
-        let home = state.join("worktrees");
-        file::make_dir(&home)?;
-        let home = home.canonicalize().map_err(FileError::of("find", &home))?;
+    pub fn take(pool: &Path, age: Age) -> Result<Self, GitError> {
+        file::make_dir(pool)?;
+        let home = pool.canonicalize().map_err(FileError::of("find", pool))?;
         let mut number = 1_u32;
         let worktree = loop {
             let path = home.join(format!("{PREFIX}{number}"));
@@ -98,17 +93,17 @@ impl PrivateWorktree {
     }
 
     /// Checks out `target` from the user's repository. Afterwards the files that git tracks or does
-    /// not ignore are exactly those of the tree. No hook runs, and no filter driver but those that
-    /// are permitted.
+    /// not ignore are exactly those of the tree, which is returned. No hook runs, and no filter driver
+    /// but those that are permitted.
     ///
     /// # Errors
     /// A filter driver is needed and not permitted, an object is missing, or the disk is full.
-    pub fn check_out(&self, source: &Repository, target: &Target<'_>) -> Result<(), GitError> {
+    pub fn check_out(&self, source: &Repository, target: &Target<'_>) -> Result<Snapshot, GitError> {
         let wanted = source.commit_snapshot(target.tree, target.filters)?;
         // What stands in the way of a warm one, be it damage or leftovers, is not in that of a cold one.
         if self.path.exists() {
             match self.try_check_out(source, target, &wanted) {
-                Ok(None) => return Ok(()),
+                Ok(None) => return Ok(wanted),
                 // A cold one would come no further, and the warm one is worth keeping.
                 Err(error @ (GitError::Submodule { .. } | GitError::Filter { .. })) => return Err(error),
                 Ok(Some(_)) | Err(_) => {}
@@ -116,7 +111,7 @@ impl PrivateWorktree {
         }
         remove_all(&self.path)?;
         match self.try_check_out(source, target, &wanted)? {
-            None => Ok(()),
+            None => Ok(wanted),
             Some(what) => Err(GitError::CheckOut { tree: target.tree.to_owned(), what }),
         }
     }
@@ -164,19 +159,16 @@ impl Snapshot {
     }
 }
 
-/// Removes the private worktrees below `state` that nobody uses, and returns how many.
+/// Removes the private worktrees in the folder of a pool that nobody uses, and returns how many.
 ///
 /// # Errors
 /// One of them can't be removed; the others are.
-pub fn remove_free(state: &Path) -> Result<usize, GitError> {
-    let Ok(home) = state.join("worktrees").canonicalize() else { return Ok(0) };
+pub(super) fn remove_free(pool: &Path) -> Result<usize, GitError> {
+    let Ok(home) = pool.canonicalize() else { return Ok(0) };
     let mut removed = 0;
     let mut failure = None;
     for path in children(&home)? {
-        if is_left_over(&path) {
-            remove_all(&path)?;
-        }
-        if path.extension().is_some() || !is_ours(&path) {
+        if !is_one(&path) {
             continue;
         }
         let Some(_lock) = FileLock::named(&lock_of(&path))? else { continue };
@@ -192,15 +184,10 @@ fn lock_of(path: &Path) -> PathBuf {
     path.with_extension("lock")
 }
 
-fn is_ours(path: &Path) -> bool {
-    path.file_name().is_some_and(|name| name.as_bytes().starts_with(PREFIX.as_bytes()))
-}
-
-/// Whether it is a folder that a plan made for a moment, and that its kill left.
-fn is_left_over(path: &Path) -> bool {
-    let named = path.file_name().is_some_and(|name| name.as_bytes().starts_with(ATTRIBUTE_FOLDER.as_bytes()));
-    let age = path.metadata().and_then(|meta| meta.modified()).ok().and_then(|time| time.elapsed().ok());
-    named && age.is_some_and(|age| age > MOMENT)
+/// Whether the path is that of a private worktree, and not of its lock.
+pub(super) fn is_one(path: &Path) -> bool {
+    let is_named = path.file_name().is_some_and(|name| name.as_bytes().starts_with(PREFIX.as_bytes()));
+    is_named && path.extension().is_none()
 }
 
 fn children(folder: &Path) -> Result<Vec<PathBuf>, FileError> {

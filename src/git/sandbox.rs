@@ -54,6 +54,11 @@ impl Sandbox {
         self.dir.join(".git/xtask")
     }
 
+    /// A folder for private worktrees.
+    pub(super) fn pool(&self) -> PathBuf {
+        self.outside().join("pool")
+    }
+
     pub(super) fn path(&self, path: &str) -> PathBuf {
         self.dir.join(path)
     }

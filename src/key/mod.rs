@@ -16,8 +16,9 @@ use crate::config::model::{Command, Port, Probe, Service, Task};
 use crate::ground::digest::{Digest, Fields};
 use crate::quality::Basis;
 
-/// Rises whenever equal fields would mean another result.
-const FORMAT: &str = "taskgate key 1";
+/// Rises whenever equal fields would mean another result. Under 1 a gate could pass with files of the
+/// user's work tree.
+const FORMAT: &str = "taskgate key 2";
 
 /// A key and what it is made of.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -214,14 +214,19 @@ pub(super) const STOP: &[Word] = &[
 
 pub(super) const WORKTREE: &[Word] = &[
     word(
+        "root",
+        Shape::Line,
+        "The folder that has the private worktrees and sandboxes, outside of the repository, such as \"/var/cache/xtask\" or \"~/worktrees\"; the default is in the user's cache folder.",
+    ),
+    word(
         "link",
         Shape::Names,
-        "Files and folders of the work tree that are linked to, such as [\"node_modules\"].",
+        "Files and folders of the work tree that git ignores and that are recreated with hard links, such as [\"node_modules\"].",
     ),
     word(
         "copy",
         Shape::Names,
-        "Files and folders of the work tree that are copied, such as [\".env.test\"].",
+        "Files and folders of the work tree that git ignores and that are copied, such as [\".env.test\"].",
     ),
     word("filters", Shape::Texts, "Filter drivers of git that may run, such as [\"lfs\"]."),
     word(

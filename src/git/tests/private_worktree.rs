@@ -6,9 +6,10 @@ use std::path::Path;
 
 use proptest::prelude::*;
 
+use crate::git::private_worktree::remove_free;
 use crate::git::sandbox::{Sandbox, paths};
 use crate::git::snapshot::digest;
-use crate::git::{Age, GitError, PrivateWorktree, Repository, Target, WorkTreeReader, remove_free};
+use crate::git::{Age, GitError, PrivateWorktree, Repository, Target, WorkTreeReader};
 
 /// All that a private worktree must leave alone.
 fn state_of_user(sandbox: &Sandbox) -> Vec<String> {
@@ -28,7 +29,7 @@ fn check_out(sandbox: &Sandbox, worktree: &PrivateWorktree, rev: &str) -> Result
     let repository = sandbox.repository();
     let commit = repository.resolve(rev).unwrap();
     let target = Target { tree: &commit.tree, commit: Some(&commit.id), filters: &[] };
-    worktree.check_out(&repository, &target)
+    worktree.check_out(&repository, &target).map(|_| ())
 }
 
 /// Checks that the worktree holds just the tree of `rev`.
@@ -43,7 +44,7 @@ fn holds(sandbox: &Sandbox, worktree: &PrivateWorktree, rev: &str) {
 }
 
 #[test]
-fn a_tree_is_checked_out_beside_the_users_work_tree() {
+fn a_tree_is_checked_out_apart_from_the_users_work_tree() {
     let sandbox = Sandbox::with(&[("a", "1"), ("dir/b", "2"), ("odd\nname", "3"), ("-dash", "4")]);
     symlink("a", sandbox.path("link")).unwrap();
     sandbox.chmod("a", 0o755);
@@ -53,18 +54,18 @@ fn a_tree_is_checked_out_beside_the_users_work_tree() {
     sandbox.write(".git/hooks/post-checkout", "#!/bin/sh\ntouch \"$HOME/hook-ran\" hook-ran\n");
     sandbox.chmod(".git/hooks/post-checkout", 0o755);
     let before = state_of_user(&sandbox);
-    let first = PrivateWorktree::take(&sandbox.state(), Age::Warm).unwrap();
-    let second = PrivateWorktree::take(&sandbox.state(), Age::Warm).unwrap();
+    let first = PrivateWorktree::take(&sandbox.pool(), Age::Warm).unwrap();
+    let second = PrivateWorktree::take(&sandbox.pool(), Age::Warm).unwrap();
     assert_ne!(first.path(), second.path());
     check_out(&sandbox, &first, "HEAD").unwrap();
     holds(&sandbox, &first, "HEAD");
-    assert_eq!(remove_free(&sandbox.state()).unwrap(), 0, "both are in use");
+    assert_eq!(remove_free(&sandbox.pool()).unwrap(), 0, "both are in use");
     let path = first.path().to_owned();
     drop(first);
     assert!(path.exists(), "it stays for the next use");
     drop(second);
-    assert_eq!(remove_free(&sandbox.state()).unwrap(), 1);
-    assert_eq!(fs::read_dir(sandbox.state().join("worktrees")).unwrap().count(), 0);
+    assert_eq!(remove_free(&sandbox.pool()).unwrap(), 1);
+    assert_eq!(fs::read_dir(sandbox.pool()).unwrap().count(), 0);
     assert_eq!(state_of_user(&sandbox), before);
     assert!(!sandbox.outside().join("hook-ran").exists(), "no hook ran");
 }
@@ -78,7 +79,7 @@ fn whatever_a_former_use_left_is_put_right() {
     sandbox.write("dir", "");
     sandbox.git(&["add", "--force", "--all"]);
     sandbox.git(&["commit", "--quiet", "--message=two"]);
-    let worktree = PrivateWorktree::take(&sandbox.state(), Age::Warm).unwrap();
+    let worktree = PrivateWorktree::take(&sandbox.pool(), Age::Warm).unwrap();
     let at = |name: &str| worktree.path().join(name);
     let mess: [(&str, &dyn Fn()); 10] = [
         ("nothing", &|| {}),
@@ -123,7 +124,7 @@ fn whatever_a_former_use_left_is_put_right() {
 #[test]
 fn objects_that_the_user_threw_away_are_not_missed() {
     let sandbox = Sandbox::with(&[("a", "1")]);
-    let worktree = PrivateWorktree::take(&sandbox.state(), Age::Warm).unwrap();
+    let worktree = PrivateWorktree::take(&sandbox.pool(), Age::Warm).unwrap();
     sandbox.write("b", "2");
     sandbox.commit();
     check_out(&sandbox, &worktree, "HEAD").unwrap();
@@ -140,7 +141,7 @@ fn branches_and_tags_are_seen_and_stashes_are_not() {
     sandbox.git(&["tag", "v1"]);
     sandbox.write("a", "2");
     sandbox.git(&["stash", "--quiet"]);
-    let worktree = PrivateWorktree::take(&sandbox.state(), Age::Warm).unwrap();
+    let worktree = PrivateWorktree::take(&sandbox.pool(), Age::Warm).unwrap();
     check_out(&sandbox, &worktree, "HEAD").unwrap();
     let inside = worktree.path().to_str().unwrap().to_owned();
     let refs = sandbox.git(&["-C", &inside, "for-each-ref", "--format=%(refname)"]);
@@ -151,7 +152,7 @@ fn branches_and_tags_are_seen_and_stashes_are_not() {
 #[test]
 fn a_place_is_taken_as_long_as_anybody_holds_its_lock() {
     let sandbox = Sandbox::with(&[("a", "1")]);
-    let take = || PrivateWorktree::take(&sandbox.state(), Age::Warm).unwrap();
+    let take = || PrivateWorktree::take(&sandbox.pool(), Age::Warm).unwrap();
     let first = take();
     let path = first.path().to_owned();
     let copy = first.hold().unwrap();
@@ -168,7 +169,7 @@ fn line_ends_are_those_of_the_user() {
     sandbox.write(".gitattributes", "*.txt text\n");
     sandbox.commit();
     sandbox.git(&["config", "core.eol", "crlf"]);
-    let worktree = PrivateWorktree::take(&sandbox.state(), Age::Warm).unwrap();
+    let worktree = PrivateWorktree::take(&sandbox.pool(), Age::Warm).unwrap();
     check_out(&sandbox, &worktree, "HEAD").unwrap();
     assert_eq!(fs::read_to_string(worktree.path().join("a.txt")).unwrap(), "one\r\n");
     // And follow when the user changes them.
@@ -196,7 +197,7 @@ fn files_are_written_anew_when_the_rules_for_their_bytes_change() {
     sandbox.write(".git/info/exclude", "built\n");
     sandbox.git(&["add", "--all"]);
     sandbox.git(&["commit", "--quiet", "--message=crlf"]);
-    let worktree = PrivateWorktree::take(&sandbox.state(), Age::Warm).unwrap();
+    let worktree = PrivateWorktree::take(&sandbox.pool(), Age::Warm).unwrap();
     let text = || fs::read_to_string(worktree.path().join("a.txt")).unwrap();
     check_out(&sandbox, &worktree, "HEAD").unwrap();
     assert_eq!(text(), "one\r\n");
@@ -226,7 +227,7 @@ fn attribute_files_that_a_task_left_are_no_rules() {
     sandbox.write(".git/info/exclude", "built\n.gitattributes\n");
     sandbox.write("dir/a.txt", "one\n");
     sandbox.commit();
-    let worktree = PrivateWorktree::take(&sandbox.state(), Age::Warm).unwrap();
+    let worktree = PrivateWorktree::take(&sandbox.pool(), Age::Warm).unwrap();
     let path = |name: &str| worktree.path().join(name);
     check_out(&sandbox, &worktree, "HEAD").unwrap();
     settle(&sandbox, &worktree);
@@ -253,7 +254,7 @@ fn the_configuration_of_a_linked_worktree_counts_where_git_reads_it() {
     let sandbox = Sandbox::with(&[("a.txt", "one\n")]);
     sandbox.git(&["config", "extensions.worktreeConfig", "true"]);
     sandbox.git(&["config", "--worktree", "core.autocrlf", "true"]);
-    let worktree = PrivateWorktree::take(&sandbox.state(), Age::Warm).unwrap();
+    let worktree = PrivateWorktree::take(&sandbox.pool(), Age::Warm).unwrap();
     check_out(&sandbox, &worktree, "HEAD").unwrap();
     assert_eq!(fs::read_to_string(worktree.path().join("a.txt")).unwrap(), "one\r\n");
 }
@@ -264,7 +265,7 @@ fn what_a_replacement_hides_is_checked_out() {
     sandbox.write("b", "replaced\n");
     let other = sandbox.git(&["hash-object", "-w", "b"]);
     sandbox.git(&["replace", &sandbox.git(&["rev-parse", "HEAD:a"]), &other]);
-    let worktree = PrivateWorktree::take(&sandbox.state(), Age::Warm).unwrap();
+    let worktree = PrivateWorktree::take(&sandbox.pool(), Age::Warm).unwrap();
     check_out(&sandbox, &worktree, "HEAD").unwrap();
     assert_eq!(fs::read_to_string(worktree.path().join("a")).unwrap(), "pushed\n");
 }
@@ -299,7 +300,7 @@ proptest! {
         ),
     ) {
         let sandbox = Sandbox::with(&[("a", "1")]);
-        let worktree = PrivateWorktree::take(&sandbox.state(), Age::Warm).unwrap();
+        let worktree = PrivateWorktree::take(&sandbox.pool(), Age::Warm).unwrap();
         for tree in trees {
             fill(&sandbox, &tree);
             sandbox.git(&["add", "--all"]);
