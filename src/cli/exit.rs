@@ -150,6 +150,8 @@ impl From<GateError> for Failure {
             }
             error @ (GateError::Altered { .. }
             | GateError::Provided { .. }
+            | GateError::LeadsBack { .. }
+            | GateError::TrackedLink { .. }
             | GateError::BehindSymlink { .. }) => Self::Gate(error),
         }
     }
@@ -235,7 +237,11 @@ pub fn hint(failure: &Failure) -> Option<String> {
                 .to_owned(),
         ),
         Failure::Gate(GateError::Provided { .. } | GateError::BehindSymlink { .. }) => {
-            Some("take it out of `link` and `copy` in `[worktree]`".to_owned())
+            Some("take it out of `link` and `copy` in `[worktree]`, or name what of it git ignores".to_owned())
+        }
+        Failure::Gate(GateError::LeadsBack { remedy, .. }) => Some(remedy.clone()),
+        Failure::Gate(GateError::TrackedLink { .. }) => {
+            Some("commit it with a relative target, which leads to the same file in any checkout".to_owned())
         }
         Failure::Git(GitError::Filter { filter, .. }) => Some(format!(
             "if it may run for private worktrees, write in tasks.toml: [worktree] filters = [\"{filter}\"]"

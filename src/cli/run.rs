@@ -89,6 +89,8 @@ fn at(session: &Session, args: &RunArgs, project: &Project, rev: &str) -> Result
         Provision::SetupFailed(verdict) => Ok(verdict.into()),
         Provision::Ready(ready) => {
             let hold = ready.hold()?;
+            let (clock, dir) = (session.clock.clone(), session.dir.clone());
+            let session = &Session { env: ready.env.clone(), clock, dir, color: session.color };
             let spot = Spot {
                 root: ready.worktree.path(),
                 repository: Some(&ready.repository),

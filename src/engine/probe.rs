@@ -60,7 +60,8 @@ fn ask_one(
 ) -> Result<String, String> {
     let (dir, line) = (tool.cwd.under(root), &tool.probe);
     let (program, args) = config.settings.shell.split_first().ok_or("there is no shell to run it")?;
-    let program = find_program(program.as_ref(), env.var("PATH"), &dir).map_err(|error| error.to_string())?;
+    let program = find_program(program.as_ref(), env.passed("PATH").as_deref(), &dir)
+        .map_err(|error| error.to_string())?;
     let args = args.iter().map(OsString::from).chain([OsString::from(line)]).collect();
     let spawn = Spawn {
         program,

@@ -5,6 +5,9 @@
 //! since they change what tools print and how they sort: [`PINNED`]. Set by the run: `XTASK_RUN`,
 //! `XTASK_TASK`, the ports of services, and within a task of another run `XTASK_WITHIN`. None of these
 //! enter the key; a task that wants another value declares it.
+//!
+//! In a private worktree, what of these values leads into the user's work tree leads to the same path
+//! of the private one: an entry of `PATH` such as `.venv/bin`, a folder of the caller's `pass-env`.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -50,7 +53,7 @@ pub type Surroundings = Vec<(OsString, OsString)>;
 /// to them, so that it asks the same tool that they use.
 pub fn of_probe(env: &Env, run: &str, passed: &[&str]) -> Surroundings {
     let mut all = variables(env, run, None);
-    all.extend(passed.iter().filter_map(|name| Some((OsString::from(name), env.var(name)?.to_owned()))));
+    all.extend(passed.iter().filter_map(|name| Some((OsString::from(name), env.passed(name)?.into_owned()))));
     all.into_iter().collect()
 }
 
@@ -72,7 +75,8 @@ pub fn of_service(env: &Env, (run, dir): (&str, &Path), service: &Task, ports: &
 fn declared(env: &Env, run: &str, task: &Task, ports: &Ports) -> BTreeMap<OsString, OsString> {
     let mut all = variables(env, run, Some(task));
     for (name, value) in &task.env {
-        all.insert(name.into(), ports.fill(value).into());
+        let value = OsString::from(ports.fill(value));
+        all.insert(name.into(), env.moved(&value).into_owned());
     }
     all.extend(ports.variables());
     all
@@ -80,16 +84,19 @@ fn declared(env: &Env, run: &str, task: &Task, ports: &Ports) -> BTreeMap<OsStri
 
 fn variables(env: &Env, run: &str, task: Option<&Task>) -> BTreeMap<OsString, OsString> {
     let mut all = BTreeMap::new();
-    let pass = |name: &str| env.var(name).map(|value| (OsString::from(name), value.to_owned()));
+    let pass = |name: &str| env.passed(name).map(|value| (OsString::from(name), value.into_owned()));
+    let set = |value: &str| env.moved(OsStr::new(value)).into_owned();
     all.extend(PASSED.iter().filter_map(|name| pass(name)));
     all.extend(PINNED.iter().map(|(name, value)| (OsString::from(name), OsString::from(value))));
     if let Some(task) = task {
-        all.extend(
-            task.file_env.iter().map(|(name, value)| (OsString::from(name), OsString::from(&value.0))),
-        );
+        all.extend(task.file_env.iter().map(|(name, value)| (OsString::from(name), set(&value.0))));
         all.extend(task.pass_env.iter().filter_map(|passed| pass(&passed.name)));
-        all.extend(task.secret_env.iter().filter_map(|name| pass(name)));
-        all.extend(task.env.iter().map(|(name, value)| (OsString::from(name), OsString::from(value))));
+        // A secret is passed as it is masked.
+        let secrets = task.secret_env.iter();
+        all.extend(
+            secrets.filter_map(|name| Some((OsString::from(name), task.passed(env, name)?.to_owned()))),
+        );
+        all.extend(task.env.iter().map(|(name, value)| (OsString::from(name), set(value))));
         all.insert("XTASK_TASK".into(), (&task.name).into());
         let around = around(env);
         if !around.is_empty() {

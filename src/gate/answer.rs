@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::config::model::Config;
 use crate::config::stage::Stage;
 use crate::engine::launch::{Keeps, Launch};
-use crate::engine::prepare::{Prepared, Request, Tree};
+use crate::engine::prepare::{Place, Prepared, Request, Tree};
 use crate::engine::scheduler::OnFailure;
 use crate::event::{Gated, Summary, Verdict};
 use crate::gate::definition;
@@ -22,6 +22,7 @@ use crate::git::{Repository, WorkTreeReader};
 use crate::graph::Reach;
 use crate::ground::clock::Clock;
 use crate::ground::digest::{Digest, Fields};
+use crate::ground::env::Env;
 use crate::ground::path::RepoPath;
 use crate::history::passes::Passes;
 use crate::plan::{CachePolicy, Decision, Plan, World};
@@ -159,7 +160,7 @@ impl Host<'_> {
         }
         if case.question.is_staged() && self.is_work_tree(tree)? {
             let root = self.repository.work_dir();
-            return self.run_in((root, self.repository), case, (tree, None));
+            return self.run_in((root, self.repository, self.env), case, (tree, None));
         }
         let wanted = (&*case.question.tree, case.question.commit.as_deref());
         let provided = self.provide(case.config, wanted);
@@ -171,7 +172,8 @@ impl Host<'_> {
             Provision::SetupFailed(verdict) => Ok(Answer::SetupFailed(verdict)),
             Provision::Ready(ready) => {
                 let hold = ready.hold()?;
-                self.run_in((ready.worktree.path(), &ready.repository), case, (tree, Some(&hold)))
+                let here = (ready.worktree.path(), &ready.repository, &ready.env);
+                self.run_in(here, case, (tree, Some(&hold)))
             }
         }
     }
@@ -183,18 +185,18 @@ impl Host<'_> {
 
     fn run_in(
         &self,
-        (root, repository): (&Path, &Repository),
+        (root, repository, env): (&Path, &Repository, &Env),
         case: &Case<'_>,
         (tree, hold): (&Snapshot, Option<&File>),
     ) -> Result<Answer, GateError> {
         let run = self.new_run();
-        let place = self.place(root, &run, case.question.commit.as_deref());
+        let place = Place { env, ..self.place(root, &run, case.question.commit.as_deref()) };
         let prepared = Prepared::gather(case.config, &case.request, Tree::WorkDir(repository), place)?;
         if let Some(what) = prepared.snapshot.as_ref().and_then(|here| tree.difference(here)) {
             return Err(GateError::Altered { what });
         }
         let spot = Spot { root, hold, run: &run, keeps: Keeps::Results };
-        prepared.plan(self.env, |world, plan| self.perform(case, &prepared, (world, plan), spot))
+        prepared.plan(env, |world, plan| self.perform(case, &prepared, (world, plan), spot))
     }
 
     fn perform(

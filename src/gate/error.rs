@@ -1,7 +1,10 @@
 //! Why a gate has no answer. It must not know exit statuses.
 
+use std::path::{Path, PathBuf};
+
 use crate::config::diagnostic::Diagnostics;
 use crate::engine::prepare::PrepareError;
+use crate::gate::mirror::LeadsBack;
 use crate::git::GitError;
 use crate::ground::file::FileError;
 
@@ -39,9 +42,35 @@ pub enum GateError {
         path: String,
     },
     /// Something is to be provided where the tree has a file of its own.
-    #[error("`{path}` of `[worktree]` is part of the tree, so it can't be provided")]
+    #[error("`{path}` of `[worktree]` can't be provided, since it has the tracked file {file}")]
     Provided {
         /// Which path.
         path: String,
+        /// A file of the pushed tree, or of the index.
+        file: String,
     },
+    /// Something that is to be provided leads back into the work tree.
+    #[error(
+        "`{}` of `[worktree]` can't be provided, since {} leads back into the work tree: {}",
+        .back.provided, .back.entry.display(), shown(&.back.place)
+    )]
+    LeadsBack {
+        /// What, and where.
+        back: LeadsBack,
+        /// What to write in tasks.toml.
+        remedy: String,
+    },
+    /// A symlink of the tree leads into the work tree.
+    #[error("{path} is a symlink that leads into the work tree: {}", shown(.place))]
+    TrackedLink {
+        /// The symlink.
+        path: String,
+        /// What of the work tree it leads to.
+        place: PathBuf,
+    },
+}
+
+/// A path of the work tree as people read it.
+fn shown(place: &Path) -> String {
+    if place.as_os_str().is_empty() { "its top".to_owned() } else { place.display().to_string() }
 }

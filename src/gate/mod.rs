@@ -8,6 +8,8 @@
 //!    objects too. If every task is a hit, that is the answer: nothing is checked out.
 //! 3. Otherwise [`provision`] checks the tree out in a private worktree and makes it ready, and only
 //!    what is missing runs there ([`answer`]). The user's work tree, index and HEAD are not touched.
+//!    What git does not hold is made again there by [`mirror`], so that nothing leads back into the
+//!    work tree.
 //! 4. A run passes only if its tasks left the tree as it was: what was tested is what is pushed.
 //!
 //! Tool probes are the one thing that a plan from objects can't ask in the tree itself; [`probing`]
@@ -18,6 +20,8 @@ pub mod connection;
 pub mod definition;
 pub mod error;
 pub mod host;
+pub mod installed;
+pub mod mirror;
 pub mod probing;
 pub mod provision;
 pub mod push;

@@ -1,21 +1,28 @@
-//! A private worktree made ready: the tree checked out, what git does not hold linked and copied from
-//! the user's work tree, and the setup run. It must not know what is run there afterwards.
+//! A private worktree made ready: the tree checked out, what git does not hold made again from the
+//! user's work tree, and the setup run. It must not know what is run there afterwards.
 
-use std::fs::{self, File};
-use std::io;
+use std::fs::File;
 use std::path::Path;
 
 use crate::config::model::Config;
+use crate::engine::surroundings::PASSED;
 use crate::event::Verdict;
 use crate::gate::error::GateError;
 use crate::gate::host::Host;
+use crate::gate::installed;
+use crate::gate::mirror::{How, Mirror, MirrorError, Mirrored};
 use crate::gate::setup;
+use crate::git::snapshot::{Mode, Snapshot};
 use crate::git::{PoolFinder, PrivateWorktree, Repository, Target};
+use crate::ground::env::Env;
 use crate::ground::file::{self, Durability, FileError};
+use crate::ground::moved::Moved;
 use crate::ground::path::RepoPath;
 
 /// The file in the private worktree's git folder that lists what was provided.
 const PROVIDED: &str = "taskgate-provided";
+/// The file beside it that says what it was made from, once all of it was made.
+const MIRROR: &str = "taskgate-mirror";
 /// What stands behind this line in `info/exclude` is ours.
 const BORDER: &str = "# provided by taskgate";
 
@@ -25,6 +32,8 @@ pub struct Ready {
     pub worktree: PrivateWorktree,
     /// Its repository, which is not the user's.
     pub repository: Repository,
+    /// The caller's environment, for commands in it.
+    pub env: Env,
 }
 
 /// What became of the wish for a worktree.
@@ -57,63 +66,147 @@ impl Host<'_> {
         (tree, commit): (&str, Option<&str>),
     ) -> Result<Provision, GateError> {
         let root = config.worktree.root.as_deref();
-        let pool = PoolFinder { state: self.state, env: self.env, root }.open()?;
+        let finder = PoolFinder { state: self.state, env: self.env, root };
+        let pool = finder.open()?;
         let worktree = PrivateWorktree::take(pool.path(), self.age)?;
-        withdraw(&worktree.git_dir(), worktree.path())?;
+        let moved = finder.moved(worktree.path());
+        let mirrored = self.look_through(config, tree, &moved)?;
+        let source = mirrored.digest().hex();
+        let git_dir = worktree.git_dir();
+        // What was made from the same is left as it is, with what the setup and tasks added.
+        let is_made = |git_dir: &Path| -> Result<bool, GateError> {
+            let former = file::read(&git_dir.join(MIRROR))?;
+            let is_same = former.is_some_and(|former| former == source.as_bytes());
+            Ok(is_same && mirrored.is_below(worktree.path()))
+        };
+        if !is_made(&git_dir)? {
+            withdraw(&git_dir, worktree.path())?;
+        }
         let target = Target { tree, commit, filters: &config.worktree.filters };
-        worktree.check_out(self.repository, &target)?;
-        self.furnish(config, (&worktree, tree))?;
+        let snapshot = worktree.check_out(self.repository, &target)?;
+        check_symlinks(&snapshot, worktree.path(), &moved)?;
+        let paths: Vec<&RepoPath> = config.worktree.link.iter().chain(&config.worktree.copy).collect();
+        self.check_places(&paths, (&worktree, tree))?;
+        let is_made = is_made(&git_dir)?;
+        if !is_made {
+            withdraw(&git_dir, worktree.path())?;
+        }
+        if !paths.is_empty() {
+            note(&git_dir, &paths)?;
+        }
+        if !is_made {
+            for folder in paths.iter().filter_map(|path| path.parent()) {
+                file::make_dir(&folder.under(worktree.path()))?;
+            }
+            mirrored.make(&self.real_root()?, worktree.path())?;
+            file::write(&git_dir.join(MIRROR), source.as_bytes(), &git_dir, Durability::Relaxed)?;
+            // What it left in what was provided is gone.
+            setup::forget(&git_dir)?;
+        }
+        self.tell_missing(&mirrored, worktree.path());
         let repository = worktree.open(self.repository, &config.worktree.filters)?;
-        let ready = Ready { worktree, repository };
+        let ready = Ready { worktree, repository, env: self.env.in_tree(&moved) };
+        self.tell_moved(config, &ready.env);
         match setup::run(self, config, &ready)? {
             Verdict::Passed => Ok(Provision::Ready(Box::new(ready))),
             verdict => Ok(Provision::SetupFailed(verdict)),
         }
     }
 
-    /// Links and copies what `[worktree]` names, hidden from git as it is no part of the tree.
-    fn furnish(&self, config: &Config, (worktree, tree): (&PrivateWorktree, &str)) -> Result<(), GateError> {
-        let wanted = &config.worktree;
-        if wanted.link.is_empty() && wanted.copy.is_empty() {
-            return Ok(());
-        }
+    fn real_root(&self) -> Result<std::path::PathBuf, FileError> {
         let root = self.repository.work_dir();
-        let git_dir = worktree.git_dir();
-        let all: Vec<&RepoPath> = wanted.link.iter().chain(&wanted.copy).collect();
-        for path in &all {
-            if self.repository.holds(tree, path)? {
-                return Err(GateError::Provided { path: path.to_string() });
+        root.canonicalize().map_err(FileError::of("find", root))
+    }
+
+    /// Looks through what `[worktree]` names.
+    fn look_through(&self, config: &Config, tree: &str, moved: &Moved) -> Result<Mirrored, GateError> {
+        let wanted = &config.worktree;
+        let mut mirrored = Mirrored::default();
+        if wanted.link.is_empty() && wanted.copy.is_empty() {
+            return Ok(mirrored);
+        }
+        let root = self.real_root()?;
+        let shared = self.repository.files_with_more_names()?;
+        let mirror = Mirror { root: &root, moved, shared };
+        let links = wanted.link.iter().map(|path| (path, How::Link));
+        for (path, how) in links.chain(wanted.copy.iter().map(|path| (path, How::Copy))) {
+            if let Some(file) = self.repository.first_tracked(path)? {
+                return Err(GateError::Provided { path: path.to_string(), file: file.to_string() });
+            }
+            if path.under(&root).symlink_metadata().is_err() {
+                self.audience
+                    .note(&format!("{path} of `[worktree]` is not in the work tree, so it is not provided"));
+                continue;
+            }
+            mirror.look_through(path, how, &mut mirrored).map_err(|error| match error {
+                MirrorError::File(error) => GateError::File(error),
+                MirrorError::LeadsBack(back) => {
+                    let has = |path: &RepoPath| matches!(self.repository.read_file(tree, path), Ok(Some(_)));
+                    let remedy = installed::remedy(&back, &has);
+                    GateError::LeadsBack { back, remedy }
+                }
+            })?;
+        }
+        Ok(mirrored)
+    }
+
+    /// Refuses what is to be provided where the tree has files, or where a symlink may lead anywhere.
+    fn check_places(
+        &self,
+        paths: &[&RepoPath],
+        (worktree, tree): (&PrivateWorktree, &str),
+    ) -> Result<(), GateError> {
+        for path in paths {
+            if let Some(file) = self.repository.first_file(tree, path, worktree.path())? {
+                return Err(GateError::Provided { path: path.to_string(), file: file.to_string() });
             }
             if is_behind_symlink(worktree.path(), path) {
                 return Err(GateError::BehindSymlink { path: path.to_string() });
             }
         }
-        note(&git_dir, &all)?;
-        for path in &wanted.link {
-            let (from, to) = (path.under(root), path.under(worktree.path()));
-            if self.is_there(&from, path) {
-                make_way(&to)?;
-                std::os::unix::fs::symlink(&from, &to).map_err(FileError::of("link", &to))?;
-            }
-        }
-        for path in &wanted.copy {
-            let (from, to) = (path.under(root), path.under(worktree.path()));
-            if self.is_there(&from, path) {
-                make_way(&to)?;
-                copy(&from, &to).map_err(FileError::of("copy", &from))?;
-            }
-        }
         Ok(())
     }
 
-    fn is_there(&self, from: &Path, path: &RepoPath) -> bool {
-        let there = from.symlink_metadata().is_ok();
-        if !there {
-            self.audience
-                .note(&format!("{path} of `[worktree]` is not in the work tree, so it is not provided"));
+    /// Tells of symlinks that lead to what the private worktree lacks.
+    fn tell_missing(&self, mirrored: &Mirrored, root: &Path) {
+        let is_missing =
+            |(_, target): &&(_, std::path::PathBuf)| root.join(target).symlink_metadata().is_err();
+        let mut missing = mirrored.inward.iter().filter(is_missing);
+        if let Some((link, target)) = missing.next() {
+            let (link, target) = (link.display(), target.display());
+            let more = match missing.count() {
+                0 => String::new(),
+                more => format!(" (and {more} more)"),
+            };
+            let text = format!("{link} leads to {target}, which the tree under test does not have{more}");
+            self.audience.note(&text);
         }
-        there
     }
+
+    /// Tells which variables lead into the work tree, and so into the private one.
+    fn tell_moved(&self, config: &Config, env: &Env) {
+        let passed = config.tasks.iter().flat_map(|task| &task.pass_env).map(|passed| passed.name.as_str());
+        let mut names = env.moved_names(PASSED.iter().copied().chain(passed));
+        names.sort_unstable();
+        names.dedup();
+        if !names.is_empty() {
+            let (names, leads) = (names.join(", "), if names.len() == 1 { "leads" } else { "lead" });
+            self.audience.note(&format!(
+                "{names} {leads} into the work tree; tasks get that path of the tree under test"
+            ));
+        }
+    }
+}
+
+/// Refuses a tree with a symlink that leads into the work tree.
+fn check_symlinks(snapshot: &Snapshot, root: &Path, moved: &Moved) -> Result<(), GateError> {
+    for entry in snapshot.entries().iter().filter(|entry| entry.mode == Mode::Symlink) {
+        let real = entry.path.under(root).canonicalize().ok();
+        if let Some(place) = real.and_then(|real| moved.place(&real)) {
+            return Err(GateError::TrackedLink { path: entry.path.to_string(), place });
+        }
+    }
+    Ok(())
 }
 
 /// Writes down what is about to be provided, before it is: a kill in between leaves nothing unknown.
@@ -140,58 +233,21 @@ fn note(git_dir: &Path, paths: &[&RepoPath]) -> Result<(), GateError> {
 /// Takes out what was provided the last time.
 fn withdraw(git_dir: &Path, root: &Path) -> Result<(), GateError> {
     let list = git_dir.join(PROVIDED);
+    file::remove_all(&git_dir.join(MIRROR))?;
     let Some(bytes) = file::read(&list)? else { return Ok(()) };
     for path in bytes.split(|byte| *byte == 0).filter(|path| !path.is_empty()) {
         let path = RepoPath::from_git(path);
         if !is_behind_symlink(root, &path) {
-            remove(&path.under(root))?;
+            file::remove_all(&path.under(root))?;
         }
     }
-    remove(&list)
+    Ok(file::remove_all(&list)?)
 }
 
 /// Whether a folder on the way to `path` is a symlink: what lies behind one is not the worktree's.
 fn is_behind_symlink(root: &Path, path: &RepoPath) -> bool {
     let folders = std::iter::successors(path.parent(), RepoPath::parent);
     folders.filter(|folder| !folder.is_top()).any(|folder| folder.under(root).is_symlink())
-}
-
-/// Makes sure that nothing is at `path`, and that its folder is there.
-fn make_way(path: &Path) -> Result<(), GateError> {
-    remove(path)?;
-    if let Some(folder) = path.parent() {
-        file::make_dir(folder)?;
-    }
-    Ok(())
-}
-
-fn remove(path: &Path) -> Result<(), GateError> {
-    let removed = match path.symlink_metadata() {
-        Ok(meta) if meta.is_dir() => fs::remove_dir_all(path),
-        Ok(_) => fs::remove_file(path),
-        Err(_) => Ok(()),
-    };
-    removed.map_err(FileError::of("remove", path)).map_err(GateError::from)
-}
-
-/// Copies a file, a symlink, or a folder with all in it.
-fn copy(from: &Path, to: &Path) -> io::Result<()> {
-    let kind = from.symlink_metadata()?.file_type();
-    if kind.is_symlink() {
-        return std::os::unix::fs::symlink(fs::read_link(from)?, to);
-    }
-    if kind.is_dir() {
-        fs::create_dir_all(to)?;
-        for entry in fs::read_dir(from)? {
-            let entry = entry?;
-            copy(&entry.path(), &to.join(entry.file_name()))?;
-        }
-        return Ok(());
-    }
-    if kind.is_file() {
-        fs::copy(from, to)?;
-    }
-    Ok(())
 }
 
 /// A path as a rule of git's that means just that path.
@@ -208,6 +264,8 @@ fn escaped(path: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::config::model::{Config, Task, Worktree};
 use crate::engine::launch::{Keeps, Launch};
-use crate::engine::prepare::{Prepared, Request, Tree};
+use crate::engine::prepare::{Place, Prepared, Request, Tree};
 use crate::engine::scheduler::OnFailure;
 use crate::event::Verdict;
 use crate::gate::error::GateError;
@@ -46,11 +46,11 @@ pub fn run(host: &Host<'_>, config: &Config, ready: &Ready) -> Result<Verdict, G
     };
     let run = host.new_run();
     let root = ready.worktree.path();
-    let prepared =
-        Prepared::gather(&alone, &request, Tree::WorkDir(&ready.repository), host.place(root, &run, None))?;
+    let place = Place { env: &ready.env, ..host.place(root, &run, None) };
+    let prepared = Prepared::gather(&alone, &request, Tree::WorkDir(&ready.repository), place)?;
     let stamp = Stamp::read(&ready.worktree.git_dir());
     let digests = prepared.digests();
-    let world = prepared.world(host.env, &digests, &stamp);
+    let world = prepared.world(&ready.env, &digests, &stamp);
     let plan = Plan::of(&world);
     if matches!(plan.nodes[0].decision, Decision::Hit(_)) {
         return Ok(Verdict::Passed);
@@ -74,6 +74,14 @@ pub fn run(host: &Host<'_>, config: &Config, ready: &Ready) -> Result<Verdict, G
         stamp.write(&world, &plan)?;
     }
     Ok(summary.verdict)
+}
+
+/// Has the next setup run in any case.
+///
+/// # Errors
+/// Its stamp can't be removed.
+pub fn forget(git_dir: &Path) -> Result<(), FileError> {
+    file::remove_all(&git_dir.join(STAMP))
 }
 
 /// What a worktree remembers of its setup.

@@ -23,6 +23,7 @@ use crate::ground::digest::Fields;
 use crate::ground::env::Env;
 use crate::ground::file::{self, Durability, FileError};
 use crate::ground::lock::FileLock;
+use crate::ground::moved::Moved;
 
 /// The file in a pool that has the path of its repository.
 const OWNER: &str = "repository";
@@ -186,6 +187,16 @@ impl PoolFinder<'_> {
             }
         }
         trees
+    }
+
+    /// The work trees of the repository, for which the tree at `to` stands. One that has the home
+    /// folder in it is left out: what is there belongs to the machine as much as to the tree.
+    pub fn moved(&self, to: &Path) -> Moved {
+        let home = self.home().and_then(|home| home.canonicalize().ok());
+        let has_home = |tree: &PathBuf| home.as_ref().is_some_and(|home| home.starts_with(tree));
+        let mut from = self.work_trees();
+        from.retain(|tree| !has_home(tree));
+        Moved { from, to: to.to_owned() }
     }
 
     fn common_dir(&self) -> Result<PathBuf, GitError> {

@@ -1,9 +1,13 @@
 //! The environment this process was given, read once. No other file reads it.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::ground::moved::Moved;
 
 /// The caller's variables, folder, program and terminals.
 #[derive(Clone, Debug, Default)]
@@ -14,6 +18,7 @@ pub struct Env {
     program_path: PathBuf,
     functions: Vec<String>,
     terminal: Terminal,
+    moved: Option<Arc<Moved>>,
 }
 
 /// Which standard streams are terminals.
@@ -38,6 +43,7 @@ impl Env {
             program: own_program(),
             program_path: std::env::current_exe().unwrap_or_default(),
             functions: Vec::new(),
+            moved: None,
             terminal: Terminal {
                 stdout: std::io::stdout().is_terminal(),
                 stderr: std::io::stderr().is_terminal(),
@@ -53,6 +59,35 @@ impl Env {
     /// A variable's value.
     pub fn var(&self, name: impl AsRef<OsStr>) -> Option<&OsStr> {
         self.vars.get(name.as_ref()).map(OsString::as_os_str)
+    }
+
+    /// A variable's value as commands get it: in a tree that stands for the work tree, its paths are
+    /// those of that tree. What is passed on for temporary files is not, since it must exist.
+    pub fn passed(&self, name: &str) -> Option<Cow<'_, OsStr>> {
+        let value = self.var(name)?;
+        let passed = self.moved(value);
+        (name != "TMPDIR" || matches!(passed, Cow::Borrowed(_))).then_some(passed)
+    }
+
+    /// Any value as commands get it.
+    pub fn moved<'v>(&self, value: &'v OsStr) -> Cow<'v, OsStr> {
+        match &self.moved {
+            Some(moved) => moved.value(value),
+            None => Cow::Borrowed(value),
+        }
+    }
+
+    /// The same, for commands in a tree that stands for the user's work trees.
+    #[must_use]
+    pub fn in_tree(&self, moved: &Moved) -> Self {
+        Self { moved: Some(Arc::new(moved.clone())), ..self.clone() }
+    }
+
+    /// The names of those of these variables that lead into a work tree for which another tree stands.
+    pub fn moved_names<'n>(&self, names: impl Iterator<Item = &'n str>) -> Vec<&'n str> {
+        let is_moved =
+            |name: &&str| self.var(name).is_some_and(|value| matches!(self.moved(value), Cow::Owned(_)));
+        names.filter(is_moved).collect()
     }
 
     /// All variables, sorted by name.

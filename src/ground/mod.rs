@@ -7,6 +7,7 @@ pub mod env;
 pub mod file;
 mod glob_row;
 pub mod lock;
+pub mod moved;
 pub mod name;
 pub mod path;
 pub mod pattern;

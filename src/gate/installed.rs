@@ -1,0 +1,253 @@
+//! What installers and build tools write into folders that git ignores and that is bound to the work
+//! tree: editable installs, build folders; and the setup that gives a private worktree its own. It
+//! must not read the tree.
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+
+use percent_encoding::percent_decode;
+
+use crate::gate::mirror::{Kind, LeadsBack, ends_with};
+use crate::ground::moved::{Moved, normalized};
+use crate::ground::path::RepoPath;
+
+/// A tool with a folder of its own for what it builds.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Build {
+    /// Cargo's `target`.
+    Cargo,
+    /// A folder that `CMake` configured.
+    Cmake,
+}
+
+/// The file that `CMake` keeps its settings in.
+pub const CMAKE_CACHE: &str = "CMakeCache.txt";
+
+/// Returns the folder of sources that such a file names.
+pub fn cmake_source(text: &[u8]) -> Option<PathBuf> {
+    let mut lines = text.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
+    let source = lines.find_map(|line| line.strip_prefix(b"CMAKE_HOME_DIRECTORY:INTERNAL="))?;
+    Some(PathBuf::from(OsStr::from_bytes(source)))
+}
+
+/// Returns the tool whose build folder has these names in it. What is built there was made from the
+/// files of the work tree, and names them by their absolute paths.
+pub fn build_folder(names: &[OsString]) -> Option<Build> {
+    let has = |name: &str| names.iter().any(|known| known == name);
+    if has(".rustc_info.json") {
+        Some(Build::Cargo)
+    } else if has(CMAKE_CACHE) {
+        Some(Build::Cmake)
+    } else {
+        None
+    }
+}
+
+/// Whether a file of this name says where an installed Python package is.
+pub fn is_record(name: &OsStr) -> bool {
+    ends_with(name, ".pth")
+        || ends_with(name, ".egg-link")
+        || name.as_bytes().starts_with(b"__editable__")
+        || name == "direct_url.json"
+}
+
+/// Returns the paths of work trees that such a file, in `folder`, names.
+pub fn places(moved: &Moved, name: &OsStr, text: &[u8], folder: &Path) -> Vec<PathBuf> {
+    let decoded: Vec<u8> =
+        if name == "direct_url.json" { percent_decode(text).collect() } else { text.to_vec() };
+    let mut places: Vec<PathBuf> = moved.named_in(&decoded).into_iter().map(|(_, place)| place).collect();
+    if ends_with(name, ".pth") || ends_with(name, ".egg-link") {
+        // A line may be any path, also one with signs that end paths in other files; a relative one
+        // leads to the same place in the private worktree, unless it first leaves the work tree.
+        let lines = decoded.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
+        for line in lines.filter(|line| !line.is_empty() && !line.starts_with(b"import")) {
+            let path = Path::new(OsStr::from_bytes(line));
+            if path.is_absolute() {
+                places.extend(moved.place(path));
+            } else if is_climbing(moved, folder, path) {
+                places.extend(moved.place(&normalized(&folder.join(path))));
+            }
+        }
+    }
+    places
+}
+
+/// Whether a relative path leaves the work tree on its way.
+fn is_climbing(moved: &Moved, folder: &Path, path: &Path) -> bool {
+    let mut at = folder.to_owned();
+    path.components().any(|part| {
+        at = normalized(&at.join(part));
+        !moved.from.iter().any(|top| at.starts_with(top))
+    })
+}
+
+/// Returns what to do about something that leads back: the lines to write in tasks.toml. `has` tells
+/// which files the tree has.
+pub fn remedy(back: &LeadsBack, has: &dyn Fn(&RepoPath) -> bool) -> String {
+    let provided = &back.provided;
+    let take_out = format!("take \"{provided}\" out of `[worktree]`");
+    match back.kind {
+        Kind::Build(_) => {
+            format!("{take_out}: a private worktree keeps a build folder of its own from gate to gate")
+        }
+        Kind::Python => {
+            let (run, files, folder) = python(back, has);
+            format!(
+                "{take_out} and let its setup install into a private worktree:\n{}",
+                setup(&run, &files, &folder)
+            )
+        }
+        Kind::Outside => match node(provided, has) {
+            Some((run, files, folder)) => {
+                format!(
+                    "{take_out} and let its setup install into a private worktree:\n{}",
+                    setup(&run, &files, &folder)
+                )
+            }
+            None => format!("{take_out} and let the `setup` of `[worktree]` make it"),
+        },
+    }
+}
+
+/// `[worktree]` with a setup.
+fn setup(run: &str, inputs: &[String], folder: &RepoPath) -> String {
+    let quoted: Vec<String> = inputs.iter().map(|path| format!("\"{path}\"")).collect();
+    let cwd = if folder.is_top() { String::new() } else { format!(", cwd = \"{folder}\"") };
+    format!("    [worktree]\n    setup = {{ run = \"{run}\"{cwd}, inputs = [{}] }}", quoted.join(", "))
+}
+
+/// Lock files and what installs from them.
+const PYTHON: &[(&str, &str)] = &[
+    ("uv.lock", "uv sync"),
+    ("poetry.lock", "poetry install"),
+    ("pdm.lock", "pdm install"),
+    ("Pipfile.lock", "pipenv sync --dev"),
+];
+const NODE: &[(&str, &str)] = &[
+    ("package-lock.json", "npm ci"),
+    ("npm-shrinkwrap.json", "npm ci"),
+    ("pnpm-lock.yaml", "pnpm install --frozen-lockfile"),
+    ("yarn.lock", "yarn install --frozen-lockfile"),
+    ("bun.lock", "bun install --frozen-lockfile"),
+    ("bun.lockb", "bun install --frozen-lockfile"),
+];
+/// What describes a Python project.
+const PROJECTS: &[&str] = &["pyproject.toml", "setup.py", "setup.cfg"];
+
+/// A command, the files that it reads, and the folder that it runs in.
+type Setup = (String, Vec<String>, RepoPath);
+
+fn python(back: &LeadsBack, has: &dyn Fn(&RepoPath) -> bool) -> Setup {
+    let folder = back.provided.parent().unwrap_or_default();
+    let there = |folder: &RepoPath, name: &str| Some(folder.child(name.as_bytes())).filter(|path| has(path));
+    for (lock, run) in PYTHON {
+        if let Some(path) = there(&folder, lock) {
+            let project = there(&folder, "pyproject.toml");
+            let files = [Some(path), project].into_iter().flatten().map(|path| path.to_string());
+            return ((*run).to_owned(), files.collect(), folder);
+        }
+    }
+    // The project that is installed is in the nearest folder above what is named.
+    let place = RepoPath::from_git(back.place.as_os_str().as_bytes());
+    let above = std::iter::successors(Some(place), RepoPath::parent);
+    let mut projects =
+        above.filter_map(|folder| Some((PROJECTS.iter().find_map(|name| there(&folder, name))?, folder)));
+    let project = projects.next();
+    let within = |path: &RepoPath| {
+        let path = path.to_string();
+        if folder.is_top() {
+            path
+        } else {
+            path.strip_prefix(&format!("{folder}/")).unwrap_or(&path).to_owned()
+        }
+    };
+    let target =
+        project.as_ref().map(|(_, found)| found).filter(|found| **found != folder && !found.is_top());
+    let target = target.map_or_else(|| ".".to_owned(), |found| format!("./{}", within(found)));
+    let venv = back.provided.parts().last().map(String::from_utf8_lossy).unwrap_or_default();
+    let requirements = there(&folder, "requirements.txt");
+    let more = if requirements.is_some() { " -r requirements.txt" } else { "" };
+    let run = format!("python3 -m venv {venv} && {venv}/bin/pip install{more} -e {target}");
+    let files = requirements.into_iter().chain(project.map(|(file, _)| file)).map(|path| path.to_string());
+    (run, files.collect(), folder)
+}
+
+fn node(provided: &RepoPath, has: &dyn Fn(&RepoPath) -> bool) -> Option<Setup> {
+    if provided.parts().last() != Some(b"node_modules") {
+        return None;
+    }
+    // Of a workspace, the lock file is in a folder above.
+    let folders = std::iter::successors(provided.parent(), RepoPath::parent);
+    let mut found =
+        folders.flat_map(|folder| NODE.iter().map(move |(lock, run)| (folder.clone(), *lock, *run)));
+    let (folder, lock, run) = found.find(|(folder, lock, _)| has(&folder.child(lock.as_bytes())))?;
+    let files = [lock, "package.json"].map(|name| folder.child(name.as_bytes()).to_string());
+    Some((run.to_owned(), files.into(), folder))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn path(text: &str) -> RepoPath {
+        RepoPath::from_git(text.as_bytes())
+    }
+
+    #[test]
+    fn records_of_editable_installs_name_the_work_tree() {
+        let moved = Moved { from: vec!["/work/my repo".into()], to: "/gate".into() };
+        let site = Path::new("/work/my repo/.venv/lib/python3/site-packages");
+        for (name, text, expected) in [
+            ("a.pth", "/work/my repo/src\n", Some("src")),
+            ("a.pth", "import _virtualenv\n", None),
+            ("a.pth", "import sys; sys.path.insert(0, '/work/my repo/src')\n", Some("src")),
+            ("a.pth", "../../../../src\n", None),
+            ("a.pth", "../../../../../my repo/src\n", Some("src")),
+            ("__editable__.a-1.pth", "/work/my repo", Some("")),
+            ("__editable___a_finder.py", "MAPPING = {'a': '/work/my repo/src/a'}", Some("src/a")),
+            ("a.egg-link", "/work/my repo/lib\n.", Some("lib")),
+            ("direct_url.json", r#"{"url": "file:///work/my%20repo", "dir_info": {}}"#, Some("")),
+            ("direct_url.json", r#"{"url": "https://example.com/work/my%20repo"}"#, None),
+        ] {
+            assert!(is_record(OsStr::new(name)));
+            let found = places(&moved, OsStr::new(name), text.as_bytes(), site);
+            assert_eq!(found.first().map(|place| place.to_str().unwrap()), expected, "{name} {text}");
+        }
+        assert!(!is_record(OsStr::new("METADATA")));
+    }
+
+    #[test]
+    fn setup_is_that_of_the_lock_file() {
+        let back = |provided: &str, place: &str, kind| LeadsBack {
+            provided: path(provided),
+            entry: PathBuf::new(),
+            place: place.into(),
+            kind,
+        };
+        let lines = |back: &LeadsBack, files: &[&str]| {
+            let text = remedy(back, &|path| files.contains(&&*path.to_string()));
+            text.lines().last().unwrap().trim().to_owned()
+        };
+        let python = back(".venv", "src", Kind::Python);
+        assert_eq!(
+            lines(&python, &["uv.lock", "pyproject.toml"]),
+            "setup = { run = \"uv sync\", inputs = [\"uv.lock\", \"pyproject.toml\"] }"
+        );
+        assert_eq!(
+            lines(&python, &["requirements.txt", "setup.py"]),
+            "setup = { run = \"python3 -m venv .venv && .venv/bin/pip install -r requirements.txt -e .\", inputs = [\"requirements.txt\", \"setup.py\"] }"
+        );
+        assert_eq!(
+            lines(&back("api/.venv", "api/lib/x/src", Kind::Python), &["api/lib/x/pyproject.toml"]),
+            "setup = { run = \"python3 -m venv .venv && .venv/bin/pip install -e ./lib/x\", cwd = \"api\", inputs = [\"api/lib/x/pyproject.toml\"] }"
+        );
+        let node = back("packages/a/node_modules", "packages/b", Kind::Outside);
+        assert_eq!(
+            lines(&node, &["pnpm-lock.yaml"]),
+            "setup = { run = \"pnpm install --frozen-lockfile\", inputs = [\"pnpm-lock.yaml\", \"package.json\"] }"
+        );
+        assert!(lines(&back("deps", "x", Kind::Outside), &[]).contains("`setup` of `[worktree]`"));
+        assert!(lines(&back("target", "", Kind::Build(Build::Cargo)), &[]).contains("take \"target\" out"));
+    }
+}
