@@ -11,6 +11,7 @@
 #[path = "../project/mod.rs"]
 mod project;
 
+mod apart;
 mod disk;
 mod needed;
 mod push;

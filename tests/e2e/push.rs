@@ -127,10 +127,10 @@ fn what_has_passed_is_not_run_again() {
         .says("1 cached, 0 ran");
     assert_eq!(runs(&project), 1);
     // Not even a worktree was needed for the known trees.
-    fs::remove_dir_all(project.state().join("worktrees")).unwrap();
+    fs::remove_dir_all(project.worktree()).unwrap();
     project.git(&["commit", "-q", "--amend", "-m", "once more"]);
     project.push(&["-f", "main"]).ends(0).says("1 cached, 0 ran");
-    assert!(!project.state().join("worktrees").exists());
+    assert!(project.worktrees().is_empty());
 }
 
 #[test]

@@ -18,7 +18,7 @@ fn project(tasks: &str) -> Project {
 }
 
 fn left(project: &Project) -> usize {
-    std::fs::read_dir(project.state().join("sandboxes")).map_or(0, Iterator::count)
+    project.sandboxes()
 }
 
 /// What lies in the folder of outputs.

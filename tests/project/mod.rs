@@ -62,7 +62,8 @@ impl Project {
         self.temp.path().canonicalize().unwrap()
     }
 
-    fn home(&self) -> PathBuf {
+    /// The home folder.
+    pub(crate) fn home(&self) -> PathBuf {
         self.beside().join("home")
     }
 
@@ -74,6 +75,38 @@ impl Project {
     /// The state directory.
     pub(crate) fn state(&self) -> PathBuf {
         self.path(".git/xtask")
+    }
+
+    /// The folder of private worktrees and sandboxes, if there is one.
+    pub(crate) fn pool(&self) -> Option<PathBuf> {
+        let roots = [".cache", "Library/Caches"].map(|cache| self.home().join(cache).join("xtask/worktrees"));
+        let entries = roots.iter().filter_map(|root| fs::read_dir(root).ok()).flatten();
+        // Another test may have moved the repository.
+        let owned = |pool: &PathBuf| {
+            let owner = fs::read_to_string(pool.join("repository")).unwrap_or_default();
+            Path::new(&owner) == self.path(".git")
+        };
+        entries.map(|entry| entry.unwrap().path()).find(owned)
+    }
+
+    /// The names of what is in the folder of private worktrees.
+    pub(crate) fn worktrees(&self) -> Vec<String> {
+        let entries = self.pool().map(|pool| fs::read_dir(pool).unwrap());
+        let names =
+            entries.into_iter().flatten().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        let mut names: Vec<String> = names.filter(|name| name.starts_with("gate-")).collect();
+        names.sort();
+        names
+    }
+
+    /// The first private worktree.
+    pub(crate) fn worktree(&self) -> PathBuf {
+        self.pool().unwrap().join("gate-1")
+    }
+
+    /// How many files and folders sandboxes left.
+    pub(crate) fn sandboxes(&self) -> usize {
+        self.pool().map_or(0, |pool| fs::read_dir(pool.join("sandboxes")).map_or(0, Iterator::count))
     }
 
     /// Writes a file, with the folders it needs.

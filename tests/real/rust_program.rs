@@ -29,7 +29,7 @@ fn a_gate_builds_the_program_of_its_tree() {
     let made = project.read("src/colors.rs").replace("// Made by", "// Made anew by");
     cargo_xtask(&project, &["gate"]).ends(0).says("codegen").does_not_say("0 ran");
     cargo_xtask(&project, &["codegen", "--at", "HEAD"]).ends(0);
-    let worktrees = project.state().join("worktrees");
+    let worktrees = project.pool().unwrap();
     let found = std::fs::read_dir(worktrees).unwrap().flatten().any(|entry| {
         std::fs::read_to_string(entry.path().join("src/colors.rs")).is_ok_and(|text| text == made)
     });
