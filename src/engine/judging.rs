@@ -91,6 +91,7 @@ pub fn told(facts: &Facts) -> Reported {
         failed: tests.failed.iter().take(Reported::LISTED).cloned().collect(),
         skipped: tests.skipped,
         flaky: tests.flaky.clone(),
+        totals: tests.totals,
     };
     let failed = facts.tests.as_ref().map_or(0, |tests| tests.failed.len());
     let mut findings: Vec<&Finding> = facts.findings.iter().chain(&facts.secrets).flatten().collect();

@@ -1,7 +1,7 @@
 //! The reports of a task, read from where it wrote them: each must be there, be no older than the
 //! task, and be whole. It must not judge what they say.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs::{self, File};
 use std::io::{self, BufReader, Read};
 use std::path::Path;
@@ -17,7 +17,7 @@ use crate::ground::pattern::What;
 use crate::process::mask::Mask;
 use crate::quality::evidence::Source;
 use crate::report::facts::{Facts, Finding, MeasuredTwice, content_digest};
-use crate::report::{self, Extent, Flaw};
+use crate::report::{self, Extent, Flaw, Kind, Part};
 
 /// What the reports of a task say.
 #[derive(Clone, Debug, Default)]
@@ -87,12 +87,28 @@ pub enum Why {
     /// What is in it.
     #[error(transparent)]
     Flaw(Flaw),
+    /// Nothing is in it, nor in any other of its kind.
+    #[error("{flaw}{}", and_others(*others))]
+    Nothing {
+        /// What it says.
+        flaw: Flaw,
+        /// How many more of the task's reports of this kind there are.
+        others: usize,
+    },
     /// What is in it, if its task may allow it.
     #[error("{0}; mend it, or if it does no harm, say why in the task: reports = {{ …, partial = \"why\" }}")]
     Partial(Flaw),
     /// Two reports contradict each other.
     #[error("{0}")]
     Twice(String),
+}
+
+fn and_others(count: usize) -> String {
+    match count {
+        0 => String::new(),
+        1 => "; the other report of its kind says the same".to_owned(),
+        _ => format!("; the {count} other reports of its kind say the same"),
+    }
 }
 
 /// What to do about stale reports.
@@ -142,7 +158,8 @@ impl NoEvidence {
 }
 
 impl Library<'_> {
-    /// Reads all reports of a task. If it has just been executed, none of them may be stale.
+    /// Reads all reports of a task. If it has just been executed, none of them may be stale. Of the files
+    /// of each kind one at least must say that something was examined.
     ///
     /// # Errors
     /// The first report that is no evidence.
@@ -160,18 +177,45 @@ impl Library<'_> {
             }
         }
         let mut told = Told::default();
-        for (report, path) in found {
-            let (facts, source) = self.read_one(task, (report, &path))?;
-            told.join(Told { facts, sources: vec![source] })?;
+        let mut nothing: BTreeMap<Kind, Option<(String, Flaw)>> = BTreeMap::new();
+        for (report, path) in &found {
+            let (part, source) = self.read_one(task, (report, path))?;
+            let lacks = part.nothing.map(|flaw| (path.to_string(), flaw));
+            let known = nothing.entry(report.kind).or_insert_with(|| lacks.clone());
+            *known = known.take().filter(|_| lacks.is_some());
+            told.join(Told { facts: part.facts, sources: vec![source] })?;
+        }
+        if let Some((kind, (path, flaw))) = nothing.into_iter().find_map(|(kind, lacks)| Some((kind, lacks?)))
+        {
+            let all = found.iter().filter(|(report, _)| report.kind == kind).count();
+            return Err(NoEvidence { path, why: Why::Nothing { flaw, others: all - 1 } });
         }
         Ok(told)
+    }
+
+    /// What can be read of the reports of a task that failed, which may not have written all of them.
+    /// Stale ones say nothing of it.
+    pub fn read_what_is_there(&self, task: &Task, attempt: &Leftovers<'_>) -> Facts {
+        let mut all = Facts::default();
+        for report in &task.reports {
+            let mut found = self.matching(report).unwrap_or_default();
+            found.retain(|path| !attempt.is_stale(path, self.place));
+            for (Part { facts, .. }, _) in
+                found.iter().filter_map(|path| self.read_one(task, (report, path)).ok())
+            {
+                // Without figures there is nothing that could be told twice.
+                let facts = Facts { measures: BTreeMap::new(), ..facts };
+                all = all.join(facts).unwrap_or_default();
+            }
+        }
+        all
     }
 
     fn read_one(
         &self,
         task: &Task,
         (report, path): (&Report, &RepoPath),
-    ) -> Result<(Facts, Source), NoEvidence> {
+    ) -> Result<(Part, Source), NoEvidence> {
         let no = |why| NoEvidence { path: path.to_string(), why };
         let on_disk = path.under(self.place);
         let about = fs::metadata(&on_disk).map_err(|error| no(Why::Io(error)))?;
@@ -182,7 +226,8 @@ impl Library<'_> {
         let mut hashed = Hashed { inner: file, hasher: blake3::Hasher::new() };
         let mut bytes = BufReader::with_capacity(256 * 1024, &mut hashed);
         let extent = if report.partial.is_some() { Extent::Part } else { Extent::Whole };
-        let mut facts = report::read_to(report.kind, extent, &mut bytes).map_err(|flaw| no(flaw.into()))?;
+        let Part { mut facts, nothing } =
+            report::read_part(report.kind, extent, &mut bytes).map_err(|flaw| no(flaw.into()))?;
         // A reader may stop at the end of what it understands.
         io::copy(&mut bytes, &mut io::sink()).map_err(|error| no(Why::Io(error)))?;
         let digest = hashed.hasher.finalize().to_hex().to_string();
@@ -197,19 +242,13 @@ impl Library<'_> {
             texts.complete(finding, [self.place, self.root]);
         }
         let kind = report.kind.name().to_owned();
-        Ok((facts, Source { task: task.name.clone(), kind, path: path.to_string(), digest }))
+        let source = Source { task: task.name.clone(), kind, path: path.to_string(), digest };
+        Ok((Part { facts, nothing }, source))
     }
 
     /// The files of a report, sorted; each of its patterns has one.
     fn files(&self, report: &Report) -> Result<Vec<RepoPath>, NoEvidence> {
-        let mut found: Vec<RepoPath> = Vec::new();
-        for folder in report.files.folders() {
-            list(self.place, &folder, &mut found)
-                .map_err(|error| NoEvidence { path: folder.to_string(), why: Why::Io(error) })?;
-        }
-        found.retain(|path| report.files.matches(path));
-        found.sort_unstable();
-        found.dedup();
+        let found = self.matching(report)?;
         for item in report.files.items() {
             if let What::One(pattern) = &item.what
                 && !item.excludes
@@ -218,6 +257,19 @@ impl Library<'_> {
                 return Err(NoEvidence { path: pattern.text().to_owned(), why: Why::Missing });
             }
         }
+        Ok(found)
+    }
+
+    /// The files that the patterns of a report match, sorted.
+    fn matching(&self, report: &Report) -> Result<Vec<RepoPath>, NoEvidence> {
+        let mut found: Vec<RepoPath> = Vec::new();
+        for folder in report.files.folders() {
+            list(self.place, &folder, &mut found)
+                .map_err(|error| NoEvidence { path: folder.to_string(), why: Why::Io(error) })?;
+        }
+        found.retain(|path| report.files.matches(path));
+        found.sort_unstable();
+        found.dedup();
         Ok(found)
     }
 }

@@ -4,7 +4,7 @@
 use spdx::{AdditionItem, Expression, LicenseItem, LicenseReq, ParseMode};
 
 use super::Case;
-use super::evidence::{Breach, Ruling, Verdict};
+use super::evidence::{Breach, Ruling};
 use super::rules::Licences;
 use super::ruling::{counted, missing, number, ruling, verdict};
 use super::suppressions::Suppressions;
@@ -30,10 +30,7 @@ pub(super) fn judge(case: &Case<'_>, suppressions: &Suppressions<'_>, rulings: &
     let Some(packages) = &case.facts.packages else {
         return rulings.push(missing("licences", demand, "packages", "`cyclonedx` or `spdx`"));
     };
-    if packages.is_empty() {
-        let fact = "no report names a package".to_owned();
-        return rulings.push(ruling("licences", demand, fact, Verdict::Broken));
-    }
+    // A project without dependencies; a list of nothing is no report.
     let mut sorted: Vec<&Package> = packages.iter().collect();
     sorted.sort();
     sorted.dedup();

@@ -4,7 +4,7 @@
 use super::Case;
 use super::evidence::{Breach, Ruling};
 use super::ruling::{at_most, counted, first_line, missing, number, ruling, verdict};
-use crate::report::facts::{FailedTest, Tests};
+use crate::report::facts::{FailedTest, Tests, Totals};
 
 /// Tests that were run.
 pub(super) fn run(tests: &Tests) -> u64 {
@@ -34,7 +34,7 @@ pub(super) fn judge(case: &Case<'_>, rulings: &mut Vec<Ruling>) {
             _ => Vec::new(),
         };
         let all = run(tests).saturating_add(tests.skipped);
-        let fact = format!("{count} of {}", counted(all, "test"));
+        let fact = format!("{count} of {}{}", counted(all, "test"), totals(tests));
         rulings.push(ruling(name, demand, fact, verdict(count <= most)).because(breaches));
     }
     if let Some(least) = rule.min_count {
@@ -42,11 +42,18 @@ pub(super) fn judge(case: &Case<'_>, rulings: &mut Vec<Ruling>) {
         rulings.push(match facts {
             Some(tests) => {
                 let count = run(tests);
-                ruling(name, demand, format!("{} run", counted(count, "test")), verdict(count >= least))
+                let fact = format!("{} run{}", counted(count, "test"), totals(tests));
+                ruling(name, demand, fact, verdict(count >= least))
             }
             None => nothing(name, demand),
         });
     }
+}
+
+/// That reports declare more tests than they list, if they do.
+fn totals(tests: &Tests) -> String {
+    let Some(Totals { declared, listed }) = tests.totals else { return String::new() };
+    format!("; {} declared, {listed} listed", counted(declared, "test"))
 }
 
 fn nothing(rule: &str, demand: String) -> Ruling {

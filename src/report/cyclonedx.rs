@@ -3,6 +3,10 @@
 //!
 //! Components are packages but for those that have no licence of their own: files, data and
 //! cryptographic assets. What the list is of (`metadata.component`) is no part of itself.
+//!
+//! A project without dependencies is honest: it is named, and its list of components is there and has
+//! no packages. A list of nothing that is named, or of a folder or a file, says that nothing was
+//! examined.
 
 use serde::de::{Error, MapAccess, SeqAccess};
 
@@ -10,31 +14,83 @@ use super::budget::Budget;
 use super::facts::{Facts, Package};
 use super::json::{self, Array, Cut, Items, Keys, Object, Whole};
 use super::source::Source;
-use super::{Flaw, Kind, text};
+use super::{Flaw, Kind, Part, text};
 
 /// The most licences of a package.
 const LICENCES: usize = 1_000;
 
 /// Reads a report.
-pub(super) fn read(source: Source<'_>) -> Result<Facts, Flaw> {
+pub(super) fn read(source: Source<'_>) -> Result<Part, Flaw> {
     let budget = Budget::new();
-    let mut bom = Bom { budget: &budget, format: None, version: false, packages: Vec::new() };
+    let mut bom = Bom {
+        budget: &budget,
+        format: None,
+        version: false,
+        root: Root::default(),
+        is_listed: false,
+        packages: Vec::new(),
+    };
     json::read(source, Kind::Cyclonedx.format(), &budget, &mut bom)?;
     if bom.format.as_deref() != Some("CycloneDX") || !bom.version {
         let what = "it has no `bomFormat` that says `CycloneDX`, or no `specVersion`";
         return Err(Flaw::malformed(Kind::Cyclonedx.format(), what));
     }
-    if bom.packages.is_empty() {
-        return Err(Flaw::nothing("it has no components that are packages"));
-    }
-    Ok(Facts { packages: Some(bom.packages), ..Facts::default() })
+    let is_honest = !bom.packages.is_empty() || (bom.is_listed && bom.root.is_project());
+    let nothing = (!is_honest).then(|| {
+        Flaw::nothing(match (bom.is_listed, bom.root.is_project()) {
+            (false, true) => "it has no list of `components`, not even an empty one",
+            _ => "it has no components that are packages, and `metadata.component` names no project without any",
+        })
+    });
+    Ok(Part { facts: Facts { packages: Some(bom.packages), ..Facts::default() }, nothing })
 }
 
 struct Bom<'b> {
     budget: &'b Budget,
     format: Option<String>,
     version: bool,
+    /// What the list is of.
+    root: Root,
+    /// Whether there is a list of components.
+    is_listed: bool,
     packages: Vec<Package>,
+}
+
+/// `metadata`, of which the component is read.
+#[derive(Default)]
+struct Root {
+    kind: String,
+    name: String,
+}
+
+impl Root {
+    /// Whether it is the name of something that has dependencies, and not of a folder that was scanned.
+    fn is_project(&self) -> bool {
+        !matches!(&*self.kind, "file" | "data" | "cryptographic-asset") && text::names_project(&self.name)
+    }
+}
+
+struct Metadata<'r>(&'r mut Root);
+
+impl<'de> Object<'de> for Metadata<'_> {
+    fn field<A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<bool, A::Error> {
+        if key != "component" {
+            return Ok(false);
+        }
+        map.next_value_seed(Keys(self.0))?;
+        Ok(true)
+    }
+}
+
+impl<'de> Object<'de> for Root {
+    fn field<A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<bool, A::Error> {
+        match key {
+            "type" => self.kind = line::<A>(map)?,
+            "name" => self.name = line::<A>(map)?,
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
 }
 
 impl<'de> Object<'de> for Bom<'_> {
@@ -44,7 +100,10 @@ impl<'de> Object<'de> for Bom<'_> {
             "specVersion" => self.version = !map.next_value::<Cut<40>>()?.0.is_empty(),
             "components" => {
                 let mut components = Components { budget: self.budget, packages: &mut self.packages };
-                map.next_value_seed(Items(&mut components))?;
+                self.is_listed |= map.next_value_seed(Items(&mut components))?;
+            }
+            "metadata" => {
+                map.next_value_seed(Keys(&mut Metadata(&mut self.root)))?;
             }
             _ => return Ok(false),
         }
@@ -224,9 +283,37 @@ mod tests {
 
     #[test]
     fn nothing_is_no_list() {
+        let told = "it says that nothing was examined: it has no components that are packages, and \
+                    `metadata.component` names no project without any";
         for components in ["[]", "null", r#"[{"type": "file", "name": "/bin/sh"}]"#] {
-            let flaw = read(components).unwrap_err();
-            assert_eq!(flaw, "it says that nothing was examined: it has no components that are packages");
+            assert_eq!(read(components).unwrap_err(), told);
+        }
+        let of = |component: &str, components: &str| {
+            read(&format!(r#"{components}, "metadata": {{"component": {component}}}"#))
+        };
+        for component in [
+            r#"{"type": "library", "name": "lib", "version": "1.0.0"}"#,
+            r#"{"type": "application", "name": "@shop/app"}"#,
+            r#"{"name": "github.com/shop/till"}"#,
+        ] {
+            assert_eq!(of(component, "[]"), Ok(Vec::new()), "{component}");
+            assert_eq!(of(component, r#"[{"type": "file", "name": "/bin/sh"}]"#), Ok(Vec::new()));
+            assert_eq!(
+                of(component, "null").unwrap_err(),
+                "it says that nothing was examined: it has no list of `components`, not even an empty one"
+            );
+        }
+        // As scanners write it of a folder in which they found nothing.
+        for component in [
+            "null",
+            "{}",
+            r#"{"type": "library"}"#,
+            r#"{"type": "application", "name": "."}"#,
+            r#"{"type": "application", "name": "/src"}"#,
+            r#"{"type": "application", "name": "./app"}"#,
+            r#"{"type": "file", "name": "app"}"#,
+        ] {
+            assert_eq!(of(component, "[]").unwrap_err(), told, "{component}");
         }
         assert!(read("[null]").unwrap_err().contains("a component is `null`"));
         assert!(read("[{}]").unwrap_err().contains("a component has no name"));

@@ -49,6 +49,19 @@ pub struct Tests {
     /// The names of those that passed only when tried again.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub flaky: Vec<String>,
+    /// Of the reports that declare more tests than they list; `None`: there are none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub totals: Option<Totals>,
+}
+
+/// The number of tests that a report declares and the smaller one that it lists. Tools count attempts,
+/// assertions or tests that they leave out.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Totals {
+    /// So many are declared.
+    pub declared: u64,
+    /// So many are listed.
+    pub listed: u64,
 }
 
 /// A test that failed.
@@ -242,6 +255,10 @@ impl Tests {
         self.skipped = self.skipped.saturating_add(other.skipped);
         self.failed.extend(other.failed);
         self.flaky.extend(other.flaky);
+        self.totals = both(self.totals, other.totals, |totals, more| {
+            totals.declared = totals.declared.saturating_add(more.declared);
+            totals.listed = totals.listed.saturating_add(more.listed);
+        });
     }
 }
 
@@ -353,6 +370,7 @@ mod tests {
                 failed: vec![failed("a")],
                 skipped: 1,
                 flaky: vec!["f".to_owned()],
+                totals: Some(Totals { declared: 3, listed: 1 }),
             }),
             coverage: Some(Coverage::default()),
             findings: Some(vec![finding("r", "a", 1, "m", None)]),
@@ -368,6 +386,7 @@ mod tests {
         let joined = one.join(other).unwrap();
         let tests = joined.tests.unwrap();
         assert_eq!((tests.passed, tests.count(), tests.skipped, tests.flaky.len()), (4, 6, 2, 2));
+        assert_eq!(tests.totals, Some(Totals { declared: 6, listed: 2 }));
         let coverage = joined.coverage.unwrap();
         assert_eq!(coverage.files["a.rs"], lines(&[1, 2], &[3, 4]));
         assert_eq!(coverage.ratio(), Ratio { part: 2, whole: 5 });

@@ -295,7 +295,7 @@ pub(super) fn read_known<T: DeserializeOwned>(
         return Err(Flaw::TooLarge { what: format!("it has more than {} MiB", most >> 20) });
     }
     let mut rest: &[u8] = &bytes;
-    let held = Source { lines, columns, ..Source::open(&mut rest, format)? };
+    let held = Source { lines, columns, ..Source::open(&mut rest)? };
     parse(held, format, &Budget::new(), Noting(PhantomData))
 }
 

@@ -13,15 +13,21 @@ use std::io::{BufRead, Read};
 use super::budget::Budget;
 use super::facts::{Coverage, Facts, Lines, Ranges};
 use super::source::Source;
-use super::{Flaw, Kind, text, uri};
+use super::{Flaw, Kind, Part, text, uri};
 
 /// The most bytes of one line.
 const LINE: u64 = 1 << 20;
 /// The most lines of one file.
 const LINES: usize = 4_000_000;
 
+/// A report without lines.
+pub(super) fn nothing(flaw: Flaw) -> Part {
+    let facts = Facts { coverage: Some(Coverage::default()), ..Facts::default() };
+    Part { facts, nothing: Some(flaw) }
+}
+
 /// Reads a report.
-pub(super) fn read(source: Source<'_>) -> Result<Facts, Flaw> {
+pub(super) fn read(source: Source<'_>) -> Result<Part, Flaw> {
     let Source { mut body, lines, .. } = source;
     let mut reading = Reading { number: lines, ..Reading::default() };
     let mut line = Vec::new();
@@ -36,18 +42,17 @@ pub(super) fn read(source: Source<'_>) -> Result<Facts, Flaw> {
             break;
         }
         reading.number += 1;
-        let text =
-            std::str::from_utf8(&line).map_err(|_| reading.malformed("it has bytes that are not UTF-8"))?;
-        reading.line(text.trim(), &mut budget)?;
+        // A path may have any bytes.
+        reading.line(String::from_utf8_lossy(&line).trim(), &mut budget)?;
     }
     if let Some(record) = &reading.record {
         let file = text::one_line(&record.file, 200);
         return Err(Flaw::Truncated { what: format!("the record of `{file}` does not end") });
     }
     if reading.coverage.ratio().whole == 0 {
-        return Err(Flaw::nothing("it has no lines of any file"));
+        return Ok(nothing(Flaw::nothing("it has no lines of any file")));
     }
-    Ok(Facts { coverage: Some(reading.coverage), ..Facts::default() })
+    Ok(Facts { coverage: Some(reading.coverage), ..Facts::default() }.into())
 }
 
 #[derive(Default)]
@@ -133,9 +138,10 @@ fn malformed(number: usize, what: &str) -> Flaw {
 fn hits(value: &str) -> Option<(u32, bool)> {
     let mut parts = value.split(',');
     let number = parts.next()?.trim().parse().ok()?;
-    // Some tools write large counts as floating-point numbers.
+    // Some tools write large counts as floating-point numbers, and gcov's counters overflow where
+    // threads share them: a count below zero proves nothing.
     let hits: f64 = parts.next()?.trim().parse().ok()?;
-    (hits.is_finite() && hits >= 0.0 && parts.count() <= 1).then_some((number, hits > 0.0))
+    (hits.is_finite() && parts.count() <= 1).then_some((number, hits > 0.0))
 }
 
 #[cfg(test)]
@@ -167,7 +173,7 @@ mod tests {
     fn counts_that_tools_write_wrongly_are_not_the_lines() {
         // As coverage.py 6.5 writes them.
         for counts in ["LF:1\nLH:2", "LF:0\nLH:0", "LH:7"] {
-            let coverage = read(&format!("SF:a\nDA:1,1\nDA:2,0\n{counts}\nend_of_record\n")).unwrap();
+            let coverage = read(&format!("SF:a\nDA:1,1\nDA:2,-3\n{counts}\nend_of_record\n")).unwrap();
             assert_eq!(coverage.files["a"].ratio(), Ratio { part: 1, whole: 2 }, "{counts}");
         }
     }
@@ -188,7 +194,6 @@ mod tests {
             ("\n\nend_of_record\n", "it is not an LCOV report: `end_of_record` ends no record (line 3)"),
             ("SF:\n", "it is not an LCOV report: `SF` names no file (line 1)"),
             ("SF:a\nDA:x,1\n", "it is not an LCOV report: `DA:x,1` is no line of a record (line 2)"),
-            ("SF:a\nDA:1,-2\n", "it is not an LCOV report: `DA:1,-2` is no line of a record (line 2)"),
             ("SF:a\nDA:1,NaN\n", "it is not an LCOV report: `DA:1,NaN` is no line of a record (line 2)"),
             ("SF:a\nDA:1\n", "it is not an LCOV report: `DA:1` is no line of a record (line 2)"),
             (

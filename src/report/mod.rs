@@ -5,6 +5,10 @@
 //! [`Flaw`], and what would pass for "nothing was found" while nothing was examined is a flaw: no
 //! tests, no lines, no packages, a scan that says it did not succeed.
 //!
+//! An honest report of a common tool is always read. Well-formed XML and JSON can't be cut off
+//! unnoticed, so the totals that a report declares only explain what it lists, and a report is refused
+//! for them only where they could hide a failure.
+//!
 //! Readers take their bytes as they come and keep only what becomes a fact, so a report may be larger
 //! than the memory it is read in. They never follow what a report refers to: no entities, no
 //! includes, no addresses.
@@ -116,32 +120,54 @@ pub enum Extent {
     Part,
 }
 
+/// What one file of a report says. Tools that write a file for each class, package or project write
+/// files in which nothing was run, so whether anything was examined is asked of all files together.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Part {
+    /// What it says.
+    pub facts: Facts,
+    /// Why it says that nothing was examined, if it does.
+    pub nothing: Option<Flaw>,
+}
+
+impl From<Facts> for Part {
+    fn from(facts: Facts) -> Self {
+        Self { facts, nothing: None }
+    }
+}
+
 /// Reads a report of this kind, of something that was examined as a whole, to its end.
 ///
 /// # Errors
 /// It is not a whole report of this kind, or not one of something that was examined.
 pub fn read(kind: Kind, bytes: &mut dyn BufRead) -> Result<Facts, Flaw> {
-    read_to(kind, Extent::Whole, bytes)
+    let Part { facts, nothing } = read_part(kind, Extent::Whole, bytes)?;
+    nothing.map_or(Ok(facts), Err)
 }
 
-/// The same, of something of which this much was examined.
+/// Reads one of the files of a report of this kind, of something of which this much was examined.
 ///
 /// # Errors
-/// It is not a whole report of this kind, or not one of something that was examined.
-pub fn read_to(kind: Kind, extent: Extent, bytes: &mut dyn BufRead) -> Result<Facts, Flaw> {
-    let source = source::Source::open(bytes, kind.format())?;
-    match kind {
-        Kind::Junit => junit::read(source),
-        Kind::Lcov => lcov::read(source),
-        Kind::Cobertura => cobertura::read(source),
+/// It is not a whole file of this kind, or its tool failed.
+pub fn read_part(kind: Kind, extent: Extent, bytes: &mut dyn BufRead) -> Result<Part, Flaw> {
+    let source = match source::Source::open(bytes) {
+        // LCOV has neither a beginning nor an end; its writers leave nothing where nothing is covered.
+        Err(flaw @ Flaw::Empty) if kind == Kind::Lcov => return Ok(lcov::nothing(flaw)),
+        source => source?,
+    };
+    let facts = match kind {
+        Kind::Junit => return junit::read(source),
+        Kind::Lcov => return lcov::read(source),
+        Kind::Cobertura => return cobertura::read(source),
+        Kind::Cyclonedx => return cyclonedx::read(source),
+        Kind::Spdx => return spdx::read(source),
         Kind::Sarif => sarif::read(source, sarif::Of::Findings, extent),
         Kind::Secrets => sarif::read(source, sarif::Of::Secrets, extent),
-        Kind::Cyclonedx => cyclonedx::read(source),
-        Kind::Spdx => spdx::read(source),
         Kind::K6 => k6::read(source),
         Kind::Sonar => sonar::read(source),
         Kind::Facts => plain::read(source),
-    }
+    };
+    facts.map(Part::from)
 }
 
 #[cfg(test)]

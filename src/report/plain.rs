@@ -163,6 +163,7 @@ fn tests(plain: PlainTests) -> Result<Tests, Flaw> {
         failed: plain.failed.into_iter().map(failed).collect(),
         skipped: plain.skipped,
         flaky: plain.flaky.iter().map(|name| text::one_line(name, 500)).collect(),
+        totals: None,
     };
     let all = tests.passed.checked_add(tests.skipped);
     if all.and_then(|all| all.checked_add(tests.failed.len() as u64)).is_none() {

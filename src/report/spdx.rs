@@ -2,7 +2,8 @@
 //!
 //! What a package's licence was concluded to be counts before what it declares. The one package that
 //! a document describes is what the list is of, and no part of itself. If it describes several, the
-//! list may be of all of them, so each is judged.
+//! list may be of all of them, so each is judged. A list of nothing else is that of a project without
+//! dependencies, provided that it is named, and is no folder or file in which a scanner found nothing.
 
 use std::collections::HashSet;
 
@@ -12,16 +13,17 @@ use super::budget::Budget;
 use super::facts::{Facts, Package};
 use super::json::{self, Cut, Each, Items, Object, Whole};
 use super::source::Source;
-use super::{Flaw, Kind, text};
+use super::{Flaw, Kind, Part, text};
 
 /// Reads a report.
-pub(super) fn read(source: Source<'_>) -> Result<Facts, Flaw> {
+pub(super) fn read(source: Source<'_>) -> Result<Part, Flaw> {
     let budget = Budget::new();
     let mut document = Document {
         budget: &budget,
         version: None,
         linked: false,
         described: HashSet::new(),
+        folders: HashSet::new(),
         packages: Vec::new(),
     };
     json::read(source, Kind::Spdx.format(), &budget, &mut document)?;
@@ -34,6 +36,8 @@ struct Document<'b> {
     /// Whether it is JSON-LD, as SPDX 3 is.
     linked: bool,
     described: HashSet<String>,
+    /// The ids of packages that are folders or files.
+    folders: HashSet<String>,
     /// Packages by their ids.
     packages: Vec<(String, Package)>,
 }
@@ -45,6 +49,7 @@ struct RawPackage {
     id: Option<Cut<400>>,
     name: Cut<1_000>,
     version_info: Option<Cut<400>>,
+    primary_package_purpose: Option<Cut<40>>,
     license_concluded: Option<Whole>,
     license_declared: Option<Whole>,
 }
@@ -98,9 +103,15 @@ impl<'de> Object<'de> for Document<'_> {
                 map.next_value_seed(Items(&mut each))?;
             }
             "packages" => {
-                let packages = &mut self.packages;
+                let (packages, folders) = (&mut self.packages, &mut self.folders);
                 let mut each = Each::new(budget, |raw: RawPackage| {
+                    let is_file =
+                        raw.primary_package_purpose.as_ref().is_some_and(|purpose| purpose.0 == "FILE");
                     let (id, package) = package(raw)?;
+                    if is_file || !text::names_project(&package.name) {
+                        budget.store(id.len())?;
+                        folders.insert(id.clone());
+                    }
                     let licences: usize = package.licences.iter().map(String::len).sum();
                     budget.keep(id.len() + package.name.len() + package.version.len() + licences)?;
                     packages.push((id, package));
@@ -115,7 +126,7 @@ impl<'de> Object<'de> for Document<'_> {
 }
 
 impl Document<'_> {
-    fn end(self) -> Result<Facts, Flaw> {
+    fn end(self) -> Result<Part, Flaw> {
         let malformed = |what: &str| Err(Flaw::malformed(Kind::Spdx.format(), what));
         match self.version.as_deref() {
             Some(version) if version.starts_with("SPDX-2.") => {}
@@ -125,19 +136,20 @@ impl Document<'_> {
             }
             None => return malformed("it has no `spdxVersion`"),
         }
-        if self.packages.is_empty() {
-            return Err(Flaw::nothing("it has no packages"));
-        }
         let mut packages = self.packages;
-        let described = packages.iter().filter(|(id, _)| self.described.contains(id)).count();
-        if described == 1 {
+        let mut nothing =
+            packages.is_empty().then(|| Flaw::nothing("it has no packages, not even one that it describes"));
+        let described: Vec<&String> =
+            packages.iter().map(|(id, _)| id).filter(|id| self.described.contains(*id)).collect();
+        if let [id] = &*described {
+            if packages.len() == 1 && self.folders.contains(*id) {
+                let what = "it has no package but the folder or file that it describes";
+                nothing = Some(Flaw::nothing(what));
+            }
             packages.retain(|(id, _)| !self.described.contains(id));
         }
-        if packages.is_empty() {
-            return Err(Flaw::nothing("it has no package but the one that it describes"));
-        }
-        let packages = packages.into_iter().map(|(_, package)| package);
-        Ok(Facts { packages: Some(packages.collect()), ..Facts::default() })
+        let packages = packages.into_iter().map(|(_, package)| package).collect();
+        Ok(Part { facts: Facts { packages: Some(packages), ..Facts::default() }, nothing })
     }
 }
 
@@ -237,17 +249,35 @@ mod tests {
         let twice = [("r", "GPL-3.0-only", ""), ("r", "MIT", ""), ("x", "MIT", "")];
         let told = read(&document(r#""documentDescribes": ["r"],"#, &twice)).unwrap();
         assert_eq!(told, ["r 1 GPL-3.0-only", "r 1 MIT", "x 1 MIT"]);
-        let alone = read(&document(r#""documentDescribes": ["r2"],"#, &packages[1..2])).unwrap_err();
-        assert_eq!(
-            alone,
-            "it says that nothing was examined: it has no package but the one that it describes"
-        );
+    }
+
+    #[test]
+    fn a_project_without_dependencies_has_no_packages() {
+        let alone = |id: &str, more: &str| {
+            let one = document(&format!(r#""documentDescribes": ["{id}"],"#), &[(id, "MIT", "")]);
+            read(&one.replace(r#""versionInfo""#, &format!(r#"{more} "versionInfo""#)))
+        };
+        assert_eq!(alone("shop", ""), Ok(Vec::new()));
+        assert_eq!(alone("@shop/app", r#""primaryPackagePurpose": "LIBRARY","#), Ok(Vec::new()));
+        let told =
+            "it says that nothing was examined: it has no package but the folder or file that it describes";
+        // As scanners write it of a folder in which they found nothing.
+        for (id, more) in
+            [(".", ""), ("/src", ""), ("../x", ""), ("shop", r#""primaryPackagePurpose": "FILE","#)]
+        {
+            assert_eq!(alone(id, more).unwrap_err(), told, "{id}");
+        }
+        // What nothing describes is no project of its own.
+        assert_eq!(read(&document("", &[("shop", "MIT", "")])).unwrap(), ["shop 1 MIT"]);
     }
 
     #[test]
     fn other_documents_are_told_apart() {
         let cases = [
-            (document("", &[]), "it says that nothing was examined: it has no packages"),
+            (
+                document("", &[]),
+                "it says that nothing was examined: it has no packages, not even one that it describes",
+            ),
             (
                 r#"{"spdxVersion": "SPDX-1.2"}"#.to_owned(),
                 "it is not an SPDX 2 report in JSON: its version is `SPDX-1.2`",

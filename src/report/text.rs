@@ -42,6 +42,15 @@ pub(super) fn whole_line(text: &str) -> Option<String> {
     (text.len() <= JUDGED).then(|| one_line(text, usize::MAX))
 }
 
+/// Whether this is the name of a project, and not a path, by which scanners of folders name what they
+/// looked at.
+pub(super) fn names_project(name: &str) -> bool {
+    let is_drive = name.as_bytes().get(1) == Some(&b':');
+    let name = name.replace('\\', "/");
+    let is_path = matches!(&*name, "" | "." | "..") || name.starts_with(['/', '~']);
+    !is_path && !is_drive && !name.starts_with("./") && !name.starts_with("../")
+}
+
 /// The first lines of a text that are not blank.
 pub(super) fn few_lines(text: &str) -> String {
     let mut lines = Vec::new();

@@ -4,9 +4,15 @@
 //! Nothing is expanded but the five entities that XML itself has and references to characters: a
 //! document that declares entities, or names others, is refused. One piece of markup may be large,
 //! but not without bound; of a text only the start is kept.
+//!
+//! Text may hold what XML forbids: tests print colours and bytes, and many tools copy them as they
+//! are. A reference to a character that can't exist stands for `U+FFFD`.
 
+use std::borrow::Cow;
 use std::io::{BufRead, Read};
 
+use quick_xml::escape::resolve_predefined_entity;
+use quick_xml::events::attributes::Attribute;
 use quick_xml::events::{BytesRef, BytesStart, Event};
 use quick_xml::{Error, Reader, XmlVersion};
 
@@ -49,14 +55,47 @@ impl Element {
         self.attributes.iter().find(|(key, _)| key == name).map(|(_, value)| &**value)
     }
 
-    /// An attribute that counts something; `None` if it is not there or empty.
+    /// An attribute that counts something, as the tools of any country write it: `1,234` and `2.0` are
+    /// numbers, and less than nothing is nothing. `None` if it is not there or empty.
+    ///
+    /// # Errors
+    /// It is no number.
     pub(super) fn count(&self, name: &str) -> Result<Option<u64>, String> {
         let Some(value) = self.get(name).map(str::trim).filter(|value| !value.is_empty()) else {
             return Ok(None);
         };
-        let shown = text::one_line(value, 40);
-        value.parse().map(Some).map_err(|_| format!("`{name}=\"{shown}\"` of `{}` is no count", self.name))
+        number(value).map(Some).ok_or_else(|| {
+            let shown = text::one_line(value, 40);
+            format!("`{name}=\"{shown}\"` of `{}` is no count", self.name)
+        })
     }
+}
+
+/// A count. A comma or a point that three digits follow separates thousands.
+fn number(written: &str) -> Option<u64> {
+    let (is_negative, digits) = match written.strip_prefix('-') {
+        Some(digits) => (true, digits),
+        None => (false, written),
+    };
+    let whole = match digits.split_once(['.', ',']) {
+        Some((whole, fraction)) if fraction.chars().all(|c| c == '0') && fraction.len() != 3 => {
+            whole.to_owned()
+        }
+        _ => {
+            let mut groups = digits.split([',', '.', '\'', '\u{a0}', '\u{202f}']);
+            let first = groups.next()?;
+            let mut all = first.to_owned();
+            for group in groups {
+                if group.len() != 3 || first.len() > 3 {
+                    return None;
+                }
+                all.push_str(group);
+            }
+            all
+        }
+    };
+    let count = whole.parse().ok()?;
+    Some(if is_negative { 0 } else { count })
 }
 
 /// Bytes of which each piece may take only so many, with the number of the line that was reached.
@@ -111,12 +150,16 @@ pub(super) struct Document<'a> {
 
 impl<'a> Document<'a> {
     /// A document at its start.
-    pub(super) fn new(source: Source<'a>, format: &'static str) -> Self {
+    ///
+    /// # Errors
+    /// Its encoding is unknown.
+    pub(super) fn new(mut source: Source<'a>, format: &'static str) -> Result<Self, Flaw> {
+        source.body.decode_xml()?;
         let line = source.lines + 1;
         let bytes = Allowance { bytes: source.body, left: PIECE, spent: false, line };
         let mut reader = Reader::from_reader(bytes);
         reader.config_mut().expand_empty_elements = true;
-        Self { reader, buffer: Vec::new(), format, open: Vec::new(), rooted: false }
+        Ok(Self { reader, buffer: Vec::new(), format, open: Vec::new(), rooted: false })
     }
 
     /// The next piece.
@@ -143,11 +186,6 @@ impl<'a> Document<'a> {
         Flaw::malformed(self.format, format!("{what} (line {})", self.reader.get_ref().line))
     }
 
-    /// The name of the element around the one that began last.
-    pub(super) fn within(&self) -> &str {
-        self.open.iter().rev().nth(1).map_or("", String::as_str)
-    }
-
     fn piece(&mut self, event: Event<'_>) -> Result<Option<Piece>, Flaw> {
         match event {
             Event::Start(start) => self.start(&start).map(Some),
@@ -155,31 +193,19 @@ impl<'a> Document<'a> {
                 self.open.pop();
                 Ok(Some(Piece::Close))
             }
-            Event::Text(part) => {
-                let text = part.decode().map_err(|_| self.malformed("it has bytes that are not UTF-8"))?;
-                self.text(&text)
-            }
-            Event::CData(part) => {
-                let text = part.decode().map_err(|_| self.malformed("it has bytes that are not UTF-8"))?;
-                self.text(&text)
-            }
+            // All bytes are UTF-8 by now.
+            Event::Text(part) => self.text(&String::from_utf8_lossy(&part)),
+            Event::CData(part) => self.text(&String::from_utf8_lossy(&part)),
             Event::GeneralRef(reference) => {
                 let text = self.reference(&reference)?;
                 self.text(&text)
             }
-            Event::Decl(declaration) => match declaration.encoding() {
-                Some(Ok(name))
-                    if !name.eq_ignore_ascii_case(b"utf-8") && !name.eq_ignore_ascii_case(b"us-ascii") =>
-                {
-                    let name = text::one_line(&String::from_utf8_lossy(&name), 40);
-                    Err(self.malformed(&format!("it is written in {name}; have it written in UTF-8")))
-                }
-                _ => Ok(None),
-            },
-            Event::DocType(doctype) if doctype.contains(&b'[') || self.rooted => {
+            Event::DocType(doctype)
+                if self.rooted || String::from_utf8_lossy(&doctype).contains("<!ENTITY") =>
+            {
                 Err(self.malformed("it declares entities, which are not expanded"))
             }
-            Event::DocType(_) | Event::Comment(_) | Event::PI(_) => Ok(None),
+            Event::Decl(_) | Event::DocType(_) | Event::Comment(_) | Event::PI(_) => Ok(None),
             Event::Eof => self.end().map(Some),
             // Empty elements are expanded.
             Event::Empty(_) => Ok(None),
@@ -209,9 +235,14 @@ impl<'a> Document<'a> {
                 self.malformed(&format!("the attributes of `{shown}` are not XML: {error}"))
             })?;
             let key = String::from_utf8_lossy(attribute.key.as_ref()).into_owned();
-            let value = attribute
-                .normalized_value(XmlVersion::Explicit1_0)
-                .map_err(|error| self.malformed(&format!("an attribute of `{shown}` is not XML: {error}")))?;
+            let raw = String::from_utf8_lossy(&attribute.value);
+            let value =
+                Attribute { key: attribute.key, value: possible(&raw).into_owned().into_bytes().into() }
+                    .normalized_value(XmlVersion::Explicit1_0)
+                    .map(Cow::into_owned)
+                    .map_err(|error| {
+                        self.malformed(&format!("an attribute of `{shown}` is not XML: {error}"))
+                    })?;
             if attributes.len() == ATTRIBUTES || attributes.iter().any(|(known, _)| *known == key) {
                 return Err(self.malformed(&format!("`{shown}` has an attribute twice, or too many")));
             }
@@ -234,10 +265,10 @@ impl<'a> Document<'a> {
         match reference.resolve_char_ref() {
             Ok(Some(character)) => return Ok(character.to_string()),
             Ok(None) => {}
-            Err(_) => return Err(self.malformed("it refers to a character that does not exist")),
+            Err(_) => return Ok(char::REPLACEMENT_CHARACTER.to_string()),
         }
-        let name = reference.decode().map_err(|_| self.malformed("it has bytes that are not UTF-8"))?;
-        match quick_xml::escape::resolve_predefined_entity(&name) {
+        let name = String::from_utf8_lossy(reference);
+        match resolve_predefined_entity(&name) {
             Some(text) => Ok(text.to_owned()),
             None => {
                 let name = text::one_line(&name, 40);
@@ -266,6 +297,70 @@ impl<'a> Document<'a> {
         match self.reader.get_mut().fill_buf() {
             Ok([]) => Flaw::Truncated { what: text::one_line(&error.to_string(), 200) },
             _ => self.malformed(&text::one_line(&error.to_string(), 200)),
+        }
+    }
+}
+
+/// A value in which what refers to no character that exists is replaced.
+fn possible(raw: &str) -> Cow<'_, str> {
+    if !raw.contains("&#") {
+        return Cow::Borrowed(raw);
+    }
+    let mut parts = raw.split("&#");
+    let mut whole = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        match part.split_once(';') {
+            Some((number, rest)) if BytesRef::new(format!("#{number}")).resolve_char_ref().is_err() => {
+                whole.push(char::REPLACEMENT_CHARACTER);
+                whole.push_str(rest);
+            }
+            _ => {
+                whole.push_str("&#");
+                whole.push_str(part);
+            }
+        }
+    }
+    Cow::Owned(whole)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_count_is_read_as_any_country_writes_it() {
+        let cases = [
+            ("0", Some(0)),
+            ("12", Some(12)),
+            ("-1", Some(0)),
+            ("2.0", Some(2)),
+            ("1,234", Some(1234)),
+            ("1.234.567", Some(1_234_567)),
+            ("1'234", Some(1234)),
+            ("1\u{a0}234", Some(1234)),
+            ("1,23", None),
+            ("1234,567", None),
+            ("2.5", None),
+            ("+", None),
+            ("unknown", None),
+            ("NaN", None),
+        ];
+        for (written, count) in cases {
+            assert_eq!(number(written), count, "{written}");
+        }
+    }
+
+    #[test]
+    fn references_to_no_character_are_replaced() {
+        let cases = [
+            ("a&#0;b", "a\u{fffd}b"),
+            ("&#xD800;", "\u{fffd}"),
+            ("&#x1b;&#65;&amp;", "&#x1b;&#65;&amp;"),
+            ("&#65", "&#65"),
+            ("plain", "plain"),
+        ];
+        for (raw, whole) in cases {
+            assert_eq!(possible(raw), whole);
         }
     }
 }

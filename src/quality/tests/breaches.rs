@@ -96,12 +96,15 @@ fn what_no_report_speaks_of_is_broken() {
     Broken | performance."checks.rate" | ≥ 99 % | no report says anything of performance; add `k6` or `facts` to the `reports` of a task
     Broken | sonar | ok | no report says anything of SonarQube; add `sonar` to the `reports` of a task
     "#);
-    // A list without anything is not that.
+    // Files without lines are not that.
     let none = Facts { packages: Some(Vec::new()), coverage: Some(facts::Coverage::default()), ..facts() };
     let evidence = judged(&rules(), &none, &baseline());
-    for rule in ["licences", "coverage.min", "coverage.max-drop"] {
+    for rule in ["coverage.min", "coverage.max-drop"] {
         assert_eq!(one(&evidence, rule).verdict, Verdict::Broken, "{rule}");
     }
+    // A project without dependencies has no licence that is not allowed.
+    let licences = one(&evidence, "licences");
+    assert_eq!((licences.verdict, &*licences.fact), (Verdict::Holds, "0 packages"));
     let other = Facts {
         measures: BTreeMap::from([("http.p9".to_owned(), Measure { value: 1.0, unit: Unit::Millis })]),
         ..facts()

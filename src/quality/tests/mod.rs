@@ -89,6 +89,7 @@ fn facts() -> Facts {
             failed: Vec::new(),
             skipped: 2,
             flaky: vec!["slow one".to_owned()],
+            totals: None,
         }),
         coverage: Some(facts::Coverage {
             files: BTreeMap::from([

@@ -1,6 +1,7 @@
 //! One case of a `JUnit` report: its attributes and the elements in it. It must not know suites.
 
 use super::tally::Outcome;
+use super::totals::Listed;
 use super::{FailedTest, spot};
 use crate::report::facts::Spot;
 use crate::report::text;
@@ -14,7 +15,7 @@ pub(super) struct Case {
     file: Option<String>,
     line: Option<u32>,
     failure: Option<Part>,
-    failures: u64,
+    listed: Listed,
     /// What its elements say, each once.
     said: Vec<Saying>,
 }
@@ -28,7 +29,7 @@ enum Saying {
     /// It failed and passed when it was tried again.
     Flaky,
     Skipped,
-    /// What it is to test is not there yet; so it does not matter whether it fails.
+    /// It may fail: what it is to test is not there yet.
     Todo,
 }
 
@@ -47,6 +48,8 @@ impl Part {
             "rerunFailure" | "rerunError" => Saying::FailsAgain,
             "flakyFailure" | "flakyError" => Saying::Flaky,
             "skipped" if element.get("type") == Some("todo") => Saying::Todo,
+            // Catch2, which lists its failures all the same.
+            "skipped" if element.get("message") == Some("TEST_CASE tagged with !mayfail") => Saying::Todo,
             "skipped" => Saying::Skipped,
             _ => return None,
         };
@@ -63,6 +66,11 @@ impl Part {
     /// Whether it says that something failed.
     pub(super) fn fails(&self) -> bool {
         matches!(self.saying, Saying::Fails | Saying::FailsAgain)
+    }
+
+    /// Whether it says that something was not run.
+    pub(super) fn skips(&self) -> bool {
+        matches!(self.saying, Saying::Skipped | Saying::Todo)
     }
 
     /// What it says of a failure, and where that is, if it says so. The text of tools that repeat
@@ -82,21 +90,32 @@ impl Case {
     pub(super) fn new(element: &Element) -> Self {
         let get = |name: &str| element.get(name).unwrap_or_default();
         let line = element.get("line").or_else(|| element.get("lineno"));
+        let name = get("name");
+        let listed = Listed {
+            has_assertions: element.get("assertions").is_some(),
+            is_run: get("status") == "run" && element.get("result").is_none(),
+            is_go: ["Test", "Example", "Fuzz", "Benchmark"].iter().any(|word| name.starts_with(word)),
+            ..Listed::default()
+        };
         Self {
-            name: text::one_line(get("name"), 500),
+            name: text::one_line(name, 500),
             class: text::one_line(element.get("classname").unwrap_or_else(|| get("class")), 300),
             status: [get("status"), get("result")].join(" ").to_ascii_lowercase(),
             file: element.get("file").filter(|file| !file.is_empty()).map(str::to_owned),
             line: line.and_then(|line| line.trim().parse().ok()),
             failure: None,
-            failures: 0,
+            listed,
             said: Vec::new(),
         }
     }
 
     /// Adds an element that ended.
     pub(super) fn add(&mut self, part: Part) {
-        self.failures += u64::from(part.saying == Saying::Fails);
+        match part.saying {
+            Saying::Fails => self.listed.failures += 1,
+            Saying::FailsAgain | Saying::Flaky => self.listed.attempts += 1,
+            Saying::Skipped | Saying::Todo => {}
+        }
         if !self.says(part.saying) {
             self.said.push(part.saying);
         }
@@ -109,14 +128,9 @@ impl Case {
         self.said.contains(&saying)
     }
 
-    /// How many failures it tells of.
-    pub(super) fn failures(&self) -> u64 {
-        self.failures
-    }
-
-    /// Whether it was tried more than once.
-    pub(super) fn retried(&self) -> bool {
-        self.says(Saying::Flaky) || self.says(Saying::FailsAgain)
+    /// What it lists.
+    pub(super) fn listed(&self) -> Listed {
+        self.listed
     }
 
     /// Its name, and what became of it.
@@ -135,13 +149,13 @@ impl Case {
             let place = found.or(own);
             return (name.clone(), Outcome::Failed(FailedTest { name, message, place }));
         }
-        if self.says(Saying::Skipped) || status(&["notrun", "skipped", "disabled", "suppressed"]) {
+        if self.says(Saying::Skipped) || status(&NOT_RUN) {
             return (name, Outcome::Skipped);
         }
         if self.says(Saying::Flaky) {
             return (name, Outcome::Flaky);
         }
-        if status(&["fail", "failed", "failure", "error"]) {
+        if status(&FAILED) {
             let message = "its status says that it failed".to_owned();
             return (name.clone(), Outcome::Failed(FailedTest { name, message, place: None }));
         }
@@ -149,8 +163,28 @@ impl Case {
     }
 }
 
+/// What tools write in `status` and `result` of a case that was not run.
+const NOT_RUN: [&str; 8] =
+    ["notrun", "skipped", "skip", "disabled", "suppressed", "ignored", "pending", "untested"];
+/// And of one that failed.
+const FAILED: [&str; 10] = [
+    "fail",
+    "failed",
+    "failure",
+    "error",
+    "errored",
+    "broken",
+    "crashed",
+    "timeout",
+    "timedout",
+    "undefined",
+];
+
 /// The name of a test behind that of its class, unless it has that already.
 fn full_name(class: &str, name: &str) -> String {
+    if class.is_empty() && name.is_empty() {
+        return "(a test without a name)".to_owned();
+    }
     if class.is_empty() || name.starts_with(class) {
         return name.to_owned();
     }

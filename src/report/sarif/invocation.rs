@@ -1,7 +1,7 @@
 //! What a scanner says of its own calls: whether they succeeded, and what it notes of them. It must not
 //! know results.
 
-use serde::de::{Deserialize, DeserializeSeed as _, Deserializer, SeqAccess};
+use serde::de::{Deserialize, DeserializeSeed as _, Deserializer, IgnoredAny, SeqAccess};
 
 use super::overrides::Overrides;
 use super::raw::{Location, Message};
@@ -31,10 +31,17 @@ impl Invocation {
         std::mem::take(&mut self.rule_configuration_overrides)
     }
 
-    /// Why it failed, if it did; and what it could not examine.
+    /// Why it failed, if it did; and what it could not examine. A call that did not succeed for the
+    /// errors that it notes, such as a file that it could not parse, examined the rest; one that was
+    /// ended or did not start did not.
     pub(super) fn outcome(self) -> (Option<String>, Errors) {
         let errors = self.tool_execution_notifications.and(self.tool_configuration_notifications);
         if self.execution_successful != Some(false) {
+            return (None, errors);
+        }
+        let errors = errors.with_unrated();
+        if errors.count > 0 && self.exit_signal_name.is_none() && self.process_start_failure_message.is_none()
+        {
             return (None, errors);
         }
         let told =
@@ -55,12 +62,27 @@ impl Invocation {
 pub(super) struct Errors {
     first: Option<Notification>,
     count: u64,
+    /// The same of those that say neither that they are errors nor that they are less: without a level,
+    /// or with an exception. PMD writes its errors so.
+    first_unrated: Option<Notification>,
+    unrated: u64,
 }
 
 impl Errors {
     /// These and others.
     pub(super) fn and(self, others: Self) -> Self {
-        Self { first: self.first.or(others.first), count: self.count + others.count }
+        Self {
+            first: self.first.or(others.first),
+            count: self.count + others.count,
+            first_unrated: self.first_unrated.or(others.first_unrated),
+            unrated: self.unrated + others.unrated,
+        }
+    }
+
+    /// All that may be errors, where something failed.
+    fn with_unrated(self) -> Self {
+        let first = self.first.or(self.first_unrated);
+        Self { first, count: self.count + self.unrated, ..Self::default() }
     }
 
     /// What they say, if there are any. A message is left out where it may hold a secret.
@@ -94,6 +116,7 @@ struct Notification {
     descriptor: Option<Descriptor>,
     message: Option<Message>,
     locations: Option<First<Location>>,
+    exception: Option<IgnoredAny>,
 }
 
 impl Notification {
@@ -123,6 +146,9 @@ impl<'de> Array<'de> for Errors {
         if notification.is_error() {
             self.first.get_or_insert(notification);
             self.count += 1;
+        } else if notification.level.is_none() || notification.exception.is_some() {
+            self.first_unrated.get_or_insert(notification);
+            self.unrated += 1;
         }
         Ok(true)
     }

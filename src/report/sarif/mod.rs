@@ -5,8 +5,9 @@
 //! ends.
 //!
 //! A run in which nothing was scanned is no evidence: its results are `null` or absent, or an
-//! invocation says that it did not succeed. Each run of a file must have been one. One that notes an
-//! error may have left something out; whether that will do is asked by [`Extent`].
+//! invocation says that it did not succeed, and notes no error for which. Each run of a file must have
+//! been one. One that notes an error may have left something out; whether that will do is asked by
+//! [`Extent`].
 
 mod invocation;
 mod level;

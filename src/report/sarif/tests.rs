@@ -321,8 +321,8 @@ fn a_noted_error_means_that_not_all_was_examined() {
     for (said, told) in cases {
         let text = invoked("scan", &said);
         assert_eq!(flaw(&text), format!("it says that not all was examined: {told}"), "{said}");
-        let part = super::super::read_to(Kind::Sarif, Extent::Part, &mut text.as_bytes());
-        assert_eq!(part.unwrap().findings, Some(Vec::new()), "{said}");
+        let part = super::super::read_part(Kind::Sarif, Extent::Part, &mut text.as_bytes());
+        assert_eq!(part.unwrap().facts.findings, Some(Vec::new()), "{said}");
     }
     // What a scanner for secrets says may hold one.
     let text = invoked("gitleaks", &format!(r#""toolExecutionNotifications": [{error}, {place}}}]"#));
@@ -354,7 +354,7 @@ fn what_failed_is_no_part_either() {
         (TOOL, "nothing was examined"),
     ] {
         let text = file(run);
-        let flaw = super::super::read_to(Kind::Sarif, Extent::Part, &mut text.as_bytes()).unwrap_err();
+        let flaw = super::super::read_part(Kind::Sarif, Extent::Part, &mut text.as_bytes()).unwrap_err();
         assert!(flaw.to_string().contains(told), "{flaw}");
     }
 }

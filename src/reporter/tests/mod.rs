@@ -129,6 +129,7 @@ fn shop() -> Vec<TaskFinished> {
         }],
         skipped: 0,
         flaky: vec!["cart::clock".to_owned()],
+        totals: None,
     };
     let findings = vec![
         finding(Severity::High, "sql-injection", Some(spot("./src/db.rs", 7))),
