@@ -257,9 +257,6 @@ pub fn hint(failure: &Failure) -> Option<String> {
         Failure::Baseline(Unreadable { path, .. }) => {
             Some(format!("write it anew, and commit it there: xtask baseline write {path}"))
         }
-        Failure::Watch(WatchError::Limit { .. }) => {
-            Some("raise it: sudo sysctl fs.inotify.max_user_watches=1048576".to_owned())
-        }
         Failure::Sonar(SonarError::Refused { .. }) => Some(format!(
             "set {TOKEN} to a token that may see the project; a task is passed it by secret-env = [\"{TOKEN}\"]"
         )),

@@ -34,7 +34,7 @@ use crate::process::stop::{Demand, Stop};
 use crate::process::strays;
 use crate::reporter::Output;
 use crate::reporter::lines::Lines;
-use crate::watch::{LONGEST, Place, Watch};
+use crate::watch::{LONGEST, News, Place, Watch};
 
 /// Arguments of `watch`.
 #[derive(Args, Debug, Clone)]
@@ -126,8 +126,12 @@ impl Rounds<'_> {
             }),
         };
         let sender = self.inbox.sender();
-        let tell = move |paths| {
-            let _ = sender.send(Note::Changed(paths));
+        let tell = move |news| {
+            let _ = sender.send(match news {
+                News::Changed(paths) => Note::Changed(paths),
+                News::Gap(gap) if gap.is_defect() => Note::Notice(Level::Warning, gap.to_string()),
+                News::Gap(gap) => Note::Notice(Level::Note, gap.to_string()),
+            });
         };
         Ok(Watch::start(place, tell)?)
     }
@@ -173,6 +177,7 @@ impl Rounds<'_> {
             match self.inbox.receiver().recv() {
                 Ok(Note::Changed(paths)) => return Ok(paths),
                 Ok(Note::Signal(signal)) => return Err(signal),
+                Ok(Note::Notice(level, text)) => self.line(level, &text),
                 Ok(Note::Performed(..) | Note::Panicked(_)) => {}
                 Err(_) => return Err(signal_hook::consts::SIGTERM),
             }
@@ -238,7 +243,8 @@ impl Rounds<'_> {
                 return Ok(Next::Changed);
             }
             if reaches_variables(prepared.config, &prepared.graph, &paths) {
-                self.note("a file of variables changed");
+                let is_known = !paths.iter().any(RepoPath::is_top);
+                self.note(if is_known { "a file of variables changed" } else { "anything may have changed" });
                 return Ok(Next::Changed);
             }
         }
@@ -257,6 +263,7 @@ impl Rounds<'_> {
                     last = clock.elapsed();
                 }
                 Ok(Note::Signal(signal)) => return Err(Broken::Signal(signal)),
+                Ok(Note::Notice(level, text)) => self.line(level, &text),
                 Ok(Note::Performed(..) | Note::Panicked(_)) | Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => {
                     return Err(Broken::Signal(signal_hook::consts::SIGTERM));

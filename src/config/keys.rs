@@ -173,11 +173,12 @@ pub(super) const SERVICE: Keys = Keys {
 };
 
 pub(super) const READY: Keys = Keys {
-    known: &["tcp", "http", "log", "command", "timeout"],
+    known: &["tcp", "unix", "http", "log", "command", "timeout"],
     planned: &[],
     elsewhere: &[
-        ("https", "it is asked by `http`, without encryption"),
-        ("port", "write tcp = \"127.0.0.1:PORT\""),
+        ("https", "write http = \"https://…\""),
+        ("port", "write tcp = \"localhost:PORT\""),
+        ("socket", "did you mean `unix`?"),
     ],
 };
 

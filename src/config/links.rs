@@ -105,7 +105,7 @@ impl Linking<'_, '_> {
         draft.shared.services.as_deref().or(defaults).unwrap_or_default()
     }
 
-    /// Reports ports that are not there to be put in.
+    /// Reports ports and folders of services that are not there to be put in.
     fn check_ports(
         &self,
         (draft, own): (&Draft<'_>, Option<&Draught<'_>>),
@@ -113,14 +113,15 @@ impl Linking<'_, '_> {
         findings: &mut [Findings],
     ) {
         for mention in &draft.ports {
-            let Some(name) = mention.text.strip_suffix(".port") else {
+            let of_port = mention.text.strip_suffix(".port");
+            let Some(name) = of_port.or_else(|| mention.text.strip_suffix(".dir")) else {
                 findings[draft.file].add(
                     Diagnostic::new(
                         mention.span.clone(),
                         format!("`{{{{ services.{} }}}}` stands for nothing", keys::shown(mention.text)),
                     )
                     .label("not a port")
-                    .hint("write {{ services.NAME.port }} for the port of a service"),
+                    .hint("write {{ services.NAME.port }} for the port of a service, {{ services.NAME.dir }} for its folder"),
                 );
                 continue;
             };
@@ -129,7 +130,7 @@ impl Linking<'_, '_> {
             let service = itself.or_else(|| used.get(name.text).map(|id| &self.services[id.0]));
             let shown = keys::shown(name.text);
             let (message, hint) = match service {
-                Some(service) if service.port.is_some() => continue,
+                Some(service) if service.port.is_some() || of_port.is_none() => continue,
                 Some(_) => (
                     format!("service `{shown}` has no `port`"),
                     "add `port` to it: a number, or \"auto\"".to_owned(),
@@ -140,8 +141,11 @@ impl Linking<'_, '_> {
                     format!("add it: services = [\"{shown}\"]"),
                 ),
             };
-            findings[draft.file]
-                .add(Diagnostic::new(name.span.clone(), message).label("no such port").hint(hint));
+            findings[draft.file].add(
+                Diagnostic::new(name.span.clone(), message)
+                    .label(if of_port.is_some() { "no such port" } else { "no such folder" })
+                    .hint(hint),
+            );
         }
     }
 

@@ -125,6 +125,8 @@ pub struct Ready {
 pub enum Probe {
     /// Something listens at this `host:port`.
     Tcp(String),
+    /// Something listens on the Unix socket at this path, which is relative to the service's `cwd`.
+    Unix(String),
     /// A GET of this URL is answered with a status below 400.
     Http(String),
     /// A line of its output matches this regular expression.

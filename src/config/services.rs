@@ -101,8 +101,7 @@ impl<'d> Draught<'d> {
     }
 
     fn take_ready(&mut self, value: Value<'d>, findings: &mut Findings) {
-        let hint =
-            "write it as { tcp = \"127.0.0.1:5432\", timeout = \"30s\" }, or with `http`, `log` or `command`";
+        let hint = "write it as { tcp = \"localhost:5432\", timeout = \"30s\" }, or with `unix`, `http`, `log` or `command`";
         let Some(table) = value.table(hint, findings) else { return };
         let mut first: Option<Text<'d>> = None;
         for Entry { key, value } in &table {
@@ -112,7 +111,7 @@ impl<'d> Draught<'d> {
                     self.timeout = settings::unit(*value, what, units::parse_duration, findings);
                     continue;
                 }
-                "tcp" | "http" | "log" | "command" => self.ready = probe(key, *value, findings),
+                "tcp" | "unix" | "http" | "log" | "command" => self.ready = probe(key, *value, findings),
                 _ => {
                     findings.add(keys::READY.refusal(key, "`ready`"));
                     continue;
@@ -158,7 +157,7 @@ impl<'d> Draught<'d> {
     /// The service, with what it takes from the defaults and settings.
     pub(super) fn finish(self, links: Links, frame: &Frame<'_, 'd>) -> Service {
         // A service that says where it listens is ready once something does.
-        let own = format!("127.0.0.1:{{{{ services.{}.port }}}}", self.draft.name.text);
+        let own = format!("localhost:{{{{ services.{}.port }}}}", self.draft.name.text);
         let probe = self.ready.or_else(|| self.port.map(|_| Probe::Tcp(own)));
         let defaults: Shared<'d> = frame.defaults.for_services();
         let frame = Frame { defaults: &defaults, ..*frame };
@@ -204,13 +203,16 @@ fn probe(key: &Text<'_>, value: Value<'_>, findings: &mut Findings) -> Option<Pr
     let refusal = match key.text {
         "tcp" => address(text.text)
             .err()
-            .map(|why| (why.to_owned(), "write host and port, such as \"127.0.0.1:5432\"")),
-        "http" if !text.text.starts_with("http://") => {
-            Some(("not an `http://` address".to_owned(), "write it such as \"http://127.0.0.1:8080/health\""))
-        }
+            .map(|why| (why.to_owned(), "write host and port, such as \"localhost:5432\"".to_owned())),
+        "unix" => socket_path(text.text),
+        "http" if !["http://", "https://"].iter().any(|scheme| text.text.starts_with(scheme)) => Some((
+            "not an `http://` or `https://` address".to_owned(),
+            "write it such as \"http://localhost:8080/health\"".to_owned(),
+        )),
         "log" => regex::Regex::new(text.text).err().map(|error| {
             let why = error.to_string().lines().last().unwrap_or_default().to_owned();
-            (format!("not a regular expression: {why}"), "escape characters that have a meaning with `\\`")
+            let hint = "escape characters that have a meaning with `\\`";
+            (format!("not a regular expression: {why}"), hint.to_owned())
         }),
         _ => None,
     };
@@ -221,9 +223,26 @@ fn probe(key: &Text<'_>, value: Value<'_>, findings: &mut Findings) -> Option<Pr
     let text = text.text.to_owned();
     Some(match key.text {
         "tcp" => Probe::Tcp(text),
+        "unix" => Probe::Unix(text),
         "http" => Probe::Http(text),
         _ => Probe::Log(text),
     })
+}
+
+/// Why a text can't be the path of a Unix socket, and a hint. No shell reads it, so what only a shell
+/// replaces would be looked for as it is.
+fn socket_path(text: &str) -> Option<(String, String)> {
+    if text.is_empty() || text.ends_with('/') {
+        let hint = "write the path of the socket, such as \"{{ services.NAME.dir }}/server.sock\"";
+        return Some(("not the path of a socket".to_owned(), hint.to_owned()));
+    }
+    let shell = ["$", "~/"].into_iter().find(|sign| text.starts_with(sign))?;
+    let own = ["$XTASK_SERVICE_DIR/", "${XTASK_SERVICE_DIR}/"].iter().find_map(|own| text.strip_prefix(own));
+    let hint = own.map_or_else(
+        || "write an absolute path, or one that starts at the service's `cwd`".to_owned(),
+        |rest| format!("write {{{{ services.NAME.dir }}}}/{rest} with the service's name"),
+    );
+    Some((format!("no shell reads this path, so `{shell}` stands for itself"), hint))
 }
 
 /// Whether a text is a host and a port, which may be one that is put in later.

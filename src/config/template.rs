@@ -48,7 +48,7 @@ pub(super) fn filled<'v>(
     out
 }
 
-/// The services whose port is named somewhere in a value.
+/// The services whose port or folder is named somewhere in a value.
 pub(super) fn ports<'d>(value: &'d Spanned<DeValue<'d>>, found: &mut Vec<Text<'d>>) {
     match value.get_ref() {
         DeValue::String(text) => {
@@ -62,31 +62,36 @@ pub(super) fn ports<'d>(value: &'d Spanned<DeValue<'d>>, found: &mut Vec<Text<'d
     }
 }
 
-/// What follows `services.` in each pair of double braces: a service's name and `.port`, if it is right.
+/// What follows `services.` in each pair of double braces: a service's name with `.port` or `.dir`, if
+/// it is right.
 fn mentions(text: &str) -> impl Iterator<Item = &str> {
     let inner = text.split("{{").skip(1).filter_map(|rest| rest.split_once("}}"));
-    inner.filter_map(|(inner, _)| inner.trim().strip_prefix(SERVICES.0))
+    inner.filter_map(|(inner, _)| inner.trim().strip_prefix(PORT.0))
 }
 
 /// What stands around a service's name where its port is put in.
-pub(super) const SERVICES: (&str, &str) = ("services.", ".port");
+const PORT: (&str, &str) = ("services.", ".port");
+/// What stands around a service's name where its folder is put in.
+const DIR: (&str, &str) = ("services.", ".dir");
 
 /// The services whose ports a text names.
-pub fn ports_of(text: &str) -> impl Iterator<Item = String> {
-    places(text, SERVICES.0, SERVICES.1).into_iter().map(|(_, name)| name.to_owned())
+pub fn ports_of(text: &str) -> impl Iterator<Item = &str> {
+    places(text, PORT.0, PORT.1).into_iter().map(|(_, name)| name)
+}
+
+/// The services whose folders a text names.
+pub fn dirs_of(text: &str) -> impl Iterator<Item = &str> {
+    places(text, DIR.0, DIR.1).into_iter().map(|(_, name)| name)
 }
 
 /// The text with the ports of services put in, by the names that the text uses.
-pub fn with_ports(text: &str, port: impl Fn(&str) -> Option<u16>) -> String {
-    if !text.contains("{{") {
-        return text.to_owned();
-    }
-    let known: Vec<(String, String)> = places(text, SERVICES.0, SERVICES.1)
-        .into_iter()
-        .filter_map(|(_, name)| Some((name.to_owned(), port(name)?.to_string())))
-        .collect();
-    let value = |name: &str| known.iter().find(|(known, _)| known == name).map(|(_, port)| port.as_str());
-    filled(text, SERVICES, value)
+pub fn with_ports<'v>(text: &str, port: impl Fn(&str) -> Option<&'v str>) -> String {
+    filled(text, PORT, port)
+}
+
+/// The text with the folders of services put in, by the names that the text uses.
+pub fn with_dirs<'v>(text: &str, dir: impl Fn(&str) -> Option<&'v str>) -> String {
+    filled(text, DIR, dir)
 }
 
 #[cfg(test)]
@@ -96,7 +101,7 @@ mod tests {
     #[test]
     fn ports_are_put_in_and_other_braces_stay() {
         let port =
-            |name: &str| [("db", 5432), ("api:db", 1)].iter().find(|(n, _)| *n == name).map(|(_, p)| *p);
+            |name: &str| [("db", "5432"), ("api:db", "1")].iter().find(|(n, _)| *n == name).map(|(_, p)| *p);
         for (text, expected) in [
             ("-p {{ services.db.port }}", "-p 5432"),
             ("{{services.db.port}},{{ services.api:db.port }}", "5432,1"),
@@ -106,5 +111,7 @@ mod tests {
         ] {
             assert_eq!(with_ports(text, port), expected);
         }
+        let dirs = with_dirs("{{ services.db.dir }}/s {{ services.db.port }} {{ services.x.dir }}", port);
+        assert_eq!(dirs, "5432/s {{ services.db.port }} {{ services.x.dir }}");
     }
 }

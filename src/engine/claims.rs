@@ -3,8 +3,10 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::engine::localhost;
 
 /// Who listens where.
 #[derive(Debug, Default)]
@@ -36,47 +38,49 @@ pub struct Claim {
 
 /// A place where somebody listens.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub struct Address {
-    /// `None` is this machine, by whichever of its usual names.
-    host: Option<String>,
-    port: u16,
+pub enum Address {
+    /// A port of this machine, by whichever of its usual names and addresses.
+    Here(u16),
+    /// A port of another machine, or of another address of this one.
+    There {
+        /// The host's name or address.
+        host: String,
+        /// The port.
+        port: u16,
+    },
+    /// A Unix socket.
+    Unix(PathBuf),
 }
 
 impl Address {
-    /// A port of this machine.
-    pub fn here(port: u16) -> Self {
-        Self { host: None, port }
-    }
-
     /// Of `HOST:PORT`; `None` if it is none.
     pub fn of_tcp(text: &str) -> Option<Self> {
         let (host, port) = text.rsplit_once(':')?;
-        Some(Self { host: elsewhere(host), port: port.parse().ok()? })
+        Some(Self::at(host, port.parse().ok()?))
     }
 
-    /// Of an `http://` address; `None` if it is none.
+    /// Of an `http://` or `https://` address; `None` if it is none.
     pub fn of_http(text: &str) -> Option<Self> {
         let url: ureq::http::Uri = text.parse().ok()?;
-        Some(Self { host: elsewhere(url.host()?), port: url.port_u16().unwrap_or(80) })
+        let usual = if url.scheme_str() == Some("https") { 443 } else { 80 };
+        Some(Self::at(url.host()?, url.port_u16().unwrap_or(usual)))
     }
-}
 
-/// A host that is not this machine, or another address of it than the usual one.
-fn elsewhere(host: &str) -> Option<String> {
-    let host = host.trim_start_matches('[').trim_end_matches(']').to_ascii_lowercase();
-    let is_here = host == "localhost"
-        || host.parse::<IpAddr>().is_ok_and(|address| match address.to_canonical() {
-            IpAddr::V4(address) => address == Ipv4Addr::LOCALHOST || address.is_unspecified(),
-            IpAddr::V6(address) => address.is_loopback() || address.is_unspecified(),
-        });
-    (!is_here).then_some(host)
+    fn at(host: &str, port: u16) -> Self {
+        if localhost::is_here(host) {
+            return Self::Here(port);
+        }
+        let host = host.trim_start_matches('[').trim_end_matches(']').to_ascii_lowercase();
+        Self::There { host, port }
+    }
 }
 
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.host {
-            None => write!(f, "port {}", self.port),
-            Some(host) => write!(f, "{host}:{}", self.port),
+        match self {
+            Self::Here(port) => write!(f, "port {port}"),
+            Self::There { host, port } => write!(f, "{host}:{port}"),
+            Self::Unix(path) => write!(f, "the socket {}", path.display()),
         }
     }
 }
@@ -94,7 +98,7 @@ impl Claims {
         };
         let holder = Holder { service: service.to_owned(), claim: number };
         let claim = Claim { claims: self.clone(), holder, port };
-        let address = port.map(Address::here);
+        let address = port.map(Address::Here);
         claim.add(address, |_| false)?;
         Ok(claim)
     }
@@ -116,10 +120,16 @@ impl Claim {
         let mut table = self.claims.table();
         match table.holders.get(&address).map(|holder| &*holder.service) {
             Some(other) if other != self.holder.service && uses(other) => Ok(()),
-            Some(other) if other != self.holder.service => Err(format!(
-                "{address} is taken by service {other} of this run: give one of them another, such as \
-                 `port = \"auto\"`"
-            )),
+            Some(other) if other != self.holder.service => {
+                let such = match address {
+                    Address::Unix(_) => "{{ services.NAME.dir }}/server.sock",
+                    Address::Here(_) | Address::There { .. } => "`port = \"auto\"`",
+                };
+                Err(format!(
+                    "{address} is taken by service {other} of this run: give one of them another, such as \
+                     {such}"
+                ))
+            }
             _ => {
                 table.holders.insert(address, self.holder.clone());
                 Ok(())
@@ -151,6 +161,10 @@ mod tests {
             (Address::of_http("http://127.0.0.1/x"), "port 80"),
             (Address::of_http("http://[::1]:82"), "port 82"),
             (Address::of_http("http://db.local"), "db.local:80"),
+            (Address::of_tcp("[::]:80"), "port 80"),
+            (Address::of_tcp("ip6-localhost:80"), "port 80"),
+            (Address::of_tcp("[fd00::2]:80"), "fd00::2:80"),
+            (Address::of_http("https://localhost/x"), "port 443"),
         ] {
             assert_eq!(address.unwrap().to_string(), expected);
         }
@@ -168,6 +182,10 @@ mod tests {
         assert!(other.add(Address::of_tcp("localhost:5432"), |_| false).is_err());
         assert!(other.add(Address::of_tcp("localhost:5432"), |name| name == "api:db").is_ok());
         assert!(other.add(Address::of_tcp("localhost:5434"), |_| false).is_ok());
+        let socket = || Some(Address::Unix("/tmp/s".into()));
+        one.add(socket(), |_| false).unwrap();
+        let refusal = other.add(socket(), |_| false).unwrap_err();
+        assert!(refusal.starts_with("the socket /tmp/s is taken by service api:db"), "{refusal}");
         drop(one);
         assert!(other.add(Address::of_tcp("localhost:5432"), |_| false).is_ok());
         assert!(claims.claim("x", Some(5434)).is_err());

@@ -13,6 +13,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::{Handle, Signals};
 
 use crate::engine::worker::Performed;
+use crate::event::Level;
 use crate::graph::NodeId;
 use crate::ground::path::RepoPath;
 
@@ -27,6 +28,8 @@ pub enum Note {
     Panicked(Box<dyn Any + Send>),
     /// These paths of the work tree changed.
     Changed(Vec<RepoPath>),
+    /// People are to be told this.
+    Notice(Level, String),
 }
 
 impl Note {

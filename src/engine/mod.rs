@@ -23,6 +23,7 @@ pub mod keep;
 pub mod knowledge;
 pub mod launch;
 pub mod leftovers;
+pub mod localhost;
 pub mod locks;
 pub mod manifest;
 pub mod needed;

@@ -340,6 +340,10 @@ fn listen(
             context.look_again();
             Vec::new()
         }
+        Ok(Note::Notice(level, text)) => {
+            context.emitter.notice(level, text);
+            Vec::new()
+        }
         Ok(Note::Signal(signal)) => {
             tally.signals += 1;
             tally.signal.get_or_insert(signal);

@@ -1,6 +1,7 @@
 //! One running service: its process on a thread of its own, what it prints, and its end. It must not
 //! know who uses it, nor when it is to end.
 
+use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -14,8 +15,10 @@ use crate::process::run::{self, Watcher};
 use crate::process::spawn::Spawn;
 use crate::process::stop::{Demand, Stop};
 
-/// Control sequences of a terminal.
-const COLORS: &str = r"\x1b\[[0-?]*[ -/]*[@-~]";
+/// Control sequences of a terminal: colours and such, titles and links, character sets, single ones.
+const CONTROLS: &str = r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[ -/]+[0-~]|[0-Z\\^-~])";
+/// How much of a very long line, which comes in pieces, is looked at again with its next piece.
+const OVERLAP: usize = 4096;
 
 /// A service that was started.
 pub struct Running {
@@ -27,7 +30,7 @@ pub struct Running {
     stop: Stop,
     thread: Mutex<Option<JoinHandle<()>>>,
     /// Its folder for what it writes, removed behind it.
-    _dir: TempDir,
+    dir: TempDir,
 }
 
 #[derive(Default)]
@@ -67,7 +70,8 @@ impl Running {
         let (stop, port) = (Stop::new(), claim.port);
         let (own, own_stop) = (Arc::clone(&state), stop.clone());
         let thread = std::thread::Builder::new().name("service".to_owned()).spawn(move || {
-            let mut listener = Listener { state: &own, awaited, colors: Regex::new(COLORS).ok() };
+            let mut listener =
+                Listener { state: &own, awaited, controls: Regex::new(CONTROLS).ok(), tail: String::new() };
             let finished = run::run(&spawn, &own_stop, &mut listener);
             let log = Log { text: finished.log.text, left_out: finished.log.left_out };
             let ended = match finished.ended {
@@ -86,7 +90,12 @@ impl Running {
             drop(facts);
             own.changed.notify_all();
         })?;
-        Ok(Self { port, number, state, stop, thread: Mutex::new(Some(thread)), _dir: dir })
+        Ok(Self { port, number, state, stop, thread: Mutex::new(Some(thread)), dir })
+    }
+
+    /// Its folder for what it writes.
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
     }
 
     /// How it ended, and what it printed; `None` as long as it runs.
@@ -161,27 +170,107 @@ impl State {
 struct Listener<'a> {
     state: &'a State,
     awaited: Option<Regex>,
-    /// Matches what colours a line on a terminal, which people do not see.
-    colors: Option<Regex>,
+    /// Matches what moves or colours a line on a terminal, which people do not see.
+    controls: Option<Regex>,
+    /// The end of the last piece of a line that comes in pieces.
+    tail: String,
 }
 
 impl Listener<'_> {
+    /// Whether a line of the text, as it is or as people see it, is the awaited one.
     fn is_awaited(&self, text: &str) -> bool {
         let Some(awaited) = &self.awaited else { return false };
-        let is_seen = |line: &str| match &self.colors {
-            Some(colors) if line.contains('\u{1b}') => awaited.is_match(&colors.replace_all(line, "")),
+        // A line that was written over by the next one was seen, too.
+        let is_match = |line: &str| {
+            awaited.is_match(line) || line.contains('\r') && line.split('\r').any(|l| awaited.is_match(l))
+        };
+        let is_seen = |line: &str| match &self.controls {
+            Some(controls) if line.contains('\u{1b}') => is_match(&controls.replace_all(line, "")),
             _ => false,
         };
-        text.lines().any(|line| awaited.is_match(line) || is_seen(line))
+        text.lines().any(|line| is_match(line) || is_seen(line))
+    }
+
+    fn look_at(&mut self, text: &str) {
+        let is_awaited = if self.tail.is_empty() {
+            self.is_awaited(text)
+        } else {
+            self.is_awaited(&format!("{}{text}", self.tail))
+        };
+        if is_awaited {
+            self.awaited = None;
+            self.state.facts().matched = true;
+            self.state.changed.notify_all();
+        }
     }
 }
 
 impl Watcher for Listener<'_> {
     fn output(&mut self, text: &str) {
-        if self.is_awaited(text) {
-            self.awaited = None;
-            self.state.facts().matched = true;
-            self.state.changed.notify_all();
+        if self.awaited.is_none() {
+            return;
         }
+        self.look_at(text);
+        self.tail.clear();
+        if !text.ends_with('\n') {
+            let start =
+                (text.len().saturating_sub(OVERLAP)..text.len()).find(|at| text.is_char_boundary(*at));
+            self.tail.push_str(&text[start.unwrap_or(text.len())..]);
+        }
+    }
+
+    fn unfinished(&mut self, line: &str) {
+        self.look_at(line);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn is_ready(awaited: &str, hear: impl FnOnce(&mut Listener<'_>)) -> bool {
+        let state = State::default();
+        let (awaited, controls) = (Regex::new(awaited).ok(), Regex::new(CONTROLS).ok());
+        hear(&mut Listener { state: &state, awaited, controls, tail: String::new() });
+        let matched = state.facts().matched;
+        matched
+    }
+
+    #[test]
+    fn a_line_is_awaited_as_it_is_written_or_seen() {
+        for (awaited, text, expected) in [
+            ("^ready$", "ready\n", true),
+            ("^ready$", "ready\r\n", true),
+            ("^ready$", "not ready\n", false),
+            ("^ready$", "10 %\r100 %\rready\n", true),
+            ("^ready$", "ready\rnext\n", true),
+            ("%.*ready", "10 %\rready\n", true),
+            ("^ready$", "\u{1b}[2K\u{1b}[1;32mready\u{1b}(B\u{1b}[m\n", true),
+            ("^ready$", "\u{1b}]0;my title\u{7}ready\u{1b}=\n", true),
+            ("^ready$", "\u{1b}]8;;http://x\u{1b}\\ready\u{1b}]8;;\u{1b}\\\n", true),
+            ("\\x1b\\[1m", "\u{1b}[1mx\n", true),
+            ("^a\u{fffd}b$", "a\u{fffd}b\n", true),
+        ] {
+            assert_eq!(is_ready(awaited, |listener| listener.output(text)), expected, "{awaited} {text:?}");
+        }
+    }
+
+    #[test]
+    fn an_unfinished_line_and_one_in_pieces_are_looked_at() {
+        assert!(is_ready("^>>> $", |listener| listener.unfinished(">>> ")));
+        assert!(is_ready("^on 3000$", |listener| listener.unfinished("\rstart\ron 3000")));
+        assert!(!is_ready("^a$", |listener| {
+            listener.output("b\n");
+            listener.unfinished("");
+        }));
+        let piece = format!("{}lis", "é".repeat(OVERLAP));
+        assert!(is_ready("listening", |listener| {
+            listener.output(&piece);
+            listener.output("tening\n");
+        }));
+        assert!(is_ready("listening", |listener| {
+            listener.output(&piece);
+            listener.unfinished("tening");
+        }));
     }
 }

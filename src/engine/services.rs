@@ -16,7 +16,8 @@ use crate::config::model::{Config, Port, Probe, Service, ServiceId, Task};
 use crate::engine::claims::{Claim, Claims};
 use crate::engine::command::{self, Kit, Programs, Times};
 use crate::engine::emitter::Emitter;
-use crate::engine::ports::{self, Ports};
+use crate::engine::localhost;
+use crate::engine::ports::Ports;
 use crate::engine::readiness::{NotReady, Question};
 use crate::engine::service::{Running, Stay};
 use crate::engine::surroundings;
@@ -144,12 +145,13 @@ impl Services {
     /// The ports of the services that a task names, as far as they are up.
     pub fn ports(&self, config: &Config, task: &Task) -> Ports {
         let slots = self.slots();
-        Ports::of(task.services.iter().filter_map(|(name, id)| {
-            match slots.get(&config.service(*id).task.name)? {
-                Slot::Up(running, _) => Some((name.clone(), running.port?)),
-                Slot::Starting | Slot::Failed(_) => None,
+        let mut ports = Ports::default();
+        for (name, id) in &task.services {
+            if let Some(Slot::Up(running, _)) = slots.get(&config.service(*id).task.name) {
+                ports.add(name, running.port, running.dir());
             }
-        }))
+        }
+        ports
     }
 
     /// Brings one service up, unless it is; who else wants it meanwhile waits for it.
@@ -207,8 +209,6 @@ impl Services {
         }
         let claim = self.claim(service).map_err(&fails)?;
         let port = claim.port;
-        let own = crate::config::own_name(&service.task);
-        let ports = self.ports(setting.config, &service.task).with(own, port);
         let clock = setting.emitter.clock().restarted();
         setting.emitter.emit(What::ServiceStarted { service: name.clone(), port, task: user.name.clone() });
         let not_started = |why: String| {
@@ -220,7 +220,7 @@ impl Services {
             });
             fails(why)
         };
-        let (running, question) = self.spawn(setting, service, (claim, &ports)).map_err(&not_started)?;
+        let (running, question) = self.spawn(setting, service, claim).map_err(&not_started)?;
         match question.wait(&running, service.ready.timeout, &setting.stop) {
             Ok(()) => {
                 let took = u64::try_from(clock.elapsed().as_millis()).unwrap_or(u64::MAX);
@@ -239,7 +239,7 @@ impl Services {
             Some(Port::Fixed(port)) => claim(Some(port)),
             Some(Port::Auto) => loop {
                 // One that is free may have been picked for another that is not up yet.
-                if let Ok(claim) = claim(Some(ports::free()?)) {
+                if let Ok(claim) = claim(Some(localhost::free_port()?)) {
                     return Ok(claim);
                 }
             },
@@ -251,7 +251,7 @@ impl Services {
         &self,
         setting: &Setting<'_>,
         service: &Service,
-        (claim, ports): (Claim, &Ports),
+        claim: Claim,
     ) -> Result<(Running, Question), String> {
         let temp = setting.env.var("TMPDIR").map_or_else(|| PathBuf::from("/tmp"), PathBuf::from);
         let dir = tempfile::Builder::new().prefix("xtask-service-").tempdir_in(&temp);
@@ -260,6 +260,9 @@ impl Services {
             guard.has_folder(dir.path());
         }
         let run = service.task.run.as_ref().ok_or("it runs nothing")?;
+        let mut ports = self.ports(setting.config, &service.task);
+        ports.add(crate::config::own_name(&service.task), claim.port, dir.path());
+        let ports = &ports;
         let surroundings =
             surroundings::of_service(setting.env, (&self.mark, dir.path()), &service.task, ports);
         let command = |run, times| {
@@ -274,7 +277,8 @@ impl Services {
             Some(Probe::Command(probe)) => Some(command(probe, Times::default())?),
             _ => None,
         };
-        let question = Question::of(&service.ready, ports, || {
+        let cwd = service.task.cwd.under(&setting.root);
+        let question = Question::of(&service.ready, ports, &cwd, || {
             Box::new(move |most, stop| ask.as_ref().map_or(Ok(()), |spawn| ask_command(spawn, most, stop)))
         });
         let used =

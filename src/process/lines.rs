@@ -32,6 +32,11 @@ impl Lines {
         self.partial.drain(..start);
     }
 
+    /// The beginning of a line whose end has not come yet.
+    pub(super) fn unfinished(&self) -> &[u8] {
+        &self.partial
+    }
+
     /// Emits what has no line end.
     pub(super) fn finish(&mut self, emit: &mut dyn FnMut(&str)) {
         if !self.partial.is_empty() {

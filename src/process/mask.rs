@@ -178,6 +178,11 @@ impl Masker<'_> {
         &self.masked
     }
 
+    /// What is held back for now. It may be the beginning of a value, so it is not to be shown.
+    pub(super) fn held(&self) -> &[u8] {
+        &self.held
+    }
+
     /// Ends the stream and returns what was held back.
     pub fn finish(&mut self) -> &[u8] {
         let Some(values) = self.values else { return &[] };

@@ -62,6 +62,19 @@ impl<'a> Output<'a> {
         self.buffer.len()
     }
 
+    /// Whether the last line has no end yet.
+    pub(super) fn is_unfinished(&self) -> bool {
+        !self.lines.unfinished().is_empty() || !self.masker.held().is_empty()
+    }
+
+    /// Lets the watcher look at the line that has no end yet.
+    pub(super) fn show_unfinished(&self, watcher: &mut dyn Watcher) {
+        let line = [self.lines.unfinished(), self.masker.held()].concat();
+        // What is held back may have line ends of its own.
+        let start = line.iter().rposition(|byte| *byte == b'\n').map_or(0, |last| last + 1);
+        watcher.unfinished(&String::from_utf8_lossy(&line[start..]));
+    }
+
     /// Takes in what is in the pipe now, and no more: a process that left the group may go on
     /// writing for ever.
     fn drain(&mut self, watcher: &mut dyn Watcher) {
@@ -99,5 +112,39 @@ mod tests {
         assert_eq!(writer.write(b"x").map_err(|error| error.kind()), Err(io::ErrorKind::BrokenPipe));
         let (output, _writer) = Output::new(&mask, LogLimits::default()).unwrap();
         assert_eq!(output.finish(&mut ()), Log::default());
+    }
+
+    #[derive(Default)]
+    struct Heard {
+        output: String,
+        unfinished: Vec<String>,
+    }
+
+    impl Watcher for Heard {
+        fn output(&mut self, text: &str) {
+            self.output.push_str(text);
+        }
+
+        fn unfinished(&mut self, text: &str) {
+            self.unfinished.push(text.to_owned());
+        }
+    }
+
+    #[test]
+    fn an_unfinished_line_can_be_seen_and_is_masked_and_stored_as_ever() {
+        let mask = Mask::new(vec![b"000-secret".to_vec()]).unwrap();
+        let (mut output, mut writer) = Output::new(&mask, LogLimits::default()).unwrap();
+        let mut heard = Heard::default();
+        for (written, is_unfinished) in
+            [("one\nListening on 3000", true), ("-secret!", true), ("\n", false), ("000-sec", true)]
+        {
+            writer.write_all(written.as_bytes()).unwrap();
+            output.read(&mut heard);
+            assert_eq!(output.is_unfinished(), is_unfinished, "{written}");
+            output.show_unfinished(&mut heard);
+        }
+        assert_eq!(heard.unfinished, ["Listening on 3000", "Listening on 3***!", "", "000-sec"]);
+        assert_eq!(heard.output, "one\nListening on 3***!\n");
+        assert_eq!(output.finish(&mut heard).text, "one\nListening on 3***!\n000-sec");
     }
 }

@@ -29,6 +29,12 @@ pub trait Watcher {
     /// a line that is very long.
     fn output(&mut self, text: &str);
 
+    /// The command paused within this line, or goes on with it for long. It comes again as output when
+    /// it is whole. It may end in the beginning of a secret, so it is not to be shown.
+    fn unfinished(&mut self, line: &str) {
+        let _ = line;
+    }
+
     /// The command passed its `slow_after`.
     fn slow(&mut self) {}
 }
@@ -93,10 +99,16 @@ struct Run<'a> {
     exit: Option<ExitWatch>,
     output: Output<'a>,
     course: Course,
+    /// Since when there is a line without an end that the watcher has not seen, and its last growth.
+    unfinished: Option<(Duration, Duration)>,
     /// When the watcher is to hear that it is slow, if it still is.
     slow_at: Option<Duration>,
 }
 
+/// A line without an end is looked at when it has not grown for this long.
+const PAUSE: Duration = Duration::from_millis(100);
+/// A line that goes on growing is looked at after this long.
+const LONGEST_GROWTH: Duration = Duration::from_secs(1);
 /// The shortest time between two looks at a group without a leader; its end wakes nobody.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(1);
 /// The longest.
@@ -126,14 +138,33 @@ impl<'a> Run<'a> {
         })?;
         let course = Course::new(limits.timeout, limits.grace);
         let exit = Some(exit);
-        Ok(Self { clock, spawn, stop, wake, group, exit, output, course, slow_at: limits.slow_after })
+        Ok(Self {
+            clock,
+            spawn,
+            stop,
+            wake,
+            group,
+            exit,
+            output,
+            course,
+            unfinished: None,
+            slow_at: limits.slow_after,
+        })
     }
 
     /// Stays with the leader until it has ended.
     fn lead(&mut self, watcher: &mut dyn Watcher) -> Ended {
         let mut cut = None;
-        while !self.wait([self.course.deadline(), self.slow_at].into_iter().flatten().min(), watcher) {
+        loop {
+            let look_at = self.unfinished.map(|(first, last)| (last + PAUSE).min(first + LONGEST_GROWTH));
+            let due = [self.course.deadline(), self.slow_at, look_at].into_iter().flatten().min();
+            if self.wait(due, watcher) {
+                break;
+            }
             let now = self.clock.elapsed();
+            if look_at.is_some_and(|at| now >= at) && self.unfinished.take().is_some() {
+                self.output.show_unfinished(watcher);
+            }
             let demand = self.stop.demand();
             let due = demand > Demand::None || self.course.deadline().is_some_and(|due| now >= due);
             // It may have ended while the watcher was busy; then it was in time.
@@ -221,6 +252,9 @@ impl<'a> Run<'a> {
         let ended = self.exit.as_ref().is_some_and(|watch| watch.has_ended(exit));
         if output {
             self.output.read(watcher);
+            let now = self.clock.elapsed();
+            let first = self.unfinished.map_or(now, |(first, _)| first);
+            self.unfinished = self.output.is_unfinished().then_some((first, now));
         }
         ended
     }

@@ -20,6 +20,23 @@ impl<'p> Watching<'p> {
         watching
     }
 
+    /// Starts it where a setting of the kernel, one of those that a namespace has for itself, has this
+    /// value. Where the system gives no such namespace this can't be tested, which is said.
+    fn start_limited(project: &'p Project, names: &[&str], (setting, value): (&str, u32)) -> Option<Self> {
+        let set = format!("echo {value} > /proc/sys/user/{setting}");
+        let tried = project.command("unshare").args(["-Ur", "sh", "-c", &set]).output();
+        if !tried.as_ref().is_ok_and(|tried| tried.status.success()) {
+            eprintln!("not tested: {setting} can't be set in a namespace: {tried:?}");
+            return None;
+        }
+        let mut command = project.command("unshare");
+        command.args(["-Ur", "sh", "-c", &format!("{set} && exec \"$@\""), "sh"]);
+        command.arg(env!("CARGO_BIN_EXE_xtask")).arg("watch").args(names);
+        let watching = Self { project, run: project.start_command(command) };
+        watching.says(IDLE, 1);
+        Some(watching)
+    }
+
     fn text(&self) -> String {
         std::fs::read_to_string(self.project.beside().join("err")).unwrap_or_default()
     }
@@ -233,4 +250,87 @@ fn without_a_repository_there_is_nothing_to_watch() {
     project.xtask(&["watch", "a"]).ends(5).says("this is not a git repository");
     let project = Project::new(TWO);
     project.xtask(&["watch", "b2"]).ends(4).says("no task or group is named `b2`");
+}
+
+#[test]
+fn changes_beyond_the_limit_of_watched_folders_are_found_and_the_setting_is_named() {
+    let project = two(TWO);
+    for folder in ["one", "two", "three", "four"] {
+        project.write(&format!("lib/{folder}/deep/file"), "1\n");
+    }
+    project.commit("folders");
+    let limit = ("max_inotify_watches", 3);
+    let Some(watching) = Watching::start_limited(&project, &["all"], limit) else { return };
+    watching.says("warning: the system watches only 3 of 11 folders", 1);
+    watching.says("since the limit user.max_inotify_watches = 3 is reached", 1);
+    watching.says("hint: sudo sysctl user.max_inotify_watches=524288", 1);
+    project.write("lib/four/deep/file", "2\n");
+    watching.says(IDLE, 2);
+    // A folder that is new where nothing is watched, with a file in it a little later.
+    std::fs::create_dir(project.path("lib/four/deep/new")).unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(2500));
+    project.write("lib/four/deep/new/file", "1\n");
+    watching.says(IDLE, 3);
+    // What is watched still starts a round by itself.
+    project.write("src/a", "2\n");
+    watching.says(IDLE, 4);
+    let text = watching.end();
+    assert!(text.contains("note: lib/four/deep/file changed"), "{text}");
+    assert!(text.contains("note: lib/four/deep/new/file added"), "{text}");
+    assert_eq!(text.matches("the system watches only").count(), 1, "{text}");
+}
+
+#[test]
+fn a_folder_that_appears_beyond_the_limit_is_told_while_nothing_runs() {
+    let project = two(TWO);
+    let limit = ("max_inotify_watches", 3);
+    let Some(watching) = Watching::start_limited(&project, &["all"], limit) else { return };
+    assert!(!watching.text().contains("the system watches only"), "{}", watching.text());
+    project.write("lib/new/file", "1\n");
+    watching.says("warning: the system watches only 3 of 4 folders", 1);
+    watching.says(IDLE, 2);
+    project.write("lib/new/file", "2\n");
+    watching.says(IDLE, 3);
+    watching.end();
+}
+
+#[test]
+fn where_nothing_can_be_watched_changes_are_found() {
+    let project = two(TWO);
+    let limit = ("max_inotify_instances", 0);
+    let Some(watching) = Watching::start_limited(&project, &["all"], limit) else { return };
+    watching.says("warning: the system can't watch this work tree, since too many programs watch files", 1);
+    watching.says("user.max_inotify_instances = 0", 1);
+    project.write("src/a", "2\n");
+    watching.says(IDLE, 2);
+    let text = watching.end();
+    assert!(text.contains("note: src/a changed"), "{text}");
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn events_that_the_system_lost_are_told_and_all_is_looked_at() {
+    let project = two(TWO);
+    project.write(".gitignore", "*.tmp\n").commit("ignore");
+    let most = std::fs::read_to_string("/proc/sys/fs/inotify/max_queued_events").unwrap();
+    let most: usize = most.trim().parse().unwrap();
+    let watching = Watching::start(&project, &["all"]);
+    let pid = i32::try_from(watching.run.id()).unwrap();
+    signal("STOP", pid);
+    // Each file is at least three events.
+    for file in 0..most / 2 {
+        std::fs::write(project.path(&format!("lib/{file}.tmp")), "1").unwrap();
+    }
+    project.write("src/late/file", "1\n");
+    signal("CONT", pid);
+    watching.says("note: more files changed at once than the system remembers", 1);
+    watching.says(&format!("fs.inotify.max_queued_events = {most}"), 1);
+    watching.says(IDLE, 2);
+    project.write("src/late/file", "2\n");
+    watching.says(IDLE, 3);
+    let text = watching.end();
+    assert!(
+        text.contains("note: src/late/file added") && text.contains("note: src/late/file changed"),
+        "{text}"
+    );
 }

@@ -44,6 +44,7 @@ mod outputs;
 mod plan;
 mod ports;
 mod quality;
+mod readiness;
 mod reports;
 mod run;
 mod rust_tasks;

@@ -182,11 +182,16 @@ impl Project {
     /// Starts the program in a process group of its own, its outputs going to files beside the
     /// repository.
     pub(crate) fn start(&self, args: &[&str]) -> Child {
+        self.start_command(self.xtask_command(args))
+    }
+
+    /// Starts a command in the same way.
+    pub(crate) fn start_command(&self, mut command: Command) -> Child {
         use std::os::unix::process::CommandExt as _;
         let file = |name: &str| {
             fs::File::options().create(true).append(true).open(self.beside().join(name)).unwrap()
         };
-        self.xtask_command(args).process_group(0).stdout(file("out")).stderr(file("err")).spawn().unwrap()
+        command.process_group(0).stdout(file("out")).stderr(file("err")).spawn().unwrap()
     }
 
     /// The lines of a file that tasks append to; none if it is not there.

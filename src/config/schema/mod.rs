@@ -77,7 +77,7 @@ static TABLES: [Table; 17] = [
         about: "How the service is known to be ready; left out: its port is listened on.",
         keys: &keys::READY,
         words: &[words::READY],
-        must: Must::HaveOne(&["tcp", "http", "log", "command"]),
+        must: Must::HaveOne(&["tcp", "unix", "http", "log", "command"]),
     },
     Table {
         name: "stop",

@@ -59,7 +59,7 @@ pub(super) enum Shape {
     Port,
     /// `host:port`.
     Address,
-    /// `http://…`.
+    /// `http://…` or `https://…`.
     Url,
     /// Lists of values by their names.
     Matrix,
@@ -120,7 +120,7 @@ impl Shape {
                 "oneOf": [{ "type": "integer", "minimum": 1, "maximum": u16::MAX }, { "const": "auto" }],
             }),
             Self::Address => json!({ "type": "string", "pattern": ":" }),
-            Self::Url => json!({ "type": "string", "pattern": "^http://" }),
+            Self::Url => json!({ "type": "string", "pattern": "^https?://" }),
             Self::Matrix => matrix(),
             Self::Stages => stages(),
             Self::Of(rule) => rule.schema(),

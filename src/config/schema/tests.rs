@@ -228,7 +228,7 @@ fn values_are_told_apart_as_the_parser_does() {
         ),
         ("service", "port", "1 65535 'auto'", "0 65536 -1 '80' 'none' true"),
         ("ready", "tcp", "'127.0.0.1:1'", "'localhost' 1"),
-        ("ready", "http", "'http://a/'", "'https://a/' 'a'"),
+        ("ready", "http", "'http://a/'", "'ftp://a/' 'a'"),
         ("stop", "signal", "'SIGINT' 'TERM' 'SIGKILL'", "'SIGSTOP' 'int' 2"),
         ("stop", "grace", "'1s'", "'0s' 1"),
         (

@@ -196,13 +196,26 @@ pub(super) const SERVICE: &[Word] = &[
 ];
 
 pub(super) const READY: &[Word] = &[
-    word("tcp", Shape::Address, "Something listens at this address, such as \"127.0.0.1:5432\"."),
+    word(
+        "tcp",
+        Shape::Address,
+        "Something listens at this address, such as \"localhost:5432\"; localhost is both 127.0.0.1 and ::1.",
+    ),
+    word(
+        "unix",
+        Shape::Text,
+        "Something listens on this Unix socket, such as \"{{ services.NAME.dir }}/server.sock\"; a relative path starts at the service's `cwd`.",
+    ),
     word(
         "http",
         Shape::Url,
-        "A GET of this URL is answered with a status below 400, such as \"http://127.0.0.1:8080/health\".",
+        "A GET of this URL is answered with a status below 400, such as \"http://localhost:8080/health\". The certificate of an https:// address of this machine is not checked.",
     ),
-    word("log", Shape::Text, "A line of its output matches this regular expression."),
+    word(
+        "log",
+        Shape::Text,
+        "A line of its output matches this regular expression; also a last line without a line end, such as a prompt.",
+    ),
     word("command", Shape::Command, "This command ends with 0."),
     word("timeout", Shape::Duration, "How long it may take; the default is \"30s\"."),
 ];

@@ -1,0 +1,141 @@
+//! This machine by its usual names and addresses, IPv4 and IPv6: what they stand for, whether somebody
+//! listens there, and which port is free. It must not know of services.
+//!
+//! A machine without IPv6, or a container where it is off, refuses `::1` with one error or another; then
+//! nobody can listen there, and nothing else follows from it.
+
+use std::io::{self, ErrorKind};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, ToSocketAddrs as _};
+use std::time::Duration;
+
+/// Where a server that listens on `localhost` may listen: which of the two it takes depends on the
+/// program and the system.
+pub const LOOPBACKS: [IpAddr; 2] = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
+
+/// Names that usual hosts files have for these.
+const NAMES: [&str; 4] = ["localhost", "localhost.localdomain", "ip6-localhost", "ip6-loopback"];
+/// How many ports are tried for one that is free on both addresses.
+const MOST_TRIES: usize = 1000;
+
+/// Whether a host, as a URL or an address has it, is this machine by one of its usual names.
+pub fn is_here(host: &str) -> bool {
+    let address = address(host).map(|address| address.to_canonical());
+    is_all_of_it(host) || address.is_some_and(|address| LOOPBACKS.contains(&address))
+}
+
+/// Whether a host stands for more than one address of this machine: `localhost`, `0.0.0.0`, `[::]`.
+fn is_all_of_it(host: &str) -> bool {
+    let name = host.strip_suffix('.').unwrap_or(host);
+    NAMES.iter().any(|known| name.eq_ignore_ascii_case(known))
+        || address(host).is_some_and(|address| address.to_canonical().is_unspecified())
+}
+
+fn address(host: &str) -> Option<IpAddr> {
+    let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
+    bare.parse().ok()
+}
+
+/// All addresses at which a host may be reached: for this machine's names both of its own, whatever
+/// the system's hosts file has.
+///
+/// # Errors
+/// There is no such host.
+pub fn addresses(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+    if is_all_of_it(host) {
+        return Ok(LOOPBACKS.map(|address| SocketAddr::new(address, port)).to_vec());
+    }
+    match address(host) {
+        Some(address) => Ok(vec![SocketAddr::new(address, port)]),
+        None => Ok((host, port).to_socket_addrs()?.collect()),
+    }
+}
+
+/// Connects, and hangs up again.
+///
+/// # Errors
+/// Nobody listens there, or there is no such address on this machine.
+pub fn connect(address: SocketAddr, most: Duration) -> io::Result<()> {
+    let stream = TcpStream::connect_timeout(&address, most)?;
+    // Where nobody listens, the system may connect a free port with itself.
+    if stream.local_addr().ok() == stream.peer_addr().ok() {
+        return Err(io::Error::new(ErrorKind::ConnectionRefused, "nobody but ourselves"));
+    }
+    Ok(())
+}
+
+/// The address of this machine at which somebody listens on `port`.
+pub fn listener(port: u16, most: Duration) -> Option<SocketAddr> {
+    let mut places = LOOPBACKS.map(|address| SocketAddr::new(address, port)).into_iter();
+    places.find(|place| match TcpListener::bind(place) {
+        Ok(_) => false,
+        Err(error) if error.kind() == ErrorKind::AddrInUse => true,
+        // A port that only others may listen on, or no such address.
+        Err(_) => connect(*place, most).is_ok(),
+    })
+}
+
+/// A port that nobody listens on, at none of this machine's own addresses.
+///
+/// # Errors
+/// There is none, as a clause.
+pub fn free_port() -> Result<u16, String> {
+    let [first, second] = LOOPBACKS.map(|address| SocketAddr::new(address, 0));
+    for _ in 0..MOST_TRIES {
+        let picked = TcpListener::bind(first).or_else(|_| TcpListener::bind(second));
+        let picked = picked.and_then(|listener| Ok((listener.local_addr()?, listener)));
+        let (address, _listener) = picked.map_err(|error| format!("no port is free: {error}"))?;
+        let other = SocketAddr::new(second.ip(), address.port());
+        if address == other || !is_in_use(other) {
+            return Ok(address.port());
+        }
+    }
+    Err(format!("no port is free: {MOST_TRIES} that were free at {} were not at {}", first.ip(), second.ip()))
+}
+
+fn is_in_use(address: SocketAddr) -> bool {
+    TcpListener::bind(address).is_err_and(|error| error.kind() == ErrorKind::AddrInUse)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MOST: Duration = Duration::from_secs(5);
+
+    #[test]
+    fn the_names_of_this_machine_stand_for_both_addresses() {
+        for host in ["localhost", "LOCALHOST", "localhost.", "0.0.0.0", "[::]", "::", "ip6-localhost"] {
+            assert!(is_here(host), "{host}");
+            assert_eq!(addresses(host, 80).unwrap().len(), 2, "{host}");
+        }
+        for (host, is_own) in [("127.0.0.1", true), ("[::1]", true), ("::1", true), ("127.0.0.2", false)] {
+            assert_eq!(is_here(host), is_own, "{host}");
+            let expected: SocketAddr = (host.trim_matches(['[', ']']).parse::<IpAddr>().unwrap(), 80).into();
+            assert_eq!(addresses(host, 80).unwrap(), [expected]);
+        }
+        assert!(is_here("::ffff:127.0.0.1"));
+        assert!(!is_here("db.local") && !is_here("localhost.example.org"));
+        assert!(addresses("no such host", 80).is_err());
+    }
+
+    #[test]
+    fn who_listens_on_either_address_has_the_port() {
+        let port = free_port().unwrap();
+        assert_eq!(listener(port, MOST), None);
+        for address in LOOPBACKS {
+            let place = SocketAddr::new(address, port);
+            let held = match TcpListener::bind(place) {
+                Ok(held) => held,
+                Err(error) => {
+                    assert!(address.is_ipv6(), "{place}: {error}");
+                    eprintln!("not tested, since this machine has no IPv6: {error}");
+                    continue;
+                }
+            };
+            assert_eq!(listener(port, MOST), Some(place));
+            assert!(connect(place, MOST).is_ok());
+            drop(held);
+            assert!(connect(place, MOST).is_err());
+        }
+    }
+}

@@ -1,0 +1,206 @@
+//! When a service counts as ready: where it listens, and what it prints.
+
+use std::net::TcpListener;
+use std::os::unix::net::UnixListener;
+
+use crate::project::Project;
+use crate::project::server::server;
+
+/// A service `web` whose server listens at `place`, with more keys, and a task that uses it.
+fn listening(place: &str, keys: &str) -> Project {
+    Project::new(&format!(
+        "[services.web]\nrun = 'exec {} {place} 100'\ninputs = []\n{keys}\n[tasks.a]\nrun = 'echo ran >> ran'\nservices = ['web']\n",
+        server().display()
+    ))
+}
+
+/// A port of `::1`, or `None` on a machine without IPv6, which is said.
+fn ipv6() -> Option<TcpListener> {
+    let listener = TcpListener::bind("[::1]:0");
+    listener.inspect_err(|error| eprintln!("not tested: this machine has no IPv6 ({error})")).ok()
+}
+
+fn port_of(listener: &TcpListener) -> u16 {
+    listener.local_addr().unwrap().port()
+}
+
+#[test]
+fn a_service_that_listens_on_ipv6_alone_is_ready() {
+    let Some(listener) = ipv6() else { return };
+    let port = port_of(&listener);
+    drop(listener);
+    for (place, keys) in [
+        ("[::1]:{{ services.web.port }}", "port = 'auto'".to_owned()),
+        ("[::1]:{{ services.web.port }}", format!("port = {port}")),
+        (
+            "[::1]:{{ services.web.port }}",
+            "port = 'auto'\nready = { http = 'http://localhost:{{ services.web.port }}/x' }".to_owned(),
+        ),
+        (
+            "[::1]:{{ services.web.port }}",
+            "port = 'auto'\nready = { http = 'http://[::1]:{{ services.web.port }}/' }".to_owned(),
+        ),
+        (&format!("[::1]:{port}"), format!("ready = {{ tcp = 'localhost:{port}' }}")),
+        (&format!("[::1]:{port}"), format!("ready = {{ tcp = '[::1]:{port}' }}")),
+    ] {
+        listening(place, &keys).xtask(&["a"]).ends(0).says("service is ready");
+    }
+    // A service that is up may as well listen everywhere.
+    listening("*:{{ services.web.port }}", "port = 'auto'").xtask(&["a"]).ends(0).says("service is ready");
+}
+
+#[test]
+fn a_service_that_is_asked_at_the_other_address_is_told_where_something_listens() {
+    let Some(listener) = ipv6() else { return };
+    let port = port_of(&listener);
+    drop(listener);
+    for asked in [format!("tcp = '127.0.0.1:{port}'"), format!("http = 'http://127.0.0.1:{port}/'")] {
+        let keys = format!("ready = {{ {asked}, timeout = '3s' }}");
+        listening(&format!("[::1]:{port}"), &keys)
+            .xtask(&["a"])
+            .ends(1)
+            .says(&format!("something listens at [::1]:{port}: localhost:{port} is both"));
+    }
+}
+
+#[test]
+fn a_port_that_is_taken_at_ipv6_alone_is_taken() {
+    let Some(listener) = ipv6() else { return };
+    let port = port_of(&listener);
+    let project = listening(&port.to_string(), &format!("port = {port}"));
+    project.xtask(&["a"]).ends(1).says(&format!(
+        "port {port} is taken: something else listens on [::1]:{port} already (tasks.toml:1)"
+    ));
+    let project = listening(&port.to_string(), &format!("ready = {{ tcp = 'localhost:{port}' }}"));
+    project.xtask(&["a"]).ends(1).says(&format!("localhost:{port} is taken"));
+    assert!(project.lines("ran").is_empty());
+}
+
+#[test]
+fn a_service_that_listens_on_a_unix_socket_is_ready() {
+    for (place, ready) in [
+        ("$XTASK_SERVICE_DIR/web.sock", "{{ services.web.dir }}/web.sock"),
+        ("sub/web.sock", "sub/web.sock"),
+        (
+            "{{ services.web.dir }}/s.{{ services.web.port }}",
+            "{{ services.web.dir }}/s.{{ services.web.port }}",
+        ),
+    ] {
+        let keys = format!("port = 'auto'\nready = {{ unix = '{ready}', timeout = '60s' }}");
+        let project = listening(place, &keys);
+        project.write("sub/file", "");
+        project.xtask(&["a"]).ends(0).says("service is ready");
+        assert_eq!(project.lines("ran"), ["ran"]);
+    }
+}
+
+#[test]
+fn a_task_finds_the_socket_in_the_folder_of_its_service() {
+    let text = format!(
+        "[services.db]\nrun = ['{}', '{{{{ services.db.dir }}}}/s']\ninputs = []\nready = {{ unix = '{{{{ services.db.dir }}}}/s' }}\n[tasks.a]\nrun = 'test -S {{{{ services.db.dir }}}}/s && test -S $HOST/s && echo yes > ran'\nenv = {{ HOST = '{{{{ services.db.dir }}}}' }}\nfinally = 'test -S {{{{ services.db.dir }}}}/s && echo yes >> ran'\nservices = ['db']\n",
+        server().display()
+    );
+    let project = Project::new(&text);
+    project.xtask(&["a"]).ends(0);
+    assert_eq!(project.lines("ran"), ["yes", "yes"]);
+    // The folder is another one in each run, and no reason to run again.
+    project.xtask(&["a"]).ends(0).says("1 cached");
+    project.write("tasks.toml", text.replace("services = ['db']", ""));
+    project.xtask(&["a"]).ends(3).says("`a` does not use a service `db`");
+}
+
+#[test]
+fn a_socket_that_nobody_listens_on_is_not_ready_and_one_in_use_is_taken() {
+    let project = Project::new(
+        "[services.web]\nrun = 'touch started; exec sleep 1000'\ninputs = []\nready = { unix = 'web.sock', timeout = '2s' }\n[tasks.a]\nrun = 'echo ran >> ran'\nservices = ['web']\n",
+    );
+    project.xtask(&["a"]).ends(1).says("web.sock (there is no such file) after 2.0 s (tasks.toml:1)");
+    let listener = UnixListener::bind(project.path("web.sock")).unwrap();
+    std::fs::remove_file(project.path("started")).unwrap();
+    project.xtask(&["a"]).ends(1).says("web.sock is taken: something else listens on it already");
+    assert!(!project.path("started").exists(), "nothing is started");
+    drop(listener);
+    project.xtask(&["a"]).ends(1).says("web.sock (a socket that nobody listens on) after 2.0 s");
+    std::fs::remove_file(project.path("web.sock")).unwrap();
+    project.write("web.sock", "");
+    project.xtask(&["a"]).ends(1).says("web.sock (that is not a socket) after 2.0 s");
+    assert!(project.lines("ran").is_empty());
+}
+
+#[test]
+fn a_socket_whose_path_is_too_long_for_the_system_is_found() {
+    let folder = "a folder with a long name ".repeat(6);
+    let folder = folder.trim_end();
+    let project = Project::new(&format!(
+        "[services.web]\nrun = ['{}', './s']\ncwd = '{folder}'\ninputs = []\nready = {{ unix = 's' }}\n[tasks.a]\nrun = 'true'\nservices = ['web']\n",
+        server().display()
+    ));
+    project.write(&format!("{folder}/file"), "");
+    if cfg!(target_os = "linux") {
+        project.xtask(&["a"]).ends(0).says("service is ready");
+    }
+}
+
+#[test]
+fn two_services_of_one_run_never_share_a_socket() {
+    let service = |name: &str| {
+        format!(
+            "[services.{name}]\nrun = 'exec {} ./s'\ninputs = []\nready = {{ unix = 's' }}\n[tasks.{name}]\nrun = 'true'\nservices = ['{name}']\n",
+            server().display()
+        )
+    };
+    let project = Project::new(&(service("one") + &service("two")));
+    let ran = project.xtask(&["run", "one", "two", "--jobs", "1", "--keep-going"]).ends(1);
+    ran.says("/s is taken by service one of this run").says("such as {{ services.NAME.dir }}/server.sock");
+}
+
+#[test]
+fn a_socket_path_that_only_a_shell_understands_is_refused() {
+    for (path, says) in [
+        ("$XTASK_SERVICE_DIR/s", "write {{ services.NAME.dir }}/s with the service's name"),
+        ("~/s", "no shell reads this path, so `~/` stands for itself"),
+        ("", "not the path of a socket"),
+        ("folder/", "not the path of a socket"),
+        ("{{ services.db.socket }}", "`{{ services.db.socket }}` stands for nothing"),
+    ] {
+        let project = Project::new(&format!(
+            "[services.db]\nrun = 'touch ran'\nready = {{ unix = '{path}' }}\n[tasks.t]\nrun = 'touch ran'\nservices = ['db']\n"
+        ));
+        project.xtask(&["t"]).ends(3).says(says).says("tasks.toml:3:");
+        assert!(!project.path("ran").exists());
+    }
+}
+
+#[test]
+fn a_line_without_an_end_is_awaited() {
+    for (printed, pattern) in [
+        ("Listening on 3000", "Listening on 3000"),
+        ("one\\nListening on 3000", "^Listening on [0-9]+$"),
+        (">>> ", "^>>> $"),
+        ("10 %%\\r100 %%\\rready", "^ready$"),
+        ("\\033[1;32mready\\033(B\\033[m", "^ready$"),
+        ("\\377\\376 ready", "ready$"),
+    ] {
+        let project = Project::new(&format!(
+            "[services.web]\nrun = '''printf '{printed}'; exec sleep 1000'''\nready = {{ log = '{pattern}', timeout = '60s' }}\n[tasks.a]\nrun = 'true'\nservices = ['web']\n"
+        ));
+        project.xtask(&["a"]).ends(0).says("service is ready");
+    }
+}
+
+#[test]
+fn a_line_without_an_end_that_never_pauses_is_awaited_and_stored_as_it_was() {
+    let project = Project::new(
+        "[services.web]\nrun = '''printf 'up '; while :; do printf .; sleep 0.02; done'''\nready = { log = '^up [.]', timeout = '60s' }\n[tasks.a]\nrun = 'true'\nservices = ['web']\n",
+    );
+    project.xtask(&["a"]).ends(0);
+    project.xtask(&["log", "--last", "--service", "web"]).ends(0).prints("up ...");
+}
+
+#[test]
+fn a_line_without_an_end_is_awaited_also_if_its_end_may_begin_a_secret() {
+    let project = Project::new(
+        "[services.web]\nrun = 'printf \"on 3000\"; exec sleep 1000'\nsecret-env = ['TOKEN']\nready = { log = 'on 3000', timeout = '60s' }\n[tasks.a]\nrun = 'true'\nservices = ['web']\n",
+    );
+    project.xtask_env(&["a"], &[("TOKEN", "000-not-to-be-seen")]).ends(0).says("service is ready");
+}
