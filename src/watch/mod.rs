@@ -4,6 +4,7 @@
 //! On Linux each folder is watched by itself, so that what git ignores costs nothing; folders that
 //! appear are watched as they do. Elsewhere the system watches all that is below the top.
 
+pub mod opens;
 mod quiet;
 
 use std::collections::HashSet;
