@@ -75,6 +75,9 @@ impl Prepared<'_> {
             // A tree that has no id can still be run.
             None => world.snapshot.and_then(|snapshot| tree_id(snapshot).ok()),
         };
+        if let Some(access) = launch.access {
+            access.begin(world.snapshot);
+        }
         let own = Services::new(format!("{}-services", launch.conduct.run));
         let run = Run {
             world: *world,

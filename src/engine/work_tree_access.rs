@@ -1,12 +1,16 @@
 //! Whether tasks of a gate opened tracked files of the user's work tree, which is not what is gated.
 //! It must not run tasks.
 //!
-//! The kernel reports each open of a watched file, at no cost for who opens other files, and doesn't
-//! report who it was. So a task runs as it always does, and if no tracked file of the work tree was
-//! opened meanwhile, it opened none. Otherwise it runs again under the tracer, which knows who it
-//! was: an editor, `git status` or a build beside the gate do no harm. What can't be traced counts as
-//! it ran without the tracer, but its result is not stored. Where the system can't watch, each task
-//! runs under the tracer at once.
+//! There are two ways to find out. The kernel reports each open of a watched file, at no cost for who
+//! opens other files, and doesn't report who it was. A tracer knows who it was, slows a task down, and
+//! there are tasks that don't pass under one: debuggers, leak sanitizers, setuid programs.
+//!
+//! If the work tree's tracked files are those of the gate's tree, reading them does no harm yet. Then
+//! a task runs without a tracer, and if none of them was opened meanwhile by anybody, it opened none.
+//! Otherwise it runs again under the tracer. If they differ, a second run could come too late, since
+//! what the first one read may be in a cache by then; so the tracer follows the first one. What fails
+//! under the tracer runs again without it, and counts if nothing was opened meanwhile. If something
+//! was, by an editor perhaps, nobody can tell: it counts, and is not stored.
 
 use std::collections::{BTreeSet, HashSet};
 use std::fs::File;
@@ -15,7 +19,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::engine::sandbox::{Sandbox, SandboxError, Sandboxes};
 use crate::event::OpenedFile;
-use crate::git::{GitError, Repository};
+use crate::git::snapshot::Snapshot;
+use crate::git::{GitError, Repository, WorkTreeReader};
 use crate::ground::path::RepoPath;
 use crate::process::mask::Mask;
 use crate::process::trace::report::{How, Trace, Why};
@@ -23,6 +28,8 @@ use crate::watch::opens::OpenWatch;
 
 /// Files that git opens in a work tree whenever anybody asks for its status.
 const OPENED_BY_GIT: &[&[u8]] = &[b".gitignore", b".gitattributes", b".gitmodules"];
+/// The folder in which Python keeps what it made of the sources beside it, to read it in their place.
+const PYTHON_CACHE: &[u8] = b"__pycache__";
 /// How many tracked files are tried for the one that shows whether opens are reported at all.
 const TRIED: usize = 100;
 /// How many files a message names.
@@ -34,6 +41,7 @@ pub struct WorkTreeAccess {
     /// The top of the work tree, without symlinks.
     root: PathBuf,
     tracked: HashSet<RepoPath>,
+    reader: WorkTreeReader,
     /// `None` where the system can't watch.
     watch: Option<OpenWatch>,
     /// Where tracers write their reports.
@@ -45,6 +53,8 @@ pub struct WorkTreeAccess {
 struct State {
     /// What was opened so far, in order.
     opened: Vec<RepoPath>,
+    /// Whether tracked files differ from those of the tree that is gated.
+    differs: bool,
     /// Whether other programs open files too, so that watching alone decides little.
     others_are_busy: bool,
     /// Whether the system forbids to trace.
@@ -149,16 +159,39 @@ impl WorkTreeAccess {
         let root = repository.work_dir();
         let root = root.canonicalize().unwrap_or_else(|_| root.to_owned());
         let tracked = repository.tracked_files()?;
-        let folders: HashSet<RepoPath> = tracked.iter().filter_map(RepoPath::parent).collect();
+        let mut folders: HashSet<RepoPath> = tracked.iter().filter_map(RepoPath::parent).collect();
+        let sources = tracked.iter().filter(|path| path.bytes().ends_with(b".py"));
+        let caches: HashSet<RepoPath> =
+            sources.filter_map(|path| Some(path.parent()?.child(PYTHON_CACHE))).collect();
+        folders.extend(caches);
         let watch = OpenWatch::start(&root, folders.iter()).ok();
         let watch = watch.filter(|watch| reports_opens(watch, &root, &tracked));
         Ok(Self {
             root,
             tracked: tracked.into_iter().collect(),
+            reader: WorkTreeReader::open(repository, Some(state))?,
             watch,
             reports: Sandboxes::new(state, &format!("{run}-traces")),
             state: Mutex::default(),
         })
+    }
+
+    /// Begins a run of the tree that is gated.
+    pub fn begin(&self, tree: Option<&Snapshot>) {
+        let differs = match (tree, self.reader.snapshot()) {
+            (Some(tree), Ok(here)) => here.entries().iter().filter(|entry| entry.tracked).any(|entry| {
+                tree.get(&entry.path).is_none_or(|other| (other.mode, other.id) != (entry.mode, entry.id))
+            }),
+            _ => true,
+        };
+        self.state().differs = differs;
+    }
+
+    /// The tracked file that is opened where `path` is: itself, or the source that Python compiled.
+    fn tracked(&self, path: &RepoPath) -> Option<RepoPath> {
+        let path = source_of(path).unwrap_or_else(|| path.clone());
+        let name = path.parts().last().unwrap_or_default();
+        (self.tracked.contains(&path) && !OPENED_BY_GIT.contains(&name)).then_some(path)
     }
 
     /// The top of the work tree, without symlinks.
@@ -169,11 +202,8 @@ impl WorkTreeAccess {
     /// How a task is to be run at first.
     pub fn first_way(&self) -> Way {
         let state = self.state();
-        if (self.watch.is_none() || state.others_are_busy) && !state.is_untraceable {
-            Way::Traced
-        } else {
-            Way::Plain
-        }
+        let is_wanted = self.watch.is_none() || state.differs || state.others_are_busy;
+        if is_wanted && !state.is_untraceable { Way::Traced } else { Way::Plain }
     }
 
     /// Now.
@@ -194,11 +224,7 @@ impl WorkTreeAccess {
     fn take(&self, state: &mut State) {
         let Some(watch) = &self.watch else { return };
         let opened = watch.take();
-        let matters = |path: &RepoPath| {
-            let name = path.parts().last().unwrap_or_default();
-            self.tracked.contains(path) && !OPENED_BY_GIT.contains(&name)
-        };
-        state.opened.extend(opened.files.into_iter().filter(matters));
+        state.opened.extend(opened.files.iter().filter_map(|path| self.tracked(path)));
         if opened.is_partial {
             // It may have been any of them.
             state.opened.push(RepoPath::top());
@@ -228,18 +254,16 @@ impl WorkTreeAccess {
             if !changed && !seen.how.iter().any(|how| matches!(how, How::Read | How::Executed)) {
                 return None;
             }
-            let path = repo_path(seen.path.as_path().strip_prefix(&self.root).ok()?);
-            self.tracked.contains(&path).then(|| {
-                let access = seen.access.as_ref();
-                let program = access.and_then(|access| access.program.as_ref()?.as_path().file_name());
-                let named = access.and_then(|access| access.named.as_ref());
-                let named = named.filter(|named| **named != seen.path);
-                OpenedFile {
-                    path: mask.text(&path.to_string()),
-                    program: program.map(|name| mask.text(&name.to_string_lossy())),
-                    through: named.map(|named| shown(named.as_path())),
-                    changed,
-                }
+            let path = self.tracked(&repo_path(seen.path.as_path().strip_prefix(&self.root).ok()?))?;
+            let access = seen.access.as_ref();
+            let program = access.and_then(|access| access.program.as_ref()?.as_path().file_name());
+            let named = access.and_then(|access| access.named.as_ref());
+            let named = named.filter(|named| named.as_path() != path.under(&self.root));
+            Some(OpenedFile {
+                path: mask.text(&path.to_string()),
+                program: program.map(|name| mask.text(&name.to_string_lossy())),
+                through: named.map(|named| shown(named.as_path())),
+                changed,
             })
         });
         Found { files: files.collect(), doubt }
@@ -265,6 +289,15 @@ impl WorkTreeAccess {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The source of a file in which Python keeps what it compiled; `None` if the file is none.
+fn source_of(path: &RepoPath) -> Option<RepoPath> {
+    let cache = path.parent()?;
+    let name = path.parts().last()?;
+    let module = name.split(|byte| *byte == b'.').next()?;
+    let is_cache = cache.parts().last() == Some(PYTHON_CACHE) && name.ends_with(b".pyc");
+    is_cache.then(|| Some(cache.parent()?.child(&[module, b".py"].concat())))?
 }
 
 /// Whether an open is reported: on some file systems it is not.
@@ -311,6 +344,19 @@ mod tests {
     fn found(files: usize, doubt: Option<Why>) -> Found {
         let file = OpenedFile { path: "a".to_owned(), program: None, through: None, changed: false };
         Found { files: vec![file; files], doubt }
+    }
+
+    #[test]
+    fn what_python_compiled_stands_for_its_source() {
+        for (text, source) in [
+            ("a/__pycache__/b.cpython-312.pyc", Some("a/b.py")),
+            ("__pycache__/b.cpython-312-pytest-8.3.pyc", Some("b.py")),
+            ("a/__pycache__/b.cpython-312.pyc.1234", None),
+            ("a/b.pyc", None),
+            ("a/b.py", None),
+        ] {
+            assert_eq!(source_of(&path(text)), source.map(path), "{text}");
+        }
     }
 
     #[test]

@@ -130,7 +130,10 @@ impl Observer {
             }
             Call::Look(at) if errno == Some(libc::ENOENT) => self.missed(tracee, at),
             Call::Execute(_) if refused => self.saw(tracee, flight.path.as_deref(), How::Missing),
-            Call::Make(_) if errno.is_none() => self.saw(tracee, flight.path.as_deref(), How::Written),
+            // Who removes a file that is gone already does so wherever it is still there.
+            Call::Make(_) if errno.is_none() || self.is_narrow && errno == Some(libc::ENOENT) => {
+                self.saw(tracee, flight.path.as_deref(), How::Written)
+            }
             Call::Link { .. } | Call::Move { .. } => self.renamed(tracee, flight, errno),
             Call::List(descriptor) if errno.is_none() => {
                 let folder = self.sure(tracee, tracee.opened(descriptor)).flatten();
