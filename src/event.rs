@@ -332,6 +332,11 @@ pub enum Ended {
         /// How many.
         broken: usize,
     },
+    /// It ran in a gate and opened tracked files of the user's work tree, which is not what is gated.
+    WorkTree {
+        /// The files.
+        files: Vec<OpenedFile>,
+    },
     /// A service that it uses did not become ready, or ended.
     Service {
         /// The service.
@@ -363,8 +368,54 @@ impl std::fmt::Display for Ended {
             Self::Report { path, why } => write!(f, "report {path}: {why}"),
             Self::Rules { broken: 1 } => f.write_str("1 rule is broken"),
             Self::Rules { broken } => write!(f, "{broken} rules are broken"),
+            Self::WorkTree { files } => {
+                let changed = if files.iter().any(|file| file.changed) { "changed" } else { "opened" };
+                let names: Vec<String> = files.iter().map(ToString::to_string).collect();
+                write!(f, "it {changed} files of your work tree, which is not what is gated: ")?;
+                f.write_str(&some_of(&names, OpenedFile::NAMED))
+            }
             Self::Service { name, why } => write!(f, "service {name}: {why}"),
         }
+    }
+}
+
+/// A tracked file of the user's work tree that a task of a gate opened.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct OpenedFile {
+    /// Its path in the work tree.
+    pub path: String,
+    /// The name of the program that opened it at first, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub program: Option<String>,
+    /// The path by which it was opened, if it leads there through a symlink; relative if it is in the
+    /// tree that is gated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub through: Option<String>,
+    /// Whether it was changed, replaced or removed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub changed: bool,
+}
+
+impl OpenedFile {
+    /// How many are named in one line.
+    const NAMED: usize = 3;
+}
+
+impl std::fmt::Display for OpenedFile {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.path)?;
+        let program = self.program.as_ref().map(|program| format!("by {program}"));
+        let through = self.through.as_ref().map(|through| format!("through {through}"));
+        let how: Vec<String> = program.into_iter().chain(through).collect();
+        if how.is_empty() { Ok(()) } else { write!(f, " ({})", how.join(", ")) }
+    }
+}
+
+/// The first of some names, and how many more there are: `a, b and 3 more`.
+pub fn some_of(names: &[String], most: usize) -> String {
+    match names.len().saturating_sub(most) {
+        0 => names.join(", "),
+        more => format!("{} and {more} more", names[..most].join(", ")),
     }
 }
 

@@ -198,6 +198,9 @@ Example, of a task with secret-env = [\"SONAR_TOKEN\"] and reports = { sonar = \
         /// Stop at all system calls.
         #[arg(long)]
         all_stops: bool,
+        /// Report only files below this folder that are opened or changed, and end with the program.
+        #[arg(long)]
+        below: Option<PathBuf>,
         /// Where the report goes.
         report: PathBuf,
         /// The program and its arguments.
@@ -210,6 +213,9 @@ Example, of a task with secret-env = [\"SONAR_TOKEN\"] and reports = { sonar = \
         /// Stop at all system calls.
         #[arg(long)]
         all_stops: bool,
+        /// Stop only at calls that open or change files.
+        #[arg(long)]
+        narrow: bool,
         /// The tracer's process id.
         tracer: i32,
         /// The program and its arguments.

@@ -150,6 +150,7 @@ fn sandboxed(
         tree: None,
         gated: None,
         hold: None,
+        access: None,
         keeps: Keeps::Traces(desk),
         watching: None,
     };

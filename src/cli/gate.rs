@@ -1,7 +1,7 @@
 //! `xtask gate`: asks the gate about commits or about what is staged, as a push and a commit do. It
 //! must not know how an answer is found.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::path::Path;
 
 use crate::cli::Session;
@@ -172,6 +172,7 @@ impl Asking<'_> {
             age,
             jobs,
             runs: Cell::new(0),
+            access: OnceCell::new(),
         }
     }
 

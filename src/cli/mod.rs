@@ -198,11 +198,11 @@ fn perform(session: &Session, command: Option<Command>) -> Result<End, Failure> 
         }
         // It was called before anything else was looked at.
         Some(Command::Task { .. }) => Ok(End::Passed),
-        Some(Command::Trace { all_stops, report, command }) => {
-            trace::perform(session, &report, &command, trace::stops(all_stops))
+        Some(Command::Trace { all_stops, below, report, command }) => {
+            trace::perform(session, &report, &command, trace::stops(all_stops), below)
         }
-        Some(Command::Stopped { all_stops, tracer, command }) => {
-            Ok(trace::become_traced(session, tracer, &command, trace::stops(all_stops)))
+        Some(Command::Stopped { all_stops, narrow, tracer, command }) => {
+            Ok(trace::become_traced(session, tracer, &command, trace::stops(all_stops), narrow))
         }
     }
 }

@@ -84,7 +84,14 @@ impl Project {
 
     /// The place of a run in the working directory.
     pub fn spot<'a>(&'a self, state: Option<&'a Path>) -> Spot<'a> {
-        Spot { root: &self.root, repository: self.repository.as_ref(), state, hold: None, line: self.line() }
+        Spot {
+            root: &self.root,
+            repository: self.repository.as_ref(),
+            state,
+            hold: None,
+            access: None,
+            line: self.line(),
+        }
     }
 
     /// Where in the history the working directory stands.

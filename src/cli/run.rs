@@ -1,6 +1,6 @@
 //! `xtask run`, and so `xtask ci`: plans and runs. It must not decide how.
 
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
 use std::path::Path;
 
 use crate::cli::Session;
@@ -20,6 +20,7 @@ use crate::engine::launch::{Keeps, Launch};
 use crate::engine::prepare::{Place, Prepared, Request, Tree};
 use crate::engine::scheduler::OnFailure;
 use crate::engine::watching::Watching;
+use crate::engine::work_tree_access::WorkTreeAccess;
 use crate::event::Summary;
 use crate::gate::host::Host;
 use crate::gate::provision::Provision;
@@ -40,6 +41,8 @@ pub struct Spot<'a> {
     pub state: Option<&'a Path>,
     /// An open file whose lock keeps the work tree, if it is a private one.
     pub hold: Option<&'a std::fs::File>,
+    /// What notices tasks that open files of the user's work tree, if that is not where they run.
+    pub access: Option<&'a WorkTreeAccess>,
     /// Where in the history the tree stands.
     pub line: Option<Line<'a>>,
 }
@@ -84,6 +87,7 @@ fn at(session: &Session, args: &RunArgs, project: &Project, rev: &str) -> Result
         age: Age::Warm,
         jobs: args.jobs,
         runs: Cell::new(0),
+        access: OnceCell::new(),
     };
     match host.provide(&config, (&commit.tree, Some(&commit.id)))? {
         Provision::SetupFailed(verdict) => Ok(verdict.into()),
@@ -96,6 +100,7 @@ fn at(session: &Session, args: &RunArgs, project: &Project, rev: &str) -> Result
                 repository: Some(&ready.repository),
                 state: Some(&state),
                 hold: Some(&hold),
+                access: host.access()?,
                 line: Some(Line { repository, commit: Some(&commit.id) }),
             };
             here_with(session, (args, &request(args)), &config, spot, &inbox)
@@ -188,6 +193,7 @@ pub fn launch(
         tree: None,
         gated: None,
         hold: spot.hold,
+        access: spot.access,
         keeps: Keeps::Results,
         watching,
     };

@@ -1,11 +1,11 @@
 //! The hidden commands that trace a program. It must not know how that is done.
 
 use std::ffi::OsString;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::cli::Session;
 use crate::cli::exit::{End, Failure};
-use crate::process::trace::{self, Stops, start};
+use crate::process::trace::{self, Stops, Watched, start};
 
 /// Which system calls are to stop, as typed.
 pub fn stops(all: bool) -> Stops {
@@ -16,8 +16,15 @@ pub fn stops(all: bool) -> Stops {
 ///
 /// # Errors
 /// It can't be started, or the report can't be written.
-pub fn perform(session: &Session, report: &Path, command: &[OsString], stops: Stops) -> Result<End, Failure> {
-    let followed = trace::follow(session.env.program(), command, stops);
+pub fn perform(
+    session: &Session,
+    report: &Path,
+    command: &[OsString],
+    stops: Stops,
+    below: Option<PathBuf>,
+) -> Result<End, Failure> {
+    let watched = below.map_or(Watched::Everything, Watched::Below);
+    let followed = trace::follow(session.env.program(), command, stops, &watched);
     let (status, trace) =
         followed.map_err(|source| Failure::System { attempt: "follow the program".to_owned(), source })?;
     trace.write(&session.path(report))?;
@@ -25,8 +32,14 @@ pub fn perform(session: &Session, report: &Path, command: &[OsString], stops: St
 }
 
 /// Becomes the program; comes back only to tell why it can't.
-pub fn become_traced(session: &Session, tracer: i32, command: &[OsString], stops: Stops) -> End {
-    let (text, status) = start::become_seized(tracer, command, stops);
+pub fn become_traced(
+    session: &Session,
+    tracer: i32,
+    command: &[OsString],
+    stops: Stops,
+    is_narrow: bool,
+) -> End {
+    let (text, status) = start::become_seized(tracer, command, stops, is_narrow);
     session.tell(&format!("error: {text}\n"));
     End::As(status)
 }

@@ -64,6 +64,7 @@ pub fn run(session: &Session, config: &Config, names: Vec<String>, root: &Path) 
         tree: None,
         gated: None,
         hold: None,
+        access: None,
         keeps: Keeps::Nothing,
         watching: None,
     };

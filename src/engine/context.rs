@@ -15,6 +15,7 @@ use crate::engine::secrets::Secrets;
 use crate::engine::services::{Services, Setting};
 use crate::engine::shelf::Shelf;
 use crate::engine::watching::{Standing, Watching};
+use crate::engine::work_tree_access::WorkTreeAccess;
 use crate::event::{Level, What};
 use crate::git::snapshot::Snapshot;
 use crate::git::{PoolFinder, WorkTreeReader};
@@ -41,6 +42,8 @@ pub struct Site<'a> {
     pub hold: Option<&'a File>,
     /// Where the traces of audited tasks go; `None`: nothing is audited.
     pub desk: Option<&'a Desk>,
+    /// What notices tasks that open files of the user's work tree, if that is not where they run.
+    pub access: Option<&'a WorkTreeAccess>,
 }
 
 /// What a run in a repository has.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::config::model::{Command, Task};
 use crate::engine::command::{self, Kit, Times};
 use crate::engine::context::Context;
+use crate::engine::gated_attempts::GatedAttempts;
 use crate::engine::judging;
 use crate::engine::leftovers::Leftovers;
 use crate::engine::ports::Ports;
@@ -15,7 +16,8 @@ use crate::engine::rust_task;
 use crate::engine::sandbox::SandboxError;
 use crate::engine::services::{Failure, Setting};
 use crate::engine::surroundings;
-use crate::engine::workplace::Workplace;
+use crate::engine::work_tree_access::Ruling;
+use crate::engine::workplace::{self, Workplace};
 use crate::event::{Ended, Log, Reported, What};
 use crate::graph::NodeId;
 use crate::process::run::{self, Finished, Watcher};
@@ -51,6 +53,8 @@ pub struct Execution {
     pub told: Option<Told>,
     /// Of a gate: why its verdict is what it is.
     pub evidence: Option<Box<Evidence>>,
+    /// Why it is unknown whether a pass is one of the gate's tree alone. Such a pass is not stored.
+    pub unsure: Option<String>,
 }
 
 impl Execution {
@@ -67,6 +71,7 @@ impl Execution {
             reported: None,
             told: None,
             evidence: None,
+            unsure: None,
         }
     }
 
@@ -85,28 +90,51 @@ pub fn execute(context: &Context<'_>, id: NodeId, reason: &Reason) -> Execution 
     let task = context.world.config.task(context.world.graph.node(id).task);
     let mut execution = Execution::begun(context.emitter.millis());
     let mut leftovers = Leftovers::of(context, task);
+    let mut gated = context.site.access.map(|access| GatedAttempts::new(context, task, access));
+    let mut is_repeated = false;
     let workplace = loop {
-        execution.attempts += 1;
+        if !is_repeated {
+            execution.attempts += 1;
+            context.emitter.emit(What::TaskStarted {
+                task: task.name.clone(),
+                attempt: execution.attempts,
+                reason: reason.clone(),
+                expected: context.expected(id),
+            });
+        }
         let attempt = execution.attempts;
-        context.emitter.emit(What::TaskStarted {
-            task: task.name.clone(),
-            attempt,
-            reason: reason.clone(),
-            expected: context.expected(id),
-        });
         let workplace = Workplace::of(context, id);
         if let Ok(workplace) = &workplace {
             leftovers.clear(workplace.root());
         }
-        let (ended, log) = match &workplace {
-            Ok(workplace) => attempt_once(context, id, (task, workplace), attempt, &mut execution.is_slow),
+        if let Some(gated) = &mut gated {
+            gated.begin();
+        }
+        let gate = gated.as_ref();
+        let (mut ended, log) = match &workplace {
+            Ok(workplace) => {
+                attempt_once(context, id, (task, workplace), attempt, gate, &mut execution.is_slow)
+            }
             Err(SandboxError::Stopped) => (Ended::Stopped, Log::default()),
             Err(error) => (Ended::NotStarted { why: error.to_string() }, Log::default()),
         };
         if context.watching.is_some() {
             context.standing().end(id);
         }
+        if let (Some(gated), Ok(workplace)) = (&mut gated, &workplace) {
+            let ruling = gated.rule(workplace.root(), &ended);
+            is_repeated = matches!(ruling, Ruling::Again(_));
+            if is_repeated {
+                leftovers.note(workplace.root());
+                continue;
+            }
+            if let Ruling::Opened(files) = ruling {
+                ended = Ended::WorkTree { files };
+            }
+            execution.unsure = gated.unsure();
+        }
         let again = !ended.is_pass()
+            && !matches!(ended, Ended::WorkTree { .. })
             && attempt <= task.retries
             && context.stop.demand() == Demand::None
             && context.standing().superseded(id).is_none();
@@ -175,6 +203,7 @@ fn attempt_once(
     id: NodeId,
     (task, workplace): (&Task, &Workplace),
     attempt: u32,
+    gated: Option<&GatedAttempts<'_>>,
     is_slow: &mut bool,
 ) -> (Ended, Log) {
     let times = Times { timeout: task.timeout, slow_after: task.slow_after };
@@ -197,7 +226,10 @@ fn attempt_once(
     };
     let mut listener = Listener { context, task, is_slow };
     let ready = ready(context, (task, &held.ports), &words, times, workplace);
-    let ready = ready.map(|spawn| workplace.command(context, spawn));
+    let ready = ready.map(|spawn| match gated.and_then(GatedAttempts::trace) {
+        Some((report, below)) => workplace::through_tracer(context, spawn, &report, Some(below)),
+        None => workplace.command(context, spawn),
+    });
     let (ended, log) = start(ready, times, (&stop, &mut listener));
     match held.failure(context.world.config) {
         // What is ended with the run did not fail by its service.

@@ -380,7 +380,7 @@ mod tests {
                 Some(_) => PathBuf::from(at),
                 None => places.sandbox.join(at),
             };
-            Seen { path: FilePath::of(&at), how: how.to_vec() }
+            Seen { path: FilePath::of(&at), how: how.to_vec(), access: None }
         });
         let trace = Trace { doubts: Vec::new(), files: files.collect() };
         judge(&trace, &declared, &places, &|at| {

@@ -98,6 +98,9 @@ pub fn keep(context: &Context<'_>, id: NodeId, passed: &Passed<'_>) -> Kept {
     if *passed.status == Status::Flaky {
         return kept(no("it is flaky".to_owned()));
     }
+    if let Some(why) = &passed.execution.unsure {
+        return kept(no(why.clone()));
+    }
     if let Some(need) = context.tainted_need(id) {
         return kept(no(format!("the inputs of {need} changed while that ran")));
     }

@@ -12,6 +12,7 @@ use crate::engine::run::Run;
 use crate::engine::scheduler::OnFailure;
 use crate::engine::services::Services;
 use crate::engine::watching::Watching;
+use crate::engine::work_tree_access::WorkTreeAccess;
 use crate::event::{Gated, Level, Summary};
 use crate::git::tree_id;
 use crate::plan::{Plan, World};
@@ -32,6 +33,8 @@ pub struct Launch<'a> {
     pub hold: Option<&'a File>,
     /// What becomes of results.
     pub keeps: Keeps<'a>,
+    /// What notices tasks that open files of the user's work tree, if that is not where they run.
+    pub access: Option<&'a WorkTreeAccess>,
     /// What rounds share, if the run is one of several.
     pub watching: Option<&'a Watching>,
 }
@@ -65,12 +68,16 @@ impl Prepared<'_> {
             Keeps::Nothing => (None, None),
             Keeps::Traces(desk) => (store, Some(desk)),
         };
-        let site = Site { root: launch.root.to_owned(), store, hold: launch.hold, desk };
+        let site =
+            Site { root: launch.root.to_owned(), store, hold: launch.hold, desk, access: launch.access };
         let tree = match launch.tree {
             Some(tree) => Some(tree.to_owned()),
             // A tree that has no id can still be run.
             None => world.snapshot.and_then(|snapshot| tree_id(snapshot).ok()),
         };
+        if let Some(access) = launch.access {
+            access.begin(world.snapshot);
+        }
         let own = Services::new(format!("{}-services", launch.conduct.run));
         let run = Run {
             world: *world,

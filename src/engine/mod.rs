@@ -6,7 +6,8 @@
 //! respect. An execution has a
 //! [`workplace`]: the work tree, or a [`sandbox`]; what an audited one opened becomes [`findings`].
 //! What a task's [`reports`] say is looked at when it ends, without the [`leftovers`] of former
-//! attempts, and lies on the [`shelf`] for the [`judging`] of gates, against a [`baseline`].
+//! attempts, and lies on the [`shelf`] for the [`judging`] of gates, against a [`baseline`]. What tasks
+//! of a gate open of the user's work tree is noticed by [`work_tree_access`].
 
 pub mod audit;
 pub mod authors;
@@ -17,6 +18,7 @@ pub mod context;
 pub mod emitter;
 pub mod execution;
 pub mod findings;
+pub mod gated_attempts;
 pub mod inbox;
 pub mod judging;
 pub mod keep;
@@ -44,5 +46,6 @@ pub mod shelf;
 pub mod surroundings;
 pub mod tree_paths;
 pub mod watching;
+pub mod work_tree_access;
 pub mod worker;
 pub mod workplace;

@@ -15,7 +15,7 @@ use crate::graph::NodeId;
 use crate::ground::path::RepoPath;
 use crate::key::inputs::InputSet;
 use crate::process::spawn::Spawn;
-use crate::process::trace::TRACE_ARGUMENT;
+use crate::process::trace::{BELOW_OPTION, TRACE_ARGUMENT};
 
 /// The variable that names folders above which git looks for no repository.
 const CEILING: &str = "GIT_CEILING_DIRECTORIES";
@@ -69,9 +69,7 @@ impl Workplace {
     /// The attempt's command as it is started here: through a tracer, if it is audited.
     pub fn command(&self, context: &Context<'_>, spawn: Spawn) -> Spawn {
         let Some(sandbox) = self.sandbox.as_ref().filter(|_| self.is_traced) else { return spawn };
-        let words = [TRACE_ARGUMENT.into(), sandbox.report().into(), "--".into(), spawn.program.into()];
-        let args: Vec<OsString> = words.into_iter().chain(spawn.args).collect();
-        Spawn { program: context.world.env.program().to_owned(), args, ..spawn }
+        through_tracer(context, spawn, &sandbox.report(), None)
     }
 
     /// Ends it: what a passing attempt has declared as its outputs takes its place in the work tree,
@@ -95,6 +93,16 @@ impl Workplace {
             _ => ended,
         }
     }
+}
+
+/// Starts the command through a tracer that writes its report to `report`, of all files or only of
+/// those below a folder.
+pub fn through_tracer(context: &Context<'_>, spawn: Spawn, report: &Path, below: Option<&Path>) -> Spawn {
+    let below = below.into_iter().flat_map(|folder| [BELOW_OPTION.into(), folder.into()]);
+    let words = [report.into(), "--".into(), spawn.program.into()];
+    let words = [TRACE_ARGUMENT.into()].into_iter().chain(below).chain(words);
+    let args: Vec<OsString> = words.chain(spawn.args).collect();
+    Spawn { program: context.world.env.program().to_owned(), args, ..spawn }
 }
 
 /// All that a task declares, and what the tasks that it needs left.

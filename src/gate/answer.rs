@@ -10,6 +10,7 @@ use crate::config::stage::Stage;
 use crate::engine::launch::{Keeps, Launch};
 use crate::engine::prepare::{Place, Prepared, Request, Tree};
 use crate::engine::scheduler::OnFailure;
+use crate::engine::work_tree_access::WorkTreeAccess;
 use crate::event::{Gated, Summary, Verdict};
 use crate::gate::definition;
 use crate::gate::error::GateError;
@@ -78,6 +79,7 @@ struct Case<'a> {
 struct Spot<'a> {
     root: &'a Path,
     hold: Option<&'a File>,
+    access: Option<&'a WorkTreeAccess>,
     run: &'a str,
     keeps: Keeps<'a>,
 }
@@ -137,7 +139,7 @@ impl Host<'_> {
         };
         // The plan that is known to need nothing is the one that is carried out: another might have
         // to run something, and this is the user's work tree.
-        let spot = Spot { root, hold: None, run: &run, keeps: Keeps::Nothing };
+        let spot = Spot { root, hold: None, access: None, run: &run, keeps: Keeps::Nothing };
         let known = prepared.plan(self.env, |world, plan| {
             if holds && is_known(plan) {
                 return self.perform(case, &prepared, (world, plan), spot).map(Some);
@@ -195,7 +197,9 @@ impl Host<'_> {
         if let Some(what) = prepared.snapshot.as_ref().and_then(|here| tree.difference(here)) {
             return Err(GateError::Altered { what });
         }
-        let spot = Spot { root, hold, run: &run, keeps: Keeps::Results };
+        // Without a private worktree, tasks run in the user's.
+        let access = hold.map_or(Ok(None), |_| self.access())?;
+        let spot = Spot { root, hold, access, run: &run, keeps: Keeps::Results };
         prepared.plan(env, |world, plan| self.perform(case, &prepared, (world, plan), spot))
     }
 
@@ -218,6 +222,7 @@ impl Host<'_> {
             tree: Some(&case.question.tree),
             gated: Some(gated),
             hold: spot.hold,
+            access: spot.access,
             watching: None,
             keeps: spot.keeps,
         };

@@ -1,7 +1,7 @@
 //! The host: the repository, the process and the listeners that a gate works for. It must not decide
 //! anything.
 
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
 use std::path::Path;
 
 use crate::config::model::Config;
@@ -10,6 +10,7 @@ use crate::engine::context::Conduct;
 use crate::engine::emitter::Emitter;
 use crate::engine::inbox::{Inbox, LazyInbox};
 use crate::engine::prepare::Place;
+use crate::engine::work_tree_access::WorkTreeAccess;
 use crate::gate::error::GateError;
 use crate::git::{Age, Repository};
 use crate::ground::clock::Clock;
@@ -44,6 +45,8 @@ pub struct Host<'a> {
     pub jobs: Option<u32>,
     /// Runs that were begun.
     pub runs: Cell<u32>,
+    /// What notices tasks that open files of the user's work tree, once something is to be run.
+    pub access: OnceCell<WorkTreeAccess>,
 }
 
 impl Host<'_> {
@@ -59,6 +62,21 @@ impl Host<'_> {
     /// The handlers can't be installed.
     pub fn listen(&self) -> Result<&Inbox, GateError> {
         self.inbox.get().map_err(|source| GateError::Signals { source })
+    }
+
+    /// What notices tasks that open files of the user's work tree; `None` on systems that can't.
+    ///
+    /// # Errors
+    /// The index can't be read.
+    pub fn access(&self) -> Result<Option<&WorkTreeAccess>, GateError> {
+        if !cfg!(target_os = "linux") {
+            return Ok(None);
+        }
+        if let Some(access) = self.access.get() {
+            return Ok(Some(access));
+        }
+        let access = WorkTreeAccess::start(self.repository, self.state, &self.new_run())?;
+        Ok(Some(self.access.get_or_init(|| access)))
     }
 
     /// How a run of this id runs.

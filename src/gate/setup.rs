@@ -65,6 +65,7 @@ pub fn run(host: &Host<'_>, config: &Config, ready: &Ready) -> Result<Verdict, G
         tree: None,
         gated: None,
         hold: Some(&hold),
+        access: host.access()?,
         keeps: Keeps::Nothing,
         watching: None,
     };

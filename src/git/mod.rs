@@ -28,6 +28,7 @@ mod settings;
 pub mod snapshot;
 mod submodule;
 mod submodules;
+mod tracked;
 mod tree_id;
 mod walk;
 mod work_tree;

@@ -7,6 +7,7 @@
 
 mod gap;
 mod polled;
+pub mod opens;
 mod quiet;
 
 use std::collections::{HashSet, VecDeque};

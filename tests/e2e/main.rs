@@ -22,3 +22,5 @@ mod signals;
 #[cfg(target_os = "linux")]
 mod trace;
 mod watch;
+#[cfg(target_os = "linux")]
+mod work_tree_access;

@@ -25,6 +25,18 @@ pub(crate) fn daemon() -> PathBuf {
     PROGRAM.get_or_init(|| Built::of("daemon")).program.clone()
 }
 
+/// The program `debugger PROGRAM [ARGUMENT…]`, which traces another and fails where it can't.
+pub(crate) fn debugger() -> PathBuf {
+    static PROGRAM: OnceLock<Built> = OnceLock::new();
+    PROGRAM.get_or_init(|| Built::of("debugger")).program.clone()
+}
+
+/// The program `threads FILE`, which prints a file that a thread of it opens.
+pub(crate) fn threads() -> PathBuf {
+    static PROGRAM: OnceLock<Built> = OnceLock::new();
+    PROGRAM.get_or_init(|| Built::of("threads")).program.clone()
+}
+
 /// A compiled program, and the folder that keeps it.
 struct Built {
     program: PathBuf,
@@ -36,7 +48,7 @@ impl Built {
         let dir = TempDir::new().unwrap();
         let program = dir.path().join(name);
         let source = format!("{}/../tests/project/{name}.c", env!("CARGO_MANIFEST_DIR"));
-        let built = Command::new("cc").arg("-o").arg(&program).arg(&source).status();
+        let built = Command::new("cc").args(["-pthread", "-o"]).arg(&program).arg(&source).status();
         assert!(built.unwrap().success(), "cc can't compile {source}");
         Self { program, _dir: dir }
     }

@@ -19,7 +19,7 @@ mod linux;
 
 use std::ffi::OsString;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 
 use crate::process::trace::report::Trace;
@@ -32,6 +32,10 @@ pub const TRACE_ARGUMENT: &str = "__trace";
 pub const STOPPED_ARGUMENT: &str = "__stopped";
 /// The option of both modes that asks for [`Stops::All`].
 pub const ALL_STOPS_OPTION: &str = "--all-stops";
+/// The option of [`TRACE_ARGUMENT`] that asks for [`Watched::Below`]; the folder follows.
+pub const BELOW_OPTION: &str = "--below";
+/// The option of [`STOPPED_ARGUMENT`] that asks for the filter of [`Watched::Below`].
+pub const NARROW_OPTION: &str = "--narrow";
 
 /// Which system calls stop for a look.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -42,15 +46,37 @@ pub enum Stops {
     All,
 }
 
-/// Runs `command` through `own`, which is this program, follows all that comes of it until the last
-/// of it has ended, and returns how the command ended and what was seen. Environment, folder and
+/// What a trace is to find.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Watched {
+    /// All files that the program and its descendants depend on, until the last of them has ended.
+    Everything,
+    /// Those below this folder that are opened, executed or changed, until the program itself has
+    /// ended; what is left of its descendants is killed then. It stops at far fewer calls.
+    Below(PathBuf),
+}
+
+impl Watched {
+    /// Whether only files that are opened or changed are looked for.
+    pub fn is_narrow(&self) -> bool {
+        *self != Self::Everything
+    }
+}
+
+/// Runs `command` through `own`, which is this program, follows all that comes of it as long as
+/// `watched` says, and returns how the command ended and what was seen. Environment, folder and
 /// standard streams are inherited.
 ///
 /// # Errors
 /// There is no room for a process, or its end is lost.
-pub fn follow(own: &Path, command: &[OsString], stops: Stops) -> io::Result<(ExitStatus, Trace)> {
+pub fn follow(
+    own: &Path,
+    command: &[OsString],
+    stops: Stops,
+    watched: &Watched,
+) -> io::Result<(ExitStatus, Trace)> {
     #[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
-    return linux::follow(own, command, stops);
+    return linux::follow(own, command, stops, watched);
     #[cfg(not(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"))))]
-    return elsewhere::follow(own, command, stops);
+    return elsewhere::follow(own, command, stops, watched);
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -27,6 +27,18 @@ pub struct Seen {
     /// Each way once, in the order in which they came: what was written before it was read was made
     /// by the program itself, and what is `Missing` and nothing else was never there.
     pub how: Vec<How>,
+    /// How it was reached at first, where that was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub access: Option<Access>,
+}
+
+/// How a path was reached.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Access {
+    /// The program that did it, where that is known.
+    pub program: Option<FilePath>,
+    /// The path that it named, in which symlinks are not followed.
+    pub named: Option<FilePath>,
 }
 
 /// A way in which a path was seen.
@@ -142,18 +154,36 @@ impl fmt::Display for Why {
 /// What is being gathered.
 #[derive(Debug, Default)]
 pub(super) struct Notebook {
+    /// If it is set, only what is below this folder is noted.
+    below: Option<PathBuf>,
     doubts: BTreeSet<Doubt>,
-    files: BTreeMap<FilePath, Vec<How>>,
+    files: BTreeMap<FilePath, (Vec<How>, Option<Access>)>,
 }
 
 impl Notebook {
-    /// A path was seen.
+    /// A notebook of what is below `folder`.
     #[cfg_attr(
         not(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"))),
         expect(dead_code, reason = "there, nothing is seen")
     )]
-    pub(super) fn saw(&mut self, path: &Path, how: How) {
-        let ways = self.files.entry(FilePath::of(path)).or_default();
+    pub(super) fn below(folder: &Path) -> Self {
+        Self { below: Some(folder.to_owned()), ..Self::default() }
+    }
+
+    /// A path was seen. `access` is asked only where it is noted.
+    #[cfg_attr(
+        not(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"))),
+        expect(dead_code, reason = "there, nothing is seen")
+    )]
+    pub(super) fn saw(&mut self, path: &Path, how: How, access: impl FnOnce() -> Access) {
+        let is_narrow = match &self.below {
+            Some(folder) if !path.starts_with(folder) => return,
+            below => below.is_some(),
+        };
+        let (ways, first) = self.files.entry(FilePath::of(path)).or_default();
+        if is_narrow && first.is_none() {
+            *first = Some(access());
+        }
         if !ways.contains(&how) {
             ways.push(how);
         }
@@ -166,7 +196,7 @@ impl Notebook {
 
     /// All of it.
     pub(super) fn finish(self) -> Trace {
-        let files = self.files.into_iter().map(|(path, how)| Seen { path, how }).collect();
+        let files = self.files.into_iter().map(|(path, (how, access))| Seen { path, how, access }).collect();
         Trace { doubts: self.doubts.into_iter().collect(), files }
     }
 }
@@ -174,6 +204,20 @@ impl Notebook {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn access() -> Access {
+        Access { program: Some(FilePath::of(Path::new("/bin/cat"))), named: None }
+    }
+
+    #[test]
+    fn only_what_is_below_the_folder_is_noted_and_how_it_was_reached() {
+        let mut notebook = Notebook::below(Path::new("/tree"));
+        for path in ["/a", "/treetop", "/tree/a", "/tree/a"] {
+            notebook.saw(Path::new(path), How::Read, access);
+        }
+        let [seen] = &notebook.finish().files[..] else { panic!("one file") };
+        assert_eq!((seen.path.as_path(), seen.access.clone()), (Path::new("/tree/a"), Some(access())));
+    }
 
     #[test]
     fn ways_are_kept_in_order_and_once() {
@@ -185,7 +229,7 @@ mod tests {
             ("/b", How::Read),
             ("/b", How::Written),
         ] {
-            notebook.saw(Path::new(path), how);
+            notebook.saw(Path::new(path), how, access);
         }
         let trace = notebook.finish();
         assert!(trace.is_complete());
@@ -198,7 +242,7 @@ mod tests {
     fn a_report_is_read_as_it_was_written() {
         let dir = tempfile::tempdir().unwrap();
         let mut notebook = Notebook::default();
-        notebook.saw(Path::new("/a"), How::Executed);
+        notebook.saw(Path::new("/a"), How::Executed, access);
         notebook.doubt(Why::Signal(34), Some(Path::new("/bin/x")));
         notebook.doubt(Why::NotPermitted("no".to_owned()), None);
         notebook.doubt(Why::Signal(34), Some(Path::new("/bin/x")));

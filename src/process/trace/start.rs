@@ -11,7 +11,7 @@ use std::sync::atomic::AtomicBool;
 
 use signal_hook::consts::{SIGALRM, SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
 
-use crate::process::trace::{ALL_STOPS_OPTION, STOPPED_ARGUMENT, Stops};
+use crate::process::trace::{ALL_STOPS_OPTION, NARROW_OPTION, STOPPED_ARGUMENT, Stops};
 
 /// Has this process live on through the signals that its group gets, so that it sees the others end.
 ///
@@ -28,11 +28,14 @@ pub(super) fn outlive_the_group() -> io::Result<()> {
 
 /// How the process that is to become `command` is started.
 #[expect(clippy::disallowed_methods, reason = "duct reaps its children, and that is the tracer's part")]
-pub(super) fn command(own: &Path, command: &[OsString], stops: Stops) -> Command {
+pub(super) fn command(own: &Path, command: &[OsString], stops: Stops, is_narrow: bool) -> Command {
     let mut start = Command::new(own);
     start.arg(STOPPED_ARGUMENT).arg(std::process::id().to_string());
     if stops == Stops::All {
         start.arg(ALL_STOPS_OPTION);
+    }
+    if is_narrow {
+        start.arg(NARROW_OPTION);
     }
     start.arg("--").args(command);
     start
@@ -41,16 +44,16 @@ pub(super) fn command(own: &Path, command: &[OsString], stops: Stops) -> Command
 /// Becomes `command` once the process `tracer` has seized this process and has it go on. Returns only if that
 /// fails: why, and the exit status of a shell for it.
 #[expect(clippy::disallowed_methods, reason = "this process becomes the program")]
-pub fn become_seized(tracer: i32, command: &[OsString], stops: Stops) -> (String, u8) {
+pub fn become_seized(tracer: i32, command: &[OsString], stops: Stops, is_narrow: bool) -> (String, u8) {
     let [program, args @ ..] = command else {
         return ("there is no program to run".to_owned(), 127);
     };
     #[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
-    if let Err(error) = super::linux::await_seizure(tracer, stops) {
+    if let Err(error) = super::linux::await_seizure(tracer, stops, is_narrow) {
         return (format!("can't wait for the tracer: {error}"), 126);
     }
     #[cfg(not(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"))))]
-    let _ = (tracer, stops);
+    let _ = (tracer, stops, is_narrow);
     let error = Command::new(program).args(args).exec();
     let shown = program.display();
     match error.kind() {

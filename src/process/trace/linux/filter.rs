@@ -30,8 +30,8 @@ const X32: u32 = 0x4000_0000;
 
 /// Puts this process and all its descendants under the filter. Without it all calls have to stop,
 /// which is slower and finds the same.
-pub(super) fn install() -> Result<(), seccompiler::Error> {
-    seccompiler::apply_filter(&program(calls::watched()))
+pub(super) fn install(is_narrow: bool) -> Result<(), seccompiler::Error> {
+    seccompiler::apply_filter(&program(calls::watched(is_narrow)))
 }
 
 fn program(watched: impl Iterator<Item = i64>) -> Vec<sock_filter> {

@@ -35,7 +35,7 @@ use self::relay::Relayed;
 use self::threads::{Threads, Until};
 use self::tracee::Tracee;
 use crate::process::trace::report::{Trace, Why};
-use crate::process::trace::{Stops, start};
+use crate::process::trace::{Stops, Watched, start};
 
 /// Children and what they started, processes and threads.
 const ALL: WaitOptions = WaitOptions::from_bits_retain(libc::__WALL.cast_unsigned());
@@ -44,12 +44,17 @@ const PERIOD: Duration = Duration::from_millis(5);
 /// What a stop at a system call looks like.
 const CALL_STOP: i32 = libc::SIGTRAP | 0x80;
 
-/// Follows a command from its start until all that came of it has ended.
-pub(super) fn follow(own: &Path, command: &[OsString], stops: Stops) -> io::Result<(ExitStatus, Trace)> {
+/// Follows a command from its start until all that came of it has ended, or only the command itself.
+pub(super) fn follow(
+    own: &Path,
+    command: &[OsString],
+    stops: Stops,
+    watched: &Watched,
+) -> io::Result<(ExitStatus, Trace)> {
     start::outlive_the_group()?;
-    let mut child = start::command(own, command, stops).spawn()?;
+    let mut child = start::command(own, command, stops, watched.is_narrow()).spawn()?;
     let first = i32::try_from(child.id()).map_err(io::Error::other)?;
-    let mut observer = Observer::default();
+    let mut observer = Observer::new(watched);
     if let Some(status) = await_stop(first)? {
         observer.blind(Why::Lost);
         return Ok((status, observer.finish()));
@@ -66,8 +71,14 @@ pub(super) fn follow(own: &Path, command: &[OsString], stops: Stops) -> io::Resu
         nix::sys::signal::kill(Pid::from_raw(first), Signal::SIGCONT)?;
         return Ok((child.wait()?, observer.finish()));
     }
-    let tracer =
-        Tracer { first, beginning: Beginning::Stopped, status: None, threads: Threads::default(), observer };
+    let tracer = Tracer {
+        first,
+        ends_with_first: watched.is_narrow(),
+        beginning: Beginning::Stopped,
+        status: None,
+        threads: Threads::default(),
+        observer,
+    };
     tracer.run()
 }
 
@@ -87,7 +98,7 @@ fn await_stop(first: i32) -> io::Result<Option<ExitStatus>> {
 
 /// What the process does that is to become the program: waits until it is seized, and goes under the
 /// filter. It dies with `tracer`.
-pub(super) fn await_seizure(tracer: i32, stops: Stops) -> io::Result<()> {
+pub(super) fn await_seizure(tracer: i32, stops: Stops, is_narrow: bool) -> io::Result<()> {
     use rustix::process::{Signal, getpid, getppid, kill_process, set_parent_process_death_signal};
     set_parent_process_death_signal(Some(Signal::KILL))?;
     if getppid().map(rustix::process::Pid::as_raw_pid) != Some(tracer) {
@@ -100,7 +111,7 @@ pub(super) fn await_seizure(tracer: i32, stops: Stops) -> io::Result<()> {
     let seized = status.lines().filter_map(|line| line.strip_prefix("TracerPid:"));
     if stops == Stops::Few && seized.map(str::trim).any(|id| id == tracer.to_string()) {
         // Without it, each call stops.
-        let _ = filter::install();
+        let _ = filter::install(is_narrow);
     }
     Ok(())
 }
@@ -108,6 +119,8 @@ pub(super) fn await_seizure(tracer: i32, stops: Stops) -> io::Result<()> {
 struct Tracer {
     /// The process that becomes the program.
     first: i32,
+    /// Whether the end of the first is the end of the trace. The others are killed with the tracer.
+    ends_with_first: bool,
     beginning: Beginning,
     /// How the first one ended.
     status: Option<ExitStatus>,
@@ -129,6 +142,9 @@ impl Tracer {
     fn run(mut self) -> io::Result<(ExitStatus, Trace)> {
         while let Some((thread, status)) = self.next()? {
             self.heard(thread, status);
+            if self.ends_with_first && self.status.is_some() {
+                break;
+            }
         }
         let status = self.status.ok_or_else(|| io::Error::other("the program's end is lost"))?;
         Ok((status, self.observer.finish()))

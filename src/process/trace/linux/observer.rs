@@ -10,7 +10,9 @@ use nix::libc;
 use super::calls::{self, At, Call, Hiding};
 use super::registers::Registers;
 use super::tracee::Tracee;
-use crate::process::trace::report::{How, Notebook, Trace, Why};
+use crate::process::trace::Watched;
+use crate::process::trace::file_path::FilePath;
+use crate::process::trace::report::{Access, How, Notebook, Trace, Why};
 
 /// A watched call between its entry and its exit.
 #[derive(Debug)]
@@ -18,6 +20,8 @@ pub(super) struct Flight {
     call: Call,
     /// What it names, where that has to be read at the entry.
     path: Option<PathBuf>,
+    /// The same as it was named, with all symlinks.
+    named: Option<PathBuf>,
     /// What a link or a rename begins from.
     source: Option<Source>,
 }
@@ -47,16 +51,32 @@ pub(super) struct Observer {
     notebook: Notebook,
     /// Whether the program was executed; before, this program looks for it.
     begun: bool,
+    /// Whether only what is opened, executed or changed below a folder is wanted.
+    is_narrow: bool,
 }
 
 impl Observer {
+    /// One that looks for what is wanted.
+    pub(super) fn new(watched: &Watched) -> Self {
+        match watched {
+            Watched::Everything => Self::default(),
+            Watched::Below(folder) => {
+                Self { notebook: Notebook::below(folder), begun: false, is_narrow: true }
+            }
+        }
+    }
+
     /// A thread enters a call.
     pub(super) fn entered(&mut self, tracee: Tracee, registers: &Registers) -> Option<Flight> {
         let call = calls::call(registers.number, &registers.args)?;
         let mut source = None;
+        let mut named = None;
         let path = match call {
             // What an exec names is gone when it is done, and where a rename led may be.
-            Call::Execute(at) => self.path(tracee, at),
+            Call::Execute(at) => {
+                named = self.is_narrow.then(|| tracee.named(at).ok()).flatten();
+                self.path(tracee, at)
+            }
             _ if !self.begun => return None,
             Call::Make(at) => self.path(tracee, at),
             Call::Link { from, to, follows } => {
@@ -78,7 +98,7 @@ impl Observer {
             }
             _ => None,
         };
-        Some(Flight { call, path, source })
+        Some(Flight { call, path, named, source })
     }
 
     /// What a link or a rename begins from; an empty path stands for the descriptor itself.
@@ -109,45 +129,50 @@ impl Observer {
                 }
             }
             Call::Look(at) if errno == Some(libc::ENOENT) => self.missed(tracee, at),
-            Call::Execute(_) if refused => self.saw(flight.path.as_deref(), How::Missing),
-            Call::Make(_) if errno.is_none() => self.saw(flight.path.as_deref(), How::Written),
-            Call::Link { .. } | Call::Move { .. } => self.renamed(flight, errno),
+            Call::Execute(_) if refused => self.saw(tracee, flight.path.as_deref(), How::Missing),
+            // Who removes a file that is gone already does so wherever it is still there.
+            Call::Make(_) if errno.is_none() || self.is_narrow && errno == Some(libc::ENOENT) => {
+                self.saw(tracee, flight.path.as_deref(), How::Written)
+            }
+            Call::Link { .. } | Call::Move { .. } => self.renamed(tracee, flight, errno),
             Call::List(descriptor) if errno.is_none() => {
                 let folder = self.sure(tracee, tracee.opened(descriptor)).flatten();
-                self.saw(folder.as_ref().map(|(path, _)| path.as_path()), How::Listed);
+                self.saw(tracee, folder.as_ref().map(|(path, _)| path.as_path()), How::Listed);
             }
             Call::Hide(hiding) => self.hidden(tracee, hiding, errno.is_none()),
             _ => {}
         }
     }
 
-    fn renamed(&mut self, flight: &Flight, errno: Option<i32>) {
+    fn renamed(&mut self, tracee: Tracee, flight: &Flight, errno: Option<i32>) {
         let source = flight.source.as_ref();
         if let Some(source) = source
             && errno == Some(libc::ENOENT)
             && source.path.symlink_metadata().is_err()
         {
-            self.saw(Some(&source.path), How::Missing);
+            self.saw(tracee, Some(&source.path), How::Missing);
         }
         if errno.is_some() {
             return;
         }
         if let Some(source) = source {
-            self.saw(Some(&source.path), source.how());
+            self.saw(tracee, Some(&source.path), source.how());
             if let Call::Move { swaps, .. } = flight.call {
-                self.saw(Some(&source.path), How::Written);
+                self.saw(tracee, Some(&source.path), How::Written);
                 if swaps {
                     // What the target was stands in place of the source now.
-                    self.saw(flight.path.as_deref(), Source::of(source.path.clone()).how());
+                    self.saw(tracee, flight.path.as_deref(), Source::of(source.path.clone()).how());
                 }
             }
         }
-        self.saw(flight.path.as_deref(), How::Written);
+        self.saw(tracee, flight.path.as_deref(), How::Written);
     }
 
     fn opened(&mut self, tracee: Tracee, at: At, flags: u64, result: i64) {
         if result < 0 {
-            self.missed(tracee, at);
+            if !self.is_narrow {
+                self.missed(tracee, at);
+            }
             return;
         }
         let Ok(descriptor) = i32::try_from(result) else { return };
@@ -155,13 +180,13 @@ impl Observer {
         // A folder is only read when it is listed.
         let Some((path, _)) = opened.filter(|(_, metadata)| !metadata.is_dir()) else { return };
         for how in calls::ways(flags) {
-            self.notebook.saw(&path, *how);
+            self.notebook.saw(&path, *how, || access(tracee, tracee.named(at).ok()));
         }
     }
 
     fn missed(&mut self, tracee: Tracee, at: At) {
         let path = self.path(tracee, at);
-        self.saw(path.as_deref(), How::Missing);
+        self.saw(tracee, path.as_deref(), How::Missing);
     }
 
     fn hidden(&mut self, tracee: Tracee, hiding: Hiding, succeeded: bool) {
@@ -181,11 +206,15 @@ impl Observer {
     pub(super) fn executed(&mut self, tracee: Tracee, flight: Option<Flight>) {
         self.begun = true;
         let program = tracee.program().filter(|program| program.is_absolute());
-        self.saw(program.as_deref().filter(|program| program.exists()), How::Executed);
+        let (path, named) = flight.map_or((None, None), |flight| (flight.path, flight.named));
+        if let Some(program) = program.as_deref().filter(|program| program.exists()) {
+            self.notebook.saw(program, How::Executed, || access(tracee, named.clone()));
+        }
         // A script is not the program that runs then.
-        let named = flight.and_then(|flight| flight.path);
-        let named = named.map(|path| path.canonicalize().unwrap_or(path));
-        self.saw(named.as_deref().filter(|named| !is_same(named, program.as_deref())), How::Executed);
+        let path = path.map(|path| path.canonicalize().unwrap_or(path));
+        if let Some(path) = path.filter(|path| !is_same(path, program.as_deref())) {
+            self.notebook.saw(&path, How::Executed, || access(tracee, named));
+        }
         if self.sure(tracee, tracee.lacks_privileges()) == Some(true) {
             self.doubt(Why::Privileged, tracee);
         }
@@ -213,9 +242,9 @@ impl Observer {
         self.sure(tracee, tracee.path(at)).flatten()
     }
 
-    fn saw(&mut self, path: Option<&Path>, how: How) {
+    fn saw(&mut self, tracee: Tracee, path: Option<&Path>, how: How) {
         if let Some(path) = path {
-            self.notebook.saw(path, how);
+            self.notebook.saw(path, how, || access(tracee, None));
         }
     }
 
@@ -226,6 +255,12 @@ impl Observer {
         }
         read.ok()
     }
+}
+
+/// Who reached a path, and as what.
+fn access(tracee: Tracee, named: Option<PathBuf>) -> Access {
+    let path = |path: PathBuf| FilePath::of(&path);
+    Access { program: tracee.program().map(path), named: named.map(path) }
 }
 
 /// Whether two paths are one file.

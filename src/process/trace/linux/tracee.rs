@@ -68,6 +68,16 @@ impl Tracee {
         Ok(Some(followed(&folder.join(text))))
     }
 
+    /// The absolute path that a call names, as it names it, with all symlinks.
+    pub(super) fn named(self, at: At) -> io::Result<PathBuf> {
+        let text = self.text(at.text)?;
+        Ok(match at.folder {
+            _ if text.is_absolute() => text,
+            None => self.link("cwd")?.join(text),
+            Some(descriptor) => self.link(&format!("fd/{descriptor}"))?.join(text),
+        })
+    }
+
     /// The absolute path of what is open under a descriptor, and what it is. `None` if it has no
     /// path, such as a pipe, or none any more.
     pub(super) fn opened(self, descriptor: i32) -> io::Result<Option<(PathBuf, Metadata)>> {

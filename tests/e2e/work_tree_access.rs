@@ -1,0 +1,343 @@
+//! A task of a gate that opens tracked files of the user's work tree fails, and nobody else does.
+
+use std::fs;
+use std::path::Path;
+
+use taskgate::process::trace::report::Trace;
+
+use crate::project::{Project, Ran, processes, server, signal, wait_for};
+
+/// A repository whose commit says `bad` and whose work tree says `good`, with a task that runs this;
+/// `ROOT` in it is the work tree, and `OPENS` a program.
+fn scene(run: &str) -> Project {
+    scene_with(run, "")
+}
+
+fn scene_with(run: &str, more: &str) -> Project {
+    let project = Project::gated("", &["pre-push"]);
+    assert_can_trace(&project);
+    let text = format!(
+        "[tasks.t]\nrun = '''{run}'''\ninputs = ['file']\n{more}\n[hooks]\npre-push = ['t']\npre-commit = ['t']\n"
+    );
+    let text = text.replace("ROOT", project.root().to_str().unwrap());
+    project
+        .write("tasks.toml", text)
+        .write("file", "bad\n")
+        .write("lib/other", "bad\n")
+        .write("script", "#!/bin/sh\nexit 1\n")
+        .chmod("script", 0o755)
+        .write(".gitignore", "linked\nignored\n")
+        .commit("bad")
+        .write("file", "good\n")
+        .write("lib/other", "good\n")
+        .write("script", "#!/bin/sh\nexit 0\n")
+        .write("ignored/file", "good\n");
+    project
+}
+
+/// Without a tracer these tests would show nothing.
+#[track_caller]
+fn assert_can_trace(project: &Project) {
+    let report = project.beside().join("can-trace");
+    project.xtask(&["__trace", report.to_str().unwrap(), "--", "true"]).ends(0);
+    let doubts = Trace::read(&report).unwrap().doubts;
+    assert!(doubts.is_empty(), "programs can't be traced here, so this can't be tested: {doubts:?}");
+}
+
+#[track_caller]
+fn blocked(pushed: Ran, files: &str) -> Ran {
+    pushed
+        .ends(1)
+        .says("files of your work tree, which is not what is gated: ")
+        .says(files)
+        .says("install it there with `setup` in `[worktree]`")
+        .says("refs/heads/main is not pushed")
+}
+
+#[track_caller]
+fn is_stored(project: &Project, expected: bool) {
+    let plan = project.xtask(&["gate", "--format", "json"]);
+    let started = plan.events().into_iter().find(|event| event["event"] == "run-started").unwrap();
+    assert_eq!(started["hits"] == 1, expected, "{}", plan.out);
+}
+
+#[test]
+fn a_task_that_reads_the_work_tree_is_blocked_each_time() {
+    for (run, files) in [
+        ("grep good ROOT/file", "file (by grep)"),
+        ("cd ROOT && grep good file", "file (by grep)"),
+        ("(sh -c 'exec 3< ROOT/file; exit 0' & wait)", "file (by "),
+        ("ROOT/script", "script (by "),
+        ("sh ROOT/script && cat ROOT/lib/other", "lib/other (by cat), script (by "),
+        ("ln -s ROOT/lib there; cat there/other", "lib/other (by cat, through there/other)"),
+        ("cat ROOT/file ROOT/ignored/file >&2; exit 0", "file (by cat)"),
+    ] {
+        let project = scene(run);
+        for _ in 0..2 {
+            blocked(project.push(&["main"]), files);
+        }
+        assert_eq!(project.remote("main"), None, "{run}");
+        assert_eq!(project.read("file"), "good\n");
+    }
+}
+
+#[test]
+fn a_link_of_the_gate_that_leads_into_the_work_tree_is_named() {
+    let project = scene_with("cat linked/lib/other", "[worktree]\nlink = ['linked']\n");
+    fs::create_dir(project.path("linked")).unwrap();
+    std::os::unix::fs::symlink("../lib", project.path("linked/lib")).unwrap();
+    blocked(project.push(&["main"]), "lib/other (by cat, through linked/lib/other)");
+}
+
+#[test]
+fn a_thread_that_reads_the_work_tree_is_seen() {
+    let project = scene(&format!("{} ROOT/file", server::threads().display()));
+    blocked(project.push(&["main"]), "file (by threads)");
+}
+
+#[test]
+fn a_task_that_writes_to_the_work_tree_is_blocked() {
+    for (run, files) in [
+        ("echo more >> ROOT/file", "file (by "),
+        ("cp file new && mv -f new ROOT/file", "file (by mv)"),
+        ("rm -f ROOT/file", "file (by rm)"),
+        ("truncate -s 0 ROOT/file", "file (by truncate)"),
+    ] {
+        let project = scene(run);
+        blocked(project.push(&["main"]), files).says("it changed files of your work tree");
+        // The same without changes in the work tree, where the tracer comes second.
+        let project = scene(run);
+        project.git(&["commit", "-qam", "good"]);
+        blocked(project.push(&["main"]), files).says("it changed files of your work tree");
+    }
+}
+
+#[test]
+fn each_gate_that_uses_a_private_worktree_notices_it() {
+    let project = scene("grep good ROOT/file");
+    project.xtask(&["gate"]).ends(1).says("file (by grep)");
+    project.xtask(&["run", "t", "--at", "HEAD"]).ends(1).says("file (by grep)");
+    project.git(&["add", "file"]);
+    project.write("file", "good too\n");
+    project.xtask(&["gate", "--staged"]).ends(1).says("file (by grep)");
+    project.hook("pre-commit");
+    let commit = Ran::of(project.command("git").args(["commit", "-m", "x"]).output().unwrap());
+    assert_ne!(commit.status, 0);
+    commit.says("file (by grep)");
+    // In the work tree itself there is nothing else to read.
+    project.git(&["add", "-A"]);
+    project.xtask(&["gate", "--staged"]).ends(0).does_not_say("work tree");
+    project.xtask(&["run", "t", "--force"]).ends(0).does_not_say("work tree");
+}
+
+#[test]
+fn what_is_not_tracked_or_of_the_gate_is_free() {
+    for run in [
+        "echo ran >> $HOME/ran; cat ROOT/ignored/file",
+        "echo ran >> $HOME/ran; cat file lib/other; ./script || true",
+        "echo ran >> $HOME/ran; ls ROOT ROOT/lib; test -e ROOT/file && stat ROOT/file && readlink -f ROOT/file",
+        "echo ran >> $HOME/ran; git status; git -C ROOT rev-parse HEAD; cat ROOT/.gitignore",
+    ] {
+        for is_committed in [false, true] {
+            let project = scene(run);
+            if is_committed {
+                project.commit("good");
+            }
+            project.push(&["main"]).ends(0).does_not_say("note:").does_not_say("warning:");
+            assert_eq!(project.lines("../home/ran").len(), 1, "{run}");
+            is_stored(&project, true);
+        }
+    }
+}
+
+#[test]
+fn a_cache_that_the_first_run_filled_hides_nothing() {
+    // As make and cargo do: what is up to date is not opened.
+    let project =
+        scene_with("test -e ignored/made || { mkdir ignored; grep good ROOT/file > ignored/made; }", "");
+    for _ in 0..2 {
+        blocked(project.push(&["main"]), "file (by grep)");
+        fs::remove_dir_all(project.state().join("worktrees")).unwrap();
+    }
+}
+
+#[test]
+fn what_python_compiled_counts_as_its_source() {
+    let project = scene("cat ROOT/lib/__pycache__/mod.cpython-312.pyc");
+    project.write(".gitignore", "__pycache__\n").write("lib/mod.py", "").commit("python");
+    project.write("lib/__pycache__/mod.cpython-312.pyc", "");
+    project.xtask(&["gate"]).ends(1).says("lib/mod.py (by cat, through ");
+}
+
+#[test]
+fn what_is_the_same_as_in_the_gate_is_not_to_be_opened_either() {
+    let project = scene("echo ran >> $HOME/ran; cat ROOT/file");
+    project.commit("good");
+    blocked(project.push(&["main"]), "file (by cat)").says("it runs again under a tracer");
+    assert_eq!(project.lines("../home/ran").len(), 2);
+}
+
+/// What a task runs that waits until the test has done something meanwhile.
+const WAITS: &str = "echo ran >> $HOME/ran; touch $HOME/waits; until test -e $HOME/go; do sleep 0.01; done";
+
+/// Pushes a scene of a task that waits, and reads a tracked file of the work tree while it does.
+#[track_caller]
+fn push_while_others_read(project: &Project) -> Ran {
+    let home = project.beside().join("home");
+    let child =
+        project.push_command(&["origin", "main"]).stderr(std::process::Stdio::piped()).spawn().unwrap();
+    wait_for("the task waits", || home.join("waits").exists());
+    assert_eq!(project.read("lib/other"), "good\n");
+    fs::write(home.join("go"), "").unwrap();
+    Ran::of(child.wait_with_output().unwrap())
+}
+
+#[test]
+fn another_program_that_reads_the_work_tree_costs_a_second_run_and_nothing_else() {
+    let project = scene(WAITS);
+    project.commit("good");
+    let pushed = push_while_others_read(&project).ends(0);
+    pushed.says("t: a program opened lib/other in your work tree while it ran; it runs again under a tracer");
+    assert_eq!(project.lines("../home/ran").len(), 2);
+    assert!(project.remote("main").is_some());
+    is_stored(&project, true);
+    // Where the work tree differs, it is traced at once.
+    let project = scene(WAITS);
+    push_while_others_read(&project).ends(0).does_not_say("note:");
+    assert_eq!(project.lines("../home/ran").len(), 1);
+    is_stored(&project, true);
+}
+
+#[test]
+fn a_task_that_can_not_be_traced_counts_without_the_tracer() {
+    let debugger = server::debugger();
+    let failed = "t: failed under the tracer (a process tried to trace another); it runs again without it";
+    let run = format!("echo ran >> $HOME/ran; {} true", debugger.display());
+    let project = scene(&run);
+    project.push(&["main"]).ends(0).says(failed);
+    assert_eq!(project.lines("../home/ran").len(), 2);
+    is_stored(&project, true);
+    // Where the work tree is what is gated, it never runs under a tracer.
+    let project = scene(&run);
+    project.commit("good");
+    project.push(&["main"]).ends(0).does_not_say("note:");
+    assert_eq!(project.lines("../home/ran").len(), 1);
+    // One that reads the work tree can escape the tracer, but not be unnoticed.
+    let project = scene(&format!("grep good ROOT/file | {} cat", debugger.display()));
+    blocked(project.push(&["main"]), "file (by grep)");
+    let project = scene(&format!("{} true && grep good ROOT/file", debugger.display()));
+    let pushed = project.push(&["main"]).ends(0).says(failed);
+    pushed.says("it or another program opened file in your work tree while it ran").says("is not stored");
+    is_stored(&project, false);
+    // One that fails anyway fails as it does without.
+    let project = scene(&format!("{} false", debugger.display()));
+    project.push(&["main"]).ends(1).says("exit status 1");
+}
+
+#[test]
+fn a_setup_that_reads_the_work_tree_is_blocked() {
+    let project = scene_with("true", "[worktree]\nsetup = 'cat ROOT/file'\n");
+    for _ in 0..2 {
+        let pushed = project.push(&["main"]).ends(1).says("file (by cat)");
+        pushed.says("the setup of its worktree did not pass").says("refs/heads/main is not pushed");
+    }
+}
+
+#[test]
+fn a_service_that_reads_the_work_tree_leaves_nothing_stored() {
+    let service = "[services.s]\nrun = '''while :; do cat ROOT/file; sleep 0.02; done'''\n";
+    let service = format!("{service}ready = {{ log = 'good' }}\n");
+    let run = "sleep 0.2";
+    let project = scene_with(run, "");
+    let text =
+        project.read("tasks.toml").replace("inputs = ['file']\n", "inputs = ['file']\nservices = ['s']\n");
+    let service = service.replace("ROOT", project.root().to_str().unwrap());
+    project.write("tasks.toml", format!("{text}{service}"));
+    project.git(&["commit", "-qm", "service", "tasks.toml"]);
+    let pushed = project.push(&["main"]).ends(0);
+    pushed.says("t: it or another program opened file in your work tree").says("may have been a service");
+    is_stored(&project, false);
+}
+
+#[test]
+fn it_is_not_tried_again_and_its_finally_runs_once() {
+    let run = "echo ran >> $HOME/ran; grep good ROOT/file";
+    let project = scene_with(run, "retries = 3\nfinally = 'echo over >> $HOME/over'\n");
+    blocked(project.push(&["main"]), "file (by grep)");
+    assert_eq!(project.lines("../home/ran").len(), 1);
+    assert_eq!(project.lines("../home/over").len(), 1);
+}
+
+#[test]
+fn what_a_traced_task_leaves_behind_holds_nothing_up() {
+    let mark = "6371.25";
+    let project = scene(&format!("cat ROOT/file; setsid sleep {mark} & sleep 0.1"));
+    blocked(project.push(&["main"]), "file (by cat)");
+    wait_for("nothing is left", || processes(mark).is_empty());
+}
+
+#[test]
+fn an_interrupt_and_a_kill_end_a_traced_task() {
+    for name in ["INT", "KILL"] {
+        let mark = format!("6372.{}", name.len());
+        let project = scene(&format!("sleep {mark}"));
+        let mut child = project.start(&["gate"]);
+        wait_for("it runs under the tracer", || !processes(&format!("sleep\0{mark}")).is_empty());
+        signal(name, i32::try_from(child.id()).unwrap());
+        child.wait().unwrap();
+        wait_for("nothing is left", || processes(&mark).is_empty());
+        is_stored_nowhere(&project);
+    }
+}
+
+#[track_caller]
+fn is_stored_nowhere(project: &Project) {
+    assert_eq!(project.cache_files(), Vec::<std::path::PathBuf>::new());
+}
+
+#[test]
+fn where_nothing_can_be_watched_each_task_is_traced() {
+    let without = |project: &Project, args: &str| {
+        let line = format!("echo 0 > /proc/sys/user/max_inotify_instances && exec {args}");
+        let mut command = project.command("unshare");
+        Ran::of(command.args(["-Ur", "sh", "-c", &line]).output().unwrap())
+    };
+    let probe = without(&Project::without_git(""), "true");
+    assert_eq!(probe.status, 0, "there are no user namespaces here, so this can't be tested: {}", probe.err);
+    let xtask = Path::new(env!("CARGO_BIN_EXE_xtask")).display();
+    let project = scene("echo ran >> $HOME/ran; grep good ROOT/file");
+    without(&project, &format!("{xtask} gate")).ends(1).says("file (by grep)");
+    assert_eq!(project.lines("../home/ran").len(), 1);
+    // A task that can't be traced runs again without the tracer.
+    let project = scene(&format!("echo ran >> $HOME/ran; {} true", server::debugger().display()));
+    let ran = without(&project, &format!("{xtask} gate")).ends(0);
+    ran.says("failed under the tracer").says("would not be noticed");
+    assert_eq!(project.lines("../home/ran").len(), 2);
+    is_stored(&project, true);
+    // Neither can be done: it is said once.
+    let project = scene("true");
+    let inner = project.beside().join("report");
+    let outer = format!("{xtask} __trace {} -- {xtask} gate", inner.display());
+    let ran = without(&project, &outer).ends(0);
+    assert_eq!(ran.err.matches("would not be noticed").count(), 1, "{}", ran.err);
+    is_stored(&project, true);
+}
+
+#[test]
+fn files_of_submodules_are_files_of_the_work_tree() {
+    let project = scene("cat ROOT/sub/inner");
+    let inner = project.beside().join("inner");
+    let git = |args: &[&str]| {
+        let output = project.command("git").current_dir(&inner).args(args).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    };
+    fs::create_dir(&inner).unwrap();
+    git(&["init", "-q"]);
+    fs::write(inner.join("inner"), "x").unwrap();
+    git(&["add", "-A"]);
+    git(&["commit", "-qm", "inner"]);
+    let add = ["-c", "protocol.file.allow=always", "submodule", "add", "-q"];
+    project.git(&[&add[..], &[inner.to_str().unwrap(), "sub"]].concat());
+    project.git(&["commit", "-qm", "sub"]);
+    project.xtask(&["gate"]).ends(1).says("sub/inner (by cat)");
+}
