@@ -31,20 +31,19 @@ const CHUNK: usize = 128;
 pub(super) struct Installer<'a> {
     root: &'a Path,
     top: OwnedFd,
-    temp: OwnedFd,
-    /// The device of the folder for temporary files.
-    temp_device: u64,
+    /// The folder for temporary files and its device, if it can be written to.
+    temp: Option<(OwnedFd, u64)>,
 }
 
 impl<'a> Installer<'a> {
-    pub(super) fn new(root: &'a Path, temp: &Path) -> Result<Self, FileError> {
+    pub(super) fn new(root: &'a Path, temp: Option<&Path>) -> Result<Self, FileError> {
         let open = |path: &Path| {
             let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
             rustix::fs::open(path, flags, Mode::empty())
                 .map_err(|error| FileError::of("open the folder", path)(error.into()))
         };
-        let temp_device = temp.metadata().map_err(FileError::of("look at", temp))?.dev();
-        Ok(Self { root, top: open(root)?, temp: open(temp)?, temp_device })
+        let temp = temp.and_then(|temp| Some((open(temp).ok()?, temp.metadata().ok()?.dev())));
+        Ok(Self { root, top: open(root)?, temp })
     }
 
     /// Removes, makes folders and writes.
@@ -152,7 +151,10 @@ impl<'a> Installer<'a> {
             .map(|stat| same_width(stat.st_dev))
             .map_err(|error| self.failed("look at", folder)(error.into()))?;
         // A name in the cache's own folder can't be left behind in the work tree.
-        let aside = if device == self.temp_device { self.temp.as_fd() } else { open.as_fd() };
+        let aside = match &self.temp {
+            Some((temp, temp_device)) if *temp_device == device => temp.as_fd(),
+            _ => open.as_fd(),
+        };
         let mut buffer = Vec::new();
         for write in writes {
             let stored = &outputs[write.index];

@@ -55,7 +55,7 @@ impl Cache {
                 contents.large.insert(write.index, staged);
             }
         }
-        let installer = Installer::new(root, &temp)?;
+        let installer = Installer::new(root, self.place.scratch().as_deref())?;
         installer.run(&outputs, &plan, &mut contents).map_err(RestoreError::Partly)?;
         Ok(Restored { written: plan.writes.len(), removed: plan.remove.len() })
     }

@@ -4,6 +4,7 @@
 //! In a repository the outermost tasks.toml on the way from its top to the current folder counts;
 //! outside one, the nearest on the way up.
 
+use std::os::unix::ffi::OsStringExt as _;
 use std::path::{Path, PathBuf};
 
 use crate::cli::exit::Failure;
@@ -116,8 +117,22 @@ impl Library for WorkFiles<'_> {
         Ok(names.into_iter().map(|name| Listed { path: name.path, is_folder: name.is_folder }).collect())
     }
 
+    fn link(&self, path: &RepoPath) -> Result<Option<Vec<u8>>, Failure> {
+        // Outside of git there is no commit that might lack what a symlink leads to.
+        if self.repository.is_none() {
+            return Ok(None);
+        }
+        let target = std::fs::read_link(path.under(self.root)).ok();
+        Ok(target.map(|target| target.into_os_string().into_vec()))
+    }
+
     fn read(&self, path: &RepoPath) -> Result<Option<String>, Failure> {
-        let Some(bytes) = file::read(&path.under(self.root))? else { return Ok(None) };
+        let on_disk = path.under(self.root);
+        // A folder of that name is no file, as in a commit.
+        if on_disk.is_dir() {
+            return Ok(None);
+        }
+        let Some(bytes) = file::read(&on_disk)? else { return Ok(None) };
         Ok(Some(definition::text(bytes, path)?))
     }
 

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::cache::{Content, Forbidden, NewEntry, OutputSet};
+use crate::cache::{CacheError, Content, Forbidden, NewEntry, OutputSet};
 use crate::engine::context::{Context, Store};
 use crate::engine::execution::Execution;
 use crate::engine::needed;
@@ -137,6 +137,11 @@ fn put(
             Stored::Yes
         }
         Err(error) => {
+            let is_state = match &error {
+                CacheError::NoSpace { .. } => true,
+                CacheError::File(error) => error.path.starts_with(&store.state),
+                _ => false,
+            };
             let mut text = error.to_string();
             let mut source = std::error::Error::source(&error);
             while let Some(cause) = source {
@@ -145,7 +150,12 @@ fn put(
             }
             // It names an output.
             let text = context.secrets.mask.text(&text);
-            context.emitter.notice(Level::Warning, format!("{} is not stored: {text}", task.name));
+            let warning = || format!("{} is not stored: {text}", task.name);
+            if is_state {
+                context.emitter.unwritten_as(warning);
+            } else {
+                context.emitter.notice(Level::Warning, warning());
+            }
             Stored::No { why: text }
         }
     }

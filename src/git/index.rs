@@ -165,6 +165,12 @@ impl Index {
         (at < self.len() && self.path(at) == path.bytes()).then(|| self.row(at))
     }
 
+    /// Whether a row's path starts with `prefix`, which ends with a slash.
+    pub(super) fn has_below(&self, prefix: &RepoPath) -> bool {
+        let at = self.first(0..self.len(), |row| row < prefix.bytes());
+        at < self.len() && self.path(at).starts_with(prefix.bytes())
+    }
+
     /// The first of these rows whose path is not `before` what is sought.
     pub(super) fn first(&self, rows: std::ops::Range<usize>, before: impl Fn(&[u8]) -> bool) -> usize {
         let start = rows.start;

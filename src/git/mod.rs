@@ -38,7 +38,7 @@ mod sandbox;
 mod tests;
 
 pub use changed_lines::ChangedLines;
-pub use error::{GitError, NoBase};
+pub use error::{Form, GitError, NoBase};
 pub use hooks_dir::HooksDir;
 pub use notes::Notes;
 pub use private_worktree::{Age, PrivateWorktree, Target, remove_free};

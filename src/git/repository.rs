@@ -17,6 +17,9 @@ use crate::ground::env::Env;
 use crate::ground::file::FileError;
 use crate::ground::path::RepoPath;
 
+/// The mode of a symlink in a tree.
+const SYMLINK: i32 = 0o120_000;
+
 /// A git repository with a work tree.
 pub struct Repository {
     /// libgit2's handle is for one thread at a time.
@@ -186,11 +189,28 @@ impl Repository {
     /// # Errors
     /// The tree or the file can't be read.
     pub fn read_file(&self, tree: &str, path: &RepoPath) -> Result<Option<Vec<u8>>, GitError> {
+        self.read_entry(tree, path, |mode| mode != SYMLINK)
+    }
+
+    /// What a symlink of a tree points to; `None` if the tree has none at `path`.
+    ///
+    /// # Errors
+    /// The tree or the symlink can't be read.
+    pub fn read_link(&self, tree: &str, path: &RepoPath) -> Result<Option<Vec<u8>>, GitError> {
+        self.read_entry(tree, path, |mode| mode == SYMLINK)
+    }
+
+    fn read_entry(
+        &self,
+        tree: &str,
+        path: &RepoPath,
+        is_wanted: impl Fn(i32) -> bool,
+    ) -> Result<Option<Vec<u8>>, GitError> {
         let inner = self.lock();
         let id = Oid::from_str(tree).map_err(GitError::object("read the tree", &tree))?;
         let tree = inner.find_tree(id).map_err(GitError::object("read the tree", &tree))?;
         let entry = match tree.get_path(path.as_path()) {
-            Ok(entry) if entry.kind() == Some(ObjectType::Blob) => entry,
+            Ok(entry) if entry.kind() == Some(ObjectType::Blob) && is_wanted(entry.filemode()) => entry,
             Ok(_) => return Ok(None),
             Err(error) if error.code() == ErrorCode::NotFound => return Ok(None),
             Err(error) => return Err(GitError::object("read", &path)(error)),
