@@ -61,6 +61,7 @@ impl Cache {
     /// # Errors
     /// A folder can't be listed, or a damaged file can't be removed.
     pub fn verify(&self, repair: Repair) -> Result<VerifyReport, CacheError> {
+        self.place.make()?;
         let lock = self.place.lock();
         let _lock = match repair {
             Repair::Report => FileLock::shared(&lock)?,

@@ -14,6 +14,7 @@ use crate::config::model::Config;
 use crate::engine::baseline::Line;
 use crate::engine::prepare::Tree;
 use crate::gate::definition;
+use crate::git::snapshot::Mode;
 use crate::git::{Commit, Repository, browse};
 use crate::ground::env::Env;
 use crate::ground::file;
@@ -105,13 +106,27 @@ struct WorkFiles<'a> {
     repository: Option<&'a Repository>,
 }
 
+impl WorkFiles<'_> {
+    /// A file that a sparse checkout leaves out: its tasks are there all the same.
+    fn left_out(&self, path: &RepoPath) -> Result<Option<(Mode, Vec<u8>)>, Failure> {
+        Ok(self.repository.map(|repository| repository.left_out(path)).transpose()?.flatten())
+    }
+}
+
 impl Library for WorkFiles<'_> {
     type Error = Failure;
 
     fn list(&self, folder: &RepoPath) -> Result<Vec<Listed>, Failure> {
         const ENDING: &str = ".toml";
         let names = match self.repository {
-            Some(repository) => repository.browse_work_tree(folder, ENDING)?,
+            Some(repository) => {
+                let mut names = repository.browse_work_tree(folder, ENDING)?;
+                names.extend(repository.left_out_of(folder, ENDING)?);
+                names.sort();
+                // Of a folder, a part may be left out.
+                names.dedup();
+                names
+            }
             None => browse::browse_folder(self.root, folder, ENDING)?,
         };
         Ok(names.into_iter().map(|name| Listed { path: name.path, is_folder: name.is_folder }).collect())
@@ -122,8 +137,11 @@ impl Library for WorkFiles<'_> {
         if self.repository.is_none() {
             return Ok(None);
         }
-        let target = std::fs::read_link(path.under(self.root)).ok();
-        Ok(target.map(|target| target.into_os_string().into_vec()))
+        if let Ok(target) = std::fs::read_link(path.under(self.root)) {
+            return Ok(Some(target.into_os_string().into_vec()));
+        }
+        let left_out = self.left_out(path)?;
+        Ok(left_out.filter(|(mode, _)| *mode == Mode::Symlink).map(|(_, target)| target))
     }
 
     fn read(&self, path: &RepoPath) -> Result<Option<String>, Failure> {
@@ -132,12 +150,18 @@ impl Library for WorkFiles<'_> {
         if on_disk.is_dir() {
             return Ok(None);
         }
-        let Some(bytes) = file::read(&on_disk)? else { return Ok(None) };
-        Ok(Some(definition::text(bytes, path)?))
+        let bytes = match file::read(&on_disk)? {
+            Some(bytes) => Some(bytes),
+            None => self.left_out(path)?.map(|(_, bytes)| bytes),
+        };
+        Ok(bytes.map(|bytes| definition::text(bytes, path)).transpose()?)
     }
 
     fn read_beside(&self, path: &RepoPath) -> Result<Option<Vec<u8>>, Failure> {
-        Ok(file::read(&path.under(self.root))?)
+        match file::read(&path.under(self.root))? {
+            Some(bytes) => Ok(Some(bytes)),
+            None => Ok(self.left_out(path)?.map(|(_, bytes)| bytes)),
+        }
     }
 
     fn name(&self, path: &RepoPath) -> String {

@@ -145,7 +145,10 @@ impl Member {
 const COMMIT_IT: &str = "put the file itself there, or a relative symlink to a file of this repository";
 
 fn leads_out(path: &RepoPath, link: &RepoPath) -> String {
-    format!("`{path}` leads out of the repository by the symlink `{link}`, so commits don't have it")
+    if path == link {
+        return format!("`{path}` is a symlink that leads out of the repository, so no commit has its content");
+    }
+    format!("`{path}` leads out of the repository by the symlink `{link}`, so no commit has its content")
 }
 
 /// The text of a file as each tree has it: a checkout may write other line ends than a commit has,

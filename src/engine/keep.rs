@@ -61,7 +61,8 @@ pub fn keep(context: &Context<'_>, id: NodeId, passed: &Passed<'_>) -> Kept {
     let disturbance = disturbance(context, id, store, before).map(|what| format!("{what} while it ran"));
     let drift = || passed.drift.map(str::to_owned).or_else(|| needed::drift(context, id));
     let disturbance = disturbance.or_else(drift);
-    let tainted = disturbance.is_some() || context.tainted_need(id).is_some();
+    let absent = absent(context, id, before);
+    let tainted = disturbance.is_some() || absent.is_some() || context.tainted_need(id).is_some();
     let no = |why: String| Stored::No { why };
     let unkeyed = passed.planned.key.is_none();
     let mut contribution = passed.planned.key.as_ref().map(|key| Contribution::Key(key.digest));
@@ -93,6 +94,9 @@ pub fn keep(context: &Context<'_>, id: NodeId, passed: &Passed<'_>) -> Kept {
         return kept(Stored::NotTried);
     }
     if let Some(why) = disturbance {
+        return kept(no(why));
+    }
+    if let Some(why) = absent {
         return kept(no(why));
     }
     if *passed.status == Status::Flaky {
@@ -169,6 +173,23 @@ fn disturbance(context: &Context<'_>, id: NodeId, store: &Store<'_>, before: &Sn
         Ok(entries) => inputs.disturbance(before, &Snapshot::new(entries)),
         Err(error) => Some(format!("its inputs could not be read again ({error})")),
     }
+}
+
+/// Why a pass says nothing of the inputs: some are not on disk, as the checkout is sparse.
+fn absent(context: &Context<'_>, id: NodeId, before: &Snapshot) -> Option<String> {
+    let node = context.world.graph.node(id);
+    let inputs = InputSet::of(context.world.config, context.world.graph, node);
+    let mut absent = inputs.select(before).filter(|entry| entry.absent);
+    let first = &absent.next()?.path;
+    let what = match absent.count() {
+        0 => format!("{first} is"),
+        1 => format!("{first} and another input are"),
+        others => format!("{first} and {others} other inputs are"),
+    };
+    // What is at the top is left out by its name alone.
+    let folder = first.parent().filter(|folder| !folder.is_top());
+    let add = folder.map_or_else(|| format!("/{first}"), |folder| folder.to_string());
+    Some(format!("{what} left out of this sparse checkout; hint: git sparse-checkout add {add}"))
 }
 
 fn unmatched(patterns: &[String]) -> Option<String> {

@@ -107,6 +107,9 @@ fn stock(
     let node = world.graph.node(id);
     let mut stock = Stock::default();
     for entry in InputSet::of(world.config, world.graph, node).select(snapshot) {
+        if entry.absent {
+            continue;
+        }
         if entry.mode == Mode::Submodule {
             stock.files.extend(store.tree.files_inside(&entry.path)?);
             stock.folders.insert(entry.path.clone());

@@ -28,15 +28,15 @@ impl Repository {
     /// The tree can't be read.
     pub fn browse_tree(&self, tree: &str, folder: &RepoPath) -> Result<Vec<Name>, GitError> {
         let inner = self.lock();
-        let id = Oid::from_str(tree).map_err(GitError::object("read the tree", &tree))?;
-        let mut found = inner.find_tree(id).map_err(GitError::object("read the tree", &tree))?;
-        if !folder.is_top() {
-            let Ok(entry) = found.get_path(folder.as_path()) else { return Ok(Vec::new()) };
-            if entry.kind() != Some(ObjectType::Tree) {
-                return Ok(Vec::new());
+        let id = if folder.is_top() {
+            Oid::from_str(tree).map_err(GitError::object("read the tree", &tree))?
+        } else {
+            match self.entry_at(&inner, tree, folder)? {
+                Some(entry) if entry.kind() == Some(ObjectType::Tree) => entry.id(),
+                _ => return Ok(Vec::new()),
             }
-            found = inner.find_tree(entry.id()).map_err(GitError::object("read", &folder))?;
-        }
+        };
+        let found = self.tree(&inner, id).map_err(GitError::object("read the tree", &id))?;
         let mut names: Vec<Name> = found
             .iter()
             .filter(|entry| matches!(entry.kind(), Some(ObjectType::Tree | ObjectType::Blob)))

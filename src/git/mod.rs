@@ -16,6 +16,7 @@ mod hooks_dir;
 mod ignore_rules;
 mod index;
 mod index_file;
+mod left_out;
 mod listing;
 mod notes;
 mod own_repository;
