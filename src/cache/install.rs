@@ -5,7 +5,7 @@
 //! is made where nothing is, or renamed over what is there; nothing is opened for writing that this
 //! did not make.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{File, Permissions};
 use std::io::{self, Write as _};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -24,6 +24,8 @@ use crate::ground::digest::{Digest, Fields};
 use crate::ground::file::FileError;
 use crate::ground::path::RepoPath;
 
+/// What the owner of a folder needs to change what is in it.
+const OWN: u32 = 0o700;
 /// How many files of one folder one thread writes at a time.
 const CHUNK: usize = 128;
 
@@ -46,13 +48,50 @@ impl<'a> Installer<'a> {
         Ok(Self { root, top: open(root)?, temp })
     }
 
-    /// Removes, makes folders and writes.
+    /// Removes, makes folders, writes, and gives folders their modes.
     pub(super) fn run(
         &self,
         outputs: &[Stored],
         plan: &Plan,
         contents: &mut Contents,
     ) -> Result<(), FileError> {
+        let opened = self.open_up(outputs, plan);
+        let changed = self.change(outputs, plan, contents);
+        for (folder, mode) in opened.iter().rev() {
+            // Those that are gone or get another mode below need none.
+            let _ = self.set_mode(folder, *mode);
+        }
+        changed?;
+        plan.modes.iter().try_for_each(|(folder, mode)| self.set_mode(folder, *mode))
+    }
+
+    /// Makes folders writable in which something is to be changed: tasks may leave them read-only.
+    /// Returns their former modes, the highest first.
+    fn open_up(&self, outputs: &[Stored], plan: &Plan) -> Vec<(RepoPath, u32)> {
+        let written = plan.writes.iter().map(|write| &outputs[write.index].output.path);
+        let changed = plan.remove.iter().chain(&plan.prune).chain(&plan.folders).chain(written);
+        let folders: BTreeSet<RepoPath> =
+            changed.filter_map(RepoPath::parent).filter(|folder| !folder.is_top()).collect();
+        let mut opened = Vec::new();
+        for folder in folders {
+            // What can't be opened or changed shows when something is to be written.
+            let Ok(open) = self.open(&folder) else { continue };
+            let Ok(meta) = File::from(open).metadata() else { continue };
+            let mode = meta.mode() & 0o7777;
+            let is_open = mode & OWN == OWN;
+            if !is_open && self.set_mode(&folder, mode | OWN).is_ok() {
+                opened.push((folder, mode));
+            }
+        }
+        opened
+    }
+
+    fn set_mode(&self, folder: &RepoPath, mode: u32) -> Result<(), FileError> {
+        let file = File::from(self.open(folder)?);
+        file.set_permissions(Permissions::from_mode(mode)).map_err(self.failed("set the mode of", folder))
+    }
+
+    fn change(&self, outputs: &[Stored], plan: &Plan, contents: &mut Contents) -> Result<(), FileError> {
         let large = std::mem::take(&mut contents.large);
         self.remove(plan)?;
         for folder in &plan.folders {
@@ -166,7 +205,7 @@ impl<'a> Installer<'a> {
                     contents.read(packed, *size, &mut buffer).map_err(self.failed("restore", path))?;
                     New::File(&buffer, *mode)
                 }
-                Content::EmptyFolder => continue,
+                Content::Folder { .. } => continue,
             };
             let name = path.parts().last().unwrap_or_default();
             let place = At { folder: open.as_fd(), name, aside, temp: self.temp_name(path) };

@@ -119,6 +119,8 @@ fn judge(
     for (key, read) in entries {
         let file = Place::shown(Kind::Entry, key);
         match read {
+            // It is of a former version, or was collected meanwhile.
+            Err(Flaw::Missing) => {}
             Err(flaw) => report.damage.push(Damage { file, how: flaw.to_string() }),
             Ok(needs) => {
                 if let Some(blob) = needs.iter().find(|blob| !present.contains(blob)) {

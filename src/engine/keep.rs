@@ -209,7 +209,7 @@ fn unkept_report(execution: &Execution, collected: &OutputSet) -> Option<String>
             Some(Content::File { digest, .. }) if digest.hex() == source.digest => None,
             // A later hit would be told whatever it leads to by then.
             Some(Content::Symlink { .. }) => Some(format!("its report {path}: {}", Why::Linked)),
-            Some(Content::File { .. } | Content::EmptyFolder) | None => {
+            Some(Content::File { .. } | Content::Folder { .. }) | None => {
                 Some(format!("its report {path} was changed after it ended; do two tasks write it?"))
             }
         }

@@ -158,7 +158,7 @@ pub fn remember_restored(context: &Context<'_>, task: &Task, entry: &Entry) {
     let row = |output: &Output| match &output.content {
         Content::File { digest, .. } => Some((output.path.clone(), *digest)),
         Content::Symlink { target } => Some((output.path.clone(), of_symlink(target))),
-        Content::EmptyFolder => None,
+        Content::Folder { .. } => None,
     };
     remember(context, task, &restored.filter_map(row).collect());
 }

@@ -124,8 +124,7 @@ fn stock(
             continue;
         }
         for output in store.cache.collect(&context.site.root, &needed.outputs)?.outputs() {
-            let is_folder = output.content == crate::cache::Content::EmptyFolder;
-            let kind = if is_folder { &mut stock.folders } else { &mut stock.files };
+            let kind = if output.is_folder() { &mut stock.folders } else { &mut stock.files };
             kind.insert(output.path.clone());
         }
     }
