@@ -73,7 +73,8 @@ impl Cache {
         }
         let mut files = Vec::new();
         // What is missing is named rather than the folder that it was in.
-        let holds_others = |output: &&&Output| matches!(output.content, Content::Folder { is_empty: false, .. });
+        let holds_others =
+            |output: &&&Output| matches!(output.content, Content::Folder { is_empty: false, .. });
         let (folders, others): (Vec<&&Output>, Vec<&&Output>) = outputs.iter().partition(holds_others);
         for output in others.into_iter().chain(folders) {
             match glance(root, walked, output) {

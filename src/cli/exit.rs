@@ -245,6 +245,10 @@ pub fn hint(failure: &Failure) -> Option<String> {
                 "taskgate needs a repository with SHA-1 object ids: git init --object-format=sha1".to_owned()
             }
             Form::Reftable => "git refs migrate --ref-format=files".to_owned(),
+            // Git writes and reads the other name since 2.24.
+            Form::Extension(name) if name == "partialclone" => {
+                "git config remote.origin.promisor true && git config --unset extensions.partialClone".to_owned()
+            }
             Form::Extension(name) => format!("see what it is needed for: git config extensions.{name}"),
         }),
         Failure::Git(GitError::Foreign { path }) => Some(format!(
@@ -298,7 +302,9 @@ pub fn hint(failure: &Failure) -> Option<String> {
 fn file_hint(error: &FileError) -> Option<String> {
     let path = error.path.display();
     match error.source.kind() {
-        ErrorKind::ReadOnlyFilesystem => Some(format!("{path} is on a read-only file system: make it writable")),
+        ErrorKind::ReadOnlyFilesystem => {
+            Some(format!("{path} is on a read-only file system: make it writable"))
+        }
         ErrorKind::PermissionDenied => Some(format!("see who may use it: ls -ld {path}")),
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
             Some("free some space; `xtask cache gc` removes what is not used".to_owned())

@@ -146,7 +146,9 @@ const COMMIT_IT: &str = "put the file itself there, or a relative symlink to a f
 
 fn leads_out(path: &RepoPath, link: &RepoPath) -> String {
     if path == link {
-        return format!("`{path}` is a symlink that leads out of the repository, so no commit has its content");
+        return format!(
+            "`{path}` is a symlink that leads out of the repository, so no commit has its content"
+        );
     }
     format!("`{path}` leads out of the repository by the symlink `{link}`, so no commit has its content")
 }

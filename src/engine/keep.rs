@@ -103,7 +103,10 @@ pub fn keep(context: &Context<'_>, id: NodeId, passed: &Passed<'_>) -> Kept {
         return kept(no("it is flaky".to_owned()));
     }
     if let Some(need) = context.tainted_need(id) {
-        return kept(no(format!("the inputs of {need} changed while that ran")));
+        return kept(no(match absent_of_need(context, id, need, before) {
+            true => format!("{need} ran without inputs that this sparse checkout leaves out"),
+            false => format!("the inputs of {need} changed while that ran"),
+        }));
     }
     if let Some(why) = refusal {
         return kept(no(why));
@@ -154,6 +157,12 @@ fn put(
             }
             // It names an output.
             let text = context.secrets.mask.text(&text);
+            if let CacheError::File(error) = &error
+                && is_state
+            {
+                context.emitter.unwritten(error);
+                return Stored::No { why: "state can't be written".to_owned() };
+            }
             let warning = || format!("{} is not stored: {text}", task.name);
             if is_state {
                 context.emitter.unwritten_as(warning);
@@ -190,6 +199,12 @@ fn absent(context: &Context<'_>, id: NodeId, before: &Snapshot) -> Option<String
     let folder = first.parent().filter(|folder| !folder.is_top());
     let add = folder.map_or_else(|| format!("/{first}"), |folder| folder.to_string());
     Some(format!("{what} left out of this sparse checkout; hint: git sparse-checkout add {add}"))
+}
+
+/// Whether what a task needs, by its name, ran without inputs that are not on disk.
+fn absent_of_need(context: &Context<'_>, id: NodeId, need: &str, before: &Snapshot) -> bool {
+    let sources = &context.world.graph.node(id).sources;
+    sources.iter().any(|source| context.name(*source) == need && absent(context, *source, before).is_some())
 }
 
 fn unmatched(patterns: &[String]) -> Option<String> {

@@ -2,7 +2,8 @@
 //! nothing else. They must not know which task that is, nor what becomes of what it writes.
 //!
 //! Files are copied, since a task may write to what it reads. A sandbox lies below the state
-//! directory, on the disk of the work tree as a rule, so that outputs can be moved out of it. It has
+//! directory, on the disk of the work tree as a rule, so that outputs can be moved out of it; where
+//! that can't be written to, in a temporary folder. It has
 //! a lock file beside it: what a killed run left is free, and is removed by the next.
 
 use std::collections::BTreeSet;
@@ -13,6 +14,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use rayon::iter::{IntoParallelRefIterator as _, ParallelIterator as _};
+use tempfile::TempDir;
 
 use crate::cache::CacheError;
 use crate::git::GitError;
@@ -31,6 +33,9 @@ pub enum SandboxError {
     /// There is no tree to make one of.
     #[error("a task runs in a sandbox only in a git repository, whose files are known")]
     NoTree,
+    /// A sparse checkout has no place for the task.
+    #[error("this sparse checkout leaves {0} out; hint: git sparse-checkout add {0}")]
+    LeftOut(RepoPath),
     /// The run is to end.
     #[error("stopped while the sandbox was made")]
     Stopped,
@@ -52,6 +57,8 @@ pub struct Sandboxes {
     run: String,
     next: AtomicU32,
     tidied: OnceLock<()>,
+    /// Where they are made if the state directory can't be written to.
+    elsewhere: OnceLock<Option<TempDir>>,
 }
 
 /// A folder for one execution. Dropping it removes it.
@@ -73,7 +80,13 @@ pub struct Stock {
 impl Sandboxes {
     /// Those of `run`, below the state directory.
     pub fn new(state: &Path, run: &str) -> Self {
-        Self { home: home(state), run: run.to_owned(), next: AtomicU32::new(1), tidied: OnceLock::new() }
+        Self {
+            home: home(state),
+            run: run.to_owned(),
+            next: AtomicU32::new(1),
+            tidied: OnceLock::new(),
+            elsewhere: OnceLock::new(),
+        }
     }
 
     /// An empty one.
@@ -81,12 +94,25 @@ impl Sandboxes {
     /// # Errors
     /// The folder can't be made.
     pub fn make(&self) -> Result<Sandbox, SandboxError> {
-        file::make_dir(&self.home)?;
+        match self.make_in(&self.home) {
+            Err(error @ SandboxError::File(_)) => {
+                let make = || tempfile::Builder::new().prefix("taskgate-sandboxes-").tempdir().ok();
+                match self.elsewhere.get_or_init(make) {
+                    Some(elsewhere) => self.make_in(elsewhere.path()),
+                    None => Err(error),
+                }
+            }
+            made => made,
+        }
+    }
+
+    fn make_in(&self, home: &Path) -> Result<Sandbox, SandboxError> {
+        file::make_dir(home)?;
         // What can't be removed now is no harm to this run; `xtask cache gc` tells of it.
-        self.tidied.get_or_init(|| drop(remove_below(&self.home)));
+        self.tidied.get_or_init(|| drop(remove_below(home)));
         // Git compares the folders that it must not leave with those that it is in, and so does who
         // reads a trace: both know them by their real names.
-        let home = self.home.canonicalize().map_err(FileError::of("find", &self.home))?;
+        let home = home.canonicalize().map_err(FileError::of("find", home))?;
         loop {
             let number = self.next.fetch_add(1, Ordering::Relaxed);
             let folder = home.join(format!("{}-{number}", self.run));

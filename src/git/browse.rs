@@ -109,8 +109,7 @@ pub fn browse_folder(
         let name = entry.file_name();
         let kind = entry.file_type().map_err(FileError::of("look at", &entry.path()))?;
         // A symlink counts as the file that it is in the tree, whatever it leads to.
-        let is_wanted =
-            (kind.is_file() || kind.is_symlink()) && name.as_bytes().ends_with(ending.as_bytes());
+        let is_wanted = (kind.is_file() || kind.is_symlink()) && name.as_bytes().ends_with(ending.as_bytes());
         // A submodule, or another repository within this one, is one entry in the tree.
         let is_folder = kind.is_dir() && entry.path().join(".git").symlink_metadata().is_err();
         if name != ".git" && (is_folder || is_wanted) {

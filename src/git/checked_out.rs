@@ -47,7 +47,9 @@ pub(super) fn checked_out(
     let dir = match in_state {
         Some(dir) => dir,
         // A plan needs no state, so it is made where state can't be written too.
-        None => builder.tempdir().map_err(FileError::of("make a temporary folder instead of one in", &home))?,
+        None => {
+            builder.tempdir().map_err(FileError::of("make a temporary folder instead of one in", &home))?
+        }
     };
     for (folder, text) in attributes {
         let folder = folder.under(dir.path());

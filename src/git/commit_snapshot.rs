@@ -58,7 +58,11 @@ impl Repository {
     }
 
     /// Gives each file the content that a checkout would write.
-    pub(super) fn as_checked_out(&self, mut entries: Vec<Entry>, filters: &[String]) -> Result<Snapshot, GitError> {
+    pub(super) fn as_checked_out(
+        &self,
+        mut entries: Vec<Entry>,
+        filters: &[String],
+    ) -> Result<Snapshot, GitError> {
         let files = self.attribute_files(&entries)?;
         let outer = outer_attribute_files(self)?;
         let settings = self.settings();
@@ -168,8 +172,9 @@ impl Repository {
                 (_, mode) if mode & 0o100 != 0 => Mode::Executable,
                 _ => Mode::File,
             };
-            let id = content_id(row.id())
-                .map_err(|error| GitError::object("read", &path)(git2::Error::from_str(&error.to_string())))?;
+            let id = content_id(row.id()).map_err(|error| {
+                GitError::object("read", &path)(git2::Error::from_str(&error.to_string()))
+            })?;
             entries.push(entry(path, mode, id));
         }
         Ok(())

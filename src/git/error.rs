@@ -137,7 +137,11 @@ impl Form {
         const EXTENSION: &str = "unsupported extension name extensions.";
         if let Some(format) = message.strip_prefix("unknown object format '") {
             let format = format.trim_end_matches('\'');
-            return Some(Self::Objects(if format == "sha256" { "SHA-256".to_owned() } else { format.to_owned() }));
+            return Some(Self::Objects(if format == "sha256" {
+                "SHA-256".to_owned()
+            } else {
+                format.to_owned()
+            }));
         }
         match message.strip_prefix(EXTENSION)? {
             "refstorage" => Some(Self::Reftable),

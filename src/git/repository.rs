@@ -84,7 +84,15 @@ impl Repository {
             .map_err(GitError::repository("read the configuration of", &git_dir))?;
         let settings = Settings::read(&config, &work_dir, opener.home.as_deref());
         let common_dir = plain(inner.commondir());
-        Ok(Self { inner: Mutex::new(inner), work_dir, git_dir, common_dir, opener, settings, left_out: OnceLock::new() })
+        Ok(Self {
+            inner: Mutex::new(inner),
+            work_dir,
+            git_dir,
+            common_dir,
+            opener,
+            settings,
+            left_out: OnceLock::new(),
+        })
     }
 
     /// The top of the work tree.
@@ -242,7 +250,8 @@ impl Repository {
     /// Whether git has the object that libgit2 does not: a partial clone fetches it when git, which
     /// knows the way to it, is asked for it.
     fn has_fetched(&self, error: &git2::Error, id: &str) -> bool {
-        error.code() == ErrorCode::NotFound && self.program().run(self.place(), &["cat-file", "-e", id]).is_ok()
+        error.code() == ErrorCode::NotFound
+            && self.program().run(self.place(), &["cat-file", "-e", id]).is_ok()
     }
 
     /// The entry of a tree at `path`. Each tree on the way is looked up by itself: to libgit2, one

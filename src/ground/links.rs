@@ -105,7 +105,8 @@ mod tests {
 
     #[test]
     fn what_leads_out_says_by_which_link() {
-        let links = [("a", "../x"), ("s/b", "/etc/f"), ("s/c", "../../x"), ("s/d", "../s/../../x"), ("s/e", "..")];
+        let links =
+            [("a", "../x"), ("s/b", "/etc/f"), ("s/c", "../../x"), ("s/d", "../s/../../x"), ("s/e", "..")];
         assert_eq!(leads("a", &links), "out by a → ../x");
         assert_eq!(leads("s/b", &links), "out by s/b → /etc/f");
         assert_eq!(leads("s/c/f", &links), "out by s/c → ../../x");

@@ -45,6 +45,7 @@ mod plan;
 mod ports;
 mod quality;
 mod reports;
+mod repositories;
 mod run;
 mod rust_tasks;
 mod sandbox;
