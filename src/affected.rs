@@ -208,6 +208,7 @@ mod tests {
             id: ContentId([*id; 20]),
             stat: None,
             tracked: true,
+            absent: false,
         };
         Snapshot::new(files.iter().map(entry).collect())
     }

@@ -34,7 +34,7 @@ impl Cache {
         if let Some(blocked) = walked.blocked {
             return Err(CacheError::NotAFolder { path: blocked.path, what: blocked.what });
         }
-        let mut outputs = Vec::with_capacity(walked.files.len() + walked.empty.len());
+        let mut outputs = Vec::with_capacity(walked.files.len() + walked.matching.len());
         for found in walked.files.iter().filter(|found| !found.stat.is_file()) {
             if let Some(kind) = special(&found.stat) {
                 return Err(CacheError::Special { path: found.path.clone(), kind });
@@ -49,7 +49,11 @@ impl Cache {
                 Content::File { mode: found.stat.mode & 0o7777, size: found.stat.size, digest: digest? };
             outputs.push(Output { path: found.path.clone(), content });
         }
-        outputs.extend(walked.empty.into_iter().map(|path| Output { path, content: Content::EmptyFolder }));
+        for path in &walked.matching {
+            let is_empty = walked.empty.binary_search(path).is_ok();
+            let mode = walked.folders.get(path).map_or(0o755, |folder| folder.mode);
+            outputs.push(Output { path: path.clone(), content: Content::Folder { mode, is_empty } });
+        }
         let unmatched = unmatched(patterns, &outputs);
         Ok(OutputSet::new(outputs, unmatched))
     }
@@ -69,6 +73,9 @@ fn unmatched(patterns: &Patterns, outputs: &[Output]) -> Vec<String> {
         What::Set { patterns, .. } => patterns.matches(path),
     };
     let items = patterns.items().iter().filter(|item| !item.excludes);
+    // A folder is there for what it holds, unless it is empty.
+    let is_own = |output: &&Output| !matches!(output.content, Content::Folder { is_empty: false, .. });
+    let outputs: Vec<&Output> = outputs.iter().filter(is_own).collect();
     items
         .filter(|item| !outputs.iter().any(|output| matches(item, &output.path)))
         .map(|item| match &item.what {

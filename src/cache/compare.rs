@@ -72,7 +72,11 @@ impl Cache {
             return Some(format!("{} is {}", blocked.path, blocked.what));
         }
         let mut files = Vec::new();
-        for output in outputs {
+        // What is missing is named rather than the folder that it was in.
+        let holds_others =
+            |output: &&&Output| matches!(output.content, Content::Folder { is_empty: false, .. });
+        let (folders, others): (Vec<&&Output>, Vec<&&Output>) = outputs.iter().partition(holds_others);
+        for output in others.into_iter().chain(folders) {
             match glance(root, walked, output) {
                 Glance::Same => {}
                 Glance::Other(how) => return Some(format!("{} {how}", output.path)),
@@ -109,11 +113,16 @@ pub(super) enum Glance<'w> {
 /// Looks at one output without opening a file.
 pub(super) fn glance<'w>(root: &Path, walked: &'w Walked, output: &Output) -> Glance<'w> {
     let found = walked.file(&output.path);
-    let is_folder = walked.folders.contains_key(&output.path);
+    let folder = walked.folders.get(&output.path);
+    let is_folder = folder.is_some();
     let other_kind = |is: &'static str| if is_folder || found.is_some() { is } else { "is missing" };
     match (&output.content, found) {
-        (Content::EmptyFolder, None) if is_folder => Glance::Same,
-        (Content::EmptyFolder, _) => Glance::Other(other_kind("is no longer a folder")),
+        (Content::Folder { mode, .. }, None) => match folder {
+            Some(folder) if folder.mode == *mode => Glance::Same,
+            Some(_) => Glance::Other("has another mode"),
+            None => Glance::Other("is missing"),
+        },
+        (Content::Folder { .. }, Some(_)) => Glance::Other("is no longer a folder"),
         (Content::Symlink { target }, Some(found)) if found.stat.is_symlink() => {
             match collect::target(root, &output.path) {
                 Ok(now) if now == *target => Glance::Same,

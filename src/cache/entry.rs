@@ -15,7 +15,9 @@ use crate::ground::clock::Timestamp;
 use crate::ground::digest::Digest;
 use crate::ground::path::RepoPath;
 
-const MAGIC: &[u8; 8] = b"tgentry1";
+const MAGIC: &[u8; 8] = b"tgentry2";
+/// How entries of former versions begin. They are left alone until they are replaced or collected.
+const FORMER: [&[u8; 8]; 1] = [b"tgentry1"];
 
 /// What is stored under a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -161,6 +163,9 @@ impl Entry {
         if bytes.len() < start {
             return Err(Flaw::CutShort);
         }
+        if FORMER.iter().any(|former| bytes.starts_with(*former)) {
+            return Err(Flaw::Missing);
+        }
         if bytes[..MAGIC.len()] != *MAGIC {
             return Err(Flaw::Magic);
         }
@@ -211,7 +216,11 @@ impl Draft<'_> {
 fn write_stored(out: &mut wire::Write, stored: &Stored) {
     out.string(stored.output.path.bytes());
     match (&stored.output.content, stored.packed) {
-        (Content::EmptyFolder, _) => out.byte(0),
+        (Content::Folder { mode, is_empty }, _) => {
+            out.byte(0);
+            out.byte(u8::from(*is_empty));
+            out.u32(*mode);
+        }
         (Content::Symlink { target }, _) => {
             out.byte(1);
             out.string(target);
@@ -299,7 +308,14 @@ fn read_stored(from: &mut wire::Read<'_>) -> Option<Stored> {
     let kind = from.byte()?;
     let mut packed = None;
     let content = match kind {
-        0 => Content::EmptyFolder,
+        0 => {
+            let is_empty = match from.byte()? {
+                0 => false,
+                1 => true,
+                _ => return None,
+            };
+            Content::Folder { mode: from.u32()?, is_empty }
+        }
         1 => Content::Symlink { target: from.string()?.into() },
         2 | 3 => {
             let (mode, size) = (from.u32()?, from.u64()?);
@@ -332,7 +348,7 @@ mod tests {
 
     fn output() -> impl Strategy<Value = Stored> {
         let content = prop_oneof![
-            Just(Content::EmptyFolder),
+            (any::<u32>(), any::<bool>()).prop_map(|(mode, is_empty)| Content::Folder { mode, is_empty }),
             any::<Vec<u8>>().prop_map(|target| Content::Symlink { target: target.into() }),
             (any::<u32>(), 0u64..100, any::<[u8; 32]>()).prop_map(|(mode, size, digest)| Content::File {
                 mode,

@@ -106,12 +106,18 @@ impl Cache {
         let mut disks = Disks::new(root);
         check_space(&entry.outputs, plan, &mut disks)?;
         Ok(Contents {
-            packs: self.fetch_packs(entry, plan)?,
+            packs: self.fetch_packs(root, entry, plan)?,
             large: self.fetch_large(entry, plan, &mut disks)?,
         })
     }
 
-    fn fetch_packs(&self, entry: &Entry, plan: &Plan) -> Result<Vec<Option<Pack>>, RestoreError> {
+    fn fetch_packs(
+        &self,
+        root: &Path,
+        entry: &Entry,
+        plan: &Plan,
+    ) -> Result<Vec<Option<Pack>>, RestoreError> {
+        let temp = self.place.scratch().unwrap_or_else(|| root.to_owned());
         let mut is_needed = vec![false; entry.packs.len()];
         for packed in plan.writes.iter().filter_map(|write| entry.outputs[write.index].packed) {
             if let Some(needed) = usize::try_from(packed.pack).ok().and_then(|pack| is_needed.get_mut(pack)) {
@@ -122,7 +128,7 @@ impl Cache {
         let fits = packs().map(|(pack, _)| pack.len).sum::<u64>() <= MEMORY;
         let fetch = |(pack, is_needed): (&Section, &bool)| match &pack.home {
             _ if !is_needed => Ok(None),
-            Home::Blob(digest) if !fits => self.unpack(digest, pack.len).map(Pack::File).map(Some),
+            Home::Blob(digest) if !fits => self.unpack(digest, pack.len, &temp).map(Pack::File).map(Some),
             _ => match self.section(entry, pack) {
                 Ok(bytes) => Ok(Some(Pack::Memory(bytes))),
                 Err(CacheError::Damaged(what)) => Err(RestoreError::Damaged(what)),
@@ -133,11 +139,10 @@ impl Cache {
     }
 
     /// A pack in a file without a name.
-    fn unpack(&self, digest: &Digest, len: u64) -> Result<File, RestoreError> {
-        let temp = self.place.temp();
-        let mut file = tempfile::tempfile_in(&temp)
-            .map_err(|error| RestoreError::of(FileError::of("make a file in", &temp)(error), &temp, len))?;
-        self.unpack_to(digest, &mut file, (&temp, len))?;
+    fn unpack(&self, digest: &Digest, len: u64, temp: &Path) -> Result<File, RestoreError> {
+        let mut file = tempfile::tempfile_in(temp)
+            .map_err(|error| RestoreError::of(FileError::of("make a file in", temp)(error), temp, len))?;
+        self.unpack_to(digest, &mut file, (temp, len))?;
         Ok(file)
     }
 
@@ -163,14 +168,17 @@ impl Cache {
         plan: &Plan,
         disks: &mut Disks<'_>,
     ) -> Result<HashMap<usize, TempPath>, RestoreError> {
-        let temp = self.place.temp();
-        let own = fs::metadata(&temp).map_err(FileError::of("look at", &temp))?.dev();
+        let own = self.place.scratch().and_then(|temp| Some((fs::metadata(&temp).ok()?.dev(), temp)));
         let mut jobs: Vec<(usize, &Stored, PathBuf)> = Vec::new();
         for Write { index, .. } in &plan.writes {
             let stored = &entry.outputs[*index];
             if stored.packed.is_none() && matches!(stored.output.content, Content::File { .. }) {
                 let (near, device) = disks.above(&stored.output.path)?;
-                jobs.push((*index, stored, if device == own { temp.clone() } else { near }));
+                let folder = match &own {
+                    Some((own, temp)) if *own == device => temp.clone(),
+                    _ => near,
+                };
+                jobs.push((*index, stored, folder));
             }
         }
         let needed = jobs.iter().map(|(_, stored, _)| stored.output.size()).sum();

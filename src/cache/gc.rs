@@ -57,6 +57,7 @@ impl Cache {
     /// # Errors
     /// A file can't be listed or removed. What was done so far is sound.
     pub fn gc(&self) -> Result<GcReport, CacheError> {
+        self.place.make()?;
         let _alone = FileLock::exclusive(&self.place.lock())?;
         let mut report = GcReport::default();
         let entries = self.known_entries()?;
@@ -80,6 +81,7 @@ impl Cache {
     /// # Errors
     /// A file can't be listed or removed.
     pub fn clear(&self) -> Result<GcReport, CacheError> {
+        self.place.make()?;
         let _alone = FileLock::exclusive(&self.place.lock())?;
         let mut report = GcReport::default();
         for (key, meta) in self.place.list(Kind::Entry)? {

@@ -5,7 +5,7 @@
 //! is made where nothing is, or renamed over what is there; nothing is opened for writing that this
 //! did not make.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{File, Permissions};
 use std::io::{self, Write as _};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -24,6 +24,8 @@ use crate::ground::digest::{Digest, Fields};
 use crate::ground::file::FileError;
 use crate::ground::path::RepoPath;
 
+/// What the owner of a folder needs to change what is in it.
+const OWN: u32 = 0o700;
 /// How many files of one folder one thread writes at a time.
 const CHUNK: usize = 128;
 
@@ -31,29 +33,65 @@ const CHUNK: usize = 128;
 pub(super) struct Installer<'a> {
     root: &'a Path,
     top: OwnedFd,
-    temp: OwnedFd,
-    /// The device of the folder for temporary files.
-    temp_device: u64,
+    /// The folder for temporary files and its device, if it can be written to.
+    temp: Option<(OwnedFd, u64)>,
 }
 
 impl<'a> Installer<'a> {
-    pub(super) fn new(root: &'a Path, temp: &Path) -> Result<Self, FileError> {
+    pub(super) fn new(root: &'a Path, temp: Option<&Path>) -> Result<Self, FileError> {
         let open = |path: &Path| {
             let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
             rustix::fs::open(path, flags, Mode::empty())
                 .map_err(|error| FileError::of("open the folder", path)(error.into()))
         };
-        let temp_device = temp.metadata().map_err(FileError::of("look at", temp))?.dev();
-        Ok(Self { root, top: open(root)?, temp: open(temp)?, temp_device })
+        let temp = temp.and_then(|temp| Some((open(temp).ok()?, temp.metadata().ok()?.dev())));
+        Ok(Self { root, top: open(root)?, temp })
     }
 
-    /// Removes, makes folders and writes.
+    /// Removes, makes folders, writes, and gives folders their modes.
     pub(super) fn run(
         &self,
         outputs: &[Stored],
         plan: &Plan,
         contents: &mut Contents,
     ) -> Result<(), FileError> {
+        let opened = self.open_up(outputs, plan);
+        let changed = self.change(outputs, plan, contents);
+        for (folder, mode) in opened.iter().rev() {
+            // Those that are gone or get another mode below need none.
+            let _ = self.set_mode(folder, *mode);
+        }
+        changed?;
+        plan.modes.iter().try_for_each(|(folder, mode)| self.set_mode(folder, *mode))
+    }
+
+    /// Makes folders writable in which something is to be changed: tasks may leave them read-only.
+    /// Returns their former modes, the highest first.
+    fn open_up(&self, outputs: &[Stored], plan: &Plan) -> Vec<(RepoPath, u32)> {
+        let written = plan.writes.iter().map(|write| &outputs[write.index].output.path);
+        let changed = plan.remove.iter().chain(&plan.prune).chain(&plan.folders).chain(written);
+        let folders: BTreeSet<RepoPath> =
+            changed.filter_map(RepoPath::parent).filter(|folder| !folder.is_top()).collect();
+        let mut opened = Vec::new();
+        for folder in folders {
+            // What can't be opened or changed shows when something is to be written.
+            let Ok(open) = self.open(&folder) else { continue };
+            let Ok(meta) = File::from(open).metadata() else { continue };
+            let mode = meta.mode() & 0o7777;
+            let is_open = mode & OWN == OWN;
+            if !is_open && self.set_mode(&folder, mode | OWN).is_ok() {
+                opened.push((folder, mode));
+            }
+        }
+        opened
+    }
+
+    fn set_mode(&self, folder: &RepoPath, mode: u32) -> Result<(), FileError> {
+        let file = File::from(self.open(folder)?);
+        file.set_permissions(Permissions::from_mode(mode)).map_err(self.failed("set the mode of", folder))
+    }
+
+    fn change(&self, outputs: &[Stored], plan: &Plan, contents: &mut Contents) -> Result<(), FileError> {
         let large = std::mem::take(&mut contents.large);
         self.remove(plan)?;
         for folder in &plan.folders {
@@ -152,7 +190,10 @@ impl<'a> Installer<'a> {
             .map(|stat| same_width(stat.st_dev))
             .map_err(|error| self.failed("look at", folder)(error.into()))?;
         // A name in the cache's own folder can't be left behind in the work tree.
-        let aside = if device == self.temp_device { self.temp.as_fd() } else { open.as_fd() };
+        let aside = match &self.temp {
+            Some((temp, temp_device)) if *temp_device == device => temp.as_fd(),
+            _ => open.as_fd(),
+        };
         let mut buffer = Vec::new();
         for write in writes {
             let stored = &outputs[write.index];
@@ -164,7 +205,7 @@ impl<'a> Installer<'a> {
                     contents.read(packed, *size, &mut buffer).map_err(self.failed("restore", path))?;
                     New::File(&buffer, *mode)
                 }
-                Content::EmptyFolder => continue,
+                Content::Folder { .. } => continue,
             };
             let name = path.parts().last().unwrap_or_default();
             let place = At { folder: open.as_fd(), name, aside, temp: self.temp_name(path) };

@@ -78,21 +78,20 @@ pub struct Cache {
 }
 
 impl Cache {
-    /// The cache in `state`, which may take `cap` bytes. Folders are made as needed.
-    ///
-    /// # Errors
-    /// A folder can't be made.
-    pub fn open(state: &Path, cap: u64, clock: &Clock) -> Result<Self, CacheError> {
+    /// Opens the cache in `state`, which may take `cap` bytes. Folders are made as needed; where
+    /// they can't be made, what is there can still be read.
+    pub fn open(state: &Path, cap: u64, clock: &Clock) -> Self {
         let place = Place::new(state);
-        place.make()?;
-        Ok(Self {
+        // A store that needs them tries again, and says why it can't.
+        let _ = place.make();
+        Self {
             place,
             cap,
             clock: clock.clone(),
             verified: OnceLock::new(),
             tables: Mutex::default(),
             damaged: Mutex::default(),
-        })
+        }
     }
 
     /// Tries to take the lock of a key, which keeps two runs from doing the same work; `None` if

@@ -30,8 +30,13 @@ pub enum Content {
         /// The bytes of its target.
         target: Box<[u8]>,
     },
-    /// A folder with nothing in it.
-    EmptyFolder,
+    /// A folder.
+    Folder {
+        /// Its permission bits, all twelve.
+        mode: u32,
+        /// Whether it holds nothing at all.
+        is_empty: bool,
+    },
 }
 
 /// All outputs of a task at one time.
@@ -66,7 +71,7 @@ impl OutputSet {
     /// The digest of paths, modes and contents. Equal outputs have equal digests, whatever the
     /// patterns were.
     pub fn digest(&self) -> Digest {
-        let mut fields = Fields::new("taskgate outputs 1");
+        let mut fields = Fields::new("taskgate outputs 2");
         for output in &self.outputs {
             fields.add(output.path.bytes());
             match &output.content {
@@ -74,7 +79,7 @@ impl OutputSet {
                     fields.add(b"file").number(u64::from(*mode)).add(digest.bytes())
                 }
                 Content::Symlink { target } => fields.add(b"symlink").add(target),
-                Content::EmptyFolder => fields.add(b"folder"),
+                Content::Folder { mode, .. } => fields.add(b"folder").number(u64::from(*mode)),
             };
         }
         fields.digest()
@@ -82,6 +87,11 @@ impl OutputSet {
 }
 
 impl Output {
+    /// Whether it is a folder.
+    pub fn is_folder(&self) -> bool {
+        matches!(self.content, Content::Folder { .. })
+    }
+
     /// Its length if it is a file, else nothing.
     pub(super) fn size(&self) -> u64 {
         if let Content::File { size, .. } = &self.content { *size } else { 0 }
@@ -108,7 +118,8 @@ mod tests {
             vec![file("b", 0o644, b"x")],
             vec![other(Content::Symlink { target: b"x"[..].into() })],
             vec![other(Content::Symlink { target: b"y"[..].into() })],
-            vec![other(Content::EmptyFolder)],
+            vec![other(Content::Folder { mode: 0o755, is_empty: true })],
+            vec![other(Content::Folder { mode: 0o700, is_empty: true })],
             vec![file("a", 0o644, b"x"), file("b", 0o644, b"x")],
         ];
         let digests: Vec<Digest> =

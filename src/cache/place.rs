@@ -49,6 +49,12 @@ impl Place {
         self.state.join("cache/tmp")
     }
 
+    /// Returns the folder for temporary files if files can be made in it.
+    pub(super) fn scratch(&self) -> Option<PathBuf> {
+        let temp = self.temp();
+        rustix::fs::access(&temp, rustix::fs::Access::WRITE_OK).is_ok().then_some(temp)
+    }
+
     /// The file whose lock keeps garbage collection and stores apart.
     pub(super) fn lock(&self) -> PathBuf {
         self.state.join("cache/lock")
@@ -142,9 +148,18 @@ pub(super) fn names(folder: &Path) -> Result<Vec<PathBuf>, FileError> {
 pub(super) fn sync_folders<'a>(files: impl IntoIterator<Item = &'a Path>) -> Result<(), FileError> {
     let folders: BTreeSet<&Path> = files.into_iter().filter_map(Path::parent).collect();
     for folder in folders {
-        File::open(folder).and_then(|file| file.sync_all()).map_err(FileError::of("flush", folder))?;
+        match File::open(folder).and_then(|file| file.sync_all()) {
+            // Some file systems, such as those of virtual machines, can't flush a folder.
+            Err(error) if !is_unsupported(&error) => return Err(FileError::of("flush", folder)(error)),
+            _ => {}
+        }
     }
     Ok(())
+}
+
+/// Returns whether a file system does not know an operation.
+fn is_unsupported(error: &std::io::Error) -> bool {
+    matches!(error.kind(), std::io::ErrorKind::Unsupported | std::io::ErrorKind::InvalidInput)
 }
 
 /// Removes a file; one that is gone already is fine.

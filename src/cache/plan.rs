@@ -85,6 +85,8 @@ pub(super) struct Plan {
     pub(super) folders: Vec<RepoPath>,
     /// Outputs that are written, by their index.
     pub(super) writes: Vec<Write>,
+    /// Folders that get this mode when all is written, the deepest first.
+    pub(super) modes: Vec<(RepoPath, u32)>,
 }
 
 /// An output that is written.
@@ -136,8 +138,13 @@ impl Plan {
         for (index, output) in outputs.iter().map(|stored| &stored.output).enumerate() {
             match compare::glance(ground.root, walked, output) {
                 Glance::Same => {}
-                Glance::Other(_) if output.content == Content::EmptyFolder => {
-                    self.folders.push(output.path.clone());
+                Glance::Other(_) if output.is_folder() => {
+                    if !walked.folders.contains_key(&output.path) {
+                        self.folders.push(output.path.clone());
+                    }
+                    if let Content::Folder { mode, .. } = output.content {
+                        self.modes.push((output.path.clone(), mode));
+                    }
                 }
                 Glance::Other(_) => {
                     let is_taken = walked.file(&output.path).is_some();
@@ -147,6 +154,8 @@ impl Plan {
                 Glance::Unread(found, digest) => unread.push((index, found, digest)),
             }
         }
+        // What holds another comes before it in this order.
+        self.modes.reverse();
         let files: Vec<&Found> = unread.iter().map(|(_, found, _)| *found).collect();
         let digests = content::digests(ground.root, &files, known.0, known.1);
         for ((index, _, wanted), read) in unread.into_iter().zip(digests) {
@@ -168,8 +177,7 @@ impl Plan {
         let mut files = HashSet::new();
         let mut folders = HashSet::new();
         for output in outputs.iter().map(|stored| &stored.output) {
-            let is_folder = output.content == Content::EmptyFolder;
-            if is_folder {
+            if output.is_folder() {
                 folders.insert(&output.path)
             } else {
                 files.insert(&output.path)
@@ -199,7 +207,7 @@ impl Plan {
         }
         for path in files.iter().filter(|path| walked.folders.contains_key(**path)) {
             for (folder, holds) in walked.folders.iter().filter(|(folder, _)| folder.is_within(path)) {
-                if *holds == Holds::Foreign {
+                if holds.holds == Holds::Foreign {
                     let what = "it holds files that are no outputs";
                     return Err(RestoreError::InTheWay { path: folder.clone(), what });
                 }
@@ -264,7 +272,11 @@ fn folders_above(outputs: &[Stored], patterns: &Patterns) -> Result<BTreeSet<Rep
     let mut former: Option<&RepoPath> = None;
     for output in outputs.iter().map(|stored| &stored.output) {
         let is_in_order = former.is_none_or(|former| *former < output.path);
-        if !is_in_order || !is_sound(output.path.bytes()) || !patterns.matches(&output.path) {
+        let is_asked = match output.content {
+            Content::Folder { .. } => walk::is_output(patterns, &output.path),
+            _ => patterns.matches(&output.path),
+        };
+        if !is_in_order || !is_sound(output.path.bytes()) || !is_asked {
             return Err(outside(output));
         }
         former = Some(&output.path);
@@ -276,7 +288,8 @@ fn folders_above(outputs: &[Stored], patterns: &Patterns) -> Result<BTreeSet<Rep
             }
         }
     }
-    match outputs.iter().map(|stored| &stored.output).find(|output| above.contains(&output.path)) {
+    let files = outputs.iter().map(|stored| &stored.output).filter(|output| !output.is_folder());
+    match { files }.find(|output| above.contains(&output.path)) {
         Some(output) => Err(outside(output)),
         None => Ok(above),
     }

@@ -80,7 +80,11 @@ impl Cache {
         if !self.place.temp().is_dir() {
             self.place.make()?;
         }
-        let _shared = FileLock::shared(&self.place.lock())?;
+        let _shared = match FileLock::shared(&self.place.lock()) {
+            // Garbage collection can't take it there either, and so never runs.
+            Err(error) if FileLock::is_unsupported(&error) => None,
+            lock => Some(lock?),
+        };
         let staging = Staging::new(self, new.forbidden);
         let outputs = new.outputs.outputs();
         check_names(outputs, &staging)?;

@@ -1,7 +1,7 @@
 //! Transferring: what a task left in one folder takes its place in another, exactly as if it were
 //! restored there. It must not know what the folders are.
 
-use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use tempfile::TempPath;
@@ -46,6 +46,16 @@ impl Cache {
         if disk(source)? != disk(root)? {
             check_space(&outputs, &plan, &mut Disks::new(root))?;
         }
+        for output in outputs.iter().map(|stored| &stored.output) {
+            // Files are moved out of it, which a read-only folder does not let its owner do.
+            if let Content::Folder { mode, .. } = output.content
+                && mode & 0o700 != 0o700
+            {
+                let path = output.path.under(source);
+                let open = std::fs::Permissions::from_mode(mode | 0o700);
+                std::fs::set_permissions(&path, open).map_err(FileError::of("set the mode of", &path))?;
+            }
+        }
         let mut contents = Contents::default();
         for write in &plan.writes {
             let output = &outputs[write.index].output;
@@ -55,7 +65,7 @@ impl Cache {
                 contents.large.insert(write.index, staged);
             }
         }
-        let installer = Installer::new(root, &temp)?;
+        let installer = Installer::new(root, self.place.scratch().as_deref())?;
         installer.run(&outputs, &plan, &mut contents).map_err(RestoreError::Partly)?;
         Ok(Restored { written: plan.writes.len(), removed: plan.remove.len() })
     }

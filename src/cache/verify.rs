@@ -61,6 +61,7 @@ impl Cache {
     /// # Errors
     /// A folder can't be listed, or a damaged file can't be removed.
     pub fn verify(&self, repair: Repair) -> Result<VerifyReport, CacheError> {
+        self.place.make()?;
         let lock = self.place.lock();
         let _lock = match repair {
             Repair::Report => FileLock::shared(&lock)?,
@@ -118,6 +119,8 @@ fn judge(
     for (key, read) in entries {
         let file = Place::shown(Kind::Entry, key);
         match read {
+            // It is of a former version, or was collected meanwhile.
+            Err(Flaw::Missing) => {}
             Err(flaw) => report.damage.push(Damage { file, how: flaw.to_string() }),
             Ok(needs) => {
                 if let Some(blob) = needs.iter().find(|blob| !present.contains(blob)) {

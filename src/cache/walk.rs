@@ -24,8 +24,10 @@ pub(super) struct Walked {
     pub(super) files: Vec<Found>,
     /// Folders that match and hold nothing at all, sorted.
     pub(super) empty: Vec<RepoPath>,
+    /// Folders that match, or all that may be in them does, sorted.
+    pub(super) matching: Vec<RepoPath>,
     /// Each folder that was listed.
-    pub(super) folders: HashMap<RepoPath, Holds>,
+    pub(super) folders: HashMap<RepoPath, Folder>,
     /// What should be a folder and is not, so that patterns below it hold nothing.
     pub(super) blocked: Option<Blocked>,
 }
@@ -35,6 +37,14 @@ pub(super) struct Walked {
 pub(super) struct Found {
     pub(super) path: RepoPath,
     pub(super) stat: Stat,
+}
+
+/// A folder that was listed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Folder {
+    pub(super) holds: Holds,
+    /// Its permission bits.
+    pub(super) mode: u32,
 }
 
 /// What else a folder holds.
@@ -60,6 +70,12 @@ impl Walked {
     }
 }
 
+/// Whether a folder is an output itself: its name matches, or that of anything in it would. So it
+/// is with `dist` for `dist` and `dist/**`, and not for `dist/app.js`.
+pub(super) fn is_output(patterns: &Patterns, folder: &RepoPath) -> bool {
+    !folder.is_top() && (patterns.matches(folder) || patterns.matches(&folder.child(b"\x01")))
+}
+
 /// What a file is that can't be an output, as a noun.
 pub(super) fn special(stat: &Stat) -> Option<&'static str> {
     match stat.mode & 0o170_000 {
@@ -79,25 +95,28 @@ pub(super) fn walk(root: &Path, patterns: &Patterns) -> Result<Walked, FileError
     for start in patterns.folders() {
         if let Some(stat) = look_at_start(root, &start, &mut walked)? {
             if stat.is_dir() {
-                level.push(start);
+                level.push((start, stat.mode & 0o7777));
             } else if patterns.matches(&start) {
                 walked.files.push(Found { path: start, stat });
             }
         }
     }
     while !level.is_empty() {
-        let list = |folder: &RepoPath| list(root, folder, &reach);
+        let list = |(folder, _): &(RepoPath, u32)| list(root, folder, &reach);
         let listings: Vec<Listing> = if level.len() < PARALLEL {
             level.iter().map(list).collect::<Result<_, _>>()?
         } else {
             level.par_iter().map(list).collect::<Result<_, _>>()?
         };
         let mut below = Vec::new();
-        for (folder, listing) in level.into_iter().zip(listings) {
+        for ((folder, mode), listing) in level.into_iter().zip(listings) {
             if listing.is_empty && patterns.matches(&folder) {
                 walked.empty.push(folder.clone());
             }
-            walked.folders.insert(folder, listing.holds);
+            if is_output(patterns, &folder) {
+                walked.matching.push(folder.clone());
+            }
+            walked.folders.insert(folder, Folder { holds: listing.holds, mode });
             walked.files.extend(listing.files);
             below.extend(listing.folders);
         }
@@ -105,6 +124,7 @@ pub(super) fn walk(root: &Path, patterns: &Patterns) -> Result<Walked, FileError
     }
     walked.files.sort_unstable_by(|a, b| a.path.cmp(&b.path));
     walked.empty.sort_unstable();
+    walked.matching.sort_unstable();
     Ok(walked)
 }
 
@@ -143,7 +163,7 @@ fn present(meta: io::Result<Metadata>) -> io::Result<Option<Metadata>> {
 /// One folder's entries.
 struct Listing {
     files: Vec<Found>,
-    folders: Vec<RepoPath>,
+    folders: Vec<(RepoPath, u32)>,
     holds: Holds,
     is_empty: bool,
 }
@@ -170,7 +190,7 @@ fn list(root: &Path, folder: &RepoPath, reach: &Reach<'_>) -> Result<Listing, Fi
             listing.holds = Holds::Foreign;
         } else if meta.is_dir() {
             if reach.may_hold(&child) {
-                listing.folders.push(child);
+                listing.folders.push((child, Stat::of(&meta).mode & 0o7777));
             } else {
                 listing.holds = Holds::Foreign;
             }
@@ -306,8 +326,8 @@ mod tests {
         let found: Vec<String> = walked.files.iter().map(|found| found.path.to_string()).collect();
         assert_eq!(found, ["dist/a", "dist/link"]);
         assert_eq!(walked.empty, [RepoPath::from_git(&b"dist/none"[..])]);
-        assert_eq!(walked.folders[&RepoPath::from_git(&b"dist/sub"[..])], Holds::Foreign);
-        assert_eq!(walked.folders[&RepoPath::from_git(&b"dist/none"[..])], Holds::Matching);
+        assert_eq!(walked.folders[&RepoPath::from_git(&b"dist/sub"[..])].holds, Holds::Foreign);
+        assert_eq!(walked.folders[&RepoPath::from_git(&b"dist/none"[..])].holds, Holds::Matching);
         assert_eq!(walked.blocked, None);
 
         std::os::unix::fs::symlink("dist", root.join("way")).unwrap();

@@ -24,7 +24,7 @@ pub fn perform(session: &Session, action: CacheAction) -> Result<End, Failure> {
     let project = Project::open(&session.env, &session.dir)?;
     let repository = project.repository()?;
     let state = repository.common_dir().join("xtask");
-    let cache = Cache::open(&state, project.config.settings.cache_size, &session.clock)?;
+    let cache = Cache::open(&state, project.config.settings.cache_size, &session.clock);
     let root = project.config.worktree.root.as_deref();
     let finder = PoolFinder { state: &state, env: &session.env, root };
     match action {

@@ -83,11 +83,12 @@ pub fn perform(session: &Session, args: &DoctorArgs) -> Result<End, Failure> {
             findings.push(Finding::odd("repository", "this is not a git repository", hint));
             findings.extend(tasks(session));
         }
-        Err(error) => findings.push(Finding::bad(
-            "repository",
-            error.to_string(),
-            "see what git says of it: git status",
-        )),
+        Err(error) => {
+            let text = error.to_string();
+            let hint = hint(&Failure::Git(error));
+            let hint = hint.unwrap_or_else(|| "see what git says of it: git status".to_owned());
+            findings.push(Finding::bad("repository", text, hint));
+        }
     }
     findings.extend(environment(session));
     let text = if args.json { as_json(&findings) } else { as_text(session, &findings) };
@@ -197,7 +198,10 @@ fn state(path: &Path) -> Finding {
         .map_err(|error| error.source)
         .and_then(|()| tempfile::tempfile_in(path));
     if let Err(error) = trial {
-        return Finding::bad(what, format!("{shown} can't be written to: {error}"), "make it writable");
+        let text = format!("{shown} can't be written to: {error}");
+        let hint = "make it writable; until then tasks run, but no result is stored and no tree can be gated \
+                    that is not in the cache";
+        return Finding::odd(what, text, hint);
     }
     match rustix::fs::statvfs(path) {
         Ok(stat) if stat.f_bavail.saturating_mul(stat.f_frsize) < LITTLE => {

@@ -1,5 +1,6 @@
 //! Exit statuses: what each kind of end is told the caller by. The one place that knows the numbers.
 
+use std::io::ErrorKind;
 use std::path::PathBuf;
 
 use crate::cache::CacheError;
@@ -10,7 +11,7 @@ use crate::engine::prepare::PrepareError;
 use crate::engine::sharding::ShardingError;
 use crate::event::Verdict;
 use crate::gate::error::GateError;
-use crate::git::{GitError, NoBase};
+use crate::git::{Form, GitError, NoBase};
 use crate::ground::file::FileError;
 use crate::history::runs::RunsError;
 use crate::manifest::merge::MergeError;
@@ -124,7 +125,6 @@ impl From<PrepareError> for Failure {
         match error {
             PrepareError::Select(error) => Self::Select(error),
             PrepareError::Git(error) => Self::Git(error),
-            PrepareError::Cache(error) => Self::Cache(error),
             PrepareError::Mask(error) => Self::Mask(error),
         }
     }
@@ -249,6 +249,24 @@ pub fn hint(failure: &Failure) -> Option<String> {
         Failure::Git(GitError::NoPool { .. }) => Some(
             "set XDG_CACHE_HOME to a folder outside of the work tree that can be written to, or write in tasks.toml:\n    [worktree]\n    root = \"/path/to/folder\"".to_owned(),
         ),
+        Failure::Git(GitError::Unsupported { form, .. }) => Some(match form {
+            Form::Objects(_) => {
+                "taskgate needs a repository with SHA-1 object ids: git init --object-format=sha1".to_owned()
+            }
+            Form::Reftable => "git refs migrate --ref-format=files".to_owned(),
+            // Git writes and reads the other name since 2.24.
+            Form::Extension(name) if name == "partialclone" => {
+                "git config remote.origin.promisor true && git config --unset extensions.partialClone".to_owned()
+            }
+            Form::Extension(name) => format!("see what it is needed for: git config extensions.{name}"),
+        }),
+        Failure::Git(GitError::Foreign { path }) => Some(format!(
+            "if you trust its owner: git config --global --add safe.directory {}",
+            shell_word(&path.to_string_lossy())
+        )),
+        Failure::Git(GitError::File(error)) | Failure::File(error) | Failure::Cache(CacheError::File(error)) => {
+            file_hint(error)
+        }
         Failure::Git(GitError::Submodule { path, .. }) => {
             Some(format!("fetch it: git submodule update --init -- {path}"))
         }
@@ -284,6 +302,27 @@ pub fn hint(failure: &Failure) -> Option<String> {
         Failure::Runs(RunsError::Empty) => Some("run something: `xtask` lists the tasks".to_owned()),
         _ => None,
     }
+}
+
+/// What to do about a file that can't be written or read.
+fn file_hint(error: &FileError) -> Option<String> {
+    let path = error.path.display();
+    match error.source.kind() {
+        ErrorKind::ReadOnlyFilesystem => {
+            Some(format!("{path} is on a read-only file system: make it writable"))
+        }
+        ErrorKind::PermissionDenied => Some(format!("see who may use it: ls -ld {path}")),
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
+            Some("free some space; `xtask cache gc` removes what is not used".to_owned())
+        }
+        _ => None,
+    }
+}
+
+/// A word as a shell takes it.
+fn shell_word(word: &str) -> String {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-+@:,".contains(&byte);
+    if word.bytes().all(is_plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', "'\\''")) }
 }
 
 /// How the caller does without the usual base.

@@ -86,7 +86,12 @@ impl Hook<'_> {
             None => Ok(End::Passed),
             Some(doubt) => {
                 let asking = Asking { session: self.session, repository: &self.repository, inbox: &inbox };
-                asking.remember(&asked.questions)?;
+                if let Err(failure) = asking.remember(&asked.questions) {
+                    // The next push would have to run all again, and so would the one after it.
+                    let text = format!("warning: the pass can't be kept for another push: {failure}\n");
+                    self.session.tell(&text);
+                    return Ok(End::Passed);
+                }
                 self.session.tell(&doubted(doubt));
                 Ok(End::Failed)
             }

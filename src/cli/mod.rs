@@ -131,6 +131,7 @@ pub fn main(words: impl IntoIterator<Item = OsString>, functions: &Functions) ->
     if let Some(Command::Task { name, args }) = &cli.command {
         return functions.get(name).map_or_else(bug, |function| called(function, args));
     }
+    crate::process::file_limit::outlive();
     let end = perform(&session, cli.command);
     if let Err(failure) = &end {
         session.tell(&describe(&session, failure));

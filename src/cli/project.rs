@@ -4,6 +4,7 @@
 //! In a repository the outermost tasks.toml on the way from its top to the current folder counts;
 //! outside one, the nearest on the way up.
 
+use std::os::unix::ffi::OsStringExt as _;
 use std::path::{Path, PathBuf};
 
 use crate::cli::exit::Failure;
@@ -13,6 +14,7 @@ use crate::config::model::Config;
 use crate::engine::baseline::Line;
 use crate::engine::prepare::Tree;
 use crate::gate::definition;
+use crate::git::snapshot::Mode;
 use crate::git::{Commit, Repository, browse};
 use crate::ground::env::Env;
 use crate::ground::file;
@@ -111,25 +113,62 @@ struct WorkFiles<'a> {
     repository: Option<&'a Repository>,
 }
 
+impl WorkFiles<'_> {
+    /// A file that a sparse checkout leaves out: its tasks are there all the same.
+    fn left_out(&self, path: &RepoPath) -> Result<Option<(Mode, Vec<u8>)>, Failure> {
+        Ok(self.repository.map(|repository| repository.left_out(path)).transpose()?.flatten())
+    }
+}
+
 impl Library for WorkFiles<'_> {
     type Error = Failure;
 
     fn list(&self, folder: &RepoPath) -> Result<Vec<Listed>, Failure> {
         const ENDING: &str = ".toml";
         let names = match self.repository {
-            Some(repository) => repository.browse_work_tree(folder, ENDING)?,
+            Some(repository) => {
+                let mut names = repository.browse_work_tree(folder, ENDING)?;
+                names.extend(repository.left_out_of(folder, ENDING)?);
+                names.sort();
+                // Of a folder, a part may be left out.
+                names.dedup();
+                names
+            }
             None => browse::browse_folder(self.root, folder, ENDING)?,
         };
         Ok(names.into_iter().map(|name| Listed { path: name.path, is_folder: name.is_folder }).collect())
     }
 
+    fn link(&self, path: &RepoPath) -> Result<Option<Vec<u8>>, Failure> {
+        // Outside of git there is no commit that might lack what a symlink leads to.
+        if self.repository.is_none() {
+            return Ok(None);
+        }
+        if let Ok(target) = std::fs::read_link(path.under(self.root)) {
+            return Ok(Some(target.into_os_string().into_vec()));
+        }
+        let left_out = self.left_out(path)?;
+        Ok(left_out.filter(|(mode, _)| *mode == Mode::Symlink).map(|(_, target)| target))
+    }
+
     fn read(&self, path: &RepoPath) -> Result<Option<String>, Failure> {
-        let Some(bytes) = file::read(&path.under(self.root))? else { return Ok(None) };
-        Ok(Some(definition::text(bytes, path)?))
+        let on_disk = path.under(self.root);
+        // A folder of that name is no file, as in a commit.
+        if on_disk.is_dir() {
+            return Ok(None);
+        }
+        let bytes = match file::read(&on_disk)? {
+            Some(bytes) => Some(bytes),
+            None => self.left_out(path)?.map(|(_, bytes)| bytes),
+        };
+        Ok(bytes.map(|bytes| definition::text(bytes, path)).transpose()?)
     }
 
     fn read_beside(&self, path: &RepoPath) -> Result<Option<Vec<u8>>, Failure> {
-        Ok(file::read(&path.under(self.root))?)
+        match file::read(&path.under(self.root))? {
+            Some(bytes) => Ok(Some(bytes)),
+            None => Ok(self.left_out(path)?.map(|(_, bytes)| bytes)),
+        }
     }
 
     fn name(&self, path: &RepoPath) -> String {

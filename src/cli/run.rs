@@ -26,7 +26,8 @@ use crate::gate::host::Host;
 use crate::gate::provision::Provision;
 use crate::git::{Age, Repository};
 use crate::graph::Reach;
-use crate::history::runs;
+use crate::ground::file::FileError;
+use crate::history::runs::{self, RunsError};
 use crate::plan::CachePolicy;
 use crate::reporter::Output;
 
@@ -137,7 +138,15 @@ pub fn here_with(
     let inbox = inbox.get().map_err(system)?;
     let (summary, chorus) = launch(session, (args, &prepared), (spot, &run), (inbox, None))?;
     let copied = match (&args.manifest, spot.state) {
-        (Some(path), Some(state)) => manifests::copy(session, (state, &run), path),
+        (Some(path), Some(state)) => {
+            manifests::copy(session, (state, &run), path).map_err(|failure| match failure {
+                Failure::Runs(RunsError::NoManifest(_)) => {
+                    let source = std::io::Error::other("the run could not keep it in the state directory");
+                    Failure::File(FileError { attempt: "write the manifest", path: path.clone(), source })
+                }
+                other => other,
+            })
+        }
         _ => Ok(()),
     };
     match end(&chorus, &summary)? {

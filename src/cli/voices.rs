@@ -9,8 +9,8 @@ use crate::cli::Session;
 use crate::cli::args::{Format, RunArgs};
 use crate::cli::ci_service::{Ci, Spoken, make_folder};
 use crate::cli::exit::Failure;
-use crate::engine::emitter::Emitter;
-use crate::event::Event;
+use crate::engine::emitter::{Emitter, Unwritten, unwritten};
+use crate::event::{Event, Level, What};
 use crate::ground::clock::Clock;
 use crate::history::runs::Runs;
 use crate::reporter::ci::Ci as CiVoice;
@@ -42,7 +42,13 @@ pub struct Voices {
 
 /// The reporters of one run, shared by the threads that emit.
 #[derive(Clone, Default)]
-pub struct Chorus(Arc<Mutex<Reporters>>);
+pub struct Chorus {
+    reporters: Arc<Mutex<Reporters>>,
+    unwritten: Arc<Unwritten>,
+}
+
+/// What errors call the record of a run.
+const RECORD: &str = "the run's record";
 
 impl Voices {
     /// Those that the arguments of `run` name.
@@ -86,16 +92,17 @@ impl Voices {
         if let Some(path) = &self.trace {
             reporters.add(Box::new(Trace::new(report(session, path)?)), "the trace");
         }
+        let trouble = Unwritten::default();
         if let Some(state) = state {
             let runs = Runs::new(state);
             runs.prune();
             match runs.create(run) {
-                Ok(file) => reporters.add(Box::new(Record::new(file)), "the run's record"),
+                Ok(file) => reporters.add(Box::new(Record::new(file)), RECORD),
                 // A run that can't be looked at later is still a run.
-                Err(error) => session.tell(&format!("warning: this run leaves no record: {error}\n")),
+                Err(error) => trouble.hold(unwritten(&error)),
             }
         }
-        Ok(Chorus(Arc::new(Mutex::new(reporters))))
+        Ok(Chorus { reporters: Arc::new(Mutex::new(reporters)), unwritten: Arc::new(trouble) })
     }
 
     /// Commands for a CI service are read from both streams; in one they keep their order.
@@ -119,18 +126,27 @@ impl Chorus {
     /// What emits to them, timed by `clock`.
     pub fn emitter(&self, clock: &Clock) -> Emitter {
         let chorus = self.clone();
-        Emitter::new(clock.clone(), Box::new(move |event: &Event| chorus.event(event)))
+        let emitter = Emitter::new(clock.clone(), Box::new(move |event: &Event| chorus.event(event)));
+        emitter.sharing(Arc::clone(&self.unwritten))
     }
 
     fn event(&self, event: &Event) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).event(event);
+        let mut reporters = self.reporters.lock().unwrap_or_else(PoisonError::into_inner);
+        reporters.event(event);
+        // The record is state: that the disk is full at its last line does not fail the run.
+        if let Some(error) = reporters.take_error(RECORD)
+            && self.unwritten.is_first()
+        {
+            let text = format!("state can't be written: {RECORD}: {error}: `xtask log` will lack this run");
+            reporters.event(&Event { at: event.at, what: What::Notice { level: Level::Warning, text } });
+        }
     }
 
     /// The first thing that could not be written.
     pub fn failure(&self) -> Option<Failure> {
         // What could not be written is worth a line even then.
         let _ = std::io::stderr().flush();
-        let errors = self.0.lock().unwrap_or_else(PoisonError::into_inner).errors();
+        let errors = self.reporters.lock().unwrap_or_else(PoisonError::into_inner).errors();
         let (what, source) = errors.into_iter().next()?;
         Some(Failure::System { attempt: format!("write {what}"), source })
     }

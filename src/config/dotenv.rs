@@ -38,6 +38,8 @@ pub(super) fn read(file: &str, bytes: &[u8]) -> Result<Vec<(String, Hidden)>, Fl
         drawn(file, &String::from_utf8_lossy(bytes), &Fault { line, message, hint })
     })?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    // A checkout may have other line ends than the commit; values of several lines are the same.
+    let text = &*text.replace("\r\n", "\n");
     let mut rest = text;
     let mut variables = Vec::new();
     while !rest.is_empty() {
@@ -195,6 +197,7 @@ mod tests {
             ("A=\"b\nc\"", "b\nc"),
             ("A=b=c==", "b=c=="),
             ("\u{feff}A=b\r", "b"),
+            ("A='b\r\nc'\r\n", "b\nc"),
             ("A=it's", "it's"),
         ] {
             assert_eq!(

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use super::diagnostic::{Diagnostics, Flawed};
 use super::dotenv::{self, Hidden};
-use super::include::{Library, LoadError};
+use super::include::{self, Library, LoadError};
 use super::model::{Config, EnvFile, Task};
 use crate::ground::path::RepoPath;
 
@@ -31,7 +31,7 @@ pub(super) fn fill<L: Library>(tree: &L, config: &mut Config) -> Result<(), Load
         if contents.contains_key(path) {
             continue;
         }
-        let bytes = tree.read_beside(path).map_err(LoadError::Tree)?;
+        let bytes = include::read_beside(tree, path).map_err(LoadError::Tree)?;
         let variables = match bytes.map(|bytes| dotenv::read(&tree.name(path), &bytes)) {
             Some(Err(fault)) => {
                 flawed.push(fault);

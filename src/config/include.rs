@@ -8,13 +8,14 @@
 use std::ops::Range;
 
 use super::Source;
-use super::diagnostic::{Diagnostic, Diagnostics, Findings};
+use super::diagnostic::{Diagnostic, Diagnostics, Findings, Flawed};
 use super::document::{self, Value};
 use super::env_files;
 use super::files::{self, Line, Reference};
 use super::keys;
 use super::model::Config;
 use super::naming::joined;
+use crate::ground::links::{Leads, follow};
 use crate::ground::name;
 use crate::ground::path::RepoPath;
 use crate::ground::pattern::{Item, Origin, Patterns, What};
@@ -30,14 +31,20 @@ pub trait Library {
     /// Why the tree can't be read.
     type Error;
 
-    /// The files and folders that a folder holds, sorted; of files at least those whose names end
-    /// with `.toml`. Nothing if it is none.
+    /// The files, symlinks and folders that a folder holds, sorted; of files and symlinks at least
+    /// those whose names end with `.toml`. Nothing if it is none. No part of its path is a symlink.
     ///
     /// # Errors
     /// The folder can't be read.
     fn list(&self, folder: &RepoPath) -> Result<Vec<Listed>, Self::Error>;
 
-    /// What a file holds; `None` if the tree does not have it.
+    /// What a symlink of the tree points to; `None` if the tree has none at this path.
+    ///
+    /// # Errors
+    /// It can't be read.
+    fn link(&self, path: &RepoPath) -> Result<Option<Vec<u8>>, Self::Error>;
+
+    /// What a file holds; `None` if the tree does not have it. No part of its path is a symlink.
     ///
     /// # Errors
     /// The file can't be read, or is no text.
@@ -95,7 +102,18 @@ struct Wanted {
 /// # Errors
 /// All that is wrong with them, or the tree can't be read.
 pub fn load<L: Library>(tree: &L, path: &RepoPath) -> Result<Option<Config>, LoadError<L::Error>> {
-    let Some(text) = tree.read(path).map_err(LoadError::Tree)? else { return Ok(None) };
+    let text = match follow(path, |path| tree.link(path)).map_err(LoadError::Tree)? {
+        Leads::To(at) => tree.read(&at).map_err(LoadError::Tree)?.map(plain),
+        Leads::Nowhere => None,
+        Leads::Outside { link, target } => {
+            let mut findings = Findings::default();
+            let finding = Diagnostic::new(0..target.len(), leads_out(path, &link)).label("outside");
+            findings.add(finding.hint(COMMIT_IT));
+            let flawed = Flawed::new(&tree.name(&link), &target, findings);
+            return Err(LoadError::Wrong(Diagnostics::new(vec![flawed])));
+        }
+    };
+    let Some(text) = text else { return Ok(None) };
     let mut members = vec![Member {
         name: tree.name(path),
         path: path.clone(),
@@ -123,6 +141,35 @@ impl Member {
     }
 }
 
+/// What to do about a symlink that leads out.
+const COMMIT_IT: &str = "put the file itself there, or a relative symlink to a file of this repository";
+
+fn leads_out(path: &RepoPath, link: &RepoPath) -> String {
+    if path == link {
+        return format!(
+            "`{path}` is a symlink that leads out of the repository, so no commit has its content"
+        );
+    }
+    format!("`{path}` leads out of the repository by the symlink `{link}`, so no commit has its content")
+}
+
+/// The text of a file as each tree has it: a checkout may write other line ends than a commit has,
+/// and some editors begin a file with a byte order mark. TOML lets line ends in texts be changed.
+fn plain(text: String) -> String {
+    let text = text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text);
+    if text.contains("\r\n") { text.replace("\r\n", "\n") } else { text }
+}
+
+/// What a file holds, read by the same rules in each tree; see [`Library::read_beside`].
+pub(super) fn read_beside<L: Library>(tree: &L, path: &RepoPath) -> Result<Option<Vec<u8>>, L::Error> {
+    match follow(path, |path| tree.link(path))? {
+        Leads::To(at) => tree.read_beside(&at),
+        Leads::Nowhere => Ok(None),
+        // It need not be part of the tree.
+        Leads::Outside { .. } => tree.read_beside(path),
+    }
+}
+
 /// Adds what the member `at` includes.
 fn bring<L: Library>(tree: &L, at: usize, members: &mut Vec<Member>) -> Result<(), L::Error> {
     // Most files include nothing, and are parsed soon enough.
@@ -143,11 +190,26 @@ fn bring<L: Library>(tree: &L, at: usize, members: &mut Vec<Member>) -> Result<(
             }
             if let Some(finding) = refusal(&path, at, members, &place) {
                 members[at].findings.add(finding);
-            } else if let Some(text) = tree.read(&path)? {
-                let (name, project) = (tree.name(&path), joined(&members[at].project, &own_name(&path)));
-                let findings = Findings::default();
-                members.push(Member { path, name, text, project, findings, parent: Some(at) });
+                continue;
             }
+            let text = match follow(&path, |path| tree.link(path))? {
+                Leads::To(at) => tree.read(&at)?,
+                Leads::Nowhere => None,
+                Leads::Outside { link, .. } => {
+                    let finding = Diagnostic::new(place.span.clone(), leads_out(&path, &link));
+                    members[at].findings.add(finding.label("includes it").hint(COMMIT_IT));
+                    continue;
+                }
+            };
+            let Some(text) = text.map(plain) else {
+                let message = format!("`{path}` is a symlink that leads to no file of the repository");
+                let finding = Diagnostic::new(place.span.clone(), message).label("includes it");
+                members[at].findings.add(finding.hint("let it lead to a file that git does not ignore"));
+                continue;
+            };
+            let (name, project) = (tree.name(&path), joined(&members[at].project, &own_name(&path)));
+            let findings = Findings::default();
+            members.push(Member { path, name, text, project, findings, parent: Some(at) });
         }
     }
     Ok(())
@@ -263,7 +325,10 @@ impl Wanted {
         let mut found = Vec::new();
         let mut open = vec![(folder, depth)];
         while let Some((folder, depth)) = open.pop() {
-            for Listed { path, is_folder } in tree.list(&folder)? {
+            // What the list holds is named as the pattern names it, not as the symlinks lead to it.
+            let Leads::To(real) = follow(&folder, |path| tree.link(path))? else { continue };
+            for Listed { path, is_folder } in tree.list(&real)? {
+                let path = folder.child(path.parts().last().unwrap_or_default());
                 let reaches = || pattern.literal().is_none_or(|named| path.is_within(named));
                 if is_folder && depth > 1 && reaches() {
                     open.push((path, depth - 1));

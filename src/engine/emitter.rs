@@ -2,10 +2,12 @@
 //! what became of each task. It must not know who listens.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::event::{Event, Level, Status, TaskFinished, What};
 use crate::ground::clock::Clock;
+use crate::ground::file::FileError;
 use crate::manifest::Told;
 use crate::reason::Reason;
 
@@ -21,6 +23,35 @@ pub struct Emitter {
     sink: Mutex<Sink>,
     outcomes: Mutex<HashMap<String, Outcome>>,
     slow: Mutex<HashSet<String>>,
+    unwritten: Arc<Unwritten>,
+}
+
+/// Whether a run has warned that its state can't be written. A read-only or full disk fails every
+/// write, and one warning says so for all of them.
+#[derive(Debug, Default)]
+pub struct Unwritten {
+    is_told: AtomicBool,
+    held: Mutex<Option<String>>,
+}
+
+impl Unwritten {
+    /// Returns whether this is the first call.
+    pub fn is_first(&self) -> bool {
+        !self.is_told.swap(true, Ordering::Relaxed)
+    }
+
+    /// Keeps a warning until the run starts, unless there was one before.
+    pub fn hold(&self, text: String) {
+        if self.is_first() {
+            *lock(&self.held) = Some(text);
+        }
+    }
+}
+
+/// Returns the warning that a file of the state directory can't be written.
+pub fn unwritten(error: &FileError) -> String {
+    let FileError { path, source, .. } = error;
+    format!("state can't be written: {}: {source}: results of this run may not be stored", path.display())
 }
 
 /// What became of a task, in short.
@@ -41,7 +72,18 @@ pub struct Outcome {
 impl Emitter {
     /// Times events by `clock`.
     pub fn new(clock: Clock, sink: Sink) -> Self {
-        Self { clock, sink: Mutex::new(sink), outcomes: Mutex::default(), slow: Mutex::default() }
+        Self {
+            clock,
+            sink: Mutex::new(sink),
+            outcomes: Mutex::default(),
+            slow: Mutex::default(),
+            unwritten: Arc::default(),
+        }
+    }
+
+    /// Shares the memory of whether state could be written.
+    pub fn sharing(self, unwritten: Arc<Unwritten>) -> Self {
+        Self { unwritten, ..self }
     }
 
     /// Milliseconds since the run started.
@@ -65,9 +107,32 @@ impl Emitter {
             }
             _ => {}
         }
+        let is_start = matches!(what, What::RunStarted(_));
         let mut sink = lock(&self.sink);
         let event = Event { at: self.millis(), what };
         (*sink)(&event);
+        drop(sink);
+        if is_start && let Some(text) = lock(&self.unwritten.held).take() {
+            self.notice(Level::Warning, text);
+        }
+    }
+
+    /// Warns once a run that a file of the state directory can't be written. The tasks' verdict
+    /// stands without it.
+    pub fn unwritten(&self, error: &FileError) {
+        self.unwritten_as(|| unwritten(error));
+    }
+
+    /// Warns with other words that state can't be written, unless the run was warned before.
+    pub fn unwritten_as(&self, text: impl FnOnce() -> String) {
+        if self.unwritten.is_first() {
+            self.notice(Level::Warning, text());
+        }
+    }
+
+    /// Keeps a warning that state can't be written until the run starts.
+    pub fn hold_unwritten(&self, text: String) {
+        self.unwritten.hold(text);
     }
 
     /// What became of each task so far, by its name. It is forgotten by that.

@@ -103,7 +103,10 @@ pub fn execute(context: &Context<'_>, id: NodeId, reason: &Reason) -> Execution 
             });
         }
         let attempt = execution.attempts;
-        let workplace = Workplace::of(context, id);
+        let workplace = match left_out(context, task) {
+            Some(folder) => Err(SandboxError::LeftOut(folder)),
+            None => Workplace::of(context, id),
+        };
         if let Ok(workplace) = &workplace {
             leftovers.clear(workplace.root());
         }
@@ -164,6 +167,15 @@ pub fn execute(context: &Context<'_>, id: NodeId, reason: &Reason) -> Execution 
         leftovers.remember(&execution.ended);
     }
     execution
+}
+
+/// The folder of a task, if a sparse checkout leaves it out.
+fn left_out(context: &Context<'_>, task: &Task) -> Option<RepoPath> {
+    if task.cwd.is_top() || task.cwd.under(&context.site.root).exists() {
+        return None;
+    }
+    let snapshot = context.snapshot()?;
+    snapshot.within(&task.cwd).iter().any(|entry| entry.absent).then(|| task.cwd.clone())
 }
 
 /// Reads the reports that the last attempt wrote, at `place`, where it ran. A task that passed without

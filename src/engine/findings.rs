@@ -341,6 +341,7 @@ mod tests {
             id: ContentId([0; 20]),
             stat: None,
             tracked: true,
+            absent: false,
         };
         let files = ["a", "docs/x", "docs/y", "src/in", "src/out", "link"];
         let entries = files.map(|text| (text, Mode::File)).into_iter();

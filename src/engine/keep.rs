@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::cache::{Content, Forbidden, NewEntry, OutputSet};
+use crate::cache::{CacheError, Content, Forbidden, NewEntry, OutputSet};
 use crate::engine::context::{Context, Store};
 use crate::engine::execution::Execution;
 use crate::engine::needed;
@@ -61,7 +61,8 @@ pub fn keep(context: &Context<'_>, id: NodeId, passed: &Passed<'_>) -> Kept {
     let disturbance = disturbance(context, id, store, before).map(|what| format!("{what} while it ran"));
     let drift = || passed.drift.map(str::to_owned).or_else(|| needed::drift(context, id));
     let disturbance = disturbance.or_else(drift);
-    let tainted = disturbance.is_some() || context.tainted_need(id).is_some();
+    let absent = absent(context, id, before);
+    let tainted = disturbance.is_some() || absent.is_some() || context.tainted_need(id).is_some();
     let no = |why: String| Stored::No { why };
     let unkeyed = passed.planned.key.is_none();
     let mut contribution = passed.planned.key.as_ref().map(|key| Contribution::Key(key.digest));
@@ -95,6 +96,9 @@ pub fn keep(context: &Context<'_>, id: NodeId, passed: &Passed<'_>) -> Kept {
     if let Some(why) = disturbance {
         return kept(no(why));
     }
+    if let Some(why) = absent {
+        return kept(no(why));
+    }
     if *passed.status == Status::Flaky {
         return kept(no("it is flaky".to_owned()));
     }
@@ -102,7 +106,10 @@ pub fn keep(context: &Context<'_>, id: NodeId, passed: &Passed<'_>) -> Kept {
         return kept(no(why.clone()));
     }
     if let Some(need) = context.tainted_need(id) {
-        return kept(no(format!("the inputs of {need} changed while that ran")));
+        return kept(no(match absent_of_need(context, id, need, before) {
+            true => format!("{need} ran without inputs that this sparse checkout leaves out"),
+            false => format!("the inputs of {need} changed while that ran"),
+        }));
     }
     if let Some(why) = refusal {
         return kept(no(why));
@@ -140,6 +147,11 @@ fn put(
             Stored::Yes
         }
         Err(error) => {
+            let is_state = match &error {
+                CacheError::NoSpace { .. } => true,
+                CacheError::File(error) => error.path.starts_with(&store.state),
+                _ => false,
+            };
             let mut text = error.to_string();
             let mut source = std::error::Error::source(&error);
             while let Some(cause) = source {
@@ -148,7 +160,18 @@ fn put(
             }
             // It names an output.
             let text = context.secrets.mask.text(&text);
-            context.emitter.notice(Level::Warning, format!("{} is not stored: {text}", task.name));
+            if let CacheError::File(error) = &error
+                && is_state
+            {
+                context.emitter.unwritten(error);
+                return Stored::No { why: "state can't be written".to_owned() };
+            }
+            let warning = || format!("{} is not stored: {text}", task.name);
+            if is_state {
+                context.emitter.unwritten_as(warning);
+            } else {
+                context.emitter.notice(Level::Warning, warning());
+            }
             Stored::No { why: text }
         }
     }
@@ -162,6 +185,29 @@ fn disturbance(context: &Context<'_>, id: NodeId, store: &Store<'_>, before: &Sn
         Ok(entries) => inputs.disturbance(before, &Snapshot::new(entries)),
         Err(error) => Some(format!("its inputs could not be read again ({error})")),
     }
+}
+
+/// Why a pass says nothing of the inputs: some are not on disk, as the checkout is sparse.
+fn absent(context: &Context<'_>, id: NodeId, before: &Snapshot) -> Option<String> {
+    let node = context.world.graph.node(id);
+    let inputs = InputSet::of(context.world.config, context.world.graph, node);
+    let mut absent = inputs.select(before).filter(|entry| entry.absent);
+    let first = &absent.next()?.path;
+    let what = match absent.count() {
+        0 => format!("{first} is"),
+        1 => format!("{first} and another input are"),
+        others => format!("{first} and {others} other inputs are"),
+    };
+    // What is at the top is left out by its name alone.
+    let folder = first.parent().filter(|folder| !folder.is_top());
+    let add = folder.map_or_else(|| format!("/{first}"), |folder| folder.to_string());
+    Some(format!("{what} left out of this sparse checkout; hint: git sparse-checkout add {add}"))
+}
+
+/// Whether what a task needs, by its name, ran without inputs that are not on disk.
+fn absent_of_need(context: &Context<'_>, id: NodeId, need: &str, before: &Snapshot) -> bool {
+    let sources = &context.world.graph.node(id).sources;
+    sources.iter().any(|source| context.name(*source) == need && absent(context, *source, before).is_some())
 }
 
 fn unmatched(patterns: &[String]) -> Option<String> {
@@ -181,7 +227,7 @@ fn unkept_report(execution: &Execution, collected: &OutputSet) -> Option<String>
             Some(Content::File { digest, .. }) if digest.hex() == source.digest => None,
             // A later hit would be told whatever it leads to by then.
             Some(Content::Symlink { .. }) => Some(format!("its report {path}: {}", Why::Linked)),
-            Some(Content::File { .. } | Content::EmptyFolder) | None => {
+            Some(Content::File { .. } | Content::Folder { .. }) | None => {
                 Some(format!("its report {path} was changed after it ended; do two tasks write it?"))
             }
         }

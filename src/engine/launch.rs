@@ -68,6 +68,9 @@ impl Prepared<'_> {
             Keeps::Nothing => (None, None),
             Keeps::Traces(desk) => (store, Some(desk)),
         };
+        if let Some(text) = &self.unwritten {
+            emitter.hold_unwritten(text.clone());
+        }
         let site =
             Site { root: launch.root.to_owned(), store, hold: launch.hold, desk, access: launch.access };
         let tree = match launch.tree {

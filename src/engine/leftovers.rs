@@ -16,7 +16,7 @@ use crate::cache::{Content, Entry, Output};
 use crate::config::model::Task;
 use crate::engine::context::Context;
 use crate::engine::reports;
-use crate::event::{Ended, Level};
+use crate::event::Ended;
 use crate::ground::clock::Timestamp;
 use crate::ground::digest::{Digest, Fields};
 use crate::ground::path::RepoPath;
@@ -158,7 +158,7 @@ pub fn remember_restored(context: &Context<'_>, task: &Task, entry: &Entry) {
     let row = |output: &Output| match &output.content {
         Content::File { digest, .. } => Some((output.path.clone(), *digest)),
         Content::Symlink { target } => Some((output.path.clone(), of_symlink(target))),
-        Content::EmptyFolder => None,
+        Content::Folder { .. } => None,
     };
     remember(context, task, &restored.filter_map(row).collect());
 }
@@ -166,8 +166,7 @@ pub fn remember_restored(context: &Context<'_>, task: &Task, entry: &Entry) {
 fn remember(context: &Context<'_>, task: &Task, own: &Left) {
     let Some(store) = context.site.store.as_ref().filter(|_| !own.is_empty()) else { return };
     if let Err(error) = Written::new(&store.state, &context.site.root).add(&task.name, own) {
-        let text = format!("{}: its reports may have to be deleted by hand: {error}", task.name);
-        context.emitter.notice(Level::Warning, text);
+        context.emitter.unwritten(&error);
     }
 }
 

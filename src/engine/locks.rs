@@ -18,7 +18,6 @@ use std::path::PathBuf;
 use crate::config::model::Task;
 use crate::engine::context::{Context, Store};
 use crate::engine::surroundings::{self, within};
-use crate::event::Level;
 use crate::graph::NodeId;
 use crate::ground::digest::Digest;
 use crate::ground::file::FileError;
@@ -101,7 +100,7 @@ fn note_writer(context: &Context<'_>, store: &Store<'_>, task: &Task) {
     }
     let noted = Writers::new(&store.state).note(&context.site.root, &task.name, &context.conduct.run);
     if let Err(error) = noted {
-        context.emitter.notice(Level::Warning, format!("{}: {error}", task.name));
+        context.emitter.unwritten(&error);
     }
 }
 
@@ -166,10 +165,8 @@ fn take(context: &Context<'_>, id: NodeId, wanted: &[Wanted]) -> Result<Vec<File
                 }
             },
             // A lock that can't be made costs a second execution at worst: the store is atomic.
-            Err(error) => {
-                let text = format!("{}: {error}", task_of(context, id).name);
-                context.emitter.notice(Level::Warning, text);
-            }
+            // Where no one can write, there is no other run to keep out.
+            Err(error) => context.emitter.unwritten(&error),
         }
     }
     Ok(held)

@@ -173,7 +173,7 @@ impl Run<'_> {
         let runs = Runs::new(&store.state);
         let kept = draft.kept.and_then(|()| runs.keep_manifest(&self.conduct.run, &manifest.encode()));
         if let Err(error) = kept {
-            context.emitter.notice(Level::Warning, format!("this run leaves no manifest: {error}"));
+            context.emitter.unwritten(&error);
         }
     }
 

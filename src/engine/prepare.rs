@@ -4,9 +4,10 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use crate::cache::{Cache, CacheError};
+use crate::cache::Cache;
 use crate::config::model::{Config, TaskId};
 use crate::engine::baseline::{self, Line, Standing};
+use crate::engine::emitter::unwritten;
 use crate::engine::knowledge::{Nothing, Recall};
 use crate::engine::probe::{self, Probes};
 use crate::engine::secrets::Secrets;
@@ -68,6 +69,8 @@ pub struct Prepared<'a> {
     pub history: LazyHistory,
     /// Things that went wrong without changing anything.
     pub warnings: Vec<String>,
+    /// Why state can't be written, if that is known already.
+    pub unwritten: Option<String>,
     /// What the reader has to know of the request.
     pub notes: Vec<String>,
     /// What hides secrets.
@@ -109,9 +112,6 @@ pub enum PrepareError {
     /// The tree can't be read.
     #[error(transparent)]
     Git(#[from] GitError),
-    /// The cache can't be opened.
-    #[error(transparent)]
-    Cache(#[from] CacheError),
     /// Secrets can't be hidden, so nothing is told of them.
     #[error(transparent)]
     Mask(#[from] MaskError),
@@ -121,7 +121,7 @@ impl<'a> Prepared<'a> {
     /// Gathers what the plan of `request` is made from.
     ///
     /// # Errors
-    /// A name is unknown, the tree can't be read, or the cache can't be opened.
+    /// A name is unknown, or the tree can't be read.
     pub fn gather(
         config: &'a Config,
         request: &Request,
@@ -140,7 +140,7 @@ impl<'a> Prepared<'a> {
         let looked = looked?;
         let store = match place.state {
             Some(state) => {
-                Some((state.to_owned(), Cache::open(state, config.settings.cache_size, place.clock)?))
+                Some((state.to_owned(), Cache::open(state, config.settings.cache_size, place.clock)))
             }
             None => None,
         };
@@ -160,7 +160,8 @@ impl<'a> Prepared<'a> {
             reader: looked.reader,
             store,
             history,
-            warnings: looked.warnings,
+            warnings: Vec::new(),
+            unwritten: looked.unwritten,
             notes: request.notes.iter().map(|note| secrets.mask.text(note)).collect(),
             secrets,
             part: None,
@@ -233,7 +234,7 @@ impl<'a> Prepared<'a> {
 struct Looked {
     snapshot: Option<Snapshot>,
     reader: Option<WorkTreeReader>,
-    warnings: Vec<String>,
+    unwritten: Option<String>,
 }
 
 fn look(tree: Tree<'_>, place: Place<'_>) -> Result<Looked, GitError> {
@@ -245,11 +246,13 @@ fn look(tree: Tree<'_>, place: Place<'_>) -> Result<Looked, GitError> {
         Tree::WorkDir(repository) => {
             let reader = WorkTreeReader::open(repository, place.state)?;
             let snapshot = reader.snapshot()?;
-            let mut warnings = Vec::new();
-            if let Err(error) = reader.save() {
-                warnings.push(format!("what was learnt of the files is not kept: {error}"));
-            }
-            Ok(Looked { snapshot: Some(snapshot), reader: Some(reader), warnings })
+            // The next look takes longer; that is all that is lost.
+            let unwritten = match reader.save() {
+                Err(GitError::File(error)) => Some(unwritten(&error)),
+                Err(error) => Some(format!("state can't be written: {error}")),
+                Ok(()) => None,
+            };
+            Ok(Looked { snapshot: Some(snapshot), reader: Some(reader), unwritten })
         }
     }
 }

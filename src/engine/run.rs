@@ -297,8 +297,10 @@ impl Run<'_> {
         let (Some(store), Some(tree)) = (&self.site.store, &self.tree) else { return };
         for recorded in context.records() {
             if let Err(error) = Records::new(&store.state).add(tree, &recorded) {
-                let text = format!("what {} found is not recorded: {error}", recorded.gate);
-                context.emitter.notice(Level::Warning, text);
+                let cause = &error.source;
+                context.emitter.unwritten_as(|| {
+                    format!("what {} found is not recorded: {error}: {cause}", recorded.gate)
+                });
             }
         }
     }
@@ -307,7 +309,7 @@ impl Run<'_> {
         let executions = context.executions();
         let Some(store) = self.site.store.as_ref().filter(|_| !executions.is_empty()) else { return };
         if let Err(error) = History::add(&store.state, &executions) {
-            context.emitter.notice(Level::Warning, format!("the history is not updated: {error}"));
+            context.emitter.unwritten(&error);
         }
     }
 }

@@ -31,6 +31,9 @@ pub enum SandboxError {
     /// There is no tree to make one of.
     #[error("a task runs in a sandbox only in a git repository, whose files are known")]
     NoTree,
+    /// A sparse checkout has no place for the task.
+    #[error("this sparse checkout leaves {0} out; hint: git sparse-checkout add {0}")]
+    LeftOut(RepoPath),
     /// The run is to end.
     #[error("stopped while the sandbox was made")]
     Stopped,

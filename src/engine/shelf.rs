@@ -137,7 +137,7 @@ fn stored(
     let reports = entry.outputs().filter(|output| reports::is_one(task, &output.path));
     let row = |output: &crate::cache::Output| match output.content {
         Content::File { digest, .. } => Ok((output.path.clone(), Some(digest))),
-        Content::EmptyFolder => Ok((output.path.clone(), None)),
+        Content::Folder { .. } => Ok((output.path.clone(), None)),
         // No such entry is made; what it leads to now may be anything.
         Content::Symlink { .. } => Err(NoEvidence { path: output.path.to_string(), why: Why::Linked }),
     };

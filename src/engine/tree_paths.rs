@@ -77,6 +77,7 @@ mod tests {
             id: ContentId([1; 20]),
             stat: None,
             tracked: true,
+            absent: false,
         };
         let snapshot = Snapshot::new(files.iter().map(entry).collect());
         let cwd = RepoPath::from_git(&b"web"[..]);

@@ -115,6 +115,9 @@ fn stock(
     let node = world.graph.node(id);
     let mut stock = Stock::default();
     for entry in InputSet::of(world.config, world.graph, node).select(snapshot) {
+        if entry.absent {
+            continue;
+        }
         if entry.mode == Mode::Submodule {
             stock.files.extend(store.tree.files_inside(&entry.path)?);
             stock.folders.insert(entry.path.clone());
@@ -129,8 +132,7 @@ fn stock(
             continue;
         }
         for output in store.cache.collect(&context.site.root, &needed.outputs)?.outputs() {
-            let is_folder = output.content == crate::cache::Content::EmptyFolder;
-            let kind = if is_folder { &mut stock.folders } else { &mut stock.files };
+            let kind = if output.is_folder() { &mut stock.folders } else { &mut stock.files };
             kind.insert(output.path.clone());
         }
     }

@@ -24,6 +24,10 @@ impl Library for TreeFiles<'_> {
         Ok(names.into_iter().map(|name| Listed { path: name.path, is_folder: name.is_folder }).collect())
     }
 
+    fn link(&self, path: &RepoPath) -> Result<Option<Vec<u8>>, GateError> {
+        Ok(self.repository.read_link(self.tree, path)?)
+    }
+
     fn read(&self, path: &RepoPath) -> Result<Option<String>, GateError> {
         let Some(bytes) = self.repository.read_file(self.tree, path)? else { return Ok(None) };
         Ok(Some(text(bytes, path)?))

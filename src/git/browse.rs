@@ -7,6 +7,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use git2::{ObjectType, Oid};
 
 use super::error::GitError;
+use super::index::Index;
 use super::repository::Repository;
 use crate::ground::file::FileError;
 use crate::ground::path::RepoPath;
@@ -27,15 +28,15 @@ impl Repository {
     /// The tree can't be read.
     pub fn browse_tree(&self, tree: &str, folder: &RepoPath) -> Result<Vec<Name>, GitError> {
         let inner = self.lock();
-        let id = Oid::from_str(tree).map_err(GitError::object("read the tree", &tree))?;
-        let mut found = inner.find_tree(id).map_err(GitError::object("read the tree", &tree))?;
-        if !folder.is_top() {
-            let Ok(entry) = found.get_path(folder.as_path()) else { return Ok(Vec::new()) };
-            if entry.kind() != Some(ObjectType::Tree) {
-                return Ok(Vec::new());
+        let id = if folder.is_top() {
+            Oid::from_str(tree).map_err(GitError::object("read the tree", &tree))?
+        } else {
+            match self.entry_at(&inner, tree, folder)? {
+                Some(entry) if entry.kind() == Some(ObjectType::Tree) => entry.id(),
+                _ => return Ok(Vec::new()),
             }
-            found = inner.find_tree(entry.id()).map_err(GitError::object("read", &folder))?;
-        }
+        };
+        let found = self.tree(&inner, id).map_err(GitError::object("read the tree", &id))?;
         let mut names: Vec<Name> = found
             .iter()
             .filter(|entry| matches!(entry.kind(), Some(ObjectType::Tree | ObjectType::Blob)))
@@ -55,16 +56,19 @@ impl Repository {
     /// The folder can't be read.
     pub fn browse_work_tree(&self, folder: &RepoPath, ending: &str) -> Result<Vec<Name>, GitError> {
         let names = browse_folder(self.work_dir(), folder, ending)?;
+        // libgit2 keeps the index for the next folder, but can't read a split or a sparse one.
+        let known = self.lock().index().ok();
+        let own = if known.is_none() { self.index()? } else { Index::default() };
         let inner = self.lock();
-        let index = inner.index().map_err(GitError::object("read", &"the index"))?;
         let is_tracked = |name: &Name| {
-            let path = name.path.as_path();
-            if name.is_folder {
-                let mut prefix = name.path.bytes().to_vec();
-                prefix.push(b'/');
-                index.find_prefix(std::ffi::OsStr::from_bytes(&prefix)).is_ok()
-            } else {
-                index.get_path(path, 0).is_some()
+            let prefix = name.path.child(b"");
+            match &known {
+                Some(index) if name.is_folder => {
+                    index.find_prefix(std::ffi::OsStr::from_bytes(prefix.bytes())).is_ok()
+                }
+                Some(index) => index.get_path(name.path.as_path(), 0).is_some(),
+                None if name.is_folder => own.has_below(&prefix),
+                None => own.find(&name.path).is_some(),
             }
         };
         let is_ignored = |name: &Name| inner.is_path_ignored(name.path.as_path()).unwrap_or(false);
@@ -82,6 +86,14 @@ pub fn browse_folder(
     ending: &str,
 ) -> Result<Vec<Name>, FileError> {
     let path = folder.under(root);
+    // What is in a submodule, or in another repository within this one, is not in the tree.
+    let mut above = Some(folder.clone());
+    while let Some(folder) = above.filter(|folder| !folder.is_top()) {
+        if folder.under(root).join(".git").symlink_metadata().is_ok() {
+            return Ok(Vec::new());
+        }
+        above = folder.parent();
+    }
     let entries = match fs::read_dir(&path) {
         Ok(entries) => entries,
         Err(error)
@@ -95,9 +107,9 @@ pub fn browse_folder(
     for entry in entries {
         let entry = entry.map_err(FileError::of("read the folder", &path))?;
         let name = entry.file_name();
-        // A symlink is not followed: what it leads to is not in the tree.
         let kind = entry.file_type().map_err(FileError::of("look at", &entry.path()))?;
-        let is_wanted = kind.is_file() && name.as_bytes().ends_with(ending.as_bytes());
+        // A symlink counts as the file that it is in the tree, whatever it leads to.
+        let is_wanted = (kind.is_file() || kind.is_symlink()) && name.as_bytes().ends_with(ending.as_bytes());
         // A submodule, or another repository within this one, is one entry in the tree.
         let is_folder = kind.is_dir() && entry.path().join(".git").symlink_metadata().is_err();
         if name != ".git" && (is_folder || is_wanted) {

@@ -46,8 +46,15 @@ pub(super) fn checked_out(
     }
     // Git reads attributes from a work tree. This one holds nothing else.
     let home = repository.common_dir().join("xtask").join(ATTRIBUTE_FOLDERS);
-    file::make_dir(&home)?;
-    let dir = tempfile::Builder::new().tempdir_in(&home).map_err(FileError::of("make a folder in", &home))?;
+    let builder = tempfile::Builder::new();
+    let in_state = file::make_dir(&home).ok().and_then(|()| builder.tempdir_in(&home).ok());
+    let dir = match in_state {
+        Some(dir) => dir,
+        // A plan needs no state, so it is made where state can't be written too.
+        None => {
+            builder.tempdir().map_err(FileError::of("make a temporary folder instead of one in", &home))?
+        }
+    };
     for (folder, text) in attributes {
         let folder = folder.under(dir.path());
         file::make_dir(&folder)?;

@@ -28,7 +28,7 @@ impl Repository {
     pub fn commit_snapshot(&self, tree: &str, filters: &[String]) -> Result<Snapshot, GitError> {
         let id = Oid::from_str(tree).map_err(GitError::object("read the tree", &tree))?;
         let mut entries = Vec::new();
-        collect(&self.lock(), id, &RepoPath::top(), &mut entries)?;
+        self.collect(&self.lock(), id, &RepoPath::top(), &mut entries)?;
         self.as_checked_out(entries, filters)
     }
 
@@ -58,7 +58,11 @@ impl Repository {
     }
 
     /// Gives each file the content that a checkout would write.
-    fn as_checked_out(&self, mut entries: Vec<Entry>, filters: &[String]) -> Result<Snapshot, GitError> {
+    pub(super) fn as_checked_out(
+        &self,
+        mut entries: Vec<Entry>,
+        filters: &[String],
+    ) -> Result<Snapshot, GitError> {
         let files = self.attribute_files(&entries)?;
         let outer = outer_attribute_files(self)?;
         let settings = self.settings();
@@ -144,31 +148,35 @@ fn plain_entry(mode: u32, id: &ContentId, path: &[u8]) -> Result<git2::IndexEntr
 }
 
 fn entry(path: RepoPath, mode: Mode, id: ContentId) -> Entry {
-    Entry { path, mode, id, stat: None, tracked: true }
+    Entry { path, mode, id, stat: None, tracked: true, absent: false }
 }
 
-fn collect(
-    inner: &git2::Repository,
-    id: Oid,
-    folder: &RepoPath,
-    entries: &mut Vec<Entry>,
-) -> Result<(), GitError> {
-    let tree = inner.find_tree(id).map_err(GitError::object("read the tree", &id))?;
-    for row in &tree {
-        let path = folder.child(row.name_bytes());
-        let mode = match (row.kind(), row.filemode()) {
-            (Some(ObjectType::Tree), _) => {
-                collect(inner, row.id(), &path, entries)?;
-                continue;
-            }
-            (Some(ObjectType::Commit), _) => Mode::Submodule,
-            (_, 0o120_000) => Mode::Symlink,
-            (_, mode) if mode & 0o100 != 0 => Mode::Executable,
-            _ => Mode::File,
-        };
-        let id = content_id(row.id())
-            .map_err(|error| GitError::object("read", &path)(git2::Error::from_str(&error.to_string())))?;
-        entries.push(entry(path, mode, id));
+impl Repository {
+    fn collect(
+        &self,
+        inner: &git2::Repository,
+        id: Oid,
+        folder: &RepoPath,
+        entries: &mut Vec<Entry>,
+    ) -> Result<(), GitError> {
+        let tree = self.tree(inner, id).map_err(GitError::object("read the tree", &id))?;
+        for row in &tree {
+            let path = folder.child(row.name_bytes());
+            let mode = match (row.kind(), row.filemode()) {
+                (Some(ObjectType::Tree), _) => {
+                    self.collect(inner, row.id(), &path, entries)?;
+                    continue;
+                }
+                (Some(ObjectType::Commit), _) => Mode::Submodule,
+                (_, 0o120_000) => Mode::Symlink,
+                (_, mode) if mode & 0o100 != 0 => Mode::Executable,
+                _ => Mode::File,
+            };
+            let id = content_id(row.id()).map_err(|error| {
+                GitError::object("read", &path)(git2::Error::from_str(&error.to_string()))
+            })?;
+            entries.push(entry(path, mode, id));
+        }
+        Ok(())
     }
-    Ok(())
 }

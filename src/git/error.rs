@@ -21,6 +21,20 @@ pub enum GitError {
         /// What libgit2 said.
         source: git2::Error,
     },
+    /// A repository in a form that libgit2 can't read.
+    #[error("{} {}, which libgit2, the library that taskgate reads repositories with, does not support", path.display(), form)]
+    Unsupported {
+        /// The repository, or a folder in it.
+        path: PathBuf,
+        /// What it uses.
+        form: Form,
+    },
+    /// A repository that belongs to another user.
+    #[error("{} belongs to another user, and git reads it only if that is permitted", path.display())]
+    Foreign {
+        /// The repository, as `safe.directory` has to name it.
+        path: PathBuf,
+    },
     /// A repository without a work tree.
     #[error("{} is a bare repository, so there are no files to run tasks on", path.display())]
     Bare {
@@ -109,6 +123,40 @@ pub enum GitError {
     },
 }
 
+/// What a repository uses that libgit2 can't read.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum Form {
+    /// Object ids that are not SHA-1.
+    #[error("has {0} object ids")]
+    Objects(String),
+    /// Refs in a reftable.
+    #[error("keeps its refs in the format `reftable`")]
+    Reftable,
+    /// An extension.
+    #[error("uses git's extension `{0}`")]
+    Extension(String),
+}
+
+impl Form {
+    /// Recognises it in what libgit2 says.
+    fn of(message: &str) -> Option<Self> {
+        const EXTENSION: &str = "unsupported extension name extensions.";
+        if let Some(format) = message.strip_prefix("unknown object format '") {
+            let format = format.trim_end_matches('\'');
+            return Some(Self::Objects(if format == "sha256" {
+                "SHA-256".to_owned()
+            } else {
+                format.to_owned()
+            }));
+        }
+        match message.strip_prefix(EXTENSION)? {
+            "refstorage" => Some(Self::Reftable),
+            "objectformat" => Some(Self::Objects("other than SHA-1".to_owned())),
+            extension => Some(Self::Extension(extension.to_owned())),
+        }
+    }
+}
+
 /// Why there is no base to compare with.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum NoBase {
@@ -139,6 +187,51 @@ impl GitError {
         path: &std::path::Path,
     ) -> impl FnOnce(git2::Error) -> Self {
         let path = path.to_owned();
-        move |source| Self::Repository { attempt, path, source }
+        move |source: git2::Error| {
+            if source.code() == git2::ErrorCode::Owner {
+                return Self::Foreign { path: owned_path(source.message()).unwrap_or(path) };
+            }
+            match Form::of(source.message()) {
+                Some(form) => Self::Unsupported { path, form },
+                None => Self::Repository { attempt, path, source },
+            }
+        }
+    }
+}
+
+/// The top of the repository that libgit2 names in its message about an owner.
+fn owned_path(message: &str) -> Option<PathBuf> {
+    let (_, rest) = message.split_once('\'')?;
+    let (path, _) = rest.rsplit_once('\'')?;
+    let path = path.trim_end_matches('/');
+    Some(PathBuf::from(path.strip_suffix("/.git").unwrap_or(path)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn forms_are_recognised_by_the_words_of_libgit2() {
+        let form = |message: &str| Form::of(message).map(|form| form.to_string());
+        let expect = |text: &str| Some(text.to_owned());
+        assert_eq!(form("unknown object format 'sha256'"), expect("has SHA-256 object ids"));
+        assert_eq!(
+            form("unsupported extension name extensions.refstorage"),
+            expect("keeps its refs in the format `reftable`")
+        );
+        assert_eq!(
+            form("unsupported extension name extensions.other"),
+            expect("uses git's extension `other`")
+        );
+        assert_eq!(form("could not find repository"), None);
+    }
+
+    #[test]
+    fn the_path_to_permit_is_the_top_of_the_work_tree() {
+        for path in ["/a b/c", "/a b/c/", "/a b/c/.git", "/a b/c/.git/"] {
+            let message = format!("repository path '{path}' is not owned by current user");
+            assert_eq!(owned_path(&message), Some(PathBuf::from("/a b/c")), "{path}");
+        }
     }
 }

@@ -16,12 +16,17 @@ const EMPTY: ContentId = ContentId([
 /// Bytes of an entry before its path, as all versions of the file have them.
 pub(super) const FIXED: usize = 62;
 
+/// The bit of a row's second flags, in their first byte, by which git skips the working directory.
+const SKIPPED: u8 = 0x40;
+
 /// A picture of the index, sorted by path. Its rows stay in the form of the file and are read where
 /// they are asked for: to unfold 100,000 of them would take longer than to read them.
 #[derive(Debug, Default)]
 pub(super) struct Index {
     bytes: Vec<u8>,
     places: Vec<Place>,
+    /// Rows that git leaves out of the working directory.
+    skipped: Vec<usize>,
     /// When the index was written.
     pub(super) written: Option<Moment>,
     /// It vouches for no file that was last changed at this time or before.
@@ -107,7 +112,7 @@ impl Row {
 impl Index {
     /// An index without rows, which will lie in `bytes`.
     pub(super) fn within(bytes: Vec<u8>, rows: usize) -> Self {
-        Self { bytes, places: Vec::with_capacity(rows), written: None, distrusted: None }
+        Self { bytes, places: Vec::with_capacity(rows), ..Self::default() }
     }
 
     /// The bytes that it was made with.
@@ -127,6 +132,9 @@ impl Index {
             }
         }
         let len = u32::try_from(path.len()).ok()?;
+        if path.start > at + FIXED && self.bytes[at + FIXED] & SKIPPED != 0 {
+            self.skipped.push(self.places.len());
+        }
         self.places.push(Place { at: u32::try_from(at).ok()?, path: u32::try_from(path.start).ok()?, len });
         Some(())
     }
@@ -138,6 +146,11 @@ impl Index {
         self.bytes.extend_from_slice(&more.to_be_bytes());
         self.bytes.extend_from_slice(path);
         self.add(at, at + FIXED + 2..self.bytes.len())
+    }
+
+    /// Rows that git leaves out of the working directory, as a sparse checkout does.
+    pub(super) fn skipped(&self) -> &[usize] {
+        &self.skipped
     }
 
     /// How many rows there are.
@@ -163,6 +176,12 @@ impl Index {
     pub(super) fn find(&self, path: &RepoPath) -> Option<Row> {
         let at = self.first(0..self.len(), |row| row < path.bytes());
         (at < self.len() && self.path(at) == path.bytes()).then(|| self.row(at))
+    }
+
+    /// Whether a row's path starts with `prefix`, which ends with a slash.
+    pub(super) fn has_below(&self, prefix: &RepoPath) -> bool {
+        let at = self.first(0..self.len(), |row| row < prefix.bytes());
+        at < self.len() && self.path(at).starts_with(prefix.bytes())
     }
 
     /// The first of these rows whose path is not `before` what is sought.

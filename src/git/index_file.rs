@@ -141,13 +141,14 @@ fn varint(bytes: &[u8], mut at: usize) -> Option<(usize, usize)> {
     }
 }
 
-/// The index from what `git ls-files --stage -z` prints. It has no stats, so it vouches for nothing.
+/// The index from what `git ls-files -t --stage -z` prints. It has no stats, so it vouches for nothing.
 pub(super) fn from_listing(listing: &[u8]) -> Option<Index> {
     let mut index = Index::default();
     for line in listing.split(|byte| *byte == 0).filter(|line| !line.is_empty()) {
         let tab = line.iter().position(|byte| *byte == b'\t')?;
         let (fields, path) = (std::str::from_utf8(&line[..tab]).ok()?, &line[tab + 1..]);
         let mut fields = fields.split(' ');
+        let more = if fields.next()? == "S" { 0x4000 } else { 0 };
         let mode = u32::from_str_radix(fields.next()?, 8).ok()?;
         let id = git2::Oid::from_str(fields.next()?).ok()?;
         let stage: u16 = fields.next()?.parse().ok().filter(|stage| *stage < 4)?;
@@ -155,7 +156,7 @@ pub(super) fn from_listing(listing: &[u8]) -> Option<Index> {
         fixed[24..28].copy_from_slice(&mode.to_be_bytes());
         fixed[40..60].copy_from_slice(id.as_bytes().get(..20)?);
         fixed[60..].copy_from_slice(&(stage << 12).to_be_bytes());
-        index.push(&fixed, 0, path)?;
+        index.push(&fixed, more, path)?;
     }
     Some(index)
 }

@@ -16,6 +16,7 @@ mod hooks_dir;
 mod ignore_rules;
 mod index;
 mod index_file;
+mod left_out;
 mod listing;
 mod notes;
 mod own_repository;
@@ -41,7 +42,7 @@ mod tests;
 
 pub use changed_lines::ChangedLines;
 pub use checked_out::remove_left_overs;
-pub use error::{GitError, NoBase};
+pub use error::{Form, GitError, NoBase};
 pub use hooks_dir::HooksDir;
 pub use notes::Notes;
 pub use pool::{Pool, PoolFinder, Removed};

@@ -50,7 +50,7 @@ impl GitProgram {
 
     /// What an index file holds, in whatever form it is.
     pub(super) fn list_index(&self, place: Place<'_>, index: &Path) -> Result<Vec<u8>, GitError> {
-        let args = ["ls-files", "--stage", "-z"];
+        let args = ["ls-files", "-t", "--stage", "-z"];
         let what = name_of(&args);
         let output = self
             .command(place, &args)

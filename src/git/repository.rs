@@ -6,19 +6,23 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use git2::{ErrorCode, ObjectType, Oid, RepositoryOpenFlags};
 
 use super::error::GitError;
 use super::index::Index;
 use super::index_file::{self, Read};
+use super::left_out::LeftOut;
 use super::program::{GitProgram, Place};
 use super::settings::Settings;
 use super::snapshot::ContentId;
 use crate::ground::env::Env;
 use crate::ground::file::FileError;
 use crate::ground::path::RepoPath;
+
+/// The mode of a symlink in a tree.
+const SYMLINK: i32 = 0o120_000;
 
 /// A git repository with a work tree.
 pub struct Repository {
@@ -29,6 +33,7 @@ pub struct Repository {
     common_dir: PathBuf,
     opener: Opener,
     settings: Settings,
+    left_out: OnceLock<Vec<LeftOut>>,
 }
 
 /// What it takes to open a repository.
@@ -82,7 +87,15 @@ impl Repository {
             .map_err(GitError::repository("read the configuration of", &git_dir))?;
         let settings = Settings::read(&config, &work_dir, opener.home.as_deref());
         let common_dir = plain(inner.commondir());
-        Ok(Self { inner: Mutex::new(inner), work_dir, git_dir, common_dir, opener, settings })
+        Ok(Self {
+            inner: Mutex::new(inner),
+            work_dir,
+            git_dir,
+            common_dir,
+            opener,
+            settings,
+            left_out: OnceLock::new(),
+        })
     }
 
     /// The top of the work tree.
@@ -239,17 +252,33 @@ impl Repository {
     /// # Errors
     /// The tree or the file can't be read.
     pub fn read_file(&self, tree: &str, path: &RepoPath) -> Result<Option<Vec<u8>>, GitError> {
+        self.read_entry(tree, path, |mode| mode != SYMLINK)
+    }
+
+    /// What a symlink of a tree points to; `None` if the tree has none at `path`.
+    ///
+    /// # Errors
+    /// The tree or the symlink can't be read.
+    pub fn read_link(&self, tree: &str, path: &RepoPath) -> Result<Option<Vec<u8>>, GitError> {
+        self.read_entry(tree, path, |mode| mode == SYMLINK)
+    }
+
+    fn read_entry(
+        &self,
+        tree: &str,
+        path: &RepoPath,
+        is_wanted: impl Fn(i32) -> bool,
+    ) -> Result<Option<Vec<u8>>, GitError> {
         let inner = self.lock();
-        let id = Oid::from_str(tree).map_err(GitError::object("read the tree", &tree))?;
-        let tree = inner.find_tree(id).map_err(GitError::object("read the tree", &tree))?;
-        let entry = match tree.get_path(path.as_path()) {
-            Ok(entry) if entry.kind() == Some(ObjectType::Blob) => entry,
-            Ok(_) => return Ok(None),
-            Err(error) if error.code() == ErrorCode::NotFound => return Ok(None),
-            Err(error) => return Err(GitError::object("read", &path)(error)),
+        let is_wanted = |entry: &git2::TreeEntry<'_>| {
+            entry.kind() == Some(ObjectType::Blob) && is_wanted(entry.filemode())
         };
-        let blob = inner.find_blob(entry.id()).map_err(GitError::object("read", &path))?;
-        Ok(Some(blob.content().to_owned()))
+        let Some(entry) = self.entry_at(&inner, tree, path)?.filter(is_wanted) else { return Ok(None) };
+        let blob = match inner.find_blob(entry.id()) {
+            Err(error) if self.has_fetched(&error, &entry.id().to_string()) => inner.find_blob(entry.id()),
+            found => found,
+        };
+        Ok(Some(blob.map_err(GitError::object("read", &path))?.content().to_owned()))
     }
 
     /// The bytes of a blob.
@@ -257,7 +286,57 @@ impl Repository {
         let read = |inner: &git2::Repository| {
             inner.find_blob(Oid::from_bytes(&id.0)?).map(|blob| blob.content().to_owned())
         };
-        read(&self.lock()).map_err(GitError::object("read the blob", &id.hex()))
+        let inner = self.lock();
+        match read(&inner) {
+            Err(error) if self.has_fetched(&error, &id.hex()) => read(&inner),
+            read => read,
+        }
+        .map_err(GitError::object("read the blob", &id.hex()))
+    }
+
+    /// A tree, which git fetches if this clone left it out.
+    pub(super) fn tree<'r>(
+        &self,
+        inner: &'r git2::Repository,
+        id: Oid,
+    ) -> Result<git2::Tree<'r>, git2::Error> {
+        match inner.find_tree(id) {
+            Err(error) if self.has_fetched(&error, &id.to_string()) => inner.find_tree(id),
+            found => found,
+        }
+    }
+
+    /// Whether git has the object that libgit2 does not: a partial clone fetches it when git, which
+    /// knows the way to it, is asked for it.
+    fn has_fetched(&self, error: &git2::Error, id: &str) -> bool {
+        error.code() == ErrorCode::NotFound
+            && self.program().run(self.place(), &["cat-file", "-e", id]).is_ok()
+    }
+
+    /// The entry of a tree at `path`. Each tree on the way is looked up by itself: to libgit2, one
+    /// that a partial clone left out is the same as none.
+    pub(super) fn entry_at(
+        &self,
+        inner: &git2::Repository,
+        tree: &str,
+        path: &RepoPath,
+    ) -> Result<Option<git2::TreeEntry<'static>>, GitError> {
+        let id = Oid::from_str(tree).map_err(GitError::object("read the tree", &tree))?;
+        let mut found = self.tree(inner, id).map_err(GitError::object("read the tree", &tree))?;
+        let mut parts = path.parts().peekable();
+        while let Some(part) = parts.next() {
+            let Some(entry) = found.iter().find(|entry| entry.name_bytes() == part) else { return Ok(None) };
+            if parts.peek().is_none() {
+                return Ok(Some(entry.to_owned()));
+            }
+            if entry.kind() != Some(ObjectType::Tree) {
+                return Ok(None);
+            }
+            let id = entry.id();
+            drop(entry);
+            found = self.tree(inner, id).map_err(GitError::object("read the tree", &id))?;
+        }
+        Ok(None)
     }
 
     /// A picture of the index as it is now.
@@ -283,6 +362,11 @@ impl Repository {
     /// libgit2's handle, for one thread at a time.
     pub(super) fn lock(&self) -> MutexGuard<'_, git2::Repository> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What a sparse checkout leaves out, once it was looked for.
+    pub(super) fn known_left_out(&self) -> &OnceLock<Vec<LeftOut>> {
+        &self.left_out
     }
 
     pub(super) fn settings(&self) -> &Settings {

@@ -69,6 +69,9 @@ pub struct Entry {
     pub stat: Option<Stat>,
     /// Whether git tracks it; untracked and not ignored otherwise.
     pub tracked: bool,
+    /// Whether a sparse checkout leaves it out of the working directory: its content is that of the
+    /// index.
+    pub absent: bool,
 }
 
 /// The entries of a tree, sorted by the bytes of their paths. A clone shares them.
@@ -187,6 +190,7 @@ mod tests {
                     id: ContentId([0; 20]),
                     stat: None,
                     tracked: true,
+                    absent: false,
                 })
                 .collect(),
         )

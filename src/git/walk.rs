@@ -121,6 +121,7 @@ impl<'t> Walk<'t> {
         let mut slots = self.slots.into_inner().unwrap_or_else(PoisonError::into_inner);
         let mut entries = Vec::with_capacity(slots.iter().map(|slot| slot.entries.len()).sum());
         gather(&mut slots, 0, &mut entries);
+        add_absent(&self.tree.absent, self.target, &mut entries);
         Ok((entries, self.look.used()))
     }
 
@@ -244,7 +245,7 @@ impl<'t> Walk<'t> {
                 let recorded = row.map(|row| row.id);
                 if let Some(id) = self.nested.content(&path, recorded)? {
                     let tracked = row.is_some();
-                    let entry = Entry { path, mode: Mode::Submodule, id, stat: None, tracked };
+                    let entry = Entry { path, mode: Mode::Submodule, id, stat: None, tracked, absent: false };
                     return Ok(self.is_wanted(&entry.path).then_some(Item::Entry(entry)));
                 }
             }
@@ -285,7 +286,7 @@ impl<'t> Walk<'t> {
         let known = self.content(folder, job, (&path, name), row);
         let Some((stat, id)) = known.map_err(self.failed("read", &path))? else { return Ok(None) };
         let mode = self.mode(&stat, row);
-        let entry = Entry { path, mode, id, stat: Some(stat), tracked: row.is_some() };
+        let entry = Entry { path, mode, id, stat: Some(stat), tracked: row.is_some(), absent: false };
         Ok(Some(Item::Entry(entry)))
     }
 
@@ -357,6 +358,23 @@ impl<'t> Walk<'t> {
 /// The part of `target` that follows `folder`; `None` if `folder` is the target or lies within it.
 fn next_part<'t>(folder: &RepoPath, target: &'t RepoPath) -> Option<&'t [u8]> {
     target.parts().nth(folder.parts().count())
+}
+
+/// Adds what a sparse checkout leaves out, where nothing took its place.
+fn add_absent(absent: &[Entry], target: &RepoPath, entries: &mut Vec<Entry>) {
+    let is_free = |path: &RepoPath| {
+        let at = entries.partition_point(|entry| entry.path < *path);
+        let is_taken = entries.get(at).is_some_and(|entry| entry.path == *path);
+        let below = path.child(b"");
+        let at = entries.partition_point(|entry| entry.path < below);
+        !is_taken && !entries.get(at).is_some_and(|entry| entry.path.is_within(path))
+    };
+    let wanted = absent.iter().filter(|entry| entry.path.is_within(target));
+    let absent: Vec<Entry> = wanted.filter(|entry| is_free(&entry.path)).cloned().collect();
+    if !absent.is_empty() {
+        entries.extend(absent);
+        entries.sort_unstable_by(|a, b| a.path.cmp(&b.path));
+    }
 }
 
 /// Moves all that a slot holds, and the slots of the folders below it, behind the entries.

@@ -12,10 +12,10 @@ use super::error::GitError;
 use super::folder::Folder;
 use super::glob::Case;
 use super::ignore_rules::IgnoreRules;
-use super::index::Index;
+use super::index::{Index, Standing};
 use super::repository::Repository;
 use super::settings::Settings;
-use super::snapshot::Mode;
+use super::snapshot::{Entry, Mode};
 use crate::ground::digest::Fields;
 use crate::ground::file::{self, FileError};
 use crate::ground::path::RepoPath;
@@ -34,6 +34,8 @@ pub(super) struct WorkTree {
     /// The device on which a folder's stat tells whether its names changed; `None` if on none.
     pub(super) dated: Option<u64>,
     pub(super) index: Index,
+    /// What a sparse checkout leaves out of the working directory, as the index has it.
+    pub(super) absent: Vec<Entry>,
     pub(super) settings: Settings,
     pub(super) memory: Memory,
     /// `info/exclude` and `core.excludesFile`.
@@ -69,6 +71,7 @@ impl WorkTree {
             top,
             dated,
             index: repository.index()?,
+            absent: Vec::new(),
             memory: Memory::open(state_dir, &dir),
             staged_attributes: HashMap::new(),
             dir,
@@ -80,6 +83,7 @@ impl WorkTree {
         let files = tree.tracked_attribute_files();
         tree.index.distrusted = tree.memory.distrusted(tree.filters(&files));
         tree.staged_attributes = tree.read_staged_attributes(&files, repository)?;
+        tree.absent = tree.skipped(&files, repository)?;
         Ok(tree)
     }
 
@@ -90,6 +94,7 @@ impl WorkTree {
             top: Folder::open(dir).map_err(FileError::of("open", dir))?,
             dated: None,
             index: Index::default(),
+            absent: Vec::new(),
             settings: Settings::plain(),
             memory: Memory::default(),
             ignores: IgnoreRules::none(Case::Counts),
@@ -127,6 +132,32 @@ impl WorkTree {
             _ => false,
         };
         (0..self.index.len()).filter(is_one).collect()
+    }
+
+    /// The rows that git leaves out of the working directory, with the content that a checkout would
+    /// write. `files` are the rows of attribute files.
+    fn skipped(&self, files: &[usize], repository: &Repository) -> Result<Vec<Entry>, GitError> {
+        if self.index.skipped().is_empty() {
+            return Ok(Vec::new());
+        }
+        let entry = |at: &usize| {
+            let row = self.index.row(*at);
+            let path = RepoPath::from_git(self.index.path(*at));
+            let mode = row.kind().filter(|_| row.standing == Standing::Staged)?;
+            Some(Entry { path, mode, id: row.id, stat: None, tracked: true, absent: true })
+        };
+        let skipped: Vec<Entry> = self.index.skipped().iter().filter_map(entry).collect();
+        let attributes = files.iter().filter(|at| self.index.skipped().binary_search(at).is_err());
+        let all = skipped.iter().cloned().chain(attributes.filter_map(entry)).collect();
+        match repository.as_checked_out(all, repository.opener().permitted()) {
+            Ok(all) => Ok(skipped
+                .into_iter()
+                .map(|entry| Entry { id: all.get(&entry.path).map_or(entry.id, |found| found.id), ..entry })
+                .collect()),
+            // Where a driver is not permitted, not knowing costs a hit, not its truth.
+            Err(GitError::Filter { .. }) => Ok(skipped),
+            Err(error) => Err(error),
+        }
     }
 
     /// A digest of all that says how git changes bytes.

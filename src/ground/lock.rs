@@ -79,6 +79,14 @@ impl FileLock {
         self.file.try_clone()
     }
 
+    /// Whether an error says that the file system has no locks, as some network and host-shared
+    /// ones have none.
+    pub fn is_unsupported(error: &FileError) -> bool {
+        let code = error.source.raw_os_error().map(rustix::io::Errno::from_raw_os_error);
+        error.source.kind() == std::io::ErrorKind::Unsupported
+            || matches!(code, Some(rustix::io::Errno::NOLCK | rustix::io::Errno::OPNOTSUPP))
+    }
+
     /// Waits until no other process has the lock exclusively, and keeps it shared.
     ///
     /// # Errors

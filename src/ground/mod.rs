@@ -6,6 +6,7 @@ pub mod digest;
 pub mod env;
 pub mod file;
 mod glob_row;
+pub mod links;
 pub mod lock;
 pub mod moved;
 pub mod name;

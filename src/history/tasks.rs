@@ -87,7 +87,11 @@ impl History {
     /// # Errors
     /// The file can't be locked or written.
     pub fn add(state: &Path, executions: &[(String, Execution)]) -> Result<(), FileError> {
-        let _lock = FileLock::exclusive(&state.join("history.lock"))?;
+        let _lock = match FileLock::exclusive(&state.join("history.lock")) {
+            // At worst one of two runs at the same time is forgotten.
+            Err(error) if FileLock::is_unsupported(&error) => None,
+            lock => Some(lock?),
+        };
         let mut history = Self::load(state);
         for (name, execution) in executions {
             history.tasks.entry(name.clone()).or_default().add(execution);

@@ -132,8 +132,14 @@ mod tests {
         let set = InputSet::of(&config, &graph, &graph.nodes[0]);
         let digest = |id| {
             let path = RepoPath::from_git(&b"lib/sub"[..]);
-            let entry =
-                Entry { path, mode: Mode::Submodule, id: ContentId([id; 20]), stat: None, tracked: true };
+            let entry = Entry {
+                path,
+                mode: Mode::Submodule,
+                id: ContentId([id; 20]),
+                stat: None,
+                tracked: true,
+                absent: false,
+            };
             set.digest(&Snapshot::new(vec![entry]))
         };
         assert_ne!(digest(1), digest(2));

@@ -114,6 +114,7 @@ mod tests {
             id: ContentId([0; 20]),
             stat: None,
             tracked: true,
+            absent: false,
         };
         let snapshot = Snapshot::new(["tools/v.sh", "tools/lib/x", "src/a", "cat"].map(entry).into());
         let cases = [

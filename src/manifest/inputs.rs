@@ -146,7 +146,7 @@ mod tests {
 
     fn entry(path: &str, id: u8) -> Entry {
         let path = RepoPath::from_git(path.as_bytes());
-        Entry { path, mode: Mode::File, id: ContentId([id; 20]), stat: None, tracked: true }
+        Entry { path, mode: Mode::File, id: ContentId([id; 20]), stat: None, tracked: true, absent: false }
     }
 
     fn names(inputs: &Inputs, set: &str) -> Vec<String> {

@@ -15,6 +15,7 @@ mod output;
 mod wake;
 
 pub mod caller;
+pub mod file_limit;
 pub mod guard;
 pub mod log;
 pub mod mask;

@@ -82,6 +82,12 @@ impl Reporters {
         });
     }
 
+    /// Takes out the error of the reporter of this name.
+    pub fn take_error(&mut self, name: &str) -> Option<io::Error> {
+        let at = self.errors.iter().position(|(failed, _)| *failed == name)?;
+        Some(self.errors.remove(at).1)
+    }
+
     /// What went wrong, and where.
     pub fn errors(&mut self) -> Vec<(&'static str, io::Error)> {
         std::mem::take(&mut self.errors)

@@ -19,6 +19,7 @@ mod push_ends;
 mod races;
 mod runs_at_once;
 mod signals;
+mod state;
 #[cfg(target_os = "linux")]
 mod trace;
 mod watch;

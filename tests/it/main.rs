@@ -46,6 +46,7 @@ mod ports;
 mod quality;
 mod readiness;
 mod reports;
+mod repositories;
 mod run;
 mod rust_tasks;
 mod sandbox;

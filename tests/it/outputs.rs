@@ -141,3 +141,110 @@ needs = ["mid"]
     project.write("src.txt", "bad\n");
     project.xtask(&["check"]).ends(1).says("✗ check");
 }
+
+/// What stands at each path below a folder: kind, permission bits, size or target.
+fn listing(project: &Project, folder: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut open = vec![project.path(folder)];
+    while let Some(path) = open.pop() {
+        let meta = path.symlink_metadata().unwrap();
+        let what = match std::fs::read_link(&path) {
+            Ok(target) => format!("→ {}", target.display()),
+            Err(_) if meta.is_dir() => "folder".to_owned(),
+            Err(_) => format!("{:?}", std::fs::read(&path).unwrap().len()),
+        };
+        found.push(format!("{} {:o} {what}", path.display(), meta.permissions().mode() & 0o7777));
+        if meta.is_dir() {
+            open.extend(std::fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
+        }
+    }
+    found.sort();
+    found
+}
+
+const MODES: &str = r#"
+[tasks.build]
+run = '''
+mkdir -p out/ro/deep out/priv out/empty out/sticky
+echo 1 > out/ro/deep/f; head -c 200000 /dev/zero > out/ro/deep/big
+echo 2 > out/priv/secret; chmod 600 out/priv/secret; chmod 700 out/priv
+ln out/priv/secret out/hard; ln -s nowhere out/dangling; ln -s /etc/passwd out/absolute
+chmod 711 out/empty; chmod 1777 out/sticky; chmod 2750 out; truncate -s 1M out/hole
+chmod 555 out/ro/deep out/ro
+'''
+inputs = ["a"]
+outputs = ["out/**"]
+SANDBOX
+"#;
+
+/// Runs the program as an ordinary user, whom permission bits bind.
+fn as_user(project: &Project, script: &str) {
+    let mut command = if rustix::process::geteuid().is_root() {
+        let mut command = project.command("setpriv");
+        command.args(["--reuid=65534", "--regid=65534", "--clear-groups", "sh", "-ec", script]);
+        command
+    } else {
+        let mut command = project.command("sh");
+        command.args(["-ec", script]);
+        command
+    };
+    let output = command.env("X", env!("CARGO_BIN_EXE_xtask")).output().unwrap();
+    assert!(output.status.success(), "{script}:\n{}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// Gives all of a project to the ordinary user.
+fn give_away(project: &Project) {
+    if rustix::process::geteuid().is_root() {
+        let chown = project.command("chown").args(["-R", "65534:65534"]).arg(project.beside()).status();
+        assert!(chown.unwrap().success());
+    }
+}
+
+#[test]
+fn modes_of_folders_are_restored_for_an_ordinary_user() {
+    for sandbox in ["", "sandbox = true"] {
+        let project = Project::new(&MODES.replace("SANDBOX", sandbox));
+        project.write("a", "a\n").write(".gitignore", "out\n").commit("a");
+        give_away(&project);
+        as_user(&project, "$X build && $X build 2>&1 | grep 'nothing ran'");
+        let made = listing(&project, "out");
+        let restored = "2>&1 | grep 'outputs restored'";
+        for change in [
+            "chmod -R u+w out; rm -rf out",
+            "chmod -R u+w out; rm -rf out; umask 077",
+            "chmod 755 out/priv",
+            "chmod 755 out/ro/deep; rm out/ro/deep/f; echo x > out/ro/deep/extra; chmod 555 out/ro/deep",
+            "chmod -R u+w out; rm -rf out/ro",
+            "rmdir out/empty; chmod 700 out/sticky",
+        ] {
+            as_user(&project, &format!("{change}; $X build {restored}"));
+            assert_eq!(listing(&project, "out"), made, "{sandbox} {change}");
+        }
+        as_user(&project, "$X build --force && $X build 2>&1 | grep 'nothing ran' && chmod -R u+w out");
+    }
+}
+
+#[test]
+fn modes_of_folders_that_are_no_outputs_are_let_be() {
+    let project = Project::new(
+        "[tasks.build]\nrun = \"mkdir -p d; echo x > d/f\"\ninputs = [\"a\"]\noutputs = [\"d/f\"]\n",
+    );
+    project.write("a", "a\n").write(".gitignore", "d\n").commit("a");
+    project.xtask(&["build"]).ends(0);
+    project.chmod("d", 0o700);
+    project.xtask(&["build"]).ends(0).says("nothing ran").does_not_say("restored");
+    assert_eq!(std::fs::metadata(project.path("d")).unwrap().permissions().mode() & 0o7777, 0o700);
+}
+
+#[test]
+fn entry_of_a_former_version_is_a_miss_without_a_word() {
+    let project = build();
+    for file in project.cache_files().iter().filter(|file| file.display().to_string().contains("entries")) {
+        let mut bytes = std::fs::read(file).unwrap();
+        bytes[..8].copy_from_slice(b"tgentry1");
+        std::fs::write(file, bytes).unwrap();
+    }
+    project.xtask(&["cache", "verify"]).ends(0).prints("clean");
+    project.xtask(&["build"]).ends(0).says("1 ran").does_not_say("damaged");
+    project.xtask(&["build"]).ends(0).says("nothing ran");
+}

@@ -69,7 +69,7 @@ fn a_blob_that_another_entry_needs_stays() {
     set_used(&f, "a", 5);
     let (clock, _) = Clock::manual();
     let cap = f.cache.stats().unwrap().bytes - 1;
-    let small = Cache::open(&f.state(), cap, &clock).unwrap();
+    let small = Cache::open(&f.state(), cap, &clock);
     let report = small.gc().unwrap();
     assert_eq!((report.entries, report.blobs), (1, 0), "{report:?}");
     assert!(!is_hit(&f, "a") && is_hit(&f, "b"));

@@ -39,7 +39,7 @@ impl Fixture {
         fs::create_dir(dir.path().join("root")).unwrap();
         let (clock, time) = Clock::manual();
         time.store(Clock::system().now().0, Ordering::Relaxed);
-        let cache = Cache::open(&dir.path().join("state"), cap, &clock).unwrap();
+        let cache = Cache::open(&dir.path().join("state"), cap, &clock);
         Self { dir, cache, time }
     }
 
@@ -61,7 +61,7 @@ impl Fixture {
         self.cache.save().unwrap();
         let (clock, time) = Clock::manual();
         time.store(self.time.load(Ordering::Relaxed), Ordering::Relaxed);
-        Cache::open(&self.state(), self.cache.cap, &clock).unwrap()
+        Cache::open(&self.state(), self.cache.cap, &clock)
     }
 
     fn write(&self, path: &str, bytes: impl AsRef<[u8]>) {

@@ -21,11 +21,12 @@ fn files_symlinks_and_empty_folders_are_collected_within_the_patterns() {
     f.folder("dist/empty");
     f.folder("empty");
     let outputs = f.collect(&["dist", "!**/*.map"]);
-    assert_eq!(names(&outputs), ["dist/app.js", "dist/empty", "dist/link", "dist/nowhere"]);
+    assert_eq!(names(&outputs), ["dist", "dist/app.js", "dist/empty", "dist/link", "dist/nowhere"]);
     let contents: Vec<&Content> = outputs.outputs().iter().map(|output| &output.content).collect();
-    assert_eq!(*contents[0], Content::File { mode: 0o750, size: 3, digest: Digest::of(b"app") });
-    assert_eq!(*contents[1], Content::EmptyFolder);
-    assert_eq!(*contents[2], Content::Symlink { target: b"../outside"[..].into() });
+    assert_eq!(*contents[1], Content::File { mode: 0o750, size: 3, digest: Digest::of(b"app") });
+    assert!(matches!(contents[0], Content::Folder { is_empty: false, .. }));
+    assert!(matches!(contents[2], Content::Folder { is_empty: true, .. }));
+    assert_eq!(*contents[3], Content::Symlink { target: b"../outside"[..].into() });
 }
 
 #[test]

@@ -211,7 +211,7 @@ fn a_full_disk_fails_the_store_with_one_clear_line() {
     let Some(disk) = SmallDisk::mount("1m") else { return };
     let f = Fixture::new();
     let state = disk.0.path().join("state");
-    let cache = Cache::open(&state, CAP, &Clock::system()).unwrap();
+    let cache = Cache::open(&state, CAP, &Clock::system());
     f.write("dist/a", noise("a", 400_000));
     let first = cache.collect(&f.root(), &patterns(&["dist"])).unwrap();
     store(&cache, "a", &first, &f.root()).unwrap();
