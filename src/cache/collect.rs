@@ -62,13 +62,13 @@ pub(super) fn target(root: &Path, path: &RepoPath) -> Result<Box<[u8]>, CacheErr
     Ok(target.as_os_str().as_bytes().into())
 }
 
-/// The including patterns that match no output.
+/// The including patterns that match no output, although they have to.
 fn unmatched(patterns: &Patterns, outputs: &[Output]) -> Vec<String> {
     let matches = |item: &Item, path: &RepoPath| match &item.what {
         What::One(pattern) => pattern.matches(path),
         What::Set { patterns, .. } => patterns.matches(path),
     };
-    let items = patterns.items().iter().filter(|item| !item.excludes);
+    let items = patterns.items().iter().filter(|item| !item.excludes && !item.may_miss);
     items
         .filter(|item| !outputs.iter().any(|output| matches(item, &output.path)))
         .map(|item| match &item.what {

@@ -126,6 +126,7 @@ impl From<PrepareError> for Failure {
             PrepareError::Git(error) => Self::Git(error),
             PrepareError::Cache(error) => Self::Cache(error),
             PrepareError::Mask(error) => Self::Mask(error),
+            PrepareError::NoInputs(diagnostics) => Self::Config(diagnostics),
         }
     }
 }

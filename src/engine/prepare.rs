@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::cache::{Cache, CacheError};
+use crate::config::diagnostic::Diagnostics;
 use crate::config::model::{Config, TaskId};
+use crate::effect::{self, Warnings};
 use crate::engine::baseline::{self, Line, Standing};
 use crate::engine::knowledge::{Nothing, Recall};
 use crate::engine::probe::{self, Probes};
@@ -16,11 +18,13 @@ use crate::git::{GitError, Repository, WorkTreeReader};
 use crate::graph::{Graph, Reach};
 use crate::ground::clock::Clock;
 use crate::ground::env::Env;
+use crate::ground::path::RepoPath;
 use crate::history::tasks::LazyHistory;
 use crate::plan::{CachePolicy, InputDigests, Knowledge, Plan, Platform, World};
 use crate::process::mask::MaskError;
 use crate::quality::Basis;
 use crate::select::{SelectError, Selection};
+use crate::warning;
 
 /// What is to be planned.
 #[derive(Clone, Debug)]
@@ -50,6 +54,15 @@ pub enum Tree<'a> {
     None,
 }
 
+impl<'a> Tree<'a> {
+    fn repository(self) -> Option<&'a Repository> {
+        match self {
+            Self::WorkDir(repository) | Self::Objects(repository, ..) => Some(repository),
+            Self::None => None,
+        }
+    }
+}
+
 /// Everything that a plan is made from.
 pub struct Prepared<'a> {
     /// The tasks.
@@ -68,6 +81,8 @@ pub struct Prepared<'a> {
     pub history: LazyHistory,
     /// Things that went wrong without changing anything.
     pub warnings: Vec<String>,
+    /// Declarations of tasks.toml that have no effect here.
+    pub without_effect: Warnings,
     /// What the reader has to know of the request.
     pub notes: Vec<String>,
     /// What hides secrets.
@@ -112,6 +127,9 @@ pub enum PrepareError {
     /// The cache can't be opened.
     #[error(transparent)]
     Cache(#[from] CacheError),
+    /// Inputs of tasks match no file of the tree.
+    #[error("tasks.toml is wrong for this tree")]
+    NoInputs(Diagnostics),
     /// Secrets can't be hidden, so nothing is told of them.
     #[error(transparent)]
     Mask(#[from] MaskError),
@@ -121,7 +139,8 @@ impl<'a> Prepared<'a> {
     /// Gathers what the plan of `request` is made from.
     ///
     /// # Errors
-    /// A name is unknown, the tree can't be read, or the cache can't be opened.
+    /// A name is unknown, the tree can't be read, inputs of a task match no file of it, or the cache
+    /// can't be opened.
     pub fn gather(
         config: &'a Config,
         request: &Request,
@@ -138,6 +157,15 @@ impl<'a> Prepared<'a> {
             || look(tree, place),
         );
         let looked = looked?;
+        let without_effect = match &looked.snapshot {
+            // Also of what is not affected: it never will be.
+            Some(snapshot) if request.tasks.is_some() && request.reach != Reach::Only => {
+                let all = Graph::of(config, &selection.tasks, request.reach);
+                without_effect(config, &all, snapshot, (tree.repository(), place.root), warning::LISTED)?
+            }
+            Some(snapshot) => without_effect(config, &graph, snapshot, (tree.repository(), place.root), warning::LISTED)?,
+            None => Warnings::default(),
+        };
         let store = match place.state {
             Some(state) => {
                 Some((state.to_owned(), Cache::open(state, config.settings.cache_size, place.clock)?))
@@ -161,6 +189,7 @@ impl<'a> Prepared<'a> {
             store,
             history,
             warnings: looked.warnings,
+            without_effect,
             notes: request.notes.iter().map(|note| secrets.mask.text(note)).collect(),
             secrets,
             part: None,
@@ -225,6 +254,51 @@ impl<'a> Prepared<'a> {
         let world = self.world(env, &digests, &*knowledge);
         let plan = Plan::of(&world);
         use_it(&world, &plan)
+    }
+}
+
+/// The declarations of a config that have no effect on a tree, for the tasks of `graph`: those whose
+/// patterns match nothing, and those that nothing uses.
+///
+/// # Errors
+/// The inputs of a task match no file.
+pub fn without_effect(
+    config: &Config,
+    graph: &Graph,
+    snapshot: &Snapshot,
+    (repository, root): (Option<&Repository>, &Path),
+    most: usize,
+) -> Result<Warnings, PrepareError> {
+    let around = Around { repository, root };
+    let mut warnings =
+        effect::check(config, graph, snapshot, &around, most).map_err(PrepareError::NoInputs)?;
+    for warning in effect::unused(config) {
+        if warnings.listed.len() < most {
+            warnings.listed.push(warning);
+        } else {
+            warnings.more += 1;
+        }
+    }
+    Ok(warnings)
+}
+
+/// What is known of a tree besides its files.
+struct Around<'a> {
+    repository: Option<&'a Repository>,
+    root: &'a Path,
+}
+
+impl effect::Tree for Around<'_> {
+    fn ignores(&self, path: &RepoPath) -> bool {
+        self.repository.is_some_and(|repository| repository.ignores(path))
+    }
+
+    fn link(&self, path: &RepoPath) -> Option<String> {
+        std::fs::read_link(path.under(self.root)).ok()?.into_os_string().into_string().ok()
+    }
+
+    fn root(&self) -> Option<String> {
+        self.root.to_str().map(str::to_owned)
     }
 }
 

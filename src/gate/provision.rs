@@ -5,7 +5,7 @@ use std::fs::{self, File};
 use std::io;
 use std::path::Path;
 
-use crate::config::model::Config;
+use crate::config::model::{Config, Worktree};
 use crate::event::Verdict;
 use crate::gate::error::GateError;
 use crate::gate::host::Host;
@@ -89,14 +89,14 @@ impl Host<'_> {
         note(&git_dir, &all)?;
         for path in &wanted.link {
             let (from, to) = (path.under(root), path.under(worktree.path()));
-            if self.is_there(&from, path) {
+            if self.is_there(&from, path, wanted) {
                 make_way(&to)?;
                 std::os::unix::fs::symlink(&from, &to).map_err(FileError::of("link", &to))?;
             }
         }
         for path in &wanted.copy {
             let (from, to) = (path.under(root), path.under(worktree.path()));
-            if self.is_there(&from, path) {
+            if self.is_there(&from, path, wanted) {
                 make_way(&to)?;
                 copy(&from, &to).map_err(FileError::of("copy", &from))?;
             }
@@ -104,9 +104,9 @@ impl Host<'_> {
         Ok(())
     }
 
-    fn is_there(&self, from: &Path, path: &RepoPath) -> bool {
+    fn is_there(&self, from: &Path, path: &RepoPath, wanted: &Worktree) -> bool {
         let there = from.symlink_metadata().is_ok();
-        if !there {
+        if !there && !wanted.may_miss.contains(path) {
             self.audience
                 .note(&format!("{path} of `[worktree]` is not in the work tree, so it is not provided"));
         }

@@ -162,6 +162,13 @@ impl Repository {
         }
     }
 
+    /// Whether git ignores a path of the work tree, be it a file or a folder, there or not.
+    pub fn ignores(&self, path: &RepoPath) -> bool {
+        let inner = self.lock();
+        let is_ignored = |path: &Path| inner.is_path_ignored(path).unwrap_or(false);
+        !path.is_top() && (is_ignored(path.as_path()) || is_ignored(&path.as_path().join("")))
+    }
+
     /// The branch that this clone takes for the default one of `origin`.
     pub fn default_branch(&self) -> Option<String> {
         let inner = self.lock();
