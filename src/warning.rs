@@ -46,6 +46,11 @@ pub enum Problem {
         /// The likely reason.
         reason: NoEffect,
     },
+    /// It matches a symlink alone, and not what is in the folder that this leads to.
+    LinkAlone {
+        /// That folder.
+        to: String,
+    },
     /// Nothing uses it.
     Unused {
         /// What it is: `set`, `tool`, `service`.
@@ -153,6 +158,7 @@ impl fmt::Display for Problem {
                 write!(f, "excludes nothing: {reason}")
             }
             Self::ExcludesNothing { reason } => write!(f, "excludes nothing: {reason}"),
+            Self::LinkAlone { to } => write!(f, "matches a symlink alone, and nothing in {to}, where it leads"),
             Self::Unused { what } => write!(f, "is a {what} that nothing uses"),
         }
     }

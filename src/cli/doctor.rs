@@ -13,9 +13,10 @@ use crate::cli::args::DoctorArgs;
 use crate::cli::exit::{End, Failure, hint};
 use crate::cli::hooks;
 use crate::cli::project::Project;
+use crate::config::diagnostic::Diagnostics;
 use crate::config::model::Config;
 use crate::effect;
-use crate::engine::prepare::{self, PrepareError};
+use crate::engine::prepare::{self, Tree};
 use crate::engine::probe;
 use crate::gate::connection::{host_of, is_ssh};
 use crate::gate::setup;
@@ -172,17 +173,13 @@ fn without_effect(project: &Project, repository: &Repository) -> Result<Vec<Find
     for config in std::iter::once(&project.config).chain(&setup) {
         let all: Vec<_> = config.ids().collect();
         let graph = Graph::of(config, &all, Reach::WithNeeds);
-        let tree = (Some(repository), &*project.root);
-        match prepare::without_effect(config, &graph, &snapshot, tree, usize::MAX) {
-            Ok(warnings) => known.extend(warnings.listed),
-            Err(PrepareError::NoInputs(diagnostics)) => {
-                findings.extend(diagnostics.records().into_iter().map(|record| {
-                    let text = format!("{}:{}: {}", record.file, record.line, record.message);
-                    Finding::bad("inputs", text, record.hint.unwrap_or_default())
-                }));
-            }
-            Err(error) => findings.push(Finding::bad("inputs", error.to_string(), "")),
-        }
+        let tree = (Tree::WorkDir(repository), &*project.root);
+        let judged = prepare::without_effect(config, &graph, &snapshot, tree, usize::MAX);
+        known.extend(judged.warnings.listed);
+        findings.extend(judged.refused.iter().flat_map(Diagnostics::records).map(|record| {
+            let text = format!("{}:{}: {}", record.file, record.line, record.message);
+            Finding::bad("inputs", text, record.hint.unwrap_or_default())
+        }));
     }
     // What is unused is unused by the setup too only if both say so.
     if setup.is_some() {

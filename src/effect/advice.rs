@@ -43,13 +43,7 @@ impl Check<'_> {
         let find = Find { file, snapshot: self.snapshot, mark: if item.excludes { "!" } else { "" } };
         self.of_text(&find, text)
             .or_else(|| self.of_tree(&find, pattern))
-            .unwrap_or_else(|| {
-                let hint = format!(
-                    "if it may be missing, write {}",
-                    quoted(&format!("{}?{text}", find.mark))
-                );
-                (missing(self.snapshot, pattern), Some(hint))
-            })
+            .unwrap_or_else(|| (missing(self.snapshot, pattern), None))
     }
 
     /// A reason that the text of a pattern gives.
@@ -214,20 +208,8 @@ impl Find<'_> {
         Some(format!("did you mean {}?", quoted(&format!("{}{text}", self.mark))))
     }
 
-    /// A pattern of the file for what is below `folder`.
     fn text(&self, folder: &RepoPath, suffix: &str) -> String {
-        let base: Vec<&[u8]> = self.file.base.parts().collect();
-        let path: Vec<&[u8]> = folder.parts().collect();
-        let shared = base.iter().zip(&path).take_while(|(a, b)| a == b).count();
-        let up = std::iter::repeat_n("..".to_owned(), base.len() - shared);
-        let down = path[shared..].iter().map(|part| escaped_all(&String::from_utf8_lossy(part)));
-        let mut parts: Vec<String> = up.chain(down).collect();
-        if !suffix.is_empty() {
-            parts.push(suffix.to_owned());
-        }
-        let text = parts.join("/");
-        // What has no slash would hold at any depth.
-        if parts.len() == 1 && suffix.is_empty() { format!("/{text}") } else { text }
+        text_of(&self.file.base, folder, suffix)
     }
 
     /// The pattern with the names of its path replaced by the nearest that there are.
@@ -298,6 +280,22 @@ impl Find<'_> {
     }
 }
 
+/// A pattern of a file in the folder `base` for what is below `folder`.
+pub(super) fn text_of(base: &RepoPath, folder: &RepoPath, suffix: &str) -> String {
+    let base: Vec<&[u8]> = base.parts().collect();
+    let path: Vec<&[u8]> = folder.parts().collect();
+    let shared = base.iter().zip(&path).take_while(|(a, b)| a == b).count();
+    let up = std::iter::repeat_n("..".to_owned(), base.len() - shared);
+    let down = path[shared..].iter().map(|part| escaped_all(&String::from_utf8_lossy(part)));
+    let mut parts: Vec<String> = up.chain(down).collect();
+    if !suffix.is_empty() {
+        parts.push(suffix.to_owned());
+    }
+    let text = parts.join("/");
+    // What has no slash would hold at any depth.
+    if parts.len() == 1 && suffix.is_empty() { format!("/{text}") } else { text }
+}
+
 /// The name nearest to `part`, which is not among them.
 fn nearest<'n>(part: &[u8], names: impl Iterator<Item = &'n [u8]>) -> Option<(String, Near)> {
     let part = std::str::from_utf8(part).ok()?;
@@ -314,7 +312,7 @@ fn nearest<'n>(part: &[u8], names: impl Iterator<Item = &'n [u8]>) -> Option<(St
 }
 
 /// The name that a pattern without a slash looks for at any depth.
-fn name_of(pattern: &Pattern) -> Option<Vec<u8>> {
+pub(super) fn name_of(pattern: &Pattern) -> Option<Vec<u8>> {
     let is_name = pattern.literal().is_none()
         && !pattern.text().trim_matches('/').contains('/')
         && !pattern.is_deep();

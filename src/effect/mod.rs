@@ -43,18 +43,24 @@ pub struct Warnings {
     pub more: usize,
 }
 
+/// What patterns come to on a tree.
+#[derive(Clone, Debug, Default)]
+pub struct Judged {
+    /// The tasks whose inputs match no file at all.
+    pub refused: Option<Diagnostics>,
+    /// Single patterns without effect.
+    pub warnings: Warnings,
+}
+
 /// Judges the patterns of all tasks of `graph` and of what they use; at most `most` warnings get their
 /// reason.
-///
-/// # Errors
-/// The inputs of a task match no file of the tree; all such tasks are named.
 pub fn check(
     config: &Config,
     graph: &Graph,
     snapshot: &Snapshot,
     tree: &dyn Tree,
     most: usize,
-) -> Result<Warnings, Diagnostics> {
+) -> Judged {
     let mut check = Check {
         config,
         graph,
@@ -70,10 +76,7 @@ pub fn check(
     for id in graph.ids() {
         check.task(id);
     }
-    if !check.empty.is_empty() {
-        return Err(check.refused());
-    }
-    Ok(check.warnings(most))
+    Judged { refused: check.refused(), warnings: check.warnings(most) }
 }
 
 /// Where a pattern is written: its file, and its bytes there.
@@ -107,6 +110,8 @@ struct Found<'a> {
 enum Cause {
     NoFile,
     ExcludesNothing(Option<NoEffect>),
+    /// It matches a symlink, and not what is in the folder that this leads to.
+    LinkAlone { to: RepoPath },
 }
 
 /// Inputs that are no file at all.
@@ -205,9 +210,32 @@ impl<'a> Check<'a> {
             return self.exclusion(items, i).map(Cause::ExcludesNothing);
         }
         let What::One(pattern) = &item.what else { return None };
-        let is_expected = pattern.is_deep() && !advice::is_slip(pattern.text());
-        (!is_expected && self.first(pattern).is_none() && !self.is_made(pattern, node))
-            .then_some(Cause::NoFile)
+        if pattern.is_deep() && !advice::is_slip(pattern.text()) {
+            return None;
+        }
+        match self.first(pattern) {
+            Some(entry) if is_below_link(pattern, entry) => Some(Cause::NoFile),
+            Some(entry) if entry.mode == Mode::Symlink => {
+                self.link_alone(items, pattern, entry).map(|to| Cause::LinkAlone { to })
+            }
+            Some(_) => None,
+            None => (!self.is_made(pattern, node)).then_some(Cause::NoFile),
+        }
+    }
+
+    /// The folder that a symlink leads to, if a pattern names the symlink and the list nothing of that
+    /// folder.
+    fn link_alone(&self, items: &[Item], pattern: &Pattern, link: &Entry) -> Option<RepoPath> {
+        if pattern.literal() != Some(&link.path) && advice::name_of(pattern).is_none() {
+            return None;
+        }
+        let to = link.path.parent()?.join(&self.tree.link(&link.path)?)?;
+        let is_read = |entry: &Entry| {
+            items.iter().any(|item| !item.excludes && matched(&[item], &entry.path))
+        };
+        let below = self.snapshot.within(&to);
+        let is_folder = below.first().is_some_and(|entry| entry.path != to);
+        (is_folder && !to.is_top() && !below.iter().any(is_read)).then_some(to)
     }
 
     /// Why an exclusion has no effect, if it has none; `Some(None)`: it matches no file.
@@ -314,7 +342,9 @@ impl<'a> Check<'a> {
         // A deep pattern may have to look at the whole tree.
         let of = |deep| flat(patterns).into_iter().filter(move |(_, pattern)| pattern.is_deep() == deep);
         for (_, pattern) in of(false).chain(of(true)) {
-            let Some(entry) = self.first(pattern) else { continue };
+            let Some(entry) = self.first(pattern).filter(|entry| !is_below_link(pattern, entry)) else {
+                continue;
+            };
             let leads_inside = entry.mode == Mode::Submodule && !pattern.matches(&entry.path);
             if leads_inside || patterns.matches(&entry.path) && is_read(&entry.path) {
                 return;
@@ -322,12 +352,20 @@ impl<'a> Check<'a> {
         }
         let folders = patterns.folders();
         let below = || folders.iter().flat_map(|folder| self.snapshot.within(folder));
-        let matching = || below().filter(|entry| patterns.matches(&entry.path));
+        let adding = flat(patterns);
+        let counts = |entry: &Entry| {
+            adding.is_empty()
+                || adding
+                    .iter()
+                    .any(|(_, pattern)| pattern.matches(&entry.path) && !is_below_link(pattern, entry))
+        };
+        let matching = || below().filter(|entry| patterns.matches(&entry.path) && counts(entry));
         if matching().any(|entry| !task.outputs.matches(&entry.path)) {
             return;
         }
-        if flat(patterns).into_iter().any(|(_, pattern)| self.leads_into_submodule(pattern))
-            || flat(patterns).into_iter().any(|(_, pattern)| self.is_made(pattern, node))
+        if adding
+            .iter()
+            .any(|(_, pattern)| self.leads_into_submodule(pattern) || self.is_made(pattern, node))
         {
             return;
         }
@@ -343,9 +381,12 @@ impl<'a> Check<'a> {
         first(self.snapshot, pattern).is_some_and(|entry| entry.mode == Mode::Submodule)
     }
 
-    fn refused(&self) -> Diagnostics {
+    fn refused(&self) -> Option<Diagnostics> {
+        if self.empty.is_empty() {
+            return None;
+        }
         let found = self.empty.iter().map(|((file, _), empty)| (*file, self.diagnostic(*file, empty)));
-        config::refuse(self.config, found.collect())
+        Some(config::refuse(self.config, found.collect()))
     }
 
     fn diagnostic(&self, file: usize, empty: &Empty<'a>) -> Diagnostic {
@@ -363,7 +404,12 @@ impl<'a> Check<'a> {
         }
         let mut hint = None;
         let mut parts = Vec::new();
-        for (item, pattern) in flat(empty.patterns).into_iter().take(NAMED) {
+        let adding = flat(empty.patterns);
+        for (item, pattern) in adding.iter().filter(|(item, _)| !item.may_miss).take(NAMED) {
+            if first(self.snapshot, pattern).is_some_and(|entry| !is_below_link(pattern, entry)) {
+                parts.push((span(item), "all that it matches is excluded".to_owned()));
+                continue;
+            }
             let (reason, advised) = self.advice(file, item, pattern);
             hint = hint.or(advised);
             parts.push((span(item), reason.to_string()));
@@ -383,8 +429,14 @@ impl<'a> Check<'a> {
     }
 
     fn warnings(&self, most: usize) -> Warnings {
-        let listed: Vec<Warning> = self.found.iter().take(most).map(|((at, _), found)| self.warning(*at, found)).collect();
-        Warnings { more: self.found.len() - listed.len(), listed }
+        // What is refused is told by that.
+        let is_refused = |found: &Found<'_>| {
+            found.tasks.iter().all(|task| self.empty.values().any(|empty| empty.tasks.contains(task)))
+        };
+        let found: Vec<_> = self.found.iter().filter(|(_, found)| !is_refused(found)).collect();
+        let listed: Vec<Warning> =
+            found.iter().take(most).map(|((at, _), found)| self.warning(*at, found)).collect();
+        Warnings { more: found.len() - listed.len(), listed }
     }
 
     fn warning(&self, (file, start): At, found: &Found<'a>) -> Warning {
@@ -392,11 +444,16 @@ impl<'a> Check<'a> {
         let mut reason = || {
             let What::One(pattern) = &found.item.what else { return None };
             let (reason, advised) = self.advice(file, found.item, pattern);
-            hint = advised;
+            let mark = if found.item.excludes { "!?" } else { "?" };
+            hint = advised.or_else(|| {
+                let optional = advice::quoted(&format!("{mark}{}", pattern.text()));
+                Some(format!("if it may be missing, write {optional}"))
+            });
             Some(reason)
         };
         let problem = match &found.cause {
             Cause::NoFile => reason().map(|reason| Problem::NoFile { reason }),
+            Cause::LinkAlone { to } => Some(Problem::LinkAlone { to: to.to_string() }),
             Cause::ExcludesNothing(Some(reason)) => {
                 Some(Problem::ExcludesNothing { reason: reason.clone() })
             }
@@ -404,6 +461,10 @@ impl<'a> Check<'a> {
                 reason().map(|reason| Problem::ExcludesNothing { reason: NoEffect::NoFile { reason } })
             }
         };
+        if let Cause::LinkAlone { to } = &found.cause {
+            let text = advice::text_of(&self.config.files[file].base, to, "**");
+            hint = Some(format!("to read what is in it, write {}", advice::quoted(&text)));
+        }
         let problem =
             problem.unwrap_or(Problem::ExcludesNothing { reason: NoEffect::NotIncluded });
         if matches!(problem, Problem::ExcludesNothing { reason: NoEffect::IncludedLater { .. } }) {
@@ -435,6 +496,11 @@ fn first<'s>(snapshot: &'s Snapshot, pattern: &Pattern) -> Option<&'s Entry> {
         .chain(above)
         .filter_map(|folder| snapshot.get(&folder))
         .find(|entry| entry.mode == Mode::Submodule)
+}
+
+/// Whether a pattern means what is below the symlink `entry`, where git has nothing.
+fn is_below_link(pattern: &Pattern, entry: &Entry) -> bool {
+    entry.mode == Mode::Symlink && pattern.literal().is_none() && pattern.folder() == &entry.path
 }
 
 /// Whether one of these items matches.

@@ -1,6 +1,6 @@
 //! What a config defines and nothing uses. It must not know a tree.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use crate::config::model::{Config, SourceFile, Task};
 use crate::effect::number;
@@ -9,23 +9,21 @@ use crate::warning::{Problem, Warning};
 
 /// The sets, tools and services that no task uses, by file and line.
 pub fn unused(config: &Config) -> Vec<Warning> {
+    let mut sets: HashMap<&str, HashSet<&str>> = HashMap::new();
+    let mut tools: HashSet<&str> = HashSet::new();
+    for task in commands(config) {
+        collect(&task.inputs, sets.entry(&task.place.file).or_default());
+        tools.extend(task.tools.iter().map(String::as_str));
+    }
     let mut warnings = Vec::new();
     for file in &config.files {
         let mut found: Vec<(usize, Warning)> = Vec::new();
-        if !file.sets.is_empty() {
-            let mut used = HashSet::new();
-            for task in commands(config).filter(|task| task.place.file == file.name) {
-                collect(&task.inputs, &mut used);
-            }
-            let unused = file.sets.iter().filter(|set| !used.contains(set.name.as_str()));
-            found.extend(unused.map(|set| {
-                (set.span.start, warning(file, set.span.start, format!("@{}", set.name), "set"))
-            }));
+        let is_used = |name: &str| sets.get(file.name.as_str()).is_some_and(|used| used.contains(name));
+        for set in file.sets.iter().filter(|set| !is_used(&set.name)) {
+            found.push((set.span.start, warning(file, set.span.start, format!("@{}", set.name), "set")));
         }
-        for (name, span) in &file.tools {
-            if !commands(config).any(|task| task.tools.contains(name)) {
-                found.push((span.start, warning(file, span.start, format!("`{name}`"), "tool")));
-            }
+        for (name, span) in file.tools.iter().filter(|(name, _)| !tools.contains(name.as_str())) {
+            found.push((span.start, warning(file, span.start, format!("`{name}`"), "tool")));
         }
         found.sort_by_key(|(at, _)| *at);
         warnings.extend(found.into_iter().map(|(_, warning)| warning));

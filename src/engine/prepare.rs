@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::cache::{Cache, CacheError};
 use crate::config::diagnostic::Diagnostics;
 use crate::config::model::{Config, TaskId};
-use crate::effect::{self, Warnings};
+use crate::effect::{self, Judged, Warnings};
 use crate::engine::baseline::{self, Line, Standing};
 use crate::engine::knowledge::{Nothing, Recall};
 use crate::engine::probe::{self, Probes};
@@ -55,6 +55,7 @@ pub enum Tree<'a> {
 }
 
 impl<'a> Tree<'a> {
+    /// Its repository.
     fn repository(self) -> Option<&'a Repository> {
         match self {
             Self::WorkDir(repository) | Self::Objects(repository, ..) => Some(repository),
@@ -161,9 +162,9 @@ impl<'a> Prepared<'a> {
             // Also of what is not affected: it never will be.
             Some(snapshot) if request.tasks.is_some() && request.reach != Reach::Only => {
                 let all = Graph::of(config, &selection.tasks, request.reach);
-                without_effect(config, &all, snapshot, (tree.repository(), place.root), warning::LISTED)?
+                all_effective(config, &all, snapshot, (tree, place.root))?
             }
-            Some(snapshot) => without_effect(config, &graph, snapshot, (tree.repository(), place.root), warning::LISTED)?,
+            Some(snapshot) => all_effective(config, &graph, snapshot, (tree, place.root))?,
             None => Warnings::default(),
         };
         let store = match place.state {
@@ -257,44 +258,58 @@ impl<'a> Prepared<'a> {
     }
 }
 
-/// The declarations of a config that have no effect on a tree, for the tasks of `graph`: those whose
-/// patterns match nothing, and those that nothing uses.
+/// The declarations of a config that have no effect on a tree, the first of them.
 ///
 /// # Errors
 /// The inputs of a task match no file.
+fn all_effective(
+    config: &Config,
+    graph: &Graph,
+    snapshot: &Snapshot,
+    tree: (Tree<'_>, &Path),
+) -> Result<Warnings, PrepareError> {
+    let Judged { refused, warnings } = without_effect(config, graph, snapshot, tree, warning::LISTED);
+    refused.map_or(Ok(warnings), |diagnostics| Err(PrepareError::NoInputs(diagnostics)))
+}
+
+/// What of a config has no effect on a tree, for the tasks of `graph`: patterns that match nothing, and
+/// what nothing uses. At most `most` warnings are listed.
 pub fn without_effect(
     config: &Config,
     graph: &Graph,
     snapshot: &Snapshot,
-    (repository, root): (Option<&Repository>, &Path),
+    (tree, root): (Tree<'_>, &Path),
     most: usize,
-) -> Result<Warnings, PrepareError> {
-    let around = Around { repository, root };
-    let mut warnings =
-        effect::check(config, graph, snapshot, &around, most).map_err(PrepareError::NoInputs)?;
+) -> Judged {
+    let mut judged = effect::check(config, graph, snapshot, &Around { tree, root }, most);
     for warning in effect::unused(config) {
-        if warnings.listed.len() < most {
-            warnings.listed.push(warning);
+        if judged.warnings.listed.len() < most {
+            judged.warnings.listed.push(warning);
         } else {
-            warnings.more += 1;
+            judged.warnings.more += 1;
         }
     }
-    Ok(warnings)
+    judged
 }
 
 /// What is known of a tree besides its files.
 struct Around<'a> {
-    repository: Option<&'a Repository>,
+    tree: Tree<'a>,
     root: &'a Path,
 }
 
 impl effect::Tree for Around<'_> {
     fn ignores(&self, path: &RepoPath) -> bool {
-        self.repository.is_some_and(|repository| repository.ignores(path))
+        self.tree.repository().is_some_and(|repository| repository.ignores(path))
     }
 
     fn link(&self, path: &RepoPath) -> Option<String> {
-        std::fs::read_link(path.under(self.root)).ok()?.into_os_string().into_string().ok()
+        match self.tree {
+            Tree::Objects(repository, tree, _) => {
+                String::from_utf8(repository.read_file(tree, path).ok()??).ok()
+            }
+            _ => std::fs::read_link(path.under(self.root)).ok()?.into_os_string().into_string().ok(),
+        }
     }
 
     fn root(&self) -> Option<String> {

@@ -68,6 +68,7 @@ fn pattern_that_matches_nothing_is_a_warning_with_its_likely_reason() {
         "'src/@(a|b).rs'",
         "'link/data.txt'",
         "'link/**'",
+        "'link'",
         "'$HOME/x'",
         "'cafe\u{301}/**'",
         "'!scr/**'",
@@ -94,7 +95,7 @@ fn pattern_that_matches_or_may_match_nothing_is_no_warning() {
         "'{src,lib}/**'",
         r"'app/\[id\]/page.tsx'",
         "'app/(group)/**'",
-        "'link'",
+        "'link', 'real/**'",
         "'**/*.py'",
         "'*.py'",
         "'**/clippy.toml'",
@@ -150,7 +151,6 @@ needs = ["a", "b", "c", "d", "ok", "none", "maybe"]
     for command in ["plan", "why"] {
         project.xtask(&[command, "a"]).ends(3).says("the inputs of `a` match no file");
     }
-    project.xtask(&["gate"]).ends(4);
     project.xtask(&["doctor"]).ends(1).prints("the inputs of `a` match no file").prints("did you mean");
     // What is not wrong still runs.
     project.xtask(&["run", "ok", "none", "maybe"]).ends(0);
@@ -188,7 +188,7 @@ fn what_a_needed_task_writes_may_be_missing_from_the_tree() {
     assert_eq!(warnings(&ran), "");
     project.write("tasks.toml", text.replace("needs = ['build']\n", "").replace("'target/**'", "'target/**', 'src/**'"));
     let ran = project.xtask(&["run", "test"]).ends(0);
-    insta::assert_snapshot!(warnings(&ran), @"");
+    insta::assert_snapshot!(warnings(&ran));
 }
 
 #[test]
@@ -232,7 +232,7 @@ fn warning_is_in_each_run_and_its_record() {
     project.xtask(&["run", "a"]).ends(0).says(warning);
     // Also where all is known.
     project.xtask(&["run", "a"]).ends(0).says("cached").says(warning);
-    project.xtask(&["log", "1"]).prints(warning);
+    project.xtask(&["log", "--last"]).prints(warning);
     project.xtask(&["why", "a"]).ends(0).says(warning);
     project.xtask(&["doctor"]).prints("tasks.toml:3: \"scr/**\" matches no file: there is no scr");
     let events = project.xtask(&["run", "a", "--format", "json"]).ends(0).events();
@@ -265,7 +265,7 @@ fn pattern_that_many_tasks_share_is_one_warning() {
         "[files]\ncode = ['src/**', 'scr/**']\n[defaults]\ninputs = ['@code', 'dosc/**']\n[tasks.a]\nrun = 'true'\ngroup = 'all'\n[tasks.b]\nrun = 'true'\ngroup = 'all'\n",
     );
     let ran = project.xtask(&["run", "all"]).ends(0);
-    insta::assert_snapshot!(warnings(&ran), @"");
+    insta::assert_snapshot!(warnings(&ran));
 }
 
 #[test]
@@ -274,7 +274,7 @@ fn what_nothing_uses_is_a_warning() {
         "[files]\nrust = ['**/*.rs']\ninner = ['**/*.ts']\nouter = ['@inner']\n[tools]\ncargo = 'echo 1'\n[services.db]\nrun = 'sleep 100'\n[tasks.a]\nrun = 'true'\ninputs = ['@outer']\n",
     );
     let ran = project.xtask(&["plan", "a"]).ends(0);
-    insta::assert_snapshot!(warnings(&ran), @"");
+    insta::assert_snapshot!(warnings(&ran));
     project.xtask(&["doctor"]).prints("@rust is a set that nothing uses");
 }
 
@@ -284,7 +284,7 @@ fn included_project_reads_paths_from_its_own_folder() {
     project.write("web/ui/tasks.toml", tasks("'package.json', 'web/ui/package.json', '../../src/**', '../lib/**'"));
     project.write("web/ui/src/x.ts", "x\n");
     let ran = project.xtask(&["plan", "ui:a"]).ends(0);
-    insta::assert_snapshot!(warnings(&ran), @"");
+    insta::assert_snapshot!(warnings(&ran));
 }
 
 #[test]
@@ -303,7 +303,7 @@ fn pattern_into_a_submodule_is_no_warning() {
 #[test]
 fn question_mark_in_front_says_that_nothing_need_match() {
     let project = project("[tasks.a]\nrun = 'true'\ninputs = ['?@x', '?!y', '?']\n[files]\nx = []\n");
-    insta::assert_snapshot!(project.xtask(&["run", "a"]).ends(3).err, @"");
+    insta::assert_snapshot!(project.xtask(&["run", "a"]).ends(3).err);
     project.write("?odd", "x\n").write("x.rs", "x\n");
     project.write("tasks.toml", tasks(r"'\?odd'"));
     project.xtask(&["run", "a"]).ends(0);
@@ -354,5 +354,5 @@ fn include_and_worktree_take_paths_that_may_be_missing() {
         .take(4)
         .map(|line| format!("{line}\n"))
         .collect();
-    insta::assert_snapshot!(told, @"");
+    insta::assert_snapshot!(told);
 }
