@@ -14,6 +14,7 @@ use taskgate::git::{Repository, WorkTreeReader};
 use taskgate::graph::{Graph, Reach};
 use taskgate::ground::env::Env;
 use taskgate::ground::path::RepoPath;
+use taskgate::ground::pattern::Pattern;
 use taskgate::plan::InputDigests;
 
 fn main() {
@@ -106,6 +107,10 @@ impl effect::Tree for Nothing {
 
     fn root(&self) -> Option<String> {
         None
+    }
+
+    fn is_absent(&self, _: &Pattern) -> bool {
+        false
     }
 }
 

@@ -158,7 +158,9 @@ impl fmt::Display for Problem {
                 write!(f, "excludes nothing: {reason}")
             }
             Self::ExcludesNothing { reason } => write!(f, "excludes nothing: {reason}"),
-            Self::LinkAlone { to } => write!(f, "matches a symlink alone, and nothing in {to}, where it leads"),
+            Self::LinkAlone { to } => {
+                write!(f, "matches a symlink alone, and nothing in {to}, where it leads")
+            }
             Self::Unused { what } => write!(f, "is a {what} that nothing uses"),
         }
     }

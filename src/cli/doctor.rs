@@ -158,7 +158,9 @@ fn tasks(session: &Session) -> Vec<Finding> {
     if let Some(repository) = &project.repository {
         match without_effect(&project, repository) {
             Ok(found) => findings.extend(found),
-            Err(error) => findings.push(Finding::bad("tree", error.to_string(), "see what git says of it: git status")),
+            Err(error) => {
+                findings.push(Finding::bad("tree", error.to_string(), "see what git says of it: git status"))
+            }
         }
     }
     findings

@@ -62,11 +62,7 @@ pub fn perform(session: &Session, args: &PlanArgs) -> Result<End, Failure> {
     warn(session, &prepared);
     let tree = prepared.snapshot.as_ref().map(tree_id).transpose()?;
     let text = prepared.plan(&session.env, |world, plan| {
-        if args.json {
-            json(world, plan, (tree.as_deref(), &prepared))
-        } else {
-            text(world, plan, session)
-        }
+        if args.json { json(world, plan, (tree.as_deref(), &prepared)) } else { text(world, plan, session) }
     });
     session.print(&text)?;
     Ok(End::Passed)

@@ -140,8 +140,11 @@ impl<'d> Sets<'d> {
         }
         let places: BTreeMap<&str, usize> =
             names.iter().enumerate().map(|(i, name)| (name.text, i)).collect();
-        let mut sets =
-            Self { known: names.iter().map(|name| (name.text, Patterns::default())).collect(), names: Vec::new(), extent };
+        let mut sets = Self {
+            known: names.iter().map(|name| (name.text, Patterns::default())).collect(),
+            names: Vec::new(),
+            extent,
+        };
         for line in lists.iter().flatten() {
             sets.check(line, findings);
         }

@@ -105,7 +105,10 @@ impl<'d> Reports<'d> {
                 continue;
             }
             if let Some(pattern) = files::glob(&text, origin, "a report", findings) {
-                items.push(Item { mark: Mark(Some(text.span.clone())), ..Item::adding(What::One(pattern.clone())) });
+                items.push(Item {
+                    mark: Mark(Some(text.span.clone())),
+                    ..Item::adding(What::One(pattern.clone()))
+                });
                 self.files.push((pattern, text.span.clone()));
             }
             self.seen.push((kind, text));

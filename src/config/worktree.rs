@@ -82,7 +82,8 @@ fn paths(
 ) -> Vec<RepoPath> {
     let mut paths = Vec::new();
     for text in value.texts(findings).unwrap_or_default() {
-        let (plain, is_optional) = text.text.strip_prefix('?').map_or((text.text, false), |path| (path, true));
+        let (plain, is_optional) =
+            text.text.strip_prefix('?').map_or((text.text, false), |path| (path, true));
         // A name that begins with `?` is written as in patterns.
         let plain = plain.strip_prefix('\\').filter(|rest| rest.starts_with('?')).unwrap_or(plain);
         match scope.base.join(plain).filter(|path| !path.is_top()) {

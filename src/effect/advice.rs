@@ -61,7 +61,10 @@ impl Check<'_> {
         if let (Some(letter), Some(':'), Some('/' | '\\')) = (chars.next(), chars.next(), chars.next())
             && letter.is_ascii_alphabetic()
         {
-            return Some((NoFile::Drive, Some("write it relative to the folder of tasks.toml, with `/`".to_owned())));
+            return Some((
+                NoFile::Drive,
+                Some("write it relative to the folder of tasks.toml, with `/`".to_owned()),
+            ));
         }
         if has_variable(text) {
             let hint = "write the path itself; a task for each of several values is made by `matrix`";
@@ -80,8 +83,12 @@ impl Check<'_> {
             }
         }
         if is_list(text) || text.contains(' ') || text.contains(';') {
-            let parts: Vec<String> =
-                split(text).into_iter().map(str::trim).filter(|part| !part.is_empty()).map(str::to_owned).collect();
+            let parts: Vec<String> = split(text)
+                .into_iter()
+                .map(str::trim)
+                .filter(|part| !part.is_empty())
+                .map(str::to_owned)
+                .collect();
             if parts.len() > 1 && (is_list(text) || parts.iter().all(|part| find.matches(part))) {
                 let items: Vec<String> =
                     parts.iter().map(|part| quoted(&format!("{}{part}", find.mark))).collect();
@@ -108,16 +115,17 @@ impl Check<'_> {
         let text = pattern.text();
         let folder = pattern.folder();
         let on_the_way: Vec<RepoPath> = std::iter::successors(folder.parent(), RepoPath::parent).collect();
-        let is_link = |path: &RepoPath| {
-            self.snapshot.get(path).is_some_and(|entry| entry.mode == Mode::Symlink)
-        };
+        let is_link =
+            |path: &RepoPath| self.snapshot.get(path).is_some_and(|entry| entry.mode == Mode::Symlink);
         let itself = (pattern.literal().is_none()).then_some(folder);
         if let Some(link) = itself.into_iter().chain(&on_the_way).find(|path| is_link(path)) {
             return Some((NoFile::Symlink { path: link.to_string() }, self.behind(find, pattern, link)));
         }
-        let literal = pattern.literal().cloned().or_else(|| name_of(pattern).map(|name| find.file.base.child(&name)));
+        let literal =
+            pattern.literal().cloned().or_else(|| name_of(pattern).map(|name| find.file.base.child(&name)));
         let ignored = literal.filter(|path| self.tree.ignores(path));
-        let ignored = ignored.or_else(|| Some(folder.clone()).filter(|path| !path.is_top() && self.tree.ignores(path)));
+        let ignored =
+            ignored.or_else(|| Some(folder.clone()).filter(|path| !path.is_top() && self.tree.ignores(path)));
         if let Some(path) = ignored {
             let hint = self.writer(pattern).map_or_else(
                 || "it is no part of the tree: a file of variables belongs in `env-file`, what a task writes in its `outputs`".to_owned(),
@@ -228,9 +236,11 @@ impl Find<'_> {
                 continue;
             }
             let skip = if at.is_top() { 0 } else { at.bytes().len() + 1 };
-            let below = self.snapshot.within(&at).iter().filter_map(|entry| {
-                entry.path.bytes().get(skip..)?.split(|byte| *byte == b'/').next()
-            });
+            let below = self
+                .snapshot
+                .within(&at)
+                .iter()
+                .filter_map(|entry| entry.path.bytes().get(skip..)?.split(|byte| *byte == b'/').next());
             let (found, near) = nearest(part, below)?;
             at = at.child(found.as_bytes());
             how = Some(match (how, near) {
@@ -265,9 +275,10 @@ impl Find<'_> {
                     && path[*at..].starts_with(wanted)
                     && matches!(path.get(at + wanted.len()), None | Some(b'/'))
             });
-            let last = path.len().checked_sub(wanted.len()).filter(|at| {
-                *at > 0 && path[at - 1] == b'/' && path[*at..] == *wanted
-            });
+            let last = path
+                .len()
+                .checked_sub(wanted.len())
+                .filter(|at| *at > 0 && path[at - 1] == b'/' && path[*at..] == *wanted);
             for at in starts.chain(last) {
                 let place = RepoPath::from_git(&path[..at + wanted.len()]);
                 match &found {
@@ -313,9 +324,8 @@ fn nearest<'n>(part: &[u8], names: impl Iterator<Item = &'n [u8]>) -> Option<(St
 
 /// The name that a pattern without a slash looks for at any depth.
 pub(super) fn name_of(pattern: &Pattern) -> Option<Vec<u8>> {
-    let is_name = pattern.literal().is_none()
-        && !pattern.text().trim_matches('/').contains('/')
-        && !pattern.is_deep();
+    let is_name =
+        pattern.literal().is_none() && !pattern.text().trim_matches('/').contains('/') && !pattern.is_deep();
     let rest = pattern.rest();
     match rest.as_slice() {
         [deep, name] if is_name && deep == "**" => Some(unescaped(name).into_bytes()),
@@ -379,7 +389,8 @@ fn split_at(text: &str, is_border: impl Fn(char) -> bool) -> Vec<&str> {
 fn has_wrong_backslash(text: &str) -> bool {
     let mut chars = text.chars();
     while let Some(c) = chars.next() {
-        if c == '\\' && chars.next().is_some_and(|next| next.is_alphanumeric() || next == '.' || next == '_') {
+        if c == '\\' && chars.next().is_some_and(|next| next.is_alphanumeric() || next == '.' || next == '_')
+        {
             return true;
         }
     }
@@ -399,7 +410,8 @@ fn without_extended(text: &str) -> Option<String> {
     let open = ["@(", "+(", "*(", "?(", "!("].iter().filter_map(|kind| text.find(kind)).min()?;
     let close = open + text[open..].find(')')?;
     let inner = &text[open + 2..close];
-    let braces = if inner.contains('|') { format!("{{{}}}", inner.replace('|', ",")) } else { inner.to_owned() };
+    let braces =
+        if inner.contains('|') { format!("{{{}}}", inner.replace('|', ",")) } else { inner.to_owned() };
     Some(format!("{}{braces}{}", &text[..open], &text[close + 1..]))
 }
 

@@ -10,9 +10,9 @@ mod unused;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+use crate::config;
 use crate::config::diagnostic::{Diagnostic, Diagnostics};
 use crate::config::model::{Config, Task, TaskId};
-use crate::config;
 use crate::git::snapshot::{Entry, Mode, Snapshot};
 use crate::graph::{Graph, Node, NodeId, Role};
 use crate::ground::path::RepoPath;
@@ -32,6 +32,9 @@ pub trait Tree {
     fn link(&self, path: &RepoPath) -> Option<String>;
     /// The top of the work tree, as an absolute path.
     fn root(&self) -> Option<String>;
+    /// Whether the pattern matches a file that git has and that is not checked out, as in a sparse
+    /// checkout.
+    fn is_absent(&self, pattern: &Pattern) -> bool;
 }
 
 /// Warnings of a plan.
@@ -54,13 +57,7 @@ pub struct Judged {
 
 /// Judges the patterns of all tasks of `graph` and of what they use; at most `most` warnings get their
 /// reason.
-pub fn check(
-    config: &Config,
-    graph: &Graph,
-    snapshot: &Snapshot,
-    tree: &dyn Tree,
-    most: usize,
-) -> Judged {
+pub fn check(config: &Config, graph: &Graph, snapshot: &Snapshot, tree: &dyn Tree, most: usize) -> Judged {
     let mut check = Check {
         config,
         graph,
@@ -111,7 +108,9 @@ enum Cause {
     NoFile,
     ExcludesNothing(Option<NoEffect>),
     /// It matches a symlink, and not what is in the folder that this leads to.
-    LinkAlone { to: RepoPath },
+    LinkAlone {
+        to: RepoPath,
+    },
 }
 
 /// Inputs that are no file at all.
@@ -146,12 +145,8 @@ impl<'a> Check<'a> {
         for (i, item) in items.iter().enumerate().filter(|(_, item)| item.excludes && !item.may_miss) {
             let What::One(pattern) = &item.what else { continue };
             let shape = Shape::of(pattern);
-            let meets = |item: &&Item| {
-                matches!(&item.what, What::One(other) if !item.excludes && shape.meets(&Shape::of(other)))
-            };
-            let covers = |item: &&Item| {
-                matches!(&item.what, What::One(other) if !item.excludes && Shape::of(other).covers(&shape))
-            };
+            let meets = |item: &&Item| matches!(&item.what, What::One(other) if !item.excludes && shape.meets(&Shape::of(other)));
+            let covers = |item: &&Item| matches!(&item.what, What::One(other) if !item.excludes && Shape::of(other).covers(&shape));
             let reason = if let Some(by) = items[i + 1..].iter().find(covers) {
                 NoEffect::IncludedLater { by: quoted(by) }
             } else if !items[..i].iter().any(|item| meets(&item)) {
@@ -159,7 +154,8 @@ impl<'a> Check<'a> {
             } else {
                 continue;
             };
-            let (Some(file), Mark(Some(span))) = (self.files.get(task.place.file.as_str()), &item.mark) else {
+            let (Some(file), Mark(Some(span))) = (self.files.get(task.place.file.as_str()), &item.mark)
+            else {
                 continue;
             };
             let found = self.found.entry(((*file, span.start), item.text()));
@@ -219,7 +215,7 @@ impl<'a> Check<'a> {
                 self.link_alone(items, pattern, entry).map(|to| Cause::LinkAlone { to })
             }
             Some(_) => None,
-            None => (!self.is_made(pattern, node)).then_some(Cause::NoFile),
+            None => (!self.is_made(pattern, node) && !self.tree.is_absent(pattern)).then_some(Cause::NoFile),
         }
     }
 
@@ -230,9 +226,8 @@ impl<'a> Check<'a> {
             return None;
         }
         let to = link.path.parent()?.join(&self.tree.link(&link.path)?)?;
-        let is_read = |entry: &Entry| {
-            items.iter().any(|item| !item.excludes && matched(&[item], &entry.path))
-        };
+        let is_read =
+            |entry: &Entry| items.iter().any(|item| !item.excludes && matched(&[item], &entry.path));
         let below = self.snapshot.within(&to);
         let is_folder = below.first().is_some_and(|entry| entry.path != to);
         (is_folder && !to.is_top() && !below.iter().any(is_read)).then_some(to)
@@ -249,6 +244,7 @@ impl<'a> Check<'a> {
             // What is there now and then is excluded for those times.
             let is_expected = !self.snapshot.within(pattern.folder()).is_empty()
                 || self.tree.ignores(pattern.folder())
+                || self.tree.is_absent(pattern)
                 || self.is_output(pattern);
             return (is_slip || !is_expected).then_some(None);
         }
@@ -265,7 +261,8 @@ impl<'a> Check<'a> {
         if pattern.is_deep() && later.is_empty() {
             return None;
         }
-        let below = || self.snapshot.within(pattern.folder()).iter().filter(|entry| pattern.matches(&entry.path));
+        let below =
+            || self.snapshot.within(pattern.folder()).iter().filter(|entry| pattern.matches(&entry.path));
         if !starts_whole {
             let before: Vec<&Item> = items[..i].iter().filter(|item| !item.excludes).collect();
             if !pattern.is_deep() && !below().any(|entry| matched(&before, &entry.path)) {
@@ -363,10 +360,9 @@ impl<'a> Check<'a> {
         if matching().any(|entry| !task.outputs.matches(&entry.path)) {
             return;
         }
-        if adding
-            .iter()
-            .any(|(_, pattern)| self.leads_into_submodule(pattern) || self.is_made(pattern, node))
-        {
+        if adding.iter().any(|(_, pattern)| {
+            self.leads_into_submodule(pattern) || self.is_made(pattern, node) || self.tree.is_absent(pattern)
+        }) {
             return;
         }
         let is_own_output = matching().next().is_some();
@@ -415,8 +411,9 @@ impl<'a> Check<'a> {
             parts.push((span(item), reason.to_string()));
         }
         let mut parts = parts.into_iter();
-        let (span, label) =
-            parts.next().unwrap_or_else(|| (items.first().map(span).unwrap_or_default(), "no file".to_owned()));
+        let (span, label) = parts
+            .next()
+            .unwrap_or_else(|| (items.first().map(span).unwrap_or_default(), "no file".to_owned()));
         let hint = hint.unwrap_or_else(|| {
             "name the files that the task reads; `inputs = []` says that it reads none".to_owned()
         });
@@ -454,9 +451,7 @@ impl<'a> Check<'a> {
         let problem = match &found.cause {
             Cause::NoFile => reason().map(|reason| Problem::NoFile { reason }),
             Cause::LinkAlone { to } => Some(Problem::LinkAlone { to: to.to_string() }),
-            Cause::ExcludesNothing(Some(reason)) => {
-                Some(Problem::ExcludesNothing { reason: reason.clone() })
-            }
+            Cause::ExcludesNothing(Some(reason)) => Some(Problem::ExcludesNothing { reason: reason.clone() }),
             Cause::ExcludesNothing(None) => {
                 reason().map(|reason| Problem::ExcludesNothing { reason: NoEffect::NoFile { reason } })
             }
@@ -465,8 +460,7 @@ impl<'a> Check<'a> {
             let text = advice::text_of(&self.config.files[file].base, to, "**");
             hint = Some(format!("to read what is in it, write {}", advice::quoted(&text)));
         }
-        let problem =
-            problem.unwrap_or(Problem::ExcludesNothing { reason: NoEffect::NotIncluded });
+        let problem = problem.unwrap_or(Problem::ExcludesNothing { reason: NoEffect::NotIncluded });
         if matches!(problem, Problem::ExcludesNothing { reason: NoEffect::IncludedLater { .. } }) {
             hint = Some("the last pattern that matches decides: write the exclusion after it".to_owned());
         }
@@ -544,4 +538,94 @@ fn quoted(item: &Item) -> String {
 
 fn number(count: usize) -> u32 {
     u32::try_from(count).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::config::{Source, parse};
+    use crate::git::snapshot::ContentId;
+    use crate::graph::Reach;
+
+    struct Plain;
+
+    impl Tree for Plain {
+        fn ignores(&self, _: &RepoPath) -> bool {
+            false
+        }
+
+        fn link(&self, _: &RepoPath) -> Option<String> {
+            None
+        }
+
+        fn root(&self) -> Option<String> {
+            None
+        }
+
+        fn is_absent(&self, _: &Pattern) -> bool {
+            false
+        }
+    }
+
+    fn entry(path: &str) -> Entry {
+        let path = RepoPath::from_git(path.as_bytes());
+        Entry { path, mode: Mode::File, id: ContentId([0; 20]), stat: None, tracked: true }
+    }
+
+    fn path() -> impl Strategy<Value = String> {
+        let part = prop::sample::select(vec!["a", "b", "ab", "A", "[a]", "a b", "a,b"]);
+        prop::collection::vec(part, 1..4).prop_map(|parts| parts.join("/"))
+    }
+
+    fn pattern() -> impl Strategy<Value = String> {
+        let part = prop::sample::select(vec![
+            "a", "b", "ab", "A", "ba", "[a]", "*", "**", "?b", "{a,b}", "a*", "a b", "a,b", r"\[a\]", ".",
+            " a",
+        ]);
+        let mark = prop::sample::select(vec!["", "", "", "!", "./", "/"]);
+        (mark, prop::collection::vec(part, 1..4))
+            .prop_map(|(mark, parts)| format!("{mark}{}", parts.join("/")))
+    }
+
+    proptest! {
+        #[test]
+        fn pattern_that_matches_a_file_is_never_warned_of(
+            paths in prop::collection::btree_set(path(), 0..8),
+            patterns in prop::collection::vec(pattern(), 1..5),
+        ) {
+            let items: Vec<String> = patterns.iter().map(|pattern| format!("'{pattern}'")).collect();
+            let text = format!("[tasks.t]\nrun = 'true'\ninputs = ['tasks.toml', {}]\n", items.join(", "));
+            let source = Source { name: "tasks.toml", text: &text, base: RepoPath::top(), project: "" };
+            let Ok(config) = parse(&source) else { return Ok(()) };
+            // A file can't be a folder too.
+            let is_folder = |path: &String| paths.iter().any(|other| other.starts_with(&format!("{path}/")));
+            let files = paths.iter().filter(|path| !is_folder(path)).map(|path| entry(path));
+            let snapshot = Snapshot::new(files.chain([entry("tasks.toml")]).collect());
+            let graph = Graph::of(&config, &config.ids().collect::<Vec<_>>(), Reach::WithNeeds);
+            let judged = check(&config, &graph, &snapshot, &Plain, usize::MAX);
+            let task = &config.tasks[0];
+            let read = snapshot.entries().iter().any(|entry| task.inputs.matches(&entry.path));
+            prop_assert_eq!(judged.refused.is_none(), read, "{}", text);
+            for item in task.inputs.items() {
+                let What::One(pattern) = &item.what else { continue };
+                let matches = snapshot.entries().iter().any(|entry| pattern.matches(&entry.path));
+                let warned = judged.warnings.listed.iter().find(|warning| warning.declared == quoted(item));
+                if !item.excludes && read {
+                    let may_miss = pattern.is_deep() && !advice::is_slip(pattern.text());
+                    prop_assert_eq!(warned.is_some(), !matches && !may_miss, "{:?} in {}", item.text(), text);
+                }
+                // Whatever is suggested matches.
+                let hint = warned.and_then(|warning| warning.hint.as_deref());
+                if let Some(meant) = hint.and_then(|hint| hint.strip_prefix("did you mean ")) {
+                    let meant = meant.trim_end_matches('?').trim_matches(['"', '\'']);
+                    let meant = meant.trim_start_matches('!').replace(r"\\", r"\");
+                    let origin = crate::ground::pattern::Origin { base: &RepoPath::top(), anchored: false };
+                    let meant = Pattern::parse(&meant, origin).unwrap();
+                    prop_assert!(snapshot.entries().iter().any(|entry| meant.matches(&entry.path)), "{}", text);
+                }
+            }
+        }
+    }
 }

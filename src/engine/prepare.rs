@@ -1,6 +1,7 @@
 //! Preparing a plan: the snapshot, the probes, the cache and the history that it is made from. It
 //! must not decide what is done with the plan.
 
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -19,6 +20,7 @@ use crate::graph::{Graph, Reach};
 use crate::ground::clock::Clock;
 use crate::ground::env::Env;
 use crate::ground::path::RepoPath;
+use crate::ground::pattern::Pattern;
 use crate::history::tasks::LazyHistory;
 use crate::plan::{CachePolicy, InputDigests, Knowledge, Plan, Platform, World};
 use crate::process::mask::MaskError;
@@ -281,7 +283,8 @@ pub fn without_effect(
     (tree, root): (Tree<'_>, &Path),
     most: usize,
 ) -> Judged {
-    let mut judged = effect::check(config, graph, snapshot, &Around { tree, root }, most);
+    let mut judged =
+        effect::check(config, graph, snapshot, &Around { tree, absent: OnceCell::new(), root }, most);
     for warning in effect::unused(config) {
         if judged.warnings.listed.len() < most {
             judged.warnings.listed.push(warning);
@@ -295,6 +298,8 @@ pub fn without_effect(
 /// What is known of a tree besides its files.
 struct Around<'a> {
     tree: Tree<'a>,
+    /// The files that are not checked out.
+    absent: OnceCell<Vec<RepoPath>>,
     root: &'a Path,
 }
 
@@ -310,6 +315,11 @@ impl effect::Tree for Around<'_> {
             }
             _ => std::fs::read_link(path.under(self.root)).ok()?.into_os_string().into_string().ok(),
         }
+    }
+
+    fn is_absent(&self, pattern: &Pattern) -> bool {
+        let Tree::WorkDir(repository) = self.tree else { return false };
+        self.absent.get_or_init(|| repository.not_checked_out()).iter().any(|path| pattern.matches(path))
     }
 
     fn root(&self) -> Option<String> {

@@ -51,7 +51,8 @@ impl Item {
 
     /// As it is written in tasks.toml, such as `!docs/**` or `?.env`.
     pub fn text(&self) -> String {
-        let marks = format!("{}{}", if self.excludes { "!" } else { "" }, if self.may_miss { "?" } else { "" });
+        let marks =
+            format!("{}{}", if self.excludes { "!" } else { "" }, if self.may_miss { "?" } else { "" });
         match &self.what {
             What::One(pattern) => format!("{marks}{}", pattern.text()),
             What::Set { name, .. } => format!("{marks}@{name}"),

@@ -98,9 +98,7 @@ impl Human {
             What::TaskOutput { .. } => None,
             What::TaskSlow { task, after } => Some(self.lines.slow(task, *after)),
             What::TaskRetries { task, attempt, ended } => Some(self.lines.retries(task, *attempt, ended)),
-            What::TaskFinished(task)
-                if self.is_quiet && task.status == Status::Hit && !has_unused(task) =>
-            {
+            What::TaskFinished(task) if self.is_quiet && task.status == Status::Hit && !has_unused(task) => {
                 None
             }
             What::TaskFinished(task) => return self.finished(task),

@@ -60,9 +60,8 @@ impl Lines {
 
     /// `warning: tasks.toml:12: "scr/**" matches no file: …`, a line each.
     pub fn warnings(&self, warnings: &[Warning], more: usize) -> String {
-        let line = |warning: &Warning| {
-            self.notice(Level::Warning, &format!("{}: {warning}", warning.place()))
-        };
+        let line =
+            |warning: &Warning| self.notice(Level::Warning, &format!("{}: {warning}", warning.place()));
         let mut lines: Vec<String> = warnings.iter().map(line).collect();
         if more > 0 {
             let what = format!("and {more} more declarations without effect: xtask doctor");

@@ -158,9 +158,7 @@ needs = ["a", "b", "c", "d", "ok", "none", "maybe"]
 
 #[test]
 fn gate_refuses_a_tree_whose_task_has_no_input() {
-    let project = project(
-        "[tasks.a]\nrun = 'true'\ninputs = ['lib/**']\n[hooks]\npre-push = ['a']\n",
-    );
+    let project = project("[tasks.a]\nrun = 'true'\ninputs = ['lib/**']\n[hooks]\npre-push = ['a']\n");
     project.xtask(&["gate", "HEAD"]).ends(3).says("the inputs of `a` match no file").says("tasks.toml:3:");
     project.write("lib/a", "x\n").commit("lib");
     project.xtask(&["gate", "HEAD"]).ends(0);
@@ -186,7 +184,10 @@ fn what_a_needed_task_writes_may_be_missing_from_the_tree() {
     let project = project(text);
     let ran = project.xtask(&["run", "test"]).ends(0);
     assert_eq!(warnings(&ran), "");
-    project.write("tasks.toml", text.replace("needs = ['build']\n", "").replace("'target/**'", "'target/**', 'src/**'"));
+    project.write(
+        "tasks.toml",
+        text.replace("needs = ['build']\n", "").replace("'target/**'", "'target/**', 'src/**'"),
+    );
     let ran = project.xtask(&["run", "test"]).ends(0);
     insta::assert_snapshot!(warnings(&ran));
 }
@@ -228,7 +229,8 @@ fn exclusion_without_effect_is_a_warning() {
 #[test]
 fn warning_is_in_each_run_and_its_record() {
     let project = project(&tasks("'src/**', 'scr/**'"));
-    let warning = "warning: tasks.toml:3: \"scr/**\" matches no file: there is no scr; did you mean \"src/**\"?";
+    let warning =
+        "warning: tasks.toml:3: \"scr/**\" matches no file: there is no scr; did you mean \"src/**\"?";
     project.xtask(&["run", "a"]).ends(0).says(warning);
     // Also where all is known.
     project.xtask(&["run", "a"]).ends(0).says("cached").says(warning);
@@ -251,10 +253,13 @@ fn warning_is_in_each_run_and_its_record() {
 fn many_warnings_are_cut() {
     let mut text = String::new();
     for i in 0..30 {
-        text.push_str(&format!("[tasks.t{i}]\nrun = 'true'\ngroup = 'all'\ninputs = ['src/**', 'x{i}/**']\n"));
+        text.push_str(&format!(
+            "[tasks.t{i}]\nrun = 'true'\ngroup = 'all'\ninputs = ['src/**', 'x{i}/**']\n"
+        ));
     }
     let project = project(&text);
-    let ran = project.xtask(&["run", "all"]).ends(0).says("and 20 more declarations without effect: xtask doctor");
+    let ran =
+        project.xtask(&["run", "all"]).ends(0).says("and 20 more declarations without effect: xtask doctor");
     assert_eq!(warnings(&ran).lines().count(), 11);
     assert_eq!(project.xtask(&["doctor"]).out.matches("matches no file").count(), 30);
 }
@@ -281,7 +286,10 @@ fn what_nothing_uses_is_a_warning() {
 #[test]
 fn included_project_reads_paths_from_its_own_folder() {
     let project = project("include = ['web/ui/tasks.toml']\n");
-    project.write("web/ui/tasks.toml", tasks("'package.json', 'web/ui/package.json', '../../src/**', '../lib/**'"));
+    project.write(
+        "web/ui/tasks.toml",
+        tasks("'package.json', 'web/ui/package.json', '../../src/**', '../lib/**'"),
+    );
     project.write("web/ui/src/x.ts", "x\n");
     let ran = project.xtask(&["plan", "ui:a"]).ends(0);
     insta::assert_snapshot!(warnings(&ran));
@@ -323,7 +331,9 @@ fn question_mark_in_front_says_that_nothing_need_match() {
 #[test]
 fn output_that_may_be_missing_does_not_keep_a_result_from_being_stored() {
     let text = |outputs: &str| {
-        format!("[tasks.a]\nrun = 'mkdir -p target && echo x > target/a'\ninputs = ['src/**']\noutputs = [{outputs}]\n")
+        format!(
+            "[tasks.a]\nrun = 'mkdir -p target && echo x > target/a'\ninputs = ['src/**']\noutputs = [{outputs}]\n"
+        )
     };
     let project = project(&text("'target/a', 'target/b'"));
     project.xtask(&["run", "a"]).ends(0).says("not stored: its output `target/b` was not written");
@@ -340,7 +350,9 @@ fn report_can_not_be_one_that_may_be_missing() {
 
 #[test]
 fn include_and_worktree_take_paths_that_may_be_missing() {
-    let project = project("include = ['?services/*/tasks.toml']\n[worktree]\nlink = ['?node_modules', 'venv', 'x/*/y']\n[tasks.a]\nrun = 'true'\n[hooks]\npre-push = ['a']\n");
+    let project = project(
+        "include = ['?services/*/tasks.toml']\n[worktree]\nlink = ['?node_modules', 'venv', 'x/*/y']\n[tasks.a]\nrun = 'true'\n[hooks]\npre-push = ['a']\n",
+    );
     project
         .xtask(&["gate", "HEAD"])
         .ends(0)
@@ -355,4 +367,45 @@ fn include_and_worktree_take_paths_that_may_be_missing() {
         .map(|line| format!("{line}\n"))
         .collect();
     insta::assert_snapshot!(told);
+}
+
+#[test]
+fn file_that_a_sparse_checkout_leaves_out_is_not_missing() {
+    let project = project(&tasks("'src/**', 'docs/a.md'"));
+    project.git(&["sparse-checkout", "set", "--no-cone", "/src/", "/tasks.toml"]);
+    assert!(!project.path("docs/a.md").exists());
+    let ran = project.xtask(&["plan", "a"]).ends(0);
+    assert_eq!(warnings(&ran), "");
+    project.write("tasks.toml", tasks("'docs/**'"));
+    project.xtask(&["plan", "a"]).ends(0);
+    project.write("tasks.toml", tasks("'src/**', 'dosc/a.md'"));
+    project.xtask(&["plan", "a"]).ends(0).says("there is no dosc");
+}
+
+#[test]
+fn suppression_that_matches_nothing_is_told_of_a_hit_too() {
+    let report = r#"{"version":"2.1.0","runs":[{"tool":{"driver":{"name":"s"}},"results":[{"ruleId":"R1","level":"note","message":{"text":"x"}}]}]}"#;
+    let project = Project::new(&format!(
+        "[tasks.scan]\nrun = \"echo '{}' > out.sarif\"\nreports = {{ sarif = 'out.sarif' }}\n[gates.quality]\nfindings = {{ high = 0 }}\nsuppress = [{{ rule = 'R2', reason = 'x', expires = 2999-01-01 }}]\n",
+        report.replace('"', "\\\"")
+    ));
+    project.write(".gitignore", "out.sarif\n").commit("x");
+    project.xtask(&["run", "quality"]).ends(0).says("1 suppression matches nothing: R2 (tasks.toml:6)");
+    let warning = "warning: tasks.toml:6: the suppression of R2 matches nothing";
+    project.xtask(&["run", "quality"]).ends(0).says("cached").says(warning);
+    let ran = project.xtask(&["run", "quality", "--ci", "github"]).ends(0);
+    assert!(format!("{}{}", ran.out, ran.err).contains("::warning file=tasks.toml,line=6,"), "{}", ran.err);
+}
+
+#[test]
+fn watch_waits_until_inputs_are_there() {
+    let project = project(&tasks("'lib/**'"));
+    let mut child = project.start(&["watch", "a"]);
+    let err = || std::fs::read_to_string(project.beside().join("err")).unwrap_or_default();
+    crate::project::wait_for("the error is told", || err().contains("the inputs of `a` match no file"));
+    crate::project::wait_for("it waits", || err().contains("watching for it to be mended"));
+    project.write("lib/a", "x\n");
+    crate::project::wait_for("the task passes", || err().contains("passed: 1 ran"));
+    crate::project::signal("INT", i32::try_from(child.id()).unwrap());
+    child.wait().unwrap();
 }
