@@ -7,12 +7,14 @@ use std::process::Command;
 
 use divan::{Bencher, black_box};
 use taskgate::config::{Source, parse};
+use taskgate::effect;
 use taskgate::engine::scheduler::{Action, Cost, Message, OnFailure, Scheduler};
 use taskgate::git::snapshot::{ContentId, Entry, Mode, Snapshot};
 use taskgate::git::{Repository, WorkTreeReader};
 use taskgate::graph::{Graph, Reach};
 use taskgate::ground::env::Env;
 use taskgate::ground::path::RepoPath;
+use taskgate::ground::pattern::Pattern;
 use taskgate::plan::InputDigests;
 
 fn main() {
@@ -90,6 +92,45 @@ fn input_digests(bencher: Bencher<'_, '_>, tasks: usize) {
     };
     let snapshot = Snapshot::new(entries.map(entry).collect());
     bencher.bench(|| InputDigests::of(&config, &graph, black_box(&snapshot)));
+}
+
+struct Nothing;
+
+impl effect::Tree for Nothing {
+    fn ignores(&self, _: &RepoPath) -> bool {
+        false
+    }
+
+    fn link(&self, _: &RepoPath) -> Option<String> {
+        None
+    }
+
+    fn root(&self) -> Option<String> {
+        None
+    }
+
+    fn is_absent(&self, _: &Pattern) -> bool {
+        false
+    }
+}
+
+#[divan::bench(args = [1_000])]
+fn effect_of_patterns(bencher: Bencher<'_, '_>, tasks: usize) {
+    let text = tasks_toml(tasks);
+    let config =
+        parse(&Source { name: "tasks.toml", text: &text, base: RepoPath::top(), project: "" }).unwrap();
+    let ids: Vec<_> = config.ids().collect();
+    let graph = Graph::of(&config, &ids, Reach::WithNeeds);
+    let entries = (0..tasks).flat_map(|package| (0..10).map(move |file| (package, file)));
+    let entry = |(package, file)| Entry {
+        path: RepoPath::from_git(path(package, file).into_bytes()),
+        mode: Mode::File,
+        id: ContentId([7; 20]),
+        stat: None,
+        tracked: true,
+    };
+    let snapshot = Snapshot::new(entries.map(entry).collect());
+    bencher.bench(|| effect::check(&config, &graph, black_box(&snapshot), &Nothing, 10));
 }
 
 #[divan::bench(args = [1_000])]

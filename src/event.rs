@@ -11,6 +11,7 @@ use crate::ground::clock::Timestamp;
 use crate::quality::evidence::Evidence;
 use crate::reason::Reason;
 use crate::report::facts::{Finding, Ratio, Tests};
+use crate::warning::Warning;
 
 /// Version of the format, in the first event of each run.
 pub const VERSION: u32 = 1;
@@ -37,6 +38,14 @@ pub enum What {
         level: Level,
         /// One line.
         text: String,
+    },
+    /// Declarations of tasks.toml that have no effect.
+    Warnings {
+        /// The first of them.
+        warnings: Vec<Warning>,
+        /// How many more there are.
+        #[serde(default)]
+        more: usize,
     },
     /// A task's attempt begins.
     TaskStarted {

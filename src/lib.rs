@@ -5,6 +5,7 @@ pub mod affected;
 pub mod cache;
 pub mod cli;
 pub mod config;
+pub mod effect;
 pub mod engine;
 pub mod event;
 pub mod gate;
@@ -26,6 +27,7 @@ pub mod reporter;
 pub mod select;
 pub mod shard;
 pub mod sonar;
+pub mod warning;
 pub mod watch;
 pub mod workflow;
 

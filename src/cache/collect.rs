@@ -66,13 +66,13 @@ pub(super) fn target(root: &Path, path: &RepoPath) -> Result<Box<[u8]>, CacheErr
     Ok(target.as_os_str().as_bytes().into())
 }
 
-/// The including patterns that match no output.
+/// The including patterns that match no output, although they have to.
 fn unmatched(patterns: &Patterns, outputs: &[Output]) -> Vec<String> {
     let matches = |item: &Item, path: &RepoPath| match &item.what {
         What::One(pattern) => pattern.matches(path),
         What::Set { patterns, .. } => patterns.matches(path),
     };
-    let items = patterns.items().iter().filter(|item| !item.excludes);
+    let items = patterns.items().iter().filter(|item| !item.excludes && !item.may_miss);
     // A folder is there for what it holds, unless it is empty.
     let is_own = |output: &&Output| !matches!(output.content, Content::Folder { is_empty: false, .. });
     let outputs: Vec<&Output> = outputs.iter().filter(is_own).collect();

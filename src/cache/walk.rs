@@ -275,7 +275,7 @@ mod tests {
                 .iter()
                 .map(|text| Item {
                     excludes: text.starts_with('!'),
-                    what: What::One(parse(text.trim_start_matches('!'))),
+                    ..Item::adding(What::One(parse(text.trim_start_matches('!'))))
                 })
                 .collect(),
         )

@@ -167,6 +167,7 @@ fn sink(results: Results, paint: Paint) -> Box<dyn FnMut(&Event) + Send> {
         let line = match &event.what {
             What::TaskStarted { task, .. } => paint.tone(Tone::Faint, &format!("auditing {task}")),
             What::Notice { level, text } => lines.notice(*level, text),
+            What::Warnings { warnings, more } => lines.warnings(warnings, *more),
             What::Interrupted { signal, now } => lines.interrupted(signal, *now),
             What::ServiceEnded { service, end, log } if *end != ServiceEnd::Stopped => {
                 lines.last_lines(service, log)

@@ -13,10 +13,14 @@ use crate::cli::args::DoctorArgs;
 use crate::cli::exit::{End, Failure, hint};
 use crate::cli::hooks;
 use crate::cli::project::Project;
+use crate::config::diagnostic::Diagnostics;
 use crate::config::model::Config;
+use crate::effect;
+use crate::engine::prepare::{self, Tree};
 use crate::engine::probe;
 use crate::gate::connection::{host_of, is_ssh};
-use crate::git::{PoolFinder, Repository};
+use crate::gate::setup;
+use crate::git::{GitError, PoolFinder, Repository, WorkTreeReader};
 use crate::graph::{Graph, Reach};
 use crate::ground::units;
 use crate::process::mask::Mask;
@@ -26,6 +30,7 @@ use crate::process::spawn::{Limits, Spawn};
 use crate::process::stop::Stop;
 use crate::reporter::lines::count;
 use crate::reporter::style::Tone;
+use crate::warning::{Problem, Warning};
 
 /// Less free space than this is told.
 const LITTLE: u64 = 1 << 30;
@@ -152,7 +157,58 @@ fn tasks(session: &Session) -> Vec<Finding> {
     };
     let mut findings = vec![Finding::good("tasks.toml", count(project.config.tasks.len(), "task"))];
     findings.extend(tools(session, &project.config, &project.root));
+    if let Some(repository) = &project.repository {
+        match without_effect(&project, repository) {
+            Ok(found) => findings.extend(found),
+            Err(error) => {
+                findings.push(Finding::bad("tree", error.to_string(), "see what git says of it: git status"))
+            }
+        }
+    }
     findings
+}
+
+/// What of tasks.toml has no effect on the work tree.
+fn without_effect(project: &Project, repository: &Repository) -> Result<Vec<Finding>, GitError> {
+    let snapshot = WorkTreeReader::open(repository, project.state().as_deref())?.snapshot()?;
+    let setup = project.config.worktree.setup.as_ref().map(|setup| setup::alone(&project.config, setup));
+    let mut findings = Vec::new();
+    let mut known: Vec<Warning> = Vec::new();
+    for config in std::iter::once(&project.config).chain(&setup) {
+        let all: Vec<_> = config.ids().collect();
+        let graph = Graph::of(config, &all, Reach::WithNeeds);
+        let tree = (Tree::WorkDir(repository), &*project.root);
+        let judged = prepare::without_effect(config, &graph, &snapshot, tree, usize::MAX);
+        known.extend(judged.warnings.listed);
+        findings.extend(judged.refused.iter().flat_map(Diagnostics::records).map(|record| {
+            let text = format!("{}:{}: {}", record.file, record.line, record.message);
+            Finding::bad("inputs", text, record.hint.unwrap_or_default())
+        }));
+    }
+    // What is unused is unused by the setup too only if both say so.
+    if setup.is_some() {
+        let unused = effect::unused(&project.config);
+        known.retain(|warning| !matches!(warning.problem, Problem::Unused { .. }));
+        known.extend(unused);
+    }
+    findings.extend(known.into_iter().map(|warning| {
+        let text = format!("{}: {} {}", warning.place(), warning.declared, warning.problem);
+        Finding::odd("no effect", text, warning.hint.unwrap_or_default())
+    }));
+    let wanted = &project.config.worktree;
+    for path in wanted.link.iter().chain(&wanted.copy) {
+        if path.under(&project.root).symlink_metadata().is_err() && !wanted.may_miss.contains(path) {
+            let is_pattern = path.bytes().iter().any(|byte| b"*?[{".contains(byte));
+            let hint = if is_pattern {
+                "`link` and `copy` take paths, and no patterns: name each".to_owned()
+            } else {
+                format!("make it, or write \"?{path}\" if it may be missing")
+            };
+            let text = format!("{path} is not in the work tree, so a gate runs without it");
+            findings.push(Finding::odd("[worktree]", text, hint));
+        }
+    }
+    Ok(findings)
 }
 
 fn tools(session: &Session, config: &Config, root: &Path) -> Vec<Finding> {

@@ -126,6 +126,7 @@ impl From<PrepareError> for Failure {
             PrepareError::Select(error) => Self::Select(error),
             PrepareError::Git(error) => Self::Git(error),
             PrepareError::Mask(error) => Self::Mask(error),
+            PrepareError::NoInputs(diagnostics) => Self::Config(diagnostics),
         }
     }
 }

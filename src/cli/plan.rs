@@ -8,9 +8,9 @@ use crate::cli::args::PlanArgs;
 use crate::cli::exit::{End, Failure};
 use crate::cli::project::Project;
 use crate::cli::shards;
+use crate::effect::Warnings;
 use crate::engine::baseline::Line;
 use crate::engine::prepare::{Place, Prepared, Request, Tree};
-use crate::engine::sharding::Part;
 use crate::event::Level;
 use crate::git::tree_id;
 use crate::graph::Reach;
@@ -62,11 +62,7 @@ pub fn perform(session: &Session, args: &PlanArgs) -> Result<End, Failure> {
     warn(session, &prepared);
     let tree = prepared.snapshot.as_ref().map(tree_id).transpose()?;
     let text = prepared.plan(&session.env, |world, plan| {
-        if args.json {
-            json(world, plan, (tree.as_deref(), prepared.part.as_ref()))
-        } else {
-            text(world, plan, session)
-        }
+        if args.json { json(world, plan, (tree.as_deref(), &prepared)) } else { text(world, plan, session) }
     });
     session.print(&text)?;
     Ok(End::Passed)
@@ -77,6 +73,10 @@ pub fn warn(session: &Session, prepared: &Prepared<'_>) {
     let lines = Lines { paint: session.paint_err(), width: 0 };
     for warning in &prepared.warnings {
         session.tell(&format!("{}\n", lines.notice(Level::Warning, warning)));
+    }
+    let Warnings { listed, more } = &prepared.without_effect;
+    if !listed.is_empty() {
+        session.tell(&format!("{}\n", lines.warnings(listed, *more)));
     }
     for note in &prepared.notes {
         session.tell(&format!("{}\n", lines.notice(Level::Note, note)));
@@ -143,7 +143,7 @@ pub fn reason(decision: &Decision, session: &Session) -> String {
     }
 }
 
-fn json(world: &World<'_>, plan: &Plan, (tree, part): (Option<&str>, Option<&Part>)) -> String {
+fn json(world: &World<'_>, plan: &Plan, (tree, prepared): (Option<&str>, &Prepared<'_>)) -> String {
     let tasks: Vec<_> = world
         .graph
         .nodes
@@ -163,7 +163,8 @@ fn json(world: &World<'_>, plan: &Plan, (tree, part): (Option<&str>, Option<&Par
         })
         .collect();
     let mut value = json!({ "version": 1, "tree": tree, "tasks": tasks });
-    if let Some(part) = part {
+    value["warnings"] = json!(prepared.without_effect.listed);
+    if let Some(part) = &prepared.part {
         value["shard"] = json!({ "index": part.shard.index, "count": part.shard.count });
         value["plan"] = json!(part.plan.hex());
         value["gates"] = json!(part.gates);

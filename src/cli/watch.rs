@@ -140,9 +140,16 @@ impl Rounds<'_> {
     fn go_on(&self, project: &mut Project) -> Result<End, Failure> {
         let mut by_itself = false;
         loop {
-            match self.round(project, by_itself)? {
-                Next::End(signal) => return Ok(End::Interrupted(signal)),
-                next => by_itself = matches!(next, Next::ByItself),
+            match self.round(project, by_itself) {
+                Ok(Next::End(signal)) => return Ok(End::Interrupted(signal)),
+                Ok(next) => by_itself = matches!(next, Next::ByItself),
+                // tasks.toml is wrong for this tree; a change of either may put that right.
+                Err(failure @ Failure::Config(_)) => {
+                    if let Err(signal) = self.wait_for_fix(&failure) {
+                        return Ok(End::Interrupted(signal));
+                    }
+                }
+                Err(failure) => return Err(failure),
             }
             match self.reopened()? {
                 Ok(new) => *project = new,
@@ -158,15 +165,22 @@ impl Rounds<'_> {
             match Project::open(&self.session.env, &self.session.dir) {
                 Ok(project) => return Ok(Ok(project)),
                 Err(failure @ (Failure::Config(_) | Failure::NoConfig { .. })) => {
-                    self.session.tell(&crate::cli::describe(self.session, &failure));
-                    self.note("watching for it to be mended; Ctrl-C ends it");
-                    if let Err(signal) = self.wait() {
+                    if let Err(signal) = self.wait_for_fix(&failure) {
                         return Ok(Err(signal));
                     }
                 }
                 Err(failure) => return Err(failure),
             }
         }
+    }
+
+    /// Says what is wrong with tasks.toml, and waits for a change.
+    ///
+    /// Errors: a signal came instead, by its number.
+    fn wait_for_fix(&self, failure: &Failure) -> Result<(), i32> {
+        self.session.tell(&crate::cli::describe(self.session, failure));
+        self.note("watching for it to be mended; Ctrl-C ends it");
+        self.wait().map(|_| ())
     }
 
     /// The next batch of changed paths.

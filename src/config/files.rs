@@ -7,8 +7,9 @@ use super::circle;
 use super::diagnostic::{Diagnostic, Findings};
 use super::document::{Extent, Table, Text, Value};
 use super::keys;
+use super::model::NamedSet;
 use crate::ground::path::RepoPath;
-use crate::ground::pattern::{Item, Origin, Pattern, PatternError, Patterns, What};
+use crate::ground::pattern::{Item, Mark, Origin, Pattern, PatternError, Patterns, What};
 
 /// Sets within sets stand for at most this many patterns, and lie at most this deep.
 const MAX_SET: (usize, usize) = (10_000, 50);
@@ -17,6 +18,8 @@ const MAX_SET: (usize, usize) = (10_000, 50);
 #[derive(Debug)]
 pub(super) struct Line<'d> {
     pub(super) excludes: bool,
+    /// Whether nothing need match; written with `?` in front.
+    pub(super) may_miss: bool,
     pub(super) what: Reference<'d>,
     pub(super) span: Range<usize>,
 }
@@ -33,6 +36,7 @@ pub(super) enum Reference<'d> {
 #[derive(Debug)]
 pub(super) struct Sets<'d> {
     known: BTreeMap<&'d str, Patterns>,
+    names: Vec<Text<'d>>,
     extent: Extent,
 }
 
@@ -55,6 +59,15 @@ pub(super) fn glob(
     findings: &mut Findings,
 ) -> Option<Pattern> {
     let line = line(text.clone(), origin, findings)?;
+    if line.may_miss {
+        let message = format!("{what} can't be marked as one that may be missing");
+        findings.add(
+            Diagnostic::new(text.span.clone(), message)
+                .label("begins with `?`")
+                .hint("take the `?` out; if it is any one character, write `./?`"),
+        );
+        return None;
+    }
     let (message, label) = match line.what {
         Reference::Pattern(pattern) if !line.excludes => return Some(pattern),
         Reference::Pattern(_) => (format!("{what} can't be excluded"), "an exclusion"),
@@ -70,17 +83,26 @@ pub(super) fn glob(
 
 fn line<'d>(text: Text<'d>, origin: Origin<'_>, findings: &mut Findings) -> Option<Line<'d>> {
     let Text { text, span } = text;
-    let (excludes, named) = text.strip_prefix('!').map_or((false, text), |rest| (true, rest));
+    let (excludes, rest) = text.strip_prefix('!').map_or((false, text), |rest| (true, rest));
+    let (may_miss, named) = rest.strip_prefix('?').map_or((false, rest), |rest| (true, rest));
     if let Some(set) = named.strip_prefix('@') {
-        return Some(Line { excludes, what: Reference::Set(set), span });
+        if may_miss {
+            findings.add(
+                Diagnostic::new(span, format!("the set `@{}` can't be marked with `?`", keys::shown(set)))
+                    .label("a set")
+                    .hint("write `?` in front of those patterns of the set that may match nothing"),
+            );
+            return None;
+        }
+        return Some(Line { excludes, may_miss, what: Reference::Set(set), span });
     }
-    let parsed = if named.starts_with('!') {
-        Err(PatternError::Malformed("it begins with more than one `!`"))
-    } else {
-        Pattern::parse(named, origin)
+    let parsed = match (may_miss, named.starts_with('!')) {
+        (true, true) => Err(PatternError::Malformed("`!` is written before `?`")),
+        (false, true) => Err(PatternError::Malformed("it begins with more than one `!`")),
+        (_, false) => Pattern::parse(named, origin),
     };
     match parsed {
-        Ok(pattern) => Some(Line { excludes, what: Reference::Pattern(pattern), span }),
+        Ok(pattern) => Some(Line { excludes, may_miss, what: Reference::Pattern(pattern), span }),
         Err(error) => {
             findings.add(refused(text, span, error));
             None
@@ -118,8 +140,11 @@ impl<'d> Sets<'d> {
         }
         let places: BTreeMap<&str, usize> =
             names.iter().enumerate().map(|(i, name)| (name.text, i)).collect();
-        let mut sets =
-            Self { known: names.iter().map(|name| (name.text, Patterns::default())).collect(), extent };
+        let mut sets = Self {
+            known: names.iter().map(|name| (name.text, Patterns::default())).collect(),
+            names: Vec::new(),
+            extent,
+        };
         for line in lists.iter().flatten() {
             sets.check(line, findings);
         }
@@ -142,7 +167,18 @@ impl<'d> Sets<'d> {
                 }
             }
         }
+        sets.names = names;
         sets
+    }
+
+    /// All sets, in the order of the file.
+    pub(super) fn named(&self) -> Vec<NamedSet> {
+        let set = |name: &Text<'_>| NamedSet {
+            name: name.text.to_owned(),
+            span: name.span.clone(),
+            patterns: self.known.get(name.text).cloned().unwrap_or_default(),
+        };
+        self.names.iter().map(set).collect()
     }
 
     /// The list with its sets put in.
@@ -184,7 +220,8 @@ impl<'d> Sets<'d> {
                     What::Set { name: (*name).to_owned(), patterns: self.known.get(name)?.clone() }
                 }
             };
-            Some(Item { excludes: line.excludes, what })
+            let mark = Mark(Some(line.span.clone()));
+            Some(Item { excludes: line.excludes, may_miss: line.may_miss, what, mark })
         };
         Patterns::new(lines.iter().filter_map(item).collect())
     }

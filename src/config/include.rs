@@ -18,7 +18,7 @@ use super::naming::joined;
 use crate::ground::links::{Leads, follow};
 use crate::ground::name;
 use crate::ground::path::RepoPath;
-use crate::ground::pattern::{Item, Origin, Patterns, What};
+use crate::ground::pattern::{Item, Mark, Origin, Patterns, What};
 
 /// The usual name of a file with tasks.
 pub const FILE: &str = "tasks.toml";
@@ -181,7 +181,7 @@ fn bring<L: Library>(tree: &L, at: usize, members: &mut Vec<Member>) -> Result<(
         let found = place.find(tree)?;
         // A wildcard may well match the file it stands in, and places of one list the same file.
         let others: Vec<RepoPath> = found.iter().filter(|path| **path != members[at].path).cloned().collect();
-        if others.is_empty() {
+        if others.is_empty() && !(found.is_empty() && place.may_miss()) {
             members[at].findings.add(nothing(&place, !found.is_empty()));
         }
         for path in others {
@@ -239,9 +239,12 @@ fn wanted(text: &str, base: &RepoPath) -> Vec<Wanted> {
 pub(super) fn read(value: Value<'_>, base: &RepoPath, findings: &mut Findings) -> Vec<(Item, Range<usize>)> {
     let mut items = Vec::new();
     let origin = Origin { base, anchored: true };
-    for Line { excludes, what, span } in files::lines(value, origin, findings).unwrap_or_default() {
+    for Line { excludes, may_miss, what, span } in files::lines(value, origin, findings).unwrap_or_default() {
         match what {
-            Reference::Pattern(pattern) => items.push((Item { excludes, what: What::One(pattern) }, span)),
+            Reference::Pattern(pattern) => {
+                let mark = Mark(Some(span.clone()));
+                items.push((Item { excludes, may_miss, what: What::One(pattern), mark }, span));
+            }
             Reference::Set(_) => findings.add(
                 Diagnostic::new(span, "a set can't be used in `include`")
                     .label("a set")
@@ -343,6 +346,11 @@ impl Wanted {
         }
         found.sort();
         Ok(found)
+    }
+
+    /// Whether it may match nothing.
+    fn may_miss(&self) -> bool {
+        self.patterns.items().first().is_some_and(|item| item.may_miss)
     }
 
     fn shown(&self) -> String {

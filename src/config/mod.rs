@@ -35,13 +35,15 @@ mod tests;
 mod variables;
 mod worktree;
 
+use std::sync::Arc;
+
 use crate::ground::path::RepoPath;
 use crate::ground::pattern::{Item, Origin, Pattern, Patterns, What};
-use diagnostic::{Diagnostics, Findings, Flawed};
-use document::Extent;
+use diagnostic::{Diagnostic, Diagnostics, Findings, Flawed};
+use document::{Entry, Extent};
 use links::Linking;
-use model::{Command, Config, Task};
-use part::{Document, Part};
+use model::{Command, Config, SourceFile, Task};
+use part::{Document, Part, Sections};
 use services::Draught;
 use task_table::{Draft, Links};
 pub use variables::port_variable;
@@ -65,7 +67,7 @@ fn program() -> Patterns {
     ];
     let top = RepoPath::top();
     let pattern = |text: &&str| Pattern::parse(text, Origin { base: &top, anchored: false }).ok();
-    let item = |pattern| Item { excludes: false, what: What::One(pattern) };
+    let item = |pattern| Item::adding(What::One(pattern));
     Patterns::new(FILES.iter().filter_map(pattern).map(item).collect())
 }
 
@@ -112,6 +114,33 @@ fn parse_all(sources: &[Source<'_>], included: Vec<Findings>) -> Result<Config, 
     if flawed.is_empty() { Ok(config) } else { Err(Diagnostics::new(flawed)) }
 }
 
+/// What messages about a file need.
+fn source_file(sections: &Sections<'_>) -> SourceFile {
+    let Source { name, text, base, project } = sections.document.source;
+    // Of a file of a commit, the name has the commit in front.
+    let own = name.rsplit(['/', ':']).next().unwrap_or(name);
+    let tool = |entry: &Entry<'_>| (naming::joined(project, entry.key.text), entry.key.span.clone());
+    SourceFile {
+        name: (*name).to_owned(),
+        path: base.child(own.as_bytes()),
+        base: base.clone(),
+        text: Arc::from(*text),
+        sets: Vec::new(),
+        tools: sections.tools.iter().map(tool).collect(),
+    }
+}
+
+/// The diagnostics of a config that can be read, and is wrong for a tree; each with the number of its
+/// file.
+pub fn refuse(config: &Config, found: Vec<(usize, Diagnostic)>) -> Diagnostics {
+    let mut findings: Vec<Findings> = config.files.iter().map(|_| Findings::default()).collect();
+    for (file, diagnostic) in found {
+        findings[file].add(diagnostic);
+    }
+    let files = config.files.iter().zip(findings).filter(|(_, findings)| !findings.0.is_empty());
+    Diagnostics::new(files.map(|(file, findings)| Flawed::new(&file.name, &file.text, findings)).collect())
+}
+
 /// Makes one config of all files.
 fn join(documents: &[Document<'_>], findings: &mut [Findings]) -> Config {
     let extent = Extent::of(documents.iter().all(|document| document.extent == Extent::Whole));
@@ -123,11 +152,13 @@ fn join(documents: &[Document<'_>], findings: &mut [Findings]) -> Config {
         let base = &part.document.source.base;
         config.tools.extend(settings::tools(&part.tools, (base, part.document.source.project), found));
     }
+    config.files = sections.iter().map(source_file).collect();
     let mut drafts: Vec<Draft<'_>> = Vec::new();
     let mut services: Vec<Draught<'_>> = Vec::new();
     let mut parts: Vec<Part<'_>> = Vec::with_capacity(sections.len());
     for (file, (sections, found)) in sections.into_iter().zip(findings.iter_mut()).enumerate() {
-        let (part, contents) = Part::read(sections, &config.tools, (file, extent), found);
+        let (mut part, contents) = Part::read(sections, &config.tools, (file, extent), found);
+        config.files[file].sets = std::mem::take(&mut part.sets);
         parts.push(part);
         drafts.extend(contents.tasks);
         services.extend(contents.services);

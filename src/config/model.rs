@@ -4,8 +4,11 @@
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::num::NonZeroU32;
+use std::ops::Range;
+use std::sync::Arc;
 use std::time::Duration;
 
+use super::diagnostic::Lines;
 use super::dotenv::Hidden;
 use super::naming::{self, Called, Names};
 use super::stage::Stage;
@@ -36,6 +39,44 @@ pub struct Config {
     pub ci: Ci,
     /// `[services]`. A service's index here is its [`ServiceId`].
     pub services: Vec<Service>,
+    /// The files that it was read from, the outermost first.
+    pub files: Vec<SourceFile>,
+}
+
+/// A file that a config was read from: what messages about its text need.
+#[derive(Clone, Debug)]
+pub struct SourceFile {
+    /// As messages name it.
+    pub name: String,
+    /// Its path in the tree.
+    pub path: RepoPath,
+    /// The folder that its paths are relative to.
+    pub base: RepoPath,
+    /// Its text.
+    pub text: Arc<str>,
+    /// `[files]`.
+    pub sets: Vec<NamedSet>,
+    /// The tools that it defines, by their names with their projects, and where.
+    pub tools: Vec<(String, Range<usize>)>,
+}
+
+/// A set of `[files]`.
+#[derive(Clone, Debug)]
+pub struct NamedSet {
+    /// Its name, without the `@`.
+    pub name: String,
+    /// Where its name is written.
+    pub span: Range<usize>,
+    /// Its patterns.
+    pub patterns: Patterns,
+}
+
+impl SourceFile {
+    /// The place of the byte `at` of its text.
+    pub fn place(&self, at: usize) -> Place {
+        let (line, column) = Lines::of(&self.text).place(at);
+        Place { file: self.name.clone(), line, column }
+    }
 }
 
 /// `[ci]`: what CI systems are told.
@@ -151,6 +192,8 @@ pub struct Worktree {
     pub link: Vec<RepoPath>,
     /// Files and folders of the user's work tree that are copied.
     pub copy: Vec<RepoPath>,
+    /// Those of them that may be missing; written with `?` in front.
+    pub may_miss: Vec<RepoPath>,
     /// The folder that pools of private worktrees and sandboxes are in, as it was written: absolute,
     /// or below `~`.
     pub root: Option<String>,
@@ -351,6 +394,11 @@ impl Config {
         asked.or(self.settings.jobs.map(NonZeroU32::get)).unwrap_or_else(|| {
             std::thread::available_parallelism().map_or(1, |cores| u32::try_from(cores.get()).unwrap_or(1))
         })
+    }
+
+    /// The number of the file that defines a task or service.
+    pub fn file_of(&self, task: &Task) -> Option<usize> {
+        self.files.iter().position(|file| file.name == task.place.file)
     }
 
     /// The task with this id.

@@ -10,7 +10,7 @@ use super::keys;
 use super::part::Part;
 use super::task_table::Draft;
 use crate::ground::path::RepoPath;
-use crate::ground::pattern::{Item, Origin, Pattern, Patterns, What};
+use crate::ground::pattern::{Item, Mark, Origin, Pattern, Patterns, What};
 use crate::ground::pattern_overlap::{Shape, Shapes};
 
 /// The outputs of one task.
@@ -27,10 +27,11 @@ impl Outputs {
         let lines = files::lines(value, Origin { base, anchored: true }, findings).unwrap_or_default();
         let mut outputs = Self::default();
         let mut items = Vec::with_capacity(lines.len());
-        for Line { excludes, what, span } in lines {
+        for Line { excludes, may_miss, what, span } in lines {
             match what {
                 Reference::Pattern(pattern) => {
-                    items.push(Item { excludes, what: What::One(pattern) });
+                    let mark = Mark(Some(span.clone()));
+                    items.push(Item { excludes, may_miss, what: What::One(pattern), mark });
                     outputs.spans.push(span);
                 }
                 Reference::Set(_) => findings.add(
@@ -56,7 +57,7 @@ impl Outputs {
     pub(super) fn add(&mut self, files: Vec<(Pattern, Range<usize>)>) {
         let mut items = self.patterns.items().to_vec();
         for (pattern, span) in files {
-            items.push(Item { excludes: false, what: What::One(pattern) });
+            items.push(Item { mark: Mark(Some(span.clone())), ..Item::adding(What::One(pattern)) });
             self.spans.push(span);
         }
         self.patterns = Patterns::new(items);

@@ -13,7 +13,7 @@ use super::gates;
 use super::include;
 use super::keys;
 use super::matrix::{self, Variants};
-use super::model::{Settings, Tool};
+use super::model::{NamedSet, Settings, Tool};
 use super::services::{self, Draught};
 use super::shared::{Scope, Shared};
 use super::task_table::{self, Draft, Frame};
@@ -61,6 +61,7 @@ pub(super) struct Part<'d> {
     pub(super) hooks: Table<'d>,
     pub(super) worktree: worktree::Draught<'d>,
     pub(super) ci: Table<'d>,
+    pub(super) sets: Vec<NamedSet>,
 }
 
 impl<'s> Document<'s> {
@@ -152,7 +153,7 @@ impl<'d> Part<'d> {
         let services = services::read(&sections.services, &scope, findings);
         let worktree = worktree::read(&sections.worktree, &scope, findings);
         (
-            Self { document, defaults, hooks: sections.hooks, worktree, ci: sections.ci },
+            Self { document, defaults, hooks: sections.hooks, worktree, ci: sections.ci, sets: sets.named() },
             Contents { tasks, services },
         )
     }

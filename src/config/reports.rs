@@ -10,7 +10,7 @@ use super::keys;
 use super::model::Report;
 use super::suppressions;
 use crate::ground::path::RepoPath;
-use crate::ground::pattern::{Item, Origin, Pattern, Patterns, What};
+use crate::ground::pattern::{Item, Mark, Origin, Pattern, Patterns, What};
 use crate::report::Kind;
 
 /// The key that is no kind.
@@ -105,7 +105,10 @@ impl<'d> Reports<'d> {
                 continue;
             }
             if let Some(pattern) = files::glob(&text, origin, "a report", findings) {
-                items.push(Item { excludes: false, what: What::One(pattern.clone()) });
+                items.push(Item {
+                    mark: Mark(Some(text.span.clone())),
+                    ..Item::adding(What::One(pattern.clone()))
+                });
                 self.files.push((pattern, text.span.clone()));
             }
             self.seen.push((kind, text));

@@ -25,8 +25,8 @@ pub(super) fn read<'d>(table: &Table<'d>, scope: &Scope<'_, 'd>, findings: &mut 
     for entry in table {
         match entry.key.text {
             "root" => draught.plain.root = root(entry.value, findings),
-            "link" => draught.plain.link = paths(entry.value, scope, findings),
-            "copy" => draught.plain.copy = paths(entry.value, scope, findings),
+            "link" => draught.plain.link = paths(entry.value, scope, &mut draught.plain.may_miss, findings),
+            "copy" => draught.plain.copy = paths(entry.value, scope, &mut draught.plain.may_miss, findings),
             "filters" => {
                 let names = entry.value.texts(findings).unwrap_or_default();
                 draught.plain.filters = names.iter().map(|name| name.text.to_owned()).collect();
@@ -89,11 +89,26 @@ fn root(value: Value<'_>, findings: &mut Findings) -> Option<String> {
     Some(text.text.to_owned())
 }
 
-fn paths(value: Value<'_>, scope: &Scope<'_, '_>, findings: &mut Findings) -> Vec<RepoPath> {
+/// The paths of a list; those with `?` in front are added to `may_miss` too.
+fn paths(
+    value: Value<'_>,
+    scope: &Scope<'_, '_>,
+    may_miss: &mut Vec<RepoPath>,
+    findings: &mut Findings,
+) -> Vec<RepoPath> {
     let mut paths = Vec::new();
     for text in value.texts(findings).unwrap_or_default() {
-        match scope.base.join(text.text).filter(|path| !path.is_top()) {
-            Some(path) if !within_git(&path) => paths.push(path),
+        let (plain, is_optional) =
+            text.text.strip_prefix('?').map_or((text.text, false), |path| (path, true));
+        // A name that begins with `?` is written as in patterns.
+        let plain = plain.strip_prefix('\\').filter(|rest| rest.starts_with('?')).unwrap_or(plain);
+        match scope.base.join(plain).filter(|path| !path.is_top()) {
+            Some(path) if !within_git(&path) => {
+                if is_optional {
+                    may_miss.push(path.clone());
+                }
+                paths.push(path);
+            }
             _ => findings.add(
                 Diagnostic::new(text.span, format!("`{}` can't be provided", keys::shown(text.text)))
                     .label("not a path of the work tree")

@@ -331,7 +331,7 @@ mod tests {
     fn patterns(texts: &[&str]) -> Patterns {
         let origin = Origin { base: &RepoPath::top(), anchored: true };
         let one = |text: &&str| What::One(Pattern::parse(text, origin).unwrap());
-        Patterns::new(texts.iter().map(|text| Item { excludes: false, what: one(text) }).collect())
+        Patterns::new(texts.iter().map(|text| Item::adding(one(text))).collect())
     }
 
     fn snapshot() -> Snapshot {

@@ -94,6 +94,7 @@ impl Prepared<'_> {
             part: self.part.as_ref(),
             secrets: &self.secrets,
             notices: self.notices(),
+            warnings: &self.without_effect,
             services: launch.watching.map_or(&own, |watching| &watching.services),
             watching: launch.watching,
             gated: launch.gated.clone(),

@@ -1,11 +1,14 @@
 //! Preparing a plan: the snapshot, the probes, the cache and the history that it is made from. It
 //! must not decide what is done with the plan.
 
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::cache::Cache;
+use crate::config::diagnostic::Diagnostics;
 use crate::config::model::{Config, TaskId};
+use crate::effect::{self, Judged, Warnings};
 use crate::engine::baseline::{self, Line, Standing};
 use crate::engine::emitter::unwritten;
 use crate::engine::knowledge::{Nothing, Recall};
@@ -17,11 +20,14 @@ use crate::git::{GitError, Repository, WorkTreeReader};
 use crate::graph::{Graph, Reach};
 use crate::ground::clock::Clock;
 use crate::ground::env::Env;
+use crate::ground::path::RepoPath;
+use crate::ground::pattern::Pattern;
 use crate::history::tasks::LazyHistory;
 use crate::plan::{CachePolicy, InputDigests, Knowledge, Plan, Platform, World};
 use crate::process::mask::MaskError;
 use crate::quality::Basis;
 use crate::select::{SelectError, Selection};
+use crate::warning;
 
 /// What is to be planned.
 #[derive(Clone, Debug)]
@@ -51,6 +57,16 @@ pub enum Tree<'a> {
     None,
 }
 
+impl<'a> Tree<'a> {
+    /// Its repository.
+    fn repository(self) -> Option<&'a Repository> {
+        match self {
+            Self::WorkDir(repository) | Self::Objects(repository, ..) => Some(repository),
+            Self::None => None,
+        }
+    }
+}
+
 /// Everything that a plan is made from.
 pub struct Prepared<'a> {
     /// The tasks.
@@ -71,6 +87,8 @@ pub struct Prepared<'a> {
     pub warnings: Vec<String>,
     /// Why state can't be written, if that is known already.
     pub unwritten: Option<String>,
+    /// Declarations of tasks.toml that have no effect here.
+    pub without_effect: Warnings,
     /// What the reader has to know of the request.
     pub notes: Vec<String>,
     /// What hides secrets.
@@ -112,6 +130,9 @@ pub enum PrepareError {
     /// The tree can't be read.
     #[error(transparent)]
     Git(#[from] GitError),
+    /// Inputs of tasks match no file of the tree.
+    #[error("tasks.toml is wrong for this tree")]
+    NoInputs(Diagnostics),
     /// Secrets can't be hidden, so nothing is told of them.
     #[error(transparent)]
     Mask(#[from] MaskError),
@@ -121,7 +142,7 @@ impl<'a> Prepared<'a> {
     /// Gathers what the plan of `request` is made from.
     ///
     /// # Errors
-    /// A name is unknown, or the tree can't be read.
+    /// A name is unknown, the tree can't be read, or inputs of a task match no file of it.
     pub fn gather(
         config: &'a Config,
         request: &Request,
@@ -138,6 +159,15 @@ impl<'a> Prepared<'a> {
             || look(tree, place),
         );
         let looked = looked?;
+        let without_effect = match &looked.snapshot {
+            // Also of what is not affected: it never will be.
+            Some(snapshot) if request.tasks.is_some() && request.reach != Reach::Only => {
+                let all = Graph::of(config, &selection.tasks, request.reach);
+                all_effective(config, &all, snapshot, (tree, place.root))?
+            }
+            Some(snapshot) => all_effective(config, &graph, snapshot, (tree, place.root))?,
+            None => Warnings::default(),
+        };
         let store = match place.state {
             Some(state) => {
                 Some((state.to_owned(), Cache::open(state, config.settings.cache_size, place.clock)))
@@ -162,6 +192,7 @@ impl<'a> Prepared<'a> {
             history,
             warnings: Vec::new(),
             unwritten: looked.unwritten,
+            without_effect,
             notes: request.notes.iter().map(|note| secrets.mask.text(note)).collect(),
             secrets,
             part: None,
@@ -226,6 +257,73 @@ impl<'a> Prepared<'a> {
         let world = self.world(env, &digests, &*knowledge);
         let plan = Plan::of(&world);
         use_it(&world, &plan)
+    }
+}
+
+/// The declarations of a config that have no effect on a tree, the first of them.
+///
+/// # Errors
+/// The inputs of a task match no file.
+fn all_effective(
+    config: &Config,
+    graph: &Graph,
+    snapshot: &Snapshot,
+    tree: (Tree<'_>, &Path),
+) -> Result<Warnings, PrepareError> {
+    let Judged { refused, warnings } = without_effect(config, graph, snapshot, tree, warning::LISTED);
+    refused.map_or(Ok(warnings), |diagnostics| Err(PrepareError::NoInputs(diagnostics)))
+}
+
+/// What of a config has no effect on a tree, for the tasks of `graph`: patterns that match nothing, and
+/// what nothing uses. At most `most` warnings are listed.
+pub fn without_effect(
+    config: &Config,
+    graph: &Graph,
+    snapshot: &Snapshot,
+    (tree, root): (Tree<'_>, &Path),
+    most: usize,
+) -> Judged {
+    let mut judged =
+        effect::check(config, graph, snapshot, &Around { tree, absent: OnceCell::new(), root }, most);
+    for warning in effect::unused(config) {
+        if judged.warnings.listed.len() < most {
+            judged.warnings.listed.push(warning);
+        } else {
+            judged.warnings.more += 1;
+        }
+    }
+    judged
+}
+
+/// What is known of a tree besides its files.
+struct Around<'a> {
+    tree: Tree<'a>,
+    /// The files that are not checked out.
+    absent: OnceCell<Vec<RepoPath>>,
+    root: &'a Path,
+}
+
+impl effect::Tree for Around<'_> {
+    fn ignores(&self, path: &RepoPath) -> bool {
+        self.tree.repository().is_some_and(|repository| repository.ignores(path))
+    }
+
+    fn link(&self, path: &RepoPath) -> Option<String> {
+        match self.tree {
+            Tree::Objects(repository, tree, _) => {
+                String::from_utf8(repository.read_file(tree, path).ok()??).ok()
+            }
+            _ => std::fs::read_link(path.under(self.root)).ok()?.into_os_string().into_string().ok(),
+        }
+    }
+
+    fn is_absent(&self, pattern: &Pattern) -> bool {
+        let Tree::WorkDir(repository) = self.tree else { return false };
+        self.absent.get_or_init(|| repository.not_checked_out()).iter().any(|path| pattern.matches(path))
+    }
+
+    fn root(&self) -> Option<String> {
+        self.root.to_str().map(str::to_owned)
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::mpsc::RecvTimeoutError;
 use std::thread::Scope;
 use std::time::Duration;
 
+use crate::effect::Warnings;
 use crate::engine::context::{Conduct, Context, Site};
 use crate::engine::emitter::Emitter;
 use crate::engine::inbox::{Inbox, Note, signal_name};
@@ -54,6 +55,8 @@ pub struct Run<'a> {
     pub secrets: &'a Secrets,
     /// What the reader has to know before the run.
     pub notices: Vec<(Level, String)>,
+    /// Declarations of tasks.toml that have no effect here.
+    pub warnings: &'a Warnings,
     /// The services that are up, and come up.
     pub services: &'a Services,
     /// What rounds share, if this is one of several; then services stay up behind it.
@@ -83,6 +86,10 @@ impl Run<'_> {
         emitter.emit(What::RunStarted(self.started(emitter)));
         for (level, text) in &self.notices {
             emitter.notice(*level, text);
+        }
+        if !self.warnings.listed.is_empty() {
+            let Warnings { listed, more } = self.warnings;
+            emitter.emit(What::Warnings { warnings: listed.clone(), more: *more });
         }
         let voices = (emitter, self.services, self.watching);
         let mut context = Context::new(self.world, self.plan, self.site, self.conduct, voices, self.secrets);

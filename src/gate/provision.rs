@@ -134,8 +134,10 @@ impl Host<'_> {
                 return Err(GateError::Provided { path: path.to_string(), file: file.to_string() });
             }
             if path.under(&root).symlink_metadata().is_err() {
-                self.audience
-                    .note(&format!("{path} of `[worktree]` is not in the work tree, so it is not provided"));
+                if !wanted.may_miss.contains(path) {
+                    self.audience
+                        .note(&format!("{path} of `[worktree]` is not in the work tree, so it is not provided"));
+                }
                 continue;
             }
             mirror.look_through(path, how, &mut mirrored).map_err(|error| match error {

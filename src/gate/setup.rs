@@ -30,12 +30,7 @@ const HEX: usize = 64;
 /// It can't be planned, or its stamp can't be written.
 pub fn run(host: &Host<'_>, config: &Config, ready: &Ready) -> Result<Verdict, GateError> {
     let Some(setup) = &config.worktree.setup else { return Ok(Verdict::Passed) };
-    let alone = Config {
-        tasks: vec![Task::clone(setup)],
-        hooks: std::collections::BTreeMap::new(),
-        worktree: Worktree::default(),
-        ..config.clone()
-    };
+    let alone = alone(config, setup);
     let request = Request {
         names: vec![setup.name.clone()],
         reach: Reach::WithNeeds,
@@ -83,6 +78,16 @@ pub fn run(host: &Host<'_>, config: &Config, ready: &Ready) -> Result<Verdict, G
 /// Its stamp can't be removed.
 pub fn forget(git_dir: &Path) -> Result<(), FileError> {
     file::remove_all(&git_dir.join(STAMP))
+}
+
+/// A config whose one task is the setup.
+pub fn alone(config: &Config, setup: &Task) -> Config {
+    Config {
+        tasks: vec![setup.clone()],
+        hooks: std::collections::BTreeMap::new(),
+        worktree: Worktree::default(),
+        ..config.clone()
+    }
 }
 
 /// What a worktree remembers of its setup.

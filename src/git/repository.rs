@@ -228,6 +228,24 @@ impl Repository {
         Ok(files)
     }
 
+    /// Whether git ignores a path of the work tree, be it a file or a folder, there or not.
+    pub fn ignores(&self, path: &RepoPath) -> bool {
+        let inner = self.lock();
+        let is_ignored = |path: &Path| inner.is_path_ignored(path).unwrap_or(false);
+        !path.is_top() && (is_ignored(path.as_path()) || is_ignored(&path.as_path().join("")))
+    }
+
+    /// The files of the index that a sparse checkout leaves out.
+    pub fn not_checked_out(&self) -> Vec<RepoPath> {
+        let is_sparse = self.lock().config().and_then(|config| config.get_bool("core.sparseCheckout"));
+        if !is_sparse.unwrap_or(false) {
+            return Vec::new();
+        }
+        let Ok(index) = self.index() else { return Vec::new() };
+        let paths = (0..index.len()).map(|row| RepoPath::from_git(index.path(row)));
+        paths.filter(|path| path.under(&self.work_dir).symlink_metadata().is_err()).collect()
+    }
+
     /// The branch that this clone takes for the default one of `origin`.
     pub fn default_branch(&self) -> Option<String> {
         let inner = self.lock();

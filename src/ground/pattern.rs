@@ -6,6 +6,8 @@
 //! (unless it is *anchored*, as outputs are). A list of exclusions alone starts from everything.
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::ops::Range;
 
 use crate::ground::path::RepoPath;
 
@@ -18,8 +20,44 @@ pub struct Patterns(Vec<Item>);
 pub struct Item {
     /// Whether a match takes the path out of the list.
     pub excludes: bool,
+    /// Whether it is expected that nothing matches at times; written with `?` in front.
+    pub may_miss: bool,
     /// What it matches.
     pub what: What,
+    /// Where it is written.
+    pub mark: Mark,
+}
+
+/// The bytes of a file that an item is written in, if it is written at all. All marks are equal: lists
+/// that match alike are the same list wherever they are written.
+#[derive(Clone, Debug, Default, Eq)]
+pub struct Mark(pub Option<Range<usize>>);
+
+impl PartialEq for Mark {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Hash for Mark {
+    fn hash<H: Hasher>(&self, _: &mut H) {}
+}
+
+impl Item {
+    /// An item that adds what matches, and that is not written in a file.
+    pub fn adding(what: What) -> Self {
+        Self { excludes: false, may_miss: false, what, mark: Mark::default() }
+    }
+
+    /// As it is written in tasks.toml, such as `!docs/**` or `?.env`.
+    pub fn text(&self) -> String {
+        let marks =
+            format!("{}{}", if self.excludes { "!" } else { "" }, if self.may_miss { "?" } else { "" });
+        match &self.what {
+            What::One(pattern) => format!("{marks}{}", pattern.text()),
+            What::Set { name, .. } => format!("{marks}@{name}"),
+        }
+    }
 }
 
 /// What one place in a list matches.
@@ -163,6 +201,19 @@ impl Pattern {
         }
     }
 
+    /// Whether it holds at any depth below the folder of its file and names nothing but a kind of file,
+    /// as `**/*.rs` and `*.rs` do: then it may well match nothing.
+    pub fn is_deep(&self) -> bool {
+        let text = self.text.trim_start_matches("./").trim_start_matches('/');
+        match &self.kind {
+            Kind::Within(_) => false,
+            Kind::Named(..) => text.starts_with("**/"),
+            Kind::Glob { itself, .. } => {
+                text.starts_with("**/") || itself.starts_with("**/") && !text.contains('/')
+            }
+        }
+    }
+
     /// As it is written in tasks.toml.
     pub fn text(&self) -> &str {
         &self.text
@@ -292,10 +343,8 @@ impl Patterns {
 
     /// Everything in the repository.
     pub fn whole() -> Self {
-        Self(vec![Item {
-            excludes: false,
-            what: What::One(Pattern { text: "**".to_owned(), kind: Kind::Within(RepoPath::top()) }),
-        }])
+        let all = Pattern { text: "**".to_owned(), kind: Kind::Within(RepoPath::top()) };
+        Self(vec![Item::adding(What::One(all))])
     }
 
     /// The places of the list, in order.
@@ -310,7 +359,7 @@ impl Patterns {
 
     /// Whether it matches each path there is.
     pub fn is_whole(&self) -> bool {
-        matches!(&*self.0, [Item { excludes: false, what: What::One(Pattern { kind: Kind::Within(folder), .. }) }]
+        matches!(&*self.0, [Item { excludes: false, what: What::One(Pattern { kind: Kind::Within(folder), .. }), .. }]
             if folder.is_top())
     }
 
@@ -356,12 +405,7 @@ impl Patterns {
 impl fmt::Display for Patterns {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (i, item) in self.0.iter().enumerate() {
-            f.write_str(if i == 0 { "" } else { ", " })?;
-            f.write_str(if item.excludes { "!" } else { "" })?;
-            match &item.what {
-                What::One(pattern) => f.write_str(pattern.text())?,
-                What::Set { name, .. } => write!(f, "@{name}")?,
-            }
+            write!(f, "{}{}", if i == 0 { "" } else { ", " }, item.text())?;
         }
         Ok(())
     }
@@ -392,7 +436,7 @@ mod tests {
                 .iter()
                 .map(|text| Item {
                     excludes: text.starts_with('!'),
-                    what: What::One(Pattern::parse(text.trim_start_matches('!'), origin).unwrap()),
+                    ..Item::adding(What::One(Pattern::parse(text.trim_start_matches('!'), origin).unwrap()))
                 })
                 .collect(),
         )

@@ -266,7 +266,7 @@ mod tests {
             .map(|text| {
                 let (excludes, text) = text.strip_prefix('!').map_or((false, &**text), |rest| (true, rest));
                 let pattern = Pattern::parse(text, Origin { base: &base, anchored }).ok()?;
-                Some(Item { excludes, what: What::One(pattern) })
+                Some(Item { excludes, ..Item::adding(What::One(pattern)) })
             })
             .collect();
         items.map(Patterns::new)

@@ -17,6 +17,9 @@ pub struct Evidence {
     /// Whose facts the tree was compared with, or why there are none; `None` if no rule asks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub baseline: Option<String>,
+    /// Suppressions in force that match nothing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unused: Vec<Breach>,
     /// What later trees are compared with.
     pub record: Record,
 }

@@ -104,7 +104,13 @@ pub fn judge(case: &Case<'_>) -> Evidence {
         Baseline::Absent { why } | Baseline::Unreadable { why } => Some(format!("none: {why}")),
         Baseline::Known { of, .. } => Some(of.clone()),
     };
-    Evidence { rulings, reports: Vec::new(), baseline, record: record(case.facts) }
+    Evidence {
+        rulings,
+        reports: Vec::new(),
+        baseline,
+        unused: suppressions.unused(),
+        record: record(case.facts),
+    }
 }
 
 /// What later trees are compared with.

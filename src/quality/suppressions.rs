@@ -88,6 +88,19 @@ impl<'r> Suppressions<'r> {
         self.all.len()
     }
 
+    /// Those in force that matched nothing, once all else was judged.
+    pub(super) fn unused(&self) -> Vec<Breach> {
+        let unused =
+            self.all.iter().filter(|(suppression, used)| !used.get() && suppression.expires >= self.today);
+        unused
+            .map(|(suppression, _)| Breach {
+                text: format!("the suppression of {} matches nothing", subject(suppression)),
+                place: spot(&suppression.place),
+                severity: None,
+            })
+            .collect()
+    }
+
     /// The ruling on the suppressions themselves, once all else was judged.
     pub(super) fn judge(&self) -> Option<Ruling> {
         if self.all.is_empty() {

@@ -3,7 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::event::{Ended, Event, Log, ServiceEnd, Status, Summary, TaskFinished, What};
+use crate::event::{Ended, Event, Level, Log, ServiceEnd, Status, Summary, TaskFinished, What};
+use crate::report::facts::Spot;
 use crate::reporter::Output;
 use crate::reporter::lines::{Head, Lines};
 use crate::reporter::rulings;
@@ -88,6 +89,7 @@ impl Human {
                 (!self.is_quiet).then(|| self.lines.started(run))
             }
             What::Notice { level, text } => Some(self.lines.notice(*level, text)),
+            What::Warnings { warnings, more } => Some(self.lines.warnings(warnings, *more)),
             What::TaskStarted { .. } => None,
             What::TaskWaits { task, on } => Some(self.lines.waits(task, on)),
             What::TaskOutput { task, text } if self.output == Output::Stream => {
@@ -96,7 +98,9 @@ impl Human {
             What::TaskOutput { .. } => None,
             What::TaskSlow { task, after } => Some(self.lines.slow(task, *after)),
             What::TaskRetries { task, attempt, ended } => Some(self.lines.retries(task, *attempt, ended)),
-            What::TaskFinished(task) if self.is_quiet && task.status == Status::Hit => None,
+            What::TaskFinished(task) if self.is_quiet && task.status == Status::Hit && !has_unused(task) => {
+                None
+            }
             What::TaskFinished(task) => return self.finished(task),
             What::FinallyFinished { task, ended, log, took } => (!ended.is_pass()).then(|| {
                 self.finally_logs.push(Printed {
@@ -174,6 +178,14 @@ impl Human {
             }
             parts.push(Part::Text(text));
         }
+        // The table of a gate has this too, and is not drawn for a hit.
+        if let Some(evidence) = task.evidence.as_ref().filter(|_| parts.len() == 1) {
+            parts.extend(evidence.unused.iter().map(|unused| {
+                let line = |place: &Spot| place.line.map(|line| format!("{}:{line}: ", place.path));
+                let place = unused.place.as_ref().and_then(line).unwrap_or_default();
+                Part::Text(self.lines.notice(Level::Warning, &format!("{place}{}", unused.text)))
+            }));
+        }
         // All that a gate has to say is in its table.
         let is_told = task.evidence.is_some() && task.log.text.is_empty();
         match self.output {
@@ -219,6 +231,11 @@ impl Human {
             text.trim_end_matches('\n').split('\n').map(|line| format!("{prefix} {line}")).collect();
         lines.join("\n")
     }
+}
+
+/// Whether a gate has suppressions that match nothing.
+fn has_unused(task: &TaskFinished) -> bool {
+    task.evidence.as_ref().is_some_and(|evidence| !evidence.unused.is_empty())
 }
 
 /// One of a task's logs.

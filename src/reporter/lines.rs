@@ -8,6 +8,7 @@ use crate::ground::units;
 use crate::reason::Reason;
 use crate::reporter::style::{Paint, Tone};
 use crate::reporter::text::{self, Keep};
+use crate::warning::Warning;
 
 /// Files that are named when tasks changed a gated tree.
 const LISTED_CHANGES: usize = 5;
@@ -55,6 +56,18 @@ impl Lines {
             Level::Note => format!("{} {text}", self.paint.tone(Tone::Strong, "note:")),
             Level::Warning => format!("{} {text}", self.paint.tone(Tone::Odd, "warning:")),
         }
+    }
+
+    /// `warning: tasks.toml:12: "scr/**" matches no file: …`, a line each.
+    pub fn warnings(&self, warnings: &[Warning], more: usize) -> String {
+        let line =
+            |warning: &Warning| self.notice(Level::Warning, &format!("{}: {warning}", warning.place()));
+        let mut lines: Vec<String> = warnings.iter().map(line).collect();
+        if more > 0 {
+            let what = format!("and {more} more declarations without effect: xtask doctor");
+            lines.push(self.notice(Level::Warning, &what));
+        }
+        lines.join("\n")
     }
 
     /// `✓ unit  2.1 s  src/a.rs changed`

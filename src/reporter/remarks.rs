@@ -9,6 +9,7 @@ use crate::git::ChangedLines;
 use crate::quality::evidence::{Breach, Ruling, Verdict};
 use crate::report::facts::{FailedTest, Finding, Severity, Spot};
 use crate::reporter::story::{Story, cut};
+use crate::warning::Warning;
 
 /// Something that is worth a note.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -51,6 +52,8 @@ pub enum About {
     Finding,
     /// A rule that is broken.
     Rule,
+    /// A declaration of tasks.toml that has no effect.
+    Declaration,
 }
 
 /// The remarks on a run.
@@ -80,6 +83,7 @@ impl Remarks {
     /// Those of a run in the repository at `root`.
     pub fn of(story: &Story, root: &str) -> Self {
         let mut remarks = Self::default();
+        remarks.known.extend(story.warnings.iter().map(of_warning));
         for task in &story.tasks {
             remarks.add_reported(task, root);
         }
@@ -110,6 +114,15 @@ impl Remarks {
 
     fn add_rulings(&mut self, gate: &TaskFinished, root: &str) {
         let Some(evidence) = &gate.evidence else { return };
+        self.known.extend(evidence.unused.iter().map(|unused| Remark {
+            grade: Grade::Warning,
+            severity: Severity::Medium,
+            about: About::Declaration,
+            place: unused.place.clone(),
+            check: "tasks.toml".to_owned(),
+            title: cut(&format!("{}: no effect", gate.task), TITLE),
+            text: cut(&unused.text, TEXT),
+        }));
         for ruling in evidence.rulings.iter().filter(|ruling| ruling.verdict == Verdict::Broken) {
             let mut is_told = !ruling.breaches.is_empty();
             for breach in &ruling.breaches {
@@ -208,7 +221,7 @@ impl Remark {
                 self.check.split_once('/').filter(|(_, rule)| holds(rule)).map(|_| Surely::Rule)
             }
             About::Rule => (breach == self.text).then_some(Surely::Text),
-            About::Task => None,
+            About::Task | About::Declaration => None,
         }
     }
 }
@@ -269,6 +282,18 @@ fn of_finding(finding: &Finding, failed: bool, root: &str) -> Remark {
         check: format!("{}/{}", finding.tool, finding.rule),
         title: cut(&format!("{}: {}", finding.tool, finding.rule), TITLE),
         text: cut(&finding.message, TEXT),
+    }
+}
+
+fn of_warning(warning: &Warning) -> Remark {
+    Remark {
+        grade: Grade::Warning,
+        severity: Severity::Medium,
+        about: About::Declaration,
+        place: Some(Spot { path: warning.path.clone(), line: Some(warning.line), end_line: None }),
+        check: "tasks.toml".to_owned(),
+        title: cut(&format!("{}: no effect", warning.declared), TITLE),
+        text: cut(&warning.to_string(), TEXT),
     }
 }
 

@@ -4,6 +4,7 @@
 use crate::event::{Event, Log, RunStarted, Status, Summary, TaskFinished, What};
 use crate::report::facts::Ratio;
 use crate::reporter::text::{Keep, safe};
+use crate::warning::Warning;
 
 /// Lines of a failed task's log that are kept.
 const LAST_LINES: usize = 30;
@@ -18,6 +19,8 @@ pub struct Story {
     /// The tasks that have their results, in that order. Of logs only the last lines of what failed are
     /// kept, safe to show.
     pub tasks: Vec<TaskFinished>,
+    /// Declarations without effect.
+    pub warnings: Vec<Warning>,
     /// How it ended.
     pub summary: Option<Summary>,
 }
@@ -34,6 +37,7 @@ impl Story {
                 };
                 self.tasks.push(TaskFinished { log, ..without_logs(task) });
             }
+            What::Warnings { warnings, .. } => self.warnings.extend(warnings.iter().cloned()),
             What::RunFinished(summary) => self.summary = Some(summary.clone()),
             _ => {}
         }

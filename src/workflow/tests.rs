@@ -82,7 +82,7 @@ fn gitlab_is_told_where_tasks_leave_their_reports() {
     let mut config = config("[tasks.ci]\nrun = \"x\"", "web");
     let report = |kind, text| {
         let pattern = Pattern::parse(text, Origin { base: &base, anchored: true }).unwrap();
-        let files = Patterns::new(vec![Item { excludes: false, what: What::One(pattern) }]);
+        let files = Patterns::new(vec![Item::adding(What::One(pattern))]);
         Report { kind, files, partial: None }
     };
     config.tasks[0].reports = vec![

@@ -3,7 +3,7 @@
 use crate::project::{Project, flip};
 
 const TASKS: &str = "[settings]\ncache-size = \"1 MiB\"\n[tasks.t]\nrun = \"head -c 300000 /dev/urandom > out\"\n\
-                     inputs = [\"in\"]\noutputs = [\"out\"]\n";
+                     inputs = [\"?in\"]\noutputs = [\"out\"]\n";
 
 #[test]
 fn the_cache_stays_below_its_size() {

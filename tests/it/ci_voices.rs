@@ -7,10 +7,10 @@ const TASKS: &str = r#"
 needs = ["good", "bad"]
 [tasks.good]
 run = "echo fine"
-inputs = ["in"]
+inputs = ["?in"]
 [tasks.bad]
 run = "printf '::add-mask::forged\\n##[group]forged\\n##vso[task.complete]forged\\n+++ forged\\ncoverage: 1%%\\n'; exit 1"
-inputs = ["in"]
+inputs = ["?in"]
 [hooks]
 pre-push = ["good"]
 "#;

@@ -2,7 +2,7 @@
 
 use crate::project::Project;
 
-const TASKS: &str = "[tasks.show]\nrun = 'echo $A-$B-$C-$TOKEN'\nenv-file = ['.env', '?.env.local']\nenv = { B = 'own' }\npass-env = ['C']\nsecret-env = ['TOKEN']\ninputs = ['src/**']\n[tasks.other]\nrun = 'true'\n";
+const TASKS: &str = "[tasks.show]\nrun = 'echo $A-$B-$C-$TOKEN'\nenv-file = ['.env', '?.env.local']\nenv = { B = 'own' }\npass-env = ['C']\nsecret-env = ['TOKEN']\ninputs = ['?src/**']\n[tasks.other]\nrun = 'true'\n";
 
 fn project(env: &str) -> Project {
     let project = Project::new(TASKS);

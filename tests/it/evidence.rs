@@ -338,7 +338,7 @@ fn each_report_of_a_real_tool_is_evidence_only_as_it_was_written() {
     let mut tasks = String::new();
     for (at, (kind, _)) in RECORDED.iter().enumerate() {
         tasks.push_str(&format!(
-            "[tasks.t{at}]\ngroup = 'all'\nrun = '''mkdir -p out; rm -f out/{at}; if test -e in/{at}; then cp in/{at} out/; fi; if test -e in/old; then touch -d 2020-01-01 out/{at}; fi'''\ninputs = ['in/{at}', 'in/old']\nreports = {{ {kind} = 'out/{at}' }}\n"
+            "[tasks.t{at}]\ngroup = 'all'\nrun = '''mkdir -p out; rm -f out/{at}; if test -e in/{at}; then cp in/{at} out/; fi; if test -e in/old; then touch -d 2020-01-01 out/{at}; fi'''\ninputs = ['?in/{at}', '?in/old']\nreports = {{ {kind} = 'out/{at}' }}\n"
         ));
     }
     let project = Project::new(&tasks);

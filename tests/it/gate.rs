@@ -170,7 +170,7 @@ fn what_is_staged_is_gated_and_not_what_lies_beside_it() {
 
 #[test]
 fn a_probe_is_asked_in_the_tree_that_it_depends_on() {
-    let tasks = "[tools]\nv = \"cat .tool-versions; sh scripts/v.sh\"\n[tasks.t]\nrun = \"true\"\ntools = [\"v\"]\ninputs = [\"nothing\"]\n[hooks]\npre-push = [\"t\"]\n";
+    let tasks = "[tools]\nv = \"cat .tool-versions; sh scripts/v.sh\"\n[tasks.t]\nrun = \"true\"\ntools = [\"v\"]\ninputs = [\"?nothing\"]\n[hooks]\npre-push = [\"t\"]\n";
     let project = Project::new(tasks);
     project.write(".tool-versions", "1\n").write("scripts/v.sh", "echo one\n").commit("1");
     project.xtask(&["gate"]).ends(0).says("0 cached, 1 ran");

@@ -2,7 +2,7 @@
 
 use crate::project::Project;
 
-const ROOT: &str = "include = ['services/*/tasks.toml']\n[tools]\nshell = 'echo sh 1'\n[tasks.ci]\nneeds = [':test', 'lint']\n[tasks.fmt]\ngroup = 'lint'\nrun = 'echo fmt >> ran'\ninputs = ['/*.rs']\n[tasks.codegen]\nrun = 'echo codegen >> ran'\ninputs = ['schema']\n[hooks]\npre-push = ['ci']\n";
+const ROOT: &str = "include = ['services/*/tasks.toml']\n[tools]\nshell = 'echo sh 1'\n[tasks.ci]\nneeds = [':test', 'lint']\n[tasks.fmt]\ngroup = 'lint'\nrun = 'echo fmt >> ran'\ninputs = ['?/*.rs']\n[tasks.codegen]\nrun = 'echo codegen >> ran'\ninputs = ['?schema']\n[hooks]\npre-push = ['ci']\n";
 
 const API: &str = "[files]\nsources = ['*.rs']\n[tasks.test]\nrun = 'cat a.rs > /dev/null; echo api:test >> ../../ran'\nneeds = ['build', 'codegen']\ninputs = ['@sources']\ntools = ['shell']\n[tasks.build]\nrun = 'echo api:build >> ../../ran'\ninputs = ['@sources']\n[tasks.clippy]\ngroup = 'lint'\nrun = 'echo api:clippy >> ../../ran'\ninputs = ['@sources']\n";
 

@@ -7,10 +7,10 @@ const TASKS: &str = r#"
 needs = ["good", "bad"]
 [tasks.good]
 run = "echo fine"
-inputs = ["in"]
+inputs = ["?in"]
 [tasks.bad]
 run = "echo broken; exit 1"
-inputs = ["in"]
+inputs = ["?in"]
 "#;
 
 #[test]

@@ -24,6 +24,7 @@ mod completions;
 mod config;
 mod diff_run;
 mod doctor;
+mod effect;
 mod env_file;
 mod evidence;
 mod fix;

@@ -135,7 +135,7 @@ fn gated(rules: &str) -> Project {
 needs = ["unit", "cover", "scan", "plain"]
 [tasks.unit]
 run = "mkdir -p out && cp in/junit.xml out/ && test ! -e in/broken"
-inputs = ["in/junit.xml", "in/broken"]
+inputs = ["in/junit.xml", "?in/broken"]
 reports = {{ junit = "out/junit.xml" }}
 [tasks.cover]
 run = "mkdir -p out && cp in/lcov.info out/"
@@ -147,7 +147,7 @@ inputs = ["in/lint.sarif"]
 reports = {{ sarif = "out/lint.sarif" }}
 [tasks.plain]
 run = "echo said; test ! -e in/bad"
-inputs = ["in/bad"]
+inputs = ["?in/bad"]
 [gates.quality]
 {rules}
 "#

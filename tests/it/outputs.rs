@@ -96,7 +96,7 @@ fn a_missing_blob_is_a_miss_that_leaves_outputs_alone_until_it_runs() {
 #[test]
 fn a_tracked_file_is_never_deleted() {
     let project =
-        Project::new("[tasks.gen]\nrun = \"echo x > gen/out\"\ninputs = [\"in\"]\noutputs = [\"gen/**\"]\n");
+        Project::new("[tasks.gen]\nrun = \"echo x > gen/out\"\ninputs = [\"?in\"]\noutputs = [\"gen/**\"]\n");
     project.write("gen/.keep", "").write(".gitignore", "gen/out\n").commit("gen");
     project.xtask(&["gen"]).ends(0);
     project.write("gen/mine.md", "by hand\n").commit("mine");
@@ -111,7 +111,7 @@ fn a_tracked_file_is_never_deleted() {
 
 #[test]
 fn an_output_that_was_not_written_is_not_stored() {
-    let project = Project::new("[tasks.t]\nrun = \"true\"\ninputs = [\"in\"]\noutputs = [\"out/app\"]\n");
+    let project = Project::new("[tasks.t]\nrun = \"true\"\ninputs = [\"?in\"]\noutputs = [\"out/app\"]\n");
     project.xtask(&["t"]).ends(0).says("not stored: its output `out/app` was not written");
     project.xtask(&["t"]).ends(0).says("1 ran");
 }

@@ -7,15 +7,15 @@ const CHAIN: &str = r#"
 needs = ["use", "lint"]
 [tasks.gen]
 run = "cp gen.in gen.out"
-inputs = ["gen.in"]
+inputs = ["?gen.in"]
 outputs = ["gen.out"]
 [tasks.use]
 run = "cat gen.out"
-inputs = ["use.in"]
+inputs = ["?use.in"]
 needs = ["gen"]
 [tasks.lint]
 run = "echo ran >> ../ran"
-inputs = ["*.in"]
+inputs = ["?*.in"]
 "#;
 
 #[test]

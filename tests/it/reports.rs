@@ -8,7 +8,7 @@ needs = ["good", "bad", "after"]
 [tasks.good]
 group = "unit"
 run = "printf '\\033[31mred\\033[0m <&> \\007\\r\\n'"
-inputs = ["in"]
+inputs = ["?in"]
 [tasks.bad]
 group = "unit"
 run = "echo broken; exit 1"

@@ -69,7 +69,7 @@ fn a_reverted_edit_is_a_hit_again() {
 fn command_arguments_environment_and_tools_are_in_the_key() {
     let text = |run: &str, env: &str| {
         format!(
-            "[tools]\nversion = \"cat ../version\"\n[tasks.t]\nrun = {run}\ninputs = [\"src/**\"]\n\
+            "[tools]\nversion = \"cat ../version\"\n[tasks.t]\nrun = {run}\ninputs = [\"?src/**\"]\n\
              env = {{ A = \"{env}\" }}\npass-env = [\"P\", \"?Q\"]\ntools = [\"version\"]\n"
         )
     };
@@ -143,7 +143,7 @@ fn a_flaky_task_passes_and_is_not_stored() {
         r#"
 [tasks.flaky]
 run = "if test -e ../once; then echo good; else echo > ../once; echo bad; exit 1; fi"
-inputs = ["src/**"]
+inputs = ["?src/**"]
 retries = 2
 "#,
     );
@@ -308,10 +308,10 @@ fn the_lines_people_read() {
 needs = ["a", "b"]
 [tasks.a]
 run = "true"
-inputs = ["a.txt"]
+inputs = ["?a.txt"]
 [tasks.b]
 run = "echo out; exit 3"
-inputs = ["b.txt"]
+inputs = ["?b.txt"]
 needs = ["a"]
 "#,
     );
@@ -324,7 +324,7 @@ needs = ["a"]
 #[test]
 fn a_probe_gets_what_is_passed_to_the_tasks_that_name_it() {
     let project = Project::new(
-        "[tools]\nx = \"echo version $WHERE\"\n[tasks.t]\nrun = \"true\"\ninputs = [\"in\"]\ntools = [\"x\"]\n\
+        "[tools]\nx = \"echo version $WHERE\"\n[tasks.t]\nrun = \"true\"\ninputs = [\"?in\"]\ntools = [\"x\"]\n\
          pass-env = [\"?WHERE\"]\n",
     );
     let run = |value: &str| project.xtask_env(&["t"], &[("WHERE", value)]).ends(0);

@@ -24,7 +24,7 @@ fn a_secret_is_passed_keyed_and_found_nowhere() {
         r#"
 [tasks.t]
 run = '''test -n "$TOKEN"; echo "token is $TOKEN"; printf %s "$TOKEN" | cut -c1-5 | tr -d '\n'; printf %s "$TOKEN" | cut -c6-'''
-inputs = ["in"]
+inputs = ["?in"]
 secret-env = ["TOKEN"]
 "#,
     );
@@ -43,7 +43,7 @@ secret-env = ["TOKEN"]
 #[test]
 fn an_output_that_holds_a_secret_is_not_stored() {
     let project = Project::new(
-        "[tasks.t]\nrun = \"echo $TOKEN > out\"\ninputs = [\"in\"]\noutputs = [\"out\"]\nsecret-env = [\"TOKEN\"]\n",
+        "[tasks.t]\nrun = \"echo $TOKEN > out\"\ninputs = [\"?in\"]\noutputs = [\"out\"]\nsecret-env = [\"TOKEN\"]\n",
     );
     project.xtask_env(&["t"], &[("TOKEN", VALUE)]).ends(0).says("holds the value of a secret");
     assert!(project.cache_files().is_empty());

@@ -17,7 +17,7 @@ fn with_web(more: &str, rest: &str) -> Project {
 fn asking(name: &str) -> String {
     let ask = ask();
     format!(
-        "[tasks.{name}]\nrun = '{} {{{{ services.web.port }}}} / && echo {name} $XTASK_SERVICE_WEB_PORT >> ran'\nservices = ['web']\ninputs = ['src/**']\n",
+        "[tasks.{name}]\nrun = '{} {{{{ services.web.port }}}} / && echo {name} $XTASK_SERVICE_WEB_PORT >> ran'\nservices = ['web']\ninputs = ['?src/**']\n",
         ask.display()
     )
 }

@@ -3,7 +3,7 @@
 use crate::project::Project;
 
 const TASKS: &str =
-    "[tasks.t]\nrun = \"true\"\ninputs = [\"src/**\"]\npass-env = [\"P\"]\n[tasks.all]\nneeds = [\"t\"]\n";
+    "[tasks.t]\nrun = \"true\"\ninputs = [\"?src/**\"]\npass-env = [\"P\"]\n[tasks.all]\nneeds = [\"t\"]\n";
 
 #[test]
 fn exactly_the_changed_field_differs() {

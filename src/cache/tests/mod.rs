@@ -187,7 +187,7 @@ fn patterns(texts: &[&str]) -> Patterns {
     let parse = |text: &str| Pattern::parse(text, Origin { base: &base, anchored: true }).unwrap();
     let item = |text: &&str| Item {
         excludes: text.starts_with('!'),
-        what: What::One(parse(text.trim_start_matches('!'))),
+        ..Item::adding(What::One(parse(text.trim_start_matches('!'))))
     };
     Patterns::new(texts.iter().map(item).collect())
 }

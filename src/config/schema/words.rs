@@ -116,7 +116,7 @@ pub(super) const COMMANDS: &[Word] = &[
     word(
         "inputs",
         Shape::Patterns,
-        "Files it reads, as gitignore-style globs; \"@rust\" is a set of `[files]`, `!` excludes; left out: the whole tree.",
+        "Files it reads, as gitignore-style globs; \"@rust\" is a set of `[files]`, `!` excludes, `?` in front says that it may match nothing; left out: the whole tree.",
     ),
     word("needs", Shape::Names, "Tasks or groups that must have passed before."),
     word("services", Shape::Names, "Services that it uses; each is started when it is first needed."),
@@ -173,7 +173,7 @@ pub(super) const TASK: &[Word] = &[
     word(
         "outputs",
         Shape::Paths,
-        "Files it writes, which are stored and restored; patterns are anchored to the folder of this file.",
+        "Files it writes, which are stored and restored; patterns are anchored to the folder of this file, `?` in front says that it may not be written.",
     ),
     word("reports", Shape::Table("reports"), ""),
     word(
@@ -234,12 +234,12 @@ pub(super) const WORKTREE: &[Word] = &[
     word(
         "link",
         Shape::Names,
-        "Files and folders of the work tree that git ignores and that are recreated with hard links, such as [\"node_modules\"].",
+        "Files and folders of the work tree that git ignores and that are recreated with hard links, such as [\"node_modules\"]; \"?PATH\" may be missing.",
     ),
     word(
         "copy",
         Shape::Names,
-        "Files and folders of the work tree that git ignores and that are copied, such as [\".env.test\"].",
+        "Files and folders of the work tree that git ignores and that are copied, such as [\".env.test\"]; \"?PATH\" may be missing.",
     ),
     word("filters", Shape::Texts, "Filter drivers of git that may run, such as [\"lfs\"]."),
     word(

@@ -1,0 +1,82 @@
+//! What a config defines and nothing uses. It must not know a tree.
+
+use std::collections::{HashMap, HashSet};
+
+use crate::config::model::{Config, SourceFile, Task};
+use crate::effect::number;
+use crate::ground::pattern::{Patterns, What};
+use crate::warning::{Problem, Warning};
+
+/// The sets, tools and services that no task uses, by file and line.
+pub fn unused(config: &Config) -> Vec<Warning> {
+    let mut sets: HashMap<&str, HashSet<&str>> = HashMap::new();
+    let mut tools: HashSet<&str> = HashSet::new();
+    for task in commands(config) {
+        collect(&task.inputs, sets.entry(&task.place.file).or_default());
+        tools.extend(task.tools.iter().map(String::as_str));
+    }
+    let mut warnings = Vec::new();
+    for file in &config.files {
+        let mut found: Vec<(usize, Warning)> = Vec::new();
+        let is_used = |name: &str| sets.get(file.name.as_str()).is_some_and(|used| used.contains(name));
+        for set in file.sets.iter().filter(|set| !is_used(&set.name)) {
+            found.push((set.span.start, warning(file, set.span.start, format!("@{}", set.name), "set")));
+        }
+        for (name, span) in file.tools.iter().filter(|(name, _)| !tools.contains(name.as_str())) {
+            found.push((span.start, warning(file, span.start, format!("`{name}`"), "tool")));
+        }
+        found.sort_by_key(|(at, _)| *at);
+        warnings.extend(found.into_iter().map(|(_, warning)| warning));
+    }
+    let used: HashSet<usize> = config.tasks.iter().flat_map(|task| &task.uses).map(|id| id.0).collect();
+    for (i, service) in config.services.iter().enumerate().filter(|(i, _)| !used.contains(i)) {
+        let place = &service.task.place;
+        let Some(file) = config.file_of(&config.services[i].task) else { continue };
+        warnings.push(Warning {
+            file: place.file.clone(),
+            path: config.files[file].path.to_string(),
+            line: number(place.line),
+            column: number(place.column),
+            declared: format!("`{}`", service.task.name),
+            problem: Problem::Unused { what: "service".to_owned() },
+            hint: Some("name it in the `services` of a task, or take it out".to_owned()),
+            tasks: Vec::new(),
+        });
+    }
+    warnings
+}
+
+/// All that runs a command.
+fn commands(config: &Config) -> impl Iterator<Item = &Task> {
+    let services = config.services.iter().map(|service| &service.task);
+    config.tasks.iter().chain(services).chain(config.worktree.setup.as_deref())
+}
+
+/// Adds the names of the sets that a list uses.
+fn collect<'a>(patterns: &'a Patterns, names: &mut HashSet<&'a str>) {
+    for item in patterns.items() {
+        if let What::Set { name, patterns } = &item.what
+            && names.insert(name)
+        {
+            collect(patterns, names);
+        }
+    }
+}
+
+fn warning(file: &SourceFile, at: usize, declared: String, what: &str) -> Warning {
+    let place = file.place(at);
+    let hint = match what {
+        "tool" => "name it in the `tools` of the tasks whose result depends on it, or take it out",
+        _ => "name it in the `inputs` of a task, or take it out",
+    };
+    Warning {
+        file: place.file,
+        path: file.path.to_string(),
+        line: number(place.line),
+        column: number(place.column),
+        declared,
+        problem: Problem::Unused { what: what.to_owned() },
+        hint: Some(hint.to_owned()),
+        tasks: Vec::new(),
+    }
+}

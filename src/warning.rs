@@ -1,0 +1,205 @@
+//! Warnings: declarations of tasks.toml that have no effect, and the likely reason, as data with a
+//! one-line text. They are made by the code that decides; this file must not know how it decides.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// Warnings that are listed before the rest is only counted.
+pub const LISTED: usize = 10;
+
+/// A declaration of tasks.toml that has no effect.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Warning {
+    /// The file that has it, as messages name it.
+    pub file: String,
+    /// Its path in the tree.
+    pub path: String,
+    /// Line; the first is 1.
+    pub line: u32,
+    /// Column in characters; the first is 1.
+    pub column: u32,
+    /// The declaration as it is written, such as `"!docs/**"` or `@rust`.
+    pub declared: String,
+    /// What is wrong with it.
+    #[serde(flatten)]
+    pub problem: Problem,
+    /// What to do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+    /// The first tasks that use it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tasks: Vec<String>,
+}
+
+/// Why a declaration has no effect.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(tag = "problem", rename_all = "kebab-case")]
+pub enum Problem {
+    /// A pattern matches no file.
+    NoFile {
+        /// The likely reason.
+        reason: NoFile,
+    },
+    /// An exclusion excludes nothing.
+    ExcludesNothing {
+        /// The likely reason.
+        reason: NoEffect,
+    },
+    /// It matches a symlink alone, and not what is in the folder that this leads to.
+    LinkAlone {
+        /// That folder.
+        to: String,
+    },
+    /// Nothing uses it.
+    Unused {
+        /// What it is: `set`, `tool`, `service`.
+        what: String,
+    },
+}
+
+/// The likely reason for which a pattern matches no file.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum NoFile {
+    /// There is no such file or folder.
+    Missing {
+        /// The first part of the path that is missing.
+        path: String,
+    },
+    /// The folder is there, and nothing in it matches.
+    NoMatch {
+        /// The folder; empty for the top of the repository.
+        folder: String,
+    },
+    /// Git ignores it.
+    Ignored {
+        /// What it ignores.
+        path: String,
+    },
+    /// A folder on the way is a symlink.
+    Symlink {
+        /// The symlink.
+        path: String,
+    },
+    /// It begins or ends with a blank.
+    Blank,
+    /// It is several patterns in one text.
+    List,
+    /// A `\` is written for a `/`.
+    Backslash,
+    /// `[`, `{` or `?` is meant as a character of a name.
+    Special,
+    /// `@(a|b)` and its like are no patterns here.
+    ExtendedGlob,
+    /// `~` stands for nothing.
+    Home,
+    /// It has a variable, and none is put in.
+    Variable,
+    /// It is an absolute path.
+    Absolute,
+    /// It is a path with a drive.
+    Drive,
+    /// Only the case of letters differs.
+    Case {
+        /// What there is.
+        path: String,
+    },
+    /// It is written with other characters that look the same.
+    Unicode {
+        /// What there is.
+        path: String,
+    },
+    /// A task writes it that is not needed.
+    NotNeeded {
+        /// That task.
+        task: String,
+    },
+}
+
+/// The likely reason for which an exclusion has no effect.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum NoEffect {
+    /// It matches no file.
+    NoFile {
+        /// The likely reason.
+        reason: NoFile,
+    },
+    /// No pattern before it includes what it matches.
+    NotIncluded,
+    /// A later pattern includes all that it excludes.
+    IncludedLater {
+        /// That pattern.
+        by: String,
+    },
+}
+
+impl Warning {
+    /// Its place, as `tasks.toml:12`.
+    pub fn place(&self) -> String {
+        format!("{}:{}", self.file, self.line)
+    }
+}
+
+/// The warning in one line, without its place.
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.declared, self.problem)?;
+        self.hint.as_ref().map_or(Ok(()), |hint| write!(f, "; {hint}"))
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoFile { reason } => write!(f, "matches no file: {reason}"),
+            Self::ExcludesNothing { reason: NoEffect::NoFile { reason } } => {
+                write!(f, "excludes nothing: {reason}")
+            }
+            Self::ExcludesNothing { reason } => write!(f, "excludes nothing: {reason}"),
+            Self::LinkAlone { to } => {
+                write!(f, "matches a symlink alone, and nothing in {to}, where it leads")
+            }
+            Self::Unused { what } => write!(f, "is a {what} that nothing uses"),
+        }
+    }
+}
+
+impl fmt::Display for NoFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Missing { path } => write!(f, "there is no {path}"),
+            Self::NoMatch { folder } if folder.is_empty() => f.write_str("nothing here matches it"),
+            Self::NoMatch { folder } => write!(f, "nothing in {folder} matches it"),
+            Self::Ignored { path } => write!(f, "git ignores {path}"),
+            Self::Symlink { path } => {
+                write!(f, "{path} is a symlink, and git has nothing below a symlink")
+            }
+            Self::Blank => f.write_str("it has a blank at one end"),
+            Self::List => f.write_str("it is one pattern, not a list"),
+            Self::Backslash => f.write_str("a `\\` does not separate folders"),
+            Self::Special => f.write_str("`[`, `{` and `?` stand for other characters"),
+            Self::ExtendedGlob => f.write_str("`(…)` has no meaning in patterns"),
+            Self::Home => f.write_str("`~` is not expanded"),
+            Self::Variable => f.write_str("variables are not expanded"),
+            Self::Absolute => f.write_str("a `/` in front stands for the folder of tasks.toml"),
+            Self::Drive => f.write_str("it has a drive, and paths are relative to tasks.toml"),
+            Self::Case { path } => write!(f, "there is {path}, which differs by case"),
+            Self::Unicode { path } => {
+                write!(f, "there is {path}, which is written with other characters that look the same")
+            }
+            Self::NotNeeded { task } => write!(f, "{task} writes it, and is not needed"),
+        }
+    }
+}
+
+impl fmt::Display for NoEffect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoFile { reason } => reason.fmt(f),
+            Self::NotIncluded => f.write_str("no pattern before it includes what it matches"),
+            Self::IncludedLater { by } => write!(f, "{by} after it includes that again"),
+        }
+    }
+}
