@@ -15,6 +15,7 @@ const ROOMS: &[(&str, f32)] = &[
     ("report", 0.8),
     ("quality", 0.9),
     ("reason", 1.0),
+    ("hint", 1.0),
     ("config", 1.0),
     ("event", 1.1),
     ("git", 2.0),

@@ -154,7 +154,7 @@ impl Rounds<'_> {
             match Project::open(&self.session.env, &self.session.dir) {
                 Ok(project) => return Ok(Ok(project)),
                 Err(failure @ (Failure::Config(_) | Failure::NoConfig { .. })) => {
-                    self.session.tell(&crate::cli::describe(self.session, &failure));
+                    self.session.tell(&crate::cli::describe(self.session, &failure, None));
                     self.note("watching for it to be mended; Ctrl-C ends it");
                     if let Err(signal) = self.wait() {
                         return Ok(Err(signal));

@@ -16,6 +16,7 @@ mod wake;
 
 pub mod caller;
 pub mod guard;
+pub mod interpreter;
 pub mod log;
 pub mod mask;
 pub mod program;

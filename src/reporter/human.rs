@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use crate::event::{Ended, Event, Log, ServiceEnd, Status, Summary, TaskFinished, What};
 use crate::reporter::Output;
-use crate::reporter::lines::{Head, Lines};
+use crate::reporter::lines::{Lines, clause};
 use crate::reporter::rulings;
 use crate::reporter::style::{Paint, Tone};
 
@@ -202,9 +202,10 @@ impl Human {
         }
         parts.push(Part::Log(printed(Lines::heading(task), Tone::Bad, (task, &task.log))));
         if !task.command.is_empty() {
-            let command = format!("$ {}", task.command.lines().next().unwrap_or_default());
+            let command = format!("$ {}", clause(task.command.lines().next().unwrap_or_default()));
             parts.push(Part::Text(self.lines.paint.tone(Tone::Faint, &command)));
         }
+        parts.extend(task.hints.iter().map(|hint| Part::Text(self.lines.hint(hint))));
         if task.sandboxed {
             let text = format!("it runs in a sandbox: `xtask audit {}` tells what it lacks there", task.task);
             parts.push(Part::Text(self.lines.paint.tone(Tone::Faint, &text)));

@@ -200,6 +200,7 @@ fn the_json_of_an_audit_has_its_fields() {
     let task = json["tasks"][0].as_object().unwrap();
     let fields: Vec<&str> = task.keys().map(String::as_str).collect();
     let expected = [
+        "absent",
         "asks_git",
         "complete",
         "doubts",
