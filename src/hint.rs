@@ -77,7 +77,11 @@ const SIGNALS: &[(i32, &str, &str)] = &[
     (6, "SIGABRT", "it aborted itself: a failed assertion, a panic, a corrupted heap"),
     (7, "SIGBUS", "a memory access failed: a mapped file was cut off, or the disk or /dev/shm is full"),
     (8, "SIGFPE", "an arithmetic error, such as a division by zero"),
-    (9, "SIGKILL", "possibly out of memory (see `dmesg`, or the container's memory limit), or another program killed it"),
+    (
+        9,
+        "SIGKILL",
+        "possibly out of memory (see `dmesg`, or the container's memory limit), or another program killed it",
+    ),
     (11, "SIGSEGV", "it crashed: invalid memory access"),
     (13, "SIGPIPE", "what read its output ended before, such as `| head`"),
     (14, "SIGALRM", "a time limit of its own"),
@@ -135,7 +139,11 @@ fn lines(names: &[String]) -> String {
     let (secret, plain): (Vec<&String>, Vec<&String>) = names.iter().partition(|name| is_secret(name));
     let plain: Vec<String> = plain
         .iter()
-        .map(|name| if PLACES.contains(&name.as_str()) { format!("\"?{name}\"") } else { format!("\"{name}\"") })
+        .map(
+            |name| {
+                if PLACES.contains(&name.as_str()) { format!("\"?{name}\"") } else { format!("\"{name}\"") }
+            },
+        )
         .collect();
     let secret: Vec<String> = secret.iter().map(|name| format!("\"{name}\"")).collect();
     let mut lines = Vec::new();
@@ -171,7 +179,10 @@ impl fmt::Display for Hint {
                 "command not found: `{command}`; install it, or add its folder to PATH where xtask is called"
             ),
             Self::NotExecutable { path } => {
-                write!(f, "{path} is not executable: chmod +x {path}; in git: git update-index --chmod=+x {path}")
+                write!(
+                    f,
+                    "{path} is not executable: chmod +x {path}; in git: git update-index --chmod=+x {path}"
+                )
             }
             Self::IsFolder { path } => write!(f, "{path} is a folder, not a program"),
             Self::Interpreter { script: Some(script), interpreter } => write!(

@@ -179,7 +179,8 @@ impl Hook<'_> {
         if !is_reason(&reason) {
             let shown = cut(&text::safe(&reason, Keep::Nothing).replace('\n', " "), 60);
             let text = format!("error: {SKIP}={shown} is no reason, so the gate is not skipped\n");
-            let hint = format!("hint: say why in words, they are recorded: {SKIP}=\"the registry is down\" git …\n");
+            let hint =
+                format!("hint: say why in words, they are recorded: {SKIP}=\"the registry is down\" git …\n");
             self.session.tell(&format!("{text}{hint}"));
             return Ok(Some(End::Failed));
         }
@@ -227,15 +228,16 @@ fn is_reason(text: &str) -> bool {
     const SWITCHES: &[&str] = &[
         "true", "yes", "yep", "yeah", "on", "off", "no", "false", "enable", "enabled", "disable", "disabled",
         "skip", "skipped", "force", "please", "now", "ok", "okay", "sure", "none", "null", "nil", "why",
-        "because", "reason", "the", "a", "my", "your", "this", "it", "do", "just", "test", "foo", "bar", "asdf",
-        "qwerty", "abc", "todo", "tbd", "n/a", "whatever", "xtask", "gate", "push", "and",
+        "because", "reason", "the", "a", "my", "your", "this", "it", "do", "just", "test", "foo", "bar",
+        "asdf", "qwerty", "abc", "todo", "tbd", "n/a", "whatever", "xtask", "gate", "push", "and",
     ];
     let mut words = text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
     words.any(|word| {
         let lower = word.to_lowercase();
         let letters: std::collections::BTreeSet<char> = lower.chars().filter(|c| c.is_alphabetic()).collect();
         // A sign of Chinese or Japanese is a word.
-        let is_word = lower.chars().count() >= 3 && letters.len() >= 2 || letters.iter().any(|c| *c >= '\u{2e80}');
+        let is_word =
+            lower.chars().count() >= 3 && letters.len() >= 2 || letters.iter().any(|c| *c >= '\u{2e80}');
         is_word && !SWITCHES.contains(&&*lower)
     })
 }
@@ -262,10 +264,29 @@ mod tests {
 
     #[test]
     fn a_reason_has_a_word_that_says_something() {
-        for text in ["the server is down", "hotfix", "INC-1234", "CI ist kaputt", "服务器坏了", "registry down!"] {
+        for text in
+            ["the server is down", "hotfix", "INC-1234", "CI ist kaputt", "服务器坏了", "registry down!"]
+        {
             assert!(is_reason(text), "{text}");
         }
-        for text in ["1", "0", "true", "TRUE", "yes", "y", "x", "xxx", "...", "the reason", "skip it", "on", "null", "no", "-", "aaa"] {
+        for text in [
+            "1",
+            "0",
+            "true",
+            "TRUE",
+            "yes",
+            "y",
+            "x",
+            "xxx",
+            "...",
+            "the reason",
+            "skip it",
+            "on",
+            "null",
+            "no",
+            "-",
+            "aaa",
+        ] {
             assert!(!is_reason(text), "{text}");
         }
     }

@@ -255,9 +255,7 @@ impl Flawed {
             .line_start(first + 1)
             .annotation(annotation(AnnotationKind::Primary, place(&diagnostic.span), &own))
             .annotations(
-                others
-                    .iter()
-                    .map(|(span, label)| annotation(AnnotationKind::Context, span.clone(), label)),
+                others.iter().map(|(span, label)| annotation(AnnotationKind::Context, span.clone(), label)),
             );
         let mut group = Level::ERROR.primary_title(&*message).element(snippet);
         if let Some(hint) = &hint {

@@ -173,7 +173,9 @@ impl<'d> Sets<'d> {
             ),
         );
         let message = format!("there is no set `@{}`", keys::shown(name));
-        findings.add(Diagnostic::new(line.span.clone(), message).label("unknown set").hint(hint).lacks(&["files"]));
+        findings.add(
+            Diagnostic::new(line.span.clone(), message).label("unknown set").hint(hint).lacks(&["files"]),
+        );
     }
 
     fn expand(&self, lines: &[Line<'_>]) -> Patterns {

@@ -143,13 +143,12 @@ impl Linking<'_, '_> {
                     format!("add it: services = [\"{shown}\"]"),
                 ),
             };
-            findings[draft.file]
-                .add(
-                    Diagnostic::new(name.span.clone(), message)
-                        .label("no such port")
-                        .hint(hint)
-                        .lacks(&["services", "port", "include"]),
-                );
+            findings[draft.file].add(
+                Diagnostic::new(name.span.clone(), message)
+                    .label("no such port")
+                    .hint(hint)
+                    .lacks(&["services", "port", "include"]),
+            );
         }
     }
 

@@ -84,11 +84,7 @@ pub(super) fn tools(
 }
 
 /// Reads one probe: a shell line, or a table with the folder that it is run in.
-fn probe<'d>(
-    entry: &Entry<'d>,
-    base: &RepoPath,
-    findings: &mut Findings,
-) -> (Option<Text<'d>>, RepoPath) {
+fn probe<'d>(entry: &Entry<'d>, base: &RepoPath, findings: &mut Findings) -> (Option<Text<'d>>, RepoPath) {
     let what = "a shell line that prints the tool's version";
     let Some(table) = entry.value.if_table() else {
         return (entry.value.text(what, findings), base.clone());
@@ -98,9 +94,9 @@ fn probe<'d>(
         match key.key.text {
             "run" => probe = key.value.text(what, findings),
             "cwd" => cwd = folder(key.value, base, findings).unwrap_or(cwd),
-            _ => findings.add(
-                keys::TOOL.refusal(&key.key, &format!("tool `{}`", keys::shown(entry.key.text))),
-            ),
+            _ => {
+                findings.add(keys::TOOL.refusal(&key.key, &format!("tool `{}`", keys::shown(entry.key.text))))
+            }
         }
     }
     if !table.iter().any(|key| key.key.text == "run") {

@@ -46,11 +46,13 @@ impl Failed<'_> {
     /// What its exit status or signal means.
     fn status(&self) -> Option<Hint> {
         match self.ended {
-            Ended::Exit { code: 127 } => {
-                Some(self.last_lines().find_map(|line| self.not_found(line)).unwrap_or(Hint::Shell { code: 127 }))
-            }
+            Ended::Exit { code: 127 } => Some(
+                self.last_lines().find_map(|line| self.not_found(line)).unwrap_or(Hint::Shell { code: 127 }),
+            ),
             Ended::Exit { code: 126 } => Some(
-                self.last_lines().find_map(|line| self.not_executable(line)).unwrap_or(Hint::Shell { code: 126 }),
+                self.last_lines()
+                    .find_map(|line| self.not_executable(line))
+                    .unwrap_or(Hint::Shell { code: 126 }),
             ),
             Ended::Exit { code } if self.is_shell() && hint::is_fatal(code - 128) => {
                 Some(Hint::Signal { signal: code - 128, by_shell: true })
@@ -89,7 +91,8 @@ impl Failed<'_> {
         } else if let Some((_, name)) = line.split_once("Unknown command: ") {
             name
         } else {
-            let cut = [": not found", ": cannot execute: required file not found", ": no such file or directory"];
+            let cut =
+                [": not found", ": cannot execute: required file not found", ": no such file or directory"];
             last_part(cut.iter().find_map(|end| line.strip_suffix(end))?)
         };
         let name = unquoted(name);
@@ -99,9 +102,9 @@ impl Failed<'_> {
     /// What `env` did not find, which the first line of a script may name.
     fn by_env(&self, name: &str) -> Hint {
         let cut = name.trim_end_matches("\\r").trim_end_matches('\r');
-        let script = self.scripts().find(|script| {
-            self.interpreter(script).is_some_and(|it| it.text.split(' ').nth(1) == Some(cut))
-        });
+        let script = self
+            .scripts()
+            .find(|script| self.interpreter(script).is_some_and(|it| it.text.split(' ').nth(1) == Some(cut)));
         if cut != name {
             return Hint::LineEnds { script, interpreter: format!("/usr/bin/env {cut}") };
         }
@@ -243,7 +246,13 @@ struct Tool {
 
 const TOOLS: &[Tool] = &[
     Tool {
-        variables: &["RUSTUP_HOME", "CARGO_HOME", "RUSTUP_TOOLCHAIN", "CARGO_TARGET_DIR", "CARGO_REGISTRIES_*"],
+        variables: &[
+            "RUSTUP_HOME",
+            "CARGO_HOME",
+            "RUSTUP_TOOLCHAIN",
+            "CARGO_TARGET_DIR",
+            "CARGO_REGISTRIES_*",
+        ],
         words: &["cargo", "rustc", "rustup", "rustfmt", "clippy"],
     },
     Tool {
@@ -251,15 +260,59 @@ const TOOLS: &[Tool] = &[
         words: &["java", "javac", "mvn", "mvnw", "gradle", "gradlew", "sbt", "JAVA_HOME", "jvm", "kotlinc"],
     },
     Tool {
-        variables: &["VIRTUAL_ENV", "CONDA_PREFIX", "PYENV_*", "PYTHONPATH", "PYTHONHOME", "PIP_*", "UV_*", "POETRY_*"],
-        words: &["python", "python3", "pip", "pip3", "pytest", "uv", "poetry", "pyenv", "ModuleNotFoundError", "conda", "mypy", "ruff"],
+        variables: &[
+            "VIRTUAL_ENV",
+            "CONDA_PREFIX",
+            "PYENV_*",
+            "PYTHONPATH",
+            "PYTHONHOME",
+            "PIP_*",
+            "UV_*",
+            "POETRY_*",
+        ],
+        words: &[
+            "python",
+            "python3",
+            "pip",
+            "pip3",
+            "pytest",
+            "uv",
+            "poetry",
+            "pyenv",
+            "ModuleNotFoundError",
+            "conda",
+            "mypy",
+            "ruff",
+        ],
     },
     Tool {
-        variables: &["NVM_*", "VOLTA_HOME", "FNM_*", "NODE_PATH", "NODE_OPTIONS", "PNPM_HOME", "BUN_INSTALL", "COREPACK_*", "NPM_*", "npm_config_*"],
+        variables: &[
+            "NVM_*",
+            "VOLTA_HOME",
+            "FNM_*",
+            "NODE_PATH",
+            "NODE_OPTIONS",
+            "PNPM_HOME",
+            "BUN_INSTALL",
+            "COREPACK_*",
+            "NPM_*",
+            "npm_config_*",
+        ],
         words: &["node", "npm", "npx", "pnpm", "yarn", "bun", "corepack", "volta"],
     },
     Tool {
-        variables: &["GOPATH", "GOROOT", "GOMODCACHE", "GOCACHE", "GOPROXY", "GOPRIVATE", "GONOSUMDB", "GOFLAGS", "GOTOOLCHAIN", "GOENV"],
+        variables: &[
+            "GOPATH",
+            "GOROOT",
+            "GOMODCACHE",
+            "GOCACHE",
+            "GOPROXY",
+            "GOPRIVATE",
+            "GONOSUMDB",
+            "GOFLAGS",
+            "GOTOOLCHAIN",
+            "GOENV",
+        ],
         words: &["go", "gofmt", "golangci-lint"],
     },
     Tool {
@@ -284,22 +337,35 @@ const TOOLS: &[Tool] = &[
     },
     Tool { variables: &["AZURE_*", "ARM_*"], words: &["az", "azure", "terraform"] },
     Tool { variables: &["TF_*", "TERRAFORM_*"], words: &["terraform", "tofu", "terragrunt"] },
-    Tool { variables: &["SSH_AUTH_SOCK", "SSH_AGENT_PID"], words: &["ssh", "publickey", "scp", "rsync", "git", "sftp"] },
+    Tool {
+        variables: &["SSH_AUTH_SOCK", "SSH_AGENT_PID"],
+        words: &["ssh", "publickey", "scp", "rsync", "git", "sftp"],
+    },
     Tool {
         variables: &["LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "DYLD_FALLBACK_LIBRARY_PATH"],
         words: &["shared", "libraries", "dlopen", "dyld", "Library", "ld"],
     },
     Tool {
-        variables: &["PKG_CONFIG_PATH", "PKG_CONFIG_LIBDIR", "CPATH", "C_INCLUDE_PATH", "LIBRARY_PATH", "CMAKE_PREFIX_PATH"],
+        variables: &[
+            "PKG_CONFIG_PATH",
+            "PKG_CONFIG_LIBDIR",
+            "CPATH",
+            "C_INCLUDE_PATH",
+            "LIBRARY_PATH",
+            "CMAKE_PREFIX_PATH",
+        ],
         words: &["pkg-config", "cmake", "gcc", "cc", "ld", "meson", "clang"],
     },
-    Tool {
-        variables: &["ASDF_*", "MISE_*", "RTX_*"],
-        words: &["asdf", "mise", "rtx", "shim", "shims"],
-    },
+    Tool { variables: &["ASDF_*", "MISE_*", "RTX_*"], words: &["asdf", "mise", "rtx", "shim", "shims"] },
     Tool { variables: &["NIX_*", "IN_NIX_SHELL"], words: &["nix", "nix-shell"] },
-    Tool { variables: &["DATABASE_URL", "PGHOST", "PGPORT", "PGUSER", "PGPASSWORD", "PGDATABASE"], words: &["psql", "postgres", "postgresql", "sqlx", "diesel"] },
-    Tool { variables: &["DISPLAY", "WAYLAND_DISPLAY", "XAUTHORITY"], words: &["display", "DISPLAY", "X11", "GTK", "Qt"] },
+    Tool {
+        variables: &["DATABASE_URL", "PGHOST", "PGPORT", "PGUSER", "PGPASSWORD", "PGDATABASE"],
+        words: &["psql", "postgres", "postgresql", "sqlx", "diesel"],
+    },
+    Tool {
+        variables: &["DISPLAY", "WAYLAND_DISPLAY", "XAUTHORITY"],
+        words: &["display", "DISPLAY", "X11", "GTK", "Qt"],
+    },
     Tool { variables: &["FTP_PROXY", "ftp_proxy", "RSYNC_PROXY"], words: &["proxy", "resolve", "connect"] },
 ];
 
@@ -349,8 +415,25 @@ fn is_complaint(line: &str) -> bool {
 /// Whether a line says that a variable is missing.
 fn speaks_of(line: &str, name: &str) -> bool {
     const SIGNS: &[&str] = &[
-        "set", "unbound", "undefined", "missing", "environ", "env", "keyerror", "not found", "require", "must",
-        "empty", "variable", "parameter", "null", "none", "$", "no such", "provide", "expected",
+        "set",
+        "unbound",
+        "undefined",
+        "missing",
+        "environ",
+        "env",
+        "keyerror",
+        "not found",
+        "require",
+        "must",
+        "empty",
+        "variable",
+        "parameter",
+        "null",
+        "none",
+        "$",
+        "no such",
+        "provide",
+        "expected",
     ];
     // A short name without an underscore is a word like any other.
     if name.len() < 2 || !has_word(line, name) {
@@ -405,18 +488,24 @@ mod tests {
 
     fn hinted(run: &str, ended: &Ended, log: &str, vars: &[(&str, &str)], root: &Path) -> Vec<Hint> {
         let text = format!("[tasks.t]\nrun = {run}\npass-env = [\"KNOWN\"]\n");
-        let config = parse(&Source { name: "tasks.toml", text: &text, base: RepoPath::top(), project: "" }).unwrap();
+        let config =
+            parse(&Source { name: "tasks.toml", text: &text, base: RepoPath::top(), project: "" }).unwrap();
         let task = config.tasks.first().unwrap();
-        let all: Vec<(&str, &str)> = [("PATH", "/usr/bin:/bin")].into_iter().chain(vars.iter().copied()).collect();
-        hints(&Failed { task, ended, log, root, env: &Env::of(all.iter().map(|(n, v)| (n.into(), v.into())), "/".into()) })
+        let all: Vec<(&str, &str)> =
+            [("PATH", "/usr/bin:/bin")].into_iter().chain(vars.iter().copied()).collect();
+        hints(&Failed {
+            task,
+            ended,
+            log,
+            root,
+            env: &Env::of(all.iter().map(|(n, v)| (n.into(), v.into())), "/".into()),
+        })
     }
 
     #[test]
     fn what_was_not_found_is_read_from_the_words_of_each_shell() {
         let root = tempfile::tempdir().unwrap();
-        let not_found = |log: &str| {
-            hinted("'x'", &Ended::Exit { code: 127 }, log, &[], root.path())
-        };
+        let not_found = |log: &str| hinted("'x'", &Ended::Exit { code: 127 }, log, &[], root.path());
         for log in [
             "sh: 1: foo: not found",
             "sh: foo: not found",
@@ -447,8 +536,18 @@ mod tests {
             ("'curl $MY_URL'", "curl: no URL", &[("MY_URL", "v")], &["MY_URL"]),
             ("'curl ${MY_URL:-x}'", "curl: no URL", &[("MY_URL", "v")], &[]),
             ("'mvn test'", "2 tests failed", &[("JAVA_HOME", "/j")], &[]),
-            ("'mvn test'", "The JAVA_HOME environment variable is not defined", &[("JAVA_HOME", "/j")], &["JAVA_HOME"]),
-            ("'pytest'", "ModuleNotFoundError: No module named 'x'", &[("VIRTUAL_ENV", "/v")], &["VIRTUAL_ENV"]),
+            (
+                "'mvn test'",
+                "The JAVA_HOME environment variable is not defined",
+                &[("JAVA_HOME", "/j")],
+                &["JAVA_HOME"],
+            ),
+            (
+                "'pytest'",
+                "ModuleNotFoundError: No module named 'x'",
+                &[("VIRTUAL_ENV", "/v")],
+                &["VIRTUAL_ENV"],
+            ),
             ("'make'", "PWD is not set; GIT_DIR is not set", &[("PWD", "/"), ("GIT_DIR", "/")], &[]),
         ];
         for (run, log, vars, expected) in cases {
@@ -486,7 +585,10 @@ mod tests {
             [Hint::LineEnds { script: None, interpreter: "/usr/bin/env python3".to_owned() }]
         );
         let denied = |log: &str| hinted("'x'", &Ended::Exit { code: 126 }, log, &[], root.path());
-        assert_eq!(denied("sh: 1: ./crlf.sh: Permission denied"), [Hint::NotExecutable { path: "./crlf.sh".to_owned() }]);
+        assert_eq!(
+            denied("sh: 1: ./crlf.sh: Permission denied"),
+            [Hint::NotExecutable { path: "./crlf.sh".to_owned() }]
+        );
         assert_eq!(
             denied("bash: line 1: ./gone.sh: /no/such/bash: bad interpreter: No such file or directory"),
             [Hint::Interpreter { script: some("./gone.sh"), interpreter: "/no/such/bash".to_owned() }]

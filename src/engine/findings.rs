@@ -212,8 +212,9 @@ impl Judge<'_> {
         let declared = self.declared;
         let is_tree = path.parts().next() != Some(b".git") && declared.submodule_of(path).is_none();
         // In a folder that git ignores, such as `node_modules`, nothing can be an input.
-        let has_folder =
-            path.parent().is_none_or(|folder| folder.is_top() || !declared.snapshot.within(&folder).is_empty());
+        let has_folder = path
+            .parent()
+            .is_none_or(|folder| folder.is_top() || !declared.snapshot.within(&folder).is_empty());
         if is_tree
             && (has_folder || pattern.matches('/').count() > 1)
             && (self.look)(path).is_none()
@@ -503,7 +504,7 @@ mod tests {
             ("src/clippy.toml", GONE),
             ("/repo/clippy.toml", GONE),
             ("src/.cargo/config.toml", GONE),
-            ("node_modules/x/package.json", GONE),
+            ("vendor/x/package.json", GONE),
             ("src/in/package.json", GONE),
             (".git/package.json", GONE),
             ("dist/package.json", GONE),

@@ -80,7 +80,10 @@ pub const NODE: &[ToolFiles] = &[
     tool("deno", &["deno.json", "deno.jsonc", "deno.lock"]),
     tool("typescript", &["tsconfig*.json", "jsconfig*.json"]),
     tool("eslint", &["eslint.config.*", ".eslintrc", ".eslintrc.*", ".eslintignore"]),
-    tool("prettier", &[".prettierrc", ".prettierrc.*", "prettier.config.*", ".prettierignore", ".editorconfig"]),
+    tool(
+        "prettier",
+        &[".prettierrc", ".prettierrc.*", "prettier.config.*", ".prettierignore", ".editorconfig"],
+    ),
     tool("stylelint", &["stylelint.config.*", ".stylelintrc", ".stylelintrc.*", ".stylelintignore"]),
     tool("biome", &["biome.json", "biome.jsonc", ".biome.json", ".biome.jsonc"]),
     tool("oxlint", &[".oxlintrc.json", "oxlint.json"]),
@@ -160,7 +163,8 @@ mod tests {
     #[test]
     fn each_file_is_a_pattern_that_holds_in_any_folder() {
         for pattern in ALL.iter().flat_map(|tools| patterns(tools)) {
-            let parsed = Pattern::parse(&pattern, Origin { base: &RepoPath::top(), anchored: false }).unwrap();
+            let parsed =
+                Pattern::parse(&pattern, Origin { base: &RepoPath::top(), anchored: false }).unwrap();
             let file = pattern.trim_start_matches("**/").replace("**", "x").replace('*', "x");
             for folder in ["", "a/", "a/b/c/"] {
                 let path = RepoPath::from_git(format!("{folder}{file}").as_bytes());

@@ -107,7 +107,7 @@ fn shared(found: &Found) -> String {
         text.push_str(
             "\n# Sets of files, used as \"@name\" in `inputs`. A task runs again if one of its inputs changed; without\n\
              # `inputs` these are all files. Add what a task reads besides. Files that configure tools are named\n\
-             # although they are not there yet: a task has to run again when one comes.\n[files]\n",
+             # whether or not they exist: a task has to run again when one is added.\n[files]\n",
         );
         for (name, files) in &found.sets {
             text.push_str(&format!("{} = {}\n", quote::key(name), quote::lines(files)));

@@ -84,14 +84,7 @@ const LOCKED: &[(&[&str], &[&str])] = &[
     (&["pipenv"], &["Pipfile.lock"]),
     (
         &["npm", "npx", "pnpm", "pnpx", "yarn", "bun", "bunx"],
-        &[
-            "package-lock.json",
-            "npm-shrinkwrap.json",
-            "pnpm-lock.yaml",
-            "yarn.lock",
-            "bun.lock",
-            "bun.lockb",
-        ],
+        &["package-lock.json", "npm-shrinkwrap.json", "pnpm-lock.yaml", "yarn.lock", "bun.lock", "bun.lockb"],
     ),
     (&["bundle"], &["Gemfile.lock"]),
     (&["composer"], &["composer.lock"]),

@@ -32,11 +32,8 @@ pub fn of_script(path: &Path, search: Option<&OsStr>, dir: &Path) -> Option<Inte
     let mut words = line.split_whitespace();
     let program = words.next()?;
     let calls_env = program.rsplit('/').next() == Some("env");
-    let called = if calls_env {
-        words.find(|word| !word.starts_with('-') && !word.contains('='))
-    } else {
-        None
-    };
+    let called =
+        if calls_env { words.find(|word| !word.starts_with('-') && !word.contains('=')) } else { None };
     let is_there = |name: &str| find_program(OsStr::new(name), search, dir).is_ok();
     let is_missing = !is_there(program) || called.is_some_and(|name| !is_there(name));
     let text = called.map_or_else(|| program.to_owned(), |name| format!("{program} {name}"));

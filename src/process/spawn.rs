@@ -120,7 +120,9 @@ impl Spawn {
                         "the first line of {program} names the interpreter `{}`, which is missing",
                         it.text
                     ),
-                    None => format!("{program} needs a loader or library that is missing (see `ldd {program}`)"),
+                    None => {
+                        format!("{program} needs a loader or library that is missing (see `ldd {program}`)")
+                    }
                 }
             }
             // ENOEXEC has no kind of its own.

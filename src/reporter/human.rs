@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use crate::event::{Ended, Event, Log, ServiceEnd, Status, Summary, TaskFinished, What};
 use crate::reporter::Output;
-use crate::reporter::lines::{Lines, clause};
+use crate::reporter::lines::{Head, Lines, clause};
 use crate::reporter::rulings;
 use crate::reporter::style::{Paint, Tone};
 

@@ -80,7 +80,8 @@ impl Lines {
         };
         let mark = self.paint.tone(tone, mark);
         let name = self.name(&task.task);
-        let line = format!("{mark} {name}  {middle:>8}  {}", self.paint.tone(Tone::Faint, &clause(&why(task))));
+        let line =
+            format!("{mark} {name}  {middle:>8}  {}", self.paint.tone(Tone::Faint, &clause(&why(task))));
         let mut line = line.trim_end().to_owned();
         if let Stored::No { why } = &task.stored {
             let note = format!("\n  {}  not stored: {}", " ".repeat(self.width), clause(why));
@@ -92,7 +93,11 @@ impl Lines {
     /// `↻ e2e  attempt 1 failed (exit status 1), trying again`
     pub fn retries(&self, task: &str, attempt: u32, ended: &Ended) -> String {
         let mark = self.paint.tone(Tone::Odd, "↻");
-        format!("{mark} {}  attempt {attempt} failed ({}), trying again", self.name(task), clause(&ended.to_string()))
+        format!(
+            "{mark} {}  attempt {attempt} failed ({}), trying again",
+            self.name(task),
+            clause(&ended.to_string())
+        )
     }
 
     /// `… e2e  is slow: running for 2m 00s`

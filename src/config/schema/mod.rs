@@ -175,8 +175,7 @@ pub fn text() -> String {
 fn schema() -> Value {
     let mut definitions: Map<String, Value> =
         TABLES.iter().skip(1).map(|table| (table.name.to_owned(), table.schema())).collect();
-    definitions
-        .insert("probes".to_owned(), json!({ "oneOf": [shape::line(), shape::reference("tool")] }));
+    definitions.insert("probes".to_owned(), json!({ "oneOf": [shape::line(), shape::reference("tool")] }));
     definitions.insert("sets".to_owned(), Shape::Patterns.schema());
     let mut schema = TABLES[0].schema();
     schema["$schema"] = "http://json-schema.org/draft-07/schema#".into();
