@@ -8,6 +8,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::ground::clock::Timestamp;
+use crate::hint::Hint;
 use crate::quality::evidence::Evidence;
 use crate::reason::Reason;
 use crate::report::facts::{Finding, Ratio, Tests};
@@ -215,6 +216,9 @@ pub struct TaskFinished {
     /// Whether it runs in a sandbox.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub sandboxed: bool,
+    /// Of one that failed: what its end usually means, and what to do about it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hints: Vec<Hint>,
     /// What its reports say, if it was executed and wrote any, whatever became of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reported: Option<Box<Reported>>,
@@ -239,6 +243,7 @@ impl TaskFinished {
             failed_logs: Vec::new(),
             command: String::new(),
             sandboxed: false,
+            hints: Vec::new(),
             reported: None,
             evidence: None,
         }

@@ -12,6 +12,7 @@ pub mod gate;
 pub mod git;
 pub mod graph;
 pub mod ground;
+pub mod hint;
 pub mod history;
 pub mod hooks;
 pub mod init;

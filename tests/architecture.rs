@@ -16,6 +16,7 @@ const ROOMS: &[(&str, f32)] = &[
     ("quality", 0.9),
     ("reason", 1.0),
     ("warning", 1.0),
+    ("hint", 1.0),
     ("config", 1.0),
     ("event", 1.1),
     ("git", 2.0),

@@ -552,6 +552,15 @@ pub fn with_run(mut words: Vec<OsString>, commands: &[String]) -> Vec<OsString> 
     words
 }
 
+/// The first name in words that [`with_run`] made a run of; `None` if they are of a command.
+pub fn first_name(typed: &[OsString], words: &[OsString]) -> Option<String> {
+    let at = words.iter().position(|word| word == "run")?;
+    let rest = &words[at + 1..];
+    let before = typed.len().checked_sub(rest.len() + 1)?;
+    let is_made = typed.ends_with(rest) && typed[before] != "run";
+    rest.first().filter(|_| is_made)?.to_str().map(str::to_owned)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

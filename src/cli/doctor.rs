@@ -151,7 +151,7 @@ fn tasks(session: &Session) -> Vec<Finding> {
             return vec![Finding::bad("tasks.toml", text, "`xtask` shows them all")];
         }
         Err(failure) => {
-            let hint = hint(&failure).unwrap_or_default();
+            let hint = hint(&failure, None).unwrap_or_default();
             return vec![Finding::bad("tasks.toml", failure.to_string(), hint)];
         }
     };
@@ -227,7 +227,9 @@ fn tools(session: &Session, config: &Config, root: &Path) -> Vec<Finding> {
 
 fn hooks_found(session: &Session) -> Vec<Finding> {
     match hooks::standing(session) {
-        Err(failure) => vec![Finding::bad("hooks", failure.to_string(), hint(&failure).unwrap_or_default())],
+        Err(failure) => {
+            vec![Finding::bad("hooks", failure.to_string(), hint(&failure, None).unwrap_or_default())]
+        }
         Ok(rows) if rows.is_empty() => {
             let hint = "to gate what is pushed, write: [hooks] pre-push = [\"ci\"]";
             vec![Finding::odd("hooks", "tasks.toml names no tasks for a stage of git", hint)]

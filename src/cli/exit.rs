@@ -222,9 +222,17 @@ pub fn status(end: &Result<End, Failure>) -> u8 {
     }
 }
 
-/// What to do about a failure, in one line.
-pub fn hint(failure: &Failure) -> Option<String> {
+/// What to do about a failure, in one line. `meant` is a command that was probably meant in place of
+/// an unknown name.
+pub fn hint(failure: &Failure, meant: Option<&str>) -> Option<String> {
     match failure {
+        Failure::Select(SelectError::Unknown { nearest, .. }) if meant.is_some() => {
+            let command = meant.unwrap_or_default();
+            Some(match nearest {
+                Some(task) => format!("did you mean the command `{command}`, or `{task}`?"),
+                None => format!("did you mean the command `{command}`? `xtask --help` lists them"),
+            })
+        }
         Failure::Usage { hint, .. } => hint.clone(),
         Failure::Select(SelectError::Unknown { nearest: Some(nearest), .. }) => {
             Some(format!("did you mean `{nearest}`?"))

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::engine::audit::Audit;
-use crate::engine::findings::{Finding, Kind, Manner};
+use crate::engine::findings::{Absent, Finding, Kind, Manner};
 use crate::event::{Log, Status, TaskFinished};
 use crate::ground::path::RepoPath;
 use crate::process::trace::report::Doubt;
@@ -35,6 +35,9 @@ pub enum Outcome {
     Undeclared,
     /// It does not pass with what it declares.
     Fails,
+    /// It passed, and all that it got at is declared, but it looked for files that would configure its
+    /// tools and that are neither there nor declared.
+    Absent,
     /// It passed, and nothing was found, but not all could be seen.
     Partial,
     /// It does not run here.
@@ -48,6 +51,9 @@ impl Account {
             (Status::Skipped, _) => Outcome::Skipped,
             (status, _) if !status.is_pass() => Outcome::Fails,
             (_, Some(audit)) if !audit.judgement.findings.is_empty() => Outcome::Undeclared,
+            (_, Some(audit)) if audit.doubts.is_empty() && !audit.judgement.absent.is_empty() => {
+                Outcome::Absent
+            }
             (_, Some(audit)) if audit.doubts.is_empty() => Outcome::Clean,
             // Nothing that was not seen whole is clean.
             _ => Outcome::Partial,
@@ -56,6 +62,10 @@ impl Account {
 
     fn findings(&self) -> &[Finding] {
         self.audit.as_ref().map_or(&[], |audit| &audit.judgement.findings)
+    }
+
+    fn absent(&self) -> &[Absent] {
+        self.audit.as_ref().map_or(&[], |audit| &audit.judgement.absent)
     }
 
     fn doubts(&self) -> &[Doubt] {
@@ -111,6 +121,7 @@ impl Outcome {
         match self {
             Self::Clean => "clean",
             Self::Undeclared => "undeclared",
+            Self::Absent => "absent",
             Self::Fails => "fails",
             Self::Partial => "partial",
             Self::Skipped => "skipped",
@@ -121,7 +132,7 @@ impl Outcome {
         match self {
             Self::Clean => Tone::Good,
             Self::Undeclared | Self::Fails => Tone::Bad,
-            Self::Partial => Tone::Odd,
+            Self::Partial | Self::Absent => Tone::Odd,
             Self::Skipped => Tone::Faint,
         }
     }
@@ -139,7 +150,14 @@ pub fn text(accounts: &[Account], paint: Paint) -> String {
     }
     if accounts.len() > 1 {
         let number = |outcome| accounts.iter().filter(|account| account.outcome() == outcome).count();
-        let all = [Outcome::Clean, Outcome::Undeclared, Outcome::Fails, Outcome::Partial, Outcome::Skipped];
+        let all = [
+            Outcome::Clean,
+            Outcome::Absent,
+            Outcome::Undeclared,
+            Outcome::Fails,
+            Outcome::Partial,
+            Outcome::Skipped,
+        ];
         let parts = all.into_iter().filter(|outcome| number(*outcome) > 0);
         let parts: Vec<String> =
             parts.map(|outcome| format!("{} {}", number(outcome), outcome.word())).collect();
@@ -155,6 +173,10 @@ fn heading(account: &Account, paint: Paint) -> String {
         (Outcome::Clean, _) => "clean".to_owned(),
         (Outcome::Undeclared, _) => {
             format!("undeclared: {}", count(account.findings().len(), "finding"))
+        }
+        (Outcome::Absent, _) => {
+            let what = count(account.absent().len(), "configuration file");
+            format!("undeclared if added: {what}")
         }
         (Outcome::Fails, Status::Failed { ended }) => format!("fails in the sandbox: {ended}"),
         (Outcome::Fails, _) => "fails in the sandbox".to_owned(),
@@ -175,6 +197,7 @@ fn body(account: &Account, paint: Paint) -> Vec<String> {
     if more > 0 {
         lines.push(format!("and {more} more; `--json` has them all"));
     }
+    lines.extend(absent(account.absent(), paint));
     for doubt in account.doubts() {
         lines.push(paint.tone(Tone::Odd, &format!("not all was seen: {}", told(doubt))));
     }
@@ -188,6 +211,32 @@ fn body(account: &Account, paint: Paint) -> Vec<String> {
         }
     }
     lines
+}
+
+/// The configuration files that were looked for in vain, and all patterns for them in one line.
+fn absent(absent: &[Absent], paint: Paint) -> Vec<String> {
+    if absent.is_empty() {
+        return Vec::new();
+    }
+    let shown = |it: &Absent| match it.folders {
+        0 | 1 => shown(&it.path),
+        folders => {
+            let name = it.pattern.rsplit("**/").next().unwrap_or(&it.pattern);
+            format!("{name} (in {folders} folders)")
+        }
+    };
+    let mut names: Vec<String> = absent.iter().take(LISTED).map(shown).collect();
+    if absent.len() > LISTED {
+        names.push(format!("and {} more", absent.len() - LISTED));
+    }
+    let patterns: Vec<String> = absent.iter().take(LISTED).map(|it| quoted(&it.pattern)).collect();
+    vec![
+        format!(
+            "looked for and not there: {}; if added, read without a miss",
+            paint.tone(Tone::Odd, &names.join(", "))
+        ),
+        format!("    {}", paint.tone(Tone::Faint, &format!("inputs = [..., {}]", patterns.join(", ")))),
+    ]
 }
 
 fn log(log: &Log, paint: Paint) -> Vec<String> {
@@ -290,6 +339,7 @@ fn of_task(account: &Account) -> Value {
         "complete": account.is_complete(),
         "status": account.result.status,
         "undeclared": account.findings().iter().map(finding).collect::<Vec<_>>(),
+        "absent": account.absent(),
         "doubts": account.doubts().iter().map(doubt).collect::<Vec<_>>(),
         "asks_git": account.asks_git(),
         "inputs": account.audit.as_ref().map(|audit| audit.inputs),

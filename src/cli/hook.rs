@@ -21,6 +21,8 @@ use crate::git::{Age, Repository};
 use crate::ground::units;
 use crate::history::skips::{Skip, Skipped, Skips};
 use crate::process::caller::{Caller, Watch, end_self};
+use crate::reporter::story::cut;
+use crate::reporter::text::{self, Keep};
 
 /// The variable whose value is the reason to skip a gate.
 const SKIP: &str = "XTASK_SKIP";
@@ -179,6 +181,14 @@ impl Hook<'_> {
             self.session.tell(&format!("{text}{hint}"));
             return Ok(Some(End::Failed));
         }
+        if !is_reason(&reason) {
+            let shown = cut(&text::safe(&reason, Keep::Nothing).replace('\n', " "), 60);
+            let text = format!("error: {SKIP}={shown} is no reason, so the gate is not skipped\n");
+            let hint =
+                format!("hint: say why in words, they are recorded: {SKIP}=\"the registry is down\" git …\n");
+            self.session.tell(&format!("{text}{hint}"));
+            return Ok(Some(End::Failed));
+        }
         let what = questions.iter().map(|question| Skipped {
             tree: question.tree.clone(),
             commit: question.commit.clone().filter(|_| !question.is_staged()),
@@ -217,6 +227,26 @@ impl Hook<'_> {
     }
 }
 
+/// Whether a text says why something is skipped: it has a word of at least three letters that is no
+/// more than a switch, or a placeholder.
+fn is_reason(text: &str) -> bool {
+    const SWITCHES: &[&str] = &[
+        "true", "yes", "yep", "yeah", "on", "off", "no", "false", "enable", "enabled", "disable", "disabled",
+        "skip", "skipped", "force", "please", "now", "ok", "okay", "sure", "none", "null", "nil", "why",
+        "because", "reason", "the", "a", "my", "your", "this", "it", "do", "just", "test", "foo", "bar",
+        "asdf", "qwerty", "abc", "todo", "tbd", "n/a", "whatever", "xtask", "gate", "push", "and",
+    ];
+    let mut words = text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
+    words.any(|word| {
+        let lower = word.to_lowercase();
+        let letters: std::collections::BTreeSet<char> = lower.chars().filter(|c| c.is_alphabetic()).collect();
+        // A sign of Chinese or Japanese is a word.
+        let is_word =
+            lower.chars().count() >= 3 && letters.len() >= 2 || letters.iter().any(|c| *c >= '\u{2e80}');
+        is_word && !SWITCHES.contains(&&*lower)
+    })
+}
+
 /// What is said in place of a push that may end in a broken pipe.
 fn doubted(doubt: Doubt) -> String {
     let cause = match doubt {
@@ -231,4 +261,38 @@ fn doubted(doubt: Doubt) -> String {
         "gate: passed; the connection may be gone; push again, it is instant now\n\
          {cause}; `xtask gate` before a push avoids this, and `xtask doctor` tells how to keep connections\n"
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_reason;
+
+    #[test]
+    fn a_reason_has_a_word_that_says_something() {
+        for text in
+            ["the server is down", "hotfix", "INC-1234", "CI ist kaputt", "服务器坏了", "registry down!"]
+        {
+            assert!(is_reason(text), "{text}");
+        }
+        for text in [
+            "1",
+            "0",
+            "true",
+            "TRUE",
+            "yes",
+            "y",
+            "x",
+            "xxx",
+            "...",
+            "the reason",
+            "skip it",
+            "on",
+            "null",
+            "no",
+            "-",
+            "aaa",
+        ] {
+            assert!(!is_reason(text), "{text}");
+        }
+    }
 }

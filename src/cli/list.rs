@@ -5,6 +5,7 @@ use crate::cli::exit::{End, Failure};
 use crate::cli::project::Project;
 use crate::config::model::{Config, Task};
 use crate::process::mask::Mask;
+use crate::reporter::lines::clause;
 use crate::reporter::style::{Paint, Tone};
 
 /// Lists them on standard output.
@@ -50,7 +51,7 @@ fn text(config: &Config, paint: Paint) -> String {
 /// A line about a task.
 pub fn about(config: &Config, task: &Task) -> String {
     if let Some(description) = &task.description {
-        return description.clone();
+        return clause(description);
     }
     if let Some(gate) = &task.gate {
         let of = task.needs.iter().map(|id| config.task(*id).name.as_str());

@@ -127,6 +127,7 @@ fn logs(session: &Session, events: &[Event], wanted: impl Fn(&TaskFinished) -> b
         let tone = if task.status.is_pass() { Tone::Faint } else { Tone::Bad };
         text.push_str(&lines.log(&Lines::heading(task), tone, &task.log));
         text.push('\n');
+        task.hints.iter().for_each(|hint| text.push_str(&format!("{}\n", lines.hint(hint))));
     }
     (!text.is_empty()).then_some(text)
 }

@@ -50,7 +50,10 @@ use crate::cli::exit::{End, Failure};
 use crate::engine::rust_task::{Functions, Outcome};
 use crate::ground::clock::Clock;
 use crate::ground::env::Env;
+use crate::ground::name;
+use crate::reporter::story::cut;
 use crate::reporter::style::{Color, Paint, Tone};
+use crate::select::SelectError;
 
 /// What all commands are given.
 pub struct Session {
@@ -115,7 +118,9 @@ pub fn main(words: impl IntoIterator<Item = OsString>, functions: &Functions) ->
     };
     let command = Cli::command();
     let names: Vec<String> = command.get_subcommands().map(|command| command.get_name().to_owned()).collect();
-    let words = args::with_run(words.into_iter().collect(), &names);
+    let typed: Vec<OsString> = words.into_iter().collect();
+    let words = args::with_run(typed.clone(), &names);
+    let first = args::first_name(&typed, &words);
     let parsed = command.try_get_matches_from(words).and_then(|matches| Cli::from_arg_matches(&matches));
     let cli = match parsed {
         Ok(cli) => cli,
@@ -134,7 +139,8 @@ pub fn main(words: impl IntoIterator<Item = OsString>, functions: &Functions) ->
     crate::process::file_limit::outlive();
     let end = perform(&session, cli.command);
     if let Err(failure) = &end {
-        session.tell(&describe(&session, failure));
+        let meant = first.as_deref().and_then(|first| meant_command(failure, first, &names));
+        session.tell(&describe(&session, failure, meant));
     }
     ExitCode::from(exit::status(&end))
 }
@@ -229,8 +235,16 @@ fn dry_run(args: RunArgs) -> Result<args::PlanArgs, Failure> {
     })
 }
 
-/// What a failure is told by: what happened, its causes, and what to do.
-fn describe(session: &Session, failure: &Failure) -> String {
+/// The command that was probably meant by the first word, which is the name of no task.
+fn meant_command<'n>(failure: &Failure, first: &str, commands: &'n [String]) -> Option<&'n str> {
+    let Failure::Select(SelectError::Unknown { name, .. }) = failure else { return None };
+    let open = commands.iter().map(String::as_str).filter(|command| !command.starts_with('_'));
+    (name == first).then(|| name::nearest(first, open)).flatten()
+}
+
+/// What a failure is told by: what happened, its causes, and what to do. `meant` is a command that
+/// was probably meant in place of an unknown name.
+fn describe(session: &Session, failure: &Failure, meant: Option<&str>) -> String {
     if let Failure::Config(diagnostics) = failure {
         return diagnostics.render(session.paint_err().is_colored());
     }
@@ -242,9 +256,16 @@ fn describe(session: &Session, failure: &Failure) -> String {
         text = format!("{text}: {cause}");
         source = cause.source();
     }
+    text = cut_lines(&text);
     text.push('\n');
-    if let Some(hint) = exit::hint(failure) {
+    if let Some(hint) = exit::hint(failure, meant).map(|hint| cut_lines(&hint)) {
         text = format!("{text}{} {hint}\n", paint.tone(Tone::Strong, "hint:"));
     }
     text
+}
+
+/// At most so many characters of each line: a name may be as long as an argument can be.
+fn cut_lines(text: &str) -> String {
+    const MOST: usize = 1000;
+    text.split('\n').map(|line| cut(line, MOST)).collect::<Vec<_>>().join("\n")
 }

@@ -16,7 +16,7 @@ use crate::git::tree_id;
 use crate::graph::Reach;
 use crate::plan::{CachePolicy, Decision, Plan, World};
 use crate::reason::Reason;
-use crate::reporter::lines::{Lines, count};
+use crate::reporter::lines::{Lines, clause, count};
 use crate::reporter::style::{Paint, Tone};
 
 /// Prints the plan to standard output.
@@ -139,7 +139,7 @@ pub fn reason(decision: &Decision, session: &Session) -> String {
             format!("{reason}, {age} old")
         }
         Some(Reason::Waits { on }) => format!("waits for {on}"),
-        Some(reason) => reason.to_string(),
+        Some(reason) => clause(&reason.to_string()),
     }
 }
 

@@ -178,7 +178,7 @@ impl Rounds<'_> {
     ///
     /// Errors: a signal came instead, by its number.
     fn wait_for_fix(&self, failure: &Failure) -> Result<(), i32> {
-        self.session.tell(&crate::cli::describe(self.session, failure));
+        self.session.tell(&crate::cli::describe(self.session, failure, None));
         self.note("watching for it to be mended; Ctrl-C ends it");
         self.wait().map(|_| ())
     }

@@ -15,7 +15,7 @@ use crate::key::inputs::InputSet;
 use crate::key::{Field, FieldKind};
 use crate::plan::{CachePolicy, Plan, Planned, World};
 use crate::reason::Change;
-use crate::reporter::lines::count;
+use crate::reporter::lines::{clause, count};
 use crate::reporter::style::Tone;
 
 /// Changes that are listed for people; JSON has them all.
@@ -118,7 +118,7 @@ fn text(account: &Account<'_>, session: &Session) -> String {
         lines.push(format!("key {}", key.digest));
         let width = explanation.fields.iter().map(|field| name(field).chars().count()).max().unwrap_or(0);
         for field in explanation.fields.iter().filter(|field| !is_default(field)) {
-            let value = value(field, explanation.files.len()).replace('\n', "\n    ");
+            let value = shortened(&value(field, explanation.files.len())).replace('\n', "\n    ");
             let shown = format!("  {:<width$}  ", name(field));
             lines.push(format!("{}{value}", paint.tone(Tone::Faint, &shown)));
         }
@@ -138,6 +138,17 @@ fn text(account: &Account<'_>, session: &Session) -> String {
         }
     }
     lines.join("\n") + "\n"
+}
+
+/// A value as people are shown it: JSON has it whole.
+fn shortened(value: &str) -> String {
+    const LINES: usize = 20;
+    let mut lines: Vec<String> = value.lines().take(LINES).map(clause).collect();
+    let more = value.lines().count().saturating_sub(LINES);
+    if more > 0 {
+        lines.push(format!("… {} more; `--json` has them all", count(more, "line")));
+    }
+    lines.join("\n")
 }
 
 /// Whether a field is what every task has that does not ask for more.

@@ -7,6 +7,7 @@ use super::document::{Entry, Extent, Table, Text, Value};
 use super::keys;
 use super::model::{Ci, Provider};
 use super::naming::Names;
+use super::needs::NAMED;
 use super::settings::unit;
 use crate::ground::path::RepoPath;
 use crate::ground::units;
@@ -136,5 +137,5 @@ fn unknown_task(name: &Text<'_>, names: &Names<'_>) -> Diagnostic {
     let listed = names.listed();
     let known = listed.iter().map(String::as_str);
     let hint = keys::suggestion(name.text, known, ("", "there is no task yet"));
-    Diagnostic::new(name.span.clone(), message).label("unknown task").hint(hint)
+    Diagnostic::new(name.span.clone(), message).label("unknown task").hint(hint).lacks(NAMED)
 }

@@ -20,6 +20,10 @@ pub struct Diagnostic {
     pub hint: Option<String>,
     /// Other places that have part in it.
     pub others: Vec<Labelled>,
+    /// Of an unknown key: the known one that it was probably meant to be.
+    pub(super) meant: Option<&'static str>,
+    /// Keys whose absence may be what is wrong. It is not reported if one of them is misspelt.
+    pub(super) lacks: &'static [&'static str],
 }
 
 /// A place with a few words.
@@ -34,7 +38,15 @@ pub struct Labelled {
 impl Diagnostic {
     /// Says what is wrong with these bytes.
     pub fn new(span: Range<usize>, message: impl Into<String>) -> Self {
-        Self { message: message.into(), span, label: String::new(), hint: None, others: Vec::new() }
+        Self {
+            message: message.into(),
+            span,
+            label: String::new(),
+            hint: None,
+            others: Vec::new(),
+            meant: None,
+            lacks: &[],
+        }
     }
 
     /// With a few words under the bytes.
@@ -51,11 +63,53 @@ impl Diagnostic {
         self
     }
 
-    /// With another place that has part in it.
+    /// Adds another place, unless there are many already.
     #[must_use]
     pub fn other(mut self, span: Range<usize>, label: impl Into<String>) -> Self {
-        self.others.push(Labelled { span, label: label.into() });
+        if self.others.len() < MOST_PLACES {
+            self.others.push(Labelled { span, label: label.into() });
+        }
         self
+    }
+
+    /// Says that it follows from a misspelt key if one of these is.
+    pub(super) fn lacks(mut self, keys: &'static [&'static str]) -> Self {
+        self.lacks = keys;
+        self
+    }
+}
+
+/// Places that are drawn at most besides the first.
+const MOST_PLACES: usize = 8;
+/// Characters of a message, and of the words under a place, that are drawn at most.
+const MOST_CHARACTERS: (usize, usize) = (600, 200);
+
+/// Takes out what follows from misspelt keys: whoever corrects these may find nothing else wrong.
+pub(super) fn drop_consequences(findings: &mut [Findings]) {
+    let meant: Vec<&str> =
+        findings.iter().flat_map(|file| &file.0).filter_map(|diagnostic| diagnostic.meant).collect();
+    for file in findings {
+        file.0.retain(|diagnostic| !diagnostic.lacks.iter().any(|key| meant.contains(key)));
+    }
+}
+
+/// Names in a row, such as those of a circle; the middle of a long row is left out.
+pub(super) fn row(names: &[String]) -> String {
+    const FIRST: usize = 8;
+    const LAST: usize = 2;
+    if names.len() <= FIRST + LAST + 1 {
+        return names.join(" → ");
+    }
+    let left_out = names.len() - FIRST - LAST;
+    let (front, back) = (names[..FIRST].join(" → "), names[names.len() - LAST..].join(" → "));
+    format!("{front} → … {left_out} more … → {back}")
+}
+
+/// At most so many characters; where some were left out, `…` says so.
+fn cut(text: &str, most: usize) -> std::borrow::Cow<'_, str> {
+    match text.char_indices().nth(most) {
+        None => text.into(),
+        Some((at, _)) => format!("{}…", &text[..at]).into(),
     }
 }
 
@@ -197,18 +251,20 @@ impl Flawed {
         let last = spans().map(|span| lines.line(span.start)).max().unwrap_or(0);
         let shown = lines.bytes(first, last);
         let place = |span: &Range<usize>| self.clipped(span, lines, shown.start);
+        let label = |text| cut(text, MOST_CHARACTERS.1);
+        let (message, own) = (cut(&diagnostic.message, MOST_CHARACTERS.0), label(&diagnostic.label));
+        let others: Vec<_> =
+            diagnostic.others.iter().map(|other| (place(&other.span), label(&other.label))).collect();
+        let hint = diagnostic.hint.as_deref().map(|hint| cut(hint, MOST_CHARACTERS.0));
         let snippet = Snippet::source(&self.text[shown.clone()])
             .path(&*self.file)
             .line_start(first + 1)
-            .annotation(annotation(AnnotationKind::Primary, place(&diagnostic.span), &diagnostic.label))
+            .annotation(annotation(AnnotationKind::Primary, place(&diagnostic.span), &own))
             .annotations(
-                diagnostic
-                    .others
-                    .iter()
-                    .map(|other| annotation(AnnotationKind::Context, place(&other.span), &other.label)),
+                others.iter().map(|(span, label)| annotation(AnnotationKind::Context, span.clone(), label)),
             );
-        let mut group = Level::ERROR.primary_title(&*diagnostic.message).element(snippet);
-        if let Some(hint) = &diagnostic.hint {
+        let mut group = Level::ERROR.primary_title(&*message).element(snippet);
+        if let Some(hint) = &hint {
             group = group.element(Level::HELP.message(&**hint));
         }
         renderer.render(&[group])

@@ -211,6 +211,11 @@ impl<'d> Value<'d> {
         value
     }
 
+    /// The entries of a table; `None` if it is none.
+    pub(super) fn if_table(self) -> Option<Table<'d>> {
+        if let DeValue::Table(table) = self.0.get_ref() { Some(entries(table)) } else { None }
+    }
+
     /// The entries of a table; `hint` says how to write it.
     pub(super) fn table(self, hint: &str, findings: &mut Findings) -> Option<Table<'d>> {
         if let DeValue::Table(table) = self.0.get_ref() {

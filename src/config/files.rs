@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use super::circle;
-use super::diagnostic::{Diagnostic, Findings};
+use super::diagnostic::{Diagnostic, Findings, row};
 use super::document::{Extent, Table, Text, Value};
 use super::keys;
 use super::model::NamedSet;
@@ -209,7 +209,9 @@ impl<'d> Sets<'d> {
             ),
         );
         let message = format!("there is no set `@{}`", keys::shown(name));
-        findings.add(Diagnostic::new(line.span.clone(), message).label("unknown set").hint(hint));
+        findings.add(
+            Diagnostic::new(line.span.clone(), message).label("unknown set").hint(hint).lacks(&["files"]),
+        );
     }
 
     fn expand(&self, lines: &[Line<'_>]) -> Patterns {
@@ -264,7 +266,7 @@ fn round(circle: &[usize], names: &[Text<'_>], lists: &[Vec<Line<'_>>]) -> Diagn
     let turn = circle.iter().chain(circle.first());
     let path: Vec<String> =
         turn.clone().map(|place| format!("@{}", keys::shown(names[*place].text))).collect();
-    let message = format!("sets contain each other in a circle: {}", path.join(" → "));
+    let message = format!("sets contain each other in a circle: {}", row(&path));
     let mut spans = circle.iter().zip(turn.skip(1)).map(|(from, to)| {
         let span = references(&lists[*from]).find(|(name, _)| *name == names[*to].text).map(|(_, span)| span);
         let label =

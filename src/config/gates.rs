@@ -7,6 +7,7 @@ use super::gate_rules;
 use super::keys;
 use super::model::{Gate, Place};
 use super::naming::{self, Names};
+use super::needs::NAMED;
 use super::shared::Scope;
 use super::suppressions::{self, Unplaced};
 use super::task_table::Draft;
@@ -76,7 +77,8 @@ impl<'d> Draught<'d> {
             findings.add(
                 Diagnostic::new(name.span.clone(), format!("gate `{}` has no rule", keys::shown(name.text)))
                     .label("demands nothing")
-                    .hint("add a rule, such as `tests = { failed = 0 }` or `coverage = { min = 80 }`"),
+                    .hint("add a rule, such as `tests = { failed = 0 }` or `coverage = { min = 80 }`")
+                    .lacks(&keys::RULES),
             );
         }
         gate
@@ -163,7 +165,7 @@ fn nothing(
         let listed = names.listed();
         let known = listed.iter().map(|known| naming::own(known, &draft.project));
         let hint = keys::suggestion(name.text, known, ("", "there is no task"));
-        return Diagnostic::new(name.span.clone(), message).label("unknown task").hint(hint);
+        return Diagnostic::new(name.span.clone(), message).label("unknown task").hint(hint).lacks(NAMED);
     }
     if meant.iter().all(|at| drafts[*at].gate.is_some()) {
         return Diagnostic::new(
@@ -177,6 +179,7 @@ fn nothing(
     Diagnostic::new(name.span.clone(), message)
         .label("no `reports`")
         .hint("add `reports` to the task, or name the tasks that have them")
+        .lacks(&["reports"])
 }
 
 fn sources<'d>(value: Value<'d>, findings: &mut Findings) -> Option<Vec<Text<'d>>> {

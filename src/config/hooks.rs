@@ -6,6 +6,7 @@ use super::diagnostic::{Diagnostic, Findings};
 use super::document::{Entry, Extent, Table, Text};
 use super::keys;
 use super::naming::Names;
+use super::needs::NAMED;
 use super::stage::Stage;
 
 /// Stages of a server, which a client has no part in.
@@ -54,5 +55,5 @@ fn unknown_task(stage: Stage, name: &Text<'_>, names: &Names<'_>) -> Diagnostic 
     let listed = names.listed();
     let known = listed.iter().map(String::as_str);
     let hint = keys::suggestion(name.text, known, ("", "there is no task yet"));
-    Diagnostic::new(name.span.clone(), message).label("unknown task").hint(hint)
+    Diagnostic::new(name.span.clone(), message).label("unknown task").hint(hint).lacks(NAMED)
 }

@@ -121,6 +121,17 @@ pub(super) const WORKTREE: Keys = Keys {
     ],
 };
 
+pub(super) const TOOL: Keys = Keys {
+    known: &["run", "cwd"],
+    planned: &[],
+    elsewhere: &[
+        ("probe", "did you mean `run`?"),
+        ("command", "did you mean `run`?"),
+        ("version", "write what prints it: `run = \"node --version\"`"),
+        ("dir", "did you mean `cwd`?"),
+    ],
+};
+
 pub(super) const SETUP: Keys = Keys {
     known: &[
         "run",
@@ -356,18 +367,24 @@ impl Keys {
                 .hint(until_then);
         }
         let message = format!("{table} has no key `{}`", shown(key.text));
-        let hint = find(self.elsewhere).map_or_else(
-            || {
-                let planned = self.planned.iter().map(|(name, _)| *name);
-                match name::nearest(key.text, self.known.iter().copied().chain(planned)) {
-                    Some(near) => format!("did you mean `{near}`?"),
-                    None => format!("its keys are {}", self.known.join(", ")),
-                }
+        let planned = self.planned.iter().map(|(name, _)| *name);
+        let (hint, meant) = match find(self.elsewhere) {
+            Some(text) => (text.to_owned(), quoted_key(text)),
+            None => match name::nearest(key.text, self.known.iter().copied().chain(planned)) {
+                Some(near) => (format!("did you mean `{near}`?"), Some(near)),
+                None => (format!("its keys are {}", self.known.join(", ")), None),
             },
-            str::to_owned,
-        );
-        Diagnostic::new(key.span.clone(), message).label("not a key here").hint(hint)
+        };
+        let mut refusal = Diagnostic::new(key.span.clone(), message).label("not a key here").hint(hint);
+        refusal.meant = meant;
+        refusal
     }
+}
+
+/// The first key that a text quotes: `tasks` of "tasks are written as `[tasks.NAME]`".
+fn quoted_key(text: &'static str) -> Option<&'static str> {
+    let key = text.split('`').nth(1)?.trim_start_matches('[');
+    key.split([']', '.', ' ']).next().filter(|key| !key.is_empty())
 }
 
 /// A name of any characters, on one line and not too long.

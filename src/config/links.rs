@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::circle;
-use super::diagnostic::{Diagnostic, Findings};
+use super::diagnostic::{Diagnostic, Findings, row};
 use super::document::{Extent, Text};
 use super::keys;
 use super::model::{ServiceId, TaskId};
@@ -88,7 +88,10 @@ impl Linking<'_, '_> {
                     let hint = keys::suggestion(named.text, known.iter().map(String::as_str), ("", none));
                     let message = format!("there is no service `{}`", keys::shown(named.text));
                     findings[draft.file].add(
-                        Diagnostic::new(named.span.clone(), message).label("unknown service").hint(hint),
+                        Diagnostic::new(named.span.clone(), message)
+                            .label("unknown service")
+                            .hint(hint)
+                            .lacks(&["services", "include"]),
                     );
                 }
                 None => {}
@@ -144,7 +147,8 @@ impl Linking<'_, '_> {
             findings[draft.file].add(
                 Diagnostic::new(name.span.clone(), message)
                     .label(if of_port.is_some() { "no such port" } else { "no such folder" })
-                    .hint(hint),
+                    .hint(hint)
+                    .lacks(&["services", "port", "include"]),
             );
         }
     }
@@ -222,7 +226,7 @@ impl Linking<'_, '_> {
     fn round(&self, circle: &[usize]) -> Diagnostic {
         let turn = circle.iter().chain(circle.first());
         let path: Vec<String> = turn.map(|at| self.services[*at].draft.shown()).collect();
-        let message = format!("services use each other in a circle: {}", path.join(" → "));
+        let message = format!("services use each other in a circle: {}", row(&path));
         let draft = &self.services[circle[0]].draft;
         let span = self.named(draft).first().unwrap_or(&draft.name).span.clone();
         Diagnostic::new(span, message).label("leads back").hint("take one of these uses out")

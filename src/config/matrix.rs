@@ -185,11 +185,10 @@ fn unknown(span: Range<usize>, axis: &str, combination: &[(String, String)]) -> 
     let message = format!("there is no `matrix.{}`", keys::shown(axis));
     let known = combination.iter().map(|(axis, _)| axis.as_str());
     let none = "the task has no matrix: write matrix = { NAME = [\"…\"] }";
-    Diagnostic::new(span, message).label("unknown value of the matrix").hint(keys::suggestion(
-        axis,
-        known,
-        ("matrix.", none),
-    ))
+    Diagnostic::new(span, message)
+        .label("unknown value of the matrix")
+        .hint(keys::suggestion(axis, known, ("matrix.", none)))
+        .lacks(&["matrix"])
 }
 
 /// Takes out findings that the tasks of one matrix have in common.

@@ -103,6 +103,7 @@ fn parse_all(sources: &[Source<'_>], included: Vec<Findings>) -> Result<Config, 
         .map(|(source, findings)| Document::read(source, findings))
         .collect();
     let config = join(&documents, &mut findings);
+    diagnostic::drop_consequences(&mut findings);
     let mut flawed = Vec::new();
     for ((document, mut findings), included) in documents.iter().zip(findings).zip(included) {
         document.tidy(&mut findings);

@@ -1,11 +1,14 @@
 //! `needs`: names of tasks and groups, resolved to tasks, and the circles among them. It must not
 //! know what else a task says.
 
-use super::diagnostic::{Diagnostic, Findings};
+use super::diagnostic::{Diagnostic, Findings, row};
 use super::document::{Extent, Text};
 use super::keys;
 use super::naming::{self, Names};
 use super::task_table::Draft;
+
+/// Keys that give names to tasks.
+pub(super) const NAMED: &[&str] = &["tasks", "gates", "include", "group", "matrix"];
 
 /// What the names of all tasks stand for.
 pub(super) fn names<'n>(drafts: &'n [Draft<'_>]) -> Names<'n> {
@@ -42,14 +45,14 @@ fn nothing(draft: &Draft<'_>, need: &Text<'_>, is_itself: bool, names: &Names<'_
     let listed = names.listed();
     let known = listed.iter().map(|known| naming::own(known, &draft.project));
     let hint = keys::suggestion(need.text, known, ("", "there is no other task"));
-    Diagnostic::new(need.span.clone(), message).label("unknown task").hint(hint)
+    Diagnostic::new(need.span.clone(), message).label("unknown task").hint(hint).lacks(NAMED)
 }
 
 /// What to say to tasks that need each other.
 pub(super) fn round(circle: &[usize], drafts: &[Draft<'_>], names: &Names<'_>) -> Diagnostic {
     let turn = circle.iter().chain(circle.first());
     let path: Vec<String> = turn.clone().map(|task| drafts[*task].shown()).collect();
-    let message = format!("tasks need each other in a circle: {}", path.join(" → "));
+    let message = format!("tasks need each other in a circle: {}", row(&path));
     // A place in another file can't be drawn here; the message names its task.
     let here = drafts[circle[0]].file;
     let each = circle.iter().zip(turn.skip(1)).filter(|(from, _)| drafts[**from].file == here);

@@ -75,7 +75,8 @@ impl<'d> Draught<'d> {
                     format!("service `{}` runs nothing", keys::shown(name.text)),
                 )
                 .label("no `run`")
-                .hint("add `run` with a command that goes on until it is ended"),
+                .hint("add `run` with a command that goes on until it is ended")
+                .lacks(&["run"]),
             );
         }
         let (own, of_task): (Vec<_>, Vec<_>) =
@@ -134,7 +135,8 @@ impl<'d> Draught<'d> {
             findings.add(
                 Diagnostic::new(value.span(), "`ready` does not say what is asked")
                     .label("nothing to ask")
-                    .hint(hint),
+                    .hint(hint)
+                    .lacks(&["tcp", "http", "log", "command"]),
             );
         }
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 
 use super::diagnostic::{Diagnostic, Findings};
-use super::document::{Table, Text, Value};
+use super::document::{Entry, Table, Text, Value};
 use super::keys;
 use super::model::{Settings, Tool};
 use super::naming::joined;
@@ -66,7 +66,7 @@ pub(super) fn tools(
             findings.add(refusal);
         }
         // A tool with a broken probe is still there to be named.
-        let probe = entry.value.text("a shell line that prints the tool's version", findings);
+        let (probe, cwd) = probe(entry, base, findings);
         if probe.as_ref().is_some_and(|probe| probe.text.trim().is_empty()) {
             findings.add(
                 Diagnostic::new(
@@ -78,9 +78,54 @@ pub(super) fn tools(
             );
         }
         let probe = probe.map_or_else(String::new, |probe| probe.text.to_owned());
-        tools.insert(joined(project, entry.key.text), Tool { probe, cwd: base.clone() });
+        tools.insert(joined(project, entry.key.text), Tool { probe, cwd });
     }
     tools
+}
+
+/// Reads one probe: a shell line, or a table with the folder that it is run in.
+fn probe<'d>(entry: &Entry<'d>, base: &RepoPath, findings: &mut Findings) -> (Option<Text<'d>>, RepoPath) {
+    let what = "a shell line that prints the tool's version";
+    let Some(table) = entry.value.if_table() else {
+        return (entry.value.text(what, findings), base.clone());
+    };
+    let (mut probe, mut cwd) = (None, base.clone());
+    for key in &table {
+        match key.key.text {
+            "run" => probe = key.value.text(what, findings),
+            "cwd" => cwd = folder(key.value, base, findings).unwrap_or(cwd),
+            _ => {
+                findings.add(keys::TOOL.refusal(&key.key, &format!("tool `{}`", keys::shown(entry.key.text))))
+            }
+        }
+    }
+    if !table.iter().any(|key| key.key.text == "run") {
+        findings.add(
+            Diagnostic::new(
+                entry.key.span.clone(),
+                format!("tool `{}` has no probe", keys::shown(entry.key.text)),
+            )
+            .label("no `run`")
+            .hint("add `run` with a line that prints its version, such as `run = \"node --version\"`")
+            .lacks(&["run"]),
+        );
+    }
+    (probe, cwd)
+}
+
+/// Reads a folder of the repository, relative to `base`.
+pub(super) fn folder(value: Value<'_>, base: &RepoPath, findings: &mut Findings) -> Option<RepoPath> {
+    let text = value.text("a folder", findings)?;
+    let joined = base.join(text.text);
+    if joined.is_none() {
+        let message = format!("`{}` lies outside the repository", keys::shown(text.text));
+        findings.add(
+            Diagnostic::new(text.span, message)
+                .label("not in the repository")
+                .hint("write a folder relative to the one that holds this file, such as \"web/app\""),
+        );
+    }
+    joined
 }
 
 /// A shell: a program and the arguments in front of the line.

@@ -124,7 +124,9 @@ fn tools(value: Value<'_>, scope: &Scope<'_, '_>, findings: &mut Findings) -> Ve
                 ("", "tools are written in `[tools]`, such as `rustc = \"rustc -vV\"`"),
             );
             let message = format!("there is no tool `{}`", keys::shown(text));
-            findings.add(Diagnostic::new(span, message).label("unknown tool").hint(hint));
+            findings.add(
+                Diagnostic::new(span, message).label("unknown tool").hint(hint).lacks(&["tools", "include"]),
+            );
         }
     }
     tools

@@ -195,7 +195,7 @@ impl<'d> Draft<'d> {
             "rust" => self.run = function(value, findings).map(Command::Rust).or(self.run.take()),
             "fix" => self.fix = command(value, "`fix`", findings),
             "finally" => self.finally = command(value, "`finally`", findings),
-            "cwd" => self.cwd = folder(value, scope, findings),
+            "cwd" => self.cwd = settings::folder(value, scope.base, findings),
             "outputs" => self.outputs = Outputs::read(value, scope.base, findings),
             "reports" => self.reports = Some(Reports::read(value, scope.base, findings)),
             "needs" => self.needs = value.texts(findings).unwrap_or_default(),
@@ -216,7 +216,8 @@ impl<'d> Draft<'d> {
                 findings.add(
                     Diagnostic::new(self.name.span.clone(), format!("task `{name}` does nothing"))
                         .label("neither `run` nor `needs`")
-                        .hint("add `run` with a command, or `needs` with tasks that it gathers"),
+                        .hint("add `run` with a command, or `needs` with tasks that it gathers")
+                        .lacks(&["run", "rust", "needs"]),
                 );
             }
             return;
@@ -227,7 +228,8 @@ impl<'d> Draft<'d> {
                 findings.add(
                     Diagnostic::new(key.span.clone(), format!("`{}` has no meaning without `run`", key.text))
                         .label(format!("`{name}` runs nothing"))
-                        .hint("take it out, or add `run`; a task with `needs` alone only gathers them"),
+                        .hint("take it out, or add `run`; a task with `needs` alone only gathers them")
+                        .lacks(&["run", "rust"]),
                 );
             }
         }
@@ -371,18 +373,4 @@ fn function(value: Value<'_>, findings: &mut Findings) -> Option<String> {
     let name = value.text("the name of a function that the program registers", findings)?;
     findings.0.extend(keys::name_refusal(&name, "a Rust task"));
     Some(name.text.to_owned())
-}
-
-fn folder(value: Value<'_>, scope: &Scope<'_, '_>, findings: &mut Findings) -> Option<RepoPath> {
-    let text = value.text("a folder", findings)?;
-    let joined = scope.base.join(text.text);
-    if joined.is_none() {
-        let message = format!("`{}` lies outside the repository", keys::shown(text.text));
-        findings.add(
-            Diagnostic::new(text.span, message)
-                .label("not in the repository")
-                .hint("write a folder relative to the one that holds this file, such as \"web/app\""),
-        );
-    }
-    joined
 }

@@ -67,7 +67,8 @@ fn setup<'d>(entry: &Entry<'d>, scope: &Scope<'_, 'd>, findings: &mut Findings) 
         findings.add(
             Diagnostic::new(entry.key.span.clone(), "the setup of `[worktree]` runs nothing")
                 .label("no `run`")
-                .hint("add `run` with the command that makes a fresh checkout ready"),
+                .hint("add `run` with the command that makes a fresh checkout ready")
+                .lacks(&["run"]),
         );
         return None;
     }

@@ -81,7 +81,8 @@ pub fn of(context: &Context<'_>, id: NodeId, sandbox: &Sandbox, ended: &Ended) -
     let root = trees.first().cloned().unwrap_or_default();
     let snapshot = context.snapshot()?;
     let inputs = InputSet::of(context.world.config, context.world.graph, node);
-    let declared = declared(context, node, (&inputs, &snapshot));
+    let would_read = |path: &RepoPath| inputs.holds(path);
+    let declared = declared(context, node, (&inputs, &snapshot), &would_read);
     let mut judgement = findings::judge(&trace, &declared, &places, &|path| look(&root, path));
     // What its services read is read where no one looks.
     let own = &context.world.config.task(node.task).inputs;
@@ -96,6 +97,7 @@ fn declared<'a>(
     context: &Context<'a>,
     node: &Node,
     (inputs, snapshot): (&InputSet<'_>, &'a crate::git::snapshot::Snapshot),
+    would_read: &'a dyn Fn(&RepoPath) -> bool,
 ) -> Declared<'a> {
     let config = context.world.config;
     let task = config.task(node.task);
@@ -110,6 +112,7 @@ fn declared<'a>(
         outputs: known.iter().map(|id| &config.task(*id).outputs).collect(),
         others: others.map(|task| (task.name.as_str(), &task.outputs)).collect(),
         base: RepoPath::from_git(task.place.file.as_bytes()).parent().unwrap_or_default(),
+        would_read,
     }
 }
 

@@ -1,6 +1,6 @@
 //! What all workers of a run share. It must not decide anything.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fs::File;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 use crate::cache::{Cache, OutputSet};
 use crate::engine::audit::Desk;
 use crate::engine::command::Programs;
+use crate::engine::diagnosis;
 use crate::engine::emitter::Emitter;
 use crate::engine::reports::Library;
 use crate::engine::sandbox::Sandboxes;
@@ -22,6 +23,7 @@ use crate::git::{PoolFinder, WorkTreeReader};
 use crate::graph::NodeId;
 use crate::ground::digest::Digest;
 use crate::ground::path::RepoPath;
+use crate::hint::Hint;
 use crate::history::records::Recorded;
 use crate::history::tasks::{Execution, History};
 use crate::key::Contribution;
@@ -106,6 +108,8 @@ pub struct Context<'a> {
     waiting: Mutex<HashSet<NodeId>>,
     stored: Mutex<Vec<Digest>>,
     records: Mutex<Vec<Recorded>>,
+    /// Variables that a hint named already.
+    hinted: Mutex<BTreeSet<String>>,
     decided: Mutex<HashMap<NodeId, Planned>>,
     made: Mutex<HashMap<NodeId, Arc<OutputSet>>>,
 }
@@ -164,6 +168,7 @@ impl<'a> Context<'a> {
             waiting: Mutex::default(),
             stored: Mutex::default(),
             records: Mutex::default(),
+            hinted: Mutex::default(),
             decided: Mutex::default(),
             made: Mutex::default(),
         }
@@ -172,6 +177,12 @@ impl<'a> Context<'a> {
     /// The name of a node's task.
     pub fn name(&self, id: NodeId) -> &'a str {
         &self.world.config.task(self.world.graph.node(id).task).name
+    }
+
+    /// Returns the hints without variables that another failed task of the run was told of already.
+    pub fn untold(&self, hints: Vec<Hint>) -> Vec<Hint> {
+        let mut told = self.hinted.lock().unwrap_or_else(PoisonError::into_inner);
+        diagnosis::untold(hints, &mut told)
     }
 
     /// Starts the guard, once: from then on nothing outlives this process.

@@ -5,7 +5,7 @@
 //! was looked for in vain can be undeclared. Outside, in the work tree itself, which is reached by
 //! an absolute path or by climbing, whatever was opened can.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -13,6 +13,7 @@ use serde::Serialize;
 use crate::git::snapshot::{Entry, Mode, Snapshot};
 use crate::ground::path::RepoPath;
 use crate::ground::pattern::Patterns;
+use crate::ground::tool_files;
 use crate::process::trace::report::{How, Seen, Trace};
 
 /// What a task declares, in the tree that it was audited in.
@@ -27,6 +28,8 @@ pub struct Declared<'a> {
     pub others: Vec<(&'a str, &'a Patterns)>,
     /// The folder that its patterns are relative to.
     pub base: RepoPath,
+    /// Whether a file of this path would be an input if it existed.
+    pub would_read: &'a dyn Fn(&RepoPath) -> bool,
 }
 
 /// Which folders stand for the top of the repository.
@@ -93,11 +96,25 @@ pub struct Finding {
     pub made_by: Option<String>,
 }
 
+/// Files that configure a known tool, and that a task looked for where there are none. One that is
+/// added later would be read, and no input says so.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct Absent {
+    /// The first of these paths.
+    pub path: RepoPath,
+    /// In how many folders it was looked for.
+    pub folders: usize,
+    /// The pattern that declares it wherever it may be, as tasks.toml has it.
+    pub pattern: String,
+}
+
 /// What a trace tells.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Judgement {
     /// What is not declared, sorted by path.
     pub findings: Vec<Finding>,
+    /// What was looked for, is not there and is not declared, by its pattern.
+    pub absent: Vec<Absent>,
     /// Declared files that were never opened.
     pub unopened: Vec<RepoPath>,
     /// Whether it looked for a repository of git.
@@ -118,7 +135,8 @@ pub fn judge(
     places: &Places<'_>,
     look: &dyn Fn(&RepoPath) -> Option<Real>,
 ) -> Judgement {
-    let mut judge = Judge { declared, look, found: BTreeMap::new(), asks_git: false };
+    let mut judge =
+        Judge { declared, look, found: BTreeMap::new(), absent: BTreeMap::new(), asks_git: false };
     let mut opened: Vec<RepoPath> = Vec::new();
     for seen in &trace.files {
         let Some((side, path)) = places.place(seen.path.as_path()) else { continue };
@@ -128,13 +146,18 @@ pub fn judge(
         if let Some(how) = manner(side, seen) {
             judge.weigh(&path, how);
         }
+        if seen.how.iter().all(|how| *how == How::Missing) {
+            judge.miss(&path);
+        }
     }
     opened.sort_unstable();
     let files = declared.inputs.iter().filter(|entry| matches!(entry.mode, Mode::File | Mode::Executable));
     let unopened = files.filter(|entry| opened.binary_search(&entry.path).is_err());
+    let absent = judge.absent();
     Judgement {
         unopened: unopened.map(|entry| entry.path.clone()).collect(),
         findings: judge.found.into_values().collect(),
+        absent,
         asks_git: judge.asks_git,
     }
 }
@@ -177,10 +200,44 @@ struct Judge<'a> {
     declared: &'a Declared<'a>,
     look: &'a dyn Fn(&RepoPath) -> Option<Real>,
     found: BTreeMap<RepoPath, Finding>,
+    /// Paths where a known file was looked for, by its pattern.
+    absent: BTreeMap<String, BTreeSet<RepoPath>>,
     asks_git: bool,
 }
 
 impl Judge<'_> {
+    /// Notes a path at which there is nothing, if a known tool would be configured there.
+    fn miss(&mut self, path: &RepoPath) {
+        let Some(pattern) = tool_files::known(path.bytes()) else { return };
+        let declared = self.declared;
+        let is_tree = path.parts().next() != Some(b".git") && declared.submodule_of(path).is_none();
+        // In a folder that git ignores, such as `node_modules`, nothing can be an input.
+        let has_folder = path
+            .parent()
+            .is_none_or(|folder| folder.is_top() || !declared.snapshot.within(&folder).is_empty());
+        if is_tree
+            && (has_folder || pattern.matches('/').count() > 1)
+            && (self.look)(path).is_none()
+            && !(declared.would_read)(path)
+            && !declared.outputs.iter().any(|outputs| outputs.matches(path))
+        {
+            self.absent.entry(pattern).or_default().insert(path.clone());
+        }
+    }
+
+    fn absent(&mut self) -> Vec<Absent> {
+        let absent = std::mem::take(&mut self.absent).into_iter().filter_map(|(pattern, paths)| {
+            let up = self.declared.base.parts().count();
+            let folders: BTreeSet<RepoPath> = paths.iter().filter_map(RepoPath::parent).collect();
+            Some(Absent {
+                path: paths.first()?.clone(),
+                folders: folders.len(),
+                pattern: "../".repeat(up) + &pattern,
+            })
+        });
+        absent.collect()
+    }
+
     fn weigh(&mut self, path: &RepoPath, how: Manner) {
         if path.parts().next() == Some(b".git") {
             match how {
@@ -373,6 +430,7 @@ mod tests {
             outputs: vec![&own],
             others: vec![("maker", &other)],
             base: path("src"),
+            would_read: &|path| path.to_string().starts_with("src/in"),
         };
         let trees = [PathBuf::from("/repo")];
         let places = Places { sandbox: Path::new("/cache/repo-1/sandboxes/r-1/tree"), work_trees: &trees };
@@ -438,6 +496,29 @@ mod tests {
         ] {
             assert_eq!(findings(&[seen]), expected, "{seen:?}");
         }
+    }
+
+    #[test]
+    fn configuration_that_is_not_there_is_told_by_its_pattern() {
+        let seen = [
+            ("clippy.toml", GONE),
+            ("src/clippy.toml", GONE),
+            ("/repo/clippy.toml", GONE),
+            ("src/.cargo/config.toml", GONE),
+            ("vendor/x/package.json", GONE),
+            ("src/in/package.json", GONE),
+            (".git/package.json", GONE),
+            ("dist/package.json", GONE),
+            ("lib/mine/clippy.toml", GONE),
+            ("nothing.toml", GONE),
+        ];
+        let judged = judged(&seen);
+        assert_eq!(judged.findings, []);
+        let told = judged.absent.iter().map(|it| format!("{} {} {}", it.path, it.folders, it.pattern));
+        assert_eq!(
+            told.collect::<Vec<_>>(),
+            ["src/.cargo/config.toml 1 ../**/.cargo/**", "clippy.toml 2 ../**/clippy.toml"]
+        );
     }
 
     #[test]

@@ -15,6 +15,7 @@ pub mod baseline;
 pub mod claims;
 pub mod command;
 pub mod context;
+pub mod diagnosis;
 pub mod emitter;
 pub mod execution;
 pub mod findings;

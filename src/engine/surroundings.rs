@@ -1,7 +1,9 @@
 //! The environment of a task's commands: a short base that is the same everywhere, and what the task
 //! declares. It must not pass on anything else of the caller's.
 //!
-//! Passed on from the caller, since they tell where things are on this machine: [`PASSED`]. Pinned,
+//! Passed on from the caller, since they tell where things are on this machine: [`PASSED`]. The homes
+//! of cargo and rustup are among them as HOME is: what is found there is what tool probes speak of.
+//! `RUSTUP_TOOLCHAIN` says which toolchain, so a task that is to get it declares it. Pinned,
 //! since they change what tools print and how they sort: [`PINNED`]. Set by the run: `XTASK_RUN`,
 //! `XTASK_TASK`, the ports of services, and within a task of another run `XTASK_WITHIN`. None of these
 //! enter the key; a task that wants another value declares it.
@@ -30,11 +32,19 @@ pub const PASSED: &[&str] = &[
     "XDG_DATA_HOME",
     "XDG_RUNTIME_DIR",
     "XDG_STATE_HOME",
+    "CARGO_HOME",
+    "RUSTUP_HOME",
     "SSL_CERT_DIR",
     "SSL_CERT_FILE",
+    "CURL_CA_BUNDLE",
+    "NIX_SSL_CERT_FILE",
+    "NODE_EXTRA_CA_CERTS",
+    "REQUESTS_CA_BUNDLE",
+    "ALL_PROXY",
     "HTTP_PROXY",
     "HTTPS_PROXY",
     "NO_PROXY",
+    "all_proxy",
     "http_proxy",
     "https_proxy",
     "no_proxy",
@@ -142,6 +152,7 @@ mod tests {
             ("GIT_DIR", "/x"),
             ("CI", "true"),
             ("CARGO_HOME", "/c"),
+            ("RUSTUP_TOOLCHAIN", "nightly"),
             ("XTASK_TASK", "outer"),
         ];
         let env = Env::of(vars.map(|(n, v)| (n.into(), v.into())), "/".into());
@@ -150,7 +161,7 @@ mod tests {
         };
         assert_eq!(
             names(of_probe(&env, "r", &[])),
-            ["LANG=C.UTF-8", "PATH=/bin", "TERM=dumb", "TZ=UTC", "XTASK_RUN=r"]
+            ["CARGO_HOME=/c", "LANG=C.UTF-8", "PATH=/bin", "TERM=dumb", "TZ=UTC", "XTASK_RUN=r"]
         );
     }
 }

@@ -11,6 +11,7 @@ use crate::cache::Lookup;
 use crate::config::model::Task;
 use crate::engine::command;
 use crate::engine::context::{Context, NodeResult, Store};
+use crate::engine::diagnosis::{self, Failed};
 use crate::engine::execution::{Execution, execute};
 use crate::engine::locks::Refused;
 use crate::engine::shelf::Held;
@@ -60,7 +61,8 @@ pub fn perform(context: &Context<'_>, id: NodeId) -> Performed {
         }
         Decision::Fail(reason) => {
             let status = Status::Failed { ended: Ended::NotStarted { why: reason.to_string() } };
-            context.emitter.emit(What::TaskFinished(result(context, id, status.clone(), reason.clone())));
+            let result = hinted(context, id, result(context, id, status.clone(), reason.clone()));
+            context.emitter.emit(What::TaskFinished(result));
             finished(status)
         }
         Decision::Hit(reason) => take_or_run(context, id, &planned, reason),
@@ -214,6 +216,7 @@ fn run_missing(context: &Context<'_>, id: NodeId, planned: &Planned, reason: &Re
     drop(held);
     let why = over.as_ref().unwrap_or(reason).clone();
     let finished = executed(result(context, id, status.clone(), why), execution, kept.stored);
+    let finished = hinted(context, id, finished);
     context.emitter.emit(What::TaskFinished(finished));
     if over.is_some() {
         return Performed::Superseded;
@@ -234,6 +237,19 @@ fn executed(result: TaskFinished, execution: Execution, stored: Stored) -> TaskF
         evidence: execution.evidence,
         ..result
     }
+}
+
+/// The result of a task that failed, with what its end usually means.
+fn hinted(context: &Context<'_>, id: NodeId, result: TaskFinished) -> TaskFinished {
+    let Status::Failed { ended } = &result.status else { return result };
+    let hints = diagnosis::hints(&Failed {
+        task: task_of(context, id),
+        ended,
+        log: &result.log.text,
+        root: &context.site.root,
+        env: context.world.env,
+    });
+    TaskFinished { hints: context.untold(hints), ..result }
 }
 
 /// Tells of a task that did not pass what it needed and did not find.

@@ -17,7 +17,7 @@ use crate::ground::file;
 use crate::key::probe_files;
 
 /// Files that are compared before it is given up.
-const MOST: usize = 500;
+const MOST: usize = 2000;
 
 /// Whether the probes of `graph` answer in the work tree at `root` as they would in `tree`.
 ///

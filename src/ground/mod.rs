@@ -16,4 +16,5 @@ pub mod pattern_overlap;
 pub mod random;
 pub mod stat;
 pub mod stat_cache;
+pub mod tool_files;
 pub mod units;

@@ -1,8 +1,14 @@
 //! Names that people type: which are allowed, and which known one is nearest to a mistyped one. It
 //! must not know what is named.
 
+/// The longest name: what is longer fits on no line.
+pub const LONGEST: usize = 200;
+
 /// Why `name` can't be a task's, group's, tool's or set's name; `None` if it can.
 pub fn refusal(name: &str) -> Option<&'static str> {
+    if name.chars().count() > LONGEST {
+        return Some("a name has at most 200 characters");
+    }
     let mut chars = name.chars();
     match chars.next() {
         None => return Some("a name can't be empty"),
@@ -17,6 +23,10 @@ pub fn refusal(name: &str) -> Option<&'static str> {
 
 /// The known name nearest to `given`, if one is near enough to be what was meant.
 pub fn nearest<'a>(given: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    // What is longer than any name is no slip of one.
+    if given.len() > 4 * LONGEST {
+        return None;
+    }
     let lower = given.to_lowercase();
     let limit = (given.chars().count() / 3).max(1);
     known
@@ -56,7 +66,7 @@ mod tests {
         for name in ["a", "_x", "a-b.c_9", "éa"] {
             assert_eq!(refusal(name), None, "{name}");
         }
-        for name in ["", "-a", "a b", "a:b", "a[x]", "@a"] {
+        for name in ["", "-a", "a b", "a:b", "a[x]", "@a", &"a".repeat(201)] {
             assert!(refusal(name).is_some(), "{name}");
         }
     }

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::ground::tool_files::{self, ToolFiles};
 use crate::init::compose::Compose;
 use crate::init::survey::Folder;
 
@@ -71,6 +72,15 @@ pub struct Candidate {
     pub origin: String,
 }
 
+/// What a tool is asked, and in which folder: version managers look for their files from there up.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Probe {
+    /// The shell line.
+    pub run: String,
+    /// The folder; empty for the top.
+    pub folder: String,
+}
+
 /// Something that was seen and is no task.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Omission {
@@ -88,7 +98,7 @@ pub struct Found {
     /// Named sets of files.
     pub sets: BTreeMap<String, Vec<String>>,
     /// Probes by the names of tools.
-    pub tools: BTreeMap<String, String>,
+    pub tools: BTreeMap<String, Probe>,
     /// Variables for all tasks.
     pub pass_env: BTreeSet<String>,
     /// What a private worktree is linked to.
@@ -137,14 +147,22 @@ impl Found {
         self.tasks.push(task);
     }
 
-    /// Adds a tool that is asked by `probe`, and tells its name.
-    pub fn tool(&mut self, folder: &Folder, name: &str, probe: &str) -> String {
+    /// Adds a tool that is asked by `run` where the tasks of `folder` run, and returns its name.
+    pub fn tool(&mut self, folder: &Folder, name: &str, run: &str) -> String {
+        let probe = Probe { run: run.to_owned(), folder: folder.path.clone() };
         let name = match self.tools.get(name) {
-            Some(known) if known != probe => task_name(&folder.path, name),
+            Some(known) if *known != probe => task_name(&folder.path, name),
             _ => name.to_owned(),
         };
-        self.tools.insert(name.clone(), probe.to_owned());
+        self.tools.insert(name.clone(), probe);
         name
+    }
+
+    /// Adds the set of the files by which these tools are configured, and returns how `inputs` names
+    /// it.
+    pub fn settings(&mut self, name: &str, tools: &[ToolFiles]) -> String {
+        self.sets.entry(name.to_owned()).or_insert_with(|| tool_files::patterns(tools));
+        format!("@{name}")
     }
 
     /// Adds something that is no task.

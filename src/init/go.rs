@@ -1,31 +1,40 @@
-//! What a go.mod leads to. It must not know what is in it.
+//! What a go.mod leads to. It must not know more of it than whether it leads out of its folder.
 
+use crate::ground::tool_files;
 use crate::init::found::{Candidate, Found, Kind};
-use crate::init::survey::Folder;
+use crate::init::survey::{Folder, Survey};
 
 const FILE: &str = "go.mod";
 /// Variables that tell where go keeps things.
 const VARIABLES: &[&str] = &["?GOPATH", "?GOMODCACHE", "?GOCACHE", "?GOPROXY"];
 
 /// Adds formatting, vetting and tests of a module.
-pub(super) fn look(folder: &Folder, found: &mut Found) {
+pub(super) fn look(survey: &Survey, folder: &Folder, found: &mut Found) {
     if !folder.has(FILE) {
         return;
     }
     found.pass_env.extend(VARIABLES.iter().map(|name| (*name).to_owned()));
     let tool = found.tool(folder, "go", "go version");
+    let settings = found.settings("go-settings", tool_files::GO);
+    // A workspace, or a module that stands for another, takes in what is outside of the folder.
+    let leaves = folder.text(FILE).is_some_and(|text| text.contains("../"))
+        || survey.upward(folder).any(|above| above.has("go.work"));
     let task = |name: &str, kind, about: &str, run: &str| Candidate {
         about: about.to_owned(),
         run: run.to_owned(),
         tools: vec![tool.clone()],
         programs: vec!["go".to_owned()],
+        inputs: match &*Candidate::new(folder, FILE, name, kind).inputs {
+            [own] if !leaves => vec![own.clone(), settings.clone()],
+            _ => Vec::new(),
+        },
         ..Candidate::new(folder, FILE, name, kind)
     };
     // It names the files, and passes whatever it finds: so its answer is looked at.
     let run = "files=$(gofmt -l .); echo \"$files\"; test -z \"$files\"";
     let mut format = task("gofmt", Kind::Format, "Check the formatting", run);
     if folder.is_top() {
-        found.sets.insert("go".to_owned(), vec!["**/*.go".to_owned()]);
+        found.sets.insert("go".to_owned(), vec!["**/*.go".to_owned(), settings.clone()]);
         format.inputs = vec!["@go".to_owned()];
     }
     format.programs.push("gofmt".to_owned());

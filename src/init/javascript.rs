@@ -5,8 +5,9 @@ use serde_json::Value;
 
 use crate::ground::path::RepoPath;
 use crate::ground::pattern::{Origin, Pattern};
-use crate::init::found::{Candidate, Found, Kind, literal};
-use crate::init::package_manager::{self, PackageManager};
+use crate::ground::tool_files;
+use crate::init::found::{Candidate, Found, Kind};
+use crate::init::package_manager::PackageManager;
 use crate::init::survey::{Folder, Survey};
 
 const FILE: &str = "package.json";
@@ -64,8 +65,6 @@ struct Package<'s> {
     scripts: Vec<(String, String)>,
     manager: PackageManager,
     needs_install: bool,
-    /// The lock file of a folder above, if it has none of its own.
-    lock: Option<String>,
     /// Whether it takes in what lies outside its folder.
     leaves: bool,
 }
@@ -104,17 +103,18 @@ impl<'s> Package<'s> {
         let any = |key: &str| value.get(key).and_then(Value::as_object).is_some_and(|all| !all.is_empty());
         let wants = any("dependencies") || any("devDependencies");
         let has = survey.upward(folder).any(|folder| folder.has_untracked("node_modules"));
-        let lock = survey.upward(folder).find_map(|above| Some((above, package_manager::lock(above)?)));
-        let lock = lock.filter(|(above, _)| above.path != folder.path).map(|(above, lock)| above.place(lock));
         let text = folder.text(FILE).unwrap_or_default();
-        let outside =
-            ["file:../", "link:../", "portal:../", "\"workspace:"].iter().any(|mark| text.contains(mark));
+        let outside = text.contains("../")
+            || text.contains("\"workspace:")
+            || folder.text("tsconfig.json").is_some_and(|text| {
+                // What it extends is found among the settings.
+                text.lines().any(|line| line.contains("../") && !line.contains("\"extends\""))
+            });
         Self {
             folder,
             scripts: scripts.collect(),
             manager: PackageManager::of(survey, folder),
             needs_install: wants && !has,
-            lock,
             leaves: outside || survey.upward(folder).skip(1).any(|above| is_member(above, &folder.path)),
         }
     }
@@ -190,8 +190,9 @@ impl<'s> Package<'s> {
         }
         if self.leaves {
             task.inputs.clear();
-        } else if let Some(lock) = self.lock.as_ref().filter(|_| !task.inputs.is_empty()) {
-            task.inputs.push(literal(lock));
+        } else if !task.inputs.is_empty() {
+            // Its tools look for their files in the folders above too.
+            task.inputs.push(found.settings("node-settings", tool_files::NODE));
         }
         if self.needs_install {
             task.advice = Some(format!("node_modules is missing: {}", self.manager.install()));

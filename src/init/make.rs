@@ -47,6 +47,8 @@ fn add(folder: &Folder, (file, program): (&str, &str), names: &[String], found: 
             run: format!("{program} {name}"),
             tools: vec![tool],
             programs: vec![program.to_owned()],
+            // What its commands read can't be told.
+            inputs: Vec::new(),
             ..Candidate::new(folder, file, name, *kind)
         });
     }

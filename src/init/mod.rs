@@ -33,7 +33,7 @@ pub fn look(survey: &Survey) -> Found {
         rust::look(survey, folder, &mut found);
         javascript::look(survey, folder, &mut found);
         python::look(survey, folder, &mut found);
-        go::look(folder, &mut found);
+        go::look(survey, folder, &mut found);
         // What the others found is not asked of a Makefile again.
         make::look(folder, &mut found);
         pre_commit::look(folder, &mut found);

@@ -76,11 +76,6 @@ const LOCKS: &[(&str, PackageManager)] = &[
     ("npm-shrinkwrap.json", PackageManager::Npm),
 ];
 
-/// The lock file of a folder.
-pub(super) fn lock(folder: &Folder) -> Option<&'static str> {
-    LOCKS.iter().map(|(file, _)| *file).find(|file| folder.has(file))
-}
-
 fn told(folder: &Folder) -> Option<PackageManager> {
     let manifest = folder.text("package.json").and_then(|text| serde_json::from_str::<Value>(text).ok());
     let named = manifest.as_ref().and_then(|value| value.get("packageManager")?.as_str());

@@ -1,7 +1,8 @@
 //! What a Python project is set up for: ruff, mypy, pytest. It must not know Python's packages but by
 //! their names.
 
-use crate::init::found::{Candidate, Found, Kind, literal};
+use crate::ground::tool_files;
+use crate::init::found::{Candidate, Found, Kind};
 use crate::init::manifest::Manifest;
 use crate::init::package_manager::word;
 use crate::init::survey::{Folder, Survey};
@@ -9,22 +10,23 @@ use crate::init::survey::{Folder, Survey};
 const MARKS: &[&str] = &["pyproject.toml", "setup.cfg", "setup.py", "requirements.txt"];
 /// Variables that tell where interpreters and environments are.
 const VARIABLES: &[&str] = &["?VIRTUAL_ENV", "?PYENV_ROOT", "?PYENV_VERSION", "?UV_CACHE_DIR"];
-/// What linters and type checkers read.
-const SOURCES: &[&str] = &["**/*.py", "**/*.pyi", "**/*.ipynb", "**/pyproject.toml"];
-/// Files that change what they find or which versions of them run.
-const SETTINGS: &[&str] = &[
-    "ruff.toml",
-    ".ruff.toml",
-    "mypy.ini",
-    ".mypy.ini",
+/// What linters and type checkers read, besides what configures them. Other files than those with a
+/// known name can be extended by them.
+const SOURCES: &[&str] =
+    &["**/*.py", "**/*.pyi", "**/*.pyw", "**/*.ipynb", "**/*.toml", "!**/tasks.toml", "@python-settings"];
+
+/// Files that tell whether a project takes in what is outside of its folder.
+const TEXTS: &[&str] = &[
+    "pyproject.toml",
     "setup.cfg",
     "setup.py",
-    ".python-version",
+    "tox.ini",
+    "pytest.ini",
+    "mypy.ini",
+    "ruff.toml",
     "requirements.txt",
     "requirements-dev.txt",
     "dev-requirements.txt",
-    "uv.lock",
-    "poetry.lock",
 ];
 
 /// A Python project.
@@ -33,8 +35,8 @@ struct Project<'s> {
     mark: &'static str,
     manifest: Option<Manifest<'s>>,
     runner: Runner,
-    /// The lock file of a folder above.
-    lock: Option<String>,
+    /// Whether it takes in what is outside of its folder.
+    leaves: bool,
     /// The program that runs Python, if it is known.
     python: Option<&'static str>,
 }
@@ -55,16 +57,15 @@ pub(super) fn look(survey: &Survey, folder: &Folder, found: &mut Found) {
     if let Some(None) = manifest {
         found.omit(folder.place("pyproject.toml"), "it is not TOML");
     }
-    let at = |lock: &str| survey.upward(folder).find(|above| above.has(lock)).map(|above| above.place(lock));
-    let (lock, runner) = match (at("uv.lock"), at("poetry.lock")) {
-        (Some(lock), _) => (Some(lock), Runner::Uv),
-        (_, Some(lock)) => (Some(lock), Runner::Poetry),
-        _ => (None, Runner::Plain),
+    let has = |lock: &str| survey.upward(folder).any(|above| above.has(lock));
+    let runner = match (has("uv.lock"), has("poetry.lock")) {
+        (true, _) => Runner::Uv,
+        (_, true) => Runner::Poetry,
+        _ => Runner::Plain,
     };
-    // One in the folder itself is among its files.
-    let lock = lock.filter(|lock| lock.rsplit_once('/').map_or("", |(above, _)| above) != folder.path);
+    let leaves = TEXTS.iter().filter_map(|name| folder.text(name)).any(leaves);
     let python = ["python3", "python"].into_iter().find(|name| survey.has_program(name));
-    let project = Project { folder, mark, manifest: manifest.flatten(), runner, lock, python };
+    let project = Project { folder, mark, manifest: manifest.flatten(), runner, leaves, python };
     let before = found.tasks.len();
     if project.uses_ruff() {
         project.ruff(found);
@@ -169,34 +170,35 @@ impl Project<'_> {
     /// A task that calls `tool`.
     fn task(&self, name: &str, kind: Kind, about: &str, found: &mut Found) -> Candidate {
         let tool = name.split('-').next().unwrap_or(name);
-        let (tools, programs) = match self.runner {
-            Runner::Uv => (vec![found.tool(self.folder, "uv", "uv --version")], vec!["uv".to_owned()]),
-            Runner::Poetry => {
-                (vec![found.tool(self.folder, "poetry", "poetry --version")], vec!["poetry".to_owned()])
-            }
+        // The tool and the interpreter are asked as the task calls them.
+        let mut tools = vec![found.tool(self.folder, tool, &format!("{} --version", self.call(tool)))];
+        let python = match self.runner {
+            Runner::Uv | Runner::Poetry => Some(self.call("python")),
             Runner::Plain => {
-                let probe = format!("{} --version", word(&self.at_top(tool)));
-                (vec![found.tool(self.folder, tool, &probe)], vec![self.here(tool)])
+                self.venv("python").or(self.python.map(str::to_owned)).map(|python| word(&python))
             }
+        };
+        if let Some(python) = python {
+            tools.push(found.tool(self.folder, "python", &format!("{python} --version")));
+        }
+        let program = match self.runner {
+            Runner::Uv => "uv".to_owned(),
+            Runner::Poetry => "poetry".to_owned(),
+            Runner::Plain => self.here(tool),
         };
         let mut task = Candidate {
             about: about.to_owned(),
             tools,
-            programs,
+            programs: vec![program],
             ..Candidate::new(self.folder, self.mark, name, kind)
         };
-        if let Some(lock) = self.lock.as_ref().filter(|_| !self.folder.is_top()) {
-            task.inputs.push(literal(lock));
-        }
-        if kind != Kind::Test && self.folder.is_top() {
+        if self.leaves {
+            task.inputs.clear();
+        } else if !self.folder.is_top() {
+            // Its tools look for their files in the folders above too.
+            task.inputs.push(found.settings("python-settings", tool_files::PYTHON));
+        } else if kind != Kind::Test {
             task.inputs = self.sources(found);
-        }
-        // What uv runs is told by its lock file and `.python-version`.
-        if self.runner != Runner::Uv {
-            let here = self.venv("python").map(|path| self.folder.place(&path));
-            if let Some(python) = here.or(self.python.map(str::to_owned)) {
-                task.tools.push(found.tool(self.folder, "python", &format!("{} --version", word(&python))));
-            }
         }
         if let Some(path) = self.venv(tool).filter(|_| self.runner == Runner::Plain) {
             found.links.insert(self.folder.place(path.split('/').next().unwrap_or_default()));
@@ -217,24 +219,30 @@ impl Project<'_> {
         self.venv(tool).unwrap_or_else(|| tool.to_owned())
     }
 
-    /// A tool as it is called at the top.
-    fn at_top(&self, tool: &str) -> String {
-        self.venv(tool).map_or_else(|| tool.to_owned(), |path| self.folder.place(&path))
-    }
-
     fn call(&self, tool: &str) -> String {
         match self.runner {
             Runner::Uv => format!("uv run {tool}"),
             Runner::Poetry => format!("poetry run {tool}"),
-            Runner::Plain => self.here(tool),
+            Runner::Plain => word(&self.here(tool)),
         }
     }
 
     /// What linters and type checkers read at the top.
     fn sources(&self, found: &mut Found) -> Vec<String> {
-        let settings = SETTINGS.iter().filter(|name| self.folder.has(name));
-        let files = SOURCES.iter().chain(settings).map(|name| (*name).to_owned());
-        found.sets.insert("python".to_owned(), files.collect());
+        found.settings("python-settings", tool_files::PYTHON);
+        found.sets.insert("python".to_owned(), SOURCES.iter().map(|name| (*name).to_owned()).collect());
         vec!["@python".to_owned()]
     }
+}
+
+/// Whether a file names what is outside of its folder: a path, or another member of a workspace.
+fn leaves(text: &str) -> bool {
+    let mut lines = text.lines().map(str::trim).filter(|line| !line.starts_with(['#', ';']));
+    lines.any(|line| {
+        // What ruff extends is found among the settings.
+        let extends = line.starts_with("extend ") || line.starts_with("extend=");
+        (line.contains("../") || line.contains("\"..\"") || line.contains("'..'")) && !extends
+            || line.contains("workspace = true")
+            || line.contains("workspace=true")
+    })
 }

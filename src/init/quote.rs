@@ -23,6 +23,28 @@ pub(super) fn array<S: AsRef<str>>(texts: &[S]) -> String {
     format!("[{}]", texts.join(", "))
 }
 
+/// An array of strings, on as many lines as it takes.
+pub(super) fn lines<S: AsRef<str>>(texts: &[S]) -> String {
+    const WIDTH: usize = 100;
+    let one = array(texts);
+    if one.len() <= WIDTH {
+        return one;
+    }
+    let (mut out, mut line) = (String::from("[\n"), String::new());
+    for text in texts.iter().map(|text| string(text.as_ref()) + ",") {
+        if !line.is_empty() && line.len() + text.len() >= WIDTH {
+            out.push_str(&format!("    {line}\n"));
+            line.clear();
+        }
+        if !line.is_empty() {
+            line.push(' ');
+        }
+        line.push_str(&text);
+    }
+    out.push_str(&format!("    {line}\n]"));
+    out
+}
+
 /// A key, bare if it can be.
 pub(super) fn key(name: &str) -> String {
     let bare = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');

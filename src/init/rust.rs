@@ -1,12 +1,16 @@
 //! What a Cargo.toml leads to. It must not know cargo's other files but by their names.
 
+use crate::ground::tool_files;
 use crate::init::found::{Candidate, Found, Kind};
 use crate::init::manifest::Manifest;
 use crate::init::survey::{Folder, Survey};
 
 const FILE: &str = "Cargo.toml";
-/// Variables that tell where cargo and its toolchains are.
-const VARIABLES: &[&str] = &["?CARGO_HOME", "?RUSTUP_HOME", "?RUSTUP_TOOLCHAIN"];
+/// Variables that tell which toolchain is used, which the probes of the tools tell too.
+const VARIABLES: &[&str] = &["?RUSTUP_TOOLCHAIN"];
+
+/// What is said of tasks whose inputs are all files.
+const REMARK: &str = "What code includes and tests read may be any file, so any change runs it again. If you know which, name them in `inputs`.";
 
 /// Adds formatting, linting and tests of a package or workspace.
 pub(super) fn look(survey: &Survey, folder: &Folder, found: &mut Found) {
@@ -24,7 +28,9 @@ pub(super) fn look(survey: &Survey, folder: &Folder, found: &mut Found) {
     }
     found.pass_env.extend(VARIABLES.iter().map(|name| (*name).to_owned()));
     let tools = vec![found.tool(folder, "rustc", "rustc -vV"), found.tool(folder, "cargo", "cargo -V")];
-    let sources = sources(folder, text, found);
+    let settings = found.settings("rust-settings", tool_files::RUST);
+    let sources = sources(folder, text, &settings, found);
+    let compiled = compiled(folder, text, &settings);
     let task = |name: &str, kind, about: &str, run: &str| Candidate {
         about: about.to_owned(),
         run: run.to_owned(),
@@ -40,14 +46,16 @@ pub(super) fn look(survey: &Survey, folder: &Folder, found: &mut Found) {
     let run = "cargo clippy --workspace --all-targets -- -D warnings";
     let clippy = task("clippy", Kind::Lint, "Lint with clippy", run);
     let fix = "cargo clippy --workspace --all-targets --fix --allow-dirty --allow-staged";
-    // A build script may read any file, and there is no telling which.
-    let inputs = if builds(folder, text) { whole(folder, text) } else { clippy.inputs };
-    found.add(Candidate { fix: Some(fix.to_owned()), locks: vec![lock.clone()], inputs, ..clippy });
+    let remark = folder.is_top().then(|| REMARK.to_owned());
+    found.add(Candidate {
+        fix: Some(fix.to_owned()),
+        locks: vec![lock.clone()],
+        inputs: compiled.clone(),
+        remark: remark.clone(),
+        ..clippy
+    });
     let unit = task("unit", Kind::Test, "Run the tests", "cargo test --workspace");
-    let remark =
-        "Tests may read any file, so any change runs them again. If you know which, name them in `inputs`.";
-    let remark = folder.is_top().then(|| remark.to_owned());
-    found.add(Candidate { locks: vec![lock], inputs: whole(folder, text), remark, ..unit });
+    found.add(Candidate { locks: vec![lock], inputs: compiled, remark, ..unit });
 }
 
 /// Whether it belongs to a workspace that is looked at by itself.
@@ -70,37 +78,21 @@ fn is_member(survey: &Survey, folder: &Folder, manifest: &Manifest<'_>) -> bool 
     above.unwrap_or(false)
 }
 
-/// What formatter and linter read: a named set at the top, the folder elsewhere.
-fn sources(folder: &Folder, text: &str, found: &mut Found) -> Vec<String> {
+/// What the formatter reads: a named set at the top, the folder elsewhere.
+fn sources(folder: &Folder, text: &str, settings: &str, found: &mut Found) -> Vec<String> {
     if !folder.is_top() {
-        return whole(folder, text);
+        return compiled(folder, text, settings);
     }
-    let mut files = vec!["**/*.rs".to_owned(), "**/Cargo.toml".to_owned()];
-    // What git ignores is no part of the tree. If it is not there yet, cargo makes it.
-    let ignores = folder.text(".gitignore").unwrap_or_default();
-    if !ignores.lines().any(|line| line.trim().trim_start_matches('/') == "Cargo.lock") {
-        files.push("Cargo.lock".to_owned());
-    }
-    files.push(".cargo/**".to_owned());
-    let others = [
-        "rust-toolchain.toml",
-        "rust-toolchain",
-        "rustfmt.toml",
-        ".rustfmt.toml",
-        "clippy.toml",
-        ".clippy.toml",
-    ];
-    files.extend(others.into_iter().filter(|name| folder.has(name)).map(str::to_owned));
-    found.sets.insert("rust".to_owned(), files);
+    found.sets.insert("rust".to_owned(), vec!["**/*.rs".to_owned(), settings.to_owned()]);
     vec!["@rust".to_owned()]
 }
 
-/// All that its tests may read.
-fn whole(folder: &Folder, text: &str) -> Vec<String> {
+/// What a compiler and tests may read: what code and build scripts include can be any file.
+fn compiled(folder: &Folder, text: &str, settings: &str) -> Vec<String> {
     let leaves = text.contains("\"../");
-    if leaves { Vec::new() } else { Candidate::new(folder, FILE, "", Kind::Test).inputs }
-}
-
-fn builds(folder: &Folder, text: &str) -> bool {
-    folder.has("build.rs") || text.lines().any(|line| line.trim_start().starts_with("build ="))
+    if folder.is_top() || leaves {
+        return Vec::new();
+    }
+    let own = Candidate::new(folder, FILE, "", Kind::Test).inputs;
+    own.into_iter().chain([settings.to_owned()]).collect()
 }

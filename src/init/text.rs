@@ -106,16 +106,22 @@ fn shared(found: &Found) -> String {
     if !found.sets.is_empty() {
         text.push_str(
             "\n# Sets of files, used as \"@name\" in `inputs`. A task runs again if one of its inputs changed; without\n\
-             # `inputs` these are all files. Add what a task reads besides, such as files that code includes.\n[files]\n",
+             # `inputs` these are all files. Add what a task reads besides. Files that configure tools are named\n\
+             # whether or not they exist: a task has to run again when one is added.\n[files]\n",
         );
         for (name, files) in &found.sets {
-            text.push_str(&format!("{} = {}\n", quote::key(name), quote::array(files)));
+            text.push_str(&format!("{} = {}\n", quote::key(name), quote::lines(files)));
         }
     }
     if !found.tools.is_empty() {
         text.push_str("\n# What tools say of themselves. If it changes, the tasks that name the tool run again.\n[tools]\n");
         for (name, probe) in &found.tools {
-            text.push_str(&format!("{} = {}\n", quote::key(name), quote::string(probe)));
+            let run = quote::string(&probe.run);
+            let value = match &*probe.folder {
+                "" => run,
+                folder => format!("{{ run = {run}, cwd = {} }}", quote::string(folder)),
+            };
+            text.push_str(&format!("{} = {value}\n", quote::key(name)));
         }
     }
     text.push_str("\n# For all tasks. ");

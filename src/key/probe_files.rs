@@ -9,18 +9,35 @@ use crate::ground::path::RepoPath;
 
 /// Files that decide which version of a tool answers.
 const SELECTORS: &[&str] = &[
+    // rustup, cargo
     "rust-toolchain",
     "rust-toolchain.toml",
     ".cargo/config",
     ".cargo/config.toml",
+    // nvm, fnm, nodenv, n, volta and corepack (in package.json), pnpm, yarn
     ".nvmrc",
     ".node-version",
+    ".n-node-version",
     "package.json",
+    ".npmrc",
+    ".yarnrc",
+    ".yarnrc.yml",
+    "pnpm-workspace.yaml",
+    ".bun-version",
+    ".dvmrc",
+    // pyenv, uv, poetry, pipenv, conda, pixi
     ".python-version",
+    ".python-versions",
     "pyproject.toml",
     "uv.toml",
+    "poetry.toml",
     "Pipfile",
+    "environment.yml",
+    "pixi.toml",
+    "pixi.lock",
+    // rbenv, rvm, jenv, SDKMAN, go, goenv and others
     ".ruby-version",
+    ".ruby-gemset",
     "Gemfile",
     ".java-version",
     ".sdkmanrc",
@@ -28,34 +45,71 @@ const SELECTORS: &[&str] = &[
     "go.work",
     ".go-version",
     "global.json",
+    ".php-version",
+    ".perl-version",
+    ".swift-version",
+    ".zigversion",
     ".terraform-version",
+    ".opentofu-version",
+    // asdf, mise, proto, aqua
     ".tool-versions",
     "mise.toml",
     "mise.local.toml",
     ".mise.toml",
     ".mise.local.toml",
+    "mise/config.toml",
+    ".mise/config.toml",
     ".config/mise.toml",
     ".config/mise/config.toml",
+    ".prototools",
+    "aqua.yaml",
+    ".aqua.yaml",
+    // direnv, Nix, devbox
     ".envrc",
     "flake.nix",
     "flake.lock",
+    "shell.nix",
+    "default.nix",
+    "devbox.json",
+    "devbox.lock",
+    "devenv.nix",
+    "devenv.lock",
+];
+
+/// Programs that run the version of another that their lock file tells: `uv run ruff --version`.
+const LOCKED: &[(&[&str], &[&str])] = &[
+    (&["uv", "uvx"], &["uv.lock"]),
+    (&["poetry"], &["poetry.lock"]),
+    (&["pdm"], &["pdm.lock"]),
+    (&["pipenv"], &["Pipfile.lock"]),
+    (
+        &["npm", "npx", "pnpm", "pnpx", "yarn", "bun", "bunx"],
+        &["package-lock.json", "npm-shrinkwrap.json", "pnpm-lock.yaml", "yarn.lock", "bun.lock", "bun.lockb"],
+    ),
+    (&["bundle"], &["Gemfile.lock"]),
+    (&["composer"], &["composer.lock"]),
+    (&["go"], &["go.sum", "go.work.sum"]),
 ];
 
 /// The files by which `tool` may answer otherwise in the tree of `snapshot`, be they there or not: the
 /// places of version files in the folder that it is called in and above it, and what its line names.
 pub fn of(tool: &Tool, snapshot: &Snapshot) -> BTreeSet<RepoPath> {
-    selectors(&tool.cwd).into_iter().chain(named(&tool.probe, &tool.cwd, snapshot)).collect()
+    selectors(tool).into_iter().chain(named(&tool.probe, &tool.cwd, snapshot)).collect()
 }
 
-/// The places of version files, for a probe that is called in `base`.
-fn selectors(base: &RepoPath) -> BTreeSet<RepoPath> {
-    let folders = std::iter::successors(Some(base.clone()), RepoPath::parent);
-    folders.flat_map(|folder| SELECTORS.iter().filter_map(move |name| folder.join(name))).collect()
+/// The places of version files, for the probe of `tool`.
+fn selectors(tool: &Tool) -> BTreeSet<RepoPath> {
+    let calls = |program: &&str| parts(&tool.probe).any(|word| word == *program);
+    let locked = LOCKED.iter().filter(|(programs, _)| programs.iter().any(|program| calls(&program)));
+    let names: Vec<&str> =
+        SELECTORS.iter().chain(locked.flat_map(|(_, files)| files.iter())).copied().collect();
+    let folders = std::iter::successors(Some(tool.cwd.clone()), RepoPath::parent);
+    folders.flat_map(|folder| names.iter().filter_map(|name| folder.join(name)).collect::<Vec<_>>()).collect()
 }
 
 /// Whether `tool` may answer otherwise by the file at `path`.
 pub fn may_turn(tool: &Tool, path: &RepoPath) -> bool {
-    selectors(&tool.cwd).contains(path) || words(&tool.probe, &tool.cwd).any(|named| path.is_within(&named))
+    selectors(tool).contains(path) || words(&tool.probe, &tool.cwd).any(|named| path.is_within(&named))
 }
 
 /// The files of the tree that a probe's line names.
@@ -69,9 +123,14 @@ fn named<'s>(
 
 /// The words of a line as paths, as far as they may be some.
 fn words<'s>(line: &'s str, base: &'s RepoPath) -> impl Iterator<Item = RepoPath> + 's {
-    let words = line.split(|c: char| c.is_whitespace() || "'\"`;|&()<>=$,:".contains(c));
-    let paths = words.filter(|word| !word.is_empty()).filter_map(|word| base.join(word));
+    let paths = parts(line).filter_map(|word| base.join(word));
     paths.filter(|path| !path.is_top())
+}
+
+/// The words of a line, without what shells put between them.
+fn parts(line: &str) -> impl Iterator<Item = &str> {
+    let words = line.split(|c: char| c.is_whitespace() || "'\"`;|&()<>=$,:".contains(c));
+    words.filter(|word| !word.is_empty())
 }
 
 #[cfg(test)]
@@ -85,11 +144,15 @@ mod tests {
 
     #[test]
     fn version_files_are_looked_for_upwards() {
-        let all = selectors(&path("web/app"));
+        let tool = |probe: &str| Tool { probe: probe.to_owned(), cwd: path("web/app") };
+        let all = selectors(&tool("rustc -vV"));
         for expected in [".nvmrc", "web/.nvmrc", "web/app/.nvmrc", "web/app/.cargo/config.toml"] {
             assert!(all.contains(&path(expected)), "{expected}");
         }
         assert_eq!(all.len(), 3 * SELECTORS.len());
+        assert!(!all.contains(&path("uv.lock")));
+        let all = selectors(&tool("uv run ruff --version"));
+        assert!(all.contains(&path("uv.lock")) && all.contains(&path("web/app/uv.lock")));
     }
 
     #[test]

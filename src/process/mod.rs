@@ -17,6 +17,7 @@ mod wake;
 pub mod caller;
 pub mod file_limit;
 pub mod guard;
+pub mod interpreter;
 pub mod log;
 pub mod mask;
 pub mod program;

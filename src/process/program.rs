@@ -21,7 +21,7 @@ pub enum ProgramError {
     #[error("{} is not a file", .0.display())]
     NotAFile(PathBuf),
     /// The file may not be executed.
-    #[error("{} is not executable", .0.display())]
+    #[error("{} is not executable; make it so with chmod +x", .0.display())]
     NotExecutable(PathBuf),
 }
 

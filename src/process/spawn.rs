@@ -12,6 +12,7 @@ use rustix::process::Signal;
 
 use crate::process::group::Group;
 use crate::process::guard::Guard;
+use crate::process::interpreter::of_script;
 use crate::process::log::LogLimits;
 use crate::process::mask::Mask;
 use crate::process::program::check;
@@ -109,8 +110,25 @@ impl Spawn {
         let program = self.program.display();
         match error.kind() {
             io::ErrorKind::NotFound => {
-                format!("the interpreter that {program} names in its first line is missing")
+                let path = self.env.iter().find(|(name, _)| name == "PATH").map(|(_, value)| &**value);
+                match of_script(&self.program, path, &self.dir) {
+                    Some(it) if it.has_carriage_return => format!(
+                        "{program} has CRLF line ends, so its interpreter is looked for as `{}\\r`; write it with LF",
+                        it.text
+                    ),
+                    Some(it) => format!(
+                        "the first line of {program} names the interpreter `{}`, which is missing",
+                        it.text
+                    ),
+                    None => {
+                        format!("{program} needs a loader or library that is missing (see `ldd {program}`)")
+                    }
+                }
             }
+            // ENOEXEC has no kind of its own.
+            _ if error.raw_os_error() == Some(rustix::io::Errno::NOEXEC.raw_os_error()) => format!(
+                "{program} is no program for this machine; a script needs a first line such as #!/bin/sh"
+            ),
             _ => format!("{program}: {error}"),
         }
     }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use crate::event::{Ended, Event, Level, Log, ServiceEnd, Status, Summary, TaskFinished, What};
 use crate::report::facts::Spot;
 use crate::reporter::Output;
-use crate::reporter::lines::{Head, Lines};
+use crate::reporter::lines::{Head, Lines, clause};
 use crate::reporter::rulings;
 use crate::reporter::style::{Paint, Tone};
 
@@ -214,9 +214,10 @@ impl Human {
         }
         parts.push(Part::Log(printed(Lines::heading(task), Tone::Bad, (task, &task.log))));
         if !task.command.is_empty() {
-            let command = format!("$ {}", task.command.lines().next().unwrap_or_default());
+            let command = format!("$ {}", clause(task.command.lines().next().unwrap_or_default()));
             parts.push(Part::Text(self.lines.paint.tone(Tone::Faint, &command)));
         }
+        parts.extend(task.hints.iter().map(|hint| Part::Text(self.lines.hint(hint))));
         if task.sandboxed {
             let text = format!("it runs in a sandbox: `xtask audit {}` tells what it lacks there", task.task);
             parts.push(Part::Text(self.lines.paint.tone(Tone::Faint, &text)));

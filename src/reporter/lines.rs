@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use crate::event::{Ended, Gated, Level, Log, RunStarted, Status, Stored, Summary, TaskFinished, Verdict};
 use crate::ground::units;
+use crate::hint::Hint;
 use crate::reason::Reason;
+use crate::reporter::story::cut;
 use crate::reporter::style::{Paint, Tone};
 use crate::reporter::text::{self, Keep};
 use crate::warning::Warning;
@@ -21,6 +23,13 @@ pub struct Head {
     /// What is gated.
     pub gated: Option<Gated>,
 }
+
+/// Characters of a clause that are shown at most: a command or a path may be as long as it likes.
+const CLAUSE: usize = 400;
+/// Characters of a name that are shown at most.
+const NAME: usize = 200;
+/// Names of a list that are shown at most.
+const NAMES: usize = 50;
 
 /// Lines of a failed service that are shown.
 const LAST_LINES: usize = 20;
@@ -42,7 +51,7 @@ impl Lines {
         let gated = run.gated.as_ref().map(|gated| format!(" · gate of {}", gated.what));
         let text = format!(
             "{}: {}{cached}{}{}",
-            run.names.join(" "),
+            some(&run.names, " "),
             count(run.tasks, "task"),
             gated.unwrap_or_default(),
             tree.unwrap_or_default()
@@ -52,6 +61,7 @@ impl Lines {
 
     /// `warning: …`
     pub fn notice(&self, level: Level, text: &str) -> String {
+        let text = clause(text);
         match level {
             Level::Note => format!("{} {text}", self.paint.tone(Tone::Strong, "note:")),
             Level::Warning => format!("{} {text}", self.paint.tone(Tone::Odd, "warning:")),
@@ -83,10 +93,11 @@ impl Lines {
         };
         let mark = self.paint.tone(tone, mark);
         let name = self.name(&task.task);
-        let line = format!("{mark} {name}  {middle:>8}  {}", self.paint.tone(Tone::Faint, &why(task)));
+        let line =
+            format!("{mark} {name}  {middle:>8}  {}", self.paint.tone(Tone::Faint, &clause(&why(task))));
         let mut line = line.trim_end().to_owned();
         if let Stored::No { why } = &task.stored {
-            let note = format!("\n  {}  not stored: {why}", " ".repeat(self.width));
+            let note = format!("\n  {}  not stored: {}", " ".repeat(self.width), clause(why));
             line.push_str(&self.paint.tone(Tone::Odd, &note));
         }
         line
@@ -95,7 +106,11 @@ impl Lines {
     /// `↻ e2e  attempt 1 failed (exit status 1), trying again`
     pub fn retries(&self, task: &str, attempt: u32, ended: &Ended) -> String {
         let mark = self.paint.tone(Tone::Odd, "↻");
-        format!("{mark} {}  attempt {attempt} failed ({ended}), trying again", self.name(task))
+        format!(
+            "{mark} {}  attempt {attempt} failed ({}), trying again",
+            self.name(task),
+            clause(&ended.to_string())
+        )
     }
 
     /// `… e2e  is slow: running for 2m 00s`
@@ -106,7 +121,7 @@ impl Lines {
 
     /// `… e2e  waits for another run with the same key`
     pub fn waits(&self, task: &str, on: &str) -> String {
-        format!("{} {}  waits for {on}", self.paint.tone(Tone::Faint, "…"), self.name(task))
+        format!("{} {}  waits for {}", self.paint.tone(Tone::Faint, "…"), self.name(task), clause(on))
     }
 
     /// `▲ db  ready on port 40213, after 1.2 s`
@@ -119,7 +134,7 @@ impl Lines {
 
     /// `✗ db  service: killed by signal 9 (tasks.toml:12)`
     pub fn service_failed(&self, service: &str, why: &str) -> String {
-        format!("{} {}  service: {why}", self.paint.tone(Tone::Bad, "✗"), self.name(service))
+        format!("{} {}  service: {}", self.paint.tone(Tone::Bad, "✗"), self.name(service), clause(why))
     }
 
     /// The last lines of a service that failed.
@@ -153,6 +168,13 @@ impl Lines {
         format!("{}\n{}", self.rule(heading, tone), self.body(log))
     }
 
+    /// `hint: …`
+    pub fn hint(&self, hint: &Hint) -> String {
+        // It may name what a log named.
+        let text = text::safe(&hint.to_string(), Keep::Nothing).replace('\n', " ");
+        format!("{} {text}", self.paint.tone(Tone::Strong, "hint:"))
+    }
+
     /// A heading, drawn to the width of a page.
     pub fn rule(&self, heading: &str, tone: Tone) -> String {
         let rule = "─".repeat(70_usize.saturating_sub(console::measure_text_width(heading)));
@@ -179,7 +201,7 @@ impl Lines {
     pub fn heading(task: &TaskFinished) -> String {
         let took = units::duration(Duration::from_millis(task.took));
         match &task.status {
-            Status::Failed { ended } => format!("{}: {ended}, {took}", task.task),
+            Status::Failed { ended } => format!("{}: {}, {took}", task.task, clause(&ended.to_string())),
             Status::Hit => format!("{}: cached", task.task),
             Status::Flaky => format!("{}: passed at attempt {}", task.task, task.attempts),
             Status::Passed => format!("{}: passed, {took}", task.task),
@@ -214,7 +236,7 @@ impl Lines {
             }
         }
         if !summary.left.is_empty() {
-            let gates = summary.left.join(", ");
+            let gates = some(&summary.left, ", ");
             lines.push(format!("{} {gates}", self.paint.tone(Tone::Odd, "left to `xtask merge-runs`:")));
         }
         lines.join("\n")
@@ -229,7 +251,7 @@ impl Lines {
         ];
         let named = all.into_iter().filter(|(names, ..)| !names.is_empty());
         let named =
-            named.map(|(names, tone, what)| format!("{} {}", self.paint.tone(tone, what), names.join(", ")));
+            named.map(|(names, tone, what)| format!("{} {}", self.paint.tone(tone, what), some(names, ", ")));
         named.collect()
     }
 
@@ -263,6 +285,7 @@ impl Lines {
     }
 
     fn name(&self, name: &str) -> String {
+        let name = &*cut(name, NAME);
         let padding = self.width.saturating_sub(console::measure_text_width(name));
         format!("{}{}", self.paint.tone(Tone::Strong, name), " ".repeat(padding))
     }
@@ -305,4 +328,17 @@ fn why(task: &TaskFinished) -> String {
 /// `1 task`, `2 tasks`
 pub fn count(count: usize, noun: &str) -> String {
     format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+}
+
+/// A clause, cut if it is very long.
+pub fn clause(text: &str) -> String {
+    cut(text, CLAUSE)
+}
+
+/// The first names of a list, and how many more there are.
+pub fn some(names: &[String], between: &str) -> String {
+    let shown: Vec<String> = names.iter().take(NAMES).map(|name| cut(name, NAME)).collect();
+    let more = names.len() - shown.len();
+    let shown = shown.join(between);
+    if more == 0 { shown } else { format!("{shown}{between}and {more} more") }
 }

@@ -72,6 +72,7 @@ fn without_logs(task: &TaskFinished) -> TaskFinished {
         failed_logs: Vec::new(),
         command: task.command.clone(),
         sandboxed: task.sandboxed,
+        hints: task.hints.clone(),
         reported: task.reported.clone(),
         evidence: task.evidence.clone(),
     }

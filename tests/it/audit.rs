@@ -199,6 +199,7 @@ fn the_json_of_an_audit_has_its_fields() {
     let task = json["tasks"][0].as_object().unwrap();
     let fields: Vec<&str> = task.keys().map(String::as_str).collect();
     let expected = [
+        "absent",
         "asks_git",
         "complete",
         "doubts",
@@ -264,4 +265,34 @@ fn a_submodule_is_there_with_what_is_checked_out_of_it() {
     project.xtask(&["audit", "good"]).ends(0).prints("good: clean");
     let ran = project.xtask(&["audit", "bad", "--json"]).ends(1);
     assert_eq!(findings(&ran).1, ["lib tree looked-for lib/**"]);
+}
+
+#[test]
+fn configuration_that_was_looked_for_and_is_not_there_is_told() {
+    let looks = "for f in clippy.toml .clippy.toml; do cat $f ../$f 2>/dev/null; done; cat in.txt";
+    let project = project(&task("t", looks));
+    let ran =
+        project.xtask(&["audit", "t"]).ends(0).prints("t: undeclared if added: 2 configuration files\n");
+    ran.prints("looked for and not there: .clippy.toml (in 2 folders), clippy.toml (in 2 folders)")
+        .prints("inputs = [..., \"**/.clippy.toml\", \"**/clippy.toml\"]");
+    let json = project.xtask(&["audit", "t", "--json"]).ends(0).json();
+    assert_eq!((&json["clean"], &json["tasks"][0]["verdict"]), (&Value::from(false), &Value::from("absent")));
+    assert_eq!(json["tasks"][0]["absent"][1]["pattern"], "**/clippy.toml");
+    // What was suggested is what it takes.
+    let declared =
+        project.read("tasks.toml").replace("in.txt'", "in.txt', \"**/.clippy.toml\", \"**/clippy.toml\"");
+    project.write("tasks.toml", declared).commit("declared");
+    project.xtask(&["audit", "t"]).ends(0).prints("t: clean");
+    project.xtask(&["t"]).ends(0);
+    project.write("clippy.toml", "x\n");
+    project.xtask(&["plan", "t"]).ends(0).prints("clippy.toml added");
+}
+
+#[test]
+fn a_task_that_reads_the_whole_tree_looks_for_nothing_undeclared() {
+    let project = project(
+        "[tasks.t]\nrun = 'cat ruff.toml docs/package.json node_modules/x/package.json 2>/dev/null || true'\n",
+    );
+    let json = project.xtask(&["audit", "t", "--json"]).json();
+    assert_eq!(json["tasks"][0]["absent"], Value::from(Vec::<Value>::new()));
 }

@@ -52,6 +52,12 @@ fn a_skip_is_recorded_with_its_reason() {
     for empty in ["", "  "] {
         push(empty).ends(1).says("XTASK_SKIP is empty").says("hint: ");
     }
+    for switch in ["1", "true", "yes", "x", "..."] {
+        push(switch)
+            .ends(1)
+            .says(&format!("XTASK_SKIP={switch} is no reason"))
+            .says("hint: say why in words");
+    }
     project.xtask(&["log", "--skips"]).ends(0).prints("no gate was skipped yet");
     assert_eq!(project.remote("main"), None);
     project.git(&["config", "user.name", "Ann"]);

@@ -191,3 +191,130 @@ fn an_interrupted_trial_writes_nothing() {
     ran.does_not_say("wrote");
     assert!(!project.path("tasks.toml").exists());
 }
+
+/// What the tasks of `ci` would do, by their names.
+fn decisions(project: &Project, path: &str) -> std::collections::BTreeMap<String, String> {
+    let json = run(project, path, &["plan", "ci", "--json"]).ends(0).json();
+    let tasks = json["tasks"].as_array().unwrap().iter();
+    tasks
+        .map(|task| (task["task"].as_str().unwrap().into(), task["decision"].as_str().unwrap().into()))
+        .collect()
+}
+
+#[test]
+fn a_configuration_file_that_is_added_is_a_miss() {
+    let version = "[ \"$1\" != --version ] || echo 1";
+    let uv = "[ \"$*\" != 'run python --version' ] || cat .python-version 2>/dev/null; exit 0";
+    let node = r#"{"scripts": {"lint": "x"}}"#;
+    let ruff = "[tool.ruff]\n[tool.mypy]\n";
+    let kinds: &[(&[(&str, &str)], &[&str], &[&str])] = &[
+        (
+            &[("Cargo.toml", "[package]\n"), ("src/lib.rs", "")],
+            &["fmt", "clippy", "unit"],
+            &[
+                "clippy.toml",
+                ".clippy.toml",
+                "rustfmt.toml",
+                ".rustfmt.toml",
+                "rust-toolchain",
+                "src/rustfmt.toml",
+                ".cargo/config.toml",
+            ],
+        ),
+        (
+            &[("crates/a/Cargo.toml", "[package]\n")],
+            &["crates-a-fmt", "crates-a-clippy"],
+            &[
+                "clippy.toml",
+                "crates/.clippy.toml",
+                "rustfmt.toml",
+                "crates/a/rustfmt.toml",
+                ".cargo/config.toml",
+                "rust-toolchain.toml",
+                "Cargo.toml",
+            ],
+        ),
+        (
+            &[("pyproject.toml", ruff), ("uv.lock", "")],
+            &["ruff", "ruff-format", "mypy"],
+            &[
+                "ruff.toml",
+                ".ruff.toml",
+                "src/ruff.toml",
+                "mypy.ini",
+                ".mypy.ini",
+                "setup.cfg",
+                ".python-version",
+                "uv.toml",
+                ".gitignore",
+                "base.toml",
+            ],
+        ),
+        (
+            &[("api/pyproject.toml", ruff)],
+            &["api-ruff", "api-mypy"],
+            &["ruff.toml", "api/x/ruff.toml", "pyproject.toml", "mypy.ini", ".python-version", "setup.cfg"],
+        ),
+        (
+            &[("web/app/package.json", node)],
+            &["web-app-lint"],
+            &[
+                ".npmrc",
+                "tsconfig.base.json",
+                "web/eslint.config.mjs",
+                ".eslintrc.json",
+                ".prettierrc",
+                ".editorconfig",
+                ".nvmrc",
+                "pnpm-workspace.yaml",
+                "web/biome.json",
+            ],
+        ),
+        (
+            &[("svc/go.mod", "module x\n")],
+            &["svc-vet", "svc-go-test"],
+            &["go.work", ".golangci.yml", "go.mod", ".tool-versions"],
+        ),
+        (&[("c/Makefile", "lint:\n\ttrue\n")], &["c-lint"], &["common.mk", "c/rules.mk", ".editorconfig"]),
+    ];
+    for (files, tasks, added) in kinds {
+        let project = repository(files);
+        let names = ["cargo", "ruff", "mypy", "npm", "node", "go", "gofmt", "python3", "make", "rustc"];
+        let mut programs: Vec<(&str, &str)> = names.iter().map(|name| (*name, version)).collect();
+        programs.push(("uv", uv));
+        let path = with_programs(&project, &programs);
+        run(&project, &path, &["init"]).ends(0).does_not_say("left out");
+        run(&project, &path, &["ci"]).ends(0);
+        let before = decisions(&project, &path);
+        assert!(before.values().all(|decision| decision == "hit"), "{before:?}");
+        for file in *added {
+            project.write(file, "x\n");
+            let after = decisions(&project, &path);
+            for task in *tasks {
+                assert_eq!(after[*task], "miss", "{files:?}: {task} with {file}");
+            }
+            fs::remove_file(project.path(file)).unwrap();
+        }
+        // Elsewhere nothing that a linter reads has changed.
+        assert_eq!(decisions(&project, &path), before);
+    }
+}
+
+#[test]
+fn the_interpreter_is_asked_as_the_task_runs_it() {
+    let project = repository(&[("api/pyproject.toml", "[tool.ruff]\n"), ("api/uv.lock", "")]);
+    let uv = "[ \"$1 $3\" != 'run --version' ] || { pwd; cat \"$(dirname \"$0\")/$2\"; }";
+    let path = with_programs(&project, &[("uv", uv)]);
+    project.write("../bin/python", "3.12\n").write("../bin/ruff", "1\n");
+    run(&project, &path, &["init"]).ends(0);
+    let text = project.read("tasks.toml");
+    assert!(text.contains("python = { run = \"uv run python --version\", cwd = \"api\" }"), "{text}");
+    assert!(text.contains("ruff = { run = \"uv run ruff --version\", cwd = \"api\" }"), "{text}");
+    run(&project, &path, &["ci"]).ends(0);
+    assert_eq!(decisions(&project, &path)["api-ruff"], "hit");
+    for tool in ["python", "ruff"] {
+        project.write(&format!("../bin/{tool}"), "other\n");
+        assert_eq!(decisions(&project, &path)["api-ruff"], "miss", "{tool}");
+        run(&project, &path, &["ci"]).ends(0);
+    }
+}

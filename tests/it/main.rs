@@ -30,6 +30,7 @@ mod evidence;
 mod fix;
 mod gate;
 mod graph;
+mod hints;
 mod hook;
 mod hooks;
 mod include;

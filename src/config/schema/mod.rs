@@ -42,7 +42,7 @@ enum Must {
     Suppress,
 }
 
-static TABLES: [Table; 17] = [
+static TABLES: [Table; 18] = [
     Table { name: "", about: ABOUT, keys: &keys::TOP, words: &[words::TOP], must: Must::Nothing },
     Table {
         name: "settings",
@@ -150,6 +150,13 @@ static TABLES: [Table; 17] = [
         must: Must::Nothing,
     },
     Table {
+        name: "tool",
+        about: "What a tool says of itself, asked in a folder of its own.",
+        keys: &keys::TOOL,
+        words: &[words::TOOL],
+        must: Must::Have("run"),
+    },
+    Table {
         name: "setup",
         about: "The setup of a private worktree: its command, and what it depends on.",
         keys: &keys::SETUP,
@@ -168,7 +175,7 @@ pub fn text() -> String {
 fn schema() -> Value {
     let mut definitions: Map<String, Value> =
         TABLES.iter().skip(1).map(|table| (table.name.to_owned(), table.schema())).collect();
-    definitions.insert("probes".to_owned(), shape::line());
+    definitions.insert("probes".to_owned(), json!({ "oneOf": [shape::line(), shape::reference("tool")] }));
     definitions.insert("sets".to_owned(), Shape::Patterns.schema());
     let mut schema = TABLES[0].schema();
     schema["$schema"] = "http://json-schema.org/draft-07/schema#".into();

@@ -7,6 +7,7 @@ use crate::config::model::Provider;
 use crate::config::services::SIGNALS;
 use crate::config::shared::SYSTEMS;
 use crate::config::stage::Stage;
+use crate::ground::name;
 
 /// What a key takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -168,7 +169,7 @@ pub(super) fn list(items: &Value) -> Value {
 }
 
 fn name() -> Value {
-    json!({ "type": "string", "pattern": NAME })
+    json!({ "type": "string", "pattern": NAME, "maxLength": name::LONGEST })
 }
 
 /// A variable's name.

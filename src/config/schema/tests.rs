@@ -277,7 +277,12 @@ fn values_are_told_apart_as_the_parser_does() {
         ("", "gates", "{}", "{a={}} {'a b'={secrets=0}} {a={secrets=0,run='x'}} {a={of=['r']}}"),
         ("", "hooks", "{} {pre-push=[]} {post-rewrite=[]}", "{update=[]} {pre-push='x'} {pre_push=[]}"),
         ("", "files", "{} {a=['**']} {a=[]}", "{a='x'} {'a b'=[]} {a=['']}"),
-        ("", "tools", "{} {rustc='rustc -vV'}", "{rustc=''} {'a b'='x'} {a=['x']}"),
+        (
+            "",
+            "tools",
+            "{} {rustc='rustc -vV'} {node={run='node -v',cwd='web'}}",
+            "{rustc=''} {'a b'='x'} {a=['x']} {a={}} {a={cwd='web'}} {a={run=''}} {a={run='x',dir='y'}}",
+        ),
         (
             "",
             "tasks",

@@ -35,7 +35,7 @@ pub(super) const TOP: &[Word] = &[
     word(
         "tools",
         Shape::Each("probes"),
-        "Shell lines that print what tool is used: `rustc = \"rustc -vV\"`; the output enters the key of each task that names the tool.",
+        "Shell lines that print what tool is used: `rustc = \"rustc -vV\"`; the output enters the key of each task that names the tool. `node = { run = \"node --version\", cwd = \"web\" }` asks in a folder.",
     ),
     word("defaults", Shape::Table("defaults"), ""),
     word("tasks", Shape::Each("task"), "The tasks, each as `[tasks.NAME]`."),
@@ -223,6 +223,11 @@ pub(super) const READY: &[Word] = &[
 pub(super) const STOP: &[Word] = &[
     word("signal", Shape::Signal, "What it is sent; the default is \"SIGTERM\"."),
     word("grace", Shape::Duration, "How long it has then until it is killed; the default is \"10s\"."),
+];
+
+pub(super) const TOOL: &[Word] = &[
+    word("run", Shape::Of(Rule::Given), "A shell line that prints what tool is used."),
+    word("cwd", Shape::Text, "The folder that it is run in, relative to that of this file."),
 ];
 
 pub(super) const WORKTREE: &[Word] = &[

@@ -9,6 +9,7 @@ use super::{Found, Survey, look};
 use crate::config::model::Config;
 use crate::config::{Source, parse};
 use crate::ground::path::RepoPath;
+use crate::ground::tool_files::{self, ToolFiles};
 
 /// A repository of these files.
 fn survey(files: &[(&str, &str)]) -> Survey {
@@ -164,7 +165,7 @@ fn odd_names_are_written_so_that_they_are_read_as_they_are() {
         assert_eq!(written.cwd.to_string(), task.folder);
         let file = RepoPath::from_git(format!("{}/package.json", task.folder).into_bytes());
         assert!(written.inputs.matches(&file), "{}: {:?}", task.name, written.inputs);
-        let other = RepoPath::from_git(&b"other/package.json"[..]);
+        let other = RepoPath::from_git(&b"other/index.js"[..]);
         assert!(!written.inputs.matches(&other), "{}: {:?}", task.name, written.inputs);
     }
     let mut names: Vec<&str> = found.tasks.iter().map(|task| &*task.name).collect();
@@ -181,19 +182,36 @@ fn odd_names_are_written_so_that_they_are_read_as_they_are() {
 fn a_folder_that_takes_in_others_reads_more_than_its_own_files() {
     let inputs = |files: &[(&str, &str)]| found(files).tasks.into_iter().next().unwrap().inputs;
     let plain = ("web/package.json", r#"{"scripts": {"lint": "x"}}"#);
-    assert_eq!(inputs(&[plain, ("web/yarn.lock", "")]), ["web/**"]);
-    assert_eq!(inputs(&[plain, ("pnpm-lock.yaml", "")]), ["web/**", "pnpm-lock.yaml"]);
+    assert_eq!(inputs(&[plain, ("web/yarn.lock", "")]), ["web/**", "@node-settings"]);
+    assert_eq!(inputs(&[plain, ("pnpm-lock.yaml", "")]), ["web/**", "@node-settings"]);
+    let refers = ("web/tsconfig.json", "{\n\"references\": [{\"path\": \"../lib\"}]\n}");
+    assert!(inputs(&[plain, refers]).is_empty());
+    let extends = ("web/tsconfig.json", "{\n\"extends\": \"../tsconfig.json\"\n}");
+    assert_eq!(inputs(&[plain, extends]), ["web/**", "@node-settings"]);
     let sibling = r#"{"scripts": {"lint": "x"}, "dependencies": {"y": "file:../y"}}"#;
     assert!(inputs(&[("web/package.json", sibling)]).is_empty());
     let member = [("package.json", r#"{"workspaces": ["web"]}"#), ("yarn.lock", ""), plain];
     assert!(inputs(&member).is_empty());
     // Workspaces that lie deeper than other packages.
     let deeper = [("js/ws/package.json", r#"{"workspaces": ["p/*"]}"#), plain];
-    assert_eq!(inputs(&deeper), ["web/**"]);
+    assert_eq!(inputs(&deeper), ["web/**", "@node-settings"]);
+    let python = ("api/setup.py", "");
+    assert_eq!(inputs(&[("api/ruff.toml", ""), python, ("uv.lock", "")]), ["api/**", "@python-settings"]);
     assert_eq!(
-        inputs(&[("api/ruff.toml", ""), ("api/setup.py", ""), ("uv.lock", "")]),
-        ["api/**", "uv.lock"]
+        inputs(&[("api/ruff.toml", "extend = \"../ruff.toml\""), python]),
+        ["api/**", "@python-settings"]
     );
+    for text in
+        ["[tool.ruff]\n[tool.uv.sources]\nx = { workspace = true }\n", "[tool.ruff]\nsrc = [\"../x\"]\n"]
+    {
+        assert!(inputs(&[("api/pyproject.toml", text)]).is_empty(), "{text}");
+    }
+    let module = ("svc/go.mod", "module x\n");
+    assert_eq!(inputs(&[module]), ["svc/**", "@go-settings"]);
+    assert!(inputs(&[("svc/go.mod", "replace y => ../y\n")]).is_empty());
+    assert!(inputs(&[module, ("go.work", "")]).is_empty());
+    // What the commands of a Makefile read can't be told.
+    assert!(inputs(&[("c/Makefile", "test:\n\ttrue\n")]).is_empty());
 }
 
 #[test]
@@ -202,9 +220,12 @@ fn tools_of_the_same_name_in_two_places_are_two() {
         survey(&[("a/setup.py", ""), ("a/pytest.ini", ""), ("b/setup.py", ""), ("b/pytest.ini", "")])
             .with_untracked("a", ".venv/bin/pytest");
     let found = look(&survey);
-    assert_eq!(found.tools["pytest"], "a/.venv/bin/pytest --version");
-    assert_eq!(found.tools["b-pytest"], "pytest --version");
-    assert_eq!(found.tasks[1].tools, ["b-pytest", "python"]);
+    let probe = |name: &str| (found.tools[name].run.as_str(), found.tools[name].folder.as_str());
+    assert_eq!(probe("pytest"), (".venv/bin/pytest --version", "a"));
+    assert_eq!(probe("b-pytest"), ("pytest --version", "b"));
+    assert_eq!(found.tasks[1].tools, ["b-pytest", "b-python"]);
+    let config = read(&text(&found, None));
+    assert_eq!(config.tools["pytest"].cwd, RepoPath::from_git(&b"a"[..]));
 }
 
 #[test]
@@ -232,4 +253,46 @@ fn nothing_at_all() {
     run = "echo hello"
     # inputs = ["src/**"]
     "##);
+}
+
+/// The names of the tasks that read a file of this path.
+fn readers(config: &Config, path: &str) -> Vec<String> {
+    let path = RepoPath::from_git(path.as_bytes());
+    let reads = config.tasks.iter().filter(|task| task.run.is_some() && task.inputs.matches(&path));
+    reads.map(|task| task.name.clone()).collect()
+}
+
+#[test]
+fn files_that_configure_a_tool_are_inputs_of_its_tasks_wherever_it_looks_for_them() {
+    let node = r#"{"scripts": {"lint": "eslint ."}}"#;
+    let python = "[tool.ruff]\n[tool.mypy]\n[tool.pytest]\n";
+    let kinds: [(&[ToolFiles], &str, &str); 4] = [
+        (tool_files::RUST, "Cargo.toml", "[package]\n"),
+        (tool_files::PYTHON, "pyproject.toml", python),
+        (tool_files::NODE, "package.json", node),
+        (tool_files::GO, "go.mod", "module x\n"),
+    ];
+    for (tools, mark, content) in kinds {
+        for folder in ["", "a/", "a/b/"] {
+            let config = read(&text(&found(&[(&format!("{folder}{mark}"), content)]), None));
+            let all: Vec<String> =
+                config.tasks.iter().filter(|task| task.run.is_some()).map(|task| task.name.clone()).collect();
+            assert!(!all.is_empty(), "{mark}");
+            for file in tools.iter().flat_map(|tool| tool.files) {
+                let file = file.replace("**", "x").replace('*', "x");
+                let above = ["", "a/", "a/b/"].into_iter().filter(|above| folder.starts_with(above));
+                for place in above.chain([&*format!("{folder}below/")]) {
+                    assert_eq!(
+                        readers(&config, &format!("{place}{file}")),
+                        all,
+                        "{folder}{mark}: {place}{file}"
+                    );
+                }
+            }
+            // A change elsewhere is none of theirs, if it can be told.
+            if !folder.is_empty() {
+                assert_eq!(readers(&config, "other/README.md"), Vec::<String>::new(), "{folder}{mark}");
+            }
+        }
+    }
 }

@@ -35,9 +35,22 @@ fn a_python_project() {
     standings[2] = Standing::LeftOut("exit status 1: 1 failed".to_owned());
     insta::assert_snapshot!(body(&write(&found, &standings, Tried::Once)), @r##"
     # Sets of files, used as "@name" in `inputs`. A task runs again if one of its inputs changed; without
-    # `inputs` these are all files. Add what a task reads besides, such as files that code includes.
+    # `inputs` these are all files. Add what a task reads besides. Files that configure tools are named
+    # whether or not they exist: a task has to run again when one is added.
     [files]
-    python = ["**/*.py", "**/*.pyi", "**/*.ipynb", "**/pyproject.toml", "requirements.txt"]
+    python = ["**/*.py", "**/*.pyi", "**/*.pyw", "**/*.ipynb", "**/*.toml", "!**/tasks.toml", "@python-settings"]
+    python-settings = [
+        "**/pyproject.toml", "**/setup.cfg", "**/setup.py", "**/.python-version", "**/.python-versions",
+        "**/py.typed", "**/ruff.toml", "**/.ruff.toml", "**/.gitignore", "**/.ignore", "**/mypy.ini",
+        "**/.mypy.ini", "**/pytest.ini", "**/.pytest.ini", "**/pytest.toml", "**/.pytest.toml",
+        "**/tox.ini", "**/conftest.py", "**/pyrightconfig.json", "**/.isort.cfg", "**/.editorconfig",
+        "**/.flake8", "**/pylintrc", "**/.pylintrc", "**/pylintrc.toml", "**/.pylintrc.toml",
+        "**/.coveragerc", "**/.coveragerc.toml", "**/uv.toml", "**/uv.lock", "**/poetry.toml",
+        "**/poetry.lock", "**/pdm.toml", "**/pdm.lock", "**/Pipfile", "**/Pipfile.lock",
+        "**/*requirements*.txt", "**/*requirements*.in", "**/*constraints*.txt", "**/requirements/**",
+        "**/.tool-versions", "**/mise.toml", "**/.mise.toml", "**/.config/mise.toml",
+        "**/.config/mise/config.toml",
+    ]
 
     # What tools say of themselves. If it changes, the tasks that name the tool run again.
     [tools]

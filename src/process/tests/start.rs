@@ -43,10 +43,17 @@ fn what_can_not_be_started_says_why() {
     assert_eq!(start(sh, &missing), format!("there is no folder {}", missing.display()));
     assert_eq!(start(at, at), format!("{} is not a file", at.display()));
     let plain = file("plain", "text", "644");
-    assert_eq!(start(&plain, at), format!("{} is not executable", plain.display()));
+    assert_eq!(start(&plain, at), format!("{} is not executable; make it so with chmod +x", plain.display()));
     let script = file("script", "#!/no/such/interpreter", "755");
-    let why = format!("the interpreter that {} names in its first line is missing", script.display());
+    let why = format!(
+        "the first line of {} names the interpreter `/no/such/interpreter`, which is missing",
+        script.display()
+    );
     assert_eq!(start(&script, at), why);
+    let crlf = file("crlf", "#!/bin/sh\r", "755");
+    assert!(start(&crlf, at).contains("has CRLF line ends, so its interpreter is looked for as `/bin/sh\\r`"));
+    let text = file("text", "text", "755");
+    assert!(start(&text, at).contains("is no program for this machine"));
     let mut zero = Case::new("");
     zero.spawn.args.push("a\0b".into());
     assert!(not_started(&zero.run().ended).contains("nul byte"));

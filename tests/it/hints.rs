@@ -1,0 +1,244 @@
+//! What a failed task is told with: variables that it lacks, what its end means, and what was
+//! probably meant.
+
+use crate::project::{Project, Ran};
+
+fn run(project: &Project, args: &[&str], vars: &[(&str, &str)]) -> Ran {
+    project.xtask_env(args, vars)
+}
+
+/// A PATH that begins with a folder of these programs.
+fn with_programs(project: &Project, programs: &[(&str, &str)]) -> String {
+    for (name, script) in programs {
+        let file = format!("../bin/{name}");
+        project.write(&file, format!("#!/bin/sh\n{script}\n")).chmod(&file, 0o755);
+    }
+    format!("{}:{}", project.beside().join("bin").display(), std::env::var("PATH").unwrap())
+}
+
+#[test]
+fn variables_that_a_failed_task_lacks_are_named_once_and_without_their_values() {
+    let project = Project::new(
+        r#"
+        [tasks.a]
+        run = 'echo "JAVA_HOME is not set" >&2; exit 1'
+        [tasks.b]
+        run = ': "${MY_TOKEN:?is not set}"'
+        [tasks.c]
+        run = 'echo "JAVA_HOME is not set" >&2; exit 1'
+        [tasks.fine]
+        run = "exit 3"
+        "#,
+    );
+    let vars = [("JAVA_HOME", "/the/jdk"), ("MY_TOKEN", "hunter2"), ("OTHER", "value")];
+    let ran = run(&project, &["-k", "-j1", "a", "c"], &vars).ends(1);
+    ran.says("hint: JAVA_HOME is set here and not passed to it").says("pass-env = [\"JAVA_HOME\"]");
+    assert_eq!(ran.err.matches("JAVA_HOME is set here").count(), 1, "{}", ran.err);
+    let ran = run(&project, &["b"], &vars).ends(1).says("secret-env = [\"MY_TOKEN\"]");
+    ran.does_not_say("hunter2").does_not_say("OTHER");
+    run(&project, &["fine"], &vars).ends(1).does_not_say("hint:");
+    // Without the variable there is nothing to name.
+    run(&project, &["a"], &[]).ends(1).does_not_say("hint:");
+    // The record draws it again, and events have it as data.
+    run(&project, &["a"], &vars).ends(1);
+    project.xtask(&["log", "--last"]).ends(0).prints("hint: JAVA_HOME is set here");
+    project.xtask(&["log", "--last", "--task", "a"]).ends(0).prints("hint: JAVA_HOME is set here");
+    let json = run(&project, &["a", "--format", "json"], &vars).ends(1);
+    let finished = json.out.lines().find(|line| line.contains("task-finished")).unwrap();
+    let event: serde_json::Value = serde_json::from_str(finished).unwrap();
+    assert_eq!(event["hints"][0]["names"][0], "JAVA_HOME");
+    assert!(!json.out.contains("/the/jdk"));
+}
+
+#[test]
+fn a_probe_that_fails_for_want_of_a_variable_names_it() {
+    let project =
+        Project::new("[tools]\nnode = \"node --version\"\n[tasks.t]\nrun = \"true\"\ntools = [\"node\"]\n");
+    let node = "[ -n \"$NVM_DIR\" ] || { echo 'node: could not find a version' >&2; exit 1; }";
+    let path = with_programs(&project, &[("node", node)]);
+    let vars = [("PATH", path.as_str()), ("NVM_DIR", "/nvm")];
+    run(&project, &["t"], &vars).ends(1).says("hint: NVM_DIR is set here").says("pass-env = [\"?NVM_DIR\"]");
+}
+
+/// The official image sets these and has rustup's proxies in PATH.
+#[test]
+fn the_first_example_of_the_readme_works_where_rustup_lives_elsewhere() {
+    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md")).unwrap();
+    let example = readme.split("By hand it looks like this:\n```toml\n").nth(1).unwrap();
+    let project = Project::new(example.split("```").next().unwrap());
+    let proxy = "[ -d \"$RUSTUP_HOME\" ] && [ -d \"$CARGO_HOME\" ] || \
+                 { echo 'error: rustup could not choose a version of cargo to run' >&2; exit 1; }";
+    let build =
+        format!("{proxy}\n[ \"$1\" != build ] || {{ mkdir -p target/release; echo > target/release/app; }}");
+    let path = with_programs(&project, &[("cargo", &build), ("rustc", proxy)]);
+    project.write("src/main.rs", "").write(".gitignore", "target\n").commit("code");
+    let home = project.beside().display().to_string();
+    let vars = [("PATH", path.as_str()), ("RUSTUP_HOME", &home), ("CARGO_HOME", &home)];
+    run(&project, &["ci", "build"], &vars).ends(0).says("passed: 3 ran");
+    // Where they are does not matter to the key, but what they are does.
+    let elsewhere = [("PATH", path.as_str()), ("RUSTUP_HOME", "/"), ("CARGO_HOME", "/")];
+    run(&project, &["ci", "build"], &elsewhere).ends(0).says("nothing ran");
+    for file in ["clippy.toml", ".clippy.toml", "rust-toolchain.toml", ".cargo/config.toml"] {
+        project.write(file, "x\n");
+        run(&project, &["plan", "clippy"], &elsewhere).ends(0).prints(&format!("{file} added"));
+        std::fs::remove_file(project.path(file)).unwrap();
+    }
+    run(&project, &["ci"], &[("PATH", path.as_str())]).ends(1);
+}
+
+#[test]
+fn the_end_of_a_command_is_told_with_its_meaning() {
+    let project = Project::new(
+        r#"
+        [tasks.unknown]
+        run = "frobnicate --all"
+        [tasks.mode]
+        run = "./mode.sh"
+        [tasks.mode-array]
+        run = ["./mode.sh"]
+        [tasks.folder]
+        run = "./folder"
+        [tasks.crlf]
+        run = "./crlf.sh"
+        [tasks.crlf-array]
+        run = ["./crlf.sh"]
+        [tasks.typo]
+        run = "./typo.py"
+        [tasks.typo-array]
+        run = ["./typo.py"]
+        [tasks.bash]
+        run = "./bash.sh"
+        [tasks.bash-array]
+        run = ["./bash.sh"]
+        [tasks.text-array]
+        run = ["./text"]
+        [tasks.killed]
+        run = "sh -c 'kill -KILL $$'; exit $?"
+        [tasks.crashed]
+        run = ["sh", "-c", "kill -SEGV $$"]
+        [tasks.cwd]
+        run = ["true"]
+        cwd = "gone"
+        [tasks.local]
+        run = "eslint ."
+        cwd = "web"
+        "#,
+    );
+    let scripts = [
+        ("mode.sh", "#!/bin/sh\n", 0o644),
+        ("crlf.sh", "#!/bin/sh\r\ntrue\r\n", 0o755),
+        ("typo.py", "#!/usr/bin/env pyhton\n", 0o755),
+        ("bash.sh", "#!/no/such/bash\n", 0o755),
+        ("text", "no program\n", 0o755),
+        ("web/node_modules/.bin/eslint", "#!/bin/sh\n", 0o755),
+    ];
+    for (file, text, mode) in scripts {
+        project.write(file, text).chmod(file, mode);
+    }
+    std::fs::create_dir_all(project.path("folder")).unwrap();
+    for (task, expected) in [
+        ("unknown", "hint: command not found: `frobnicate`; install it"),
+        ("mode", "hint: ./mode.sh is not executable: chmod +x ./mode.sh"),
+        ("mode-array", "mode.sh is not executable; make it so with chmod +x"),
+        ("folder", "hint: ./folder is a folder, not a program"),
+        ("crlf", "hint: ./crlf.sh has CRLF line ends, so `/bin/sh\\r` is looked for"),
+        ("crlf-array", "crlf.sh has CRLF line ends, so its interpreter is looked for as `/bin/sh\\r`"),
+        (
+            "typo",
+            "hint: ./typo.py can't be started: its first line names `/usr/bin/env pyhton`, which is missing",
+        ),
+        ("typo-array", "hint: ./typo.py can't be started: its first line names `/usr/bin/env pyhton`"),
+        ("bash", "hint: ./bash.sh can't be started: its first line names `/no/such/bash`, which is missing"),
+        ("bash-array", "names the interpreter `/no/such/bash`, which is missing"),
+        ("text-array", "text is no program for this machine; a script needs a first line such as #!/bin/sh"),
+        ("killed", "hint: exit status 137 usually means SIGKILL (signal 9): possibly out of memory"),
+        ("crashed", "hint: SIGSEGV: it crashed: invalid memory access"),
+        ("cwd", "there is no folder "),
+        ("local", "hint: command not found: `eslint`; it is in node_modules/.bin"),
+    ] {
+        run(&project, &[task], &[]).ends(1).says(expected);
+    }
+}
+
+#[test]
+fn a_misspelt_command_is_suggested() {
+    let project = Project::new("[tasks.unit]\nrun = \"true\"\n[tasks.plant]\nrun = \"true\"\n");
+    project.xtask(&["plna", "unit"]).ends(4).says("hint: did you mean the command `plan`, or `plant`?");
+    project.xtask(&["doctro"]).ends(4).says("hint: did you mean the command `doctor`?");
+    project.xtask(&["uint"]).ends(4).says("hint: did you mean `unit`?");
+    // Behind `run` there are tasks alone.
+    project.xtask(&["run", "doctro"]).ends(4).does_not_say("command");
+    project.xtask(&["unit", "doctro"]).ends(4).does_not_say("command");
+}
+
+#[test]
+fn what_is_very_long_is_cut_for_people_and_whole_in_json() {
+    use std::fmt::Write as _;
+    let long = "x".repeat(140_000);
+    let project = Project::new(format!("[tasks.t]\nrun = \"exit 1 # {long}\"\nenv = {{ A = \"{long}\" }}\n"));
+    project.write("file", "").commit("first");
+    let short = |ran: Ran| {
+        for line in ran.out.lines().chain(ran.err.lines()) {
+            assert!(line.chars().count() < 2_000, "{}…", line.chars().take(300).collect::<String>());
+        }
+        ran
+    };
+    short(project.xtask(&["t"]).ends(1));
+    short(project.xtask(&[]).ends(0));
+    short(project.xtask(&["plan", "t"]).ends(0));
+    let why = short(project.xtask(&["why", "t"]).ends(0));
+    assert!(why.out.contains('…'));
+    assert!(project.xtask(&["why", "t", "--json"]).ends(0).out.contains(&long));
+    short(project.xtask(&["log", "--last"]).ends(0));
+    short(project.xtask(&[&long]).ends(4));
+    short(project.xtask(&["plan", &long]).ends(4));
+    short(project.xtask(&["run", "t", &long]).ends(4));
+    project.write("tasks.toml", format!("[tasks.t]\nrun = \"true\"\nneeds = [\"{long}\"]\n{long} = 1\n"));
+    short(project.xtask(&["t"]).ends(3));
+    // A circle of very many.
+    let mut tasks = String::new();
+    for i in 0..20_000 {
+        writeln!(tasks, "[tasks.t{i}]\nneeds = [\"t{}\"]", (i + 1) % 20_000).unwrap();
+    }
+    project.write("tasks.toml", tasks);
+    let ran = short(project.xtask(&["t0"]).ends(3).says("t0 → t1 → t2").says("more … →"));
+    assert!(ran.err.lines().count() < 60, "{}", ran.err);
+}
+
+#[test]
+fn a_misspelt_key_is_told_without_what_follows_from_it() {
+    let only = |tasks: &str, key: &str| {
+        let ran = Project::new(tasks).xtask(&["ci"]).ends(3).says(key);
+        assert_eq!(ran.err.matches("error:").count(), 1, "{}", ran.err);
+    };
+    let ci = "[tasks.ci]\nneeds = [\"unit\"]\n";
+    only(&format!("{ci}[task.unit]\nrun = \"true\"\n"), "has no key `task`");
+    only(&format!("{ci}[hooks]\npre-push = [\"unit\"]\n[taks.unit]\nrun = \"true\"\n"), "has no key `taks`");
+    only(
+        "[file]\nrust = [\"src/**\"]\n[tasks.ci]\nrun = \"true\"\ninputs = [\"@rust\"]\n",
+        "has no key `file`",
+    );
+    only("[tool]\nx = \"y\"\n[tasks.ci]\nrun = \"true\"\ntools = [\"x\"]\n", "has no key `tool`");
+    only(
+        "[service.db]\nrun = \"x\"\n[tasks.ci]\nrun = \"true\"\nservices = [\"db\"]\n",
+        "has no key `service`",
+    );
+    only("[tasks.ci]\nrnu = \"true\"\ninputs = [\"src/**\"]\n", "has no key `rnu`");
+    only("[tasks.ci]\ncommand = \"true\"\n", "has no key `command`");
+    only("[tasks.ci]\nneds = [\"x\"]\n[tasks.x]\nrun = \"true\"\n", "has no key `neds`");
+    only(
+        "[tasks.ci]\nneeds = [\"lint\"]\n[tasks.x]\nrun = \"true\"\ngruop = \"lint\"\n",
+        "has no key `gruop`",
+    );
+    only("[tasks.ci]\nrun = \"echo {{ matrix.a }}\"\nmatix = { a = [\"1\"] }\n", "has no key `matix`");
+    only(
+        "[services.db]\nrun = \"x\"\nprot = 1\n[tasks.ci]\nrun = \"echo {{ services.db.port }}\"\nservices = [\"db\"]\n",
+        "has no key `prot`",
+    );
+    only("[tools]\nx = { probe = \"y\" }\n[tasks.ci]\nrun = \"true\"\n", "tool `x` has no key `probe`");
+    // What has nothing to do with it is told too.
+    let ran = Project::new("[tasks.ci]\nrun = \"true\"\ntimeot = \"1m\"\nneeds = [\"gone\"]\n")
+        .xtask(&["ci"])
+        .ends(3);
+    ran.says("has no key `timeot`").says("needs `gone`");
+}
