@@ -131,6 +131,10 @@ pub fn main(words: impl IntoIterator<Item = OsString>, functions: &Functions) ->
     if let Some(Command::Task { name, args }) = &cli.command {
         return functions.get(name).map_or_else(bug, |function| called(function, args));
     }
+    let becomes_another = matches!(cli.command, Some(Command::Trace { .. } | Command::Stopped { .. }));
+    if !becomes_another {
+        crate::process::session::write_from_background();
+    }
     let end = perform(&session, cli.command);
     if let Err(failure) = &end {
         session.tell(&describe(&session, failure));

@@ -119,7 +119,9 @@ impl Chorus {
     /// What emits to them, timed by `clock`.
     pub fn emitter(&self, clock: &Clock) -> Emitter {
         let chorus = self.clone();
+        let shows_lines = self.0.lock().unwrap_or_else(PoisonError::into_inner).shows_lines();
         Emitter::new(clock.clone(), Box::new(move |event: &Event| chorus.event(event)))
+            .showing_lines(shows_lines)
     }
 
     fn event(&self, event: &Event) {

@@ -2,11 +2,13 @@
 //! what became of each task. It must not know who listens.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use crate::engine::inbox::OnSuspension;
 use crate::event::{Event, Level, Status, TaskFinished, What};
 use crate::ground::clock::Clock;
 use crate::manifest::Told;
+use crate::process::suspend::Step;
 use crate::reason::Reason;
 
 /// Lines of a failed task's log that are kept in mind.
@@ -18,7 +20,8 @@ pub type Sink = Box<dyn FnMut(&Event) + Send>;
 /// Hands events to a sink.
 pub struct Emitter {
     clock: Clock,
-    sink: Mutex<Sink>,
+    sink: Arc<Mutex<Sink>>,
+    shows_lines: bool,
     outcomes: Mutex<HashMap<String, Outcome>>,
     slow: Mutex<HashSet<String>>,
 }
@@ -41,12 +44,41 @@ pub struct Outcome {
 impl Emitter {
     /// Times events by `clock`.
     pub fn new(clock: Clock, sink: Sink) -> Self {
-        Self { clock, sink: Mutex::new(sink), outcomes: Mutex::default(), slow: Mutex::default() }
+        Self {
+            clock,
+            sink: Arc::new(Mutex::new(sink)),
+            shows_lines: false,
+            outcomes: Mutex::default(),
+            slow: Mutex::default(),
+        }
+    }
+
+    /// The same for a sink that shows what running tasks print, or does not.
+    #[must_use]
+    pub fn showing_lines(self, shows_lines: bool) -> Self {
+        Self { shows_lines, ..self }
+    }
+
+    /// Whether [`What::TaskLine`] is worth an event.
+    pub fn shows_lines(&self) -> bool {
+        self.shows_lines
+    }
+
+    /// What hands on that the run is suspended, and that it goes on.
+    pub fn on_suspension(&self) -> OnSuspension {
+        let (clock, sink) = (self.clock.clone(), Arc::clone(&self.sink));
+        Box::new(move |step| {
+            let what = match step {
+                Step::Stops => What::Suspended,
+                Step::GoesOn => What::Resumed,
+            };
+            hand_on(&clock, &sink, what);
+        })
     }
 
     /// Milliseconds since the run started.
     pub fn millis(&self) -> u64 {
-        u64::try_from(self.clock.elapsed().as_millis()).unwrap_or(u64::MAX)
+        millis(&self.clock)
     }
 
     /// The clock.
@@ -65,9 +97,7 @@ impl Emitter {
             }
             _ => {}
         }
-        let mut sink = lock(&self.sink);
-        let event = Event { at: self.millis(), what };
-        (*sink)(&event);
+        hand_on(&self.clock, &self.sink, what);
     }
 
     /// What became of each task so far, by its name. It is forgotten by that.
@@ -97,6 +127,16 @@ impl Outcome {
             told: Told { reported: task.reported.clone(), log, command, slow },
         }
     }
+}
+
+fn hand_on(clock: &Clock, sink: &Mutex<Sink>, what: What) {
+    let mut sink = lock(sink);
+    let event = Event { at: millis(clock), what };
+    (*sink)(&event);
+}
+
+fn millis(clock: &Clock) -> u64 {
+    u64::try_from(clock.elapsed().as_millis()).unwrap_or(u64::MAX)
 }
 
 /// What a thread that panicked left is as good as what it would have left.

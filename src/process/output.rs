@@ -55,6 +55,10 @@ impl<'a> Output<'a> {
                 let masked = self.masker.push(&self.buffer);
                 self.log.add(masked);
                 self.lines.add(masked, &mut |text| watcher.output(text));
+                let unfinished = self.lines.unfinished();
+                if !unfinished.is_empty() {
+                    watcher.unfinished(&String::from_utf8_lossy(unfinished));
+                }
             }
             Err(Errno::AGAIN | Errno::INTR) => {}
             Err(_) => self.pipe = None,

@@ -29,6 +29,10 @@ pub trait Watcher {
     /// a line that is very long.
     fn output(&mut self, text: &str);
 
+    /// The command printed the beginning of a line, of which this is all so far, or its end if that is
+    /// long.
+    fn unfinished(&mut self, _text: &str) {}
+
     /// The command passed its `slow_after`.
     fn slow(&mut self) {}
 }

@@ -19,5 +19,7 @@ mod races;
 mod runs_at_once;
 mod signals;
 #[cfg(target_os = "linux")]
+mod terminal;
+#[cfg(target_os = "linux")]
 mod trace;
 mod watch;
