@@ -73,6 +73,13 @@ pub enum What {
         /// The lines, each with its line end.
         text: String,
     },
+    /// What a running task printed last, secrets masked; for a live view, and only where there is one.
+    TaskLine {
+        /// Its name.
+        task: String,
+        /// The line, of which the end may be missing, as it was printed; of a long one its end.
+        line: String,
+    },
     /// A task passed its `slow-after`.
     TaskSlow {
         /// Its name.
@@ -128,6 +135,10 @@ pub enum What {
         /// What it printed.
         log: Log,
     },
+    /// The run is about to be suspended with all that it runs, as by Ctrl-Z. Times do not count while it is.
+    Suspended,
+    /// The run goes on after it was suspended.
+    Resumed,
     /// A signal came; what runs is being ended.
     Interrupted {
         /// Its name, such as `SIGINT`.

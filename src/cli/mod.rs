@@ -136,6 +136,9 @@ pub fn main(words: impl IntoIterator<Item = OsString>, functions: &Functions) ->
     if let Some(Command::Task { name, args }) = &cli.command {
         return functions.get(name).map_or_else(bug, |function| called(function, args));
     }
+    if !matches!(cli.command, Some(Command::Trace { .. } | Command::Stopped { .. })) {
+        crate::process::session::write_from_background();
+    }
     crate::process::file_limit::outlive();
     let end = perform(&session, cli.command);
     if let Err(failure) = &end {

@@ -5,10 +5,12 @@ use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use crate::engine::inbox::OnSuspension;
 use crate::event::{Event, Level, Status, TaskFinished, What};
 use crate::ground::clock::Clock;
 use crate::ground::file::FileError;
 use crate::manifest::Told;
+use crate::process::suspend::Step;
 use crate::reason::Reason;
 
 /// Lines of a failed task's log that are kept in mind.
@@ -20,7 +22,8 @@ pub type Sink = Box<dyn FnMut(&Event) + Send>;
 /// Hands events to a sink.
 pub struct Emitter {
     clock: Clock,
-    sink: Mutex<Sink>,
+    sink: Arc<Mutex<Sink>>,
+    shows_lines: bool,
     outcomes: Mutex<HashMap<String, Outcome>>,
     slow: Mutex<HashSet<String>>,
     unwritten: Arc<Unwritten>,
@@ -74,7 +77,8 @@ impl Emitter {
     pub fn new(clock: Clock, sink: Sink) -> Self {
         Self {
             clock,
-            sink: Mutex::new(sink),
+            sink: Arc::new(Mutex::new(sink)),
+            shows_lines: false,
             outcomes: Mutex::default(),
             slow: Mutex::default(),
             unwritten: Arc::default(),
@@ -82,13 +86,37 @@ impl Emitter {
     }
 
     /// Shares the memory of whether state could be written.
+    #[must_use]
     pub fn sharing(self, unwritten: Arc<Unwritten>) -> Self {
         Self { unwritten, ..self }
     }
 
+    /// The same for a sink that shows what running tasks print, or does not.
+    #[must_use]
+    pub fn showing_lines(self, shows_lines: bool) -> Self {
+        Self { shows_lines, ..self }
+    }
+
+    /// Whether [`What::TaskLine`] is worth an event.
+    pub fn shows_lines(&self) -> bool {
+        self.shows_lines
+    }
+
+    /// What hands on that the run is suspended, and that it goes on.
+    pub fn on_suspension(&self) -> OnSuspension {
+        let (clock, sink) = (self.clock.clone(), Arc::clone(&self.sink));
+        Box::new(move |step| {
+            let what = match step {
+                Step::Stops => What::Suspended,
+                Step::GoesOn => What::Resumed,
+            };
+            hand_on(&clock, &sink, what);
+        })
+    }
+
     /// Milliseconds since the run started.
     pub fn millis(&self) -> u64 {
-        u64::try_from(self.clock.elapsed().as_millis()).unwrap_or(u64::MAX)
+        millis(&self.clock)
     }
 
     /// The clock.
@@ -108,10 +136,7 @@ impl Emitter {
             _ => {}
         }
         let is_start = matches!(what, What::RunStarted(_));
-        let mut sink = lock(&self.sink);
-        let event = Event { at: self.millis(), what };
-        (*sink)(&event);
-        drop(sink);
+        hand_on(&self.clock, &self.sink, what);
         if is_start && let Some(text) = lock(&self.unwritten.held).take() {
             self.notice(Level::Warning, text);
         }
@@ -162,6 +187,16 @@ impl Outcome {
             told: Told { reported: task.reported.clone(), log, command, slow },
         }
     }
+}
+
+fn hand_on(clock: &Clock, sink: &Mutex<Sink>, what: What) {
+    let mut sink = lock(sink);
+    let event = Event { at: millis(clock), what };
+    (*sink)(&event);
+}
+
+fn millis(clock: &Clock) -> u64 {
+    u64::try_from(clock.elapsed().as_millis()).unwrap_or(u64::MAX)
 }
 
 /// What a thread that panicked left is as good as what it would have left.

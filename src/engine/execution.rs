@@ -330,6 +330,9 @@ fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
+/// Bytes at the end of what a task printed that are looked through for the line to show.
+const SHOWN: usize = 4 * 1024;
+
 /// Turns what a process does into events.
 struct Listener<'a> {
     context: &'a Context<'a>,
@@ -337,11 +340,42 @@ struct Listener<'a> {
     is_slow: &'a mut bool,
 }
 
+impl Listener<'_> {
+    /// Shows the end of a text in the live view, if there is one.
+    fn show(&self, text: &str) {
+        if self.context.emitter.shows_lines() {
+            let mut start = text.len().saturating_sub(SHOWN);
+            while !text.is_char_boundary(start) {
+                start += 1;
+            }
+            let line = last_line(&text[start..]);
+            if !line.is_empty() {
+                let (task, line) = (self.task.name.clone(), line.to_owned());
+                self.context.emitter.emit(What::TaskLine { task, line });
+            }
+        }
+    }
+}
+
+/// The last line that is not blank, where a carriage return ends one too.
+fn last_line(text: &str) -> &str {
+    let ends = |c| c == '\n' || c == '\r';
+    text.rsplit(ends).find(|line| !line.trim().is_empty()).unwrap_or_default()
+}
+
 impl Watcher for Listener<'_> {
     fn output(&mut self, text: &str) {
         if self.context.conduct.streams {
             let task = self.task.name.clone();
             self.context.emitter.emit(What::TaskOutput { task, text: text.to_owned() });
+        } else {
+            self.show(text);
+        }
+    }
+
+    fn unfinished(&mut self, text: &str) {
+        if !self.context.conduct.streams {
+            self.show(text);
         }
     }
 
@@ -349,5 +383,26 @@ impl Watcher for Listener<'_> {
         let after = self.task.slow_after.map_or(0, millis);
         *self.is_slow = true;
         self.context.emitter.emit(What::TaskSlow { task: self.task.name.clone(), after });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_line_says_something() {
+        let cases = [
+            ("a\nb\n", "b"),
+            ("a\n\n  \n", "a"),
+            ("10%\r20%", "20%"),
+            ("10%\r20%\r", "20%"),
+            ("done\r\n", "done"),
+            ("\n \r\n", ""),
+            ("", ""),
+        ];
+        for (text, line) in cases {
+            assert_eq!(last_line(text), line, "{text:?}");
+        }
     }
 }

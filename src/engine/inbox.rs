@@ -4,18 +4,19 @@
 use std::any::Any;
 use std::cell::OnceCell;
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGTSTP};
 use signal_hook::iterator::{Handle, Signals};
 
 use crate::engine::worker::Performed;
 use crate::event::Level;
 use crate::graph::NodeId;
 use crate::ground::path::RepoPath;
+use crate::process::suspend::{self, Step};
 
 /// What the main loop hears.
 #[derive(Debug)]
@@ -47,7 +48,11 @@ pub struct Inbox {
     signals: Handle,
     thread: Option<JoinHandle<()>>,
     first: Arc<AtomicI32>,
+    hears_suspension: Arc<Mutex<Option<OnSuspension>>>,
 }
+
+/// What is called when this process is suspended and when it goes on.
+pub type OnSuspension = Box<dyn Fn(Step) + Send>;
 
 /// An inbox that is opened when the first run starts: until then a signal ends the process, as it
 /// does any program.
@@ -75,25 +80,37 @@ impl LazyInbox {
 }
 
 impl Inbox {
-    /// Starts to catch INT, TERM and HUP.
+    /// Starts to catch INT, TERM and HUP, and TSTP, which suspends all that runs with this process.
     ///
     /// # Errors
     /// The handlers can't be installed.
     pub fn open() -> std::io::Result<Self> {
-        let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
+        let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP, SIGTSTP])?;
         let handle = signals.handle();
         let (sender, receiver) = channel();
         let first = Arc::new(AtomicI32::new(0));
         let (notes, seen) = (sender.clone(), Arc::clone(&first));
+        let hears_suspension = Arc::new(Mutex::new(None::<OnSuspension>));
+        let hears = Arc::clone(&hears_suspension);
         let thread = std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
             for signal in signals.forever() {
+                if signal == SIGTSTP {
+                    let hears = hears.lock().unwrap_or_else(PoisonError::into_inner);
+                    suspend::suspend(&|step| hears.iter().for_each(|hear| hear(step)));
+                    continue;
+                }
                 let _ = seen.compare_exchange(0, signal, Ordering::Relaxed, Ordering::Relaxed);
                 if notes.send(Note::Signal(signal)).is_err() {
                     break;
                 }
             }
         })?;
-        Ok(Self { sender, receiver, signals: handle, thread: Some(thread), first })
+        Ok(Self { sender, receiver, signals: handle, thread: Some(thread), first, hears_suspension })
+    }
+
+    /// Has `hear` called when this process is suspended, in place of who was called before.
+    pub fn on_suspension(&self, hear: Option<OnSuspension>) {
+        *self.hears_suspension.lock().unwrap_or_else(PoisonError::into_inner) = hear;
     }
 
     /// For workers.

@@ -14,6 +14,7 @@ use crate::engine::command::GRACE;
 use crate::engine::surroundings;
 use crate::graph::{Graph, Role};
 use crate::ground::env::Env;
+use crate::process::guard::Guard;
 use crate::process::mask::Mask;
 use crate::process::program::find_program;
 use crate::process::run::{Ended, run};
@@ -31,6 +32,12 @@ pub fn ask(config: &Config, graph: &Graph, env: &Env, root: &Path, run: &str) ->
     let selected =
         graph.nodes.iter().filter(|node| node.role == Role::Selected || !node.needed_by.is_empty());
     let tools: BTreeSet<&String> = selected.flat_map(|node| &config.task(node.task).tools).collect();
+    if tools.is_empty() {
+        return Probes::new();
+    }
+    // No handler of signals is installed yet, so Ctrl-C ends this process at once. Without a guard, which
+    // only a system without room for a process refuses, a probe goes on until it ends.
+    let guard = Guard::start(env.program(), run, None).ok().map(Arc::new);
     let ask = |tool: &String| {
         let users =
             graph.nodes.iter().map(|node| config.task(node.task)).filter(|task| task.tools.contains(tool));
@@ -38,7 +45,7 @@ pub fn ask(config: &Config, graph: &Graph, env: &Env, root: &Path, run: &str) ->
             users.flat_map(|task| &task.pass_env).map(|pass| pass.name.as_str()).collect();
         let surroundings = surroundings::of_probe(env, run, &passed);
         let answer = match config.tools.get(tool) {
-            Some(tool) => ask_one(config, tool, (env, root), surroundings),
+            Some(tool) => ask_one(config, tool, (env, root), surroundings, guard.clone()),
             None => Err("it is not defined".to_owned()),
         };
         (tool.clone(), answer)
@@ -46,7 +53,6 @@ pub fn ask(config: &Config, graph: &Graph, env: &Env, root: &Path, run: &str) ->
     // One thread a probe: they wait for programs, and must not keep the pool from other work.
     let tools: Vec<&String> = tools.into_iter().collect();
     match &*tools {
-        [] => Probes::new(),
         [one] => std::iter::once(ask(one)).collect(),
         several => several.par_iter().map(|tool| ask(tool)).collect(),
     }
@@ -57,6 +63,7 @@ fn ask_one(
     tool: &Tool,
     (env, root): (&Env, &Path),
     surroundings: surroundings::Surroundings,
+    guard: Option<Arc<Guard>>,
 ) -> Result<String, String> {
     let (dir, line) = (tool.cwd.under(root), &tool.probe);
     let (program, args) = config.settings.shell.split_first().ok_or("there is no shell to run it")?;
@@ -70,7 +77,7 @@ fn ask_one(
         env: surroundings,
         mask: Arc::new(Mask::default()),
         limits: Limits { timeout: Some(TIMEOUT), grace: GRACE, ..Limits::default() },
-        guard: None,
+        guard,
     };
     let finished = run(&spawn, &Stop::new(), &mut ());
     match finished.ended {

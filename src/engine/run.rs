@@ -83,6 +83,7 @@ struct Tally {
 impl Run<'_> {
     /// Runs it to its end.
     pub fn perform(&self, emitter: &Emitter, inbox: &Inbox) -> Summary {
+        inbox.on_suspension(Some(emitter.on_suspension()));
         emitter.emit(What::RunStarted(self.started(emitter)));
         for (level, text) in &self.notices {
             emitter.notice(*level, text);
@@ -131,6 +132,7 @@ impl Run<'_> {
         if let Some(draft) = draft {
             self.leave_manifest(&context, (draft, handed), &summary);
         }
+        inbox.on_suspension(None);
         emitter.emit(What::RunFinished(summary.clone()));
         summary
     }

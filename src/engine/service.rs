@@ -219,7 +219,7 @@ impl Watcher for Listener<'_> {
         }
     }
 
-    fn unfinished(&mut self, line: &str) {
+    fn paused_within(&mut self, line: &str) {
         self.look_at(line);
     }
 }
@@ -257,11 +257,11 @@ mod tests {
 
     #[test]
     fn an_unfinished_line_and_one_in_pieces_are_looked_at() {
-        assert!(is_ready("^>>> $", |listener| listener.unfinished(">>> ")));
-        assert!(is_ready("^on 3000$", |listener| listener.unfinished("\rstart\ron 3000")));
+        assert!(is_ready("^>>> $", |listener| listener.paused_within(">>> ")));
+        assert!(is_ready("^on 3000$", |listener| listener.paused_within("\rstart\ron 3000")));
         assert!(!is_ready("^a$", |listener| {
             listener.output("b\n");
-            listener.unfinished("");
+            listener.paused_within("");
         }));
         let piece = format!("{}lis", "é".repeat(OVERLAP));
         assert!(is_ready("listening", |listener| {
@@ -270,7 +270,7 @@ mod tests {
         }));
         assert!(is_ready("listening", |listener| {
             listener.output(&piece);
-            listener.unfinished("tening");
+            listener.paused_within("tening");
         }));
     }
 }

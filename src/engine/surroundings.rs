@@ -4,7 +4,7 @@
 //! Passed on from the caller, since they tell where things are on this machine: [`PASSED`]. The homes
 //! of cargo and rustup are among them as HOME is: what is found there is what tool probes speak of.
 //! `RUSTUP_TOOLCHAIN` says which toolchain, so a task that is to get it declares it. Pinned,
-//! since they change what tools print and how they sort: [`PINNED`]. Set by the run: `XTASK_RUN`,
+//! since they change what tools print and how they sort, or have them ask nobody: [`PINNED`]. Set by the run: `XTASK_RUN`,
 //! `XTASK_TASK`, the ports of services, and within a task of another run `XTASK_WITHIN`. None of these
 //! enter the key; a task that wants another value declares it.
 //!
@@ -51,7 +51,17 @@ pub const PASSED: &[&str] = &[
 ];
 
 /// Variables that every command gets with this value.
-pub const PINNED: &[(&str, &str)] = &[("LANG", "C.UTF-8"), ("TERM", "dumb"), ("TZ", "UTC")];
+pub const PINNED: &[(&str, &str)] = &[
+    ("LANG", "C.UTF-8"),
+    ("TERM", "dumb"),
+    ("TZ", "UTC"),
+    // There is no terminal to ask for a password, and a dialog would be waited for: a compositor is found
+    // without any variable of the caller.
+    ("GCM_INTERACTIVE", "never"),
+    ("GIT_ASKPASS", ""),
+    ("GIT_TERMINAL_PROMPT", "0"),
+    ("SSH_ASKPASS_REQUIRE", "never"),
+];
 
 /// The tasks of other runs that a run is a part of, from the outermost on, a line each.
 const WITHIN: &str = "XTASK_WITHIN";
@@ -161,7 +171,18 @@ mod tests {
         };
         assert_eq!(
             names(of_probe(&env, "r", &[])),
-            ["CARGO_HOME=/c", "LANG=C.UTF-8", "PATH=/bin", "TERM=dumb", "TZ=UTC", "XTASK_RUN=r"]
+            [
+                "CARGO_HOME=/c",
+                "GCM_INTERACTIVE=never",
+                "GIT_ASKPASS=",
+                "GIT_TERMINAL_PROMPT=0",
+                "LANG=C.UTF-8",
+                "PATH=/bin",
+                "SSH_ASKPASS_REQUIRE=never",
+                "TERM=dumb",
+                "TZ=UTC",
+                "XTASK_RUN=r"
+            ]
         );
     }
 }

@@ -175,10 +175,10 @@ impl OwnRepository<'_> {
         let git_dir = self.git_dir();
         let (written, rules) = (git_dir.join(RULES), rules.hex());
         let place = Place { git_dir: &git_dir, work_dir: self.dir };
-        let hold = || lock.share().map_err(FileError::of("keep", self.dir));
+        let guard = self.program.guard(&lock.share().map_err(FileError::of("keep", self.dir))?);
         let fill = |tree: &str| {
             let args = ["read-tree", "--reset", "-u", "--no-recurse-submodules", tree];
-            self.program.run_holding(place, &args, hold()?)
+            self.program.run_apart(place, &args, guard.clone())
         };
         if file::read(&written)?.is_none_or(|former| former != rules.as_bytes()) {
             remove_all(&written)?;
@@ -187,7 +187,7 @@ impl OwnRepository<'_> {
         }
         self.remove_strange_rules(entries)?;
         fill(tree)?;
-        self.program.run_holding(place, &["clean", "-ffdq"], hold()?)?;
+        self.program.run_apart(place, &["clean", "-ffdq"], guard)?;
         self.write(RULES, rules.as_bytes())
     }
 

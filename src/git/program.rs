@@ -3,19 +3,31 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
-use std::io::{BufRead, BufReader, Write as _};
+use std::io::{self, BufRead, BufReader, Write as _};
 use std::os::unix::ffi::OsStrExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::Arc;
 
 use super::error::GitError;
 use crate::ground::env::Env;
+use crate::process::guard::Guard;
+use crate::process::program::find_program;
+use crate::process::run::{Ended, run};
+use crate::process::spawn::{Limits, Spawn};
+use crate::process::stop::Stop;
+use crate::process::strays::RUN_VARIABLE;
 
 /// How `git` is started.
 #[derive(Clone, Debug)]
 pub struct GitProgram {
     vars: Vec<(OsString, OsString)>,
+    /// This program, which can be a guard.
+    own: PathBuf,
 }
+
+/// What stands in front of each command.
+const OPTIONS: [&str; 4] = ["-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false"];
 
 /// The repository and the folder that a call is about.
 #[derive(Clone, Copy, Debug)]
@@ -34,7 +46,7 @@ impl GitProgram {
             .filter(|(name, _)| !name.as_bytes().starts_with(b"GIT_"))
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .collect();
-        Self { vars }
+        Self { vars, own: env.program().to_owned() }
     }
 
     /// Runs git and returns what it printed.
@@ -61,20 +73,50 @@ impl GitProgram {
         if output.status.success() { Ok(output.stdout) } else { Err(failure(what, &output)) }
     }
 
-    /// Runs git, which keeps `held` open until it ends, as its standard input, which it does not read.
-    pub(super) fn run_holding<S: AsRef<OsStr>>(
+    /// A guard for [`Self::run_apart`], which keeps `held` open until all that git started has ended; none
+    /// where there is no room for a process.
+    pub(super) fn guard(&self, held: &File) -> Option<Arc<Guard>> {
+        Guard::start(&self.own, &self.mark(), Some(held)).ok().map(Arc::new)
+    }
+
+    /// Runs git as tasks are run: without a terminal, on which a filter or ssh could ask, and ended by
+    /// `guard` if this process is killed.
+    pub(super) fn run_apart<S: AsRef<OsStr>>(
         &self,
         place: Place<'_>,
         args: &[S],
-        held: File,
-    ) -> Result<Vec<u8>, GitError> {
+        guard: Option<Arc<Guard>>,
+    ) -> Result<(), GitError> {
         let what = name_of(args);
-        let output = self
-            .command(place, args)
-            .stdin(Stdio::from(held))
-            .output()
-            .map_err(|source| GitError::Start { what: what.clone(), source })?;
-        if output.status.success() { Ok(output.stdout) } else { Err(failure(what, &output)) }
+        let path = self.vars.iter().find(|(name, _)| name == "PATH").map(|(_, value)| value.as_os_str());
+        let program = find_program("git".as_ref(), path, place.work_dir)
+            .map_err(|error| GitError::Start { what: what.clone(), source: io::Error::other(error) })?;
+        let options = OPTIONS.iter().map(OsString::from);
+        let mut env: Vec<(OsString, OsString)> = self.variables(place).collect();
+        env.push((RUN_VARIABLE.into(), self.mark().into()));
+        let spawn = Spawn {
+            program,
+            args: options.chain(args.iter().map(|arg| arg.as_ref().to_owned())).collect(),
+            dir: place.work_dir.to_owned(),
+            env,
+            mask: Arc::default(),
+            limits: Limits::default(),
+            guard,
+        };
+        let finished = run(&spawn, &Stop::new(), &mut ());
+        let message = match (finished.ended, finished.log.text.trim()) {
+            (Ended::Exit(0), _) => return Ok(()),
+            (Ended::Exit(code), "") => format!("exit status {code}"),
+            (Ended::Signal(signal), "") => format!("killed by signal {signal}"),
+            (Ended::NotStarted(why), _) => why,
+            (_, text) => text.to_owned(),
+        };
+        Err(GitError::Program { what, message })
+    }
+
+    /// What marks processes that git started for this one.
+    fn mark(&self) -> String {
+        format!("git-{}", std::process::id())
     }
 
     /// Runs git, writes `input` to it and hands its output to `read` meanwhile.
@@ -83,7 +125,7 @@ impl GitProgram {
         place: Place<'_>,
         args: &[S],
         input: &[u8],
-        read: impl FnOnce(&mut dyn BufRead) -> std::io::Result<T>,
+        read: impl FnOnce(&mut dyn BufRead) -> io::Result<T>,
     ) -> Result<T, GitError> {
         let what = name_of(args);
         let start = |source| GitError::Start { what: what.clone(), source };
@@ -100,7 +142,7 @@ impl GitProgram {
             scope.spawn(move || stdin.map(|mut stdin| stdin.write_all(input)));
             let stderr = scope.spawn(move || {
                 let mut text = Vec::new();
-                stderr.map(|mut stderr| std::io::Read::read_to_end(&mut stderr, &mut text));
+                stderr.map(|mut stderr| io::Read::read_to_end(&mut stderr, &mut text));
                 text
             });
             // The reader goes with the closure, so a git that still writes ends by a broken pipe.
@@ -118,19 +160,22 @@ impl GitProgram {
     #[expect(clippy::disallowed_methods, reason = "the one place where git is started")]
     fn command<S: AsRef<OsStr>>(&self, place: Place<'_>, args: &[S]) -> Command {
         let mut command = Command::new("git");
+        command.env_clear().envs(self.variables(place)).current_dir(place.work_dir).args(OPTIONS).args(args);
         command
-            .env_clear()
-            .envs(self.vars.iter().map(|(name, value)| (name, value)))
-            .env("GIT_DIR", place.git_dir)
-            .env("GIT_WORK_TREE", place.work_dir)
-            .env("GIT_OPTIONAL_LOCKS", "0")
-            .env("GIT_NO_REPLACE_OBJECTS", "1")
-            .env("GIT_TERMINAL_PROMPT", "0")
-            .env("LC_ALL", "C")
-            .current_dir(place.work_dir)
-            .args(["-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false"])
-            .args(args);
-        command
+    }
+
+    /// The environment of a call; of two values of a variable the second counts.
+    fn variables(&self, place: Place<'_>) -> impl Iterator<Item = (OsString, OsString)> {
+        let own = [
+            ("GIT_DIR", place.git_dir.as_os_str()),
+            ("GIT_WORK_TREE", place.work_dir.as_os_str()),
+            ("GIT_OPTIONAL_LOCKS", "0".as_ref()),
+            ("GIT_NO_REPLACE_OBJECTS", "1".as_ref()),
+            ("GIT_TERMINAL_PROMPT", "0".as_ref()),
+            ("LC_ALL", "C".as_ref()),
+        ];
+        let own = own.map(|(name, value)| (OsString::from(name), value.to_owned()));
+        self.vars.iter().cloned().chain(own)
     }
 }
 

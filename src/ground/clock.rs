@@ -1,7 +1,8 @@
-//! Time, passed in: the wall clock and the time since a start. It must not know what is timed.
+//! Time, passed in: the wall clock and the time since a start, without the time for which this process
+//! was suspended. It must not know what is timed.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// Milliseconds since 1970-01-01 00:00 UTC.
@@ -31,22 +32,20 @@ pub struct Clock(Source);
 
 #[derive(Clone, Debug)]
 enum Source {
-    System { since: Instant },
+    System { since: Duration },
     Manual { millis: Arc<AtomicU64> },
 }
 
 impl Clock {
     /// The system's clock; its count starts now.
-    #[expect(clippy::disallowed_methods, reason = "the one reader of the system's clock")]
     pub fn system() -> Self {
-        Self(Source::System { since: Instant::now() })
+        Self(Source::System { since: active() })
     }
 
     /// The same clock, with its count starting now.
-    #[expect(clippy::disallowed_methods, reason = "the one reader of the system's clock")]
     pub fn restarted(&self) -> Self {
         match &self.0 {
-            Source::System { .. } => Self(Source::System { since: Instant::now() }),
+            Source::System { .. } => Self::system(),
             Source::Manual { .. } => self.clone(),
         }
     }
@@ -69,11 +68,96 @@ impl Clock {
         }
     }
 
-    /// The time since the clock was made; it never goes back.
+    /// The time since the clock was made, without the time for which this process was suspended; it
+    /// never goes back.
     pub fn elapsed(&self) -> Duration {
         match &self.0 {
-            Source::System { since } => since.elapsed(),
+            Source::System { since } => active().saturating_sub(*since),
             Source::Manual { millis } => Duration::from_millis(millis.load(Ordering::Relaxed)),
         }
+    }
+}
+
+/// For how long this process was suspended.
+struct Suspensions {
+    /// Where the count of all clocks begins.
+    start: Option<Instant>,
+    /// How long all suspensions took that are over.
+    over: Duration,
+    /// When the one began that is not over.
+    since: Option<Instant>,
+}
+
+static SUSPENSIONS: Mutex<Suspensions> = Mutex::new(Suspensions::NONE);
+
+impl Suspensions {
+    const NONE: Self = Self { start: None, over: Duration::ZERO, since: None };
+
+    fn begin(&mut self, now: Instant) {
+        self.since.get_or_insert(now);
+    }
+
+    fn end(&mut self, now: Instant) {
+        if let Some(since) = self.since.take() {
+            self.over += now.saturating_duration_since(since);
+        }
+    }
+
+    /// The time from the first call on for which this process was not suspended.
+    fn active(&mut self, now: Instant) -> Duration {
+        let now = self.since.unwrap_or(now);
+        let start = *self.start.get_or_insert(now);
+        now.saturating_duration_since(start).saturating_sub(self.over)
+    }
+}
+
+/// Has the count of all clocks stand still until the returned value is dropped: nothing may time out
+/// because this process was suspended.
+pub fn suspend() -> Suspension {
+    with_suspensions(Suspensions::begin);
+    Suspension(())
+}
+
+/// See [`suspend`].
+#[derive(Debug)]
+pub struct Suspension(());
+
+impl Drop for Suspension {
+    fn drop(&mut self) {
+        with_suspensions(Suspensions::end);
+    }
+}
+
+fn active() -> Duration {
+    with_suspensions(Suspensions::active)
+}
+
+#[expect(clippy::disallowed_methods, reason = "the one reader of the system's clock")]
+fn with_suspensions<T>(act: impl FnOnce(&mut Suspensions, Instant) -> T) -> T {
+    // No code panics while it holds the lock, so a poisoned one is sound. The time is read under it, so
+    // that clocks never go back.
+    let mut suspensions = SUSPENSIONS.lock().unwrap_or_else(PoisonError::into_inner);
+    act(&mut suspensions, Instant::now())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "instants are made from one of the system's")]
+    fn time_stands_still_while_the_process_is_suspended() {
+        let start = Instant::now();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let mut suspensions = Suspensions::NONE;
+        let seconds = Duration::from_secs;
+        assert_eq!(suspensions.active(at(0)), seconds(0));
+        assert_eq!(suspensions.active(at(10)), seconds(10));
+        suspensions.begin(at(12));
+        suspensions.begin(at(15));
+        assert_eq!(suspensions.active(at(20)), seconds(12));
+        suspensions.end(at(100));
+        suspensions.end(at(101));
+        assert_eq!(suspensions.active(at(103)), seconds(15));
     }
 }

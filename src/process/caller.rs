@@ -29,12 +29,12 @@ struct Process {
 }
 
 /// What the process table says of a process.
-struct Row {
-    pid: i32,
+pub(super) struct Row {
+    pub(super) pid: i32,
     name: String,
     state: String,
-    parent: i32,
-    started: String,
+    pub(super) parent: i32,
+    pub(super) started: String,
 }
 
 /// How often a watch looks.
@@ -129,8 +129,13 @@ impl From<Row> for Process {
 
 impl Row {
     /// A zombie has ended; only its parent has not asked yet.
-    fn lives(&self) -> bool {
+    pub(super) fn lives(&self) -> bool {
         !matches!(&*self.state, "Z" | "X" | "x")
+    }
+
+    /// Whether it stands still until someone continues it, or a tracer does.
+    pub(super) fn is_stopped(&self) -> bool {
+        matches!(&*self.state, "T" | "t")
     }
 }
 
@@ -139,6 +144,12 @@ fn children(parent: i32, own: &[i32]) -> Vec<Process> {
     let pids = listed_children(parent).unwrap_or_else(all_processes);
     let rows = pids.into_iter().filter(|pid| !own.contains(pid)).filter_map(row);
     rows.filter(|row| row.parent == parent && row.lives()).map(Process::from).collect()
+}
+
+/// The children of a process; more than those where the kernel does not list them.
+pub(super) fn children_of(parent: Pid) -> Vec<Pid> {
+    let pids = listed_children(parent.as_raw_pid()).unwrap_or_else(all_processes);
+    pids.into_iter().filter_map(Pid::from_raw).collect()
 }
 
 /// The children of all threads of a process, where the kernel lists them: that spares a look at each
@@ -152,12 +163,12 @@ fn listed_children(parent: i32) -> Option<Vec<i32>> {
     Some(pids)
 }
 
-fn all_processes() -> Vec<i32> {
+pub(super) fn all_processes() -> Vec<i32> {
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
     entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
 }
 
-fn row(pid: i32) -> Option<Row> {
+pub(super) fn row(pid: i32) -> Option<Row> {
     read(pid, &fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
 }
 

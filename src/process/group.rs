@@ -11,7 +11,7 @@ use std::process::ExitStatus;
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, kill_process_group, test_kill_process, test_kill_process_group};
 
-use crate::process::marked;
+use crate::process::{children, marked};
 
 /// A group whose leader is a child of this process.
 #[derive(Debug)]
@@ -74,7 +74,7 @@ impl Group {
     pub(super) fn reap(&mut self) -> io::Result<ExitStatus> {
         // Reaped or lost to someone else: in both cases it no longer keeps the number.
         self.state = State::Leaderless;
-        self.leader.wait().map(|output| output.status)
+        children::reap(&self.leader, self.id)
     }
 
     /// Whether members live after the leader was reaped. A member that has ended and whom nobody

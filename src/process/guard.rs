@@ -20,7 +20,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rustix::process::{Pid, Signal, kill_process_group};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 
-use crate::process::strays;
+use crate::process::{children, strays};
 
 /// The hidden first argument by which the program is told to be a guard; the run's id follows.
 pub const GUARD_ARGUMENT: &str = "__guard";
@@ -62,7 +62,10 @@ impl Guard {
     ) -> io::Result<Self> {
         // From now on what outlives its parent becomes a child of this process, and is found.
         #[cfg(target_os = "linux")]
-        rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
+        {
+            rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
+            children::collect_orphans()?;
+        }
         let (reader, pipe) = io::pipe()?;
         rustix::io::ioctl_fionbio(&pipe, true)?;
         let command = duct::cmd(program, args);

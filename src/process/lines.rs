@@ -3,6 +3,9 @@
 /// A line that grows beyond this is delivered in pieces.
 const LONGEST: usize = 64 * 1024;
 
+/// Bytes of the beginning of a line that are shown before its end has come.
+const SHOWN: usize = 4 * 1024;
+
 /// The beginning of a line whose end has not come yet.
 #[derive(Debug, Default)]
 pub(super) struct Lines {
@@ -35,6 +38,12 @@ impl Lines {
     /// The beginning of a line whose end has not come yet.
     pub(super) fn unfinished(&self) -> &[u8] {
         &self.partial
+    }
+
+    /// What has no line end yet, as far as it is worth showing; of much its end.
+    pub(super) fn unfinished_end(&self) -> &[u8] {
+        let bytes = &self.partial;
+        &bytes[char_border(bytes, bytes.len().saturating_sub(SHOWN))..]
     }
 
     /// Emits what has no line end.
@@ -72,6 +81,17 @@ mod tests {
         assert_eq!(pieces(&[b"\n", b"x\n"]), ["\n", "x\n"]);
         assert_eq!(pieces(&["é\n".as_bytes(), b"\xff\n"]), ["é\n", "\u{fffd}\n"]);
         assert_eq!(pieces(&[b"\xc3", b"\xa9\n"]), ["é\n"]);
+    }
+
+    #[test]
+    fn the_beginning_of_a_line_can_be_seen() {
+        let mut lines = Lines::default();
+        for (bytes, seen) in [("a", "a"), ("b\rc", "ab\rc"), ("\nd", "d"), ("\n", ""), ("", "")] {
+            lines.add(bytes.as_bytes(), &mut |_| ());
+            assert_eq!(lines.unfinished_end(), seen.as_bytes());
+        }
+        lines.add("é".repeat(SHOWN).as_bytes(), &mut |_| ());
+        assert_eq!(lines.unfinished_end(), "é".repeat(SHOWN / 2).as_bytes());
     }
 
     #[test]

@@ -7,7 +7,9 @@ use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, getpid, kill_process_group, waitid};
+use rustix::process::{Pid, Signal, getpid, kill_process_group};
+
+use crate::process::{caller, children};
 
 const PROC: &str = "/proc";
 /// How often a process that is changing its program is looked at again.
@@ -34,23 +36,29 @@ pub(super) fn find(name: &str, value: &str) -> Vec<Marked> {
     processes().filter(|pid| *pid != own).filter_map(marked).collect()
 }
 
-/// The living processes that became children of this one when whoever started them ended, and that
-/// made a session of their own, as daemons do. Those that have ended are reaped.
+/// The living processes that became children of this one when whoever started them ended. What runs in
+/// the session of this process is not among them: it may have been started here.
 pub(super) fn adopted() -> Vec<Marked> {
-    let own = getpid().as_raw_pid();
-    let Some(session) = standing(getpid()).map(|own| own.session) else { return Vec::new() };
-    let is_adopted = |standing: &Standing| standing.parent == own && standing.session != session;
-    let mut living = Vec::new();
-    for pid in processes() {
-        let Some(standing) = standing(pid).filter(is_adopted) else { continue };
-        if standing.has_ended() {
-            let _ = waitid(WaitId::Pid(pid), WaitIdOptions::EXITED | WaitIdOptions::NOHANG);
-        } else {
-            // A daemon may have written over the environment that it was started with.
-            living.push(Marked { pid, environment: environment(pid).unwrap_or_default() });
-        }
-    }
-    living
+    let living = orphans(processes()).filter(|(_, standing)| !standing.has_ended());
+    // A daemon may have written over the environment that it was started with.
+    living.map(|(pid, _)| Marked { pid, environment: environment(pid).unwrap_or_default() }).collect()
+}
+
+/// Those that have ended and are not reaped. Some may be missed while others end.
+pub(super) fn ended_orphans() -> Vec<Pid> {
+    let ended = orphans(caller::children_of(getpid())).filter(|(_, standing)| standing.has_ended());
+    ended.map(|(pid, _)| pid).collect()
+}
+
+fn orphans(among: impl IntoIterator<Item = Pid>) -> impl Iterator<Item = (Pid, Standing)> {
+    let own = getpid();
+    let session = standing(own).map(|own| own.session);
+    let stand = among.into_iter().filter_map(|pid| Some((pid, standing(pid)?)));
+    stand.filter(move |(pid, standing)| {
+        standing.parent == own.as_raw_pid()
+            && session.is_some_and(|session| standing.session != session)
+            && !children::is_awaited(*pid)
+    })
 }
 
 impl Marked {
@@ -71,23 +79,7 @@ impl Marked {
 
     /// Signals it, and nobody who got its id after its end.
     pub(super) fn signal(&self, signal: Signal) {
-        #[cfg(target_os = "linux")]
-        {
-            use rustix::process::{PidfdFlags, pidfd_open, pidfd_send_signal};
-            let descriptor = pidfd_open(self.pid, PidfdFlags::empty());
-            // The descriptor names one process for good; if that is the one that was found, it still is.
-            let same = environment(self.pid).is_some_and(|now| now == self.environment);
-            match descriptor {
-                Ok(descriptor) if same => {
-                    let _ = pidfd_send_signal(descriptor, signal);
-                    return;
-                }
-                Err(rustix::io::Errno::NOSYS | rustix::io::Errno::PERM | rustix::io::Errno::MFILE)
-                    if same => {}
-                _ => return,
-            }
-        }
-        let _ = rustix::process::kill_process(self.pid, signal);
+        signal_if(self.pid, signal, || environment(self.pid).is_some_and(|now| now == self.environment));
     }
 
     /// Kills it, and if it leads a group, all members: they came from it, even those that bear no mark.
@@ -98,6 +90,30 @@ impl Marked {
         }
         self.signal(Signal::KILL);
     }
+}
+
+/// Signals a process if it still is the one that is meant.
+pub(super) fn signal_if(pid: Pid, signal: Signal, is_meant: impl FnOnce() -> bool) {
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::process::{PidfdFlags, pidfd_open, pidfd_send_signal};
+        let descriptor = pidfd_open(pid, PidfdFlags::empty());
+        // The descriptor names one process for good; if that is the one that was found, it still is.
+        let same = is_meant();
+        match descriptor {
+            Ok(descriptor) if same => {
+                let _ = pidfd_send_signal(descriptor, signal);
+                return;
+            }
+            Err(rustix::io::Errno::NOSYS | rustix::io::Errno::PERM | rustix::io::Errno::MFILE) if same => {}
+            _ => return,
+        }
+    }
+    #[cfg(not(target_os = "linux"))]
+    if !is_meant() {
+        return;
+    }
+    let _ = rustix::process::kill_process(pid, signal);
 }
 
 /// Whether a group has a member that has not ended. Where the table can't be read, a member that

@@ -55,6 +55,10 @@ impl<'a> Output<'a> {
                 let masked = self.masker.push(&self.buffer);
                 self.log.add(masked);
                 self.lines.add(masked, &mut |text| watcher.output(text));
+                let unfinished = self.lines.unfinished_end();
+                if !unfinished.is_empty() {
+                    watcher.unfinished(&String::from_utf8_lossy(unfinished));
+                }
             }
             Err(Errno::AGAIN | Errno::INTR) => {}
             Err(_) => self.pipe = None,
@@ -72,7 +76,7 @@ impl<'a> Output<'a> {
         let line = [self.lines.unfinished(), self.masker.held()].concat();
         // What is held back may have line ends of its own.
         let start = line.iter().rposition(|byte| *byte == b'\n').map_or(0, |last| last + 1);
-        watcher.unfinished(&String::from_utf8_lossy(&line[start..]));
+        watcher.paused_within(&String::from_utf8_lossy(&line[start..]));
     }
 
     /// Takes in what is in the pipe now, and no more: a process that left the group may go on
@@ -125,7 +129,7 @@ mod tests {
             self.output.push_str(text);
         }
 
-        fn unfinished(&mut self, text: &str) {
+        fn paused_within(&mut self, text: &str) {
             self.unfinished.push(text.to_owned());
         }
     }

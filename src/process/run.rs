@@ -29,9 +29,13 @@ pub trait Watcher {
     /// a line that is very long.
     fn output(&mut self, text: &str);
 
+    /// The command printed the beginning of a line, of which this is all so far, or its end if that is
+    /// long.
+    fn unfinished(&mut self, _text: &str) {}
+
     /// The command paused within this line, or goes on with it for long. It comes again as output when
     /// it is whole. It may end in the beginning of a secret, so it is not to be shown.
-    fn unfinished(&mut self, line: &str) {
+    fn paused_within(&mut self, line: &str) {
         let _ = line;
     }
 

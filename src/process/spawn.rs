@@ -3,19 +3,20 @@
 
 use std::ffi::OsString;
 use std::io::{self, PipeWriter};
-use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::process::Signal;
 
+use crate::process::children;
 use crate::process::group::Group;
 use crate::process::guard::Guard;
 use crate::process::interpreter::of_script;
 use crate::process::log::LogLimits;
 use crate::process::mask::Mask;
 use crate::process::program::check;
+use crate::process::session;
 
 /// One command. It holds secrets, so it shows nothing of itself.
 #[derive(Clone)]
@@ -69,7 +70,8 @@ impl Default for Limits {
 const BUSY_TRIES: u32 = 8;
 
 impl Spawn {
-    /// Starts the command as the leader of a new group, both outputs going to `output`.
+    /// Starts the command as the leader of a new session and group, without a terminal, both outputs going
+    /// to `output`.
     ///
     /// # Errors
     /// A clause that says why it can't be started.
@@ -80,14 +82,11 @@ impl Spawn {
             .stdin_null()
             .dir(&self.dir)
             .full_env(self.env.iter().map(|(name, value)| (name, value)))
-            .before_spawn(|command| {
-                command.process_group(0);
-                Ok(())
-            })
+            .before_spawn(session::separate)
             .unchecked();
         let mut tries = 0;
         loop {
-            match expression.start().and_then(Group::of) {
+            match children::start(&expression).and_then(Group::of) {
                 Ok(group) => return Ok(group),
                 Err(error) if error.kind() == io::ErrorKind::ExecutableFileBusy && tries < BUSY_TRIES => {
                     std::thread::sleep(Duration::from_millis(2 << tries));

@@ -95,7 +95,8 @@ impl Human {
             What::TaskOutput { task, text } if self.output == Output::Stream => {
                 return vec![Part::Streamed { task: task.clone(), text: text.clone() }];
             }
-            What::TaskOutput { .. } => None,
+            What::TaskOutput { .. } | What::TaskLine { .. } => None,
+            What::Suspended | What::Resumed => None,
             What::TaskSlow { task, after } => Some(self.lines.slow(task, *after)),
             What::TaskRetries { task, attempt, ended } => Some(self.lines.retries(task, *attempt, ended)),
             What::TaskFinished(task) if self.is_quiet && task.status == Status::Hit && !has_unused(task) => {

@@ -38,6 +38,11 @@ pub trait Reporter: Send {
     /// # Errors
     /// The writer failed.
     fn event(&mut self, event: &Event) -> io::Result<()>;
+
+    /// Whether it shows what running tasks print, and so wants to hear of each line.
+    fn shows_lines(&self) -> bool {
+        false
+    }
 }
 
 /// Which logs are shown to people.
@@ -65,6 +70,11 @@ impl Reporters {
     /// Adds one; `name` says in an error what could not be written.
     pub fn add(&mut self, reporter: Box<dyn Reporter>, name: &'static str) {
         self.all.push((reporter, name));
+    }
+
+    /// Whether one of them shows what running tasks print.
+    pub fn shows_lines(&self) -> bool {
+        self.all.iter().any(|(reporter, _)| reporter.shows_lines())
     }
 
     /// Gives all of them the next event.

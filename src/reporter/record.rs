@@ -1,5 +1,5 @@
 //! The record reporter: keeps a run's events for `xtask log`. It must not keep what a replay can do
-//! without: single output lines are in the tasks' logs.
+//! without: single output lines are in the tasks' logs, and a live view is not drawn again.
 
 use std::io::{self, BufWriter, Write as _};
 
@@ -19,7 +19,10 @@ impl Record {
 
 impl Reporter for Record {
     fn event(&mut self, event: &Event) -> io::Result<()> {
-        if matches!(event.what, What::TaskOutput { .. }) {
+        if matches!(
+            event.what,
+            What::TaskOutput { .. } | What::TaskLine { .. } | What::Suspended | What::Resumed
+        ) {
             return Ok(());
         }
         let mut line = serde_json::to_vec(event)?;

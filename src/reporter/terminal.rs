@@ -1,25 +1,56 @@
-//! The terminal reporter: human lines above a live view of what runs. It must not be used where
-//! there is no terminal.
+//! The terminal reporter: human lines above a live view of what runs, each task with the last line that
+//! it printed. It must not be used where there is no terminal.
+//!
+//! A thread draws the view anew ten times a second, however much is printed. In the background, and while
+//! the run is suspended, the terminal is another's: then there is no view, only lines.
 
 use std::collections::BTreeMap;
-use std::io;
+use std::io::{self, Write as _};
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use rustix::process::getpgrp;
+use rustix::termios::tcgetpgrp;
 
 use crate::event::{Event, What};
 use crate::reporter::human::Human;
 use crate::reporter::lines::count;
-use crate::reporter::style::Paint;
+use crate::reporter::style::{Paint, Tone};
+use crate::reporter::text::{Keep, safe};
 use crate::reporter::{Output, Reporter};
+
+/// The time between two drawings.
+const PERIOD: Duration = Duration::from_millis(100);
 
 /// Draws on the terminal that standard error is.
 pub struct Terminal {
     human: Human,
+    view: Arc<Mutex<View>>,
+    /// Dropping it ends the thread.
+    end: Option<Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// What is drawn.
+struct View {
+    paint: Paint,
     bars: MultiProgress,
     total: ProgressBar,
-    running: BTreeMap<String, ProgressBar>,
+    running: BTreeMap<String, Running>,
     left: usize,
+    /// Whether the terminal is ours to draw on.
+    is_shown: bool,
+    is_suspended: bool,
+}
+
+/// A running task.
+struct Running {
+    bar: ProgressBar,
+    /// What it printed last, if that is not drawn yet.
+    line: Option<String>,
 }
 
 impl Terminal {
@@ -27,63 +58,161 @@ impl Terminal {
     pub fn new(paint: Paint, output: Output) -> Self {
         let bars = MultiProgress::with_draw_target(ProgressDrawTarget::stderr());
         let total = bars.add(ProgressBar::new_spinner());
-        Self { human: Human::new(paint, output), bars, total, running: BTreeMap::new(), left: 0 }
+        let view = Arc::new(Mutex::new(View {
+            paint,
+            bars,
+            total,
+            running: BTreeMap::new(),
+            left: 0,
+            is_shown: true,
+            is_suspended: false,
+        }));
+        let (end, ended) = channel::<()>();
+        let drawn = Arc::clone(&view);
+        // Without a thread, the view is drawn as often as something happens.
+        let thread = std::thread::Builder::new().name("live-view".to_owned()).spawn(move || {
+            while ended.recv_timeout(PERIOD) == Err(RecvTimeoutError::Timeout) {
+                lock(&drawn).draw();
+            }
+        });
+        Self { human: Human::new(paint, output), view, end: Some(end), thread: thread.ok() }
     }
+}
 
+impl View {
     fn start(&mut self, task: &str, attempt: u32, expected: Option<u64>) {
         let bar = self.bars.insert_before(&self.total, ProgressBar::new_spinner());
         let expected = expected.map(|millis| {
             format!(" of about {}", crate::ground::units::duration(Duration::from_millis(millis)))
         });
         let attempt = if attempt > 1 { format!(" (attempt {attempt})") } else { String::new() };
-        let template =
-            format!("{{spinner}} {{prefix}}{attempt}  {{elapsed}}{}", expected.unwrap_or_default());
+        let template = format!(
+            "{{spinner}} {{prefix}}{attempt}  {{elapsed}}{}{{wide_msg}}",
+            expected.unwrap_or_default()
+        );
         bar.set_style(style(&template));
         bar.set_prefix(task.to_owned());
-        bar.enable_steady_tick(Duration::from_millis(100));
-        if let Some(former) = self.running.insert(task.to_owned(), bar) {
-            former.finish_and_clear();
-            self.bars.remove(&former);
+        bar.tick();
+        if let Some(former) = self.running.insert(task.to_owned(), Running { bar, line: None }) {
+            self.remove(&former.bar);
         }
     }
 
     fn end(&mut self, task: &str) {
-        if let Some(bar) = self.running.remove(task) {
-            bar.finish_and_clear();
-            self.bars.remove(&bar);
+        if let Some(running) = self.running.remove(task) {
+            self.remove(&running.bar);
         }
+        self.left = self.left.saturating_sub(1);
+        self.show_left();
+    }
+
+    fn remove(&self, bar: &ProgressBar) {
+        bar.finish_and_clear();
+        self.bars.remove(bar);
     }
 
     fn show_left(&self) {
         self.total.set_message(format!("{} left", count(self.left, "task")));
     }
+
+    /// Draws what has changed, if the terminal is ours.
+    fn draw(&mut self) {
+        self.take_terminal();
+        if !self.is_shown {
+            return;
+        }
+        for Running { bar, line } in self.running.values_mut() {
+            if let Some(line) = line.take().and_then(|line| shown(&line)) {
+                bar.set_message(self.paint.tone(Tone::Faint, &format!("  {line}")));
+            }
+            bar.tick();
+        }
+    }
+
+    /// Looks whether the terminal is ours now.
+    fn take_terminal(&mut self) {
+        let is_shown = !self.is_suspended && is_in_foreground();
+        if is_shown != self.is_shown {
+            self.is_shown = is_shown;
+            if is_shown {
+                self.bars.set_draw_target(ProgressDrawTarget::stderr());
+            } else {
+                // If even this fails, what is left of the view is in the way, and no more.
+                let _ = self.bars.clear();
+                self.bars.set_draw_target(ProgressDrawTarget::hidden());
+            }
+        }
+    }
+
+    /// Writes lines above the view.
+    fn print(&mut self, text: &str) -> io::Result<()> {
+        self.take_terminal();
+        if self.is_shown { self.bars.println(text) } else { writeln!(io::stderr().lock(), "{text}") }
+    }
 }
 
 impl Reporter for Terminal {
     fn event(&mut self, event: &Event) -> io::Result<()> {
+        let mut view = lock(&self.view);
         match &event.what {
             What::RunStarted(run) => {
-                self.left = run.tasks;
-                self.total.set_style(style("  {msg}"));
-                self.show_left();
+                view.left = run.tasks;
+                view.total.set_style(style("  {msg}"));
+                view.show_left();
             }
-            What::TaskStarted { task, attempt, expected, .. } => self.start(task, *attempt, *expected),
-            What::TaskFinished(task) => {
-                self.end(&task.task);
-                self.left = self.left.saturating_sub(1);
-                self.show_left();
+            What::TaskStarted { task, attempt, expected, .. } => view.start(task, *attempt, *expected),
+            What::TaskLine { task, line } => {
+                if let Some(running) = view.running.get_mut(task) {
+                    running.line = Some(line.clone());
+                }
+            }
+            What::TaskFinished(task) => view.end(&task.task),
+            What::Suspended => {
+                view.is_suspended = true;
+                view.take_terminal();
+            }
+            What::Resumed => {
+                view.is_suspended = false;
+                view.draw();
             }
             What::RunFinished(_) => {
-                self.total.finish_and_clear();
-                self.bars.clear()?;
+                view.total.finish_and_clear();
+                view.bars.clear()?;
             }
             _ => {}
         }
         if let Some(text) = self.human.text(event) {
-            self.bars.println(text)?;
+            view.print(&text)?;
         }
         Ok(())
     }
+
+    fn shows_lines(&self) -> bool {
+        true
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        self.end = None;
+        if let Some(thread) = self.thread.take() {
+            // It ends at once, and has nothing to say.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Whether what is written to standard error does not get in the way of another job. A terminal that is
+/// not the one of this session has no jobs.
+fn is_in_foreground() -> bool {
+    tcgetpgrp(io::stderr()).map_or(true, |group| group == getpgrp())
+}
+
+/// A line as it is shown; `None` if there is nothing to see.
+fn shown(line: &str) -> Option<String> {
+    let line = safe(line, Keep::Nothing);
+    let line = line.lines().rev().map(str::trim_end).find(|line| !line.is_empty())?;
+    Some(line.replace('\t', "    "))
 }
 
 /// A template that is wrong draws the default: a live view is never worth a failure.
@@ -91,4 +220,30 @@ fn style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template)
         .unwrap_or_else(|_| ProgressStyle::default_spinner())
         .tick_chars("⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏ ")
+}
+
+/// What a thread that panicked left is as good as what it would have left.
+fn lock(view: &Mutex<View>) -> MutexGuard<'_, View> {
+    view.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_shown_without_what_moves_the_cursor() {
+        let cases = [
+            ("plain", Some("plain")),
+            ("\u{1b}[32mgreen\u{1b}[0m text", Some("green text")),
+            ("\u{1b}[2K\u{1b}[1Gfetching 日本", Some("fetching 日本")),
+            ("a\tb  ", Some("a    b")),
+            ("\u{1b}]0;title\u{7}", None),
+            ("bell\u{7}\u{8}", Some("bell")),
+            ("   ", None),
+        ];
+        for (line, expected) in cases {
+            assert_eq!(shown(line).as_deref(), expected, "{line:?}");
+        }
+    }
 }

@@ -21,6 +21,8 @@ mod runs_at_once;
 mod signals;
 mod state;
 #[cfg(target_os = "linux")]
+mod terminal;
+#[cfg(target_os = "linux")]
 mod trace;
 mod watch;
 #[cfg(target_os = "linux")]

@@ -1,0 +1,385 @@
+//! Nothing that is started has a terminal, and what people do at theirs reaches all of it: a shell with job
+//! control on a terminal of its own, to which keys are typed.
+
+use std::fs::File;
+use std::io::{Read as _, Write as _};
+use std::process::{Child, Command};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+
+use rustix::fs::{Mode, OFlags};
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+
+use crate::project::{Project, processes, signal, wait_for};
+
+const CTRL_C: &str = "\u{3}";
+const CTRL_Z: &str = "\u{1a}";
+/// Asks at the terminal, and notes in the home folder who got no answer.
+const ASK: &str = "if read line </dev/tty; then exit 9; fi; echo";
+
+/// A shell at a terminal.
+struct Shell {
+    child: Child,
+    keys: Option<File>,
+    seen: Arc<Mutex<Vec<u8>>>,
+    reader: JoinHandle<()>,
+}
+
+impl Shell {
+    fn new(project: &Project) -> Self {
+        let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
+        grantpt(&master).unwrap();
+        unlockpt(&master).unwrap();
+        let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
+        let terminal = File::from(
+            rustix::fs::open(ptsname(&master, Vec::new()).unwrap(), flags, Mode::empty()).unwrap(),
+        );
+        let child = project
+            .command("setsid")
+            .args(["--ctty", "sh", "-im"])
+            .env("TERM", "xterm")
+            .env("PS1", "")
+            .env("XTASK", env!("CARGO_BIN_EXE_xtask"))
+            .stdin(terminal.try_clone().unwrap())
+            .stdout(terminal.try_clone().unwrap())
+            .stderr(terminal)
+            .spawn()
+            .unwrap();
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let screen = Arc::clone(&seen);
+        let keys = File::from(master);
+        let mut drawn = keys.try_clone().unwrap();
+        let reader = std::thread::spawn(move || {
+            let mut bytes = [0; 4096];
+            // It fails as soon as nobody has the terminal open any more.
+            while let Ok(read @ 1..) = drawn.read(&mut bytes) {
+                screen.lock().unwrap().extend_from_slice(&bytes[..read]);
+            }
+        });
+        let shell = Self { child, keys: Some(keys), seen, reader };
+        shell.line("echo sh-is-$((1+1))");
+        shell.shows("sh-is-2");
+        shell
+    }
+
+    /// Presses keys.
+    fn press(&self, keys: &str) {
+        self.keys.as_ref().unwrap().write_all(keys.as_bytes()).unwrap();
+    }
+
+    /// Types a command.
+    fn line(&self, command: &str) {
+        self.press(&format!("{command}\n"));
+    }
+
+    fn text(&self) -> String {
+        String::from_utf8_lossy(&self.seen.lock().unwrap()).into_owned()
+    }
+
+    #[track_caller]
+    fn shows(&self, text: &str) {
+        let start = std::time::Instant::now();
+        while !self.text().contains(text) {
+            assert!(start.elapsed().as_secs() < 60, "it does not show {text:?}:\n{}", self.text());
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+    }
+
+    /// Types a command and waits until it has ended with this status.
+    #[track_caller]
+    fn runs(&self, command: &str, status: i32) {
+        self.line(&format!("{command}; echo ended-$?-"));
+        self.shows(&format!("ended-{status}-"));
+    }
+
+    /// Closes the shell, which has nothing more to do.
+    fn close(mut self) {
+        self.line("exit");
+        self.child.wait().unwrap();
+        self.reader.join().unwrap();
+    }
+}
+
+/// The state of a process, such as `T`, by its first argument after the program.
+fn states(mark: &str) -> Vec<char> {
+    let state = |pid: i32| {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        stat.rsplit_once(')')?.1.trim_start().chars().next()
+    };
+    processes(mark).into_iter().filter_map(state).collect()
+}
+
+#[track_caller]
+fn nothing_left(mark: &str) {
+    wait_for("no process is left", || processes(mark).is_empty());
+}
+
+#[test]
+fn nothing_that_a_run_starts_can_ask_at_the_terminal() {
+    let project = Project::new(&format!(
+        r#"
+        [tools.tool]
+        probe = "{ASK} probe >> $HOME/asked; echo 1"
+
+        [services.web]
+        run = "{ASK} service >> $HOME/asked; exec sleep 1000"
+        ready = {{ command = "{ASK} ready >> $HOME/asked" }}
+
+        [tasks.task]
+        run = "{ASK} task >> $HOME/asked"
+        finally = "{ASK} finally >> $HOME/asked"
+        tools = ["tool"]
+        services = ["web"]
+        sandbox = true
+        inputs = ["in"]
+
+        [tasks.shell]
+        run = "echo 'echo shell >> $HOME/asked' | sh -im; stty -echo </dev/tty || echo stty >> $HOME/asked"
+
+        [tasks.session]
+        run = "test $(cut -d ' ' -f 6 /proc/$$/stat) = $$ && echo session >> $HOME/asked"
+        "#
+    ));
+    let shell = Shell::new(&project);
+    shell.runs("$XTASK run task shell session --keep-going", 0);
+    shell.close();
+    let mut asked = project.lines("../home/asked");
+    asked.sort();
+    asked.dedup();
+    assert_eq!(asked, ["finally", "probe", "ready", "service", "session", "shell", "stty", "task"]);
+}
+
+#[test]
+fn nothing_that_a_push_starts_can_ask_at_the_terminal() {
+    let project = Project::gated(
+        &format!(
+            r#"
+            [tasks.task]
+            run = "{ASK} task >> $HOME/asked; grep -q smudged file"
+
+            [worktree]
+            setup = "{ASK} setup >> $HOME/asked"
+            filters = ["asks"]
+
+            [hooks]
+            pre-push = ["task"]
+            "#
+        ),
+        &["pre-push"],
+    );
+    project.git(&["config", "filter.asks.clean", "cat"]);
+    project.git(&["config", "filter.asks.smudge", &format!("{ASK} filter >> $HOME/asked; echo smudged")]);
+    project.write(".gitattributes", "file filter=asks\n").write("file", "clean\n").commit("filtered");
+    let shell = Shell::new(&project);
+    shell.runs("git push -q origin main", 0);
+    shell.close();
+    let mut asked = project.lines("../home/asked");
+    asked.sort();
+    asked.dedup();
+    assert_eq!(asked, ["filter", "setup", "task"]);
+}
+
+#[test]
+fn traced_tasks_and_fixes_can_not_ask_at_the_terminal() {
+    let project = Project::new(&format!(
+        r#"
+        [tasks.task]
+        run = "{ASK} task >> $HOME/asked; cat in"
+        fix = "{ASK} fix >> $HOME/asked"
+        inputs = ["in"]
+        "#
+    ));
+    project.write("in", "").commit("in");
+    let shell = Shell::new(&project);
+    shell.line("$XTASK audit task; echo audited-$?-");
+    shell.shows("audited-");
+    shell.line("$XTASK fix task; echo fixed-$?-");
+    shell.shows("fixed-0-");
+    shell.close();
+    assert_eq!(project.lines("../home/asked"), ["task", "fix"]);
+}
+
+#[test]
+fn ctrl_c_reaches_what_has_no_terminal() {
+    let mark = "62.0101";
+    let sleep = format!("sleep {mark}");
+    for (tasks, started) in [
+        (format!("[tasks.t]\nrun = \"{sleep} & {sleep}\"\nfinally = \"echo cleaned >> $HOME/cleaned\"\n"), 2),
+        (format!("[tools.tool]\nprobe = \"{sleep}\"\n[tasks.t]\nrun = \"true\"\ntools = [\"tool\"]\n"), 1),
+        (
+            format!(
+                "[services.s]\nrun = \"{sleep}\"\nready = {{ command = \"{sleep}\" }}\n[tasks.t]\nrun = \"true\"\nservices = [\"s\"]\n"
+            ),
+            2,
+        ),
+    ] {
+        let project = Project::new(&tasks);
+        let shell = Shell::new(&project);
+        shell.line("$XTASK run t; echo ended-$?-");
+        let line = format!("sleep\0{mark}");
+        wait_for("it runs", || processes(&line).len() >= started);
+        shell.press(CTRL_C);
+        nothing_left(mark);
+        shell.runs("true", 0);
+        shell.close();
+        if tasks.contains("finally") {
+            assert_eq!(project.lines("../home/cleaned"), ["cleaned"]);
+        }
+    }
+}
+
+#[test]
+fn ctrl_z_stops_the_run_with_all_that_it_runs_and_fg_continues_both() {
+    let mark = "62.0201";
+    // One is in a session of its own, and one has lost its environment.
+    let tasks = format!(
+        r#"
+        [tasks.t]
+        run = "setsid sleep {mark} & env -i sleep {mark} & until [ -e ../go ]; do sleep 0.01; done; kill %1 %2"
+        timeout = "60s"
+        "#
+    );
+    let project = Project::new(&tasks);
+    let shell = Shell::new(&project);
+    shell.line("$XTASK run t; echo ended-$?-");
+    let (line, runner) = (format!("sleep\0{mark}"), "xtask\0run\0t");
+    wait_for("it runs", || processes(&line).len() == 2);
+    for _ in 0..2 {
+        shell.press(CTRL_Z);
+        wait_for("all stand still", || states(mark).iter().chain(&states(runner)).all(|state| *state == 'T'));
+        assert_eq!(states(&line).len(), 2);
+        // The shell has the terminal meanwhile.
+        shell.runs("true", 0);
+        shell.line("fg");
+        wait_for("all go on", || states(&line).iter().chain(&states(runner)).all(|state| *state != 'T'));
+        shell.seen.lock().unwrap().clear();
+    }
+    project.write("../go", "");
+    shell.shows("passed: 1 ran");
+    shell.close();
+    nothing_left(mark);
+}
+
+#[test]
+fn a_push_is_stopped_by_ctrl_z_and_ended_by_ctrl_c() {
+    let mark = "62.0301";
+    let project = Project::gated(
+        &format!("[tasks.t]\nrun = \"sleep {mark}\"\n[hooks]\npre-push = [\"t\"]\n"),
+        &["pre-push"],
+    );
+    let shell = Shell::new(&project);
+    shell.line("git push -q origin main; echo ended-$?-");
+    let line = format!("sleep\0{mark}");
+    wait_for("it runs", || processes(&line).len() == 1);
+    shell.press(CTRL_Z);
+    wait_for("it stands still", || states(&line) == ['T']);
+    shell.line("fg");
+    wait_for("it goes on", || states(&line) != ['T']);
+    shell.press(CTRL_C);
+    nothing_left(mark);
+    shell.runs("true", 0);
+    shell.close();
+    assert_eq!(project.remote("main"), None);
+}
+
+#[test]
+fn the_end_of_the_terminal_ends_a_run_even_while_it_is_stopped() {
+    let mark = "62.0401";
+    let line = format!("sleep\0{mark}");
+    for is_stopped in [false, true] {
+        let tasks =
+            format!("[tasks.t]\nrun = \"sleep {mark}\"\nfinally = \"echo cleaned >> $HOME/cleaned\"\n");
+        let project = Project::new(&tasks);
+        let mut shell = Shell::new(&project);
+        shell.line("$XTASK run t");
+        wait_for("it runs", || processes(&line).len() == 1);
+        if is_stopped {
+            shell.press(CTRL_Z);
+            wait_for("it stands still", || states(&line) == ['T']);
+        }
+        // The reader has the other descriptor of the terminal's end.
+        signal("HUP", -i32::try_from(shell.child.id()).unwrap());
+        signal("KILL", i32::try_from(shell.child.id()).unwrap());
+        shell.keys = None;
+        shell.child.wait().unwrap();
+        nothing_left(mark);
+        wait_for("it has cleaned up", || project.lines("../home/cleaned") == ["cleaned"]);
+        shell.reader.join().unwrap();
+    }
+}
+
+#[test]
+fn a_kill_of_a_stopped_run_leaves_nothing() {
+    let mark = "62.0501";
+    let line = format!("sleep\0{mark}");
+    let project = Project::new(&format!("[tasks.t]\nrun = \"sleep {mark} & sleep {mark}\"\n"));
+    let shell = Shell::new(&project);
+    shell.line("$XTASK run t");
+    wait_for("it runs", || processes(&line).len() == 2);
+    shell.press(CTRL_Z);
+    wait_for("all stand still", || states(&line) == ['T', 'T']);
+    shell.line("kill -KILL %1");
+    nothing_left(mark);
+    shell.close();
+}
+
+#[test]
+fn a_run_in_the_background_is_not_stopped_by_what_it_writes() {
+    let project = Project::new("[tasks.t]\nrun = \"echo printed; exit 3\"\n");
+    let shell = Shell::new(&project);
+    shell.line("stty tostop");
+    shell.line("$XTASK run t & wait $!; echo ended-$?-");
+    shell.shows("ended-1-");
+    // Nothing is drawn over what the foreground shows.
+    let text = shell.text();
+    assert!(text.contains("printed") && !text.contains("task left"), "{text}");
+    shell.close();
+}
+
+#[test]
+fn a_run_that_leads_its_session_is_not_stopped_by_ctrl_z() {
+    // As in a container: nobody could continue it.
+    let project = Project::new("[tasks.t]\nrun = \"touch ../up; until [ -e ../go ]; do sleep 0.01; done\"\n");
+    let shell = Shell::new(&project);
+    shell.line("exec $XTASK run t");
+    wait_for("it runs", || project.path("../up").exists());
+    shell.press(CTRL_Z);
+    project.write("../go", "");
+    shell.shows("passed: 1 ran");
+    let mut child = shell.child;
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    shell.reader.join().unwrap();
+}
+
+#[test]
+fn orphans_that_end_are_collected_while_their_task_goes_on() {
+    let project = Project::new(
+        r#"
+        [tasks.t]
+        run = """
+        i=0
+        while [ $i -lt 300 ]; do
+            (sleep 0.01 &)
+            i=$((i + 1))
+        done
+        touch ../started
+        until [ -e ../go ]; do sleep 0.01; done
+        """
+        "#,
+    );
+    let mut runner: Command = project.xtask_command(&["t"]);
+    let mut runner = runner.stderr(std::process::Stdio::null()).spawn().unwrap();
+    let own = format!(" {} ", runner.id());
+    let zombies = || {
+        let stats = std::fs::read_dir("/proc").unwrap().filter_map(|entry| {
+            let stat = std::fs::read_to_string(entry.ok()?.path().join("stat")).ok()?;
+            Some(stat.rsplit_once(')')?.1.to_owned())
+        });
+        stats.filter(|stat| stat.starts_with(" Z") && stat[2..].starts_with(&own)).count()
+    };
+    wait_for("all were started", || project.path("../started").exists());
+    wait_for("no zombie is left", || zombies() == 0);
+    assert!(!project.path("../go").exists() && runner.try_wait().unwrap().is_none());
+    project.write("../go", "");
+    assert_eq!(runner.wait().unwrap().code(), Some(0));
+}
