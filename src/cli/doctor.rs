@@ -90,7 +90,7 @@ pub fn perform(session: &Session, args: &DoctorArgs) -> Result<End, Failure> {
         }
         Err(error) => {
             let text = error.to_string();
-            let hint = hint(&Failure::Git(error));
+            let hint = hint(&Failure::Git(error), None);
             let hint = hint.unwrap_or_else(|| "see what git says of it: git status".to_owned());
             findings.push(Finding::bad("repository", text, hint));
         }
@@ -294,7 +294,7 @@ fn worktrees(session: &Session, repository: &Repository) -> Vec<Finding> {
         }
         Err(error) => {
             let failure = Failure::from(error);
-            vec![Finding::bad(what, failure.to_string(), hint(&failure).unwrap_or_default())]
+            vec![Finding::bad(what, failure.to_string(), hint(&failure, None).unwrap_or_default())]
         }
     };
     let abandoned = finder.abandoned();

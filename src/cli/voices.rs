@@ -126,7 +126,7 @@ impl Chorus {
     /// What emits to them, timed by `clock`.
     pub fn emitter(&self, clock: &Clock) -> Emitter {
         let chorus = self.clone();
-        let shows_lines = self.0.lock().unwrap_or_else(PoisonError::into_inner).shows_lines();
+        let shows_lines = self.reporters.lock().unwrap_or_else(PoisonError::into_inner).shows_lines();
         Emitter::new(clock.clone(), Box::new(move |event: &Event| chorus.event(event)))
             .sharing(Arc::clone(&self.unwritten))
             .showing_lines(shows_lines)

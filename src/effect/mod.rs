@@ -571,7 +571,7 @@ mod tests {
 
     fn entry(path: &str) -> Entry {
         let path = RepoPath::from_git(path.as_bytes());
-        Entry { path, mode: Mode::File, id: ContentId([0; 20]), stat: None, tracked: true }
+        Entry { path, mode: Mode::File, id: ContentId([0; 20]), stat: None, tracked: true, absent: false }
     }
 
     fn path() -> impl Strategy<Value = String> {

@@ -20,6 +20,7 @@ use crate::engine::work_tree_access::Ruling;
 use crate::engine::workplace::{self, Workplace};
 use crate::event::{Ended, Log, Reported, What};
 use crate::graph::NodeId;
+use crate::ground::path::RepoPath;
 use crate::process::run::{self, Finished, Watcher};
 use crate::process::spawn::Spawn;
 use crate::process::stop::{Demand, Stop};

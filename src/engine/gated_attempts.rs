@@ -21,7 +21,7 @@ use crate::process::trace::report::Trace;
 pub struct GatedAttempts<'a> {
     context: &'a Context<'a>,
     task: &'a Task,
-    access: &'a WorkTreeAccess,
+    access: &'a WorkTreeAccess<'a>,
     way: Way,
     /// Whether it does not pass under the tracer.
     is_untraceable: bool,
@@ -33,7 +33,7 @@ pub struct GatedAttempts<'a> {
 
 impl<'a> GatedAttempts<'a> {
     /// Before the first.
-    pub fn new(context: &'a Context<'a>, task: &'a Task, access: &'a WorkTreeAccess) -> Self {
+    pub fn new(context: &'a Context<'a>, task: &'a Task, access: &'a WorkTreeAccess<'a>) -> Self {
         let (way, mark) = (access.first_way(), access.mark());
         Self { context, task, access, way, is_untraceable: false, mark, report: None, unsure: None }
     }

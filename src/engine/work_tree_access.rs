@@ -20,7 +20,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use crate::engine::sandbox::{Sandbox, SandboxError, Sandboxes};
 use crate::event::OpenedFile;
 use crate::git::snapshot::Snapshot;
-use crate::git::{GitError, Repository, WorkTreeReader};
+use crate::git::{GitError, PoolFinder, Repository, WorkTreeReader};
+use crate::ground::env::Env;
 use crate::ground::path::RepoPath;
 use crate::process::mask::Mask;
 use crate::process::trace::report::{How, Trace, Why};
@@ -37,7 +38,7 @@ const NAMED: usize = 3;
 
 /// The tracked files of the user's work tree, and who opens them.
 #[derive(Debug)]
-pub struct WorkTreeAccess {
+pub struct WorkTreeAccess<'a> {
     /// The top of the work tree, without symlinks.
     root: PathBuf,
     tracked: HashSet<RepoPath>,
@@ -45,7 +46,7 @@ pub struct WorkTreeAccess {
     /// `None` where the system can't watch.
     watch: Option<OpenWatch>,
     /// Where tracers write their reports.
-    reports: Sandboxes,
+    reports: Sandboxes<'a>,
     state: Mutex<State>,
 }
 
@@ -150,12 +151,17 @@ pub fn judge(attempt: &Attempt<'_>) -> Ruling {
     }
 }
 
-impl WorkTreeAccess {
+impl<'a> WorkTreeAccess<'a> {
     /// Watches the work tree of `repository` for the run `run`, whose state is in `state`.
     ///
     /// # Errors
     /// The index can't be read.
-    pub fn start(repository: &Repository, state: &Path, run: &str) -> Result<Self, GitError> {
+    pub fn start(
+        repository: &Repository,
+        state: &'a Path,
+        env: &'a Env,
+        run: &str,
+    ) -> Result<Self, GitError> {
         let root = repository.work_dir();
         let root = root.canonicalize().unwrap_or_else(|_| root.to_owned());
         let tracked = repository.tracked_files()?;
@@ -171,7 +177,7 @@ impl WorkTreeAccess {
             tracked: tracked.into_iter().collect(),
             reader: WorkTreeReader::open(repository, Some(state))?,
             watch,
-            reports: Sandboxes::new(state, &format!("{run}-traces")),
+            reports: Sandboxes::new(PoolFinder { state, env, root: None }, &format!("{run}-traces")),
             state: Mutex::default(),
         })
     }

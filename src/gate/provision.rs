@@ -135,8 +135,9 @@ impl Host<'_> {
             }
             if path.under(&root).symlink_metadata().is_err() {
                 if !wanted.may_miss.contains(path) {
-                    self.audience
-                        .note(&format!("{path} of `[worktree]` is not in the work tree, so it is not provided"));
+                    self.audience.note(&format!(
+                        "{path} of `[worktree]` is not in the work tree, so it is not provided"
+                    ));
                 }
                 continue;
             }

@@ -6,8 +6,8 @@
 //! system can't watch, or of which it does not report all, is looked at from time to time, and said.
 
 mod gap;
-mod polled;
 pub mod opens;
+mod polled;
 mod quiet;
 
 use std::collections::{HashSet, VecDeque};

@@ -34,7 +34,12 @@ fn sha256_repository_is_refused_by_every_command_with_the_reason() {
         let ran = ran.says("hint: taskgate needs a repository with SHA-1 object ids");
         assert_eq!(ran.err.lines().count(), 2, "{args:?} says nothing else:\n{}", ran.err);
     }
-    project.xtask(&["doctor"]).ends(1).prints("✗ repository:").prints("SHA-256").prints("--object-format=sha1");
+    project
+        .xtask(&["doctor"])
+        .ends(1)
+        .prints("✗ repository:")
+        .prints("SHA-256")
+        .prints("--object-format=sha1");
     project.xtask(&["schema"]).ends(0);
     project.xtask(&["completions", "bash"]).ends(0);
 }
@@ -53,7 +58,8 @@ fn reftable_repository_is_refused_with_the_command_that_converts_it() {
 #[test]
 fn unknown_extension_is_named() {
     let project = made_with("--quiet");
-    let config = project.read(".git/config").replace("repositoryformatversion = 0", "repositoryformatversion = 1");
+    let config =
+        project.read(".git/config").replace("repositoryformatversion = 0", "repositoryformatversion = 1");
     project.write(".git/config", format!("{config}[extensions]\n\tnewThing = true\n"));
     project.xtask(&["run", "t"]).ends(5).says("uses git's extension `newthing`").says("extensions.newthing");
 }
@@ -132,11 +138,19 @@ fn sparse(args: &[&str]) -> (Project, Project) {
 fn files_that_a_sparse_checkout_leaves_out_are_not_removed_ones() {
     for args in [&["api"][..], &["--sparse-index", "api"]] {
         let (whole, clone) = sparse(args);
-        assert_eq!(whole.xtask(&["plan", "--json"]).json(), clone.xtask(&["plan", "--json"]).json(), "{args:?}");
+        assert_eq!(
+            whole.xtask(&["plan", "--json"]).json(),
+            clone.xtask(&["plan", "--json"]).json(),
+            "{args:?}"
+        );
         clone.xtask(&[]).ends(0).prints("api:t").prints("web:t");
         clone.xtask(&["run", "--affected=HEAD", "all"]).ends(0).says("nothing is affected");
         clone.write("api/f", "other\n");
-        clone.xtask(&["run", "--affected=HEAD", "api:t", "web:t"]).ends(0).says("✓ api:t").does_not_say("web:t  ");
+        clone
+            .xtask(&["run", "--affected=HEAD", "api:t", "web:t"])
+            .ends(0)
+            .says("✓ api:t")
+            .does_not_say("web:t  ");
     }
 }
 
@@ -234,7 +248,11 @@ pre-push = ["t"]
 fn line_ends_of_a_checkout_change_no_task() {
     for (attributes, autocrlf) in [("*.toml text eol=crlf\n.env text eol=crlf\n", "false"), ("", "true")] {
         let project = Project::new(LINES);
-        project.write(".gitattributes", attributes).write("a", "a\n").write(".env", "A='x\ny'\n").commit("lines");
+        project
+            .write(".gitattributes", attributes)
+            .write("a", "a\n")
+            .write(".env", "A='x\ny'\n")
+            .commit("lines");
         let keys = |project: &Project| {
             let at = project.xtask(&["plan", "t", "--json", "--at", "HEAD"]).json();
             let here = project.xtask(&["plan", "t", "--json"]).json();
