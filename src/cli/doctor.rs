@@ -290,7 +290,13 @@ fn worktrees(session: &Session, repository: &Repository) -> Vec<Finding> {
                 count(worktrees, "private worktree"),
                 units::size(bytes)
             );
-            vec![Finding::good(what, text)]
+            match pool.why_here() {
+                None => vec![Finding::good(what, text)],
+                Some(why) => {
+                    let hint = "it may be emptied at any time; name another in tasks.toml: [worktree] root = \"/path/to/folder\"";
+                    vec![Finding::odd(what, format!("{text}, since {why}"), hint)]
+                }
+            }
         }
         Err(error) => {
             let failure = Failure::from(error);

@@ -48,8 +48,10 @@ pub fn build_folder(names: &[OsString]) -> Option<Build> {
 pub fn is_record(name: &OsStr) -> bool {
     ends_with(name, ".pth")
         || ends_with(name, ".egg-link")
-        || name.as_bytes().starts_with(b"__editable__")
         || name == "direct_url.json"
+        // `__editable___name_finder.py` of setuptools, `_name_editable_loader.py` of meson-python.
+        || (ends_with(name, ".py") && name.to_string_lossy().contains("_editable_"))
+        || (ends_with(name, ".py") && ends_with(name, "_editable.py"))
 }
 
 /// Returns the paths of work trees that such a file, in `folder`, names.
@@ -206,6 +208,8 @@ mod tests {
             ("a.pth", "../../../../../my repo/src\n", Some("src")),
             ("__editable__.a-1.pth", "/work/my repo", Some("")),
             ("__editable___a_finder.py", "MAPPING = {'a': '/work/my repo/src/a'}", Some("src/a")),
+            ("_a_editable_loader.py", "install('/work/my repo/src/a')", Some("src/a")),
+            ("_a_editable.py", "x = \"/work/my repo/src/a\"", Some("src/a")),
             ("a.egg-link", "/work/my repo/lib\n.", Some("lib")),
             ("direct_url.json", r#"{"url": "file:///work/my%20repo", "dir_info": {}}"#, Some("")),
             ("direct_url.json", r#"{"url": "https://example.com/work/my%20repo"}"#, None),

@@ -74,12 +74,10 @@ impl Host<'_> {
         let source = mirrored.digest().hex();
         let git_dir = worktree.git_dir();
         // What was made from the same is left as it is, with what the setup and tasks added.
-        let is_made = |git_dir: &Path| -> Result<bool, GateError> {
-            let former = file::read(&git_dir.join(MIRROR))?;
-            let is_same = former.is_some_and(|former| former == source.as_bytes());
-            Ok(is_same && mirrored.is_below(worktree.path()))
+        let is_same = || -> Result<bool, FileError> {
+            Ok(file::read(&git_dir.join(MIRROR))?.is_some_and(|former| former == source.as_bytes()))
         };
-        if !is_made(&git_dir)? {
+        if !is_same()? {
             withdraw(&git_dir, worktree.path())?;
         }
         let target = Target { tree, commit, filters: &config.worktree.filters };
@@ -87,7 +85,7 @@ impl Host<'_> {
         check_symlinks(&snapshot, worktree.path(), &moved)?;
         let paths: Vec<&RepoPath> = config.worktree.link.iter().chain(&config.worktree.copy).collect();
         self.check_places(&paths, (&worktree, tree))?;
-        let is_made = is_made(&git_dir)?;
+        let is_made = is_same()? && mirrored.is_below(worktree.path());
         if !is_made {
             withdraw(&git_dir, worktree.path())?;
         }

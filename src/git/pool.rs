@@ -53,6 +53,8 @@ pub struct PoolFinder<'a> {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Pool {
     dir: PathBuf,
+    /// Why it is not where it is as a rule.
+    why_here: Option<String>,
 }
 
 /// What a collection removed.
@@ -74,6 +76,11 @@ impl Pool {
     /// Its folder, by its real name.
     pub fn path(&self) -> &Path {
         &self.dir
+    }
+
+    /// Why it is in the folder for temporary files and not in the user's cache folder, if it is.
+    pub fn why_here(&self) -> Option<&str> {
+        self.why_here.as_deref()
     }
 
     /// The folder of its sandboxes.
@@ -102,6 +109,9 @@ impl PoolFinder<'_> {
         let name = pool_name(&common);
         let roots = self.roots()?;
         let mut refusals = Vec::new();
+        if self.root.is_none() && self.cache_folder().is_none() {
+            refusals.push("there is no cache folder: XDG_CACHE_HOME and HOME name none".to_owned());
+        }
         for root in &roots {
             match self.open_below(root, &name, &trees) {
                 Ok(pool) => {
@@ -110,13 +120,11 @@ impl PoolFinder<'_> {
                         file::write(&owner, common.as_os_str().as_bytes(), &pool.dir, Durability::Relaxed)?;
                     }
                     self.record(&root.path);
-                    return Ok(pool);
+                    let why = if root.is_temporary { refusals } else { Vec::new() };
+                    return Ok(Pool { why_here: (!why.is_empty()).then(|| why.join("; ")), ..pool });
                 }
                 Err(why) => refusals.push(why),
             }
-        }
-        if refusals.is_empty() {
-            refusals.push("there is no cache folder: neither XDG_CACHE_HOME nor HOME is set".to_owned());
         }
         Err(GitError::NoPool { why: refusals.join("; ") })
     }
@@ -127,7 +135,7 @@ impl PoolFinder<'_> {
         let name = pool_name(&common);
         let pools = self.known_roots().into_iter().filter_map(|root| root.join(&name).canonicalize().ok());
         let mut pools: Vec<Pool> =
-            pools.filter(|dir| dir.join(OWNER).is_file()).map(|dir| Pool { dir }).collect();
+            pools.filter(|dir| dir.join(OWNER).is_file()).map(|dir| Pool { dir, why_here: None }).collect();
         pools.dedup();
         pools
     }
@@ -138,7 +146,7 @@ impl PoolFinder<'_> {
         let mut pools: Vec<Pool> = folders
             .flatten()
             .flatten()
-            .map(|entry| Pool { dir: entry.path() })
+            .map(|entry| Pool { dir: entry.path(), why_here: None })
             .filter(|pool| is_abandoned(&pool.dir))
             .collect();
         pools.sort_by(|a, b| a.dir.cmp(&b.dir));
@@ -213,7 +221,8 @@ impl PoolFinder<'_> {
             return Ok(vec![Root { path, is_temporary: false }]);
         }
         let cache = self.cache_folder().map(|folder| Root { path: folder, is_temporary: false });
-        Ok(cache.into_iter().chain([Root { path: self.temporary(), is_temporary: true }]).collect())
+        let temporary = self.temporary().into_iter().map(|path| Root { path, is_temporary: true });
+        Ok(cache.into_iter().chain(temporary).collect())
     }
 
     /// `[worktree] root` as a path; `None` if it begins with `~` and there is no home folder.
@@ -242,10 +251,11 @@ impl PoolFinder<'_> {
         Some(cache.join("xtask").join(FOLDER))
     }
 
-    /// The folder of pools in the folder for temporary files, one for each user.
-    fn temporary(&self) -> PathBuf {
-        let temp = self.absolute("TMPDIR").unwrap_or_else(|| PathBuf::from("/tmp"));
-        temp.join(format!("xtask-{}", rustix::process::getuid().as_raw())).join(FOLDER)
+    /// The folders of pools in the folders for temporary files, one for each user.
+    fn temporary(&self) -> Vec<PathBuf> {
+        let user = format!("xtask-{}", rustix::process::getuid().as_raw());
+        let folders = self.absolute("TMPDIR").into_iter().chain([PathBuf::from("/tmp")]);
+        folders.map(|temp| temp.join(&user).join(FOLDER)).collect()
     }
 
     /// All folders that pools of this repository may have been made in.
@@ -254,7 +264,7 @@ impl PoolFinder<'_> {
         let recorded = file::read(&self.state.join(ROOTS)).ok().flatten().unwrap_or_default();
         let recorded = recorded.split(|byte| *byte == 0).filter(|path| !path.is_empty());
         let recorded = recorded.map(|path| PathBuf::from(OsString::from_vec(path.to_vec())));
-        let all = configured.into_iter().chain(self.cache_folder()).chain([self.temporary()]).chain(recorded);
+        let all = configured.into_iter().chain(self.cache_folder()).chain(self.temporary()).chain(recorded);
         let mut roots: Vec<PathBuf> = Vec::new();
         for root in all.filter_map(|root| root.canonicalize().ok()) {
             if !roots.contains(&root) {
@@ -299,11 +309,16 @@ impl PoolFinder<'_> {
         }
         let made = if root.is_temporary { make_own(&real) } else { fs::create_dir_all(&real) };
         let dir = real.join(name);
-        made.and_then(|()| fs::create_dir_all(&dir))
+        // A checkout is nobody else's business, as little as the folder that the work tree is in may be.
+        let private = || match fs::DirBuilder::new().mode(0o700).create(&dir) {
+            Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => Err(error),
+            _ => Ok(()),
+        };
+        made.and_then(|()| private())
             .and_then(|()| tempfile::tempfile_in(&dir))
             .map_err(|error| format!("{shown} can't be written to: {error}"))?;
         let dir = dir.canonicalize().map_err(|error| format!("{shown} can't be read: {error}"))?;
-        Ok(Pool { dir })
+        Ok(Pool { dir, why_here: None })
     }
 }
 
@@ -462,12 +477,11 @@ mod tests {
         // The work tree is the home folder.
         let home = env(&[("HOME", &sandbox.dir), ("TMPDIR", &temp)]);
         let finder = PoolFinder { state: &state, env: &home, root: None };
-        assert!(finder.open().unwrap().path().starts_with(&temp));
+        let pool = finder.open().unwrap();
+        assert!(pool.path().starts_with(&temp));
+        assert!(pool.why_here().unwrap().contains("is in the work tree"), "{:?}", pool.why_here());
         assert!(state.join(ROOTS).exists() && !sandbox.path(".cache").exists());
         assert_eq!(finder.existing().len(), 1);
-        let nowhere = env(&[("HOME", Path::new("/nonexistent")), ("TMPDIR", &sandbox.dir)]);
-        let error = PoolFinder { env: &nowhere, ..finder }.open().unwrap_err().to_string();
-        assert!(error.contains("is in the work tree"), "{error}");
         let link = outside.join("link");
         std::os::unix::fs::symlink(sandbox.path(".git"), &link).unwrap();
         let (inside, above) = (sandbox.path("new/deep"), outside.clone());

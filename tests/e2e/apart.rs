@@ -310,7 +310,11 @@ fn environment_of_a_gated_task_does_not_name_the_work_tree() {
         format!("DATA={top}/data"),
         format!("FLAGS=-I{top}/include --config={top}/x"),
     ] {
-        assert!(log.lines().any(|line| line == expected), "{expected}\n{log}");
+        // Git puts its own folder of programs before PATH.
+        assert!(
+            log.replace("PATH=/usr/lib/git-core:", "PATH=").lines().any(|line| line == expected),
+            "{log}"
+        );
     }
     project.commit("good");
     push().ends(0);

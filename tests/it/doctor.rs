@@ -17,7 +17,16 @@ fn states(project: &Project, status: i32) -> Vec<(String, String)> {
 fn a_sound_repository_is_told_as_such() {
     let project = Project::gated(TASKS, &[]);
     project.xtask(&["hooks", "install"]).ends(0);
-    let all = ["git", "repository", "tasks.toml", "tool sh", "hook pre-push", "state", "remote origin"];
+    let all = [
+        "git",
+        "repository",
+        "tasks.toml",
+        "tool sh",
+        "hook pre-push",
+        "state",
+        "worktrees",
+        "remote origin",
+    ];
     let expected: Vec<_> = all.iter().map(|what| ((*what).to_owned(), "good".to_owned())).collect();
     assert_eq!(states(&project, 0), expected);
     let shown = project.xtask(&["doctor"]).ends(0).prints("✓ tool sh: shell 5\n");
