@@ -250,12 +250,16 @@ impl<W: Watcher> Rounds<W> {
                 None => receiver.recv().map_err(|_| RecvTimeoutError::Disconnected),
                 Some(most) => receiver.recv_timeout(most),
             };
-            let has_changed = match heard {
+            let mut has_changed = match heard {
                 Ok(Heard::Event(event)) => self.take(event, &mut batch),
                 Err(RecvTimeoutError::Timeout) => false,
                 Ok(Heard::End) | Err(RecvTimeoutError::Disconnected) => return,
             };
-            if has_changed || self.polled.left() == Some(Duration::ZERO) && self.look(&mut batch) {
+            // Also while events come without end.
+            if self.polled.left() == Some(Duration::ZERO) {
+                has_changed |= self.look(&mut batch);
+            }
+            if has_changed {
                 quiet.heard(self.clock.elapsed());
             }
         }

@@ -50,6 +50,20 @@ fn a_service_that_listens_on_ipv6_alone_is_ready() {
 }
 
 #[test]
+fn a_service_that_speaks_tls_with_a_certificate_of_its_own_is_ready() {
+    let project = Project::new(
+        "[services.web]\nrun = 'exec openssl s_server -accept {{ services.web.port }} -key key.pem -cert cert.pem -www'\nport = 'auto'\nready = { http = 'https://localhost:{{ services.web.port }}/', timeout = '60s' }\n[tasks.a]\nrun = 'true'\nservices = ['web']\n",
+    );
+    let args = "req -x509 -newkey rsa:2048 -nodes -subj /CN=localhost -keyout key.pem -out cert.pem";
+    let made = project.command("openssl").args(args.split(' ')).output();
+    if !made.as_ref().is_ok_and(|made| made.status.success()) {
+        eprintln!("not tested: openssl makes no certificate: {made:?}");
+        return;
+    }
+    project.xtask(&["a"]).ends(0).says("service is ready");
+}
+
+#[test]
 fn a_service_that_is_asked_at_the_other_address_is_told_where_something_listens() {
     let Some(listener) = ipv6() else { return };
     let port = port_of(&listener);
@@ -97,7 +111,7 @@ fn a_service_that_listens_on_a_unix_socket_is_ready() {
 #[test]
 fn a_task_finds_the_socket_in_the_folder_of_its_service() {
     let text = format!(
-        "[services.db]\nrun = ['{}', '{{{{ services.db.dir }}}}/s']\ninputs = []\nready = {{ unix = '{{{{ services.db.dir }}}}/s' }}\n[tasks.a]\nrun = 'test -S {{{{ services.db.dir }}}}/s && test -S $HOST/s && echo yes > ran'\nenv = {{ HOST = '{{{{ services.db.dir }}}}' }}\nfinally = 'test -S {{{{ services.db.dir }}}}/s && echo yes >> ran'\nservices = ['db']\n",
+        "[services.db]\nrun = ['{}', '{{{{ services.db.dir }}}}/s']\ninputs = []\nready = {{ unix = '{{{{ services.db.dir }}}}/s' }}\n[tasks.a]\nrun = 'test -S {{{{ services.db.dir }}}}/s && test -S $HOST/s && echo yes > ran'\nenv = {{ HOST = '{{{{ services.db.dir }}}}' }}\nfinally = 'test -S {{{{ services.db.dir }}}}/s && echo yes >> ran'\nservices = ['db']\ninputs = []\n",
         server().display()
     );
     let project = Project::new(&text);
