@@ -51,7 +51,9 @@ fn what_can_not_be_started_says_why() {
     );
     assert_eq!(start(&script, at), why);
     let crlf = file("crlf", "#!/bin/sh\r", "755");
-    assert!(start(&crlf, at).contains("has CRLF line ends, so its interpreter is looked for as `/bin/sh\\r`"));
+    assert!(
+        start(&crlf, at).contains("has CRLF line ends, so its interpreter is looked for as `/bin/sh\\r`")
+    );
     let text = file("text", "text", "755");
     assert!(start(&text, at).contains("is no program for this machine"));
     let mut zero = Case::new("");
