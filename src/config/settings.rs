@@ -95,7 +95,8 @@ fn probe<'d>(entry: &Entry<'d>, base: &RepoPath, findings: &mut Findings) -> (Op
             "run" => probe = key.value.text(what, findings),
             "cwd" => cwd = folder(key.value, base, findings).unwrap_or(cwd),
             _ => {
-                findings.add(keys::TOOL.refusal(&key.key, &format!("tool `{}`", keys::shown(entry.key.text))))
+                let called = format!("tool `{}`", keys::shown(entry.key.text));
+                findings.add(keys::TOOL.refusal(&key.key, &called));
             }
         }
     }

@@ -246,13 +246,7 @@ struct Tool {
 
 const TOOLS: &[Tool] = &[
     Tool {
-        variables: &[
-            "RUSTUP_HOME",
-            "CARGO_HOME",
-            "RUSTUP_TOOLCHAIN",
-            "CARGO_TARGET_DIR",
-            "CARGO_REGISTRIES_*",
-        ],
+        variables: &["RUSTUP_HOME", "CARGO_HOME", "CARGO_TARGET_DIR", "CARGO_REGISTRIES_*"],
         words: &["cargo", "rustc", "rustup", "rustfmt", "clippy"],
     },
     Tool {
@@ -295,8 +289,9 @@ const TOOLS: &[Tool] = &[
             "PNPM_HOME",
             "BUN_INSTALL",
             "COREPACK_*",
-            "NPM_*",
-            "npm_config_*",
+            "NPM_TOKEN",
+            "NPM_CONFIG_*",
+            "npm_config_registry",
         ],
         words: &["node", "npm", "npx", "pnpm", "yarn", "bun", "corepack", "volta"],
     },
@@ -449,8 +444,9 @@ fn is_used(command: &str, name: &str) -> bool {
     parts.any(|part| {
         let part = part.strip_prefix('{').unwrap_or(part);
         part.strip_prefix(name).is_some_and(|rest| {
-            !rest.starts_with(|c: char| c.is_alphanumeric() || c == '_')
-                && !(rest.starts_with(":-") || rest.starts_with(":=") || rest.starts_with('-'))
+            let is_longer = rest.starts_with(|c: char| c.is_alphanumeric() || c == '_');
+            let has_default = [":-", ":=", "-"].iter().any(|mark| rest.starts_with(mark));
+            !is_longer && !has_default
         })
     })
 }

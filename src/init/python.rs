@@ -171,7 +171,9 @@ impl Project<'_> {
     fn task(&self, name: &str, kind: Kind, about: &str, found: &mut Found) -> Candidate {
         let tool = name.split('-').next().unwrap_or(name);
         // The tool and the interpreter are asked as the task calls them.
-        let mut tools = vec![found.tool(self.folder, tool, &format!("{} --version", self.call(tool)))];
+        // What uv says of an environment that it makes first is no part of the answer.
+        let end = if self.runner == Runner::Uv { "--version 2>/dev/null" } else { "--version" };
+        let mut tools = vec![found.tool(self.folder, tool, &format!("{} {end}", self.call(tool)))];
         let python = match self.runner {
             Runner::Uv | Runner::Poetry => Some(self.call("python")),
             Runner::Plain => {
@@ -179,7 +181,7 @@ impl Project<'_> {
             }
         };
         if let Some(python) = python {
-            tools.push(found.tool(self.folder, "python", &format!("{python} --version")));
+            tools.push(found.tool(self.folder, "python", &format!("{python} {end}")));
         }
         let program = match self.runner {
             Runner::Uv => "uv".to_owned(),

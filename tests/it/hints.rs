@@ -32,7 +32,7 @@ fn variables_that_a_failed_task_lacks_are_named_once_and_without_their_values() 
     );
     let vars = [("JAVA_HOME", "/the/jdk"), ("MY_TOKEN", "hunter2"), ("OTHER", "value")];
     let ran = run(&project, &["-k", "-j1", "a", "c"], &vars).ends(1);
-    ran.says("hint: JAVA_HOME is set here and not passed to it").says("pass-env = [\"JAVA_HOME\"]");
+    let ran = ran.says("hint: JAVA_HOME is set here and not passed to it").says("pass-env = [\"JAVA_HOME\"]");
     assert_eq!(ran.err.matches("JAVA_HOME is set here").count(), 1, "{}", ran.err);
     let ran = run(&project, &["b"], &vars).ends(1).says("secret-env = [\"MY_TOKEN\"]");
     ran.does_not_say("hunter2").does_not_say("OTHER");
@@ -175,7 +175,7 @@ fn a_misspelt_command_is_suggested() {
 fn what_is_very_long_is_cut_for_people_and_whole_in_json() {
     use std::fmt::Write as _;
     let long = "x".repeat(140_000);
-    let project = Project::new(format!("[tasks.t]\nrun = \"exit 1 # {long}\"\nenv = {{ A = \"{long}\" }}\n"));
+    let project = Project::new(&format!("[tasks.t]\nrun = \"exit 1 # {long}\"\nenv = {{ A = \"{long}\" }}\n"));
     project.write("file", "").commit("first");
     let short = |ran: Ran| {
         for line in ran.out.lines().chain(ran.err.lines()) {
