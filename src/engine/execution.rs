@@ -18,6 +18,7 @@ use crate::engine::surroundings;
 use crate::engine::workplace::Workplace;
 use crate::event::{Ended, Log, Reported, What};
 use crate::graph::NodeId;
+use crate::ground::path::RepoPath;
 use crate::process::run::{self, Finished, Watcher};
 use crate::process::spawn::Spawn;
 use crate::process::stop::{Demand, Stop};
