@@ -199,6 +199,13 @@ pub(super) enum Flaw {
     Name,
 }
 
+impl Flaw {
+    /// Whether the file is there, and not for this user.
+    pub(super) fn is_forbidden(&self) -> bool {
+        matches!(self, Self::Unreadable(error) if error.kind() == io::ErrorKind::PermissionDenied)
+    }
+}
+
 impl From<io::Error> for Flaw {
     fn from(error: io::Error) -> Self {
         match error.kind() {

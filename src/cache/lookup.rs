@@ -36,6 +36,8 @@ impl Cache {
         let (entry, used) = match self.entry(key) {
             Ok(read) => read,
             Err(Flaw::Missing) => return Lookup::Absent,
+            // Another user's, who keeps it to himself.
+            Err(flaw) if flaw.is_forbidden() => return Lookup::Absent,
             Err(flaw) => return Lookup::Damaged(format!("{}: {flaw}", Place::shown(Kind::Entry, key))),
         };
         for blob in entry.blobs() {
@@ -45,6 +47,7 @@ impl Cache {
                 Err(Flaw::Missing) if !self.place.file(Kind::Entry, key).exists() => {
                     return Lookup::Absent;
                 }
+                Err(flaw) if flaw.is_forbidden() => return Lookup::Absent,
                 Err(flaw) => return Lookup::Damaged(self.damaged_blob(&blob, &flaw)),
             }
         }

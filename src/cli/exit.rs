@@ -262,7 +262,10 @@ pub fn hint(failure: &Failure, meant: Option<&str>) -> Option<String> {
             Form::Objects(_) => {
                 "taskgate needs a repository with SHA-1 object ids: git init --object-format=sha1".to_owned()
             }
-            Form::Reftable => "git refs migrate --ref-format=files".to_owned(),
+            Form::Reftable => {
+                "git refs migrate --ref-format=files (git 2.49 or newer), or clone it: git clone --ref-format=files"
+                    .to_owned()
+            }
             // Git writes and reads the other name since 2.24.
             Form::Extension(name) if name == "partialclone" => {
                 "git config remote.origin.promisor true && git config --unset extensions.partialClone".to_owned()

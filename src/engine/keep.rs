@@ -106,9 +106,10 @@ pub fn keep(context: &Context<'_>, id: NodeId, passed: &Passed<'_>) -> Kept {
         return kept(no(why.clone()));
     }
     if let Some(need) = context.tainted_need(id) {
-        return kept(no(match absent_of_need(context, id, need, before) {
-            true => format!("{need} ran without inputs that this sparse checkout leaves out"),
-            false => format!("the inputs of {need} changed while that ran"),
+        return kept(no(if absent_of_need(context, id, need, before) {
+            format!("{need} ran without inputs that this sparse checkout leaves out")
+        } else {
+            format!("the inputs of {need} changed while that ran")
         }));
     }
     if let Some(why) = refusal {

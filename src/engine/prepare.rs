@@ -168,12 +168,8 @@ impl<'a> Prepared<'a> {
             Some(snapshot) => all_effective(config, &graph, snapshot, (tree, place.root))?,
             None => Warnings::default(),
         };
-        let store = match place.state {
-            Some(state) => {
-                Some((state.to_owned(), Cache::open(state, config.settings.cache_size, place.clock)))
-            }
-            None => None,
-        };
+        let open = |state| Cache::open(state, config.settings.cache_size, place.clock);
+        let store = place.state.map(|state| (state.to_owned(), open(state)));
         let standing = Standing {
             line: place.line,
             state: place.state,

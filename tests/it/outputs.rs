@@ -165,10 +165,11 @@ fn listing(project: &Project, folder: &str) -> Vec<String> {
 const MODES: &str = r#"
 [tasks.build]
 run = '''
+test ! -d out || chmod -R u+w out
 mkdir -p out/ro/deep out/priv out/empty out/sticky
 echo 1 > out/ro/deep/f; head -c 200000 /dev/zero > out/ro/deep/big
 echo 2 > out/priv/secret; chmod 600 out/priv/secret; chmod 700 out/priv
-ln out/priv/secret out/hard; ln -s nowhere out/dangling; ln -s /etc/passwd out/absolute
+ln -f out/priv/secret out/hard; ln -sf nowhere out/dangling; ln -sf /etc/passwd out/absolute
 chmod 711 out/empty; chmod 1777 out/sticky; chmod 2750 out; truncate -s 1M out/hole
 chmod 555 out/ro/deep out/ro
 '''
