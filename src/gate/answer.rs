@@ -173,7 +173,10 @@ impl Host<'_> {
             Provision::SetupFailed(verdict) => Ok(Answer::SetupFailed(verdict)),
             Provision::Ready(ready) => {
                 let hold = ready.hold()?;
-                self.run_in((ready.worktree.path(), &ready.repository), case, (tree, Some(&hold)))
+                let place = (ready.worktree.path(), &ready.repository);
+                let answer = self.run_in(place, case, (tree, Some(&hold)))?;
+                self.release(&ready)?;
+                Ok(answer)
             }
         }
     }

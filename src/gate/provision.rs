@@ -6,10 +6,12 @@ use std::io;
 use std::path::Path;
 
 use crate::config::model::Config;
+use crate::engine::work_tree_access::WorkTreeAccess;
 use crate::event::Verdict;
 use crate::gate::error::GateError;
 use crate::gate::host::Host;
 use crate::gate::setup;
+use crate::gate::unchecked;
 use crate::git::{PrivateWorktree, Repository, Target};
 use crate::ground::file::{self, Durability, FileError};
 use crate::ground::path::RepoPath;
@@ -57,16 +59,35 @@ impl Host<'_> {
         (tree, commit): (&str, Option<&str>),
     ) -> Result<Provision, GateError> {
         let worktree = PrivateWorktree::take(self.state, self.age)?;
+        if unchecked::is_set(&worktree.git_dir()) {
+            worktree.empty()?;
+        }
         withdraw(&worktree.git_dir(), worktree.path())?;
         let target = Target { tree, commit, filters: &config.worktree.filters };
         worktree.check_out(self.repository, &target)?;
         self.furnish(config, (&worktree, tree))?;
         let repository = worktree.open(self.repository, &config.worktree.filters)?;
         let ready = Ready { worktree, repository };
+        unchecked::set(&ready.worktree.git_dir())?;
         match setup::run(self, config, &ready)? {
             Verdict::Passed => Ok(Provision::Ready(Box::new(ready))),
-            verdict => Ok(Provision::SetupFailed(verdict)),
+            verdict => {
+                self.release(&ready)?;
+                Ok(Provision::SetupFailed(verdict))
+            }
         }
+    }
+
+    /// Lets the next gate use a worktree as it is now, unless a task in it may have made something of
+    /// files of the user's work tree.
+    ///
+    /// # Errors
+    /// The mark on it can't be removed.
+    pub fn release(&self, ready: &Ready) -> Result<(), GateError> {
+        if !self.access.get().is_some_and(WorkTreeAccess::is_tainted) {
+            unchecked::clear(&ready.worktree.git_dir())?;
+        }
+        Ok(())
     }
 
     /// Links and copies what `[worktree]` names, hidden from git as it is no part of the tree.
