@@ -104,7 +104,9 @@ fn at(session: &Session, args: &RunArgs, project: &Project, rev: &str) -> Result
                 access: host.access()?,
                 line: Some(Line { repository, commit: Some(&commit.id) }),
             };
-            here_with(session, (args, &request(args)), &config, spot, &inbox)
+            let end = here_with(session, (args, &request(args)), &config, spot, &inbox)?;
+            host.release(&ready)?;
+            Ok(end)
         }
     }
 }

@@ -60,14 +60,20 @@ impl<'a> GatedAttempts<'a> {
 
     /// What the attempt means that ended so in the tree at `place`.
     pub fn rule(&mut self, place: &Path, ended: &Ended) -> Ruling {
-        let has_run = matches!(ended, Ended::Exit { .. } | Ended::Signal { .. } | Ended::TimedOut { .. });
-        if !has_run || self.context.stop.demand() != Demand::None {
-            return Ruling::Stands;
-        }
         let opened = self.access.opened_since(self.mark);
         let trace = self.report.take().and_then(|report| Trace::read(&report.report()).ok());
         let place = place.canonicalize().unwrap_or_else(|_| place.to_owned());
         let found = trace.map(|trace| self.access.find(&trace, &place, &self.context.secrets.mask));
+        let has_opened = found.as_ref().is_some_and(|found| !found.files.is_empty());
+        let is_quiet = opened.as_ref().is_none_or(BTreeSet::is_empty) && !has_opened;
+        let is_sure = found.as_ref().is_some_and(|found| found.doubt.is_none()) && !has_opened;
+        let has_run = matches!(ended, Ended::Exit { .. } | Ended::Signal { .. } | Ended::TimedOut { .. });
+        if !has_run || self.context.stop.demand() != Demand::None {
+            if !is_quiet && !is_sure {
+                self.access.taint();
+            }
+            return Ruling::Stands;
+        }
         let ruling = judge(&Attempt {
             way: self.way,
             passed: ended.is_pass(),
@@ -77,14 +83,14 @@ impl<'a> GatedAttempts<'a> {
             uses_services: !self.task.services.is_empty(),
         });
         self.tell(&ruling, ended.is_pass(), opened.as_ref(), found.as_ref());
-        let is_quiet = opened.is_none_or(|opened| opened.is_empty());
         match &ruling {
             Ruling::Again(way) => {
                 self.is_untraceable |= self.way == Way::Traced;
                 self.way = *way;
             }
-            Ruling::Stands if self.way == Way::Traced => self.access.note_others(!is_quiet),
-            _ => {}
+            Ruling::Stands if is_sure => self.access.note_others(!is_quiet),
+            Ruling::Stands | Ruling::Unsure(_) if is_quiet => {}
+            Ruling::Stands | Ruling::Unsure(_) | Ruling::Opened(_) => self.access.taint(),
         }
         ruling
     }
@@ -100,7 +106,15 @@ impl<'a> GatedAttempts<'a> {
         let name = &self.task.name;
         let files = opened.map(|opened| listed(opened.iter())).unwrap_or_default();
         let (level, text) = match ruling {
-            Ruling::Stands if passed || files.is_empty() => return,
+            Ruling::Stands if passed => return,
+            Ruling::Stands if self.way == Way::Traced && self.access.differs() => {
+                let what = "it ran under a tracer, since your work tree differs from what is gated";
+                (
+                    Level::Note,
+                    format!("{name}: {what}; commit or stash that if the tracer may be why it failed"),
+                )
+            }
+            Ruling::Stands if self.way == Way::Traced || files.is_empty() => return,
             Ruling::Stands => {
                 let what =
                     "in your work tree while it ran; if it was the task, the work tree may be why it failed";

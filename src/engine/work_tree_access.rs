@@ -9,8 +9,11 @@
 //! a task runs without a tracer, and if none of them was opened meanwhile by anybody, it opened none.
 //! Otherwise it runs again under the tracer. If they differ, a second run could come too late, since
 //! what the first one read may be in a cache by then; so the tracer follows the first one. What fails
-//! under the tracer runs again without it, and counts if nothing was opened meanwhile. If something
-//! was, by an editor perhaps, nobody can tell: it counts, and is not stored.
+//! where the tracer may be the reason runs again without it, and counts if nothing was opened
+//! meanwhile. If something was, by an editor perhaps, nobody can tell: it counts, and is not stored.
+//!
+//! What a task made of such files may stay in its private worktree, where the next gate would not see
+//! it being read. So the worktree is not used again then.
 
 use std::collections::{BTreeSet, HashSet};
 use std::fs::File;
@@ -60,6 +63,8 @@ struct State {
     others_are_busy: bool,
     /// Whether the system forbids to trace.
     is_untraceable: bool,
+    /// Whether a task may have made something of files of the work tree.
+    is_tainted: bool,
     /// Whether it was reported that nothing can be found out.
     told: bool,
 }
@@ -138,9 +143,11 @@ pub fn judge(attempt: &Attempt<'_>) -> Ruling {
     };
     match (attempt.way, attempt.trace) {
         (Way::Traced, Some(found)) if !found.files.is_empty() => Ruling::Opened(found.files.clone()),
-        // It may fail only because it is traced.
-        (Way::Traced, _) if !attempt.passed => Ruling::Again(Way::Plain),
-        (Way::Plain, _) if !attempt.passed => Ruling::Stands,
+        // It may fail only because it is traced: what does gives rise to a doubt.
+        (Way::Traced, None | Some(Found { doubt: Some(_), .. })) if !attempt.passed => {
+            Ruling::Again(Way::Plain)
+        }
+        _ if !attempt.passed => Ruling::Stands,
         _ if is_quiet => Ruling::Stands,
         (Way::Plain, _) if attempt.is_untraceable => unsure(Unsure::Untraceable),
         (Way::Plain, _) => Ruling::Again(Way::Traced),
@@ -281,6 +288,23 @@ impl<'a> WorkTreeAccess<'a> {
         self.state().others_are_busy = are_busy;
     }
 
+    /// Notes that a task may have made something of files of the work tree, if it matters: of files that
+    /// are the same, it makes what it would make of the gate's.
+    pub fn taint(&self) {
+        let mut state = self.state();
+        state.is_tainted |= state.differs;
+    }
+
+    /// Whether a task may have made something of files of the work tree.
+    pub fn is_tainted(&self) -> bool {
+        self.state().is_tainted
+    }
+
+    /// Whether tracked files differ from those of the tree that is gated.
+    pub fn differs(&self) -> bool {
+        self.state().differs
+    }
+
     /// Whether it is to be reported that nothing can be found out: once.
     pub fn tells_blind(&self) -> bool {
         !std::mem::replace(&mut self.state().told, true)
@@ -366,7 +390,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failed_attempt_stands_only_without_the_tracer() {
+    fn a_failed_attempt_stands_unless_the_tracer_may_be_why() {
         let none = BTreeSet::new();
         let plain = Attempt {
             way: Way::Plain,
@@ -377,9 +401,12 @@ mod tests {
             uses_services: false,
         };
         assert_eq!(judge(&plain), Ruling::Stands);
-        let clean = found(0, None);
+        let (clean, doubtful) = (found(0, None), found(0, Some(Why::Tracer)));
         let traced = Attempt { way: Way::Traced, trace: Some(&clean), ..plain };
+        assert_eq!(judge(&traced), Ruling::Stands);
+        let traced = Attempt { trace: Some(&doubtful), ..traced };
         assert_eq!(judge(&traced), Ruling::Again(Way::Plain));
+        assert_eq!(judge(&Attempt { trace: None, ..traced }), Ruling::Again(Way::Plain));
     }
 
     #[test]

@@ -175,7 +175,9 @@ impl Host<'_> {
             Provision::Ready(ready) => {
                 let hold = ready.hold()?;
                 let here = (ready.worktree.path(), &ready.repository, &ready.env);
-                self.run_in(here, case, (tree, Some(&hold)))
+                let answer = self.run_in(here, case, (tree, Some(&hold)))?;
+                self.release(&ready)?;
+                Ok(answer)
             }
         }
     }

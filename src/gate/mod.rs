@@ -27,3 +27,4 @@ pub mod provision;
 pub mod push;
 pub mod question;
 pub mod setup;
+pub mod unchecked;

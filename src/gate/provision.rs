@@ -6,12 +6,14 @@ use std::path::Path;
 
 use crate::config::model::Config;
 use crate::engine::surroundings::PASSED;
+use crate::engine::work_tree_access::WorkTreeAccess;
 use crate::event::Verdict;
 use crate::gate::error::GateError;
 use crate::gate::host::Host;
 use crate::gate::installed;
 use crate::gate::mirror::{How, Mirror, MirrorError, Mirrored};
 use crate::gate::setup;
+use crate::gate::unchecked;
 use crate::git::snapshot::{Mode, Snapshot};
 use crate::git::{PoolFinder, PrivateWorktree, Repository, Target};
 use crate::ground::env::Env;
@@ -69,6 +71,9 @@ impl Host<'_> {
         let finder = PoolFinder { state: self.state, env: self.env, root };
         let pool = finder.open()?;
         let worktree = PrivateWorktree::take(pool.path(), self.age)?;
+        if unchecked::is_set(&worktree.git_dir()) {
+            worktree.empty()?;
+        }
         let moved = finder.moved(worktree.path());
         let mirrored = self.look_through(config, tree, &moved)?;
         let source = mirrored.digest().hex();
@@ -104,11 +109,27 @@ impl Host<'_> {
         self.tell_missing(&mirrored, worktree.path());
         let repository = worktree.open(self.repository, &config.worktree.filters)?;
         let ready = Ready { worktree, repository, env: self.env.in_tree(&moved) };
+        unchecked::set(&ready.worktree.git_dir())?;
         self.tell_moved(config, &ready.env);
         match setup::run(self, config, &ready)? {
             Verdict::Passed => Ok(Provision::Ready(Box::new(ready))),
-            verdict => Ok(Provision::SetupFailed(verdict)),
+            verdict => {
+                self.release(&ready)?;
+                Ok(Provision::SetupFailed(verdict))
+            }
         }
+    }
+
+    /// Lets the next gate use a worktree as it is now, unless a task in it may have made something of
+    /// files of the user's work tree.
+    ///
+    /// # Errors
+    /// The mark on it can't be removed.
+    pub fn release(&self, ready: &Ready) -> Result<(), GateError> {
+        if !self.access.get().is_some_and(WorkTreeAccess::is_tainted) {
+            unchecked::clear(&ready.worktree.git_dir())?;
+        }
+        Ok(())
     }
 
     fn real_root(&self) -> Result<std::path::PathBuf, FileError> {

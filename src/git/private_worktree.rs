@@ -74,6 +74,14 @@ impl PrivateWorktree {
         Ok(worktree)
     }
 
+    /// Removes all that former uses left.
+    ///
+    /// # Errors
+    /// A file can't be removed.
+    pub fn empty(&self) -> Result<(), GitError> {
+        Ok(remove_all(&self.path)?)
+    }
+
     /// The top of its files.
     pub fn path(&self) -> &Path {
         &self.path

@@ -152,13 +152,23 @@ fn what_is_not_tracked_or_of_the_gate_is_free() {
 
 #[test]
 fn a_cache_that_the_first_run_filled_hides_nothing() {
-    // As make and cargo do: what is up to date is not opened.
+    // As make and cargo do: what is up to date is not opened, in the same gate or in the next.
     let project =
         scene_with("test -e ignored/made || { mkdir ignored; grep good ROOT/file > ignored/made; }", "");
     for _ in 0..2 {
         blocked(project.push(&["main"]), "file (by grep)");
-        fs::remove_dir_all(project.state().join("worktrees")).unwrap();
     }
+    // Nor after a gate that was killed in between.
+    let run = "echo ran >> $HOME/ran; test -e ignored/made || { mkdir ignored; cat ROOT/file > ignored/made; \
+               touch $HOME/made; test -e $HOME/go || sleep 6373.1; }; grep good ignored/made";
+    let project = scene(run);
+    let mut child = project.start(&["gate"]);
+    wait_for("it made it", || project.beside().join("home/made").exists());
+    signal("KILL", i32::try_from(child.id()).unwrap());
+    child.wait().unwrap();
+    wait_for("nothing is left", || processes("6373.1").is_empty());
+    fs::write(project.beside().join("home/go"), "").unwrap();
+    blocked(project.push(&["main"]), "file (by cat)");
 }
 
 #[test]
@@ -231,7 +241,15 @@ fn a_task_that_can_not_be_traced_counts_without_the_tracer() {
     is_stored(&project, false);
     // One that fails anyway fails as it does without.
     let project = scene(&format!("{} false", debugger.display()));
-    project.push(&["main"]).ends(1).says("exit status 1");
+    project.push(&["main"]).ends(1).says(failed).says("exit status 1");
+    // One in which no tracer can be why it failed runs once.
+    let project = scene("echo ran >> $HOME/ran; exit 3");
+    project
+        .push(&["main"])
+        .ends(1)
+        .says("exit status 3")
+        .says("it ran under a tracer, since your work tree differs");
+    assert_eq!(project.lines("../home/ran").len(), 1);
 }
 
 #[test]
