@@ -44,6 +44,7 @@ mod outputs;
 mod plan;
 mod ports;
 mod quality;
+mod report_dialects;
 mod reports;
 mod run;
 mod rust_tasks;
