@@ -5,14 +5,14 @@
 //! cryptographic assets. What the list is of (`metadata.component`) is no part of itself.
 //!
 //! A project without dependencies is honest: it is named, and its list of components is there and has
-//! no packages. A list of nothing that is named, or of a folder or a file, says that nothing was
-//! examined.
+//! no packages, or its dependencies are listed and are none. A list of nothing that is named, or of a
+//! folder or a file, says that nothing was examined.
 
-use serde::de::{Error, MapAccess, SeqAccess};
+use serde::de::{Error, IgnoredAny, MapAccess, SeqAccess};
 
 use super::budget::Budget;
 use super::facts::{Facts, Package};
-use super::json::{self, Array, Cut, Items, Keys, Object, Whole};
+use super::json::{self, Array, Cut, First, Items, Keys, Object, Whole};
 use super::source::Source;
 use super::{Flaw, Kind, Part, text};
 
@@ -28,6 +28,7 @@ pub(super) fn read(source: Source<'_>) -> Result<Part, Flaw> {
         version: false,
         root: Root::default(),
         is_listed: false,
+        dependencies: Dependencies::default(),
         packages: Vec::new(),
     };
     json::read(source, Kind::Cyclonedx.format(), &budget, &mut bom)?;
@@ -35,11 +36,12 @@ pub(super) fn read(source: Source<'_>) -> Result<Part, Flaw> {
         let what = "it has no `bomFormat` that says `CycloneDX`, or no `specVersion`";
         return Err(Flaw::malformed(Kind::Cyclonedx.format(), what));
     }
-    let is_honest = !bom.packages.is_empty() || (bom.is_listed && bom.root.is_project());
+    let is_listed = bom.is_listed || bom.dependencies.are_none_of(&bom.root.id);
+    let is_honest = !bom.packages.is_empty() || (is_listed && bom.root.is_project());
     let nothing = (!is_honest).then(|| {
-        Flaw::nothing(match (bom.is_listed, bom.root.is_project()) {
-            (false, true) => "it has no list of `components`, not even an empty one",
-            _ => "it has no components that are packages, and `metadata.component` names no project without any",
+        Flaw::nothing(match bom.root.is_project() {
+            true => "it has no list of `components`, not even an empty one",
+            false => "it has no components that are packages, and `metadata.component` names no project without any",
         })
     });
     Ok(Part { facts: Facts { packages: Some(bom.packages), ..Facts::default() }, nothing })
@@ -53,12 +55,53 @@ struct Bom<'b> {
     root: Root,
     /// Whether there is a list of components.
     is_listed: bool,
+    dependencies: Dependencies,
     packages: Vec<Package>,
+}
+
+/// `dependencies`, of which there is one for a project without any.
+#[derive(Default)]
+struct Dependencies {
+    count: u64,
+    first: Option<Dependency>,
+}
+
+#[derive(serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Dependency {
+    #[serde(rename = "ref")]
+    id: Option<Cut<1_000>>,
+    depends_on: Option<First<IgnoredAny>>,
+}
+
+impl Dependencies {
+    /// Whether they say that this depends on nothing, and speak of nothing else.
+    fn are_none_of(&self, root: &str) -> bool {
+        let is_root = |dependency: &Dependency| {
+            let is_free = dependency.depends_on.as_ref().is_none_or(|list| list.0.is_none());
+            is_free && dependency.id.as_ref().is_some_and(|id| text::one_line(&id.0, 300) == root)
+        };
+        self.count == 1 && !root.is_empty() && self.first.as_ref().is_some_and(is_root)
+    }
+}
+
+impl<'de> Array<'de> for Dependencies {
+    fn item<A: SeqAccess<'de>>(&mut self, seq: &mut A) -> Result<bool, A::Error> {
+        if self.first.is_some() {
+            let is_there = seq.next_element::<IgnoredAny>()?.is_some();
+            self.count += u64::from(is_there);
+            return Ok(is_there);
+        }
+        self.first = seq.next_element()?;
+        self.count += u64::from(self.first.is_some());
+        Ok(self.first.is_some())
+    }
 }
 
 /// `metadata`, of which the component is read.
 #[derive(Default)]
 struct Root {
+    id: String,
     kind: String,
     name: String,
 }
@@ -85,6 +128,7 @@ impl<'de> Object<'de> for Metadata<'_> {
 impl<'de> Object<'de> for Root {
     fn field<A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<bool, A::Error> {
         match key {
+            "bom-ref" => self.id = line::<A>(map)?,
             "type" => self.kind = line::<A>(map)?,
             "name" => self.name = line::<A>(map)?,
             _ => return Ok(false),
@@ -104,6 +148,9 @@ impl<'de> Object<'de> for Bom<'_> {
             }
             "metadata" => {
                 map.next_value_seed(Keys(&mut Metadata(&mut self.root)))?;
+            }
+            "dependencies" => {
+                map.next_value_seed(Items(&mut self.dependencies))?;
             }
             _ => return Ok(false),
         }
@@ -302,6 +349,21 @@ mod tests {
                 of(component, "null").unwrap_err(),
                 "it says that nothing was examined: it has no list of `components`, not even an empty one"
             );
+        }
+        // As cyclonedx-py writes it, which leaves an empty list out.
+        let none = |dependencies: &str| {
+            let component = r#"{"type": "library", "name": "lib", "bom-ref": "root"}"#;
+            of(component, &format!(r#"null, "dependencies": {dependencies}"#)).is_ok()
+        };
+        for (dependencies, are_none) in [
+            (r#"[{"ref": "root"}]"#, true),
+            (r#"[{"ref": "root", "dependsOn": []}]"#, true),
+            (r#"[{"ref": "root", "dependsOn": ["a"]}]"#, false),
+            (r#"[{"ref": "other"}]"#, false),
+            (r#"[{"ref": "root"}, {"ref": "other"}]"#, false),
+            ("[]", false),
+        ] {
+            assert_eq!(none(dependencies), are_none, "{dependencies}");
         }
         // As scanners write it of a folder in which they found nothing.
         for component in [

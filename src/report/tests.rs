@@ -5,10 +5,10 @@ use std::path::Path;
 
 use proptest::prelude::*;
 
-use super::{Facts, Flaw, Kind, read};
+use super::{Extent, Facts, Flaw, Kind, read, read_part};
 
 /// The recorded reports, with what each says.
-const RECORDED: [(Kind, &str, &str); 28] = [
+const RECORDED: &[(Kind, &str, &str)] = &[
     (Kind::Junit, "pytest/shop.xml", "tests 2 passed 2 failed 2 skipped"),
     (Kind::Junit, "pytest/shop-xunit1.xml", "tests 2 passed 2 failed 2 skipped"),
     (Kind::Junit, "pytest/reruns-and-subtests.xml", "tests 1 passed 2 failed 0 skipped 1 flaky"),
@@ -21,11 +21,57 @@ const RECORDED: [(Kind, &str, &str); 28] = [
     (Kind::Junit, "nextest/till.xml", "tests 2 passed 1 failed 0 skipped 1 flaky"),
     (Kind::Junit, "surefire/TEST-com.shop.PriceTest.xml", "tests 2 passed 2 failed 1 skipped 1 flaky"),
     (Kind::Junit, "gotestsum/till.xml", "tests 1 passed 1 failed 1 skipped"),
+    (Kind::Junit, "gotestsum/stderr.xml", "tests 1 passed 0 failed 0 skipped"),
+    (Kind::Junit, "boost/skipped.xml", "tests 2 passed 0 failed 1 skipped"),
+    (Kind::Junit, "catch2/assertions.xml", "tests 1 passed 0 failed 0 skipped, 3 declared 1 listed"),
+    (Kind::Junit, "mocha/pending.xml", "tests 1 passed 0 failed 2 skipped, 3 declared 1 listed"),
+    (
+        Kind::Junit,
+        "surefire/rerun-flaky.xml",
+        "tests 1 passed 0 failed 0 skipped 1 flaky, 3 declared 1 listed",
+    ),
+    (Kind::Junit, "per-file/TEST-on.xml", "tests 1 passed 0 failed 0 skipped"),
+    (
+        Kind::Junit,
+        "per-file/TEST-off.xml",
+        "it says that nothing was examined: no test was run; 1 were skipped",
+    ),
+    (Kind::Junit, "behave/TESTS-a.xml", "tests 1 passed 2 failed 1 skipped"),
+    (Kind::Junit, "behave/TESTS-b.xml", "it says that nothing was examined: no test was run; 1 were skipped"),
+    (Kind::Junit, "boost/failed.xml", "tests 2 passed 2 failed 1 skipped"),
+    (Kind::Junit, "catch2/failed.xml", "tests 3 passed 2 failed 1 skipped, 13 declared 6 listed"),
+    (Kind::Junit, "ctest/till.xml", "tests 1 passed 1 failed 3 skipped"),
+    (Kind::Junit, "cucumber-js/till.xml", "tests 1 passed 2 failed 0 skipped"),
+    (Kind::Junit, "doctest/failed.xml", "tests 1 passed 2 failed 0 skipped, 6 declared 3 listed"),
+    (Kind::Junit, "doctest/skipped.xml", "tests 1 passed 0 failed 0 skipped, 3 declared 1 listed"),
+    (Kind::Junit, "googletest/till.xml", "tests 1 passed 1 failed 3 skipped"),
+    (Kind::Junit, "jest/todo.xml", "tests 1 passed 0 failed 4 skipped"),
+    (Kind::Junit, "mocha/hooks.xml", "tests 2 passed 2 failed 2 skipped, 8 declared 4 listed"),
+    (Kind::Junit, "mocha/off.xml", "it says that nothing was examined: no test was run; 1 were skipped"),
+    (Kind::Junit, "newman/refused.xml", "tests 2 passed 4 failed 0 skipped"),
+    (Kind::Junit, "newman/scripts.xml", "tests 2 passed 0 failed 0 skipped"),
+    (Kind::Junit, "node/nested.xml", "tests 3 passed 0 failed 2 skipped"),
+    (Kind::Junit, "nose2/till.xml", "tests 1 passed 3 failed 4 skipped"),
+    (Kind::Junit, "pytest/teardown.xml", "tests 2 passed 8 failed 4 skipped, 18 declared 15 listed"),
+    (Kind::Junit, "robot/till.xml", "tests 1 passed 1 failed 1 skipped"),
+    (
+        Kind::Junit,
+        "unittest-xml-reporting/TEST-test_u.Off.xml",
+        "it says that nothing was examined: no test was run; 1 were skipped",
+    ),
+    (Kind::Junit, "unittest-xml-reporting/TEST-test_u.T.xml", "tests 1 passed 3 failed 2 skipped"),
+    (
+        Kind::Junit,
+        "unittest-xml-reporting/TEST-unittest.suite._ErrorHolder.xml",
+        "tests 0 passed 1 failed 0 skipped",
+    ),
+    (Kind::Junit, "vitest/broken.xml", "tests 2 passed 1 failed 3 skipped"),
     (Kind::Lcov, "coverage.py/lcov.info", "coverage 10/12"),
     (Kind::Lcov, "jest/lcov.info", "coverage 3/4"),
     (Kind::Lcov, "node/lcov.info", "coverage 17/19"),
     (Kind::Cobertura, "coverage.py/cobertura.xml", "coverage 10/12"),
     (Kind::Cobertura, "jest/cobertura.xml", "coverage 3/4"),
+    (Kind::Cobertura, "ms-coverage/till.xml", "coverage 2/3"),
     (
         Kind::Sarif,
         "semgrep/shop.sarif",
@@ -58,6 +104,18 @@ const RECORDED: [(Kind, &str, &str); 28] = [
         "cyclonedx-py/shop.cdx.json",
         "packages idna 3.10 License :: OSI Approved :: BSD License, packaging 24.2 License :: OSI Approved :: Apache \
          Software License + License :: OSI Approved :: BSD License, pip 23.2.1 MIT, setuptools 65.5.0 MIT",
+    ),
+    (Kind::Cyclonedx, "no-dependencies/lib.cdx.json", "packages "),
+    (Kind::Cyclonedx, "cyclonedx-py/no-dependencies.cdx.json", "packages "),
+    (
+        Kind::Sarif,
+        "eslint/unparsable.sarif",
+        "it says that not all was examined: ESLint: Parsing error: Unexpected token ; (file:///home/dev/shop/bad.js)",
+    ),
+    (
+        Kind::Sarif,
+        "spotbugs/missing-classes.sarif",
+        "it says that not all was examined: SpotBugs: Classes needed for analysis were missing: [shop.Opt]",
     ),
     (Kind::Spdx, "npm/shop.spdx.json", "packages @sindresorhus/is 7.0.1 MIT, left-pad 1.3.0 WTFPL"),
     (Kind::K6, "k6/summary-export.json", "measures 39"),
@@ -98,7 +156,10 @@ fn shown(facts: &Facts) -> String {
         let flaky =
             if tests.flaky.is_empty() { String::new() } else { format!(" {} flaky", tests.flaky.len()) };
         let (passed, failed, skipped) = (tests.passed, tests.failed.len(), tests.skipped);
-        lines.push(format!("tests {passed} passed {failed} failed {skipped} skipped{flaky}"));
+        let totals = tests.totals.map_or_else(String::new, |totals| {
+            format!(", {} declared {} listed", totals.declared, totals.listed)
+        });
+        lines.push(format!("tests {passed} passed {failed} failed {skipped} skipped{flaky}{totals}"));
     }
     if let Some(ratio) = facts.coverage.as_ref().map(super::facts::Coverage::ratio) {
         lines.push(format!("coverage {}/{}", ratio.part, ratio.whole));
@@ -132,7 +193,7 @@ fn shown(facts: &Facts) -> String {
 #[test]
 fn recorded_reports_say_what_their_tools_found() {
     let mut wrong = Vec::new();
-    for (kind, path, says) in RECORDED {
+    for &(kind, path, says) in RECORDED {
         let told =
             read_all(kind, &recorded(path)).map_or_else(|flaw| flaw.to_string(), |facts| shown(&facts));
         if told != says {
@@ -191,16 +252,49 @@ fn a_byte_order_mark_and_blanks_around_a_report_change_nothing() {
 
 #[test]
 fn a_report_that_is_cut_off_is_a_flaw() {
-    for (kind, path, _) in RECORDED {
+    for &(kind, path, _) in RECORDED {
         let bytes = recorded(path);
         let whole = bytes.trim_ascii_end().len();
         // Every byte of what is short, and of the end; of what is long, bytes all over it.
         let cuts = (0..whole).filter(|cut| whole < 3_000 || cut % 61 == 0 || whole - cut < 150);
         for cut in cuts {
             let records = kind == Kind::Lcov && bytes[..cut].trim_ascii_end().ends_with(b"\nend_of_record");
-            let flaw = read_all(kind, &bytes[..cut]).is_err();
+            // One of several files, of which a part will do: no less is asked of its end.
+            let part = read_part(kind, Extent::Part, &mut &bytes[..cut]);
+            let is_nothing = |part: &super::Part| kind == Kind::Lcov && part.nothing.is_some();
+            let flaw = part.as_ref().map_or(true, is_nothing);
             assert!(flaw || records, "{path} cut after {cut} bytes");
         }
+    }
+}
+
+/// An element that fails, or the whole of what is listed, is taken out of a recording.
+#[test]
+fn what_is_taken_out_of_a_report_that_failed_still_fails() {
+    for (path, from, to) in [
+        ("boost/failed.xml", "<failure", "</failure>"),
+        ("catch2/failed.xml", "<testcase classname=\"c2-bad.global\" name=\"bad\"", "</testcase>"),
+        ("doctest/failed.xml", "<testcase", "</testsuite>"),
+        ("nose2/till.xml", "<testcase", "</testsuite>"),
+        ("robot/till.xml", "<testcase", "</testsuite>"),
+        ("gotestsum/till.xml", "<testsuite ", "</testsuites>"),
+        ("jest/sum.xml", "<testsuite ", "</testsuites>"),
+        ("mocha/hooks.xml", "<testsuite ", "</testsuites>"),
+        ("surefire/TEST-com.shop.PriceTest.xml", "<testcase", "</testsuite>"),
+    ] {
+        let text = String::from_utf8(recorded(path)).unwrap();
+        let start = text.find(from).unwrap();
+        let end = start + text[start..].rfind(to).unwrap();
+        let all = format!("{}{}", &text[..start], &text[end..]);
+        let holed = if to.starts_with("</f") || to.starts_with("</testcase") {
+            let first = start + text[start..].find(to).unwrap() + to.len();
+            format!("{}{}", &text[..start], &text[first..])
+        } else {
+            all
+        };
+        let facts = read_all(Kind::Junit, holed.as_bytes());
+        let fails = facts.as_ref().map_or(true, |facts| !facts.tests.as_ref().unwrap().failed.is_empty());
+        assert!(fails, "{path}: {facts:?}");
     }
 }
 
@@ -258,7 +352,7 @@ proptest! {
 
     #[test]
     fn a_mutated_report_is_facts_or_a_flaw(
-        report in prop::sample::select(&RECORDED[..]),
+        report in prop::sample::select(RECORDED),
         changes in prop::collection::vec((any::<prop::sample::Index>(), 0_u8..4, any::<u8>()), 1..12),
     ) {
         let (kind, path, _) = report;

@@ -312,7 +312,11 @@ fn a_sandboxed_task_may_write_the_same_report_again() {
 type Change<'c> = &'c dyn Fn(usize) -> Option<Vec<u8>>;
 
 /// Reports that real tools wrote, of each kind.
-const RECORDED: [(&str, &str); 17] = [
+const RECORDED: [(&str, &str); 21] = [
+    ("junit", "catch2/assertions.xml"),
+    ("junit", "mocha/pending.xml"),
+    ("cobertura", "ms-coverage/till.xml"),
+    ("cyclonedx", "no-dependencies/lib.cdx.json"),
     ("junit", "pytest/shop.xml"),
     ("junit", "jest/sum.xml"),
     ("junit", "nextest/till.xml"),

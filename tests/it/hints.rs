@@ -175,7 +175,8 @@ fn a_misspelt_command_is_suggested() {
 fn what_is_very_long_is_cut_for_people_and_whole_in_json() {
     use std::fmt::Write as _;
     let long = "x".repeat(140_000);
-    let project = Project::new(&format!("[tasks.t]\nrun = \"exit 1 # {long}\"\nenv = {{ A = \"{long}\" }}\n"));
+    let project =
+        Project::new(&format!("[tasks.t]\nrun = \"exit 1 # {long}\"\nenv = {{ A = \"{long}\" }}\n"));
     project.write("file", "").commit("first");
     let short = |ran: Ran| {
         for line in ran.out.lines().chain(ran.err.lines()) {

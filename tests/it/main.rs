@@ -47,6 +47,7 @@ mod plan;
 mod ports;
 mod quality;
 mod readiness;
+mod report_dialects;
 mod reports;
 mod repositories;
 mod run;

@@ -29,8 +29,10 @@ enum Saying {
     /// It failed and passed when it was tried again.
     Flaky,
     Skipped,
-    /// It may fail: what it is to test is not there yet.
+    /// It may fail: what it is to test is not there yet. Its failure is counted.
     Todo,
+    /// It may fail, and its failure is not counted.
+    MayFail,
 }
 
 /// An element in a case that says what became of it.
@@ -49,7 +51,7 @@ impl Part {
             "flakyFailure" | "flakyError" => Saying::Flaky,
             "skipped" if element.get("type") == Some("todo") => Saying::Todo,
             // Catch2, which lists its failures all the same.
-            "skipped" if element.get("message") == Some("TEST_CASE tagged with !mayfail") => Saying::Todo,
+            "skipped" if element.get("message") == Some("TEST_CASE tagged with !mayfail") => Saying::MayFail,
             "skipped" => Saying::Skipped,
             _ => return None,
         };
@@ -70,7 +72,7 @@ impl Part {
 
     /// Whether it says that something was not run.
     pub(super) fn skips(&self) -> bool {
-        matches!(self.saying, Saying::Skipped | Saying::Todo)
+        matches!(self.saying, Saying::Skipped | Saying::Todo | Saying::MayFail)
     }
 
     /// What it says of a failure, and where that is, if it says so. The text of tools that repeat
@@ -114,7 +116,7 @@ impl Case {
         match part.saying {
             Saying::Fails => self.listed.failures += 1,
             Saying::FailsAgain | Saying::Flaky => self.listed.attempts += 1,
-            Saying::Skipped | Saying::Todo => {}
+            Saying::Skipped | Saying::Todo | Saying::MayFail => {}
         }
         if !self.says(part.saying) {
             self.said.push(part.saying);
@@ -130,14 +132,15 @@ impl Case {
 
     /// What it lists.
     pub(super) fn listed(&self) -> Listed {
-        self.listed
+        let failures = if self.says(Saying::MayFail) { 0 } else { self.listed.failures };
+        Listed { failures, ..self.listed }
     }
 
     /// Its name, and what became of it.
     pub(super) fn end(self, suite: &str, suite_file: Option<&str>) -> (String, Outcome) {
         let name = full_name(if self.class.is_empty() { suite } else { &self.class }, &self.name);
         let status = |words: &[&str]| self.status.split(' ').any(|word| words.contains(&word));
-        if self.says(Saying::Todo) {
+        if self.says(Saying::Todo) || self.says(Saying::MayFail) {
             return (name, Outcome::Skipped);
         }
         if let Some(failure) = &self.failure {

@@ -368,3 +368,44 @@ fn memory_is_bounded() {
     let flaw = crate::report::read(Kind::Sarif, &mut std::io::BufReader::new(endless)).unwrap_err();
     assert_eq!(flaw.to_string(), "it is too large: a string in it has more than 64 MiB");
 }
+
+#[test]
+fn what_errors_explain_is_a_part() {
+    let call = |said: &str| {
+        file(&format!(
+            r#""invocations": [{{"executionSuccessful": false, {said}}}], "tool": {{"driver": {{"name": "scan"}}}}, "results": []"#
+        ))
+    };
+    let part = |text: &str| super::super::read_part(Kind::Sarif, Extent::Part, &mut text.as_bytes());
+    let error = r#"{"level": "error", "message": {"text": "can't parse a.js"}}"#;
+    let cases = [
+        format!(r#""toolExecutionNotifications": [{error}]"#),
+        format!(r#""exitCode": 2, "exitCodeDescription": "MISSING CLASS", "toolConfigurationNotifications": [{error}]"#),
+        // As PMD writes them.
+        r#""toolExecutionNotifications": [{"message": {"text": "can't parse a.js"}, "exception": {"kind": "x"}}]"#
+            .to_owned(),
+        r#""toolExecutionNotifications": [{"level": "warning", "message": {"text": "can't parse a.js"}, "exception": {}}]"#
+            .to_owned(),
+        r#""toolConfigurationNotifications": [{"message": {"text": "can't parse a.js"}}]"#.to_owned(),
+    ];
+    for said in cases {
+        let text = call(&said);
+        assert_eq!(flaw(&text), "it says that not all was examined: scan: can't parse a.js", "{said}");
+        assert_eq!(part(&text).unwrap().facts.findings, Some(Vec::new()), "{said}");
+    }
+    // What explains nothing, or not all.
+    for said in [
+        r#""exitCode": 2"#.to_owned(),
+        r#""toolExecutionNotifications": [{"level": "warning", "message": {"text": "slow"}}]"#.to_owned(),
+        r#""toolExecutionNotifications": [{"level": "note"}]"#.to_owned(),
+        format!(r#""exitSignalName": "SIGKILL", "toolExecutionNotifications": [{error}]"#),
+        format!(r#""processStartFailureMessage": "no such file", "toolExecutionNotifications": [{error}]"#),
+    ] {
+        let flaw = part(&call(&said)).unwrap_err().to_string();
+        assert!(flaw.starts_with("it says that its tool failed: scan: "), "{said}: {flaw}");
+    }
+    let other =
+        call(&format!(r#""toolExecutionNotifications": [{error}]}}, {{"executionSuccessful": false"#));
+    let flaw = part(&other).unwrap_err().to_string();
+    assert_eq!(flaw, "it says that its tool failed: scan: `executionSuccessful` is false");
+}
