@@ -48,7 +48,7 @@ pub fn write(found: &Found, standings: &[Standing], tried: Tried) -> String {
         .map(|(task, _)| task)
         .collect();
     let mut text = header(kept.len(), tried);
-    text.push_str(&shared(found));
+    text.push_str(&shared(found, &kept));
     text.push_str(&gate(found, &kept));
     if kept.is_empty() {
         text.push_str(&format!("\n{EXAMPLE}"));
@@ -100,22 +100,27 @@ fn header(kept: usize, tried: Tried) -> String {
     )
 }
 
-/// What tasks share.
-fn shared(found: &Found) -> String {
+/// What tasks share. What only tasks use that are left out is a comment as they are.
+fn shared(found: &Found, kept: &[&Candidate]) -> String {
     let mut text = String::new();
+    let line = |name: &str, value: String, is_used: bool| {
+        format!("{}{} = {value}\n", if is_used { "" } else { "# " }, quote::key(name))
+    };
     if !found.sets.is_empty() {
         text.push_str(
             "\n# Sets of files, used as \"@name\" in `inputs`. A task runs again if one of its inputs changed; without\n\
              # `inputs` these are all files. Add what a task reads besides, such as files that code includes.\n[files]\n",
         );
         for (name, files) in &found.sets {
-            text.push_str(&format!("{} = {}\n", quote::key(name), quote::array(files)));
+            let is_used = kept.iter().any(|task| task.inputs.contains(&format!("@{name}")));
+            text.push_str(&line(name, quote::array(files), is_used));
         }
     }
     if !found.tools.is_empty() {
         text.push_str("\n# What tools say of themselves. If it changes, the tasks that name the tool run again.\n[tools]\n");
         for (name, probe) in &found.tools {
-            text.push_str(&format!("{} = {}\n", quote::key(name), quote::string(probe)));
+            let is_used = kept.iter().any(|task| task.tools.contains(name));
+            text.push_str(&line(name, quote::string(probe), is_used));
         }
     }
     text.push_str("\n# For all tasks. ");
