@@ -15,7 +15,6 @@ use crate::cli::hooks;
 use crate::cli::project::Project;
 use crate::config::diagnostic::Diagnostics;
 use crate::config::model::Config;
-use crate::effect;
 use crate::engine::prepare::{self, Tree};
 use crate::engine::probe;
 use crate::gate::connection::{host_of, is_ssh};
@@ -30,7 +29,7 @@ use crate::process::spawn::{Limits, Spawn};
 use crate::process::stop::Stop;
 use crate::reporter::lines::count;
 use crate::reporter::style::Tone;
-use crate::warning::{Problem, Warning};
+use crate::warning::Warning;
 
 /// Less free space than this is told.
 const LITTLE: u64 = 1 << 30;
@@ -161,7 +160,7 @@ fn tasks(session: &Session) -> Vec<Finding> {
         match without_effect(&project, repository) {
             Ok(found) => findings.extend(found),
             Err(error) => {
-                findings.push(Finding::bad("tree", error.to_string(), "see what git says of it: git status"))
+                findings.push(Finding::bad("tree", error.to_string(), "see what git says of it: git status"));
             }
         }
     }
@@ -184,12 +183,6 @@ fn without_effect(project: &Project, repository: &Repository) -> Result<Vec<Find
             let text = format!("{}:{}: {}", record.file, record.line, record.message);
             Finding::bad("inputs", text, record.hint.unwrap_or_default())
         }));
-    }
-    // What is unused is unused by the setup too only if both say so.
-    if setup.is_some() {
-        let unused = effect::unused(&project.config);
-        known.retain(|warning| !matches!(warning.problem, Problem::Unused { .. }));
-        known.extend(unused);
     }
     findings.extend(known.into_iter().map(|warning| {
         let text = format!("{}: {} {}", warning.place(), warning.declared, warning.problem);

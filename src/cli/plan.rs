@@ -164,6 +164,7 @@ fn json(world: &World<'_>, plan: &Plan, (tree, prepared): (Option<&str>, &Prepar
         .collect();
     let mut value = json!({ "version": 1, "tree": tree, "tasks": tasks });
     value["warnings"] = json!(prepared.without_effect.listed);
+    value["more-warnings"] = json!(prepared.without_effect.more);
     if let Some(part) = &prepared.part {
         value["shard"] = json!({ "index": part.shard.index, "count": part.shard.count });
         value["plan"] = json!(part.plan.hex());

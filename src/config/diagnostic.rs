@@ -36,8 +36,7 @@ pub struct Labelled {
 }
 
 impl Diagnostic {
-    /// Says what is wrong with these bytes.
-    pub fn new(span: Range<usize>, message: impl Into<String>) -> Self {
+    pub(super) fn new(span: Range<usize>, message: impl Into<String>) -> Self {
         Self {
             message: message.into(),
             span,
@@ -49,23 +48,18 @@ impl Diagnostic {
         }
     }
 
-    /// With a few words under the bytes.
-    #[must_use]
-    pub fn label(mut self, label: impl Into<String>) -> Self {
+    pub(super) fn label(mut self, label: impl Into<String>) -> Self {
         self.label = label.into();
         self
     }
 
-    /// With what to do.
-    #[must_use]
-    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+    pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
     }
 
     /// Adds another place, unless there are many already.
-    #[must_use]
-    pub fn other(mut self, span: Range<usize>, label: impl Into<String>) -> Self {
+    pub(super) fn other(mut self, span: Range<usize>, label: impl Into<String>) -> Self {
         if self.others.len() < MOST_PLACES {
             self.others.push(Labelled { span, label: label.into() });
         }

@@ -10,9 +10,9 @@ mod unused;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use crate::config;
-use crate::config::diagnostic::{Diagnostic, Diagnostics};
+use crate::config::diagnostic::Diagnostics;
 use crate::config::model::{Config, Task, TaskId};
+use crate::config::{self, Refusal};
 use crate::git::snapshot::{Entry, Mode, Snapshot};
 use crate::graph::{Graph, Node, NodeId, Role};
 use crate::ground::path::RepoPath;
@@ -106,7 +106,8 @@ struct Found<'a> {
 #[derive(Clone, PartialEq, Eq)]
 enum Cause {
     NoFile,
-    ExcludesNothing(Option<NoEffect>),
+    ExcludesNoFile,
+    ExcludesNothing(NoEffect),
     /// It matches a symlink, and not what is in the folder that this leads to.
     LinkAlone {
         to: RepoPath,
@@ -159,7 +160,7 @@ impl<'a> Check<'a> {
                 continue;
             };
             let found = self.found.entry(((*file, span.start), item.text()));
-            let cause = Cause::ExcludesNothing(Some(reason));
+            let cause = Cause::ExcludesNothing(reason);
             let found = found.or_insert_with(|| Found { item, cause, tasks: Vec::new() });
             found.tasks.push(id);
         }
@@ -203,7 +204,7 @@ impl<'a> Check<'a> {
             return None;
         }
         if item.excludes {
-            return self.exclusion(items, i).map(Cause::ExcludesNothing);
+            return self.exclusion(items, i);
         }
         let What::One(pattern) = &item.what else { return None };
         if pattern.is_deep() && !advice::is_slip(pattern.text()) {
@@ -233,8 +234,8 @@ impl<'a> Check<'a> {
         (is_folder && !to.is_top() && !below.iter().any(is_read)).then_some(to)
     }
 
-    /// Why an exclusion has no effect, if it has none; `Some(None)`: it matches no file.
-    fn exclusion(&mut self, items: &'a [Item], i: usize) -> Option<Option<NoEffect>> {
+    /// Why an exclusion has no effect, if it has none.
+    fn exclusion(&mut self, items: &'a [Item], i: usize) -> Option<Cause> {
         let item = &items[i];
         if let What::One(pattern) = &item.what
             && (!pattern.is_deep() || advice::is_slip(pattern.text()))
@@ -246,12 +247,12 @@ impl<'a> Check<'a> {
                 || self.tree.ignores(pattern.folder())
                 || self.tree.is_absent(pattern)
                 || self.is_output(pattern);
-            return (is_slip || !is_expected).then_some(None);
+            return (is_slip || !is_expected).then_some(Cause::ExcludesNoFile);
         }
         let adds = |items: &[Item]| items.iter().any(|item| !item.excludes);
         let starts_whole = items.iter().all(|item| item.excludes);
         if !starts_whole && !adds(&items[..i]) {
-            return Some(Some(match items[i + 1..].iter().find(|item| !item.excludes) {
+            return Some(Cause::ExcludesNothing(match items[i + 1..].iter().find(|item| !item.excludes) {
                 Some(by) if self.meets(item, &[by]) => NoEffect::IncludedLater { by: quoted(by) },
                 _ => NoEffect::NotIncluded,
             }));
@@ -266,7 +267,7 @@ impl<'a> Check<'a> {
         if !starts_whole {
             let before: Vec<&Item> = items[..i].iter().filter(|item| !item.excludes).collect();
             if !pattern.is_deep() && !below().any(|entry| matched(&before, &entry.path)) {
-                return below().next().map(|_| Some(NoEffect::NotIncluded));
+                return below().next().map(|_| Cause::ExcludesNothing(NoEffect::NotIncluded));
             }
         }
         if later.is_empty() || below().any(|entry| !matched(&later, &entry.path)) {
@@ -274,7 +275,7 @@ impl<'a> Check<'a> {
         }
         let first = below().next()?;
         let by = later.iter().find(|item| matched(&[**item], &first.path))?;
-        Some(Some(NoEffect::IncludedLater { by: quoted(by) }))
+        Some(Cause::ExcludesNothing(NoEffect::IncludedLater { by: quoted(by) }))
     }
 
     /// Whether a file matches `item` and one of `others`.
@@ -381,11 +382,11 @@ impl<'a> Check<'a> {
         if self.empty.is_empty() {
             return None;
         }
-        let found = self.empty.iter().map(|((file, _), empty)| (*file, self.diagnostic(*file, empty)));
+        let found = self.empty.iter().map(|((file, _), empty)| self.refusal(*file, empty));
         Some(config::refuse(self.config, found.collect()))
     }
 
-    fn diagnostic(&self, file: usize, empty: &Empty<'a>) -> Diagnostic {
+    fn refusal(&self, file: usize, empty: &Empty<'a>) -> Refusal {
         let items = empty.patterns.items();
         let span = |item: &Item| item.mark.0.clone().unwrap_or_default();
         let names = self.names(&empty.tasks);
@@ -394,9 +395,14 @@ impl<'a> Check<'a> {
         let shown: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
         let message = format!("the inputs of {}{more} match no file", shown.join(", "));
         if empty.is_own_output {
-            return Diagnostic::new(items.first().map(span).unwrap_or_default(), message)
-                .label("only outputs of the task itself")
-                .hint("a task's outputs are no inputs of it: name the files that it reads");
+            return Refusal {
+                file,
+                message,
+                span: items.first().map(span).unwrap_or_default(),
+                label: "only outputs of the task itself".to_owned(),
+                others: Vec::new(),
+                hint: "a task's outputs are no inputs of it: name the files that it reads".to_owned(),
+            };
         }
         let mut hint = None;
         let mut parts = Vec::new();
@@ -417,8 +423,7 @@ impl<'a> Check<'a> {
         let hint = hint.unwrap_or_else(|| {
             "name the files that the task reads; `inputs = []` says that it reads none".to_owned()
         });
-        let diagnostic = Diagnostic::new(span, message).label(label).hint(hint);
-        parts.fold(diagnostic, |diagnostic, (span, label)| diagnostic.other(span, label))
+        Refusal { file, message, span, label, others: parts.collect(), hint }
     }
 
     fn names(&self, tasks: &[TaskId]) -> Vec<String> {
@@ -451,8 +456,8 @@ impl<'a> Check<'a> {
         let problem = match &found.cause {
             Cause::NoFile => reason().map(|reason| Problem::NoFile { reason }),
             Cause::LinkAlone { to } => Some(Problem::LinkAlone { to: to.to_string() }),
-            Cause::ExcludesNothing(Some(reason)) => Some(Problem::ExcludesNothing { reason: reason.clone() }),
-            Cause::ExcludesNothing(None) => {
+            Cause::ExcludesNothing(reason) => Some(Problem::ExcludesNothing { reason: reason.clone() }),
+            Cause::ExcludesNoFile => {
                 reason().map(|reason| Problem::ExcludesNothing { reason: NoEffect::NoFile { reason } })
             }
         };

@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::config::model::{Config, Task, Worktree};
+use crate::config::model::{Config, SourceFile, Task, Worktree};
 use crate::engine::launch::{Keeps, Launch};
 use crate::engine::prepare::{Place, Prepared, Request, Tree};
 use crate::engine::scheduler::OnFailure;
@@ -82,7 +82,12 @@ pub fn forget(git_dir: &Path) -> Result<(), FileError> {
 
 /// A config whose one task is the setup.
 pub fn alone(config: &Config, setup: &Task) -> Config {
+    // What tasks share is not unused because none of them is here.
+    let files = config.files.iter().cloned();
+    let files = files.map(|file| SourceFile { sets: Vec::new(), tools: Vec::new(), ..file });
     Config {
+        files: files.collect(),
+        services: Vec::new(),
         tasks: vec![setup.clone()],
         hooks: std::collections::BTreeMap::new(),
         worktree: Worktree::default(),

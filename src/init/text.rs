@@ -48,7 +48,7 @@ pub fn write(found: &Found, standings: &[Standing], tried: Tried) -> String {
         .map(|(task, _)| task)
         .collect();
     let mut text = header(kept.len(), tried);
-    text.push_str(&shared(found));
+    text.push_str(&shared(found, &kept));
     text.push_str(&gate(found, &kept));
     if kept.is_empty() {
         text.push_str(&format!("\n{EXAMPLE}"));
@@ -100,9 +100,13 @@ fn header(kept: usize, tried: Tried) -> String {
     )
 }
 
-/// What tasks share.
-fn shared(found: &Found) -> String {
+/// What tasks share. What only tasks use that are left out is a comment as they are.
+fn shared(found: &Found, kept: &[&Candidate]) -> String {
     let mut text = String::new();
+    let line = |name: &str, value: String, is_used: bool| {
+        let line = format!("{} = {value}\n", quote::key(name));
+        if is_used { line } else { commented(&line) }
+    };
     if !found.sets.is_empty() {
         text.push_str(
             "\n# Sets of files, used as \"@name\" in `inputs`. A task runs again if one of its inputs changed; without\n\
@@ -110,7 +114,8 @@ fn shared(found: &Found) -> String {
              # whether or not they exist: a task has to run again when one is added.\n[files]\n",
         );
         for (name, files) in &found.sets {
-            text.push_str(&format!("{} = {}\n", quote::key(name), quote::lines(files)));
+            let is_used = kept.iter().any(|task| task.inputs.contains(&format!("@{name}")));
+            text.push_str(&line(name, quote::lines(files), is_used));
         }
     }
     if !found.tools.is_empty() {
@@ -121,7 +126,8 @@ fn shared(found: &Found) -> String {
                 "" => run,
                 folder => format!("{{ run = {run}, cwd = {} }}", quote::string(folder)),
             };
-            text.push_str(&format!("{} = {value}\n", quote::key(name)));
+            let is_used = kept.iter().any(|task| task.tools.contains(name));
+            text.push_str(&line(name, value, is_used));
         }
     }
     text.push_str("\n# For all tasks. ");

@@ -409,3 +409,28 @@ fn watch_waits_until_inputs_are_there() {
     crate::project::signal("INT", i32::try_from(child.id()).unwrap());
     child.wait().unwrap();
 }
+
+#[test]
+fn setup_of_private_worktrees_is_judged_by_itself() {
+    let text = "[files]\nall = ['**']\n[tools]\nsh = 'echo 1'\n[tasks.a]\nrun = 'true'\ninputs = ['@all']\ntools = ['sh']\n[hooks]\npre-push = ['a']\n[worktree.setup]\nrun = 'true'\ninputs = ['package-lock.json']\n";
+    let project = project(text);
+    project.xtask(&["gate", "HEAD"]).ends(3).says("the inputs of `worktree setup` match no file");
+    project.xtask(&["doctor"]).ends(1).prints("the inputs of `worktree setup` match no file");
+    project.write("package-lock.json", "x\n").commit("lock");
+    let ran = project.xtask(&["gate", "HEAD"]).ends(0);
+    assert_eq!(warnings(&ran), "");
+}
+
+#[test]
+fn first_tasks_file_has_no_declaration_without_effect() {
+    let project = Project::without_git("");
+    std::fs::remove_file(project.path("tasks.toml")).unwrap();
+    project.git(&["init", "-q"]);
+    project
+        .write("package.json", r#"{"scripts":{"test":"true"}}"#)
+        .write("pyproject.toml", "[tool.nothing-that-runs]\n");
+    project.write("a.py", "x = 1\n").write("go.mod", "module x\n").write("a.go", "package x\n").commit("x");
+    project.xtask(&["init", "--no-run"]).ends(0);
+    let ran = project.xtask(&["doctor"]);
+    assert!(!ran.out.contains("no effect"), "{}\n{}", ran.out, project.read("tasks.toml"));
+}

@@ -136,6 +136,7 @@ fn shop() -> Vec<TaskFinished> {
         finding(Severity::Low, "long-line", Some(spot("src/cart.rs", 90))),
     ];
     let evidence = Evidence {
+        unused: Vec::new(),
         rulings: vec![
             ruling("coverage.min", Judged::Broken, Vec::new()),
             ruling("tests.min-count", Judged::Holds, Vec::new()),
