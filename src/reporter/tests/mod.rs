@@ -152,7 +152,6 @@ fn shop() -> Vec<TaskFinished> {
             ruling("findings.new", Judged::Unjudged, Vec::new()),
         ],
         reports: Vec::new(),
-        unused: Vec::new(),
         baseline: Some("1a2b3c4 (merge base with origin/main)".to_owned()),
         record: Record { coverage: Some(Ratio { part: 381, whole: 500 }), tests: Some(42), findings: None },
     };
