@@ -204,6 +204,8 @@ impl PoolFinder<'_> {
         let has_home = |tree: &PathBuf| home.as_ref().is_some_and(|home| home.starts_with(tree));
         let mut from = self.work_trees();
         from.retain(|tree| !has_home(tree));
+        // A linked one may be in the main one.
+        from.sort_by_key(|tree| std::cmp::Reverse(tree.components().count()));
         Moved { from, to: to.to_owned() }
     }
 
@@ -431,7 +433,11 @@ mod tests {
         let finder = PoolFinder { state: &state, env: &env, root: None };
         let pool = finder.open().unwrap();
         assert!(pool.path().starts_with(cache.join("xtask/worktrees")), "{}", pool.path().display());
-        assert_eq!(finder.work_trees(), [sandbox.dir.clone(), linked]);
+        assert_eq!(finder.work_trees(), [sandbox.dir.clone(), linked.clone()]);
+        sandbox.git(&["worktree", "add", "--quiet", "inside/deep"]);
+        let (inside, gate) = (sandbox.dir.join("inside/deep"), Path::new("/gate"));
+        assert_eq!(finder.moved(gate).from, [inside.clone(), sandbox.dir.clone(), linked]);
+        assert_eq!(finder.moved(gate).place(&inside.join("a")), Some("a".into()));
         assert_eq!(finder.existing(), [pool]);
         assert!(!state.join(ROOTS).exists());
     }

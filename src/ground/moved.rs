@@ -13,7 +13,7 @@ const ENDS: &[u8] = b"\"'`\n\r\t\0;,:=()[]{}<>|&*?#";
 /// The user's work trees, and the tree that stands for them.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Moved {
-    /// The work trees, by their real names.
+    /// The work trees, by their real names; one that is in another comes before it.
     pub from: Vec<PathBuf>,
     /// What stands for each of them.
     pub to: PathBuf,

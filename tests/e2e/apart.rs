@@ -180,18 +180,16 @@ fn linked_virtual_environment_runs_its_own_scripts() {
 fn editable_install_is_refused_with_the_setup_to_write() {
     let root = |project: &Project| project.root().display().to_string();
     let site = ".venv/lib/python3.11/site-packages";
-    let records: [(&str, &dyn Fn(&Project) -> String); 5] = [
-        ("a.pth", &|project| format!("{}/packages\n", root(project))),
-        ("__editable__.a-1.pth", &|project| format!("{}\n", root(project))),
-        ("__editable___a_finder.py", &|project| format!("MAPPING = {{'a': '{}/packages'}}\n", root(project))),
-        ("a.egg-link", &|project| format!("{}/packages\n.", root(project))),
-        ("a-1.dist-info/direct_url.json", &|project| {
-            format!("{{\"dir_info\": {{\"editable\": true}}, \"url\": \"file://{}\"}}", root(project))
-        }),
+    let records = [
+        ("a.pth", "ROOT/packages\n"),
+        ("__editable__.a-1.pth", "ROOT\n"),
+        ("__editable___a_finder.py", "MAPPING = {'a': 'ROOT/packages'}\n"),
+        ("a.egg-link", "ROOT/packages\n."),
+        ("a-1.dist-info/direct_url.json", "{\"dir_info\": {\"editable\": true}, \"url\": \"file://ROOT\"}"),
     ];
     for (name, text) in records {
         let project = project("true", "link = ['.venv']");
-        project.write(&format!("{site}/{name}"), text(&project));
+        project.write(&format!("{site}/{name}"), text.replace("ROOT", &root(&project)));
         refused(&project)
             .says(&format!("{site}/{name} leads back into the work tree"))
             .says("-m venv .venv && ");
