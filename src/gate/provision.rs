@@ -125,9 +125,11 @@ impl Host<'_> {
         }
         let root = self.real_root()?;
         let shared = self.repository.files_with_more_names()?;
-        let mirror = Mirror { root: &root, moved, shared };
-        let links = wanted.link.iter().map(|path| (path, How::Link));
-        for (path, how) in links.chain(wanted.copy.iter().map(|path| (path, How::Copy))) {
+        // What is named twice is copied.
+        let links = wanted.link.iter().map(|path| (path.clone(), How::Link));
+        let provided = links.chain(wanted.copy.iter().map(|path| (path.clone(), How::Copy))).collect();
+        let mirror = Mirror { root: &root, moved, shared, provided };
+        for (path, how) in mirror.provided.iter().map(|(path, how)| (path, *how)) {
             if let Some(file) = self.repository.first_tracked(path)? {
                 return Err(GateError::Provided { path: path.to_string(), file: file.to_string() });
             }

@@ -223,8 +223,7 @@ impl PoolFinder<'_> {
             return Ok(vec![Root { path, is_temporary: false }]);
         }
         let cache = self.cache_folder().map(|folder| Root { path: folder, is_temporary: false });
-        let temporary = self.temporary().into_iter().map(|path| Root { path, is_temporary: true });
-        Ok(cache.into_iter().chain(temporary).collect())
+        Ok(cache.into_iter().chain([Root { path: self.temporary(), is_temporary: true }]).collect())
     }
 
     /// `[worktree] root` as a path; `None` if it begins with `~` and there is no home folder.
@@ -253,11 +252,10 @@ impl PoolFinder<'_> {
         Some(cache.join("xtask").join(FOLDER))
     }
 
-    /// The folders of pools in the folders for temporary files, one for each user.
-    fn temporary(&self) -> Vec<PathBuf> {
-        let user = format!("xtask-{}", rustix::process::getuid().as_raw());
-        let folders = self.absolute("TMPDIR").into_iter().chain([PathBuf::from("/tmp")]);
-        folders.map(|temp| temp.join(&user).join(FOLDER)).collect()
+    /// The folder of pools in the folder for temporary files, one for each user.
+    fn temporary(&self) -> PathBuf {
+        let temp = self.absolute("TMPDIR").unwrap_or_else(|| PathBuf::from("/tmp"));
+        temp.join(format!("xtask-{}", rustix::process::getuid().as_raw())).join(FOLDER)
     }
 
     /// All folders that pools of this repository may have been made in.
@@ -266,7 +264,7 @@ impl PoolFinder<'_> {
         let recorded = file::read(&self.state.join(ROOTS)).ok().flatten().unwrap_or_default();
         let recorded = recorded.split(|byte| *byte == 0).filter(|path| !path.is_empty());
         let recorded = recorded.map(|path| PathBuf::from(OsString::from_vec(path.to_vec())));
-        let all = configured.into_iter().chain(self.cache_folder()).chain(self.temporary()).chain(recorded);
+        let all = configured.into_iter().chain(self.cache_folder()).chain([self.temporary()]).chain(recorded);
         let mut roots: Vec<PathBuf> = Vec::new();
         for root in all.filter_map(|root| root.canonicalize().ok()) {
             if !roots.contains(&root) {

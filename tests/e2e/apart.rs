@@ -348,6 +348,22 @@ fn provided_folder_is_made_again_when_it_changes_and_kept_otherwise() {
 }
 
 #[test]
+fn what_is_named_within_a_provided_folder_is_provided_by_its_own_name() {
+    let run = "cat node_modules/lib node_modules/cache/x; echo changed > node_modules/cache/x";
+    let both = "'node_modules', 'node_modules/cache'";
+    for (link, copy) in [("'node_modules'", "'node_modules/cache'"), (both, both)] {
+        let project = project(run, &format!("link = [{link}]\ncopy = [{copy}]"));
+        project.write("node_modules/lib", "lib\n").write("node_modules/cache/x", "mine\n");
+        project.push(&["main"]).ends(0);
+        let log = project.xtask(&["log", "--last", "--task", "t"]).ends(0).out;
+        assert!(log.contains("lib\nmine"), "{log}");
+        // The user's is as it was.
+        assert_eq!(project.read("node_modules/cache/x"), "mine\n");
+        assert_eq!(project.read("node_modules/lib"), "lib\n");
+    }
+}
+
+#[test]
 fn missing_target_of_a_workspace_link_is_told() {
     let project = project("true", "link = ['node_modules']");
     link(&project, "node_modules/new", "../packages/new");
