@@ -25,8 +25,6 @@ use crate::ground::path::RepoPath;
 
 /// A larger file is no script and no settings.
 const LARGEST_TEXT: u64 = 64 * 1024;
-/// A larger file does not say where a package is: `.pth` is also the ending of trained models.
-const LARGEST_RECORD: u64 = 1024 * 1024;
 /// Folders of scripts, which tools write absolute paths into.
 const SCRIPTS: &[&str] = &["bin", ".bin", "Scripts"];
 /// Entries of a folder outside of the work tree that are looked through, where a symlink leads to it.
@@ -167,7 +165,7 @@ impl Mirror<'_> {
         let named = normalized(&folder.join(&text));
         let real = from.canonicalize().ok();
         // By its name, since what it leads to may be a symlink that the private worktree has too.
-        let inside = self.moved.from.iter().find_map(|top| named.strip_prefix(top).ok()).map(Path::to_owned);
+        let inside = self.moved.within(&named);
         let inside = inside.or_else(|| self.moved.place(real.as_deref().unwrap_or(&named)));
         let Some(inside) = inside else {
             if let Some(real) = real.filter(|real| real.is_dir()) {
@@ -184,7 +182,8 @@ impl Mirror<'_> {
         Ok(if kept { text } else { target })
     }
 
-    /// Looks for symlinks back into the work tree in a folder outside of it.
+    /// Looks for what leads back into the work tree in a folder outside of it: symlinks, and what
+    /// installers of Python packages wrote.
     fn look_outside(
         &self,
         path: &RepoPath,
@@ -209,6 +208,8 @@ impl Mirror<'_> {
                     if real.is_dir() {
                         stack.push(real);
                     }
+                } else if let Some(place) = installed::record(self.moved, &entry.path()) {
+                    return Err(self.leads_back(path, &entry.path(), place, Kind::Python));
                 }
             }
         }
@@ -223,7 +224,7 @@ impl Mirror<'_> {
         meta: &Metadata,
     ) -> Result<Option<Vec<u8>>, MirrorError> {
         let name = place.file_name().unwrap_or_default();
-        let is_record = installed::is_record(name) && meta.len() <= LARGEST_RECORD;
+        let is_record = installed::is_record(name) && meta.len() <= installed::LARGEST_RECORD;
         let folder = place.parent().and_then(Path::file_name);
         let is_script = folder.is_some_and(|folder| SCRIPTS.iter().any(|name| folder == *name));
         if !(is_record || ((is_script || depth <= 1) && meta.len() <= LARGEST_TEXT)) {

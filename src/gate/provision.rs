@@ -105,6 +105,7 @@ impl Host<'_> {
         let repository = worktree.open(self.repository, &config.worktree.filters)?;
         let ready = Ready { worktree, repository, env: self.env.in_tree(&moved) };
         self.tell_moved(config, &ready.env);
+        self.tell_reached(&moved, &ready.env);
         match setup::run(self, config, &ready)? {
             Verdict::Passed => Ok(Provision::Ready(Box::new(ready))),
             verdict => Ok(Provision::SetupFailed(verdict)),
@@ -179,6 +180,24 @@ impl Host<'_> {
                 more => format!(" (and {more} more)"),
             };
             let text = format!("{link} leads to {target}, which the tree under test does not have{more}");
+            self.audience.note(&text);
+        }
+    }
+
+    /// Tells what tasks reach of the work tree by names that are not the gate's to change. It is no
+    /// reason to stop: the tasks need not use it.
+    fn tell_reached(&self, moved: &Moved, env: &Env) {
+        let path = env.passed("PATH").unwrap_or_default();
+        let reached = installed::reached_by_path(moved, &path, env.var("HOME"));
+        if let Some((entry, place)) = reached.first() {
+            let place = if place.as_os_str().is_empty() { Path::new("its top") } else { place };
+            let more =
+                if reached.len() > 1 { format!(" (and {} more)", reached.len() - 1) } else { String::new() };
+            let text = format!(
+                "{} leads into the work tree: {}{more}; a task that uses it does not test the tree under test",
+                entry.display(),
+                place.display(),
+            );
             self.audience.note(&text);
         }
     }

@@ -27,15 +27,18 @@ impl Moved {
             return None;
         }
         let named = normalized(path);
-        let within =
-            |path: &Path| self.from.iter().find_map(|top| path.strip_prefix(top).ok().map(Path::to_owned));
-        if let Some(place) = within(&named) {
+        if let Some(place) = self.within(&named) {
             return Some(place);
         }
         // The user may reach the work tree through a symlink.
         let of_folder = || Some(named.parent()?.canonicalize().ok()?.join(named.file_name()?));
         let mut real = of_folder().into_iter().chain(named.canonicalize().ok());
-        real.find_map(|real| within(&real))
+        real.find_map(|real| self.within(&real))
+    }
+
+    /// Returns which path of a work tree this is by its name alone.
+    pub fn within(&self, path: &Path) -> Option<PathBuf> {
+        self.from.iter().find_map(|top| path.strip_prefix(top).ok()).map(Path::to_owned)
     }
 
     /// Returns the paths of work trees that a text names: where in it, and which.

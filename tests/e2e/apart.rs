@@ -208,6 +208,32 @@ fn editable_install_is_refused_with_the_setup_to_write() {
 }
 
 #[test]
+fn installs_outside_of_the_repository_that_lead_back_are_told() {
+    // A virtual environment outside, as virtualenvwrapper makes it.
+    let project = project("true", "link = ['.venv']");
+    let site = project.beside().join("envs/app/lib/python3.11/site-packages");
+    fs::create_dir_all(&site).unwrap();
+    fs::write(site.join("app.pth"), project.root().join("packages").to_str().unwrap()).unwrap();
+    link(&project, ".venv", project.beside().join("envs/app"));
+    refused(&project).says("app.pth leads back into the work tree: packages").says("-m venv .venv && ");
+    // The same, and a program, by PATH alone: it may be that no task uses them.
+    let project = self::project("true", "");
+    let env = project.beside().join("env");
+    fs::create_dir_all(env.join("bin")).unwrap();
+    fs::create_dir_all(env.join("lib/python3.11/site-packages")).unwrap();
+    let path = format!("{}:/usr/bin:/bin", env.join("bin").display());
+    let push = |name: &str| {
+        project.write(name, "").commit(name);
+        Ran::of(project.push_command(&["origin", "main"]).env("PATH", &path).output().unwrap()).ends(0)
+    };
+    push("a").does_not_say("into the work tree");
+    symlink(project.path(CORE), env.join("bin/tool")).unwrap();
+    push("b").says("env/bin/tool leads into the work tree: packages/core/value;");
+    fs::write(env.join("lib/python3.11/site-packages/app.pth"), project.root().to_str().unwrap()).unwrap();
+    push("c").says("(and 1 more)");
+}
+
+#[test]
 fn build_folders_and_links_back_from_outside_are_refused() {
     let project = project("true", "link = ['target']");
     project.write("target/.rustc_info.json", "{}").write("target/debug/app", "");
