@@ -253,10 +253,8 @@ impl Services {
         service: &Service,
         claim: Claim,
     ) -> Result<(Running, Question), String> {
-        let temp = setting
-            .env
-            .passed("TMPDIR")
-            .map_or_else(|| PathBuf::from("/tmp"), |dir| PathBuf::from(dir.into_owned()));
+        let temp = setting.env.passed("TMPDIR");
+        let temp = temp.map_or_else(|| PathBuf::from("/tmp"), |temp| PathBuf::from(temp.into_owned()));
         let dir = tempfile::Builder::new().prefix("xtask-service-").tempdir_in(&temp);
         let dir = dir.map_err(|error| format!("there is no folder for it in {}: {error}", temp.display()))?;
         if let Some(guard) = self.kit(setting).guard {

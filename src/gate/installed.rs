@@ -1,8 +1,10 @@
 //! What installers and build tools write into folders that git ignores and that is bound to the work
 //! tree: editable installs, build folders; and the setup that gives a private worktree its own. It
-//! must not read the tree.
+//! must not know what is provided.
 
+use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
+use std::fs;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
@@ -52,6 +54,44 @@ pub fn is_record(name: &OsStr) -> bool {
         // `__editable___name_finder.py` of setuptools, `_name_editable_loader.py` of meson-python.
         || (ends_with(name, ".py") && name.to_string_lossy().contains("_editable_"))
         || (ends_with(name, ".py") && ends_with(name, "_editable.py"))
+}
+
+/// A larger file does not say where a package is: `.pth` is also the ending of trained models.
+pub const LARGEST_RECORD: u64 = 1024 * 1024;
+
+/// Returns which path of a work tree the file at `path` names, if it says where a package is.
+pub fn record(moved: &Moved, path: &Path) -> Option<PathBuf> {
+    let name = path.file_name().filter(|name| is_record(name))?;
+    let is_small = path.metadata().is_ok_and(|meta| meta.is_file() && meta.len() <= LARGEST_RECORD);
+    let text = if is_small { fs::read(path).ok()? } else { return None };
+    places(moved, name, &text, path.parent()?).into_iter().next()
+}
+
+/// Returns what leads into a work tree from the folders of `PATH`, of Python's packages beside them
+/// and of those of the user: a symlink to a program, an editable install.
+pub fn reached_by_path(moved: &Moved, path: &OsStr, home: Option<&OsStr>) -> Vec<(PathBuf, PathBuf)> {
+    let entries = |folder: &Path| fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut found = Vec::new();
+    let folders: BTreeSet<PathBuf> = std::env::split_paths(path).filter(|path| path.is_absolute()).collect();
+    for folder in &folders {
+        let links = entries(folder).filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_symlink()));
+        for link in links.map(|entry| entry.path()) {
+            let place = link.canonicalize().ok().and_then(|real| moved.within(&real));
+            found.extend(place.map(|place| (link, place)));
+        }
+    }
+    let beside = folders.iter().filter_map(|folder| Some(folder.parent()?.join("lib")));
+    let of_user = home.map(|home| Path::new(home).join(".local/lib"));
+    let libraries: BTreeSet<PathBuf> =
+        beside.chain(of_user).filter_map(|lib| lib.canonicalize().ok()).collect();
+    let is_python = |entry: &fs::DirEntry| entry.file_name().as_bytes().starts_with(b"python");
+    for python in libraries.iter().flat_map(|lib| entries(lib).filter(is_python)) {
+        for packages in ["site-packages", "dist-packages"].map(|name| python.path().join(name)) {
+            let records = entries(&packages).map(|entry| entry.path());
+            found.extend(records.filter_map(|path| record(moved, &path).map(|place| (path, place))));
+        }
+    }
+    found
 }
 
 /// Returns the paths of work trees that such a file, in `folder`, names.

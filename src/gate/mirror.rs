@@ -7,10 +7,10 @@
 //! text files that name a path of the work tree name that path of the private one. What names it in a
 //! way that can't be moved, such as an editable install, is refused (`gate/installed.rs`).
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, FileTimes, Metadata};
-use std::io;
+use std::io::{self, Write as _};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
@@ -25,8 +25,6 @@ use crate::ground::path::RepoPath;
 
 /// A larger file is no script and no settings.
 const LARGEST_TEXT: u64 = 64 * 1024;
-/// A larger file does not say where a package is: `.pth` is also the ending of trained models.
-const LARGEST_RECORD: u64 = 1024 * 1024;
 /// Folders of scripts, which tools write absolute paths into.
 const SCRIPTS: &[&str] = &["bin", ".bin", "Scripts"];
 /// Entries of a folder outside of the work tree that are looked through, where a symlink leads to it.
@@ -84,6 +82,8 @@ pub struct Mirror<'a> {
     pub moved: &'a Moved,
     /// Tracked files of the work tree that have more than one name, by device and inode.
     pub shared: HashMap<(u64, u64), RepoPath>,
+    /// All that is provided, and how: what is named within something else is left to its own name.
+    pub provided: BTreeMap<RepoPath, How>,
 }
 
 /// What is to be made: entries in the order in which folders come before what is in them.
@@ -118,6 +118,9 @@ impl Mirror<'_> {
         let top = path.as_path().to_owned();
         let mut stack = vec![(top, 0_usize)];
         while let Some((place, depth)) = stack.pop() {
+            if depth > 0 && self.provided.contains_key(&RepoPath::from_git(place.as_os_str().as_bytes())) {
+                continue;
+            }
             let from = self.root.join(&place);
             let meta = from.symlink_metadata().map_err(FileError::of("look at", &from))?;
             let kind = meta.file_type();
@@ -162,7 +165,7 @@ impl Mirror<'_> {
         let named = normalized(&folder.join(&text));
         let real = from.canonicalize().ok();
         // By its name, since what it leads to may be a symlink that the private worktree has too.
-        let inside = self.moved.from.iter().find_map(|top| named.strip_prefix(top).ok()).map(Path::to_owned);
+        let inside = self.moved.within(&named);
         let inside = inside.or_else(|| self.moved.place(real.as_deref().unwrap_or(&named)));
         let Some(inside) = inside else {
             if let Some(real) = real.filter(|real| real.is_dir()) {
@@ -179,7 +182,8 @@ impl Mirror<'_> {
         Ok(if kept { text } else { target })
     }
 
-    /// Looks for symlinks back into the work tree in a folder outside of it.
+    /// Looks for what leads back into the work tree in a folder outside of it: symlinks, and what
+    /// installers of Python packages wrote.
     fn look_outside(
         &self,
         path: &RepoPath,
@@ -204,6 +208,8 @@ impl Mirror<'_> {
                     if real.is_dir() {
                         stack.push(real);
                     }
+                } else if let Some(place) = installed::record(self.moved, &entry.path()) {
+                    return Err(self.leads_back(path, &entry.path(), place, Kind::Python));
                 }
             }
         }
@@ -218,7 +224,7 @@ impl Mirror<'_> {
         meta: &Metadata,
     ) -> Result<Option<Vec<u8>>, MirrorError> {
         let name = place.file_name().unwrap_or_default();
-        let is_record = installed::is_record(name) && meta.len() <= LARGEST_RECORD;
+        let is_record = installed::is_record(name) && meta.len() <= installed::LARGEST_RECORD;
         let folder = place.parent().and_then(Path::file_name);
         let is_script = folder.is_some_and(|folder| SCRIPTS.iter().any(|name| folder == *name));
         if !(is_record || ((is_script || depth <= 1) && meta.len() <= LARGEST_TEXT)) {
@@ -342,7 +348,9 @@ impl Mirrored {
                 What::Symlink(target) => std::os::unix::fs::symlink(target, &place),
                 What::Text(text) => {
                     let mode = fs::Permissions::from_mode(entry.meta.mode() & 0o7777);
-                    fs::write(&place, text).and_then(|()| fs::set_permissions(&place, mode))
+                    let file = File::options().write(true).create_new(true).open(&place);
+                    let written = file.and_then(|mut file| file.write_all(text));
+                    written.and_then(|()| fs::set_permissions(&place, mode))
                 }
                 What::File(How::Link) => {
                     // On another disk, or of a file that belongs to somebody else, there is no hard link.
@@ -367,9 +375,13 @@ fn times(meta: &Metadata) -> (i64, i64) {
 }
 
 /// Copies a file with its mode and time: Python trusts what it compiled by the time of the source.
+/// Nothing is written over: what is there may be a hard link to the user's file.
 fn copy(from: &Path, to: &Path, meta: &Metadata) -> io::Result<()> {
-    fs::copy(from, to)?;
-    if let (Ok(modified), Ok(file)) = (meta.modified(), File::options().append(true).open(to)) {
+    let mut source = File::open(from)?;
+    let mut file = File::options().write(true).create_new(true).open(to)?;
+    io::copy(&mut source, &mut file)?;
+    file.set_permissions(fs::Permissions::from_mode(meta.mode() & 0o7777))?;
+    if let Ok(modified) = meta.modified() {
         file.set_times(FileTimes::new().set_modified(modified))?;
     }
     Ok(())

@@ -111,6 +111,7 @@ impl Host<'_> {
         let ready = Ready { worktree, repository, env: self.env.in_tree(&moved) };
         unchecked::set(&ready.worktree.git_dir())?;
         self.tell_moved(config, &ready.env);
+        self.tell_reached(&moved, &ready.env);
         match setup::run(self, config, &ready)? {
             Verdict::Passed => Ok(Provision::Ready(Box::new(ready))),
             verdict => {
@@ -146,9 +147,11 @@ impl Host<'_> {
         }
         let root = self.real_root()?;
         let shared = self.repository.files_with_more_names()?;
-        let mirror = Mirror { root: &root, moved, shared };
-        let links = wanted.link.iter().map(|path| (path, How::Link));
-        for (path, how) in links.chain(wanted.copy.iter().map(|path| (path, How::Copy))) {
+        // What is named twice is copied.
+        let links = wanted.link.iter().map(|path| (path.clone(), How::Link));
+        let provided = links.chain(wanted.copy.iter().map(|path| (path.clone(), How::Copy))).collect();
+        let mirror = Mirror { root: &root, moved, shared, provided };
+        for (path, how) in mirror.provided.iter().map(|(path, how)| (path, *how)) {
             if let Some(file) = self.repository.first_tracked(path)? {
                 return Err(GateError::Provided { path: path.to_string(), file: file.to_string() });
             }
@@ -201,6 +204,24 @@ impl Host<'_> {
                 more => format!(" (and {more} more)"),
             };
             let text = format!("{link} leads to {target}, which the tree under test does not have{more}");
+            self.audience.note(&text);
+        }
+    }
+
+    /// Tells what tasks reach of the work tree by names that are not the gate's to change. It is no
+    /// reason to stop: the tasks need not use it.
+    fn tell_reached(&self, moved: &Moved, env: &Env) {
+        let path = env.passed("PATH").unwrap_or_default();
+        let reached = installed::reached_by_path(moved, &path, env.var("HOME"));
+        if let Some((entry, place)) = reached.first() {
+            let place = if place.as_os_str().is_empty() { Path::new("its top") } else { place };
+            let more =
+                if reached.len() > 1 { format!(" (and {} more)", reached.len() - 1) } else { String::new() };
+            let text = format!(
+                "{} leads into the work tree: {}{more}; a task that uses it does not test the tree under test",
+                entry.display(),
+                place.display(),
+            );
             self.audience.note(&text);
         }
     }

@@ -204,6 +204,8 @@ impl PoolFinder<'_> {
         let has_home = |tree: &PathBuf| home.as_ref().is_some_and(|home| home.starts_with(tree));
         let mut from = self.work_trees();
         from.retain(|tree| !has_home(tree));
+        // A linked one may be in the main one.
+        from.sort_by_key(|tree| std::cmp::Reverse(tree.components().count()));
         Moved { from, to: to.to_owned() }
     }
 
@@ -221,8 +223,7 @@ impl PoolFinder<'_> {
             return Ok(vec![Root { path, is_temporary: false }]);
         }
         let cache = self.cache_folder().map(|folder| Root { path: folder, is_temporary: false });
-        let temporary = self.temporary().into_iter().map(|path| Root { path, is_temporary: true });
-        Ok(cache.into_iter().chain(temporary).collect())
+        Ok(cache.into_iter().chain([Root { path: self.temporary(), is_temporary: true }]).collect())
     }
 
     /// `[worktree] root` as a path; `None` if it begins with `~` and there is no home folder.
@@ -251,11 +252,10 @@ impl PoolFinder<'_> {
         Some(cache.join("xtask").join(FOLDER))
     }
 
-    /// The folders of pools in the folders for temporary files, one for each user.
-    fn temporary(&self) -> Vec<PathBuf> {
-        let user = format!("xtask-{}", rustix::process::getuid().as_raw());
-        let folders = self.absolute("TMPDIR").into_iter().chain([PathBuf::from("/tmp")]);
-        folders.map(|temp| temp.join(&user).join(FOLDER)).collect()
+    /// The folder of pools in the folder for temporary files, one for each user.
+    fn temporary(&self) -> PathBuf {
+        let temp = self.absolute("TMPDIR").unwrap_or_else(|| PathBuf::from("/tmp"));
+        temp.join(format!("xtask-{}", rustix::process::getuid().as_raw())).join(FOLDER)
     }
 
     /// All folders that pools of this repository may have been made in.
@@ -264,7 +264,7 @@ impl PoolFinder<'_> {
         let recorded = file::read(&self.state.join(ROOTS)).ok().flatten().unwrap_or_default();
         let recorded = recorded.split(|byte| *byte == 0).filter(|path| !path.is_empty());
         let recorded = recorded.map(|path| PathBuf::from(OsString::from_vec(path.to_vec())));
-        let all = configured.into_iter().chain(self.cache_folder()).chain(self.temporary()).chain(recorded);
+        let all = configured.into_iter().chain(self.cache_folder()).chain([self.temporary()]).chain(recorded);
         let mut roots: Vec<PathBuf> = Vec::new();
         for root in all.filter_map(|root| root.canonicalize().ok()) {
             if !roots.contains(&root) {
@@ -431,7 +431,11 @@ mod tests {
         let finder = PoolFinder { state: &state, env: &env, root: None };
         let pool = finder.open().unwrap();
         assert!(pool.path().starts_with(cache.join("xtask/worktrees")), "{}", pool.path().display());
-        assert_eq!(finder.work_trees(), [sandbox.dir.clone(), linked]);
+        assert_eq!(finder.work_trees(), [sandbox.dir.clone(), linked.clone()]);
+        sandbox.git(&["worktree", "add", "--quiet", "inside/deep"]);
+        let (inside, gate) = (sandbox.dir.join("inside/deep"), Path::new("/gate"));
+        assert_eq!(finder.moved(gate).from, [inside.clone(), sandbox.dir.clone(), linked]);
+        assert_eq!(finder.moved(gate).place(&inside.join("a")), Some("a".into()));
         assert_eq!(finder.existing(), [pool]);
         assert!(!state.join(ROOTS).exists());
     }

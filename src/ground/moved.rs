@@ -13,7 +13,7 @@ const ENDS: &[u8] = b"\"'`\n\r\t\0;,:=()[]{}<>|&*?#";
 /// The user's work trees, and the tree that stands for them.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Moved {
-    /// The work trees, by their real names.
+    /// The work trees, by their real names; one that is in another comes before it.
     pub from: Vec<PathBuf>,
     /// What stands for each of them.
     pub to: PathBuf,
@@ -27,15 +27,18 @@ impl Moved {
             return None;
         }
         let named = normalized(path);
-        let within =
-            |path: &Path| self.from.iter().find_map(|top| path.strip_prefix(top).ok().map(Path::to_owned));
-        if let Some(place) = within(&named) {
+        if let Some(place) = self.within(&named) {
             return Some(place);
         }
         // The user may reach the work tree through a symlink.
         let of_folder = || Some(named.parent()?.canonicalize().ok()?.join(named.file_name()?));
         let mut real = of_folder().into_iter().chain(named.canonicalize().ok());
-        real.find_map(|real| within(&real))
+        real.find_map(|real| self.within(&real))
+    }
+
+    /// Returns which path of a work tree this is by its name alone.
+    pub fn within(&self, path: &Path) -> Option<PathBuf> {
+        self.from.iter().find_map(|top| path.strip_prefix(top).ok()).map(Path::to_owned)
     }
 
     /// Returns the paths of work trees that a text names: where in it, and which.

@@ -180,18 +180,16 @@ fn linked_virtual_environment_runs_its_own_scripts() {
 fn editable_install_is_refused_with_the_setup_to_write() {
     let root = |project: &Project| project.root().display().to_string();
     let site = ".venv/lib/python3.11/site-packages";
-    let records: [(&str, &dyn Fn(&Project) -> String); 5] = [
-        ("a.pth", &|project| format!("{}/packages\n", root(project))),
-        ("__editable__.a-1.pth", &|project| format!("{}\n", root(project))),
-        ("__editable___a_finder.py", &|project| format!("MAPPING = {{'a': '{}/packages'}}\n", root(project))),
-        ("a.egg-link", &|project| format!("{}/packages\n.", root(project))),
-        ("a-1.dist-info/direct_url.json", &|project| {
-            format!("{{\"dir_info\": {{\"editable\": true}}, \"url\": \"file://{}\"}}", root(project))
-        }),
+    let records = [
+        ("a.pth", "ROOT/packages\n"),
+        ("__editable__.a-1.pth", "ROOT\n"),
+        ("__editable___a_finder.py", "MAPPING = {'a': 'ROOT/packages'}\n"),
+        ("a.egg-link", "ROOT/packages\n."),
+        ("a-1.dist-info/direct_url.json", "{\"dir_info\": {\"editable\": true}, \"url\": \"file://ROOT\"}"),
     ];
     for (name, text) in records {
         let project = project("true", "link = ['.venv']");
-        project.write(&format!("{site}/{name}"), text(&project));
+        project.write(&format!("{site}/{name}"), text.replace("ROOT", &root(&project)));
         refused(&project)
             .says(&format!("{site}/{name} leads back into the work tree"))
             .says("-m venv .venv && ");
@@ -207,6 +205,32 @@ fn editable_install_is_refused_with_the_setup_to_write() {
     project.push(&["main"]).ends(0);
     let log = project.xtask(&["log", "--last", "--task", "t"]).ends(0).out;
     assert!(log.contains("/gate-1/.venv/src/b"), "{log}");
+}
+
+#[test]
+fn installs_outside_of_the_repository_that_lead_back_are_told() {
+    // A virtual environment outside, as virtualenvwrapper makes it.
+    let project = project("true", "link = ['.venv']");
+    let site = project.beside().join("envs/app/lib/python3.11/site-packages");
+    fs::create_dir_all(&site).unwrap();
+    fs::write(site.join("app.pth"), project.root().join("packages").to_str().unwrap()).unwrap();
+    link(&project, ".venv", project.beside().join("envs/app"));
+    refused(&project).says("app.pth leads back into the work tree: packages").says("-m venv .venv && ");
+    // The same, and a program, by PATH alone: it may be that no task uses them.
+    let project = self::project("true", "");
+    let env = project.beside().join("env");
+    fs::create_dir_all(env.join("bin")).unwrap();
+    fs::create_dir_all(env.join("lib/python3.11/site-packages")).unwrap();
+    let path = format!("{}:/usr/bin:/bin", env.join("bin").display());
+    let push = |name: &str| {
+        project.write(name, "").commit(name);
+        Ran::of(project.push_command(&["origin", "main"]).env("PATH", &path).output().unwrap()).ends(0)
+    };
+    push("a").does_not_say("into the work tree");
+    symlink(project.path(CORE), env.join("bin/tool")).unwrap();
+    push("b").says("env/bin/tool leads into the work tree: packages/core/value;");
+    fs::write(env.join("lib/python3.11/site-packages/app.pth"), project.root().to_str().unwrap()).unwrap();
+    push("c").says("(and 1 more)");
 }
 
 #[test]
@@ -347,6 +371,22 @@ fn provided_folder_is_made_again_when_it_changes_and_kept_otherwise() {
     fs::remove_dir_all(project.path("node_modules")).unwrap();
     project.write("d", "").commit("d");
     project.push(&["main"]).ends(1).says("node_modules of `[worktree]` is not in the work tree");
+}
+
+#[test]
+fn what_is_named_within_a_provided_folder_is_provided_by_its_own_name() {
+    let run = "cat node_modules/lib node_modules/cache/x; echo changed > node_modules/cache/x";
+    let both = "'node_modules', 'node_modules/cache'";
+    for (link, copy) in [("'node_modules'", "'node_modules/cache'"), (both, both)] {
+        let project = project(run, &format!("link = [{link}]\ncopy = [{copy}]"));
+        project.write("node_modules/lib", "lib\n").write("node_modules/cache/x", "mine\n");
+        project.push(&["main"]).ends(0);
+        let log = project.xtask(&["log", "--last", "--task", "t"]).ends(0).out;
+        assert!(log.contains("lib\nmine"), "{log}");
+        // The user's is as it was.
+        assert_eq!(project.read("node_modules/cache/x"), "mine\n");
+        assert_eq!(project.read("node_modules/lib"), "lib\n");
+    }
 }
 
 #[test]
