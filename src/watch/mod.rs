@@ -92,7 +92,7 @@ impl Watch {
         });
         let (watcher, broken) = match watcher {
             Ok(watcher) => (Some(watcher), None),
-            Err(error) => (None, Some(cause(error, true))),
+            Err(error) => (None, Some(cause(&error, true))),
         };
         let mut rounds = Rounds::<RecommendedWatcher>::new(watcher, broken, place, Box::new(tell));
         rounds.add(&RepoPath::top());
@@ -104,7 +104,7 @@ impl Watch {
 }
 
 /// Why the system does not watch a folder, or anything if it `is_start`.
-fn cause(error: notify::Error, is_start: bool) -> Cause {
+fn cause(error: &notify::Error, is_start: bool) -> Cause {
     let errno = match &error.kind {
         notify::ErrorKind::MaxFilesWatch => return Cause::Watches(Limit::of_watches()),
         notify::ErrorKind::Io(error) => Errno::from_io_error(error),
@@ -197,7 +197,7 @@ impl<W: Watcher> Rounds<W> {
 
     fn watch(&mut self, path: &Path) -> Result<(), Cause> {
         match &mut self.watcher {
-            Some(watcher) => watcher.watch(path, MODE).map_err(|error| cause(error, false)),
+            Some(watcher) => watcher.watch(path, MODE).map_err(|error| cause(&error, false)),
             None => Err(self.broken.clone().unwrap_or_else(|| Cause::System("it has ended".to_owned()))),
         }
     }
@@ -322,7 +322,7 @@ impl<W: Watcher> Rounds<W> {
             Err(error) => {
                 // Nobody knows what it will report from now on.
                 self.watcher = None;
-                self.broken = Some(cause(error, false));
+                self.broken = Some(cause(&error, false));
                 self.start_again(batch);
                 return true;
             }

@@ -22,6 +22,7 @@ impl<'p> Watching<'p> {
 
     /// Starts it where a setting of the kernel, one of those that a namespace has for itself, has this
     /// value. Where the system gives no such namespace this can't be tested, which is said.
+    #[expect(clippy::print_stderr, reason = "a test that can't be made says so")]
     fn start_limited(project: &'p Project, names: &[&str], (setting, value): (&str, u32)) -> Option<Self> {
         let set = format!("echo {value} > /proc/sys/user/{setting}");
         let tried = project.command("unshare").args(["-Ur", "sh", "-c", &set]).output();

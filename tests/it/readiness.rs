@@ -15,6 +15,7 @@ fn listening(place: &str, keys: &str) -> Project {
 }
 
 /// A port of `::1`, or `None` on a machine without IPv6, which is said.
+#[expect(clippy::print_stderr, reason = "a test that can't be made says so")]
 fn ipv6() -> Option<TcpListener> {
     let listener = TcpListener::bind("[::1]:0");
     listener.inspect_err(|error| eprintln!("not tested: this machine has no IPv6 ({error})")).ok()
