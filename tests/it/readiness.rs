@@ -65,7 +65,7 @@ fn a_service_that_speaks_tls_with_a_certificate_of_its_own_is_ready() {
 }
 
 #[test]
-fn a_service_that_is_asked_at_the_other_address_is_told_where_something_listens() {
+fn a_service_that_listens_at_the_other_address_fails_and_the_error_names_it() {
     let Some(listener) = ipv6() else { return };
     let port = port_of(&listener);
     drop(listener);
