@@ -29,7 +29,7 @@ pub enum Note {
     Panicked(Box<dyn Any + Send>),
     /// These paths of the work tree changed.
     Changed(Vec<RepoPath>),
-    /// People are to be told this.
+    /// A message for the user.
     Notice(Level, String),
 }
 

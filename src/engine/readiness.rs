@@ -193,22 +193,21 @@ fn impatient(
 
 fn connect(address: &str, most: Duration) -> Result<(), String> {
     let none = |what: String| Err(format!("nothing listened at {address} ({what})"));
-    let (host, port) = match address.rsplit_once(':').map(|(host, port)| (host, port.parse())) {
-        Some((host, Ok(port))) => (host, port),
-        _ => return none("it is no address".to_owned()),
-    };
+    let parts = address.rsplit_once(':').map(|(host, port)| (host, port.parse()));
+    let Some((host, Ok(port))) = parts else { return none("it is no address".to_owned()) };
     let addresses = match localhost::addresses(host, port) {
         Ok(addresses) => addresses,
         Err(error) => return none(error.to_string()),
     };
-    let mut last = "it has no address".to_owned();
+    // Where there is no IPv6, only the first address says something.
+    let mut said = None;
     for address in &addresses {
         match localhost::connect(*address, most) {
             Ok(()) => return Ok(()),
-            Err(error) => last = error.to_string(),
+            Err(error) => said = said.or(Some(error.to_string())),
         }
     }
-    none(last + &other_address(&addresses))
+    none(said.unwrap_or_else(|| "it has no address".to_owned()) + &other_address(&addresses))
 }
 
 /// A clause that says so if something listens at the other address of this machine than the one that

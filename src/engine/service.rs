@@ -232,8 +232,7 @@ mod tests {
         let state = State::default();
         let (awaited, controls) = (Regex::new(awaited).ok(), Regex::new(CONTROLS).ok());
         hear(&mut Listener { state: &state, awaited, controls, tail: String::new() });
-        let matched = state.facts().matched;
-        matched
+        state.facts().matched
     }
 
     #[test]

@@ -29,6 +29,7 @@ use crate::process::mask::Mask;
 use crate::process::run;
 use crate::process::spawn::Spawn;
 use crate::process::stop::{Demand, Stop};
+use crate::process::strays;
 
 /// What services are started with.
 pub struct Setting<'a> {
@@ -183,6 +184,7 @@ impl Services {
         if let Some(Slot::Up(former, _)) = former {
             see_off(setting, &former);
             tell_end(setting, name, &former);
+            end_strays(setting, name, &former);
         }
         let start = std::panic::AssertUnwindSafe(|| self.start(setting, id, user));
         // Whoever waits for it must not wait for a thread that is gone.
@@ -421,12 +423,23 @@ fn see_off(setting: &Setting<'_>, running: &Running) {
     }
 }
 
+/// Ends what a service that has ended left behind: the next start of it would find its port taken.
+fn end_strays(setting: &Setting<'_>, name: &str, running: &Running) {
+    for stray in strays::end_of_service(running.dir(), Duration::from_secs(1)) {
+        let command = setting.mask.text(&stray.command);
+        let text =
+            format!("service {name} left process {} behind, which has been ended: {command}", stray.pid);
+        setting.emitter.notice(Level::Warning, text);
+    }
+}
+
 /// Ends a service that is not ready, and says why.
 fn give_up(setting: &Setting<'_>, service: &Service, running: &Running, why: NotReady) -> Failure {
     let own_end = running.end().map(|(ended, _)| ended);
     see_off(setting, running);
     let log = running.end().map(|(_, log)| log).unwrap_or_default();
     let name = service.task.name.clone();
+    end_strays(setting, &name, running);
     let (end, failure) = match why {
         NotReady::Stopped => (ServiceEnd::Stopped, Failure::Stopped),
         NotReady::Late(why) => not_ready(&name, format!("it is not ready: {why} ({})", service.task.place)),

@@ -18,6 +18,7 @@ use std::path::Path;
 use crate::config::model::Task;
 use crate::engine::ports::Ports;
 use crate::ground::env::Env;
+use crate::process::strays::SERVICE_DIR_VARIABLE;
 
 /// Variables that every command gets from the caller.
 pub const PASSED: &[&str] = &[
@@ -87,7 +88,7 @@ pub fn of_service(env: &Env, (run, dir): (&str, &Path), service: &Task, ports: &
     let mut all = declared(env, run, service, ports);
     all.remove(OsStr::new("XTASK_TASK"));
     all.insert("XTASK_SERVICE".into(), (&service.name).into());
-    all.insert("XTASK_SERVICE_DIR".into(), dir.into());
+    all.insert(SERVICE_DIR_VARIABLE.into(), dir.into());
     all.into_iter().collect()
 }
 

@@ -2,6 +2,7 @@
 //! its environment, or because they became this process's children when their parents ended: a
 //! daemon may write over its environment. It must not know what the run does. Only Linux shows them.
 
+use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
@@ -12,6 +13,8 @@ use crate::process::marked::{self, Marked};
 
 /// The variable whose value is the run's id. The caller sets it in the environment of each command.
 pub const RUN_VARIABLE: &str = "XTASK_RUN";
+/// The variable whose value is the folder of a service, which no other start of it has.
+pub const SERVICE_DIR_VARIABLE: &str = "XTASK_SERVICE_DIR";
 /// The variable whose value is the task's name.
 pub const TASK_VARIABLE: &str = "XTASK_TASK";
 
@@ -42,16 +45,28 @@ pub fn find(run: &str) -> Vec<Stray> {
 /// Ends the processes of the run, with TERM and after `grace` with KILL, and returns them. When there
 /// are none it takes one look.
 pub fn end_all(run: &str, grace: Duration) -> Vec<Stray> {
-    let clock = Clock::system();
-    let mut strays: Vec<Stray> = Vec::new();
-    let mut quiet = 0;
-    loop {
+    end(grace, || {
         let mut found = marked::find(RUN_VARIABLE, run);
         // One that shows another run's mark is that run's.
         let is_new = |new: &Marked| found.iter().all(|known| known.pid != new.pid);
         let unmarked = |new: &Marked| is_new(new) && new.variable(RUN_VARIABLE).is_none();
         let adopted: Vec<Marked> = marked::adopted().into_iter().filter(unmarked).collect();
         found.extend(adopted);
+        found
+    })
+}
+
+/// Ends in the same way what one start of a service, whose folder this is, left behind.
+pub fn end_of_service(dir: &Path, grace: Duration) -> Vec<Stray> {
+    end(grace, || marked::find(SERVICE_DIR_VARIABLE, &dir.to_string_lossy()))
+}
+
+fn end(grace: Duration, find: impl Fn() -> Vec<Marked>) -> Vec<Stray> {
+    let clock = Clock::system();
+    let mut strays: Vec<Stray> = Vec::new();
+    let mut quiet = 0;
+    loop {
+        let found = find();
         quiet = if found.is_empty() { quiet + 1 } else { 0 };
         if quiet > 0 && (strays.is_empty() || quiet == 2) {
             return strays;

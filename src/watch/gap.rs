@@ -101,7 +101,7 @@ fn setting_value(setting: &str) -> Option<u64> {
 }
 
 impl Gap {
-    /// Whether changes may be seen later than they should, which a setting could mend.
+    /// Whether changes may be seen later than they should, which a setting could fix.
     pub fn is_defect(&self) -> bool {
         matches!(self, Self::Unwatched { .. })
     }

@@ -81,11 +81,11 @@ impl Drop for Watch {
 }
 
 impl Watch {
-    /// Watches a place; `tell` gets each batch of changed paths, and what is not seen at once.
+    /// Watches a place; `report` gets each batch of changed paths, and what is not seen at once.
     ///
     /// # Errors
     /// There is no room for a thread.
-    pub fn start(place: Place, tell: impl Fn(News) + Send + 'static) -> Result<Self, WatchError> {
+    pub fn start(place: Place, report: impl Fn(News) + Send + 'static) -> Result<Self, WatchError> {
         let (sender, receiver) = channel();
         let events = sender.clone();
         let watcher = notify::recommended_watcher(move |event| {
@@ -93,9 +93,9 @@ impl Watch {
         });
         let (watcher, broken) = match watcher {
             Ok(watcher) => (Some(watcher), None),
-            Err(error) => (None, Some(cause(error, true))),
+            Err(error) => (None, Some(cause(&error, true))),
         };
-        let mut rounds = Rounds::<RecommendedWatcher>::new(watcher, broken, place, Box::new(tell));
+        let mut rounds = Rounds::<RecommendedWatcher>::new(watcher, broken, place, Box::new(report));
         rounds.add(&RepoPath::top());
         let thread = std::thread::Builder::new().name("watch".to_owned());
         let started = thread.spawn(move || rounds.listen(&receiver));
@@ -105,7 +105,7 @@ impl Watch {
 }
 
 /// Why the system does not watch a folder, or anything if it `is_start`.
-fn cause(error: notify::Error, is_start: bool) -> Cause {
+fn cause(error: &notify::Error, is_start: bool) -> Cause {
     let errno = match &error.kind {
         notify::ErrorKind::MaxFilesWatch => return Cause::Watches(Limit::of_watches()),
         notify::ErrorKind::Io(error) => Errno::from_io_error(error),
@@ -130,14 +130,19 @@ struct Rounds<W> {
     polled: Polled,
     place: Place,
     clock: Clock,
-    tell: Box<dyn Fn(News) + Send>,
-    /// Why some folders are not watched, if that was told.
-    told: Option<Cause>,
-    has_told_remote: bool,
+    report: Box<dyn Fn(News) + Send>,
+    /// Why some folders are not watched, if that was reported.
+    reported: Option<Cause>,
+    has_reported_remote: bool,
 }
 
 impl<W: Watcher> Rounds<W> {
-    fn new(watcher: Option<W>, broken: Option<Cause>, place: Place, tell: Box<dyn Fn(News) + Send>) -> Self {
+    fn new(
+        watcher: Option<W>,
+        broken: Option<Cause>,
+        place: Place,
+        report: Box<dyn Fn(News) + Send>,
+    ) -> Self {
         let clock = Clock::system();
         Self {
             watcher,
@@ -146,9 +151,9 @@ impl<W: Watcher> Rounds<W> {
             polled: Polled::new(clock.clone()),
             place,
             clock,
-            tell,
-            told: None,
-            has_told_remote: false,
+            report,
+            reported: None,
+            has_reported_remote: false,
         }
     }
 
@@ -184,21 +189,21 @@ impl<W: Watcher> Rounds<W> {
             open.extend((self.place.folders)(&folder));
         }
         let every = self.polled.every();
-        if let Some(cause) = unwatched.filter(|cause| self.told.as_ref() != Some(cause)) {
+        if let Some(cause) = unwatched.filter(|cause| self.reported.as_ref() != Some(cause)) {
             let (watched, unwatched) = (self.watched.len(), self.unwatched().count());
-            (self.tell)(News::Gap(Gap::Unwatched { cause: cause.clone(), watched, unwatched, every }));
-            self.told = Some(cause);
+            (self.report)(News::Gap(Gap::Unwatched { cause: cause.clone(), watched, unwatched, every }));
+            self.reported = Some(cause);
         }
-        if let Some((folder, kind)) = remote.filter(|_| !self.has_told_remote) {
+        if let Some((folder, kind)) = remote.filter(|_| !self.has_reported_remote) {
             let folder = folder.under(&self.place.root).display().to_string();
-            (self.tell)(News::Gap(Gap::Remote { folder, kind, every }));
-            self.has_told_remote = true;
+            (self.report)(News::Gap(Gap::Remote { folder, kind, every }));
+            self.has_reported_remote = true;
         }
     }
 
     fn watch(&mut self, path: &Path) -> Result<(), Cause> {
         match &mut self.watcher {
-            Some(watcher) => watcher.watch(path, MODE).map_err(|error| cause(error, false)),
+            Some(watcher) => watcher.watch(path, MODE).map_err(|error| cause(&error, false)),
             None => Err(self.broken.clone().unwrap_or_else(|| Cause::System("it has ended".to_owned()))),
         }
     }
@@ -241,7 +246,7 @@ impl<W: Watcher> Rounds<W> {
                 Step::Tell => {
                     let mut paths: Vec<RepoPath> = batch.drain().collect();
                     paths.sort_unstable();
-                    (self.tell)(News::Changed(paths));
+                    (self.report)(News::Changed(paths));
                     quiet = Quiet::default();
                     continue;
                 }
@@ -270,9 +275,9 @@ impl<W: Watcher> Rounds<W> {
         self.watch_more();
         let changed = self.polled.look(&self.place.root);
         let unwatched = self.unwatched().count();
-        if self.told.is_some() && unwatched == 0 {
-            self.told = None;
-            (self.tell)(News::Gap(Gap::Closed));
+        if self.reported.is_some() && unwatched == 0 {
+            self.reported = None;
+            (self.report)(News::Gap(Gap::Closed));
         }
         for path in &changed {
             // It may be another folder than before.
@@ -323,14 +328,14 @@ impl<W: Watcher> Rounds<W> {
             Err(error) => {
                 // Nobody knows what it will report from now on.
                 self.watcher = None;
-                self.broken = Some(cause(error, false));
+                self.broken = Some(cause(&error, false));
                 self.start_again(batch);
                 return true;
             }
         };
         if event.need_rescan() {
             // Something was missed, so anything may have changed, and any folder may be new.
-            (self.tell)(News::Gap(Gap::Overflow { limit: gap::queue_limit() }));
+            (self.report)(News::Gap(Gap::Overflow { limit: gap::queue_limit() }));
             self.start_again(batch);
             return true;
         }

@@ -67,8 +67,8 @@ impl Tree {
             Place { root: dir.path().to_owned(), at_work: Box::new(|| false), folders: Box::new(folders) };
         let (room, news) = (Arc::new(AtomicUsize::new(room)), Arc::new(Mutex::new(Vec::new())));
         let (heard, watcher) = (Arc::clone(&news), Narrow { room: Arc::clone(&room) });
-        let tell = Box::new(move |told| heard.lock().unwrap().push(told));
-        let mut rounds = Rounds::new(Some(watcher), None, place, tell);
+        let report = Box::new(move |news| heard.lock().unwrap().push(news));
+        let mut rounds = Rounds::new(Some(watcher), None, place, report);
         rounds.add(&RepoPath::top());
         Self { dir, room, news, rounds }
     }
@@ -95,7 +95,7 @@ impl Tree {
     }
 }
 
-/// How many folders are watched and how many not, if the limit of these was told and nothing else.
+/// How many folders are watched and how many not, if only that limit was reported.
 fn limit(news: &[News]) -> Option<(usize, usize)> {
     match news {
         [News::Gap(Gap::Unwatched { cause: Cause::Watches(_), watched, unwatched, .. })] => {
@@ -113,7 +113,7 @@ fn where_there_is_room_nothing_is_looked_at_and_nothing_said() {
 }
 
 #[test]
-fn what_can_not_be_watched_is_told_and_looked_at() {
+fn folders_that_can_not_be_watched_are_reported_and_looked_at() {
     let mut tree = Tree::new(2);
     assert_eq!(limit(&tree.news()), Some((2, 2)));
     assert!(tree.is_watched("a") && !tree.is_watched("b") && !tree.is_watched("a/deep"));
@@ -124,7 +124,7 @@ fn what_can_not_be_watched_is_told_and_looked_at() {
     assert!(tree.look().contains(&path("b/new")));
     fs::write(tree.dir.path().join("b/new/file"), "1").unwrap();
     assert!(tree.look().contains(&path("b/new/file")));
-    assert_eq!(tree.news(), [], "it was told once");
+    assert_eq!(tree.news(), [], "it was reported once");
     // There is room again, and what changed until then is found.
     fs::write(tree.dir.path().join("b/last"), "1").unwrap();
     tree.room.store(9, Ordering::Relaxed);
@@ -134,7 +134,7 @@ fn what_can_not_be_watched_is_told_and_looked_at() {
 }
 
 #[test]
-fn a_new_folder_beyond_the_limit_is_told_at_once() {
+fn new_folder_beyond_the_limit_is_reported_at_once() {
     let mut tree = Tree::new(4);
     let new = tree.dir.path().join("new");
     fs::create_dir(&new).unwrap();
@@ -149,7 +149,7 @@ fn a_new_folder_beyond_the_limit_is_told_at_once() {
 }
 
 #[test]
-fn after_lost_events_all_counts_as_changed_and_is_watched_anew() {
+fn after_lost_events_everything_counts_as_changed_and_is_watched_again() {
     let mut tree = Tree::new(9);
     fs::create_dir(tree.dir.path().join("unseen")).unwrap();
     let lost = Event::new(EventKind::Other).set_flag(Flag::Rescan);

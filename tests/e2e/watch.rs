@@ -22,6 +22,7 @@ impl<'p> Watching<'p> {
 
     /// Starts it where a setting of the kernel, one of those that a namespace has for itself, has this
     /// value. Where the system gives no such namespace this can't be tested, which is said.
+    #[expect(clippy::print_stderr, reason = "a test that can't be made says so")]
     fn start_limited(project: &'p Project, names: &[&str], (setting, value): (&str, u32)) -> Option<Self> {
         let set = format!("echo {value} > /proc/sys/user/{setting}");
         let tried = project.command("unshare").args(["-Ur", "sh", "-c", &set]).output();
@@ -281,7 +282,7 @@ fn changes_beyond_the_limit_of_watched_folders_are_found_and_the_setting_is_name
 }
 
 #[test]
-fn a_folder_that_appears_beyond_the_limit_is_told_while_nothing_runs() {
+fn a_folder_that_appears_beyond_the_limit_is_reported_while_nothing_runs() {
     let project = two(TWO);
     let limit = ("max_inotify_watches", 3);
     let Some(watching) = Watching::start_limited(&project, &["all"], limit) else { return };
@@ -309,7 +310,7 @@ fn where_nothing_can_be_watched_changes_are_found() {
 
 #[test]
 #[cfg(target_os = "linux")]
-fn events_that_the_system_lost_are_told_and_all_is_looked_at() {
+fn lost_events_are_reported_and_everything_is_looked_at() {
     let project = two(TWO);
     project.write(".gitignore", "*.tmp\n").commit("ignore");
     let most = std::fs::read_to_string("/proc/sys/fs/inotify/max_queued_events").unwrap();

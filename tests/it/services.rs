@@ -384,3 +384,20 @@ fn http_is_asked_without_the_callers_proxy() {
     let proxy = "http://127.0.0.1:9";
     project.xtask_env(&["a"], &[("http_proxy", proxy), ("HTTP_PROXY", proxy), ("ALL_PROXY", proxy)]).ends(0);
 }
+
+#[test]
+#[cfg(target_os = "linux")]
+fn what_a_dead_service_left_behind_does_not_keep_the_next_from_its_port() {
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let project = Project::new(&format!(
+        "[services.s]\nrun = '(setsid {server} {port} &); echo $$ > pid; exec sleep 1000'\nport = {port}\n[tasks.t]\nrun = 'test -e again && exit; touch again; kill -9 $(cat pid); sleep 100'\nservices = ['s']\nretries = 1\n",
+        server = server().display()
+    ));
+    project
+        .xtask(&["t"])
+        .ends(0)
+        .says("flaky, passed at attempt 2")
+        .says("warning: service s left process")
+        .does_not_say("is taken");
+    assert_eq!(starts(&project), 0);
+}

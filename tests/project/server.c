@@ -71,7 +71,7 @@ int main(int count, char **words) {
         }
         const char *answer = "HTTP/1.1 200 OK\r\nContent-Length: 3\r\nConnection: close\r\n\r\nyes";
         // Who only looked whether it listens has gone.
-        if (write(client, answer, strlen(answer)) < 0) puts("nobody heard the answer");
+        if (write(client, answer, strlen(answer)) < 0) puts("the client has gone");
         close(client);
     }
 }
