@@ -377,6 +377,10 @@ mod tests {
         ] {
             assert_eq!(of(component, "[]").unwrap_err(), told, "{component}");
         }
+        let xml =
+            crate::report::read(Kind::Cyclonedx, &mut &b"\n<?xml version='1.0'?><bom/>"[..]).unwrap_err();
+        let told = "it is not a CycloneDX report in JSON: it is written in XML; have its tool write JSON";
+        assert_eq!(xml.to_string(), told);
         assert!(read("[null]").unwrap_err().contains("a component is `null`"));
         assert!(read("[{}]").unwrap_err().contains("a component has no name"));
         let twice = r#"[{"type": "library", "name": "a", "type": "file"}]"#;
