@@ -39,9 +39,10 @@ pub(super) fn read(source: Source<'_>) -> Result<Part, Flaw> {
     let is_listed = bom.is_listed || bom.dependencies.are_none_of(&bom.root.id);
     let is_honest = !bom.packages.is_empty() || (is_listed && bom.root.is_project());
     let nothing = (!is_honest).then(|| {
-        Flaw::nothing(match bom.root.is_project() {
-            true => "it has no list of `components`, not even an empty one",
-            false => "it has no components that are packages, and `metadata.component` names no project without any",
+        Flaw::nothing(if bom.root.is_project() {
+            "it has no list of `components`, not even an empty one"
+        } else {
+            "it has no components that are packages, and `metadata.component` names no project without any"
         })
     });
     Ok(Part { facts: Facts { packages: Some(bom.packages), ..Facts::default() }, nothing })

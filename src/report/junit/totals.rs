@@ -95,7 +95,7 @@ struct Alike {
     /// Whether one of them has a count of assertions, and their sum.
     assert: bool,
     assertions: u64,
-    /// Whether a suite has `disabled`, so that it is GoogleTest's or CTest's, which count cases.
+    /// Whether a suite has `disabled`, so that `GoogleTest` or `CTest` wrote it, which count cases.
     are_listed_alone: bool,
 }
 
@@ -159,7 +159,7 @@ impl Suite {
     }
 
     /// Adds a suite that is right below it and has ended.
-    pub(super) fn take_in(&mut self, inner: Self) {
+    pub(super) fn take_in(&mut self, inner: &Self) {
         let (own, its) = (&mut self.listed, &inner.listed);
         own.cases += its.cases;
         // What is only declared may be any number.
