@@ -39,9 +39,10 @@ pub(super) fn read(source: Source<'_>) -> Result<Part, Flaw> {
     let is_listed = bom.is_listed || bom.dependencies.are_none_of(&bom.root.id);
     let is_honest = !bom.packages.is_empty() || (is_listed && bom.root.is_project());
     let nothing = (!is_honest).then(|| {
-        Flaw::nothing(match bom.root.is_project() {
-            true => "it has no list of `components`, not even an empty one",
-            false => "it has no components that are packages, and `metadata.component` names no project without any",
+        Flaw::nothing(if bom.root.is_project() {
+            "it has no list of `components`, not even an empty one"
+        } else {
+            "it has no components that are packages, and `metadata.component` names no project without any"
         })
     });
     Ok(Part { facts: Facts { packages: Some(bom.packages), ..Facts::default() }, nothing })
@@ -377,6 +378,10 @@ mod tests {
         ] {
             assert_eq!(of(component, "[]").unwrap_err(), told, "{component}");
         }
+        let xml =
+            crate::report::read(Kind::Cyclonedx, &mut &b"\n<?xml version='1.0'?><bom/>"[..]).unwrap_err();
+        let told = "it is not a CycloneDX report in JSON: it is written in XML; have its tool write JSON";
+        assert_eq!(xml.to_string(), told);
         assert!(read("[null]").unwrap_err().contains("a component is `null`"));
         assert!(read("[{}]").unwrap_err().contains("a component has no name"));
         let twice = r#"[{"type": "library", "name": "a", "type": "file"}]"#;

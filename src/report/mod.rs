@@ -150,11 +150,23 @@ pub fn read(kind: Kind, bytes: &mut dyn BufRead) -> Result<Facts, Flaw> {
 /// # Errors
 /// It is not a whole file of this kind, or its tool failed.
 pub fn read_part(kind: Kind, extent: Extent, bytes: &mut dyn BufRead) -> Result<Part, Flaw> {
-    let source = match source::Source::open(bytes) {
+    let mut source = match source::Source::open(bytes) {
         // LCOV has neither a beginning nor an end; its writers leave nothing where nothing is covered.
         Err(flaw @ Flaw::Empty) if kind == Kind::Lcov => return Ok(lcov::nothing(flaw)),
         source => source?,
     };
+    // Both have other forms, that tools write unless they are asked for JSON.
+    let form = match kind {
+        Kind::Cyclonedx if source.body.starts_with(b"<") => Some("XML"),
+        Kind::Spdx if source.body.starts_with(b"SPDXVersion:") => Some("tag and value"),
+        _ => None,
+    };
+    if let Some(form) = form {
+        return Err(Flaw::malformed(
+            kind.format(),
+            format!("it is written in {form}; have its tool write JSON"),
+        ));
+    }
     let facts = match kind {
         Kind::Junit => return junit::read(source),
         Kind::Lcov => return lcov::read(source),

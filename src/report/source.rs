@@ -120,6 +120,11 @@ impl Body<'_> {
         Ok(())
     }
 
+    /// Whether it begins with this.
+    pub(super) fn starts_with(&mut self, start: &[u8]) -> bool {
+        self.decoding.is_none() && self.look(start.len()).is_ok() && self.head[self.at..].starts_with(start)
+    }
+
     /// Looks at so many bytes from here on. `false`: there are fewer.
     fn look(&mut self, length: usize) -> io::Result<bool> {
         let there = self.head.len() - self.at;

@@ -284,6 +284,10 @@ mod tests {
             ),
             ("{}".to_owned(), "it is not an SPDX 2 report in JSON: it has no `spdxVersion`"),
             (
+                "SPDXVersion: SPDX-2.3\nDataLicense: CC0-1.0\n".to_owned(),
+                "it is not an SPDX 2 report in JSON: it is written in tag and value; have its tool write JSON",
+            ),
+            (
                 r#"{"@context": "https://spdx.org/rdf/3.0.1/spdx-context.jsonld", "@graph": []}"#.to_owned(),
                 "it is not an SPDX 2 report in JSON: it is JSON-LD, as SPDX 3 is; have its tool write SPDX 2.3 or CycloneDX",
             ),

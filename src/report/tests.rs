@@ -11,8 +11,12 @@ use super::{Extent, Facts, Flaw, Kind, read, read_part};
 const RECORDED: &[(Kind, &str, &str)] = &[
     (Kind::Junit, "pytest/shop.xml", "tests 2 passed 2 failed 2 skipped"),
     (Kind::Junit, "pytest/shop-xunit1.xml", "tests 2 passed 2 failed 2 skipped"),
-    (Kind::Junit, "pytest/reruns-and-subtests.xml", "tests 1 passed 2 failed 0 skipped 1 flaky"),
-    (Kind::Junit, "pytest/subtests.xml", "tests 2 passed 0 failed 0 skipped"),
+    (
+        Kind::Junit,
+        "pytest/reruns-and-subtests.xml",
+        "tests 1 passed 2 failed 0 skipped 1 flaky, 6 declared 5 listed",
+    ),
+    (Kind::Junit, "pytest/subtests.xml", "tests 2 passed 0 failed 0 skipped, 5 declared 2 listed"),
     (Kind::Junit, "pytest/broken.xml", "tests 0 passed 1 failed 0 skipped"),
     (Kind::Junit, "pytest/none.xml", "it says that nothing was examined: no test was run"),
     (Kind::Junit, "jest/sum.xml", "tests 2 passed 1 failed 1 skipped"),

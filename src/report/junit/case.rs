@@ -94,7 +94,7 @@ impl Case {
         let line = element.get("line").or_else(|| element.get("lineno"));
         let name = get("name");
         let listed = Listed {
-            has_assertions: element.get("assertions").is_some(),
+            assertions: element.get("assertions").map(|count| count.trim().parse().unwrap_or_default()),
             is_run: get("status") == "run" && element.get("result").is_none(),
             is_go: ["Test", "Example", "Fuzz", "Benchmark"].iter().any(|word| name.starts_with(word)),
             ..Listed::default()

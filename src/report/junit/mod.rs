@@ -174,7 +174,7 @@ impl Reading<'_> {
         }
         self.gaps.judge(&mut suite, &mut self.tally);
         if let Some(outer) = self.suites().next() {
-            outer.take_in(suite);
+            outer.take_in(&suite);
             return Ok(());
         }
         self.gaps.whole = Some(suite);

@@ -120,7 +120,9 @@ fn what_explains_that_tests_are_not_listed() {
         "<testsuites tests='3' failures='0' skipped='2'><testsuite tests='3'>{PASS}</testsuite></testsuites>"
     );
     assert_eq!(told(&mocha), (1, 0, 2, Some((3, 1))));
-    assert_eq!(suite("tests='4' disabled='1'", SKIP), (1, 0, 1, Some((4, 2))));
+    for word in ["disabled", "skip", "skips", "ignored"] {
+        assert_eq!(suite(&format!("tests='4' {word}='2'"), SKIP), (1, 0, 2, Some((4, 2))), "{word}");
+    }
     assert_eq!(suite("tests='4' skipped='3'", SKIP), (1, 0, 3, Some((4, 2))));
     // A failed hook prevents others.
     assert_eq!(suite("tests='5' failures='1'", FAIL), (1, 1, 0, Some((5, 2))));
@@ -141,7 +143,9 @@ fn what_explains_that_tests_are_not_listed() {
     };
     assert!(run("errors='0'", "status='run'").is_ok());
     assert!(run("hostname='tbd'", "").is_ok());
+    assert!(run("", "assertions='9'").is_ok());
     // What other tools write so is not whole.
+    assert!(run("", "assertions='8'").is_err());
     assert!(run("disabled='0'", "status='run'").is_err());
     assert!(run("", "status='run' result='completed'").is_err());
     assert!(run("hostname='laptop'", "").is_err());

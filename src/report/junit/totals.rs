@@ -63,8 +63,8 @@ pub(super) struct Listed {
     pub(super) skipped: u64,
     /// Attempts that failed before the last one.
     pub(super) attempts: u64,
-    /// Whether a case has a count of assertions.
-    pub(super) has_assertions: bool,
+    /// How many assertions a case counts, if it does.
+    pub(super) assertions: Option<u64>,
     /// Whether a case is written as Catch2 and doctest do: with the status `run`, and no result.
     pub(super) is_run: bool,
     /// Whether a case is named as Go demands it.
@@ -92,9 +92,10 @@ struct Within {
 struct Alike {
     are_run: u64,
     are_go: u64,
-    /// Whether one of them has a count of assertions.
+    /// Whether one of them has a count of assertions, and their sum.
     assert: bool,
-    /// Whether a suite has `disabled`, so that it is GoogleTest's or CTest's, which count cases.
+    assertions: u64,
+    /// Whether a suite has `disabled`, so that `GoogleTest` or `CTest` wrote it, which count cases.
     are_listed_alone: bool,
 }
 
@@ -108,7 +109,7 @@ impl Suite {
         let is_positive = |name: &str| element.get(name).is_some_and(|value| !value.trim().starts_with('-'));
         let count = |name: &str| element.count(name).ok().flatten().filter(|_| is_positive(name));
         let is_group = element.name == "testsuites";
-        let skipped = ["skipped", "skips", "disabled", "ignored"].map(count);
+        let skipped = ["skipped", "skip", "skips", "disabled", "ignored"].map(count);
         Ok(Self {
             name: text::one_line(element.get("name").unwrap_or_default(), 300),
             file: element.get("file").or_else(|| element.get("filepath")).map(str::to_owned),
@@ -135,19 +136,21 @@ impl Suite {
         self.children += 1;
         self.own_cases += 1;
         self.listed.cases += 1;
-        self.listed.failures += case.failures.max(u64::from(has_failed));
-        self.listed.failed += u64::from(has_failed || case.failures > 0);
+        let failures = case.failures.max(u64::from(has_failed));
+        self.listed.failures = self.listed.failures.saturating_add(failures);
+        self.listed.failed = self.listed.failed.saturating_add(failures.min(1));
         self.listed.skipped += u64::from(matches!(outcome, Outcome::Skipped));
         self.listed.attempts += case.attempts;
         self.cases.are_run += u64::from(case.is_run);
         self.cases.are_go += u64::from(case.is_go);
-        self.cases.assert |= case.has_assertions;
+        self.cases.assert |= case.assertions.is_some();
+        self.cases.assertions = self.cases.assertions.saturating_add(case.assertions.unwrap_or_default());
     }
 
     /// Notes a failure that stands in it outside of its cases.
     pub(super) fn failed_itself(&mut self) {
-        self.listed.failures += 1;
-        self.listed.failed += 1;
+        self.listed.failures = self.listed.failures.saturating_add(1);
+        self.listed.failed = self.listed.failed.saturating_add(1);
     }
 
     /// Notes that it says that it was skipped, if it does.
@@ -156,11 +159,12 @@ impl Suite {
     }
 
     /// Adds a suite that is right below it and has ended.
-    pub(super) fn take_in(&mut self, inner: Self) {
+    pub(super) fn take_in(&mut self, inner: &Self) {
         let (own, its) = (&mut self.listed, &inner.listed);
         own.cases += its.cases;
-        own.failures += its.failures;
-        own.failed += its.failed;
+        // What is only declared may be any number.
+        own.failures = own.failures.saturating_add(its.failures);
+        own.failed = own.failed.saturating_add(its.failed);
         own.skipped += its.skipped;
         own.attempts += its.attempts;
         self.children += 1;
@@ -174,6 +178,7 @@ impl Suite {
         self.cases.are_run += inner.cases.are_run;
         self.cases.are_go += inner.cases.are_go;
         self.cases.assert |= inner.cases.assert;
+        self.cases.assertions = self.cases.assertions.saturating_add(inner.cases.assertions);
         self.cases.are_listed_alone |= inner.cases.are_listed_alone;
     }
 
@@ -214,10 +219,11 @@ impl Suite {
         by_gotestsum || (gaps.is_qt && self.listed.cases > 0)
     }
 
-    /// Whether its `tests` are assertions, as those of Catch2 and doctest are.
+    /// Whether its `tests` are assertions, as those of Catch2, doctest and Nightwatch are.
     fn counts_assertions(&self) -> bool {
         let are_run = self.cases.are_run == self.listed.cases && !self.cases.are_listed_alone;
-        self.listed.cases > 0 && (are_run || self.is_catch2)
+        let are_counted = self.tests.is_some_and(|tests| tests <= self.cases.assertions);
+        self.listed.cases > 0 && (are_run || self.is_catch2 || are_counted)
     }
 }
 
