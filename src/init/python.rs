@@ -171,9 +171,7 @@ impl Project<'_> {
     fn task(&self, name: &str, kind: Kind, about: &str, found: &mut Found) -> Candidate {
         let tool = name.split('-').next().unwrap_or(name);
         // The tool and the interpreter are asked as the task calls them.
-        // What uv says of an environment that it makes first is no part of the answer.
-        let end = if self.runner == Runner::Uv { "--version 2>/dev/null" } else { "--version" };
-        let mut tools = vec![found.tool(self.folder, tool, &format!("{} {end}", self.call(tool)))];
+        let mut tools = vec![found.tool(self.folder, tool, &self.probe(&self.call(tool)))];
         let python = match self.runner {
             Runner::Uv | Runner::Poetry => Some(self.call("python")),
             Runner::Plain => {
@@ -181,7 +179,7 @@ impl Project<'_> {
             }
         };
         if let Some(python) = python {
-            tools.push(found.tool(self.folder, "python", &format!("{python} {end}")));
+            tools.push(found.tool(self.folder, "python", &self.probe(&python)));
         }
         let program = match self.runner {
             Runner::Uv => "uv".to_owned(),
@@ -219,6 +217,15 @@ impl Project<'_> {
     /// A tool as it is called in the project's folder.
     fn here(&self, tool: &str) -> String {
         self.venv(tool).unwrap_or_else(|| tool.to_owned())
+    }
+
+    /// The line that asks a tool for its version. What uv says of an environment that it makes first is
+    /// no part of the answer, and only of a failure is it worth a word.
+    fn probe(&self, call: &str) -> String {
+        match self.runner {
+            Runner::Uv => format!("{call} --version 2>/dev/null || {call} --version"),
+            Runner::Poetry | Runner::Plain => format!("{call} --version"),
+        }
     }
 
     fn call(&self, tool: &str) -> String {

@@ -280,8 +280,9 @@ fn configuration_that_was_looked_for_and_is_not_there_is_told() {
     assert_eq!((&json["clean"], &json["tasks"][0]["verdict"]), (&Value::from(false), &Value::from("absent")));
     assert_eq!(json["tasks"][0]["absent"][1]["pattern"], "**/clippy.toml");
     // What was suggested is what it takes.
-    let declared =
-        project.read("tasks.toml").replace("in.txt'", "in.txt', \"**/.clippy.toml\", \"**/clippy.toml\"");
+    let declared = project
+        .read("tasks.toml")
+        .replace("['sub/in.txt'", "['sub/in.txt', \"**/.clippy.toml\", \"**/clippy.toml\"");
     project.write("tasks.toml", declared).commit("declared");
     project.xtask(&["audit", "t"]).ends(0).prints("t: clean");
     project.xtask(&["t"]).ends(0);
