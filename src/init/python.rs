@@ -198,7 +198,7 @@ impl Project<'_> {
             // Its tools look for their files in the folders above too.
             task.inputs.push(found.settings("python-settings", tool_files::PYTHON));
         } else if kind != Kind::Test {
-            task.inputs = self.sources(found);
+            task.inputs = Self::sources(found);
         }
         if let Some(path) = self.venv(tool).filter(|_| self.runner == Runner::Plain) {
             found.links.insert(self.folder.place(path.split('/').next().unwrap_or_default()));
@@ -237,7 +237,7 @@ impl Project<'_> {
     }
 
     /// What linters and type checkers read at the top.
-    fn sources(&self, found: &mut Found) -> Vec<String> {
+    fn sources(found: &mut Found) -> Vec<String> {
         found.settings("python-settings", tool_files::PYTHON);
         found.sets.insert("python".to_owned(), SOURCES.iter().map(|name| (*name).to_owned()).collect());
         vec!["@python".to_owned()]

@@ -207,7 +207,9 @@ fn a_configuration_file_that_is_added_is_a_miss() {
     let uv = "[ \"$*\" != 'run python --version' ] || cat .python-version 2>/dev/null; exit 0";
     let node = r#"{"scripts": {"lint": "x"}}"#;
     let ruff = "[tool.ruff]\n[tool.mypy]\n";
-    let kinds: &[(&[(&str, &str)], &[&str], &[&str])] = &[
+    /// The files of a project, the tasks that lint it, and the files that are added.
+    type Case<'a> = (&'a [(&'a str, &'a str)], &'a [&'a str], &'a [&'a str]);
+    let kinds: &[Case<'_>] = &[
         (
             &[("Cargo.toml", "[package]\n"), ("src/lib.rs", "")],
             &["fmt", "clippy", "unit"],
