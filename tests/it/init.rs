@@ -201,14 +201,15 @@ fn decisions(project: &Project, path: &str) -> std::collections::BTreeMap<String
         .collect()
 }
 
+/// The files of a project, the tasks that lint it, and the files that are added.
+type Case<'a> = (&'a [(&'a str, &'a str)], &'a [&'a str], &'a [&'a str]);
+
 #[test]
 fn a_configuration_file_that_is_added_is_a_miss() {
     let version = "[ \"$1\" != --version ] || echo 1";
     let uv = "[ \"$*\" != 'run python --version' ] || cat .python-version 2>/dev/null; exit 0";
     let node = r#"{"scripts": {"lint": "x"}}"#;
     let ruff = "[tool.ruff]\n[tool.mypy]\n";
-    /// The files of a project, the tasks that lint it, and the files that are added.
-    type Case<'a> = (&'a [(&'a str, &'a str)], &'a [&'a str], &'a [&'a str]);
     let kinds: &[Case<'_>] = &[
         (
             &[("Cargo.toml", "[package]\n"), ("src/lib.rs", "")],
