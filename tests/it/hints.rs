@@ -197,6 +197,11 @@ fn what_is_very_long_is_cut_for_people_and_whole_in_json() {
     short(project.xtask(&["run", "t", name]).ends(4));
     project.write("tasks.toml", format!("[tasks.t]\nrun = \"true\"\nneeds = [\"{long}\"]\n{long} = 1\n"));
     short(project.xtask(&["t"]).ends(3));
+    // Very many unknown names.
+    let needs: String = (0..10_000).map(|i| format!("\"gone{i}\", ")).collect();
+    project.write("tasks.toml", format!("[tasks.t]\nrun = \"true\"\nneeds = [{needs}]\n"));
+    let ran = short(project.xtask(&["t"]).ends(3).says("and 9950 more errors in tasks.toml"));
+    assert!(ran.err.lines().count() < 1_000, "{}", ran.err);
     // A circle of very many.
     let mut tasks = String::new();
     for i in 0..20_000 {
