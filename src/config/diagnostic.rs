@@ -75,6 +75,8 @@ impl Diagnostic {
 
 /// Places that are drawn at most besides the first.
 const MOST_PLACES: usize = 8;
+/// Diagnostics of a file that are drawn at most.
+const MOST_DRAWN: usize = 50;
 /// Characters of a message, and of the words under a place, that are drawn at most.
 const MOST_CHARACTERS: (usize, usize) = (600, 200);
 
@@ -226,12 +228,16 @@ impl Flawed {
         let renderer = if color { Renderer::styled() } else { Renderer::plain() };
         let lines = Lines::of(&self.text);
         let mut drawn = String::new();
-        for diagnostic in &self.list {
+        for diagnostic in self.list.iter().take(MOST_DRAWN) {
             if !drawn.is_empty() {
                 drawn.push('\n');
             }
             drawn.push_str(&self.draw(diagnostic, &lines, &renderer));
             drawn.push('\n');
+        }
+        let more = self.list.len().saturating_sub(MOST_DRAWN);
+        if more > 0 {
+            drawn.push_str(&format!("\nand {more} more errors in {}\n", self.file));
         }
         drawn
     }

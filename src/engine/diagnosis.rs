@@ -518,11 +518,14 @@ mod tests {
         assert_eq!(not_found("nothing"), [Hint::Shell { code: 127 }]);
     }
 
+    /// A command, its log, the caller's variables, and the names that are told.
+    type Case<'a> = (&'a str, &'a str, &'a [(&'a str, &'a str)], &'a [&'a str]);
+
     #[test]
     fn variables_are_named_if_the_failure_is_about_them() {
         let root = tempfile::tempdir().unwrap();
         let exit = Ended::Exit { code: 1 };
-        let cases: &[(&str, &str, &[(&str, &str)], &[&str])] = &[
+        let cases: &[Case<'_>] = &[
             ("'x'", "x: line 1: MY_TOKEN: unbound variable", &[("MY_TOKEN", "v")], &["MY_TOKEN"]),
             ("'x'", "KeyError: 'MY_URL'", &[("MY_URL", "v"), ("MY_URL2", "v")], &["MY_URL"]),
             ("'x'", "MY_URL is fine", &[("MY_URL", "v")], &[]),

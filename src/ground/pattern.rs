@@ -141,6 +141,10 @@ impl Pattern {
         let kind = match (floating, rest.as_slice()) {
             (_, [] | ["**"]) => Kind::Within(folder),
             (true, [name]) if is_literal(name) => Kind::Named(folder, unescaped(name).into()),
+            // The same in other words, and compared much faster than a glob.
+            (false, ["**", name]) if is_literal(name) && !folder_only => {
+                Kind::Named(folder, unescaped(name).into())
+            }
             _ => {
                 let rest = rest.join("/");
                 // A `!` at the very front would turn the glob round; here it is part of a name.

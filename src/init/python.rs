@@ -171,9 +171,7 @@ impl Project<'_> {
     fn task(&self, name: &str, kind: Kind, about: &str, found: &mut Found) -> Candidate {
         let tool = name.split('-').next().unwrap_or(name);
         // The tool and the interpreter are asked as the task calls them.
-        // What uv says of an environment that it makes first is no part of the answer.
-        let end = if self.runner == Runner::Uv { "--version 2>/dev/null" } else { "--version" };
-        let mut tools = vec![found.tool(self.folder, tool, &format!("{} {end}", self.call(tool)))];
+        let mut tools = vec![found.tool(self.folder, tool, &self.probe(&self.call(tool)))];
         let python = match self.runner {
             Runner::Uv | Runner::Poetry => Some(self.call("python")),
             Runner::Plain => {
@@ -181,7 +179,7 @@ impl Project<'_> {
             }
         };
         if let Some(python) = python {
-            tools.push(found.tool(self.folder, "python", &format!("{python} {end}")));
+            tools.push(found.tool(self.folder, "python", &self.probe(&python)));
         }
         let program = match self.runner {
             Runner::Uv => "uv".to_owned(),
@@ -200,7 +198,7 @@ impl Project<'_> {
             // Its tools look for their files in the folders above too.
             task.inputs.push(found.settings("python-settings", tool_files::PYTHON));
         } else if kind != Kind::Test {
-            task.inputs = self.sources(found);
+            task.inputs = Self::sources(found);
         }
         if let Some(path) = self.venv(tool).filter(|_| self.runner == Runner::Plain) {
             found.links.insert(self.folder.place(path.split('/').next().unwrap_or_default()));
@@ -221,6 +219,15 @@ impl Project<'_> {
         self.venv(tool).unwrap_or_else(|| tool.to_owned())
     }
 
+    /// The line that asks a tool for its version. What uv says of an environment that it makes first is
+    /// no part of the answer, and only of a failure is it worth a word.
+    fn probe(&self, call: &str) -> String {
+        match self.runner {
+            Runner::Uv => format!("{call} --version 2>/dev/null || {call} --version"),
+            Runner::Poetry | Runner::Plain => format!("{call} --version"),
+        }
+    }
+
     fn call(&self, tool: &str) -> String {
         match self.runner {
             Runner::Uv => format!("uv run {tool}"),
@@ -230,7 +237,7 @@ impl Project<'_> {
     }
 
     /// What linters and type checkers read at the top.
-    fn sources(&self, found: &mut Found) -> Vec<String> {
+    fn sources(found: &mut Found) -> Vec<String> {
         found.settings("python-settings", tool_files::PYTHON);
         found.sets.insert("python".to_owned(), SOURCES.iter().map(|name| (*name).to_owned()).collect());
         vec!["@python".to_owned()]

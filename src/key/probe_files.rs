@@ -99,8 +99,8 @@ pub fn of(tool: &Tool, snapshot: &Snapshot) -> BTreeSet<RepoPath> {
 
 /// The places of version files, for the probe of `tool`.
 fn selectors(tool: &Tool) -> BTreeSet<RepoPath> {
-    let calls = |program: &&str| parts(&tool.probe).any(|word| word == *program);
-    let locked = LOCKED.iter().filter(|(programs, _)| programs.iter().any(|program| calls(&program)));
+    let locked =
+        LOCKED.iter().filter(|(programs, _)| parts(&tool.probe).any(|word| programs.contains(&word)));
     let names: Vec<&str> =
         SELECTORS.iter().chain(locked.flat_map(|(_, files)| files.iter())).copied().collect();
     let folders = std::iter::successors(Some(tool.cwd.clone()), RepoPath::parent);
