@@ -40,8 +40,11 @@ pub fn suspend(hear: &dyn Fn(Step)) {
     hear(Step::Stops);
     let stopped = stop_descendants();
     let suspension = clock::suspend();
-    // It is sent to this very thread, which therefore does not return from it before it goes on.
-    let _ = signal_hook::low_level::raise(SIGSTOP);
+    // The shell may have ended meanwhile, with the terminal.
+    if is_controlled() {
+        // It is sent to this very thread, which therefore does not return from it before it goes on.
+        let _ = signal_hook::low_level::raise(SIGSTOP);
+    }
     drop(suspension);
     for process in &stopped {
         process.signal(Signal::CONT);

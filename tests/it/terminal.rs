@@ -40,6 +40,10 @@ impl Screen {
     const COLUMNS: u16 = 100;
 
     fn of(project: &Project, term: &str, args: &[&str]) -> Self {
+        Self::with(project, term, args, &[])
+    }
+
+    fn with(project: &Project, term: &str, args: &[&str], vars: &[(&str, &str)]) -> Self {
         let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
         grantpt(&master).unwrap();
         unlockpt(&master).unwrap();
@@ -50,6 +54,7 @@ impl Screen {
         let child = project
             .xtask_command(args)
             .env("TERM", term)
+            .envs(vars.iter().copied())
             .stdout(Stdio::null())
             .stderr(terminal)
             .spawn()
@@ -158,4 +163,54 @@ fn a_terminal_that_can_draw_nothing_gets_lines() {
     assert_eq!(sent.matches("✓ one").count(), 1, "{sent:?}");
     let (sent, _) = Screen::of(&project, "xterm", &["one", "--force"]).at_the_end(0);
     assert!(sent.contains('\u{1b}'), "{sent:?}");
+}
+
+#[test]
+fn the_last_line_that_a_task_printed_is_shown_cut_and_goes_when_it_ends() {
+    let long = "0123456789".repeat(20);
+    let project = Project::new(&format!(
+        r#"
+[tasks.bar]
+run = """
+printf 'first\n10%%\r\033[32m20%%\033[0m\033[K'
+{WAITING}
+"""
+[tasks.long]
+run = "echo {long}; {WAITING}"
+[tasks.secret]
+run = "echo a $WORD b; {WAITING}"
+secret-env = ["WORD"]
+[tasks.wide]
+run = "printf '\033]0;title\007日本\tx\n\n'; {WAITING}"
+[tasks.all]
+needs = ["bar", "long", "secret", "wide"]
+"#
+    ));
+    let screen = Screen::with(&project, "xterm", &["all", "--jobs", "4"], &[("WORD", "hunter2")]);
+    for line in [" bar  0s  20%", "  0123456789", " secret  0s  a *** b", " wide  0s  日本    x"] {
+        let start = line.split("0s").next().unwrap().to_owned();
+        let end = line.split("0s").last().unwrap().to_owned();
+        wait_for(line, || screen.text().lines().any(|row| row.contains(&start) && row.contains(&end)));
+    }
+    let text = screen.text();
+    assert!(text.lines().all(|row| row.chars().count() <= usize::from(Screen::COLUMNS)), "{text}");
+    // A long line takes one row, and it is dimmed.
+    assert_eq!(
+        text.matches("0123456789").count(),
+        text.lines().find(|row| row.contains("0123456789")).unwrap().matches("0123456789").count()
+    );
+    assert!(String::from_utf8_lossy(&screen.seen.lock().unwrap().sent).contains("\u{1b}[2m  20%"));
+    project.write("../go", "");
+    let (sent, text) = screen.at_the_end(0);
+    assert!(!sent.contains("hunter2"));
+    assert!(!text.contains("20%") && !text.contains("0123456789"), "{text}");
+    assert!(!project.xtask(&["log", "--last"]).ends(0).out.contains("0123456789"));
+}
+
+#[test]
+fn a_million_lines_are_not_drawn_one_by_one() {
+    let project = Project::new("[tasks.t]\nrun = \"seq 1000000\"\n");
+    let (sent, text) = Screen::of(&project, "xterm", &["t"]).at_the_end(0);
+    assert!(sent.len() < 100_000, "{}", sent.len());
+    assert!(text.contains("passed: 1 ran"), "{text}");
 }
