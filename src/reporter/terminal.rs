@@ -231,11 +231,10 @@ impl Screen {
     }
 
     /// Adds a control sequence for so many lines or columns, if there are any.
-    fn move_by(&self, count: usize, letter: char) -> io::Result<()> {
+    fn move_by(&self, count: usize, letter: char) {
         if count > 0 {
             self.drawing().text.push_str(&format!("\u{1b}[{count}{letter}"));
         }
-        Ok(())
     }
 
     fn drawing(&self) -> MutexGuard<'_, Drawing> {
@@ -253,19 +252,23 @@ impl TermLike for Screen {
     }
 
     fn move_cursor_up(&self, count: usize) -> io::Result<()> {
-        self.move_by(count, 'A')
+        self.move_by(count, 'A');
+        Ok(())
     }
 
     fn move_cursor_down(&self, count: usize) -> io::Result<()> {
-        self.move_by(count, 'B')
+        self.move_by(count, 'B');
+        Ok(())
     }
 
     fn move_cursor_right(&self, count: usize) -> io::Result<()> {
-        self.move_by(count, 'C')
+        self.move_by(count, 'C');
+        Ok(())
     }
 
     fn move_cursor_left(&self, count: usize) -> io::Result<()> {
-        self.move_by(count, 'D')
+        self.move_by(count, 'D');
+        Ok(())
     }
 
     fn write_line(&self, line: &str) -> io::Result<()> {

@@ -256,7 +256,7 @@ fn ctrl_z_stops_the_run_with_all_that_it_runs_and_fg_continues_both() {
     let tasks = format!(
         r#"
         [tasks.stopped]
-        run = "setsid sleep {mark} & env -i sleep {mark} & until [ -e ../go ]; do sleep 0.01; done; kill %1 %2"
+        run = "setsid sleep {mark} & a=$!; env -i sleep {mark} & b=$!; until [ -e ../go ]; do sleep 0.01; done; kill $a $b"
         timeout = "60s"
         "#
     );
@@ -293,7 +293,8 @@ fn a_push_is_stopped_by_ctrl_z_and_ended_by_ctrl_c() {
     let line = format!("sleep\0{mark}");
     wait_for("it runs", || processes(&line).len() == 1);
     shell.press(CTRL_Z);
-    wait_for("it stands still", || states(&line) == ['T']);
+    let hook = format!("pre-push\0origin\0{}", project.beside().join("bare.git").display());
+    wait_for("all stand still", || states(&line) == ['T'] && states(&hook).contains(&'T'));
     shell.line("fg");
     wait_for("it goes on", || states(&line) != ['T']);
     shell.press(CTRL_C);
@@ -334,7 +335,7 @@ fn a_kill_of_a_stopped_run_leaves_nothing() {
     wait_for("it runs", || processes(&line).len() == 2);
     shell.press(CTRL_Z);
     wait_for("all stand still", || states(&line) == ['T', 'T']);
-    shell.line("kill -KILL %1");
+    shell.line("kill -KILL %1; wait %1");
     nothing_left(mark);
     shell.close();
 }

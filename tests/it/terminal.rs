@@ -85,6 +85,16 @@ impl Screen {
         wait_for(text, || self.text().contains(text));
     }
 
+    /// Waits for a row that holds both.
+    #[track_caller]
+    fn comes_to_show_row(&self, start: &str, end: &str) {
+        let begun = std::time::Instant::now();
+        while !self.text().lines().any(|row| row.contains(start) && row.contains(end)) {
+            assert!(begun.elapsed().as_secs() < 60, "no row has {start:?} and {end:?}:\n{}", self.text());
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+    }
+
     /// All that it was sent, and what it shows when the run has ended.
     #[track_caller]
     fn at_the_end(mut self, status: i32) -> (String, String) {
@@ -187,11 +197,10 @@ needs = ["bar", "long", "secret", "wide"]
 "#
     ));
     let screen = Screen::with(&project, "xterm", &["all", "--jobs", "4"], &[("WORD", "hunter2")]);
-    for line in [" bar  0s  20%", "  0123456789", " secret  0s  a *** b", " wide  0s  日本    x"] {
-        let start = line.split("0s").next().unwrap().to_owned();
-        let end = line.split("0s").last().unwrap().to_owned();
-        wait_for(line, || screen.text().lines().any(|row| row.contains(&start) && row.contains(&end)));
-    }
+    screen.comes_to_show_row(" bar  ", "  20%");
+    screen.comes_to_show_row(" long  ", "  0123456789");
+    screen.comes_to_show_row(" secret  ", "  a *** b");
+    screen.comes_to_show_row(" wide  ", "  日本    x");
     let text = screen.text();
     assert!(text.lines().all(|row| row.chars().count() <= usize::from(Screen::COLUMNS)), "{text}");
     // A long line takes one row, and it is dimmed.
