@@ -182,7 +182,7 @@ fn the_last_line_that_a_task_printed_is_shown_cut_and_goes_when_it_ends() {
         r#"
 [tasks.bar]
 run = """
-printf 'first\n10%%\r\033[32m20%%\033[0m\033[K'
+printf 'first\\n10%%\\r\\033[32m20%%\\033[0m\\033[K'
 {WAITING}
 """
 [tasks.long]
@@ -191,7 +191,7 @@ run = "echo {long}; {WAITING}"
 run = "echo a $WORD b; {WAITING}"
 secret-env = ["WORD"]
 [tasks.wide]
-run = "printf '\033]0;title\007日本\tx\n\n'; {WAITING}"
+run = "printf '\\033]0;title\\007日本\\tx\\n\\n'; {WAITING}"
 [tasks.all]
 needs = ["bar", "long", "secret", "wide"]
 "#
