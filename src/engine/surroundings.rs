@@ -56,11 +56,8 @@ pub const PINNED: &[(&str, &str)] = &[
     ("LANG", "C.UTF-8"),
     ("TERM", "dumb"),
     ("TZ", "UTC"),
-    // There is no terminal to ask for a password, and a dialog would be waited for: a compositor is found
-    // without any variable of the caller.
+    // There is no terminal to ask for a password, and a dialog would be waited for.
     ("GCM_INTERACTIVE", "never"),
-    ("GIT_ASKPASS", ""),
-    ("GIT_TERMINAL_PROMPT", "0"),
     ("SSH_ASKPASS_REQUIRE", "never"),
 ];
 
@@ -175,8 +172,6 @@ mod tests {
             [
                 "CARGO_HOME=/c",
                 "GCM_INTERACTIVE=never",
-                "GIT_ASKPASS=",
-                "GIT_TERMINAL_PROMPT=0",
                 "LANG=C.UTF-8",
                 "PATH=/bin",
                 "SSH_ASKPASS_REQUIRE=never",

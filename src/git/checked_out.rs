@@ -75,6 +75,8 @@ pub(super) fn checked_out(
         input.extend_from_slice(BORDER);
         input.push(b'\n');
     }
+    // It ends what a filter started if this process is killed.
+    let _guard = repository.program().guard(None);
     let args = ["cat-file", "--batch", "--filters", "--buffer"];
     let read = |output: &mut dyn BufRead| plain.iter().map(|_| next(output)).collect::<io::Result<Vec<_>>>();
     let found = repository.program().converse(place, &args, &input, read)?;
@@ -86,7 +88,10 @@ pub(super) fn checked_out(
         let path = [b"--path=", path.bytes()].concat();
         let path = std::os::unix::ffi::OsStringExt::from_vec(path);
         let args: [std::ffi::OsString; 4] = ["cat-file".into(), "--filters".into(), path, id.hex().into()];
-        let bytes = repository.program().run(place, &args)?;
+        let bytes = repository.program().converse(place, &args, b"", |output| {
+            let mut bytes = Vec::new();
+            output.read_to_end(&mut bytes).map(|_| bytes)
+        })?;
         ids[at] = blob(&bytes).map_err(FileError::of("hash", dir.path()))?;
     }
     Ok(ids)

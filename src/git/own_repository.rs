@@ -175,7 +175,7 @@ impl OwnRepository<'_> {
         let git_dir = self.git_dir();
         let (written, rules) = (git_dir.join(RULES), rules.hex());
         let place = Place { git_dir: &git_dir, work_dir: self.dir };
-        let guard = self.program.guard(&lock.share().map_err(FileError::of("keep", self.dir))?);
+        let guard = self.program.guard(Some(&lock.share().map_err(FileError::of("keep", self.dir))?));
         let fill = |tree: &str| {
             let args = ["read-tree", "--reset", "-u", "--no-recurse-submodules", tree];
             self.program.run_apart(place, &args, guard.clone())

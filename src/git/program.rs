@@ -11,9 +11,11 @@ use std::sync::Arc;
 
 use super::error::GitError;
 use crate::ground::env::Env;
+use crate::process::children;
 use crate::process::guard::Guard;
 use crate::process::program::find_program;
 use crate::process::run::{Ended, run};
+use crate::process::session;
 use crate::process::spawn::{Limits, Spawn};
 use crate::process::stop::Stop;
 use crate::process::strays::RUN_VARIABLE;
@@ -73,10 +75,10 @@ impl GitProgram {
         if output.status.success() { Ok(output.stdout) } else { Err(failure(what, &output)) }
     }
 
-    /// A guard for [`Self::run_apart`], which keeps `held` open until all that git started has ended; none
-    /// where there is no room for a process.
-    pub(super) fn guard(&self, held: &File) -> Option<Arc<Guard>> {
-        Guard::start(&self.own, &self.mark(), Some(held)).ok().map(Arc::new)
+    /// A guard for [`Self::run_apart`] and [`Self::converse`], which keeps `held` open until all that git
+    /// started has ended; none where there is no room for a process.
+    pub(super) fn guard(&self, held: Option<&File>) -> Option<Arc<Guard>> {
+        Guard::start(&self.own, &Self::mark(), held).ok().map(Arc::new)
     }
 
     /// Runs git as tasks are run: without a terminal, on which a filter or ssh could ask, and ended by
@@ -93,7 +95,7 @@ impl GitProgram {
             .map_err(|error| GitError::Start { what: what.clone(), source: io::Error::other(error) })?;
         let options = OPTIONS.iter().map(OsString::from);
         let mut env: Vec<(OsString, OsString)> = self.variables(place).collect();
-        env.push((RUN_VARIABLE.into(), self.mark().into()));
+        env.push((RUN_VARIABLE.into(), Self::mark().into()));
         let spawn = Spawn {
             program,
             args: options.chain(args.iter().map(|arg| arg.as_ref().to_owned())).collect(),
@@ -115,11 +117,12 @@ impl GitProgram {
     }
 
     /// What marks processes that git started for this one.
-    fn mark(&self) -> String {
+    fn mark() -> String {
         format!("git-{}", std::process::id())
     }
 
-    /// Runs git, writes `input` to it and hands its output to `read` meanwhile.
+    /// Runs git without a terminal, on which a filter could ask, writes `input` to it and hands its output
+    /// to `read` meanwhile.
     pub(super) fn converse<S: AsRef<OsStr>, T>(
         &self,
         place: Place<'_>,
@@ -129,13 +132,11 @@ impl GitProgram {
     ) -> Result<T, GitError> {
         let what = name_of(args);
         let start = |source| GitError::Start { what: what.clone(), source };
-        let mut child = self
-            .command(place, args)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .map_err(start)?;
+        let mut command = self.command(place, args);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.env(RUN_VARIABLE, Self::mark());
+        session::separate(&mut command).map_err(start)?;
+        let mut child = children::start(|| command.spawn(), |child| vec![child.id()]).map_err(start)?;
         let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
         // Three pipes, each of which can fill up: one thread for each.
         let (result, stderr) = std::thread::scope(|scope| {
@@ -149,7 +150,7 @@ impl GitProgram {
             let result = stdout.map(|stdout| read(&mut BufReader::with_capacity(64 * 1024, stdout)));
             (result, stderr.join().unwrap_or_default())
         });
-        let status = child.wait().map_err(start)?;
+        let status = children::reap(child.id(), || child.wait()).map_err(start)?;
         match result {
             Some(Ok(value)) if status.success() => Ok(value),
             Some(Err(source)) if status.success() => Err(GitError::Start { what, source }),

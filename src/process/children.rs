@@ -6,48 +6,49 @@
 
 use std::collections::BTreeSet;
 use std::io;
-use std::process::ExitStatus;
 use std::sync::{Mutex, MutexGuard, Once, PoisonError, RwLock, RwLockWriteGuard};
 use std::thread;
 use std::time::Duration;
 
+use rustix::io::Errno;
 use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
 
 use crate::process::marked;
 
 /// The children that this process started and waits for.
-static AWAITED: Mutex<BTreeSet<i32>> = Mutex::new(BTreeSet::new());
+static AWAITED: Mutex<BTreeSet<u32>> = Mutex::new(BTreeSet::new());
 /// Shared by those that start a child.
 static STARTING: RwLock<()> = RwLock::new(());
 /// The time between two looks at whether a child has ended.
 const PERIOD: Duration = Duration::from_millis(100);
 
-/// Starts a child that will be [reaped](reap).
+/// Starts a child, or several with these ids, that will be [reaped](reap).
 ///
 /// # Errors
-/// As [`duct::Expression::start`].
-pub(super) fn start(command: &duct::Expression) -> io::Result<duct::Handle> {
+/// As `start`.
+pub fn start<C>(start: impl FnOnce() -> io::Result<C>, ids: impl FnOnce(&C) -> Vec<u32>) -> io::Result<C> {
     let _shared = STARTING.read().unwrap_or_else(PoisonError::into_inner);
-    let child = command.start()?;
-    awaited().extend(child.pids().into_iter().filter_map(|pid| i32::try_from(pid).ok()));
+    let child = start()?;
+    awaited().extend(ids(&child));
     Ok(child)
 }
 
-/// Takes the status of a child that has ended.
-///
-/// # Errors
-/// As [`duct::Handle::wait`].
-pub(super) fn reap(child: &duct::Handle, pid: Pid) -> io::Result<ExitStatus> {
+/// Waits until a child has ended, and reaps it by `reap`.
+pub fn reap<T>(id: u32, reap: impl FnOnce() -> T) -> T {
+    if let Some(pid) = i32::try_from(id).ok().and_then(Pid::from_raw) {
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+        while matches!(waitid(WaitId::Pid(pid), options), Err(Errno::INTR)) {}
+    }
     // Until the lock is released, no other child with the same id is added.
     let mut awaited = awaited();
-    let ended = child.wait().map(|output| output.status);
-    awaited.remove(&pid.as_raw_pid());
-    ended
+    let reaped = reap();
+    awaited.remove(&id);
+    reaped
 }
 
 /// Whether this process started the child and has not reaped it yet.
 pub(super) fn is_awaited(pid: Pid) -> bool {
-    awaited().contains(&pid.as_raw_pid())
+    awaited().contains(&pid.as_raw_pid().unsigned_abs())
 }
 
 /// Has no child start until the returned value is dropped.
@@ -88,6 +89,6 @@ fn collect() {
 }
 
 /// No code panics while it holds the lock, so a poisoned one is sound.
-fn awaited() -> MutexGuard<'static, BTreeSet<i32>> {
+fn awaited() -> MutexGuard<'static, BTreeSet<u32>> {
     AWAITED.lock().unwrap_or_else(PoisonError::into_inner)
 }

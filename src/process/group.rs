@@ -74,7 +74,8 @@ impl Group {
     pub(super) fn reap(&mut self) -> io::Result<ExitStatus> {
         // Reaped or lost to someone else: in both cases it no longer keeps the number.
         self.state = State::Leaderless;
-        children::reap(&self.leader, self.id)
+        let leader = &self.leader;
+        children::reap(self.id.as_raw_pid().unsigned_abs(), || leader.wait().map(|output| output.status))
     }
 
     /// Whether members live after the leader was reaped. A member that has ended and whom nobody

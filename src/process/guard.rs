@@ -62,8 +62,8 @@ impl Guard {
     ) -> io::Result<Self> {
         // From now on what outlives its parent becomes a child of this process, and is found.
         #[cfg(target_os = "linux")]
-        {
-            rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
+        rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
+        if cfg!(target_os = "linux") {
             children::collect_orphans()?;
         }
         let (reader, pipe) = io::pipe()?;

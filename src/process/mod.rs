@@ -7,7 +7,6 @@
 //! found by a mark in its environment ([`strays`]), and a [`Guard`](guard::Guard) does the same
 //! when the runner itself is killed.
 
-mod children;
 mod course;
 mod exit;
 mod group;
@@ -17,6 +16,7 @@ mod output;
 mod wake;
 
 pub mod caller;
+pub mod children;
 pub mod file_limit;
 pub mod guard;
 pub mod interpreter;

@@ -86,7 +86,7 @@ impl Spawn {
             .unchecked();
         let mut tries = 0;
         loop {
-            match children::start(&expression).and_then(Group::of) {
+            match children::start(|| expression.start(), duct::Handle::pids).and_then(Group::of) {
                 Ok(group) => return Ok(group),
                 Err(error) if error.kind() == io::ErrorKind::ExecutableFileBusy && tries < BUSY_TRIES => {
                     std::thread::sleep(Duration::from_millis(2 << tries));

@@ -6,9 +6,11 @@
 //! Only Linux shows which processes come from this one; elsewhere they go on.
 
 use std::fs;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::process::{Pid, Signal, getpgid, getpgrp, getpid, getsid};
-use signal_hook::consts::SIGSTOP;
+use signal_hook::consts::{SIGCONT, SIGSTOP};
 
 use crate::ground::clock;
 use crate::process::caller::{self, Row};
@@ -36,13 +38,20 @@ pub fn suspend(hear: &dyn Fn(Step)) {
     if !is_controlled() {
         return;
     }
+    // A shell may have continued the job before this process, which is not the first of it, has stopped.
+    let is_continued = Arc::new(AtomicBool::new(false));
+    let handler = signal_hook::flag::register(SIGCONT, Arc::clone(&is_continued)).ok();
     let none_starts = children::none_starts();
     hear(Step::Stops);
     let stopped = stop_descendants();
     let suspension = clock::suspend();
-    // It is sent to this very thread, which therefore does not return from it before it goes on.
-    let _ = signal_hook::low_level::raise(SIGSTOP);
+    // The shell may have ended meanwhile, with the terminal.
+    if is_controlled() && !is_continued.load(Ordering::SeqCst) {
+        // It is sent to this very thread, which therefore does not return from it before it goes on.
+        let _ = signal_hook::low_level::raise(SIGSTOP);
+    }
     drop(suspension);
+    handler.map(signal_hook::low_level::unregister);
     for process in &stopped {
         process.signal(Signal::CONT);
     }

@@ -11,7 +11,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use console::Term;
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle, TermLike};
 use rustix::process::getpgrp;
 use rustix::termios::tcgetpgrp;
 
@@ -41,6 +42,8 @@ struct View {
     total: ProgressBar,
     running: BTreeMap<String, Running>,
     left: usize,
+    /// Whether the run goes on, and so the view has a line at least.
+    goes_on: bool,
     /// Whether the terminal is ours to draw on.
     is_shown: bool,
     is_suspended: bool,
@@ -56,7 +59,7 @@ struct Running {
 impl Terminal {
     /// Starts with an empty view.
     pub fn new(paint: Paint, output: Output) -> Self {
-        let bars = MultiProgress::with_draw_target(ProgressDrawTarget::stderr());
+        let bars = MultiProgress::with_draw_target(Screen::target());
         let total = bars.add(ProgressBar::new_spinner());
         let view = Arc::new(Mutex::new(View {
             paint,
@@ -64,6 +67,7 @@ impl Terminal {
             total,
             running: BTreeMap::new(),
             left: 0,
+            goes_on: false,
             is_shown: true,
             is_suspended: false,
         }));
@@ -135,7 +139,7 @@ impl View {
         if is_shown != self.is_shown {
             self.is_shown = is_shown;
             if is_shown {
-                self.bars.set_draw_target(ProgressDrawTarget::stderr());
+                self.bars.set_draw_target(Screen::target());
             } else {
                 // If even this fails, what is left of the view is in the way, and no more.
                 let _ = self.bars.clear();
@@ -147,15 +151,18 @@ impl View {
     /// Writes lines above the view.
     fn print(&mut self, text: &str) -> io::Result<()> {
         self.take_terminal();
-        if self.is_shown { self.bars.println(text) } else { writeln!(io::stderr().lock(), "{text}") }
+        let is_drawn = self.is_shown && self.goes_on;
+        if is_drawn { self.bars.println(text) } else { writeln!(io::stderr().lock(), "{text}") }
     }
 }
 
 impl Reporter for Terminal {
     fn event(&mut self, event: &Event) -> io::Result<()> {
         let mut view = lock(&self.view);
+        view.take_terminal();
         match &event.what {
             What::RunStarted(run) => {
+                view.goes_on = true;
                 view.left = run.tasks;
                 view.total.set_style(style("  {msg}"));
                 view.show_left();
@@ -176,6 +183,7 @@ impl Reporter for Terminal {
                 view.draw();
             }
             What::RunFinished(_) => {
+                view.goes_on = false;
                 view.total.finish_and_clear();
                 view.bars.clear()?;
             }
@@ -199,6 +207,110 @@ impl Drop for Terminal {
             // It ends at once, and has nothing to say.
             let _ = thread.join();
         }
+    }
+}
+
+/// The terminal, to which each drawing is written in one piece. Lines are not filled up to its width: when
+/// it becomes narrower they would wrap, and what is typed, such as `^Z`, would begin a line of its own.
+#[derive(Debug, Default)]
+struct Screen(Mutex<Drawing>);
+
+/// A drawing in the making.
+#[derive(Debug, Default)]
+struct Drawing {
+    text: String,
+    /// Whether the next text is what fills the line up; each line is followed by that.
+    is_filler: bool,
+    /// Whether the cursor is behind a line, which the next one must not go on.
+    has_line: bool,
+}
+
+impl Screen {
+    fn target() -> ProgressDrawTarget {
+        ProgressDrawTarget::term_like_with_hz(Box::new(Self::default()), 20)
+    }
+
+    /// Adds a control sequence for so many lines or columns, if there are any.
+    fn move_by(&self, count: usize, letter: char) {
+        if count > 0 {
+            self.drawing().text.push_str(&format!("\u{1b}[{count}{letter}"));
+        }
+    }
+
+    fn drawing(&self) -> MutexGuard<'_, Drawing> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl TermLike for Screen {
+    fn width(&self) -> u16 {
+        Term::stderr().size().1
+    }
+
+    fn height(&self) -> u16 {
+        Term::stderr().size().0
+    }
+
+    fn move_cursor_up(&self, count: usize) -> io::Result<()> {
+        self.move_by(count, 'A');
+        Ok(())
+    }
+
+    fn move_cursor_down(&self, count: usize) -> io::Result<()> {
+        self.move_by(count, 'B');
+        Ok(())
+    }
+
+    fn move_cursor_right(&self, count: usize) -> io::Result<()> {
+        self.move_by(count, 'C');
+        Ok(())
+    }
+
+    fn move_cursor_left(&self, count: usize) -> io::Result<()> {
+        self.move_by(count, 'D');
+        Ok(())
+    }
+
+    fn write_line(&self, line: &str) -> io::Result<()> {
+        self.write_str(line)?;
+        self.write_str(" ")
+    }
+
+    fn write_str(&self, text: &str) -> io::Result<()> {
+        self.drawing().add(text);
+        Ok(())
+    }
+
+    fn clear_line(&self) -> io::Result<()> {
+        let mut drawing = self.drawing();
+        drawing.has_line = false;
+        drawing.text.push_str("\r\u{1b}[2K");
+        Ok(())
+    }
+
+    fn flush(&self) -> io::Result<()> {
+        let text = std::mem::take(&mut self.drawing().text);
+        let mut terminal = io::stderr().lock();
+        terminal.write_all(text.as_bytes())?;
+        terminal.flush()
+    }
+}
+
+impl Drawing {
+    fn add(&mut self, text: &str) {
+        if self.is_filler {
+            // After a line that is full, the cursor still is on its last character.
+            if !text.is_empty() {
+                self.text.push_str("\u{1b}[K");
+            }
+        } else {
+            if self.has_line {
+                self.text.push('\n');
+            }
+            self.has_line = true;
+            self.text.push_str(text);
+        }
+        self.is_filler = !self.is_filler;
     }
 }
 
@@ -230,6 +342,15 @@ fn lock(view: &Mutex<View>) -> MutexGuard<'_, View> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn lines_are_not_filled_up() {
+        let mut drawing = Drawing::default();
+        for text in ["text", "      ", "", "          ", "full-width", ""] {
+            drawing.add(text);
+        }
+        assert_eq!(drawing.text, "text\u{1b}[K\n\u{1b}[K\nfull-width");
+    }
 
     #[test]
     fn a_line_is_shown_without_what_moves_the_cursor() {

@@ -3,14 +3,16 @@
 
 use std::fs::File;
 use std::io::{Read as _, Write as _};
-use std::process::{Child, Command};
+use std::process::{Child, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use rustix::fs::{Mode, OFlags};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 
-use crate::project::{Project, processes, signal, wait_for};
+use crate::project::{Project, processes, wait_for};
 
 const CTRL_C: &str = "\u{3}";
 const CTRL_Z: &str = "\u{1a}";
@@ -23,6 +25,7 @@ struct Shell {
     keys: Option<File>,
     seen: Arc<Mutex<Vec<u8>>>,
     reader: JoinHandle<()>,
+    is_closed: Arc<AtomicBool>,
 }
 
 impl Shell {
@@ -39,6 +42,7 @@ impl Shell {
             .args(["--ctty", "sh", "-im"])
             .env("TERM", "xterm")
             .env("PS1", "")
+            .env("NO_COLOR", "1")
             .env("XTASK", env!("CARGO_BIN_EXE_xtask"))
             .stdin(terminal.try_clone().unwrap())
             .stdout(terminal.try_clone().unwrap())
@@ -48,15 +52,24 @@ impl Shell {
         let seen = Arc::new(Mutex::new(Vec::new()));
         let screen = Arc::clone(&seen);
         let keys = File::from(master);
+        rustix::io::ioctl_fionbio(&keys, true).unwrap();
         let mut drawn = keys.try_clone().unwrap();
+        let is_closed = Arc::new(AtomicBool::new(false));
+        let ends = Arc::clone(&is_closed);
         let reader = std::thread::spawn(move || {
             let mut bytes = [0; 4096];
-            // It fails as soon as nobody has the terminal open any more.
-            while let Ok(read @ 1..) = drawn.read(&mut bytes) {
-                screen.lock().unwrap().extend_from_slice(&bytes[..read]);
+            while !ends.load(Ordering::Relaxed) {
+                match drawn.read(&mut bytes) {
+                    Ok(read @ 1..) => screen.lock().unwrap().extend_from_slice(&bytes[..read]),
+                    Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
+                        std::thread::sleep(Duration::from_millis(2));
+                    }
+                    // It fails as soon as nobody has the terminal open any more.
+                    _ => break,
+                }
             }
         });
-        let shell = Self { child, keys: Some(keys), seen, reader };
+        let shell = Self { child, keys: Some(keys), seen, reader, is_closed };
         shell.line("echo sh-is-$((1+1))");
         shell.shows("sh-is-2");
         shell
@@ -78,10 +91,10 @@ impl Shell {
 
     #[track_caller]
     fn shows(&self, text: &str) {
-        let start = std::time::Instant::now();
+        let start = Instant::now();
         while !self.text().contains(text) {
             assert!(start.elapsed().as_secs() < 60, "it does not show {text:?}:\n{}", self.text());
-            std::thread::sleep(std::time::Duration::from_millis(5));
+            std::thread::sleep(Duration::from_millis(5));
         }
     }
 
@@ -92,11 +105,19 @@ impl Shell {
         self.shows(&format!("ended-{status}-"));
     }
 
-    /// Closes the shell, which has nothing more to do.
+    /// Ends the shell, which has nothing more to do.
     fn close(mut self) {
         self.line("exit");
         self.child.wait().unwrap();
         self.reader.join().unwrap();
+    }
+
+    /// Closes the window.
+    fn hang_up(mut self) {
+        self.is_closed.store(true, Ordering::Relaxed);
+        self.reader.join().unwrap();
+        self.keys = None;
+        self.child.wait().unwrap();
     }
 }
 
@@ -118,8 +139,8 @@ fn nothing_left(mark: &str) {
 fn nothing_that_a_run_starts_can_ask_at_the_terminal() {
     let project = Project::new(&format!(
         r#"
-        [tools.tool]
-        probe = "{ASK} probe >> $HOME/asked; echo 1"
+        [tools]
+        tool = "{ASK} probe >> $HOME/asked; echo 1"
 
         [services.web]
         run = "{ASK} service >> $HOME/asked; exec sleep 1000"
@@ -205,7 +226,7 @@ fn ctrl_c_reaches_what_has_no_terminal() {
     let sleep = format!("sleep {mark}");
     for (tasks, started) in [
         (format!("[tasks.t]\nrun = \"{sleep} & {sleep}\"\nfinally = \"echo cleaned >> $HOME/cleaned\"\n"), 2),
-        (format!("[tools.tool]\nprobe = \"{sleep}\"\n[tasks.t]\nrun = \"true\"\ntools = [\"tool\"]\n"), 1),
+        (format!("[tools]\ntool = \"{sleep}\"\n[tasks.t]\nrun = \"true\"\ntools = [\"tool\"]\n"), 1),
         (
             format!(
                 "[services.s]\nrun = \"{sleep}\"\nready = {{ command = \"{sleep}\" }}\n[tasks.t]\nrun = \"true\"\nservices = [\"s\"]\n"
@@ -234,15 +255,15 @@ fn ctrl_z_stops_the_run_with_all_that_it_runs_and_fg_continues_both() {
     // One is in a session of its own, and one has lost its environment.
     let tasks = format!(
         r#"
-        [tasks.t]
-        run = "setsid sleep {mark} & env -i sleep {mark} & until [ -e ../go ]; do sleep 0.01; done; kill %1 %2"
+        [tasks.stopped]
+        run = "setsid sleep {mark} & a=$!; env -i sleep {mark} & b=$!; until [ -e ../go ]; do sleep 0.01; done; kill $a $b"
         timeout = "60s"
         "#
     );
     let project = Project::new(&tasks);
     let shell = Shell::new(&project);
-    shell.line("$XTASK run t; echo ended-$?-");
-    let (line, runner) = (format!("sleep\0{mark}"), "xtask\0run\0t");
+    shell.line("$XTASK run stopped; echo ended-$?-");
+    let (line, runner) = (format!("sleep\0{mark}"), "xtask\0run\0stopped");
     wait_for("it runs", || processes(&line).len() == 2);
     for _ in 0..2 {
         shell.press(CTRL_Z);
@@ -272,7 +293,8 @@ fn a_push_is_stopped_by_ctrl_z_and_ended_by_ctrl_c() {
     let line = format!("sleep\0{mark}");
     wait_for("it runs", || processes(&line).len() == 1);
     shell.press(CTRL_Z);
-    wait_for("it stands still", || states(&line) == ['T']);
+    let hook = format!("pre-push\0origin\0{}", project.beside().join("bare.git").display());
+    wait_for("all stand still", || states(&line) == ['T'] && states(&hook).contains(&'T'));
     shell.line("fg");
     wait_for("it goes on", || states(&line) != ['T']);
     shell.press(CTRL_C);
@@ -288,23 +310,18 @@ fn the_end_of_the_terminal_ends_a_run_even_while_it_is_stopped() {
     let line = format!("sleep\0{mark}");
     for is_stopped in [false, true] {
         let tasks =
-            format!("[tasks.t]\nrun = \"sleep {mark}\"\nfinally = \"echo cleaned >> $HOME/cleaned\"\n");
+            format!("[tasks.closed]\nrun = \"sleep {mark}\"\nfinally = \"echo cleaned >> $HOME/cleaned\"\n");
         let project = Project::new(&tasks);
-        let mut shell = Shell::new(&project);
-        shell.line("$XTASK run t");
+        let shell = Shell::new(&project);
+        shell.line("$XTASK run closed");
         wait_for("it runs", || processes(&line).len() == 1);
         if is_stopped {
             shell.press(CTRL_Z);
-            wait_for("it stands still", || states(&line) == ['T']);
+            wait_for("it stands still", || states("xtask\0run\0closed") == ['T']);
         }
-        // The reader has the other descriptor of the terminal's end.
-        signal("HUP", -i32::try_from(shell.child.id()).unwrap());
-        signal("KILL", i32::try_from(shell.child.id()).unwrap());
-        shell.keys = None;
-        shell.child.wait().unwrap();
+        shell.hang_up();
         nothing_left(mark);
         wait_for("it has cleaned up", || project.lines("../home/cleaned") == ["cleaned"]);
-        shell.reader.join().unwrap();
     }
 }
 
@@ -318,7 +335,7 @@ fn a_kill_of_a_stopped_run_leaves_nothing() {
     wait_for("it runs", || processes(&line).len() == 2);
     shell.press(CTRL_Z);
     wait_for("all stand still", || states(&line) == ['T', 'T']);
-    shell.line("kill -KILL %1");
+    shell.line("kill -KILL %1; wait %1");
     nothing_left(mark);
     shell.close();
 }
@@ -367,8 +384,7 @@ fn orphans_that_end_are_collected_while_their_task_goes_on() {
         """
         "#,
     );
-    let mut runner: Command = project.xtask_command(&["t"]);
-    let mut runner = runner.stderr(std::process::Stdio::null()).spawn().unwrap();
+    let mut runner = project.xtask_command(&["t"]).stderr(Stdio::null()).spawn().unwrap();
     let own = format!(" {} ", runner.id());
     let zombies = || {
         let stats = std::fs::read_dir("/proc").unwrap().filter_map(|entry| {

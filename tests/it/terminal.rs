@@ -40,6 +40,10 @@ impl Screen {
     const COLUMNS: u16 = 100;
 
     fn of(project: &Project, term: &str, args: &[&str]) -> Self {
+        Self::with(project, term, args, &[])
+    }
+
+    fn with(project: &Project, term: &str, args: &[&str], vars: &[(&str, &str)]) -> Self {
         let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
         grantpt(&master).unwrap();
         unlockpt(&master).unwrap();
@@ -50,6 +54,7 @@ impl Screen {
         let child = project
             .xtask_command(args)
             .env("TERM", term)
+            .envs(vars.iter().copied())
             .stdout(Stdio::null())
             .stderr(terminal)
             .spawn()
@@ -78,6 +83,16 @@ impl Screen {
     #[track_caller]
     fn comes_to_show(&self, text: &str) {
         wait_for(text, || self.text().contains(text));
+    }
+
+    /// Waits for a row that holds both.
+    #[track_caller]
+    fn comes_to_show_row(&self, start: &str, end: &str) {
+        let begun = std::time::Instant::now();
+        while !self.text().lines().any(|row| row.contains(start) && row.contains(end)) {
+            assert!(begun.elapsed().as_secs() < 60, "no row has {start:?} and {end:?}:\n{}", self.text());
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
     }
 
     /// All that it was sent, and what it shows when the run has ended.
@@ -158,4 +173,53 @@ fn a_terminal_that_can_draw_nothing_gets_lines() {
     assert_eq!(sent.matches("✓ one").count(), 1, "{sent:?}");
     let (sent, _) = Screen::of(&project, "xterm", &["one", "--force"]).at_the_end(0);
     assert!(sent.contains('\u{1b}'), "{sent:?}");
+}
+
+#[test]
+fn the_last_line_that_a_task_printed_is_shown_cut_and_goes_when_it_ends() {
+    let long = "0123456789".repeat(20);
+    let project = Project::new(&format!(
+        r#"
+[tasks.bar]
+run = """
+printf 'first\\n10%%\\r\\033[32m20%%\\033[0m\\033[K'
+{WAITING}
+"""
+[tasks.long]
+run = "echo {long}; {WAITING}"
+[tasks.secret]
+run = "echo a $WORD b; {WAITING}"
+secret-env = ["WORD"]
+[tasks.wide]
+run = "printf '\\033]0;title\\007日本\\tx\\n\\n'; {WAITING}"
+[tasks.all]
+needs = ["bar", "long", "secret", "wide"]
+"#
+    ));
+    let screen = Screen::with(&project, "xterm", &["all", "--jobs", "4"], &[("WORD", "hunter2")]);
+    screen.comes_to_show_row(" bar  ", "  20%");
+    screen.comes_to_show_row(" long  ", "  0123456789");
+    screen.comes_to_show_row(" secret  ", "  a *** b");
+    screen.comes_to_show_row(" wide  ", "  日本    x");
+    let text = screen.text();
+    assert!(text.lines().all(|row| row.chars().count() <= usize::from(Screen::COLUMNS)), "{text}");
+    // A long line takes one row, and it is dimmed.
+    assert_eq!(
+        text.matches("0123456789").count(),
+        text.lines().find(|row| row.contains("0123456789")).unwrap().matches("0123456789").count()
+    );
+    assert!(String::from_utf8_lossy(&screen.seen.lock().unwrap().sent).contains("\u{1b}[2m  20%"));
+    project.write("../go", "");
+    let (sent, text) = screen.at_the_end(0);
+    assert!(!sent.contains("hunter2"));
+    assert!(!text.contains("20%") && !text.contains("0123456789"), "{text}");
+    assert!(!project.xtask(&["log", "--last"]).ends(0).out.contains("0123456789"));
+}
+
+#[test]
+fn a_million_lines_are_not_drawn_one_by_one() {
+    let project = Project::new("[tasks.t]\nrun = \"seq 1000000\"\n");
+    let (sent, text) = Screen::of(&project, "xterm", &["t"]).at_the_end(0);
+    assert!(sent.len() < 100_000, "{}", sent.len());
+    assert!(text.contains("passed: 1 ran"), "{text}");
 }
