@@ -20,7 +20,6 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::engine::sandbox::{Sandbox, SandboxError, Sandboxes};
 use crate::event::OpenedFile;
 use crate::git::snapshot::Snapshot;
 use crate::git::{GitError, Repository, WorkTreeReader};
@@ -47,11 +46,10 @@ pub struct WorkTreeAccess {
     reader: WorkTreeReader,
     /// `None` where the system can't watch.
     watch: Option<OpenWatch>,
-    /// Where tracers write their reports.
-    reports: Sandboxes,
     state: Mutex<State>,
 }
 
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 #[derive(Debug, Default)]
 struct State {
     /// What was opened so far, in order.
@@ -158,11 +156,11 @@ pub fn judge(attempt: &Attempt<'_>) -> Ruling {
 }
 
 impl WorkTreeAccess {
-    /// Watches the work tree of `repository` for the run `run`, whose state is in `state`.
+    /// Watches the work tree of `repository`, whose state is in `state`.
     ///
     /// # Errors
     /// The index can't be read.
-    pub fn start(repository: &Repository, state: &Path, run: &str) -> Result<Self, GitError> {
+    pub fn start(repository: &Repository, state: &Path) -> Result<Self, GitError> {
         let root = repository.work_dir();
         let root = root.canonicalize().unwrap_or_else(|_| root.to_owned());
         let tracked = repository.tracked_files()?;
@@ -178,7 +176,6 @@ impl WorkTreeAccess {
             tracked: tracked.into_iter().collect(),
             reader: WorkTreeReader::open(repository, Some(state))?,
             watch,
-            reports: Sandboxes::new(state, &format!("{run}-traces")),
             state: Mutex::default(),
         })
     }
@@ -236,14 +233,6 @@ impl WorkTreeAccess {
             // It may have been any of them.
             state.opened.push(RepoPath::top());
         }
-    }
-
-    /// A folder for the report of a tracer.
-    ///
-    /// # Errors
-    /// It can't be made.
-    pub fn report(&self) -> Result<Sandbox, SandboxError> {
-        self.reports.make()
     }
 
     /// What a trace found. `place` is the top of the tree that is gated.

@@ -75,7 +75,7 @@ impl Host<'_> {
         if let Some(access) = self.access.get() {
             return Ok(Some(access));
         }
-        let access = WorkTreeAccess::start(self.repository, self.state, &self.new_run())?;
+        let access = WorkTreeAccess::start(self.repository, self.state)?;
         Ok(Some(self.access.get_or_init(|| access)))
     }
 

@@ -132,7 +132,7 @@ impl Observer {
             Call::Execute(_) if refused => self.saw(tracee, flight.path.as_deref(), How::Missing),
             // Who removes a file that is gone already does so wherever it is still there.
             Call::Make(_) if errno.is_none() || self.is_narrow && errno == Some(libc::ENOENT) => {
-                self.saw(tracee, flight.path.as_deref(), How::Written)
+                self.saw(tracee, flight.path.as_deref(), How::Written);
             }
             Call::Link { .. } | Call::Move { .. } => self.renamed(tracee, flight, errno),
             Call::List(descriptor) if errno.is_none() => {
