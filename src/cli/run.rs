@@ -43,7 +43,7 @@ pub struct Spot<'a> {
     /// An open file whose lock keeps the work tree, if it is a private one.
     pub hold: Option<&'a std::fs::File>,
     /// What notices tasks that open files of the user's work tree, if that is not where they run.
-    pub access: Option<&'a WorkTreeAccess<'a>>,
+    pub access: Option<&'a WorkTreeAccess>,
     /// Where in the history the tree stands.
     pub line: Option<Line<'a>>,
 }

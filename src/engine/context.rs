@@ -45,7 +45,7 @@ pub struct Site<'a> {
     /// Where the traces of audited tasks go; `None`: nothing is audited.
     pub desk: Option<&'a Desk>,
     /// What notices tasks that open files of the user's work tree, if that is not where they run.
-    pub access: Option<&'a WorkTreeAccess<'a>>,
+    pub access: Option<&'a WorkTreeAccess>,
 }
 
 /// What a run in a repository has.

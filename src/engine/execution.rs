@@ -91,7 +91,7 @@ pub fn execute(context: &Context<'_>, id: NodeId, reason: &Reason) -> Execution 
     let task = context.world.config.task(context.world.graph.node(id).task);
     let mut execution = Execution::begun(context.emitter.millis());
     let mut leftovers = Leftovers::of(context, task);
-    let mut gated = context.site.access.map(|access| GatedAttempts::new(context, task, access));
+    let mut gated = context.site.access.map(|access| GatedAttempts::new(context, id, access));
     let mut is_repeated = false;
     let workplace = loop {
         if !is_repeated {
@@ -240,7 +240,7 @@ fn attempt_once(
     let mut listener = Listener { context, task, is_slow };
     let ready = ready(context, (task, &held.ports), &words, times, workplace);
     let ready = ready.map(|spawn| match gated.and_then(GatedAttempts::trace) {
-        Some((report, below)) => workplace::through_tracer(context, spawn, &report, Some(below)),
+        Some((report, below)) => workplace::through_tracer(context, spawn, report, Some(below)),
         None => workplace.command(context, spawn),
     });
     let (ended, log) = start(ready, times, (&stop, &mut listener));

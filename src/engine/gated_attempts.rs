@@ -8,11 +8,11 @@ use std::path::{Path, PathBuf};
 
 use crate::config::model::Task;
 use crate::engine::context::Context;
-use crate::engine::sandbox::Sandbox;
 use crate::engine::work_tree_access::{
     Attempt, Found, Mark, Ruling, Unsure, Way, WorkTreeAccess, judge, listed,
 };
 use crate::event::{Ended, Level};
+use crate::graph::NodeId;
 use crate::ground::path::RepoPath;
 use crate::process::stop::Demand;
 use crate::process::trace::report::Trace;
@@ -21,36 +21,36 @@ use crate::process::trace::report::Trace;
 pub struct GatedAttempts<'a> {
     context: &'a Context<'a>,
     task: &'a Task,
-    access: &'a WorkTreeAccess<'a>,
+    access: &'a WorkTreeAccess,
     way: Way,
     /// Whether it does not pass under the tracer.
     is_untraceable: bool,
     mark: Mark,
-    /// Holds the report of the tracer, while an attempt is traced.
-    report: Option<Sandbox>,
+    /// Where the tracer's report goes: beside what the gate keeps in its own worktree.
+    report: PathBuf,
     unsure: Option<String>,
 }
 
 impl<'a> GatedAttempts<'a> {
     /// Before the first.
-    pub fn new(context: &'a Context<'a>, task: &'a Task, access: &'a WorkTreeAccess<'a>) -> Self {
+    pub fn new(context: &'a Context<'a>, id: NodeId, access: &'a WorkTreeAccess) -> Self {
+        let task = context.world.config.task(context.world.graph.node(id).task);
+        let report = context.site.root.join(".git").join(format!("taskgate-trace-{}", id.0));
         let (way, mark) = (access.first_way(), access.mark());
-        Self { context, task, access, way, is_untraceable: false, mark, report: None, unsure: None }
+        Self { context, task, access, way, is_untraceable: false, mark, report, unsure: None }
     }
 
     /// Begins the next.
     pub fn begin(&mut self) {
         self.unsure = None;
-        self.report = match self.way {
-            Way::Plain => None,
-            Way::Traced => self.access.report().ok(),
-        };
+        // What cannot be removed is not there, or can't be written either, which is no report.
+        let _ = std::fs::remove_file(&self.report);
         self.mark = self.access.mark();
     }
 
     /// Where the tracer's report goes, and the folder of which it is; `None` if it is not traced.
-    pub fn trace(&self) -> Option<(PathBuf, &Path)> {
-        self.report.as_ref().map(|report| (report.report(), self.access.root()))
+    pub fn trace(&self) -> Option<(&Path, &Path)> {
+        (self.way == Way::Traced).then(|| (self.report.as_path(), self.access.root()))
     }
 
     /// Why it is unknown whether the last one opened files of the work tree, if it is unknown.
@@ -61,7 +61,7 @@ impl<'a> GatedAttempts<'a> {
     /// What the attempt means that ended so in the tree at `place`.
     pub fn rule(&mut self, place: &Path, ended: &Ended) -> Ruling {
         let opened = self.access.opened_since(self.mark);
-        let trace = self.report.take().and_then(|report| Trace::read(&report.report()).ok());
+        let trace = Trace::read(&self.report).ok();
         let place = place.canonicalize().unwrap_or_else(|_| place.to_owned());
         let found = trace.map(|trace| self.access.find(&trace, &place, &self.context.secrets.mask));
         let has_opened = found.as_ref().is_some_and(|found| !found.files.is_empty());

@@ -34,7 +34,7 @@ pub struct Launch<'a> {
     /// What becomes of results.
     pub keeps: Keeps<'a>,
     /// What notices tasks that open files of the user's work tree, if that is not where they run.
-    pub access: Option<&'a WorkTreeAccess<'a>>,
+    pub access: Option<&'a WorkTreeAccess>,
     /// What rounds share, if the run is one of several.
     pub watching: Option<&'a Watching>,
 }

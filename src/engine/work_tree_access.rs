@@ -20,11 +20,9 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::engine::sandbox::{Sandbox, SandboxError, Sandboxes};
 use crate::event::OpenedFile;
 use crate::git::snapshot::Snapshot;
-use crate::git::{GitError, PoolFinder, Repository, WorkTreeReader};
-use crate::ground::env::Env;
+use crate::git::{GitError, Repository, WorkTreeReader};
 use crate::ground::path::RepoPath;
 use crate::process::mask::Mask;
 use crate::process::trace::report::{How, Trace, Why};
@@ -41,18 +39,17 @@ const NAMED: usize = 3;
 
 /// The tracked files of the user's work tree, and who opens them.
 #[derive(Debug)]
-pub struct WorkTreeAccess<'a> {
+pub struct WorkTreeAccess {
     /// The top of the work tree, without symlinks.
     root: PathBuf,
     tracked: HashSet<RepoPath>,
     reader: WorkTreeReader,
     /// `None` where the system can't watch.
     watch: Option<OpenWatch>,
-    /// Where tracers write their reports.
-    reports: Sandboxes<'a>,
     state: Mutex<State>,
 }
 
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 #[derive(Debug, Default)]
 struct State {
     /// What was opened so far, in order.
@@ -158,17 +155,12 @@ pub fn judge(attempt: &Attempt<'_>) -> Ruling {
     }
 }
 
-impl<'a> WorkTreeAccess<'a> {
-    /// Watches the work tree of `repository` for the run `run`, whose state is in `state`.
+impl WorkTreeAccess {
+    /// Watches the work tree of `repository`, whose state is in `state`.
     ///
     /// # Errors
     /// The index can't be read.
-    pub fn start(
-        repository: &Repository,
-        state: &'a Path,
-        env: &'a Env,
-        run: &str,
-    ) -> Result<Self, GitError> {
+    pub fn start(repository: &Repository, state: &Path) -> Result<Self, GitError> {
         let root = repository.work_dir();
         let root = root.canonicalize().unwrap_or_else(|_| root.to_owned());
         let tracked = repository.tracked_files()?;
@@ -184,7 +176,6 @@ impl<'a> WorkTreeAccess<'a> {
             tracked: tracked.into_iter().collect(),
             reader: WorkTreeReader::open(repository, Some(state))?,
             watch,
-            reports: Sandboxes::new(PoolFinder { state, env, root: None }, &format!("{run}-traces")),
             state: Mutex::default(),
         })
     }
@@ -242,14 +233,6 @@ impl<'a> WorkTreeAccess<'a> {
             // It may have been any of them.
             state.opened.push(RepoPath::top());
         }
-    }
-
-    /// A folder for the report of a tracer.
-    ///
-    /// # Errors
-    /// It can't be made.
-    pub fn report(&self) -> Result<Sandbox, SandboxError> {
-        self.reports.make()
     }
 
     /// What a trace found. `place` is the top of the tree that is gated.

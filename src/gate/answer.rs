@@ -79,7 +79,7 @@ struct Case<'a> {
 struct Spot<'a> {
     root: &'a Path,
     hold: Option<&'a File>,
-    access: Option<&'a WorkTreeAccess<'a>>,
+    access: Option<&'a WorkTreeAccess>,
     run: &'a str,
     keeps: Keeps<'a>,
 }

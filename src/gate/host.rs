@@ -46,10 +46,10 @@ pub struct Host<'a> {
     /// Runs that were begun.
     pub runs: Cell<u32>,
     /// What notices tasks that open files of the user's work tree, once something is to be run.
-    pub access: OnceCell<WorkTreeAccess<'a>>,
+    pub access: OnceCell<WorkTreeAccess>,
 }
 
-impl<'a> Host<'a> {
+impl Host<'_> {
     /// The id of a new run.
     pub fn new_run(&self) -> String {
         self.runs.set(self.runs.get() + 1);
@@ -68,14 +68,14 @@ impl<'a> Host<'a> {
     ///
     /// # Errors
     /// The index can't be read.
-    pub fn access(&self) -> Result<Option<&WorkTreeAccess<'a>>, GateError> {
+    pub fn access(&self) -> Result<Option<&WorkTreeAccess>, GateError> {
         if !cfg!(target_os = "linux") {
             return Ok(None);
         }
         if let Some(access) = self.access.get() {
             return Ok(Some(access));
         }
-        let access = WorkTreeAccess::start(self.repository, self.state, self.env, &self.new_run())?;
+        let access = WorkTreeAccess::start(self.repository, self.state)?;
         Ok(Some(self.access.get_or_init(|| access)))
     }
 

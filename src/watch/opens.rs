@@ -1,6 +1,6 @@
 //! Which files of some folders are opened, by whatever program. It must not know which of them matter.
 //!
-//! The kernel reports each open as it happens, also those by setuid programs, through io_uring and
+//! The kernel reports each open as it happens, also those by setuid programs, through `io_uring` and
 //! from containers that have a bind mount of the folder. It doesn't report who opened a file, nor who
 //! only looked at its name. Only Linux can do this.
 

@@ -82,8 +82,9 @@ fn a_task_that_reads_the_work_tree_is_blocked_each_time() {
 }
 
 #[test]
-fn a_link_of_the_gate_that_leads_into_the_work_tree_is_named() {
-    let project = scene_with("cat linked/lib/other", "[worktree]\nlink = ['linked']\n");
+fn the_link_that_leads_into_the_work_tree_is_named() {
+    let setup = "[worktree]\nsetup = 'ln -sfn ROOT/linked linked'\n";
+    let project = scene_with("cat linked/lib/other", setup);
     fs::create_dir(project.path("linked")).unwrap();
     std::os::unix::fs::symlink("../lib", project.path("linked/lib")).unwrap();
     blocked(project.push(&["main"]), "lib/other (by cat, through linked/lib/other)");

@@ -170,16 +170,21 @@ impl Notebook {
         Self { below: Some(folder.to_owned()), ..Self::default() }
     }
 
+    /// Whether a path would be noted.
+    pub(super) fn wants(&self, path: &Path) -> bool {
+        self.below.as_ref().is_none_or(|folder| path.starts_with(folder))
+    }
+
     /// A path was seen. `access` is asked only where it is noted.
     #[cfg_attr(
         not(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"))),
         expect(dead_code, reason = "there, nothing is seen")
     )]
     pub(super) fn saw(&mut self, path: &Path, how: How, access: impl FnOnce() -> Access) {
-        let is_narrow = match &self.below {
-            Some(folder) if !path.starts_with(folder) => return,
-            below => below.is_some(),
-        };
+        if !self.wants(path) {
+            return;
+        }
+        let is_narrow = self.below.is_some();
         let (ways, first) = self.files.entry(FilePath::of(path)).or_default();
         if is_narrow && first.is_none() {
             *first = Some(access());

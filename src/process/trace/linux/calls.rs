@@ -160,6 +160,15 @@ pub(super) fn watched(is_narrow: bool) -> impl Iterator<Item = i64> {
     COMMON.iter().chain(OLD).filter(move |(_, shape)| is_wanted(shape)).map(|(number, _)| *number)
 }
 
+/// Where among a call's arguments the flags are with which it opens a file, if it has some there.
+pub(super) fn flags_of_open(number: i64) -> Option<usize> {
+    let (_, shape) = COMMON.iter().chain(OLD).find(|(candidate, _)| *candidate == number)?;
+    match shape {
+        Shape::Open { flags, .. } => Some(*flags),
+        _ => None,
+    }
+}
+
 /// What a call is about, by its number and its arguments; `None` if it is not watched.
 pub(super) fn call(number: i64, args: &[u64; 6]) -> Option<Call> {
     let (_, shape) = COMMON.iter().chain(OLD).find(|(candidate, _)| *candidate == number)?;

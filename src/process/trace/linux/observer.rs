@@ -132,7 +132,7 @@ impl Observer {
             Call::Execute(_) if refused => self.saw(tracee, flight.path.as_deref(), How::Missing),
             // Who removes a file that is gone already does so wherever it is still there.
             Call::Make(_) if errno.is_none() || self.is_narrow && errno == Some(libc::ENOENT) => {
-                self.saw(tracee, flight.path.as_deref(), How::Written)
+                self.saw(tracee, flight.path.as_deref(), How::Written);
             }
             Call::Link { .. } | Call::Move { .. } => self.renamed(tracee, flight, errno),
             Call::List(descriptor) if errno.is_none() => {
@@ -176,6 +176,9 @@ impl Observer {
             return;
         }
         let Ok(descriptor) = i32::try_from(result) else { return };
+        if self.is_narrow && tracee.leads_to(descriptor).is_ok_and(|path| !self.notebook.wants(&path)) {
+            return;
+        }
         let opened = self.sure(tracee, tracee.opened(descriptor)).flatten();
         // A folder is only read when it is listed.
         let Some((path, _)) = opened.filter(|(_, metadata)| !metadata.is_dir()) else { return };
@@ -207,11 +210,13 @@ impl Observer {
         self.begun = true;
         let program = tracee.program().filter(|program| program.is_absolute());
         let (path, named) = flight.map_or((None, None), |flight| (flight.path, flight.named));
-        if let Some(program) = program.as_deref().filter(|program| program.exists()) {
+        let wanted = program.as_deref().filter(|program| self.notebook.wants(program));
+        if let Some(program) = wanted.filter(|program| program.exists()) {
             self.notebook.saw(program, How::Executed, || access(tracee, named.clone()));
         }
         // A script is not the program that runs then.
         let path = path.map(|path| path.canonicalize().unwrap_or(path));
+        let path = path.filter(|path| self.notebook.wants(path));
         if let Some(path) = path.filter(|path| !is_same(path, program.as_deref())) {
             self.notebook.saw(&path, How::Executed, || access(tracee, named));
         }

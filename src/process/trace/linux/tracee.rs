@@ -74,8 +74,13 @@ impl Tracee {
         Ok(match at.folder {
             _ if text.is_absolute() => text,
             None => self.link("cwd")?.join(text),
-            Some(descriptor) => self.link(&format!("fd/{descriptor}"))?.join(text),
+            Some(descriptor) => self.leads_to(descriptor)?.join(text),
         })
+    }
+
+    /// What the kernel calls what is open under a descriptor.
+    pub(super) fn leads_to(self, descriptor: i32) -> io::Result<PathBuf> {
+        self.link(&format!("fd/{descriptor}"))
     }
 
     /// The absolute path of what is open under a descriptor, and what it is. `None` if it has no
