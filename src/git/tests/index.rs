@@ -33,7 +33,12 @@ fn a_split_or_sparse_index_is_read() {
 
     let sandbox = Sandbox::with(&[("a", "1"), ("dir/b", "2"), ("other/deep/c", "3")]);
     sandbox.git(&["sparse-checkout", "set", "--cone", "--sparse-index", "dir"]);
-    assert_eq!(paths(&sandbox.snapshot()), ["a", "dir/b"], "what is not checked out is absent");
+    let snapshot = sandbox.snapshot();
+    assert_eq!(paths(&snapshot), ["a", "dir/b", "other/deep/c"], "what is not checked out is not removed");
+    assert_eq!(
+        snapshot.entries().iter().map(|entry| entry.absent).collect::<Vec<_>>(),
+        [false, false, true]
+    );
     assert_eq!(paths(&sandbox.repository().staged_snapshot()), ["a", "dir/b", "other/deep/c"]);
 }
 
