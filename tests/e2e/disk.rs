@@ -7,7 +7,7 @@ use crate::project::{Project, Ran};
 #[test]
 fn a_full_disk_fails_the_store_and_not_the_run() {
     let project = Project::new(
-        "[tasks.t]\nrun = \"head -c 3000000 /dev/urandom > out\"\ninputs = [\"in\"]\noutputs = [\"out\"]\n",
+        "[tasks.t]\nrun = \"head -c 3000000 /dev/urandom > out\"\ninputs = [\"?in\"]\noutputs = [\"out\"]\n",
     );
     project.write(".gitignore", "out\n").commit("ignore");
     // A small disk of its own for the state, in a mount namespace that goes with the program.

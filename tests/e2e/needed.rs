@@ -13,12 +13,12 @@ inputs = ["docs"]
 const TASKS: &str = r#"
 [tasks.build]
 run = "cp src bin"
-inputs = ["src"]
+inputs = ["?src"]
 outputs = ["bin"]
 [tasks.test]
 run = "grep -q good bin; touch ../tests; until test -e ../done; do sleep 0.01; done"
 needs = ["build", "slow"]
-inputs = ["tests"]
+inputs = ["?tests"]
 "#;
 
 /// With these tasks and `slow`, one file and its text.
@@ -87,12 +87,12 @@ fn a_task_that_fails_on_what_was_edited_is_told_so() {
 const CACHES: &str = r#"
 [tasks.gen]
 run = "mkdir -p out; touch out/always; for name in $(cat in); do touch out/$name; done"
-inputs = ["in"]
+inputs = ["?in"]
 outputs = ["out/**"]
 [tasks.use]
 run = "ls out; touch out/cache"
 needs = ["gen", "slow"]
-inputs = ["tests"]
+inputs = ["?tests"]
 "#;
 
 #[test]

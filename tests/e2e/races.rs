@@ -77,7 +77,7 @@ run = "echo changed > in"
 inputs = ["in"]
 [tasks.second]
 run = "echo second >> ../ran"
-inputs = ["other"]
+inputs = ["?other"]
 needs = ["first"]
 "#,
     );

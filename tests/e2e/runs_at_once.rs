@@ -12,7 +12,7 @@ echo ran >> ../ran
 until test -e ../end; do sleep 0.01; done
 mkdir -p out; echo x > out/app
 '''
-inputs = ["in"]
+inputs = ["?in"]
 outputs = ["out/**"]
 "#,
     );
@@ -32,7 +32,7 @@ outputs = ["out/**"]
 #[test]
 fn a_waiting_run_takes_over_when_the_other_is_killed() {
     let project = Project::new(
-        "[tasks.t]\nrun = \"echo ran >> ../ran; until test -e ../end; do sleep 0.01; done\"\ninputs = [\"in\"]\n",
+        "[tasks.t]\nrun = \"echo ran >> ../ran; until test -e ../end; do sleep 0.01; done\"\ninputs = [\"?in\"]\n",
     );
     let mut first = project.start(&["t"]);
     wait_for("the first executes", || project.lines("../ran").len() == 1);

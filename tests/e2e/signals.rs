@@ -8,7 +8,7 @@ use crate::project::{Project, processes, signal, wait_for};
 /// A task whose processes can be told from all others by `mark`, with a cleaning `finally`.
 fn sleeper(mark: &str) -> Project {
     Project::new(&format!(
-        "[tasks.t]\nrun = \"sleep {mark} & sleep {mark}\"\ninputs = [\"in\"]\nfinally = \"echo cleaned >> ../cleaned\"\n"
+        "[tasks.t]\nrun = \"sleep {mark} & sleep {mark}\"\ninputs = [\"?in\"]\nfinally = \"echo cleaned >> ../cleaned\"\n"
     ))
 }
 
