@@ -35,10 +35,7 @@ fn a_split_or_sparse_index_is_read() {
     sandbox.git(&["sparse-checkout", "set", "--cone", "--sparse-index", "dir"]);
     let snapshot = sandbox.snapshot();
     assert_eq!(paths(&snapshot), ["a", "dir/b", "other/deep/c"], "what is not checked out is not removed");
-    assert_eq!(
-        snapshot.entries().iter().map(|entry| entry.absent).collect::<Vec<_>>(),
-        [false, false, true]
-    );
+    assert_eq!(snapshot.entries().iter().map(|entry| entry.absent).collect::<Vec<_>>(), [false, false, true]);
     assert_eq!(paths(&sandbox.repository().staged_snapshot()), ["a", "dir/b", "other/deep/c"]);
 }
 
