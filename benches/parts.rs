@@ -89,6 +89,7 @@ fn input_digests(bencher: Bencher<'_, '_>, tasks: usize) {
         id: ContentId([7; 20]),
         stat: None,
         tracked: true,
+        absent: false,
     };
     let snapshot = Snapshot::new(entries.map(entry).collect());
     bencher.bench(|| InputDigests::of(&config, &graph, black_box(&snapshot)));
