@@ -107,6 +107,7 @@ fn shared(found: &Found, kept: &[&Candidate]) -> String {
         let line = format!("{} = {value}\n", quote::key(name));
         if is_used { line } else { commented(&line) }
     };
+    let used = used_sets(found, kept);
     if !found.sets.is_empty() {
         text.push_str(
             "\n# Sets of files, used as \"@name\" in `inputs`. A task runs again if one of its inputs changed; without\n\
@@ -114,8 +115,7 @@ fn shared(found: &Found, kept: &[&Candidate]) -> String {
              # whether or not they exist: a task has to run again when one is added.\n[files]\n",
         );
         for (name, files) in &found.sets {
-            let is_used = kept.iter().any(|task| task.inputs.contains(&format!("@{name}")));
-            text.push_str(&line(name, quote::lines(files), is_used));
+            text.push_str(&line(name, quote::lines(files), used.contains(name)));
         }
     }
     if !found.tools.is_empty() {
@@ -147,6 +147,22 @@ fn shared(found: &Found, kept: &[&Candidate]) -> String {
         text.push_str(&format!("pass-env = {}\n", quote::array(&names)));
     }
     text
+}
+
+/// Returns the sets that tasks use, by themselves or by other sets.
+fn used_sets<'f>(found: &'f Found, kept: &[&Candidate]) -> BTreeSet<&'f String> {
+    let names = |inputs: &[String], name: &String| inputs.contains(&format!("@{name}"));
+    let by_tasks = |name: &&String| kept.iter().any(|task| names(&task.inputs, name));
+    let mut used: BTreeSet<&String> = found.sets.keys().filter(by_tasks).collect();
+    loop {
+        let by_sets = |name: &&String| used.iter().any(|user| names(&found.sets[*user], name));
+        let more: Vec<&String> =
+            found.sets.keys().filter(|name| !used.contains(name)).filter(by_sets).collect();
+        if more.is_empty() {
+            return used;
+        }
+        used.extend(more);
+    }
 }
 
 /// What a push has to pass.

@@ -54,8 +54,6 @@ fn what_can_not_be_started_says_why() {
     assert!(
         start(&crlf, at).contains("has CRLF line ends, so its interpreter is looked for as `/bin/sh\\r`")
     );
-    let text = file("text", "text", "755");
-    assert!(start(&text, at).contains("is no program for this machine"));
     let mut zero = Case::new("");
     zero.spawn.args.push("a\0b".into());
     assert!(not_started(&zero.run().ended).contains("nul byte"));
