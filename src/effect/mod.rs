@@ -66,6 +66,7 @@ pub fn check(config: &Config, graph: &Graph, snapshot: &Snapshot, tree: &dyn Tre
         files: config.files.iter().enumerate().map(|(i, file)| (file.name.as_str(), i)).collect(),
         first: HashMap::new(),
         sound: HashSet::new(),
+        is_excused: false,
         outputs: HashMap::new(),
         found: BTreeMap::new(),
         empty: BTreeMap::new(),
@@ -90,6 +91,8 @@ struct Check<'a> {
     first: HashMap<&'a Pattern, Option<&'a Entry>>,
     /// Lists in which nothing is wrong, each with its file.
     sound: HashSet<(usize, &'a Patterns)>,
+    /// Whether a needed task excused a pattern, which another task may not need.
+    is_excused: bool,
     /// The shapes of tasks' outputs.
     outputs: HashMap<TaskId, Shapes>,
     found: BTreeMap<(At, String), Found<'a>>,
@@ -169,6 +172,7 @@ impl<'a> Check<'a> {
     /// Judges each item of a list that `owner` has and the task of `node` uses.
     fn list(&mut self, owner: &'a Task, patterns: &'a Patterns, node: &Node) {
         let Some(file) = self.files.get(owner.place.file.as_str()).copied() else { return };
+        self.is_excused = false;
         self.list_of(file, patterns, node);
     }
 
@@ -191,7 +195,7 @@ impl<'a> Check<'a> {
                 found.tasks.push(node.task);
             }
         }
-        if is_sound {
+        if is_sound && !self.is_excused {
             self.sound.insert((file, patterns));
         }
         is_sound
@@ -303,6 +307,7 @@ impl<'a> Check<'a> {
             }
             let needed = self.graph.node(id);
             if self.writes(needed.task, &wanted) {
+                self.is_excused = true;
                 return true;
             }
             open.extend(&needed.needs);
@@ -618,7 +623,7 @@ mod tests {
                 let matches = snapshot.entries().iter().any(|entry| pattern.matches(&entry.path));
                 let warned = judged.warnings.listed.iter().find(|warning| warning.declared == quoted(item));
                 if !item.excludes && read {
-                    let may_miss = pattern.is_deep() && !advice::is_slip(pattern.text());
+                    let may_miss = item.may_miss || pattern.is_deep() && !advice::is_slip(pattern.text());
                     prop_assert_eq!(warned.is_some(), !matches && !may_miss, "{:?} in {}", item.text(), text);
                 }
                 // Whatever is suggested matches.
