@@ -65,7 +65,7 @@ pub fn check(config: &Config, graph: &Graph, snapshot: &Snapshot, tree: &dyn Tre
         tree,
         files: config.files.iter().enumerate().map(|(i, file)| (file.name.as_str(), i)).collect(),
         first: HashMap::new(),
-        sound: HashSet::new(),
+        sound: HashMap::new(),
         is_excused: false,
         outputs: HashMap::new(),
         found: BTreeMap::new(),
@@ -89,8 +89,9 @@ struct Check<'a> {
     files: HashMap<&'a str, usize>,
     /// The first file that each pattern matches.
     first: HashMap<&'a Pattern, Option<&'a Entry>>,
-    /// Lists in which nothing is wrong, each with its file.
-    sound: HashSet<(usize, &'a Patterns)>,
+    /// Lists in which nothing is wrong, by where they are written. Variants of a matrix may have different
+    /// lists at one place.
+    sound: HashMap<At, &'a Patterns>,
     /// Whether a needed task excused a pattern, which another task may not need.
     is_excused: bool,
     /// The shapes of tasks' outputs.
@@ -177,10 +178,11 @@ impl<'a> Check<'a> {
     }
 
     fn list_of(&mut self, file: usize, patterns: &'a Patterns, node: &Node) -> bool {
-        if self.sound.contains(&(file, patterns)) {
+        let items = patterns.items();
+        let start = items.first().and_then(|item| item.mark.0.as_ref()).map_or(0, |span| span.start);
+        if self.sound.get(&(file, start)).is_some_and(|known| *known == patterns) {
             return true;
         }
-        let items = patterns.items();
         let mut is_sound = true;
         for (i, item) in items.iter().enumerate() {
             if let What::Set { patterns, .. } = &item.what {
@@ -196,7 +198,7 @@ impl<'a> Check<'a> {
             }
         }
         if is_sound && !self.is_excused {
-            self.sound.insert((file, patterns));
+            self.sound.insert((file, start), patterns);
         }
         is_sound
     }
@@ -293,6 +295,10 @@ impl<'a> Check<'a> {
     /// The first file that a pattern matches, or the submodule that it leads into.
     fn first(&mut self, pattern: &'a Pattern) -> Option<&'a Entry> {
         let snapshot = self.snapshot;
+        // All below a folder match, so the first does.
+        if pattern.rest().is_empty() {
+            return first(snapshot, pattern);
+        }
         *self.first.entry(pattern).or_insert_with(|| first(snapshot, pattern))
     }
 
