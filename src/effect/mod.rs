@@ -65,7 +65,8 @@ pub fn check(config: &Config, graph: &Graph, snapshot: &Snapshot, tree: &dyn Tre
         tree,
         files: config.files.iter().enumerate().map(|(i, file)| (file.name.as_str(), i)).collect(),
         first: HashMap::new(),
-        sound: HashSet::new(),
+        sound: HashMap::new(),
+        is_excused: false,
         outputs: HashMap::new(),
         found: BTreeMap::new(),
         empty: BTreeMap::new(),
@@ -88,8 +89,11 @@ struct Check<'a> {
     files: HashMap<&'a str, usize>,
     /// The first file that each pattern matches.
     first: HashMap<&'a Pattern, Option<&'a Entry>>,
-    /// Lists in which nothing is wrong, each with its file.
-    sound: HashSet<(usize, &'a Patterns)>,
+    /// Lists in which nothing is wrong, by where they are written. Variants of a matrix may have different
+    /// lists at one place.
+    sound: HashMap<At, &'a Patterns>,
+    /// Whether a needed task excused a pattern, which another task may not need.
+    is_excused: bool,
     /// The shapes of tasks' outputs.
     outputs: HashMap<TaskId, Shapes>,
     found: BTreeMap<(At, String), Found<'a>>,
@@ -169,14 +173,16 @@ impl<'a> Check<'a> {
     /// Judges each item of a list that `owner` has and the task of `node` uses.
     fn list(&mut self, owner: &'a Task, patterns: &'a Patterns, node: &Node) {
         let Some(file) = self.files.get(owner.place.file.as_str()).copied() else { return };
+        self.is_excused = false;
         self.list_of(file, patterns, node);
     }
 
     fn list_of(&mut self, file: usize, patterns: &'a Patterns, node: &Node) -> bool {
-        if self.sound.contains(&(file, patterns)) {
+        let items = patterns.items();
+        let start = items.first().and_then(|item| item.mark.0.as_ref()).map_or(0, |span| span.start);
+        if self.sound.get(&(file, start)).is_some_and(|known| *known == patterns) {
             return true;
         }
-        let items = patterns.items();
         let mut is_sound = true;
         for (i, item) in items.iter().enumerate() {
             if let What::Set { patterns, .. } = &item.what {
@@ -191,8 +197,8 @@ impl<'a> Check<'a> {
                 found.tasks.push(node.task);
             }
         }
-        if is_sound {
-            self.sound.insert((file, patterns));
+        if is_sound && !self.is_excused {
+            self.sound.insert((file, start), patterns);
         }
         is_sound
     }
@@ -289,6 +295,10 @@ impl<'a> Check<'a> {
     /// The first file that a pattern matches, or the submodule that it leads into.
     fn first(&mut self, pattern: &'a Pattern) -> Option<&'a Entry> {
         let snapshot = self.snapshot;
+        // All below a folder match, so the first does.
+        if pattern.rest().is_empty() {
+            return first(snapshot, pattern);
+        }
         *self.first.entry(pattern).or_insert_with(|| first(snapshot, pattern))
     }
 
@@ -303,6 +313,7 @@ impl<'a> Check<'a> {
             }
             let needed = self.graph.node(id);
             if self.writes(needed.task, &wanted) {
+                self.is_excused = true;
                 return true;
             }
             open.extend(&needed.needs);
@@ -618,7 +629,7 @@ mod tests {
                 let matches = snapshot.entries().iter().any(|entry| pattern.matches(&entry.path));
                 let warned = judged.warnings.listed.iter().find(|warning| warning.declared == quoted(item));
                 if !item.excludes && read {
-                    let may_miss = pattern.is_deep() && !advice::is_slip(pattern.text());
+                    let may_miss = item.may_miss || pattern.is_deep() && !advice::is_slip(pattern.text());
                     prop_assert_eq!(warned.is_some(), !matches && !may_miss, "{:?} in {}", item.text(), text);
                 }
                 // Whatever is suggested matches.

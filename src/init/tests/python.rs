@@ -55,7 +55,7 @@ fn a_python_project() {
     # What tools say of themselves. If it changes, the tasks that name the tool run again.
     [tools]
     pre-commit = "pre-commit --version"
-    pytest = "pytest --version"
+    # pytest = "pytest --version"
     python = "python3 --version"
     ruff = "ruff --version"
 
