@@ -108,11 +108,8 @@ impl<'a> GatedAttempts<'a> {
         let (level, text) = match ruling {
             Ruling::Stands if passed => return,
             Ruling::Stands if self.way == Way::Traced && self.access.differs() => {
-                let what = "it ran under a tracer, since your work tree differs from what is gated";
-                (
-                    Level::Note,
-                    format!("{name}: {what}; commit or stash that if the tracer may be why it failed"),
-                )
+                let what = "ran under a tracer, since your work tree differs from what is gated";
+                (Level::Note, format!("{name}: {what}"))
             }
             Ruling::Stands if self.way == Way::Traced || files.is_empty() => return,
             Ruling::Stands => {

@@ -249,7 +249,7 @@ fn a_task_that_can_not_be_traced_counts_without_the_tracer() {
         .push(&["main"])
         .ends(1)
         .says("exit status 3")
-        .says("it ran under a tracer, since your work tree differs");
+        .says("t: ran under a tracer, since your work tree differs");
     assert_eq!(project.lines("../home/ran").len(), 1);
 }
 
