@@ -107,7 +107,9 @@ impl Shell {
 
     /// Ends the shell, which has nothing more to do.
     fn close(mut self) {
-        self.line("exit");
+        // At the first, a shell may object that a job is stopped which it does not know to be dead.
+        let exit = self.keys.as_ref().unwrap().write_all(b"exit\nexit\n");
+        exit.unwrap();
         self.child.wait().unwrap();
         self.reader.join().unwrap();
     }
