@@ -1,5 +1,7 @@
 //! The text of a first tasks.toml. It must not know how it was found out which tasks pass.
 
+use std::collections::BTreeSet;
+
 use crate::init::compose::Compose;
 use crate::init::found::{Candidate, Found};
 use crate::init::package_manager::word;
