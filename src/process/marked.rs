@@ -39,6 +39,8 @@ pub(super) fn find(name: &str, value: &str) -> Vec<Marked> {
 /// The living processes that became children of this one when whoever started them ended. What runs in
 /// the session of this process is not among them: it may have been started here.
 pub(super) fn adopted() -> Vec<Marked> {
+    // A child that is just being started is not awaited yet.
+    let _alone = children::none_starts();
     let living = orphans(processes()).filter(|(_, standing)| !standing.has_ended());
     // A daemon may have written over the environment that it was started with.
     living.map(|(pid, _)| Marked { pid, environment: environment(pid).unwrap_or_default() }).collect()

@@ -110,8 +110,6 @@ fn the_end_of_a_command_is_told_with_its_meaning() {
         run = "./bash.sh"
         [tasks.bash-array]
         run = ["./bash.sh"]
-        [tasks.text-array]
-        run = ["./text"]
         [tasks.killed]
         run = "sh -c 'kill -KILL $$'; exit $?"
         [tasks.crashed]
@@ -129,7 +127,6 @@ fn the_end_of_a_command_is_told_with_its_meaning() {
         ("crlf.sh", "#!/bin/sh\r\ntrue\r\n", 0o755),
         ("typo.py", "#!/usr/bin/env pyhton\n", 0o755),
         ("bash.sh", "#!/no/such/bash\n", 0o755),
-        ("text", "no program\n", 0o755),
         ("web/node_modules/.bin/eslint", "#!/bin/sh\n", 0o755),
     ];
     for (file, text, mode) in scripts {
@@ -150,7 +147,6 @@ fn the_end_of_a_command_is_told_with_its_meaning() {
         ("typo-array", "hint: ./typo.py can't be started: its first line names `/usr/bin/env pyhton`"),
         ("bash", "hint: ./bash.sh can't be started: its first line names `/no/such/bash`, which is missing"),
         ("bash-array", "names the interpreter `/no/such/bash`, which is missing"),
-        ("text-array", "text is no program for this machine; a script needs a first line such as #!/bin/sh"),
         ("killed", "hint: exit status 137 usually means SIGKILL (signal 9): possibly out of memory"),
         ("crashed", "hint: SIGSEGV: it crashed: invalid memory access"),
         ("cwd", "there is no folder "),
