@@ -129,6 +129,7 @@ fn effect_of_patterns(bencher: Bencher<'_, '_>, tasks: usize) {
         id: ContentId([7; 20]),
         stat: None,
         tracked: true,
+        absent: false,
     };
     let snapshot = Snapshot::new(entries.map(entry).collect());
     bencher.bench(|| effect::check(&config, &graph, black_box(&snapshot), &Nothing, 10));

@@ -2,7 +2,7 @@
 //! as their subreaper, whose ends it collects all the time. It must not know what either is.
 //!
 //! Collecting the end of a child that someone waits for would lose its exit status. So whoever starts
-//! a child holds [`STARTING`] until the child is in [`AWAITED`], and whoever collects holds it alone.
+//! a child holds `STARTING` until the child is in `AWAITED`, and whoever collects holds it alone.
 
 use std::collections::BTreeSet;
 use std::io;

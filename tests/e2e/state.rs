@@ -114,10 +114,12 @@ fn plan_of_a_commit_with_other_line_ends_needs_no_state() {
 }
 
 #[test]
-fn gate_of_an_unknown_tree_needs_a_place_and_says_which() {
+fn gate_of_an_unknown_tree_needs_a_place_apart_from_the_repository_alone() {
     let project = project();
-    let script = format!("{READ_ONLY} $X gate HEAD");
-    mounted(&project, &script).ends(5).says("Read-only file system").says("hint: ");
+    warns_once(&mounted(&project, &format!("{READ_ONLY} $X gate HEAD")).ends(0).says("2 ran"));
+    let nowhere = "XDG_CACHE_HOME=$PWD/cache TMPDIR=$PWD/tmp";
+    let script = format!("{READ_ONLY} {nowhere} $X gate HEAD");
+    mounted(&project, &script).ends(5).says("is in the work tree").says("hint: set XDG_CACHE_HOME");
 }
 
 #[test]

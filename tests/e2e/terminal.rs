@@ -154,7 +154,7 @@ fn nothing_that_a_run_starts_can_ask_at_the_terminal() {
         tools = ["tool"]
         services = ["web"]
         sandbox = true
-        inputs = ["in"]
+        inputs = ["?in"]
 
         [tasks.shell]
         run = "echo 'echo shell >> $HOME/asked' | sh -im; stty -echo </dev/tty || echo stty >> $HOME/asked"
@@ -209,7 +209,7 @@ fn traced_tasks_and_fixes_can_not_ask_at_the_terminal() {
         [tasks.task]
         run = "{ASK} task >> $HOME/asked; cat in"
         fix = "{ASK} fix >> $HOME/asked"
-        inputs = ["in"]
+        inputs = ["?in"]
         "#
     ));
     project.write("in", "").commit("in");
