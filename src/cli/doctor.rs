@@ -176,8 +176,8 @@ fn without_effect(project: &Project, repository: &Repository) -> Result<Vec<Find
     for config in std::iter::once(&project.config).chain(&setup) {
         let all: Vec<_> = config.ids().collect();
         let graph = Graph::of(config, &all, Reach::WithNeeds);
-        let tree = (Tree::WorkDir(repository), &*project.root);
-        let judged = prepare::without_effect(config, &graph, &snapshot, tree, usize::MAX);
+        let tree = Tree::WorkDir(repository);
+        let judged = prepare::without_effect(config, &graph, &snapshot, tree, &project.root, usize::MAX);
         known.extend(judged.warnings.listed);
         findings.extend(judged.refused.iter().flat_map(Diagnostics::records).map(|record| {
             let text = format!("{}:{}: {}", record.file, record.line, record.message);

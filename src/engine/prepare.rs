@@ -163,9 +163,9 @@ impl<'a> Prepared<'a> {
             // Also of what is not affected: it never will be.
             Some(snapshot) if request.tasks.is_some() && request.reach != Reach::Only => {
                 let all = Graph::of(config, &selection.tasks, request.reach);
-                all_effective(config, &all, snapshot, (tree, place.root))?
+                all_effective(config, &all, snapshot, tree, place.root)?
             }
-            Some(snapshot) => all_effective(config, &graph, snapshot, (tree, place.root))?,
+            Some(snapshot) => all_effective(config, &graph, snapshot, tree, place.root)?,
             None => Warnings::default(),
         };
         let open = |state| Cache::open(state, config.settings.cache_size, place.clock);
@@ -264,9 +264,10 @@ fn all_effective(
     config: &Config,
     graph: &Graph,
     snapshot: &Snapshot,
-    tree: (Tree<'_>, &Path),
+    tree: Tree<'_>,
+    root: &Path,
 ) -> Result<Warnings, PrepareError> {
-    let Judged { refused, warnings } = without_effect(config, graph, snapshot, tree, warning::LISTED);
+    let Judged { refused, warnings } = without_effect(config, graph, snapshot, tree, root, warning::LISTED);
     refused.map_or(Ok(warnings), |diagnostics| Err(PrepareError::NoInputs(diagnostics)))
 }
 
@@ -276,7 +277,8 @@ pub fn without_effect(
     config: &Config,
     graph: &Graph,
     snapshot: &Snapshot,
-    (tree, root): (Tree<'_>, &Path),
+    tree: Tree<'_>,
+    root: &Path,
     most: usize,
 ) -> Judged {
     let mut judged =

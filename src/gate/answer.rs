@@ -162,7 +162,7 @@ impl Host<'_> {
         }
         if case.question.is_staged() && self.is_work_tree(tree)? {
             let root = self.repository.work_dir();
-            return self.run_in((root, self.repository, self.env), case, (tree, None));
+            return self.run_in(root, self.repository, self.env, case, tree, None);
         }
         let wanted = (&*case.question.tree, case.question.commit.as_deref());
         let provided = self.provide(case.config, wanted);
@@ -174,8 +174,8 @@ impl Host<'_> {
             Provision::SetupFailed(verdict) => Ok(Answer::SetupFailed(verdict)),
             Provision::Ready(ready) => {
                 let hold = ready.hold()?;
-                let here = (ready.worktree.path(), &ready.repository, &ready.env);
-                let answer = self.run_in(here, case, (tree, Some(&hold)))?;
+                let root = ready.worktree.path();
+                let answer = self.run_in(root, &ready.repository, &ready.env, case, tree, Some(&hold))?;
                 self.release(&ready)?;
                 Ok(answer)
             }
@@ -192,9 +192,12 @@ impl Host<'_> {
 
     fn run_in(
         &self,
-        (root, repository, env): (&Path, &Repository, &Env),
+        root: &Path,
+        repository: &Repository,
+        env: &Env,
         case: &Case<'_>,
-        (tree, hold): (&Snapshot, Option<&File>),
+        tree: &Snapshot,
+        hold: Option<&File>,
     ) -> Result<Answer, GateError> {
         let run = self.new_run();
         let place = Place { env, ..self.place(root, &run, case.question.commit.as_deref()) };

@@ -136,7 +136,7 @@ impl Mirror<'_> {
                 stack.extend(names.into_iter().rev().map(|name| (place.join(name), depth + 1)));
                 What::Folder
             } else if kind.is_file() {
-                match self.text(path, (&place, depth), &meta)? {
+                match self.text(path, &place, depth, &meta)? {
                     Some(text) => What::Text(text),
                     None => match self.tracked(&meta) {
                         // The same file by another name: the private worktree has its own.
@@ -220,7 +220,8 @@ impl Mirror<'_> {
     fn text(
         &self,
         path: &RepoPath,
-        (place, depth): (&Path, usize),
+        place: &Path,
+        depth: usize,
         meta: &Metadata,
     ) -> Result<Option<Vec<u8>>, MirrorError> {
         let name = place.file_name().unwrap_or_default();

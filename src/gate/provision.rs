@@ -89,7 +89,7 @@ impl Host<'_> {
         let snapshot = worktree.check_out(self.repository, &target)?;
         check_symlinks(&snapshot, worktree.path(), &moved)?;
         let paths: Vec<&RepoPath> = config.worktree.link.iter().chain(&config.worktree.copy).collect();
-        self.check_places(&paths, (&worktree, tree))?;
+        self.check_places(&paths, &worktree, tree)?;
         let is_made = is_same()? && mirrored.is_below(worktree.path());
         if !is_made {
             withdraw(&git_dir, worktree.path())?;
@@ -179,7 +179,8 @@ impl Host<'_> {
     fn check_places(
         &self,
         paths: &[&RepoPath],
-        (worktree, tree): (&PrivateWorktree, &str),
+        worktree: &PrivateWorktree,
+        tree: &str,
     ) -> Result<(), GateError> {
         for path in paths {
             if let Some(file) = self.repository.first_file(tree, path, worktree.path())? {
