@@ -250,8 +250,7 @@ fn state(path: &Path) -> Finding {
         .and_then(|()| tempfile::tempfile_in(path));
     if let Err(error) = trial {
         let text = format!("{shown} can't be written to: {error}");
-        let hint = "make it writable; until then tasks run, but no result is stored and no tree can be gated \
-                    that is not in the cache";
+        let hint = "make it writable; until then tasks run, but no result is stored";
         return Finding::odd(what, text, hint);
     }
     match rustix::fs::statvfs(path) {

@@ -47,5 +47,5 @@ fn fixes(config: &Config, selection: &Selection) -> Config {
         task.sandbox = false;
         Some(task)
     });
-    Config { tasks: tasks.collect(), ..config.clone() }
+    Config { tasks: tasks.collect(), is_part: true, ..config.clone() }
 }

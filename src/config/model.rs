@@ -41,6 +41,9 @@ pub struct Config {
     pub services: Vec<Service>,
     /// The files that it was read from, the outermost first.
     pub files: Vec<SourceFile>,
+    /// Whether tasks were left out or exchanged since, as for `xtask fix`: then what seems unused may
+    /// be used by those.
+    pub is_part: bool,
 }
 
 /// A file that a config was read from: what messages about its text need.

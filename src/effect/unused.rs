@@ -7,8 +7,11 @@ use crate::effect::number;
 use crate::ground::pattern::{Patterns, What};
 use crate::warning::{Problem, Warning};
 
-/// The sets, tools and services that no task uses, by file and line.
+/// The sets, tools and services that no task uses, by file and line; none of a part of a config.
 pub fn unused(config: &Config) -> Vec<Warning> {
+    if config.is_part {
+        return Vec::new();
+    }
     let mut sets: HashMap<&str, HashSet<&str>> = HashMap::new();
     let mut tools: HashSet<&str> = HashSet::new();
     for task in commands(config) {

@@ -224,6 +224,7 @@ impl Failed<'_> {
             || SHELLS_OWN.contains(&name);
         !is_base
             && !name.starts_with("XTASK_")
+            && !QUIET.contains(&name)
             // Git's own are kept back on purpose.
             && !name.starts_with("GIT_")
             && !task.env.contains_key(name)
@@ -232,6 +233,9 @@ impl Failed<'_> {
             && !task.secret_env.iter().any(|secret| secret == name)
     }
 }
+
+/// Variables that a failure may speak of and that only change what is printed.
+const QUIET: &[&str] = &["RUST_BACKTRACE", "RUST_LIB_BACKTRACE"];
 
 /// Variables that a shell or a terminal sets for itself.
 const SHELLS_OWN: &[&str] =
@@ -257,10 +261,11 @@ const TOOLS: &[Tool] = &[
         variables: &[
             "VIRTUAL_ENV",
             "CONDA_PREFIX",
-            "PYENV_*",
+            "PYENV_VERSION",
             "PYTHONPATH",
             "PYTHONHOME",
-            "PIP_*",
+            "PIP_INDEX_URL",
+            "PIP_EXTRA_INDEX_URL",
             "UV_*",
             "POETRY_*",
         ],

@@ -91,6 +91,7 @@ pub fn alone(config: &Config, setup: &Task) -> Config {
         tasks: vec![setup.clone()],
         hooks: std::collections::BTreeMap::new(),
         worktree: Worktree::default(),
+        is_part: true,
         ..config.clone()
     }
 }

@@ -23,7 +23,7 @@ use crate::ground::path::RepoPath;
 /// What the next use takes over: the index, since it knows which files are as they were, objects that
 /// it may name, the notes of the gate, and what a former `git lfs` fetched.
 const KEPT: &[&str] =
-    &["index", "objects", "lfs", "taskgate-setup", "taskgate-provided", "taskgate-mirror", RULES];
+    &["index", "objects", "lfs", "taskgate-setup", "taskgate-provided", "taskgate-mirror", LAST_TREE, RULES];
 
 /// Refs that are not taken over.
 const PRIVATE: &[&str] =
@@ -67,6 +67,8 @@ pub(super) struct OwnRepository<'a> {
     pub(super) program: &'a GitProgram,
 }
 
+/// The file that has the id of the tree whose files were last written.
+pub(super) const LAST_TREE: &str = "taskgate-tree";
 /// The file that says by which rules the files were last written.
 const RULES: &str = "taskgate-rules";
 

@@ -11,15 +11,19 @@ use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
 
 use super::error::GitError;
-use super::own_repository::OwnRepository;
+use super::own_repository::{LAST_TREE, OwnRepository};
 use super::repository::Repository;
 use super::snapshot::{Snapshot, digest};
 use super::submodules;
 use super::worktree_snapshot::WorkTreeReader;
-use crate::ground::file::{self, FileError, remove_all};
+use crate::ground::clock::Clock;
+use crate::ground::file::{self, Durability, FileError, remove_all};
 use crate::ground::lock::FileLock;
 
 /// What the folders of the pool are called, before their number.
@@ -147,12 +151,31 @@ impl PrivateWorktree {
             program: source.program(),
         };
         own.prepare(target.commit)?;
+        let last = self.git_dir().join(LAST_TREE);
+        wait_for_new_times(&last, target.tree)?;
         own.fill((target.tree, wanted), &source.rules(wanted, target.filters)?, &self.lock)?;
         submodules::check_out(source, (&self.path, wanted), target.filters, &self.lock)?;
+        file::write(&last, target.tree.as_bytes(), &self.git_dir(), Durability::Relaxed)?;
         let repository = self.open(source, target.filters)?;
         let found = WorkTreeReader::open(&repository, None)?.snapshot()?;
         Ok(wanted.difference(&found))
     }
+}
+
+/// Waits until the files of another tree than the last, which was written when `last` was, get times
+/// that differ in whole seconds from those of the last: Python takes what it compiled of a source with
+/// the same second and size.
+fn wait_for_new_times(last: &Path, tree: &str) -> Result<(), FileError> {
+    // The kernel's time of files may be a few milliseconds behind.
+    const LAG: u64 = 20;
+    let (Some(former), Ok(meta)) = (file::read(last)?, last.metadata()) else { return Ok(()) };
+    let now = Clock::system().now().0;
+    let next = u64::try_from(meta.mtime()).unwrap_or(0).saturating_add(1).saturating_mul(1000) + LAG;
+    // A later time is that of a clock that was set back since.
+    if former != tree.as_bytes() && (now..=now + 1000 + LAG).contains(&next) {
+        thread::sleep(Duration::from_millis(next - now));
+    }
+    Ok(())
 }
 
 impl Snapshot {

@@ -37,9 +37,12 @@ pub(super) fn read(source: Source<'_>) -> Result<Part, Flaw> {
         return Err(Flaw::malformed(Kind::Cyclonedx.format(), what));
     }
     let is_listed = bom.is_listed || bom.dependencies.are_none_of(&bom.root.id);
-    let is_honest = !bom.packages.is_empty() || (is_listed && bom.root.is_project());
+    let is_without = is_listed && bom.root.is_project() && !bom.dependencies.any;
+    let is_honest = !bom.packages.is_empty() || is_without;
     let nothing = (!is_honest).then(|| {
-        Flaw::nothing(if bom.root.is_project() {
+        Flaw::nothing(if bom.dependencies.any {
+            "its `dependencies` name packages that its `components` lack"
+        } else if bom.root.is_project() {
             "it has no list of `components`, not even an empty one"
         } else {
             "it has no components that are packages, and `metadata.component` names no project without any"
@@ -64,6 +67,8 @@ struct Bom<'b> {
 #[derive(Default)]
 struct Dependencies {
     count: u64,
+    /// Whether anything depends on something.
+    any: bool,
     first: Option<Dependency>,
 }
 
@@ -88,14 +93,11 @@ impl Dependencies {
 
 impl<'de> Array<'de> for Dependencies {
     fn item<A: SeqAccess<'de>>(&mut self, seq: &mut A) -> Result<bool, A::Error> {
-        if self.first.is_some() {
-            let is_there = seq.next_element::<IgnoredAny>()?.is_some();
-            self.count += u64::from(is_there);
-            return Ok(is_there);
-        }
-        self.first = seq.next_element()?;
-        self.count += u64::from(self.first.is_some());
-        Ok(self.first.is_some())
+        let Some(dependency) = seq.next_element::<Dependency>()? else { return Ok(false) };
+        self.count += 1;
+        self.any |= dependency.depends_on.as_ref().is_some_and(|list| list.0.is_some());
+        self.first.get_or_insert(dependency);
+        Ok(true)
     }
 }
 
@@ -366,6 +368,13 @@ mod tests {
         ] {
             assert_eq!(none(dependencies), are_none, "{dependencies}");
         }
+        // Dependencies that no component is listed for.
+        let component = r#"{"type": "library", "name": "lib", "bom-ref": "root"}"#;
+        let named = r#"[], "dependencies": [{"ref": "x"}, {"ref": "root", "dependsOn": ["a"]}]"#;
+        assert_eq!(
+            of(component, named).unwrap_err(),
+            "it says that nothing was examined: its `dependencies` name packages that its `components` lack"
+        );
         // As scanners write it of a folder in which they found nothing.
         for component in [
             "null",

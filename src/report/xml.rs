@@ -227,6 +227,7 @@ impl<'a> Document<'a> {
 
     fn element(&self, start: &BytesStart<'_>) -> Result<Element, Flaw> {
         let name = String::from_utf8_lossy(start.local_name().as_ref()).into_owned();
+        self.check_name(&name)?;
         let shown = text::one_line(&name, 40);
         let mut attributes: Vec<(String, String)> = Vec::new();
         // The parser's own look for an attribute that is there twice takes time by the square.
@@ -235,6 +236,7 @@ impl<'a> Document<'a> {
                 self.malformed(&format!("the attributes of `{shown}` are not XML: {error}"))
             })?;
             let key = String::from_utf8_lossy(attribute.key.as_ref()).into_owned();
+            self.check_name(&key)?;
             let raw = String::from_utf8_lossy(&attribute.value);
             let value =
                 Attribute { key: attribute.key, value: possible(&raw).into_owned().into_bytes().into() }
@@ -249,6 +251,17 @@ impl<'a> Document<'a> {
             attributes.push((key, text::start(&value, TEXT).to_owned()));
         }
         Ok(Element { name, attributes })
+    }
+
+    /// Refuses a name with a character that no name has: damage there would hide what the name says,
+    /// such as a failure. In a text it hides nothing.
+    fn check_name(&self, name: &str) -> Result<(), Flaw> {
+        let is_damage = |c: char| c == char::REPLACEMENT_CHARACTER || c.is_control();
+        if name.contains(is_damage) {
+            let shown = text::one_line(name, 40);
+            return Err(self.malformed(&format!("the name `{shown}` has bytes that no name has")));
+        }
+        Ok(())
     }
 
     fn text(&self, whole: &str) -> Result<Option<Piece>, Flaw> {

@@ -14,3 +14,27 @@ fn fixes_run_one_after_the_other() {
     assert_eq!(project.lines("fixed").len(), 4);
     project.xtask(&["fix", "c"]).ends(2).says("c has no `fix` command");
 }
+
+#[test]
+fn what_only_the_tasks_use_is_not_called_unused() {
+    let project = Project::new(
+        r#"
+        [files]
+        text = ["*.txt"]
+        [tools]
+        sh = "echo 1"
+        [services.s]
+        run = "sleep 60"
+        [tasks.a]
+        run = "true"
+        fix = "true"
+        inputs = ["@text"]
+        tools = ["sh"]
+        [tasks.b]
+        run = "true"
+        services = ["s"]
+        "#,
+    );
+    project.write("a.txt", "");
+    project.xtask(&["fix"]).ends(0).says("1 ran").does_not_say("warning");
+}

@@ -71,6 +71,21 @@ fn a_tree_is_checked_out_apart_from_the_users_work_tree() {
 }
 
 #[test]
+fn files_of_another_tree_have_times_that_differ_in_seconds() {
+    use std::os::unix::fs::MetadataExt as _;
+    let sandbox = Sandbox::with(&[("m.py", "x = 1\n")]);
+    sandbox.write("m.py", "x = 2\n");
+    sandbox.commit();
+    let worktree = PrivateWorktree::take(&sandbox.pool(), Age::Warm).unwrap();
+    let mut seconds = Vec::new();
+    for rev in ["HEAD", "HEAD^", "HEAD"] {
+        check_out(&sandbox, &worktree, rev).unwrap();
+        seconds.push(fs::metadata(worktree.path().join("m.py")).unwrap().mtime());
+    }
+    assert!(seconds[0] < seconds[1] && seconds[1] < seconds[2], "{seconds:?}");
+}
+
+#[test]
 fn whatever_a_former_use_left_is_put_right() {
     let sandbox = Sandbox::with(&[(".gitignore", "ignored\n"), ("a", "1"), ("dir/b", "2")]);
     sandbox.git(&["tag", "one"]);

@@ -410,6 +410,15 @@ fn what_tests_print_is_read_in_any_encoding() {
 }
 
 #[test]
+fn damaged_names_are_refused() {
+    for case in ["<fail\u{fffd}ure message='x'/>", "<a stat\u{fffd}us='failed'/>", "<fail\u{1}ure/>"] {
+        let report = format!("<testsuite name='s'><testcase name='a'>{case}</testcase></testsuite>");
+        let flaw = flaw(&report);
+        assert!(flaw.contains("has bytes that no name has"), "{case}: {flaw}");
+    }
+}
+
+#[test]
 fn a_huge_text_is_not_held() {
     let start = "<testsuite><testcase name='a'/><system-out>";
     let mut endless = std::io::BufReader::new(std::io::Read::chain(start.as_bytes(), std::io::repeat(b'x')));

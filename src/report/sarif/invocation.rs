@@ -16,6 +16,7 @@ pub(super) struct Invocation {
     exit_code: Option<i64>,
     exit_code_description: Option<Cut<400>>,
     exit_signal_name: Option<Cut<400>>,
+    exit_signal_number: Option<i64>,
     process_start_failure_message: Option<Cut<400>>,
     #[serde(default)]
     tool_execution_notifications: Errors,
@@ -40,8 +41,8 @@ impl Invocation {
             return (None, errors);
         }
         let errors = errors.with_unrated();
-        if errors.count > 0 && self.exit_signal_name.is_none() && self.process_start_failure_message.is_none()
-        {
+        let was_ended = self.exit_signal_name.is_some() || self.exit_signal_number.is_some_and(|n| n != 0);
+        if errors.count > 0 && !was_ended && self.process_start_failure_message.is_none() {
             return (None, errors);
         }
         let told =

@@ -399,6 +399,7 @@ fn what_errors_explain_is_a_part() {
         r#""toolExecutionNotifications": [{"level": "warning", "message": {"text": "slow"}}]"#.to_owned(),
         r#""toolExecutionNotifications": [{"level": "note"}]"#.to_owned(),
         format!(r#""exitSignalName": "SIGKILL", "toolExecutionNotifications": [{error}]"#),
+        format!(r#""exitSignalNumber": 9, "toolExecutionNotifications": [{error}]"#),
         format!(r#""processStartFailureMessage": "no such file", "toolExecutionNotifications": [{error}]"#),
     ] {
         let flaw = part(&call(&said)).unwrap_err().to_string();
