@@ -47,6 +47,13 @@ impl Project {
         let project = Self { temp: TempDir::new().unwrap() };
         fs::create_dir(project.root()).unwrap();
         fs::create_dir(project.home()).unwrap();
+        // Where the lines that run are measured, a program whose environment is a task's leaves its profile
+        // in the folder that it runs in.
+        if std::env::var_os("LLVM_PROFILE_FILE").is_some() {
+            let ignore = project.home().join(".config/git/ignore");
+            fs::create_dir_all(ignore.parent().unwrap()).unwrap();
+            fs::write(ignore, "*.profraw\n").unwrap();
+        }
         project.write("tasks.toml", tasks);
         project
     }
