@@ -211,7 +211,7 @@ impl<'d> Value<'d> {
         value
     }
 
-    /// The entries of a table; `None` if it is none.
+    /// The entries of a table; `None` if the value is no table.
     pub(super) fn if_table(self) -> Option<Table<'d>> {
         if let DeValue::Table(table) = self.0.get_ref() { Some(entries(table)) } else { None }
     }

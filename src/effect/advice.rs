@@ -190,7 +190,7 @@ const OUTSIDE: &str =
 struct Find<'a> {
     file: &'a SourceFile,
     snapshot: &'a Snapshot,
-    /// What stands in front of the pattern.
+    /// The marks at the start of the pattern.
     mark: &'static str,
 }
 

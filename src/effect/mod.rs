@@ -442,7 +442,7 @@ impl<'a> Check<'a> {
     }
 
     fn warnings(&self, most: usize) -> Warnings {
-        // What is refused is told by that.
+        // What is refused is reported already.
         let is_refused = |found: &Found<'_>| {
             found.tasks.iter().all(|task| self.empty.values().any(|empty| empty.tasks.contains(task)))
         };

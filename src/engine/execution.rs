@@ -201,7 +201,7 @@ fn look_at_reports(
         Err(error) if execution.ended.is_pass() => {
             execution.ended = error.ended(&context.secrets.mask);
         }
-        // It failed anyway, perhaps before it had all to report. The tests that failed are told.
+        // It failed anyway, perhaps before it had all to report. The tests that failed are reported.
         Err(_) => {
             let facts = library.read_what_is_there(task, leftovers);
             if facts != Facts::default() {

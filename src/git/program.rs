@@ -28,7 +28,7 @@ pub struct GitProgram {
     own: PathBuf,
 }
 
-/// What stands in front of each command.
+/// The start of each command line.
 const OPTIONS: [&str; 4] = ["-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false"];
 
 /// The repository and the folder that a call is about.

@@ -1,7 +1,7 @@
 //! The start of a report's bytes, whatever its format: is there anything, is it text, and in which
 //! encoding? It must not know what follows.
 //!
-//! Readers get UTF-8. UTF-16 is told by its byte order mark or its first character, for all formats;
+//! Readers get UTF-8. UTF-16 is known by its byte order mark or its first character, for all formats;
 //! what an XML declaration names is decoded where the reader asks for it ([`Body::decode_xml`]).
 //! Bytes that are no text of their encoding become `U+FFFD`: tests print any bytes, and their tools
 //! copy them.

@@ -1,7 +1,7 @@
 //! The terminal reporter: human lines above a live view of what runs, each task with the last line that
 //! it printed. It must not be used where there is no terminal.
 //!
-//! A thread draws the view anew ten times a second, however much is printed. In the background, and while
+//! A thread redraws the view ten times a second, however much is printed. In the background, and while
 //! the run is suspended, the terminal is another's: then there is no view, only lines.
 
 use std::collections::BTreeMap;

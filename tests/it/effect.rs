@@ -184,7 +184,7 @@ fn what_a_needed_task_writes_may_be_missing_from_the_tree() {
     let project = project(text);
     let ran = project.xtask(&["run", "test"]).ends(0);
     assert_eq!(warnings(&ran), "");
-    // Another task with the same list that does not need it is told nevertheless.
+    // Another task with the same list that does not need it is reported nevertheless.
     project.write("tasks.toml", format!("{text}[tasks.other]\nrun = 'true'\ninputs = ['target/**']\n"));
     project.xtask(&["plan", "test", "other"]).ends(3).says("the inputs of `other` match no file");
     project.write(

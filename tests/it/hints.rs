@@ -1,4 +1,4 @@
-//! What a failed task is told with: variables that it lacks, what its end means, and what was
+//! The hints of a failed task: variables that it lacks, what its end means, and what was
 //! probably meant.
 
 use crate::project::{Project, Ran};
@@ -239,7 +239,7 @@ fn a_misspelt_key_is_told_without_what_follows_from_it() {
         "has no key `prot`",
     );
     only("[tools]\nx = { probe = \"y\" }\n[tasks.ci]\nrun = \"true\"\n", "tool `x` has no key `probe`");
-    // What has nothing to do with it is told too.
+    // Hints that have nothing to do with it.
     let ran = Project::new("[tasks.ci]\nrun = \"true\"\ntimeot = \"1m\"\nneeds = [\"gone\"]\n")
         .xtask(&["ci"])
         .ends(3);

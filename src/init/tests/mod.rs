@@ -289,7 +289,7 @@ fn files_that_configure_a_tool_are_inputs_of_its_tasks_wherever_it_looks_for_the
                     );
                 }
             }
-            // A change elsewhere is none of theirs, if it can be told.
+            // A change elsewhere is not theirs, if that can be known.
             if !folder.is_empty() {
                 assert_eq!(readers(&config, "other/README.md"), Vec::<String>::new(), "{folder}{mark}");
             }

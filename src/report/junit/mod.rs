@@ -140,7 +140,7 @@ impl Reading<'_> {
         }
     }
 
-    /// A part tells of the case or the suite that is nearest around it.
+    /// A part describes the case or the suite that is nearest around it.
     fn part_closed(&mut self, part: Part) -> Result<(), Flaw> {
         let around =
             self.open.iter_mut().rev().find(|frame| matches!(frame, Frame::Case(_) | Frame::Suite(_)));

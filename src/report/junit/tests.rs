@@ -88,7 +88,7 @@ fn failures_that_are_declared_and_not_listed_are_failures() {
     let may = "<testcase name='may'><skipped message='TEST_CASE tagged with !mayfail'/><failure/></testcase>";
     assert_eq!(suite("tests='2' failures='0'", may), [""; 0]);
     assert_eq!(suite("tests='2' failures='1'", may), ["s: 1 failure declared, 0 listed"]);
-    // It is told once, and not again by each suite around it.
+    // It is reported once, and not again by each suite around it.
     let nested = format!(
         "<testsuites failures='2'><testsuite failures='2'><testsuite name='s' failures='2'>{PASS}</testsuite></testsuite></testsuites>"
     );
