@@ -146,7 +146,7 @@ fn nothing_that_a_run_starts_can_ask_at_the_terminal() {
 
         [services.web]
         run = "{ASK} service >> $HOME/asked; exec sleep 1000"
-        ready = {{ command = "{ASK} ready >> $HOME/asked" }}
+        ready = {{ command = "{ASK} ready >> $HOME/asked; grep -q service $HOME/asked" }}
 
         [tasks.task]
         run = "{ASK} task >> $HOME/asked"
