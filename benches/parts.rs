@@ -6,15 +6,15 @@ use std::path::Path;
 use std::process::Command;
 
 use divan::{Bencher, black_box};
+use taskgate::base::env::Env;
+use taskgate::base::path::RepoPath;
+use taskgate::base::pattern::Pattern;
 use taskgate::config::{Source, parse};
 use taskgate::effect;
 use taskgate::engine::scheduler::{Action, Cost, Message, OnFailure, Scheduler};
 use taskgate::git::snapshot::{ContentId, Entry, Mode, Snapshot};
 use taskgate::git::{Repository, WorkTreeReader};
 use taskgate::graph::{Graph, Reach};
-use taskgate::ground::env::Env;
-use taskgate::ground::path::RepoPath;
-use taskgate::ground::pattern::Pattern;
 use taskgate::plan::InputDigests;
 
 fn main() {

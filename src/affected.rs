@@ -6,11 +6,11 @@
 
 use std::fmt;
 
+use crate::base::digest::Digest;
+use crate::base::path::RepoPath;
 use crate::config::model::{Config, Task, TaskId};
 use crate::git::snapshot::Snapshot;
 use crate::graph::{Graph, Node, NodeId, Reach};
-use crate::ground::digest::Digest;
-use crate::ground::path::RepoPath;
 use crate::key::explanation::Explanation;
 use crate::key::inputs::InputSet;
 use crate::key::{Contribution, Field, Ingredients, Key, probe_files};

@@ -7,7 +7,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::ground::clock::Timestamp;
+use crate::base::clock::Timestamp;
 use crate::hint::Hint;
 use crate::quality::evidence::Evidence;
 use crate::reason::Reason;
@@ -384,7 +384,7 @@ impl std::fmt::Display for Ended {
             Self::Exit { code } => write!(f, "exit status {code}"),
             Self::Signal { signal } => write!(f, "killed by signal {signal}"),
             Self::TimedOut { after } => {
-                let limit = crate::ground::units::duration(std::time::Duration::from_millis(*after));
+                let limit = crate::base::units::duration(std::time::Duration::from_millis(*after));
                 write!(f, "timed out after {limit}")
             }
             Self::Stopped => f.write_str("stopped"),

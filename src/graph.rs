@@ -180,9 +180,9 @@ fn sources(config: &Config, nodes: &[Node], needs: &[NodeId]) -> Vec<NodeId> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::path::RepoPath;
     use crate::config::model::Gate;
     use crate::config::{Source, parse};
-    use crate::ground::path::RepoPath;
     use crate::quality::rules::Rules;
 
     #[test]

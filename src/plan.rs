@@ -10,12 +10,12 @@ use std::ffi::OsStr;
 
 use rayon::prelude::*;
 
+use crate::base::clock::Timestamp;
+use crate::base::digest::Digest;
+use crate::base::env::Env;
 use crate::config::model::{Config, Service, Task, TaskId};
 use crate::git::snapshot::Snapshot;
 use crate::graph::{Graph, NodeId, Role};
-use crate::ground::clock::Timestamp;
-use crate::ground::digest::Digest;
-use crate::ground::env::Env;
 use crate::key::explanation::Explanation;
 use crate::key::inputs::InputSet;
 use crate::key::{Contribution, Ingredients, Key};

@@ -5,9 +5,9 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::ground::clock::Timestamp;
-use crate::ground::path::RepoPath;
-use crate::ground::units;
+use crate::base::clock::Timestamp;
+use crate::base::path::RepoPath;
+use crate::base::units;
 
 /// Why a task was decided the way it was.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]

@@ -1,7 +1,7 @@
 //! Select: the tasks that the names on the command line stand for. It must not know the graph.
 
+use crate::base::name;
 use crate::config::model::{Config, TaskId};
-use crate::ground::name;
 
 /// Tasks that were asked for, in the order of the file, each once.
 #[derive(Clone, Debug, PartialEq, Eq)]

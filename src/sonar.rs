@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use crate::ground::clock::Clock;
+use crate::base::clock::Clock;
 
 /// The variable with the token, as the scanners call it.
 pub const TOKEN: &str = "SONAR_TOKEN";
@@ -55,7 +55,7 @@ pub enum SonarError {
         why: Option<String>,
     },
     /// It takes too long.
-    #[error("the server has not worked the analysis off after {}", crate::ground::units::duration(*.0))]
+    #[error("the server has not worked the analysis off after {}", crate::base::units::duration(*.0))]
     TooLong(Duration),
 }
 

@@ -1,16 +1,18 @@
-//! Checks the layers: imports go down only, each file says what lives in it, and only the upper
-//! layers print.
+//! Checks the architecture: modules import lower modules only, files of a module don't import each
+//! other in circles, each file says what it contains, and only reporters and the CLI print.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test says what is wrong by failing")]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Every room and its height. A room imports only lower ones. Rooms of one height are neighbours
-/// that don't know each other; a fraction makes a chain within a floor.
-const ROOMS: &[(&str, f32)] = &[
-    ("ground", 0.0),
+use syn::visit::Visit;
+
+/// Every module and its height. A module imports only lower ones. Modules of one height don't know
+/// each other; a fraction orders the modules of one layer.
+const MODULES: &[(&str, f32)] = &[
+    ("base", 0.0),
     ("process", 0.1),
     ("report", 0.8),
     ("quality", 0.9),
@@ -42,15 +44,20 @@ const ROOMS: &[(&str, f32)] = &[
     ("program", 6.1),
 ];
 
+/// Modules whose files still import each other in circles. Nothing may be added.
+const CIRCULAR: &[&str] =
+    &["cli", "config", "effect", "engine", "gate", "git", "init", "process", "quality", "report"];
+
 const VAGUE: &[&str] = &["utils", "util", "helpers", "helper", "common", "manager", "misc", "shared_code"];
 
 struct File {
     path: PathBuf,
-    room: String,
+    /// The module at the top of the crate that the file belongs to.
+    module: String,
     text: String,
 }
 
-/// The files of the program.
+/// Returns the files of the library.
 fn sources() -> Vec<File> {
     files_below("src")
 }
@@ -67,8 +74,8 @@ fn files_below(top: &str) -> Vec<File> {
             } else if path.extension().is_some_and(|ending| ending == "rs") {
                 let inside = path.strip_prefix(&top).unwrap();
                 let first = inside.components().next().unwrap().as_os_str().to_str().unwrap();
-                let room = first.trim_end_matches(".rs").to_owned();
-                files.push(File { text: fs::read_to_string(&path).unwrap(), room, path });
+                let module = first.trim_end_matches(".rs").to_owned();
+                files.push(File { text: fs::read_to_string(&path).unwrap(), module, path });
             }
         }
     }
@@ -76,7 +83,7 @@ fn files_below(top: &str) -> Vec<File> {
     files
 }
 
-/// Returns the text up to the unit tests, which may import anything; of a file of tests, none.
+/// Returns the text up to the unit tests, which may import anything; of a file of tests, nothing.
 fn code(file: &File) -> &str {
     if is_of_tests(file) { "" } else { file.text.split("#[cfg(test)]\nmod tests {").next().unwrap() }
 }
@@ -87,7 +94,7 @@ fn is_of_tests(file: &File) -> bool {
 }
 
 fn heights() -> BTreeMap<&'static str, f32> {
-    ROOMS.iter().copied().collect()
+    MODULES.iter().copied().collect()
 }
 
 #[test]
@@ -95,23 +102,23 @@ fn imports_go_down_only() {
     let heights = heights();
     let mut wrong = Vec::new();
     let mut seen = 0;
-    for file in sources().iter().filter(|file| file.room != "lib") {
-        let own = heights.get(&*file.room).unwrap_or_else(|| panic!("src/{} has no floor", file.room));
+    for file in sources().iter().filter(|file| file.module != "lib") {
+        let own = heights.get(&*file.module).unwrap_or_else(|| panic!("src/{} has no layer", file.module));
         for (number, line) in code(file).lines().enumerate() {
             let line = line.split("//").next().unwrap();
             for part in line.split("crate::").skip(1) {
-                let room: String = part.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
-                let Some(other) = heights.get(&*room) else {
-                    wrong.push(format!("{}:{}: `{room}` is no room", file.path.display(), number + 1));
+                let module: String = part.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+                let Some(other) = heights.get(&*module) else {
+                    wrong.push(format!("{}:{}: `{module}` is no module", file.path.display(), number + 1));
                     continue;
                 };
                 seen += 1;
-                if room != file.room && other >= own {
+                if module != file.module && other >= own {
                     wrong.push(format!(
-                        "{}:{}: {} imports {room}",
+                        "{}:{}: {} imports {module}",
                         file.path.display(),
                         number + 1,
-                        file.room
+                        file.module
                     ));
                 }
             }
@@ -122,12 +129,202 @@ fn imports_go_down_only() {
 }
 
 #[test]
-fn files_say_what_lives_in_them() {
+fn files_do_not_import_each_other_in_circles() {
+    let files = SourceFiles::parse(&sources());
+    let imports: BTreeMap<_, _> = files.by_module.keys().map(|file| (file, files.imports(file))).collect();
+    assert!(imports.values().map(BTreeSet::len).sum::<usize>() > 300, "the imports were not found");
+    // Two files are in one circle if each reaches the other.
+    let reached = |from: &ModulePath| {
+        let mut reached = BTreeSet::new();
+        let mut next: Vec<_> = imports[from].iter().collect();
+        while let Some(file) = next.pop() {
+            if reached.insert(file.clone()) {
+                next.extend(&imports[file]);
+            }
+        }
+        reached
+    };
+    let reached: BTreeMap<_, _> = imports.keys().map(|file| (*file, reached(file))).collect();
+    let mut circles = BTreeSet::new();
+    for (file, others) in &reached {
+        if others.contains(*file) {
+            let circle: Vec<_> = others
+                .iter()
+                .filter(|other| reached[other].contains(*file))
+                .map(|other| other.join("::"))
+                .collect();
+            circles.insert(circle);
+        }
+    }
+    let module = |circle: &Vec<String>| circle[0].split("::").next().unwrap().to_owned();
+    let wrong: Vec<_> = circles.iter().filter(|circle| !CIRCULAR.contains(&&*module(circle))).collect();
+    let shown: Vec<_> = wrong.iter().map(|circle| circle.join(", ")).collect();
+    assert!(wrong.is_empty(), "{} circles of files:\n{}", wrong.len(), shown.join("\n"));
+    for known in CIRCULAR {
+        assert!(circles.iter().any(|circle| module(circle) == *known), "`{known}` has no circle any more");
+    }
+}
+
+/// The path of a module below the crate, such as `engine`, `services`. Each is a file.
+type ModulePath = Vec<String>;
+
+/// The files of the library, parsed.
+struct SourceFiles {
+    by_module: BTreeMap<ModulePath, syn::File>,
+    /// What a module exports from others: its names, each with the path that is meant.
+    exports: BTreeMap<ModulePath, BTreeMap<String, Vec<String>>>,
+}
+
+impl SourceFiles {
+    fn parse(files: &[File]) -> Self {
+        let top = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+        let mut by_module = BTreeMap::new();
+        for file in files.iter().filter(|file| !is_of_tests(file) && file.module != "lib") {
+            let path = file.path.strip_prefix(&top).unwrap().with_extension("");
+            let mut module: ModulePath = path.iter().map(|part| part.to_str().unwrap().to_owned()).collect();
+            if module.last().unwrap() == "mod" {
+                module.pop();
+            }
+            by_module.insert(module, syn::parse_file(&file.text).unwrap());
+        }
+        let mut files = Self { by_module, exports: BTreeMap::new() };
+        for (module, file) in &files.by_module {
+            let mut exports = BTreeMap::new();
+            for item in &file.items {
+                if let syn::Item::Use(import) = item
+                    && !matches!(import.vis, syn::Visibility::Inherited)
+                {
+                    let mut leaves = Vec::new();
+                    use_leaves(&import.tree, &mut Vec::new(), &mut leaves);
+                    exports.extend(leaves.into_iter().map(|(name, path)| (name, path)));
+                }
+            }
+            files.exports.insert(module.clone(), exports);
+        }
+        files
+    }
+
+    /// Returns the other files of the same top module that a file imports.
+    fn imports(&self, module: &ModulePath) -> BTreeSet<ModulePath> {
+        let mut paths = Paths::default();
+        paths.visit_file(&self.by_module[module]);
+        let files = paths.0.iter().filter_map(|path| self.resolve(module, path, 0));
+        files.filter(|file| file != module && file[0] == module[0]).collect()
+    }
+
+    /// Returns the file that a path leads to, as it is written in a module.
+    fn resolve(&self, from: &ModulePath, path: &[String], depth: usize) -> Option<ModulePath> {
+        let mut module = from.clone();
+        let mut rest = path;
+        match path.first()?.as_str() {
+            "crate" => {
+                module.clear();
+                rest = &path[1..];
+            }
+            "self" => rest = &path[1..],
+            "super" => {
+                while rest.first().is_some_and(|part| part == "super") {
+                    module.pop()?;
+                    rest = &rest[1..];
+                }
+            }
+            first => {
+                let mut child = module.clone();
+                child.push(first.to_owned());
+                self.by_module.get(&child)?;
+            }
+        }
+        while let Some((first, behind)) = rest.split_first() {
+            let mut child = module.clone();
+            child.push(first.clone());
+            if self.by_module.contains_key(&child) {
+                (module, rest) = (child, behind);
+                continue;
+            }
+            if let Some(meant) = self.exports.get(&module).and_then(|exports| exports.get(first))
+                && depth < 5
+            {
+                return self.resolve(&module, meant, depth + 1);
+            }
+            break;
+        }
+        self.by_module.contains_key(&module).then_some(module)
+    }
+}
+
+/// All paths of a file, but those of its tests and of what it exports from others.
+#[derive(Default)]
+struct Paths(Vec<Vec<String>>);
+
+impl<'ast> Visit<'ast> for Paths {
+    fn visit_item_mod(&mut self, item: &'ast syn::ItemMod) {
+        let is_test = |attribute: &syn::Attribute| attribute.path().is_ident("cfg");
+        if !item.attrs.iter().any(is_test) {
+            syn::visit::visit_item_mod(self, item);
+        }
+    }
+
+    fn visit_item_use(&mut self, import: &'ast syn::ItemUse) {
+        if matches!(import.vis, syn::Visibility::Inherited) {
+            let mut leaves = Vec::new();
+            use_leaves(&import.tree, &mut Vec::new(), &mut leaves);
+            self.0.extend(leaves.into_iter().map(|(_, path)| path));
+        }
+    }
+
+    fn visit_path(&mut self, path: &'ast syn::Path) {
+        if path.segments.len() > 1 {
+            self.0.push(path.segments.iter().map(|segment| segment.ident.to_string()).collect());
+        }
+        syn::visit::visit_path(self, path);
+    }
+
+    fn visit_macro(&mut self, call: &'ast syn::Macro) {
+        let text = call.tokens.to_string();
+        for start in ["crate ::", "super ::"] {
+            for (at, _) in text.match_indices(start) {
+                let path = text[at..].split(" :: ").map(|part| {
+                    part.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect::<String>()
+                });
+                self.0.push(path.take(3).collect());
+            }
+        }
+    }
+}
+
+/// Appends each name that a `use` brings in, with its path.
+fn use_leaves(tree: &syn::UseTree, above: &mut Vec<String>, leaves: &mut Vec<(String, Vec<String>)>) {
+    let with = |above: &[String], name: &syn::Ident| {
+        let mut path = above.to_vec();
+        if name != "self" {
+            path.push(name.to_string());
+        }
+        path
+    };
+    match tree {
+        syn::UseTree::Path(part) => {
+            above.push(part.ident.to_string());
+            use_leaves(&part.tree, above, leaves);
+            above.pop();
+        }
+        syn::UseTree::Name(name) => leaves.push((name.ident.to_string(), with(above, &name.ident))),
+        syn::UseTree::Rename(name) => leaves.push((name.rename.to_string(), with(above, &name.ident))),
+        syn::UseTree::Glob(_) => leaves.push(("*".to_owned(), above.clone())),
+        syn::UseTree::Group(group) => {
+            for tree in &group.items {
+                use_leaves(tree, above, leaves);
+            }
+        }
+    }
+}
+
+#[test]
+fn files_say_what_they_contain() {
     let mut wrong = Vec::new();
     for file in sources().into_iter().chain(files_below("tests")) {
         let shown = file.path.display();
         if !file.text.starts_with("//!") {
-            wrong.push(format!("{shown}: the first line does not say what lives here"));
+            wrong.push(format!("{shown}: the first line does not say what the file contains"));
         }
         let stem = file.path.file_stem().unwrap().to_str().unwrap();
         if VAGUE.contains(&stem) {
@@ -138,9 +335,9 @@ fn files_say_what_lives_in_them() {
 }
 
 #[test]
-fn only_the_upper_floors_print() {
+fn only_reporters_and_the_cli_print() {
     let mut wrong = Vec::new();
-    for file in sources().iter().filter(|file| !["reporter", "cli"].contains(&&*file.room)) {
+    for file in sources().iter().filter(|file| !["reporter", "cli"].contains(&&*file.module)) {
         for (number, line) in code(file).lines().enumerate() {
             let line = line.split("//").next().unwrap();
             let prints = ["println!", "print!(", "io::stdout()", "io::stderr()"];
@@ -154,9 +351,9 @@ fn only_the_upper_floors_print() {
 }
 
 #[test]
-fn the_map_names_every_room() {
+fn architecture_md_names_every_module() {
     let map = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("ARCHITECTURE.md")).unwrap();
-    for (room, _) in ROOMS {
-        assert!(map.contains(&format!("`{room}")), "ARCHITECTURE.md does not name `{room}`");
+    for (module, _) in MODULES {
+        assert!(map.contains(&format!("`{module}")), "ARCHITECTURE.md does not name `{module}`");
     }
 }

@@ -10,11 +10,11 @@ use std::path::Path;
 
 use tempfile::{NamedTempFile, TempPath};
 
+use crate::base::digest::Digest;
+use crate::base::file::FileError;
+use crate::base::stat::Stat;
 use crate::cache::packed::{self, Encoding, LEVEL};
 use crate::cache::secret::Search;
-use crate::ground::digest::Digest;
-use crate::ground::file::FileError;
-use crate::ground::stat::Stat;
 
 const MAGIC: &[u8; 8] = b"tgblob1\n";
 const HEADER: usize = 1 + Digest::LEN + 8;

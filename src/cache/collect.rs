@@ -3,15 +3,15 @@
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
+use crate::base::file::FileError;
+use crate::base::path::RepoPath;
+use crate::base::pattern::{Item, Patterns, What};
 use crate::cache::Cache;
 use crate::cache::content;
 use crate::cache::error::CacheError;
 use crate::cache::output_set::{Content, Output, OutputSet};
 use crate::cache::table::Table;
 use crate::cache::walk::{self, Found, special};
-use crate::ground::file::FileError;
-use crate::ground::path::RepoPath;
-use crate::ground::pattern::{Item, Patterns, What};
 
 impl Cache {
     /// What lies below `root` within `patterns` now, with contents hashed. Files whose stat is known

@@ -3,6 +3,9 @@
 use std::collections::HashSet;
 use std::path::Path;
 
+use crate::base::digest::Digest;
+use crate::base::path::RepoPath;
+use crate::base::pattern::Patterns;
 use crate::cache::Cache;
 use crate::cache::collect;
 use crate::cache::content;
@@ -10,9 +13,6 @@ use crate::cache::entry::Entry;
 use crate::cache::error::CacheError;
 use crate::cache::output_set::{Content, Output};
 use crate::cache::walk::{self, Found, Walked};
-use crate::ground::digest::Digest;
-use crate::ground::path::RepoPath;
-use crate::ground::pattern::Patterns;
 
 /// How outputs on disk relate to an entry.
 #[derive(Clone, PartialEq, Eq, Debug)]

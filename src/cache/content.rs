@@ -8,13 +8,13 @@ use std::path::Path;
 
 use rayon::iter::{IntoParallelRefIterator as _, ParallelIterator as _};
 
+use crate::base::digest::Digest;
+use crate::base::file::FileError;
+use crate::base::path::RepoPath;
+use crate::base::stat::{Moment, Stat};
 use crate::cache::error::CacheError;
 use crate::cache::table::Table;
 use crate::cache::walk::Found;
-use crate::ground::digest::Digest;
-use crate::ground::file::FileError;
-use crate::ground::path::RepoPath;
-use crate::ground::stat::{Moment, Stat};
 
 /// Opens a regular file and gives its stat; an error says that there is none any more.
 pub(super) fn open(root: &Path, path: &RepoPath) -> Result<(File, Stat), CacheError> {

@@ -7,13 +7,13 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
+use crate::base::clock::Timestamp;
+use crate::base::digest::Digest;
+use crate::base::path::RepoPath;
 use crate::cache::blob::{Flaw, Name};
 use crate::cache::output_set::{Content, Output};
 use crate::cache::packed::{self, Encoding};
 use crate::cache::wire;
-use crate::ground::clock::Timestamp;
-use crate::ground::digest::Digest;
-use crate::ground::path::RepoPath;
 
 const MAGIC: &[u8; 8] = b"tgentry2";
 /// How entries of former versions begin. They are left alone until they are replaced or collected.

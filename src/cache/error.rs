@@ -3,9 +3,9 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::ground::file::FileError;
-use crate::ground::path::RepoPath;
-use crate::ground::units;
+use crate::base::file::FileError;
+use crate::base::path::RepoPath;
+use crate::base::units;
 
 /// Why something was not looked at, stored or collected. Each is one line.
 #[derive(Debug, thiserror::Error)]

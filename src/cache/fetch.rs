@@ -9,6 +9,9 @@ use std::path::{Path, PathBuf};
 use rayon::iter::{IndexedParallelIterator as _, IntoParallelRefIterator as _, ParallelIterator as _};
 use tempfile::TempPath;
 
+use crate::base::digest::Digest;
+use crate::base::file::FileError;
+use crate::base::path::RepoPath;
 use crate::cache::Cache;
 use crate::cache::blob::{self, UnpackError};
 use crate::cache::entry::{Entry, Home, Packed, Section, Stored};
@@ -16,9 +19,6 @@ use crate::cache::error::CacheError;
 use crate::cache::output_set::Content;
 use crate::cache::place::Kind;
 use crate::cache::plan::{Plan, RestoreError, Write};
-use crate::ground::digest::Digest;
-use crate::ground::file::FileError;
-use crate::ground::path::RepoPath;
 
 /// Packs up to this sum are held in memory, beyond it in temporary files.
 const MEMORY: u64 = 256 << 20;

@@ -7,12 +7,12 @@ use std::time::{Duration, SystemTime};
 
 use rayon::iter::{IntoParallelIterator as _, ParallelIterator as _};
 
+use crate::base::digest::Digest;
+use crate::base::file::FileError;
+use crate::base::lock::FileLock;
 use crate::cache::Cache;
 use crate::cache::error::CacheError;
 use crate::cache::place::{self, Kind};
-use crate::ground::digest::Digest;
-use crate::ground::file::FileError;
-use crate::ground::lock::FileLock;
 
 /// What nobody refers to is left alone for this long.
 const YOUNG: Duration = Duration::from_secs(60 * 60);

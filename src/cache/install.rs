@@ -16,13 +16,13 @@ use rayon::iter::{IntoParallelRefIterator as _, ParallelIterator as _};
 use rustix::fs::{AtFlags, CWD, Mode, OFlags};
 use rustix::io::Errno;
 
+use crate::base::digest::{Digest, Fields};
+use crate::base::file::FileError;
+use crate::base::path::RepoPath;
 use crate::cache::entry::{Packed, Stored};
 use crate::cache::fetch::Contents;
 use crate::cache::output_set::Content;
 use crate::cache::plan::{Place, Plan, Write};
-use crate::ground::digest::{Digest, Fields};
-use crate::ground::file::FileError;
-use crate::ground::path::RepoPath;
 
 /// What the owner of a folder needs to change what is in it.
 const OWN: u32 = 0o700;

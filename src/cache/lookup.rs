@@ -6,14 +6,14 @@ use std::io::Read as _;
 use std::sync::PoisonError;
 use std::time::{Duration, SystemTime};
 
+use crate::base::digest::Digest;
+use crate::base::stat::{Moment, Stat};
 use crate::cache::Cache;
 use crate::cache::blob::{self, Depth, Flaw};
 use crate::cache::entry::{Entry, Home, Section};
 use crate::cache::error::CacheError;
 use crate::cache::packed;
 use crate::cache::place::{Kind, Place};
-use crate::ground::digest::Digest;
-use crate::ground::stat::{Moment, Stat};
 
 /// Uses within this time count as one.
 const USE: Duration = Duration::from_secs(60 * 60);

@@ -43,10 +43,10 @@ use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use crate::ground::clock::Clock;
-use crate::ground::digest::Digest;
-use crate::ground::lock::FileLock;
-use crate::ground::path::RepoPath;
+use crate::base::clock::Clock;
+use crate::base::digest::Digest;
+use crate::base::lock::FileLock;
+use crate::base::path::RepoPath;
 use place::Place;
 use table::Table;
 

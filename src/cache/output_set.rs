@@ -1,8 +1,8 @@
 //! The output set: what a task left within its declared patterns, by name and content. It must not
 //! know the file system, nor how contents are stored.
 
-use crate::ground::digest::{Digest, Fields};
-use crate::ground::path::RepoPath;
+use crate::base::digest::{Digest, Fields};
+use crate::base::path::RepoPath;
 
 /// One thing that a task left.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use crate::ground::digest::Digest;
-use crate::ground::file::{self, FileError};
+use crate::base::digest::Digest;
+use crate::base::file::{self, FileError};
 
 /// The folders of a cache.
 #[derive(Clone, Debug)]

@@ -4,6 +4,11 @@
 use std::collections::{BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 
+use crate::base::digest::Digest;
+use crate::base::file::FileError;
+use crate::base::path::RepoPath;
+use crate::base::pattern::Patterns;
+use crate::base::units;
 use crate::cache::compare::{self, Glance};
 use crate::cache::content;
 use crate::cache::entry::Stored;
@@ -11,11 +16,6 @@ use crate::cache::error::{CacheError, is_full};
 use crate::cache::output_set::{Content, Output};
 use crate::cache::table::Table;
 use crate::cache::walk::{self, Found, Holds, Walked};
-use crate::ground::digest::Digest;
-use crate::ground::file::FileError;
-use crate::ground::path::RepoPath;
-use crate::ground::pattern::Patterns;
-use crate::ground::units;
 
 /// Why outputs were not restored. Each is one line. Unless it is [`Self::Partly`], nothing was
 /// changed.

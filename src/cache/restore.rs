@@ -3,14 +3,14 @@
 
 use std::path::Path;
 
+use crate::base::path::RepoPath;
+use crate::base::pattern::Patterns;
 use crate::cache::Cache;
 use crate::cache::entry::Entry;
 use crate::cache::error::CacheError;
 use crate::cache::fetch::Contents;
 use crate::cache::install::Installer;
 use crate::cache::plan::{Ground, Plan, RestoreError};
-use crate::ground::path::RepoPath;
-use crate::ground::pattern::Patterns;
 
 /// What a restore did.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]

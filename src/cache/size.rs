@@ -3,9 +3,9 @@
 
 use std::io::Write as _;
 
+use crate::base::file::{self, Durability, FileError};
 use crate::cache::Cache;
 use crate::cache::place::Kind;
-use crate::ground::file::{self, Durability, FileError};
 
 /// Beyond this many bytes the file of summands is summed up.
 const LONG: usize = 64 << 10;

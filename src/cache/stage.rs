@@ -12,14 +12,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use crate::base::digest::Digest;
+use crate::base::file::{self, FileError};
+use crate::base::stat::{Moment, Stat};
 use crate::cache::Cache;
 use crate::cache::blob::{self, Name, StageError, Staged};
 use crate::cache::error::CacheError;
 use crate::cache::place::{self, Kind};
 use crate::cache::secret::{Forbidden, Search};
-use crate::ground::digest::Digest;
-use crate::ground::file::{self, FileError};
-use crate::ground::stat::{Moment, Stat};
 
 /// A blob that is used again looks young for at least this long.
 const AGAIN: Duration = Duration::from_secs(30 * 60);

@@ -5,11 +5,11 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use rayon::iter::{IntoParallelIterator as _, ParallelIterator as _};
 
+use crate::base::clock::Timestamp;
+use crate::base::digest::Digest;
 use crate::cache::Cache;
 use crate::cache::error::CacheError;
 use crate::cache::place::Kind;
-use crate::ground::clock::Timestamp;
-use crate::ground::digest::Digest;
 
 /// The figures.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]

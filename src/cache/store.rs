@@ -10,6 +10,11 @@ use std::sync::PoisonError;
 use rayon::iter::{IntoParallelRefIterator as _, ParallelIterator as _};
 use tempfile::NamedTempFile;
 
+use crate::base::clock::Timestamp;
+use crate::base::digest::Digest;
+use crate::base::file::{self, FileError};
+use crate::base::lock::FileLock;
+use crate::base::path::RepoPath;
 use crate::cache::Cache;
 use crate::cache::blob::{self, Depth, Name, StageError};
 use crate::cache::content;
@@ -19,11 +24,6 @@ use crate::cache::output_set::{Content, Output, OutputSet};
 use crate::cache::place::{self, Kind};
 use crate::cache::secret::Forbidden;
 use crate::cache::stage::Staging;
-use crate::ground::clock::Timestamp;
-use crate::ground::digest::Digest;
-use crate::ground::file::{self, FileError};
-use crate::ground::lock::FileLock;
-use crate::ground::path::RepoPath;
 
 /// Files up to this size share packs, larger ones have blobs of their own.
 const SMALL_FILE: u64 = 64 << 10;

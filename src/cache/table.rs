@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{PoisonError, RwLock};
 
-use crate::ground::digest::Digest;
-use crate::ground::file::FileError;
-use crate::ground::stat::{Moment, Stat};
-use crate::ground::stat_cache::StatCache;
+use crate::base::digest::Digest;
+use crate::base::file::FileError;
+use crate::base::stat::{Moment, Stat};
+use crate::base::stat_cache::StatCache;
 
 /// Digests by name and stat.
 #[derive(Debug)]

@@ -6,6 +6,9 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempPath;
 
+use crate::base::file::FileError;
+use crate::base::path::RepoPath;
+use crate::base::pattern::Patterns;
 use crate::cache::Cache;
 use crate::cache::entry::Stored;
 use crate::cache::fetch::{Contents, Disks, check_space};
@@ -14,9 +17,6 @@ use crate::cache::output_set::Content;
 use crate::cache::plan::{Ground, Plan, RestoreError};
 use crate::cache::restore::Restored;
 use crate::cache::table::Table;
-use crate::ground::file::FileError;
-use crate::ground::path::RepoPath;
-use crate::ground::pattern::Patterns;
 
 impl Cache {
     /// Makes what lies within `patterns` below `root` what lies there below `source`: bytes,

@@ -4,12 +4,12 @@ use std::collections::HashSet;
 
 use rayon::iter::{IntoParallelIterator as _, ParallelIterator as _};
 
+use crate::base::digest::Digest;
+use crate::base::lock::FileLock;
 use crate::cache::Cache;
 use crate::cache::blob::{self, Depth, Flaw};
 use crate::cache::error::CacheError;
 use crate::cache::place::{self, Kind, Place};
-use crate::ground::digest::Digest;
-use crate::ground::lock::FileLock;
 
 /// What to do about damage.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

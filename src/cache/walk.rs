@@ -9,10 +9,10 @@ use std::path::Path;
 
 use rayon::iter::{IntoParallelRefIterator as _, ParallelIterator as _};
 
-use crate::ground::file::FileError;
-use crate::ground::path::RepoPath;
-use crate::ground::pattern::{Patterns, What};
-use crate::ground::stat::Stat;
+use crate::base::file::FileError;
+use crate::base::path::RepoPath;
+use crate::base::pattern::{Patterns, What};
+use crate::base::stat::Stat;
 
 /// From how many folders on they are listed by several threads.
 const PARALLEL: usize = 4;
@@ -265,7 +265,7 @@ fn reaches(base: &RepoPath, rest: &[String], folder: &RepoPath) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ground::pattern::{Item, Origin, Pattern};
+    use crate::base::pattern::{Item, Origin, Pattern};
 
     fn patterns(texts: &[&str]) -> Patterns {
         let base = RepoPath::top();

@@ -2,6 +2,7 @@
 //! what reaches what.
 
 use crate::affected::{self, Affected, Side};
+use crate::base::path::RepoPath;
 use crate::cli::exit::Failure;
 use crate::cli::project::Project;
 use crate::config::model::TaskId;
@@ -9,7 +10,6 @@ use crate::engine::baseline::BASES;
 use crate::gate::definition;
 use crate::git::{Commit, WorkTreeReader};
 use crate::graph::{Graph, Reach};
-use crate::ground::path::RepoPath;
 use crate::reporter::lines::count;
 use crate::select::Selection;
 

@@ -5,13 +5,13 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
+use crate::base::file;
 use crate::cli::Session;
 use crate::cli::exit::{End, Failure};
 use crate::cli::project::Project;
 use crate::config::model::Config;
 use crate::engine::baseline::{BASES, NOTES, committed, lines_of};
 use crate::git::{Commit, GitError, Notes, Repository};
-use crate::ground::file;
 use crate::history::records::{Recorded, Records};
 use crate::reporter::lines::count;
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::base::units;
 use crate::cache::{Cache, Repair};
 use crate::cli::Session;
 use crate::cli::args::CacheAction;
@@ -9,7 +10,6 @@ use crate::cli::exit::{End, Failure};
 use crate::cli::project::Project;
 use crate::engine::sandbox;
 use crate::git::{self, PoolFinder};
-use crate::ground::units;
 use crate::reporter::lines::count;
 use crate::reporter::style::Tone;
 

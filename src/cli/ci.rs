@@ -5,13 +5,13 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 
+use crate::base::file::{self, Durability, FileError};
 use crate::cli::Session;
 use crate::cli::exit::{End, Failure};
 use crate::cli::project::Project;
 use crate::config::model::Provider;
 use crate::git::{Repository, WorkTreeReader};
 use crate::graph::{Graph, Reach};
-use crate::ground::file::{self, Durability, FileError};
 use crate::reporter::lines::count;
 use crate::reporter::style::Tone;
 use crate::select::Selection;

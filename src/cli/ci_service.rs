@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
 
+use crate::base::env::Env;
+use crate::base::{file, random};
 use crate::cli::Session;
 use crate::cli::exit::Failure;
 use crate::engine::baseline::BASES;
 use crate::git::{ChangedLines, Repository};
-use crate::ground::env::Env;
-use crate::ground::{file, random};
 use crate::reporter::azure::Azure;
 use crate::reporter::buildkite::Buildkite;
 use crate::reporter::ci::{Dialect, Site};

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
+use crate::base::units;
 use crate::cli::Session;
 use crate::cli::args::DoctorArgs;
 use crate::cli::exit::{End, Failure, hint};
@@ -21,7 +22,6 @@ use crate::gate::connection::{host_of, is_ssh};
 use crate::gate::setup;
 use crate::git::{GitError, PoolFinder, Repository, WorkTreeReader};
 use crate::graph::{Graph, Reach};
-use crate::ground::units;
 use crate::process::mask::Mask;
 use crate::process::program::find_program;
 use crate::process::run::{Ended, run};
@@ -245,7 +245,7 @@ fn hooks_found(session: &Session) -> Vec<Finding> {
 fn state(path: &Path) -> Finding {
     let what = "state";
     let shown = path.display();
-    let trial = crate::ground::file::make_dir(path)
+    let trial = crate::base::file::make_dir(path)
         .map_err(|error| error.source)
         .and_then(|()| tempfile::tempfile_in(path));
     if let Err(error) = trial {

@@ -3,6 +3,7 @@
 use std::io::ErrorKind;
 use std::path::PathBuf;
 
+use crate::base::file::FileError;
 use crate::cache::CacheError;
 use crate::cli::explain_gate::GateUnknown;
 use crate::config::diagnostic::Diagnostics;
@@ -12,7 +13,6 @@ use crate::engine::sharding::ShardingError;
 use crate::event::Verdict;
 use crate::gate::error::GateError;
 use crate::git::{Form, GitError, NoBase};
-use crate::ground::file::FileError;
 use crate::history::runs::RunsError;
 use crate::manifest::merge::MergeError;
 use crate::process::mask::MaskError;

@@ -4,12 +4,12 @@
 use clap::Args;
 use serde_json::json;
 
+use crate::base::name;
 use crate::cli::Session;
 use crate::cli::exit::{End, Failure};
 use crate::cli::project::Project;
 use crate::config::model::Config;
 use crate::event::{RunStarted, Status, TaskFinished, What};
-use crate::ground::name;
 use crate::history::runs::Runs;
 use crate::quality::evidence::{Evidence, LISTED};
 use crate::reporter::rulings;

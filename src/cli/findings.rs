@@ -2,10 +2,10 @@
 
 use serde_json::{Value, json};
 
+use crate::base::path::RepoPath;
 use crate::engine::audit::Audit;
 use crate::engine::findings::{Absent, Finding, Kind, Manner};
 use crate::event::{Log, Status, TaskFinished};
-use crate::ground::path::RepoPath;
 use crate::process::trace::report::Doubt;
 use crate::reporter::lines::count;
 use crate::reporter::style::{Paint, Tone};

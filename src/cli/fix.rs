@@ -39,7 +39,7 @@ fn fixes(config: &Config, selection: &Selection) -> Config {
         let mut task = config.task(id).clone();
         task.run = Some(task.fix.take()?);
         task.needs = Vec::new();
-        task.outputs = crate::ground::pattern::Patterns::default();
+        task.outputs = crate::base::pattern::Patterns::default();
         task.tools = Vec::new();
         task.finally = None;
         task.retries = 0;

@@ -4,6 +4,7 @@
 use std::cell::{Cell, OnceCell, RefCell};
 use std::path::Path;
 
+use crate::base::clock::Clock;
 use crate::cli::Session;
 use crate::cli::args::GateArgs;
 use crate::cli::exit::{End, Failure};
@@ -17,7 +18,6 @@ use crate::gate::answer::Answer;
 use crate::gate::host::{Audience, Host};
 use crate::gate::question::Question;
 use crate::git::{Age, Repository};
-use crate::ground::clock::Clock;
 use crate::reporter::lines::Lines;
 
 /// What listens to the runs of a gate, and to what it says besides.
@@ -194,7 +194,7 @@ impl Asking<'_> {
             }
             Answer::Remembered { age } => format!(
                 "it did {} ago, in the push whose connection was lost",
-                crate::ground::units::duration(*age)
+                crate::base::units::duration(*age)
             ),
             Answer::SetupFailed(_) => format!("the setup of its worktree did not pass{}", left(question)),
             Answer::Interrupted(_) => format!("nothing was run yet{}", left(question)),

@@ -4,6 +4,7 @@ use std::io::Read as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::base::units;
 use crate::cli::Session;
 use crate::cli::args::{HookArgs, RunArgs};
 use crate::cli::exit::{End, Failure};
@@ -18,7 +19,6 @@ use crate::gate::connection::{Connection, Doubt};
 use crate::gate::question::{self, Question};
 use crate::gate::{definition, push};
 use crate::git::{Age, Repository};
-use crate::ground::units;
 use crate::history::skips::{Skip, Skipped, Skips};
 use crate::process::caller::{Caller, Watch, end_self};
 use crate::reporter::story::cut;

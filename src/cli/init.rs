@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
+use crate::base::file;
+use crate::base::path::RepoPath;
 use crate::cli::Session;
 use crate::cli::exit::{End, Failure};
 use crate::cli::project::definition_folders;
@@ -13,8 +15,6 @@ use crate::config::include::FILE;
 use crate::config::{Source, parse};
 use crate::git::snapshot::{Mode, Snapshot};
 use crate::git::{Repository, WorkTreeReader, tree_id};
-use crate::ground::file;
-use crate::ground::path::RepoPath;
 use crate::init::text::{self, Standing, Tried};
 use crate::init::{self, Candidate, Found, Survey};
 use crate::process::program::find_program;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
+use crate::base::units;
 use crate::cli::Session;
 use crate::cli::args::{Format, LogArgs};
 use crate::cli::exit::{End, Failure};
@@ -12,7 +13,6 @@ use crate::cli::project::Project;
 use crate::cli::shards;
 use crate::cli::skips;
 use crate::event::{Event, ServiceEnd, Status, TaskFinished, Verdict, What};
-use crate::ground::units;
 use crate::history::runs::{RunHead, Runs};
 use crate::reporter::Reporter as _;
 use crate::reporter::ci::Ci;

@@ -3,11 +3,11 @@
 
 use std::path::Path;
 
+use crate::base::file::{self, Durability, FileError};
 use crate::cli::Session;
 use crate::cli::ci_service::make_folder;
 use crate::cli::exit::Failure;
 use crate::git::Repository;
-use crate::ground::file::{self, Durability, FileError};
 use crate::history::runs::{Runs, RunsError};
 use crate::manifest::{Keys, Manifest};
 

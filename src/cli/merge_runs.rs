@@ -9,6 +9,7 @@ use std::time::Duration;
 use clap::Args;
 use serde_json::json;
 
+use crate::base::units;
 use crate::cli::Session;
 use crate::cli::ci_service::Ci;
 use crate::cli::exit::{End, Failure};
@@ -18,7 +19,6 @@ use crate::cli::voices::report;
 use crate::event::{
     Ended, Event, Level, Log, RunStarted, Status, Summary, TaskFinished, VERSION, Verdict, What,
 };
-use crate::ground::units;
 use crate::manifest::merge::{self, Merged, Row};
 use crate::manifest::phrases::{named, tree};
 use crate::manifest::{Account, Manifest};

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::base::digest::Digest;
 use crate::cli::Session;
 use crate::cli::exit::Failure;
 use crate::cli::project::Project;
@@ -14,7 +15,6 @@ use crate::engine::manifest::shown;
 use crate::event::{Ended, Status, TaskFinished};
 use crate::git::{WorkTreeReader, tree_id};
 use crate::graph::{Graph, NodeId, Reach};
-use crate::ground::digest::Digest;
 use crate::history::records::{Recorded, Records};
 use crate::key::{Contribution, Key};
 use crate::manifest::merge::Merged;
@@ -268,7 +268,7 @@ fn evidence(manifest: &Manifest, tasks: &[&str]) -> Result<(Facts, Vec<Source>),
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ground::clock::Timestamp;
+    use crate::base::clock::Timestamp;
     use crate::manifest::{Environment, Inputs, VERSION};
     use crate::report::facts::{Measure, Tests, Unit};
 

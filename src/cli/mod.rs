@@ -45,12 +45,12 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, FromArgMatches as _};
 
+use crate::base::clock::Clock;
+use crate::base::env::Env;
+use crate::base::name;
 use crate::cli::args::{Cli, Command, RunArgs};
 use crate::cli::exit::{End, Failure};
 use crate::engine::rust_task::{Functions, Outcome};
-use crate::ground::clock::Clock;
-use crate::ground::env::Env;
-use crate::ground::name;
 use crate::reporter::story::cut;
 use crate::reporter::style::{Color, Paint, Tone};
 use crate::select::SelectError;

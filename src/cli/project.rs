@@ -7,6 +7,9 @@
 use std::os::unix::ffi::OsStringExt as _;
 use std::path::{Path, PathBuf};
 
+use crate::base::env::Env;
+use crate::base::file;
+use crate::base::path::RepoPath;
 use crate::cli::exit::Failure;
 use crate::cli::run::Spot;
 use crate::config::include::{self, FILE, Library, Listed, LoadError};
@@ -16,9 +19,6 @@ use crate::engine::prepare::Tree;
 use crate::gate::definition;
 use crate::git::snapshot::Mode;
 use crate::git::{Commit, Repository, browse};
-use crate::ground::env::Env;
-use crate::ground::file;
-use crate::ground::path::RepoPath;
 
 /// A repository, or a folder, with a tasks.toml.
 pub struct Project {

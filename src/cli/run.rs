@@ -3,6 +3,7 @@
 use std::cell::{Cell, OnceCell};
 use std::path::Path;
 
+use crate::base::file::FileError;
 use crate::cli::Session;
 use crate::cli::affected;
 use crate::cli::args::RunArgs;
@@ -26,7 +27,6 @@ use crate::gate::host::Host;
 use crate::gate::provision::Provision;
 use crate::git::{Age, Repository};
 use crate::graph::Reach;
-use crate::ground::file::FileError;
 use crate::history::runs::{self, RunsError};
 use crate::plan::CachePolicy;
 use crate::reporter::Output;

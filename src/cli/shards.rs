@@ -1,12 +1,12 @@
 //! `--shard K/N` and `--timings FILE`: which part of a plan is meant, and by which times it is split.
 //! It must not decide how.
 
+use crate::base::file::{self, FileError};
 use crate::cli::Session;
 use crate::cli::args::PartArgs;
 use crate::cli::exit::{End, Failure};
 use crate::cli::project::Project;
 use crate::engine::prepare::Prepared;
-use crate::ground::file::{self, FileError};
 use crate::history::tasks::History;
 use crate::shard::Timings;
 

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use clap::Args;
 
+use crate::base::{file, units};
 use crate::cli::Session;
 use crate::cli::exit::{End, Failure};
-use crate::ground::{file, units};
 use crate::sonar::{ReportTask, Server, TOKEN};
 
 /// Arguments of `sonar`.

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use crate::base::units;
 use crate::cli::Session;
 use crate::cli::exit::Failure;
 use crate::config::model::Config;
@@ -18,7 +19,6 @@ use crate::engine::prepare::{Place, Prepared, Request, Tree};
 use crate::engine::scheduler::OnFailure;
 use crate::event::{Event, Status, TaskFinished, Verdict, What};
 use crate::graph::Reach;
-use crate::ground::units;
 use crate::history::runs;
 use crate::plan::CachePolicy;
 use crate::reporter::style::{Paint, Tone};

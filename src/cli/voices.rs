@@ -5,13 +5,13 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use crate::base::clock::Clock;
 use crate::cli::Session;
 use crate::cli::args::{Format, RunArgs};
 use crate::cli::ci_service::{Ci, Spoken, make_folder};
 use crate::cli::exit::Failure;
 use crate::engine::emitter::{Emitter, Unwritten, unwritten};
 use crate::event::{Event, Level, What};
-use crate::ground::clock::Clock;
 use crate::history::runs::Runs;
 use crate::reporter::ci::Ci as CiVoice;
 use crate::reporter::json::Json;

@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use clap::Args;
 
+use crate::base::clock::Clock;
+use crate::base::path::RepoPath;
 use crate::cli::Session;
 use crate::cli::args::{Format, RunArgs};
 use crate::cli::exit::{End, Failure};
@@ -27,8 +29,6 @@ use crate::event::{Level, Verdict};
 use crate::git::activity::{Activity, in_a_lull};
 use crate::git::snapshot::Snapshot;
 use crate::git::{Repository, WorkTreeReader};
-use crate::ground::clock::Clock;
-use crate::ground::path::RepoPath;
 use crate::history::runs;
 use crate::process::stop::{Demand, Stop};
 use crate::process::strays;
@@ -302,7 +302,7 @@ impl Rounds<'_> {
             hold: None,
             stop: Stop::new(),
             is_retry: false,
-            identity: Box::new(|_| crate::ground::digest::Digest::of(b"")),
+            identity: Box::new(|_| crate::base::digest::Digest::of(b"")),
         };
         let mut how = Demand::Terminate;
         while !self.watching.services.is_empty() {

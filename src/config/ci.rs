@@ -9,8 +9,8 @@ use super::model::{Ci, Provider};
 use super::naming::Names;
 use super::needs::NAMED;
 use super::settings::unit;
-use crate::ground::path::RepoPath;
-use crate::ground::units;
+use crate::base::path::RepoPath;
+use crate::base::units;
 
 /// Reads `[ci]` of the file in the folder `base`.
 pub(super) fn read(

@@ -7,7 +7,7 @@ use super::diagnostic::{Diagnostics, Flawed};
 use super::dotenv::{self, Hidden};
 use super::include::{self, Library, LoadError};
 use super::model::{Config, EnvFile, Task};
-use crate::ground::path::RepoPath;
+use crate::base::path::RepoPath;
 
 /// What each file says; `None` if it is not there.
 type Contents = BTreeMap<RepoPath, Option<Vec<(String, Hidden)>>>;

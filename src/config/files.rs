@@ -8,8 +8,8 @@ use super::diagnostic::{Diagnostic, Findings, row};
 use super::document::{Extent, Table, Text, Value};
 use super::keys;
 use super::model::NamedSet;
-use crate::ground::path::RepoPath;
-use crate::ground::pattern::{Item, Mark, Origin, Pattern, PatternError, Patterns, What};
+use crate::base::path::RepoPath;
+use crate::base::pattern::{Item, Mark, Origin, Pattern, PatternError, Patterns, What};
 
 /// Sets within sets stand for at most this many patterns, and lie at most this deep.
 const MAX_SET: (usize, usize) = (10_000, 50);

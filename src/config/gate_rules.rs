@@ -7,7 +7,7 @@ use super::document::{Entry, Table, Text, Value};
 use super::files;
 use super::keys::{self, Keys};
 use super::shared::Scope;
-use crate::ground::pattern::Origin;
+use crate::base::pattern::Origin;
 use crate::quality::rules::{Coverage, Findings as FindingRules, Licences, Rules, Tests};
 
 /// Digits behind the point that a percentage may have. With so many it can be compared exactly.

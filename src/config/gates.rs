@@ -11,8 +11,8 @@ use super::needs::NAMED;
 use super::shared::Scope;
 use super::suppressions::{self, Unplaced};
 use super::task_table::Draft;
-use crate::ground::path::RepoPath;
-use crate::ground::pattern::Patterns;
+use crate::base::path::RepoPath;
+use crate::base::pattern::Patterns;
 use crate::quality::rules::Rules;
 
 /// What makes a draft a gate.

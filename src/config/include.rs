@@ -15,10 +15,10 @@ use super::files::{self, Line, Reference};
 use super::keys;
 use super::model::Config;
 use super::naming::joined;
-use crate::ground::links::{Leads, follow};
-use crate::ground::name;
-use crate::ground::path::RepoPath;
-use crate::ground::pattern::{Item, Mark, Origin, Patterns, What};
+use crate::base::links::{Leads, follow};
+use crate::base::name;
+use crate::base::path::RepoPath;
+use crate::base::pattern::{Item, Mark, Origin, Patterns, What};
 
 /// The usual name of a file with tasks.
 pub const FILE: &str = "tasks.toml";

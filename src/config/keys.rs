@@ -3,7 +3,7 @@
 
 use super::diagnostic::Diagnostic;
 use super::document::Text;
-use crate::ground::name;
+use crate::base::name;
 
 /// The keys of one kind of table.
 #[derive(Debug)]

@@ -38,8 +38,8 @@ mod worktree;
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::ground::path::RepoPath;
-use crate::ground::pattern::{Item, Origin, Pattern, Patterns, What};
+use crate::base::path::RepoPath;
+use crate::base::pattern::{Item, Origin, Pattern, Patterns, What};
 use diagnostic::{Diagnostic, Diagnostics, Findings, Flawed};
 use document::{Entry, Extent};
 use links::Linking;

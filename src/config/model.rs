@@ -12,9 +12,9 @@ use super::diagnostic::Lines;
 use super::dotenv::Hidden;
 use super::naming::{self, Called, Names};
 use super::stage::Stage;
-use crate::ground::env::Env;
-use crate::ground::path::RepoPath;
-use crate::ground::pattern::Patterns;
+use crate::base::env::Env;
+use crate::base::path::RepoPath;
+use crate::base::pattern::Patterns;
 use crate::quality::rules::Rules;
 use crate::report::Kind;
 

@@ -9,9 +9,9 @@ use super::files::{self, Line, Reference};
 use super::keys;
 use super::part::Part;
 use super::task_table::Draft;
-use crate::ground::path::RepoPath;
-use crate::ground::pattern::{Item, Mark, Origin, Pattern, Patterns, What};
-use crate::ground::pattern_overlap::{Shape, Shapes};
+use crate::base::path::RepoPath;
+use crate::base::pattern::{Item, Mark, Origin, Pattern, Patterns, What};
+use crate::base::pattern_overlap::{Shape, Shapes};
 
 /// The outputs of one task.
 #[derive(Debug, Default)]

@@ -9,8 +9,8 @@ use super::files;
 use super::keys;
 use super::model::Report;
 use super::suppressions;
-use crate::ground::path::RepoPath;
-use crate::ground::pattern::{Item, Mark, Origin, Pattern, Patterns, What};
+use crate::base::path::RepoPath;
+use crate::base::pattern::{Item, Mark, Origin, Pattern, Patterns, What};
 use crate::report::Kind;
 
 /// The key that is no kind.

@@ -12,8 +12,8 @@ use super::model::{Port, Probe, Ready, Service, Stopping};
 use super::settings;
 use super::shared::{Scope, Shared};
 use super::task_table::{self, Draft, Frame, Links};
-use crate::ground::pattern::Patterns;
-use crate::ground::units;
+use crate::base::pattern::Patterns;
+use crate::base::units;
 
 /// How long a service may take to be ready if it does not say so itself.
 const READY: Duration = Duration::from_secs(30);

@@ -9,8 +9,8 @@ use super::document::{Entry, Table, Text, Value};
 use super::keys;
 use super::model::{Settings, Tool};
 use super::naming::joined;
-use crate::ground::path::RepoPath;
-use crate::ground::units;
+use crate::base::path::RepoPath;
+use crate::base::units;
 
 /// Reads `[settings]`.
 pub(super) fn read(table: &Table<'_>, findings: &mut Findings) -> Settings {

@@ -18,9 +18,9 @@ use super::model::{EnvFile, Tool};
 use super::naming;
 use super::settings;
 use super::variables::Variables;
-use crate::ground::path::RepoPath;
-use crate::ground::pattern::{Origin, Patterns};
-use crate::ground::units;
+use crate::base::path::RepoPath;
+use crate::base::pattern::{Origin, Patterns};
+use crate::base::units;
 
 /// Systems that a task can be bound to.
 pub(super) const SYSTEMS: [&str; 4] = ["linux", "macos", "windows", "freebsd"];

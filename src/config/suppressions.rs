@@ -7,7 +7,7 @@ use super::files;
 use super::keys;
 use super::model::Place;
 use super::shared::Scope;
-use crate::ground::pattern::{Origin, Pattern};
+use crate::base::pattern::{Origin, Pattern};
 use crate::quality::rules::{Day, Suppression};
 
 const HINT: &str =

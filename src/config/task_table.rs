@@ -15,8 +15,8 @@ use super::reports::Reports;
 use super::settings;
 use super::shared::{self, Scope, Shared};
 use super::variables::Declared;
-use crate::ground::path::RepoPath;
-use crate::ground::pattern::Patterns;
+use crate::base::path::RepoPath;
+use crate::base::pattern::Patterns;
 
 /// Keys that serve a task's commands, so an aggregate may have them for its `fix` alone.
 const FOR_COMMANDS: [&str; 6] = ["shell", "cwd", "env", "env-file", "pass-env", "secret-env"];

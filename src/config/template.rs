@@ -8,7 +8,7 @@ use toml::Spanned;
 use toml::de::DeValue;
 
 use super::document::Text;
-use crate::ground::name;
+use crate::base::name;
 
 /// Where `{{ front.NAME back }}` stands in a text, and which name.
 pub(super) fn places<'t>(text: &'t str, front: &str, back: &str) -> Vec<(Range<usize>, &'t str)> {

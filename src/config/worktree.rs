@@ -7,7 +7,7 @@ use super::keys;
 use super::model::{Task, Worktree};
 use super::shared::Scope;
 use super::task_table::{Draft, Frame, Links};
-use crate::ground::path::RepoPath;
+use crate::base::path::RepoPath;
 
 /// The name that the setup has in messages, logs and records. No task can be named so.
 const SETUP: &str = "worktree setup";

@@ -6,11 +6,11 @@ use std::collections::BTreeSet;
 use unicode_normalization::UnicodeNormalization as _;
 
 use super::{Check, first};
+use crate::base::name;
+use crate::base::path::RepoPath;
+use crate::base::pattern::{Item, Origin, Pattern};
 use crate::config::model::SourceFile;
 use crate::git::snapshot::{Mode, Snapshot};
-use crate::ground::name;
-use crate::ground::path::RepoPath;
-use crate::ground::pattern::{Item, Origin, Pattern};
 use crate::warning::NoFile;
 
 /// Whether a text shows a slip by itself, so that even a pattern that may match nothing is worth a look.
@@ -176,7 +176,7 @@ impl Check<'_> {
     fn writer(&self, pattern: &Pattern) -> Option<String> {
         let wanted = super::shapes(pattern);
         let writes = |task: &&crate::config::model::Task| {
-            let outputs = crate::ground::pattern_overlap::Shapes::of(&task.outputs);
+            let outputs = crate::base::pattern_overlap::Shapes::of(&task.outputs);
             !task.outputs.is_empty() && wanted.overlap(&outputs).is_some()
         };
         self.config.tasks.iter().find(writes).map(|task| task.name.clone())

@@ -10,14 +10,14 @@ mod unused;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+use crate::base::path::RepoPath;
+use crate::base::pattern::{Item, Mark, Pattern, Patterns, What};
+use crate::base::pattern_overlap::{Shape, Shapes};
 use crate::config::diagnostic::Diagnostics;
 use crate::config::model::{Config, Task, TaskId};
 use crate::config::{self, Refusal};
 use crate::git::snapshot::{Entry, Mode, Snapshot};
 use crate::graph::{Graph, Node, NodeId, Role};
-use crate::ground::path::RepoPath;
-use crate::ground::pattern::{Item, Mark, Pattern, Patterns, What};
-use crate::ground::pattern_overlap::{Shape, Shapes};
 use crate::warning::{NoEffect, Problem, Warning};
 pub use unused::unused;
 
@@ -637,7 +637,7 @@ mod tests {
                 if let Some(meant) = hint.and_then(|hint| hint.strip_prefix("did you mean ")) {
                     let meant = meant.trim_end_matches('?').trim_matches(['"', '\'']);
                     let meant = meant.trim_start_matches('!').replace(r"\\", r"\");
-                    let origin = crate::ground::pattern::Origin { base: &RepoPath::top(), anchored: false };
+                    let origin = crate::base::pattern::Origin { base: &RepoPath::top(), anchored: false };
                     let meant = Pattern::parse(&meant, origin).unwrap();
                     prop_assert!(snapshot.entries().iter().any(|entry| meant.matches(&entry.path)), "{}", text);
                 }

@@ -2,9 +2,9 @@
 
 use std::collections::{HashMap, HashSet};
 
+use crate::base::pattern::{Patterns, What};
 use crate::config::model::{Config, SourceFile, Task};
 use crate::effect::number;
-use crate::ground::pattern::{Patterns, What};
 use crate::warning::{Problem, Warning};
 
 /// The sets, tools and services that no task uses, by file and line; none of a part of a config.

@@ -4,13 +4,13 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
+use crate::base::path::RepoPath;
 use crate::config::model::{Command, Config, TaskId};
 use crate::engine::context::Context;
 use crate::engine::findings::{self, Declared, Judgement, Places, Real};
 use crate::engine::sandbox::Sandbox;
 use crate::event::Ended;
 use crate::graph::{Node, NodeId};
-use crate::ground::path::RepoPath;
 use crate::key::inputs::InputSet;
 use crate::process::trace::report::{Doubt, Trace, Why};
 

@@ -8,8 +8,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::base::path::RepoPath;
 use crate::git::snapshot::Snapshot;
-use crate::ground::path::RepoPath;
 use crate::reason::FileChange;
 
 /// Rounds in a row that the same file may start by changing while they run.

@@ -9,12 +9,12 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use crate::base::clock::Timestamp;
+use crate::base::path::RepoPath;
 use crate::config::model::{Config, Gate, TaskId};
 use crate::git::snapshot::Snapshot;
 use crate::git::{Commit, GitError, NoBase, Notes, Repository, tree_id};
 use crate::graph::Graph;
-use crate::ground::clock::Timestamp;
-use crate::ground::path::RepoPath;
 use crate::history::records::{Recorded, Records};
 use crate::quality::evidence::Record;
 use crate::quality::rules::Day;

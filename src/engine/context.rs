@@ -5,6 +5,8 @@ use std::fs::File;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 
+use crate::base::digest::Digest;
+use crate::base::path::RepoPath;
 use crate::cache::{Cache, OutputSet};
 use crate::engine::audit::Desk;
 use crate::engine::command::Programs;
@@ -21,8 +23,6 @@ use crate::event::{Level, What};
 use crate::git::snapshot::Snapshot;
 use crate::git::{PoolFinder, WorkTreeReader};
 use crate::graph::NodeId;
-use crate::ground::digest::Digest;
-use crate::ground::path::RepoPath;
 use crate::hint::Hint;
 use crate::history::records::Recorded;
 use crate::history::tasks::{Execution, History};

@@ -4,10 +4,10 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use crate::base::env::Env;
 use crate::config::model::{Command, Task};
 use crate::engine::surroundings;
 use crate::event::Ended;
-use crate::ground::env::Env;
 use crate::hint::{self, Hint};
 use crate::process::interpreter;
 
@@ -484,8 +484,8 @@ pub fn untold(hints: Vec<Hint>, told: &mut BTreeSet<String>) -> Vec<Hint> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::path::RepoPath;
     use crate::config::{Source, parse};
-    use crate::ground::path::RepoPath;
 
     fn hinted(run: &str, ended: &Ended, log: &str, vars: &[(&str, &str)], root: &Path) -> Vec<Hint> {
         let text = format!("[tasks.t]\nrun = {run}\npass-env = [\"KNOWN\"]\n");

@@ -5,10 +5,10 @@ use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use crate::base::clock::Clock;
+use crate::base::file::FileError;
 use crate::engine::inbox::OnSuspension;
 use crate::event::{Event, Level, Status, TaskFinished, What};
-use crate::ground::clock::Clock;
-use crate::ground::file::FileError;
 use crate::manifest::Told;
 use crate::process::suspend::Step;
 use crate::reason::Reason;

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::path::Path;
 use std::time::Duration;
 
+use crate::base::path::RepoPath;
 use crate::config::model::{Command, Task};
 use crate::engine::command::{self, Kit, Times};
 use crate::engine::context::Context;
@@ -20,7 +21,6 @@ use crate::engine::work_tree_access::Ruling;
 use crate::engine::workplace::{self, Workplace};
 use crate::event::{Ended, Log, Reported, What};
 use crate::graph::NodeId;
-use crate::ground::path::RepoPath;
 use crate::process::run::{self, Finished, Watcher};
 use crate::process::spawn::Spawn;
 use crate::process::stop::{Demand, Stop};

@@ -10,10 +10,10 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+use crate::base::path::RepoPath;
+use crate::base::pattern::Patterns;
+use crate::base::tool_files;
 use crate::git::snapshot::{Entry, Mode, Snapshot};
-use crate::ground::path::RepoPath;
-use crate::ground::pattern::Patterns;
-use crate::ground::tool_files;
 use crate::process::trace::report::{How, Seen, Trace};
 
 /// What a task declares, in the tree that it was audited in.
@@ -376,8 +376,8 @@ fn escaped(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::pattern::{Item, Origin, Pattern, What};
     use crate::git::snapshot::ContentId;
-    use crate::ground::pattern::{Item, Origin, Pattern, What};
     use crate::process::trace::file_path::FilePath;
     use crate::process::trace::report::Seen;
 

@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use crate::base::path::RepoPath;
 use crate::config::model::Task;
 use crate::engine::context::Context;
 use crate::engine::work_tree_access::{
@@ -13,7 +14,6 @@ use crate::engine::work_tree_access::{
 };
 use crate::event::{Ended, Level};
 use crate::graph::NodeId;
-use crate::ground::path::RepoPath;
 use crate::process::stop::Demand;
 use crate::process::trace::report::Trace;
 

@@ -12,10 +12,10 @@ use std::thread::JoinHandle;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGTSTP};
 use signal_hook::iterator::{Handle, Signals};
 
+use crate::base::path::RepoPath;
 use crate::engine::worker::Performed;
 use crate::event::Level;
 use crate::graph::NodeId;
-use crate::ground::path::RepoPath;
 use crate::process::suspend::{self, Step};
 
 /// What the main loop hears.

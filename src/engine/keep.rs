@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use crate::base::digest::{Digest, Fields};
 use crate::cache::{CacheError, Content, Forbidden, NewEntry, OutputSet};
 use crate::engine::context::{Context, Store};
 use crate::engine::execution::Execution;
@@ -12,7 +13,6 @@ use crate::engine::reports::Why;
 use crate::event::{Level, Status, Stored};
 use crate::git::snapshot::Snapshot;
 use crate::graph::NodeId;
-use crate::ground::digest::{Digest, Fields};
 use crate::key::explanation::Explanation;
 use crate::key::inputs::InputSet;
 use crate::key::{Contribution, Key};

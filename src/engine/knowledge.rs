@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
+use crate::base::digest::Digest;
 use crate::cache::{Cache, Lookup, OutputState};
 use crate::config::model::Task;
-use crate::ground::digest::Digest;
 use crate::history::tasks::LazyHistory;
 use crate::key::explanation::Explanation;
 use crate::plan::{Found, Knowledge, Last, Past};

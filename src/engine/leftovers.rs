@@ -12,15 +12,15 @@ use std::io;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
+use crate::base::clock::Timestamp;
+use crate::base::digest::{Digest, Fields};
+use crate::base::path::RepoPath;
+use crate::base::stat::{Moment, Stat};
 use crate::cache::{Content, Entry, Output};
 use crate::config::model::Task;
 use crate::engine::context::Context;
 use crate::engine::reports;
 use crate::event::Ended;
-use crate::ground::clock::Timestamp;
-use crate::ground::digest::{Digest, Fields};
-use crate::ground::path::RepoPath;
-use crate::ground::stat::{Moment, Stat};
 use crate::history::reports::{Left, Written};
 
 /// What lies where the attempts of a task write their reports.

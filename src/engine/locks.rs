@@ -15,13 +15,13 @@
 
 use std::path::PathBuf;
 
+use crate::base::digest::Digest;
+use crate::base::file::FileError;
+use crate::base::lock::FileLock;
 use crate::config::model::Task;
 use crate::engine::context::{Context, Store};
 use crate::engine::surroundings::{self, within};
 use crate::graph::NodeId;
-use crate::ground::digest::Digest;
-use crate::ground::file::FileError;
-use crate::ground::lock::FileLock;
 use crate::history::writers::{self, Writers};
 use crate::key::Key;
 use crate::plan::CachePolicy;

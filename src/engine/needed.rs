@@ -6,11 +6,11 @@
 
 use std::sync::Arc;
 
+use crate::base::clock::Timestamp;
 use crate::cache::{Extras, Lookup, Output, OutputSet, OutputState};
 use crate::config::model::Task;
 use crate::engine::context::{Context, Store};
 use crate::graph::NodeId;
-use crate::ground::clock::Timestamp;
 use crate::history::writers::Writers;
 use crate::key::Contribution;
 

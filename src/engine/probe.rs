@@ -9,11 +9,11 @@ use std::time::Duration;
 
 use rayon::prelude::*;
 
+use crate::base::env::Env;
 use crate::config::model::{Config, Tool};
 use crate::engine::command::GRACE;
 use crate::engine::surroundings;
 use crate::graph::{Graph, Role};
-use crate::ground::env::Env;
 use crate::process::guard::Guard;
 use crate::process::mask::Mask;
 use crate::process::program::find_program;

@@ -14,13 +14,13 @@ use rustix::io::Errno;
 use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
 
+use crate::base::clock::Clock;
+use crate::base::units;
 use crate::config::model::{Probe, Ready};
 use crate::engine::claims::Address;
 use crate::engine::localhost::{self, LOOPBACKS};
 use crate::engine::ports::Ports;
 use crate::engine::service::Running;
-use crate::ground::clock::Clock;
-use crate::ground::units;
 use crate::process::stop::{Demand, Stop};
 
 /// The time between two questions.

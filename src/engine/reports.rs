@@ -6,14 +6,14 @@ use std::fs::{self, File};
 use std::io::{self, BufReader, Read};
 use std::path::Path;
 
+use crate::base::digest::Digest;
+use crate::base::path::RepoPath;
+use crate::base::pattern::What;
 use crate::config::model::{Report, Task};
 use crate::engine::leftovers::Leftovers;
 use crate::engine::tree_paths::TreePaths;
 use crate::event::Ended;
 use crate::git::snapshot::Snapshot;
-use crate::ground::digest::Digest;
-use crate::ground::path::RepoPath;
-use crate::ground::pattern::What;
 use crate::process::mask::Mask;
 use crate::quality::evidence::Source;
 use crate::report::facts::{Facts, Finding, MeasuredTwice, content_digest};

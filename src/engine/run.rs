@@ -5,6 +5,7 @@ use std::sync::mpsc::RecvTimeoutError;
 use std::thread::Scope;
 use std::time::Duration;
 
+use crate::base::path::RepoPath;
 use crate::effect::Warnings;
 use crate::engine::context::{Conduct, Context, Site};
 use crate::engine::emitter::Emitter;
@@ -20,7 +21,6 @@ use crate::engine::watching::Watching;
 use crate::engine::worker::{self, Performed};
 use crate::event::{Ended, Gated, Level, RunStarted, Status, Summary, Verdict, What};
 use crate::graph::NodeId;
-use crate::ground::path::RepoPath;
 use crate::history::records::Records;
 use crate::history::tasks::{History, LazyHistory};
 use crate::plan::{Decision, Plan, Planned, World};
@@ -147,7 +147,7 @@ impl Run<'_> {
         RunStarted {
             version: crate::event::VERSION,
             run: self.conduct.run.clone(),
-            started: crate::ground::clock::Timestamp(now),
+            started: crate::base::clock::Timestamp(now),
             names: self.names.to_vec(),
             tree: self.tree.clone(),
             tasks: names.len(),

@@ -9,8 +9,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use crate::ground::env::Env;
-use crate::ground::file;
+use crate::base::env::Env;
+use crate::base::file;
 
 /// What a function comes to; the error is what its log ends with.
 pub type Outcome = Result<(), Box<dyn std::error::Error + Send + Sync>>;

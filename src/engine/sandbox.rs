@@ -14,11 +14,11 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use rayon::iter::{IntoParallelRefIterator as _, ParallelIterator as _};
 
+use crate::base::file::{self, FileError};
+use crate::base::lock::FileLock;
+use crate::base::path::RepoPath;
 use crate::cache::CacheError;
 use crate::git::{GitError, PoolFinder};
-use crate::ground::file::{self, FileError};
-use crate::ground::lock::FileLock;
-use crate::ground::path::RepoPath;
 
 /// The name of the folder that stands for the top of the work tree.
 const TREE: &str = "tree";
@@ -215,7 +215,7 @@ mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 
     use super::*;
-    use crate::ground::env::Env;
+    use crate::base::env::Env;
 
     fn path(text: &str) -> RepoPath {
         RepoPath::from_git(text.as_bytes())

@@ -4,9 +4,9 @@
 use std::os::unix::ffi::OsStrExt as _;
 use std::sync::Arc;
 
+use crate::base::env::Env;
 use crate::config::model::{Config, Task};
 use crate::graph::Graph;
-use crate::ground::env::Env;
 use crate::process::mask::{Mask, MaskError};
 
 /// What hides the values of secrets.

@@ -12,6 +12,8 @@ use std::time::Duration;
 
 use regex::Regex;
 
+use crate::base::digest::Digest;
+use crate::base::env::Env;
 use crate::config::model::{Config, Port, Probe, Service, ServiceId, Task};
 use crate::engine::claims::{Claim, Claims};
 use crate::engine::command::{self, Kit, Programs, Times};
@@ -22,8 +24,6 @@ use crate::engine::readiness::{NotReady, Question};
 use crate::engine::service::{Running, Stay};
 use crate::engine::surroundings;
 use crate::event::{Ended, Level, Log, ServiceEnd, What};
-use crate::ground::digest::Digest;
-use crate::ground::env::Env;
 use crate::process::guard::Guard;
 use crate::process::mask::Mask;
 use crate::process::run;

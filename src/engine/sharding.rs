@@ -6,13 +6,13 @@
 
 use std::collections::BTreeMap;
 
+use crate::base::digest::Digest;
+use crate::base::env::Env;
 use crate::config::model::TaskId;
 use crate::engine::manifest::shown;
 use crate::engine::prepare::Prepared;
 use crate::git::snapshot::Snapshot;
 use crate::graph::{Graph, NodeId, Reach, Role};
-use crate::ground::digest::Digest;
-use crate::ground::env::Env;
 use crate::key::Field;
 use crate::manifest::PlanDigest;
 use crate::manifest::phrases::{count, named};

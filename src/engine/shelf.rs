@@ -7,13 +7,13 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use crate::base::digest::Digest;
+use crate::base::path::RepoPath;
 use crate::cache::{Content, Lookup};
 use crate::config::model::{Config, Task};
 use crate::engine::context::Context;
 use crate::engine::reports::{self, NoEvidence, Told, Why};
 use crate::graph::{Graph, NodeId, Role};
-use crate::ground::digest::Digest;
-use crate::ground::path::RepoPath;
 
 /// What is known of the reports of each node that is asked for them.
 #[derive(Debug, Default)]

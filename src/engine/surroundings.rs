@@ -15,9 +15,9 @@ use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
+use crate::base::env::Env;
 use crate::config::model::Task;
 use crate::engine::ports::Ports;
-use crate::ground::env::Env;
 use crate::process::strays::SERVICE_DIR_VARIABLE;
 
 /// Variables that every command gets from the caller.

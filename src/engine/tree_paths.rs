@@ -5,8 +5,8 @@
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Component, Path, PathBuf};
 
+use crate::base::path::RepoPath;
 use crate::git::snapshot::Snapshot;
-use crate::ground::path::RepoPath;
 
 /// What a path is compared with.
 #[derive(Clone, Copy, Debug)]

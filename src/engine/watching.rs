@@ -4,13 +4,13 @@
 use std::collections::{BTreeMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use crate::base::digest::{Digest, Fields};
+use crate::base::path::RepoPath;
 use crate::config::model::{Config, ServiceId, Tool};
 use crate::engine::authors::{Authors, Changed, difference};
 use crate::engine::context::Context;
 use crate::engine::services::Services;
 use crate::graph::{Graph, NodeId};
-use crate::ground::digest::{Digest, Fields};
-use crate::ground::path::RepoPath;
 use crate::key::inputs::InputSet;
 use crate::key::probe_files;
 use crate::process::stop::Stop;

@@ -20,10 +20,10 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use crate::base::path::RepoPath;
 use crate::event::OpenedFile;
 use crate::git::snapshot::Snapshot;
 use crate::git::{GitError, Repository, WorkTreeReader};
-use crate::ground::path::RepoPath;
 use crate::process::mask::Mask;
 use crate::process::trace::report::{How, Trace, Why};
 use crate::watch::opens::OpenWatch;

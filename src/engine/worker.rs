@@ -144,7 +144,7 @@ fn restore(
 ) -> Result<(), Reason> {
     let task = task_of(context, id);
     let snapshot = context.snapshot();
-    let is_tracked = |path: &crate::ground::path::RepoPath| {
+    let is_tracked = |path: &crate::base::path::RepoPath| {
         snapshot.as_ref().and_then(|snapshot| snapshot.get(path)).is_some_and(|entry| entry.tracked)
     };
     let restored = store.cache.restore(&context.site.root, &task.outputs, entry, &is_tracked);

@@ -4,6 +4,7 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+use crate::base::path::RepoPath;
 use crate::config::model::Task;
 use crate::engine::audit;
 use crate::engine::context::{Context, Store};
@@ -12,7 +13,6 @@ use crate::engine::surroundings::Surroundings;
 use crate::event::Ended;
 use crate::git::snapshot::{Mode, Snapshot};
 use crate::graph::NodeId;
-use crate::ground::path::RepoPath;
 use crate::key::inputs::InputSet;
 use crate::process::spawn::Spawn;
 use crate::process::trace::{BELOW_OPTION, TRACE_ARGUMENT};

@@ -5,6 +5,10 @@ use std::fs::File;
 use std::path::Path;
 use std::time::Duration;
 
+use crate::base::clock::Clock;
+use crate::base::digest::{Digest, Fields};
+use crate::base::env::Env;
+use crate::base::path::RepoPath;
 use crate::config::model::Config;
 use crate::config::stage::Stage;
 use crate::engine::launch::{Keeps, Launch};
@@ -21,10 +25,6 @@ use crate::gate::question::Question;
 use crate::git::snapshot::{Snapshot, digest};
 use crate::git::{Repository, WorkTreeReader};
 use crate::graph::Reach;
-use crate::ground::clock::Clock;
-use crate::ground::digest::{Digest, Fields};
-use crate::ground::env::Env;
-use crate::ground::path::RepoPath;
 use crate::history::passes::Passes;
 use crate::plan::{CachePolicy, Decision, Plan, World};
 

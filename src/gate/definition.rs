@@ -1,12 +1,12 @@
 //! The tasks.toml of a tree that is not checked out, with all that it includes. It must not know
 //! what is done with it.
 
+use crate::base::file::{self, FileError};
+use crate::base::path::RepoPath;
 use crate::config::include::{self, FILE, Library, Listed, LoadError};
 use crate::config::model::Config;
 use crate::gate::error::GateError;
 use crate::git::Repository;
-use crate::ground::file::{self, FileError};
-use crate::ground::path::RepoPath;
 
 /// The files of a tree, as git stores them.
 struct TreeFiles<'a> {

@@ -2,11 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::base::file::FileError;
 use crate::config::diagnostic::Diagnostics;
 use crate::engine::prepare::PrepareError;
 use crate::gate::mirror::LeadsBack;
 use crate::git::GitError;
-use crate::ground::file::FileError;
 
 /// A question that can't be answered, which is never a pass.
 #[derive(Debug, thiserror::Error)]

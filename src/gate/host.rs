@@ -4,6 +4,8 @@
 use std::cell::{Cell, OnceCell};
 use std::path::Path;
 
+use crate::base::clock::Clock;
+use crate::base::env::Env;
 use crate::config::model::Config;
 use crate::engine::baseline::Line;
 use crate::engine::context::Conduct;
@@ -13,8 +15,6 @@ use crate::engine::prepare::Place;
 use crate::engine::work_tree_access::WorkTreeAccess;
 use crate::gate::error::GateError;
 use crate::git::{Age, Repository};
-use crate::ground::clock::Clock;
-use crate::ground::env::Env;
 use crate::history::runs;
 
 /// Who listens to the runs of a gate.

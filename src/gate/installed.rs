@@ -10,9 +10,9 @@ use std::path::{Path, PathBuf};
 
 use percent_encoding::percent_decode;
 
+use crate::base::moved::{Moved, normalized};
+use crate::base::path::RepoPath;
 use crate::gate::mirror::{Kind, LeadsBack, ends_with};
-use crate::ground::moved::{Moved, normalized};
-use crate::ground::path::RepoPath;
 
 /// A tool with a folder of its own for what it builds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

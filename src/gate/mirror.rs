@@ -17,11 +17,11 @@ use std::path::{Path, PathBuf};
 
 use rayon::iter::{IntoParallelRefIterator as _, ParallelIterator as _};
 
+use crate::base::digest::{Digest, Fields};
+use crate::base::file::FileError;
+use crate::base::moved::{Moved, normalized};
+use crate::base::path::RepoPath;
 use crate::gate::installed::{self, Build};
-use crate::ground::digest::{Digest, Fields};
-use crate::ground::file::FileError;
-use crate::ground::moved::{Moved, normalized};
-use crate::ground::path::RepoPath;
 
 /// A larger file is no script and no settings.
 const LARGEST_TEXT: u64 = 64 * 1024;

@@ -9,11 +9,11 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use crate::base::file;
 use crate::config::model::Config;
 use crate::git::snapshot::Snapshot;
 use crate::git::{GitError, Repository};
 use crate::graph::Graph;
-use crate::ground::file;
 use crate::key::probe_files;
 
 /// Files that are compared before it is given up.

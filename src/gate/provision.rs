@@ -4,6 +4,10 @@
 use std::fs::File;
 use std::path::Path;
 
+use crate::base::env::Env;
+use crate::base::file::{self, Durability, FileError};
+use crate::base::moved::Moved;
+use crate::base::path::RepoPath;
 use crate::config::model::Config;
 use crate::engine::surroundings::PASSED;
 use crate::engine::work_tree_access::WorkTreeAccess;
@@ -16,10 +20,6 @@ use crate::gate::setup;
 use crate::gate::unchecked;
 use crate::git::snapshot::{Mode, Snapshot};
 use crate::git::{PoolFinder, PrivateWorktree, Repository, Target};
-use crate::ground::env::Env;
-use crate::ground::file::{self, Durability, FileError};
-use crate::ground::moved::Moved;
-use crate::ground::path::RepoPath;
 
 /// The file in the private worktree's git folder that lists what was provided.
 const PROVIDED: &str = "taskgate-provided";

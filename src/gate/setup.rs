@@ -3,6 +3,9 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::base::clock::Timestamp;
+use crate::base::digest::Digest;
+use crate::base::file::{self, Durability, FileError};
 use crate::config::model::{Config, SourceFile, Task, Worktree};
 use crate::engine::launch::{Keeps, Launch};
 use crate::engine::prepare::{Place, Prepared, Request, Tree};
@@ -12,9 +15,6 @@ use crate::gate::error::GateError;
 use crate::gate::host::Host;
 use crate::gate::provision::Ready;
 use crate::graph::Reach;
-use crate::ground::clock::Timestamp;
-use crate::ground::digest::Digest;
-use crate::ground::file::{self, Durability, FileError};
 use crate::key::explanation::Explanation;
 use crate::key::inputs::InputSet;
 use crate::plan::{CachePolicy, Decision, Found, Knowledge, Last, Past, Plan, World};

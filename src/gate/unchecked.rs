@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use crate::ground::file::{self, Durability, FileError};
+use crate::base::file::{self, Durability, FileError};
 
 /// The file in the private worktree's git folder.
 const MARK: &str = "taskgate-unchecked";

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use crate::ground::stat::Stat;
+use crate::base::stat::Stat;
 
 /// What git's own folder tells of git's work. Two that are equal have no work between them that is done.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

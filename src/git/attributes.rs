@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::glob::{Case, Glob, Kind};
-use crate::ground::path::RepoPath;
+use crate::base::path::RepoPath;
 
 /// A set of ways in which git may change bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]

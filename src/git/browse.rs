@@ -9,8 +9,8 @@ use git2::{ObjectType, Oid};
 use super::error::GitError;
 use super::index::Index;
 use super::repository::Repository;
-use crate::ground::file::FileError;
-use crate::ground::path::RepoPath;
+use crate::base::file::FileError;
+use crate::base::path::RepoPath;
 
 /// A name in a folder.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -13,8 +13,8 @@ use super::program::Place;
 use super::repository::Repository;
 use super::snapshot::ContentId;
 use super::work_tree::ATTRIBUTES;
-use crate::ground::file::{self, Durability, FileError};
-use crate::ground::path::RepoPath;
+use crate::base::file::{self, Durability, FileError};
+use crate::base::path::RepoPath;
 
 /// A blob and where it would be checked out.
 #[derive(Clone, Copy, Debug)]

@@ -18,7 +18,7 @@ use super::index::Standing;
 use super::repository::Repository;
 use super::snapshot::{ContentId, Entry, Mode, Snapshot};
 use super::work_tree::{ATTRIBUTES, outer_attribute_files};
-use crate::ground::path::RepoPath;
+use crate::base::path::RepoPath;
 
 impl Repository {
     /// The snapshot of a tree, by its id. Of git's filter drivers only `filters` may run.

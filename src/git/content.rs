@@ -12,11 +12,11 @@ use git2::{ObjectType, Oid};
 
 use super::folder::At;
 use super::snapshot::ContentId;
-use crate::ground::digest::Digest;
-use crate::ground::file::{self, FileError};
-use crate::ground::path::RepoPath;
-use crate::ground::stat::{FileTime, Moment, Stat};
-use crate::ground::stat_cache::StatCache;
+use crate::base::digest::Digest;
+use crate::base::file::{self, FileError};
+use crate::base::path::RepoPath;
+use crate::base::stat::{FileTime, Moment, Stat};
+use crate::base::stat_cache::StatCache;
 
 /// A file that changes each time it is read is read so often.
 const ATTEMPTS: usize = 5;

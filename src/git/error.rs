@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use crate::ground::file::FileError;
+use crate::base::file::FileError;
 
 /// A failure of git, of its repository or of the work tree.
 #[derive(Debug, thiserror::Error)]

@@ -4,7 +4,7 @@
 use super::error::GitError;
 use super::program::Place;
 use super::repository::Repository;
-use crate::ground::path::RepoPath;
+use crate::base::path::RepoPath;
 
 /// Refuses the first of `paths` whose filter driver would run and is not among `permitted`. `place`
 /// has the attribute files of the tree.

@@ -11,8 +11,8 @@ use rustix::fs::{AtFlags, FileType, OFlags};
 use rustix::io::Errno;
 
 use super::glob::Kind;
-use crate::ground::path::RepoPath;
-use crate::ground::stat::{FileTime, Stat};
+use crate::base::path::RepoPath;
+use crate::base::stat::{FileTime, Stat};
 
 const FOLDER: OFlags = OFlags::DIRECTORY.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC).union(OFlags::RDONLY);
 /// A pipe that took a file's name must not make the open wait.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::glob::{Case, Glob, Kind};
-use crate::ground::path::RepoPath;
+use crate::base::path::RepoPath;
 
 /// The rules of one ignore file and of all that it overrides.
 #[derive(Debug)]

@@ -4,8 +4,8 @@
 use std::cmp::Ordering;
 
 use super::snapshot::{ContentId, Mode};
-use crate::ground::path::RepoPath;
-use crate::ground::stat::{FileTime, Moment, Stat};
+use crate::base::path::RepoPath;
+use crate::base::stat::{FileTime, Moment, Stat};
 
 /// The empty blob. Git writes the size 0 for an entry that it does not trust itself.
 const EMPTY: ContentId = ContentId([

@@ -10,7 +10,7 @@ use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
 use super::index::{FIXED, Index};
-use crate::ground::stat::{Moment, Stat};
+use crate::base::stat::{Moment, Stat};
 
 const HEADER: usize = 12;
 const CHECKSUM: usize = 20;

@@ -5,7 +5,7 @@ use super::browse::Name;
 use super::error::GitError;
 use super::repository::Repository;
 use super::snapshot::{ContentId, Mode};
-use crate::ground::path::RepoPath;
+use crate::base::path::RepoPath;
 
 /// A file that the index has and the work tree is not to have.
 #[derive(Clone, Debug)]

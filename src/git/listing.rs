@@ -8,7 +8,7 @@ use super::content::NamesDigest;
 use super::folder::Names;
 use super::glob::Kind;
 use super::index::Index;
-use crate::ground::digest::Digest;
+use crate::base::digest::Digest;
 
 /// A name of a folder and what the index knows of it.
 pub(super) enum Found<'n> {

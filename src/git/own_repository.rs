@@ -15,10 +15,10 @@ use super::private_worktree::quoted;
 use super::program::{GitProgram, Place};
 use super::snapshot::{Entry, Snapshot};
 use super::work_tree::ATTRIBUTES;
-use crate::ground::digest::Digest;
-use crate::ground::file::{self, Durability, FileError, remove_all};
-use crate::ground::lock::FileLock;
-use crate::ground::path::RepoPath;
+use crate::base::digest::Digest;
+use crate::base::file::{self, Durability, FileError, remove_all};
+use crate::base::lock::FileLock;
+use crate::base::path::RepoPath;
 
 /// What the next use takes over: the index, since it knows which files are as they were, objects that
 /// it may name, the notes of the gate, and what a former `git lfs` fetched.

@@ -19,11 +19,11 @@ use std::time::UNIX_EPOCH;
 
 use super::error::GitError;
 use super::private_worktree;
-use crate::ground::digest::Fields;
-use crate::ground::env::Env;
-use crate::ground::file::{self, Durability, FileError};
-use crate::ground::lock::FileLock;
-use crate::ground::moved::Moved;
+use crate::base::digest::Fields;
+use crate::base::env::Env;
+use crate::base::file::{self, Durability, FileError};
+use crate::base::lock::FileLock;
+use crate::base::moved::Moved;
 
 /// The file in a pool that has the path of its repository.
 const OWNER: &str = "repository";

@@ -22,9 +22,9 @@ use super::repository::Repository;
 use super::snapshot::{Snapshot, digest};
 use super::submodules;
 use super::worktree_snapshot::WorkTreeReader;
-use crate::ground::clock::Clock;
-use crate::ground::file::{self, Durability, FileError, remove_all};
-use crate::ground::lock::FileLock;
+use crate::base::clock::Clock;
+use crate::base::file::{self, Durability, FileError, remove_all};
+use crate::base::lock::FileLock;
 
 /// What the folders of the pool are called, before their number.
 const PREFIX: &str = "gate-";

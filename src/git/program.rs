@@ -10,7 +10,7 @@ use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
 
 use super::error::GitError;
-use crate::ground::env::Env;
+use crate::base::env::Env;
 use crate::process::children;
 use crate::process::guard::Guard;
 use crate::process::program::find_program;

@@ -17,9 +17,9 @@ use super::left_out::LeftOut;
 use super::program::{GitProgram, Place};
 use super::settings::Settings;
 use super::snapshot::ContentId;
-use crate::ground::env::Env;
-use crate::ground::file::FileError;
-use crate::ground::path::RepoPath;
+use crate::base::env::Env;
+use crate::base::file::FileError;
+use crate::base::path::RepoPath;
 
 /// The mode of a symlink in a tree.
 const SYMLINK: i32 = 0o120_000;

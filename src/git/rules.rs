@@ -6,7 +6,7 @@ use super::error::GitError;
 use super::repository::Repository;
 use super::snapshot::Snapshot;
 use super::work_tree::{ATTRIBUTES, outer_attribute_files};
-use crate::ground::digest::{Digest, Fields};
+use crate::base::digest::{Digest, Fields};
 
 impl Repository {
     /// The rules that hold for a tree, of whose filter drivers `filters` may run.

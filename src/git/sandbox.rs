@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::{Repository, WorkTreeReader, snapshot::Snapshot};
-use crate::ground::env::Env;
-use crate::ground::path::RepoPath;
-use crate::ground::stat::Moment;
+use crate::base::env::Env;
+use crate::base::path::RepoPath;
+use crate::base::stat::Moment;
 
 impl Repository {
     /// The snapshot of what is staged.

@@ -3,9 +3,9 @@
 
 use std::sync::Arc;
 
-use crate::ground::digest::{Digest, Fields};
-use crate::ground::path::RepoPath;
-use crate::ground::stat::Stat;
+use crate::base::digest::{Digest, Fields};
+use crate::base::path::RepoPath;
+use crate::base::stat::Stat;
 use crate::reason::FileChange;
 
 /// What kind of entry a path is; the same that git tells apart.

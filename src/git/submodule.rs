@@ -5,8 +5,8 @@ use super::error::GitError;
 use super::repository::{Commit, Repository};
 use super::snapshot::{ContentId, Snapshot, digest};
 use super::tree_id::tree_id;
-use crate::ground::digest::Fields;
-use crate::ground::path::RepoPath;
+use crate::base::digest::Fields;
+use crate::base::path::RepoPath;
 
 /// Finds out the content of repositories inside the work tree.
 pub(super) trait Nested: Sync {

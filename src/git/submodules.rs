@@ -7,9 +7,9 @@ use super::error::GitError;
 use super::own_repository::OwnRepository;
 use super::repository::{Commit, Repository};
 use super::snapshot::{Mode, Snapshot};
-use crate::ground::file::{self, remove_all};
-use crate::ground::lock::FileLock;
-use crate::ground::path::RepoPath;
+use crate::base::file::{self, remove_all};
+use crate::base::lock::FileLock;
+use crate::base::path::RepoPath;
 
 /// Checks out the submodules of the tree `wanted`, which is checked out at `dir` already. One that
 /// the user never initialised stays an empty folder, as in the user's own work tree.

@@ -4,7 +4,7 @@
 use super::error::GitError;
 use super::repository::Repository;
 use super::snapshot::Mode;
-use crate::ground::path::RepoPath;
+use crate::base::path::RepoPath;
 
 impl Repository {
     /// Returns the paths of all files and symlinks that the index has, and those that the indexes of

@@ -24,9 +24,9 @@ use super::settings::Source;
 use super::snapshot::{ContentId, Entry, Mode};
 use super::submodule::Nested;
 use super::work_tree::{ATTRIBUTES, IGNORE, WorkTree};
-use crate::ground::file::FileError;
-use crate::ground::path::RepoPath;
-use crate::ground::stat::Stat;
+use crate::base::file::FileError;
+use crate::base::path::RepoPath;
+use crate::base::stat::Stat;
 
 /// A folder with more names is looked at by many threads.
 const LARGE: usize = 1024;

@@ -16,10 +16,10 @@ use super::index::{Index, Standing};
 use super::repository::Repository;
 use super::settings::Settings;
 use super::snapshot::{Entry, Mode};
-use crate::ground::digest::Fields;
-use crate::ground::file::{self, FileError};
-use crate::ground::path::RepoPath;
-use crate::ground::stat::Stat;
+use crate::base::digest::Fields;
+use crate::base::file::{self, FileError};
+use crate::base::path::RepoPath;
+use crate::base::stat::Stat;
 
 /// The name of an attribute file.
 pub(super) const ATTRIBUTES: &[u8] = b".gitattributes";

@@ -16,7 +16,7 @@ use super::snapshot::{ContentId, Entry, Mode, Snapshot};
 use super::submodule::{self, Nested};
 use super::walk::Walk;
 use super::work_tree::WorkTree;
-use crate::ground::path::RepoPath;
+use crate::base::path::RepoPath;
 
 /// Reads the working directory, as often as asked and from any thread. The index is a picture of
 /// the time of opening; all else is looked at anew each time.

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::ground::clock::Timestamp;
-use crate::ground::digest::Digest;
-use crate::ground::file::{self, Durability, FileError};
+use crate::base::clock::Timestamp;
+use crate::base::digest::Digest;
+use crate::base::file::{self, Durability, FileError};
 
 /// How long one counts. Tasks whose results are never stored are to be run again some time.
 const LASTS: Duration = Duration::from_secs(60 * 60);

@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::ground::digest::Digest;
-use crate::ground::file::{self, Durability, FileError};
+use crate::base::digest::Digest;
+use crate::base::file::{self, Durability, FileError};
 use crate::quality::evidence::Record;
 
 /// Trees that are kept; beyond twice as many, the oldest go.

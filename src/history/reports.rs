@@ -4,9 +4,9 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use crate::ground::digest::Digest;
-use crate::ground::file::{self, Durability, FileError};
-use crate::ground::path::RepoPath;
+use crate::base::digest::Digest;
+use crate::base::file::{self, Durability, FileError};
+use crate::base::path::RepoPath;
 
 /// Files that are kept of a task. A task that gives its reports ever new names leaves more.
 const MOST: usize = 10_000;

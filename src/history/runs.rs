@@ -6,10 +6,10 @@ use std::io::{self, BufRead as _, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::base::clock::Timestamp;
+use crate::base::digest::Digest;
+use crate::base::file::{self, Durability, FileError};
 use crate::event::{Event, RunStarted, Summary, What};
-use crate::ground::clock::Timestamp;
-use crate::ground::digest::Digest;
-use crate::ground::file::{self, Durability, FileError};
 
 /// Records that are kept.
 const KEPT: usize = 100;

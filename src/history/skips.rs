@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::ground::clock::Timestamp;
-use crate::ground::file::{self, FileError};
+use crate::base::clock::Timestamp;
+use crate::base::file::{self, FileError};
 
 /// A gate that was bypassed.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]

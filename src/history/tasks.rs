@@ -7,9 +7,9 @@ use std::sync::OnceLock;
 
 use serde::{Deserialize, Serialize};
 
-use crate::ground::digest::Digest;
-use crate::ground::file::{self, Durability, FileError};
-use crate::ground::lock::FileLock;
+use crate::base::digest::Digest;
+use crate::base::file::{self, Durability, FileError};
+use crate::base::lock::FileLock;
 
 /// Durations and keys that are kept for each task.
 const KEPT: usize = 5;

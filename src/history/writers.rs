@@ -2,9 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::ground::clock::Timestamp;
-use crate::ground::digest::{Digest, Fields};
-use crate::ground::file::{self, Durability, FileError};
+use crate::base::clock::Timestamp;
+use crate::base::digest::{Digest, Fields};
+use crate::base::file::{self, Durability, FileError};
 
 /// The writers of a repository: a small file for each task with outputs that ran or was restored in a
 /// work tree, named by both.

@@ -6,7 +6,7 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
-use crate::ground::file::{self, FileError};
+use crate::base::file::{self, FileError};
 use crate::hooks::change::{Change, Step};
 use crate::hooks::shim::Shim;
 use crate::hooks::survey::{hook_path, kept_path};

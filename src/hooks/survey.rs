@@ -4,8 +4,8 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
+use crate::base::file::FileError;
 use crate::config::stage::Stage;
-use crate::ground::file::FileError;
 use crate::hooks::shim::{self, Shim};
 
 /// What ends the name of a hook that was there before ours.

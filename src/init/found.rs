@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::ground::tool_files::{self, ToolFiles};
+use crate::base::tool_files::{self, ToolFiles};
 use crate::init::compose::Compose;
 use crate::init::survey::Folder;
 

@@ -1,6 +1,6 @@
 //! What a go.mod leads to. It must not know more of it than whether it leads out of its folder.
 
-use crate::ground::tool_files;
+use crate::base::tool_files;
 use crate::init::found::{Candidate, Found, Kind};
 use crate::init::survey::{Folder, Survey};
 

@@ -3,9 +3,9 @@
 
 use serde_json::Value;
 
-use crate::ground::path::RepoPath;
-use crate::ground::pattern::{Origin, Pattern};
-use crate::ground::tool_files;
+use crate::base::path::RepoPath;
+use crate::base::pattern::{Origin, Pattern};
+use crate::base::tool_files;
 use crate::init::found::{Candidate, Found, Kind};
 use crate::init::package_manager::PackageManager;
 use crate::init::survey::{Folder, Survey};

@@ -1,7 +1,7 @@
 //! What a Python project is set up for: ruff, mypy, pytest. It must not know Python's packages but by
 //! their names.
 
-use crate::ground::tool_files;
+use crate::base::tool_files;
 use crate::init::found::{Candidate, Found, Kind};
 use crate::init::manifest::Manifest;
 use crate::init::package_manager::word;

@@ -1,6 +1,6 @@
 //! What a Cargo.toml leads to. It must not know cargo's other files but by their names.
 
-use crate::ground::tool_files;
+use crate::base::tool_files;
 use crate::init::found::{Candidate, Found, Kind};
 use crate::init::manifest::Manifest;
 use crate::init::survey::{Folder, Survey};

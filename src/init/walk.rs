@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::ground::file::FileError;
+use crate::base::file::FileError;
 use crate::init::survey::is_seen;
 
 /// The paths of files below `root`, sorted. What is too deep, hidden or nobody's own is left out, and

@@ -3,8 +3,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::base::path::RepoPath;
 use crate::git::snapshot::{ContentId, Entry, Mode};
-use crate::ground::path::RepoPath;
 use crate::key::{Field, FieldKind};
 use crate::process::mask::Mask;
 use crate::reason::{Change, FileChange};

@@ -1,8 +1,8 @@
 //! What of a gate enters its key beside its reports: each family of rules as one field, the baseline,
 //! and the suppressions that have expired. It must not judge.
 
+use crate::base::digest::Digest;
 use crate::config::model::{Gate, Report};
-use crate::ground::digest::Digest;
 use crate::quality::rules::{Coverage, Day, Findings, Licences, Rules, Suppression, Tests};
 use crate::quality::{Baseline, Basis};
 

@@ -1,12 +1,12 @@
 //! The inputs of a task: which entries of a snapshot it reads, their digest, and whether they stayed
 //! as they were while it ran. It must not know how a snapshot is taken.
 
+use crate::base::digest::Digest;
+use crate::base::path::RepoPath;
+use crate::base::pattern::Patterns;
 use crate::config::model::{Command, Config, Service, Task};
 use crate::git::snapshot::{self, Entry, Snapshot};
 use crate::graph::{Graph, Node};
-use crate::ground::digest::Digest;
-use crate::ground::path::RepoPath;
-use crate::ground::pattern::Patterns;
 
 /// The files that a task reads: its patterns and those of its services, without its own outputs, and without the outputs of
 /// the tasks it needs, which enter its key by their digest.

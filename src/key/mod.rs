@@ -12,8 +12,8 @@ pub mod probe_files;
 
 use serde::{Deserialize, Serialize};
 
+use crate::base::digest::{Digest, Fields};
 use crate::config::model::{Command, Port, Probe, Service, Task};
-use crate::ground::digest::{Digest, Fields};
 use crate::quality::Basis;
 
 /// Rises whenever equal fields would mean another result. Under 1 a gate could pass with files of the

@@ -3,9 +3,9 @@
 
 use std::collections::BTreeSet;
 
+use crate::base::path::RepoPath;
 use crate::config::model::Tool;
 use crate::git::snapshot::Snapshot;
-use crate::ground::path::RepoPath;
 
 /// Files that decide which version of a tool answers.
 const SELECTORS: &[&str] = &[

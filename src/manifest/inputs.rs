@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::base::path::RepoPath;
 use crate::git::snapshot::{ContentId, Entry, Mode};
-use crate::ground::path::RepoPath;
 use crate::key::explanation::FileRow;
 
 /// Digits of a content's id that are kept: enough to tell two contents of one path apart.

@@ -17,10 +17,10 @@ use serde::{Deserialize, Serialize};
 
 pub use inputs::Inputs;
 
+use crate::base::clock::Timestamp;
+use crate::base::digest::{Digest, Fields};
+use crate::base::env::Env;
 use crate::event::{Reported, Status, Verdict};
-use crate::ground::clock::Timestamp;
-use crate::ground::digest::{Digest, Fields};
-use crate::ground::env::Env;
 use crate::key::{Field, FieldKind};
 use crate::quality::evidence::Source;
 use crate::reason::Reason;

@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 
-use crate::ground::units;
+use crate::base::units;
 use crate::process::lines::char_border;
 
 /// What was printed, both outputs in their order, secrets masked.

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use crate::ground::clock::Clock;
+use crate::base::clock::Clock;
 use crate::process::course::{Action, Course};
 use crate::process::exit::ExitWatch;
 use crate::process::group::Group;

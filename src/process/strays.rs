@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 
-use crate::ground::clock::Clock;
+use crate::base::clock::Clock;
 use crate::process::marked::{self, Marked};
 
 /// The variable whose value is the run's id. The caller sets it in the environment of each command.

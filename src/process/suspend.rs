@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use rustix::process::{Pid, Signal, getpgid, getpgrp, getpid, getsid};
 use signal_hook::consts::{SIGCONT, SIGSTOP};
 
-use crate::ground::clock;
+use crate::base::clock;
 use crate::process::caller::{self, Row};
 use crate::process::children;
 use crate::process::guard::GUARD_ARGUMENT;

@@ -7,7 +7,7 @@ use super::percent::{Mark, Percent};
 use super::rules::Coverage as Rule;
 use super::ruling::{counted, missing, ruling, verdict};
 use super::{Baseline, Case};
-use crate::ground::path::RepoPath;
+use crate::base::path::RepoPath;
 use crate::report::facts::{Coverage, Lines, Ranges, Ratio, Spot};
 
 /// Stretches of missed lines that a breach names.

@@ -4,7 +4,7 @@ use super::Case;
 use super::evidence::{Ruling, Verdict};
 use super::rules::{Bound, Comparison};
 use super::ruling::{missing, ruling, verdict};
-use crate::ground::name;
+use crate::base::name;
 use crate::report::facts::{Measure, Unit};
 
 /// Adds the rulings on figures.

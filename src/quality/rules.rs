@@ -1,6 +1,6 @@
 //! What a gate demands, as tasks.toml says it. It must not know how facts come about.
 
-use crate::ground::pattern::Pattern;
+use crate::base::pattern::Pattern;
 use crate::report::facts::Unit;
 
 /// The rules of one gate. What is `None` or empty is not demanded.

@@ -7,7 +7,7 @@ use std::cmp::Reverse;
 use super::evidence::{Breach, Ruling};
 use super::rules::{Day, Suppression};
 use super::ruling::{counted, number, ruling, verdict};
-use crate::ground::path::RepoPath;
+use crate::base::path::RepoPath;
 use crate::report::facts::{Finding, Spot};
 
 /// Suppressions with what they matched so far.

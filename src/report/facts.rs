@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::ground::digest::{Digest, Fields};
+use crate::base::digest::{Digest, Fields};
 
 /// What one or more reports say.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]

@@ -7,9 +7,9 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
+use crate::base::digest::Fields;
+use crate::base::file::{self, Durability};
 use crate::event::{Event, What};
-use crate::ground::digest::Fields;
-use crate::ground::file::{self, Durability};
 use crate::report::facts::Severity;
 use crate::reporter::Reporter;
 use crate::reporter::remarks::{About, Remarks};

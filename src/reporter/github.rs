@@ -3,7 +3,7 @@
 //! A group there is always folded, so what failed stands outside of groups. While commands are stopped
 //! the runner reads none but the one with the token, which nobody knows before it is used.
 
-use crate::ground::digest::Fields;
+use crate::base::digest::Fields;
 use crate::report::facts::Spot;
 use crate::reporter::ci::{Dialect, Group};
 use crate::reporter::harmless::{At, Marker, harmless};

@@ -10,8 +10,8 @@ use quick_junit::{
     NonSuccessKind, NonSuccessReruns, Property, Report, TestCase, TestCaseStatus, TestRerun, TestSuite,
 };
 
+use crate::base::file::{self, Durability};
 use crate::event::{Ended, Event, ServiceEnd, Status, TaskFinished, What};
-use crate::ground::file::{self, Durability};
 use crate::quality::evidence::LISTED;
 use crate::reporter::Reporter;
 use crate::reporter::rulings;

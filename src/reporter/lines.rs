@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
+use crate::base::units;
 use crate::event::{Ended, Gated, Level, Log, RunStarted, Status, Stored, Summary, TaskFinished, Verdict};
-use crate::ground::units;
 use crate::hint::Hint;
 use crate::reason::Reason;
 use crate::reporter::story::cut;

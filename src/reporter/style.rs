@@ -2,7 +2,7 @@
 
 use console::Style;
 
-use crate::ground::env::Env;
+use crate::base::env::Env;
 
 /// When output is coloured.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, clap::ValueEnum)]

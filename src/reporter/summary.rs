@@ -5,9 +5,9 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::base::file::{self, Durability};
+use crate::base::units;
 use crate::event::{Event, Status, Summary, TaskFinished, Verdict, What};
-use crate::ground::file::{self, Durability};
-use crate::ground::units;
 use crate::quality::evidence::{Evidence, Ruling, Verdict as Judged};
 use crate::reporter::Reporter;
 use crate::reporter::lines::count;

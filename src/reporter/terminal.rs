@@ -87,7 +87,7 @@ impl View {
     fn start(&mut self, task: &str, attempt: u32, expected: Option<u64>) {
         let bar = self.bars.insert_before(&self.total, ProgressBar::new_spinner());
         let expected = expected.map(|millis| {
-            format!(" of about {}", crate::ground::units::duration(Duration::from_millis(millis)))
+            format!(" of about {}", crate::base::units::duration(Duration::from_millis(millis)))
         });
         let attempt = if attempt > 1 { format!(" (attempt {attempt})") } else { String::new() };
         let template = format!(

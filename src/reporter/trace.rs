@@ -6,8 +6,8 @@ use std::path::PathBuf;
 
 use serde_json::json;
 
+use crate::base::file::{self, Durability};
 use crate::event::{Event, Status, TaskFinished, What};
-use crate::ground::file::{self, Durability};
 use crate::reporter::Reporter;
 
 /// Collects spans and writes the file at the end of the run.

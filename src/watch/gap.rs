@@ -5,7 +5,7 @@ use std::fmt;
 use std::path::Path;
 use std::time::Duration;
 
-use crate::ground::units;
+use crate::base::units;
 
 /// Changes that the system does not report, or did not.
 #[derive(Clone, PartialEq, Eq, Debug)]

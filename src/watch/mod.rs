@@ -21,8 +21,8 @@ use notify::event::ModifyKind;
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use rustix::io::Errno;
 
-use crate::ground::clock::Clock;
-use crate::ground::path::RepoPath;
+use crate::base::clock::Clock;
+use crate::base::path::RepoPath;
 pub use gap::Gap;
 use gap::{Cause, Limit};
 use polled::Polled;

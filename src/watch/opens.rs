@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::io;
 use std::path::Path;
 
-use crate::ground::path::RepoPath;
+use crate::base::path::RepoPath;
 
 /// The files of watched folders that were opened or changed.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -50,7 +50,7 @@ mod system {
     use rustix::io::Errno;
 
     use super::Opened;
-    use crate::ground::path::RepoPath;
+    use crate::base::path::RepoPath;
 
     /// Bytes of events that are read at once.
     const BUFFER: usize = 64 << 10;
@@ -116,7 +116,7 @@ mod system {
     use std::path::Path;
 
     use super::Opened;
-    use crate::ground::path::RepoPath;
+    use crate::base::path::RepoPath;
 
     #[derive(Debug)]
     pub(super) enum Watch {}

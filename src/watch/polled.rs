@@ -6,9 +6,9 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 use std::time::{Duration, UNIX_EPOCH};
 
-use crate::ground::clock::Clock;
-use crate::ground::path::RepoPath;
-use crate::ground::stat::{FileTime, Stat};
+use crate::base::clock::Clock;
+use crate::base::path::RepoPath;
+use crate::base::stat::{FileTime, Stat};
 
 /// Looks are at least this far apart.
 const SHORTEST: Duration = Duration::from_secs(2);

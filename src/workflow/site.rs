@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use toml::de::{DeTable, DeValue};
 
+use crate::base::path::RepoPath;
+use crate::base::pattern::{Pattern, What};
 use crate::config::model::{Config, Task};
 use crate::graph::Graph;
-use crate::ground::path::RepoPath;
-use crate::ground::pattern::{Pattern, What};
 use crate::report::Kind;
 
 /// Where the runner comes from, if the repository does not build its own.

@@ -5,11 +5,11 @@ use proptest::prelude::*;
 use super::site::Runner;
 use super::tree::Node;
 use super::*;
+use crate::base::path::RepoPath;
+use crate::base::pattern::{Item, Origin, Pattern, Patterns, What};
 use crate::config::model::{Config, Provider, Report};
 use crate::config::{Source, parse};
 use crate::graph::{Graph, Reach};
-use crate::ground::path::RepoPath;
-use crate::ground::pattern::{Item, Origin, Pattern, Patterns, What};
 use crate::report::Kind;
 use crate::select::Selection;
 

@@ -1,8 +1,8 @@
 //! Damage of any kind, and its repair.
 
 use super::*;
+use crate::base::stat::{FileTime, Moment, Stat};
 use crate::cache::RestoreError;
-use crate::ground::stat::{FileTime, Moment, Stat};
 
 /// An entry whose parts lie in the entry and in blobs of both encodings.
 fn rich() -> Fixture {

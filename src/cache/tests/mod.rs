@@ -15,10 +15,10 @@ use std::time::Duration;
 
 use super::place::Kind;
 use super::{Cache, CacheError, Entry, Lookup, NewEntry, OutputSet, OutputState, Repair};
-use crate::ground::clock::{Clock, Timestamp};
-use crate::ground::digest::Digest;
-use crate::ground::path::RepoPath;
-use crate::ground::pattern::{Item, Origin, Pattern, Patterns, What};
+use crate::base::clock::{Clock, Timestamp};
+use crate::base::digest::Digest;
+use crate::base::path::RepoPath;
+use crate::base::pattern::{Item, Origin, Pattern, Patterns, What};
 
 /// A work tree, a state directory and the cache in it.
 struct Fixture {

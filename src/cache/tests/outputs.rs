@@ -1,8 +1,8 @@
 //! Collecting and comparing outputs.
 
 use super::*;
+use crate::base::stat::{FileTime, Moment, Stat};
 use crate::cache::Content;
-use crate::ground::stat::{FileTime, Moment, Stat};
 
 fn names(outputs: &OutputSet) -> Vec<String> {
     outputs.outputs().iter().map(|output| output.path.to_string()).collect()

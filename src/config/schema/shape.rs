@@ -3,11 +3,11 @@
 use serde_json::{Value, json};
 
 use super::rule::Rule;
+use crate::base::name;
 use crate::config::model::Provider;
 use crate::config::services::SIGNALS;
 use crate::config::shared::SYSTEMS;
 use crate::config::stage::Stage;
-use crate::ground::name;
 
 /// What a key takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,7 +74,7 @@ pub(super) enum Shape {
     Each(&'static str),
 }
 
-/// A name, as `ground::name` has it.
+/// A name, as `base::name` has it.
 const NAME: &str = r"^[\p{Alphabetic}\p{N}_][\p{Alphabetic}\p{N}_.-]*$";
 /// What can be a part of the name of a matrix's task.
 const MATRIX_VALUE: &str = r"^[^\s\[\],=]+$";

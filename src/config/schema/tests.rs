@@ -9,9 +9,9 @@ use boon::{Compiler, SchemaIndex, Schemas};
 use toml::de::{DeTable, DeValue};
 
 use super::*;
+use crate::base::path::RepoPath;
 use crate::config::tests::DESIGN;
 use crate::config::{Source, parse};
-use crate::ground::path::RepoPath;
 
 static SCHEMA: LazyLock<(Schemas, SchemaIndex)> = LazyLock::new(|| {
     let mut schemas = Schemas::new();

@@ -25,7 +25,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 
 use super::*;
-use crate::ground::clock::Clock;
+use crate::base::clock::Clock;
 use model::{PassEnv, TaskId};
 use stage::Stage;
 

@@ -6,10 +6,10 @@ mod python;
 
 use super::text::{Standing, Tried, write};
 use super::{Found, Survey, look};
+use crate::base::path::RepoPath;
+use crate::base::tool_files::{self, ToolFiles};
 use crate::config::model::Config;
 use crate::config::{Source, parse};
-use crate::ground::path::RepoPath;
-use crate::ground::tool_files::{self, ToolFiles};
 
 /// A repository of these files.
 fn survey(files: &[(&str, &str)]) -> Survey {

@@ -18,8 +18,8 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
-use crate::ground::clock::Clock;
-use crate::ground::env::Env;
+use crate::base::clock::Clock;
+use crate::base::env::Env;
 use crate::process::guard::{Guard, guard_main};
 use crate::process::log::LogLimits;
 use crate::process::marked;

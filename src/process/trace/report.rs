@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::ground::file::{self, Durability, FileError};
+use crate::base::file::{self, Durability, FileError};
 use crate::process::trace::file_path::FilePath;
 
 /// The files that a program and its descendants opened.

@@ -14,8 +14,8 @@ use proptest::prelude::*;
 use super::evidence::{LISTED, Ruling, Verdict};
 use super::rules::{Bound, Comparison, Coverage, Findings, Licences, Suppression, Tests};
 use super::*;
-use crate::ground::path::RepoPath;
-use crate::ground::pattern::{Origin, Pattern};
+use crate::base::path::RepoPath;
+use crate::base::pattern::{Origin, Pattern};
 use crate::report::facts::{
     self, FailedTest, Finding, Lines, Measure, Package, Ranges, Ratio, Severity, Sonar, Spot, Unit,
 };

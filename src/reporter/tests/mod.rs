@@ -5,11 +5,11 @@ mod remarks;
 mod summary;
 mod voices;
 
+use crate::base::clock::Timestamp;
 use crate::event::{
     Ended, Event, Level, Log, Reported, RunStarted, Status, Summary, TaskFinished, Verdict, What,
 };
 use crate::git::ChangedLines;
-use crate::ground::clock::Timestamp;
 use crate::quality::evidence::{Breach, Evidence, Record, Ruling, Verdict as Judged};
 use crate::reason::Reason;
 use crate::report::facts::{FailedTest, Finding, Ratio, Severity, Spot, Tests};

@@ -157,8 +157,8 @@ fn is_named(path: &str, file: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ground::path::RepoPath;
-    use crate::ground::pattern::{Origin, Pattern};
+    use crate::base::path::RepoPath;
+    use crate::base::pattern::{Origin, Pattern};
 
     #[test]
     fn each_file_is_a_pattern_that_holds_in_any_folder() {

@@ -7,7 +7,7 @@ use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::ground::moved::Moved;
+use crate::base::moved::Moved;
 
 /// The caller's variables, folder, program and terminals.
 #[derive(Clone, Debug, Default)]

@@ -9,9 +9,9 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::path::Path;
 
-use crate::ground::digest::Digest;
-use crate::ground::file::{self, Durability, FileError};
-use crate::ground::stat::{FileTime, Moment, Stat};
+use crate::base::digest::Digest;
+use crate::base::file::{self, Durability, FileError};
+use crate::base::stat::{FileTime, Moment, Stat};
 
 const MAGIC: &[u8; 8] = b"tgstat1\n";
 const STAT_LEN: usize = 8 * 5 + 4 * 3;

@@ -6,9 +6,9 @@
 //! it would be costly or the glob is odd, the row is cut short, which only makes it match more: a
 //! wrong answer is always "they overlap", never "they don't".
 
-use crate::ground::glob_row::{Part, class_end, from_the_back, parse_row, part_covers, parts_meet};
-use crate::ground::path::RepoPath;
-use crate::ground::pattern::{Pattern, Patterns, What};
+use crate::base::glob_row::{Part, class_end, from_the_back, parse_row, part_covers, parts_meet};
+use crate::base::path::RepoPath;
+use crate::base::pattern::{Pattern, Patterns, What};
 
 /// More choices of braces than this are not followed one by one.
 const MAX_ROWS: usize = 64;
@@ -257,7 +257,7 @@ mod tests {
     use proptest::sample::select;
 
     use super::*;
-    use crate::ground::pattern::{Item, Origin};
+    use crate::base::pattern::{Item, Origin};
 
     fn list(texts: &[String], anchored: bool) -> Option<Patterns> {
         let base = RepoPath::top();

@@ -9,7 +9,7 @@ use std::io::Write as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use crate::ground::file::FileError;
+use crate::base::file::FileError;
 
 /// A lock that is held until this is dropped.
 #[derive(Debug)]
@@ -66,7 +66,7 @@ impl FileLock {
 
     /// Who has signed the lock of this file, if anybody.
     pub fn holder(path: &Path) -> Option<String> {
-        let text = String::from_utf8(crate::ground::file::read(path).ok()??).ok()?;
+        let text = String::from_utf8(crate::base::file::read(path).ok()??).ok()?;
         (!text.is_empty()).then_some(text)
     }
 

@@ -9,7 +9,7 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::ops::Range;
 
-use crate::ground::path::RepoPath;
+use crate::base::path::RepoPath;
 
 /// An ordered list of patterns; the last match decides.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]

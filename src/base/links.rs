@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 
-use crate::ground::path::RepoPath;
+use crate::base::path::RepoPath;
 
 /// Symlinks that are followed on the way to one file, as the kernel does.
 const MOST: usize = 40;
