@@ -196,7 +196,7 @@ impl SourceFiles {
                 {
                     let mut leaves = Vec::new();
                     use_leaves(&import.tree, &mut Vec::new(), &mut leaves);
-                    exports.extend(leaves.into_iter().map(|(name, path)| (name, path)));
+                    exports.extend(leaves);
                 }
             }
             files.exports.insert(module.clone(), exports);
