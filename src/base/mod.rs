@@ -18,3 +18,4 @@ pub mod stat;
 pub mod stat_cache;
 pub mod tool_files;
 pub mod units;
+pub mod yaml;

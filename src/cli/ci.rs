@@ -16,11 +16,10 @@ use crate::reporter::lines::count;
 use crate::reporter::style::Tone;
 use crate::select::Selection;
 use crate::workflow::badges::{self, Ask, Home};
-use crate::workflow::handwritten::Parts;
-use crate::workflow::site::{self, Site};
-use crate::workflow::{
-    self, Difference, Draft, Manners, additions, dependabot, differ, ecosystem, github, gitlab, request, tree,
-};
+use crate::workflow::ci_facts::{self, CiFacts};
+use crate::workflow::handwritten::Sections;
+use crate::workflow::outside_changes::{find_drift, find_interference};
+use crate::workflow::{self, Draft, OverwritePolicy, dependabot, ecosystem, github, gitlab, pr_template};
 
 /// Arguments of `ci`.
 #[derive(Args, Debug, Clone, Copy)]
@@ -46,7 +45,7 @@ not written by this command is left alone.")]
 Example:
   xtask ci check
 
-Comments, the order of keys, hand-written parts and the commits that actions are pinned by don't count.
+Comments, blank lines, hand-written sections and the commits that actions are pinned to don't count.
 Exit status 1 if something differs.")]
     Check,
 }
@@ -79,7 +78,7 @@ pub fn perform(session: &Session, args: CiArgs) -> Result<End, Failure> {
 struct Place<'s> {
     session: &'s Session,
     root: PathBuf,
-    site: Site,
+    facts: CiFacts,
     providers: Vec<Provider>,
     drafts: Vec<Draft>,
     /// The host of `origin`, and the repository there.
@@ -97,13 +96,13 @@ impl<'s> Place<'s> {
         let graph = Graph::of(config, &selection.tasks, Reach::WithNeeds);
         let root = project.root.clone();
         let cargo = text(&root.join(".cargo/config.toml"))?;
-        let site = Site::of(config, &graph, site::runner(cargo.as_deref()));
+        let facts = CiFacts::new(config, &graph, ci_facts::runner(cargo.as_deref()));
         let paths = paths(repository, project.state().as_deref())?;
         let home = repository
             .remotes()
             .into_iter()
             .find(|(name, _)| name == "origin")
-            .and_then(|(_, url)| site::slug(&url));
+            .and_then(|(_, url)| ci_facts::slug(&url));
         let host = home.as_ref().map(|(host, _)| host.as_str());
         let providers = if config.ci.providers.is_empty() {
             guess_providers(host, &paths)
@@ -111,7 +110,7 @@ impl<'s> Place<'s> {
             config.ci.providers.clone()
         };
         let branch = repository.default_branch().unwrap_or_else(|| "main".to_owned());
-        let mut place = Self { session, root, site, providers, drafts: Vec::new(), home, branch };
+        let mut place = Self { session, root, facts, providers, drafts: Vec::new(), home, branch };
         place.drafts = place.drafts(&paths)?;
         Ok(place)
     }
@@ -123,15 +122,15 @@ impl<'s> Place<'s> {
         for provider in &self.providers {
             match provider {
                 Provider::GitHub => {
-                    drafts.push(github::draft(&self.site, &self.branches()?));
+                    drafts.push(github::draft(&self.facts, &self.branches()?));
                     if !dependabot::is_spared(all()) {
                         drafts.push(dependabot::draft(ecosystem::of(all())));
                     }
                 }
-                Provider::GitLab => drafts.push(gitlab::draft(&self.site)),
+                Provider::GitLab => drafts.push(gitlab::draft(&self.facts)),
             }
-            if !request::is_there(all(), *provider) {
-                drafts.push(request::draft(&self.site, *provider));
+            if !pr_template::is_there(all(), *provider) {
+                drafts.push(pr_template::draft(&self.facts, *provider));
             }
         }
         Ok(drafts)
@@ -140,8 +139,8 @@ impl<'s> Place<'s> {
     /// The branches whose pushes GitHub runs. What a clone takes for the default branch differs from
     /// clone to clone, so what the file names already comes first.
     fn branches(&self) -> Result<Vec<String>, Failure> {
-        if !self.site.branches.is_empty() {
-            return Ok(self.site.branches.clone());
+        if !self.facts.branches.is_empty() {
+            return Ok(self.facts.branches.clone());
         }
         let there = text(&self.root.join(github::PATH))?.filter(|text| workflow::is_generated(text));
         let named = there.map(|text| github::branches(&text)).unwrap_or_default();
@@ -156,19 +155,19 @@ impl<'s> Place<'s> {
             match standing(&self.root, draft)? {
                 Standing::Missing => writes.push((draft, draft.text.clone())),
                 Standing::Foreign if args.force => writes.push((draft, draft.text.clone())),
-                Standing::Foreign if draft.manners == Manners::Needed => {
+                Standing::Foreign if draft.policy == OverwritePolicy::Required => {
                     refused.push(format!("{}: it was not written by this command", draft.path));
                 }
                 Standing::Foreign => told.push(format!("left alone: {}, which people wrote", draft.path)),
                 Standing::Broken(why) if !args.force => refused.push(format!("{}: {why}", draft.path)),
                 Standing::Broken(_) => writes.push((draft, draft.text.clone())),
-                Standing::Ours { there, filled, homeless, bent } => {
-                    told.extend(bent.iter().map(|line| format!("note: {line}")));
-                    if !homeless.is_empty() && !args.force {
-                        let parts = homeless.join("`, `");
+                Standing::Ours { there, filled, orphaned, interference } => {
+                    told.extend(interference.map(|problem| format!("note: {}: {problem}", draft.path)));
+                    if !orphaned.is_empty() && !args.force {
                         refused.push(format!(
-                            "{}: there is no place any more for what people wrote in `{parts}`",
-                            draft.path
+                            "{}: there is no place any more for the hand-written section `{}`",
+                            draft.path,
+                            orphaned.join("`, `")
                         ));
                     } else if there == filled {
                         told.push(format!("unchanged: {}", draft.path));
@@ -189,7 +188,7 @@ impl<'s> Place<'s> {
             told.push(format!("wrote {}", draft.path));
         }
         told.extend(self.readme(args)?);
-        told.extend(self.site.unserved.iter().map(|system| {
+        told.extend(self.facts.unserved.iter().map(|system| {
             format!("note: no machine is known for tasks of the system {system}; CI leaves them out")
         }));
         self.session.tell(&(told.join("\n") + "\n"));
@@ -233,7 +232,7 @@ impl<'s> Place<'s> {
         let mut lines = Vec::new();
         let mut checked = 0;
         let mut is_refused = false;
-        for draft in self.drafts.iter().filter(|draft| draft.manners != Manners::Prose) {
+        for draft in self.drafts.iter().filter(|draft| draft.policy != OverwritePolicy::Unchecked) {
             match self.drift(draft)? {
                 None => {}
                 Some(found) => {
@@ -257,9 +256,9 @@ impl<'s> Place<'s> {
         // Without `--force` what is not ours is never written over.
         let force = if is_refused { " --force (or move away what you want to keep)" } else { "" };
         text.push_str(&format!(
-            "{} write them anew: {} ci init{force}; what is yours belongs between `xtask: begin` and `xtask: end`\n",
+            "{} {} ci init{force}; your own lines belong between `xtask: begin` and `xtask: end`\n",
             paint.tone(Tone::Strong, "hint:"),
-            self.site.call
+            self.facts.call
         ));
         self.session.tell(&text);
         Ok(End::Failed)
@@ -268,38 +267,26 @@ impl<'s> Place<'s> {
     /// Where a file differs from its draft; `None` if there is nothing to compare.
     fn drift(&self, draft: &Draft) -> Result<Option<Drift>, Failure> {
         let path = draft.path;
-        let missing = || Drift { lines: vec![format!("{path} is missing")], is_refused: false };
+        let missing = || Drift { lines: vec![format!("{path}: it is missing")], is_refused: false };
         let refused = |line: String| Drift { lines: vec![line], is_refused: true };
-        let mut lines = Vec::new();
-        let (there, filled, homeless) = match standing(&self.root, draft)? {
-            Standing::Missing => return Ok(Some(missing())),
-            Standing::Foreign if draft.manners == Manners::Needed => {
-                return Ok(Some(refused(format!("{path} was not written by `xtask ci init`"))));
+        match standing(&self.root, draft)? {
+            Standing::Missing => Ok(Some(missing())),
+            Standing::Foreign if draft.policy == OverwritePolicy::Required => {
+                Ok(Some(refused(format!("{path}: it was not written by `xtask ci init`"))))
             }
-            Standing::Foreign => return Ok(None),
-            Standing::Broken(why) => return Ok(Some(refused(format!("{path}: {why}")))),
-            Standing::Ours { there, filled, homeless, mut bent } => {
-                lines.append(&mut bent);
-                (there, filled, homeless)
-            }
-        };
-        lines.extend(homeless.iter().map(|part| format!("{path}: there is no place for the part `{part}`")));
-        match (tree::read(&filled), tree::read(&there)) {
-            (Ok(expected), Ok(found)) => {
-                let differences = differ::compare(&expected, &found);
-                lines.extend(
-                    differences
-                        .into_iter()
-                        .map(|one| format!("{path}:{}: {}: {}", one.line, one.path, one.what)),
-                );
-            }
-            (_, Err(error)) => lines.push(format!("{path}: can't be read as YAML: {error}")),
-            // What is generated is YAML, so it is the hand-written part that is not, and only in place.
-            (Err(error), Ok(_)) => {
-                lines.push(format!("{path}: its hand-written parts don't fit what is around them: {error}"));
+            Standing::Foreign => Ok(None),
+            Standing::Broken(why) => Ok(Some(refused(format!("{path}: {why}")))),
+            Standing::Ours { there, filled, orphaned, interference } => {
+                let is_refused = !orphaned.is_empty();
+                let orphaned = orphaned
+                    .iter()
+                    .map(|name| format!("{path}: there is no place for the hand-written section `{name}`"));
+                let interference = interference.map(|problem| format!("{path}: {problem}"));
+                let drift = find_drift(&filled, &there).map(|found| format!("{path}:{found}"));
+                let lines = orphaned.chain(interference).chain(drift).collect();
+                Ok(Some(Drift { lines, is_refused }))
             }
         }
-        Ok(Some(Drift { lines, is_refused: !homeless.is_empty() }))
     }
 }
 
@@ -319,12 +306,12 @@ enum Standing {
     Broken(String),
     Ours {
         there: String,
-        /// The draft with the hand-written parts of the file.
+        /// The draft with the hand-written sections of the file.
         filled: String,
-        /// Hand-written parts that the draft has no place for.
-        homeless: Vec<String>,
-        /// What hand-written parts do beyond adding to what they stand in.
-        bent: Vec<String>,
+        /// Hand-written sections that the draft has no place for.
+        orphaned: Vec<String>,
+        /// What hand-written sections do besides adding to what they are in.
+        interference: Option<String>,
     },
 }
 
@@ -333,22 +320,18 @@ fn standing(root: &Path, draft: &Draft) -> Result<Standing, Failure> {
     if !workflow::is_generated(&there) {
         return Ok(Standing::Foreign);
     }
-    Ok(match Parts::read(&there) {
+    Ok(match Sections::parse(&there) {
         Err(error) => Standing::Broken(error.to_string()),
-        Ok(parts) => Standing::Ours {
-            filled: parts.fill(&draft.text),
-            homeless: parts.homeless(&draft.text).into_iter().map(str::to_owned).collect(),
-            bent: match draft.manners {
-                Manners::Prose => Vec::new(),
-                _ => additions::bent(&draft.text, &parts).iter().map(|one| bends(draft, one)).collect(),
+        Ok(sections) => Standing::Ours {
+            filled: sections.fill(&draft.text),
+            orphaned: sections.orphaned_sections(&draft.text).into_iter().map(str::to_owned).collect(),
+            interference: match draft.policy {
+                OverwritePolicy::Unchecked => None,
+                _ => find_interference(&draft.text, &sections),
             },
             there,
         },
     })
-}
-
-fn bends(draft: &Draft, one: &Difference) -> String {
-    format!("{}: a hand-written part changes what is around it: {}: {}", draft.path, one.path, one.what)
 }
 
 /// The CI systems of a repository whose tasks.toml names none.

@@ -4,7 +4,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::base::tool_files::{self, ToolFiles};
-use crate::init::compose::Compose;
 use crate::init::survey::Folder;
 
 /// What a task does for its project.
@@ -79,6 +78,26 @@ pub struct Probe {
     pub run: String,
     /// The folder; empty for the top.
     pub folder: String,
+}
+
+/// A compose file.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Compose {
+    /// Its path from the top.
+    pub path: String,
+    /// Whether docker finds it by itself at the top.
+    pub is_default: bool,
+    /// Its services; `None` if they could not be read.
+    pub services: Option<Vec<Service>>,
+}
+
+/// A service of a compose file.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Service {
+    /// Its name.
+    pub name: String,
+    /// The port of this machine that leads to it.
+    pub port: Option<u16>,
 }
 
 /// Something that was seen and is no task.

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use crate::base::path::RepoPath;
 use crate::base::pattern::{Origin, Pattern};
-use crate::base::tool_files;
+use crate::base::{tool_files, yaml};
 use crate::init::found::{Candidate, Found, Kind};
 use crate::init::package_manager::PackageManager;
 use crate::init::survey::{Folder, Survey};
@@ -274,15 +274,7 @@ fn workspace(root: &Folder) -> Vec<String> {
     let listed = manifest.as_ref().and_then(|value| value.get("workspaces"));
     let mut patterns =
         listed.map(|listed| texts(listed.get("packages").unwrap_or(listed))).unwrap_or_default();
-    // `packages:` and below it a line each, as everybody writes it.
-    let mut within = false;
-    for line in root.text("pnpm-workspace.yaml").into_iter().flat_map(str::lines) {
-        if !line.starts_with([' ', '-', '#']) && !line.is_empty() {
-            within = line.trim_end() == "packages:";
-        } else if let Some(item) = line.trim_start().strip_prefix('-').filter(|_| within) {
-            let item = item.split(" #").next().unwrap_or_default();
-            patterns.push(item.trim().trim_matches(['"', '\'']).to_owned());
-        }
-    }
+    let pnpm = root.text("pnpm-workspace.yaml").and_then(|text| yaml::parse(text).ok());
+    patterns.extend(pnpm.iter().flat_map(|value| texts(&value["packages"])));
     patterns
 }

@@ -5,7 +5,7 @@
 //! [`survey`] reads files, at the rim. One file for each kind of project decides what follows from
 //! them, [`found`] gathers it, and [`text`] writes it down.
 
-pub mod compose;
+mod compose;
 pub mod found;
 mod go;
 mod javascript;

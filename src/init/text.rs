@@ -2,8 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::init::compose::Compose;
-use crate::init::found::{Candidate, Found};
+use crate::init::found::{Candidate, Compose, Found};
 use crate::init::package_manager::word;
 use crate::init::quote;
 

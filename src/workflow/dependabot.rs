@@ -1,7 +1,8 @@
 //! The configuration of Dependabot. It must not know where packages are looked for.
 
 use super::ecosystem::Ecosystems;
-use super::{Draft, HEADER, Manners, rows, scalar};
+use super::{Draft, HEADER, OverwritePolicy, rows};
+use crate::base::yaml::scalar;
 
 /// Where GitHub looks for it.
 pub const PATH: &str = ".github/dependabot.yml";
@@ -48,5 +49,5 @@ updates:{updates}
   # xtask: end updates
 "
     );
-    Draft { path: PATH, text, manners: Manners::Optional }
+    Draft { path: PATH, text, policy: OverwritePolicy::Optional }
 }

@@ -39,7 +39,7 @@ pub enum Runner {
 
 /// What the files follow from.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Site {
+pub struct CiFacts {
     /// How the runner is called, as a shell reads it.
     pub call: String,
     /// A shell line that installs it.
@@ -68,9 +68,9 @@ pub struct Site {
     pub compares: bool,
 }
 
-impl Site {
-    /// Of the tasks of a graph: those that `[ci] run` names, with what they need.
-    pub fn of(config: &Config, graph: &Graph, runner: Runner) -> Self {
+impl CiFacts {
+    /// Returns the facts of the tasks of a graph: those that `[ci] run` names, with what they need.
+    pub fn new(config: &Config, graph: &Graph, runner: Runner) -> Self {
         let ci = &config.ci;
         let tasks: Vec<&Task> = graph.nodes.iter().map(|node| config.task(node.task)).collect();
         let (systems, unserved) = systems(&tasks);

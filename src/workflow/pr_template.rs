@@ -1,7 +1,7 @@
 //! The template of pull requests and merge requests. It must not know what a task is.
 
-use super::site::Site;
-use super::{Draft, HEADER, Manners};
+use super::ci_facts::CiFacts;
+use super::{Draft, HEADER, OverwritePolicy};
 use crate::config::model::Provider;
 
 /// Where GitHub looks for it.
@@ -23,8 +23,8 @@ pub fn is_there<'p>(mut paths: impl Iterator<Item = &'p str>, provider: Provider
 }
 
 /// The template.
-pub fn draft(site: &Site, provider: Provider) -> Draft {
-    let run = format!("{} {}", site.call, site.run);
+pub fn draft(facts: &CiFacts, provider: Provider) -> Draft {
+    let run = format!("{} {}", facts.call, facts.run);
     let text = format!(
         "\
 <!-- {HEADER}. What stands between the lines \"begin\" and \"end\" is yours, and is kept. -->
@@ -41,5 +41,5 @@ pub fn draft(site: &Site, provider: Provider) -> Draft {
         Provider::GitHub => GITHUB,
         Provider::GitLab => GITLAB,
     };
-    Draft { path, text, manners: Manners::Prose }
+    Draft { path, text, policy: OverwritePolicy::Unchecked }
 }
