@@ -55,7 +55,7 @@ use crate::cli::setup::doctor::{self, DoctorArgs};
 use crate::cli::setup::init::{self, InitArgs};
 use crate::cli::setup::schema;
 use crate::cli::shards::merge_runs::{self, MergeRunsArgs};
-use crate::engine::rust_task::{Functions, Outcome};
+use crate::engine::task::rust_task::{Functions, Outcome};
 use crate::reporter::style::Color;
 use crate::select::SelectError;
 

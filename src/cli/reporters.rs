@@ -12,7 +12,7 @@ use crate::base::clock::Clock;
 use crate::cli::ci::service::{Ci, Spoken, make_folder};
 use crate::cli::failure::Failure;
 use crate::cli::session::Session;
-use crate::engine::emitter::{Emitter, Unwritten, unwritten};
+use crate::engine::run::emitter::{Emitter, Unwritten, unwritten};
 use crate::event::{Event, Level, What};
 use crate::gate::host::Audience;
 use crate::history::runs::Runs;

@@ -11,7 +11,7 @@ use crate::cli::failure::Failure;
 use crate::cli::project::Project;
 use crate::cli::session::Session;
 use crate::config::model::Config;
-use crate::engine::baseline::{BASES, NOTES, committed, lines_of};
+use crate::engine::report::baseline::{BASES, NOTES, committed, lines_of};
 use crate::git::{Commit, GitError, Notes, Repository};
 use crate::history::records::{Recorded, Records};
 use crate::reporter::lines::count;

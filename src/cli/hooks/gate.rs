@@ -14,7 +14,7 @@ use crate::cli::reporters::ReporterOptions;
 use crate::cli::reporters::{Format, GateReporters};
 use crate::cli::session::Session;
 use crate::config::stage::Stage;
-use crate::engine::inbox::LazyInbox;
+use crate::engine::run::inbox::LazyInbox;
 use crate::event::Verdict;
 use crate::gate::answer::Answer;
 use crate::gate::host::Host;
