@@ -130,7 +130,7 @@ fn stored(
     task: &Task,
     key: &Digest,
 ) -> Result<BTreeMap<RepoPath, Option<Digest>>, NoEvidence> {
-    let lookup = context.site.store.as_ref().map(|store| store.cache.lookup(key));
+    let lookup = context.store.as_ref().map(|store| store.cache.lookup(key));
     let Some(Lookup::Hit(entry)) = lookup else {
         return Err(NoEvidence { path: task.name.clone(), why: Why::Forgotten });
     };
@@ -152,7 +152,7 @@ fn is_as_stored(
     stored: &BTreeMap<RepoPath, Option<Digest>>,
     told: Option<&Told>,
 ) -> Result<(), NoEvidence> {
-    let root = &context.site.root;
+    let root = context.location.root;
     let changed = |path: &RepoPath| NoEvidence {
         path: path.to_string(),
         why: Why::Changed { task: task.name.clone() },

@@ -112,7 +112,7 @@ impl Context<'_> {
     /// Looks what has changed since the run began, and has those tasks start again in the next round
     /// that read it and have no result yet.
     pub fn look_again(&self) {
-        let (Some(watching), Some(store), Some(before)) = (self.watching, &self.site.store, self.snapshot())
+        let (Some(watching), Some(store), Some(before)) = (self.watching, &self.store, self.snapshot())
         else {
             return;
         };
