@@ -27,8 +27,8 @@ const MODULES: &[(&str, f32)] = &[
     ("sonar", 2.0),
     ("select", 3.0),
     ("graph", 3.1),
-    ("shard", 3.15),
     ("key", 3.2),
+    ("shard", 3.21),
     ("effect", 3.22),
     ("affected", 3.25),
     ("plan", 3.3),
@@ -48,7 +48,6 @@ const MODULES: &[(&str, f32)] = &[
 const CIRCULAR: &[&str] = &[
     "config",
     "effect",
-    "engine",
     "gate",
     "git",
     "init",
