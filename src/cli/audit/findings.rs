@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::base::path::RepoPath;
-use crate::engine::audit::Audit;
+use crate::engine::audit::collector::Audit;
 use crate::engine::audit::findings::{Absent, Finding, Kind, Manner};
 use crate::event::{Log, Status, TaskFinished};
 use crate::process::trace::report::Doubt;

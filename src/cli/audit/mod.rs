@@ -17,7 +17,7 @@ use crate::cli::run::RunArgs;
 use crate::cli::run::{self, request};
 use crate::cli::session::Session;
 use crate::config::model::{Config, TaskId};
-use crate::engine::audit::{self, Desk};
+use crate::engine::audit::collector::{self, AuditCollector};
 use crate::engine::prepare::{Prepared, Request};
 use crate::engine::run::emitter::Emitter;
 use crate::engine::run::inbox::LazyInbox;
@@ -58,7 +58,7 @@ pub fn perform(session: &Session, args: &AuditArgs) -> Result<End, Failure> {
         return Err(Failure::NoRepository { what: "there is no tree to make a sandbox of" });
     }
     let selection = Selection::of(&project.config, &args.names)?;
-    let tasks = audit::audited(&project.config, &selection.tasks);
+    let tasks = collector::audited_tasks(&project.config, &selection.tasks);
     if tasks.is_empty() {
         return Err(Failure::Usage {
             text: format!("{} runs nothing that could be audited", args.names.join(" ")),
@@ -72,7 +72,7 @@ pub fn perform(session: &Session, args: &AuditArgs) -> Result<End, Failure> {
         return Ok(prelude);
     }
     let config = once(&project.config);
-    let desk = Desk::default();
+    let desk = AuditCollector::default();
     let results = Results::default();
     let summary = sandboxed(session, args, (&project, &config, &tasks), (&inbox, &desk, &results))?;
     if let Verdict::Interrupted { signal } = summary.verdict {
@@ -121,7 +121,7 @@ fn sandboxed(
     session: &Session,
     args: &AuditArgs,
     (project, config, tasks): (&Project, &Config, &[TaskId]),
-    (inbox, desk, results): (&LazyInbox, &Desk, &Results),
+    (inbox, desk, results): (&LazyInbox, &AuditCollector, &Results),
 ) -> Result<Summary, Failure> {
     let run = runs::new_id(session.clock.now(), std::process::id());
     let request = Request {
@@ -171,9 +171,9 @@ fn sink(results: Results, paint: Paint) -> Box<dyn FnMut(&Event) + Send> {
 }
 
 /// The results and the audits, put together.
-fn accounts(config: &Config, tasks: &[TaskId], desk: Desk, results: &Results) -> Vec<Account> {
+fn accounts(config: &Config, tasks: &[TaskId], desk: AuditCollector, results: &Results) -> Vec<Account> {
     let mut results = std::mem::take(&mut *results.lock().unwrap_or_else(PoisonError::into_inner));
-    let mut audits = desk.audits();
+    let mut audits = desk.into_audits();
     let account = |id: &TaskId| {
         let result = results.remove(&config.task(*id).name)?;
         let at = audits.iter().position(|audit| audit.task == *id);

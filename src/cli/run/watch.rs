@@ -194,7 +194,7 @@ impl Rounds<'_> {
                 Ok(Note::Changed(paths)) => return Ok(paths),
                 Ok(Note::Signal(signal)) => return Err(signal),
                 Ok(Note::Notice(level, text)) => self.line(level, &text),
-                Ok(Note::Performed(..) | Note::Panicked(_)) => {}
+                Ok(Note::NodeDone(..) | Note::Panicked(_)) => {}
                 Err(_) => return Err(signal_hook::consts::SIGTERM),
             }
         }
@@ -286,7 +286,7 @@ impl Rounds<'_> {
                 }
                 Ok(Note::Signal(signal)) => return Err(Broken::Signal(signal)),
                 Ok(Note::Notice(level, text)) => self.line(level, &text),
-                Ok(Note::Performed(..) | Note::Panicked(_)) | Err(RecvTimeoutError::Timeout) => {}
+                Ok(Note::NodeDone(..) | Note::Panicked(_)) | Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => {
                     return Err(Broken::Signal(signal_hook::consts::SIGTERM));
                 }
@@ -310,7 +310,7 @@ impl Rounds<'_> {
             hold: None,
             stop: Stop::new(),
             is_retry: false,
-            identity: Box::new(|_| crate::base::digest::Digest::of(b"")),
+            identity: Box::new(|_| None),
         };
         let mut how = Demand::Terminate;
         while !self.watching.services.is_empty() {

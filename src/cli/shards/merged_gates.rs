@@ -11,11 +11,11 @@ use crate::config::model::{Task, TaskId};
 use crate::engine::prepare::knowledge::Nothing;
 use crate::engine::report::baseline::{self, Standing};
 use crate::engine::report::judging::absent_here;
-use crate::engine::run::manifest::shown;
 use crate::event::{Ended, Status, TaskFinished};
 use crate::git::{WorkTreeReader, tree_id};
 use crate::graph::{Graph, NodeId, Reach};
 use crate::history::records::{Recorded, Records};
+use crate::key::explanation::displayed_fields;
 use crate::key::{Contribution, Key};
 use crate::manifest::merge::Merged;
 use crate::manifest::phrases::tree;
@@ -87,7 +87,7 @@ impl Judged {
             group: None,
             key: key.as_ref().map(|key| key.digest.hex()),
             // A gate has no secrets.
-            fields: key.map(|key| shown(&key.fields, &Mask::default())).unwrap_or_default(),
+            fields: key.map(|key| displayed_fields(&key.fields, &Mask::default())).unwrap_or_default(),
             decision: match (&status, &reason) {
                 (_, Reason::ReadsNothing { .. }) => "skip",
                 (Status::Skipped, _) => "waits",
