@@ -10,15 +10,32 @@ use std::path::{Path, PathBuf};
 use crate::base::env::Env;
 use crate::base::file;
 use crate::base::path::RepoPath;
-use crate::cli::exit::Failure;
-use crate::cli::run::Spot;
+use crate::cli::failure::Failure;
 use crate::config::include::{self, FILE, Library, Listed, LoadError};
 use crate::config::model::Config;
 use crate::engine::prepare::Tree;
 use crate::engine::report::baseline::Line;
+use crate::engine::work_tree_access::WorkTreeAccess;
 use crate::gate::definition;
 use crate::git::snapshot::Mode;
 use crate::git::{Commit, Repository, browse};
+
+/// Where a run takes place.
+#[derive(Clone, Copy)]
+pub struct Spot<'a> {
+    /// The top of the work tree.
+    pub root: &'a Path,
+    /// The repository of that work tree.
+    pub repository: Option<&'a Repository>,
+    /// The state directory.
+    pub state: Option<&'a Path>,
+    /// An open file whose lock keeps the work tree, if it is a private one.
+    pub hold: Option<&'a std::fs::File>,
+    /// What notices tasks that open files of the user's work tree, if that is not where they run.
+    pub access: Option<&'a WorkTreeAccess>,
+    /// Where in the history the tree stands.
+    pub line: Option<Line<'a>>,
+}
 
 /// A repository, or a folder, with a tasks.toml.
 pub struct Project {

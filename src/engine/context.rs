@@ -8,11 +8,12 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 use crate::base::digest::Digest;
 use crate::base::path::RepoPath;
 use crate::cache::{Cache, OutputSet};
-use crate::engine::audit::Desk;
-use crate::engine::report::reports::Library;
+use crate::config::model::{ServiceId, TaskId};
+use crate::engine::audit::collector::AuditCollector;
 use crate::engine::report::shelf::Shelf;
 use crate::engine::run::emitter::Emitter;
 use crate::engine::sandbox::Sandboxes;
+use crate::engine::services::identity::Identities;
 use crate::engine::services::{Services, Setting};
 use crate::engine::task::command::Programs;
 use crate::engine::task::diagnosis;
@@ -43,7 +44,7 @@ pub struct Site<'a> {
     /// when all that ran in it is dead.
     pub hold: Option<&'a File>,
     /// Where the traces of audited tasks go; `None`: nothing is audited.
-    pub desk: Option<&'a Desk>,
+    pub desk: Option<&'a AuditCollector>,
     /// What notices tasks that open files of the user's work tree, if that is not where they run.
     pub access: Option<&'a WorkTreeAccess>,
 }
@@ -209,8 +210,24 @@ impl<'a> Context<'a> {
             hold: self.site.hold,
             stop: self.stop.clone(),
             is_retry: false,
-            identity: Box::new(|id| self.identity(id)),
+            identity: Box::new(|id| self.service_identity(id)),
         }
+    }
+
+    /// Returns the identity of a service, by which a watched run decides whether one that is up can be
+    /// used again. Other runs start each service anew.
+    fn service_identity(&self, id: ServiceId) -> Option<Digest> {
+        self.watching?;
+        let graph = self.world.graph;
+        let contribution = |task: TaskId| {
+            let node = graph.ids().find(|node| graph.node(*node).task == task)?;
+            self.contribution(node)
+        };
+        let snapshot = self.snapshot();
+        let (config, env) = (self.world.config, self.world.env);
+        let identities =
+            Identities { config, env, snapshot: snapshot.as_deref(), contribution: &contribution };
+        Some(identities.identity(id))
     }
 
     /// Takes from the history how long each task is expected to take.
@@ -354,11 +371,6 @@ impl<'a> Context<'a> {
     /// All keys under which results were stored.
     pub fn stored(&self) -> Vec<Digest> {
         lock(&self.stored).clone()
-    }
-
-    /// What reads reports, which speak of the files of this tree.
-    pub fn reports<'s>(&'s self, snapshot: Option<&'s Snapshot>) -> Library<'s> {
-        Library { root: &self.site.root, place: &self.site.root, snapshot, mask: &self.secrets.mask }
     }
 
     /// Notes what a gate that passed leaves for later trees.

@@ -7,9 +7,9 @@ use std::time::Duration;
 use crate::base::path::RepoPath;
 use crate::config::model::{Command, Task};
 use crate::engine::context::Context;
-use crate::engine::report::judging;
+use crate::engine::report::finished;
 use crate::engine::report::leftovers::Leftovers;
-use crate::engine::report::reports::{Library, Told};
+use crate::engine::report::reports::{self, Library, Told};
 use crate::engine::sandbox::SandboxError;
 use crate::engine::sandbox::workdir::{self, Workplace};
 use crate::engine::services::ports::Ports;
@@ -26,7 +26,7 @@ use crate::process::spawn::Spawn;
 use crate::process::stop::{Demand, Stop};
 use crate::quality::evidence::Evidence;
 use crate::reason::Reason;
-use crate::report::Facts;
+use ci_reports::Facts;
 
 /// How long a `finally` may take if its task has no timeout.
 const FINALLY_TIMEOUT: Duration = Duration::from_secs(300);
@@ -189,10 +189,11 @@ fn look_at_reports(
 ) {
     let task = context.world.config.task(context.world.graph.node(id).task);
     let snapshot = context.snapshot();
-    let library = Library { place, ..context.reports(snapshot.as_deref()) };
-    match library.read(task, Some(leftovers)) {
+    let library = Library { place, ..finished::library(context, snapshot.as_deref()) };
+    let is_stale = |path: &RepoPath| leftovers.is_stale(path, place);
+    match library.read(task, Some(&is_stale)) {
         Ok(mut told) => {
-            execution.reported = Some(Box::new(judging::told(&told.facts)));
+            execution.reported = Some(Box::new(reports::summary(&told.facts)));
             if !context.shelf.wants(id) {
                 told.facts = Facts::default();
             }
@@ -203,9 +204,9 @@ fn look_at_reports(
         }
         // It failed anyway, perhaps before it had all to report. The tests that failed are reported.
         Err(_) => {
-            let facts = library.read_what_is_there(task, leftovers);
+            let facts = library.read_what_is_there(task, &is_stale);
             if facts != Facts::default() {
-                execution.reported = Some(Box::new(judging::told(&facts)));
+                execution.reported = Some(Box::new(reports::summary(&facts)));
             }
         }
     }

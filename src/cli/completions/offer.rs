@@ -6,9 +6,9 @@ use std::collections::BTreeSet;
 use clap::{Arg, Command};
 
 use super::cursor::{Cursor, Kind, Place};
-use crate::cli::Session;
-use crate::cli::list;
+use crate::cli::inspect::list;
 use crate::cli::project::Project;
+use crate::cli::session::Session;
 use crate::config::model::Config;
 use crate::config::own_name;
 use crate::config::stage::Stage;

@@ -18,7 +18,6 @@ use crate::config::diagnostic::Diagnostics;
 use crate::config::model::{Config, TaskId};
 use crate::effect::{self, Judged, Warnings};
 use crate::engine::prepare::knowledge::{Nothing, Recall};
-use crate::engine::prepare::sharding::Part;
 use crate::engine::prepare::tool_probes::Probes;
 use crate::engine::report::baseline::{self, Line, Standing};
 use crate::engine::run::emitter::unwritten;
@@ -31,6 +30,7 @@ use crate::plan::{CachePolicy, InputDigests, Knowledge, Plan, Platform, World};
 use crate::process::mask::MaskError;
 use crate::quality::Basis;
 use crate::select::{SelectError, Selection};
+use crate::shard::plan::ShardPlan;
 use crate::warning;
 
 /// What is to be planned.
@@ -98,7 +98,7 @@ pub struct Prepared<'a> {
     /// What hides secrets.
     pub secrets: Secrets,
     /// Which part of a larger plan this is, if it is one.
-    pub part: Option<Part>,
+    pub part: Option<ShardPlan>,
     args: Vec<String>,
     receiver: Option<TaskId>,
     probes: Probes,

@@ -10,14 +10,13 @@ use crate::base::digest::Digest;
 use crate::base::path::RepoPath;
 use crate::base::pattern::What;
 use crate::config::model::{Report, Task};
-use crate::engine::report::leftovers::Leftovers;
 use crate::engine::report::tree_paths::TreePaths;
-use crate::event::Ended;
+use crate::event::{Ended, Reported};
 use crate::git::snapshot::Snapshot;
 use crate::process::mask::Mask;
 use crate::quality::evidence::Source;
-use crate::report::facts::{Facts, Finding, MeasuredTwice, content_digest};
-use crate::report::{self, Extent, Flaw, Kind, Part};
+use ci_reports::facts::{Coverage, Facts, Finding, MeasuredTwice, Tests, content_digest};
+use ci_reports::{Completeness, Kind, ParseError, ReportFile};
 
 /// What the reports of a task say.
 #[derive(Clone, Debug, Default)]
@@ -27,6 +26,9 @@ pub struct Told {
     /// Where it was read.
     pub sources: Vec<Source>,
 }
+
+/// Whether a report was not written by the last attempt.
+pub type IsStale<'a> = dyn Fn(&RepoPath) -> bool + 'a;
 
 /// Where reports lie and what they speak of.
 #[derive(Clone, Copy, Debug)]
@@ -86,18 +88,18 @@ pub enum Why {
     Io(#[source] io::Error),
     /// What is in it.
     #[error(transparent)]
-    Flaw(Flaw),
+    ParseError(ParseError),
     /// Nothing is in it, nor in any other of its kind.
     #[error("{flaw}{}", and_others(*others))]
     Nothing {
         /// What it says.
-        flaw: Flaw,
+        flaw: ParseError,
         /// How many more of the task's reports of this kind there are.
         others: usize,
     },
     /// What is in it, if its task may allow it.
     #[error("{0}; mend it, or if it does no harm, say why in the task: reports = {{ …, partial = \"why\" }}")]
-    Partial(Flaw),
+    Partial(ParseError),
     /// Two reports contradict each other.
     #[error("{0}")]
     Twice(String),
@@ -126,11 +128,11 @@ fn advice(others: &[String]) -> String {
     format!(", and so are {named}; delete what nothing writes any more")
 }
 
-impl From<Flaw> for Why {
-    fn from(flaw: Flaw) -> Self {
+impl From<ParseError> for Why {
+    fn from(flaw: ParseError) -> Self {
         match flaw {
-            Flaw::Incomplete { .. } => Self::Partial(flaw),
-            _ => Self::Flaw(flaw),
+            ParseError::Incomplete { .. } => Self::Partial(flaw),
+            _ => Self::ParseError(flaw),
         }
     }
 }
@@ -163,13 +165,13 @@ impl Library<'_> {
     ///
     /// # Errors
     /// The first report that is no evidence.
-    pub fn read(&self, task: &Task, executed: Option<&Leftovers<'_>>) -> Result<Told, NoEvidence> {
+    pub fn read(&self, task: &Task, is_stale: Option<&IsStale<'_>>) -> Result<Told, NoEvidence> {
         let mut found: Vec<(&Report, RepoPath)> = Vec::new();
         for report in &task.reports {
             found.extend(self.files(report)?.into_iter().map(|path| (report, path)));
         }
-        if let Some(attempt) = executed {
-            let stale = found.iter().map(|(_, path)| path).filter(|path| attempt.is_stale(path, self.place));
+        if let Some(is_stale) = is_stale {
+            let stale = found.iter().map(|(_, path)| path).filter(|path| is_stale(path));
             let stale: BTreeSet<String> = stale.map(ToString::to_string).collect();
             let mut stale = stale.into_iter();
             if let Some(path) = stale.next() {
@@ -177,7 +179,7 @@ impl Library<'_> {
             }
         }
         let mut told = Told::default();
-        let mut nothing: BTreeMap<Kind, Option<(String, Flaw)>> = BTreeMap::new();
+        let mut nothing: BTreeMap<Kind, Option<(String, ParseError)>> = BTreeMap::new();
         for (report, path) in &found {
             let (part, source) = self.read_one(task, (report, path))?;
             let lacks = part.nothing.map(|flaw| (path.to_string(), flaw));
@@ -195,12 +197,12 @@ impl Library<'_> {
 
     /// What can be read of the reports of a task that failed, which may not have written all of them.
     /// Stale ones say nothing of it.
-    pub fn read_what_is_there(&self, task: &Task, attempt: &Leftovers<'_>) -> Facts {
+    pub fn read_what_is_there(&self, task: &Task, is_stale: &IsStale<'_>) -> Facts {
         let mut all = Facts::default();
         for report in &task.reports {
             let mut found = self.matching(report).unwrap_or_default();
-            found.retain(|path| !attempt.is_stale(path, self.place));
-            for (Part { facts, .. }, _) in
+            found.retain(|path| !is_stale(path));
+            for (ReportFile { facts, .. }, _) in
                 found.iter().filter_map(|path| self.read_one(task, (report, path)).ok())
             {
                 // Without figures there is nothing that could be told twice.
@@ -215,7 +217,7 @@ impl Library<'_> {
         &self,
         task: &Task,
         (report, path): (&Report, &RepoPath),
-    ) -> Result<(Part, Source), NoEvidence> {
+    ) -> Result<(ReportFile, Source), NoEvidence> {
         let no = |why| NoEvidence { path: path.to_string(), why };
         let on_disk = path.under(self.place);
         let about = fs::metadata(&on_disk).map_err(|error| no(Why::Io(error)))?;
@@ -225,9 +227,9 @@ impl Library<'_> {
         let file = File::open(&on_disk).map_err(|error| no(Why::Io(error)))?;
         let mut hashed = Hashed { inner: file, hasher: blake3::Hasher::new() };
         let mut bytes = BufReader::with_capacity(256 * 1024, &mut hashed);
-        let extent = if report.partial.is_some() { Extent::Part } else { Extent::Whole };
-        let Part { mut facts, nothing } =
-            report::read_part(report.kind, extent, &mut bytes).map_err(|flaw| no(flaw.into()))?;
+        let extent = if report.partial.is_some() { Completeness::Partial } else { Completeness::Full };
+        let ReportFile { mut facts, nothing } =
+            ci_reports::read_file(report.kind, extent, &mut bytes).map_err(|flaw| no(flaw.into()))?;
         // A reader may stop at the end of what it understands.
         io::copy(&mut bytes, &mut io::sink()).map_err(|error| no(Why::Io(error)))?;
         let digest = hashed.hasher.finalize().to_hex().to_string();
@@ -243,7 +245,7 @@ impl Library<'_> {
         }
         let kind = report.kind.name().to_owned();
         let source = Source { task: task.name.clone(), kind, path: path.to_string(), digest };
-        Ok((Part { facts, nothing }, source))
+        Ok((ReportFile { facts, nothing }, source))
     }
 
     /// The files of a report, sorted; each of its patterns has one.
@@ -271,6 +273,27 @@ impl Library<'_> {
         found.sort_unstable();
         found.dedup();
         Ok(found)
+    }
+}
+
+/// Returns the summary of a task's reports that is shown with its result.
+pub fn summary(facts: &Facts) -> Reported {
+    let listed = |tests: &Tests| Tests {
+        passed: tests.passed,
+        failed: tests.failed.iter().take(Reported::LISTED).cloned().collect(),
+        skipped: tests.skipped,
+        flaky: tests.flaky.clone(),
+        totals: tests.totals,
+    };
+    let failed = facts.tests.as_ref().map_or(0, |tests| tests.failed.len());
+    let mut findings: Vec<&Finding> = facts.findings.iter().chain(&facts.secrets).flatten().collect();
+    findings.sort_by(|a, b| b.severity.cmp(&a.severity).then_with(|| a.place.cmp(&b.place)));
+    Reported {
+        tests: facts.tests.as_ref().map(listed),
+        more_failed: failed.saturating_sub(Reported::LISTED),
+        more_findings: findings.len().saturating_sub(Reported::LISTED),
+        findings: findings.into_iter().take(Reported::LISTED).cloned().collect(),
+        coverage: facts.coverage.as_ref().map(Coverage::ratio),
     }
 }
 

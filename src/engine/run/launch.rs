@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::path::Path;
 
-use crate::engine::audit::Desk;
+use crate::engine::audit::collector::AuditCollector;
 use crate::engine::context::{Conduct, Site, Store};
 use crate::engine::prepare::Prepared;
 use crate::engine::run::Run;
@@ -47,7 +47,7 @@ pub enum Keeps<'a> {
     /// Nothing is stored, restored or locked.
     Nothing,
     /// Each task is audited in a sandbox; its trace goes here, and nothing else is kept.
-    Traces(&'a Desk),
+    Traces(&'a AuditCollector),
 }
 
 impl Prepared<'_> {

@@ -11,20 +11,20 @@ use crate::base::digest::Fields;
 use crate::base::env::Env;
 use crate::base::file::{self, FileError};
 use crate::engine::context::Context;
-use crate::engine::report::shelf;
+use crate::engine::report::finished;
 use crate::engine::run::Run;
 use crate::event::{Level, Summary};
 use crate::git::snapshot::{Entry, Snapshot};
 use crate::graph::NodeId;
 use crate::history::runs::Runs;
-use crate::key::explanation::Explanation;
+use crate::key::explanation::displayed_fields;
 use crate::key::inputs::InputSet;
-use crate::key::{Contribution, Field, FieldKind};
+use crate::key::{Contribution, FieldKind};
 use crate::manifest::{Account, Environment, Inputs, Keys, Manifest, PlanDigest, TaskKey, Told, VERSION, ci};
 use crate::plan::{Decision, Plan, Planned, World, definition};
 use crate::process::mask::Mask;
 use crate::quality::evidence::Source;
-use crate::report::Facts;
+use ci_reports::Facts;
 
 /// What is known of a manifest before the run is over.
 pub struct Draft {
@@ -88,7 +88,7 @@ fn keys(world: &World<'_>, plan: &Plan, ids: &[NodeId], mask: &Mask) -> Keys {
     let tasks = ids.iter().map(|id| {
         let task = world.config.task(world.graph.node(*id).task);
         let key = plan.nodes[id.0].key.as_ref();
-        let fields = key.map(|key| shown(&key.fields, mask)).unwrap_or_default();
+        let fields = key.map(|key| displayed_fields(&key.fields, mask)).unwrap_or_default();
         let key = TaskKey { key: key.map(|key| key.digest.hex()), fields, group: task.group.clone() };
         (task.name.clone(), key)
     });
@@ -135,7 +135,7 @@ fn account(planned: &Planned, anew: Option<&Mask>) -> Account {
     Account {
         group: None,
         key: key.map(|(key, _)| key.digest.hex()),
-        fields: key.map(|(key, mask)| shown(&key.fields, mask)).unwrap_or_default(),
+        fields: key.map(|(key, mask)| displayed_fields(&key.fields, mask)).unwrap_or_default(),
         decision: planned.decision.word().to_owned(),
         reason: planned.decision.reason().cloned(),
         status: None,
@@ -151,12 +151,6 @@ fn outputs(contribution: Option<Contribution>) -> Option<String> {
         Some(Contribution::Outputs(digest)) => Some(digest.hex()),
         _ => None,
     }
-}
-
-/// Fields as a manifest has them: without secrets, and without those that are empty.
-pub fn shown(fields: &[Field], mask: &Mask) -> Vec<Field> {
-    let filled: Vec<Field> = fields.iter().filter(|field| !field.value.is_empty()).cloned().collect();
-    Explanation::new(&filled, [], mask).fields
 }
 
 impl Run<'_> {
@@ -188,7 +182,7 @@ impl Run<'_> {
             if task.reports.is_empty() || !runs || context.contribution(id).is_none() {
                 continue;
             }
-            match shelf::told(context, id) {
+            match finished::load(context, id) {
                 Ok(told) => {
                     let told = Arc::unwrap_or_clone(told);
                     handed.facts.insert(task.name.clone(), told.facts);

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::base::path::RepoPath;
 use crate::config::model::Task;
-use crate::engine::audit;
+use crate::engine::audit::evaluation;
 use crate::engine::context::{Context, Store};
 use crate::engine::sandbox::{Sandbox, SandboxError, Stock};
 use crate::engine::task::task_env::Surroundings;
@@ -77,8 +77,8 @@ impl Workplace {
     pub fn leave(self, context: &Context<'_>, id: NodeId, ended: Ended) -> Ended {
         let Some(sandbox) = self.sandbox else { return ended };
         if let Some(desk) = context.site.desk {
-            if let Some(audit) = audit::of(context, id, &sandbox, &ended) {
-                desk.take(audit);
+            if let Some(audit) = evaluation::evaluate(context, id, &sandbox, &ended) {
+                desk.add(audit);
             }
             return ended;
         }
