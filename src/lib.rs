@@ -23,7 +23,6 @@ pub mod process;
 mod program;
 pub mod quality;
 pub mod reason;
-pub mod report;
 pub mod reporter;
 pub mod select;
 pub mod shard;
@@ -32,7 +31,7 @@ pub mod warning;
 pub mod watch;
 pub mod workflow;
 
-pub use engine::rust_task::Outcome;
+pub use engine::task::rust_task::Outcome;
 pub use program::Program;
 
 use std::process::ExitCode;

@@ -1,10 +1,10 @@
 //! Rules for tests: how many failed, were skipped, were flaky, and were run at all. It must not know
 //! how tests are run.
 
-use super::Case;
 use super::evidence::{Breach, Ruling};
+use super::inputs::Case;
 use super::ruling::{at_most, counted, first_line, missing, number, ruling, verdict};
-use crate::report::facts::{FailedTest, Tests, Totals};
+use ci_reports::facts::{FailedTest, Tests, Totals};
 
 /// Tests that were run.
 pub(super) fn run(tests: &Tests) -> u64 {

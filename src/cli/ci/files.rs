@@ -1,0 +1,376 @@
+//! `xtask ci init` and `xtask ci check`: the files that tell CI systems to make the same run. It must
+//! not write over what people wrote.
+
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Subcommand};
+
+use crate::base::file::{self, Durability, FileError};
+use crate::base::text::count;
+use crate::cli::exit::End;
+use crate::cli::failure::Failure;
+use crate::cli::project::Project;
+use crate::cli::session::Session;
+use crate::config::model::Provider;
+use crate::git::{Repository, WorkTreeReader};
+use crate::graph::{Graph, Reach};
+use crate::reporter::style::Tone;
+use crate::select::Selection;
+use crate::workflow::badges::{self, Ask, Home};
+use crate::workflow::ci_facts::{self, CiFacts};
+use crate::workflow::handwritten::Sections;
+use crate::workflow::outside_changes::{find_drift, find_interference};
+use crate::workflow::{self, Draft, OverwritePolicy, dependabot, ecosystem, github, gitlab, pr_template};
+
+/// Arguments of `ci`.
+#[derive(Args, Debug, Clone, Copy)]
+pub struct CiArgs {
+    /// What to do with the files of CI systems
+    #[command(subcommand)]
+    pub action: CiAction,
+}
+
+/// What to do with the files of CI systems.
+#[derive(Subcommand, Debug, Clone, Copy)]
+pub enum CiAction {
+    /// Write them: workflow, template of pull requests, `dependabot.yml`
+    #[command(after_help = "\
+Example:
+  xtask ci init
+
+What people wrote between the lines `xtask: begin` and `xtask: end` of a file is kept. A file that was
+not written by this command is left alone.")]
+    Init(CiInitArgs),
+    /// Tell where they differ from what `init` would write
+    #[command(after_help = "\
+Example:
+  xtask ci check
+
+Comments, blank lines, hand-written sections and the commits that actions are pinned to don't count.
+Exit status 1 if something differs.")]
+    Check,
+}
+
+/// Arguments of `ci init`.
+#[derive(Args, Debug, Clone, Copy)]
+pub struct CiInitArgs {
+    /// Write also over files that people wrote
+    #[arg(long)]
+    pub force: bool,
+    /// Put badges into README.md, behind its first heading
+    #[arg(long)]
+    pub badges: bool,
+}
+
+/// Writes or compares.
+///
+/// # Errors
+/// There is no repository, tasks.toml is wrong, what CI is to run is unknown, or the disk failed.
+pub fn perform(session: &Session, args: CiArgs) -> Result<End, Failure> {
+    let project = Project::open(&session.env, &session.dir)?;
+    let place = Place::of(session, &project)?;
+    match args.action {
+        CiAction::Init(args) => place.init(args),
+        CiAction::Check => place.check(),
+    }
+}
+
+/// A repository and what is to be in it.
+struct Place<'s> {
+    session: &'s Session,
+    root: PathBuf,
+    facts: CiFacts,
+    providers: Vec<Provider>,
+    drafts: Vec<Draft>,
+    /// The host of `origin`, and the repository there.
+    home: Option<(String, String)>,
+    branch: String,
+}
+
+impl<'s> Place<'s> {
+    fn of(session: &'s Session, project: &Project) -> Result<Self, Failure> {
+        let repository =
+            project.repository.as_ref().ok_or(Failure::NoRepository { what: "no CI system can run it" })?;
+        let config = &project.config;
+        // Names that a file gives were looked up when it was read.
+        let selection = Selection::of(config, &config.ci.run).map_err(|_| Failure::NothingForCi)?;
+        let graph = Graph::of(config, &selection.tasks, Reach::WithNeeds);
+        let root = project.root.clone();
+        let cargo = text(&root.join(".cargo/config.toml"))?;
+        let facts = CiFacts::new(config, &graph, ci_facts::runner(cargo.as_deref()));
+        let paths = paths(repository, project.state())?;
+        let home = repository
+            .remotes()
+            .into_iter()
+            .find(|(name, _)| name == "origin")
+            .and_then(|(_, url)| ci_facts::slug(&url));
+        let host = home.as_ref().map(|(host, _)| host.as_str());
+        let providers = if config.ci.providers.is_empty() {
+            guess_providers(host, &paths)
+        } else {
+            config.ci.providers.clone()
+        };
+        let branch = repository.default_branch().unwrap_or_else(|| "main".to_owned());
+        let mut place = Self { session, root, facts, providers, drafts: Vec::new(), home, branch };
+        place.drafts = place.drafts(&paths)?;
+        Ok(place)
+    }
+
+    /// What is to be there.
+    fn drafts(&self, paths: &[String]) -> Result<Vec<Draft>, Failure> {
+        let all = || paths.iter().map(String::as_str);
+        let mut drafts = Vec::new();
+        for provider in &self.providers {
+            match provider {
+                Provider::GitHub => {
+                    drafts.push(github::draft(&self.facts, &self.branches()?));
+                    if !dependabot::is_spared(all()) {
+                        drafts.push(dependabot::draft(ecosystem::of(all())));
+                    }
+                }
+                Provider::GitLab => drafts.push(gitlab::draft(&self.facts)),
+            }
+            if !pr_template::is_there(all(), *provider) {
+                drafts.push(pr_template::draft(&self.facts, *provider));
+            }
+        }
+        Ok(drafts)
+    }
+
+    /// The branches whose pushes GitHub runs. What a clone takes for the default branch differs from
+    /// clone to clone, so what the file names already comes first.
+    fn branches(&self) -> Result<Vec<String>, Failure> {
+        if !self.facts.branches.is_empty() {
+            return Ok(self.facts.branches.clone());
+        }
+        let there = text(&self.root.join(github::PATH))?.filter(|text| workflow::is_generated(text));
+        let named = there.map(|text| github::branches(&text)).unwrap_or_default();
+        Ok(if named.is_empty() { vec![self.branch.clone()] } else { named })
+    }
+
+    fn init(&self, args: CiInitArgs) -> Result<End, Failure> {
+        let mut writes = Vec::new();
+        let mut told = Vec::new();
+        let mut refused = Vec::new();
+        for draft in &self.drafts {
+            match standing(&self.root, draft)? {
+                Standing::Missing => writes.push((draft, draft.text.clone())),
+                Standing::Foreign if args.force => writes.push((draft, draft.text.clone())),
+                Standing::Foreign if draft.policy == OverwritePolicy::Required => {
+                    refused.push(format!("{}: it was not written by this command", draft.path));
+                }
+                Standing::Foreign => told.push(format!("left alone: {}, which people wrote", draft.path)),
+                Standing::Broken(why) if !args.force => refused.push(format!("{}: {why}", draft.path)),
+                Standing::Broken(_) => writes.push((draft, draft.text.clone())),
+                Standing::Ours { there, filled, orphaned, interference } => {
+                    told.extend(interference.map(|problem| format!("note: {}: {problem}", draft.path)));
+                    if !orphaned.is_empty() && !args.force {
+                        refused.push(format!(
+                            "{}: there is no place any more for the hand-written section `{}`",
+                            draft.path,
+                            orphaned.join("`, `")
+                        ));
+                    } else if there == filled {
+                        told.push(format!("unchanged: {}", draft.path));
+                    } else {
+                        writes.push((draft, filled));
+                    }
+                }
+            }
+        }
+        if !refused.is_empty() {
+            return Err(Failure::Usage {
+                text: format!("nothing was written: {}", refused.join("; ")),
+                hint: Some("move it away, or write over it: xtask ci init --force".to_owned()),
+            });
+        }
+        for (draft, text) in writes {
+            write(&self.root.join(draft.path), &text)?;
+            told.push(format!("wrote {}", draft.path));
+        }
+        told.extend(self.readme(args)?);
+        told.extend(self.facts.unserved.iter().map(|system| {
+            format!("note: no machine is known for tasks of the system {system}; CI leaves them out")
+        }));
+        self.session.tell(&(told.join("\n") + "\n"));
+        Ok(End::Passed)
+    }
+
+    /// Puts badges into the README if they have a place there, and prints them.
+    fn readme(&self, args: CiInitArgs) -> Result<Option<String>, Failure> {
+        let Some((host, slug)) = &self.home else {
+            return Ok(Some(
+                "note: there are no badges, since no remote `origin` tells where the repository is"
+                    .to_owned(),
+            ));
+        };
+        let home = Home { host, slug, branch: &self.branch };
+        // A repository is at one of them; the other sees a copy.
+        let is_others = Provider::ALL.into_iter().any(|(_, provider)| is_of(host, provider));
+        let is_at = |provider: &Provider| is_of(host, *provider) || self.providers.len() == 1 && !is_others;
+        let at = self.providers.iter().filter(|provider| is_at(provider));
+        let badges: Vec<String> = at.map(|provider| badges::badge(*provider, home)).collect();
+        if badges.is_empty() {
+            return Ok(None);
+        }
+        self.session.print(&(badges.join("\n") + "\n"))?;
+        let path = self.root.join("README.md");
+        let Some(there) = text(&path)? else { return Ok(None) };
+        let ask = if args.badges { Ask::Wanted } else { Ask::Marked };
+        match badges::write(&there, &badges, ask) {
+            Some(new) if new != there => {
+                write(&path, &new)?;
+                Ok(Some("wrote the badges into README.md".to_owned()))
+            }
+            None if args.badges => {
+                Ok(Some("note: README.md has no first heading, so the badges are not in it".to_owned()))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    fn check(&self) -> Result<End, Failure> {
+        let mut lines = Vec::new();
+        let mut checked = 0;
+        let mut is_refused = false;
+        for draft in self.drafts.iter().filter(|draft| draft.policy != OverwritePolicy::Unchecked) {
+            match self.drift(draft)? {
+                None => {}
+                Some(found) => {
+                    checked += 1;
+                    is_refused |= found.is_refused;
+                    lines.extend(found.lines);
+                }
+            }
+        }
+        let paint = self.session.paint_err();
+        if lines.is_empty() {
+            let files = count(checked, "file");
+            self.session.tell(&format!("{files} for CI as tasks.toml has it\n"));
+            return Ok(End::Passed);
+        }
+        let mark = paint.tone(Tone::Bad, "drift:");
+        let mut text = String::new();
+        for line in &lines {
+            text.push_str(&format!("{mark} {line}\n"));
+        }
+        // Without `--force` what is not ours is never written over.
+        let force = if is_refused { " --force (or move away what you want to keep)" } else { "" };
+        text.push_str(&format!(
+            "{} {} ci init{force}; your own lines belong between `xtask: begin` and `xtask: end`\n",
+            paint.tone(Tone::Strong, "hint:"),
+            self.facts.call
+        ));
+        self.session.tell(&text);
+        Ok(End::Failed)
+    }
+
+    /// Where a file differs from its draft; `None` if there is nothing to compare.
+    fn drift(&self, draft: &Draft) -> Result<Option<Drift>, Failure> {
+        let path = draft.path;
+        let missing = || Drift { lines: vec![format!("{path}: it is missing")], is_refused: false };
+        let refused = |line: String| Drift { lines: vec![line], is_refused: true };
+        match standing(&self.root, draft)? {
+            Standing::Missing => Ok(Some(missing())),
+            Standing::Foreign if draft.policy == OverwritePolicy::Required => {
+                Ok(Some(refused(format!("{path}: it was not written by `xtask ci init`"))))
+            }
+            Standing::Foreign => Ok(None),
+            Standing::Broken(why) => Ok(Some(refused(format!("{path}: {why}")))),
+            Standing::Ours { there, filled, orphaned, interference } => {
+                let is_refused = !orphaned.is_empty();
+                let orphaned = orphaned
+                    .iter()
+                    .map(|name| format!("{path}: there is no place for the hand-written section `{name}`"));
+                let interference = interference.map(|problem| format!("{path}: {problem}"));
+                let drift = find_drift(&filled, &there).map(|found| format!("{path}:{found}"));
+                let lines = orphaned.chain(interference).chain(drift).collect();
+                Ok(Some(Drift { lines, is_refused }))
+            }
+        }
+    }
+}
+
+/// Where a file differs from its draft.
+struct Drift {
+    lines: Vec<String>,
+    /// Whether it is not written over unless that is asked for.
+    is_refused: bool,
+}
+
+/// How a file stands to its draft.
+enum Standing {
+    Missing,
+    /// People wrote it.
+    Foreign,
+    /// Its hand-written parts can't be told.
+    Broken(String),
+    Ours {
+        there: String,
+        /// The draft with the hand-written sections of the file.
+        filled: String,
+        /// Hand-written sections that the draft has no place for.
+        orphaned: Vec<String>,
+        /// What hand-written sections do besides adding to what they are in.
+        interference: Option<String>,
+    },
+}
+
+fn standing(root: &Path, draft: &Draft) -> Result<Standing, Failure> {
+    let Some(there) = text(&root.join(draft.path))? else { return Ok(Standing::Missing) };
+    if !workflow::is_generated(&there) {
+        return Ok(Standing::Foreign);
+    }
+    Ok(match Sections::parse(&there) {
+        Err(error) => Standing::Broken(error.to_string()),
+        Ok(sections) => Standing::Ours {
+            filled: sections.fill(&draft.text),
+            orphaned: sections.orphaned_sections(&draft.text).into_iter().map(str::to_owned).collect(),
+            interference: match draft.policy {
+                OverwritePolicy::Unchecked => None,
+                _ => find_interference(&draft.text, &sections),
+            },
+            there,
+        },
+    })
+}
+
+/// The CI systems of a repository whose tasks.toml names none.
+fn guess_providers(host: Option<&str>, paths: &[String]) -> Vec<Provider> {
+    let has = |wanted: &str| paths.iter().any(|path| path == wanted);
+    let known = [(Provider::GitHub, github::PATH), (Provider::GitLab, gitlab::PATH)].into_iter();
+    let there = known.filter(|(provider, path)| host.is_some_and(|host| is_of(host, *provider)) || has(path));
+    let providers: Vec<Provider> = there.map(|(provider, _)| provider).collect();
+    if providers.is_empty() { vec![Provider::GitHub] } else { providers }
+}
+
+/// Whether a host says by its name whose it is.
+fn is_of(host: &str, provider: Provider) -> bool {
+    let word = Provider::ALL.into_iter().find(|(_, known)| *known == provider).map(|(word, _)| word);
+    host.split('.').any(|part| Some(part) == word)
+}
+
+/// The files of the work tree, without what git ignores.
+fn paths(repository: &Repository, state: Option<&Path>) -> Result<Vec<String>, Failure> {
+    let snapshot = WorkTreeReader::open(repository, state)?.snapshot()?;
+    let paths = snapshot.entries().iter();
+    Ok(paths.filter_map(|entry| std::str::from_utf8(entry.path.bytes()).ok().map(str::to_owned)).collect())
+}
+
+/// The text of a file; what is no text was not written by us, and is shown as it can be.
+fn text(path: &Path) -> Result<Option<String>, Failure> {
+    Ok(file::read(path)?.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()))
+}
+
+fn write(path: &Path, text: &str) -> Result<(), Failure> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    file::make_dir(folder)?;
+    if file::write_new(path, text.as_bytes())? {
+        return Ok(());
+    }
+    // It keeps who may read it.
+    let kept = std::fs::metadata(path).map_err(FileError::of("look at", path))?.permissions();
+    file::write(path, text.as_bytes(), folder, Durability::Synced)?;
+    std::fs::set_permissions(path, kept).map_err(FileError::of("set the permissions of", path))?;
+    Ok(())
+}

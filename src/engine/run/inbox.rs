@@ -1,0 +1,175 @@
+//! The inbox: the one channel on which the engine's main loop hears from its workers and of signals.
+//! It must not decide anything.
+
+use std::any::Any;
+use std::cell::OnceCell;
+use std::panic::AssertUnwindSafe;
+use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGTSTP};
+use signal_hook::iterator::{Handle, Signals};
+
+use crate::base::path::RepoPath;
+use crate::event::{Level, Status};
+use crate::graph::NodeId;
+use crate::process::suspend::{self, Step};
+
+/// The outcome of a worker's attempt to bring a node to its result.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NodeOutcome {
+    /// The node has its result.
+    Finished {
+        /// What became of it.
+        status: Status,
+        /// Whether it was executed.
+        ran: bool,
+        /// Whether it passed its `slow-after`.
+        is_slow: bool,
+        /// What a hit took when it ran, in milliseconds.
+        saved: u64,
+    },
+    /// It waits for a lock that something outside this run holds.
+    Blocked,
+    /// Its inputs changed before it had a result.
+    Superseded,
+}
+
+/// What the main loop hears.
+#[derive(Debug)]
+pub enum Note {
+    /// A signal came, by its number.
+    Signal(i32),
+    /// A worker is done with a node.
+    NodeDone(NodeId, NodeOutcome),
+    /// A worker panicked, with this.
+    Panicked(Box<dyn Any + Send>),
+    /// These paths of the work tree changed.
+    Changed(Vec<RepoPath>),
+    /// A message for the user.
+    Notice(Level, String),
+}
+
+impl Note {
+    /// What a worker comes to with a node. Whoever waits for it must hear of a panic, too.
+    pub fn of(id: NodeId, work: impl FnOnce() -> NodeOutcome) -> Self {
+        std::panic::catch_unwind(AssertUnwindSafe(work))
+            .map_or_else(Self::Panicked, |outcome| Self::NodeDone(id, outcome))
+    }
+}
+
+/// Receives notes; signals are caught from its making until it is dropped.
+pub struct Inbox {
+    sender: Sender<Note>,
+    receiver: Receiver<Note>,
+    signals: Handle,
+    thread: Option<JoinHandle<()>>,
+    first: Arc<AtomicI32>,
+    hears_suspension: Arc<Mutex<Option<OnSuspension>>>,
+}
+
+/// What is called when this process is suspended and when it goes on.
+pub type OnSuspension = Box<dyn Fn(Step) + Send>;
+
+/// An inbox that is opened when the first run starts: until then a signal ends the process, as it
+/// does any program.
+#[derive(Default)]
+pub struct LazyInbox(OnceCell<Inbox>);
+
+impl LazyInbox {
+    /// The inbox.
+    ///
+    /// # Errors
+    /// The handlers can't be installed.
+    pub fn get(&self) -> std::io::Result<&Inbox> {
+        if let Some(inbox) = self.0.get() {
+            return Ok(inbox);
+        }
+        let inbox = Inbox::open()?;
+        Ok(self.0.get_or_init(|| inbox))
+    }
+
+    /// The first signal since it was opened, be it received or not.
+    pub fn signalled(&self) -> Option<i32> {
+        let first = self.0.get()?.first.load(Ordering::Relaxed);
+        Some(first).filter(|signal| *signal != 0)
+    }
+}
+
+impl Inbox {
+    /// Starts to catch INT, TERM and HUP, and TSTP, which suspends all that runs with this process.
+    ///
+    /// # Errors
+    /// The handlers can't be installed.
+    pub fn open() -> std::io::Result<Self> {
+        let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP, SIGTSTP])?;
+        let handle = signals.handle();
+        let (sender, receiver) = channel();
+        let first = Arc::new(AtomicI32::new(0));
+        let (notes, seen) = (sender.clone(), Arc::clone(&first));
+        let hears_suspension = Arc::new(Mutex::new(None::<OnSuspension>));
+        let hears = Arc::clone(&hears_suspension);
+        let thread = std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
+            for signal in signals.forever() {
+                if signal == SIGTSTP {
+                    let hears = hears.lock().unwrap_or_else(PoisonError::into_inner);
+                    suspend::suspend(&|step| hears.iter().for_each(|hear| hear(step)));
+                    continue;
+                }
+                let _ = seen.compare_exchange(0, signal, Ordering::Relaxed, Ordering::Relaxed);
+                if notes.send(Note::Signal(signal)).is_err() {
+                    break;
+                }
+            }
+        })?;
+        Ok(Self { sender, receiver, signals: handle, thread: Some(thread), first, hears_suspension })
+    }
+
+    /// Has `hear` called when this process is suspended, in place of who was called before.
+    pub fn on_suspension(&self, hear: Option<OnSuspension>) {
+        *self.hears_suspension.lock().unwrap_or_else(PoisonError::into_inner) = hear;
+    }
+
+    /// For workers.
+    pub fn sender(&self) -> Sender<Note> {
+        self.sender.clone()
+    }
+
+    /// For the main loop.
+    pub fn receiver(&self) -> &Receiver<Note> {
+        &self.receiver
+    }
+}
+
+impl Drop for Inbox {
+    fn drop(&mut self) {
+        self.signals.close();
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// The name of a signal that an inbox hears of.
+pub fn signal_name(signal: i32) -> &'static str {
+    match signal {
+        SIGINT => "SIGINT",
+        SIGTERM => "SIGTERM",
+        SIGHUP => "SIGHUP",
+        _ => "signal",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_worker_that_panics_is_heard_of() {
+        let note = Note::of(NodeId(3), || std::panic::resume_unwind(Box::new("broken")));
+        let Note::Panicked(with) = note else { panic!("{note:?}") };
+        assert_eq!(with.downcast_ref(), Some(&"broken"));
+    }
+}

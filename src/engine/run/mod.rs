@@ -1,0 +1,54 @@
+//! A run of a plan, from its start to its summary.
+//!
+//! Read [`options`], [`launch`] (makes a [`Run`] of a prepared plan), [`main_loop`], the pure [`scheduler`] that it
+//! asks what starts when, and [`inbox`], where it hears from workers and of signals. [`emitter`] hands
+//! events to reporters; [`manifest`] writes down what the run was.
+
+pub mod emitter;
+pub mod inbox;
+pub mod launch;
+pub mod main_loop;
+pub mod manifest;
+pub mod options;
+pub mod scheduler;
+
+use crate::effect::Warnings;
+use crate::engine::context::Store;
+use crate::engine::location::RunLocation;
+use crate::engine::run::options::RunOptions;
+use crate::engine::services::Services;
+use crate::engine::task::secrets::Secrets;
+use crate::event::Level;
+use crate::history::tasks::LazyHistory;
+use crate::plan::{Plan, World};
+use crate::shard::plan::ShardPlan;
+
+/// A run that is ready to start.
+pub struct Run<'a> {
+    /// What the plan was made from.
+    pub world: World<'a>,
+    /// The plan.
+    pub plan: &'a Plan,
+    /// Where the run takes place.
+    pub location: RunLocation<'a>,
+    /// What a repository adds; `None` outside one.
+    pub store: Option<Store<'a>>,
+    /// How it is carried out.
+    pub options: &'a RunOptions<'a>,
+    /// How long tasks took formerly.
+    pub history: &'a LazyHistory,
+    /// The names that were asked for.
+    pub names: &'a [String],
+    /// The tree's git id.
+    pub tree: Option<String>,
+    /// Which part of a larger plan it runs, if it is one.
+    pub part: Option<&'a ShardPlan>,
+    /// What hides secrets.
+    pub secrets: &'a Secrets,
+    /// What the reader has to know before the run.
+    pub notices: Vec<(Level, String)>,
+    /// Declarations of tasks.toml that have no effect here.
+    pub warnings: &'a Warnings,
+    /// The services that are up, and come up.
+    pub services: &'a Services,
+}
