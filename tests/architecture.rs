@@ -35,7 +35,7 @@ const MODULES: &[(&str, f32)] = &[
     ("manifest", 3.4),
     ("engine", 4.0),
     ("hooks", 4.0),
-    (4.0),
+    ("init", 4.0),
     ("workflow", 4.0),
     ("gate", 4.1),
     ("reporter", 5.0),

@@ -161,7 +161,7 @@ fn typed(text: String, style: ScalarStyle) -> Value {
     }
     let starts_with_digit =
         text.trim_start_matches(['-', '+', '.']).starts_with(|c: char| c.is_ascii_digit());
-    let number = text.parse().map(Value::from).ok().or_else(|| Some(text.parse::<f64>().ok()?.into()));
+    let number = text.parse::<i64>().map(Value::from).ok().or_else(|| Some(text.parse::<f64>().ok()?.into()));
     number.filter(|_| starts_with_digit).unwrap_or(Value::String(text))
 }
 

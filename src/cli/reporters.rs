@@ -16,7 +16,7 @@ use crate::engine::run::emitter::{Emitter, Unwritten, unwritten};
 use crate::event::{Event, Level, What};
 use crate::gate::host::Audience;
 use crate::history::runs::Runs;
-use crate::reporter::ci::Ci as CiVoice;
+use crate::reporter::ci::CiReporter;
 use crate::reporter::json::Json;
 use crate::reporter::junit::Junit;
 use crate::reporter::lines::Lines;
@@ -121,7 +121,7 @@ impl ReporterOptions {
     /// Commands for a CI service are read from both streams; in one they keep their order.
     fn in_ci(&self, session: &Session, spoken: &Spoken) -> Result<Box<dyn Reporter>, Failure> {
         let to = (std::io::stderr(), session.paint_err(), self.output);
-        Ok(Box::new(CiVoice::new(to, spoken.dialect()?, spoken.site())))
+        Ok(Box::new(CiReporter::new(to, spoken.dialect()?, spoken.annotation_context())))
     }
 
     fn for_people(&self, session: &Session) -> Box<dyn Reporter> {

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
-use super::{Account, Environment, Manifest};
+use super::{Environment, Manifest, TaskRecord};
 use crate::event::Status;
 use crate::key::explanation::Explanation;
 use crate::key::{Field, FieldKind};
@@ -129,7 +129,7 @@ impl Difference {
     }
 }
 
-fn compare((a, one): (&Manifest, &Account), (b, other): (&Manifest, &Account)) -> Vec<Cause> {
+fn compare((a, one): (&Manifest, &TaskRecord), (b, other): (&Manifest, &TaskRecord)) -> Vec<Cause> {
     match (&one.key, &other.key) {
         (Some(was), Some(is)) if was != is => {
             let changes = changes((a, &one.fields), (b, &other.fields));
@@ -180,8 +180,8 @@ pub fn changes((a, was): (&Manifest, &[Field]), (b, is): (&Manifest, &[Field])) 
 }
 
 /// How the ends of two runs of the same task differ.
-fn ends(one: &Account, other: &Account) -> Vec<Cause> {
-    let not_run = |run, missing: &Account, there: &Account| Cause::NotRun {
+fn ends(one: &TaskRecord, other: &TaskRecord) -> Vec<Cause> {
+    let not_run = |run, missing: &TaskRecord, there: &TaskRecord| Cause::NotRun {
         run,
         why: missing.reason.clone(),
         other: there.status.clone(),
@@ -205,7 +205,7 @@ fn plain(status: &Status) -> &Status {
     if *status == Status::Hit { &Status::Passed } else { status }
 }
 
-impl Account {
+impl TaskRecord {
     /// Whether it passed or failed, and was not only skipped or stopped.
     pub fn came_to_an_end(&self) -> bool {
         !matches!(self.status, None | Some(Status::Skipped | Status::Stopped))

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use super::difference::changes;
-use super::phrases::{named, tree};
+use super::display::{named, tree};
 use super::{Manifest, VERSION};
 use crate::base::clock::Timestamp;
 use crate::base::text::count;

@@ -7,9 +7,9 @@
 //! secrets are digests before they get here, and who makes a manifest masks all other texts.
 
 pub mod difference;
+pub mod display;
 pub mod inputs;
 pub mod merge;
-pub mod phrases;
 
 use std::collections::BTreeMap;
 
@@ -58,7 +58,7 @@ pub struct Manifest {
     /// Where it ran.
     pub environment: Environment,
     /// Its tasks, by their names.
-    pub tasks: BTreeMap<String, Account>,
+    pub tasks: BTreeMap<String, TaskRecord>,
     /// The tasks of the plan that belong to other shards, and what each is.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub elsewhere: BTreeMap<String, Vec<Field>>,
@@ -118,7 +118,7 @@ pub struct Environment {
 
 /// What a task was and what became of it.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-pub struct Account {
+pub struct TaskRecord {
     /// The label it shares with others.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<String>,
@@ -143,13 +143,13 @@ pub struct Account {
     pub outputs: Option<String>,
     /// Of a task of a shard, what else there is to tell of it when all shards are merged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub told: Option<Box<Told>>,
+    pub told: Option<Box<TaskDetails>>,
 }
 
 /// What is told of a task beside what became of it.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Told {
+pub struct TaskDetails {
     /// What its reports say, if it was executed and wrote any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reported: Option<Box<Reported>>,

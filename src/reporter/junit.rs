@@ -14,7 +14,7 @@ use crate::base::file::{self, Durability};
 use crate::event::{Ended, Event, ServiceEnd, Status, TaskFinished, What};
 use crate::quality::evidence::LISTED;
 use crate::reporter::Reporter;
-use crate::reporter::rulings;
+use crate::reporter::gate_table;
 use crate::reporter::text::{Keep, safe};
 
 /// Collects results and writes the file at the end of the run.
@@ -83,7 +83,7 @@ fn case(task: &TaskFinished) -> TestCase {
             let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
             status.set_message(ended.to_string()).set_type("failure");
             if let Some(evidence) = &task.evidence {
-                status.set_description(rulings::failures(evidence, LISTED));
+                status.set_description(gate_table::failures(evidence, LISTED));
             }
             status
         }

@@ -8,7 +8,7 @@ use crate::base::units;
 use crate::event::{Ended, Gated, Level, Log, RunStarted, Status, Stored, Summary, TaskFinished, Verdict};
 use crate::hint::Hint;
 use crate::reason::Reason;
-use crate::reporter::story::cut;
+use crate::reporter::run_state::cut;
 use crate::reporter::style::{Paint, Tone};
 use crate::reporter::text::{self, Keep};
 use crate::warning::Warning;

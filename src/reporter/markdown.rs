@@ -1,7 +1,7 @@
 //! Markdown made of anybody's text: names, reasons and logs can't become markup, HTML, links or
 //! mentions. It must not know what is written.
 
-use crate::reporter::story::cut;
+use crate::reporter::run_state::cut;
 use crate::reporter::text::{Keep, safe};
 
 /// Characters of a cell.

@@ -1,27 +1,24 @@
-//! Reporters: each folds events into a writer. They must not know the engine, and take every time
-//! they show from the events, so that a recorded run redraws the same.
+//! Reporters: each turns the events of a run into text for one reader. They must not know the engine,
+//! and take all times from the events, so that the record of a run can be shown again unchanged.
+//!
+//! Start with [`text_formatter`], which decides what people see of each event, and [`lines`], which
+//! words it. [`plain`] and [`terminal`] print that; [`ci`] does so for CI services. [`json`], [`junit`],
+//! [`trace`], [`record`] and [`summary`] write files for programs and for people who come later.
 
-pub mod azure;
-pub mod buildkite;
 pub mod ci;
-pub mod code_quality;
-pub mod github;
-pub mod gitlab;
-pub mod harmless;
-pub mod human;
+pub mod gate_table;
 pub mod json;
 pub mod junit;
 pub mod lines;
 pub mod markdown;
 pub mod plain;
 pub mod record;
-pub mod remarks;
-pub mod rulings;
-pub mod story;
+pub mod run_state;
 pub mod style;
 pub mod summary;
 pub mod terminal;
 pub mod text;
+pub mod text_formatter;
 pub mod trace;
 
 #[cfg(test)]

@@ -1,29 +1,29 @@
-//! The plain reporter: human lines to a writer that is no terminal, or for a replay. It must not
+//! The plain reporter: formatter lines to a writer that is no terminal, or for a replay. It must not
 //! write control characters of its own but line ends and, where asked for, colours.
 
 use std::io::{self, BufWriter, Write};
 
 use crate::event::{Event, What};
-use crate::reporter::human::Human;
 use crate::reporter::style::Paint;
+use crate::reporter::text_formatter::TextFormatter;
 use crate::reporter::{Output, Reporter};
 
 /// Writes lines.
 pub struct Plain<W: Write> {
-    human: Human,
+    formatter: TextFormatter,
     writer: BufWriter<W>,
 }
 
 impl<W: Write + Send> Plain<W> {
     /// Writes to `writer`.
     pub fn new(writer: W, paint: Paint, output: Output) -> Self {
-        Self { human: Human::new(paint, output), writer: BufWriter::new(writer) }
+        Self { formatter: TextFormatter::new(paint, output), writer: BufWriter::new(writer) }
     }
 }
 
 impl<W: Write + Send> Reporter for Plain<W> {
     fn event(&mut self, event: &Event) -> io::Result<()> {
-        if let Some(text) = self.human.text(event) {
+        if let Some(text) = self.formatter.text(event) {
             self.writer.write_all(text.as_bytes())?;
             self.writer.write_all(b"\n")?;
         }

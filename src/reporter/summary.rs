@@ -12,7 +12,7 @@ use crate::event::{Event, Status, Summary, TaskFinished, Verdict, What};
 use crate::quality::evidence::{Evidence, Ruling, Verdict as Judged};
 use crate::reporter::Reporter;
 use crate::reporter::markdown::{block, cell, code, head, row};
-use crate::reporter::story::Story;
+use crate::reporter::run_state::RunState;
 
 /// Bytes of a summary that GitHub takes.
 const ROOM: usize = 1 << 20;
@@ -29,7 +29,7 @@ const CUT: &str =
 pub struct SummaryFile {
     path: PathBuf,
     mode: Mode,
-    story: Story,
+    state: RunState,
 }
 
 /// What becomes of what is in the file already.
@@ -44,7 +44,7 @@ pub enum Mode {
 impl SummaryFile {
     /// Will write to `path`, whose folder exists.
     pub fn new(path: PathBuf, mode: Mode) -> Self {
-        Self { path, mode, story: Story::default() }
+        Self { path, mode, state: RunState::default() }
     }
 
     fn write(&self) -> io::Result<()> {
@@ -52,11 +52,11 @@ impl SummaryFile {
             Mode::Append => {
                 let mut file = file::open_append(&self.path).map_err(io::Error::other)?;
                 let used = usize::try_from(file.metadata()?.len()).unwrap_or(usize::MAX);
-                file.write_all(markdown(&self.story, ROOM.saturating_sub(used)).as_bytes())
+                file.write_all(markdown(&self.state, ROOM.saturating_sub(used)).as_bytes())
             }
             Mode::Replace => {
                 let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty());
-                let text = markdown(&self.story, ROOM);
+                let text = markdown(&self.state, ROOM);
                 let folder = folder.unwrap_or_else(|| Path::new("."));
                 file::write(&self.path, text.as_bytes(), folder, Durability::Relaxed)
                     .map_err(io::Error::other)
@@ -67,18 +67,18 @@ impl SummaryFile {
 
 impl Reporter for SummaryFile {
     fn event(&mut self, event: &Event) -> io::Result<()> {
-        self.story.take(event);
+        self.state.take(event);
         if matches!(event.what, What::RunFinished(_)) { self.write() } else { Ok(()) }
     }
 }
 
 /// A finished run in at most `room` bytes; nothing if it has not finished.
-pub fn markdown(story: &Story, room: usize) -> String {
-    let Some(summary) = &story.summary else { return String::new() };
-    let mut sections = vec![verdict(story, summary), tasks(&story.tasks)];
-    sections.extend(story.tasks.iter().filter_map(|task| Some(gate(&task.task, task.evidence.as_deref()?))));
-    sections.extend([tests(&story.tasks), flaky(&story.tasks, summary)]);
-    let failed = story.tasks.iter().filter(|task| !task.log.text.is_empty());
+pub fn markdown(state: &RunState, room: usize) -> String {
+    let Some(summary) = &state.summary else { return String::new() };
+    let mut sections = vec![verdict(state, summary), tasks(&state.tasks)];
+    sections.extend(state.tasks.iter().filter_map(|task| Some(gate(&task.task, task.evidence.as_deref()?))));
+    sections.extend([tests(&state.tasks), flaky(&state.tasks, summary)]);
+    let failed = state.tasks.iter().filter(|task| !task.log.text.is_empty());
     sections.extend(failed.take(LOGS).map(log));
     let mut text = String::new();
     for section in sections.iter().filter(|section| !section.is_empty()) {
@@ -94,14 +94,14 @@ pub fn markdown(story: &Story, room: usize) -> String {
     text
 }
 
-fn verdict(story: &Story, summary: &Summary) -> String {
+fn verdict(state: &RunState, summary: &Summary) -> String {
     let word = match summary.verdict {
         Verdict::Passed => "✅ passed",
         Verdict::Failed => "❌ failed",
         Verdict::Superseded => "↻ starts again",
         Verdict::Interrupted { .. } => "■ interrupted",
     };
-    let run = story.run.as_ref();
+    let run = state.run.as_ref();
     let gated = run.and_then(|run| run.gated.as_ref()).map(|gated| format!("gate of {}", gated.what));
     let names = gated.or_else(|| run.map(|run| run.names.join(" "))).unwrap_or_default();
     let mut figures = vec![format!("{} executed", summary.executed), format!("{} cached", summary.hits)];

@@ -1,4 +1,4 @@
-//! The terminal reporter: human lines above a live view of what runs, each task with the last line that
+//! The terminal reporter: formatter lines above a live view of what runs, each task with the last line that
 //! it printed. It must not be used where there is no terminal.
 //!
 //! A thread redraws the view ten times a second, however much is printed. In the background, and while
@@ -18,9 +18,9 @@ use rustix::termios::tcgetpgrp;
 
 use crate::base::text::count;
 use crate::event::{Event, What};
-use crate::reporter::human::Human;
 use crate::reporter::style::{Paint, Tone};
 use crate::reporter::text::{Keep, safe};
+use crate::reporter::text_formatter::TextFormatter;
 use crate::reporter::{Output, Reporter};
 
 /// The time between two drawings.
@@ -28,7 +28,7 @@ const PERIOD: Duration = Duration::from_millis(100);
 
 /// Draws on the terminal that standard error is.
 pub struct Terminal {
-    human: Human,
+    formatter: TextFormatter,
     view: Arc<Mutex<View>>,
     /// Dropping it ends the thread.
     end: Option<Sender<()>>,
@@ -79,7 +79,7 @@ impl Terminal {
                 lock(&drawn).draw();
             }
         });
-        Self { human: Human::new(paint, output), view, end: Some(end), thread: thread.ok() }
+        Self { formatter: TextFormatter::new(paint, output), view, end: Some(end), thread: thread.ok() }
     }
 }
 
@@ -189,7 +189,7 @@ impl Reporter for Terminal {
             }
             _ => {}
         }
-        if let Some(text) = self.human.text(event) {
+        if let Some(text) = self.formatter.text(event) {
             view.print(&text)?;
         }
         Ok(())

@@ -13,7 +13,7 @@ pub mod github;
 pub mod gitlab;
 pub mod handwritten;
 pub mod outside_changes;
-mod pin;
+pub mod pin;
 pub mod pr_template;
 #[cfg(test)]
 mod tests;

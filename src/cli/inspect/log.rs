@@ -20,7 +20,7 @@ use crate::event::{Event, ServiceEnd, Status, TaskFinished, Verdict, What};
 use crate::history::runs::{RunHead, Runs};
 use crate::reporter::Output;
 use crate::reporter::Reporter as _;
-use crate::reporter::ci::Ci;
+use crate::reporter::ci::CiReporter;
 use crate::reporter::lines::Lines;
 use crate::reporter::plain::Plain;
 use crate::reporter::style::{Paint, Tone};
@@ -112,7 +112,7 @@ fn redraw(session: &Session, args: &LogArgs, events: &[Event]) -> Result<String,
         events.iter().try_for_each(|event| crate::reporter::json::Json::new(&mut text).event(event))
     } else if let Some(spoken) = args.ci.spoken(session, is_json)? {
         let to = (&mut text, session.paint_out(), args.output);
-        let mut voice = Ci::new(to, spoken.dialect()?, spoken.site());
+        let mut voice = CiReporter::new(to, spoken.dialect()?, spoken.annotation_context());
         events.iter().try_for_each(|event| voice.event(event))
     } else {
         let mut plain = Plain::new(&mut text, session.paint_out(), args.output);

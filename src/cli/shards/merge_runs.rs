@@ -21,14 +21,14 @@ use crate::cli::shards::merged_gates::{Judged, judge};
 use crate::event::{
     Ended, Event, Level, Log, RunStarted, Status, Summary, TaskFinished, VERSION, Verdict, What,
 };
+use crate::manifest::display::{named, tree};
 use crate::manifest::merge::{self, Merged, Row};
-use crate::manifest::phrases::{named, tree};
-use crate::manifest::{Account, Manifest};
+use crate::manifest::{Manifest, TaskRecord};
 use crate::reason::Reason;
-use crate::reporter::ci::Ci as CiVoice;
+use crate::reporter::ci::CiReporter;
+use crate::reporter::gate_table;
 use crate::reporter::junit::Junit;
 use crate::reporter::lines::Lines;
-use crate::reporter::rulings;
 use crate::reporter::style::{Paint, Tone};
 use crate::reporter::summary::{Mode, SummaryFile};
 use crate::reporter::{Output, Reporters};
@@ -131,8 +131,9 @@ fn tell(session: &Session, args: &MergeRunsArgs, whole: (&Merged, &[Judged], boo
         Some(spoken) => {
             let to: Box<dyn Write + Send> =
                 if args.json { Box::new(std::io::stderr()) } else { Box::new(std::io::stdout()) };
-            let mut voice = CiVoice::new((to, paint, Output::Failed), spoken.dialect()?, spoken.site());
-            voice.retell(&lines, (&told, &new))
+            let mut voice =
+                CiReporter::new((to, paint, Output::Failed), spoken.dialect()?, spoken.annotation_context());
+            voice.replay(&lines, (&told, &new))
         }
         None if args.json => Ok(()),
         None => return session.print(&lines).and_then(|()| first(reporters)),
@@ -218,7 +219,7 @@ fn ruled(paint: Paint, gate: &Judged) -> String {
     let why = gate.unjudged().map(|why| format!(": {why}")).unwrap_or_default();
     let text = format!("gate {} {}{why}\n", gate.name, paint.tone(tone, word));
     match &gate.evidence {
-        Some(evidence) => text + &rulings::table(evidence, rulings::FEW, paint) + "\n",
+        Some(evidence) => text + &gate_table::table(evidence, gate_table::FEW, paint) + "\n",
         None => text,
     }
 }
@@ -281,7 +282,7 @@ fn forget_coverage(task: &mut TaskFinished) {
 
 /// A shard that does not count, told as a task that failed: all voices have words for that.
 fn absent(shard: usize, why: &str) -> TaskFinished {
-    let account = Account {
+    let account = TaskRecord {
         group: None,
         key: None,
         fields: Vec::new(),
@@ -312,7 +313,7 @@ fn started(manifest: &Manifest) -> RunStarted {
     }
 }
 
-fn finished(name: &str, account: &Account) -> TaskFinished {
+fn finished(name: &str, account: &TaskRecord) -> TaskFinished {
     let told = account.told.as_deref().cloned().unwrap_or_default();
     let status = account.status.clone().unwrap_or(Status::Stopped);
     let reason = account.reason.clone().unwrap_or(Reason::Interrupted);
@@ -332,7 +333,7 @@ fn summary(manifest: &Manifest, tasks: &[&TaskFinished]) -> Summary {
     let names = |is: fn(&TaskFinished) -> bool| {
         tasks.iter().filter(|task| is(task)).map(|task| task.task.clone()).collect()
     };
-    let is_slow = |account: &Account| account.told.as_ref().is_some_and(|told| told.slow);
+    let is_slow = |account: &TaskRecord| account.told.as_ref().is_some_and(|told| told.slow);
     let slow = manifest.tasks.iter().filter(|(_, account)| is_slow(account));
     let hits = tasks.iter().filter(|task| task.status == Status::Hit);
     Summary {

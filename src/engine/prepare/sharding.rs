@@ -16,7 +16,7 @@ use crate::graph::{Graph, NodeId, Reach, Role};
 use crate::key::Field;
 use crate::key::explanation::displayed_fields;
 use crate::manifest::PlanDigest;
-use crate::manifest::phrases::named;
+use crate::manifest::display::named;
 use crate::plan::{World, definition};
 use crate::shard::plan::ShardPlan;
 use crate::shard::{self, Shard, Split, Timings, Work};

@@ -20,7 +20,9 @@ use crate::history::runs::Runs;
 use crate::key::explanation::displayed_fields;
 use crate::key::inputs::InputSet;
 use crate::key::{Contribution, FieldKind};
-use crate::manifest::{Account, Environment, Inputs, Keys, Manifest, PlanDigest, TaskKey, Told, VERSION, ci};
+use crate::manifest::{
+    Environment, Inputs, Keys, Manifest, PlanDigest, TaskDetails, TaskKey, TaskRecord, VERSION, ci,
+};
 use crate::plan::{Decision, Plan, Planned, World, definition};
 use crate::process::mask::Mask;
 use crate::quality::evidence::Source;
@@ -130,9 +132,9 @@ fn inputs(world: &World<'_>, plan: &Plan, ids: &[NodeId]) -> Inputs {
 }
 
 /// What a node was decided to be; with its key, if that is not the one of the plan.
-fn account(planned: &Planned, anew: Option<&Mask>) -> Account {
+fn account(planned: &Planned, anew: Option<&Mask>) -> TaskRecord {
     let key = planned.key.as_ref().zip(anew);
-    Account {
+    TaskRecord {
         group: None,
         key: key.map(|(key, _)| key.digest.hex()),
         fields: key.map(|(key, mask)| displayed_fields(&key.fields, mask)).unwrap_or_default(),
@@ -219,7 +221,8 @@ impl Run<'_> {
                 account.status = Some(outcome.status);
                 account.attempts = outcome.attempts;
                 account.took = outcome.took;
-                let told = Some(outcome.told).filter(|told| self.part.is_some() && *told != Told::default());
+                let told =
+                    Some(outcome.told).filter(|told| self.part.is_some() && *told != TaskDetails::default());
                 account.told = told.map(Box::new);
             }
             (name, account)

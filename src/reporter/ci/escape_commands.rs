@@ -30,7 +30,7 @@ pub enum At {
 
 /// `text` with no line that holds a marker. Lines stay lines, and what a person reads stays the same but
 /// for a blank; a line that would be read as a command loses its colours.
-pub fn harmless<'t>(text: &'t str, markers: &[Marker]) -> Cow<'t, str> {
+pub fn escape_commands<'t>(text: &'t str, markers: &[Marker]) -> Cow<'t, str> {
     let is_odd = |line: &str| {
         let plain = safe(line, Keep::Nothing);
         markers.iter().any(|marker| marker.is_in(&plain))
@@ -105,14 +105,14 @@ mod tests {
             ("\u{1b}[31mred\u{1b}[0m", "\u{1b}[31mred\u{1b}[0m"),
         ];
         for (text, expected) in cases {
-            assert_eq!(harmless(text, MARKERS), expected, "{text:?}");
+            assert_eq!(escape_commands(text, MARKERS), expected, "{text:?}");
         }
     }
 
     proptest! {
         #[test]
         fn no_marker_is_ever_left(text in r"[:#\[vso \-\n\x1bm]{0,30}") {
-            let out = harmless(&text, MARKERS);
+            let out = escape_commands(&text, MARKERS);
             for line in out.split('\n') {
                 prop_assert!(!MARKERS.iter().any(|marker| marker.is_in(&safe(line, Keep::Nothing))), "{:?}", out);
             }

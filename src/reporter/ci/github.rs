@@ -4,9 +4,9 @@
 //! the runner reads none but the one with the token, which nobody knows before it is used.
 
 use crate::base::digest::Fields;
+use crate::reporter::ci::annotations::{Annotation, Grade};
+use crate::reporter::ci::escape_commands::{At, Marker, escape_commands};
 use crate::reporter::ci::{Dialect, Group};
-use crate::reporter::harmless::{At, Marker, harmless};
-use crate::reporter::remarks::{Grade, Remark};
 use crate::reporter::text::{Keep, safe};
 use ci_reports::facts::Spot;
 
@@ -56,15 +56,15 @@ impl Dialect for Github {
         Some((LIMIT, "GitHub shows 10 of a kind for each step"))
     }
 
-    fn remark(&self, remark: &Remark) -> Option<String> {
-        let command = match remark.grade {
+    fn annotation(&self, annotation: &Annotation) -> Option<String> {
+        let command = match annotation.grade {
             Grade::Error => "error",
             Grade::Warning => "warning",
             Grade::Notice => "notice",
         };
-        let mut properties = remark.place.as_ref().map(place).unwrap_or_default();
-        properties.push(format!("title={}", property(&remark.title)));
-        Some(format!("::{command} {}::{}", properties.join(","), data(&remark.text)))
+        let mut properties = annotation.place.as_ref().map(place).unwrap_or_default();
+        properties.push(format!("title={}", property(&annotation.title)));
+        Some(format!("::{command} {}::{}", properties.join(","), data(&annotation.text)))
     }
 }
 
@@ -78,7 +78,7 @@ fn place(place: &Spot) -> Vec<String> {
 /// Text behind a command. The log shows it, so it may hold no command of the old form.
 fn data(text: &str) -> String {
     let text = safe(text, Keep::Nothing);
-    let text = harmless(&text, &MARKERS[1..]);
+    let text = escape_commands(&text, &MARKERS[1..]);
     text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
 }
 

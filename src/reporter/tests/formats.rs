@@ -92,15 +92,15 @@ fn changed_lines_come_first_and_are_asked_for_only_if_there_is_a_place() {
         run(&[scan])
     };
     let changed = || Some(ChangedLines::of([("a.rs".to_owned(), (40, 50))]));
-    let site = Site { root: ROOT.to_owned(), changed: Some(Box::new(changed)) };
-    let text = told_at(&scan(&[1, 45, 90]), (Paint::PLAIN, Output::Failed), github(), site);
+    let context = AnnotationContext { root: ROOT.to_owned(), changed: Some(Box::new(changed)) };
+    let text = told_at(&scan(&[1, 45, 90]), (Paint::PLAIN, Output::Failed), github(), context);
     let lines: Vec<&str> =
         text.lines().filter_map(|line| line.strip_prefix("::warning file=a.rs,line=")).collect();
     let lines: Vec<&str> = lines.iter().filter_map(|line| line.split(',').next()).collect();
     assert_eq!(lines, ["45", "1", "90"]);
     let unasked = || -> Option<ChangedLines> { panic!("nothing has a place") };
-    let site = Site { root: ROOT.to_owned(), changed: Some(Box::new(unasked)) };
-    told_at(&run(&[task("unit", failed(), "")]), (Paint::PLAIN, Output::Failed), github(), site);
+    let context = AnnotationContext { root: ROOT.to_owned(), changed: Some(Box::new(unasked)) };
+    told_at(&run(&[task("unit", failed(), "")]), (Paint::PLAIN, Output::Failed), github(), context);
 }
 
 #[test]

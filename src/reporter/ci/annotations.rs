@@ -1,25 +1,25 @@
-//! Remarks: what is worth a note beside a line of code, made of a run's story. It must not know how a
+//! Annotations: what is worth a note beside a line of code, made of a run's state. It must not know how a
 //! CI service writes a note, nor what it calls the grades.
 //!
-//! Each thing is remarked on once. A finding that a task reports and a gate's rule is broken by is one
-//! remark; a task is one only if nothing else says why it failed.
+//! Each thing is known_before on once. A finding that a task reports and a gate's rule is broken by is one
+//! annotation; a task is one only if nothing else says why it failed.
 
 use crate::event::{Ended, Status, TaskFinished};
 use crate::git::ChangedLines;
 use crate::quality::evidence::{Breach, Ruling, Verdict};
-use crate::reporter::story::{Story, cut};
+use crate::reporter::run_state::{RunState, cut};
 use crate::warning::Warning;
 use ci_reports::facts::{FailedTest, Finding, Severity, Spot};
 
 /// Something that is worth a note.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Remark {
+pub struct Annotation {
     /// How it is shown.
     pub grade: Grade,
     /// How grave it is among those of its grade.
     pub severity: Severity,
     /// What it is about.
-    pub about: About,
+    pub about: Subject,
     /// Where, relative to the repository if that can be told.
     pub place: Option<Spot>,
     /// What was looked for: a scanner's rule or a gate's.
@@ -30,7 +30,7 @@ pub struct Remark {
     pub text: String,
 }
 
-/// How a remark is shown. Ordered by weight.
+/// How a annotation is shown. Ordered by weight.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Grade {
     /// Good to know: a finding of low severity.
@@ -41,9 +41,9 @@ pub enum Grade {
     Error,
 }
 
-/// What a remark is about.
+/// What a annotation is about.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum About {
+pub enum Subject {
     /// A task that failed.
     Task,
     /// A test that failed.
@@ -56,18 +56,18 @@ pub enum About {
     Declaration,
 }
 
-/// The remarks on a run.
+/// The annotations on a run.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Remarks {
-    /// Those that are known, in the order of the story.
-    pub known: Vec<Remark>,
+pub struct Annotations {
+    /// Those that are known, in the order of the state.
+    pub known: Vec<Annotation>,
     /// How many more there are of which only the number is known.
     pub unlisted: u64,
 }
 
-/// Remarks that were not shown.
+/// Annotations that were not shown.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Left {
+pub struct Omitted {
     /// Of each grade, from the notices up.
     pub of_grade: [u64; 3],
     /// Of any.
@@ -79,25 +79,25 @@ const TITLE: usize = 200;
 /// Characters of a text.
 const TEXT: usize = 4000;
 
-impl Remarks {
+impl Annotations {
     /// Those of a run in the repository at `root`.
-    pub fn of(story: &Story, root: &str) -> Self {
-        let mut remarks = Self::default();
-        remarks.known.extend(story.warnings.iter().map(of_warning));
-        for task in &story.tasks {
-            remarks.add_reported(task, root);
+    pub fn of(state: &RunState, root: &str) -> Self {
+        let mut annotations = Self::default();
+        annotations.known.extend(state.warnings.iter().map(of_warning));
+        for task in &state.tasks {
+            annotations.add_reported(task, root);
         }
         // A gate comes behind the tasks that it judges, so what they said is known by now.
-        for task in &story.tasks {
-            remarks.add_rulings(task, root);
-            remarks.add_task(task);
+        for task in &state.tasks {
+            annotations.add_rulings(task, root);
+            annotations.add_task(task);
         }
-        remarks
+        annotations
     }
 
     /// Those that others have not made. One that weighs more by now is another one.
     pub fn beyond(mut self, others: &Self) -> Self {
-        self.known.retain(|remark| !others.known.contains(remark));
+        self.known.retain(|annotation| !others.known.contains(annotation));
         self.unlisted = self.unlisted.saturating_sub(others.unlisted);
         self
     }
@@ -114,10 +114,10 @@ impl Remarks {
 
     fn add_rulings(&mut self, gate: &TaskFinished, root: &str) {
         let Some(evidence) = &gate.evidence else { return };
-        self.known.extend(evidence.unused.iter().map(|unused| Remark {
+        self.known.extend(evidence.unused.iter().map(|unused| Annotation {
             grade: Grade::Warning,
             severity: Severity::Medium,
-            about: About::Declaration,
+            about: Subject::Declaration,
             place: unused.place.clone(),
             check: "tasks.toml".to_owned(),
             title: cut(&format!("{}: no effect", gate.task), TITLE),
@@ -135,20 +135,20 @@ impl Remarks {
         }
     }
 
-    /// Whether there is a remark now that tells it.
+    /// Whether there is a annotation now that tells it.
     fn add_breach(&mut self, breach: &Breach, (ruling, gate): (&Ruling, &str), root: &str) -> bool {
         let place = breach.place.as_ref().map(|place| within(place, root));
-        let told = |known: &Remark| (known.place == place).then(|| known.told_by(&breach.text)).flatten();
+        let told = |known: &Annotation| (known.place == place).then(|| known.told_by(&breach.text)).flatten();
         // Of two findings at one place the one that is not yet known to break a rule is meant.
-        let rank = |known: &Remark| told(known).map(|how| (how, known.grade == Grade::Error));
+        let rank = |known: &Annotation| told(known).map(|how| (how, known.grade == Grade::Error));
         let best = (0..self.known.len()).filter_map(|i| Some((rank(&self.known[i])?, i))).min();
         if let Some((_, i)) = best {
             self.known[i].grade = Grade::Error;
         } else if place.is_some() || breach.severity.is_some() {
-            self.known.push(Remark {
+            self.known.push(Annotation {
                 grade: Grade::Error,
                 severity: breach.severity.unwrap_or(Severity::High),
-                about: About::Rule,
+                about: Subject::Rule,
                 place,
                 check: ruling.rule.clone(),
                 title: cut(&format!("{gate}: {}", ruling.rule), TITLE),
@@ -167,10 +167,10 @@ impl Remarks {
             return;
         }
         let text = if task.log.text.is_empty() { &task.command } else { &task.log.text };
-        self.known.push(Remark {
+        self.known.push(Annotation {
             grade: Grade::Error,
             severity: Severity::Critical,
-            about: About::Task,
+            about: Subject::Task,
             place: None,
             check: "task".to_owned(),
             title: cut(&format!("{} failed: {ended}", task.task), TITLE),
@@ -185,57 +185,61 @@ impl Remarks {
             let last = place.line.map_or(u32::MAX, |line| place.end_line.unwrap_or(line));
             changed.is_some_and(|changed| changed.touch(&place.path, first, last))
         };
-        self.known.sort_by_cached_key(|remark| {
-            let weight = std::cmp::Reverse((remark.grade, remark.severity));
-            (weight, !remark.place.as_ref().is_some_and(is_changed), remark.place.is_none())
+        self.known.sort_by_cached_key(|annotation| {
+            let weight = std::cmp::Reverse((annotation.grade, annotation.severity));
+            (weight, !annotation.place.as_ref().is_some_and(is_changed), annotation.place.is_none())
         });
     }
 
     /// What `show` makes of the first `limit` of each grade, and how many it makes nothing of.
-    pub fn shown(&self, limit: usize, show: impl Fn(&Remark) -> Option<String>) -> (Vec<String>, Left) {
-        let mut left = Left { unlisted: self.unlisted, ..Left::default() };
+    pub fn shown(
+        &self,
+        limit: usize,
+        show: impl Fn(&Annotation) -> Option<String>,
+    ) -> (Vec<String>, Omitted) {
+        let mut left = Omitted { unlisted: self.unlisted, ..Omitted::default() };
         let mut counts = [0; 3];
         let mut shown = Vec::new();
-        for remark in &self.known {
-            let count = &mut counts[remark.grade as usize];
-            match (*count < limit).then(|| show(remark)).flatten() {
+        for annotation in &self.known {
+            let count = &mut counts[annotation.grade as usize];
+            match (*count < limit).then(|| show(annotation)).flatten() {
                 Some(text) => {
                     *count += 1;
                     shown.push(text);
                 }
-                None => left.of_grade[remark.grade as usize] += 1,
+                None => left.of_grade[annotation.grade as usize] += 1,
             }
         }
         (shown, left)
     }
 }
 
-impl Remark {
+impl Annotation {
     /// How surely a rule's breach at the same place speaks of the same; `None` if it does not.
-    fn told_by(&self, breach: &str) -> Option<Surely> {
+    fn told_by(&self, breach: &str) -> Option<Match> {
         let holds = |text: &str| !text.is_empty() && breach.contains(text);
         match self.about {
-            About::Test => self.title.strip_suffix(FAILED).filter(|name| holds(name)).map(|_| Surely::Text),
-            About::Finding if holds(&self.text) => Some(Surely::Text),
-            About::Finding => {
-                self.check.split_once('/').filter(|(_, rule)| holds(rule)).map(|_| Surely::Rule)
+            Subject::Test => self.title.strip_suffix(FAILED).filter(|name| holds(name)).map(|_| Match::Text),
+            Subject::Finding if holds(&self.text) => Some(Match::Text),
+            Subject::Finding => {
+                self.check.split_once('/').filter(|(_, rule)| holds(rule)).map(|_| Match::Rule)
             }
-            About::Rule => (breach == self.text).then_some(Surely::Text),
-            About::Task | About::Declaration => None,
+            Subject::Rule => (breach == self.text).then_some(Match::Text),
+            Subject::Task | Subject::Declaration => None,
         }
     }
 }
 
-/// By what a breach is known to speak of a remark.
+/// By what a breach is known to speak of a annotation.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Surely {
+enum Match {
     /// It has its text.
     Text,
     /// It names its rule.
     Rule,
 }
 
-impl Left {
+impl Omitted {
     /// `3 errors and 1 notice`; `None` if nothing is left.
     pub fn told(&self) -> Option<String> {
         let named =
@@ -256,11 +260,11 @@ impl Left {
 /// What the title of a failed test ends with.
 const FAILED: &str = " failed";
 
-fn of_test(test: &FailedTest, failed: bool, root: &str) -> Remark {
-    Remark {
+fn of_test(test: &FailedTest, failed: bool, root: &str) -> Annotation {
+    Annotation {
         grade: if failed { Grade::Error } else { Grade::Warning },
         severity: Severity::High,
-        about: About::Test,
+        about: Subject::Test,
         place: test.place.as_ref().map(|place| within(place, root)),
         check: "test".to_owned(),
         title: format!("{}{FAILED}", cut(&test.name, TITLE)),
@@ -268,16 +272,16 @@ fn of_test(test: &FailedTest, failed: bool, root: &str) -> Remark {
     }
 }
 
-fn of_finding(finding: &Finding, failed: bool, root: &str) -> Remark {
+fn of_finding(finding: &Finding, failed: bool, root: &str) -> Annotation {
     let grade = match finding.severity {
         Severity::Critical | Severity::High if failed => Grade::Error,
         Severity::Critical | Severity::High | Severity::Medium => Grade::Warning,
         Severity::Low | Severity::Note => Grade::Notice,
     };
-    Remark {
+    Annotation {
         grade,
         severity: finding.severity,
-        about: About::Finding,
+        about: Subject::Finding,
         place: finding.place.as_ref().map(|place| within(place, root)),
         check: format!("{}/{}", finding.tool, finding.rule),
         title: cut(&format!("{}: {}", finding.tool, finding.rule), TITLE),
@@ -285,11 +289,11 @@ fn of_finding(finding: &Finding, failed: bool, root: &str) -> Remark {
     }
 }
 
-fn of_warning(warning: &Warning) -> Remark {
-    Remark {
+fn of_warning(warning: &Warning) -> Annotation {
+    Annotation {
         grade: Grade::Warning,
         severity: Severity::Medium,
-        about: About::Declaration,
+        about: Subject::Declaration,
         place: Some(Spot { path: warning.path.clone(), line: Some(warning.line), end_line: None }),
         check: "tasks.toml".to_owned(),
         title: cut(&format!("{}: no effect", warning.declared), TITLE),
@@ -297,12 +301,12 @@ fn of_warning(warning: &Warning) -> Remark {
     }
 }
 
-fn of_ruling(ruling: &Ruling, gate: &str) -> Remark {
+fn of_ruling(ruling: &Ruling, gate: &str) -> Annotation {
     let listed = ruling.breaches.iter().take(5).fold(String::new(), |all, one| all + "\n" + &one.text);
-    Remark {
+    Annotation {
         grade: Grade::Error,
         severity: Severity::Critical,
-        about: About::Rule,
+        about: Subject::Rule,
         place: None,
         check: ruling.rule.clone(),
         title: cut(&format!("{gate}: {}", ruling.rule), TITLE),

@@ -2,8 +2,8 @@
 //!
 //! A heading there holds all lines up to the next one, so what is no log needs headings too.
 
+use crate::reporter::ci::escape_commands::{At, Marker};
 use crate::reporter::ci::{Dialect, Group};
-use crate::reporter::harmless::{At, Marker};
 
 const MARKERS: &[Marker] = &[
     Marker { text: "---", at: At::Word },

@@ -1,8 +1,8 @@
 //! The dialect of GitLab CI. It must not know which lines are shown, nor the files that GitLab collects.
 
+use crate::reporter::ci::escape_commands::{At, Marker};
 use crate::reporter::ci::{Dialect, Group};
-use crate::reporter::harmless::{At, Marker};
-use crate::reporter::story::Story;
+use crate::reporter::run_state::RunState;
 
 /// What begins the line that says how much tests reached. The generated `.gitlab-ci.yml` looks for
 /// `^coverage: (\d+(?:\.\d+)?)%`.
@@ -37,8 +37,8 @@ impl Dialect for Gitlab {
         Some((open, format!("\u{1b}[0Ksection_end:{to}:{name}\r\u{1b}[0K")))
     }
 
-    fn end(&self, story: &Story) -> Vec<String> {
-        let ratio = story.coverage().filter(|ratio| ratio.whole > 0);
+    fn end(&self, state: &RunState) -> Vec<String> {
+        let ratio = state.coverage().filter(|ratio| ratio.whole > 0);
         ratio.map(|ratio| format!("{COVERAGE} {}%", percent(ratio.part, ratio.whole))).into_iter().collect()
     }
 }

@@ -3,10 +3,10 @@
 //!
 //! A group there is folded, so what failed stands outside of groups. There is no fence.
 
+use crate::reporter::ci::annotations::{Annotation, Grade};
+use crate::reporter::ci::escape_commands::{At, Marker, escape_commands};
 use crate::reporter::ci::{Dialect, Group};
-use crate::reporter::harmless::{At, Marker, harmless};
-use crate::reporter::remarks::{Grade, Remark};
-use crate::reporter::story::Story;
+use crate::reporter::run_state::RunState;
 use crate::reporter::text::{Keep, safe};
 
 /// Commands are read anywhere in a line.
@@ -42,25 +42,25 @@ impl Dialect for Azure {
         Some((LIMIT, "Azure shows 10 errors and 10 warnings for each step"))
     }
 
-    fn remark(&self, remark: &Remark) -> Option<String> {
-        let kind = match remark.grade {
+    fn annotation(&self, annotation: &Annotation) -> Option<String> {
+        let kind = match annotation.grade {
             Grade::Error => "error",
             Grade::Warning => "warning",
             // There is no such kind.
             Grade::Notice => return None,
         };
         let mut properties = format!("type={kind};");
-        if let Some(place) = &remark.place {
+        if let Some(place) = &annotation.place {
             properties.push_str(&format!("sourcepath={};", escaped(&place.path)));
             if let Some(line) = place.line {
                 properties.push_str(&format!("linenumber={line};"));
             }
         }
-        let text = escaped(&format!("{}: {}", remark.title, remark.text));
+        let text = escaped(&format!("{}: {}", annotation.title, annotation.text));
         Some(format!("##vso[task.logissue {properties}]{text}"))
     }
 
-    fn end(&self, _story: &Story) -> Vec<String> {
+    fn end(&self, _story: &RunState) -> Vec<String> {
         vec![format!("##vso[task.uploadsummary]{}", escaped(&self.summary))]
     }
 }
@@ -68,7 +68,7 @@ impl Dialect for Azure {
 /// Text of a command, which the log shows too. Its properties and what is behind them are read alike.
 fn escaped(text: &str) -> String {
     let text = safe(text, Keep::Nothing);
-    let text = harmless(&text, MARKERS);
+    let text = escape_commands(&text, MARKERS);
     let text = text.replace('%', "%AZP25").replace('\r', "%0D").replace('\n', "%0A");
     text.replace(';', "%3B").replace(']', "%5D")
 }

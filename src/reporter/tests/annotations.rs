@@ -1,19 +1,26 @@
-//! Which remarks a run leads to, and in which order.
+//! Which annotations a run leads to, and in which order.
 
 use super::*;
-use crate::reporter::code_quality::entries;
-use crate::reporter::remarks::{About, Grade, Left, Remark, Remarks};
+use crate::reporter::ci::annotations::{Annotation, Annotations, Grade, Omitted, Subject};
+use crate::reporter::ci::code_quality::entries;
 
-fn of(tasks: &[TaskFinished]) -> Remarks {
-    Remarks::of(&story(&run(tasks)), ROOT)
+fn of(tasks: &[TaskFinished]) -> Annotations {
+    Annotations::of(&state(&run(tasks)), ROOT)
 }
 
-fn lines(remarks: &Remarks) -> String {
-    let line = |remark: &Remark| {
-        let place = remark.place.as_ref().map(|place| format!(" {}:{}", place.path, place.line.unwrap_or(0)));
-        format!("{:?} {:?}{} {}", remark.grade, remark.about, place.unwrap_or_default(), remark.title)
+fn lines(annotations: &Annotations) -> String {
+    let line = |annotation: &Annotation| {
+        let place =
+            annotation.place.as_ref().map(|place| format!(" {}:{}", place.path, place.line.unwrap_or(0)));
+        format!(
+            "{:?} {:?}{} {}",
+            annotation.grade,
+            annotation.about,
+            place.unwrap_or_default(),
+            annotation.title
+        )
     };
-    remarks.known.iter().map(line).collect::<Vec<_>>().join("\n")
+    annotations.known.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
 #[test]
@@ -53,9 +60,9 @@ fn a_breach_is_the_finding_that_it_speaks_of() {
         let breaches = texts.iter().map(|text| breach(text, Some(spot("a.rs", 3)), Some(Severity::High)));
         let rulings = vec![ruling("findings.high", Judged::Broken, breaches.collect())];
         gate.evidence = Some(Box::new(Evidence { rulings, ..Evidence::default() }));
-        let remarks = of(&[scan, gate]);
-        let got = [remarks.known[0].grade, remarks.known[1].grade];
-        assert_eq!((got, remarks.known.len()), (grades, count), "{texts:?}");
+        let annotations = of(&[scan, gate]);
+        let got = [annotations.known[0].grade, annotations.known[1].grade];
+        assert_eq!((got, annotations.known.len()), (grades, count), "{texts:?}");
     }
 }
 
@@ -105,44 +112,45 @@ fn what_a_report_accepts_is_no_remark() {
     let accepted =
         Finding { accepted: Some("in a test".to_owned()), ..finding(Severity::High, "rule", None) };
     scan.reported = Some(Box::new(Reported { findings: vec![accepted], ..Reported::default() }));
-    assert_eq!(of(&[scan]), Remarks::default());
+    assert_eq!(of(&[scan]), Annotations::default());
 }
 
 #[test]
 fn grave_ones_come_first_and_then_those_on_changed_lines() {
-    let remark = |grade, severity, line: u32| Remark {
+    let annotation = |grade, severity, line: u32| Annotation {
         grade,
         severity,
-        about: About::Finding,
+        about: Subject::Finding,
         place: (line > 0).then(|| spot("a.rs", line)),
         check: String::new(),
         title: String::new(),
         text: String::new(),
     };
-    let mut remarks = Remarks {
+    let mut annotations = Annotations {
         known: vec![
-            remark(Grade::Notice, Severity::Note, 10),
-            remark(Grade::Warning, Severity::Critical, 1),
-            remark(Grade::Error, Severity::High, 0),
-            remark(Grade::Error, Severity::High, 2),
-            remark(Grade::Error, Severity::High, 11),
-            remark(Grade::Error, Severity::Critical, 3),
+            annotation(Grade::Notice, Severity::Note, 10),
+            annotation(Grade::Warning, Severity::Critical, 1),
+            annotation(Grade::Error, Severity::High, 0),
+            annotation(Grade::Error, Severity::High, 2),
+            annotation(Grade::Error, Severity::High, 11),
+            annotation(Grade::Error, Severity::Critical, 3),
         ],
         unlisted: 0,
     };
-    let order = |remarks: &Remarks| -> Vec<u32> {
-        remarks
+    let order = |annotations: &Annotations| -> Vec<u32> {
+        annotations
             .known
             .iter()
-            .map(|remark| remark.place.as_ref().and_then(|place| place.line).unwrap_or(0))
+            .map(|annotation| annotation.place.as_ref().and_then(|place| place.line).unwrap_or(0))
             .collect()
     };
-    remarks.sort(None);
-    assert_eq!(order(&remarks), [3, 2, 11, 0, 1, 10]);
-    remarks.sort(Some(&ChangedLines::of([("a.rs".to_owned(), (10, 12))])));
-    assert_eq!(order(&remarks), [3, 11, 2, 0, 1, 10]);
-    let (shown, left) = remarks.shown(2, |remark| (remark.grade != Grade::Notice).then(String::new));
-    assert_eq!((shown.len(), left), (3, Left { of_grade: [1, 0, 2], unlisted: 0 }));
+    annotations.sort(None);
+    assert_eq!(order(&annotations), [3, 2, 11, 0, 1, 10]);
+    annotations.sort(Some(&ChangedLines::of([("a.rs".to_owned(), (10, 12))])));
+    assert_eq!(order(&annotations), [3, 11, 2, 0, 1, 10]);
+    let (shown, left) =
+        annotations.shown(2, |annotation| (annotation.grade != Grade::Notice).then(String::new));
+    assert_eq!((shown.len(), left), (3, Omitted { of_grade: [1, 0, 2], unlisted: 0 }));
 }
 
 #[test]
@@ -154,7 +162,7 @@ fn what_is_left_is_told_in_words() {
         ([0, 2, 0], 4, Some("2 warnings and 4 of which only the number is known")),
     ];
     for (of_grade, unlisted, expected) in cases {
-        assert_eq!(Left { of_grade, unlisted }.told().as_deref(), expected);
+        assert_eq!(Omitted { of_grade, unlisted }.told().as_deref(), expected);
     }
 }
 

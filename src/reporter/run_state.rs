@@ -1,4 +1,4 @@
-//! The story of a run: what of its events is needed for what is said at its end. It must not know how
+//! The state of a run: what of its events is needed for what is said at its end. It must not know how
 //! that is said.
 
 use crate::event::{Event, Log, RunStarted, Status, Summary, TaskFinished, What};
@@ -13,7 +13,7 @@ const LINE: usize = 400;
 
 /// What is known of a run so far.
 #[derive(Clone, Debug, Default)]
-pub struct Story {
+pub struct RunState {
     /// How it started.
     pub run: Option<RunStarted>,
     /// The tasks that have their results, in that order. Of logs only the last lines of what failed are
@@ -25,7 +25,7 @@ pub struct Story {
     pub summary: Option<Summary>,
 }
 
-impl Story {
+impl RunState {
     /// Takes the next event.
     pub fn take(&mut self, event: &Event) {
         match &event.what {

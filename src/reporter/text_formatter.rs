@@ -1,22 +1,22 @@
-//! The fold that all human output shares: which lines an event leads to, and which logs are kept for
+//! The fold that all formatter output shares: which lines an event leads to, and which logs are kept for
 //! the end. It must not know how lines get to the reader, nor what is drawn around them.
 
 use std::collections::BTreeMap;
 
 use crate::event::{Ended, Event, Level, Log, ServiceEnd, Status, Summary, TaskFinished, What};
 use crate::reporter::Output;
+use crate::reporter::gate_table;
 use crate::reporter::lines::{Head, Lines, clause};
-use crate::reporter::rulings;
 use crate::reporter::style::{Paint, Tone};
 use ci_reports::facts::Spot;
 
 /// A piece of what is told, for those who draw something around it.
 #[derive(Clone, PartialEq, Debug)]
-pub enum Part {
+pub enum Segment {
     /// Lines of our own, without a line end.
     Text(String),
     /// What something printed.
-    Log(Printed),
+    Log(PrintedLog),
     /// Lines that a running task printed.
     Streamed {
         /// The task.
@@ -28,7 +28,7 @@ pub enum Part {
 
 /// What something printed, under its heading.
 #[derive(Clone, PartialEq, Debug)]
-pub struct Printed {
+pub struct PrintedLog {
     /// One line.
     pub heading: String,
     /// How the heading is meant; a faint one needs no look.
@@ -40,20 +40,20 @@ pub struct Printed {
 }
 
 /// Folds events into text.
-pub struct Human {
+pub struct TextFormatter {
     lines: Lines,
     output: Output,
     head: Head,
     /// A gate all of whose tasks are known says just that, in one line.
     is_quiet: bool,
     failures: Vec<TaskFinished>,
-    finally_logs: Vec<Printed>,
+    finally_logs: Vec<PrintedLog>,
     /// Where the services that are being started listen.
     ports: BTreeMap<String, Option<u16>>,
-    service_logs: Vec<Printed>,
+    service_logs: Vec<PrintedLog>,
 }
 
-impl Human {
+impl TextFormatter {
     /// Lines in `paint`, with the logs that `output` names.
     pub fn new(paint: Paint, output: Output) -> Self {
         Self {
@@ -80,7 +80,7 @@ impl Human {
     }
 
     /// The same in pieces, in the order in which they are shown.
-    pub fn parts(&mut self, event: &Event) -> Vec<Part> {
+    pub fn parts(&mut self, event: &Event) -> Vec<Segment> {
         let text = match &event.what {
             What::RunStarted(run) => {
                 self.lines.width = run.width.min(40);
@@ -93,7 +93,7 @@ impl Human {
             What::TaskStarted { .. } => None,
             What::TaskWaits { task, on } => Some(self.lines.waits(task, on)),
             What::TaskOutput { task, text } if self.output == Output::Stream => {
-                return vec![Part::Streamed { task: task.clone(), text: text.clone() }];
+                return vec![Segment::Streamed { task: task.clone(), text: text.clone() }];
             }
             What::TaskOutput { .. } | What::TaskLine { .. } => None,
             What::Suspended | What::Resumed => None,
@@ -104,7 +104,7 @@ impl Human {
             }
             What::TaskFinished(task) => return self.finished(task),
             What::FinallyFinished { task, ended, log, took } => (!ended.is_pass()).then(|| {
-                self.finally_logs.push(Printed {
+                self.finally_logs.push(PrintedLog {
                     heading: format!("{task}: finally"),
                     tone: Tone::Odd,
                     log: log.clone(),
@@ -124,22 +124,22 @@ impl Human {
             What::Interrupted { signal, now } => Some(self.lines.interrupted(signal, *now)),
             What::RunFinished(summary) => return self.ending(summary),
         };
-        text.map(Part::Text).into_iter().collect()
+        text.map(Segment::Text).into_iter().collect()
     }
 
     /// A piece as it is where nothing is drawn around it.
-    pub fn drawn(&self, part: &Part) -> String {
+    pub fn drawn(&self, part: &Segment) -> String {
         match part {
-            Part::Text(text) => text.clone(),
-            Part::Log(printed) => self.lines.log(&printed.heading, printed.tone, &printed.log),
-            Part::Streamed { task, text } => self.streamed(task, text),
+            Segment::Text(text) => text.clone(),
+            Segment::Log(printed) => self.lines.log(&printed.heading, printed.tone, &printed.log),
+            Segment::Streamed { task, text } => self.streamed(task, text),
         }
     }
 
     /// The logs that were kept, and the last lines.
-    fn ending(&self, summary: &Summary) -> Vec<Part> {
+    fn ending(&self, summary: &Summary) -> Vec<Segment> {
         let kept = self.finally_logs.iter().chain(&self.service_logs).cloned();
-        let mut parts: Vec<Part> = kept.map(Part::Log).collect();
+        let mut parts: Vec<Segment> = kept.map(Segment::Log).collect();
         // What a service did is told by the service, unless the task has something to add.
         let of_service = |task: &TaskFinished| {
             matches!(&task.status, Status::Failed { ended: Ended::Service { .. } })
@@ -150,9 +150,9 @@ impl Human {
             parts.extend(self.failure(task));
         }
         if !parts.is_empty() {
-            parts.push(Part::Text(String::new()));
+            parts.push(Segment::Text(String::new()));
         }
-        parts.push(Part::Text(self.lines.summary(&self.head, summary)));
+        parts.push(Segment::Text(self.lines.summary(&self.head, summary)));
         parts
     }
 
@@ -161,30 +161,30 @@ impl Human {
         let (ServiceEnd::Died { why } | ServiceEnd::NotReady { why }) = end else { return None };
         if !log.text.is_empty() {
             let (heading, log) = Lines::last_of(service, log);
-            self.service_logs.push(Printed { heading, tone: Tone::Bad, log, span: (at, at) });
+            self.service_logs.push(PrintedLog { heading, tone: Tone::Bad, log, span: (at, at) });
         }
         Some(self.lines.service_failed(service, why))
     }
 
-    fn finished(&mut self, task: &TaskFinished) -> Vec<Part> {
-        let mut parts = vec![Part::Text(self.lines.finished(task))];
+    fn finished(&mut self, task: &TaskFinished) -> Vec<Segment> {
+        let mut parts = vec![Segment::Text(self.lines.finished(task))];
         let ran = task.attempts > 0;
         if let Some(evidence) = &task.evidence
             && (task.status != Status::Hit || self.output == Output::All)
         {
-            let mut text = rulings::table(evidence, rulings::FEW, self.lines.paint);
-            if let Some(more) = rulings::hidden(evidence, rulings::FEW) {
+            let mut text = gate_table::table(evidence, gate_table::FEW, self.lines.paint);
+            if let Some(more) = gate_table::hidden(evidence, gate_table::FEW) {
                 let more = format!("\n  {more}: xtask explain-gate {}", task.task);
                 text.push_str(&self.lines.paint.tone(Tone::Faint, &more));
             }
-            parts.push(Part::Text(text));
+            parts.push(Segment::Text(text));
         }
         // The table of a gate has this too, and is not drawn for a hit.
         if let Some(evidence) = task.evidence.as_ref().filter(|_| parts.len() == 1) {
             parts.extend(evidence.unused.iter().map(|unused| {
                 let line = |place: &Spot| place.line.map(|line| format!("{}:{line}: ", place.path));
                 let place = unused.place.as_ref().and_then(line).unwrap_or_default();
-                Part::Text(self.lines.notice(Level::Warning, &format!("{place}{}", unused.text)))
+                Segment::Text(self.lines.notice(Level::Warning, &format!("{place}{}", unused.text)))
             }));
         }
         // All that a gate has to say is in its table.
@@ -197,7 +197,7 @@ impl Human {
             Output::Grouped | Output::All => {
                 // A failure's log comes at the end, where the eye is.
                 if !matches!(task.status, Status::Failed { .. }) {
-                    parts.push(Part::Log(printed(Lines::heading(task), Tone::Faint, (task, &task.log))));
+                    parts.push(Segment::Log(printed(Lines::heading(task), Tone::Faint, (task, &task.log))));
                 }
             }
         }
@@ -207,21 +207,21 @@ impl Human {
         parts
     }
 
-    fn failure(&self, task: &TaskFinished) -> Vec<Part> {
+    fn failure(&self, task: &TaskFinished) -> Vec<Segment> {
         let mut parts = Vec::new();
         for (i, log) in task.failed_logs.iter().enumerate() {
             let heading = format!("{}: attempt {}", task.task, i + 1);
-            parts.push(Part::Log(printed(heading, Tone::Odd, (task, log))));
+            parts.push(Segment::Log(printed(heading, Tone::Odd, (task, log))));
         }
-        parts.push(Part::Log(printed(Lines::heading(task), Tone::Bad, (task, &task.log))));
+        parts.push(Segment::Log(printed(Lines::heading(task), Tone::Bad, (task, &task.log))));
         if !task.command.is_empty() {
             let command = format!("$ {}", clause(task.command.lines().next().unwrap_or_default()));
-            parts.push(Part::Text(self.lines.paint.tone(Tone::Faint, &command)));
+            parts.push(Segment::Text(self.lines.paint.tone(Tone::Faint, &command)));
         }
-        parts.extend(task.hints.iter().map(|hint| Part::Text(self.lines.hint(hint))));
+        parts.extend(task.hints.iter().map(|hint| Segment::Text(self.lines.hint(hint))));
         if task.sandboxed {
             let text = format!("it runs in a sandbox: `xtask audit {}` tells what it lacks there", task.task);
-            parts.push(Part::Text(self.lines.paint.tone(Tone::Faint, &text)));
+            parts.push(Segment::Text(self.lines.paint.tone(Tone::Faint, &text)));
         }
         parts
     }
@@ -241,6 +241,6 @@ fn has_unused(task: &TaskFinished) -> bool {
 }
 
 /// One of a task's logs.
-fn printed(heading: String, tone: Tone, (task, log): (&TaskFinished, &Log)) -> Printed {
-    Printed { heading, tone, log: log.clone(), span: (task.started, task.started + task.took) }
+fn printed(heading: String, tone: Tone, (task, log): (&TaskFinished, &Log)) -> PrintedLog {
+    PrintedLog { heading, tone, log: log.clone(), span: (task.started, task.started + task.took) }
 }

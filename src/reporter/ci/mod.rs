@@ -1,19 +1,28 @@
-//! The voice of a run in CI: the lines that people read, with what a CI service draws around them. It
+//! The output of a run in CI: the lines that people read, and the commands that a CI service reads. It
 //! must not know any service; each is a [`Dialect`].
 //!
-//! What tasks print is data. A log is fenced where the service has a fence, and in any case loses what
-//! the service would read as a command, as do our own lines, in which names and reasons are data too.
+//! [`CiReporter`] below writes both; [`github`], [`gitlab`], [`azure`] and [`buildkite`] are the
+//! dialects. [`annotations`] decides what is annotated and in which order. What tasks print is data:
+//! [`escape_commands`] changes what the service would read as a command.
+
+pub mod annotations;
+pub mod azure;
+pub mod buildkite;
+pub mod code_quality;
+pub mod escape_commands;
+pub mod github;
+pub mod gitlab;
 
 use std::io::{self, BufWriter, Write};
 
 use crate::event::{Event, What};
 use crate::git::ChangedLines;
-use crate::reporter::harmless::{Marker, harmless};
-use crate::reporter::human::{Human, Part, Printed};
-use crate::reporter::remarks::{Remark, Remarks};
-use crate::reporter::story::Story;
+use crate::reporter::ci::annotations::{Annotation, Annotations};
+use crate::reporter::ci::escape_commands::{Marker, escape_commands};
+use crate::reporter::run_state::RunState;
 use crate::reporter::style::{Paint, Tone};
 use crate::reporter::text::{Keep, safe};
+use crate::reporter::text_formatter::{PrintedLog, Segment, TextFormatter};
 use crate::reporter::{Output, Reporter};
 
 /// How a CI service is spoken to.
@@ -39,14 +48,14 @@ pub trait Dialect: Send {
         None
     }
 
-    /// How many remarks of a grade the service shows, and that in words; `None` if it has no place for
+    /// How many annotations of a grade the service shows, and that in words; `None` if it has no place for
     /// them.
     fn limit(&self) -> Option<(usize, &'static str)> {
         None
     }
 
-    /// A remark; `None` if the service has no place for its grade.
-    fn remark(&self, _remark: &Remark) -> Option<String> {
+    /// A annotation; `None` if the service has no place for its grade.
+    fn annotation(&self, _remark: &Annotation) -> Option<String> {
         None
     }
 
@@ -56,7 +65,7 @@ pub trait Dialect: Send {
     }
 
     /// What comes behind all else.
-    fn end(&self, _story: &Story) -> Vec<String> {
+    fn end(&self, _story: &RunState) -> Vec<String> {
         Vec::new()
     }
 }
@@ -74,38 +83,42 @@ pub struct Group<'a> {
     pub span: (u64, u64),
 }
 
-/// Where remarks have their places.
+/// Where annotations have their places.
 #[derive(Default)]
-pub struct Site {
+pub struct AnnotationContext {
     /// The top of the repository.
     pub root: String,
-    /// Finds out which lines the branch changes; asked once, if there is a remark.
+    /// Finds out which lines the branch changes; asked once, if there is a annotation.
     pub changed: Option<Box<dyn FnOnce() -> Option<ChangedLines> + Send>>,
 }
 
 /// Writes lines for people and commands for a service.
-pub struct Ci<W: Write> {
-    human: Human,
+pub struct CiReporter<W: Write> {
+    formatter: TextFormatter,
     dialect: Box<dyn Dialect>,
-    site: Site,
-    story: Story,
-    /// What other voices have remarked on.
-    remarked: Remarks,
+    context: AnnotationContext,
+    state: RunState,
+    /// What other voices have known_before on.
+    known_before: Annotations,
     /// What closes the fence that is open.
     fence: Option<String>,
     groups: usize,
     writer: BufWriter<W>,
 }
 
-impl<W: Write + Send> Ci<W> {
+impl<W: Write + Send> CiReporter<W> {
     /// Writes to `writer`.
-    pub fn new((writer, paint, output): (W, Paint, Output), dialect: Box<dyn Dialect>, site: Site) -> Self {
+    pub fn new(
+        (writer, paint, output): (W, Paint, Output),
+        dialect: Box<dyn Dialect>,
+        context: AnnotationContext,
+    ) -> Self {
         Self {
-            human: Human::new(paint, output),
+            formatter: TextFormatter::new(paint, output),
             dialect,
-            site,
-            story: Story::default(),
-            remarked: Remarks::default(),
+            context,
+            state: RunState::default(),
+            known_before: Annotations::default(),
             fence: None,
             groups: 0,
             writer: BufWriter::new(writer),
@@ -113,17 +126,17 @@ impl<W: Write + Send> Ci<W> {
     }
 
     /// Tells of a run in lines that are drawn already, and behind them what the service is to know of its
-    /// events: those that other voices have told before, whose remarks are not repeated, and the others.
+    /// events: those that other voices have told before, whose annotations are not repeated, and the others.
     ///
     /// # Errors
     /// The writer failed.
-    pub fn retell(&mut self, lines: &str, (told, new): (&[Event], &[Event])) -> io::Result<()> {
+    pub fn replay(&mut self, lines: &str, (told, new): (&[Event], &[Event])) -> io::Result<()> {
         for event in told {
-            self.story.take(event);
+            self.state.take(event);
         }
-        self.remarked = Remarks::of(&self.story, &self.site.root);
+        self.known_before = Annotations::of(&self.state, &self.context.root);
         for event in new {
-            self.story.take(event);
+            self.state.take(event);
         }
         if let Some(line) = self.dialect.begin() {
             self.command(&line)?;
@@ -146,8 +159,8 @@ impl<W: Write + Send> Ci<W> {
 
     /// Our own lines, in which there may be anybody's names.
     fn own(&mut self, text: &str) -> io::Result<()> {
-        let text = safe(text, self.human.lines().keep());
-        let text = harmless(&text, self.dialect.markers()).into_owned();
+        let text = safe(text, self.formatter.lines().keep());
+        let text = escape_commands(&text, self.dialect.markers()).into_owned();
         self.line(&text)
     }
 
@@ -159,7 +172,7 @@ impl<W: Write + Send> Ci<W> {
             self.line(&open)?;
             self.fence = Some(close);
         }
-        let text = harmless(text, self.dialect.markers_in_logs()).into_owned();
+        let text = escape_commands(text, self.dialect.markers_in_logs()).into_owned();
         self.line(&text)
     }
 
@@ -176,11 +189,11 @@ impl<W: Write + Send> Ci<W> {
         self.line(line)
     }
 
-    fn log(&mut self, printed: &Printed) -> io::Result<()> {
+    fn log(&mut self, printed: &PrintedLog) -> io::Result<()> {
         self.groups += 1;
         let heading = safe(&printed.heading, Keep::Nothing).replace('\n', " ");
-        let heading = harmless(&heading, self.dialect.markers()).into_owned();
-        let start = self.story.run.as_ref().map_or(0, |run| run.started.0);
+        let heading = escape_commands(&heading, self.dialect.markers()).into_owned();
+        let start = self.state.run.as_ref().map_or(0, |run| run.started.0);
         let seconds = |millis: u64| (start + millis) / 1000;
         let group = self.dialect.group(&Group {
             heading: &heading,
@@ -191,11 +204,11 @@ impl<W: Write + Send> Ci<W> {
         match &group {
             Some((open, _)) => self.command(open)?,
             None => {
-                let rule = self.human.lines().rule(&heading, printed.tone);
+                let rule = self.formatter.lines().rule(&heading, printed.tone);
                 self.own(&rule)?;
             }
         }
-        let body = self.human.lines().body(&printed.log);
+        let body = self.formatter.lines().body(&printed.log);
         if printed.log.text.is_empty() {
             self.own(&body)?;
         } else {
@@ -208,12 +221,12 @@ impl<W: Write + Send> Ci<W> {
         }
     }
 
-    fn part(&mut self, part: &Part) -> io::Result<()> {
+    fn part(&mut self, part: &Segment) -> io::Result<()> {
         match part {
-            Part::Text(text) => self.own(text),
-            Part::Log(printed) => self.log(printed),
-            Part::Streamed { .. } => {
-                let text = self.human.drawn(part);
+            Segment::Text(text) => self.own(text),
+            Segment::Log(printed) => self.log(printed),
+            Segment::Streamed { .. } => {
+                let text = self.formatter.drawn(part);
                 self.foreign(&text)
             }
         }
@@ -223,14 +236,14 @@ impl<W: Write + Send> Ci<W> {
     fn end(&mut self) -> io::Result<()> {
         self.leave_fence()?;
         if let Some((limit, words)) = self.dialect.limit() {
-            let mut remarks = Remarks::of(&self.story, &self.site.root).beyond(&self.remarked);
-            if remarks.known.iter().any(|remark| remark.place.is_some()) {
-                let changed = self.site.changed.take().and_then(|find| find());
-                remarks.sort(changed.as_ref());
+            let mut annotations = Annotations::of(&self.state, &self.context.root).beyond(&self.known_before);
+            if annotations.known.iter().any(|annotation| annotation.place.is_some()) {
+                let changed = self.context.changed.take().and_then(|find| find());
+                annotations.sort(changed.as_ref());
             } else {
-                remarks.sort(None);
+                annotations.sort(None);
             }
-            let (lines, left) = remarks.shown(limit, |remark| self.dialect.remark(remark));
+            let (lines, left) = annotations.shown(limit, |annotation| self.dialect.annotation(annotation));
             for line in lines {
                 self.command(&line)?;
             }
@@ -238,23 +251,23 @@ impl<W: Write + Send> Ci<W> {
                 self.own(&format!("not annotated: {left}; {words}"))?;
             }
         }
-        for line in self.dialect.end(&self.story) {
+        for line in self.dialect.end(&self.state) {
             self.command(&line)?;
         }
         Ok(())
     }
 }
 
-impl<W: Write + Send> Reporter for Ci<W> {
+impl<W: Write + Send> Reporter for CiReporter<W> {
     fn event(&mut self, event: &Event) -> io::Result<()> {
-        self.story.take(event);
+        self.state.take(event);
         let is_last = matches!(event.what, What::RunFinished(_));
         if matches!(event.what, What::RunStarted(_))
             && let Some(line) = self.dialect.begin()
         {
             self.command(&line)?;
         }
-        let parts = self.human.parts(event);
+        let parts = self.formatter.parts(event);
         for (i, part) in parts.iter().enumerate() {
             if is_last && i + 1 == parts.len() {
                 // What follows is short; it stands outside of any log.
