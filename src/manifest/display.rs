@@ -1,4 +1,4 @@
-//! The words for what two runs differ in, for people. It must not find differences.
+//! The text of a difference between two runs. It must not find differences.
 
 use crate::base::text::{count, first_of};
 use std::collections::BTreeMap;
@@ -7,14 +7,14 @@ use super::difference::{Cause, Difference, Side};
 use crate::event::Status;
 use crate::reason::Reason;
 
-/// Changes of one task that are listed.
+/// How many changes of one task are listed.
 const LISTED: usize = 10;
-/// Tasks that are named where several differ in the same.
+/// How many tasks with the same difference are named.
 const NAMED: usize = 8;
 
 impl Difference {
-    /// One line each: the trees, the platforms, then the tasks, those together that differ in the
-    /// same, and last what makes no difference.
+    /// Returns a line each for the trees, the platforms, the tasks (those with the same difference
+    /// together) and, last, the differences without effect.
     pub fn lines(&self) -> Vec<String> {
         let mut lines = Vec::new();
         let some = format!("{} of {} differ", self.tasks.len(), count(self.compared, "task"));
@@ -60,7 +60,7 @@ pub fn named(names: &[&str]) -> String {
     first_of(names, NAMED)
 }
 
-/// The beginning of a tree's id.
+/// Returns the first characters of a tree's id.
 pub fn tree(id: Option<&String>) -> String {
     id.map_or_else(|| "no tree".to_owned(), |id| id.chars().take(10).collect())
 }

@@ -1,8 +1,8 @@
-//! The merge: the manifests of all shards of one run as that of the whole. Pure; it must not judge
-//! gates, nor read files.
+//! Merges the manifests of all shards of a run into one of the whole run. Pure; it must not judge gates
+//! or read files.
 //!
-//! What can't belong together (other trees, other plans) is refused. What belongs together and is not
-//! all (a shard that is missing, or is there twice) is a finding: the run has not passed.
+//! Manifests of different trees or plans are an error. A missing or duplicate shard is not: the merged
+//! run has then failed.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,41 +18,41 @@ use crate::key::FieldKind;
 use crate::reason::Change;
 use crate::shard::Shard;
 
-/// Differences that a refusal lists.
+/// How many differences an error lists.
 const LISTED: usize = 5;
 
 /// Why manifests can't be merged.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MergeError {
-    /// There are none.
+    /// There are no manifests.
     #[error("there is nothing to merge")]
     Nothing,
-    /// One is of a whole run.
+    /// One is that of a whole run.
     #[error("{name} is no shard's manifest: its run was not started with `--shard`")]
     Whole {
-        /// Which.
+        /// Which one.
         name: String,
     },
-    /// They are of several trees.
+    /// They are of different trees.
     #[error("these are shards of different trees: {one} ran {a}, {other} ran {b}")]
     Trees {
         /// One of them.
         one: String,
-        /// Its tree.
+        /// The tree of that one.
         a: String,
         /// Another.
         other: String,
-        /// Its tree.
+        /// The tree of that one.
         b: String,
     },
-    /// They are of several plans.
+    /// They are of different plans.
     #[error("these are shards of different plans: {one} and {other} differ: {what}")]
     Plans {
         /// One of them.
         one: String,
         /// Another.
         other: String,
-        /// In what.
+        /// How the plans differ.
         what: String,
     },
 }
@@ -60,43 +60,43 @@ pub enum MergeError {
 /// The shards of one run.
 #[derive(Clone, Debug)]
 pub struct Merged {
-    /// The whole.
+    /// The merged manifest.
     pub manifest: Manifest,
-    /// Its shards, in their order.
+    /// The shards, in order.
     pub shards: Vec<Row>,
-    /// Shards of which there is no manifest.
+    /// Shards without a manifest.
     pub missing: Vec<usize>,
-    /// Shards of which there are several, and where these are from.
+    /// Shards with several manifests, and where these are from.
     pub repeated: BTreeMap<usize, Vec<String>>,
-    /// Tasks that came to no end in any shard, or not in the plan's.
+    /// Tasks without a result.
     pub unfinished: Vec<String>,
 }
 
-/// One shard, for a table.
+/// A shard, as a row of a table.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct Row {
-    /// Which.
+    /// Which one.
     pub shard: Shard,
     /// Where its manifest is from.
     pub from: String,
-    /// Its run.
+    /// The id of its run.
     pub run: String,
     /// How many tasks it had.
     pub tasks: usize,
-    /// How many of these were hits.
+    /// How many of them were hits.
     pub hits: usize,
     /// How long it took, in milliseconds.
     pub took: u64,
-    /// What became of it.
+    /// Its verdict.
     pub verdict: Verdict,
-    /// Those that did not pass.
+    /// The tasks that did not pass.
     pub failed: Vec<String>,
 }
 
 /// Merges manifests, each with where it is from.
 ///
 /// # Errors
-/// They do not belong together.
+/// They are not shards of one run.
 pub fn merge(manifests: &[(String, Manifest)]) -> Result<Merged, MergeError> {
     let [(first_name, first), rest @ ..] = manifests else { return Err(MergeError::Nothing) };
     let mut parts = Vec::new();
@@ -148,7 +148,7 @@ fn row(shard: Shard, from: &str, manifest: &Manifest) -> Row {
     }
 }
 
-/// Whether two shards are of one tree and one plan.
+/// Checks that two shards are of one tree and one plan.
 fn belong((one, a): (&String, &Manifest), (other, b): (&String, &Manifest)) -> Result<(), MergeError> {
     let (one, other) = (one.clone(), other.clone());
     if a.tree != b.tree {
@@ -162,7 +162,7 @@ fn belong((one, a): (&String, &Manifest), (other, b): (&String, &Manifest)) -> R
     Err(MergeError::Plans { one, other, what: what_differs(a, b) })
 }
 
-/// In what two plans differ, as far as it shows.
+/// Describes how two plans differ, as far as the manifests show it.
 fn what_differs(a: &Manifest, b: &Manifest) -> String {
     if let (Some(a), Some(b)) = (a.shard, b.shard)
         && a.count != b.count
@@ -184,7 +184,7 @@ fn what_differs(a: &Manifest, b: &Manifest) -> String {
     for task in &mine {
         let (Some(was), Some(is)) = (a.fields(task), b.fields(task)) else { continue };
         let plain = |fields: &[crate::key::Field]| -> Vec<crate::key::Field> {
-            // What is known of needed tasks depends on each machine's cache.
+            // What is known of needed tasks depends on the cache of each machine.
             fields.iter().filter(|field| field.kind != FieldKind::Need).cloned().collect()
         };
         let changes = changes((a, &plain(was)), (b, &plain(is)));
@@ -200,7 +200,7 @@ fn what_differs(a: &Manifest, b: &Manifest) -> String {
     texts.collect::<Vec<_>>().join("; ")
 }
 
-/// What all parts are together.
+/// Returns the manifest of all shards together.
 fn whole(first: &Manifest, parts: &[&Manifest]) -> Manifest {
     let mut whole = Manifest {
         manifest: VERSION,
@@ -222,7 +222,7 @@ fn whole(first: &Manifest, parts: &[&Manifest]) -> Manifest {
     };
     for part in parts {
         for (task, account) in &part.tasks {
-            // Of a task that several shards ran, the worst end counts.
+            // If several shards ran a task, the worst result counts.
             let worse = whole
                 .tasks
                 .get(task)
@@ -252,7 +252,7 @@ fn badness(verdict: Verdict) -> u8 {
     }
 }
 
-/// How much a status has to say: what ran says more than what did not, a failure more than a pass.
+/// Returns the rank of a status: a task that ran is above one that did not, a failure above a pass.
 fn rank(status: Option<&Status>) -> u8 {
     match status {
         None => 0,
@@ -266,7 +266,7 @@ fn rank(status: Option<&Status>) -> u8 {
 }
 
 impl Merged {
-    /// Whether all shards are there, once each, and all of them passed.
+    /// Returns whether there is exactly one manifest of each shard and all of them passed.
     pub fn is_pass(&self) -> bool {
         self.missing.is_empty()
             && self.repeated.is_empty()

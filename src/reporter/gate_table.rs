@@ -1,5 +1,5 @@
-//! A gate's evidence as people read it: a table of all rulings, and below it what broke those that
-//! are broken. It must not judge.
+//! The table of a quality gate: a row for each rule, and below it what broke the broken ones. It must not
+//! judge.
 
 use console::measure_text_width as width;
 
@@ -8,12 +8,12 @@ use crate::reporter::style::{Paint, Tone};
 use crate::reporter::text::{Keep, safe};
 use ci_reports::facts::Spot;
 
-/// Breaches of a rule that are shown below a gate's line.
+/// How many breaches of a rule are shown below a gate's line.
 pub const FEW: usize = 10;
-/// Columns that a cell is made as wide as; what is longer pushes the rest to the right.
+/// The maximum width of a column; a longer cell moves the rest of its row to the right.
 const WIDEST: usize = 44;
 
-/// The table of all rulings with at most `most` breaches of each, without a line end.
+/// Formats all rulings with at most `most` breaches of each, without a final line end.
 pub fn table(evidence: &Evidence, most: usize, paint: Paint) -> String {
     let rows: Vec<[String; 3]> = evidence
         .rulings
@@ -35,7 +35,7 @@ pub fn table(evidence: &Evidence, most: usize, paint: Paint) -> String {
     text.join("\n")
 }
 
-/// The broken rulings with what broke them, a line each.
+/// Formats the broken rulings with at most `most` breaches of each.
 pub fn failures(evidence: &Evidence, most: usize) -> String {
     let broken = evidence.rulings.iter().filter(|ruling| ruling.verdict == Verdict::Broken);
     let mut text = String::new();
@@ -53,7 +53,7 @@ pub fn failures(evidence: &Evidence, most: usize) -> String {
     text
 }
 
-/// Says so if the table leaves out breaches that are on record.
+/// Returns a text about breaches that are recorded and not shown, if there are any.
 pub fn hidden(evidence: &Evidence, most: usize) -> Option<&'static str> {
     let hides = evidence.rulings.iter().any(|ruling| ruling.breaches.len() > most);
     hides.then_some("all that broke them")
@@ -67,7 +67,7 @@ fn voiced(verdict: Verdict) -> (&'static str, Tone, &'static str) {
     }
 }
 
-/// What broke each broken rule. What broke two of them is told once.
+/// Returns lines with what broke each rule. The same breaches of two rules are listed once.
 fn broken(evidence: &Evidence, most: usize) -> Vec<String> {
     let mut told: Vec<&Ruling> = Vec::new();
     let mut lines = Vec::new();
@@ -84,7 +84,7 @@ fn broken(evidence: &Evidence, most: usize) -> Vec<String> {
     lines
 }
 
-/// The first breaches of a ruling, and how many more there are.
+/// Returns lines with the first breaches of a ruling, and how many more there are.
 fn listed(ruling: &Ruling, most: usize) -> Vec<String> {
     let mut lines: Vec<String> = ruling.breaches.iter().take(most).map(shown).collect();
     let more = u64::try_from(ruling.breaches.len().saturating_sub(most)).unwrap_or(u64::MAX);
@@ -100,13 +100,13 @@ fn shown(breach: &Breach) -> String {
     format!("{place}{}", line(&breach.text))
 }
 
-/// `src/a.rs:12`
+/// Formats a place, such as `src/a.rs:12`.
 fn spot(place: &Spot) -> String {
     let path = line(&place.path);
     place.line.map_or_else(|| path.clone(), |number| format!("{path}:{number}"))
 }
 
-/// A text of a report on one line, without what could forge others.
+/// Puts a text of a report on one line, without control characters.
 fn line(text: &str) -> String {
     safe(text, Keep::Nothing).replace(['\n', '\t'], " ")
 }

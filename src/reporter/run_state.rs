@@ -1,14 +1,14 @@
-//! The state of a run: what of its events is needed for what is said at its end. It must not know how
-//! that is said.
+//! The state of a run: the parts of its events that are needed at its end. It must not know how they are
+//! shown.
 
 use crate::event::{Event, Log, RunStarted, Status, Summary, TaskFinished, What};
 use crate::reporter::text::{Keep, safe};
 use crate::warning::Warning;
 use ci_reports::facts::Ratio;
 
-/// Lines of a failed task's log that are kept.
+/// How many lines of a failed task's log are kept.
 const LAST_LINES: usize = 30;
-/// Characters of each.
+/// The maximum number of characters of such a line.
 const LINE: usize = 400;
 
 /// What is known of a run so far.
@@ -16,8 +16,8 @@ const LINE: usize = 400;
 pub struct RunState {
     /// How it started.
     pub run: Option<RunStarted>,
-    /// The tasks that have their results, in that order. Of logs only the last lines of what failed are
-    /// kept, safe to show.
+    /// The finished tasks, in that order. Of logs, only the last lines of failed tasks are kept, safe to
+    /// show.
     pub tasks: Vec<TaskFinished>,
     /// Declarations without effect.
     pub warnings: Vec<Warning>,
@@ -43,8 +43,8 @@ impl RunState {
         }
     }
 
-    /// The lines that tests reached: what the gate that knows most lines says, as it also knows what was
-    /// not executed; without one, all that tasks reported.
+    /// Returns the coverage of the gate that knows most lines, as that also knows the code that was not
+    /// executed; without a gate, what all tasks reported.
     pub fn coverage(&self) -> Option<Ratio> {
         let gates = self.tasks.iter().filter_map(|task| task.evidence.as_ref()?.record.coverage);
         gates.max_by_key(|ratio| ratio.whole).or_else(|| {
@@ -57,7 +57,7 @@ impl RunState {
     }
 }
 
-/// A task's result without its logs, which may be large.
+/// Copies a task's result without its logs, which may be large.
 fn without_logs(task: &TaskFinished) -> TaskFinished {
     TaskFinished {
         task: task.task.clone(),
@@ -78,7 +78,7 @@ fn without_logs(task: &TaskFinished) -> TaskFinished {
     }
 }
 
-/// The last lines that say something.
+/// Returns the last lines, without empty ones at the end.
 fn last_lines(log: &str) -> String {
     let log = safe(log, Keep::Nothing);
     let mut lines: Vec<&str> = log.trim_end().lines().rev().take(LAST_LINES).collect();
@@ -87,7 +87,7 @@ fn last_lines(log: &str) -> String {
     lines.join("\n")
 }
 
-/// At most so many characters of a line; where some were left out, `…` says so.
+/// Cuts a line to at most `most` characters and marks the cut with `…`.
 pub fn cut(line: &str, most: usize) -> String {
     match line.char_indices().nth(most) {
         None => line.to_owned(),

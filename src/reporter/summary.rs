@@ -1,4 +1,4 @@
-//! The summary reporter: what a run came to, as Markdown in a file. It must not know which CI service
+//! The summary reporter: the result of a run as Markdown in a file. It must not know which CI service
 //! shows it.
 
 use std::io::{self, Write as _};
@@ -14,35 +14,35 @@ use crate::reporter::Reporter;
 use crate::reporter::markdown::{block, cell, code, head, row};
 use crate::reporter::run_state::RunState;
 
-/// Bytes of a summary that GitHub takes.
+/// The maximum size of a summary on GitHub, in bytes.
 const ROOM: usize = 1 << 20;
-/// Tasks, failed tests, breaches and logs that are listed.
+/// How many tasks, failed tests, breaches and logs are listed.
 const TASKS: usize = 50;
 const TESTS: usize = 50;
 const BREACHES: usize = 20;
 const LOGS: usize = 10;
-/// What stands where something did not fit.
+/// The text in place of what did not fit.
 const CUT: &str =
     "\n*The summary is cut here: there is no room for more. `xtask log` shows the whole run.*\n";
 
-/// Collects a run and writes the file at its end.
+/// Collects the events of a run and writes the file at its end.
 pub struct SummaryFile {
     path: PathBuf,
     mode: Mode,
     state: RunState,
 }
 
-/// What becomes of what is in the file already.
+/// What happens to the existing content of the file.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Mode {
-    /// It stays, and counts against the room.
+    /// It is kept, and counts towards the maximum size.
     Append,
-    /// It goes.
+    /// It is replaced.
     Replace,
 }
 
 impl SummaryFile {
-    /// Will write to `path`, whose folder exists.
+    /// Creates a reporter that writes to `path`, whose folder exists.
     pub fn new(path: PathBuf, mode: Mode) -> Self {
         Self { path, mode, state: RunState::default() }
     }
@@ -72,7 +72,7 @@ impl Reporter for SummaryFile {
     }
 }
 
-/// A finished run in at most `room` bytes; nothing if it has not finished.
+/// Formats a finished run in at most `room` bytes; empty if it has not finished.
 pub fn markdown(state: &RunState, room: usize) -> String {
     let Some(summary) = &state.summary else { return String::new() };
     let mut sections = vec![verdict(state, summary), tasks(&state.tasks)];
@@ -126,7 +126,7 @@ fn verdict(state: &RunState, summary: &Summary) -> String {
     text
 }
 
-/// What was executed or did not pass, what failed first, then what took longest.
+/// Formats the tasks that were executed or did not pass: failed ones first, then the longest.
 fn tasks(tasks: &[TaskFinished]) -> String {
     let mut shown: Vec<&TaskFinished> = tasks.iter().filter(|task| task.status != Status::Hit).collect();
     shown.sort_by_key(|task| {
@@ -151,7 +151,7 @@ fn tasks(tasks: &[TaskFinished]) -> String {
     text + &more(shown.len(), TASKS, "task")
 }
 
-/// All rules of a gate, whether they hold or not, and what broke them.
+/// Formats all rules of a gate with their verdicts and breaches.
 fn gate(name: &str, evidence: &Evidence) -> String {
     let mut text = format!("### Gate {}\n\n", code(name));
     text.push_str(&head(&["rule", "demanded", "fact", "verdict"]));
@@ -202,7 +202,7 @@ fn tests(tasks: &[TaskFinished]) -> String {
     text + &more(failed.len() + more_failed, TESTS, "test")
 }
 
-/// Tests and tasks that passed only when tried again, and tasks that were slow.
+/// Formats flaky tests and tasks, and slow tasks.
 fn flaky(tasks: &[TaskFinished], summary: &Summary) -> String {
     let of_task = |task: &TaskFinished| {
         let tests = task.reported.as_ref()?.tests.as_ref()?;

@@ -1,5 +1,5 @@
-//! The fold that all formatter output shares: which lines an event leads to, and which logs are kept for
-//! the end. It must not know how lines get to the reader, nor what is drawn around them.
+//! Formats events for people: which lines an event leads to, and which logs are kept for the end. It must
+//! not know how the lines are printed, nor what is printed around them.
 
 use std::collections::BTreeMap;
 
@@ -10,10 +10,10 @@ use crate::reporter::lines::{Head, Lines, clause};
 use crate::reporter::style::{Paint, Tone};
 use ci_reports::facts::Spot;
 
-/// A piece of what is told, for those who draw something around it.
+/// A segment of the output, so that a reporter can print something around it.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Segment {
-    /// Lines of our own, without a line end.
+    /// Our own lines, without the last line end.
     Text(String),
     /// What something printed.
     Log(PrintedLog),
@@ -26,35 +26,35 @@ pub enum Segment {
     },
 }
 
-/// What something printed, under its heading.
+/// What a task or service printed, with a heading.
 #[derive(Clone, PartialEq, Debug)]
 pub struct PrintedLog {
-    /// One line.
+    /// The heading, one line.
     pub heading: String,
-    /// How the heading is meant; a faint one needs no look.
+    /// The tone of the heading; a faint one needs no attention.
     pub tone: Tone,
     /// What was printed.
     pub log: Log,
-    /// When that began and ended, in milliseconds since the run started.
+    /// When it started and ended, in milliseconds since the run started.
     pub span: (u64, u64),
 }
 
-/// Folds events into text.
+/// Turns events into text.
 pub struct TextFormatter {
     lines: Lines,
     output: Output,
     head: Head,
-    /// A gate all of whose tasks are known says just that, in one line.
+    /// Whether only the last line is shown, as for a gate whose tasks are all hits.
     is_quiet: bool,
     failures: Vec<TaskFinished>,
     finally_logs: Vec<PrintedLog>,
-    /// Where the services that are being started listen.
+    /// The ports of services that are being started.
     ports: BTreeMap<String, Option<u16>>,
     service_logs: Vec<PrintedLog>,
 }
 
 impl TextFormatter {
-    /// Lines in `paint`, with the logs that `output` names.
+    /// Creates a formatter with these colours that shows the logs that `output` selects.
     pub fn new(paint: Paint, output: Output) -> Self {
         Self {
             lines: Lines { paint, width: 0 },
@@ -68,18 +68,18 @@ impl TextFormatter {
         }
     }
 
-    /// How lines are drawn.
+    /// Returns what formats lines.
     pub fn lines(&self) -> &Lines {
         &self.lines
     }
 
-    /// The text that an event leads to, without a line end; nothing for most.
+    /// Returns the text for an event, without the last line end; `None` for most.
     pub fn text(&mut self, event: &Event) -> Option<String> {
         let parts: Vec<String> = self.parts(event).iter().map(|part| self.drawn(part)).collect();
         (!parts.is_empty()).then(|| parts.join("\n"))
     }
 
-    /// The same in pieces, in the order in which they are shown.
+    /// Returns the text for an event in segments, in order.
     pub fn parts(&mut self, event: &Event) -> Vec<Segment> {
         let text = match &event.what {
             What::RunStarted(run) => {
@@ -127,7 +127,7 @@ impl TextFormatter {
         text.map(Segment::Text).into_iter().collect()
     }
 
-    /// A piece as it is where nothing is drawn around it.
+    /// Formats a segment with nothing around it.
     pub fn drawn(&self, part: &Segment) -> String {
         match part {
             Segment::Text(text) => text.clone(),
@@ -136,11 +136,11 @@ impl TextFormatter {
         }
     }
 
-    /// The logs that were kept, and the last lines.
+    /// Returns the logs that were kept, and the last lines.
     fn ending(&self, summary: &Summary) -> Vec<Segment> {
         let kept = self.finally_logs.iter().chain(&self.service_logs).cloned();
         let mut parts: Vec<Segment> = kept.map(Segment::Log).collect();
-        // What a service did is told by the service, unless the task has something to add.
+        // The service's own line says what happened, unless the task printed something too.
         let of_service = |task: &TaskFinished| {
             matches!(&task.status, Status::Failed { ended: Ended::Service { .. } })
                 && task.log.text.is_empty()
@@ -156,7 +156,7 @@ impl TextFormatter {
         parts
     }
 
-    /// A service that ended as it was asked to is not worth a line.
+    /// A service that ended as requested is not worth a line.
     fn service_ended(&mut self, service: &str, end: &ServiceEnd, (log, at): (&Log, u64)) -> Option<String> {
         let (ServiceEnd::Died { why } | ServiceEnd::NotReady { why }) = end else { return None };
         if !log.text.is_empty() {
@@ -179,7 +179,7 @@ impl TextFormatter {
             }
             parts.push(Segment::Text(text));
         }
-        // The table of a gate has this too, and is not drawn for a hit.
+        // The table of a gate contains this, but is not shown for a hit.
         if let Some(evidence) = task.evidence.as_ref().filter(|_| parts.len() == 1) {
             parts.extend(evidence.unused.iter().map(|unused| {
                 let line = |place: &Spot| place.line.map(|line| format!("{}:{line}: ", place.path));
@@ -187,7 +187,7 @@ impl TextFormatter {
                 Segment::Text(self.lines.notice(Level::Warning, &format!("{place}{}", unused.text)))
             }));
         }
-        // All that a gate has to say is in its table.
+        // The table of a gate says everything.
         let is_told = task.evidence.is_some() && task.log.text.is_empty();
         match self.output {
             _ if is_told => {}
@@ -195,7 +195,7 @@ impl TextFormatter {
             Output::Grouped if !ran => {}
             Output::All if !ran && task.status != Status::Hit => {}
             Output::Grouped | Output::All => {
-                // A failure's log comes at the end, where the eye is.
+                // The log of a failure comes at the end, where people look first.
                 if !matches!(task.status, Status::Failed { .. }) {
                     parts.push(Segment::Log(printed(Lines::heading(task), Tone::Faint, (task, &task.log))));
                 }
@@ -235,12 +235,12 @@ impl TextFormatter {
     }
 }
 
-/// Whether a gate has suppressions that match nothing.
+/// Returns whether a gate has suppressions that match nothing.
 fn has_unused(task: &TaskFinished) -> bool {
     task.evidence.as_ref().is_some_and(|evidence| !evidence.unused.is_empty())
 }
 
-/// One of a task's logs.
+/// Returns one of a task's logs with its heading.
 fn printed(heading: String, tone: Tone, (task, log): (&TaskFinished, &Log)) -> PrintedLog {
     PrintedLog { heading, tone, log: log.clone(), span: (task.started, task.started + task.took) }
 }

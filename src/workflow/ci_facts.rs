@@ -1,5 +1,5 @@
-//! What the files of CI systems follow from: tasks.toml and a few facts of the repository. It must not
-//! know how the files are written.
+//! The facts that the files of CI systems depend on, from tasks.toml and the repository. It must not know
+//! how the files are written.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -12,14 +12,14 @@ use crate::config::model::{Config, Task};
 use crate::graph::Graph;
 use ci_reports::Kind;
 
-/// Where the runner comes from, if the repository does not build its own.
+/// How xtask is installed, if the repository does not build its own.
 const SOURCE: &str = concat!("cargo install --locked --git ", env!("CARGO_PKG_REPOSITORY"), " xtask");
 
-/// A shell line that brings what others noted of former trees. The star matches no other notes; with it
-/// git takes it for no mistake where nobody has noted anything yet.
+/// A shell line that fetches the recorded facts of earlier trees. With the star, which matches no other
+/// notes, it is no error for git if there are none yet.
 pub const NOTES: &str = "git fetch --quiet origin '+refs/notes/xtask*:refs/notes/xtask*'";
 
-/// A system that a CI system has machines of.
+/// An operating system that CI systems have machines for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum System {
     /// Linux.
@@ -28,7 +28,7 @@ pub enum System {
     MacOs,
 }
 
-/// Who calls the runner by which words.
+/// How xtask is called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Runner {
     /// The repository builds it: `cargo xtask`.
@@ -37,34 +37,34 @@ pub enum Runner {
     Installed,
 }
 
-/// What the files follow from.
+/// The facts that the files depend on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CiFacts {
-    /// How the runner is called, as a shell reads it.
+    /// How xtask is called, quoted for a shell.
     pub call: String,
     /// A shell line that installs it.
     pub install: Option<String>,
-    /// The words behind the call that run the tasks, as a shell reads them.
+    /// The arguments that run the tasks, quoted for a shell.
     pub run: String,
-    /// Over how many machines the tasks are spread.
+    /// The number of shards.
     pub shards: u32,
-    /// Options of a shard, as a shell reads them.
+    /// Options of a shard, quoted for a shell.
     pub timings: String,
     /// The systems that tasks run on.
     pub systems: Vec<System>,
-    /// Systems of tasks that no machine is known of.
+    /// Operating systems of tasks that there is no known machine for.
     pub unserved: Vec<String>,
-    /// Branches whose pushes are run; empty: the default branch.
+    /// Branches whose pushes are run; empty for the default branch.
     pub branches: Vec<String>,
-    /// How many minutes a machine may take.
+    /// The timeout of a job, in minutes.
     pub minutes: u64,
-    /// `JUnit` reports that tasks write.
+    /// The paths of `JUnit` reports that tasks write.
     pub junit: Vec<String>,
-    /// A Cobertura report that a task writes.
+    /// The path of a Cobertura report that a task writes.
     pub cobertura: Option<String>,
-    /// Whether there is a gate.
+    /// Whether there is a quality gate.
     pub judges: bool,
-    /// Whether a gate compares with what was recorded of another tree.
+    /// Whether a quality gate compares with a baseline.
     pub compares: bool,
 }
 
@@ -82,7 +82,7 @@ impl CiFacts {
             call = format!("{call} -C {}", word(&config.base.to_string()));
         }
         let words: Vec<String> = ci.run.iter().map(|name| word(name)).collect();
-        // Any name may be that of a command, but for this one.
+        // Any other name could also be that of a command.
         let run = if ci.run == ["ci"] { "ci".to_owned() } else { format!("run {}", words.join(" ")) };
         let default = (runner == Runner::Installed).then(|| SOURCE.to_owned());
         let timings = ci.timings.as_ref();
@@ -107,19 +107,19 @@ impl CiFacts {
     }
 }
 
-/// A path as a command that is started in the folder of tasks.toml finds it.
+/// Returns a path relative to the folder of tasks.toml.
 fn relative(config: &Config, path: &RepoPath) -> String {
     let up = config.base.parts().map(|_| "../").collect::<String>();
     if config.base.is_top() { path.to_string() } else { format!("{up}{path}") }
 }
 
-/// A word as a shell reads it.
+/// Quotes a word for a shell.
 fn word(text: &str) -> String {
     shlex::try_quote(text).map_or_else(|_| String::new(), std::borrow::Cow::into_owned)
 }
 
-/// Systems with machines, and those without. A task that runs anywhere is no reason for another
-/// machine, unless there is none.
+/// Returns the systems with machines, and those without. A task that runs anywhere only needs a machine if
+/// there is no other.
 fn systems(tasks: &[&Task]) -> (Vec<System>, Vec<String>) {
     let mut systems = BTreeSet::new();
     let mut unserved = BTreeSet::new();
@@ -141,7 +141,7 @@ fn systems(tasks: &[&Task]) -> (Vec<System>, Vec<String>) {
     (systems.into_iter().collect(), unserved.into_iter().collect())
 }
 
-/// The patterns of the reports of a kind, each once.
+/// Returns the patterns of the reports of a kind, each once.
 fn reports(tasks: &[&Task], kind: Kind) -> Vec<String> {
     let reports = tasks.iter().flat_map(|task| &task.reports).filter(|report| report.kind == kind);
     let items = reports.flat_map(|report| report.files.items()).filter(|item| !item.excludes);
@@ -154,14 +154,14 @@ fn reports(tasks: &[&Task], kind: Kind) -> Vec<String> {
     paths.into_iter().collect()
 }
 
-/// A pattern as one from the top of the repository.
+/// Returns a pattern relative to the top of the repository.
 fn from_top(pattern: &Pattern) -> String {
     let folder = Some(pattern.folder().to_string()).filter(|_| !pattern.folder().is_top());
     let parts: Vec<String> = folder.into_iter().chain(pattern.rest()).collect();
     parts.join("/")
 }
 
-/// Whether `cargo xtask` is the repository's own, as its `.cargo/config.toml` says.
+/// Returns whether `cargo xtask` is the repository's own, as its `.cargo/config.toml` says.
 pub fn runner(cargo_config: Option<&str>) -> Runner {
     let document = cargo_config.and_then(|text| DeTable::parse(text).ok());
     let has_alias = document.is_some_and(|document| {
@@ -170,7 +170,7 @@ pub fn runner(cargo_config: Option<&str>) -> Runner {
     if has_alias { Runner::Own } else { Runner::Installed }
 }
 
-/// `owner/name` and the host of a remote's address.
+/// Returns the host and `owner/name` of a remote's URL.
 pub fn slug(url: &str) -> Option<(String, String)> {
     let rest = match url.split_once("://") {
         Some((_, rest)) => rest,
@@ -179,7 +179,7 @@ pub fn slug(url: &str) -> Option<(String, String)> {
     };
     let rest = rest.rsplit_once('@').map_or(rest, |(_, rest)| rest);
     let (host, path) = rest.split_once(['/', ':'])?;
-    // A port stands between colon and slash.
+    // A port is between the colon and the slash.
     let path = match path.split_once('/') {
         Some((port, path)) if !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit()) => path,
         _ => path,
@@ -192,7 +192,7 @@ pub fn slug(url: &str) -> Option<(String, String)> {
     (path.contains('/') && plain(path) && plain(host)).then(|| (host.to_owned(), path.to_owned()))
 }
 
-/// Minutes that are enough for a time. None would be no time at all.
+/// Rounds a duration up to minutes, at least one.
 fn minutes(time: Duration) -> u64 {
     u64::try_from(time.as_nanos().div_ceil(60_000_000_000)).unwrap_or(u64::MAX).max(1)
 }

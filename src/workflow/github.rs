@@ -7,10 +7,10 @@ use crate::base::yaml::{self, quote, scalar as line};
 
 /// Where GitHub looks for it.
 pub const PATH: &str = ".github/workflows/ci.yml";
-/// What of the state is kept from run to run.
+/// The folder that is cached from run to run.
 const STATE: &str = ".git/xtask";
 
-/// The workflow. Where tasks.toml names no branches, those count that the file names already.
+/// Writes the workflow. `branches` are those of tasks.toml or else those of the existing file.
 pub fn draft(facts: &CiFacts, branches: &[String]) -> Draft {
     let jobs = if facts.shards > 1 { sharded(facts) } else { single(facts) };
     let branches = rows(branches.iter().map(|branch| format!("\n      - {}", quote(branch))));
@@ -51,7 +51,7 @@ pub fn branches(text: &str) -> Vec<String> {
     named.filter_map(|name| name.as_str().map(str::to_owned)).collect()
 }
 
-/// One machine, or one a system.
+/// Writes a job for one machine, or for one of each system.
 fn single(facts: &CiFacts) -> String {
     let (strategy, image) = machines(facts, "");
     format!(
@@ -73,7 +73,7 @@ fn single(facts: &CiFacts) -> String {
     )
 }
 
-/// Several machines, and one that puts together what they found.
+/// Writes a job for the shards, and one that merges their results.
 fn sharded(facts: &CiFacts) -> String {
     let of_image = if facts.systems.len() > 1 { "-${{ matrix.image }}" } else { "" };
     let (shard, merge) = (shard(facts, of_image), merge(facts, of_image));
@@ -124,9 +124,9 @@ fn shard(facts: &CiFacts, of_image: &str) -> String {
 
 fn merge(facts: &CiFacts, of_image: &str) -> String {
     let scope = format!("-merge{of_image}");
-    // Where nothing is judged there is no state to be kept.
+    // Without gates there is no state to cache.
     let kept = |steps: String| if facts.judges { steps } else { String::new() };
-    // Manifests of two systems are of two plans.
+    // Manifests of two systems are of different plans.
     let (each, _) = if of_image.is_empty() { (String::new(), String::new()) } else { machines(facts, "") };
     format!(
         "  ci:
@@ -155,7 +155,7 @@ fn merge(facts: &CiFacts, of_image: &str) -> String {
     )
 }
 
-/// The strategy of a job, with more lines for its matrix, and what it runs on.
+/// Returns the strategy of a job, with further lines for its matrix, and its machine.
 fn machines(facts: &CiFacts, more: &str) -> (String, String) {
     let images: Vec<&str> = facts.systems.iter().map(|system| system.image()).collect();
     let (row, image) = match &*images {
@@ -169,7 +169,7 @@ fn machines(facts: &CiFacts, more: &str) -> (String, String) {
 }
 
 impl System {
-    /// The image of GitHub's machines.
+    /// Returns the image of GitHub's machines.
     fn image(self) -> &'static str {
         match self {
             Self::Linux => "ubuntu-24.04",
@@ -178,7 +178,7 @@ impl System {
     }
 }
 
-/// The whole history: what a change affects, and what it is compared with, are in it.
+/// Fetches the whole history, which `--affected` and baselines need.
 fn checkout() -> String {
     format!(
         "      - uses: {}\n        with:\n          fetch-depth: 0\n          persist-credentials: false\n",
@@ -206,8 +206,8 @@ fn restore(scope: &str) -> String {
     )
 }
 
-/// What others noted of former trees. Where it can't be had, the gates say that there is no baseline. The
-/// checkout leaves no credentials behind, so git is given the token for this one step.
+/// Fetches the recorded facts of earlier trees. If that fails, the gates report that there is no baseline.
+/// The checkout leaves no credentials, so git gets the token for this step only.
 fn notes(facts: &CiFacts) -> String {
     if !facts.compares {
         return String::new();
@@ -231,7 +231,7 @@ const HELPER: &str = r#"'!f() { echo username=x-access-token; echo "password=$TO
 const HASH: &str = "${{ hashFiles('**/tasks.toml') }}";
 const RUN: &str = "${{ github.run_id }}-${{ github.run_attempt }}";
 
-/// What passed is known next time, also where something else failed.
+/// Also saves if something failed, so that what passed is not run again.
 fn save(scope: &str) -> String {
     format!(
         "      - name: Keep what this run knows

@@ -6,20 +6,20 @@ use crate::base::yaml::scalar;
 
 /// Where GitLab looks for it.
 pub const PATH: &str = ".gitlab-ci.yml";
-/// Where a run leaves what GitLab shows.
+/// The folder of files that GitLab shows.
 const ARTIFACTS: &str = ".xtask-artifacts";
 
-/// What a job keeps of its state, for the same job of later pipelines.
+/// What a job caches for the same job of later pipelines.
 const CACHE: &str = "\x20 # Results are found by what they depend on, so all branches share them.
   cache:
     key: xtask-$CI_JOB_NAME_SLUG
     paths: [.git/xtask/]
     when: always
 ";
-/// Where GitLab finds how many lines tests reached.
+/// How GitLab finds the coverage in the log.
 const COVERAGE: &str = "\x20 coverage: '/^coverage: (\\d+(?:\\.\\d+)?)%/'\n";
 
-/// The pipeline.
+/// Writes the pipeline.
 pub fn draft(facts: &CiFacts) -> Draft {
     let jobs = if facts.shards > 1 { sharded(facts) } else { single(facts) };
     let branches = if facts.branches.is_empty() {
@@ -58,7 +58,7 @@ default:
     Draft { path: PATH, text, policy: OverwritePolicy::Required }
 }
 
-/// Which branches have pipelines. Of patterns the last that fits counts, of rules the first.
+/// Writes the rules for branches. Of our patterns, the last match counts; of GitLab's rules, the first.
 fn rules(branches: &[String]) -> String {
     let rule = |branch: &String| match branch.strip_prefix('!') {
         Some(branch) => format!("    - if: {}\n      when: never\n", scalar(&condition(branch))),
@@ -71,8 +71,8 @@ fn rules(branches: &[String]) -> String {
     rules.concat()
 }
 
-/// When a push is one to this branch. `*` in it stands for what has no slash, `**` for anything, as in
-/// the workflow of GitHub.
+/// Returns the condition for pushes to a branch. `*` matches anything without a slash, `**` anything, as
+/// in GitHub's workflows.
 fn condition(branch: &str) -> String {
     if !branch.contains(['*', '?', '+', '[', '"', '$']) {
         return format!("$CI_COMMIT_BRANCH == \"{branch}\"");
@@ -100,7 +100,7 @@ fn single(facts: &CiFacts) -> String {
     )
 }
 
-/// Several machines, and one that puts together what they found.
+/// Writes a job for the shards, and one that merges their results.
 fn sharded(facts: &CiFacts) -> String {
     let run = format!(
         "{} {} --shard \"$CI_NODE_INDEX/$CI_NODE_TOTAL\" --manifest \"{ARTIFACTS}/manifest-$CI_NODE_INDEX.json\"{}",
@@ -126,9 +126,9 @@ ci:
 ",
         minutes = facts.minutes,
         shards = facts.shards,
-        // GitLab takes the mean of what jobs say of coverage, so only the one that knows all says it.
+        // GitLab shows the mean of all jobs' coverage, so only the merging job prints it.
         body = body(facts, &item(&run), ""),
-        // Where nothing is judged there is no state to be kept.
+        // Without gates there is no state to cache.
         cache = if facts.judges { CACHE } else { "" },
         install = install(facts),
         notes = notes(facts),
@@ -136,7 +136,7 @@ ci:
     )
 }
 
-/// What a machine that runs tasks does, and what is kept of it.
+/// Writes the body of a job that runs tasks.
 fn body(facts: &CiFacts, run: &str, coverage: &str) -> String {
     let junit = rows(facts.junit.iter().map(|path| format!("\n        - {}", scalar(path))));
     let cobertura = facts.cobertura.as_ref().map_or_else(String::new, |path| {
@@ -161,12 +161,12 @@ fn body(facts: &CiFacts, run: &str, coverage: &str) -> String {
     )
 }
 
-/// A line of a script.
+/// Writes a line of a script.
 fn item(line: &str) -> String {
     format!("    - {}\n", scalar(line))
 }
 
-/// What others noted of former trees. Where it can't be had, the gates say that there is no baseline.
+/// Fetches the recorded facts of earlier trees. If that fails, the gates report that there is no baseline.
 fn notes(facts: &CiFacts) -> String {
     if facts.compares { item(&format!("{NOTES} || true")) } else { String::new() }
 }

@@ -1,4 +1,4 @@
-//! The template of pull requests and merge requests. It must not know what a task is.
+//! The template of pull requests and merge requests. It must not know about tasks.
 
 use super::ci_facts::CiFacts;
 use super::{Draft, HEADER, OverwritePolicy};
@@ -9,7 +9,7 @@ const GITHUB: &str = ".github/pull_request_template.md";
 /// Where GitLab looks for it.
 const GITLAB: &str = ".gitlab/merge_request_templates/Default.md";
 
-/// Whether there is one already, by any name that GitHub knows.
+/// Returns whether there is another template, by any name that GitHub knows.
 pub fn is_there<'p>(mut paths: impl Iterator<Item = &'p str>, provider: Provider) -> bool {
     match provider {
         Provider::GitLab => false,
@@ -22,7 +22,7 @@ pub fn is_there<'p>(mut paths: impl Iterator<Item = &'p str>, provider: Provider
     }
 }
 
-/// The template.
+/// Writes the template.
 pub fn draft(facts: &CiFacts, provider: Provider) -> Draft {
     let run = format!("{} {}", facts.call, facts.run);
     let text = format!(

@@ -1,4 +1,4 @@
-//! Tests of the files as wholes: each is YAML, whatever the names are, and says what tasks.toml says.
+//! Tests of whole files: each is YAML, whatever the names are, and says what tasks.toml says.
 
 use proptest::prelude::*;
 use serde_json::{Value, json};

@@ -1,8 +1,8 @@
-//! Annotations: what is worth a note beside a line of code, made of a run's state. It must not know how a
-//! CI service writes a note, nor what it calls the grades.
+//! Annotations: the notes that a CI service shows beside lines of code, from the state of a run. It must
+//! not know how a service writes them, nor what it calls the grades.
 //!
-//! Each thing is known_before on once. A finding that a task reports and a gate's rule is broken by is one
-//! annotation; a task is one only if nothing else says why it failed.
+//! There is one annotation for each problem. A finding that is reported by a task and breaks a rule of a
+//! gate is one; a failed task is one only if nothing else says why it failed.
 
 use crate::event::{Ended, Status, TaskFinished};
 use crate::git::ChangedLines;
@@ -11,83 +11,83 @@ use crate::reporter::run_state::{RunState, cut};
 use crate::warning::Warning;
 use ci_reports::facts::{FailedTest, Finding, Severity, Spot};
 
-/// Something that is worth a note.
+/// A note about a problem.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Annotation {
-    /// How it is shown.
+    /// Its grade.
     pub grade: Grade,
-    /// How grave it is among those of its grade.
+    /// How severe it is among annotations of its grade.
     pub severity: Severity,
     /// What it is about.
     pub about: Subject,
-    /// Where, relative to the repository if that can be told.
+    /// The place, relative to the repository if it is in it.
     pub place: Option<Spot>,
-    /// What was looked for: a scanner's rule or a gate's.
+    /// The rule of a scanner or a gate.
     pub check: String,
-    /// One short line.
+    /// The title, one short line.
     pub title: String,
-    /// What is to be said.
+    /// The text.
     pub text: String,
 }
 
-/// How a annotation is shown. Ordered by weight.
+/// How an annotation is shown, from the least important up.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Grade {
     /// Good to know: a finding of low severity.
     Notice,
-    /// A finding of some weight that failed nothing.
+    /// A more severe finding that made nothing fail.
     Warning,
-    /// It failed a task or broke a gate's rule.
+    /// It made a task fail or broke a rule of a gate.
     Error,
 }
 
-/// What a annotation is about.
+/// What an annotation is about.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Subject {
     /// A task that failed.
     Task,
     /// A test that failed.
     Test,
-    /// Something that a scanner found.
+    /// A finding of a scanner.
     Finding,
-    /// A rule that is broken.
+    /// A broken rule of a gate.
     Rule,
     /// A declaration of tasks.toml that has no effect.
     Declaration,
 }
 
-/// The annotations on a run.
+/// The annotations of a run.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Annotations {
-    /// Those that are known, in the order of the state.
+    /// The annotations, in the order of the run.
     pub known: Vec<Annotation>,
-    /// How many more there are of which only the number is known.
+    /// The number of further problems, of which no details are known.
     pub unlisted: u64,
 }
 
 /// Annotations that were not shown.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Omitted {
-    /// Of each grade, from the notices up.
+    /// How many of each grade, from notices up.
     pub of_grade: [u64; 3],
-    /// Of any.
+    /// How many problems without details.
     pub unlisted: u64,
 }
 
-/// Characters of a title.
+/// The maximum number of characters of a title.
 const TITLE: usize = 200;
-/// Characters of a text.
+/// The maximum number of characters of a text.
 const TEXT: usize = 4000;
 
 impl Annotations {
-    /// Those of a run in the repository at `root`.
+    /// Collects the annotations of a run in the repository at `root`.
     pub fn of(state: &RunState, root: &str) -> Self {
         let mut annotations = Self::default();
         annotations.known.extend(state.warnings.iter().map(of_warning));
         for task in &state.tasks {
             annotations.add_reported(task, root);
         }
-        // A gate comes behind the tasks that it judges, so what they said is known by now.
+        // A gate judges what the tasks reported, so their annotations come first.
         for task in &state.tasks {
             annotations.add_rulings(task, root);
             annotations.add_task(task);
@@ -95,7 +95,7 @@ impl Annotations {
         annotations
     }
 
-    /// Those that others have not made. One that weighs more by now is another one.
+    /// Removes those that `others` has. An annotation with another grade is a different one.
     pub fn beyond(mut self, others: &Self) -> Self {
         self.known.retain(|annotation| !others.known.contains(annotation));
         self.unlisted = self.unlisted.saturating_sub(others.unlisted);
@@ -135,11 +135,11 @@ impl Annotations {
         }
     }
 
-    /// Whether there is a annotation now that tells it.
+    /// Adds an annotation for a breach, unless one says the same. Returns whether one says it now.
     fn add_breach(&mut self, breach: &Breach, (ruling, gate): (&Ruling, &str), root: &str) -> bool {
         let place = breach.place.as_ref().map(|place| within(place, root));
         let told = |known: &Annotation| (known.place == place).then(|| known.told_by(&breach.text)).flatten();
-        // Of two findings at one place the one that is not yet known to break a rule is meant.
+        // Of two findings at one place, the one is meant that is not yet known to break a rule.
         let rank = |known: &Annotation| told(known).map(|how| (how, known.grade == Grade::Error));
         let best = (0..self.known.len()).filter_map(|i| Some((rank(&self.known[i])?, i))).min();
         if let Some((_, i)) = best {
@@ -178,7 +178,7 @@ impl Annotations {
         });
     }
 
-    /// Puts the most grave first; among equals those on changed lines, then those that have a place.
+    /// Sorts the most severe first; among equals, those on changed lines, then those with a place.
     pub fn sort(&mut self, changed: Option<&ChangedLines>) {
         let is_changed = |place: &Spot| {
             let first = place.line.unwrap_or(1);
@@ -191,7 +191,7 @@ impl Annotations {
         });
     }
 
-    /// What `show` makes of the first `limit` of each grade, and how many it makes nothing of.
+    /// Formats the first `limit` annotations of each grade, and counts those that are omitted.
     pub fn shown(
         &self,
         limit: usize,
@@ -215,7 +215,7 @@ impl Annotations {
 }
 
 impl Annotation {
-    /// How surely a rule's breach at the same place speaks of the same; `None` if it does not.
+    /// Returns by what a breach at the same place is known to be the same problem; `None` if it is not.
     fn told_by(&self, breach: &str) -> Option<Match> {
         let holds = |text: &str| !text.is_empty() && breach.contains(text);
         match self.about {
@@ -230,17 +230,17 @@ impl Annotation {
     }
 }
 
-/// By what a breach is known to speak of a annotation.
+/// By what a breach is known to be the problem of an annotation.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Match {
-    /// It has its text.
+    /// By its text.
     Text,
-    /// It names its rule.
+    /// By the name of its rule.
     Rule,
 }
 
 impl Omitted {
-    /// `3 errors and 1 notice`; `None` if nothing is left.
+    /// Returns such as `3 errors and 1 notice`; `None` if nothing was omitted.
     pub fn told(&self) -> Option<String> {
         let named =
             [("error", self.of_grade[2]), ("warning", self.of_grade[1]), ("notice", self.of_grade[0])];
@@ -257,7 +257,7 @@ impl Omitted {
     }
 }
 
-/// What the title of a failed test ends with.
+/// The end of a failed test's title.
 const FAILED: &str = " failed";
 
 fn of_test(test: &FailedTest, failed: bool, root: &str) -> Annotation {
@@ -314,7 +314,7 @@ fn of_ruling(ruling: &Ruling, gate: &str) -> Annotation {
     }
 }
 
-/// A place relative to the repository, if it is in it.
+/// Makes a place relative to the repository, if it is in it.
 fn within(place: &Spot, root: &str) -> Spot {
     let path = place.path.strip_prefix("file://").unwrap_or(&place.path);
     let inside = path.strip_prefix(root).and_then(|rest| rest.strip_prefix('/'));
@@ -322,11 +322,11 @@ fn within(place: &Spot, root: &str) -> Spot {
     Spot { path: path.strip_prefix("./").unwrap_or(path).to_owned(), ..*place }
 }
 
-/// The last lines of `text` that have at most so many characters together.
+/// Returns the last lines of `text`, with at most `most` characters.
 fn tail(text: &str, most: usize) -> String {
     let start = text.char_indices().rev().nth(most.saturating_sub(1)).map_or(0, |(at, _)| at);
     let rest = &text[start..];
-    // A line that is cut says little.
+    // A cut line is of little use.
     let rest = if start == 0 { rest } else { rest.split_once('\n').map_or(rest, |(_, rest)| rest) };
     rest.to_owned()
 }

@@ -1,7 +1,7 @@
-//! The dialect of Azure Pipelines. It must not know which lines are shown, nor write the summary that it
-//! has uploaded.
+//! The dialect of Azure Pipelines. It must not know which lines are shown, nor write the summary whose
+//! upload it requests.
 //!
-//! A group there is folded, so what failed stands outside of groups. There is no fence.
+//! Groups are folded, so the logs of failures are not in groups. There are no fences.
 
 use crate::reporter::ci::annotations::{Annotation, Grade};
 use crate::reporter::ci::escape_commands::{At, Marker, escape_commands};
@@ -13,16 +13,16 @@ use crate::reporter::text::{Keep, safe};
 const MARKERS: &[Marker] =
     &[Marker { text: "##[", at: At::Anywhere(2) }, Marker { text: "##vso[", at: At::Anywhere(2) }];
 
-/// Issues of a kind that a step has.
+/// The maximum number of issues of a kind in a step.
 const LIMIT: usize = 10;
 
-/// Speaks to Azure Pipelines.
+/// Writes commands of Azure Pipelines.
 pub struct Azure {
     summary: String,
 }
 
 impl Azure {
-    /// Has the Markdown at this absolute path uploaded.
+    /// Creates a dialect that requests the upload of the Markdown at this absolute path.
     pub fn new(summary: String) -> Self {
         Self { summary }
     }
@@ -46,7 +46,7 @@ impl Dialect for Azure {
         let kind = match annotation.grade {
             Grade::Error => "error",
             Grade::Warning => "warning",
-            // There is no such kind.
+            // There is no such kind of issue.
             Grade::Notice => return None,
         };
         let mut properties = format!("type={kind};");
@@ -65,7 +65,7 @@ impl Dialect for Azure {
     }
 }
 
-/// Text of a command, which the log shows too. Its properties and what is behind them are read alike.
+/// Escapes text of a command, which the log shows too. It is the same for properties and messages.
 fn escaped(text: &str) -> String {
     let text = safe(text, Keep::Nothing);
     let text = escape_commands(&text, MARKERS);

@@ -1,6 +1,6 @@
 //! The dialect of Buildkite. It must not know which lines are shown.
 //!
-//! A heading there holds all lines up to the next one, so what is no log needs headings too.
+//! A heading contains all lines up to the next one, so lines that are not logs need headings too.
 
 use crate::reporter::ci::escape_commands::{At, Marker};
 use crate::reporter::ci::{Dialect, Group};
@@ -12,7 +12,7 @@ const MARKERS: &[Marker] = &[
     Marker { text: "^^^", at: At::Word },
 ];
 
-/// Speaks to Buildkite.
+/// Writes headings for Buildkite.
 pub struct Buildkite;
 
 impl Dialect for Buildkite {

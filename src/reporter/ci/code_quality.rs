@@ -1,5 +1,5 @@
-//! The code quality reporter: findings and broken rules that have a place, in the JSON that GitLab shows
-//! beside a merge request's changes. It must not report tests: those are in `JUnit` files.
+//! The code quality reporter: findings and broken rules with a place, in the JSON that GitLab shows beside
+//! the changes of a merge request. It must not report tests: those are in `JUnit` files.
 
 use std::collections::HashMap;
 use std::io;
@@ -15,7 +15,7 @@ use crate::reporter::ci::annotations::{Annotations, Subject};
 use crate::reporter::run_state::RunState;
 use ci_reports::facts::Severity;
 
-/// Collects a run and writes the file at its end.
+/// Collects the events of a run and writes the file at its end.
 pub struct CodeQuality {
     path: PathBuf,
     root: String,
@@ -23,7 +23,7 @@ pub struct CodeQuality {
 }
 
 impl CodeQuality {
-    /// Will write to `path`, whose folder exists, about the repository at `root`.
+    /// Creates a reporter that writes to `path`, whose folder exists, about the repository at `root`.
     pub fn new(path: PathBuf, root: String) -> Self {
         Self { path, root, state: RunState::default() }
     }
@@ -42,7 +42,7 @@ impl Reporter for CodeQuality {
     }
 }
 
-/// An entry for each annotation that has a place in the repository.
+/// Returns an entry for each annotation with a place in the repository.
 pub(in crate::reporter) fn entries(annotations: &Annotations) -> Value {
     let mut seen: HashMap<String, u64> = HashMap::new();
     let mut entries = Vec::new();
@@ -53,8 +53,7 @@ pub(in crate::reporter) fn entries(annotations: &Annotations) -> Value {
         else {
             continue;
         };
-        // The line is left out, so that a finding that only moved is the same; of several that are alike
-        // each has its number.
+        // Without the line, a finding that only moved stays the same; equal ones are numbered.
         let mut fields = Fields::new("code quality");
         for field in [&annotation.check, &place.path, &annotation.text] {
             fields.add(field.as_bytes());
@@ -72,7 +71,7 @@ pub(in crate::reporter) fn entries(annotations: &Annotations) -> Value {
     Value::Array(entries)
 }
 
-/// GitLab's word.
+/// Returns GitLab's word for a severity.
 fn severity(severity: Severity) -> &'static str {
     match severity {
         Severity::Note => "info",

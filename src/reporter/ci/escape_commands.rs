@@ -1,35 +1,35 @@
-//! Text that a CI service would read as a command, made harmless: a blank is put where the service
-//! looks for its marker. It must not know which service has which markers.
+//! Escapes text that a CI service would read as a command: it adds a blank where the service looks for a
+//! marker. It must not know which service has which markers.
 //!
-//! The blank is an ordinary one. Characters that can't be seen would look better, but services compare
-//! text by the rules of a language, which skip just those.
+//! The blank is an ordinary one. Invisible characters would look better, but services may ignore them when
+//! they compare text.
 
 use std::borrow::Cow;
 
 use crate::reporter::text::{Keep, safe};
 
-/// What a service looks for.
+/// A text that starts a command.
 #[derive(Clone, Copy, Debug)]
 pub struct Marker {
-    /// Its text.
+    /// The text.
     pub text: &'static str,
-    /// Where it counts.
+    /// Where it starts a command.
     pub at: At,
 }
 
-/// Where a marker counts.
+/// Where a marker starts a command.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum At {
-    /// Anywhere in a line; the blank goes behind so many of the marker's bytes.
+    /// Anywhere in a line; the blank is added after this many bytes of the marker.
     Anywhere(usize),
-    /// At the start of a line, behind blanks or not; the blank goes behind its first byte.
+    /// At the start of a line, also after blanks; the blank is added after its first byte.
     Start,
-    /// At the very start of a line, as a word of its own; the blank goes in front of it.
+    /// At the very start of a line, as a word of its own; the blank is added before it.
     Word,
 }
 
-/// `text` with no line that holds a marker. Lines stay lines, and what a person reads stays the same but
-/// for a blank; a line that would be read as a command loses its colours.
+/// Returns `text` without markers. Lines stay lines and stay the same for people, except for a blank. A
+/// line that contained a marker loses its colours.
 pub fn escape_commands<'t>(text: &'t str, markers: &[Marker]) -> Cow<'t, str> {
     let is_odd = |line: &str| {
         let plain = safe(line, Keep::Nothing);

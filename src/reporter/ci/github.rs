@@ -1,7 +1,7 @@
 //! The dialect of GitHub Actions. It must not know which lines are shown.
 //!
-//! A group there is always folded, so what failed stands outside of groups. While commands are stopped
-//! the runner reads none but the one with the token, which nobody knows before it is used.
+//! Groups are always folded, so the logs of failures are not in groups. While commands are stopped, the
+//! runner only accepts the one with the token, which nobody can know before.
 
 use crate::base::digest::Fields;
 use crate::reporter::ci::annotations::{Annotation, Grade};
@@ -10,22 +10,22 @@ use crate::reporter::ci::{Dialect, Group};
 use crate::reporter::text::{Keep, safe};
 use ci_reports::facts::Spot;
 
-/// Commands stand at the start of a line. The old form is read anywhere in one, and drawn by the page
-/// that shows the log even where the runner does not obey it.
+/// Commands are at the start of a line. The old form is read anywhere in a line, and the web page that
+/// shows the log formats it even where the runner ignores it.
 const MARKERS: &[Marker] =
     &[Marker { text: "::", at: At::Start }, Marker { text: "##[", at: At::Anywhere(2) }];
 
-/// Annotations of a kind that a step has.
+/// The maximum number of annotations of a kind in a step.
 const LIMIT: usize = 10;
 
-/// Speaks to GitHub Actions.
+/// Writes commands of GitHub Actions.
 pub struct Github {
     seed: [u8; 32],
     fences: u64,
 }
 
 impl Github {
-    /// The tokens of its fences follow from `seed`, which nobody else may know.
+    /// Creates a dialect whose tokens are derived from `seed`, which must be secret.
     pub fn new(seed: [u8; 32]) -> Self {
         Self { seed, fences: 0 }
     }
@@ -75,14 +75,14 @@ fn place(place: &Spot) -> Vec<String> {
     std::iter::once(file).chain(line).chain(end).collect()
 }
 
-/// Text behind a command. The log shows it, so it may hold no command of the old form.
+/// Escapes the message of a command. The log shows it, so it must not contain commands of the old form.
 fn data(text: &str) -> String {
     let text = safe(text, Keep::Nothing);
     let text = escape_commands(&text, &MARKERS[1..]);
     text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
 }
 
-/// The value of a command's property.
+/// Escapes the value of a command's property.
 fn property(text: &str) -> String {
     data(text).replace(':', "%3A").replace(',', "%2C")
 }

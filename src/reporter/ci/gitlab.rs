@@ -4,21 +4,21 @@ use crate::reporter::ci::escape_commands::{At, Marker};
 use crate::reporter::ci::{Dialect, Group};
 use crate::reporter::run_state::RunState;
 
-/// What begins the line that says how much tests reached. The generated `.gitlab-ci.yml` looks for
+/// The start of the line with the coverage. The generated `.gitlab-ci.yml` looks for
 /// `^coverage: (\d+(?:\.\d+)?)%`.
 pub const COVERAGE: &str = "coverage:";
 
-/// Sections are read anywhere in a line, and the last coverage that is found counts.
+/// Sections are read anywhere in a line, and the last coverage in the log counts.
 const MARKERS: &[Marker] = &[
     Marker { text: "section_start:", at: At::Anywhere(13) },
     Marker { text: "section_end:", at: At::Anywhere(11) },
     Marker { text: COVERAGE, at: At::Word },
 ];
 
-/// Characters of a section's name that come of its heading.
+/// How many characters of the heading are in a section's name.
 const NAME: usize = 60;
 
-/// Speaks to GitLab CI.
+/// Writes sections for GitLab CI.
 pub struct Gitlab;
 
 impl Dialect for Gitlab {
@@ -43,7 +43,7 @@ impl Dialect for Gitlab {
     }
 }
 
-/// `76.20`, never more than it is: 100.00 is all.
+/// Formats a percentage such as `76.20`, rounded down: 100.00 means everything.
 fn percent(part: u64, whole: u64) -> String {
     let hundredths = u128::from(part) * 10_000 / u128::from(whole);
     format!("{}.{:02}", hundredths / 100, hundredths % 100)

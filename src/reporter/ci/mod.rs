@@ -25,46 +25,45 @@ use crate::reporter::text::{Keep, safe};
 use crate::reporter::text_formatter::{PrintedLog, Segment, TextFormatter};
 use crate::reporter::{Output, Reporter};
 
-/// How a CI service is spoken to.
+/// The commands and markers of a CI service.
 pub trait Dialect: Send {
-    /// What the service looks for in our own lines.
+    /// Returns the markers that the service looks for in our own lines.
     fn markers(&self) -> &'static [Marker];
 
-    /// What it looks for in a log, within the fence if there is one.
+    /// Returns the markers that it looks for in a log, inside of the fence if there is one.
     fn markers_in_logs(&self) -> &'static [Marker] {
         self.markers()
     }
 
-    /// What comes before all else.
+    /// Returns the first line of the output.
     fn begin(&self) -> Option<String> {
         None
     }
 
-    /// What comes before a log and behind it; `None` if its heading is drawn as everywhere.
+    /// Returns the lines before and after a log; `None` for the usual heading.
     fn group(&self, group: &Group<'_>) -> Option<(String, String)>;
 
-    /// What opens and closes a fence, another one each time.
+    /// Returns the lines that open and close a fence, different ones each time.
     fn fence(&mut self) -> Option<(String, String)> {
         None
     }
 
-    /// How many annotations of a grade the service shows, and that in words; `None` if it has no place for
-    /// them.
+    /// Returns how many annotations of a grade the service shows, and why no more; `None` if it shows none.
     fn limit(&self) -> Option<(usize, &'static str)> {
         None
     }
 
-    /// A annotation; `None` if the service has no place for its grade.
+    /// Formats an annotation; `None` if the service does not show its grade.
     fn annotation(&self, _remark: &Annotation) -> Option<String> {
         None
     }
 
-    /// What comes before the last lines of a run.
+    /// Returns the line before the last lines of a run.
     fn conclude(&self) -> Option<String> {
         None
     }
 
-    /// What comes behind all else.
+    /// Returns the last lines of the output.
     fn end(&self, _story: &RunState) -> Vec<String> {
         Vec::new()
     }
@@ -73,41 +72,41 @@ pub trait Dialect: Send {
 /// A log that the service may fold.
 #[derive(Clone, Copy, Debug)]
 pub struct Group<'a> {
-    /// Its heading, harmless.
+    /// The heading, with commands escaped.
     pub heading: &'a str,
-    /// Whether it needs no look.
+    /// Whether it needs no attention.
     pub is_folded: bool,
-    /// Which of the run it is, from 1.
+    /// Its number in the run, from 1.
     pub number: usize,
-    /// When it began and ended, in seconds since 1970.
+    /// When it started and ended, in seconds since 1970.
     pub span: (u64, u64),
 }
 
-/// Where annotations have their places.
+/// What is needed to place annotations.
 #[derive(Default)]
 pub struct AnnotationContext {
     /// The top of the repository.
     pub root: String,
-    /// Finds out which lines the branch changes; asked once, if there is a annotation.
+    /// Finds out which lines the branch changes; called once, if there is an annotation with a place.
     pub changed: Option<Box<dyn FnOnce() -> Option<ChangedLines> + Send>>,
 }
 
-/// Writes lines for people and commands for a service.
+/// Writes lines for people, and commands for a CI service.
 pub struct CiReporter<W: Write> {
     formatter: TextFormatter,
     dialect: Box<dyn Dialect>,
     context: AnnotationContext,
     state: RunState,
-    /// What other voices have known_before on.
-    known_before: Annotations,
-    /// What closes the fence that is open.
+    /// The annotations that were written by other runs.
+    repeated: Annotations,
+    /// The line that closes the open fence.
     fence: Option<String>,
     groups: usize,
     writer: BufWriter<W>,
 }
 
 impl<W: Write + Send> CiReporter<W> {
-    /// Writes to `writer`.
+    /// Creates a reporter that writes to `writer`.
     pub fn new(
         (writer, paint, output): (W, Paint, Output),
         dialect: Box<dyn Dialect>,
@@ -118,15 +117,15 @@ impl<W: Write + Send> CiReporter<W> {
             dialect,
             context,
             state: RunState::default(),
-            known_before: Annotations::default(),
+            repeated: Annotations::default(),
             fence: None,
             groups: 0,
             writer: BufWriter::new(writer),
         }
     }
 
-    /// Tells of a run in lines that are drawn already, and behind them what the service is to know of its
-    /// events: those that other voices have told before, whose annotations are not repeated, and the others.
+    /// Writes finished lines, and after them the commands for events. Annotations of `told` events were
+    /// written before, by other runs, and are not repeated.
     ///
     /// # Errors
     /// The writer failed.
@@ -134,7 +133,7 @@ impl<W: Write + Send> CiReporter<W> {
         for event in told {
             self.state.take(event);
         }
-        self.known_before = Annotations::of(&self.state, &self.context.root);
+        self.repeated = Annotations::of(&self.state, &self.context.root);
         for event in new {
             self.state.take(event);
         }
@@ -157,14 +156,14 @@ impl<W: Write + Send> CiReporter<W> {
         self.writer.write_all(b"\n")
     }
 
-    /// Our own lines, in which there may be anybody's names.
+    /// Writes our own lines, which may contain untrusted names.
     fn own(&mut self, text: &str) -> io::Result<()> {
         let text = safe(text, self.formatter.lines().keep());
         let text = escape_commands(&text, self.dialect.markers()).into_owned();
         self.line(&text)
     }
 
-    /// Lines of a task, fenced until the next command.
+    /// Writes lines of a task, fenced until the next command.
     fn foreign(&mut self, text: &str) -> io::Result<()> {
         if self.fence.is_none()
             && let Some((open, close)) = self.dialect.fence()
@@ -183,7 +182,7 @@ impl<W: Write + Send> CiReporter<W> {
         }
     }
 
-    /// A line for the service.
+    /// Writes a command.
     fn command(&mut self, line: &str) -> io::Result<()> {
         self.leave_fence()?;
         self.line(line)
@@ -232,11 +231,11 @@ impl<W: Write + Send> CiReporter<W> {
         }
     }
 
-    /// What is said behind the last lines.
+    /// Writes the commands after the last lines.
     fn end(&mut self) -> io::Result<()> {
         self.leave_fence()?;
         if let Some((limit, words)) = self.dialect.limit() {
-            let mut annotations = Annotations::of(&self.state, &self.context.root).beyond(&self.known_before);
+            let mut annotations = Annotations::of(&self.state, &self.context.root).beyond(&self.repeated);
             if annotations.known.iter().any(|annotation| annotation.place.is_some()) {
                 let changed = self.context.changed.take().and_then(|find| find());
                 annotations.sort(changed.as_ref());
@@ -270,7 +269,7 @@ impl<W: Write + Send> Reporter for CiReporter<W> {
         let parts = self.formatter.parts(event);
         for (i, part) in parts.iter().enumerate() {
             if is_last && i + 1 == parts.len() {
-                // What follows is short; it stands outside of any log.
+                // The last lines are not part of a log.
                 self.leave_fence()?;
                 if let Some(line) = self.dialect.conclude() {
                     self.command(&line)?;
@@ -281,7 +280,7 @@ impl<W: Write + Send> Reporter for CiReporter<W> {
         if is_last {
             self.end()?;
         }
-        // A thousand hits need no thousand writes.
+        // A thousand hits are not worth a thousand writes.
         let hit = matches!(&event.what, What::TaskFinished(task) if task.attempts == 0);
         if hit { Ok(()) } else { self.writer.flush() }
     }
