@@ -96,79 +96,62 @@ fn ci_without_its_actions_is_a_task() {
 }
 
 #[test]
-fn each_drift_is_told_by_its_path() {
+fn each_edit_is_drift_that_names_its_line() {
     let project = Project::new(MANY);
     project.write("Cargo.lock", "");
     project.xtask(&["ci", "init"]).ends(0);
     let cases = [
-        (GITHUB, ("xtask run unit", "xtask run lint"), "jobs.shard.steps[3].run: "),
-        (GITHUB, ("contents: read", "contents: write"), "permissions.contents: \"write\" should be \"read\""),
-        (GITHUB, ("permissions:\n  contents: read\n", ""), "permissions: is missing"),
-        (GITHUB, ("  pull_request:\n", ""), "on.pull_request: is missing"),
-        (
-            GITHUB,
-            ("shard: [1, 2, 3, 4]", "shard: [1, 2, 4]"),
-            "jobs.shard.strategy.matrix.shard[2]: is missing",
-        ),
-        (GITHUB, ("fail-fast: false", "fail-fast: true"), "fail-fast: true should be false"),
-        (GITHUB, ("fetch-depth: 0", "fetch-depth: 1"), "jobs.shard.steps[0].with.fetch-depth: 1 should be 0"),
-        (GITHUB, ("\"release/*\"", "release"), "on.push.branches[1]"),
-        (
-            GITHUB,
-            ("      - name: Run the", "      - run: make\n      - name: Run the"),
-            "jobs.shard.steps[3]: should not be there: {run: \"make\"}",
-        ),
-        (
-            GITHUB,
-            ("de0fac2e4500dabe0009e67214ff5f5447ce83dd", "v6"),
-            "steps[0].uses: \"actions/checkout@v6\" names no commit",
-        ),
-        (GITHUB, ("actions/checkout@", "evil/checkout@"), "\"evil/checkout@"),
-        (GITHUB, ("if: ${{ always() }}\n    needs", "needs"), "jobs.ci.if: is missing"),
-        (GITHUB, ("name: ci\n", "name: ci\nname: ci\n"), "line 4: `name` is there twice"),
-        (GITHUB, ("    steps:", "   steps:"), "can't be read as YAML: line "),
-        (GITHUB, ("# xtask: end setup\n", ""), "line "),
-        (GITLAB, ("parallel: 4", "parallel: 3"), "shard.parallel: 3 should be 4"),
-        (GITLAB, ("when: always", "when: on_success"), "shard.cache.when: "),
-        (
-            GITLAB,
-            ("interruptible: true", "interruptible: false"),
-            "default.interruptible: false should be true",
-        ),
-        (DEPENDABOT, ("interval: weekly", "interval: daily"), "updates[0].schedule.interval: "),
-        (
-            DEPENDABOT,
-            ("- package-ecosystem: cargo", "- package-ecosystem: npm"),
-            "updates[0].package-ecosystem: ",
-        ),
+        (GITHUB, ("xtask run unit", "xtask run lint")),
+        (GITHUB, ("contents: read", "contents: write")),
+        (GITHUB, ("permissions:\n  contents: read\n", "")),
+        (GITHUB, ("  pull_request:\n", "")),
+        (GITHUB, ("shard: [1, 2, 3, 4]", "shard: [1, 2, 4]")),
+        (GITHUB, ("fail-fast: false", "fail-fast: true")),
+        (GITHUB, ("fetch-depth: 0", "fetch-depth: 1")),
+        (GITHUB, ("\"release/*\"", "release")),
+        (GITHUB, ("      - name: Run the", "      - run: make\n      - name: Run the")),
+        (GITHUB, ("de0fac2e4500dabe0009e67214ff5f5447ce83dd", "v6")),
+        (GITHUB, ("actions/checkout@", "evil/checkout@")),
+        (GITHUB, ("if: ${{ always() }}\n    needs", "needs")),
+        (GITHUB, ("name: ci\n", "name: ci\nname: ci\n")),
+        (GITHUB, ("    steps:", "   steps:")),
+        (GITHUB, ("# xtask: end setup\n", "")),
+        (GITHUB, ("name: ci\n", "name: 'ci'\n")),
+        (GITHUB, ("  pull_request:\n  merge_group:\n", "  merge_group:\n  pull_request:\n")),
+        (GITLAB, ("parallel: 4", "parallel: 3")),
+        (GITLAB, ("when: always", "when: on_success")),
+        (GITLAB, ("interruptible: true", "interruptible: false")),
+        (DEPENDABOT, ("interval: weekly", "interval: daily")),
+        (DEPENDABOT, ("- package-ecosystem: cargo", "- package-ecosystem: npm")),
     ];
-    for (path, change, told) in cases {
-        check_with(&project, path, change).ends(1).says(&format!("drift: {path}:")).says(told);
+    for (path, change) in cases {
+        check_with(&project, path, change).ends(1).says(&format!("drift: {path}:"));
     }
     for path in [GITHUB, GITLAB, DEPENDABOT] {
         let text = project.read(path);
         fs::remove_file(project.path(path)).unwrap();
-        project.xtask(&["ci", "check"]).ends(1).says(&format!("drift: {path} is missing"));
+        project.xtask(&["ci", "check"]).ends(1);
         project.write(path, text);
     }
     project.xtask(&["ci", "check"]).ends(0);
+    assert_screens!();
 }
 
 #[test]
-fn a_change_of_tasks_toml_is_drift_until_the_files_are_written_anew() {
+fn a_change_of_tasks_toml_is_drift_until_the_files_are_written_again() {
     let project = written(MANY);
     let changes = [
-        ("shards = 4", "shards = 5", "matrix.shard[4]: is missing; it should be 5"),
-        ("\"release/*\"", "\"stable\"", "on.push.branches[1]: \"release/*\" should be \"stable\""),
-        ("os = [\"linux\", \"macos\"]", "os = [\"linux\"]", "jobs.shard.runs-on: "),
-        ("timeout = \"90m\"", "", "jobs.shard.timeout-minutes: 90 should be 60"),
-        ("run = [\"unit\", \"wheel[v=a;b]\"]", "run = [\"unit\"]", "xtask run unit --shard"),
+        ("shards = 4", "shards = 5"),
+        ("\"release/*\"", "\"stable\""),
+        ("os = [\"linux\", \"macos\"]", "os = [\"linux\"]"),
+        ("timeout = \"90m\"", ""),
+        ("run = [\"unit\", \"wheel[v=a;b]\"]", "run = [\"unit\"]"),
     ];
-    for (from, to, told) in changes {
+    for (from, to) in changes {
         let tasks = project.read("tasks.toml");
         assert!(tasks.contains(from));
         project.write("tasks.toml", tasks.replace(from, to));
-        project.xtask(&["ci", "check"]).ends(1).says(told);
+        project.xtask(&["ci", "check"]).ends(1);
         project.xtask(&["ci", "init"]).ends(0);
         project.xtask(&["ci", "check"]).ends(0);
     }
@@ -178,17 +161,16 @@ fn a_change_of_tasks_toml_is_drift_until_the_files_are_written_anew() {
 }
 
 #[test]
-fn what_does_not_count_is_no_drift() {
+fn comments_sections_and_pinned_commits_are_no_drift() {
     let project = written(MANY);
     let other = "0123456789abcdef0123456789abcdef01234567 # v99";
     let cases = [
         (GITHUB, ("de0fac2e4500dabe0009e67214ff5f5447ce83dd # v6.0.2", other)),
-        (GITHUB, ("name: ci\n", "# a comment\nname: 'ci'\n")),
-        (GITHUB, ("  pull_request:\n  merge_group:\n", "  merge_group: ~\n  pull_request:\n")),
+        (GITHUB, ("name: ci\n", "# a comment\n\nname: ci\n")),
         (GITHUB, ("      # xtask: begin setup\n", "      # xtask: begin setup\n      - run: make\n")),
         (GITHUB, ("  # xtask: begin jobs\n", "  # xtask: begin jobs\n  more:\n    runs-on: x\n")),
         (GITLAB, ("  # xtask: begin setup\n", "  # xtask: begin setup\n  image: rust:1\n")),
-        (DEPENDABOT, ("interval: weekly", "\"interval\": \"weekly\"")),
+        (DEPENDABOT, ("interval: weekly\n", "interval: weekly\n    # a comment\n")),
     ];
     for (path, change) in cases {
         check_with(&project, path, change).ends(0);
@@ -196,7 +178,7 @@ fn what_does_not_count_is_no_drift() {
 }
 
 #[test]
-fn a_part_that_changes_what_is_around_it_is_drift() {
+fn a_section_that_changes_what_is_around_it_is_drift() {
     let project = written(MANY);
     let around = "      - run: 'true'\n  never:\n    if: false\n    runs-on: x\n    steps:\n";
     let mark = "      # xtask: begin setup\n";

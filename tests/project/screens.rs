@@ -29,11 +29,18 @@ macro_rules! assert_screens {
 pub(crate) fn take() -> String {
     static TASK: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"^[✓✗■▲-] \S+  ").unwrap());
     let text = mask(&SCREENS.take());
-    let mut lines: Vec<&str> = text.lines().collect();
-    for tasks in lines.chunk_by_mut(|a, b| TASK.is_match(a) && TASK.is_match(b)) {
+    let mut tasks: Vec<Vec<&str>> = Vec::new();
+    for line in text.lines() {
+        match tasks.last_mut() {
+            // What a gate found is below its line.
+            Some(task) if line.starts_with("  ") && TASK.is_match(task[0]) => task.push(line),
+            _ => tasks.push(vec![line]),
+        }
+    }
+    for tasks in tasks.chunk_by_mut(|a, b| TASK.is_match(a[0]) && TASK.is_match(b[0])) {
         tasks.sort_unstable();
     }
-    lines.join("\n")
+    tasks.concat().join("\n")
 }
 
 /// Adds a run to what [`take`] returns.
@@ -56,7 +63,7 @@ pub(super) fn record(command: &str, ran: &Ran) {
 const MASKED: &[(&str, &str)] = &[
     ("dir", r"/[^\s'`]*/\.tmp\w{6}\b"),
     ("program", r"/[^\s'`]*/debug/(?:cargo-)?xtask\b"),
-    ("run", r"\b20\d{6}-\d{6}-\w{5}\b"),
+    ("run", r"\b(?:20\d{6}-)?\d{6}-\w{5}\b"),
     ("date", r"\b20\d\d-\d\d-\d\d(?:[ T]\d\d:\d\d(?::\d\d)?(?: UTC|Z)?)?"),
     ("id", r"\b(?:[0-9a-f]{2}/)?(?:[0-9a-f]{64}|[0-9a-f]{40}|[0-9a-f]{32}|[0-9a-f]{12})\b"),
     ("tree", r"\b[0-9a-f]{10}\b"),
