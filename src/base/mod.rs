@@ -2,6 +2,7 @@
 //! know of tasks, trees or runs.
 
 pub mod clock;
+pub mod cycle;
 pub mod digest;
 pub mod env;
 pub mod file;

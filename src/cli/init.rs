@@ -11,7 +11,7 @@ use crate::cli::Session;
 use crate::cli::exit::{End, Failure};
 use crate::cli::project::definition_folders;
 use crate::cli::trial::{self, Outcomes, Trial};
-use crate::config::include::FILE;
+use crate::config::load::FILE;
 use crate::config::{Source, parse};
 use crate::git::snapshot::{Mode, Snapshot};
 use crate::git::{Repository, WorkTreeReader, tree_id};

@@ -12,7 +12,7 @@ use crate::base::file;
 use crate::base::path::RepoPath;
 use crate::cli::exit::Failure;
 use crate::cli::run::Spot;
-use crate::config::include::{self, FILE, Library, Listed, LoadError};
+use crate::config::load::{self, FILE, Library, Listed, LoadError};
 use crate::config::model::Config;
 use crate::engine::baseline::Line;
 use crate::engine::prepare::Tree;
@@ -51,7 +51,7 @@ impl Project {
         let no_config = || Failure::NoConfig { folder: place(dir, &root) };
         let base = base.ok_or_else(no_config)?;
         let files = WorkFiles { root: &root, repository: repository.as_ref() };
-        let loaded = include::load(&files, &base.child(FILE.as_bytes())).map_err(|error| match error {
+        let loaded = load::load(&files, &base.child(FILE.as_bytes())).map_err(|error| match error {
             LoadError::Wrong(diagnostics) => Failure::Config(diagnostics),
             LoadError::Tree(error) => error,
         })?;

@@ -16,7 +16,7 @@ use crate::cli::args::{Format, RunArgs};
 use crate::cli::exit::{End, Failure};
 use crate::cli::project::Project;
 use crate::cli::run;
-use crate::config::include::FILE;
+use crate::config::load::FILE;
 use crate::config::model::Config;
 use crate::engine::authors::{Changed, difference};
 use crate::engine::emitter::Emitter;
