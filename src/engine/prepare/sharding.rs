@@ -1,0 +1,186 @@
+//! Sharding: a prepared plan narrowed to the part of one shard. It must not decide how a plan is
+//! split, nor run anything.
+//!
+//! The whole plan is prepared on each machine, with all of its probes, so that its digest tells
+//! whether they agree; only then the graph is cut down to what this shard runs.
+
+use std::collections::BTreeMap;
+
+use crate::base::digest::Digest;
+use crate::base::env::Env;
+use crate::config::model::TaskId;
+use crate::engine::prepare::Prepared;
+use crate::engine::run::manifest::shown;
+use crate::git::snapshot::Snapshot;
+use crate::graph::{Graph, NodeId, Reach, Role};
+use crate::key::Field;
+use crate::manifest::PlanDigest;
+use crate::manifest::phrases::{count, named};
+use crate::plan::{World, definition};
+use crate::shard::{self, Shard, Split, Timings, Work};
+
+/// The part of a plan that one shard runs.
+#[derive(Clone, Debug)]
+pub struct Part {
+    /// Which.
+    pub shard: Shard,
+    /// The digest of the whole plan and of its split.
+    pub plan: Digest,
+    /// The tasks of all other shards, with the fields of what they are.
+    pub elsewhere: BTreeMap<String, Vec<Field>>,
+    /// The gates of the plan, which no shard judges.
+    pub gates: Vec<String>,
+    /// What the reader is told of it.
+    pub notes: Vec<String>,
+}
+
+/// Why a plan can't be split.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum ShardingError {
+    /// A task needs a gate, and gates are judged behind all shards.
+    #[error("`{task}` needs the gate `{gate}`, which is judged when all shards are merged")]
+    BehindGate {
+        /// The task.
+        task: String,
+        /// The gate.
+        gate: String,
+    },
+}
+
+/// The tasks that are split, by their places.
+struct Tasks {
+    nodes: Vec<NodeId>,
+    work: Vec<Work>,
+}
+
+impl Prepared<'_> {
+    /// Narrows the plan to a shard of it.
+    ///
+    /// # Errors
+    /// A task can't run in any shard.
+    pub fn narrow(&mut self, shard: Shard, timings: &Timings, env: &Env) -> Result<(), ShardingError> {
+        let tasks = self.tasks(timings)?;
+        let split = shard::split(&tasks.work, shard.count);
+        let (plan, all) = self.definitions((&tasks, &split), shard, env);
+        let mut elsewhere: BTreeMap<String, Vec<Field>> =
+            all.into_iter().map(|(task, fields)| (task, shown(&fields, &self.secrets.mask))).collect();
+        let mine = split.runs.get(shard.index - 1).map_or(&[][..], |runs| runs);
+        for task in mine {
+            elsewhere.remove(&tasks.work[*task].name);
+        }
+        let selected: Vec<TaskId> =
+            mine.iter().map(|task| self.graph.node(tasks.nodes[*task]).task).collect();
+        let has_context = self.graph.nodes.iter().any(|node| node.role == Role::Context);
+        let gates = self.gates();
+        let mut part = Part { shard, plan, elsewhere, gates, notes: Vec::new() };
+        part.notes = notes(&part, &tasks.work, &split, mine);
+        self.notes.extend(part.notes.iter().cloned());
+        let reach = if has_context { Reach::Only } else { Reach::Shard };
+        self.graph = Graph::of(self.config, &selected, reach);
+        self.part = Some(part);
+        Ok(())
+    }
+
+    /// The gates that are asked for, by their names.
+    fn gates(&self) -> Vec<String> {
+        let nodes = self.graph.nodes.iter().filter(|node| node.role == Role::Selected);
+        let gates = nodes.map(|node| self.config.task(node.task)).filter(|task| task.gate.is_some());
+        gates.map(|task| task.name.clone()).collect()
+    }
+
+    /// The tasks that are to be run, with what they cost and which of each other they need.
+    fn tasks(&self, timings: &Timings) -> Result<Tasks, ShardingError> {
+        let task = |id: NodeId| self.config.task(self.graph.node(id).task);
+        let runs = |id: &NodeId| {
+            let node = self.graph.node(*id);
+            node.role == Role::Selected && task(*id).run.is_some()
+        };
+        let nodes: Vec<NodeId> = self.graph.ids().filter(runs).collect();
+        let places: BTreeMap<NodeId, usize> = nodes.iter().enumerate().map(|(i, id)| (*id, i)).collect();
+        let names: Vec<&str> = nodes.iter().map(|id| task(*id).name.as_str()).collect();
+        let costs = shard::costs(&names, timings);
+        let mut work = Vec::with_capacity(nodes.len());
+        for (id, cost) in nodes.iter().zip(costs) {
+            let sources = &self.graph.node(*id).sources;
+            let name = task(*id).name.clone();
+            let gate = sources
+                .iter()
+                .find(|need| task(**need).gate.is_some() && self.graph.node(**need).role == Role::Selected);
+            if let Some(gate) = gate {
+                return Err(ShardingError::BehindGate { task: name, gate: task(*gate).name.clone() });
+            }
+            let needs = sources.iter().filter_map(|need| places.get(need).copied()).collect();
+            // What does not run here takes no time in any shard: all are of one platform.
+            let cost = if task(*id).runs_on(&self.platform().os) { cost } else { 0 };
+            work.push(Work { name, cost, needs });
+        }
+        Ok(Tasks { nodes, work })
+    }
+
+    /// The plan's digest, and what each of its tasks is.
+    fn definitions(
+        &self,
+        (tasks, split): (&Tasks, &Split),
+        shard: Shard,
+        env: &Env,
+    ) -> (Digest, BTreeMap<String, Vec<Field>>) {
+        let (digests, knowledge) = (self.digests(), self.knowledge());
+        let world: World<'_> = self.world(env, &digests, &*knowledge);
+        let nothing = Snapshot::default();
+        let snapshot = self.snapshot.as_ref().unwrap_or(&nothing);
+        let fields = tasks.nodes.iter().map(|id| definition(&world, *id, snapshot).fields);
+        let rows = tasks.work.iter().zip(&split.home).zip(fields);
+        let mut rows: Vec<_> = rows.map(|((work, home), fields)| (work, *home, fields)).collect();
+        rows.sort_by(|a, b| a.0.name.cmp(&b.0.name));
+        let mut plan = PlanDigest::default();
+        plan.note("shards", &shard.count.to_string());
+        for name in &self.names {
+            plan.note("name", name);
+        }
+        for gate in self.gates() {
+            plan.note("gate", &gate);
+        }
+        for (work, home, fields) in &rows {
+            plan.note(&work.name, &format!("{} {home}", work.cost)).task(fields);
+        }
+        let fields = rows.into_iter().map(|(work, _, fields)| (work.name.clone(), fields));
+        (plan.digest(), fields.collect())
+    }
+}
+
+/// What the reader is told of a part.
+fn notes(part: &Part, work: &[Work], split: &Split, mine: &[usize]) -> Vec<String> {
+    let Shard { index, count: shards } = part.shard;
+    let digest = &part.plan.short()[..8];
+    let all = count(work.len(), "task");
+    let mut notes = vec![if mine.is_empty() {
+        format!("shard {index} of {shards}: none of {all}, so there is nothing to run · plan {digest}")
+    } else {
+        format!("shard {index} of {shards}: {} of {all} · plan {digest}", mine.len())
+    }];
+    // Which tasks run in the same shards, told together.
+    let mut together: BTreeMap<&Vec<usize>, Vec<&str>> = BTreeMap::new();
+    for (task, shards) in split.shared.iter().filter(|(task, _)| mine.contains(task)) {
+        together.entry(shards).or_default().push(&work[*task].name);
+    }
+    for (shards, names) in &mut together {
+        names.sort_unstable();
+        let verb = if names.len() == 1 { "runs" } else { "run" };
+        notes.push(format!("{} {verb} in {}", named(names), numbered(shards)));
+    }
+    if !part.gates.is_empty() {
+        let gates: Vec<&str> = part.gates.iter().map(String::as_str).collect();
+        notes.push(format!("left to `xtask merge-runs`: {}", named(&gates)));
+    }
+    notes
+}
+
+/// `shards 1, 2 and 4`, of shards that count from 0.
+fn numbered(shards: &[usize]) -> String {
+    let numbers: Vec<String> = shards.iter().map(|shard| (shard + 1).to_string()).collect();
+    match numbers.split_last() {
+        Some((last, [])) => format!("shard {last}"),
+        Some((last, rest)) => format!("shards {} and {last}", rest.join(", ")),
+        None => "no shard".to_owned(),
+    }
+}

@@ -1,0 +1,98 @@
+//! Tool probes: what a tool says of itself, asked once a run. It must not remember answers: a tool
+//! may be another one at any time.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rayon::prelude::*;
+
+use crate::base::env::Env;
+use crate::config::model::{Config, Tool};
+use crate::engine::task::command::GRACE;
+use crate::engine::task::task_env;
+use crate::graph::{Graph, Role};
+use crate::process::guard::Guard;
+use crate::process::mask::Mask;
+use crate::process::program::find_program;
+use crate::process::run::{Ended, run};
+use crate::process::spawn::{Limits, Spawn};
+use crate::process::stop::Stop;
+
+/// How long a probe may take.
+const TIMEOUT: Duration = Duration::from_secs(60);
+
+/// What each tool printed, or what went wrong.
+pub type Probes = BTreeMap<String, Result<String, String>>;
+
+/// Asks all tools that the tasks of `graph` name, at the same time.
+pub fn ask(config: &Config, graph: &Graph, env: &Env, root: &Path, run: &str) -> Probes {
+    let selected =
+        graph.nodes.iter().filter(|node| node.role == Role::Selected || !node.needed_by.is_empty());
+    let tools: BTreeSet<&String> = selected.flat_map(|node| &config.task(node.task).tools).collect();
+    if tools.is_empty() {
+        return Probes::new();
+    }
+    // No handler of signals is installed yet, so Ctrl-C ends this process at once. Without a guard, which
+    // only a system without room for a process refuses, a probe goes on until it ends.
+    let guard = Guard::start(env.program(), run, None).ok().map(Arc::new);
+    let ask = |tool: &String| {
+        let users =
+            graph.nodes.iter().map(|node| config.task(node.task)).filter(|task| task.tools.contains(tool));
+        let passed: Vec<&str> =
+            users.flat_map(|task| &task.pass_env).map(|pass| pass.name.as_str()).collect();
+        let surroundings = task_env::of_probe(env, run, &passed);
+        let answer = match config.tools.get(tool) {
+            Some(tool) => ask_one(config, tool, (env, root), surroundings, guard.clone()),
+            None => Err("it is not defined".to_owned()),
+        };
+        (tool.clone(), answer)
+    };
+    // One thread a probe: they wait for programs, and must not keep the pool from other work.
+    let tools: Vec<&String> = tools.into_iter().collect();
+    match &*tools {
+        [one] => std::iter::once(ask(one)).collect(),
+        several => several.par_iter().map(|tool| ask(tool)).collect(),
+    }
+}
+
+fn ask_one(
+    config: &Config,
+    tool: &Tool,
+    (env, root): (&Env, &Path),
+    surroundings: task_env::Surroundings,
+    guard: Option<Arc<Guard>>,
+) -> Result<String, String> {
+    let (dir, line) = (tool.cwd.under(root), &tool.probe);
+    let (program, args) = config.settings.shell.split_first().ok_or("there is no shell to run it")?;
+    let program = find_program(program.as_ref(), env.passed("PATH").as_deref(), &dir)
+        .map_err(|error| error.to_string())?;
+    let args = args.iter().map(OsString::from).chain([OsString::from(line)]).collect();
+    let spawn = Spawn {
+        program,
+        args,
+        dir,
+        env: surroundings,
+        mask: Arc::new(Mask::default()),
+        limits: Limits { timeout: Some(TIMEOUT), grace: GRACE, ..Limits::default() },
+        guard,
+    };
+    let finished = run(&spawn, &Stop::new(), &mut ());
+    match finished.ended {
+        Ended::Exit(0) => Ok(finished.log.text),
+        ended => {
+            let ended = match ended {
+                Ended::Exit(code) => format!("exit status {code}"),
+                Ended::Signal(signal) => format!("killed by signal {signal}"),
+                Ended::TimedOut => format!("no answer in {} seconds", TIMEOUT.as_secs()),
+                Ended::Stopped => "stopped".to_owned(),
+                Ended::NotStarted(why) => why,
+            };
+            let said = finished.log.text.lines().last().unwrap_or_default().trim().to_owned();
+            let said = if said.is_empty() { said } else { format!(": {said}") };
+            Err(format!("the probe `{line}` failed with {ended}{said}"))
+        }
+    }
+}

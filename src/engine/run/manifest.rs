@@ -1,0 +1,274 @@
+//! The making of a run's manifest: what the plan says of each task, while the run goes on, and what
+//! became of it at the end. What the plan says lies in a file of its own, which runs with the same keys
+//! share. It must not decide what counts as a difference.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::base::clock::Timestamp;
+use crate::base::digest::Fields;
+use crate::base::env::Env;
+use crate::base::file::{self, FileError};
+use crate::engine::context::Context;
+use crate::engine::report::shelf;
+use crate::engine::run::Run;
+use crate::event::{Level, Summary};
+use crate::git::snapshot::{Entry, Snapshot};
+use crate::graph::NodeId;
+use crate::history::runs::Runs;
+use crate::key::explanation::Explanation;
+use crate::key::inputs::InputSet;
+use crate::key::{Contribution, Field, FieldKind};
+use crate::manifest::{Account, Environment, Inputs, Keys, Manifest, PlanDigest, TaskKey, Told, VERSION, ci};
+use crate::plan::{Decision, Plan, Planned, World, definition};
+use crate::process::mask::Mask;
+use crate::quality::evidence::Source;
+use crate::report::Facts;
+
+/// What is known of a manifest before the run is over.
+pub struct Draft {
+    ids: Vec<NodeId>,
+    /// The digest under which the keys of the plan are kept.
+    keys: String,
+    /// Whether they are.
+    kept: Result<(), FileError>,
+}
+
+/// What a shard hands on for gates that are judged when all shards are merged.
+#[derive(Default)]
+pub struct Handed {
+    facts: BTreeMap<String, Facts>,
+    reports: Vec<Source>,
+    /// The tasks whose reports are no evidence any more.
+    pub lacking: Vec<String>,
+}
+
+impl Draft {
+    /// What the plan of a run says. Most runs have the keys of the one before: then there is nothing
+    /// to do.
+    pub fn of(run: &Run<'_>, context: &Context<'_>) -> Self {
+        let (world, plan) = (&run.world, run.plan);
+        let is_counted =
+            |id: &NodeId| !matches!(plan.nodes[id.0].decision, Decision::Gathers | Decision::Context);
+        let ids: Vec<NodeId> = world.graph.ids().filter(is_counted).collect();
+        let keys = identity(world, plan, &ids);
+        let kept = run.site.store.as_ref().map_or(Ok(()), |store| {
+            let runs = Runs::new(&store.state);
+            if runs.renew_keys(&keys, context.emitter.clock().now()) {
+                return Ok(());
+            }
+            runs.keep_keys(&keys, &self::keys(world, plan, &ids, &context.secrets.mask).encode())
+        });
+        Self { ids, keys, kept }
+    }
+}
+
+/// What all runs with the same keys have in common.
+fn identity(world: &World<'_>, plan: &Plan, ids: &[NodeId]) -> String {
+    let nothing = Snapshot::default();
+    let mut fields = Fields::new("taskgate keys of a manifest 1");
+    for id in ids {
+        fields.add(world.config.task(world.graph.node(*id).task).name.as_bytes());
+        match &plan.nodes[id.0].key {
+            Some(key) => fields.add(b"key").add(key.digest.bytes()),
+            None => {
+                let definition = definition(world, *id, world.snapshot.unwrap_or(&nothing));
+                fields.add(b"definition").add(definition.digest.bytes())
+            }
+        };
+        // A group is no part of a key.
+        let group = &world.config.task(world.graph.node(*id).task).group;
+        fields.add(group.as_deref().unwrap_or_default().as_bytes());
+    }
+    fields.digest().hex()
+}
+
+fn keys(world: &World<'_>, plan: &Plan, ids: &[NodeId], mask: &Mask) -> Keys {
+    let tasks = ids.iter().map(|id| {
+        let task = world.config.task(world.graph.node(*id).task);
+        let key = plan.nodes[id.0].key.as_ref();
+        let fields = key.map(|key| shown(&key.fields, mask)).unwrap_or_default();
+        let key = TaskKey { key: key.map(|key| key.digest.hex()), fields, group: task.group.clone() };
+        (task.name.clone(), key)
+    });
+    Keys { plan: digest(world, plan, ids), tasks: tasks.collect(), inputs: inputs(world, plan, ids) }
+}
+
+/// The plan's digest, of a run that is not a part of a larger one.
+fn digest(world: &World<'_>, plan: &Plan, ids: &[NodeId]) -> String {
+    let nothing = Snapshot::default();
+    let snapshot = world.snapshot.unwrap_or(&nothing);
+    let mut rows: Vec<(&str, NodeId)> =
+        ids.iter().map(|id| (world.config.task(world.graph.node(*id).task).name.as_str(), *id)).collect();
+    rows.sort_unstable();
+    let mut digest = PlanDigest::default();
+    for (name, id) in rows {
+        digest.note(name, "");
+        match &plan.nodes[id.0].key {
+            Some(key) => digest.task(&key.fields),
+            None => digest.task(&definition(world, id, snapshot).fields),
+        };
+    }
+    digest.digest().hex()
+}
+
+/// The files that these nodes read, each distinct set looked up once.
+fn inputs(world: &World<'_>, plan: &Plan, ids: &[NodeId]) -> Inputs {
+    let Some(snapshot) = world.snapshot else { return Inputs::default() };
+    let mut sets: BTreeMap<String, Vec<&Entry>> = BTreeMap::new();
+    for id in ids {
+        let fields = plan.nodes[id.0].key.iter().flat_map(|key| &key.fields);
+        for field in fields.filter(|field| field.kind == FieldKind::Inputs) {
+            if !sets.contains_key(&field.value) {
+                let set = InputSet::of(world.config, world.graph, world.graph.node(*id));
+                sets.insert(field.value.clone(), set.select(snapshot).collect());
+            }
+        }
+    }
+    Inputs::of(snapshot.entries(), sets)
+}
+
+/// What a node was decided to be; with its key, if that is not the one of the plan.
+fn account(planned: &Planned, anew: Option<&Mask>) -> Account {
+    let key = planned.key.as_ref().zip(anew);
+    Account {
+        group: None,
+        key: key.map(|(key, _)| key.digest.hex()),
+        fields: key.map(|(key, mask)| shown(&key.fields, mask)).unwrap_or_default(),
+        decision: planned.decision.word().to_owned(),
+        reason: planned.decision.reason().cloned(),
+        status: None,
+        attempts: 0,
+        took: 0,
+        outputs: outputs(planned.contribution),
+        told: None,
+    }
+}
+
+fn outputs(contribution: Option<Contribution>) -> Option<String> {
+    match contribution {
+        Some(Contribution::Outputs(digest)) => Some(digest.hex()),
+        _ => None,
+    }
+}
+
+/// Fields as a manifest has them: without secrets, and without those that are empty.
+pub fn shown(fields: &[Field], mask: &Mask) -> Vec<Field> {
+    let filled: Vec<Field> = fields.iter().filter(|field| !field.value.is_empty()).cloned().collect();
+    Explanation::new(&filled, [], mask).fields
+}
+
+impl Run<'_> {
+    /// Whether this run leaves a manifest: a round of several does not, nor one that keeps nothing.
+    pub fn leaves_manifest(&self) -> bool {
+        self.watching.is_none() && self.site.desk.is_none() && self.site.store.is_some()
+    }
+
+    /// Writes what the run was and came to beside its record.
+    pub fn leave_manifest(&self, context: &Context<'_>, (draft, handed): (Draft, Handed), summary: &Summary) {
+        let Some(store) = &self.site.store else { return };
+        let manifest = self.manifest(context, &draft, summary);
+        let manifest = Manifest { facts: handed.facts, reports: handed.reports, ..manifest };
+        let runs = Runs::new(&store.state);
+        let kept = draft.kept.and_then(|()| runs.keep_manifest(&self.conduct.run, &manifest.encode()));
+        if let Err(error) = kept {
+            context.emitter.unwritten(&error);
+        }
+    }
+
+    /// What tasks of this shard reported. Where that is no evidence any more, the shard has failed as
+    /// the gate would that asks for it.
+    pub fn handed(&self, context: &Context<'_>) -> Handed {
+        let mut handed = Handed::default();
+        for (node, id) in self.world.graph.nodes.iter().zip(self.world.graph.ids()) {
+            let task = self.world.config.task(node.task);
+            // What does not run on this system has left no report, whatever lies there.
+            let runs = task.runs_on(&self.world.platform.os);
+            if task.reports.is_empty() || !runs || context.contribution(id).is_none() {
+                continue;
+            }
+            match shelf::told(context, id) {
+                Ok(told) => {
+                    let told = Arc::unwrap_or_clone(told);
+                    handed.facts.insert(task.name.clone(), told.facts);
+                    let shown = told
+                        .sources
+                        .iter()
+                        .map(|source| source.shown(&|path| context.secrets.mask.distinct(path)));
+                    handed.reports.extend(shown);
+                }
+                Err(error) => {
+                    let error = context.secrets.mask.distinct(&error.to_string());
+                    context.emitter.notice(Level::Warning, format!("{}: {error}", task.name));
+                    handed.lacking.push(task.name.clone());
+                }
+            }
+        }
+        handed
+    }
+
+    /// The manifest, without what gates elsewhere are judged by.
+    fn manifest(&self, context: &Context<'_>, draft: &Draft, summary: &Summary) -> Manifest {
+        let mut outcomes = context.emitter.outcomes();
+        let decided = context.decided();
+        let tasks = draft.ids.iter().map(|id| {
+            let id = *id;
+            let name = context.name(id).to_owned();
+            let mut account = match decided.get(&id) {
+                Some(planned) => account(planned, Some(&context.secrets.mask)),
+                None => account(&self.plan.nodes[id.0], None),
+            };
+            if let Some(outcome) = outcomes.remove(&name) {
+                account.outputs = outputs(context.contribution(id)).or(account.outputs);
+                account.reason = Some(outcome.reason);
+                account.status = Some(outcome.status);
+                account.attempts = outcome.attempts;
+                account.took = outcome.took;
+                let told = Some(outcome.told).filter(|told| self.part.is_some() && *told != Told::default());
+                account.told = told.map(Box::new);
+            }
+            (name, account)
+        });
+        let tasks = tasks.collect();
+        let part = self.part;
+        let elapsed = context.emitter.millis();
+        Manifest {
+            manifest: VERSION,
+            run: self.conduct.run.clone(),
+            started: Timestamp(context.emitter.clock().now().0.saturating_sub(elapsed)),
+            took: summary.took,
+            verdict: summary.verdict,
+            names: self.names.iter().map(|name| context.secrets.mask.text(name)).collect(),
+            tree: self.tree.clone(),
+            plan: part.map(|part| part.plan.hex()).unwrap_or_default(),
+            platform: self.world.platform.id.clone(),
+            shard: part.map(|part| part.shard),
+            environment: environment(self.world.env, self.conduct.jobs),
+            tasks,
+            elsewhere: part.map(|part| part.elsewhere.clone()).unwrap_or_default(),
+            gates: part.map(|part| part.gates.clone()).unwrap_or_default(),
+            facts: BTreeMap::new(),
+            reports: Vec::new(),
+            inputs: Inputs::default(),
+            keys: Some(draft.keys.clone()),
+        }
+    }
+}
+
+fn environment(env: &Env, jobs: u32) -> Environment {
+    Environment {
+        system: system(),
+        jobs,
+        ci: ci(env).map(str::to_owned),
+        taskgate: env!("CARGO_PKG_VERSION").to_owned(),
+    }
+}
+
+/// What the system calls itself.
+fn system() -> String {
+    let text = file::read(Path::new("/etc/os-release")).ok().flatten().unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
+    let name = text.lines().find_map(|line| line.strip_prefix("PRETTY_NAME="));
+    name.map_or_else(|| std::env::consts::OS.to_owned(), |name| name.trim_matches(['"', '\'']).to_owned())
+}

@@ -1,0 +1,278 @@
+//! Sandboxes: folders made for one execution each, which hold copies of what its task declares and
+//! nothing else. They must not know which task that is, nor what becomes of what it writes.
+//!
+//! Files are copied, since a task may write to what it reads. Sandboxes are in the repository's pool,
+//! apart from its work tree: a tool that searches the folders above finds nothing of the work tree.
+//! Each has a lock file beside it: what a killed run left is free, and is removed by the next.
+
+pub mod workdir;
+
+use std::collections::BTreeSet;
+use std::fs::{self, File, FileTimes};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use rayon::iter::{IntoParallelRefIterator as _, ParallelIterator as _};
+
+use crate::base::file::{self, FileError};
+use crate::base::lock::FileLock;
+use crate::base::path::RepoPath;
+use crate::cache::CacheError;
+use crate::git::{GitError, PoolFinder};
+
+/// The name of the folder that stands for the top of the work tree.
+const TREE: &str = "tree";
+/// The name of the file beside it that a tracer writes.
+const REPORT: &str = "report";
+
+/// Why there is no sandbox.
+#[derive(Debug, thiserror::Error)]
+pub enum SandboxError {
+    /// There is no tree to make one of.
+    #[error("a task runs in a sandbox only in a git repository, whose files are known")]
+    NoTree,
+    /// A sparse checkout has no place for the task.
+    #[error("this sparse checkout leaves {0} out; hint: git sparse-checkout add {0}")]
+    LeftOut(RepoPath),
+    /// The run is to end.
+    #[error("stopped while the sandbox was made")]
+    Stopped,
+    /// A file can't be copied, or a folder can't be made.
+    #[error("its sandbox can't be made: {0}: {source}", source = .0.source)]
+    File(#[from] FileError),
+    /// The files of a submodule can't be told.
+    #[error("its sandbox can't be made: {0}")]
+    Git(#[from] GitError),
+    /// The outputs of a needed task can't be told.
+    #[error("its sandbox can't be made: {0}")]
+    Cache(#[from] CacheError),
+}
+
+/// The sandboxes of one run.
+#[derive(Debug)]
+pub struct Sandboxes<'a> {
+    finder: PoolFinder<'a>,
+    run: String,
+    next: AtomicU32,
+    tidied: OnceLock<()>,
+}
+
+/// A folder for one execution. Dropping it removes it.
+#[derive(Debug)]
+pub struct Sandbox {
+    folder: PathBuf,
+    _lock: FileLock,
+}
+
+/// What a sandbox holds, by paths of the repository.
+#[derive(Debug, Default)]
+pub struct Stock {
+    /// Files and symlinks.
+    pub files: BTreeSet<RepoPath>,
+    /// Folders that are there even if nothing is in them.
+    pub folders: BTreeSet<RepoPath>,
+}
+
+impl<'a> Sandboxes<'a> {
+    /// Those of `run`, in the pool that the finder finds.
+    pub fn new(finder: PoolFinder<'a>, run: &str) -> Self {
+        Self { finder, run: run.to_owned(), next: AtomicU32::new(1), tidied: OnceLock::new() }
+    }
+
+    /// An empty one.
+    ///
+    /// # Errors
+    /// The folder can't be made.
+    pub fn make(&self) -> Result<Sandbox, SandboxError> {
+        // Git compares the folders that it must not leave with those that it is in, and so does who
+        // reads a trace: both know them by their real names, as the pool does.
+        let home = self.finder.open()?.sandboxes();
+        file::make_dir(&home)?;
+        // What can't be removed now is no harm to this run; `xtask cache gc` reports it.
+        self.tidied.get_or_init(|| drop(remove_below(&home)));
+        loop {
+            let number = self.next.fetch_add(1, Ordering::Relaxed);
+            let folder = home.join(format!("{}-{number}", self.run));
+            let Some(lock) = FileLock::named(&lock_of(&folder))? else { continue };
+            let sandbox = Sandbox { folder, _lock: lock };
+            file::make_dir(&sandbox.tree())?;
+            return Ok(sandbox);
+        }
+    }
+}
+
+impl Sandbox {
+    /// What stands for the top of the work tree.
+    pub fn tree(&self) -> PathBuf {
+        self.folder.join(TREE)
+    }
+
+    /// The folder that holds it, where no one is to look for a repository.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Where a tracer may write.
+    pub fn report(&self) -> PathBuf {
+        self.folder.join(REPORT)
+    }
+
+    /// Copies the stock from the work tree at `root`, with modes and times, as long as `goes_on`.
+    ///
+    /// # Errors
+    /// A file is gone or can't be read, or the disk is full.
+    pub fn fill(
+        &self,
+        stock: &Stock,
+        root: &Path,
+        goes_on: &(dyn Fn() -> bool + Sync),
+    ) -> Result<(), SandboxError> {
+        let tree = self.tree();
+        let parents = stock.files.iter().filter_map(RepoPath::parent);
+        let folders: BTreeSet<RepoPath> = parents.chain(stock.folders.iter().cloned()).collect();
+        for folder in &folders {
+            file::make_dir(&folder.under(&tree))?;
+        }
+        let files: Vec<&RepoPath> = stock.files.iter().collect();
+        files.par_iter().try_for_each(|path| {
+            if !goes_on() {
+                return Err(SandboxError::Stopped);
+            }
+            let source = path.under(root);
+            Ok(copy(&source, &path.under(&tree)).map_err(FileError::of("copy", &source))?)
+        })
+    }
+}
+
+impl Drop for Sandbox {
+    fn drop(&mut self) {
+        // What is left, since a process that left its group writes to it, is removed by a later run.
+        let _ = file::remove_all(&self.folder);
+    }
+}
+
+fn copy(source: &Path, place: &Path) -> io::Result<()> {
+    let meta = source.symlink_metadata()?;
+    if meta.is_symlink() {
+        return std::os::unix::fs::symlink(fs::read_link(source)?, place);
+    }
+    if !meta.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no longer a file"));
+    }
+    fs::copy(source, place)?;
+    // Tools such as make compare times. Where the file is read-only they stay those of the copy.
+    if let (Ok(modified), Ok(file)) = (meta.modified(), File::options().append(true).open(place)) {
+        file.set_times(FileTimes::new().set_modified(modified))?;
+    }
+    Ok(())
+}
+
+/// Removes the sandboxes that nobody uses, also those that former versions left in the state
+/// directory, and returns how many.
+///
+/// # Errors
+/// One of them can't be removed.
+pub fn remove_free(finder: &PoolFinder<'_>) -> Result<usize, FileError> {
+    let former = finder.state.join("sandboxes");
+    let mut removed = remove_below(&former)?;
+    // Empty if nobody uses it.
+    let _ = fs::remove_dir(former);
+    for pool in finder.existing() {
+        removed += remove_below(&pool.sandboxes())?;
+    }
+    Ok(removed)
+}
+
+fn remove_below(home: &Path) -> Result<usize, FileError> {
+    let entries = match fs::read_dir(home) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
+        Err(error) => return Err(FileError::of("list", home)(error)),
+    };
+    // Of a run that was killed between the two there is only the lock.
+    let folders: BTreeSet<PathBuf> = entries.flatten().map(|entry| entry.path().with_extension("")).collect();
+    let mut removed = 0;
+    let mut failure = None;
+    for folder in folders {
+        let Some(_lock) = FileLock::named(&lock_of(&folder))? else { continue };
+        if !folder.exists() {
+            continue;
+        }
+        match file::remove_all(&folder) {
+            Ok(()) => removed += 1,
+            Err(error) => failure = Some(error),
+        }
+    }
+    failure.map_or(Ok(removed), Err)
+}
+
+fn lock_of(folder: &Path) -> PathBuf {
+    folder.with_extension("lock")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+    use crate::base::env::Env;
+
+    fn path(text: &str) -> RepoPath {
+        RepoPath::from_git(text.as_bytes())
+    }
+
+    /// An environment whose cache folder is here, and a state directory.
+    fn place(dir: &Path) -> (Env, PathBuf) {
+        let state = dir.join("repository/xtask");
+        fs::create_dir_all(&state).unwrap();
+        (Env::of([("XDG_CACHE_HOME".into(), dir.join("cache").into())], dir.into()), state)
+    }
+
+    #[test]
+    fn it_holds_its_stock_and_goes_when_it_is_dropped() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().join("root");
+        fs::create_dir_all(root.join("a/b")).unwrap();
+        fs::write(root.join("a/b/script"), "x").unwrap();
+        fs::set_permissions(root.join("a/b/script"), fs::Permissions::from_mode(0o555)).unwrap();
+        fs::write(root.join("other"), "x").unwrap();
+        std::os::unix::fs::symlink("nowhere", root.join("a/link")).unwrap();
+        let (env, state) = place(dir.path());
+        let finder = PoolFinder { state: &state, env: &env, root: None };
+        let sandbox = Sandboxes::new(finder, "run").make().unwrap();
+        let stock =
+            Stock { files: [path("a/b/script"), path("a/link")].into(), folders: [path("work/dir")].into() };
+        sandbox.fill(&stock, &root, &|| true).unwrap();
+        let tree = sandbox.tree();
+        let mode = tree.join("a/b/script").metadata().unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o555);
+        assert_eq!(fs::read_link(tree.join("a/link")).unwrap(), Path::new("nowhere"));
+        assert!(tree.join("work/dir").is_dir() && !tree.join("other").exists());
+        assert!(matches!(sandbox.fill(&stock, &root, &|| false), Err(SandboxError::Stopped)));
+        drop(sandbox);
+        assert_eq!(fs::read_dir(finder.open().unwrap().sandboxes()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn what_nobody_holds_is_removed_and_nothing_else() {
+        let dir = tempfile::tempdir().unwrap();
+        let (env, state) = place(dir.path());
+        let finder = PoolFinder { state: &state, env: &env, root: None };
+        let sandboxes = finder.open().unwrap().sandboxes();
+        let left = sandboxes.join("left-1");
+        fs::create_dir_all(left.join("tree")).unwrap();
+        fs::write(sandboxes.join("lone-1.lock"), "").unwrap();
+        let held = Sandboxes::new(finder, "held");
+        fs::create_dir_all(sandboxes.join("left-2")).unwrap();
+        fs::create_dir_all(state.join("sandboxes/former-1/tree")).unwrap();
+        let sandbox = held.make().unwrap();
+        assert!(!left.exists());
+        fs::create_dir_all(&left).unwrap();
+        assert_eq!(remove_free(&finder).unwrap(), 2);
+        assert!(!state.join("sandboxes").exists());
+        assert!(sandbox.tree().is_dir() && !left.exists());
+        assert!(!sandboxes.join("lone-1.lock").exists());
+    }
+}

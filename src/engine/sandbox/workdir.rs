@@ -1,0 +1,155 @@
+//! Where an attempt takes place: in the work tree, or in a sandbox that is made for it and whose
+//! outputs are put in place behind it. It must not run anything.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use crate::base::path::RepoPath;
+use crate::config::model::Task;
+use crate::engine::audit;
+use crate::engine::context::{Context, Store};
+use crate::engine::sandbox::{Sandbox, SandboxError, Stock};
+use crate::engine::task::task_env::Surroundings;
+use crate::event::Ended;
+use crate::git::snapshot::{Mode, Snapshot};
+use crate::graph::NodeId;
+use crate::key::inputs::InputSet;
+use crate::process::spawn::Spawn;
+use crate::process::trace::{BELOW_OPTION, TRACE_ARGUMENT};
+
+/// The variable that names folders above which git looks for no repository.
+const CEILING: &str = "GIT_CEILING_DIRECTORIES";
+
+/// A folder that stands for the top of the work tree.
+#[derive(Debug)]
+pub struct Workplace {
+    root: PathBuf,
+    sandbox: Option<Sandbox>,
+    is_traced: bool,
+}
+
+impl Workplace {
+    /// That of the next attempt of a node.
+    ///
+    /// # Errors
+    /// It is to be a sandbox, and there can't be one.
+    pub fn of(context: &Context<'_>, id: NodeId) -> Result<Self, SandboxError> {
+        let task = context.world.config.task(context.world.graph.node(id).task);
+        let is_traced = context.site.desk.is_some();
+        if !task.sandbox && !is_traced {
+            return Ok(Self { root: context.site.root.clone(), sandbox: None, is_traced });
+        }
+        let (Some(sandboxes), Some(store), Some(snapshot)) =
+            (&context.sandboxes, &context.site.store, context.snapshot())
+        else {
+            return Err(SandboxError::NoTree);
+        };
+        let sandbox = sandboxes.make()?;
+        let stock = stock(context, id, (store, &snapshot))?;
+        let goes_on = || context.stop.demand() == crate::process::stop::Demand::None;
+        sandbox.fill(&stock, &context.site.root, &goes_on)?;
+        Ok(Self { root: sandbox.tree(), sandbox: Some(sandbox), is_traced })
+    }
+
+    /// The folder.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// What a command gets here.
+    pub fn surroundings(&self, mut of_task: Surroundings) -> Surroundings {
+        if let Some(sandbox) = &self.sandbox {
+            // A folder above it, such as the home folder, may be a repository.
+            of_task.retain(|(name, _)| name != CEILING);
+            of_task.push((CEILING.into(), sandbox.folder().into()));
+        }
+        of_task
+    }
+
+    /// The attempt's command as it is started here: through a tracer, if it is audited.
+    pub fn command(&self, context: &Context<'_>, spawn: Spawn) -> Spawn {
+        let Some(sandbox) = self.sandbox.as_ref().filter(|_| self.is_traced) else { return spawn };
+        through_tracer(context, spawn, &sandbox.report(), None)
+    }
+
+    /// Ends it: what a passing attempt has declared as its outputs takes its place in the work tree,
+    /// and all else of a sandbox goes. Of an audited one, the trace goes to the desk instead.
+    pub fn leave(self, context: &Context<'_>, id: NodeId, ended: Ended) -> Ended {
+        let Some(sandbox) = self.sandbox else { return ended };
+        if let Some(desk) = context.site.desk {
+            if let Some(audit) = audit::of(context, id, &sandbox, &ended) {
+                desk.take(audit);
+            }
+            return ended;
+        }
+        let task = context.world.config.task(context.world.graph.node(id).task);
+        match &context.site.store {
+            Some(store) if ended.is_pass() && !task.outputs.is_empty() => {
+                match bring_back(context, task, (store, &sandbox)) {
+                    Ok(()) => ended,
+                    Err(why) => Ended::Outputs { why },
+                }
+            }
+            _ => ended,
+        }
+    }
+}
+
+/// Starts the command through a tracer that writes its report to `report`, of all files or only of
+/// those below a folder.
+pub fn through_tracer(context: &Context<'_>, spawn: Spawn, report: &Path, below: Option<&Path>) -> Spawn {
+    let below = below.into_iter().flat_map(|folder| [BELOW_OPTION.into(), folder.into()]);
+    let words = [report.into(), "--".into(), spawn.program.into()];
+    let words = [TRACE_ARGUMENT.into()].into_iter().chain(below).chain(words);
+    let args: Vec<OsString> = words.chain(spawn.args).collect();
+    Spawn { program: context.world.env.program().to_owned(), args, ..spawn }
+}
+
+/// All that a task declares, and what the tasks that it needs left.
+fn stock(
+    context: &Context<'_>,
+    id: NodeId,
+    (store, snapshot): (&Store<'_>, &Snapshot),
+) -> Result<Stock, SandboxError> {
+    let world = &context.world;
+    let node = world.graph.node(id);
+    let mut stock = Stock::default();
+    for entry in InputSet::of(world.config, world.graph, node).select(snapshot) {
+        if entry.absent {
+            continue;
+        }
+        if entry.mode == Mode::Submodule {
+            stock.files.extend(store.tree.files_inside(&entry.path)?);
+            stock.folders.insert(entry.path.clone());
+        } else {
+            stock.files.insert(entry.path.clone());
+        }
+    }
+    for source in &node.sources {
+        let needed = world.config.task(world.graph.node(*source).task);
+        // What does not run on this system leaves nothing that would be in the key.
+        if needed.outputs.is_empty() || !needed.runs_on(&world.platform.os) {
+            continue;
+        }
+        for output in store.cache.collect(&context.site.root, &needed.outputs)?.outputs() {
+            let kind = if output.is_folder() { &mut stock.folders } else { &mut stock.files };
+            kind.insert(output.path.clone());
+        }
+    }
+    stock.folders.insert(world.config.task(node.task).cwd.clone());
+    Ok(stock)
+}
+
+/// Puts outputs in place. What went wrong, as a clause.
+fn bring_back(
+    context: &Context<'_>,
+    task: &Task,
+    (store, sandbox): (&Store<'_>, &Sandbox),
+) -> Result<(), String> {
+    let snapshot = context.snapshot();
+    let is_tracked = |path: &RepoPath| {
+        snapshot.as_ref().and_then(|snapshot| snapshot.get(path)).is_some_and(|entry| entry.tracked)
+    };
+    let moved = store.cache.transfer(&sandbox.tree(), &context.site.root, &task.outputs, &is_tracked);
+    moved.map(|_| ()).map_err(|error| error.to_string())
+}

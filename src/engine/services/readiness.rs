@@ -1,0 +1,367 @@
+//! Whether a service is ready: what is asked of it, and whether somebody else answers already. It
+//! must not start or end a service.
+
+use std::io::ErrorKind;
+use std::net::SocketAddr;
+use std::os::fd::AsRawFd as _;
+use std::os::unix::fs::FileTypeExt as _;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::Duration;
+
+use rustix::io::Errno;
+use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
+use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
+
+use crate::base::clock::Clock;
+use crate::base::units;
+use crate::config::model::{Probe, Ready};
+use crate::engine::services::localhost::{self, LOOPBACKS};
+use crate::engine::services::port_registry::Address;
+use crate::engine::services::ports::Ports;
+use crate::engine::services::service::Running;
+use crate::process::stop::{Demand, Stop};
+
+/// The time between two questions.
+const PAUSE: Duration = Duration::from_millis(50);
+/// How long an answer may take, if less is not left.
+const ANSWER: Duration = Duration::from_secs(5);
+/// How long the last answer may take, so that it says more than that it came too late.
+const SHORTEST: Duration = Duration::from_millis(500);
+
+/// Runs a command that asks.
+pub type Ask = Box<dyn Fn(Duration, &Stop) -> Result<(), String> + Send + Sync>;
+
+/// Something that is asked until it says yes.
+pub enum Question {
+    /// Nothing.
+    Nothing,
+    /// Whether something listens at this address.
+    Tcp(String),
+    /// Whether something listens on this Unix socket.
+    Unix(PathBuf),
+    /// Whether a GET of this URL succeeds.
+    Http(String),
+    /// Whether it printed the awaited line.
+    Line(String),
+    /// Whether a command succeeds. It gets the time that is left and what ends it, and says what went
+    /// wrong.
+    Command(Ask),
+}
+
+/// Why a service is not ready.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum NotReady {
+    /// It has ended; its own end says how.
+    Ended,
+    /// The run is to end.
+    Stopped,
+    /// It took too long; a clause says what was asked and what the last answer was.
+    Late(String),
+}
+
+impl Question {
+    /// What `ready` asks of a service whose folder is `cwd`, with the ports put in; a command is asked by
+    /// `command`.
+    pub fn of(ready: &Ready, ports: &Ports, cwd: &Path, command: impl FnOnce() -> Ask) -> Self {
+        match &ready.probe {
+            None => Self::Nothing,
+            Some(Probe::Tcp(address)) => Self::Tcp(ports.fill(address)),
+            Some(Probe::Unix(path)) => Self::Unix(cwd.join(ports.fill(path))),
+            Some(Probe::Http(url)) => Self::Http(ports.fill(url)),
+            Some(Probe::Log(pattern)) => Self::Line(pattern.clone()),
+            Some(Probe::Command(_)) => Self::Command(command()),
+        }
+    }
+
+    /// Where it is asked, if that is a place that is known.
+    pub fn address(&self) -> Option<Address> {
+        match self {
+            Self::Tcp(address) => Address::of_tcp(address),
+            Self::Http(url) => Address::of_http(url),
+            Self::Unix(path) => Some(Address::Unix(real(path))),
+            Self::Nothing | Self::Line(_) | Self::Command(_) => None,
+        }
+    }
+
+    /// Who answers before the service was started can't be the service. A clause says who does.
+    pub fn answered_by_another(&self, port: Option<u16>, stop: &Stop) -> Option<String> {
+        let is_over = || stop.demand() != Demand::None;
+        if let Some((port, place)) = port.and_then(|port| Some((port, localhost::listener(port, ANSWER)?))) {
+            // Usual is 127.0.0.1; of another address people may not think.
+            let place = if place.is_ipv4() { "it".to_owned() } else { place.to_string() };
+            return Some(format!("port {port} is taken: something else listens on {place} already"));
+        }
+        self.ask_there(ANSWER, is_over)?.ok()?;
+        match self {
+            Self::Tcp(address) => Some(format!("{address} is taken: something else listens there already")),
+            Self::Unix(path) => {
+                Some(format!("{} is taken: something else listens on it already", path.display()))
+            }
+            Self::Http(url) => Some(format!("something else answers at {url} already")),
+            Self::Nothing | Self::Line(_) | Self::Command(_) => None,
+        }
+    }
+
+    /// The answer of whoever listens where it is asked, if that is a place that is known.
+    fn ask_there(&self, most: Duration, is_over: impl Fn() -> bool) -> Option<Result<(), String>> {
+        match self {
+            Self::Tcp(address) => {
+                let asked = address.clone();
+                Some(impatient(address, move || connect(&asked, most), is_over))
+            }
+            Self::Unix(path) => {
+                let asked = path.clone();
+                Some(impatient(&path.display().to_string(), move || connect_unix(&asked), is_over))
+            }
+            Self::Http(url) => {
+                let asked = url.clone();
+                Some(impatient(url, move || get(&asked, most), is_over))
+            }
+            Self::Nothing | Self::Line(_) | Self::Command(_) => None,
+        }
+    }
+
+    /// Asks until the answer is yes.
+    ///
+    /// # Errors
+    /// It has ended, or does not become ready in time, or `stop` was thrown.
+    pub fn wait(&self, running: &Running, timeout: Duration, stop: &Stop) -> Result<(), NotReady> {
+        let clock = Clock::system();
+        loop {
+            let left = timeout.saturating_sub(clock.elapsed());
+            let answer = self.ask(running, left.max(SHORTEST), stop);
+            if running.end().is_some() {
+                return Err(NotReady::Ended);
+            }
+            let Err(said) = answer else { return Ok(()) };
+            if stop.demand() != Demand::None {
+                return Err(NotReady::Stopped);
+            }
+            if clock.elapsed() >= timeout {
+                return Err(NotReady::Late(format!("{said} after {}", units::duration(timeout))));
+            }
+            running.wait(PAUSE.min(timeout.saturating_sub(clock.elapsed())));
+        }
+    }
+
+    fn ask(&self, running: &Running, most: Duration, stop: &Stop) -> Result<(), String> {
+        let is_over = || stop.demand() != Demand::None || running.end().is_some();
+        match self {
+            Self::Nothing => Ok(()),
+            Self::Tcp(_) | Self::Unix(_) | Self::Http(_) => {
+                self.ask_there(most.min(ANSWER), is_over).unwrap_or(Ok(()))
+            }
+            Self::Line(_) if running.has_matched() => Ok(()),
+            Self::Line(pattern) => Err(format!("no line of it matched `{pattern}`")),
+            Self::Command(ask) => {
+                // It may well wait by itself, but not for a service that has ended.
+                let stop = stop.inner();
+                let _stay = running.join(&stop);
+                ask(most, &stop)
+            }
+        }
+    }
+}
+
+/// A path by which two names of one socket are equal, as far as its folder is there.
+fn real(path: &Path) -> PathBuf {
+    let folder = path.parent().and_then(|folder| folder.canonicalize().ok());
+    folder.zip(path.file_name()).map_or_else(|| path.to_owned(), |(folder, name)| folder.join(name))
+}
+
+/// Asks somebody who may take long to answer, on a thread of its own that is left alone once nobody
+/// cares for the answer any more.
+fn impatient(
+    whom: &str,
+    ask: impl FnOnce() -> Result<(), String> + Send + 'static,
+    is_over: impl Fn() -> bool,
+) -> Result<(), String> {
+    let (sender, receiver) = mpsc::channel();
+    let thread = std::thread::Builder::new().name("readiness".to_owned());
+    let started = thread.spawn(move || drop(sender.send(ask())));
+    started.map_err(|error| format!("{whom} can't be asked ({error})"))?;
+    loop {
+        match receiver.recv_timeout(PAUSE) {
+            Ok(answer) => return answer,
+            Err(RecvTimeoutError::Timeout) if !is_over() => {}
+            Err(_) => return Err(format!("{whom} gave no answer yet")),
+        }
+    }
+}
+
+fn connect(address: &str, most: Duration) -> Result<(), String> {
+    let none = |what: String| Err(format!("nothing listened at {address} ({what})"));
+    let parts = address.rsplit_once(':').map(|(host, port)| (host, port.parse()));
+    let Some((host, Ok(port))) = parts else { return none("it is no address".to_owned()) };
+    let addresses = match localhost::addresses(host, port) {
+        Ok(addresses) => addresses,
+        Err(error) => return none(error.to_string()),
+    };
+    // Where there is no IPv6, only the first address says something.
+    let mut said = None;
+    for address in &addresses {
+        match localhost::connect(*address, most) {
+            Ok(()) => return Ok(()),
+            Err(error) => said = said.or(Some(error.to_string())),
+        }
+    }
+    none(said.unwrap_or_else(|| "it has no address".to_owned()) + &other_address(&addresses))
+}
+
+/// A clause that says so if something listens at the other address of this machine than the one that
+/// was asked: which of them a server takes for `localhost` is up to it.
+fn other_address(asked: &[SocketAddr]) -> String {
+    let Some(first) = asked.first() else { return String::new() };
+    let all = LOOPBACKS.map(|address| SocketAddr::new(address, first.port()));
+    let is_own = asked.iter().any(|address| all.contains(address));
+    let mut others = all.iter().filter(|address| is_own && !asked.contains(address));
+    let other = others.find(|address| localhost::connect(**address, SHORTEST).is_ok());
+    other.map_or_else(String::new, |other| {
+        format!("; something listens at {other}: localhost:{} is both", other.port())
+    })
+}
+
+/// Asks all addresses of the host: another server may have one of them.
+fn get(url: &str, most: Duration) -> Result<(), String> {
+    let bad = |why: String| format!("{url} gave no good answer ({why})");
+    let parsed: ureq::http::Uri = url.parse().map_err(|error| bad(format!("{error}")))?;
+    let host = parsed.host().unwrap_or_default();
+    let usual = if parsed.scheme_str() == Some("https") { 443 } else { 80 };
+    let addresses = localhost::addresses(host, parsed.port_u16().unwrap_or(usual));
+    let addresses = addresses.map_err(|error| bad(error.to_string()))?;
+    // Nobody can sign for a name that every machine has.
+    let tls = ureq::tls::TlsConfig::builder().disable_verification(localhost::is_here(host)).build();
+    // Not by way of the caller's proxy: it knows another 127.0.0.1.
+    let config = ureq::Agent::config_builder()
+        .timeout_global(Some(most))
+        .max_redirects(0)
+        .proxy(None)
+        .tls_config(tls)
+        .build();
+    let mut said: Option<ureq::Error> = None;
+    for address in &addresses {
+        let agent = ureq::Agent::with_parts(config.clone(), DefaultConnector::default(), At(*address));
+        match agent.get(url).call() {
+            Ok(_) => return Ok(()),
+            // A status says more than that nobody listens at the other address.
+            Err(error) if said.is_none() || matches!(error, ureq::Error::StatusCode(_)) => said = Some(error),
+            Err(_) => {}
+        }
+    }
+    Err(bad(match said {
+        None => "it has no address".to_owned(),
+        Some(error @ ureq::Error::StatusCode(_)) => error.to_string(),
+        Some(error) => format!("{error}{}", other_address(&addresses)),
+    }))
+}
+
+/// Whatever the host of a URL, it is at this address.
+#[derive(Debug)]
+struct At(SocketAddr);
+
+impl Resolver for At {
+    fn resolve(
+        &self,
+        _: &ureq::http::Uri,
+        _: &ureq::config::Config,
+        _: NextTimeout,
+    ) -> Result<ResolvedSocketAddrs, ureq::Error> {
+        let mut addresses = self.empty();
+        addresses.push(self.0);
+        Ok(addresses)
+    }
+}
+
+/// Whether somebody listens on a Unix socket: one that a former process left behind refuses.
+fn connect_unix(path: &Path) -> Result<(), String> {
+    let why = match socket(path) {
+        Ok(_) => return Ok(()),
+        // It takes messages instead of connections, and somebody does listen.
+        Err(error) if error.raw_os_error() == Some(Errno::PROTOTYPE.raw_os_error()) => return Ok(()),
+        Err(error) if error.kind() == ErrorKind::NotFound => "there is no such file".to_owned(),
+        Err(error) if error.kind() == ErrorKind::ConnectionRefused => match path.metadata() {
+            Ok(meta) if !meta.file_type().is_socket() => "that is not a socket".to_owned(),
+            _ => "a socket that nobody listens on".to_owned(),
+        },
+        Err(error) => error.to_string(),
+    };
+    Err(format!("nothing listened on {} ({why})", path.display()))
+}
+
+/// Connects to a socket. A server may well name a socket by a relative path whose whole path is longer
+/// than the system takes, as in a private worktree; on Linux such a one is reached by its folder.
+fn socket(path: &Path) -> std::io::Result<UnixStream> {
+    let is_short = std::os::unix::net::SocketAddr::from_pathname(path).is_ok();
+    if let (false, true, Some(folder), Some(name)) =
+        (is_short, cfg!(target_os = "linux"), path.parent(), path.file_name())
+    {
+        let folder = std::fs::File::open(folder)?;
+        return UnixStream::connect(format!("/proc/self/fd/{}/{}", folder.as_raw_fd(), name.display()));
+    }
+    UnixStream::connect(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read as _, Write as _};
+    use std::net::TcpListener;
+
+    use super::*;
+
+    /// Answers one request with this status.
+    fn answer(server: &TcpListener, status: &str) {
+        let (mut stream, _) = server.accept().unwrap();
+        let _ = stream.read(&mut [0; 1024]);
+        let head = format!("HTTP/1.1 {status}\r\nLocation: /x\r\nContent-Length: 0\r\n");
+        stream.write_all(format!("{head}Connection: close\r\n\r\n").as_bytes()).unwrap();
+    }
+
+    #[test]
+    fn each_address_of_localhost_is_asked() {
+        let four = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = four.local_addr().unwrap().port();
+        let six = match TcpListener::bind(("::1", port)) {
+            Ok(six) => six,
+            Err(error) => return eprintln!("not tested: the port is not free on ::1 ({error})"),
+        };
+        let url = format!("http://localhost:{port}/");
+        for (first, second, good) in [("404 Not Found", "200 OK", true), ("404 Not Found", "503 No", false)] {
+            let said = std::thread::scope(|scope| {
+                scope.spawn(|| answer(&four, first));
+                scope.spawn(|| answer(&six, second));
+                get(&url, ANSWER)
+            });
+            assert_eq!(said.is_ok(), good, "{said:?}");
+        }
+        drop(six);
+        let said = std::thread::scope(|scope| {
+            scope.spawn(|| answer(&four, "401 Unauthorized"));
+            get(&url, ANSWER)
+        });
+        assert!(said.as_ref().is_err_and(|why| why.contains("401")), "{said:?}");
+    }
+
+    #[test]
+    fn an_answer_below_400_is_good() {
+        let server = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/health", server.local_addr().unwrap());
+        for (status, good) in [
+            ("200 OK", true),
+            ("204 No Content", true),
+            ("302 Found", true),
+            ("404 Not Found", false),
+            ("503 No", false),
+        ] {
+            let answer = std::thread::scope(|scope| {
+                scope.spawn(|| answer(&server, status));
+                get(&url, ANSWER)
+            });
+            assert_eq!(answer.is_ok(), good, "{status}: {answer:?}");
+        }
+        assert!(connect(&server.local_addr().unwrap().to_string(), ANSWER).is_ok());
+        drop(server);
+        assert!(get(&url, ANSWER).is_err());
+    }
+}

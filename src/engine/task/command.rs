@@ -1,0 +1,167 @@
+//! A task's command made ready to start: program, arguments, folder, environment, limits. It must
+//! not start it.
+
+use std::collections::HashMap;
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use crate::config::model::{Command, Task};
+use crate::engine::task::rust_task;
+use crate::engine::task::task_env::Surroundings;
+use crate::process::guard::Guard;
+use crate::process::mask::Mask;
+use crate::process::program::find_program;
+use crate::process::spawn::{Limits, Spawn};
+
+/// How long a process group has from TERM to KILL.
+pub const GRACE: Duration = Duration::from_secs(5);
+
+/// Shells that read `"$@"` and to whose lines words can be added.
+const POSIX_SHELLS: &[&str] = &["sh", "bash", "dash", "zsh", "ksh", "ash"];
+
+/// What all commands of a run share.
+#[derive(Clone)]
+pub struct Kit<'a> {
+    /// The top of the work tree.
+    pub root: &'a Path,
+    /// What hides secrets.
+    pub mask: Arc<Mask>,
+    /// Who ends what outlives this process.
+    pub guard: Option<Arc<Guard>>,
+    /// The programs that were found before.
+    pub programs: &'a Programs,
+}
+
+/// Programs by the name and the search path they were found with, so that a thousand tasks do not
+/// search a thousand times for one shell.
+#[derive(Debug, Default)]
+pub struct Programs(Mutex<HashMap<(String, Option<OsString>), PathBuf>>);
+
+impl Programs {
+    fn find(&self, name: &str, path: Option<OsString>, dir: &Path) -> Result<PathBuf, String> {
+        let find =
+            |path: Option<&OsStr>| find_program(name.as_ref(), path, dir).map_err(|error| error.to_string());
+        // What is named by a path, or searched for in relative folders, depends on the folder too.
+        let relative = path.as_ref().is_some_and(|path| std::env::split_paths(path).any(|p| p.is_relative()));
+        if name.contains('/') || relative {
+            return find(path.as_deref());
+        }
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = (name.to_owned(), path);
+        if let Some(found) = known.get(&key) {
+            return Ok(found.clone());
+        }
+        let found = find(key.1.as_deref())?;
+        known.insert(key, found.clone());
+        Ok(found)
+    }
+}
+
+/// The time limits of one command.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Times {
+    /// After this it is ended.
+    pub timeout: Option<Duration>,
+    /// After this it is called slow.
+    pub slow_after: Option<Duration>,
+}
+
+/// Program and arguments of a command of `task`, with `args` behind it.
+pub fn words(task: &Task, command: &Command, args: &[String]) -> Vec<String> {
+    match command {
+        Command::Argv(words) => words.iter().chain(args).cloned().collect(),
+        Command::Shell(line) => shell_words(&task.shell, line, args),
+        Command::Rust(name) => {
+            let words = [rust_task::PROGRAM, rust_task::ARGUMENT, name].map(str::to_owned);
+            words.into_iter().chain(args.iter().cloned()).collect()
+        }
+    }
+}
+
+/// A line for a shell. A line that takes arguments by itself (`"$@"`, `$1`) gets them; to any other
+/// they are added, quoted.
+fn shell_words(shell: &[String], line: &str, args: &[String]) -> Vec<String> {
+    let mut words = shell.to_vec();
+    let name = shell.first().and_then(|program| program.rsplit('/').next()).unwrap_or_default();
+    if args.is_empty() {
+        words.push(line.to_owned());
+    } else if !POSIX_SHELLS.contains(&name) {
+        words.push(line.to_owned());
+        words.extend_from_slice(args);
+    } else if takes_arguments(line) {
+        words.extend([line.to_owned(), name.to_owned()]);
+        words.extend_from_slice(args);
+    } else {
+        let quoted = shlex::try_join(args.iter().map(String::as_str)).unwrap_or_default();
+        words.push(format!("{} {quoted}", line.trim_end()));
+    }
+    words
+}
+
+fn takes_arguments(line: &str) -> bool {
+    ["$@", "$*", "$1", "${@", "${*", "${1"].iter().any(|mark| line.contains(mark))
+}
+
+/// The command as a person would type it, without secrets. Words are masked before they are quoted:
+/// quotes may stand within a secret.
+pub fn shown(command: &Command, args: &[String], mask: &Mask) -> String {
+    let join = |words: &[String]| {
+        let words: Vec<String> = words.iter().map(|word| mask.text(word)).collect();
+        shlex::try_join(words.iter().map(String::as_str)).unwrap_or_default()
+    };
+    let text = match command {
+        Command::Argv(words) if args.is_empty() => join(words),
+        Command::Argv(words) => format!("{} {}", join(words), join(args)),
+        Command::Rust(name) if args.is_empty() => format!("(Rust) {name}"),
+        Command::Rust(name) => format!("(Rust) {name} {}", join(args)),
+        Command::Shell(line) if args.is_empty() => line.clone(),
+        Command::Shell(line) => format!("{} {}", line.trim_end(), join(args)),
+    };
+    mask.text(&text)
+}
+
+/// A command ready to start.
+///
+/// # Errors
+/// The program is not there, as a clause that says which.
+pub fn spawn(
+    kit: &Kit<'_>,
+    task: &Task,
+    words: &[String],
+    surroundings: Surroundings,
+    times: Times,
+) -> Result<Spawn, String> {
+    let dir = task.cwd.under(kit.root);
+    let (program, args) = words.split_first().ok_or("the command is empty")?;
+    let path = surroundings.iter().find(|(name, _)| name == "PATH").map(|(_, value)| value.clone());
+    let program = kit.programs.find(program, path, &dir)?;
+    let limits =
+        Limits { timeout: times.timeout, slow_after: times.slow_after, grace: GRACE, ..Limits::default() };
+    Ok(Spawn {
+        program,
+        args: args.iter().map(OsString::from).collect(),
+        dir,
+        env: surroundings,
+        mask: Arc::clone(&kit.mask),
+        limits,
+        guard: kit.guard.clone(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arguments_reach_the_command_whatever_runs_it() {
+        let sh = ["sh".to_owned(), "-ec".to_owned()];
+        let python = ["python3".to_owned(), "-c".to_owned()];
+        let args = ["a b".to_owned(), "-x".to_owned()];
+        assert_eq!(shell_words(&sh, "cargo test", &[]), ["sh", "-ec", "cargo test"]);
+        assert_eq!(shell_words(&sh, "cargo test\n", &args), ["sh", "-ec", "cargo test 'a b' -x"]);
+        assert_eq!(shell_words(&sh, "echo \"$@\"", &args), ["sh", "-ec", "echo \"$@\"", "sh", "a b", "-x"]);
+        assert_eq!(shell_words(&python, "print(1)", &args), ["python3", "-c", "print(1)", "a b", "-x"]);
+    }
+}

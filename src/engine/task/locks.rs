@@ -1,0 +1,188 @@
+//! The locks that a node holds while it runs, so that runs at the same time don't disturb each other.
+//! They must not know what becomes of the node.
+//!
+//! A node takes all its locks at once or none, and gives them back when it has ended; so no two nodes
+//! wait for each other, whatever runs they belong to.
+//!
+//! - Its key's: one run at a time executes a key, the others take its result.
+//! - Those that the task names with `locks`.
+//! - In one work tree, its outputs' alone, and those of the tasks whose outputs it reads together with
+//!   others that read them: another run, even one with other sources, does not write over what a task
+//!   is just reading.
+//!
+//! A task may call this program. What its run wants and the task holds already is not waited for: a
+//! name is the task's and so its run's, and a key is that of a task which needs itself.
+
+use std::path::PathBuf;
+
+use crate::base::digest::Digest;
+use crate::base::file::FileError;
+use crate::base::lock::FileLock;
+use crate::config::model::Task;
+use crate::engine::context::{Context, Store};
+use crate::engine::task::task_env::{self, within};
+use crate::graph::NodeId;
+use crate::history::writers::{self, Writers};
+use crate::key::Key;
+use crate::plan::CachePolicy;
+use crate::process::strays::RUN_VARIABLE;
+
+/// Why a node can't have its locks.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Refused {
+    /// Another run holds one, which is told: it tries again later.
+    Stands,
+    /// The task that this run is a part of holds one until this run has ended; a clause.
+    Within(String),
+}
+
+/// A lock that a node wants.
+struct Wanted {
+    path: PathBuf,
+    kind: Kind,
+    /// What the node waits for if it can't have it.
+    on: String,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Kind {
+    /// The key's.
+    Key,
+    /// One that the task names.
+    Name,
+    /// Outputs, to write them.
+    Written,
+    /// Outputs, to read them.
+    Read,
+}
+
+impl Wanted {
+    fn take(&self) -> Result<Option<FileLock>, FileError> {
+        if self.kind == Kind::Read { FileLock::named_shared(&self.path) } else { FileLock::named(&self.path) }
+    }
+}
+
+/// What a node needs to be executed.
+///
+/// Errors: it can't have them.
+pub fn of_execution(context: &Context<'_>, id: NodeId, key: Option<&Key>) -> Result<Vec<FileLock>, Refused> {
+    let Some(store) = &context.site.store else { return Ok(Vec::new()) };
+    let task = task_of(context, id);
+    let mut wanted = Vec::new();
+    if let Some(key) = key.filter(|_| task.cache && context.world.policy != CachePolicy::Off) {
+        let on = "another run that has it in work".to_owned();
+        wanted.push(Wanted { path: path(store, &format!("key-{}", key.digest.hex())), kind: Kind::Key, on });
+    }
+    for name in &task.locks {
+        let on = format!("the lock `{name}`, which another run holds");
+        let file = format!("name-{}", Digest::of(name.as_bytes()).short());
+        wanted.push(Wanted { path: path(store, &file), kind: Kind::Name, on });
+    }
+    wanted.extend(outputs(context, store, task));
+    wanted.extend(sources(context, store, id));
+    take(context, id, &wanted).inspect(|_| note_writer(context, store, task))
+}
+
+/// What a node needs for its outputs to be put in place.
+///
+/// Errors: it can't have them.
+pub fn of_restore(context: &Context<'_>, id: NodeId) -> Result<Vec<FileLock>, Refused> {
+    let Some(store) = &context.site.store else { return Ok(Vec::new()) };
+    let task = task_of(context, id);
+    let wanted: Vec<Wanted> = outputs(context, store, task).into_iter().collect();
+    take(context, id, &wanted).inspect(|_| note_writer(context, store, task))
+}
+
+/// Notes that this run writes the outputs of a task from now on.
+fn note_writer(context: &Context<'_>, store: &Store<'_>, task: &Task) {
+    if task.outputs.is_empty() || task.gate.is_some() {
+        return;
+    }
+    let noted = Writers::new(&store.state).note(&context.site.root, &task.name, &context.conduct.run);
+    if let Err(error) = noted {
+        context.emitter.unwritten(&error);
+    }
+}
+
+fn path(store: &Store<'_>, name: &str) -> PathBuf {
+    store.state.join("locks").join(name)
+}
+
+fn outputs(context: &Context<'_>, store: &Store<'_>, task: &Task) -> Option<Wanted> {
+    let path = place(context, store, task)?;
+    Some(Wanted { path, kind: Kind::Written, on: "another run that has its outputs in use".to_owned() })
+}
+
+/// A gate takes none: what it reads is compared with what the tasks said that they wrote.
+fn sources(context: &Context<'_>, store: &Store<'_>, id: NodeId) -> Vec<Wanted> {
+    if task_of(context, id).gate.is_some() {
+        return Vec::new();
+    }
+    let sources = context.world.graph.node(id).sources.iter().map(|source| task_of(context, *source));
+    let wanted = sources.filter_map(|source| {
+        let path = place(context, store, source)?;
+        Some(Wanted {
+            path,
+            kind: Kind::Read,
+            on: format!("another run that writes the outputs of {}", source.name),
+        })
+    });
+    wanted.collect()
+}
+
+/// The lock of a task's outputs in this work tree; none if it has no outputs, or if this run is part of
+/// a task of another one: that one may hold what this one would wait for.
+fn place(context: &Context<'_>, store: &Store<'_>, task: &Task) -> Option<PathBuf> {
+    let is_inner = context.world.env.var(RUN_VARIABLE).is_some();
+    if task.outputs.is_empty() || is_inner {
+        return None;
+    }
+    let place = writers::place(&context.site.root, &task.name);
+    Some(path(store, &format!("outputs-{}", place.hex())))
+}
+
+fn take(context: &Context<'_>, id: NodeId, wanted: &[Wanted]) -> Result<Vec<FileLock>, Refused> {
+    let mut held = Vec::with_capacity(wanted.len());
+    for lock in wanted {
+        match lock.take() {
+            Ok(Some(taken)) => {
+                if matches!(lock.kind, Kind::Key | Kind::Name) {
+                    // Who can't sign is waited for like anybody else.
+                    let _ = taken.sign(&own_name(context, id));
+                }
+                held.push(taken);
+            }
+            Ok(None) => match (lock.kind, is_held_around(context, lock)) {
+                (Kind::Name, true) => {}
+                (Kind::Key, true) => {
+                    let why =
+                        "it is in work already, by the task that calls this run: it would wait for itself";
+                    return Err(Refused::Within(why.to_owned()));
+                }
+                _ => {
+                    context.tell_waiting(id, &lock.on);
+                    return Err(Refused::Stands);
+                }
+            },
+            // A lock that can't be made costs a second execution at worst: the store is atomic.
+            // Where no one can write, there is no other run to keep out.
+            Err(error) => context.emitter.unwritten(&error),
+        }
+    }
+    Ok(held)
+}
+
+/// What this run signs a task's locks with.
+fn own_name(context: &Context<'_>, id: NodeId) -> String {
+    within(&context.conduct.run, &task_of(context, id).name)
+}
+
+/// Whether one of the tasks that this run is a part of holds a lock.
+fn is_held_around(context: &Context<'_>, lock: &Wanted) -> bool {
+    let around = task_env::around(context.world.env);
+    !around.is_empty() && FileLock::holder(&lock.path).is_some_and(|holder| around.contains(&holder))
+}
+
+fn task_of<'a>(context: &Context<'a>, id: NodeId) -> &'a Task {
+    context.world.config.task(context.world.graph.node(id).task)
+}

@@ -1,0 +1,243 @@
+//! Keeping the result of a passed execution: whether it may be stored, and storing it. It must not
+//! keep what could make a later hit a lie.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::base::digest::{Digest, Fields};
+use crate::cache::{CacheError, Content, Forbidden, NewEntry, OutputSet};
+use crate::engine::context::{Context, Store};
+use crate::engine::execution::Execution;
+use crate::engine::report::reports::Why;
+use crate::engine::task::dependency_outputs;
+use crate::event::{Level, Status, Stored};
+use crate::git::snapshot::Snapshot;
+use crate::graph::NodeId;
+use crate::key::explanation::Explanation;
+use crate::key::inputs::InputSet;
+use crate::key::{Contribution, Key};
+use crate::plan::{CachePolicy, Planned};
+
+/// A passed execution.
+pub struct Passed<'a> {
+    /// Its key and decision.
+    pub planned: &'a Planned,
+    /// The tree it was started on.
+    pub before: Option<&'a Snapshot>,
+    /// What it came to.
+    pub execution: &'a Execution,
+    /// Whether it passed at once.
+    pub status: &'a Status,
+    /// What of the outputs that it needs was not what its key says when it started.
+    pub drift: Option<&'a str>,
+}
+
+/// What became of a result.
+#[derive(Clone, Debug)]
+pub struct Kept {
+    /// Whether it is stored.
+    pub stored: Stored,
+    /// What the task contributes to the keys of those that need it.
+    pub contribution: Option<Contribution>,
+    /// Whether what it did is not what its key says.
+    pub tainted: bool,
+}
+
+impl Kept {
+    /// Of a task that did not pass.
+    pub fn nothing() -> Self {
+        Self { stored: Stored::NotTried, contribution: None, tainted: false }
+    }
+}
+
+/// Keeps a result, if it may be kept.
+pub fn keep(context: &Context<'_>, id: NodeId, passed: &Passed<'_>) -> Kept {
+    let task = context.world.config.task(context.world.graph.node(id).task);
+    let (Some(store), Some(before)) = (&context.site.store, passed.before) else {
+        let key = passed.planned.key.as_ref();
+        let contribution = key.map(|key| Contribution::Key(key.digest));
+        return Kept { stored: Stored::NotTried, contribution, tainted: false };
+    };
+    let disturbance = disturbance(context, id, store, before).map(|what| format!("{what} while it ran"));
+    let drift = || passed.drift.map(str::to_owned).or_else(|| dependency_outputs::drift(context, id));
+    let disturbance = disturbance.or_else(drift);
+    let absent = absent(context, id, before);
+    let tainted = disturbance.is_some() || absent.is_some() || context.tainted_need(id).is_some();
+    let no = |why: String| Stored::No { why };
+    let unkeyed = passed.planned.key.is_none();
+    let mut contribution = passed.planned.key.as_ref().map(|key| Contribution::Key(key.digest));
+    let mut outputs = Arc::new(OutputSet::default());
+    let mut refusal = None;
+    if !task.outputs.is_empty() {
+        match store.cache.collect(&context.site.root, &task.outputs) {
+            Ok(collected) => {
+                contribution = Some(Contribution::Outputs(collected.digest()));
+                refusal = unmatched(collected.unmatched());
+                if let Some(why) = unkept_report(passed.execution, &collected) {
+                    // What gates are told is not what lies there: none of them shall be a hit on it.
+                    contribution = Some(Contribution::Outputs(unknown(context, &task.name)));
+                    refusal = Some(why);
+                }
+                outputs = Arc::new(collected);
+                context.note_made(id, &outputs);
+            }
+            Err(error) => {
+                // No one can tell what it wrote: no later task shall be a hit on it.
+                contribution = Some(Contribution::Outputs(unknown(context, &task.name)));
+                refusal = Some(error.to_string());
+            }
+        }
+        context.take_up_outputs(id);
+    }
+    let kept = |stored| Kept { stored, contribution, tainted };
+    if context.world.policy == CachePolicy::Off || !task.cache || unkeyed {
+        return kept(Stored::NotTried);
+    }
+    if let Some(why) = disturbance {
+        return kept(no(why));
+    }
+    if let Some(why) = absent {
+        return kept(no(why));
+    }
+    if *passed.status == Status::Flaky {
+        return kept(no("it is flaky".to_owned()));
+    }
+    if let Some(why) = &passed.execution.unsure {
+        return kept(no(why.clone()));
+    }
+    if let Some(need) = context.tainted_need(id) {
+        return kept(no(if absent_of_need(context, id, need, before) {
+            format!("{need} ran without inputs that this sparse checkout leaves out")
+        } else {
+            format!("the inputs of {need} changed while that ran")
+        }));
+    }
+    if let Some(why) = refusal {
+        return kept(no(why));
+    }
+    let Some(key) = &passed.planned.key else { return kept(Stored::NotTried) };
+    kept(put(context, id, (store, before, key), passed, &outputs))
+}
+
+fn put(
+    context: &Context<'_>,
+    id: NodeId,
+    (store, before, key): (&Store<'_>, &Snapshot, &Key),
+    passed: &Passed<'_>,
+    outputs: &OutputSet,
+) -> Stored {
+    let node = context.world.graph.node(id);
+    let task = context.world.config.task(node.task);
+    let inputs = InputSet::of(context.world.config, context.world.graph, node);
+    let explanation = Explanation::new(&key.fields, inputs.select(before), &context.secrets.mask).encode();
+    let secrets = context.secrets;
+    let holds = |bytes: &[u8]| secrets.forbidden.contains(bytes);
+    let forbidden = (secrets.longest > 0).then_some(Forbidden { holds: &holds, longest: secrets.longest });
+    let entry = NewEntry {
+        task: &task.name,
+        explanation: &explanation,
+        log: &passed.execution.kept_log(),
+        took: passed.execution.took,
+        at: context.emitter.clock().now(),
+        outputs,
+        forbidden: forbidden.as_ref(),
+    };
+    match store.cache.store(&key.digest, &entry, &context.site.root) {
+        Ok(()) => {
+            context.note_stored(key.digest);
+            Stored::Yes
+        }
+        Err(error) => {
+            let is_state = match &error {
+                CacheError::NoSpace { .. } => true,
+                CacheError::File(error) => error.path.starts_with(&store.state),
+                _ => false,
+            };
+            let mut text = error.to_string();
+            let mut source = std::error::Error::source(&error);
+            while let Some(cause) = source {
+                text = format!("{text}: {cause}");
+                source = cause.source();
+            }
+            // It names an output.
+            let text = context.secrets.mask.text(&text);
+            if let CacheError::File(error) = &error
+                && is_state
+            {
+                context.emitter.unwritten(error);
+                return Stored::No { why: "state can't be written".to_owned() };
+            }
+            let warning = || format!("{} is not stored: {text}", task.name);
+            if is_state {
+                context.emitter.unwritten_as(warning);
+            } else {
+                context.emitter.notice(Level::Warning, warning());
+            }
+            Stored::No { why: text }
+        }
+    }
+}
+
+/// What of the inputs is not as it was when the task was started.
+fn disturbance(context: &Context<'_>, id: NodeId, store: &Store<'_>, before: &Snapshot) -> Option<String> {
+    let node = context.world.graph.node(id);
+    let inputs = InputSet::of(context.world.config, context.world.graph, node);
+    match store.tree.rescan(&inputs.folders()) {
+        Ok(entries) => inputs.disturbance(before, &Snapshot::new(entries)),
+        Err(error) => Some(format!("its inputs could not be read again ({error})")),
+    }
+}
+
+/// Why a pass says nothing of the inputs: some are not on disk, as the checkout is sparse.
+fn absent(context: &Context<'_>, id: NodeId, before: &Snapshot) -> Option<String> {
+    let node = context.world.graph.node(id);
+    let inputs = InputSet::of(context.world.config, context.world.graph, node);
+    let mut absent = inputs.select(before).filter(|entry| entry.absent);
+    let first = &absent.next()?.path;
+    let what = match absent.count() {
+        0 => format!("{first} is"),
+        1 => format!("{first} and another input are"),
+        others => format!("{first} and {others} other inputs are"),
+    };
+    // What is at the top is left out by its name alone.
+    let folder = first.parent().filter(|folder| !folder.is_top());
+    let add = folder.map_or_else(|| format!("/{first}"), |folder| folder.to_string());
+    Some(format!("{what} left out of this sparse checkout; hint: git sparse-checkout add {add}"))
+}
+
+/// Whether what a task needs, by its name, ran without inputs that are not on disk.
+fn absent_of_need(context: &Context<'_>, id: NodeId, need: &str, before: &Snapshot) -> bool {
+    let sources = &context.world.graph.node(id).sources;
+    sources.iter().any(|source| context.name(*source) == need && absent(context, *source, before).is_some())
+}
+
+fn unmatched(patterns: &[String]) -> Option<String> {
+    let first = patterns.first()?;
+    Some(format!("its output `{first}` was not written"))
+}
+
+/// Why what was read of a report is not what its task's outputs hold; `None` if it is, for all of them.
+fn unkept_report(execution: &Execution, collected: &OutputSet) -> Option<String> {
+    let told = execution.told.as_ref()?;
+    let outputs = collected.outputs().iter();
+    let lying: HashMap<String, &Content> =
+        outputs.map(|output| (output.path.to_string(), &output.content)).collect();
+    told.sources.iter().find_map(|source| {
+        let path = &source.path;
+        match lying.get(path) {
+            Some(Content::File { digest, .. }) if digest.hex() == source.digest => None,
+            // A later hit would be told whatever it leads to by then.
+            Some(Content::Symlink { .. }) => Some(format!("its report {path}: {}", Why::Linked)),
+            Some(Content::File { .. } | Content::Folder { .. }) | None => {
+                Some(format!("its report {path} was changed after it ended; do two tasks write it?"))
+            }
+        }
+    })
+}
+
+/// A digest that is never met again.
+fn unknown(context: &Context<'_>, task: &str) -> Digest {
+    let mut fields = Fields::new("taskgate unknown outputs");
+    fields.add(context.conduct.run.as_bytes()).add(task.as_bytes());
+    fields.digest()
+}

@@ -1,0 +1,184 @@
+//! The environment of a task's commands: a short base that is the same everywhere, and what the task
+//! declares. It must not pass on anything else of the caller's.
+//!
+//! Passed on from the caller, since they tell where things are on this machine: [`PASSED`]. The homes
+//! of cargo and rustup are among them as HOME is: what is found there is what tool probes speak of.
+//! `RUSTUP_TOOLCHAIN` says which toolchain, so a task that is to get it declares it. Pinned,
+//! since they change what tools print and how they sort, or have them ask nobody: [`PINNED`]. Set by the run: `XTASK_RUN`,
+//! `XTASK_TASK`, the ports of services, and within a task of another run `XTASK_WITHIN`. None of these
+//! enter the key; a task that wants another value declares it.
+//!
+//! In a private worktree, what of these values leads into the user's work tree leads to the same path
+//! of the private one: an entry of `PATH` such as `.venv/bin`, a folder of the caller's `pass-env`.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::path::Path;
+
+use crate::base::env::Env;
+use crate::config::model::Task;
+use crate::engine::services::ports::Ports;
+use crate::process::strays::SERVICE_DIR_VARIABLE;
+
+/// Variables that every command gets from the caller.
+pub const PASSED: &[&str] = &[
+    "PATH",
+    "HOME",
+    "USER",
+    "LOGNAME",
+    "SHELL",
+    "TMPDIR",
+    "XDG_CACHE_HOME",
+    "XDG_CONFIG_HOME",
+    "XDG_DATA_HOME",
+    "XDG_RUNTIME_DIR",
+    "XDG_STATE_HOME",
+    "CARGO_HOME",
+    "RUSTUP_HOME",
+    "SSL_CERT_DIR",
+    "SSL_CERT_FILE",
+    "CURL_CA_BUNDLE",
+    "NIX_SSL_CERT_FILE",
+    "NODE_EXTRA_CA_CERTS",
+    "REQUESTS_CA_BUNDLE",
+    "ALL_PROXY",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "NO_PROXY",
+    "all_proxy",
+    "http_proxy",
+    "https_proxy",
+    "no_proxy",
+];
+
+/// Variables that every command gets with this value.
+pub const PINNED: &[(&str, &str)] = &[
+    ("LANG", "C.UTF-8"),
+    ("TERM", "dumb"),
+    ("TZ", "UTC"),
+    // There is no terminal to ask for a password, and a dialog would be waited for.
+    ("GCM_INTERACTIVE", "never"),
+    ("SSH_ASKPASS_REQUIRE", "never"),
+];
+
+/// The tasks of other runs that a run is a part of, from the outermost on, a line each.
+const WITHIN: &str = "XTASK_WITHIN";
+
+/// A whole environment.
+pub type Surroundings = Vec<(OsString, OsString)>;
+
+/// What a tool's probe gets: the base, and the variables that tasks which name the tool have passed
+/// to them, so that it asks the same tool that they use.
+pub fn of_probe(env: &Env, run: &str, passed: &[&str]) -> Surroundings {
+    let mut all = variables(env, run, None);
+    all.extend(passed.iter().filter_map(|name| Some((OsString::from(name), env.passed(name)?.into_owned()))));
+    all.into_iter().collect()
+}
+
+/// What the commands of `task` get.
+pub fn of_task(env: &Env, run: &str, task: &Task, ports: &Ports) -> Surroundings {
+    declared(env, run, task, ports).into_iter().collect()
+}
+
+/// What the commands of a service get, which has `dir` for what it writes.
+pub fn of_service(env: &Env, (run, dir): (&str, &Path), service: &Task, ports: &Ports) -> Surroundings {
+    let mut all = declared(env, run, service, ports);
+    all.remove(OsStr::new("XTASK_TASK"));
+    all.insert("XTASK_SERVICE".into(), (&service.name).into());
+    all.insert(SERVICE_DIR_VARIABLE.into(), dir.into());
+    all.into_iter().collect()
+}
+
+/// The variables of a task, with the ports of its services.
+fn declared(env: &Env, run: &str, task: &Task, ports: &Ports) -> BTreeMap<OsString, OsString> {
+    let mut all = variables(env, run, Some(task));
+    for (name, value) in &task.env {
+        let value = OsString::from(ports.fill(value));
+        all.insert(name.into(), env.moved(&value).into_owned());
+    }
+    all.extend(ports.variables());
+    all
+}
+
+fn variables(env: &Env, run: &str, task: Option<&Task>) -> BTreeMap<OsString, OsString> {
+    let mut all = BTreeMap::new();
+    let pass = |name: &str| env.passed(name).map(|value| (OsString::from(name), value.into_owned()));
+    let set = |value: &str| env.moved(OsStr::new(value)).into_owned();
+    all.extend(PASSED.iter().filter_map(|name| pass(name)));
+    all.extend(PINNED.iter().map(|(name, value)| (OsString::from(name), OsString::from(value))));
+    if let Some(task) = task {
+        all.extend(task.file_env.iter().map(|(name, value)| (OsString::from(name), set(&value.0))));
+        all.extend(task.pass_env.iter().filter_map(|passed| pass(&passed.name)));
+        // A secret is passed as it is masked.
+        let secrets = task.secret_env.iter();
+        all.extend(
+            secrets.filter_map(|name| Some((OsString::from(name), task.passed(env, name)?.to_owned()))),
+        );
+        all.extend(task.env.iter().map(|(name, value)| (OsString::from(name), set(value))));
+        all.insert("XTASK_TASK".into(), (&task.name).into());
+        let around = around(env);
+        if !around.is_empty() {
+            all.insert(WITHIN.into(), around.join("\n").into());
+        }
+    }
+    all.insert("XTASK_RUN".into(), run.into());
+    all
+}
+
+/// A task of a run, as those within it know it.
+pub fn within(run: &str, task: &str) -> String {
+    format!("{run} {task}")
+}
+
+/// The tasks of other runs that the run with this environment is a part of, from the outermost on.
+pub fn around(env: &Env) -> Vec<String> {
+    let mut around: Vec<String> = text(env, WITHIN).unwrap_or_default().lines().map(str::to_owned).collect();
+    if let (Some(run), Some(task)) = (run_around(env), text(env, "XTASK_TASK")) {
+        around.push(within(&run, &task));
+    }
+    around
+}
+
+/// The run in one of whose tasks a run with this environment is.
+pub fn run_around(env: &Env) -> Option<String> {
+    text(env, "XTASK_RUN")
+}
+
+fn text(env: &Env, name: &str) -> Option<String> {
+    env.var(name).map(|value| value.to_string_lossy().into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_undeclared_gets_in() {
+        let vars = [
+            ("PATH", "/bin"),
+            ("LANG", "de_DE.UTF-8"),
+            ("GIT_DIR", "/x"),
+            ("CI", "true"),
+            ("CARGO_HOME", "/c"),
+            ("RUSTUP_TOOLCHAIN", "nightly"),
+            ("XTASK_TASK", "outer"),
+        ];
+        let env = Env::of(vars.map(|(n, v)| (n.into(), v.into())), "/".into());
+        let names = |all: Surroundings| -> Vec<String> {
+            all.into_iter().map(|(n, v)| format!("{}={}", n.display(), v.display())).collect()
+        };
+        assert_eq!(
+            names(of_probe(&env, "r", &[])),
+            [
+                "CARGO_HOME=/c",
+                "GCM_INTERACTIVE=never",
+                "LANG=C.UTF-8",
+                "PATH=/bin",
+                "SSH_ASKPASS_REQUIRE=never",
+                "TERM=dumb",
+                "TZ=UTC",
+                "XTASK_RUN=r"
+            ]
+        );
+    }
+}

@@ -1,0 +1,173 @@
+//! What a run must know that is one of many rounds: the services that stay up, and which of its tasks
+//! are out of date because their inputs changed meanwhile. It must not know what starts a round.
+
+pub mod change_origin;
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::base::digest::{Digest, Fields};
+use crate::base::path::RepoPath;
+use crate::config::model::{Config, ServiceId, Tool};
+use crate::engine::context::Context;
+use crate::engine::services::Services;
+use crate::engine::watch::change_origin::{Authors, Changed, difference};
+use crate::graph::{Graph, NodeId};
+use crate::key::inputs::InputSet;
+use crate::key::probe_files;
+use crate::process::stop::Stop;
+
+/// What rounds share.
+pub struct Watching {
+    /// The services that stay up between rounds.
+    pub services: Services,
+    authors: Mutex<Authors>,
+}
+
+/// Which nodes of a run are out of date.
+#[derive(Default)]
+pub struct Standing {
+    /// Nodes that have their result.
+    finished: HashSet<NodeId>,
+    /// What ends the present attempt of a node.
+    running: BTreeMap<NodeId, Stop>,
+    /// Nodes that must start again, each with the file that changed.
+    superseded: BTreeMap<NodeId, Changed>,
+}
+
+impl Watching {
+    /// Of rounds whose services are marked with `mark`.
+    pub fn new(mark: String) -> Self {
+        Self { services: Services::new(mark), authors: Mutex::default() }
+    }
+
+    /// Who wrote what.
+    pub fn authors(&self) -> MutexGuard<'_, Authors> {
+        self.authors.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Standing {
+    /// A node's attempt begins, which `stop` ends.
+    pub fn begin(&mut self, id: NodeId, stop: &Stop) {
+        if self.superseded.contains_key(&id) {
+            stop.terminate();
+        }
+        self.running.insert(id, stop.clone());
+    }
+
+    /// A node's attempt has ended.
+    pub fn end(&mut self, id: NodeId) {
+        self.running.remove(&id);
+    }
+
+    /// A node has its result.
+    pub fn finish(&mut self, id: NodeId) {
+        self.finished.insert(id);
+    }
+
+    /// The file for which a node must start again.
+    pub fn superseded(&self, id: NodeId) -> Option<&Changed> {
+        self.superseded.get(&id)
+    }
+
+    /// Marks a node without a result.
+    fn supersede(&mut self, id: NodeId, change: &Changed) {
+        if self.finished.contains(&id) || self.superseded.contains_key(&id) {
+            return;
+        }
+        self.superseded.insert(id, change.clone());
+        if let Some(stop) = self.running.get(&id) {
+            stop.terminate();
+        }
+    }
+}
+
+/// Those of `changes` that declared outputs don't account for.
+pub fn not_outputs(config: &Config, graph: &Graph, mut changes: Vec<Changed>) -> Vec<Changed> {
+    let outputs: Vec<_> = graph.nodes.iter().map(|node| &config.task(node.task).outputs).collect();
+    changes.retain(|change| !outputs.iter().any(|patterns| patterns.matches(&change.path)));
+    changes
+}
+
+/// The first of these paths that a task of the graph reads, or by which a tool of it may be another,
+/// for each such task.
+pub fn reached<'c>(config: &Config, graph: &Graph, changes: &[&'c Changed]) -> Vec<(NodeId, &'c Changed)> {
+    let nodes = graph.ids().filter(|id| !config.task(graph.node(*id).task).is_aggregate());
+    nodes
+        .filter_map(|id| {
+            let inputs = InputSet::of(config, graph, graph.node(id));
+            let tools = &config.task(graph.node(id).task).tools;
+            let tools: Vec<&Tool> = tools.iter().filter_map(|name| config.tools.get(name)).collect();
+            let reads = |path: &RepoPath| {
+                inputs.holds(path) || tools.iter().any(|tool| probe_files::may_turn(tool, path))
+            };
+            let change = changes.iter().find(|change| reads(&change.path))?;
+            Some((id, *change))
+        })
+        .collect()
+}
+
+impl Context<'_> {
+    /// Looks what has changed since the run began, and has those tasks start again in the next round
+    /// that read it and have no result yet.
+    pub fn look_again(&self) {
+        let (Some(watching), Some(store), Some(before)) = (self.watching, &self.site.store, self.snapshot())
+        else {
+            return;
+        };
+        // A tree that can't be read just now is looked at again when the round is over.
+        let Ok(after) = store.tree.snapshot() else { return };
+        let (config, graph) = (self.world.config, self.world.graph);
+        let changes = not_outputs(config, graph, difference(&before, &after));
+        let by_hand = watching.authors().during(&changes).into_iter().cloned().collect::<Vec<_>>();
+        let by_hand: Vec<&Changed> = by_hand.iter().collect();
+        let mut standing = self.standing();
+        for (id, change) in reached(config, graph, &by_hand) {
+            standing.supersede(id, change);
+        }
+    }
+
+    /// What a service is at present: what it is defined by, what it reads and what it needs. One that
+    /// stays up is used only as long as this stays the same.
+    pub fn identity(&self, id: ServiceId) -> Digest {
+        let mut fields = Fields::new("taskgate service 1");
+        if self.watching.is_none() {
+            return fields.digest();
+        }
+        let service = self.world.config.service(id);
+        let task = &service.task;
+        fields.add(crate::key::definition(service).hex().as_bytes());
+        for (name, value) in crate::plan::surroundings(task, self.world.env) {
+            fields.add(name.as_bytes()).add(value.unwrap_or_default().as_bytes());
+        }
+        if let Some(snapshot) = self.snapshot() {
+            fields.add(InputSet::of_service(service).digest(&snapshot).hex().as_bytes());
+        }
+        for need in &task.needs {
+            let node = self.world.graph.ids().find(|node| self.world.graph.node(*node).task == *need);
+            let contribution = node.and_then(|node| self.contribution(node));
+            fields.add(format!("{contribution:?}").as_bytes());
+        }
+        for used in task.services.values() {
+            fields.add(self.identity(*used).hex().as_bytes());
+        }
+        fields.digest()
+    }
+}
+
+/// Paths as a person is told of them.
+pub fn told(changes: &[&Changed]) -> String {
+    let shown: Vec<String> =
+        changes.iter().take(3).map(|change| format!("{} {}", change.path, change.how)).collect();
+    let more = changes.len() - shown.len();
+    if more == 0 { shown.join(", ") } else { format!("{} and {more} more", shown.join(", ")) }
+}
+
+/// Whether one of the paths is, or lies above, a file of variables that a task of the graph names.
+pub fn reaches_variables(config: &Config, graph: &Graph, paths: &[RepoPath]) -> bool {
+    let tasks = || graph.nodes.iter().map(|node| config.task(node.task));
+    let services = tasks().flat_map(|task| &task.uses).map(|id| &config.service(*id).task);
+    let mut files = tasks().chain(services).flat_map(|task| &task.env_files);
+    files.any(|file| paths.iter().any(|path| file.path.is_within(path)))
+}

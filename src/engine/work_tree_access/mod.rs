@@ -1,0 +1,437 @@
+//! Whether tasks of a gate opened tracked files of the user's work tree, which is not what is gated.
+//! It must not run tasks.
+//!
+//! There are two ways to find out. The kernel reports each open of a watched file, at no cost for who
+//! opens other files, and doesn't report who it was. A tracer knows who it was, slows a task down, and
+//! there are tasks that don't pass under one: debuggers, leak sanitizers, setuid programs.
+//!
+//! If the work tree's tracked files are those of the gate's tree, reading them does no harm yet. Then
+//! a task runs without a tracer, and if none of them was opened meanwhile by anybody, it opened none.
+//! Otherwise it runs again under the tracer. If they differ, a second run could come too late, since
+//! what the first one read may be in a cache by then; so the tracer follows the first one. What fails
+//! where the tracer may be the reason runs again without it, and counts if nothing was opened
+//! meanwhile. If something was, by an editor perhaps, nobody can tell: it counts, and is not stored.
+//!
+//! What a task made of such files may stay in its private worktree, where the next gate would not see
+//! it being read. So the worktree is not used again then.
+
+pub mod attempts;
+
+use std::collections::{BTreeSet, HashSet};
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::base::path::RepoPath;
+use crate::event::OpenedFile;
+use crate::git::snapshot::Snapshot;
+use crate::git::{GitError, Repository, WorkTreeReader};
+use crate::process::mask::Mask;
+use crate::process::trace::report::{How, Trace, Why};
+use crate::watch::opens::OpenWatch;
+
+/// Files that git opens in a work tree whenever anybody asks for its status.
+const OPENED_BY_GIT: &[&[u8]] = &[b".gitignore", b".gitattributes", b".gitmodules"];
+/// The folder in which Python keeps what it made of the sources beside it, to read it in their place.
+const PYTHON_CACHE: &[u8] = b"__pycache__";
+/// How many tracked files are tried for the one that shows whether opens are reported at all.
+const TRIED: usize = 100;
+/// How many files a message names.
+const NAMED: usize = 3;
+
+/// The tracked files of the user's work tree, and who opens them.
+#[derive(Debug)]
+pub struct WorkTreeAccess {
+    /// The top of the work tree, without symlinks.
+    root: PathBuf,
+    tracked: HashSet<RepoPath>,
+    reader: WorkTreeReader,
+    /// `None` where the system can't watch.
+    watch: Option<OpenWatch>,
+    state: Mutex<State>,
+}
+
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
+#[derive(Debug, Default)]
+struct State {
+    /// What was opened so far, in order.
+    opened: Vec<RepoPath>,
+    /// Whether tracked files differ from those of the tree that is gated.
+    differs: bool,
+    /// Whether other programs open files too, so that watching alone decides little.
+    others_are_busy: bool,
+    /// Whether the system forbids to trace.
+    is_untraceable: bool,
+    /// Whether a task may have made something of files of the work tree.
+    is_tainted: bool,
+    /// Whether it was reported that nothing can be found out.
+    told: bool,
+}
+
+/// A time in the life of the watch.
+#[derive(Clone, Copy, Debug)]
+pub struct Mark(usize);
+
+/// How an attempt is made.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Way {
+    /// As always.
+    Plain,
+    /// Under the tracer.
+    Traced,
+}
+
+/// What is known of an attempt that has ended.
+#[derive(Debug)]
+pub struct Attempt<'a> {
+    /// How it was made.
+    pub way: Way,
+    /// Whether it passed.
+    pub passed: bool,
+    /// What of the work tree was opened meanwhile by anybody; `None` where that can't be watched.
+    pub opened: Option<&'a BTreeSet<RepoPath>>,
+    /// What its trace found, if there is one.
+    pub trace: Option<&'a Found>,
+    /// Whether a trace would find nothing out: the task does not pass under it, or there can't be one.
+    pub is_untraceable: bool,
+    /// Whether it used services, which no tracer follows.
+    pub uses_services: bool,
+}
+
+/// What a trace found.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Found {
+    /// The tracked files of the work tree that were opened.
+    pub files: Vec<OpenedFile>,
+    /// Why it may have missed some; `None` if it can't have.
+    pub doubt: Option<Why>,
+}
+
+/// What an attempt means.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Ruling {
+    /// It stands, with what the task itself came to.
+    Stands,
+    /// The same has to run again, in this way.
+    Again(Way),
+    /// The task opened these files.
+    Opened(Vec<OpenedFile>),
+    /// It stands, and whether the task opened some is unknown.
+    Unsure(Unsure),
+}
+
+/// Why it is unknown who opened a file.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Unsure {
+    /// Tasks can neither be watched nor traced here.
+    Blind,
+    /// The trace may have missed something.
+    Doubt(Why),
+    /// The task does not pass under the tracer, or can't be traced.
+    Untraceable,
+    /// It may have been a service.
+    Service,
+}
+
+/// Decides what an attempt means.
+pub fn judge(attempt: &Attempt<'_>) -> Ruling {
+    let is_quiet = attempt.opened.is_some_and(BTreeSet::is_empty);
+    let unsure = |why| match attempt.opened {
+        Some(_) => Ruling::Unsure(why),
+        None => Ruling::Unsure(Unsure::Blind),
+    };
+    match (attempt.way, attempt.trace) {
+        (Way::Traced, Some(found)) if !found.files.is_empty() => Ruling::Opened(found.files.clone()),
+        // It may fail only because it is traced: what does gives rise to a doubt.
+        (Way::Traced, None | Some(Found { doubt: Some(_), .. })) if !attempt.passed => {
+            Ruling::Again(Way::Plain)
+        }
+        _ if !attempt.passed => Ruling::Stands,
+        _ if is_quiet => Ruling::Stands,
+        (Way::Plain, _) if attempt.is_untraceable => unsure(Unsure::Untraceable),
+        (Way::Plain, _) => Ruling::Again(Way::Traced),
+        (Way::Traced, Some(Found { doubt: None, .. })) if attempt.uses_services => unsure(Unsure::Service),
+        (Way::Traced, Some(Found { doubt: None, .. })) => Ruling::Stands,
+        (Way::Traced, Some(Found { doubt: Some(why), .. })) => unsure(Unsure::Doubt(why.clone())),
+        (Way::Traced, None) => unsure(Unsure::Doubt(Why::Unreported)),
+    }
+}
+
+impl WorkTreeAccess {
+    /// Watches the work tree of `repository`, whose state is in `state`.
+    ///
+    /// # Errors
+    /// The index can't be read.
+    pub fn start(repository: &Repository, state: &Path) -> Result<Self, GitError> {
+        let root = repository.work_dir();
+        let root = root.canonicalize().unwrap_or_else(|_| root.to_owned());
+        let tracked = repository.tracked_files()?;
+        let mut folders: HashSet<RepoPath> = tracked.iter().filter_map(RepoPath::parent).collect();
+        let sources = tracked.iter().filter(|path| path.bytes().ends_with(b".py"));
+        let caches: HashSet<RepoPath> =
+            sources.filter_map(|path| Some(path.parent()?.child(PYTHON_CACHE))).collect();
+        folders.extend(caches);
+        let watch = OpenWatch::start(&root, folders.iter()).ok();
+        let watch = watch.filter(|watch| reports_opens(watch, &root, &tracked));
+        Ok(Self {
+            root,
+            tracked: tracked.into_iter().collect(),
+            reader: WorkTreeReader::open(repository, Some(state))?,
+            watch,
+            state: Mutex::default(),
+        })
+    }
+
+    /// Begins a run of the tree that is gated.
+    pub fn begin(&self, tree: Option<&Snapshot>) {
+        let differs = match (tree, self.reader.snapshot()) {
+            (Some(tree), Ok(here)) => here.entries().iter().filter(|entry| entry.tracked).any(|entry| {
+                tree.get(&entry.path).is_none_or(|other| (other.mode, other.id) != (entry.mode, entry.id))
+            }),
+            _ => true,
+        };
+        self.state().differs = differs;
+    }
+
+    /// The tracked file that is opened where `path` is: itself, or the source that Python compiled.
+    fn tracked(&self, path: &RepoPath) -> Option<RepoPath> {
+        let path = source_of(path).unwrap_or_else(|| path.clone());
+        let name = path.parts().last().unwrap_or_default();
+        (self.tracked.contains(&path) && !OPENED_BY_GIT.contains(&name)).then_some(path)
+    }
+
+    /// The top of the work tree, without symlinks.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// How a task is to be run at first.
+    pub fn first_way(&self) -> Way {
+        let state = self.state();
+        let is_wanted = self.watch.is_none() || state.differs || state.others_are_busy;
+        if is_wanted && !state.is_untraceable { Way::Traced } else { Way::Plain }
+    }
+
+    /// Now.
+    pub fn mark(&self) -> Mark {
+        let mut state = self.state();
+        self.take(&mut state);
+        Mark(state.opened.len())
+    }
+
+    /// What was opened since then; `None` where that can't be watched.
+    pub fn opened_since(&self, mark: Mark) -> Option<BTreeSet<RepoPath>> {
+        self.watch.as_ref()?;
+        let mut state = self.state();
+        self.take(&mut state);
+        Some(state.opened[mark.0..].iter().cloned().collect())
+    }
+
+    fn take(&self, state: &mut State) {
+        let Some(watch) = &self.watch else { return };
+        let opened = watch.take();
+        state.opened.extend(opened.files.iter().filter_map(|path| self.tracked(path)));
+        if opened.is_partial {
+            // It may have been any of them.
+            state.opened.push(RepoPath::top());
+        }
+    }
+
+    /// What a trace found. `place` is the top of the tree that is gated.
+    pub fn find(&self, trace: &Trace, place: &Path, mask: &Mask) -> Found {
+        let doubt = trace.doubts.first().map(|doubt| doubt.why.clone());
+        if matches!(doubt, Some(Why::NotPermitted(_) | Why::Unavailable)) {
+            self.state().is_untraceable = true;
+        }
+        let shown = |path: &Path| {
+            let short = path.strip_prefix(place).unwrap_or(path);
+            mask.text(&short.display().to_string())
+        };
+        let files = trace.files.iter().filter_map(|seen| {
+            let changed = seen.how.contains(&How::Written);
+            if !changed && !seen.how.iter().any(|how| matches!(how, How::Read | How::Executed)) {
+                return None;
+            }
+            let path = self.tracked(&repo_path(seen.path.as_path().strip_prefix(&self.root).ok()?))?;
+            let access = seen.access.as_ref();
+            let program = access.and_then(|access| access.program.as_ref()?.as_path().file_name());
+            let named = access.and_then(|access| access.named.as_ref());
+            let named = named.filter(|named| named.as_path() != path.under(&self.root));
+            Some(OpenedFile {
+                path: mask.text(&path.to_string()),
+                program: program.map(|name| mask.text(&name.to_string_lossy())),
+                through: named.map(|named| shown(named.as_path())),
+                changed,
+            })
+        });
+        Found { files: files.collect(), doubt }
+    }
+
+    /// Notes whether other programs than tasks open files now. Then a task is traced at once, rather
+    /// than after it ran in vain.
+    pub fn note_others(&self, are_busy: bool) {
+        self.state().others_are_busy = are_busy;
+    }
+
+    /// Notes that a task may have made something of files of the work tree, if it matters: of files that
+    /// are the same, it makes what it would make of the gate's.
+    pub fn taint(&self) {
+        let mut state = self.state();
+        state.is_tainted |= state.differs;
+    }
+
+    /// Whether a task may have made something of files of the work tree.
+    pub fn is_tainted(&self) -> bool {
+        self.state().is_tainted
+    }
+
+    /// Whether tracked files differ from those of the tree that is gated.
+    pub fn differs(&self) -> bool {
+        self.state().differs
+    }
+
+    /// Whether it is to be reported that nothing can be found out: once.
+    pub fn tells_blind(&self) -> bool {
+        !std::mem::replace(&mut self.state().told, true)
+    }
+
+    /// Whether the system forbids to trace.
+    pub fn is_untraceable(&self) -> bool {
+        self.state().is_untraceable
+    }
+
+    /// A panic elsewhere is reported there; here the data is whole, since each change is one step.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The source of a file in which Python keeps what it compiled; `None` if the file is none.
+fn source_of(path: &RepoPath) -> Option<RepoPath> {
+    let cache = path.parent()?;
+    let name = path.parts().last()?;
+    let module = name.split(|byte| *byte == b'.').next()?;
+    let is_cache = cache.parts().last() == Some(PYTHON_CACHE) && name.ends_with(b".pyc");
+    is_cache.then(|| Some(cache.parent()?.child(&[module, b".py"].concat())))?
+}
+
+/// Whether an open is reported: on some file systems it is not.
+fn reports_opens(watch: &OpenWatch, root: &Path, tracked: &[RepoPath]) -> bool {
+    let is_file = |path: &&RepoPath| path.under(root).symlink_metadata().is_ok_and(|meta| meta.is_file());
+    let mut files = tracked.iter().take(TRIED).filter(is_file);
+    match files.find(|path| File::open(path.under(root)).is_ok()) {
+        Some(file) => watch.take().files.contains(file),
+        None => true,
+    }
+}
+
+/// A few of them by name, and how many more there are.
+pub fn listed<'p>(paths: impl Iterator<Item = &'p RepoPath>) -> String {
+    let names: Vec<String> =
+        paths.map(|path| if path.is_top() { "some files".to_owned() } else { path.to_string() }).collect();
+    crate::event::some_of(&names, NAMED)
+}
+
+/// A path below the top, as git spells it.
+fn repo_path(path: &Path) -> RepoPath {
+    crate::engine::audit::findings::repo_path(path)
+}
+
+impl std::fmt::Display for Unsure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Blind => f.write_str("this system can neither watch nor trace it"),
+            Self::Doubt(why) => write!(f, "the trace may be incomplete: {why}"),
+            Self::Untraceable => f.write_str("it can't run under a tracer"),
+            Self::Service => f.write_str("it may have been a service that the task uses"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn path(text: &str) -> RepoPath {
+        RepoPath::from_git(text.as_bytes())
+    }
+
+    fn found(files: usize, doubt: Option<Why>) -> Found {
+        let file = OpenedFile { path: "a".to_owned(), program: None, through: None, changed: false };
+        Found { files: vec![file; files], doubt }
+    }
+
+    #[test]
+    fn what_python_compiled_stands_for_its_source() {
+        for (text, source) in [
+            ("a/__pycache__/b.cpython-312.pyc", Some("a/b.py")),
+            ("__pycache__/b.cpython-312-pytest-8.3.pyc", Some("b.py")),
+            ("a/__pycache__/b.cpython-312.pyc.1234", None),
+            ("a/b.pyc", None),
+            ("a/b.py", None),
+        ] {
+            assert_eq!(source_of(&path(text)), source.map(path), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_failed_attempt_stands_unless_the_tracer_may_be_why() {
+        let none = BTreeSet::new();
+        let plain = Attempt {
+            way: Way::Plain,
+            passed: false,
+            opened: Some(&none),
+            trace: None,
+            is_untraceable: false,
+            uses_services: false,
+        };
+        assert_eq!(judge(&plain), Ruling::Stands);
+        let (clean, doubtful) = (found(0, None), found(0, Some(Why::Tracer)));
+        let traced = Attempt { way: Way::Traced, trace: Some(&clean), ..plain };
+        assert_eq!(judge(&traced), Ruling::Stands);
+        let traced = Attempt { trace: Some(&doubtful), ..traced };
+        assert_eq!(judge(&traced), Ruling::Again(Way::Plain));
+        assert_eq!(judge(&Attempt { trace: None, ..traced }), Ruling::Again(Way::Plain));
+    }
+
+    #[test]
+    fn a_pass_is_judged_by_what_was_opened_and_by_whom() {
+        let (none, some) = (BTreeSet::new(), BTreeSet::from([path("a")]));
+        let (clean, guilty) = (found(0, None), found(1, None));
+        let doubtful = found(0, Some(Why::IoUring));
+        let unsure = |why| Ruling::Unsure(why);
+        let doubt = || unsure(Unsure::Doubt(Why::IoUring));
+        for (way, opened, trace, is_untraceable, uses_services, expected) in [
+            (Way::Plain, Some(&none), None, false, true, Ruling::Stands),
+            (Way::Plain, Some(&some), None, false, false, Ruling::Again(Way::Traced)),
+            (Way::Plain, Some(&some), None, true, false, unsure(Unsure::Untraceable)),
+            (Way::Plain, None, None, true, false, unsure(Unsure::Blind)),
+            (Way::Traced, Some(&some), Some(&guilty), false, false, Ruling::Opened(guilty.files.clone())),
+            (Way::Traced, Some(&some), Some(&clean), false, false, Ruling::Stands),
+            (Way::Traced, Some(&some), Some(&clean), false, true, unsure(Unsure::Service)),
+            (Way::Traced, Some(&some), Some(&doubtful), false, false, doubt()),
+            // What the trace may have missed was not opened by anybody.
+            (Way::Traced, Some(&none), Some(&doubtful), false, true, Ruling::Stands),
+            (Way::Traced, None, Some(&doubtful), false, false, unsure(Unsure::Blind)),
+            (Way::Traced, None, Some(&clean), false, false, Ruling::Stands),
+            (Way::Traced, Some(&some), None, false, false, unsure(Unsure::Doubt(Why::Unreported))),
+        ] {
+            let attempt = Attempt { way, passed: true, opened, trace, is_untraceable, uses_services };
+            assert_eq!(judge(&attempt), expected, "{attempt:?}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_the_task_opened_counts_even_if_it_failed() {
+        let guilty = found(1, Some(Why::Tracer));
+        let attempt = Attempt {
+            way: Way::Traced,
+            passed: false,
+            opened: None,
+            trace: Some(&guilty),
+            is_untraceable: false,
+            uses_services: false,
+        };
+        assert_eq!(judge(&attempt), Ruling::Opened(guilty.files.clone()));
+    }
+}
