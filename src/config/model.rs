@@ -16,7 +16,7 @@ use crate::config::load::dotenv::Hidden;
 use crate::config::naming::{self, Called, Names};
 use crate::config::stage::Stage;
 use crate::quality::rules::Rules;
-use crate::report::Kind;
+use ci_reports::Kind;
 
 /// The tasks of a repository and what they share.
 #[derive(Clone, Debug, Default)]

@@ -4,7 +4,7 @@ use crate::config::diagnostic::{Diagnostic, Findings};
 use crate::config::schema::keys;
 use crate::config::syntax::document::{Entry, Text, Value};
 use crate::quality::rules::{Bound, Comparison};
-use crate::report::facts::Unit;
+use ci_reports::facts::Unit;
 
 /// Comparisons, longer ones before those that they begin with.
 const COMPARISONS: [(&str, Comparison); 5] = [

@@ -11,7 +11,7 @@ use crate::config::schema::keys;
 use crate::config::sections::file_sets;
 use crate::config::sections::suppressions;
 use crate::config::syntax::document::{Entry, Text, Value};
-use crate::report::Kind;
+use ci_reports::Kind;
 
 /// The key that is no kind.
 const PARTIAL: &str = "partial";
