@@ -11,7 +11,7 @@ use taskgate::base::path::RepoPath;
 use taskgate::base::pattern::Pattern;
 use taskgate::config::{Source, parse};
 use taskgate::effect;
-use taskgate::engine::scheduler::{Action, Cost, Message, OnFailure, Scheduler};
+use taskgate::engine::run::scheduler::{Action, Cost, Message, OnFailure, Scheduler};
 use taskgate::git::snapshot::{ContentId, Entry, Mode, Snapshot};
 use taskgate::git::{Repository, WorkTreeReader};
 use taskgate::graph::{Graph, Reach};

@@ -32,7 +32,7 @@ pub mod warning;
 pub mod watch;
 pub mod workflow;
 
-pub use engine::rust_task::Outcome;
+pub use engine::task::rust_task::Outcome;
 pub use program::Program;
 
 use std::process::ExitCode;

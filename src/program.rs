@@ -32,7 +32,7 @@
 use std::process::ExitCode;
 
 use crate::cli;
-use crate::engine::rust_task::{Functions, Outcome};
+use crate::engine::task::rust_task::{Functions, Outcome};
 
 /// taskgate's program with functions of its own.
 #[derive(Default)]

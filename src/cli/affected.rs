@@ -6,7 +6,7 @@ use crate::base::path::RepoPath;
 use crate::cli::exit::Failure;
 use crate::cli::project::Project;
 use crate::config::model::TaskId;
-use crate::engine::baseline::BASES;
+use crate::engine::report::baseline::BASES;
 use crate::gate::definition;
 use crate::git::{Commit, WorkTreeReader};
 use crate::graph::{Graph, Reach};

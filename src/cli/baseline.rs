@@ -10,7 +10,7 @@ use crate::cli::Session;
 use crate::cli::exit::{End, Failure};
 use crate::cli::project::Project;
 use crate::config::model::Config;
-use crate::engine::baseline::{BASES, NOTES, committed, lines_of};
+use crate::engine::report::baseline::{BASES, NOTES, committed, lines_of};
 use crate::git::{Commit, GitError, Notes, Repository};
 use crate::history::records::{Recorded, Records};
 use crate::reporter::lines::count;

@@ -10,7 +10,7 @@ use crate::base::env::Env;
 use crate::base::{file, random};
 use crate::cli::Session;
 use crate::cli::exit::Failure;
-use crate::engine::baseline::BASES;
+use crate::engine::report::baseline::BASES;
 use crate::git::{ChangedLines, Repository};
 use crate::reporter::azure::Azure;
 use crate::reporter::buildkite::Buildkite;

@@ -16,8 +16,8 @@ use crate::cli::hooks;
 use crate::cli::project::Project;
 use crate::config::diagnostic::Diagnostics;
 use crate::config::model::Config;
+use crate::engine::prepare::tool_probes;
 use crate::engine::prepare::{self, Tree};
-use crate::engine::probe;
 use crate::gate::connection::{host_of, is_ssh};
 use crate::gate::setup;
 use crate::git::{GitError, PoolFinder, Repository, WorkTreeReader};
@@ -207,7 +207,7 @@ fn without_effect(project: &Project, repository: &Repository) -> Result<Vec<Find
 fn tools(session: &Session, config: &Config, root: &Path) -> Vec<Finding> {
     let all: Vec<_> = config.ids().collect();
     let graph = Graph::of(config, &all, Reach::WithNeeds);
-    let probes = probe::ask(config, &graph, &session.env, root, "doctor");
+    let probes = tool_probes::ask(config, &graph, &session.env, root, "doctor");
     let finding = |(tool, answer): (String, Result<String, String>)| {
         let what = format!("tool {tool}");
         match answer {

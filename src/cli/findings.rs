@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::base::path::RepoPath;
 use crate::engine::audit::Audit;
-use crate::engine::findings::{Absent, Finding, Kind, Manner};
+use crate::engine::audit::findings::{Absent, Finding, Kind, Manner};
 use crate::event::{Log, Status, TaskFinished};
 use crate::process::trace::report::Doubt;
 use crate::reporter::lines::count;
@@ -352,7 +352,7 @@ fn of_task(account: &Account) -> Value {
 mod tests {
     use super::*;
     use crate::config::model::TaskId;
-    use crate::engine::findings::Judgement;
+    use crate::engine::audit::findings::Judgement;
     use crate::event::Ended;
     use crate::process::trace::report::Why;
     use crate::reason::Reason;

@@ -14,7 +14,7 @@ use crate::cli::run;
 use crate::cli::voices::Voices;
 use crate::config::model::Settings;
 use crate::config::stage::Stage;
-use crate::engine::inbox::LazyInbox;
+use crate::engine::run::inbox::LazyInbox;
 use crate::gate::connection::{Connection, Doubt};
 use crate::gate::question::{self, Question};
 use crate::gate::{definition, push};

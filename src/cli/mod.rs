@@ -50,7 +50,7 @@ use crate::base::env::Env;
 use crate::base::name;
 use crate::cli::args::{Cli, Command, RunArgs};
 use crate::cli::exit::{End, Failure};
-use crate::engine::rust_task::{Functions, Outcome};
+use crate::engine::task::rust_task::{Functions, Outcome};
 use crate::reporter::story::cut;
 use crate::reporter::style::{Color, Paint, Tone};
 use crate::select::SelectError;

@@ -10,7 +10,7 @@ use crate::cli::Session;
 use crate::cli::args::{Format, RunArgs};
 use crate::cli::ci_service::{Ci, Spoken, make_folder};
 use crate::cli::exit::Failure;
-use crate::engine::emitter::{Emitter, Unwritten, unwritten};
+use crate::engine::run::emitter::{Emitter, Unwritten, unwritten};
 use crate::event::{Event, Level, What};
 use crate::history::runs::Runs;
 use crate::reporter::ci::Ci as CiVoice;

@@ -6,19 +6,19 @@ use std::time::Duration;
 
 use crate::base::path::RepoPath;
 use crate::config::model::{Command, Task};
-use crate::engine::command::{self, Kit, Times};
 use crate::engine::context::Context;
-use crate::engine::gated_attempts::GatedAttempts;
-use crate::engine::judging;
-use crate::engine::leftovers::Leftovers;
-use crate::engine::ports::Ports;
-use crate::engine::reports::{Library, Told};
-use crate::engine::rust_task;
+use crate::engine::report::judging;
+use crate::engine::report::leftovers::Leftovers;
+use crate::engine::report::reports::{Library, Told};
 use crate::engine::sandbox::SandboxError;
+use crate::engine::sandbox::workdir::{self, Workplace};
+use crate::engine::services::ports::Ports;
 use crate::engine::services::{Failure, Setting};
-use crate::engine::surroundings;
+use crate::engine::task::command::{self, Kit, Times};
+use crate::engine::task::rust_task;
+use crate::engine::task::task_env;
 use crate::engine::work_tree_access::Ruling;
-use crate::engine::workplace::{self, Workplace};
+use crate::engine::work_tree_access::attempts::GatedAttempts;
 use crate::event::{Ended, Log, Reported, What};
 use crate::graph::NodeId;
 use crate::process::run::{self, Finished, Watcher};
@@ -240,7 +240,7 @@ fn attempt_once(
     let mut listener = Listener { context, task, is_slow };
     let ready = ready(context, (task, &held.ports), &words, times, workplace);
     let ready = ready.map(|spawn| match gated.and_then(GatedAttempts::trace) {
-        Some((report, below)) => workplace::through_tracer(context, spawn, report, Some(below)),
+        Some((report, below)) => workdir::through_tracer(context, spawn, report, Some(below)),
         None => workplace.command(context, spawn),
     });
     let (ended, log) = start(ready, times, (&stop, &mut listener));
@@ -299,7 +299,7 @@ fn ready(
         guard: context.guard(),
         programs: &context.programs,
     };
-    let surroundings = surroundings::of_task(context.world.env, &context.conduct.run, task, ports);
+    let surroundings = task_env::of_task(context.world.env, &context.conduct.run, task, ports);
     command::spawn(&kit, task, words, workplace.surroundings(surroundings), times)
 }
 

@@ -9,13 +9,17 @@ use std::sync::Arc;
 
 use crate::cache::Lookup;
 use crate::config::model::Task;
-use crate::engine::command;
 use crate::engine::context::{Context, NodeResult, Store};
-use crate::engine::diagnosis::{self, Failed};
 use crate::engine::execution::{Execution, execute};
-use crate::engine::locks::Refused;
-use crate::engine::shelf::Held;
-use crate::engine::{judging, keep, leftovers, locks, needed};
+use crate::engine::report::judging;
+use crate::engine::report::leftovers;
+use crate::engine::report::shelf::Held;
+use crate::engine::task::command;
+use crate::engine::task::dependency_outputs;
+use crate::engine::task::diagnosis::{self, Failed};
+use crate::engine::task::locks;
+use crate::engine::task::locks::Refused;
+use crate::engine::task::store_result;
 use crate::event::{Ended, Level, Log, Status, Stored, TaskFinished, What};
 use crate::graph::NodeId;
 use crate::history::tasks::{self, ExecutionEnd};
@@ -176,7 +180,7 @@ fn run_missing(context: &Context<'_>, id: NodeId, planned: &Planned, reason: &Re
         context.emitter.notice(Level::Warning, text);
     }
     let before = context.snapshot();
-    let drift = needed::drift(context, id);
+    let drift = dependency_outputs::drift(context, id);
     let mut execution = match task_of(context, id).gate {
         Some(_) => judging::judge(context, id, reason),
         None => execute(context, id, reason),
@@ -188,10 +192,10 @@ fn run_missing(context: &Context<'_>, id: NodeId, planned: &Planned, reason: &Re
         return audited(context, id, reason, (execution, status));
     }
     let kept = if status.is_pass() {
-        keep::keep(
+        store_result::keep(
             context,
             id,
-            &keep::Passed {
+            &store_result::Passed {
                 planned,
                 before: before.as_deref(),
                 execution: &execution,
@@ -201,7 +205,7 @@ fn run_missing(context: &Context<'_>, id: NodeId, planned: &Planned, reason: &Re
         )
     } else {
         tell_drift(context, id, drift);
-        keep::Kept::nothing()
+        store_result::Kept::nothing()
     };
     if let Some(told) = execution.told.take().filter(|_| status.is_pass()) {
         context.shelf.put(id, Held::Told(Arc::new(told)));

@@ -9,7 +9,7 @@ use crate::base::file::{self, Durability, FileError};
 use crate::base::moved::Moved;
 use crate::base::path::RepoPath;
 use crate::config::model::Config;
-use crate::engine::surroundings::PASSED;
+use crate::engine::task::task_env::PASSED;
 use crate::engine::work_tree_access::WorkTreeAccess;
 use crate::event::Verdict;
 use crate::gate::error::GateError;

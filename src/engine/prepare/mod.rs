@@ -1,6 +1,10 @@
 //! Preparing a plan: the snapshot, the probes, the cache and the history that it is made from. It
 //! must not decide what is done with the plan.
 
+pub mod knowledge;
+pub mod sharding;
+pub mod tool_probes;
+
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -13,12 +17,12 @@ use crate::cache::Cache;
 use crate::config::diagnostic::Diagnostics;
 use crate::config::model::{Config, TaskId};
 use crate::effect::{self, Judged, Warnings};
-use crate::engine::baseline::{self, Line, Standing};
-use crate::engine::emitter::unwritten;
-use crate::engine::knowledge::{Nothing, Recall};
-use crate::engine::probe::{self, Probes};
-use crate::engine::secrets::Secrets;
-use crate::engine::sharding::Part;
+use crate::engine::prepare::knowledge::{Nothing, Recall};
+use crate::engine::prepare::sharding::Part;
+use crate::engine::prepare::tool_probes::Probes;
+use crate::engine::report::baseline::{self, Line, Standing};
+use crate::engine::run::emitter::unwritten;
+use crate::engine::task::secrets::Secrets;
 use crate::git::snapshot::Snapshot;
 use crate::git::{GitError, Repository, WorkTreeReader};
 use crate::graph::{Graph, Reach};
@@ -155,7 +159,7 @@ impl<'a> Prepared<'a> {
         let graph = Graph::of(config, selected, request.reach);
         let secrets = Secrets::of(config, &graph, place.env)?;
         let (probes, looked) = rayon::join(
-            || probe::ask(config, &graph, place.env, place.root, place.run),
+            || tool_probes::ask(config, &graph, place.env, place.root, place.run),
             || look(tree, place),
         );
         let looked = looked?;

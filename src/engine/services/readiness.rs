@@ -17,10 +17,10 @@ use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
 use crate::base::clock::Clock;
 use crate::base::units;
 use crate::config::model::{Probe, Ready};
-use crate::engine::claims::Address;
-use crate::engine::localhost::{self, LOOPBACKS};
-use crate::engine::ports::Ports;
-use crate::engine::service::Running;
+use crate::engine::services::localhost::{self, LOOPBACKS};
+use crate::engine::services::port_registry::Address;
+use crate::engine::services::ports::Ports;
+use crate::engine::services::service::Running;
 use crate::process::stop::{Demand, Stop};
 
 /// The time between two questions.

@@ -20,7 +20,7 @@ use crate::base::file::FileError;
 use crate::base::lock::FileLock;
 use crate::config::model::Task;
 use crate::engine::context::{Context, Store};
-use crate::engine::surroundings::{self, within};
+use crate::engine::task::task_env::{self, within};
 use crate::graph::NodeId;
 use crate::history::writers::{self, Writers};
 use crate::key::Key;
@@ -179,7 +179,7 @@ fn own_name(context: &Context<'_>, id: NodeId) -> String {
 
 /// Whether one of the tasks that this run is a part of holds a lock.
 fn is_held_around(context: &Context<'_>, lock: &Wanted) -> bool {
-    let around = surroundings::around(context.world.env);
+    let around = task_env::around(context.world.env);
     !around.is_empty() && FileLock::holder(&lock.path).is_some_and(|holder| around.contains(&holder))
 }
 

@@ -1,15 +1,17 @@
 //! What a run must know that is one of many rounds: the services that stay up, and which of its tasks
 //! are out of date because their inputs changed meanwhile. It must not know what starts a round.
 
+pub mod change_origin;
+
 use std::collections::{BTreeMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::base::digest::{Digest, Fields};
 use crate::base::path::RepoPath;
 use crate::config::model::{Config, ServiceId, Tool};
-use crate::engine::authors::{Authors, Changed, difference};
 use crate::engine::context::Context;
 use crate::engine::services::Services;
+use crate::engine::watch::change_origin::{Authors, Changed, difference};
 use crate::graph::{Graph, NodeId};
 use crate::key::inputs::InputSet;
 use crate::key::probe_files;

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use crate::base::env::Env;
 use crate::config::model::{Command, Task};
-use crate::engine::surroundings;
+use crate::engine::task::task_env;
 use crate::event::Ended;
 use crate::hint::{self, Hint};
 use crate::process::interpreter;
@@ -219,8 +219,8 @@ impl Failed<'_> {
     /// Whether the task does not get this variable of the caller.
     fn is_kept_back(&self, name: &str) -> bool {
         let task = self.task;
-        let is_base = surroundings::PASSED.contains(&name)
-            || surroundings::PINNED.iter().any(|(pinned, _)| *pinned == name)
+        let is_base = task_env::PASSED.contains(&name)
+            || task_env::PINNED.iter().any(|(pinned, _)| *pinned == name)
             || SHELLS_OWN.contains(&name);
         !is_base
             && !name.starts_with("XTASK_")

@@ -4,6 +4,12 @@
 //! Services take no job slots, and what they need has passed before the task starts, so bringing one
 //! up waits for nothing but the service itself.
 
+pub mod localhost;
+pub mod port_registry;
+pub mod ports;
+pub mod readiness;
+pub mod service;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,14 +21,13 @@ use regex::Regex;
 use crate::base::digest::Digest;
 use crate::base::env::Env;
 use crate::config::model::{Config, Port, Probe, Service, ServiceId, Task};
-use crate::engine::claims::{Claim, Claims};
-use crate::engine::command::{self, Kit, Programs, Times};
-use crate::engine::emitter::Emitter;
-use crate::engine::localhost;
-use crate::engine::ports::Ports;
-use crate::engine::readiness::{NotReady, Question};
-use crate::engine::service::{Running, Stay};
-use crate::engine::surroundings;
+use crate::engine::run::emitter::Emitter;
+use crate::engine::services::port_registry::{Claim, Claims};
+use crate::engine::services::ports::Ports;
+use crate::engine::services::readiness::{NotReady, Question};
+use crate::engine::services::service::{Running, Stay};
+use crate::engine::task::command::{self, Kit, Programs, Times};
+use crate::engine::task::task_env;
 use crate::event::{Ended, Level, Log, ServiceEnd, What};
 use crate::process::guard::Guard;
 use crate::process::mask::Mask;
@@ -266,8 +271,7 @@ impl Services {
         let mut ports = self.ports(setting.config, &service.task);
         ports.add(crate::config::own_name(&service.task), claim.port, dir.path());
         let ports = &ports;
-        let surroundings =
-            surroundings::of_service(setting.env, (&self.mark, dir.path()), &service.task, ports);
+        let surroundings = task_env::of_service(setting.env, (&self.mark, dir.path()), &service.task, ports);
         let command = |run, times| {
             let kit = self.kit(setting);
             let words = command::words(&service.task, &ports.fill_command(run), &[]);

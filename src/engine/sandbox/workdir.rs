@@ -9,7 +9,7 @@ use crate::config::model::Task;
 use crate::engine::audit;
 use crate::engine::context::{Context, Store};
 use crate::engine::sandbox::{Sandbox, SandboxError, Stock};
-use crate::engine::surroundings::Surroundings;
+use crate::engine::task::task_env::Surroundings;
 use crate::event::Ended;
 use crate::git::snapshot::{Mode, Snapshot};
 use crate::graph::NodeId;

@@ -4,11 +4,11 @@
 use std::sync::Arc;
 
 use crate::config::model::Task;
-use crate::engine::baseline;
 use crate::engine::context::Context;
 use crate::engine::execution::Execution;
-use crate::engine::reports::{NoEvidence, Told, Why};
-use crate::engine::shelf;
+use crate::engine::report::baseline;
+use crate::engine::report::reports::{NoEvidence, Told, Why};
+use crate::engine::report::shelf;
 use crate::event::{Ended, Reported, What};
 use crate::graph::{NodeId, Role};
 use crate::quality::evidence::{Evidence, Verdict};

@@ -1,6 +1,12 @@
 //! The run: the main loop between scheduler, workers and signals. It must not decide what starts
 //! when, nor print.
 
+pub mod emitter;
+pub mod inbox;
+pub mod launch;
+pub mod manifest;
+pub mod scheduler;
+
 use std::sync::mpsc::RecvTimeoutError;
 use std::thread::Scope;
 use std::time::Duration;
@@ -8,16 +14,16 @@ use std::time::Duration;
 use crate::base::path::RepoPath;
 use crate::effect::Warnings;
 use crate::engine::context::{Conduct, Context, Site};
-use crate::engine::emitter::Emitter;
-use crate::engine::inbox::{Inbox, Note, signal_name};
-use crate::engine::manifest::{Draft, Handed};
-use crate::engine::scheduler::{Action, Cost, Message, OnFailure, Scheduler};
-use crate::engine::secrets::Secrets;
+use crate::engine::prepare::sharding::Part;
+use crate::engine::report::shelf::Shelf;
+use crate::engine::run::emitter::Emitter;
+use crate::engine::run::inbox::{Inbox, Note, signal_name};
+use crate::engine::run::manifest::{Draft, Handed};
+use crate::engine::run::scheduler::{Action, Cost, Message, OnFailure, Scheduler};
 use crate::engine::services::Services;
-use crate::engine::sharding::Part;
-use crate::engine::shelf::Shelf;
-use crate::engine::surroundings;
-use crate::engine::watching::Watching;
+use crate::engine::task::secrets::Secrets;
+use crate::engine::task::task_env;
+use crate::engine::watch::Watching;
 use crate::engine::worker::{self, Performed};
 use crate::event::{Ended, Gated, Level, RunStarted, Status, Summary, Verdict, What};
 use crate::graph::NodeId;
@@ -155,7 +161,7 @@ impl Run<'_> {
             jobs: self.conduct.jobs,
             width: names.iter().map(|name| name.chars().count()).max().unwrap_or(0),
             gated: self.gated.clone(),
-            within: surroundings::run_around(self.world.env),
+            within: task_env::run_around(self.world.env),
         }
     }
 

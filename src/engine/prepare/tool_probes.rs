@@ -11,8 +11,8 @@ use rayon::prelude::*;
 
 use crate::base::env::Env;
 use crate::config::model::{Config, Tool};
-use crate::engine::command::GRACE;
-use crate::engine::surroundings;
+use crate::engine::task::command::GRACE;
+use crate::engine::task::task_env;
 use crate::graph::{Graph, Role};
 use crate::process::guard::Guard;
 use crate::process::mask::Mask;
@@ -43,7 +43,7 @@ pub fn ask(config: &Config, graph: &Graph, env: &Env, root: &Path, run: &str) ->
             graph.nodes.iter().map(|node| config.task(node.task)).filter(|task| task.tools.contains(tool));
         let passed: Vec<&str> =
             users.flat_map(|task| &task.pass_env).map(|pass| pass.name.as_str()).collect();
-        let surroundings = surroundings::of_probe(env, run, &passed);
+        let surroundings = task_env::of_probe(env, run, &passed);
         let answer = match config.tools.get(tool) {
             Some(tool) => ask_one(config, tool, (env, root), surroundings, guard.clone()),
             None => Err("it is not defined".to_owned()),
@@ -62,7 +62,7 @@ fn ask_one(
     config: &Config,
     tool: &Tool,
     (env, root): (&Env, &Path),
-    surroundings: surroundings::Surroundings,
+    surroundings: task_env::Surroundings,
     guard: Option<Arc<Guard>>,
 ) -> Result<String, String> {
     let (dir, line) = (tool.cwd.under(root), &tool.probe);

@@ -19,7 +19,7 @@ use crate::base::stat::{Moment, Stat};
 use crate::cache::{Content, Entry, Output};
 use crate::config::model::Task;
 use crate::engine::context::Context;
-use crate::engine::reports;
+use crate::engine::report::reports;
 use crate::event::Ended;
 use crate::history::reports::{Left, Written};
 

@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::config::model::{Command, Task};
-use crate::engine::rust_task;
-use crate::engine::surroundings::Surroundings;
+use crate::engine::task::rust_task;
+use crate::engine::task::task_env::Surroundings;
 use crate::process::guard::Guard;
 use crate::process::mask::Mask;
 use crate::process::program::find_program;

@@ -15,6 +15,8 @@
 //! What a task made of such files may stay in its private worktree, where the next gate would not see
 //! it being read. So the worktree is not used again then.
 
+pub mod attempts;
+
 use std::collections::{BTreeSet, HashSet};
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -332,7 +334,7 @@ pub fn listed<'p>(paths: impl Iterator<Item = &'p RepoPath>) -> String {
 
 /// A path below the top, as git spells it.
 fn repo_path(path: &Path) -> RepoPath {
-    crate::engine::findings::repo_path(path)
+    crate::engine::audit::findings::repo_path(path)
 }
 
 impl std::fmt::Display for Unsure {

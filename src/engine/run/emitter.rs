@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::base::clock::Clock;
 use crate::base::file::FileError;
-use crate::engine::inbox::OnSuspension;
+use crate::engine::run::inbox::OnSuspension;
 use crate::event::{Event, Level, Status, TaskFinished, What};
 use crate::manifest::Told;
 use crate::process::suspend::Step;

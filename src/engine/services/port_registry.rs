@@ -6,7 +6,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::engine::localhost;
+use crate::engine::services::localhost;
 
 /// Who listens where.
 #[derive(Debug, Default)]

@@ -5,13 +5,13 @@ use std::path::Path;
 
 use crate::engine::audit::Desk;
 use crate::engine::context::{Conduct, Site, Store};
-use crate::engine::emitter::Emitter;
-use crate::engine::inbox::Inbox;
 use crate::engine::prepare::Prepared;
 use crate::engine::run::Run;
-use crate::engine::scheduler::OnFailure;
+use crate::engine::run::emitter::Emitter;
+use crate::engine::run::inbox::Inbox;
+use crate::engine::run::scheduler::OnFailure;
 use crate::engine::services::Services;
-use crate::engine::watching::Watching;
+use crate::engine::watch::Watching;
 use crate::engine::work_tree_access::WorkTreeAccess;
 use crate::event::{Gated, Level, Summary};
 use crate::git::tree_id;

@@ -9,7 +9,7 @@ use std::time::Duration;
 use regex::Regex;
 use tempfile::TempDir;
 
-use crate::engine::claims::Claim;
+use crate::engine::services::port_registry::Claim;
 use crate::event::{Ended, Log};
 use crate::process::run::{self, Watcher};
 use crate::process::spawn::Spawn;

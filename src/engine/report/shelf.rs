@@ -12,7 +12,7 @@ use crate::base::path::RepoPath;
 use crate::cache::{Content, Lookup};
 use crate::config::model::{Config, Task};
 use crate::engine::context::Context;
-use crate::engine::reports::{self, NoEvidence, Told, Why};
+use crate::engine::report::reports::{self, NoEvidence, Told, Why};
 use crate::graph::{Graph, NodeId, Role};
 
 /// What is known of the reports of each node that is asked for them.

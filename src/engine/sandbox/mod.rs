@@ -5,6 +5,8 @@
 //! apart from its work tree: a tool that searches the folders above finds nothing of the work tree.
 //! Each has a lock file beside it: what a killed run left is free, and is removed by the next.
 
+pub mod workdir;
+
 use std::collections::BTreeSet;
 use std::fs::{self, File, FileTimes};
 use std::io;

@@ -1,13 +1,15 @@
 //! The audit of one execution in a sandbox: its trace, and the work tree that it is held against. It
 //! must not judge: see [`findings`].
 
+pub mod findings;
+
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use crate::base::path::RepoPath;
 use crate::config::model::{Command, Config, TaskId};
+use crate::engine::audit::findings::{Declared, Judgement, Places, Real};
 use crate::engine::context::Context;
-use crate::engine::findings::{self, Declared, Judgement, Places, Real};
 use crate::engine::sandbox::Sandbox;
 use crate::event::Ended;
 use crate::graph::{Node, NodeId};
