@@ -62,9 +62,9 @@ fn a_probe_that_fails_for_want_of_a_variable_names_it() {
 
 /// The official image sets these and has rustup's proxies in PATH.
 #[test]
-fn the_first_example_of_the_readme_works_where_rustup_lives_elsewhere() {
-    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md")).unwrap();
-    let example = readme.split("By hand it looks like this:\n```toml\n").nth(1).unwrap();
+fn first_example_of_the_docs_passes_where_rustup_is_elsewhere() {
+    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/tasks.md")).unwrap();
+    let example = page.split("```toml\n").nth(1).unwrap();
     let project = Project::new(example.split("```").next().unwrap());
     let proxy = "[ -d \"$RUSTUP_HOME\" ] && [ -d \"$CARGO_HOME\" ] || \
                  { echo 'error: rustup could not choose a version of cargo to run' >&2; exit 1; }";

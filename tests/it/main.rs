@@ -23,6 +23,7 @@ mod ci_workflows;
 mod completions;
 mod config;
 mod diff_run;
+mod docs;
 mod doctor;
 mod effect;
 mod env_file;

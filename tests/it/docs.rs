@@ -1,0 +1,279 @@
+//! The examples of the README and of docs/ work: each tasks.toml is loaded, and each command runs and
+//! prints what is shown.
+//!
+//! Each section of a page (`#` or `##`) has a repository of its own. Its blocks are taken in order:
+//! - `toml` is written to tasks.toml and loaded.
+//! - `console` has commands after `$ ` and what they print. Durations and ids may differ, `…` stands for
+//!   any text, and for any lines if it is alone in a line. `exit=N` is the status of the last command.
+//! - `sh` is run and must succeed.
+//! - With `file=PATH`, a block of any language is written to that file; with `toml` it is loaded too.
+//!
+//! Comments in front of a block are for this test alone: `<!-- run: SCRIPT -->` prepares the repository
+//! (`../bin` is in front of PATH, for what stands in for other tools), `<!-- and: TOML -->` adds to the next block what it leaves out, and `<!-- not run: REASON -->` leaves
+//! the next block out. `UPDATE_DOCS=1 cargo test -p xtask --test it docs` rewrites the output that is
+//! shown.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::project::{Project, Ran};
+
+/// What stands for any text.
+const ANY: &str = "…";
+
+/// A page while its blocks are checked.
+struct Page {
+    name: String,
+    project: Project,
+    /// TOML that readers don't see, for the next block.
+    addition: String,
+    /// Whether the next block is left out.
+    left_out: bool,
+    errors: String,
+}
+
+#[test]
+fn examples_of_readme_and_docs_work() {
+    let pages = pages();
+    let errors: Vec<String> = std::thread::scope(|scope| {
+        let checks: Vec<_> = pages.iter().map(|page| scope.spawn(|| check(page))).collect();
+        checks.into_iter().map(|check| check.join().unwrap()).collect()
+    });
+    let errors = errors.concat();
+    assert!(errors.is_empty(), "{errors}\nUPDATE_DOCS=1 rewrites the output that is shown");
+}
+
+#[test]
+fn links_of_readme_and_docs_lead_somewhere() {
+    let mut errors = String::new();
+    for page in pages() {
+        let text = fs::read_to_string(&page).unwrap();
+        for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            let (file, anchor) = link.split_once('#').unwrap_or((link, ""));
+            if file.contains("://") {
+                continue;
+            }
+            let path = if file.is_empty() { page.clone() } else { page.parent().unwrap().join(file) };
+            let target = fs::read_to_string(&path).unwrap_or_default();
+            if !path.exists() || !(anchor.is_empty() || anchors(&target).any(|name| name == anchor)) {
+                writeln!(errors, "{}: {link}", page.display()).unwrap();
+            }
+        }
+    }
+    assert!(errors.is_empty(), "links that lead nowhere:\n{errors}");
+}
+
+/// Returns the anchors of a page's headings, as GitHub forms them.
+fn anchors(text: &str) -> impl Iterator<Item = String> {
+    text.lines().filter(|line| line.starts_with('#')).map(|line| {
+        let title = line.trim_start_matches('#').trim().to_lowercase().replace(' ', "-");
+        title.chars().filter(|c| c.is_alphanumeric() || matches!(c, '-' | '_')).collect()
+    })
+}
+
+/// Returns README.md and the pages of docs/.
+fn pages() -> Vec<PathBuf> {
+    let top = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let docs = fs::read_dir(top.join("docs")).unwrap().map(|entry| entry.unwrap().path());
+    let mut pages: Vec<_> = docs.filter(|path| path.extension().is_some_and(|end| end == "md")).collect();
+    pages.push(top.join("README.md"));
+    pages.sort();
+    pages
+}
+
+/// Checks all blocks of a page, and returns what is wrong.
+fn check(path: &Path) -> String {
+    let text = fs::read_to_string(path).unwrap();
+    let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+    let mut page =
+        Page { name, project: repository(), addition: String::new(), left_out: false, errors: String::new() };
+    let mut rewritten = String::new();
+    let mut lines = text.lines().enumerate();
+    while let Some((number, line)) = lines.next() {
+        writeln!(rewritten, "{line}").unwrap();
+        if let Some(info) = line.strip_prefix("```") {
+            let block: String = lines
+                .by_ref()
+                .map(|(_, line)| line)
+                .take_while(|line| *line != "```")
+                .fold(String::new(), join);
+            rewritten += &page.block(number + 1, info, &block);
+            rewritten += "```\n";
+        } else if let Some(comment) = line.strip_prefix("<!-- ") {
+            let mut comment = comment.to_owned();
+            while !comment.contains("-->") {
+                let (_, line) = lines.next().unwrap();
+                writeln!(rewritten, "{line}").unwrap();
+                comment = format!("{comment}\n{line}");
+            }
+            page.comment(number + 1, comment.split("-->").next().unwrap());
+        } else if line.starts_with("# ") || line.starts_with("## ") {
+            page.project = repository();
+        }
+    }
+    if std::env::var_os("UPDATE_DOCS").is_some() && rewritten != text {
+        fs::write(path, rewritten).unwrap();
+    }
+    page.errors
+}
+
+fn join(text: String, line: &str) -> String {
+    text + line + "\n"
+}
+
+/// Returns an empty repository.
+fn repository() -> Project {
+    let project = Project::without_git("");
+    fs::remove_file(project.path("tasks.toml")).unwrap();
+    project.git(&["init", "-q", "-b", "main"]);
+    project
+}
+
+impl Page {
+    fn error(&mut self, line: usize, text: &str) {
+        writeln!(self.errors, "{}:{line}: {text}", self.name).unwrap();
+    }
+
+    fn comment(&mut self, line: usize, comment: &str) {
+        if let Some(script) = comment.strip_prefix("run:") {
+            self.script(line, script);
+        } else if let Some(toml) = comment.strip_prefix("and:") {
+            self.addition = toml.to_owned();
+        } else if let Some(reason) = comment.strip_prefix("not run:") {
+            self.left_out = true;
+            if reason.trim().is_empty() {
+                self.error(line, "a reason is missing");
+            }
+        }
+    }
+
+    /// Checks a block, and returns it as it should be.
+    fn block(&mut self, line: usize, info: &str, block: &str) -> String {
+        let mut words = info.split(' ');
+        let language = words.next().unwrap_or_default();
+        let attribute =
+            |name: &str| info.split(' ').find_map(|word| word.strip_prefix(name)?.strip_prefix('='));
+        let addition = std::mem::take(&mut self.addition);
+        if std::mem::take(&mut self.left_out) {
+            return block.to_owned();
+        }
+        match (language, attribute("file")) {
+            ("console", _) => return self.console(line, block, attribute("exit").unwrap_or("0")),
+            ("sh", None) => self.script(line, block),
+            ("toml", file) => {
+                self.project.write(file.unwrap_or("tasks.toml"), format!("{block}{addition}"));
+                let ran = self.project.xtask(&[]);
+                if ran.status != 0 {
+                    self.error(line, &ran.err);
+                }
+            }
+            (_, Some(file)) => {
+                self.project.write(file, block);
+            }
+            _ => self.error(line, "a block that nothing checks: say why with `<!-- not run: … -->`"),
+        }
+        block.to_owned()
+    }
+
+    fn script(&mut self, line: usize, script: &str) {
+        let ran = self.shell(&format!("set -e\n{script}"));
+        if ran.status != 0 {
+            self.error(line, &format!("exit status {}:\n{}", ran.status, ran.out));
+        }
+    }
+
+    /// Runs commands and compares what they print.
+    fn console(&mut self, line: usize, block: &str, status: &str) -> String {
+        let mut rewritten = String::new();
+        let mut rest = block;
+        let mut last = 0;
+        while let Some(command) = rest.strip_prefix("$ ") {
+            let (command, after) = command.split_once('\n').unwrap();
+            let end =
+                if after.starts_with("$ ") { 0 } else { after.find("\n$ ").map_or(after.len(), |at| at + 1) };
+            let (expected, next) = after.split_at(end);
+            let ran = self.shell(command);
+            last = ran.status;
+            let is_same = matches(&comparable(expected), &comparable(&ran.out));
+            if !is_same {
+                self.error(line, &format!("$ {command}\nprints:\n{}instead of:\n{expected}", ran.out));
+            }
+            let output = if is_same || expected.contains(ANY) { expected } else { ran.out.as_str() };
+            write!(rewritten, "$ {command}\n{output}").unwrap();
+            rest = next;
+        }
+        if last.to_string() != status {
+            self.error(line, &format!("exit status {last}, not {status}"));
+        }
+        rewritten
+    }
+
+    /// Runs a shell line; what it prints is in `out`, with the paths that readers would have.
+    fn shell(&self, script: &str) -> Ran {
+        let programs = Path::new(env!("CARGO_BIN_EXE_xtask")).parent().unwrap();
+        let bin = self.project.beside().join("bin");
+        let path = format!("{}:{}:{}", bin.display(), programs.display(), std::env::var("PATH").unwrap());
+        let mut command = self.project.command("sh");
+        command.env("PATH", path).args(["-c", &format!("exec 2>&1\n{script}")]);
+        let mut ran = Ran::of(command.output().unwrap());
+        let paths =
+            [(self.project.root(), "~/shop"), (self.project.home(), "~"), (self.project.beside(), "~")];
+        for (path, name) in paths {
+            ran.out = ran.out.replace(path.to_str().unwrap(), name);
+        }
+        ran
+    }
+}
+
+/// Returns the lines without what differs from run to run. Tasks that run at once end in any order.
+fn comparable(text: &str) -> Vec<String> {
+    let mut lines: Vec<String> = text.trim_end().lines().map(without_times).collect();
+    for passed in lines.chunk_by_mut(|a, b| a.starts_with('✓') && b.starts_with('✓')) {
+        passed.sort();
+    }
+    lines
+}
+
+fn without_times(line: &str) -> String {
+    let mut words: Vec<String> = Vec::new();
+    // A rule is as long as the rest of its line leaves room.
+    for word in line.trim_end_matches('─').split_whitespace() {
+        let core = word.trim_matches(|c: char| !c.is_alphanumeric());
+        let is_unit = matches!(core, "ms" | "s" | "µs");
+        let is_duration = core.starts_with(|c: char| c.is_ascii_digit()) && core.ends_with(['m', 's']);
+        let is_id = core.len() >= 7 && core.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let is_run = core.len() == 21 && core.starts_with("20") && core.matches('-').count() == 2;
+        match words.last_mut() {
+            Some(last) if is_unit && is_number(last) => *last = word.replace(core, "TIME"),
+            Some(last) if is_duration && last == "TIME" => *last = word.replace(core, "TIME"),
+            _ if is_duration => words.push(word.replace(core, "TIME")),
+            _ if is_id || is_run => words.push(word.replace(core, "ID")),
+            _ => words.push(word.to_owned()),
+        }
+    }
+    words.join(" ")
+}
+
+fn is_number(word: &str) -> bool {
+    !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.')
+}
+
+/// Whether lines are those that are expected.
+fn matches(expected: &[String], lines: &[String]) -> bool {
+    match (expected.split_first(), lines.split_first()) {
+        (None, first) => first.is_none(),
+        (Some((any, rest)), _) if any == ANY => (0..=lines.len()).any(|at| matches(rest, &lines[at..])),
+        (Some((line, rest)), Some((first, more))) => is_like(line, first) && matches(rest, more),
+        (Some(_), None) => false,
+    }
+}
+
+fn is_like(expected: &str, line: &str) -> bool {
+    match expected.split_once(ANY) {
+        None => expected == line,
+        Some((start, rest)) => line.strip_prefix(start).is_some_and(|line| {
+            rest.is_empty() || line.char_indices().any(|(at, _)| is_like(rest, &line[at..]))
+        }),
+    }
+}
