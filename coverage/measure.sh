@@ -78,7 +78,7 @@ esac
 
 # The sources are words too: no path of this repository has a blank.
 # shellcheck disable=SC2046
-awk -v top="$top" -f coverage/program.awk $(find src xtask/src -name "*.rs") "$out/all.info" >"$out/lcov.part"
+awk -v top="$top" -f coverage/program.awk $(find src xtask/src crates/*/src -name "*.rs") "$out/all.info" >"$out/lcov.part"
 mv "$out/lcov.part" "$out/lcov.info"
 rm "$out/all.info"
 echo "coverage: target/coverage/lcov.info, by $engine"

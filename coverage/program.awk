@@ -1,5 +1,5 @@
-# Reduces LCOV to the lines of the program itself: those of src/ and xtask/src/ which are built without
-# the tests, under paths from the top of the repository. It must not know who measured them.
+# Reduces LCOV to the lines of the program itself: those of src/, xtask/src/ and crates/*/src/ which are
+# built without the tests, under paths from the top of the repository. It must not know who measured them.
 #
 # First the sources are read, to see what `#[cfg(test)]` stands before; then the LCOV, with `top` set to
 # the absolute path of the repository. A table goes to standard error.
@@ -51,7 +51,7 @@ FILENAME ~ /\.rs$/ {
     close_file()
     path = substr($0, 4)
     if (index(path, top "/") == 1) path = substr(path, length(top) + 2)
-    counted = path ~ /^(xtask\/)?src\//
+    counted = path ~ /^(xtask\/|crates\/[^\/]*\/)?src\//
     if (counted) first = test_lines_of(path)
 }
 

@@ -11,8 +11,8 @@ use crate::base::clock::Timestamp;
 use crate::hint::Hint;
 use crate::quality::evidence::Evidence;
 use crate::reason::Reason;
-use crate::report::facts::{Finding, Ratio, Tests};
 use crate::warning::Warning;
+use ci_reports::facts::{Finding, Ratio, Tests};
 
 /// Version of the format, in the first event of each run.
 pub const VERSION: u32 = 1;

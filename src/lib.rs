@@ -23,7 +23,6 @@ pub mod process;
 mod program;
 pub mod quality;
 pub mod reason;
-pub mod report;
 pub mod reporter;
 pub mod select;
 pub mod shard;

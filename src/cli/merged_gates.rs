@@ -25,8 +25,8 @@ use crate::process::mask::Mask;
 use crate::quality::evidence::{Evidence, Source, Verdict};
 use crate::quality::{self, Absent, Basis, Case};
 use crate::reason::Reason;
-use crate::report::Facts;
-use crate::report::facts::MeasuredTwice;
+use ci_reports::Facts;
+use ci_reports::facts::MeasuredTwice;
 
 /// What became of a gate.
 pub struct Judged {
@@ -270,7 +270,7 @@ mod tests {
     use super::*;
     use crate::base::clock::Timestamp;
     use crate::manifest::{Environment, Inputs, VERSION};
-    use crate::report::facts::{Measure, Tests, Unit};
+    use ci_reports::facts::{Measure, Tests, Unit};
 
     fn manifest(facts: BTreeMap<String, Facts>) -> Manifest {
         let reports = facts.keys().map(|task| Source {

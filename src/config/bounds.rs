@@ -4,7 +4,7 @@ use super::diagnostic::{Diagnostic, Findings};
 use super::document::{Entry, Text, Value};
 use super::keys;
 use crate::quality::rules::{Bound, Comparison};
-use crate::report::facts::Unit;
+use ci_reports::facts::Unit;
 
 /// Comparisons, longer ones before those that they begin with.
 const COMPARISONS: [(&str, Comparison); 5] = [

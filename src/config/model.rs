@@ -16,7 +16,7 @@ use crate::base::env::Env;
 use crate::base::path::RepoPath;
 use crate::base::pattern::Patterns;
 use crate::quality::rules::Rules;
-use crate::report::Kind;
+use ci_reports::Kind;
 
 /// The tasks of a repository and what they share.
 #[derive(Clone, Debug, Default)]

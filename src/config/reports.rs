@@ -11,7 +11,7 @@ use super::model::Report;
 use super::suppressions;
 use crate::base::path::RepoPath;
 use crate::base::pattern::{Item, Mark, Origin, Pattern, Patterns, What};
-use crate::report::Kind;
+use ci_reports::Kind;
 
 /// The key that is no kind.
 const PARTIAL: &str = "partial";

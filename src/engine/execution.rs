@@ -26,7 +26,7 @@ use crate::process::spawn::Spawn;
 use crate::process::stop::{Demand, Stop};
 use crate::quality::evidence::Evidence;
 use crate::reason::Reason;
-use crate::report::Facts;
+use ci_reports::Facts;
 
 /// How long a `finally` may take if its task has no timeout.
 const FINALLY_TIMEOUT: Duration = Duration::from_secs(300);

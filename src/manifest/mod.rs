@@ -24,8 +24,8 @@ use crate::event::{Reported, Status, Verdict};
 use crate::key::{Field, FieldKind};
 use crate::quality::evidence::Source;
 use crate::reason::Reason;
-use crate::report::Facts;
 use crate::shard::Shard;
+use ci_reports::Facts;
 
 /// Version of the format. It rises when a field changes its meaning or goes.
 pub const VERSION: u32 = 1;

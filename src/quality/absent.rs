@@ -3,7 +3,7 @@
 
 use super::Case;
 use super::evidence::Ruling;
-use crate::report::{Facts, Kind};
+use ci_reports::{Facts, Kind};
 
 /// What a family of rules is about, and whether there is nothing of it.
 type Family = (&'static str, &'static [Kind], fn(&Facts) -> bool);

@@ -8,7 +8,7 @@ use super::rules::Coverage as Rule;
 use super::ruling::{counted, missing, ruling, verdict};
 use super::{Baseline, Case};
 use crate::base::path::RepoPath;
-use crate::report::facts::{Coverage, Lines, Ranges, Ratio, Spot};
+use ci_reports::facts::{Coverage, Lines, Ranges, Ratio, Spot};
 
 /// Stretches of missed lines that a breach names.
 const STRETCHES: usize = 8;

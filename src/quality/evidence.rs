@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::report::facts::{Ratio, Severity, Spot};
+use ci_reports::facts::{Ratio, Severity, Spot};
 
 /// Why a gate's verdict is what it is.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]

@@ -7,7 +7,7 @@ use super::evidence::{Breach, Ruling, Verdict};
 use super::ruling::{at_most, first_line, missing, number, ruling, verdict};
 use super::suppressions::{Sifted, Suppressions};
 use super::{Baseline, Case};
-use crate::report::facts::{Finding, Severity};
+use ci_reports::facts::{Finding, Severity};
 
 /// How often each finding is there, by its fingerprint: also those that are accepted, so that none is
 /// new when its suppression ends.

@@ -8,7 +8,7 @@ use super::evidence::{Breach, Ruling};
 use super::rules::Licences;
 use super::ruling::{counted, missing, number, ruling, verdict};
 use super::suppressions::Suppressions;
-use crate::report::facts::Package;
+use ci_reports::facts::Package;
 
 /// What a package's licence is called if its report knows none.
 const UNKNOWN: &str = "unknown";

@@ -21,7 +21,7 @@ mod test_counts;
 #[cfg(test)]
 mod tests;
 
-use crate::report::{Facts, Kind};
+use ci_reports::{Facts, Kind};
 use evidence::{Evidence, Record};
 use rules::{Day, Rules};
 use suppressions::Suppressions;

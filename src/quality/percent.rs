@@ -3,7 +3,7 @@
 
 use std::cmp::Ordering;
 
-use crate::report::facts::Ratio;
+use ci_reports::facts::Ratio;
 
 /// Digits behind the point that a demanded percentage may have; tasks.toml takes no more.
 const DIGITS: u32 = 6;

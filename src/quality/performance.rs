@@ -5,7 +5,7 @@ use super::evidence::{Ruling, Verdict};
 use super::rules::{Bound, Comparison};
 use super::ruling::{missing, ruling, verdict};
 use crate::base::name;
-use crate::report::facts::{Measure, Unit};
+use ci_reports::facts::{Measure, Unit};
 
 /// Adds the rulings on figures.
 pub(super) fn judge(case: &Case<'_>, rulings: &mut Vec<Ruling>) {

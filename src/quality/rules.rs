@@ -1,7 +1,7 @@
 //! What a gate demands, as tasks.toml says it. It must not know how facts come about.
 
 use crate::base::pattern::Pattern;
-use crate::report::facts::Unit;
+use ci_reports::facts::Unit;
 
 /// The rules of one gate. What is `None` or empty is not demanded.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -8,7 +8,7 @@ use super::evidence::{Breach, Ruling};
 use super::rules::{Day, Suppression};
 use super::ruling::{counted, number, ruling, verdict};
 use crate::base::path::RepoPath;
-use crate::report::facts::{Finding, Spot};
+use ci_reports::facts::{Finding, Spot};
 
 /// Suppressions with what they matched so far.
 pub(super) struct Suppressions<'r> {

@@ -4,7 +4,7 @@
 use super::Case;
 use super::evidence::{Breach, Ruling};
 use super::ruling::{at_most, counted, first_line, missing, number, ruling, verdict};
-use crate::report::facts::{FailedTest, Tests, Totals};
+use ci_reports::facts::{FailedTest, Tests, Totals};
 
 /// Tests that were run.
 pub(super) fn run(tests: &Tests) -> u64 {

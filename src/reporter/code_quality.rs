@@ -10,10 +10,10 @@ use serde_json::{Value, json};
 use crate::base::digest::Fields;
 use crate::base::file::{self, Durability};
 use crate::event::{Event, What};
-use crate::report::facts::Severity;
 use crate::reporter::Reporter;
 use crate::reporter::remarks::{About, Remarks};
 use crate::reporter::story::Story;
+use ci_reports::facts::Severity;
 
 /// Collects a run and writes the file at its end.
 pub struct CodeQuality {

@@ -4,11 +4,11 @@
 //! the runner reads none but the one with the token, which nobody knows before it is used.
 
 use crate::base::digest::Fields;
-use crate::report::facts::Spot;
 use crate::reporter::ci::{Dialect, Group};
 use crate::reporter::harmless::{At, Marker, harmless};
 use crate::reporter::remarks::{Grade, Remark};
 use crate::reporter::text::{Keep, safe};
+use ci_reports::facts::Spot;
 
 /// Commands stand at the start of a line. The old form is read anywhere in one, and drawn by the page
 /// that shows the log even where the runner does not obey it.

@@ -4,11 +4,11 @@
 use std::collections::BTreeMap;
 
 use crate::event::{Ended, Event, Level, Log, ServiceEnd, Status, Summary, TaskFinished, What};
-use crate::report::facts::Spot;
 use crate::reporter::Output;
 use crate::reporter::lines::{Head, Lines, clause};
 use crate::reporter::rulings;
 use crate::reporter::style::{Paint, Tone};
+use ci_reports::facts::Spot;
 
 /// A piece of what is told, for those who draw something around it.
 #[derive(Clone, PartialEq, Debug)]

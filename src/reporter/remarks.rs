@@ -7,9 +7,9 @@
 use crate::event::{Ended, Status, TaskFinished};
 use crate::git::ChangedLines;
 use crate::quality::evidence::{Breach, Ruling, Verdict};
-use crate::report::facts::{FailedTest, Finding, Severity, Spot};
 use crate::reporter::story::{Story, cut};
 use crate::warning::Warning;
+use ci_reports::facts::{FailedTest, Finding, Severity, Spot};
 
 /// Something that is worth a note.
 #[derive(Clone, PartialEq, Eq, Debug)]

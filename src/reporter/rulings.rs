@@ -4,9 +4,9 @@
 use console::measure_text_width as width;
 
 use crate::quality::evidence::{Breach, Evidence, Ruling, Verdict};
-use crate::report::facts::Spot;
 use crate::reporter::style::{Paint, Tone};
 use crate::reporter::text::{Keep, safe};
+use ci_reports::facts::Spot;
 
 /// Breaches of a rule that are shown below a gate's line.
 pub const FEW: usize = 10;

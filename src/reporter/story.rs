@@ -2,9 +2,9 @@
 //! that is said.
 
 use crate::event::{Event, Log, RunStarted, Status, Summary, TaskFinished, What};
-use crate::report::facts::Ratio;
 use crate::reporter::text::{Keep, safe};
 use crate::warning::Warning;
+use ci_reports::facts::Ratio;
 
 /// Lines of a failed task's log that are kept.
 const LAST_LINES: usize = 30;

@@ -10,7 +10,7 @@ use crate::base::path::RepoPath;
 use crate::base::pattern::{Pattern, What};
 use crate::config::model::{Config, Task};
 use crate::graph::Graph;
-use crate::report::Kind;
+use ci_reports::Kind;
 
 /// Where the runner comes from, if the repository does not build its own.
 const SOURCE: &str = concat!("cargo install --locked --git ", env!("CARGO_PKG_REPOSITORY"), " xtask");

@@ -10,8 +10,8 @@ use crate::base::pattern::{Item, Origin, Pattern, Patterns, What};
 use crate::config::model::{Config, Provider, Report};
 use crate::config::{Source, parse};
 use crate::graph::{Graph, Reach};
-use crate::report::Kind;
 use crate::select::Selection;
+use ci_reports::Kind;
 
 fn config(text: &str, base: &str) -> Config {
     let base = RepoPath::top().join(base).unwrap();

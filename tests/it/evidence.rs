@@ -338,7 +338,7 @@ const RECORDED: [(&str, &str); 21] = [
 
 #[test]
 fn each_report_of_a_real_tool_is_evidence_only_as_it_was_written() {
-    let kept = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/reports");
+    let kept = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates/ci-reports/tests/reports");
     let mut tasks = String::new();
     for (at, (kind, _)) in RECORDED.iter().enumerate() {
         tasks.push_str(&format!(

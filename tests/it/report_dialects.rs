@@ -6,7 +6,7 @@ use crate::project::{Project, Ran};
 
 /// Reads what a tool once wrote.
 fn recorded(path: &str) -> Vec<u8> {
-    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/reports");
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates/ci-reports/tests/reports");
     std::fs::read(folder.join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 

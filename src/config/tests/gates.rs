@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::quality::rules::{self, Bound, Comparison, Day, Suppression};
-use crate::report::Kind;
-use crate::report::facts::Unit;
+use ci_reports::Kind;
+use ci_reports::facts::Unit;
 use model::Gate;
 
 /// Two tasks that write reports, in front of what a test is about.

@@ -19,7 +19,7 @@ use crate::history::records::{Recorded, Records};
 use crate::quality::evidence::Record;
 use crate::quality::rules::Day;
 use crate::quality::{Baseline, Basis};
-use crate::report::facts::Ratio;
+use ci_reports::facts::Ratio;
 
 /// The name below `refs/notes/` under which records are shared.
 pub const NOTES: &str = "xtask";

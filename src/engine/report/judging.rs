@@ -14,7 +14,7 @@ use crate::graph::{NodeId, Role};
 use crate::quality::evidence::{Evidence, Verdict};
 use crate::quality::{self, Absent, Baseline, Basis, Case};
 use crate::reason::Reason;
-use crate::report::facts::{Coverage, Facts, Finding, Tests};
+use ci_reports::facts::{Coverage, Facts, Finding, Tests};
 
 /// Judges the gate of a node.
 pub fn judge(context: &Context<'_>, id: NodeId, reason: &Reason) -> Execution {

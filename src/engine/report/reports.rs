@@ -16,8 +16,8 @@ use crate::event::Ended;
 use crate::git::snapshot::Snapshot;
 use crate::process::mask::Mask;
 use crate::quality::evidence::Source;
-use crate::report::facts::{Facts, Finding, MeasuredTwice, content_digest};
-use crate::report::{self, Extent, Flaw, Kind, Part};
+use ci_reports::facts::{Facts, Finding, MeasuredTwice, content_digest};
+use ci_reports::{Completeness, Kind, ParseError, ReportFile};
 
 /// What the reports of a task say.
 #[derive(Clone, Debug, Default)]
@@ -86,18 +86,18 @@ pub enum Why {
     Io(#[source] io::Error),
     /// What is in it.
     #[error(transparent)]
-    Flaw(Flaw),
+    ParseError(ParseError),
     /// Nothing is in it, nor in any other of its kind.
     #[error("{flaw}{}", and_others(*others))]
     Nothing {
         /// What it says.
-        flaw: Flaw,
+        flaw: ParseError,
         /// How many more of the task's reports of this kind there are.
         others: usize,
     },
     /// What is in it, if its task may allow it.
     #[error("{0}; mend it, or if it does no harm, say why in the task: reports = {{ …, partial = \"why\" }}")]
-    Partial(Flaw),
+    Partial(ParseError),
     /// Two reports contradict each other.
     #[error("{0}")]
     Twice(String),
@@ -126,11 +126,11 @@ fn advice(others: &[String]) -> String {
     format!(", and so are {named}; delete what nothing writes any more")
 }
 
-impl From<Flaw> for Why {
-    fn from(flaw: Flaw) -> Self {
+impl From<ParseError> for Why {
+    fn from(flaw: ParseError) -> Self {
         match flaw {
-            Flaw::Incomplete { .. } => Self::Partial(flaw),
-            _ => Self::Flaw(flaw),
+            ParseError::Incomplete { .. } => Self::Partial(flaw),
+            _ => Self::ParseError(flaw),
         }
     }
 }
@@ -177,7 +177,7 @@ impl Library<'_> {
             }
         }
         let mut told = Told::default();
-        let mut nothing: BTreeMap<Kind, Option<(String, Flaw)>> = BTreeMap::new();
+        let mut nothing: BTreeMap<Kind, Option<(String, ParseError)>> = BTreeMap::new();
         for (report, path) in &found {
             let (part, source) = self.read_one(task, (report, path))?;
             let lacks = part.nothing.map(|flaw| (path.to_string(), flaw));
@@ -200,7 +200,7 @@ impl Library<'_> {
         for report in &task.reports {
             let mut found = self.matching(report).unwrap_or_default();
             found.retain(|path| !attempt.is_stale(path, self.place));
-            for (Part { facts, .. }, _) in
+            for (ReportFile { facts, .. }, _) in
                 found.iter().filter_map(|path| self.read_one(task, (report, path)).ok())
             {
                 // Without figures there is nothing that could be told twice.
@@ -215,7 +215,7 @@ impl Library<'_> {
         &self,
         task: &Task,
         (report, path): (&Report, &RepoPath),
-    ) -> Result<(Part, Source), NoEvidence> {
+    ) -> Result<(ReportFile, Source), NoEvidence> {
         let no = |why| NoEvidence { path: path.to_string(), why };
         let on_disk = path.under(self.place);
         let about = fs::metadata(&on_disk).map_err(|error| no(Why::Io(error)))?;
@@ -225,9 +225,9 @@ impl Library<'_> {
         let file = File::open(&on_disk).map_err(|error| no(Why::Io(error)))?;
         let mut hashed = Hashed { inner: file, hasher: blake3::Hasher::new() };
         let mut bytes = BufReader::with_capacity(256 * 1024, &mut hashed);
-        let extent = if report.partial.is_some() { Extent::Part } else { Extent::Whole };
-        let Part { mut facts, nothing } =
-            report::read_part(report.kind, extent, &mut bytes).map_err(|flaw| no(flaw.into()))?;
+        let extent = if report.partial.is_some() { Completeness::Partial } else { Completeness::Full };
+        let ReportFile { mut facts, nothing } =
+            ci_reports::read_file(report.kind, extent, &mut bytes).map_err(|flaw| no(flaw.into()))?;
         // A reader may stop at the end of what it understands.
         io::copy(&mut bytes, &mut io::sink()).map_err(|error| no(Why::Io(error)))?;
         let digest = hashed.hasher.finalize().to_hex().to_string();
@@ -243,7 +243,7 @@ impl Library<'_> {
         }
         let kind = report.kind.name().to_owned();
         let source = Source { task: task.name.clone(), kind, path: path.to_string(), digest };
-        Ok((Part { facts, nothing }, source))
+        Ok((ReportFile { facts, nothing }, source))
     }
 
     /// The files of a report, sorted; each of its patterns has one.

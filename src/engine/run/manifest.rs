@@ -24,7 +24,7 @@ use crate::manifest::{Account, Environment, Inputs, Keys, Manifest, PlanDigest, 
 use crate::plan::{Decision, Plan, Planned, World, definition};
 use crate::process::mask::Mask;
 use crate::quality::evidence::Source;
-use crate::report::Facts;
+use ci_reports::Facts;
 
 /// What is known of a manifest before the run is over.
 pub struct Draft {

@@ -16,7 +16,7 @@ use super::rules::{Bound, Comparison, Coverage, Findings, Licences, Suppression,
 use super::*;
 use crate::base::path::RepoPath;
 use crate::base::pattern::{Origin, Pattern};
-use crate::report::facts::{
+use ci_reports::facts::{
     self, FailedTest, Finding, Lines, Measure, Package, Ranges, Ratio, Severity, Sonar, Spot, Unit,
 };
 

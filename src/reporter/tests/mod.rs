@@ -12,12 +12,12 @@ use crate::event::{
 use crate::git::ChangedLines;
 use crate::quality::evidence::{Breach, Evidence, Record, Ruling, Verdict as Judged};
 use crate::reason::Reason;
-use crate::report::facts::{FailedTest, Finding, Ratio, Severity, Spot, Tests};
 use crate::reporter::Reporter as _;
 use crate::reporter::ci::{Ci, Dialect, Site};
 use crate::reporter::story::Story;
 use crate::reporter::style::Paint;
 use crate::reporter::{Output, azure, buildkite, github, gitlab};
+use ci_reports::facts::{FailedTest, Finding, Ratio, Severity, Spot, Tests};
 
 /// Where the made-up repository lies.
 const ROOT: &str = "/home/me/shop";

@@ -1,0 +1,9 @@
+//! Any bytes, read as `k6`.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use ci_reports::{Kind, read};
+
+fuzz_target!(|bytes: &[u8]| {
+    let _ = read(Kind::K6, &mut &*bytes);
+});

@@ -1,0 +1,429 @@
+//! Cobertura XML: the lines of each class, and how often each was reached. It must not know what is
+//! demanded of lines.
+//!
+//! The lines of a class count; those of its methods are either repeated there or the line of the
+//! method's name, which no tool adds up. Where a class has none of its own, those of its methods do,
+//! unless the totals say that they don't.
+//!
+//! Tools count lines in many ways for `lines-valid`: of each file each line once, of each class or of
+//! each method, or all that are written. If it is more than any of these, lines are not listed: then
+//! the tool's own totals count where they are worse than what is listed, as lines of no file.
+//!
+//! A file's name is relative to one of the `sources`. If there is one, the name is put behind it; if
+//! there are more, the report does not say which it is, and the name stays as it is. Then a name in
+//! two packages may be that of two files, and joining them would hide the lines of one behind those
+//! of the other, so it is an error.
+
+use std::collections::HashMap;
+
+use super::budget::Budget;
+use super::facts::{Coverage, Facts, Lines, Ranges, Ratio};
+use super::source::Source;
+use super::xml::{Document, Element, Piece};
+use super::{Kind, ParseError, ReportFile, text, uri};
+
+/// The most lines of one class.
+const LINES: usize = 4_000_000;
+
+/// Reads a report.
+pub(crate) fn read(source: Source<'_>) -> Result<ReportFile, ParseError> {
+    let mut reading = Reading {
+        document: Document::new(source, Kind::Cobertura.format())?,
+        budget: Budget::new(),
+        open: Vec::new(),
+        valid: None,
+        covered: None,
+        packages: false,
+        package: Package::default(),
+        packages_of: HashMap::new(),
+        shared: None,
+        sources: Vec::new(),
+        class: Class::default(),
+        coverage: Coverage::default(),
+        of_methods: Coverage::default(),
+        by_class: 0,
+        by_method: 0,
+        written: 0,
+    };
+    while reading.step()? {}
+    reading.end()
+}
+
+/// What the lines are called that the totals count and no class lists.
+const UNLISTED: &str = "(lines that are not listed)";
+
+/// A class so far.
+#[derive(Default)]
+struct Class {
+    file: String,
+    lines: Listed,
+    /// Of its methods.
+    methods: Listed,
+}
+
+/// Lines as they are listed.
+#[derive(Default)]
+struct Listed {
+    reached: Vec<u32>,
+    missed: Vec<u32>,
+}
+
+impl Listed {
+    fn lines(self) -> Lines {
+        Lines::new(Ranges::of(self.reached), &Ranges::of(self.missed))
+    }
+}
+
+/// The package that was begun last.
+#[derive(Default, Clone)]
+struct Package {
+    /// Which it is of all; names may be left out or be there twice.
+    number: u64,
+    name: String,
+}
+
+struct Reading<'a> {
+    document: Document<'a>,
+    budget: Budget,
+    open: Vec<String>,
+    /// What the report says to be the number of lines.
+    valid: Option<u64>,
+    /// And of those that were reached.
+    covered: Option<u64>,
+    packages: bool,
+    package: Package,
+    /// The first package of each file.
+    packages_of: HashMap<String, Package>,
+    /// The first file that two packages have, and their names.
+    shared: Option<(String, [String; 2])>,
+    sources: Vec<String>,
+    class: Class,
+    coverage: Coverage,
+    /// Lines of the methods of classes that have none of their own.
+    of_methods: Coverage,
+    /// Lines of all classes, of each class each once.
+    by_class: u64,
+    /// Lines of all methods.
+    by_method: u64,
+    /// Lines of all classes, each as often as it is there.
+    written: u64,
+}
+
+impl Reading<'_> {
+    fn step(&mut self) -> Result<bool, ParseError> {
+        match self.document.next()? {
+            Piece::Open(element) => {
+                self.opened(&element)?;
+                self.open.push(element.name);
+            }
+            Piece::Text(part) if self.is_in(&["sources", "source"]) => {
+                if let Some(source) = self.sources.last_mut() {
+                    source.push_str(&part);
+                }
+            }
+            Piece::Text(_) => {}
+            Piece::Close => {
+                if self.open.pop().is_some_and(|name| name == "class") {
+                    self.class_closed()?;
+                }
+            }
+            Piece::End => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    fn is_in(&self, names: &[&str]) -> bool {
+        self.open.iter().map(String::as_str).rev().take(names.len()).eq(names.iter().rev().copied())
+    }
+
+    fn opened(&mut self, element: &Element) -> Result<(), ParseError> {
+        match &*element.name {
+            name if self.open.is_empty() && name != "coverage" => {
+                let name = text::one_line(name, 40);
+                return Err(self.document.malformed(&format!("its root is `{name}`, not `coverage`")));
+            }
+            _ if self.open.is_empty() => {
+                let count = |name: &str| element.count(name).map_err(|what| self.document.malformed(&what));
+                (self.valid, self.covered) = (count("lines-valid")?, count("lines-covered")?);
+            }
+            "packages" if self.open.len() == 1 => self.packages = true,
+            "source" if self.is_in(&["sources"]) => {
+                self.budget.keep(0)?;
+                self.sources.push(String::new());
+            }
+            "package" => {
+                let name = text::one_line(element.get("name").unwrap_or_default(), 100);
+                self.package = Package { number: self.package.number + 1, name };
+            }
+            "class" => {
+                let file = uri::tidy(element.get("filename").unwrap_or_default().trim());
+                if file.is_empty() {
+                    return Err(self.document.malformed("a class names no file"));
+                }
+                self.class = Class { file, ..Class::default() };
+            }
+            "line" if self.is_in(&["class", "lines"]) => self.line(element, true)?,
+            "line" if self.is_in(&["method", "lines"]) => self.line(element, false)?,
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn line(&mut self, element: &Element, of_class: bool) -> Result<(), ParseError> {
+        let number = element.get("number").and_then(|number| number.trim().parse().ok());
+        let hits = element.get("hits").and_then(|hits| hits.trim().parse::<f64>().ok());
+        // Counters overflow; a count below zero proves nothing.
+        let (Some(number), Some(hits)) = (number, hits.filter(|hits| hits.is_finite())) else {
+            return Err(self.document.malformed("a line has no `number` or no count of `hits`"));
+        };
+        let listed = if of_class { &mut self.class.lines } else { &mut self.class.methods };
+        if listed.reached.len() + listed.missed.len() == LINES {
+            return Err(ParseError::TooLarge { what: format!("a class has more than {LINES} lines") });
+        }
+        *if of_class { &mut self.written } else { &mut self.by_method } += 1;
+        let lines = if hits > 0.0 { &mut listed.reached } else { &mut listed.missed };
+        lines.push(number);
+        Ok(())
+    }
+
+    fn class_closed(&mut self) -> Result<(), ParseError> {
+        let class = std::mem::take(&mut self.class);
+        let lines = class.lines.lines();
+        let of_methods = class.methods.lines();
+        let kept = if lines.ratio().whole == 0 { &of_methods } else { &lines };
+        self.budget.keep(class.file.len() + 8 * (kept.reached.0.len() + kept.missed.0.len()))?;
+        self.by_class += lines.ratio().whole;
+        if lines.ratio().whole == 0 {
+            self.of_methods.add(class.file.clone(), &of_methods);
+        }
+        match self.packages_of.get(&class.file) {
+            None => {
+                self.budget.store(class.file.len() + size_of::<Package>() + self.package.name.len())?;
+                self.packages_of.insert(class.file.clone(), self.package.clone());
+            }
+            Some(first) if first.number != self.package.number && self.shared.is_none() => {
+                let names = [first.name.clone(), self.package.name.clone()];
+                self.shared = Some((class.file.clone(), names));
+            }
+            Some(_) => {}
+        }
+        self.coverage.add(class.file, &lines);
+        Ok(())
+    }
+
+    /// With several sources, one name in two packages is not known to be one file.
+    fn check_names(&self) -> Result<(), ParseError> {
+        let Some((file, [one, other])) = self.shared.as_ref().filter(|_| self.sources.len() > 1) else {
+            return Ok(());
+        };
+        let what = format!(
+            "the packages `{one}` and `{other}` both have `{}`, and with {} sources nobody knows whether that is one \
+             file; read the tool's LCOV report, which is complete, or have one written for each source",
+            text::one_line(file, 200),
+            self.sources.len()
+        );
+        Err(self.document.malformed(&what))
+    }
+
+    fn end(self) -> Result<ReportFile, ParseError> {
+        if !self.packages {
+            return Err(self.document.malformed("it has no `packages`"));
+        }
+        self.check_names()?;
+        let named = self.coverage.ratio().whole;
+        let by_lines = [named, self.by_class, self.written];
+        // istanbul lists the line of each function's name, and does not count it.
+        let are_no_lines = named > 0 && self.valid.is_some_and(|valid| by_lines.contains(&valid));
+        let (mut coverage, of_methods) = (self.coverage, self.of_methods);
+        if !are_no_lines {
+            for (file, lines) in of_methods.files {
+                coverage.add(file, &lines);
+            }
+        }
+        let ratio = coverage.ratio();
+        let valid = self.valid.unwrap_or_default();
+        if ratio.whole == 0 {
+            if valid > 0 {
+                let what = format!("`lines-valid` says {valid}, and no line is there");
+                return Err(self.document.malformed(&what));
+            }
+            let facts = Facts { coverage: Some(coverage), ..Facts::default() };
+            let nothing = Some(ParseError::nothing("it has no lines of any class"));
+            return Ok(ReportFile { facts, nothing });
+        }
+        let counts = [ratio.whole, self.by_class, self.written, self.by_method];
+        if counts.iter().all(|count| *count < valid) && valid != self.written + self.by_method {
+            unlisted(ratio, Ratio { part: self.covered.unwrap_or(ratio.part), whole: valid }, &mut coverage);
+        }
+        let [source] = &*self.sources else {
+            return Ok(Facts { coverage: Some(coverage), ..Facts::default() }.into());
+        };
+        let mut all = Coverage::default();
+        for (file, lines) in coverage.files {
+            let on_a_drive = file.as_bytes().get(1) == Some(&b':');
+            let is_whole = on_a_drive || file == UNLISTED;
+            let whole = if is_whole { file } else { uri::tidy(&uri::join(source.trim(), &file)) };
+            all.add(whole, &lines);
+        }
+        Ok(Facts { coverage: Some(all), ..Facts::default() }.into())
+    }
+}
+
+/// Adds the lines that the totals count and no class lists, if these are worse than what is listed.
+fn unlisted(listed: Ratio, declared: Ratio, coverage: &mut Coverage) {
+    let share = |one: Ratio, other: Ratio| u128::from(one.part) * u128::from(other.whole);
+    if share(declared, listed) >= share(listed, declared) {
+        return;
+    }
+    let count = |all: u64, part: u64| u32::try_from(all.saturating_sub(part)).unwrap_or(u32::MAX);
+    let missing = count(declared.whole, listed.whole);
+    let reached = count(declared.part, listed.part).min(missing);
+    let stretch = |first: u32, last: u32| Ranges(if first > last { Vec::new() } else { vec![(first, last)] });
+    let lines = Lines { reached: stretch(1, reached), missed: stretch(reached.saturating_add(1), missing) };
+    coverage.add(UNLISTED.to_owned(), &lines);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report(attributes: &str, sources: &[&str], classes: &str) -> String {
+        let sources: Vec<_> = sources.iter().map(|source| format!("<source>{source}</source>")).collect();
+        let sources = sources.concat();
+        format!(
+            "<?xml version=\"1.0\" ?>\n<!DOCTYPE coverage SYSTEM 'http://cobertura.example/coverage-04.dtd'>\n\
+             <coverage {attributes}><sources>{sources}</sources><packages><package><classes>{classes}\
+             </classes></package></packages></coverage>"
+        )
+    }
+
+    const A: &str = "<class filename='a.py'><methods><method><lines><line number='9' hits='1'/></lines></method>\
+                     </methods><lines><line number='1' hits='2'/><line number='2' hits='0'/></lines></class>";
+    const MORE: &str = "<class filename='a.py'><lines><line number='2' hits='1'/></lines></class>";
+
+    fn read(text: &str) -> Result<Coverage, ParseError> {
+        crate::read(Kind::Cobertura, &mut text.as_bytes()).map(|facts| facts.coverage.unwrap())
+    }
+
+    #[test]
+    fn one_source_stands_before_its_files() {
+        let cases: [(&[&str], &str); 7] = [
+            (&[], "a.py"),
+            (&["."], "a.py"),
+            (&[""], "a.py"),
+            (&["\n /home/dev/shop \n"], "/home/dev/shop/a.py"),
+            (&["src"], "src/a.py"),
+            (&["/"], "/a.py"),
+            (&["/home/dev/shop", "/home/dev/lib"], "a.py"),
+        ];
+        for (sources, file) in cases {
+            let coverage = read(&report("lines-valid='2'", sources, A)).unwrap();
+            assert_eq!(coverage.files.keys().collect::<Vec<_>>(), [file], "{sources:?}");
+        }
+    }
+
+    #[test]
+    fn classes_of_one_file_are_joined() {
+        for valid in ["lines-valid='2'", "lines-valid='3'", "lines-valid=''", ""] {
+            let coverage = read(&report(valid, &[], &format!("{A}{MORE}"))).unwrap();
+            assert_eq!(coverage.files["a.py"], Lines::new(Ranges::of(vec![1, 2]), &Ranges::default()));
+        }
+    }
+
+    #[test]
+    fn a_name_in_two_packages_is_one_file_only_below_one_source() {
+        let two = |sources: &[&str], valid: &str| {
+            let one = "<class filename='u.py'><lines><line number='1' hits='1'/><line number='2' hits='1'/></lines></class>";
+            let other = one.replace("hits='1'", "hits='0'");
+            let classes = format!("{one}</classes></package><package name='two'><classes>{other}");
+            read(&report(valid, sources, &classes).replace("<package>", "<package name='one'>"))
+        };
+        for sources in [&[][..], &["src"]] {
+            for valid in ["lines-valid='4'", "lines-valid='2'", ""] {
+                assert_eq!(
+                    two(sources, valid).unwrap().ratio(),
+                    Ratio { part: 2, whole: 2 },
+                    "{sources:?} {valid}"
+                );
+            }
+        }
+        let flaw = two(&["one", "two"], "lines-valid='4'").unwrap_err().to_string();
+        assert_eq!(
+            flaw,
+            "it is not a Cobertura report: the packages `one` and `two` both have `u.py`, and with 2 sources nobody \
+             knows whether that is one file; read the tool's LCOV report, which is complete, or have one written for each \
+             source (line 3)"
+        );
+        // Classes of one package may share a file, as those within each other do on the JVM.
+        assert!(read(&report("lines-valid='3'", &["a", "b"], &format!("{A}{MORE}"))).is_ok());
+    }
+
+    fn ratio(attributes: &str, classes: &str) -> (u64, u64) {
+        let ratio = read(&report(attributes, &[], classes)).unwrap_or_else(|flaw| panic!("{flaw}")).ratio();
+        (ratio.part, ratio.whole)
+    }
+
+    #[test]
+    fn lines_of_methods_count_where_a_class_has_none() {
+        let methods = "<class filename='m.py'><methods><method><lines><line number='3' hits='1'/><line number='4' hits='0'/>\
+                       </lines></method></methods><lines/></class>";
+        assert_eq!(ratio("", methods), (1, 2));
+        assert_eq!(ratio("lines-valid='2'", methods), (1, 2));
+        assert_eq!(ratio("lines-valid='0'", methods), (1, 2));
+        assert_eq!(ratio("lines-valid='4'", &format!("{A}{methods}")), (2, 4));
+        // As istanbul counts, which lists where a function begins.
+        assert_eq!(ratio("lines-valid='2'", &format!("{A}{methods}")), (1, 2));
+    }
+
+    #[test]
+    fn totals_count_where_they_are_worse_than_what_is_listed() {
+        // There is 1 of 2 lines.
+        let cases = [
+            // Lines of methods, twice those of some.
+            ("lines-valid='1' lines-covered='1'", (1, 2)),
+            ("lines-valid='1'", (1, 2)),
+            ("lines-valid='4' lines-covered='2'", (1, 2)),
+            ("lines-valid='4' lines-covered='3'", (1, 2)),
+            ("lines-valid='10' lines-covered='2' line-rate='NaN'", (2, 10)),
+            ("lines-valid='10'", (1, 10)),
+            ("lines-valid='10' lines-covered='0'", (1, 10)),
+        ];
+        for (attributes, expected) in cases {
+            assert_eq!(ratio(attributes, A), expected, "{attributes}");
+        }
+        let all = read(&report("lines-valid='10' lines-covered='2'", &["/src"], A)).unwrap();
+        assert_eq!(all.files.keys().collect::<Vec<_>>(), [UNLISTED, "/src/a.py"]);
+        assert_eq!(ratio(&format!("lines-valid='{}'", u64::MAX), A), (1, u64::from(u32::MAX) + 2));
+    }
+
+    #[test]
+    fn counts_of_hits_are_of_any_size() {
+        let class = "<class filename='a'><lines><line number='1' hits='99999999999999999999' branch='True'/>\
+                     <line number='2' hits='1e+06'/><line number='3' hits='-4'/></lines></class>";
+        assert_eq!(ratio("lines-valid='3' line-rate='NaN'", class), (2, 3));
+    }
+
+    #[test]
+    fn what_is_not_whole_is_a_flaw() {
+        let cases = [
+            (report("lines-valid='5'", &[], ""), "`lines-valid` says 5, and no line is there"),
+            (report("lines-valid='x'", &[], A), "`lines-valid=\"x\"` of `coverage` is no count"),
+            (report("", &[], "<class><lines/></class>"), "a class names no file"),
+            (
+                report("", &[], "<class filename='a'><lines><line number='1' hits='NaN'/></lines></class>"),
+                "no count of `hits`",
+            ),
+            (
+                report("", &[], "<class filename='a'><lines><line number='1'/></lines></class>"),
+                "no count of `hits`",
+            ),
+            (report("lines-valid='0'", &[], ""), "nothing was examined"),
+            ("<coverage clover='3.2'><project/></coverage>".to_owned(), "it has no `packages`"),
+            ("<testsuites/>".to_owned(), "its root is `testsuites`"),
+        ];
+        for (text, told) in cases {
+            let flaw = read(&text).unwrap_err().to_string();
+            assert!(flaw.contains(told), "{flaw}");
+        }
+    }
+}

@@ -1,0 +1,308 @@
+//! The totals that suites of a `JUnit` report declare, compared with what they list. It must not know
+//! XML's structure.
+//!
+//! - A suite that declares more tests than it lists left some out (mocha its pending ones, and those
+//!   after a failed hook), counts attempts (Surefire, Gradle) or assertions (Catch2, doctest) or what
+//!   else its tool runs. That is noted. Where the report says neither that a test was skipped nor
+//!   tried again nor failed, and its tool is none that counts something else, tests that are not there
+//!   might have failed: the report is refused.
+//! - A suite that declares fewer has skipped tests that it does not count (Boost.Test, Ginkgo 1), or
+//!   tests that did not run and are not marked (jest's `todo`), or a test that failed twice. What
+//!   nothing else explains was not run.
+//! - A suite that declares failures of which it lists none, or too few, failed itself. A tool that
+//!   counts one assertion as a failure and as an error does not list it twice.
+
+use super::tally::{Outcome, Tally};
+use crate::facts::Totals;
+use crate::text;
+use crate::xml::Element;
+
+/// A suite so far, with the suites within it.
+#[derive(Default)]
+pub(super) struct Suite {
+    pub(super) name: String,
+    pub(super) file: Option<String>,
+    /// Whether it is a `testsuites`.
+    is_group: bool,
+    /// Whether the root is one.
+    in_group: bool,
+    /// How many tests it declares.
+    tests: Option<u64>,
+    failures: Option<u64>,
+    errors: Option<u64>,
+    skipped: Option<u64>,
+    /// Whether Catch2 wrote it, of any version.
+    is_catch2: bool,
+    /// What is there.
+    listed: Listed,
+    /// Cases and suites right below it.
+    children: u64,
+    /// Suites right below it.
+    suites: u64,
+    /// Cases right below it.
+    own_cases: u64,
+    /// Cases that it does not count itself.
+    uncounted: u64,
+    /// The greatest number of tests and of skipped ones that it or the suites within it declare.
+    most: Most,
+    /// Of the suites within it, at any depth.
+    within: Within,
+    /// What all cases are like.
+    cases: Alike,
+}
+
+/// What a suite or a case lists.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Listed {
+    pub(super) cases: u64,
+    /// Elements that say that something failed.
+    pub(super) failures: u64,
+    /// Cases that failed.
+    pub(super) failed: u64,
+    /// Cases that say that they were skipped.
+    pub(super) skipped: u64,
+    /// Attempts that failed before the last one.
+    pub(super) attempts: u64,
+    /// How many assertions a case counts, if it does.
+    pub(super) assertions: Option<u64>,
+    /// Whether a case is written as Catch2 and doctest do: with the status `run`, and no result.
+    pub(super) is_run: bool,
+    /// Whether a case is named as Go demands it.
+    pub(super) is_go: bool,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Most {
+    tests: u64,
+    skipped: u64,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Within {
+    /// A suite that declares errors.
+    errors: bool,
+    /// A suite that declares no failures, not even none.
+    silent: bool,
+    /// A suite that declares no tests, or others than it lists.
+    differs: bool,
+}
+
+/// How many cases are so.
+#[derive(Clone, Copy, Default)]
+struct Alike {
+    are_run: u64,
+    are_go: u64,
+    /// Whether one of them has a count of assertions, and their sum.
+    assert: bool,
+    assertions: u64,
+    /// Whether a suite has `disabled`, so that `GoogleTest` or `CTest` wrote it, which count cases.
+    are_listed_alone: bool,
+}
+
+impl Suite {
+    /// A suite at its start.
+    ///
+    /// # Errors
+    /// It declares failures as something that is no count.
+    pub(super) fn new(element: &Element, outer: Option<&Self>) -> Result<Self, String> {
+        // A total of tests that is no number, or less than nothing, says nothing.
+        let is_positive = |name: &str| element.get(name).is_some_and(|value| !value.trim().starts_with('-'));
+        let count = |name: &str| element.count(name).ok().flatten().filter(|_| is_positive(name));
+        let is_group = element.name == "testsuites";
+        let skipped = ["skipped", "skip", "skips", "disabled", "ignored"].map(count);
+        Ok(Self {
+            name: text::one_line(element.get("name").unwrap_or_default(), 300),
+            file: element.get("file").or_else(|| element.get("filepath")).map(str::to_owned),
+            is_group,
+            in_group: outer.map_or(is_group, |outer| outer.in_group),
+            tests: count("tests"),
+            failures: element.count("failures")?,
+            errors: element.count("errors")?,
+            skipped: skipped.into_iter().flatten().reduce(u64::saturating_add),
+            is_catch2: element.get("hostname") == Some("tbd"),
+            cases: Alike { are_listed_alone: element.get("disabled").is_some(), ..Alike::default() },
+            ..Self::default()
+        })
+    }
+
+    /// Its name, or what stands for it.
+    pub(super) fn shown(&self, otherwise: &str) -> String {
+        if self.name.is_empty() { otherwise.to_owned() } else { self.name.clone() }
+    }
+
+    /// Adds a case that is right below it.
+    pub(super) fn add(&mut self, case: Listed, outcome: &Outcome) {
+        let has_failed = matches!(outcome, Outcome::Failed(_));
+        self.children += 1;
+        self.own_cases += 1;
+        self.listed.cases += 1;
+        let failures = case.failures.max(u64::from(has_failed));
+        self.listed.failures = self.listed.failures.saturating_add(failures);
+        self.listed.failed = self.listed.failed.saturating_add(failures.min(1));
+        self.listed.skipped += u64::from(matches!(outcome, Outcome::Skipped));
+        self.listed.attempts += case.attempts;
+        self.cases.are_run += u64::from(case.is_run);
+        self.cases.are_go += u64::from(case.is_go);
+        self.cases.assert |= case.assertions.is_some();
+        self.cases.assertions = self.cases.assertions.saturating_add(case.assertions.unwrap_or_default());
+    }
+
+    /// Notes a failure that stands in it outside of its cases.
+    pub(super) fn failed_itself(&mut self) {
+        self.listed.failures = self.listed.failures.saturating_add(1);
+        self.listed.failed = self.listed.failed.saturating_add(1);
+    }
+
+    /// Notes that it says that it was skipped, if it does.
+    pub(super) fn skipped_itself(&mut self, is_skipped: bool) {
+        self.most.skipped += u64::from(is_skipped);
+    }
+
+    /// Adds a suite that is right below it and has ended.
+    pub(super) fn take_in(&mut self, inner: &Self) {
+        let (own, its) = (&mut self.listed, &inner.listed);
+        own.cases += its.cases;
+        // What is only declared may be any number.
+        own.failures = own.failures.saturating_add(its.failures);
+        own.failed = own.failed.saturating_add(its.failed);
+        own.skipped += its.skipped;
+        own.attempts += its.attempts;
+        self.children += 1;
+        self.suites += 1;
+        self.uncounted += inner.uncounted;
+        self.most.tests = self.most.tests.saturating_add(inner.most.tests);
+        self.most.skipped = self.most.skipped.saturating_add(inner.most.skipped);
+        self.within.errors |= inner.errors.is_some() || inner.within.errors;
+        self.within.silent |= inner.failures.is_none() || inner.within.silent;
+        self.within.differs |= inner.tests != Some(its.cases) || inner.within.differs;
+        self.cases.are_run += inner.cases.are_run;
+        self.cases.are_go += inner.cases.are_go;
+        self.cases.assert |= inner.cases.assert;
+        self.cases.assertions = self.cases.assertions.saturating_add(inner.cases.assertions);
+        self.cases.are_listed_alone |= inner.cases.are_listed_alone;
+    }
+
+    /// What is to be said of failures that it declares and does not list. They are listed from now on.
+    pub(super) fn unlisted_failures(&mut self, gaps: &Gaps) -> Option<String> {
+        let failures = self.failures.unwrap_or_default();
+        let errors = if self.errors_are_messages(gaps) { 0 } else { self.errors.unwrap_or_default() };
+        let declared = failures.saturating_add(errors);
+        let Listed { failures: elements, failed, attempts, .. } = self.listed;
+        let there = elements.max(failed);
+        let explained = there.saturating_add(attempts);
+        if declared <= explained || (failed > 0 && failures.max(errors) <= explained) {
+            return None;
+        }
+        self.listed.failures += declared - explained;
+        self.listed.failed += declared - explained;
+        let what = match (failures, errors) {
+            (count, 0) => counted(count, "failure"),
+            (0, count) => counted(count, "error"),
+            (failures, errors) => {
+                format!("{} and {}", counted(failures, "failure"), counted(errors, "error"))
+            }
+        };
+        Some(format!("{what} declared, {there} listed"))
+    }
+
+    /// Whether its `errors` are messages that were printed. gotestsum's root counts the lines that `go`
+    /// wrote to stderr, and the suites of Go's packages know no errors. Qt Test 5 counts warnings.
+    fn errors_are_messages(&self, gaps: &Gaps) -> bool {
+        let is_go = self.listed.cases > 0 && self.cases.are_go == self.listed.cases;
+        let by_gotestsum = self.is_group
+            && is_go
+            && self.suites > 0
+            && self.own_cases == 0
+            && !self.within.errors
+            && !self.within.silent
+            && self.failures.is_some();
+        by_gotestsum || (gaps.is_qt && self.listed.cases > 0)
+    }
+
+    /// Whether its `tests` are assertions, as those of Catch2, doctest and Nightwatch are.
+    fn counts_assertions(&self) -> bool {
+        let are_run = self.cases.are_run == self.listed.cases && !self.cases.are_listed_alone;
+        let are_counted = self.tests.is_some_and(|tests| tests <= self.cases.assertions);
+        self.listed.cases > 0 && (are_run || self.is_catch2 || are_counted)
+    }
+}
+
+fn counted(count: u64, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+}
+
+/// What a whole report declares beyond what it lists.
+#[derive(Default)]
+pub(super) struct Gaps {
+    /// Whether Qt Test wrote it.
+    is_qt: bool,
+    /// The first suite that declares more tests than it lists, for which its tool gives no reason.
+    first: Option<(String, u64, u64)>,
+    /// Whether the report says of a test that it was skipped, was tried again, or failed.
+    says_more: bool,
+    /// The root, when it has ended.
+    pub(super) whole: Option<Suite>,
+}
+
+impl Gaps {
+    /// Notes what a property says of the tool.
+    pub(super) fn property(&mut self, element: &Element) {
+        self.is_qt |= matches!(element.get("name"), Some("QTestVersion" | "QtVersion"));
+    }
+
+    /// Compares a suite that ends with what it lists.
+    pub(super) fn judge(&mut self, suite: &mut Suite, tally: &mut Tally) {
+        let listed = suite.listed;
+        let declared = suite.skipped.unwrap_or_default();
+        self.says_more |= declared > 0 || listed.skipped > 0 || suite.most.skipped > 0;
+        self.says_more |= listed.failures > 0 || listed.failed > 0 || listed.attempts > 0;
+        suite.most.skipped = suite.most.skipped.max(declared).max(listed.skipped);
+        suite.most.tests = suite.most.tests.max(listed.cases);
+        // node counts the suites within a suite.
+        let Some(told) = suite.tests.filter(|told| *told != suite.children) else { return };
+        suite.most.tests = suite.most.tests.max(told);
+        if told > listed.cases {
+            // Newman's root counts its scripts: it declares no failures, and its suites are right.
+            let counts_others = suite.is_group
+                && suite.failures.is_none()
+                && suite.errors.is_none()
+                && suite.suites > 0
+                && !suite.within.differs;
+            if !counts_others && !suite.counts_assertions() {
+                let name = suite.shown("a suite");
+                self.first.get_or_insert((name, told, listed.cases));
+            }
+        } else if listed.attempts == 0
+            && !tally.joins_names()
+            && (suite.own_cases > 0 || suite.within.differs)
+        {
+            // jest leaves out what is still to be written, and marks only what is skipped.
+            let counts_skipped = suite.skipped.is_some() && suite.in_group && !suite.cases.assert;
+            let skipped = if counts_skipped { 0 } else { listed.skipped };
+            let counted = listed.cases - suite.uncounted;
+            let missing = counted.saturating_sub(told).saturating_sub(listed.failed).saturating_sub(skipped);
+            suite.uncounted += tally.not_run(missing);
+        }
+    }
+
+    /// What is wrong, if tests that are declared and not listed might have failed.
+    pub(super) fn unexplained(&self, is_pytest: bool) -> Option<String> {
+        let (name, told, there) = self.first.as_ref()?;
+        // pytest counts subtests that passed and writes no case for them.
+        let by_pytest = is_pytest && *there > 0;
+        (!self.says_more && !by_pytest)
+            .then(|| format!("`{name}` says that it has {told} tests, and has {there}"))
+    }
+
+    /// How many skipped tests are declared and not listed, and the totals, if they are greater than
+    /// what is listed.
+    pub(super) fn totals(&self) -> (u64, Option<Totals>) {
+        let Some(Suite { most, listed, .. }) = &self.whole else { return (0, None) };
+        let gap = most.tests.saturating_sub(listed.cases);
+        if gap == 0 {
+            return (0, None);
+        }
+        let hidden = most.skipped.saturating_sub(listed.skipped).min(gap);
+        (hidden, Some(Totals { declared: most.tests, listed: listed.cases }))
+    }
+}

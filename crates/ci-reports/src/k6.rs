@@ -1,0 +1,248 @@
+//! The summary of a k6 run, JSON: the figures of its metrics. It must not know what is demanded of
+//! figures.
+//!
+//! There are two forms. What `handleSummary` gets tells of each metric its type and what it contains;
+//! what `--summary-export` writes has bare values, so what they are is known for k6's own metrics
+//! alone. The latter writes `true` for a threshold that was crossed, the former `ok: true` for one that
+//! was not.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::facts::{Facts, Measure, Unit};
+use super::json::Named;
+use super::source::Source;
+use super::{Kind, ParseError, json, text};
+
+/// The most bytes of a summary.
+const MOST: u64 = 64 << 20;
+
+/// k6's metrics of times whose names don't end in `_duration`.
+const TIMES: [&str; 7] = [
+    "http_req_blocked",
+    "http_req_connecting",
+    "http_req_receiving",
+    "http_req_sending",
+    "http_req_tls_handshaking",
+    "http_req_waiting",
+    "ws_connecting",
+];
+
+#[derive(Deserialize)]
+struct Summary {
+    metrics: Option<Named<Metric>>,
+    results: Option<serde::de::IgnoredAny>,
+}
+
+#[derive(Deserialize)]
+struct Metric {
+    #[serde(rename = "type")]
+    kind: Option<String>,
+    contains: Option<String>,
+    values: Option<Named<Value>>,
+    thresholds: Option<Named<Threshold>>,
+    #[serde(flatten)]
+    flat: Named<Value>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Threshold {
+    Whole { ok: bool },
+    Crossed(bool),
+}
+
+impl Threshold {
+    fn crossed(&self) -> bool {
+        match self {
+            Self::Whole { ok } => !ok,
+            Self::Crossed(crossed) => *crossed,
+        }
+    }
+}
+
+/// Reads a report.
+pub(crate) fn read(source: Source<'_>) -> Result<Facts, ParseError> {
+    let summary: Summary = json::read_small(source, Kind::K6.format(), MOST)?;
+    let malformed = |what: String| ParseError::malformed(Kind::K6.format(), what);
+    let Some(Named(metrics)) = summary.metrics else {
+        let other =
+            "it is the machine-readable summary; have k6 write `--summary-export` or `handleSummary` data";
+        let what = if summary.results.is_some() { other } else { "it has no `metrics`" };
+        return Err(malformed(what.to_owned()));
+    };
+    let mut measures = BTreeMap::new();
+    let mut crossed = 0_u32;
+    for (name, metric) in &metrics {
+        let shown = text::one_line(name, 200);
+        let thresholds = metric.thresholds.iter().flat_map(|Named(thresholds)| thresholds);
+        crossed += thresholds.map(|(_, threshold)| u32::from(threshold.crossed())).sum::<u32>();
+        for (aggregate, value) in &metric.values.as_ref().unwrap_or(&metric.flat).0 {
+            let value = value
+                .as_f64()
+                .ok_or_else(|| malformed(format!("`{shown}` has a value that is no number")))?;
+            let (aggregate, unit) = metric.measure(name, aggregate);
+            let figure = format!("{shown}.{aggregate}");
+            // Names that differ as they are written may be one as rules name them: `p95` and `p(95)`.
+            if measures.contains_key(&figure) {
+                return Err(malformed(format!("it tells the figure `{figure}` twice")));
+            }
+            measures.insert(figure, Measure { value, unit });
+        }
+    }
+    let counted = |name: &str| measures.get(name).is_some_and(|measure| measure.value > 0.0);
+    if !["iterations.count", "http_reqs.count", "grpc_req_duration.count", "ws_sessions.count"]
+        .into_iter()
+        .any(counted)
+    {
+        return Err(ParseError::nothing("no iteration was run and no request was made"));
+    }
+    let crossed = Measure { value: f64::from(crossed), unit: Unit::Number };
+    measures.insert("thresholds.crossed".to_owned(), crossed);
+    Ok(Facts { measures, ..Facts::default() })
+}
+
+impl Metric {
+    /// The name and the unit of one of its values: `p(95)` is `p95`.
+    fn measure(&self, name: &str, aggregate: &str) -> (String, Unit) {
+        let plain = text::one_line(&aggregate.replace(['(', ')'], ""), 60);
+        // The flat form names the share `value`, beside how many were and were not.
+        let is_rate = match &self.kind {
+            Some(kind) => kind == "rate",
+            None => self.flat.0.contains_key("passes") && self.flat.0.contains_key("fails"),
+        };
+        if is_rate {
+            return match &*plain {
+                "rate" | "value" => ("rate".to_owned(), Unit::Share),
+                _ => (plain, Unit::Number),
+            };
+        }
+        let is_counter = match &self.kind {
+            Some(kind) => kind == "counter",
+            None => self.flat.0.contains_key("count") && self.flat.0.contains_key("rate"),
+        };
+        // How often something happened is no time, also where times are counted.
+        if plain == "count" && !is_counter {
+            return (plain, Unit::Number);
+        }
+        let unit = match self.contains.as_deref() {
+            Some("time") => Unit::Millis,
+            Some("data") => Unit::Bytes,
+            Some(_) => Unit::Number,
+            None => known_unit(name),
+        };
+        (plain, unit)
+    }
+}
+
+/// The unit of one of k6's own metrics; a name with tags, such as `http_reqs{status:200}`, is that
+/// of a part.
+fn known_unit(name: &str) -> Unit {
+    let name = name.split('{').next().unwrap_or(name);
+    if TIMES.contains(&name)
+        || (name.ends_with("_duration") && is_own(name))
+        || name.starts_with("browser_web_vital_")
+    {
+        // The layout shift is the one vital that is no time.
+        return if name == "browser_web_vital_cls" { Unit::Number } else { Unit::Millis };
+    }
+    match name {
+        "data_received" | "data_sent" | "browser_data_received" | "browser_data_sent" => Unit::Bytes,
+        _ => Unit::Number,
+    }
+}
+
+fn is_own(name: &str) -> bool {
+    ["http_req_", "iteration_", "group_", "grpc_req_", "ws_session_", "browser_http_req_"]
+        .iter()
+        .any(|start| name.starts_with(start))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<Vec<String>, String> {
+        let facts = crate::read(Kind::K6, &mut text.as_bytes()).map_err(|flaw| flaw.to_string())?;
+        let shown =
+            |(name, measure): (&String, &Measure)| format!("{name} {} {:?}", measure.value, measure.unit);
+        Ok(facts.measures.iter().map(shown).collect())
+    }
+
+    #[test]
+    fn both_forms_are_one() {
+        let flat = r#"{"root_group": {}, "metrics": {
+            "http_req_duration": {"avg": 1.5, "p(95)": 3, "thresholds": {"p(95)<500": false, "avg<1": true}},
+            "http_req_failed": {"passes": 1, "fails": 3, "value": 0.25},
+            "data_sent": {"count": 900, "rate": 9.5}, "own_time": {"avg": 2},
+            "http_reqs": {"count": 4, "rate": 0.5}, "vus": {"value": 1, "min": 1, "max": 2}}}"#;
+        let whole = r#"{"options": {}, "state": {}, "metrics": {
+            "http_req_duration": {"type": "trend", "contains": "time", "values": {"avg": 1.5, "p(95)": 3},
+                "thresholds": {"p(95)<500": {"ok": true}, "avg<1": {"ok": false}}},
+            "http_req_failed": {"type": "rate", "contains": "default", "values": {"passes": 1, "fails": 3, "rate": 0.25}},
+            "data_sent": {"type": "counter", "contains": "data", "values": {"count": 900, "rate": 9.5}},
+            "own_time": {"type": "trend", "contains": "default", "values": {"avg": 2}},
+            "http_reqs": {"type": "counter", "contains": "default", "values": {"count": 4, "rate": 0.5}},
+            "vus": {"type": "gauge", "contains": "default", "values": {"value": 1, "min": 1, "max": 2}}}}"#;
+        let measures = [
+            "data_sent.count 900 Bytes",
+            "data_sent.rate 9.5 Bytes",
+            "http_req_duration.avg 1.5 Millis",
+            "http_req_duration.p95 3 Millis",
+            "http_req_failed.fails 3 Number",
+            "http_req_failed.passes 1 Number",
+            "http_req_failed.rate 0.25 Share",
+            "http_reqs.count 4 Number",
+            "http_reqs.rate 0.5 Number",
+            "own_time.avg 2 Number",
+            "thresholds.crossed 1 Number",
+            "vus.max 2 Number",
+            "vus.min 1 Number",
+            "vus.value 1 Number",
+        ];
+        assert_eq!(read(flat).unwrap(), measures);
+        assert_eq!(read(whole).unwrap(), measures);
+    }
+
+    #[test]
+    fn a_run_of_nothing_is_no_evidence() {
+        for metrics in ["{}", r#"{"vus": {"value": 1}}"#, r#"{"iterations": {"count": 0, "rate": 0}}"#] {
+            let flaw = read(&format!("{{\"metrics\": {metrics}}}")).unwrap_err();
+            assert_eq!(
+                flaw,
+                "it says that nothing was examined: no iteration was run and no request was made"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_no_summary_is_a_flaw() {
+        let cases = [
+            ("{}", "it has no `metrics`"),
+            (r#"{"results": {}, "version": "1"}"#, "machine-readable summary"),
+            (r#"{"metrics": {"a": {"avg": "x"}}}"#, "`a` has a value that is no number"),
+            (r#"{"metrics": {"a": {"thresholds": {"x": 3}}}}"#, "Threshold"),
+            (
+                r#"{"metrics": {"http_reqs": {"count": 9}, "http_reqs": {"count": 1}}}"#,
+                "the key `http_reqs` is there twice",
+            ),
+            (
+                r#"{"metrics": {"a": {"thresholds": {"p(95)<500": true, "p(95)<500": false}}}}"#,
+                "the key `p(95)<500` is there twice",
+            ),
+            (r#"{"metrics": {"a": {"avg": 9, "avg": 1}}}"#, "the key `avg` is there twice"),
+            (
+                r#"{"metrics": {"a": {"type": "trend", "values": {"avg": 9, "avg": 1}}}}"#,
+                "the key `avg` is there twice",
+            ),
+            (r#"{"metrics": {"a": {"p(95)": 9, "p95": 1}}}"#, "it tells the figure `a.p95` twice"),
+            (r#"{"metrics": 3}"#, "expected a map (line 1, column 14)"),
+        ];
+        for (text, told) in cases {
+            let flaw = read(text).unwrap_err();
+            assert!(flaw.contains(told), "{flaw}");
+        }
+    }
+}

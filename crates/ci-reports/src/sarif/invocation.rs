@@ -1,0 +1,156 @@
+//! What a scanner says of its own calls: whether they succeeded, and what it notes of them. It must not
+//! know results.
+
+use serde::de::{Deserialize, DeserializeSeed as _, Deserializer, IgnoredAny, SeqAccess};
+
+use super::overrides::Overrides;
+use super::raw::{Location, Message};
+use crate::json::{Array, Cut, First, Items};
+use crate::text;
+
+/// A call of the scanner.
+#[derive(serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Invocation {
+    execution_successful: Option<bool>,
+    exit_code: Option<i64>,
+    exit_code_description: Option<Cut<400>>,
+    exit_signal_name: Option<Cut<400>>,
+    exit_signal_number: Option<i64>,
+    process_start_failure_message: Option<Cut<400>>,
+    #[serde(default)]
+    tool_execution_notifications: Errors,
+    #[serde(default)]
+    tool_configuration_notifications: Errors,
+    #[serde(default)]
+    rule_configuration_overrides: Overrides,
+}
+
+impl Invocation {
+    /// Takes out what it sets otherwise than the rules do.
+    pub(super) fn overrides(&mut self) -> Overrides {
+        std::mem::take(&mut self.rule_configuration_overrides)
+    }
+
+    /// Why it failed, if it did; and what it could not examine. A call that did not succeed for the
+    /// errors that it notes, such as a file that it could not parse, examined the rest; one that was
+    /// ended or did not start did not.
+    pub(super) fn outcome(self) -> (Option<String>, Errors) {
+        let errors = self.tool_execution_notifications.and(self.tool_configuration_notifications);
+        if self.execution_successful != Some(false) {
+            return (None, errors);
+        }
+        let errors = errors.with_unrated();
+        let was_ended = self.exit_signal_name.is_some() || self.exit_signal_number.is_some_and(|n| n != 0);
+        if errors.count > 0 && !was_ended && self.process_start_failure_message.is_none() {
+            return (None, errors);
+        }
+        let told =
+            self.exit_code_description.or(self.process_start_failure_message).or(self.exit_signal_name);
+        let told = told.map(|told| text::one_line(&told.0, 200)).filter(|told| !told.is_empty());
+        let failure = match (told, self.exit_code) {
+            (Some(told), _) => told,
+            (None, Some(code)) => format!("it ended with status {code}"),
+            (None, None) => "`executionSuccessful` is false".to_owned(),
+        };
+        (Some(failure), errors)
+    }
+}
+
+/// What a scanner notes as an error: it ended early, or its results are wrong or not all. Of many,
+/// the first is kept.
+#[derive(Default)]
+pub(super) struct Errors {
+    first: Option<Notification>,
+    count: u64,
+    /// The same of those that say neither that they are errors nor that they are less: without a level,
+    /// or with an exception. PMD writes its errors so.
+    first_unrated: Option<Notification>,
+    unrated: u64,
+}
+
+impl Errors {
+    /// These and others.
+    pub(super) fn and(self, others: Self) -> Self {
+        Self {
+            first: self.first.or(others.first),
+            count: self.count + others.count,
+            first_unrated: self.first_unrated.or(others.first_unrated),
+            unrated: self.unrated + others.unrated,
+        }
+    }
+
+    /// All that may be errors, where something failed.
+    fn with_unrated(self) -> Self {
+        let first = self.first.or(self.first_unrated);
+        Self { first, count: self.count + self.unrated, ..Self::default() }
+    }
+
+    /// What they say, if there are any. A message is left out where it may hold a secret.
+    pub(super) fn words(self, may_quote: bool) -> Option<String> {
+        let Notification { descriptor, message, locations, .. } = self.first?;
+        let id = descriptor.and_then(|descriptor| descriptor.id);
+        let id = id.map(|id| text::one_line(&id.0, 100)).filter(|id| !id.is_empty());
+        let message = message.map(Message::line).filter(|line| may_quote && !line.is_empty());
+        let mut words = match (message, id) {
+            (Some(message), _) => message,
+            (None, Some(id)) => format!("it notes the error `{id}`"),
+            (None, None) => "it notes an error".to_owned(),
+        };
+        let physical = locations.and_then(|first| first.0).and_then(|place| place.physical_location);
+        let uri = physical.and_then(|place| place.artifact_location).and_then(|location| location.uri);
+        if let Some(uri) = uri.map(|uri| text::one_line(&uri.0, 200)).filter(|uri| !words.contains(uri)) {
+            words = format!("{words} ({uri})");
+        }
+        Some(match self.count {
+            1 => words,
+            2 => format!("{words}, and one error more"),
+            count => format!("{words}, and {} errors more", count - 1),
+        })
+    }
+}
+
+/// A notification.
+#[derive(serde::Deserialize)]
+struct Notification {
+    level: Option<Cut<40>>,
+    descriptor: Option<Descriptor>,
+    message: Option<Message>,
+    locations: Option<First<Location>>,
+    exception: Option<IgnoredAny>,
+}
+
+impl Notification {
+    /// Without a level it is a warning. A level that is none counts as the gravest.
+    fn is_error(&self) -> bool {
+        self.level.as_ref().is_some_and(|level| !matches!(&*level.0, "none" | "note" | "warning"))
+    }
+}
+
+/// What a notification is an instance of.
+#[derive(serde::Deserialize)]
+struct Descriptor {
+    id: Option<Cut<500>>,
+}
+
+impl<'de> Deserialize<'de> for Errors {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let mut errors = Self::default();
+        Items(&mut errors).deserialize(deserializer)?;
+        Ok(errors)
+    }
+}
+
+impl<'de> Array<'de> for Errors {
+    fn item<A: SeqAccess<'de>>(&mut self, seq: &mut A) -> Result<bool, A::Error> {
+        let Some(notification) = seq.next_element::<Notification>()? else { return Ok(false) };
+        if notification.is_error() {
+            self.first.get_or_insert(notification);
+            self.count += 1;
+        } else if notification.level.is_none() || notification.exception.is_some() {
+            self.first_unrated.get_or_insert(notification);
+            self.unrated += 1;
+        }
+        Ok(true)
+    }
+}

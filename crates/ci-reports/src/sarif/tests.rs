@@ -1,0 +1,413 @@
+//! Tests of the reader of SARIF.
+
+use super::super::facts::{Severity, content_digest};
+use super::*;
+
+fn read(kind: Kind, text: &str) -> Result<Facts, ParseError> {
+    crate::read(kind, &mut text.as_bytes())
+}
+
+fn file(run: &str) -> String {
+    format!(r#"{{"runs": [{{{run}}}], "version": "2.1.0"}}"#)
+}
+
+fn one(run: &str) -> Finding {
+    let mut findings =
+        read(Kind::Sarif, &file(run)).unwrap_or_else(|flaw| panic!("{flaw}: {run}")).findings.unwrap();
+    assert_eq!(findings.len(), 1, "{run}");
+    findings.remove(0)
+}
+
+fn flaw(text: &str) -> String {
+    read(Kind::Sarif, text).unwrap_err().to_string()
+}
+
+const TOOL: &str = r#""tool": {"driver": {"name": "scan", "rules": [
+    {"id": "plain"},
+    {"id": "note", "defaultConfiguration": {"level": "note"}},
+    {"id": "error", "shortDescription": {"text": "Is  wrong"}, "defaultConfiguration": {"level": "error"}},
+    {"id": "number", "defaultConfiguration": {"level": "note"}, "properties": {"security-severity": "9.8", "tags": "x"}},
+    {"id": "small", "defaultConfiguration": {"level": "error"}, "properties": {"security-severity": 2.5}},
+    {"id": "none", "defaultConfiguration": {"level": "error"}, "properties": {"security-severity": "0.0"}}
+]}, "extensions": [{"name": "pack", "guid": "g-1", "rules": [{"id": "more", "defaultConfiguration": {"level": "error"}}, {"id": "plain", "defaultConfiguration": {"level": "note"}}]}]}"#;
+
+#[test]
+fn what_a_result_does_not_say_its_rule_says() {
+    let cases = [
+        (r#""ruleId": "plain""#, Severity::Medium),
+        (r#""ruleId": "unknown""#, Severity::Medium),
+        (r#""ruleId": "note""#, Severity::Note),
+        (r#""ruleIndex": 1"#, Severity::Note),
+        (r#""rule": {"index": 1}"#, Severity::Note),
+        (r#""rule": {"id": "note"}"#, Severity::Note),
+        (r#""ruleId": "note", "ruleIndex": -1"#, Severity::Note),
+        // An index that leads to another rule is wrong; the id counts.
+        (r#""ruleId": "note", "ruleIndex": 2"#, Severity::Note),
+        (r#""ruleId": "error/2", "ruleIndex": 2"#, Severity::High),
+        (r#""ruleId": "error/2/3""#, Severity::High),
+        (r#""ruleId": "more""#, Severity::High),
+        (r#""ruleId": "plain", "rule": {"index": 1, "toolComponent": {"index": 0}}"#, Severity::Note),
+        (r#""ruleId": "plain", "rule": {"toolComponent": {"name": "pack"}}"#, Severity::Note),
+        (r#""ruleId": "plain", "rule": {"toolComponent": {"guid": "g-1"}}"#, Severity::Note),
+        (r#""ruleId": "plain", "rule": {"toolComponent": {"name": "scan"}}"#, Severity::Medium),
+        (r#""ruleId": "note", "level": "error""#, Severity::High),
+        (r#""ruleId": "error", "level": "none""#, Severity::Note),
+        (r#""ruleId": "number""#, Severity::Critical),
+        (r#""ruleId": "number", "level": "warning""#, Severity::Critical),
+        (r#""ruleId": "number", "properties": {"security-severity": "5"}"#, Severity::Medium),
+        (r#""ruleId": "small""#, Severity::Low),
+        (r#""ruleId": "none""#, Severity::High),
+        (r#""ruleId": "number", "kind": "review""#, Severity::Note),
+        (r#""ruleId": "error", "kind": "open", "level": "none""#, Severity::Note),
+        (r#""ruleId": "error", "kind": "fail""#, Severity::High),
+    ];
+    for (result, severity) in cases {
+        // Rules may stand before the results or behind them.
+        let results = format!(r#""results": [{{{result}, "message": {{"text": "m"}}}}]"#);
+        for run in [format!("{TOOL}, {results}"), format!("{results}, {TOOL}")] {
+            assert_eq!(one(&run).severity, severity, "{result}");
+        }
+    }
+}
+
+#[test]
+fn a_call_may_set_a_rule_otherwise() {
+    let set = |descriptor: &str, level: &str| {
+        format!(
+            r#"{{"executionSuccessful": true, "ruleConfigurationOverrides": [
+                {{"descriptor": {{{descriptor}}}, "configuration": {{"enabled": true{level}}}}}]}}"#
+        )
+    };
+    let plain = r#"{"executionSuccessful": true}"#;
+    let note = r#""ruleId": "note""#;
+    let error = r#", "level": "error""#;
+    let from = |call: i64| format!(r#"{note}, "provenance": {{"invocationIndex": {call}}}"#);
+    let more = r#""index": 0, "toolComponent": {"index": 0}"#;
+    let by_id = set(r#""id": "note""#, error);
+    let cases = [
+        (note.to_owned(), vec![by_id.clone()], Severity::High),
+        (note.to_owned(), vec![set(r#""index": 1"#, error)], Severity::High),
+        (r#""ruleIndex": 1"#.to_owned(), vec![by_id.clone()], Severity::High),
+        (r#""ruleId": "note/2""#.to_owned(), vec![by_id.clone()], Severity::High),
+        (note.to_owned(), vec![set(r#""id": "plain""#, error)], Severity::Note),
+        (format!(r#"{note}, "level": "warning""#), vec![by_id.clone()], Severity::Medium),
+        (format!(r#"{note}, "kind": "review""#), vec![by_id.clone()], Severity::Note),
+        // Which call a result is of is known if it says so, or if there is one alone.
+        (from(0), vec![by_id.clone(), plain.to_owned()], Severity::High),
+        (from(1), vec![by_id.clone(), plain.to_owned()], Severity::Note),
+        (from(1), vec![plain.to_owned(), by_id.clone()], Severity::High),
+        (from(-1), vec![by_id.clone()], Severity::High),
+        (from(7), vec![by_id.clone()], Severity::Note),
+        (note.to_owned(), vec![by_id.clone(), plain.to_owned()], Severity::Note),
+        // What sets no level has that of a warning, but makes nothing less grave.
+        (note.to_owned(), vec![set(r#""id": "note""#, "")], Severity::Medium),
+        (r#""ruleId": "error""#.to_owned(), vec![set(r#""id": "error""#, "")], Severity::High),
+        (
+            r#""ruleId": "error""#.to_owned(),
+            vec![set(r#""id": "error""#, r#", "level": "note""#)],
+            Severity::Note,
+        ),
+        (r#""ruleId": "more""#.to_owned(), vec![set(more, r#", "level": "none""#)], Severity::Note),
+        (r#""ruleId": "unknown/1""#.to_owned(), vec![set(r#""id": "unknown""#, error)], Severity::High),
+        (r#""ruleId": "number""#.to_owned(), vec![set(r#""id": "number""#, error)], Severity::Critical),
+    ];
+    for (result, calls, severity) in cases {
+        let calls = format!(r#""invocations": [{}]"#, calls.join(","));
+        let results = format!(r#""results": [{{{result}, "message": {{"text": "m"}}}}]"#);
+        for run in [format!("{TOOL}, {calls}, {results}"), format!("{results}, {TOOL}, {calls}")] {
+            assert_eq!(one(&run).severity, severity, "{result} {calls}");
+        }
+    }
+    let twice = set(r#""id": "note""#, error).replace(
+        r#""ruleConfigurationOverrides": ["#,
+        r#""ruleConfigurationOverrides": [{"descriptor": {"id": "note"}, "configuration": {"level": "none"}},"#,
+    );
+    let run = |call: &str| format!(r#"{TOOL}, "invocations": [{call}], "results": [{{{note}}}]"#);
+    assert_eq!(one(&run(&twice)).severity, Severity::High);
+    assert!(flaw(&file(&run(&by_id.replace("error", "fatal")))).contains("`fatal` is no level"));
+}
+
+#[test]
+fn what_is_no_problem_is_no_finding() {
+    for result in [
+        r#""kind": "pass""#,
+        r#""kind": "notApplicable""#,
+        r#""kind": "informational""#,
+        r#""baselineState": "absent""#,
+    ] {
+        let facts = read(Kind::Sarif, &file(&format!(r#"{TOOL}, "results": [{{{result}}}]"#))).unwrap();
+        assert_eq!(facts.findings, Some(Vec::new()), "{result}");
+    }
+}
+
+#[test]
+fn a_result_is_accepted_if_nothing_disputes_it() {
+    let cases = [
+        ("[]", None),
+        ("null", None),
+        (r#"[{"kind": "inSource"}]"#, Some("suppressed in the source, without a reason")),
+        (r#"[{"kind": "external", "status": "accepted", "justification": "is a test"}]"#, Some("is a test")),
+        (r#"[{"kind": "external", "status": "underReview", "justification": "x"}]"#, None),
+        (r#"[{"kind": "inSource"}, {"kind": "external", "status": "rejected"}]"#, None),
+    ];
+    for (suppressions, accepted) in cases {
+        let finding = one(&format!(r#""results": [{{"ruleId": "a", "suppressions": {suppressions}}}]"#));
+        assert_eq!(finding.accepted.as_deref(), accepted, "{suppressions}");
+    }
+}
+
+#[test]
+fn addresses_are_paths() {
+    let bases = r#""originalUriBaseIds": {"ROOT": {"uri": "file:///home/dev/shop/"}, "SRC": {"uri": "src/", "uriBaseId": "ROOT"},
+        "%SRCROOT%": {"description": {"text": "the root"}}, "ROUND": {"uri": "a/", "uriBaseId": "ROUND"}},
+        "artifacts": [{"location": {"uri": "b%20c.py", "uriBaseId": "SRC"}}]"#;
+    let cases = [
+        (r#"{"uri": "src/a.py"}"#, "src/a.py"),
+        (r#"{"uri": "src/a.py", "uriBaseId": "%SRCROOT%"}"#, "src/a.py"),
+        (r#"{"uri": "src/a.py", "uriBaseId": "OTHER"}"#, "src/a.py"),
+        (r#"{"uri": "a.py", "uriBaseId": "SRC"}"#, "/home/dev/shop/src/a.py"),
+        (r#"{"index": 0}"#, "/home/dev/shop/src/b c.py"),
+        (r#"{"uri": "file:///x/a.py", "uriBaseId": "SRC", "index": 0}"#, "/x/a.py"),
+    ];
+    for (location, path) in cases {
+        let results = format!(
+            r#""results": [{{"locations": [{{"physicalLocation": {{"artifactLocation": {location},
+                "region": {{"startLine": 3, "endLine": 5, "snippet": {{"text": "eval( x )"}}}}}}}}, {{}}]}}]"#
+        );
+        for run in [format!("{bases}, {results}"), format!("{results}, {bases}")] {
+            let finding = one(&run);
+            let place = finding.place.unwrap();
+            assert_eq!(
+                (place.path.as_str(), place.line, place.end_line),
+                (path, Some(3), Some(5)),
+                "{location}"
+            );
+            assert_eq!(finding.content, Some(content_digest("eval(x)")));
+        }
+    }
+    let round = r#"{"uri": "a.py", "uriBaseId": "ROUND"}"#;
+    let run = format!(
+        r#"{bases}, "results": [{{"locations": [{{"physicalLocation": {{"artifactLocation": {round}}}}}]}}]"#
+    );
+    assert!(one(&run).place.is_some());
+}
+
+#[test]
+fn secrets_are_told_apart_and_never_repeated() {
+    let results = r#""results": [{"ruleId": "token", "message": {"text": "found FAKE-0000"},
+        "locations": [{"physicalLocation": {"artifactLocation": {"uri": "a"}, "region": {"snippet": {"text": "FAKE-0000"}}}}]}]"#;
+    let tool = |name: &str, rule: &str| {
+        format!(
+            r#""tool": {{"driver": {{"name": "{name}", "rules": [{{"id": "token"{rule}}}]}}}}, {results}"#
+        )
+    };
+    let tagged =
+        r#", "properties": {"tags": ["security", "Secret"]}, "fullDescription": {"text": "A token"}"#;
+    let cases = [
+        (Kind::Sarif, tool("scan", ""), (Some(1), None), ""),
+        (Kind::Sarif, tool("gitleaks", ""), (None, Some(1)), "token"),
+        (Kind::Sarif, tool("Nosey Parker", ""), (None, Some(1)), "token"),
+        (Kind::Sarif, tool("detect-secrets", ""), (None, Some(1)), "token"),
+        (Kind::Sarif, tool("Trivy", tagged), (Some(0), Some(1)), "A token"),
+        (Kind::Secrets, tool("scan", ""), (None, Some(1)), "token"),
+        (Kind::Secrets, tool("scan", tagged), (None, Some(1)), "A token"),
+        (Kind::Sarif, tool("gitleaks", "").replace(results, r#""results": []"#), (None, Some(0)), ""),
+        (Kind::Sarif, tool("scan", "").replace(results, r#""results": []"#), (Some(0), None), ""),
+    ];
+    for (kind, run, counts, message) in cases {
+        let facts = read(kind, &file(&run)).unwrap();
+        let count = |list: &Option<Vec<Finding>>| list.as_ref().map(Vec::len);
+        assert_eq!((count(&facts.findings), count(&facts.secrets)), counts, "{run}");
+        for secret in facts.secrets.iter().flatten() {
+            assert_eq!(secret.message, message);
+            assert!(!format!("{secret:?}").contains("FAKE-0000"));
+        }
+    }
+}
+
+#[test]
+fn an_error_does_not_repeat_what_stands_in_the_report() {
+    let text = file(r#""results": [{"ruleIndex": "FAKE-0000"}]"#);
+    assert_eq!(
+        flaw(&text),
+        "it is not a SARIF 2.1.0 report: invalid type: a string, expected i64 (line 1, column 48)"
+    );
+}
+
+#[test]
+fn a_run_of_nothing_is_no_evidence() {
+    let cases = [
+        (r#"{"version": "2.1.0"}"#.to_owned(), "nothing was examined: it has no runs"),
+        (r#"{"version": "2.1.0", "runs": null}"#.to_owned(), "nothing was examined: it has no runs"),
+        (r#"{"version": "2.1.0", "runs": []}"#.to_owned(), "nothing was examined: it has no runs"),
+        (file(TOOL), "nothing was examined: scan: its run has no `results`"),
+        (file(r#""results": null"#), "nothing was examined: the scanner: its run has no `results`"),
+        (
+            format!(r#"{{"version": "2.1.0", "runs": [{{"results": []}}, {{{TOOL}}}]}}"#),
+            "nothing was examined: scan: its run has no `results`",
+        ),
+        (
+            format!(r#"{{"version": "2.1.0", "runs": [{{{TOOL}, "results": null}}, {{"results": []}}]}}"#),
+            "nothing was examined: scan: its run has no `results`",
+        ),
+        (
+            file(&format!(
+                r#"{TOOL}, "results": [], "invocations": [{{"executionSuccessful": true}}, {{"executionSuccessful": false, "exitCode": 2}}]"#
+            )),
+            "its tool failed: scan: it ended with status 2",
+        ),
+        (
+            file(
+                r#""results": [], "invocations": [{"executionSuccessful": false, "exitCodeDescription": "no rules"}]"#,
+            ),
+            "its tool failed: the scanner: no rules",
+        ),
+        (r#"{"runs": []}"#.to_owned(), "it has no `version`"),
+        (r#"{"version": "2.1.0", "runs": [], "runs": []}"#.to_owned(), "the key `runs` is there twice"),
+        (
+            file(r#""results": [{"properties": {"security-severity": "9.8", "security-severity": "1"}}]"#),
+            "the key `security-severity` is there twice",
+        ),
+        (r#"{"version": "1.0.0", "runs": []}"#.to_owned(), "its version is `1.0.0`"),
+        (r#"{"version": "2.1.0", "runs": [null]}"#.to_owned(), "a run is `null`"),
+        (r#"{"version": "2.1.0", "runs": [}"#.to_owned(), "expected value (line 1, column 31)"),
+        (
+            "\n\n  {\"version\": 3}".to_owned(),
+            "invalid type: integer `3`, expected a string (line 3, column 16)",
+        ),
+        (file(r#""results": [{"level": "fatal"}]"#), "`fatal` is no level"),
+        (format!("{} {{}}", file(r#""results": []"#)), "trailing characters"),
+        (r#"{"version": "2.1.0", "runs": [{"results": ["#.to_owned(), "it is cut off: it ends in line 1"),
+    ];
+    for (text, told) in cases {
+        let flaw = flaw(&text);
+        assert!(flaw.contains(told), "{flaw}");
+    }
+}
+
+/// A run with no results whose one invocation says this too.
+fn invoked(name: &str, said: &str) -> String {
+    file(&format!(
+        r#""invocations": [{{"executionSuccessful": true}}, {{"executionSuccessful": true, {said}}}],
+            "tool": {{"driver": {{"name": "{name}"}}}}, "results": []"#
+    ))
+}
+
+#[test]
+fn a_noted_error_means_that_not_all_was_examined() {
+    let error =
+        r#"{"level": "error", "descriptor": {"id": "SyntaxError"}, "message": {"text": "can't parse  it"}"#;
+    let place = r#""locations": [{"physicalLocation": {"artifactLocation": {"uri": "src/a.py"}}}]"#;
+    let cases = [
+        (format!(r#""toolExecutionNotifications": [{error}}}]"#), "scan: can't parse it"),
+        (format!(r#""toolConfigurationNotifications": [{error}}}]"#), "scan: can't parse it"),
+        (
+            format!(r#""toolExecutionNotifications": [{{"level": "note"}}, {error}, {place}}}]"#),
+            "scan: can't parse it (src/a.py)",
+        ),
+        (
+            format!(
+                r#""toolExecutionNotifications": [{error}}}, {{"level": "error"}}], "toolConfigurationNotifications": [{error}}}]"#
+            ),
+            "scan: can't parse it, and 2 errors more",
+        ),
+        (
+            r#""toolExecutionNotifications": [{"level": "error", "descriptor": {"id": "Timeout"}}]"#
+                .to_owned(),
+            "scan: it notes the error `Timeout`",
+        ),
+        (r#""toolExecutionNotifications": [{"level": "fatal"}]"#.to_owned(), "scan: it notes an error"),
+    ];
+    for (said, told) in cases {
+        let text = invoked("scan", &said);
+        assert_eq!(flaw(&text), format!("it says that not all was examined: {told}"), "{said}");
+        let part = super::super::read_file(Kind::Sarif, Completeness::Partial, &mut text.as_bytes());
+        assert_eq!(part.unwrap().facts.findings, Some(Vec::new()), "{said}");
+    }
+    // What a scanner for secrets says may hold one.
+    let text = invoked("gitleaks", &format!(r#""toolExecutionNotifications": [{error}, {place}}}]"#));
+    let told = "it says that not all was examined: gitleaks: it notes the error `SyntaxError` (src/a.py)";
+    assert_eq!(flaw(&text), told);
+}
+
+#[test]
+fn other_notes_of_a_scanner_say_nothing_of_what_was_examined() {
+    for list in [
+        "null",
+        "[]",
+        "[{}]",
+        r#"[{"message": {"text": "a warning, as it has no level"}}]"#,
+        r#"[{"level": "none"}, {"level": "note", "descriptor": {"id": "js/diagnostics/extracted-files"}}]"#,
+        r#"[{"level": "warning", "message": {"text": "slow"}}]"#,
+    ] {
+        for key in ["toolExecutionNotifications", "toolConfigurationNotifications"] {
+            let facts = read(Kind::Sarif, &invoked("scan", &format!(r#""{key}": {list}"#))).unwrap();
+            assert_eq!(facts.findings, Some(Vec::new()), "{key} {list}");
+        }
+    }
+}
+
+#[test]
+fn what_failed_is_no_part_either() {
+    for (run, told) in [
+        (r#""results": [], "invocations": [{"executionSuccessful": false}]"#, "its tool failed"),
+        (TOOL, "nothing was examined"),
+    ] {
+        let text = file(run);
+        let flaw =
+            super::super::read_file(Kind::Sarif, Completeness::Partial, &mut text.as_bytes()).unwrap_err();
+        assert!(flaw.to_string().contains(told), "{flaw}");
+    }
+}
+
+#[test]
+fn memory_is_bounded() {
+    let deep = format!(r#"{{"x": {}"#, "[".repeat(100_000));
+    assert_eq!(flaw(&deep), "it is too large: values are nested more than 100 times");
+    let endless =
+        std::io::Read::chain(&br#"{"runs": [{"results": [{"message": {"text": ""#[..], std::io::repeat(b'x'));
+    let flaw = crate::read(Kind::Sarif, &mut std::io::BufReader::new(endless)).unwrap_err();
+    assert_eq!(flaw.to_string(), "it is too large: a string in it has more than 64 MiB");
+}
+
+#[test]
+fn what_errors_explain_is_a_part() {
+    let call = |said: &str| {
+        file(&format!(
+            r#""invocations": [{{"executionSuccessful": false, {said}}}], "tool": {{"driver": {{"name": "scan"}}}}, "results": []"#
+        ))
+    };
+    let part = |text: &str| super::super::read_file(Kind::Sarif, Completeness::Partial, &mut text.as_bytes());
+    let error = r#"{"level": "error", "message": {"text": "can't parse a.js"}}"#;
+    let cases = [
+        format!(r#""toolExecutionNotifications": [{error}]"#),
+        format!(r#""exitCode": 2, "exitCodeDescription": "MISSING CLASS", "toolConfigurationNotifications": [{error}]"#),
+        // As PMD writes them.
+        r#""toolExecutionNotifications": [{"message": {"text": "can't parse a.js"}, "exception": {"kind": "x"}}]"#
+            .to_owned(),
+        r#""toolExecutionNotifications": [{"level": "warning", "message": {"text": "can't parse a.js"}, "exception": {}}]"#
+            .to_owned(),
+        r#""toolConfigurationNotifications": [{"message": {"text": "can't parse a.js"}}]"#.to_owned(),
+    ];
+    for said in cases {
+        let text = call(&said);
+        assert_eq!(flaw(&text), "it says that not all was examined: scan: can't parse a.js", "{said}");
+        assert_eq!(part(&text).unwrap().facts.findings, Some(Vec::new()), "{said}");
+    }
+    // What explains nothing, or not all.
+    for said in [
+        r#""exitCode": 2"#.to_owned(),
+        r#""toolExecutionNotifications": [{"level": "warning", "message": {"text": "slow"}}]"#.to_owned(),
+        r#""toolExecutionNotifications": [{"level": "note"}]"#.to_owned(),
+        format!(r#""exitSignalName": "SIGKILL", "toolExecutionNotifications": [{error}]"#),
+        format!(r#""exitSignalNumber": 9, "toolExecutionNotifications": [{error}]"#),
+        format!(r#""processStartFailureMessage": "no such file", "toolExecutionNotifications": [{error}]"#),
+    ] {
+        let flaw = part(&call(&said)).unwrap_err().to_string();
+        assert!(flaw.starts_with("it says that its tool failed: scan: "), "{said}: {flaw}");
+    }
+    let other =
+        call(&format!(r#""toolExecutionNotifications": [{error}]}}, {{"executionSuccessful": false"#));
+    let flaw = part(&other).unwrap_err().to_string();
+    assert_eq!(flaw, "it says that its tool failed: scan: `executionSuccessful` is false");
+}

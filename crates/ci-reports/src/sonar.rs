@@ -1,0 +1,159 @@
+//! What `SonarQube` answers to `api/qualitygates/project_status`. It must not know how to ask.
+
+use super::facts::{Facts, Sonar};
+use super::source::Source;
+use super::{Kind, ParseError, json, text};
+
+/// The most bytes of an answer.
+const MOST: u64 = 16 << 20;
+
+#[derive(serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Answer {
+    project_status: Option<Status>,
+    errors: Option<Vec<Refusal>>,
+}
+
+#[derive(serde::Deserialize)]
+struct Status {
+    status: String,
+    #[serde(default)]
+    conditions: Option<Vec<Condition>>,
+}
+
+#[derive(serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Condition {
+    status: String,
+    metric_key: String,
+    comparator: Option<String>,
+    error_threshold: Option<String>,
+    actual_value: Option<String>,
+}
+
+/// What the server says if it does not answer.
+#[derive(serde::Deserialize)]
+struct Refusal {
+    msg: String,
+}
+
+/// Reads an answer.
+pub(crate) fn read(source: Source<'_>) -> Result<Facts, ParseError> {
+    let answer: Answer = json::read_small(source, Kind::Sonar.format(), MOST)?;
+    if let Some(refusal) = answer.errors.iter().flatten().next() {
+        return Err(ParseError::ToolFailed { what: text::one_line(&refusal.msg, 300) });
+    }
+    let malformed = |what: String| Err(ParseError::malformed(Kind::Sonar.format(), what));
+    let Some(Status { status, conditions }) = answer.project_status else {
+        return malformed("it has no `projectStatus`".to_owned());
+    };
+    match &*status {
+        "OK" | "WARN" | "ERROR" => {}
+        "NONE" => return Err(ParseError::nothing("the project has no analysis with a quality gate")),
+        other => return malformed(format!("`{}` is no status", text::one_line(other, 40))),
+    }
+    let judged: Vec<&Condition> = conditions
+        .iter()
+        .flatten()
+        .filter(|condition| !matches!(&*condition.status, "NO_VALUE" | "NONE"))
+        .collect();
+    // A gate without conditions, or none of whose figures the analysis has, passes everything: so does
+    // the first analysis of a project whose gate asks for new code alone.
+    if status == "OK" && judged.is_empty() {
+        return Err(ParseError::nothing("the quality gate judged no condition, so its `OK` says nothing"));
+    }
+    let broken = judged.into_iter().filter(|condition| condition.status != "OK");
+    let broken: Vec<String> = broken.map(Condition::words).collect();
+    // Conditions that are ignored are told as met, so no server answers this.
+    if let Some(first) = broken.first().filter(|_| status == "OK") {
+        return malformed(format!("it says `OK`, and that a condition is not met: {first}"));
+    }
+    Ok(Facts { sonar: Some(Sonar { status, broken }), ..Facts::default() })
+}
+
+impl Condition {
+    fn words(&self) -> String {
+        let word = |text: &Option<String>| text::one_line(text.as_deref().unwrap_or("unknown"), 60);
+        let comparator = match self.comparator.as_deref() {
+            Some("LT") => "less than",
+            Some("GT") => "greater than",
+            Some("EQ") => "equal to",
+            Some("NE") => "other than",
+            _ => "against",
+        };
+        let metric = text::one_line(&self.metric_key, 100);
+        format!("{metric} is {}, {comparator} {}", word(&self.actual_value), word(&self.error_threshold))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<Sonar, String> {
+        let facts = crate::read(Kind::Sonar, &mut text.as_bytes());
+        facts.map(|facts| facts.sonar.unwrap()).map_err(|flaw| flaw.to_string())
+    }
+
+    #[test]
+    fn conditions_that_are_not_met_are_told() {
+        let answer = r#"{"projectStatus": {"status": "ERROR", "ignoredConditions": false, "conditions": [
+            {"status": "OK", "metricKey": "new_bugs", "comparator": "GT", "errorThreshold": "0", "actualValue": "0"},
+            {"status": "ERROR", "metricKey": "new_coverage", "comparator": "LT", "errorThreshold": "80", "actualValue": "76.2"},
+            {"status": "ERROR", "metricKey": "new_violations", "comparator": "GT", "errorThreshold": "0", "actualValue": "3"}
+        ]}}"#;
+        let sonar = read(answer).unwrap();
+        assert_eq!(sonar.status, "ERROR");
+        assert_eq!(
+            sonar.broken,
+            ["new_coverage is 76.2, less than 80", "new_violations is 3, greater than 0"]
+        );
+        // What a small change need not meet is told as met.
+        let passed = r#"{"projectStatus": {"status": "OK", "ignoredConditions": true, "conditions": [
+            {"status": "OK", "metricKey": "new_coverage", "comparator": "LT", "errorThreshold": "80", "actualValue": "12.0"},
+            {"status": "NO_VALUE", "metricKey": "new_bugs", "comparator": "GT", "errorThreshold": "0"}
+        ]}}"#;
+        let passed = read(passed).unwrap();
+        assert_eq!((passed.status.as_str(), passed.broken.len()), ("OK", 0));
+        let failed = read(r#"{"projectStatus": {"status": "ERROR"}}"#).unwrap();
+        assert_eq!((failed.status.as_str(), failed.broken.len()), ("ERROR", 0));
+    }
+
+    #[test]
+    fn no_verdict_is_a_flaw() {
+        let cases = [
+            (
+                r#"{"projectStatus": {"status": "NONE", "conditions": []}}"#,
+                "nothing was examined: the project has no",
+            ),
+            (
+                r#"{"projectStatus": {"status": "OK"}}"#,
+                "nothing was examined: the quality gate judged no condition",
+            ),
+            (
+                r#"{"projectStatus": {"status": "OK", "conditions": [], "ignoredConditions": false}}"#,
+                "nothing was examined: the quality gate judged no condition",
+            ),
+            (
+                r#"{"projectStatus": {"status": "OK", "conditions": [{"status": "NO_VALUE", "metricKey": "new_bugs"}]}}"#,
+                "nothing was examined: the quality gate judged no condition",
+            ),
+            (
+                r#"{"projectStatus": {"status": "OK", "conditions": [{"status": "OK", "metricKey": "a"},
+                    {"status": "ERROR", "metricKey": "new_bugs", "comparator": "GT", "errorThreshold": "0", "actualValue": "3"}]}}"#,
+                "it says `OK`, and that a condition is not met: new_bugs is 3, greater than 0",
+            ),
+            (r#"{"projectStatus": {"status": "FINE"}}"#, "`FINE` is no status"),
+            (
+                r#"{"errors": [{"msg": "Insufficient privileges"}]}"#,
+                "its tool failed: Insufficient privileges",
+            ),
+            (r#"{"component": {}}"#, "it has no `projectStatus`"),
+            (r#"{"projectStatus": {}}"#, "missing field `status`"),
+        ];
+        for (text, told) in cases {
+            let flaw = read(text).unwrap_err();
+            assert!(flaw.contains(told), "{flaw}");
+        }
+    }
+}

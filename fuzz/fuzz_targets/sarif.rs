@@ -1,9 +1,0 @@
-//! Any bytes, read as `sarif`.
-#![no_main]
-
-use libfuzzer_sys::fuzz_target;
-use taskgate::report::{Kind, read};
-
-fuzz_target!(|bytes: &[u8]| {
-    let _ = read(Kind::Sarif, &mut &*bytes);
-});
