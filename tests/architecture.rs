@@ -27,8 +27,8 @@ const MODULES: &[(&str, f32)] = &[
     ("sonar", 2.0),
     ("select", 3.0),
     ("graph", 3.1),
-    ("shard", 3.15),
     ("key", 3.2),
+    ("shard", 3.21),
     ("effect", 3.22),
     ("affected", 3.25),
     ("plan", 3.3),
@@ -44,7 +44,14 @@ const MODULES: &[(&str, f32)] = &[
 ];
 
 /// Modules whose files still import each other in circles. Nothing may be added.
-const CIRCULAR: &[&str] = &["cli", "config", "effect", "engine", "gate", "init", "process", "quality"];
+#[rustfmt::skip]
+const CIRCULAR: &[&str] = &[
+    "config",
+    "effect",
+    "gate",
+    "init",
+    "process",
+];
 
 const VAGUE: &[&str] = &["utils", "util", "helpers", "helper", "common", "manager", "misc", "shared_code"];
 

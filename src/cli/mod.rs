@@ -1,108 +1,265 @@
-//! The door: arguments as typed → validated request → one short file per command. Only this floor
-//! and the reporters print.
+//! The command line: arguments as typed, then checked, then one short file per command. Only this
+//! module and the reporters print.
 
-pub mod affected;
-pub mod args;
 pub mod audit;
-pub mod baseline;
-pub mod cache;
 pub mod ci;
-pub mod ci_service;
 pub mod completions;
-pub mod diff_run;
-pub mod doctor;
 pub mod exit;
-pub mod explain_gate;
-pub mod findings;
-pub mod fix;
-pub mod gate;
-pub mod graph;
-pub mod hook;
+pub mod failure;
 pub mod hooks;
-pub mod init;
-pub mod list;
-pub mod log;
-pub mod manifests;
-pub mod merge_runs;
-pub mod merged_gates;
-pub mod plan;
+pub mod implicit_run;
+pub mod inspect;
+pub mod manifest_files;
 pub mod project;
+pub mod reporters;
 pub mod run;
-pub mod schema;
+pub mod session;
+pub mod setup;
 pub mod shards;
-pub mod skips;
-pub mod sonar;
 pub mod trace;
-pub mod trial;
-pub mod voices;
-pub mod watch;
-pub mod why;
 
 use std::ffi::OsString;
-use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::io::Write as _;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{CommandFactory as _, FromArgMatches as _};
+use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::base::clock::Clock;
 use crate::base::env::Env;
 use crate::base::name;
-use crate::cli::args::{Cli, Command, RunArgs};
-use crate::cli::exit::{End, Failure};
+use crate::cli::audit::AuditArgs;
+use crate::cli::ci::baseline::{self, BaselineArgs};
+use crate::cli::ci::files::{self, CiArgs};
+use crate::cli::ci::sonar::{self, SonarArgs};
+use crate::cli::completions::{CompleteArgs, CompletionsArgs};
+use crate::cli::exit::End;
+use crate::cli::failure::{Failure, describe};
+use crate::cli::hooks::gate::{self, GateArgs};
+use crate::cli::hooks::hook::{self, HookArgs};
+use crate::cli::hooks::install::{self, HooksArgs};
+use crate::cli::inspect::diff_run::{self, DiffRunArgs};
+use crate::cli::inspect::explain_gate::{self, ExplainGateArgs};
+use crate::cli::inspect::graph::{self, GraphArgs};
+use crate::cli::inspect::list;
+use crate::cli::inspect::log::{self, LogArgs};
+use crate::cli::inspect::plan::{self, PlanArgs};
+use crate::cli::inspect::why::{self, WhyArgs};
+use crate::cli::reporters::Format;
+use crate::cli::run::RunArgs;
+use crate::cli::run::fix::{self, FixArgs};
+use crate::cli::run::watch::{self, WatchArgs};
+use crate::cli::session::Session;
+use crate::cli::setup::cache::{self, CacheArgs};
+use crate::cli::setup::doctor::{self, DoctorArgs};
+use crate::cli::setup::init::{self, InitArgs};
+use crate::cli::setup::schema;
+use crate::cli::shards::merge_runs::{self, MergeRunsArgs};
 use crate::engine::task::rust_task::{Functions, Outcome};
-use crate::reporter::story::cut;
-use crate::reporter::style::{Color, Paint, Tone};
+use crate::reporter::style::Color;
 use crate::select::SelectError;
 
-/// What all commands are given.
-pub struct Session {
-    /// The caller's environment.
-    pub env: Env,
-    /// The time, counted from the start of the program.
-    pub clock: Clock,
-    /// The folder to start from.
-    pub dir: PathBuf,
-    /// When to colour.
-    pub color: Color,
+/// Runs the tasks of tasks.toml in parallel, each cached by the git tree of what it reads.
+#[derive(Parser, Debug)]
+#[command(
+    name = "xtask",
+    version,
+    max_term_width = 100,
+    disable_help_subcommand = true,
+    after_help = "\
+Examples:
+  xtask                      list tasks and groups
+  xtask ci                   run the task or group `ci` and all it needs
+  xtask lint unit -k         run two groups, and go on after a failure
+  xtask run test -- --nocapture   hand arguments to one task
+  xtask plan ci              what would run, and why
+  xtask ci --affected        only what the changes since the merge base can reach
+  xtask ci init              write the workflow that makes the same run in CI
+
+A task or group that is named like a command is run with `xtask run NAME`.
+Exit status: 0 passed · 1 a task or a gate failed · 2 usage · 3 tasks.toml is wrong · 4 nothing matched
+             5 git, cache, disk or network failed · 70 a bug · 128+n signal n"
+)]
+pub struct Cli {
+    /// What applies to all commands.
+    #[command(flatten)]
+    pub global: Global,
+    /// What to do; lists the tasks if it is left out.
+    #[command(subcommand)]
+    pub command: Option<Command>,
 }
 
-impl Session {
-    /// Colours for standard output.
-    pub fn paint_out(&self) -> Paint {
-        self.color.paint(&self.env, self.env.terminal().stdout)
-    }
+/// What applies to all commands.
+#[derive(Args, Debug, Clone)]
+pub struct Global {
+    /// Colour the output
+    #[arg(long, value_enum, default_value_t, global = true, value_name = "WHEN")]
+    pub color: Color,
+    /// Do as if started in this folder
+    #[arg(short = 'C', long, global = true, value_name = "DIR")]
+    pub directory: Option<PathBuf>,
+}
 
-    /// Colours for standard error.
-    pub fn paint_err(&self) -> Paint {
-        self.color.paint(&self.env, self.env.terminal().stderr)
-    }
+/// What to do.
+#[derive(Subcommand, Debug)]
+pub enum Command {
+    /// Run tasks or groups with what they need
+    #[command(after_help = "Example:\n  xtask run unit --keep-going --junit target/junit.xml")]
+    Run(RunArgs),
+    /// Run tasks or groups, and again what a change affects
+    #[command(after_help = "Example:\n  xtask watch unit lint")]
+    Watch(WatchArgs),
+    /// Tell what would run, what is cached, and why
+    #[command(after_help = "Example:\n  xtask plan ci --json")]
+    Plan(PlanArgs),
+    /// Tell a task's key field by field, and what differs from the nearest entry
+    #[command(after_help = "Example:\n  xtask why clippy")]
+    Why(WhyArgs),
+    /// Draw what needs what
+    #[command(after_help = "Example:\n  xtask graph ci --format mermaid")]
+    Graph(GraphArgs),
+    /// Run the `fix` commands, one after the other
+    #[command(after_help = "Example:\n  xtask fix lint")]
+    Fix(FixArgs),
+    /// Run tasks in folders that hold only what they declare, and tell what they missed
+    #[command(after_help = "\
+Example:
+  xtask audit unit --json
 
-    /// Writes a result to standard output. A reader that has gone away is no failure.
-    ///
-    /// # Errors
-    /// The disk that it is redirected to is full, or such.
-    pub fn print(&self, text: &str) -> Result<(), Failure> {
-        let mut out = std::io::stdout().lock();
-        let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
-        match written {
-            Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-                Err(Failure::System { attempt: "write to standard output".to_owned(), source: error })
-            }
-            _ => Ok(()),
-        }
-    }
+Exit status 1 if a task got at something that it does not declare, or fails without it. Where not all
+could be seen (elsewhere than on Linux nothing can), a task is told as partial, never as clean.")]
+    Audit(AuditArgs),
+    /// Gate commits' trees as a push does, so that the push is a lookup
+    #[command(after_help = "\
+Examples:
+  xtask gate           HEAD's tree, before you push it
+  xtask gate v1.2 main each distinct tree once
+  xtask gate --staged  what is staged, before you commit it")]
+    Gate(GateArgs),
+    /// Tell why a quality gate's last verdict is what it is: all rules, and what broke them
+    #[command(after_help = "Example:\n  xtask explain-gate quality --json")]
+    ExplainGate(ExplainGateArgs),
+    /// Have git call the gate
+    #[command(after_help = "Example:\n  xtask hooks install")]
+    Hooks(HooksArgs),
+    /// What an installed git hook calls
+    #[command(after_help = "\
+Example:
+  xtask hook pre-push origin git@example.com:a/b.git   reads git's lines from standard input
 
-    /// Writes a message to standard error.
-    pub fn tell(&self, text: &str) {
-        // Where even this fails there is nobody left to tell.
-        let _ = std::io::stderr().lock().write_all(text.as_bytes());
-    }
+XTASK_SKIP=\"reason\" lets git go on without the gate; `xtask log --skips` shows who did so and why.")]
+    Hook(HookArgs),
+    /// Show past runs, their tasks and logs
+    #[command(after_help = "\
+Examples:
+  xtask log                  past runs, newest first
+  xtask log --last --failed  the logs of what failed in the last run
+  xtask log --skips          the gates that were skipped, by whom and why
+  xtask log 093015           the run whose id contains this, drawn again")]
+    Log(LogArgs),
+    /// Tell in words why two runs of the same tree differ
+    #[command(
+        name = "diff-run",
+        after_help = "\
+Examples:
+  xtask diff-run last~1 last              the last run but one, and the last
+  xtask diff-run laptop.json ci.json      manifests that `run --manifest FILE` wrote
 
-    /// `path` as the caller means it.
-    pub fn path(&self, path: &Path) -> PathBuf {
-        self.dir.join(path)
-    }
+Exit status 1 if they differ. What two machines may differ in without running something else (jobs, the
+calling CI) is told as a remark and is no difference."
+    )]
+    DiffRun(DiffRunArgs),
+    /// Merge the manifests of all shards of a run, and judge its gates
+    #[command(
+        name = "merge-runs",
+        after_help = "\
+Example:
+  xtask merge-runs shard-*.json --junit junit.xml
+
+Exit status 1 if a shard is missing, is there twice or has failed, or if a gate fails. Manifests of
+different trees or plans are refused with exit status 5."
+    )]
+    MergeRuns(MergeRunsArgs),
+    /// Write a first tasks.toml for what is in the repository
+    #[command(after_help = "\
+Examples:
+  xtask init           tries each task once, and writes those that pass
+  xtask init --print   writes to standard output, whether or not there is a tasks.toml")]
+    Init(InitArgs),
+    /// Write or check the files of CI systems; `xtask ci` alone runs what is named `ci`
+    #[command(after_help = "\
+Examples:
+  xtask ci init    writes the workflow, the template of pull requests and dependabot.yml
+  xtask ci check   tells where they differ from tasks.toml; made to be a task of group lint")]
+    Ci(CiArgs),
+    /// Check git, tools, hooks, remotes and the state directory, and say what to do
+    #[command(after_help = "Example:\n  xtask doctor --json")]
+    Doctor(DoctorArgs),
+    /// Show and share what gates recorded, for other trees to be compared with
+    #[command(after_help = "Example:\n  xtask baseline push     in CI, behind `xtask ci` on the main branch")]
+    Baseline(BaselineArgs),
+    /// Print what a `SonarQube` server says of the analysis that a scanner has just sent it
+    #[command(after_help = "\
+Example, of a task with secret-env = [\"SONAR_TOKEN\"] and reports = { sonar = \"out/sonar.json\" }:
+  run = \"sonar-scanner && xtask sonar > out/sonar.json\"")]
+    Sonar(SonarArgs),
+    /// Look after the cache
+    #[command(after_help = "Example:\n  xtask cache verify")]
+    Cache(CacheArgs),
+    /// Calls a function that is a task
+    #[command(name = "__task", hide = true)]
+    Task {
+        /// Its name.
+        name: String,
+        /// Its arguments.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
+    /// Print the JSON schema of tasks.toml, for editors
+    #[command(after_help = "Example:\n  xtask schema > tasks.schema.json")]
+    Schema,
+    /// Print a script that completes commands, options and names of tasks
+    #[command(after_help = "Example:\n  eval \"$(xtask completions bash)\"   in ~/.bashrc")]
+    Completions(CompletionsArgs),
+    /// Tells a shell what could stand at the cursor; called by the scripts of `completions`
+    #[command(name = "__complete", hide = true)]
+    Complete(CompleteArgs),
+    /// Ends what a killed run left behind; started by each run
+    #[command(name = "__guard", hide = true)]
+    Guard {
+        /// The run's id.
+        run: String,
+    },
+    /// Runs a program and reports which files it and all its descendants opened
+    #[command(name = "__trace", hide = true)]
+    Trace {
+        /// Stop at all system calls.
+        #[arg(long)]
+        all_stops: bool,
+        /// Report only files below this folder that are opened or changed, and end with the program.
+        #[arg(long)]
+        below: Option<PathBuf>,
+        /// Where the report goes.
+        report: PathBuf,
+        /// The program and its arguments.
+        #[arg(last = true, required = true)]
+        command: Vec<OsString>,
+    },
+    /// Becomes a program once its tracer is there; started by `__trace`
+    #[command(name = "__stopped", hide = true)]
+    Stopped {
+        /// Stop at all system calls.
+        #[arg(long)]
+        all_stops: bool,
+        /// Stop only at calls that open or change files.
+        #[arg(long)]
+        narrow: bool,
+        /// The tracer's process id.
+        tracer: i32,
+        /// The program and its arguments.
+        #[arg(last = true, required = true)]
+        command: Vec<OsString>,
+    },
 }
 
 /// Runs the program.
@@ -119,8 +276,8 @@ pub fn main(words: impl IntoIterator<Item = OsString>, functions: &Functions) ->
     let command = Cli::command();
     let names: Vec<String> = command.get_subcommands().map(|command| command.get_name().to_owned()).collect();
     let typed: Vec<OsString> = words.into_iter().collect();
-    let words = args::with_run(typed.clone(), &names);
-    let first = args::first_name(&typed, &words);
+    let words = implicit_run::with_run(typed.clone(), &names);
+    let first = implicit_run::first_name(&typed, &words);
     let parsed = command.try_get_matches_from(words).and_then(|matches| Cli::from_arg_matches(&matches));
     let cli = match parsed {
         Ok(cli) => cli,
@@ -143,7 +300,7 @@ pub fn main(words: impl IntoIterator<Item = OsString>, functions: &Functions) ->
     let end = perform(&session, cli.command);
     if let Err(failure) = &end {
         let meant = first.as_deref().and_then(|first| meant_command(failure, first, &names));
-        session.tell(&describe(&session, failure, meant));
+        session.tell(&describe(failure, meant, session.paint_err()));
     }
     ExitCode::from(exit::status(&end))
 }
@@ -191,9 +348,9 @@ fn perform(session: &Session, command: Option<Command>) -> Result<End, Failure> 
         Some(Command::DiffRun(args)) => diff_run::perform(session, &args),
         Some(Command::MergeRuns(args)) => merge_runs::perform(session, &args),
         Some(Command::Gate(args)) => gate::perform(session, &args),
-        Some(Command::Hooks(args)) => hooks::perform(session, &args),
+        Some(Command::Hooks(args)) => install::perform(session, &args),
         Some(Command::Hook(args)) => hook::perform(session, &args),
-        Some(Command::Ci(args)) => ci::perform(session, args),
+        Some(Command::Ci(args)) => files::perform(session, args),
         Some(Command::Init(args)) => init::perform(session, args),
         Some(Command::Doctor(args)) => doctor::perform(session, &args),
         Some(Command::Baseline(args)) => baseline::perform(session, &args),
@@ -201,7 +358,7 @@ fn perform(session: &Session, command: Option<Command>) -> Result<End, Failure> 
         Some(Command::Cache(args)) => cache::perform(session, args.action),
         Some(Command::Schema) => schema::perform(session),
         Some(Command::Completions(args)) => completions::perform(session, args),
-        Some(Command::Complete(args)) => completions::answer(session, args),
+        Some(Command::Complete(args)) => completions::answer(session, args, Cli::command()),
         Some(Command::Guard { run }) => {
             crate::process::guard::guard_main(&run);
             Ok(End::Passed)
@@ -217,7 +374,7 @@ fn perform(session: &Session, command: Option<Command>) -> Result<End, Failure> 
     }
 }
 
-fn dry_run(args: RunArgs) -> Result<args::PlanArgs, Failure> {
+fn dry_run(args: RunArgs) -> Result<PlanArgs, Failure> {
     if args.no_cache {
         let hint = Some("leave one of them out".to_owned());
         return Err(Failure::Usage {
@@ -225,8 +382,8 @@ fn dry_run(args: RunArgs) -> Result<args::PlanArgs, Failure> {
             hint,
         });
     }
-    let json = args.format == args::Format::Json;
-    Ok(args::PlanArgs {
+    let json = args.reporters.format == Format::Json;
+    Ok(PlanArgs {
         names: args.names,
         at: args.at,
         affected: args.affected,
@@ -243,32 +400,4 @@ fn meant_command<'n>(failure: &Failure, first: &str, commands: &'n [String]) -> 
     let Failure::Select(SelectError::Unknown { name, .. }) = failure else { return None };
     let open = commands.iter().map(String::as_str).filter(|command| !command.starts_with('_'));
     (name == first).then(|| name::nearest(first, open)).flatten()
-}
-
-/// What a failure is told by: what happened, its causes, and what to do. `meant` is a command that
-/// was probably meant in place of an unknown name.
-fn describe(session: &Session, failure: &Failure, meant: Option<&str>) -> String {
-    if let Failure::Config(diagnostics) = failure {
-        return diagnostics.render(session.paint_err().is_colored());
-    }
-    let paint = session.paint_err();
-    let mut text = format!("{} {failure}", paint.tone(Tone::Bad, "error:"));
-    // What git says is in the message already.
-    let mut source = std::error::Error::source(failure).filter(|_| !matches!(failure, Failure::Git(_)));
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text = cut_lines(&text);
-    text.push('\n');
-    if let Some(hint) = exit::hint(failure, meant).map(|hint| cut_lines(&hint)) {
-        text = format!("{text}{} {hint}\n", paint.tone(Tone::Strong, "hint:"));
-    }
-    text
-}
-
-/// At most so many characters of each line: a name may be as long as an argument can be.
-fn cut_lines(text: &str) -> String {
-    const MOST: usize = 1000;
-    text.split('\n').map(|line| cut(line, MOST)).collect::<Vec<_>>().join("\n")
 }

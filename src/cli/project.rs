@@ -10,15 +10,17 @@ use std::path::{Path, PathBuf};
 use crate::base::env::Env;
 use crate::base::file;
 use crate::base::path::RepoPath;
-use crate::cli::exit::Failure;
-use crate::cli::run::Spot;
+use crate::cli::failure::Failure;
 use crate::config::include::{self, FILE, Library, Listed, LoadError};
 use crate::config::model::Config;
-use crate::engine::prepare::Tree;
+use crate::engine::location::{RunLocation, Tree};
 use crate::engine::report::baseline::Line;
 use crate::gate::definition;
 use crate::git::snapshot::Mode;
 use crate::git::{Commit, Repository, browse};
+
+const NO_REPOSITORY: Failure =
+    Failure::NoRepository { what: "there are no commits, no cache and no past runs" };
 
 /// A repository, or a folder, with a tasks.toml.
 pub struct Project {
@@ -28,6 +30,7 @@ pub struct Project {
     pub repository: Option<Repository>,
     /// What tasks.toml says.
     pub config: Config,
+    state: Option<PathBuf>,
 }
 
 impl Project {
@@ -56,7 +59,8 @@ impl Project {
             LoadError::Tree(error) => error,
         })?;
         let config = loaded.ok_or_else(no_config)?;
-        Ok(Self { root, repository, config })
+        let state = repository.as_ref().map(|repository| repository.common_dir().join("xtask"));
+        Ok(Self { root, repository, config, state })
     }
 
     /// The project as a commit has it, where it is not checked out. Its root is that of `self`.
@@ -75,35 +79,33 @@ impl Project {
     /// # Errors
     /// There is none.
     pub fn repository(&self) -> Result<&Repository, Failure> {
-        let what = "there are no commits, no cache and no past runs";
-        self.repository.as_ref().ok_or(Failure::NoRepository { what })
+        self.repository.as_ref().ok_or(NO_REPOSITORY)
     }
 
-    /// The tree of the working directory.
-    pub fn tree(&self) -> Tree<'_> {
-        self.repository.as_ref().map_or(Tree::None, Tree::WorkDir)
-    }
-
-    /// The place of a run in the working directory.
-    pub fn spot<'a>(&'a self, state: Option<&'a Path>) -> Spot<'a> {
-        Spot {
+    /// Returns the location of a run in the working directory.
+    pub fn location<'a>(&'a self, env: &'a Env) -> RunLocation<'a> {
+        RunLocation {
+            tree: self.repository.as_ref().map_or(Tree::None, Tree::WorkDir),
             root: &self.root,
-            repository: self.repository.as_ref(),
-            state,
+            state: self.state(),
+            env,
+            line: self.repository.as_ref().map(|repository| Line { repository, commit: None }),
             hold: None,
             access: None,
-            line: self.line(),
         }
     }
 
-    /// Where in the history the working directory stands.
-    pub fn line(&self) -> Option<Line<'_>> {
-        self.repository.as_ref().map(|repository| Line { repository, commit: None })
+    /// Returns the state directory: in the repository, shared by its linked worktrees.
+    pub fn state(&self) -> Option<&Path> {
+        self.state.as_deref()
     }
 
-    /// Where state is kept: in the repository, shared by its linked worktrees.
-    pub fn state(&self) -> Option<PathBuf> {
-        Some(self.repository.as_ref()?.common_dir().join("xtask"))
+    /// Returns the state directory, which only a repository has.
+    ///
+    /// # Errors
+    /// There is no repository.
+    pub fn state_dir(&self) -> Result<&Path, Failure> {
+        self.state().ok_or(NO_REPOSITORY)
     }
 }
 

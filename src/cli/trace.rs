@@ -3,8 +3,9 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use crate::cli::Session;
-use crate::cli::exit::{End, Failure};
+use crate::cli::exit::End;
+use crate::cli::failure::Failure;
+use crate::cli::session::Session;
 use crate::process::trace::{self, Stops, Watched, start};
 
 /// Which system calls are to stop, as typed.

@@ -14,6 +14,7 @@ use crate::engine::execution::{Execution, execute};
 use crate::engine::report::judging;
 use crate::engine::report::leftovers;
 use crate::engine::report::shelf::Held;
+use crate::engine::run::inbox::NodeOutcome;
 use crate::engine::task::command;
 use crate::engine::task::dependency_outputs;
 use crate::engine::task::diagnosis::{self, Failed};
@@ -28,31 +29,11 @@ use crate::plan::{CachePolicy, Decision, Found, Planned};
 use crate::quality::evidence::Evidence;
 use crate::reason::Reason;
 
-/// What a worker came to.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Performed {
-    /// The node has its result.
-    Finished {
-        /// What became of it.
-        status: Status,
-        /// Whether it was executed.
-        ran: bool,
-        /// Whether it passed its `slow-after`.
-        is_slow: bool,
-        /// What a hit took when it ran, in milliseconds.
-        saved: u64,
-    },
-    /// It stands still until something outside this run is free.
-    Stands,
-    /// Its inputs changed before it had a result.
-    Superseded,
-}
-
 /// Brings a node, all of whose needs have passed, to its result.
-pub fn perform(context: &Context<'_>, id: NodeId) -> Performed {
+pub fn perform(context: &Context<'_>, id: NodeId) -> NodeOutcome {
     if let Some(reason) = superseded(context, id) {
         context.emitter.emit(What::TaskFinished(result(context, id, Status::Skipped, reason)));
-        return Performed::Superseded;
+        return NodeOutcome::Superseded;
     }
     let planned = context.decide(id);
     match &planned.decision {
@@ -74,12 +55,12 @@ pub fn perform(context: &Context<'_>, id: NodeId) -> Performed {
     }
 }
 
-fn finished(status: Status) -> Performed {
-    Performed::Finished { status, ran: false, is_slow: false, saved: 0 }
+fn finished(status: Status) -> NodeOutcome {
+    NodeOutcome::Finished { status, ran: false, is_slow: false, saved: 0 }
 }
 
 /// Takes the result from the cache; if that can't be done, executes the node.
-fn take_or_run(context: &Context<'_>, id: NodeId, planned: &Planned, reason: &Reason) -> Performed {
+fn take_or_run(context: &Context<'_>, id: NodeId, planned: &Planned, reason: &Reason) -> NodeOutcome {
     let held = match reason {
         Reason::Cached { restores: Some(_), .. } => locks::of_restore(context, id),
         _ => Ok(Vec::new()),
@@ -101,12 +82,12 @@ fn take_hit(
     id: NodeId,
     planned: &Planned,
     reason: &Reason,
-) -> Result<Performed, Reason> {
+) -> Result<NodeOutcome, Reason> {
     let task = task_of(context, id);
     let restores = matches!(reason, Reason::Cached { restores: Some(_), .. });
     let mut log = Log::default();
-    if let (Some(store), Some(key)) = (&context.site.store, &planned.key)
-        && (restores || context.conduct.wants_hit_logs || task.gate.is_some())
+    if let (Some(store), Some(key)) = (&context.store, &planned.key)
+        && (restores || context.options.wants_hit_logs || task.gate.is_some())
     {
         match store.cache.lookup(&key.digest) {
             Lookup::Hit(entry) => {
@@ -137,7 +118,7 @@ fn take_hit(
     if !task.is_aggregate() {
         context.emitter.emit(What::TaskFinished(result));
     }
-    Ok(Performed::Finished { status: Status::Hit, ran: false, is_slow: false, saved: reason.saved() })
+    Ok(NodeOutcome::Finished { status: Status::Hit, ran: false, is_slow: false, saved: reason.saved() })
 }
 
 fn restore(
@@ -151,7 +132,7 @@ fn restore(
     let is_tracked = |path: &crate::base::path::RepoPath| {
         snapshot.as_ref().and_then(|snapshot| snapshot.get(path)).is_some_and(|entry| entry.tracked)
     };
-    let restored = store.cache.restore(&context.site.root, &task.outputs, entry, &is_tracked);
+    let restored = store.cache.restore(context.location.root, &task.outputs, entry, &is_tracked);
     restored.map_err(|error| Reason::Unrestorable { what: error.to_string() })?;
     leftovers::remember_restored(context, task, entry);
     context.take_up_outputs(id);
@@ -159,15 +140,15 @@ fn restore(
 }
 
 /// A node that can't have its locks waits for them, but not for the end of what waits for its own end.
-fn without_locks(context: &Context<'_>, id: NodeId, reason: &Reason, refused: Refused) -> Performed {
-    let Refused::Within(why) = refused else { return Performed::Stands };
+fn without_locks(context: &Context<'_>, id: NodeId, reason: &Reason, refused: Refused) -> NodeOutcome {
+    let Refused::Within(why) = refused else { return NodeOutcome::Blocked };
     let status = Status::Failed { ended: Ended::NotStarted { why } };
     context.emitter.emit(What::TaskFinished(result(context, id, status.clone(), reason.clone())));
     finished(status)
 }
 
 /// Executes a miss, unless another run does so already.
-fn run_missing(context: &Context<'_>, id: NodeId, planned: &Planned, reason: &Reason) -> Performed {
+fn run_missing(context: &Context<'_>, id: NodeId, planned: &Planned, reason: &Reason) -> NodeOutcome {
     let held = match locks::of_execution(context, id, planned.key.as_ref()) {
         Ok(held) => held,
         Err(refused) => return without_locks(context, id, reason, refused),
@@ -188,7 +169,7 @@ fn run_missing(context: &Context<'_>, id: NodeId, planned: &Planned, reason: &Re
     let is_slow = execution.is_slow;
     let over = superseded(context, id);
     let status = if over.is_some() { Status::Stopped } else { status(context, &execution) };
-    if context.site.desk.is_some() {
+    if context.options.audit_collector().is_some() {
         return audited(context, id, reason, (execution, status));
     }
     let kept = if status.is_pass() {
@@ -223,9 +204,9 @@ fn run_missing(context: &Context<'_>, id: NodeId, planned: &Planned, reason: &Re
     let finished = hinted(context, id, finished);
     context.emitter.emit(What::TaskFinished(finished));
     if over.is_some() {
-        return Performed::Superseded;
+        return NodeOutcome::Superseded;
     }
-    Performed::Finished { status, ran: true, is_slow, saved: 0 }
+    NodeOutcome::Finished { status, ran: true, is_slow, saved: 0 }
 }
 
 /// A result with what its execution came to.
@@ -250,7 +231,7 @@ fn hinted(context: &Context<'_>, id: NodeId, result: TaskFinished) -> TaskFinish
         task: task_of(context, id),
         ended,
         log: &result.log.text,
-        root: &context.site.root,
+        root: context.location.root,
         env: context.world.env,
     });
     TaskFinished { hints: context.untold(hints), ..result }
@@ -270,12 +251,12 @@ fn audited(
     id: NodeId,
     reason: &Reason,
     (execution, status): (Execution, Status),
-) -> Performed {
+) -> NodeOutcome {
     let passes = if status == Status::Stopped { status.clone() } else { Status::Passed };
     let result = result(context, id, status, reason.clone());
     let is_slow = execution.is_slow;
     context.emitter.emit(What::TaskFinished(executed(result, execution, Stored::NotTried)));
-    Performed::Finished { status: passes, ran: true, is_slow, saved: 0 }
+    NodeOutcome::Finished { status: passes, ran: true, is_slow, saved: 0 }
 }
 
 /// Why a node has to start again in the next round.
@@ -300,7 +281,7 @@ fn status(context: &Context<'_>, execution: &Execution) -> Status {
 }
 
 /// What another run stored since this one was planned.
-fn stored_meanwhile(context: &Context<'_>, id: NodeId, planned: &Planned) -> Option<Performed> {
+fn stored_meanwhile(context: &Context<'_>, id: NodeId, planned: &Planned) -> Option<NodeOutcome> {
     let key = planned.key.as_ref().filter(|_| uses_cache(context, id))?;
     let task = task_of(context, id);
     let Found::Hit { outputs, differs, .. } = context.world.knowledge.look_up(task, &key.digest) else {
@@ -310,7 +291,7 @@ fn stored_meanwhile(context: &Context<'_>, id: NodeId, planned: &Planned) -> Opt
         if task.outputs.is_empty() { Contribution::Key(key.digest) } else { Contribution::Outputs(outputs) };
     let planned = Planned { contribution: Some(contribution), ..planned.clone() };
     if differs.is_some()
-        && let (Some(store), Lookup::Hit(entry)) = (&context.site.store, lookup(context, key))
+        && let (Some(store), Lookup::Hit(entry)) = (&context.store, lookup(context, key))
     {
         restore(context, id, store, &entry).ok()?;
     }
@@ -318,7 +299,7 @@ fn stored_meanwhile(context: &Context<'_>, id: NodeId, planned: &Planned) -> Opt
 }
 
 fn lookup(context: &Context<'_>, key: &Key) -> Lookup {
-    context.site.store.as_ref().map_or(Lookup::Absent, |store| store.cache.lookup(&key.digest))
+    context.store.as_ref().map_or(Lookup::Absent, |store| store.cache.lookup(&key.digest))
 }
 
 /// Whether results of the task may come from the cache.

@@ -134,6 +134,13 @@ impl Explanation {
     }
 }
 
+/// Returns the fields of a key as they may be stored and shown: without secrets, and without those that
+/// are empty.
+pub fn displayed_fields(fields: &[Field], mask: &Mask) -> Vec<Field> {
+    let filled: Vec<Field> = fields.iter().filter(|field| !field.value.is_empty()).cloned().collect();
+    Explanation::new(&filled, [], mask).fields
+}
+
 /// A field's value as it may be stored and shown.
 fn shown(kind: FieldKind, value: &str, mask: &Mask) -> String {
     match kind {

@@ -6,6 +6,7 @@
 //! promises is that each task has exactly one home, whatever the order in which tasks come.
 
 pub mod balance;
+pub mod plan;
 
 use std::collections::BTreeMap;
 use std::str::FromStr;

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use clap::{Arg, Command};
 
-use crate::cli::args;
+use crate::cli::implicit_run;
 
 /// What can stand at the cursor.
 pub(super) struct Cursor<'c> {
@@ -88,8 +88,8 @@ impl<'c> Cursor<'c> {
         let names: Vec<String> =
             root.get_subcommands().map(|command| command.get_name().to_owned()).collect();
         let written = called(words);
-        let words = args::with_run(written.iter().map(Into::into).collect(), &names);
-        let ci = ["run", args::CI];
+        let words = implicit_run::with_run(written.iter().map(Into::into).collect(), &names);
+        let ci = ["run", implicit_run::CI];
         let mut walk = Walk {
             command: root,
             open: None,
@@ -185,7 +185,7 @@ impl<'c> Walk<'c> {
                 _ => Place::Option(std::iter::once(self.command).chain(run).collect()),
             };
         }
-        if let Some(ci) = root.find_subcommand(args::CI).filter(|_| self.is_behind_ci) {
+        if let Some(ci) = root.find_subcommand(implicit_run::CI).filter(|_| self.is_behind_ci) {
             return Place::Word(ci, Kind::Names);
         }
         // Names of tasks are commands too.
@@ -215,7 +215,7 @@ mod tests {
     use clap::CommandFactory as _;
 
     use super::*;
-    use crate::cli::args::Cli;
+    use crate::cli::Cli;
 
     fn place(line: &str) -> String {
         let mut root = Cli::command();

@@ -9,11 +9,11 @@ mod spelling;
 
 use std::ffi::OsString;
 
-use clap::{Args, CommandFactory as _, ValueEnum};
+use clap::{Args, Command, ValueEnum};
 
-use crate::cli::Session;
-use crate::cli::args::Cli;
-use crate::cli::exit::{End, Failure};
+use crate::cli::exit::End;
+use crate::cli::failure::Failure;
+use crate::cli::session::Session;
 use bash_line::BashLine;
 use cursor::Cursor;
 use offer::Offer;
@@ -66,9 +66,8 @@ pub fn perform(session: &Session, args: CompletionsArgs) -> Result<End, Failure>
 ///
 /// # Errors
 /// Standard output can't be written to.
-pub fn answer(session: &Session, args: CompleteArgs) -> Result<End, Failure> {
+pub fn answer(session: &Session, args: CompleteArgs, mut command: Command) -> Result<End, Failure> {
     let words: Vec<String> = args.words.into_iter().map(|word| word.to_string_lossy().into_owned()).collect();
-    let mut command = Cli::command();
     command.build();
     let text = if args.shell == Shell::Bash {
         let (line, breaks) = (words.first(), words.get(1));

@@ -6,9 +6,9 @@ use std::collections::BTreeSet;
 use clap::{Arg, Command};
 
 use super::cursor::{Cursor, Kind, Place};
-use crate::cli::Session;
-use crate::cli::list;
+use crate::cli::inspect::list;
 use crate::cli::project::Project;
+use crate::cli::session::Session;
 use crate::config::model::Config;
 use crate::config::own_name;
 use crate::config::stage::Stage;
@@ -158,7 +158,8 @@ fn members(config: &Config, name: &str) -> String {
 }
 
 fn runs(project: &Project) -> Vec<Choice> {
-    let runs = Runs::new(&project.state().unwrap_or_default());
+    let Some(state) = project.state() else { return Vec::new() };
+    let runs = Runs::new(state);
     let ids = runs.ids().unwrap_or_default();
     ids.into_iter().take(RUNS).map(|id| choice(id, "")).collect()
 }

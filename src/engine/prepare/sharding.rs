@@ -10,29 +10,15 @@ use crate::base::digest::Digest;
 use crate::base::env::Env;
 use crate::config::model::TaskId;
 use crate::engine::prepare::Prepared;
-use crate::engine::run::manifest::shown;
 use crate::git::snapshot::Snapshot;
 use crate::graph::{Graph, NodeId, Reach, Role};
 use crate::key::Field;
+use crate::key::explanation::displayed_fields;
 use crate::manifest::PlanDigest;
 use crate::manifest::phrases::{count, named};
 use crate::plan::{World, definition};
+use crate::shard::plan::ShardPlan;
 use crate::shard::{self, Shard, Split, Timings, Work};
-
-/// The part of a plan that one shard runs.
-#[derive(Clone, Debug)]
-pub struct Part {
-    /// Which.
-    pub shard: Shard,
-    /// The digest of the whole plan and of its split.
-    pub plan: Digest,
-    /// The tasks of all other shards, with the fields of what they are.
-    pub elsewhere: BTreeMap<String, Vec<Field>>,
-    /// The gates of the plan, which no shard judges.
-    pub gates: Vec<String>,
-    /// What the reader is told of it.
-    pub notes: Vec<String>,
-}
 
 /// Why a plan can't be split.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -62,8 +48,10 @@ impl Prepared<'_> {
         let tasks = self.tasks(timings)?;
         let split = shard::split(&tasks.work, shard.count);
         let (plan, all) = self.definitions((&tasks, &split), shard, env);
-        let mut elsewhere: BTreeMap<String, Vec<Field>> =
-            all.into_iter().map(|(task, fields)| (task, shown(&fields, &self.secrets.mask))).collect();
+        let mut elsewhere: BTreeMap<String, Vec<Field>> = all
+            .into_iter()
+            .map(|(task, fields)| (task, displayed_fields(&fields, &self.secrets.mask)))
+            .collect();
         let mine = split.runs.get(shard.index - 1).map_or(&[][..], |runs| runs);
         for task in mine {
             elsewhere.remove(&tasks.work[*task].name);
@@ -72,7 +60,7 @@ impl Prepared<'_> {
             mine.iter().map(|task| self.graph.node(tasks.nodes[*task]).task).collect();
         let has_context = self.graph.nodes.iter().any(|node| node.role == Role::Context);
         let gates = self.gates();
-        let mut part = Part { shard, plan, elsewhere, gates, notes: Vec::new() };
+        let mut part = ShardPlan { shard, plan, elsewhere, gates, notes: Vec::new() };
         part.notes = notes(&part, &tasks.work, &split, mine);
         self.notes.extend(part.notes.iter().cloned());
         let reach = if has_context { Reach::Only } else { Reach::Shard };
@@ -149,7 +137,7 @@ impl Prepared<'_> {
 }
 
 /// What the reader is told of a part.
-fn notes(part: &Part, work: &[Work], split: &Split, mine: &[usize]) -> Vec<String> {
+fn notes(part: &ShardPlan, work: &[Work], split: &Split, mine: &[usize]) -> Vec<String> {
     let Shard { index, count: shards } = part.shard;
     let digest = &part.plan.short()[..8];
     let all = count(work.len(), "task");

@@ -7,14 +7,13 @@ use crate::config::model::Task;
 use crate::engine::context::Context;
 use crate::engine::execution::Execution;
 use crate::engine::report::baseline;
+use crate::engine::report::finished;
 use crate::engine::report::reports::{NoEvidence, Told, Why};
-use crate::engine::report::shelf;
-use crate::event::{Ended, Reported, What};
+use crate::event::{Ended, What};
 use crate::graph::{NodeId, Role};
 use crate::quality::evidence::{Evidence, Verdict};
 use crate::quality::{self, Absent, Baseline, Basis, Case};
 use crate::reason::Reason;
-use ci_reports::facts::{Coverage, Facts, Finding, Tests};
 
 /// Judges the gate of a node.
 pub fn judge(context: &Context<'_>, id: NodeId, reason: &Reason) -> Execution {
@@ -58,7 +57,7 @@ fn evidence(context: &Context<'_>, id: NodeId) -> Result<Evidence, NoEvidence> {
             absent.push(absent_here(task, &world.platform.os));
             continue;
         }
-        let told = shelf::told(context, *source)?;
+        let told = finished::load(context, *source)?;
         all = Some(match all.take() {
             None => told,
             Some(former) => {
@@ -82,25 +81,4 @@ fn evidence(context: &Context<'_>, id: NodeId) -> Result<Evidence, NoEvidence> {
 pub fn absent_here(task: &Task, os: &str) -> Absent {
     let kinds = task.reports.iter().map(|report| report.kind).collect();
     Absent { task: task.name.clone(), kinds, os: os.to_owned() }
-}
-
-/// What is told of a task's reports.
-pub fn told(facts: &Facts) -> Reported {
-    let listed = |tests: &Tests| Tests {
-        passed: tests.passed,
-        failed: tests.failed.iter().take(Reported::LISTED).cloned().collect(),
-        skipped: tests.skipped,
-        flaky: tests.flaky.clone(),
-        totals: tests.totals,
-    };
-    let failed = facts.tests.as_ref().map_or(0, |tests| tests.failed.len());
-    let mut findings: Vec<&Finding> = facts.findings.iter().chain(&facts.secrets).flatten().collect();
-    findings.sort_by(|a, b| b.severity.cmp(&a.severity).then_with(|| a.place.cmp(&b.place)));
-    Reported {
-        tests: facts.tests.as_ref().map(listed),
-        more_failed: failed.saturating_sub(Reported::LISTED),
-        more_findings: findings.len().saturating_sub(Reported::LISTED),
-        findings: findings.into_iter().take(Reported::LISTED).cloned().collect(),
-        coverage: facts.coverage.as_ref().map(Coverage::ratio),
-    }
 }

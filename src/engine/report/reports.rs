@@ -10,13 +10,12 @@ use crate::base::digest::Digest;
 use crate::base::path::RepoPath;
 use crate::base::pattern::What;
 use crate::config::model::{Report, Task};
-use crate::engine::report::leftovers::Leftovers;
 use crate::engine::report::tree_paths::TreePaths;
-use crate::event::Ended;
+use crate::event::{Ended, Reported};
 use crate::git::snapshot::Snapshot;
 use crate::process::mask::Mask;
 use crate::quality::evidence::Source;
-use ci_reports::facts::{Facts, Finding, MeasuredTwice, content_digest};
+use ci_reports::facts::{Coverage, Facts, Finding, MeasuredTwice, Tests, content_digest};
 use ci_reports::{Completeness, Kind, ParseError, ReportFile};
 
 /// What the reports of a task say.
@@ -27,6 +26,9 @@ pub struct Told {
     /// Where it was read.
     pub sources: Vec<Source>,
 }
+
+/// Whether a report was not written by the last attempt.
+pub type IsStale<'a> = dyn Fn(&RepoPath) -> bool + 'a;
 
 /// Where reports lie and what they speak of.
 #[derive(Clone, Copy, Debug)]
@@ -163,13 +165,13 @@ impl Library<'_> {
     ///
     /// # Errors
     /// The first report that is no evidence.
-    pub fn read(&self, task: &Task, executed: Option<&Leftovers<'_>>) -> Result<Told, NoEvidence> {
+    pub fn read(&self, task: &Task, is_stale: Option<&IsStale<'_>>) -> Result<Told, NoEvidence> {
         let mut found: Vec<(&Report, RepoPath)> = Vec::new();
         for report in &task.reports {
             found.extend(self.files(report)?.into_iter().map(|path| (report, path)));
         }
-        if let Some(attempt) = executed {
-            let stale = found.iter().map(|(_, path)| path).filter(|path| attempt.is_stale(path, self.place));
+        if let Some(is_stale) = is_stale {
+            let stale = found.iter().map(|(_, path)| path).filter(|path| is_stale(path));
             let stale: BTreeSet<String> = stale.map(ToString::to_string).collect();
             let mut stale = stale.into_iter();
             if let Some(path) = stale.next() {
@@ -195,11 +197,11 @@ impl Library<'_> {
 
     /// What can be read of the reports of a task that failed, which may not have written all of them.
     /// Stale ones say nothing of it.
-    pub fn read_what_is_there(&self, task: &Task, attempt: &Leftovers<'_>) -> Facts {
+    pub fn read_what_is_there(&self, task: &Task, is_stale: &IsStale<'_>) -> Facts {
         let mut all = Facts::default();
         for report in &task.reports {
             let mut found = self.matching(report).unwrap_or_default();
-            found.retain(|path| !attempt.is_stale(path, self.place));
+            found.retain(|path| !is_stale(path));
             for (ReportFile { facts, .. }, _) in
                 found.iter().filter_map(|path| self.read_one(task, (report, path)).ok())
             {
@@ -271,6 +273,27 @@ impl Library<'_> {
         found.sort_unstable();
         found.dedup();
         Ok(found)
+    }
+}
+
+/// Returns the summary of a task's reports that is shown with its result.
+pub fn summary(facts: &Facts) -> Reported {
+    let listed = |tests: &Tests| Tests {
+        passed: tests.passed,
+        failed: tests.failed.iter().take(Reported::LISTED).cloned().collect(),
+        skipped: tests.skipped,
+        flaky: tests.flaky.clone(),
+        totals: tests.totals,
+    };
+    let failed = facts.tests.as_ref().map_or(0, |tests| tests.failed.len());
+    let mut findings: Vec<&Finding> = facts.findings.iter().chain(&facts.secrets).flatten().collect();
+    findings.sort_by(|a, b| b.severity.cmp(&a.severity).then_with(|| a.place.cmp(&b.place)));
+    Reported {
+        tests: facts.tests.as_ref().map(listed),
+        more_failed: failed.saturating_sub(Reported::LISTED),
+        more_findings: findings.len().saturating_sub(Reported::LISTED),
+        findings: findings.into_iter().take(Reported::LISTED).cloned().collect(),
+        coverage: facts.coverage.as_ref().map(Coverage::ratio),
     }
 }
 

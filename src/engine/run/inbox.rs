@@ -13,10 +13,29 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGTSTP};
 use signal_hook::iterator::{Handle, Signals};
 
 use crate::base::path::RepoPath;
-use crate::engine::worker::Performed;
-use crate::event::Level;
+use crate::event::{Level, Status};
 use crate::graph::NodeId;
 use crate::process::suspend::{self, Step};
+
+/// The outcome of a worker's attempt to bring a node to its result.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NodeOutcome {
+    /// The node has its result.
+    Finished {
+        /// What became of it.
+        status: Status,
+        /// Whether it was executed.
+        ran: bool,
+        /// Whether it passed its `slow-after`.
+        is_slow: bool,
+        /// What a hit took when it ran, in milliseconds.
+        saved: u64,
+    },
+    /// It waits for a lock that something outside this run holds.
+    Blocked,
+    /// Its inputs changed before it had a result.
+    Superseded,
+}
 
 /// What the main loop hears.
 #[derive(Debug)]
@@ -24,7 +43,7 @@ pub enum Note {
     /// A signal came, by its number.
     Signal(i32),
     /// A worker is done with a node.
-    Performed(NodeId, Performed),
+    NodeDone(NodeId, NodeOutcome),
     /// A worker panicked, with this.
     Panicked(Box<dyn Any + Send>),
     /// These paths of the work tree changed.
@@ -35,9 +54,9 @@ pub enum Note {
 
 impl Note {
     /// What a worker comes to with a node. Whoever waits for it must hear of a panic, too.
-    pub fn of(id: NodeId, work: impl FnOnce() -> Performed) -> Self {
+    pub fn of(id: NodeId, work: impl FnOnce() -> NodeOutcome) -> Self {
         std::panic::catch_unwind(AssertUnwindSafe(work))
-            .map_or_else(Self::Panicked, |performed| Self::Performed(id, performed))
+            .map_or_else(Self::Panicked, |outcome| Self::NodeDone(id, outcome))
     }
 }
 

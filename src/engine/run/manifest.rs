@@ -11,15 +11,15 @@ use crate::base::digest::Fields;
 use crate::base::env::Env;
 use crate::base::file::{self, FileError};
 use crate::engine::context::Context;
-use crate::engine::report::shelf;
+use crate::engine::report::finished;
 use crate::engine::run::Run;
 use crate::event::{Level, Summary};
 use crate::git::snapshot::{Entry, Snapshot};
 use crate::graph::NodeId;
 use crate::history::runs::Runs;
-use crate::key::explanation::Explanation;
+use crate::key::explanation::displayed_fields;
 use crate::key::inputs::InputSet;
-use crate::key::{Contribution, Field, FieldKind};
+use crate::key::{Contribution, FieldKind};
 use crate::manifest::{Account, Environment, Inputs, Keys, Manifest, PlanDigest, TaskKey, Told, VERSION, ci};
 use crate::plan::{Decision, Plan, Planned, World, definition};
 use crate::process::mask::Mask;
@@ -53,7 +53,7 @@ impl Draft {
             |id: &NodeId| !matches!(plan.nodes[id.0].decision, Decision::Gathers | Decision::Context);
         let ids: Vec<NodeId> = world.graph.ids().filter(is_counted).collect();
         let keys = identity(world, plan, &ids);
-        let kept = run.site.store.as_ref().map_or(Ok(()), |store| {
+        let kept = run.store.as_ref().map_or(Ok(()), |store| {
             let runs = Runs::new(&store.state);
             if runs.renew_keys(&keys, context.emitter.clock().now()) {
                 return Ok(());
@@ -88,7 +88,7 @@ fn keys(world: &World<'_>, plan: &Plan, ids: &[NodeId], mask: &Mask) -> Keys {
     let tasks = ids.iter().map(|id| {
         let task = world.config.task(world.graph.node(*id).task);
         let key = plan.nodes[id.0].key.as_ref();
-        let fields = key.map(|key| shown(&key.fields, mask)).unwrap_or_default();
+        let fields = key.map(|key| displayed_fields(&key.fields, mask)).unwrap_or_default();
         let key = TaskKey { key: key.map(|key| key.digest.hex()), fields, group: task.group.clone() };
         (task.name.clone(), key)
     });
@@ -135,7 +135,7 @@ fn account(planned: &Planned, anew: Option<&Mask>) -> Account {
     Account {
         group: None,
         key: key.map(|(key, _)| key.digest.hex()),
-        fields: key.map(|(key, mask)| shown(&key.fields, mask)).unwrap_or_default(),
+        fields: key.map(|(key, mask)| displayed_fields(&key.fields, mask)).unwrap_or_default(),
         decision: planned.decision.word().to_owned(),
         reason: planned.decision.reason().cloned(),
         status: None,
@@ -153,25 +153,19 @@ fn outputs(contribution: Option<Contribution>) -> Option<String> {
     }
 }
 
-/// Fields as a manifest has them: without secrets, and without those that are empty.
-pub fn shown(fields: &[Field], mask: &Mask) -> Vec<Field> {
-    let filled: Vec<Field> = fields.iter().filter(|field| !field.value.is_empty()).cloned().collect();
-    Explanation::new(&filled, [], mask).fields
-}
-
 impl Run<'_> {
     /// Whether this run leaves a manifest: a round of several does not, nor one that keeps nothing.
     pub fn leaves_manifest(&self) -> bool {
-        self.watching.is_none() && self.site.desk.is_none() && self.site.store.is_some()
+        self.options.watching.is_none() && self.options.audit_collector().is_none() && self.store.is_some()
     }
 
     /// Writes what the run was and came to beside its record.
     pub fn leave_manifest(&self, context: &Context<'_>, (draft, handed): (Draft, Handed), summary: &Summary) {
-        let Some(store) = &self.site.store else { return };
+        let Some(store) = &self.store else { return };
         let manifest = self.manifest(context, &draft, summary);
         let manifest = Manifest { facts: handed.facts, reports: handed.reports, ..manifest };
         let runs = Runs::new(&store.state);
-        let kept = draft.kept.and_then(|()| runs.keep_manifest(&self.conduct.run, &manifest.encode()));
+        let kept = draft.kept.and_then(|()| runs.keep_manifest(&self.options.run_id, &manifest.encode()));
         if let Err(error) = kept {
             context.emitter.unwritten(&error);
         }
@@ -188,7 +182,7 @@ impl Run<'_> {
             if task.reports.is_empty() || !runs || context.contribution(id).is_none() {
                 continue;
             }
-            match shelf::told(context, id) {
+            match finished::load(context, id) {
                 Ok(told) => {
                     let told = Arc::unwrap_or_clone(told);
                     handed.facts.insert(task.name.clone(), told.facts);
@@ -235,7 +229,7 @@ impl Run<'_> {
         let elapsed = context.emitter.millis();
         Manifest {
             manifest: VERSION,
-            run: self.conduct.run.clone(),
+            run: self.options.run_id.clone(),
             started: Timestamp(context.emitter.clock().now().0.saturating_sub(elapsed)),
             took: summary.took,
             verdict: summary.verdict,
@@ -244,7 +238,7 @@ impl Run<'_> {
             plan: part.map(|part| part.plan.hex()).unwrap_or_default(),
             platform: self.world.platform.id.clone(),
             shard: part.map(|part| part.shard),
-            environment: environment(self.world.env, self.conduct.jobs),
+            environment: environment(self.world.env, self.options.jobs),
             tasks,
             elsewhere: part.map(|part| part.elsewhere.clone()).unwrap_or_default(),
             gates: part.map(|part| part.gates.clone()).unwrap_or_default(),

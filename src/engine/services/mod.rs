@@ -4,6 +4,7 @@
 //! Services take no job slots, and what they need has passed before the task starts, so bringing one
 //! up waits for nothing but the service itself.
 
+pub mod identity;
 pub mod localhost;
 pub mod port_registry;
 pub mod ports;
@@ -54,8 +55,8 @@ pub struct Setting<'a> {
     pub stop: Stop,
     /// Whether the task is tried again, and services that did not come up with it.
     pub is_retry: bool,
-    /// What a service is at present; another one means that it must be started anew.
-    pub identity: Box<dyn Fn(ServiceId) -> Digest + Sync + 'a>,
+    /// Returns what a service is at present: one that is up is used again only while this stays the same.
+    pub identity: Box<dyn Fn(ServiceId) -> Option<Digest> + Sync + 'a>,
 }
 
 /// The services that are up, or are being brought up.
@@ -75,7 +76,7 @@ pub struct Services {
 /// By the service's name: between rounds the file that defines it may change.
 enum Slot {
     Starting,
-    Up(Arc<Running>, Digest),
+    Up(Arc<Running>, Option<Digest>),
     /// It did not come up. Who tries again starts it anew.
     Failed(Failure),
 }

@@ -2,16 +2,15 @@
 //! are out of date because their inputs changed meanwhile. It must not know what starts a round.
 
 pub mod change_origin;
+pub mod look_again;
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::base::digest::{Digest, Fields};
 use crate::base::path::RepoPath;
-use crate::config::model::{Config, ServiceId, Tool};
-use crate::engine::context::Context;
+use crate::config::model::{Config, Tool};
 use crate::engine::services::Services;
-use crate::engine::watch::change_origin::{Authors, Changed, difference};
+use crate::engine::watch::change_origin::{Authors, Changed};
 use crate::graph::{Graph, NodeId};
 use crate::key::inputs::InputSet;
 use crate::key::probe_files;
@@ -106,54 +105,6 @@ pub fn reached<'c>(config: &Config, graph: &Graph, changes: &[&'c Changed]) -> V
             Some((id, *change))
         })
         .collect()
-}
-
-impl Context<'_> {
-    /// Looks what has changed since the run began, and has those tasks start again in the next round
-    /// that read it and have no result yet.
-    pub fn look_again(&self) {
-        let (Some(watching), Some(store), Some(before)) = (self.watching, &self.site.store, self.snapshot())
-        else {
-            return;
-        };
-        // A tree that can't be read just now is looked at again when the round is over.
-        let Ok(after) = store.tree.snapshot() else { return };
-        let (config, graph) = (self.world.config, self.world.graph);
-        let changes = not_outputs(config, graph, difference(&before, &after));
-        let by_hand = watching.authors().during(&changes).into_iter().cloned().collect::<Vec<_>>();
-        let by_hand: Vec<&Changed> = by_hand.iter().collect();
-        let mut standing = self.standing();
-        for (id, change) in reached(config, graph, &by_hand) {
-            standing.supersede(id, change);
-        }
-    }
-
-    /// What a service is at present: what it is defined by, what it reads and what it needs. One that
-    /// stays up is used only as long as this stays the same.
-    pub fn identity(&self, id: ServiceId) -> Digest {
-        let mut fields = Fields::new("taskgate service 1");
-        if self.watching.is_none() {
-            return fields.digest();
-        }
-        let service = self.world.config.service(id);
-        let task = &service.task;
-        fields.add(crate::key::definition(service).hex().as_bytes());
-        for (name, value) in crate::plan::surroundings(task, self.world.env) {
-            fields.add(name.as_bytes()).add(value.unwrap_or_default().as_bytes());
-        }
-        if let Some(snapshot) = self.snapshot() {
-            fields.add(InputSet::of_service(service).digest(&snapshot).hex().as_bytes());
-        }
-        for need in &task.needs {
-            let node = self.world.graph.ids().find(|node| self.world.graph.node(*node).task == *need);
-            let contribution = node.and_then(|node| self.contribution(node));
-            fields.add(format!("{contribution:?}").as_bytes());
-        }
-        for used in task.services.values() {
-            fields.add(self.identity(*used).hex().as_bytes());
-        }
-        fields.digest()
-    }
 }
 
 /// Paths as a person is told of them.

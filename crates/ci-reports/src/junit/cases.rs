@@ -1,0 +1,322 @@
+//! The cases of a `JUnit` report: what the elements of each say, and all of them added up.
+
+use std::collections::HashMap;
+
+use super::locations;
+use crate::ParseError;
+use crate::budget::Budget;
+use crate::facts::{FailedTest, Spot, Tests};
+use crate::text;
+use crate::xml::{Element, TEXT};
+
+/// A case so far.
+pub(super) struct Case {
+    name: String,
+    class: String,
+    status: String,
+    file: Option<String>,
+    line: Option<u32>,
+    failure: Option<Part>,
+    listed: Listed,
+    /// What its elements say, each once.
+    said: Vec<Saying>,
+}
+
+/// What an element in a case says.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Saying {
+    Fails,
+    /// It failed again when it was tried again.
+    FailsAgain,
+    /// It failed and passed when it was tried again.
+    Flaky,
+    Skipped,
+    /// It may fail: what it is to test is not there yet. Its failure is counted.
+    Todo,
+    /// It may fail, and its failure is not counted.
+    MayFail,
+}
+
+/// An element in a case that says what became of it.
+pub(super) struct Part {
+    saying: Saying,
+    message: String,
+    text: String,
+}
+
+impl Part {
+    /// The part that an element begins, if it says anything.
+    pub(super) fn new(element: &Element) -> Option<Self> {
+        let saying = match &*element.name {
+            "failure" | "error" => Saying::Fails,
+            "rerunFailure" | "rerunError" => Saying::FailsAgain,
+            "flakyFailure" | "flakyError" => Saying::Flaky,
+            "skipped" if element.get("type") == Some("todo") => Saying::Todo,
+            // Catch2, which lists its failures all the same.
+            "skipped" if element.get("message") == Some("TEST_CASE tagged with !mayfail") => Saying::MayFail,
+            "skipped" => Saying::Skipped,
+            _ => return None,
+        };
+        let message = element.get("message").unwrap_or_default().to_owned();
+        Some(Self { saying, message, text: String::new() })
+    }
+
+    /// Adds text of it.
+    pub(super) fn append(&mut self, text: &str) {
+        let room = TEXT.saturating_sub(self.text.len());
+        self.text.push_str(text::start(text, room));
+    }
+
+    /// Whether it says that something failed.
+    pub(super) fn fails(&self) -> bool {
+        matches!(self.saying, Saying::Fails | Saying::FailsAgain)
+    }
+
+    /// Whether it says that something was not run.
+    pub(super) fn skips(&self) -> bool {
+        matches!(self.saying, Saying::Skipped | Saying::Todo | Saying::MayFail)
+    }
+
+    /// What it says of a failure, and where that is, if it says so. The text of tools that repeat
+    /// their message there says more than the message.
+    pub(super) fn failure(&self, file: Option<&str>) -> (String, Option<Spot>) {
+        let place = locations::find(&self.text, file).or_else(|| locations::find(&self.message, file));
+        let (message, text) = (self.message.trim(), self.text.trim_start());
+        let says_more = message.is_empty() || text.starts_with(message);
+        let shown = if says_more && !text.is_empty() { text } else { message };
+        let shown = shown.split("\nstack backtrace:").next().unwrap_or_default();
+        (text::few_lines(shown), place)
+    }
+}
+
+impl Case {
+    /// A case at its start.
+    pub(super) fn new(element: &Element) -> Self {
+        let get = |name: &str| element.get(name).unwrap_or_default();
+        let line = element.get("line").or_else(|| element.get("lineno"));
+        let name = get("name");
+        let listed = Listed {
+            assertions: element.get("assertions").map(|count| count.trim().parse().unwrap_or_default()),
+            is_run: get("status") == "run" && element.get("result").is_none(),
+            is_go: ["Test", "Example", "Fuzz", "Benchmark"].iter().any(|word| name.starts_with(word)),
+            ..Listed::default()
+        };
+        Self {
+            name: text::one_line(name, 500),
+            class: text::one_line(element.get("classname").unwrap_or_else(|| get("class")), 300),
+            status: [get("status"), get("result")].join(" ").to_ascii_lowercase(),
+            file: element.get("file").filter(|file| !file.is_empty()).map(str::to_owned),
+            line: line.and_then(|line| line.trim().parse().ok()),
+            failure: None,
+            listed,
+            said: Vec::new(),
+        }
+    }
+
+    /// Adds an element that ended.
+    pub(super) fn add(&mut self, part: Part) {
+        match part.saying {
+            Saying::Fails => self.listed.failures += 1,
+            Saying::FailsAgain | Saying::Flaky => self.listed.attempts += 1,
+            Saying::Skipped | Saying::Todo | Saying::MayFail => {}
+        }
+        if !self.says(part.saying) {
+            self.said.push(part.saying);
+        }
+        if part.fails() {
+            self.failure.get_or_insert(part);
+        }
+    }
+
+    fn says(&self, saying: Saying) -> bool {
+        self.said.contains(&saying)
+    }
+
+    /// What it lists.
+    pub(super) fn listed(&self) -> Listed {
+        let failures = if self.says(Saying::MayFail) { 0 } else { self.listed.failures };
+        Listed { failures, ..self.listed }
+    }
+
+    /// Its name, and what became of it.
+    pub(super) fn end(self, suite: &str, suite_file: Option<&str>) -> (String, Outcome) {
+        let name = full_name(if self.class.is_empty() { suite } else { &self.class }, &self.name);
+        let status = |words: &[&str]| self.status.split(' ').any(|word| words.contains(&word));
+        if self.says(Saying::Todo) || self.says(Saying::MayFail) {
+            return (name, Outcome::Skipped);
+        }
+        if let Some(failure) = &self.failure {
+            let file = self.file.as_deref().or(suite_file);
+            let (message, found) = failure.failure(file);
+            // pytest counts lines from 0.
+            let line = self.line.map(|line| line.saturating_add(u32::from(suite == "pytest")));
+            let own = file.map(|file| Spot { path: file.replace('\\', "/"), line, end_line: None });
+            let place = found.or(own);
+            return (name.clone(), Outcome::Failed(FailedTest { name, message, place }));
+        }
+        if self.says(Saying::Skipped) || status(&NOT_RUN) {
+            return (name, Outcome::Skipped);
+        }
+        if self.says(Saying::Flaky) {
+            return (name, Outcome::Flaky);
+        }
+        if status(&FAILED) {
+            let message = "its status says that it failed".to_owned();
+            return (name.clone(), Outcome::Failed(FailedTest { name, message, place: None }));
+        }
+        (name, Outcome::Passed)
+    }
+}
+
+/// What tools write in `status` and `result` of a case that was not run.
+const NOT_RUN: [&str; 8] =
+    ["notrun", "skipped", "skip", "disabled", "suppressed", "ignored", "pending", "untested"];
+/// And of one that failed.
+const FAILED: [&str; 10] = [
+    "fail",
+    "failed",
+    "failure",
+    "error",
+    "errored",
+    "broken",
+    "crashed",
+    "timeout",
+    "timedout",
+    "undefined",
+];
+
+/// The name of a test behind that of its class, unless it has that already.
+fn full_name(class: &str, name: &str) -> String {
+    if class.is_empty() && name.is_empty() {
+        return "(a test without a name)".to_owned();
+    }
+    if class.is_empty() || name.starts_with(class) {
+        return name.to_owned();
+    }
+    if name.is_empty() { class.to_owned() } else { format!("{class} › {name}") }
+}
+
+/// What a suite or a case lists.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Listed {
+    pub(super) cases: u64,
+    /// Elements that say that something failed.
+    pub(super) failures: u64,
+    /// Cases that failed.
+    pub(super) failed: u64,
+    /// Cases that say that they were skipped.
+    pub(super) skipped: u64,
+    /// Attempts that failed before the last one.
+    pub(super) attempts: u64,
+    /// How many assertions a case counts, if it does.
+    pub(super) assertions: Option<u64>,
+    /// Whether a case is written as Catch2 and doctest do: with the status `run`, and no result.
+    pub(super) is_run: bool,
+    /// Whether a case is named as Go demands it.
+    pub(super) is_go: bool,
+}
+
+/// What became of one case.
+pub(super) enum Outcome {
+    Passed,
+    /// It passed when tried again.
+    Flaky,
+    Skipped,
+    Failed(FailedTest),
+}
+
+/// Tests so far.
+pub(super) struct Tally {
+    tests: Tests,
+    budget: Budget,
+    /// Where cases of one name are one test: these.
+    joined: Option<Joined>,
+}
+
+/// Tests by their names.
+#[derive(Default)]
+struct Joined {
+    /// In their order.
+    tests: Vec<(String, Outcome)>,
+    places: HashMap<String, usize>,
+}
+
+impl Tally {
+    /// None.
+    pub(super) fn new() -> Self {
+        Self { tests: Tests::default(), budget: Budget::new(), joined: None }
+    }
+
+    /// From now on, cases of one name are one test.
+    pub(super) fn join_names(&mut self) {
+        self.joined.get_or_insert_with(Default::default);
+    }
+
+    /// Whether cases of one name are one test.
+    pub(super) fn joins_names(&self) -> bool {
+        self.joined.is_some()
+    }
+
+    /// Adds a case.
+    pub(super) fn case(&mut self, (name, outcome): (String, Outcome)) -> Result<(), ParseError> {
+        let Some(Joined { tests, places }) = &mut self.joined else {
+            return self.add(name, outcome);
+        };
+        match places.get(&name) {
+            Some(place) => {
+                let known = &mut tests[*place].1;
+                let before = std::mem::replace(known, Outcome::Skipped);
+                *known = match (before, outcome) {
+                    (Outcome::Failed(failed), _) | (_, Outcome::Failed(failed)) => Outcome::Failed(failed),
+                    (Outcome::Skipped, other) | (other, Outcome::Skipped) => other,
+                    _ => Outcome::Flaky,
+                };
+            }
+            None => {
+                // The name is held twice.
+                self.budget.keep(2 * name.len())?;
+                places.insert(name.clone(), tests.len());
+                tests.push((name, outcome));
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds something that failed and is no case.
+    pub(super) fn failed(&mut self, test: FailedTest) -> Result<(), ParseError> {
+        self.add(String::new(), Outcome::Failed(test))
+    }
+
+    /// Counts up to so many of those that passed as not run. How many these were.
+    pub(super) fn not_run(&mut self, count: u64) -> u64 {
+        let count = count.min(self.tests.passed);
+        self.tests.passed -= count;
+        self.tests.skipped += count;
+        count
+    }
+
+    /// All tests.
+    pub(super) fn end(mut self) -> Result<Tests, ParseError> {
+        for (name, outcome) in self.joined.take().unwrap_or_default().tests {
+            self.add(name, outcome)?;
+        }
+        Ok(self.tests)
+    }
+
+    fn add(&mut self, name: String, outcome: Outcome) -> Result<(), ParseError> {
+        match outcome {
+            Outcome::Passed => self.tests.passed += 1,
+            Outcome::Skipped => self.tests.skipped += 1,
+            Outcome::Flaky => {
+                self.budget.keep(name.len())?;
+                self.tests.passed += 1;
+                self.tests.flaky.push(name);
+            }
+            Outcome::Failed(test) => {
+                self.budget.keep(test.name.len() + test.message.len())?;
+                self.tests.failed.push(test);
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,414 @@
+//! What an audit found, in words and as JSON. It must not know how it was found.
+
+use serde_json::{Value, json};
+
+use crate::base::path::RepoPath;
+use crate::engine::audit::collector::Audit;
+use crate::engine::audit::findings::{Absent, Finding, Kind, Manner};
+use crate::event::{Log, Status, TaskFinished};
+use crate::process::trace::report::Doubt;
+use crate::reporter::lines::count;
+use crate::reporter::style::{Paint, Tone};
+use crate::reporter::text::{Keep, safe};
+
+/// Findings of one task that people are shown; JSON has them all.
+const LISTED: usize = 20;
+/// Files that were never opened and that are named.
+const NAMED: usize = 5;
+
+/// What is known of an audited task.
+pub struct Account {
+    /// How it ended in the sandbox.
+    pub result: TaskFinished,
+    /// What its trace told; `None` if it was not started.
+    pub audit: Option<Audit>,
+    /// Whether its inputs are the whole tree.
+    pub is_whole: bool,
+}
+
+/// What an audit of one task comes to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Outcome {
+    /// It passed, and got at nothing that it does not declare, as far as a whole trace tells.
+    Clean,
+    /// It passed, and got at something that it does not declare.
+    Undeclared,
+    /// It does not pass with what it declares.
+    Fails,
+    /// It passed, and all that it got at is declared, but it looked for files that would configure its
+    /// tools and that are neither there nor declared.
+    Absent,
+    /// It passed, and nothing was found, but not all could be seen.
+    Partial,
+    /// It does not run here.
+    Skipped,
+}
+
+impl Account {
+    /// What it comes to.
+    pub fn outcome(&self) -> Outcome {
+        match (&self.result.status, &self.audit) {
+            (Status::Skipped, _) => Outcome::Skipped,
+            (status, _) if !status.is_pass() => Outcome::Fails,
+            (_, Some(audit)) if !audit.judgement.findings.is_empty() => Outcome::Undeclared,
+            (_, Some(audit)) if audit.doubts.is_empty() && !audit.judgement.absent.is_empty() => {
+                Outcome::Absent
+            }
+            (_, Some(audit)) if audit.doubts.is_empty() => Outcome::Clean,
+            // Nothing that was not seen whole is clean.
+            _ => Outcome::Partial,
+        }
+    }
+
+    fn findings(&self) -> &[Finding] {
+        self.audit.as_ref().map_or(&[], |audit| &audit.judgement.findings)
+    }
+
+    fn absent(&self) -> &[Absent] {
+        self.audit.as_ref().map_or(&[], |audit| &audit.judgement.absent)
+    }
+
+    fn doubts(&self) -> &[Doubt] {
+        self.audit.as_ref().map_or(&[], |audit| &audit.doubts)
+    }
+
+    fn unopened(&self) -> &[RepoPath] {
+        self.audit.as_ref().map_or(&[], |audit| &audit.judgement.unopened)
+    }
+
+    fn asks_git(&self) -> bool {
+        self.audit.as_ref().is_some_and(|audit| audit.judgement.asks_git)
+    }
+
+    fn is_complete(&self) -> bool {
+        self.audit.as_ref().is_some_and(|audit| audit.doubts.is_empty())
+    }
+
+    /// What is worth to know beside the findings.
+    fn notes(&self) -> Vec<String> {
+        let mut notes = Vec::new();
+        if self.asks_git() {
+            notes.push(
+                "it looked for a git repository; a sandbox has none, and what git knows is no input"
+                    .to_owned(),
+            );
+        }
+        let unopened = self.unopened();
+        let inputs = self.audit.as_ref().map_or(0, |audit| audit.inputs);
+        if unopened.is_empty() || !self.result.status.is_pass() {
+            return notes;
+        }
+        let named: Vec<String> = unopened.iter().take(NAMED).map(shown).collect();
+        let more = if unopened.len() > NAMED { ", …" } else { "" };
+        notes.push(if self.is_whole {
+            let opened = inputs.saturating_sub(unopened.len());
+            format!("it opened {opened} of {}: with `inputs` it would miss less often", count(inputs, "file"))
+        } else {
+            let verb = if unopened.len() == 1 { "was" } else { "were" };
+            let what = count(unopened.len(), "declared input");
+            format!(
+                "{what} {verb} never opened, though a change there makes it miss: {}{more}",
+                named.join(", ")
+            )
+        });
+        notes
+    }
+}
+
+impl Outcome {
+    /// As JSON has it.
+    fn word(self) -> &'static str {
+        match self {
+            Self::Clean => "clean",
+            Self::Undeclared => "undeclared",
+            Self::Absent => "absent",
+            Self::Fails => "fails",
+            Self::Partial => "partial",
+            Self::Skipped => "skipped",
+        }
+    }
+
+    fn tone(self) -> Tone {
+        match self {
+            Self::Clean => Tone::Good,
+            Self::Undeclared | Self::Fails => Tone::Bad,
+            Self::Partial | Self::Absent => Tone::Odd,
+            Self::Skipped => Tone::Faint,
+        }
+    }
+}
+
+/// All accounts for people.
+pub fn text(accounts: &[Account], paint: Paint) -> String {
+    let mut text = String::new();
+    for account in accounts {
+        text.push_str(&heading(account, paint));
+        text.push('\n');
+        for line in body(account, paint) {
+            text.push_str(&format!("  {line}\n"));
+        }
+    }
+    if accounts.len() > 1 {
+        let number = |outcome| accounts.iter().filter(|account| account.outcome() == outcome).count();
+        let all = [
+            Outcome::Clean,
+            Outcome::Absent,
+            Outcome::Undeclared,
+            Outcome::Fails,
+            Outcome::Partial,
+            Outcome::Skipped,
+        ];
+        let parts = all.into_iter().filter(|outcome| number(*outcome) > 0);
+        let parts: Vec<String> =
+            parts.map(|outcome| format!("{} {}", number(outcome), outcome.word())).collect();
+        let line = format!("{}: {}", count(accounts.len(), "task"), parts.join(", "));
+        text.push_str(&format!("{}\n", paint.tone(Tone::Strong, &line)));
+    }
+    text
+}
+
+fn heading(account: &Account, paint: Paint) -> String {
+    let outcome = account.outcome();
+    let what = match (outcome, &account.result.status) {
+        (Outcome::Clean, _) => "clean".to_owned(),
+        (Outcome::Undeclared, _) => {
+            format!("undeclared: {}", count(account.findings().len(), "finding"))
+        }
+        (Outcome::Absent, _) => {
+            let what = count(account.absent().len(), "configuration file");
+            format!("undeclared if added: {what}")
+        }
+        (Outcome::Fails, Status::Failed { ended }) => format!("fails in the sandbox: {ended}"),
+        (Outcome::Fails, _) => "fails in the sandbox".to_owned(),
+        (Outcome::Partial, _) => "PARTIAL: nothing was found, but not all could be seen".to_owned(),
+        (Outcome::Skipped, _) => format!("skipped: {}", account.result.reason),
+    };
+    format!("{}: {}", paint.tone(Tone::Strong, &account.result.task), paint.tone(outcome.tone(), &what))
+}
+
+fn body(account: &Account, paint: Paint) -> Vec<String> {
+    let mut lines = Vec::new();
+    for finding in account.findings().iter().take(LISTED) {
+        let name = paint.tone(Tone::Odd, &name(finding));
+        lines.push(format!("{name}  {}", manner(finding)));
+        lines.push(format!("    {}", paint.tone(Tone::Faint, &advice(finding))));
+    }
+    let more = account.findings().len().saturating_sub(LISTED);
+    if more > 0 {
+        lines.push(format!("and {more} more; `--json` has them all"));
+    }
+    lines.extend(absent(account.absent(), paint));
+    for doubt in account.doubts() {
+        lines.push(paint.tone(Tone::Odd, &format!("not all was seen: {}", told(doubt))));
+    }
+    lines.extend(account.notes().into_iter().map(|note| paint.tone(Tone::Faint, &format!("note: {note}"))));
+    if account.outcome() == Outcome::Fails {
+        if account.findings().is_empty() && account.audit.is_some() {
+            lines.push(format!("nothing undeclared was seen: does `xtask {}` pass?", account.result.task));
+        }
+        if account.audit.is_some() {
+            lines.extend(log(&account.result.log, paint));
+        }
+    }
+    lines
+}
+
+/// The configuration files that were looked for in vain, and all patterns for them in one line.
+fn absent(absent: &[Absent], paint: Paint) -> Vec<String> {
+    if absent.is_empty() {
+        return Vec::new();
+    }
+    let shown = |it: &Absent| match it.folders {
+        0 | 1 => shown(&it.path),
+        folders => {
+            let name = it.pattern.rsplit("**/").next().unwrap_or(&it.pattern);
+            format!("{name} (in {folders} folders)")
+        }
+    };
+    let mut names: Vec<String> = absent.iter().take(LISTED).map(shown).collect();
+    if absent.len() > LISTED {
+        names.push(format!("and {} more", absent.len() - LISTED));
+    }
+    let patterns: Vec<String> = absent.iter().take(LISTED).map(|it| quoted(&it.pattern)).collect();
+    vec![
+        format!(
+            "looked for and not there: {}; if added, read without a miss",
+            paint.tone(Tone::Odd, &names.join(", "))
+        ),
+        format!("    {}", paint.tone(Tone::Faint, &format!("inputs = [..., {}]", patterns.join(", ")))),
+    ]
+}
+
+fn log(log: &Log, paint: Paint) -> Vec<String> {
+    let keep = if paint.is_colored() { Keep::Colors } else { Keep::Nothing };
+    let text = safe(&log.text, keep);
+    if text.trim().is_empty() {
+        return vec![paint.tone(Tone::Faint, "(it printed nothing)")];
+    }
+    let reset = if text.contains('\u{1b}') { "\u{1b}[0m" } else { "" };
+    text.trim_end().lines().map(|line| format!("│ {line}{reset}")).collect()
+}
+
+/// A path on one line.
+fn shown(path: &RepoPath) -> String {
+    let text = path.to_string();
+    if text.chars().any(char::is_control) { text.escape_debug().to_string() } else { text }
+}
+
+fn name(finding: &Finding) -> String {
+    if finding.is_folder { format!("{}/", shown(&finding.path)) } else { shown(&finding.path) }
+}
+
+fn manner(finding: &Finding) -> String {
+    let verb = match finding.how {
+        Manner::LookedFor => "was looked for",
+        Manner::Written => "was written or removed, in the work tree",
+        Manner::Listed => "was listed, in the work tree",
+        Manner::Read => "was read, in the work tree",
+        Manner::Executed => "was executed, in the work tree",
+    };
+    let paths = if finding.is_folder && finding.seen > 1 {
+        format!(" ({} paths)", finding.seen)
+    } else {
+        String::new()
+    };
+    let ignored =
+        if finding.is == Kind::Ignored && finding.how != Manner::Written { "; ignored by git" } else { "" };
+    format!("{verb}{paths}{ignored}")
+}
+
+/// What to do about a finding.
+fn advice(finding: &Finding) -> String {
+    if finding.how == Manner::Written {
+        return "have it write below its own folder, by a relative path, and declare that in `outputs`"
+            .to_owned();
+    }
+    match (&finding.made_by, &finding.pattern) {
+        (Some(task), _) => format!("`{task}` makes it: needs = [..., {}]", quoted(task)),
+        (None, Some(pattern)) => format!("inputs = [..., {}]", quoted(pattern)),
+        (None, None) => match finding.is {
+            Kind::Tree => "declare the folder that holds it in `inputs`".to_owned(),
+            Kind::Ignored => {
+                "it can't be an input: have a task make it that this one needs, with `outputs`, or do without"
+                    .to_owned()
+            }
+            Kind::Git => {
+                "what git knows can't be an input: hand it over in a variable (`pass-env`), or do without"
+                    .to_owned()
+            }
+        },
+    }
+}
+
+/// A text as TOML has it.
+fn quoted(text: &str) -> String {
+    // JSON's strings are TOML's, but for what no path holds.
+    Value::from(text).to_string()
+}
+
+fn told(doubt: &Doubt) -> String {
+    match &doubt.program {
+        Some(program) => format!("{} ({program})", doubt.why),
+        None => doubt.why.to_string(),
+    }
+}
+
+/// All accounts for programs.
+pub fn json(accounts: &[Account]) -> String {
+    let is_clean = accounts.iter().all(|account| account.outcome() == Outcome::Clean);
+    let ran = || accounts.iter().filter(|account| account.outcome() != Outcome::Skipped);
+    let value = json!({
+        "version": 1,
+        "clean": is_clean,
+        "complete": ran().all(Account::is_complete),
+        "tasks": accounts.iter().map(of_task).collect::<Vec<_>>(),
+    });
+    format!("{value:#}\n")
+}
+
+fn of_task(account: &Account) -> Value {
+    let finding = |finding: &Finding| {
+        let mut value = json!(finding);
+        value["advice"] = advice(finding).into();
+        value
+    };
+    let doubt = |doubt: &Doubt| json!({ "why": doubt.why, "program": doubt.program, "text": told(doubt) });
+    json!({
+        "task": account.result.task,
+        "verdict": account.outcome().word(),
+        "complete": account.is_complete(),
+        "status": account.result.status,
+        "undeclared": account.findings().iter().map(finding).collect::<Vec<_>>(),
+        "absent": account.absent(),
+        "doubts": account.doubts().iter().map(doubt).collect::<Vec<_>>(),
+        "asks_git": account.asks_git(),
+        "inputs": account.audit.as_ref().map(|audit| audit.inputs),
+        "unopened": account.unopened(),
+        "log": account.result.log.text,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::model::TaskId;
+    use crate::engine::audit::findings::Judgement;
+    use crate::event::Ended;
+    use crate::process::trace::report::Why;
+    use crate::reason::Reason;
+
+    fn account(status: Status, findings: usize, doubts: &[Why]) -> Account {
+        let result = TaskFinished { attempts: 1, ..TaskFinished::new("t", status, Reason::CacheOff) };
+        let finding = Finding {
+            path: RepoPath::from_git(&b"a"[..]),
+            is_folder: false,
+            how: Manner::Read,
+            is: Kind::Tree,
+            seen: 1,
+            pattern: Some("a".to_owned()),
+            made_by: None,
+        };
+        let judgement = Judgement { findings: vec![finding; findings], ..Judgement::default() };
+        let doubts = doubts.iter().map(|why| Doubt { why: why.clone(), program: None }).collect();
+        let audit = Some(Audit { task: TaskId(0), doubts, judgement, inputs: 1 });
+        Account { result, audit, is_whole: false }
+    }
+
+    #[test]
+    fn what_was_not_seen_whole_is_never_clean() {
+        let failed = || Status::Failed { ended: Ended::Exit { code: 1 } };
+        for (status, findings, doubts, expected) in [
+            (Status::Passed, 0, &[][..], Outcome::Clean),
+            (Status::Passed, 0, &[Why::IoUring], Outcome::Partial),
+            (Status::Passed, 0, &[Why::Unavailable], Outcome::Partial),
+            (Status::Passed, 0, &[Why::Unreported], Outcome::Partial),
+            (Status::Passed, 1, &[], Outcome::Undeclared),
+            (Status::Passed, 1, &[Why::IoUring], Outcome::Undeclared),
+            (failed(), 0, &[], Outcome::Fails),
+            (failed(), 1, &[Why::Lost], Outcome::Fails),
+            (Status::Skipped, 0, &[], Outcome::Skipped),
+        ] {
+            assert_eq!(
+                account(status.clone(), findings, doubts).outcome(),
+                expected,
+                "{status:?} {doubts:?}"
+            );
+        }
+        let unseen = Account { audit: None, ..account(Status::Passed, 0, &[]) };
+        assert_eq!(unseen.outcome(), Outcome::Partial);
+    }
+
+    #[test]
+    fn a_partial_trace_is_told_as_such() {
+        let partial = [account(Status::Passed, 0, &[Why::IoUring])];
+        let text = text(&partial, Paint::PLAIN);
+        assert_eq!(
+            text,
+            "t: PARTIAL: nothing was found, but not all could be seen\n  not all was seen: io_uring was used, \
+             and what it opens is not seen\n"
+        );
+        let json: Value = serde_json::from_str(&json(&partial)).unwrap();
+        assert_eq!((&json["clean"], &json["complete"]), (&Value::from(false), &Value::from(false)));
+        assert_eq!(json["tasks"][0]["doubts"][0]["why"], "io-uring");
+    }
+}

@@ -1,0 +1,187 @@
+//! `xtask audit`: runs tasks in sandboxes under the tracer, and tells what they did not declare. It
+//! must not decide what that is.
+
+pub mod findings;
+
+use std::collections::BTreeMap;
+use std::io::Write as _;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use clap::Args;
+
+use crate::cli::audit::findings::{Account, Outcome};
+use crate::cli::exit::End;
+use crate::cli::failure::Failure;
+use crate::cli::project::Project;
+use crate::cli::run::RunArgs;
+use crate::cli::run::{self, request};
+use crate::cli::session::Session;
+use crate::config::model::{Config, TaskId};
+use crate::engine::audit::collector::{self, AuditCollector};
+use crate::engine::prepare::{Prepared, Request};
+use crate::engine::run::emitter::Emitter;
+use crate::engine::run::inbox::LazyInbox;
+use crate::engine::run::options::{ResultMode, RunOptions};
+use crate::engine::run::scheduler::OnFailure;
+use crate::event::{Event, ServiceEnd, Summary, TaskFinished, Verdict, What};
+use crate::graph::Reach;
+use crate::history::runs;
+use crate::plan::CachePolicy;
+use crate::reporter::lines::Lines;
+use crate::reporter::style::{Paint, Tone};
+use crate::select::Selection;
+
+/// Arguments of `audit`.
+#[derive(Args, Debug, Clone)]
+pub struct AuditArgs {
+    /// Tasks or groups
+    #[arg(required = true, value_name = "NAME")]
+    pub names: Vec<String>,
+    /// How many job slots there are [default: `settings.jobs`, or one per core]
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub jobs: Option<u32>,
+    /// Write JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// The results of the audited tasks, by their names.
+type Results = Arc<Mutex<BTreeMap<String, TaskFinished>>>;
+
+/// Audits what `args` name: first runs what that needs, in the work tree.
+///
+/// # Errors
+/// A name is unknown, there is no repository, or the tree can't be read.
+pub fn perform(session: &Session, args: &AuditArgs) -> Result<End, Failure> {
+    let project = Project::open(&session.env, &session.dir)?;
+    if project.repository.is_none() {
+        return Err(Failure::NoRepository { what: "there is no tree to make a sandbox of" });
+    }
+    let selection = Selection::of(&project.config, &args.names)?;
+    let tasks = collector::audited_tasks(&project.config, &selection.tasks);
+    if tasks.is_empty() {
+        return Err(Failure::Usage {
+            text: format!("{} runs nothing that could be audited", args.names.join(" ")),
+            hint: Some("a gate reads reports alone; audit the tasks that write them".to_owned()),
+        });
+    }
+    let inbox = LazyInbox::default();
+    let prelude = bring_about(session, args, (&project, &tasks), &inbox)?;
+    if prelude != End::Passed {
+        session.tell("nothing is audited, since what it needs did not pass\n");
+        return Ok(prelude);
+    }
+    let config = once(&project.config);
+    let desk = AuditCollector::default();
+    let results = Results::default();
+    let summary = sandboxed(session, args, (&project, &config, &tasks), (&inbox, &desk, &results))?;
+    if let Verdict::Interrupted { signal } = summary.verdict {
+        return Ok(End::Interrupted(signal));
+    }
+    let accounts = accounts(&config, &tasks, desk, &results);
+    let text =
+        if args.json { findings::json(&accounts) } else { findings::text(&accounts, session.paint_out()) };
+    session.print(&text)?;
+    let is_wrong = |account: &Account| matches!(account.outcome(), Outcome::Undeclared | Outcome::Fails);
+    Ok(if accounts.iter().any(is_wrong) { End::Failed } else { End::Passed })
+}
+
+/// Runs what the audited tasks need, or takes it from the cache.
+fn bring_about(
+    session: &Session,
+    args: &AuditArgs,
+    (project, tasks): (&Project, &[TaskId]),
+    inbox: &LazyInbox,
+) -> Result<End, Failure> {
+    let mut needs: Vec<TaskId> =
+        tasks.iter().flat_map(|task| &project.config.task(*task).needs).copied().collect();
+    needs.sort_unstable();
+    needs.dedup();
+    if needs.is_empty() {
+        return Ok(End::Passed);
+    }
+    let args = RunArgs { names: args.names.clone(), jobs: args.jobs, ..RunArgs::default() };
+    let notes = vec!["first what the audited tasks need, in the work tree".to_owned()];
+    let request = Request { tasks: Some(needs), notes, ..request(&args) };
+    run::run_in(session, &args, &request, &project.config, project.location(&session.env), inbox)
+}
+
+/// The tasks as an audit runs them: once.
+fn once(config: &Config) -> Config {
+    let mut config = config.clone();
+    for task in &mut config.tasks {
+        task.retries = 0;
+        task.slow_after = None;
+    }
+    config
+}
+
+/// Runs the audited tasks, each in a sandbox, so that neither the cache nor the history is changed.
+fn sandboxed(
+    session: &Session,
+    args: &AuditArgs,
+    (project, config, tasks): (&Project, &Config, &[TaskId]),
+    (inbox, desk, results): (&LazyInbox, &AuditCollector, &Results),
+) -> Result<Summary, Failure> {
+    let run = runs::new_id(session.clock.now(), std::process::id());
+    let request = Request {
+        reach: Reach::Only,
+        policy: CachePolicy::Off,
+        tasks: Some(tasks.to_vec()),
+        ..Request::new(args.names.clone())
+    };
+    let location = project.location(&session.env);
+    let prepared = Prepared::gather(config, &request, location, &session.clock, &run)?;
+    let options = RunOptions {
+        on_failure: OnFailure::KeepGoing,
+        results: ResultMode::Audit(desk),
+        ..RunOptions::new(&run, config.slots(args.jobs))
+    };
+    let heard = inbox.get().map_err(Failure::signals)?;
+    let emitter = Emitter::new(session.clock.clone(), sink(Arc::clone(results), session.paint_err()));
+    Ok(prepared
+        .plan(&session.env, |world, plan| prepared.launch(world, plan, location, &options, &emitter, heard)))
+}
+
+/// What keeps the results, and tells on standard error what goes on.
+fn sink(results: Results, paint: Paint) -> Box<dyn FnMut(&Event) + Send> {
+    let lines = Lines { paint, width: 0 };
+    Box::new(move |event| {
+        let line = match &event.what {
+            What::TaskStarted { task, .. } => paint.tone(Tone::Faint, &format!("auditing {task}")),
+            What::Notice { level, text } => lines.notice(*level, text),
+            What::Warnings { warnings, more } => lines.warnings(warnings, *more),
+            What::Interrupted { signal, now } => lines.interrupted(signal, *now),
+            What::ServiceEnded { service, end, log } if *end != ServiceEnd::Stopped => {
+                lines.last_lines(service, log)
+            }
+            What::FinallyFinished { task, ended, .. } if !ended.is_pass() => {
+                lines.finally_failed(task, ended)
+            }
+            What::TaskFinished(task) => {
+                let mut results = results.lock().unwrap_or_else(PoisonError::into_inner);
+                results.insert(task.task.clone(), task.clone());
+                return;
+            }
+            _ => return,
+        };
+        // Where even this fails there is nobody left to tell.
+        let _ = std::io::stderr().lock().write_all(format!("{line}\n").as_bytes());
+    })
+}
+
+/// The results and the audits, put together.
+fn accounts(config: &Config, tasks: &[TaskId], desk: AuditCollector, results: &Results) -> Vec<Account> {
+    let mut results = std::mem::take(&mut *results.lock().unwrap_or_else(PoisonError::into_inner));
+    let mut audits = desk.into_audits();
+    let account = |id: &TaskId| {
+        let result = results.remove(&config.task(*id).name)?;
+        let at = audits.iter().position(|audit| audit.task == *id);
+        Some(Account {
+            result,
+            audit: at.map(|at| audits.swap_remove(at)),
+            is_whole: config.task(*id).inputs.is_whole(),
+        })
+    };
+    tasks.iter().filter_map(account).collect()
+}

@@ -1,0 +1,393 @@
+//! `xtask ci init` and `xtask ci check`: the files that tell CI systems to make the same run. It must
+//! not write over what people wrote.
+
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Subcommand};
+
+use crate::base::file::{self, Durability, FileError};
+use crate::cli::exit::End;
+use crate::cli::failure::Failure;
+use crate::cli::project::Project;
+use crate::cli::session::Session;
+use crate::config::model::Provider;
+use crate::git::{Repository, WorkTreeReader};
+use crate::graph::{Graph, Reach};
+use crate::reporter::lines::count;
+use crate::reporter::style::Tone;
+use crate::select::Selection;
+use crate::workflow::badges::{self, Ask, Home};
+use crate::workflow::handwritten::Parts;
+use crate::workflow::site::{self, Site};
+use crate::workflow::{
+    self, Difference, Draft, Manners, additions, dependabot, differ, ecosystem, github, gitlab, request, tree,
+};
+
+/// Arguments of `ci`.
+#[derive(Args, Debug, Clone, Copy)]
+pub struct CiArgs {
+    /// What to do with the files of CI systems
+    #[command(subcommand)]
+    pub action: CiAction,
+}
+
+/// What to do with the files of CI systems.
+#[derive(Subcommand, Debug, Clone, Copy)]
+pub enum CiAction {
+    /// Write them: workflow, template of pull requests, `dependabot.yml`
+    #[command(after_help = "\
+Example:
+  xtask ci init
+
+What people wrote between the lines `xtask: begin` and `xtask: end` of a file is kept. A file that was
+not written by this command is left alone.")]
+    Init(CiInitArgs),
+    /// Tell where they differ from what `init` would write
+    #[command(after_help = "\
+Example:
+  xtask ci check
+
+Comments, the order of keys, hand-written parts and the commits that actions are pinned by don't count.
+Exit status 1 if something differs.")]
+    Check,
+}
+
+/// Arguments of `ci init`.
+#[derive(Args, Debug, Clone, Copy)]
+pub struct CiInitArgs {
+    /// Write also over files that people wrote
+    #[arg(long)]
+    pub force: bool,
+    /// Put badges into README.md, behind its first heading
+    #[arg(long)]
+    pub badges: bool,
+}
+
+/// Writes or compares.
+///
+/// # Errors
+/// There is no repository, tasks.toml is wrong, what CI is to run is unknown, or the disk failed.
+pub fn perform(session: &Session, args: CiArgs) -> Result<End, Failure> {
+    let project = Project::open(&session.env, &session.dir)?;
+    let place = Place::of(session, &project)?;
+    match args.action {
+        CiAction::Init(args) => place.init(args),
+        CiAction::Check => place.check(),
+    }
+}
+
+/// A repository and what is to be in it.
+struct Place<'s> {
+    session: &'s Session,
+    root: PathBuf,
+    site: Site,
+    providers: Vec<Provider>,
+    drafts: Vec<Draft>,
+    /// The host of `origin`, and the repository there.
+    home: Option<(String, String)>,
+    branch: String,
+}
+
+impl<'s> Place<'s> {
+    fn of(session: &'s Session, project: &Project) -> Result<Self, Failure> {
+        let repository =
+            project.repository.as_ref().ok_or(Failure::NoRepository { what: "no CI system can run it" })?;
+        let config = &project.config;
+        // Names that a file gives were looked up when it was read.
+        let selection = Selection::of(config, &config.ci.run).map_err(|_| Failure::NothingForCi)?;
+        let graph = Graph::of(config, &selection.tasks, Reach::WithNeeds);
+        let root = project.root.clone();
+        let cargo = text(&root.join(".cargo/config.toml"))?;
+        let site = Site::of(config, &graph, site::runner(cargo.as_deref()));
+        let paths = paths(repository, project.state())?;
+        let home = repository
+            .remotes()
+            .into_iter()
+            .find(|(name, _)| name == "origin")
+            .and_then(|(_, url)| site::slug(&url));
+        let host = home.as_ref().map(|(host, _)| host.as_str());
+        let providers = if config.ci.providers.is_empty() {
+            guess_providers(host, &paths)
+        } else {
+            config.ci.providers.clone()
+        };
+        let branch = repository.default_branch().unwrap_or_else(|| "main".to_owned());
+        let mut place = Self { session, root, site, providers, drafts: Vec::new(), home, branch };
+        place.drafts = place.drafts(&paths)?;
+        Ok(place)
+    }
+
+    /// What is to be there.
+    fn drafts(&self, paths: &[String]) -> Result<Vec<Draft>, Failure> {
+        let all = || paths.iter().map(String::as_str);
+        let mut drafts = Vec::new();
+        for provider in &self.providers {
+            match provider {
+                Provider::GitHub => {
+                    drafts.push(github::draft(&self.site, &self.branches()?));
+                    if !dependabot::is_spared(all()) {
+                        drafts.push(dependabot::draft(ecosystem::of(all())));
+                    }
+                }
+                Provider::GitLab => drafts.push(gitlab::draft(&self.site)),
+            }
+            if !request::is_there(all(), *provider) {
+                drafts.push(request::draft(&self.site, *provider));
+            }
+        }
+        Ok(drafts)
+    }
+
+    /// The branches whose pushes GitHub runs. What a clone takes for the default branch differs from
+    /// clone to clone, so what the file names already comes first.
+    fn branches(&self) -> Result<Vec<String>, Failure> {
+        if !self.site.branches.is_empty() {
+            return Ok(self.site.branches.clone());
+        }
+        let there = text(&self.root.join(github::PATH))?.filter(|text| workflow::is_generated(text));
+        let named = there.map(|text| github::branches(&text)).unwrap_or_default();
+        Ok(if named.is_empty() { vec![self.branch.clone()] } else { named })
+    }
+
+    fn init(&self, args: CiInitArgs) -> Result<End, Failure> {
+        let mut writes = Vec::new();
+        let mut told = Vec::new();
+        let mut refused = Vec::new();
+        for draft in &self.drafts {
+            match standing(&self.root, draft)? {
+                Standing::Missing => writes.push((draft, draft.text.clone())),
+                Standing::Foreign if args.force => writes.push((draft, draft.text.clone())),
+                Standing::Foreign if draft.manners == Manners::Needed => {
+                    refused.push(format!("{}: it was not written by this command", draft.path));
+                }
+                Standing::Foreign => told.push(format!("left alone: {}, which people wrote", draft.path)),
+                Standing::Broken(why) if !args.force => refused.push(format!("{}: {why}", draft.path)),
+                Standing::Broken(_) => writes.push((draft, draft.text.clone())),
+                Standing::Ours { there, filled, homeless, bent } => {
+                    told.extend(bent.iter().map(|line| format!("note: {line}")));
+                    if !homeless.is_empty() && !args.force {
+                        let parts = homeless.join("`, `");
+                        refused.push(format!(
+                            "{}: there is no place any more for what people wrote in `{parts}`",
+                            draft.path
+                        ));
+                    } else if there == filled {
+                        told.push(format!("unchanged: {}", draft.path));
+                    } else {
+                        writes.push((draft, filled));
+                    }
+                }
+            }
+        }
+        if !refused.is_empty() {
+            return Err(Failure::Usage {
+                text: format!("nothing was written: {}", refused.join("; ")),
+                hint: Some("move it away, or write over it: xtask ci init --force".to_owned()),
+            });
+        }
+        for (draft, text) in writes {
+            write(&self.root.join(draft.path), &text)?;
+            told.push(format!("wrote {}", draft.path));
+        }
+        told.extend(self.readme(args)?);
+        told.extend(self.site.unserved.iter().map(|system| {
+            format!("note: no machine is known for tasks of the system {system}; CI leaves them out")
+        }));
+        self.session.tell(&(told.join("\n") + "\n"));
+        Ok(End::Passed)
+    }
+
+    /// Puts badges into the README if they have a place there, and prints them.
+    fn readme(&self, args: CiInitArgs) -> Result<Option<String>, Failure> {
+        let Some((host, slug)) = &self.home else {
+            return Ok(Some(
+                "note: there are no badges, since no remote `origin` tells where the repository is"
+                    .to_owned(),
+            ));
+        };
+        let home = Home { host, slug, branch: &self.branch };
+        // A repository is at one of them; the other sees a copy.
+        let is_others = Provider::ALL.into_iter().any(|(_, provider)| is_of(host, provider));
+        let is_at = |provider: &Provider| is_of(host, *provider) || self.providers.len() == 1 && !is_others;
+        let at = self.providers.iter().filter(|provider| is_at(provider));
+        let badges: Vec<String> = at.map(|provider| badges::badge(*provider, home)).collect();
+        if badges.is_empty() {
+            return Ok(None);
+        }
+        self.session.print(&(badges.join("\n") + "\n"))?;
+        let path = self.root.join("README.md");
+        let Some(there) = text(&path)? else { return Ok(None) };
+        let ask = if args.badges { Ask::Wanted } else { Ask::Marked };
+        match badges::write(&there, &badges, ask) {
+            Some(new) if new != there => {
+                write(&path, &new)?;
+                Ok(Some("wrote the badges into README.md".to_owned()))
+            }
+            None if args.badges => {
+                Ok(Some("note: README.md has no first heading, so the badges are not in it".to_owned()))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    fn check(&self) -> Result<End, Failure> {
+        let mut lines = Vec::new();
+        let mut checked = 0;
+        let mut is_refused = false;
+        for draft in self.drafts.iter().filter(|draft| draft.manners != Manners::Prose) {
+            match self.drift(draft)? {
+                None => {}
+                Some(found) => {
+                    checked += 1;
+                    is_refused |= found.is_refused;
+                    lines.extend(found.lines);
+                }
+            }
+        }
+        let paint = self.session.paint_err();
+        if lines.is_empty() {
+            let files = count(checked, "file");
+            self.session.tell(&format!("{files} for CI as tasks.toml has it\n"));
+            return Ok(End::Passed);
+        }
+        let mark = paint.tone(Tone::Bad, "drift:");
+        let mut text = String::new();
+        for line in &lines {
+            text.push_str(&format!("{mark} {line}\n"));
+        }
+        // Without `--force` what is not ours is never written over.
+        let force = if is_refused { " --force (or move away what you want to keep)" } else { "" };
+        text.push_str(&format!(
+            "{} write them anew: {} ci init{force}; what is yours belongs between `xtask: begin` and `xtask: end`\n",
+            paint.tone(Tone::Strong, "hint:"),
+            self.site.call
+        ));
+        self.session.tell(&text);
+        Ok(End::Failed)
+    }
+
+    /// Where a file differs from its draft; `None` if there is nothing to compare.
+    fn drift(&self, draft: &Draft) -> Result<Option<Drift>, Failure> {
+        let path = draft.path;
+        let missing = || Drift { lines: vec![format!("{path} is missing")], is_refused: false };
+        let refused = |line: String| Drift { lines: vec![line], is_refused: true };
+        let mut lines = Vec::new();
+        let (there, filled, homeless) = match standing(&self.root, draft)? {
+            Standing::Missing => return Ok(Some(missing())),
+            Standing::Foreign if draft.manners == Manners::Needed => {
+                return Ok(Some(refused(format!("{path} was not written by `xtask ci init`"))));
+            }
+            Standing::Foreign => return Ok(None),
+            Standing::Broken(why) => return Ok(Some(refused(format!("{path}: {why}")))),
+            Standing::Ours { there, filled, homeless, mut bent } => {
+                lines.append(&mut bent);
+                (there, filled, homeless)
+            }
+        };
+        lines.extend(homeless.iter().map(|part| format!("{path}: there is no place for the part `{part}`")));
+        match (tree::read(&filled), tree::read(&there)) {
+            (Ok(expected), Ok(found)) => {
+                let differences = differ::compare(&expected, &found);
+                lines.extend(
+                    differences
+                        .into_iter()
+                        .map(|one| format!("{path}:{}: {}: {}", one.line, one.path, one.what)),
+                );
+            }
+            (_, Err(error)) => lines.push(format!("{path}: can't be read as YAML: {error}")),
+            // What is generated is YAML, so it is the hand-written part that is not, and only in place.
+            (Err(error), Ok(_)) => {
+                lines.push(format!("{path}: its hand-written parts don't fit what is around them: {error}"));
+            }
+        }
+        Ok(Some(Drift { lines, is_refused: !homeless.is_empty() }))
+    }
+}
+
+/// Where a file differs from its draft.
+struct Drift {
+    lines: Vec<String>,
+    /// Whether it is not written over unless that is asked for.
+    is_refused: bool,
+}
+
+/// How a file stands to its draft.
+enum Standing {
+    Missing,
+    /// People wrote it.
+    Foreign,
+    /// Its hand-written parts can't be told.
+    Broken(String),
+    Ours {
+        there: String,
+        /// The draft with the hand-written parts of the file.
+        filled: String,
+        /// Hand-written parts that the draft has no place for.
+        homeless: Vec<String>,
+        /// What hand-written parts do beyond adding to what they stand in.
+        bent: Vec<String>,
+    },
+}
+
+fn standing(root: &Path, draft: &Draft) -> Result<Standing, Failure> {
+    let Some(there) = text(&root.join(draft.path))? else { return Ok(Standing::Missing) };
+    if !workflow::is_generated(&there) {
+        return Ok(Standing::Foreign);
+    }
+    Ok(match Parts::read(&there) {
+        Err(error) => Standing::Broken(error.to_string()),
+        Ok(parts) => Standing::Ours {
+            filled: parts.fill(&draft.text),
+            homeless: parts.homeless(&draft.text).into_iter().map(str::to_owned).collect(),
+            bent: match draft.manners {
+                Manners::Prose => Vec::new(),
+                _ => additions::bent(&draft.text, &parts).iter().map(|one| bends(draft, one)).collect(),
+            },
+            there,
+        },
+    })
+}
+
+fn bends(draft: &Draft, one: &Difference) -> String {
+    format!("{}: a hand-written part changes what is around it: {}: {}", draft.path, one.path, one.what)
+}
+
+/// The CI systems of a repository whose tasks.toml names none.
+fn guess_providers(host: Option<&str>, paths: &[String]) -> Vec<Provider> {
+    let has = |wanted: &str| paths.iter().any(|path| path == wanted);
+    let known = [(Provider::GitHub, github::PATH), (Provider::GitLab, gitlab::PATH)].into_iter();
+    let there = known.filter(|(provider, path)| host.is_some_and(|host| is_of(host, *provider)) || has(path));
+    let providers: Vec<Provider> = there.map(|(provider, _)| provider).collect();
+    if providers.is_empty() { vec![Provider::GitHub] } else { providers }
+}
+
+/// Whether a host says by its name whose it is.
+fn is_of(host: &str, provider: Provider) -> bool {
+    let word = Provider::ALL.into_iter().find(|(_, known)| *known == provider).map(|(word, _)| word);
+    host.split('.').any(|part| Some(part) == word)
+}
+
+/// The files of the work tree, without what git ignores.
+fn paths(repository: &Repository, state: Option<&Path>) -> Result<Vec<String>, Failure> {
+    let snapshot = WorkTreeReader::open(repository, state)?.snapshot()?;
+    let paths = snapshot.entries().iter();
+    Ok(paths.filter_map(|entry| std::str::from_utf8(entry.path.bytes()).ok().map(str::to_owned)).collect())
+}
+
+/// The text of a file; what is no text was not written by us, and is shown as it can be.
+fn text(path: &Path) -> Result<Option<String>, Failure> {
+    Ok(file::read(path)?.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()))
+}
+
+fn write(path: &Path, text: &str) -> Result<(), Failure> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    file::make_dir(folder)?;
+    if file::write_new(path, text.as_bytes())? {
+        return Ok(());
+    }
+    // It keeps who may read it.
+    let kept = std::fs::metadata(path).map_err(FileError::of("look at", path))?.permissions();
+    file::write(path, text.as_bytes(), folder, Durability::Synced)?;
+    std::fs::set_permissions(path, kept).map_err(FileError::of("set the permissions of", path))?;
+    Ok(())
+}

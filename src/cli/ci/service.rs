@@ -1,0 +1,226 @@
+//! Which CI service a run speaks to, and what its voice must be given: where files go, what can't be
+//! guessed, which lines the branch changes. It must not know what is said.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+
+use clap::ValueEnum;
+
+use crate::base::env::Env;
+use crate::base::{file, random};
+use crate::cli::failure::Failure;
+use crate::cli::session::Session;
+use crate::engine::report::baseline::BASES;
+use crate::git::{ChangedLines, Repository};
+use crate::reporter::azure::Azure;
+use crate::reporter::buildkite::Buildkite;
+use crate::reporter::ci::{Dialect, Site};
+use crate::reporter::code_quality::CodeQuality;
+use crate::reporter::github::Github;
+use crate::reporter::gitlab::Gitlab;
+use crate::reporter::junit::Junit;
+use crate::reporter::summary::{Mode, SummaryFile};
+use crate::reporter::{Reporter, Reporters};
+
+/// The folder at the top of the repository for what CI services collect. It is never part of a tree.
+const ARTIFACTS: &str = ".xtask-artifacts";
+
+/// For which CI service a run is told.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, ValueEnum)]
+pub enum Ci {
+    /// The one that this runs in, by what it sets; lines for people elsewhere, or with `--format json`.
+    Auto,
+    /// GitHub Actions.
+    Github,
+    /// GitLab CI.
+    Gitlab,
+    /// Buildkite.
+    Buildkite,
+    /// Azure Pipelines.
+    Azure,
+    /// For none.
+    #[default]
+    None,
+}
+
+/// A CI service, and the repository that its voice speaks of.
+#[derive(Debug)]
+pub struct Spoken {
+    service: Service,
+    env: Env,
+    root: PathBuf,
+}
+
+/// A CI service.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Service {
+    Github,
+    Gitlab,
+    Buildkite,
+    Azure,
+}
+
+impl Ci {
+    /// What is asked for; with events on standard output only what is asked for by name.
+    fn service(self, env: &Env, is_json: bool) -> Option<Service> {
+        match self {
+            Self::Github => Some(Service::Github),
+            Self::Gitlab => Some(Service::Gitlab),
+            Self::Buildkite => Some(Service::Buildkite),
+            Self::Azure => Some(Service::Azure),
+            Self::Auto if !is_json => detected(env),
+            Self::Auto | Self::None => None,
+        }
+    }
+
+    /// The voice that is asked for.
+    ///
+    /// # Errors
+    /// Git failed.
+    pub fn spoken(self, session: &Session, is_json: bool) -> Result<Option<Spoken>, Failure> {
+        let Some(service) = self.service(&session.env, is_json) else { return Ok(None) };
+        let repository = Repository::discover(&session.dir, &session.env)?;
+        let root = repository.map_or_else(|| session.dir.clone(), |found| found.work_dir().to_owned());
+        Ok(Some(Spoken { service, env: session.env.clone(), root }))
+    }
+}
+
+/// The service that says it runs this.
+fn detected(env: &Env) -> Option<Service> {
+    let known = [
+        ("GITHUB_ACTIONS", "true", Service::Github),
+        ("GITLAB_CI", "true", Service::Gitlab),
+        ("BUILDKITE", "true", Service::Buildkite),
+        ("TF_BUILD", "True", Service::Azure),
+    ];
+    known.into_iter().find(|(name, value, _)| env.var(name) == Some(OsStr::new(value))).map(|found| found.2)
+}
+
+impl Spoken {
+    /// How the service is spoken to.
+    ///
+    /// # Errors
+    /// The operating system gives nothing that can't be guessed.
+    pub fn dialect(&self) -> Result<Box<dyn Dialect>, Failure> {
+        Ok(match self.service {
+            Service::Github => {
+                let attempt = "get random bytes to fence logs with".to_owned();
+                Box::new(Github::new(random::bytes().map_err(|source| Failure::System { attempt, source })?))
+            }
+            Service::Gitlab => Box::new(Gitlab),
+            Service::Buildkite => Box::new(Buildkite),
+            Service::Azure => Box::new(Azure::new(self.artifact("summary.md").display().to_string())),
+        })
+    }
+
+    /// Where remarks have their places.
+    pub fn site(&self) -> Site {
+        let (env, root) = (self.env.clone(), self.root.clone());
+        let base = match self.service {
+            Service::Github => env.var("GITHUB_BASE_REF"),
+            Service::Azure => env.var("SYSTEM_PULLREQUEST_TARGETBRANCH"),
+            Service::Gitlab | Service::Buildkite => None,
+        };
+        let base = base.and_then(OsStr::to_str).filter(|base| !base.is_empty());
+        let base = base.map(|base| format!("origin/{}", base.strip_prefix("refs/heads/").unwrap_or(base)));
+        Site {
+            root: self.root.display().to_string(),
+            changed: Some(Box::new(move || changed(&root, &env, base.as_deref()))),
+        }
+    }
+
+    /// Adds what writes the files that the service collects.
+    ///
+    /// # Errors
+    /// Their folder can't be made.
+    pub fn add_files(&self, session: &Session, reporters: &mut Reporters) -> Result<(), Failure> {
+        let mut add = |reporter: Box<dyn Reporter>, name| reporters.add(reporter, name);
+        match self.service {
+            Service::Github => {
+                let path = self.env.var("GITHUB_STEP_SUMMARY").filter(|path| !path.is_empty());
+                let Some(path) = path.map(PathBuf::from) else { return Ok(()) };
+                match file::open_append(&path) {
+                    Ok(_) => {
+                        add(Box::new(SummaryFile::new(path, Mode::Append)), "GitHub's step summary");
+                    }
+                    // Nobody asked for it by name, so the run is worth more.
+                    Err(error) => session.tell(&format!(
+                        "warning: there will be no step summary, as `GITHUB_STEP_SUMMARY` names a file that \
+                         can't be written to: {error}\n"
+                    )),
+                }
+            }
+            Service::Gitlab => {
+                self.make_artifacts()?;
+                let quality = self.artifact("gl-code-quality-report.json");
+                let root = self.root.display().to_string();
+                add(Box::new(Junit::new(self.artifact("junit.xml"))), "the JUnit report for GitLab");
+                add(Box::new(CodeQuality::new(quality, root)), "the code quality report for GitLab");
+            }
+            Service::Azure => {
+                self.make_artifacts()?;
+                let summary = SummaryFile::new(self.artifact("summary.md"), Mode::Replace);
+                add(Box::new(summary), "the summary for Azure");
+            }
+            Service::Buildkite => {}
+        }
+        Ok(())
+    }
+
+    fn artifact(&self, name: &str) -> PathBuf {
+        self.root.join(ARTIFACTS).join(name)
+    }
+
+    /// The folder is made before the run.
+    fn make_artifacts(&self) -> Result<(), Failure> {
+        make_folder(&self.root.join(ARTIFACTS))
+    }
+}
+
+/// Makes a folder for a file that the caller names. If it is the one for what CI services collect, git is
+/// told to ignore all of it, itself too: a shard's manifest there must not make the tree another one.
+///
+/// # Errors
+/// It can't be made.
+pub fn make_folder(folder: &Path) -> Result<(), Failure> {
+    file::make_dir(folder)?;
+    if folder.file_name() == Some(OsStr::new(ARTIFACTS)) {
+        file::write_new(&folder.join(".gitignore"), b"*\n")?;
+    }
+    Ok(())
+}
+
+/// The lines that HEAD changes since its merge base; `None` if that can't be told, as in a clone without
+/// history. Only the order of remarks depends on it, so it is no failure.
+fn changed(root: &Path, env: &Env, base: Option<&str>) -> Option<ChangedLines> {
+    let repository = Repository::discover(root, env).ok()??;
+    let bases = base.map_or_else(|| BASES.to_vec(), |base| vec![base]);
+    let (_, base) = repository.merge_base(None, &bases).ok()?;
+    let head = repository.head_commit().ok()??;
+    repository.changed_lines(&base.tree, &head.tree).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_service_is_told_by_what_it_sets_or_by_name() {
+        let env = |name: &str, value: &str| Env::of([(name.into(), value.into())], PathBuf::new());
+        let cases = [
+            (Ci::Auto, "GITHUB_ACTIONS", "true", Some(Service::Github)),
+            (Ci::Auto, "GITLAB_CI", "true", Some(Service::Gitlab)),
+            (Ci::Auto, "BUILDKITE", "true", Some(Service::Buildkite)),
+            (Ci::Auto, "TF_BUILD", "True", Some(Service::Azure)),
+            (Ci::Auto, "GITHUB_ACTIONS", "false", None),
+            (Ci::Auto, "CI", "true", None),
+            (Ci::None, "GITHUB_ACTIONS", "true", None),
+            (Ci::Azure, "GITHUB_ACTIONS", "true", Some(Service::Azure)),
+        ];
+        for (ci, name, value, expected) in cases {
+            assert_eq!(ci.service(&env(name, value), false), expected, "{ci:?} {name}={value}");
+        }
+        assert_eq!(Ci::Auto.service(&env("GITHUB_ACTIONS", "true"), true), None);
+        assert_eq!(Ci::Github.service(&env("CI", "true"), true), Some(Service::Github));
+    }
+}

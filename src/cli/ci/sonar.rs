@@ -1,0 +1,44 @@
+//! `xtask sonar`: the status of a `SonarQube` server's quality gate, as a report for a gate of ours.
+//! It must not judge it.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+
+use crate::base::{file, units};
+use crate::cli::exit::End;
+use crate::cli::failure::Failure;
+use crate::cli::session::Session;
+use crate::sonar::{ReportTask, Server, TOKEN};
+
+/// Arguments of `sonar`.
+#[derive(Args, Debug, Clone)]
+pub struct SonarArgs {
+    /// The file that the scanner left
+    #[arg(value_name = "FILE", default_value = ".scannerwork/report-task.txt")]
+    pub report_task: PathBuf,
+    /// How long the server may take to work the analysis off
+    #[arg(long, value_name = "TIME", default_value = "5m", value_parser = units::parse_duration)]
+    pub timeout: Duration,
+}
+
+/// Prints the server's answer to standard output, once it has one.
+///
+/// # Errors
+/// The file is not there, or the server has no answer.
+pub fn perform(session: &Session, args: &SonarArgs) -> Result<End, Failure> {
+    let path = session.path(&args.report_task);
+    let Some(bytes) = file::read(&path)? else {
+        return Err(Failure::Usage {
+            text: format!("there is no {}", args.report_task.display()),
+            hint: Some("run the scanner first; it leaves this file".to_owned()),
+        });
+    };
+    let name = args.report_task.display().to_string();
+    let of = ReportTask::parse(&name, &String::from_utf8_lossy(&bytes))?;
+    let token = session.env.var(TOKEN).and_then(|token| token.to_str());
+    let answer = Server { token, clock: &session.clock, patience: args.timeout }.status(&of)?;
+    session.print(&format!("{}\n", answer.trim_end()))?;
+    Ok(End::Passed)
+}

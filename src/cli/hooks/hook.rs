@@ -1,0 +1,314 @@
+//! `xtask hook STAGE`: what an installed git hook calls. It must not know how it was installed.
+
+use std::ffi::OsString;
+use std::io::Read as _;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+
+use crate::base::units;
+use crate::cli::exit::End;
+use crate::cli::failure::Failure;
+use crate::cli::hooks::gate::Asking;
+use crate::cli::project::{Project, definition_folders};
+use crate::cli::reporters::ReporterOptions;
+use crate::cli::run;
+use crate::cli::run::RunArgs;
+use crate::cli::session::Session;
+use crate::config::model::Settings;
+use crate::config::stage::Stage;
+use crate::engine::run::inbox::LazyInbox;
+use crate::gate::connection::{Connection, Doubt};
+use crate::gate::question::{self, Question};
+use crate::gate::{definition, push};
+use crate::git::{Age, Repository};
+use crate::history::skips::{Skip, Skipped, Skips};
+use crate::process::caller::{Caller, Watch, end_self};
+use crate::reporter::story::cut;
+use crate::reporter::text::{self, Keep};
+
+/// Arguments of `hook`.
+#[derive(Args, Debug, Clone)]
+pub struct HookArgs {
+    /// The stage, by git's name for it
+    #[arg(value_name = "STAGE", value_parser = stage)]
+    pub stage: Stage,
+    /// What git gave the hook
+    #[arg(value_name = "ARGS", trailing_var_arg = true, allow_hyphen_values = true)]
+    pub args: Vec<OsString>,
+}
+
+fn stage(name: &str) -> Result<Stage, String> {
+    Stage::parse(name).ok_or_else(|| {
+        let known: Vec<&str> = Stage::all().map(Stage::name).collect();
+        format!("not a client-side stage; there are {}", known.join(", "))
+    })
+}
+
+/// The variable whose value is the reason to skip a gate.
+const SKIP: &str = "XTASK_SKIP";
+/// Where a hook finds the index that git commits: git's own variable, and the one by which our shim
+/// hands it on.
+const INDEX: [&str; 2] = ["XTASK_INDEX_FILE", "GIT_INDEX_FILE"];
+/// Stages whose first argument is a file that their tasks are about.
+const OF_FILES: [&str; 4] = ["applypatch-msg", "prepare-commit-msg", "commit-msg", "sendemail-validate"];
+
+/// Does what the stage asks for.
+///
+/// # Errors
+/// There is no answer, which blocks as a failure does.
+pub fn perform(session: &Session, args: &HookArgs) -> Result<End, Failure> {
+    let caller = Caller::find("git");
+    let hook = Hook { session, repository: session.repository()?, caller, args };
+    match args.stage {
+        Stage::PRE_PUSH => hook.pre_push(),
+        Stage::PRE_COMMIT | Stage::PRE_MERGE_COMMIT => hook.staged(),
+        _ => hook.in_place(),
+    }
+}
+
+/// A hook that git runs.
+struct Hook<'a> {
+    session: &'a Session,
+    repository: Repository,
+    caller: Caller,
+    args: &'a HookArgs,
+}
+
+impl Hook<'_> {
+    /// Gates each distinct tree that git is about to push.
+    fn pre_push(&self) -> Result<End, Failure> {
+        let mut input = Vec::new();
+        std::io::stdin()
+            .lock()
+            .read_to_end(&mut input)
+            .map_err(|source| Failure::System { attempt: "read what git pushes".to_owned(), source })?;
+        let pushed = push::parse(&input).map_err(|error| Failure::Usage {
+            text: error.to_string(),
+            hint: Some("git writes `<local ref> <local id> <remote ref> <remote id>`".to_owned()),
+        })?;
+        let asked = question::of_push(&self.repository, &pushed)?;
+        for name in &asked.without_commit {
+            self.session.tell(&format!("gate: {name} leads to no commit, so nothing is run for it\n"));
+        }
+        if asked.questions.is_empty() {
+            return Ok(End::Passed);
+        }
+        if let Some(end) = self.skipped(&asked.questions)? {
+            return Ok(end);
+        }
+        let (inbox, _watch) = (LazyInbox::default(), self.watch());
+        let end = self.ask(&asked.questions, &inbox)?;
+        if end != End::Passed {
+            return Ok(end);
+        }
+        let url = self.args.args.get(1).map(|url| url.to_string_lossy().into_owned()).unwrap_or_default();
+        let took = self.session.clock.elapsed();
+        let connection = Connection { url: &url, took, has_ended: self.caller.has_lost_another() };
+        match connection.doubt(self.budget(&asked.questions)) {
+            None => Ok(End::Passed),
+            Some(doubt) => {
+                let asking = Asking { session: self.session, repository: &self.repository, inbox: &inbox };
+                if let Err(failure) = asking.remember(&asked.questions) {
+                    // The next push would have to run all again, and so would the one after it.
+                    let text = format!("warning: the pass can't be kept for another push: {failure}\n");
+                    self.session.tell(&text);
+                    return Ok(End::Passed);
+                }
+                self.session.tell(&doubted(doubt));
+                Ok(End::Failed)
+            }
+        }
+    }
+
+    /// Gates the tree that git is about to commit.
+    fn staged(&self) -> Result<End, Failure> {
+        let index = INDEX.iter().find_map(|name| self.session.env.var(name)).filter(|path| !path.is_empty());
+        let index = index.map(|path| self.session.path(&PathBuf::from(path)));
+        let tree = self.repository.staged_tree(index.as_deref())?;
+        let head = self.repository.head_commit()?;
+        let questions = [Question::of_index(tree, head.as_ref(), vec![self.args.stage])];
+        if let Some(end) = self.skipped(&questions)? {
+            return Ok(end);
+        }
+        let (inbox, _watch) = (LazyInbox::default(), self.watch());
+        self.ask(&questions, &inbox)
+    }
+
+    /// Runs the stage's tasks in the work tree.
+    fn in_place(&self) -> Result<End, Failure> {
+        let project = match Project::open(&self.session.env, &self.session.dir) {
+            Err(Failure::NoConfig { .. }) => return Ok(End::Passed),
+            other => other?,
+        };
+        let stage = self.args.stage;
+        let names = project.config.hooks.get(&stage).cloned().unwrap_or_default();
+        if names.is_empty() {
+            return Ok(End::Passed);
+        }
+        // What happens behind the fact can't be kept from happening.
+        if !stage.name().starts_with("post-")
+            && let Some(end) = self.skipped(&[])?
+        {
+            return Ok(end);
+        }
+        let (inbox, _watch) = (LazyInbox::default(), self.watch());
+        let location = project.location(&self.session.env);
+        let run = |args: &RunArgs| {
+            run::run_in(self.session, args, &run::request(args), &project.config, location, &inbox)
+        };
+        let file = self.args.args.first().filter(|_| OF_FILES.contains(&stage.name()));
+        let Some(file) = file else {
+            return run(&RunArgs { names, ..RunArgs::default() });
+        };
+        // The file is no part of the tree, so what its tasks found must not be remembered.
+        let file = self.session.path(&PathBuf::from(file)).to_string_lossy().into_owned();
+        for name in names {
+            let args =
+                RunArgs { names: vec![name], args: vec![file.clone()], no_cache: true, ..RunArgs::default() };
+            let end = run(&args)?;
+            if end != End::Passed {
+                return Ok(end);
+            }
+        }
+        Ok(End::Passed)
+    }
+
+    fn ask(&self, questions: &[Question], inbox: &LazyInbox) -> Result<End, Failure> {
+        let asking = Asking { session: self.session, repository: &self.repository, inbox };
+        asking.ask(questions, (ReporterOptions::default(), Age::Warm, None))
+    }
+
+    /// Looks after the git that waits for this hook. One that is killed alone would leave it running
+    /// for nobody, so then it ends itself as that signal would have.
+    fn watch(&self) -> Option<Watch> {
+        // Without it a gate that nobody waits for runs to its end, which harms nobody.
+        Watch::start(self.caller.clone(), end_self).ok()
+    }
+
+    /// What follows if whoever called wants to skip the gate; `None` if not.
+    fn skipped(&self, questions: &[Question]) -> Result<Option<End>, Failure> {
+        let Some(reason) = self.session.env.var(SKIP) else { return Ok(None) };
+        let reason = reason.to_string_lossy().trim().to_owned();
+        if reason.is_empty() {
+            let text = format!("error: {SKIP} is empty, so the gate is not skipped\n");
+            let hint = format!("hint: say why: {SKIP}=\"the reason\" git …\n");
+            self.session.tell(&format!("{text}{hint}"));
+            return Ok(Some(End::Failed));
+        }
+        if !is_reason(&reason) {
+            let shown = cut(&text::safe(&reason, Keep::Nothing).replace('\n', " "), 60);
+            let text = format!("error: {SKIP}={shown} is no reason, so the gate is not skipped\n");
+            let hint =
+                format!("hint: say why in words, they are recorded: {SKIP}=\"the registry is down\" git …\n");
+            self.session.tell(&format!("{text}{hint}"));
+            return Ok(Some(End::Failed));
+        }
+        let what = questions.iter().map(|question| Skipped {
+            tree: question.tree.clone(),
+            commit: question.commit.clone().filter(|_| !question.is_staged()),
+            refs: question.refs.clone(),
+        });
+        let skip = Skip {
+            at: self.session.clock.now(),
+            who: self.who(),
+            stage: self.args.stage.name().to_owned(),
+            reason,
+            what: what.collect(),
+        };
+        Skips::new(&self.repository.common_dir().join("xtask")).add(&skip)?;
+        let names: Vec<&str> = questions.iter().map(|question| question.what.as_str()).collect();
+        let names = if names.is_empty() { self.args.stage.name().to_owned() } else { names.join(", ") };
+        self.session.tell(&format!(
+            "gate: {names} skipped by {}: {} (see xtask log --skips)\n",
+            skip.who, skip.reason
+        ));
+        Ok(Some(End::Passed))
+    }
+
+    /// Who calls, as git's configuration names them, or else the system.
+    fn who(&self) -> String {
+        let system = || self.session.env.var("USER").map(|name| name.to_string_lossy().into_owned());
+        self.repository.user().or_else(system).unwrap_or_else(|| "somebody".to_owned())
+    }
+
+    /// How long a connection over ssh may be idle: what the first pushed tree says.
+    fn budget(&self, questions: &[Question]) -> Duration {
+        let folders = definition_folders(self.repository.work_dir(), &self.session.dir);
+        let config = questions.iter().find_map(|question| {
+            definition::of_tree(&self.repository, &question.tree, &folders, &question.what).ok().flatten()
+        });
+        config.map_or_else(|| Settings::default().push_budget, |config| config.settings.push_budget)
+    }
+}
+
+/// Whether a text says why something is skipped: it has a word of at least three letters that is no
+/// more than a switch, or a placeholder.
+fn is_reason(text: &str) -> bool {
+    const SWITCHES: &[&str] = &[
+        "true", "yes", "yep", "yeah", "on", "off", "no", "false", "enable", "enabled", "disable", "disabled",
+        "skip", "skipped", "force", "please", "now", "ok", "okay", "sure", "none", "null", "nil", "why",
+        "because", "reason", "the", "a", "my", "your", "this", "it", "do", "just", "test", "foo", "bar",
+        "asdf", "qwerty", "abc", "todo", "tbd", "n/a", "whatever", "xtask", "gate", "push", "and",
+    ];
+    let mut words = text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
+    words.any(|word| {
+        let lower = word.to_lowercase();
+        let letters: std::collections::BTreeSet<char> = lower.chars().filter(|c| c.is_alphabetic()).collect();
+        // A sign of Chinese or Japanese is a word.
+        let is_word =
+            lower.chars().count() >= 3 && letters.len() >= 2 || letters.iter().any(|c| *c >= '\u{2e80}');
+        is_word && !SWITCHES.contains(&&*lower)
+    })
+}
+
+/// What is said in place of a push that may end in a broken pipe.
+fn doubted(doubt: Doubt) -> String {
+    let cause = match doubt {
+        Doubt::Ended => "the process that held it has ended".to_owned(),
+        Doubt::Idle { took, budget } => format!(
+            "it was idle for {}, and one over ssh is relied on for {} (settings.push-budget)",
+            units::duration(took),
+            units::duration(budget)
+        ),
+    };
+    format!(
+        "gate: passed; the connection may be gone; push again, it is instant now\n\
+         {cause}; `xtask gate` before a push avoids this, and `xtask doctor` tells how to keep connections\n"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_reason;
+
+    #[test]
+    fn a_reason_has_a_word_that_says_something() {
+        for text in
+            ["the server is down", "hotfix", "INC-1234", "CI ist kaputt", "服务器坏了", "registry down!"]
+        {
+            assert!(is_reason(text), "{text}");
+        }
+        for text in [
+            "1",
+            "0",
+            "true",
+            "TRUE",
+            "yes",
+            "y",
+            "x",
+            "xxx",
+            "...",
+            "the reason",
+            "skip it",
+            "on",
+            "null",
+            "no",
+            "-",
+            "aaa",
+        ] {
+            assert!(!is_reason(text), "{text}");
+        }
+    }
+}

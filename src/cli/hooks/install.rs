@@ -1,0 +1,266 @@
+//! `xtask hooks install|uninstall|status`: our hooks in the folder that git uses. It must not know
+//! what a hook does once git calls it.
+
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Subcommand};
+use serde_json::json;
+
+use crate::cli::exit::End;
+use crate::cli::failure::Failure;
+use crate::cli::project::Project;
+use crate::cli::session::Session;
+use crate::config::stage::Stage;
+use crate::git::{HooksDir, Repository};
+use crate::hooks::change::{self, Change, Step};
+use crate::hooks::folder;
+use crate::hooks::shim::Shim;
+use crate::hooks::survey::{Found, Hook, Kept, kept_path, survey};
+use crate::reporter::style::Tone;
+
+/// Arguments of `hooks`.
+#[derive(Args, Debug, Clone)]
+pub struct HooksArgs {
+    /// What to do with them
+    #[command(subcommand)]
+    pub action: HooksAction,
+}
+
+/// What to do with git's hooks.
+#[derive(Subcommand, Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HooksAction {
+    /// Write a hook for each stage that `[hooks]` names; one that is there is kept and runs first
+    Install,
+    /// Take them out, and put back what was there before
+    Uninstall,
+    /// Tell which are installed, stale or bypassed
+    Status {
+        /// Write JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// Does it, and tells on standard output.
+///
+/// # Errors
+/// There is no repository, tasks.toml is wrong, or a hook can't be read or written.
+pub fn perform(session: &Session, args: &HooksArgs) -> Result<End, Failure> {
+    let hooks = Hooks::of(session)?;
+    match args.action {
+        HooksAction::Install => hooks.install(),
+        HooksAction::Uninstall => hooks.uninstall(),
+        HooksAction::Status { json } => hooks.status(json),
+    }
+}
+
+/// The stages for which tasks.toml names tasks; `None` if there is no tasks.toml.
+///
+/// # Errors
+/// tasks.toml is wrong.
+pub fn wanted(session: &Session) -> Result<Option<Vec<Stage>>, Failure> {
+    let project = match Project::open(&session.env, &session.dir) {
+        Err(Failure::NoConfig { .. }) => return Ok(None),
+        other => other?,
+    };
+    let named = project.config.hooks.iter().filter(|(_, names)| !names.is_empty());
+    Ok(Some(named.map(|(stage, _)| *stage).collect()))
+}
+
+/// What `status` says of each stage: its name, the words, and whether it is in force.
+///
+/// # Errors
+/// tasks.toml is wrong, or a hook can't be read.
+pub fn standing(session: &Session) -> Result<Vec<(Stage, String, bool)>, Failure> {
+    let hooks = Hooks::of(session)?;
+    let (_, rows) = hooks.rows()?;
+    Ok(rows.into_iter().map(|row| (row.stage, format!("{}{}", row.state, row.note), row.in_force)).collect())
+}
+
+/// The hooks of a repository.
+struct Hooks<'a> {
+    session: &'a Session,
+    repository: Repository,
+    dir: HooksDir,
+    shim: Shim,
+}
+
+impl<'a> Hooks<'a> {
+    fn of(session: &'a Session) -> Result<Self, Failure> {
+        let repository = session.repository()?;
+        let dir = repository.hooks_dir();
+        Ok(Self { session, dir, shim: Shim::new(session.env.program_path()), repository })
+    }
+
+    fn install(&self) -> Result<End, Failure> {
+        let wanted = wanted(self.session)?.unwrap_or_default();
+        if wanted.is_empty() {
+            return Err(Failure::NoHooks);
+        }
+        if self.dir.is_elsewhere {
+            return self.tell_lines(&wanted);
+        }
+        let found = survey(&self.dir.path, &self.shim)?;
+        self.make(&change::install(&found, &wanted))
+    }
+
+    fn uninstall(&self) -> Result<End, Failure> {
+        // Ours may lie in the repository's own folder although git was led elsewhere since.
+        let own = self.repository.common_dir().join("hooks");
+        let found = survey(&own, &self.shim)?;
+        let changes = change::uninstall(&found);
+        if changes.is_empty() {
+            self.session.print("no hook of ours is installed\n")?;
+        }
+        self.make_in(&own, &changes)
+    }
+
+    fn make(&self, changes: &[Change]) -> Result<End, Failure> {
+        self.make_in(&self.dir.path, changes)
+    }
+
+    fn make_in(&self, dir: &Path, changes: &[Change]) -> Result<End, Failure> {
+        let mut end = End::Passed;
+        for change in changes {
+            folder::make(dir, change, &self.shim)?;
+            let kept = self.shown(&kept_path(dir, change.stage));
+            let (tone, what) = match change.step {
+                Step::Nothing => (Tone::Faint, "installed already".to_owned()),
+                Step::Write => (Tone::Good, "installed".to_owned()),
+                Step::KeepAndWrite => {
+                    (Tone::Good, format!("installed; the hook that was here runs first, as {kept}"))
+                }
+                Step::Remove => (Tone::Good, "taken out".to_owned()),
+                Step::Restore => (Tone::Good, "taken out; the hook before it is back".to_owned()),
+                Step::Conflict => {
+                    end = End::Failed;
+                    let text = format!(
+                        "not installed: another hook took our place, and {kept} is kept already; join the two, and remove {kept}"
+                    );
+                    (Tone::Bad, text)
+                }
+            };
+            let paint = self.session.paint_out();
+            self.session.print(&format!("{}: {}\n", change.stage, paint.tone(tone, &what)))?;
+        }
+        Ok(end)
+    }
+
+    /// Under a folder that is not ours to write to: says what to add there by hand.
+    fn tell_lines(&self, wanted: &[Stage]) -> Result<End, Failure> {
+        let missing: Vec<Stage> = wanted.iter().copied().filter(|stage| !self.is_called(*stage)).collect();
+        if missing.is_empty() {
+            let dir = self.shown(&self.dir.path);
+            self.session
+                .print(&format!("core.hooksPath leads to {dir}, whose hooks call xtask already\n"))?;
+            return Ok(End::Passed);
+        }
+        self.session.tell(&format!(
+            "error: core.hooksPath leads git to {}, which is not taskgate's to change\n",
+            self.shown(&self.dir.path)
+        ));
+        for stage in missing {
+            let file = self.shown(&self.file_elsewhere(stage));
+            self.session.print(&format!("add to {file}:\n    {}\n", line(stage)))?;
+        }
+        Ok(End::Failed)
+    }
+
+    /// The file of a foreign folder that a person edits: those of husky lie one folder up.
+    fn file_elsewhere(&self, stage: Stage) -> PathBuf {
+        let folder = match (self.dir.path.file_name(), self.dir.path.parent()) {
+            (Some(name), Some(parent)) if name == "_" => parent,
+            _ => &self.dir.path,
+        };
+        folder.join(stage.name())
+    }
+
+    /// Whether a hook of a foreign folder calls us.
+    fn is_called(&self, stage: Stage) -> bool {
+        let text = std::fs::read(self.file_elsewhere(stage)).unwrap_or_default();
+        String::from_utf8_lossy(&text)
+            .lines()
+            .any(|text| !text.trim_start().starts_with('#') && text.contains(&format!("xtask hook {stage}")))
+    }
+
+    fn status(&self, as_json: bool) -> Result<End, Failure> {
+        let (wanted, rows) = self.rows()?;
+        let text = if as_json {
+            let rows: Vec<_> = rows.iter().map(Row::json).collect();
+            format!("{}\n", json!({ "folder": self.dir.path.display().to_string(), "hooks": rows }))
+        } else if rows.is_empty() {
+            "tasks.toml names no tasks for a stage of git, and no hook of ours is installed\n".to_owned()
+        } else {
+            let paint = self.session.paint_out();
+            let row = |row: &Row| {
+                let tone = if row.in_force { Tone::Good } else { Tone::Bad };
+                format!("{:<20} {}{}\n", row.stage.name(), paint.tone(tone, row.state), row.note)
+            };
+            rows.iter().map(row).collect()
+        };
+        self.session.print(&text)?;
+        let all = rows.iter().filter(|row| wanted.contains(&row.stage)).all(|row| row.in_force);
+        Ok(if all { End::Passed } else { End::Failed })
+    }
+
+    /// The stages that are wanted, and what is to be said of these and of those with a hook of ours.
+    fn rows(&self) -> Result<(Vec<Stage>, Vec<Row>), Failure> {
+        let wanted = wanted(self.session)?.unwrap_or_default();
+        let found = survey(&self.repository.common_dir().join("hooks"), &self.shim)?;
+        let rows = found.iter().filter_map(|found| self.row(found, &wanted)).collect();
+        Ok((wanted, rows))
+    }
+
+    /// What is to be said of a stage; nothing of one that is neither named nor has a hook of ours.
+    fn row(&self, found: &Found, wanted: &[Stage]) -> Option<Row> {
+        let is_wanted = wanted.contains(&found.stage);
+        let is_ours = matches!(found.hook, Hook::Ours | Hook::Stale);
+        if !is_wanted && !is_ours {
+            return None;
+        }
+        let elsewhere = self.shown(&self.dir.path);
+        let called = self.dir.is_elsewhere && self.is_called(found.stage);
+        let (state, in_force, note) = match found.hook {
+            _ if called => ("installed", true, format!(": {elsewhere} calls it")),
+            _ if self.dir.is_elsewhere => {
+                ("bypassed", false, format!(": core.hooksPath leads to {elsewhere}; run xtask hooks install"))
+            }
+            Hook::Ours if !is_wanted => {
+                ("installed", true, ", though tasks.toml names no tasks for it".to_owned())
+            }
+            Hook::Ours => ("installed", true, String::new()),
+            Hook::Stale => ("stale", false, ": run xtask hooks install".to_owned()),
+            Hook::Foreign | Hook::Absent => ("not installed", false, ": run xtask hooks install".to_owned()),
+        };
+        let kept = (is_ours && found.kept != Kept::Nothing).then(|| {
+            let own = self.repository.common_dir().join("hooks");
+            format!("; {} runs first", self.shown(&kept_path(&own, found.stage)))
+        });
+        Some(Row { stage: found.stage, state, in_force, note: note + &kept.unwrap_or_default() })
+    }
+
+    /// A path as the caller would write it.
+    fn shown(&self, path: &Path) -> String {
+        path.strip_prefix(self.repository.work_dir()).unwrap_or(path).display().to_string()
+    }
+}
+
+/// What is said of one stage.
+struct Row {
+    stage: Stage,
+    state: &'static str,
+    in_force: bool,
+    note: String,
+}
+
+impl Row {
+    fn json(&self) -> serde_json::Value {
+        let note = self.note.trim_start_matches([':', ',', ';', ' ']);
+        json!({ "stage": self.stage.name(), "state": self.state, "in_force": self.in_force, "note": note })
+    }
+}
+
+/// The line of a shell that calls us from somebody else's hook.
+fn line(stage: Stage) -> String {
+    format!("xtask hook {stage} \"$@\" || exit $?")
+}

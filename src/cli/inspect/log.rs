@@ -1,0 +1,220 @@
+//! `xtask log`: past runs, drawn again from their records. It must not know what a run would do
+//! today.
+
+use std::time::Duration;
+
+use clap::Args;
+use serde_json::json;
+
+use crate::base::units;
+use crate::cli::ci::service;
+use crate::cli::exit::End;
+use crate::cli::failure::Failure;
+use crate::cli::inspect::skips;
+use crate::cli::project::Project;
+use crate::cli::reporters::Format;
+use crate::cli::session::Session;
+use crate::cli::shards;
+use crate::event::{Event, ServiceEnd, Status, TaskFinished, Verdict, What};
+use crate::history::runs::{RunHead, Runs};
+use crate::reporter::Output;
+use crate::reporter::Reporter as _;
+use crate::reporter::ci::Ci;
+use crate::reporter::lines::{Lines, count};
+use crate::reporter::plain::Plain;
+use crate::reporter::style::{Paint, Tone};
+
+/// Arguments of `log`.
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch as it was typed")]
+#[derive(Args, Debug, Clone)]
+pub struct LogArgs {
+    /// A run's id, or a part of it
+    #[arg(value_name = "RUN", conflicts_with = "last")]
+    pub run: Option<String>,
+    /// The last run
+    #[arg(long)]
+    pub last: bool,
+    /// Only what failed
+    #[arg(long)]
+    pub failed: bool,
+    /// The gates that were skipped, by whom and why
+    #[arg(long, conflicts_with_all = ["run", "last", "failed", "task"])]
+    pub skips: bool,
+    /// How long each task takes, as JSON for `--shard`
+    #[arg(long, conflicts_with_all = ["run", "last", "failed", "task", "service", "skips"])]
+    pub timings: bool,
+    /// Only this task, with its log
+    #[arg(long, value_name = "TASK")]
+    pub task: Option<String>,
+    /// Only what this service printed
+    #[arg(long, value_name = "SERVICE", conflicts_with_all = ["task", "failed"])]
+    pub service: Option<String>,
+    /// Which logs to show
+    #[arg(short, long, value_enum, default_value_t, value_name = "WHICH")]
+    pub output: Output,
+    /// How to write it
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+    pub format: Format,
+    /// For which CI service to draw it
+    #[arg(long, value_enum, default_value_t, value_name = "SERVICE")]
+    pub ci: service::Ci,
+}
+
+/// Runs that are listed.
+const LISTED: usize = 20;
+
+/// Prints runs, or one run, to standard output.
+///
+/// # Errors
+/// There is no repository, or no such run.
+pub fn perform(session: &Session, args: &LogArgs) -> Result<End, Failure> {
+    if args.timings {
+        return shards::timings(session);
+    }
+    if args.skips {
+        return skips::perform(session, args.format);
+    }
+    let project = Project::open(&session.env, &session.dir)?;
+    project.repository()?;
+    let runs = Runs::new(project.state_dir()?);
+    let id = match (&args.run, args.last || args.task.is_some() || args.service.is_some()) {
+        (Some(run), _) => runs.find(run)?,
+        (None, true) => runs.before_last(0)?,
+        (None, false) => return list(session, args, &runs),
+    };
+    let events = runs.events(&id)?;
+    if let Some(service) = &args.service {
+        session.print(&service_logs(session, &events, (&id, service))?)?;
+        return Ok(End::Passed);
+    }
+    let text = match &args.task {
+        Some(task) => {
+            logs(session, &events, |finished| finished.task == *task).ok_or_else(|| Failure::Usage {
+                text: format!("the run {id} had no task `{task}`"),
+                hint: Some(format!("`xtask log {id}` shows its tasks")),
+            })?
+        }
+        None if args.failed => {
+            logs(session, &events, |finished| matches!(finished.status, Status::Failed { .. }))
+                .unwrap_or_else(|| "nothing failed in this run\n".to_owned())
+        }
+        None => redraw(session, args, &events)?,
+    };
+    session.print(&text)?;
+    Ok(End::Passed)
+}
+
+fn redraw(session: &Session, args: &LogArgs, events: &[Event]) -> Result<String, Failure> {
+    let mut text = Vec::new();
+    let is_json = args.format == Format::Json;
+    let written: std::io::Result<()> = if is_json {
+        events.iter().try_for_each(|event| crate::reporter::json::Json::new(&mut text).event(event))
+    } else if let Some(spoken) = args.ci.spoken(session, is_json)? {
+        let to = (&mut text, session.paint_out(), args.output);
+        let mut voice = Ci::new(to, spoken.dialect()?, spoken.site());
+        events.iter().try_for_each(|event| voice.event(event))
+    } else {
+        let mut plain = Plain::new(&mut text, session.paint_out(), args.output);
+        events.iter().try_for_each(|event| plain.event(event))
+    };
+    written.map_err(|source| Failure::System { attempt: "draw the run".to_owned(), source })?;
+    let mut text = String::from_utf8_lossy(&text).into_owned();
+    let ended = matches!(events.last(), Some(Event { what: What::RunFinished(_), .. }));
+    if !ended && args.format == Format::Human {
+        text.push_str("the record ends here: the run was killed, or is still running\n");
+    }
+    Ok(text)
+}
+
+/// What a service printed, each time that it was started.
+fn service_logs(session: &Session, events: &[Event], (run, name): (&str, &str)) -> Result<String, Failure> {
+    let lines = Lines { paint: session.paint_out(), width: 0 };
+    let mut text = String::new();
+    for event in events {
+        if let What::ServiceEnded { service, end, log } = &event.what
+            && service == name
+        {
+            let (tone, how) = match end {
+                ServiceEnd::Stopped => (Tone::Faint, "ended with the run"),
+                ServiceEnd::Died { why } | ServiceEnd::NotReady { why } => (Tone::Bad, why.as_str()),
+            };
+            text.push_str(&lines.log(&format!("service {name}: {how}"), tone, log));
+            text.push('\n');
+        }
+    }
+    if text.is_empty() {
+        return Err(Failure::Usage {
+            text: format!("the run {run} had no service `{name}`"),
+            hint: Some(format!("`xtask log {run} --format json` shows all that happened")),
+        });
+    }
+    Ok(text)
+}
+
+/// The logs of the tasks that `wanted` chooses; `None` if there are none.
+fn logs(session: &Session, events: &[Event], wanted: impl Fn(&TaskFinished) -> bool) -> Option<String> {
+    let lines = Lines { paint: session.paint_out(), width: 0 };
+    let chosen = events.iter().filter_map(|event| match &event.what {
+        What::TaskFinished(task) if wanted(task) => Some(task),
+        _ => None,
+    });
+    let mut text = String::new();
+    for task in chosen {
+        for (i, log) in task.failed_logs.iter().enumerate() {
+            text.push_str(&lines.log(&format!("{}: attempt {}", task.task, i + 1), Tone::Odd, log));
+            text.push('\n');
+        }
+        let tone = if task.status.is_pass() { Tone::Faint } else { Tone::Bad };
+        text.push_str(&lines.log(&Lines::heading(task), tone, &task.log));
+        text.push('\n');
+        task.hints.iter().for_each(|hint| text.push_str(&format!("{}\n", lines.hint(hint))));
+    }
+    (!text.is_empty()).then_some(text)
+}
+
+fn list(session: &Session, args: &LogArgs, runs: &Runs) -> Result<End, Failure> {
+    let mut heads = Vec::new();
+    for id in runs.ids()? {
+        let Some(head) = runs.head(&id)? else { continue };
+        let failed = head.summary.as_ref().is_none_or(|summary| summary.verdict != Verdict::Passed);
+        if !args.failed || failed {
+            heads.push(head);
+        }
+        if heads.len() == LISTED {
+            break;
+        }
+    }
+    let text = match args.format {
+        Format::Human if heads.is_empty() => "no run is recorded yet\n".to_owned(),
+        Format::Human => heads.iter().map(|head| line(head, session.paint_out())).collect(),
+        Format::Json => {
+            let rows = heads.iter().map(|head| {
+                format!("{}\n", json!({ "run": head.id, "started": head.started, "summary": head.summary }))
+            });
+            rows.collect()
+        }
+    };
+    session.print(&text)?;
+    Ok(End::Passed)
+}
+
+fn line(head: &RunHead, paint: Paint) -> String {
+    let gated = head.started.gated.as_ref().map(|gated| format!("gate of {}: ", gated.what));
+    let names = format!("{}{}", gated.unwrap_or_default(), head.started.names.join(" "));
+    let Some(summary) = &head.summary else {
+        let what = paint.tone(Tone::Odd, "no end on record");
+        return format!("{}  {what:<11}  {names}\n", head.id);
+    };
+    let (tone, word) = match summary.verdict {
+        Verdict::Passed => (Tone::Good, "passed"),
+        Verdict::Failed => (Tone::Bad, "failed"),
+        Verdict::Superseded => (Tone::Odd, "superseded"),
+        Verdict::Interrupted { .. } => (Tone::Odd, "interrupted"),
+    };
+    let took = units::duration(Duration::from_millis(summary.took));
+    let failed =
+        if summary.failed.is_empty() { String::new() } else { format!(" · {}", summary.failed.join(", ")) };
+    let word = paint.tone(tone, &format!("{word:<11}"));
+    let tasks = count(head.started.tasks, "task");
+    format!("{}  {word}  {took:>8}  {names}: {tasks}, {} cached{failed}\n", head.id, summary.hits)
+}

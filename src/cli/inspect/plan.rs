@@ -1,0 +1,195 @@
+//! `xtask plan`: what would run, what is cached, and why. It must not run anything but tool probes.
+
+use clap::Args;
+use serde_json::json;
+
+use crate::cli::exit::End;
+use crate::cli::failure::Failure;
+use crate::cli::project::Project;
+use crate::cli::run::affected;
+use crate::cli::session::Session;
+use crate::cli::shards;
+use crate::cli::shards::PartArgs;
+use crate::effect::Warnings;
+use crate::engine::location::Tree;
+use crate::engine::prepare::{Prepared, Request};
+use crate::engine::report::baseline::Line;
+use crate::event::Level;
+use crate::git::tree_id;
+use crate::graph::Reach;
+use crate::plan::{CachePolicy, Decision, Plan, World};
+use crate::reason::Reason;
+use crate::reporter::lines::{Lines, clause, count};
+use crate::reporter::style::{Paint, Tone};
+
+/// Arguments of `plan`.
+#[derive(Args, Debug, Clone)]
+pub struct PlanArgs {
+    /// Tasks or groups [default: all tasks]
+    #[arg(value_name = "NAME")]
+    pub names: Vec<String>,
+    /// Plan for the tree of this commit, without checking it out
+    #[arg(long, value_name = "REV")]
+    pub at: Option<String>,
+    /// Only what the changes since the merge base with this branch can reach [default: origin/HEAD]
+    #[arg(long, value_name = "BASE", num_args = 0..=1, require_equals = true, default_missing_value = "", conflicts_with = "at")]
+    pub affected: Option<String>,
+    /// Plan without what the tasks need
+    #[arg(long)]
+    pub only: bool,
+    /// Which part of the plan
+    #[command(flatten)]
+    pub part: PartArgs,
+    /// Plan as if nothing were cached
+    #[arg(short, long)]
+    pub force: bool,
+    /// Write JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Arguments for the one task that is named
+    #[arg(last = true, value_name = "ARGS")]
+    pub args: Vec<String>,
+}
+
+/// Prints the plan to standard output.
+///
+/// # Errors
+/// A name is unknown, or the tree can't be read.
+pub fn perform(session: &Session, args: &PlanArgs) -> Result<End, Failure> {
+    let project = Project::open(&session.env, &session.dir)?;
+    let mut request = Request {
+        reach: if args.only { Reach::Only } else { Reach::WithNeeds },
+        policy: if args.force { CachePolicy::Force } else { CachePolicy::Use },
+        args: args.args.clone(),
+        ..Request::new(args.names.clone())
+    };
+    if let Some(base) = &args.affected {
+        let reached = affected::reached(&project, &args.names, base)?;
+        request.tasks = Some(reached.tasks);
+        request.notes = reached.notes;
+    }
+    let commit =
+        args.at.as_ref().map(|rev| project.repository()?.resolve(rev).map_err(Failure::from)).transpose()?;
+    let config = commit.as_ref().map(|commit| project.at(commit)).transpose()?;
+    let config = config.as_ref().unwrap_or(&project.config);
+    let mut location = project.location(&session.env);
+    if let Some(commit) = &commit {
+        let repository = project.repository()?;
+        location.tree = Tree::Objects(repository, &commit.tree, &config.worktree.filters);
+        location.line = Some(Line { repository, commit: Some(&commit.id) });
+    }
+    let mut prepared = Prepared::gather(config, &request, location, &session.clock, "plan")?;
+    shards::narrow(session, &mut prepared, &args.part)?;
+    warn(session, &prepared);
+    let tree = prepared.snapshot.as_ref().map(tree_id).transpose()?;
+    let text = prepared.plan(&session.env, |world, plan| {
+        if args.json { json(world, plan, (tree.as_deref(), &prepared)) } else { text(world, plan, session) }
+    });
+    session.print(&text)?;
+    Ok(End::Passed)
+}
+
+/// Tells what went wrong while the plan was prepared.
+pub fn warn(session: &Session, prepared: &Prepared<'_>) {
+    let lines = Lines { paint: session.paint_err(), width: 0 };
+    for warning in &prepared.warnings {
+        session.tell(&format!("{}\n", lines.notice(Level::Warning, warning)));
+    }
+    let Warnings { listed, more } = &prepared.without_effect;
+    if !listed.is_empty() {
+        session.tell(&format!("{}\n", lines.warnings(listed, *more)));
+    }
+    for note in &prepared.notes {
+        session.tell(&format!("{}\n", lines.notice(Level::Note, note)));
+    }
+}
+
+fn text(world: &World<'_>, plan: &Plan, session: &Session) -> String {
+    let paint = session.paint_out();
+    let shown: Vec<_> = world.graph.nodes.iter().zip(&plan.nodes).collect();
+    let name = |task| world.config.task(task).name.as_str();
+    let width = shown.iter().map(|(node, _)| name(node.task).chars().count()).max().unwrap_or(0).min(40);
+    let mut text = String::new();
+    for (node, planned) in shown {
+        if planned.decision == Decision::Gathers {
+            continue;
+        }
+        let name = name(node.task);
+        let padding = " ".repeat(width.saturating_sub(name.chars().count()));
+        let reason = reason(&planned.decision, session);
+        let word = format!("{:<7}", planned.decision.word());
+        let line = format!(
+            "{}  {name}{padding}  {}",
+            paint.tone(tone(&planned.decision), &word),
+            paint.tone(Tone::Faint, &reason)
+        );
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    text.push_str(&totals(plan, paint));
+    text
+}
+
+fn totals(plan: &Plan, paint: Paint) -> String {
+    let number = |word| plan.nodes.iter().filter(|planned| planned.decision.word() == word).count();
+    let mut parts = vec![format!("{} cached", number("hit")), format!("{} to run", number("miss"))];
+    for (word, what) in [("waits", "to be decided"), ("skip", "skipped"), ("fail", "can't run")] {
+        if number(word) > 0 {
+            parts.push(format!("{} {what}", number(word)));
+        }
+    }
+    let all = count(plan.nodes.iter().filter(|planned| planned.decision.reason().is_some()).count(), "task");
+    format!("{}\n", paint.tone(Tone::Strong, &format!("{all}: {}", parts.join(", "))))
+}
+
+fn tone(decision: &Decision) -> Tone {
+    match decision {
+        Decision::Hit(_) => Tone::Good,
+        Decision::Miss(_) => Tone::Odd,
+        Decision::Fail(_) => Tone::Bad,
+        Decision::Waits(_) | Decision::Skip(_) | Decision::Gathers | Decision::Context => Tone::Faint,
+    }
+}
+
+/// The reason as a clause, with the age of what is cached.
+pub fn reason(decision: &Decision, session: &Session) -> String {
+    match decision.reason() {
+        None => String::new(),
+        Some(reason @ Reason::Cached { .. }) => {
+            let age = reason.age(session.clock.now()).unwrap_or_default();
+            format!("{reason}, {age} old")
+        }
+        Some(Reason::Waits { on }) => format!("waits for {on}"),
+        Some(reason) => clause(&reason.to_string()),
+    }
+}
+
+fn json(world: &World<'_>, plan: &Plan, (tree, prepared): (Option<&str>, &Prepared<'_>)) -> String {
+    let tasks: Vec<_> = world
+        .graph
+        .nodes
+        .iter()
+        .zip(&plan.nodes)
+        .filter(|(_, planned)| planned.decision != Decision::Gathers)
+        .map(|(node, planned)| {
+            let task = world.config.task(node.task);
+            json!({
+                "task": task.name,
+                "group": task.group,
+                "decision": planned.decision.word(),
+                "reason": planned.decision.reason(),
+                "why": planned.decision.reason().map(ToString::to_string),
+                "key": planned.key.as_ref().map(|key| key.digest.hex()),
+            })
+        })
+        .collect();
+    let mut value = json!({ "version": 1, "tree": tree, "tasks": tasks });
+    value["warnings"] = json!(prepared.without_effect.listed);
+    value["more-warnings"] = json!(prepared.without_effect.more);
+    if let Some(part) = &prepared.part {
+        value["shard"] = json!({ "index": part.shard.index, "count": part.shard.count });
+        value["plan"] = json!(part.plan.hex());
+        value["gates"] = json!(part.gates);
+    }
+    format!("{value:#}\n")
+}

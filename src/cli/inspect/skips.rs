@@ -1,0 +1,46 @@
+//! `xtask log --skips`: the gates that were skipped, by whom and why. It must not know how one is
+//! skipped.
+
+use crate::cli::exit::End;
+use crate::cli::failure::Failure;
+use crate::cli::reporters::Format;
+use crate::cli::session::Session;
+use crate::history::skips::{Skip, Skips};
+use crate::reporter::style::{Paint, Tone};
+use crate::reporter::text::{self, Keep};
+
+/// Prints them to standard output, newest first.
+///
+/// # Errors
+/// There is no repository, or the record can't be read.
+pub fn perform(session: &Session, format: Format) -> Result<End, Failure> {
+    let repository = session.repository()?;
+    let mut skips = Skips::new(&repository.common_dir().join("xtask")).all()?;
+    skips.reverse();
+    let text: String = match format {
+        Format::Human if skips.is_empty() => "no gate was skipped yet\n".to_owned(),
+        Format::Human => skips.iter().map(|skip| line(skip, session.paint_out())).collect(),
+        Format::Json => {
+            let rows = skips.iter().map(|skip| serde_json::to_string(skip).unwrap_or_default() + "\n");
+            rows.collect()
+        }
+    };
+    session.print(&text)?;
+    Ok(End::Passed)
+}
+
+/// `2026-11-21T09:30:00Z  pre-push  A <a@example.com>: the server is down` and what went through.
+fn line(skip: &Skip, paint: Paint) -> String {
+    // Somebody else's words must not move this reader's cursor.
+    let plain = |words: &str| text::safe(words, Keep::Nothing).replace('\n', " ");
+    let stage = paint.tone(Tone::Strong, &skip.stage);
+    let mut line = format!("{}  {stage}  {}: {}\n", skip.at.rfc3339(), plain(&skip.who), plain(&skip.reason));
+    for what in &skip.what {
+        let short = |id: &str| id.chars().take(10).collect::<String>();
+        let commit = what.commit.as_ref().map(|id| format!("commit {} ", short(id))).unwrap_or_default();
+        let refs = if what.refs.is_empty() { String::new() } else { format!(" to {}", what.refs.join(", ")) };
+        let text = format!("  {commit}tree {}{}", short(&what.tree), plain(&refs));
+        line.push_str(&format!("{}\n", paint.tone(Tone::Faint, &text)));
+    }
+    line
+}

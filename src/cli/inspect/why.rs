@@ -1,0 +1,183 @@
+//! `xtask why`: a task's key field by field, and what differs from the nearest entry. It must not
+//! show a secret.
+
+use clap::Args;
+use serde_json::json;
+
+use crate::cli::exit::End;
+use crate::cli::failure::Failure;
+use crate::cli::inspect::plan::{reason, warn};
+use crate::cli::project::Project;
+use crate::cli::session::Session;
+use crate::engine::prepare::{Prepared, Request};
+use crate::key::explanation::Explanation;
+use crate::key::inputs::InputSet;
+use crate::key::{Field, FieldKind};
+use crate::plan::{Plan, Planned, World};
+use crate::reason::Change;
+use crate::reporter::lines::{clause, count};
+use crate::reporter::style::Tone;
+
+/// Arguments of `why`.
+#[derive(Args, Debug, Clone)]
+pub struct WhyArgs {
+    /// The task
+    #[arg(value_name = "TASK")]
+    pub task: String,
+    /// Write JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Arguments that the task would be given
+    #[arg(last = true, value_name = "ARGS")]
+    pub args: Vec<String>,
+}
+
+/// Changes that are listed for people; JSON has them all.
+const LISTED: usize = 20;
+
+/// What is known of a task's key.
+struct Account<'a> {
+    name: &'a str,
+    planned: &'a Planned,
+    explanation: Option<Explanation>,
+    /// The differences to the nearest entry; `None` if there is none to compare with.
+    changes: Option<Vec<Change>>,
+}
+
+/// Prints the key to standard output.
+///
+/// # Errors
+/// The task is unknown, or the tree can't be read.
+pub fn perform(session: &Session, args: &WhyArgs) -> Result<End, Failure> {
+    let project = Project::open(&session.env, &session.dir)?;
+    let named = project.config.ids().find(|id| project.config.task(*id).name == args.task);
+    let request = Request { args: args.args.clone(), ..Request::new(vec![args.task.clone()]) };
+    let location = project.location(&session.env);
+    let prepared = Prepared::gather(&project.config, &request, location, &session.clock, "why")?;
+    let Some(task) = named.filter(|id| !project.config.task(*id).is_aggregate()) else {
+        let text = format!("`{}` has no key: it runs no command of its own", args.task);
+        let hint = Some(format!("`xtask plan {}` tells of each of its tasks", args.task));
+        return Err(Failure::Usage { text, hint });
+    };
+    warn(session, &prepared);
+    let text = prepared.plan(&session.env, |world, plan| {
+        let id = world.graph.ids().find(|id| world.graph.node(*id).task == task);
+        let account = id.map(|id| account(world, plan, id));
+        account.map(|account| if args.json { json(&account) } else { text(&account, session) })
+    });
+    session.print(&text.unwrap_or_default())?;
+    Ok(End::Passed)
+}
+
+fn account<'a>(world: &World<'a>, plan: &'a Plan, id: crate::graph::NodeId) -> Account<'a> {
+    let node = world.graph.node(id);
+    let task = world.config.task(node.task);
+    let planned = &plan.nodes[id.0];
+    let explanation = planned.key.as_ref().zip(world.snapshot).map(|(key, snapshot)| {
+        let inputs = InputSet::of(world.config, world.graph, node);
+        Explanation::new(&key.fields, inputs.select(snapshot), world.mask)
+    });
+    let past = planned.key.as_ref().map(|key| world.knowledge.past(task, &key.digest));
+    let changes = explanation.as_ref().zip(past).and_then(|(now, past)| past.nearest(now, world.mask));
+    Account { name: &task.name, planned, explanation, changes }
+}
+
+/// The name of a field, as `env RUSTFLAGS`.
+fn name(field: &Field) -> String {
+    match field.kind {
+        FieldKind::Definition => field.name.clone(),
+        FieldKind::Inputs => "inputs".to_owned(),
+        FieldKind::Variable => format!("env {}", field.name),
+        FieldKind::Secret => format!("secret {}", field.name),
+        FieldKind::Tool => format!("tool {}", field.name),
+        FieldKind::Need => format!("needs {}", field.name),
+        FieldKind::Platform => "platform".to_owned(),
+    }
+}
+
+fn value(field: &Field, files: usize) -> String {
+    match field.kind {
+        FieldKind::Variable if field.value.is_empty() => "unset".to_owned(),
+        FieldKind::Variable => format!("\"{}\"", &field.value[1..]),
+        FieldKind::Secret if field.value.is_empty() => "unset".to_owned(),
+        FieldKind::Secret => "hidden".to_owned(),
+        FieldKind::Inputs => format!("{} in {}", &field.value[..12], count(files, "file")),
+        FieldKind::Tool => field.value.lines().next().unwrap_or_default().to_owned(),
+        _ => field.value.clone(),
+    }
+}
+
+fn text(account: &Account<'_>, session: &Session) -> String {
+    let paint = session.paint_out();
+    let mut lines = Vec::new();
+    let decision = &account.planned.decision;
+    let why = reason(decision, session);
+    lines.push(format!("{}: {}, {why}", paint.tone(Tone::Strong, account.name), decision.word()));
+    if let (Some(key), Some(explanation)) = (&account.planned.key, &account.explanation) {
+        lines.push(format!("key {}", key.digest));
+        let width = explanation.fields.iter().map(|field| name(field).chars().count()).max().unwrap_or(0);
+        for field in explanation.fields.iter().filter(|field| !is_default(field)) {
+            let value = shortened(&value(field, explanation.files.len())).replace('\n', "\n    ");
+            let shown = format!("  {:<width$}  ", name(field));
+            lines.push(format!("{}{value}", paint.tone(Tone::Faint, &shown)));
+        }
+    }
+    match &account.changes {
+        None => lines.push("there is no former entry to compare with".to_owned()),
+        Some(changes) if changes.is_empty() => {
+            lines.push("nothing differs from the nearest entry".to_owned());
+        }
+        Some(changes) => {
+            lines.push("differs from the nearest entry in:".to_owned());
+            let listed = changes.iter().take(LISTED);
+            lines.extend(listed.map(|change| paint.tone(Tone::Odd, &format!("  {change}"))));
+            if changes.len() > LISTED {
+                lines.push(format!("  and {} more", changes.len() - LISTED));
+            }
+        }
+    }
+    lines.join("\n") + "\n"
+}
+
+/// A value as people are shown it: JSON has it whole.
+fn shortened(value: &str) -> String {
+    const LINES: usize = 20;
+    let mut lines: Vec<String> = value.lines().take(LINES).map(clause).collect();
+    let more = value.lines().count().saturating_sub(LINES);
+    if more > 0 {
+        lines.push(format!("… {} more; `--json` has them all", count(more, "line")));
+    }
+    lines.join("\n")
+}
+
+/// Whether a field is what every task has that does not ask for more.
+fn is_default(field: &Field) -> bool {
+    field.value.is_empty() && field.kind == FieldKind::Definition
+        || field.name == "args" && field.value == "[]"
+}
+
+fn json(account: &Account<'_>) -> String {
+    let field = |field: &Field| {
+        let value = (field.kind != FieldKind::Secret).then_some(&field.value);
+        json!({ "field": name(field), "value": value })
+    };
+    let changes = account.changes.as_ref().map(|changes| {
+        let change = |change: &Change| {
+            json!({ "field": change.field(), "change": change, "text": change.to_string() })
+        };
+        changes.iter().map(change).collect::<Vec<_>>()
+    });
+    let fields = account.explanation.as_ref().map(|e| e.fields.iter().map(field).collect::<Vec<_>>());
+    let value = json!({
+        "version": 1,
+        "task": account.name,
+        "decision": account.planned.decision.word(),
+        "reason": account.planned.decision.reason(),
+        "why": account.planned.decision.reason().map(ToString::to_string),
+        "key": account.planned.key.as_ref().map(|key| key.digest.hex()),
+        "fields": fields,
+        "files": account.explanation.as_ref().map(|explanation| explanation.files.len()),
+        "changes": changes,
+    });
+    format!("{value:#}\n")
+}

@@ -1,0 +1,102 @@
+//! Manifests by what they are called on the command line: a file, a run's id or a part of it, `last`,
+//! `last~1`. It must not know what is done with them.
+
+use std::path::Path;
+
+use crate::base::file::{self, Durability, FileError};
+use crate::cli::ci::service::make_folder;
+use crate::cli::failure::Failure;
+use crate::cli::session::Session;
+use crate::git::Repository;
+use crate::history::runs::{Runs, RunsError};
+use crate::manifest::{Keys, Manifest};
+
+/// The manifest of a file, or of a run of this repository.
+///
+/// # Errors
+/// There is none, or it can't be read.
+pub fn named(session: &Session, name: &str) -> Result<Manifest, Failure> {
+    let path = session.path(Path::new(name));
+    if path.is_file() {
+        return of_file(&path);
+    }
+    let Some(repository) = Repository::discover(&session.dir, &session.env)? else {
+        return of_file(&path);
+    };
+    let runs = Runs::new(&repository.common_dir().join("xtask"));
+    let id = match before_last(name) {
+        Some(number) => runs.before_last(number)?,
+        None => runs.find(name)?,
+    };
+    of_run(&runs, &id)
+}
+
+/// The manifest of a run that is on record.
+fn of_run(runs: &Runs, id: &str) -> Result<Manifest, Failure> {
+    let name = format!("the manifest of {id}");
+    let mut manifest = decode(&runs.manifest(id)?, Path::new(&name))?;
+    if let Some(keys) = &manifest.keys {
+        let bytes = runs.keys(keys)?.ok_or_else(|| RunsError::NoManifest(id.to_owned()))?;
+        let content = |error| Failure::Content { path: name.into(), source: Box::new(error) };
+        manifest.fill(Keys::decode(&bytes).map_err(content)?);
+    }
+    Ok(manifest)
+}
+
+/// The manifest of a file.
+///
+/// # Errors
+/// It is not there or is none.
+pub fn of_file(path: &Path) -> Result<Manifest, Failure> {
+    let missing = || FileError::of("read", path)(std::io::ErrorKind::NotFound.into());
+    let bytes = file::read(path)?.ok_or_else(missing)?;
+    decode(&bytes, path)
+}
+
+fn decode(bytes: &[u8], path: &Path) -> Result<Manifest, Failure> {
+    let content = |error| Failure::Content { path: path.to_owned(), source: Box::new(error) };
+    Manifest::decode(bytes).map_err(content)
+}
+
+/// The number of `last~2`; 0 of `last`.
+fn before_last(name: &str) -> Option<usize> {
+    match name.strip_prefix("last")? {
+        "" => Some(0),
+        rest => rest.strip_prefix('~')?.parse().ok(),
+    }
+}
+
+/// Copies a run's manifest to a file, as JSON that is not compressed.
+///
+/// # Errors
+/// The run has none, or the file can't be written.
+pub fn copy(session: &Session, state: &Path, run: &str, path: &Path) -> Result<(), Failure> {
+    write(session, path, &of_run(&Runs::new(state), run)?.encode())
+}
+
+/// Writes a manifest to a file of the caller's, whose folder is made.
+///
+/// # Errors
+/// It can't be written.
+pub fn write(session: &Session, path: &Path, json: &[u8]) -> Result<(), Failure> {
+    let path = session.path(path);
+    let folder = path.parent().unwrap_or(Path::new("."));
+    make_folder(folder)?;
+    let mut bytes = json.to_vec();
+    bytes.push(b'\n');
+    Ok(file::write(&path, &bytes, folder, Durability::Relaxed)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_runs_have_names() {
+        let cases =
+            [("last", Some(0)), ("last~0", Some(0)), ("last~3", Some(3)), ("last~x", None), ("2026", None)];
+        for (name, expected) in cases {
+            assert_eq!(before_last(name), expected, "{name}");
+        }
+    }
+}

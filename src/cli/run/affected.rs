@@ -1,0 +1,60 @@
+//! `--affected[=BASE]`: the tasks that the changes since a merge base can reach. It must not decide
+//! what reaches what.
+
+use crate::affected::{self, Affected, Side};
+use crate::base::path::RepoPath;
+use crate::cli::failure::Failure;
+use crate::cli::project::Project;
+use crate::config::model::TaskId;
+use crate::engine::report::baseline::BASES;
+use crate::gate::definition;
+use crate::git::{Commit, WorkTreeReader};
+use crate::graph::{Graph, Reach};
+use crate::reporter::lines::count;
+use crate::select::Selection;
+
+/// What is affected, and what is said of it.
+pub struct Reached {
+    /// The tasks.
+    pub tasks: Vec<TaskId>,
+    /// One line each: the base first, and then each task with its reason.
+    pub notes: Vec<String>,
+}
+
+/// The tasks of `names`, and of all they need, that are affected by the changes since the merge base
+/// of HEAD and `base`; an empty `base` is the remote's main branch.
+///
+/// # Errors
+/// A name is unknown, there is no such base, or a tree can't be read.
+pub fn reached(project: &Project, names: &[String], base: &str) -> Result<Reached, Failure> {
+    let repository = project.repository()?;
+    let bases: Vec<&str> = if base.is_empty() { BASES.to_vec() } else { vec![base] };
+    let (name, commit) = repository.merge_base(None, &bases)?;
+    let snapshot = WorkTreeReader::open(repository, project.state())?.snapshot()?;
+    let folders = [RepoPath::top(), project.config.base.clone()];
+    let former = definition::of_tree(repository, &commit.tree, &folders, &commit.id[..10])?;
+    let filters = former.as_ref().map_or(&[][..], |config| &config.worktree.filters);
+    let former_snapshot = repository.commit_snapshot(&commit.tree, filters)?;
+    let selection = Selection::of(&project.config, names)?;
+    let graph = Graph::of(&project.config, &selection.tasks, Reach::WithNeeds);
+    let now = Side { config: &project.config, snapshot: &snapshot };
+    let former = former.as_ref().map(|config| Side { config, snapshot: &former_snapshot });
+    let found = affected::affected(&graph, now, former);
+    let notes = notes(project, &found, (&name, &commit), former.is_some());
+    Ok(Reached { tasks: found.iter().map(|affected| affected.task).collect(), notes })
+}
+
+fn notes(project: &Project, found: &[Affected], base: (&str, &Commit), has_tasks: bool) -> Vec<String> {
+    let (name, commit) = base;
+    let since = format!("since {} (the merge base with {name})", &commit.id[..10]);
+    let head = match (found.len(), has_tasks) {
+        (0, _) => format!("nothing is affected {since}"),
+        (_, false) => format!("all tasks are new {since}, which has no tasks.toml"),
+        (number, _) => format!("{} affected {since}", count(number, "task")),
+    };
+    let each = found
+        .iter()
+        .map(|affected| format!("{} is affected: {}", project.config.task(affected.task).name, affected.why));
+    let each = each.filter(|_| has_tasks);
+    std::iter::once(head).chain(each).collect()
+}

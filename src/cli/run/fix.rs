@@ -1,0 +1,64 @@
+//! `xtask fix`: runs the `fix` commands of tasks, one after the other, since they write to the same
+//! files. It must not store anything.
+
+use clap::Args;
+
+use crate::cli::exit::End;
+use crate::cli::failure::Failure;
+use crate::cli::project::Project;
+use crate::cli::run;
+use crate::cli::run::RunArgs;
+use crate::cli::session::Session;
+use crate::config::model::Config;
+use crate::engine::run::inbox::LazyInbox;
+use crate::select::Selection;
+
+/// Arguments of `fix`.
+#[derive(Args, Debug, Clone)]
+pub struct FixArgs {
+    /// Tasks or groups [default: all tasks with a `fix`]
+    #[arg(value_name = "NAME")]
+    pub names: Vec<String>,
+}
+
+/// Runs them.
+///
+/// # Errors
+/// A name is unknown, or none of the tasks has a `fix`.
+pub fn perform(session: &Session, args: &FixArgs) -> Result<End, Failure> {
+    let project = Project::open(&session.env, &session.dir)?;
+    let selection = Selection::of(&project.config, &args.names)?;
+    let fixes = fixes(&project.config, &selection);
+    if fixes.tasks.is_empty() {
+        let text = match &*args.names {
+            [] => "no task has a `fix` command".to_owned(),
+            names => format!("{} has no `fix` command", names.join(" ")),
+        };
+        let hint = Some("add one to a task: fix = \"cargo fmt\"".to_owned());
+        return Err(Failure::Usage { text, hint });
+    }
+    let names = fixes.tasks.iter().map(|task| task.name.clone()).collect();
+    let args = RunArgs { names, jobs: Some(1), keep_going: true, no_cache: true, ..RunArgs::default() };
+    let location = project.location(&session.env);
+    run::run_in(session, &args, &run::request(&args), &fixes, location, &LazyInbox::default())
+}
+
+/// A config in which each selected task that has a `fix` runs that instead.
+fn fixes(config: &Config, selection: &Selection) -> Config {
+    let reached = crate::graph::Graph::of(config, &selection.tasks, crate::graph::Reach::WithNeeds);
+    let mut ids: Vec<_> = reached.nodes.iter().map(|node| node.task).collect();
+    ids.sort_unstable();
+    let tasks = ids.into_iter().filter_map(|id| {
+        let mut task = config.task(id).clone();
+        task.run = Some(task.fix.take()?);
+        task.needs = Vec::new();
+        task.outputs = crate::base::pattern::Patterns::default();
+        task.tools = Vec::new();
+        task.finally = None;
+        task.retries = 0;
+        // It is to change the files of the work tree.
+        task.sandbox = false;
+        Some(task)
+    });
+    Config { tasks: tasks.collect(), is_part: true, ..config.clone() }
+}

@@ -1,0 +1,235 @@
+//! `xtask run`, and so `xtask ci`: plans and runs. It must not decide how.
+
+pub mod affected;
+pub mod fix;
+pub mod watch;
+
+use std::cell::{Cell, OnceCell};
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::base::file::FileError;
+use crate::cli::exit::End;
+use crate::cli::failure::Failure;
+use crate::cli::manifest_files;
+use crate::cli::project::Project;
+use crate::cli::reporters::{GateReporters, ReporterOptions, SharedReporters};
+use crate::cli::session::Session;
+use crate::cli::shards::{self, PartArgs};
+use crate::config::model::Config;
+use crate::engine::location::{RunLocation, Tree};
+use crate::engine::prepare::{Prepared, Request};
+use crate::engine::run::inbox::{Inbox, LazyInbox};
+use crate::engine::run::options::RunOptions;
+use crate::engine::run::scheduler::OnFailure;
+use crate::engine::watch::Watching;
+use crate::event::Summary;
+use crate::gate::host::Host;
+use crate::gate::provision::Provision;
+use crate::git::Age;
+use crate::graph::Reach;
+use crate::history::runs::{self, RunsError};
+use crate::plan::CachePolicy;
+use crate::reporter::Output;
+
+/// Arguments of `run`.
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch as it was typed")]
+#[derive(Args, Debug, Clone, Default)]
+pub struct RunArgs {
+    /// Tasks or groups
+    #[arg(required = true, value_name = "NAME")]
+    pub names: Vec<String>,
+    /// How many job slots there are [default: `settings.jobs`, or one per core]
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub jobs: Option<u32>,
+    /// Go on with what does not need a failed task
+    #[arg(short, long)]
+    pub keep_going: bool,
+    /// Run also what is cached
+    #[arg(short, long)]
+    pub force: bool,
+    /// Neither read nor write the cache
+    #[arg(long, conflicts_with = "force")]
+    pub no_cache: bool,
+    /// Run the tree of this commit, in a private worktree
+    #[arg(long, value_name = "REV")]
+    pub at: Option<String>,
+    /// Only what the changes since the merge base with this branch can reach [default: origin/HEAD]
+    #[arg(long, value_name = "BASE", num_args = 0..=1, require_equals = true, default_missing_value = "", conflicts_with = "at")]
+    pub affected: Option<String>,
+    /// Run without what the tasks need
+    #[arg(long)]
+    pub only: bool,
+    /// Which part of the plan
+    #[command(flatten)]
+    pub part: PartArgs,
+    /// Tell what would be done, as `plan` does
+    #[arg(short = 'n', long)]
+    pub dry_run: bool,
+    /// What to show and to write
+    #[command(flatten)]
+    pub reporters: ReporterOptions,
+    /// Write the run's manifest, for `diff-run` and `merge-runs`
+    #[arg(long, value_name = "FILE")]
+    pub manifest: Option<PathBuf>,
+    /// Arguments for the one task that is named
+    #[arg(last = true, value_name = "ARGS")]
+    pub args: Vec<String>,
+}
+
+/// Runs what `args` name.
+///
+/// # Errors
+/// A name is unknown, the tree can't be read, or a report can't be written.
+pub fn perform(session: &Session, args: &RunArgs) -> Result<End, Failure> {
+    let project = Project::open(&session.env, &session.dir)?;
+    match &args.at {
+        Some(rev) => at(session, args, &project, rev),
+        None => {
+            let mut request = request(args);
+            if let Some(base) = &args.affected {
+                let reached = affected::reached(&project, &args.names, base)?;
+                request.tasks = Some(reached.tasks);
+                request.notes = reached.notes;
+            }
+            let location = project.location(&session.env);
+            run_in(session, args, &request, &project.config, location, &LazyInbox::default())
+        }
+    }
+}
+
+/// Runs the tree of a commit in a private worktree.
+fn at(session: &Session, args: &RunArgs, project: &Project, rev: &str) -> Result<End, Failure> {
+    let repository = project.repository()?;
+    let commit = repository.resolve(rev)?;
+    let config = project.at(&commit)?;
+    let state = repository.common_dir().join("xtask");
+    let inbox = LazyInbox::default();
+    let listener = GateReporters::new(session, &state);
+    let host = Host {
+        repository,
+        state: &state,
+        env: &session.env,
+        clock: &session.clock,
+        inbox: &inbox,
+        audience: &listener,
+        age: Age::Warm,
+        jobs: args.jobs,
+        runs: Cell::new(0),
+        access: OnceCell::new(),
+    };
+    match host.provide(&config, (&commit.tree, Some(&commit.id)))? {
+        Provision::SetupFailed(verdict) => Ok(verdict.into()),
+        Provision::Ready(ready) => {
+            let hold = ready.hold()?;
+            let session = &Session { env: ready.env.clone(), ..session.clone() };
+            let tree = Tree::WorkDir(&ready.repository);
+            let location = RunLocation {
+                env: &ready.env,
+                hold: Some(&hold),
+                access: host.access()?,
+                ..host.location(ready.worktree.path(), tree, Some(&commit.id))
+            };
+            let end = run_in(session, args, &request(args), &config, location, &inbox)?;
+            host.release(&ready)?;
+            Ok(end)
+        }
+    }
+}
+
+/// Runs a request in a work tree, hearing signals from `inbox`.
+///
+/// # Errors
+/// A name is unknown, the tree can't be read, or a report can't be written.
+pub fn run_in(
+    session: &Session,
+    args: &RunArgs,
+    request: &Request,
+    config: &Config,
+    location: RunLocation<'_>,
+    inbox: &LazyInbox,
+) -> Result<End, Failure> {
+    if args.manifest.is_some() && location.state.is_none() {
+        return Err(Failure::NoRepository { what: "there is no manifest of its runs" });
+    }
+    let run_id = runs::new_id(session.clock.now(), std::process::id());
+    let mut prepared = Prepared::gather(config, request, location, &session.clock, &run_id)?;
+    shards::narrow(session, &mut prepared, &args.part)?;
+    let inbox = inbox.get().map_err(Failure::signals)?;
+    let (summary, reporters) = run_prepared(session, args, &prepared, location, &run_id, inbox, None)?;
+    let copied = match (&args.manifest, location.state) {
+        (Some(path), Some(state)) => {
+            manifest_files::copy(session, state, &run_id, path).map_err(|failure| match failure {
+                Failure::Runs(RunsError::NoManifest(_)) => {
+                    let source = std::io::Error::other("the run could not keep it in the state directory");
+                    Failure::File(FileError { attempt: "write the manifest", path: path.clone(), source })
+                }
+                other => other,
+            })
+        }
+        _ => Ok(()),
+    };
+    match end(&reporters, &summary)? {
+        End::Passed => copied.map(|()| End::Passed),
+        // A failed run is told as failed, whatever else went wrong.
+        end => {
+            if let Err(failure) = copied {
+                session.tell(&format!("warning: the manifest is not written: {failure}\n"));
+            }
+            Ok(end)
+        }
+    }
+}
+
+/// Runs what was prepared, with the reporters that `args` name.
+///
+/// # Errors
+/// A report can't be opened.
+pub fn run_prepared(
+    session: &Session,
+    args: &RunArgs,
+    prepared: &Prepared<'_>,
+    location: RunLocation<'_>,
+    run_id: &str,
+    inbox: &Inbox,
+    watching: Option<&Watching>,
+) -> Result<(Summary, SharedReporters), Failure> {
+    let options = RunOptions {
+        streams: args.reporters.output == Output::Stream,
+        wants_hit_logs: args.reporters.output == Output::All,
+        on_failure: if args.keep_going { OnFailure::KeepGoing } else { OnFailure::Stop },
+        watching,
+        ..RunOptions::new(run_id, prepared.config.slots(args.jobs))
+    };
+    let reporters = args.reporters.open(session, run_id, location.state)?;
+    // The time of each round counts from its own start.
+    let clock = if watching.is_some() { session.clock.restarted() } else { session.clock.clone() };
+    let emitter = reporters.emitter(&clock);
+    let summary = prepared
+        .plan(location.env, |world, plan| prepared.launch(world, plan, location, &options, &emitter, inbox));
+    Ok((summary, reporters))
+}
+
+/// What `args` ask to be planned.
+pub fn request(args: &RunArgs) -> Request {
+    Request {
+        reach: if args.only { Reach::Only } else { Reach::WithNeeds },
+        policy: match (args.no_cache, args.force) {
+            (true, _) => CachePolicy::Off,
+            (_, true) => CachePolicy::Force,
+            _ => CachePolicy::Use,
+        },
+        args: args.args.clone(),
+        ..Request::new(args.names.clone())
+    }
+}
+
+fn end(reporters: &SharedReporters, summary: &Summary) -> Result<End, Failure> {
+    let end = End::from(summary.verdict);
+    match reporters.failure() {
+        // A failed run is told as failed, whatever else went wrong.
+        Some(failure) if end == End::Passed => Err(failure),
+        _ => Ok(end),
+    }
+}

@@ -1,0 +1,358 @@
+//! `xtask watch`: runs tasks, and again what a change affects, until it is ended. It must not decide who
+//! changed a file.
+//!
+//! A round is an ordinary run. Whatever changes while it goes on and is read by a task without a
+//! result has that task start again in the next round, which follows at once; the others go on.
+
+use std::sync::mpsc::RecvTimeoutError;
+use std::time::Duration;
+
+use clap::Args;
+
+use crate::base::clock::Clock;
+use crate::base::path::RepoPath;
+use crate::cli::exit::End;
+use crate::cli::failure::{Failure, describe};
+use crate::cli::project::Project;
+use crate::cli::reporters::{Format, ReporterOptions};
+use crate::cli::run;
+use crate::cli::run::RunArgs;
+use crate::cli::session::Session;
+use crate::config::include::FILE;
+use crate::config::model::Config;
+use crate::engine::prepare::Prepared;
+use crate::engine::run::emitter::Emitter;
+use crate::engine::run::inbox::{Inbox, Note};
+use crate::engine::services::Setting;
+use crate::engine::task::secrets::Secrets;
+use crate::engine::watch::change_origin::{Changed, difference};
+use crate::engine::watch::{Watching, not_outputs, reached, reaches_variables, told};
+use crate::event::{Level, Verdict};
+use crate::git::activity::{Activity, in_a_lull};
+use crate::git::snapshot::Snapshot;
+use crate::git::{Repository, WorkTreeReader};
+use crate::history::runs;
+use crate::process::stop::{Demand, Stop};
+use crate::process::strays;
+use crate::reporter::Output;
+use crate::reporter::lines::Lines;
+use crate::watch::{LONGEST, News, Place, Watch};
+
+/// Arguments of `watch`.
+#[derive(Args, Debug, Clone)]
+pub struct WatchArgs {
+    /// Tasks or groups
+    #[arg(required = true, value_name = "NAME")]
+    pub names: Vec<String>,
+    /// How many job slots there are [default: `settings.jobs`, or one per core]
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub jobs: Option<u32>,
+    /// Go on with what does not need a failed task
+    #[arg(short, long)]
+    pub keep_going: bool,
+    /// Which logs to show
+    #[arg(short, long, value_enum, default_value_t, value_name = "WHICH")]
+    pub output: Output,
+    /// How to write what happens
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+    pub format: Format,
+    /// Arguments for the one task that is named
+    #[arg(last = true, value_name = "ARGS")]
+    pub args: Vec<String>,
+}
+
+/// Why the next round begins, or that none does.
+enum Next {
+    /// Files changed while nothing ran.
+    Changed,
+    /// Files changed while the last round ran.
+    ByItself,
+    /// A signal ends it all.
+    End(i32),
+}
+
+/// What keeps from a look at the tree.
+enum Broken {
+    /// A signal came.
+    Signal(i32),
+    /// It can't be read.
+    Failed(Failure),
+}
+
+/// The time between two looks at git.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// What all rounds have.
+struct Rounds<'a> {
+    session: &'a Session,
+    args: RunArgs,
+    inbox: Inbox,
+    watching: Watching,
+}
+
+/// Runs rounds until a signal comes.
+///
+/// # Errors
+/// There is no repository or no such task, or the work tree can't be watched.
+pub fn perform(session: &Session, args: WatchArgs) -> Result<End, Failure> {
+    let project = Project::open(&session.env, &session.dir)?;
+    project.repository()?;
+    let mark = format!("{}-watch", runs::new_id(session.clock.now(), std::process::id()));
+    let WatchArgs { names, jobs, keep_going, output, format, args } = args;
+    let reporters = ReporterOptions { output, format, ..ReporterOptions::default() };
+    let args = RunArgs { names, jobs, keep_going, reporters, args, ..RunArgs::default() };
+    let inbox = Inbox::open().map_err(Failure::signals)?;
+    let rounds = Rounds { session, args, inbox, watching: Watching::new(mark.clone()) };
+    // From here on no change is missed.
+    let _watch = rounds.watch(&project)?;
+    let mut project = project;
+    let end = rounds.go_on(&mut project);
+    rounds.end_services(&project.config, &mark);
+    end
+}
+
+impl Rounds<'_> {
+    fn watch(&self, project: &Project) -> Result<Watch, Failure> {
+        let session = self.session;
+        let repository = Repository::discover(&session.dir, &session.env)?;
+        let what = "there is no tree to watch";
+        let repository = repository.ok_or(Failure::NoRepository { what })?;
+        let git_dir = repository.git_dir().to_owned();
+        let place = Place {
+            root: project.root.clone(),
+            at_work: Box::new(move || Activity::of(&git_dir).is_at_work()),
+            folders: Box::new(move |folder| {
+                // Of files none is wanted here.
+                let names = repository.browse_work_tree(folder, "/").unwrap_or_default();
+                names.into_iter().filter(|name| name.is_folder).map(|name| name.path).collect()
+            }),
+        };
+        let sender = self.inbox.sender();
+        let tell = move |news| {
+            let _ = sender.send(match news {
+                News::Changed(paths) => Note::Changed(paths),
+                News::Gap(gap) if gap.is_defect() => Note::Notice(Level::Warning, gap.to_string()),
+                News::Gap(gap) => Note::Notice(Level::Note, gap.to_string()),
+            });
+        };
+        Ok(Watch::start(place, tell)?)
+    }
+
+    /// Runs round after round.
+    fn go_on(&self, project: &mut Project) -> Result<End, Failure> {
+        let mut by_itself = false;
+        loop {
+            match self.round(project, by_itself) {
+                Ok(Next::End(signal)) => return Ok(End::Interrupted(signal)),
+                Ok(next) => by_itself = matches!(next, Next::ByItself),
+                // tasks.toml is wrong for this tree; a change of either may put that right.
+                Err(failure @ Failure::Config(_)) => {
+                    if let Err(signal) = self.wait_for_fix(&failure) {
+                        return Ok(End::Interrupted(signal));
+                    }
+                }
+                Err(failure) => return Err(failure),
+            }
+            match self.reopened()? {
+                Ok(new) => *project = new,
+                Err(signal) => return Ok(End::Interrupted(signal)),
+            }
+        }
+    }
+
+    /// The project as it is now. While its tasks.toml is wrong, it waits for the next change, or for a
+    /// signal, whose number it gives then.
+    fn reopened(&self) -> Result<Result<Project, i32>, Failure> {
+        loop {
+            match Project::open(&self.session.env, &self.session.dir) {
+                Ok(project) => return Ok(Ok(project)),
+                Err(failure @ (Failure::Config(_) | Failure::NoConfig { .. })) => {
+                    if let Err(signal) = self.wait_for_fix(&failure) {
+                        return Ok(Err(signal));
+                    }
+                }
+                Err(failure) => return Err(failure),
+            }
+        }
+    }
+
+    /// Says what is wrong with tasks.toml, and waits for a change.
+    ///
+    /// Errors: a signal came instead, by its number.
+    fn wait_for_fix(&self, failure: &Failure) -> Result<(), i32> {
+        self.session.tell(&describe(failure, None, self.session.paint_err()));
+        self.note("watching for it to be mended; Ctrl-C ends it");
+        self.wait().map(|_| ())
+    }
+
+    /// The next batch of changed paths.
+    ///
+    /// Errors: a signal came instead, by its number.
+    fn wait(&self) -> Result<Vec<RepoPath>, i32> {
+        loop {
+            match self.inbox.receiver().recv() {
+                Ok(Note::Changed(paths)) => return Ok(paths),
+                Ok(Note::Signal(signal)) => return Err(signal),
+                Ok(Note::Notice(level, text)) => self.line(level, &text),
+                Ok(Note::NodeDone(..) | Note::Panicked(_)) => {}
+                Err(_) => return Err(signal_hook::consts::SIGTERM),
+            }
+        }
+    }
+
+    /// One round, and the wait for what starts the next.
+    fn round(&self, project: &Project, by_itself: bool) -> Result<Next, Failure> {
+        let location = project.location(&self.session.env);
+        let run_id = runs::new_id(self.session.clock.now(), std::process::id());
+        let request = run::request(&self.args);
+        let prepared = Prepared::gather(&project.config, &request, location, &self.session.clock, &run_id)?;
+        let Some(before) = &prepared.snapshot else { return Ok(Next::Changed) };
+        let is_tracked = |path: &RepoPath| before.get(path).is_some_and(|entry| entry.tracked);
+        self.watching.authors().begin(by_itself, is_tracked);
+        self.watching.services.forget_failures();
+        let (summary, reporters) = run::run_prepared(
+            self.session,
+            &self.args,
+            &prepared,
+            location,
+            &run_id,
+            &self.inbox,
+            Some(&self.watching),
+        )?;
+        if let Some(failure) = reporters.failure() {
+            return Err(failure);
+        }
+        if let Verdict::Interrupted { signal } = summary.verdict {
+            return Ok(Next::End(signal));
+        }
+        let after = tree(project)?;
+        let changes = differing(&prepared, before, &after);
+        let mut authors = self.watching.authors();
+        let by_hand: Vec<Changed> = authors.during(&changes).into_iter().cloned().collect();
+        for path in authors.suspects() {
+            self.warn(&format!(
+                "{path} changed in each of the last rounds; if a task writes it, declare it in `outputs` or let git ignore it. It starts no further round until it changes while nothing runs"
+            ));
+        }
+        drop(authors);
+        let by_hand: Vec<&Changed> = by_hand.iter().collect();
+        if !reached(prepared.config, &prepared.graph, &by_hand).is_empty()
+            || redefines(prepared.config, &by_hand)
+        {
+            self.note(&format!("{}, while it ran", told(&by_hand)));
+            return Ok(Next::ByItself);
+        }
+        self.idle(project, &prepared, after)
+    }
+
+    /// Waits for a change that matters.
+    fn idle(&self, project: &Project, prepared: &Prepared<'_>, mut last: Snapshot) -> Result<Next, Failure> {
+        self.note("watching for changes; Ctrl-C ends it");
+        loop {
+            let looked = self.wait().map_err(Broken::Signal).and_then(|paths| self.look(project, paths));
+            let (paths, now) = match looked {
+                Ok(looked) => looked,
+                Err(Broken::Signal(signal)) => return Ok(Next::End(signal)),
+                Err(Broken::Failed(failure)) => return Err(failure),
+            };
+            let changes = differing(prepared, &last, &now);
+            let changes: Vec<&Changed> = changes.iter().collect();
+            last = now;
+            self.watching.authors().between(changes.iter().map(|change| &change.path));
+            let reached = reached(prepared.config, &prepared.graph, &changes);
+            if !reached.is_empty() || redefines(prepared.config, &changes) {
+                self.note(&told(&changes));
+                return Ok(Next::Changed);
+            }
+            if reaches_variables(prepared.config, &prepared.graph, &paths) {
+                let is_known = !paths.iter().any(RepoPath::is_top);
+                self.note(if is_known { "a file of variables changed" } else { "anything may have changed" });
+                return Ok(Next::Changed);
+            }
+        }
+    }
+
+    /// What has changed, with `paths`, and the tree of it. Git may have begun to switch a branch since the
+    /// watch told them: half of that is no tree.
+    fn look(&self, project: &Project, mut paths: Vec<RepoPath>) -> Result<(Vec<RepoPath>, Snapshot), Broken> {
+        let git_dir = project.repository().map_err(Broken::Failed)?.git_dir();
+        let clock = Clock::system();
+        let mut last = clock.elapsed();
+        let pause = || {
+            match self.inbox.receiver().recv_timeout(PAUSE) {
+                Ok(Note::Changed(more)) => {
+                    paths.extend(more);
+                    last = clock.elapsed();
+                }
+                Ok(Note::Signal(signal)) => return Err(Broken::Signal(signal)),
+                Ok(Note::Notice(level, text)) => self.line(level, &text),
+                Ok(Note::NodeDone(..) | Note::Panicked(_)) | Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => {
+                    return Err(Broken::Signal(signal_hook::consts::SIGTERM));
+                }
+            }
+            Ok(clock.elapsed() < last + LONGEST)
+        };
+        let tree = in_a_lull(|| Activity::of(git_dir), || tree(project).map_err(Broken::Failed), pause)?;
+        Ok((paths, tree))
+    }
+
+    /// Ends the services that stayed up. A second signal kills them.
+    fn end_services(&self, config: &Config, mark: &str) {
+        let emitter = Emitter::new(self.session.clock.clone(), Box::new(|_| {}));
+        let none = Secrets::none();
+        let setting = Setting {
+            config,
+            env: &self.session.env,
+            root: self.session.dir.clone(),
+            emitter: &emitter,
+            mask: none.mask,
+            hold: None,
+            stop: Stop::new(),
+            is_retry: false,
+            identity: Box::new(|_| None),
+        };
+        let mut how = Demand::Terminate;
+        while !self.watching.services.is_empty() {
+            self.watching.services.end_some(&setting, how);
+            if let Ok(Note::Signal(_)) = self.inbox.receiver().try_recv() {
+                how = Demand::Kill;
+            }
+        }
+        if self.watching.services.mark().is_some() {
+            strays::end_all(mark, Duration::from_secs(1));
+        }
+    }
+
+    fn note(&self, text: &str) {
+        self.line(Level::Note, text);
+    }
+
+    fn warn(&self, text: &str) {
+        self.line(Level::Warning, text);
+    }
+
+    fn line(&self, level: Level, text: &str) {
+        let lines = Lines { paint: self.session.paint_err(), width: 0 };
+        self.session.tell(&format!("{}\n", lines.notice(level, text)));
+    }
+}
+
+/// The tree as it is now, with the rules and the index as they are now.
+fn tree(project: &Project) -> Result<Snapshot, Failure> {
+    Ok(WorkTreeReader::open(project.repository()?, project.state())?.snapshot()?)
+}
+
+/// In what a tree differs from a former one, but for what tasks declare to write.
+fn differing(prepared: &Prepared<'_>, before: &Snapshot, after: &Snapshot) -> Vec<Changed> {
+    not_outputs(prepared.config, &prepared.graph, difference(before, after))
+}
+
+/// Whether a file with tasks is among them.
+fn redefines(config: &Config, changes: &[&Changed]) -> bool {
+    let defines = |path: &RepoPath| {
+        path.parts().last() == Some(FILE.as_bytes())
+            || config.tasks.iter().any(|task| task.place.file == path.to_string())
+    };
+    changes.iter().any(|change| defines(&change.path))
+}

@@ -1,0 +1,388 @@
+//! `xtask doctor`: checks what the program depends on here, and says what to do. It must not change
+//! anything.
+
+use std::ffi::OsString;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Args;
+use serde_json::json;
+
+use crate::base::units;
+use crate::cli::exit::End;
+use crate::cli::failure::{Failure, hint};
+use crate::cli::hooks::install;
+use crate::cli::project::Project;
+use crate::cli::session::Session;
+use crate::config::diagnostic::Diagnostics;
+use crate::config::model::Config;
+use crate::engine::location::Tree;
+use crate::engine::prepare;
+use crate::engine::prepare::tool_probes;
+use crate::gate::connection::{host_of, is_ssh};
+use crate::gate::setup;
+use crate::git::{GitError, PoolFinder, Repository, WorkTreeReader};
+use crate::graph::{Graph, Reach};
+use crate::process::mask::Mask;
+use crate::process::program::find_program;
+use crate::process::run::{Ended, run};
+use crate::process::spawn::{Limits, Spawn};
+use crate::process::stop::Stop;
+use crate::reporter::lines::count;
+use crate::reporter::style::Tone;
+use crate::warning::Warning;
+
+/// Arguments of `doctor`.
+#[derive(Args, Debug, Clone, Copy)]
+pub struct DoctorArgs {
+    /// Write JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Less free space than this is told.
+const LITTLE: u64 = 1 << 30;
+/// How long a program may take to answer.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// What one check came to.
+struct Finding {
+    what: String,
+    state: State,
+    text: String,
+    hint: Option<String>,
+}
+
+/// How a check came out.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    Good,
+    /// It works, with a catch.
+    Odd,
+    Bad,
+}
+
+impl Finding {
+    fn good(what: &str, text: impl Into<String>) -> Self {
+        Self { what: what.to_owned(), state: State::Good, text: text.into(), hint: None }
+    }
+
+    fn odd(what: &str, text: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { what: what.to_owned(), state: State::Odd, text: text.into(), hint: Some(hint.into()) }
+    }
+
+    fn bad(what: &str, text: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { what: what.to_owned(), state: State::Bad, text: text.into(), hint: Some(hint.into()) }
+    }
+}
+
+/// Checks, and tells on standard output. It fails if something does not work.
+///
+/// # Errors
+/// Standard output can't be written to.
+pub fn perform(session: &Session, args: &DoctorArgs) -> Result<End, Failure> {
+    let mut findings = vec![git(session)];
+    match Repository::discover(&session.dir, &session.env) {
+        Ok(Some(repository)) => {
+            findings.push(Finding::good("repository", repository.work_dir().display().to_string()));
+            findings.extend(tasks(session));
+            findings.extend(hooks_found(session));
+            findings.push(state(&repository.common_dir().join("xtask")));
+            findings.extend(worktrees(session, &repository));
+            findings.extend(remotes(session, &repository));
+        }
+        Ok(None) => {
+            let hint = "git init; without one nothing is cached and nothing is gated";
+            findings.push(Finding::odd("repository", "this is not a git repository", hint));
+            findings.extend(tasks(session));
+        }
+        Err(error) => {
+            let text = error.to_string();
+            let hint = hint(&Failure::Git(error), None);
+            let hint = hint.unwrap_or_else(|| "see what git says of it: git status".to_owned());
+            findings.push(Finding::bad("repository", text, hint));
+        }
+    }
+    findings.extend(environment(session));
+    let text = if args.json { as_json(&findings) } else { as_text(session, &findings) };
+    session.print(&text)?;
+    let sound = findings.iter().all(|finding| finding.state != State::Bad);
+    Ok(if sound { End::Passed } else { End::Failed })
+}
+
+fn as_text(session: &Session, findings: &[Finding]) -> String {
+    let paint = session.paint_out();
+    let line = |finding: &Finding| {
+        let (tone, mark) = match finding.state {
+            State::Good => (Tone::Good, "✓"),
+            State::Odd => (Tone::Odd, "!"),
+            State::Bad => (Tone::Bad, "✗"),
+        };
+        let hint = finding.hint.as_ref().map(|hint| {
+            let lines: Vec<String> = hint.lines().map(|line| format!("    {line}\n")).collect();
+            paint.tone(Tone::Faint, &lines.concat())
+        });
+        let what = paint.tone(Tone::Strong, &finding.what);
+        format!("{} {what}: {}\n{}", paint.tone(tone, mark), finding.text, hint.unwrap_or_default())
+    };
+    findings.iter().map(line).collect()
+}
+
+fn as_json(findings: &[Finding]) -> String {
+    let rows: Vec<_> = findings
+        .iter()
+        .map(|finding| {
+            let state = match finding.state {
+                State::Good => "good",
+                State::Odd => "odd",
+                State::Bad => "bad",
+            };
+            json!({ "what": finding.what, "state": state, "text": finding.text, "hint": finding.hint })
+        })
+        .collect();
+    format!("{}\n", json!(rows))
+}
+
+fn git(session: &Session) -> Finding {
+    match ask(session, "git", &["--version"]) {
+        Ok(text) => Finding::good("git", text.trim().trim_start_matches("git version ").to_owned()),
+        Err(why) => Finding::bad("git", why, "install git"),
+    }
+}
+
+/// tasks.toml and the tools that it names.
+fn tasks(session: &Session) -> Vec<Finding> {
+    let project = match Project::open(&session.env, &session.dir) {
+        Ok(project) => project,
+        Err(Failure::Config(diagnostics)) => {
+            let text = format!("{} to mend", count(diagnostics.list().count(), "error"));
+            return vec![Finding::bad("tasks.toml", text, "`xtask` shows them all")];
+        }
+        Err(failure) => {
+            let hint = hint(&failure, None).unwrap_or_default();
+            return vec![Finding::bad("tasks.toml", failure.to_string(), hint)];
+        }
+    };
+    let mut findings = vec![Finding::good("tasks.toml", count(project.config.tasks.len(), "task"))];
+    findings.extend(tools(session, &project.config, &project.root));
+    if let Some(repository) = &project.repository {
+        match without_effect(&project, repository) {
+            Ok(found) => findings.extend(found),
+            Err(error) => {
+                findings.push(Finding::bad("tree", error.to_string(), "see what git says of it: git status"));
+            }
+        }
+    }
+    findings
+}
+
+/// What of tasks.toml has no effect on the work tree.
+fn without_effect(project: &Project, repository: &Repository) -> Result<Vec<Finding>, GitError> {
+    let snapshot = WorkTreeReader::open(repository, project.state())?.snapshot()?;
+    let setup = project.config.worktree.setup.as_ref().map(|setup| setup::alone(&project.config, setup));
+    let mut findings = Vec::new();
+    let mut known: Vec<Warning> = Vec::new();
+    for config in std::iter::once(&project.config).chain(&setup) {
+        let all: Vec<_> = config.ids().collect();
+        let graph = Graph::of(config, &all, Reach::WithNeeds);
+        let tree = Tree::WorkDir(repository);
+        let judged = prepare::without_effect(config, &graph, &snapshot, tree, &project.root, usize::MAX);
+        known.extend(judged.warnings.listed);
+        findings.extend(judged.refused.iter().flat_map(Diagnostics::records).map(|record| {
+            let text = format!("{}:{}: {}", record.file, record.line, record.message);
+            Finding::bad("inputs", text, record.hint.unwrap_or_default())
+        }));
+    }
+    findings.extend(known.into_iter().map(|warning| {
+        let text = format!("{}: {} {}", warning.place(), warning.declared, warning.problem);
+        Finding::odd("no effect", text, warning.hint.unwrap_or_default())
+    }));
+    let wanted = &project.config.worktree;
+    for path in wanted.link.iter().chain(&wanted.copy) {
+        if path.under(&project.root).symlink_metadata().is_err() && !wanted.may_miss.contains(path) {
+            let is_pattern = path.bytes().iter().any(|byte| b"*?[{".contains(byte));
+            let hint = if is_pattern {
+                "`link` and `copy` take paths, and no patterns: name each".to_owned()
+            } else {
+                format!("make it, or write \"?{path}\" if it may be missing")
+            };
+            let text = format!("{path} is not in the work tree, so a gate runs without it");
+            findings.push(Finding::odd("[worktree]", text, hint));
+        }
+    }
+    Ok(findings)
+}
+
+fn tools(session: &Session, config: &Config, root: &Path) -> Vec<Finding> {
+    let all: Vec<_> = config.ids().collect();
+    let graph = Graph::of(config, &all, Reach::WithNeeds);
+    let probes = tool_probes::ask(config, &graph, &session.env, root, "doctor");
+    let finding = |(tool, answer): (String, Result<String, String>)| {
+        let what = format!("tool {tool}");
+        match answer {
+            Ok(text) => Finding::good(&what, text.lines().next().unwrap_or_default().to_owned()),
+            Err(why) => Finding::bad(&what, why, "install it, or mend its probe in [tools] of tasks.toml"),
+        }
+    };
+    probes.into_iter().map(finding).collect()
+}
+
+fn hooks_found(session: &Session) -> Vec<Finding> {
+    match install::standing(session) {
+        Err(failure) => {
+            vec![Finding::bad("hooks", failure.to_string(), hint(&failure, None).unwrap_or_default())]
+        }
+        Ok(rows) if rows.is_empty() => {
+            let hint = "to gate what is pushed, write: [hooks] pre-push = [\"ci\"]";
+            vec![Finding::odd("hooks", "tasks.toml names no tasks for a stage of git", hint)]
+        }
+        Ok(rows) => rows
+            .into_iter()
+            .map(|(stage, text, in_force)| {
+                let what = format!("hook {stage}");
+                if in_force {
+                    Finding::good(&what, text)
+                } else {
+                    Finding::odd(&what, text, "nothing is checked at this stage")
+                }
+            })
+            .collect(),
+    }
+}
+
+/// The state directory: whether it can be written to, and how much room there is.
+fn state(path: &Path) -> Finding {
+    let what = "state";
+    let shown = path.display();
+    let trial = crate::base::file::make_dir(path)
+        .map_err(|error| error.source)
+        .and_then(|()| tempfile::tempfile_in(path));
+    if let Err(error) = trial {
+        let text = format!("{shown} can't be written to: {error}");
+        let hint = "make it writable; until then tasks run, but no result is stored";
+        return Finding::odd(what, text, hint);
+    }
+    match rustix::fs::statvfs(path) {
+        Ok(stat) if stat.f_bavail.saturating_mul(stat.f_frsize) < LITTLE => {
+            let free = units::size(stat.f_bavail.saturating_mul(stat.f_frsize));
+            Finding::odd(
+                what,
+                format!("{shown}: only {free} free"),
+                "`xtask cache gc` removes what is not used",
+            )
+        }
+        _ => Finding::good(what, shown.to_string()),
+    }
+}
+
+/// Where private worktrees and sandboxes are, and those of repositories that are gone.
+fn worktrees(session: &Session, repository: &Repository) -> Vec<Finding> {
+    let what = "worktrees";
+    let state = repository.common_dir().join("xtask");
+    let project = Project::open(&session.env, &session.dir).ok();
+    let root = project.as_ref().and_then(|project| project.config.worktree.root.as_deref());
+    let finder = PoolFinder { state: &state, env: &session.env, root };
+    let mut findings = match finder.open() {
+        Ok(pool) => {
+            let (worktrees, bytes) = pool.size();
+            let text = format!(
+                "{}: {}, {}",
+                pool.path().display(),
+                count(worktrees, "private worktree"),
+                units::size(bytes)
+            );
+            match pool.why_here() {
+                None => vec![Finding::good(what, text)],
+                Some(why) => {
+                    let hint = "it may be emptied at any time; name another in tasks.toml: [worktree] root = \"/path/to/folder\"";
+                    vec![Finding::odd(what, format!("{text}, since {why}"), hint)]
+                }
+            }
+        }
+        Err(error) => {
+            let failure = Failure::from(error);
+            vec![Finding::bad(what, failure.to_string(), hint(&failure, None).unwrap_or_default())]
+        }
+    };
+    let abandoned = finder.abandoned();
+    if !abandoned.is_empty() {
+        let bytes = abandoned.iter().map(|pool| pool.size().1).sum();
+        let folders = count(abandoned.len(), "folder");
+        let text = format!("{folders} of repositories that were moved or deleted: {}", units::size(bytes));
+        findings.push(Finding::odd(what, text, "`xtask cache gc` removes them"));
+    }
+    findings
+}
+
+/// Whether the connections of pushes outlive a gate that takes its time.
+fn remotes(session: &Session, repository: &Repository) -> Vec<Finding> {
+    let finding = |(name, url): (String, String)| {
+        let what = format!("remote {name}");
+        if !is_ssh(&url) {
+            let text = if url.starts_with("http") {
+                format!("{url}: HTTPS keeps no connection open while the gate runs")
+            } else {
+                url
+            };
+            return Finding::good(&what, text);
+        }
+        let host = host_of(&url).to_owned();
+        let settings = ask(session, "ssh", &["-G", &host]).unwrap_or_default();
+        let alive = settings.lines().find_map(|line| line.strip_prefix("serveraliveinterval "));
+        match alive.and_then(|seconds| seconds.trim().parse::<u32>().ok()) {
+            Some(seconds) if seconds > 0 => Finding::good(
+                &what,
+                format!("{url}: ssh keeps the connection alive every {seconds} s (ServerAliveInterval)"),
+            ),
+            _ => Finding::odd(
+                &what,
+                format!("{url}: ssh lets an idle connection be dropped"),
+                keepalive(&host),
+            ),
+        }
+    };
+    repository.remotes().into_iter().map(finding).collect()
+}
+
+fn keepalive(host: &str) -> String {
+    let host = host.rsplit('@').next().unwrap_or(host);
+    format!(
+        "git connects before it runs the hook, and idle connections are dropped after minutes. Write in ~/.ssh/config:\n\
+         \x20   Host {host}\n\
+         \x20       ServerAliveInterval 30\n\
+         \x20       ServerAliveCountMax 20\n\
+         or push over HTTPS, or run `xtask gate` before the push, which then is a lookup"
+    )
+}
+
+fn environment(session: &Session) -> Option<Finding> {
+    session.env.is_set("XTASK_SKIP").then(|| {
+        Finding::odd(
+            "XTASK_SKIP",
+            "it is set, so hooks let everything through",
+            "unset XTASK_SKIP; set it for one command at a time",
+        )
+    })
+}
+
+/// What a program prints, or why it does not.
+fn ask(session: &Session, program: &str, args: &[&str]) -> Result<String, String> {
+    let env: Vec<(OsString, OsString)> =
+        session.env.vars().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+    let found = find_program(program.as_ref(), session.env.var("PATH"), &session.dir);
+    let spawn = Spawn {
+        program: found.map_err(|error| error.to_string())?,
+        args: args.iter().map(OsString::from).collect(),
+        dir: session.dir.clone(),
+        env,
+        mask: Arc::new(Mask::default()),
+        limits: Limits { timeout: Some(PATIENCE), ..Limits::default() },
+        guard: None,
+    };
+    let finished = run(&spawn, &Stop::new(), &mut ());
+    match finished.ended {
+        Ended::Exit(0) => Ok(finished.log.text),
+        _ => Err(format!("`{program} {}` failed: {}", args.join(" "), finished.log.text.trim())),
+    }
+}

@@ -1,0 +1,269 @@
+//! `xtask init`: writes a first tasks.toml for what it finds, of tasks that pass. It must not write
+//! over one that is there.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use crate::base::file;
+use crate::base::path::RepoPath;
+use crate::cli::exit::End;
+use crate::cli::failure::Failure;
+use crate::cli::project::definition_folders;
+use crate::cli::session::Session;
+use crate::cli::setup::trial::{self, Outcomes, Trial};
+use crate::config::include::FILE;
+use crate::config::{Source, parse};
+use crate::git::snapshot::{Mode, Snapshot};
+use crate::git::{Repository, WorkTreeReader, tree_id};
+use crate::init::text::{self, Standing, Tried};
+use crate::init::{self, Candidate, Found, Survey};
+use crate::process::program::find_program;
+use crate::reporter::lines::count;
+use crate::reporter::style::Tone;
+
+/// Arguments of `init`.
+#[derive(Args, Debug, Clone, Copy)]
+pub struct InitArgs {
+    /// Write to standard output, and no file
+    #[arg(long)]
+    pub print: bool,
+    /// Don't try which tasks pass
+    #[arg(long)]
+    pub no_run: bool,
+}
+
+/// Where a tasks.toml is wanted.
+struct Site<'s> {
+    session: &'s Session,
+    root: PathBuf,
+    work: Option<Work>,
+}
+
+/// The work tree of a repository, as it was found.
+struct Work {
+    reader: WorkTreeReader,
+    before: Snapshot,
+    /// Whether all of it is committed.
+    is_clean: bool,
+}
+
+/// Looks, tries and writes.
+///
+/// # Errors
+/// There is a tasks.toml already, or git or the disk failed.
+pub fn perform(session: &Session, args: InitArgs) -> Result<End, Failure> {
+    let repository = Repository::discover(&session.dir, &session.env)?;
+    let root = repository.as_ref().map_or(&*session.dir, Repository::work_dir).to_owned();
+    if !args.print {
+        refuse_second(session, &root)?;
+    }
+    let work = repository.map(|repository| Work::of(&repository)).transpose()?;
+    let site = Site { session, root, work };
+    let survey = site.survey()?;
+    let found = init::look(&survey);
+    if survey.is_cut() {
+        session.tell("note: there are very many folders, so not all were looked at\n");
+    }
+    let mut standings: Vec<Standing> =
+        found.tasks.iter().map(|task| site.first_standing(task, args)).collect();
+    let tried = if args.no_run { Tried::Not } else { Tried::Once };
+    if !args.no_run {
+        match site.try_out(&found, &standings)? {
+            Trial::Interrupted(signal) => {
+                session.tell("interrupted: nothing was written\n");
+                return Ok(End::Interrupted(signal));
+            }
+            Trial::Done(outcomes) => settle(&found, &mut standings, &outcomes),
+        }
+        site.tell_changes()?;
+    }
+    let text = text::write(&found, &standings, tried);
+    // What is written must be right, whatever names the repository has.
+    read(&text)?;
+    if args.print {
+        session.print(&text)?;
+    } else {
+        write(&site.root, &text)?;
+    }
+    session.tell(&summary(session, &found, &standings, args));
+    Ok(End::Passed)
+}
+
+impl Work {
+    fn of(repository: &Repository) -> Result<Self, Failure> {
+        let state = repository.common_dir().join("xtask");
+        let reader = WorkTreeReader::open(repository, Some(&state))?;
+        let before = reader.snapshot()?;
+        let head = repository.head_commit()?;
+        let is_clean = head.is_some_and(|head| tree_id(&before).is_ok_and(|tree| tree == head.tree));
+        Ok(Self { reader, before, is_clean })
+    }
+}
+
+impl Site<'_> {
+    fn survey(&self) -> Result<Survey, Failure> {
+        let files = match &self.work {
+            // What git ignores is not the repository's own.
+            Some(work) => {
+                let own = work.before.entries().iter().filter(|entry| entry.mode != Mode::Submodule);
+                own.filter_map(|entry| std::str::from_utf8(entry.path.bytes()).ok().map(str::to_owned))
+                    .collect()
+            }
+            None => init::files(&self.root)?,
+        };
+        Ok(Survey::read(&self.root, &files, |name| self.missing(name, "").is_none()))
+    }
+
+    /// Why there is no such program for a task of `folder`.
+    fn missing(&self, name: &str, folder: &str) -> Option<String> {
+        let path = self.session.env.var("PATH");
+        find_program(name.as_ref(), path, &self.root.join(folder)).err().map(|error| error.to_string())
+    }
+
+    /// What can be told of a task without running it.
+    fn first_standing(&self, task: &Candidate, args: InitArgs) -> Standing {
+        if let Some(why) = task.programs.iter().find_map(|name| self.missing(name, &task.folder)) {
+            return Standing::LeftOut(why);
+        }
+        let is_clean = self.work.as_ref().is_some_and(|work| work.is_clean);
+        if task.rewrites && !is_clean && !args.no_run {
+            let why = "it was not tried, since it may rewrite files and not all of them are committed";
+            return Standing::LeftOut(why.to_owned());
+        }
+        Standing::Kept
+    }
+
+    /// Runs the tasks that stand.
+    fn try_out(&self, found: &Found, standings: &[Standing]) -> Result<Trial, Failure> {
+        let names: Vec<String> = found
+            .tasks
+            .iter()
+            .zip(standings)
+            .filter(|(_, standing)| **standing == Standing::Kept)
+            .map(|(task, _)| task.name.clone())
+            .collect();
+        if names.is_empty() {
+            return Ok(Trial::Done(Outcomes::new()));
+        }
+        let config = read(&text::write(found, standings, Tried::Once))?;
+        let shown = count(names.len(), "task");
+        self.session.tell(&format!("trying {shown}, each once: {}\n", names.join(", ")));
+        trial::run(self.session, &config, names, &self.root)
+    }
+
+    /// Tells what the trial changed of the tree: a gate would not pass such a run.
+    fn tell_changes(&self) -> Result<(), Failure> {
+        let Some(work) = &self.work else { return Ok(()) };
+        let after = work.reader.snapshot()?;
+        let changed = work.before.changes(&after).into_iter().map(|(path, _)| path.to_string());
+        let changed: Vec<String> = changed.collect();
+        let made = after.entries().iter().filter(|entry| work.before.get(&entry.path).is_none());
+        let mut made: Vec<String> = made.map(|entry| top(&entry.path)).collect();
+        made.dedup();
+        if !changed.is_empty() {
+            self.warn(&format!(
+                "the trial changed {}; `git diff` shows how, and a gate would fail",
+                some(&changed)
+            ));
+        }
+        if !made.is_empty() {
+            let text =
+                "; commit what belongs to the repository, and let git ignore the rest, or a gate would fail";
+            self.warn(&format!("the trial made {}{text}", some(&made)));
+        }
+        Ok(())
+    }
+
+    fn warn(&self, text: &str) {
+        let word = self.session.paint_err().tone(Tone::Odd, "warning:");
+        self.session.tell(&format!("{word} {text}\n"));
+    }
+}
+
+/// A second tasks.toml would be another one than the caller knows.
+fn refuse_second(session: &Session, root: &Path) -> Result<(), Failure> {
+    let folders = definition_folders(root, &session.dir);
+    let mut paths = folders.iter().map(|folder| folder.child(FILE.as_bytes()));
+    match paths.find(|path| path.under(root).symlink_metadata().is_ok()) {
+        None => Ok(()),
+        Some(path) => Err(Failure::Usage {
+            text: format!(
+                "there is a tasks.toml already, and it stays as it is: {}",
+                path.under(root).display()
+            ),
+            hint: Some("`xtask init --print` shows what would be written".to_owned()),
+        }),
+    }
+}
+
+fn read(text: &str) -> Result<crate::config::model::Config, Failure> {
+    parse(&Source { name: FILE, text, base: RepoPath::top(), project: "" }).map_err(Failure::Config)
+}
+
+fn write(root: &Path, text: &str) -> Result<(), Failure> {
+    let path = root.join(FILE);
+    if file::write_new(&path, text.as_bytes())? {
+        return Ok(());
+    }
+    Err(Failure::Usage {
+        text: format!("somebody else has just written {}, and it stays as it is", path.display()),
+        hint: None,
+    })
+}
+
+/// Leaves out what did not pass.
+fn settle(found: &Found, standings: &mut [Standing], outcomes: &Outcomes) {
+    for (task, standing) in found.tasks.iter().zip(standings) {
+        if let Some(Err(why)) = outcomes.get(&task.name) {
+            let advice = task.advice.as_ref().map_or(String::new(), |advice| format!("; {advice}"));
+            *standing = Standing::LeftOut(format!("{why}{advice}"));
+        }
+    }
+}
+
+/// What was written, what was left out, and what to do next.
+fn summary(session: &Session, found: &Found, standings: &[Standing], args: InitArgs) -> String {
+    let paint = session.paint_err();
+    let left: Vec<(&str, &str)> = found
+        .tasks
+        .iter()
+        .zip(standings)
+        .filter_map(|(task, standing)| match standing {
+            Standing::Kept => None,
+            Standing::LeftOut(why) => Some((&*task.name, &**why)),
+        })
+        .collect();
+    let mut text = String::new();
+    for (name, why) in &left {
+        text.push_str(&format!("{} {name}: {why}\n", paint.tone(Tone::Odd, "left out:")));
+    }
+    for it in &found.omitted {
+        text.push_str(&format!("{} {}: {}\n", paint.tone(Tone::Faint, "no task:"), it.what, it.why));
+    }
+    let kept = found.tasks.len() - left.len();
+    if kept == 0 {
+        text.push_str("note: nothing was found that passes, so there is an example in place of it\n");
+    }
+    if !args.print {
+        let tried = if args.no_run && kept > 0 { ", none of them tried" } else { "" };
+        text.push_str(&format!(
+            "wrote tasks.toml with {}{tried}; next: xtask ci\n",
+            count(kept.max(1), "task")
+        ));
+    }
+    text
+}
+
+/// The first part of a path, so that a thousand new files are one line.
+fn top(path: &RepoPath) -> String {
+    let mut parts = path.parts().map(String::from_utf8_lossy);
+    let first = parts.next().unwrap_or_default();
+    if parts.next().is_some() { format!("{first}/") } else { first.into_owned() }
+}
+
+fn some(paths: &[String]) -> String {
+    let shown: Vec<&str> = paths.iter().take(5).map(String::as_str).collect();
+    let more = paths.len() - shown.len();
+    if more == 0 { shown.join(", ") } else { format!("{} and {more} more", shown.join(", ")) }
+}

@@ -1,0 +1,136 @@
+//! A trial: tasks that are not yet written anywhere, run once to see which pass. It must not store
+//! anything, nor decide what becomes of those that fail.
+
+use std::collections::BTreeMap;
+use std::io::Write as _;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use crate::base::units;
+use crate::cli::failure::Failure;
+use crate::cli::session::Session;
+use crate::config::model::Config;
+use crate::engine::location::{RunLocation, Tree};
+use crate::engine::prepare::{Prepared, Request};
+use crate::engine::run::emitter::Emitter;
+use crate::engine::run::inbox::LazyInbox;
+use crate::engine::run::options::{ResultMode, RunOptions};
+use crate::engine::run::scheduler::OnFailure;
+use crate::event::{Event, Status, TaskFinished, Verdict, What};
+use crate::history::runs;
+use crate::plan::CachePolicy;
+use crate::reporter::style::{Paint, Tone};
+use crate::reporter::text::{Keep, safe};
+
+/// Lines with which programs end that say nothing of what went wrong.
+const NOISE: &[&str] = &["npm error", "npm ERR!", "npm notice", "make: ***", "make[", "error: Recipe"];
+
+/// What became of the tasks, by their names.
+pub type Outcomes = BTreeMap<String, Result<(), String>>;
+
+/// How a trial ended.
+pub enum Trial {
+    /// Each task has its outcome.
+    Done(Outcomes),
+    /// A signal ended it.
+    Interrupted(i32),
+}
+
+/// Runs these tasks of `config` in `root`, and tells of each on standard error.
+///
+/// # Errors
+/// Signals can't be listened for.
+pub fn run(session: &Session, config: &Config, names: Vec<String>, root: &Path) -> Result<Trial, Failure> {
+    let id = runs::new_id(session.clock.now(), std::process::id());
+    // Without a tree there are no keys, and so nothing is looked up or stored.
+    let location = RunLocation {
+        tree: Tree::None,
+        root,
+        state: None,
+        env: &session.env,
+        line: None,
+        hold: None,
+        access: None,
+    };
+    let request = Request { policy: CachePolicy::Off, ..Request::new(names) };
+    let prepared = Prepared::gather(config, &request, location, &session.clock, &id)?;
+    let options = RunOptions {
+        on_failure: OnFailure::KeepGoing,
+        results: ResultMode::Discard,
+        ..RunOptions::new(&id, config.slots(None))
+    };
+    let inbox = LazyInbox::default();
+    let heard = inbox.get().map_err(Failure::signals)?;
+    let outcomes = Arc::new(Mutex::new(Outcomes::new()));
+    let emitter = Emitter::new(session.clock.clone(), sink(Arc::clone(&outcomes), session.paint_err()));
+    let summary = prepared
+        .plan(&session.env, |world, plan| prepared.launch(world, plan, location, &options, &emitter, heard));
+    match (summary.verdict, inbox.signalled()) {
+        (Verdict::Interrupted { signal }, _) | (_, Some(signal)) => Ok(Trial::Interrupted(signal)),
+        _ => Ok(Trial::Done(std::mem::take(&mut outcomes.lock().unwrap_or_else(PoisonError::into_inner)))),
+    }
+}
+
+/// What keeps the outcomes, and tells of each.
+fn sink(outcomes: Arc<Mutex<Outcomes>>, paint: Paint) -> Box<dyn FnMut(&Event) + Send> {
+    Box::new(move |event| {
+        let What::TaskFinished(task) = &event.what else { return };
+        let outcome = outcome(task);
+        let took = units::duration(Duration::from_millis(task.took));
+        let line = match &outcome {
+            Ok(()) => format!(
+                "  {} {}  {}\n",
+                paint.tone(Tone::Good, "✓"),
+                task.task,
+                paint.tone(Tone::Faint, &took)
+            ),
+            Err(why) => format!("  {} {}  {why}\n", paint.tone(Tone::Bad, "✗"), task.task),
+        };
+        // Where even this fails there is nobody left to tell.
+        let _ = std::io::stderr().lock().write_all(line.as_bytes());
+        outcomes.lock().unwrap_or_else(PoisonError::into_inner).insert(task.task.clone(), outcome);
+    })
+}
+
+fn outcome(task: &TaskFinished) -> Result<(), String> {
+    match &task.status {
+        status if status.is_pass() => Ok(()),
+        Status::Failed { ended } => {
+            let said = last_words(&safe(&task.log.text, Keep::Nothing));
+            Err(if said.is_empty() { ended.to_string() } else { format!("{ended}: {said}") })
+        }
+        _ => Err("it was not tried".to_owned()),
+    }
+}
+
+/// The last line of a log that says something, and not too much of it.
+fn last_words(log: &str) -> String {
+    let lines = || log.lines().rev().map(str::trim).filter(|line| !line.is_empty());
+    let is_noise = |line: &&str| NOISE.iter().any(|noise| line.starts_with(noise));
+    let line = lines().find(|line| !is_noise(line)).or_else(|| lines().next()).unwrap_or_default();
+    if line.chars().count() > 120 { line.chars().take(119).chain(['…']).collect() } else { line.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_words_are_those_that_say_something() {
+        let cases = [
+            ("a\nb\n\n", "b"),
+            (
+                "> lint\nsh: 1: eslint: not found\nnpm error code 127\nnpm error A complete log of this run\n",
+                "sh: 1: eslint: not found",
+            ),
+            ("npm error only\n", "npm error only"),
+            ("boom\nmake: *** [Makefile:2: lint] Error 1\n", "boom"),
+            ("", ""),
+        ];
+        for (log, expected) in cases {
+            assert_eq!(last_words(log), expected, "{log}");
+        }
+        assert_eq!(last_words(&"x".repeat(500)).chars().count(), 120);
+    }
+}

@@ -1,0 +1,350 @@
+//! `xtask merge-runs FILE…`: the shards of a run as one, with its gates judged. It must not decide what
+//! belongs together, nor what a rule demands.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use serde_json::json;
+
+use crate::base::units;
+use crate::cli::ci::service::Ci;
+use crate::cli::exit::End;
+use crate::cli::failure::Failure;
+use crate::cli::manifest_files;
+use crate::cli::reporters::report;
+use crate::cli::session::Session;
+use crate::cli::shards::merged_gates::{Judged, judge};
+use crate::event::{
+    Ended, Event, Level, Log, RunStarted, Status, Summary, TaskFinished, VERSION, Verdict, What,
+};
+use crate::manifest::merge::{self, Merged, Row};
+use crate::manifest::phrases::{named, tree};
+use crate::manifest::{Account, Manifest};
+use crate::reason::Reason;
+use crate::reporter::ci::Ci as CiVoice;
+use crate::reporter::junit::Junit;
+use crate::reporter::lines::{Lines, count};
+use crate::reporter::rulings;
+use crate::reporter::style::{Paint, Tone};
+use crate::reporter::summary::{Mode, SummaryFile};
+use crate::reporter::{Output, Reporters};
+
+/// Arguments of `merge-runs`.
+#[derive(Args, Debug, Clone)]
+pub struct MergeRunsArgs {
+    /// The manifests of all shards, as `run --shard K/N --manifest FILE` wrote them
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// Write the manifest of the whole run
+    #[arg(long, value_name = "FILE")]
+    pub manifest: Option<PathBuf>,
+    /// Write a `JUnit` report of all shards
+    #[arg(long, value_name = "FILE")]
+    pub junit: Option<PathBuf>,
+    /// Write a summary as Markdown
+    #[arg(long, value_name = "FILE")]
+    pub summary: Option<PathBuf>,
+    /// For which CI service to write it [default: the one that this runs in]
+    #[arg(long, value_enum, default_value = "auto", hide_default_value = true, value_name = "SERVICE")]
+    pub ci: Ci,
+    /// Write JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Merges, and prints what came of it to standard output.
+///
+/// # Errors
+/// A file is no manifest, they don't belong together, or a report can't be written.
+pub fn perform(session: &Session, args: &MergeRunsArgs) -> Result<End, Failure> {
+    let mut manifests = Vec::new();
+    for path in &args.files {
+        manifests.push((path.display().to_string(), manifest_files::of_file(&session.path(path))?));
+    }
+    let mut merged = merge::merge(&manifests)?;
+    let gates = judge(session, &merged)?;
+    let passed = merged.is_pass() && gates.iter().all(Judged::passes);
+    if !passed && merged.manifest.verdict == Verdict::Passed {
+        merged.manifest.verdict = Verdict::Failed;
+    }
+    let written = args.manifest.as_ref().map_or(Ok(()), |path| {
+        manifest_files::write(session, path, &judged(&merged.manifest, &gates).encode())
+    });
+    let told = written.and_then(|()| tell(session, args, (&merged, &gates, passed)));
+    match told {
+        Ok(()) if passed => Ok(End::Passed),
+        Ok(()) => Ok(End::Failed),
+        Err(failure) if passed => Err(failure),
+        // A failed run is told as failed, whatever else went wrong.
+        Err(failure) => {
+            session.tell(&format!("warning: {failure}\n"));
+            Ok(End::Failed)
+        }
+    }
+}
+
+/// The manifest of the whole, as one machine would have left it.
+fn judged(merged: &Manifest, gates: &[Judged]) -> Manifest {
+    let mut whole = Manifest {
+        gates: Vec::new(),
+        facts: BTreeMap::new(),
+        reports: Vec::new(),
+        tasks: merged.tasks.clone(),
+        ..merged.clone()
+    };
+    whole.tasks.extend(gates.iter().map(|gate| (gate.name.clone(), gate.account.clone())));
+    for account in whole.tasks.values_mut() {
+        account.told = None;
+    }
+    whole
+}
+
+/// Prints what came of it, and writes what is to be written, for the service that this runs in too.
+fn tell(session: &Session, args: &MergeRunsArgs, whole: (&Merged, &[Judged], bool)) -> Result<(), Failure> {
+    let (merged, gates, passed) = whole;
+    let spoken = args.ci.spoken(session, args.json)?;
+    let mut reporters = Reporters::default();
+    // The voice may name a file, which is to be there by then.
+    spoken.iter().try_for_each(|spoken| spoken.add_files(session, &mut reporters))?;
+    if let Some(path) = &args.summary {
+        let summary = SummaryFile::new(report(session, path)?, Mode::Replace);
+        reporters.add(Box::new(summary), "the summary");
+    }
+    if let Some(path) = &args.junit {
+        reporters.add(Box::new(Junit::new(report(session, path)?)), "the JUnit report");
+    }
+    let (told, new) = events(merged, gates);
+    for event in told.iter().chain(&new) {
+        reporters.event(event);
+    }
+    let paint = session.paint_out();
+    let lines = text(paint, whole, &new);
+    if args.json {
+        session.print(&json(merged, gates, passed))?;
+    }
+    let voiced = match spoken {
+        // The result and what is said around it go where results go, so that they keep their order.
+        Some(spoken) => {
+            let to: Box<dyn Write + Send> =
+                if args.json { Box::new(std::io::stderr()) } else { Box::new(std::io::stdout()) };
+            let mut voice = CiVoice::new((to, paint, Output::Failed), spoken.dialect()?, spoken.site());
+            voice.retell(&lines, (&told, &new))
+        }
+        None if args.json => Ok(()),
+        None => return session.print(&lines).and_then(|()| first(reporters)),
+    };
+    let is_gone = |error: &std::io::Error| error.kind() == std::io::ErrorKind::BrokenPipe;
+    match voiced {
+        Err(source) if !is_gone(&source) => {
+            Err(Failure::System { attempt: "write what came of it".to_owned(), source })
+        }
+        _ => first(reporters),
+    }
+}
+
+/// The first thing that could not be written.
+fn first(mut reporters: Reporters) -> Result<(), Failure> {
+    let error = reporters.errors().into_iter().next();
+    error.map_or(Ok(()), |(what, source)| Err(Failure::System { attempt: format!("write {what}"), source }))
+}
+
+fn text(paint: Paint, (merged, gates, passed): (&Merged, &[Judged], bool), events: &[Event]) -> String {
+    let lines = Lines { paint, width: 0 };
+    let mut text = String::new();
+    for row in &merged.shards {
+        text.push_str(&shard(paint, row));
+    }
+    let mut warn = |what: String| text.push_str(&format!("{}\n", lines.notice(Level::Warning, &what)));
+    for index in &merged.missing {
+        warn(format!("shard {index} is missing: give its manifest too, or run it"));
+    }
+    for (index, files) in &merged.repeated {
+        warn(format!("shard {index} is there more than once: {}; give one of them", files.join(", ")));
+    }
+    if merged.missing.is_empty() && !merged.unfinished.is_empty() {
+        let tasks: Vec<&str> = merged.unfinished.iter().map(String::as_str).collect();
+        warn(format!("no shard came to an end with {}", named(&tasks)));
+    }
+    for gate in gates {
+        text.push_str(&ruled(paint, gate));
+    }
+    if let Some(What::RunFinished(summary)) = events.last().map(|event| &event.what) {
+        let notable = lines.notable(summary);
+        text.extend(notable.into_iter().map(|line| line + "\n"));
+    }
+    let manifest = &merged.manifest;
+    let (tone, word) = if passed { (Tone::Good, "passed") } else { (Tone::Bad, "failed") };
+    text.push_str(&format!(
+        "{} {word}: {} in {} · tree {} · plan {}\n",
+        paint.tone(tone, &manifest.names.join(" ")),
+        count(manifest.tasks.len(), "task"),
+        count(merged.shards.len(), "shard"),
+        tree(manifest.tree.as_ref()),
+        manifest.plan.get(..8).unwrap_or(&manifest.plan),
+    ));
+    text
+}
+
+fn shard(paint: Paint, row: &Row) -> String {
+    let (tone, word) = match row.verdict {
+        Verdict::Passed => (Tone::Good, "passed"),
+        Verdict::Failed => (Tone::Bad, "failed"),
+        Verdict::Superseded => (Tone::Odd, "superseded"),
+        Verdict::Interrupted { .. } => (Tone::Odd, "interrupted"),
+    };
+    let failed: Vec<&str> = row.failed.iter().map(String::as_str).collect();
+    let failed = if failed.is_empty() { String::new() } else { format!(" · {}", named(&failed)) };
+    format!(
+        "shard {:<7}  {}  {:>8}  {}, {} cached{failed}\n",
+        row.shard.to_string(),
+        paint.tone(tone, &format!("{word:<11}")),
+        units::duration(Duration::from_millis(row.took)),
+        count(row.tasks, "task"),
+        row.hits,
+    )
+}
+
+/// A gate with all of its rules.
+fn ruled(paint: Paint, gate: &Judged) -> String {
+    let (tone, word) = match &gate.account.status {
+        _ if gate.holds() => (Tone::Good, "holds"),
+        Some(Status::Skipped) => (Tone::Odd, "is not judged"),
+        _ => (Tone::Bad, "is broken"),
+    };
+    let why = gate.unjudged().map(|why| format!(": {why}")).unwrap_or_default();
+    let text = format!("gate {} {}{why}\n", gate.name, paint.tone(tone, word));
+    match &gate.evidence {
+        Some(evidence) => text + &rulings::table(evidence, rulings::FEW, paint) + "\n",
+        None => text,
+    }
+}
+
+fn json(merged: &Merged, gates: &[Judged], passed: bool) -> String {
+    let gates = gates.iter().map(|gate| {
+        json!({
+            "gate": gate.name,
+            "holds": gate.holds(),
+            "unjudged": gate.unjudged(),
+            "evidence": gate.evidence,
+        })
+    });
+    let value = json!({
+        "version": 1,
+        "passed": passed,
+        "tree": merged.manifest.tree,
+        "plan": merged.manifest.plan,
+        "tasks": merged.manifest.tasks.len(),
+        "shards": merged.shards,
+        "missing": merged.missing,
+        "repeated": merged.repeated,
+        "unfinished": merged.unfinished,
+        "gates": gates.collect::<Vec<_>>(),
+    });
+    format!("{value:#}\n")
+}
+
+/// The whole as the events of a run, all that its voices need to tell it: those that the shards' own
+/// voices have told, and those that are new.
+fn events(merged: &Merged, gates: &[Judged]) -> (Vec<Event>, Vec<Event>) {
+    let manifest = &merged.manifest;
+    let mut tasks: Vec<TaskFinished> =
+        manifest.tasks.iter().map(|(name, account)| finished(name, account)).collect();
+    let missing = merged.missing.iter().map(|shard| (shard, "there is no manifest of it"));
+    let repeated = merged.repeated.keys().map(|shard| (shard, "there are several manifests of it"));
+    let absent = missing.chain(repeated).map(|(shard, why)| absent(*shard, why));
+    let mut new: Vec<TaskFinished> = gates.iter().map(Judged::finished).chain(absent).collect();
+    if !merged.missing.is_empty() || !merged.repeated.is_empty() {
+        tasks.iter_mut().chain(&mut new).for_each(forget_coverage);
+    }
+    let all: Vec<&TaskFinished> = tasks.iter().chain(&new).collect();
+    let summary = What::RunFinished(summary(manifest, &all));
+    let started = std::iter::once(What::RunStarted(started(manifest)));
+    let told = started.chain(tasks.into_iter().map(What::TaskFinished));
+    let new = new.into_iter().map(What::TaskFinished).chain(std::iter::once(summary));
+    let at = |what| Event { at: manifest.took, what };
+    (told.map(at).collect(), new.map(at).collect())
+}
+
+/// The share of some lines is not that of all, so a part tells none.
+fn forget_coverage(task: &mut TaskFinished) {
+    if let Some(reported) = &mut task.reported {
+        reported.coverage = None;
+    }
+    if let Some(evidence) = &mut task.evidence {
+        evidence.record.coverage = None;
+    }
+}
+
+/// A shard that does not count, told as a task that failed: all voices have words for that.
+fn absent(shard: usize, why: &str) -> TaskFinished {
+    let account = Account {
+        group: None,
+        key: None,
+        fields: Vec::new(),
+        decision: "fail".to_owned(),
+        reason: None,
+        status: Some(Status::Failed { ended: Ended::NotStarted { why: why.to_owned() } }),
+        attempts: 0,
+        took: 0,
+        outputs: None,
+        told: None,
+    };
+    finished(&format!("shard {shard}"), &account)
+}
+
+fn started(manifest: &Manifest) -> RunStarted {
+    RunStarted {
+        version: VERSION,
+        run: manifest.run.clone(),
+        started: manifest.started,
+        names: manifest.names.clone(),
+        tree: manifest.tree.clone(),
+        tasks: manifest.tasks.len(),
+        hits: 0,
+        jobs: manifest.environment.jobs,
+        width: 0,
+        gated: None,
+        within: None,
+    }
+}
+
+fn finished(name: &str, account: &Account) -> TaskFinished {
+    let told = account.told.as_deref().cloned().unwrap_or_default();
+    let status = account.status.clone().unwrap_or(Status::Stopped);
+    let reason = account.reason.clone().unwrap_or(Reason::Interrupted);
+    TaskFinished {
+        group: account.group.clone(),
+        took: account.took,
+        attempts: account.attempts,
+        log: Log { text: told.log, left_out: 0 },
+        command: told.command,
+        reported: told.reported,
+        ..TaskFinished::new(name, status, reason)
+    }
+}
+
+fn summary(manifest: &Manifest, tasks: &[&TaskFinished]) -> Summary {
+    let number = |is: fn(&TaskFinished) -> bool| tasks.iter().filter(|task| is(task)).count();
+    let names = |is: fn(&TaskFinished) -> bool| {
+        tasks.iter().filter(|task| is(task)).map(|task| task.task.clone()).collect()
+    };
+    let is_slow = |account: &Account| account.told.as_ref().is_some_and(|told| told.slow);
+    let slow = manifest.tasks.iter().filter(|(_, account)| is_slow(account));
+    let hits = tasks.iter().filter(|task| task.status == Status::Hit);
+    Summary {
+        verdict: manifest.verdict,
+        took: manifest.took,
+        hits: hits.clone().count(),
+        executed: number(|task| task.attempts > 0),
+        failed: names(|task| matches!(task.status, Status::Failed { .. })),
+        flaky: names(|task| task.status == Status::Flaky),
+        slow: slow.map(|(name, _)| name.clone()).collect(),
+        skipped: number(|task| matches!(task.status, Status::Skipped | Status::Stopped)),
+        saved: hits.map(|task| task.reason.saved()).sum(),
+        changed: Vec::new(),
+        left: Vec::new(),
+    }
+}

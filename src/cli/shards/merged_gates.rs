@@ -1,0 +1,330 @@
+//! The gates of a run in shards, judged by what all shards reported, each under the key that it has in a
+//! run of the whole. It must not read reports, nor decide what a rule demands.
+
+use std::collections::BTreeMap;
+
+use crate::base::digest::Digest;
+use crate::cli::failure::Failure;
+use crate::cli::project::Project;
+use crate::cli::session::Session;
+use crate::config::model::{Task, TaskId};
+use crate::engine::prepare::knowledge::Nothing;
+use crate::engine::report::baseline::{self, Standing};
+use crate::engine::report::judging::absent_here;
+use crate::event::{Ended, Status, TaskFinished};
+use crate::git::{WorkTreeReader, tree_id};
+use crate::graph::{Graph, NodeId, Reach};
+use crate::history::records::{Recorded, Records};
+use crate::key::explanation::displayed_fields;
+use crate::key::{Contribution, Key};
+use crate::manifest::merge::Merged;
+use crate::manifest::phrases::tree;
+use crate::manifest::{Account, Manifest};
+use crate::plan::{CachePolicy, Decision, InputDigests, Planned, Platform, World, resolve};
+use crate::process::mask::Mask;
+use crate::quality::evidence::{Evidence, Source, Verdict};
+use crate::quality::{self, Absent, Basis, Case};
+use crate::reason::Reason;
+use ci_reports::Facts;
+use ci_reports::facts::MeasuredTwice;
+
+/// What became of a gate.
+pub struct Judged {
+    /// Its name.
+    pub name: String,
+    /// What its verdict rests on; `None` if it could not be judged.
+    pub evidence: Option<Evidence>,
+    /// What a run of the whole says of it.
+    pub account: Account,
+}
+
+/// Why a gate can't be judged.
+enum Unjudged {
+    /// It has not been reached.
+    Skipped(Reason),
+    /// What it needs is no evidence.
+    Failed(Ended),
+}
+
+impl Judged {
+    /// Whether nothing stands against it: it holds, or nothing that it reads is written on this system.
+    pub fn passes(&self) -> bool {
+        self.holds() || self.is_elsewhere()
+    }
+
+    fn is_elsewhere(&self) -> bool {
+        matches!(self.account.reason, Some(Reason::ReadsNothing { .. }))
+    }
+
+    /// Whether it was judged and no rule is broken.
+    pub fn holds(&self) -> bool {
+        self.evidence.as_ref().is_some_and(Evidence::holds)
+    }
+
+    /// Why it was not judged, if it was not.
+    pub fn unjudged(&self) -> Option<String> {
+        match (&self.evidence, &self.account.status) {
+            (Some(_), _) => None,
+            (None, Some(Status::Failed { ended: Ended::NotStarted { why } })) => Some(why.clone()),
+            (None, Some(Status::Failed { ended })) => Some(ended.to_string()),
+            (None, _) => self.account.reason.as_ref().map(Reason::to_string),
+        }
+    }
+
+    fn of(name: &str, key: Option<Key>, result: Result<Evidence, Unjudged>) -> Self {
+        let broken = |evidence: &Evidence| {
+            evidence.rulings.iter().filter(|ruling| ruling.verdict == Verdict::Broken).count()
+        };
+        let (status, reason) = match &result {
+            Ok(evidence) if evidence.holds() => (Status::Passed, Reason::FirstRun),
+            Ok(evidence) => {
+                (Status::Failed { ended: Ended::Rules { broken: broken(evidence) } }, Reason::FirstRun)
+            }
+            Err(Unjudged::Skipped(reason)) => (Status::Skipped, reason.clone()),
+            Err(Unjudged::Failed(ended)) => (Status::Failed { ended: ended.clone() }, Reason::FirstRun),
+        };
+        let account = Account {
+            group: None,
+            key: key.as_ref().map(|key| key.digest.hex()),
+            // A gate has no secrets.
+            fields: key.map(|key| displayed_fields(&key.fields, &Mask::default())).unwrap_or_default(),
+            decision: match (&status, &reason) {
+                (_, Reason::ReadsNothing { .. }) => "skip",
+                (Status::Skipped, _) => "waits",
+                _ => "miss",
+            }
+            .to_owned(),
+            reason: Some(reason),
+            attempts: u32::from(status != Status::Skipped),
+            status: Some(status),
+            took: 0,
+            outputs: None,
+            told: None,
+        };
+        Self { name: name.to_owned(), evidence: result.ok(), account }
+    }
+
+    fn not(name: &str, why: &str) -> Self {
+        Self::of(name, None, Err(Unjudged::Failed(Ended::NotStarted { why: why.to_owned() })))
+    }
+
+    /// The same as a run tells it.
+    pub fn finished(&self) -> TaskFinished {
+        let status = self.account.status.clone().unwrap_or(Status::Stopped);
+        let reason = self.account.reason.clone().unwrap_or(Reason::Interrupted);
+        TaskFinished {
+            attempts: self.account.attempts,
+            evidence: self.evidence.clone().map(Box::new),
+            ..TaskFinished::new(&self.name, status, reason)
+        }
+    }
+}
+
+/// Judges the gates that the shards left, by the rules of the work tree, which has to be theirs.
+///
+/// # Errors
+/// The work tree is another, or can't be read.
+pub fn judge(session: &Session, merged: &Merged) -> Result<Vec<Judged>, Failure> {
+    let gates = &merged.manifest.gates;
+    if gates.is_empty() {
+        return Ok(Vec::new());
+    }
+    if !merged.missing.is_empty() {
+        return Ok(gates.iter().map(|name| Judged::not(name, "not all shards are there")).collect());
+    }
+    let project = Project::open(&session.env, &session.dir)?;
+    let state = project.state();
+    let snapshot = WorkTreeReader::open(project.repository()?, state)?.snapshot()?;
+    let here = tree_id(&snapshot)?;
+    if merged.manifest.tree.as_ref() != Some(&here) {
+        let runs = tree(merged.manifest.tree.as_ref());
+        return Err(Failure::OtherTree { runs, here: tree(Some(&here)) });
+    }
+    let config = &project.config;
+    let ids: Vec<TaskId> = config
+        .ids()
+        .filter(|id| config.task(*id).gate.is_some() && gates.contains(&config.task(*id).name))
+        .collect();
+    let graph = Graph::of(config, &ids, Reach::Only);
+    let standing = Standing {
+        line: project.location(&session.env).line,
+        state: state,
+        snapshot: Some(&snapshot),
+        now: session.clock.now(),
+    };
+    let bases = baseline::of_gates(config, &graph, standing);
+    let id = &merged.manifest.platform;
+    // Its system and its architecture. All shards are of one platform, which need not be this one.
+    let platform = Platform { os: id.split(' ').next().unwrap_or_default().to_owned(), id: id.clone() };
+    let world = World {
+        config,
+        graph: &graph,
+        snapshot: Some(&snapshot),
+        digests: &InputDigests::default(),
+        env: &session.env,
+        probes: &BTreeMap::new(),
+        args: None,
+        platform: &platform,
+        policy: CachePolicy::Off,
+        knowledge: &Nothing,
+        gates: &bases,
+        // A gate has no secrets.
+        mask: &Mask::default(),
+    };
+    let judged: Vec<Judged> = gates.iter().map(|name| judged(&world, &merged.manifest, name)).collect();
+    if let Some(state) = state {
+        record(&Records::new(&state), &here, &judged)?;
+    }
+    Ok(judged)
+}
+
+/// Keeps what gates that passed say of the tree, for later trees to be compared with.
+fn record(records: &Records, tree: &str, judged: &[Judged]) -> Result<(), Failure> {
+    for gate in judged.iter().filter(|gate| gate.holds()) {
+        if let Some(evidence) = &gate.evidence {
+            records.add(tree, &Recorded { gate: gate.name.clone(), record: evidence.record.clone() })?;
+        }
+    }
+    Ok(())
+}
+
+fn judged(world: &World<'_>, manifest: &Manifest, name: &str) -> Judged {
+    let task_of = |id: NodeId| world.config.task(world.graph.node(id).task);
+    let id = world.graph.ids().find(|id| task_of(*id).name == *name);
+    let found = id.and_then(|id| {
+        let task = world.graph.node(id).task;
+        Some((id, world.config.task(task).gate.as_ref()?, world.gates.get(&task)?))
+    });
+    let Some((id, gate, basis)) = found else { return Judged::not(name, "tasks.toml has no such gate") };
+    let sources: Vec<&Task> = world.graph.node(id).sources.iter().map(|source| task_of(*source)).collect();
+    let os = &world.platform.os;
+    let is_run = |task: &&Task| task.runs_on(os) || manifest.facts.contains_key(&task.name);
+    let (run, others): (Vec<&Task>, Vec<&Task>) = sources.into_iter().partition(is_run);
+    let known = |source: NodeId| contribution(manifest, task_of(source), os);
+    let Planned { key, decision, .. } = resolve(world, id, &known);
+    if let Decision::Skip(reason) = decision
+        && !run.iter().any(|task| !task.reports.is_empty())
+    {
+        return Judged::of(name, None, Err(Unjudged::Skipped(reason)));
+    }
+    let absent: Vec<Absent> =
+        others.iter().filter(|task| !task.reports.is_empty()).map(|task| absent_here(task, os)).collect();
+    let result = needed(manifest, &run).and_then(|()| {
+        let telling: Vec<&str> =
+            run.iter().filter(|task| !task.reports.is_empty()).map(|task| task.name.as_str()).collect();
+        let (facts, reports) = evidence(manifest, &telling)?;
+        let Basis { baseline, today } = basis;
+        let case = Case { rules: &gate.rules, facts: &facts, baseline, today: *today, absent: &absent };
+        Ok(Evidence { reports, ..quality::judge(&case) })
+    });
+    Judged::of(name, key, result)
+}
+
+/// What a task that a shard ran contributes to the keys of those that need it; `None` if that is not
+/// known, as it did not pass.
+fn contribution(manifest: &Manifest, task: &Task, os: &str) -> Option<Contribution> {
+    if !task.runs_on(os) {
+        return Some(Contribution::Nothing);
+    }
+    let account = manifest.tasks.get(&task.name).filter(|account| passed(account))?;
+    if task.outputs.is_empty() {
+        Digest::parse(account.key.as_ref()?).map(Contribution::Key)
+    } else {
+        Digest::parse(account.outputs.as_ref()?).map(Contribution::Outputs)
+    }
+}
+
+fn passed(account: &Account) -> bool {
+    account.status.as_ref().is_some_and(Status::is_pass)
+}
+
+/// Whether all of these passed. Of what did not pass no report counts.
+fn needed(manifest: &Manifest, tasks: &[&Task]) -> Result<(), Unjudged> {
+    let failed = tasks.iter().find(|task| !manifest.tasks.get(&task.name).is_some_and(passed));
+    failed.map_or(Ok(()), |task| Err(Unjudged::Skipped(Reason::NeedFailed { task: task.name.clone() })))
+}
+
+/// What these tasks reported, as one, and where that was read. What is not known is never taken for
+/// nothing.
+fn evidence(manifest: &Manifest, tasks: &[&str]) -> Result<(Facts, Vec<Source>), Unjudged> {
+    let mut all = Facts::default();
+    let mut sources: Vec<Source> = Vec::new();
+    for task in tasks {
+        let unknown = || {
+            Unjudged::Failed(Ended::NotStarted {
+                why: format!("no shard handed on what {task} reports; the one that ran it tells why"),
+            })
+        };
+        let facts = manifest.facts.get(*task).ok_or_else(unknown)?;
+        let own = manifest.reports.iter().filter(|report| report.task == **task);
+        let path = own.clone().next().map(|report| report.path.clone()).unwrap_or_default();
+        let twice = |twice: MeasuredTwice| Unjudged::Failed(Ended::Report { path, why: twice.to_string() });
+        all = all.join(facts.clone()).map_err(twice)?;
+        sources.extend(own.cloned());
+    }
+    Ok((all, sources))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::clock::Timestamp;
+    use crate::manifest::{Environment, Inputs, VERSION};
+    use ci_reports::facts::{Measure, Tests, Unit};
+
+    fn manifest(facts: BTreeMap<String, Facts>) -> Manifest {
+        let reports = facts.keys().map(|task| Source {
+            task: task.clone(),
+            kind: "junit".to_owned(),
+            path: format!("out/{task}.xml"),
+            digest: "d".to_owned(),
+        });
+        Manifest {
+            manifest: VERSION,
+            run: "run".to_owned(),
+            started: Timestamp(0),
+            took: 0,
+            verdict: crate::event::Verdict::Passed,
+            names: Vec::new(),
+            tree: None,
+            plan: String::new(),
+            platform: "linux x86_64".to_owned(),
+            shard: None,
+            environment: Environment::default(),
+            tasks: BTreeMap::new(),
+            elsewhere: BTreeMap::new(),
+            gates: Vec::new(),
+            reports: reports.collect(),
+            facts,
+            inputs: Inputs::default(),
+            keys: None,
+        }
+    }
+
+    #[test]
+    fn what_is_not_known_is_not_nothing() {
+        let tests = |passed| Facts { tests: Some(Tests { passed, ..Tests::default() }), ..Facts::default() };
+        let p95 = Measure { value: 1.0, unit: Unit::Millis };
+        let measured = Facts { measures: BTreeMap::from([("p95".to_owned(), p95)]), ..Facts::default() };
+        let manifest = manifest(BTreeMap::from([
+            ("a".to_owned(), tests(2)),
+            ("b".to_owned(), tests(3)),
+            ("c".to_owned(), measured.clone()),
+            ("d".to_owned(), measured),
+        ]));
+        let (facts, reports) = evidence(&manifest, &["a", "b"]).unwrap_or_default();
+        assert_eq!(facts, tests(5));
+        let paths: Vec<&str> = reports.iter().map(|report| report.path.as_str()).collect();
+        assert_eq!(paths, ["out/a.xml", "out/b.xml"], "and no other task's");
+        let why = |tasks: &[&str]| match evidence(&manifest, tasks) {
+            Err(Unjudged::Failed(ended)) => ended.to_string(),
+            _ => String::new(),
+        };
+        assert_eq!(
+            why(&["a", "x"]),
+            "could not be started: no shard handed on what x reports; the one that ran it tells why"
+        );
+        let twice = why(&["c", "d"]);
+        assert!(twice.starts_with("report out/d.xml: two reports tell the measure `p95`"), "{twice}");
+    }
+}

@@ -1,0 +1,64 @@
+//! `--shard K/N` and `--timings FILE`: which part of a plan is meant, and by which times it is split.
+//! It must not decide how.
+
+pub mod merge_runs;
+pub mod merged_gates;
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::base::file::{self, FileError};
+use crate::cli::exit::End;
+use crate::cli::failure::Failure;
+use crate::cli::project::Project;
+use crate::cli::session::Session;
+use crate::engine::prepare::Prepared;
+use crate::history::tasks::History;
+use crate::shard::Shard;
+use crate::shard::Timings;
+
+/// Which part of a plan is meant.
+#[derive(Args, Debug, Clone, Default)]
+pub struct PartArgs {
+    /// Only the K-th of N parts, which have every task between them
+    #[arg(long, value_name = "K/N")]
+    pub shard: Option<Shard>,
+    /// How long tasks take, to make the parts even: a file that `xtask log --timings` wrote
+    #[arg(long, value_name = "FILE", requires = "shard")]
+    pub timings: Option<PathBuf>,
+}
+
+/// Narrows a plan to the part that is asked for, if one is.
+///
+/// # Errors
+/// The times can't be read, or a task can't run in a shard.
+pub fn narrow(session: &Session, prepared: &mut Prepared<'_>, args: &PartArgs) -> Result<(), Failure> {
+    let Some(shard) = args.shard else { return Ok(()) };
+    let mut timings = Timings::default();
+    if let Some(path) = &args.timings {
+        let path = session.path(path);
+        let missing = || FileError::of("read", &path)(std::io::ErrorKind::NotFound.into());
+        let bytes = file::read(&path)?.ok_or_else(missing)?;
+        timings = serde_json::from_slice(&bytes).map_err(|error| Failure::Content {
+            path: path.clone(),
+            source: format!("it is not what `xtask log --timings` writes: {error}").into(),
+        })?;
+    }
+    Ok(prepared.narrow(shard, &timings, &session.env)?)
+}
+
+/// Prints how long each task is expected to take, in milliseconds.
+///
+/// # Errors
+/// There is no repository.
+pub fn timings(session: &Session) -> Result<End, Failure> {
+    let project = Project::open(&session.env, &session.dir)?;
+    project.repository()?;
+    let mut timings = History::load(project.state_dir()?).timings();
+    // Tasks that are no more are of no use.
+    timings.retain(|name, _| project.config.tasks.iter().any(|task| task.name == *name));
+    // A map of numbers can always be written as JSON.
+    session.print(&format!("{}\n", serde_json::to_string_pretty(&timings).unwrap_or_default()))?;
+    Ok(End::Passed)
+}

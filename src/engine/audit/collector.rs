@@ -1,0 +1,56 @@
+//! The audits of a run: which tasks are audited, and what was found of each.
+
+use std::sync::{Mutex, PoisonError};
+
+use crate::config::model::{Config, TaskId};
+use crate::engine::audit::findings::Judgement;
+use crate::graph::{Graph, Reach};
+use crate::process::trace::report::Doubt;
+
+/// What the trace of an audited task came to.
+#[derive(Clone, Debug)]
+pub struct Audit {
+    /// The task.
+    pub task: TaskId,
+    /// Why something may have been missed; none if the trace is complete.
+    pub doubts: Vec<Doubt>,
+    /// What it told.
+    pub judgement: Judgement,
+    /// How many files the task declares.
+    pub inputs: usize,
+}
+
+/// Collects the audits of all workers.
+#[derive(Debug, Default)]
+pub struct AuditCollector(Mutex<Vec<Audit>>);
+
+impl AuditCollector {
+    /// Adds an audit.
+    pub fn add(&self, audit: Audit) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(audit);
+    }
+
+    /// Returns all audits, in no particular order.
+    pub fn into_audits(self) -> Vec<Audit> {
+        self.0.into_inner().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The tasks that an audit of the selected ones is about: those with a command, and in place of
+/// aggregates what they gather.
+pub fn audited_tasks(config: &Config, selected: &[TaskId]) -> Vec<TaskId> {
+    let graph = Graph::of(config, selected, Reach::WithNeeds);
+    let mut tasks: Vec<TaskId> = Vec::new();
+    for node in graph.nodes.iter().filter(|node| selected.contains(&node.task)) {
+        if config.task(node.task).is_aggregate() {
+            tasks.extend(node.sources.iter().map(|source| graph.node(*source).task));
+        } else {
+            tasks.push(node.task);
+        }
+    }
+    // A gate opens no files but the reports of its tasks.
+    tasks.retain(|task| config.task(*task).gate.is_none());
+    tasks.sort_unstable();
+    tasks.dedup();
+    tasks
+}

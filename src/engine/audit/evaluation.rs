@@ -1,0 +1,98 @@
+//! Evaluates the trace of one execution in a sandbox against the work tree. [`findings`] decides what is
+//! undeclared.
+
+use std::path::{Path, PathBuf};
+
+use crate::base::path::RepoPath;
+use crate::config::model::{Command, TaskId};
+use crate::engine::audit::collector::Audit;
+use crate::engine::audit::findings::{self, Declared, Places, Real};
+use crate::engine::context::Context;
+use crate::engine::sandbox::Sandbox;
+use crate::event::Ended;
+use crate::git::snapshot::Snapshot;
+use crate::graph::{Node, NodeId};
+use crate::key::inputs::InputSet;
+use crate::process::trace::report::{Doubt, Trace, Why};
+
+/// The audit of a node that was executed in `sandbox` and `ended` so; `None` if it was not started.
+pub fn evaluate(context: &Context<'_>, id: NodeId, sandbox: &Sandbox, ended: &Ended) -> Option<Audit> {
+    let node = context.world.graph.node(id);
+    let none = || Trace { doubts: vec![Doubt { why: Why::Unreported, program: None }], ..Trace::default() };
+    let mut trace = match Trace::read(&sandbox.report()) {
+        Ok(trace) => trace,
+        Err(_) if matches!(ended, Ended::NotStarted { .. } | Ended::Service { .. }) => return None,
+        Err(_) => none(),
+    };
+    if matches!(context.world.config.task(node.task).run, Some(Command::Rust(_))) {
+        // The function's own program is what the task is, and not what it reads.
+        let own = context.world.env.program_path().canonicalize().unwrap_or_default();
+        trace.files.retain(|seen| seen.path.as_path() != own);
+    }
+    let trees = work_trees(context);
+    let places = Places { sandbox: &sandbox.tree(), work_trees: &trees };
+    let root = trees.first().cloned().unwrap_or_default();
+    let snapshot = context.snapshot()?;
+    let inputs = InputSet::of(context.world.config, context.world.graph, node);
+    let would_read = |path: &RepoPath| inputs.holds(path);
+    let declared = declared(context, node, (&inputs, &snapshot), &would_read);
+    let mut judgement = findings::judge(&trace, &declared, &places, &|path| look(&root, path));
+    // What its services read is read where no one looks.
+    let own = &context.world.config.task(node.task).inputs;
+    judgement.unopened.retain(|path| own.matches(path));
+    if !trace.is_complete() {
+        judgement.unopened.clear();
+    }
+    Some(Audit { task: node.task, doubts: trace.doubts, judgement, inputs: declared.inputs.len() })
+}
+
+fn declared<'a>(
+    context: &Context<'a>,
+    node: &Node,
+    (inputs, snapshot): (&InputSet<'_>, &'a Snapshot),
+    would_read: &'a dyn Fn(&RepoPath) -> bool,
+) -> Declared<'a> {
+    let config = context.world.config;
+    let task = config.task(node.task);
+    let known: Vec<TaskId> =
+        node.sources.iter().map(|source| context.world.graph.node(*source).task).chain([node.task]).collect();
+    let others = config.ids().filter(|id| !known.contains(id)).map(|id| config.task(id));
+    let mut entries: Vec<_> = inputs.select(snapshot).collect();
+    entries.sort_unstable_by(|a, b| a.path.cmp(&b.path));
+    Declared {
+        snapshot,
+        inputs: entries,
+        outputs: known.iter().map(|id| &config.task(*id).outputs).collect(),
+        others: others.map(|task| (task.name.as_str(), &task.outputs)).collect(),
+        base: RepoPath::from_git(task.place.file.as_bytes()).parent().unwrap_or_default(),
+        would_read,
+    }
+}
+
+/// The work tree, and the one that has the state directory; by their real names.
+fn work_trees(context: &Context<'_>) -> Vec<PathBuf> {
+    let state = context.store.as_ref().map(|store| store.state);
+    let git = state.and_then(Path::parent).filter(|folder| folder.ends_with(".git"));
+    let all = [Some(context.location.root), git.and_then(Path::parent)];
+    let mut trees: Vec<PathBuf> = all
+        .into_iter()
+        .flatten()
+        .map(|tree| tree.canonicalize().unwrap_or_else(|_| tree.to_owned()))
+        .collect();
+    trees.dedup();
+    trees
+}
+
+/// What is at a path of the work tree.
+fn look(root: &Path, path: &RepoPath) -> Option<Real> {
+    let full = path.under(root);
+    full.symlink_metadata().ok()?;
+    let leads_to = full.canonicalize().ok();
+    let place = leads_to.as_ref().and_then(|real| real.strip_prefix(root).ok()).map(findings::repo_path);
+    let is_folder = full.is_dir();
+    // Git knows no empty folders, and no one can declare them.
+    if is_folder && std::fs::read_dir(&full).is_ok_and(|mut entries| entries.next().is_none()) {
+        return None;
+    }
+    Some(Real { is_folder, place: place.unwrap_or_else(|| path.clone()) })
+}

@@ -1,0 +1,433 @@
+//! The main loop of a run, between the scheduler, the workers and signals. The scheduler decides what
+//! starts when.
+
+use std::sync::mpsc::RecvTimeoutError;
+use std::thread::Scope;
+use std::time::Duration;
+
+use crate::base::path::RepoPath;
+use crate::effect::Warnings;
+use crate::engine::context::Context;
+use crate::engine::report::shelf::Shelf;
+use crate::engine::run::Run;
+use crate::engine::run::emitter::Emitter;
+use crate::engine::run::inbox::{Inbox, NodeOutcome, Note, signal_name};
+use crate::engine::run::manifest::{Draft, Handed};
+use crate::engine::run::scheduler::{Action, Cost, Message, Scheduler};
+use crate::engine::task::task_env;
+use crate::engine::watch::look_again::look_again;
+use crate::engine::worker;
+use crate::event::{Ended, Level, RunStarted, Status, Summary, Verdict, What};
+use crate::graph::NodeId;
+use crate::history::records::Records;
+use crate::history::tasks::History;
+use crate::plan::{Decision, Planned};
+use crate::process::stop::Demand;
+use crate::process::strays;
+use crate::reason::{FileChange, Reason};
+
+/// How often nodes that stand still try again.
+const RETRY_EVERY: Duration = Duration::from_millis(50);
+
+/// What the main loop keeps in mind.
+struct Tally {
+    hits: usize,
+    executed: usize,
+    skipped: usize,
+    superseded: usize,
+    saved: u64,
+    failed: Vec<String>,
+    flaky: Vec<String>,
+    slow: Vec<String>,
+    signals: usize,
+    signal: Option<i32>,
+}
+
+impl Run<'_> {
+    /// Runs it to its end.
+    pub fn perform(&self, emitter: &Emitter, inbox: &Inbox) -> Summary {
+        inbox.on_suspension(Some(emitter.on_suspension()));
+        emitter.emit(What::RunStarted(self.started(emitter)));
+        for (level, text) in &self.notices {
+            emitter.notice(*level, text);
+        }
+        if !self.warnings.listed.is_empty() {
+            let Warnings { listed, more } = self.warnings;
+            emitter.emit(What::Warnings { warnings: listed.clone(), more: *more });
+        }
+        let mut context = Context::new(
+            self.world,
+            self.plan,
+            self.location,
+            self.store,
+            self.options,
+            emitter,
+            self.services,
+            self.secrets,
+        );
+        if self.part.is_some_and(|part| !part.gates.is_empty()) {
+            context.shelf = Shelf::of_all(self.world.graph.ids());
+        }
+        let executes = |planned: &Planned| matches!(planned.decision, Decision::Miss(_) | Decision::Waits(_));
+        if self.plan.nodes.iter().any(executes) {
+            context.set_expected(self.history.get());
+        }
+        let mut scheduler = Scheduler::new(
+            self.world.graph,
+            self.costs(&context),
+            self.options.jobs,
+            self.options.on_failure,
+        );
+        let mut tally = Tally::new();
+        let draft = std::thread::scope(|scope| {
+            let draft = self.leaves_manifest().then(|| scope.spawn(|| Draft::of(self, &context)));
+            let mut actions = scheduler.begin();
+            let mut standing: Vec<NodeId> = Vec::new();
+            loop {
+                self.act(&context, scope, (&mut scheduler, &mut tally), actions, inbox);
+                if scheduler.is_finished() {
+                    break;
+                }
+                actions = listen(&context, (&mut scheduler, &mut tally), &mut standing, inbox);
+            }
+            draft.and_then(|draft| draft.join().ok())
+        });
+        self.end_services(&context, &mut tally, inbox);
+        self.end_strays(&context);
+        self.remember(&context);
+        let changed = if tally.is_pass() { self.changed(&context) } else { Vec::new() };
+        if changed.is_empty() {
+            self.record(&context);
+        }
+        let left = self.part.map(|part| part.gates.clone()).unwrap_or_default();
+        let hands_on = draft.is_some() && !left.is_empty();
+        let mut handed = if hands_on { self.handed(&context) } else { Handed::default() };
+        tally.failed.append(&mut handed.lacking);
+        let summary = Summary { changed, left, ..tally.summary(emitter.millis()) }.judged();
+        if let Some(draft) = draft {
+            self.leave_manifest(&context, (draft, handed), &summary);
+        }
+        inbox.on_suspension(None);
+        emitter.emit(What::RunFinished(summary.clone()));
+        summary
+    }
+
+    fn started(&self, emitter: &Emitter) -> RunStarted {
+        let tasks = self.world.graph.nodes.iter().zip(&self.plan.nodes);
+        let counted =
+            tasks.filter(|(_, planned)| !matches!(planned.decision, Decision::Gathers | Decision::Context));
+        let names: Vec<&str> =
+            counted.map(|(node, _)| self.world.config.task(node.task).name.as_str()).collect();
+        let now = emitter.clock().now().0.saturating_sub(emitter.millis());
+        RunStarted {
+            version: crate::event::VERSION,
+            run: self.options.run_id.clone(),
+            started: crate::base::clock::Timestamp(now),
+            names: self.names.to_vec(),
+            tree: self.tree.clone(),
+            tasks: names.len(),
+            hits: self.plan.hits(),
+            jobs: self.options.jobs,
+            width: names.iter().map(|name| name.chars().count()).max().unwrap_or(0),
+            gated: self.options.gated.clone(),
+            within: task_env::run_around(self.world.env),
+        }
+    }
+
+    fn costs(&self, context: &Context<'_>) -> Vec<Cost> {
+        let cost = |id: NodeId| {
+            let task = self.world.config.task(self.world.graph.node(id).task);
+            match &self.plan.nodes[id.0].decision {
+                Decision::Gathers | Decision::Context | Decision::Skip(_) | Decision::Fail(_) => {
+                    Cost::default()
+                }
+                Decision::Hit(Reason::Cached { restores: None, .. }) => Cost::default(),
+                Decision::Hit(_) => Cost { slots: 1, ..Cost::default() },
+                Decision::Miss(_) | Decision::Waits(_) => Cost {
+                    slots: task.slots.get(),
+                    locks: task.locks.clone(),
+                    expected: context.expected(id).unwrap_or(0),
+                },
+            }
+        };
+        self.world.graph.ids().map(cost).collect()
+    }
+
+    /// Carries out actions, and those that follow from nodes that cost nothing.
+    fn act<'scope, 'env: 'scope>(
+        &self,
+        context: &'env Context<'_>,
+        scope: &'scope Scope<'scope, 'env>,
+        (scheduler, tally): (&mut Scheduler<'_>, &mut Tally),
+        mut actions: Vec<Action>,
+        inbox: &Inbox,
+    ) {
+        while !actions.is_empty() {
+            let mut next = Vec::new();
+            for action in actions {
+                match action {
+                    Action::Start(id) if self.is_free(id) => {
+                        let outcome = worker::perform(context, id);
+                        next.extend(scheduler.on(tally.message(context, id, outcome)));
+                    }
+                    Action::Start(id) => {
+                        let notes = inbox.sender();
+                        scope.spawn(move || {
+                            // The loop ends only when each node has its result.
+                            let _ = notes.send(Note::of(id, || worker::perform(context, id)));
+                        });
+                    }
+                    Action::Skip(id, reason) => {
+                        let result = worker::result(context, id, Status::Skipped, reason);
+                        if !self.is_aggregate(id) {
+                            tally.skipped += 1;
+                            context.emitter.emit(What::TaskFinished(result));
+                        }
+                    }
+                    Action::EndAll => context.stop.terminate(),
+                }
+            }
+            actions = next;
+        }
+    }
+
+    fn is_free(&self, id: NodeId) -> bool {
+        matches!(
+            self.plan.nodes[id.0].decision,
+            Decision::Gathers
+                | Decision::Context
+                | Decision::Skip(_)
+                | Decision::Fail(_)
+                | Decision::Hit(Reason::Cached { restores: None, .. })
+        )
+    }
+
+    fn is_aggregate(&self, id: NodeId) -> bool {
+        self.world.config.task(self.world.graph.node(id).task).is_aggregate()
+    }
+
+    /// Ends the services, unless they are kept for the next run. A signal meanwhile kills them.
+    fn end_services(&self, context: &Context<'_>, tally: &mut Tally, inbox: &Inbox) {
+        if self.options.watching.is_some() && tally.signal.is_none() {
+            return;
+        }
+        let setting = context.setting();
+        let mut how = if tally.signals > 1 { Demand::Kill } else { Demand::Terminate };
+        while !context.services.is_empty() {
+            context.services.end_some(&setting, how);
+            if let Ok(Note::Signal(signal)) = inbox.receiver().try_recv() {
+                tally.signals += 1;
+                tally.signal.get_or_insert(signal);
+                let signal = signal_name(signal).to_owned();
+                context.emitter.emit(What::Interrupted { signal, now: true });
+                how = Demand::Kill;
+            }
+        }
+    }
+
+    /// Ends what left its process group, and says so.
+    fn end_strays(&self, context: &Context<'_>) {
+        let tasks = context.has_started().then_some(self.options.run_id.as_str());
+        let services = context.services.mark().filter(|_| context.services.is_empty());
+        for mark in tasks.into_iter().chain(services) {
+            Self::end_marked(context, mark);
+        }
+    }
+
+    fn end_marked(context: &Context<'_>, mark: &str) {
+        for stray in strays::end_all(mark, Duration::from_secs(1)) {
+            let text = format!(
+                "process {} was left behind and has been ended: {}",
+                stray.pid,
+                context.secrets.mask.text(&stray.command)
+            );
+            context.emitter.notice(Level::Warning, text);
+        }
+    }
+
+    /// In a gated run that executed something: which files of the tree are no longer what was asked
+    /// about. What declared outputs hold is not looked at. Results of such a run are not kept, as
+    /// nobody can tell which task read what another had changed.
+    fn changed(&self, context: &Context<'_>) -> Vec<String> {
+        let (Some(_), Some(store), Some(before)) = (&self.options.gated, &self.store, self.world.snapshot)
+        else {
+            return Vec::new();
+        };
+        if !context.has_started() {
+            return Vec::new();
+        }
+        let outputs: Vec<_> =
+            self.world.graph.nodes.iter().map(|node| &self.world.config.task(node.task).outputs).collect();
+        let is_output = |path: &RepoPath| outputs.iter().any(|patterns| patterns.matches(path));
+        let changed = match store.tree.snapshot() {
+            Ok(after) => before.changes(&after).into_iter().filter(|(path, _)| !is_output(path)).collect(),
+            Err(error) => {
+                context.emitter.notice(Level::Warning, format!("the tree can't be read again: {error}"));
+                vec![(RepoPath::top(), FileChange::Changed)]
+            }
+        };
+        if !changed.is_empty() {
+            for key in context.stored() {
+                if let Err(error) = store.cache.forget(&key) {
+                    context.emitter.notice(Level::Warning, format!("a result is still stored: {error}"));
+                }
+            }
+        }
+        changed.iter().map(|(path, how)| format!("{path} {how}")).collect()
+    }
+
+    /// Keeps what gates that passed say of this tree, for later trees to be compared with.
+    fn record(&self, context: &Context<'_>) {
+        let (Some(store), Some(tree)) = (&self.store, &self.tree) else { return };
+        for recorded in context.records() {
+            if let Err(error) = Records::new(&store.state).add(tree, &recorded) {
+                let cause = &error.source;
+                context.emitter.unwritten_as(|| {
+                    format!("what {} found is not recorded: {error}: {cause}", recorded.gate)
+                });
+            }
+        }
+    }
+
+    fn remember(&self, context: &Context<'_>) {
+        let executions = context.executions();
+        let Some(store) = self.store.as_ref().filter(|_| !executions.is_empty()) else { return };
+        if let Err(error) = History::add(&store.state, &executions) {
+            context.emitter.unwritten(&error);
+        }
+    }
+}
+
+/// Waits for the next note and tells the scheduler.
+fn listen(
+    context: &Context<'_>,
+    (scheduler, tally): (&mut Scheduler<'_>, &mut Tally),
+    standing: &mut Vec<NodeId>,
+    inbox: &Inbox,
+) -> Vec<Action> {
+    let note = if standing.is_empty() {
+        inbox.receiver().recv().map_err(|_| RecvTimeoutError::Disconnected)
+    } else {
+        inbox.receiver().recv_timeout(RETRY_EVERY)
+    };
+    match note {
+        Ok(Note::NodeDone(id, outcome)) => {
+            if outcome == NodeOutcome::Blocked {
+                standing.push(id);
+            }
+            scheduler.on(tally.message(context, id, outcome))
+        }
+        Ok(Note::Panicked(with)) => {
+            // What else runs is waited for, so it has to end.
+            context.stop.terminate();
+            std::panic::resume_unwind(with)
+        }
+        Ok(Note::Changed(_)) => {
+            look_again(context);
+            Vec::new()
+        }
+        Ok(Note::Notice(level, text)) => {
+            context.emitter.notice(level, text);
+            Vec::new()
+        }
+        Ok(Note::Signal(signal)) => {
+            tally.signals += 1;
+            tally.signal.get_or_insert(signal);
+            let now = tally.signals > 1;
+            let signal = signal_name(signal).to_owned();
+            context.emitter.emit(What::Interrupted { signal, now });
+            if now {
+                context.stop.kill();
+            }
+            // Even what cleans up has to end some time.
+            if tally.signals > 2 {
+                context.stop_finally.kill();
+            }
+            scheduler.on(Message::Interrupted)
+        }
+        Err(_) => standing.drain(..).flat_map(|id| scheduler.on(Message::Resumes(id))).collect(),
+    }
+}
+
+impl Tally {
+    fn new() -> Self {
+        Self {
+            hits: 0,
+            executed: 0,
+            skipped: 0,
+            superseded: 0,
+            saved: 0,
+            failed: Vec::new(),
+            flaky: Vec::new(),
+            slow: Vec::new(),
+            signals: 0,
+            signal: None,
+        }
+    }
+
+    /// Counts what a worker came to, as a message for the scheduler.
+    fn message(&mut self, context: &Context<'_>, id: NodeId, outcome: NodeOutcome) -> Message {
+        let name = context.name(id).to_owned();
+        let (status, ran, is_slow, saved) = match outcome {
+            NodeOutcome::Finished { status, ran, is_slow, saved } => (status, ran, is_slow, saved),
+            NodeOutcome::Blocked => return Message::Stands(id),
+            NodeOutcome::Superseded => {
+                self.superseded += 1;
+                self.skipped += 1;
+                return Message::Superseded(id, name);
+            }
+        };
+        self.executed += usize::from(ran);
+        self.saved += saved;
+        if is_slow {
+            self.slow.push(name.clone());
+        }
+        match status {
+            Status::Passed => Message::Passed(id),
+            Status::Hit => {
+                self.hits += 1;
+                Message::Passed(id)
+            }
+            Status::Flaky => {
+                self.flaky.push(name);
+                Message::Passed(id)
+            }
+            Status::Skipped => {
+                self.skipped += 1;
+                Message::Passed(id)
+            }
+            Status::Stopped => Message::Failed(id, name),
+            Status::Failed { ended } => {
+                debug_assert!(ended != Ended::Exit { code: 0 });
+                self.failed.push(name.clone());
+                Message::Failed(id, name)
+            }
+        }
+    }
+
+    fn is_pass(&self) -> bool {
+        self.signal.is_none() && self.failed.is_empty()
+    }
+
+    fn summary(self, took: u64) -> Summary {
+        let verdict = match self.signal {
+            Some(signal) => Verdict::Interrupted { signal },
+            None if self.failed.is_empty() && self.superseded > 0 => Verdict::Superseded,
+            None if self.failed.is_empty() => Verdict::Passed,
+            None => Verdict::Failed,
+        };
+        Summary {
+            verdict,
+            took,
+            hits: self.hits,
+            executed: self.executed,
+            failed: self.failed,
+            flaky: self.flaky,
+            slow: self.slow,
+            skipped: self.skipped,
+            saved: self.saved,
+            changed: Vec::new(),
+            left: Vec::new(),
+        }
+    }
+}

@@ -1,0 +1,45 @@
+//! The identity of a service: what it is defined by, what it reads and what it needs. A service that
+//! stays up between runs is used again only while this stays the same.
+
+use crate::base::digest::{Digest, Fields};
+use crate::base::env::Env;
+use crate::config::model::{Config, ServiceId, TaskId};
+use crate::git::snapshot::Snapshot;
+use crate::key::inputs::InputSet;
+use crate::key::{self, Contribution};
+use crate::plan;
+
+/// What identities are computed from.
+pub struct Identities<'a> {
+    /// The services and tasks.
+    pub config: &'a Config,
+    /// The caller's variables.
+    pub env: &'a Env,
+    /// The tree; `None` outside a repository.
+    pub snapshot: Option<&'a Snapshot>,
+    /// Returns what a task contributes to the keys of those that need it, if it is known.
+    pub contribution: &'a dyn Fn(TaskId) -> Option<Contribution>,
+}
+
+impl Identities<'_> {
+    /// Returns the identity of a service.
+    pub fn identity(&self, id: ServiceId) -> Digest {
+        let mut fields = Fields::new("taskgate service 1");
+        let service = self.config.service(id);
+        let task = &service.task;
+        fields.add(key::definition(service).hex().as_bytes());
+        for (name, value) in plan::surroundings(task, self.env) {
+            fields.add(name.as_bytes()).add(value.unwrap_or_default().as_bytes());
+        }
+        if let Some(snapshot) = self.snapshot {
+            fields.add(InputSet::of_service(service).digest(snapshot).hex().as_bytes());
+        }
+        for need in &task.needs {
+            fields.add(format!("{:?}", (self.contribution)(*need)).as_bytes());
+        }
+        for used in task.services.values() {
+            fields.add(self.identity(*used).hex().as_bytes());
+        }
+        fields.digest()
+    }
+}

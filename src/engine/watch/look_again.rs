@@ -1,0 +1,24 @@
+//! Looks at the work tree again while a watched run goes on.
+
+use crate::engine::context::Context;
+use crate::engine::watch::change_origin::{Changed, difference};
+use crate::engine::watch::{not_outputs, reached};
+
+/// Looks what has changed since the run began, and has those tasks start again in the next round
+/// that read it and have no result yet.
+pub fn look_again(context: &Context<'_>) {
+    let (Some(watching), Some(store), Some(before)) = (context.watching, &context.store, context.snapshot())
+    else {
+        return;
+    };
+    // A tree that can't be read just now is looked at again when the round is over.
+    let Ok(after) = store.tree.snapshot() else { return };
+    let (config, graph) = (context.world.config, context.world.graph);
+    let changes = not_outputs(config, graph, difference(&before, &after));
+    let by_hand = watching.authors().during(&changes).into_iter().cloned().collect::<Vec<_>>();
+    let by_hand: Vec<&Changed> = by_hand.iter().collect();
+    let mut standing = context.standing();
+    for (id, change) in reached(config, graph, &by_hand) {
+        standing.supersede(id, change);
+    }
+}
