@@ -10,7 +10,7 @@ use crate::base::path::RepoPath;
 use crate::cache::{Cache, OutputSet};
 use crate::config::model::{ServiceId, TaskId};
 use crate::engine::audit::collector::AuditCollector;
-use crate::engine::report::shelf::Shelf;
+use crate::engine::report::store::ReportStore;
 use crate::engine::run::emitter::Emitter;
 use crate::engine::sandbox::Sandboxes;
 use crate::engine::services::identity::Identities;
@@ -93,7 +93,7 @@ pub struct Context<'a> {
     /// The services that are up.
     pub services: &'a Services,
     /// What the reports of finished tasks say, for those who will ask.
-    pub shelf: Shelf,
+    pub report_store: ReportStore,
     /// What rounds share, if this run is one of several.
     pub watching: Option<&'a Watching>,
     /// Ends what runs.
@@ -156,7 +156,7 @@ impl<'a> Context<'a> {
                 Sandboxes::new(PoolFinder { state: &store.state, env: world.env, root }, &conduct.run)
             }),
             services,
-            shelf: Shelf::of(world.config, world.graph),
+            report_store: ReportStore::new(world.config, world.graph),
             watching,
             standing: Mutex::default(),
             stop: Stop::new(),

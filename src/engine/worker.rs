@@ -11,9 +11,9 @@ use crate::cache::Lookup;
 use crate::config::model::Task;
 use crate::engine::context::{Context, NodeResult, Store};
 use crate::engine::execution::{Execution, execute};
-use crate::engine::report::judging;
-use crate::engine::report::leftovers;
-use crate::engine::report::shelf::Held;
+use crate::engine::report::gate;
+use crate::engine::report::stale;
+use crate::engine::report::store::ReportState;
 use crate::engine::run::inbox::NodeOutcome;
 use crate::engine::task::command;
 use crate::engine::task::dependency_outputs;
@@ -108,10 +108,10 @@ fn take_hit(
             evidence.map_err(|error| Reason::Damaged { what: format!("its evidence: {error}") })?;
         context.note_record(id, &evidence);
         result.evidence = Some(evidence);
-        context.shelf.release(&context.world.graph.node(id).sources);
+        context.report_store.release(&context.world.graph.node(id).sources);
     }
     if let Some(key) = &planned.key {
-        context.shelf.put(id, Held::Stored(key.digest));
+        context.report_store.put(id, ReportState::Cached(key.digest));
     }
     context.finish(id, NodeResult { contribution: planned.contribution, tainted: false });
     result.log = log;
@@ -134,7 +134,7 @@ fn restore(
     };
     let restored = store.cache.restore(&context.site.root, &task.outputs, entry, &is_tracked);
     restored.map_err(|error| Reason::Unrestorable { what: error.to_string() })?;
-    leftovers::remember_restored(context, task, entry);
+    stale::save_restored(context, task, entry);
     context.take_up_outputs(id);
     Ok(())
 }
@@ -163,7 +163,7 @@ fn run_missing(context: &Context<'_>, id: NodeId, planned: &Planned, reason: &Re
     let before = context.snapshot();
     let drift = dependency_outputs::drift(context, id);
     let mut execution = match task_of(context, id).gate {
-        Some(_) => judging::judge(context, id, reason),
+        Some(_) => gate::run(context, id, reason),
         None => execute(context, id, reason),
     };
     let is_slow = execution.is_slow;
@@ -188,8 +188,8 @@ fn run_missing(context: &Context<'_>, id: NodeId, planned: &Planned, reason: &Re
         tell_drift(context, id, drift);
         store_result::Kept::nothing()
     };
-    if let Some(told) = execution.told.take().filter(|_| status.is_pass()) {
-        context.shelf.put(id, Held::Told(Arc::new(told)));
+    if let Some(reports) = execution.reports.take().filter(|_| status.is_pass()) {
+        context.report_store.put(id, ReportState::Read(Arc::new(reports)));
     }
     if over.is_none() {
         context.finish(id, NodeResult { contribution: kept.contribution, tainted: kept.tainted });

@@ -10,7 +10,7 @@ use crate::cli::session::Session;
 use crate::config::model::{Task, TaskId};
 use crate::engine::prepare::knowledge::Nothing;
 use crate::engine::report::baseline::{self, Standing};
-use crate::engine::report::judging::absent_here;
+use crate::engine::report::gate::absent_task;
 use crate::event::{Ended, Status, TaskFinished};
 use crate::git::{WorkTreeReader, tree_id};
 use crate::graph::{Graph, NodeId, Reach};
@@ -208,7 +208,7 @@ fn judged(world: &World<'_>, manifest: &Manifest, name: &str) -> Judged {
         return Judged::of(name, None, Err(Unjudged::Skipped(reason)));
     }
     let absent: Vec<Absent> =
-        others.iter().filter(|task| !task.reports.is_empty()).map(|task| absent_here(task, os)).collect();
+        others.iter().filter(|task| !task.reports.is_empty()).map(|task| absent_task(task, os)).collect();
     let result = needed(manifest, &run).and_then(|()| {
         let telling: Vec<&str> =
             run.iter().filter(|task| !task.reports.is_empty()).map(|task| task.name.as_str()).collect();

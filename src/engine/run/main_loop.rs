@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::base::path::RepoPath;
 use crate::effect::Warnings;
 use crate::engine::context::Context;
-use crate::engine::report::shelf::Shelf;
+use crate::engine::report::store::ReportStore;
 use crate::engine::run::Run;
 use crate::engine::run::emitter::Emitter;
 use crate::engine::run::inbox::{Inbox, NodeOutcome, Note, signal_name};
@@ -58,7 +58,7 @@ impl Run<'_> {
         let voices = (emitter, self.services, self.watching);
         let mut context = Context::new(self.world, self.plan, self.site, self.conduct, voices, self.secrets);
         if self.part.is_some_and(|part| !part.gates.is_empty()) {
-            context.shelf = Shelf::of_all(self.world.graph.ids());
+            context.report_store = ReportStore::for_nodes(self.world.graph.ids());
         }
         let executes = |planned: &Planned| matches!(planned.decision, Decision::Miss(_) | Decision::Waits(_));
         if self.plan.nodes.iter().any(executes) {
