@@ -14,7 +14,7 @@ use crate::cli::failure::Failure;
 use crate::config::include::{self, FILE, Library, Listed, LoadError};
 use crate::config::model::Config;
 use crate::engine::prepare::Tree;
-use crate::engine::report::baseline::Line;
+use crate::engine::report::baseline::TreeOrigin;
 use crate::engine::work_tree_access::WorkTreeAccess;
 use crate::gate::definition;
 use crate::git::snapshot::Mode;
@@ -34,7 +34,7 @@ pub struct Spot<'a> {
     /// What notices tasks that open files of the user's work tree, if that is not where they run.
     pub access: Option<&'a WorkTreeAccess>,
     /// Where in the history the tree stands.
-    pub line: Option<Line<'a>>,
+    pub line: Option<TreeOrigin<'a>>,
 }
 
 /// A repository, or a folder, with a tasks.toml.
@@ -114,8 +114,8 @@ impl Project {
     }
 
     /// Where in the history the working directory stands.
-    pub fn line(&self) -> Option<Line<'_>> {
-        self.repository.as_ref().map(|repository| Line { repository, commit: None })
+    pub fn line(&self) -> Option<TreeOrigin<'_>> {
+        self.repository.as_ref().map(|repository| TreeOrigin { repository, commit: None })
     }
 
     /// Where state is kept: in the repository, shared by its linked worktrees.

@@ -9,7 +9,7 @@ use crate::base::env::Env;
 use crate::config::model::Config;
 use crate::engine::context::Conduct;
 use crate::engine::prepare::Place;
-use crate::engine::report::baseline::Line;
+use crate::engine::report::baseline::TreeOrigin;
 use crate::engine::run::emitter::Emitter;
 use crate::engine::run::inbox::{Inbox, LazyInbox};
 use crate::engine::work_tree_access::WorkTreeAccess;
@@ -86,7 +86,7 @@ impl Host<'_> {
 
     /// A place for a plan or a run of a commit's tree, or of what is made from HEAD.
     pub fn place<'p>(&'p self, root: &'p Path, run: &'p str, commit: Option<&'p str>) -> Place<'p> {
-        let line = Some(Line { repository: self.repository, commit });
+        let line = Some(TreeOrigin { repository: self.repository, commit });
         Place { root, state: Some(self.state), env: self.env, run, clock: self.clock, line }
     }
 }

@@ -12,7 +12,7 @@ use crate::cli::shards;
 use crate::cli::shards::PartArgs;
 use crate::effect::Warnings;
 use crate::engine::prepare::{Place, Prepared, Request, Tree};
-use crate::engine::report::baseline::Line;
+use crate::engine::report::baseline::TreeOrigin;
 use crate::event::Level;
 use crate::git::tree_id;
 use crate::graph::Reach;
@@ -78,7 +78,9 @@ pub fn perform(session: &Session, args: &PlanArgs) -> Result<End, Failure> {
         env: &session.env,
         run: "plan",
         clock: &session.clock,
-        line: project.line().map(|line| Line { commit: commit.as_ref().map(|commit| &*commit.id), ..line }),
+        line: project
+            .line()
+            .map(|line| TreeOrigin { commit: commit.as_ref().map(|commit| &*commit.id), ..line }),
     };
     let config = commit.as_ref().map(|commit| project.at(commit)).transpose()?;
     let tree = match &commit {

@@ -23,7 +23,7 @@ use crate::cli::shards::PartArgs;
 use crate::config::model::Config;
 use crate::engine::context::Conduct;
 use crate::engine::prepare::{Place, Prepared, Request, Tree};
-use crate::engine::report::baseline::Line;
+use crate::engine::report::baseline::TreeOrigin;
 use crate::engine::run::inbox::{Inbox, LazyInbox};
 use crate::engine::run::launch::{Keeps, Launch};
 use crate::engine::run::scheduler::OnFailure;
@@ -136,7 +136,7 @@ fn at(session: &Session, args: &RunArgs, project: &Project, rev: &str) -> Result
                 state: Some(&state),
                 hold: Some(&hold),
                 access: host.access()?,
-                line: Some(Line { repository, commit: Some(&commit.id) }),
+                line: Some(TreeOrigin { repository, commit: Some(&commit.id) }),
             };
             let end = here_with(session, (args, &request(args)), &config, spot, &inbox)?;
             host.release(&ready)?;

@@ -9,7 +9,7 @@ use crate::cli::project::Project;
 use crate::cli::session::Session;
 use crate::config::model::{Task, TaskId};
 use crate::engine::prepare::knowledge::Nothing;
-use crate::engine::report::baseline::{self, Standing};
+use crate::engine::report::baseline::{self, BaselineContext};
 use crate::engine::report::gate::absent_task;
 use crate::event::{Ended, Status, TaskFinished};
 use crate::git::{WorkTreeReader, tree_id};
@@ -146,13 +146,13 @@ pub fn judge(session: &Session, merged: &Merged) -> Result<Vec<Judged>, Failure>
         .filter(|id| config.task(*id).gate.is_some() && gates.contains(&config.task(*id).name))
         .collect();
     let graph = Graph::of(config, &ids, Reach::Only);
-    let standing = Standing {
-        line: project.line(),
+    let standing = BaselineContext {
+        origin: project.line(),
         state: state.as_deref(),
         snapshot: Some(&snapshot),
         now: session.clock.now(),
     };
-    let bases = baseline::of_gates(config, &graph, standing);
+    let bases = baseline::gate_bases(config, &graph, standing);
     let id = &merged.manifest.platform;
     // Its system and its architecture. All shards are of one platform, which need not be this one.
     let platform = Platform { os: id.split(' ').next().unwrap_or_default().to_owned(), id: id.clone() };

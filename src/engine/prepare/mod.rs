@@ -19,7 +19,7 @@ use crate::config::model::{Config, TaskId};
 use crate::effect::{self, Judged, Warnings};
 use crate::engine::prepare::knowledge::{Nothing, Recall};
 use crate::engine::prepare::tool_probes::Probes;
-use crate::engine::report::baseline::{self, Line, Standing};
+use crate::engine::report::baseline::{self, BaselineContext, TreeOrigin};
 use crate::engine::run::emitter::unwritten;
 use crate::engine::task::secrets::Secrets;
 use crate::git::snapshot::Snapshot;
@@ -122,7 +122,7 @@ pub struct Place<'a> {
     /// The time.
     pub clock: &'a Clock,
     /// Where in the history the tree stands; `None` outside a repository.
-    pub line: Option<Line<'a>>,
+    pub line: Option<TreeOrigin<'a>>,
 }
 
 /// Why a plan can't be made.
@@ -174,13 +174,13 @@ impl<'a> Prepared<'a> {
         };
         let open = |state| Cache::open(state, config.settings.cache_size, place.clock);
         let store = place.state.map(|state| (state.to_owned(), open(state)));
-        let standing = Standing {
-            line: place.line,
+        let standing = BaselineContext {
+            origin: place.line,
             state: place.state,
             snapshot: looked.snapshot.as_ref(),
             now: place.clock.now(),
         };
-        let gates = baseline::of_gates(config, &graph, standing);
+        let gates = baseline::gate_bases(config, &graph, standing);
         let history = LazyHistory::new(store.as_ref().map(|(state, _)| state.clone()));
         Ok(Self {
             config,
