@@ -90,7 +90,7 @@ pub fn execute(context: &Context<'_>, id: NodeId, reason: &Reason) -> Execution 
     let task = context.world.config.task(context.world.graph.node(id).task);
     let mut execution = Execution::begun(context.emitter.millis());
     let mut stale_reports = StaleReports::new(context, task);
-    let mut gated = context.site.access.map(|access| GatedAttempts::new(context, id, access));
+    let mut gated = context.location.access.map(|access| GatedAttempts::new(context, id, access));
     let mut is_repeated = false;
     let workplace = loop {
         if !is_repeated {
@@ -159,7 +159,7 @@ pub fn execute(context: &Context<'_>, id: NodeId, reason: &Reason) -> Execution 
         if let Some(command) = &task.finally {
             finish(context, (task, &workplace), command);
         }
-        if !task.reports.is_empty() && context.site.desk.is_none() {
+        if !task.reports.is_empty() && context.options.audit_collector().is_none() {
             stale_reports.record_written(workplace.root());
             read_reports(context, id, &stale_reports, workplace.root(), &mut execution);
         }
@@ -171,7 +171,7 @@ pub fn execute(context: &Context<'_>, id: NodeId, reason: &Reason) -> Execution 
 
 /// The folder of a task, if a sparse checkout leaves it out.
 fn left_out(context: &Context<'_>, task: &Task) -> Option<RepoPath> {
-    if task.cwd.is_top() || task.cwd.under(&context.site.root).exists() {
+    if task.cwd.is_top() || task.cwd.under(context.location.root).exists() {
         return None;
     }
     let snapshot = context.snapshot()?;
@@ -188,7 +188,7 @@ fn read_reports(
 ) {
     let task = context.world.config.task(context.world.graph.node(id).task);
     let snapshot = context.snapshot();
-    let root = &context.site.root;
+    let root = context.location.root;
     let reader = ReportReader { root, workdir, snapshot: snapshot.as_deref(), mask: &context.secrets.mask };
     let is_stale = |path: &RepoPath| stale_reports.is_stale(path, workdir);
     match reader.read(task, Some(&is_stale)) {
@@ -255,7 +255,7 @@ fn attempt_once(
 /// The words of a command, with the program that has its function if it is one.
 fn program(context: &Context<'_>, command: &Command, words: Vec<String>) -> Result<Vec<String>, String> {
     match command {
-        Command::Rust(_) if context.site.hold.is_some() => Ok(rust_task::by_cargo(words)),
+        Command::Rust(_) if context.location.hold.is_some() => Ok(rust_task::by_cargo(words)),
         Command::Rust(_) => rust_task::by_itself(words, context.world.env),
         Command::Shell(_) | Command::Argv(_) => Ok(words),
     }
@@ -300,7 +300,7 @@ fn ready(
         guard: context.guard(),
         programs: &context.programs,
     };
-    let surroundings = task_env::of_task(context.world.env, &context.conduct.run, task, ports);
+    let surroundings = task_env::of_task(context.world.env, &context.options.run_id, task, ports);
     command::spawn(&kit, task, words, workplace.surroundings(surroundings), times)
 }
 
@@ -367,7 +367,7 @@ fn last_line(text: &str) -> &str {
 
 impl Watcher for Listener<'_> {
     fn output(&mut self, text: &str) {
-        if self.context.conduct.streams {
+        if self.context.options.streams {
             let task = self.task.name.clone();
             self.context.emitter.emit(What::TaskOutput { task, text: text.to_owned() });
         } else {
@@ -376,7 +376,7 @@ impl Watcher for Listener<'_> {
     }
 
     fn unfinished(&mut self, text: &str) {
-        if !self.context.conduct.streams {
+        if !self.context.options.streams {
             self.show(text);
         }
     }

@@ -101,7 +101,7 @@ pub fn load_reports(context: &Context<'_>, id: NodeId) -> Result<Arc<TaskReports
     };
     let stored = key.map(|key| stored_reports(context, task, &key)).transpose()?;
     let snapshot = context.snapshot();
-    let root = &context.site.root;
+    let root = context.location.root;
     let reader =
         ReportReader { root, workdir: root, snapshot: snapshot.as_deref(), mask: &context.secrets.mask };
     let reports = reader.read(task, None);
@@ -121,7 +121,7 @@ fn stored_reports(
     task: &Task,
     key: &Digest,
 ) -> Result<BTreeMap<RepoPath, Option<Digest>>, ReportError> {
-    let lookup = context.site.store.as_ref().map(|store| store.cache.lookup(key));
+    let lookup = context.store.as_ref().map(|store| store.cache.lookup(key));
     let Some(Lookup::Hit(entry)) = lookup else {
         return Err(ReportError { path: task.name.clone(), kind: ReportErrorKind::NotCached });
     };
@@ -145,7 +145,7 @@ fn check_unchanged(
     stored: &BTreeMap<RepoPath, Option<Digest>>,
     read: Option<&TaskReports>,
 ) -> Result<(), ReportError> {
-    let root = &context.site.root;
+    let root = context.location.root;
     let changed = |path: &RepoPath| ReportError {
         path: path.to_string(),
         kind: ReportErrorKind::Changed { task: task.name.clone() },

@@ -77,8 +77,8 @@ impl FileIdentity {
 impl<'a> StaleReports<'a> {
     /// Creates the record for a task that is about to be executed.
     pub fn new(context: &'a Context<'a>, task: &'a Task) -> Self {
-        let store = context.site.store.as_ref().filter(|_| !task.reports.is_empty());
-        let own = store.map(|store| Written::new(&store.state, &context.site.root).of(&task.name));
+        let store = context.store.as_ref().filter(|_| !task.reports.is_empty());
+        let own = store.map(|store| Written::new(&store.state, context.location.root).of(&task.name));
         Self {
             context,
             task,
@@ -101,7 +101,7 @@ impl<'a> StaleReports<'a> {
             snapshot.as_ref().is_none_or(|tree| tree.get(path).is_some_and(|entry| entry.tracked))
         };
         let mut found = find_report_files(self.task, workdir).unwrap_or_default();
-        if let Some(store) = &self.context.site.store {
+        if let Some(store) = &self.context.store {
             let is_removable = |path: &&RepoPath| self.is_own(path, workdir) && !is_tracked(path);
             let own: Vec<RepoPath> = found.iter().filter(is_removable).cloned().collect();
             // Files that can't be removed are remembered like the others.
@@ -116,7 +116,7 @@ impl<'a> StaleReports<'a> {
                 (path, identity)
             })
             .collect();
-        let file_system = self.context.site.store.as_ref().and_then(|store| Moment::now(&store.state).ok());
+        let file_system = self.context.store.as_ref().and_then(|store| Moment::now(&store.state).ok());
         self.started = AttemptStart { system: self.context.emitter.clock().now(), file_system };
     }
 
@@ -150,7 +150,7 @@ impl<'a> StaleReports<'a> {
     /// sandbox were deleted with the sandbox.
     pub fn save(&self, ended: &Ended) {
         let is_kept = !self.task.sandbox || ended.is_pass();
-        if is_kept && self.context.site.desk.is_none() {
+        if is_kept && self.context.options.audit_collector().is_none() {
             save(self.context, self.task, &self.own);
         }
     }
@@ -168,8 +168,8 @@ pub fn save_restored(context: &Context<'_>, task: &Task, entry: &Entry) {
 }
 
 fn save(context: &Context<'_>, task: &Task, own: &Left) {
-    let Some(store) = context.site.store.as_ref().filter(|_| !own.is_empty()) else { return };
-    if let Err(error) = Written::new(&store.state, &context.site.root).add(&task.name, own) {
+    let Some(store) = context.store.as_ref().filter(|_| !own.is_empty()) else { return };
+    if let Err(error) = Written::new(&store.state, context.location.root).add(&task.name, own) {
         context.emitter.unwritten(&error);
     }
 }

@@ -53,7 +53,7 @@ impl Kept {
 /// Keeps a result, if it may be kept.
 pub fn keep(context: &Context<'_>, id: NodeId, passed: &Passed<'_>) -> Kept {
     let task = context.world.config.task(context.world.graph.node(id).task);
-    let (Some(store), Some(before)) = (&context.site.store, passed.before) else {
+    let (Some(store), Some(before)) = (&context.store, passed.before) else {
         let key = passed.planned.key.as_ref();
         let contribution = key.map(|key| Contribution::Key(key.digest));
         return Kept { stored: Stored::NotTried, contribution, tainted: false };
@@ -69,7 +69,7 @@ pub fn keep(context: &Context<'_>, id: NodeId, passed: &Passed<'_>) -> Kept {
     let mut outputs = Arc::new(OutputSet::default());
     let mut refusal = None;
     if !task.outputs.is_empty() {
-        match store.cache.collect(&context.site.root, &task.outputs) {
+        match store.cache.collect(context.location.root, &task.outputs) {
             Ok(collected) => {
                 contribution = Some(Contribution::Outputs(collected.digest()));
                 refusal = unmatched(collected.unmatched());
@@ -142,7 +142,7 @@ fn put(
         outputs,
         forbidden: forbidden.as_ref(),
     };
-    match store.cache.store(&key.digest, &entry, &context.site.root) {
+    match store.cache.store(&key.digest, &entry, context.location.root) {
         Ok(()) => {
             context.note_stored(key.digest);
             Stored::Yes
@@ -238,6 +238,6 @@ fn unkept_report(execution: &Execution, collected: &OutputSet) -> Option<String>
 /// A digest that is never met again.
 fn unknown(context: &Context<'_>, task: &str) -> Digest {
     let mut fields = Fields::new("taskgate unknown outputs");
-    fields.add(context.conduct.run.as_bytes()).add(task.as_bytes());
+    fields.add(context.options.run_id.as_bytes()).add(task.as_bytes());
     fields.digest()
 }
