@@ -2,6 +2,7 @@
 
 use std::io;
 
+use crate::base::text::first_of;
 use crate::event::Ended;
 use crate::process::mask::Mask;
 use ci_reports::ParseError;
@@ -100,10 +101,6 @@ fn stale_advice(others: &[String]) -> String {
     if others.is_empty() {
         return "; delete it if no task writes it any more".to_owned();
     }
-    let mut named = others.iter().take(NAMED - 1).map(String::as_str).collect::<Vec<_>>().join(", ");
-    let more = others.len().saturating_sub(NAMED - 1);
-    if more > 0 {
-        named = format!("{named} and {more} more");
-    }
+    let named = first_of(others, NAMED - 1);
     format!(", and so were {named}; delete those that no task writes any more")
 }
