@@ -175,7 +175,7 @@ fn left_out(context: &Context<'_>, task: &Task) -> Option<RepoPath> {
     if task.cwd.is_top() || task.cwd.under(&context.site.root).exists() {
         return None;
     }
-    let snapshot = context.snapshot()?;
+    let snapshot = context.tree.snapshot()?;
     snapshot.within(&task.cwd).iter().any(|entry| entry.absent).then(|| task.cwd.clone())
 }
 
@@ -188,7 +188,7 @@ fn look_at_reports(
     execution: &mut Execution,
 ) {
     let task = context.world.config.task(context.world.graph.node(id).task);
-    let snapshot = context.snapshot();
+    let snapshot = context.tree.snapshot();
     let library = Library { place, ..finished::library(context, snapshot.as_deref()) };
     let is_stale = |path: &RepoPath| leftovers.is_stale(path, place);
     match library.read(task, Some(&is_stale)) {

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::base::clock::Timestamp;
 use crate::base::digest::Digest;
 use crate::base::file::{self, Durability, FileError};
+use crate::cache::Lookup;
 use crate::config::model::{Config, SourceFile, Task, Worktree};
 use crate::engine::prepare::{Place, Prepared, Request, Tree};
 use crate::engine::run::launch::{Keeps, Launch};
@@ -17,7 +18,7 @@ use crate::gate::provision::Ready;
 use crate::graph::Reach;
 use crate::key::explanation::Explanation;
 use crate::key::inputs::InputSet;
-use crate::plan::{CachePolicy, Decision, Found, Knowledge, Last, Past, Plan, World};
+use crate::plan::{CachePolicy, Decision, Knowledge, Last, Past, Plan, StoredResult, World};
 
 /// The file in a private worktree's git folder that says with which key the setup last passed there.
 const STAMP: &str = "taskgate-setup";
@@ -134,12 +135,12 @@ impl Stamp {
 }
 
 impl Knowledge for Stamp {
-    fn look_up(&self, _: &Task, key: &Digest) -> Found {
+    fn look_up(&self, _: &Task, key: &Digest) -> Lookup<StoredResult> {
         match &self.last {
             Some((last, _)) if last == key => {
-                Found::Hit { at: Timestamp(0), took: 0, outputs: *key, differs: None }
+                Lookup::Hit(StoredResult { at: Timestamp(0), took: 0, outputs: *key, differs: None })
             }
-            _ => Found::Absent,
+            _ => Lookup::Absent,
         }
     }
 

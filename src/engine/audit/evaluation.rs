@@ -32,7 +32,7 @@ pub fn evaluate(context: &Context<'_>, id: NodeId, sandbox: &Sandbox, ended: &En
     let trees = work_trees(context);
     let places = Places { sandbox: &sandbox.tree(), work_trees: &trees };
     let root = trees.first().cloned().unwrap_or_default();
-    let snapshot = context.snapshot()?;
+    let snapshot = context.tree.snapshot()?;
     let inputs = InputSet::of(context.world.config, context.world.graph, node);
     let would_read = |path: &RepoPath| inputs.holds(path);
     let declared = declared(context, node, (&inputs, &snapshot), &would_read);

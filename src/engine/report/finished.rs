@@ -33,7 +33,7 @@ pub fn load(context: &Context<'_>, id: NodeId) -> Result<Arc<Told>, NoEvidence> 
         None => None,
     };
     let stored = key.map(|key| stored(context, task, &key)).transpose()?;
-    let snapshot = context.snapshot();
+    let snapshot = context.tree.snapshot();
     let told = library(context, snapshot.as_deref()).read(task, None);
     if let Some(stored) = stored {
         is_as_stored(context, task, &stored, told.as_ref().ok())?;

@@ -92,7 +92,7 @@ impl<'a> Leftovers<'a> {
         if self.task.reports.is_empty() {
             return;
         }
-        let snapshot = self.context.snapshot();
+        let snapshot = self.context.tree.snapshot();
         let is_tracked = |path: &RepoPath| {
             // Where the tree is not known, everything may be tracked.
             snapshot.as_ref().is_none_or(|tree| tree.get(path).is_some_and(|entry| entry.tracked))

@@ -255,7 +255,7 @@ impl Run<'_> {
             }
         };
         if !changed.is_empty() {
-            for key in context.stored() {
+            for key in context.records.take_stored() {
                 if let Err(error) = store.cache.forget(&key) {
                     context.emitter.notice(Level::Warning, format!("a result is still stored: {error}"));
                 }
@@ -267,7 +267,7 @@ impl Run<'_> {
     /// Keeps what gates that passed say of this tree, for later trees to be compared with.
     fn record(&self, context: &Context<'_>) {
         let (Some(store), Some(tree)) = (&self.site.store, &self.tree) else { return };
-        for recorded in context.records() {
+        for recorded in context.records.take_gates() {
             if let Err(error) = Records::new(&store.state).add(tree, &recorded) {
                 let cause = &error.source;
                 context.emitter.unwritten_as(|| {
@@ -278,7 +278,7 @@ impl Run<'_> {
     }
 
     fn remember(&self, context: &Context<'_>) {
-        let executions = context.executions();
+        let executions = context.records.take_executions();
         let Some(store) = self.site.store.as_ref().filter(|_| !executions.is_empty()) else { return };
         if let Err(error) = History::add(&store.state, &executions) {
             context.emitter.unwritten(&error);

@@ -10,6 +10,7 @@ pub mod launch;
 pub mod main_loop;
 pub mod manifest;
 pub mod scheduler;
+pub mod state;
 
 use crate::effect::Warnings;
 use crate::engine::context::{Conduct, Site};

@@ -40,7 +40,7 @@ impl Workplace {
             return Ok(Self { root: context.site.root.clone(), sandbox: None, is_traced });
         }
         let (Some(sandboxes), Some(store), Some(snapshot)) =
-            (&context.sandboxes, &context.site.store, context.snapshot())
+            (&context.sandboxes, &context.site.store, context.tree.snapshot())
         else {
             return Err(SandboxError::NoTree);
         };
@@ -146,7 +146,7 @@ fn bring_back(
     task: &Task,
     (store, sandbox): (&Store<'_>, &Sandbox),
 ) -> Result<(), String> {
-    let snapshot = context.snapshot();
+    let snapshot = context.tree.snapshot();
     let is_tracked = |path: &RepoPath| {
         snapshot.as_ref().and_then(|snapshot| snapshot.get(path)).is_some_and(|entry| entry.tracked)
     };
