@@ -201,7 +201,7 @@ fn run_missing(context: &Context<'_>, id: NodeId, planned: &Planned, miss: &Miss
     let over = superseded(context, id);
     let status = if over.is_some() { Status::Stopped } else { status(context, &execution) };
     if context.site.desk.is_some() {
-        return audited(context, id, reason, (execution, status));
+        return audited(context, id, reason, execution, status);
     }
     let kept = if status.is_pass() {
         store_result::keep(
@@ -282,7 +282,8 @@ fn audited(
     context: &Context<'_>,
     id: NodeId,
     reason: &Reason,
-    (execution, status): (Execution, Status),
+    execution: Execution,
+    status: Status,
 ) -> NodeOutcome {
     let passes = if status == Status::Stopped { status.clone() } else { Status::Passed };
     let result = result(context, id, status, reason.clone());

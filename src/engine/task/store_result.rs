@@ -13,9 +13,9 @@ use crate::engine::task::dependency_outputs;
 use crate::event::{Level, Status, Stored};
 use crate::git::snapshot::Snapshot;
 use crate::graph::NodeId;
+use crate::key::Contribution;
 use crate::key::explanation::Explanation;
 use crate::key::inputs::InputSet;
-use crate::key::{Contribution, Key};
 use crate::plan::{Planned, StorePermit};
 
 /// A passed execution.
@@ -94,9 +94,7 @@ pub fn keep(context: &Context<'_>, id: NodeId, passed: &Passed<'_>) -> Kept {
         context.tree.refresh(task, store.tree);
     }
     let kept = |stored| Kept { stored, contribution, tainted };
-    let (Some(permit), Some(key)) = (passed.permit, &passed.planned.key) else {
-        return kept(Stored::NotTried);
-    };
+    let Some(permit) = passed.permit else { return kept(Stored::NotTried) };
     if let Some(why) = disturbance {
         return kept(no(why));
     }
@@ -120,19 +118,21 @@ pub fn keep(context: &Context<'_>, id: NodeId, passed: &Passed<'_>) -> Kept {
     if let Some(why) = refusal {
         return kept(no(why));
     }
-    kept(put(context, id, (store, before, key, permit), passed, &outputs))
+    kept(put(context, id, store, passed, permit, &outputs))
 }
 
 fn put(
     context: &Context<'_>,
     id: NodeId,
-    (store, before, key, permit): (&Store<'_>, &Snapshot, &Key, &StorePermit),
+    store: &Store<'_>,
     passed: &Passed<'_>,
+    permit: &StorePermit,
     outputs: &OutputSet,
 ) -> Stored {
     let node = context.world.graph.node(id);
     let task = context.world.config.task(node.task);
     let inputs = InputSet::of(context.world.config, context.world.graph, node);
+    let (Some(before), Some(key)) = (passed.before, &passed.planned.key) else { return Stored::NotTried };
     let explanation = Explanation::new(&key.fields, inputs.select(before), &context.secrets.mask).encode();
     let secrets = context.secrets;
     let holds = |bytes: &[u8]| secrets.forbidden.contains(bytes);
