@@ -44,7 +44,15 @@ const MODULES: &[(&str, f32)] = &[
 ];
 
 /// Modules whose files still import each other in circles. Nothing may be added.
-const CIRCULAR: &[&str] = &["config", "effect", "gate", "git", "init", "process", "quality"];
+#[rustfmt::skip]
+const CIRCULAR: &[&str] = &[
+    "config",
+    "effect",
+    "gate",
+    "git",
+    "init",
+    "process",
+];
 
 const VAGUE: &[&str] = &["utils", "util", "helpers", "helper", "common", "manager", "misc", "shared_code"];
 

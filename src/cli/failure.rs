@@ -121,6 +121,13 @@ pub enum Failure {
     },
 }
 
+impl Failure {
+    /// Returns the failure to listen for signals.
+    pub fn signals(source: std::io::Error) -> Self {
+        Self::System { attempt: "listen for signals".to_owned(), source }
+    }
+}
+
 impl From<PrepareError> for Failure {
     fn from(error: PrepareError) -> Self {
         match error {
@@ -147,9 +154,7 @@ impl From<GateError> for Failure {
             GateError::Git(error) => Self::Git(error),
             GateError::Prepare(error) => error.into(),
             GateError::File(error) => Self::File(error),
-            GateError::Signals { source } => {
-                Self::System { attempt: "listen for signals".to_owned(), source }
-            }
+            GateError::Signals { source } => Self::signals(source),
             error @ (GateError::Altered { .. }
             | GateError::Provided { .. }
             | GateError::LeadsBack { .. }

@@ -70,7 +70,7 @@ fn before_last(name: &str) -> Option<usize> {
 ///
 /// # Errors
 /// The run has none, or the file can't be written.
-pub fn copy(session: &Session, (state, run): (&Path, &str), path: &Path) -> Result<(), Failure> {
+pub fn copy(session: &Session, state: &Path, run: &str, path: &Path) -> Result<(), Failure> {
     write(session, path, &of_run(&Runs::new(state), run)?.encode())
 }
 

@@ -13,29 +13,14 @@ use crate::base::path::RepoPath;
 use crate::cli::failure::Failure;
 use crate::config::include::{self, FILE, Library, Listed, LoadError};
 use crate::config::model::Config;
-use crate::engine::prepare::Tree;
+use crate::engine::location::{RunLocation, Tree};
 use crate::engine::report::baseline::Line;
-use crate::engine::work_tree_access::WorkTreeAccess;
 use crate::gate::definition;
 use crate::git::snapshot::Mode;
 use crate::git::{Commit, Repository, browse};
 
-/// Where a run takes place.
-#[derive(Clone, Copy)]
-pub struct Spot<'a> {
-    /// The top of the work tree.
-    pub root: &'a Path,
-    /// The repository of that work tree.
-    pub repository: Option<&'a Repository>,
-    /// The state directory.
-    pub state: Option<&'a Path>,
-    /// An open file whose lock keeps the work tree, if it is a private one.
-    pub hold: Option<&'a std::fs::File>,
-    /// What notices tasks that open files of the user's work tree, if that is not where they run.
-    pub access: Option<&'a WorkTreeAccess>,
-    /// Where in the history the tree stands.
-    pub line: Option<Line<'a>>,
-}
+const NO_REPOSITORY: Failure =
+    Failure::NoRepository { what: "there are no commits, no cache and no past runs" };
 
 /// A repository, or a folder, with a tasks.toml.
 pub struct Project {
@@ -45,6 +30,7 @@ pub struct Project {
     pub repository: Option<Repository>,
     /// What tasks.toml says.
     pub config: Config,
+    state: Option<PathBuf>,
 }
 
 impl Project {
@@ -73,7 +59,8 @@ impl Project {
             LoadError::Tree(error) => error,
         })?;
         let config = loaded.ok_or_else(no_config)?;
-        Ok(Self { root, repository, config })
+        let state = repository.as_ref().map(|repository| repository.common_dir().join("xtask"));
+        Ok(Self { root, repository, config, state })
     }
 
     /// The project as a commit has it, where it is not checked out. Its root is that of `self`.
@@ -92,35 +79,33 @@ impl Project {
     /// # Errors
     /// There is none.
     pub fn repository(&self) -> Result<&Repository, Failure> {
-        let what = "there are no commits, no cache and no past runs";
-        self.repository.as_ref().ok_or(Failure::NoRepository { what })
+        self.repository.as_ref().ok_or(NO_REPOSITORY)
     }
 
-    /// The tree of the working directory.
-    pub fn tree(&self) -> Tree<'_> {
-        self.repository.as_ref().map_or(Tree::None, Tree::WorkDir)
-    }
-
-    /// The place of a run in the working directory.
-    pub fn spot<'a>(&'a self, state: Option<&'a Path>) -> Spot<'a> {
-        Spot {
+    /// Returns the location of a run in the working directory.
+    pub fn location<'a>(&'a self, env: &'a Env) -> RunLocation<'a> {
+        RunLocation {
+            tree: self.repository.as_ref().map_or(Tree::None, Tree::WorkDir),
             root: &self.root,
-            repository: self.repository.as_ref(),
-            state,
+            state: self.state(),
+            env,
+            line: self.repository.as_ref().map(|repository| Line { repository, commit: None }),
             hold: None,
             access: None,
-            line: self.line(),
         }
     }
 
-    /// Where in the history the working directory stands.
-    pub fn line(&self) -> Option<Line<'_>> {
-        self.repository.as_ref().map(|repository| Line { repository, commit: None })
+    /// Returns the state directory: in the repository, shared by its linked worktrees.
+    pub fn state(&self) -> Option<&Path> {
+        self.state.as_deref()
     }
 
-    /// Where state is kept: in the repository, shared by its linked worktrees.
-    pub fn state(&self) -> Option<PathBuf> {
-        Some(self.repository.as_ref()?.common_dir().join("xtask"))
+    /// Returns the state directory, which only a repository has.
+    ///
+    /// # Errors
+    /// There is no repository.
+    pub fn state_dir(&self) -> Result<&Path, Failure> {
+        self.state().ok_or(NO_REPOSITORY)
     }
 }
 

@@ -10,6 +10,7 @@ use crate::git::Repository;
 use crate::reporter::style::{Color, Paint};
 
 /// What all commands are given.
+#[derive(Clone)]
 pub struct Session {
     /// The caller's environment.
     pub env: Env,

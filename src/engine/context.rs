@@ -1,15 +1,15 @@
 //! What all workers of a run share. It must not decide anything.
 
-use std::fs::File;
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use crate::base::digest::Digest;
 use crate::cache::Cache;
 use crate::config::model::{ServiceId, TaskId};
-use crate::engine::audit::collector::AuditCollector;
+use crate::engine::location::RunLocation;
 use crate::engine::report::shelf::Shelf;
 use crate::engine::run::emitter::Emitter;
+use crate::engine::run::options::RunOptions;
 use crate::engine::run::state::{NodeResult, NodeStates, RunRecords, RunTree, ToldOnce};
 use crate::engine::sandbox::Sandboxes;
 use crate::engine::services::identity::Identities;
@@ -17,7 +17,6 @@ use crate::engine::services::{Services, Setting};
 use crate::engine::task::command::Programs;
 use crate::engine::task::secrets::Secrets;
 use crate::engine::watch::{Standing, Watching};
-use crate::engine::work_tree_access::WorkTreeAccess;
 use crate::event::{Level, What};
 use crate::git::{PoolFinder, WorkTreeReader};
 use crate::graph::NodeId;
@@ -26,42 +25,15 @@ use crate::plan::{Plan, World};
 use crate::process::guard::Guard;
 use crate::process::stop::Stop;
 
-/// Where a run takes place.
-pub struct Site<'a> {
-    /// The top of the work tree that tasks run in.
-    pub root: PathBuf,
-    /// What a repository adds; `None` outside one.
-    pub store: Option<Store<'a>>,
-    /// An open file whose lock keeps the place: the guard gets a copy, so that the lock is free only
-    /// when all that ran in it is dead.
-    pub hold: Option<&'a File>,
-    /// Where the traces of audited tasks go; `None`: nothing is audited.
-    pub desk: Option<&'a AuditCollector>,
-    /// What notices tasks that open files of the user's work tree, if that is not where they run.
-    pub access: Option<&'a WorkTreeAccess>,
-}
-
 /// What a run in a repository has.
+#[derive(Clone, Copy)]
 pub struct Store<'a> {
     /// The state directory.
-    pub state: PathBuf,
+    pub state: &'a Path,
     /// The cache.
     pub cache: &'a Cache,
     /// The work tree, to be looked at again.
     pub tree: &'a WorkTreeReader,
-}
-
-/// How a run runs.
-#[derive(Clone, Debug)]
-pub struct Conduct {
-    /// The run's id.
-    pub run: String,
-    /// Job slots.
-    pub jobs: u32,
-    /// Whether output lines are events as they come.
-    pub streams: bool,
-    /// Whether the logs of hits are wanted.
-    pub wants_hit_logs: bool,
 }
 
 /// All that workers share.
@@ -71,9 +43,11 @@ pub struct Context<'a> {
     /// The plan.
     pub plan: &'a Plan,
     /// Where the run takes place.
-    pub site: &'a Site<'a>,
-    /// How it runs.
-    pub conduct: &'a Conduct,
+    pub location: RunLocation<'a>,
+    /// What a repository adds; `None` outside one.
+    pub store: Option<Store<'a>>,
+    /// How it is carried out.
+    pub options: &'a RunOptions<'a>,
     /// Where events go.
     pub emitter: &'a Emitter,
     /// Hides secrets, and finds them in what is to be stored.
@@ -110,26 +84,29 @@ impl<'a> Context<'a> {
     pub fn new(
         world: World<'a>,
         plan: &'a Plan,
-        site: &'a Site<'a>,
-        conduct: &'a Conduct,
-        (emitter, services, watching): (&'a Emitter, &'a Services, Option<&'a Watching>),
+        location: RunLocation<'a>,
+        store: Option<Store<'a>>,
+        options: &'a RunOptions<'a>,
+        emitter: &'a Emitter,
+        services: &'a Services,
         secrets: &'a Secrets,
     ) -> Self {
         Self {
             world,
             plan,
-            site,
-            conduct,
+            location,
+            options,
             emitter,
             secrets,
             programs: Programs::default(),
-            sandboxes: site.store.as_ref().map(|store| {
+            sandboxes: store.map(|store| {
                 let root = world.config.worktree.root.as_deref();
-                Sandboxes::new(PoolFinder { state: &store.state, env: world.env, root }, &conduct.run)
+                Sandboxes::new(PoolFinder { state: store.state, env: world.env, root }, &options.run_id)
             }),
+            store,
             services,
             shelf: Shelf::of(world.config, world.graph),
-            watching,
+            watching: options.watching,
             standing: Mutex::default(),
             stop: Stop::new(),
             stop_finally: Stop::new(),
@@ -149,7 +126,8 @@ impl<'a> Context<'a> {
 
     /// Starts the guard, once: from then on nothing outlives this process.
     pub fn guard(&self) -> Option<Arc<Guard>> {
-        let start = || match Guard::start(self.world.env.program(), &self.conduct.run, self.site.hold) {
+        let start = || match Guard::start(self.world.env.program(), &self.options.run_id, self.location.hold)
+        {
             Ok(guard) => Some(Arc::new(guard)),
             Err(error) => {
                 let text = format!("tasks may outlive a killed run, since its guard can't start: {error}");
@@ -165,10 +143,10 @@ impl<'a> Context<'a> {
         Setting {
             config: self.world.config,
             env: self.world.env,
-            root: self.site.root.clone(),
+            root: self.location.root.to_owned(),
             emitter: self.emitter,
             mask: Arc::clone(&self.secrets.mask),
-            hold: self.site.hold,
+            hold: self.location.hold,
             stop: self.stop.clone(),
             is_retry: false,
             identity: Box::new(|id| self.service_identity(id)),

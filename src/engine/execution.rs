@@ -91,7 +91,7 @@ pub fn execute(context: &Context<'_>, id: NodeId, reason: &Reason) -> Execution 
     let task = context.world.config.task(context.world.graph.node(id).task);
     let mut execution = Execution::begun(context.emitter.millis());
     let mut leftovers = Leftovers::of(context, task);
-    let mut gated = context.site.access.map(|access| GatedAttempts::new(context, id, access));
+    let mut gated = context.location.access.map(|access| GatedAttempts::new(context, id, access));
     let mut is_repeated = false;
     let workplace = loop {
         if !is_repeated {
@@ -160,7 +160,7 @@ pub fn execute(context: &Context<'_>, id: NodeId, reason: &Reason) -> Execution 
         if let Some(command) = &task.finally {
             finish(context, task, &workplace, command);
         }
-        if !task.reports.is_empty() && context.site.desk.is_none() {
+        if !task.reports.is_empty() && context.options.audit_collector().is_none() {
             leftovers.note(workplace.root());
             look_at_reports(context, id, &leftovers, workplace.root(), &mut execution);
         }
@@ -172,7 +172,7 @@ pub fn execute(context: &Context<'_>, id: NodeId, reason: &Reason) -> Execution 
 
 /// The folder of a task, if a sparse checkout leaves it out.
 fn left_out(context: &Context<'_>, task: &Task) -> Option<RepoPath> {
-    if task.cwd.is_top() || task.cwd.under(&context.site.root).exists() {
+    if task.cwd.is_top() || task.cwd.under(context.location.root).exists() {
         return None;
     }
     let snapshot = context.tree.snapshot()?;
@@ -257,7 +257,7 @@ fn attempt_once(
 /// The words of a command, with the program that has its function if it is one.
 fn program(context: &Context<'_>, command: &Command, words: Vec<String>) -> Result<Vec<String>, String> {
     match command {
-        Command::Rust(_) if context.site.hold.is_some() => Ok(rust_task::by_cargo(words)),
+        Command::Rust(_) if context.location.hold.is_some() => Ok(rust_task::by_cargo(words)),
         Command::Rust(_) => rust_task::by_itself(words, context.world.env),
         Command::Shell(_) | Command::Argv(_) => Ok(words),
     }
@@ -303,7 +303,7 @@ fn ready(
         guard: context.guard(),
         programs: &context.programs,
     };
-    let surroundings = task_env::of_task(context.world.env, &context.conduct.run, task, ports);
+    let surroundings = task_env::of_task(context.world.env, &context.options.run_id, task, ports);
     command::spawn(&kit, task, words, workplace.surroundings(surroundings), times)
 }
 
@@ -371,7 +371,7 @@ fn last_line(text: &str) -> &str {
 
 impl Watcher for Listener<'_> {
     fn output(&mut self, text: &str) {
-        if self.context.conduct.streams {
+        if self.context.options.streams {
             let task = self.task.name.clone();
             self.context.emitter.emit(What::TaskOutput { task, text: text.to_owned() });
         } else {
@@ -380,7 +380,7 @@ impl Watcher for Listener<'_> {
     }
 
     fn unfinished(&mut self, text: &str) {
-        if !self.context.conduct.streams {
+        if !self.context.options.streams {
             self.show(text);
         }
     }

@@ -116,8 +116,8 @@ fn take_hit(
     let task = task_of(context, id);
     let restores = matches!(reason, Reason::Cached { restores: Some(_), .. });
     let mut log = Log::default();
-    if let (Some(store), Some(key)) = (&context.site.store, &planned.key)
-        && (restores || context.conduct.wants_hit_logs || task.gate.is_some())
+    if let (Some(store), Some(key)) = (&context.store, &planned.key)
+        && (restores || context.options.wants_hit_logs || task.gate.is_some())
     {
         match store.cache.lookup(&key.digest) {
             Lookup::Hit(entry) => {
@@ -162,7 +162,7 @@ fn restore(
     let is_tracked = |path: &crate::base::path::RepoPath| {
         snapshot.as_ref().and_then(|snapshot| snapshot.get(path)).is_some_and(|entry| entry.tracked)
     };
-    let restored = store.cache.restore(&context.site.root, &task.outputs, entry, &is_tracked);
+    let restored = store.cache.restore(context.location.root, &task.outputs, entry, &is_tracked);
     restored.map_err(|error| Reason::Unrestorable { what: error.to_string() })?;
     leftovers::remember_restored(context, task, entry);
     context.tree.refresh(task, store.tree);
@@ -200,7 +200,7 @@ fn run_missing(context: &Context<'_>, id: NodeId, planned: &Planned, miss: &Miss
     let is_slow = execution.is_slow;
     let over = superseded(context, id);
     let status = if over.is_some() { Status::Stopped } else { status(context, &execution) };
-    if context.site.desk.is_some() {
+    if context.options.audit_collector().is_some() {
         return audited(context, id, reason, execution, status);
     }
     let kept = if status.is_pass() {
@@ -263,7 +263,7 @@ fn hinted(context: &Context<'_>, id: NodeId, result: TaskFinished) -> TaskFinish
         task: task_of(context, id),
         ended,
         log: &result.log.text,
-        root: &context.site.root,
+        root: context.location.root,
         env: context.world.env,
     });
     TaskFinished { hints: context.told.new_hints(hints), ..result }
@@ -329,7 +329,7 @@ fn stored_meanwhile(context: &Context<'_>, id: NodeId, planned: &Planned) -> Opt
         if task.outputs.is_empty() { Contribution::Key(key.digest) } else { Contribution::Outputs(outputs) };
     let planned = Planned { contribution: Some(contribution), ..planned.clone() };
     if differs.is_some()
-        && let (Some(store), Lookup::Hit(entry)) = (&context.site.store, lookup(context, key))
+        && let (Some(store), Lookup::Hit(entry)) = (&context.store, lookup(context, key))
     {
         restore(context, id, store, &entry).ok()?;
     }
@@ -337,7 +337,7 @@ fn stored_meanwhile(context: &Context<'_>, id: NodeId, planned: &Planned) -> Opt
 }
 
 fn lookup(context: &Context<'_>, key: &Key) -> Lookup {
-    context.site.store.as_ref().map_or(Lookup::Absent, |store| store.cache.lookup(&key.digest))
+    context.store.as_ref().map_or(Lookup::Absent, |store| store.cache.lookup(&key.digest))
 }
 
 /// Whether results of the task may come from the cache.

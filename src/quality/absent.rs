@@ -1,8 +1,8 @@
 //! Facts that no report has since the task that would tell them does not run on this system. It must
 //! not know which tasks there are.
 
-use super::Case;
 use super::evidence::Ruling;
+use super::inputs::Case;
 use ci_reports::{Facts, Kind};
 
 /// What a family of rules is about, and whether there is nothing of it.

@@ -3,10 +3,10 @@
 use std::cmp::{Ordering, Reverse};
 
 use super::evidence::{Breach, Ruling, Verdict};
+use super::inputs::{Baseline, Case};
 use super::percent::{Mark, Percent};
 use super::rules::Coverage as Rule;
 use super::ruling::{counted, missing, ruling, verdict};
-use super::{Baseline, Case};
 use crate::base::path::RepoPath;
 use ci_reports::facts::{Coverage, Lines, Ranges, Ratio, Spot};
 

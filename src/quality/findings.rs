@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, HashSet};
 use std::ptr;
 
 use super::evidence::{Breach, Ruling, Verdict};
+use super::inputs::{Baseline, Case};
 use super::ruling::{at_most, first_line, missing, number, ruling, verdict};
 use super::suppressions::{Sifted, Suppressions};
-use super::{Baseline, Case};
 use ci_reports::facts::{Finding, Severity};
 
 /// How often each finding is there, by its fingerprint: also those that are accepted, so that none is

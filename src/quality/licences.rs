@@ -3,8 +3,8 @@
 
 use spdx::{AdditionItem, Expression, LicenseItem, LicenseReq, ParseMode};
 
-use super::Case;
 use super::evidence::{Breach, Ruling};
+use super::inputs::Case;
 use super::rules::Licences;
 use super::ruling::{counted, missing, number, ruling, verdict};
 use super::suppressions::Suppressions;

@@ -1,7 +1,7 @@
 //! Bounds for figures. It must not know how they were measured.
 
-use super::Case;
 use super::evidence::{Ruling, Verdict};
+use super::inputs::Case;
 use super::rules::{Bound, Comparison};
 use super::ruling::{missing, ruling, verdict};
 use crate::base::name;

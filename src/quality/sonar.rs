@@ -1,7 +1,7 @@
 //! The rule for the verdict of a `SonarQube` server. It must not ask the server.
 
-use super::Case;
 use super::evidence::{Breach, Ruling};
+use super::inputs::Case;
 use super::ruling::{missing, ruling, verdict};
 
 /// Adds the ruling on the server's verdict.

@@ -1,8 +1,8 @@
 //! Rules for tests: how many failed, were skipped, were flaky, and were run at all. It must not know
 //! how tests are run.
 
-use super::Case;
 use super::evidence::{Breach, Ruling};
+use super::inputs::Case;
 use super::ruling::{at_most, counted, first_line, missing, number, ruling, verdict};
 use ci_reports::facts::{FailedTest, Tests, Totals};
 

@@ -1,7 +1,5 @@
 //! `xtask`: the list, the help and the version.
 
-use std::fs::File;
-
 use crate::project::{Project, Ran};
 
 #[test]
@@ -44,7 +42,7 @@ fn each_command_explains_itself_with_an_example() {
 #[cfg(target_os = "linux")]
 fn a_result_that_can_not_be_written_is_no_success() {
     let project = Project::new("");
-    let full = File::options().write(true).open("/dev/full").unwrap();
+    let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
     let output = project.xtask_command(&[]).stdout(full).output().unwrap();
     Ran::of(output).ends(5).says("can't write to standard output");
 }

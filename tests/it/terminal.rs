@@ -44,7 +44,12 @@ impl Screen {
     }
 
     fn with(project: &Project, term: &str, args: &[&str], vars: &[(&str, &str)]) -> Self {
-        let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
+        // macOS can't open one so that children don't inherit it.
+        #[cfg(target_os = "linux")]
+        let close_on_exec = OpenptFlags::CLOEXEC;
+        #[cfg(not(target_os = "linux"))]
+        let close_on_exec = OpenptFlags::empty();
+        let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | close_on_exec).unwrap();
         grantpt(&master).unwrap();
         unlockpt(&master).unwrap();
         let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;

@@ -18,11 +18,10 @@ use crate::cli::run::{self, request};
 use crate::cli::session::Session;
 use crate::config::model::{Config, TaskId};
 use crate::engine::audit::collector::{self, AuditCollector};
-use crate::engine::context::Conduct;
-use crate::engine::prepare::{Place, Prepared, Request};
+use crate::engine::prepare::{Prepared, Request};
 use crate::engine::run::emitter::Emitter;
 use crate::engine::run::inbox::LazyInbox;
-use crate::engine::run::launch::{Keeps, Launch};
+use crate::engine::run::options::{ResultMode, RunOptions};
 use crate::engine::run::scheduler::OnFailure;
 use crate::event::{Event, ServiceEnd, Summary, TaskFinished, Verdict, What};
 use crate::graph::Reach;
@@ -104,8 +103,7 @@ fn bring_about(
     let args = RunArgs { names: args.names.clone(), jobs: args.jobs, ..RunArgs::default() };
     let notes = vec!["first what the audited tasks need, in the work tree".to_owned()];
     let request = Request { tasks: Some(needs), notes, ..request(&args) };
-    let state = project.state();
-    run::here_with(session, (&args, &request), &project.config, project.spot(state.as_deref()), inbox)
+    run::run_in(session, &args, &request, &project.config, project.location(&session.env), inbox)
 }
 
 /// The tasks as an audit runs them: once.
@@ -127,40 +125,22 @@ fn sandboxed(
 ) -> Result<Summary, Failure> {
     let run = runs::new_id(session.clock.now(), std::process::id());
     let request = Request {
-        names: args.names.clone(),
         reach: Reach::Only,
         policy: CachePolicy::Off,
-        args: Vec::new(),
         tasks: Some(tasks.to_vec()),
-        notes: Vec::new(),
+        ..Request::new(args.names.clone())
     };
-    let state = project.state();
-    let place = Place {
-        root: &project.root,
-        state: state.as_deref(),
-        env: &session.env,
-        run: &run,
-        clock: &session.clock,
-        line: project.line(),
-    };
-    let prepared = Prepared::gather(config, &request, project.tree(), place)?;
-    let conduct =
-        Conduct { jobs: config.slots(args.jobs), streams: false, wants_hit_logs: false, run: run.clone() };
-    let launch = Launch {
-        root: &project.root,
-        conduct: &conduct,
+    let location = project.location(&session.env);
+    let prepared = Prepared::gather(config, &request, location, &session.clock, &run)?;
+    let options = RunOptions {
         on_failure: OnFailure::KeepGoing,
-        tree: None,
-        gated: None,
-        hold: None,
-        access: None,
-        keeps: Keeps::Traces(desk),
-        watching: None,
+        results: ResultMode::Audit(desk),
+        ..RunOptions::new(&run, config.slots(args.jobs))
     };
-    let system = |source| Failure::System { attempt: "listen for signals".to_owned(), source };
-    let heard = inbox.get().map_err(system)?;
+    let heard = inbox.get().map_err(Failure::signals)?;
     let emitter = Emitter::new(session.clock.clone(), sink(Arc::clone(results), session.paint_err()));
-    Ok(prepared.plan(&session.env, |world, plan| prepared.launch((world, plan), &launch, (&emitter, heard))))
+    Ok(prepared
+        .plan(&session.env, |world, plan| prepared.launch(world, plan, location, &options, &emitter, heard)))
 }
 
 /// What keeps the results, and tells on standard error what goes on.

@@ -99,7 +99,7 @@ impl<'s> Place<'s> {
         let root = project.root.clone();
         let cargo = text(&root.join(".cargo/config.toml"))?;
         let site = Site::of(config, &graph, site::runner(cargo.as_deref()));
-        let paths = paths(repository, project.state().as_deref())?;
+        let paths = paths(repository, project.state())?;
         let home = repository
             .remotes()
             .into_iter()

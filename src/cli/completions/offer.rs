@@ -158,7 +158,8 @@ fn members(config: &Config, name: &str) -> String {
 }
 
 fn runs(project: &Project) -> Vec<Choice> {
-    let runs = Runs::new(&project.state().unwrap_or_default());
+    let Some(state) = project.state() else { return Vec::new() };
+    let runs = Runs::new(state);
     let ids = runs.ids().unwrap_or_default();
     ids.into_iter().take(RUNS).map(|id| choice(id, "")).collect()
 }

@@ -154,26 +154,20 @@ impl Hook<'_> {
             return Ok(end);
         }
         let (inbox, _watch) = (LazyInbox::default(), self.watch());
-        let state = project.state();
-        let spot = project.spot(state.as_deref());
+        let location = project.location(&self.session.env);
+        let run = |args: &RunArgs| {
+            run::run_in(self.session, args, &run::request(args), &project.config, location, &inbox)
+        };
         let file = self.args.args.first().filter(|_| OF_FILES.contains(&stage.name()));
         let Some(file) = file else {
-            let args = RunArgs { names, ..RunArgs::default() };
-            return run::here_with(
-                self.session,
-                (&args, &run::request(&args)),
-                &project.config,
-                spot,
-                &inbox,
-            );
+            return run(&RunArgs { names, ..RunArgs::default() });
         };
         // The file is no part of the tree, so what its tasks found must not be remembered.
         let file = self.session.path(&PathBuf::from(file)).to_string_lossy().into_owned();
         for name in names {
             let args =
                 RunArgs { names: vec![name], args: vec![file.clone()], no_cache: true, ..RunArgs::default() };
-            let end =
-                run::here_with(self.session, (&args, &run::request(&args)), &project.config, spot, &inbox)?;
+            let end = run(&args)?;
             if end != End::Passed {
                 return Ok(end);
             }

@@ -60,7 +60,7 @@ pub fn perform(session: &Session, args: &ExplainGateArgs) -> Result<End, Failure
     let project = Project::open(&session.env, &session.dir)?;
     check(&project.config, &args.gate)?;
     project.repository()?;
-    let runs = Runs::new(&project.state().unwrap_or_default());
+    let runs = Runs::new(project.state_dir()?);
     let judged = newest(&runs, &args.gate)?;
     let judged = judged.ok_or_else(|| GateUnknown::Unjudged { name: args.gate.clone() })?;
     session.print(&if args.json { json(&judged) } else { text(&judged, session.paint_out()) })?;

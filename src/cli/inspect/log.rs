@@ -76,7 +76,7 @@ pub fn perform(session: &Session, args: &LogArgs) -> Result<End, Failure> {
     }
     let project = Project::open(&session.env, &session.dir)?;
     project.repository()?;
-    let runs = Runs::new(&project.state().unwrap_or_default());
+    let runs = Runs::new(project.state_dir()?);
     let id = match (&args.run, args.last || args.task.is_some() || args.service.is_some()) {
         (Some(run), _) => runs.find(run)?,
         (None, true) => runs.before_last(0)?,

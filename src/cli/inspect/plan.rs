@@ -11,7 +11,8 @@ use crate::cli::session::Session;
 use crate::cli::shards;
 use crate::cli::shards::PartArgs;
 use crate::effect::Warnings;
-use crate::engine::prepare::{Place, Prepared, Request, Tree};
+use crate::engine::location::Tree;
+use crate::engine::prepare::{Prepared, Request};
 use crate::engine::report::baseline::Line;
 use crate::event::Level;
 use crate::git::tree_id;
@@ -57,38 +58,27 @@ pub struct PlanArgs {
 pub fn perform(session: &Session, args: &PlanArgs) -> Result<End, Failure> {
     let project = Project::open(&session.env, &session.dir)?;
     let mut request = Request {
-        names: args.names.clone(),
         reach: if args.only { Reach::Only } else { Reach::WithNeeds },
         policy: if args.force { CachePolicy::Force } else { CachePolicy::Use },
         args: args.args.clone(),
-        tasks: None,
-        notes: Vec::new(),
+        ..Request::new(args.names.clone())
     };
     if let Some(base) = &args.affected {
         let reached = affected::reached(&project, &args.names, base)?;
         request.tasks = Some(reached.tasks);
         request.notes = reached.notes;
     }
-    let state = project.state();
     let commit =
         args.at.as_ref().map(|rev| project.repository()?.resolve(rev).map_err(Failure::from)).transpose()?;
-    let place = Place {
-        root: &project.root,
-        state: state.as_deref(),
-        env: &session.env,
-        run: "plan",
-        clock: &session.clock,
-        line: project.line().map(|line| Line { commit: commit.as_ref().map(|commit| &*commit.id), ..line }),
-    };
     let config = commit.as_ref().map(|commit| project.at(commit)).transpose()?;
-    let tree = match &commit {
-        Some(commit) => {
-            let filters = config.as_ref().map_or(&[][..], |config| &config.worktree.filters);
-            Tree::Objects(project.repository()?, &commit.tree, filters)
-        }
-        None => project.tree(),
-    };
-    let mut prepared = Prepared::gather(config.as_ref().unwrap_or(&project.config), &request, tree, place)?;
+    let config = config.as_ref().unwrap_or(&project.config);
+    let mut location = project.location(&session.env);
+    if let Some(commit) = &commit {
+        let repository = project.repository()?;
+        location.tree = Tree::Objects(repository, &commit.tree, &config.worktree.filters);
+        location.line = Some(Line { repository, commit: Some(&commit.id) });
+    }
+    let mut prepared = Prepared::gather(config, &request, location, &session.clock, "plan")?;
     shards::narrow(session, &mut prepared, &args.part)?;
     warn(session, &prepared);
     let tree = prepared.snapshot.as_ref().map(tree_id).transpose()?;

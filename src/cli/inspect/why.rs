@@ -9,12 +9,11 @@ use crate::cli::failure::Failure;
 use crate::cli::inspect::plan::{reason, warn};
 use crate::cli::project::Project;
 use crate::cli::session::Session;
-use crate::engine::prepare::{Place, Prepared, Request};
-use crate::graph::Reach;
+use crate::engine::prepare::{Prepared, Request};
 use crate::key::explanation::Explanation;
 use crate::key::inputs::InputSet;
 use crate::key::{Field, FieldKind};
-use crate::plan::{CachePolicy, Plan, Planned, World};
+use crate::plan::{Plan, Planned, World};
 use crate::reason::Change;
 use crate::reporter::lines::{clause, count};
 use crate::reporter::style::Tone;
@@ -52,24 +51,9 @@ struct Account<'a> {
 pub fn perform(session: &Session, args: &WhyArgs) -> Result<End, Failure> {
     let project = Project::open(&session.env, &session.dir)?;
     let named = project.config.ids().find(|id| project.config.task(*id).name == args.task);
-    let request = Request {
-        names: vec![args.task.clone()],
-        reach: Reach::WithNeeds,
-        policy: CachePolicy::Use,
-        args: args.args.clone(),
-        tasks: None,
-        notes: Vec::new(),
-    };
-    let state = project.state();
-    let place = Place {
-        root: &project.root,
-        state: state.as_deref(),
-        env: &session.env,
-        run: "why",
-        clock: &session.clock,
-        line: project.line(),
-    };
-    let prepared = Prepared::gather(&project.config, &request, project.tree(), place)?;
+    let request = Request { args: args.args.clone(), ..Request::new(vec![args.task.clone()]) };
+    let location = project.location(&session.env);
+    let prepared = Prepared::gather(&project.config, &request, location, &session.clock, "why")?;
     let Some(task) = named.filter(|id| !project.config.task(*id).is_aggregate()) else {
         let text = format!("`{}` has no key: it runs no command of its own", args.task);
         let hint = Some(format!("`xtask plan {}` tells of each of its tasks", args.task));

@@ -30,8 +30,7 @@ pub fn reached(project: &Project, names: &[String], base: &str) -> Result<Reache
     let repository = project.repository()?;
     let bases: Vec<&str> = if base.is_empty() { BASES.to_vec() } else { vec![base] };
     let (name, commit) = repository.merge_base(None, &bases)?;
-    let state = project.state();
-    let snapshot = WorkTreeReader::open(repository, state.as_deref())?.snapshot()?;
+    let snapshot = WorkTreeReader::open(repository, project.state())?.snapshot()?;
     let folders = [RepoPath::top(), project.config.base.clone()];
     let former = definition::of_tree(repository, &commit.tree, &folders, &commit.id[..10])?;
     let filters = former.as_ref().map_or(&[][..], |config| &config.worktree.filters);

@@ -10,6 +10,7 @@ use crate::cli::run;
 use crate::cli::run::RunArgs;
 use crate::cli::session::Session;
 use crate::config::model::Config;
+use crate::engine::run::inbox::LazyInbox;
 use crate::select::Selection;
 
 /// Arguments of `fix`.
@@ -38,7 +39,8 @@ pub fn perform(session: &Session, args: &FixArgs) -> Result<End, Failure> {
     }
     let names = fixes.tasks.iter().map(|task| task.name.clone()).collect();
     let args = RunArgs { names, jobs: Some(1), keep_going: true, no_cache: true, ..RunArgs::default() };
-    run::here(session, &args, &fixes, project.spot(project.state().as_deref()))
+    let location = project.location(&session.env);
+    run::run_in(session, &args, &run::request(&args), &fixes, location, &LazyInbox::default())
 }
 
 /// A config in which each selected task that has a `fix` runs that instead.

@@ -97,12 +97,11 @@ struct Rounds<'a> {
 pub fn perform(session: &Session, args: WatchArgs) -> Result<End, Failure> {
     let project = Project::open(&session.env, &session.dir)?;
     project.repository()?;
-    let system = |source| Failure::System { attempt: "listen for signals".to_owned(), source };
     let mark = format!("{}-watch", runs::new_id(session.clock.now(), std::process::id()));
     let WatchArgs { names, jobs, keep_going, output, format, args } = args;
     let reporters = ReporterOptions { output, format, ..ReporterOptions::default() };
     let args = RunArgs { names, jobs, keep_going, reporters, args, ..RunArgs::default() };
-    let inbox = Inbox::open().map_err(system)?;
+    let inbox = Inbox::open().map_err(Failure::signals)?;
     let rounds = Rounds { session, args, inbox, watching: Watching::new(mark.clone()) };
     // From here on no change is missed.
     let _watch = rounds.watch(&project)?;
@@ -203,17 +202,23 @@ impl Rounds<'_> {
 
     /// One round, and the wait for what starts the next.
     fn round(&self, project: &Project, by_itself: bool) -> Result<Next, Failure> {
-        let state = project.state();
-        let spot = project.spot(state.as_deref());
-        let run = runs::new_id(self.session.clock.now(), std::process::id());
+        let location = project.location(&self.session.env);
+        let run_id = runs::new_id(self.session.clock.now(), std::process::id());
         let request = run::request(&self.args);
-        let prepared = run::prepare(self.session, &request, &project.config, (spot, &run))?;
+        let prepared = Prepared::gather(&project.config, &request, location, &self.session.clock, &run_id)?;
         let Some(before) = &prepared.snapshot else { return Ok(Next::Changed) };
         let is_tracked = |path: &RepoPath| before.get(path).is_some_and(|entry| entry.tracked);
         self.watching.authors().begin(by_itself, is_tracked);
         self.watching.services.forget_failures();
-        let place = (&self.inbox, Some(&self.watching));
-        let (summary, reporters) = run::launch(self.session, (&self.args, &prepared), (spot, &run), place)?;
+        let (summary, reporters) = run::run_prepared(
+            self.session,
+            &self.args,
+            &prepared,
+            location,
+            &run_id,
+            &self.inbox,
+            Some(&self.watching),
+        )?;
         if let Some(failure) = reporters.failure() {
             return Err(failure);
         }
@@ -335,7 +340,7 @@ impl Rounds<'_> {
 
 /// The tree as it is now, with the rules and the index as they are now.
 fn tree(project: &Project) -> Result<Snapshot, Failure> {
-    Ok(WorkTreeReader::open(project.repository()?, project.state().as_deref())?.snapshot()?)
+    Ok(WorkTreeReader::open(project.repository()?, project.state())?.snapshot()?)
 }
 
 /// In what a tree differs from a former one, but for what tasks declare to write.

@@ -17,8 +17,9 @@ use crate::cli::project::Project;
 use crate::cli::session::Session;
 use crate::config::diagnostic::Diagnostics;
 use crate::config::model::Config;
+use crate::engine::location::Tree;
+use crate::engine::prepare;
 use crate::engine::prepare::tool_probes;
-use crate::engine::prepare::{self, Tree};
 use crate::gate::connection::{host_of, is_ssh};
 use crate::gate::setup;
 use crate::git::{GitError, PoolFinder, Repository, WorkTreeReader};
@@ -178,7 +179,7 @@ fn tasks(session: &Session) -> Vec<Finding> {
 
 /// What of tasks.toml has no effect on the work tree.
 fn without_effect(project: &Project, repository: &Repository) -> Result<Vec<Finding>, GitError> {
-    let snapshot = WorkTreeReader::open(repository, project.state().as_deref())?.snapshot()?;
+    let snapshot = WorkTreeReader::open(repository, project.state())?.snapshot()?;
     let setup = project.config.worktree.setup.as_ref().map(|setup| setup::alone(&project.config, setup));
     let mut findings = Vec::new();
     let mut known: Vec<Warning> = Vec::new();

@@ -11,14 +11,13 @@ use crate::base::units;
 use crate::cli::failure::Failure;
 use crate::cli::session::Session;
 use crate::config::model::Config;
-use crate::engine::context::Conduct;
-use crate::engine::prepare::{Place, Prepared, Request, Tree};
+use crate::engine::location::{RunLocation, Tree};
+use crate::engine::prepare::{Prepared, Request};
 use crate::engine::run::emitter::Emitter;
 use crate::engine::run::inbox::LazyInbox;
-use crate::engine::run::launch::{Keeps, Launch};
+use crate::engine::run::options::{ResultMode, RunOptions};
 use crate::engine::run::scheduler::OnFailure;
 use crate::event::{Event, Status, TaskFinished, Verdict, What};
-use crate::graph::Reach;
 use crate::history::runs;
 use crate::plan::CachePolicy;
 use crate::reporter::style::{Paint, Tone};
@@ -44,37 +43,29 @@ pub enum Trial {
 /// Signals can't be listened for.
 pub fn run(session: &Session, config: &Config, names: Vec<String>, root: &Path) -> Result<Trial, Failure> {
     let id = runs::new_id(session.clock.now(), std::process::id());
-    let place = Place { root, state: None, env: &session.env, run: &id, clock: &session.clock, line: None };
-    let request = Request {
-        names,
-        reach: Reach::WithNeeds,
-        policy: CachePolicy::Off,
-        args: Vec::new(),
-        tasks: None,
-        notes: Vec::new(),
-    };
     // Without a tree there are no keys, and so nothing is looked up or stored.
-    let prepared = Prepared::gather(config, &request, Tree::None, place)?;
-    let conduct =
-        Conduct { jobs: config.slots(None), streams: false, wants_hit_logs: false, run: id.clone() };
-    let launch = Launch {
+    let location = RunLocation {
+        tree: Tree::None,
         root,
-        conduct: &conduct,
-        on_failure: OnFailure::KeepGoing,
-        tree: None,
-        gated: None,
+        state: None,
+        env: &session.env,
+        line: None,
         hold: None,
         access: None,
-        keeps: Keeps::Nothing,
-        watching: None,
+    };
+    let request = Request { policy: CachePolicy::Off, ..Request::new(names) };
+    let prepared = Prepared::gather(config, &request, location, &session.clock, &id)?;
+    let options = RunOptions {
+        on_failure: OnFailure::KeepGoing,
+        results: ResultMode::Discard,
+        ..RunOptions::new(&id, config.slots(None))
     };
     let inbox = LazyInbox::default();
-    let system = |source| Failure::System { attempt: "listen for signals".to_owned(), source };
-    let heard = inbox.get().map_err(system)?;
+    let heard = inbox.get().map_err(Failure::signals)?;
     let outcomes = Arc::new(Mutex::new(Outcomes::new()));
     let emitter = Emitter::new(session.clock.clone(), sink(Arc::clone(&outcomes), session.paint_err()));
-    let summary =
-        prepared.plan(&session.env, |world, plan| prepared.launch((world, plan), &launch, (&emitter, heard)));
+    let summary = prepared
+        .plan(&session.env, |world, plan| prepared.launch(world, plan, location, &options, &emitter, heard));
     match (summary.verdict, inbox.signalled()) {
         (Verdict::Interrupted { signal }, _) | (_, Some(signal)) => Ok(Trial::Interrupted(signal)),
         _ => Ok(Trial::Done(std::mem::take(&mut outcomes.lock().unwrap_or_else(PoisonError::into_inner)))),

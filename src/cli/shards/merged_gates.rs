@@ -134,7 +134,7 @@ pub fn judge(session: &Session, merged: &Merged) -> Result<Vec<Judged>, Failure>
     }
     let project = Project::open(&session.env, &session.dir)?;
     let state = project.state();
-    let snapshot = WorkTreeReader::open(project.repository()?, state.as_deref())?.snapshot()?;
+    let snapshot = WorkTreeReader::open(project.repository()?, state)?.snapshot()?;
     let here = tree_id(&snapshot)?;
     if merged.manifest.tree.as_ref() != Some(&here) {
         let runs = tree(merged.manifest.tree.as_ref());
@@ -147,8 +147,8 @@ pub fn judge(session: &Session, merged: &Merged) -> Result<Vec<Judged>, Failure>
         .collect();
     let graph = Graph::of(config, &ids, Reach::Only);
     let standing = Standing {
-        line: project.line(),
-        state: state.as_deref(),
+        line: project.location(&session.env).line,
+        state: state,
         snapshot: Some(&snapshot),
         now: session.clock.now(),
     };

@@ -55,7 +55,7 @@ pub fn narrow(session: &Session, prepared: &mut Prepared<'_>, args: &PartArgs) -
 pub fn timings(session: &Session) -> Result<End, Failure> {
     let project = Project::open(&session.env, &session.dir)?;
     project.repository()?;
-    let mut timings = History::load(&project.state().unwrap_or_default()).timings();
+    let mut timings = History::load(project.state_dir()?).timings();
     // Tasks that are no more are of no use.
     timings.retain(|name, _| project.config.tasks.iter().any(|task| task.name == *name));
     // A map of numbers can always be written as JSON.

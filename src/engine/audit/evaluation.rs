@@ -72,9 +72,9 @@ fn declared<'a>(
 
 /// The work tree, and the one that has the state directory; by their real names.
 fn work_trees(context: &Context<'_>) -> Vec<PathBuf> {
-    let state = context.site.store.as_ref().map(|store| store.state.as_path());
+    let state = context.store.as_ref().map(|store| store.state);
     let git = state.and_then(Path::parent).filter(|folder| folder.ends_with(".git"));
-    let all = [Some(context.site.root.as_path()), git.and_then(Path::parent)];
+    let all = [Some(context.location.root), git.and_then(Path::parent)];
     let mut trees: Vec<PathBuf> = all
         .into_iter()
         .flatten()

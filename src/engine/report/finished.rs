@@ -16,7 +16,12 @@ use crate::graph::NodeId;
 
 /// Returns a reader of reports in the work tree, which speak of the files of this snapshot.
 pub fn library<'s>(context: &'s Context<'_>, snapshot: Option<&'s Snapshot>) -> Library<'s> {
-    Library { root: &context.site.root, place: &context.site.root, snapshot, mask: &context.secrets.mask }
+    Library {
+        root: context.location.root,
+        place: context.location.root,
+        snapshot,
+        mask: &context.secrets.mask,
+    }
 }
 
 /// What the reports of a node said when its task ended; of a hit, what they say now, provided that
@@ -51,7 +56,7 @@ fn stored(
     task: &Task,
     key: &Digest,
 ) -> Result<BTreeMap<RepoPath, Option<Digest>>, NoEvidence> {
-    let lookup = context.site.store.as_ref().map(|store| store.cache.lookup(key));
+    let lookup = context.store.as_ref().map(|store| store.cache.lookup(key));
     let Some(Lookup::Hit(entry)) = lookup else {
         return Err(NoEvidence { path: task.name.clone(), why: Why::Forgotten });
     };
@@ -73,7 +78,7 @@ fn is_as_stored(
     stored: &BTreeMap<RepoPath, Option<Digest>>,
     told: Option<&Told>,
 ) -> Result<(), NoEvidence> {
-    let root = &context.site.root;
+    let root = context.location.root;
     let changed = |path: &RepoPath| NoEvidence {
         path: path.to_string(),
         why: Why::Changed { task: task.name.clone() },

@@ -73,8 +73,8 @@ impl Identity {
 impl<'a> Leftovers<'a> {
     /// Of a task that is about to be executed.
     pub fn of(context: &'a Context<'a>, task: &'a Task) -> Self {
-        let written = context.site.store.as_ref().filter(|_| !task.reports.is_empty());
-        let own = written.map(|store| Written::new(&store.state, &context.site.root).of(&task.name));
+        let written = context.store.as_ref().filter(|_| !task.reports.is_empty());
+        let own = written.map(|store| Written::new(&store.state, context.location.root).of(&task.name));
         let own = own.unwrap_or_default();
         Self {
             context,
@@ -98,7 +98,7 @@ impl<'a> Leftovers<'a> {
             snapshot.as_ref().is_none_or(|tree| tree.get(path).is_some_and(|entry| entry.tracked))
         };
         let mut found = reports::lying(self.task, place).unwrap_or_default();
-        if let Some(store) = &self.context.site.store {
+        if let Some(store) = &self.context.store {
             let own = |path: &&RepoPath| self.is_own(path, place) && !is_tracked(path);
             let own: Vec<RepoPath> = found.iter().filter(own).cloned().collect();
             // What can't be taken out is noted as all else is.
@@ -113,7 +113,7 @@ impl<'a> Leftovers<'a> {
                 (path, identity)
             })
             .collect();
-        let local = self.context.site.store.as_ref().and_then(|store| Moment::now(&store.state).ok());
+        let local = self.context.store.as_ref().and_then(|store| Moment::now(&store.state).ok());
         self.since = Since { system: self.context.emitter.clock().now(), local };
     }
 
@@ -146,7 +146,7 @@ impl<'a> Leftovers<'a> {
     /// sandbox went with that.
     pub fn remember(&self, ended: &Ended) {
         let stays = !self.task.sandbox || ended.is_pass();
-        if stays && self.context.site.desk.is_none() {
+        if stays && self.context.options.audit_collector().is_none() {
             remember(self.context, self.task, &self.own);
         }
     }
@@ -164,8 +164,8 @@ pub fn remember_restored(context: &Context<'_>, task: &Task, entry: &Entry) {
 }
 
 fn remember(context: &Context<'_>, task: &Task, own: &Left) {
-    let Some(store) = context.site.store.as_ref().filter(|_| !own.is_empty()) else { return };
-    if let Err(error) = Written::new(&store.state, &context.site.root).add(&task.name, own) {
+    let Some(store) = context.store.as_ref().filter(|_| !own.is_empty()) else { return };
+    if let Err(error) = Written::new(&store.state, context.location.root).add(&task.name, own) {
         context.emitter.unwritten(&error);
     }
 }

@@ -64,8 +64,16 @@ impl Run<'_> {
             let Warnings { listed, more } = self.warnings;
             emitter.emit(What::Warnings { warnings: listed.clone(), more: *more });
         }
-        let voices = (emitter, self.services, self.watching);
-        let mut context = Context::new(self.world, self.plan, self.site, self.conduct, voices, self.secrets);
+        let mut context = Context::new(
+            self.world,
+            self.plan,
+            self.location,
+            self.store,
+            self.options,
+            emitter,
+            self.services,
+            self.secrets,
+        );
         if self.part.is_some_and(|part| !part.gates.is_empty()) {
             context.shelf = Shelf::of_all(self.world.graph.ids());
         }
@@ -74,7 +82,7 @@ impl Run<'_> {
             context.set_expected(self.history.get());
         }
         let costs = self.costs(&context);
-        let scheduler = Scheduler::new(self.world.graph, costs, self.conduct.jobs, self.on_failure);
+        let scheduler = Scheduler::new(self.world.graph, costs, self.options.jobs, self.options.on_failure);
         let mut progress = Progress { scheduler, tally: Tally::default(), blocked: Vec::new() };
         let draft = std::thread::scope(|scope| {
             let draft = self.leaves_manifest().then(|| scope.spawn(|| Draft::of(self, &context)));
@@ -118,15 +126,15 @@ impl Run<'_> {
         let now = emitter.clock().now().0.saturating_sub(emitter.millis());
         RunStarted {
             version: crate::event::VERSION,
-            run: self.conduct.run.clone(),
+            run: self.options.run_id.clone(),
             started: crate::base::clock::Timestamp(now),
             names: self.names.to_vec(),
             tree: self.tree.clone(),
             tasks: names.len(),
             hits: self.plan.hits(),
-            jobs: self.conduct.jobs,
+            jobs: self.options.jobs,
             width: names.iter().map(|name| name.chars().count()).max().unwrap_or(0),
-            gated: self.gated.clone(),
+            gated: self.options.gated.clone(),
             within: task_env::run_around(self.world.env),
         }
     }
@@ -205,7 +213,7 @@ impl Run<'_> {
 
     /// Ends the services, unless they are kept for the next run. A signal meanwhile kills them.
     fn end_services(&self, context: &Context<'_>, tally: &mut Tally, inbox: &Inbox) {
-        if self.watching.is_some() && tally.signal.is_none() {
+        if self.options.watching.is_some() && tally.signal.is_none() {
             return;
         }
         let setting = context.setting();
@@ -224,7 +232,7 @@ impl Run<'_> {
 
     /// Ends what left its process group, and says so.
     fn end_strays(&self, context: &Context<'_>) {
-        let tasks = context.has_started().then_some(self.conduct.run.as_str());
+        let tasks = context.has_started().then_some(self.options.run_id.as_str());
         let services = context.services.mark().filter(|_| context.services.is_empty());
         for mark in tasks.into_iter().chain(services) {
             Self::end_marked(context, mark);
@@ -246,7 +254,7 @@ impl Run<'_> {
     /// about. What declared outputs hold is not looked at. Results of such a run are not kept, as
     /// nobody can tell which task read what another had changed.
     fn changed(&self, context: &Context<'_>) -> Vec<String> {
-        let (Some(_), Some(store), Some(before)) = (&self.gated, &self.site.store, self.world.snapshot)
+        let (Some(_), Some(store), Some(before)) = (&self.options.gated, &self.store, self.world.snapshot)
         else {
             return Vec::new();
         };
@@ -275,7 +283,7 @@ impl Run<'_> {
 
     /// Keeps what gates that passed say of this tree, for later trees to be compared with.
     fn record(&self, context: &Context<'_>) {
-        let (Some(store), Some(tree)) = (&self.site.store, &self.tree) else { return };
+        let (Some(store), Some(tree)) = (&self.store, &self.tree) else { return };
         for recorded in context.records.take_gates() {
             if let Err(error) = Records::new(&store.state).add(tree, &recorded) {
                 let cause = &error.source;
@@ -288,7 +296,7 @@ impl Run<'_> {
 
     fn remember(&self, context: &Context<'_>) {
         let executions = context.records.take_executions();
-        let Some(store) = self.site.store.as_ref().filter(|_| !executions.is_empty()) else { return };
+        let Some(store) = self.store.as_ref().filter(|_| !executions.is_empty()) else { return };
         if let Err(error) = History::add(&store.state, &executions) {
             context.emitter.unwritten(&error);
         }

@@ -20,7 +20,7 @@ const TICK: u64 = 10;
 /// What of the outputs of the tasks that a node needs is not what they left, as a clause. A gate reads
 /// none: it is told what reports said.
 pub fn drift(context: &Context<'_>, id: NodeId) -> Option<String> {
-    let store = context.site.store.as_ref()?;
+    let store = context.store.as_ref()?;
     let node = context.world.graph.node(id);
     if context.world.config.task(node.task).gate.is_some() {
         return None;
@@ -30,7 +30,8 @@ pub fn drift(context: &Context<'_>, id: NodeId) -> Option<String> {
         let Some(Contribution::Outputs(_)) = context.nodes.contribution(*source) else { return None };
         let made = made(context, store, *source)?;
         let outputs: Vec<&Output> = made.outputs().iter().collect();
-        match store.cache.holds(&context.site.root, &task.outputs, &outputs, extras(context, store, task)) {
+        match store.cache.holds(context.location.root, &task.outputs, &outputs, extras(context, store, task))
+        {
             OutputState::Intact => None,
             OutputState::Differs(what) => {
                 Some(format!("what it needs of {} is no longer what that left: {what}", task.name))
@@ -52,8 +53,8 @@ fn made(context: &Context<'_>, store: &Store<'_>, id: NodeId) -> Option<Arc<Outp
 
 fn extras(context: &Context<'_>, store: &Store<'_>, task: &Task) -> Extras {
     let began = context.emitter.clock().now().0.saturating_sub(context.emitter.millis() + TICK);
-    let (writers, run) = (Writers::new(&store.state), &context.conduct.run);
-    if writers.other_since(&context.site.root, &task.name, run, Timestamp(began)) {
+    let (writers, run) = (Writers::new(&store.state), &context.options.run_id);
+    if writers.other_since(context.location.root, &task.name, run, Timestamp(began)) {
         Extras::Count
     } else {
         Extras::Ignored

@@ -69,7 +69,7 @@ pub fn of_execution(
     id: NodeId,
     permit: Option<&StorePermit>,
 ) -> Result<Vec<FileLock>, Refused> {
-    let Some(store) = &context.site.store else { return Ok(Vec::new()) };
+    let Some(store) = &context.store else { return Ok(Vec::new()) };
     let task = task_of(context, id);
     let mut wanted = Vec::new();
     if let Some(permit) = permit {
@@ -94,7 +94,7 @@ pub fn of_execution(
 ///
 /// Errors: it can't have them.
 pub fn of_restore(context: &Context<'_>, id: NodeId) -> Result<Vec<FileLock>, Refused> {
-    let Some(store) = &context.site.store else { return Ok(Vec::new()) };
+    let Some(store) = &context.store else { return Ok(Vec::new()) };
     let task = task_of(context, id);
     let wanted: Vec<Wanted> = outputs(context, store, task).into_iter().collect();
     take(context, id, &wanted).inspect(|_| note_writer(context, store, task))
@@ -105,7 +105,7 @@ fn note_writer(context: &Context<'_>, store: &Store<'_>, task: &Task) {
     if task.outputs.is_empty() || task.gate.is_some() {
         return;
     }
-    let noted = Writers::new(&store.state).note(&context.site.root, &task.name, &context.conduct.run);
+    let noted = Writers::new(&store.state).note(context.location.root, &task.name, &context.options.run_id);
     if let Err(error) = noted {
         context.emitter.unwritten(&error);
     }
@@ -144,7 +144,7 @@ fn place(context: &Context<'_>, store: &Store<'_>, task: &Task) -> Option<PathBu
     if task.outputs.is_empty() || is_inner {
         return None;
     }
-    let place = writers::place(&context.site.root, &task.name);
+    let place = writers::place(context.location.root, &task.name);
     Some(path(store, &format!("outputs-{}", place.hex())))
 }
 
@@ -181,7 +181,7 @@ fn take(context: &Context<'_>, id: NodeId, wanted: &[Wanted]) -> Result<Vec<File
 
 /// What this run signs a task's locks with.
 fn own_name(context: &Context<'_>, id: NodeId) -> String {
-    within(&context.conduct.run, &task_of(context, id).name)
+    within(&context.options.run_id, &task_of(context, id).name)
 }
 
 /// Whether one of the tasks that this run is a part of holds a lock.

@@ -56,7 +56,7 @@ impl Kept {
 pub fn keep(context: &Context<'_>, id: NodeId, passed: &Passed<'_>) -> Kept {
     let node = context.world.graph.node(id);
     let task = context.world.config.task(node.task);
-    let (Some(store), Some(before)) = (&context.site.store, passed.before) else {
+    let (Some(store), Some(before)) = (&context.store, passed.before) else {
         let key = passed.planned.key.as_ref();
         let contribution = key.map(|key| Contribution::Key(key.digest));
         return Kept { stored: Stored::NotTried, contribution, tainted: false };
@@ -71,7 +71,7 @@ pub fn keep(context: &Context<'_>, id: NodeId, passed: &Passed<'_>) -> Kept {
     let mut outputs = Arc::new(OutputSet::default());
     let mut refusal = None;
     if !task.outputs.is_empty() {
-        match store.cache.collect(&context.site.root, &task.outputs) {
+        match store.cache.collect(context.location.root, &task.outputs) {
             Ok(collected) => {
                 contribution = Some(Contribution::Outputs(collected.digest()));
                 refusal = unmatched(collected.unmatched());
@@ -146,7 +146,7 @@ fn put(
         outputs,
         forbidden: forbidden.as_ref(),
     };
-    match store.cache.store(&permit.key(), &entry, &context.site.root) {
+    match store.cache.store(&permit.key(), &entry, context.location.root) {
         Ok(()) => {
             context.records.add_stored(permit.key());
             Stored::Yes
@@ -236,6 +236,6 @@ fn unkept_report(execution: &Execution, collected: &OutputSet) -> Option<String>
 /// A digest that is never met again.
 fn unknown(context: &Context<'_>, task: &str) -> Digest {
     let mut fields = Fields::new("taskgate unknown outputs");
-    fields.add(context.conduct.run.as_bytes()).add(task.as_bytes());
+    fields.add(context.options.run_id.as_bytes()).add(task.as_bytes());
     fields.digest()
 }

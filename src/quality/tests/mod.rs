@@ -12,10 +12,11 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::evidence::{LISTED, Ruling, Verdict};
-use super::rules::{Bound, Comparison, Coverage, Findings, Licences, Suppression, Tests};
+use super::rules::{Bound, Comparison, Coverage, Day, Findings, Licences, Rules, Suppression, Tests};
 use super::*;
 use crate::base::path::RepoPath;
 use crate::base::pattern::{Origin, Pattern};
+use ci_reports::Kind;
 use ci_reports::facts::{
     self, FailedTest, Finding, Lines, Measure, Package, Ranges, Ratio, Severity, Sonar, Spot, Unit,
 };

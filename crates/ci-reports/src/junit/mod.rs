@@ -11,13 +11,11 @@
 //! pytest writes each attempt of a test as a case of the same name, the failed ones without a word;
 //! so its cases of one name are one test.
 
-mod case;
-mod spot;
-mod tally;
+mod cases;
+mod locations;
 mod totals;
 
-use self::case::{Case, Part};
-use self::tally::Tally;
+use self::cases::{Case, Part, Tally};
 use self::totals::{Gaps, Suite};
 use super::facts::{Facts, FailedTest, Tests};
 use super::source::Source;

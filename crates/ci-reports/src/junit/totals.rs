@@ -12,7 +12,7 @@
 //! - A suite that declares failures of which it lists none, or too few, failed itself. A tool that
 //!   counts one assertion as a failure and as an error does not list it twice.
 
-use super::tally::{Outcome, Tally};
+use super::cases::{Listed, Outcome, Tally};
 use crate::facts::Totals;
 use crate::text;
 use crate::xml::Element;
@@ -49,26 +49,6 @@ pub(super) struct Suite {
     within: Within,
     /// What all cases are like.
     cases: Alike,
-}
-
-/// What a suite or a case lists.
-#[derive(Clone, Copy, Default)]
-pub(super) struct Listed {
-    pub(super) cases: u64,
-    /// Elements that say that something failed.
-    pub(super) failures: u64,
-    /// Cases that failed.
-    pub(super) failed: u64,
-    /// Cases that say that they were skipped.
-    pub(super) skipped: u64,
-    /// Attempts that failed before the last one.
-    pub(super) attempts: u64,
-    /// How many assertions a case counts, if it does.
-    pub(super) assertions: Option<u64>,
-    /// Whether a case is written as Catch2 and doctest do: with the status `run`, and no result.
-    pub(super) is_run: bool,
-    /// Whether a case is named as Go demands it.
-    pub(super) is_go: bool,
 }
 
 #[derive(Clone, Copy, Default)]

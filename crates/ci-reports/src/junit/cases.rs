@@ -1,9 +1,11 @@
-//! One case of a `JUnit` report: its attributes and the elements in it. It must not know suites.
+//! The cases of a `JUnit` report: what the elements of each say, and all of them added up.
 
-use super::spot;
-use super::tally::Outcome;
-use super::totals::Listed;
-use crate::facts::{FailedTest, Spot};
+use std::collections::HashMap;
+
+use super::locations;
+use crate::ParseError;
+use crate::budget::Budget;
+use crate::facts::{FailedTest, Spot, Tests};
 use crate::text;
 use crate::xml::{Element, TEXT};
 
@@ -78,7 +80,7 @@ impl Part {
     /// What it says of a failure, and where that is, if it says so. The text of tools that repeat
     /// their message there says more than the message.
     pub(super) fn failure(&self, file: Option<&str>) -> (String, Option<Spot>) {
-        let place = spot::of(&self.text, file).or_else(|| spot::of(&self.message, file));
+        let place = locations::find(&self.text, file).or_else(|| locations::find(&self.message, file));
         let (message, text) = (self.message.trim(), self.text.trim_start());
         let says_more = message.is_empty() || text.starts_with(message);
         let shown = if says_more && !text.is_empty() { text } else { message };
@@ -192,4 +194,129 @@ fn full_name(class: &str, name: &str) -> String {
         return name.to_owned();
     }
     if name.is_empty() { class.to_owned() } else { format!("{class} › {name}") }
+}
+
+/// What a suite or a case lists.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Listed {
+    pub(super) cases: u64,
+    /// Elements that say that something failed.
+    pub(super) failures: u64,
+    /// Cases that failed.
+    pub(super) failed: u64,
+    /// Cases that say that they were skipped.
+    pub(super) skipped: u64,
+    /// Attempts that failed before the last one.
+    pub(super) attempts: u64,
+    /// How many assertions a case counts, if it does.
+    pub(super) assertions: Option<u64>,
+    /// Whether a case is written as Catch2 and doctest do: with the status `run`, and no result.
+    pub(super) is_run: bool,
+    /// Whether a case is named as Go demands it.
+    pub(super) is_go: bool,
+}
+
+/// What became of one case.
+pub(super) enum Outcome {
+    Passed,
+    /// It passed when tried again.
+    Flaky,
+    Skipped,
+    Failed(FailedTest),
+}
+
+/// Tests so far.
+pub(super) struct Tally {
+    tests: Tests,
+    budget: Budget,
+    /// Where cases of one name are one test: these.
+    joined: Option<Joined>,
+}
+
+/// Tests by their names.
+#[derive(Default)]
+struct Joined {
+    /// In their order.
+    tests: Vec<(String, Outcome)>,
+    places: HashMap<String, usize>,
+}
+
+impl Tally {
+    /// None.
+    pub(super) fn new() -> Self {
+        Self { tests: Tests::default(), budget: Budget::new(), joined: None }
+    }
+
+    /// From now on, cases of one name are one test.
+    pub(super) fn join_names(&mut self) {
+        self.joined.get_or_insert_with(Default::default);
+    }
+
+    /// Whether cases of one name are one test.
+    pub(super) fn joins_names(&self) -> bool {
+        self.joined.is_some()
+    }
+
+    /// Adds a case.
+    pub(super) fn case(&mut self, (name, outcome): (String, Outcome)) -> Result<(), ParseError> {
+        let Some(Joined { tests, places }) = &mut self.joined else {
+            return self.add(name, outcome);
+        };
+        match places.get(&name) {
+            Some(place) => {
+                let known = &mut tests[*place].1;
+                let before = std::mem::replace(known, Outcome::Skipped);
+                *known = match (before, outcome) {
+                    (Outcome::Failed(failed), _) | (_, Outcome::Failed(failed)) => Outcome::Failed(failed),
+                    (Outcome::Skipped, other) | (other, Outcome::Skipped) => other,
+                    _ => Outcome::Flaky,
+                };
+            }
+            None => {
+                // The name is held twice.
+                self.budget.keep(2 * name.len())?;
+                places.insert(name.clone(), tests.len());
+                tests.push((name, outcome));
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds something that failed and is no case.
+    pub(super) fn failed(&mut self, test: FailedTest) -> Result<(), ParseError> {
+        self.add(String::new(), Outcome::Failed(test))
+    }
+
+    /// Counts up to so many of those that passed as not run. How many these were.
+    pub(super) fn not_run(&mut self, count: u64) -> u64 {
+        let count = count.min(self.tests.passed);
+        self.tests.passed -= count;
+        self.tests.skipped += count;
+        count
+    }
+
+    /// All tests.
+    pub(super) fn end(mut self) -> Result<Tests, ParseError> {
+        for (name, outcome) in self.joined.take().unwrap_or_default().tests {
+            self.add(name, outcome)?;
+        }
+        Ok(self.tests)
+    }
+
+    fn add(&mut self, name: String, outcome: Outcome) -> Result<(), ParseError> {
+        match outcome {
+            Outcome::Passed => self.tests.passed += 1,
+            Outcome::Skipped => self.tests.skipped += 1,
+            Outcome::Flaky => {
+                self.budget.keep(name.len())?;
+                self.tests.passed += 1;
+                self.tests.flaky.push(name);
+            }
+            Outcome::Failed(test) => {
+                self.budget.keep(test.name.len() + test.message.len())?;
+                self.tests.failed.push(test);
+            }
+        }
+        Ok(())
+    }
 }

@@ -8,7 +8,7 @@ use crate::facts::Spot;
 use crate::uri;
 
 /// The first place that a text tells; if the test's file is known, the first in that file.
-pub(super) fn of(text: &str, file: Option<&str>) -> Option<Spot> {
+pub(super) fn find(text: &str, file: Option<&str>) -> Option<Spot> {
     text.lines().filter_map(in_line).find_map(|spot| match file {
         None => Some(spot),
         Some(file) => {
@@ -96,7 +96,7 @@ mod tests {
             ("", None),
         ];
         for (text, place) in cases {
-            let found = of(text, None).map(|spot| (spot.path, spot.line.unwrap()));
+            let found = find(text, None).map(|spot| (spot.path, spot.line.unwrap()));
             assert_eq!(found, place.map(|(path, line)| (path.to_owned(), line)), "{text}");
         }
     }
@@ -104,9 +104,9 @@ mod tests {
     #[test]
     fn a_known_file_is_looked_for() {
         let text = "src/shop.py:3: in total\ntests/a.py:5: Error\n";
-        assert_eq!(of(text, Some("tests/a.py")).unwrap().line, Some(5));
-        assert_eq!(of(text, Some("/home/dev/shop/tests/a.py")).unwrap().path, "/home/dev/shop/tests/a.py");
-        assert_eq!(of(text, Some("ests/a.py")), None);
-        assert_eq!(of(text, Some("b.py")), None);
+        assert_eq!(find(text, Some("tests/a.py")).unwrap().line, Some(5));
+        assert_eq!(find(text, Some("/home/dev/shop/tests/a.py")).unwrap().path, "/home/dev/shop/tests/a.py");
+        assert_eq!(find(text, Some("ests/a.py")), None);
+        assert_eq!(find(text, Some("b.py")), None);
     }
 }

@@ -1,0 +1,35 @@
+#!/bin/sh
+# Compiles taskgate for the other platforms that it supports, and runs it on ARM64 under qemu. Nothing is
+# linked for macOS, since that takes Apple's frameworks. tests/real/install.sh installs what this needs.
+set -eu
+cd "$(dirname "$0")/../.."
+
+place=${XTASK_REAL_TOOLS:-$HOME/.cache/taskgate-real}
+PATH=$place/zig/bin:$PATH
+sysroot=/usr/aarch64-linux-gnu
+qemu="qemu-aarch64-static -L $sysroot"
+
+if [ "${1:-}" = --tools ]; then
+    cargo-zigbuild --version
+    qemu-aarch64-static --version | head -n 1
+    exit
+fi
+
+# cross COMMAND TARGET ARGS…: cargo with zig as the C compiler. C code is not optimised: that takes long.
+cross() {
+    command=$1 target=$2
+    shift 2
+    echo "== $command for $target"
+    cargo-zigbuild "$command" --quiet --workspace --target "$target" --target-dir target/platforms \
+        --config 'profile.dev.package.libgit2-sys.opt-level=0' \
+        --config 'profile.dev.package.zstd-sys.opt-level=0' \
+        --config 'profile.dev.package.blake3.opt-level=0' "$@"
+}
+
+cross check aarch64-apple-darwin --all-targets
+cross check x86_64-apple-darwin
+cross check x86_64-unknown-linux-musl
+
+# qemu runs one program. What a test starts from its own program would need the kernel to know qemu.
+export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER="$qemu"
+cross test aarch64-unknown-linux-gnu --lib --bins
