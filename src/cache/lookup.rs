@@ -9,10 +9,10 @@ use std::time::{Duration, SystemTime};
 use crate::base::digest::Digest;
 use crate::base::stat::{Moment, Stat};
 use crate::cache::Cache;
-use crate::cache::blob::{self, Depth, Flaw};
-use crate::cache::entry::{Entry, Home, Section};
 use crate::cache::error::CacheError;
-use crate::cache::packed;
+use crate::cache::format::blob::{self, Depth, Flaw};
+use crate::cache::format::compression;
+use crate::cache::format::entry::{Entry, Home, Section};
 use crate::cache::place::{Kind, Place};
 
 /// Uses within this time count as one.
@@ -71,7 +71,7 @@ impl Cache {
     /// # Errors
     /// The file can't be removed.
     pub fn forget(&self, key: &Digest) -> Result<(), CacheError> {
-        Ok(super::place::remove(&self.place.file(Kind::Entry, key))?)
+        Ok(crate::cache::place::remove(&self.place.file(Kind::Entry, key))?)
     }
 
     /// The log of the stored run.
@@ -106,7 +106,7 @@ impl Cache {
         match &section.home {
             Home::Inline(encoding, range) => usize::try_from(section.len)
                 .ok()
-                .and_then(|len| packed::unpack(*encoding, &entry.bytes[range.clone()], len))
+                .and_then(|len| compression::unpack(*encoding, &entry.bytes[range.clone()], len))
                 .ok_or_else(|| {
                     let file = Place::shown(Kind::Entry, &entry.key);
                     CacheError::Damaged(format!("{file}: {}", Flaw::Check))

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::repository::Repository;
+use crate::git::repository::Repository;
 
 /// Where hooks lie.
 #[derive(Clone, PartialEq, Eq, Debug)]

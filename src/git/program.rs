@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
 
-use super::error::GitError;
 use crate::base::env::Env;
+use crate::git::error::GitError;
 use crate::process::children;
 use crate::process::guard::Guard;
 use crate::process::program::find_program;

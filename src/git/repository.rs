@@ -10,16 +10,15 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use git2::{ErrorCode, ObjectType, Oid, RepositoryOpenFlags};
 
-use super::error::GitError;
-use super::index::Index;
-use super::index_file::{self, Read};
-use super::left_out::LeftOut;
-use super::program::{GitProgram, Place};
-use super::settings::Settings;
-use super::snapshot::ContentId;
 use crate::base::env::Env;
 use crate::base::file::FileError;
 use crate::base::path::RepoPath;
+use crate::git::error::GitError;
+use crate::git::index::Index;
+use crate::git::index::file::{self as index_file, Read};
+use crate::git::program::{GitProgram, Place};
+use crate::git::settings::Settings;
+use crate::git::snapshot::{ContentId, Entry};
 
 /// The mode of a symlink in a tree.
 const SYMLINK: i32 = 0o120_000;
@@ -33,7 +32,7 @@ pub struct Repository {
     common_dir: PathBuf,
     opener: Opener,
     settings: Settings,
-    left_out: OnceLock<Vec<LeftOut>>,
+    left_out: OnceLock<Vec<Entry>>,
 }
 
 /// What it takes to open a repository.
@@ -383,7 +382,7 @@ impl Repository {
     }
 
     /// What a sparse checkout leaves out, once it was looked for.
-    pub(super) fn known_left_out(&self) -> &OnceLock<Vec<LeftOut>> {
+    pub(super) fn known_left_out(&self) -> &OnceLock<Vec<Entry>> {
         &self.left_out
     }
 

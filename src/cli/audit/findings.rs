@@ -3,11 +3,11 @@
 use serde_json::{Value, json};
 
 use crate::base::path::RepoPath;
+use crate::base::text::count;
 use crate::engine::audit::collector::Audit;
 use crate::engine::audit::findings::{Absent, Finding, Kind, Manner};
 use crate::event::{Log, Status, TaskFinished};
 use crate::process::trace::report::Doubt;
-use crate::reporter::lines::count;
 use crate::reporter::style::{Paint, Tone};
 use crate::reporter::text::{Keep, safe};
 

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 
 use crate::base::file;
+use crate::base::text::count;
 use crate::cli::exit::End;
 use crate::cli::failure::Failure;
 use crate::cli::project::Project;
@@ -14,7 +15,6 @@ use crate::config::model::Config;
 use crate::engine::report::baseline::{BASES, NOTES, committed, lines_of};
 use crate::git::{Commit, GitError, Notes, Repository};
 use crate::history::records::{Recorded, Records};
-use crate::reporter::lines::count;
 
 /// Arguments of `baseline`.
 #[derive(Args, Debug, Clone)]

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand};
 
 use crate::base::file::{self, Durability, FileError};
+use crate::base::text::count;
 use crate::cli::exit::End;
 use crate::cli::failure::Failure;
 use crate::cli::project::Project;
@@ -13,7 +14,6 @@ use crate::cli::session::Session;
 use crate::config::model::Provider;
 use crate::git::{Repository, WorkTreeReader};
 use crate::graph::{Graph, Reach};
-use crate::reporter::lines::count;
 use crate::reporter::style::Tone;
 use crate::select::Selection;
 use crate::workflow::badges::{self, Ask, Home};

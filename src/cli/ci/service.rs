@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
 
+use crate::base::ci::CiService;
 use crate::base::env::Env;
 use crate::base::{file, random};
 use crate::cli::failure::Failure;
@@ -46,29 +47,20 @@ pub enum Ci {
 /// A CI service, and the repository that its voice speaks of.
 #[derive(Debug)]
 pub struct Spoken {
-    service: Service,
+    service: CiService,
     env: Env,
     root: PathBuf,
 }
 
-/// A CI service.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Service {
-    Github,
-    Gitlab,
-    Buildkite,
-    Azure,
-}
-
 impl Ci {
     /// What is asked for; with events on standard output only what is asked for by name.
-    fn service(self, env: &Env, is_json: bool) -> Option<Service> {
+    fn service(self, env: &Env, is_json: bool) -> Option<CiService> {
         match self {
-            Self::Github => Some(Service::Github),
-            Self::Gitlab => Some(Service::Gitlab),
-            Self::Buildkite => Some(Service::Buildkite),
-            Self::Azure => Some(Service::Azure),
-            Self::Auto if !is_json => detected(env),
+            Self::Github => Some(CiService::Github),
+            Self::Gitlab => Some(CiService::Gitlab),
+            Self::Buildkite => Some(CiService::Buildkite),
+            Self::Azure => Some(CiService::Azure),
+            Self::Auto if !is_json => CiService::detect(env),
             Self::Auto | Self::None => None,
         }
     }
@@ -85,17 +77,6 @@ impl Ci {
     }
 }
 
-/// The service that says it runs this.
-fn detected(env: &Env) -> Option<Service> {
-    let known = [
-        ("GITHUB_ACTIONS", "true", Service::Github),
-        ("GITLAB_CI", "true", Service::Gitlab),
-        ("BUILDKITE", "true", Service::Buildkite),
-        ("TF_BUILD", "True", Service::Azure),
-    ];
-    known.into_iter().find(|(name, value, _)| env.var(name) == Some(OsStr::new(value))).map(|found| found.2)
-}
-
 impl Spoken {
     /// How the service is spoken to.
     ///
@@ -103,13 +84,13 @@ impl Spoken {
     /// The operating system gives nothing that can't be guessed.
     pub fn dialect(&self) -> Result<Box<dyn Dialect>, Failure> {
         Ok(match self.service {
-            Service::Github => {
+            CiService::Github => {
                 let attempt = "get random bytes to fence logs with".to_owned();
                 Box::new(Github::new(random::bytes().map_err(|source| Failure::System { attempt, source })?))
             }
-            Service::Gitlab => Box::new(Gitlab),
-            Service::Buildkite => Box::new(Buildkite),
-            Service::Azure => Box::new(Azure::new(self.artifact("summary.md").display().to_string())),
+            CiService::Gitlab => Box::new(Gitlab),
+            CiService::Buildkite => Box::new(Buildkite),
+            CiService::Azure => Box::new(Azure::new(self.artifact("summary.md").display().to_string())),
         })
     }
 
@@ -117,9 +98,9 @@ impl Spoken {
     pub fn site(&self) -> Site {
         let (env, root) = (self.env.clone(), self.root.clone());
         let base = match self.service {
-            Service::Github => env.var("GITHUB_BASE_REF"),
-            Service::Azure => env.var("SYSTEM_PULLREQUEST_TARGETBRANCH"),
-            Service::Gitlab | Service::Buildkite => None,
+            CiService::Github => env.var("GITHUB_BASE_REF"),
+            CiService::Azure => env.var("SYSTEM_PULLREQUEST_TARGETBRANCH"),
+            CiService::Gitlab | CiService::Buildkite => None,
         };
         let base = base.and_then(OsStr::to_str).filter(|base| !base.is_empty());
         let base = base.map(|base| format!("origin/{}", base.strip_prefix("refs/heads/").unwrap_or(base)));
@@ -136,7 +117,7 @@ impl Spoken {
     pub fn add_files(&self, session: &Session, reporters: &mut Reporters) -> Result<(), Failure> {
         let mut add = |reporter: Box<dyn Reporter>, name| reporters.add(reporter, name);
         match self.service {
-            Service::Github => {
+            CiService::Github => {
                 let path = self.env.var("GITHUB_STEP_SUMMARY").filter(|path| !path.is_empty());
                 let Some(path) = path.map(PathBuf::from) else { return Ok(()) };
                 match file::open_append(&path) {
@@ -150,19 +131,19 @@ impl Spoken {
                     )),
                 }
             }
-            Service::Gitlab => {
+            CiService::Gitlab => {
                 self.make_artifacts()?;
                 let quality = self.artifact("gl-code-quality-report.json");
                 let root = self.root.display().to_string();
                 add(Box::new(Junit::new(self.artifact("junit.xml"))), "the JUnit report for GitLab");
                 add(Box::new(CodeQuality::new(quality, root)), "the code quality report for GitLab");
             }
-            Service::Azure => {
+            CiService::Azure => {
                 self.make_artifacts()?;
                 let summary = SummaryFile::new(self.artifact("summary.md"), Mode::Replace);
                 add(Box::new(summary), "the summary for Azure");
             }
-            Service::Buildkite => {}
+            CiService::Buildkite => {}
         }
         Ok(())
     }
@@ -208,19 +189,19 @@ mod tests {
     fn a_service_is_told_by_what_it_sets_or_by_name() {
         let env = |name: &str, value: &str| Env::of([(name.into(), value.into())], PathBuf::new());
         let cases = [
-            (Ci::Auto, "GITHUB_ACTIONS", "true", Some(Service::Github)),
-            (Ci::Auto, "GITLAB_CI", "true", Some(Service::Gitlab)),
-            (Ci::Auto, "BUILDKITE", "true", Some(Service::Buildkite)),
-            (Ci::Auto, "TF_BUILD", "True", Some(Service::Azure)),
+            (Ci::Auto, "GITHUB_ACTIONS", "true", Some(CiService::Github)),
+            (Ci::Auto, "GITLAB_CI", "true", Some(CiService::Gitlab)),
+            (Ci::Auto, "BUILDKITE", "true", Some(CiService::Buildkite)),
+            (Ci::Auto, "TF_BUILD", "True", Some(CiService::Azure)),
             (Ci::Auto, "GITHUB_ACTIONS", "false", None),
             (Ci::Auto, "CI", "true", None),
             (Ci::None, "GITHUB_ACTIONS", "true", None),
-            (Ci::Azure, "GITHUB_ACTIONS", "true", Some(Service::Azure)),
+            (Ci::Azure, "GITHUB_ACTIONS", "true", Some(CiService::Azure)),
         ];
         for (ci, name, value, expected) in cases {
             assert_eq!(ci.service(&env(name, value), false), expected, "{ci:?} {name}={value}");
         }
         assert_eq!(Ci::Auto.service(&env("GITHUB_ACTIONS", "true"), true), None);
-        assert_eq!(Ci::Github.service(&env("CI", "true"), true), Some(Service::Github));
+        assert_eq!(Ci::Github.service(&env("CI", "true"), true), Some(CiService::Github));
     }
 }

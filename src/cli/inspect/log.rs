@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::Args;
 use serde_json::json;
 
+use crate::base::text::count;
 use crate::base::units;
 use crate::cli::ci::service;
 use crate::cli::exit::End;
@@ -20,7 +21,7 @@ use crate::history::runs::{RunHead, Runs};
 use crate::reporter::Output;
 use crate::reporter::Reporter as _;
 use crate::reporter::ci::Ci;
-use crate::reporter::lines::{Lines, count};
+use crate::reporter::lines::Lines;
 use crate::reporter::plain::Plain;
 use crate::reporter::style::{Paint, Tone};
 

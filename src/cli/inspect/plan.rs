@@ -3,6 +3,7 @@
 use clap::Args;
 use serde_json::json;
 
+use crate::base::text::count;
 use crate::cli::exit::End;
 use crate::cli::failure::Failure;
 use crate::cli::project::Project;
@@ -19,7 +20,7 @@ use crate::git::tree_id;
 use crate::graph::Reach;
 use crate::plan::{CachePolicy, Decision, Plan, World};
 use crate::reason::Reason;
-use crate::reporter::lines::{Lines, clause, count};
+use crate::reporter::lines::{Lines, clause};
 use crate::reporter::style::{Paint, Tone};
 
 /// Arguments of `plan`.

@@ -4,6 +4,7 @@
 use clap::Args;
 use serde_json::json;
 
+use crate::base::text::count;
 use crate::cli::exit::End;
 use crate::cli::failure::Failure;
 use crate::cli::inspect::plan::{reason, warn};
@@ -15,7 +16,7 @@ use crate::key::inputs::InputSet;
 use crate::key::{Field, FieldKind};
 use crate::plan::{Plan, Planned, World};
 use crate::reason::Change;
-use crate::reporter::lines::{clause, count};
+use crate::reporter::lines::clause;
 use crate::reporter::style::Tone;
 
 /// Arguments of `why`.

@@ -3,6 +3,7 @@
 
 use crate::affected::{self, Affected, Side};
 use crate::base::path::RepoPath;
+use crate::base::text::count;
 use crate::cli::failure::Failure;
 use crate::cli::project::Project;
 use crate::config::model::TaskId;
@@ -10,7 +11,6 @@ use crate::engine::report::baseline::BASES;
 use crate::gate::definition;
 use crate::git::{Commit, WorkTreeReader};
 use crate::graph::{Graph, Reach};
-use crate::reporter::lines::count;
 use crate::select::Selection;
 
 /// What is affected, and what is said of it.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 
+use crate::base::text::count;
 use crate::base::units;
 use crate::cache::{Cache, Repair};
 use crate::cli::exit::End;
@@ -12,7 +13,6 @@ use crate::cli::project::Project;
 use crate::cli::session::Session;
 use crate::engine::sandbox;
 use crate::git::{self, PoolFinder};
-use crate::reporter::lines::count;
 use crate::reporter::style::Tone;
 
 /// Arguments of `cache`.

@@ -9,6 +9,7 @@ use std::time::Duration;
 use clap::Args;
 use serde_json::json;
 
+use crate::base::text::count;
 use crate::base::units;
 use crate::cli::exit::End;
 use crate::cli::failure::{Failure, hint};
@@ -29,7 +30,6 @@ use crate::process::program::find_program;
 use crate::process::run::{Ended, run};
 use crate::process::spawn::{Limits, Spawn};
 use crate::process::stop::Stop;
-use crate::reporter::lines::count;
 use crate::reporter::style::Tone;
 use crate::warning::Warning;
 

@@ -7,6 +7,7 @@ use clap::Args;
 
 use crate::base::file;
 use crate::base::path::RepoPath;
+use crate::base::text::{count, first_of};
 use crate::cli::exit::End;
 use crate::cli::failure::Failure;
 use crate::cli::project::definition_folders;
@@ -19,8 +20,10 @@ use crate::git::{Repository, WorkTreeReader, tree_id};
 use crate::init::text::{self, Standing, Tried};
 use crate::init::{self, Candidate, Found, Survey};
 use crate::process::program::find_program;
-use crate::reporter::lines::count;
 use crate::reporter::style::Tone;
+
+/// How many paths are named in a message.
+const SHOWN: usize = 5;
 
 /// Arguments of `init`.
 #[derive(Args, Debug, Clone, Copy)]
@@ -164,13 +167,13 @@ impl Site<'_> {
         if !changed.is_empty() {
             self.warn(&format!(
                 "the trial changed {}; `git diff` shows how, and a gate would fail",
-                some(&changed)
+                first_of(&changed, SHOWN)
             ));
         }
         if !made.is_empty() {
             let text =
                 "; commit what belongs to the repository, and let git ignore the rest, or a gate would fail";
-            self.warn(&format!("the trial made {}{text}", some(&made)));
+            self.warn(&format!("the trial made {}{text}", first_of(&made, SHOWN)));
         }
         Ok(())
     }
@@ -260,10 +263,4 @@ fn top(path: &RepoPath) -> String {
     let mut parts = path.parts().map(String::from_utf8_lossy);
     let first = parts.next().unwrap_or_default();
     if parts.next().is_some() { format!("{first}/") } else { first.into_owned() }
-}
-
-fn some(paths: &[String]) -> String {
-    let shown: Vec<&str> = paths.iter().take(5).map(String::as_str).collect();
-    let more = paths.len() - shown.len();
-    if more == 0 { shown.join(", ") } else { format!("{} and {more} more", shown.join(", ")) }
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use clap::Args;
 use serde_json::json;
 
+use crate::base::text::count;
 use crate::base::units;
 use crate::cli::ci::service::Ci;
 use crate::cli::exit::End;
@@ -26,7 +27,7 @@ use crate::manifest::{Account, Manifest};
 use crate::reason::Reason;
 use crate::reporter::ci::Ci as CiVoice;
 use crate::reporter::junit::Junit;
-use crate::reporter::lines::{Lines, count};
+use crate::reporter::lines::Lines;
 use crate::reporter::rulings;
 use crate::reporter::style::{Paint, Tone};
 use crate::reporter::summary::{Mode, SummaryFile};

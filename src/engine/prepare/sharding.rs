@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use crate::base::digest::Digest;
 use crate::base::env::Env;
+use crate::base::text::count;
 use crate::config::model::TaskId;
 use crate::engine::prepare::Prepared;
 use crate::git::snapshot::Snapshot;
@@ -15,7 +16,7 @@ use crate::graph::{Graph, NodeId, Reach, Role};
 use crate::key::Field;
 use crate::key::explanation::displayed_fields;
 use crate::manifest::PlanDigest;
-use crate::manifest::phrases::{count, named};
+use crate::manifest::phrases::named;
 use crate::plan::{World, definition};
 use crate::shard::plan::ShardPlan;
 use crate::shard::{self, Shard, Split, Timings, Work};

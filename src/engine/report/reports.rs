@@ -9,6 +9,7 @@ use std::path::Path;
 use crate::base::digest::Digest;
 use crate::base::path::RepoPath;
 use crate::base::pattern::What;
+use crate::base::text::first_of;
 use crate::config::model::{Report, Task};
 use crate::engine::report::tree_paths::TreePaths;
 use crate::event::{Ended, Reported};
@@ -120,11 +121,7 @@ fn advice(others: &[String]) -> String {
     if others.is_empty() {
         return "; delete it if nothing writes it any more".to_owned();
     }
-    let mut named = others.iter().take(NAMED - 1).map(String::as_str).collect::<Vec<_>>().join(", ");
-    let more = others.len().saturating_sub(NAMED - 1);
-    if more > 0 {
-        named = format!("{named} and {more} more");
-    }
+    let named = first_of(others, NAMED - 1);
     format!(", and so are {named}; delete what nothing writes any more")
 }
 
