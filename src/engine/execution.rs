@@ -116,7 +116,7 @@ pub fn execute(context: &Context<'_>, id: NodeId, reason: &Reason) -> Execution 
         let gate = gated.as_ref();
         let (mut ended, log) = match &workplace {
             Ok(workplace) => {
-                attempt_once(context, id, (task, workplace), attempt, gate, &mut execution.is_slow)
+                attempt_once(context, id, task, workplace, attempt, gate, &mut execution.is_slow)
             }
             Err(SandboxError::Stopped) => (Ended::Stopped, Log::default()),
             Err(error) => (Ended::NotStarted { why: error.to_string() }, Log::default()),
@@ -157,7 +157,7 @@ pub fn execute(context: &Context<'_>, id: NodeId, reason: &Reason) -> Execution 
     // Where there was no place for the attempt, there is nothing to be cleaned up.
     if let Ok(workplace) = workplace {
         if let Some(command) = &task.finally {
-            finish(context, (task, &workplace), command);
+            finish(context, task, &workplace, command);
         }
         if !task.reports.is_empty() && context.options.audit_collector().is_none() {
             stale_reports.record_written(workplace.root());
@@ -174,7 +174,7 @@ fn left_out(context: &Context<'_>, task: &Task) -> Option<RepoPath> {
     if task.cwd.is_top() || task.cwd.under(context.location.root).exists() {
         return None;
     }
-    let snapshot = context.snapshot()?;
+    let snapshot = context.tree.snapshot()?;
     snapshot.within(&task.cwd).iter().any(|entry| entry.absent).then(|| task.cwd.clone())
 }
 
@@ -187,7 +187,7 @@ fn read_reports(
     execution: &mut Execution,
 ) {
     let task = context.world.config.task(context.world.graph.node(id).task);
-    let snapshot = context.snapshot();
+    let snapshot = context.tree.snapshot();
     let root = context.location.root;
     let reader = ReportReader { root, workdir, snapshot: snapshot.as_deref(), mask: &context.secrets.mask };
     let is_stale = |path: &RepoPath| stale_reports.is_stale(path, workdir);
@@ -215,7 +215,8 @@ fn read_reports(
 fn attempt_once(
     context: &Context<'_>,
     id: NodeId,
-    (task, workplace): (&Task, &Workplace),
+    task: &Task,
+    workplace: &Workplace,
     attempt: u32,
     gated: Option<&GatedAttempts<'_>>,
     is_slow: &mut bool,
@@ -239,12 +240,12 @@ fn attempt_once(
         Err(why) => return (Ended::NotStarted { why }, Log::default()),
     };
     let mut listener = Listener { context, task, is_slow };
-    let ready = ready(context, (task, &held.ports), &words, times, workplace);
+    let ready = ready(context, task, &held.ports, &words, times, workplace);
     let ready = ready.map(|spawn| match gated.and_then(GatedAttempts::trace) {
         Some((report, below)) => workdir::through_tracer(context, spawn, report, Some(below)),
         None => workplace.command(context, spawn),
     });
-    let (ended, log) = start(ready, times, (&stop, &mut listener));
+    let (ended, log) = start(ready, times, &stop, &mut listener);
     match held.failure(context.world.config) {
         // What is ended with the run did not fail by its service.
         Some(failure) if context.stop.demand() == Demand::None => (ended_by(failure), log),
@@ -269,7 +270,7 @@ fn ended_by(failure: Failure) -> Ended {
 }
 
 /// Runs the task's `finally`, whatever became of the task, and tells how it ended.
-fn finish(context: &Context<'_>, (task, workplace): (&Task, &Workplace), command: &Command) {
+fn finish(context: &Context<'_>, task: &Task, workplace: &Workplace, command: &Command) {
     let started = context.emitter.millis();
     let times = Times { timeout: Some(task.timeout.unwrap_or(FINALLY_TIMEOUT)), slow_after: None };
     let ports = context.services.ports(context.world.config, task);
@@ -279,8 +280,8 @@ fn finish(context: &Context<'_>, (task, workplace): (&Task, &Workplace), command
     } else {
         let words = command::words(task, &ports.fill_command(command), &[]);
         let mut listener = Listener { context, task, is_slow: &mut false };
-        let ready = ready(context, (task, &ports), &words, times, workplace);
-        start(ready, times, (&context.stop_finally, &mut listener))
+        let ready = ready(context, task, &ports, &words, times, workplace);
+        start(ready, times, &context.stop_finally, &mut listener)
     };
     let took = context.emitter.millis().saturating_sub(started);
     context.emitter.emit(What::FinallyFinished { task: task.name.clone(), ended, took, log });
@@ -289,7 +290,8 @@ fn finish(context: &Context<'_>, (task, workplace): (&Task, &Workplace), command
 /// A command of the task, ready to start in its workplace; or why it can't be.
 fn ready(
     context: &Context<'_>,
-    (task, ports): (&Task, &Ports),
+    task: &Task,
+    ports: &Ports,
     words: &[String],
     times: Times,
     workplace: &Workplace,
@@ -307,7 +309,8 @@ fn ready(
 fn start(
     ready: Result<Spawn, String>,
     times: Times,
-    (stop, listener): (&Stop, &mut Listener<'_>),
+    stop: &Stop,
+    listener: &mut Listener<'_>,
 ) -> (Ended, Log) {
     match ready {
         Ok(spawn) => {

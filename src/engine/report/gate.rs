@@ -100,7 +100,7 @@ pub fn load_reports(context: &Context<'_>, id: NodeId) -> Result<Arc<TaskReports
         None => None,
     };
     let stored = key.map(|key| stored_reports(context, task, &key)).transpose()?;
-    let snapshot = context.snapshot();
+    let snapshot = context.tree.snapshot();
     let root = context.location.root;
     let reader =
         ReportReader { root, workdir: root, snapshot: snapshot.as_deref(), mask: &context.secrets.mask };

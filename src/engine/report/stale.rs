@@ -95,7 +95,7 @@ impl<'a> StaleReports<'a> {
         if self.task.reports.is_empty() {
             return;
         }
-        let snapshot = self.context.snapshot();
+        let snapshot = self.context.tree.snapshot();
         let is_tracked = |path: &RepoPath| {
             // Without a snapshot, any file may be tracked.
             snapshot.as_ref().is_none_or(|tree| tree.get(path).is_some_and(|entry| entry.tracked))
