@@ -18,15 +18,26 @@ use crate::cache::place::{Kind, Place};
 /// Uses within this time count as one.
 const USE: Duration = Duration::from_secs(60 * 60);
 
-/// What lies under a key.
+/// The result of looking up a key.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Lookup {
-    /// A sound entry with all its blobs.
-    Hit(Box<Entry>),
-    /// Nothing.
+pub enum Lookup<T = Box<Entry>> {
+    /// An intact entry with all its blobs, or what was asked about it.
+    Hit(T),
+    /// There is no entry.
     Absent,
-    /// Something that can't be believed: which file, and how it is damaged.
+    /// The entry is damaged: which file, and how.
     Damaged(String),
+}
+
+impl<T> Lookup<T> {
+    /// Applies a function to what a hit holds.
+    pub fn map<U>(self, hit: impl FnOnce(T) -> U) -> Lookup<U> {
+        match self {
+            Self::Hit(held) => Lookup::Hit(hit(held)),
+            Self::Absent => Lookup::Absent,
+            Self::Damaged(what) => Lookup::Damaged(what),
+        }
+    }
 }
 
 impl Cache {
