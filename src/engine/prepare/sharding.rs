@@ -48,7 +48,7 @@ impl Prepared<'_> {
     pub fn narrow(&mut self, shard: Shard, timings: &Timings, env: &Env) -> Result<(), ShardingError> {
         let tasks = self.tasks(timings)?;
         let split = shard::split(&tasks.work, shard.count);
-        let (plan, all) = self.definitions((&tasks, &split), shard, env);
+        let (plan, all) = self.definitions(&tasks, &split, shard, env);
         let mut elsewhere: BTreeMap<String, Vec<Field>> = all
             .into_iter()
             .map(|(task, fields)| (task, displayed_fields(&fields, &self.secrets.mask)))
@@ -109,7 +109,8 @@ impl Prepared<'_> {
     /// The plan's digest, and what each of its tasks is.
     fn definitions(
         &self,
-        (tasks, split): (&Tasks, &Split),
+        tasks: &Tasks,
+        split: &Split,
         shard: Shard,
         env: &Env,
     ) -> (Digest, BTreeMap<String, Vec<Field>>) {
