@@ -106,8 +106,7 @@ fn a_committed_file_that_cannot_be_read_is_no_want_of_a_baseline() {
     fails(&ran, "findings.new");
     let broken = project.git(&["rev-parse", "--short=10", "origin/main"]);
     let broken = broken.trim();
-    let told =
-        format!("the baseline base.json can't be read as {broken} (the merge base with origin/main) has it");
+    let told = format!("the baseline base.json of {broken} (the merge base with origin/main) can't be read");
     ran.says(&told);
     project.xtask(&["baseline", "show"]).ends(5);
     // What is recorded of that commit itself counts first, so there is a way out.

@@ -66,9 +66,9 @@ pub struct CiInitArgs {
 ///
 /// # Errors
 /// There is no repository, tasks.toml is wrong, what CI is to run is unknown, or the disk failed.
-pub fn perform(session: &Session, args: CiArgs) -> Result<End, Failure> {
+pub fn run(session: &Session, args: CiArgs) -> Result<End, Failure> {
     let project = Project::open(&session.env, &session.dir)?;
-    let place = Place::of(session, &project)?;
+    let place = CiFiles::open(session, &project)?;
     match args.action {
         CiAction::Init(args) => place.init(args),
         CiAction::Check => place.check(),
@@ -76,19 +76,19 @@ pub fn perform(session: &Session, args: CiArgs) -> Result<End, Failure> {
 }
 
 /// A repository and what is to be in it.
-struct Place<'s> {
+struct CiFiles<'s> {
     session: &'s Session,
     root: PathBuf,
     facts: CiFacts,
     providers: Vec<Provider>,
     drafts: Vec<Draft>,
     /// The host of `origin`, and the repository there.
-    home: Option<(String, String)>,
+    origin: Option<(String, String)>,
     branch: String,
 }
 
-impl<'s> Place<'s> {
-    fn of(session: &'s Session, project: &Project) -> Result<Self, Failure> {
+impl<'s> CiFiles<'s> {
+    fn open(session: &'s Session, project: &Project) -> Result<Self, Failure> {
         let repository =
             project.repository.as_ref().ok_or(Failure::NoRepository { what: "no CI system can run it" })?;
         let config = &project.config;
@@ -96,7 +96,7 @@ impl<'s> Place<'s> {
         let selection = Selection::of(config, &config.ci.run).map_err(|_| Failure::NothingForCi)?;
         let graph = Graph::of(config, &selection.tasks, Reach::WithNeeds);
         let root = project.root.clone();
-        let cargo = text(&root.join(".cargo/config.toml"))?;
+        let cargo = read_text(&root.join(".cargo/config.toml"))?;
         let facts = CiFacts::new(config, &graph, ci_facts::runner(cargo.as_deref()));
         let paths = paths(repository, project.state())?;
         let home = repository
@@ -106,12 +106,12 @@ impl<'s> Place<'s> {
             .and_then(|(_, url)| ci_facts::slug(&url));
         let host = home.as_ref().map(|(host, _)| host.as_str());
         let providers = if config.ci.providers.is_empty() {
-            guess_providers(host, &paths)
+            detect_providers(host, &paths)
         } else {
             config.ci.providers.clone()
         };
         let branch = repository.default_branch().unwrap_or_else(|| "main".to_owned());
-        let mut place = Self { session, root, facts, providers, drafts: Vec::new(), home, branch };
+        let mut place = Self { session, root, facts, providers, drafts: Vec::new(), origin: home, branch };
         place.drafts = place.drafts(&paths)?;
         Ok(place)
     }
@@ -143,7 +143,7 @@ impl<'s> Place<'s> {
         if !self.facts.branches.is_empty() {
             return Ok(self.facts.branches.clone());
         }
-        let there = text(&self.root.join(github::PATH))?.filter(|text| workflow::is_generated(text));
+        let there = read_text(&self.root.join(github::PATH))?.filter(|text| workflow::is_generated(text));
         let named = there.map(|text| github::branches(&text)).unwrap_or_default();
         Ok(if named.is_empty() { vec![self.branch.clone()] } else { named })
     }
@@ -153,16 +153,18 @@ impl<'s> Place<'s> {
         let mut told = Vec::new();
         let mut refused = Vec::new();
         for draft in &self.drafts {
-            match standing(&self.root, draft)? {
-                Standing::Missing => writes.push((draft, draft.text.clone())),
-                Standing::Foreign if args.force => writes.push((draft, draft.text.clone())),
-                Standing::Foreign if draft.policy == OverwritePolicy::Required => {
+            match file_state(&self.root, draft)? {
+                FileState::Missing => writes.push((draft, draft.text.clone())),
+                FileState::HandWritten if args.force => writes.push((draft, draft.text.clone())),
+                FileState::HandWritten if draft.policy == OverwritePolicy::Required => {
                     refused.push(format!("{}: it was not written by this command", draft.path));
                 }
-                Standing::Foreign => told.push(format!("left alone: {}, which people wrote", draft.path)),
-                Standing::Broken(why) if !args.force => refused.push(format!("{}: {why}", draft.path)),
-                Standing::Broken(_) => writes.push((draft, draft.text.clone())),
-                Standing::Ours { there, filled, orphaned, interference } => {
+                FileState::HandWritten => {
+                    told.push(format!("left alone: {}, which people wrote", draft.path));
+                }
+                FileState::Unreadable(why) if !args.force => refused.push(format!("{}: {why}", draft.path)),
+                FileState::Unreadable(_) => writes.push((draft, draft.text.clone())),
+                FileState::Generated { current, expected, orphaned, interference } => {
                     told.extend(interference.map(|problem| format!("note: {}: {problem}", draft.path)));
                     if !orphaned.is_empty() && !args.force {
                         refused.push(format!(
@@ -170,10 +172,10 @@ impl<'s> Place<'s> {
                             draft.path,
                             orphaned.join("`, `")
                         ));
-                    } else if there == filled {
+                    } else if current == expected {
                         told.push(format!("unchanged: {}", draft.path));
                     } else {
-                        writes.push((draft, filled));
+                        writes.push((draft, expected));
                     }
                 }
             }
@@ -185,20 +187,20 @@ impl<'s> Place<'s> {
             });
         }
         for (draft, text) in writes {
-            write(&self.root.join(draft.path), &text)?;
+            write_text(&self.root.join(draft.path), &text)?;
             told.push(format!("wrote {}", draft.path));
         }
         told.extend(self.readme(args)?);
         told.extend(self.facts.unserved.iter().map(|system| {
             format!("note: no machine is known for tasks of the system {system}; CI leaves them out")
         }));
-        self.session.tell(&(told.join("\n") + "\n"));
+        self.session.eprint(&(told.join("\n") + "\n"));
         Ok(End::Passed)
     }
 
     /// Puts badges into the README if they have a place there, and prints them.
     fn readme(&self, args: CiInitArgs) -> Result<Option<String>, Failure> {
-        let Some((host, slug)) = &self.home else {
+        let Some((host, slug)) = &self.origin else {
             return Ok(Some(
                 "note: there are no badges, since no remote `origin` tells where the repository is"
                     .to_owned(),
@@ -206,8 +208,9 @@ impl<'s> Place<'s> {
         };
         let home = Home { host, slug, branch: &self.branch };
         // A repository is at one of them; the other sees a copy.
-        let is_others = Provider::ALL.into_iter().any(|(_, provider)| is_of(host, provider));
-        let is_at = |provider: &Provider| is_of(host, *provider) || self.providers.len() == 1 && !is_others;
+        let is_others = Provider::ALL.into_iter().any(|(_, provider)| is_host_of(host, provider));
+        let is_at =
+            |provider: &Provider| is_host_of(host, *provider) || self.providers.len() == 1 && !is_others;
         let at = self.providers.iter().filter(|provider| is_at(provider));
         let badges: Vec<String> = at.map(|provider| badges::badge(*provider, home)).collect();
         if badges.is_empty() {
@@ -215,11 +218,11 @@ impl<'s> Place<'s> {
         }
         self.session.print(&(badges.join("\n") + "\n"))?;
         let path = self.root.join("README.md");
-        let Some(there) = text(&path)? else { return Ok(None) };
+        let Some(there) = read_text(&path)? else { return Ok(None) };
         let ask = if args.badges { Ask::Wanted } else { Ask::Marked };
         match badges::write(&there, &badges, ask) {
             Some(new) if new != there => {
-                write(&path, &new)?;
+                write_text(&path, &new)?;
                 Ok(Some("wrote the badges into README.md".to_owned()))
             }
             None if args.badges => {
@@ -234,7 +237,7 @@ impl<'s> Place<'s> {
         let mut checked = 0;
         let mut is_refused = false;
         for draft in self.drafts.iter().filter(|draft| draft.policy != OverwritePolicy::Unchecked) {
-            match self.drift(draft)? {
+            match self.differences(draft)? {
                 None => {}
                 Some(found) => {
                     checked += 1;
@@ -246,7 +249,7 @@ impl<'s> Place<'s> {
         let paint = self.session.paint_err();
         if lines.is_empty() {
             let files = count(checked, "file");
-            self.session.tell(&format!("{files} for CI as tasks.toml has it\n"));
+            self.session.eprint(&format!("{files} for CI as tasks.toml has it\n"));
             return Ok(End::Passed);
         }
         let mark = paint.tone(Tone::Bad, "drift:");
@@ -261,54 +264,54 @@ impl<'s> Place<'s> {
             paint.tone(Tone::Strong, "hint:"),
             self.facts.call
         ));
-        self.session.tell(&text);
+        self.session.eprint(&text);
         Ok(End::Failed)
     }
 
     /// Where a file differs from its draft; `None` if there is nothing to compare.
-    fn drift(&self, draft: &Draft) -> Result<Option<Drift>, Failure> {
+    fn differences(&self, draft: &Draft) -> Result<Option<Differences>, Failure> {
         let path = draft.path;
-        let missing = || Drift { lines: vec![format!("{path}: it is missing")], is_refused: false };
-        let refused = |line: String| Drift { lines: vec![line], is_refused: true };
-        match standing(&self.root, draft)? {
-            Standing::Missing => Ok(Some(missing())),
-            Standing::Foreign if draft.policy == OverwritePolicy::Required => {
+        let missing = || Differences { lines: vec![format!("{path}: it is missing")], is_refused: false };
+        let refused = |line: String| Differences { lines: vec![line], is_refused: true };
+        match file_state(&self.root, draft)? {
+            FileState::Missing => Ok(Some(missing())),
+            FileState::HandWritten if draft.policy == OverwritePolicy::Required => {
                 Ok(Some(refused(format!("{path}: it was not written by `xtask ci init`"))))
             }
-            Standing::Foreign => Ok(None),
-            Standing::Broken(why) => Ok(Some(refused(format!("{path}: {why}")))),
-            Standing::Ours { there, filled, orphaned, interference } => {
+            FileState::HandWritten => Ok(None),
+            FileState::Unreadable(why) => Ok(Some(refused(format!("{path}: {why}")))),
+            FileState::Generated { current, expected, orphaned, interference } => {
                 let is_refused = !orphaned.is_empty();
                 let orphaned = orphaned
                     .iter()
                     .map(|name| format!("{path}: there is no place for the hand-written section `{name}`"));
                 let interference = interference.map(|problem| format!("{path}: {problem}"));
-                let drift = find_drift(&filled, &there).map(|found| format!("{path}:{found}"));
+                let drift = find_drift(&expected, &current).map(|found| format!("{path}:{found}"));
                 let lines = orphaned.chain(interference).chain(drift).collect();
-                Ok(Some(Drift { lines, is_refused }))
+                Ok(Some(Differences { lines, is_refused }))
             }
         }
     }
 }
 
 /// Where a file differs from its draft.
-struct Drift {
+struct Differences {
     lines: Vec<String>,
     /// Whether it is not written over unless that is asked for.
     is_refused: bool,
 }
 
 /// How a file stands to its draft.
-enum Standing {
+enum FileState {
     Missing,
     /// People wrote it.
-    Foreign,
+    HandWritten,
     /// Its hand-written parts can't be told.
-    Broken(String),
-    Ours {
-        there: String,
+    Unreadable(String),
+    Generated {
+        current: String,
         /// The draft with the hand-written sections of the file.
-        filled: String,
+        expected: String,
         /// Hand-written sections that the draft has no place for.
         orphaned: Vec<String>,
         /// What hand-written sections do besides adding to what they are in.
@@ -316,36 +319,37 @@ enum Standing {
     },
 }
 
-fn standing(root: &Path, draft: &Draft) -> Result<Standing, Failure> {
-    let Some(there) = text(&root.join(draft.path))? else { return Ok(Standing::Missing) };
+fn file_state(root: &Path, draft: &Draft) -> Result<FileState, Failure> {
+    let Some(there) = read_text(&root.join(draft.path))? else { return Ok(FileState::Missing) };
     if !workflow::is_generated(&there) {
-        return Ok(Standing::Foreign);
+        return Ok(FileState::HandWritten);
     }
     Ok(match Sections::parse(&there) {
-        Err(error) => Standing::Broken(error.to_string()),
-        Ok(sections) => Standing::Ours {
-            filled: sections.fill(&draft.text),
+        Err(error) => FileState::Unreadable(error.to_string()),
+        Ok(sections) => FileState::Generated {
+            expected: sections.fill(&draft.text),
             orphaned: sections.orphaned_sections(&draft.text).into_iter().map(str::to_owned).collect(),
             interference: match draft.policy {
                 OverwritePolicy::Unchecked => None,
                 _ => find_interference(&draft.text, &sections),
             },
-            there,
+            current: there,
         },
     })
 }
 
 /// The CI systems of a repository whose tasks.toml names none.
-fn guess_providers(host: Option<&str>, paths: &[String]) -> Vec<Provider> {
+fn detect_providers(host: Option<&str>, paths: &[String]) -> Vec<Provider> {
     let has = |wanted: &str| paths.iter().any(|path| path == wanted);
     let known = [(Provider::GitHub, github::PATH), (Provider::GitLab, gitlab::PATH)].into_iter();
-    let there = known.filter(|(provider, path)| host.is_some_and(|host| is_of(host, *provider)) || has(path));
+    let there =
+        known.filter(|(provider, path)| host.is_some_and(|host| is_host_of(host, *provider)) || has(path));
     let providers: Vec<Provider> = there.map(|(provider, _)| provider).collect();
     if providers.is_empty() { vec![Provider::GitHub] } else { providers }
 }
 
 /// Whether a host says by its name whose it is.
-fn is_of(host: &str, provider: Provider) -> bool {
+fn is_host_of(host: &str, provider: Provider) -> bool {
     let word = Provider::ALL.into_iter().find(|(_, known)| *known == provider).map(|(word, _)| word);
     host.split('.').any(|part| Some(part) == word)
 }
@@ -358,11 +362,11 @@ fn paths(repository: &Repository, state: Option<&Path>) -> Result<Vec<String>, F
 }
 
 /// The text of a file; what is no text was not written by us, and is shown as it can be.
-fn text(path: &Path) -> Result<Option<String>, Failure> {
+fn read_text(path: &Path) -> Result<Option<String>, Failure> {
     Ok(file::read(path)?.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()))
 }
 
-fn write(path: &Path, text: &str) -> Result<(), Failure> {
+fn write_text(path: &Path, text: &str) -> Result<(), Failure> {
     let folder = path.parent().unwrap_or(Path::new("."));
     file::make_dir(folder)?;
     if file::write_new(path, text.as_bytes())? {
