@@ -1,13 +1,12 @@
 //! What all workers of a run share. It must not decide anything.
 
-use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use crate::base::digest::Digest;
-use crate::cache::Cache;
-use crate::config::model::{ServiceId, TaskId};
-use crate::engine::location::RunLocation;
+use crate::config::model::{ServiceId, Task, TaskId};
+use crate::engine::location::{RunLocation, Store};
 use crate::engine::report::shelf::Shelf;
+use crate::engine::run::Run;
 use crate::engine::run::emitter::Emitter;
 use crate::engine::run::options::RunOptions;
 use crate::engine::run::state::{NodeResult, NodeStates, RunRecords, RunTree, ToldOnce};
@@ -18,23 +17,12 @@ use crate::engine::task::command::Programs;
 use crate::engine::task::secrets::Secrets;
 use crate::engine::watch::{Standing, Watching};
 use crate::event::{Level, What};
-use crate::git::{PoolFinder, WorkTreeReader};
+use crate::git::PoolFinder;
 use crate::graph::NodeId;
 use crate::history::tasks::History;
 use crate::plan::{Plan, World};
 use crate::process::guard::Guard;
 use crate::process::stop::Stop;
-
-/// What a run in a repository has.
-#[derive(Clone, Copy)]
-pub struct Store<'a> {
-    /// The state directory.
-    pub state: &'a Path,
-    /// The cache.
-    pub cache: &'a Cache,
-    /// The work tree, to be looked at again.
-    pub tree: &'a WorkTreeReader,
-}
 
 /// All that workers share.
 pub struct Context<'a> {
@@ -80,17 +68,9 @@ pub struct Context<'a> {
 }
 
 impl<'a> Context<'a> {
-    /// Of a run that has not started.
-    pub fn new(
-        world: World<'a>,
-        plan: &'a Plan,
-        location: RunLocation<'a>,
-        store: Option<Store<'a>>,
-        options: &'a RunOptions<'a>,
-        emitter: &'a Emitter,
-        services: &'a Services,
-        secrets: &'a Secrets,
-    ) -> Self {
+    /// Returns the context of a run that has not started.
+    pub fn new(run: &'a Run<'a>, emitter: &'a Emitter) -> Self {
+        let Run { world, plan, location, store, options, services, secrets, .. } = *run;
         Self {
             world,
             plan,
@@ -119,9 +99,14 @@ impl<'a> Context<'a> {
         }
     }
 
-    /// The name of a node's task.
+    /// Returns a node's task.
+    pub fn task(&self, id: NodeId) -> &'a Task {
+        self.world.config.task(self.world.graph.node(id).task)
+    }
+
+    /// Returns the name of a node's task.
     pub fn name(&self, id: NodeId) -> &'a str {
-        &self.world.config.task(self.world.graph.node(id).task).name
+        &self.task(id).name
     }
 
     /// Starts the guard, once: from then on nothing outlives this process.

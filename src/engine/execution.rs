@@ -88,7 +88,7 @@ impl Execution {
 
 /// Executes the task of a node, with all its attempts, and then its `finally`.
 pub fn execute(context: &Context<'_>, id: NodeId, reason: &Reason) -> Execution {
-    let task = context.world.config.task(context.world.graph.node(id).task);
+    let task = context.task(id);
     let mut execution = Execution::begun(context.emitter.millis());
     let mut leftovers = Leftovers::of(context, task);
     let mut gated = context.location.access.map(|access| GatedAttempts::new(context, id, access));
@@ -188,7 +188,7 @@ fn look_at_reports(
     place: &Path,
     execution: &mut Execution,
 ) {
-    let task = context.world.config.task(context.world.graph.node(id).task);
+    let task = context.task(id);
     let snapshot = context.tree.snapshot();
     let library = Library { place, ..finished::library(context, snapshot.as_deref()) };
     let is_stale = |path: &RepoPath| leftovers.is_stale(path, place);

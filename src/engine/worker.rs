@@ -8,9 +8,9 @@
 use std::sync::Arc;
 
 use crate::cache::Lookup;
-use crate::config::model::Task;
-use crate::engine::context::{Context, Store};
+use crate::engine::context::Context;
 use crate::engine::execution::{Execution, execute};
+use crate::engine::location::Store;
 use crate::engine::report::judging;
 use crate::engine::report::leftovers;
 use crate::engine::report::shelf::Held;
@@ -113,7 +113,7 @@ fn take_hit(
     planned: &Planned,
     reason: &Reason,
 ) -> Result<NodeOutcome, Reason> {
-    let task = task_of(context, id);
+    let task = context.task(id);
     let restores = matches!(reason, Reason::Cached { restores: Some(_), .. });
     let mut log = Log::default();
     if let (Some(store), Some(key)) = (&context.store, &planned.key)
@@ -157,7 +157,7 @@ fn restore(
     store: &Store<'_>,
     entry: &crate::cache::Entry,
 ) -> Result<(), Reason> {
-    let task = task_of(context, id);
+    let task = context.task(id);
     let snapshot = context.tree.snapshot();
     let is_tracked = |path: &crate::base::path::RepoPath| {
         snapshot.as_ref().and_then(|snapshot| snapshot.get(path)).is_some_and(|entry| entry.tracked)
@@ -193,7 +193,7 @@ fn run_missing(context: &Context<'_>, id: NodeId, planned: &Planned, miss: &Miss
     }
     let before = context.tree.snapshot();
     let drift = dependency_outputs::drift(context, id);
-    let mut execution = match task_of(context, id).gate {
+    let mut execution = match context.task(id).gate {
         Some(_) => judging::judge(context, id, reason),
         None => execute(context, id, reason),
     };
@@ -260,7 +260,7 @@ fn executed(result: TaskFinished, execution: Execution, stored: Stored) -> TaskF
 fn hinted(context: &Context<'_>, id: NodeId, result: TaskFinished) -> TaskFinished {
     let Status::Failed { ended } = &result.status else { return result };
     let hints = diagnosis::hints(&Failed {
-        task: task_of(context, id),
+        task: context.task(id),
         ended,
         log: &result.log.text,
         root: context.location.root,
@@ -322,7 +322,7 @@ fn record_gate(context: &Context<'_>, id: NodeId, evidence: &Evidence) {
 /// What another run stored since this one was planned.
 fn stored_meanwhile(context: &Context<'_>, id: NodeId, planned: &Planned) -> Option<NodeOutcome> {
     let key = planned.key.as_ref().filter(|_| uses_cache(context, id))?;
-    let task = task_of(context, id);
+    let task = context.task(id);
     let found = context.world.knowledge.look_up(task, &key.digest);
     let Lookup::Hit(StoredResult { outputs, differs, .. }) = found else { return None };
     let contribution =
@@ -342,7 +342,7 @@ fn lookup(context: &Context<'_>, key: &Key) -> Lookup {
 
 /// Whether results of the task may come from the cache.
 fn uses_cache(context: &Context<'_>, id: NodeId) -> bool {
-    task_of(context, id).cache && context.world.policy == CachePolicy::Use
+    context.task(id).cache && context.world.policy == CachePolicy::Use
 }
 
 fn note(
@@ -363,13 +363,9 @@ fn note(
     context.records.add_execution(context.name(id), tasks::Execution { key, end });
 }
 
-fn task_of<'a>(context: &Context<'a>, id: NodeId) -> &'a Task {
-    context.world.config.task(context.world.graph.node(id).task)
-}
-
 /// A result without an execution.
 pub fn result(context: &Context<'_>, id: NodeId, status: Status, reason: Reason) -> TaskFinished {
-    let task = task_of(context, id);
+    let task = context.task(id);
     let args = context.world.args.filter(|(receiver, _)| *receiver == context.world.graph.node(id).task);
     let args = args.map_or(&[][..], |(_, args)| args);
     TaskFinished {

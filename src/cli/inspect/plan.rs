@@ -93,9 +93,6 @@ pub fn perform(session: &Session, args: &PlanArgs) -> Result<End, Failure> {
 /// Tells what went wrong while the plan was prepared.
 pub fn warn(session: &Session, prepared: &Prepared<'_>) {
     let lines = Lines { paint: session.paint_err(), width: 0 };
-    for warning in &prepared.warnings {
-        session.tell(&format!("{}\n", lines.notice(Level::Warning, warning)));
-    }
     let Warnings { listed, more } = &prepared.without_effect;
     if !listed.is_empty() {
         session.tell(&format!("{}\n", lines.warnings(listed, *more)));

@@ -81,8 +81,6 @@ pub struct Prepared<'a> {
     pub store: Option<(PathBuf, Cache)>,
     /// What former runs left on record.
     pub history: LazyHistory,
-    /// Things that went wrong without changing anything.
-    pub warnings: Vec<String>,
     /// Why state can't be written, if that is known already.
     pub unwritten: Option<String>,
     /// Declarations of tasks.toml that have no effect here.
@@ -93,8 +91,8 @@ pub struct Prepared<'a> {
     pub secrets: Secrets,
     /// Which part of a larger plan this is, if it is one.
     pub part: Option<ShardPlan>,
-    args: Vec<String>,
-    receiver: Option<TaskId>,
+    /// Arguments from the command line, and the task that they are for.
+    args: Option<(TaskId, Vec<String>)>,
     probes: Probes,
     platform: Platform,
     policy: CachePolicy,
@@ -133,7 +131,10 @@ impl<'a> Prepared<'a> {
     ) -> Result<Self, PrepareError> {
         let RunLocation { tree, root, env, .. } = location;
         let selection = Selection::of(config, &request.names)?;
-        let receiver = if request.args.is_empty() { None } else { Some(selection.receiver(config)?) };
+        let args = match &*request.args {
+            [] => None,
+            args => Some((selection.receiver(config)?, args.to_vec())),
+        };
         let selected = request.tasks.as_deref().unwrap_or(&selection.tasks);
         let graph = Graph::of(config, selected, request.reach);
         let secrets = Secrets::of(config, &graph, env)?;
@@ -167,14 +168,12 @@ impl<'a> Prepared<'a> {
             reader: looked.reader,
             store,
             history,
-            warnings: Vec::new(),
             unwritten: looked.unwritten,
             without_effect,
             notes: request.notes.iter().map(|note| secrets.mask.text(note)).collect(),
             secrets,
             part: None,
-            args: request.args.clone(),
-            receiver,
+            args,
             probes,
             platform: Platform::here(),
             policy: request.policy,
@@ -218,7 +217,7 @@ impl<'a> Prepared<'a> {
             digests,
             env,
             probes: &self.probes,
-            args: self.receiver.map(|task| (task, &*self.args)),
+            args: self.args.as_ref().map(|(task, args)| (*task, &**args)),
             platform: &self.platform,
             policy: self.policy,
             knowledge,

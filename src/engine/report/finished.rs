@@ -30,7 +30,7 @@ pub fn library<'s>(context: &'s Context<'_>, snapshot: Option<&'s Snapshot>) -> 
 /// # Errors
 /// A report is not what its task left, or is no evidence.
 pub fn load(context: &Context<'_>, id: NodeId) -> Result<Arc<Told>, NoEvidence> {
-    let task = context.world.config.task(context.world.graph.node(id).task);
+    let task = context.task(id);
     let key = match context.shelf.take(id) {
         Some(Held::Told(told)) => return Ok(told),
         Some(Held::Stored(key)) => Some(key),

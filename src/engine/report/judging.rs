@@ -17,7 +17,7 @@ use crate::reason::Reason;
 
 /// Judges the gate of a node.
 pub fn judge(context: &Context<'_>, id: NodeId, reason: &Reason) -> Execution {
-    let task = context.world.config.task(context.world.graph.node(id).task);
+    let task = context.task(id);
     let started = context.emitter.millis();
     context.emitter.emit(What::TaskStarted {
         task: task.name.clone(),

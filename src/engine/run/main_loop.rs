@@ -57,23 +57,14 @@ impl Run<'_> {
     pub fn perform(&self, emitter: &Emitter, inbox: &Inbox) -> Summary {
         inbox.on_suspension(Some(emitter.on_suspension()));
         emitter.emit(What::RunStarted(self.started(emitter)));
-        for (level, text) in &self.notices {
-            emitter.notice(*level, text);
+        for note in &self.notes {
+            emitter.notice(Level::Note, note);
         }
         if !self.warnings.listed.is_empty() {
             let Warnings { listed, more } = self.warnings;
             emitter.emit(What::Warnings { warnings: listed.clone(), more: *more });
         }
-        let mut context = Context::new(
-            self.world,
-            self.plan,
-            self.location,
-            self.store,
-            self.options,
-            emitter,
-            self.services,
-            self.secrets,
-        );
+        let mut context = Context::new(self, emitter);
         if self.part.is_some_and(|part| !part.gates.is_empty()) {
             context.shelf = Shelf::of_all(self.world.graph.ids());
         }

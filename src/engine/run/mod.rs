@@ -14,12 +14,11 @@ pub mod scheduler;
 pub mod state;
 
 use crate::effect::Warnings;
-use crate::engine::context::Store;
 use crate::engine::location::RunLocation;
+use crate::engine::location::Store;
 use crate::engine::run::options::RunOptions;
 use crate::engine::services::Services;
 use crate::engine::task::secrets::Secrets;
-use crate::event::Level;
 use crate::history::tasks::LazyHistory;
 use crate::plan::{Plan, World};
 use crate::shard::plan::ShardPlan;
@@ -46,8 +45,8 @@ pub struct Run<'a> {
     pub part: Option<&'a ShardPlan>,
     /// What hides secrets.
     pub secrets: &'a Secrets,
-    /// What the reader has to know before the run.
-    pub notices: Vec<(Level, String)>,
+    /// Notes for the reader that are printed before the run.
+    pub notes: Vec<String>,
     /// Declarations of tasks.toml that have no effect here.
     pub warnings: &'a Warnings,
     /// The services that are up, and come up.

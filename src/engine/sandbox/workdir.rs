@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use crate::base::path::RepoPath;
 use crate::config::model::Task;
 use crate::engine::audit::evaluation;
-use crate::engine::context::{Context, Store};
+use crate::engine::context::Context;
+use crate::engine::location::Store;
 use crate::engine::sandbox::{Sandbox, SandboxError, Stock};
 use crate::engine::task::task_env::Surroundings;
 use crate::event::Ended;
@@ -34,7 +35,7 @@ impl Workplace {
     /// # Errors
     /// It is to be a sandbox, and there can't be one.
     pub fn of(context: &Context<'_>, id: NodeId) -> Result<Self, SandboxError> {
-        let task = context.world.config.task(context.world.graph.node(id).task);
+        let task = context.task(id);
         let is_traced = context.options.audit_collector().is_some();
         if !task.sandbox && !is_traced {
             return Ok(Self { root: context.location.root.to_owned(), sandbox: None, is_traced });
@@ -82,7 +83,7 @@ impl Workplace {
             }
             return ended;
         }
-        let task = context.world.config.task(context.world.graph.node(id).task);
+        let task = context.task(id);
         match &context.store {
             Some(store) if ended.is_pass() && !task.outputs.is_empty() => {
                 match bring_back(context, task, store, &sandbox) {

@@ -9,7 +9,8 @@ use std::sync::Arc;
 use crate::base::clock::Timestamp;
 use crate::cache::{Extras, Lookup, Output, OutputSet, OutputState};
 use crate::config::model::Task;
-use crate::engine::context::{Context, Store};
+use crate::engine::context::Context;
+use crate::engine::location::Store;
 use crate::graph::NodeId;
 use crate::history::writers::Writers;
 use crate::key::Contribution;
@@ -26,7 +27,7 @@ pub fn drift(context: &Context<'_>, id: NodeId) -> Option<String> {
         return None;
     }
     node.sources.iter().find_map(|source| {
-        let task = context.world.config.task(context.world.graph.node(*source).task);
+        let task = context.task(*source);
         let Some(Contribution::Outputs(_)) = context.nodes.contribution(*source) else { return None };
         let made = made(context, store, *source)?;
         let outputs: Vec<&Output> = made.outputs().iter().collect();

@@ -19,7 +19,8 @@ use crate::base::digest::Digest;
 use crate::base::file::FileError;
 use crate::base::lock::FileLock;
 use crate::config::model::Task;
-use crate::engine::context::{Context, Store};
+use crate::engine::context::Context;
+use crate::engine::location::Store;
 use crate::engine::task::task_env::{self, within};
 use crate::graph::NodeId;
 use crate::history::writers::{self, Writers};
@@ -70,7 +71,7 @@ pub fn of_execution(
     permit: Option<&StorePermit>,
 ) -> Result<Vec<FileLock>, Refused> {
     let Some(store) = &context.store else { return Ok(Vec::new()) };
-    let task = task_of(context, id);
+    let task = context.task(id);
     let mut wanted = Vec::new();
     if let Some(permit) = permit {
         let on = "another run that has it in work".to_owned();
@@ -95,7 +96,7 @@ pub fn of_execution(
 /// Errors: it can't have them.
 pub fn of_restore(context: &Context<'_>, id: NodeId) -> Result<Vec<FileLock>, Refused> {
     let Some(store) = &context.store else { return Ok(Vec::new()) };
-    let task = task_of(context, id);
+    let task = context.task(id);
     let wanted: Vec<Wanted> = outputs(context, store, task).into_iter().collect();
     take(context, id, &wanted).inspect(|_| note_writer(context, store, task))
 }
@@ -122,10 +123,10 @@ fn outputs(context: &Context<'_>, store: &Store<'_>, task: &Task) -> Option<Want
 
 /// A gate takes none: what it reads is compared with what the tasks said that they wrote.
 fn sources(context: &Context<'_>, store: &Store<'_>, id: NodeId) -> Vec<Wanted> {
-    if task_of(context, id).gate.is_some() {
+    if context.task(id).gate.is_some() {
         return Vec::new();
     }
-    let sources = context.world.graph.node(id).sources.iter().map(|source| task_of(context, *source));
+    let sources = context.world.graph.node(id).sources.iter().map(|source| context.task(*source));
     let wanted = sources.filter_map(|source| {
         let path = place(context, store, source)?;
         Some(Wanted {
@@ -181,15 +182,11 @@ fn take(context: &Context<'_>, id: NodeId, wanted: &[Wanted]) -> Result<Vec<File
 
 /// What this run signs a task's locks with.
 fn own_name(context: &Context<'_>, id: NodeId) -> String {
-    within(&context.options.run_id, &task_of(context, id).name)
+    within(&context.options.run_id, &context.task(id).name)
 }
 
 /// Whether one of the tasks that this run is a part of holds a lock.
 fn is_held_around(context: &Context<'_>, lock: &Wanted) -> bool {
     let around = task_env::around(context.world.env);
     !around.is_empty() && FileLock::holder(&lock.path).is_some_and(|holder| around.contains(&holder))
-}
-
-fn task_of<'a>(context: &Context<'a>, id: NodeId) -> &'a Task {
-    context.world.config.task(context.world.graph.node(id).task)
 }

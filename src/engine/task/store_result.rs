@@ -6,8 +6,9 @@ use std::sync::Arc;
 
 use crate::base::digest::{Digest, Fields};
 use crate::cache::{CacheError, Content, Forbidden, NewEntry, OutputSet};
-use crate::engine::context::{Context, Store};
+use crate::engine::context::Context;
 use crate::engine::execution::Execution;
+use crate::engine::location::Store;
 use crate::engine::report::reports::Why;
 use crate::engine::task::dependency_outputs;
 use crate::event::{Level, Status, Stored};
