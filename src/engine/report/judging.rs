@@ -34,11 +34,11 @@ pub fn judge(context: &Context<'_>, id: NodeId, reason: &Reason) -> Execution {
         Err(lack) => (lack.ended(&context.secrets.mask), None),
     };
     let took = context.emitter.millis().saturating_sub(started);
-    Execution { took, ended, attempts: 1, evidence, ..Execution::begun(started) }
+    Execution { took, ended, attempts: 1, evidence, ..Execution::new(started) }
 }
 
 fn evidence(context: &Context<'_>, id: NodeId) -> Result<Evidence, NoEvidence> {
-    let world = &context.world;
+    let world = &context.inputs;
     let node = world.graph.node(id);
     let _alone = context.shelf.judge_alone();
     // What one task alone reports is judged where it lies: it may be large.

@@ -10,13 +10,13 @@ use crate::engine::run::options::{ResultMode, RunOptions};
 use crate::engine::services::Services;
 use crate::event::Summary;
 use crate::git::tree_id;
-use crate::plan::{Plan, World};
+use crate::plan::{Plan, PlanInputs};
 
 impl Prepared<'_> {
     /// Runs a plan that was made from this to its end.
     pub fn launch(
         &self,
-        world: &World<'_>,
+        world: &PlanInputs<'_>,
         plan: &Plan,
         location: RunLocation<'_>,
         options: &RunOptions<'_>,
@@ -42,7 +42,7 @@ impl Prepared<'_> {
         }
         let own = Services::new(format!("{}-services", options.run_id));
         let run = Run {
-            world: *world,
+            inputs: *world,
             plan,
             location,
             store,
@@ -50,13 +50,13 @@ impl Prepared<'_> {
             history: &self.history,
             names: &self.names,
             tree,
-            part: self.part.as_ref(),
+            shard_plan: self.shard_plan.as_ref(),
             secrets: &self.secrets,
             notes: self.notes(),
-            warnings: &self.without_effect,
+            warnings: &self.warnings,
             services: options.watching.map_or(&own, |watching| &watching.services),
         };
-        run.perform(emitter, inbox)
+        run.run(emitter, inbox)
     }
 
     /// Returns the notes for the reader that are printed before the run.

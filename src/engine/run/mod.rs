@@ -20,13 +20,13 @@ use crate::engine::run::options::RunOptions;
 use crate::engine::services::Services;
 use crate::engine::task::secrets::Secrets;
 use crate::history::tasks::LazyHistory;
-use crate::plan::{Plan, World};
+use crate::plan::{Plan, PlanInputs};
 use crate::shard::plan::ShardPlan;
 
 /// A run that is ready to start.
 pub struct Run<'a> {
     /// What the plan was made from.
-    pub world: World<'a>,
+    pub inputs: PlanInputs<'a>,
     /// The plan.
     pub plan: &'a Plan,
     /// Where the run takes place.
@@ -42,7 +42,7 @@ pub struct Run<'a> {
     /// The tree's git id.
     pub tree: Option<String>,
     /// Which part of a larger plan it runs, if it is one.
-    pub part: Option<&'a ShardPlan>,
+    pub shard_plan: Option<&'a ShardPlan>,
     /// What hides secrets.
     pub secrets: &'a Secrets,
     /// Notes for the reader that are printed before the run.
