@@ -9,7 +9,7 @@ use crate::cache::CacheError;
 use crate::config::diagnostic::Diagnostics;
 use crate::engine::prepare::PrepareError;
 use crate::engine::prepare::sharding::ShardingError;
-use crate::engine::report::baseline::Unreadable;
+use crate::engine::report::baseline::UnreadableBaseline;
 use crate::gate::error::GateError;
 use crate::git::{Form, GitError, NoBase};
 use crate::history::runs::RunsError;
@@ -52,7 +52,7 @@ pub enum Failure {
     NoCommit(GitError),
     /// A committed baseline is broken.
     #[error(transparent)]
-    Baseline(#[from] Unreadable),
+    Baseline(#[from] UnreadableBaseline),
     /// The cache failed.
     #[error(transparent)]
     Cache(#[from] CacheError),
@@ -287,7 +287,7 @@ pub fn hint(failure: &Failure, meant: Option<&str>) -> Option<String> {
         }
         Failure::Git(GitError::NoBase { why, fetch, .. }) => Some(base_hint(fetch, *why, &AFFECTED)),
         Failure::NoCommit(GitError::NoBase { why, fetch, .. }) => Some(base_hint(fetch, *why, &SHOW)),
-        Failure::Baseline(Unreadable { path, .. }) => {
+        Failure::Baseline(UnreadableBaseline { path, .. }) => {
             Some(format!("write it anew, and commit it there: xtask baseline write {path}"))
         }
         Failure::Sonar(SonarError::Refused { .. }) => Some(format!(

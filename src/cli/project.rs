@@ -14,7 +14,7 @@ use crate::cli::failure::Failure;
 use crate::config::include::{self, FILE, Library, Listed, LoadError};
 use crate::config::model::Config;
 use crate::engine::location::{RunLocation, Tree};
-use crate::engine::report::baseline::Line;
+use crate::engine::report::baseline::TreeOrigin;
 use crate::gate::definition;
 use crate::git::snapshot::Mode;
 use crate::git::{Commit, Repository, browse};
@@ -89,7 +89,7 @@ impl Project {
             root: &self.root,
             state: self.state(),
             env,
-            line: self.repository.as_ref().map(|repository| Line { repository, commit: None }),
+            origin: self.repository.as_ref().map(|repository| TreeOrigin { repository, commit: None }),
             hold: None,
             access: None,
         }

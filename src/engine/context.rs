@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use crate::base::digest::Digest;
 use crate::config::model::{ServiceId, Task, TaskId};
 use crate::engine::location::{RunLocation, Store};
-use crate::engine::report::shelf::Shelf;
+use crate::engine::report::store::ReportStore;
 use crate::engine::run::Run;
 use crate::engine::run::emitter::Emitter;
 use crate::engine::run::options::RunOptions;
@@ -47,7 +47,7 @@ pub struct Context<'a> {
     /// The services that are up.
     pub services: &'a Services,
     /// What the reports of finished tasks say, for those who will ask.
-    pub shelf: Shelf,
+    pub report_store: ReportStore,
     /// What rounds share, if this run is one of several.
     pub watching: Option<&'a WatchSession>,
     /// Ends what runs.
@@ -85,7 +85,7 @@ impl<'a> Context<'a> {
             }),
             store,
             services,
-            shelf: Shelf::of(world.config, world.graph),
+            report_store: ReportStore::new(world.config, world.graph),
             watching: options.watching,
             invalidation: Mutex::default(),
             stop: Stop::new(),

@@ -7,9 +7,8 @@ use std::time::Duration;
 use crate::base::path::RepoPath;
 use crate::config::model::{Command, Task};
 use crate::engine::context::Context;
-use crate::engine::report::finished;
-use crate::engine::report::leftovers::Leftovers;
-use crate::engine::report::reports::{self, Library, Told};
+use crate::engine::report::reader::{self, ReportReader, TaskReports};
+use crate::engine::report::stale::StaleReports;
 use crate::engine::sandbox::SandboxError;
 use crate::engine::sandbox::workdir::{self, Workdir};
 use crate::engine::services::service_ports::ServicePorts;
@@ -48,10 +47,10 @@ pub struct Execution {
     pub failed_logs: Vec<Log>,
     /// Whether it passed its `slow-after`.
     pub is_slow: bool,
-    /// What is told of its reports, as far as they are there.
+    /// The summary of its reports, as far as they exist.
     pub reported: Option<Box<Reported>>,
-    /// What they say, for gates; none of it if no gate asks, but where it was read.
-    pub told: Option<Told>,
+    /// What its reports say; without the facts if no gate asks for them.
+    pub reports: Option<TaskReports>,
     /// Of a gate: why its verdict is what it is.
     pub evidence: Option<Box<Evidence>>,
     /// Why it is unknown whether a pass is one of the gate's tree alone. Such a pass is not stored.
@@ -70,7 +69,7 @@ impl Execution {
             failed_logs: Vec::new(),
             is_slow: false,
             reported: None,
-            told: None,
+            reports: None,
             evidence: None,
             unsure: None,
         }
@@ -90,7 +89,7 @@ impl Execution {
 pub fn execute(context: &Context<'_>, id: NodeId, reason: &Reason) -> Execution {
     let task = context.task(id);
     let mut execution = Execution::new(context.emitter.millis());
-    let mut leftovers = Leftovers::of(context, task);
+    let mut stale_reports = StaleReports::new(context, task);
     let mut gated = context.location.access.map(|access| GatedAttempts::new(context, id, access));
     let mut is_repeated = false;
     let workplace = loop {
@@ -109,7 +108,7 @@ pub fn execute(context: &Context<'_>, id: NodeId, reason: &Reason) -> Execution 
             None => Workdir::create(context, id),
         };
         if let Ok(workplace) = &workplace {
-            leftovers.clear(workplace.root());
+            stale_reports.prepare(workplace.root());
         }
         if let Some(gated) = &mut gated {
             gated.begin();
@@ -129,7 +128,7 @@ pub fn execute(context: &Context<'_>, id: NodeId, reason: &Reason) -> Execution 
             let ruling = gated.evaluate(workplace.root(), &ended);
             is_repeated = matches!(ruling, AccessVerdict::Again(_));
             if is_repeated {
-                leftovers.note(workplace.root());
+                stale_reports.record_written(workplace.root());
                 continue;
             }
             if let AccessVerdict::Opened(files) = ruling {
@@ -148,7 +147,7 @@ pub fn execute(context: &Context<'_>, id: NodeId, reason: &Reason) -> Execution 
             break workplace;
         }
         if let Ok(workplace) = &workplace {
-            leftovers.note(workplace.root());
+            stale_reports.record_written(workplace.root());
         }
         let ended = execution.ended.clone();
         context.emitter.emit(What::TaskRetries { task: task.name.clone(), attempt, ended });
@@ -161,11 +160,11 @@ pub fn execute(context: &Context<'_>, id: NodeId, reason: &Reason) -> Execution 
             finish(context, task, &workplace, command);
         }
         if !task.reports.is_empty() && context.options.audit_collector().is_none() {
-            leftovers.note(workplace.root());
-            read_reports(context, id, &leftovers, workplace.root(), &mut execution);
+            stale_reports.record_written(workplace.root());
+            read_reports(context, id, &stale_reports, workplace.root(), &mut execution);
         }
         execution.ended = workplace.finish(context, id, execution.ended);
-        leftovers.remember(&execution.ended);
+        stale_reports.save(&execution.ended);
     }
     execution
 }
@@ -179,35 +178,35 @@ fn left_out(context: &Context<'_>, task: &Task) -> Option<RepoPath> {
     snapshot.within(&task.cwd).iter().any(|entry| entry.absent).then(|| task.cwd.clone())
 }
 
-/// Reads the reports that the last attempt wrote, at `place`, where it ran. A task that passed without
-/// them has not passed.
+/// Reads the reports that the last attempt wrote in `workdir`. A task without valid reports fails.
 fn read_reports(
     context: &Context<'_>,
     id: NodeId,
-    leftovers: &Leftovers<'_>,
-    place: &Path,
+    stale_reports: &StaleReports<'_>,
+    workdir: &Path,
     execution: &mut Execution,
 ) {
     let task = context.task(id);
     let snapshot = context.tree.snapshot();
-    let library = Library { place, ..finished::library(context, snapshot.as_deref()) };
-    let is_stale = |path: &RepoPath| leftovers.is_stale(path, place);
-    match library.read(task, Some(&is_stale)) {
-        Ok(mut told) => {
-            execution.reported = Some(Box::new(reports::summary(&told.facts)));
-            if !context.shelf.wants(id) {
-                told.facts = Facts::default();
+    let root = context.location.root;
+    let reader = ReportReader { root, workdir, snapshot: snapshot.as_deref(), mask: &context.secrets.mask };
+    let is_stale = |path: &RepoPath| stale_reports.is_stale(path, workdir);
+    match reader.read(task, Some(&is_stale)) {
+        Ok(mut reports) => {
+            execution.reported = Some(Box::new(reader::summary(&reports.facts)));
+            if !context.report_store.is_wanted(id) {
+                reports.facts = Facts::default();
             }
-            execution.told = Some(told);
+            execution.reports = Some(reports);
         }
         Err(error) if execution.ended.is_pass() => {
             execution.ended = error.ended(&context.secrets.mask);
         }
-        // It failed anyway, perhaps before it had all to report. The tests that failed are reported.
+        // The task failed anyway, perhaps before it had written all reports.
         Err(_) => {
-            let facts = library.read_what_is_there(task, &is_stale);
+            let facts = reader.read_available(task, &is_stale);
             if facts != Facts::default() {
-                execution.reported = Some(Box::new(reports::summary(&facts)));
+                execution.reported = Some(Box::new(reader::summary(&facts)));
             }
         }
     }

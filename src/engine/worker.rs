@@ -11,9 +11,9 @@ use crate::cache::Lookup;
 use crate::engine::context::Context;
 use crate::engine::execution::{Execution, execute};
 use crate::engine::location::Store;
-use crate::engine::report::judging;
-use crate::engine::report::leftovers;
-use crate::engine::report::shelf::Held;
+use crate::engine::report::gate;
+use crate::engine::report::stale;
+use crate::engine::report::store::ReportState;
 use crate::engine::run::inbox::NodeOutcome;
 use crate::engine::run::state::NodeResult;
 use crate::engine::task::command;
@@ -138,10 +138,10 @@ fn use_hit(
             evidence.map_err(|error| Reason::Damaged { what: format!("its evidence: {error}") })?;
         record_gate(context, id, &evidence);
         result.evidence = Some(evidence);
-        context.shelf.release(&context.inputs.graph.node(id).sources);
+        context.report_store.release(&context.inputs.graph.node(id).sources);
     }
     if let Some(key) = &planned.key {
-        context.shelf.put(id, Held::Stored(key.digest));
+        context.report_store.put(id, ReportState::Cached(key.digest));
     }
     context.finish(id, NodeResult { contribution: planned.contribution, tainted: false });
     result.log = log;
@@ -164,7 +164,7 @@ fn restore(
     };
     let restored = store.cache.restore(context.location.root, &task.outputs, entry, &is_tracked);
     restored.map_err(|error| Reason::Unrestorable { what: error.to_string() })?;
-    leftovers::remember_restored(context, task, entry);
+    stale::save_restored(context, task, entry);
     context.tree.refresh(task, store.tree);
     Ok(())
 }
@@ -194,7 +194,7 @@ fn run_miss(context: &Context<'_>, id: NodeId, planned: &Planned, miss: &Miss) -
     let before = context.tree.snapshot();
     let drift = dependency_outputs::changed_outputs(context, id);
     let mut execution = match context.task(id).gate {
-        Some(_) => judging::judge(context, id, reason),
+        Some(_) => gate::run(context, id, reason),
         None => execute(context, id, reason),
     };
     let is_slow = execution.is_slow;
@@ -220,8 +220,8 @@ fn run_miss(context: &Context<'_>, id: NodeId, planned: &Planned, miss: &Miss) -
         report_changed_outputs(context, id, drift);
         store_result::StoreOutcome::not_passed()
     };
-    if let Some(told) = execution.told.take().filter(|_| status.is_pass()) {
-        context.shelf.put(id, Held::Told(Arc::new(told)));
+    if let Some(reports) = execution.reports.take().filter(|_| status.is_pass()) {
+        context.report_store.put(id, ReportState::Read(Arc::new(reports)));
     }
     if over.is_none() {
         context.finish(id, NodeResult { contribution: kept.contribution, tainted: kept.tainted });

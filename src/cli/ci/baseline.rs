@@ -12,7 +12,7 @@ use crate::cli::failure::Failure;
 use crate::cli::project::Project;
 use crate::cli::session::Session;
 use crate::config::model::Config;
-use crate::engine::report::baseline::{BASES, NOTES, committed, lines_of};
+use crate::engine::report::baseline::{DEFAULT_BASES, NOTES_REF, parse_lenient, read_committed};
 use crate::git::{Commit, GitError, Notes, Repository};
 use crate::history::records::{Recorded, Records};
 
@@ -71,8 +71,8 @@ pub fn perform(session: &Session, args: &BaselineArgs) -> Result<End, Failure> {
         BaselineAction::Show { rev } => show(session, (&place, &project.config), rev.as_deref()),
         BaselineAction::Push { remote, rev } => push(session, &place, (remote, rev)),
         BaselineAction::Fetch { remote } => {
-            Notes::new(repository, NOTES).fetch(remote)?;
-            session.print(&format!("the notes of {remote} are here, as refs/notes/{NOTES}\n"))?;
+            Notes::new(repository, NOTES_REF).fetch(remote)?;
+            session.print(&format!("the notes of {remote} are here, as refs/notes/{NOTES_REF}\n"))?;
             Ok(End::Passed)
         }
         BaselineAction::Write { file, rev } => write(session, &place, (file, rev)),
@@ -89,8 +89,8 @@ impl Shelf<'_> {
     /// What is recorded of a commit here, and what is noted on it besides.
     fn of(&self, commit: &Commit) -> Result<Vec<Recorded>, Failure> {
         let mut all = self.records.of_tree(&commit.tree);
-        let note = Notes::new(self.repository, NOTES).get(&commit.id)?.unwrap_or_default();
-        for noted in lines_of(&note) {
+        let note = Notes::new(self.repository, NOTES_REF).get(&commit.id)?.unwrap_or_default();
+        for noted in parse_lenient(&note) {
             if !all.iter().any(|known| known.gate == noted.gate) {
                 all.push(noted);
             }
@@ -103,7 +103,7 @@ impl Shelf<'_> {
         let mut all = self.of(commit)?;
         for task in &config.tasks {
             let Some(path) = task.gate.as_ref().and_then(|gate| gate.baseline.as_ref()) else { continue };
-            let committed = committed(self.repository, path, (&commit.id[..10], commit))?;
+            let committed = read_committed(self.repository, path, &commit.id[..10], commit)?;
             let own = committed.into_iter().flatten().rfind(|recorded| recorded.gate == task.name);
             if !all.iter().any(|known| known.gate == task.name) {
                 all.extend(own);
@@ -133,7 +133,7 @@ fn show(
 ) -> Result<End, Failure> {
     let commit = match rev {
         Some(rev) => shelf.repository.resolve(rev)?,
-        None => match shelf.repository.merge_base(None, &BASES) {
+        None => match shelf.repository.merge_base(None, &DEFAULT_BASES) {
             Err(error @ GitError::NoBase { .. }) => return Err(Failure::NoCommit(error)),
             found => found?.1,
         },
@@ -158,7 +158,7 @@ fn show(
 
 fn push(session: &Session, shelf: &Shelf<'_>, (remote, rev): (&str, &str)) -> Result<End, Failure> {
     let commit = shelf.repository.resolve(rev)?;
-    let notes = Notes::new(shelf.repository, NOTES);
+    let notes = Notes::new(shelf.repository, NOTES_REF);
     let recorded = shelf.something(&commit)?;
     notes.set(&commit.id, &text_of(&recorded))?;
     notes.push(remote)?;

@@ -11,7 +11,7 @@ use crate::base::env::Env;
 use crate::base::{file, random};
 use crate::cli::failure::Failure;
 use crate::cli::session::Session;
-use crate::engine::report::baseline::BASES;
+use crate::engine::report::baseline::DEFAULT_BASES;
 use crate::git::{ChangedLines, Repository};
 use crate::reporter::azure::Azure;
 use crate::reporter::buildkite::Buildkite;
@@ -175,7 +175,7 @@ pub fn make_folder(folder: &Path) -> Result<(), Failure> {
 /// history. Only the order of remarks depends on it, so it is no failure.
 fn changed(root: &Path, env: &Env, base: Option<&str>) -> Option<ChangedLines> {
     let repository = Repository::discover(root, env).ok()??;
-    let bases = base.map_or_else(|| BASES.to_vec(), |base| vec![base]);
+    let bases = base.map_or_else(|| DEFAULT_BASES.to_vec(), |base| vec![base]);
     let (_, base) = repository.merge_base(None, &bases).ok()?;
     let head = repository.head_commit().ok()??;
     repository.changed_lines(&base.tree, &head.tree).ok()

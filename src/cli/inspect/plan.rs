@@ -14,7 +14,7 @@ use crate::cli::shards::PartArgs;
 use crate::effect::Warnings;
 use crate::engine::location::Tree;
 use crate::engine::prepare::{Prepared, Request};
-use crate::engine::report::baseline::Line;
+use crate::engine::report::baseline::TreeOrigin;
 use crate::event::Level;
 use crate::git::tree_id;
 use crate::graph::Reach;
@@ -77,7 +77,7 @@ pub fn perform(session: &Session, args: &PlanArgs) -> Result<End, Failure> {
     if let Some(commit) = &commit {
         let repository = project.repository()?;
         location.tree = Tree::Objects(repository, &commit.tree, &config.worktree.filters);
-        location.line = Some(Line { repository, commit: Some(&commit.id) });
+        location.origin = Some(TreeOrigin { repository, commit: Some(&commit.id) });
     }
     let mut prepared = Prepared::load(config, &request, location, &session.clock, "plan")?;
     shards::narrow(session, &mut prepared, &args.part)?;

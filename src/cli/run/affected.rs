@@ -7,7 +7,7 @@ use crate::base::text::count;
 use crate::cli::failure::Failure;
 use crate::cli::project::Project;
 use crate::config::model::TaskId;
-use crate::engine::report::baseline::BASES;
+use crate::engine::report::baseline::DEFAULT_BASES;
 use crate::gate::definition;
 use crate::git::{Commit, WorkTreeReader};
 use crate::graph::{Graph, Reach};
@@ -28,7 +28,7 @@ pub struct Reached {
 /// A name is unknown, there is no such base, or a tree can't be read.
 pub fn reached(project: &Project, names: &[String], base: &str) -> Result<Reached, Failure> {
     let repository = project.repository()?;
-    let bases: Vec<&str> = if base.is_empty() { BASES.to_vec() } else { vec![base] };
+    let bases: Vec<&str> = if base.is_empty() { DEFAULT_BASES.to_vec() } else { vec![base] };
     let (name, commit) = repository.merge_base(None, &bases)?;
     let snapshot = WorkTreeReader::open(repository, project.state())?.snapshot()?;
     let folders = [RepoPath::top(), project.config.base.clone()];

@@ -49,7 +49,7 @@ pub fn run(session: &Session, config: &Config, names: Vec<String>, root: &Path) 
         root,
         state: None,
         env: &session.env,
-        line: None,
+        origin: None,
         hold: None,
         access: None,
     };

@@ -9,8 +9,8 @@ use crate::cli::project::Project;
 use crate::cli::session::Session;
 use crate::config::model::{Task, TaskId};
 use crate::engine::prepare::knowledge::NoHistory;
-use crate::engine::report::baseline::{self, Standing};
-use crate::engine::report::judging::absent_here;
+use crate::engine::report::baseline::{self, BaselineContext};
+use crate::engine::report::gate::absent_task;
 use crate::event::{Ended, Status, TaskFinished};
 use crate::git::{WorkTreeReader, tree_id};
 use crate::graph::{Graph, NodeId, Reach};
@@ -146,13 +146,13 @@ pub fn judge(session: &Session, merged: &Merged) -> Result<Vec<Judged>, Failure>
         .filter(|id| config.task(*id).gate.is_some() && gates.contains(&config.task(*id).name))
         .collect();
     let graph = Graph::of(config, &ids, Reach::Only);
-    let standing = Standing {
-        line: project.location(&session.env).line,
+    let standing = BaselineContext {
+        origin: project.location(&session.env).origin,
         state: state,
         snapshot: Some(&snapshot),
         now: session.clock.now(),
     };
-    let bases = baseline::of_gates(config, &graph, standing);
+    let bases = baseline::gate_bases(config, &graph, standing);
     let id = &merged.manifest.platform;
     // Its system and its architecture. All shards are of one platform, which need not be this one.
     let platform = Platform { os: id.split(' ').next().unwrap_or_default().to_owned(), id: id.clone() };
@@ -208,7 +208,7 @@ fn judged(world: &PlanInputs<'_>, manifest: &Manifest, name: &str) -> Judged {
         return Judged::of(name, None, Err(Unjudged::Skipped(reason)));
     }
     let absent: Vec<Absent> =
-        others.iter().filter(|task| !task.reports.is_empty()).map(|task| absent_here(task, os)).collect();
+        others.iter().filter(|task| !task.reports.is_empty()).map(|task| absent_task(task, os)).collect();
     let result = needed(manifest, &run).and_then(|()| {
         let telling: Vec<&str> =
             run.iter().filter(|task| !task.reports.is_empty()).map(|task| task.name.as_str()).collect();

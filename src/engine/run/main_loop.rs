@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::base::path::RepoPath;
 use crate::effect::Warnings;
 use crate::engine::context::Context;
-use crate::engine::report::shelf::Shelf;
+use crate::engine::report::store::ReportStore;
 use crate::engine::run::Run;
 use crate::engine::run::emitter::Emitter;
 use crate::engine::run::inbox::{Inbox, NodeOutcome, Notification, signal_name};
@@ -66,7 +66,7 @@ impl Run<'_> {
         }
         let mut context = Context::new(self, emitter);
         if self.shard_plan.is_some_and(|part| !part.gates.is_empty()) {
-            context.shelf = Shelf::of_all(self.inputs.graph.ids());
+            context.report_store = ReportStore::for_nodes(self.inputs.graph.ids());
         }
         let executes =
             |planned: &Planned| matches!(planned.decision, Decision::Miss(_) | Decision::Pending(_));

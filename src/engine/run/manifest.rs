@@ -11,7 +11,7 @@ use crate::base::digest::Fields;
 use crate::base::env::Env;
 use crate::base::file::{self, FileError};
 use crate::engine::context::Context;
-use crate::engine::report::finished;
+use crate::engine::report::gate::load_reports;
 use crate::engine::run::Run;
 use crate::event::{Level, Summary};
 use crate::git::snapshot::{Entry, Snapshot};
@@ -187,11 +187,11 @@ impl Run<'_> {
             if task.reports.is_empty() || !runs || context.nodes.contribution(id).is_none() {
                 continue;
             }
-            match finished::load(context, id) {
-                Ok(told) => {
-                    let told = Arc::unwrap_or_clone(told);
-                    handed.facts.insert(task.name.clone(), told.facts);
-                    let shown = told
+            match load_reports(context, id) {
+                Ok(reports) => {
+                    let reports = Arc::unwrap_or_clone(reports);
+                    handed.facts.insert(task.name.clone(), reports.facts);
+                    let shown = reports
                         .sources
                         .iter()
                         .map(|source| source.shown(&|path| context.secrets.mask.distinct(path)));

@@ -9,7 +9,7 @@ use crate::cache::{CacheError, Content, Forbidden, NewEntry, OutputSet};
 use crate::engine::context::Context;
 use crate::engine::execution::Execution;
 use crate::engine::location::Store;
-use crate::engine::report::reports::Why;
+use crate::engine::report::error::ReportErrorKind;
 use crate::engine::task::dependency_outputs;
 use crate::event::{Level, Status, Stored};
 use crate::git::snapshot::Snapshot;
@@ -219,16 +219,16 @@ fn unmatched(patterns: &[String]) -> Option<String> {
 
 /// Why what was read of a report is not what its task's outputs hold; `None` if it is, for all of them.
 fn unstored_report(execution: &Execution, collected: &OutputSet) -> Option<String> {
-    let told = execution.told.as_ref()?;
+    let reports = execution.reports.as_ref()?;
     let outputs = collected.outputs().iter();
     let lying: HashMap<String, &Content> =
         outputs.map(|output| (output.path.to_string(), &output.content)).collect();
-    told.sources.iter().find_map(|source| {
+    reports.sources.iter().find_map(|source| {
         let path = &source.path;
         match lying.get(path) {
             Some(Content::File { digest, .. }) if digest.hex() == source.digest => None,
             // A later hit would be told whatever it leads to by then.
-            Some(Content::Symlink { .. }) => Some(format!("its report {path}: {}", Why::Linked)),
+            Some(Content::Symlink { .. }) => Some(format!("its report {path}: {}", ReportErrorKind::Symlink)),
             Some(Content::File { .. } | Content::Folder { .. }) | None => {
                 Some(format!("its report {path} was changed after it ended; do two tasks write it?"))
             }

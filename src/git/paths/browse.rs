@@ -3,8 +3,9 @@
 
 use std::fs;
 use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
 
-use git2::{ObjectType, Oid};
+use git2::{ErrorCode, ObjectType, Oid};
 
 use crate::base::file::FileError;
 use crate::base::path::RepoPath;
@@ -22,6 +23,37 @@ pub struct Name {
 }
 
 impl Repository {
+    /// Returns the first file at or below `path` in a tree that is checked out at `dir`, which has its
+    /// submodules; `None` if there is none.
+    ///
+    /// # Errors
+    /// The tree can't be read.
+    pub fn first_file(&self, tree: &str, path: &RepoPath, dir: &Path) -> Result<Option<RepoPath>, GitError> {
+        let inner = self.lock();
+        let id = Oid::from_str(tree).map_err(GitError::object("read the tree", &tree))?;
+        let tree = inner.find_tree(id).map_err(GitError::object("read the tree", &tree))?;
+        let found = first_file(&inner, &tree, path);
+        if let Some(found) = found.map_err(GitError::object("read", &path))? {
+            return Ok(Some(found));
+        }
+        // What of it is in a submodule is known to the submodule.
+        let above = std::iter::successors(path.parent(), RepoPath::parent).filter(|folder| !folder.is_top());
+        for folder in above {
+            let is_submodule =
+                tree.get_path(folder.as_path()).is_ok_and(|entry| entry.kind() == Some(ObjectType::Commit));
+            let inside = path.as_path().strip_prefix(folder.as_path()).ok();
+            let (true, Some(inside)) = (is_submodule, inside) else { continue };
+            let Ok(submodule) = git2::Repository::open(folder.under(dir)) else { continue };
+            let Ok(head) = submodule.head().and_then(|head| head.peel_to_tree()) else { continue };
+            let inside = RepoPath::from_git(inside.as_os_str().as_bytes());
+            let found = first_file(&submodule, &head, &inside).map_err(GitError::object("read", &path))?;
+            if let Some(found) = found {
+                return Ok(folder.join(&found.to_string()));
+            }
+        }
+        Ok(None)
+    }
+
     /// What a folder of a tree holds, sorted; nothing if it is none.
     ///
     /// # Errors
@@ -76,15 +108,33 @@ impl Repository {
     }
 }
 
+/// The first file at or below `path` in a tree.
+fn first_file(
+    repository: &git2::Repository,
+    tree: &git2::Tree<'_>,
+    path: &RepoPath,
+) -> Result<Option<RepoPath>, git2::Error> {
+    let entry = match tree.get_path(path.as_path()) {
+        Ok(entry) => entry,
+        Err(error) if error.code() == ErrorCode::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let mut path = path.clone();
+    let mut object = entry.to_object(repository);
+    // Git has no empty folders; where there is one all the same, it has no file.
+    while let Ok(Some(folder)) = object.as_ref().map(|object| object.as_tree().cloned()) {
+        let Some(first) = folder.get(0) else { return Ok(None) };
+        path = path.child(first.name_bytes());
+        object = first.to_object(repository);
+    }
+    Ok(Some(path))
+}
+
 /// What a folder holds where there is no git, sorted; nothing if it is none.
 ///
 /// # Errors
 /// The folder can't be read.
-pub fn browse_folder(
-    root: &std::path::Path,
-    folder: &RepoPath,
-    ending: &str,
-) -> Result<Vec<Name>, FileError> {
+pub fn browse_folder(root: &Path, folder: &RepoPath, ending: &str) -> Result<Vec<Name>, FileError> {
     let path = folder.under(root);
     // What is in a submodule, or in another repository within this one, is not in the tree.
     let mut above = Some(folder.clone());

@@ -44,6 +44,17 @@ impl Repository {
         Ok(names)
     }
 
+    /// The files of the index that a sparse checkout leaves out.
+    pub fn not_checked_out(&self) -> Vec<RepoPath> {
+        let is_sparse = self.lock().config().and_then(|config| config.get_bool("core.sparseCheckout"));
+        if !is_sparse.unwrap_or(false) {
+            return Vec::new();
+        }
+        let Ok(index) = self.index() else { return Vec::new() };
+        let paths = (0..index.len()).map(|row| RepoPath::from_git(index.path(row)));
+        paths.filter(|path| path.under(&self.work_dir()).symlink_metadata().is_err()).collect()
+    }
+
     /// All files that are left out, sorted by path, as the index had them when it was first asked.
     fn all_left_out(&self) -> Result<&[Entry], GitError> {
         if let Some(known) = self.known_left_out().get() {

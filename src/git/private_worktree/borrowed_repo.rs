@@ -16,8 +16,8 @@ use crate::base::lock::FileLock;
 use crate::base::path::RepoPath;
 use crate::git::error::GitError;
 use crate::git::program::{GitProgram, Place};
+use crate::git::rules::attributes::ATTRIBUTES;
 use crate::git::snapshot::{Entry, Snapshot};
-use crate::git::work_tree::state::ATTRIBUTES;
 
 /// What the next use takes over: the index, since it knows which files are as they were, objects that
 /// it may name, the notes of the gate, and what a former `git lfs` fetched.

@@ -25,7 +25,7 @@ use crate::base::lock::FileLock;
 use crate::git::error::GitError;
 use crate::git::private_worktree::borrowed_repo::{LAST_TREE, OwnRepository};
 use crate::git::repository::Repository;
-use crate::git::snapshot::{Snapshot, digest};
+use crate::git::snapshot::Snapshot;
 use crate::git::work_tree::reader::WorkTreeReader;
 
 /// What the folders of the pool are called, before their number.
@@ -178,18 +178,6 @@ fn wait_for_new_times(last: &Path, tree: &str) -> Result<(), FileError> {
         thread::sleep(Duration::from_millis(next - now));
     }
     Ok(())
-}
-
-impl Snapshot {
-    /// The first entry in which `other` is not this, in words; `None` if they are equal.
-    pub fn difference(&self, other: &Self) -> Option<String> {
-        if digest(self.entries()) == digest(other.entries()) {
-            return None;
-        }
-        let changed = self.changes(other).into_iter().next().map(|(path, how)| format!("{path} {how}"));
-        let added = || other.entries().iter().find(|entry| self.get(&entry.path).is_none());
-        Some(changed.or_else(|| added().map(|entry| format!("{} added", entry.path))).unwrap_or_default())
-    }
 }
 
 /// Removes the private worktrees in the folder of a pool that nobody uses, and returns how many.

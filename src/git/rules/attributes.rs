@@ -10,6 +10,9 @@ use std::sync::Arc;
 use crate::base::path::RepoPath;
 use crate::git::rules::glob::{Case, Glob, Kind};
 
+/// The name of an attribute file.
+pub(crate) const ATTRIBUTES: &[u8] = b".gitattributes";
+
 /// A set of ways in which git may change bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(crate) struct Effects(u8);

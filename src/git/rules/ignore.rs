@@ -5,6 +5,9 @@ use std::sync::Arc;
 use crate::base::path::RepoPath;
 use crate::git::rules::glob::{Case, Glob, Kind};
 
+/// The name of an ignore file.
+pub(crate) const IGNORE: &[u8] = b".gitignore";
+
 /// The rules of one ignore file and of all that it overrides.
 #[derive(Debug)]
 pub(crate) struct IgnoreRules {

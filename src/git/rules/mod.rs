@@ -7,11 +7,15 @@ pub(super) mod filters;
 pub(super) mod glob;
 pub(super) mod ignore;
 
+use std::io;
+use std::path::{Path, PathBuf};
+
 use crate::base::digest::{Digest, Fields};
+use crate::base::file::{self, FileError};
 use crate::git::error::GitError;
 use crate::git::repository::Repository;
+use crate::git::rules::attributes::ATTRIBUTES;
 use crate::git::snapshot::Snapshot;
-use crate::git::work_tree::state::{ATTRIBUTES, outer_attribute_files};
 
 impl Repository {
     /// The rules that hold for a tree, of whose filter drivers `filters` may run.
@@ -48,5 +52,21 @@ impl Repository {
             found.push((entry.name_bytes().to_vec(), entry.value_bytes().to_vec()));
         }
         found
+    }
+}
+
+/// The attribute files of the machine, the user and the repository; empty where there is none.
+pub(crate) fn outer_attribute_files(repository: &Repository) -> Result<Vec<Vec<u8>>, GitError> {
+    let system = PathBuf::from("/etc/gitattributes");
+    let own = repository.common_dir().join("info/attributes");
+    let files = [Some(&system), repository.settings().attributes.as_ref(), Some(&own)];
+    files.into_iter().flatten().map(|path| read_if_present(path).map_err(GitError::from)).collect()
+}
+
+/// A file that need not be there.
+pub(crate) fn read_if_present(path: &Path) -> Result<Vec<u8>, FileError> {
+    match file::read(path) {
+        Err(error) if error.source.kind() == io::ErrorKind::NotADirectory => Ok(Vec::new()),
+        read => read.map(Option::unwrap_or_default),
     }
 }

@@ -11,10 +11,9 @@ use crate::base::path::RepoPath;
 use crate::git::error::GitError;
 use crate::git::program::Place;
 use crate::git::repository::Repository;
+use crate::git::rules::attributes::ATTRIBUTES;
 use crate::git::rules::filters::refuse_others;
 use crate::git::snapshot::ContentId;
-use crate::git::work_tree::content_cache::blob;
-use crate::git::work_tree::state::ATTRIBUTES;
 
 /// A blob and where it would be checked out.
 #[derive(Clone, Copy, Debug)]
@@ -92,7 +91,7 @@ pub(crate) fn checked_out(
             let mut bytes = Vec::new();
             output.read_to_end(&mut bytes).map(|_| bytes)
         })?;
-        ids[at] = blob(&bytes).map_err(FileError::of("hash", dir.path()))?;
+        ids[at] = ContentId::of_blob(&bytes).map_err(FileError::of("hash", dir.path()))?;
     }
     Ok(ids)
 }
@@ -126,5 +125,5 @@ fn next(output: &mut dyn BufRead) -> io::Result<ContentId> {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
     }
-    blob(&content[..content.len() - border.len()])
+    ContentId::of_blob(&content[..content.len() - border.len()])
 }

@@ -14,11 +14,11 @@ use crate::base::path::RepoPath;
 use crate::git::error::GitError;
 use crate::git::index::Standing;
 use crate::git::repository::Repository;
+use crate::git::rules::attributes::ATTRIBUTES;
 use crate::git::rules::attributes::{Attributes, Macros};
+use crate::git::rules::outer_attribute_files;
 use crate::git::snapshot::checked_out::{Wanted, checked_out};
 use crate::git::snapshot::{ContentId, Entry, Mode, Snapshot};
-use crate::git::work_tree::content_cache::content_id;
-use crate::git::work_tree::state::{ATTRIBUTES, outer_attribute_files};
 
 impl Repository {
     /// The snapshot of a tree, by its id. Of git's filter drivers only `filters` may run.
@@ -172,7 +172,7 @@ impl Repository {
                 (_, mode) if mode & 0o100 != 0 => Mode::Executable,
                 _ => Mode::File,
             };
-            let id = content_id(row.id()).map_err(|error| {
+            let id = ContentId::from_oid(row.id()).map_err(|error| {
                 GitError::object("read", &path)(git2::Error::from_str(&error.to_string()))
             })?;
             entries.push(entry(path, mode, id));

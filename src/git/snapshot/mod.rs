@@ -5,7 +5,10 @@ pub(super) mod checked_out;
 mod commit;
 pub(super) mod tree_id;
 
+use std::io;
 use std::sync::Arc;
+
+use git2::{ObjectType, Oid};
 
 use crate::base::digest::{Digest, Fields};
 use crate::base::path::RepoPath;
@@ -43,6 +46,15 @@ impl Mode {
 pub struct ContentId(pub [u8; 20]);
 
 impl ContentId {
+    /// Hashes bytes as git hashes the content of a blob.
+    pub(super) fn of_blob(bytes: &[u8]) -> io::Result<Self> {
+        Oid::hash_object(ObjectType::Blob, bytes).map_err(io::Error::other).and_then(Self::from_oid)
+    }
+
+    pub(super) fn from_oid(id: Oid) -> io::Result<Self> {
+        id.as_bytes().try_into().map(Self).map_err(io::Error::other)
+    }
+
     /// Forty hexadecimal digits.
     pub fn hex(&self) -> String {
         self.0.iter().fold(String::with_capacity(40), |mut hex, byte| {
@@ -133,6 +145,16 @@ impl Snapshot {
             Some(_) => None,
         };
         self.entries.iter().filter_map(|entry| Some((entry.path.clone(), change(entry)?))).collect()
+    }
+
+    /// The first entry in which `other` is not this, in words; `None` if they are equal.
+    pub fn difference(&self, other: &Self) -> Option<String> {
+        if digest(self.entries()) == digest(other.entries()) {
+            return None;
+        }
+        let changed = self.changes(other).into_iter().next().map(|(path, how)| format!("{path} {how}"));
+        let added = || other.entries().iter().find(|entry| self.get(&entry.path).is_none());
+        Some(changed.or_else(|| added().map(|entry| format!("{} added", entry.path))).unwrap_or_default())
     }
 
     /// This snapshot with the entries for which `is_replaced` is true, all of them within

@@ -117,7 +117,7 @@ fn rules_that_no_longer_hold_are_remembered() {
         sandbox.settle();
         assert_eq!(sandbox.git(&["status", "--porcelain"]), "", "git sees no change");
         let id = |snapshot: &Snapshot| snapshot.get(&path("a.txt")).unwrap().id;
-        let expected = crate::git::work_tree::content_cache::blob(text).unwrap();
+        let expected = crate::git::snapshot::ContentId::of_blob(text).unwrap();
         for _ in 0..2 {
             let reader = sandbox.reader();
             assert_eq!(id(&reader.snapshot().unwrap()), expected);

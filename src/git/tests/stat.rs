@@ -34,7 +34,7 @@ fn an_edit_in_the_tick_of_the_add_is_seen() {
         sandbox.write("a", "one");
         sandbox.git(&["add", "a"]);
         sandbox.write("a", "two");
-        let expected = crate::git::work_tree::content_cache::blob(b"two").unwrap();
+        let expected = crate::git::snapshot::ContentId::of_blob(b"two").unwrap();
         assert_eq!(sandbox.snapshot().entries()[0].id, expected, "round {round}");
     }
 }

@@ -192,27 +192,17 @@ impl Memory {
     }
 }
 
-/// The blob id of these bytes.
-pub(crate) fn blob(bytes: &[u8]) -> io::Result<ContentId> {
-    Oid::hash_object(ObjectType::Blob, bytes).map_err(io::Error::other).and_then(content_id)
-}
-
-/// An object id as a content id.
-pub(crate) fn content_id(id: Oid) -> io::Result<ContentId> {
-    id.as_bytes().try_into().map(ContentId).map_err(io::Error::other)
-}
-
 fn hash(mut file: File, size: u64) -> io::Result<ContentId> {
     if size > STREAMED {
         // libgit2 streams by path only; this is the path of the open file.
         let path = format!("/dev/fd/{}", file.as_raw_fd());
         if let Ok(id) = Oid::hash_file(ObjectType::Blob, path) {
-            return content_id(id);
+            return ContentId::from_oid(id);
         }
     }
     let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or(0) + 1);
     file.read_to_end(&mut bytes)?;
-    blob(&bytes)
+    ContentId::of_blob(&bytes)
 }
 
 #[cfg(test)]
@@ -231,7 +221,7 @@ mod tests {
             let stat = folder.at().stat(b"f").unwrap().unwrap();
             let path = RepoPath::from_git(&b"f"[..]);
             let (_, id) = memory.look().file(folder.at(), &path, b"f", stat).unwrap().unwrap();
-            assert_eq!(id, blob(&bytes).unwrap());
+            assert_eq!(id, ContentId::of_blob(&bytes).unwrap());
         }
     }
 
@@ -245,7 +235,7 @@ mod tests {
         let path = RepoPath::from_git(&b"f"[..]);
         let memory = Memory::default();
         let (stat, id) = memory.look().file(folder.at(), &path, b"f", old).unwrap().unwrap();
-        assert_eq!(id, blob(b"newer").unwrap());
+        assert_eq!(id, ContentId::of_blob(b"newer").unwrap());
         assert_eq!(Some(stat), folder.at().stat(b"f").unwrap());
     }
 }

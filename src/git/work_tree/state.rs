@@ -7,24 +7,20 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::base::digest::Fields;
-use crate::base::file::{self, FileError};
+use crate::base::file::FileError;
 use crate::base::path::RepoPath;
 use crate::base::stat::Stat;
 use crate::git::error::GitError;
 use crate::git::index::{Index, Standing};
 use crate::git::repository::Repository;
-use crate::git::rules::attributes::{Attributes, Macros};
+use crate::git::rules::attributes::{ATTRIBUTES, Attributes, Macros};
 use crate::git::rules::glob::Case;
 use crate::git::rules::ignore::IgnoreRules;
+use crate::git::rules::{outer_attribute_files, read_if_present};
 use crate::git::settings::Settings;
 use crate::git::snapshot::{Entry, Mode};
 use crate::git::work_tree::content_cache::Memory;
 use crate::git::work_tree::folder::Folder;
-
-/// The name of an attribute file.
-pub(crate) const ATTRIBUTES: &[u8] = b".gitattributes";
-/// The name of an ignore file.
-pub(crate) const IGNORE: &[u8] = b".gitignore";
 
 /// What all looks at a work tree share.
 #[derive(Debug)]
@@ -57,7 +53,7 @@ impl WorkTree {
         let mut ignores = IgnoreRules::none(settings.case);
         // The user's rules count less than the repository's.
         for path in settings.excludes.iter().chain([&info.join("exclude")]) {
-            ignores = ignores.with_file(&RepoPath::top(), &read(path)?);
+            ignores = ignores.with_file(&RepoPath::top(), &read_if_present(path)?);
         }
         let attributes = outer_attribute_files(repository)?;
         let own = [repository.git_dir(), repository.common_dir()]
@@ -190,21 +186,5 @@ impl WorkTree {
             }
         }
         Ok(staged)
-    }
-}
-
-/// The attribute files of the machine, the user and the repository; empty where there is none.
-pub(crate) fn outer_attribute_files(repository: &Repository) -> Result<Vec<Vec<u8>>, GitError> {
-    let system = PathBuf::from("/etc/gitattributes");
-    let own = repository.common_dir().join("info/attributes");
-    let files = [Some(&system), repository.settings().attributes.as_ref(), Some(&own)];
-    files.into_iter().flatten().map(|path| read(path).map_err(GitError::from)).collect()
-}
-
-/// A file that need not be there.
-fn read(path: &Path) -> Result<Vec<u8>, FileError> {
-    match file::read(path) {
-        Err(error) if error.source.kind() == io::ErrorKind::NotADirectory => Ok(Vec::new()),
-        read => read.map(Option::unwrap_or_default),
     }
 }

@@ -17,15 +17,17 @@ use crate::base::path::RepoPath;
 use crate::base::stat::Stat;
 use crate::git::error::GitError;
 use crate::git::index::Row;
+use crate::git::rules::attributes::ATTRIBUTES;
 use crate::git::rules::attributes::{Attributes, Effects};
 use crate::git::rules::glob::Kind;
+use crate::git::rules::ignore::IGNORE;
 use crate::git::rules::ignore::IgnoreRules;
 use crate::git::settings::Source;
 use crate::git::snapshot::{ContentId, Entry, Mode};
-use crate::git::work_tree::content_cache::{Look, blob};
+use crate::git::work_tree::content_cache::Look;
 use crate::git::work_tree::folder::{At, Folder};
 use crate::git::work_tree::listing::{Found, digest, merge, tracked};
-use crate::git::work_tree::state::{ATTRIBUTES, IGNORE, WorkTree};
+use crate::git::work_tree::state::WorkTree;
 use crate::git::work_tree::submodule::Nested;
 
 /// A folder with more names is looked at by many threads.
@@ -310,7 +312,7 @@ impl<'t> Walk<'t> {
         }
         if stat.is_symlink() {
             let Some(target) = folder.target(name)? else { return Ok(None) };
-            return Ok(Some((stat, blob(&target)?)));
+            return Ok(Some((stat, ContentId::of_blob(&target)?)));
         }
         self.look.file(folder, path, name, stat)
     }
