@@ -8,6 +8,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::base::clock::Timestamp;
+use crate::base::text::first_of;
 use crate::hint::Hint;
 use crate::quality::evidence::Evidence;
 use crate::reason::Reason;
@@ -397,7 +398,7 @@ impl std::fmt::Display for Ended {
                 let changed = if files.iter().any(|file| file.changed) { "changed" } else { "opened" };
                 let names: Vec<String> = files.iter().map(ToString::to_string).collect();
                 write!(f, "it {changed} files of your work tree, which is not what is gated: ")?;
-                f.write_str(&some_of(&names, OpenedFile::NAMED))
+                f.write_str(&first_of(&names, OpenedFile::NAMED))
             }
             Self::Service { name, why } => write!(f, "service {name}: {why}"),
         }
@@ -433,14 +434,6 @@ impl std::fmt::Display for OpenedFile {
         let through = self.through.as_ref().map(|through| format!("through {through}"));
         let how: Vec<String> = program.into_iter().chain(through).collect();
         if how.is_empty() { Ok(()) } else { write!(f, " ({})", how.join(", ")) }
-    }
-}
-
-/// The first of some names, and how many more there are: `a, b and 3 more`.
-pub fn some_of(names: &[String], most: usize) -> String {
-    match names.len().saturating_sub(most) {
-        0 => names.join(", "),
-        more => format!("{} and {more} more", names[..most].join(", ")),
     }
 }
 

@@ -1,7 +1,9 @@
 //! Floor 0, the ground: names, paths, digests, units, time, files, locks, environment. It must not
 //! know of tasks, trees or runs.
 
+pub mod ci;
 pub mod clock;
+pub mod cycle;
 pub mod digest;
 pub mod env;
 pub mod file;
@@ -16,5 +18,6 @@ pub mod pattern_overlap;
 pub mod random;
 pub mod stat;
 pub mod stat_cache;
+pub mod text;
 pub mod tool_files;
 pub mod units;

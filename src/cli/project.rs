@@ -11,31 +11,16 @@ use crate::base::env::Env;
 use crate::base::file;
 use crate::base::path::RepoPath;
 use crate::cli::failure::Failure;
-use crate::config::include::{self, FILE, Library, Listed, LoadError};
+use crate::config::load::{self, FILE, Library, Listed, LoadError};
 use crate::config::model::Config;
-use crate::engine::prepare::Tree;
-use crate::engine::report::baseline::Line;
-use crate::engine::work_tree_access::WorkTreeAccess;
+use crate::engine::location::{RunLocation, Tree};
+use crate::engine::report::baseline::TreeOrigin;
 use crate::gate::definition;
 use crate::git::snapshot::Mode;
 use crate::git::{Commit, Repository, browse};
 
-/// Where a run takes place.
-#[derive(Clone, Copy)]
-pub struct Spot<'a> {
-    /// The top of the work tree.
-    pub root: &'a Path,
-    /// The repository of that work tree.
-    pub repository: Option<&'a Repository>,
-    /// The state directory.
-    pub state: Option<&'a Path>,
-    /// An open file whose lock keeps the work tree, if it is a private one.
-    pub hold: Option<&'a std::fs::File>,
-    /// What notices tasks that open files of the user's work tree, if that is not where they run.
-    pub access: Option<&'a WorkTreeAccess>,
-    /// Where in the history the tree stands.
-    pub line: Option<Line<'a>>,
-}
+const NO_REPOSITORY: Failure =
+    Failure::NoRepository { what: "there are no commits, no cache and no past runs" };
 
 /// A repository, or a folder, with a tasks.toml.
 pub struct Project {
@@ -45,6 +30,7 @@ pub struct Project {
     pub repository: Option<Repository>,
     /// What tasks.toml says.
     pub config: Config,
+    state: Option<PathBuf>,
 }
 
 impl Project {
@@ -57,7 +43,7 @@ impl Project {
         let (root, base) = match &repository {
             Some(repository) => {
                 let root = repository.work_dir().to_owned();
-                let outermost = candidates(&root, dir).into_iter().rev().find(|base| has_file(&root, base));
+                let outermost = folders_up(&root, dir).into_iter().rev().find(|base| has_file(&root, base));
                 (root, outermost)
             }
             None => match dir.ancestors().find(|folder| folder.join(FILE).is_file()) {
@@ -65,22 +51,23 @@ impl Project {
                 None => (dir.to_owned(), None),
             },
         };
-        let no_config = || Failure::NoConfig { folder: place(dir, &root) };
+        let no_config = || Failure::NoConfig { folder: searched_folders(dir, &root) };
         let base = base.ok_or_else(no_config)?;
-        let files = WorkFiles { root: &root, repository: repository.as_ref() };
-        let loaded = include::load(&files, &base.child(FILE.as_bytes())).map_err(|error| match error {
+        let files = WorkTreeFiles { root: &root, repository: repository.as_ref() };
+        let loaded = load::load(&files, &base.child(FILE.as_bytes())).map_err(|error| match error {
             LoadError::Wrong(diagnostics) => Failure::Config(diagnostics),
             LoadError::Tree(error) => error,
         })?;
         let config = loaded.ok_or_else(no_config)?;
-        Ok(Self { root, repository, config })
+        let state = repository.as_ref().map(|repository| repository.common_dir().join("xtask"));
+        Ok(Self { root, repository, config, state })
     }
 
     /// The project as a commit has it, where it is not checked out. Its root is that of `self`.
     ///
     /// # Errors
     /// The commit has no tasks.toml, or a wrong one.
-    pub fn at(&self, commit: &Commit) -> Result<Config, Failure> {
+    pub fn config_at(&self, commit: &Commit) -> Result<Config, Failure> {
         let repository = self.repository()?;
         let folders = [RepoPath::top(), self.config.base.clone()];
         let config = definition::of_tree(repository, &commit.tree, &folders, &commit.id[..10])?;
@@ -92,52 +79,50 @@ impl Project {
     /// # Errors
     /// There is none.
     pub fn repository(&self) -> Result<&Repository, Failure> {
-        let what = "there are no commits, no cache and no past runs";
-        self.repository.as_ref().ok_or(Failure::NoRepository { what })
+        self.repository.as_ref().ok_or(NO_REPOSITORY)
     }
 
-    /// The tree of the working directory.
-    pub fn tree(&self) -> Tree<'_> {
-        self.repository.as_ref().map_or(Tree::None, Tree::WorkDir)
-    }
-
-    /// The place of a run in the working directory.
-    pub fn spot<'a>(&'a self, state: Option<&'a Path>) -> Spot<'a> {
-        Spot {
+    /// Returns the location of a run in the working directory.
+    pub fn location<'a>(&'a self, env: &'a Env) -> RunLocation<'a> {
+        RunLocation {
+            tree: self.repository.as_ref().map_or(Tree::None, Tree::WorkDir),
             root: &self.root,
-            repository: self.repository.as_ref(),
-            state,
+            state: self.state(),
+            env,
+            origin: self.repository.as_ref().map(|repository| TreeOrigin { repository, commit: None }),
             hold: None,
             access: None,
-            line: self.line(),
         }
     }
 
-    /// Where in the history the working directory stands.
-    pub fn line(&self) -> Option<Line<'_>> {
-        self.repository.as_ref().map(|repository| Line { repository, commit: None })
+    /// Returns the state directory: in the repository, shared by its linked worktrees.
+    pub fn state(&self) -> Option<&Path> {
+        self.state.as_deref()
     }
 
-    /// Where state is kept: in the repository, shared by its linked worktrees.
-    pub fn state(&self) -> Option<PathBuf> {
-        Some(self.repository.as_ref()?.common_dir().join("xtask"))
+    /// Returns the state directory, which only a repository has.
+    ///
+    /// # Errors
+    /// There is no repository.
+    pub fn state_dir(&self) -> Result<&Path, Failure> {
+        self.state().ok_or(NO_REPOSITORY)
     }
 }
 
 /// The files of a work tree.
-struct WorkFiles<'a> {
+struct WorkTreeFiles<'a> {
     root: &'a Path,
     repository: Option<&'a Repository>,
 }
 
-impl WorkFiles<'_> {
+impl WorkTreeFiles<'_> {
     /// A file that a sparse checkout leaves out: its tasks are there all the same.
     fn left_out(&self, path: &RepoPath) -> Result<Option<(Mode, Vec<u8>)>, Failure> {
         Ok(self.repository.map(|repository| repository.left_out(path)).transpose()?.flatten())
     }
 }
 
-impl Library for WorkFiles<'_> {
+impl Library for WorkTreeFiles<'_> {
     type Error = Failure;
 
     fn list(&self, folder: &RepoPath) -> Result<Vec<Listed>, Failure> {
@@ -195,13 +180,13 @@ impl Library for WorkFiles<'_> {
 
 /// The folders in which a tasks.toml counts for a caller in `dir`, the outermost first.
 pub fn definition_folders(root: &Path, dir: &Path) -> Vec<RepoPath> {
-    let mut folders = candidates(root, dir);
+    let mut folders = folders_up(root, dir);
     folders.reverse();
     folders
 }
 
 /// The folders from `dir` up to `root`, as paths of the repository.
-fn candidates(root: &Path, dir: &Path) -> Vec<RepoPath> {
+fn folders_up(root: &Path, dir: &Path) -> Vec<RepoPath> {
     use std::os::unix::ffi::OsStrExt as _;
     let inside = dir.strip_prefix(root).unwrap_or(Path::new(""));
     inside.ancestors().map(|folder| RepoPath::from_git(folder.as_os_str().as_bytes())).collect()
@@ -211,7 +196,7 @@ fn has_file(root: &Path, base: &RepoPath) -> bool {
     base.child(FILE.as_bytes()).under(root).is_file()
 }
 
-fn place(dir: &Path, root: &Path) -> String {
+fn searched_folders(dir: &Path, root: &Path) -> String {
     if dir == root {
         dir.display().to_string()
     } else {

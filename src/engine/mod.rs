@@ -10,6 +10,7 @@
 pub mod audit;
 pub mod context;
 pub mod execution;
+pub mod location;
 pub mod prepare;
 pub mod report;
 pub mod run;

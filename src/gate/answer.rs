@@ -11,10 +11,9 @@ use crate::base::env::Env;
 use crate::base::path::RepoPath;
 use crate::config::model::Config;
 use crate::config::stage::Stage;
-use crate::engine::prepare::{Place, Prepared, Request, Tree};
-use crate::engine::run::launch::{Keeps, Launch};
-use crate::engine::run::scheduler::OnFailure;
-use crate::engine::work_tree_access::WorkTreeAccess;
+use crate::engine::location::{RunLocation, Tree};
+use crate::engine::prepare::{Prepared, Request};
+use crate::engine::run::options::{ResultMode, RunOptions};
 use crate::event::{Gated, Summary, Verdict};
 use crate::gate::definition;
 use crate::gate::error::GateError;
@@ -24,9 +23,8 @@ use crate::gate::provision::Provision;
 use crate::gate::question::Question;
 use crate::git::snapshot::{Snapshot, digest};
 use crate::git::{Repository, WorkTreeReader};
-use crate::graph::Reach;
 use crate::history::passes::Passes;
-use crate::plan::{CachePolicy, Decision, Plan, World};
+use crate::plan::{Decision, Plan, World};
 
 /// What became of a question.
 #[derive(Clone, PartialEq, Debug)]
@@ -74,16 +72,6 @@ struct Case<'a> {
     clock: Clock,
 }
 
-/// Where a run takes place, and as which.
-#[derive(Clone, Copy)]
-struct Spot<'a> {
-    root: &'a Path,
-    hold: Option<&'a File>,
-    access: Option<&'a WorkTreeAccess>,
-    run: &'a str,
-    keeps: Keeps<'a>,
-}
-
 impl Host<'_> {
     /// Answers a question. `folders` are those in which a tasks.toml counts, the outermost first.
     ///
@@ -111,7 +99,7 @@ impl Host<'_> {
         let case = config.as_ref().and_then(|config| Case::of(question, config, self.clock));
         let Some(case) = case else { return Ok(()) };
         let run = self.new_run();
-        let prepared = self.plan_from_objects(&case, &run)?;
+        let prepared = Prepared::gather(case.config, &case.request, self.objects(&case), self.clock, &run)?;
         let left = prepared.plan(self.env, |world, plan| (!is_known(plan)).then(|| digest_of(world, plan)));
         match left {
             Some(plan) => Ok(Passes::new(self.state).add(&question.tree, &plan, self.clock.now())?),
@@ -119,17 +107,18 @@ impl Host<'_> {
         }
     }
 
-    fn plan_from_objects<'p>(&'p self, case: &'p Case<'_>, run: &'p str) -> Result<Prepared<'p>, GateError> {
+    /// Returns the location of a plan that is made from git's objects.
+    fn objects<'c>(&'c self, case: &'c Case<'_>) -> RunLocation<'c> {
         let tree = Tree::Objects(self.repository, &case.question.tree, &case.config.worktree.filters);
-        let place = self.place(self.repository.work_dir(), run, case.question.commit.as_deref());
-        Ok(Prepared::gather(case.config, &case.request, tree, place)?)
+        self.location(self.repository.work_dir(), tree, case.question.commit.as_deref())
     }
 
     /// The answer, if every task is known to have passed; nothing is checked out for it.
     fn known(&self, case: &Case<'_>) -> Result<Known, GateError> {
         let run = self.new_run();
         let root = self.repository.work_dir();
-        let prepared = self.plan_from_objects(case, &run)?;
+        let location = self.objects(case);
+        let prepared = Prepared::gather(case.config, &case.request, location, self.clock, &run)?;
         let holds = match &prepared.snapshot {
             Some(snapshot) => {
                 let graph = (case.config, &prepared.graph);
@@ -139,10 +128,10 @@ impl Host<'_> {
         };
         // The plan that is known to need nothing is the one that is carried out: another might have
         // to run something, and this is the user's work tree.
-        let spot = Spot { root, hold: None, access: None, run: &run, keeps: Keeps::Nothing };
+        let options = RunOptions { results: ResultMode::Discard, ..self.options(&run, case.config) };
         let known = prepared.plan(self.env, |world, plan| {
             if holds && is_known(plan) {
-                return self.perform(case, &prepared, (world, plan), spot).map(Some);
+                return self.run(case, &prepared, world, plan, location, options).map(Some);
             }
             let digest = digest_of(world, plan);
             let age = Passes::new(self.state).take(&case.question.tree, &digest, self.clock.now());
@@ -200,43 +189,36 @@ impl Host<'_> {
         hold: Option<&File>,
     ) -> Result<Answer, GateError> {
         let run = self.new_run();
-        let place = Place { env, ..self.place(root, &run, case.question.commit.as_deref()) };
-        let prepared = Prepared::gather(case.config, &case.request, Tree::WorkDir(repository), place)?;
+        // Without a private worktree, tasks run in the user's.
+        let access = hold.map_or(Ok(None), |_| self.access())?;
+        let tree_here = Tree::WorkDir(repository);
+        let location = self.location(root, tree_here, case.question.commit.as_deref());
+        let location = RunLocation { env, hold, access, ..location };
+        let prepared = Prepared::gather(case.config, &case.request, location, self.clock, &run)?;
         if let Some(what) = prepared.snapshot.as_ref().and_then(|here| tree.difference(here)) {
             return Err(GateError::Altered { what });
         }
-        // Without a private worktree, tasks run in the user's.
-        let access = hold.map_or(Ok(None), |_| self.access())?;
-        let spot = Spot { root, hold, access, run: &run, keeps: Keeps::Results };
-        prepared.plan(env, |world, plan| self.perform(case, &prepared, (world, plan), spot))
+        let options = self.options(&run, case.config);
+        prepared.plan(env, |world, plan| self.run(case, &prepared, world, plan, location, options))
     }
 
-    fn perform(
+    fn run(
         &self,
         case: &Case<'_>,
         prepared: &Prepared<'_>,
-        planned: (&World<'_>, &Plan),
-        spot: Spot<'_>,
+        world: &World<'_>,
+        plan: &Plan,
+        location: RunLocation<'_>,
+        options: RunOptions<'_>,
     ) -> Result<Answer, GateError> {
         if let Some(signal) = self.inbox.signalled() {
             return Ok(Answer::Interrupted(signal));
         }
-        let conduct = self.conduct(spot.run, case.config);
         let gated = Gated { what: case.question.what.clone(), refs: case.question.refs.clone() };
-        let launch = Launch {
-            root: spot.root,
-            conduct: &conduct,
-            on_failure: OnFailure::Stop,
-            tree: Some(&case.question.tree),
-            gated: Some(gated),
-            hold: spot.hold,
-            access: spot.access,
-            watching: None,
-            keeps: spot.keeps,
-        };
-        let emitter = self.audience.emitter(spot.run, &case.clock);
-        let summary = prepared.launch(planned, &launch, (&emitter, self.listen()?));
-        Ok(Answer::Ran { run: spot.run.to_owned(), summary })
+        let options = RunOptions { tree_id: Some(&case.question.tree), gated: Some(gated), ..options };
+        let emitter = self.audience.emitter(&options.run_id, &case.clock);
+        let summary = prepared.launch(world, plan, location, &options, &emitter, self.listen()?);
+        Ok(Answer::Ran { run: options.run_id, summary })
     }
 }
 
@@ -245,15 +227,7 @@ impl<'a> Case<'a> {
     fn of(question: &'a Question, config: &'a Config, clock: &Clock) -> Option<Self> {
         let named = question.stages.iter().filter_map(|stage| config.hooks.get(stage));
         let names = named.into_iter().find(|names| !names.is_empty())?.clone();
-        let request = Request {
-            names,
-            reach: Reach::WithNeeds,
-            policy: CachePolicy::Use,
-            args: Vec::new(),
-            tasks: None,
-            notes: Vec::new(),
-        };
-        Some(Self { question, config, request, clock: clock.clone() })
+        Some(Self { question, config, request: Request::new(names), clock: clock.clone() })
     }
 }
 

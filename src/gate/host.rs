@@ -7,11 +7,11 @@ use std::path::Path;
 use crate::base::clock::Clock;
 use crate::base::env::Env;
 use crate::config::model::Config;
-use crate::engine::context::Conduct;
-use crate::engine::prepare::Place;
-use crate::engine::report::baseline::Line;
+use crate::engine::location::{RunLocation, Tree};
+use crate::engine::report::baseline::TreeOrigin;
 use crate::engine::run::emitter::Emitter;
 use crate::engine::run::inbox::{Inbox, LazyInbox};
+use crate::engine::run::options::RunOptions;
 use crate::engine::work_tree_access::WorkTreeAccess;
 use crate::gate::error::GateError;
 use crate::git::{Age, Repository};
@@ -79,14 +79,26 @@ impl Host<'_> {
         Ok(Some(self.access.get_or_init(|| access)))
     }
 
-    /// How a run of this id runs.
-    pub fn conduct(&self, run: &str, config: &Config) -> Conduct {
-        Conduct { run: run.to_owned(), jobs: config.slots(self.jobs), streams: false, wants_hit_logs: false }
+    /// Returns the options of a run of this id.
+    pub fn options<'o>(&self, run_id: &str, config: &Config) -> RunOptions<'o> {
+        RunOptions::new(run_id, config.slots(self.jobs))
     }
 
-    /// A place for a plan or a run of a commit's tree, or of what is made from HEAD.
-    pub fn place<'p>(&'p self, root: &'p Path, run: &'p str, commit: Option<&'p str>) -> Place<'p> {
-        let line = Some(Line { repository: self.repository, commit });
-        Place { root, state: Some(self.state), env: self.env, run, clock: self.clock, line }
+    /// Returns the location of a plan or a run of `tree`, which is that of `commit` or is made from HEAD.
+    pub fn location<'l>(
+        &'l self,
+        root: &'l Path,
+        tree: Tree<'l>,
+        commit: Option<&'l str>,
+    ) -> RunLocation<'l> {
+        RunLocation {
+            tree,
+            root,
+            state: Some(self.state),
+            env: self.env,
+            origin: Some(TreeOrigin { repository: self.repository, commit }),
+            hold: None,
+            access: None,
+        }
     }
 }

@@ -6,18 +6,18 @@ use std::path::{Path, PathBuf};
 use crate::base::clock::Timestamp;
 use crate::base::digest::Digest;
 use crate::base::file::{self, Durability, FileError};
+use crate::cache::Lookup;
 use crate::config::model::{Config, SourceFile, Task, Worktree};
-use crate::engine::prepare::{Place, Prepared, Request, Tree};
-use crate::engine::run::launch::{Keeps, Launch};
-use crate::engine::run::scheduler::OnFailure;
+use crate::engine::location::{RunLocation, Tree};
+use crate::engine::prepare::{Prepared, Request};
+use crate::engine::run::options::{ResultMode, RunOptions};
 use crate::event::Verdict;
 use crate::gate::error::GateError;
 use crate::gate::host::Host;
 use crate::gate::provision::Ready;
-use crate::graph::Reach;
 use crate::key::explanation::Explanation;
 use crate::key::inputs::InputSet;
-use crate::plan::{CachePolicy, Decision, Found, Knowledge, Last, Past, Plan, World};
+use crate::plan::{Decision, Knowledge, Last, Past, Plan, StoredResult, World};
 
 /// The file in a private worktree's git folder that says with which key the setup last passed there.
 const STAMP: &str = "taskgate-setup";
@@ -31,18 +31,12 @@ const HEX: usize = 64;
 pub fn run(host: &Host<'_>, config: &Config, ready: &Ready) -> Result<Verdict, GateError> {
     let Some(setup) = &config.worktree.setup else { return Ok(Verdict::Passed) };
     let alone = alone(config, setup);
-    let request = Request {
-        names: vec![setup.name.clone()],
-        reach: Reach::WithNeeds,
-        policy: CachePolicy::Use,
-        args: Vec::new(),
-        tasks: None,
-        notes: Vec::new(),
-    };
+    let request = Request::new(vec![setup.name.clone()]);
     let run = host.new_run();
     let root = ready.worktree.path();
-    let place = Place { env: &ready.env, ..host.place(root, &run, None) };
-    let prepared = Prepared::gather(&alone, &request, Tree::WorkDir(&ready.repository), place)?;
+    let location = host.location(root, Tree::WorkDir(&ready.repository), None);
+    let location = RunLocation { env: &ready.env, ..location };
+    let prepared = Prepared::gather(&alone, &request, location, host.clock, &run)?;
     let stamp = Stamp::read(&ready.worktree.git_dir());
     let digests = prepared.digests();
     let world = prepared.world(&ready.env, &digests, &stamp);
@@ -52,20 +46,10 @@ pub fn run(host: &Host<'_>, config: &Config, ready: &Ready) -> Result<Verdict, G
     }
     stamp.remove()?;
     let hold = ready.hold()?;
-    let conduct = host.conduct(&run, &alone);
-    let launch = Launch {
-        root,
-        conduct: &conduct,
-        on_failure: OnFailure::Stop,
-        tree: None,
-        gated: None,
-        hold: Some(&hold),
-        access: host.access()?,
-        keeps: Keeps::Nothing,
-        watching: None,
-    };
+    let location = RunLocation { hold: Some(&hold), access: host.access()?, ..location };
+    let options = RunOptions { results: ResultMode::Discard, ..host.options(&run, &alone) };
     let emitter = host.audience.emitter(&run, &host.clock.restarted());
-    let summary = prepared.launch((&world, &plan), &launch, (&emitter, host.listen()?));
+    let summary = prepared.launch(&world, &plan, location, &options, &emitter, host.listen()?);
     if summary.verdict == Verdict::Passed {
         stamp.write(&world, &plan)?;
     }
@@ -134,12 +118,12 @@ impl Stamp {
 }
 
 impl Knowledge for Stamp {
-    fn look_up(&self, _: &Task, key: &Digest) -> Found {
+    fn look_up(&self, _: &Task, key: &Digest) -> Lookup<StoredResult> {
         match &self.last {
             Some((last, _)) if last == key => {
-                Found::Hit { at: Timestamp(0), took: 0, outputs: *key, differs: None }
+                Lookup::Hit(StoredResult { at: Timestamp(0), took: 0, outputs: *key, differs: None })
             }
-            _ => Found::Absent,
+            _ => Lookup::Absent,
         }
     }
 

@@ -9,9 +9,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use super::difference::changes;
-use super::phrases::{count, named, tree};
+use super::phrases::{named, tree};
 use super::{Manifest, VERSION};
 use crate::base::clock::Timestamp;
+use crate::base::text::count;
 use crate::event::{Status, Verdict};
 use crate::key::FieldKind;
 use crate::reason::Change;

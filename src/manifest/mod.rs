@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 
 pub use inputs::Inputs;
 
+use crate::base::ci::CiService;
 use crate::base::clock::Timestamp;
 use crate::base::digest::{Digest, Fields};
 use crate::base::env::Env;
@@ -275,14 +276,7 @@ impl PlanDigest {
     }
 }
 
-/// The CI that calls, by what it sets.
+/// Returns the name of the CI service that runs this process, or `CI` if it is another one.
 pub fn ci(env: &Env) -> Option<&'static str> {
-    const KNOWN: [(&str, &str); 5] = [
-        ("GITHUB_ACTIONS", "GitHub Actions"),
-        ("GITLAB_CI", "GitLab CI"),
-        ("BUILDKITE", "Buildkite"),
-        ("TF_BUILD", "Azure Pipelines"),
-        ("CI", "CI"),
-    ];
-    KNOWN.into_iter().find(|(variable, _)| env.is_set(variable)).map(|(_, name)| name)
+    CiService::detect(env).map(CiService::name).or_else(|| env.is_set("CI").then_some("CI"))
 }

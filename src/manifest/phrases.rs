@@ -1,5 +1,6 @@
 //! The words for what two runs differ in, for people. It must not find differences.
 
+use crate::base::text::{count, first_of};
 use std::collections::BTreeMap;
 
 use super::difference::{Cause, Difference, Side};
@@ -51,22 +52,12 @@ impl Difference {
 }
 
 fn clause(causes: &[Cause]) -> String {
-    let listed: Vec<String> = causes.iter().take(LISTED).map(ToString::to_string).collect();
-    let more = causes.len() - listed.len();
-    let listed = listed.join(", ");
-    if more == 0 { listed } else { format!("{listed} and {more} more") }
+    first_of(causes, LISTED)
 }
 
 /// `a, b and 3 more`.
 pub fn named(names: &[&str]) -> String {
-    let shown = names.iter().take(NAMED).copied().collect::<Vec<_>>().join(", ");
-    let more = names.len().saturating_sub(NAMED);
-    if more == 0 { shown } else { format!("{shown} and {more} more") }
-}
-
-/// `1 task`, `2 tasks`.
-pub fn count(number: usize, noun: &str) -> String {
-    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
+    first_of(names, NAMED)
 }
 
 /// The beginning of a tree's id.

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use crate::base::text::count;
 use crate::base::units;
 use crate::event::{Ended, Gated, Level, Log, RunStarted, Status, Stored, Summary, TaskFinished, Verdict};
 use crate::hint::Hint;
@@ -323,11 +324,6 @@ fn why(task: &TaskFinished) -> String {
         (Status::Flaky, reason) => format!("flaky, passed at attempt {} · {reason}", task.attempts),
         (_, reason) => reason.to_string(),
     }
-}
-
-/// `1 task`, `2 tasks`
-pub fn count(count: usize, noun: &str) -> String {
-    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }
 
 /// A clause, cut if it is very long.

@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::base::file::{self, Durability};
+use crate::base::text::{count, first_of};
 use crate::base::units;
 use crate::event::{Event, Status, Summary, TaskFinished, Verdict, What};
 use crate::quality::evidence::{Evidence, Ruling, Verdict as Judged};
 use crate::reporter::Reporter;
-use crate::reporter::lines::count;
 use crate::reporter::markdown::{block, cell, code, head, row};
 use crate::reporter::story::Story;
 
@@ -212,10 +212,8 @@ fn flaky(tasks: &[TaskFinished], summary: &Summary) -> String {
     let mut text = String::new();
     let all = [("Flaky tests", &tests), ("Flaky tasks", &summary.flaky), ("Slow tasks", &summary.slow)];
     for (what, names) in all.into_iter().filter(|(_, names)| !names.is_empty()) {
-        let shown: Vec<String> = names.iter().take(TESTS).map(|name| code(name)).collect();
-        let left = names.len().saturating_sub(TESTS);
-        let left = if left > 0 { format!(" and {left} more") } else { String::new() };
-        text.push_str(&format!("{what}: {}{left}\n\n", shown.join(", ")));
+        let names = first_of(names.iter().map(|name| code(name)), TESTS);
+        text.push_str(&format!("{what}: {names}\n\n"));
     }
     text
 }

@@ -16,9 +16,9 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle, T
 use rustix::process::getpgrp;
 use rustix::termios::tcgetpgrp;
 
+use crate::base::text::count;
 use crate::event::{Event, What};
 use crate::reporter::human::Human;
-use crate::reporter::lines::count;
 use crate::reporter::style::{Paint, Tone};
 use crate::reporter::text::{Keep, safe};
 use crate::reporter::{Output, Reporter};

@@ -1,236 +1,124 @@
-//! The balance: a split of tasks into shards whose longest is short. It must not know what a task is
-//! beyond its name, its cost and its needs.
+//! Splits tasks into shards so that the longest shard is short. It must not know what a task is beyond
+//! its name, its cost and its needs.
 //!
-//! 1. Tasks that are connected through needs stay together, since no shard sees what another made.
-//!    The groups are given out longest first, each to the shard with the least so far.
-//! 2. One large group, such as all that needs `build`, would leave the other shards idle. So tasks
-//!    of the longest shard's groups that others need are tried as *shared*: one that is runs in each
-//!    shard that needs it, at its full cost, and no longer connects. What shortens the longest shard
-//!    most is kept, and the search goes on from there until nothing does.
+//! 1. Tasks that needs connect stay in one shard, so that no task runs twice. These groups are given out
+//!    longest first, each to the shard that is shortest so far.
+//! 2. One large group, such as all that needs `build`, would leave the other shards idle. So the tasks
+//!    that no other task needs are given out one by one, each with all that it needs, longest first: to
+//!    the shard that has most of it already, but no shard may take longer than a limit. Where `build` is
+//!    needed in several shards, it runs in each. The least limit within which all tasks fit is searched
+//!    for, below the longest shard of step 1. If there is none, the split of step 1 is taken.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::Work;
-
-/// Tasks that are tried as shared in one step, alone and together.
-const TRIED: usize = 32;
+use super::ShardTask;
 
 /// Which shard runs what.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Split {
-    /// The shard that each task belongs to, from 0, by the place of the task.
+    /// The shard that each task belongs to, from 0, by the task's index.
     pub home: Vec<usize>,
-    /// What each shard runs, by places in ascending order: its own tasks and all that they need.
+    /// The indices of the tasks that each shard runs, ascending: its own tasks and all that they need.
     pub runs: Vec<Vec<usize>>,
-    /// The tasks that run in more than one shard, and in which, by their places.
+    /// The indices of the tasks that run in more than one shard, with these shards.
     pub shared: BTreeMap<usize, Vec<usize>>,
 }
 
-/// Tasks that have to be in one shard.
-struct Group {
-    members: Vec<usize>,
-    cost: u64,
-    /// The shared tasks that they need.
-    shared: BTreeSet<usize>,
-}
-
-/// A split that is being weighed.
-struct Weighed {
-    groups: Vec<Group>,
-    /// The shard of each group.
-    places: Vec<usize>,
-    /// What each shard takes.
-    loads: Vec<u64>,
-    /// The shared tasks of each shard.
-    shared: Vec<BTreeSet<usize>>,
-}
-
 /// Splits `work` into `count` shards.
-pub fn split(work: &[Work], count: usize) -> Split {
+pub fn split(work: &[ShardTask], count: usize) -> Split {
     let count = count.max(1);
-    // All that follows looks at tasks in the order of their names.
-    let mut order: Vec<usize> = (0..work.len()).collect();
-    order.sort_unstable_by(|a, b| work[*a].name.cmp(&work[*b].name));
-    let mut rank = vec![0; work.len()];
-    for (place, task) in order.iter().enumerate() {
-        rank[*task] = place;
-    }
-    let needs = |task: usize| -> Vec<usize> { work[task].needs.iter().map(|need| rank[*need]).collect() };
-    let sorted = Sorted {
-        costs: order.iter().map(|task| work[*task].cost).collect(),
-        needs: order.iter().map(|task| needs(*task)).collect(),
-        count,
-    };
-    let (shared, weighed) = sorted.search();
-    let mut split = Split { home: vec![0; work.len()], runs: vec![Vec::new(); count], ..Split::default() };
-    for (group, shard) in weighed.groups.iter().zip(&weighed.places) {
-        for member in &group.members {
-            split.home[order[*member]] = *shard;
-            split.runs[*shard].push(order[*member]);
+    let mut runs = assign(work, &connected_tasks(work), count, u64::MAX).unwrap_or_default();
+    // The least limit within which final tasks fit lies between these.
+    let final_tasks = final_tasks(work);
+    let all: BTreeSet<usize> = (0..work.len()).collect();
+    let longest_group = final_tasks.iter().map(|group| sum(work, group)).max().unwrap_or(0);
+    let mut low = longest_group.max(sum(work, &all).div_ceil(count as u64));
+    let mut high = longest(work, &runs);
+    while low < high {
+        let limit = low + (high - low) / 2;
+        match assign(work, &final_tasks, count, limit) {
+            Some(shorter) => (runs, high) = (shorter, limit),
+            None => low = limit + 1,
         }
     }
-    for task in shared {
-        let shards: Vec<usize> = (0..count).filter(|shard| weighed.shared[*shard].contains(&task)).collect();
-        split.home[order[task]] = shards.first().copied().unwrap_or(0);
-        for shard in &shards {
-            split.runs[*shard].push(order[task]);
-        }
+    let mut split = Split { home: vec![0; work.len()], ..Split::default() };
+    for task in 0..work.len() {
+        let shards: Vec<usize> = (0..count).filter(|shard| runs[*shard].contains(&task)).collect();
+        split.home[task] = shards.first().copied().unwrap_or(0);
         if shards.len() > 1 {
-            split.shared.insert(order[task], shards);
+            split.shared.insert(task, shards);
         }
     }
-    for runs in &mut split.runs {
-        runs.sort_unstable();
-    }
+    split.runs = runs.into_iter().map(|tasks| tasks.into_iter().collect()).collect();
     split
 }
 
-/// Tasks in the order of their names.
-struct Sorted {
-    costs: Vec<u64>,
-    needs: Vec<Vec<usize>>,
+/// Returns what each shard runs if these groups are given out, the longest first; `None` if a shard would
+/// take longer than `limit`.
+fn assign(
+    work: &[ShardTask],
+    groups: &[BTreeSet<usize>],
     count: usize,
+    limit: u64,
+) -> Option<Vec<BTreeSet<usize>>> {
+    let mut runs = vec![BTreeSet::new(); count];
+    let mut loads = vec![0_u64; count];
+    for group in groups {
+        let with = |shard: usize| {
+            let added = sum(work, group.difference(&runs[shard]));
+            (added, loads[shard].saturating_add(added), shard)
+        };
+        let (_, load, shard) = (0..count).map(with).filter(|(_, load, _)| *load <= limit).min()?;
+        loads[shard] = load;
+        runs[shard].extend(group);
+    }
+    Some(runs)
 }
 
-impl Sorted {
-    /// The tasks that are best shared, and the split that follows.
-    fn search(&self) -> (BTreeSet<usize>, Weighed) {
-        let mut shared = BTreeSet::new();
-        let mut best = self.weigh(&shared);
-        // Each step makes the longest shard shorter, so this ends.
-        loop {
-            let tried = self.candidates(&shared, &best).into_iter().map(|more| {
-                let shared: BTreeSet<usize> = shared.union(&more).copied().collect();
-                let weighed = self.weigh(&shared);
-                (shared, weighed)
-            });
-            let next = tried.min_by_key(|(shared, weighed)| (weighed.worth(), shared.len()));
-            match next {
-                Some((more, weighed)) if weighed.longest() < best.longest() => {
-                    shared = more;
-                    best = weighed;
-                }
-                _ => break,
-            }
-        }
-        (shared, best)
-    }
+fn sorted(work: &[ShardTask], mut groups: Vec<BTreeSet<usize>>) -> Vec<BTreeSet<usize>> {
+    // The order of the tasks differs from machine to machine, that of their names does not.
+    groups.sort_by_cached_key(|group| {
+        (Reverse(sum(work, group)), group.iter().map(|task| work[*task].name.clone()).min())
+    });
+    groups
+}
 
-    /// Sets of tasks of the longest shard that others need, with all that they need: those that most
-    /// others need first, each alone, and the first two, three and so on together.
-    fn candidates(&self, shared: &BTreeSet<usize>, weighed: &Weighed) -> Vec<BTreeSet<usize>> {
-        let longest = weighed.longest();
-        let is_longest = |shard: usize| weighed.loads[shard] == longest;
-        let groups = weighed.groups.iter().zip(&weighed.places);
-        let members: BTreeSet<usize> = groups
-            .filter(|(group, shard)| is_longest(**shard) && group.members.len() > 1)
-            .flat_map(|(group, _)| group.members.iter().copied())
-            .collect();
-        let mut needed: BTreeMap<usize, usize> = BTreeMap::new();
-        for need in members.iter().flat_map(|task| &self.needs[*task]) {
-            if !shared.contains(need) {
-                *needed.entry(*need).or_default() += 1;
-            }
-        }
-        let mut needed: Vec<(usize, usize)> = needed.into_iter().collect();
-        needed.sort_by_key(|(task, by)| (Reverse(*by), self.costs[*task], *task));
-        needed.truncate(TRIED);
-        let alone: Vec<BTreeSet<usize>> = needed.iter().map(|(task, _)| self.closure(*task)).collect();
-        let mut together = BTreeSet::new();
-        let mut sets = alone.clone();
-        for set in alone {
-            together.extend(set);
-            sets.push(together.clone());
-        }
-        sets
+/// Returns the sets of tasks that needs connect.
+fn connected_tasks(work: &[ShardTask]) -> Vec<BTreeSet<usize>> {
+    let mut groups: Vec<BTreeSet<usize>> = Vec::new();
+    for (task, ShardTask { needs, .. }) in work.iter().enumerate() {
+        let connects = |group: &BTreeSet<usize>| needs.iter().any(|need| group.contains(need));
+        let (connected, others) = groups.into_iter().partition(connects);
+        groups = others;
+        groups.push(connected.into_iter().flatten().chain([task]).collect());
     }
+    sorted(work, groups)
+}
 
-    /// A task and all that it needs.
-    fn closure(&self, task: usize) -> BTreeSet<usize> {
+/// Returns each task that no other needs, with all that it needs.
+fn final_tasks(work: &[ShardTask]) -> Vec<BTreeSet<usize>> {
+    let needed: BTreeSet<usize> = work.iter().flat_map(|work| work.needs.iter().copied()).collect();
+    let with_needs = |task: usize| {
         let mut all = BTreeSet::new();
-        let mut stack = vec![task];
-        while let Some(task) = stack.pop() {
+        let mut open = vec![task];
+        while let Some(task) = open.pop() {
             if all.insert(task) {
-                stack.extend(&self.needs[task]);
+                open.extend(&work[task].needs);
             }
         }
         all
-    }
-
-    /// The groups that are left when `shared` does not connect, which holds all that its tasks need.
-    fn groups(&self, shared: &BTreeSet<usize>) -> Vec<Group> {
-        let mut parents: Vec<usize> = (0..self.costs.len()).collect();
-        for (task, needs) in self.needs.iter().enumerate().filter(|(task, _)| !shared.contains(task)) {
-            for need in needs.iter().filter(|need| !shared.contains(need)) {
-                let (a, b) = (root(&mut parents, task), root(&mut parents, *need));
-                parents[a.max(b)] = a.min(b);
-            }
-        }
-        let mut groups: BTreeMap<usize, Group> = BTreeMap::new();
-        for task in (0..self.costs.len()).filter(|task| !shared.contains(task)) {
-            let empty = || Group { members: Vec::new(), cost: 0, shared: BTreeSet::new() };
-            let group = groups.entry(root(&mut parents, task)).or_insert_with(empty);
-            group.members.push(task);
-            group.cost = group.cost.saturating_add(self.costs[task]);
-            for need in self.needs[task].iter().filter(|need| shared.contains(need)) {
-                if !group.shared.contains(need) {
-                    group.shared.extend(self.closure(*need));
-                }
-            }
-        }
-        groups.into_values().collect()
-    }
-
-    /// Gives the groups out, longest first.
-    fn weigh(&self, shared: &BTreeSet<usize>) -> Weighed {
-        let mut groups = self.groups(shared);
-        let extra = |missing: &mut dyn Iterator<Item = &usize>| {
-            missing.fold(0_u64, |sum, task| sum.saturating_add(self.costs[*task]))
-        };
-        groups.sort_by_cached_key(|group| {
-            let whole = group.cost.saturating_add(extra(&mut group.shared.iter()));
-            (Reverse(whole), group.members.first().copied())
-        });
-        let mut weighed = Weighed {
-            places: Vec::with_capacity(groups.len()),
-            loads: vec![0; self.count],
-            shared: vec![BTreeSet::new(); self.count],
-            groups: Vec::new(),
-        };
-        for group in &groups {
-            let load = |shard: usize| {
-                let missing = extra(&mut group.shared.difference(&weighed.shared[shard]));
-                weighed.loads[shard].saturating_add(group.cost).saturating_add(missing)
-            };
-            let least = (0..self.count).map(|shard| (load(shard), shard)).min().unwrap_or_default();
-            weighed.loads[least.1] = least.0;
-            weighed.shared[least.1].extend(&group.shared);
-            weighed.places.push(least.1);
-        }
-        weighed.groups = groups;
-        weighed
-    }
+    };
+    sorted(work, (0..work.len()).filter(|task| !needed.contains(task)).map(with_needs).collect())
 }
 
-impl Weighed {
-    fn longest(&self) -> u64 {
-        self.loads.iter().copied().max().unwrap_or(0)
-    }
-
-    /// What is better is less: first the longest shard, then all of them together.
-    fn worth(&self) -> (u64, u64) {
-        (self.longest(), self.loads.iter().fold(0, |sum, load| sum.saturating_add(*load)))
-    }
+/// Returns the load of the longest shard.
+fn longest(work: &[ShardTask], runs: &[BTreeSet<usize>]) -> u64 {
+    runs.iter().map(|tasks| sum(work, tasks)).max().unwrap_or(0)
 }
 
-/// The least member of a task's set so far.
-fn root(parents: &mut [usize], mut task: usize) -> usize {
-    while parents[task] != task {
-        parents[task] = parents[parents[task]];
-        task = parents[task];
-    }
-    task
+fn sum<'t>(work: &[ShardTask], tasks: impl IntoIterator<Item = &'t usize>) -> u64 {
+    tasks.into_iter().fold(0, |sum, task| sum.saturating_add(work[*task].cost))
 }
 
 #[cfg(test)]
@@ -238,8 +126,8 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn work(tasks: &[(&str, u64, &[usize])]) -> Vec<Work> {
-        let work = |(name, cost, needs): &(&str, u64, &[usize])| Work {
+    fn work(tasks: &[(&str, u64, &[usize])]) -> Vec<ShardTask> {
+        let work = |(name, cost, needs): &(&str, u64, &[usize])| ShardTask {
             name: (*name).to_owned(),
             cost: *cost,
             needs: needs.to_vec(),
@@ -247,12 +135,12 @@ mod tests {
         tasks.iter().map(work).collect()
     }
 
-    fn load(work: &[Work], runs: &[usize]) -> u64 {
+    fn load(work: &[ShardTask], runs: &[usize]) -> u64 {
         runs.iter().map(|task| work[*task].cost).sum()
     }
 
     #[test]
-    fn what_is_connected_stays_together() {
+    fn connected_tasks_stay_together() {
         let work = work(&[
             ("a", 1, &[]),
             ("b", 5, &[0]),
@@ -267,10 +155,10 @@ mod tests {
     }
 
     #[test]
-    fn a_cheap_need_of_many_is_shared_and_a_dear_one_is_not() {
+    fn cheap_need_of_many_is_shared_and_expensive_need_is_not() {
         let tests = |build: u64| {
-            let mut work = vec![Work { name: "build".to_owned(), cost: build, needs: Vec::new() }];
-            work.extend((0..100).map(|i| Work { name: format!("t{i}"), cost: 10, needs: vec![0] }));
+            let mut work = vec![ShardTask { name: "build".to_owned(), cost: build, needs: Vec::new() }];
+            work.extend((0..100).map(|i| ShardTask { name: format!("t{i}"), cost: 10, needs: vec![0] }));
             work
         };
         let cheap = tests(20);
@@ -283,12 +171,21 @@ mod tests {
     }
 
     #[test]
-    fn two_needs_of_all_are_shared_together() {
+    fn two_needs_of_all_tasks_are_shared() {
         let mut tasks = work(&[("build", 20, &[]), ("codegen", 10, &[])]);
-        tasks.extend((0..40).map(|i| Work { name: format!("t{i}"), cost: 50, needs: vec![0, 1] }));
+        tasks.extend((0..40).map(|i| ShardTask { name: format!("t{i}"), cost: 50, needs: vec![0, 1] }));
         let split = split(&tasks, 2);
         assert_eq!(split.shared.len(), 2);
         assert_eq!(split.runs.iter().map(|runs| load(&tasks, runs)).max(), Some(1030));
+    }
+
+    #[test]
+    fn each_need_is_only_in_the_shards_that_use_it() {
+        let mut tasks = work(&[("a", 100, &[]), ("b", 100, &[])]);
+        tasks.extend((0..20).map(|i| ShardTask { name: format!("t{i}"), cost: 50, needs: vec![i % 2] }));
+        let split = split(&tasks, 4);
+        assert_eq!(split.shared, BTreeMap::from([(0, vec![0, 1]), (1, vec![2, 3])]));
+        assert_eq!(split.runs.iter().map(|runs| load(&tasks, runs)).max(), Some(350));
     }
 
     #[test]
@@ -298,20 +195,24 @@ mod tests {
     }
 
     /// Tasks of any graph: each needs some that come before it.
-    fn graphs() -> impl Strategy<Value = Vec<Work>> {
+    fn graphs() -> impl Strategy<Value = Vec<ShardTask>> {
         let task = (0_u64..1000, prop::collection::vec(any::<prop::sample::Index>(), 0..4), 0_u8..4);
         prop::collection::vec(task, 1..60).prop_map(|tasks| {
             let all = tasks.into_iter().enumerate().map(|(i, (cost, needs, connected))| {
                 let needs = needs.iter().filter(|_| i > 0 && connected == 0).map(|need| need.index(i));
                 let needs: BTreeSet<usize> = needs.collect();
-                Work { name: format!("t{:03}", i * 7919 % 1000), cost, needs: needs.into_iter().collect() }
+                ShardTask {
+                    name: format!("t{:03}", i * 7919 % 1000),
+                    cost,
+                    needs: needs.into_iter().collect(),
+                }
             });
             all.collect()
         })
     }
 
     /// The same tasks in another order in which needs come first.
-    fn reordered(work: &[Work], seed: u64) -> (Vec<Work>, Vec<usize>) {
+    fn reordered(work: &[ShardTask], seed: u64) -> (Vec<ShardTask>, Vec<usize>) {
         let mut left: Vec<usize> = (0..work.len()).collect();
         let mut places: Vec<Option<usize>> = vec![None; work.len()];
         let (mut order, mut seed) = (Vec::new(), seed);
@@ -327,7 +228,7 @@ mod tests {
             places[next] = Some(order.len());
             order.push(next);
         }
-        let moved = order.iter().map(|task| Work {
+        let moved = order.iter().map(|task| ShardTask {
             needs: work[*task].needs.iter().map(|need| places[*need].unwrap()).collect(),
             ..work[*task].clone()
         });
@@ -336,7 +237,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn shards_are_disjoint_cover_all_and_hold_what_they_need(work in graphs(), count in 1_usize..9) {
+        fn each_task_has_one_home_and_its_needs_are_there(work in graphs(), count in 1_usize..9) {
             let split = split(&work, count);
             prop_assert_eq!(split.runs.len(), count);
             for (task, home) in split.home.iter().enumerate() {
@@ -360,7 +261,7 @@ mod tests {
         }
 
         #[test]
-        fn the_order_of_tasks_does_not_matter(work in graphs(), count in 1_usize..9, seed: u64) {
+        fn order_of_tasks_does_not_matter(work in graphs(), count in 1_usize..9, seed: u64) {
             let (moved, order) = reordered(&work, seed);
             let (one, other) = (split(&work, count), split(&moved, count));
             for (place, task) in order.iter().enumerate() {
@@ -370,21 +271,21 @@ mod tests {
         }
 
         #[test]
-        fn sharing_never_makes_the_longest_shard_longer(work in graphs(), count in 1_usize..9) {
+        fn no_shard_is_longer_than_all_tasks(work in graphs(), count in 1_usize..9) {
             let longest = |runs: &[Vec<usize>]| runs.iter().map(|runs| load(&work, runs)).max().unwrap();
             let total: u64 = work.iter().map(|task| task.cost).sum();
             prop_assert!(longest(&split(&work, count).runs) <= total);
         }
 
         #[test]
-        fn a_thousand_tasks_are_within_ten_percent_of_the_bound(
+        fn split_of_a_thousand_tasks_is_near_the_optimum(
             costs in prop::collection::vec(prop_oneof![8 => 1_u64..2_000, 1 => 2_000_u64..60_000], 1000),
         ) {
             let name = |i: usize| format!("t{i}");
-            let work: Vec<Work> = costs
+            let work: Vec<ShardTask> = costs
                 .iter()
                 .enumerate()
-                .map(|(i, cost)| Work { name: name(i), cost: *cost, needs: Vec::new() })
+                .map(|(i, cost)| ShardTask { name: name(i), cost: *cost, needs: Vec::new() })
                 .collect();
             let split = split(&work, 8);
             let longest = split.runs.iter().map(|runs| load(&work, runs)).max().unwrap();

@@ -6,11 +6,12 @@ use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
 
+use crate::base::ci::CiService;
 use crate::base::env::Env;
 use crate::base::{file, random};
 use crate::cli::failure::Failure;
 use crate::cli::session::Session;
-use crate::engine::report::baseline::BASES;
+use crate::engine::report::baseline::DEFAULT_BASES;
 use crate::git::{ChangedLines, Repository};
 use crate::reporter::azure::Azure;
 use crate::reporter::buildkite::Buildkite;
@@ -27,7 +28,7 @@ const ARTIFACTS: &str = ".xtask-artifacts";
 
 /// For which CI service a run is told.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, ValueEnum)]
-pub enum Ci {
+pub enum CiChoice {
     /// The one that this runs in, by what it sets; lines for people elsewhere, or with `--format json`.
     Auto,
     /// GitHub Actions.
@@ -45,30 +46,21 @@ pub enum Ci {
 
 /// A CI service, and the repository that its voice speaks of.
 #[derive(Debug)]
-pub struct Spoken {
-    service: Service,
+pub struct CiOutput {
+    service: CiService,
     env: Env,
     root: PathBuf,
 }
 
-/// A CI service.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Service {
-    Github,
-    Gitlab,
-    Buildkite,
-    Azure,
-}
-
-impl Ci {
+impl CiChoice {
     /// What is asked for; with events on standard output only what is asked for by name.
-    fn service(self, env: &Env, is_json: bool) -> Option<Service> {
+    fn service(self, env: &Env, is_json: bool) -> Option<CiService> {
         match self {
-            Self::Github => Some(Service::Github),
-            Self::Gitlab => Some(Service::Gitlab),
-            Self::Buildkite => Some(Service::Buildkite),
-            Self::Azure => Some(Service::Azure),
-            Self::Auto if !is_json => detected(env),
+            Self::Github => Some(CiService::Github),
+            Self::Gitlab => Some(CiService::Gitlab),
+            Self::Buildkite => Some(CiService::Buildkite),
+            Self::Azure => Some(CiService::Azure),
+            Self::Auto if !is_json => CiService::detect(env),
             Self::Auto | Self::None => None,
         }
     }
@@ -77,39 +69,28 @@ impl Ci {
     ///
     /// # Errors
     /// Git failed.
-    pub fn spoken(self, session: &Session, is_json: bool) -> Result<Option<Spoken>, Failure> {
+    pub fn output(self, session: &Session, is_json: bool) -> Result<Option<CiOutput>, Failure> {
         let Some(service) = self.service(&session.env, is_json) else { return Ok(None) };
         let repository = Repository::discover(&session.dir, &session.env)?;
         let root = repository.map_or_else(|| session.dir.clone(), |found| found.work_dir().to_owned());
-        Ok(Some(Spoken { service, env: session.env.clone(), root }))
+        Ok(Some(CiOutput { service, env: session.env.clone(), root }))
     }
 }
 
-/// The service that says it runs this.
-fn detected(env: &Env) -> Option<Service> {
-    let known = [
-        ("GITHUB_ACTIONS", "true", Service::Github),
-        ("GITLAB_CI", "true", Service::Gitlab),
-        ("BUILDKITE", "true", Service::Buildkite),
-        ("TF_BUILD", "True", Service::Azure),
-    ];
-    known.into_iter().find(|(name, value, _)| env.var(name) == Some(OsStr::new(value))).map(|found| found.2)
-}
-
-impl Spoken {
+impl CiOutput {
     /// How the service is spoken to.
     ///
     /// # Errors
     /// The operating system gives nothing that can't be guessed.
     pub fn dialect(&self) -> Result<Box<dyn Dialect>, Failure> {
         Ok(match self.service {
-            Service::Github => {
+            CiService::Github => {
                 let attempt = "get random bytes to fence logs with".to_owned();
                 Box::new(Github::new(random::bytes().map_err(|source| Failure::System { attempt, source })?))
             }
-            Service::Gitlab => Box::new(Gitlab),
-            Service::Buildkite => Box::new(Buildkite),
-            Service::Azure => Box::new(Azure::new(self.artifact("summary.md").display().to_string())),
+            CiService::Gitlab => Box::new(Gitlab),
+            CiService::Buildkite => Box::new(Buildkite),
+            CiService::Azure => Box::new(Azure::new(self.artifact("summary.md").display().to_string())),
         })
     }
 
@@ -117,15 +98,15 @@ impl Spoken {
     pub fn site(&self) -> Site {
         let (env, root) = (self.env.clone(), self.root.clone());
         let base = match self.service {
-            Service::Github => env.var("GITHUB_BASE_REF"),
-            Service::Azure => env.var("SYSTEM_PULLREQUEST_TARGETBRANCH"),
-            Service::Gitlab | Service::Buildkite => None,
+            CiService::Github => env.var("GITHUB_BASE_REF"),
+            CiService::Azure => env.var("SYSTEM_PULLREQUEST_TARGETBRANCH"),
+            CiService::Gitlab | CiService::Buildkite => None,
         };
         let base = base.and_then(OsStr::to_str).filter(|base| !base.is_empty());
         let base = base.map(|base| format!("origin/{}", base.strip_prefix("refs/heads/").unwrap_or(base)));
         Site {
             root: self.root.display().to_string(),
-            changed: Some(Box::new(move || changed(&root, &env, base.as_deref()))),
+            changed: Some(Box::new(move || changed_lines(&root, &env, base.as_deref()))),
         }
     }
 
@@ -136,7 +117,7 @@ impl Spoken {
     pub fn add_files(&self, session: &Session, reporters: &mut Reporters) -> Result<(), Failure> {
         let mut add = |reporter: Box<dyn Reporter>, name| reporters.add(reporter, name);
         match self.service {
-            Service::Github => {
+            CiService::Github => {
                 let path = self.env.var("GITHUB_STEP_SUMMARY").filter(|path| !path.is_empty());
                 let Some(path) = path.map(PathBuf::from) else { return Ok(()) };
                 match file::open_append(&path) {
@@ -144,25 +125,25 @@ impl Spoken {
                         add(Box::new(SummaryFile::new(path, Mode::Append)), "GitHub's step summary");
                     }
                     // Nobody asked for it by name, so the run is worth more.
-                    Err(error) => session.tell(&format!(
+                    Err(error) => session.eprint(&format!(
                         "warning: there will be no step summary, as `GITHUB_STEP_SUMMARY` names a file that \
                          can't be written to: {error}\n"
                     )),
                 }
             }
-            Service::Gitlab => {
+            CiService::Gitlab => {
                 self.make_artifacts()?;
                 let quality = self.artifact("gl-code-quality-report.json");
                 let root = self.root.display().to_string();
                 add(Box::new(Junit::new(self.artifact("junit.xml"))), "the JUnit report for GitLab");
                 add(Box::new(CodeQuality::new(quality, root)), "the code quality report for GitLab");
             }
-            Service::Azure => {
+            CiService::Azure => {
                 self.make_artifacts()?;
                 let summary = SummaryFile::new(self.artifact("summary.md"), Mode::Replace);
                 add(Box::new(summary), "the summary for Azure");
             }
-            Service::Buildkite => {}
+            CiService::Buildkite => {}
         }
         Ok(())
     }
@@ -173,7 +154,7 @@ impl Spoken {
 
     /// The folder is made before the run.
     fn make_artifacts(&self) -> Result<(), Failure> {
-        make_folder(&self.root.join(ARTIFACTS))
+        make_report_folder(&self.root.join(ARTIFACTS))
     }
 }
 
@@ -182,7 +163,7 @@ impl Spoken {
 ///
 /// # Errors
 /// It can't be made.
-pub fn make_folder(folder: &Path) -> Result<(), Failure> {
+pub fn make_report_folder(folder: &Path) -> Result<(), Failure> {
     file::make_dir(folder)?;
     if folder.file_name() == Some(OsStr::new(ARTIFACTS)) {
         file::write_new(&folder.join(".gitignore"), b"*\n")?;
@@ -192,9 +173,9 @@ pub fn make_folder(folder: &Path) -> Result<(), Failure> {
 
 /// The lines that HEAD changes since its merge base; `None` if that can't be told, as in a clone without
 /// history. Only the order of remarks depends on it, so it is no failure.
-fn changed(root: &Path, env: &Env, base: Option<&str>) -> Option<ChangedLines> {
+fn changed_lines(root: &Path, env: &Env, base: Option<&str>) -> Option<ChangedLines> {
     let repository = Repository::discover(root, env).ok()??;
-    let bases = base.map_or_else(|| BASES.to_vec(), |base| vec![base]);
+    let bases = base.map_or_else(|| DEFAULT_BASES.to_vec(), |base| vec![base]);
     let (_, base) = repository.merge_base(None, &bases).ok()?;
     let head = repository.head_commit().ok()??;
     repository.changed_lines(&base.tree, &head.tree).ok()
@@ -208,19 +189,19 @@ mod tests {
     fn a_service_is_told_by_what_it_sets_or_by_name() {
         let env = |name: &str, value: &str| Env::of([(name.into(), value.into())], PathBuf::new());
         let cases = [
-            (Ci::Auto, "GITHUB_ACTIONS", "true", Some(Service::Github)),
-            (Ci::Auto, "GITLAB_CI", "true", Some(Service::Gitlab)),
-            (Ci::Auto, "BUILDKITE", "true", Some(Service::Buildkite)),
-            (Ci::Auto, "TF_BUILD", "True", Some(Service::Azure)),
-            (Ci::Auto, "GITHUB_ACTIONS", "false", None),
-            (Ci::Auto, "CI", "true", None),
-            (Ci::None, "GITHUB_ACTIONS", "true", None),
-            (Ci::Azure, "GITHUB_ACTIONS", "true", Some(Service::Azure)),
+            (CiChoice::Auto, "GITHUB_ACTIONS", "true", Some(CiService::Github)),
+            (CiChoice::Auto, "GITLAB_CI", "true", Some(CiService::Gitlab)),
+            (CiChoice::Auto, "BUILDKITE", "true", Some(CiService::Buildkite)),
+            (CiChoice::Auto, "TF_BUILD", "True", Some(CiService::Azure)),
+            (CiChoice::Auto, "GITHUB_ACTIONS", "false", None),
+            (CiChoice::Auto, "CI", "true", None),
+            (CiChoice::None, "GITHUB_ACTIONS", "true", None),
+            (CiChoice::Azure, "GITHUB_ACTIONS", "true", Some(CiService::Azure)),
         ];
         for (ci, name, value, expected) in cases {
             assert_eq!(ci.service(&env(name, value), false), expected, "{ci:?} {name}={value}");
         }
-        assert_eq!(Ci::Auto.service(&env("GITHUB_ACTIONS", "true"), true), None);
-        assert_eq!(Ci::Github.service(&env("CI", "true"), true), Some(Service::Github));
+        assert_eq!(CiChoice::Auto.service(&env("GITHUB_ACTIONS", "true"), true), None);
+        assert_eq!(CiChoice::Github.service(&env("CI", "true"), true), Some(CiService::Github));
     }
 }

@@ -10,6 +10,7 @@ use crate::cli::run;
 use crate::cli::run::RunArgs;
 use crate::cli::session::Session;
 use crate::config::model::Config;
+use crate::engine::run::inbox::LazyInbox;
 use crate::select::Selection;
 
 /// Arguments of `fix`.
@@ -24,10 +25,10 @@ pub struct FixArgs {
 ///
 /// # Errors
 /// A name is unknown, or none of the tasks has a `fix`.
-pub fn perform(session: &Session, args: &FixArgs) -> Result<End, Failure> {
+pub fn run(session: &Session, args: &FixArgs) -> Result<End, Failure> {
     let project = Project::open(&session.env, &session.dir)?;
     let selection = Selection::of(&project.config, &args.names)?;
-    let fixes = fixes(&project.config, &selection);
+    let fixes = fix_config(&project.config, &selection);
     if fixes.tasks.is_empty() {
         let text = match &*args.names {
             [] => "no task has a `fix` command".to_owned(),
@@ -38,11 +39,12 @@ pub fn perform(session: &Session, args: &FixArgs) -> Result<End, Failure> {
     }
     let names = fixes.tasks.iter().map(|task| task.name.clone()).collect();
     let args = RunArgs { names, jobs: Some(1), keep_going: true, no_cache: true, ..RunArgs::default() };
-    run::here(session, &args, &fixes, project.spot(project.state().as_deref()))
+    let location = project.location(&session.env);
+    run::run_in(session, &args, &run::request(&args), &fixes, location, &LazyInbox::default())
 }
 
 /// A config in which each selected task that has a `fix` runs that instead.
-fn fixes(config: &Config, selection: &Selection) -> Config {
+fn fix_config(config: &Config, selection: &Selection) -> Config {
     let reached = crate::graph::Graph::of(config, &selection.tasks, crate::graph::Reach::WithNeeds);
     let mut ids: Vec<_> = reached.nodes.iter().map(|node| node.task).collect();
     ids.sort_unstable();

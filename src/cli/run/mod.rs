@@ -14,18 +14,14 @@ use crate::cli::exit::End;
 use crate::cli::failure::Failure;
 use crate::cli::manifest_files;
 use crate::cli::project::Project;
-use crate::cli::project::Spot;
-use crate::cli::reporters::GateReporters;
-use crate::cli::reporters::{ReporterOptions, SharedReporters};
+use crate::cli::reporters::{GateReporters, ReporterOptions, SharedReporters};
 use crate::cli::session::Session;
-use crate::cli::shards;
-use crate::cli::shards::PartArgs;
+use crate::cli::shards::{self, ShardArgs};
 use crate::config::model::Config;
-use crate::engine::context::Conduct;
-use crate::engine::prepare::{Place, Prepared, Request, Tree};
-use crate::engine::report::baseline::Line;
+use crate::engine::location::{RunLocation, Tree};
+use crate::engine::prepare::{Prepared, Request};
 use crate::engine::run::inbox::{Inbox, LazyInbox};
-use crate::engine::run::launch::{Keeps, Launch};
+use crate::engine::run::options::RunOptions;
 use crate::engine::run::scheduler::OnFailure;
 use crate::engine::watch::Watching;
 use crate::event::Summary;
@@ -67,7 +63,7 @@ pub struct RunArgs {
     pub only: bool,
     /// Which part of the plan
     #[command(flatten)]
-    pub part: PartArgs,
+    pub part: ShardArgs,
     /// Tell what would be done, as `plan` does
     #[arg(short = 'n', long)]
     pub dry_run: bool,
@@ -86,29 +82,28 @@ pub struct RunArgs {
 ///
 /// # Errors
 /// A name is unknown, the tree can't be read, or a report can't be written.
-pub fn perform(session: &Session, args: &RunArgs) -> Result<End, Failure> {
+pub fn run(session: &Session, args: &RunArgs) -> Result<End, Failure> {
     let project = Project::open(&session.env, &session.dir)?;
     match &args.at {
-        Some(rev) => at(session, args, &project, rev),
+        Some(rev) => run_commit(session, args, &project, rev),
         None => {
             let mut request = request(args);
             if let Some(base) = &args.affected {
-                let reached = affected::reached(&project, &args.names, base)?;
+                let reached = affected::affected_tasks(&project, &args.names, base)?;
                 request.tasks = Some(reached.tasks);
                 request.notes = reached.notes;
             }
-            let state = project.state();
-            let spot = project.spot(state.as_deref());
-            here_with(session, (args, &request), &project.config, spot, &LazyInbox::default())
+            let location = project.location(&session.env);
+            run_in(session, args, &request, &project.config, location, &LazyInbox::default())
         }
     }
 }
 
 /// Runs the tree of a commit in a private worktree.
-fn at(session: &Session, args: &RunArgs, project: &Project, rev: &str) -> Result<End, Failure> {
+fn run_commit(session: &Session, args: &RunArgs, project: &Project, rev: &str) -> Result<End, Failure> {
     let repository = project.repository()?;
     let commit = repository.resolve(rev)?;
-    let config = project.at(&commit)?;
+    let config = project.config_at(&commit)?;
     let state = repository.common_dir().join("xtask");
     let inbox = LazyInbox::default();
     let listener = GateReporters::new(session, &state);
@@ -128,54 +123,44 @@ fn at(session: &Session, args: &RunArgs, project: &Project, rev: &str) -> Result
         Provision::SetupFailed(verdict) => Ok(verdict.into()),
         Provision::Ready(ready) => {
             let hold = ready.hold()?;
-            let (clock, dir) = (session.clock.clone(), session.dir.clone());
-            let session = &Session { env: ready.env.clone(), clock, dir, color: session.color };
-            let spot = Spot {
-                root: ready.worktree.path(),
-                repository: Some(&ready.repository),
-                state: Some(&state),
+            let session = &Session { env: ready.env.clone(), ..session.clone() };
+            let tree = Tree::WorkDir(&ready.repository);
+            let location = RunLocation {
+                env: &ready.env,
                 hold: Some(&hold),
                 access: host.access()?,
-                line: Some(Line { repository, commit: Some(&commit.id) }),
+                ..host.location(ready.worktree.path(), tree, Some(&commit.id))
             };
-            let end = here_with(session, (args, &request(args)), &config, spot, &inbox)?;
+            let end = run_in(session, args, &request(args), &config, location, &inbox)?;
             host.release(&ready)?;
             Ok(end)
         }
     }
 }
 
-/// Runs in a work tree.
+/// Runs a request in a work tree, hearing signals from `inbox`.
 ///
 /// # Errors
-/// As [`perform`].
-pub fn here(session: &Session, args: &RunArgs, config: &Config, spot: Spot<'_>) -> Result<End, Failure> {
-    here_with(session, (args, &request(args)), config, spot, &LazyInbox::default())
-}
-
-/// Runs in a work tree, hearing signals from `inbox`.
-///
-/// # Errors
-/// As [`perform`].
-pub fn here_with(
+/// A name is unknown, the tree can't be read, or a report can't be written.
+pub fn run_in(
     session: &Session,
-    (args, request): (&RunArgs, &Request),
+    args: &RunArgs,
+    request: &Request,
     config: &Config,
-    spot: Spot<'_>,
+    location: RunLocation<'_>,
     inbox: &LazyInbox,
 ) -> Result<End, Failure> {
-    if args.manifest.is_some() && spot.state.is_none() {
+    if args.manifest.is_some() && location.state.is_none() {
         return Err(Failure::NoRepository { what: "there is no manifest of its runs" });
     }
-    let run = runs::new_id(session.clock.now(), std::process::id());
-    let mut prepared = prepare(session, request, config, (spot, &run))?;
-    shards::narrow(session, &mut prepared, &args.part)?;
-    let system = |source| Failure::System { attempt: "listen for signals".to_owned(), source };
-    let inbox = inbox.get().map_err(system)?;
-    let (summary, reporters) = launch(session, (args, &prepared), (spot, &run), (inbox, None))?;
-    let copied = match (&args.manifest, spot.state) {
+    let run_id = runs::new_id(session.clock.now(), std::process::id());
+    let mut prepared = Prepared::gather(config, request, location, &session.clock, &run_id)?;
+    shards::narrow_to_shard(session, &mut prepared, &args.part)?;
+    let inbox = inbox.get().map_err(Failure::signals)?;
+    let (summary, reporters) = run_prepared(session, args, &prepared, location, &run_id, inbox, None)?;
+    let copied = match (&args.manifest, location.state) {
         (Some(path), Some(state)) => {
-            manifest_files::copy(session, (state, &run), path).map_err(|failure| match failure {
+            manifest_files::copy(session, state, &run_id, path).map_err(|failure| match failure {
                 Failure::Runs(RunsError::NoManifest(_)) => {
                     let source = std::io::Error::other("the run could not keep it in the state directory");
                     Failure::File(FileError { attempt: "write the manifest", path: path.clone(), source })
@@ -190,70 +175,45 @@ pub fn here_with(
         // A failed run is told as failed, whatever else went wrong.
         end => {
             if let Err(failure) = copied {
-                session.tell(&format!("warning: the manifest is not written: {failure}\n"));
+                session.eprint(&format!("warning: the manifest is not written: {failure}\n"));
             }
             Ok(end)
         }
     }
 }
 
-/// Gathers what the plan of a run with this id is made from.
+/// Runs what was prepared, with the reporters that `args` name.
 ///
 /// # Errors
-/// A name is unknown, or the tree can't be read.
-pub fn prepare<'a>(
-    session: &'a Session,
-    request: &Request,
-    config: &'a Config,
-    (spot, run): (Spot<'a>, &'a str),
-) -> Result<Prepared<'a>, Failure> {
-    let tree = spot.repository.map_or(Tree::None, Tree::WorkDir);
-    let Spot { root, state, line, .. } = spot;
-    let place = Place { root, state, env: &session.env, run, clock: &session.clock, line };
-    Ok(Prepared::gather(config, request, tree, place)?)
-}
-
-/// Runs what was prepared, with the voices that `args` name.
-///
-/// # Errors
-/// Secrets can't be hidden, or a report can't be opened.
-pub fn launch(
+/// A report can't be opened.
+pub fn run_prepared(
     session: &Session,
-    (args, prepared): (&RunArgs, &Prepared<'_>),
-    (spot, run): (Spot<'_>, &str),
-    (inbox, watching): (&Inbox, Option<&Watching>),
+    args: &RunArgs,
+    prepared: &Prepared<'_>,
+    location: RunLocation<'_>,
+    run_id: &str,
+    inbox: &Inbox,
+    watching: Option<&Watching>,
 ) -> Result<(Summary, SharedReporters), Failure> {
-    let config = prepared.config;
-    let conduct = Conduct {
-        jobs: config.slots(args.jobs),
+    let options = RunOptions {
         streams: args.reporters.output == Output::Stream,
         wants_hit_logs: args.reporters.output == Output::All,
-        run: run.to_owned(),
-    };
-    let reporters = args.reporters.open(session, run, spot.state)?;
-    let launch = Launch {
-        root: spot.root,
-        conduct: &conduct,
         on_failure: if args.keep_going { OnFailure::KeepGoing } else { OnFailure::Stop },
-        tree: None,
-        gated: None,
-        hold: spot.hold,
-        access: spot.access,
-        keeps: Keeps::Results,
         watching,
+        ..RunOptions::new(run_id, prepared.config.slots(args.jobs))
     };
+    let reporters = args.reporters.open(session, run_id, location.state)?;
     // The time of each round counts from its own start.
     let clock = if watching.is_some() { session.clock.restarted() } else { session.clock.clone() };
     let emitter = reporters.emitter(&clock);
-    let summary =
-        prepared.plan(&session.env, |world, plan| prepared.launch((world, plan), &launch, (&emitter, inbox)));
+    let summary = prepared
+        .plan(location.env, |world, plan| prepared.launch(world, plan, location, &options, &emitter, inbox));
     Ok((summary, reporters))
 }
 
 /// What `args` ask to be planned.
 pub fn request(args: &RunArgs) -> Request {
     Request {
-        names: args.names.clone(),
         reach: if args.only { Reach::Only } else { Reach::WithNeeds },
         policy: match (args.no_cache, args.force) {
             (true, _) => CachePolicy::Off,
@@ -261,8 +221,7 @@ pub fn request(args: &RunArgs) -> Request {
             _ => CachePolicy::Use,
         },
         args: args.args.clone(),
-        tasks: None,
-        notes: Vec::new(),
+        ..Request::new(args.names.clone())
     }
 }
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 
+use crate::base::text::count;
 use crate::base::units;
 use crate::cache::{Cache, Repair};
 use crate::cli::exit::End;
@@ -12,7 +13,6 @@ use crate::cli::project::Project;
 use crate::cli::session::Session;
 use crate::engine::sandbox;
 use crate::git::{self, PoolFinder};
-use crate::reporter::lines::count;
 use crate::reporter::style::Tone;
 
 /// Arguments of `cache`.
@@ -43,7 +43,7 @@ const LISTED: usize = 10;
 ///
 /// # Errors
 /// There is no repository, or the cache can't be read.
-pub fn perform(session: &Session, action: CacheAction) -> Result<End, Failure> {
+pub fn run(session: &Session, action: CacheAction) -> Result<End, Failure> {
     let project = Project::open(&session.env, &session.dir)?;
     let repository = project.repository()?;
     let state = repository.common_dir().join("xtask");

@@ -11,14 +11,13 @@ use crate::base::units;
 use crate::cli::failure::Failure;
 use crate::cli::session::Session;
 use crate::config::model::Config;
-use crate::engine::context::Conduct;
-use crate::engine::prepare::{Place, Prepared, Request, Tree};
+use crate::engine::location::{RunLocation, Tree};
+use crate::engine::prepare::{Prepared, Request};
 use crate::engine::run::emitter::Emitter;
 use crate::engine::run::inbox::LazyInbox;
-use crate::engine::run::launch::{Keeps, Launch};
+use crate::engine::run::options::{ResultMode, RunOptions};
 use crate::engine::run::scheduler::OnFailure;
 use crate::event::{Event, Status, TaskFinished, Verdict, What};
-use crate::graph::Reach;
 use crate::history::runs;
 use crate::plan::CachePolicy;
 use crate::reporter::style::{Paint, Tone};
@@ -44,37 +43,30 @@ pub enum Trial {
 /// Signals can't be listened for.
 pub fn run(session: &Session, config: &Config, names: Vec<String>, root: &Path) -> Result<Trial, Failure> {
     let id = runs::new_id(session.clock.now(), std::process::id());
-    let place = Place { root, state: None, env: &session.env, run: &id, clock: &session.clock, line: None };
-    let request = Request {
-        names,
-        reach: Reach::WithNeeds,
-        policy: CachePolicy::Off,
-        args: Vec::new(),
-        tasks: None,
-        notes: Vec::new(),
-    };
     // Without a tree there are no keys, and so nothing is looked up or stored.
-    let prepared = Prepared::gather(config, &request, Tree::None, place)?;
-    let conduct =
-        Conduct { jobs: config.slots(None), streams: false, wants_hit_logs: false, run: id.clone() };
-    let launch = Launch {
+    let location = RunLocation {
+        tree: Tree::None,
         root,
-        conduct: &conduct,
-        on_failure: OnFailure::KeepGoing,
-        tree: None,
-        gated: None,
+        state: None,
+        env: &session.env,
+        origin: None,
         hold: None,
         access: None,
-        keeps: Keeps::Nothing,
-        watching: None,
+    };
+    let request = Request { policy: CachePolicy::Off, ..Request::new(names) };
+    let prepared = Prepared::gather(config, &request, location, &session.clock, &id)?;
+    let options = RunOptions {
+        on_failure: OnFailure::KeepGoing,
+        results: ResultMode::Discard,
+        ..RunOptions::new(&id, config.slots(None))
     };
     let inbox = LazyInbox::default();
-    let system = |source| Failure::System { attempt: "listen for signals".to_owned(), source };
-    let heard = inbox.get().map_err(system)?;
+    let heard = inbox.get().map_err(Failure::signals)?;
     let outcomes = Arc::new(Mutex::new(Outcomes::new()));
-    let emitter = Emitter::new(session.clock.clone(), sink(Arc::clone(&outcomes), session.paint_err()));
-    let summary =
-        prepared.plan(&session.env, |world, plan| prepared.launch((world, plan), &launch, (&emitter, heard)));
+    let emitter =
+        Emitter::new(session.clock.clone(), event_handler(Arc::clone(&outcomes), session.paint_err()));
+    let summary = prepared
+        .plan(&session.env, |world, plan| prepared.launch(world, plan, location, &options, &emitter, heard));
     match (summary.verdict, inbox.signalled()) {
         (Verdict::Interrupted { signal }, _) | (_, Some(signal)) => Ok(Trial::Interrupted(signal)),
         _ => Ok(Trial::Done(std::mem::take(&mut outcomes.lock().unwrap_or_else(PoisonError::into_inner)))),
@@ -82,7 +74,7 @@ pub fn run(session: &Session, config: &Config, names: Vec<String>, root: &Path) 
 }
 
 /// What keeps the outcomes, and tells of each.
-fn sink(outcomes: Arc<Mutex<Outcomes>>, paint: Paint) -> Box<dyn FnMut(&Event) + Send> {
+fn event_handler(outcomes: Arc<Mutex<Outcomes>>, paint: Paint) -> Box<dyn FnMut(&Event) + Send> {
     Box::new(move |event| {
         let What::TaskFinished(task) = &event.what else { return };
         let outcome = outcome(task);
@@ -106,7 +98,7 @@ fn outcome(task: &TaskFinished) -> Result<(), String> {
     match &task.status {
         status if status.is_pass() => Ok(()),
         Status::Failed { ended } => {
-            let said = last_words(&safe(&task.log.text, Keep::Nothing));
+            let said = last_line(&safe(&task.log.text, Keep::Nothing));
             Err(if said.is_empty() { ended.to_string() } else { format!("{ended}: {said}") })
         }
         _ => Err("it was not tried".to_owned()),
@@ -114,7 +106,7 @@ fn outcome(task: &TaskFinished) -> Result<(), String> {
 }
 
 /// The last line of a log that says something, and not too much of it.
-fn last_words(log: &str) -> String {
+fn last_line(log: &str) -> String {
     let lines = || log.lines().rev().map(str::trim).filter(|line| !line.is_empty());
     let is_noise = |line: &&str| NOISE.iter().any(|noise| line.starts_with(noise));
     let line = lines().find(|line| !is_noise(line)).or_else(|| lines().next()).unwrap_or_default();
@@ -138,8 +130,8 @@ mod tests {
             ("", ""),
         ];
         for (log, expected) in cases {
-            assert_eq!(last_words(log), expected, "{log}");
+            assert_eq!(last_line(log), expected, "{log}");
         }
-        assert_eq!(last_words(&"x".repeat(500)).chars().count(), 120);
+        assert_eq!(last_line(&"x".repeat(500)).chars().count(), 120);
     }
 }

@@ -32,10 +32,10 @@ pub fn evaluate(context: &Context<'_>, id: NodeId, sandbox: &Sandbox, ended: &En
     let trees = work_trees(context);
     let places = Places { sandbox: &sandbox.tree(), work_trees: &trees };
     let root = trees.first().cloned().unwrap_or_default();
-    let snapshot = context.snapshot()?;
+    let snapshot = context.tree.snapshot()?;
     let inputs = InputSet::of(context.world.config, context.world.graph, node);
     let would_read = |path: &RepoPath| inputs.holds(path);
-    let declared = declared(context, node, (&inputs, &snapshot), &would_read);
+    let declared = declared(context, node, &inputs, &snapshot, &would_read);
     let mut judgement = findings::judge(&trace, &declared, &places, &|path| look(&root, path));
     // What its services read is read where no one looks.
     let own = &context.world.config.task(node.task).inputs;
@@ -49,7 +49,8 @@ pub fn evaluate(context: &Context<'_>, id: NodeId, sandbox: &Sandbox, ended: &En
 fn declared<'a>(
     context: &Context<'a>,
     node: &Node,
-    (inputs, snapshot): (&InputSet<'_>, &'a Snapshot),
+    inputs: &InputSet<'_>,
+    snapshot: &'a Snapshot,
     would_read: &'a dyn Fn(&RepoPath) -> bool,
 ) -> Declared<'a> {
     let config = context.world.config;
@@ -71,9 +72,9 @@ fn declared<'a>(
 
 /// The work tree, and the one that has the state directory; by their real names.
 fn work_trees(context: &Context<'_>) -> Vec<PathBuf> {
-    let state = context.site.store.as_ref().map(|store| store.state.as_path());
+    let state = context.store.as_ref().map(|store| store.state);
     let git = state.and_then(Path::parent).filter(|folder| folder.ends_with(".git"));
-    let all = [Some(context.site.root.as_path()), git.and_then(Path::parent)];
+    let all = [Some(context.location.root), git.and_then(Path::parent)];
     let mut trees: Vec<PathBuf> = all
         .into_iter()
         .flatten()

@@ -17,13 +17,14 @@ use crate::cache::Cache;
 use crate::config::diagnostic::Diagnostics;
 use crate::config::model::{Config, TaskId};
 use crate::effect::{self, Judged, Warnings};
+use crate::engine::location::{RunLocation, Tree};
 use crate::engine::prepare::knowledge::{Nothing, Recall};
 use crate::engine::prepare::tool_probes::Probes;
-use crate::engine::report::baseline::{self, Line, Standing};
+use crate::engine::report::baseline::{self, BaselineContext};
 use crate::engine::run::emitter::unwritten;
 use crate::engine::task::secrets::Secrets;
 use crate::git::snapshot::Snapshot;
-use crate::git::{GitError, Repository, WorkTreeReader};
+use crate::git::{GitError, WorkTreeReader};
 use crate::graph::{Graph, Reach};
 use crate::history::tasks::LazyHistory;
 use crate::plan::{CachePolicy, InputDigests, Knowledge, Plan, Platform, World};
@@ -50,23 +51,16 @@ pub struct Request {
     pub notes: Vec<String>,
 }
 
-/// Which tree is planned.
-#[derive(Clone, Copy)]
-pub enum Tree<'a> {
-    /// That of the files of a repository's work tree.
-    WorkDir(&'a Repository),
-    /// One that is not checked out, by its id, and the filter drivers that may run to read it.
-    Objects(&'a Repository, &'a str, &'a [String]),
-    /// None: there is no repository.
-    None,
-}
-
-impl<'a> Tree<'a> {
-    /// Its repository.
-    fn repository(self) -> Option<&'a Repository> {
-        match self {
-            Self::WorkDir(repository) | Self::Objects(repository, ..) => Some(repository),
-            Self::None => None,
+impl Request {
+    /// Returns the request for these names with all they need, from the cache where it can be.
+    pub fn new(names: Vec<String>) -> Self {
+        Self {
+            names,
+            reach: Reach::WithNeeds,
+            policy: CachePolicy::Use,
+            args: Vec::new(),
+            tasks: None,
+            notes: Vec::new(),
         }
     }
 }
@@ -108,23 +102,6 @@ pub struct Prepared<'a> {
     gates: BTreeMap<TaskId, Basis>,
 }
 
-/// Where the run takes place, and with what.
-#[derive(Clone, Copy)]
-pub struct Place<'a> {
-    /// The root of the work tree.
-    pub root: &'a Path,
-    /// The state directory; `None` if there is no repository.
-    pub state: Option<&'a Path>,
-    /// The environment.
-    pub env: &'a Env,
-    /// The id of the run, for the probes.
-    pub run: &'a str,
-    /// The time.
-    pub clock: &'a Clock,
-    /// Where in the history the tree stands; `None` outside a repository.
-    pub line: Option<Line<'a>>,
-}
-
 /// Why a plan can't be made.
 #[derive(Debug, thiserror::Error)]
 pub enum PrepareError {
@@ -150,37 +127,37 @@ impl<'a> Prepared<'a> {
     pub fn gather(
         config: &'a Config,
         request: &Request,
-        tree: Tree<'a>,
-        place: Place<'a>,
+        location: RunLocation<'a>,
+        clock: &Clock,
+        run_id: &str,
     ) -> Result<Self, PrepareError> {
+        let RunLocation { tree, root, env, .. } = location;
         let selection = Selection::of(config, &request.names)?;
         let receiver = if request.args.is_empty() { None } else { Some(selection.receiver(config)?) };
         let selected = request.tasks.as_deref().unwrap_or(&selection.tasks);
         let graph = Graph::of(config, selected, request.reach);
-        let secrets = Secrets::of(config, &graph, place.env)?;
-        let (probes, looked) = rayon::join(
-            || tool_probes::ask(config, &graph, place.env, place.root, place.run),
-            || look(tree, place),
-        );
+        let secrets = Secrets::of(config, &graph, env)?;
+        let (probes, looked) =
+            rayon::join(|| tool_probes::ask(config, &graph, env, root, run_id), || look(location));
         let looked = looked?;
         let without_effect = match &looked.snapshot {
             // Also of what is not affected: it never will be.
             Some(snapshot) if request.tasks.is_some() && request.reach != Reach::Only => {
                 let all = Graph::of(config, &selection.tasks, request.reach);
-                all_effective(config, &all, snapshot, tree, place.root)?
+                all_effective(config, &all, snapshot, tree, root)?
             }
-            Some(snapshot) => all_effective(config, &graph, snapshot, tree, place.root)?,
+            Some(snapshot) => all_effective(config, &graph, snapshot, tree, root)?,
             None => Warnings::default(),
         };
-        let open = |state| Cache::open(state, config.settings.cache_size, place.clock);
-        let store = place.state.map(|state| (state.to_owned(), open(state)));
-        let standing = Standing {
-            line: place.line,
-            state: place.state,
+        let open = |state| Cache::open(state, config.settings.cache_size, clock);
+        let store = location.state.map(|state| (state.to_owned(), open(state)));
+        let standing = BaselineContext {
+            origin: location.origin,
+            state: location.state,
             snapshot: looked.snapshot.as_ref(),
-            now: place.clock.now(),
+            now: clock.now(),
         };
-        let gates = baseline::of_gates(config, &graph, standing);
+        let gates = baseline::gate_bases(config, &graph, standing);
         let history = LazyHistory::new(store.as_ref().map(|(state, _)| state.clone()));
         Ok(Self {
             config,
@@ -201,7 +178,7 @@ impl<'a> Prepared<'a> {
             probes,
             platform: Platform::here(),
             policy: request.policy,
-            root: matches!(tree, Tree::WorkDir(_)).then_some(place.root),
+            root: matches!(tree, Tree::WorkDir(_)).then_some(root),
             gates,
         })
     }
@@ -337,14 +314,14 @@ struct Looked {
     unwritten: Option<String>,
 }
 
-fn look(tree: Tree<'_>, place: Place<'_>) -> Result<Looked, GitError> {
-    match tree {
+fn look(location: RunLocation<'_>) -> Result<Looked, GitError> {
+    match location.tree {
         Tree::None => Ok(Looked::default()),
         Tree::Objects(repository, tree, filters) => {
             Ok(Looked { snapshot: Some(repository.commit_snapshot(tree, filters)?), ..Looked::default() })
         }
         Tree::WorkDir(repository) => {
-            let reader = WorkTreeReader::open(repository, place.state)?;
+            let reader = WorkTreeReader::open(repository, location.state)?;
             let snapshot = reader.snapshot()?;
             // The next look takes longer; that is all that is lost.
             let unwritten = match reader.save() {

@@ -11,7 +11,7 @@ use crate::base::digest::Fields;
 use crate::base::env::Env;
 use crate::base::file::{self, FileError};
 use crate::engine::context::Context;
-use crate::engine::report::finished;
+use crate::engine::report::gate::load_reports;
 use crate::engine::run::Run;
 use crate::event::{Level, Summary};
 use crate::git::snapshot::{Entry, Snapshot};
@@ -53,7 +53,7 @@ impl Draft {
             |id: &NodeId| !matches!(plan.nodes[id.0].decision, Decision::Gathers | Decision::Context);
         let ids: Vec<NodeId> = world.graph.ids().filter(is_counted).collect();
         let keys = identity(world, plan, &ids);
-        let kept = run.site.store.as_ref().map_or(Ok(()), |store| {
+        let kept = run.store.as_ref().map_or(Ok(()), |store| {
             let runs = Runs::new(&store.state);
             if runs.renew_keys(&keys, context.emitter.clock().now()) {
                 return Ok(());
@@ -156,16 +156,16 @@ fn outputs(contribution: Option<Contribution>) -> Option<String> {
 impl Run<'_> {
     /// Whether this run leaves a manifest: a round of several does not, nor one that keeps nothing.
     pub fn leaves_manifest(&self) -> bool {
-        self.watching.is_none() && self.site.desk.is_none() && self.site.store.is_some()
+        self.options.watching.is_none() && self.options.audit_collector().is_none() && self.store.is_some()
     }
 
     /// Writes what the run was and came to beside its record.
     pub fn leave_manifest(&self, context: &Context<'_>, (draft, handed): (Draft, Handed), summary: &Summary) {
-        let Some(store) = &self.site.store else { return };
+        let Some(store) = &self.store else { return };
         let manifest = self.manifest(context, &draft, summary);
         let manifest = Manifest { facts: handed.facts, reports: handed.reports, ..manifest };
         let runs = Runs::new(&store.state);
-        let kept = draft.kept.and_then(|()| runs.keep_manifest(&self.conduct.run, &manifest.encode()));
+        let kept = draft.kept.and_then(|()| runs.keep_manifest(&self.options.run_id, &manifest.encode()));
         if let Err(error) = kept {
             context.emitter.unwritten(&error);
         }
@@ -179,14 +179,14 @@ impl Run<'_> {
             let task = self.world.config.task(node.task);
             // What does not run on this system has left no report, whatever lies there.
             let runs = task.runs_on(&self.world.platform.os);
-            if task.reports.is_empty() || !runs || context.contribution(id).is_none() {
+            if task.reports.is_empty() || !runs || context.nodes.contribution(id).is_none() {
                 continue;
             }
-            match finished::load(context, id) {
-                Ok(told) => {
-                    let told = Arc::unwrap_or_clone(told);
-                    handed.facts.insert(task.name.clone(), told.facts);
-                    let shown = told
+            match load_reports(context, id) {
+                Ok(reports) => {
+                    let reports = Arc::unwrap_or_clone(reports);
+                    handed.facts.insert(task.name.clone(), reports.facts);
+                    let shown = reports
                         .sources
                         .iter()
                         .map(|source| source.shown(&|path| context.secrets.mask.distinct(path)));
@@ -205,16 +205,15 @@ impl Run<'_> {
     /// The manifest, without what gates elsewhere are judged by.
     fn manifest(&self, context: &Context<'_>, draft: &Draft, summary: &Summary) -> Manifest {
         let mut outcomes = context.emitter.outcomes();
-        let decided = context.decided();
         let tasks = draft.ids.iter().map(|id| {
             let id = *id;
             let name = context.name(id).to_owned();
-            let mut account = match decided.get(&id) {
-                Some(planned) => account(planned, Some(&context.secrets.mask)),
+            let mut account = match context.nodes.redecided(id) {
+                Some(planned) => account(&planned, Some(&context.secrets.mask)),
                 None => account(&self.plan.nodes[id.0], None),
             };
             if let Some(outcome) = outcomes.remove(&name) {
-                account.outputs = outputs(context.contribution(id)).or(account.outputs);
+                account.outputs = outputs(context.nodes.contribution(id)).or(account.outputs);
                 account.reason = Some(outcome.reason);
                 account.status = Some(outcome.status);
                 account.attempts = outcome.attempts;
@@ -229,7 +228,7 @@ impl Run<'_> {
         let elapsed = context.emitter.millis();
         Manifest {
             manifest: VERSION,
-            run: self.conduct.run.clone(),
+            run: self.options.run_id.clone(),
             started: Timestamp(context.emitter.clock().now().0.saturating_sub(elapsed)),
             took: summary.took,
             verdict: summary.verdict,
@@ -238,7 +237,7 @@ impl Run<'_> {
             plan: part.map(|part| part.plan.hex()).unwrap_or_default(),
             platform: self.world.platform.id.clone(),
             shard: part.map(|part| part.shard),
-            environment: environment(self.world.env, self.conduct.jobs),
+            environment: environment(self.world.env, self.options.jobs),
             tasks,
             elsewhere: part.map(|part| part.elsewhere.clone()).unwrap_or_default(),
             gates: part.map(|part| part.gates.clone()).unwrap_or_default(),

@@ -1,6 +1,6 @@
 //! A run of a plan, from its start to its summary.
 //!
-//! Read [`launch`] (makes a [`Run`] of a prepared plan), [`main_loop`], the pure [`scheduler`] that it
+//! Read [`options`], [`launch`] (makes a [`Run`] of a prepared plan), [`main_loop`], the pure [`scheduler`] that it
 //! asks what starts when, and [`inbox`], where it hears from workers and of signals. [`emitter`] hands
 //! events to reporters; [`manifest`] writes down what the run was.
 
@@ -9,15 +9,17 @@ pub mod inbox;
 pub mod launch;
 pub mod main_loop;
 pub mod manifest;
+pub mod options;
 pub mod scheduler;
+pub mod state;
 
 use crate::effect::Warnings;
-use crate::engine::context::{Conduct, Site};
-use crate::engine::run::scheduler::OnFailure;
+use crate::engine::context::Store;
+use crate::engine::location::RunLocation;
+use crate::engine::run::options::RunOptions;
 use crate::engine::services::Services;
 use crate::engine::task::secrets::Secrets;
-use crate::engine::watch::Watching;
-use crate::event::{Gated, Level};
+use crate::event::Level;
 use crate::history::tasks::LazyHistory;
 use crate::plan::{Plan, World};
 use crate::shard::plan::ShardPlan;
@@ -29,11 +31,11 @@ pub struct Run<'a> {
     /// The plan.
     pub plan: &'a Plan,
     /// Where the run takes place.
-    pub site: &'a Site<'a>,
-    /// How it runs.
-    pub conduct: &'a Conduct,
-    /// What a failure means for the rest.
-    pub on_failure: OnFailure,
+    pub location: RunLocation<'a>,
+    /// What a repository adds; `None` outside one.
+    pub store: Option<Store<'a>>,
+    /// How it is carried out.
+    pub options: &'a RunOptions<'a>,
     /// How long tasks took formerly.
     pub history: &'a LazyHistory,
     /// The names that were asked for.
@@ -50,9 +52,4 @@ pub struct Run<'a> {
     pub warnings: &'a Warnings,
     /// The services that are up, and come up.
     pub services: &'a Services,
-    /// What rounds share, if this is one of several; then services stay up behind it.
-    pub watching: Option<&'a Watching>,
-    /// What is gated, if the run answers a gate's question. Then it passes only if its tasks leave
-    /// the tree as it is.
-    pub gated: Option<Gated>,
 }

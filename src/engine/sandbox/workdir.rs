@@ -35,19 +35,19 @@ impl Workplace {
     /// It is to be a sandbox, and there can't be one.
     pub fn of(context: &Context<'_>, id: NodeId) -> Result<Self, SandboxError> {
         let task = context.world.config.task(context.world.graph.node(id).task);
-        let is_traced = context.site.desk.is_some();
+        let is_traced = context.options.audit_collector().is_some();
         if !task.sandbox && !is_traced {
-            return Ok(Self { root: context.site.root.clone(), sandbox: None, is_traced });
+            return Ok(Self { root: context.location.root.to_owned(), sandbox: None, is_traced });
         }
         let (Some(sandboxes), Some(store), Some(snapshot)) =
-            (&context.sandboxes, &context.site.store, context.snapshot())
+            (&context.sandboxes, &context.store, context.tree.snapshot())
         else {
             return Err(SandboxError::NoTree);
         };
         let sandbox = sandboxes.make()?;
-        let stock = stock(context, id, (store, &snapshot))?;
+        let stock = stock(context, id, store, &snapshot)?;
         let goes_on = || context.stop.demand() == crate::process::stop::Demand::None;
-        sandbox.fill(&stock, &context.site.root, &goes_on)?;
+        sandbox.fill(&stock, context.location.root, &goes_on)?;
         Ok(Self { root: sandbox.tree(), sandbox: Some(sandbox), is_traced })
     }
 
@@ -76,16 +76,16 @@ impl Workplace {
     /// and all else of a sandbox goes. Of an audited one, the trace goes to the desk instead.
     pub fn leave(self, context: &Context<'_>, id: NodeId, ended: Ended) -> Ended {
         let Some(sandbox) = self.sandbox else { return ended };
-        if let Some(desk) = context.site.desk {
+        if let Some(desk) = context.options.audit_collector() {
             if let Some(audit) = evaluation::evaluate(context, id, &sandbox, &ended) {
                 desk.add(audit);
             }
             return ended;
         }
         let task = context.world.config.task(context.world.graph.node(id).task);
-        match &context.site.store {
+        match &context.store {
             Some(store) if ended.is_pass() && !task.outputs.is_empty() => {
-                match bring_back(context, task, (store, &sandbox)) {
+                match bring_back(context, task, store, &sandbox) {
                     Ok(()) => ended,
                     Err(why) => Ended::Outputs { why },
                 }
@@ -109,7 +109,8 @@ pub fn through_tracer(context: &Context<'_>, spawn: Spawn, report: &Path, below:
 fn stock(
     context: &Context<'_>,
     id: NodeId,
-    (store, snapshot): (&Store<'_>, &Snapshot),
+    store: &Store<'_>,
+    snapshot: &Snapshot,
 ) -> Result<Stock, SandboxError> {
     let world = &context.world;
     let node = world.graph.node(id);
@@ -131,7 +132,7 @@ fn stock(
         if needed.outputs.is_empty() || !needed.runs_on(&world.platform.os) {
             continue;
         }
-        for output in store.cache.collect(&context.site.root, &needed.outputs)?.outputs() {
+        for output in store.cache.collect(context.location.root, &needed.outputs)?.outputs() {
             let kind = if output.is_folder() { &mut stock.folders } else { &mut stock.files };
             kind.insert(output.path.clone());
         }
@@ -144,12 +145,13 @@ fn stock(
 fn bring_back(
     context: &Context<'_>,
     task: &Task,
-    (store, sandbox): (&Store<'_>, &Sandbox),
+    store: &Store<'_>,
+    sandbox: &Sandbox,
 ) -> Result<(), String> {
-    let snapshot = context.snapshot();
+    let snapshot = context.tree.snapshot();
     let is_tracked = |path: &RepoPath| {
         snapshot.as_ref().and_then(|snapshot| snapshot.get(path)).is_some_and(|entry| entry.tracked)
     };
-    let moved = store.cache.transfer(&sandbox.tree(), &context.site.root, &task.outputs, &is_tracked);
+    let moved = store.cache.transfer(&sandbox.tree(), context.location.root, &task.outputs, &is_tracked);
     moved.map(|_| ()).map_err(|error| error.to_string())
 }

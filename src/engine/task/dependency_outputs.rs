@@ -20,17 +20,18 @@ const TICK: u64 = 10;
 /// What of the outputs of the tasks that a node needs is not what they left, as a clause. A gate reads
 /// none: it is told what reports said.
 pub fn drift(context: &Context<'_>, id: NodeId) -> Option<String> {
-    let store = context.site.store.as_ref()?;
+    let store = context.store.as_ref()?;
     let node = context.world.graph.node(id);
     if context.world.config.task(node.task).gate.is_some() {
         return None;
     }
     node.sources.iter().find_map(|source| {
         let task = context.world.config.task(context.world.graph.node(*source).task);
-        let Some(Contribution::Outputs(_)) = context.contribution(*source) else { return None };
+        let Some(Contribution::Outputs(_)) = context.nodes.contribution(*source) else { return None };
         let made = made(context, store, *source)?;
         let outputs: Vec<&Output> = made.outputs().iter().collect();
-        match store.cache.holds(&context.site.root, &task.outputs, &outputs, extras(context, store, task)) {
+        match store.cache.holds(context.location.root, &task.outputs, &outputs, extras(context, store, task))
+        {
             OutputState::Intact => None,
             OutputState::Differs(what) => {
                 Some(format!("what it needs of {} is no longer what that left: {what}", task.name))
@@ -41,19 +42,19 @@ pub fn drift(context: &Context<'_>, id: NodeId) -> Option<String> {
 
 /// The outputs that the key of those that need a node speaks of; `None` if nobody knows.
 fn made(context: &Context<'_>, store: &Store<'_>, id: NodeId) -> Option<Arc<OutputSet>> {
-    if let Some(made) = context.made(id) {
+    if let Some(made) = context.nodes.outputs(id) {
         return Some(made);
     }
-    let Lookup::Hit(entry) = store.cache.lookup(&context.key(id)?) else { return None };
+    let Lookup::Hit(entry) = store.cache.lookup(&context.nodes.key(id)?) else { return None };
     let made = Arc::new(OutputSet::new(entry.outputs().cloned().collect(), Vec::new()));
-    context.note_made(id, &made);
+    context.nodes.record_outputs(id, &made);
     Some(made)
 }
 
 fn extras(context: &Context<'_>, store: &Store<'_>, task: &Task) -> Extras {
     let began = context.emitter.clock().now().0.saturating_sub(context.emitter.millis() + TICK);
-    let (writers, run) = (Writers::new(&store.state), &context.conduct.run);
-    if writers.other_since(&context.site.root, &task.name, run, Timestamp(began)) {
+    let (writers, run) = (Writers::new(&store.state), &context.options.run_id);
+    if writers.other_since(context.location.root, &task.name, run, Timestamp(began)) {
         Extras::Count
     } else {
         Extras::Ignored

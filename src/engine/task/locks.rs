@@ -23,8 +23,7 @@ use crate::engine::context::{Context, Store};
 use crate::engine::task::task_env::{self, within};
 use crate::graph::NodeId;
 use crate::history::writers::{self, Writers};
-use crate::key::Key;
-use crate::plan::CachePolicy;
+use crate::plan::StorePermit;
 use crate::process::strays::RUN_VARIABLE;
 
 /// Why a node can't have its locks.
@@ -65,13 +64,21 @@ impl Wanted {
 /// What a node needs to be executed.
 ///
 /// Errors: it can't have them.
-pub fn of_execution(context: &Context<'_>, id: NodeId, key: Option<&Key>) -> Result<Vec<FileLock>, Refused> {
-    let Some(store) = &context.site.store else { return Ok(Vec::new()) };
+pub fn of_execution(
+    context: &Context<'_>,
+    id: NodeId,
+    permit: Option<&StorePermit>,
+) -> Result<Vec<FileLock>, Refused> {
+    let Some(store) = &context.store else { return Ok(Vec::new()) };
     let task = task_of(context, id);
     let mut wanted = Vec::new();
-    if let Some(key) = key.filter(|_| task.cache && context.world.policy != CachePolicy::Off) {
+    if let Some(permit) = permit {
         let on = "another run that has it in work".to_owned();
-        wanted.push(Wanted { path: path(store, &format!("key-{}", key.digest.hex())), kind: Kind::Key, on });
+        wanted.push(Wanted {
+            path: path(store, &format!("key-{}", permit.key().hex())),
+            kind: Kind::Key,
+            on,
+        });
     }
     for name in &task.locks {
         let on = format!("the lock `{name}`, which another run holds");
@@ -87,7 +94,7 @@ pub fn of_execution(context: &Context<'_>, id: NodeId, key: Option<&Key>) -> Res
 ///
 /// Errors: it can't have them.
 pub fn of_restore(context: &Context<'_>, id: NodeId) -> Result<Vec<FileLock>, Refused> {
-    let Some(store) = &context.site.store else { return Ok(Vec::new()) };
+    let Some(store) = &context.store else { return Ok(Vec::new()) };
     let task = task_of(context, id);
     let wanted: Vec<Wanted> = outputs(context, store, task).into_iter().collect();
     take(context, id, &wanted).inspect(|_| note_writer(context, store, task))
@@ -98,7 +105,7 @@ fn note_writer(context: &Context<'_>, store: &Store<'_>, task: &Task) {
     if task.outputs.is_empty() || task.gate.is_some() {
         return;
     }
-    let noted = Writers::new(&store.state).note(&context.site.root, &task.name, &context.conduct.run);
+    let noted = Writers::new(&store.state).note(context.location.root, &task.name, &context.options.run_id);
     if let Err(error) = noted {
         context.emitter.unwritten(&error);
     }
@@ -137,7 +144,7 @@ fn place(context: &Context<'_>, store: &Store<'_>, task: &Task) -> Option<PathBu
     if task.outputs.is_empty() || is_inner {
         return None;
     }
-    let place = writers::place(&context.site.root, &task.name);
+    let place = writers::place(context.location.root, &task.name);
     Some(path(store, &format!("outputs-{}", place.hex())))
 }
 
@@ -160,7 +167,7 @@ fn take(context: &Context<'_>, id: NodeId, wanted: &[Wanted]) -> Result<Vec<File
                     return Err(Refused::Within(why.to_owned()));
                 }
                 _ => {
-                    context.tell_waiting(id, &lock.on);
+                    context.report_waiting(id, &lock.on);
                     return Err(Refused::Stands);
                 }
             },
@@ -174,7 +181,7 @@ fn take(context: &Context<'_>, id: NodeId, wanted: &[Wanted]) -> Result<Vec<File
 
 /// What this run signs a task's locks with.
 fn own_name(context: &Context<'_>, id: NodeId) -> String {
-    within(&context.conduct.run, &task_of(context, id).name)
+    within(&context.options.run_id, &task_of(context, id).name)
 }
 
 /// Whether one of the tasks that this run is a part of holds a lock.

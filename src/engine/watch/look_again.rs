@@ -8,7 +8,7 @@ use crate::engine::watch::{not_outputs, reached};
 /// that read it and have no result yet.
 pub fn look_again(context: &Context<'_>) {
     let (Some(watching), Some(store), Some(before)) =
-        (context.watching, &context.site.store, context.snapshot())
+        (context.watching, &context.store, context.tree.snapshot())
     else {
         return;
     };

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::base::path::RepoPath;
+use crate::base::text::first_of;
 use crate::config::model::{Config, Tool};
 use crate::engine::services::Services;
 use crate::engine::watch::change_origin::{Authors, Changed};
@@ -109,10 +110,7 @@ pub fn reached<'c>(config: &Config, graph: &Graph, changes: &[&'c Changed]) -> V
 
 /// Paths as a person is told of them.
 pub fn told(changes: &[&Changed]) -> String {
-    let shown: Vec<String> =
-        changes.iter().take(3).map(|change| format!("{} {}", change.path, change.how)).collect();
-    let more = changes.len() - shown.len();
-    if more == 0 { shown.join(", ") } else { format!("{} and {more} more", shown.join(", ")) }
+    first_of(changes.iter().map(|change| format!("{} {}", change.path, change.how)), 3)
 }
 
 /// Whether one of the paths is, or lies above, a file of variables that a task of the graph names.

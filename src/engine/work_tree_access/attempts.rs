@@ -35,7 +35,7 @@ impl<'a> GatedAttempts<'a> {
     /// Before the first.
     pub fn new(context: &'a Context<'a>, id: NodeId, access: &'a WorkTreeAccess) -> Self {
         let task = context.world.config.task(context.world.graph.node(id).task);
-        let report = context.site.root.join(".git").join(format!("taskgate-trace-{}", id.0));
+        let report = context.location.root.join(".git").join(format!("taskgate-trace-{}", id.0));
         let (way, mark) = (access.first_way(), access.mark());
         Self { context, task, access, way, is_untraceable: false, mark, report, unsure: None }
     }

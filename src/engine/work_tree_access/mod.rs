@@ -329,7 +329,7 @@ fn reports_opens(watch: &OpenWatch, root: &Path, tracked: &[RepoPath]) -> bool {
 pub fn listed<'p>(paths: impl Iterator<Item = &'p RepoPath>) -> String {
     let names: Vec<String> =
         paths.map(|path| if path.is_top() { "some files".to_owned() } else { path.to_string() }).collect();
-    crate::event::some_of(&names, NAMED)
+    crate::base::text::first_of(&names, NAMED)
 }
 
 /// A path below the top, as git spells it.
