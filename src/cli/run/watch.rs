@@ -18,7 +18,7 @@ use crate::cli::reporters::{Format, ReporterOptions};
 use crate::cli::run;
 use crate::cli::run::RunArgs;
 use crate::cli::session::Session;
-use crate::config::include::FILE;
+use crate::config::load::FILE;
 use crate::config::model::Config;
 use crate::engine::prepare::Prepared;
 use crate::engine::run::emitter::Emitter;
