@@ -10,12 +10,12 @@ use crate::config::{self, template};
 
 /// Ports and folders by the names that the command's own file has for the services.
 #[derive(Clone, Debug, Default)]
-pub struct Ports {
+pub struct ServicePorts {
     ports: BTreeMap<String, String>,
     dirs: BTreeMap<String, String>,
 }
 
-impl Ports {
+impl ServicePorts {
     /// Adds a service.
     pub fn add(&mut self, name: &str, port: Option<u16>, dir: &Path) {
         self.ports.extend(port.map(|port| (name.to_owned(), port.to_string())));
@@ -33,7 +33,7 @@ impl Ports {
     }
 
     /// The first service whose port or folder the command names and that has none here.
-    pub fn lacks(&self, command: &Command) -> Option<String> {
+    pub fn first_missing(&self, command: &Command) -> Option<String> {
         let words = match command {
             Command::Rust(_) => return None,
             Command::Shell(line) => std::slice::from_ref(line),
