@@ -196,7 +196,7 @@ pub(super) const READY: Keys = Keys {
 pub(super) const STOP: Keys =
     Keys { known: &["signal", "grace"], planned: &[], elsewhere: &[("timeout", "did you mean `grace`?")] };
 
-/// The kinds of reports, as `ci_reports::Kind` has them.
+/// The kinds of reports, as `ci_reports::ReportKind` has them.
 pub(super) const KINDS: [&str; 10] =
     ["junit", "lcov", "cobertura", "sarif", "secrets", "cyclonedx", "spdx", "k6", "sonar", "facts"];
 

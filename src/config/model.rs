@@ -16,7 +16,7 @@ use crate::base::env::Env;
 use crate::base::path::RepoPath;
 use crate::base::pattern::Patterns;
 use crate::quality::rules::Rules;
-use ci_reports::Kind;
+use ci_reports::ReportKind;
 
 /// The tasks of a repository and what they share.
 #[derive(Clone, Debug, Default)]
@@ -320,7 +320,7 @@ pub struct Task {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report {
     /// Of what kind.
-    pub kind: Kind,
+    pub kind: ReportKind,
     /// Which files; each pattern has to match at least one.
     pub files: Patterns,
     /// Why its tool may note that it could not examine everything, if it may.

@@ -11,7 +11,7 @@ use super::model::Report;
 use super::suppressions;
 use crate::base::path::RepoPath;
 use crate::base::pattern::{Item, Mark, Origin, Pattern, Patterns, What};
-use ci_reports::Kind;
+use ci_reports::ReportKind;
 
 /// The key that is no kind.
 const PARTIAL: &str = "partial";
@@ -22,7 +22,7 @@ pub(super) struct Reports<'d> {
     pub(super) list: Vec<Report>,
     /// All patterns, with where they stand: they are outputs too.
     pub(super) files: Vec<(Pattern, Range<usize>)>,
-    seen: Vec<(Kind, Text<'d>)>,
+    seen: Vec<(ReportKind, Text<'d>)>,
 }
 
 impl<'d> Reports<'d> {
@@ -38,7 +38,7 @@ impl<'d> Reports<'d> {
         }
         let mut partial = None;
         for entry in table {
-            match Kind::named(entry.key.text) {
+            match ReportKind::from_name(entry.key.text) {
                 Some(kind) => reports.take(kind, entry.value, base, findings),
                 None if entry.key.text == PARTIAL => partial = Some(entry),
                 None => findings.add(keys::REPORTS.refusal(&entry.key, "`reports`")),
@@ -53,7 +53,7 @@ impl<'d> Reports<'d> {
     /// Takes the reason for which a scanner may leave something out.
     fn excuse(&mut self, entry: &Entry<'d>, findings: &mut Findings) {
         let reason = suppressions::line(entry, findings);
-        let scans = |kind: Kind| matches!(kind, Kind::Sarif | Kind::Secrets);
+        let scans = |kind: ReportKind| matches!(kind, ReportKind::Sarif | ReportKind::Secrets);
         if !self.seen.iter().any(|(kind, _)| scans(*kind)) {
             findings.add(
                 Diagnostic::new(entry.key.span.clone(), "`partial` goes with `sarif` or `secrets`")
@@ -66,7 +66,7 @@ impl<'d> Reports<'d> {
         }
     }
 
-    fn take(&mut self, kind: Kind, value: Value<'d>, base: &RepoPath, findings: &mut Findings) {
+    fn take(&mut self, kind: ReportKind, value: Value<'d>, base: &RepoPath, findings: &mut Findings) {
         let what = "a file, or an array of files";
         let texts = match value.elements() {
             Some(_) => value.texts(findings),

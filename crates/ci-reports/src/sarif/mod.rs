@@ -18,17 +18,15 @@ use std::collections::BTreeMap;
 use serde::de::{Error, MapAccess, SeqAccess};
 
 use self::invocation::{Errors, Invocation};
-use self::objects::{
-    Message, RawArtifact, RawArtifactLocation, RawResult, RawRuleReference, Suppressions,
-};
+use self::objects::{Message, RawArtifact, RawArtifactLocation, RawResult, RawRuleReference, Suppressions};
 use self::rules::{
     Component, ComponentReference, Level, Levels, Overrides, Reference, ResultKind, Rules, security_severity,
 };
 use super::budget::Budget;
-use super::facts::{Finding, Severity, Spot};
+use super::facts::{Finding, Location, Severity};
 use super::json::{self, Array, Cut, Each, Items, Keys, Object};
 use super::source::Source;
-use super::{Completeness, Facts, Kind, ParseError, text, uri};
+use super::{Completeness, Facts, ParseError, ReportKind, text, uri};
 
 /// What the results of a report are.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -44,7 +42,7 @@ pub(super) fn read(source: Source<'_>, of: Of, extent: Completeness) -> Result<F
     let budget = Budget::new();
     let found = Found::default();
     let mut log = Log { of, extent, budget: &budget, version: None, has_runs: false, found };
-    json::read(source, Kind::Sarif.format(), &budget, &mut log)?;
+    json::read(source, ReportKind::Sarif.format(), &budget, &mut log)?;
     log.end()
 }
 
@@ -83,7 +81,7 @@ impl<'de> Object<'de> for Log<'_> {
 
 impl Log<'_> {
     fn end(self) -> Result<Facts, ParseError> {
-        let malformed = |what: String| Err(ParseError::malformed(Kind::Sarif.format(), what));
+        let malformed = |what: String| Err(ParseError::malformed(ReportKind::Sarif.format(), what));
         match self.version {
             Some(version) if version.starts_with("2.1.0") => {}
             Some(version) => return malformed(format!("its version is `{version}`")),
@@ -175,7 +173,7 @@ impl<'b> Run<'b> {
         let levels = Levels::of(self.calls, self.overrides, &rules)?;
         let run = RunContext { rules: &rules, levels: &levels, bases: &self.bases };
         for pending in self.results {
-            let (finding, secret) = pending.settle(&run, all_secrets);
+            let (finding, secret) = pending.resolve(&run, all_secrets);
             self.budget.store(finding.tool.len())?;
             let list = if secret { &mut found.secrets } else { &mut found.findings };
             list.get_or_insert_default().push(finding);
@@ -402,7 +400,7 @@ impl Pending {
 
     /// The finding, and whether it is a secret. Of a secret, only its rule says what it is: the
     /// scanner's message may repeat it.
-    fn settle(self, run: &RunContext<'_>, all_secrets: bool) -> (Finding, bool) {
+    fn resolve(self, run: &RunContext<'_>, all_secrets: bool) -> (Finding, bool) {
         let RunContext { rules, levels, bases } = run;
         let place = rules.place(&self.rule);
         let rule = place.and_then(|place| rules.at(place));
@@ -421,7 +419,7 @@ impl Pending {
         let description = rule.map_or_else(|| id.clone(), |rule| rule.description.clone());
         let artifact = self.artifact.and_then(|index| bases.artifacts.get(index));
         let path = self.address.as_ref().or(artifact).map(|address| bases.path(address));
-        let place = path.filter(|path| !path.is_empty()).map(|path| Spot {
+        let place = path.filter(|path| !path.is_empty()).map(|path| Location {
             path: text::one_line(&path, 1_000),
             line: self.line,
             end_line: self.end_line,

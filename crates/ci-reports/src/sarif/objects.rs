@@ -141,11 +141,7 @@ impl<'de> Deserialize<'de> for Properties {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Bag(Properties);
         impl<'de> Object<'de> for Bag {
-            fn field<A: MapAccess<'de>>(
-                &mut self,
-                key: &str,
-                map: &mut A,
-            ) -> Result<bool, A::Error> {
+            fn field<A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<bool, A::Error> {
                 match key {
                     "security-severity" => self.0.severity = map.next_value::<Loose>()?.number,
                     "tags" => self.0.secret |= map.next_value::<Loose>()?.secret,

@@ -8,7 +8,7 @@ use super::objects::{Message, RawComponentReference, RawConfiguration, RawRule};
 use crate::budget::Budget;
 use crate::facts::Severity;
 use crate::json::{Array, Cut, Each, Items, Object};
-use crate::{Kind, ParseError, text};
+use crate::{ParseError, ReportKind, text};
 
 /// Scanners all of whose results are secrets, as far as their names go.
 const SECRET_SCANNERS: [&str; 9] = [
@@ -236,7 +236,7 @@ impl Level {
             other => {
                 let other = text::one_line(other, 40);
                 let what = format!("`{other}` is no level; there are none, note, warning and error");
-                Err(ParseError::malformed(Kind::Sarif.format(), what))
+                Err(ParseError::malformed(ReportKind::Sarif.format(), what))
             }
         }
     }
