@@ -12,7 +12,7 @@ use crate::config::model::{Config, Provider, Report};
 use crate::config::{Source, parse};
 use crate::graph::{Graph, Reach};
 use crate::select::Selection;
-use ci_reports::Kind;
+use ci_reports::ReportKind;
 
 fn config(text: &str, base: &str) -> Config {
     let base = RepoPath::top().join(base).unwrap();
@@ -80,10 +80,10 @@ fn gitlab_is_given_the_paths_of_reports() {
         Report { kind, files, partial: None }
     };
     config.tasks[0].reports = vec![
-        report(Kind::Junit, "out/junit.xml"),
-        report(Kind::Junit, "out/**/TEST-*.xml"),
-        report(Kind::Cobertura, "out/cobertura.xml"),
-        report(Kind::Lcov, "out/lcov.info"),
+        report(ReportKind::Junit, "out/junit.xml"),
+        report(ReportKind::Junit, "out/**/TEST-*.xml"),
+        report(ReportKind::Cobertura, "out/cobertura.xml"),
+        report(ReportKind::Lcov, "out/lcov.info"),
     ];
     let pipeline = parse_yaml(&gitlab::draft(&facts(&config, Runner::Installed)).text).unwrap();
     let reports = &pipeline["ci"]["artifacts"]["reports"];

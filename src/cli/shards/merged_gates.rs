@@ -18,7 +18,6 @@ use crate::history::records::{Recorded, Records};
 use crate::key::explanation::displayed_fields;
 use crate::key::{Contribution, Key};
 use crate::manifest::display::tree;
-use crate::manifest::display::tree;
 use crate::manifest::merge::Merged;
 use crate::manifest::{Manifest, TaskRecord};
 use crate::plan::{CachePolicy, Decision, InputDigests, PlanInputs, Planned, Platform, resolve};
@@ -27,7 +26,7 @@ use crate::quality::evidence::{Evidence, Source, Verdict};
 use crate::quality::{self, Absent, Basis, Case};
 use crate::reason::Reason;
 use ci_reports::Facts;
-use ci_reports::facts::MeasuredTwice;
+use ci_reports::facts::DuplicateMeasure;
 
 /// What became of a gate.
 pub struct MergedGate {
@@ -265,7 +264,8 @@ fn join_reports(manifest: &Manifest, tasks: &[&str]) -> Result<(Facts, Vec<Sourc
         let facts = manifest.facts.get(*task).ok_or_else(unknown)?;
         let own = manifest.reports.iter().filter(|report| report.task == **task);
         let path = own.clone().next().map(|report| report.path.clone()).unwrap_or_default();
-        let twice = |twice: MeasuredTwice| NotJudged::Failed(Ended::Report { path, why: twice.to_string() });
+        let twice =
+            |twice: DuplicateMeasure| NotJudged::Failed(Ended::Report { path, why: twice.to_string() });
         all = all.join(facts.clone()).map_err(twice)?;
         sources.extend(own.cloned());
     }

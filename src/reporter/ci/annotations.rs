@@ -9,7 +9,7 @@ use crate::git::ChangedLines;
 use crate::quality::evidence::{Breach, Ruling, Verdict};
 use crate::reporter::run_state::{RunState, cut};
 use crate::warning::Warning;
-use ci_reports::facts::{FailedTest, Finding, Severity, Spot};
+use ci_reports::facts::{FailedTest, Finding, Location, Severity};
 
 /// A note about a problem.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -21,7 +21,7 @@ pub struct Annotation {
     /// What it is about.
     pub about: Subject,
     /// The place, relative to the repository if it is in it.
-    pub place: Option<Spot>,
+    pub place: Option<Location>,
     /// The rule of a scanner or a gate.
     pub check: String,
     /// The title, one short line.
@@ -180,7 +180,7 @@ impl Annotations {
 
     /// Sorts the most severe first; among equals, those on changed lines, then those with a place.
     pub fn sort(&mut self, changed: Option<&ChangedLines>) {
-        let is_changed = |place: &Spot| {
+        let is_changed = |place: &Location| {
             let first = place.line.unwrap_or(1);
             let last = place.line.map_or(u32::MAX, |line| place.end_line.unwrap_or(line));
             changed.is_some_and(|changed| changed.touch(&place.path, first, last))
@@ -294,7 +294,7 @@ fn of_warning(warning: &Warning) -> Annotation {
         grade: Grade::Warning,
         severity: Severity::Medium,
         about: Subject::Declaration,
-        place: Some(Spot {
+        place: Some(Location {
             path: warning.path.clone(),
             line: u32::try_from(warning.line).ok(),
             end_line: None,
@@ -319,11 +319,11 @@ fn of_ruling(ruling: &Ruling, gate: &str) -> Annotation {
 }
 
 /// Makes a place relative to the repository, if it is in it.
-fn within(place: &Spot, root: &str) -> Spot {
+fn within(place: &Location, root: &str) -> Location {
     let path = place.path.strip_prefix("file://").unwrap_or(&place.path);
     let inside = path.strip_prefix(root).and_then(|rest| rest.strip_prefix('/'));
     let path = inside.unwrap_or(path);
-    Spot { path: path.strip_prefix("./").unwrap_or(path).to_owned(), ..*place }
+    Location { path: path.strip_prefix("./").unwrap_or(path).to_owned(), ..*place }
 }
 
 /// Returns the last lines of `text`, with at most `most` characters.

@@ -8,7 +8,7 @@ use crate::reporter::ci::annotations::{Annotation, Grade};
 use crate::reporter::ci::escape_commands::{At, Marker, escape_commands};
 use crate::reporter::ci::{Dialect, Group};
 use crate::reporter::text::{Keep, safe};
-use ci_reports::facts::Spot;
+use ci_reports::facts::Location;
 
 /// Commands are at the start of a line. The old form is read anywhere in a line, and the web page that
 /// shows the log formats it even where the runner ignores it.
@@ -68,7 +68,7 @@ impl Dialect for Github {
     }
 }
 
-fn place(place: &Spot) -> Vec<String> {
+fn place(place: &Location) -> Vec<String> {
     let file = format!("file={}", property(&place.path));
     let line = place.line.map(|line| format!("line={line}"));
     let end = place.line.and(place.end_line).map(|line| format!("endLine={line}"));
