@@ -1,5 +1,5 @@
-//! `xtask audit`: runs tasks in sandboxes under the tracer, and tells what they did not declare. It
-//! must not decide what that is.
+//! `xtask audit`: runs tasks in sandboxes under the tracer, and prints what they did not declare (see
+//! [`findings`]). It must not decide what that is.
 
 pub mod findings;
 
@@ -45,10 +45,10 @@ pub struct AuditArgs {
     pub json: bool,
 }
 
-/// The results of the audited tasks, by their names.
+/// The results of the audited tasks, by name.
 type Results = Arc<Mutex<BTreeMap<String, TaskFinished>>>;
 
-/// Audits what `args` name: first runs what that needs, in the work tree.
+/// Audits the named tasks. Runs what they need in the work tree first.
 ///
 /// # Errors
 /// A name is unknown, there is no repository, or the tree can't be read.
@@ -106,7 +106,7 @@ fn run_dependencies(
     run::run_in(session, &args, &request, &project.config, project.location(&session.env), inbox)
 }
 
-/// The tasks as an audit runs them: once.
+/// Returns the config for an audit, in which each task runs once.
 fn without_retries(config: &Config) -> Config {
     let mut config = config.clone();
     for task in &mut config.tasks {
@@ -116,7 +116,7 @@ fn without_retries(config: &Config) -> Config {
     config
 }
 
-/// Runs the audited tasks, each in a sandbox, so that neither the cache nor the history is changed.
+/// Runs the audited tasks, each in a sandbox. Neither the cache nor the history changes.
 fn run_audits(
     session: &Session,
     args: &AuditArgs,
@@ -144,7 +144,7 @@ fn run_audits(
         .plan(&session.env, |world, plan| prepared.launch(world, plan, location, &options, &emitter, heard)))
 }
 
-/// What keeps the results, and tells on standard error what goes on.
+/// Returns an event handler that collects the results, and prints on standard error what happens.
 fn event_handler(results: Results, paint: Paint) -> Box<dyn FnMut(&Event) + Send> {
     let lines = Lines { paint, width: 0 };
     Box::new(move |event| {
@@ -166,12 +166,12 @@ fn event_handler(results: Results, paint: Paint) -> Box<dyn FnMut(&Event) + Send
             }
             _ => return,
         };
-        // Where even this fails there is nobody left to tell.
+        // If standard error can't be written to, there is no other place to say so.
         let _ = std::io::stderr().lock().write_all(format!("{line}\n").as_bytes());
     })
 }
 
-/// The results and the audits, put together.
+/// Puts the results and the audits together.
 fn audited_tasks(
     config: &Config,
     tasks: &[TaskId],

@@ -1,5 +1,5 @@
-//! `xtask baseline`: what gates recorded of a tree, shown and shared, so that other trees can be
-//! compared with it. It must not compare.
+//! `xtask baseline`: shows and shares what gates recorded of a tree, so that other trees can be compared with
+//! it. It must not compare.
 
 use std::path::PathBuf;
 
@@ -19,21 +19,21 @@ use crate::history::records::{Recorded, Records};
 /// Arguments of `baseline`.
 #[derive(Args, Debug, Clone)]
 pub struct BaselineArgs {
-    /// What to do with them
+    /// What to do with records
     #[command(subcommand)]
     pub action: BaselineAction,
 }
 
-/// What to do with records.
+/// An action on records.
 #[derive(Subcommand, Debug, Clone)]
 pub enum BaselineAction {
-    /// Tell what is recorded of a commit
+    /// Show what is recorded of a commit
     Show {
         /// The commit [default: the merge base with the remote's main branch]
         #[arg(value_name = "REV")]
         rev: Option<String>,
     },
-    /// Note on a commit what is recorded of it, and push these notes
+    /// Attach the records of a commit to it as git notes, and push these notes
     Push {
         /// The remote
         #[arg(value_name = "REMOTE", default_value = "origin")]
@@ -42,13 +42,13 @@ pub enum BaselineAction {
         #[arg(long, value_name = "REV", default_value = "HEAD")]
         rev: String,
     },
-    /// Bring the notes of a remote
+    /// Fetch the notes of a remote
     Fetch {
         /// The remote
         #[arg(value_name = "REMOTE", default_value = "origin")]
         remote: String,
     },
-    /// Write what is recorded of a commit to a file that can be committed
+    /// Write the records of a commit to a file that can be committed
     Write {
         /// The file
         #[arg(value_name = "FILE")]
@@ -59,10 +59,10 @@ pub enum BaselineAction {
     },
 }
 
-/// Does it, and tells on standard output.
+/// Runs the action and prints the result.
 ///
 /// # Errors
-/// There is no repository or no such commit, or the remote can't be reached.
+/// There is no repository, the commit is unknown, or the remote can't be reached.
 pub fn run(session: &Session, args: &BaselineArgs) -> Result<End, Failure> {
     let project = Project::open(&session.env, &session.dir)?;
     let repository = project.repository()?;
@@ -86,7 +86,7 @@ struct BaselineStore<'a> {
 }
 
 impl BaselineStore<'_> {
-    /// What is recorded of a commit here, and what is noted on it besides.
+    /// Returns what is recorded of a commit, here and in its notes.
     fn recorded(&self, commit: &Commit) -> Result<Vec<Recorded>, Failure> {
         let mut all = self.records.of_tree(&commit.tree);
         let note = Notes::new(self.repository, NOTES_REF).get(&commit.id)?.unwrap_or_default();
@@ -98,7 +98,7 @@ impl BaselineStore<'_> {
         Ok(all)
     }
 
-    /// The same, and what the files say that gates name as their baselines.
+    /// Returns the same, and the content of baseline files that gates name.
     fn recorded_with_files(&self, commit: &Commit, config: &Config) -> Result<Vec<Recorded>, Failure> {
         let mut all = self.recorded(commit)?;
         for task in &config.tasks {
@@ -112,7 +112,7 @@ impl BaselineStore<'_> {
         Ok(all)
     }
 
-    /// What is recorded of a commit, of which there has to be something.
+    /// Returns what is recorded of a commit; it is an error if there is nothing.
     fn recorded_or_error(&self, commit: &Commit) -> Result<Vec<Recorded>, Failure> {
         let all = self.recorded(commit)?;
         if all.is_empty() {
@@ -182,8 +182,8 @@ fn write(session: &Session, shelf: &BaselineStore<'_>, (to, rev): (&PathBuf, &st
     Ok(End::Passed)
 }
 
-/// A line for each gate.
+/// Returns a line for each gate.
 fn encode(recorded: &[Recorded]) -> String {
-    // Records are of text and numbers, so they can always be written as JSON.
+    // Records contain only text and numbers, which are always valid JSON.
     recorded.iter().filter_map(|one| serde_json::to_string(one).ok()).map(|line| line + "\n").collect()
 }

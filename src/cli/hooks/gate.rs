@@ -1,5 +1,5 @@
-//! `xtask gate`: asks the gate about commits or about what is staged, as a push and a commit do. It
-//! must not know how an answer is found.
+//! `xtask gate`: asks the gate about commits or staged files, as a push and a commit do. It must not know how
+//! an answer is found.
 
 use std::cell::{Cell, OnceCell};
 use std::path::Path;
@@ -49,10 +49,10 @@ pub struct GateArgs {
     pub ci: CiChoice,
 }
 
-/// Asks about the commits that `args` name.
+/// Asks the gate about the named commits.
 ///
 /// # Errors
-/// A revision names no commit, or there is no answer.
+/// A revision is unknown, or the gate could not answer.
 pub fn run(session: &Session, args: &GateArgs) -> Result<End, Failure> {
     let repository = session.repository()?;
     let questions = if args.staged {
@@ -83,21 +83,21 @@ pub fn run(session: &Session, args: &GateArgs) -> Result<End, Failure> {
     asking.ask(&questions, (voices, age, args.jobs))
 }
 
-/// What it takes to ask a gate.
+/// What is needed to ask the gate.
 pub struct GateCommand<'a> {
-    /// The caller.
+    /// The session.
     pub session: &'a Session,
     /// The repository.
     pub repository: &'a Repository,
-    /// Where signals are heard.
+    /// Where signals arrive.
     pub inbox: &'a LazyInbox,
 }
 
 impl GateCommand<'_> {
-    /// Asks the questions in turn, until one is not passed.
+    /// Asks the questions one by one, until one does not pass.
     ///
     /// # Errors
-    /// There is no answer to one of them.
+    /// The gate could not answer a question.
     pub fn ask(
         &self,
         questions: &[Question],
@@ -125,10 +125,10 @@ impl GateCommand<'_> {
         listener.failure().map_or(Ok(End::Passed), Err)
     }
 
-    /// Remembers passes for the next push, after one that lost its connection.
+    /// Stores passes for the next push, after a push that lost its connection.
     ///
     /// # Errors
-    /// The passes can't be written down.
+    /// The passes can't be stored.
     pub fn remember_passes(&self, questions: &[Question]) -> Result<(), Failure> {
         let state = self.repository.common_dir().join("xtask");
         let listener = GateReporters::new(self.session, &state);
@@ -165,7 +165,7 @@ impl GateCommand<'_> {
         Lines { paint: self.session.paint_err(), width: 0 }.verdict(verdict)
     }
 
-    /// Says what no run has said.
+    /// Prints an answer that no run has printed.
     fn print_answer(&self, question: &Question, answer: &Answer) {
         let why = match answer {
             Answer::Ran { .. } => return,
@@ -186,7 +186,7 @@ impl GateCommand<'_> {
     }
 }
 
-/// `: refs/heads/main is not pushed`
+/// Returns which refs are not pushed: `: refs/heads/main is not pushed`
 fn not_pushed(question: &Question) -> String {
     match &*question.refs {
         [] => String::new(),

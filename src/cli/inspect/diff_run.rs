@@ -1,4 +1,4 @@
-//! `xtask diff-run A B`: in words why two runs of the same tree differ. It must not find differences.
+//! `xtask diff-run A B`: prints why two runs of the same tree differ. It must not find differences.
 
 use clap::Args;
 use serde_json::json;
@@ -14,10 +14,10 @@ use crate::reporter::style::Tone;
 /// Arguments of `diff-run`.
 #[derive(Args, Debug, Clone)]
 pub struct DiffRunArgs {
-    /// A manifest's file, a run's id or a part of it, `last` or `last~1`
+    /// A manifest file, a run's id or a part of it, `last` or `last~1`
     #[arg(value_name = "RUN")]
     pub a: String,
-    /// Another
+    /// Another run
     #[arg(value_name = "RUN")]
     pub b: String,
     /// Write JSON
@@ -25,10 +25,10 @@ pub struct DiffRunArgs {
     pub json: bool,
 }
 
-/// Prints the difference to standard output.
+/// Prints the differences.
 ///
 /// # Errors
-/// There is no such run, or its manifest can't be read.
+/// A run is unknown, or its manifest can't be read.
 pub fn run(session: &Session, args: &DiffRunArgs) -> Result<End, Failure> {
     let (a, b) = (manifest_files::find(session, &args.a)?, manifest_files::find(session, &args.b)?);
     let difference = Difference::of(&a, &b);

@@ -1,5 +1,4 @@
-//! `xtask doctor`: checks what the program depends on here, and says what to do. It must not change
-//! anything.
+//! `xtask doctor`: checks what taskgate depends on here, and says what to do. It must not change anything.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -41,12 +40,12 @@ pub struct DoctorArgs {
     pub json: bool,
 }
 
-/// Less free space than this is told.
+/// Less free space than this is a warning.
 const LOW_SPACE: u64 = 1 << 30;
-/// How long a program may take to answer.
+/// The time that a program gets to answer.
 const TIMEOUT: Duration = Duration::from_secs(20);
 
-/// What one check came to.
+/// The result of one check.
 struct Check {
     what: String,
     state: CheckState,
@@ -54,11 +53,11 @@ struct Check {
     hint: Option<String>,
 }
 
-/// How a check came out.
+/// How a check ended.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum CheckState {
     Passed,
-    /// It works, with a catch.
+    /// It works, with a limitation.
     Warning,
     Failed,
 }
@@ -77,7 +76,7 @@ impl Check {
     }
 }
 
-/// Checks, and tells on standard output. It fails if something does not work.
+/// Runs all checks and prints them. Fails if something does not work.
 ///
 /// # Errors
 /// Standard output can't be written to.
@@ -151,7 +150,7 @@ fn git(session: &Session) -> Check {
     }
 }
 
-/// tasks.toml and the tools that it names.
+/// Checks tasks.toml and the tools that it names.
 fn tasks(session: &Session) -> Vec<Check> {
     let project = match Project::open(&session.env, &session.dir) {
         Ok(project) => project,
@@ -181,7 +180,7 @@ fn tasks(session: &Session) -> Vec<Check> {
     findings
 }
 
-/// What of tasks.toml has no effect on the work tree.
+/// Checks for declarations of tasks.toml that have no effect on the work tree.
 fn without_effect(project: &Project, repository: &Repository) -> Result<Vec<Check>, GitError> {
     let snapshot = WorkTreeReader::open(repository, project.state())?.snapshot()?;
     let setup = project.config.worktree.setup.as_ref().map(|setup| setup::alone(&project.config, setup));
@@ -255,7 +254,7 @@ fn hooks(session: &Session) -> Vec<Check> {
     }
 }
 
-/// The state directory: whether it can be written to, and how much room there is.
+/// Checks whether the state directory can be written to, and its free space.
 fn state(path: &Path) -> Check {
     let what = "state";
     let shown = path.display();
@@ -280,7 +279,7 @@ fn state(path: &Path) -> Check {
     }
 }
 
-/// Where private worktrees and sandboxes are, and those of repositories that are gone.
+/// Checks the folder of private worktrees and sandboxes, and finds those of deleted repositories.
 fn worktrees(session: &Session, repository: &Repository) -> Vec<Check> {
     let what = "worktrees";
     let state = repository.common_dir().join("xtask");
@@ -319,7 +318,7 @@ fn worktrees(session: &Session, repository: &Repository) -> Vec<Check> {
     findings
 }
 
-/// Whether the connections of pushes outlive a gate that takes its time.
+/// Checks whether connections of pushes survive a slow gate.
 fn remotes(session: &Session, repository: &Repository) -> Vec<Check> {
     let finding = |(name, url): (String, String)| {
         let what = format!("remote {name}");
@@ -370,7 +369,7 @@ fn environment(session: &Session) -> Option<Check> {
     })
 }
 
-/// What a program prints, or why it does not.
+/// Returns the output of a program, or why there is none.
 fn output_of(session: &Session, program: &str, args: &[&str]) -> Result<String, String> {
     let env: Vec<(OsString, OsString)> =
         session.env.vars().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();

@@ -1,11 +1,11 @@
-//! `xtask schema`: prints the JSON schema of tasks.toml. It must not look at any tasks.toml.
+//! `xtask schema`: prints the JSON schema of tasks.toml. It must not read any tasks.toml.
 
 use crate::cli::exit::End;
 use crate::cli::failure::Failure;
 use crate::cli::session::Session;
 use crate::config::schema;
 
-/// Prints it on standard output.
+/// Prints the schema.
 ///
 /// # Errors
 /// Standard output can't be written to.

@@ -1,5 +1,5 @@
-//! `xtask merge-runs FILE…`: the shards of a run as one, with its gates judged. It must not decide what
-//! belongs together, nor what a rule demands.
+//! `xtask merge-runs FILE…`: prints the shards of a run as one run, with its gates judged. It must not decide
+//! which manifests belong together, nor what a rule demands.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -45,10 +45,10 @@ pub struct MergeRunsArgs {
     /// Write a `JUnit` report of all shards
     #[arg(long, value_name = "FILE")]
     pub junit: Option<PathBuf>,
-    /// Write a summary as Markdown
+    /// Write a summary in Markdown
     #[arg(long, value_name = "FILE")]
     pub summary: Option<PathBuf>,
-    /// For which CI service to write it [default: the one that this runs in]
+    /// The CI service to print for [default: the one that runs this process]
     #[arg(long, value_enum, default_value = "auto", hide_default_value = true, value_name = "SERVICE")]
     pub ci: CiChoice,
     /// Write JSON
@@ -56,10 +56,10 @@ pub struct MergeRunsArgs {
     pub json: bool,
 }
 
-/// Merges, and prints what came of it to standard output.
+/// Merges the shards and prints the result.
 ///
 /// # Errors
-/// A file is no manifest, they don't belong together, or a report can't be written.
+/// A file is no manifest, the manifests are not of one run, or a report can't be written.
 pub fn run(session: &Session, args: &MergeRunsArgs) -> Result<End, Failure> {
     let mut manifests = Vec::new();
     for path in &args.files {
@@ -79,7 +79,7 @@ pub fn run(session: &Session, args: &MergeRunsArgs) -> Result<End, Failure> {
         Ok(()) if passed => Ok(End::Passed),
         Ok(()) => Ok(End::Failed),
         Err(failure) if passed => Err(failure),
-        // A failed run is told as failed, whatever else went wrong.
+        // A failed run is reported as failed, whatever else went wrong.
         Err(failure) => {
             session.eprint(&format!("warning: {failure}\n"));
             Ok(End::Failed)
@@ -87,7 +87,7 @@ pub fn run(session: &Session, args: &MergeRunsArgs) -> Result<End, Failure> {
     }
 }
 
-/// The manifest of the whole, as one machine would have left it.
+/// Returns the manifest of the whole run, as one machine would have written it.
 fn whole_manifest(merged: &Manifest, gates: &[MergedGate]) -> Manifest {
     let mut whole = Manifest {
         gates: Vec::new(),
@@ -103,7 +103,7 @@ fn whole_manifest(merged: &Manifest, gates: &[MergedGate]) -> Manifest {
     whole
 }
 
-/// Prints what came of it, and writes what is to be written, for the service that this runs in too.
+/// Prints the result and writes the reports, for a CI service too.
 fn report(
     session: &Session,
     args: &MergeRunsArgs,
@@ -112,7 +112,7 @@ fn report(
     let (merged, gates, passed) = whole;
     let spoken = args.ci.output(session, args.json)?;
     let mut reporters = Reporters::default();
-    // The voice may name a file, which is to be there by then.
+    // The CI reporter may mention a file, which must exist by then.
     spoken.iter().try_for_each(|spoken| spoken.add_files(session, &mut reporters))?;
     if let Some(path) = &args.summary {
         let summary = SummaryFile::new(prepare_report_path(session, path)?, Mode::Replace);
@@ -131,7 +131,7 @@ fn report(
         session.print(&json(merged, gates, passed))?;
     }
     let voiced = match spoken {
-        // The result and what is said around it go where results go, so that they keep their order.
+        // The annotations go to the same stream as the result, so that their order stays.
         Some(spoken) => {
             let to: Box<dyn Write + Send> =
                 if args.json { Box::new(std::io::stderr()) } else { Box::new(std::io::stdout()) };
@@ -150,7 +150,7 @@ fn report(
     }
 }
 
-/// The first thing that could not be written.
+/// Returns the first report that could not be written.
 fn first_error(mut reporters: Reporters) -> Result<(), Failure> {
     let error = reporters.errors().into_iter().next();
     error.map_or(Ok(()), |(what, source)| Err(Failure::System { attempt: format!("write {what}"), source }))
@@ -212,7 +212,7 @@ fn shard_line(paint: Paint, row: &Row) -> String {
     )
 }
 
-/// A gate with all of its rules.
+/// Returns the lines of a gate with all its rules.
 fn gate_text(paint: Paint, gate: &MergedGate) -> String {
     let (tone, word) = match &gate.account.status {
         _ if gate.holds() => (Tone::Good, "holds"),
@@ -251,8 +251,8 @@ fn json(merged: &Merged, gates: &[MergedGate], passed: bool) -> String {
     format!("{value:#}\n")
 }
 
-/// The whole as the events of a run, all that its voices need to tell it: those that the shards' own
-/// voices have told, and those that are new.
+/// Returns the whole run as events for reporters: those that the shards' own reporters have printed, and new
+/// ones.
 fn events(merged: &Merged, gates: &[MergedGate]) -> (Vec<Event>, Vec<Event>) {
     let manifest = &merged.manifest;
     let mut tasks: Vec<TaskFinished> =
@@ -273,7 +273,7 @@ fn events(merged: &Merged, gates: &[MergedGate]) -> (Vec<Event>, Vec<Event>) {
     (told.map(at).collect(), new.map(at).collect())
 }
 
-/// The share of some lines is not that of all, so a part tells none.
+/// The coverage of some shards is not that of the whole run, so it is not reported.
 fn remove_coverage(task: &mut TaskFinished) {
     if let Some(reported) = &mut task.reported {
         reported.coverage = None;
@@ -283,7 +283,7 @@ fn remove_coverage(task: &mut TaskFinished) {
     }
 }
 
-/// A shard that does not count, told as a task that failed: all voices have words for that.
+/// Returns a missing or repeated shard as a failed task, which all reporters can show.
 fn absent_shard(shard: usize, why: &str) -> TaskFinished {
     let account = Account {
         group: None,
