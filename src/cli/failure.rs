@@ -32,7 +32,7 @@ pub enum Failure {
         hint: Option<String>,
     },
     /// tasks.toml is invalid.
-    #[error("tasks.toml is wrong")]
+    #[error("tasks.toml is invalid")]
     Config(Diagnostics),
     /// There is no tasks.toml.
     #[error("there is no tasks.toml in {folder}")]
@@ -62,10 +62,10 @@ pub enum Failure {
     #[error(transparent)]
     File(#[from] FileError),
     /// tasks.toml has no tasks for any git hook.
-    #[error("tasks.toml names no tasks for a stage of git")]
+    #[error("tasks.toml has no tasks for a git hook")]
     NoHooks,
     /// There is nothing for CI to run: no `ci.run`, and no task or group `ci`.
-    #[error("CI runs the task or group `ci`, and there is none")]
+    #[error("there is no task or group `ci` for CI to run")]
     NothingForCi,
     /// The gate could not answer.
     #[error(transparent)]
@@ -97,7 +97,7 @@ pub enum Failure {
     #[error(transparent)]
     Merge(#[from] MergeError),
     /// The shards ran another tree than the work tree.
-    #[error("the runs are of the tree {runs}, and the work tree is {here}, so its rules are not theirs")]
+    #[error("the shards ran the tree {runs}, but the work tree is {here}")]
     OtherTree {
         /// The tree of the shards.
         runs: String,
@@ -167,7 +167,7 @@ impl From<GateError> for Failure {
 #[derive(Debug, thiserror::Error)]
 pub enum NoVerdictError {
     /// tasks.toml has no such gate.
-    #[error("no gate is named `{name}`")]
+    #[error("unknown gate `{name}`")]
     UnknownGate {
         /// The name that was typed.
         name: String,
@@ -190,7 +190,7 @@ impl NoVerdictError {
             Self::NeverJudged { name } => {
                 let quoted = shlex::try_quote(name).unwrap_or_default();
                 format!(
-                    "run it: xtask run {quoted}; what `xtask merge-runs` judges it prints itself, and no run has it on record"
+                    "run it: xtask run {quoted} (`xtask merge-runs` prints its verdicts and records none)"
                 )
             }
         }
@@ -243,11 +243,11 @@ pub fn hint(failure: &Failure, meant: Option<&str>) -> Option<String> {
             Some("name one task with a command of its own: xtask run TASK -- ARGS".to_owned())
         }
         Failure::Gate(GateError::Altered { .. }) => Some(
-            "let git ignore what `[worktree]` brings in, and let its setup leave tracked files alone"
+            "ignore the files that `[worktree]` provides, and change no tracked files in its setup"
                 .to_owned(),
         ),
         Failure::Gate(GateError::Provided { .. } | GateError::BehindSymlink { .. }) => {
-            Some("take it out of `link` and `copy` in `[worktree]`, or name what of it git ignores".to_owned())
+            Some("remove it from `link` and `copy` in `[worktree]`, or list only the ignored files in it".to_owned())
         }
         Failure::Gate(GateError::LeadsBack { remedy, .. }) => Some(remedy.clone()),
         Failure::Gate(GateError::TrackedLink { .. }) => {
@@ -286,16 +286,16 @@ pub fn hint(failure: &Failure, meant: Option<&str>) -> Option<String> {
         Failure::Git(GitError::NoBase { why, fetch, .. }) => Some(base_hint(fetch, *why, &AFFECTED)),
         Failure::NoCommit(GitError::NoBase { why, fetch, .. }) => Some(base_hint(fetch, *why, &SHOW)),
         Failure::Baseline(UnreadableBaseline { path, .. }) => {
-            Some(format!("write it anew, and commit it there: xtask baseline write {path}"))
+            Some(format!("write it again and commit it: xtask baseline write {path}"))
         }
         Failure::Sonar(SonarError::Refused { .. }) => Some(format!(
             "set {TOKEN} to a token that may see the project; a task is passed it by secret-env = [\"{TOKEN}\"]"
         )),
         Failure::NoHooks => {
-            Some("add to tasks.toml, with the tasks to be run:\n    [hooks]\n    pre-push = [\"ci\"]\n    pre-commit = [\"lint\"]".to_owned())
+            Some("add to tasks.toml, for example:\n    [hooks]\n    pre-push = [\"ci\"]\n    pre-commit = [\"lint\"]".to_owned())
         }
         Failure::NothingForCi => {
-            Some("add a task that needs all that CI is to run:\n    [tasks.ci]\n    needs = [\"lint\", \"test\"]\nor name what is there already:\n    [ci]\n    run = [\"test\"]".to_owned())
+            Some("add a task with everything that CI must run:\n    [tasks.ci]\n    needs = [\"lint\", \"test\"]\nor name existing tasks:\n    [ci]\n    run = [\"test\"]".to_owned())
         }
         Failure::NoConfig { .. } => Some("`xtask init` writes a first one".to_owned()),
         Failure::Runs(RunsError::Unknown(_) | RunsError::Ambiguous(..) | RunsError::NotSoMany(_)) => {
@@ -303,13 +303,13 @@ pub fn hint(failure: &Failure, meant: Option<&str>) -> Option<String> {
         }
         Failure::NoVerdict(unknown) => Some(unknown.hint()),
         Failure::Runs(RunsError::NoManifest(_)) => {
-            Some("a run of `watch` or `audit` leaves none, nor did former versions of taskgate".to_owned())
+            Some("runs of `watch` and `audit` have no manifest, nor do runs of older versions".to_owned())
         }
         Failure::Sharding(_) => {
-            Some("leave that task out of what is split, and run it behind `xtask merge-runs`".to_owned())
+            Some("run that task after `xtask merge-runs`, not in a shard".to_owned())
         }
         Failure::Merge(MergeError::Plans { .. }) => Some(
-            "give all shards the same names, the same --timings, and machines that are set up alike".to_owned(),
+            "use the same names, the same --timings and equal machines for all shards".to_owned(),
         ),
         Failure::OtherTree { .. } => Some("check out what the shards ran".to_owned()),
         Failure::Runs(RunsError::Empty) => Some("run something: `xtask` lists the tasks".to_owned()),

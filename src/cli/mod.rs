@@ -81,7 +81,7 @@ Examples:
   xtask ci init              write the workflow that makes the same run in CI
 
 A task or group that is named like a command is run with `xtask run NAME`.
-Exit status: 0 passed · 1 a task or a gate failed · 2 usage · 3 tasks.toml is wrong · 4 nothing matched
+Exit status: 0 passed · 1 a task or a gate failed · 2 usage · 3 tasks.toml is invalid · 4 nothing matched
              5 git, cache, disk or network failed · 70 a bug · 128+n signal n"
 )]
 pub struct Cli {
@@ -272,7 +272,7 @@ pub fn main(words: impl IntoIterator<Item = OsString>, functions: &Functions) ->
     let env = match Env::capture() {
         Ok(env) => env.with_functions(functions.keys().cloned().collect()),
         Err(error) => {
-            let text = format!("error: can't tell the current folder: {error}\n");
+            let text = format!("error: can't find the current folder: {error}\n");
             let _ = std::io::stderr().lock().write_all(text.as_bytes());
             return ExitCode::from(5);
         }
@@ -381,10 +381,7 @@ fn run_command(session: &Session, command: Option<Command>) -> Result<End, Failu
 fn dry_run(args: RunArgs) -> Result<PlanArgs, Failure> {
     if args.no_cache {
         let hint = Some("leave one of them out".to_owned());
-        return Err(Failure::Usage {
-            text: "`--dry-run` tells what the cache knows, and `--no-cache` forbids to look".to_owned(),
-            hint,
-        });
+        return Err(Failure::Usage { text: "`--dry-run` can't be used with `--no-cache`".to_owned(), hint });
     }
     let json = args.reporters.format == Format::Json;
     Ok(PlanArgs {

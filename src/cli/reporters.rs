@@ -152,7 +152,8 @@ impl SharedReporters {
         if let Some(error) = reporters.take_error(RECORD)
             && self.unwritten.is_first()
         {
-            let text = format!("state can't be written: {RECORD}: {error}: `xtask log` will lack this run");
+            let text =
+                format!("state can't be written: {RECORD}: {error}: `xtask log` will not show this run");
             reporters.event(&Event { at: event.at, what: What::Notice { level: Level::Warning, text } });
         }
     }

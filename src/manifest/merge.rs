@@ -28,7 +28,7 @@ pub enum MergeError {
     #[error("there is nothing to merge")]
     Nothing,
     /// One is of a whole run.
-    #[error("{name} is no shard's manifest: its run was not started with `--shard`")]
+    #[error("{name} is not the manifest of a shard: its run had no `--shard`")]
     Whole {
         /// Where it is from.
         name: String,

@@ -27,16 +27,16 @@ pub struct Shard {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ShardError {
     /// It is not `K/N`.
-    #[error("a shard is written K/N, such as 2/4")]
+    #[error("expected K/N, such as 2/4")]
     Malformed,
     /// The index is not between 1 and the count.
-    #[error("shards are counted from 1 to {count}")]
+    #[error("the shard must be between 1 and {count}")]
     IndexOutOfRange {
         /// The number of shards.
         count: usize,
     },
     /// The count is 0 or too large.
-    #[error("a run is split into 1 to {} shards", Shard::MAX_COUNT)]
+    #[error("the number of shards must be between 1 and {}", Shard::MAX_COUNT)]
     CountOutOfRange,
 }
 

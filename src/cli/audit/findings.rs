@@ -180,7 +180,7 @@ fn heading(account: &AuditedTask, paint: Paint) -> String {
         }
         (Outcome::Fails, Status::Failed { ended }) => format!("fails in the sandbox: {ended}"),
         (Outcome::Fails, _) => "fails in the sandbox".to_owned(),
-        (Outcome::Partial, _) => "PARTIAL: nothing was found, but not all could be seen".to_owned(),
+        (Outcome::Partial, _) => "PARTIAL: nothing was found, but the trace is incomplete".to_owned(),
         (Outcome::Skipped, _) => format!("skipped: {}", account.result.reason),
     };
     format!("{}: {}", paint.tone(Tone::Strong, &account.result.task), paint.tone(outcome.tone(), &what))
@@ -233,7 +233,7 @@ fn absent(absent: &[Absent], paint: Paint) -> Vec<String> {
     let patterns: Vec<String> = absent.iter().take(LISTED).map(|it| quoted(&it.pattern)).collect();
     vec![
         format!(
-            "looked for and not there: {}; if added, read without a miss",
+            "looked for, but missing: {}; if added, they are read without a miss",
             paint.tone(Tone::Odd, &names.join(", "))
         ),
         format!("    {}", paint.tone(Tone::Faint, &format!("inputs = [..., {}]", patterns.join(", ")))),
@@ -406,7 +406,7 @@ mod tests {
         let text = text(&partial, Paint::PLAIN);
         assert_eq!(
             text,
-            "t: PARTIAL: nothing was found, but not all could be seen\n  not all was seen: io_uring was used, \
+            "t: PARTIAL: nothing was found, but the trace is incomplete\n  not all was seen: io_uring was used, \
              and what it opens is not seen\n"
         );
         let json: Value = serde_json::from_str(&json(&partial)).unwrap();

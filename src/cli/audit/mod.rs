@@ -61,14 +61,14 @@ pub fn run(session: &Session, args: &AuditArgs) -> Result<End, Failure> {
     let tasks = collector::audited_tasks(&project.config, &selection.tasks);
     if tasks.is_empty() {
         return Err(Failure::Usage {
-            text: format!("{} runs nothing that could be audited", args.names.join(" ")),
-            hint: Some("a gate reads reports alone; audit the tasks that write them".to_owned()),
+            text: format!("{} runs nothing to audit", args.names.join(" ")),
+            hint: Some("a gate only reads reports; audit the tasks that write them".to_owned()),
         });
     }
     let inbox = LazyInbox::default();
     let prelude = run_dependencies(session, args, (&project, &tasks), &inbox)?;
     if prelude != End::Passed {
-        session.eprint("nothing is audited, since what it needs did not pass\n");
+        session.eprint("nothing was audited: a dependency failed\n");
         return Ok(prelude);
     }
     let config = without_retries(&project.config);
@@ -101,7 +101,7 @@ fn run_dependencies(
         return Ok(End::Passed);
     }
     let args = RunArgs { names: args.names.clone(), jobs: args.jobs, ..RunArgs::default() };
-    let notes = vec!["first what the audited tasks need, in the work tree".to_owned()];
+    let notes = vec!["first the dependencies of the audited tasks, in the work tree".to_owned()];
     let request = Request { tasks: Some(needs), notes, ..request(&args) };
     run::run_in(session, &args, &request, &project.config, project.location(&session.env), inbox)
 }

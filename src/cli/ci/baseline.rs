@@ -72,7 +72,7 @@ pub fn run(session: &Session, args: &BaselineArgs) -> Result<End, Failure> {
         BaselineAction::Push { remote, rev } => push(session, &place, (remote, rev)),
         BaselineAction::Fetch { remote } => {
             Notes::new(repository, NOTES_REF).fetch(remote)?;
-            session.print(&format!("the notes of {remote} are here, as refs/notes/{NOTES_REF}\n"))?;
+            session.print(&format!("fetched the notes of {remote} into refs/notes/{NOTES_REF}\n"))?;
             Ok(End::Passed)
         }
         BaselineAction::Write { file, rev } => write(session, &place, (file, rev)),
@@ -118,8 +118,8 @@ impl BaselineStore<'_> {
         if all.is_empty() {
             let short = &commit.id[..10];
             return Err(Failure::Usage {
-                text: format!("nothing is recorded of {short}"),
-                hint: Some(format!("`xtask run GATE --at {short}` records what a gate finds")),
+                text: format!("nothing is recorded for {short}"),
+                hint: Some(format!("record a gate: xtask run GATE --at {short}")),
             });
         }
         Ok(all)
@@ -150,7 +150,7 @@ fn show(
         text.push_str(&format!("{gate}: {}\n", parts.join(", ")));
     }
     if text.is_empty() {
-        text = format!("nothing is recorded of {short}\n");
+        text = format!("nothing is recorded for {short}\n");
     }
     session.print(&text)?;
     Ok(End::Passed)
@@ -163,7 +163,7 @@ fn push(session: &Session, shelf: &BaselineStore<'_>, (remote, rev): (&str, &str
     notes.set(&commit.id, &encode(&recorded))?;
     notes.push(remote)?;
     let gates = count(recorded.len(), "gate");
-    session.print(&format!("what {gates} found at {} is noted at {remote}\n", &commit.id[..10]))?;
+    session.print(&format!("pushed the records of {gates} at {} to {remote}\n", &commit.id[..10]))?;
     Ok(End::Passed)
 }
 

@@ -175,7 +175,7 @@ impl<'s> CiFiles<'s> {
                     if !homeless.is_empty() && !args.force {
                         let parts = homeless.join("`, `");
                         refused.push(format!(
-                            "{}: there is no place any more for what people wrote in `{parts}`",
+                            "{}: the new file has no place for the hand-written part `{parts}`",
                             draft.path
                         ));
                     } else if there == filled {
@@ -189,7 +189,7 @@ impl<'s> CiFiles<'s> {
         if !refused.is_empty() {
             return Err(Failure::Usage {
                 text: format!("nothing was written: {}", refused.join("; ")),
-                hint: Some("move it away, or write over it: xtask ci init --force".to_owned()),
+                hint: Some("move it away, or overwrite it: xtask ci init --force".to_owned()),
             });
         }
         for (draft, text) in writes {
@@ -198,7 +198,7 @@ impl<'s> CiFiles<'s> {
         }
         told.extend(self.readme(args)?);
         told.extend(self.site.unserved.iter().map(|system| {
-            format!("note: no machine is known for tasks of the system {system}; CI leaves them out")
+            format!("note: no CI runner is known for the system {system}, so its tasks don't run in CI")
         }));
         self.session.eprint(&(told.join("\n") + "\n"));
         Ok(End::Passed)
@@ -207,10 +207,7 @@ impl<'s> CiFiles<'s> {
     /// Prints the badges, and puts them into the README if it has a place for them.
     fn readme(&self, args: CiInitArgs) -> Result<Option<String>, Failure> {
         let Some((host, slug)) = &self.origin else {
-            return Ok(Some(
-                "note: there are no badges, since no remote `origin` tells where the repository is"
-                    .to_owned(),
-            ));
+            return Ok(Some("note: no badges: there is no remote `origin`".to_owned()));
         };
         let home = Home { host, slug, branch: &self.branch };
         // A repository is at one provider; the other has a copy.
@@ -255,7 +252,7 @@ impl<'s> CiFiles<'s> {
         let paint = self.session.paint_err();
         if lines.is_empty() {
             let files = count(checked, "file");
-            self.session.eprint(&format!("{files} for CI as tasks.toml has it\n"));
+            self.session.eprint(&format!("{files} for CI up to date\n"));
             return Ok(End::Passed);
         }
         let mark = paint.tone(Tone::Bad, "drift:");
@@ -266,7 +263,7 @@ impl<'s> CiFiles<'s> {
         // Without `--force`, files that are not ours are never overwritten.
         let force = if is_refused { " --force (or move away what you want to keep)" } else { "" };
         text.push_str(&format!(
-            "{} write them anew: {} ci init{force}; what is yours belongs between `xtask: begin` and `xtask: end`\n",
+            "{} regenerate them: {} ci init{force}; put your own parts between `xtask: begin` and `xtask: end`\n",
             paint.tone(Tone::Strong, "hint:"),
             self.site.call
         ));
@@ -297,7 +294,11 @@ impl<'s> CiFiles<'s> {
                 (there, filled, homeless)
             }
         };
-        lines.extend(homeless.iter().map(|part| format!("{path}: there is no place for the part `{part}`")));
+        lines.extend(
+            homeless
+                .iter()
+                .map(|part| format!("{path}: the new file has no place for the hand-written part `{part}`")),
+        );
         match (tree::read(&filled), tree::read(&there)) {
             (Ok(expected), Ok(found)) => {
                 let differences = differ::compare(&expected, &found);
@@ -310,7 +311,7 @@ impl<'s> CiFiles<'s> {
             (_, Err(error)) => lines.push(format!("{path}: can't be read as YAML: {error}")),
             // The generated text is valid YAML, so a hand-written part does not fit where it is.
             (Err(error), Ok(_)) => {
-                lines.push(format!("{path}: its hand-written parts don't fit what is around them: {error}"));
+                lines.push(format!("{path}: its hand-written parts don't fit where they are: {error}"));
             }
         }
         Ok(Some(Differences { lines, is_refused: !homeless.is_empty() }))
@@ -365,7 +366,7 @@ fn file_state(root: &Path, draft: &Draft) -> Result<FileState, Failure> {
 }
 
 fn outside_change(draft: &Draft, one: &Difference) -> String {
-    format!("{}: a hand-written part changes what is around it: {}: {}", draft.path, one.path, one.what)
+    format!("{}: a hand-written part changes generated text: {}: {}", draft.path, one.path, one.what)
 }
 
 /// Returns the CI systems of a repository whose tasks.toml names none.

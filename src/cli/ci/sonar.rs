@@ -32,7 +32,7 @@ pub fn run(session: &Session, args: &SonarArgs) -> Result<End, Failure> {
     let Some(bytes) = file::read(&path)? else {
         return Err(Failure::Usage {
             text: format!("there is no {}", args.report_task.display()),
-            hint: Some("run the scanner first; it leaves this file".to_owned()),
+            hint: Some("run the scanner first: it writes this file".to_owned()),
         });
     };
     let name = args.report_task.display().to_string();

@@ -171,16 +171,16 @@ impl GateCommand<'_> {
             Answer::Ran { .. } => return,
             Answer::NoConfig => "its tree has no tasks.toml".to_owned(),
             Answer::NoTasks(stage) => {
-                format!("its tasks.toml names no tasks for {stage}, as `[hooks] {stage} = [\"ci\"]` does")
+                format!("its tasks.toml has no tasks for {stage}, such as [hooks] {stage} = [\"ci\"]")
             }
             Answer::Remembered { age } => format!(
-                "it did {} ago, in the push whose connection was lost",
+                "it passed {} ago, in a push whose connection was lost",
                 crate::base::units::duration(*age)
             ),
             Answer::SetupFailed(_) => {
-                format!("the setup of its worktree did not pass{}", not_pushed(question))
+                format!("the setup of its worktree failed{}", not_pushed(question))
             }
-            Answer::Interrupted(_) => format!("nothing was run yet{}", not_pushed(question)),
+            Answer::Interrupted(_) => format!("nothing ran{}", not_pushed(question)),
         };
         self.tell(&format!("gate: {} {}: {why}\n", question.what, self.verdict_text(answer.verdict())));
     }

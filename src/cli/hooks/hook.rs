@@ -89,7 +89,7 @@ impl GitHook<'_> {
         })?;
         let asked = question::of_push(&self.repository, &pushed)?;
         for name in &asked.without_commit {
-            self.session.eprint(&format!("gate: {name} leads to no commit, so nothing is run for it\n"));
+            self.session.eprint(&format!("gate: {name} is no commit, so nothing runs for it\n"));
         }
         if asked.questions.is_empty() {
             return Ok(End::Passed);
@@ -112,7 +112,7 @@ impl GitHook<'_> {
                     GateCommand { session: self.session, repository: &self.repository, inbox: &inbox };
                 if let Err(failure) = asking.remember_passes(&asked.questions) {
                     // Otherwise the next push would run everything again, and so would the one after it.
-                    let text = format!("warning: the pass can't be kept for another push: {failure}\n");
+                    let text = format!("warning: can't store the pass for the next push: {failure}\n");
                     self.session.eprint(&text);
                     return Ok(End::Passed);
                 }
@@ -196,15 +196,16 @@ impl GitHook<'_> {
         let reason = reason.to_string_lossy().trim().to_owned();
         if reason.is_empty() {
             let text = format!("error: {SKIP_VARIABLE} is empty, so the gate is not skipped\n");
-            let hint = format!("hint: say why: {SKIP_VARIABLE}=\"the reason\" git …\n");
+            let hint = format!("hint: give a reason: {SKIP_VARIABLE}=\"the reason\" git …\n");
             self.session.eprint(&format!("{text}{hint}"));
             return Ok(Some(End::Failed));
         }
         if !is_reason(&reason) {
             let shown = cut(&text::safe(&reason, Keep::Nothing).replace('\n', " "), 60);
-            let text = format!("error: {SKIP_VARIABLE}={shown} is no reason, so the gate is not skipped\n");
+            let text =
+                format!("error: {SKIP_VARIABLE}={shown} is not a reason, so the gate is not skipped\n");
             let hint = format!(
-                "hint: say why in words, they are recorded: {SKIP_VARIABLE}=\"the registry is down\" git …\n"
+                "hint: give a reason in words, it is recorded: {SKIP_VARIABLE}=\"the registry is down\" git …\n"
             );
             self.session.eprint(&format!("{text}{hint}"));
             return Ok(Some(End::Failed));
@@ -280,7 +281,7 @@ fn lost_connection(doubt: Doubt) -> String {
     };
     format!(
         "gate: passed; the connection may be gone; push again, it is instant now\n\
-         {cause}; `xtask gate` before a push avoids this, and `xtask doctor` tells how to keep connections\n"
+         {cause}; `xtask gate` before a push avoids this; `xtask doctor` shows how to keep connections open\n"
     )
 }
 

@@ -130,12 +130,12 @@ impl<'a> RepositoryHooks<'a> {
                 Step::KeepAndWrite => {
                     (Tone::Good, format!("installed; the hook that was here runs first, as {kept}"))
                 }
-                Step::Remove => (Tone::Good, "taken out".to_owned()),
-                Step::Restore => (Tone::Good, "taken out; the hook before it is back".to_owned()),
+                Step::Remove => (Tone::Good, "removed".to_owned()),
+                Step::Restore => (Tone::Good, "removed; the hook before it is back".to_owned()),
                 Step::Conflict => {
                     end = End::Failed;
                     let text = format!(
-                        "not installed: another hook took our place, and {kept} is kept already; join the two, and remove {kept}"
+                        "not installed: another hook replaced ours, and {kept} exists already; merge the two, and remove {kept}"
                     );
                     (Tone::Bad, text)
                 }
@@ -151,12 +151,11 @@ impl<'a> RepositoryHooks<'a> {
         let missing: Vec<Stage> = wanted.iter().copied().filter(|stage| !self.is_called(*stage)).collect();
         if missing.is_empty() {
             let dir = self.shown(&self.dir.path);
-            self.session
-                .print(&format!("core.hooksPath leads to {dir}, whose hooks call xtask already\n"))?;
+            self.session.print(&format!("core.hooksPath is {dir}, and its hooks call xtask already\n"))?;
             return Ok(End::Passed);
         }
         self.session.eprint(&format!(
-            "error: core.hooksPath leads git to {}, which is not taskgate's to change\n",
+            "error: core.hooksPath is {}, which taskgate does not change\n",
             self.shown(&self.dir.path)
         ));
         for stage in missing {
@@ -189,7 +188,7 @@ impl<'a> RepositoryHooks<'a> {
             let rows: Vec<_> = rows.iter().map(StageStatus::json).collect();
             format!("{}\n", json!({ "folder": self.dir.path.display().to_string(), "hooks": rows }))
         } else if rows.is_empty() {
-            "tasks.toml names no tasks for a stage of git, and no hook of ours is installed\n".to_owned()
+            "tasks.toml has no tasks for a git hook, and no hook of ours is installed\n".to_owned()
         } else {
             let paint = self.session.paint_out();
             let row = |row: &StageStatus| {
@@ -223,7 +222,7 @@ impl<'a> RepositoryHooks<'a> {
         let (state, in_force, note) = match found.hook {
             _ if called => ("installed", true, format!(": {elsewhere} calls it")),
             _ if self.dir.is_elsewhere => {
-                ("bypassed", false, format!(": core.hooksPath leads to {elsewhere}; run xtask hooks install"))
+                ("bypassed", false, format!(": core.hooksPath is {elsewhere}; run xtask hooks install"))
             }
             Hook::Ours if !is_wanted => {
                 ("installed", true, ", though tasks.toml names no tasks for it".to_owned())

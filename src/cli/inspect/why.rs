@@ -57,7 +57,7 @@ pub fn run(session: &Session, args: &WhyArgs) -> Result<End, Failure> {
     let prepared = Prepared::gather(&project.config, &request, location, &session.clock, "why")?;
     let Some(task) = named.filter(|id| !project.config.task(*id).is_aggregate()) else {
         let text = format!("`{}` has no key: it runs no command of its own", args.task);
-        let hint = Some(format!("`xtask plan {}` tells of each of its tasks", args.task));
+        let hint = Some(format!("see its tasks: xtask plan {}", args.task));
         return Err(Failure::Usage { text, hint });
     };
     print_notices(session, &prepared);

@@ -154,7 +154,7 @@ pub fn run_in(
     inbox: &LazyInbox,
 ) -> Result<End, Failure> {
     if args.manifest.is_some() && location.state.is_none() {
-        return Err(Failure::NoRepository { what: "there is no manifest of its runs" });
+        return Err(Failure::NoRepository { what: "its manifest is missings runs" });
     }
     let run_id = runs::new_id(session.clock.now(), std::process::id());
     let mut prepared = Prepared::gather(config, request, location, &session.clock, &run_id)?;
@@ -165,7 +165,7 @@ pub fn run_in(
         (Some(path), Some(state)) => {
             manifest_files::copy(session, state, &run_id, path).map_err(|failure| match failure {
                 Failure::Runs(RunsError::NoManifest(_)) => {
-                    let source = std::io::Error::other("the run could not keep it in the state directory");
+                    let source = std::io::Error::other("the run could not store it in the state directory");
                     Failure::File(FileError { attempt: "write the manifest", path: path.clone(), source })
                 }
                 other => other,
@@ -178,7 +178,7 @@ pub fn run_in(
         // A failed run is reported as failed, whatever else went wrong.
         end => {
             if let Err(failure) = copied {
-                session.eprint(&format!("warning: the manifest is not written: {failure}\n"));
+                session.eprint(&format!("warning: can't write the manifest: {failure}\n"));
             }
             Ok(end)
         }

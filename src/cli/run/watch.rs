@@ -180,7 +180,7 @@ impl Rounds<'_> {
     /// error.
     fn wait_for_fix(&self, failure: &Failure) -> Result<(), i32> {
         self.session.eprint(&describe(failure, None, self.session.paint_err()));
-        self.note("watching for it to be mended; Ctrl-C ends it");
+        self.note("waiting for a fix; Ctrl-C ends it");
         self.wait().map(|_| ())
     }
 
@@ -228,7 +228,7 @@ impl Rounds<'_> {
         let by_hand: Vec<Changed> = authors.during(&changes).into_iter().cloned().collect();
         for path in authors.suspects() {
             self.warn(&format!(
-                "{path} changed in each of the last rounds; if a task writes it, declare it in `outputs` or let git ignore it. It starts no further round until it changes while nothing runs"
+                "{path} changed in each of the last rounds; if a task writes it, add it to `outputs` or to .gitignore; until then it starts a round only if it changes while nothing runs"
             ));
         }
         drop(authors);

@@ -99,7 +99,7 @@ pub fn run(session: &Session, args: &DoctorArgs) -> Result<End, Failure> {
         Err(error) => {
             let text = error.to_string();
             let hint = hint(&Failure::Git(error), None);
-            let hint = hint.unwrap_or_else(|| "see what git says of it: git status".to_owned());
+            let hint = hint.unwrap_or_else(|| "check the repository: git status".to_owned());
             findings.push(Check::failed("repository", text, hint));
         }
     }
@@ -155,7 +155,7 @@ fn tasks(session: &Session) -> Vec<Check> {
     let project = match Project::open(&session.env, &session.dir) {
         Ok(project) => project,
         Err(Failure::Config(diagnostics)) => {
-            let text = format!("{} to mend", count(diagnostics.list().count(), "error"));
+            let text = format!("{} to fix", count(diagnostics.list().count(), "error"));
             return vec![Check::failed("tasks.toml", text, "`xtask` shows them all")];
         }
         Err(failure) => {
@@ -169,11 +169,7 @@ fn tasks(session: &Session) -> Vec<Check> {
         match without_effect(&project, repository) {
             Ok(found) => findings.extend(found),
             Err(error) => {
-                findings.push(Check::failed(
-                    "tree",
-                    error.to_string(),
-                    "see what git says of it: git status",
-                ));
+                findings.push(Check::failed("tree", error.to_string(), "check the repository: git status"));
             }
         }
     }
@@ -225,7 +221,7 @@ fn tools(session: &Session, config: &Config, root: &Path) -> Vec<Check> {
         let what = format!("tool {tool}");
         match answer {
             Ok(text) => Check::passed(&what, text.lines().next().unwrap_or_default().to_owned()),
-            Err(why) => Check::failed(&what, why, "install it, or mend its probe in [tools] of tasks.toml"),
+            Err(why) => Check::failed(&what, why, "install it, or fix its probe in [tools] of tasks.toml"),
         }
     };
     probes.into_iter().map(finding).collect()
@@ -238,7 +234,7 @@ fn hooks(session: &Session) -> Vec<Check> {
         }
         Ok(rows) if rows.is_empty() => {
             let hint = "to gate what is pushed, write: [hooks] pre-push = [\"ci\"]";
-            vec![Check::warning("hooks", "tasks.toml names no tasks for a stage of git", hint)]
+            vec![Check::warning("hooks", "tasks.toml has no tasks for a git hook", hint)]
         }
         Ok(rows) => rows
             .into_iter()

@@ -66,7 +66,7 @@ pub fn run(session: &Session, args: InitArgs) -> Result<End, Failure> {
     let survey = site.survey()?;
     let found = init::look(&survey);
     if survey.is_cut() {
-        session.eprint("note: there are very many folders, so not all were looked at\n");
+        session.eprint("note: too many folders, so some were skipped\n");
     }
     let mut standings: Vec<Standing> =
         found.tasks.iter().map(|task| site.initial_standing(task, args)).collect();
@@ -131,7 +131,7 @@ impl Initializer<'_> {
         }
         let is_clean = self.work.as_ref().is_some_and(|work| work.is_clean);
         if task.rewrites && !is_clean && !args.no_run {
-            let why = "it was not tried, since it may rewrite files and not all of them are committed";
+            let why = "not tried: it may rewrite files, and some are not committed";
             return Standing::LeftOut(why.to_owned());
         }
         Standing::Kept
@@ -166,14 +166,13 @@ impl Initializer<'_> {
         made.dedup();
         if !changed.is_empty() {
             self.warn(&format!(
-                "the trial changed {}; `git diff` shows how, and a gate would fail",
+                "the tasks changed {}; a gate would fail (see `git diff`)",
                 first_of(&changed, SHOWN)
             ));
         }
         if !made.is_empty() {
-            let text =
-                "; commit what belongs to the repository, and let git ignore the rest, or a gate would fail";
-            self.warn(&format!("the trial made {}{text}", first_of(&made, SHOWN)));
+            let text = "; commit what belongs to the repository and ignore the rest, or a gate would fail";
+            self.warn(&format!("the tasks created {}{text}", first_of(&made, SHOWN)));
         }
         Ok(())
     }
@@ -191,10 +190,7 @@ fn refuse_existing(session: &Session, root: &Path) -> Result<(), Failure> {
     match paths.find(|path| path.under(root).symlink_metadata().is_ok()) {
         None => Ok(()),
         Some(path) => Err(Failure::Usage {
-            text: format!(
-                "there is a tasks.toml already, and it stays as it is: {}",
-                path.under(root).display()
-            ),
+            text: format!("tasks.toml exists already: {}", path.under(root).display()),
             hint: Some("`xtask init --print` shows what would be written".to_owned()),
         }),
     }
@@ -209,10 +205,7 @@ fn write(root: &Path, text: &str) -> Result<(), Failure> {
     if file::write_new(&path, text.as_bytes())? {
         return Ok(());
     }
-    Err(Failure::Usage {
-        text: format!("somebody else has just written {}, and it stays as it is", path.display()),
-        hint: None,
-    })
+    Err(Failure::Usage { text: format!("another process has just written {}", path.display()), hint: None })
 }
 
 /// Leaves out the tasks that failed.
@@ -246,7 +239,7 @@ fn summary(session: &Session, found: &Found, standings: &[Standing], args: InitA
     }
     let kept = found.tasks.len() - left.len();
     if kept == 0 {
-        text.push_str("note: nothing was found that passes, so there is an example in place of it\n");
+        text.push_str("note: no task was found that passes, so tasks.toml has an example\n");
     }
     if !args.print {
         let tried = if args.no_run && kept > 0 { ", none of them tried" } else { "" };

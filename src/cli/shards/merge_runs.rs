@@ -164,14 +164,14 @@ fn text(paint: Paint, (merged, gates, passed): (&Merged, &[MergedGate], bool), e
     }
     let mut warn = |what: String| text.push_str(&format!("{}\n", lines.notice(Level::Warning, &what)));
     for index in &merged.missing {
-        warn(format!("shard {index} is missing: give its manifest too, or run it"));
+        warn(format!("shard {index} is missing: add its manifest, or run it"));
     }
     for (index, files) in &merged.repeated {
-        warn(format!("shard {index} is there more than once: {}; give one of them", files.join(", ")));
+        warn(format!("shard {index} has several manifests: {}; give only one", files.join(", ")));
     }
     if merged.missing.is_empty() && !merged.unfinished.is_empty() {
         let tasks: Vec<&str> = merged.unfinished.iter().map(String::as_str).collect();
-        warn(format!("no shard came to an end with {}", named(&tasks)));
+        warn(format!("no shard finished {}", named(&tasks)));
     }
     for gate in gates {
         text.push_str(&gate_text(paint, gate));
@@ -257,8 +257,8 @@ fn events(merged: &Merged, gates: &[MergedGate]) -> (Vec<Event>, Vec<Event>) {
     let manifest = &merged.manifest;
     let mut tasks: Vec<TaskFinished> =
         manifest.tasks.iter().map(|(name, account)| finished(name, account)).collect();
-    let missing = merged.missing.iter().map(|shard| (shard, "there is no manifest of it"));
-    let repeated = merged.repeated.keys().map(|shard| (shard, "there are several manifests of it"));
+    let missing = merged.missing.iter().map(|shard| (shard, "its manifest is missing"));
+    let repeated = merged.repeated.keys().map(|shard| (shard, "it has several manifests"));
     let absent = missing.chain(repeated).map(|(shard, why)| absent_shard(*shard, why));
     let mut new: Vec<TaskFinished> = gates.iter().map(MergedGate::finished).chain(absent).collect();
     if !merged.missing.is_empty() || !merged.repeated.is_empty() {

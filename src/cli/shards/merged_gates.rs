@@ -132,7 +132,7 @@ pub fn judge(session: &Session, merged: &Merged) -> Result<Vec<MergedGate>, Fail
     if !merged.missing.is_empty() {
         return Ok(gates
             .iter()
-            .map(|name| MergedGate::not_judged(name, "not all shards are there"))
+            .map(|name| MergedGate::not_judged(name, "some shards are missing"))
             .collect());
     }
     let project = Project::open(&session.env, &session.dir)?;
@@ -257,7 +257,7 @@ fn join_reports(manifest: &Manifest, tasks: &[&str]) -> Result<(Facts, Vec<Sourc
     for task in tasks {
         let unknown = || {
             NotJudged::Failed(Ended::NotStarted {
-                why: format!("no shard handed on what {task} reports; the one that ran it tells why"),
+                why: format!("no shard has the reports of {task}; see the log of the shard that ran it"),
             })
         };
         let facts = manifest.facts.get(*task).ok_or_else(unknown)?;
