@@ -139,7 +139,7 @@ fn what_is_no_shard_is_a_usage_error() {
         ("0/4", "must be between 1 and 4"),
         ("5/4", "must be between 1 and 4"),
         ("x", "expected K/N"),
-        ("1/0", "1 to 1000"),
+        ("1/0", "between 1 and 1000"),
     ] {
         project.xtask(&["ci", "--shard", shard]).ends(2).says(message);
         project.xtask(&["plan", "ci", "--shard", shard]).ends(2).says(message);
