@@ -1,8 +1,9 @@
-//! Floor 0, the ground: names, paths, digests, units, time, files, locks, environment. It must not
-//! know of tasks, trees or runs.
+//! The lowest layer: names, paths, patterns, digests, units, time, files, locks and the environment. It must
+//! not know of tasks, trees or runs.
 
 pub mod ci;
 pub mod clock;
+pub mod cycle;
 pub mod digest;
 pub mod env;
 pub mod file;

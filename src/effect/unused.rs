@@ -1,13 +1,13 @@
-//! What a config defines and nothing uses. It must not know a tree.
+//! Finds what a config defines and nothing uses. It must not know a tree.
 
 use std::collections::{HashMap, HashSet};
 
 use crate::base::pattern::{Patterns, What};
 use crate::config::model::{Config, SourceFile, Task};
-use crate::effect::number;
 use crate::warning::{Problem, Warning};
 
-/// The sets, tools and services that no task uses, by file and line; none of a part of a config.
+/// Returns a warning for each set, tool and service that no task uses, by file and line; none if the config
+/// is only a part.
 pub fn unused(config: &Config) -> Vec<Warning> {
     if config.is_part {
         return Vec::new();
@@ -38,8 +38,8 @@ pub fn unused(config: &Config) -> Vec<Warning> {
         warnings.push(Warning {
             file: place.file.clone(),
             path: config.files[file].path.to_string(),
-            line: number(place.line),
-            column: number(place.column),
+            line: place.line,
+            column: place.column,
             declared: format!("`{}`", service.task.name),
             problem: Problem::Unused { what: "service".to_owned() },
             hint: Some("name it in the `services` of a task, or take it out".to_owned()),
@@ -49,7 +49,7 @@ pub fn unused(config: &Config) -> Vec<Warning> {
     warnings
 }
 
-/// All that runs a command.
+/// Returns everything that runs a command.
 fn commands(config: &Config) -> impl Iterator<Item = &Task> {
     let services = config.services.iter().map(|service| &service.task);
     config.tasks.iter().chain(services).chain(config.worktree.setup.as_deref())
@@ -75,8 +75,8 @@ fn warning(file: &SourceFile, at: usize, declared: String, what: &str) -> Warnin
     Warning {
         file: place.file,
         path: file.path.to_string(),
-        line: number(place.line),
-        column: number(place.column),
+        line: place.line,
+        column: place.column,
         declared,
         problem: Problem::Unused { what: what.to_owned() },
         hint: Some(hint.to_owned()),

@@ -1,104 +1,84 @@
-//! What all workers of a run share. It must not decide anything.
+//! The context that all workers of a run share. It decides nothing: see [`super::worker`].
 
-use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use crate::base::digest::Digest;
-use crate::cache::Cache;
-use crate::config::model::{ServiceId, TaskId};
-use crate::engine::location::RunLocation;
+use crate::config::model::{ServiceId, Task, TaskId};
+use crate::engine::location::{RunLocation, Store};
 use crate::engine::report::store::ReportStore;
+use crate::engine::run::Run;
 use crate::engine::run::emitter::Emitter;
 use crate::engine::run::options::RunOptions;
 use crate::engine::run::state::{NodeResult, NodeStates, RunRecords, RunTree, ToldOnce};
 use crate::engine::sandbox::Sandboxes;
 use crate::engine::services::identity::Identities;
-use crate::engine::services::{Services, Setting};
-use crate::engine::task::command::Programs;
+use crate::engine::services::{ServiceEnv, Services};
+use crate::engine::task::command::ProgramCache;
 use crate::engine::task::secrets::Secrets;
-use crate::engine::watch::{Standing, Watching};
+use crate::engine::watch::{Invalidation, WatchSession};
 use crate::event::{Level, What};
-use crate::git::{PoolFinder, WorkTreeReader};
+use crate::git::PoolFinder;
 use crate::graph::NodeId;
 use crate::history::tasks::History;
-use crate::plan::{Plan, World};
+use crate::plan::{Plan, PlanInputs};
 use crate::process::guard::Guard;
 use crate::process::stop::Stop;
 
-/// What a run in a repository has.
-#[derive(Clone, Copy)]
-pub struct Store<'a> {
-    /// The state directory.
-    pub state: &'a Path,
-    /// The cache.
-    pub cache: &'a Cache,
-    /// The work tree, to be looked at again.
-    pub tree: &'a WorkTreeReader,
-}
-
-/// All that workers share.
+/// The context of a run.
 pub struct Context<'a> {
     /// What the plan was made from.
-    pub world: World<'a>,
+    pub inputs: PlanInputs<'a>,
     /// The plan.
     pub plan: &'a Plan,
     /// Where the run takes place.
     pub location: RunLocation<'a>,
-    /// What a repository adds; `None` outside one.
+    /// The cache and the work tree of a repository; `None` outside one.
     pub store: Option<Store<'a>>,
-    /// How it is carried out.
+    /// How the run is carried out.
     pub options: &'a RunOptions<'a>,
-    /// Where events go.
+    /// The emitter of events.
     pub emitter: &'a Emitter,
-    /// Hides secrets, and finds them in what is to be stored.
+    /// The secrets of the run, which are masked in logs and searched for in outputs.
     pub secrets: &'a Secrets,
-    /// The programs that were found before.
-    pub programs: Programs,
-    /// Where tasks run that see only what they declare; `None` outside a repository.
+    /// Programs that were found before.
+    pub programs: ProgramCache,
+    /// The sandboxes of tasks that see only what they declare; `None` outside a repository.
     pub sandboxes: Option<Sandboxes<'a>>,
-    /// The services that are up.
+    /// The running services.
     pub services: &'a Services,
-    /// What the reports of finished tasks say, for those who will ask.
+    /// What the reports of finished tasks say, for the gates of the run.
     pub report_store: ReportStore,
-    /// What rounds share, if this run is one of several.
-    pub watching: Option<&'a Watching>,
-    /// Ends what runs.
+    /// What the runs of `watch` share, if this is one of them.
+    pub watching: Option<&'a WatchSession>,
+    /// Stops the tasks.
     pub stop: Stop,
-    /// Ends `finally` commands, when even they are to end.
+    /// Stops `finally` commands.
     pub stop_finally: Stop,
     /// The results of the nodes so far.
     pub nodes: NodeStates<'a>,
     /// The tree, with what tasks of this run wrote into it.
     pub tree: RunTree<'a>,
-    /// What the run leaves for later runs.
+    /// What the run stores for later runs.
     pub records: RunRecords,
-    /// What its reader was told already.
+    /// Messages that are printed once.
     pub told: ToldOnce,
     guard: OnceLock<Option<Arc<Guard>>>,
     expected: OnceLock<Vec<Option<u64>>>,
-    standing: Mutex<Standing>,
+    invalidation: Mutex<Invalidation>,
 }
 
 impl<'a> Context<'a> {
-    /// Of a run that has not started.
-    pub fn new(
-        world: World<'a>,
-        plan: &'a Plan,
-        location: RunLocation<'a>,
-        store: Option<Store<'a>>,
-        options: &'a RunOptions<'a>,
-        emitter: &'a Emitter,
-        services: &'a Services,
-        secrets: &'a Secrets,
-    ) -> Self {
+    /// Returns the context of a run that has not started.
+    pub fn new(run: &'a Run<'a>, emitter: &'a Emitter) -> Self {
+        let Run { inputs: world, plan, location, store, options, services, secrets, .. } = *run;
         Self {
-            world,
+            inputs: world,
             plan,
             location,
             options,
             emitter,
             secrets,
-            programs: Programs::default(),
+            programs: ProgramCache::default(),
             sandboxes: store.map(|store| {
                 let root = world.config.worktree.root.as_deref();
                 Sandboxes::new(PoolFinder { state: store.state, env: world.env, root }, &options.run_id)
@@ -107,7 +87,7 @@ impl<'a> Context<'a> {
             services,
             report_store: ReportStore::new(world.config, world.graph),
             watching: options.watching,
-            standing: Mutex::default(),
+            invalidation: Mutex::default(),
             stop: Stop::new(),
             stop_finally: Stop::new(),
             guard: OnceLock::new(),
@@ -119,14 +99,19 @@ impl<'a> Context<'a> {
         }
     }
 
-    /// The name of a node's task.
-    pub fn name(&self, id: NodeId) -> &'a str {
-        &self.world.config.task(self.world.graph.node(id).task).name
+    /// Returns a node's task.
+    pub fn task(&self, id: NodeId) -> &'a Task {
+        self.inputs.config.task(self.inputs.graph.node(id).task)
     }
 
-    /// Starts the guard, once: from then on nothing outlives this process.
+    /// Returns the name of a node's task.
+    pub fn name(&self, id: NodeId) -> &'a str {
+        &self.task(id).name
+    }
+
+    /// Starts the guard at the first call. From then on no process outlives this one.
     pub fn guard(&self) -> Option<Arc<Guard>> {
-        let start = || match Guard::start(self.world.env.program(), &self.options.run_id, self.location.hold)
+        let start = || match Guard::start(self.inputs.env.program(), &self.options.run_id, self.location.hold)
         {
             Ok(guard) => Some(Arc::new(guard)),
             Err(error) => {
@@ -138,11 +123,11 @@ impl<'a> Context<'a> {
         self.guard.get_or_init(start).clone()
     }
 
-    /// What services are started with.
-    pub fn setting(&self) -> Setting<'_> {
-        Setting {
-            config: self.world.config,
-            env: self.world.env,
+    /// Returns what services are started with.
+    pub fn service_env(&self) -> ServiceEnv<'_> {
+        ServiceEnv {
+            config: self.inputs.config,
+            env: self.inputs.env,
             root: self.location.root.to_owned(),
             emitter: self.emitter,
             mask: Arc::clone(&self.secrets.mask),
@@ -157,26 +142,26 @@ impl<'a> Context<'a> {
     /// used again. Other runs start each service anew.
     fn service_identity(&self, id: ServiceId) -> Option<Digest> {
         self.watching?;
-        let graph = self.world.graph;
+        let graph = self.inputs.graph;
         let contribution = |task: TaskId| {
             let node = graph.ids().find(|node| graph.node(*node).task == task)?;
             self.nodes.contribution(node)
         };
         let snapshot = self.tree.snapshot();
-        let (config, env) = (self.world.config, self.world.env);
+        let (config, env) = (self.inputs.config, self.inputs.env);
         let identities =
             Identities { config, env, snapshot: snapshot.as_deref(), contribution: &contribution };
         Some(identities.identity(id))
     }
 
-    /// Takes from the history how long each task is expected to take.
+    /// Sets the expected duration of each task, from the history.
     pub fn set_expected(&self, history: &History) {
-        let expected = self.world.graph.ids().map(|id| history.expected(self.name(id))).collect();
+        let expected = self.inputs.graph.ids().map(|id| history.expected(self.name(id))).collect();
         // Set once, before any worker starts.
         let _ = self.expected.set(expected);
     }
 
-    /// How long a node's task is expected to take, in milliseconds.
+    /// Returns how long a node's task is expected to take, in milliseconds.
     pub fn expected(&self, id: NodeId) -> Option<u64> {
         *self.expected.get()?.get(id.0)?
     }
@@ -188,7 +173,7 @@ impl<'a> Context<'a> {
         }
     }
 
-    /// Whether any process was started.
+    /// Returns whether any process was started.
     pub fn has_started(&self) -> bool {
         self.guard.get().is_some()
     }
@@ -197,12 +182,12 @@ impl<'a> Context<'a> {
     pub fn finish(&self, id: NodeId, result: NodeResult) {
         self.nodes.finish(id, result);
         if self.watching.is_some() {
-            self.standing().finish(id);
+            self.invalidation().finish(id);
         }
     }
 
-    /// Returns which nodes are out of date.
-    pub fn standing(&self) -> MutexGuard<'_, Standing> {
-        self.standing.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Locks and returns which nodes are out of date.
+    pub fn invalidation(&self) -> MutexGuard<'_, Invalidation> {
+        self.invalidation.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,5 +1,7 @@
-//! Preparing a plan: the snapshot, the probes, the cache and the history that it is made from. It
-//! must not decide what is done with the plan.
+//! Prepares a plan: reads the snapshot, runs the probes, and opens the cache and the history.
+//!
+//! Read [`Prepared`], then [`tool_probes`] (what tools print about themselves), [`knowledge`] (what earlier
+//! runs left) and [`sharding`] (one shard of a plan). Nothing here decides what is done with the plan.
 
 pub mod knowledge;
 pub mod sharding;
@@ -18,23 +20,23 @@ use crate::config::diagnostic::Diagnostics;
 use crate::config::model::{Config, TaskId};
 use crate::effect::{self, Judged, Warnings};
 use crate::engine::location::{RunLocation, Tree};
-use crate::engine::prepare::knowledge::{Nothing, Recall};
-use crate::engine::prepare::tool_probes::Probes;
+use crate::engine::prepare::knowledge::{NoHistory, StoredKnowledge};
+use crate::engine::prepare::tool_probes::ProbeResults;
 use crate::engine::report::baseline::{self, BaselineContext};
-use crate::engine::run::emitter::unwritten;
+use crate::engine::run::emitter::write_warning;
 use crate::engine::task::secrets::Secrets;
 use crate::git::snapshot::Snapshot;
 use crate::git::{GitError, WorkTreeReader};
 use crate::graph::{Graph, Reach};
 use crate::history::tasks::LazyHistory;
-use crate::plan::{CachePolicy, InputDigests, Knowledge, Plan, Platform, World};
+use crate::plan::{CachePolicy, InputDigests, Knowledge, Plan, PlanInputs, Platform};
 use crate::process::mask::MaskError;
 use crate::quality::Basis;
 use crate::select::{SelectError, Selection};
 use crate::shard::plan::ShardPlan;
 use crate::warning;
 
-/// What is to be planned.
+/// A request for a plan.
 #[derive(Clone, Debug)]
 pub struct Request {
     /// The names that were given.
@@ -43,16 +45,16 @@ pub struct Request {
     pub reach: Reach,
     /// Whether and how the cache is used.
     pub policy: CachePolicy,
-    /// Arguments for the one task that is named.
+    /// Arguments for the only task that is named.
     pub args: Vec<String>,
-    /// These tasks alone, of those that the names stand for.
+    /// If set, only these of the tasks that the names select.
     pub tasks: Option<Vec<TaskId>>,
-    /// What the reader has to know of this request.
+    /// Notes for the reader about this request.
     pub notes: Vec<String>,
 }
 
 impl Request {
-    /// Returns the request for these names with all they need, from the cache where it can be.
+    /// Returns the request for these names and all their needs, with results from the cache.
     pub fn new(names: Vec<String>) -> Self {
         Self {
             names,
@@ -65,37 +67,35 @@ impl Request {
     }
 }
 
-/// Everything that a plan is made from.
+/// Everything that a plan is made from, with its owners.
 pub struct Prepared<'a> {
     /// The tasks.
     pub config: &'a Config,
-    /// Those that matter here.
+    /// The tasks of the plan and their needs.
     pub graph: Graph,
     /// The names that were given.
     pub names: Vec<String>,
     /// The tree.
     pub snapshot: Option<Snapshot>,
-    /// The work tree, to be looked at again.
+    /// The reader of the work tree, with which it is read again.
     pub reader: Option<WorkTreeReader>,
-    /// The cache, and where it lies.
+    /// The state directory and its cache.
     pub store: Option<(PathBuf, Cache)>,
-    /// What former runs left on record.
+    /// The history of earlier runs.
     pub history: LazyHistory,
-    /// Things that went wrong without changing anything.
-    pub warnings: Vec<String>,
-    /// Why state can't be written, if that is known already.
+    /// A warning that state can't be written, if that is known already.
     pub unwritten: Option<String>,
-    /// Declarations of tasks.toml that have no effect here.
-    pub without_effect: Warnings,
-    /// What the reader has to know of the request.
+    /// Declarations of tasks.toml that have no effect on this tree.
+    pub warnings: Warnings,
+    /// Notes for the reader about the request.
     pub notes: Vec<String>,
-    /// What hides secrets.
+    /// The secrets of the tasks.
     pub secrets: Secrets,
-    /// Which part of a larger plan this is, if it is one.
-    pub part: Option<ShardPlan>,
-    args: Vec<String>,
-    receiver: Option<TaskId>,
-    probes: Probes,
+    /// The shard that is planned, if the plan is split.
+    pub shard_plan: Option<ShardPlan>,
+    /// Arguments from the command line, and the task that they are for.
+    args: Option<(TaskId, Vec<String>)>,
+    probes: ProbeResults,
     platform: Platform,
     policy: CachePolicy,
     root: Option<&'a Path>,
@@ -105,7 +105,7 @@ pub struct Prepared<'a> {
 /// Why a plan can't be made.
 #[derive(Debug, thiserror::Error)]
 pub enum PrepareError {
-    /// Names that stand for nothing.
+    /// Names that select nothing.
     #[error(transparent)]
     Select(#[from] SelectError),
     /// The tree can't be read.
@@ -114,17 +114,17 @@ pub enum PrepareError {
     /// Inputs of tasks match no file of the tree.
     #[error("tasks.toml is invalid for this tree")]
     NoInputs(Diagnostics),
-    /// Secrets can't be hidden, so nothing is told of them.
+    /// Secrets can't be masked.
     #[error(transparent)]
     Mask(#[from] MaskError),
 }
 
 impl<'a> Prepared<'a> {
-    /// Gathers what the plan of `request` is made from.
+    /// Loads everything that the plan of `request` is made from.
     ///
     /// # Errors
     /// A name is unknown, the tree can't be read, or inputs of a task match no file of it.
-    pub fn gather(
+    pub fn load(
         config: &'a Config,
         request: &Request,
         location: RunLocation<'a>,
@@ -133,48 +133,51 @@ impl<'a> Prepared<'a> {
     ) -> Result<Self, PrepareError> {
         let RunLocation { tree, root, env, .. } = location;
         let selection = Selection::of(config, &request.names)?;
-        let receiver = if request.args.is_empty() { None } else { Some(selection.receiver(config)?) };
+        let args = match &*request.args {
+            [] => None,
+            args => Some((selection.receiver(config)?, args.to_vec())),
+        };
         let selected = request.tasks.as_deref().unwrap_or(&selection.tasks);
         let graph = Graph::of(config, selected, request.reach);
-        let secrets = Secrets::of(config, &graph, env)?;
-        let (probes, looked) =
-            rayon::join(|| tool_probes::ask(config, &graph, env, root, run_id), || look(location));
-        let looked = looked?;
-        let without_effect = match &looked.snapshot {
-            // Also of what is not affected: it never will be.
+        let secrets = Secrets::new(config, &graph, env)?;
+        let (probes, reading) = rayon::join(
+            || tool_probes::run_probes(config, &graph, env, root, run_id),
+            || read_tree(location),
+        );
+        let reading = reading?;
+        let warnings = match &reading.snapshot {
+            // Tasks that are not affected are checked too: a pattern that matches nothing is never affected.
             Some(snapshot) if request.tasks.is_some() && request.reach != Reach::Only => {
                 let all = Graph::of(config, &selection.tasks, request.reach);
-                all_effective(config, &all, snapshot, tree, root)?
+                check_effective(config, &all, snapshot, tree, root)?
             }
-            Some(snapshot) => all_effective(config, &graph, snapshot, tree, root)?,
+            Some(snapshot) => check_effective(config, &graph, snapshot, tree, root)?,
             None => Warnings::default(),
         };
         let open = |state| Cache::open(state, config.settings.cache_size, clock);
         let store = location.state.map(|state| (state.to_owned(), open(state)));
-        let standing = BaselineContext {
+        let baseline_context = BaselineContext {
             origin: location.origin,
             state: location.state,
-            snapshot: looked.snapshot.as_ref(),
+            snapshot: reading.snapshot.as_ref(),
             now: clock.now(),
         };
-        let gates = baseline::gate_bases(config, &graph, standing);
+        let gates = baseline::gate_bases(config, &graph, baseline_context);
         let history = LazyHistory::new(store.as_ref().map(|(state, _)| state.clone()));
         Ok(Self {
             config,
             graph,
             names: selection.names,
-            snapshot: looked.snapshot,
-            reader: looked.reader,
+            snapshot: reading.snapshot,
+            reader: reading.reader,
             store,
             history,
-            warnings: Vec::new(),
-            unwritten: looked.unwritten,
-            without_effect,
+            unwritten: reading.unwritten,
+            warnings,
             notes: request.notes.iter().map(|note| secrets.mask.text(note)).collect(),
             secrets,
-            part: None,
-            args: request.args.clone(),
-            receiver,
+            shard_plan: None,
+            args,
             probes,
             platform: Platform::here(),
             policy: request.policy,
@@ -183,42 +186,42 @@ impl<'a> Prepared<'a> {
         })
     }
 
-    /// What is known from former runs.
+    /// Returns what is known from earlier runs.
     pub fn knowledge(&self) -> Box<dyn Knowledge + '_> {
         match &self.store {
-            Some((_, cache)) => Box::new(Recall::new(cache, &self.history, self.root)),
-            None => Box::new(Nothing),
+            Some((_, cache)) => Box::new(StoredKnowledge::new(cache, &self.history, self.root)),
+            None => Box::new(NoHistory),
         }
     }
 
-    /// The machine that it is planned for.
+    /// Returns the machine that the plan is for.
     pub fn platform(&self) -> &Platform {
         &self.platform
     }
 
-    /// The digests of all input sets.
+    /// Returns the digests of all input sets.
     pub fn digests(&self) -> InputDigests<'_> {
         match &self.snapshot {
-            Some(snapshot) => InputDigests::of(self.config, &self.graph, snapshot),
+            Some(snapshot) => InputDigests::new(self.config, &self.graph, snapshot),
             None => InputDigests::default(),
         }
     }
 
-    /// All of it, as the plan takes it.
-    pub fn world<'w>(
+    /// Returns the inputs of the plan.
+    pub fn plan_inputs<'w>(
         &'w self,
         env: &'w Env,
         digests: &'w InputDigests<'w>,
         knowledge: &'w dyn Knowledge,
-    ) -> World<'w> {
-        World {
+    ) -> PlanInputs<'w> {
+        PlanInputs {
             config: self.config,
             graph: &self.graph,
             snapshot: self.snapshot.as_ref(),
             digests,
             env,
             probes: &self.probes,
-            args: self.receiver.map(|task| (task, &*self.args)),
+            args: self.args.as_ref().map(|(task, args)| (*task, &**args)),
             platform: &self.platform,
             policy: self.policy,
             knowledge,
@@ -227,34 +230,34 @@ impl<'a> Prepared<'a> {
         }
     }
 
-    /// Makes the plan and hands it to `use_it`, with what it was made from.
-    pub fn plan<T>(&self, env: &Env, use_it: impl FnOnce(&World<'_>, &Plan) -> T) -> T {
+    /// Makes the plan and calls `use_it` with its inputs and the plan.
+    pub fn plan<T>(&self, env: &Env, use_it: impl FnOnce(&PlanInputs<'_>, &Plan) -> T) -> T {
         let digests = self.digests();
         let knowledge = self.knowledge();
-        let world = self.world(env, &digests, &*knowledge);
-        let plan = Plan::of(&world);
+        let world = self.plan_inputs(env, &digests, &*knowledge);
+        let plan = Plan::new(&world);
         use_it(&world, &plan)
     }
 }
 
-/// The declarations of a config that have no effect on a tree, the first of them.
+/// Returns the first declarations of a config that have no effect on a tree.
 ///
 /// # Errors
 /// The inputs of a task match no file.
-fn all_effective(
+fn check_effective(
     config: &Config,
     graph: &Graph,
     snapshot: &Snapshot,
     tree: Tree<'_>,
     root: &Path,
 ) -> Result<Warnings, PrepareError> {
-    let Judged { refused, warnings } = without_effect(config, graph, snapshot, tree, root, warning::LISTED);
+    let Judged { refused, warnings } = find_ineffective(config, graph, snapshot, tree, root, warning::LISTED);
     refused.map_or(Ok(warnings), |diagnostics| Err(PrepareError::NoInputs(diagnostics)))
 }
 
-/// What of a config has no effect on a tree, for the tasks of `graph`: patterns that match nothing, and
-/// what nothing uses. At most `most` warnings are listed.
-pub fn without_effect(
+/// Returns what of a config has no effect on a tree, for the tasks of `graph`: patterns that match nothing,
+/// and definitions that nothing uses. At most `most` warnings are listed.
+pub fn find_ineffective(
     config: &Config,
     graph: &Graph,
     snapshot: &Snapshot,
@@ -263,7 +266,7 @@ pub fn without_effect(
     most: usize,
 ) -> Judged {
     let mut judged =
-        effect::check(config, graph, snapshot, &Around { tree, absent: OnceCell::new(), root }, most);
+        effect::check(config, graph, snapshot, &TreeFacts { tree, absent: OnceCell::new(), root }, most);
     for warning in effect::unused(config) {
         if judged.warnings.listed.len() < most {
             judged.warnings.listed.push(warning);
@@ -274,15 +277,15 @@ pub fn without_effect(
     judged
 }
 
-/// What is known of a tree besides its files.
-struct Around<'a> {
+/// What is known about a tree besides its files.
+struct TreeFacts<'a> {
     tree: Tree<'a>,
     /// The files that are not checked out.
     absent: OnceCell<Vec<RepoPath>>,
     root: &'a Path,
 }
 
-impl effect::Tree for Around<'_> {
+impl effect::Tree for TreeFacts<'_> {
     fn ignores(&self, path: &RepoPath) -> bool {
         self.tree.repository().is_some_and(|repository| repository.ignores(path))
     }
@@ -306,30 +309,31 @@ impl effect::Tree for Around<'_> {
     }
 }
 
-/// What a look at the tree gave.
+/// The result of reading a tree.
 #[derive(Default)]
-struct Looked {
+struct TreeReading {
     snapshot: Option<Snapshot>,
     reader: Option<WorkTreeReader>,
     unwritten: Option<String>,
 }
 
-fn look(location: RunLocation<'_>) -> Result<Looked, GitError> {
+fn read_tree(location: RunLocation<'_>) -> Result<TreeReading, GitError> {
     match location.tree {
-        Tree::None => Ok(Looked::default()),
-        Tree::Objects(repository, tree, filters) => {
-            Ok(Looked { snapshot: Some(repository.commit_snapshot(tree, filters)?), ..Looked::default() })
-        }
+        Tree::None => Ok(TreeReading::default()),
+        Tree::Objects(repository, tree, filters) => Ok(TreeReading {
+            snapshot: Some(repository.commit_snapshot(tree, filters)?),
+            ..TreeReading::default()
+        }),
         Tree::WorkDir(repository) => {
             let reader = WorkTreeReader::open(repository, location.state)?;
             let snapshot = reader.snapshot()?;
-            // The next look takes longer; that is all that is lost.
+            // The only loss is that the next reading takes longer.
             let unwritten = match reader.save() {
-                Err(GitError::File(error)) => Some(unwritten(&error)),
+                Err(GitError::File(error)) => Some(write_warning(&error)),
                 Err(error) => Some(format!("state can't be written: {error}")),
                 Ok(()) => None,
             };
-            Ok(Looked { snapshot: Some(snapshot), reader: Some(reader), unwritten })
+            Ok(TreeReading { snapshot: Some(snapshot), reader: Some(reader), unwritten })
         }
     }
 }

@@ -11,8 +11,8 @@ use crate::engine::context::Context;
 use crate::engine::report::store::ReportStore;
 use crate::engine::run::Run;
 use crate::engine::run::emitter::Emitter;
-use crate::engine::run::inbox::{Inbox, NodeOutcome, Note, signal_name};
-use crate::engine::run::manifest::{Draft, Handed};
+use crate::engine::run::inbox::{Inbox, NodeOutcome, Notification, signal_name};
+use crate::engine::run::manifest::{ManifestDraft, ShardReports};
 use crate::engine::run::scheduler::{Action, Cost, Message, Scheduler};
 use crate::engine::task::task_env;
 use crate::engine::watch::look_again::look_again;
@@ -26,14 +26,14 @@ use crate::process::stop::Demand;
 use crate::process::strays;
 use crate::reason::{FileChange, Reason};
 
-/// How often nodes that stand still try again.
+/// How often blocked nodes try again.
 const RETRY_EVERY: Duration = Duration::from_millis(50);
 
-/// How far the main loop is.
+/// The progress of the main loop.
 struct Progress<'a> {
     scheduler: Scheduler<'a>,
     tally: Tally,
-    /// Nodes that wait for a lock outside this run, and try again.
+    /// Nodes that wait for a lock of another run, and try again.
     blocked: Vec<NodeId>,
 }
 
@@ -53,39 +53,31 @@ struct Tally {
 }
 
 impl Run<'_> {
-    /// Runs it to its end.
-    pub fn perform(&self, emitter: &Emitter, inbox: &Inbox) -> Summary {
+    /// Runs the plan and returns the summary.
+    pub fn run(&self, emitter: &Emitter, inbox: &Inbox) -> Summary {
         inbox.on_suspension(Some(emitter.on_suspension()));
         emitter.emit(What::RunStarted(self.started(emitter)));
-        for (level, text) in &self.notices {
-            emitter.notice(*level, text);
+        for note in &self.notes {
+            emitter.notice(Level::Note, note);
         }
         if !self.warnings.listed.is_empty() {
             let Warnings { listed, more } = self.warnings;
             emitter.emit(What::Warnings { warnings: listed.clone(), more: *more });
         }
-        let mut context = Context::new(
-            self.world,
-            self.plan,
-            self.location,
-            self.store,
-            self.options,
-            emitter,
-            self.services,
-            self.secrets,
-        );
-        if self.part.is_some_and(|part| !part.gates.is_empty()) {
-            context.report_store = ReportStore::for_nodes(self.world.graph.ids());
+        let mut context = Context::new(self, emitter);
+        if self.shard_plan.is_some_and(|part| !part.gates.is_empty()) {
+            context.report_store = ReportStore::for_nodes(self.inputs.graph.ids());
         }
-        let executes = |planned: &Planned| matches!(planned.decision, Decision::Miss(_) | Decision::Waits(_));
+        let executes =
+            |planned: &Planned| matches!(planned.decision, Decision::Miss(_) | Decision::Pending(_));
         if self.plan.nodes.iter().any(executes) {
             context.set_expected(self.history.get());
         }
         let costs = self.costs(&context);
-        let scheduler = Scheduler::new(self.world.graph, costs, self.options.jobs, self.options.on_failure);
+        let scheduler = Scheduler::new(self.inputs.graph, costs, self.options.jobs, self.options.on_failure);
         let mut progress = Progress { scheduler, tally: Tally::default(), blocked: Vec::new() };
         let draft = std::thread::scope(|scope| {
-            let draft = self.leaves_manifest().then(|| scope.spawn(|| Draft::of(self, &context)));
+            let draft = self.has_manifest().then(|| scope.spawn(|| ManifestDraft::new(self, &context)));
             let mut actions = progress.scheduler.begin();
             loop {
                 self.act(&context, scope, &mut progress, actions, inbox);
@@ -98,19 +90,20 @@ impl Run<'_> {
         });
         let mut tally = progress.tally;
         self.end_services(&context, &mut tally, inbox);
-        self.end_strays(&context);
-        self.remember(&context);
-        let changed = if tally.is_pass() { self.changed(&context) } else { Vec::new() };
+        self.end_orphans(&context);
+        self.store_history(&context);
+        let changed = if tally.is_pass() { self.changed_files(&context) } else { Vec::new() };
         if changed.is_empty() {
-            self.record(&context);
+            self.store_gate_records(&context);
         }
-        let left = self.part.map(|part| part.gates.clone()).unwrap_or_default();
-        let hands_on = draft.is_some() && !left.is_empty();
-        let mut handed = if hands_on { self.handed(&context) } else { Handed::default() };
-        tally.failed.append(&mut handed.lacking);
+        let left = self.shard_plan.map(|part| part.gates.clone()).unwrap_or_default();
+        let has_reports = draft.is_some() && !left.is_empty();
+        let mut shard_reports =
+            if has_reports { self.shard_reports(&context) } else { ShardReports::default() };
+        tally.failed.append(&mut shard_reports.missing);
         let summary = Summary { changed, left, ..tally.summary(emitter.millis()) }.judged();
         if let Some(draft) = draft {
-            self.leave_manifest(&context, (draft, handed), &summary);
+            self.write_manifest(&context, (draft, shard_reports), &summary);
         }
         inbox.on_suspension(None);
         emitter.emit(What::RunFinished(summary.clone()));
@@ -118,11 +111,11 @@ impl Run<'_> {
     }
 
     fn started(&self, emitter: &Emitter) -> RunStarted {
-        let tasks = self.world.graph.nodes.iter().zip(&self.plan.nodes);
+        let tasks = self.inputs.graph.nodes.iter().zip(&self.plan.nodes);
         let counted =
-            tasks.filter(|(_, planned)| !matches!(planned.decision, Decision::Gathers | Decision::Context));
+            tasks.filter(|(_, planned)| !matches!(planned.decision, Decision::Aggregate | Decision::Context));
         let names: Vec<&str> =
-            counted.map(|(node, _)| self.world.config.task(node.task).name.as_str()).collect();
+            counted.map(|(node, _)| self.inputs.config.task(node.task).name.as_str()).collect();
         let now = emitter.clock().now().0.saturating_sub(emitter.millis());
         RunStarted {
             version: crate::event::VERSION,
@@ -135,30 +128,30 @@ impl Run<'_> {
             jobs: self.options.jobs,
             width: names.iter().map(|name| name.chars().count()).max().unwrap_or(0),
             gated: self.options.gated.clone(),
-            within: task_env::run_around(self.world.env),
+            within: task_env::parent_run(self.inputs.env),
         }
     }
 
     fn costs(&self, context: &Context<'_>) -> Vec<Cost> {
         let cost = |id: NodeId| {
-            let task = self.world.config.task(self.world.graph.node(id).task);
+            let task = self.inputs.config.task(self.inputs.graph.node(id).task);
             match &self.plan.nodes[id.0].decision {
-                Decision::Gathers | Decision::Context | Decision::Skip(_) | Decision::Fail(_) => {
+                Decision::Aggregate | Decision::Context | Decision::Skip(_) | Decision::Fail(_) => {
                     Cost::default()
                 }
                 Decision::Hit(Reason::Cached { restores: None, .. }) => Cost::default(),
                 Decision::Hit(_) => Cost { slots: 1, ..Cost::default() },
-                Decision::Miss(_) | Decision::Waits(_) => Cost {
+                Decision::Miss(_) | Decision::Pending(_) => Cost {
                     slots: task.slots.get(),
                     locks: task.locks.clone(),
                     expected: context.expected(id).unwrap_or(0),
                 },
             }
         };
-        self.world.graph.ids().map(cost).collect()
+        self.inputs.graph.ids().map(cost).collect()
     }
 
-    /// Carries out actions, and those that follow from nodes that cost nothing.
+    /// Carries out actions, and the actions that follow from nodes that finish at once.
     fn act<'scope, 'env: 'scope>(
         &self,
         context: &'env Context<'_>,
@@ -172,14 +165,15 @@ impl Run<'_> {
             for action in actions {
                 match action {
                     Action::Start(id) if self.is_free(id) => {
-                        let outcome = worker::perform(context, id);
+                        let outcome = worker::run_node(context, id);
                         next.extend(progress.report(context, id, outcome));
                     }
                     Action::Start(id) => {
                         let notes = inbox.sender();
                         scope.spawn(move || {
-                            // The loop ends only when each node has its result.
-                            let _ = notes.send(Note::of(id, || worker::perform(context, id)));
+                            // The receiver exists until each node has its result.
+                            let _ =
+                                notes.send(Notification::from_worker(id, || worker::run_node(context, id)));
                         });
                     }
                     Action::Skip(id, reason) => {
@@ -199,7 +193,7 @@ impl Run<'_> {
     fn is_free(&self, id: NodeId) -> bool {
         matches!(
             self.plan.nodes[id.0].decision,
-            Decision::Gathers
+            Decision::Aggregate
                 | Decision::Context
                 | Decision::Skip(_)
                 | Decision::Fail(_)
@@ -208,19 +202,19 @@ impl Run<'_> {
     }
 
     fn is_aggregate(&self, id: NodeId) -> bool {
-        self.world.config.task(self.world.graph.node(id).task).is_aggregate()
+        self.inputs.config.task(self.inputs.graph.node(id).task).is_aggregate()
     }
 
-    /// Ends the services, unless they are kept for the next run. A signal meanwhile kills them.
+    /// Stops the services, unless they stay up for the next run. A signal meanwhile kills them.
     fn end_services(&self, context: &Context<'_>, tally: &mut Tally, inbox: &Inbox) {
         if self.options.watching.is_some() && tally.signal.is_none() {
             return;
         }
-        let setting = context.setting();
+        let service_env = context.service_env();
         let mut how = if tally.signals > 1 { Demand::Kill } else { Demand::Terminate };
         while !context.services.is_empty() {
-            context.services.end_some(&setting, how);
-            if let Ok(Note::Signal(signal)) = inbox.receiver().try_recv() {
+            context.services.end_some(&service_env, how);
+            if let Ok(Notification::Signal(signal)) = inbox.receiver().try_recv() {
                 tally.signals += 1;
                 tally.signal.get_or_insert(signal);
                 let signal = signal_name(signal).to_owned();
@@ -230,8 +224,8 @@ impl Run<'_> {
         }
     }
 
-    /// Ends what left its process group, and says so.
-    fn end_strays(&self, context: &Context<'_>) {
+    /// Ends processes that have left their process group, and warns about each.
+    fn end_orphans(&self, context: &Context<'_>) {
         let tasks = context.has_started().then_some(self.options.run_id.as_str());
         let services = context.services.mark().filter(|_| context.services.is_empty());
         for mark in tasks.into_iter().chain(services) {
@@ -250,11 +244,10 @@ impl Run<'_> {
         }
     }
 
-    /// In a gated run that executed something: which files of the tree are no longer what was asked
-    /// about. What declared outputs hold is not looked at. Results of such a run are not kept, as
-    /// nobody can tell which task read what another had changed.
-    fn changed(&self, context: &Context<'_>) -> Vec<String> {
-        let (Some(_), Some(store), Some(before)) = (&self.options.gated, &self.store, self.world.snapshot)
+    /// Returns the files of the tree that a gated run has modified, apart from declared outputs. Its results
+    /// are removed from the cache then, since any task may have read what another modified.
+    fn changed_files(&self, context: &Context<'_>) -> Vec<String> {
+        let (Some(_), Some(store), Some(before)) = (&self.options.gated, &self.store, self.inputs.snapshot)
         else {
             return Vec::new();
         };
@@ -262,7 +255,7 @@ impl Run<'_> {
             return Vec::new();
         }
         let outputs: Vec<_> =
-            self.world.graph.nodes.iter().map(|node| &self.world.config.task(node.task).outputs).collect();
+            self.inputs.graph.nodes.iter().map(|node| &self.inputs.config.task(node.task).outputs).collect();
         let is_output = |path: &RepoPath| outputs.iter().any(|patterns| patterns.matches(path));
         let changed = match store.tree.snapshot() {
             Ok(after) => before.changes(&after).into_iter().filter(|(path, _)| !is_output(path)).collect(),
@@ -281,29 +274,29 @@ impl Run<'_> {
         changed.iter().map(|(path, how)| format!("{path} {how}")).collect()
     }
 
-    /// Keeps what gates that passed say of this tree, for later trees to be compared with.
-    fn record(&self, context: &Context<'_>) {
+    /// Stores the findings of gates that passed, for comparison with later trees.
+    fn store_gate_records(&self, context: &Context<'_>) {
         let (Some(store), Some(tree)) = (&self.store, &self.tree) else { return };
         for recorded in context.records.take_gates() {
             if let Err(error) = Records::new(&store.state).add(tree, &recorded) {
                 let cause = &error.source;
-                context.emitter.unwritten_as(|| {
+                context.emitter.warn_unwritten_with(|| {
                     format!("what {} found is not recorded: {error}: {cause}", recorded.gate)
                 });
             }
         }
     }
 
-    fn remember(&self, context: &Context<'_>) {
+    fn store_history(&self, context: &Context<'_>) {
         let executions = context.records.take_executions();
         let Some(store) = self.store.as_ref().filter(|_| !executions.is_empty()) else { return };
         if let Err(error) = History::add(&store.state, &executions) {
-            context.emitter.unwritten(&error);
+            context.emitter.warn_unwritten(&error);
         }
     }
 }
 
-/// Waits for the next note and tells the scheduler.
+/// Waits for the next notification and passes it to the scheduler.
 fn listen(context: &Context<'_>, progress: &mut Progress<'_>, inbox: &Inbox) -> Vec<Action> {
     let note = if progress.blocked.is_empty() {
         inbox.receiver().recv().map_err(|_| RecvTimeoutError::Disconnected)
@@ -311,21 +304,21 @@ fn listen(context: &Context<'_>, progress: &mut Progress<'_>, inbox: &Inbox) -> 
         inbox.receiver().recv_timeout(RETRY_EVERY)
     };
     match note {
-        Ok(Note::NodeDone(id, outcome)) => progress.report(context, id, outcome),
-        Ok(Note::Panicked(with)) => {
-            // What else runs is waited for, so it has to end.
+        Ok(Notification::NodeDone(id, outcome)) => progress.report(context, id, outcome),
+        Ok(Notification::Panicked(with)) => {
+            // The scope waits for the other workers, so they have to stop.
             context.stop.terminate();
             std::panic::resume_unwind(with)
         }
-        Ok(Note::Changed(_)) => {
+        Ok(Notification::Changed(_)) => {
             look_again(context);
             Vec::new()
         }
-        Ok(Note::Notice(level, text)) => {
+        Ok(Notification::Notice(level, text)) => {
             context.emitter.notice(level, text);
             Vec::new()
         }
-        Ok(Note::Signal(signal)) => {
+        Ok(Notification::Signal(signal)) => {
             let tally = &mut progress.tally;
             tally.signals += 1;
             tally.signal.get_or_insert(signal);
@@ -335,7 +328,7 @@ fn listen(context: &Context<'_>, progress: &mut Progress<'_>, inbox: &Inbox) -> 
             if now {
                 context.stop.kill();
             }
-            // Even what cleans up has to end some time.
+            // The third signal stops `finally` commands too.
             if tally.signals > 2 {
                 context.stop_finally.kill();
             }
@@ -343,13 +336,13 @@ fn listen(context: &Context<'_>, progress: &mut Progress<'_>, inbox: &Inbox) -> 
         }
         Err(_) => {
             let blocked = std::mem::take(&mut progress.blocked);
-            blocked.into_iter().flat_map(|id| progress.scheduler.on(Message::Resumes(id))).collect()
+            blocked.into_iter().flat_map(|id| progress.scheduler.on(Message::Retry(id))).collect()
         }
     }
 }
 
 impl Progress<'_> {
-    /// Counts what became of a node and tells the scheduler.
+    /// Counts the outcome of a node and passes it to the scheduler.
     fn report(&mut self, context: &Context<'_>, id: NodeId, outcome: NodeOutcome) -> Vec<Action> {
         if outcome == NodeOutcome::Blocked {
             self.blocked.push(id);
@@ -360,12 +353,12 @@ impl Progress<'_> {
 }
 
 impl Tally {
-    /// Counts what a worker came to, as a message for the scheduler.
+    /// Counts the outcome of a node and returns the message for the scheduler.
     fn message(&mut self, context: &Context<'_>, id: NodeId, outcome: NodeOutcome) -> Message {
         let name = context.name(id).to_owned();
         let (status, ran, is_slow, saved) = match outcome {
             NodeOutcome::Finished { status, ran, is_slow, saved } => (status, ran, is_slow, saved),
-            NodeOutcome::Blocked => return Message::Stands(id),
+            NodeOutcome::Blocked => return Message::Blocked(id),
             NodeOutcome::Superseded => {
                 self.superseded += 1;
                 self.skipped += 1;

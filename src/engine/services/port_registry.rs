@@ -1,5 +1,5 @@
-//! Where the services of a run listen: no two of them at the same place, since who asks one would be
-//! answered by the other. It must not know how a service is started.
+//! The ports and sockets of the services of a run. No two services share one, since a client of one would
+//! reach the other. This module must not know how a service is started.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -8,38 +8,39 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::engine::services::localhost;
 
-/// Who listens where.
+/// The holder of each address.
 #[derive(Debug, Default)]
 struct Table {
     holders: BTreeMap<Address, Holder>,
-    /// Claims that were made so far.
-    claims: u64,
+    /// The number of reservations so far.
+    reservations: u64,
 }
 
-/// A start of a service. One that is started anew may take over before the former is forgotten.
+/// A start of a service. A service that is started again may take over its address before the earlier start
+/// is forgotten.
 #[derive(Clone, PartialEq, Eq, Debug)]
 struct Holder {
     service: String,
-    claim: u64,
+    reservation: u64,
 }
 
-/// The places that services have, from before their start until their end.
+/// The addresses that services hold, from before their start until their end.
 #[derive(Clone, Debug, Default)]
-pub struct Claims(Arc<Mutex<Table>>);
+pub struct PortRegistry(Arc<Mutex<Table>>);
 
-/// What one service has. Dropping it gives all of it up.
+/// The addresses that one service holds. They are released when it is dropped.
 #[derive(Debug)]
-pub struct Claim {
-    claims: Claims,
+pub struct PortReservation {
+    registry: PortRegistry,
     holder: Holder,
     /// Its own port, if it has one.
     pub port: Option<u16>,
 }
 
-/// A place where somebody listens.
+/// An address where a service listens.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Address {
-    /// A port of this machine, by whichever of its usual names and addresses.
+    /// A port of this machine, by any of its usual names and addresses.
     Here(u16),
     /// A port of another machine, or of another address of this one.
     There {
@@ -53,14 +54,14 @@ pub enum Address {
 }
 
 impl Address {
-    /// Of `HOST:PORT`; `None` if it is none.
-    pub fn of_tcp(text: &str) -> Option<Self> {
+    /// Parses `HOST:PORT`; returns `None` if it is invalid.
+    pub fn from_tcp(text: &str) -> Option<Self> {
         let (host, port) = text.rsplit_once(':')?;
         Some(Self::at(host, port.parse().ok()?))
     }
 
-    /// Of an `http://` or `https://` address; `None` if it is none.
-    pub fn of_http(text: &str) -> Option<Self> {
+    /// Parses an `http://` or `https://` address; returns `None` if it is invalid.
+    pub fn from_http(text: &str) -> Option<Self> {
         let url: ureq::http::Uri = text.parse().ok()?;
         let usual = if url.scheme_str() == Some("https") { 443 } else { 80 };
         Some(Self::at(url.host()?, url.port_u16().unwrap_or(usual)))
@@ -85,39 +86,39 @@ impl fmt::Display for Address {
     }
 }
 
-impl Claims {
-    /// Claims its own port for a service.
+impl PortRegistry {
+    /// Reserves a service's own port.
     ///
     /// # Errors
-    /// Another service has it, as a clause.
-    pub fn claim(&self, service: &str, port: Option<u16>) -> Result<Claim, String> {
+    /// Another service holds it; the error is a clause.
+    pub fn reserve(&self, service: &str, port: Option<u16>) -> Result<PortReservation, String> {
         let number = {
             let mut table = self.table();
-            table.claims += 1;
-            table.claims
+            table.reservations += 1;
+            table.reservations
         };
-        let holder = Holder { service: service.to_owned(), claim: number };
-        let claim = Claim { claims: self.clone(), holder, port };
+        let holder = Holder { service: service.to_owned(), reservation: number };
+        let claim = PortReservation { registry: self.clone(), holder, port };
         let address = port.map(Address::Here);
         claim.add(address, |_| false)?;
         Ok(claim)
     }
 
-    /// No code panics while it holds the lock, so a poisoned one is sound.
+    /// No code panics while it holds the lock, so the data is complete.
     fn table(&self) -> MutexGuard<'_, Table> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Claim {
-    /// Claims also the place where the service is asked whether it is ready, unless that belongs to a
-    /// service that it uses, by way of which it may be reached.
+impl PortReservation {
+    /// Reserves the address at which the service is probed, unless that belongs to a service that it uses,
+    /// through which it may be reached.
     ///
     /// # Errors
-    /// Another service has it, as a clause.
+    /// Another service holds it; the error is a clause.
     pub fn add(&self, address: Option<Address>, uses: impl Fn(&str) -> bool) -> Result<(), String> {
         let Some(address) = address else { return Ok(()) };
-        let mut table = self.claims.table();
+        let mut table = self.registry.table();
         match table.holders.get(&address).map(|holder| &*holder.service) {
             Some(other) if other != self.holder.service && uses(other) => Ok(()),
             Some(other) if other != self.holder.service => {
@@ -138,9 +139,9 @@ impl Claim {
     }
 }
 
-impl Drop for Claim {
+impl Drop for PortReservation {
     fn drop(&mut self) {
-        self.claims.table().holders.retain(|_, holder| *holder != self.holder);
+        self.registry.table().holders.retain(|_, holder| *holder != self.holder);
     }
 }
 
@@ -151,51 +152,51 @@ mod tests {
     #[test]
     fn the_names_of_this_machine_are_one() {
         for (address, expected) in [
-            (Address::of_tcp("127.0.0.1:80"), "port 80"),
-            (Address::of_tcp("localhost:80"), "port 80"),
-            (Address::of_tcp("0.0.0.0:80"), "port 80"),
-            (Address::of_tcp("[::1]:80"), "port 80"),
-            (Address::of_tcp("127.0.0.2:80"), "127.0.0.2:80"),
-            (Address::of_tcp("DB.local:80"), "db.local:80"),
-            (Address::of_http("http://LOCALHOST:81/x"), "port 81"),
-            (Address::of_http("http://127.0.0.1/x"), "port 80"),
-            (Address::of_http("http://[::1]:82"), "port 82"),
-            (Address::of_http("http://db.local"), "db.local:80"),
-            (Address::of_tcp("[::]:80"), "port 80"),
-            (Address::of_tcp("ip6-localhost:80"), "port 80"),
-            (Address::of_tcp("[fd00::2]:80"), "fd00::2:80"),
-            (Address::of_http("https://localhost/x"), "port 443"),
+            (Address::from_tcp("127.0.0.1:80"), "port 80"),
+            (Address::from_tcp("localhost:80"), "port 80"),
+            (Address::from_tcp("0.0.0.0:80"), "port 80"),
+            (Address::from_tcp("[::1]:80"), "port 80"),
+            (Address::from_tcp("127.0.0.2:80"), "127.0.0.2:80"),
+            (Address::from_tcp("DB.local:80"), "db.local:80"),
+            (Address::from_http("http://LOCALHOST:81/x"), "port 81"),
+            (Address::from_http("http://127.0.0.1/x"), "port 80"),
+            (Address::from_http("http://[::1]:82"), "port 82"),
+            (Address::from_http("http://db.local"), "db.local:80"),
+            (Address::from_tcp("[::]:80"), "port 80"),
+            (Address::from_tcp("ip6-localhost:80"), "port 80"),
+            (Address::from_tcp("[fd00::2]:80"), "fd00::2:80"),
+            (Address::from_http("https://localhost/x"), "port 443"),
         ] {
             assert_eq!(address.unwrap().to_string(), expected);
         }
-        assert_eq!(Address::of_tcp("localhost:{{ services.db.port }}"), None);
-        assert_eq!(Address::of_http("http://localhost:{{ services.db.port }}/"), None);
+        assert_eq!(Address::from_tcp("localhost:{{ services.db.port }}"), None);
+        assert_eq!(Address::from_http("http://localhost:{{ services.db.port }}/"), None);
     }
 
     #[test]
     fn a_place_is_one_services_until_that_ends() {
-        let claims = Claims::default();
-        let one = claims.claim("api:db", Some(5432)).unwrap();
-        let refusal = claims.claim("web:db", Some(5432)).unwrap_err();
+        let claims = PortRegistry::default();
+        let one = claims.reserve("api:db", Some(5432)).unwrap();
+        let refusal = claims.reserve("web:db", Some(5432)).unwrap_err();
         assert!(refusal.starts_with("port 5432 is taken by service api:db of this run"), "{refusal}");
-        let other = claims.claim("web:db", Some(5433)).unwrap();
-        assert!(other.add(Address::of_tcp("localhost:5432"), |_| false).is_err());
-        assert!(other.add(Address::of_tcp("localhost:5432"), |name| name == "api:db").is_ok());
-        assert!(other.add(Address::of_tcp("localhost:5434"), |_| false).is_ok());
+        let other = claims.reserve("web:db", Some(5433)).unwrap();
+        assert!(other.add(Address::from_tcp("localhost:5432"), |_| false).is_err());
+        assert!(other.add(Address::from_tcp("localhost:5432"), |name| name == "api:db").is_ok());
+        assert!(other.add(Address::from_tcp("localhost:5434"), |_| false).is_ok());
         let socket = || Some(Address::Unix("/tmp/s".into()));
         one.add(socket(), |_| false).unwrap();
         let refusal = other.add(socket(), |_| false).unwrap_err();
         assert!(refusal.starts_with("the socket /tmp/s is taken by service api:db"), "{refusal}");
         drop(one);
-        assert!(other.add(Address::of_tcp("localhost:5432"), |_| false).is_ok());
-        assert!(claims.claim("x", Some(5434)).is_err());
+        assert!(other.add(Address::from_tcp("localhost:5432"), |_| false).is_ok());
+        assert!(claims.reserve("x", Some(5434)).is_err());
         drop(other);
         // Of a service that was started anew the former claim ends late.
-        let former = claims.claim("db", Some(5432)).unwrap();
-        let new = claims.claim("db", Some(5432)).unwrap();
+        let former = claims.reserve("db", Some(5432)).unwrap();
+        let new = claims.reserve("db", Some(5432)).unwrap();
         drop(former);
-        assert!(claims.claim("x", Some(5432)).is_err());
+        assert!(claims.reserve("x", Some(5432)).is_err());
         drop(new);
-        assert!([5432, 5433, 5434].iter().all(|port| claims.claim("x", Some(*port)).is_ok()));
+        assert!([5432, 5433, 5434].iter().all(|port| claims.reserve("x", Some(*port)).is_ok()));
     }
 }

@@ -1,15 +1,16 @@
 //! The environment of a task's commands: a short base that is the same everywhere, and what the task
-//! declares. It must not pass on anything else of the caller's.
+//! declares. Nothing else of the caller's environment may be passed on.
 //!
-//! Passed on from the caller, since they tell where things are on this machine: [`PASSED`]. The homes
-//! of cargo and rustup are among them as HOME is: what is found there is what tool probes speak of.
-//! `RUSTUP_TOOLCHAIN` says which toolchain, so a task that is to get it declares it. Pinned,
-//! since they change what tools print and how they sort, or have them ask nobody: [`PINNED`]. Set by the run: `XTASK_RUN`,
-//! `XTASK_TASK`, the ports of services, and within a task of another run `XTASK_WITHIN`. None of these
-//! enter the key; a task that wants another value declares it.
+//! - [`PASSED`]: passed on from the caller, since they say where things are on this machine. The homes of
+//! cargo and rustup are among them, as HOME is. `RUSTUP_TOOLCHAIN` is not: a task that needs it declares it.
+//! - [`PINNED`]: fixed, since they change what tools print and how they sort, or make them ask questions.
+//! - Set by the run: `XTASK_RUN`, `XTASK_TASK`, the ports of services, and within a task of another run
+//! `XTASK_WITHIN`.
 //!
-//! In a private worktree, what of these values leads into the user's work tree leads to the same path
-//! of the private one: an entry of `PATH` such as `.venv/bin`, a folder of the caller's `pass-env`.
+//! None of these enter the key; a task that wants another value declares it.
+//!
+//! In a private worktree, values that lead into the user's work tree lead to the same path of the private
+//! one: an entry of `PATH` such as `.venv/bin`, a folder of the caller's `pass-env`.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -17,7 +18,7 @@ use std::path::Path;
 
 use crate::base::env::Env;
 use crate::config::model::Task;
-use crate::engine::services::ports::Ports;
+use crate::engine::services::service_ports::ServicePorts;
 use crate::process::strays::SERVICE_DIR_VARIABLE;
 
 /// Variables that every command gets from the caller.
@@ -56,32 +57,32 @@ pub const PINNED: &[(&str, &str)] = &[
     ("LANG", "C.UTF-8"),
     ("TERM", "dumb"),
     ("TZ", "UTC"),
-    // There is no terminal to ask for a password, and a dialog would be waited for.
+    // There is no terminal to ask for a password, and a task would wait for a dialog.
     ("GCM_INTERACTIVE", "never"),
     ("SSH_ASKPASS_REQUIRE", "never"),
 ];
 
-/// The tasks of other runs that a run is a part of, from the outermost on, a line each.
-const WITHIN: &str = "XTASK_WITHIN";
+/// The tasks of other runs that have started this run, one in each line, the outermost first.
+const PARENT_TASKS: &str = "XTASK_WITHIN";
 
 /// A whole environment.
-pub type Surroundings = Vec<(OsString, OsString)>;
+pub type EnvVars = Vec<(OsString, OsString)>;
 
-/// What a tool's probe gets: the base, and the variables that tasks which name the tool have passed
-/// to them, so that it asks the same tool that they use.
-pub fn of_probe(env: &Env, run: &str, passed: &[&str]) -> Surroundings {
+/// Returns the environment of a tool's probe: the base, and the variables that tasks with this tool pass on,
+/// so that the probe finds the same tool.
+pub fn for_probe(env: &Env, run: &str, passed: &[&str]) -> EnvVars {
     let mut all = variables(env, run, None);
     all.extend(passed.iter().filter_map(|name| Some((OsString::from(name), env.passed(name)?.into_owned()))));
     all.into_iter().collect()
 }
 
-/// What the commands of `task` get.
-pub fn of_task(env: &Env, run: &str, task: &Task, ports: &Ports) -> Surroundings {
+/// Returns the environment of a task's commands.
+pub fn for_task(env: &Env, run: &str, task: &Task, ports: &ServicePorts) -> EnvVars {
     declared(env, run, task, ports).into_iter().collect()
 }
 
-/// What the commands of a service get, which has `dir` for what it writes.
-pub fn of_service(env: &Env, run: &str, dir: &Path, service: &Task, ports: &Ports) -> Surroundings {
+/// Returns the environment of a service's commands. `dir` is its folder for temporary files.
+pub fn for_service(env: &Env, run: &str, dir: &Path, service: &Task, ports: &ServicePorts) -> EnvVars {
     let mut all = declared(env, run, service, ports);
     all.remove(OsStr::new("XTASK_TASK"));
     all.insert("XTASK_SERVICE".into(), (&service.name).into());
@@ -89,8 +90,8 @@ pub fn of_service(env: &Env, run: &str, dir: &Path, service: &Task, ports: &Port
     all.into_iter().collect()
 }
 
-/// The variables of a task, with the ports of its services.
-fn declared(env: &Env, run: &str, task: &Task, ports: &Ports) -> BTreeMap<OsString, OsString> {
+/// Returns the variables of a task, with the ports of its services.
+fn declared(env: &Env, run: &str, task: &Task, ports: &ServicePorts) -> BTreeMap<OsString, OsString> {
     let mut all = variables(env, run, Some(task));
     for (name, value) in &task.env {
         let value = OsString::from(ports.fill(value));
@@ -109,38 +110,39 @@ fn variables(env: &Env, run: &str, task: Option<&Task>) -> BTreeMap<OsString, Os
     if let Some(task) = task {
         all.extend(task.file_env.iter().map(|(name, value)| (OsString::from(name), set(&value.0))));
         all.extend(task.pass_env.iter().filter_map(|passed| pass(&passed.name)));
-        // A secret is passed as it is masked.
+        // A secret is passed in the same form in which it is masked.
         let secrets = task.secret_env.iter();
         all.extend(
             secrets.filter_map(|name| Some((OsString::from(name), task.passed(env, name)?.to_owned()))),
         );
         all.extend(task.env.iter().map(|(name, value)| (OsString::from(name), set(value))));
         all.insert("XTASK_TASK".into(), (&task.name).into());
-        let around = around(env);
-        if !around.is_empty() {
-            all.insert(WITHIN.into(), around.join("\n").into());
+        let parents = parent_tasks(env);
+        if !parents.is_empty() {
+            all.insert(PARENT_TASKS.into(), parents.join("\n").into());
         }
     }
     all.insert("XTASK_RUN".into(), run.into());
     all
 }
 
-/// A task of a run, as those within it know it.
-pub fn within(run: &str, task: &str) -> String {
+/// Returns the id of a task of a run.
+pub fn task_id(run: &str, task: &str) -> String {
     format!("{run} {task}")
 }
 
-/// The tasks of other runs that the run with this environment is a part of, from the outermost on.
-pub fn around(env: &Env) -> Vec<String> {
-    let mut around: Vec<String> = text(env, WITHIN).unwrap_or_default().lines().map(str::to_owned).collect();
-    if let (Some(run), Some(task)) = (run_around(env), text(env, "XTASK_TASK")) {
-        around.push(within(&run, &task));
+/// Returns the ids of the tasks of other runs that have started this run, the outermost first.
+pub fn parent_tasks(env: &Env) -> Vec<String> {
+    let mut parents: Vec<String> =
+        text(env, PARENT_TASKS).unwrap_or_default().lines().map(str::to_owned).collect();
+    if let (Some(run), Some(task)) = (parent_run(env), text(env, "XTASK_TASK")) {
+        parents.push(task_id(&run, &task));
     }
-    around
+    parents
 }
 
-/// The run in one of whose tasks a run with this environment is.
-pub fn run_around(env: &Env) -> Option<String> {
+/// Returns the id of the run that has started this run.
+pub fn parent_run(env: &Env) -> Option<String> {
     text(env, "XTASK_RUN")
 }
 
@@ -164,11 +166,11 @@ mod tests {
             ("XTASK_TASK", "outer"),
         ];
         let env = Env::of(vars.map(|(n, v)| (n.into(), v.into())), "/".into());
-        let names = |all: Surroundings| -> Vec<String> {
+        let names = |all: EnvVars| -> Vec<String> {
             all.into_iter().map(|(n, v)| format!("{}={}", n.display(), v.display())).collect()
         };
         assert_eq!(
-            names(of_probe(&env, "r", &[])),
+            names(for_probe(&env, "r", &[])),
             [
                 "CARGO_HOME=/c",
                 "GCM_INTERACTIVE=never",

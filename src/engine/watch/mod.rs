@@ -1,5 +1,8 @@
-//! What a run must know that is one of many rounds: the services that stay up, and which of its tasks
-//! are out of date because their inputs changed meanwhile. It must not know what starts a round.
+//! The state of `watch` across its runs: the services that stay up, and which tasks are out of date because
+//! their inputs changed while the run was going on.
+//!
+//! Read [`WatchSession`] and [`Invalidation`], then [`change_origin`] (did a person or a task change a file?)
+//! and [`look_again`] (reads the tree during a run). Nothing here decides when a run starts.
 
 pub mod change_origin;
 pub mod look_again;
@@ -11,44 +14,44 @@ use crate::base::path::RepoPath;
 use crate::base::text::first_of;
 use crate::config::model::{Config, Tool};
 use crate::engine::services::Services;
-use crate::engine::watch::change_origin::{Authors, Changed};
+use crate::engine::watch::change_origin::{ChangeTracker, PathChange};
 use crate::graph::{Graph, NodeId};
 use crate::key::inputs::InputSet;
 use crate::key::probe_files;
 use crate::process::stop::Stop;
 
-/// What rounds share.
-pub struct Watching {
-    /// The services that stay up between rounds.
+/// What the runs of `watch` share.
+pub struct WatchSession {
+    /// The services that stay up between runs.
     pub services: Services,
-    authors: Mutex<Authors>,
+    changes: Mutex<ChangeTracker>,
 }
 
 /// Which nodes of a run are out of date.
 #[derive(Default)]
-pub struct Standing {
+pub struct Invalidation {
     /// Nodes that have their result.
     finished: HashSet<NodeId>,
-    /// What ends the present attempt of a node.
+    /// The stop of the current attempt of each running node.
     running: BTreeMap<NodeId, Stop>,
-    /// Nodes that must start again, each with the file that changed.
-    superseded: BTreeMap<NodeId, Changed>,
+    /// Nodes that have to start again, each with the file that changed.
+    superseded: BTreeMap<NodeId, PathChange>,
 }
 
-impl Watching {
-    /// Of rounds whose services are marked with `mark`.
+impl WatchSession {
+    /// Returns a session whose service processes get the mark `mark`.
     pub fn new(mark: String) -> Self {
-        Self { services: Services::new(mark), authors: Mutex::default() }
+        Self { services: Services::new(mark), changes: Mutex::default() }
     }
 
-    /// Who wrote what.
-    pub fn authors(&self) -> MutexGuard<'_, Authors> {
-        self.authors.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Locks and returns the tracker of changes.
+    pub fn changes(&self) -> MutexGuard<'_, ChangeTracker> {
+        self.changes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Standing {
-    /// A node's attempt begins, which `stop` ends.
+impl Invalidation {
+    /// Records that an attempt of a node has begun, which `stop` ends.
     pub fn begin(&mut self, id: NodeId, stop: &Stop) {
         if self.superseded.contains_key(&id) {
             stop.terminate();
@@ -56,23 +59,23 @@ impl Standing {
         self.running.insert(id, stop.clone());
     }
 
-    /// A node's attempt has ended.
+    /// Records that an attempt of a node has ended.
     pub fn end(&mut self, id: NodeId) {
         self.running.remove(&id);
     }
 
-    /// A node has its result.
+    /// Records that a node has its result.
     pub fn finish(&mut self, id: NodeId) {
         self.finished.insert(id);
     }
 
-    /// The file for which a node must start again.
-    pub fn superseded(&self, id: NodeId) -> Option<&Changed> {
+    /// Returns the change because of which a node has to start again.
+    pub fn superseded(&self, id: NodeId) -> Option<&PathChange> {
         self.superseded.get(&id)
     }
 
-    /// Marks a node without a result.
-    fn supersede(&mut self, id: NodeId, change: &Changed) {
+    /// Marks a node for a new start, if it has no result yet, and stops its attempt.
+    fn supersede(&mut self, id: NodeId, change: &PathChange) {
         if self.finished.contains(&id) || self.superseded.contains_key(&id) {
             return;
         }
@@ -83,24 +86,28 @@ impl Standing {
     }
 }
 
-/// Those of `changes` that declared outputs don't account for.
-pub fn not_outputs(config: &Config, graph: &Graph, mut changes: Vec<Changed>) -> Vec<Changed> {
+/// Returns the changes that are not changes of declared outputs.
+pub fn without_outputs(config: &Config, graph: &Graph, mut changes: Vec<PathChange>) -> Vec<PathChange> {
     let outputs: Vec<_> = graph.nodes.iter().map(|node| &config.task(node.task).outputs).collect();
     changes.retain(|change| !outputs.iter().any(|patterns| patterns.matches(&change.path)));
     changes
 }
 
-/// The first of these paths that a task of the graph reads, or by which a tool of it may be another,
-/// for each such task.
-pub fn reached<'c>(config: &Config, graph: &Graph, changes: &[&'c Changed]) -> Vec<(NodeId, &'c Changed)> {
+/// Returns the tasks that are affected by these changes, each with the first change of an input or of a file
+/// that may select another version of a tool.
+pub fn affected_nodes<'c>(
+    config: &Config,
+    graph: &Graph,
+    changes: &[&'c PathChange],
+) -> Vec<(NodeId, &'c PathChange)> {
     let nodes = graph.ids().filter(|id| !config.task(graph.node(*id).task).is_aggregate());
     nodes
         .filter_map(|id| {
-            let inputs = InputSet::of(config, graph, graph.node(id));
+            let inputs = InputSet::new(config, graph, graph.node(id));
             let tools = &config.task(graph.node(id).task).tools;
             let tools: Vec<&Tool> = tools.iter().filter_map(|name| config.tools.get(name)).collect();
             let reads = |path: &RepoPath| {
-                inputs.holds(path) || tools.iter().any(|tool| probe_files::may_turn(tool, path))
+                inputs.contains(path) || tools.iter().any(|tool| probe_files::affects_tool(tool, path))
             };
             let change = changes.iter().find(|change| reads(&change.path))?;
             Some((id, *change))
@@ -108,13 +115,13 @@ pub fn reached<'c>(config: &Config, graph: &Graph, changes: &[&'c Changed]) -> V
         .collect()
 }
 
-/// Paths as a person is told of them.
-pub fn told(changes: &[&Changed]) -> String {
+/// Returns the first changes as text.
+pub fn describe_changes(changes: &[&PathChange]) -> String {
     first_of(changes.iter().map(|change| format!("{} {}", change.path, change.how)), 3)
 }
 
-/// Whether one of the paths is, or lies above, a file of variables that a task of the graph names.
-pub fn reaches_variables(config: &Config, graph: &Graph, paths: &[RepoPath]) -> bool {
+/// Returns whether one of the paths is, or contains, an env file of a task of the graph.
+pub fn affects_env_files(config: &Config, graph: &Graph, paths: &[RepoPath]) -> bool {
     let tasks = || graph.nodes.iter().map(|node| config.task(node.task));
     let services = tasks().flat_map(|task| &task.uses).map(|id| &config.service(*id).task);
     let mut files = tasks().chain(services).flat_map(|task| &task.env_files);

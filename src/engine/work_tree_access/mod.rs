@@ -1,19 +1,19 @@
-//! Whether tasks of a gate opened tracked files of the user's work tree, which is not what is gated.
-//! It must not run tasks.
+//! Finds tasks of a gated run that open tracked files of the user's work tree, which is not what is gated. It
+//! must not run tasks.
 //!
-//! There are two ways to find out. The kernel reports each open of a watched file, at no cost for who
-//! opens other files, and doesn't report who it was. A tracer knows who it was, slows a task down, and
-//! there are tasks that don't pass under one: debuggers, leak sanitizers, setuid programs.
+//! There are two ways to find out. The kernel reports each open of a watched file, at no cost for programs
+//! that open other files, but not which program it was. A tracer knows the program, but slows a task down,
+//! and some tasks fail under a tracer: debuggers, leak sanitizers, setuid programs.
 //!
-//! If the work tree's tracked files are those of the gate's tree, reading them does no harm yet. Then
-//! a task runs without a tracer, and if none of them was opened meanwhile by anybody, it opened none.
-//! Otherwise it runs again under the tracer. If they differ, a second run could come too late, since
-//! what the first one read may be in a cache by then; so the tracer follows the first one. What fails
-//! where the tracer may be the reason runs again without it, and counts if nothing was opened
-//! meanwhile. If something was, by an editor perhaps, nobody can tell: it counts, and is not stored.
+//! If the tracked files of the work tree equal those of the gated tree, reading them does no harm yet. Then a
+//! task runs without a tracer; if none of the files was opened meanwhile by any program, the task opened
+//! none. Otherwise it runs again under the tracer. If the files differ, a second run could come too late,
+//! since what the first one read may be in a tool's cache by then; so the tracer follows the first run. A
+//! task that fails, perhaps because of the tracer, runs again without it, and counts if no file was opened
+//! meanwhile. If one was, by an editor perhaps, the cause is unknown: the result counts but is not stored.
 //!
-//! What a task made of such files may stay in its private worktree, where the next gate would not see
-//! it being read. So the worktree is not used again then.
+//! What a task derived from such files may stay in its private worktree, where the next gate would not notice
+//! that it is read. So that worktree is not used again.
 
 pub mod attempts;
 
@@ -30,23 +30,23 @@ use crate::process::mask::Mask;
 use crate::process::trace::report::{How, Trace, Why};
 use crate::watch::opens::OpenWatch;
 
-/// Files that git opens in a work tree whenever anybody asks for its status.
+/// Files that git opens in a work tree at each `git status`.
 const OPENED_BY_GIT: &[&[u8]] = &[b".gitignore", b".gitattributes", b".gitmodules"];
-/// The folder in which Python keeps what it made of the sources beside it, to read it in their place.
+/// The folder in which Python stores compiled sources, which it reads instead of them.
 const PYTHON_CACHE: &[u8] = b"__pycache__";
-/// How many tracked files are tried for the one that shows whether opens are reported at all.
+/// How many tracked files are tried to find one that shows whether opens are reported.
 const TRIED: usize = 100;
 /// How many files a message names.
 const NAMED: usize = 3;
 
-/// The tracked files of the user's work tree, and who opens them.
+/// The tracked files of the user's work tree, and which of them were opened.
 #[derive(Debug)]
 pub struct WorkTreeAccess {
     /// The top of the work tree, without symlinks.
     root: PathBuf,
     tracked: HashSet<RepoPath>,
     reader: WorkTreeReader,
-    /// `None` where the system can't watch.
+    /// The watch; `None` if the system can't watch.
     watch: Option<OpenWatch>,
     state: Mutex<State>,
 }
@@ -54,106 +54,112 @@ pub struct WorkTreeAccess {
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 #[derive(Debug, Default)]
 struct State {
-    /// What was opened so far, in order.
+    /// The files that were opened so far, in order.
     opened: Vec<RepoPath>,
-    /// Whether tracked files differ from those of the tree that is gated.
+    /// Whether tracked files differ from those of the gated tree.
     differs: bool,
-    /// Whether other programs open files too, so that watching alone decides little.
+    /// Whether other programs open files too, so that the watch alone is not enough.
     others_are_busy: bool,
-    /// Whether the system forbids to trace.
+    /// Whether the system forbids tracing.
     is_untraceable: bool,
-    /// Whether a task may have made something of files of the work tree.
+    /// Whether a task may have derived something from files of the work tree.
     is_tainted: bool,
-    /// Whether it was reported that nothing can be found out.
+    /// Whether it was reported that opens can't be noticed.
     told: bool,
 }
 
-/// A time in the life of the watch.
+/// A position in the list of opened files.
 #[derive(Clone, Copy, Debug)]
-pub struct Mark(usize);
+pub struct WatchPosition(usize);
 
-/// How an attempt is made.
+/// How an attempt is run.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Way {
-    /// As always.
+pub enum AttemptMode {
+    /// Without a tracer.
     Plain,
     /// Under the tracer.
     Traced,
 }
 
-/// What is known of an attempt that has ended.
+/// What is known about an attempt that has ended.
 #[derive(Debug)]
 pub struct Attempt<'a> {
-    /// How it was made.
-    pub way: Way,
+    /// How it was run.
+    pub mode: AttemptMode,
     /// Whether it passed.
     pub passed: bool,
-    /// What of the work tree was opened meanwhile by anybody; `None` where that can't be watched.
+    /// The files of the work tree that any program opened meanwhile; `None` if that can't be watched.
     pub opened: Option<&'a BTreeSet<RepoPath>>,
-    /// What its trace found, if there is one.
-    pub trace: Option<&'a Found>,
-    /// Whether a trace would find nothing out: the task does not pass under it, or there can't be one.
+    /// The result of its trace, if there is one.
+    pub trace: Option<&'a TraceResult>,
+    /// Whether a trace is useless: the task fails under it, or tracing is not possible.
     pub is_untraceable: bool,
-    /// Whether it used services, which no tracer follows.
+    /// Whether it used services, which are not traced.
     pub uses_services: bool,
 }
 
-/// What a trace found.
+/// The result of a trace.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Found {
+pub struct TraceResult {
     /// The tracked files of the work tree that were opened.
     pub files: Vec<OpenedFile>,
-    /// Why it may have missed some; `None` if it can't have.
+    /// Why it may be incomplete; `None` if it is complete.
     pub doubt: Option<Why>,
 }
 
-/// What an attempt means.
+/// The verdict on an attempt.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Ruling {
-    /// It stands, with what the task itself came to.
+pub enum AccessVerdict {
+    /// Its own result counts.
     Stands,
-    /// The same has to run again, in this way.
-    Again(Way),
+    /// The attempt has to be repeated, in this mode.
+    Again(AttemptMode),
     /// The task opened these files.
     Opened(Vec<OpenedFile>),
-    /// It stands, and whether the task opened some is unknown.
-    Unsure(Unsure),
+    /// Its own result counts, but it is unknown whether the task opened files.
+    Unsure(Uncertainty),
 }
 
 /// Why it is unknown who opened a file.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Unsure {
-    /// Tasks can neither be watched nor traced here.
+pub enum Uncertainty {
+    /// The system can neither watch nor trace.
     Blind,
-    /// The trace may have missed something.
+    /// The trace may be incomplete.
     Doubt(Why),
-    /// The task does not pass under the tracer, or can't be traced.
+    /// The task fails under the tracer, or can't be traced.
     Untraceable,
-    /// It may have been a service.
+    /// A service may have opened it.
     Service,
 }
 
-/// Decides what an attempt means.
-pub fn judge(attempt: &Attempt<'_>) -> Ruling {
+/// Returns the verdict on an attempt.
+pub fn judge(attempt: &Attempt<'_>) -> AccessVerdict {
     let is_quiet = attempt.opened.is_some_and(BTreeSet::is_empty);
     let unsure = |why| match attempt.opened {
-        Some(_) => Ruling::Unsure(why),
-        None => Ruling::Unsure(Unsure::Blind),
+        Some(_) => AccessVerdict::Unsure(why),
+        None => AccessVerdict::Unsure(Uncertainty::Blind),
     };
-    match (attempt.way, attempt.trace) {
-        (Way::Traced, Some(found)) if !found.files.is_empty() => Ruling::Opened(found.files.clone()),
-        // It may fail only because it is traced: what does gives rise to a doubt.
-        (Way::Traced, None | Some(Found { doubt: Some(_), .. })) if !attempt.passed => {
-            Ruling::Again(Way::Plain)
+    match (attempt.mode, attempt.trace) {
+        (AttemptMode::Traced, Some(found)) if !found.files.is_empty() => {
+            AccessVerdict::Opened(found.files.clone())
         }
-        _ if !attempt.passed => Ruling::Stands,
-        _ if is_quiet => Ruling::Stands,
-        (Way::Plain, _) if attempt.is_untraceable => unsure(Unsure::Untraceable),
-        (Way::Plain, _) => Ruling::Again(Way::Traced),
-        (Way::Traced, Some(Found { doubt: None, .. })) if attempt.uses_services => unsure(Unsure::Service),
-        (Way::Traced, Some(Found { doubt: None, .. })) => Ruling::Stands,
-        (Way::Traced, Some(Found { doubt: Some(why), .. })) => unsure(Unsure::Doubt(why.clone())),
-        (Way::Traced, None) => unsure(Unsure::Doubt(Why::Unreported)),
+        // It may fail only because it is traced: a trace that disturbs a task has a doubt.
+        (AttemptMode::Traced, None | Some(TraceResult { doubt: Some(_), .. })) if !attempt.passed => {
+            AccessVerdict::Again(AttemptMode::Plain)
+        }
+        _ if !attempt.passed => AccessVerdict::Stands,
+        _ if is_quiet => AccessVerdict::Stands,
+        (AttemptMode::Plain, _) if attempt.is_untraceable => unsure(Uncertainty::Untraceable),
+        (AttemptMode::Plain, _) => AccessVerdict::Again(AttemptMode::Traced),
+        (AttemptMode::Traced, Some(TraceResult { doubt: None, .. })) if attempt.uses_services => {
+            unsure(Uncertainty::Service)
+        }
+        (AttemptMode::Traced, Some(TraceResult { doubt: None, .. })) => AccessVerdict::Stands,
+        (AttemptMode::Traced, Some(TraceResult { doubt: Some(why), .. })) => {
+            unsure(Uncertainty::Doubt(why.clone()))
+        }
+        (AttemptMode::Traced, None) => unsure(Uncertainty::Doubt(Why::Unreported)),
     }
 }
 
@@ -182,7 +188,7 @@ impl WorkTreeAccess {
         })
     }
 
-    /// Begins a run of the tree that is gated.
+    /// Begins a run of the gated tree.
     pub fn begin(&self, tree: Option<&Snapshot>) {
         let differs = match (tree, self.reader.snapshot()) {
             (Some(tree), Ok(here)) => here.entries().iter().filter(|entry| entry.tracked).any(|entry| {
@@ -193,7 +199,8 @@ impl WorkTreeAccess {
         self.state().differs = differs;
     }
 
-    /// The tracked file that is opened where `path` is: itself, or the source that Python compiled.
+    /// Returns the tracked file that an open of `path` stands for: itself, or the source that Python compiled
+    /// to it.
     fn tracked(&self, path: &RepoPath) -> Option<RepoPath> {
         let path = source_of(path).unwrap_or_else(|| path.clone());
         let name = path.parts().last().unwrap_or_default();
@@ -205,22 +212,22 @@ impl WorkTreeAccess {
         &self.root
     }
 
-    /// How a task is to be run at first.
-    pub fn first_way(&self) -> Way {
+    /// Returns the mode of a task's first attempt.
+    pub fn first_mode(&self) -> AttemptMode {
         let state = self.state();
         let is_wanted = self.watch.is_none() || state.differs || state.others_are_busy;
-        if is_wanted && !state.is_untraceable { Way::Traced } else { Way::Plain }
+        if is_wanted && !state.is_untraceable { AttemptMode::Traced } else { AttemptMode::Plain }
     }
 
-    /// Now.
-    pub fn mark(&self) -> Mark {
+    /// Returns the current position.
+    pub fn position(&self) -> WatchPosition {
         let mut state = self.state();
         self.take(&mut state);
-        Mark(state.opened.len())
+        WatchPosition(state.opened.len())
     }
 
-    /// What was opened since then; `None` where that can't be watched.
-    pub fn opened_since(&self, mark: Mark) -> Option<BTreeSet<RepoPath>> {
+    /// Returns the files that were opened since a position; `None` if that can't be watched.
+    pub fn opened_since(&self, mark: WatchPosition) -> Option<BTreeSet<RepoPath>> {
         self.watch.as_ref()?;
         let mut state = self.state();
         self.take(&mut state);
@@ -232,13 +239,13 @@ impl WorkTreeAccess {
         let opened = watch.take();
         state.opened.extend(opened.files.iter().filter_map(|path| self.tracked(path)));
         if opened.is_partial {
-            // It may have been any of them.
+            // Any file may have been opened.
             state.opened.push(RepoPath::top());
         }
     }
 
-    /// What a trace found. `place` is the top of the tree that is gated.
-    pub fn find(&self, trace: &Trace, place: &Path, mask: &Mask) -> Found {
+    /// Returns the tracked files that a trace found. `place` is the top of the gated tree.
+    pub fn find(&self, trace: &Trace, place: &Path, mask: &Mask) -> TraceResult {
         let doubt = trace.doubts.first().map(|doubt| doubt.why.clone());
         if matches!(doubt, Some(Why::NotPermitted(_) | Why::Unavailable)) {
             self.state().is_untraceable = true;
@@ -264,49 +271,48 @@ impl WorkTreeAccess {
                 changed,
             })
         });
-        Found { files: files.collect(), doubt }
+        TraceResult { files: files.collect(), doubt }
     }
 
-    /// Notes whether other programs than tasks open files now. Then a task is traced at once, rather
-    /// than after it ran in vain.
+    /// Records whether other programs open files now. If so, tasks are traced from their first attempt on.
     pub fn note_others(&self, are_busy: bool) {
         self.state().others_are_busy = are_busy;
     }
 
-    /// Notes that a task may have made something of files of the work tree, if it matters: of files that
-    /// are the same, it makes what it would make of the gate's.
+    /// Records that a task may have derived something from files of the work tree. That matters only if they
+    /// differ from the gated ones.
     pub fn taint(&self) {
         let mut state = self.state();
         state.is_tainted |= state.differs;
     }
 
-    /// Whether a task may have made something of files of the work tree.
+    /// Whether a task may have derived something from files of the work tree.
     pub fn is_tainted(&self) -> bool {
         self.state().is_tainted
     }
 
-    /// Whether tracked files differ from those of the tree that is gated.
+    /// Whether tracked files differ from those of the gated tree.
     pub fn differs(&self) -> bool {
         self.state().differs
     }
 
-    /// Whether it is to be reported that nothing can be found out: once.
-    pub fn tells_blind(&self) -> bool {
+    /// Returns true at the first call, and false at all later ones.
+    pub fn is_first_blind_report(&self) -> bool {
         !std::mem::replace(&mut self.state().told, true)
     }
 
-    /// Whether the system forbids to trace.
+    /// Whether the system forbids tracing.
     pub fn is_untraceable(&self) -> bool {
         self.state().is_untraceable
     }
 
-    /// A panic elsewhere is reported there; here the data is whole, since each change is one step.
+    /// Each change is a single step, so the data is complete even if another thread panicked.
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// The source of a file in which Python keeps what it compiled; `None` if the file is none.
+/// Returns the source of a file that Python compiled; `None` if it is no such file.
 fn source_of(path: &RepoPath) -> Option<RepoPath> {
     let cache = path.parent()?;
     let name = path.parts().last()?;
@@ -315,7 +321,7 @@ fn source_of(path: &RepoPath) -> Option<RepoPath> {
     is_cache.then(|| Some(cache.parent()?.child(&[module, b".py"].concat())))?
 }
 
-/// Whether an open is reported: on some file systems it is not.
+/// Returns whether opens are reported, which some file systems don't do.
 fn reports_opens(watch: &OpenWatch, root: &Path, tracked: &[RepoPath]) -> bool {
     let is_file = |path: &&RepoPath| path.under(root).symlink_metadata().is_ok_and(|meta| meta.is_file());
     let mut files = tracked.iter().take(TRIED).filter(is_file);
@@ -325,19 +331,19 @@ fn reports_opens(watch: &OpenWatch, root: &Path, tracked: &[RepoPath]) -> bool {
     }
 }
 
-/// A few of them by name, and how many more there are.
-pub fn listed<'p>(paths: impl Iterator<Item = &'p RepoPath>) -> String {
+/// Returns the first paths as text, and how many more there are.
+pub fn list_paths<'p>(paths: impl Iterator<Item = &'p RepoPath>) -> String {
     let names: Vec<String> =
         paths.map(|path| if path.is_top() { "some files".to_owned() } else { path.to_string() }).collect();
     crate::base::text::first_of(&names, NAMED)
 }
 
-/// A path below the top, as git spells it.
+/// Returns a path below the top, as git writes it.
 fn repo_path(path: &Path) -> RepoPath {
     crate::engine::audit::findings::repo_path(path)
 }
 
-impl std::fmt::Display for Unsure {
+impl std::fmt::Display for Uncertainty {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Blind => f.write_str("this system can neither watch nor trace it"),
@@ -356,9 +362,9 @@ mod tests {
         RepoPath::from_git(text.as_bytes())
     }
 
-    fn found(files: usize, doubt: Option<Why>) -> Found {
+    fn found(files: usize, doubt: Option<Why>) -> TraceResult {
         let file = OpenedFile { path: "a".to_owned(), program: None, through: None, changed: false };
-        Found { files: vec![file; files], doubt }
+        TraceResult { files: vec![file; files], doubt }
     }
 
     #[test]
@@ -378,20 +384,20 @@ mod tests {
     fn a_failed_attempt_stands_unless_the_tracer_may_be_why() {
         let none = BTreeSet::new();
         let plain = Attempt {
-            way: Way::Plain,
+            mode: AttemptMode::Plain,
             passed: false,
             opened: Some(&none),
             trace: None,
             is_untraceable: false,
             uses_services: false,
         };
-        assert_eq!(judge(&plain), Ruling::Stands);
+        assert_eq!(judge(&plain), AccessVerdict::Stands);
         let (clean, doubtful) = (found(0, None), found(0, Some(Why::Tracer)));
-        let traced = Attempt { way: Way::Traced, trace: Some(&clean), ..plain };
-        assert_eq!(judge(&traced), Ruling::Stands);
+        let traced = Attempt { mode: AttemptMode::Traced, trace: Some(&clean), ..plain };
+        assert_eq!(judge(&traced), AccessVerdict::Stands);
         let traced = Attempt { trace: Some(&doubtful), ..traced };
-        assert_eq!(judge(&traced), Ruling::Again(Way::Plain));
-        assert_eq!(judge(&Attempt { trace: None, ..traced }), Ruling::Again(Way::Plain));
+        assert_eq!(judge(&traced), AccessVerdict::Again(AttemptMode::Plain));
+        assert_eq!(judge(&Attempt { trace: None, ..traced }), AccessVerdict::Again(AttemptMode::Plain));
     }
 
     #[test]
@@ -399,24 +405,38 @@ mod tests {
         let (none, some) = (BTreeSet::new(), BTreeSet::from([path("a")]));
         let (clean, guilty) = (found(0, None), found(1, None));
         let doubtful = found(0, Some(Why::IoUring));
-        let unsure = |why| Ruling::Unsure(why);
-        let doubt = || unsure(Unsure::Doubt(Why::IoUring));
+        let unsure = |why| AccessVerdict::Unsure(why);
+        let doubt = || unsure(Uncertainty::Doubt(Why::IoUring));
         for (way, opened, trace, is_untraceable, uses_services, expected) in [
-            (Way::Plain, Some(&none), None, false, true, Ruling::Stands),
-            (Way::Plain, Some(&some), None, false, false, Ruling::Again(Way::Traced)),
-            (Way::Plain, Some(&some), None, true, false, unsure(Unsure::Untraceable)),
-            (Way::Plain, None, None, true, false, unsure(Unsure::Blind)),
-            (Way::Traced, Some(&some), Some(&guilty), false, false, Ruling::Opened(guilty.files.clone())),
-            (Way::Traced, Some(&some), Some(&clean), false, false, Ruling::Stands),
-            (Way::Traced, Some(&some), Some(&clean), false, true, unsure(Unsure::Service)),
-            (Way::Traced, Some(&some), Some(&doubtful), false, false, doubt()),
+            (AttemptMode::Plain, Some(&none), None, false, true, AccessVerdict::Stands),
+            (AttemptMode::Plain, Some(&some), None, false, false, AccessVerdict::Again(AttemptMode::Traced)),
+            (AttemptMode::Plain, Some(&some), None, true, false, unsure(Uncertainty::Untraceable)),
+            (AttemptMode::Plain, None, None, true, false, unsure(Uncertainty::Blind)),
+            (
+                AttemptMode::Traced,
+                Some(&some),
+                Some(&guilty),
+                false,
+                false,
+                AccessVerdict::Opened(guilty.files.clone()),
+            ),
+            (AttemptMode::Traced, Some(&some), Some(&clean), false, false, AccessVerdict::Stands),
+            (AttemptMode::Traced, Some(&some), Some(&clean), false, true, unsure(Uncertainty::Service)),
+            (AttemptMode::Traced, Some(&some), Some(&doubtful), false, false, doubt()),
             // What the trace may have missed was not opened by anybody.
-            (Way::Traced, Some(&none), Some(&doubtful), false, true, Ruling::Stands),
-            (Way::Traced, None, Some(&doubtful), false, false, unsure(Unsure::Blind)),
-            (Way::Traced, None, Some(&clean), false, false, Ruling::Stands),
-            (Way::Traced, Some(&some), None, false, false, unsure(Unsure::Doubt(Why::Unreported))),
+            (AttemptMode::Traced, Some(&none), Some(&doubtful), false, true, AccessVerdict::Stands),
+            (AttemptMode::Traced, None, Some(&doubtful), false, false, unsure(Uncertainty::Blind)),
+            (AttemptMode::Traced, None, Some(&clean), false, false, AccessVerdict::Stands),
+            (
+                AttemptMode::Traced,
+                Some(&some),
+                None,
+                false,
+                false,
+                unsure(Uncertainty::Doubt(Why::Unreported)),
+            ),
         ] {
-            let attempt = Attempt { way, passed: true, opened, trace, is_untraceable, uses_services };
+            let attempt = Attempt { mode: way, passed: true, opened, trace, is_untraceable, uses_services };
             assert_eq!(judge(&attempt), expected, "{attempt:?}");
         }
     }
@@ -425,13 +445,13 @@ mod tests {
     fn a_file_that_the_task_opened_counts_even_if_it_failed() {
         let guilty = found(1, Some(Why::Tracer));
         let attempt = Attempt {
-            way: Way::Traced,
+            mode: AttemptMode::Traced,
             passed: false,
             opened: None,
             trace: Some(&guilty),
             is_untraceable: false,
             uses_services: false,
         };
-        assert_eq!(judge(&attempt), Ruling::Opened(guilty.files.clone()));
+        assert_eq!(judge(&attempt), AccessVerdict::Opened(guilty.files.clone()));
     }
 }

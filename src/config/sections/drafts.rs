@@ -1,0 +1,269 @@
+//! Tasks, gates, services and the worktree as their tables say, before names are resolved; and what each
+//! becomes with the defaults of its file. It must not know how a table is read.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::base::path::RepoPath;
+use crate::base::pattern::Patterns;
+use crate::config::diagnostic::LineIndex;
+use crate::config::model::{
+    Command, Gate, Place, Port, Probe, Ready, Service, ServiceId, Settings, Stopping, Task, TaskId, Worktree,
+};
+use crate::config::naming::{self, TaskNames};
+use crate::config::sections::common_keys::{self, CommonKeys, ParseContext};
+use crate::config::sections::outputs::Outputs;
+use crate::config::sections::reports::Reports;
+use crate::config::sections::suppressions::SuppressionDraft;
+use crate::config::sections::variables::Declared;
+use crate::config::source::Source;
+use crate::config::syntax::document::Text;
+use crate::config::wording;
+use crate::quality::rules::Rules;
+
+/// How long a service may take to be ready, by default.
+const READY: Duration = Duration::from_secs(30);
+
+/// What a task or service depends on.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Dependencies {
+    pub(crate) needs: Vec<TaskId>,
+    pub(crate) services: BTreeMap<String, ServiceId>,
+    pub(crate) uses: Vec<ServiceId>,
+}
+
+/// What applies to all tasks of a file.
+#[derive(Debug)]
+pub(crate) struct FileDefaults<'f, 'd> {
+    pub(crate) defaults: &'f CommonKeys<'d>,
+    pub(crate) settings: &'f Settings,
+    pub(crate) source: &'f Source<'f>,
+    pub(crate) lines: &'f LineIndex<'f>,
+}
+
+/// A task, a gate or the command of a service, as its table says.
+#[derive(Debug)]
+pub(crate) struct TaskDraft<'d> {
+    /// The number of its file, and the file's project.
+    pub(crate) file: usize,
+    pub(crate) project: String,
+    /// Its name within its project.
+    pub(crate) name: Text<'d>,
+    pub(crate) group: Option<Text<'d>>,
+    /// The task that it was made from, if a matrix made it.
+    pub(crate) variant_of: Option<String>,
+    pub(crate) needs: Vec<Text<'d>>,
+    /// Placeholders for ports and folders of services in its texts.
+    pub(crate) ports: Vec<Text<'d>>,
+    pub(crate) outputs: Outputs,
+    /// The value of `reports`.
+    pub(crate) reports: Option<Reports<'d>>,
+    /// What it requires, if it is a gate.
+    pub(crate) gate: Option<Box<GateDraft<'d>>>,
+    pub(crate) common: CommonKeys<'d>,
+    pub(crate) kind: DraftKind,
+    pub(crate) description: Option<String>,
+    pub(crate) run: Option<Command>,
+    pub(crate) fix: Option<Command>,
+    pub(crate) finally: Option<Command>,
+    pub(crate) cwd: Option<RepoPath>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum DraftKind {
+    /// It has `run` or `rust`, valid or not.
+    Runs,
+    /// It is a service.
+    Service,
+    /// It is a gate.
+    Gate,
+    Aggregate,
+}
+
+/// The keys that only a gate has.
+#[derive(Debug, Default)]
+pub(crate) struct GateDraft<'d> {
+    /// The names whose reports it reads; `None`: all of its project.
+    pub(crate) of: Option<Vec<Text<'d>>>,
+    pub(crate) rules: Rules,
+    pub(crate) suppressions: Vec<SuppressionDraft>,
+    pub(crate) baseline: Option<RepoPath>,
+    pub(crate) base: Option<String>,
+    pub(crate) by_name: bool,
+}
+
+/// A service, as its table says.
+pub(crate) struct ServiceDraft<'d> {
+    /// Its command, with the keys that it shares with tasks.
+    pub(crate) draft: TaskDraft<'d>,
+    pub(crate) port: Option<Port>,
+    pub(crate) ready: Option<Probe>,
+    pub(crate) timeout: Option<Duration>,
+    pub(crate) stop: Stopping,
+}
+
+/// `[worktree]`, as its table says.
+#[derive(Debug, Default)]
+pub(crate) struct WorktreeDraft<'d> {
+    pub(crate) plain: Worktree,
+    pub(crate) setup: Option<TaskDraft<'d>>,
+}
+
+impl<'d> TaskDraft<'d> {
+    pub(crate) fn new(kind: DraftKind, name: Text<'d>, context: &ParseContext<'_, 'd>) -> Self {
+        let origin = (kind != DraftKind::Service).then(|| context.variants.origin(name.text)).flatten();
+        Self {
+            kind,
+            variant_of: origin.map(str::to_owned),
+            file: context.file,
+            project: context.project.to_owned(),
+            name,
+            group: None,
+            needs: Vec::new(),
+            ports: Vec::new(),
+            outputs: Outputs::default(),
+            reports: None,
+            gate: None,
+            common: CommonKeys::default(),
+            description: None,
+            run: None,
+            fix: None,
+            finally: None,
+            cwd: None,
+        }
+    }
+
+    /// Returns whether it has a command of its own, so that services of the defaults apply.
+    pub(crate) fn is_run(&self) -> bool {
+        self.kind == DraftKind::Runs || (self.kind == DraftKind::Aggregate && self.fix.is_some())
+    }
+
+    /// Returns all names by which it can be referred to.
+    pub(crate) fn called(&self) -> TaskNames<'_> {
+        TaskNames {
+            own: self.name.text,
+            project: &self.project,
+            group: self.group.as_ref().map(|group| group.text),
+            variant_of: self.variant_of.as_deref(),
+        }
+    }
+
+    /// Returns its qualified name, as messages show it.
+    pub(crate) fn shown(&self) -> String {
+        wording::shown(&naming::qualified(&self.project, self.name.text))
+    }
+
+    /// Returns the systems that it runs on; empty: all.
+    pub(crate) fn systems<'s>(&'s self, defaults: &'s CommonKeys<'_>) -> &'s [String] {
+        self.common.os.as_ref().or(defaults.os.as_ref()).map_or(&[], Vec::as_slice)
+    }
+
+    /// Returns the task with the defaults and settings applied.
+    pub(crate) fn finish(self, dependencies: Dependencies, file_defaults: &FileDefaults<'_, 'd>) -> Task {
+        let FileDefaults { defaults, settings, source, lines } = file_defaults;
+        let own = self.common;
+        let has_command = matches!(self.kind, DraftKind::Runs | DraftKind::Service);
+        let Declared { env, pass, secret } = if has_command || self.fix.is_some() {
+            own.variables.over(&defaults.variables)
+        } else {
+            Declared::default()
+        };
+        let shell = own.shell.or_else(|| defaults.shell.clone()).unwrap_or_else(|| settings.shell.clone());
+        let (line, column) = lines.place(self.name.span.start);
+        let gate = self.gate.map(|gate| Box::new(gate.finish(source.name, lines)));
+        let mut task = Task {
+            name: naming::qualified(&self.project, self.name.text),
+            description: self.description,
+            group: self.group.map(|group| group.text.to_owned()),
+            variant_of: self.variant_of.map(|origin| naming::qualified(&self.project, &origin)),
+            project: self.project,
+            run: self.run,
+            fix: self.fix,
+            finally: self.finally,
+            shell,
+            cwd: self.cwd.unwrap_or_else(|| source.base.clone()),
+            inputs: gate.as_ref().map_or_else(Patterns::default, |gate| inputs(gate)),
+            outputs: self.outputs.patterns,
+            needs: dependencies.needs,
+            services: dependencies.services,
+            uses: dependencies.uses,
+            env,
+            pass_env: pass,
+            secret_env: secret,
+            env_files: own.env_files.or_else(|| defaults.env_files.clone()).unwrap_or_default(),
+            file_env: BTreeMap::new(),
+            missing_file: None,
+            tools: Vec::new(),
+            timeout: None,
+            slow_after: None,
+            retries: 0,
+            locks: Vec::new(),
+            slots: std::num::NonZeroU32::MIN,
+            os: Vec::new(),
+            cache: true,
+            sandbox: false,
+            reports: self.reports.map(|reports| reports.list).unwrap_or_default(),
+            gate,
+            place: Place { file: source.name.to_owned(), line, column },
+        };
+        if has_command {
+            task.inputs = own.inputs.or_else(|| defaults.inputs.clone()).unwrap_or_else(Patterns::whole);
+            task.tools = common_keys::once(defaults.tools.iter().chain(&own.tools).map(String::as_str));
+            task.timeout = own.timeout.or(defaults.timeout);
+            task.slow_after = own.slow_after.or(defaults.slow_after);
+            task.retries = own.retries.or(defaults.retries).unwrap_or(0);
+            task.locks = own.locks.or_else(|| defaults.locks.clone()).unwrap_or_default();
+            task.slots = own.slots.or(defaults.slots).unwrap_or(task.slots);
+            task.os = own.os.or_else(|| defaults.os.clone()).unwrap_or_default();
+            task.cache = own.cache.or(defaults.cache).unwrap_or(true);
+            task.sandbox = own.sandbox.or(defaults.sandbox).unwrap_or(false);
+        }
+        task
+    }
+}
+
+impl GateDraft<'_> {
+    /// Returns the gate.
+    pub(crate) fn finish(self, file: &str, lines: &LineIndex<'_>) -> Gate {
+        let suppressions = self.suppressions.into_iter().map(|one| {
+            let (line, column) = lines.place(one.at);
+            one.placed(&Place { file: file.to_owned(), line, column })
+        });
+        let rules = Rules { suppressions: suppressions.collect(), ..self.rules };
+        Gate { rules, baseline: self.baseline, base: self.base, by_name: self.by_name }
+    }
+}
+
+/// Returns the files that a gate reads besides reports. New findings are told from old ones by the lines of
+/// their files.
+pub(crate) fn inputs(gate: &Gate) -> Patterns {
+    let compares = gate.rules.findings.is_some_and(|rule| rule.new.is_some());
+    if compares { Patterns::whole() } else { Patterns::default() }
+}
+
+impl<'d> ServiceDraft<'d> {
+    /// Returns the service with the defaults and settings applied.
+    pub(crate) fn finish(self, dependencies: Dependencies, file_defaults: &FileDefaults<'_, 'd>) -> Service {
+        // A service with a port is ready once something listens there.
+        let own = format!("localhost:{{{{ services.{}.port }}}}", self.draft.name.text);
+        let probe = self.ready.or_else(|| self.port.map(|_| Probe::Tcp(own)));
+        let defaults: CommonKeys<'d> = file_defaults.defaults.for_services();
+        let file_defaults = FileDefaults { defaults: &defaults, ..*file_defaults };
+        let inputs = self.draft.common.inputs.clone();
+        let mut task = self.draft.finish(dependencies, &file_defaults);
+        task.inputs = inputs.unwrap_or_else(Patterns::whole);
+        let ready = Ready { probe, timeout: self.timeout.unwrap_or(READY) };
+        Service { task, port: self.port, ready, stop: self.stop }
+    }
+}
+
+impl<'d> WorktreeDraft<'d> {
+    /// Returns the worktree with the defaults and settings applied.
+    pub(crate) fn finish(self, file_defaults: &FileDefaults<'_, 'd>) -> Worktree {
+        // The files that it writes must stay, so it never runs in a sandbox.
+        let setup = self.setup.map(|draft| {
+            Box::new(Task { sandbox: false, ..draft.finish(Dependencies::default(), file_defaults) })
+        });
+        Worktree { setup, ..self.plain }
+    }
+}

@@ -1,0 +1,89 @@
+//! `outputs`: the files that a task may write. It must not know how outputs are stored.
+
+use std::ops::Range;
+
+use crate::base::path::RepoPath;
+use crate::base::pattern::{Item, Mark, Origin, Pattern, Patterns, What};
+use crate::base::pattern_overlap::Shape;
+use crate::config::diagnostic::{Diagnostic, DiagnosticSink};
+use crate::config::sections::file_sets::{self, ItemTarget, ListItem};
+use crate::config::syntax::document::Value;
+use crate::config::wording;
+
+/// The outputs of one task.
+#[derive(Debug, Default)]
+pub(crate) struct Outputs {
+    pub(crate) patterns: Patterns,
+    /// The place of each pattern.
+    pub(crate) spans: Vec<Range<usize>>,
+}
+
+impl Outputs {
+    /// Reads the `outputs` of a task.
+    pub(crate) fn read(value: Value<'_>, base: &RepoPath, sink: &mut DiagnosticSink) -> Self {
+        let lines = file_sets::lines(value, Origin { base, anchored: true }, sink).unwrap_or_default();
+        let mut outputs = Self::default();
+        let mut items = Vec::with_capacity(lines.len());
+        for ListItem { excludes, may_miss, what, span } in lines {
+            match what {
+                ItemTarget::Pattern(pattern) => {
+                    let mark = Mark(Some(span.clone()));
+                    items.push(Item { excludes, may_miss, what: What::One(pattern), mark });
+                    outputs.spans.push(span);
+                }
+                ItemTarget::Set(_) => sink.add(
+                    Diagnostic::new(span, "a set can't be used in `outputs`")
+                        .label("a set")
+                        .hint("write the files that the task makes"),
+                ),
+            }
+        }
+        if let Some(span) = outputs.spans.first().filter(|_| items.iter().all(|item| item.excludes)) {
+            sink.add(
+                Diagnostic::new(span.clone(), "`outputs` only excludes")
+                    .label("nothing to exclude from")
+                    .hint("write the files that the task makes in front of it"),
+            );
+            return Self::default();
+        }
+        outputs.patterns = Patterns::new(items);
+        outputs
+    }
+
+    /// Adds the files of `reports`.
+    pub(crate) fn add(&mut self, files: Vec<(Pattern, Range<usize>)>) {
+        let mut items = self.patterns.items().to_vec();
+        for (pattern, span) in files {
+            items.push(Item { mark: Mark(Some(span.clone())), ..Item::adding(What::One(pattern)) });
+            self.spans.push(span);
+        }
+        self.patterns = Patterns::new(items);
+    }
+
+    /// Reports patterns that match files that no task may write.
+    pub(crate) fn protect(&self, base: &RepoPath, sink: &mut DiagnosticSink) {
+        let of_git = [RepoPath::from_git(&b".git"[..]), RepoPath::from_git(&b".git/HEAD"[..])];
+        let own_file = base.child(b"tasks.toml");
+        let everything = Pattern::parse("*", Origin { base, anchored: true }).ok().map(|all| Shape::of(&all));
+        for (item, span) in self.patterns.items().iter().zip(&self.spans) {
+            let (What::One(pattern), false) = (&item.what, item.excludes) else { continue };
+            let takes = |path: &RepoPath| pattern.matches(path) && self.patterns.matches(path);
+            let shape = Shape::of(pattern);
+            let why = if everything.as_ref().is_some_and(|all| shape.covers(all)) {
+                "the whole folder of tasks.toml"
+            } else if shape.names(b".git") || of_git.iter().any(takes) {
+                "files of git"
+            } else if takes(&own_file) {
+                "tasks.toml itself"
+            } else {
+                continue;
+            };
+            let message = format!("output `{}` would take in {why}", wording::shown(pattern.text()));
+            sink.add(
+                Diagnostic::new(span.clone(), message)
+                    .label("too much")
+                    .hint("outputs are replaced from the cache: name only files that the task makes, such as \"dist/**\""),
+            );
+        }
+    }
+}
