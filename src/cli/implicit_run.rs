@@ -56,7 +56,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_run_and_commands_are_commands() {
+    fn word_that_is_no_command_is_run() {
         let commands = ["run".to_owned(), "plan".to_owned(), "ci".to_owned()];
         let cases = [
             ("xtask", "xtask"),
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn the_command_line_is_sound() {
+    fn clap_accepts_the_command_line() {
         use clap::CommandFactory as _;
         crate::cli::Cli::command().debug_assert();
     }

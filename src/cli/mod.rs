@@ -81,8 +81,8 @@ Examples:
   xtask ci init              write the workflow that makes the same run in CI
 
 A task or group that is named like a command is run with `xtask run NAME`.
-Exit status: 0 passed · 1 a task or a gate failed · 2 usage · 3 tasks.toml is invalid · 4 nothing matched
-             5 git, cache, disk or network failed · 70 a bug · 128+n signal n"
+Exit status: 0 passed · 1 a task or a gate failed · 2 usage · 3 tasks.toml is invalid
+             4 nothing matched · 5 git, cache, disk or network failed · 70 a bug · 128+n signal n"
 )]
 pub struct Cli {
     /// Options of all commands.
@@ -130,8 +130,8 @@ pub enum Command {
 Example:
   xtask audit unit --json
 
-Exit status 1 if a task got at something that it does not declare, or fails without it. Where not all
-could be seen (elsewhere than on Linux nothing can), a task is told as partial, never as clean.")]
+Exit status 1 if a task opened something that it does not declare, or fails without it. If the
+trace is incomplete (as on all systems but Linux), the task is reported as partial, never as clean.")]
     Audit(AuditArgs),
     /// Gate the trees of commits as a push does, so that the push is instant
     #[command(after_help = "\
@@ -151,7 +151,7 @@ Examples:
 Example:
   xtask hook pre-push origin git@example.com:a/b.git   reads git's lines from standard input
 
-XTASK_SKIP=\"reason\" lets git go on without the gate; `xtask log --skips` shows who did so and why.")]
+XTASK_SKIP=\"reason\" skips the gate; `xtask log --skips` shows who did so and why.")]
     Hook(HookArgs),
     /// Show past runs, their tasks and logs
     #[command(after_help = "\
@@ -169,8 +169,8 @@ Examples:
   xtask diff-run last~1 last              the last run but one, and the last
   xtask diff-run laptop.json ci.json      manifests that `run --manifest FILE` wrote
 
-Exit status 1 if they differ. What two machines may differ in without running something else (jobs, the
-calling CI) is told as a remark and is no difference."
+Exit status 1 if they differ. Differences between machines that don't change what runs (jobs, the
+CI service) are only mentioned."
     )]
     DiffRun(DiffRunArgs),
     /// Merge the manifests of all shards of a run, and judge its gates
@@ -180,8 +180,8 @@ calling CI) is told as a remark and is no difference."
 Example:
   xtask merge-runs shard-*.json --junit junit.xml
 
-Exit status 1 if a shard is missing, is there twice or has failed, or if a gate fails. Manifests of
-different trees or plans are refused with exit status 5."
+Exit status 1 if a shard is missing, is there twice or has failed, or if a gate fails. Manifests
+of different trees or plans are refused with exit status 5."
     )]
     MergeRuns(MergeRunsArgs),
     /// Write a first tasks.toml for what is in the repository
@@ -200,7 +200,7 @@ Examples:
     #[command(after_help = "Example:\n  xtask doctor --json")]
     Doctor(DoctorArgs),
     /// Show and share what gates recorded, so that other trees can be compared with it
-    #[command(after_help = "Example:\n  xtask baseline push     in CI, behind `xtask ci` on the main branch")]
+    #[command(after_help = "Example:\n  xtask baseline push     in CI, after `xtask ci` on the main branch")]
     Baseline(BaselineArgs),
     /// Print what a `SonarQube` server says about the analysis that a scanner has just sent
     #[command(after_help = "\

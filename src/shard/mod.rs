@@ -100,7 +100,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_shard_is_one_of_several() {
+    fn shard_is_parsed() {
         let cases = [
             ("1/1", Ok((1, 1))),
             ("2/4", Ok((2, 4))),
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_known_takes_as_long_as_the_median() {
+    fn unknown_duration_is_the_median() {
         let timings: Timings = [("a", 10), ("b", 30), ("c", 90), ("gone", 5000)]
             .into_iter()
             .map(|(name, took)| (name.to_owned(), took))

@@ -273,7 +273,7 @@ fn a_file_that_people_wrote_stays_as_it_is() {
     // What has no part in the run is as good as ours.
     project.write(DEPENDABOT, "version: 2\nupdates: []\n").write("docs/PULL_REQUEST_TEMPLATE.md", "mine\n");
     fs::remove_file(project.path(GITHUB)).unwrap();
-    project.xtask(&["ci", "init"]).ends(0).says("left alone: .github/dependabot.yml, which people wrote");
+    project.xtask(&["ci", "init"]).ends(0).says("kept: .github/dependabot.yml (not written by this command)");
     assert_eq!(project.read(DEPENDABOT), "version: 2\nupdates: []\n");
     assert!(!project.path(REQUEST).exists());
     project.xtask(&["ci", "check"]).ends(0);

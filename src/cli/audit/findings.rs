@@ -380,7 +380,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_not_seen_whole_is_never_clean() {
+    fn incomplete_trace_is_never_clean() {
         let failed = || Status::Failed { ended: Ended::Exit { code: 1 } };
         for (status, findings, doubts, expected) in [
             (Status::Passed, 0, &[][..], Outcome::Clean),
@@ -404,7 +404,7 @@ mod tests {
     }
 
     #[test]
-    fn a_partial_trace_is_told_as_such() {
+    fn partial_trace_is_reported() {
         let partial = [account(Status::Passed, 0, &[Why::IoUring])];
         let text = text(&partial, Paint::PLAIN);
         assert_eq!(

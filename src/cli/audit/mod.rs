@@ -66,31 +66,32 @@ pub fn run(session: &Session, args: &AuditArgs) -> Result<End, Failure> {
         });
     }
     let inbox = LazyInbox::default();
-    let prelude = run_dependencies(session, args, (&project, &tasks), &inbox)?;
-    if prelude != End::Passed {
+    let dependencies = run_dependencies(session, args, &project, &tasks, &inbox)?;
+    if dependencies != End::Passed {
         session.eprint("nothing was audited: a dependency failed\n");
-        return Ok(prelude);
+        return Ok(dependencies);
     }
     let config = without_retries(&project.config);
-    let desk = AuditCollector::default();
+    let collector = AuditCollector::default();
     let results = Results::default();
-    let summary = run_audits(session, args, (&project, &config, &tasks), (&inbox, &desk, &results))?;
+    let summary = run_audits(session, args, &project, &config, &tasks, &inbox, &collector, &results)?;
     if let Verdict::Interrupted { signal } = summary.verdict {
         return Ok(End::Interrupted(signal));
     }
-    let accounts = audited_tasks(&config, &tasks, desk, &results);
+    let audited = audited_tasks(&config, &tasks, collector, &results);
     let text =
-        if args.json { findings::json(&accounts) } else { findings::text(&accounts, session.paint_out()) };
+        if args.json { findings::json(&audited) } else { findings::text(&audited, session.paint_out()) };
     session.print(&text)?;
     let is_wrong = |account: &AuditedTask| matches!(account.outcome(), Outcome::Undeclared | Outcome::Fails);
-    Ok(if accounts.iter().any(is_wrong) { End::Failed } else { End::Passed })
+    Ok(if audited.iter().any(is_wrong) { End::Failed } else { End::Passed })
 }
 
 /// Runs what the audited tasks need, or takes it from the cache.
 fn run_dependencies(
     session: &Session,
     args: &AuditArgs,
-    (project, tasks): (&Project, &[TaskId]),
+    project: &Project,
+    tasks: &[TaskId],
     inbox: &LazyInbox,
 ) -> Result<End, Failure> {
     let mut needs: Vec<TaskId> =
@@ -120,10 +121,14 @@ fn without_retries(config: &Config) -> Config {
 fn run_audits(
     session: &Session,
     args: &AuditArgs,
-    (project, config, tasks): (&Project, &Config, &[TaskId]),
-    (inbox, desk, results): (&LazyInbox, &AuditCollector, &Results),
+    project: &Project,
+    config: &Config,
+    tasks: &[TaskId],
+    inbox: &LazyInbox,
+    collector: &AuditCollector,
+    results: &Results,
 ) -> Result<Summary, Failure> {
-    let run = runs::new_id(session.clock.now(), std::process::id());
+    let run_id = runs::new_id(session.clock.now(), std::process::id());
     let request = Request {
         reach: Reach::Only,
         policy: CachePolicy::Off,
@@ -131,17 +136,17 @@ fn run_audits(
         ..Request::new(args.names.clone())
     };
     let location = project.location(&session.env);
-    let prepared = Prepared::load(config, &request, location, &session.clock, &run)?;
+    let prepared = Prepared::load(config, &request, location, &session.clock, &run_id)?;
     let options = RunOptions {
         on_failure: OnFailure::KeepGoing,
-        results: ResultMode::Audit(desk),
-        ..RunOptions::new(&run, config.slots(args.jobs))
+        results: ResultMode::Audit(collector),
+        ..RunOptions::new(&run_id, config.slots(args.jobs))
     };
-    let heard = inbox.get().map_err(Failure::signals)?;
+    let inbox = inbox.get().map_err(Failure::signals)?;
     let emitter =
         Emitter::new(session.clock.clone(), event_handler(Arc::clone(results), session.paint_err()));
     Ok(prepared
-        .plan(&session.env, |world, plan| prepared.launch(world, plan, location, &options, &emitter, heard)))
+        .plan(&session.env, |world, plan| prepared.launch(world, plan, location, &options, &emitter, inbox)))
 }
 
 /// Returns an event handler that collects the results, and prints on standard error what happens.
@@ -175,11 +180,11 @@ fn event_handler(results: Results, paint: Paint) -> Box<dyn FnMut(&Event) + Send
 fn audited_tasks(
     config: &Config,
     tasks: &[TaskId],
-    desk: AuditCollector,
+    collector: AuditCollector,
     results: &Results,
 ) -> Vec<AuditedTask> {
     let mut results = std::mem::take(&mut *results.lock().unwrap_or_else(PoisonError::into_inner));
-    let mut audits = desk.into_audits();
+    let mut audits = collector.into_audits();
     let account = |id: &TaskId| {
         let result = results.remove(&config.task(*id).name)?;
         let at = audits.iter().position(|audit| audit.task == *id);

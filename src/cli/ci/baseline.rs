@@ -1,7 +1,7 @@
 //! `xtask baseline`: shows and shares what gates recorded of a tree, so that other trees can be compared with
 //! it. It must not compare.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 
@@ -66,16 +66,16 @@ pub enum BaselineAction {
 pub fn run(session: &Session, args: &BaselineArgs) -> Result<End, Failure> {
     let project = Project::open(&session.env, &session.dir)?;
     let repository = project.repository()?;
-    let place = BaselineStore { repository, records: Records::new(&repository.common_dir().join("xtask")) };
+    let store = BaselineStore { repository, records: Records::new(&repository.common_dir().join("xtask")) };
     match &args.action {
-        BaselineAction::Show { rev } => show(session, (&place, &project.config), rev.as_deref()),
-        BaselineAction::Push { remote, rev } => push(session, &place, (remote, rev)),
+        BaselineAction::Show { rev } => show(session, &store, &project.config, rev.as_deref()),
+        BaselineAction::Push { remote, rev } => push(session, &store, remote, rev),
         BaselineAction::Fetch { remote } => {
             Notes::new(repository, NOTES_REF).fetch(remote)?;
             session.print(&format!("fetched the notes of {remote} into refs/notes/{NOTES_REF}\n"))?;
             Ok(End::Passed)
         }
-        BaselineAction::Write { file, rev } => write(session, &place, (file, rev)),
+        BaselineAction::Write { file, rev } => write(session, &store, file, rev),
     }
 }
 
@@ -128,19 +128,20 @@ impl BaselineStore<'_> {
 
 fn show(
     session: &Session,
-    (shelf, config): (&BaselineStore<'_>, &Config),
+    store: &BaselineStore<'_>,
+    config: &Config,
     rev: Option<&str>,
 ) -> Result<End, Failure> {
     let commit = match rev {
-        Some(rev) => shelf.repository.resolve(rev)?,
-        None => match shelf.repository.merge_base(None, &DEFAULT_BASES) {
+        Some(rev) => store.repository.resolve(rev)?,
+        None => match store.repository.merge_base(None, &DEFAULT_BASES) {
             Err(error @ GitError::NoBase { .. }) => return Err(Failure::NoCommit(error)),
             found => found?.1,
         },
     };
     let short = &commit.id[..10];
     let mut text = String::new();
-    for Recorded { gate, record } in shelf.recorded_with_files(&commit, config)? {
+    for Recorded { gate, record } in store.recorded_with_files(&commit, config)? {
         let mut parts: Vec<String> = Vec::new();
         parts.extend(record.coverage.map(|ratio| format!("{} of {} lines covered", ratio.part, ratio.whole)));
         parts.extend(record.tests.map(|tests| format!("{tests} tests run")));
@@ -156,10 +157,10 @@ fn show(
     Ok(End::Passed)
 }
 
-fn push(session: &Session, shelf: &BaselineStore<'_>, (remote, rev): (&str, &str)) -> Result<End, Failure> {
-    let commit = shelf.repository.resolve(rev)?;
-    let notes = Notes::new(shelf.repository, NOTES_REF);
-    let recorded = shelf.recorded_or_error(&commit)?;
+fn push(session: &Session, store: &BaselineStore<'_>, remote: &str, rev: &str) -> Result<End, Failure> {
+    let commit = store.repository.resolve(rev)?;
+    let notes = Notes::new(store.repository, NOTES_REF);
+    let recorded = store.recorded_or_error(&commit)?;
     notes.set(&commit.id, &encode(&recorded))?;
     notes.push(remote)?;
     let gates = count(recorded.len(), "gate");
@@ -167,15 +168,15 @@ fn push(session: &Session, shelf: &BaselineStore<'_>, (remote, rev): (&str, &str
     Ok(End::Passed)
 }
 
-fn write(session: &Session, shelf: &BaselineStore<'_>, (to, rev): (&PathBuf, &str)) -> Result<End, Failure> {
-    let commit = shelf.repository.resolve(rev)?;
-    let recorded = shelf.recorded_or_error(&commit)?;
-    let path = session.resolve(to);
+fn write(session: &Session, store: &BaselineStore<'_>, file_path: &Path, rev: &str) -> Result<End, Failure> {
+    let commit = store.repository.resolve(rev)?;
+    let recorded = store.recorded_or_error(&commit)?;
+    let path = session.resolve(file_path);
     let folder = path.parent().unwrap_or(&session.dir);
     file::write(&path, encode(&recorded).as_bytes(), folder, file::Durability::Relaxed)?;
     session.print(&format!(
         "{}: {} of {}\n",
-        to.display(),
+        file_path.display(),
         count(recorded.len(), "gate"),
         &commit.id[..10]
     ))?;

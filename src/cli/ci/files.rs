@@ -151,7 +151,7 @@ impl<'s> CiFiles<'s> {
 
     fn init(&self, args: CiInitArgs) -> Result<End, Failure> {
         let mut writes = Vec::new();
-        let mut told = Vec::new();
+        let mut lines = Vec::new();
         let mut refused = Vec::new();
         for draft in &self.drafts {
             match file_state(&self.root, draft)? {
@@ -161,27 +161,22 @@ impl<'s> CiFiles<'s> {
                     refused.push(format!("{}: it was not written by this command", draft.path));
                 }
                 FileState::HandWritten => {
-                    told.push(format!("left alone: {}, which people wrote", draft.path))
+                    lines.push(format!("kept: {} (not written by this command)", draft.path))
                 }
                 FileState::Unreadable(why) if !args.force => refused.push(format!("{}: {why}", draft.path)),
                 FileState::Unreadable(_) => writes.push((draft, draft.text.clone())),
-                FileState::Generated {
-                    current: there,
-                    expected: filled,
-                    orphaned: homeless,
-                    outside_changes: bent,
-                } => {
-                    told.extend(bent.iter().map(|line| format!("note: {line}")));
-                    if !homeless.is_empty() && !args.force {
-                        let parts = homeless.join("`, `");
+                FileState::Generated { current, expected, orphaned, outside_changes } => {
+                    lines.extend(outside_changes.iter().map(|line| format!("note: {line}")));
+                    if !orphaned.is_empty() && !args.force {
+                        let parts = orphaned.join("`, `");
                         refused.push(format!(
                             "{}: the new file has no place for the hand-written part `{parts}`",
                             draft.path
                         ));
-                    } else if there == filled {
-                        told.push(format!("unchanged: {}", draft.path));
+                    } else if current == expected {
+                        lines.push(format!("unchanged: {}", draft.path));
                     } else {
-                        writes.push((draft, filled));
+                        writes.push((draft, expected));
                     }
                 }
             }
@@ -194,13 +189,13 @@ impl<'s> CiFiles<'s> {
         }
         for (draft, text) in writes {
             write_text(&self.root.join(draft.path), &text)?;
-            told.push(format!("wrote {}", draft.path));
+            lines.push(format!("wrote {}", draft.path));
         }
-        told.extend(self.readme(args)?);
-        told.extend(self.site.unserved.iter().map(|system| {
+        lines.extend(self.readme(args)?);
+        lines.extend(self.site.unserved.iter().map(|system| {
             format!("note: no CI runner is known for the system {system}, so its tasks don't run in CI")
         }));
-        self.session.eprint(&(told.join("\n") + "\n"));
+        self.session.eprint(&(lines.join("\n") + "\n"));
         Ok(End::Passed)
     }
 
@@ -277,29 +272,24 @@ impl<'s> CiFiles<'s> {
         let missing = || Differences { lines: vec![format!("{path} is missing")], is_refused: false };
         let refused = |line: String| Differences { lines: vec![line], is_refused: true };
         let mut lines = Vec::new();
-        let (there, filled, homeless) = match file_state(&self.root, draft)? {
+        let (current, expected, orphaned) = match file_state(&self.root, draft)? {
             FileState::Missing => return Ok(Some(missing())),
             FileState::HandWritten if draft.manners == Manners::Needed => {
                 return Ok(Some(refused(format!("{path} was not written by `xtask ci init`"))));
             }
             FileState::HandWritten => return Ok(None),
             FileState::Unreadable(why) => return Ok(Some(refused(format!("{path}: {why}")))),
-            FileState::Generated {
-                current: there,
-                expected: filled,
-                orphaned: homeless,
-                outside_changes: mut bent,
-            } => {
-                lines.append(&mut bent);
-                (there, filled, homeless)
+            FileState::Generated { current, expected, orphaned, mut outside_changes } => {
+                lines.append(&mut outside_changes);
+                (current, expected, orphaned)
             }
         };
         lines.extend(
-            homeless
+            orphaned
                 .iter()
                 .map(|part| format!("{path}: the new file has no place for the hand-written part `{part}`")),
         );
-        match (tree::read(&filled), tree::read(&there)) {
+        match (tree::read(&expected), tree::read(&current)) {
             (Ok(expected), Ok(found)) => {
                 let differences = differ::compare(&expected, &found);
                 lines.extend(
@@ -314,7 +304,7 @@ impl<'s> CiFiles<'s> {
                 lines.push(format!("{path}: its hand-written parts don't fit where they are: {error}"));
             }
         }
-        Ok(Some(Differences { lines, is_refused: !homeless.is_empty() }))
+        Ok(Some(Differences { lines, is_refused: !orphaned.is_empty() }))
     }
 }
 
@@ -344,11 +334,11 @@ enum FileState {
 }
 
 fn file_state(root: &Path, draft: &Draft) -> Result<FileState, Failure> {
-    let Some(there) = read_text(&root.join(draft.path))? else { return Ok(FileState::Missing) };
-    if !workflow::is_generated(&there) {
+    let Some(current) = read_text(&root.join(draft.path))? else { return Ok(FileState::Missing) };
+    if !workflow::is_generated(&current) {
         return Ok(FileState::HandWritten);
     }
-    Ok(match Parts::read(&there) {
+    Ok(match Parts::read(&current) {
         Err(error) => FileState::Unreadable(error.to_string()),
         Ok(parts) => FileState::Generated {
             expected: parts.fill(&draft.text),
@@ -360,7 +350,7 @@ fn file_state(root: &Path, draft: &Draft) -> Result<FileState, Failure> {
                     .map(|one| outside_change(draft, one))
                     .collect(),
             },
-            current: there,
+            current,
         },
     })
 }

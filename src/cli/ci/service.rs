@@ -187,7 +187,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_service_is_told_by_what_it_sets_or_by_name() {
+    fn service_is_detected_or_named() {
         let env = |name: &str, value: &str| Env::of([(name.into(), value.into())], PathBuf::new());
         let cases = [
             (CiChoice::Auto, "GITHUB_ACTIONS", "true", Some(CiService::Github)),

@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn each_place_is_found() {
+    fn each_position_is_found() {
         for (line, expected) in [
             ("xtask ", "Names below xtask"),
             ("xtask cl", "Names below xtask"),
@@ -287,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn the_kind_of_each_value_is_known() {
+    fn each_value_has_a_known_kind() {
         let mut root = Cli::command();
         root.build();
         let mut open = vec![&root];

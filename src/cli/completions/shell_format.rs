@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_stays_one_word_behind_an_open_quote() {
+    fn name_in_an_open_quote_stays_one_word() {
         let text = "w[p=\u{e9}'x\"$y]".to_owned();
         let offer = Offer::Choices(vec![Choice { text, about: String::new() }]);
         for (typed, expected) in [
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn zsh_and_fish_get_all_with_descriptions() {
+    fn zsh_and_fish_get_whole_words_with_descriptions() {
         assert_eq!(zsh(&offer()), "api\\:test:a: b\nwheel[py=3.11]:a: b\n--color=always:a: b\n");
         assert_eq!(fish(&offer()), "api:test\ta: b\nwheel[py=3.11]\ta: b\n--color=always\ta: b\n");
         assert_eq!(zsh(&Offer::Files), "!files\n");

@@ -71,16 +71,16 @@ pub fn run(session: &Session, args: &GateArgs) -> Result<End, Failure> {
         }
         questions
     };
-    let voices = ReporterOptions {
+    let options = ReporterOptions {
         output: args.output,
         format: args.format,
         ci: args.ci,
         ..ReporterOptions::default()
     };
     let inbox = LazyInbox::default();
-    let asking = GateCommand { session, repository: &repository, inbox: &inbox };
+    let command = GateCommand { session, repository: &repository, inbox: &inbox };
     let age = if args.cold { Age::Cold } else { Age::Warm };
-    asking.ask(&questions, (voices, age, args.jobs))
+    command.ask(&questions, options, age, args.jobs)
 }
 
 /// What is needed to ask the gate.
@@ -101,15 +101,17 @@ impl GateCommand<'_> {
     pub fn ask(
         &self,
         questions: &[Question],
-        (voices, age, jobs): (ReporterOptions, Age, Option<u32>),
+        options: ReporterOptions,
+        age: Age,
+        jobs: Option<u32>,
     ) -> Result<End, Failure> {
         let state = self.repository.common_dir().join("xtask");
-        let listener = GateReporters::new(self.session, &state).with_options(voices);
-        let host = self.host(&state, &listener, (age, jobs));
+        let reporters = GateReporters::new(self.session, &state).with_options(options);
+        let host = self.host(&state, &reporters, age, jobs);
         let folders = definition_folders(self.repository.work_dir(), &self.session.dir);
         for question in questions {
             let answer = host.answer(question, &folders).map_err(|error| {
-                self.tell(&format!(
+                self.session.eprint(&format!(
                     "gate: {} {}{}\n",
                     question.what,
                     self.verdict_text(Verdict::Failed),
@@ -122,7 +124,7 @@ impl GateCommand<'_> {
                 return Ok(answer.verdict().into());
             }
         }
-        listener.failure().map_or(Ok(End::Passed), Err)
+        reporters.failure().map_or(Ok(End::Passed), Err)
     }
 
     /// Stores passes for the next push, after a push that lost its connection.
@@ -131,8 +133,8 @@ impl GateCommand<'_> {
     /// The passes can't be stored.
     pub fn remember_passes(&self, questions: &[Question]) -> Result<(), Failure> {
         let state = self.repository.common_dir().join("xtask");
-        let listener = GateReporters::new(self.session, &state);
-        let host = self.host(&state, &listener, (Age::Warm, None));
+        let reporters = GateReporters::new(self.session, &state);
+        let host = self.host(&state, &reporters, Age::Warm, None);
         let folders = definition_folders(self.repository.work_dir(), &self.session.dir);
         questions.iter().try_for_each(|question| Ok(host.remember(question, &folders)?))
     }
@@ -140,8 +142,9 @@ impl GateCommand<'_> {
     fn host<'h>(
         &'h self,
         state: &'h Path,
-        listener: &'h GateReporters<'h>,
-        (age, jobs): (Age, Option<u32>),
+        reporters: &'h GateReporters<'h>,
+        age: Age,
+        jobs: Option<u32>,
     ) -> Host<'h> {
         Host {
             repository: self.repository,
@@ -149,16 +152,12 @@ impl GateCommand<'_> {
             env: &self.session.env,
             clock: &self.session.clock,
             inbox: self.inbox,
-            audience: listener,
+            audience: reporters,
             age,
             jobs,
             runs: Cell::new(0),
             access: OnceCell::new(),
         }
-    }
-
-    fn tell(&self, text: &str) {
-        self.session.eprint(text);
     }
 
     fn verdict_text(&self, verdict: Verdict) -> String {
@@ -182,7 +181,11 @@ impl GateCommand<'_> {
             }
             Answer::Interrupted(_) => format!("nothing ran{}", not_pushed(question)),
         };
-        self.tell(&format!("gate: {} {}: {why}\n", question.what, self.verdict_text(answer.verdict())));
+        self.session.eprint(&format!(
+            "gate: {} {}: {why}\n",
+            question.what,
+            self.verdict_text(answer.verdict())
+        ));
     }
 }
 

@@ -108,9 +108,9 @@ impl GitHook<'_> {
         match connection.doubt(self.push_budget(&asked.questions)) {
             None => Ok(End::Passed),
             Some(doubt) => {
-                let asking =
+                let command =
                     GateCommand { session: self.session, repository: &self.repository, inbox: &inbox };
-                if let Err(failure) = asking.remember_passes(&asked.questions) {
+                if let Err(failure) = command.remember_passes(&asked.questions) {
                     // Otherwise the next push would run everything again, and so would the one after it.
                     let text = format!("warning: can't store the pass for the next push: {failure}\n");
                     self.session.eprint(&text);
@@ -179,8 +179,8 @@ impl GitHook<'_> {
     }
 
     fn ask(&self, questions: &[Question], inbox: &LazyInbox) -> Result<End, Failure> {
-        let asking = GateCommand { session: self.session, repository: &self.repository, inbox };
-        asking.ask(questions, (ReporterOptions::default(), Age::Warm, None))
+        let command = GateCommand { session: self.session, repository: &self.repository, inbox };
+        command.ask(questions, ReporterOptions::default(), Age::Warm, None)
     }
 
     /// Watches the git process that called this hook. If git alone is killed, this process ends itself by the
@@ -290,7 +290,7 @@ mod tests {
     use super::is_reason;
 
     #[test]
-    fn a_reason_has_a_word_that_says_something() {
+    fn reason_has_a_meaningful_word() {
         for text in
             ["the server is down", "hotfix", "INC-1234", "CI ist kaputt", "服务器坏了", "registry down!"]
         {

@@ -32,12 +32,12 @@ pub struct DiffRunArgs {
 pub fn run(session: &Session, args: &DiffRunArgs) -> Result<End, Failure> {
     let (a, b) = (manifest_files::find(session, &args.a)?, manifest_files::find(session, &args.b)?);
     let difference = Difference::of(&a, &b);
-    let text = if args.json { json((&a, &b), &difference) } else { text(session, (&a, &b), &difference) };
+    let text = if args.json { json(&a, &b, &difference) } else { text(session, &a, &b, &difference) };
     session.print(&text)?;
     Ok(if difference.is_none() { End::Passed } else { End::Failed })
 }
 
-fn text(session: &Session, (a, b): (&Manifest, &Manifest), difference: &Difference) -> String {
+fn text(session: &Session, a: &Manifest, b: &Manifest, difference: &Difference) -> String {
     let paint = session.paint_out();
     let mut text = String::new();
     for (side, manifest) in [("A", a), ("B", b)] {
@@ -53,7 +53,7 @@ fn text(session: &Session, (a, b): (&Manifest, &Manifest), difference: &Differen
     text
 }
 
-fn json((a, b): (&Manifest, &Manifest), difference: &Difference) -> String {
+fn json(a: &Manifest, b: &Manifest, difference: &Difference) -> String {
     let cause = |cause: &Cause| {
         let mut value = json!(cause);
         value["text"] = json!(cause.to_string());

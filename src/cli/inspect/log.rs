@@ -84,7 +84,7 @@ pub fn run(session: &Session, args: &LogArgs) -> Result<End, Failure> {
     };
     let events = runs.events(&id)?;
     if let Some(service) = &args.service {
-        session.print(&service_logs(session, &events, (&id, service))?)?;
+        session.print(&service_logs(session, &events, &id, service)?)?;
         return Ok(End::Passed);
     }
     let text = match &args.task {
@@ -127,7 +127,7 @@ fn replay(session: &Session, args: &LogArgs, events: &[Event]) -> Result<String,
 }
 
 /// Returns the output of a service, for each time that it was started.
-fn service_logs(session: &Session, events: &[Event], (run, name): (&str, &str)) -> Result<String, Failure> {
+fn service_logs(session: &Session, events: &[Event], run: &str, name: &str) -> Result<String, Failure> {
     let lines = Lines { paint: session.paint_out(), width: 0 };
     let mut text = String::new();
     for event in events {

@@ -84,7 +84,7 @@ pub fn run(session: &Session, args: &PlanArgs) -> Result<End, Failure> {
     print_notices(session, &prepared);
     let tree = prepared.snapshot.as_ref().map(tree_id).transpose()?;
     let text = prepared.plan(&session.env, |world, plan| {
-        if args.json { json(world, plan, (tree.as_deref(), &prepared)) } else { text(world, plan, session) }
+        if args.json { json(world, plan, tree.as_deref(), &prepared) } else { text(world, plan, session) }
     });
     session.print(&text)?;
     Ok(End::Passed)
@@ -162,7 +162,7 @@ pub fn reason_text(decision: &Decision, session: &Session) -> String {
     }
 }
 
-fn json(world: &PlanInputs<'_>, plan: &Plan, (tree, prepared): (Option<&str>, &Prepared<'_>)) -> String {
+fn json(world: &PlanInputs<'_>, plan: &Plan, tree: Option<&str>, prepared: &Prepared<'_>) -> String {
     let tasks: Vec<_> = world
         .graph
         .nodes

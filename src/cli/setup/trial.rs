@@ -118,7 +118,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_last_words_are_those_that_say_something() {
+    fn last_line_skips_noise() {
         let cases = [
             ("a\nb\n\n", "b"),
             (

@@ -74,8 +74,8 @@ pub fn run(session: &Session, args: &MergeRunsArgs) -> Result<End, Failure> {
     let written = args.manifest.as_ref().map_or(Ok(()), |path| {
         manifest_files::write(session, path, &whole_manifest(&merged.manifest, &gates).encode())
     });
-    let told = written.and_then(|()| report(session, args, (&merged, &gates, passed)));
-    match told {
+    let reported = written.and_then(|()| report(session, args, &merged, &gates, passed));
+    match reported {
         Ok(()) if passed => Ok(End::Passed),
         Ok(()) => Ok(End::Failed),
         Err(failure) if passed => Err(failure),
@@ -107,13 +107,14 @@ fn whole_manifest(merged: &Manifest, gates: &[MergedGate]) -> Manifest {
 fn report(
     session: &Session,
     args: &MergeRunsArgs,
-    whole: (&Merged, &[MergedGate], bool),
+    merged: &Merged,
+    gates: &[MergedGate],
+    passed: bool,
 ) -> Result<(), Failure> {
-    let (merged, gates, passed) = whole;
-    let spoken = args.ci.output(session, args.json)?;
+    let ci = args.ci.output(session, args.json)?;
     let mut reporters = Reporters::default();
     // The CI reporter may mention a file, which must exist by then.
-    spoken.iter().try_for_each(|spoken| spoken.add_files(session, &mut reporters))?;
+    ci.iter().try_for_each(|ci| ci.add_files(session, &mut reporters))?;
     if let Some(path) = &args.summary {
         let summary = SummaryFile::new(prepare_report_path(session, path)?, Mode::Replace);
         reporters.add(Box::new(summary), "the summary");
@@ -121,30 +122,30 @@ fn report(
     if let Some(path) = &args.junit {
         reporters.add(Box::new(Junit::new(prepare_report_path(session, path)?)), "the JUnit report");
     }
-    let (told, new) = events(merged, gates);
-    for event in told.iter().chain(&new) {
+    let (printed, new) = events(merged, gates);
+    for event in printed.iter().chain(&new) {
         reporters.event(event);
     }
     let paint = session.paint_out();
-    let lines = text(paint, whole, &new);
+    let lines = text(paint, merged, gates, passed, &new);
     if args.json {
         session.print(&json(merged, gates, passed))?;
     }
-    let voiced = match spoken {
+    let written = match ci {
         // The annotations go to the same stream as the result, so that their order stays.
-        Some(spoken) => {
+        Some(ci) => {
             let to: Box<dyn Write + Send> =
                 if args.json { Box::new(std::io::stderr()) } else { Box::new(std::io::stdout()) };
-            let mut voice = CiVoice::new((to, paint, Output::Failed), spoken.dialect()?, spoken.site());
-            voice.retell(&lines, (&told, &new))
+            let mut reporter = CiVoice::new((to, paint, Output::Failed), ci.dialect()?, ci.site());
+            reporter.retell(&lines, (&printed, &new))
         }
         None if args.json => Ok(()),
         None => return session.print(&lines).and_then(|()| first_error(reporters)),
     };
     let is_gone = |error: &std::io::Error| error.kind() == std::io::ErrorKind::BrokenPipe;
-    match voiced {
+    match written {
         Err(source) if !is_gone(&source) => {
-            Err(Failure::System { attempt: "write what came of it".to_owned(), source })
+            Err(Failure::System { attempt: "write the result".to_owned(), source })
         }
         _ => first_error(reporters),
     }
@@ -156,7 +157,7 @@ fn first_error(mut reporters: Reporters) -> Result<(), Failure> {
     error.map_or(Ok(()), |(what, source)| Err(Failure::System { attempt: format!("write {what}"), source }))
 }
 
-fn text(paint: Paint, (merged, gates, passed): (&Merged, &[MergedGate], bool), events: &[Event]) -> String {
+fn text(paint: Paint, merged: &Merged, gates: &[MergedGate], passed: bool, events: &[Event]) -> String {
     let lines = Lines { paint, width: 0 };
     let mut text = String::new();
     for row in &merged.shards {
@@ -267,10 +268,10 @@ fn events(merged: &Merged, gates: &[MergedGate]) -> (Vec<Event>, Vec<Event>) {
     let all: Vec<&TaskFinished> = tasks.iter().chain(&new).collect();
     let summary = What::RunFinished(summary(manifest, &all));
     let started = std::iter::once(What::RunStarted(started(manifest)));
-    let told = started.chain(tasks.into_iter().map(What::TaskFinished));
+    let printed = started.chain(tasks.into_iter().map(What::TaskFinished));
     let new = new.into_iter().map(What::TaskFinished).chain(std::iter::once(summary));
     let at = |what| Event { at: manifest.took, what };
-    (told.map(at).collect(), new.map(at).collect())
+    (printed.map(at).collect(), new.map(at).collect())
 }
 
 /// The coverage of some shards is not that of the whole run, so it is not reported.

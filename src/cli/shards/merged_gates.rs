@@ -307,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_known_is_not_nothing() {
+    fn missing_report_is_an_error() {
         let tests = |passed| Facts { tests: Some(Tests { passed, ..Tests::default() }), ..Facts::default() };
         let p95 = Measure { value: 1.0, unit: Unit::Millis };
         let measured = Facts { measures: BTreeMap::from([("p95".to_owned(), p95)]), ..Facts::default() };
