@@ -71,14 +71,13 @@ pub fn run(session: &Session, args: &AuditArgs) -> Result<End, Failure> {
         session.eprint("nothing was audited: a dependency failed\n");
         return Ok(dependencies);
     }
-    let config = without_retries(&project.config);
     let collector = AuditCollector::default();
     let results = Results::default();
-    let summary = run_audits(session, args, &project, &config, &tasks, &inbox, &collector, &results)?;
+    let summary = run_audits(session, args, &project, &tasks, &inbox, &collector, &results)?;
     if let Verdict::Interrupted { signal } = summary.verdict {
         return Ok(End::Interrupted(signal));
     }
-    let audited = audited_tasks(&config, &tasks, collector, &results);
+    let audited = audited_tasks(&project.config, &tasks, collector, &results);
     let text =
         if args.json { findings::json(&audited) } else { findings::text(&audited, session.paint_out()) };
     session.print(&text)?;
@@ -122,12 +121,12 @@ fn run_audits(
     session: &Session,
     args: &AuditArgs,
     project: &Project,
-    config: &Config,
     tasks: &[TaskId],
     inbox: &LazyInbox,
     collector: &AuditCollector,
     results: &Results,
 ) -> Result<Summary, Failure> {
+    let config = without_retries(&project.config);
     let run_id = runs::new_id(session.clock.now(), std::process::id());
     let request = Request {
         reach: Reach::Only,

@@ -161,7 +161,7 @@ impl<'s> CiFiles<'s> {
                     refused.push(format!("{}: it was not written by this command", draft.path));
                 }
                 FileState::HandWritten => {
-                    lines.push(format!("kept: {} (not written by this command)", draft.path))
+                    lines.push(format!("kept: {} (not written by this command)", draft.path));
                 }
                 FileState::Unreadable(why) if !args.force => refused.push(format!("{}: {why}", draft.path)),
                 FileState::Unreadable(_) => writes.push((draft, draft.text.clone())),

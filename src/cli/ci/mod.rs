@@ -1,7 +1,7 @@
 //! Commands for CI systems.
 //!
 //! [`service`] detects the CI service and what its reporter needs; [`files`] writes and checks workflow
-//! files; [`baseline`] shares what gates recorded; [`sonar`] asks a SonarQube server.
+//! files; [`baseline`] shares what gates recorded; [`sonar`] asks a `SonarQube` server.
 
 pub mod baseline;
 pub mod files;

@@ -151,7 +151,7 @@ pub fn judge(session: &Session, merged: &Merged) -> Result<Vec<MergedGate>, Fail
     let graph = Graph::of(config, &ids, Reach::Only);
     let standing = BaselineContext {
         origin: project.location(&session.env).origin,
-        state: state,
+        state,
         snapshot: Some(&snapshot),
         now: session.clock.now(),
     };
@@ -177,7 +177,7 @@ pub fn judge(session: &Session, merged: &Merged) -> Result<Vec<MergedGate>, Fail
     let judged: Vec<MergedGate> =
         gates.iter().map(|name| judge_gate(&world, &merged.manifest, name)).collect();
     if let Some(state) = state {
-        record(&Records::new(&state), &here, &judged)?;
+        record(&Records::new(state), &here, &judged)?;
     }
     Ok(judged)
 }
@@ -327,7 +327,7 @@ mod tests {
         };
         assert_eq!(
             why(&["a", "x"]),
-            "could not be started: no shard handed on what x reports; the one that ran it tells why"
+            "could not be started: no shard has the reports of x; see the log of the shard that ran it"
         );
         let twice = why(&["c", "d"]);
         assert!(twice.starts_with("report out/d.xml: two reports tell the measure `p95`"), "{twice}");
