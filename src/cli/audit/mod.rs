@@ -135,7 +135,7 @@ fn run_audits(
         ..Request::new(args.names.clone())
     };
     let location = project.location(&session.env);
-    let prepared = Prepared::load(config, &request, location, &session.clock, &run_id)?;
+    let prepared = Prepared::load(&config, &request, location, &session.clock, &run_id)?;
     let options = RunOptions {
         on_failure: OnFailure::KeepGoing,
         results: ResultMode::Audit(collector),
