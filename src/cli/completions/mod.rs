@@ -1,7 +1,7 @@
 //! `xtask completions SHELL`: prints a script that makes the shell ask `xtask __complete` for candidates.
 //!
-//! Read [`cursor`] (what the cursor is at), [`offer`] (the candidates) and [`shell_format`] (how each shell
-//! reads them); [`bash_line`] splits a line as bash does. Completion must not start anything and must not
+//! Read `cursor` (what the cursor is at), `offer` (the candidates) and `shell_format` (how each shell
+//! reads them); `bash_line` splits a line as bash does. Completion must not start anything and must not
 //! fail: if tasks.toml is invalid, it prints nothing.
 
 mod bash_line;
