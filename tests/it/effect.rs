@@ -348,7 +348,7 @@ fn output_that_may_be_missing_does_not_keep_a_result_from_being_stored() {
 #[test]
 fn report_can_not_be_one_that_may_be_missing() {
     let project = project("[tasks.a]\nrun = 'true'\nreports = { junit = '?out/junit.xml' }\n");
-    project.xtask(&["run", "a"]).ends(3).says("a report can't be marked as one that may be missing");
+    project.xtask(&["run", "a"]).ends(3).says("a report can't be optional");
 }
 
 #[test]
