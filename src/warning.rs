@@ -185,9 +185,9 @@ impl fmt::Display for NoFile {
             Self::Variable => f.write_str("variables are not expanded"),
             Self::Absolute => f.write_str("a leading `/` means the folder of tasks.toml"),
             Self::Drive => f.write_str("it has a drive, and paths are relative to tasks.toml"),
-            Self::Case { path } => write!(f, "{path} differs only by case"),
+            Self::Case { path } => write!(f, "{path} exists, which differs only by case"),
             Self::Unicode { path } => {
-                write!(f, "{path} is written with other characters that look the same")
+                write!(f, "{path} exists, which is written with other characters that look the same")
             }
             Self::NotNeeded { task } => write!(f, "{task} writes it, but is not in `needs`"),
         }

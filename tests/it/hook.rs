@@ -39,7 +39,7 @@ fn lines_of_git_are_read_or_block() {
     }
     let unknown = "1".repeat(40);
     pre_push(&project, &format!("a {unknown} b {zero}\n")).ends(5).says(&unknown);
-    project.xtask(&["hook", "update"]).ends(2).says("not a client-side hook");
+    project.xtask(&["hook", "update"]).ends(2).says("not a client-side stage");
 }
 
 #[test]

@@ -104,7 +104,7 @@ fn errors_name_the_file_they_are_in() {
     project
         .xtask(&["ci"])
         .ends(3)
-        .says("circle: api:test → web:test → api:test")
+        .says("cycle: api:test → web:test → api:test")
         .says("services/api/tasks.toml:4");
 }
 
