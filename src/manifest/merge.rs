@@ -1,8 +1,8 @@
-//! Merges the manifests of all shards of a run into one of the whole run. Pure; it must not judge gates
-//! or read files.
+//! Merges the manifests of all shards of a run into one for the whole run. Pure; it must not judge gates, nor
+//! read files.
 //!
-//! Manifests of different trees or plans are an error. A missing or duplicate shard is not: the merged
-//! run has then failed.
+//! Manifests of other trees or plans are refused. A missing or repeated shard is a finding: the run has not
+//! passed.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,7 +18,7 @@ use crate::key::FieldKind;
 use crate::reason::Change;
 use crate::shard::Shard;
 
-/// How many differences an error lists.
+/// The number of differences that an error lists.
 const LISTED: usize = 5;
 
 /// Why manifests can't be merged.
@@ -27,20 +27,20 @@ pub enum MergeError {
     /// There are no manifests.
     #[error("there is nothing to merge")]
     Nothing,
-    /// One is that of a whole run.
-    #[error("{name} is no shard's manifest: its run was not started with `--shard`")]
+    /// One is of a whole run.
+    #[error("{name} is not the manifest of a shard: its run had no `--shard`")]
     Whole {
-        /// Which one.
+        /// Where it is from.
         name: String,
     },
     /// They are of different trees.
     #[error("these are shards of different trees: {one} ran {a}, {other} ran {b}")]
     Trees {
-        /// One of them.
+        /// Where the first is from.
         one: String,
         /// The tree of that one.
         a: String,
-        /// Another.
+        /// Where the second is from.
         other: String,
         /// The tree of that one.
         b: String,
@@ -48,11 +48,11 @@ pub enum MergeError {
     /// They are of different plans.
     #[error("these are shards of different plans: {one} and {other} differ: {what}")]
     Plans {
-        /// One of them.
+        /// Where the first is from.
         one: String,
-        /// Another.
+        /// Where the second is from.
         other: String,
-        /// How the plans differ.
+        /// What differs.
         what: String,
     },
 }
@@ -60,34 +60,34 @@ pub enum MergeError {
 /// The shards of one run.
 #[derive(Clone, Debug)]
 pub struct Merged {
-    /// The merged manifest.
+    /// The manifest of the whole run.
     pub manifest: Manifest,
     /// The shards, in order.
     pub shards: Vec<Row>,
-    /// Shards without a manifest.
+    /// The shards without a manifest.
     pub missing: Vec<usize>,
-    /// Shards with several manifests, and where these are from.
+    /// The shards with several manifests, and where these are from.
     pub repeated: BTreeMap<usize, Vec<String>>,
-    /// Tasks without a result.
+    /// The tasks without a result in any shard, or in no shard of the plan.
     pub unfinished: Vec<String>,
 }
 
 /// A shard, as a row of a table.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct Row {
-    /// Which one.
+    /// The shard.
     pub shard: Shard,
     /// Where its manifest is from.
     pub from: String,
     /// The id of its run.
     pub run: String,
-    /// How many tasks it had.
+    /// The number of its tasks.
     pub tasks: usize,
-    /// How many of them were hits.
+    /// The number of hits.
     pub hits: usize,
     /// How long it took, in milliseconds.
     pub took: u64,
-    /// Its verdict.
+    /// The verdict of its run.
     pub verdict: Verdict,
     /// The tasks that did not pass.
     pub failed: Vec<String>,
@@ -96,7 +96,7 @@ pub struct Row {
 /// Merges manifests, each with where it is from.
 ///
 /// # Errors
-/// They are not shards of one run.
+/// They are not of one run.
 pub fn merge(manifests: &[(String, Manifest)]) -> Result<Merged, MergeError> {
     let [(first_name, first), rest @ ..] = manifests else { return Err(MergeError::Nothing) };
     let mut parts = Vec::new();
@@ -162,7 +162,7 @@ fn belong((one, a): (&String, &Manifest), (other, b): (&String, &Manifest)) -> R
     Err(MergeError::Plans { one, other, what: what_differs(a, b) })
 }
 
-/// Describes how two plans differ, as far as the manifests show it.
+/// Returns what differs between two plans, as far as it is known.
 fn what_differs(a: &Manifest, b: &Manifest) -> String {
     if let (Some(a), Some(b)) = (a.shard, b.shard)
         && a.count != b.count
@@ -200,7 +200,7 @@ fn what_differs(a: &Manifest, b: &Manifest) -> String {
     texts.collect::<Vec<_>>().join("; ")
 }
 
-/// Returns the manifest of all shards together.
+/// Joins the parts.
 fn whole(first: &Manifest, parts: &[&Manifest]) -> Manifest {
     let mut whole = Manifest {
         manifest: VERSION,
@@ -222,7 +222,7 @@ fn whole(first: &Manifest, parts: &[&Manifest]) -> Manifest {
     };
     for part in parts {
         for (task, account) in &part.tasks {
-            // If several shards ran a task, the worst result counts.
+            // If several shards ran a task, the worst status counts.
             let worse = whole
                 .tasks
                 .get(task)
@@ -252,7 +252,7 @@ fn badness(verdict: Verdict) -> u8 {
     }
 }
 
-/// Returns the rank of a status: a task that ran is above one that did not, a failure above a pass.
+/// Returns how much a status says: an executed task more than one that was not, a failure more than a pass.
 fn rank(status: Option<&Status>) -> u8 {
     match status {
         None => 0,
@@ -266,7 +266,7 @@ fn rank(status: Option<&Status>) -> u8 {
 }
 
 impl Merged {
-    /// Returns whether there is exactly one manifest of each shard and all of them passed.
+    /// Returns whether there is each shard once, and all of them passed.
     pub fn is_pass(&self) -> bool {
         self.missing.is_empty()
             && self.repeated.is_empty()

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::ci_facts::Runner;
 use super::*;
 use crate::base::path::RepoPath;
-use crate::base::pattern::{Item, Origin, Pattern, Patterns, What};
+use crate::base::pattern::{Item, Matcher, Origin, Pattern, Patterns};
 use crate::base::yaml::{parse as parse_yaml, scalar};
 use crate::config::model::{Config, Provider, Report};
 use crate::config::{Source, parse};
@@ -76,7 +76,7 @@ fn gitlab_is_given_the_paths_of_reports() {
     let mut config = config("[tasks.ci]\nrun = \"x\"", "web");
     let report = |kind, text| {
         let pattern = Pattern::parse(text, Origin { base: &base, anchored: true }).unwrap();
-        let files = Patterns::new(vec![Item::adding(What::One(pattern))]);
+        let files = Patterns::new(vec![Item::adding(Matcher::Pattern(pattern))]);
         Report { kind, files, partial: None }
     };
     config.tasks[0].reports = vec![

@@ -236,7 +236,7 @@ fn exclusion_without_effect_is_a_warning() {
 fn warning_is_in_each_run_and_its_record() {
     let project = project(&tasks("'src/**', 'scr/**'"));
     let warning =
-        "warning: tasks.toml:3: \"scr/**\" matches no file: there is no scr; did you mean \"src/**\"?";
+        "warning: tasks.toml:3: \"scr/**\" matches no file: scr does not exist; did you mean \"src/**\"?";
     project.xtask(&["run", "a"]).ends(0).says(warning);
     // Also where all is known.
     project.xtask(&["run", "a"]).ends(0).says(warning);
@@ -287,7 +287,7 @@ fn what_nothing_uses_is_a_warning() {
     );
     let ran = project.xtask(&["plan", "a"]).ends(0);
     insta::assert_snapshot!(warnings(&ran));
-    project.xtask(&["doctor"]).prints("@rust is a set that nothing uses");
+    project.xtask(&["doctor"]).prints("@rust is an unused set");
 }
 
 #[test]
@@ -414,7 +414,7 @@ fn watch_waits_until_inputs_are_there() {
     let mut child = project.start(&["watch", "a"]);
     let err = || std::fs::read_to_string(project.beside().join("err")).unwrap_or_default();
     crate::project::wait_for("the error is told", || err().contains("the inputs of `a` match no file"));
-    crate::project::wait_for("it waits", || err().contains("watching for it to be mended"));
+    crate::project::wait_for("it waits", || err().contains("waiting for a fix"));
     project.write("lib/a", "x\n");
     crate::project::wait_for("the task passes", || err().contains("passed: 1 ran"));
     crate::project::signal("INT", i32::try_from(child.id()).unwrap());

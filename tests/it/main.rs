@@ -44,6 +44,7 @@ mod manifest;
 mod masking;
 mod matrix;
 mod merge_runs;
+mod messages;
 mod outputs;
 mod plan;
 mod ports;

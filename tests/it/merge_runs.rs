@@ -110,7 +110,7 @@ fn what_does_not_belong_together_is_refused() {
     refused(&tree, "shards of different trees");
     let whole = machines[0].beside().join("all.json");
     machines[0].xtask(&["ci", "--manifest", whole.to_str().unwrap()]).ends(0);
-    refused(whole.to_str().unwrap(), "is no shard's manifest");
+    refused(whole.to_str().unwrap(), "is not the manifest of a shard");
     refused("nowhere.json", "nowhere.json");
     machines[0].xtask(&["merge-runs"]).ends(2);
 }

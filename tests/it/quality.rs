@@ -64,7 +64,7 @@ fn the_newest_recorded_verdict_is_explained_whole() {
     project
         .xtask(&["explain-gate", "qualty"])
         .ends(4)
-        .says("no gate is named `qualty`")
+        .says("unknown gate `qualty`")
         .says("hint: did you mean `quality`?");
     project.xtask(&["explain-gate", "unit"]).ends(4).says("its gates are quality, strict");
     project

@@ -245,13 +245,13 @@ services = ["bd", "a"]
     );
     let ran = project.xtask(&["migrate"]).ends(3);
     insta::assert_snapshot!(ran.err, @r#"
-    error: tasks need each other in a circle: migrate → migrate
+    error: tasks need each other in a cycle: migrate → migrate
      --> tasks.toml:4:8
       |
     4 | [tasks.migrate]
       |        ^^^^^^^ `migrate` needs `migrate` for a service that it uses
       |
-      = help: take one of these needs out
+      = help: remove one of these needs
     "#);
 }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use crate::base::file::FileError;
 use crate::base::path::RepoPath;
-use crate::base::pattern::{Item, Patterns, What};
+use crate::base::pattern::{Item, Matcher, Patterns};
 use crate::cache::Cache;
 use crate::cache::error::CacheError;
 use crate::cache::outputs::content;
@@ -69,8 +69,8 @@ pub(crate) fn target(root: &Path, path: &RepoPath) -> Result<Box<[u8]>, CacheErr
 /// The including patterns that match no output, although they have to.
 fn unmatched(patterns: &Patterns, outputs: &[Output]) -> Vec<String> {
     let matches = |item: &Item, path: &RepoPath| match &item.what {
-        What::One(pattern) => pattern.matches(path),
-        What::Set { patterns, .. } => patterns.matches(path),
+        Matcher::Pattern(pattern) => pattern.matches(path),
+        Matcher::Set { patterns, .. } => patterns.matches(path),
     };
     let items = patterns.items().iter().filter(|item| !item.excludes && !item.may_miss);
     // A folder is there for what it holds, unless it is empty.
@@ -79,8 +79,8 @@ fn unmatched(patterns: &Patterns, outputs: &[Output]) -> Vec<String> {
     items
         .filter(|item| !outputs.iter().any(|output| matches(item, &output.path)))
         .map(|item| match &item.what {
-            What::One(pattern) => pattern.text().to_owned(),
-            What::Set { name, .. } => format!("@{name}"),
+            Matcher::Pattern(pattern) => pattern.text().to_owned(),
+            Matcher::Set { name, .. } => format!("@{name}"),
         })
         .collect()
 }
