@@ -74,7 +74,7 @@ impl fmt::Display for AffectedReason {
                 f.write_str(&changes.join(", "))?;
                 if *more > 0 { write!(f, " and {more} more") } else { Ok(()) }
             }
-            Self::Tool { tool, file } => write!(f, "its tool {tool} may be another: {file} differs"),
+            Self::Tool { tool, file } => write!(f, "its tool {tool} may have changed: {file} differs"),
             Self::Needs { task } => write!(f, "needs {task}"),
         }
     }
@@ -266,7 +266,7 @@ mod tests {
         let cases: [(Files, &[&str]); 2] = [
             (
                 &[("rust-toolchain.toml", 1)],
-                &["build: its tool cc may be another: rust-toolchain.toml differs", "test: needs build"],
+                &["build: its tool cc may have changed: rust-toolchain.toml differs", "test: needs build"],
             ),
             (&[("docs/rust-toolchain.toml", 1)], &["docs: docs/rust-toolchain.toml added"]),
         ];
@@ -277,7 +277,7 @@ mod tests {
         }
         let named = TASKS.replace("'cc -v'", "'sh lint.toml'");
         let found = found((&named, &with(&[("lint.toml", 2)])), Some((&named, FILES)));
-        assert_eq!(found[0], "build: its tool cc may be another: lint.toml differs");
+        assert_eq!(found[0], "build: its tool cc may have changed: lint.toml differs");
     }
 
     #[test]

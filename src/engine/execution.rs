@@ -275,7 +275,7 @@ fn finish(context: &Context<'_>, task: &Task, workdir: &Workdir, command: &Comma
     let ports = context.services.ports(context.inputs.config, task);
     let (ended, log) = if let Some(service) = ports.first_missing(command) {
         // Literal braces would reach a command that removes things.
-        (Ended::NotStarted { why: format!("service {service} did not come up") }, Log::default())
+        (Ended::NotStarted { why: format!("service {service} did not start") }, Log::default())
     } else {
         let words = command::command_words(task, &ports.fill_command(command), &[]);
         let mut listener = Listener { context, task, is_slow: &mut false };

@@ -147,7 +147,7 @@ impl Rounds<'_> {
             match self.round(project, by_itself) {
                 Ok(NextRound::Interrupted(signal)) => return Ok(End::Interrupted(signal)),
                 Ok(next) => by_itself = matches!(next, NextRound::ChangedDuringRound),
-                // tasks.toml is wrong for this tree; a change of either may put that right.
+                // tasks.toml does not match this tree; a change of either may put that right.
                 Err(failure @ Failure::Config(_)) => {
                     if let Err(signal) = self.wait_for_fix(&failure) {
                         return Ok(End::Interrupted(signal));

@@ -32,14 +32,14 @@ pub fn with_this_program(words: Vec<String>, env: &Env) -> Result<Vec<String>, S
     let name = words.get(2).map_or("", String::as_str);
     if !env.functions().iter().any(|known| known == name) {
         let known = match env.functions() {
-            [] => "this program has none; run it with the repository's own: cargo xtask".to_owned(),
+            [] => "this program has none; hint: cargo xtask".to_owned(),
             known => format!("this program has {}", known.join(", ")),
         };
         return Err(format!("there is no Rust task `{name}`: {known}"));
     }
     if let Some(newer) = newer_source(env.program_path()) {
         let newer = newer.display();
-        return Err(format!("this program is older than {newer}: build it anew with `cargo xtask`"));
+        return Err(format!("this program is older than {newer}; hint: rebuild it with `cargo xtask`"));
     }
     let program = env.program().to_string_lossy().into_owned();
     Ok(std::iter::once(program).chain(words.into_iter().skip(1)).collect())
