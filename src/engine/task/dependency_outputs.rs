@@ -54,7 +54,7 @@ fn recorded_outputs(context: &Context<'_>, store: &Store<'_>, id: NodeId) -> Opt
 
 fn extras(context: &Context<'_>, store: &Store<'_>, task: &Task) -> Extras {
     let began = context.emitter.clock().now().0.saturating_sub(context.emitter.millis() + TICK);
-    let (writers, run) = (Writers::new(&store.state), &context.options.run_id);
+    let (writers, run) = (Writers::new(store.state), &context.options.run_id);
     if writers.other_since(context.location.root, &task.name, run, Timestamp(began)) {
         Extras::Count
     } else {

@@ -111,7 +111,7 @@ fn record_writer(context: &Context<'_>, store: &Store<'_>, task: &Task) {
     if task.outputs.is_empty() || task.gate.is_some() {
         return;
     }
-    let noted = Writers::new(&store.state).note(context.location.root, &task.name, &context.options.run_id);
+    let noted = Writers::new(store.state).note(context.location.root, &task.name, &context.options.run_id);
     if let Err(error) = noted {
         context.emitter.warn_unwritten(&error);
     }

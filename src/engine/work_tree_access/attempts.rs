@@ -92,7 +92,7 @@ impl<'a> GatedAttempts<'a> {
             AccessVerdict::Stands if is_sure => self.access.note_others(!is_quiet),
             AccessVerdict::Stands | AccessVerdict::Unsure(_) if is_quiet => {}
             AccessVerdict::Stands | AccessVerdict::Unsure(_) | AccessVerdict::Opened(_) => {
-                self.access.taint()
+                self.access.taint();
             }
         }
         verdict
