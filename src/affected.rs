@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_change_reaches_is_affected_and_nothing_else() {
+    fn only_tasks_that_read_a_change_are_affected() {
         let cases: [(Files, &[&str]); 6] = [
             (&[], &[]),
             (&[("README", 1)], &[]),
@@ -262,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn files_by_which_a_tool_may_be_another_count() {
+    fn version_files_of_tools_affect_tasks() {
         let cases: [(Files, &[&str]); 2] = [
             (
                 &[("rust-toolchain.toml", 1)],
@@ -281,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn a_definition_counts_as_far_as_it_enters_the_key() {
+    fn definition_affects_tasks_as_far_as_it_enters_the_key() {
         let cases: [(&str, &str, &[&str]); 6] = [
             ("'lint'\n", "'lint -x'\n", &["lint: run: lint → lint -x"]),
             ("A = '1'", "A = '2'", &["lint: A: \"1\" → \"2\""]),

@@ -124,7 +124,7 @@ pub fn execute(context: &Context<'_>, id: NodeId, reason: &Reason) -> Execution 
         }
         if let (Some(gated), Ok(workdir)) = (&mut gated, &workdir) {
             let verdict = gated.evaluate(workdir.root(), &ended);
-            repeats = matches!(verdict, AccessVerdict::Again(_));
+            repeats = matches!(verdict, AccessVerdict::Repeat(_));
             if repeats {
                 stale_reports.record_written(workdir.root());
                 continue;
@@ -395,7 +395,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_last_line_says_something() {
+    fn last_line_is_the_last_one_with_text() {
         let cases = [
             ("a\nb\n", "b"),
             ("a\n\n  \n", "a"),

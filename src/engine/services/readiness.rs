@@ -319,7 +319,7 @@ mod tests {
     }
 
     #[test]
-    fn each_address_of_localhost_is_asked() {
+    fn each_address_of_localhost_is_probed() {
         let four = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = four.local_addr().unwrap().port();
         let six = match TcpListener::bind(("::1", port)) {
@@ -344,7 +344,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_below_400_is_good() {
+    fn status_below_400_is_ready() {
         let server = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}/health", server.local_addr().unwrap());
         for (status, good) in [

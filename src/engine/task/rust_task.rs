@@ -73,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_notes_of_cargo_are_read() {
+    fn cargo_dep_file_is_read() {
         let notes = "/t/debug/xtask: /r/xtask/src/main.rs /r/a\\ b/lib.rs  /r/build.rs\n\n/r/build.rs:\n";
         let expected = ["/r/xtask/src/main.rs", "/r/a b/lib.rs", "/r/build.rs"].map(PathBuf::from);
         assert_eq!(sources(notes), expected);
@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn a_program_is_as_old_as_its_oldest_build() {
+    fn program_is_as_old_as_its_oldest_build() {
         let dir = tempfile::tempdir().unwrap();
         let path = |name: &str| dir.path().join(name);
         std::fs::write(path("main.rs"), "").unwrap();

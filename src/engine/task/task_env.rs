@@ -155,7 +155,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_undeclared_gets_in() {
+    fn undeclared_variables_are_not_passed() {
         let vars = [
             ("PATH", "/bin"),
             ("LANG", "de_DE.UTF-8"),
