@@ -11,8 +11,8 @@ use crate::base::digest::Digest;
 use crate::base::file::FileError;
 use crate::base::lock::FileLock;
 use crate::cache::Cache;
+use crate::cache::dirs::{self, FileKind};
 use crate::cache::error::CacheError;
-use crate::cache::place::{self, Kind};
 
 /// What nobody refers to is left alone for this long.
 const YOUNG: Duration = Duration::from_secs(60 * 60);
@@ -57,8 +57,8 @@ impl Cache {
     /// # Errors
     /// A file can't be listed or removed. What was done so far is sound.
     pub fn gc(&self) -> Result<GcReport, CacheError> {
-        self.place.make()?;
-        let _alone = FileLock::exclusive(&self.place.lock())?;
+        self.dirs.create()?;
+        let _alone = FileLock::exclusive(&self.dirs.lock())?;
         let mut report = GcReport::default();
         let entries = self.known_entries()?;
         let mut blobs = self.held_blobs(&entries)?;
@@ -70,9 +70,9 @@ impl Cache {
                 self.remove_blob(digest, blob.size, &mut report)?;
             }
         }
-        report.temps = self.sweep(&self.place.temp(), YOUNG)?;
+        report.temps = self.sweep(&self.dirs.temp(), YOUNG)?;
         self.sweep_locks()?;
-        self.set_size(report.left);
+        self.set_size_estimate(report.left);
         Ok(report)
     }
 
@@ -81,22 +81,22 @@ impl Cache {
     /// # Errors
     /// A file can't be listed or removed.
     pub fn clear(&self) -> Result<GcReport, CacheError> {
-        self.place.make()?;
-        let _alone = FileLock::exclusive(&self.place.lock())?;
+        self.dirs.create()?;
+        let _alone = FileLock::exclusive(&self.dirs.lock())?;
         let mut report = GcReport::default();
-        for (key, meta) in self.place.list(Kind::Entry)? {
+        for (key, meta) in self.dirs.list(FileKind::Entry)? {
             self.remove_entry(&key, meta.len(), &mut report)?;
         }
-        for (digest, meta) in self.place.list(Kind::Blob)? {
+        for (digest, meta) in self.dirs.list(FileKind::Blob)? {
             self.remove_blob(&digest, meta.len(), &mut report)?;
         }
-        report.temps = self.sweep(&self.place.temp(), YOUNG)?;
-        self.set_size(0);
+        report.temps = self.sweep(&self.dirs.temp(), YOUNG)?;
+        self.set_size_estimate(0);
         Ok(report)
     }
 
     fn known_entries(&self) -> Result<Vec<Known>, CacheError> {
-        let files = self.place.list(Kind::Entry)?;
+        let files = self.dirs.list(FileKind::Entry)?;
         let known = files.into_par_iter().map(|(key, meta)| Known {
             key,
             size: meta.len(),
@@ -108,7 +108,7 @@ impl Cache {
 
     fn held_blobs(&self, entries: &[Known]) -> Result<HashMap<Digest, Held>, CacheError> {
         let mut blobs = HashMap::new();
-        for (digest, meta) in self.place.list(Kind::Blob)? {
+        for (digest, meta) in self.dirs.list(FileKind::Blob)? {
             let modified = meta.modified().unwrap_or(SystemTime::UNIX_EPOCH);
             blobs.insert(digest, Held { size: meta.len(), modified, holders: 0 });
         }
@@ -154,14 +154,14 @@ impl Cache {
     }
 
     fn remove_entry(&self, key: &Digest, size: u64, report: &mut GcReport) -> Result<(), CacheError> {
-        place::remove(&self.place.file(Kind::Entry, key))?;
+        dirs::remove_file(&self.dirs.file(FileKind::Entry, key))?;
         report.entries += 1;
         report.freed += size;
         Ok(())
     }
 
     fn remove_blob(&self, digest: &Digest, size: u64, report: &mut GcReport) -> Result<(), CacheError> {
-        place::remove(&self.place.file(Kind::Blob, digest))?;
+        dirs::remove_file(&self.dirs.file(FileKind::Blob, digest))?;
         report.blobs += 1;
         report.freed += size;
         Ok(())
@@ -174,9 +174,9 @@ impl Cache {
     /// Removes the old files of a folder and says how many.
     fn sweep(&self, folder: &Path, age: Duration) -> Result<usize, FileError> {
         let mut removed = 0;
-        for path in place::names(folder)? {
+        for path in dirs::list_paths(folder)? {
             if self.is_old_file(&path, age) {
-                place::remove(&path)?;
+                dirs::remove_file(&path)?;
                 removed += 1;
             }
         }
@@ -192,17 +192,17 @@ impl Cache {
 
     /// Removes lock files of killed runs, and stat tables that nobody wrote for long.
     fn sweep_locks(&self) -> Result<(), FileError> {
-        for path in place::names(&self.place.key_locks())? {
+        for path in dirs::list_paths(&self.dirs.key_locks())? {
             let is_key = path.file_name().and_then(|name| name.to_str()).and_then(Digest::parse).is_some();
             if is_key && self.is_old_file(&path, STALE_LOCK) {
                 // Taking and dropping it removes the file; a held one stays.
                 drop(FileLock::named(&path)?);
             }
         }
-        for path in place::names(&self.place.tables())? {
+        for path in dirs::list_paths(&self.dirs.tables())? {
             let is_outputs = path.extension().is_some_and(|extension| extension == "outputs");
             if is_outputs && self.is_old_file(&path, STALE_TABLE) {
-                place::remove(&path)?;
+                dirs::remove_file(&path)?;
             }
         }
         Ok(())

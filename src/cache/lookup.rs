@@ -9,11 +9,11 @@ use std::time::{Duration, SystemTime};
 use crate::base::digest::Digest;
 use crate::base::stat::{Moment, Stat};
 use crate::cache::Cache;
+use crate::cache::dirs::{CacheDirs, FileKind};
 use crate::cache::error::CacheError;
-use crate::cache::format::blob::{self, Depth, Flaw};
+use crate::cache::format::blob::{self, Depth, FileFlaw};
 use crate::cache::format::compression;
 use crate::cache::format::entry::{Entry, Home, Section};
-use crate::cache::place::{Kind, Place};
 
 /// Uses within this time count as one.
 const USE: Duration = Duration::from_secs(60 * 60);
@@ -46,23 +46,25 @@ impl Cache {
     pub fn lookup(&self, key: &Digest) -> Lookup {
         let (entry, used) = match self.entry(key) {
             Ok(read) => read,
-            Err(Flaw::Missing) => return Lookup::Absent,
+            Err(FileFlaw::Missing) => return Lookup::Absent,
             // Another user's, who keeps it to himself.
             Err(flaw) if flaw.is_forbidden() => return Lookup::Absent,
-            Err(flaw) => return Lookup::Damaged(format!("{}: {flaw}", Place::shown(Kind::Entry, key))),
+            Err(flaw) => {
+                return Lookup::Damaged(format!("{}: {flaw}", CacheDirs::display_name(FileKind::Entry, key)));
+            }
         };
         for blob in entry.blobs() {
             match self.check_blob(&blob) {
                 Ok(_) => {}
                 // Garbage collection took the entry, and then the blob, while we looked.
-                Err(Flaw::Missing) if !self.place.file(Kind::Entry, key).exists() => {
+                Err(FileFlaw::Missing) if !self.dirs.file(FileKind::Entry, key).exists() => {
                     return Lookup::Absent;
                 }
                 Err(flaw) if flaw.is_forbidden() => return Lookup::Absent,
                 Err(flaw) => return Lookup::Damaged(self.damaged_blob(&blob, &flaw)),
             }
         }
-        self.mark_used(Kind::Entry, key, used, USE);
+        self.mark_used(FileKind::Entry, key, used, USE);
         Lookup::Hit(Box::new(entry))
     }
 
@@ -71,7 +73,7 @@ impl Cache {
     /// # Errors
     /// The file can't be removed.
     pub fn forget(&self, key: &Digest) -> Result<(), CacheError> {
-        Ok(crate::cache::place::remove(&self.place.file(Kind::Entry, key))?)
+        Ok(crate::cache::dirs::remove_file(&self.dirs.file(FileKind::Entry, key))?)
     }
 
     /// The log of the stored run.
@@ -92,8 +94,8 @@ impl Cache {
     }
 
     /// Reads an entry and when it was last used.
-    pub(super) fn entry(&self, key: &Digest) -> Result<(Entry, SystemTime), Flaw> {
-        let mut file = File::open(self.place.file(Kind::Entry, key))?;
+    pub(super) fn entry(&self, key: &Digest) -> Result<(Entry, SystemTime), FileFlaw> {
+        let mut file = File::open(self.dirs.file(FileKind::Entry, key))?;
         let meta = file.metadata()?;
         // In one go: an entry never changes, and its digest tells if it is not whole.
         let mut bytes = vec![0; usize::try_from(meta.len()).unwrap_or(0)];
@@ -108,24 +110,24 @@ impl Cache {
                 .ok()
                 .and_then(|len| compression::unpack(*encoding, &entry.bytes[range.clone()], len))
                 .ok_or_else(|| {
-                    let file = Place::shown(Kind::Entry, &entry.key);
-                    CacheError::Damaged(format!("{file}: {}", Flaw::Check))
+                    let file = CacheDirs::display_name(FileKind::Entry, &entry.key);
+                    CacheError::Damaged(format!("{file}: {}", FileFlaw::Check))
                 }),
-            Home::Blob(digest) => blob::read(&self.place.file(Kind::Blob, digest), digest)
+            Home::Blob(digest) => blob::read(&self.dirs.file(FileKind::Blob, digest), digest)
                 .map_err(|flaw| CacheError::Damaged(self.damaged_blob(digest, &flaw))),
         }
     }
 
     /// Fails if a blob is missing or damaged. One that was verified and has the same stat since is
     /// not read.
-    pub(super) fn check_blob(&self, digest: &Digest) -> Result<Stat, Flaw> {
-        let path = self.place.file(Kind::Blob, digest);
+    pub(super) fn check_blob(&self, digest: &Digest) -> Result<Stat, FileFlaw> {
+        let path = self.dirs.file(FileKind::Blob, digest);
         let stat = Stat::of(&path.symlink_metadata()?);
         let suspect = self.damaged.lock().unwrap_or_else(PoisonError::into_inner).contains(digest);
         if !suspect && self.verified().get(digest.bytes(), &stat) == Some(*digest) {
             return Ok(stat);
         }
-        let before = Moment::now(&self.place.temp());
+        let before = Moment::now(&self.dirs.temp());
         let stat = blob::verify(&path, digest, Depth::Stored)?;
         if let Ok(before) = before {
             self.verified().insert([(&digest.bytes()[..], &stat, *digest)], &before);
@@ -134,17 +136,17 @@ impl Cache {
     }
 
     /// Remembers that a blob is damaged, and says so.
-    pub(super) fn damaged_blob(&self, digest: &Digest, flaw: &Flaw) -> String {
+    pub(super) fn damaged_blob(&self, digest: &Digest, flaw: &FileFlaw) -> String {
         self.damaged.lock().unwrap_or_else(PoisonError::into_inner).insert(*digest);
-        format!("{}: {flaw}", Place::shown(Kind::Blob, digest))
+        format!("{}: {flaw}", CacheDirs::display_name(FileKind::Blob, digest))
     }
 
     /// Sets the modification time of a file to now if it is older than `step`. Failing costs at
     /// worst an early eviction.
-    pub(super) fn mark_used(&self, kind: Kind, name: &Digest, used: SystemTime, step: Duration) {
+    pub(super) fn mark_used(&self, kind: FileKind, name: &Digest, used: SystemTime, step: Duration) {
         let now = self.clock.now().system();
         if now.duration_since(used).is_ok_and(|age| age > step)
-            && let Ok(file) = File::open(self.place.file(kind, name))
+            && let Ok(file) = File::open(self.dirs.file(kind, name))
         {
             let _ = file.set_modified(now);
         }

@@ -11,15 +11,15 @@
 //! counts on can't go before its entry is there. Reading takes no lock: what vanishes under a reader
 //! is a miss.
 
+mod dirs;
 mod error;
 mod format;
 mod gc;
 mod lookup;
 mod outputs;
-mod place;
 mod restore;
-mod secret;
-mod size;
+mod secret_search;
+mod size_estimate;
 mod stage;
 mod stats;
 mod store;
@@ -35,8 +35,8 @@ use crate::base::clock::Clock;
 use crate::base::digest::Digest;
 use crate::base::lock::FileLock;
 use crate::base::path::RepoPath;
+use dirs::CacheDirs;
 use outputs::table::Table;
-use place::Place;
 
 pub use error::CacheError;
 pub use format::entry::Entry;
@@ -46,7 +46,7 @@ pub use outputs::compare::{Extras, OutputState};
 pub use outputs::output_set::{Content, Output, OutputSet};
 pub use restore::Restored;
 pub use restore::plan::RestoreError;
-pub use secret::Forbidden;
+pub use secret_search::SecretMatcher;
 pub use stats::{Stats, TaskStats};
 pub use store::NewEntry;
 pub use verify::{Damage, Repair, VerifyReport};
@@ -54,7 +54,7 @@ pub use verify::{Damage, Repair, VerifyReport};
 /// A cache in a state directory; shared by the threads of a run.
 #[derive(Debug)]
 pub struct Cache {
-    place: Place,
+    dirs: CacheDirs,
     cap: u64,
     clock: Clock,
     /// Blobs that were verified, by the stat they had.
@@ -69,11 +69,11 @@ impl Cache {
     /// Opens the cache in `state`, which may take `cap` bytes. Folders are made as needed; where
     /// they can't be made, what is there can still be read.
     pub fn open(state: &Path, cap: u64, clock: &Clock) -> Self {
-        let place = Place::new(state);
+        let place = CacheDirs::new(state);
         // A store that needs them tries again, and says why it can't.
-        let _ = place.make();
+        let _ = place.create();
         Self {
-            place,
+            dirs: place,
             cap,
             clock: clock.clone(),
             verified: OnceLock::new(),
@@ -88,7 +88,7 @@ impl Cache {
     /// # Errors
     /// The lock's file can't be made.
     pub fn lock(&self, key: &Digest) -> Result<Option<FileLock>, CacheError> {
-        Ok(FileLock::named(&self.place.key_lock(key))?)
+        Ok(FileLock::named(&self.dirs.key_lock(key))?)
     }
 
     /// Writes down which files need not be read again. Dropping the cache does it too, but says
@@ -97,11 +97,11 @@ impl Cache {
     /// # Errors
     /// The disk is full. Nothing but time is lost.
     pub fn save(&self) -> Result<(), CacheError> {
-        let temp = self.place.temp();
+        let temp = self.dirs.temp();
         if let Some(verified) = self.verified.get() {
             verified.save(&temp, |name| {
                 let digest = name.try_into().map(Digest::from_bytes);
-                digest.is_ok_and(|digest| self.place.file(place::Kind::Blob, &digest).exists())
+                digest.is_ok_and(|digest| self.dirs.file(dirs::FileKind::Blob, &digest).exists())
             })?;
         }
         let tables = self.tables.lock().unwrap_or_else(PoisonError::into_inner).clone();
@@ -117,14 +117,14 @@ impl Cache {
         if let Some(table) = tables.get(root) {
             return Arc::clone(table);
         }
-        let table = Arc::new(Table::load(self.place.output_table(root)));
+        let table = Arc::new(Table::load(self.dirs.output_table(root)));
         tables.insert(root.to_owned(), Arc::clone(&table));
         table
     }
 
     /// The stat table of verified blobs.
     fn verified(&self) -> &Table {
-        self.verified.get_or_init(|| Table::load(self.place.blob_table()))
+        self.verified.get_or_init(|| Table::load(self.dirs.blob_table()))
     }
 }
 

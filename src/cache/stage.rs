@@ -16,10 +16,10 @@ use crate::base::digest::Digest;
 use crate::base::file::{self, FileError};
 use crate::base::stat::{Moment, Stat};
 use crate::cache::Cache;
+use crate::cache::dirs::{self, FileKind};
 use crate::cache::error::CacheError;
-use crate::cache::format::blob::{self, Name, StageError, Staged};
-use crate::cache::place::{self, Kind};
-use crate::cache::secret::{Forbidden, Search};
+use crate::cache::format::blob::{self, BlobName, StageError, Staged};
+use crate::cache::secret_search::{SecretMatcher, SecretSearch};
 
 /// A blob that is used again looks young for at least this long.
 const AGAIN: Duration = Duration::from_secs(30 * 60);
@@ -34,35 +34,40 @@ enum Kept {
 /// The blobs of one store.
 pub(super) struct Staging<'a> {
     cache: &'a Cache,
-    forbidden: Option<&'a Forbidden<'a>>,
+    forbidden: Option<&'a SecretMatcher<'a>>,
     seen: Mutex<HashSet<Digest>>,
     new: Mutex<Vec<(Digest, Staged)>>,
     size: AtomicU64,
 }
 
 impl<'a> Staging<'a> {
-    pub(super) fn new(cache: &'a Cache, forbidden: Option<&'a Forbidden<'a>>) -> Self {
+    pub(super) fn new(cache: &'a Cache, forbidden: Option<&'a SecretMatcher<'a>>) -> Self {
         Self { cache, forbidden, seen: Mutex::default(), new: Mutex::default(), size: AtomicU64::new(0) }
     }
 
     /// What must not be stored.
-    pub(super) fn search(&self) -> Search<'a> {
-        Search::new(self.forbidden)
+    pub(super) fn search(&self) -> SecretSearch<'a> {
+        SecretSearch::new(self.forbidden)
     }
 
     /// Stages an output's content unless the cache has a sound blob of it. It is searched for what
     /// must not be stored in any case.
-    pub(super) fn add_output(&self, name: Name, source: &mut dyn Read) -> Result<(), StageError> {
+    pub(super) fn add_output(&self, name: BlobName, source: &mut dyn Read) -> Result<(), StageError> {
         let kept = self.add(name, source, &mut self.search())?;
         if kept == Kept::Yes && self.forbidden.is_some() { self.look_through(source) } else { Ok(()) }
     }
 
     /// Stages bytes that need no search.
-    pub(super) fn add_bytes(&self, name: Name, mut bytes: &[u8]) -> Result<(), StageError> {
-        self.add(name, &mut bytes, &mut Search::new(None)).map(|_| ())
+    pub(super) fn add_bytes(&self, name: BlobName, mut bytes: &[u8]) -> Result<(), StageError> {
+        self.add(name, &mut bytes, &mut SecretSearch::new(None)).map(|_| ())
     }
 
-    fn add(&self, name: Name, source: &mut dyn Read, search: &mut Search<'_>) -> Result<Kept, StageError> {
+    fn add(
+        &self,
+        name: BlobName,
+        source: &mut dyn Read,
+        search: &mut SecretSearch<'_>,
+    ) -> Result<Kept, StageError> {
         if !self.seen.lock().unwrap_or_else(PoisonError::into_inner).insert(name.digest) {
             return Ok(Kept::Yes);
         }
@@ -71,7 +76,7 @@ impl<'a> Staging<'a> {
             self.keep(&name.digest);
             return Ok(Kept::Yes);
         }
-        let staged = blob::stage(source, name, &self.cache.place.temp(), search)?;
+        let staged = blob::stage(source, name, &self.cache.dirs.temp(), search)?;
         self.grow(staged.size);
         self.new.lock().unwrap_or_else(PoisonError::into_inner).push((name.digest, staged));
         Ok(Kept::No)
@@ -90,9 +95,9 @@ impl<'a> Staging<'a> {
 
     /// A blob that is used again must not look like garbage.
     fn keep(&self, digest: &Digest) {
-        let path = self.cache.place.file(Kind::Blob, digest);
+        let path = self.cache.dirs.file(FileKind::Blob, digest);
         if let Ok(modified) = path.metadata().and_then(|meta| meta.modified()) {
-            self.cache.mark_used(Kind::Blob, digest, modified, AGAIN);
+            self.cache.mark_used(FileKind::Blob, digest, modified, AGAIN);
         }
     }
 
@@ -114,8 +119,8 @@ impl<'a> Staging<'a> {
     /// Gives all staged blobs their names and says how many bytes are new.
     pub(super) fn install(self) -> Result<Installed, CacheError> {
         let new = self.new.into_inner().unwrap_or_else(PoisonError::into_inner);
-        let place = &self.cache.place;
-        let paths: Vec<PathBuf> = new.iter().map(|(digest, _)| place.file(Kind::Blob, digest)).collect();
+        let place = &self.cache.dirs;
+        let paths: Vec<PathBuf> = new.iter().map(|(digest, _)| place.file(FileKind::Blob, digest)).collect();
         for shard in paths.iter().filter_map(|path| path.parent()) {
             file::make_dir(shard)?;
         }
@@ -128,7 +133,7 @@ impl<'a> Staging<'a> {
                 .map_err(|error| FileError::of("rename into place", path)(error.error))?;
             installed.blobs.push(digest);
         }
-        place::sync_folders(paths.iter().map(PathBuf::as_path))?;
+        dirs::sync_folders(paths.iter().map(PathBuf::as_path))?;
         Ok(installed)
     }
 }
@@ -148,7 +153,7 @@ impl Installed {
             damaged.remove(digest);
         }
         drop(damaged);
-        let look = |digest: &Digest| fs::symlink_metadata(cache.place.file(Kind::Blob, digest));
+        let look = |digest: &Digest| fs::symlink_metadata(cache.dirs.file(FileKind::Blob, digest));
         let stats: Vec<(&Digest, Stat)> = self
             .blobs
             .iter()
@@ -157,7 +162,7 @@ impl Installed {
         if stats.is_empty() {
             return;
         }
-        if let Ok(after) = Moment::now(&cache.place.temp()) {
+        if let Ok(after) = Moment::now(&cache.dirs.temp()) {
             let rows = stats.iter().map(|(digest, stat)| (&digest.bytes()[..], stat, **digest));
             cache.verified().insert(rows, &after);
         }

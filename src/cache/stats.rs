@@ -8,8 +8,8 @@ use rayon::iter::{IntoParallelIterator as _, ParallelIterator as _};
 use crate::base::clock::Timestamp;
 use crate::base::digest::Digest;
 use crate::cache::Cache;
+use crate::cache::dirs::FileKind;
 use crate::cache::error::CacheError;
-use crate::cache::place::Kind;
 
 /// The figures.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -48,9 +48,9 @@ impl Cache {
     /// # Errors
     /// A folder can't be listed.
     pub fn stats(&self) -> Result<Stats, CacheError> {
-        let entries = self.place.list(Kind::Entry)?;
+        let entries = self.dirs.list(FileKind::Entry)?;
         let blobs: HashMap<Digest, u64> =
-            self.place.list(Kind::Blob)?.into_iter().map(|(digest, meta)| (digest, meta.len())).collect();
+            self.dirs.list(FileKind::Blob)?.into_iter().map(|(digest, meta)| (digest, meta.len())).collect();
         let uses = || entries.iter().filter_map(|(_, meta)| meta.modified().ok()).map(timestamp);
         let mut stats = Stats {
             entries: entries.len(),

@@ -16,13 +16,13 @@ use crate::base::file::{self, FileError};
 use crate::base::lock::FileLock;
 use crate::base::path::RepoPath;
 use crate::cache::Cache;
+use crate::cache::dirs::{self, FileKind};
 use crate::cache::error::CacheError;
-use crate::cache::format::blob::{self, Depth, Name, StageError};
+use crate::cache::format::blob::{self, BlobName, Depth, StageError};
 use crate::cache::format::entry::{Draft, NewSection, Packed, Stored};
 use crate::cache::outputs::content;
 use crate::cache::outputs::output_set::{Content, Output, OutputSet};
-use crate::cache::place::{self, Kind};
-use crate::cache::secret::Forbidden;
+use crate::cache::secret_search::SecretMatcher;
 use crate::cache::stage::Staging;
 
 /// Files up to this size share packs, larger ones have blobs of their own.
@@ -48,7 +48,7 @@ pub struct NewEntry<'a> {
     /// What it left, as [`Cache::collect`] found it.
     pub outputs: &'a OutputSet,
     /// What its outputs must not hold.
-    pub forbidden: Option<&'a Forbidden<'a>>,
+    pub forbidden: Option<&'a SecretMatcher<'a>>,
 }
 
 /// What took less, in milliseconds, is not flushed to the disk before it gets its name: flushing
@@ -66,10 +66,10 @@ impl Cache {
     pub fn store(&self, key: &Digest, new: &NewEntry<'_>, root: &Path) -> Result<(), CacheError> {
         let needed = new.outputs.size() + (new.log.len() + new.explanation.len()) as u64;
         let grown = self.store_shared(key, new, root);
-        let grown = grown.map_err(|error| error.with_space(&self.place.folder(Kind::Entry), needed))?;
+        let grown = grown.map_err(|error| error.with_space(&self.dirs.folder(FileKind::Entry), needed))?;
         // The entry stands, whatever becomes of the tidying up.
         let _ = self.remove_damaged();
-        if self.grow(grown) > self.cap && rayon::current_thread_index().is_none() {
+        if self.add_to_size_estimate(grown) > self.cap && rayon::current_thread_index().is_none() {
             let _ = self.gc();
         }
         Ok(())
@@ -77,10 +77,10 @@ impl Cache {
 
     /// Stores while no garbage is collected; gives the bytes that were written.
     fn store_shared(&self, key: &Digest, new: &NewEntry<'_>, root: &Path) -> Result<u64, CacheError> {
-        if !self.place.temp().is_dir() {
-            self.place.make()?;
+        if !self.dirs.temp().is_dir() {
+            self.dirs.create()?;
         }
-        let _shared = match FileLock::shared(&self.place.lock()) {
+        let _shared = match FileLock::shared(&self.dirs.lock()) {
             // Garbage collection can't take it there either, and so never runs.
             Err(error) if FileLock::is_unsupported(&error) => None,
             lock => Some(lock?),
@@ -113,7 +113,7 @@ impl Cache {
 
     /// Writes the entry, then names the blobs, then the entry.
     fn install(&self, draft: &Draft<'_>, staging: Staging<'_>) -> Result<u64, CacheError> {
-        let (temp, path) = (self.place.temp(), self.place.file(Kind::Entry, &draft.key));
+        let (temp, path) = (self.dirs.temp(), self.dirs.file(FileKind::Entry, &draft.key));
         let bytes = draft.encode();
         staging.grow(bytes.len() as u64);
         staging.check_size()?;
@@ -143,11 +143,11 @@ impl Cache {
             return Ok(());
         }
         // Alone, so that no store counts on a blob between our look and its end.
-        let _alone = FileLock::exclusive(&self.place.lock())?;
+        let _alone = FileLock::exclusive(&self.dirs.lock())?;
         for digest in damaged {
-            let path = self.place.file(Kind::Blob, &digest);
+            let path = self.dirs.file(FileKind::Blob, &digest);
             if blob::verify(&path, &digest, Depth::Content).is_err() {
-                place::remove(&path)?;
+                dirs::remove_file(&path)?;
             }
         }
         Ok(())
@@ -228,7 +228,7 @@ fn read_small(output: &Output, root: &Path, staging: &Staging<'_>) -> Result<Vec
 fn add_file(output: &Output, root: &Path, staging: &Staging<'_>) -> Result<(), CacheError> {
     let Content::File { size, digest, .. } = &output.content else { return Ok(()) };
     let (mut file, _): (File, _) = content::open(root, &output.path)?;
-    let staged = staging.add_output(Name { digest: *digest, len: *size }, &mut file);
+    let staged = staging.add_output(BlobName { digest: *digest, len: *size }, &mut file);
     staged.map_err(|error| match error {
         StageError::File(error) => error.into(),
         StageError::Read(error) => FileError::of("read", &output.path.under(root))(error).into(),
@@ -244,7 +244,7 @@ fn section<'a>(raw: &'a [u8], staging: &Staging<'_>) -> Result<NewSection<'a>, C
     if matches!(&inline, NewSection::Inline { bytes, .. } if bytes.len() <= INLINE) {
         return Ok(inline);
     }
-    let name = Name::of(raw);
+    let name = BlobName::from_content(raw);
     staging.add_bytes(name, raw).map_err(|error| match error {
         StageError::File(error) => error.into(),
         StageError::Changed | StageError::Secret | StageError::Read(_) => {

@@ -118,7 +118,7 @@ struct WorkFiles<'a> {
 impl WorkFiles<'_> {
     /// A file that a sparse checkout leaves out: its tasks are there all the same.
     fn left_out(&self, path: &RepoPath) -> Result<Option<(Mode, Vec<u8>)>, Failure> {
-        Ok(self.repository.map(|repository| repository.left_out(path)).transpose()?.flatten())
+        Ok(self.repository.map(|repository| repository.sparse_file(path)).transpose()?.flatten())
     }
 }
 
@@ -130,7 +130,7 @@ impl Library for WorkFiles<'_> {
         let names = match self.repository {
             Some(repository) => {
                 let mut names = repository.browse_work_tree(folder, ENDING)?;
-                names.extend(repository.left_out_of(folder, ENDING)?);
+                names.extend(repository.sparse_names(folder, ENDING)?);
                 names.sort();
                 // Of a folder, a part may be left out.
                 names.dedup();

@@ -16,7 +16,7 @@ use crate::base::pattern_overlap::{Shape, Shapes};
 use crate::config::diagnostic::Diagnostics;
 use crate::config::model::{Config, Task, TaskId};
 use crate::config::{self, Refusal};
-use crate::git::snapshot::{Entry, Mode, Snapshot};
+use crate::git::snapshot::{Mode, Snapshot, SnapshotEntry};
 use crate::graph::{Graph, Node, NodeId, Role};
 use crate::warning::{NoEffect, Problem, Warning};
 pub use unused::unused;
@@ -88,7 +88,7 @@ struct Check<'a> {
     /// The numbers of the config's files.
     files: HashMap<&'a str, usize>,
     /// The first file that each pattern matches.
-    first: HashMap<&'a Pattern, Option<&'a Entry>>,
+    first: HashMap<&'a Pattern, Option<&'a SnapshotEntry>>,
     /// Lists in which nothing is wrong, by where they are written. Variants of a matrix may have different
     /// lists at one place.
     sound: HashMap<At, &'a Patterns>,
@@ -228,13 +228,13 @@ impl<'a> Check<'a> {
 
     /// The folder that a symlink leads to, if a pattern names the symlink and the list nothing of that
     /// folder.
-    fn link_alone(&self, items: &[Item], pattern: &Pattern, link: &Entry) -> Option<RepoPath> {
+    fn link_alone(&self, items: &[Item], pattern: &Pattern, link: &SnapshotEntry) -> Option<RepoPath> {
         if pattern.literal() != Some(&link.path) && advice::name_of(pattern).is_none() {
             return None;
         }
         let to = link.path.parent()?.join(&self.tree.link(&link.path)?)?;
         let is_read =
-            |entry: &Entry| items.iter().any(|item| !item.excludes && matched(&[item], &entry.path));
+            |entry: &SnapshotEntry| items.iter().any(|item| !item.excludes && matched(&[item], &entry.path));
         let below = self.snapshot.within(&to);
         let is_folder = below.first().is_some_and(|entry| entry.path != to);
         (is_folder && !to.is_top() && !below.iter().any(is_read)).then_some(to)
@@ -293,7 +293,7 @@ impl<'a> Check<'a> {
     }
 
     /// The first file that a pattern matches, or the submodule that it leads into.
-    fn first(&mut self, pattern: &'a Pattern) -> Option<&'a Entry> {
+    fn first(&mut self, pattern: &'a Pattern) -> Option<&'a SnapshotEntry> {
         let snapshot = self.snapshot;
         // All below a folder match, so the first does.
         if pattern.rest().is_empty() {
@@ -362,7 +362,7 @@ impl<'a> Check<'a> {
         let folders = patterns.folders();
         let below = || folders.iter().flat_map(|folder| self.snapshot.within(folder));
         let adding = flat(patterns);
-        let counts = |entry: &Entry| {
+        let counts = |entry: &SnapshotEntry| {
             adding.is_empty()
                 || adding
                     .iter()
@@ -495,7 +495,7 @@ impl<'a> Check<'a> {
 }
 
 /// The first file that a pattern matches, or the submodule that it leads into.
-fn first<'s>(snapshot: &'s Snapshot, pattern: &Pattern) -> Option<&'s Entry> {
+fn first<'s>(snapshot: &'s Snapshot, pattern: &Pattern) -> Option<&'s SnapshotEntry> {
     let below = snapshot.within(pattern.folder());
     if let Some(entry) = below.iter().find(|entry| pattern.matches(&entry.path)) {
         return Some(entry);
@@ -509,7 +509,7 @@ fn first<'s>(snapshot: &'s Snapshot, pattern: &Pattern) -> Option<&'s Entry> {
 }
 
 /// Whether a pattern means what is below the symlink `entry`, where git has nothing.
-fn is_below_link(pattern: &Pattern, entry: &Entry) -> bool {
+fn is_below_link(pattern: &Pattern, entry: &SnapshotEntry) -> bool {
     entry.mode == Mode::Symlink && pattern.literal().is_none() && pattern.folder() == &entry.path
 }
 
@@ -585,9 +585,16 @@ mod tests {
         }
     }
 
-    fn entry(path: &str) -> Entry {
+    fn entry(path: &str) -> SnapshotEntry {
         let path = RepoPath::from_git(path.as_bytes());
-        Entry { path, mode: Mode::File, id: ContentId([0; 20]), stat: None, tracked: true, absent: false }
+        SnapshotEntry {
+            path,
+            mode: Mode::File,
+            id: ContentId([0; 20]),
+            stat: None,
+            tracked: true,
+            not_checked_out: false,
+        }
     }
 
     fn path() -> impl Strategy<Value = String> {

@@ -7,12 +7,12 @@ use crate::base::stat::Stat;
 
 /// What git's own folder tells of git's work. Two that are equal have no work between them that is done.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Activity {
+pub struct GitActivity {
     at_work: bool,
     index: Option<Stat>,
 }
 
-impl Activity {
+impl GitActivity {
     /// What the git folder `git_dir` of a work tree tells now.
     pub fn of(git_dir: &Path) -> Self {
         let index = git_dir.join("index").symlink_metadata();
@@ -30,8 +30,8 @@ impl Activity {
 ///
 /// # Errors
 /// Those of `look` and `pause`.
-pub fn in_a_lull<T, E>(
-    mut activity: impl FnMut() -> Activity,
+pub fn when_git_idle<T, E>(
+    mut activity: impl FnMut() -> GitActivity,
     mut look: impl FnMut() -> Result<T, E>,
     mut pause: impl FnMut() -> Result<bool, E>,
 ) -> Result<T, E> {
@@ -69,10 +69,10 @@ mod tests {
             let name = if letter == 'l' { "index.lock" } else { "index" };
             std::fs::write(dir.path().join(name), vec![0; letter.to_digit(10).unwrap_or(0) as usize])
                 .unwrap();
-            let Activity { at_work, index } = Activity::of(dir.path());
+            let GitActivity { at_work, index } = GitActivity::of(dir.path());
             // Only their sizes tell these apart.
             let size = |stat: Stat| Stat { size: stat.size, ..Stat::default() };
-            Activity { at_work, index: index.map(size) }
+            GitActivity { at_work, index: index.map(size) }
         };
         let look = || {
             looks += 1;
@@ -82,7 +82,7 @@ mod tests {
             waits += 1;
             Ok(waits < patience)
         };
-        let seen = in_a_lull(activity, look, pause).unwrap();
+        let seen = when_git_idle(activity, look, pause).unwrap();
         (seen, looks, waits)
     }
 

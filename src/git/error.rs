@@ -27,7 +27,7 @@ pub enum GitError {
         /// The repository, or a folder in it.
         path: PathBuf,
         /// What it uses.
-        form: Form,
+        form: UnsupportedFormat,
     },
     /// A repository that belongs to another user.
     #[error("{} belongs to another user, and git reads it only if that is permitted", path.display())]
@@ -55,7 +55,7 @@ pub enum GitError {
         /// What was looked for.
         base: String,
         /// What stands in the way.
-        why: NoBase,
+        why: NoBaseReason,
         /// What `git fetch` has to be given for it to be there, and what has to follow.
         fetch: String,
     },
@@ -125,7 +125,7 @@ pub enum GitError {
 
 /// What a repository uses that libgit2 can't read.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-pub enum Form {
+pub enum UnsupportedFormat {
     /// Object ids that are not SHA-1.
     #[error("has {0} object ids")]
     Objects(String),
@@ -137,7 +137,7 @@ pub enum Form {
     Extension(String),
 }
 
-impl Form {
+impl UnsupportedFormat {
     /// Recognises it in what libgit2 says.
     fn of(message: &str) -> Option<Self> {
         const EXTENSION: &str = "unsupported extension name extensions.";
@@ -159,7 +159,7 @@ impl Form {
 
 /// Why there is no base to compare with.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
-pub enum NoBase {
+pub enum NoBaseReason {
     /// No revision of that name.
     #[error("it names no commit here")]
     Unknown,
@@ -191,7 +191,7 @@ impl GitError {
             if source.code() == git2::ErrorCode::Owner {
                 return Self::Foreign { path: owned_path(source.message()).unwrap_or(path) };
             }
-            match Form::of(source.message()) {
+            match UnsupportedFormat::of(source.message()) {
                 Some(form) => Self::Unsupported { path, form },
                 None => Self::Repository { attempt, path, source },
             }
@@ -213,7 +213,7 @@ mod tests {
 
     #[test]
     fn forms_are_recognised_by_the_words_of_libgit2() {
-        let form = |message: &str| Form::of(message).map(|form| form.to_string());
+        let form = |message: &str| UnsupportedFormat::of(message).map(|form| form.to_string());
         let expect = |text: &str| Some(text.to_owned());
         assert_eq!(form("unknown object format 'sha256'"), expect("has SHA-256 object ids"));
         assert_eq!(

@@ -10,7 +10,7 @@ pub struct HooksDir {
     /// The folder.
     pub path: PathBuf,
     /// Whether `core.hooksPath` leads away from the repository's own folder.
-    pub is_elsewhere: bool,
+    pub is_custom: bool,
 }
 
 impl Repository {
@@ -21,11 +21,11 @@ impl Repository {
         let inner = self.lock();
         let configured = inner.config().and_then(|config| config.get_path("core.hooksPath")).ok();
         let Some(path) = configured.filter(|path| !path.as_os_str().is_empty()) else {
-            return HooksDir { path: own, is_elsewhere: false };
+            return HooksDir { path: own, is_custom: false };
         };
         // A relative one counts from where hooks run: the top of the work tree.
         let path: PathBuf = self.work_dir().join(path).components().collect();
         let real = |path: &PathBuf| path.canonicalize().unwrap_or_else(|_| path.clone());
-        HooksDir { is_elsewhere: real(&path) != real(&own), path }
+        HooksDir { is_custom: real(&path) != real(&own), path }
     }
 }

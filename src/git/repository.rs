@@ -12,10 +12,10 @@ use crate::base::file::FileError;
 use crate::base::path::RepoPath;
 use crate::git::error::GitError;
 use crate::git::index::Index;
-use crate::git::index::file::{self as index_file, Read};
-use crate::git::program::{GitProgram, Place};
-use crate::git::settings::Settings;
-use crate::git::snapshot::{ContentId, Entry};
+use crate::git::index::file::{self as index_file, ParsedIndex};
+use crate::git::program::{GitDirs, GitProgram};
+use crate::git::settings::GitSettings;
+use crate::git::snapshot::{ContentId, SnapshotEntry};
 
 /// The mode of a symlink in a tree.
 const SYMLINK: i32 = 0o120_000;
@@ -27,14 +27,14 @@ pub struct Repository {
     work_dir: PathBuf,
     git_dir: PathBuf,
     common_dir: PathBuf,
-    opener: Opener,
-    settings: Settings,
-    left_out: OnceLock<Vec<Entry>>,
+    opener: RepositoryOpener,
+    settings: GitSettings,
+    sparse_files: OnceLock<Vec<SnapshotEntry>>,
 }
 
 /// What it takes to open a repository.
 #[derive(Clone, Debug)]
-pub(super) struct Opener {
+pub(super) struct RepositoryOpener {
     program: GitProgram,
     /// The folder of the user's configuration files, such as `~/.config`.
     home: Option<PathBuf>,
@@ -66,23 +66,25 @@ impl Repository {
     pub fn discover(dir: &Path, env: &Env) -> Result<Option<Self>, GitError> {
         let set = |name| env.var(name).filter(|value| !value.is_empty()).map(PathBuf::from);
         let home = set("XDG_CONFIG_HOME").or_else(|| set("HOME").map(|home| home.join(".config")));
-        let opener = Opener { program: GitProgram::new(env), home, permitted: Vec::new() };
+        let opener = RepositoryOpener { program: GitProgram::new(env), home, permitted: Vec::new() };
         match git2::Repository::open_ext(dir, RepositoryOpenFlags::empty(), [] as [&OsStr; 0]) {
-            Ok(inner) => Self::of(inner, opener).map(Some),
+            Ok(inner) => Self::from_git2(inner, opener).map(Some),
             Err(error) if error.code() == ErrorCode::NotFound => Ok(None),
             Err(error) => Err(GitError::repository("open the repository of", dir)(error)),
         }
     }
 
-    fn of(inner: git2::Repository, opener: Opener) -> Result<Self, GitError> {
-        let git_dir = plain(inner.path());
-        let Some(work_dir) = inner.workdir().map(plain) else { return Err(GitError::Bare { path: git_dir }) };
+    fn from_git2(inner: git2::Repository, opener: RepositoryOpener) -> Result<Self, GitError> {
+        let git_dir = without_trailing_slash(inner.path());
+        let Some(work_dir) = inner.workdir().map(without_trailing_slash) else {
+            return Err(GitError::Bare { path: git_dir });
+        };
         let config = inner
             .config()
             .and_then(|mut config| config.snapshot())
             .map_err(GitError::repository("read the configuration of", &git_dir))?;
-        let settings = Settings::read(&config, &work_dir, opener.home.as_deref());
-        let common_dir = plain(inner.commondir());
+        let settings = GitSettings::from_config(&config, &work_dir, opener.home.as_deref());
+        let common_dir = without_trailing_slash(inner.commondir());
         Ok(Self {
             inner: Mutex::new(inner),
             work_dir,
@@ -90,7 +92,7 @@ impl Repository {
             common_dir,
             opener,
             settings,
-            left_out: OnceLock::new(),
+            sparse_files: OnceLock::new(),
         })
     }
 
@@ -129,7 +131,7 @@ impl Repository {
     pub fn head_commit(&self) -> Result<Option<Commit>, GitError> {
         let inner = self.lock();
         match inner.head().and_then(|head| head.peel_to_commit()) {
-            Ok(commit) => Ok(Some(Commit::of(&commit))),
+            Ok(commit) => Ok(Some(Commit::from_git2(&commit))),
             Err(error) if matches!(error.code(), ErrorCode::UnbornBranch | ErrorCode::NotFound) => Ok(None),
             Err(error) => Err(GitError::object("read", &"HEAD")(error)),
         }
@@ -144,7 +146,7 @@ impl Repository {
         let inner = self.lock();
         let object = inner.revparse_single(rev).and_then(|object| object.peel_to_commit());
         let commit = object.map_err(|source| GitError::Revision { rev: rev.to_owned(), source })?;
-        Ok(Commit::of(&commit))
+        Ok(Commit::from_git2(&commit))
     }
 
     /// The commit that an object leads to, tags peeled; `None` if it leads to a tree or a blob.
@@ -156,7 +158,7 @@ impl Repository {
         let oid = Oid::from_str(id).map_err(GitError::object("find", &id))?;
         let object = inner.find_object(oid, None).map_err(GitError::object("find", &id))?;
         // Other things than commits and tags can't be peeled.
-        Ok(object.peel_to_commit().ok().map(|commit| Commit::of(&commit)))
+        Ok(object.peel_to_commit().ok().map(|commit| Commit::from_git2(&commit)))
     }
 
     /// Whether git ignores a path of the work tree, be it a file or a folder, there or not.
@@ -261,7 +263,7 @@ impl Repository {
     /// knows the way to it, is asked for it.
     fn has_fetched(&self, error: &git2::Error, id: &str) -> bool {
         error.code() == ErrorCode::NotFound
-            && self.program().run(self.place(), &["cat-file", "-e", id]).is_ok()
+            && self.program().run(self.dirs(), &["cat-file", "-e", id]).is_ok()
     }
 
     /// The entry of a tree at `path`. Each tree on the way is looked up by itself: to libgit2, one
@@ -298,10 +300,10 @@ impl Repository {
     /// A picture of this index file, or else of the work tree's own.
     pub(super) fn index_at(&self, file: Option<&Path>) -> Result<Index, GitError> {
         let path = file.map_or_else(|| self.git_dir.join("index"), Path::to_owned);
-        match index_file::read(&path).map_err(FileError::of("read", &path))? {
-            Read::Done(index) => Ok(index),
-            Read::Unknown => {
-                let listing = self.program().list_index(self.place(), &path)?;
+        match index_file::load(&path).map_err(FileError::of("read", &path))? {
+            ParsedIndex::Complete(index) => Ok(index),
+            ParsedIndex::Unsupported => {
+                let listing = self.program().list_index(self.dirs(), &path)?;
                 index_file::from_listing(&listing).ok_or_else(|| GitError::Program {
                     what: "ls-files --stage".to_owned(),
                     message: "it printed what can't be understood".to_owned(),
@@ -316,11 +318,11 @@ impl Repository {
     }
 
     /// What a sparse checkout leaves out, once it was looked for.
-    pub(super) fn known_left_out(&self) -> &OnceLock<Vec<Entry>> {
-        &self.left_out
+    pub(super) fn known_sparse_files(&self) -> &OnceLock<Vec<SnapshotEntry>> {
+        &self.sparse_files
     }
 
-    pub(super) fn settings(&self) -> &Settings {
+    pub(super) fn settings(&self) -> &GitSettings {
         &self.settings
     }
 
@@ -328,16 +330,16 @@ impl Repository {
         &self.opener.program
     }
 
-    pub(super) fn opener(&self) -> &Opener {
+    pub(super) fn opener(&self) -> &RepositoryOpener {
         &self.opener
     }
 
-    pub(super) fn place(&self) -> Place<'_> {
-        Place { git_dir: &self.git_dir, work_dir: &self.work_dir }
+    pub(super) fn dirs(&self) -> GitDirs<'_> {
+        GitDirs { git_dir: &self.git_dir, work_dir: &self.work_dir }
     }
 }
 
-impl Opener {
+impl RepositoryOpener {
     /// The same, for repositories in which these filter drivers may run.
     pub(super) fn permitting(&self, filters: &[String]) -> Self {
         Self { permitted: filters.to_vec(), ..self.clone() }
@@ -352,7 +354,7 @@ impl Opener {
     pub(super) fn open(&self, dir: &Path) -> Result<Option<Repository>, GitError> {
         match git2::Repository::open_ext(dir, RepositoryOpenFlags::NO_SEARCH, [] as [&OsStr; 0]) {
             Ok(inner) if inner.is_bare() => Ok(None),
-            Ok(inner) => Repository::of(inner, self.clone()).map(Some),
+            Ok(inner) => Repository::from_git2(inner, self.clone()).map(Some),
             Err(error) if error.code() == ErrorCode::NotFound => Ok(None),
             Err(error) => Err(GitError::repository("open the repository", dir)(error)),
         }
@@ -360,12 +362,12 @@ impl Opener {
 }
 
 impl Commit {
-    pub(super) fn of(commit: &git2::Commit<'_>) -> Self {
+    pub(super) fn from_git2(commit: &git2::Commit<'_>) -> Self {
         Self { id: commit.id().to_string(), tree: commit.tree_id().to_string() }
     }
 }
 
 /// Without the slash that libgit2 ends a folder with.
-fn plain(path: &Path) -> PathBuf {
+fn without_trailing_slash(path: &Path) -> PathBuf {
     path.components().collect()
 }

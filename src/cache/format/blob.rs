@@ -14,7 +14,7 @@ use crate::base::digest::Digest;
 use crate::base::file::FileError;
 use crate::base::stat::Stat;
 use crate::cache::format::compression::{self, Encoding, LEVEL};
-use crate::cache::secret::Search;
+use crate::cache::secret_search::SecretSearch;
 
 const MAGIC: &[u8; 8] = b"tgblob1\n";
 const HEADER: usize = 1 + Digest::LEN + 8;
@@ -22,13 +22,13 @@ const CHUNK: usize = 256 << 10;
 
 /// A content's name and length.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Name {
+pub(crate) struct BlobName {
     pub(crate) digest: Digest,
     pub(crate) len: u64,
 }
 
-impl Name {
-    pub(crate) fn of(bytes: &[u8]) -> Self {
+impl BlobName {
+    pub(crate) fn from_content(bytes: &[u8]) -> Self {
         Self { digest: Digest::of(bytes), len: bytes.len() as u64 }
     }
 }
@@ -57,9 +57,9 @@ pub(crate) enum StageError {
 /// Writes the content of `source`, which should be `name`'s, to a temporary file in `temp`.
 pub(crate) fn stage(
     source: &mut dyn Read,
-    name: Name,
+    name: BlobName,
     temp: &Path,
-    search: &mut Search<'_>,
+    search: &mut SecretSearch<'_>,
 ) -> Result<Staged, StageError> {
     let mut first = vec![0; CHUNK];
     let filled = fill(source, &mut first).map_err(StageError::Read)?;
@@ -102,8 +102,8 @@ fn fill_file(file: &mut File, encoding: Encoding, pump: &mut Pump<'_, '_>) -> io
 struct Pump<'a, 's> {
     source: &'a mut dyn Read,
     first: Vec<u8>,
-    name: Name,
-    search: &'a mut Search<'s>,
+    name: BlobName,
+    search: &'a mut SecretSearch<'s>,
     failed: Option<StageError>,
 }
 
@@ -184,7 +184,7 @@ impl<T: Read> Read for Checked<T> {
 
 /// What is wrong with a file of the cache. Each text follows the file's name.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Flaw {
+pub(crate) enum FileFlaw {
     #[error("missing")]
     Missing,
     #[error("can't be read: {0}")]
@@ -192,21 +192,21 @@ pub(crate) enum Flaw {
     #[error("cut short")]
     CutShort,
     #[error("does not begin as it should")]
-    Magic,
+    WrongMagic,
     #[error("its bytes are not those that were written")]
     Check,
     #[error("content does not match its name")]
     Name,
 }
 
-impl Flaw {
+impl FileFlaw {
     /// Whether the file is there, and not for this user.
     pub(crate) fn is_forbidden(&self) -> bool {
         matches!(self, Self::Unreadable(error) if error.kind() == io::ErrorKind::PermissionDenied)
     }
 }
 
-impl From<io::Error> for Flaw {
+impl From<io::Error> for FileFlaw {
     fn from(error: io::Error) -> Self {
         match error.kind() {
             io::ErrorKind::NotFound => Self::Missing,
@@ -226,7 +226,7 @@ pub(crate) enum Depth {
 }
 
 /// Reads a blob through and gives the stat that it had before.
-pub(crate) fn verify(path: &Path, digest: &Digest, depth: Depth) -> Result<Stat, Flaw> {
+pub(crate) fn verify(path: &Path, digest: &Digest, depth: Depth) -> Result<Stat, FileFlaw> {
     let mut open = Open::of(path, digest)?;
     match depth {
         Depth::Stored => open.drain()?,
@@ -236,7 +236,7 @@ pub(crate) fn verify(path: &Path, digest: &Digest, depth: Depth) -> Result<Stat,
 }
 
 /// The content of a blob, verified.
-pub(crate) fn read(path: &Path, digest: &Digest) -> Result<Vec<u8>, Flaw> {
+pub(crate) fn read(path: &Path, digest: &Digest) -> Result<Vec<u8>, FileFlaw> {
     let mut open = Open::of(path, digest)?;
     // The length is believed up to here only: the bytes are verified behind the reading.
     let mut content = Vec::with_capacity(usize::try_from(open.len).unwrap_or(0).min(16 << 20));
@@ -253,22 +253,22 @@ pub(crate) fn unpack(path: &Path, digest: &Digest, out: &mut dyn Write) -> Resul
 #[derive(Debug)]
 pub(crate) enum UnpackError {
     /// The blob is at fault.
-    Blob(Flaw),
+    Blob(FileFlaw),
     /// The place where it was written.
     Out(io::Error),
 }
 
 impl UnpackError {
-    fn flaw(self) -> Flaw {
+    fn flaw(self) -> FileFlaw {
         match self {
             Self::Blob(flaw) => flaw,
-            Self::Out(error) => Flaw::Unreadable(error),
+            Self::Out(error) => FileFlaw::Unreadable(error),
         }
     }
 }
 
-impl From<Flaw> for UnpackError {
-    fn from(flaw: Flaw) -> Self {
+impl From<FileFlaw> for UnpackError {
+    fn from(flaw: FileFlaw) -> Self {
         Self::Blob(flaw)
     }
 }
@@ -290,13 +290,13 @@ struct Open {
 }
 
 impl Open {
-    fn of(path: &Path, digest: &Digest) -> Result<Self, Flaw> {
+    fn of(path: &Path, digest: &Digest) -> Result<Self, FileFlaw> {
         let mut file = File::open(path)?;
         let stat = Stat::of(&file.metadata()?);
         let (mut magic, mut check, mut header) = ([0; MAGIC.len()], [0; Digest::LEN], [0; HEADER]);
         file.read_exact(&mut magic)?;
         if magic != *MAGIC {
-            return Err(Flaw::Magic);
+            return Err(FileFlaw::WrongMagic);
         }
         file.read_exact(&mut check)?;
         let mut rest = Checked { inner: file, hasher: blake3::Hasher::new(), bytes: 0 };
@@ -304,23 +304,23 @@ impl Open {
         let [encoding, header @ ..] = header;
         let (name, len) = header.split_at(Digest::LEN);
         if name != digest.bytes() {
-            return Err(Flaw::Name);
+            return Err(FileFlaw::Name);
         }
         Ok(Self {
             rest: BufReader::with_capacity(CHUNK, rest),
             check: Digest::from_bytes(check),
             name: *digest,
-            encoding: Encoding::of(encoding).ok_or(Flaw::Check)?,
-            len: u64::from_le_bytes(len.try_into().map_err(|_| Flaw::CutShort)?),
+            encoding: Encoding::of(encoding).ok_or(FileFlaw::Check)?,
+            len: u64::from_le_bytes(len.try_into().map_err(|_| FileFlaw::CutShort)?),
             stat,
         })
     }
 
     /// Reads what is left and compares the digest of all that was read.
-    fn drain(&mut self) -> Result<(), Flaw> {
+    fn drain(&mut self) -> Result<(), FileFlaw> {
         io::copy(&mut self.rest, &mut io::sink())?;
         let check = self.rest.get_ref().hasher.finalize();
-        if check == *self.check.bytes() { Ok(()) } else { Err(Flaw::Check) }
+        if check == *self.check.bytes() { Ok(()) } else { Err(FileFlaw::Check) }
     }
 
     fn unpack(&mut self, out: &mut dyn Write) -> Result<(), UnpackError> {
@@ -329,7 +329,7 @@ impl Open {
             Encoding::Raw => copy(&mut self.rest, self.len, &mut hasher, out),
             Encoding::Zstd => match zstd::stream::read::Decoder::with_buffer(&mut self.rest) {
                 Ok(decoder) => copy(&mut decoder.single_frame(), self.len, &mut hasher, out),
-                Err(error) => Err(UnpackError::Blob(Flaw::Unreadable(error))),
+                Err(error) => Err(UnpackError::Blob(FileFlaw::Unreadable(error))),
             },
         };
         if let Err(UnpackError::Out(error)) = decoded {
@@ -338,7 +338,7 @@ impl Open {
         // A decoder's complaint says less than the check of the bytes on disk.
         self.drain()?;
         decoded?;
-        if hasher.finalize() == *self.name.bytes() { Ok(()) } else { Err(Flaw::Name.into()) }
+        if hasher.finalize() == *self.name.bytes() { Ok(()) } else { Err(FileFlaw::Name.into()) }
     }
 }
 
@@ -352,11 +352,11 @@ fn copy(
     let mut chunk = vec![0; CHUNK.min(usize::try_from(len).unwrap_or(CHUNK)).max(1)];
     let mut left = len;
     loop {
-        let filled = fill(from, &mut chunk).map_err(Flaw::from)?;
+        let filled = fill(from, &mut chunk).map_err(FileFlaw::from)?;
         if filled == 0 {
-            return if left == 0 { Ok(()) } else { Err(Flaw::CutShort.into()) };
+            return if left == 0 { Ok(()) } else { Err(FileFlaw::CutShort.into()) };
         }
-        left = left.checked_sub(filled as u64).ok_or(Flaw::Name)?;
+        left = left.checked_sub(filled as u64).ok_or(FileFlaw::Name)?;
         hasher.update(&chunk[..filled]);
         out.write_all(&chunk[..filled]).map_err(UnpackError::Out)?;
     }
@@ -367,8 +367,8 @@ mod tests {
     use super::*;
 
     fn stored(content: &[u8], dir: &Path) -> (std::path::PathBuf, Digest) {
-        let name = Name::of(content);
-        let staged = stage(&mut &*content, name, dir, &mut Search::new(None)).unwrap();
+        let name = BlobName::from_content(content);
+        let staged = stage(&mut &*content, name, dir, &mut SecretSearch::new(None)).unwrap();
         let path = dir.join(name.digest.hex());
         staged.temp.persist(&path).unwrap();
         assert_eq!(path.metadata().unwrap().len(), staged.size);
@@ -416,9 +416,9 @@ mod tests {
     #[test]
     fn a_content_that_is_not_its_name_is_not_staged() {
         let dir = tempfile::tempdir().unwrap();
-        let name = Name::of(b"content");
+        let name = BlobName::from_content(b"content");
         for other in [&b"contenT"[..], b"conten", b"content+", b""] {
-            let staged = stage(&mut &*other, name, dir.path(), &mut Search::new(None));
+            let staged = stage(&mut &*other, name, dir.path(), &mut SecretSearch::new(None));
             assert!(matches!(staged, Err(StageError::Changed)), "{other:?}");
         }
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0, "temporary files are removed");

@@ -10,7 +10,7 @@ use std::ops::Range;
 use crate::base::clock::Timestamp;
 use crate::base::digest::Digest;
 use crate::base::path::RepoPath;
-use crate::cache::format::blob::{Flaw, Name};
+use crate::cache::format::blob::{BlobName, FileFlaw};
 use crate::cache::format::compression::{self, Encoding};
 use crate::cache::format::wire;
 use crate::cache::outputs::output_set::{Content, Output};
@@ -72,7 +72,7 @@ pub(crate) enum Home {
 #[derive(Clone, Debug)]
 pub(crate) enum NewSection<'a> {
     Inline { raw_len: u64, encoding: Encoding, bytes: Cow<'a, [u8]> },
-    Blob(Name),
+    Blob(BlobName),
 }
 
 impl<'a> NewSection<'a> {
@@ -158,23 +158,23 @@ impl Entry {
     }
 
     /// The entry that a file's bytes are.
-    pub(crate) fn decode(bytes: Vec<u8>, key: &Digest) -> Result<Self, Flaw> {
+    pub(crate) fn decode(bytes: Vec<u8>, key: &Digest) -> Result<Self, FileFlaw> {
         let start = MAGIC.len() + Digest::LEN;
         if bytes.len() < start {
-            return Err(Flaw::CutShort);
+            return Err(FileFlaw::CutShort);
         }
         if FORMER.iter().any(|former| bytes.starts_with(*former)) {
-            return Err(Flaw::Missing);
+            return Err(FileFlaw::Missing);
         }
         if bytes[..MAGIC.len()] != *MAGIC {
-            return Err(Flaw::Magic);
+            return Err(FileFlaw::WrongMagic);
         }
         if bytes[MAGIC.len()..start] != *Digest::of(&bytes[start..]).bytes() {
-            return Err(Flaw::Check);
+            return Err(FileFlaw::Check);
         }
-        let mut entry = read(&bytes).ok_or(Flaw::Check)?;
+        let mut entry = read(&bytes).ok_or(FileFlaw::Check)?;
         if entry.key != *key {
-            return Err(Flaw::Name);
+            return Err(FileFlaw::Name);
         }
         entry.bytes = bytes;
         Ok(entry)
@@ -374,7 +374,8 @@ mod tests {
     }
 
     fn encoded((task, log, explanation, outputs, spilled): &Parts, pack: &[u8]) -> Vec<u8> {
-        let log = if *spilled { NewSection::Blob(Name::of(log)) } else { NewSection::inline(log) };
+        let log =
+            if *spilled { NewSection::Blob(BlobName::from_content(log)) } else { NewSection::inline(log) };
         Draft {
             key: Digest::of(b"key"),
             task,
@@ -382,7 +383,7 @@ mod tests {
             at: Timestamp(18),
             output_digest: Digest::of(b"outputs"),
             outputs: outputs.clone(),
-            packs: vec![NewSection::inline(pack), NewSection::Blob(Name::of(b"pack"))],
+            packs: vec![NewSection::inline(pack), NewSection::Blob(BlobName::from_content(b"pack"))],
             log,
             explanation: NewSection::inline(explanation),
         }

@@ -43,7 +43,7 @@ impl Cache {
             outputs.push(Output { path: found.path.clone(), content: Content::Symlink { target } });
         }
         let files: Vec<&Found> = walked.files.iter().filter(|found| found.stat.is_file()).collect();
-        let digests = content::digests(root, &files, known, &self.place.temp());
+        let digests = content::digests(root, &files, known, &self.dirs.temp());
         for (found, digest) in files.iter().zip(digests) {
             let content =
                 Content::File { mode: found.stat.mode & 0o7777, size: found.stat.size, digest: digest? };

@@ -91,7 +91,7 @@ impl Cache {
             }
         }
         let (found, wanted): (Vec<&Found>, Vec<Digest>) = files.into_iter().unzip();
-        let read = content::digests(root, &found, &self.table(root), &self.place.temp());
+        let read = content::digests(root, &found, &self.table(root), &self.dirs.temp());
         found.iter().zip(wanted).zip(read).find_map(|((found, wanted), read)| match read {
             Ok(digest) if digest == wanted => None,
             Ok(_) | Err(CacheError::Changed { .. }) => Some(format!("{} was edited", found.path)),

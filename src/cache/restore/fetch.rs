@@ -13,11 +13,11 @@ use crate::base::digest::Digest;
 use crate::base::file::FileError;
 use crate::base::path::RepoPath;
 use crate::cache::Cache;
+use crate::cache::dirs::FileKind;
 use crate::cache::error::CacheError;
 use crate::cache::format::blob::{self, UnpackError};
 use crate::cache::format::entry::{Entry, Home, Packed, Section, Stored};
 use crate::cache::outputs::output_set::Content;
-use crate::cache::place::Kind;
 use crate::cache::restore::plan::{Plan, RestoreError, Write};
 
 /// Packs up to this sum are held in memory, beyond it in temporary files.
@@ -117,7 +117,7 @@ impl Cache {
         entry: &Entry,
         plan: &Plan,
     ) -> Result<Vec<Option<Pack>>, RestoreError> {
-        let temp = self.place.scratch().unwrap_or_else(|| root.to_owned());
+        let temp = self.dirs.writable_temp().unwrap_or_else(|| root.to_owned());
         let mut is_needed = vec![false; entry.packs.len()];
         for packed in plan.writes.iter().filter_map(|write| entry.outputs[write.index].packed) {
             if let Some(needed) = usize::try_from(packed.pack).ok().and_then(|pack| is_needed.get_mut(pack)) {
@@ -152,7 +152,7 @@ impl Cache {
         file: &mut File,
         (folder, len): (&Path, u64),
     ) -> Result<(), RestoreError> {
-        blob::unpack(&self.place.file(Kind::Blob, digest), digest, file).map_err(|error| match error {
+        blob::unpack(&self.dirs.file(FileKind::Blob, digest), digest, file).map_err(|error| match error {
             UnpackError::Blob(flaw) => RestoreError::Damaged(self.damaged_blob(digest, &flaw)),
             UnpackError::Out(error) => {
                 RestoreError::of(FileError::of("write to", folder)(error), folder, len)
@@ -168,7 +168,7 @@ impl Cache {
         plan: &Plan,
         disks: &mut Disks<'_>,
     ) -> Result<HashMap<usize, TempPath>, RestoreError> {
-        let own = self.place.scratch().and_then(|temp| Some((fs::metadata(&temp).ok()?.dev(), temp)));
+        let own = self.dirs.writable_temp().and_then(|temp| Some((fs::metadata(&temp).ok()?.dev(), temp)));
         let mut jobs: Vec<(usize, &Stored, PathBuf)> = Vec::new();
         for Write { index, .. } in &plan.writes {
             let stored = &entry.outputs[*index];

@@ -44,10 +44,10 @@ impl Cache {
         is_tracked: &dyn Fn(&RepoPath) -> bool,
     ) -> Result<Restored, RestoreError> {
         let ground = Ground { root, patterns, is_tracked };
-        let temp = self.place.temp();
+        let temp = self.dirs.temp();
         let plan = Plan::make(&ground, &entry.outputs, &self.table(root), &temp)?;
         let mut contents = self.fetch(root, entry, &plan)?;
-        let installer = Installer::new(root, self.place.scratch().as_deref())?;
+        let installer = Installer::new(root, self.dirs.writable_temp().as_deref())?;
         installer.run(&entry.outputs, &plan, &mut contents).map_err(RestoreError::Partly)?;
         Ok(Restored { written: plan.writes.len(), removed: plan.remove.len() })
     }
@@ -58,7 +58,7 @@ impl Cache {
     /// One of them is a folder, lies behind a symlink or can't be removed; others may be gone.
     pub fn take_out(&self, root: &Path, paths: Vec<RepoPath>) -> Result<(), CacheError> {
         let plan = Plan { remove: paths, ..Plan::default() };
-        let installer = Installer::new(root, self.place.scratch().as_deref())?;
+        let installer = Installer::new(root, self.dirs.writable_temp().as_deref())?;
         Ok(installer.run(&[], &plan, &mut Contents::default())?)
     }
 }

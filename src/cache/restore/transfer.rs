@@ -38,7 +38,7 @@ impl Cache {
         let whole = |output: &crate::cache::Output| Stored { output: output.clone(), packed: None };
         let outputs: Vec<Stored> = collected.outputs().iter().map(whole).collect();
         let ground = Ground { root, patterns, is_tracked };
-        let temp = self.place.temp();
+        let temp = self.dirs.temp();
         let plan = Plan::make(&ground, &outputs, &self.table(root), &temp)?;
         let disk =
             |path: &Path| path.metadata().map(|meta| meta.dev()).map_err(FileError::of("look at", path));
@@ -65,7 +65,7 @@ impl Cache {
                 contents.large.insert(write.index, staged);
             }
         }
-        let installer = Installer::new(root, self.place.scratch().as_deref())?;
+        let installer = Installer::new(root, self.dirs.writable_temp().as_deref())?;
         installer.run(&outputs, &plan, &mut contents).map_err(RestoreError::Partly)?;
         Ok(Restored { written: plan.writes.len(), removed: plan.remove.len() })
     }

@@ -19,7 +19,7 @@ use crate::event::Verdict;
 use crate::gate::answer::Answer;
 use crate::gate::host::Host;
 use crate::gate::question::Question;
-use crate::git::{Age, Repository};
+use crate::git::{Repository, Warmth};
 use crate::reporter::Output;
 use crate::reporter::lines::Lines;
 
@@ -79,7 +79,7 @@ pub fn perform(session: &Session, args: &GateArgs) -> Result<End, Failure> {
     };
     let inbox = LazyInbox::default();
     let asking = Asking { session, repository: &repository, inbox: &inbox };
-    let age = if args.cold { Age::Cold } else { Age::Warm };
+    let age = if args.cold { Warmth::Cold } else { Warmth::Warm };
     asking.ask(&questions, (voices, age, args.jobs))
 }
 
@@ -101,7 +101,7 @@ impl Asking<'_> {
     pub fn ask(
         &self,
         questions: &[Question],
-        (voices, age, jobs): (ReporterOptions, Age, Option<u32>),
+        (voices, age, jobs): (ReporterOptions, Warmth, Option<u32>),
     ) -> Result<End, Failure> {
         let state = self.repository.common_dir().join("xtask");
         let listener = GateReporters::new(self.session, &state).with(voices);
@@ -132,7 +132,7 @@ impl Asking<'_> {
     pub fn remember(&self, questions: &[Question]) -> Result<(), Failure> {
         let state = self.repository.common_dir().join("xtask");
         let listener = GateReporters::new(self.session, &state);
-        let host = self.host(&state, &listener, (Age::Warm, None));
+        let host = self.host(&state, &listener, (Warmth::Warm, None));
         let folders = definition_folders(self.repository.work_dir(), &self.session.dir);
         questions.iter().try_for_each(|question| Ok(host.remember(question, &folders)?))
     }
@@ -141,7 +141,7 @@ impl Asking<'_> {
         &'h self,
         state: &'h Path,
         listener: &'h GateReporters<'h>,
-        (age, jobs): (Age, Option<u32>),
+        (age, jobs): (Warmth, Option<u32>),
     ) -> Host<'h> {
         Host {
             repository: self.repository,

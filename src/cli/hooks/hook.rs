@@ -22,7 +22,7 @@ use crate::engine::run::inbox::LazyInbox;
 use crate::gate::connection::{Connection, Doubt};
 use crate::gate::question::{self, Question};
 use crate::gate::{definition, push};
-use crate::git::{Age, Repository};
+use crate::git::{Repository, Warmth};
 use crate::history::skips::{Skip, Skipped, Skips};
 use crate::process::caller::{Caller, Watch, end_self};
 use crate::reporter::story::cut;
@@ -177,7 +177,7 @@ impl Hook<'_> {
 
     fn ask(&self, questions: &[Question], inbox: &LazyInbox) -> Result<End, Failure> {
         let asking = Asking { session: self.session, repository: &self.repository, inbox };
-        asking.ask(questions, (ReporterOptions::default(), Age::Warm, None))
+        asking.ask(questions, (ReporterOptions::default(), Warmth::Warm, None))
     }
 
     /// Looks after the git that waits for this hook. One that is killed alone would leave it running

@@ -292,7 +292,7 @@ fn worktrees(session: &Session, repository: &Repository) -> Vec<Finding> {
                 count(worktrees, "private worktree"),
                 units::size(bytes)
             );
-            match pool.why_here() {
+            match pool.fallback_reason() {
                 None => vec![Finding::good(what, text)],
                 Some(why) => {
                     let hint = "it may be emptied at any time; name another in tasks.toml: [worktree] root = \"/path/to/folder\"";

@@ -13,7 +13,7 @@ use crate::base::clock::Timestamp;
 use crate::base::path::RepoPath;
 use crate::config::model::{Config, Gate, TaskId};
 use crate::git::snapshot::Snapshot;
-use crate::git::{Commit, GitError, NoBase, Notes, Repository, tree_id};
+use crate::git::{Commit, GitError, NoBaseReason, Notes, Repository, tree_id};
 use crate::graph::Graph;
 use crate::history::records::{Recorded, Records};
 use crate::quality::evidence::Record;
@@ -109,7 +109,7 @@ fn find_baseline(gate: &Gate, name: &str, context: BaselineContext<'_>) -> Basel
     let (shown, commit) = match baseline_commit(gate, origin, context.snapshot) {
         Ok(Some(found)) => found,
         Ok(None) => return absent("the commit has no parent in this clone".to_owned()),
-        Err(GitError::NoBase { base, why: NoBase::Shallow, fetch }) => {
+        Err(GitError::NoBase { base, why: NoBaseReason::Shallow, fetch }) => {
             return absent(format!(
                 "the history of this clone ends before {base}; fetch it with `git fetch --unshallow {fetch}`"
             ));

@@ -116,7 +116,7 @@ fn stock(
     let node = world.graph.node(id);
     let mut stock = Stock::default();
     for entry in InputSet::of(world.config, world.graph, node).select(snapshot) {
-        if entry.absent {
+        if entry.not_checked_out {
             continue;
         }
         if entry.mode == Mode::Submodule {

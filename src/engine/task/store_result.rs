@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::base::digest::{Digest, Fields};
-use crate::cache::{CacheError, Content, Forbidden, NewEntry, OutputSet};
+use crate::cache::{CacheError, Content, NewEntry, OutputSet, SecretMatcher};
 use crate::engine::context::{Context, Store};
 use crate::engine::execution::Execution;
 use crate::engine::report::error::ReportErrorKind;
@@ -136,7 +136,8 @@ fn put(
     let explanation = Explanation::new(&key.fields, inputs.select(before), &context.secrets.mask).encode();
     let secrets = context.secrets;
     let holds = |bytes: &[u8]| secrets.forbidden.contains(bytes);
-    let forbidden = (secrets.longest > 0).then_some(Forbidden { holds: &holds, longest: secrets.longest });
+    let forbidden =
+        (secrets.longest > 0).then_some(SecretMatcher { contains: &holds, longest: secrets.longest });
     let entry = NewEntry {
         task: &task.name,
         explanation: &explanation,
@@ -196,7 +197,7 @@ fn disturbance(context: &Context<'_>, id: NodeId, store: &Store<'_>, before: &Sn
 fn absent(context: &Context<'_>, id: NodeId, before: &Snapshot) -> Option<String> {
     let node = context.world.graph.node(id);
     let inputs = InputSet::of(context.world.config, context.world.graph, node);
-    let mut absent = inputs.select(before).filter(|entry| entry.absent);
+    let mut absent = inputs.select(before).filter(|entry| entry.not_checked_out);
     let first = &absent.next()?.path;
     let what = match absent.count() {
         0 => format!("{first} is"),

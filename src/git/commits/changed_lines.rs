@@ -17,12 +17,12 @@ pub struct ChangedLines(BTreeMap<String, Vec<(u32, u32)>>);
 
 impl ChangedLines {
     /// Whether one of the lines from `first` to `last` of a file is among them.
-    pub fn touch(&self, path: &str, first: u32, last: u32) -> bool {
+    pub fn overlap(&self, path: &str, first: u32, last: u32) -> bool {
         self.0.get(path).is_some_and(|ranges| ranges.iter().any(|(from, to)| *from <= last && first <= *to))
     }
 
     /// These lines of these files, first and last of each stretch.
-    pub fn of(lines: impl IntoIterator<Item = (String, (u32, u32))>) -> Self {
+    pub fn from_ranges(lines: impl IntoIterator<Item = (String, (u32, u32))>) -> Self {
         let mut all = Self::default();
         for (path, range) in lines {
             all.0.entry(path).or_default().push(range);
@@ -63,18 +63,18 @@ impl Repository {
             None,
         )
         .map_err(GitError::object("compare with the tree", &old))?;
-        Ok(ChangedLines::of(found))
+        Ok(ChangedLines::from_ranges(found))
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use crate::git::tests::sandbox::Sandbox;
+    use crate::git::tests::test_repo::TestRepo;
 
     #[test]
     fn added_and_changed_lines_are_told_and_no_others() {
         let sandbox =
-            Sandbox::with(&[("a.rs", "1\n2\n3\n4\n5\n6\n"), ("gone.rs", "1\n"), ("same.rs", "1\n")]);
+            TestRepo::with(&[("a.rs", "1\n2\n3\n4\n5\n6\n"), ("gone.rs", "1\n"), ("same.rs", "1\n")]);
         let repository = sandbox.repository();
         let old = repository.head_commit().unwrap().unwrap().tree;
         sandbox.write("a.rs", "1\ntwo\n3\n4\n6\nseven\n");
@@ -96,7 +96,7 @@ mod tests {
             ("gone.rs", 1, 1, false),
         ];
         for (path, first, last, expected) in cases {
-            assert_eq!(lines.touch(path, first, last), expected, "{path}:{first}-{last}");
+            assert_eq!(lines.overlap(path, first, last), expected, "{path}:{first}-{last}");
         }
     }
 }

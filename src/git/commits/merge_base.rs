@@ -3,7 +3,7 @@
 
 use git2::{ErrorCode, Oid};
 
-use crate::git::error::{GitError, NoBase};
+use crate::git::error::{GitError, NoBaseReason};
 use crate::git::repository::{Commit, Repository};
 
 impl Repository {
@@ -21,7 +21,7 @@ impl Repository {
         };
         let head = match of {
             Some(id) => id.to_owned(),
-            None => self.head_commit()?.ok_or_else(|| none(first, NoBase::Unborn))?.id,
+            None => self.head_commit()?.ok_or_else(|| none(first, NoBaseReason::Unborn))?.id,
         };
         let inner = self.lock();
         let commit = |rev: &str| inner.revparse_single(rev).and_then(|object| object.peel_to_commit()).ok();
@@ -33,16 +33,16 @@ impl Repository {
         };
         let named = |base: &&str| commit(base).map(|commit| ((*base).to_owned(), commit));
         let found = bases.iter().find_map(|base| named(base).or_else(|| of_a_remote(base)));
-        let cut = || if inner.is_shallow() { NoBase::Shallow } else { NoBase::Unrelated };
+        let cut = || if inner.is_shallow() { NoBaseReason::Shallow } else { NoBaseReason::Unrelated };
         let Some((name, base)) = found else {
-            let why = if inner.is_shallow() { NoBase::Shallow } else { NoBase::Unknown };
+            let why = if inner.is_shallow() { NoBaseReason::Shallow } else { NoBaseReason::Unknown };
             return Err(none(first, why));
         };
         let head = Oid::from_str(&head).map_err(GitError::object("find", &head))?;
         match inner.merge_base(head, base.id()) {
             Ok(id) => {
                 let commit = inner.find_commit(id).map_err(GitError::object("read", &id))?;
-                Ok((name, Commit::of(&commit)))
+                Ok((name, Commit::from_git2(&commit)))
             }
             Err(error) if error.code() == ErrorCode::NotFound => Err(none(&name, cut())),
             Err(error) => Err(GitError::object("find the merge base with", &name)(error)),
@@ -58,7 +58,7 @@ impl Repository {
         let oid = Oid::from_str(id).map_err(GitError::object("find", &id))?;
         let commit = inner.find_commit(oid).map_err(GitError::object("read", &id))?;
         // A shallow clone has the parent's name and not the parent.
-        Ok(commit.parent(0).ok().map(|parent| Commit::of(&parent)))
+        Ok(commit.parent(0).ok().map(|parent| Commit::from_git2(&parent)))
     }
 }
 

@@ -65,7 +65,7 @@ impl<'r> Notes<'r> {
     /// The remote can't be reached.
     pub fn fetch(&self, remote: &str) -> Result<(), GitError> {
         let (own, theirs) = (self.reference(), format!("{}-of-remote", self.reference()));
-        let git = |words: &[&str]| self.program().run(self.repository.place(), words);
+        let git = |words: &[&str]| self.program().run(self.repository.dirs(), words);
         if git(&["ls-remote", remote, &own])?.is_empty() {
             return Ok(());
         }
@@ -89,7 +89,7 @@ impl<'r> Notes<'r> {
             self.fetch(remote)?;
             let own = self.reference();
             let words = ["push", "--quiet", "--no-verify", remote, &format!("{own}:{own}")];
-            match self.program().run(self.repository.place(), &words) {
+            match self.program().run(self.repository.dirs(), &words) {
                 Err(_) if attempt < ATTEMPTS => {}
                 ended => return ended.map(|_| ()),
             }

@@ -17,18 +17,20 @@ const CHECKSUM: usize = 20;
 
 /// What reading the file came to.
 #[derive(Debug)]
-pub(crate) enum Read {
+pub(crate) enum ParsedIndex {
     /// All of it was understood.
-    Done(Index),
+    Complete(Index),
     /// It has a form that only git knows.
-    Unknown,
+    Unsupported,
 }
 
 /// Reads the index file; there is none before the first `git add`.
-pub(crate) fn read(path: &Path) -> io::Result<Read> {
+pub(crate) fn load(path: &Path) -> io::Result<ParsedIndex> {
     let file = match File::open(path) {
         Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Read::Done(Index::default())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return Ok(ParsedIndex::Complete(Index::default()));
+        }
         Err(error) => return Err(error),
     };
     // Git replaces the file and never writes into it, so this is the stat of what is read.
@@ -43,9 +45,9 @@ pub(crate) fn read(path: &Path) -> io::Result<Read> {
     Ok(match parse(bytes) {
         Some(mut index) => {
             index.written = Some(Moment { device: stat.device, time: stat.modified });
-            Read::Done(index)
+            ParsedIndex::Complete(index)
         }
-        None => Read::Unknown,
+        None => ParsedIndex::Unsupported,
     })
 }
 
@@ -55,25 +57,25 @@ fn parse(mut bytes: Vec<u8>) -> Option<Index> {
     if bytes.get(..4)? != b"DIRC" {
         return None;
     }
-    let version = number(&bytes, 4)?;
-    let count = number(&bytes, 8)? as usize;
+    let version = read_u32(&bytes, 4)?;
+    let count = read_u32(&bytes, 8)? as usize;
     if !(2..=4).contains(&version) || count > end / FIXED {
         return None;
     }
     let mut at = HEADER;
     if version == 4 {
-        let mut index = Index::within(Vec::with_capacity(end * 2), count);
+        let mut index = Index::with_capacity(Vec::with_capacity(end * 2), count);
         let mut path = Vec::new();
         for _ in 0..count {
-            at = shortened(&bytes, at, (&mut path, &mut index))?;
+            at = read_v4_entry(&bytes, at, (&mut path, &mut index))?;
         }
         return extensions_are_known(&bytes, at).then_some(index);
     }
-    let mut index = Index::within(bytes, count);
+    let mut index = Index::with_capacity(bytes, count);
     for _ in 0..count {
-        let (start, flags) = flags(index.bytes(), at, version)?;
+        let (start, flags) = path_start_and_flags(index.bytes(), at, version)?;
         let len = match usize::from(flags & 0xfff) {
-            0xfff => length(index.bytes().get(start..)?)?,
+            0xfff => length_to_zero(index.bytes().get(start..)?)?,
             len => len,
         };
         index.add(at, start..start + len)?;
@@ -84,7 +86,7 @@ fn parse(mut bytes: Vec<u8>) -> Option<Index> {
 }
 
 /// Where the path of the entry at `at` starts, and the entry's flags.
-fn flags(bytes: &[u8], at: usize, version: u32) -> Option<(usize, u16)> {
+fn path_start_and_flags(bytes: &[u8], at: usize, version: u32) -> Option<(usize, u16)> {
     let flags = u16::from_be_bytes(*bytes.get(at + FIXED - 2..)?.first_chunk()?);
     match (flags & 0x4000, version) {
         (0, _) => Some((at + FIXED, flags)),
@@ -95,26 +97,26 @@ fn flags(bytes: &[u8], at: usize, version: u32) -> Option<(usize, u16)> {
 
 /// Reads an entry of version 4, whose path is given by what differs from the former path, and
 /// returns the place of the next.
-fn shortened(bytes: &[u8], at: usize, (path, index): (&mut Vec<u8>, &mut Index)) -> Option<usize> {
-    let (start, _) = flags(bytes, at, 4)?;
-    let more = if start > at + FIXED { number(bytes, at + FIXED - 2)? & 0xffff } else { 0 };
-    let (cut, start) = varint(bytes, start)?;
+fn read_v4_entry(bytes: &[u8], at: usize, (path, index): (&mut Vec<u8>, &mut Index)) -> Option<usize> {
+    let (start, _) = path_start_and_flags(bytes, at, 4)?;
+    let more = if start > at + FIXED { read_u32(bytes, at + FIXED - 2)? & 0xffff } else { 0 };
+    let (cut, start) = read_varint(bytes, start)?;
     path.truncate(path.len().checked_sub(cut)?);
-    let len = length(bytes.get(start..)?)?;
+    let len = length_to_zero(bytes.get(start..)?)?;
     path.extend_from_slice(&bytes[start..start + len]);
     index.push(bytes.get(at..)?.first_chunk()?, u16::try_from(more).ok()?, path)?;
     Some(start + len + 1)
 }
 
 /// Bytes before the next zero.
-fn length(bytes: &[u8]) -> Option<usize> {
+fn length_to_zero(bytes: &[u8]) -> Option<usize> {
     bytes.iter().position(|byte| *byte == 0)
 }
 
 /// An extension in capitals may be skipped; any other changes what the entries mean.
 fn extensions_are_known(body: &[u8], mut at: usize) -> bool {
     while at < body.len() {
-        let Some(len) = number(body, at + 4) else { return false };
+        let Some(len) = read_u32(body, at + 4) else { return false };
         if !body[at].is_ascii_uppercase() {
             return false;
         }
@@ -123,12 +125,12 @@ fn extensions_are_known(body: &[u8], mut at: usize) -> bool {
     at == body.len()
 }
 
-fn number(bytes: &[u8], at: usize) -> Option<u32> {
+fn read_u32(bytes: &[u8], at: usize) -> Option<u32> {
     Some(u32::from_be_bytes(bytes.get(at..at + 4)?.try_into().ok()?))
 }
 
 /// A number in git's offset encoding, and the place behind it.
-fn varint(bytes: &[u8], mut at: usize) -> Option<(usize, usize)> {
+fn read_varint(bytes: &[u8], mut at: usize) -> Option<(usize, usize)> {
     let mut value = 0_usize;
     loop {
         let byte = *bytes.get(at)?;
@@ -180,8 +182,8 @@ mod tests {
     #[test]
     fn numbers_are_read_as_git_writes_them() {
         for (bytes, expected) in [(&[0_u8][..], 0), (&[127], 127), (&[0x80, 0], 128), (&[0x80, 0x7f], 255)] {
-            assert_eq!(varint(bytes, 0), Some((expected, bytes.len())));
+            assert_eq!(read_varint(bytes, 0), Some((expected, bytes.len())));
         }
-        assert_eq!(varint(&[0x80], 0), None);
+        assert_eq!(read_varint(&[0x80], 0), None);
     }
 }

@@ -15,7 +15,7 @@ use crate::git::repository::Repository;
 
 /// A name in a folder.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Name {
+pub struct FolderEntry {
     /// The path of what bears it.
     pub path: RepoPath,
     /// Whether that is a folder.
@@ -58,7 +58,7 @@ impl Repository {
     ///
     /// # Errors
     /// The tree can't be read.
-    pub fn browse_tree(&self, tree: &str, folder: &RepoPath) -> Result<Vec<Name>, GitError> {
+    pub fn browse_tree(&self, tree: &str, folder: &RepoPath) -> Result<Vec<FolderEntry>, GitError> {
         let inner = self.lock();
         let id = if folder.is_top() {
             Oid::from_str(tree).map_err(GitError::object("read the tree", &tree))?
@@ -69,10 +69,10 @@ impl Repository {
             }
         };
         let found = self.tree(&inner, id).map_err(GitError::object("read the tree", &id))?;
-        let mut names: Vec<Name> = found
+        let mut names: Vec<FolderEntry> = found
             .iter()
             .filter(|entry| matches!(entry.kind(), Some(ObjectType::Tree | ObjectType::Blob)))
-            .map(|entry| Name {
+            .map(|entry| FolderEntry {
                 path: folder.child(entry.name_bytes()),
                 is_folder: entry.kind() == Some(ObjectType::Tree),
             })
@@ -86,24 +86,24 @@ impl Repository {
     ///
     /// # Errors
     /// The folder can't be read.
-    pub fn browse_work_tree(&self, folder: &RepoPath, ending: &str) -> Result<Vec<Name>, GitError> {
+    pub fn browse_work_tree(&self, folder: &RepoPath, ending: &str) -> Result<Vec<FolderEntry>, GitError> {
         let names = browse_folder(self.work_dir(), folder, ending)?;
         // libgit2 keeps the index for the next folder, but can't read a split or a sparse one.
         let known = self.lock().index().ok();
         let own = if known.is_none() { self.index()? } else { Index::default() };
         let inner = self.lock();
-        let is_tracked = |name: &Name| {
+        let is_tracked = |name: &FolderEntry| {
             let prefix = name.path.child(b"");
             match &known {
                 Some(index) if name.is_folder => {
                     index.find_prefix(std::ffi::OsStr::from_bytes(prefix.bytes())).is_ok()
                 }
                 Some(index) => index.get_path(name.path.as_path(), 0).is_some(),
-                None if name.is_folder => own.has_below(&prefix),
+                None if name.is_folder => own.has_path_below(&prefix),
                 None => own.find(&name.path).is_some(),
             }
         };
-        let is_ignored = |name: &Name| inner.is_path_ignored(name.path.as_path()).unwrap_or(false);
+        let is_ignored = |name: &FolderEntry| inner.is_path_ignored(name.path.as_path()).unwrap_or(false);
         Ok(names.into_iter().filter(|name| is_tracked(name) || !is_ignored(name)).collect())
     }
 }
@@ -134,7 +134,7 @@ fn first_file(
 ///
 /// # Errors
 /// The folder can't be read.
-pub fn browse_folder(root: &Path, folder: &RepoPath, ending: &str) -> Result<Vec<Name>, FileError> {
+pub fn browse_folder(root: &Path, folder: &RepoPath, ending: &str) -> Result<Vec<FolderEntry>, FileError> {
     let path = folder.under(root);
     // What is in a submodule, or in another repository within this one, is not in the tree.
     let mut above = Some(folder.clone());
@@ -163,7 +163,7 @@ pub fn browse_folder(root: &Path, folder: &RepoPath, ending: &str) -> Result<Vec
         // A submodule, or another repository within this one, is one entry in the tree.
         let is_folder = kind.is_dir() && entry.path().join(".git").symlink_metadata().is_err();
         if name != ".git" && (is_folder || is_wanted) {
-            names.push(Name { path: folder.child(name.as_bytes()), is_folder });
+            names.push(FolderEntry { path: folder.child(name.as_bytes()), is_folder });
         }
     }
     names.sort();

@@ -3,9 +3,9 @@
 
 use crate::base::path::RepoPath;
 use crate::git::error::GitError;
-use crate::git::paths::browse::Name;
+use crate::git::paths::browse::FolderEntry;
 use crate::git::repository::Repository;
-use crate::git::snapshot::{Entry, Mode};
+use crate::git::snapshot::{Mode, SnapshotEntry};
 
 impl Repository {
     /// The content of a file that is left out, or the target of a symlink; `None` of anything else,
@@ -13,8 +13,8 @@ impl Repository {
     ///
     /// # Errors
     /// The index or the content can't be read.
-    pub fn left_out(&self, path: &RepoPath) -> Result<Option<(Mode, Vec<u8>)>, GitError> {
-        let all = self.all_left_out()?;
+    pub fn sparse_file(&self, path: &RepoPath) -> Result<Option<(Mode, Vec<u8>)>, GitError> {
+        let all = self.sparse_files()?;
         let Ok(at) = all.binary_search_by(|file| file.path.cmp(path)) else { return Ok(None) };
         if path.under(self.work_dir()).symlink_metadata().is_ok() {
             return Ok(None);
@@ -27,17 +27,17 @@ impl Repository {
     ///
     /// # Errors
     /// The index can't be read.
-    pub fn left_out_of(&self, folder: &RepoPath, ending: &str) -> Result<Vec<Name>, GitError> {
+    pub fn sparse_names(&self, folder: &RepoPath, ending: &str) -> Result<Vec<FolderEntry>, GitError> {
         let depth = folder.parts().count();
         let mut names = Vec::new();
-        for file in self.all_left_out()?.iter().filter(|file| file.path.is_within(folder)) {
+        for file in self.sparse_files()?.iter().filter(|file| file.path.is_within(folder)) {
             let mut below = file.path.parts().skip(depth);
             let Some(part) = below.next() else { continue };
             let is_folder = below.next().is_some();
             if (is_folder || part.ends_with(ending.as_bytes()))
                 && !folder.child(part).under(self.work_dir()).exists()
             {
-                names.push(Name { path: folder.child(part), is_folder });
+                names.push(FolderEntry { path: folder.child(part), is_folder });
             }
         }
         names.dedup();
@@ -56,18 +56,25 @@ impl Repository {
     }
 
     /// All files that are left out, sorted by path, as the index had them when it was first asked.
-    fn all_left_out(&self) -> Result<&[Entry], GitError> {
-        if let Some(known) = self.known_left_out().get() {
+    fn sparse_files(&self) -> Result<&[SnapshotEntry], GitError> {
+        if let Some(known) = self.known_sparse_files().get() {
             return Ok(known);
         }
         let index = self.index()?;
         let file = |at: &usize| {
-            let row = index.row(*at);
+            let row = index.entry(*at);
             let path = RepoPath::from_git(index.path(*at));
-            Some(Entry { path, mode: row.kind()?, id: row.id, stat: None, tracked: true, absent: true })
+            Some(SnapshotEntry {
+                path,
+                mode: row.mode()?,
+                id: row.id,
+                stat: None,
+                tracked: true,
+                not_checked_out: true,
+            })
         };
-        let all = index.skipped().iter().filter_map(file);
+        let all = index.skip_worktree().iter().filter_map(file);
         let all = all.filter(|file| file.mode != Mode::Submodule).collect();
-        Ok(self.known_left_out().get_or_init(|| all))
+        Ok(self.known_sparse_files().get_or_init(|| all))
     }
 }

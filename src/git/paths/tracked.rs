@@ -20,7 +20,7 @@ impl Repository {
         let mut files = Vec::with_capacity(index.len());
         for row in 0..index.len() {
             let path = RepoPath::from_git(index.path(row));
-            if index.row(row).kind() != Some(Mode::Submodule) {
+            if index.entry(row).mode() != Some(Mode::Submodule) {
                 files.push(path);
                 continue;
             }
@@ -42,7 +42,7 @@ impl Repository {
             return Ok(Some(path.clone()));
         }
         let below = [path.bytes(), b"/"].concat();
-        let at = index.first(0..index.len(), |row| row < &*below);
+        let at = index.partition_point(0..index.len(), |row| row < &*below);
         let is_below = at < index.len() && index.path(at).starts_with(&below);
         Ok(is_below.then(|| RepoPath::from_git(index.path(at))))
     }

@@ -23,7 +23,7 @@ use crate::base::clock::Clock;
 use crate::base::file::{self, Durability, FileError, remove_all};
 use crate::base::lock::FileLock;
 use crate::git::error::GitError;
-use crate::git::private_worktree::borrowed_repo::{LAST_TREE, OwnRepository};
+use crate::git::private_worktree::borrowed_repo::{BorrowedRepo, LAST_TREE};
 use crate::git::repository::Repository;
 use crate::git::snapshot::Snapshot;
 use crate::git::work_tree::reader::WorkTreeReader;
@@ -33,7 +33,7 @@ const PREFIX: &str = "gate-";
 
 /// Whether a private worktree may hold what former uses left.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Age {
+pub enum Warmth {
     /// It may: files that git ignores, such as build outputs, stay.
     Warm,
     /// It may not.
@@ -42,7 +42,7 @@ pub enum Age {
 
 /// What is to be checked out.
 #[derive(Clone, Copy, Debug)]
-pub struct Target<'a> {
+pub struct CheckoutTarget<'a> {
     /// The tree's id.
     pub tree: &'a str,
     /// The commit that HEAD is to name; `None` before the first one.
@@ -63,18 +63,18 @@ impl PrivateWorktree {
     ///
     /// # Errors
     /// The place can't be made, or can't be emptied.
-    pub fn take(pool: &Path, age: Age) -> Result<Self, GitError> {
+    pub fn acquire(pool: &Path, age: Warmth) -> Result<Self, GitError> {
         file::make_dir(pool)?;
         let home = pool.canonicalize().map_err(FileError::of("find", pool))?;
         let mut number = 1_u32;
         let worktree = loop {
             let path = home.join(format!("{PREFIX}{number}"));
-            if let Some(lock) = FileLock::named(&lock_of(&path))? {
+            if let Some(lock) = FileLock::named(&lock_path(&path))? {
                 break Self { path, lock };
             }
             number += 1;
         };
-        if age == Age::Cold {
+        if age == Warmth::Cold {
             remove_all(&worktree.path)?;
         }
         Ok(worktree)
@@ -84,7 +84,7 @@ impl PrivateWorktree {
     ///
     /// # Errors
     /// A file can't be removed.
-    pub fn empty(&self) -> Result<(), GitError> {
+    pub fn clear(&self) -> Result<(), GitError> {
         Ok(remove_all(&self.path)?)
     }
 
@@ -102,7 +102,7 @@ impl PrivateWorktree {
     ///
     /// # Errors
     /// There are too many open files.
-    pub fn hold(&self) -> io::Result<File> {
+    pub fn share_lock(&self) -> io::Result<File> {
         self.lock.share()
     }
 
@@ -112,7 +112,7 @@ impl PrivateWorktree {
     ///
     /// # Errors
     /// A filter driver is needed and not permitted, an object is missing, or the disk is full.
-    pub fn check_out(&self, source: &Repository, target: &Target<'_>) -> Result<Snapshot, GitError> {
+    pub fn check_out(&self, source: &Repository, target: &CheckoutTarget<'_>) -> Result<Snapshot, GitError> {
         let wanted = source.commit_snapshot(target.tree, target.filters)?;
         // What stands in the way of a warm one, be it damage or leftovers, is not in that of a cold one.
         if self.path.exists() {
@@ -143,24 +143,24 @@ impl PrivateWorktree {
     fn try_check_out(
         &self,
         source: &Repository,
-        target: &Target<'_>,
+        target: &CheckoutTarget<'_>,
         wanted: &Snapshot,
     ) -> Result<Option<String>, GitError> {
-        let own = OwnRepository {
-            dir: &self.path,
-            lender: source.common_dir(),
-            worktree: source.git_dir(),
+        let own = BorrowedRepo {
+            work_dir: &self.path,
+            source_dir: source.common_dir(),
+            source_worktree_dir: source.git_dir(),
             program: source.program(),
         };
         own.prepare(target.commit)?;
         let last = self.git_dir().join(LAST_TREE);
         wait_for_new_times(&last, target.tree)?;
-        own.fill((target.tree, wanted), &source.rules(wanted, target.filters)?, &self.lock)?;
+        own.check_out((target.tree, wanted), &source.conversion_digest(wanted, target.filters)?, &self.lock)?;
         submodules::check_out(source, (&self.path, wanted), target.filters, &self.lock)?;
         file::write(&last, target.tree.as_bytes(), &self.git_dir(), Durability::Relaxed)?;
         let repository = self.open(source, target.filters)?;
         let found = WorkTreeReader::open(&repository, None)?.snapshot()?;
-        Ok(wanted.difference(&found))
+        Ok(wanted.first_difference(&found))
     }
 }
 
@@ -184,15 +184,15 @@ fn wait_for_new_times(last: &Path, tree: &str) -> Result<(), FileError> {
 ///
 /// # Errors
 /// One of them can't be removed; the others are.
-pub(crate) fn remove_free(pool: &Path) -> Result<usize, GitError> {
+pub(crate) fn remove_unused(pool: &Path) -> Result<usize, GitError> {
     let Ok(home) = pool.canonicalize() else { return Ok(0) };
     let mut removed = 0;
     let mut failure = None;
-    for path in children(&home)? {
-        if !is_one(&path) {
+    for path in folder_paths(&home)? {
+        if !is_private_worktree(&path) {
             continue;
         }
-        let Some(_lock) = FileLock::named(&lock_of(&path))? else { continue };
+        let Some(_lock) = FileLock::named(&lock_path(&path))? else { continue };
         match remove_all(&path) {
             Ok(()) => removed += 1,
             Err(error) => failure = Some(error),
@@ -201,17 +201,17 @@ pub(crate) fn remove_free(pool: &Path) -> Result<usize, GitError> {
     failure.map_or(Ok(removed), |error| Err(error.into()))
 }
 
-fn lock_of(path: &Path) -> PathBuf {
+fn lock_path(path: &Path) -> PathBuf {
     path.with_extension("lock")
 }
 
 /// Whether the path is that of a private worktree, and not of its lock.
-pub(crate) fn is_one(path: &Path) -> bool {
+pub(crate) fn is_private_worktree(path: &Path) -> bool {
     let is_named = path.file_name().is_some_and(|name| name.as_bytes().starts_with(PREFIX.as_bytes()));
     is_named && path.extension().is_none()
 }
 
-fn children(folder: &Path) -> Result<Vec<PathBuf>, FileError> {
+fn folder_paths(folder: &Path) -> Result<Vec<PathBuf>, FileError> {
     match fs::read_dir(folder) {
         Ok(entries) => entries
             .map(|entry| entry.map(|entry| entry.path()))

@@ -54,12 +54,12 @@ pub struct PoolFinder<'a> {
 pub struct Pool {
     dir: PathBuf,
     /// Why it is not where it is as a rule.
-    why_here: Option<String>,
+    fallback_reason: Option<String>,
 }
 
 /// What a collection removed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Removed {
+pub struct RemovedWorktrees {
     /// Private worktrees of this repository that nobody uses.
     pub worktrees: usize,
     /// Pools of repositories that are gone.
@@ -67,7 +67,7 @@ pub struct Removed {
 }
 
 /// A folder that pools may be in.
-struct Root {
+struct PoolRoot {
     path: PathBuf,
     is_temporary: bool,
 }
@@ -79,8 +79,8 @@ impl Pool {
     }
 
     /// Why it is in the folder for temporary files and not in the user's cache folder, if it is.
-    pub fn why_here(&self) -> Option<&str> {
-        self.why_here.as_deref()
+    pub fn fallback_reason(&self) -> Option<&str> {
+        self.fallback_reason.as_deref()
     }
 
     /// The folder of its sandboxes.
@@ -91,7 +91,7 @@ impl Pool {
     /// Returns how many private worktrees it has, and how many bytes all that is in it takes.
     pub fn size(&self) -> (usize, u64) {
         let entries = fs::read_dir(&self.dir).into_iter().flatten().flatten();
-        let worktrees = entries.filter(|entry| private_worktree::is_one(&entry.path())).count();
+        let worktrees = entries.filter(|entry| private_worktree::is_private_worktree(&entry.path())).count();
         (worktrees, bytes_below(&self.dir))
     }
 }
@@ -113,7 +113,7 @@ impl PoolFinder<'_> {
             refusals.push("there is no cache folder: XDG_CACHE_HOME and HOME name none".to_owned());
         }
         for root in &roots {
-            match self.open_below(root, &name, &trees) {
+            match self.open_in(root, &name, &trees) {
                 Ok(pool) => {
                     let owner = pool.dir.join(OWNER);
                     if file::read(&owner)?.is_none_or(|known| known != common.as_os_str().as_bytes()) {
@@ -121,7 +121,7 @@ impl PoolFinder<'_> {
                     }
                     self.record(&root.path);
                     let why = if root.is_temporary { refusals } else { Vec::new() };
-                    return Ok(Pool { why_here: (!why.is_empty()).then(|| why.join("; ")), ..pool });
+                    return Ok(Pool { fallback_reason: (!why.is_empty()).then(|| why.join("; ")), ..pool });
                 }
                 Err(why) => refusals.push(why),
             }
@@ -134,8 +134,10 @@ impl PoolFinder<'_> {
         let Ok(common) = self.common_dir() else { return Vec::new() };
         let name = pool_name(&common);
         let pools = self.known_roots().into_iter().filter_map(|root| root.join(&name).canonicalize().ok());
-        let mut pools: Vec<Pool> =
-            pools.filter(|dir| dir.join(OWNER).is_file()).map(|dir| Pool { dir, why_here: None }).collect();
+        let mut pools: Vec<Pool> = pools
+            .filter(|dir| dir.join(OWNER).is_file())
+            .map(|dir| Pool { dir, fallback_reason: None })
+            .collect();
         pools.dedup();
         pools
     }
@@ -146,7 +148,7 @@ impl PoolFinder<'_> {
         let mut pools: Vec<Pool> = folders
             .flatten()
             .flatten()
-            .map(|entry| Pool { dir: entry.path(), why_here: None })
+            .map(|entry| Pool { dir: entry.path(), fallback_reason: None })
             .filter(|pool| is_abandoned(&pool.dir))
             .collect();
         pools.sort_by(|a, b| a.dir.cmp(&b.dir));
@@ -159,13 +161,13 @@ impl PoolFinder<'_> {
     ///
     /// # Errors
     /// Something can't be removed; all else is.
-    pub fn remove_free(&self) -> Result<Removed, GitError> {
-        let mut removed = Removed::default();
+    pub fn remove_unused(&self) -> Result<RemovedWorktrees, GitError> {
+        let mut removed = RemovedWorktrees::default();
         let mut failure = None;
         let former = self.state.join("worktrees");
         let own = self.existing().into_iter().map(|pool| pool.dir).chain([former.clone()]);
         for dir in own {
-            match private_worktree::remove_free(&dir) {
+            match private_worktree::remove_unused(&dir) {
                 Ok(count) => removed.worktrees += count,
                 Err(error) => failure = Some(error),
             }
@@ -199,7 +201,7 @@ impl PoolFinder<'_> {
 
     /// The work trees of the repository, for which the tree at `to` stands. One that has the home
     /// folder in it is left out: what is there belongs to the machine as much as to the tree.
-    pub fn moved(&self, to: &Path) -> Moved {
+    pub fn moved_to(&self, to: &Path) -> Moved {
         let home = self.home().and_then(|home| home.canonicalize().ok());
         let has_home = |tree: &PathBuf| home.as_ref().is_some_and(|home| home.starts_with(tree));
         let mut from = self.work_trees();
@@ -215,15 +217,15 @@ impl PoolFinder<'_> {
     }
 
     /// The folders that the pool may be in, the best first.
-    fn roots(&self) -> Result<Vec<Root>, GitError> {
+    fn roots(&self) -> Result<Vec<PoolRoot>, GitError> {
         if let Some(root) = self.root {
             let path = self.expand(root).ok_or_else(|| GitError::NoPool {
                 why: format!("`root` of `[worktree]` is {root}, and HOME is not set"),
             })?;
-            return Ok(vec![Root { path, is_temporary: false }]);
+            return Ok(vec![PoolRoot { path, is_temporary: false }]);
         }
-        let cache = self.cache_folder().map(|folder| Root { path: folder, is_temporary: false });
-        Ok(cache.into_iter().chain([Root { path: self.temporary(), is_temporary: true }]).collect())
+        let cache = self.cache_folder().map(|folder| PoolRoot { path: folder, is_temporary: false });
+        Ok(cache.into_iter().chain([PoolRoot { path: self.temporary(), is_temporary: true }]).collect())
     }
 
     /// `[worktree] root` as a path; `None` if it begins with `~` and there is no home folder.
@@ -291,7 +293,7 @@ impl PoolFinder<'_> {
     }
 
     /// Makes the pool in one of the folders; or says why it can't be there.
-    fn open_below(&self, root: &Root, name: &OsString, trees: &[PathBuf]) -> Result<Pool, String> {
+    fn open_in(&self, root: &PoolRoot, name: &OsString, trees: &[PathBuf]) -> Result<Pool, String> {
         let real = real_name(&root.path);
         let shown = root.path.display();
         if let Some(tree) = trees.iter().find(|tree| real.starts_with(tree)) {
@@ -307,7 +309,7 @@ impl PoolFinder<'_> {
         {
             return Err(format!("{shown} contains the work tree {}", tree.display()));
         }
-        let made = if root.is_temporary { make_own(&real) } else { fs::create_dir_all(&real) };
+        let made = if root.is_temporary { make_private_folder(&real) } else { fs::create_dir_all(&real) };
         let dir = real.join(name);
         // A checkout is nobody else's business, as little as the folder that the work tree is in may be.
         let private = || match fs::DirBuilder::new().mode(0o700).create(&dir) {
@@ -318,12 +320,12 @@ impl PoolFinder<'_> {
             .and_then(|()| tempfile::tempfile_in(&dir))
             .map_err(|error| format!("{shown} can't be written to: {error}"))?;
         let dir = dir.canonicalize().map_err(|error| format!("{shown} can't be read: {error}"))?;
-        Ok(Pool { dir, why_here: None })
+        Ok(Pool { dir, fallback_reason: None })
     }
 }
 
 /// Makes a folder below one that everybody may write to, which nobody else may have made.
-fn make_own(folder: &Path) -> std::io::Result<()> {
+fn make_private_folder(folder: &Path) -> std::io::Result<()> {
     let own = folder.parent().unwrap_or(folder);
     match fs::DirBuilder::new().mode(0o700).create(own) {
         Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => return Err(error),
@@ -366,7 +368,7 @@ fn is_abandoned(dir: &Path) -> bool {
 /// Removes the pool of a repository that is gone, unless something in it is in use; tells whether it
 /// did.
 fn remove_abandoned(dir: &Path) -> Result<bool, GitError> {
-    private_worktree::remove_free(dir)?;
+    private_worktree::remove_unused(dir)?;
     let sandboxes = dir.join(SANDBOXES);
     for folder in [dir, &*sandboxes] {
         for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
@@ -414,7 +416,7 @@ fn bytes_below(folder: &Path) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::git::tests::sandbox::Sandbox;
+    use crate::git::tests::test_repo::TestRepo;
 
     fn env(vars: &[(&str, &Path)]) -> Env {
         Env::of(vars.iter().map(|(name, value)| ((*name).into(), (*value).into())), "/".into())
@@ -422,7 +424,7 @@ mod tests {
 
     #[test]
     fn pool_is_in_the_cache_folder_and_linked_worktrees_share_it() {
-        let sandbox = Sandbox::with(&[("a", "1")]);
+        let sandbox = TestRepo::with(&[("a", "1")]);
         let linked = sandbox.outside().join("linked");
         sandbox.git(&["worktree", "add", "--quiet", linked.to_str().unwrap()]);
         let (cache, home) = (sandbox.outside().join("cache"), sandbox.outside());
@@ -434,15 +436,15 @@ mod tests {
         assert_eq!(finder.work_trees(), [sandbox.dir.clone(), linked.clone()]);
         sandbox.git(&["worktree", "add", "--quiet", "inside/deep"]);
         let (inside, gate) = (sandbox.dir.join("inside/deep"), Path::new("/gate"));
-        assert_eq!(finder.moved(gate).from, [inside.clone(), sandbox.dir.clone(), linked]);
-        assert_eq!(finder.moved(gate).place(&inside.join("a")), Some("a".into()));
+        assert_eq!(finder.moved_to(gate).from, [inside.clone(), sandbox.dir.clone(), linked]);
+        assert_eq!(finder.moved_to(gate).place(&inside.join("a")), Some("a".into()));
         assert_eq!(finder.existing(), [pool]);
         assert!(!state.join(ROOTS).exists());
     }
 
     #[test]
     fn copied_and_moved_repositories_have_pools_of_their_own() {
-        let sandbox = Sandbox::with(&[("a", "1")]);
+        let sandbox = TestRepo::with(&[("a", "1")]);
         let outside = sandbox.outside();
         let env = env(&[("HOME", &outside)]);
         let open = |dir: &str| {
@@ -452,7 +454,7 @@ mod tests {
         let first = open("repo");
         assert!(first.starts_with(outside.join(".cache/xtask/worktrees")) || cfg!(target_os = "macos"));
         let copy = outside.join("copy");
-        Sandbox::git_in(&outside, &["clone", "--quiet", "repo", copy.to_str().unwrap()], &[]);
+        TestRepo::git_in(&outside, &["clone", "--quiet", "repo", copy.to_str().unwrap()], &[]);
         let second = open("copy");
         assert_ne!(first, second);
         fs::rename(outside.join("repo"), outside.join("moved")).unwrap();
@@ -465,16 +467,16 @@ mod tests {
         let abandoned: Vec<PathBuf> = finder.abandoned().into_iter().map(|pool| pool.dir).collect();
         assert!(abandoned.len() == 2 && abandoned.contains(&first) && abandoned.contains(&second));
         let lock = FileLock::named(&first.join("gate-1.lock")).unwrap();
-        assert_eq!(finder.remove_free().unwrap(), Removed { worktrees: 0, pools: 1 });
+        assert_eq!(finder.remove_unused().unwrap(), RemovedWorktrees { worktrees: 0, pools: 1 });
         assert!(first.exists() && !second.exists() && third.exists() && moved.exists());
         drop(lock);
-        assert_eq!(finder.remove_free().unwrap().pools, 1);
+        assert_eq!(finder.remove_unused().unwrap().pools, 1);
         fs::rename(outside.join("moved"), outside.join("repo-2")).unwrap();
     }
 
     #[test]
     fn pool_is_never_in_a_work_tree() {
-        let sandbox = Sandbox::with(&[("a", "1")]);
+        let sandbox = TestRepo::with(&[("a", "1")]);
         let (state, outside) = (sandbox.state(), sandbox.outside());
         let temp = outside.join("temp");
         fs::create_dir(&temp).unwrap();
@@ -483,7 +485,11 @@ mod tests {
         let finder = PoolFinder { state: &state, env: &home, root: None };
         let pool = finder.open().unwrap();
         assert!(pool.path().starts_with(&temp));
-        assert!(pool.why_here().unwrap().contains("is in the work tree"), "{:?}", pool.why_here());
+        assert!(
+            pool.fallback_reason().unwrap().contains("is in the work tree"),
+            "{:?}",
+            pool.fallback_reason()
+        );
         assert!(state.join(ROOTS).exists() && !sandbox.path(".cache").exists());
         assert_eq!(finder.existing().len(), 1);
         let link = outside.join("link");

@@ -7,7 +7,7 @@ use crate::base::file::{self, remove_all};
 use crate::base::lock::FileLock;
 use crate::base::path::RepoPath;
 use crate::git::error::GitError;
-use crate::git::private_worktree::borrowed_repo::OwnRepository;
+use crate::git::private_worktree::borrowed_repo::BorrowedRepo;
 use crate::git::repository::{Commit, Repository};
 use crate::git::snapshot::{Mode, Snapshot};
 
@@ -25,25 +25,25 @@ pub(crate) fn check_out(
 ) -> Result<(), GitError> {
     let lenders = [source.git_dir(), source.common_dir()];
     let user = Some(source.work_dir());
-    Parent { source, lenders: &lenders, user, filters, lock }.check_out((dir, wanted))
+    SubmoduleParent { source, git_dirs: &lenders, work_dir: user, filters, lock }.check_out((dir, wanted))
 }
 
 /// What has submodules: the user's repository, or a submodule of it.
-struct Parent<'a> {
+struct SubmoduleParent<'a> {
     source: &'a Repository,
     /// The git folders below which clones of its submodules lie.
-    lenders: &'a [&'a Path],
+    git_dirs: &'a [&'a Path],
     /// The user's work tree of it, where that is known.
-    user: Option<&'a Path>,
+    work_dir: Option<&'a Path>,
     filters: &'a [String],
     lock: &'a FileLock,
 }
 
-impl Parent<'_> {
+impl SubmoduleParent<'_> {
     fn check_out(&self, (dir, wanted): (&Path, &Snapshot)) -> Result<(), GitError> {
         for entry in wanted.entries().iter().filter(|entry| entry.mode == Mode::Submodule) {
             let place = entry.path.under(dir);
-            match self.lender(dir, &entry.path) {
+            match self.clone_of(dir, &entry.path) {
                 Some(lender) => self.check_out_one((&place, &entry.path), &lender, &entry.id.hex())?,
                 None => {
                     remove_all(&place)?;
@@ -62,32 +62,38 @@ impl Parent<'_> {
     ) -> Result<(), GitError> {
         let missing = || GitError::Submodule { path: path.to_string(), commit: commit.to_owned() };
         let tree = tree_of(lender, commit).ok_or_else(missing)?;
-        let own = OwnRepository { dir: place, lender, worktree: lender, program: self.source.program() };
+        let own = BorrowedRepo {
+            work_dir: place,
+            source_dir: lender,
+            source_worktree_dir: lender,
+            program: self.source.program(),
+        };
         own.prepare(Some(commit))?;
         let inner = self.source.opener().permitting(self.filters).open(place)?.ok_or_else(missing)?;
         // Refuses drivers before git could run one.
-        let files = inner.commit_snapshot(&tree, self.filters).map_err(|error| within(path, error))?;
-        own.fill((&tree, &files), &inner.rules(&files, self.filters)?, self.lock)?;
+        let files =
+            inner.commit_snapshot(&tree, self.filters).map_err(|error| with_outer_path(path, error))?;
+        own.check_out((&tree, &files), &inner.conversion_digest(&files, self.filters)?, self.lock)?;
         // Submodules of a submodule lie in its own git folder.
-        let user = self.user.map(|user| path.under(user));
-        let parent = Parent { lenders: &[lender], user: user.as_deref(), ..*self };
-        parent.check_out((place, &files)).map_err(|error| within(path, error))
+        let user = self.work_dir.map(|user| path.under(user));
+        let parent = SubmoduleParent { git_dirs: &[lender], work_dir: user.as_deref(), ..*self };
+        parent.check_out((place, &files)).map_err(|error| with_outer_path(path, error))
     }
 
     /// The git folder of the user's clone of the submodule at `path`; `None` if there is none.
-    fn lender(&self, dir: &Path, path: &RepoPath) -> Option<PathBuf> {
+    fn clone_of(&self, dir: &Path, path: &RepoPath) -> Option<PathBuf> {
         let is_repository = |git_dir: &PathBuf| git_dir.join("objects").is_dir();
-        let named = name(dir, path);
+        let named = module_name(dir, path);
         let named =
-            named.iter().flat_map(|name| self.lenders.iter().map(move |dir| dir.join("modules").join(name)));
+            named.iter().flat_map(|name| self.git_dirs.iter().map(move |dir| dir.join("modules").join(name)));
         // An old one keeps its git folder inside.
-        let inside = self.user.map(|user| path.under(user).join(".git"));
+        let inside = self.work_dir.map(|user| path.under(user).join(".git"));
         named.chain(inside).find(is_repository)
     }
 }
 
 /// An error of a submodule, told with paths of the whole.
-fn within(path: &RepoPath, error: GitError) -> GitError {
+fn with_outer_path(path: &RepoPath, error: GitError) -> GitError {
     match error {
         GitError::Filter { path: file, filter } => {
             GitError::Filter { path: format!("{path}/{file}"), filter }
@@ -100,7 +106,7 @@ fn within(path: &RepoPath, error: GitError) -> GitError {
 }
 
 /// The name that .gitmodules of the tree has for the submodule at `path`.
-fn name(dir: &Path, path: &RepoPath) -> Option<String> {
+fn module_name(dir: &Path, path: &RepoPath) -> Option<String> {
     let config = git2::Config::open(&dir.join(".gitmodules")).ok()?;
     let mut entries = config.entries(Some("submodule\\..*\\.path")).ok()?;
     while let Some(entry) = entries.next() {
@@ -118,5 +124,5 @@ fn name(dir: &Path, path: &RepoPath) -> Option<String> {
 fn tree_of(git_dir: &Path, commit: &str) -> Option<String> {
     let repository = git2::Repository::open_bare(git_dir).ok()?;
     let commit = repository.find_commit(git2::Oid::from_str(commit).ok()?).ok()?;
-    Some(Commit::of(&commit).tree)
+    Some(Commit::from_git2(&commit).tree)
 }

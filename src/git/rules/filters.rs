@@ -3,7 +3,7 @@
 
 use crate::base::path::RepoPath;
 use crate::git::error::GitError;
-use crate::git::program::Place;
+use crate::git::program::GitDirs;
 use crate::git::repository::Repository;
 
 /// Refuses the first of `paths` whose filter driver would run and is not among `permitted`. `place`
@@ -11,9 +11,9 @@ use crate::git::repository::Repository;
 ///
 /// # Errors
 /// There is one, or git can't be asked.
-pub(crate) fn refuse_others<'p>(
+pub(crate) fn check_filters_permitted<'p>(
     repository: &Repository,
-    place: Place<'_>,
+    place: GitDirs<'_>,
     paths: impl Iterator<Item = &'p RepoPath>,
     permitted: &[String],
 ) -> Result<(), GitError> {
@@ -26,7 +26,7 @@ pub(crate) fn refuse_others<'p>(
         return Ok(());
     }
     let args = ["check-attr", "-z", "--stdin", "filter"];
-    let output = repository.program().converse(place, &args, &input, |output| {
+    let output = repository.program().run_with_input(place, &args, &input, |output| {
         let mut bytes = Vec::new();
         output.read_to_end(&mut bytes).map(|_| bytes)
     })?;
@@ -34,7 +34,7 @@ pub(crate) fn refuse_others<'p>(
     let fields: Vec<&[u8]> = output.split(|byte| *byte == 0).collect();
     for [path, _, value] in fields.as_chunks::<3>().0 {
         let filter = String::from_utf8_lossy(value).into_owned();
-        if !permitted.contains(&filter) && repository.has_driver(&filter) {
+        if !permitted.contains(&filter) && repository.has_filter_driver(&filter) {
             return Err(GitError::Filter { path: String::from_utf8_lossy(path).into_owned(), filter });
         }
     }
@@ -43,7 +43,7 @@ pub(crate) fn refuse_others<'p>(
 
 impl Repository {
     /// Whether a checkout starts something for the filter of this name.
-    fn has_driver(&self, filter: &str) -> bool {
+    fn has_filter_driver(&self, filter: &str) -> bool {
         if matches!(filter, "unspecified" | "unset" | "set") {
             return false;
         }

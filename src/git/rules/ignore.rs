@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::base::path::RepoPath;
-use crate::git::rules::glob::{Case, Glob, Kind};
+use crate::git::rules::glob::{Case, Glob, PathKind};
 
 /// The name of an ignore file.
 pub(crate) const IGNORE: &[u8] = b".gitignore";
@@ -14,22 +14,22 @@ pub(crate) struct IgnoreRules {
     /// The rules that count where these say nothing.
     outer: Option<Arc<Self>>,
     /// Bytes of the folder's path, with the slash behind it.
-    base: usize,
-    rules: Vec<Rule>,
+    prefix_len: usize,
+    rules: Vec<IgnoreRule>,
     case: Case,
 }
 
 #[derive(Debug)]
-struct Rule {
+struct IgnoreRule {
     glob: Glob,
     /// Whether it is a `!` rule, that keeps what it matches.
-    keeps: bool,
+    is_negated: bool,
 }
 
 impl IgnoreRules {
     /// No rules at all.
-    pub(crate) fn none(case: Case) -> Arc<Self> {
-        Arc::new(Self { outer: None, base: 0, rules: Vec::new(), case })
+    pub(crate) fn empty(case: Case) -> Arc<Self> {
+        Arc::new(Self { outer: None, prefix_len: 0, rules: Vec::new(), case })
     }
 
     /// These rules below those of an ignore file for `folder`.
@@ -39,17 +39,17 @@ impl IgnoreRules {
             return Arc::clone(self);
         }
         let base = if folder.is_top() { 0 } else { folder.bytes().len() + 1 };
-        Arc::new(Self { outer: Some(Arc::clone(self)), base, rules, case: self.case })
+        Arc::new(Self { outer: Some(Arc::clone(self)), prefix_len: base, rules, case: self.case })
     }
 
     /// Whether they leave out `path`, no parent of which they leave out.
-    pub(crate) fn ignore(&self, path: &[u8], kind: Kind) -> bool {
+    pub(crate) fn ignores(&self, path: &[u8], kind: PathKind) -> bool {
         let mut next = Some(self);
         while let Some(file) = next {
-            let below = path.get(file.base..).unwrap_or_default();
+            let below = path.get(file.prefix_len..).unwrap_or_default();
             if let Some(rule) = file.rules.iter().rev().find(|rule| rule.glob.matches(below, kind, file.case))
             {
-                return !rule.keeps;
+                return !rule.is_negated;
             }
             next = file.outer.as_deref();
         }
@@ -57,12 +57,12 @@ impl IgnoreRules {
     }
 }
 
-fn parse(text: &[u8]) -> Vec<Rule> {
+fn parse(text: &[u8]) -> Vec<IgnoreRule> {
     let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
-    text.split(|byte| *byte == b'\n').filter_map(rule).collect()
+    text.split(|byte| *byte == b'\n').filter_map(parse_line).collect()
 }
 
-fn rule(line: &[u8]) -> Option<Rule> {
+fn parse_line(line: &[u8]) -> Option<IgnoreRule> {
     if line.first() == Some(&b'#') {
         return None;
     }
@@ -71,7 +71,7 @@ fn rule(line: &[u8]) -> Option<Rule> {
         Some(line) => (line, true),
         None => (line, false),
     };
-    (!line.is_empty()).then(|| Rule { glob: Glob::parse(line), keeps })
+    (!line.is_empty()).then(|| IgnoreRule { glob: Glob::parse(line), is_negated: keeps })
 }
 
 /// Spaces at the end do not count unless a backslash stands before them.
@@ -98,22 +98,22 @@ mod tests {
 
     #[test]
     fn the_deepest_and_last_rule_decides() {
-        let rules = IgnoreRules::none(Case::Counts)
+        let rules = IgnoreRules::empty(Case::Sensitive)
             .with_file(&RepoPath::top(), b"\xef\xbb\xbf*.log\r\n# c\n!keep.log\nbuild/\n\\#x\n")
             .with_file(&RepoPath::from_git(&b"sub"[..]), b"!*.log\n/only  \n");
         let cases = [
-            ("a.log", Kind::File, true),
-            ("keep.log", Kind::File, false),
-            ("sub/a.log", Kind::File, false),
-            ("build", Kind::Folder, true),
-            ("build", Kind::File, false),
-            ("#x", Kind::File, true),
-            ("# c", Kind::File, false),
-            ("sub/only", Kind::File, true),
-            ("sub/x/only", Kind::File, false),
+            ("a.log", PathKind::File, true),
+            ("keep.log", PathKind::File, false),
+            ("sub/a.log", PathKind::File, false),
+            ("build", PathKind::Folder, true),
+            ("build", PathKind::File, false),
+            ("#x", PathKind::File, true),
+            ("# c", PathKind::File, false),
+            ("sub/only", PathKind::File, true),
+            ("sub/x/only", PathKind::File, false),
         ];
         for (path, kind, expected) in cases {
-            assert_eq!(rules.ignore(path.as_bytes(), kind), expected, "{path}");
+            assert_eq!(rules.ignores(path.as_bytes(), kind), expected, "{path}");
         }
     }
 

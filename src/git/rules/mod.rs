@@ -22,18 +22,20 @@ impl Repository {
     ///
     /// # Errors
     /// A file of attributes can't be read.
-    pub(crate) fn rules(&self, tree: &Snapshot, filters: &[String]) -> Result<Digest, GitError> {
+    pub(crate) fn conversion_digest(&self, tree: &Snapshot, filters: &[String]) -> Result<Digest, GitError> {
         let mut fields = Fields::new("taskgate rules 1");
         let settings = self.settings();
-        fields.number(settings.on_add.bits().into()).number(settings.at_checkout.bits().into());
-        fields.number(settings.converts_all.into());
+        fields
+            .number(settings.conversions_on_add.bits().into())
+            .number(settings.conversions_on_checkout.bits().into());
+        fields.number(settings.converts_all_files.into());
         for text in outer_attribute_files(self)? {
             fields.add(&text);
         }
         for entry in tree.entries().iter().filter(|entry| entry.path.bytes().ends_with(ATTRIBUTES)) {
             fields.add(entry.path.bytes()).add(&entry.id.0);
         }
-        for (name, value) in self.drivers() {
+        for (name, value) in self.filter_drivers() {
             fields.add(&name).add(&value);
         }
         for filter in filters {
@@ -43,7 +45,7 @@ impl Repository {
     }
 
     /// All that is configured of filter drivers.
-    fn drivers(&self) -> Vec<(Vec<u8>, Vec<u8>)> {
+    fn filter_drivers(&self) -> Vec<(Vec<u8>, Vec<u8>)> {
         let inner = self.lock();
         let mut found = Vec::new();
         let Ok(config) = inner.config() else { return found };
@@ -59,7 +61,7 @@ impl Repository {
 pub(crate) fn outer_attribute_files(repository: &Repository) -> Result<Vec<Vec<u8>>, GitError> {
     let system = PathBuf::from("/etc/gitattributes");
     let own = repository.common_dir().join("info/attributes");
-    let files = [Some(&system), repository.settings().attributes.as_ref(), Some(&own)];
+    let files = [Some(&system), repository.settings().attributes_file.as_ref(), Some(&own)];
     files.into_iter().flatten().map(|path| read_if_present(path).map_err(GitError::from)).collect()
 }
 

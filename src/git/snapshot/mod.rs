@@ -74,7 +74,7 @@ impl std::fmt::Debug for ContentId {
 
 /// One path of a snapshot.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Entry {
+pub struct SnapshotEntry {
     /// Where.
     pub path: RepoPath,
     /// What kind.
@@ -87,18 +87,18 @@ pub struct Entry {
     pub tracked: bool,
     /// Whether a sparse checkout leaves it out of the working directory: its content is that of the
     /// index.
-    pub absent: bool,
+    pub not_checked_out: bool,
 }
 
 /// The entries of a tree, sorted by the bytes of their paths. A clone shares them.
 #[derive(Clone, Debug, Default)]
 pub struct Snapshot {
-    entries: Arc<Vec<Entry>>,
+    entries: Arc<Vec<SnapshotEntry>>,
 }
 
 impl Snapshot {
     /// A snapshot of these entries, in any order.
-    pub fn new(mut entries: Vec<Entry>) -> Self {
+    pub fn new(mut entries: Vec<SnapshotEntry>) -> Self {
         if !entries.is_sorted_by(|a, b| a.path < b.path) {
             entries.sort_unstable_by(|a, b| a.path.cmp(&b.path));
         }
@@ -106,23 +106,23 @@ impl Snapshot {
     }
 
     /// A snapshot of entries that are known to be sorted.
-    pub(crate) fn of_sorted(entries: Vec<Entry>) -> Self {
+    pub(crate) fn from_sorted(entries: Vec<SnapshotEntry>) -> Self {
         debug_assert!(entries.is_sorted_by(|a, b| a.path < b.path), "entries are sorted and unique");
         Self { entries: Arc::new(entries) }
     }
 
     /// All entries, sorted by the bytes of their paths.
-    pub fn entries(&self) -> &[Entry] {
+    pub fn entries(&self) -> &[SnapshotEntry] {
         &self.entries
     }
 
     /// The entry of a path.
-    pub fn get(&self, path: &RepoPath) -> Option<&Entry> {
+    pub fn get(&self, path: &RepoPath) -> Option<&SnapshotEntry> {
         self.entries.binary_search_by(|entry| entry.path.cmp(path)).ok().map(|index| &self.entries[index])
     }
 
     /// The entry at `folder` itself, if it is one, or else all that lie below it.
-    pub fn within(&self, folder: &RepoPath) -> &[Entry] {
+    pub fn within(&self, folder: &RepoPath) -> &[SnapshotEntry] {
         if folder.is_top() {
             return &self.entries;
         }
@@ -138,7 +138,7 @@ impl Snapshot {
 
     /// What `after` no longer has as it is here; what it has in addition is not looked at.
     pub fn changes(&self, after: &Self) -> Vec<(RepoPath, FileChange)> {
-        let change = |entry: &Entry| match after.get(&entry.path) {
+        let change = |entry: &SnapshotEntry| match after.get(&entry.path) {
             None => Some(FileChange::Removed),
             Some(other) if other.id != entry.id => Some(FileChange::Changed),
             Some(other) if other.mode != entry.mode => Some(FileChange::Mode),
@@ -148,8 +148,8 @@ impl Snapshot {
     }
 
     /// The first entry in which `other` is not this, in words; `None` if they are equal.
-    pub fn difference(&self, other: &Self) -> Option<String> {
-        if digest(self.entries()) == digest(other.entries()) {
+    pub fn first_difference(&self, other: &Self) -> Option<String> {
+        if digest_entries(self.entries()) == digest_entries(other.entries()) {
             return None;
         }
         let changed = self.changes(other).into_iter().next().map(|(path, how)| format!("{path} {how}"));
@@ -163,14 +163,14 @@ impl Snapshot {
         &self,
         is_replaced: impl Fn(&RepoPath) -> bool,
         folders: &[RepoPath],
-        entries: Vec<Entry>,
+        entries: Vec<SnapshotEntry>,
     ) -> (Self, Vec<RepoPath>) {
         let old = folders.iter().flat_map(|folder| self.within(folder));
-        let old: Vec<&Entry> = old.filter(|entry| is_replaced(&entry.path)).collect();
+        let old: Vec<&SnapshotEntry> = old.filter(|entry| is_replaced(&entry.path)).collect();
         let new = Self::new(entries);
-        let is_same = |a: &Entry, b: &Entry| a.id == b.id && a.mode == b.mode;
+        let is_same = |a: &SnapshotEntry, b: &SnapshotEntry| a.id == b.id && a.mode == b.mode;
         let gone = old.iter().copied().filter(|entry| new.get(&entry.path).is_none());
-        let other = |entry: &&Entry| !self.get(&entry.path).is_some_and(|was| is_same(was, entry));
+        let other = |entry: &&SnapshotEntry| !self.get(&entry.path).is_some_and(|was| is_same(was, entry));
         let changed = gone.chain(new.entries.iter().filter(other)).map(|entry| entry.path.clone()).collect();
         let replaced: std::collections::HashSet<&RepoPath> = old.iter().map(|entry| &entry.path).collect();
         let kept = self.entries.iter().filter(|entry| !replaced.contains(&entry.path)).cloned();
@@ -179,16 +179,16 @@ impl Snapshot {
 }
 
 /// Entries that make one field of a digest.
-const ROWS: usize = 256;
+const ENTRIES_PER_FIELD: usize = 256;
 
 /// The digest of a list of entries: paths, modes and contents, in their order.
-pub fn digest<'a>(entries: impl IntoIterator<Item = &'a Entry>) -> Digest {
+pub fn digest_entries<'a>(entries: impl IntoIterator<Item = &'a SnapshotEntry>) -> Digest {
     let mut fields = Fields::new("taskgate tree 1");
     // Many rows make one field, as a digest of few long fields takes less time; each row is behind
     // its own length.
-    let mut rows = Vec::with_capacity(ROWS * 100);
+    let mut rows = Vec::with_capacity(ENTRIES_PER_FIELD * 100);
     for (at, entry) in entries.into_iter().enumerate() {
-        if at % ROWS == 0 && at > 0 {
+        if at % ENTRIES_PER_FIELD == 0 && at > 0 {
             fields.add(&rows);
             rows.clear();
         }
@@ -210,13 +210,13 @@ mod tests {
         Snapshot::new(
             paths
                 .iter()
-                .map(|path| Entry {
+                .map(|path| SnapshotEntry {
                     path: RepoPath::from_git(path.as_bytes()),
                     mode: Mode::File,
                     id: ContentId([0; 20]),
                     stat: None,
                     tracked: true,
-                    absent: false,
+                    not_checked_out: false,
                 })
                 .collect(),
         )
@@ -238,7 +238,7 @@ mod tests {
     #[test]
     fn the_digest_sees_mode_and_content_and_path() {
         let base = snapshot(&["a", "b"]);
-        let mut seen = vec![digest(base.entries())];
+        let mut seen = vec![digest_entries(base.entries())];
         for change in 0..3 {
             let mut entries = base.entries().to_vec();
             match change {
@@ -246,7 +246,7 @@ mod tests {
                 1 => entries[0].id = ContentId([1; 20]),
                 _ => entries[0].path = RepoPath::from_git(&b"c"[..]),
             }
-            let digest = digest(&entries);
+            let digest = digest_entries(&entries);
             assert!(!seen.contains(&digest));
             seen.push(digest);
         }

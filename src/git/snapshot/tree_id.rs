@@ -7,7 +7,7 @@ use git2::{ObjectType, Oid};
 use rayon::prelude::*;
 
 use crate::git::error::GitError;
-use crate::git::snapshot::{Entry, Snapshot};
+use crate::git::snapshot::{Snapshot, SnapshotEntry};
 
 /// Folders of fewer entries are not worth a thread.
 const WORTHWHILE: usize = 2000;
@@ -22,16 +22,16 @@ pub fn tree_id(snapshot: &Snapshot) -> Result<String, GitError> {
 }
 
 /// One row of a tree: a file, or all entries of a folder.
-struct Row<'e> {
+struct TreeRow<'e> {
     name: &'e [u8],
-    entries: &'e [Entry],
+    entries: &'e [SnapshotEntry],
     is_folder: bool,
 }
 
 /// The tree of `entries`, whose paths share their first `skip` bytes.
-fn tree(entries: &[Entry], skip: usize) -> Result<Oid, git2::Error> {
-    let rows: Vec<Row<'_>> = rows(entries, skip).collect();
-    let id = |row: &Row<'_>| {
+fn tree(entries: &[SnapshotEntry], skip: usize) -> Result<Oid, git2::Error> {
+    let rows: Vec<TreeRow<'_>> = rows(entries, skip).collect();
+    let id = |row: &TreeRow<'_>| {
         if row.is_folder {
             tree(row.entries, skip + row.name.len() + 1)
         } else {
@@ -58,7 +58,7 @@ fn tree(entries: &[Entry], skip: usize) -> Result<Oid, git2::Error> {
     Oid::hash_object(ObjectType::Tree, &bytes)
 }
 
-fn rows(entries: &[Entry], skip: usize) -> impl Iterator<Item = Row<'_>> {
+fn rows(entries: &[SnapshotEntry], skip: usize) -> impl Iterator<Item = TreeRow<'_>> {
     let mut rest = entries;
     std::iter::from_fn(move || {
         let below = &rest.first()?.path.bytes()[skip..];
@@ -72,7 +72,7 @@ fn rows(entries: &[Entry], skip: usize) -> impl Iterator<Item = Row<'_>> {
         };
         let (entries, others) = rest.split_at(len);
         rest = others;
-        Some(Row { name, entries, is_folder: slash.is_some() })
+        Some(TreeRow { name, entries, is_folder: slash.is_some() })
     })
 }
 

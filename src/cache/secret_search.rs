@@ -3,14 +3,14 @@
 
 /// What must not be stored.
 #[derive(Clone, Copy)]
-pub struct Forbidden<'a> {
+pub struct SecretMatcher<'a> {
     /// Whether these bytes hold a secret value.
-    pub holds: &'a (dyn Fn(&[u8]) -> bool + Sync),
+    pub contains: &'a (dyn Fn(&[u8]) -> bool + Sync),
     /// The length of the longest value in bytes.
     pub longest: usize,
 }
 
-impl std::fmt::Debug for Forbidden<'_> {
+impl std::fmt::Debug for SecretMatcher<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Forbidden").field("longest", &self.longest).finish_non_exhaustive()
     }
@@ -18,14 +18,14 @@ impl std::fmt::Debug for Forbidden<'_> {
 
 /// A search through one content that comes in pieces.
 #[derive(Debug)]
-pub(super) struct Search<'a> {
-    forbidden: Option<&'a Forbidden<'a>>,
+pub(super) struct SecretSearch<'a> {
+    forbidden: Option<&'a SecretMatcher<'a>>,
     /// The end of the former pieces: a value may lie across a border.
     tail: Vec<u8>,
 }
 
-impl<'a> Search<'a> {
-    pub(super) fn new(forbidden: Option<&'a Forbidden<'a>>) -> Self {
+impl<'a> SecretSearch<'a> {
+    pub(super) fn new(forbidden: Option<&'a SecretMatcher<'a>>) -> Self {
         Self { forbidden, tail: Vec::new() }
     }
 
@@ -35,10 +35,10 @@ impl<'a> Search<'a> {
         let overlap = forbidden.longest.saturating_sub(1);
         if self.tail.is_empty() {
             self.tail.extend_from_slice(&piece[piece.len().saturating_sub(overlap)..]);
-            return (forbidden.holds)(piece);
+            return (forbidden.contains)(piece);
         }
         self.tail.extend_from_slice(piece);
-        let found = (forbidden.holds)(&self.tail);
+        let found = (forbidden.contains)(&self.tail);
         let kept = self.tail.len().saturating_sub(overlap);
         self.tail.drain(..kept);
         found
@@ -52,14 +52,14 @@ mod tests {
     #[test]
     fn a_value_is_found_wherever_the_pieces_part() {
         let holds = |bytes: &[u8]| bytes.windows(6).any(|window| window == b"secret");
-        let forbidden = Forbidden { holds: &holds, longest: 6 };
+        let forbidden = SecretMatcher { contains: &holds, longest: 6 };
         let text = b"here is a secret value";
         for size in 1..=text.len() {
-            let mut search = Search::new(Some(&forbidden));
+            let mut search = SecretSearch::new(Some(&forbidden));
             assert!(text.chunks(size).any(|piece| search.finds_in(piece)), "pieces of {size}");
-            let mut search = Search::new(Some(&forbidden));
+            let mut search = SecretSearch::new(Some(&forbidden));
             assert!(!b"here is a secre, t value".chunks(size).any(|piece| search.finds_in(piece)));
         }
-        assert!(!Search::new(None).finds_in(b"secret"));
+        assert!(!SecretSearch::new(None).finds_in(b"secret"));
     }
 }

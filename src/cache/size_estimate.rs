@@ -5,7 +5,7 @@ use std::io::Write as _;
 
 use crate::base::file::{self, Durability, FileError};
 use crate::cache::Cache;
-use crate::cache::place::Kind;
+use crate::cache::dirs::FileKind;
 
 /// Beyond this many bytes the file of summands is summed up.
 const LONG: usize = 64 << 10;
@@ -13,8 +13,8 @@ const LONG: usize = 64 << 10;
 impl Cache {
     /// Adds to the estimate and gives the new one. It is counted anew if its file is lost; if that
     /// fails too it is nothing.
-    pub(super) fn grow(&self, bytes: u64) -> u64 {
-        let path = self.place.size();
+    pub(super) fn add_to_size_estimate(&self, bytes: u64) -> u64 {
+        let path = self.dirs.size();
         let text = file::read(&path).ok().flatten().unwrap_or_default();
         match sum(&text) {
             Some(known) if text.len() < LONG => {
@@ -25,25 +25,25 @@ impl Cache {
             }
             Some(known) => {
                 let total = known.saturating_add(bytes);
-                self.set_size(total);
+                self.set_size_estimate(total);
                 total
             }
             None => {
-                let total = self.count().unwrap_or(0);
-                self.set_size(total);
+                let total = self.count_bytes().unwrap_or(0);
+                self.set_size_estimate(total);
                 total
             }
         }
     }
 
     /// Sets the estimate to what was counted.
-    pub(super) fn set_size(&self, bytes: u64) {
+    pub(super) fn set_size_estimate(&self, bytes: u64) {
         let text = format!("{bytes}\n");
-        let _ = file::write(&self.place.size(), text.as_bytes(), &self.place.temp(), Durability::Relaxed);
+        let _ = file::write(&self.dirs.size(), text.as_bytes(), &self.dirs.temp(), Durability::Relaxed);
     }
 
-    fn count(&self) -> Result<u64, FileError> {
-        let files = [self.place.list(Kind::Entry)?, self.place.list(Kind::Blob)?];
+    fn count_bytes(&self) -> Result<u64, FileError> {
+        let files = [self.dirs.list(FileKind::Entry)?, self.dirs.list(FileKind::Blob)?];
         Ok(files.iter().flatten().map(|(_, meta)| meta.len()).sum())
     }
 }

@@ -9,20 +9,20 @@ use crate::base::file::{self, FileError};
 
 /// The folders of a cache.
 #[derive(Clone, Debug)]
-pub(super) struct Place {
+pub(super) struct CacheDirs {
     state: PathBuf,
 }
 
 /// What a file of the cache is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Kind {
+pub(super) enum FileKind {
     /// One entry, named by its key.
     Entry,
     /// One content, named by its digest.
     Blob,
 }
 
-impl Kind {
+impl FileKind {
     fn folder(self) -> &'static str {
         match self {
             Self::Entry => "entries",
@@ -31,13 +31,13 @@ impl Kind {
     }
 }
 
-impl Place {
+impl CacheDirs {
     pub(super) fn new(state: &Path) -> Self {
         Self { state: state.to_owned() }
     }
 
     /// Makes the folders that everything else relies on.
-    pub(super) fn make(&self) -> Result<(), FileError> {
+    pub(super) fn create(&self) -> Result<(), FileError> {
         for folder in ["cache/entries", "cache/blobs", "cache/tmp", "stats", "locks"] {
             file::make_dir(&self.state.join(folder))?;
         }
@@ -50,7 +50,7 @@ impl Place {
     }
 
     /// Returns the folder for temporary files if files can be made in it.
-    pub(super) fn scratch(&self) -> Option<PathBuf> {
+    pub(super) fn writable_temp(&self) -> Option<PathBuf> {
         let temp = self.temp();
         rustix::fs::access(&temp, rustix::fs::Access::WRITE_OK).is_ok().then_some(temp)
     }
@@ -92,12 +92,12 @@ impl Place {
     }
 
     /// The folder of all files of a kind.
-    pub(super) fn folder(&self, kind: Kind) -> PathBuf {
+    pub(super) fn folder(&self, kind: FileKind) -> PathBuf {
         self.state.join("cache").join(kind.folder())
     }
 
     /// The file of this kind and name.
-    pub(super) fn file(&self, kind: Kind, name: &Digest) -> PathBuf {
+    pub(super) fn file(&self, kind: FileKind, name: &Digest) -> PathBuf {
         let hex = name.hex();
         let mut path = self.folder(kind);
         path.push(&hex[..2]);
@@ -106,19 +106,19 @@ impl Place {
     }
 
     /// The same for people: relative to the cache.
-    pub(super) fn shown(kind: Kind, name: &Digest) -> String {
+    pub(super) fn display_name(kind: FileKind, name: &Digest) -> String {
         let hex = name.hex();
         format!("{}/{}/{hex}", kind.folder(), &hex[..2])
     }
 
     /// All files of a kind, in no order. What has another name is none of the cache's.
-    pub(super) fn list(&self, kind: Kind) -> Result<Vec<(Digest, std::fs::Metadata)>, FileError> {
+    pub(super) fn list(&self, kind: FileKind) -> Result<Vec<(Digest, std::fs::Metadata)>, FileError> {
         let mut all = Vec::new();
-        for shard in names(&self.folder(kind))? {
+        for shard in list_paths(&self.folder(kind))? {
             if !shard.is_dir() {
                 continue;
             }
-            for path in names(&shard)? {
+            for path in list_paths(&shard)? {
                 let Some(name) = path.file_name().and_then(|name| name.to_str()).and_then(Digest::parse)
                 else {
                     continue;
@@ -135,7 +135,7 @@ impl Place {
 }
 
 /// The paths of a folder's entries; none if it is missing.
-pub(super) fn names(folder: &Path) -> Result<Vec<PathBuf>, FileError> {
+pub(super) fn list_paths(folder: &Path) -> Result<Vec<PathBuf>, FileError> {
     let listing = match std::fs::read_dir(folder) {
         Ok(listing) => listing,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -163,7 +163,7 @@ fn is_unsupported(error: &std::io::Error) -> bool {
 }
 
 /// Removes a file; one that is gone already is fine.
-pub(super) fn remove(path: &Path) -> Result<(), FileError> {
+pub(super) fn remove_file(path: &Path) -> Result<(), FileError> {
     match std::fs::remove_file(path) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
             Err(FileError::of("remove", path)(error))
