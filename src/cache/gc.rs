@@ -36,7 +36,7 @@ pub struct GcReport {
 }
 
 /// An entry as far as it matters here. A damaged one refers to nothing.
-struct Known {
+struct GcEntry {
     key: Digest,
     size: u64,
     used: SystemTime,
@@ -44,7 +44,7 @@ struct Known {
 }
 
 /// A blob and how many entries refer to it.
-struct Held {
+struct GcBlob {
     size: u64,
     modified: SystemTime,
     holders: usize,
@@ -95,9 +95,9 @@ impl Cache {
         Ok(report)
     }
 
-    fn known_entries(&self) -> Result<Vec<Known>, CacheError> {
+    fn known_entries(&self) -> Result<Vec<GcEntry>, CacheError> {
         let files = self.dirs.list(FileKind::Entry)?;
-        let known = files.into_par_iter().map(|(key, meta)| Known {
+        let known = files.into_par_iter().map(|(key, meta)| GcEntry {
             key,
             size: meta.len(),
             used: meta.modified().unwrap_or(SystemTime::UNIX_EPOCH),
@@ -106,11 +106,11 @@ impl Cache {
         Ok(known.collect())
     }
 
-    fn held_blobs(&self, entries: &[Known]) -> Result<HashMap<Digest, Held>, CacheError> {
+    fn held_blobs(&self, entries: &[GcEntry]) -> Result<HashMap<Digest, GcBlob>, CacheError> {
         let mut blobs = HashMap::new();
         for (digest, meta) in self.dirs.list(FileKind::Blob)? {
             let modified = meta.modified().unwrap_or(SystemTime::UNIX_EPOCH);
-            blobs.insert(digest, Held { size: meta.len(), modified, holders: 0 });
+            blobs.insert(digest, GcBlob { size: meta.len(), modified, holders: 0 });
         }
         for digest in entries.iter().flat_map(|entry| &entry.blobs) {
             if let Some(blob) = blobs.get_mut(digest) {
@@ -123,8 +123,8 @@ impl Cache {
     /// Removes entries, and the blobs that only they needed, until there is room.
     fn evict(
         &self,
-        mut entries: Vec<Known>,
-        blobs: &mut HashMap<Digest, Held>,
+        mut entries: Vec<GcEntry>,
+        blobs: &mut HashMap<Digest, GcBlob>,
         report: &mut GcReport,
     ) -> Result<(), CacheError> {
         if report.left <= self.cap {

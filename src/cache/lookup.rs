@@ -11,9 +11,9 @@ use crate::base::stat::{Moment, Stat};
 use crate::cache::Cache;
 use crate::cache::dirs::{CacheDirs, FileKind};
 use crate::cache::error::CacheError;
-use crate::cache::format::blob::{self, Depth, FileFlaw};
+use crate::cache::format::blob::{self, FileFlaw, VerifyDepth};
 use crate::cache::format::compression;
-use crate::cache::format::entry::{Entry, Home, Section};
+use crate::cache::format::entry::{Entry, Section, SectionLocation};
 
 /// Uses within this time count as one.
 const USE: Duration = Duration::from_secs(60 * 60);
@@ -48,7 +48,7 @@ impl Cache {
             Ok(read) => read,
             Err(FileFlaw::Missing) => return Lookup::Absent,
             // Another user's, who keeps it to himself.
-            Err(flaw) if flaw.is_forbidden() => return Lookup::Absent,
+            Err(flaw) if flaw.is_permission_denied() => return Lookup::Absent,
             Err(flaw) => {
                 return Lookup::Damaged(format!("{}: {flaw}", CacheDirs::display_name(FileKind::Entry, key)));
             }
@@ -60,7 +60,7 @@ impl Cache {
                 Err(FileFlaw::Missing) if !self.dirs.file(FileKind::Entry, key).exists() => {
                     return Lookup::Absent;
                 }
-                Err(flaw) if flaw.is_forbidden() => return Lookup::Absent,
+                Err(flaw) if flaw.is_permission_denied() => return Lookup::Absent,
                 Err(flaw) => return Lookup::Damaged(self.damaged_blob(&blob, &flaw)),
             }
         }
@@ -105,15 +105,15 @@ impl Cache {
 
     /// The raw bytes of a section.
     pub(super) fn section(&self, entry: &Entry, section: &Section) -> Result<Vec<u8>, CacheError> {
-        match &section.home {
-            Home::Inline(encoding, range) => usize::try_from(section.len)
+        match &section.location {
+            SectionLocation::Inline(encoding, range) => usize::try_from(section.len)
                 .ok()
-                .and_then(|len| compression::unpack(*encoding, &entry.bytes[range.clone()], len))
+                .and_then(|len| compression::decompress(*encoding, &entry.bytes[range.clone()], len))
                 .ok_or_else(|| {
                     let file = CacheDirs::display_name(FileKind::Entry, &entry.key);
-                    CacheError::Damaged(format!("{file}: {}", FileFlaw::Check))
+                    CacheError::Damaged(format!("{file}: {}", FileFlaw::WrongChecksum))
                 }),
-            Home::Blob(digest) => blob::read(&self.dirs.file(FileKind::Blob, digest), digest)
+            SectionLocation::Blob(digest) => blob::read(&self.dirs.file(FileKind::Blob, digest), digest)
                 .map_err(|flaw| CacheError::Damaged(self.damaged_blob(digest, &flaw))),
         }
     }
@@ -128,7 +128,7 @@ impl Cache {
             return Ok(stat);
         }
         let before = Moment::now(&self.dirs.temp());
-        let stat = blob::verify(&path, digest, Depth::Stored)?;
+        let stat = blob::verify(&path, digest, VerifyDepth::StoredOutput)?;
         if let Ok(before) = before {
             self.verified().insert([(&digest.bytes()[..], &stat, *digest)], &before);
         }

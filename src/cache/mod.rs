@@ -36,15 +36,15 @@ use crate::base::digest::Digest;
 use crate::base::lock::FileLock;
 use crate::base::path::RepoPath;
 use dirs::CacheDirs;
-use outputs::table::Table;
+use outputs::table::StatTable;
 
 pub use error::CacheError;
 pub use format::entry::Entry;
 pub use gc::GcReport;
 pub use lookup::Lookup;
-pub use outputs::compare::{Extras, OutputState};
-pub use outputs::output_set::{Content, Output, OutputSet};
-pub use restore::Restored;
+pub use outputs::compare::{ExtraFiles, OutputState};
+pub use outputs::output_set::{Output, OutputContent, OutputSet};
+pub use restore::RestoreCounts;
 pub use restore::plan::RestoreError;
 pub use secret_search::SecretMatcher;
 pub use stats::{Stats, TaskStats};
@@ -58,9 +58,9 @@ pub struct Cache {
     cap: u64,
     clock: Clock,
     /// Blobs that were verified, by the stat they had.
-    verified: OnceLock<Table>,
+    verified: OnceLock<StatTable>,
     /// Digests of outputs, by root.
-    tables: Mutex<HashMap<PathBuf, Arc<Table>>>,
+    tables: Mutex<HashMap<PathBuf, Arc<StatTable>>>,
     /// Blobs that were found damaged; those that no store replaces are removed by the next.
     damaged: Mutex<BTreeSet<Digest>>,
 }
@@ -112,19 +112,19 @@ impl Cache {
     }
 
     /// The digests of outputs below a root.
-    fn table(&self, root: &Path) -> Arc<Table> {
+    fn table(&self, root: &Path) -> Arc<StatTable> {
         let mut tables = self.tables.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(table) = tables.get(root) {
             return Arc::clone(table);
         }
-        let table = Arc::new(Table::load(self.dirs.output_table(root)));
+        let table = Arc::new(StatTable::load(self.dirs.output_table(root)));
         tables.insert(root.to_owned(), Arc::clone(&table));
         table
     }
 
     /// The stat table of verified blobs.
-    fn verified(&self) -> &Table {
-        self.verified.get_or_init(|| Table::load(self.dirs.blob_table()))
+    fn verified(&self) -> &StatTable {
+        self.verified.get_or_init(|| StatTable::load(self.dirs.blob_table()))
     }
 }
 

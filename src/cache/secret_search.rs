@@ -12,7 +12,7 @@ pub struct SecretMatcher<'a> {
 
 impl std::fmt::Debug for SecretMatcher<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Forbidden").field("longest", &self.longest).finish_non_exhaustive()
+        f.debug_struct("SecretMatcher").field("longest", &self.longest).finish_non_exhaustive()
     }
 }
 
@@ -51,8 +51,8 @@ mod tests {
 
     #[test]
     fn a_value_is_found_wherever_the_pieces_part() {
-        let holds = |bytes: &[u8]| bytes.windows(6).any(|window| window == b"secret");
-        let forbidden = SecretMatcher { contains: &holds, longest: 6 };
+        let contains = |bytes: &[u8]| bytes.windows(6).any(|window| window == b"secret");
+        let forbidden = SecretMatcher { contains: &contains, longest: 6 };
         let text = b"here is a secret value";
         for size in 1..=text.len() {
             let mut search = SecretSearch::new(Some(&forbidden));

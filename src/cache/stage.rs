@@ -18,7 +18,7 @@ use crate::base::stat::{Moment, Stat};
 use crate::cache::Cache;
 use crate::cache::dirs::{self, FileKind};
 use crate::cache::error::CacheError;
-use crate::cache::format::blob::{self, BlobName, StageError, Staged};
+use crate::cache::format::blob::{self, BlobName, StageError, StagedBlob};
 use crate::cache::secret_search::{SecretMatcher, SecretSearch};
 
 /// A blob that is used again looks young for at least this long.
@@ -26,9 +26,9 @@ const AGAIN: Duration = Duration::from_secs(30 * 60);
 
 /// Whether a content's blob was there already.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Kept {
-    Yes,
-    No,
+enum BlobState {
+    AlreadyStored,
+    New,
 }
 
 /// The blobs of one store.
@@ -36,7 +36,7 @@ pub(super) struct Staging<'a> {
     cache: &'a Cache,
     forbidden: Option<&'a SecretMatcher<'a>>,
     seen: Mutex<HashSet<Digest>>,
-    new: Mutex<Vec<(Digest, Staged)>>,
+    new: Mutex<Vec<(Digest, StagedBlob)>>,
     size: AtomicU64,
 }
 
@@ -54,7 +54,11 @@ impl<'a> Staging<'a> {
     /// must not be stored in any case.
     pub(super) fn add_output(&self, name: BlobName, source: &mut dyn Read) -> Result<(), StageError> {
         let kept = self.add(name, source, &mut self.search())?;
-        if kept == Kept::Yes && self.forbidden.is_some() { self.look_through(source) } else { Ok(()) }
+        if kept == BlobState::AlreadyStored && self.forbidden.is_some() {
+            self.look_through(source)
+        } else {
+            Ok(())
+        }
     }
 
     /// Stages bytes that need no search.
@@ -67,19 +71,19 @@ impl<'a> Staging<'a> {
         name: BlobName,
         source: &mut dyn Read,
         search: &mut SecretSearch<'_>,
-    ) -> Result<Kept, StageError> {
+    ) -> Result<BlobState, StageError> {
         if !self.seen.lock().unwrap_or_else(PoisonError::into_inner).insert(name.digest) {
-            return Ok(Kept::Yes);
+            return Ok(BlobState::AlreadyStored);
         }
         if let Ok(stat) = self.cache.check_blob(&name.digest) {
             self.grow(stat.size);
             self.keep(&name.digest);
-            return Ok(Kept::Yes);
+            return Ok(BlobState::AlreadyStored);
         }
         let staged = blob::stage(source, name, &self.cache.dirs.temp(), search)?;
         self.grow(staged.size);
         self.new.lock().unwrap_or_else(PoisonError::into_inner).push((name.digest, staged));
-        Ok(Kept::No)
+        Ok(BlobState::New)
     }
 
     /// Counts bytes on disk that the entry needs.

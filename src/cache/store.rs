@@ -18,10 +18,10 @@ use crate::base::path::RepoPath;
 use crate::cache::Cache;
 use crate::cache::dirs::{self, FileKind};
 use crate::cache::error::CacheError;
-use crate::cache::format::blob::{self, BlobName, Depth, StageError};
-use crate::cache::format::entry::{Draft, NewSection, Packed, Stored};
+use crate::cache::format::blob::{self, BlobName, StageError, VerifyDepth};
+use crate::cache::format::entry::{EntryDraft, NewSection, PackPosition, StoredOutput};
 use crate::cache::outputs::content;
-use crate::cache::outputs::output_set::{Content, Output, OutputSet};
+use crate::cache::outputs::output_set::{Output, OutputContent, OutputSet};
 use crate::cache::secret_search::SecretMatcher;
 use crate::cache::stage::Staging;
 
@@ -88,7 +88,7 @@ impl Cache {
         let staging = Staging::new(self, new.forbidden);
         let outputs = new.outputs.outputs();
         check_names(outputs, &staging)?;
-        let layout = Layout::of(outputs);
+        let layout = PackLayout::of(outputs);
         // Most tasks have no outputs; asking the thread pool to do nothing would cost more than the rest.
         let packs: Vec<NewSection<'static>> = if outputs.is_empty() {
             Vec::new()
@@ -97,7 +97,7 @@ impl Cache {
             large.map(|output| add_file(output, root, &staging)).collect::<Result<(), _>>()?;
             layout.packs.par_iter().map(|files| pack(files, root, &staging)).collect::<Result<_, _>>()?
         };
-        let draft = Draft {
+        let draft = EntryDraft {
             key: *key,
             task: new.task,
             took: new.took,
@@ -112,7 +112,7 @@ impl Cache {
     }
 
     /// Writes the entry, then names the blobs, then the entry.
-    fn install(&self, draft: &Draft<'_>, staging: Staging<'_>) -> Result<u64, CacheError> {
+    fn install(&self, draft: &EntryDraft<'_>, staging: Staging<'_>) -> Result<u64, CacheError> {
         let (temp, path) = (self.dirs.temp(), self.dirs.file(FileKind::Entry, &draft.key));
         let bytes = draft.encode();
         staging.grow(bytes.len() as u64);
@@ -146,7 +146,7 @@ impl Cache {
         let _alone = FileLock::exclusive(&self.dirs.lock())?;
         for digest in damaged {
             let path = self.dirs.file(FileKind::Blob, &digest);
-            if blob::verify(&path, &digest, Depth::Content).is_err() {
+            if blob::verify(&path, &digest, VerifyDepth::OutputContent).is_err() {
                 dirs::remove_file(&path)?;
             }
         }
@@ -155,17 +155,17 @@ impl Cache {
 }
 
 /// Which small file goes into which pack.
-struct Layout<'a> {
+struct PackLayout<'a> {
     packs: Vec<Vec<&'a Output>>,
-    places: HashMap<&'a RepoPath, Packed>,
+    places: HashMap<&'a RepoPath, PackPosition>,
 }
 
-impl<'a> Layout<'a> {
+impl<'a> PackLayout<'a> {
     fn of(outputs: &'a [Output]) -> Self {
         let mut layout = Self { packs: Vec::new(), places: HashMap::new() };
         let mut end = 0;
         for output in outputs {
-            if !matches!(output.content, Content::File { .. }) || output.size() > SMALL_FILE {
+            if !matches!(output.content, OutputContent::File { .. }) || output.size() > SMALL_FILE {
                 continue;
             }
             if layout.packs.is_empty() || end + output.size() > PACK {
@@ -173,7 +173,7 @@ impl<'a> Layout<'a> {
                 end = 0;
             }
             let pack = u32::try_from(layout.packs.len() - 1).unwrap_or(u32::MAX);
-            layout.places.insert(&output.path, Packed { pack, offset: end });
+            layout.places.insert(&output.path, PackPosition { pack, offset: end });
             if let Some(last) = layout.packs.last_mut() {
                 last.push(output);
             }
@@ -182,9 +182,9 @@ impl<'a> Layout<'a> {
         layout
     }
 
-    fn place(&self, outputs: &[Output]) -> Vec<Stored> {
+    fn place(&self, outputs: &[Output]) -> Vec<StoredOutput> {
         let place = |output: &Output| self.places.get(&output.path).copied();
-        outputs.iter().map(|output| Stored { output: output.clone(), packed: place(output) }).collect()
+        outputs.iter().map(|output| StoredOutput { output: output.clone(), packed: place(output) }).collect()
     }
 }
 
@@ -192,7 +192,7 @@ impl<'a> Layout<'a> {
 fn check_names(outputs: &[Output], staging: &Staging<'_>) -> Result<(), CacheError> {
     for output in outputs {
         let target = match &output.content {
-            Content::Symlink { target } => target,
+            OutputContent::Symlink { target } => target,
             _ => &Box::default(),
         };
         if staging.search().finds_in(output.path.bytes()) || staging.search().finds_in(target) {
@@ -210,13 +210,13 @@ fn pack(files: &[&Output], root: &Path, staging: &Staging<'_>) -> Result<NewSect
 }
 
 fn read_small(output: &Output, root: &Path, staging: &Staging<'_>) -> Result<Vec<u8>, CacheError> {
-    let Content::File { size, digest, .. } = &output.content else { return Ok(Vec::new()) };
+    let OutputContent::File { size, digest, .. } = &output.content else { return Ok(Vec::new()) };
     let (file, _) = content::open(root, &output.path)?;
     let mut bytes = Vec::with_capacity(usize::try_from(*size).unwrap_or(0) + 1);
     let full = || output.path.under(root);
     file.take(size + 1).read_to_end(&mut bytes).map_err(|error| FileError::of("read", &full())(error))?;
     if Digest::of(&bytes) != *digest {
-        return Err(content::changed(&output.path));
+        return Err(content::changed_error(&output.path));
     }
     if staging.search().finds_in(&bytes) {
         return Err(CacheError::Secret { path: output.path.clone() });
@@ -226,13 +226,13 @@ fn read_small(output: &Output, root: &Path, staging: &Staging<'_>) -> Result<Vec
 
 /// Stages a large file as a blob of its own.
 fn add_file(output: &Output, root: &Path, staging: &Staging<'_>) -> Result<(), CacheError> {
-    let Content::File { size, digest, .. } = &output.content else { return Ok(()) };
+    let OutputContent::File { size, digest, .. } = &output.content else { return Ok(()) };
     let (mut file, _): (File, _) = content::open(root, &output.path)?;
     let staged = staging.add_output(BlobName { digest: *digest, len: *size }, &mut file);
     staged.map_err(|error| match error {
         StageError::File(error) => error.into(),
         StageError::Read(error) => FileError::of("read", &output.path.under(root))(error).into(),
-        StageError::Changed => content::changed(&output.path),
+        StageError::Changed => content::changed_error(&output.path),
         StageError::Secret => CacheError::Secret { path: output.path.clone() },
     })?;
     staging.check_size()

@@ -9,7 +9,7 @@ use crate::base::lock::FileLock;
 use crate::cache::Cache;
 use crate::cache::dirs::{self, CacheDirs, FileKind};
 use crate::cache::error::CacheError;
-use crate::cache::format::blob::{self, Depth, FileFlaw};
+use crate::cache::format::blob::{self, FileFlaw, VerifyDepth};
 
 /// What to do about damage.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -80,7 +80,7 @@ impl Cache {
             .into_par_iter()
             .filter_map(|(digest, _)| {
                 let path = self.dirs.file(FileKind::Blob, &digest);
-                blob::verify(&path, &digest, Depth::Content).err().map(|flaw| (digest, flaw))
+                blob::verify(&path, &digest, VerifyDepth::OutputContent).err().map(|flaw| (digest, flaw))
             })
             .collect();
         (report.entries, report.blobs) = (entries.len(), present.len());

@@ -24,7 +24,7 @@ use crate::engine::task::locks::Refused;
 use crate::engine::task::store_result;
 use crate::event::{Ended, Level, Log, Status, Stored, TaskFinished, What};
 use crate::graph::NodeId;
-use crate::history::records::Recorded;
+use crate::history::gate_records::GateRecord;
 use crate::history::tasks::{self, ExecutionEnd};
 use crate::key::inputs::InputSet;
 use crate::key::{Contribution, Key};
@@ -316,7 +316,7 @@ fn status(context: &Context<'_>, execution: &Execution) -> Status {
 /// Records what a gate that passed found, for later trees.
 fn record_gate(context: &Context<'_>, id: NodeId, evidence: &Evidence) {
     let gate = context.name(id).to_owned();
-    context.records.add_gate(Recorded { gate, record: evidence.record.clone() });
+    context.records.add_gate(GateRecord { gate, record: evidence.record.clone() });
 }
 
 /// What another run stored since this one was planned.

@@ -23,7 +23,7 @@ use crate::gate::provision::Provision;
 use crate::gate::question::Question;
 use crate::git::snapshot::{Snapshot, digest_entries};
 use crate::git::{Repository, WorkTreeReader};
-use crate::history::passes::Passes;
+use crate::history::unpushed_passes::UnpushedPasses;
 use crate::plan::{Decision, Plan, World};
 
 /// What became of a question.
@@ -102,7 +102,7 @@ impl Host<'_> {
         let prepared = Prepared::gather(case.config, &case.request, self.objects(&case), self.clock, &run)?;
         let left = prepared.plan(self.env, |world, plan| (!is_known(plan)).then(|| digest_of(world, plan)));
         match left {
-            Some(plan) => Ok(Passes::new(self.state).add(&question.tree, &plan, self.clock.now())?),
+            Some(plan) => Ok(UnpushedPasses::new(self.state).add(&question.tree, &plan, self.clock.now())?),
             None => Ok(()),
         }
     }
@@ -134,7 +134,7 @@ impl Host<'_> {
                 return self.run(case, &prepared, world, plan, location, options).map(Some);
             }
             let digest = digest_of(world, plan);
-            let age = Passes::new(self.state).take(&case.question.tree, &digest, self.clock.now());
+            let age = UnpushedPasses::new(self.state).take(&case.question.tree, &digest, self.clock.now());
             Ok(age.filter(|_| holds).map(|age| Answer::Remembered { age }))
         })?;
         Ok(match known {

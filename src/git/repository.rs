@@ -39,7 +39,7 @@ pub(super) struct RepositoryOpener {
     /// The folder of the user's configuration files, such as `~/.config`.
     home: Option<PathBuf>,
     /// Filter drivers that may run to compare a submodule with its commit.
-    permitted: Vec<String>,
+    permitted_filters: Vec<String>,
 }
 
 /// A commit.
@@ -66,7 +66,7 @@ impl Repository {
     pub fn discover(dir: &Path, env: &Env) -> Result<Option<Self>, GitError> {
         let set = |name| env.var(name).filter(|value| !value.is_empty()).map(PathBuf::from);
         let home = set("XDG_CONFIG_HOME").or_else(|| set("HOME").map(|home| home.join(".config")));
-        let opener = RepositoryOpener { program: GitProgram::new(env), home, permitted: Vec::new() };
+        let opener = RepositoryOpener { program: GitProgram::new(env), home, permitted_filters: Vec::new() };
         match git2::Repository::open_ext(dir, RepositoryOpenFlags::empty(), [] as [&OsStr; 0]) {
             Ok(inner) => Self::from_git2(inner, opener).map(Some),
             Err(error) if error.code() == ErrorCode::NotFound => Ok(None),
@@ -341,13 +341,13 @@ impl Repository {
 
 impl RepositoryOpener {
     /// The same, for repositories in which these filter drivers may run.
-    pub(super) fn permitting(&self, filters: &[String]) -> Self {
-        Self { permitted: filters.to_vec(), ..self.clone() }
+    pub(super) fn with_permitted_filters(&self, filters: &[String]) -> Self {
+        Self { permitted_filters: filters.to_vec(), ..self.clone() }
     }
 
     /// Filter drivers that may run.
-    pub(super) fn permitted(&self) -> &[String] {
-        &self.permitted
+    pub(super) fn permitted_filters(&self) -> &[String] {
+        &self.permitted_filters
     }
 
     /// The repository whose work tree is exactly `dir`, such as a submodule; `None` if there is none.

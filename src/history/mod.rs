@@ -1,9 +1,9 @@
 //! History: what former runs left on record. It must not know the cache, nor how a run is drawn.
 
-pub mod passes;
-pub mod records;
-pub mod reports;
+pub mod gate_records;
+pub mod output_writers;
 pub mod runs;
 pub mod skips;
+pub mod task_reports;
 pub mod tasks;
-pub mod writers;
+pub mod unpushed_passes;

@@ -11,7 +11,7 @@ use crate::base::digest::Digest;
 use crate::base::file::{self, Durability, FileError};
 use crate::event::{Event, RunStarted, Summary, What};
 
-/// Records that are kept.
+/// GateRecords that are kept.
 const KEPT: usize = 100;
 /// Bytes of records that are kept, the newest always among them.
 const KEPT_BYTES: u64 = 256 << 20;
@@ -159,7 +159,7 @@ impl Runs {
             }
             _ => None,
         };
-        let started = beginning(events);
+        let started = first_event(events);
         Ok(started.map(|started| RunHead { id: id.to_owned(), started, summary }))
     }
 
@@ -182,7 +182,7 @@ impl Runs {
     fn started(&self, id: &str) -> Option<RunStarted> {
         let file = File::open(self.path(id)).ok()?;
         let lines = BufReader::new(file).lines().map_while(Result::ok);
-        beginning(lines.filter_map(|line| serde_json::from_str(&line).ok()))
+        first_event(lines.filter_map(|line| serde_json::from_str(&line).ok()))
     }
 
     /// Keeps a run's manifest beside its record.
@@ -292,7 +292,7 @@ impl Runs {
 }
 
 /// What the first event of a run among these tells.
-fn beginning(events: impl IntoIterator<Item = Event>) -> Option<RunStarted> {
+fn first_event(events: impl IntoIterator<Item = Event>) -> Option<RunStarted> {
     events.into_iter().find_map(|event| match event.what {
         What::RunStarted(started) => Some(started),
         _ => None,

@@ -21,12 +21,12 @@ pub struct Skip {
     /// Why, in the words of whoever did it.
     pub reason: String,
     /// What went through.
-    pub what: Vec<Skipped>,
+    pub what: Vec<SkippedTree>,
 }
 
 /// What a bypassed gate was asked about.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Skipped {
+pub struct SkippedTree {
     /// The tree's id.
     pub tree: String,
     /// The commit's id, if it is a commit's.
@@ -87,7 +87,7 @@ mod tests {
             who: "A <a@example.com>".to_owned(),
             stage: "pre-push".to_owned(),
             reason: reason.to_owned(),
-            what: vec![Skipped {
+            what: vec![SkippedTree {
                 tree: "t".to_owned(),
                 commit: Some("c".to_owned()),
                 refs: vec!["refs/heads/main".to_owned()],

@@ -17,7 +17,7 @@ const KEPT: usize = 5;
 /// One task's past, each list newest first.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct TaskPast {
+pub struct TaskHistory {
     /// What passing executions took, in milliseconds.
     pub took: Vec<u64>,
     /// Keys under which results were stored.
@@ -55,7 +55,7 @@ pub enum ExecutionEnd {
 /// The pasts of all tasks.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct History {
-    tasks: BTreeMap<String, TaskPast>,
+    tasks: BTreeMap<String, TaskHistory>,
 }
 
 impl History {
@@ -66,7 +66,7 @@ impl History {
     }
 
     /// A task's past.
-    pub fn task(&self, name: &str) -> Option<&TaskPast> {
+    pub fn task(&self, name: &str) -> Option<&TaskHistory> {
         self.tasks.get(name)
     }
 
@@ -120,7 +120,7 @@ impl LazyHistory {
     }
 }
 
-impl TaskPast {
+impl TaskHistory {
     fn add(&mut self, execution: &Execution) {
         let key = execution.key.map(|key| key.hex());
         match execution.end {

@@ -35,7 +35,7 @@ impl BlobName {
 
 /// A blob that is written and flushed but has no name yet.
 #[derive(Debug)]
-pub(crate) struct Staged {
+pub(crate) struct StagedBlob {
     pub(crate) temp: TempPath,
     /// Bytes on disk.
     pub(crate) size: u64,
@@ -60,35 +60,35 @@ pub(crate) fn stage(
     name: BlobName,
     temp: &Path,
     search: &mut SecretSearch<'_>,
-) -> Result<Staged, StageError> {
+) -> Result<StagedBlob, StageError> {
     let mut first = vec![0; CHUNK];
-    let filled = fill(source, &mut first).map_err(StageError::Read)?;
+    let filled = read_full(source, &mut first).map_err(StageError::Read)?;
     first.truncate(filled);
-    let encoding = if compression::pays(&first) { Encoding::Zstd } else { Encoding::Raw };
+    let encoding = if compression::is_compressible(&first) { Encoding::Zstd } else { Encoding::Raw };
     let mut file = NamedTempFile::new_in(temp).map_err(FileError::of("make a temporary file in", temp))?;
-    let mut pump = Pump { source, first, name, search, failed: None };
-    let size = fill_file(file.as_file_mut(), encoding, &mut pump);
-    if let Some(failed) = pump.failed {
+    let mut content = ContentCopy { source, first, name, search, failed: None };
+    let size = fill_file(file.as_file_mut(), encoding, &mut content);
+    if let Some(failed) = content.failed {
         return Err(failed);
     }
     let size = size.map_err(FileError::of("write to", temp))?;
     file.as_file().sync_data().map_err(FileError::of("write to", temp))?;
-    Ok(Staged { temp: file.into_temp_path(), size })
+    Ok(StagedBlob { temp: file.into_temp_path(), size })
 }
 
 /// Writes header and content and says how many bytes they are.
-fn fill_file(file: &mut File, encoding: Encoding, pump: &mut Pump<'_, '_>) -> io::Result<u64> {
+fn fill_file(file: &mut File, encoding: Encoding, content: &mut ContentCopy<'_, '_>) -> io::Result<u64> {
     file.write_all(MAGIC)?;
     file.write_all(&[0; Digest::LEN])?;
-    let mut sink = Checked { inner: &mut *file, hasher: blake3::Hasher::new(), bytes: 0 };
-    sink.write_all(&[encoding.byte()])?;
-    sink.write_all(pump.name.digest.bytes())?;
-    sink.write_all(&pump.name.len.to_le_bytes())?;
+    let mut sink = HashingStream { inner: &mut *file, hasher: blake3::Hasher::new(), bytes: 0 };
+    sink.write_all(&[encoding.to_byte()])?;
+    sink.write_all(content.name.digest.bytes())?;
+    sink.write_all(&content.name.len.to_le_bytes())?;
     match encoding {
-        Encoding::Raw => pump.run(&mut sink)?,
+        Encoding::Raw => content.run(&mut sink)?,
         Encoding::Zstd => {
             let mut encoder = zstd::stream::write::Encoder::new(&mut sink, LEVEL)?;
-            pump.run(&mut encoder)?;
+            content.run(&mut encoder)?;
             encoder.finish()?;
         }
     }
@@ -99,7 +99,7 @@ fn fill_file(file: &mut File, encoding: Encoding, pump: &mut Pump<'_, '_>) -> io
 }
 
 /// The way of a content from its source into a blob, watched.
-struct Pump<'a, 's> {
+struct ContentCopy<'a, 's> {
     source: &'a mut dyn Read,
     first: Vec<u8>,
     name: BlobName,
@@ -107,7 +107,7 @@ struct Pump<'a, 's> {
     failed: Option<StageError>,
 }
 
-impl Pump<'_, '_> {
+impl ContentCopy<'_, '_> {
     fn run(&mut self, out: &mut dyn Write) -> io::Result<()> {
         let mut hasher = blake3::Hasher::new();
         let mut chunk = std::mem::take(&mut self.first);
@@ -124,7 +124,7 @@ impl Pump<'_, '_> {
             hasher.update(&chunk);
             out.write_all(&chunk)?;
             chunk.resize(CHUNK, 0);
-            match fill(self.source, &mut chunk) {
+            match read_full(self.source, &mut chunk) {
                 Ok(filled) => chunk.truncate(filled),
                 Err(error) => {
                     self.failed = Some(StageError::Read(error));
@@ -140,7 +140,7 @@ impl Pump<'_, '_> {
 }
 
 /// Reads until the buffer is full or the source ends.
-fn fill(source: &mut dyn Read, buffer: &mut [u8]) -> io::Result<usize> {
+fn read_full(source: &mut dyn Read, buffer: &mut [u8]) -> io::Result<usize> {
     let mut filled = 0;
     while filled < buffer.len() {
         match source.read(&mut buffer[filled..]) {
@@ -154,13 +154,13 @@ fn fill(source: &mut dyn Read, buffer: &mut [u8]) -> io::Result<usize> {
 }
 
 /// Hashes and counts what passes.
-struct Checked<T> {
+struct HashingStream<T> {
     inner: T,
     hasher: blake3::Hasher,
     bytes: u64,
 }
 
-impl<T: Write> Write for Checked<T> {
+impl<T: Write> Write for HashingStream<T> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let written = self.inner.write(bytes)?;
         self.hasher.update(&bytes[..written]);
@@ -173,7 +173,7 @@ impl<T: Write> Write for Checked<T> {
     }
 }
 
-impl<T: Read> Read for Checked<T> {
+impl<T: Read> Read for HashingStream<T> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let read = self.inner.read(buffer)?;
         self.hasher.update(&buffer[..read]);
@@ -194,14 +194,14 @@ pub(crate) enum FileFlaw {
     #[error("does not begin as it should")]
     WrongMagic,
     #[error("its bytes are not those that were written")]
-    Check,
+    WrongChecksum,
     #[error("content does not match its name")]
-    Name,
+    WrongName,
 }
 
 impl FileFlaw {
     /// Whether the file is there, and not for this user.
-    pub(crate) fn is_forbidden(&self) -> bool {
+    pub(crate) fn is_permission_denied(&self) -> bool {
         matches!(self, Self::Unreadable(error) if error.kind() == io::ErrorKind::PermissionDenied)
     }
 }
@@ -218,26 +218,26 @@ impl From<io::Error> for FileFlaw {
 
 /// How far a blob is read to be believed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Depth {
+pub(crate) enum VerifyDepth {
     /// The bytes on disk are those that were written.
-    Stored,
+    StoredOutput,
     /// And the content that they stand for has the digest of the name.
-    Content,
+    OutputContent,
 }
 
 /// Reads a blob through and gives the stat that it had before.
-pub(crate) fn verify(path: &Path, digest: &Digest, depth: Depth) -> Result<Stat, FileFlaw> {
-    let mut open = Open::of(path, digest)?;
+pub(crate) fn verify(path: &Path, digest: &Digest, depth: VerifyDepth) -> Result<Stat, FileFlaw> {
+    let mut open = BlobReader::open(path, digest)?;
     match depth {
-        Depth::Stored => open.drain()?,
-        Depth::Content => open.unpack(&mut io::sink()).map_err(UnpackError::flaw)?,
+        VerifyDepth::StoredOutput => open.drain()?,
+        VerifyDepth::OutputContent => open.unpack(&mut io::sink()).map_err(UnpackError::flaw)?,
     }
     Ok(open.stat)
 }
 
 /// The content of a blob, verified.
 pub(crate) fn read(path: &Path, digest: &Digest) -> Result<Vec<u8>, FileFlaw> {
-    let mut open = Open::of(path, digest)?;
+    let mut open = BlobReader::open(path, digest)?;
     // The length is believed up to here only: the bytes are verified behind the reading.
     let mut content = Vec::with_capacity(usize::try_from(open.len).unwrap_or(0).min(16 << 20));
     open.unpack(&mut content).map_err(UnpackError::flaw)?;
@@ -246,7 +246,7 @@ pub(crate) fn read(path: &Path, digest: &Digest) -> Result<Vec<u8>, FileFlaw> {
 
 /// Writes the content of a blob to `out`; it is verified only when this returned.
 pub(crate) fn unpack(path: &Path, digest: &Digest, out: &mut dyn Write) -> Result<(), UnpackError> {
-    Open::of(path, digest)?.unpack(out)
+    BlobReader::open(path, digest)?.unpack(out)
 }
 
 /// Why a blob's content did not arrive.
@@ -280,8 +280,8 @@ impl From<FileError> for StageError {
 }
 
 /// A blob whose header was read.
-struct Open {
-    rest: BufReader<Checked<File>>,
+struct BlobReader {
+    rest: BufReader<HashingStream<File>>,
     check: Digest,
     name: Digest,
     encoding: Encoding,
@@ -289,8 +289,8 @@ struct Open {
     stat: Stat,
 }
 
-impl Open {
-    fn of(path: &Path, digest: &Digest) -> Result<Self, FileFlaw> {
+impl BlobReader {
+    fn open(path: &Path, digest: &Digest) -> Result<Self, FileFlaw> {
         let mut file = File::open(path)?;
         let stat = Stat::of(&file.metadata()?);
         let (mut magic, mut check, mut header) = ([0; MAGIC.len()], [0; Digest::LEN], [0; HEADER]);
@@ -299,18 +299,18 @@ impl Open {
             return Err(FileFlaw::WrongMagic);
         }
         file.read_exact(&mut check)?;
-        let mut rest = Checked { inner: file, hasher: blake3::Hasher::new(), bytes: 0 };
+        let mut rest = HashingStream { inner: file, hasher: blake3::Hasher::new(), bytes: 0 };
         rest.read_exact(&mut header)?;
         let [encoding, header @ ..] = header;
         let (name, len) = header.split_at(Digest::LEN);
         if name != digest.bytes() {
-            return Err(FileFlaw::Name);
+            return Err(FileFlaw::WrongName);
         }
         Ok(Self {
             rest: BufReader::with_capacity(CHUNK, rest),
             check: Digest::from_bytes(check),
             name: *digest,
-            encoding: Encoding::of(encoding).ok_or(FileFlaw::Check)?,
+            encoding: Encoding::from_byte(encoding).ok_or(FileFlaw::WrongChecksum)?,
             len: u64::from_le_bytes(len.try_into().map_err(|_| FileFlaw::CutShort)?),
             stat,
         })
@@ -320,7 +320,7 @@ impl Open {
     fn drain(&mut self) -> Result<(), FileFlaw> {
         io::copy(&mut self.rest, &mut io::sink())?;
         let check = self.rest.get_ref().hasher.finalize();
-        if check == *self.check.bytes() { Ok(()) } else { Err(FileFlaw::Check) }
+        if check == *self.check.bytes() { Ok(()) } else { Err(FileFlaw::WrongChecksum) }
     }
 
     fn unpack(&mut self, out: &mut dyn Write) -> Result<(), UnpackError> {
@@ -338,7 +338,7 @@ impl Open {
         // A decoder's complaint says less than the check of the bytes on disk.
         self.drain()?;
         decoded?;
-        if hasher.finalize() == *self.name.bytes() { Ok(()) } else { Err(FileFlaw::Name.into()) }
+        if hasher.finalize() == *self.name.bytes() { Ok(()) } else { Err(FileFlaw::WrongName.into()) }
     }
 }
 
@@ -352,11 +352,11 @@ fn copy(
     let mut chunk = vec![0; CHUNK.min(usize::try_from(len).unwrap_or(CHUNK)).max(1)];
     let mut left = len;
     loop {
-        let filled = fill(from, &mut chunk).map_err(FileFlaw::from)?;
+        let filled = read_full(from, &mut chunk).map_err(FileFlaw::from)?;
         if filled == 0 {
             return if left == 0 { Ok(()) } else { Err(FileFlaw::CutShort.into()) };
         }
-        left = left.checked_sub(filled as u64).ok_or(FileFlaw::Name)?;
+        left = left.checked_sub(filled as u64).ok_or(FileFlaw::WrongName)?;
         hasher.update(&chunk[..filled]);
         out.write_all(&chunk[..filled]).map_err(UnpackError::Out)?;
     }
@@ -387,8 +387,8 @@ mod tests {
         for content in [vec![], b"x".to_vec(), vec![7; 3 * CHUNK + 5], noise(2 * CHUNK + 1), noise(CHUNK)] {
             let (path, digest) = stored(&content, dir.path());
             assert_eq!(read(&path, &digest).unwrap(), content);
-            verify(&path, &digest, Depth::Stored).unwrap();
-            verify(&path, &digest, Depth::Content).unwrap();
+            verify(&path, &digest, VerifyDepth::StoredOutput).unwrap();
+            verify(&path, &digest, VerifyDepth::OutputContent).unwrap();
         }
     }
 
@@ -402,14 +402,14 @@ mod tests {
                 let mut bad = good.clone();
                 bad[at] ^= 0x10;
                 std::fs::write(&path, &bad).unwrap();
-                assert!(verify(&path, &digest, Depth::Stored).is_err(), "byte {at}");
+                assert!(verify(&path, &digest, VerifyDepth::StoredOutput).is_err(), "byte {at}");
                 assert!(read(&path, &digest).is_err(), "byte {at}");
                 std::fs::write(&path, &good[..at]).unwrap();
-                assert!(verify(&path, &digest, Depth::Stored).is_err(), "cut at {at}");
+                assert!(verify(&path, &digest, VerifyDepth::StoredOutput).is_err(), "cut at {at}");
                 assert!(read(&path, &digest).is_err(), "cut at {at}");
             }
             std::fs::write(&path, [&good[..], b"x"].concat()).unwrap();
-            assert!(verify(&path, &digest, Depth::Stored).is_err());
+            assert!(verify(&path, &digest, VerifyDepth::StoredOutput).is_err());
         }
     }
 

@@ -18,14 +18,14 @@ pub(crate) enum Encoding {
 }
 
 impl Encoding {
-    pub(crate) fn byte(self) -> u8 {
+    pub(crate) fn to_byte(self) -> u8 {
         match self {
             Self::Raw => 0,
             Self::Zstd => 1,
         }
     }
 
-    pub(crate) fn of(byte: u8) -> Option<Self> {
+    pub(crate) fn from_byte(byte: u8) -> Option<Self> {
         match byte {
             0 => Some(Self::Raw),
             1 => Some(Self::Zstd),
@@ -35,7 +35,7 @@ impl Encoding {
 }
 
 /// Compresses `raw` if that saves a tenth of it.
-pub(crate) fn pack(raw: &[u8]) -> (Encoding, Cow<'_, [u8]>) {
+pub(crate) fn compress(raw: &[u8]) -> (Encoding, Cow<'_, [u8]>) {
     if raw.len() >= SMALL
         && let Ok(packed) = zstd::bulk::compress(raw, LEVEL)
         && packed.len() < raw.len() / 10 * 9
@@ -46,7 +46,7 @@ pub(crate) fn pack(raw: &[u8]) -> (Encoding, Cow<'_, [u8]>) {
 }
 
 /// The `len` bytes that [`pack`] was given; `None` if these are not they.
-pub(crate) fn unpack(encoding: Encoding, bytes: &[u8], len: usize) -> Option<Vec<u8>> {
+pub(crate) fn decompress(encoding: Encoding, bytes: &[u8], len: usize) -> Option<Vec<u8>> {
     let raw = match encoding {
         Encoding::Raw => bytes.to_vec(),
         Encoding::Zstd => zstd::bulk::decompress(bytes, len).ok()?,
@@ -55,6 +55,6 @@ pub(crate) fn unpack(encoding: Encoding, bytes: &[u8], len: usize) -> Option<Vec
 }
 
 /// Whether compressing bytes that begin like this pays.
-pub(crate) fn pays(sample: &[u8]) -> bool {
-    pack(sample).0 == Encoding::Zstd
+pub(crate) fn is_compressible(sample: &[u8]) -> bool {
+    compress(sample).0 == Encoding::Zstd
 }

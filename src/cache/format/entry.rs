@@ -13,7 +13,7 @@ use crate::base::path::RepoPath;
 use crate::cache::format::blob::{BlobName, FileFlaw};
 use crate::cache::format::compression::{self, Encoding};
 use crate::cache::format::wire;
-use crate::cache::outputs::output_set::{Content, Output};
+use crate::cache::outputs::output_set::{Output, OutputContent};
 
 const MAGIC: &[u8; 8] = b"tgentry2";
 /// How entries of former versions begin. They are left alone until they are replaced or collected.
@@ -27,7 +27,7 @@ pub struct Entry {
     pub(crate) took: u64,
     pub(crate) at: Timestamp,
     pub(crate) output_digest: Digest,
-    pub(crate) outputs: Vec<Stored>,
+    pub(crate) outputs: Vec<StoredOutput>,
     /// The contents of small files, one behind the other.
     pub(crate) packs: Vec<Section>,
     pub(crate) log: Section,
@@ -38,15 +38,15 @@ pub struct Entry {
 
 /// An output and where its content is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Stored {
+pub(crate) struct StoredOutput {
     pub(crate) output: Output,
     /// Of a file: its place in a pack, or none if it has a blob of its own.
-    pub(crate) packed: Option<Packed>,
+    pub(crate) packed: Option<PackPosition>,
 }
 
 /// A place in a pack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Packed {
+pub(crate) struct PackPosition {
     /// Which pack.
     pub(crate) pack: u32,
     /// Where in its raw bytes.
@@ -58,12 +58,12 @@ pub(crate) struct Packed {
 pub(crate) struct Section {
     /// Their number, uncompressed.
     pub(crate) len: u64,
-    pub(crate) home: Home,
+    pub(crate) location: SectionLocation,
 }
 
 /// Where a section lies.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Home {
+pub(crate) enum SectionLocation {
     Inline(Encoding, Range<usize>),
     Blob(Digest),
 }
@@ -77,7 +77,7 @@ pub(crate) enum NewSection<'a> {
 
 impl<'a> NewSection<'a> {
     pub(crate) fn inline(raw: &'a [u8]) -> Self {
-        let (encoding, bytes) = compression::pack(raw);
+        let (encoding, bytes) = compression::compress(raw);
         Self::Inline { raw_len: raw.len() as u64, encoding, bytes }
     }
 
@@ -94,13 +94,13 @@ impl<'a> NewSection<'a> {
 
 /// An entry to be written.
 #[derive(Clone, Debug)]
-pub(crate) struct Draft<'a> {
+pub(crate) struct EntryDraft<'a> {
     pub(crate) key: Digest,
     pub(crate) task: &'a str,
     pub(crate) took: u64,
     pub(crate) at: Timestamp,
     pub(crate) output_digest: Digest,
-    pub(crate) outputs: Vec<Stored>,
+    pub(crate) outputs: Vec<StoredOutput>,
     pub(crate) packs: Vec<NewSection<'a>>,
     pub(crate) log: NewSection<'a>,
     pub(crate) explanation: NewSection<'a>,
@@ -140,15 +140,16 @@ impl Entry {
     /// The blobs that it needs, some perhaps twice.
     pub(crate) fn blobs(&self) -> impl Iterator<Item = Digest> {
         let own = self.outputs.iter().filter_map(|stored| match stored {
-            Stored { output: Output { content: Content::File { digest, .. }, .. }, packed: None } => {
-                Some(*digest)
-            }
+            StoredOutput {
+                output: Output { content: OutputContent::File { digest, .. }, .. },
+                packed: None,
+            } => Some(*digest),
             _ => None,
         });
         let sections = self.packs.iter().chain([&self.log, &self.explanation]);
-        own.chain(sections.filter_map(|section| match section.home {
-            Home::Blob(digest) => Some(digest),
-            Home::Inline(..) => None,
+        own.chain(sections.filter_map(|section| match section.location {
+            SectionLocation::Blob(digest) => Some(digest),
+            SectionLocation::Inline(..) => None,
         }))
     }
 
@@ -170,21 +171,21 @@ impl Entry {
             return Err(FileFlaw::WrongMagic);
         }
         if bytes[MAGIC.len()..start] != *Digest::of(&bytes[start..]).bytes() {
-            return Err(FileFlaw::Check);
+            return Err(FileFlaw::WrongChecksum);
         }
-        let mut entry = read(&bytes).ok_or(FileFlaw::Check)?;
+        let mut entry = decode_fields(&bytes).ok_or(FileFlaw::WrongChecksum)?;
         if entry.key != *key {
-            return Err(FileFlaw::Name);
+            return Err(FileFlaw::WrongName);
         }
         entry.bytes = bytes;
         Ok(entry)
     }
 }
 
-impl Draft<'_> {
+impl EntryDraft<'_> {
     /// The bytes of the file.
     pub(crate) fn encode(&self) -> Vec<u8> {
-        let mut out = wire::Write::default();
+        let mut out = wire::Encoder::default();
         out.raw(MAGIC);
         out.raw(&[0; Digest::LEN]);
         out.raw(self.key.bytes());
@@ -213,19 +214,19 @@ impl Draft<'_> {
     }
 }
 
-fn write_stored(out: &mut wire::Write, stored: &Stored) {
+fn write_stored(out: &mut wire::Encoder, stored: &StoredOutput) {
     out.string(stored.output.path.bytes());
     match (&stored.output.content, stored.packed) {
-        (Content::Folder { mode, is_empty }, _) => {
+        (OutputContent::Folder { mode, is_empty }, _) => {
             out.byte(0);
             out.byte(u8::from(*is_empty));
             out.u32(*mode);
         }
-        (Content::Symlink { target }, _) => {
+        (OutputContent::Symlink { target }, _) => {
             out.byte(1);
             out.string(target);
         }
-        (Content::File { mode, size, digest }, packed) => {
+        (OutputContent::File { mode, size, digest }, packed) => {
             out.byte(if packed.is_some() { 2 } else { 3 });
             out.u32(*mode);
             out.u64(*size);
@@ -238,10 +239,10 @@ fn write_stored(out: &mut wire::Write, stored: &Stored) {
     }
 }
 
-fn write_section(out: &mut wire::Write, section: &NewSection<'_>) {
+fn write_section(out: &mut wire::Encoder, section: &NewSection<'_>) {
     match section {
         NewSection::Inline { raw_len, encoding, bytes } => {
-            out.byte(encoding.byte());
+            out.byte(encoding.to_byte());
             out.u64(*raw_len);
             out.u64(bytes.len() as u64);
         }
@@ -256,8 +257,8 @@ fn write_section(out: &mut wire::Write, section: &NewSection<'_>) {
 /// Stands where the encoding of an inline section stands.
 const IN_BLOB: u8 = 2;
 
-fn read(bytes: &[u8]) -> Option<Entry> {
-    let mut from = wire::Read(bytes.get(MAGIC.len() + Digest::LEN..)?);
+fn decode_fields(bytes: &[u8]) -> Option<Entry> {
+    let mut from = wire::Decoder(bytes.get(MAGIC.len() + Digest::LEN..)?);
     let key = Digest::from_bytes(from.array()?);
     let took = from.u64()?;
     let at = Timestamp(from.u64()?);
@@ -275,14 +276,14 @@ fn read(bytes: &[u8]) -> Option<Entry> {
     let mut explanation = read_section(&mut from)?;
     let mut end = bytes.len() - from.0.len();
     for section in packs.iter_mut().chain([&mut log, &mut explanation]) {
-        if let Home::Inline(_, range) = &mut section.home {
+        if let SectionLocation::Inline(_, range) = &mut section.location {
             let len = range.len();
             from.take(len)?;
             *range = end..end + len;
             end += len;
         }
     }
-    let fits = |stored: &Stored| {
+    let fits = |stored: &StoredOutput| {
         let Some(packed) = stored.packed else { return true };
         let pack = usize::try_from(packed.pack).ok().and_then(|pack| packs.get(pack));
         let end = packed.offset.checked_add(stored.output.size());
@@ -303,7 +304,7 @@ fn read(bytes: &[u8]) -> Option<Entry> {
     })
 }
 
-fn read_stored(from: &mut wire::Read<'_>) -> Option<Stored> {
+fn read_stored(from: &mut wire::Decoder<'_>) -> Option<StoredOutput> {
     let path = RepoPath::from_git(from.string()?);
     let kind = from.byte()?;
     let mut packed = None;
@@ -314,31 +315,31 @@ fn read_stored(from: &mut wire::Read<'_>) -> Option<Stored> {
                 1 => true,
                 _ => return None,
             };
-            Content::Folder { mode: from.u32()?, is_empty }
+            OutputContent::Folder { mode: from.u32()?, is_empty }
         }
-        1 => Content::Symlink { target: from.string()?.into() },
+        1 => OutputContent::Symlink { target: from.string()?.into() },
         2 | 3 => {
             let (mode, size) = (from.u32()?, from.u64()?);
             let digest = Digest::from_bytes(from.array()?);
             if kind == 2 {
-                packed = Some(Packed { pack: from.u32()?, offset: from.u64()? });
+                packed = Some(PackPosition { pack: from.u32()?, offset: from.u64()? });
             }
-            Content::File { mode, size, digest }
+            OutputContent::File { mode, size, digest }
         }
         _ => return None,
     };
-    Some(Stored { output: Output { path, content }, packed })
+    Some(StoredOutput { output: Output { path, content }, packed })
 }
 
 /// The range of an inline section holds only its length until the place is known.
-fn read_section(from: &mut wire::Read<'_>) -> Option<Section> {
+fn read_section(from: &mut wire::Decoder<'_>) -> Option<Section> {
     let (kind, len) = (from.byte()?, from.u64()?);
-    let home = if kind == IN_BLOB {
-        Home::Blob(Digest::from_bytes(from.array()?))
+    let location = if kind == IN_BLOB {
+        SectionLocation::Blob(Digest::from_bytes(from.array()?))
     } else {
-        Home::Inline(Encoding::of(kind)?, 0..usize::try_from(from.u64()?).ok()?)
+        SectionLocation::Inline(Encoding::from_byte(kind)?, 0..usize::try_from(from.u64()?).ok()?)
     };
-    Some(Section { len, home })
+    Some(Section { len, location })
 }
 
 #[cfg(test)]
@@ -346,27 +347,26 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn output() -> impl Strategy<Value = Stored> {
+    fn output() -> impl Strategy<Value = StoredOutput> {
         let content = prop_oneof![
-            (any::<u32>(), any::<bool>()).prop_map(|(mode, is_empty)| Content::Folder { mode, is_empty }),
-            any::<Vec<u8>>().prop_map(|target| Content::Symlink { target: target.into() }),
-            (any::<u32>(), 0u64..100, any::<[u8; 32]>()).prop_map(|(mode, size, digest)| Content::File {
-                mode,
-                size,
-                digest: Digest::from_bytes(digest)
+            (any::<u32>(), any::<bool>())
+                .prop_map(|(mode, is_empty)| OutputContent::Folder { mode, is_empty }),
+            any::<Vec<u8>>().prop_map(|target| OutputContent::Symlink { target: target.into() }),
+            (any::<u32>(), 0u64..100, any::<[u8; 32]>()).prop_map(|(mode, size, digest)| {
+                OutputContent::File { mode, size, digest: Digest::from_bytes(digest) }
             }),
         ];
         (any::<Vec<u8>>(), content, any::<bool>()).prop_map(|(path, content, packed)| {
-            let is_file = matches!(content, Content::File { .. });
-            Stored {
+            let is_file = matches!(content, OutputContent::File { .. });
+            StoredOutput {
                 output: Output { path: RepoPath::from_git(path), content },
-                packed: (is_file && packed).then_some(Packed { pack: 0, offset: 3 }),
+                packed: (is_file && packed).then_some(PackPosition { pack: 0, offset: 3 }),
             }
         })
     }
 
     /// Task, log, explanation, outputs, whether the log is a blob.
-    type Parts = (String, Vec<u8>, Vec<u8>, Vec<Stored>, bool);
+    type Parts = (String, Vec<u8>, Vec<u8>, Vec<StoredOutput>, bool);
 
     fn parts() -> impl Strategy<Value = Parts> {
         let bytes = || prop_oneof![any::<Vec<u8>>(), Just(vec![b'x'; 3000])];
@@ -376,7 +376,7 @@ mod tests {
     fn encoded((task, log, explanation, outputs, spilled): &Parts, pack: &[u8]) -> Vec<u8> {
         let log =
             if *spilled { NewSection::Blob(BlobName::from_content(log)) } else { NewSection::inline(log) };
-        Draft {
+        EntryDraft {
             key: Digest::of(b"key"),
             task,
             took: 17,
@@ -391,8 +391,8 @@ mod tests {
     }
 
     fn raw(entry: &Entry, section: &Section) -> Option<Vec<u8>> {
-        let Home::Inline(encoding, range) = &section.home else { return None };
-        compression::unpack(*encoding, &entry.bytes[range.clone()], usize::try_from(section.len).unwrap())
+        let SectionLocation::Inline(encoding, range) = &section.location else { return None };
+        compression::decompress(*encoding, &entry.bytes[range.clone()], usize::try_from(section.len).unwrap())
     }
 
     proptest! {
@@ -424,10 +424,10 @@ mod tests {
 
     #[test]
     fn a_place_beyond_its_pack_is_refused() {
-        let file = Content::File { mode: 0o644, size: 3, digest: Digest::of(b"abc") };
+        let file = OutputContent::File { mode: 0o644, size: 3, digest: Digest::of(b"abc") };
         let output = Output { path: RepoPath::from_git(&b"a"[..]), content: file };
         for (pack, offset, sound) in [(0, 2, true), (0, 3, false), (0, u64::MAX, false), (2, 0, false)] {
-            let stored = Stored { output: output.clone(), packed: Some(Packed { pack, offset }) };
+            let stored = StoredOutput { output: output.clone(), packed: Some(PackPosition { pack, offset }) };
             let parts = (String::new(), Vec::new(), Vec::new(), vec![stored], false);
             let entry = Entry::decode(encoded(&parts, b"12345"), &Digest::of(b"key"));
             assert_eq!(entry.is_ok(), sound, "{pack} {offset}");

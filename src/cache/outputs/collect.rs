@@ -9,9 +9,9 @@ use crate::base::pattern::{Item, Patterns, What};
 use crate::cache::Cache;
 use crate::cache::error::CacheError;
 use crate::cache::outputs::content;
-use crate::cache::outputs::output_set::{Content, Output, OutputSet};
-use crate::cache::outputs::table::Table;
-use crate::cache::outputs::walk::{self, Found, special};
+use crate::cache::outputs::output_set::{Output, OutputContent, OutputSet};
+use crate::cache::outputs::table::StatTable;
+use crate::cache::outputs::walk::{self, FoundFile, special_kind};
 
 impl Cache {
     /// What lies below `root` within `patterns` now, with contents hashed. Files whose stat is known
@@ -28,7 +28,7 @@ impl Cache {
         &self,
         root: &Path,
         patterns: &Patterns,
-        known: &Table,
+        known: &StatTable,
     ) -> Result<OutputSet, CacheError> {
         let walked = walk::walk(root, patterns)?;
         if let Some(blocked) = walked.blocked {
@@ -36,23 +36,26 @@ impl Cache {
         }
         let mut outputs = Vec::with_capacity(walked.files.len() + walked.matching.len());
         for found in walked.files.iter().filter(|found| !found.stat.is_file()) {
-            if let Some(kind) = special(&found.stat) {
+            if let Some(kind) = special_kind(&found.stat) {
                 return Err(CacheError::Special { path: found.path.clone(), kind });
             }
             let target = target(root, &found.path)?;
-            outputs.push(Output { path: found.path.clone(), content: Content::Symlink { target } });
+            outputs.push(Output { path: found.path.clone(), content: OutputContent::Symlink { target } });
         }
-        let files: Vec<&Found> = walked.files.iter().filter(|found| found.stat.is_file()).collect();
-        let digests = content::digests(root, &files, known, &self.dirs.temp());
+        let files: Vec<&FoundFile> = walked.files.iter().filter(|found| found.stat.is_file()).collect();
+        let digests = content::hash_files(root, &files, known, &self.dirs.temp());
         for (found, digest) in files.iter().zip(digests) {
-            let content =
-                Content::File { mode: found.stat.mode & 0o7777, size: found.stat.size, digest: digest? };
+            let content = OutputContent::File {
+                mode: found.stat.mode & 0o7777,
+                size: found.stat.size,
+                digest: digest?,
+            };
             outputs.push(Output { path: found.path.clone(), content });
         }
         for path in &walked.matching {
             let is_empty = walked.empty.binary_search(path).is_ok();
             let mode = walked.folders.get(path).map_or(0o755, |folder| folder.mode);
-            outputs.push(Output { path: path.clone(), content: Content::Folder { mode, is_empty } });
+            outputs.push(Output { path: path.clone(), content: OutputContent::Folder { mode, is_empty } });
         }
         let unmatched = unmatched(patterns, &outputs);
         Ok(OutputSet::new(outputs, unmatched))
@@ -74,7 +77,7 @@ fn unmatched(patterns: &Patterns, outputs: &[Output]) -> Vec<String> {
     };
     let items = patterns.items().iter().filter(|item| !item.excludes && !item.may_miss);
     // A folder is there for what it holds, unless it is empty.
-    let is_own = |output: &&Output| !matches!(output.content, Content::Folder { is_empty: false, .. });
+    let is_own = |output: &&Output| !matches!(output.content, OutputContent::Folder { is_empty: false, .. });
     let outputs: Vec<&Output> = outputs.iter().filter(is_own).collect();
     items
         .filter(|item| !outputs.iter().any(|output| matches(item, &output.path)))

@@ -10,12 +10,12 @@ pub struct Output {
     /// Where.
     pub path: RepoPath,
     /// What.
-    pub content: Content,
+    pub content: OutputContent,
 }
 
 /// What an output is.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Content {
+pub enum OutputContent {
     /// A regular file.
     File {
         /// Its permission bits, all twelve.
@@ -75,11 +75,11 @@ impl OutputSet {
         for output in &self.outputs {
             fields.add(output.path.bytes());
             match &output.content {
-                Content::File { mode, digest, .. } => {
+                OutputContent::File { mode, digest, .. } => {
                     fields.add(b"file").number(u64::from(*mode)).add(digest.bytes())
                 }
-                Content::Symlink { target } => fields.add(b"symlink").add(target),
-                Content::Folder { mode, .. } => fields.add(b"folder").number(u64::from(*mode)),
+                OutputContent::Symlink { target } => fields.add(b"symlink").add(target),
+                OutputContent::Folder { mode, .. } => fields.add(b"folder").number(u64::from(*mode)),
             };
         }
         fields.digest()
@@ -89,12 +89,12 @@ impl OutputSet {
 impl Output {
     /// Whether it is a folder.
     pub fn is_folder(&self) -> bool {
-        matches!(self.content, Content::Folder { .. })
+        matches!(self.content, OutputContent::Folder { .. })
     }
 
     /// Its length if it is a file, else nothing.
     pub(crate) fn size(&self) -> u64 {
-        if let Content::File { size, .. } = &self.content { *size } else { 0 }
+        if let OutputContent::File { size, .. } = &self.content { *size } else { 0 }
     }
 }
 
@@ -106,7 +106,7 @@ mod tests {
     fn the_digest_sees_each_part_of_an_output() {
         let file = |path: &str, mode, bytes: &[u8]| Output {
             path: RepoPath::from_git(path.as_bytes()),
-            content: Content::File { mode, size: bytes.len() as u64, digest: Digest::of(bytes) },
+            content: OutputContent::File { mode, size: bytes.len() as u64, digest: Digest::of(bytes) },
         };
         let other = |content| Output { path: RepoPath::from_git(&b"a"[..]), content };
         let sets = [
@@ -116,10 +116,10 @@ mod tests {
             vec![file("a", 0o4755, b"x")],
             vec![file("a", 0o644, b"y")],
             vec![file("b", 0o644, b"x")],
-            vec![other(Content::Symlink { target: b"x"[..].into() })],
-            vec![other(Content::Symlink { target: b"y"[..].into() })],
-            vec![other(Content::Folder { mode: 0o755, is_empty: true })],
-            vec![other(Content::Folder { mode: 0o700, is_empty: true })],
+            vec![other(OutputContent::Symlink { target: b"x"[..].into() })],
+            vec![other(OutputContent::Symlink { target: b"y"[..].into() })],
+            vec![other(OutputContent::Folder { mode: 0o755, is_empty: true })],
+            vec![other(OutputContent::Folder { mode: 0o700, is_empty: true })],
             vec![file("a", 0o644, b"x"), file("b", 0o644, b"x")],
         ];
         let digests: Vec<Digest> =

@@ -12,13 +12,13 @@ use crate::base::stat_cache::StatCache;
 
 /// Digests by name and stat.
 #[derive(Debug)]
-pub(crate) struct Table {
+pub(crate) struct StatTable {
     path: PathBuf,
     rows: RwLock<StatCache<{ Digest::LEN }>>,
     unsaved: AtomicBool,
 }
 
-impl Table {
+impl StatTable {
     pub(crate) fn load(path: PathBuf) -> Self {
         Self { rows: RwLock::new(StatCache::load(&path)), path, unsaved: AtomicBool::new(false) }
     }

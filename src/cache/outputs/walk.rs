@@ -19,37 +19,37 @@ const PARALLEL: usize = 4;
 
 /// What lies within patterns.
 #[derive(Debug, Default)]
-pub(crate) struct Walked {
+pub(crate) struct WalkResult {
     /// All that match and are no folders, sorted by path.
-    pub(crate) files: Vec<Found>,
+    pub(crate) files: Vec<FoundFile>,
     /// Folders that match and hold nothing at all, sorted.
     pub(crate) empty: Vec<RepoPath>,
     /// Folders that match, or all that may be in them does, sorted.
     pub(crate) matching: Vec<RepoPath>,
     /// Each folder that was listed.
-    pub(crate) folders: HashMap<RepoPath, Folder>,
+    pub(crate) folders: HashMap<RepoPath, FoundFolder>,
     /// What should be a folder and is not, so that patterns below it hold nothing.
-    pub(crate) blocked: Option<Blocked>,
+    pub(crate) blocked: Option<BlockedPath>,
 }
 
 /// Something found.
 #[derive(Clone, Debug)]
-pub(crate) struct Found {
+pub(crate) struct FoundFile {
     pub(crate) path: RepoPath,
     pub(crate) stat: Stat,
 }
 
 /// A folder that was listed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Folder {
-    pub(crate) holds: Holds,
+pub(crate) struct FoundFolder {
+    pub(crate) content: FolderContent,
     /// Its permission bits.
     pub(crate) mode: u32,
 }
 
 /// What else a folder holds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Holds {
+pub(crate) enum FolderContent {
     /// Nothing but what matches, and folders that were listed.
     Matching,
     /// Something that is none of the patterns' business.
@@ -58,14 +58,14 @@ pub(crate) enum Holds {
 
 /// Something that stands where a folder should.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct Blocked {
+pub(crate) struct BlockedPath {
     pub(crate) path: RepoPath,
     pub(crate) what: &'static str,
 }
 
-impl Walked {
+impl WalkResult {
     /// What is at this very path, if it is no folder.
-    pub(crate) fn file(&self, path: &RepoPath) -> Option<&Found> {
+    pub(crate) fn file(&self, path: &RepoPath) -> Option<&FoundFile> {
         self.files.binary_search_by(|found| found.path.cmp(path)).ok().map(|index| &self.files[index])
     }
 }
@@ -77,7 +77,7 @@ pub(crate) fn is_output(patterns: &Patterns, folder: &RepoPath) -> bool {
 }
 
 /// What a file is that can't be an output, as a noun.
-pub(crate) fn special(stat: &Stat) -> Option<&'static str> {
+pub(crate) fn special_kind(stat: &Stat) -> Option<&'static str> {
     match stat.mode & 0o170_000 {
         0o010_000 => Some("named pipe"),
         0o140_000 => Some("socket"),
@@ -88,16 +88,16 @@ pub(crate) fn special(stat: &Stat) -> Option<&'static str> {
 
 /// Lists what matches `patterns` below `root`, from their literal folders on. Symlinks are not
 /// followed and nothing below a `.git` is looked at.
-pub(crate) fn walk(root: &Path, patterns: &Patterns) -> Result<Walked, FileError> {
-    let reach = Reach::of(patterns);
-    let mut walked = Walked::default();
+pub(crate) fn walk(root: &Path, patterns: &Patterns) -> Result<WalkResult, FileError> {
+    let reach = PatternReach::of(patterns);
+    let mut walked = WalkResult::default();
     let mut level = Vec::new();
     for start in patterns.folders() {
         if let Some(stat) = look_at_start(root, &start, &mut walked)? {
             if stat.is_dir() {
                 level.push((start, stat.mode & 0o7777));
             } else if patterns.matches(&start) {
-                walked.files.push(Found { path: start, stat });
+                walked.files.push(FoundFile { path: start, stat });
             }
         }
     }
@@ -116,7 +116,7 @@ pub(crate) fn walk(root: &Path, patterns: &Patterns) -> Result<Walked, FileError
             if is_output(patterns, &folder) {
                 walked.matching.push(folder.clone());
             }
-            walked.folders.insert(folder, Folder { holds: listing.holds, mode });
+            walked.folders.insert(folder, FoundFolder { content: listing.content, mode });
             walked.files.extend(listing.files);
             below.extend(listing.folders);
         }
@@ -130,13 +130,13 @@ pub(crate) fn walk(root: &Path, patterns: &Patterns) -> Result<Walked, FileError
 
 /// The stat of the place where a walk starts; none if nothing is there, or something stands where
 /// a folder above it should.
-fn look_at_start(root: &Path, start: &RepoPath, walked: &mut Walked) -> Result<Option<Stat>, FileError> {
+fn look_at_start(root: &Path, start: &RepoPath, walked: &mut WalkResult) -> Result<Option<Stat>, FileError> {
     let mut at = RepoPath::top();
     for part in start.parts() {
         let Some(stat) = look(&at.under(root), at.is_top())? else { return Ok(None) };
         if !stat.is_dir() {
             let what = if stat.is_symlink() { "a symlink" } else { "not a folder" };
-            walked.blocked.get_or_insert(Blocked { path: at, what });
+            walked.blocked.get_or_insert(BlockedPath { path: at, what });
             return Ok(None);
         }
         at = at.child(part);
@@ -162,16 +162,16 @@ fn present(meta: io::Result<Metadata>) -> io::Result<Option<Metadata>> {
 
 /// One folder's entries.
 struct Listing {
-    files: Vec<Found>,
+    files: Vec<FoundFile>,
     folders: Vec<(RepoPath, u32)>,
-    holds: Holds,
+    content: FolderContent,
     is_empty: bool,
 }
 
-fn list(root: &Path, folder: &RepoPath, reach: &Reach<'_>) -> Result<Listing, FileError> {
+fn list(root: &Path, folder: &RepoPath, reach: &PatternReach<'_>) -> Result<Listing, FileError> {
     let path = folder.under(root);
     let mut listing =
-        Listing { files: Vec::new(), folders: Vec::new(), holds: Holds::Matching, is_empty: true };
+        Listing { files: Vec::new(), folders: Vec::new(), content: FolderContent::Matching, is_empty: true };
     let entries = match std::fs::read_dir(&path) {
         Ok(entries) => entries,
         // It went since it was seen; whatever compares finds that out.
@@ -187,30 +187,30 @@ fn list(root: &Path, folder: &RepoPath, reach: &Reach<'_>) -> Result<Listing, Fi
         let name = entry.file_name();
         let child = folder.child(name.as_bytes());
         if name == ".git" {
-            listing.holds = Holds::Foreign;
+            listing.content = FolderContent::Foreign;
         } else if meta.is_dir() {
             if reach.may_hold(&child) {
                 listing.folders.push((child, Stat::of(&meta).mode & 0o7777));
             } else {
-                listing.holds = Holds::Foreign;
+                listing.content = FolderContent::Foreign;
             }
         } else if reach.patterns.matches(&child) {
-            listing.files.push(Found { path: child, stat: Stat::of(&meta) });
+            listing.files.push(FoundFile { path: child, stat: Stat::of(&meta) });
         } else {
-            listing.holds = Holds::Foreign;
+            listing.content = FolderContent::Foreign;
         }
     }
     Ok(listing)
 }
 
 /// How far patterns reach down: which folders can be left unlisted.
-struct Reach<'a> {
+struct PatternReach<'a> {
     patterns: &'a Patterns,
     /// The folder of each including pattern and the parts below it; none: everything is reached.
     below: Option<Vec<(RepoPath, Vec<String>)>>,
 }
 
-impl<'a> Reach<'a> {
+impl<'a> PatternReach<'a> {
     fn of(patterns: &'a Patterns) -> Self {
         let mut below = Vec::new();
         let everything = !add_reach(patterns, &mut below);
@@ -301,7 +301,7 @@ mod tests {
         ];
         for (texts, held, other) in cases {
             let patterns = patterns(texts);
-            let reach = Reach::of(&patterns);
+            let reach = PatternReach::of(&patterns);
             for (folders, expected) in [(held, true), (other, false)] {
                 for folder in *folders {
                     let path = RepoPath::from_git(folder.as_bytes());
@@ -326,8 +326,8 @@ mod tests {
         let found: Vec<String> = walked.files.iter().map(|found| found.path.to_string()).collect();
         assert_eq!(found, ["dist/a", "dist/link"]);
         assert_eq!(walked.empty, [RepoPath::from_git(&b"dist/none"[..])]);
-        assert_eq!(walked.folders[&RepoPath::from_git(&b"dist/sub"[..])].holds, Holds::Foreign);
-        assert_eq!(walked.folders[&RepoPath::from_git(&b"dist/none"[..])].holds, Holds::Matching);
+        assert_eq!(walked.folders[&RepoPath::from_git(&b"dist/sub"[..])].content, FolderContent::Foreign);
+        assert_eq!(walked.folders[&RepoPath::from_git(&b"dist/none"[..])].content, FolderContent::Matching);
         assert_eq!(walked.blocked, None);
 
         std::os::unix::fs::symlink("dist", root.join("way")).unwrap();

@@ -19,10 +19,10 @@ use rustix::io::Errno;
 use crate::base::digest::{Digest, Fields};
 use crate::base::file::FileError;
 use crate::base::path::RepoPath;
-use crate::cache::format::entry::{Packed, Stored};
-use crate::cache::outputs::output_set::Content;
-use crate::cache::restore::fetch::Contents;
-use crate::cache::restore::plan::{Place, Plan, Write};
+use crate::cache::format::entry::{PackPosition, StoredOutput};
+use crate::cache::outputs::output_set::OutputContent;
+use crate::cache::restore::fetch::FetchedContents;
+use crate::cache::restore::plan::{Destination, PlannedWrite, RestorePlan};
 
 /// What the owner of a folder needs to change what is in it.
 const OWN: u32 = 0o700;
@@ -51,11 +51,11 @@ impl<'a> Installer<'a> {
     /// Removes, makes folders, writes, and gives folders their modes.
     pub(crate) fn run(
         &self,
-        outputs: &[Stored],
-        plan: &Plan,
-        contents: &mut Contents,
+        outputs: &[StoredOutput],
+        plan: &RestorePlan,
+        contents: &mut FetchedContents,
     ) -> Result<(), FileError> {
-        let opened = self.open_up(outputs, plan);
+        let opened = self.make_folders_writable(outputs, plan);
         let changed = self.change(outputs, plan, contents);
         for (folder, mode) in opened.iter().rev() {
             // Those that are gone or get another mode below need none.
@@ -67,7 +67,7 @@ impl<'a> Installer<'a> {
 
     /// Makes folders writable in which something is to be changed: tasks may leave them read-only.
     /// Returns their former modes, the highest first.
-    fn open_up(&self, outputs: &[Stored], plan: &Plan) -> Vec<(RepoPath, u32)> {
+    fn make_folders_writable(&self, outputs: &[StoredOutput], plan: &RestorePlan) -> Vec<(RepoPath, u32)> {
         let written = plan.writes.iter().map(|write| &outputs[write.index].output.path);
         let changed = plan.remove.iter().chain(&plan.prune).chain(&plan.folders).chain(written);
         let folders: BTreeSet<RepoPath> =
@@ -91,18 +91,23 @@ impl<'a> Installer<'a> {
         file.set_permissions(Permissions::from_mode(mode)).map_err(self.failed("set the mode of", folder))
     }
 
-    fn change(&self, outputs: &[Stored], plan: &Plan, contents: &mut Contents) -> Result<(), FileError> {
+    fn change(
+        &self,
+        outputs: &[StoredOutput],
+        plan: &RestorePlan,
+        contents: &mut FetchedContents,
+    ) -> Result<(), FileError> {
         let large = std::mem::take(&mut contents.large);
         self.remove(plan)?;
         for folder in &plan.folders {
             self.make_folder(folder)?;
         }
-        let mut jobs: BTreeMap<RepoPath, Vec<Write>> = BTreeMap::new();
+        let mut jobs: BTreeMap<RepoPath, Vec<PlannedWrite>> = BTreeMap::new();
         for write in plan.writes.iter().filter(|write| !large.contains_key(&write.index)) {
             let folder = outputs[write.index].output.path.parent().unwrap_or_default();
             jobs.entry(folder).or_default().push(*write);
         }
-        let jobs: Vec<(&RepoPath, &[Write])> = jobs
+        let jobs: Vec<(&RepoPath, &[PlannedWrite])> = jobs
             .iter()
             .flat_map(|(folder, writes)| writes.chunks(CHUNK).map(move |chunk| (folder, chunk)))
             .collect();
@@ -142,7 +147,7 @@ impl<'a> Installer<'a> {
         Ok((self.open(&path.parent().unwrap_or_default())?, name))
     }
 
-    fn remove(&self, plan: &Plan) -> Result<(), FileError> {
+    fn remove(&self, plan: &RestorePlan) -> Result<(), FileError> {
         let mut folders: BTreeMap<RepoPath, Vec<&RepoPath>> = BTreeMap::new();
         for path in &plan.remove {
             folders.entry(path.parent().unwrap_or_default()).or_default().push(path);
@@ -181,9 +186,9 @@ impl<'a> Installer<'a> {
     fn write(
         &self,
         folder: &RepoPath,
-        writes: &[Write],
-        outputs: &[Stored],
-        contents: &Contents,
+        writes: &[PlannedWrite],
+        outputs: &[StoredOutput],
+        contents: &FetchedContents,
     ) -> Result<(), FileError> {
         let open = self.open(folder)?;
         let device = rustix::fs::fstat(&open)
@@ -199,16 +204,16 @@ impl<'a> Installer<'a> {
             let stored = &outputs[write.index];
             let path = &stored.output.path;
             let new = match &stored.output.content {
-                Content::Symlink { target } => New::Symlink(target),
-                Content::File { mode, size, .. } => {
-                    let packed = stored.packed.unwrap_or(Packed { pack: u32::MAX, offset: 0 });
+                OutputContent::Symlink { target } => NewFile::Symlink(target),
+                OutputContent::File { mode, size, .. } => {
+                    let packed = stored.packed.unwrap_or(PackPosition { pack: u32::MAX, offset: 0 });
                     contents.read(packed, *size, &mut buffer).map_err(self.failed("restore", path))?;
-                    New::File(&buffer, *mode)
+                    NewFile::File(&buffer, *mode)
                 }
-                Content::Folder { .. } => continue,
+                OutputContent::Folder { .. } => continue,
             };
             let name = path.parts().last().unwrap_or_default();
-            let place = At { folder: open.as_fd(), name, aside, temp: self.temp_name(path) };
+            let place = InstallSlot { folder: open.as_fd(), name, aside, temp: self.temp_name(path) };
             place.put(&new, write.at).map_err(self.failed("restore", path))?;
         }
         Ok(())
@@ -221,10 +226,14 @@ impl<'a> Installer<'a> {
             Ok(()) => Ok(()),
             // The same device under two mounts.
             Err(Errno::XDEV) => {
-                let place =
-                    At { folder: folder.as_fd(), name, aside: folder.as_fd(), temp: self.temp_name(path) };
+                let place = InstallSlot {
+                    folder: folder.as_fd(),
+                    name,
+                    aside: folder.as_fd(),
+                    temp: self.temp_name(path),
+                };
                 File::open(staged)
-                    .and_then(|file| place.replace(&New::Copy(&file)))
+                    .and_then(|file| place.replace(&NewFile::Copy(&file)))
                     .map_err(self.failed("restore", path))
             }
             Err(error) => Err(self.failed("restore", path)(error.into())),
@@ -246,7 +255,7 @@ fn same_width<T: TryInto<u64>>(device: T) -> u64 {
 }
 
 /// What is put in place.
-enum New<'a> {
+enum NewFile<'a> {
     Symlink(&'a [u8]),
     /// Bytes and mode.
     File(&'a [u8], u32),
@@ -255,17 +264,17 @@ enum New<'a> {
 }
 
 /// A name in a folder, and where a temporary name for it may be used.
-struct At<'a> {
+struct InstallSlot<'a> {
     folder: BorrowedFd<'a>,
     name: &'a [u8],
     aside: BorrowedFd<'a>,
     temp: Vec<u8>,
 }
 
-impl At<'_> {
+impl InstallSlot<'_> {
     /// Makes it in place where nothing is, else beside it and renames.
-    fn put(&self, new: &New<'_>, at: Place) -> io::Result<()> {
-        if at == Place::Free {
+    fn put(&self, new: &NewFile<'_>, at: Destination) -> io::Result<()> {
+        if at == Destination::Free {
             match make(self.folder, self.name, new) {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 made => return made,
@@ -274,7 +283,7 @@ impl At<'_> {
         self.replace(new)
     }
 
-    fn replace(&self, new: &New<'_>) -> io::Result<()> {
+    fn replace(&self, new: &NewFile<'_>) -> io::Result<()> {
         let replaced = match self.replace_by(self.aside, new) {
             Err(Errno::XDEV) => self.replace_by(self.folder, new),
             replaced => replaced,
@@ -282,7 +291,7 @@ impl At<'_> {
         replaced.map_err(io::Error::from)
     }
 
-    fn replace_by(&self, aside: BorrowedFd<'_>, new: &New<'_>) -> rustix::io::Result<()> {
+    fn replace_by(&self, aside: BorrowedFd<'_>, new: &NewFile<'_>) -> rustix::io::Result<()> {
         let made = match make(aside, &self.temp, new) {
             // A killed process of the same id left it.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
@@ -301,11 +310,11 @@ impl At<'_> {
 }
 
 /// Makes a file or a symlink where nothing is. One that fails is removed.
-fn make(folder: BorrowedFd<'_>, name: &[u8], new: &New<'_>) -> io::Result<()> {
+fn make(folder: BorrowedFd<'_>, name: &[u8], new: &NewFile<'_>) -> io::Result<()> {
     let (mode, mut bytes): (u32, Box<dyn io::Read + '_>) = match new {
-        New::Symlink(target) => return Ok(rustix::fs::symlinkat(*target, folder, name)?),
-        New::File(bytes, mode) => return make_file(folder, name, *mode, |file| file.write_all(bytes)),
-        New::Copy(file) => (file.metadata()?.mode() & 0o7777, Box::new(*file)),
+        NewFile::Symlink(target) => return Ok(rustix::fs::symlinkat(*target, folder, name)?),
+        NewFile::File(bytes, mode) => return make_file(folder, name, *mode, |file| file.write_all(bytes)),
+        NewFile::Copy(file) => (file.metadata()?.mode() & 0o7777, Box::new(*file)),
     };
     make_file(folder, name, mode, |file| io::copy(&mut bytes, file).map(|_| ()))
 }

@@ -13,13 +13,13 @@ use crate::base::pattern::Patterns;
 use crate::cache::Cache;
 use crate::cache::error::CacheError;
 use crate::cache::format::entry::Entry;
-use crate::cache::restore::fetch::Contents;
+use crate::cache::restore::fetch::FetchedContents;
 use crate::cache::restore::install::Installer;
-use crate::cache::restore::plan::{Ground, Plan, RestoreError};
+use crate::cache::restore::plan::{RestoreError, RestorePlan, RestoreTarget};
 
 /// What a restore did.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Restored {
+pub struct RestoreCounts {
     /// Files and symlinks that were written.
     pub written: usize,
     /// Files and symlinks that were deleted because the entry does not have them.
@@ -42,23 +42,23 @@ impl Cache {
         patterns: &Patterns,
         entry: &Entry,
         is_tracked: &dyn Fn(&RepoPath) -> bool,
-    ) -> Result<Restored, RestoreError> {
-        let ground = Ground { root, patterns, is_tracked };
+    ) -> Result<RestoreCounts, RestoreError> {
+        let target = RestoreTarget { root, patterns, is_tracked };
         let temp = self.dirs.temp();
-        let plan = Plan::make(&ground, &entry.outputs, &self.table(root), &temp)?;
+        let plan = RestorePlan::new(&target, &entry.outputs, &self.table(root), &temp)?;
         let mut contents = self.fetch(root, entry, &plan)?;
         let installer = Installer::new(root, self.dirs.writable_temp().as_deref())?;
         installer.run(&entry.outputs, &plan, &mut contents).map_err(RestoreError::Partly)?;
-        Ok(Restored { written: plan.writes.len(), removed: plan.remove.len() })
+        Ok(RestoreCounts { written: plan.writes.len(), removed: plan.remove.len() })
     }
 
     /// Takes files and symlinks below `root` out. A symlink above one of them is not followed.
     ///
     /// # Errors
     /// One of them is a folder, lies behind a symlink or can't be removed; others may be gone.
-    pub fn take_out(&self, root: &Path, paths: Vec<RepoPath>) -> Result<(), CacheError> {
-        let plan = Plan { remove: paths, ..Plan::default() };
+    pub fn remove_files(&self, root: &Path, paths: Vec<RepoPath>) -> Result<(), CacheError> {
+        let plan = RestorePlan { remove: paths, ..RestorePlan::default() };
         let installer = Installer::new(root, self.dirs.writable_temp().as_deref())?;
-        Ok(installer.run(&[], &plan, &mut Contents::default())?)
+        Ok(installer.run(&[], &plan, &mut FetchedContents::default())?)
     }
 }

@@ -10,12 +10,12 @@ use crate::base::path::RepoPath;
 use crate::base::pattern::Patterns;
 use crate::base::units;
 use crate::cache::error::{CacheError, is_full};
-use crate::cache::format::entry::Stored;
-use crate::cache::outputs::compare::{self, Glance};
+use crate::cache::format::entry::StoredOutput;
+use crate::cache::outputs::compare::{self, StatComparison};
 use crate::cache::outputs::content;
-use crate::cache::outputs::output_set::{Content, Output};
-use crate::cache::outputs::table::Table;
-use crate::cache::outputs::walk::{self, Found, Holds, Walked};
+use crate::cache::outputs::output_set::{Output, OutputContent};
+use crate::cache::outputs::table::StatTable;
+use crate::cache::outputs::walk::{self, FolderContent, FoundFile, WalkResult};
 
 /// Why outputs were not restored. Each is one line. Unless it is [`Self::Partly`], nothing was
 /// changed.
@@ -65,7 +65,7 @@ pub enum RestoreError {
 
 impl RestoreError {
     /// Turns a full disk into the one line that says so.
-    pub(crate) fn of(error: FileError, path: &Path, needed: u64) -> Self {
+    pub(crate) fn from_file_error(error: FileError, path: &Path, needed: u64) -> Self {
         if is_full(&error.source) {
             Self::NoSpace { path: path.to_owned(), needed }
         } else {
@@ -76,7 +76,7 @@ impl RestoreError {
 
 /// What a restore does, in this order.
 #[derive(Debug, Default)]
-pub(crate) struct Plan {
+pub(crate) struct RestorePlan {
     /// Files and symlinks that go.
     pub(crate) remove: Vec<RepoPath>,
     /// Folders that go if they are empty by then, the deepest first.
@@ -84,84 +84,90 @@ pub(crate) struct Plan {
     /// Folders that are made, the highest first.
     pub(crate) folders: Vec<RepoPath>,
     /// Outputs that are written, by their index.
-    pub(crate) writes: Vec<Write>,
+    pub(crate) writes: Vec<PlannedWrite>,
     /// Folders that get this mode when all is written, the deepest first.
     pub(crate) modes: Vec<(RepoPath, u32)>,
 }
 
 /// An output that is written.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Write {
+pub(crate) struct PlannedWrite {
     pub(crate) index: usize,
-    pub(crate) at: Place,
+    pub(crate) at: Destination,
 }
 
 /// What is where an output goes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Place {
+pub(crate) enum Destination {
     Free,
     Taken,
 }
 
 /// Where a restore happens, and what may not be deleted there.
 #[derive(Clone, Copy)]
-pub(crate) struct Ground<'a> {
+pub(crate) struct RestoreTarget<'a> {
     pub(crate) root: &'a Path,
     pub(crate) patterns: &'a Patterns,
     pub(crate) is_tracked: &'a dyn Fn(&RepoPath) -> bool,
 }
 
-impl Plan {
-    /// Compares what is there with what shall be. Contents are read where stats do not vouch for them.
-    pub(crate) fn make(
-        ground: &Ground<'_>,
-        outputs: &[Stored],
-        table: &Table,
+impl RestorePlan {
+    /// Compares what is there with what shall be. FetchedContents are read where stats do not vouch for them.
+    pub(crate) fn new(
+        target: &RestoreTarget<'_>,
+        outputs: &[StoredOutput],
+        table: &StatTable,
         temp: &Path,
     ) -> Result<Self, RestoreError> {
-        let above = folders_above(outputs, ground.patterns)?;
-        let walked = walk::walk(ground.root, ground.patterns)?;
+        let above = folders_above(outputs, target.patterns)?;
+        let walked = walk::walk(target.root, target.patterns)?;
         if let Some(blocked) = walked.blocked {
             let what = if blocked.what == "a symlink" { "it is a symlink" } else { "it is not a folder" };
             return Err(RestoreError::InTheWay { path: blocked.path, what });
         }
         let mut plan = Self::default();
-        plan.compare(ground, outputs, &walked, (table, temp));
-        plan.plan_removals(ground, outputs, &walked, &above)?;
-        plan.plan_folders(ground, outputs, &walked, &above)?;
+        plan.compare(target, outputs, &walked, (table, temp));
+        plan.plan_removals(target, outputs, &walked, &above)?;
+        plan.plan_folders(target, outputs, &walked, &above)?;
         Ok(plan)
     }
 
     /// Finds the outputs that have to be written.
-    fn compare(&mut self, ground: &Ground<'_>, outputs: &[Stored], walked: &Walked, known: (&Table, &Path)) {
-        let mut unread: Vec<(usize, &Found, Digest)> = Vec::new();
+    fn compare(
+        &mut self,
+        target: &RestoreTarget<'_>,
+        outputs: &[StoredOutput],
+        walked: &WalkResult,
+        known: (&StatTable, &Path),
+    ) {
+        let mut unread: Vec<(usize, &FoundFile, Digest)> = Vec::new();
         for (index, output) in outputs.iter().map(|stored| &stored.output).enumerate() {
-            match compare::glance(ground.root, walked, output) {
-                Glance::Same => {}
-                Glance::Other(_) if output.is_folder() => {
+            match compare::compare_stat(target.root, walked, output) {
+                StatComparison::Same => {}
+                StatComparison::Other(_) if output.is_folder() => {
                     if !walked.folders.contains_key(&output.path) {
                         self.folders.push(output.path.clone());
                     }
-                    if let Content::Folder { mode, .. } = output.content {
+                    if let OutputContent::Folder { mode, .. } = output.content {
                         self.modes.push((output.path.clone(), mode));
                     }
                 }
-                Glance::Other(_) => {
+                StatComparison::Other(_) => {
                     let is_taken = walked.file(&output.path).is_some();
-                    let at = if is_taken { Place::Taken } else { Place::Free };
-                    self.writes.push(Write { index, at });
+                    let at = if is_taken { Destination::Taken } else { Destination::Free };
+                    self.writes.push(PlannedWrite { index, at });
                 }
-                Glance::Unread(found, digest) => unread.push((index, found, digest)),
+                StatComparison::Unread(found, digest) => unread.push((index, found, digest)),
             }
         }
         // What holds another comes before it in this order.
         self.modes.reverse();
-        let files: Vec<&Found> = unread.iter().map(|(_, found, _)| *found).collect();
-        let digests = content::digests(ground.root, &files, known.0, known.1);
+        let files: Vec<&FoundFile> = unread.iter().map(|(_, found, _)| *found).collect();
+        let digests = content::hash_files(target.root, &files, known.0, known.1);
         for ((index, _, wanted), read) in unread.into_iter().zip(digests) {
             // What can't be read is written anew, as what was edited is.
             if read.ok() != Some(wanted) {
-                self.writes.push(Write { index, at: Place::Taken });
+                self.writes.push(PlannedWrite { index, at: Destination::Taken });
             }
         }
     }
@@ -169,9 +175,9 @@ impl Plan {
     /// Finds what has to go: what matches and is none of the outputs.
     fn plan_removals(
         &mut self,
-        ground: &Ground<'_>,
-        outputs: &[Stored],
-        walked: &Walked,
+        target: &RestoreTarget<'_>,
+        outputs: &[StoredOutput],
+        walked: &WalkResult,
         above: &BTreeSet<RepoPath>,
     ) -> Result<(), RestoreError> {
         let mut files = HashSet::new();
@@ -184,12 +190,12 @@ impl Plan {
             };
         }
         for found in walked.files.iter().filter(|found| !files.contains(&found.path)) {
-            if (ground.is_tracked)(&found.path) {
+            if (target.is_tracked)(&found.path) {
                 return Err(RestoreError::Tracked { path: found.path.clone() });
             }
             self.remove.push(found.path.clone());
         }
-        let starts = ground.patterns.folders();
+        let starts = target.patterns.folders();
         let mut prune: BTreeSet<RepoPath> = BTreeSet::new();
         let parents = self.remove.iter().filter_map(RepoPath::parent);
         for folder in parents.chain(walked.empty.iter().cloned()) {
@@ -206,8 +212,8 @@ impl Plan {
             }
         }
         for path in files.iter().filter(|path| walked.folders.contains_key(**path)) {
-            for (folder, holds) in walked.folders.iter().filter(|(folder, _)| folder.is_within(path)) {
-                if holds.holds == Holds::Foreign {
+            for (folder, found) in walked.folders.iter().filter(|(folder, _)| folder.is_within(path)) {
+                if found.content == FolderContent::Foreign {
                     let what = "it holds files that are no outputs";
                     return Err(RestoreError::InTheWay { path: folder.clone(), what });
                 }
@@ -221,9 +227,9 @@ impl Plan {
     /// Finds the folders that have to be made.
     fn plan_folders(
         &mut self,
-        ground: &Ground<'_>,
-        outputs: &[Stored],
-        walked: &Walked,
+        target: &RestoreTarget<'_>,
+        outputs: &[StoredOutput],
+        walked: &WalkResult,
         above: &BTreeSet<RepoPath>,
     ) -> Result<(), RestoreError> {
         // Where nothing is written, nothing is made.
@@ -247,7 +253,7 @@ impl Plan {
                 missing.insert(folder);
                 continue;
             }
-            let full = folder.under(ground.root);
+            let full = folder.under(target.root);
             match full.symlink_metadata() {
                 Ok(meta) if meta.is_dir() => {}
                 Ok(_) => {
@@ -266,14 +272,14 @@ impl Plan {
 
 /// All folders above outputs, but the root. Fails unless each output is a path
 /// inside the root that the patterns match, and none lies below another.
-fn folders_above(outputs: &[Stored], patterns: &Patterns) -> Result<BTreeSet<RepoPath>, RestoreError> {
+fn folders_above(outputs: &[StoredOutput], patterns: &Patterns) -> Result<BTreeSet<RepoPath>, RestoreError> {
     let outside = |output: &Output| RestoreError::Outside { path: output.path.clone() };
     let mut above = BTreeSet::new();
     let mut former: Option<&RepoPath> = None;
     for output in outputs.iter().map(|stored| &stored.output) {
         let is_in_order = former.is_none_or(|former| *former < output.path);
         let is_asked = match output.content {
-            Content::Folder { .. } => walk::is_output(patterns, &output.path),
+            OutputContent::Folder { .. } => walk::is_output(patterns, &output.path),
             _ => patterns.matches(&output.path),
         };
         if !is_in_order || !is_sound(output.path.bytes()) || !is_asked {

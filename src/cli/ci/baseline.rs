@@ -14,7 +14,7 @@ use crate::cli::session::Session;
 use crate::config::model::Config;
 use crate::engine::report::baseline::{DEFAULT_BASES, NOTES_REF, parse_lenient, read_committed};
 use crate::git::{Commit, GitError, Notes, Repository};
-use crate::history::records::{Recorded, Records};
+use crate::history::gate_records::{GateRecord, GateRecords};
 
 /// Arguments of `baseline`.
 #[derive(Args, Debug, Clone)]
@@ -66,7 +66,7 @@ pub enum BaselineAction {
 pub fn perform(session: &Session, args: &BaselineArgs) -> Result<End, Failure> {
     let project = Project::open(&session.env, &session.dir)?;
     let repository = project.repository()?;
-    let place = Shelf { repository, records: Records::new(&repository.common_dir().join("xtask")) };
+    let place = Shelf { repository, records: GateRecords::new(&repository.common_dir().join("xtask")) };
     match &args.action {
         BaselineAction::Show { rev } => show(session, (&place, &project.config), rev.as_deref()),
         BaselineAction::Push { remote, rev } => push(session, &place, (remote, rev)),
@@ -82,13 +82,13 @@ pub fn perform(session: &Session, args: &BaselineArgs) -> Result<End, Failure> {
 /// Where records are.
 struct Shelf<'a> {
     repository: &'a Repository,
-    records: Records,
+    records: GateRecords,
 }
 
 impl Shelf<'_> {
     /// What is recorded of a commit here, and what is noted on it besides.
-    fn of(&self, commit: &Commit) -> Result<Vec<Recorded>, Failure> {
-        let mut all = self.records.of_tree(&commit.tree);
+    fn of(&self, commit: &Commit) -> Result<Vec<GateRecord>, Failure> {
+        let mut all = self.records.for_tree(&commit.tree);
         let note = Notes::new(self.repository, NOTES_REF).get(&commit.id)?.unwrap_or_default();
         for noted in parse_lenient(&note) {
             if !all.iter().any(|known| known.gate == noted.gate) {
@@ -99,7 +99,7 @@ impl Shelf<'_> {
     }
 
     /// The same, and what the files say that gates name as their baselines.
-    fn with_files(&self, commit: &Commit, config: &Config) -> Result<Vec<Recorded>, Failure> {
+    fn with_files(&self, commit: &Commit, config: &Config) -> Result<Vec<GateRecord>, Failure> {
         let mut all = self.of(commit)?;
         for task in &config.tasks {
             let Some(path) = task.gate.as_ref().and_then(|gate| gate.baseline.as_ref()) else { continue };
@@ -113,7 +113,7 @@ impl Shelf<'_> {
     }
 
     /// What is recorded of a commit, of which there has to be something.
-    fn something(&self, commit: &Commit) -> Result<Vec<Recorded>, Failure> {
+    fn something(&self, commit: &Commit) -> Result<Vec<GateRecord>, Failure> {
         let all = self.of(commit)?;
         if all.is_empty() {
             let short = &commit.id[..10];
@@ -140,7 +140,7 @@ fn show(
     };
     let short = &commit.id[..10];
     let mut text = String::new();
-    for Recorded { gate, record } in shelf.with_files(&commit, config)? {
+    for GateRecord { gate, record } in shelf.with_files(&commit, config)? {
         let mut parts: Vec<String> = Vec::new();
         parts.extend(record.coverage.map(|ratio| format!("{} of {} lines covered", ratio.part, ratio.whole)));
         parts.extend(record.tests.map(|tests| format!("{tests} tests run")));
@@ -183,7 +183,7 @@ fn write(session: &Session, shelf: &Shelf<'_>, (to, rev): (&PathBuf, &str)) -> R
 }
 
 /// A line for each gate.
-fn text_of(recorded: &[Recorded]) -> String {
-    // Records are of text and numbers, so they can always be written as JSON.
+fn text_of(recorded: &[GateRecord]) -> String {
+    // GateRecords are of text and numbers, so they can always be written as JSON.
     recorded.iter().filter_map(|one| serde_json::to_string(one).ok()).map(|line| line + "\n").collect()
 }

@@ -23,7 +23,7 @@ use crate::gate::connection::{Connection, Doubt};
 use crate::gate::question::{self, Question};
 use crate::gate::{definition, push};
 use crate::git::{Repository, Warmth};
-use crate::history::skips::{Skip, Skipped, Skips};
+use crate::history::skips::{Skip, SkippedTree, Skips};
 use crate::process::caller::{Caller, Watch, end_self};
 use crate::reporter::story::cut;
 use crate::reporter::text::{self, Keep};
@@ -205,7 +205,7 @@ impl Hook<'_> {
             self.session.tell(&format!("{text}{hint}"));
             return Ok(Some(End::Failed));
         }
-        let what = questions.iter().map(|question| Skipped {
+        let what = questions.iter().map(|question| SkippedTree {
             tree: question.tree.clone(),
             commit: question.commit.clone().filter(|_| !question.is_staged()),
             refs: question.refs.clone(),

@@ -22,7 +22,7 @@ use crate::config::model::Task;
 use crate::engine::context::{Context, Store};
 use crate::engine::task::task_env::{self, within};
 use crate::graph::NodeId;
-use crate::history::writers::{self, Writers};
+use crate::history::output_writers::{self, OutputWriters};
 use crate::plan::StorePermit;
 use crate::process::strays::RUN_VARIABLE;
 
@@ -105,7 +105,8 @@ fn note_writer(context: &Context<'_>, store: &Store<'_>, task: &Task) {
     if task.outputs.is_empty() || task.gate.is_some() {
         return;
     }
-    let noted = Writers::new(&store.state).note(context.location.root, &task.name, &context.options.run_id);
+    let noted =
+        OutputWriters::new(&store.state).record(context.location.root, &task.name, &context.options.run_id);
     if let Err(error) = noted {
         context.emitter.unwritten(&error);
     }
@@ -144,7 +145,7 @@ fn place(context: &Context<'_>, store: &Store<'_>, task: &Task) -> Option<PathBu
     if task.outputs.is_empty() || is_inner {
         return None;
     }
-    let place = writers::place(context.location.root, &task.name);
+    let place = output_writers::outputs_id(context.location.root, &task.name);
     Some(path(store, &format!("outputs-{}", place.hex())))
 }
 

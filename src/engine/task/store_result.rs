@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::base::digest::{Digest, Fields};
-use crate::cache::{CacheError, Content, NewEntry, OutputSet, SecretMatcher};
+use crate::cache::{CacheError, NewEntry, OutputContent, OutputSet, SecretMatcher};
 use crate::engine::context::{Context, Store};
 use crate::engine::execution::Execution;
 use crate::engine::report::error::ReportErrorKind;
@@ -219,15 +219,17 @@ fn unmatched(patterns: &[String]) -> Option<String> {
 fn unkept_report(execution: &Execution, collected: &OutputSet) -> Option<String> {
     let reports = execution.reports.as_ref()?;
     let outputs = collected.outputs().iter();
-    let lying: HashMap<String, &Content> =
+    let lying: HashMap<String, &OutputContent> =
         outputs.map(|output| (output.path.to_string(), &output.content)).collect();
     reports.sources.iter().find_map(|source| {
         let path = &source.path;
         match lying.get(path) {
-            Some(Content::File { digest, .. }) if digest.hex() == source.digest => None,
+            Some(OutputContent::File { digest, .. }) if digest.hex() == source.digest => None,
             // A later hit would be told whatever it leads to by then.
-            Some(Content::Symlink { .. }) => Some(format!("its report {path}: {}", ReportErrorKind::Symlink)),
-            Some(Content::File { .. } | Content::Folder { .. }) | None => {
+            Some(OutputContent::Symlink { .. }) => {
+                Some(format!("its report {path}: {}", ReportErrorKind::Symlink))
+            }
+            Some(OutputContent::File { .. } | OutputContent::Folder { .. }) | None => {
                 Some(format!("its report {path} was changed after it ended; do two tasks write it?"))
             }
         }

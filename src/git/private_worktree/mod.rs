@@ -135,7 +135,7 @@ impl PrivateWorktree {
     /// # Errors
     /// It was damaged since.
     pub fn open(&self, source: &Repository, filters: &[String]) -> Result<Repository, GitError> {
-        let opened = source.opener().permitting(filters).open(&self.path)?;
+        let opened = source.opener().with_permitted_filters(filters).open(&self.path)?;
         opened.ok_or_else(|| GitError::Bare { path: self.path.clone() })
     }
 

@@ -69,7 +69,8 @@ impl SubmoduleParent<'_> {
             program: self.source.program(),
         };
         own.prepare(Some(commit))?;
-        let inner = self.source.opener().permitting(self.filters).open(place)?.ok_or_else(missing)?;
+        let inner =
+            self.source.opener().with_permitted_filters(self.filters).open(place)?.ok_or_else(missing)?;
         // Refuses drivers before git could run one.
         let files =
             inner.commit_snapshot(&tree, self.filters).map_err(|error| with_outer_path(path, error))?;

@@ -149,7 +149,7 @@ impl WorkTreeState {
         let skipped: Vec<SnapshotEntry> = self.index.skip_worktree().iter().filter_map(entry).collect();
         let attributes = files.iter().filter(|at| self.index.skip_worktree().binary_search(at).is_err());
         let all = skipped.iter().cloned().chain(attributes.filter_map(entry)).collect();
-        match repository.convert_as_checked_out(all, repository.opener().permitted()) {
+        match repository.convert_as_checked_out(all, repository.opener().permitted_filters()) {
             Ok(all) => Ok(skipped
                 .into_iter()
                 .map(|entry| SnapshotEntry {

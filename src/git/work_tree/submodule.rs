@@ -43,7 +43,7 @@ fn is_clean(repository: &Repository, commit: &Commit, files: &Snapshot) -> Resul
         return Ok(true);
     }
     // Its files may still be what a checkout of the commit writes, if a filter is at work.
-    match repository.commit_snapshot(&commit.tree, repository.opener().permitted()) {
+    match repository.commit_snapshot(&commit.tree, repository.opener().permitted_filters()) {
         Ok(checked_out) => Ok(digest_entries(checked_out.entries()) == digest_entries(files.entries())),
         // Where a driver is not permitted, not knowing costs a hit, not its truth.
         Err(GitError::Filter { .. }) => Ok(false),

@@ -1,4 +1,4 @@
-//! Passes that were found out in vain: the gate passed, and the connection of the push was gone. The
+//! UnpushedPasses that were found out in vain: the gate passed, and the connection of the push was gone. The
 //! next push of the same tree may go on them, once. It must not decide when one counts.
 
 use std::path::{Path, PathBuf};
@@ -15,7 +15,7 @@ const LASTS: Duration = Duration::from_secs(60 * 60);
 
 /// The passes of a repository.
 #[derive(Clone, Debug)]
-pub struct Passes {
+pub struct UnpushedPasses {
     folder: PathBuf,
 }
 
@@ -26,7 +26,7 @@ struct Pass {
     at: Timestamp,
 }
 
-impl Passes {
+impl UnpushedPasses {
     /// Those below a state directory.
     pub fn new(state: &Path) -> Self {
         Self { folder: state.join("passes") }
@@ -64,7 +64,7 @@ mod tests {
     #[test]
     fn a_pass_counts_once_for_its_plan_and_not_for_ever() {
         let dir = tempfile::tempdir().unwrap();
-        let passes = Passes::new(dir.path());
+        let passes = UnpushedPasses::new(dir.path());
         let (plan, other) = (Digest::of(b"plan"), Digest::of(b"other"));
         let at = Timestamp(1_000_000);
         let later = |seconds: u64| Timestamp(1_000_000 + seconds * 1000);

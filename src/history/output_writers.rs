@@ -1,4 +1,4 @@
-//! Writers: which run last wrote a task's outputs in a work tree. It must not know what they are.
+//! OutputWriters: which run last wrote a task's outputs in a work tree. It must not know what they are.
 
 use std::path::{Path, PathBuf};
 
@@ -9,11 +9,11 @@ use crate::base::file::{self, Durability, FileError};
 /// The writers of a repository: a small file for each task with outputs that ran or was restored in a
 /// work tree, named by both.
 #[derive(Clone, Debug)]
-pub struct Writers {
+pub struct OutputWriters {
     folder: PathBuf,
 }
 
-impl Writers {
+impl OutputWriters {
     /// Those below a state directory.
     pub fn new(state: &Path) -> Self {
         Self { folder: state.join("writers") }
@@ -23,13 +23,13 @@ impl Writers {
     ///
     /// # Errors
     /// It can't be written.
-    pub fn note(&self, root: &Path, task: &str, run: &str) -> Result<(), FileError> {
+    pub fn record(&self, root: &Path, task: &str, run: &str) -> Result<(), FileError> {
         file::make_dir(&self.folder)?;
         file::write(&self.path(root, task), run.as_bytes(), &self.folder, Durability::Relaxed)
     }
 
     /// Whether another run than `run` wrote them at `since` or later.
-    pub fn other_since(&self, root: &Path, task: &str, run: &str, since: Timestamp) -> bool {
+    pub fn was_other_run_since(&self, root: &Path, task: &str, run: &str, since: Timestamp) -> bool {
         let path = self.path(root, task);
         let Ok(about) = path.metadata() else { return false };
         if about.modified().is_ok_and(|written| written < since.system()) {
@@ -40,12 +40,12 @@ impl Writers {
     }
 
     fn path(&self, root: &Path, task: &str) -> PathBuf {
-        self.folder.join(place(root, task).short())
+        self.folder.join(outputs_id(root, task).short())
     }
 }
 
 /// What stands for the outputs of a task in the work tree at `root`.
-pub fn place(root: &Path, task: &str) -> Digest {
+pub fn outputs_id(root: &Path, task: &str) -> Digest {
     let mut fields = Fields::new("taskgate outputs of a work tree");
     fields.add(root.as_os_str().as_encoded_bytes()).add(task.as_bytes());
     fields.digest()
@@ -58,15 +58,15 @@ mod tests {
     #[test]
     fn another_run_is_one_that_wrote_since() {
         let dir = tempfile::tempdir().unwrap();
-        let writers = Writers::new(dir.path());
+        let writers = OutputWriters::new(dir.path());
         let (root, long_ago, never) = (Path::new("/repo"), Timestamp(0), Timestamp(u64::MAX / 2));
-        assert!(!writers.other_since(root, "gen", "mine", long_ago));
-        writers.note(root, "gen", "mine").unwrap();
-        assert!(!writers.other_since(root, "gen", "mine", long_ago));
-        writers.note(root, "gen", "theirs").unwrap();
-        assert!(writers.other_since(root, "gen", "mine", long_ago));
-        assert!(!writers.other_since(root, "gen", "mine", never));
-        assert!(!writers.other_since(Path::new("/other"), "gen", "mine", long_ago));
-        assert!(!writers.other_since(root, "use", "mine", long_ago));
+        assert!(!writers.was_other_run_since(root, "gen", "mine", long_ago));
+        writers.record(root, "gen", "mine").unwrap();
+        assert!(!writers.was_other_run_since(root, "gen", "mine", long_ago));
+        writers.record(root, "gen", "theirs").unwrap();
+        assert!(writers.was_other_run_since(root, "gen", "mine", long_ago));
+        assert!(!writers.was_other_run_since(root, "gen", "mine", never));
+        assert!(!writers.was_other_run_since(Path::new("/other"), "gen", "mine", long_ago));
+        assert!(!writers.was_other_run_since(root, "use", "mine", long_ago));
     }
 }
