@@ -1,4 +1,4 @@
-//! Where the cache keeps what, below the state directory. It must not know what the files hold.
+//! The paths of the cache's files below the state directory. It does not know the files' formats.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -13,12 +13,12 @@ pub(super) struct CacheDirs {
     state: PathBuf,
 }
 
-/// What a file of the cache is.
+/// The kind of a file of the cache.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum FileKind {
-    /// One entry, named by its key.
+    /// An entry, named by its key.
     Entry,
-    /// One content, named by its digest.
+    /// A blob, named by the digest of its content.
     Blob,
 }
 
@@ -36,7 +36,7 @@ impl CacheDirs {
         Self { state: state.to_owned() }
     }
 
-    /// Makes the folders that everything else relies on.
+    /// Creates the folders that everything else needs.
     pub(super) fn create(&self) -> Result<(), FileError> {
         for folder in ["cache/entries", "cache/blobs", "cache/tmp", "stats", "locks"] {
             file::make_dir(&self.state.join(folder))?;
@@ -44,59 +44,59 @@ impl CacheDirs {
         Ok(())
     }
 
-    /// Where temporary files are written: on the file system of entries and blobs.
+    /// Returns the folder for temporary files, on the file system of entries and blobs.
     pub(super) fn temp(&self) -> PathBuf {
         self.state.join("cache/tmp")
     }
 
-    /// Returns the folder for temporary files if files can be made in it.
+    /// Returns the folder for temporary files if it can be written to.
     pub(super) fn writable_temp(&self) -> Option<PathBuf> {
         let temp = self.temp();
         rustix::fs::access(&temp, rustix::fs::Access::WRITE_OK).is_ok().then_some(temp)
     }
 
-    /// The file whose lock keeps garbage collection and stores apart.
+    /// Returns the file whose lock separates garbage collection and stores.
     pub(super) fn lock(&self) -> PathBuf {
         self.state.join("cache/lock")
     }
 
-    /// The file that holds the estimate of the cache's size.
+    /// Returns the file with the estimate of the cache's size.
     pub(super) fn size(&self) -> PathBuf {
         self.state.join("cache/size")
     }
 
-    /// The stat table of verified blobs.
+    /// Returns the stat table of verified blobs.
     pub(super) fn blob_table(&self) -> PathBuf {
         self.state.join("stats/blobs")
     }
 
-    /// The stat table of the outputs below `root`.
+    /// Returns the stat table of the outputs below `root`.
     pub(super) fn output_table(&self, root: &Path) -> PathBuf {
         let name = Digest::of(root.as_os_str().as_encoded_bytes()).hex();
         self.state.join("stats").join(format!("{name}.outputs"))
     }
 
-    /// The folder of all stat tables.
+    /// Returns the folder of all stat tables.
     pub(super) fn tables(&self) -> PathBuf {
         self.state.join("stats")
     }
 
-    /// The folder of the locks of keys.
+    /// Returns the folder of the locks of keys.
     pub(super) fn key_locks(&self) -> PathBuf {
         self.state.join("locks")
     }
 
-    /// The lock of one key.
+    /// Returns the lock of a key.
     pub(super) fn key_lock(&self, key: &Digest) -> PathBuf {
         self.key_locks().join(key.hex())
     }
 
-    /// The folder of all files of a kind.
+    /// Returns the folder of all files of a kind.
     pub(super) fn folder(&self, kind: FileKind) -> PathBuf {
         self.state.join("cache").join(kind.folder())
     }
 
-    /// The file of this kind and name.
+    /// Returns the file of this kind and name.
     pub(super) fn file(&self, kind: FileKind, name: &Digest) -> PathBuf {
         let hex = name.hex();
         let mut path = self.folder(kind);
@@ -105,13 +105,13 @@ impl CacheDirs {
         path
     }
 
-    /// The same for people: relative to the cache.
+    /// Returns the path of a file relative to the cache, for messages.
     pub(super) fn display_name(kind: FileKind, name: &Digest) -> String {
         let hex = name.hex();
         format!("{}/{}/{hex}", kind.folder(), &hex[..2])
     }
 
-    /// All files of a kind, in no order. What has another name is none of the cache's.
+    /// Lists all files of a kind, in no order. Files with other names are skipped.
     pub(super) fn list(&self, kind: FileKind) -> Result<Vec<(Digest, std::fs::Metadata)>, FileError> {
         let mut all = Vec::new();
         for shard in list_paths(&self.folder(kind))? {
@@ -134,7 +134,7 @@ impl CacheDirs {
     }
 }
 
-/// The paths of a folder's entries; none if it is missing.
+/// Lists the paths in a folder; a missing folder is empty.
 pub(super) fn list_paths(folder: &Path) -> Result<Vec<PathBuf>, FileError> {
     let listing = match std::fs::read_dir(folder) {
         Ok(listing) => listing,
@@ -144,7 +144,7 @@ pub(super) fn list_paths(folder: &Path) -> Result<Vec<PathBuf>, FileError> {
     listing.map(|entry| entry.map(|entry| entry.path()).map_err(FileError::of("list", folder))).collect()
 }
 
-/// Flushes the folders that hold these files, each once.
+/// Flushes the folders of these files, each once.
 pub(super) fn sync_folders<'a>(files: impl IntoIterator<Item = &'a Path>) -> Result<(), FileError> {
     let folders: BTreeSet<&Path> = files.into_iter().filter_map(Path::parent).collect();
     for folder in folders {
@@ -162,7 +162,7 @@ fn is_unsupported(error: &std::io::Error) -> bool {
     matches!(error.kind(), std::io::ErrorKind::Unsupported | std::io::ErrorKind::InvalidInput)
 }
 
-/// Removes a file; one that is gone already is fine.
+/// Removes a file. A missing file is not an error.
 pub(super) fn remove_file(path: &Path) -> Result<(), FileError> {
     match std::fs::remove_file(path) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {

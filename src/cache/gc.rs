@@ -1,5 +1,5 @@
-//! Garbage collection: least recently used entries go until the cache is below its cap, then blobs
-//! that nobody refers to, then what killed runs left. It must not know what entries are worth.
+//! Garbage collection: removes the least recently used entries until the cache is below its cap, then
+//! blobs without an entry, then files of killed runs. It does not know the value of entries.
 
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
@@ -14,28 +14,28 @@ use crate::cache::Cache;
 use crate::cache::dirs::{self, FileKind};
 use crate::cache::error::CacheError;
 
-/// What nobody refers to is left alone for this long.
+/// Files that no entry refers to are not removed before this age.
 const YOUNG: Duration = Duration::from_secs(60 * 60);
-/// A lock file that was left behind, and the stat table of a root nobody works in any more.
+/// The age from which a lock file of a killed run, and the stat table of an unused root, is removed.
 const STALE_LOCK: Duration = Duration::from_secs(24 * 60 * 60);
 const STALE_TABLE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
-/// What a collection did.
+/// What a garbage collection did.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct GcReport {
-    /// Entries that were removed.
+    /// The number of removed entries.
     pub entries: usize,
-    /// Blobs that were removed.
+    /// The number of removed blobs.
     pub blobs: usize,
-    /// Bytes that entries and blobs had.
+    /// The bytes of removed entries and blobs.
     pub freed: u64,
-    /// Bytes of the entries that are left and of their blobs.
+    /// The bytes of the remaining entries and their blobs.
     pub left: u64,
-    /// Temporary files of killed runs that were removed.
+    /// The number of removed temporary files of killed runs.
     pub temps: usize,
 }
 
-/// An entry as far as it matters here. A damaged one refers to nothing.
+/// An entry. A damaged one refers to no blobs.
 struct GcEntry {
     key: Digest,
     size: u64,
@@ -43,7 +43,7 @@ struct GcEntry {
     blobs: HashSet<Digest>,
 }
 
-/// A blob and how many entries refer to it.
+/// A blob and the number of entries that refer to it.
 struct GcBlob {
     size: u64,
     modified: SystemTime,
@@ -52,10 +52,11 @@ struct GcBlob {
 
 impl Cache {
     /// Collects garbage. It waits for running stores, and stores wait for it. If the cache is over
-    /// its cap, entries go until a tenth of the cap is free, but never the last one that fits.
+    /// its cap, entries are removed until a tenth of the cap is free, but never the last one that
+    /// fits.
     ///
     /// # Errors
-    /// A file can't be listed or removed. What was done so far is sound.
+    /// A file can't be listed or removed. The cache stays consistent.
     pub fn gc(&self) -> Result<GcReport, CacheError> {
         self.dirs.create()?;
         let _alone = FileLock::exclusive(&self.dirs.lock())?;
@@ -76,7 +77,7 @@ impl Cache {
         Ok(report)
     }
 
-    /// Removes all entries and blobs, and temporary files. Locks that running tasks hold stay.
+    /// Removes all entries and blobs, and temporary files. Locks of running tasks stay.
     ///
     /// # Errors
     /// A file can't be listed or removed.
@@ -120,7 +121,7 @@ impl Cache {
         Ok(blobs)
     }
 
-    /// Removes entries, and the blobs that only they needed, until there is room.
+    /// Removes entries, and the blobs that only they need, until there is room.
     fn evict(
         &self,
         mut entries: Vec<GcEntry>,
@@ -143,7 +144,7 @@ impl Cache {
                 let Some(blob) = blobs.get_mut(&digest) else { continue };
                 blob.holders -= 1;
                 if blob.holders == 0 {
-                    // Its age does not matter: nobody stores while we are alone.
+                    // Its age does not matter: there is no store while the lock is held exclusively.
                     report.left -= blob.size;
                     self.remove_blob(&digest, blob.size, report)?;
                     blobs.remove(&digest);
@@ -171,7 +172,7 @@ impl Cache {
         self.clock.now().system().duration_since(time).is_ok_and(|now| now > age)
     }
 
-    /// Removes the old files of a folder and says how many.
+    /// Removes the old files of a folder and returns how many.
     fn sweep(&self, folder: &Path, age: Duration) -> Result<usize, FileError> {
         let mut removed = 0;
         for path in dirs::list_paths(folder)? {
@@ -190,12 +191,12 @@ impl Cache {
         })
     }
 
-    /// Removes lock files of killed runs, and stat tables that nobody wrote for long.
+    /// Removes lock files of killed runs, and stat tables that were not written for a long time.
     fn sweep_locks(&self) -> Result<(), FileError> {
         for path in dirs::list_paths(&self.dirs.key_locks())? {
             let is_key = path.file_name().and_then(|name| name.to_str()).and_then(Digest::parse).is_some();
             if is_key && self.is_old_file(&path, STALE_LOCK) {
-                // Taking and dropping it removes the file; a held one stays.
+                // Taking and dropping the lock removes the file. A held one stays.
                 drop(FileLock::named(&path)?);
             }
         }

@@ -1,15 +1,19 @@
-//! The cache: entries under keys, blobs under digests, outputs put back exactly. It must not know of
-//! tasks, trees or runs.
+//! The cache: entries under keys, blobs under digests, and outputs that are restored exactly. It does
+//! not know tasks, trees or runs.
 //!
-//! An entry is one file under its key; what is too large for it are blobs, each a file under the
-//! digest of its content. Both are written whole by temporary file, flush and rename, blobs before
-//! the entry that needs them, and both carry a digest of themselves that every reading compares. So
-//! a kill or a power cut leaves at worst a file that nobody refers to, and rot is found when it is
-//! met. A blob that was verified and whose stat has not changed since is not read again.
+//! An entry is one file, named by its key; contents that are too large for it are blobs, each a file
+//! named by the digest of its content. Both are written to a temporary file, flushed and renamed,
+//! blobs before the entry that needs them, and both contain a digest of themselves that every reader
+//! checks. So a kill or a power cut leaves at worst a file that no entry refers to, and damage is
+//! found when a file is read. A blob that was verified and whose stat has not changed since is not
+//! read again.
 //!
 //! Stores hold `cache/lock` shared and garbage collection holds it alone, so a blob that a store
-//! counts on can't go before its entry is there. Reading takes no lock: what vanishes under a reader
-//! is a miss.
+//! relies on can't be removed before its entry exists. Readers take no lock: a file that is removed
+//! during a read is a miss.
+//!
+//! Read `lookup` and `store` first. `format/` has the files' formats, `dirs` their paths, `outputs/`
+//! the outputs on disk, `restore/` puts them back; `gc`, `verify` and `stats` maintain the cache.
 
 mod dirs;
 mod error;
@@ -51,26 +55,26 @@ pub use stats::{Stats, TaskStats};
 pub use store::NewEntry;
 pub use verify::{Damage, Repair, VerifyReport};
 
-/// A cache in a state directory; shared by the threads of a run.
+/// A cache in a state directory, shared by the threads of a run.
 #[derive(Debug)]
 pub struct Cache {
     dirs: CacheDirs,
     cap: u64,
     clock: Clock,
-    /// Blobs that were verified, by the stat they had.
+    /// The blobs that were verified, by their stat at that time.
     verified: OnceLock<StatTable>,
-    /// Digests of outputs, by root.
+    /// The digests of outputs, by root.
     tables: Mutex<HashMap<PathBuf, Arc<StatTable>>>,
-    /// Blobs that were found damaged; those that no store replaces are removed by the next.
+    /// Blobs that were found damaged. The next store removes those that it does not replace.
     damaged: Mutex<BTreeSet<Digest>>,
 }
 
 impl Cache {
-    /// Opens the cache in `state`, which may take `cap` bytes. Folders are made as needed; where
-    /// they can't be made, what is there can still be read.
+    /// Opens the cache in `state`, which may take `cap` bytes. Folders are created as needed. If they
+    /// can't be created, existing entries can still be read.
     pub fn open(state: &Path, cap: u64, clock: &Clock) -> Self {
         let place = CacheDirs::new(state);
-        // A store that needs them tries again, and says why it can't.
+        // A store tries again, and reports why it fails.
         let _ = place.create();
         Self {
             dirs: place,
@@ -82,20 +86,20 @@ impl Cache {
         }
     }
 
-    /// Tries to take the lock of a key, which keeps two runs from doing the same work; `None` if
-    /// another holds it. It guards nothing in the cache itself.
+    /// Tries to take the lock of a key, which keeps two runs from doing the same work; returns `None`
+    /// if another run holds it. The lock protects nothing in the cache itself.
     ///
     /// # Errors
-    /// The lock's file can't be made.
+    /// The file of the lock can't be created.
     pub fn lock(&self, key: &Digest) -> Result<Option<FileLock>, CacheError> {
         Ok(FileLock::named(&self.dirs.key_lock(key))?)
     }
 
-    /// Writes down which files need not be read again. Dropping the cache does it too, but says
-    /// nothing of failure.
+    /// Saves which files need not be read again. Dropping the cache does the same, but ignores
+    /// errors.
     ///
     /// # Errors
-    /// The disk is full. Nothing but time is lost.
+    /// The disk is full. Only time is lost.
     pub fn save(&self) -> Result<(), CacheError> {
         let temp = self.dirs.temp();
         if let Some(verified) = self.verified.get() {
@@ -111,7 +115,7 @@ impl Cache {
         Ok(())
     }
 
-    /// The digests of outputs below a root.
+    /// Returns the digests of outputs below a root.
     fn table(&self, root: &Path) -> Arc<StatTable> {
         let mut tables = self.tables.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(table) = tables.get(root) {
@@ -122,7 +126,7 @@ impl Cache {
         table
     }
 
-    /// The stat table of verified blobs.
+    /// Returns the stat table of verified blobs.
     fn verified(&self) -> &StatTable {
         self.verified.get_or_init(|| StatTable::load(self.dirs.blob_table()))
     }

@@ -1,10 +1,10 @@
-//! The search for what must not be stored, in content that streams by. It must not know the secrets,
-//! only a function that does.
+//! The search for secrets in content that is read in pieces. It does not know the secrets, only a
+//! function that does.
 
-/// What must not be stored.
+/// Finds the values of secrets, which must not be stored.
 #[derive(Clone, Copy)]
 pub struct SecretMatcher<'a> {
-    /// Whether these bytes hold a secret value.
+    /// Returns whether bytes contain the value of a secret.
     pub contains: &'a (dyn Fn(&[u8]) -> bool + Sync),
     /// The length of the longest value in bytes.
     pub longest: usize,
@@ -20,7 +20,7 @@ impl std::fmt::Debug for SecretMatcher<'_> {
 #[derive(Debug)]
 pub(super) struct SecretSearch<'a> {
     forbidden: Option<&'a SecretMatcher<'a>>,
-    /// The end of the former pieces: a value may lie across a border.
+    /// The end of the previous pieces, because a value may span several pieces.
     tail: Vec<u8>,
 }
 
@@ -29,7 +29,7 @@ impl<'a> SecretSearch<'a> {
         Self { forbidden, tail: Vec::new() }
     }
 
-    /// Whether a value ends in this piece.
+    /// Returns whether a value ends in this piece.
     pub(super) fn finds_in(&mut self, piece: &[u8]) -> bool {
         let Some(forbidden) = self.forbidden else { return false };
         let overlap = forbidden.longest.saturating_sub(1);

@@ -1,8 +1,8 @@
-//! Staging: the blobs of one store, written and flushed but not yet named. It must not know what an
-//! entry looks like.
+//! The blobs of one store, written and flushed but not yet named. They do not know the format of an
+//! entry.
 //!
-//! Nothing has a name before everything is written, so a store that fails, for a full disk say,
-//! leaves nothing behind but what the drop of temporary files removes.
+//! No blob has its name before everything is written. So a store that fails, for example because the
+//! disk is full, leaves only temporary files, which are removed on drop.
 
 use std::collections::HashSet;
 use std::fs;
@@ -24,7 +24,7 @@ use crate::cache::secret_search::{SecretMatcher, SecretSearch};
 /// A blob that is used again looks young for at least this long.
 const AGAIN: Duration = Duration::from_secs(30 * 60);
 
-/// Whether a content's blob was there already.
+/// Whether the blob of a content existed already.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum BlobState {
     AlreadyStored,
@@ -45,13 +45,13 @@ impl<'a> Staging<'a> {
         Self { cache, forbidden, seen: Mutex::default(), new: Mutex::default(), size: AtomicU64::new(0) }
     }
 
-    /// What must not be stored.
+    /// Returns a new search for secrets.
     pub(super) fn search(&self) -> SecretSearch<'a> {
         SecretSearch::new(self.forbidden)
     }
 
-    /// Stages an output's content unless the cache has a sound blob of it. It is searched for what
-    /// must not be stored in any case.
+    /// Stages the content of an output unless the cache has a sound blob of it. The content is
+    /// searched for secrets in any case.
     pub(super) fn add_output(&self, name: BlobName, source: &mut dyn Read) -> Result<(), StageError> {
         let kept = self.add(name, source, &mut self.search())?;
         if kept == BlobState::AlreadyStored && self.forbidden.is_some() {
@@ -61,7 +61,7 @@ impl<'a> Staging<'a> {
         }
     }
 
-    /// Stages bytes that need no search.
+    /// Stages bytes that need not be searched.
     pub(super) fn add_bytes(&self, name: BlobName, mut bytes: &[u8]) -> Result<(), StageError> {
         self.add(name, &mut bytes, &mut SecretSearch::new(None)).map(|_| ())
     }
@@ -86,18 +86,18 @@ impl<'a> Staging<'a> {
         Ok(BlobState::New)
     }
 
-    /// Counts bytes on disk that the entry needs.
+    /// Adds bytes on disk that the entry needs.
     pub(super) fn grow(&self, bytes: u64) {
         self.size.fetch_add(bytes, Ordering::Relaxed);
     }
 
-    /// Fails if the entry needs more than the cache may hold.
+    /// Fails if the entry needs more than the cache may take.
     pub(super) fn check_size(&self) -> Result<(), CacheError> {
         let (needed, cap) = (self.size.load(Ordering::Relaxed), self.cache.cap);
         if needed > cap { Err(CacheError::TooLarge { needed, cap }) } else { Ok(()) }
     }
 
-    /// A blob that is used again must not look like garbage.
+    /// Marks a blob as used, so that it does not look like garbage.
     fn keep(&self, digest: &Digest) {
         let path = self.cache.dirs.file(FileKind::Blob, digest);
         if let Ok(modified) = path.metadata().and_then(|meta| meta.modified()) {
@@ -120,7 +120,7 @@ impl<'a> Staging<'a> {
         }
     }
 
-    /// Gives all staged blobs their names and says how many bytes are new.
+    /// Gives all staged blobs their names.
     pub(super) fn install(self) -> Result<Installed, CacheError> {
         let new = self.new.into_inner().unwrap_or_else(PoisonError::into_inner);
         let place = &self.cache.dirs;
@@ -149,8 +149,8 @@ pub(super) struct Installed {
 }
 
 impl Installed {
-    /// Remembers the new blobs as verified: their bytes came through a private file, and whatever
-    /// changes them after the moment that is read here shows in their stat.
+    /// Remembers the new blobs as verified: their bytes were written to private files, and any later
+    /// change shows in their stat.
     pub(super) fn remember(&self, cache: &Cache) {
         let mut damaged = cache.damaged.lock().unwrap_or_else(PoisonError::into_inner);
         for digest in &self.blobs {

@@ -1,5 +1,5 @@
-//! Storing: a passed run becomes an entry, whole or not at all. It must not know whether the run
-//! deserves it.
+//! Stores the result of a passed run as an entry, completely or not at all. It does not know whether
+//! the result may be stored.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -25,49 +25,49 @@ use crate::cache::outputs::output_set::{Output, OutputContent, OutputSet};
 use crate::cache::secret_search::SecretMatcher;
 use crate::cache::stage::Staging;
 
-/// Files up to this size share packs, larger ones have blobs of their own.
+/// Files up to this size share packs; larger ones have blobs of their own.
 const SMALL_FILE: u64 = 64 << 10;
-/// Log, explanation and packs up to this size, compressed, lie in the entry's own file.
+/// A log, explanation or pack up to this compressed size is in the entry's own file.
 const INLINE: usize = 64 << 10;
-/// A pack takes files up to this sum.
+/// The maximum size of a pack.
 const PACK: u64 = 8 << 20;
 
-/// What is to be stored under a key.
+/// The result to be stored under a key.
 #[derive(Clone, Copy, Debug)]
 pub struct NewEntry<'a> {
     /// The task's name.
     pub task: &'a str,
-    /// The key field by field, for whoever asks why; the cache does not look into it.
+    /// The fields of the key, for explanations; the cache does not read them.
     pub explanation: &'a [u8],
-    /// What the run printed, secrets masked.
+    /// The output of the run, with secrets masked.
     pub log: &'a str,
     /// How long the run took, in milliseconds.
     pub took: u64,
     /// When it passed.
     pub at: Timestamp,
-    /// What it left, as [`Cache::collect`] found it.
+    /// The outputs, as returned by [`Cache::collect`].
     pub outputs: &'a OutputSet,
-    /// What its outputs must not hold.
+    /// Finds secrets, which outputs must not contain.
     pub forbidden: Option<&'a SecretMatcher<'a>>,
 }
 
-/// What took less, in milliseconds, is not flushed to the disk before it gets its name: flushing
-/// would take longer than making it again. If a power cut takes its bytes, its digest shows it.
+/// A result that took less time, in milliseconds, is not flushed to the disk: flushing would take
+/// longer than computing it again. If a power cut damages it, its digest shows that.
 const WORTH_FLUSHING: u64 = 100;
 
 impl Cache {
-    /// Stores an entry with the outputs that lie below `root`, and replaces what was under the key.
-    /// Beyond the cap it collects garbage afterwards, except on a thread of rayon's, which may hold
+    /// Stores an entry with the outputs below `root`, and replaces an existing one. If the cache
+    /// exceeds its cap, garbage is collected afterwards, except on a thread of rayon, which may have
     /// another store on its stack.
     ///
     /// # Errors
-    /// An output changed since it was collected or holds what is forbidden, the disk is full, or the
-    /// result is larger than the cache may be. Nothing is stored then and nothing stays behind.
+    /// An output has changed since it was collected or contains a secret, the disk is full, or the
+    /// result is larger than the cache may be. Then nothing is stored and no file stays.
     pub fn store(&self, key: &Digest, new: &NewEntry<'_>, root: &Path) -> Result<(), CacheError> {
         let needed = new.outputs.size() + (new.log.len() + new.explanation.len()) as u64;
         let grown = self.store_shared(key, new, root);
         let grown = grown.map_err(|error| error.with_space(&self.dirs.folder(FileKind::Entry), needed))?;
-        // The entry stands, whatever becomes of the tidying up.
+        // The entry is stored even if the cleanup fails.
         let _ = self.remove_damaged();
         if self.add_to_size_estimate(grown) > self.cap && rayon::current_thread_index().is_none() {
             let _ = self.gc();
@@ -75,13 +75,13 @@ impl Cache {
         Ok(())
     }
 
-    /// Stores while no garbage is collected; gives the bytes that were written.
+    /// Stores while no garbage is collected; returns the number of bytes written.
     fn store_shared(&self, key: &Digest, new: &NewEntry<'_>, root: &Path) -> Result<u64, CacheError> {
         if !self.dirs.temp().is_dir() {
             self.dirs.create()?;
         }
         let _shared = match FileLock::shared(&self.dirs.lock()) {
-            // Garbage collection can't take it there either, and so never runs.
+            // Garbage collection can't take the lock either, so it never runs.
             Err(error) if FileLock::is_unsupported(&error) => None,
             lock => Some(lock?),
         };
@@ -89,7 +89,8 @@ impl Cache {
         let outputs = new.outputs.outputs();
         check_names(outputs, &staging)?;
         let layout = PackLayout::of(outputs);
-        // Most tasks have no outputs; asking the thread pool to do nothing would cost more than the rest.
+        // Most tasks have no outputs. Calling the thread pool for nothing would take longer than the
+        // rest.
         let packs: Vec<NewSection<'static>> = if outputs.is_empty() {
             Vec::new()
         } else {
@@ -111,7 +112,7 @@ impl Cache {
         self.install(&draft, staging)
     }
 
-    /// Writes the entry, then names the blobs, then the entry.
+    /// Writes the entry, then gives the blobs their names, then the entry.
     fn install(&self, draft: &EntryDraft<'_>, staging: Staging<'_>) -> Result<u64, CacheError> {
         let (temp, path) = (self.dirs.temp(), self.dirs.file(FileKind::Entry, &draft.key));
         let bytes = draft.encode();
@@ -127,7 +128,7 @@ impl Cache {
             file::make_dir(shard)?;
         }
         let installed = staging.install()?;
-        // The folder is not flushed: an entry that a power cut takes back is a miss, no damage.
+        // The folder is not flushed: an entry that a power cut removes is only a miss.
         file.persist(&path).map_err(|error| FileError::of("rename into place", &path)(error.error))?;
         installed.remember(self);
         Ok(installed.bytes + bytes.len() as u64)
@@ -142,7 +143,8 @@ impl Cache {
         if damaged.is_empty() {
             return Ok(());
         }
-        // Alone, so that no store counts on a blob between our look and its end.
+        // With the exclusive lock no store can rely on a blob between its verification and its
+        // removal.
         let _alone = FileLock::exclusive(&self.dirs.lock())?;
         for digest in damaged {
             let path = self.dirs.file(FileKind::Blob, &digest);
@@ -154,7 +156,7 @@ impl Cache {
     }
 }
 
-/// Which small file goes into which pack.
+/// Assigns small files to packs.
 struct PackLayout<'a> {
     packs: Vec<Vec<&'a Output>>,
     places: HashMap<&'a RepoPath, PackPosition>,
@@ -188,7 +190,7 @@ impl<'a> PackLayout<'a> {
     }
 }
 
-/// Names and targets are stored as well, so they are searched too.
+/// Fails if a name or a symlink's target contains a secret, because they are stored too.
 fn check_names(outputs: &[Output], staging: &Staging<'_>) -> Result<(), CacheError> {
     for output in outputs {
         let target = match &output.content {
@@ -238,7 +240,8 @@ fn add_file(output: &Output, root: &Path, staging: &Staging<'_>) -> Result<(), C
     staging.check_size()
 }
 
-/// Bytes that lie in the entry if they are few, else in a blob. The caller has searched them.
+/// Returns a section: in the entry if the bytes are few, else in a blob. The caller has searched them
+/// for secrets.
 fn section<'a>(raw: &'a [u8], staging: &Staging<'_>) -> Result<NewSection<'a>, CacheError> {
     let inline = NewSection::inline(raw);
     if matches!(&inline, NewSection::Inline { bytes, .. } if bytes.len() <= INLINE) {

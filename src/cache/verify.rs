@@ -1,4 +1,4 @@
-//! Verifying: each byte of the cache is read and compared. It must not trust a stat table.
+//! Verifies every byte of the cache, without relying on stat tables.
 
 use std::collections::HashSet;
 
@@ -14,48 +14,48 @@ use crate::cache::format::blob::{self, FileFlaw, VerifyDepth};
 /// What to do about damage.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Repair {
-    /// Tell of it.
+    /// Report it.
     Report,
-    /// Tell of it and remove what is damaged, and entries that can't be restored without it.
+    /// Report it, and remove damaged files and entries that can't be restored without them.
     Remove,
 }
 
-/// What a verification found.
+/// The result of a verification.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct VerifyReport {
-    /// Entries that were read.
+    /// The number of entries that were read.
     pub entries: usize,
-    /// Blobs that were read.
+    /// The number of blobs that were read.
     pub blobs: usize,
-    /// Bytes that were read.
+    /// The number of bytes that were read.
     pub bytes: u64,
-    /// What is wrong, sorted by file.
+    /// The damage, sorted by file.
     pub damage: Vec<Damage>,
-    /// Files that were removed for it.
+    /// The number of removed files.
     pub removed: usize,
 }
 
-/// One thing that is wrong.
+/// A damaged file.
 #[derive(Clone, PartialEq, Eq, Debug, PartialOrd, Ord)]
 pub struct Damage {
-    /// The file, relative to the cache.
+    /// The path of the file, relative to the cache.
     pub file: String,
-    /// What is wrong with it, as a clause.
+    /// The damage, as a clause.
     pub how: String,
 }
 
 impl VerifyReport {
-    /// Whether nothing is wrong.
+    /// Returns whether there is no damage.
     pub fn is_clean(&self) -> bool {
         self.damage.is_empty()
     }
 }
 
-/// What reading an entry gave: the blobs it needs, or what is wrong with it.
+/// The key of an entry, and the blobs that it needs or what is wrong with it.
 type ReadEntry = (Digest, Result<Vec<Digest>, FileFlaw>);
 
 impl Cache {
-    /// Reads everything. Stores may go on meanwhile, unless damage is to be removed; garbage
+    /// Reads all files. Stores may run at the same time unless damage is to be removed; garbage
     /// collection waits.
     ///
     /// # Errors
@@ -67,7 +67,7 @@ impl Cache {
             Repair::Report => FileLock::shared(&lock)?,
             Repair::Remove => FileLock::exclusive(&lock)?,
         };
-        // Entries are read first: a blob is always there before an entry that needs it.
+        // Entries are read first: a blob always exists before an entry that needs it.
         let mut report = VerifyReport::default();
         let files = self.dirs.list(FileKind::Entry)?;
         report.bytes += files.iter().map(|(_, meta)| meta.len()).sum::<u64>();
@@ -103,7 +103,7 @@ impl Cache {
     }
 }
 
-/// Writes down what is wrong and gives the entries that can't be restored.
+/// Adds the damage to the report and returns the entries that can't be restored.
 fn judge(
     entries: &[ReadEntry],
     blobs: &[(Digest, FileFlaw)],
@@ -119,7 +119,7 @@ fn judge(
     for (key, read) in entries {
         let file = CacheDirs::display_name(FileKind::Entry, key);
         match read {
-            // It is of a former version, or was collected meanwhile.
+            // It was written by an earlier version, or was removed in the meantime.
             Err(FileFlaw::Missing) => {}
             Err(flaw) => report.damage.push(Damage { file, how: flaw.to_string() }),
             Ok(needs) => {

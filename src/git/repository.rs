@@ -1,5 +1,5 @@
-//! A repository: where its parts lie, what its revisions name and what its objects hold. It must
-//! not know the state of the work tree.
+//! A repository: its folders, what its revisions name, and the content of its objects. It does not
+//! know the state of the work tree.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -22,7 +22,7 @@ const SYMLINK: i32 = 0o120_000;
 
 /// A git repository with a work tree.
 pub struct Repository {
-    /// libgit2's handle is for one thread at a time.
+    /// One thread at a time may use libgit2's handle.
     inner: Mutex<git2::Repository>,
     work_dir: PathBuf,
     git_dir: PathBuf,
@@ -32,22 +32,22 @@ pub struct Repository {
     sparse_files: OnceLock<Vec<SnapshotEntry>>,
 }
 
-/// What it takes to open a repository.
+/// What is needed to open a repository.
 #[derive(Clone, Debug)]
 pub(super) struct RepositoryOpener {
     program: GitProgram,
     /// The folder of the user's configuration files, such as `~/.config`.
     home: Option<PathBuf>,
-    /// Filter drivers that may run to compare a submodule with its commit.
+    /// The filter drivers that may run when a submodule is compared with its commit.
     permitted_filters: Vec<String>,
 }
 
-/// A commit.
+/// A commit and its tree.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Commit {
-    /// Its id, in hexadecimal.
+    /// The commit's id, in hexadecimal.
     pub id: String,
-    /// The id of its tree, in hexadecimal.
+    /// The id of the commit's tree, in hexadecimal.
     pub tree: String,
 }
 
@@ -58,11 +58,11 @@ impl std::fmt::Debug for Repository {
 }
 
 impl Repository {
-    /// The repository that holds `dir`; `None` if none does. The caller's `GIT_*` variables are not
-    /// read: a run in a hook is a run of the repository it stands in.
+    /// Opens the repository that contains `dir`; returns `None` if there is none. The caller's
+    /// `GIT_*` variables are not read: a run in a hook uses the repository of its folder.
     ///
     /// # Errors
-    /// It is bare, damaged or not to be read.
+    /// The repository is bare, damaged or unreadable.
     pub fn discover(dir: &Path, env: &Env) -> Result<Option<Self>, GitError> {
         let set = |name| env.var(name).filter(|value| !value.is_empty()).map(PathBuf::from);
         let home = set("XDG_CONFIG_HOME").or_else(|| set("HOME").map(|home| home.join(".config")));
@@ -96,22 +96,22 @@ impl Repository {
         })
     }
 
-    /// The top of the work tree.
+    /// Returns the top folder of the work tree.
     pub fn work_dir(&self) -> &Path {
         &self.work_dir
     }
 
-    /// The folder that linked worktrees share, such as `.git`.
+    /// Returns the git folder that linked worktrees share, such as `.git`.
     pub fn common_dir(&self) -> &Path {
         &self.common_dir
     }
 
-    /// The folder of this work tree's own index and HEAD.
+    /// Returns the git folder with this work tree's own index and HEAD.
     pub fn git_dir(&self) -> &Path {
         &self.git_dir
     }
 
-    /// What HEAD is, in a few words: a branch, or a commit's short id.
+    /// Describes HEAD in a few words: its branch, or the short id of its commit.
     pub fn head(&self) -> String {
         let inner = self.lock();
         match inner.head() {
@@ -124,10 +124,10 @@ impl Repository {
         }
     }
 
-    /// The commit of HEAD; `None` before the first one.
+    /// Returns the commit of HEAD; `None` before the first commit.
     ///
     /// # Errors
-    /// HEAD is damaged.
+    /// HEAD can't be read.
     pub fn head_commit(&self) -> Result<Option<Commit>, GitError> {
         let inner = self.lock();
         match inner.head().and_then(|head| head.peel_to_commit()) {
@@ -137,11 +137,11 @@ impl Repository {
         }
     }
 
-    /// The commit that `rev` names: a branch, a tag, an id of at least four digits, or any of them
-    /// with `~`, `^` or `@{…}` behind it.
+    /// Returns the commit that `rev` names: a branch, a tag, an id of at least four digits, or any of
+    /// these followed by `~`, `^` or `@{…}`.
     ///
     /// # Errors
-    /// It names nothing, more than one object, or something other than a commit.
+    /// `rev` names nothing, several objects, or something other than a commit.
     pub fn resolve(&self, rev: &str) -> Result<Commit, GitError> {
         let inner = self.lock();
         let object = inner.revparse_single(rev).and_then(|object| object.peel_to_commit());
@@ -149,26 +149,28 @@ impl Repository {
         Ok(Commit::from_git2(&commit))
     }
 
-    /// The commit that an object leads to, tags peeled; `None` if it leads to a tree or a blob.
+    /// Returns the commit of an object, with tags peeled; `None` if the object is a tree or a blob,
+    /// or a tag of one.
     ///
     /// # Errors
-    /// There is no such object, or it can't be read.
+    /// The object is missing or can't be read.
     pub fn peel(&self, id: &str) -> Result<Option<Commit>, GitError> {
         let inner = self.lock();
         let oid = Oid::from_str(id).map_err(GitError::object("find", &id))?;
         let object = inner.find_object(oid, None).map_err(GitError::object("find", &id))?;
-        // Other things than commits and tags can't be peeled.
+        // Only commits and tags can be peeled.
         Ok(object.peel_to_commit().ok().map(|commit| Commit::from_git2(&commit)))
     }
 
-    /// Whether git ignores a path of the work tree, be it a file or a folder, there or not.
+    /// Returns whether git ignores a path of the work tree, as a file or as a folder. The path need
+    /// not exist.
     pub fn ignores(&self, path: &RepoPath) -> bool {
         let inner = self.lock();
         let is_ignored = |path: &Path| inner.is_path_ignored(path).unwrap_or(false);
         !path.is_top() && (is_ignored(path.as_path()) || is_ignored(&path.as_path().join("")))
     }
 
-    /// The branch that this clone takes for the default one of `origin`.
+    /// Returns the branch that this clone takes for the default branch of `origin`.
     pub fn default_branch(&self) -> Option<String> {
         let inner = self.lock();
         let head = inner.find_reference("refs/remotes/origin/HEAD").ok()?;
@@ -176,7 +178,8 @@ impl Repository {
         target.strip_prefix("refs/remotes/origin/").map(str::to_owned)
     }
 
-    /// Names and addresses of the remotes; of two addresses, the one that is pushed to.
+    /// Returns the names and addresses of the remotes. Of two addresses it is the one that is pushed
+    /// to.
     pub fn remotes(&self) -> Vec<(String, String)> {
         let inner = self.lock();
         let Ok(names) = inner.remotes() else { return Vec::new() };
@@ -189,7 +192,7 @@ impl Repository {
         names.filter_map(address).collect()
     }
 
-    /// `user.name <user.email>` as configured.
+    /// Returns `user.name <user.email>` from git's configuration.
     pub fn user(&self) -> Option<String> {
         let inner = self.lock();
         let config = inner.config().ok()?;
@@ -200,7 +203,8 @@ impl Repository {
         })
     }
 
-    /// The bytes of a file in a tree, as git stores them; `None` if the tree has no such file.
+    /// Returns the bytes of a file in a tree, as git stores them; `None` if the tree has no such
+    /// file.
     ///
     /// # Errors
     /// The tree or the file can't be read.
@@ -208,7 +212,7 @@ impl Repository {
         self.read_entry(tree, path, |mode| mode != SYMLINK)
     }
 
-    /// What a symlink of a tree points to; `None` if the tree has none at `path`.
+    /// Returns the target of a symlink in a tree; `None` if there is no symlink at `path`.
     ///
     /// # Errors
     /// The tree or the symlink can't be read.
@@ -234,7 +238,7 @@ impl Repository {
         Ok(Some(blob.map_err(GitError::object("read", &path))?.content().to_owned()))
     }
 
-    /// The bytes of a blob.
+    /// Returns the bytes of a blob.
     pub(super) fn read_blob(&self, id: &ContentId) -> Result<Vec<u8>, GitError> {
         let read = |inner: &git2::Repository| {
             inner.find_blob(Oid::from_bytes(&id.0)?).map(|blob| blob.content().to_owned())
@@ -247,7 +251,7 @@ impl Repository {
         .map_err(GitError::object("read the blob", &id.hex()))
     }
 
-    /// A tree, which git fetches if this clone left it out.
+    /// Returns a tree. If a partial clone lacks it, git fetches it.
     pub(super) fn tree<'r>(
         &self,
         inner: &'r git2::Repository,
@@ -259,15 +263,15 @@ impl Repository {
         }
     }
 
-    /// Whether git has the object that libgit2 does not: a partial clone fetches it when git, which
-    /// knows the way to it, is asked for it.
+    /// Returns whether git has an object that libgit2 does not find. In a partial clone git fetches a
+    /// missing object when it is asked for it.
     fn has_fetched(&self, error: &git2::Error, id: &str) -> bool {
         error.code() == ErrorCode::NotFound
             && self.program().run(self.dirs(), &["cat-file", "-e", id]).is_ok()
     }
 
-    /// The entry of a tree at `path`. Each tree on the way is looked up by itself: to libgit2, one
-    /// that a partial clone left out is the same as none.
+    /// Returns the entry of a tree at `path`. Each tree on the way is looked up by itself, because
+    /// libgit2 does not distinguish a tree that a partial clone lacks from one that does not exist.
     pub(super) fn entry_at(
         &self,
         inner: &git2::Repository,
@@ -292,12 +296,12 @@ impl Repository {
         Ok(None)
     }
 
-    /// A picture of the index as it is now.
+    /// Reads the index as it is now.
     pub(super) fn index(&self) -> Result<Index, GitError> {
         self.index_at(None)
     }
 
-    /// A picture of this index file, or else of the work tree's own.
+    /// Reads this index file, or the work tree's own if `file` is `None`.
     pub(super) fn index_at(&self, file: Option<&Path>) -> Result<Index, GitError> {
         let path = file.map_or_else(|| self.git_dir.join("index"), Path::to_owned);
         match index_file::load(&path).map_err(FileError::of("read", &path))? {
@@ -312,12 +316,12 @@ impl Repository {
         }
     }
 
-    /// libgit2's handle, for one thread at a time.
+    /// Locks libgit2's handle.
     pub(super) fn lock(&self) -> MutexGuard<'_, git2::Repository> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What a sparse checkout leaves out, once it was looked for.
+    /// The files that a sparse checkout leaves out, once they have been read.
     pub(super) fn known_sparse_files(&self) -> &OnceLock<Vec<SnapshotEntry>> {
         &self.sparse_files
     }
@@ -340,17 +344,18 @@ impl Repository {
 }
 
 impl RepositoryOpener {
-    /// The same, for repositories in which these filter drivers may run.
+    /// Returns a copy that permits these filter drivers in the repositories that it opens.
     pub(super) fn with_permitted_filters(&self, filters: &[String]) -> Self {
         Self { permitted_filters: filters.to_vec(), ..self.clone() }
     }
 
-    /// Filter drivers that may run.
+    /// Returns the filter drivers that may run.
     pub(super) fn permitted_filters(&self) -> &[String] {
         &self.permitted_filters
     }
 
-    /// The repository whose work tree is exactly `dir`, such as a submodule; `None` if there is none.
+    /// Opens the repository whose work tree is exactly `dir`, such as a submodule; returns `None` if
+    /// there is none.
     pub(super) fn open(&self, dir: &Path) -> Result<Option<Repository>, GitError> {
         match git2::Repository::open_ext(dir, RepositoryOpenFlags::NO_SEARCH, [] as [&OsStr; 0]) {
             Ok(inner) if inner.is_bare() => Ok(None),
@@ -367,7 +372,7 @@ impl Commit {
     }
 }
 
-/// Without the slash that libgit2 ends a folder with.
+/// Removes the slash that libgit2 appends to folders.
 fn without_trailing_slash(path: &Path) -> PathBuf {
     path.components().collect()
 }

@@ -1,12 +1,11 @@
-//! The part of git's configuration that changes what is in a tree. It must not know where the
-//! values are used.
+//! The part of git's configuration that affects which files a tree has and what they contain.
 
 use std::path::{Path, PathBuf};
 
 use crate::git::rules::attributes::Conversions;
 use crate::git::rules::glob::Case;
 
-/// How git is configured for one repository.
+/// The configuration of one repository.
 #[derive(Clone, Debug)]
 pub(super) struct GitSettings {
     /// `core.fileMode`.
@@ -15,11 +14,11 @@ pub(super) struct GitSettings {
     pub(super) symlinks: PropertySource,
     /// `core.ignoreCase`.
     pub(super) case: Case,
-    /// What is done to each file that no attribute speaks of, when it is read from disk.
+    /// How `git add` converts files that no attribute matches.
     pub(super) conversions_on_add: Conversions,
-    /// The effects that can make a checked-out file differ from its blob.
+    /// The conversions that can make a checked-out file differ from its blob.
     pub(super) conversions_on_checkout: Conversions,
-    /// Whether a checkout can change each file that no attribute speaks of.
+    /// Whether a checkout can convert files that no attribute matches.
     pub(super) converts_all_files: bool,
     /// `core.excludesFile`, or its default.
     pub(super) excludes_file: Option<PathBuf>,
@@ -27,17 +26,17 @@ pub(super) struct GitSettings {
     pub(super) attributes_file: Option<PathBuf>,
 }
 
-/// What decides on a property of a tracked file.
+/// Where a property of a tracked file is read from.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum PropertySource {
     /// The file on disk.
     Disk,
-    /// The index, as the disk can't hold it.
+    /// The index, because the file system can't represent it.
     Index,
 }
 
 impl GitSettings {
-    /// Of a folder that is no repository.
+    /// Returns the settings of a folder that is not a repository.
     pub(super) fn defaults() -> Self {
         Self {
             executable_bit: PropertySource::Disk,
@@ -51,7 +50,8 @@ impl GitSettings {
         }
     }
 
-    /// Reads them. `home` is the folder of the user's configuration files, such as `~/.config`.
+    /// Reads the settings from git's configuration. `home` is the folder of the user's configuration
+    /// files, such as `~/.config`.
     pub(super) fn from_config(config: &git2::Config, work_dir: &Path, home: Option<&Path>) -> Self {
         let text = |name: &str| config.get_string(name).unwrap_or_default();
         let source = |name: &str| match config.get_bool(name) {

@@ -1,7 +1,7 @@
 //! GateRecords: what gates that passed left of a tree's facts, for later trees to be compared with. It
 //! must not know which tree is compared with which.
 //!
-//! Each tree has a folder with one file a gate, so that runs at the same time don't meet.
+//! Each tree has a folder with a file for each gate, so that simultaneous runs do not conflict.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,38 +12,38 @@ use crate::base::digest::Digest;
 use crate::base::file::{self, Durability, FileError};
 use crate::quality::evidence::Record;
 
-/// Trees that are kept; beyond twice as many, the oldest go.
+/// The number of trees that are kept. Once there are twice as many, the oldest are removed.
 const KEPT: usize = 1000;
 
-/// The records of a repository.
+/// The records of a repository's gates.
 #[derive(Clone, Debug)]
 pub struct GateRecords {
     folder: PathBuf,
 }
 
-/// What is recorded of one gate, as it stands in a file or on a line.
+/// The record of one gate, as it is in a file or on a line.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct GateRecord {
     /// The gate's name.
     pub gate: String,
-    /// What its tree's facts came to.
+    /// The facts of its tree.
     pub record: Record,
 }
 
 impl GateRecords {
-    /// Those below a state directory.
+    /// Returns the records in a state directory.
     pub fn new(state: &Path) -> Self {
         Self { folder: state.join("facts") }
     }
 
-    /// What a gate left of a tree; `None` if it left nothing that can be read.
+    /// Returns the record of a gate for a tree; `None` if there is none or it can't be read.
     pub fn get(&self, tree: &str, gate: &str) -> Option<Record> {
         let bytes = file::read(&self.path(tree, gate)).ok()??;
         let recorded: GateRecord = serde_json::from_slice(&bytes).ok()?;
         (recorded.gate == gate).then_some(recorded.record)
     }
 
-    /// All that is recorded of a tree, by the names of its gates.
+    /// Returns all records of a tree, sorted by the names of the gates.
     pub fn for_tree(&self, tree: &str) -> Vec<GateRecord> {
         let entries = fs::read_dir(self.folder.join(tree)).into_iter().flatten().flatten();
         let read = |entry: fs::DirEntry| serde_json::from_slice(&fs::read(entry.path()).ok()?).ok();
@@ -52,10 +52,10 @@ impl GateRecords {
         all
     }
 
-    /// Keeps what a gate left of a tree.
+    /// Stores the record of a gate for a tree.
     ///
     /// # Errors
-    /// It can't be written.
+    /// The record can't be written.
     pub fn add(&self, tree: &str, recorded: &GateRecord) -> Result<(), FileError> {
         let path = self.path(tree, &recorded.gate);
         let folder = self.folder.join(tree);
@@ -71,7 +71,7 @@ impl GateRecords {
         self.folder.join(tree).join(Digest::of(gate.as_bytes()).short())
     }
 
-    /// Removes the oldest, if there are far too many. What can't be removed stays.
+    /// Removes the oldest trees if there are too many. Errors are ignored.
     fn prune(&self) {
         let entries = fs::read_dir(&self.folder).into_iter().flatten().flatten();
         let mut trees: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();

@@ -6,36 +6,36 @@ use crate::base::clock::Timestamp;
 use crate::base::digest::{Digest, Fields};
 use crate::base::file::{self, Durability, FileError};
 
-/// The writers of a repository: a small file for each task with outputs that ran or was restored in a
-/// work tree, named by both.
+/// The last writers of a repository: a small file for each task and work tree, written when a task
+/// with outputs runs or is restored.
 #[derive(Clone, Debug)]
 pub struct OutputWriters {
     folder: PathBuf,
 }
 
 impl OutputWriters {
-    /// Those below a state directory.
+    /// Returns the writers in a state directory.
     pub fn new(state: &Path) -> Self {
         Self { folder: state.join("writers") }
     }
 
-    /// Notes that `run` is about to write the outputs of `task` in the work tree at `root`.
+    /// Records that `run` is about to write the outputs of `task` in the work tree at `root`.
     ///
     /// # Errors
-    /// It can't be written.
+    /// The file can't be written.
     pub fn record(&self, root: &Path, task: &str, run: &str) -> Result<(), FileError> {
         file::make_dir(&self.folder)?;
         file::write(&self.path(root, task), run.as_bytes(), &self.folder, Durability::Relaxed)
     }
 
-    /// Whether another run than `run` wrote them at `since` or later.
+    /// Returns whether another run than `run` wrote them at `since` or later.
     pub fn was_other_run_since(&self, root: &Path, task: &str, run: &str, since: Timestamp) -> bool {
         let path = self.path(root, task);
         let Ok(about) = path.metadata() else { return false };
         if about.modified().is_ok_and(|written| written < since.system()) {
             return false;
         }
-        // What can't be read may be anybody's.
+        // An unreadable file may be that of any run.
         file::read(&path).ok().flatten().is_none_or(|last| last != run.as_bytes())
     }
 
@@ -44,7 +44,7 @@ impl OutputWriters {
     }
 }
 
-/// What stands for the outputs of a task in the work tree at `root`.
+/// Returns an id for the outputs of a task in the work tree at `root`.
 pub fn outputs_id(root: &Path, task: &str) -> Digest {
     let mut fields = Fields::new("taskgate outputs of a work tree");
     fields.add(root.as_os_str().as_encoded_bytes()).add(task.as_bytes());

@@ -1,5 +1,5 @@
-//! What each task left in a work tree as its reports, or had restored as such: they are its own, and may
-//! go before it writes them anew. It must not know what is there now.
+//! The report files that each task wrote or restored in a work tree. They belong to the task, which
+//! may delete them before it writes new ones. This file does not know what exists now.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -8,27 +8,29 @@ use crate::base::digest::Digest;
 use crate::base::file::{self, Durability, FileError};
 use crate::base::path::RepoPath;
 
-/// Files that are kept of a task. A task that gives its reports ever new names leaves more.
+/// The number of files that are remembered for a task. A task that always gives its reports new names
+/// writes more.
 const MOST: usize = 10_000;
 
-/// Reports, each with the digest of what was left there. The same path with anything else in it is
-/// somebody else's.
+/// Report files, each with the digest of its content. A file with the same path and another content
+/// is somebody else's.
 pub type ReportDigests = BTreeMap<RepoPath, Digest>;
 
-/// The reports of all tasks in one work tree.
+/// The report files of all tasks in one work tree.
 #[derive(Clone, Debug)]
 pub struct TaskReportFiles {
     folder: PathBuf,
 }
 
 impl TaskReportFiles {
-    /// Those in the work tree at `root`, below a state directory that it may share with others.
+    /// Returns those of the work tree at `root`, in a state directory that several work trees may
+    /// share.
     pub fn new(state: &Path, root: &Path) -> Self {
         let root = Digest::of(root.as_os_str().as_encoded_bytes());
         Self { folder: state.join("reports").join(root.short()) }
     }
 
-    /// What a task is known to have left; of a damaged record, what is whole.
+    /// Returns the known report files of a task. From a damaged record, complete rows are returned.
     pub fn for_task(&self, task: &str) -> ReportDigests {
         let bytes = file::read(&self.path(task)).ok().flatten().unwrap_or_default();
         let whole = bytes.iter().rposition(|byte| *byte == 0).map_or(&[][..], |end| &bytes[..end]);
@@ -40,17 +42,17 @@ impl TaskReportFiles {
         whole.split(|byte| *byte == 0).filter_map(row).collect()
     }
 
-    /// Adds what a task has left.
+    /// Adds report files of a task.
     ///
     /// # Errors
-    /// It can't be written.
+    /// The record can't be written.
     pub fn add(&self, task: &str, left: &ReportDigests) -> Result<(), FileError> {
         let mut known = self.for_task(task);
         if left.iter().all(|(path, digest)| known.get(path) == Some(digest)) {
             return Ok(());
         }
         known.extend(left.iter().map(|(path, digest)| (path.clone(), *digest)));
-        // Of too many, those that were just written are what is likely to lie there the next time.
+        // If there are too many, those just written are most likely to be there the next time.
         let kept = if known.len() > MOST { left } else { &known };
         let row =
             |(path, digest): (&RepoPath, &Digest)| [digest.hex().as_bytes(), path.bytes(), &[0]].concat();
@@ -83,7 +85,7 @@ mod tests {
         written.add("b", &left(&["c"])).unwrap();
         assert_eq!(written.for_task("a"), left(&["out/a.xml", "out/line\nend.xml", "out/b.xml"]));
         assert_eq!(TaskReportFiles::new(dir.path(), Path::new("/other")).for_task("a"), left(&[]));
-        // Only what was left there last.
+        // Only the last content counts.
         let again = ReportDigests::from([(RepoPath::from_git(&b"c"[..]), Digest::of(b"again"))]);
         written.add("b", &again).unwrap();
         assert_eq!(written.for_task("b"), again);

@@ -10,16 +10,16 @@ use crate::base::clock::Timestamp;
 use crate::base::digest::Digest;
 use crate::base::file::{self, Durability, FileError};
 
-/// How long one counts. Tasks whose results are never stored are to be run again some time.
+/// How long a pass counts. Tasks whose results are never stored must run again at some time.
 const LASTS: Duration = Duration::from_secs(60 * 60);
 
-/// The passes of a repository.
+/// The unused passes of a repository.
 #[derive(Clone, Debug)]
 pub struct UnpushedPasses {
     folder: PathBuf,
 }
 
-/// What passed, and when.
+/// The plan that passed, and the time.
 #[derive(Serialize, Deserialize)]
 struct Pass {
     plan: String,
@@ -27,7 +27,7 @@ struct Pass {
 }
 
 impl UnpushedPasses {
-    /// Those below a state directory.
+    /// Returns the passes in a state directory.
     pub fn new(state: &Path) -> Self {
         Self { folder: state.join("passes") }
     }
@@ -35,7 +35,7 @@ impl UnpushedPasses {
     /// Remembers that `plan` passed for `tree`.
     ///
     /// # Errors
-    /// It can't be written.
+    /// The pass can't be written.
     pub fn add(&self, tree: &str, plan: &Digest, at: Timestamp) -> Result<(), FileError> {
         file::make_dir(&self.folder)?;
         let path = self.folder.join(tree);
@@ -44,12 +44,12 @@ impl UnpushedPasses {
         file::write(&path, &text, &self.folder, Durability::Relaxed)
     }
 
-    /// How long before `now` this very plan passed for `tree`, if it is remembered. It is forgotten
-    /// by that.
+    /// Returns how long before `now` exactly this plan passed for `tree`, if that is remembered, and
+    /// forgets it.
     pub fn take(&self, tree: &str, plan: &Digest, now: Timestamp) -> Option<Duration> {
         let path = self.folder.join(tree);
         let text = file::read(&path).ok()??;
-        // Whatever it says, it is used up; one that can't be removed must not count for ever.
+        // The pass is removed in any case; if that fails, it must not count.
         std::fs::remove_file(&path).ok()?;
         let pass: Pass = serde_json::from_slice(&text).ok()?;
         let age = pass.at.age(now);

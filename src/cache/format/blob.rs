@@ -1,8 +1,8 @@
-//! A blob: one content in a file named by its digest. It must not know who refers to it.
+//! A blob: one content in a file named by its digest. It does not know which entries refer to it.
 //!
-//! The file is `MAGIC`, the digest of all that follows, then encoding, content digest, content
-//! length and the content. So a flipped byte anywhere is found without decompressing, and a file
-//! under a wrong name as well.
+//! The file is `MAGIC`, the digest of all that follows, then the encoding, the digest and the length
+//! of the content, and the content. So a flipped byte is found without decompression, and so is a
+//! file with a wrong name.
 
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek as _, SeekFrom, Write};
@@ -20,7 +20,7 @@ const MAGIC: &[u8; 8] = b"tgblob1\n";
 const HEADER: usize = 1 + Digest::LEN + 8;
 const CHUNK: usize = 256 << 10;
 
-/// A content's name and length.
+/// The digest and the length of a content.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct BlobName {
     pub(crate) digest: Digest,
@@ -33,28 +33,29 @@ impl BlobName {
     }
 }
 
-/// A blob that is written and flushed but has no name yet.
+/// A blob that is written and flushed but not yet named.
 #[derive(Debug)]
 pub(crate) struct StagedBlob {
     pub(crate) temp: TempPath,
-    /// Bytes on disk.
+    /// The bytes on disk.
     pub(crate) size: u64,
 }
 
 /// Why a content was not staged.
 #[derive(Debug)]
 pub(crate) enum StageError {
-    /// It could not be written.
+    /// The blob can't be written.
     File(FileError),
-    /// It could not be read.
+    /// The content can't be read.
     Read(io::Error),
-    /// It is not what its name says.
+    /// The content does not have the expected digest or length.
     Changed,
-    /// It holds what must not be stored.
+    /// The content contains a secret.
     Secret,
 }
 
-/// Writes the content of `source`, which should be `name`'s, to a temporary file in `temp`.
+/// Writes the content of `source`, which should have the digest and length of `name`, to a temporary
+/// file in `temp`.
 pub(crate) fn stage(
     source: &mut dyn Read,
     name: BlobName,
@@ -76,7 +77,7 @@ pub(crate) fn stage(
     Ok(StagedBlob { temp: file.into_temp_path(), size })
 }
 
-/// Writes header and content and says how many bytes they are.
+/// Writes the header and the content, and returns the number of bytes.
 fn fill_file(file: &mut File, encoding: Encoding, content: &mut ContentCopy<'_, '_>) -> io::Result<u64> {
     file.write_all(MAGIC)?;
     file.write_all(&[0; Digest::LEN])?;
@@ -98,7 +99,7 @@ fn fill_file(file: &mut File, encoding: Encoding, content: &mut ContentCopy<'_, 
     Ok(bytes + (MAGIC.len() + Digest::LEN) as u64)
 }
 
-/// The way of a content from its source into a blob, watched.
+/// Copies a content from its source into a blob, and checks it for secrets and for its digest.
 struct ContentCopy<'a, 's> {
     source: &'a mut dyn Read,
     first: Vec<u8>,
@@ -153,7 +154,7 @@ fn read_full(source: &mut dyn Read, buffer: &mut [u8]) -> io::Result<usize> {
     Ok(filled)
 }
 
-/// Hashes and counts what passes.
+/// Hashes and counts the bytes that pass through it.
 struct HashingStream<T> {
     inner: T,
     hasher: blake3::Hasher,
@@ -182,7 +183,7 @@ impl<T: Read> Read for HashingStream<T> {
     }
 }
 
-/// What is wrong with a file of the cache. Each text follows the file's name.
+/// What is wrong with a file of the cache. Each message follows the file's name.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum FileFlaw {
     #[error("missing")]
@@ -200,7 +201,7 @@ pub(crate) enum FileFlaw {
 }
 
 impl FileFlaw {
-    /// Whether the file is there, and not for this user.
+    /// Returns whether this user may not read the file.
     pub(crate) fn is_permission_denied(&self) -> bool {
         matches!(self, Self::Unreadable(error) if error.kind() == io::ErrorKind::PermissionDenied)
     }
@@ -216,16 +217,16 @@ impl From<io::Error> for FileFlaw {
     }
 }
 
-/// How far a blob is read to be believed.
+/// How thoroughly a blob is verified.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum VerifyDepth {
     /// The bytes on disk are those that were written.
     StoredOutput,
-    /// And the content that they stand for has the digest of the name.
+    /// The decompressed content also has the digest of the blob's name.
     OutputContent,
 }
 
-/// Reads a blob through and gives the stat that it had before.
+/// Verifies a blob and returns the stat that it had before.
 pub(crate) fn verify(path: &Path, digest: &Digest, depth: VerifyDepth) -> Result<Stat, FileFlaw> {
     let mut open = BlobReader::open(path, digest)?;
     match depth {
@@ -235,26 +236,26 @@ pub(crate) fn verify(path: &Path, digest: &Digest, depth: VerifyDepth) -> Result
     Ok(open.stat)
 }
 
-/// The content of a blob, verified.
+/// Returns the verified content of a blob.
 pub(crate) fn read(path: &Path, digest: &Digest) -> Result<Vec<u8>, FileFlaw> {
     let mut open = BlobReader::open(path, digest)?;
-    // The length is believed up to here only: the bytes are verified behind the reading.
+    // Only this much of the length is trusted before the bytes are verified.
     let mut content = Vec::with_capacity(usize::try_from(open.len).unwrap_or(0).min(16 << 20));
     open.unpack(&mut content).map_err(UnpackError::flaw)?;
     Ok(content)
 }
 
-/// Writes the content of a blob to `out`; it is verified only when this returned.
+/// Writes the content of a blob to `out`. It is verified only once this returns `Ok`.
 pub(crate) fn unpack(path: &Path, digest: &Digest, out: &mut dyn Write) -> Result<(), UnpackError> {
     BlobReader::open(path, digest)?.unpack(out)
 }
 
-/// Why a blob's content did not arrive.
+/// Why the content of a blob could not be unpacked.
 #[derive(Debug)]
 pub(crate) enum UnpackError {
-    /// The blob is at fault.
+    /// The blob is damaged.
     Blob(FileFlaw),
-    /// The place where it was written.
+    /// The content could not be written.
     Out(io::Error),
 }
 
@@ -279,7 +280,7 @@ impl From<FileError> for StageError {
     }
 }
 
-/// A blob whose header was read.
+/// An open blob whose header was read.
 struct BlobReader {
     rest: BufReader<HashingStream<File>>,
     check: Digest,
@@ -316,7 +317,7 @@ impl BlobReader {
         })
     }
 
-    /// Reads what is left and compares the digest of all that was read.
+    /// Reads the rest and compares the digest of everything read.
     fn drain(&mut self) -> Result<(), FileFlaw> {
         io::copy(&mut self.rest, &mut io::sink())?;
         let check = self.rest.get_ref().hasher.finalize();
@@ -335,7 +336,7 @@ impl BlobReader {
         if let Err(UnpackError::Out(error)) = decoded {
             return Err(UnpackError::Out(error));
         }
-        // A decoder's complaint says less than the check of the bytes on disk.
+        // The checksum says more than an error of the decoder.
         self.drain()?;
         decoded?;
         if hasher.finalize() == *self.name.bytes() { Ok(()) } else { Err(FileFlaw::WrongName.into()) }

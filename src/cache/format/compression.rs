@@ -1,17 +1,17 @@
-//! Bytes as they lie in the cache: compressed if that pays. It must not know where they lie.
+//! The compression of bytes in the cache. It does not know where they are stored.
 
 use std::borrow::Cow;
 
 /// The zstd level: speed matters more than the last percent.
 pub(crate) const LEVEL: i32 = 1;
 
-/// What is smaller than this is never worth compressing.
+/// Fewer bytes are never compressed.
 const SMALL: usize = 256;
 
-/// How bytes are written down.
+/// How bytes are stored.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Encoding {
-    /// As they are.
+    /// Uncompressed.
     Raw,
     /// One zstd frame.
     Zstd,
@@ -45,7 +45,7 @@ pub(crate) fn compress(raw: &[u8]) -> (Encoding, Cow<'_, [u8]>) {
     (Encoding::Raw, Cow::Borrowed(raw))
 }
 
-/// The `len` bytes that [`pack`] was given; `None` if these are not they.
+/// Returns the `len` bytes that [`compress`] was given; `None` if the bytes are damaged.
 pub(crate) fn decompress(encoding: Encoding, bytes: &[u8], len: usize) -> Option<Vec<u8>> {
     let raw = match encoding {
         Encoding::Raw => bytes.to_vec(),
@@ -54,7 +54,7 @@ pub(crate) fn decompress(encoding: Encoding, bytes: &[u8], len: usize) -> Option
     (raw.len() == len).then_some(raw)
 }
 
-/// Whether compressing bytes that begin like this pays.
+/// Returns whether it pays to compress bytes that begin like this.
 pub(crate) fn is_compressible(sample: &[u8]) -> bool {
     compress(sample).0 == Encoding::Zstd
 }

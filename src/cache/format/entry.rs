@@ -1,8 +1,8 @@
-//! An entry: what the cache keeps under a key, and how that is one file. It must not know where the
-//! file lies, nor how blobs do.
+//! An entry: what the cache stores under a key, and its file format. It does not know where the file
+//! is, nor the format of blobs.
 //!
 //! The file is `MAGIC`, the digest of all that follows, then the fields, then the sections that are
-//! small enough to lie in it. The digest is compared on every reading.
+//! small enough to be in the file. Every reader checks the digest.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -16,10 +16,10 @@ use crate::cache::format::wire;
 use crate::cache::outputs::output_set::{Output, OutputContent};
 
 const MAGIC: &[u8; 8] = b"tgentry2";
-/// How entries of former versions begin. They are left alone until they are replaced or collected.
+/// The magic bytes of earlier versions. Their entries stay until they are replaced or collected.
 const FORMER: [&[u8; 8]; 1] = [b"tgentry1"];
 
-/// What is stored under a key.
+/// The stored result of a task.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
     pub(crate) key: Digest,
@@ -28,40 +28,40 @@ pub struct Entry {
     pub(crate) at: Timestamp,
     pub(crate) output_digest: Digest,
     pub(crate) outputs: Vec<StoredOutput>,
-    /// The contents of small files, one behind the other.
+    /// The concatenated contents of small files.
     pub(crate) packs: Vec<Section>,
     pub(crate) log: Section,
     pub(crate) explanation: Section,
-    /// The whole file; the ranges of the sections lie in it.
+    /// The whole file, in which the ranges of the sections are.
     pub(crate) bytes: Vec<u8>,
 }
 
-/// An output and where its content is.
+/// An output and the place of its content.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct StoredOutput {
     pub(crate) output: Output,
-    /// Of a file: its place in a pack, or none if it has a blob of its own.
+    /// For a file, its position in a pack, or `None` if it has a blob of its own.
     pub(crate) packed: Option<PackPosition>,
 }
 
-/// A place in a pack.
+/// A position in a pack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct PackPosition {
-    /// Which pack.
+    /// The index of the pack.
     pub(crate) pack: u32,
-    /// Where in its raw bytes.
+    /// The offset in the pack's uncompressed bytes.
     pub(crate) offset: u64,
 }
 
 /// Bytes that belong to an entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Section {
-    /// Their number, uncompressed.
+    /// The uncompressed length.
     pub(crate) len: u64,
     pub(crate) location: SectionLocation,
 }
 
-/// Where a section lies.
+/// Where a section is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum SectionLocation {
     Inline(Encoding, Range<usize>),
@@ -81,7 +81,7 @@ impl<'a> NewSection<'a> {
         Self::Inline { raw_len: raw.len() as u64, encoding, bytes }
     }
 
-    /// The same without the bytes that it was made of.
+    /// Returns a copy that does not borrow.
     pub(crate) fn into_owned(self) -> NewSection<'static> {
         match self {
             Self::Inline { raw_len, encoding, bytes } => {
@@ -107,37 +107,37 @@ pub(crate) struct EntryDraft<'a> {
 }
 
 impl Entry {
-    /// The digest of the outputs; of a task without outputs, that of an empty set.
+    /// Returns the digest of the outputs; for a task without outputs, that of an empty set.
     pub fn output_digest(&self) -> Digest {
         self.output_digest
     }
 
-    /// The outputs, sorted by path.
+    /// Returns the outputs, sorted by path.
     pub fn outputs(&self) -> impl Iterator<Item = &Output> {
         self.outputs.iter().map(|stored| &stored.output)
     }
 
-    /// The key.
+    /// Returns the key.
     pub fn key(&self) -> Digest {
         self.key
     }
 
-    /// The task's name.
+    /// Returns the task's name.
     pub fn task(&self) -> &str {
         &self.task
     }
 
-    /// How long the stored run took, in milliseconds.
+    /// Returns how long the stored run took, in milliseconds.
     pub fn took(&self) -> u64 {
         self.took
     }
 
-    /// When the stored run passed.
+    /// Returns when the stored run passed.
     pub fn at(&self) -> Timestamp {
         self.at
     }
 
-    /// The blobs that it needs, some perhaps twice.
+    /// Returns the blobs that it needs, possibly with duplicates.
     pub(crate) fn blobs(&self) -> impl Iterator<Item = Digest> {
         let own = self.outputs.iter().filter_map(|stored| match stored {
             StoredOutput {
@@ -153,12 +153,12 @@ impl Entry {
         }))
     }
 
-    /// Bytes of the file.
+    /// Returns the size of the file in bytes.
     pub(crate) fn size(&self) -> u64 {
         self.bytes.len() as u64
     }
 
-    /// The entry that a file's bytes are.
+    /// Decodes the bytes of a file.
     pub(crate) fn decode(bytes: Vec<u8>, key: &Digest) -> Result<Self, FileFlaw> {
         let start = MAGIC.len() + Digest::LEN;
         if bytes.len() < start {
@@ -183,7 +183,7 @@ impl Entry {
 }
 
 impl EntryDraft<'_> {
-    /// The bytes of the file.
+    /// Returns the bytes of the file.
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut out = wire::Encoder::default();
         out.raw(MAGIC);
@@ -254,7 +254,7 @@ fn write_section(out: &mut wire::Encoder, section: &NewSection<'_>) {
     }
 }
 
-/// Stands where the encoding of an inline section stands.
+/// Written in place of an inline section's encoding.
 const IN_BLOB: u8 = 2;
 
 fn decode_fields(bytes: &[u8]) -> Option<Entry> {
@@ -331,7 +331,7 @@ fn read_stored(from: &mut wire::Decoder<'_>) -> Option<StoredOutput> {
     Some(StoredOutput { output: Output { path, content }, packed })
 }
 
-/// The range of an inline section holds only its length until the place is known.
+/// The range of an inline section has only the right length until its position is known.
 fn read_section(from: &mut wire::Decoder<'_>) -> Option<Section> {
     let (kind, len) = (from.byte()?, from.u64()?);
     let location = if kind == IN_BLOB {
@@ -365,7 +365,7 @@ mod tests {
         })
     }
 
-    /// Task, log, explanation, outputs, whether the log is a blob.
+    /// Task, log, explanation, outputs, and whether the log is a blob.
     type Parts = (String, Vec<u8>, Vec<u8>, Vec<StoredOutput>, bool);
 
     fn parts() -> impl Strategy<Value = Parts> {

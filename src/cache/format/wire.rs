@@ -1,5 +1,5 @@
-//! Numbers and byte strings in a file of the cache: little-endian, each string behind its length.
-//! It must not know what they mean.
+//! Encodes numbers and byte strings for files of the cache: little-endian, each string after its
+//! length.
 
 /// Decodes what [`Encoder`] wrote. Each method is `None` at the end of the bytes.
 #[derive(Debug)]
@@ -33,7 +33,7 @@ impl<'a> Decoder<'a> {
         self.take(len)
     }
 
-    /// Whether nothing is left.
+    /// Returns whether all bytes were read.
     pub(crate) fn is_at_end(&self) -> bool {
         self.0.is_empty()
     }

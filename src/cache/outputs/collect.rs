@@ -1,4 +1,4 @@
-//! Collecting: the output set that is on disk now. It must not know what is stored.
+//! Collects the outputs that are on disk now. It does not know what is stored.
 
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
@@ -14,16 +14,16 @@ use crate::cache::outputs::table::StatTable;
 use crate::cache::outputs::walk::{self, FoundFile, special_kind};
 
 impl Cache {
-    /// What lies below `root` within `patterns` now, with contents hashed. Files whose stat is known
-    /// are not read again.
+    /// Returns what matches `patterns` below `root` now, with hashed contents. Files with a known
+    /// stat are not read again.
     ///
     /// # Errors
-    /// An output is of a kind that can't be stored, lies behind a symlink, or changed meanwhile.
+    /// An output is of a kind that can't be stored, is behind a symlink, or changes during the call.
     pub fn collect(&self, root: &Path, patterns: &Patterns) -> Result<OutputSet, CacheError> {
         self.collect_with(root, patterns, &self.table(root))
     }
 
-    /// The same, with the stats that `known` knows.
+    /// The same as [`Self::collect`], with the stats in `known`.
     pub(crate) fn collect_with(
         &self,
         root: &Path,
@@ -62,21 +62,21 @@ impl Cache {
     }
 }
 
-/// The bytes of a symlink's target.
+/// Returns the bytes of a symlink's target.
 pub(crate) fn target(root: &Path, path: &RepoPath) -> Result<Box<[u8]>, CacheError> {
     let full = path.under(root);
     let target = std::fs::read_link(&full).map_err(FileError::of("read the symlink", &full))?;
     Ok(target.as_os_str().as_bytes().into())
 }
 
-/// The including patterns that match no output, although they have to.
+/// Returns the including patterns that match no output although they must.
 fn unmatched(patterns: &Patterns, outputs: &[Output]) -> Vec<String> {
     let matches = |item: &Item, path: &RepoPath| match &item.what {
         What::One(pattern) => pattern.matches(path),
         What::Set { patterns, .. } => patterns.matches(path),
     };
     let items = patterns.items().iter().filter(|item| !item.excludes && !item.may_miss);
-    // A folder is there for what it holds, unless it is empty.
+    // A folder counts as an output only if it is empty.
     let is_own = |output: &&Output| !matches!(output.content, OutputContent::Folder { is_empty: false, .. });
     let outputs: Vec<&Output> = outputs.iter().filter(is_own).collect();
     items

@@ -1,4 +1,4 @@
-//! Comparing: whether what is on disk is what an entry says. It must not change anything.
+//! Compares the disk with the outputs of an entry. It does not change anything.
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -14,33 +14,33 @@ use crate::cache::outputs::content;
 use crate::cache::outputs::output_set::{Output, OutputContent};
 use crate::cache::outputs::walk::{self, FoundFile, WalkResult};
 
-/// How outputs on disk relate to an entry.
+/// How the outputs on disk differ from those of an entry.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum OutputState {
     /// They are the same.
     Intact,
-    /// They are not; the first difference, as a clause: `dist/app.js was edited`.
+    /// They differ; the text is the first difference as a clause, such as `dist/app.js was edited`.
     Differs(String),
 }
 
-/// Whether what lies within patterns and is none of the outputs counts as a difference.
+/// Whether files that match the patterns and are not among the outputs count as a difference.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ExtraFiles {
-    /// It does.
+    /// They count.
     Count,
-    /// It is let be.
+    /// They are ignored.
     Ignored,
 }
 
 impl Cache {
-    /// Compares what lies within `patterns` below `root` with an entry. Files whose stat is known
-    /// are not opened.
+    /// Compares what matches `patterns` below `root` with an entry. Files with a known stat are not
+    /// opened.
     pub fn compare(&self, root: &Path, patterns: &Patterns, entry: &Entry) -> OutputState {
         self.compare_outputs(root, patterns, &entry.outputs().collect::<Vec<_>>(), ExtraFiles::Count)
     }
 
-    /// Whether these outputs lie within `patterns` below `root` as they are. Files whose stat is known
-    /// are not opened.
+    /// Compares what matches `patterns` below `root` with these outputs. Files with a known stat are
+    /// not opened.
     pub fn compare_outputs(
         &self,
         root: &Path,
@@ -72,7 +72,7 @@ impl Cache {
             return Some(format!("{} is {}", blocked.path, blocked.what));
         }
         let mut files = Vec::new();
-        // What is missing is named rather than the folder that it was in.
+        // A missing file is reported rather than its folder.
         let holds_others =
             |output: &&&Output| matches!(output.content, OutputContent::Folder { is_empty: false, .. });
         let (folders, others): (Vec<&&Output>, Vec<&&Output>) = outputs.iter().partition(holds_others);
@@ -100,17 +100,17 @@ impl Cache {
     }
 }
 
-/// What stats alone say of an output.
+/// What the stat alone says of an output.
 pub(crate) enum StatComparison<'w> {
-    /// It is as it should be.
+    /// The output is as expected.
     Same,
-    /// It is not; a clause that follows its name.
+    /// The output differs; the text is a clause that follows its name.
     Other(&'static str),
-    /// It is if its content has this digest.
+    /// The output is as expected if its content has this digest.
     Unread(&'w FoundFile, Digest),
 }
 
-/// Looks at one output without opening a file.
+/// Compares one output without opening a file.
 pub(crate) fn compare_stat<'w>(root: &Path, walked: &'w WalkResult, output: &Output) -> StatComparison<'w> {
     let found = walked.file(&output.path);
     let folder = walked.folders.get(&output.path);

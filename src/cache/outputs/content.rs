@@ -16,7 +16,7 @@ use crate::cache::error::CacheError;
 use crate::cache::outputs::table::StatTable;
 use crate::cache::outputs::walk::FoundFile;
 
-/// Opens a regular file and gives its stat; an error says that there is none any more.
+/// Opens a regular file and returns its stat; fails if it no longer exists.
 pub(crate) fn open(root: &Path, path: &RepoPath) -> Result<(File, Stat), CacheError> {
     let full = path.under(root);
     let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
@@ -42,7 +42,7 @@ pub(crate) fn changed_error(path: &RepoPath) -> CacheError {
     CacheError::Changed { path: path.clone() }
 }
 
-/// The digest of a file that had this stat before, and still has it afterwards.
+/// Returns the digest of a file whose stat is the same before and after reading.
 fn hash_file(root: &Path, found: &FoundFile) -> Result<Digest, CacheError> {
     let (mut file, before) = open(root, &found.path)?;
     if before != found.stat {
@@ -65,7 +65,7 @@ fn hash_file(root: &Path, found: &FoundFile) -> Result<Digest, CacheError> {
     Ok(Digest::from_bytes(*hasher.finalize().as_bytes()))
 }
 
-/// The digests of regular files, in their order. Those that the table knows are not opened.
+/// Returns the digests of regular files, in order. Files that the table knows are not opened.
 pub(crate) fn hash_files(
     root: &Path,
     files: &[&FoundFile],
@@ -79,7 +79,8 @@ pub(crate) fn hash_files(
     if unknown.is_empty() {
         return known.into_iter().flatten().map(Ok).collect();
     }
-    // Read before the contents are; without it nothing can be remembered, which costs time only.
+    // The time must be read before the contents. Without it nothing can be remembered, which only
+    // costs time.
     let before = Moment::now(temp);
     let read: Vec<_> = match unknown.as_slice() {
         [one] => vec![hash_file(root, one)],

@@ -1,5 +1,5 @@
-//! The walk: what lies within declared patterns now, by stat alone. It must not open a file, nor know
-//! what should lie there.
+//! Lists what matches declared patterns, by stat alone. It does not open files, and does not know
+//! which outputs are expected.
 
 use std::collections::HashMap;
 use std::fs::Metadata;
@@ -14,49 +14,49 @@ use crate::base::path::RepoPath;
 use crate::base::pattern::{Patterns, What};
 use crate::base::stat::Stat;
 
-/// From how many folders on they are listed by several threads.
+/// The number of folders from which on several threads list them.
 const PARALLEL: usize = 4;
 
-/// What lies within patterns.
+/// The result of a walk.
 #[derive(Debug, Default)]
 pub(crate) struct WalkResult {
-    /// All that match and are no folders, sorted by path.
+    /// The matches that are not folders, sorted by path.
     pub(crate) files: Vec<FoundFile>,
-    /// Folders that match and hold nothing at all, sorted.
+    /// The matching folders that are empty, sorted.
     pub(crate) empty: Vec<RepoPath>,
-    /// Folders that match, or all that may be in them does, sorted.
+    /// The folders that match, or whose whole content matches, sorted.
     pub(crate) matching: Vec<RepoPath>,
-    /// Each folder that was listed.
+    /// All listed folders.
     pub(crate) folders: HashMap<RepoPath, FoundFolder>,
-    /// What should be a folder and is not, so that patterns below it hold nothing.
+    /// A path that is not a folder although patterns continue below it.
     pub(crate) blocked: Option<BlockedPath>,
 }
 
-/// Something found.
+/// A path that was found, and its stat.
 #[derive(Clone, Debug)]
 pub(crate) struct FoundFile {
     pub(crate) path: RepoPath,
     pub(crate) stat: Stat,
 }
 
-/// A folder that was listed.
+/// A listed folder.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct FoundFolder {
     pub(crate) content: FolderContent,
-    /// Its permission bits.
+    /// The permission bits.
     pub(crate) mode: u32,
 }
 
-/// What else a folder holds.
+/// Whether a folder contains anything that does not match.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum FolderContent {
-    /// Nothing but what matches, and folders that were listed.
+    /// Only matches and listed folders.
     Matching,
-    /// Something that is none of the patterns' business.
+    /// Also paths that do not match.
     Foreign,
 }
 
-/// Something that stands where a folder should.
+/// A path that is not a folder but should be.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct BlockedPath {
     pub(crate) path: RepoPath,
@@ -64,19 +64,19 @@ pub(crate) struct BlockedPath {
 }
 
 impl WalkResult {
-    /// What is at this very path, if it is no folder.
+    /// Returns what is at exactly this path, unless it is a folder.
     pub(crate) fn file(&self, path: &RepoPath) -> Option<&FoundFile> {
         self.files.binary_search_by(|found| found.path.cmp(path)).ok().map(|index| &self.files[index])
     }
 }
 
-/// Whether a folder is an output itself: its name matches, or that of anything in it would. So it
-/// is with `dist` for `dist` and `dist/**`, and not for `dist/app.js`.
+/// Returns whether a folder is an output itself: its name matches, or any name in it would. So `dist`
+/// is an output for `dist` and `dist/**`, but not for `dist/app.js`.
 pub(crate) fn is_output(patterns: &Patterns, folder: &RepoPath) -> bool {
     !folder.is_top() && (patterns.matches(folder) || patterns.matches(&folder.child(b"\x01")))
 }
 
-/// What a file is that can't be an output, as a noun.
+/// Returns the kind of a file that can't be an output, as a noun.
 pub(crate) fn special_kind(stat: &Stat) -> Option<&'static str> {
     match stat.mode & 0o170_000 {
         0o010_000 => Some("named pipe"),
@@ -86,8 +86,8 @@ pub(crate) fn special_kind(stat: &Stat) -> Option<&'static str> {
     }
 }
 
-/// Lists what matches `patterns` below `root`, from their literal folders on. Symlinks are not
-/// followed and nothing below a `.git` is looked at.
+/// Lists what matches `patterns` below `root`, starting from their literal folders. Symlinks are not
+/// followed, and the content of `.git` is skipped.
 pub(crate) fn walk(root: &Path, patterns: &Patterns) -> Result<WalkResult, FileError> {
     let reach = PatternReach::of(patterns);
     let mut walked = WalkResult::default();
@@ -128,8 +128,8 @@ pub(crate) fn walk(root: &Path, patterns: &Patterns) -> Result<WalkResult, FileE
     Ok(walked)
 }
 
-/// The stat of the place where a walk starts; none if nothing is there, or something stands where
-/// a folder above it should.
+/// Returns the stat of the path where a walk starts; `None` if it is missing, or a parent of it is
+/// not a folder.
 fn look_at_start(root: &Path, start: &RepoPath, walked: &mut WalkResult) -> Result<Option<Stat>, FileError> {
     let mut at = RepoPath::top();
     for part in start.parts() {
@@ -144,7 +144,7 @@ fn look_at_start(root: &Path, start: &RepoPath, walked: &mut WalkResult) -> Resu
     look(&start.under(root), start.is_top())
 }
 
-/// The stat of a path, if anything is there. Only the root itself may be a symlink.
+/// Returns the stat of a path, if it exists. Only the root itself may be a symlink.
 fn look(path: &Path, is_root: bool) -> Result<Option<Stat>, FileError> {
     let meta = if is_root { path.metadata() } else { path.symlink_metadata() };
     present(meta).map(|meta| meta.map(|meta| Stat::of(&meta))).map_err(FileError::of("look at", path))
@@ -160,7 +160,7 @@ fn present(meta: io::Result<Metadata>) -> io::Result<Option<Metadata>> {
     }
 }
 
-/// One folder's entries.
+/// The entries of one folder.
 struct Listing {
     files: Vec<FoundFile>,
     folders: Vec<(RepoPath, u32)>,
@@ -174,7 +174,7 @@ fn list(root: &Path, folder: &RepoPath, reach: &PatternReach<'_>) -> Result<List
         Listing { files: Vec::new(), folders: Vec::new(), content: FolderContent::Matching, is_empty: true };
     let entries = match std::fs::read_dir(&path) {
         Ok(entries) => entries,
-        // It went since it was seen; whatever compares finds that out.
+        // It was removed in the meantime. The comparison will notice.
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(listing),
         Err(error) => return Err(FileError::of("list", &path)(error)),
     };
@@ -203,10 +203,11 @@ fn list(root: &Path, folder: &RepoPath, reach: &PatternReach<'_>) -> Result<List
     Ok(listing)
 }
 
-/// How far patterns reach down: which folders can be left unlisted.
+/// The folders that patterns can reach: all others need not be listed.
 struct PatternReach<'a> {
     patterns: &'a Patterns,
-    /// The folder of each including pattern and the parts below it; none: everything is reached.
+    /// The literal folder of each including pattern and the parts after it; `None` if everything is
+    /// reached.
     below: Option<Vec<(RepoPath, Vec<String>)>>,
 }
 
@@ -234,7 +235,7 @@ impl<'a> PatternReach<'a> {
     }
 }
 
-/// Adds the including patterns of a list; `false` if it starts from everything.
+/// Adds the including patterns of a list; returns `false` if the list starts with everything.
 fn add_reach(patterns: &Patterns, below: &mut Vec<(RepoPath, Vec<String>)>) -> bool {
     let mut including = patterns.items().iter().filter(|item| !item.excludes).peekable();
     including.peek().is_some()
@@ -247,11 +248,11 @@ fn add_reach(patterns: &Patterns, below: &mut Vec<(RepoPath, Vec<String>)>) -> b
         })
 }
 
-/// Whether a match of `rest`, taken from `base`, may lie below `folder` or cover it.
+/// Returns whether a match of `rest` below `base` may be below `folder` or cover it.
 fn reaches(base: &RepoPath, rest: &[String], folder: &RepoPath) -> bool {
     let parts = folder.parts().skip(base.parts().count());
     for (glob, part) in rest.iter().zip(parts) {
-        // A bracket may hold a slash, so parts of such a glob say nothing.
+        // A bracket may contain a slash, so the parts of such a glob can't be compared.
         if glob == "**" || glob.contains(['{', '}', '[', ']', '\\']) {
             return true;
         }

@@ -1,5 +1,5 @@
-//! Fetching: the contents that a restore writes, read and verified before anything is changed. It
-//! must not know what stands where they go.
+//! Fetches the contents that a restore writes: they are read and verified before anything is changed.
+//! It does not know what is at their destination.
 
 use std::collections::HashMap;
 use std::fs::{self, File, Permissions};
@@ -20,23 +20,23 @@ use crate::cache::format::entry::{Entry, PackPosition, Section, SectionLocation,
 use crate::cache::outputs::output_set::OutputContent;
 use crate::cache::restore::plan::{PlannedWrite, RestoreError, RestorePlan};
 
-/// Packs up to this sum are held in memory, beyond it in temporary files.
+/// Packs up to this total size are kept in memory, otherwise in temporary files.
 const MEMORY: u64 = 256 << 20;
 
 /// Verified contents.
 #[derive(Debug, Default)]
 pub(crate) struct FetchedContents {
-    /// By their number in the entry; those that nothing is taken from are missing.
+    /// The packs by their index in the entry; `None` for unused ones.
     packs: Vec<Option<Pack>>,
-    /// Large files, whole and with their mode, on the file system where they go; by the index of
-    /// the output.
+    /// Large files, complete and with their mode, on the file system of their destination; by the
+    /// index of the output.
     pub(crate) large: HashMap<usize, TempPath>,
 }
 
 #[derive(Debug)]
 enum Pack {
     Memory(Vec<u8>),
-    /// A file without a name.
+    /// An unnamed file.
     File(File),
 }
 
@@ -74,7 +74,7 @@ impl<'a> TargetDisks<'a> {
         Self { root, nearest: HashMap::new() }
     }
 
-    /// The nearest folder above `path` that exists, and its device.
+    /// Returns the nearest existing folder above `path`, and its device.
     fn above(&mut self, path: &RepoPath) -> Result<(PathBuf, u64), FileError> {
         let parent = path.parent().unwrap_or_default();
         if let Some(known) = self.nearest.get(&parent) {
@@ -101,7 +101,7 @@ fn not_a_folder(path: &Path) -> FileError {
 }
 
 impl Cache {
-    /// Reads and verifies all that the plan writes.
+    /// Reads and verifies all contents that the plan writes.
     pub(crate) fn fetch(
         &self,
         root: &Path,
@@ -145,7 +145,7 @@ impl Cache {
         entry.packs.par_iter().zip(&is_needed).map(fetch).collect()
     }
 
-    /// A pack in a file without a name.
+    /// Unpacks a pack into an unnamed file.
     fn unpack(&self, digest: &Digest, len: u64, temp: &Path) -> Result<File, RestoreError> {
         let mut file = tempfile::tempfile_in(temp).map_err(|error| {
             RestoreError::from_file_error(FileError::of("make a file in", temp)(error), temp, len)
@@ -168,8 +168,8 @@ impl Cache {
         })
     }
 
-    /// Stages large files: in the cache's own folder where that is on the same disk, so that a
-    /// killed restore leaves nothing in the work tree, else as near to their place as can be.
+    /// Stages large files: in the cache's own folder if it is on the same disk, so that a killed
+    /// restore leaves nothing in the work tree, else as near to their destination as possible.
     fn fetch_large(
         &self,
         entry: &Entry,
@@ -219,7 +219,8 @@ impl Cache {
     }
 }
 
-/// Small files are written straight to their place, so a full disk has to be seen before.
+/// Fails if the disks lack space. Small files are written directly to their destination, so a full
+/// disk must be detected first.
 pub(crate) fn check_space(
     outputs: &[StoredOutput],
     plan: &RestorePlan,
@@ -234,7 +235,7 @@ pub(crate) fn check_space(
         *bytes += output.size();
     }
     for (folder, files, bytes) in needed.into_values() {
-        // What the disk does not tell can't be checked; writing will show it.
+        // If the disk does not report its space, a full disk shows when something is written.
         let Ok(disk) = rustix::fs::statvfs(&folder) else { continue };
         // On average the last block of a file is half empty.
         let blocks = bytes / disk.f_frsize.max(1) + files.div_ceil(2);

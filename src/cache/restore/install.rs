@@ -1,9 +1,9 @@
-//! Installing: a plan carried out on the file system. It must not decide anything, nor read blobs.
+//! Carries out the plan of a restore on the file system. It does not decide anything, nor read blobs.
 //!
-//! Each folder is opened part by part from the root without following a symlink, and names are used
-//! relative to it. So nothing is ever written outside the root, whatever others do meanwhile. A file
-//! is made where nothing is, or renamed over what is there; nothing is opened for writing that this
-//! did not make.
+//! Each folder is opened part by part from the root without following symlinks, and names are
+//! relative to it. So nothing is ever written outside the root, whatever other processes do. A file
+//! is created where nothing is, or renamed over an existing file; only files that were just created
+//! are opened for writing.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{File, Permissions};
@@ -24,9 +24,9 @@ use crate::cache::outputs::output_set::OutputContent;
 use crate::cache::restore::fetch::FetchedContents;
 use crate::cache::restore::plan::{Destination, PlannedWrite, RestorePlan};
 
-/// What the owner of a folder needs to change what is in it.
+/// The permissions that the owner of a folder needs to change its content.
 const OWN: u32 = 0o700;
-/// How many files of one folder one thread writes at a time.
+/// The number of files of a folder that a thread writes at a time.
 const CHUNK: usize = 128;
 
 /// Carries out plans below one root.
@@ -48,7 +48,7 @@ impl<'a> Installer<'a> {
         Ok(Self { root, top: open(root)?, temp })
     }
 
-    /// Removes, makes folders, writes, and gives folders their modes.
+    /// Removes files, creates folders, writes files, and sets the modes of folders.
     pub(crate) fn run(
         &self,
         outputs: &[StoredOutput],
@@ -58,15 +58,15 @@ impl<'a> Installer<'a> {
         let opened = self.make_folders_writable(outputs, plan);
         let changed = self.change(outputs, plan, contents);
         for (folder, mode) in opened.iter().rev() {
-            // Those that are gone or get another mode below need none.
+            // Folders that were removed or get another mode below need none.
             let _ = self.set_mode(folder, *mode);
         }
         changed?;
         plan.modes.iter().try_for_each(|(folder, mode)| self.set_mode(folder, *mode))
     }
 
-    /// Makes folders writable in which something is to be changed: tasks may leave them read-only.
-    /// Returns their former modes, the highest first.
+    /// Makes folders writable in which something will be changed, because tasks may leave them
+    /// read-only. Returns their previous modes, the highest folder first.
     fn make_folders_writable(&self, outputs: &[StoredOutput], plan: &RestorePlan) -> Vec<(RepoPath, u32)> {
         let written = plan.writes.iter().map(|write| &outputs[write.index].output.path);
         let changed = plan.remove.iter().chain(&plan.prune).chain(&plan.folders).chain(written);
@@ -74,7 +74,7 @@ impl<'a> Installer<'a> {
             changed.filter_map(RepoPath::parent).filter(|folder| !folder.is_top()).collect();
         let mut opened = Vec::new();
         for folder in folders {
-            // What can't be opened or changed shows when something is to be written.
+            // Errors show when something is written.
             let Ok(open) = self.open(&folder) else { continue };
             let Ok(meta) = File::from(open).metadata() else { continue };
             let mode = meta.mode() & 0o7777;
@@ -114,7 +114,7 @@ impl<'a> Installer<'a> {
         jobs.par_iter().try_for_each(|(folder, writes)| self.write(folder, writes, outputs, contents))?;
         for (index, staged) in large {
             self.move_in(&staged, &outputs[index].output.path)?;
-            // It has its new name; nothing is left to be removed. If it was copied, dropping the
+            // After a rename nothing remains to be removed. If the file was copied, dropping the
             // temporary path removes the source.
         }
         Ok(())
@@ -141,7 +141,7 @@ impl<'a> Installer<'a> {
         }
     }
 
-    /// Opens the folder that holds a path; gives the name in it too.
+    /// Opens the parent folder of a path; also returns the name in it.
     fn parent<'p>(&self, path: &'p RepoPath) -> Result<(OwnedFd, &'p [u8]), FileError> {
         let name = path.parts().last().unwrap_or_default();
         Ok((self.open(&path.parent().unwrap_or_default())?, name))
@@ -166,7 +166,7 @@ impl<'a> Installer<'a> {
         for path in &plan.prune {
             let (folder, name) = self.parent(path)?;
             match rustix::fs::unlinkat(&folder, name, AtFlags::REMOVEDIR) {
-                // What others hold in it is none of our business.
+                // Files of other processes in it stay.
                 Ok(()) | Err(Errno::NOENT | Errno::NOTEMPTY | Errno::EXIST) => {}
                 Err(error) => return Err(self.failed("remove the folder", path)(error.into())),
             }
@@ -194,7 +194,7 @@ impl<'a> Installer<'a> {
         let device = rustix::fs::fstat(&open)
             .map(|stat| same_width(stat.st_dev))
             .map_err(|error| self.failed("look at", folder)(error.into()))?;
-        // A name in the cache's own folder can't be left behind in the work tree.
+        // A temporary name in the cache's own folder can't be left behind in the work tree.
         let aside = match &self.temp {
             Some((temp, temp_device)) if *temp_device == device => temp.as_fd(),
             _ => open.as_fd(),
@@ -240,7 +240,7 @@ impl<'a> Installer<'a> {
         }
     }
 
-    /// A name that no other restore uses at the same time.
+    /// Returns a name that no other restore uses at the same time.
     fn temp_name(&self, path: &RepoPath) -> Vec<u8> {
         let mut fields = Fields::new("taskgate restore");
         fields.add(self.root.as_os_str().as_encoded_bytes()).add(path.bytes());
@@ -249,17 +249,17 @@ impl<'a> Installer<'a> {
     }
 }
 
-/// A device's number, whatever the width that the system gives it.
+/// Converts a device number, whose width depends on the system.
 fn same_width<T: TryInto<u64>>(device: T) -> u64 {
     device.try_into().unwrap_or(u64::MAX)
 }
 
-/// What is put in place.
+/// A file or symlink to be created.
 enum NewFile<'a> {
     Symlink(&'a [u8]),
-    /// Bytes and mode.
+    /// A file with these bytes and this mode.
     File(&'a [u8], u32),
-    /// Bytes and mode of another file.
+    /// A file with the bytes and the mode of another file.
     Copy(&'a File),
 }
 
@@ -272,7 +272,7 @@ struct InstallSlot<'a> {
 }
 
 impl InstallSlot<'_> {
-    /// Makes it in place where nothing is, else beside it and renames.
+    /// Creates it directly if nothing is there, else beside it, and renames.
     fn put(&self, new: &NewFile<'_>, at: Destination) -> io::Result<()> {
         if at == Destination::Free {
             match make(self.folder, self.name, new) {
@@ -293,7 +293,7 @@ impl InstallSlot<'_> {
 
     fn replace_by(&self, aside: BorrowedFd<'_>, new: &NewFile<'_>) -> rustix::io::Result<()> {
         let made = match make(aside, &self.temp, new) {
-            // A killed process of the same id left it.
+            // A killed process with the same id left it.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                 rustix::fs::unlinkat(aside, &*self.temp, AtFlags::empty())?;
                 make(aside, &self.temp, new)
@@ -309,7 +309,7 @@ impl InstallSlot<'_> {
     }
 }
 
-/// Makes a file or a symlink where nothing is. One that fails is removed.
+/// Creates a file or a symlink where nothing is. On failure it is removed.
 fn make(folder: BorrowedFd<'_>, name: &[u8], new: &NewFile<'_>) -> io::Result<()> {
     let (mode, mut bytes): (u32, Box<dyn io::Read + '_>) = match new {
         NewFile::Symlink(target) => return Ok(rustix::fs::symlinkat(*target, folder, name)?),

@@ -1,5 +1,8 @@
-//! Restoring: what is on disk becomes what an entry says, exactly, or stays as it is. It must not know
-//! why.
+//! Restores outputs: the disk gets exactly the outputs of an entry, or stays as it is.
+//!
+//! A restore has three steps: `plan` compares the disk with the entry and decides what to do, `fetch`
+//! reads and verifies the contents, `install` changes the disk. `transfer` moves the outputs of a
+//! sandbox in the same way.
 
 mod fetch;
 mod install;
@@ -20,21 +23,21 @@ use crate::cache::restore::plan::{RestoreError, RestorePlan, RestoreTarget};
 /// What a restore did.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct RestoreCounts {
-    /// Files and symlinks that were written.
+    /// The number of files and symlinks that were written.
     pub written: usize,
-    /// Files and symlinks that were deleted because the entry does not have them.
+    /// The number of files and symlinks that were deleted because the entry does not have them.
     pub removed: usize,
 }
 
 impl Cache {
-    /// Makes what lies within `patterns` below `root` what the entry says: bytes, permission bits,
-    /// symlinks, empty folders, and nothing beside them. What is right already is left alone. All
-    /// contents are read and verified before anything is changed. A kill in the middle leaves
-    /// outputs that [`Cache::compare`] finds to differ.
+    /// Makes what matches `patterns` below `root` equal to the entry: bytes, permission bits,
+    /// symlinks, empty folders, and nothing else. What is already right is not touched. All contents
+    /// are read and verified before anything is changed. If the process is killed in the middle,
+    /// [`Cache::compare`] finds that the outputs differ.
     ///
     /// # Errors
     /// The entry can't be restored exactly: a blob is damaged, a tracked file would have to be
-    /// deleted, something stands in the way, the disk is full. Unless the error is
+    /// deleted, something is in the way, or the disk is full. Unless the error is
     /// [`RestoreError::Partly`], nothing was changed.
     pub fn restore(
         &self,
@@ -52,10 +55,10 @@ impl Cache {
         Ok(RestoreCounts { written: plan.writes.len(), removed: plan.remove.len() })
     }
 
-    /// Takes files and symlinks below `root` out. A symlink above one of them is not followed.
+    /// Removes files and symlinks below `root`. A symlink above one of them is not followed.
     ///
     /// # Errors
-    /// One of them is a folder, lies behind a symlink or can't be removed; others may be gone.
+    /// One of them is a folder, is behind a symlink or can't be removed; others may be gone.
     pub fn remove_files(&self, root: &Path, paths: Vec<RepoPath>) -> Result<(), CacheError> {
         let plan = RestorePlan { remove: paths, ..RestorePlan::default() };
         let installer = Installer::new(root, self.dirs.writable_temp().as_deref())?;

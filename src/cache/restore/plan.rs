@@ -1,4 +1,4 @@
-//! The plan of a restore: what has to go, what has to be made, and whether that may be. It must not
+//! The plan of a restore: what must be removed and created, and whether that is allowed. It does not
 //! change anything.
 
 use std::collections::{BTreeSet, HashSet};
@@ -17,31 +17,31 @@ use crate::cache::outputs::output_set::{Output, OutputContent};
 use crate::cache::outputs::table::StatTable;
 use crate::cache::outputs::walk::{self, FolderContent, FoundFile, WalkResult};
 
-/// Why outputs were not restored. Each is one line. Unless it is [`Self::Partly`], nothing was
-/// changed.
+/// Why outputs were not restored. Each message is one line. Unless it is [`Self::Partly`], nothing
+/// was changed.
 #[derive(Debug, thiserror::Error)]
 pub enum RestoreError {
-    /// A file of the cache is missing or is not what was written.
+    /// A file of the cache is missing or damaged.
     #[error("{0}")]
     Damaged(String),
-    /// Something is named that is not an output of this task, or no path at all.
+    /// The entry has a path that is not an output of this task, or not a valid path.
     #[error("the entry holds {path}, which is not among the outputs")]
     Outside {
-        /// What it names.
+        /// The path.
         path: RepoPath,
     },
     /// A file that git tracks would have to be deleted.
     #[error("{path} would have to be deleted, and git tracks it")]
     Tracked {
-        /// Which.
+        /// The file.
         path: RepoPath,
     },
-    /// Something that is no output stands where an output belongs.
+    /// Something that is not an output is where an output belongs.
     #[error("{path} is in the way: {what}")]
     InTheWay {
-        /// What stands there.
+        /// Its path.
         path: RepoPath,
-        /// What is wrong with it, as a clause.
+        /// Why it is in the way, as a clause.
         what: &'static str,
     },
     /// The disk is full.
@@ -49,22 +49,22 @@ pub enum RestoreError {
     NoSpace {
         /// A folder on that disk.
         path: PathBuf,
-        /// Bytes that are to be written.
+        /// The bytes to be written.
         needed: u64,
     },
-    /// What is to be put in place can't be read.
+    /// The outputs to be moved can't be read.
     #[error(transparent)]
     Unread(#[from] CacheError),
     /// A file operation failed before anything was changed.
     #[error(transparent)]
     File(#[from] FileError),
-    /// A file operation failed when some outputs were in place already.
+    /// A file operation failed after some outputs were restored.
     #[error("outputs were restored in part: {0}: {source}", source = .0.source)]
     Partly(FileError),
 }
 
 impl RestoreError {
-    /// Turns a full disk into the one line that says so.
+    /// Turns the error of a full disk into [`Self::NoSpace`].
     pub(crate) fn from_file_error(error: FileError, path: &Path, needed: u64) -> Self {
         if is_full(&error.source) {
             Self::NoSpace { path: path.to_owned(), needed }
@@ -77,33 +77,33 @@ impl RestoreError {
 /// What a restore does, in this order.
 #[derive(Debug, Default)]
 pub(crate) struct RestorePlan {
-    /// Files and symlinks that go.
+    /// Files and symlinks to remove.
     pub(crate) remove: Vec<RepoPath>,
-    /// Folders that go if they are empty by then, the deepest first.
+    /// Folders to remove if they are empty by then, the deepest first.
     pub(crate) prune: Vec<RepoPath>,
-    /// Folders that are made, the highest first.
+    /// Folders to create, the highest first.
     pub(crate) folders: Vec<RepoPath>,
-    /// Outputs that are written, by their index.
+    /// Outputs to write, by their index.
     pub(crate) writes: Vec<PlannedWrite>,
-    /// Folders that get this mode when all is written, the deepest first.
+    /// Folders that get this mode once everything is written, the deepest first.
     pub(crate) modes: Vec<(RepoPath, u32)>,
 }
 
-/// An output that is written.
+/// An output to write.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct PlannedWrite {
     pub(crate) index: usize,
     pub(crate) at: Destination,
 }
 
-/// What is where an output goes.
+/// Whether something is at the path of an output.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Destination {
     Free,
     Taken,
 }
 
-/// Where a restore happens, and what may not be deleted there.
+/// Where outputs are restored, and which files must not be deleted there.
 #[derive(Clone, Copy)]
 pub(crate) struct RestoreTarget<'a> {
     pub(crate) root: &'a Path,
@@ -112,7 +112,7 @@ pub(crate) struct RestoreTarget<'a> {
 }
 
 impl RestorePlan {
-    /// Compares what is there with what shall be. FetchedContents are read where stats do not vouch for them.
+    /// Compares the disk with the outputs. Contents are read if the stat is unknown.
     pub(crate) fn new(
         target: &RestoreTarget<'_>,
         outputs: &[StoredOutput],
@@ -132,7 +132,7 @@ impl RestorePlan {
         Ok(plan)
     }
 
-    /// Finds the outputs that have to be written.
+    /// Finds the outputs that must be written.
     fn compare(
         &mut self,
         target: &RestoreTarget<'_>,
@@ -160,19 +160,19 @@ impl RestorePlan {
                 StatComparison::Unread(found, digest) => unread.push((index, found, digest)),
             }
         }
-        // What holds another comes before it in this order.
+        // Parents come before their children in this order.
         self.modes.reverse();
         let files: Vec<&FoundFile> = unread.iter().map(|(_, found, _)| *found).collect();
         let digests = content::hash_files(target.root, &files, known.0, known.1);
         for ((index, _, wanted), read) in unread.into_iter().zip(digests) {
-            // What can't be read is written anew, as what was edited is.
+            // Files that can't be read are written again, like edited ones.
             if read.ok() != Some(wanted) {
                 self.writes.push(PlannedWrite { index, at: Destination::Taken });
             }
         }
     }
 
-    /// Finds what has to go: what matches and is none of the outputs.
+    /// Finds what must be removed: what matches and is not an output.
     fn plan_removals(
         &mut self,
         target: &RestoreTarget<'_>,
@@ -224,7 +224,7 @@ impl RestorePlan {
         Ok(())
     }
 
-    /// Finds the folders that have to be made.
+    /// Finds the folders that must be created.
     fn plan_folders(
         &mut self,
         target: &RestoreTarget<'_>,
@@ -232,7 +232,7 @@ impl RestorePlan {
         walked: &WalkResult,
         above: &BTreeSet<RepoPath>,
     ) -> Result<(), RestoreError> {
-        // Where nothing is written, nothing is made.
+        // Folders are created only for outputs that are written.
         let written = self.writes.iter().map(|write| &outputs[write.index].output.path);
         let mut needed: BTreeSet<RepoPath> = BTreeSet::new();
         for path in written.chain(&self.folders) {
@@ -246,7 +246,7 @@ impl RestorePlan {
         }
         let removed: HashSet<&RepoPath> = self.remove.iter().collect();
         let mut missing: BTreeSet<RepoPath> = self.folders.drain(..).collect();
-        // Parents come first, so what lies below something missing is not looked at.
+        // Parents come first, so nothing below a missing folder is looked at.
         for folder in needed.into_iter().filter(|folder| !walked.folders.contains_key(folder)) {
             let is_below_missing = folder.parent().is_some_and(|parent| missing.contains(&parent));
             if is_below_missing || removed.contains(&folder) {
@@ -270,8 +270,8 @@ impl RestorePlan {
     }
 }
 
-/// All folders above outputs, but the root. Fails unless each output is a path
-/// inside the root that the patterns match, and none lies below another.
+/// Returns all folders above outputs, except the root. Fails unless each output is a path inside the
+/// root that the patterns match, and no output is below another.
 fn folders_above(outputs: &[StoredOutput], patterns: &Patterns) -> Result<BTreeSet<RepoPath>, RestoreError> {
     let outside = |output: &Output| RestoreError::Outside { path: output.path.clone() };
     let mut above = BTreeSet::new();
@@ -301,7 +301,7 @@ fn folders_above(outputs: &[StoredOutput], patterns: &Patterns) -> Result<BTreeS
     }
 }
 
-/// Whether bytes are a path that stays inside the root and out of git's own folder.
+/// Returns whether bytes are a path inside the root and outside git's own folder.
 fn is_sound(path: &[u8]) -> bool {
     !path.contains(&0)
         && path

@@ -1,5 +1,5 @@
-//! Transferring: what a task left in one folder takes its place in another, exactly as if it were
-//! restored there. It must not know what the folders are.
+//! Moves the outputs of a task from one folder to another, exactly as if they were restored there. It
+//! does not know what the folders are.
 
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
@@ -19,13 +19,13 @@ use crate::cache::restore::install::Installer;
 use crate::cache::restore::plan::{RestoreError, RestorePlan, RestoreTarget};
 
 impl Cache {
-    /// Makes what lies within `patterns` below `root` what lies there below `source`: bytes,
-    /// permission bits, symlinks, empty folders, and nothing beside them. Files are moved, so
-    /// `source` is used up.
+    /// Makes what matches `patterns` below `root` equal to what matches below `source`: bytes,
+    /// permission bits, symlinks, empty folders, and nothing else. Files are moved, so `source` can't
+    /// be used afterwards.
     ///
     /// # Errors
-    /// As of [`Cache::restore`], or an output is of a kind that can't be stored. Unless the error is
-    /// [`RestoreError::Partly`], nothing was changed below `root`.
+    /// Those of [`Cache::restore`], or an output is of a kind that can't be stored. Unless the error
+    /// is [`RestoreError::Partly`], nothing was changed below `root`.
     pub fn transfer(
         &self,
         source: &Path,
@@ -33,7 +33,7 @@ impl Cache {
         patterns: &Patterns,
         is_tracked: &dyn Fn(&RepoPath) -> bool,
     ) -> Result<RestoreCounts, RestoreError> {
-        // The source is there only once, so nothing is worth remembering of it.
+        // The source is used only once, so its stats need not be remembered.
         let collected = self.collect_with(source, patterns, &StatTable::load(PathBuf::new()))?;
         let whole = |output: &crate::cache::Output| StoredOutput { output: output.clone(), packed: None };
         let outputs: Vec<StoredOutput> = collected.outputs().iter().map(whole).collect();
@@ -42,12 +42,12 @@ impl Cache {
         let plan = RestorePlan::new(&target, &outputs, &self.table(root), &temp)?;
         let disk =
             |path: &Path| path.metadata().map(|meta| meta.dev()).map_err(FileError::of("look at", path));
-        // What is only renamed takes no space.
+        // Renamed files take no space.
         if disk(source)? != disk(root)? {
             check_space(&outputs, &plan, &mut TargetDisks::new(root))?;
         }
         for output in outputs.iter().map(|stored| &stored.output) {
-            // Files are moved out of it, which a read-only folder does not let its owner do.
+            // Files can't be moved out of a read-only folder.
             if let OutputContent::Folder { mode, .. } = output.content
                 && mode & 0o700 != 0o700
             {

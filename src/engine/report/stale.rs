@@ -78,7 +78,8 @@ impl<'a> StaleReports<'a> {
     /// Creates the record for a task that is about to be executed.
     pub fn new(context: &'a Context<'a>, task: &'a Task) -> Self {
         let store = context.store.as_ref().filter(|_| !task.reports.is_empty());
-        let own = store.map(|store| TaskReportFiles::new(&store.state, context.location.root).for_task(&task.name));
+        let own =
+            store.map(|store| TaskReportFiles::new(&store.state, context.location.root).for_task(&task.name));
         Self {
             context,
             task,

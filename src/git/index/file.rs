@@ -1,8 +1,8 @@
-//! The form of git's index file, versions 2 to 4. It must not know what the rows are used for.
+//! Parses git's index file, versions 2 to 4. It does not know what the entries are used for.
 //!
-//! The checksum at its end is not verified, as git itself does not: it would cost more than all the
-//! rest, and a damaged id can only be a miss. What this reader does not know, such as a split or
-//! sparse index, it leaves to `git ls-files`.
+//! The checksum at the end is not verified, and git does not verify it either: it would take longer
+//! than all the rest, and a damaged id can only cause a miss. Formats that this parser does not know,
+//! such as a split or sparse index, are left to `git ls-files`.
 
 use std::fs::File;
 use std::io;
@@ -15,16 +15,16 @@ use crate::git::index::{FIXED, Index};
 const HEADER: usize = 12;
 const CHECKSUM: usize = 20;
 
-/// What reading the file came to.
+/// The result of reading the file.
 #[derive(Debug)]
 pub(crate) enum ParsedIndex {
-    /// All of it was understood.
+    /// The file was parsed.
     Complete(Index),
-    /// It has a form that only git knows.
+    /// The file has a format that only git can read.
     Unsupported,
 }
 
-/// Reads the index file; there is none before the first `git add`.
+/// Reads the index file. A missing file is an empty index: there is none before the first `git add`.
 pub(crate) fn load(path: &Path) -> io::Result<ParsedIndex> {
     let file = match File::open(path) {
         Ok(file) => file,
@@ -33,10 +33,11 @@ pub(crate) fn load(path: &Path) -> io::Result<ParsedIndex> {
         }
         Err(error) => return Err(error),
     };
-    // Git replaces the file and never writes into it, so this is the stat of what is read.
+    // Git replaces the file and never writes into it, so this is the stat of the bytes below.
     let stat = Stat::of(&file.metadata()?);
     let mut bytes = vec![0; usize::try_from(stat.size).map_err(io::Error::other)?];
-    // Two threads, as the time goes into fresh memory; a shorter file is an error.
+    // Two threads read, because most of the time is spent on fresh memory. A file that has become
+    // shorter is an error.
     let half = bytes.len() / 2;
     let (first, second) = bytes.split_at_mut(half);
     let (first, second) =
@@ -79,13 +80,13 @@ fn parse(mut bytes: Vec<u8>) -> Option<Index> {
             len => len,
         };
         index.add(at, start..start + len)?;
-        // One to eight zeros end the entry at a multiple of eight.
+        // One to eight zeros pad the entry to a multiple of eight.
         at += ((start - at + len) / 8 + 1) * 8;
     }
     extensions_are_known(index.bytes(), at).then_some(index)
 }
 
-/// Where the path of the entry at `at` starts, and the entry's flags.
+/// Returns the start of the path of the entry at `at`, and the entry's flags.
 fn path_start_and_flags(bytes: &[u8], at: usize, version: u32) -> Option<(usize, u16)> {
     let flags = u16::from_be_bytes(*bytes.get(at + FIXED - 2..)?.first_chunk()?);
     match (flags & 0x4000, version) {
@@ -95,8 +96,8 @@ fn path_start_and_flags(bytes: &[u8], at: usize, version: u32) -> Option<(usize,
     }
 }
 
-/// Reads an entry of version 4, whose path is given by what differs from the former path, and
-/// returns the place of the next.
+/// Adds an entry of version 4, whose path is stored as the difference from the previous path, and
+/// returns the position of the next entry.
 fn read_v4_entry(bytes: &[u8], at: usize, (path, index): (&mut Vec<u8>, &mut Index)) -> Option<usize> {
     let (start, _) = path_start_and_flags(bytes, at, 4)?;
     let more = if start > at + FIXED { read_u32(bytes, at + FIXED - 2)? & 0xffff } else { 0 };
@@ -108,12 +109,13 @@ fn read_v4_entry(bytes: &[u8], at: usize, (path, index): (&mut Vec<u8>, &mut Ind
     Some(start + len + 1)
 }
 
-/// Bytes before the next zero.
+/// Returns the number of bytes before the next zero.
 fn length_to_zero(bytes: &[u8]) -> Option<usize> {
     bytes.iter().position(|byte| *byte == 0)
 }
 
-/// An extension in capitals may be skipped; any other changes what the entries mean.
+/// Returns whether all extensions can be skipped: those whose name starts with a capital letter.
+/// Others change the meaning of the entries.
 fn extensions_are_known(body: &[u8], mut at: usize) -> bool {
     while at < body.len() {
         let Some(len) = read_u32(body, at + 4) else { return false };
@@ -129,7 +131,7 @@ fn read_u32(bytes: &[u8], at: usize) -> Option<u32> {
     Some(u32::from_be_bytes(bytes.get(at..at + 4)?.try_into().ok()?))
 }
 
-/// A number in git's offset encoding, and the place behind it.
+/// Decodes a number in git's offset encoding; returns it and the position after it.
 fn read_varint(bytes: &[u8], mut at: usize) -> Option<(usize, usize)> {
     let mut value = 0_usize;
     loop {
@@ -143,7 +145,8 @@ fn read_varint(bytes: &[u8], mut at: usize) -> Option<(usize, usize)> {
     }
 }
 
-/// The index from what `git ls-files -t --stage -z` prints. It has no stats, so it vouches for nothing.
+/// Parses the output of `git ls-files -t --stage -z`. It has no stats, so no file is taken for
+/// unchanged.
 pub(crate) fn from_listing(listing: &[u8]) -> Option<Index> {
     let mut index = Index::default();
     for line in listing.split(|byte| *byte == 0).filter(|line| !line.is_empty()) {

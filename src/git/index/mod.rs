@@ -1,5 +1,5 @@
-//! Git's index in memory: what git tracks, and which content it vouches for. It must not know the
-//! form of the file (see `index_file`), nor what is on disk.
+//! Git's index in memory: the paths that git tracks, and the content that it knows of unchanged
+//! files. It does not know the format of the file, which `file` parses, nor the disk.
 
 pub(super) mod file;
 
@@ -9,33 +9,33 @@ use crate::base::path::RepoPath;
 use crate::base::stat::{FileTime, Moment, Stat};
 use crate::git::snapshot::{ContentId, Mode};
 
-/// The empty blob. Git writes the size 0 for an entry that it does not trust itself.
+/// The empty blob. Git writes the size 0 for an entry whose stat it does not trust itself.
 const EMPTY: ContentId = ContentId([
     0xe6, 0x9d, 0xe2, 0x9b, 0xb2, 0xd1, 0xd6, 0x43, 0x4b, 0x8b, 0x29, 0xae, 0x77, 0x5a, 0xd8, 0xc2, 0xe4,
     0x8c, 0x53, 0x91,
 ]);
 
-/// Bytes of an entry before its path, as all versions of the file have them.
+/// Bytes of an entry before its path, in all versions of the file.
 pub(crate) const FIXED: usize = 62;
 
-/// The bit of a row's second flags, in their first byte, by which git skips the working directory.
+/// The bit of an entry's extended flags, in their first byte, that means "skip the work tree".
 const SKIP_WORKTREE: u8 = 0x40;
 
-/// A picture of the index, sorted by path. Its rows stay in the form of the file and are read where
-/// they are asked for: to unfold 100,000 of them would take longer than to read them.
+/// The index at the time it was read, sorted by path. Entries stay in the format of the file and are
+/// decoded on access: decoding 100,000 of them at once takes longer than reading the file.
 #[derive(Debug, Default)]
 pub(crate) struct Index {
     bytes: Vec<u8>,
     positions: Vec<EntryPosition>,
-    /// Rows that git leaves out of the working directory.
+    /// The entries that git does not check out, as in a sparse checkout.
     skip_worktree: Vec<usize>,
-    /// When the index was written.
+    /// The time at which the index was written.
     pub(crate) written: Option<Moment>,
-    /// It vouches for no file that was last changed at this time or before.
+    /// Files that were last changed at this time or before are never taken for unchanged.
     pub(crate) distrusted_until: Option<FileTime>,
 }
 
-/// Where a row lies in the bytes.
+/// The position of an entry and of its path in the bytes.
 #[derive(Clone, Copy, Debug)]
 struct EntryPosition {
     at: u32,
@@ -43,20 +43,20 @@ struct EntryPosition {
     len: u32,
 }
 
-/// One tracked path.
+/// A tracked path.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct IndexEntry {
-    /// The content that is staged.
+    /// The staged content.
     pub(crate) id: ContentId,
-    /// As git writes it.
+    /// The mode as git writes it.
     pub(crate) raw_mode: u32,
-    /// What became of the path in the index.
+    /// Whether the entry is staged, in conflict or only announced.
     pub(crate) state: EntryState,
-    /// The stat of the file that has this content; all zero if none is known.
+    /// The stat of the file with this content; all zero if it is unknown.
     pub(crate) stat: IndexStat,
 }
 
-/// The part of a stat that the index holds, cut to 32 bits each.
+/// The part of a stat that the index stores, each number cut to 32 bits.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(crate) struct IndexStat {
     pub(crate) changed: (u32, u32),
@@ -65,19 +65,19 @@ pub(crate) struct IndexStat {
     pub(crate) size: u32,
 }
 
-/// What a row is worth.
+/// The state of an entry of the index.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum EntryState {
-    /// Staged.
+    /// The entry is staged.
     Staged,
-    /// A stage of a merge that is not done.
+    /// The entry is a stage of an unfinished merge.
     Conflict,
-    /// `git add --intent-to-add`: it has no content yet.
+    /// The entry was added with `git add --intent-to-add` and has no content yet.
     IntentToAdd,
 }
 
 impl IndexEntry {
-    /// What kind of entry it is; `None` for a kind that git has not.
+    /// Returns the kind of the entry; `None` if git has no such kind.
     pub(crate) fn mode(&self) -> Option<Mode> {
         match self.raw_mode & 0o170_000 {
             0o100_000 if self.raw_mode & 0o100 != 0 => Some(Mode::Executable),
@@ -90,7 +90,7 @@ impl IndexEntry {
 }
 
 impl IndexEntry {
-    /// Reads the fixed part of an entry and its second flags, which are zero where it has none.
+    /// Decodes the fixed part of an entry and its extended flags, which are zero if it has none.
     fn decode(fixed: &[u8; FIXED], more: u16) -> Self {
         let word = |at: usize| u32::from_be_bytes([fixed[at], fixed[at + 1], fixed[at + 2], fixed[at + 3]]);
         let mut id = [0; 20];
@@ -112,18 +112,18 @@ impl IndexEntry {
 }
 
 impl Index {
-    /// An index without rows, which will lie in `bytes`.
+    /// Returns an index without entries whose entries will be in `bytes`.
     pub(crate) fn with_capacity(bytes: Vec<u8>, rows: usize) -> Self {
         Self { bytes, positions: Vec::with_capacity(rows), ..Self::default() }
     }
 
-    /// The bytes that it was made with.
+    /// Returns the bytes of the entries.
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.bytes
     }
 
-    /// Adds the row at `at` of the bytes, whose path lies at `path`. Rows must follow each other,
-    /// and the stages of a path count as one; `None` if this one does not follow.
+    /// Adds the entry at position `at` of the bytes, with its path at `path`. Entries must be added
+    /// in order, and the stages of a path count as one. Returns `None` if the entry is out of order.
     pub(crate) fn add(&mut self, at: usize, path: std::ops::Range<usize>) -> Option<()> {
         let new = self.bytes.get(path.clone()).filter(|path| !path.is_empty())?;
         if let Some(last) = self.positions.len().checked_sub(1) {
@@ -145,7 +145,7 @@ impl Index {
         Some(())
     }
 
-    /// Adds a row behind all bytes; see [`Self::add`].
+    /// Appends an entry to the bytes; see [`Self::add`].
     pub(crate) fn push(&mut self, fixed: &[u8; FIXED], more: u16, path: &[u8]) -> Option<()> {
         let at = self.bytes.len();
         self.bytes.extend_from_slice(fixed);
@@ -154,23 +154,23 @@ impl Index {
         self.add(at, at + FIXED + 2..self.bytes.len())
     }
 
-    /// Rows that git leaves out of the working directory, as a sparse checkout does.
+    /// Returns the entries that git does not check out, as in a sparse checkout.
     pub(crate) fn skip_worktree(&self) -> &[usize] {
         &self.skip_worktree
     }
 
-    /// How many rows there are.
+    /// Returns the number of entries.
     pub(crate) fn len(&self) -> usize {
         self.positions.len()
     }
 
-    /// The path of a row.
+    /// Returns the path of an entry.
     pub(crate) fn path(&self, row: usize) -> &[u8] {
         let place = self.positions[row];
         &self.bytes[place.path as usize..(place.path + place.len) as usize]
     }
 
-    /// A row.
+    /// Returns an entry.
     pub(crate) fn entry(&self, row: usize) -> IndexEntry {
         let EntryPosition { at, path, .. } = self.positions[row];
         let bytes = &self.bytes[at as usize..path as usize];
@@ -180,19 +180,19 @@ impl Index {
             .map_or_else(|| IndexEntry::decode(&[0; FIXED], 0), |fixed| IndexEntry::decode(fixed, more))
     }
 
-    /// The row of exactly this path.
+    /// Returns the entry with exactly this path.
     pub(crate) fn find(&self, path: &RepoPath) -> Option<IndexEntry> {
         let at = self.partition_point(0..self.len(), |row| row < path.bytes());
         (at < self.len() && self.path(at) == path.bytes()).then(|| self.entry(at))
     }
 
-    /// Whether a row's path starts with `prefix`, which ends with a slash.
+    /// Returns whether the path of any entry starts with `prefix`, which ends with a slash.
     pub(crate) fn has_path_below(&self, prefix: &RepoPath) -> bool {
         let at = self.partition_point(0..self.len(), |row| row < prefix.bytes());
         at < self.len() && self.path(at).starts_with(prefix.bytes())
     }
 
-    /// The first of these rows whose path is not `before` what is sought.
+    /// Returns the first of these entries for whose path `before` is false.
     pub(crate) fn partition_point(
         &self,
         rows: std::ops::Range<usize>,
@@ -206,9 +206,9 @@ impl Index {
         start + places.partition_point(is_before)
     }
 
-    /// Whether the content of a file with this stat is sure to be the row's. Git's stat must be the
-    /// same in every part, and older than the index: a file that changed in the same tick as git
-    /// looked at it would not show.
+    /// Returns whether a file with this stat certainly has the content of the entry. The stat must be
+    /// equal in every part and older than the index: a change in the same tick of the clock as git's
+    /// look at the file would not show in the stat.
     pub(crate) fn is_up_to_date(&self, row: &IndexEntry, stat: &Stat) -> bool {
         row.state == EntryState::Staged
             && row.stat == IndexStat::of(stat)
@@ -219,7 +219,7 @@ impl Index {
 }
 
 impl IndexStat {
-    /// As git cuts it.
+    /// Cuts a stat as git does.
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "git cuts it the same way")]
     pub(crate) fn of(stat: &Stat) -> Self {
         let time = |time: FileTime| (time.seconds as u32, time.nanos);
@@ -268,7 +268,7 @@ mod tests {
         }
     }
 
-    /// An index of one file, and its row.
+    /// Returns an index with one file, and the file's entry.
     fn index(stat: &Stat, id: ContentId) -> (Index, IndexEntry) {
         let mut index = Index::default();
         index.push(&fixed(&IndexStat::of(stat), id, 0), 0, b"a").unwrap();

@@ -1,5 +1,5 @@
-//! What a sparse checkout leaves out of the work tree, read from the index and git's objects, for who
-//! looks for files by their names. It must not know what is looked for.
+//! The files that a sparse checkout leaves out of the work tree, read from the index and from git's
+//! objects.
 
 use crate::base::path::RepoPath;
 use crate::git::error::GitError;
@@ -8,8 +8,8 @@ use crate::git::repository::Repository;
 use crate::git::snapshot::{Mode, SnapshotEntry};
 
 impl Repository {
-    /// The content of a file that is left out, or the target of a symlink; `None` of anything else,
-    /// and of what is on disk nevertheless.
+    /// Returns the content of a file that is left out, or the target of a symlink; `None` for other
+    /// paths, and for files that exist on disk anyway.
     ///
     /// # Errors
     /// The index or the content can't be read.
@@ -22,8 +22,8 @@ impl Repository {
         Ok(Some((all[at].mode, self.read_blob(&all[at].id)?)))
     }
 
-    /// The names in a folder that are left out, sorted. Of files only those are looked at whose name
-    /// ends with `ending`.
+    /// Returns the names in a folder that are left out, sorted. Of the files only those are included
+    /// whose name ends with `ending`.
     ///
     /// # Errors
     /// The index can't be read.
@@ -44,7 +44,8 @@ impl Repository {
         Ok(names)
     }
 
-    /// The files of the index that a sparse checkout leaves out.
+    /// Returns the files of the index that a sparse checkout leaves out and that do not exist on
+    /// disk.
     pub fn not_checked_out(&self) -> Vec<RepoPath> {
         let is_sparse = self.lock().config().and_then(|config| config.get_bool("core.sparseCheckout"));
         if !is_sparse.unwrap_or(false) {
@@ -55,7 +56,7 @@ impl Repository {
         paths.filter(|path| path.under(&self.work_dir()).symlink_metadata().is_err()).collect()
     }
 
-    /// All files that are left out, sorted by path, as the index had them when it was first asked.
+    /// Returns all files that are left out, sorted by path, as the index had them at the first call.
     fn sparse_files(&self) -> Result<&[SnapshotEntry], GitError> {
         if let Some(known) = self.known_sparse_files().get() {
             return Ok(known);

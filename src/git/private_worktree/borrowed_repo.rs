@@ -1,8 +1,9 @@
-//! The repository of a private worktree: HEAD, index, configuration and refs of its own, and objects
-//! borrowed from the user's. It must not know which place it is in, nor what submodules there are.
+//! The repository of a private worktree: it has its own HEAD, index, configuration and refs, and
+//! borrows the objects of the user's repository. It does not know where it is, nor which submodules
+//! there are.
 //!
-//! All of it but the index and new objects is written anew for each use, so that what a task did to
-//! it is gone with the next.
+//! Everything except the index and new objects is written again for each use, so changes by a task
+//! are gone at the next use.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -19,17 +20,17 @@ use crate::git::program::{GitDirs, GitProgram};
 use crate::git::rules::attributes::ATTRIBUTES;
 use crate::git::snapshot::{Snapshot, SnapshotEntry};
 
-/// What the next use takes over: the index, since it knows which files are as they were, objects that
-/// it may name, the notes of the gate, and what a former `git lfs` fetched.
+/// What stays for the next use: the index, since it knows which files are unchanged; objects that the
+/// index may name; the notes of the gate; and what `git lfs` fetched.
 const KEPT: &[&str] =
     &["index", "objects", "lfs", "taskgate-setup", "taskgate-provided", "taskgate-mirror", LAST_TREE, RULES];
 
-/// Refs that are not taken over.
+/// Refs that are not copied.
 const PRIVATE_REFS: &[&str] =
     &["refs/stash", "refs/bisect/", "refs/worktree/", "refs/rewritten/", "refs/replace/"];
 
-/// Overrides what the user's configuration, which is read before it, would bring in: other places,
-/// hooks, watchers, partial checkouts, and a lesser trust in the stat of files.
+/// Overrides settings of the user's configuration, which is read before it: other paths, hooks, file
+/// system monitors, partial checkouts, and less strict comparisons of stats.
 const OVERRIDES: &str = "[core]
 \tbare = false
 \thooksPath = /dev/null
@@ -53,25 +54,25 @@ const OVERRIDES: &str = "[core]
 \tauto = false
 ";
 
-/// A repository in the making.
+/// The repository of a private worktree or of a submodule in it.
 #[derive(Clone, Debug)]
 pub(crate) struct BorrowedRepo<'a> {
     /// The top of its work tree.
     pub(crate) work_dir: &'a Path,
-    /// The git folder whose objects, refs and configuration it borrows.
+    /// The git folder whose objects, refs and configuration are borrowed.
     pub(crate) source_dir: &'a Path,
-    /// The git folder of the work tree that it stands for, if that is another.
+    /// The git folder of the user's work tree; it differs from `source_dir` in a linked worktree.
     pub(crate) source_worktree_dir: &'a Path,
-    /// How git is started.
+    /// Starts git.
     pub(crate) program: &'a GitProgram,
 }
 
-/// The file that has the id of the tree whose files were last written.
+/// The file with the id of the tree that was checked out last.
 pub(crate) const LAST_TREE: &str = "taskgate-tree";
-/// The file that says by which rules the files were last written.
+/// The file with the digest of the rules of conversion at the last checkout.
 const RULES: &str = "taskgate-rules";
 
-/// The tree without entries, which git knows without an object.
+/// The empty tree, which git knows without an object.
 const EMPTY_TREE: &str = "4b825dc642cb6eb9a060e54bf8d69288fbee4904";
 
 impl BorrowedRepo<'_> {
@@ -79,8 +80,8 @@ impl BorrowedRepo<'_> {
         self.work_dir.join(".git")
     }
 
-    /// Writes all that git needs, with HEAD at `commit`, or else at the branch without commits that
-    /// the lender's is at, and a picture of the lender's refs.
+    /// Writes all files that git needs: HEAD at `commit`, or at the user's branch if it has no commit
+    /// yet, and a copy of the user's refs.
     ///
     /// # Errors
     /// A file can't be written, or the refs can't be read.
@@ -92,7 +93,7 @@ impl BorrowedRepo<'_> {
         self.write_folder(&head)?;
         let place = GitDirs { git_dir: self.source_dir, work_dir: self.work_dir };
         let refs = self.program.run(place, &["for-each-ref", "--format=%(objectname) %(refname)"])?;
-        // What belongs to one work tree, or to the user's hands alone, is no part of the picture.
+        // Refs of a single work tree and those of user commands are not copied.
         let is_shared = |line: &&[u8]| {
             let name = line.split(|byte| *byte == b' ').nth(1).unwrap_or_default();
             !PRIVATE_REFS.iter().any(|private| name.starts_with(private.as_bytes()))
@@ -107,7 +108,7 @@ impl BorrowedRepo<'_> {
         Ok(())
     }
 
-    /// Writes what makes a folder a repository.
+    /// Writes the files that make a folder a repository.
     fn write_folder(&self, head: &[u8]) -> Result<(), GitError> {
         let git_dir = self.git_dir();
         if git_dir.symlink_metadata().is_ok_and(|meta| !meta.is_dir()) {
@@ -139,14 +140,14 @@ impl BorrowedRepo<'_> {
             config.push(b'\n');
         };
         include(&mut config, &lenders);
-        // Where this is not switched on, git does not read the file either.
+        // Without this extension git does not read the file.
         let switch =
             git2::Config::open(&lenders).and_then(|config| config.get_bool("extensions.worktreeconfig"));
         if switch.unwrap_or(false) {
             include(&mut config, &self.source_worktree_dir.join("config.worktree"));
         }
         config.extend(OVERRIDES.as_bytes());
-        // The lender's work tree may be set in its configuration, as a submodule's is.
+        // The borrowed configuration may set a work tree, as that of a submodule does.
         config.extend(b"[core]\n\tworktree = ");
         config.extend(quoted(self.work_dir));
         config.push(b'\n');
@@ -158,12 +159,12 @@ impl BorrowedRepo<'_> {
         Ok(file::write(&git_dir.join(name), bytes, &git_dir, Durability::Relaxed)?)
     }
 
-    /// Makes index and files those of the tree with this id and these entries. Files that are as they
-    /// should be are not written, and ignored ones stay. The git that does it keeps `lock` too: it may
-    /// live longer than we.
+    /// Checks out the tree with this id and these entries. Unchanged files are not written, and
+    /// ignored files stay. The git process holds `lock` too, because it may live longer than this
+    /// process.
     ///
-    /// The index vouches for files by their stat. Where `rules` are not those by which they were
-    /// written, all that it knows is removed first, so that all are written anew.
+    /// The index takes files for unchanged by their stat. If the rules of conversion have changed
+    /// since the last checkout, all files are first removed, so that all are written again.
     ///
     /// # Errors
     /// An object is missing, the disk is full, or something can't be removed.
@@ -183,7 +184,7 @@ impl BorrowedRepo<'_> {
         };
         if file::read(&written)?.is_none_or(|former| former != rules.as_bytes()) {
             remove_all(&written)?;
-            // Former attribute and ignore files would have a say in what git writes and cleans.
+            // Old attribute and ignore files would affect what git writes and cleans.
             fill(EMPTY_TREE)?;
         }
         self.remove_leftover_attribute_files(entries)?;
@@ -192,12 +193,12 @@ impl BorrowedRepo<'_> {
         self.write(RULES, rules.as_bytes())
     }
 
-    /// Removes the attribute files that the tree lacks from the folders that it has: git asks the work
-    /// tree for rules that the index has none of, and ignored files are left where they are.
+    /// Removes attribute files that the tree does not have from the folders that it has: git reads
+    /// attributes from the work tree if the index has none, and ignored files stay.
     fn remove_leftover_attribute_files(&self, entries: &Snapshot) -> Result<(), GitError> {
         let parents = |entry: &SnapshotEntry| successors(entry.path.parent(), RepoPath::parent);
         let folders: BTreeSet<RepoPath> = entries.entries().iter().flat_map(parents).collect();
-        // A link that lies where a folder will be leads to what isn't ours.
+        // A symlink where a folder will be leads to files that are not ours.
         let mut real = BTreeSet::new();
         for folder in folders {
             let is_folder = folder.under(self.work_dir).symlink_metadata().is_ok_and(|meta| meta.is_dir());
@@ -215,7 +216,7 @@ impl BorrowedRepo<'_> {
     }
 }
 
-/// The name of a file as text that a configuration file of git's takes.
+/// Quotes a path for a configuration file of git.
 fn quoted(path: &Path) -> Vec<u8> {
     let mut text = vec![b'"'];
     for byte in path.as_os_str().as_bytes() {

@@ -1,10 +1,10 @@
 //! Private worktrees: a tree checked out in a folder of our own, apart from the user's work tree,
-//! which is not touched. They must not know what runs in them.
+//! which is not changed. They do not know what runs in them.
 //!
-//! A private worktree is a repository of its own ([`crate::git::private_worktree::borrowed_repo`]) that borrows the user's
-//! objects, so nothing that runs in it can reach the user's configuration, refs, stash or index.
-//! They are in the repository's pool ([`crate::git::private_worktree::pool`]). Each has a lock file beside its folder, held
-//! as long as it is in use, by whatever process of a run lives longest; its files stay for the next
+//! A private worktree is a repository ([`borrowed_repo`]) that borrows the user's objects, so nothing
+//! that runs in it can change the user's configuration, refs, stash or index. `submodules` checks out
+//! its submodules. Private worktrees are in the repository's [`pool`]. Each has a lock file beside
+//! its folder, held by all processes of a run for as long as they live. Its files stay for the next
 //! use.
 
 mod borrowed_repo;
@@ -28,10 +28,10 @@ use crate::git::repository::Repository;
 use crate::git::snapshot::Snapshot;
 use crate::git::work_tree::reader::WorkTreeReader;
 
-/// What the folders of the pool are called, before their number.
+/// The prefix of the folders in the pool, before their number.
 const PREFIX: &str = "gate-";
 
-/// Whether a private worktree may hold what former uses left.
+/// Whether a private worktree may contain files of earlier uses.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Warmth {
     /// It may: files that git ignores, such as build outputs, stay.
@@ -40,18 +40,18 @@ pub enum Warmth {
     Cold,
 }
 
-/// What is to be checked out.
+/// What to check out.
 #[derive(Clone, Copy, Debug)]
 pub struct CheckoutTarget<'a> {
     /// The tree's id.
     pub tree: &'a str,
-    /// The commit that HEAD is to name; `None` before the first one.
+    /// The commit that HEAD will name; `None` before the first commit.
     pub commit: Option<&'a str>,
     /// Filter drivers that may run.
     pub filters: &'a [String],
 }
 
-/// A place of the pool, kept until this is dropped.
+/// A private worktree in use. It is released when this is dropped.
 #[derive(Debug)]
 pub struct PrivateWorktree {
     path: PathBuf,
@@ -59,10 +59,11 @@ pub struct PrivateWorktree {
 }
 
 impl PrivateWorktree {
-    /// Takes the first place in the folder of a pool that nobody uses.
+    /// Acquires the first private worktree of a pool that nobody uses, and creates one if there is
+    /// none.
     ///
     /// # Errors
-    /// The place can't be made, or can't be emptied.
+    /// The folder can't be created or emptied.
     pub fn acquire(pool: &Path, age: Warmth) -> Result<Self, GitError> {
         file::make_dir(pool)?;
         let home = pool.canonicalize().map_err(FileError::of("find", pool))?;
@@ -80,7 +81,7 @@ impl PrivateWorktree {
         Ok(worktree)
     }
 
-    /// Removes all that former uses left.
+    /// Removes all files.
     ///
     /// # Errors
     /// A file can't be removed.
@@ -88,17 +89,17 @@ impl PrivateWorktree {
         Ok(remove_all(&self.path)?)
     }
 
-    /// The top of its files.
+    /// Returns the top of its files.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Its git folder.
+    /// Returns its git folder.
     pub fn git_dir(&self) -> PathBuf {
         self.path.join(".git")
     }
 
-    /// The open lock file. Whoever keeps a copy of it open keeps the place.
+    /// Returns a copy of the open lock file. The private worktree stays in use while a copy is open.
     ///
     /// # Errors
     /// There are too many open files.
@@ -106,19 +107,20 @@ impl PrivateWorktree {
         self.lock.share()
     }
 
-    /// Checks out `target` from the user's repository. Afterwards the files that git tracks or does
-    /// not ignore are exactly those of the tree, which is returned. No hook runs, and no filter driver
-    /// but those that are permitted.
+    /// Checks out `target` from the user's repository and returns the snapshot of the tree.
+    /// Afterwards the files that git tracks or does not ignore are exactly those of the tree. No hook
+    /// runs, and only permitted filter drivers do.
     ///
     /// # Errors
     /// A filter driver is needed and not permitted, an object is missing, or the disk is full.
     pub fn check_out(&self, source: &Repository, target: &CheckoutTarget<'_>) -> Result<Snapshot, GitError> {
         let wanted = source.commit_snapshot(target.tree, target.filters)?;
-        // What stands in the way of a warm one, be it damage or leftovers, is not in that of a cold one.
+        // If damage or leftovers prevent a checkout over old files, a checkout into an empty folder
+        // succeeds.
         if self.path.exists() {
             match self.try_check_out(source, target, &wanted) {
                 Ok(None) => return Ok(wanted),
-                // A cold one would come no further, and the warm one is worth keeping.
+                // The same error would occur in an empty folder, and the old files are worth keeping.
                 Err(error @ (GitError::Submodule { .. } | GitError::Filter { .. })) => return Err(error),
                 Ok(Some(_)) | Err(_) => {}
             }
@@ -130,16 +132,16 @@ impl PrivateWorktree {
         }
     }
 
-    /// The repository that it is, once something was checked out, for which `filters` may run.
+    /// Opens the repository of the private worktree after a checkout. `filters` may run in it.
     ///
     /// # Errors
-    /// It was damaged since.
+    /// The repository was damaged since the checkout.
     pub fn open(&self, source: &Repository, filters: &[String]) -> Result<Repository, GitError> {
         let opened = source.opener().with_permitted_filters(filters).open(&self.path)?;
         opened.ok_or_else(|| GitError::Bare { path: self.path.clone() })
     }
 
-    /// Checks out; what then still differs from the tree.
+    /// Checks out `target`, and returns the first difference from the tree that remains.
     fn try_check_out(
         &self,
         source: &Repository,
@@ -164,26 +166,26 @@ impl PrivateWorktree {
     }
 }
 
-/// Waits until the files of another tree than the last, which was written when `last` was, get times
-/// that differ in whole seconds from those of the last: Python takes what it compiled of a source with
-/// the same second and size.
+/// Waits until files of another tree get modification times in a later second than those of the last
+/// tree, which was written when `last` was: Python takes its compiled file for current if the source
+/// has the same second and size.
 fn wait_for_new_times(last: &Path, tree: &str) -> Result<(), FileError> {
-    // The kernel's time of files may be a few milliseconds behind.
+    // The kernel's file times may lag by a few milliseconds.
     const LAG: u64 = 20;
     let (Some(former), Ok(meta)) = (file::read(last)?, last.metadata()) else { return Ok(()) };
     let now = Clock::system().now().0;
     let next = u64::try_from(meta.mtime()).unwrap_or(0).saturating_add(1).saturating_mul(1000) + LAG;
-    // A later time is that of a clock that was set back since.
+    // A later time means that the clock was set back.
     if former != tree.as_bytes() && (now..=now + 1000 + LAG).contains(&next) {
         thread::sleep(Duration::from_millis(next - now));
     }
     Ok(())
 }
 
-/// Removes the private worktrees in the folder of a pool that nobody uses, and returns how many.
+/// Removes the private worktrees of a pool that nobody uses, and returns how many.
 ///
 /// # Errors
-/// One of them can't be removed; the others are.
+/// A private worktree can't be removed; the others are.
 pub(crate) fn remove_unused(pool: &Path) -> Result<usize, GitError> {
     let Ok(home) = pool.canonicalize() else { return Ok(0) };
     let mut removed = 0;
@@ -205,7 +207,7 @@ fn lock_path(path: &Path) -> PathBuf {
     path.with_extension("lock")
 }
 
-/// Whether the path is that of a private worktree, and not of its lock.
+/// Returns whether a path is that of a private worktree, not of its lock.
 pub(crate) fn is_private_worktree(path: &Path) -> bool {
     let is_named = path.file_name().is_some_and(|name| name.as_bytes().starts_with(PREFIX.as_bytes()));
     is_named && path.extension().is_none()

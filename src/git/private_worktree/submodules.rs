@@ -1,5 +1,5 @@
-//! The submodules of a private worktree: checked out like it, at the commits that its tree names,
-//! from what the user has of them. They must not reach the network.
+//! Checks out the submodules of a private worktree, at the commits that its tree names, from the
+//! user's clones of them. It does not use the network.
 
 use std::path::{Path, PathBuf};
 
@@ -11,12 +11,11 @@ use crate::git::private_worktree::borrowed_repo::BorrowedRepo;
 use crate::git::repository::{Commit, Repository};
 use crate::git::snapshot::{Mode, Snapshot};
 
-/// Checks out the submodules of the tree `wanted`, which is checked out at `dir` already. One that
-/// the user never initialised stays an empty folder, as in the user's own work tree.
+/// Checks out the submodules of the tree `wanted`, which is already checked out at `dir`. A submodule
+/// that the user never initialized stays an empty folder, as in the user's own work tree.
 ///
 /// # Errors
-/// The user has the submodule and lacks the commit, or a file needs a filter driver that is not among
-/// `filters`.
+/// The user's clone lacks the commit, or a file needs a filter driver that is not among `filters`.
 pub(crate) fn check_out(
     source: &Repository,
     (dir, wanted): (&Path, &Snapshot),
@@ -28,12 +27,12 @@ pub(crate) fn check_out(
     SubmoduleParent { source, git_dirs: &lenders, work_dir: user, filters, lock }.check_out((dir, wanted))
 }
 
-/// What has submodules: the user's repository, or a submodule of it.
+/// A repository with submodules: the user's repository, or a submodule of it.
 struct SubmoduleParent<'a> {
     source: &'a Repository,
-    /// The git folders below which clones of its submodules lie.
+    /// The git folders that contain the clones of its submodules.
     git_dirs: &'a [&'a Path],
-    /// The user's work tree of it, where that is known.
+    /// The user's work tree of the repository, if it is known.
     work_dir: Option<&'a Path>,
     filters: &'a [String],
     lock: &'a FileLock,
@@ -71,29 +70,30 @@ impl SubmoduleParent<'_> {
         own.prepare(Some(commit))?;
         let inner =
             self.source.opener().with_permitted_filters(self.filters).open(place)?.ok_or_else(missing)?;
-        // Refuses drivers before git could run one.
+        // Fails for a driver that is not permitted, before git could run it.
         let files =
             inner.commit_snapshot(&tree, self.filters).map_err(|error| with_outer_path(path, error))?;
         own.check_out((&tree, &files), &inner.conversion_digest(&files, self.filters)?, self.lock)?;
-        // Submodules of a submodule lie in its own git folder.
+        // The clones of a submodule's submodules are in its own git folder.
         let user = self.work_dir.map(|user| path.under(user));
         let parent = SubmoduleParent { git_dirs: &[lender], work_dir: user.as_deref(), ..*self };
         parent.check_out((place, &files)).map_err(|error| with_outer_path(path, error))
     }
 
-    /// The git folder of the user's clone of the submodule at `path`; `None` if there is none.
+    /// Returns the git folder of the user's clone of the submodule at `path`; `None` if there is
+    /// none.
     fn clone_of(&self, dir: &Path, path: &RepoPath) -> Option<PathBuf> {
         let is_repository = |git_dir: &PathBuf| git_dir.join("objects").is_dir();
         let named = module_name(dir, path);
         let named =
             named.iter().flat_map(|name| self.git_dirs.iter().map(move |dir| dir.join("modules").join(name)));
-        // An old one keeps its git folder inside.
+        // Old versions of git kept the git folder inside the submodule.
         let inside = self.work_dir.map(|user| path.under(user).join(".git"));
         named.chain(inside).find(is_repository)
     }
 }
 
-/// An error of a submodule, told with paths of the whole.
+/// Returns an error of a submodule with paths relative to the outer repository.
 fn with_outer_path(path: &RepoPath, error: GitError) -> GitError {
     match error {
         GitError::Filter { path: file, filter } => {
@@ -106,7 +106,7 @@ fn with_outer_path(path: &RepoPath, error: GitError) -> GitError {
     }
 }
 
-/// The name that .gitmodules of the tree has for the submodule at `path`.
+/// Returns the name of the submodule at `path` in .gitmodules of the tree.
 fn module_name(dir: &Path, path: &RepoPath) -> Option<String> {
     let config = git2::Config::open(&dir.join(".gitmodules")).ok()?;
     let mut entries = config.entries(Some("submodule\\..*\\.path")).ok()?;
@@ -115,7 +115,7 @@ fn module_name(dir: &Path, path: &RepoPath) -> Option<String> {
         if entry.value_bytes() == path.bytes() {
             let name = String::from_utf8_lossy(entry.name_bytes()).into_owned();
             let name = name.strip_prefix("submodule.")?.strip_suffix(".path")?.to_owned();
-            // A name that leads out of the folder of modules is refused by git too.
+            // Git too rejects a name that leads out of the folder of modules.
             return (!name.starts_with('/') && !name.split('/').any(|part| part == "..")).then_some(name);
         }
     }

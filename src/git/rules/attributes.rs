@@ -1,8 +1,8 @@
-//! Attribute files, read for one question: may git store other bytes of a path than lie on disk, or
-//! write others than it stores? They must not know the file system.
+//! Attribute files, parsed to answer one question: may git store other bytes of a path than are on
+//! disk, or write others than it stores? They do not know the file system.
 //!
-//! The answer is a safe superset: an attribute counts wherever any pattern gives it, even if
-//! another takes it away. A wrong yes costs a hash; a wrong no would be a false hit.
+//! The answer is conservative: an attribute counts if any pattern sets it, even if another pattern
+//! unsets it. An unnecessary yes costs a hash; a wrong no would be a false hit.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -13,16 +13,16 @@ use crate::git::rules::glob::{Case, Glob, PathKind};
 /// The name of an attribute file.
 pub(crate) const ATTRIBUTES: &[u8] = b".gitattributes";
 
-/// A set of ways in which git may change bytes.
+/// A set of conversions that git may apply to the bytes of a file.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(crate) struct Conversions(u8);
 
 impl Conversions {
-    /// None.
+    /// No conversion.
     pub(crate) const NONE: Self = Self(0);
-    /// `text` in any form: line ends as the configuration has them.
+    /// `text` with any value: line ends as configured.
     pub(crate) const TEXT: Self = Self(1);
-    /// `eol` in any form.
+    /// `eol` with any value.
     pub(crate) const EOL: Self = Self(2);
     /// `ident`.
     pub(crate) const IDENT: Self = Self(4);
@@ -30,43 +30,43 @@ impl Conversions {
     pub(crate) const FILTER: Self = Self(8);
     /// `working-tree-encoding`.
     pub(crate) const ENCODING: Self = Self(16);
-    /// All of them.
+    /// All conversions.
     pub(crate) const ALL: Self = Self(31);
 
-    /// Those of both.
+    /// Returns the conversions that are in either set.
     pub(crate) fn union(self, other: Self) -> Self {
         Self(self.0 | other.0)
     }
 
-    /// Those that are in both.
+    /// Returns the conversions that are in both sets.
     pub(crate) fn intersection(self, other: Self) -> Self {
         Self(self.0 & other.0)
     }
 
-    /// As a number, for comparisons between runs.
+    /// Returns the set as a number, which is stable between runs.
     pub(crate) fn bits(self) -> u8 {
         self.0
     }
 
-    /// Whether there is none.
+    /// Returns whether the set is empty.
     pub(crate) fn is_empty(self) -> bool {
         self.0 == 0
     }
 }
 
-/// What macros such as `[attr]source text eol=lf` stand for.
+/// The macros of attribute files, such as `[attr]source text eol=lf`.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Macros(HashMap<Box<[u8]>, Conversions>);
 
 impl Macros {
-    /// The macros that these files define.
+    /// Parses the macros of these files.
     pub(crate) fn parse<'t>(texts: impl Iterator<Item = &'t [u8]>) -> Self {
         let lines: Vec<(&[u8], Vec<&[u8]>)> = texts
             .flat_map(lines)
             .filter_map(|(pattern, tokens)| Some((pattern.strip_prefix(b"[attr]")?, tokens)))
             .collect();
         let mut macros = Self::default();
-        // A macro may use another; each round reaches one further.
+        // A macro may use other macros; each round resolves one more level.
         for _ in 0..=lines.len() {
             let mut grew = false;
             for (name, tokens) in &lines {
@@ -94,17 +94,17 @@ impl Macros {
             b"ident" => Conversions::IDENT,
             b"filter" => Conversions::FILTER,
             b"working-tree-encoding" => Conversions::ENCODING,
-            // Names that start with `-` or `!` take away, and are no macro's.
+            // Names that start with `-` or `!` unset an attribute and are not macros.
             _ => self.0.get(name).copied().unwrap_or_default(),
         }
     }
 }
 
-/// The patterns of one attribute file and of those of the folders above.
+/// The patterns of an attribute file and of the files of the folders above it.
 #[derive(Debug)]
 pub(crate) struct Attributes {
     outer: Option<Arc<Self>>,
-    /// Bytes of the folder's path, with the slash behind it.
+    /// The length of the folder's path and the slash after it.
     prefix_len: usize,
     patterns: Vec<(Option<Glob>, Conversions)>,
     macros: Arc<Macros>,
@@ -112,12 +112,12 @@ pub(crate) struct Attributes {
 }
 
 impl Attributes {
-    /// No attributes at all.
+    /// Returns attributes without patterns.
     pub(crate) fn empty(macros: Macros, case: Case) -> Arc<Self> {
         Arc::new(Self { outer: None, prefix_len: 0, patterns: Vec::new(), macros: Arc::new(macros), case })
     }
 
-    /// These attributes and those of a file for `folder`.
+    /// Adds the patterns of an attribute file in `folder`.
     pub(crate) fn with_file(self: &Arc<Self>, folder: &RepoPath, text: &[u8]) -> Arc<Self> {
         let patterns: Vec<(Option<Glob>, Conversions)> = lines(text)
             .filter(|(pattern, _)| !pattern.starts_with(b"[attr]") && !pattern.starts_with(b"!"))
@@ -137,7 +137,7 @@ impl Attributes {
         })
     }
 
-    /// What may be done to the bytes of a path.
+    /// Returns the conversions that git may apply to a path.
     pub(crate) fn conversions(&self, path: &[u8]) -> Conversions {
         let mut sum = Conversions::NONE;
         let mut next = Some(self);
@@ -154,7 +154,7 @@ impl Attributes {
     }
 }
 
-/// The pattern and the attributes of each line.
+/// Returns the pattern and the attributes of each line.
 fn lines(text: &[u8]) -> impl Iterator<Item = (&[u8], Vec<&[u8]>)> {
     let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
     text.split(|byte| *byte == b'\n').filter_map(|line| {
@@ -168,7 +168,7 @@ fn lines(text: &[u8]) -> impl Iterator<Item = (&[u8], Vec<&[u8]>)> {
     })
 }
 
-/// A pattern in quotes, with them, and what follows.
+/// Splits a line after its quoted pattern.
 fn split_quoted(line: &[u8]) -> (&[u8], &[u8]) {
     let mut at = 1;
     while at < line.len() && line[at] != b'"' {

@@ -1,16 +1,15 @@
-//! Filter drivers, such as `lfs`: which paths of a tree would have one run at checkout. It must not
-//! run any.
+//! Finds the filter drivers, such as `lfs`, that a checkout of a tree would run. It does not run any.
 
 use crate::base::path::RepoPath;
 use crate::git::error::GitError;
 use crate::git::program::GitDirs;
 use crate::git::repository::Repository;
 
-/// Refuses the first of `paths` whose filter driver would run and is not among `permitted`. `place`
-/// has the attribute files of the tree.
+/// Fails if the filter driver of one of `paths` would run and is not among `permitted`. The work tree
+/// of `dirs` has the attribute files of the tree.
 ///
 /// # Errors
-/// There is one, or git can't be asked.
+/// A driver is not permitted, or git fails.
 pub(crate) fn check_filters_permitted<'p>(
     repository: &Repository,
     place: GitDirs<'_>,
@@ -30,7 +29,7 @@ pub(crate) fn check_filters_permitted<'p>(
         let mut bytes = Vec::new();
         output.read_to_end(&mut bytes).map(|_| bytes)
     })?;
-    // Path, attribute and value, each ended by a zero.
+    // The output is a list of path, attribute and value, each ended by a zero.
     let fields: Vec<&[u8]> = output.split(|byte| *byte == 0).collect();
     for [path, _, value] in fields.as_chunks::<3>().0 {
         let filter = String::from_utf8_lossy(value).into_owned();
@@ -42,7 +41,7 @@ pub(crate) fn check_filters_permitted<'p>(
 }
 
 impl Repository {
-    /// Whether a checkout starts something for the filter of this name.
+    /// Returns whether a checkout runs a program for the filter of this name.
     fn has_filter_driver(&self, filter: &str) -> bool {
         if matches!(filter, "unspecified" | "unset" | "set") {
             return false;

@@ -1,45 +1,45 @@
-//! One pattern of .gitignore or .gitattributes, matched byte by byte exactly as git does. It must
-//! not know what a match means.
+//! A pattern of .gitignore or .gitattributes, matched byte by byte exactly as git does. It does not
+//! know what a match means.
 //!
-//! A library's globs would not do: they read braces as alternatives, which git does not, and can't
-//! hold a pattern that is not UTF-8. Each such difference would hide a file from a snapshot.
+//! Common glob libraries differ from git: they read braces as alternatives and can't represent
+//! patterns that are not UTF-8. Each difference would hide a file from a snapshot.
 
-/// Whether upper and lower case count as the same.
+/// Whether patterns distinguish upper and lower case.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Case {
     Sensitive,
-    /// `core.ignoreCase`.
+    /// `core.ignoreCase` is set.
     Insensitive,
 }
 
-/// What a path is, as far as patterns care.
+/// Whether a path is a folder, which some patterns require.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum PathKind {
     File,
     Folder,
 }
 
-/// One pattern, without its `!`.
+/// A pattern without its `!`.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Glob {
     text: Box<[u8]>,
     scope: MatchScope,
-    /// Only [`PathKind::Folder`] can match a pattern that ends in a slash.
+    /// The only kind of path that can match, if the pattern ends with a slash.
     only: Option<PathKind>,
-    /// Bytes at its front that stand for themselves.
+    /// The number of bytes before the first special character.
     literal_len: usize,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum MatchScope {
-    /// Without a slash: the last part of a path, at any depth.
+    /// The pattern has no slash: it matches the last part of a path, at any depth.
     Name,
-    /// With one: the path below the pattern's folder.
+    /// The pattern has a slash: it matches the path below the pattern's folder.
     Path,
 }
 
 impl Glob {
-    /// Reads a pattern.
+    /// Parses a pattern.
     pub(crate) fn parse(text: &[u8]) -> Self {
         let (text, only) = match text.strip_suffix(b"/") {
             Some(text) => (text, Some(PathKind::Folder)),
@@ -51,7 +51,7 @@ impl Glob {
         Self { text: text.into(), scope: reach, only, literal_len: literal }
     }
 
-    /// Whether it matches `path`, which is relative to the pattern's folder.
+    /// Returns whether the pattern matches `path`, which is relative to the pattern's folder.
     pub(crate) fn matches(&self, path: &[u8], kind: PathKind, case: Case) -> bool {
         if self.only.is_some_and(|only| only != kind) {
             return false;
@@ -60,8 +60,8 @@ impl Glob {
             MatchScope::Path => path,
             MatchScope::Name => path.rsplit(|byte| *byte == b'/').next().unwrap_or(path),
         };
-        // As git does, the literal front is compared alone and the rest counts as a pattern of its
-        // own; this decides what `a**/b` means.
+        // Like git, compare the literal front alone and treat the rest as a pattern of its own. This
+        // decides what `a**/b` means.
         let Some((front, rest)) = path.split_at_checked(self.literal_len) else { return false };
         let (pattern, wild) = self.text.split_at(self.literal_len);
         let same = match case {
@@ -80,9 +80,9 @@ impl Glob {
 enum WildmatchResult {
     Match,
     No,
-    /// No further position of any star can help.
+    /// No other position of any star can match.
     Hopeless,
-    /// Only a star that crosses slashes can help.
+    /// Only a star that crosses slashes can match.
     NeedsDoubleStar,
 }
 
@@ -92,7 +92,7 @@ fn wildmatch(pattern: &[u8], text: &[u8], reach: MatchScope, case: Case) -> Wild
         if wanted == b'*' {
             match match_star(pattern, p, &text[t..], (reach, case)) {
                 StarMatch::Decided(outcome) => return outcome,
-                // One star and a slash: it covers the text up to its next slash.
+                // One star followed by a slash covers the text up to its next slash.
                 StarMatch::UpTo { slash, after } => (p, t) = (after + 1, t + slash + 1),
             }
             continue;
@@ -126,7 +126,7 @@ enum StarMatch {
     UpTo { slash: usize, after: usize },
 }
 
-/// Matches the star at `at` and all behind it.
+/// Matches the star at `at` and all that follows it.
 fn match_star(pattern: &[u8], at: usize, text: &[u8], (reach, case): (MatchScope, Case)) -> StarMatch {
     let after = at + pattern[at..].iter().take_while(|byte| **byte == b'*').count();
     let rest = &pattern[after..];
@@ -167,8 +167,8 @@ fn match_star(pattern: &[u8], at: usize, text: &[u8], (reach, case): (MatchScope
     StarMatch::Decided(WildmatchResult::Hopeless)
 }
 
-/// Whether `byte` is in the class that `pattern` starts with, behind its `[`, and the length of it;
-/// `None` if it is never closed or names a class there is none of.
+/// Returns whether `byte` is in the class at the start of `pattern`, after its `[`, and the length of
+/// the class; `None` if the class is not closed or contains an unknown named class.
 fn match_class(pattern: &[u8], byte: u8, case: Case) -> Option<(bool, usize)> {
     let negated = matches!(pattern.first(), Some(b'!' | b'^'));
     let mut at = usize::from(negated);
@@ -195,7 +195,7 @@ fn match_class(pattern: &[u8], byte: u8, case: Case) -> Option<(bool, usize)> {
                     at += name.len() + 3;
                     previous = None;
                 } else {
-                    // Not a named class after all: the bracket is one of the bytes.
+                    // It is not a named class, so the bracket is one of the bytes.
                     found |= byte == b'[';
                     previous = Some(b'[');
                 }

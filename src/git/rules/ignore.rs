@@ -1,4 +1,4 @@
-//! Ignore rules: which untracked paths git leaves out. They must not know the file system.
+//! Ignore rules: which untracked paths git ignores. They do not know the file system.
 
 use std::sync::Arc;
 
@@ -8,12 +8,12 @@ use crate::git::rules::glob::{Case, Glob, PathKind};
 /// The name of an ignore file.
 pub(crate) const IGNORE: &[u8] = b".gitignore";
 
-/// The rules of one ignore file and of all that it overrides.
+/// The rules of an ignore file, and of the files with a lower precedence.
 #[derive(Debug)]
 pub(crate) struct IgnoreRules {
-    /// The rules that count where these say nothing.
+    /// The rules with the next lower precedence.
     outer: Option<Arc<Self>>,
-    /// Bytes of the folder's path, with the slash behind it.
+    /// The length of the folder's path and the slash after it.
     prefix_len: usize,
     rules: Vec<IgnoreRule>,
     case: Case,
@@ -22,17 +22,17 @@ pub(crate) struct IgnoreRules {
 #[derive(Debug)]
 struct IgnoreRule {
     glob: Glob,
-    /// Whether it is a `!` rule, that keeps what it matches.
+    /// Whether the rule starts with `!` and so includes what it matches.
     is_negated: bool,
 }
 
 impl IgnoreRules {
-    /// No rules at all.
+    /// Returns rules that ignore nothing.
     pub(crate) fn empty(case: Case) -> Arc<Self> {
         Arc::new(Self { outer: None, prefix_len: 0, rules: Vec::new(), case })
     }
 
-    /// These rules below those of an ignore file for `folder`.
+    /// Adds the rules of an ignore file in `folder`, which take precedence.
     pub(crate) fn with_file(self: &Arc<Self>, folder: &RepoPath, text: &[u8]) -> Arc<Self> {
         let rules = parse(text);
         if rules.is_empty() {
@@ -42,7 +42,7 @@ impl IgnoreRules {
         Arc::new(Self { outer: Some(Arc::clone(self)), prefix_len: base, rules, case: self.case })
     }
 
-    /// Whether they leave out `path`, no parent of which they leave out.
+    /// Returns whether `path` is ignored. None of its parents may be ignored.
     pub(crate) fn ignores(&self, path: &[u8], kind: PathKind) -> bool {
         let mut next = Some(self);
         while let Some(file) = next {
@@ -74,7 +74,7 @@ fn parse_line(line: &[u8]) -> Option<IgnoreRule> {
     (!line.is_empty()).then(|| IgnoreRule { glob: Glob::parse(line), is_negated: keeps })
 }
 
-/// Spaces at the end do not count unless a backslash stands before them.
+/// Removes trailing spaces, except after a backslash.
 fn without_trailing_spaces(line: &[u8]) -> &[u8] {
     let mut end = 0;
     let mut at = 0;

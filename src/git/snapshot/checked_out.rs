@@ -1,5 +1,5 @@
-//! Blobs as a checkout would write them, asked of `git cat-file`. It must not know which blobs a
-//! filter may change.
+//! Hashes blobs as a checkout would write them, with `git cat-file --filters`. It does not know which
+//! blobs need that.
 
 use std::collections::BTreeMap;
 use std::io::{self, BufRead};
@@ -15,25 +15,25 @@ use crate::git::rules::attributes::ATTRIBUTES;
 use crate::git::rules::filters::check_filters_permitted;
 use crate::git::snapshot::ContentId;
 
-/// A blob and where it would be checked out.
+/// A blob and the path at which it would be checked out.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct CheckoutBlob<'w> {
     pub(crate) id: ContentId,
     pub(crate) path: &'w RepoPath,
 }
 
-/// The folder in the state directory that has the folders of attribute files.
+/// The folder in the state directory for temporary folders of attribute files.
 const ATTRIBUTE_FOLDERS: &str = "attributes";
 
-/// No plan takes that long.
+/// No plan takes longer.
 const LONGEST_PLAN: Duration = Duration::from_secs(3600);
 
-/// Asked for between two blobs: git says that there is no such object. The length of what stands
-/// between is not known, since git prints that of the blob before its filters.
+/// A request between two blobs, to which git answers that there is no such object. The length of a
+/// converted blob is unknown, because git prints the length before conversion.
 const BORDER: &[u8] = b"taskgate-border-6c0f2d5e8b714a93";
 
-/// The content ids of the blobs once checked out, in order. `attributes` are the tree's attribute
-/// files by folder; of filter drivers only `filters` may run.
+/// Returns the content ids that the blobs have after a checkout, in order. `attributes` are the
+/// tree's attribute files by folder. Of filter drivers only `filters` may run.
 pub(crate) fn hash_checked_out(
     repository: &Repository,
     attributes: &BTreeMap<RepoPath, Vec<u8>>,
@@ -43,13 +43,13 @@ pub(crate) fn hash_checked_out(
     if wanted.is_empty() {
         return Ok(Vec::new());
     }
-    // Git reads attributes from a work tree. This one holds nothing else.
+    // Git reads attributes from a work tree. This one contains nothing else.
     let home = repository.common_dir().join("xtask").join(ATTRIBUTE_FOLDERS);
     let builder = tempfile::Builder::new();
     let in_state = file::make_dir(&home).ok().and_then(|()| builder.tempdir_in(&home).ok());
     let dir = match in_state {
         Some(dir) => dir,
-        // A plan needs no state, so it is made where state can't be written too.
+        // A plan must also work where state can't be written.
         None => {
             builder.tempdir().map_err(FileError::of("make a temporary folder instead of one in", &home))?
         }
@@ -74,7 +74,7 @@ pub(crate) fn hash_checked_out(
         input.extend_from_slice(BORDER);
         input.push(b'\n');
     }
-    // It ends what a filter started if this process is killed.
+    // The guard ends what a filter started if this process is killed.
     let _guard = repository.program().guard(None);
     let args = ["cat-file", "--batch", "--filters", "--buffer"];
     let read =
@@ -100,7 +100,7 @@ pub(crate) fn hash_checked_out(
 /// Removes the folders of attribute files that killed plans left.
 ///
 /// # Errors
-/// One of them can't be removed.
+/// A folder can't be removed.
 pub fn remove_stale_attribute_folders(state: &Path) -> Result<(), FileError> {
     let age = |path: &Path| path.metadata().ok()?.modified().ok()?.elapsed().ok();
     for entry in std::fs::read_dir(state.join(ATTRIBUTE_FOLDERS)).into_iter().flatten().flatten() {

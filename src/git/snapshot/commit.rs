@@ -1,8 +1,8 @@
-//! The snapshots of commits and of the index, which are not checked out. They must not know the
-//! work tree.
+//! The snapshots of commits and of the index, which need not be checked out. They do not depend on
+//! the work tree.
 //!
-//! The content of an entry is what a checkout would write, so that a commit's snapshot is the same
-//! as that of its clean work tree. Where a filter may change bytes at checkout, git is asked.
+//! The content of an entry is what a checkout would write, so a commit has the same snapshot as its
+//! clean work tree. If git may convert bytes at checkout, git is asked for the result.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -21,7 +21,7 @@ use crate::git::snapshot::checked_out::{CheckoutBlob, hash_checked_out};
 use crate::git::snapshot::{ContentId, Mode, Snapshot, SnapshotEntry};
 
 impl Repository {
-    /// The snapshot of a tree, by its id. Of git's filter drivers only `filters` may run.
+    /// Returns the snapshot of a tree, given its id. Of git's filter drivers only `filters` may run.
     ///
     /// # Errors
     /// An object can't be read, or a filter fails.
@@ -32,11 +32,11 @@ impl Repository {
         self.convert_as_checked_out(entries, filters)
     }
 
-    /// Writes the tree that a commit would make now and returns its id. `index` is another index
-    /// file than the work tree's own, as git names it to hooks. Neither file is touched.
+    /// Writes the tree that a commit would have now and returns its id. `index` is the path of
+    /// another index file than the work tree's own; git passes one to hooks. Neither file is changed.
     ///
     /// # Errors
-    /// The index holds a conflict or can't be read, or the tree can't be written.
+    /// The index has a conflict or can't be read, or the tree can't be written.
     pub fn staged_tree(&self, index: Option<&Path>) -> Result<String, GitError> {
         let index = self.index_at(index)?;
         let mut staged = git2::Index::new().map_err(GitError::object("write the tree of", &"the index"))?;
@@ -57,7 +57,7 @@ impl Repository {
         Ok(tree.map_err(GitError::object("write the tree of", &"the index"))?.to_string())
     }
 
-    /// Gives each file the content that a checkout would write.
+    /// Replaces the content of each file by what a checkout would write.
     pub(crate) fn convert_as_checked_out(
         &self,
         mut entries: Vec<SnapshotEntry>,
@@ -90,7 +90,7 @@ impl Repository {
         Ok(Snapshot::new(entries))
     }
 
-    /// The attribute files among the entries, by folder.
+    /// Returns the attribute files among the entries, by folder.
     fn attribute_files(&self, entries: &[SnapshotEntry]) -> Result<BTreeMap<RepoPath, Vec<u8>>, GitError> {
         entries
             .iter()
@@ -104,7 +104,7 @@ impl Repository {
     }
 }
 
-/// The attributes of folders, each found out once.
+/// The attributes of folders, each computed once.
 struct FolderAttributes<'f> {
     files: &'f BTreeMap<RepoPath, Vec<u8>>,
     outer: Arc<Attributes>,
@@ -127,7 +127,7 @@ impl FolderAttributes<'_> {
     }
 }
 
-/// An entry of an index that knows no file on disk.
+/// Creates an index entry without a stat.
 fn index_entry(mode: u32, id: &ContentId, path: &[u8]) -> Result<git2::IndexEntry, GitError> {
     let id = Oid::from_bytes(&id.0).map_err(GitError::object("read", &id.hex()))?;
     let never = git2::IndexTime::new(0, 0);

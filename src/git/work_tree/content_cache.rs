@@ -1,5 +1,4 @@
-//! The content of files on disk: hashed as git hashes blobs, once, and then remembered by stat. It
-//! must not know the index nor which files are wanted.
+//! Hashes files as git hashes blobs, and remembers the hashes by stat. It does not know the index.
 
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -18,22 +17,22 @@ use crate::base::stat_cache::StatCache;
 use crate::git::snapshot::ContentId;
 use crate::git::work_tree::folder::FolderRef;
 
-/// A file that changes each time it is read is read so often.
+/// How often a file is read again that changes during each reading.
 const ATTEMPTS: usize = 5;
-/// Files of more bytes are not held in memory.
+/// Larger files are not read into memory.
 const STREAMED: u64 = 4 << 20;
 
-/// What is known of the files of one work tree, on disk between runs.
+/// The known contents of the files of a work tree, stored on disk between runs.
 #[derive(Debug, Default)]
 pub(crate) struct ContentCache {
     cache: RwLock<StatCache<20>>,
-    /// The file, and the folder it lies in.
+    /// The file of the cache, and the folder that it is in.
     file: Option<(PathBuf, PathBuf)>,
 }
 
 impl ContentCache {
-    /// Reads what was remembered of a work tree. Without a folder for it, or with one that can't be
-    /// written to, nothing is remembered.
+    /// Loads the cache of a work tree. Without a folder for it, or with a read-only folder, nothing
+    /// is remembered.
     pub(crate) fn open(state_dir: Option<&Path>, work_dir: &Path) -> Self {
         let Some(dir) = state_dir.map(|dir| dir.join("stats")) else { return Self::default() };
         let name = Digest::of(work_dir.as_os_str().as_encoded_bytes()).short();
@@ -42,7 +41,7 @@ impl ContentCache {
         Self { cache, file: Some((path, dir)) }
     }
 
-    /// Writes it back if something was learnt.
+    /// Writes the cache if it has changed.
     pub(crate) fn save(&self) -> Result<(), FileError> {
         let cache = self.cache.read().unwrap_or_else(PoisonError::into_inner);
         match &self.file {
@@ -54,7 +53,8 @@ impl ContentCache {
         }
     }
 
-    /// Forgets what is gone, once it is the greater part. `is_there` is asked of files and folders.
+    /// Removes missing paths once they are the greater part. `is_there` is called with files and
+    /// folders.
     pub(crate) fn prune(&self, used: usize, is_there: impl Fn(&RepoPath) -> bool) {
         let mut cache = self.cache.write().unwrap_or_else(PoisonError::into_inner);
         if cache.len() > 2 * used + 1000 {
@@ -63,13 +63,13 @@ impl ContentCache {
         }
     }
 
-    /// Compares how git changes bytes now with how it did at the last run. After a change the files
-    /// on disk may still be what it was before, although git's index knows them by their old stat:
-    /// all that is not younger than the returned time must be read once.
+    /// Compares how git converts bytes now with how it did at the last run. After a change, files on
+    /// disk may still have the old bytes although git's index knows their stat. All files that are
+    /// not younger than the returned time must be read once.
     pub(crate) fn distrusted_until(&self, filters: [u8; 20]) -> Option<FileTime> {
         const FILTERS: &[u8] = b"//filters";
         const SINCE: &[u8] = b"//since";
-        // These two have no stat; any will do that is always the same.
+        // These two have no stat; any constant one will do.
         let none = Stat::default();
         let mut cache = self.cache.write().unwrap_or_else(PoisonError::into_inner);
         let known = cache.get(FILTERS, &none);
@@ -78,7 +78,7 @@ impl ContentCache {
             cache.insert(FILTERS, &none, filters, &now);
             if known.is_some() {
                 let mut since = [0; 20];
-                // Two seconds more, as the files may lie on another device than the clock.
+                // Two seconds more, because the files may be on another device than the clock.
                 since[..8].copy_from_slice(&(now.time.seconds + 2).to_le_bytes());
                 cache.insert(SINCE, &none, since, &now);
             }
@@ -87,7 +87,7 @@ impl ContentCache {
         Some(FileTime { seconds, nanos: 0 })
     }
 
-    /// A look at the files.
+    /// Starts a session.
     pub(crate) fn session(&self) -> CacheSession<'_> {
         CacheSession { cache: self, start: OnceLock::new(), used: AtomicUsize::new(0) }
     }
@@ -96,26 +96,27 @@ impl ContentCache {
 /// A time that no file has.
 const NEVER: FileTime = FileTime { seconds: i64::MAX, nanos: 0 };
 
-/// A digest of the names in a folder and of what each is.
+/// A digest of the names in a folder and of their kinds.
 pub(crate) type NamesDigest = [u8; 20];
 
-/// Folders have keys of their own, which no file's path can have.
+/// Returns the key of a folder, which can't be the path of a file.
 fn folder_key(folder: &RepoPath) -> Vec<u8> {
     [folder.bytes(), b"/"].concat()
 }
 
-/// One look at files of the work tree.
+/// One pass over files of the work tree.
 #[derive(Debug)]
 pub(crate) struct CacheSession<'m> {
     cache: &'m ContentCache,
-    /// The clock before the first file was read; not read if none has to be.
+    /// The time before the first file was read; not set if no file is read.
     start: OnceLock<Option<Moment>>,
     used: AtomicUsize,
 }
 
 impl CacheSession<'_> {
-    /// The content of a file that had this stat, and the stat that belongs to it; `None` if it is
-    /// gone. The stat of a file that can't be caught between two changes never matches another.
+    /// Returns the content of a file that had this stat, and the stat that belongs to the content;
+    /// `None` if the file is gone. If the file keeps changing while it is read, the stat never
+    /// matches another.
     pub(crate) fn content_id(
         &self,
         folder: FolderRef<'_>,
@@ -145,13 +146,12 @@ impl CacheSession<'_> {
         Ok(Some((Stat { changed: NEVER, ..stat }, id)))
     }
 
-    /// How many files and folders were asked for.
+    /// Returns how many files and folders were looked up.
     pub(crate) fn used(&self) -> usize {
         self.used.load(Ordering::Relaxed)
     }
 
-    /// The digest of the names that a folder has, if they are known to be the same as when it was
-    /// listed.
+    /// Returns the digest of the names in a folder, if its stat is the same as when it was listed.
     pub(crate) fn folder_names(&self, folder: &RepoPath, stat: &Stat) -> Option<NamesDigest> {
         self.used.fetch_add(1, Ordering::Relaxed);
         let cache = self.cache.cache.read().unwrap_or_else(PoisonError::into_inner);
@@ -166,7 +166,7 @@ impl CacheSession<'_> {
         }
     }
 
-    /// The clock before anything was read; to be asked before reading.
+    /// Returns the time before anything was read; must be called before reading.
     pub(crate) fn start(&self) -> Option<Moment> {
         *self.start.get_or_init(|| self.cache.now())
     }
@@ -194,7 +194,7 @@ impl ContentCache {
 
 fn hash(mut file: File, size: u64) -> io::Result<ContentId> {
     if size > STREAMED {
-        // libgit2 streams by path only; this is the path of the open file.
+        // libgit2 streams only files given by path; this is the path of the open file.
         let path = format!("/dev/fd/{}", file.as_raw_fd());
         if let Ok(id) = Oid::hash_file(ObjectType::Blob, path) {
             return ContentId::from_oid(id);

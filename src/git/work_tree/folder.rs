@@ -1,5 +1,5 @@
-//! Folders by handle: names, stats and files relative to an open folder, with no symlink followed.
-//! It must not know of git, but for the names it never shows.
+//! Open folders: their names, and the stats and contents of files relative to them, without following
+//! symlinks. They do not know git, except for the names that git never tracks.
 
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -15,7 +15,7 @@ use crate::base::stat::{FileTime, Stat};
 use crate::git::rules::glob::PathKind;
 
 const FOLDER: OFlags = OFlags::DIRECTORY.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC).union(OFlags::RDONLY);
-/// A pipe that took a file's name must not make the open wait.
+/// Opening a pipe that has replaced a file must not block.
 const FILE: OFlags = OFlags::NOFOLLOW
     .union(OFlags::NONBLOCK)
     .union(OFlags::CLOEXEC)
@@ -26,11 +26,11 @@ const FILE: OFlags = OFlags::NOFOLLOW
 #[derive(Debug)]
 pub(crate) struct OpenFolder(OwnedFd);
 
-/// A borrowed open folder, for many threads at once.
+/// A borrowed open folder, which many threads can use.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct FolderRef<'f>(BorrowedFd<'f>);
 
-/// The names in a folder that can be in a tree, sorted as a tree is.
+/// The names in a folder that a tree can contain, sorted as in a tree.
 #[derive(Debug, Default)]
 pub(crate) struct FolderNames {
     bytes: Vec<u8>,
@@ -38,13 +38,13 @@ pub(crate) struct FolderNames {
 }
 
 impl OpenFolder {
-    /// Opens a folder by its path on this machine.
+    /// Opens a folder by its path.
     pub(crate) fn open(path: &Path) -> io::Result<Self> {
         let flags = FOLDER.difference(OFlags::NOFOLLOW);
         Ok(Self(rustix::fs::open(path, flags, rustix::fs::Mode::empty())?))
     }
 
-    /// Opens a folder below this one; `None` if there is none, or a symlink is on the way.
+    /// Opens a folder below this one; returns `None` if it is missing or a symlink is on the way.
     pub(crate) fn open_below(&self, path: &RepoPath) -> io::Result<Option<Self>> {
         let opened = if path.is_top() { open_at(self.0.as_fd(), b".") } else { open_below(&self.0, path) };
         match opened {
@@ -54,18 +54,18 @@ impl OpenFolder {
         }
     }
 
-    /// For use by many threads.
+    /// Borrows the folder.
     pub(crate) fn as_ref(&self) -> FolderRef<'_> {
         FolderRef(self.0.as_fd())
     }
 
-    /// The folder's own stat.
+    /// Returns the folder's own stat.
     pub(crate) fn stat(&self) -> io::Result<Stat> {
         Ok(to_stat(&rustix::fs::fstat(&self.0)?))
     }
 
-    /// Whether the file system is one of those that are known to change a folder's times whenever
-    /// a name comes or goes. Network and host-shared ones are not.
+    /// Returns whether the file system is known to change a folder's times whenever a name is added
+    /// or removed. Network file systems and those shared with a host are not.
     #[cfg(any(target_os = "linux", target_os = "android"))]
     pub(crate) fn has_reliable_times(&self) -> bool {
         const EXT: u64 = 0xef53;
@@ -79,13 +79,14 @@ impl OpenFolder {
         matches!(kind, Ok(EXT | XFS | BTRFS | TMPFS | F2FS | ZFS | OVERLAY))
     }
 
-    /// See the Linux version; elsewhere none is known.
+    /// Returns `false`: no such file system is known on this platform.
     #[cfg(not(any(target_os = "linux", target_os = "android")))]
     pub(crate) fn has_reliable_times(&self) -> bool {
         false
     }
 
-    /// The folder's names, without `.git` and what is neither file, symlink nor folder.
+    /// Returns the names in the folder, without `.git` and without everything that is neither file,
+    /// symlink nor folder.
     pub(crate) fn names(&self) -> io::Result<FolderNames> {
         let mut names = FolderNames::default();
         let mut unknown = Vec::new();
@@ -105,7 +106,7 @@ impl OpenFolder {
         Ok(names)
     }
 
-    /// This one name, if it is in the folder.
+    /// Returns this one name, if it is in the folder.
     pub(crate) fn find_name(&self, name: &[u8]) -> io::Result<FolderNames> {
         let mut names = FolderNames::default();
         if !is_hidden(name)
@@ -118,7 +119,7 @@ impl OpenFolder {
 }
 
 impl FolderRef<'_> {
-    /// The stat of a name, of a symlink itself; `None` if there is none.
+    /// Returns the stat of a name, without following a symlink; `None` if it is missing.
     pub(crate) fn stat(self, name: &[u8]) -> io::Result<Option<Stat>> {
         match rustix::fs::statat(self.0, name, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(stat) => Ok(Some(to_stat(&stat))),
@@ -135,7 +136,7 @@ impl FolderRef<'_> {
         })
     }
 
-    /// Where a symlink points to; `None` if the name is none.
+    /// Returns the target of a symlink; `None` if the name is not one.
     pub(crate) fn read_link(self, name: &[u8]) -> io::Result<Option<Vec<u8>>> {
         match rustix::fs::readlinkat(self.0, name, Vec::new()) {
             Ok(target) => Ok(Some(target.into_bytes())),
@@ -144,7 +145,7 @@ impl FolderRef<'_> {
         }
     }
 
-    /// Opens a regular file for reading; `None` if the name is none.
+    /// Opens a regular file for reading; returns `None` if the name is not one.
     pub(crate) fn open_file(self, name: &[u8]) -> io::Result<Option<File>> {
         let file = match rustix::fs::openat(self.0, name, FILE, rustix::fs::Mode::empty()) {
             Ok(fd) => File::from(fd),
@@ -154,7 +155,7 @@ impl FolderRef<'_> {
         Ok(file.metadata()?.is_file().then_some(file))
     }
 
-    /// The content of a small file; `None` if the name is none.
+    /// Returns the content of a small file; `None` if the name is not a file.
     pub(crate) fn read_file(self, name: &[u8]) -> io::Result<Option<Vec<u8>>> {
         let Some(mut file) = self.open_file(name)? else { return Ok(None) };
         let mut text = Vec::new();
@@ -170,7 +171,7 @@ impl FolderNames {
         self.list.push((start..self.bytes.len(), kind));
     }
 
-    /// Sorted by the bytes of the paths below them: a folder counts as if it ended in a slash.
+    /// Sorts by the bytes of the paths below the names: a folder counts as if it ended with a slash.
     fn sort(&mut self) {
         let bytes = &self.bytes;
         self.list.sort_unstable_by(|(a, a_kind), (b, b_kind)| {
@@ -178,12 +179,12 @@ impl FolderNames {
         });
     }
 
-    /// Each name and what it is.
+    /// Iterates over the names and their kinds.
     pub(crate) fn iter(&self) -> impl ExactSizeIterator<Item = (&[u8], PathKind)> {
         self.list.iter().map(|(range, kind)| (&self.bytes[range.clone()], *kind))
     }
 
-    /// Whether a file of this name is there.
+    /// Returns whether there is a file of this name.
     pub(crate) fn has_file(&self, name: &[u8]) -> bool {
         let found = |(range, kind): &(Range<usize>, PathKind)| {
             compare_names(&self.bytes[range.clone()], *kind, name, PathKind::File)
@@ -202,7 +203,7 @@ fn compare_names(a: &[u8], a_kind: PathKind, b: &[u8], b_kind: PathKind) -> std:
     a[..common].cmp(&b[..common]).then_with(|| next(a, a_kind).cmp(&next(b, b_kind)))
 }
 
-/// Git never lets `.git` in a tree, whichever way a file system spells it.
+/// Returns whether git never tracks this name: `.git` in any spelling of upper and lower case.
 fn is_hidden(name: &[u8]) -> bool {
     matches!(name, b"." | b"..") || name.eq_ignore_ascii_case(b".git")
 }
@@ -239,7 +240,7 @@ fn open_at(folder: BorrowedFd<'_>, name: &[u8]) -> rustix::io::Result<OwnedFd> {
 fn open_below(top: &OwnedFd, path: &RepoPath) -> rustix::io::Result<OwnedFd> {
     use rustix::fs::{ResolveFlags, openat2};
     match openat2(top, path.bytes(), FOLDER, rustix::fs::Mode::empty(), ResolveFlags::NO_SYMLINKS) {
-        // Older kernels and some sandboxes have no such call.
+        // Older kernels and some sandboxes lack this call.
         Err(Errno::NOSYS | Errno::PERM | Errno::INVAL | Errno::AGAIN) => step_below(top, path),
         opened => opened,
     }
@@ -269,7 +270,7 @@ fn to_stat(stat: &rustix::fs::Stat) -> Stat {
     }
 }
 
-/// The types of a stat's parts differ from system to system.
+/// Converts a part of a stat, whose type depends on the system.
 fn number<A: TryInto<B>, B: Default>(value: A) -> B {
     value.try_into().unwrap_or_default()
 }

@@ -1,5 +1,4 @@
-//! What one folder holds: its names brought together with the rows of the index. It must not know
-//! the file system, nor what becomes of a name.
+//! Matches the names of a folder with the entries of the index. It does not know the file system.
 
 use std::cmp::Ordering;
 use std::ops::Range;
@@ -10,7 +9,7 @@ use crate::git::rules::glob::PathKind;
 use crate::git::work_tree::content_cache::NamesDigest;
 use crate::git::work_tree::folder::FolderNames;
 
-/// A name of a folder and what the index knows of it.
+/// A name in a folder and its entries in the index.
 pub(crate) enum ListedName<'n> {
     File(&'n [u8], Option<usize>),
     Folder(&'n [u8], Range<usize>),
@@ -25,7 +24,7 @@ impl<'n> ListedName<'n> {
     }
 }
 
-/// Brings the names together with the rows of the index; both are sorted the same way.
+/// Matches the names with the entries of the index. Both are sorted the same way.
 pub(crate) fn match_with_index<'n>(
     index: &Index,
     rows: Range<usize>,
@@ -36,7 +35,7 @@ pub(crate) fn match_with_index<'n>(
     let mut at = rows.start;
     let each = names.iter().map(|(name, kind)| {
         let is = |at, wanted| at < end && compare_with_name(&index.path(at)[skip..], name, kind) == wanted;
-        // One name of many: it may lie far behind the first row.
+        // A single name may be far after the first entry.
         if names.iter().len() == 1 {
             at = index.partition_point(at..end, |row| {
                 compare_with_name(&row[skip..], name, kind) == Ordering::Less
@@ -63,7 +62,7 @@ pub(crate) fn match_with_index<'n>(
     each.collect()
 }
 
-/// What the folder holds if it holds just what the index has below it.
+/// Returns the names that the folder has if it contains exactly what the index has below it.
 pub(crate) fn tracked_names(index: &Index, rows: Range<usize>, skip: usize) -> Vec<ListedName<'_>> {
     let mut found = Vec::with_capacity(rows.len());
     let mut at = rows.start;
@@ -82,7 +81,7 @@ pub(crate) fn tracked_names(index: &Index, rows: Range<usize>, skip: usize) -> V
     found
 }
 
-/// A digest of the names of a folder and of what each is.
+/// Returns a digest of the names in a folder and of their kinds.
 pub(crate) fn names_digest<'n>(names: impl Iterator<Item = (&'n [u8], PathKind)>) -> NamesDigest {
     let mut bytes = Vec::with_capacity(4096);
     for (name, kind) in names {
@@ -96,8 +95,8 @@ pub(crate) fn names_digest<'n>(names: impl Iterator<Item = (&'n [u8], PathKind)>
     short
 }
 
-/// Where a row lies, whose path is `rest` below the folder, as seen from a name of the folder. A
-/// row is at a folder's place if it lies within the folder.
+/// Compares an entry, whose path below the folder is `rest`, with a name of the folder. Entries
+/// inside a folder compare as equal to the folder's name.
 fn compare_with_name(rest: &[u8], name: &[u8], kind: PathKind) -> Ordering {
     let common = rest.len().min(name.len());
     let next = rest.get(name.len());

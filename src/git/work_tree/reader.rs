@@ -1,10 +1,11 @@
-//! The snapshot of the working directory as it stands. It must not know what is done with it.
+//! The snapshot of the work tree as it is on disk. It does not know what the snapshot is used for.
 //!
-//! A clean file is not opened. Git's index vouches for a file whose stat is the same in every part
-//! and older than the index; for others the stat is looked up in a cache of our own, and only then
-//! are they read. Likewise a folder is not listed whose stat is that of a time when it was known to
-//! hold just what the index has below it. What a filter may have changed between blob and disk is never taken from the
-//! index, since the content of an entry is that of the bytes on disk.
+//! Clean files are not opened. The content of a file is taken from git's index if its stat is equal
+//! to the index's in every part and older than the index; otherwise from our own cache of stats;
+//! otherwise the file is read. Likewise a folder is not listed if its stat is known to be that of a
+//! time at which it contained exactly what the index has below it. If git may have converted bytes
+//! between blob and disk, the index is not used, because the content of an entry is that of the bytes
+//! on disk.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -18,14 +19,14 @@ use crate::git::work_tree::state::WorkTreeState;
 use crate::git::work_tree::submodule::{self, SubmoduleContent};
 use crate::git::work_tree::walk::Walk;
 
-/// Reads the working directory, as often as asked and from any thread. The index is a picture of
-/// the time of opening; all else is looked at anew each time.
+/// Reads the work tree, any number of times and from any thread. The index is read once, at opening;
+/// everything else is read again each time.
 pub struct WorkTreeReader {
     state: WorkTreeState,
     submodules: SubmoduleReaders,
 }
 
-/// The repositories inside the work tree that were looked at so far.
+/// The repositories inside the work tree that have been read so far.
 struct SubmoduleReaders {
     opener: RepositoryOpener,
     dir: PathBuf,
@@ -33,7 +34,7 @@ struct SubmoduleReaders {
     readers: Mutex<HashMap<RepoPath, Arc<OpenSubmodule>>>,
 }
 
-/// A repository inside the work tree.
+/// An open submodule, or another repository inside the work tree.
 struct OpenSubmodule {
     repository: Repository,
     reader: WorkTreeReader,
@@ -46,16 +47,17 @@ impl std::fmt::Debug for WorkTreeReader {
 }
 
 impl WorkTreeReader {
-    /// Reads the index, the rules, and what was remembered in `state_dir`, if there is such a folder.
+    /// Reads the index, the rules, and the cache in `state_dir` if there is such a folder.
     ///
     /// # Errors
-    /// The index or a file of rules can't be read.
+    /// The index, an ignore file or an attribute file can't be read.
     pub fn open(repository: &Repository, state_dir: Option<&Path>) -> Result<Self, GitError> {
         let submodules = SubmoduleReaders::new(repository.opener(), repository.work_dir(), state_dir);
         Ok(Self { state: WorkTreeState::load(repository, state_dir)?, submodules })
     }
 
-    /// All tracked files, and all that are neither tracked nor ignored, as they are now.
+    /// Returns all tracked files, and all files that are neither tracked nor ignored, as they are
+    /// now.
     ///
     /// # Errors
     /// A file or folder can't be read; the error names it.
@@ -67,15 +69,15 @@ impl WorkTreeReader {
         Ok(snapshot)
     }
 
-    /// The entries at these paths or below them, as they are now, sorted. It costs in proportion to
-    /// what lies there. What lies inside a submodule is part of the submodule's entry.
+    /// Returns the entries at these paths or below them as they are now, sorted. The cost is
+    /// proportional to the files there. A path inside a submodule is part of the submodule's entry.
     ///
     /// # Errors
     /// A file or folder can't be read; the error names it.
     pub fn rescan(&self, folders: &[RepoPath]) -> Result<Vec<SnapshotEntry>, GitError> {
         let mut folders: Vec<&RepoPath> = folders.iter().collect();
         folders.sort_unstable();
-        // Not only neighbours: `a.b` sorts between `a` and `a/b`.
+        // Comparing neighbours is not enough: `a.b` sorts between `a` and `a/b`.
         let mut apart: Vec<&RepoPath> = Vec::with_capacity(folders.len());
         for folder in folders {
             if !is_covered(folder, &apart) {
@@ -90,8 +92,8 @@ impl WorkTreeReader {
         Ok(all)
     }
 
-    /// The paths of the files that make up the submodule at `path`, or the repository there, as it
-    /// stands: tracked ones and those that it does not ignore, also of what it holds in turn.
+    /// Returns the paths of the files of the submodule, or other repository, at `path`: those that it
+    /// tracks and those that it does not ignore, and the same of repositories inside it.
     ///
     /// # Errors
     /// A file or folder can't be read; the error names it.
@@ -109,10 +111,10 @@ impl WorkTreeReader {
         Ok(files)
     }
 
-    /// Remembers on disk what was read, so that the next run need not read it.
+    /// Writes the cache to disk, so that the next run need not read the files again.
     ///
     /// # Errors
-    /// It can't be written. Nothing but time is lost by that.
+    /// The cache can't be written. Only time is lost.
     pub fn save(&self) -> Result<(), GitError> {
         self.state.cache.save()?;
         let parts: Vec<_> = self.submodules.readers().values().map(Arc::clone).collect();
@@ -120,7 +122,7 @@ impl WorkTreeReader {
     }
 }
 
-/// Whether a parent of `folder`, or the folder itself, is among the sorted folders.
+/// Returns whether `folder` or one of its parents is among the sorted folders.
 fn is_covered(folder: &RepoPath, sorted: &[&RepoPath]) -> bool {
     let mut next = Some(folder.clone());
     while let Some(folder) = next {
@@ -159,7 +161,7 @@ impl SubmoduleReaders {
 }
 
 impl SubmoduleReaders {
-    /// The files of a submodule's folder that is no repository.
+    /// Returns the files of a submodule's folder that is not a repository.
     fn plain_files(&self, path: &RepoPath) -> Result<Vec<RepoPath>, GitError> {
         let dir = path.under(&self.dir);
         if !dir.is_dir() {

@@ -1,5 +1,5 @@
-//! A work tree as it is looked at: its open top folder, a picture of the index, and the rules that
-//! stand outside of it. It must not know how the tree is walked.
+//! What all walks of a work tree share: its open top folder, the index, and the rules from outside of
+//! it. It does not know how the tree is walked.
 
 use std::collections::HashMap;
 use std::io;
@@ -22,36 +22,37 @@ use crate::git::snapshot::{Mode, SnapshotEntry};
 use crate::git::work_tree::content_cache::ContentCache;
 use crate::git::work_tree::folder::OpenFolder;
 
-/// What all looks at a work tree share.
+/// What all walks of a work tree share.
 #[derive(Debug)]
 pub(crate) struct WorkTreeState {
     pub(crate) dir: PathBuf,
     pub(crate) top: OpenFolder,
-    /// The device on which a folder's stat tells whether its names changed; `None` if on none.
+    /// The device on which the stat of a folder shows whether its names have changed; `None` if there
+    /// is none.
     pub(crate) dated_device: Option<u64>,
     pub(crate) index: Index,
-    /// What a sparse checkout leaves out of the working directory, as the index has it.
+    /// The entries that a sparse checkout leaves out of the work tree, from the index.
     pub(crate) not_checked_out: Vec<SnapshotEntry>,
     pub(crate) settings: GitSettings,
     pub(crate) cache: ContentCache,
-    /// `info/exclude` and `core.excludesFile`.
+    /// The rules of `info/exclude` and `core.excludesFile`.
     pub(crate) ignores: Arc<IgnoreRules>,
     /// The attribute files of the machine, the user and the repository.
     attributes: Vec<Vec<u8>>,
-    /// Attribute files whose staged version differs from the one on disk.
+    /// Attribute files whose staged version differs from the file on disk.
     staged_attributes: HashMap<RepoPath, Vec<u8>>,
-    /// Git's own folders, where they lie in the work tree under another name than `.git`.
+    /// Git's own folders, if they are in the work tree under another name than `.git`.
     git_dirs: Vec<RepoPath>,
 }
 
 impl WorkTreeState {
-    /// The work tree of a repository.
+    /// Loads the state of a repository's work tree.
     pub(crate) fn load(repository: &Repository, state_dir: Option<&Path>) -> Result<Self, GitError> {
         let dir = repository.work_dir().to_owned();
         let settings = repository.settings().clone();
         let info = repository.common_dir().join("info");
         let mut ignores = IgnoreRules::empty(settings.case);
-        // The user's rules count less than the repository's.
+        // The repository's rules take precedence over the user's.
         for path in settings.excludes_file.iter().chain([&info.join("exclude")]) {
             ignores = ignores.with_file(&RepoPath::top(), &read_if_present(path)?);
         }
@@ -83,7 +84,7 @@ impl WorkTreeState {
         Ok(tree)
     }
 
-    /// A folder that is no repository.
+    /// Returns the state of a folder that is not a repository.
     pub(crate) fn without_repository(dir: &Path) -> Result<Self, GitError> {
         Ok(Self {
             dir: dir.to_owned(),
@@ -100,12 +101,13 @@ impl WorkTreeState {
         })
     }
 
-    /// Whether a folder is git's own.
+    /// Returns whether a folder is one of git's own.
     pub(crate) fn is_git_dir(&self, folder: &RepoPath) -> bool {
         self.git_dirs.contains(folder)
     }
 
-    /// The attributes that hold above all folders, and the macros for the folders' files.
+    /// Returns the attributes from outside the work tree, with the macros for the attribute files
+    /// inside it.
     pub(crate) fn outer_attributes(&self) -> io::Result<Arc<Attributes>> {
         let top = self.top.as_ref().read_file(ATTRIBUTES)?;
         let staged = self.staged_attributes(&RepoPath::top());
@@ -115,13 +117,13 @@ impl WorkTreeState {
         Ok(files.fold(none, |all, text| all.with_file(&RepoPath::top(), text)))
     }
 
-    /// The staged attribute file of a folder, where it is not the one on disk. Git may have written
-    /// the folder's files by it.
+    /// Returns the staged attribute file of a folder if it differs from the one on disk. Git may have
+    /// written the folder's files with it.
     pub(crate) fn staged_attributes(&self, folder: &RepoPath) -> Option<&[u8]> {
         self.staged_attributes.get(folder).map(Vec::as_slice)
     }
 
-    /// The rows of attribute files.
+    /// Returns the index entries of attribute files.
     fn tracked_attribute_files(&self) -> Vec<usize> {
         let is_one = |row: &usize| match self.index.path(*row).strip_suffix(ATTRIBUTES) {
             Some([] | [.., b'/']) => !matches!(self.index.entry(*row).mode(), None | Some(Mode::Submodule)),
@@ -130,8 +132,8 @@ impl WorkTreeState {
         (0..self.index.len()).filter(is_one).collect()
     }
 
-    /// The rows that git leaves out of the working directory, with the content that a checkout would
-    /// write. `files` are the rows of attribute files.
+    /// Returns the entries that git does not check out, with the content that a checkout would write.
+    /// `files` are the index entries of attribute files.
     fn find_not_checked_out(
         &self,
         files: &[usize],
@@ -157,13 +159,13 @@ impl WorkTreeState {
                     ..entry
                 })
                 .collect()),
-            // Where a driver is not permitted, not knowing costs a hit, not its truth.
+            // If a driver is not permitted, the unknown content costs a hit at worst.
             Err(GitError::Filter { .. }) => Ok(skipped),
             Err(error) => Err(error),
         }
     }
 
-    /// A digest of all that says how git changes bytes.
+    /// Returns a digest of everything that decides how git converts bytes.
     fn conversion_settings_digest(&self, files: &[usize]) -> [u8; 20] {
         let mut fields = Fields::new("taskgate filters 1");
         fields

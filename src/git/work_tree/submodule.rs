@@ -1,5 +1,5 @@
-//! Submodules and other repositories inside the work tree: what counts as their content. It must
-//! not know how they are found.
+//! The content of submodules and of other repositories inside the work tree. It does not know how
+//! they are found.
 
 use crate::base::digest::Fields;
 use crate::base::path::RepoPath;
@@ -8,16 +8,16 @@ use crate::git::repository::{Commit, Repository};
 use crate::git::snapshot::tree_id::tree_id;
 use crate::git::snapshot::{ContentId, Snapshot, digest_entries};
 
-/// Finds out the content of repositories inside the work tree.
+/// Computes the content of repositories inside the work tree.
 pub(crate) trait SubmoduleContent: Sync {
-    /// The content of the repository at `path`, for which the index has the commit `recorded`.
-    /// `None` if it is neither recorded nor a repository.
+    /// Returns the content of the repository at `path`, for which the index has the commit
+    /// `recorded`; `None` if it is neither recorded nor a repository.
     fn content_id(&self, path: &RepoPath, recorded: Option<ContentId>)
     -> Result<Option<ContentId>, GitError>;
 }
 
-/// The content of a checked-out submodule: its commit, if its files are what the commit holds.
-/// Otherwise an id of both, so that an edit inside is seen.
+/// Returns the content of a checked-out submodule: its commit if its files are those of the commit,
+/// otherwise an id of both, so that an edit inside is a change.
 pub(crate) fn checked_out_content(repository: &Repository, files: &Snapshot) -> Result<ContentId, GitError> {
     let commit = repository.head_commit()?;
     match &commit {
@@ -33,7 +33,8 @@ pub(crate) fn checked_out_content(repository: &Repository, files: &Snapshot) -> 
     }
 }
 
-/// The content of a submodule that is not checked out: the recorded commit, unless there are files.
+/// Returns the content of a submodule that is not checked out: the recorded commit, unless there are
+/// files.
 pub(crate) fn plain_folder_content(recorded: ContentId, files: &Snapshot) -> ContentId {
     if files.entries().is_empty() { recorded } else { changed_content(&recorded.0, files) }
 }
@@ -42,10 +43,10 @@ fn is_clean(repository: &Repository, commit: &Commit, files: &Snapshot) -> Resul
     if tree_id(files)? == commit.tree {
         return Ok(true);
     }
-    // Its files may still be what a checkout of the commit writes, if a filter is at work.
+    // With a filter its files may still be what a checkout of the commit writes.
     match repository.commit_snapshot(&commit.tree, repository.opener().permitted_filters()) {
         Ok(checked_out) => Ok(digest_entries(checked_out.entries()) == digest_entries(files.entries())),
-        // Where a driver is not permitted, not knowing costs a hit, not its truth.
+        // If a driver is not permitted, the unknown content costs a hit at worst.
         Err(GitError::Filter { .. }) => Ok(false),
         Err(error) => Err(error),
     }

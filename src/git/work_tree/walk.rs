@@ -1,9 +1,9 @@
-//! The walk of a work tree: its folders in parallel, each merged with the rows of the index, into
-//! the entries of a snapshot. It must not know what the entries are for.
+//! Walks a work tree: visits its folders in parallel and matches each with the index, to produce the
+//! entries of a snapshot. It does not know what the entries are for.
 //!
-//! Each folder is a job of its own. It lists the folder once and looks at each name relative to the
-//! open folder. What a job finds has a slot; at the end the slots are put together in the order of
-//! the names, which is the order of a tree, so nothing has to be sorted as a whole.
+//! Each folder is a job. A job lists its folder once and looks at each name relative to the open
+//! folder. Results are put together at the end in the order of the names, which is the order of a
+//! tree, so the whole need not be sorted.
 
 use std::io;
 use std::ops::Range;
@@ -30,35 +30,35 @@ use crate::git::work_tree::listing::{ListedName, match_with_index, names_digest,
 use crate::git::work_tree::state::WorkTreeState;
 use crate::git::work_tree::submodule::SubmoduleContent;
 
-/// A folder with more names is looked at by many threads.
+/// A folder with more names is visited by several threads.
 const LARGE: usize = 1024;
 
-/// One walk.
+/// A walk of the work tree.
 pub(crate) struct Walk<'t> {
     tree: &'t WorkTreeState,
     submodules: &'t dyn SubmoduleContent,
     session: CacheSession<'t>,
-    /// Only what is at this path or below it.
+    /// Only entries at this path or below it are returned.
     target: &'t RepoPath,
     results: Mutex<Vec<FolderResult>>,
     failure: Mutex<Option<GitError>>,
 }
 
-/// What was found in a folder, in order.
+/// The entries of a folder, in order.
 #[derive(Default)]
 struct FolderResult {
     entries: Vec<SnapshotEntry>,
-    /// The folders below: before which of the entries each stands, and its slot.
+    /// The subfolders: the index of the entry that follows each, and the index of its result.
     folders: Vec<(usize, usize)>,
 }
 
-/// What a name of a folder came to.
+/// The result of visiting a name.
 enum Visited {
     Entry(SnapshotEntry),
     Folder(usize),
 }
 
-/// A folder that is still to be looked at.
+/// A folder that is to be visited.
 struct FolderJob {
     path: RepoPath,
     rows: Range<usize>,
@@ -68,17 +68,17 @@ struct FolderJob {
     result: usize,
 }
 
-/// Which files of a folder are wanted.
+/// Which files of a folder are included.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum WantedFiles {
-    /// Tracked, and untracked that are not ignored.
+    /// Tracked files, and untracked files that are not ignored.
     All,
-    /// Tracked: the folder itself is ignored.
+    /// Tracked files only, because the folder itself is ignored.
     Tracked,
 }
 
 impl FolderJob {
-    /// Bytes of the paths of its rows before the part below the folder.
+    /// Returns the length of the folder's path and the slash after it.
     fn prefix_len(&self) -> usize {
         if self.path.is_top() { 0 } else { self.path.bytes().len() + 1 }
     }
@@ -110,7 +110,7 @@ impl<'t> Walk<'t> {
         }
     }
 
-    /// All entries, sorted, and how many of them the index did not vouch for.
+    /// Returns all entries, sorted, and how many files and folders were looked up in the cache.
     pub(crate) fn entries(self) -> Result<(Vec<SnapshotEntry>, usize), GitError> {
         let top = FolderJob {
             path: RepoPath::top(),
@@ -148,7 +148,7 @@ impl<'t> Walk<'t> {
         };
         if let Some(name) = next_part(&job.path, self.target) {
             let names = folder.find_name(name).map_err(failed())?;
-            // Rules apply on the way to the target, but it is not known whether there are any.
+            // The folders on the way to the target may have rules.
             let job = self.with_rules(job, &folder, |_| true)?;
             return self.visit_names(
                 scope,
@@ -168,7 +168,7 @@ impl<'t> Walk<'t> {
                 return self.visit_names(scope, &folder, &job, &tracked);
             }
         }
-        // The clock is read before the names are.
+        // The clock must be read before the names.
         let _ = stat.and_then(|_| self.session.start());
         let names = folder.names().map_err(failed())?;
         if let Some(stat) = stat {
@@ -186,7 +186,7 @@ impl<'t> Walk<'t> {
         )
     }
 
-    /// Looks at each name of a folder.
+    /// Visits each name of a folder.
     fn visit_names<'s>(
         &'s self,
         scope: &Scope<'s>,
@@ -208,7 +208,7 @@ impl<'t> Walk<'t> {
         Ok(slot)
     }
 
-    /// The job with the rules that the folder itself holds.
+    /// Returns the job with the rules of the folder's own ignore and attribute files.
     fn with_rules(
         &self,
         job: &FolderJob,
@@ -346,7 +346,7 @@ impl<'t> Walk<'t> {
         self.session.content_id(folder, path, name, stat)
     }
 
-    /// Whether the row speaks of the kind of file that is on disk.
+    /// Returns whether the file on disk has the same kind as the entry of the index.
     fn has_same_kind(&self, row: &IndexEntry, stat: &Stat) -> bool {
         match row.mode() {
             Some(Mode::File | Mode::Executable) => stat.is_file(),
@@ -357,7 +357,7 @@ impl<'t> Walk<'t> {
         }
     }
 
-    /// Whether the blob of a path is sure to be what is on disk.
+    /// Returns whether the file at a path certainly has the bytes of its blob.
     fn is_unfiltered(&self, job: &FolderJob, path: &RepoPath) -> bool {
         self.tree.settings.conversions_on_add == Conversions::NONE
             && job.attributes.conversions(path.bytes()).is_empty()
@@ -378,23 +378,24 @@ impl<'t> Walk<'t> {
         if executable { Mode::Executable } else { Mode::File }
     }
 
-    /// A file or submodule on the way to the target is not what is asked for.
+    /// Returns whether a path is at the target or below it.
     fn is_wanted(&self, path: &RepoPath) -> bool {
         path.is_within(self.target)
     }
 
-    /// For `map_err`.
+    /// Returns a closure for `map_err`.
     fn file_error(&self, attempt: &'static str, path: &RepoPath) -> impl FnOnce(io::Error) -> GitError {
         move |source| GitError::File(FileError { attempt, path: path.under(&self.tree.dir), source })
     }
 }
 
-/// The part of `target` that follows `folder`; `None` if `folder` is the target or lies within it.
+/// Returns the part of `target` after `folder`; `None` if `folder` is the target or within it.
 fn next_part<'t>(folder: &RepoPath, target: &'t RepoPath) -> Option<&'t [u8]> {
     target.parts().nth(folder.parts().count())
 }
 
-/// Adds what a sparse checkout leaves out, where nothing took its place.
+/// Adds the entries that a sparse checkout leaves out, except where another file has taken their
+/// place.
 fn add_not_checked_out(absent: &[SnapshotEntry], target: &RepoPath, entries: &mut Vec<SnapshotEntry>) {
     let is_free = |path: &RepoPath| {
         let at = entries.partition_point(|entry| entry.path < *path);
@@ -411,7 +412,7 @@ fn add_not_checked_out(absent: &[SnapshotEntry], target: &RepoPath, entries: &mu
     }
 }
 
-/// Moves all that a slot holds, and the slots of the folders below it, behind the entries.
+/// Moves a folder's entries, and those of its subfolders, to the end of `entries`.
 fn append_in_order(slots: &mut [FolderResult], slot: usize, entries: &mut Vec<SnapshotEntry>) {
     let FolderResult { entries: mut own, folders } = std::mem::take(&mut slots[slot]);
     if folders.is_empty() {
