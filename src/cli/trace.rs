@@ -17,7 +17,7 @@ pub fn stops(all: bool) -> Stops {
 ///
 /// # Errors
 /// It can't be started, or the report can't be written.
-pub fn perform(
+pub fn run_traced(
     session: &Session,
     report: &Path,
     command: &[OsString],
@@ -28,7 +28,7 @@ pub fn perform(
     let followed = trace::follow(session.env.program(), command, stops, &watched);
     let (status, trace) =
         followed.map_err(|source| Failure::System { attempt: "follow the program".to_owned(), source })?;
-    trace.write(&session.path(report))?;
+    trace.write(&session.resolve(report))?;
     Ok(End::As(start::end_as(status)))
 }
 
@@ -41,6 +41,6 @@ pub fn become_traced(
     is_narrow: bool,
 ) -> End {
     let (text, status) = start::become_seized(tracer, command, stops, is_narrow);
-    session.tell(&format!("error: {text}\n"));
+    session.eprint(&format!("error: {text}\n"));
     End::As(status)
 }

@@ -24,7 +24,7 @@ use crate::gate::question::Question;
 use crate::git::snapshot::{Snapshot, digest_entries};
 use crate::git::{Repository, WorkTreeReader};
 use crate::history::unpushed_passes::UnpushedPasses;
-use crate::plan::{Decision, Plan, World};
+use crate::plan::{Decision, Plan, PlanInputs};
 
 /// What became of a question.
 #[derive(Clone, PartialEq, Debug)]
@@ -99,7 +99,7 @@ impl Host<'_> {
         let case = config.as_ref().and_then(|config| Case::of(question, config, self.clock));
         let Some(case) = case else { return Ok(()) };
         let run = self.new_run();
-        let prepared = Prepared::gather(case.config, &case.request, self.objects(&case), self.clock, &run)?;
+        let prepared = Prepared::load(case.config, &case.request, self.objects(&case), self.clock, &run)?;
         let left = prepared.plan(self.env, |world, plan| (!is_known(plan)).then(|| digest_of(world, plan)));
         match left {
             Some(plan) => Ok(UnpushedPasses::new(self.state).add(&question.tree, &plan, self.clock.now())?),
@@ -118,7 +118,7 @@ impl Host<'_> {
         let run = self.new_run();
         let root = self.repository.work_dir();
         let location = self.objects(case);
-        let prepared = Prepared::gather(case.config, &case.request, location, self.clock, &run)?;
+        let prepared = Prepared::load(case.config, &case.request, location, self.clock, &run)?;
         let holds = match &prepared.snapshot {
             Some(snapshot) => {
                 let graph = (case.config, &prepared.graph);
@@ -194,7 +194,7 @@ impl Host<'_> {
         let tree_here = Tree::WorkDir(repository);
         let location = self.location(root, tree_here, case.question.commit.as_deref());
         let location = RunLocation { env, hold, access, ..location };
-        let prepared = Prepared::gather(case.config, &case.request, location, self.clock, &run)?;
+        let prepared = Prepared::load(case.config, &case.request, location, self.clock, &run)?;
         if let Some(what) = prepared.snapshot.as_ref().and_then(|here| tree.first_difference(here)) {
             return Err(GateError::Altered { what });
         }
@@ -206,7 +206,7 @@ impl Host<'_> {
         &self,
         case: &Case<'_>,
         prepared: &Prepared<'_>,
-        world: &World<'_>,
+        world: &PlanInputs<'_>,
         plan: &Plan,
         location: RunLocation<'_>,
         options: RunOptions<'_>,
@@ -232,7 +232,7 @@ impl<'a> Case<'a> {
 }
 
 /// What tells a plan from any other: all its keys, as far as they are known.
-fn digest_of(world: &World<'_>, plan: &Plan) -> Digest {
+fn digest_of(world: &PlanInputs<'_>, plan: &Plan) -> Digest {
     let mut fields = Fields::new("taskgate plan 1");
     for (node, planned) in world.graph.nodes.iter().zip(&plan.nodes) {
         fields.add(world.config.task(node.task).name.as_bytes());
@@ -251,6 +251,9 @@ enum Known {
 /// Whether a plan has nothing left to run.
 fn is_known(plan: &Plan) -> bool {
     plan.nodes.iter().all(|node| {
-        matches!(node.decision, Decision::Hit(_) | Decision::Skip(_) | Decision::Gathers | Decision::Context)
+        matches!(
+            node.decision,
+            Decision::Hit(_) | Decision::Skip(_) | Decision::Aggregate | Decision::Context
+        )
     })
 }

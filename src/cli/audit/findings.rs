@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::base::path::RepoPath;
 use crate::base::text::count;
 use crate::engine::audit::collector::Audit;
-use crate::engine::audit::findings::{Absent, Finding, Kind, Manner};
+use crate::engine::audit::findings::{Access, MissingConfig, PathKind, UndeclaredPath};
 use crate::event::{Log, Status, TaskFinished};
 use crate::process::trace::report::Doubt;
 use crate::reporter::style::{Paint, Tone};
@@ -17,7 +17,7 @@ const LISTED: usize = 20;
 const NAMED: usize = 5;
 
 /// What is known of an audited task.
-pub struct Account {
+pub struct AuditedTask {
     /// How it ended in the sandbox.
     pub result: TaskFinished,
     /// What its trace told; `None` if it was not started.
@@ -44,14 +44,14 @@ pub enum Outcome {
     Skipped,
 }
 
-impl Account {
+impl AuditedTask {
     /// What it comes to.
     pub fn outcome(&self) -> Outcome {
         match (&self.result.status, &self.audit) {
             (Status::Skipped, _) => Outcome::Skipped,
             (status, _) if !status.is_pass() => Outcome::Fails,
-            (_, Some(audit)) if !audit.judgement.findings.is_empty() => Outcome::Undeclared,
-            (_, Some(audit)) if audit.doubts.is_empty() && !audit.judgement.absent.is_empty() => {
+            (_, Some(audit)) if !audit.findings.findings.is_empty() => Outcome::Undeclared,
+            (_, Some(audit)) if audit.doubts.is_empty() && !audit.findings.absent.is_empty() => {
                 Outcome::Absent
             }
             (_, Some(audit)) if audit.doubts.is_empty() => Outcome::Clean,
@@ -60,12 +60,12 @@ impl Account {
         }
     }
 
-    fn findings(&self) -> &[Finding] {
-        self.audit.as_ref().map_or(&[], |audit| &audit.judgement.findings)
+    fn findings(&self) -> &[UndeclaredPath] {
+        self.audit.as_ref().map_or(&[], |audit| &audit.findings.findings)
     }
 
-    fn absent(&self) -> &[Absent] {
-        self.audit.as_ref().map_or(&[], |audit| &audit.judgement.absent)
+    fn absent(&self) -> &[MissingConfig] {
+        self.audit.as_ref().map_or(&[], |audit| &audit.findings.absent)
     }
 
     fn doubts(&self) -> &[Doubt] {
@@ -73,11 +73,11 @@ impl Account {
     }
 
     fn unopened(&self) -> &[RepoPath] {
-        self.audit.as_ref().map_or(&[], |audit| &audit.judgement.unopened)
+        self.audit.as_ref().map_or(&[], |audit| &audit.findings.unopened)
     }
 
     fn asks_git(&self) -> bool {
-        self.audit.as_ref().is_some_and(|audit| audit.judgement.asks_git)
+        self.audit.as_ref().is_some_and(|audit| audit.findings.asks_git)
     }
 
     fn is_complete(&self) -> bool {
@@ -98,7 +98,7 @@ impl Account {
         if unopened.is_empty() || !self.result.status.is_pass() {
             return notes;
         }
-        let named: Vec<String> = unopened.iter().take(NAMED).map(shown).collect();
+        let named: Vec<String> = unopened.iter().take(NAMED).map(path_text).collect();
         let more = if unopened.len() > NAMED { ", …" } else { "" };
         notes.push(if self.is_whole {
             let opened = inputs.saturating_sub(unopened.len());
@@ -139,7 +139,7 @@ impl Outcome {
 }
 
 /// All accounts for people.
-pub fn text(accounts: &[Account], paint: Paint) -> String {
+pub fn text(accounts: &[AuditedTask], paint: Paint) -> String {
     let mut text = String::new();
     for account in accounts {
         text.push_str(&heading(account, paint));
@@ -167,7 +167,7 @@ pub fn text(accounts: &[Account], paint: Paint) -> String {
     text
 }
 
-fn heading(account: &Account, paint: Paint) -> String {
+fn heading(account: &AuditedTask, paint: Paint) -> String {
     let outcome = account.outcome();
     let what = match (outcome, &account.result.status) {
         (Outcome::Clean, _) => "clean".to_owned(),
@@ -186,11 +186,11 @@ fn heading(account: &Account, paint: Paint) -> String {
     format!("{}: {}", paint.tone(Tone::Strong, &account.result.task), paint.tone(outcome.tone(), &what))
 }
 
-fn body(account: &Account, paint: Paint) -> Vec<String> {
+fn body(account: &AuditedTask, paint: Paint) -> Vec<String> {
     let mut lines = Vec::new();
     for finding in account.findings().iter().take(LISTED) {
         let name = paint.tone(Tone::Odd, &name(finding));
-        lines.push(format!("{name}  {}", manner(finding)));
+        lines.push(format!("{name}  {}", access_text(finding)));
         lines.push(format!("    {}", paint.tone(Tone::Faint, &advice(finding))));
     }
     let more = account.findings().len().saturating_sub(LISTED);
@@ -199,7 +199,7 @@ fn body(account: &Account, paint: Paint) -> Vec<String> {
     }
     lines.extend(absent(account.absent(), paint));
     for doubt in account.doubts() {
-        lines.push(paint.tone(Tone::Odd, &format!("not all was seen: {}", told(doubt))));
+        lines.push(paint.tone(Tone::Odd, &format!("not all was seen: {}", doubt_text(doubt))));
     }
     lines.extend(account.notes().into_iter().map(|note| paint.tone(Tone::Faint, &format!("note: {note}"))));
     if account.outcome() == Outcome::Fails {
@@ -214,12 +214,12 @@ fn body(account: &Account, paint: Paint) -> Vec<String> {
 }
 
 /// The configuration files that were looked for in vain, and all patterns for them in one line.
-fn absent(absent: &[Absent], paint: Paint) -> Vec<String> {
+fn absent(absent: &[MissingConfig], paint: Paint) -> Vec<String> {
     if absent.is_empty() {
         return Vec::new();
     }
-    let shown = |it: &Absent| match it.folders {
-        0 | 1 => shown(&it.path),
+    let shown = |it: &MissingConfig| match it.folders {
+        0 | 1 => path_text(&it.path),
         folders => {
             let name = it.pattern.rsplit("**/").next().unwrap_or(&it.pattern);
             format!("{name} (in {folders} folders)")
@@ -250,36 +250,39 @@ fn log(log: &Log, paint: Paint) -> Vec<String> {
 }
 
 /// A path on one line.
-fn shown(path: &RepoPath) -> String {
+fn path_text(path: &RepoPath) -> String {
     let text = path.to_string();
     if text.chars().any(char::is_control) { text.escape_debug().to_string() } else { text }
 }
 
-fn name(finding: &Finding) -> String {
-    if finding.is_folder { format!("{}/", shown(&finding.path)) } else { shown(&finding.path) }
+fn name(finding: &UndeclaredPath) -> String {
+    if finding.is_folder { format!("{}/", path_text(&finding.path)) } else { path_text(&finding.path) }
 }
 
-fn manner(finding: &Finding) -> String {
+fn access_text(finding: &UndeclaredPath) -> String {
     let verb = match finding.how {
-        Manner::LookedFor => "was looked for",
-        Manner::Written => "was written or removed, in the work tree",
-        Manner::Listed => "was listed, in the work tree",
-        Manner::Read => "was read, in the work tree",
-        Manner::Executed => "was executed, in the work tree",
+        Access::LookedFor => "was looked for",
+        Access::Written => "was written or removed, in the work tree",
+        Access::Listed => "was listed, in the work tree",
+        Access::Read => "was read, in the work tree",
+        Access::Executed => "was executed, in the work tree",
     };
     let paths = if finding.is_folder && finding.seen > 1 {
         format!(" ({} paths)", finding.seen)
     } else {
         String::new()
     };
-    let ignored =
-        if finding.is == Kind::Ignored && finding.how != Manner::Written { "; ignored by git" } else { "" };
+    let ignored = if finding.is == PathKind::Ignored && finding.how != Access::Written {
+        "; ignored by git"
+    } else {
+        ""
+    };
     format!("{verb}{paths}{ignored}")
 }
 
 /// What to do about a finding.
-fn advice(finding: &Finding) -> String {
-    if finding.how == Manner::Written {
+fn advice(finding: &UndeclaredPath) -> String {
+    if finding.how == Access::Written {
         return "have it write below its own folder, by a relative path, and declare that in `outputs`"
             .to_owned();
     }
@@ -287,12 +290,12 @@ fn advice(finding: &Finding) -> String {
         (Some(task), _) => format!("`{task}` makes it: needs = [..., {}]", quoted(task)),
         (None, Some(pattern)) => format!("inputs = [..., {}]", quoted(pattern)),
         (None, None) => match finding.is {
-            Kind::Tree => "declare the folder that holds it in `inputs`".to_owned(),
-            Kind::Ignored => {
+            PathKind::Tree => "declare the folder that holds it in `inputs`".to_owned(),
+            PathKind::Ignored => {
                 "it can't be an input: have a task make it that this one needs, with `outputs`, or do without"
                     .to_owned()
             }
-            Kind::Git => {
+            PathKind::Git => {
                 "what git knows can't be an input: hand it over in a variable (`pass-env`), or do without"
                     .to_owned()
             }
@@ -306,7 +309,7 @@ fn quoted(text: &str) -> String {
     Value::from(text).to_string()
 }
 
-fn told(doubt: &Doubt) -> String {
+fn doubt_text(doubt: &Doubt) -> String {
     match &doubt.program {
         Some(program) => format!("{} ({program})", doubt.why),
         None => doubt.why.to_string(),
@@ -314,25 +317,26 @@ fn told(doubt: &Doubt) -> String {
 }
 
 /// All accounts for programs.
-pub fn json(accounts: &[Account]) -> String {
+pub fn json(accounts: &[AuditedTask]) -> String {
     let is_clean = accounts.iter().all(|account| account.outcome() == Outcome::Clean);
     let ran = || accounts.iter().filter(|account| account.outcome() != Outcome::Skipped);
     let value = json!({
         "version": 1,
         "clean": is_clean,
-        "complete": ran().all(Account::is_complete),
-        "tasks": accounts.iter().map(of_task).collect::<Vec<_>>(),
+        "complete": ran().all(AuditedTask::is_complete),
+        "tasks": accounts.iter().map(task_json).collect::<Vec<_>>(),
     });
     format!("{value:#}\n")
 }
 
-fn of_task(account: &Account) -> Value {
-    let finding = |finding: &Finding| {
+fn task_json(account: &AuditedTask) -> Value {
+    let finding = |finding: &UndeclaredPath| {
         let mut value = json!(finding);
         value["advice"] = advice(finding).into();
         value
     };
-    let doubt = |doubt: &Doubt| json!({ "why": doubt.why, "program": doubt.program, "text": told(doubt) });
+    let doubt =
+        |doubt: &Doubt| json!({ "why": doubt.why, "program": doubt.program, "text": doubt_text(doubt) });
     json!({
         "task": account.result.task,
         "verdict": account.outcome().word(),
@@ -352,26 +356,26 @@ fn of_task(account: &Account) -> Value {
 mod tests {
     use super::*;
     use crate::config::model::TaskId;
-    use crate::engine::audit::findings::Judgement;
+    use crate::engine::audit::findings::AuditFindings;
     use crate::event::Ended;
     use crate::process::trace::report::Why;
     use crate::reason::Reason;
 
-    fn account(status: Status, findings: usize, doubts: &[Why]) -> Account {
+    fn account(status: Status, findings: usize, doubts: &[Why]) -> AuditedTask {
         let result = TaskFinished { attempts: 1, ..TaskFinished::new("t", status, Reason::CacheOff) };
-        let finding = Finding {
+        let finding = UndeclaredPath {
             path: RepoPath::from_git(&b"a"[..]),
             is_folder: false,
-            how: Manner::Read,
-            is: Kind::Tree,
+            how: Access::Read,
+            is: PathKind::Tree,
             seen: 1,
             pattern: Some("a".to_owned()),
             made_by: None,
         };
-        let judgement = Judgement { findings: vec![finding; findings], ..Judgement::default() };
+        let judgement = AuditFindings { findings: vec![finding; findings], ..AuditFindings::default() };
         let doubts = doubts.iter().map(|why| Doubt { why: why.clone(), program: None }).collect();
-        let audit = Some(Audit { task: TaskId(0), doubts, judgement, inputs: 1 });
-        Account { result, audit, is_whole: false }
+        let audit = Some(Audit { task: TaskId(0), doubts, findings: judgement, inputs: 1 });
+        AuditedTask { result, audit, is_whole: false }
     }
 
     #[test]
@@ -394,7 +398,7 @@ mod tests {
                 "{status:?} {doubts:?}"
             );
         }
-        let unseen = Account { audit: None, ..account(Status::Passed, 0, &[]) };
+        let unseen = AuditedTask { audit: None, ..account(Status::Passed, 0, &[]) };
         assert_eq!(unseen.outcome(), Outcome::Partial);
     }
 

@@ -63,10 +63,11 @@ pub enum BaselineAction {
 ///
 /// # Errors
 /// There is no repository or no such commit, or the remote can't be reached.
-pub fn perform(session: &Session, args: &BaselineArgs) -> Result<End, Failure> {
+pub fn run(session: &Session, args: &BaselineArgs) -> Result<End, Failure> {
     let project = Project::open(&session.env, &session.dir)?;
     let repository = project.repository()?;
-    let place = Shelf { repository, records: GateRecords::new(&repository.common_dir().join("xtask")) };
+    let place =
+        BaselineStore { repository, records: GateRecords::new(&repository.common_dir().join("xtask")) };
     match &args.action {
         BaselineAction::Show { rev } => show(session, (&place, &project.config), rev.as_deref()),
         BaselineAction::Push { remote, rev } => push(session, &place, (remote, rev)),
@@ -80,14 +81,14 @@ pub fn perform(session: &Session, args: &BaselineArgs) -> Result<End, Failure> {
 }
 
 /// Where records are.
-struct Shelf<'a> {
+struct BaselineStore<'a> {
     repository: &'a Repository,
     records: GateRecords,
 }
 
-impl Shelf<'_> {
+impl BaselineStore<'_> {
     /// What is recorded of a commit here, and what is noted on it besides.
-    fn of(&self, commit: &Commit) -> Result<Vec<GateRecord>, Failure> {
+    fn recorded(&self, commit: &Commit) -> Result<Vec<GateRecord>, Failure> {
         let mut all = self.records.for_tree(&commit.tree);
         let note = Notes::new(self.repository, NOTES_REF).get(&commit.id)?.unwrap_or_default();
         for noted in parse_lenient(&note) {
@@ -99,8 +100,8 @@ impl Shelf<'_> {
     }
 
     /// The same, and what the files say that gates name as their baselines.
-    fn with_files(&self, commit: &Commit, config: &Config) -> Result<Vec<GateRecord>, Failure> {
-        let mut all = self.of(commit)?;
+    fn recorded_with_files(&self, commit: &Commit, config: &Config) -> Result<Vec<GateRecord>, Failure> {
+        let mut all = self.recorded(commit)?;
         for task in &config.tasks {
             let Some(path) = task.gate.as_ref().and_then(|gate| gate.baseline.as_ref()) else { continue };
             let committed = read_committed(self.repository, path, &commit.id[..10], commit)?;
@@ -113,8 +114,8 @@ impl Shelf<'_> {
     }
 
     /// What is recorded of a commit, of which there has to be something.
-    fn something(&self, commit: &Commit) -> Result<Vec<GateRecord>, Failure> {
-        let all = self.of(commit)?;
+    fn recorded_or_error(&self, commit: &Commit) -> Result<Vec<GateRecord>, Failure> {
+        let all = self.recorded(commit)?;
         if all.is_empty() {
             let short = &commit.id[..10];
             return Err(Failure::Usage {
@@ -128,7 +129,7 @@ impl Shelf<'_> {
 
 fn show(
     session: &Session,
-    (shelf, config): (&Shelf<'_>, &Config),
+    (shelf, config): (&BaselineStore<'_>, &Config),
     rev: Option<&str>,
 ) -> Result<End, Failure> {
     let commit = match rev {
@@ -140,7 +141,7 @@ fn show(
     };
     let short = &commit.id[..10];
     let mut text = String::new();
-    for GateRecord { gate, record } in shelf.with_files(&commit, config)? {
+    for GateRecord { gate, record } in shelf.recorded_with_files(&commit, config)? {
         let mut parts: Vec<String> = Vec::new();
         parts.extend(record.coverage.map(|ratio| format!("{} of {} lines covered", ratio.part, ratio.whole)));
         parts.extend(record.tests.map(|tests| format!("{tests} tests run")));
@@ -156,23 +157,23 @@ fn show(
     Ok(End::Passed)
 }
 
-fn push(session: &Session, shelf: &Shelf<'_>, (remote, rev): (&str, &str)) -> Result<End, Failure> {
+fn push(session: &Session, shelf: &BaselineStore<'_>, (remote, rev): (&str, &str)) -> Result<End, Failure> {
     let commit = shelf.repository.resolve(rev)?;
     let notes = Notes::new(shelf.repository, NOTES_REF);
-    let recorded = shelf.something(&commit)?;
-    notes.set(&commit.id, &text_of(&recorded))?;
+    let recorded = shelf.recorded_or_error(&commit)?;
+    notes.set(&commit.id, &encode(&recorded))?;
     notes.push(remote)?;
     let gates = count(recorded.len(), "gate");
     session.print(&format!("what {gates} found at {} is noted at {remote}\n", &commit.id[..10]))?;
     Ok(End::Passed)
 }
 
-fn write(session: &Session, shelf: &Shelf<'_>, (to, rev): (&PathBuf, &str)) -> Result<End, Failure> {
+fn write(session: &Session, shelf: &BaselineStore<'_>, (to, rev): (&PathBuf, &str)) -> Result<End, Failure> {
     let commit = shelf.repository.resolve(rev)?;
-    let recorded = shelf.something(&commit)?;
-    let path = session.path(to);
+    let recorded = shelf.recorded_or_error(&commit)?;
+    let path = session.resolve(to);
     let folder = path.parent().unwrap_or(&session.dir);
-    file::write(&path, text_of(&recorded).as_bytes(), folder, file::Durability::Relaxed)?;
+    file::write(&path, encode(&recorded).as_bytes(), folder, file::Durability::Relaxed)?;
     session.print(&format!(
         "{}: {} of {}\n",
         to.display(),
@@ -183,7 +184,7 @@ fn write(session: &Session, shelf: &Shelf<'_>, (to, rev): (&PathBuf, &str)) -> R
 }
 
 /// A line for each gate.
-fn text_of(recorded: &[GateRecord]) -> String {
+fn encode(recorded: &[GateRecord]) -> String {
     // GateRecords are of text and numbers, so they can always be written as JSON.
     recorded.iter().filter_map(|one| serde_json::to_string(one).ok()).map(|line| line + "\n").collect()
 }

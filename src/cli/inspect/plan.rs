@@ -10,7 +10,7 @@ use crate::cli::project::Project;
 use crate::cli::run::affected;
 use crate::cli::session::Session;
 use crate::cli::shards;
-use crate::cli::shards::PartArgs;
+use crate::cli::shards::ShardArgs;
 use crate::effect::Warnings;
 use crate::engine::location::Tree;
 use crate::engine::prepare::{Prepared, Request};
@@ -18,7 +18,7 @@ use crate::engine::report::baseline::TreeOrigin;
 use crate::event::Level;
 use crate::git::tree_id;
 use crate::graph::Reach;
-use crate::plan::{CachePolicy, Decision, Plan, World};
+use crate::plan::{CachePolicy, Decision, Plan, PlanInputs};
 use crate::reason::Reason;
 use crate::reporter::lines::{Lines, clause};
 use crate::reporter::style::{Paint, Tone};
@@ -40,7 +40,7 @@ pub struct PlanArgs {
     pub only: bool,
     /// Which part of the plan
     #[command(flatten)]
-    pub part: PartArgs,
+    pub part: ShardArgs,
     /// Plan as if nothing were cached
     #[arg(short, long)]
     pub force: bool,
@@ -56,7 +56,7 @@ pub struct PlanArgs {
 ///
 /// # Errors
 /// A name is unknown, or the tree can't be read.
-pub fn perform(session: &Session, args: &PlanArgs) -> Result<End, Failure> {
+pub fn run(session: &Session, args: &PlanArgs) -> Result<End, Failure> {
     let project = Project::open(&session.env, &session.dir)?;
     let mut request = Request {
         reach: if args.only { Reach::Only } else { Reach::WithNeeds },
@@ -65,13 +65,13 @@ pub fn perform(session: &Session, args: &PlanArgs) -> Result<End, Failure> {
         ..Request::new(args.names.clone())
     };
     if let Some(base) = &args.affected {
-        let reached = affected::reached(&project, &args.names, base)?;
+        let reached = affected::affected_tasks(&project, &args.names, base)?;
         request.tasks = Some(reached.tasks);
         request.notes = reached.notes;
     }
     let commit =
         args.at.as_ref().map(|rev| project.repository()?.resolve(rev).map_err(Failure::from)).transpose()?;
-    let config = commit.as_ref().map(|commit| project.at(commit)).transpose()?;
+    let config = commit.as_ref().map(|commit| project.config_at(commit)).transpose()?;
     let config = config.as_ref().unwrap_or(&project.config);
     let mut location = project.location(&session.env);
     if let Some(commit) = &commit {
@@ -79,9 +79,9 @@ pub fn perform(session: &Session, args: &PlanArgs) -> Result<End, Failure> {
         location.tree = Tree::Objects(repository, &commit.tree, &config.worktree.filters);
         location.origin = Some(TreeOrigin { repository, commit: Some(&commit.id) });
     }
-    let mut prepared = Prepared::gather(config, &request, location, &session.clock, "plan")?;
-    shards::narrow(session, &mut prepared, &args.part)?;
-    warn(session, &prepared);
+    let mut prepared = Prepared::load(config, &request, location, &session.clock, "plan")?;
+    shards::narrow_to_shard(session, &mut prepared, &args.part)?;
+    print_notices(session, &prepared);
     let tree = prepared.snapshot.as_ref().map(tree_id).transpose()?;
     let text = prepared.plan(&session.env, |world, plan| {
         if args.json { json(world, plan, (tree.as_deref(), &prepared)) } else { text(world, plan, session) }
@@ -91,37 +91,34 @@ pub fn perform(session: &Session, args: &PlanArgs) -> Result<End, Failure> {
 }
 
 /// Tells what went wrong while the plan was prepared.
-pub fn warn(session: &Session, prepared: &Prepared<'_>) {
+pub fn print_notices(session: &Session, prepared: &Prepared<'_>) {
     let lines = Lines { paint: session.paint_err(), width: 0 };
-    for warning in &prepared.warnings {
-        session.tell(&format!("{}\n", lines.notice(Level::Warning, warning)));
-    }
-    let Warnings { listed, more } = &prepared.without_effect;
+    let Warnings { listed, more } = &prepared.warnings;
     if !listed.is_empty() {
-        session.tell(&format!("{}\n", lines.warnings(listed, *more)));
+        session.eprint(&format!("{}\n", lines.warnings(listed, *more)));
     }
     for note in &prepared.notes {
-        session.tell(&format!("{}\n", lines.notice(Level::Note, note)));
+        session.eprint(&format!("{}\n", lines.notice(Level::Note, note)));
     }
 }
 
-fn text(world: &World<'_>, plan: &Plan, session: &Session) -> String {
+fn text(world: &PlanInputs<'_>, plan: &Plan, session: &Session) -> String {
     let paint = session.paint_out();
     let shown: Vec<_> = world.graph.nodes.iter().zip(&plan.nodes).collect();
     let name = |task| world.config.task(task).name.as_str();
     let width = shown.iter().map(|(node, _)| name(node.task).chars().count()).max().unwrap_or(0).min(40);
     let mut text = String::new();
     for (node, planned) in shown {
-        if planned.decision == Decision::Gathers {
+        if planned.decision == Decision::Aggregate {
             continue;
         }
         let name = name(node.task);
         let padding = " ".repeat(width.saturating_sub(name.chars().count()));
-        let reason = reason(&planned.decision, session);
+        let reason = reason_text(&planned.decision, session);
         let word = format!("{:<7}", planned.decision.word());
         let line = format!(
             "{}  {name}{padding}  {}",
-            paint.tone(tone(&planned.decision), &word),
+            paint.tone(decision_tone(&planned.decision), &word),
             paint.tone(Tone::Faint, &reason)
         );
         text.push_str(line.trim_end());
@@ -143,17 +140,17 @@ fn totals(plan: &Plan, paint: Paint) -> String {
     format!("{}\n", paint.tone(Tone::Strong, &format!("{all}: {}", parts.join(", "))))
 }
 
-fn tone(decision: &Decision) -> Tone {
+fn decision_tone(decision: &Decision) -> Tone {
     match decision {
         Decision::Hit(_) => Tone::Good,
         Decision::Miss(_) => Tone::Odd,
         Decision::Fail(_) => Tone::Bad,
-        Decision::Waits(_) | Decision::Skip(_) | Decision::Gathers | Decision::Context => Tone::Faint,
+        Decision::Pending(_) | Decision::Skip(_) | Decision::Aggregate | Decision::Context => Tone::Faint,
     }
 }
 
 /// The reason as a clause, with the age of what is cached.
-pub fn reason(decision: &Decision, session: &Session) -> String {
+pub fn reason_text(decision: &Decision, session: &Session) -> String {
     match decision.reason() {
         None => String::new(),
         Some(reason @ Reason::Cached { .. }) => {
@@ -165,13 +162,13 @@ pub fn reason(decision: &Decision, session: &Session) -> String {
     }
 }
 
-fn json(world: &World<'_>, plan: &Plan, (tree, prepared): (Option<&str>, &Prepared<'_>)) -> String {
+fn json(world: &PlanInputs<'_>, plan: &Plan, (tree, prepared): (Option<&str>, &Prepared<'_>)) -> String {
     let tasks: Vec<_> = world
         .graph
         .nodes
         .iter()
         .zip(&plan.nodes)
-        .filter(|(_, planned)| planned.decision != Decision::Gathers)
+        .filter(|(_, planned)| planned.decision != Decision::Aggregate)
         .map(|(node, planned)| {
             let task = world.config.task(node.task);
             json!({
@@ -185,11 +182,11 @@ fn json(world: &World<'_>, plan: &Plan, (tree, prepared): (Option<&str>, &Prepar
         })
         .collect();
     let mut value = json!({ "version": 1, "tree": tree, "tasks": tasks });
-    value["warnings"] = json!(prepared.without_effect.listed);
-    value["more-warnings"] = json!(prepared.without_effect.more);
-    if let Some(part) = &prepared.part {
+    value["warnings"] = json!(prepared.warnings.listed);
+    value["more-warnings"] = json!(prepared.warnings.more);
+    if let Some(part) = &prepared.shard_plan {
         value["shard"] = json!({ "index": part.shard.index, "count": part.shard.count });
-        value["plan"] = json!(part.plan.hex());
+        value["plan"] = json!(part.plan_digest.hex());
         value["gates"] = json!(part.gates);
     }
     format!("{value:#}\n")

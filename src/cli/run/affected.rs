@@ -1,7 +1,7 @@
 //! `--affected[=BASE]`: the tasks that the changes since a merge base can reach. It must not decide
 //! what reaches what.
 
-use crate::affected::{self, Affected, Side};
+use crate::affected::{self, Affected, TreeSide};
 use crate::base::path::RepoPath;
 use crate::base::text::count;
 use crate::cli::failure::Failure;
@@ -14,7 +14,7 @@ use crate::graph::{Graph, Reach};
 use crate::select::Selection;
 
 /// What is affected, and what is said of it.
-pub struct Reached {
+pub struct AffectedTasks {
     /// The tasks.
     pub tasks: Vec<TaskId>,
     /// One line each: the base first, and then each task with its reason.
@@ -26,7 +26,7 @@ pub struct Reached {
 ///
 /// # Errors
 /// A name is unknown, there is no such base, or a tree can't be read.
-pub fn reached(project: &Project, names: &[String], base: &str) -> Result<Reached, Failure> {
+pub fn affected_tasks(project: &Project, names: &[String], base: &str) -> Result<AffectedTasks, Failure> {
     let repository = project.repository()?;
     let bases: Vec<&str> = if base.is_empty() { DEFAULT_BASES.to_vec() } else { vec![base] };
     let (name, commit) = repository.merge_base(None, &bases)?;
@@ -37,11 +37,11 @@ pub fn reached(project: &Project, names: &[String], base: &str) -> Result<Reache
     let former_snapshot = repository.commit_snapshot(&commit.tree, filters)?;
     let selection = Selection::of(&project.config, names)?;
     let graph = Graph::of(&project.config, &selection.tasks, Reach::WithNeeds);
-    let now = Side { config: &project.config, snapshot: &snapshot };
-    let former = former.as_ref().map(|config| Side { config, snapshot: &former_snapshot });
+    let now = TreeSide { config: &project.config, snapshot: &snapshot };
+    let former = former.as_ref().map(|config| TreeSide { config, snapshot: &former_snapshot });
     let found = affected::affected(&graph, now, former);
     let notes = notes(project, &found, (&name, &commit), former.is_some());
-    Ok(Reached { tasks: found.iter().map(|affected| affected.task).collect(), notes })
+    Ok(AffectedTasks { tasks: found.iter().map(|affected| affected.task).collect(), notes })
 }
 
 fn notes(project: &Project, found: &[Affected], base: (&str, &Commit), has_tasks: bool) -> Vec<String> {
@@ -52,9 +52,9 @@ fn notes(project: &Project, found: &[Affected], base: (&str, &Commit), has_tasks
         (_, false) => format!("all tasks are new {since}, which has no tasks.toml"),
         (number, _) => format!("{} affected {since}", count(number, "task")),
     };
-    let each = found
-        .iter()
-        .map(|affected| format!("{} is affected: {}", project.config.task(affected.task).name, affected.why));
+    let each = found.iter().map(|affected| {
+        format!("{} is affected: {}", project.config.task(affected.task).name, affected.reason)
+    });
     let each = each.filter(|_| has_tasks);
     std::iter::once(head).chain(each).collect()
 }

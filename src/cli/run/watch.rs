@@ -18,15 +18,17 @@ use crate::cli::reporters::{Format, ReporterOptions};
 use crate::cli::run;
 use crate::cli::run::RunArgs;
 use crate::cli::session::Session;
-use crate::config::include::FILE;
+use crate::config::load::FILE;
 use crate::config::model::Config;
 use crate::engine::prepare::Prepared;
 use crate::engine::run::emitter::Emitter;
-use crate::engine::run::inbox::{Inbox, Note};
-use crate::engine::services::Setting;
+use crate::engine::run::inbox::{Inbox, Notification};
+use crate::engine::services::ServiceEnv;
 use crate::engine::task::secrets::Secrets;
-use crate::engine::watch::change_origin::{Changed, difference};
-use crate::engine::watch::{Watching, not_outputs, reached, reaches_variables, told};
+use crate::engine::watch::change_origin::{self, PathChange};
+use crate::engine::watch::{
+    WatchSession, affected_nodes, affects_env_files, describe_changes, without_outputs,
+};
 use crate::event::{Level, Verdict};
 use crate::git::activity::{GitActivity, when_git_idle};
 use crate::git::snapshot::Snapshot;
@@ -62,17 +64,17 @@ pub struct WatchArgs {
 }
 
 /// Why the next round begins, or that none does.
-enum Next {
+enum NextRound {
     /// Files changed while nothing ran.
     Changed,
     /// Files changed while the last round ran.
-    ByItself,
+    ChangedDuringRound,
     /// A signal ends it all.
-    End(i32),
+    Interrupted(i32),
 }
 
 /// What keeps from a look at the tree.
-enum Broken {
+enum LookError {
     /// A signal came.
     Signal(i32),
     /// It can't be read.
@@ -80,21 +82,21 @@ enum Broken {
 }
 
 /// The time between two looks at git.
-const PAUSE: Duration = Duration::from_millis(50);
+const GIT_CHECK_INTERVAL: Duration = Duration::from_millis(50);
 
 /// What all rounds have.
 struct Rounds<'a> {
     session: &'a Session,
     args: RunArgs,
     inbox: Inbox,
-    watching: Watching,
+    watching: WatchSession,
 }
 
 /// Runs rounds until a signal comes.
 ///
 /// # Errors
 /// There is no repository or no such task, or the work tree can't be watched.
-pub fn perform(session: &Session, args: WatchArgs) -> Result<End, Failure> {
+pub fn run(session: &Session, args: WatchArgs) -> Result<End, Failure> {
     let project = Project::open(&session.env, &session.dir)?;
     project.repository()?;
     let mark = format!("{}-watch", runs::new_id(session.clock.now(), std::process::id()));
@@ -102,11 +104,11 @@ pub fn perform(session: &Session, args: WatchArgs) -> Result<End, Failure> {
     let reporters = ReporterOptions { output, format, ..ReporterOptions::default() };
     let args = RunArgs { names, jobs, keep_going, reporters, args, ..RunArgs::default() };
     let inbox = Inbox::open().map_err(Failure::signals)?;
-    let rounds = Rounds { session, args, inbox, watching: Watching::new(mark.clone()) };
+    let rounds = Rounds { session, args, inbox, watching: WatchSession::new(mark.clone()) };
     // From here on no change is missed.
     let _watch = rounds.watch(&project)?;
     let mut project = project;
-    let end = rounds.go_on(&mut project);
+    let end = rounds.run_rounds(&mut project);
     rounds.end_services(&project.config, &mark);
     end
 }
@@ -130,21 +132,21 @@ impl Rounds<'_> {
         let sender = self.inbox.sender();
         let tell = move |news| {
             let _ = sender.send(match news {
-                News::Changed(paths) => Note::Changed(paths),
-                News::Gap(gap) if gap.is_defect() => Note::Notice(Level::Warning, gap.to_string()),
-                News::Gap(gap) => Note::Notice(Level::Note, gap.to_string()),
+                News::Changed(paths) => Notification::Changed(paths),
+                News::Gap(gap) if gap.is_defect() => Notification::Notice(Level::Warning, gap.to_string()),
+                News::Gap(gap) => Notification::Notice(Level::Note, gap.to_string()),
             });
         };
         Ok(Watch::start(place, tell)?)
     }
 
     /// Runs round after round.
-    fn go_on(&self, project: &mut Project) -> Result<End, Failure> {
+    fn run_rounds(&self, project: &mut Project) -> Result<End, Failure> {
         let mut by_itself = false;
         loop {
             match self.round(project, by_itself) {
-                Ok(Next::End(signal)) => return Ok(End::Interrupted(signal)),
-                Ok(next) => by_itself = matches!(next, Next::ByItself),
+                Ok(NextRound::Interrupted(signal)) => return Ok(End::Interrupted(signal)),
+                Ok(next) => by_itself = matches!(next, NextRound::ChangedDuringRound),
                 // tasks.toml is wrong for this tree; a change of either may put that right.
                 Err(failure @ Failure::Config(_)) => {
                     if let Err(signal) = self.wait_for_fix(&failure) {
@@ -153,7 +155,7 @@ impl Rounds<'_> {
                 }
                 Err(failure) => return Err(failure),
             }
-            match self.reopened()? {
+            match self.reopen_project()? {
                 Ok(new) => *project = new,
                 Err(signal) => return Ok(End::Interrupted(signal)),
             }
@@ -162,7 +164,7 @@ impl Rounds<'_> {
 
     /// The project as it is now. While its tasks.toml is wrong, it waits for the next change, or for a
     /// signal, whose number it gives then.
-    fn reopened(&self) -> Result<Result<Project, i32>, Failure> {
+    fn reopen_project(&self) -> Result<Result<Project, i32>, Failure> {
         loop {
             match Project::open(&self.session.env, &self.session.dir) {
                 Ok(project) => return Ok(Ok(project)),
@@ -180,7 +182,7 @@ impl Rounds<'_> {
     ///
     /// Errors: a signal came instead, by its number.
     fn wait_for_fix(&self, failure: &Failure) -> Result<(), i32> {
-        self.session.tell(&describe(failure, None, self.session.paint_err()));
+        self.session.eprint(&describe(failure, None, self.session.paint_err()));
         self.note("watching for it to be mended; Ctrl-C ends it");
         self.wait().map(|_| ())
     }
@@ -191,24 +193,24 @@ impl Rounds<'_> {
     fn wait(&self) -> Result<Vec<RepoPath>, i32> {
         loop {
             match self.inbox.receiver().recv() {
-                Ok(Note::Changed(paths)) => return Ok(paths),
-                Ok(Note::Signal(signal)) => return Err(signal),
-                Ok(Note::Notice(level, text)) => self.line(level, &text),
-                Ok(Note::NodeDone(..) | Note::Panicked(_)) => {}
+                Ok(Notification::Changed(paths)) => return Ok(paths),
+                Ok(Notification::Signal(signal)) => return Err(signal),
+                Ok(Notification::Notice(level, text)) => self.line(level, &text),
+                Ok(Notification::NodeDone(..) | Notification::Panicked(_)) => {}
                 Err(_) => return Err(signal_hook::consts::SIGTERM),
             }
         }
     }
 
     /// One round, and the wait for what starts the next.
-    fn round(&self, project: &Project, by_itself: bool) -> Result<Next, Failure> {
+    fn round(&self, project: &Project, by_itself: bool) -> Result<NextRound, Failure> {
         let location = project.location(&self.session.env);
         let run_id = runs::new_id(self.session.clock.now(), std::process::id());
         let request = run::request(&self.args);
-        let prepared = Prepared::gather(&project.config, &request, location, &self.session.clock, &run_id)?;
-        let Some(before) = &prepared.snapshot else { return Ok(Next::Changed) };
+        let prepared = Prepared::load(&project.config, &request, location, &self.session.clock, &run_id)?;
+        let Some(before) = &prepared.snapshot else { return Ok(NextRound::Changed) };
         let is_tracked = |path: &RepoPath| before.get(path).is_some_and(|entry| entry.tracked);
-        self.watching.authors().begin(by_itself, is_tracked);
+        self.watching.changes().begin_round(by_itself, is_tracked);
         self.watching.services.forget_failures();
         let (summary, reporters) = run::run_prepared(
             self.session,
@@ -223,78 +225,91 @@ impl Rounds<'_> {
             return Err(failure);
         }
         if let Verdict::Interrupted { signal } = summary.verdict {
-            return Ok(Next::End(signal));
+            return Ok(NextRound::Interrupted(signal));
         }
         let after = tree(project)?;
-        let changes = differing(&prepared, before, &after);
-        let mut authors = self.watching.authors();
-        let by_hand: Vec<Changed> = authors.during(&changes).into_iter().cloned().collect();
-        for path in authors.suspects() {
+        let changes = changes_between(&prepared, before, &after);
+        let mut tracker = self.watching.changes();
+        let by_hand: Vec<PathChange> = tracker.user_changes(&changes).into_iter().cloned().collect();
+        for path in tracker.suspected_outputs() {
             self.warn(&format!(
                 "{path} changed in each of the last rounds; if a task writes it, declare it in `outputs` or let git ignore it. It starts no further round until it changes while nothing runs"
             ));
         }
-        drop(authors);
-        let by_hand: Vec<&Changed> = by_hand.iter().collect();
-        if !reached(prepared.config, &prepared.graph, &by_hand).is_empty()
-            || redefines(prepared.config, &by_hand)
+        drop(tracker);
+        let by_hand: Vec<&PathChange> = by_hand.iter().collect();
+        if !affected_nodes(prepared.config, &prepared.graph, &by_hand).is_empty()
+            || changes_tasks(prepared.config, &by_hand)
         {
-            self.note(&format!("{}, while it ran", told(&by_hand)));
-            return Ok(Next::ByItself);
+            self.note(&format!("{}, while it ran", describe_changes(&by_hand)));
+            return Ok(NextRound::ChangedDuringRound);
         }
         self.idle(project, &prepared, after)
     }
 
     /// Waits for a change that matters.
-    fn idle(&self, project: &Project, prepared: &Prepared<'_>, mut last: Snapshot) -> Result<Next, Failure> {
+    fn idle(
+        &self,
+        project: &Project,
+        prepared: &Prepared<'_>,
+        mut last: Snapshot,
+    ) -> Result<NextRound, Failure> {
         self.note("watching for changes; Ctrl-C ends it");
         loop {
-            let looked = self.wait().map_err(Broken::Signal).and_then(|paths| self.look(project, paths));
+            let looked = self
+                .wait()
+                .map_err(LookError::Signal)
+                .and_then(|paths| self.read_stable_tree(project, paths));
             let (paths, now) = match looked {
                 Ok(looked) => looked,
-                Err(Broken::Signal(signal)) => return Ok(Next::End(signal)),
-                Err(Broken::Failed(failure)) => return Err(failure),
+                Err(LookError::Signal(signal)) => return Ok(NextRound::Interrupted(signal)),
+                Err(LookError::Failed(failure)) => return Err(failure),
             };
-            let changes = differing(prepared, &last, &now);
-            let changes: Vec<&Changed> = changes.iter().collect();
+            let changes = changes_between(prepared, &last, &now);
+            let changes: Vec<&PathChange> = changes.iter().collect();
             last = now;
-            self.watching.authors().between(changes.iter().map(|change| &change.path));
-            let reached = reached(prepared.config, &prepared.graph, &changes);
-            if !reached.is_empty() || redefines(prepared.config, &changes) {
-                self.note(&told(&changes));
-                return Ok(Next::Changed);
+            self.watching.changes().record_user_changes(changes.iter().map(|change| &change.path));
+            let reached = affected_nodes(prepared.config, &prepared.graph, &changes);
+            if !reached.is_empty() || changes_tasks(prepared.config, &changes) {
+                self.note(&describe_changes(&changes));
+                return Ok(NextRound::Changed);
             }
-            if reaches_variables(prepared.config, &prepared.graph, &paths) {
+            if affects_env_files(prepared.config, &prepared.graph, &paths) {
                 let is_known = !paths.iter().any(RepoPath::is_top);
                 self.note(if is_known { "a file of variables changed" } else { "anything may have changed" });
-                return Ok(Next::Changed);
+                return Ok(NextRound::Changed);
             }
         }
     }
 
     /// What has changed, with `paths`, and the tree of it. Git may have begun to switch a branch since the
     /// watch told them: half of that is no tree.
-    fn look(&self, project: &Project, mut paths: Vec<RepoPath>) -> Result<(Vec<RepoPath>, Snapshot), Broken> {
-        let git_dir = project.repository().map_err(Broken::Failed)?.git_dir();
+    fn read_stable_tree(
+        &self,
+        project: &Project,
+        mut paths: Vec<RepoPath>,
+    ) -> Result<(Vec<RepoPath>, Snapshot), LookError> {
+        let git_dir = project.repository().map_err(LookError::Failed)?.git_dir();
         let clock = Clock::system();
         let mut last = clock.elapsed();
         let pause = || {
-            match self.inbox.receiver().recv_timeout(PAUSE) {
-                Ok(Note::Changed(more)) => {
+            match self.inbox.receiver().recv_timeout(GIT_CHECK_INTERVAL) {
+                Ok(Notification::Changed(more)) => {
                     paths.extend(more);
                     last = clock.elapsed();
                 }
-                Ok(Note::Signal(signal)) => return Err(Broken::Signal(signal)),
-                Ok(Note::Notice(level, text)) => self.line(level, &text),
-                Ok(Note::NodeDone(..) | Note::Panicked(_)) | Err(RecvTimeoutError::Timeout) => {}
+                Ok(Notification::Signal(signal)) => return Err(LookError::Signal(signal)),
+                Ok(Notification::Notice(level, text)) => self.line(level, &text),
+                Ok(Notification::NodeDone(..) | Notification::Panicked(_))
+                | Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => {
-                    return Err(Broken::Signal(signal_hook::consts::SIGTERM));
+                    return Err(LookError::Signal(signal_hook::consts::SIGTERM));
                 }
             }
             Ok(clock.elapsed() < last + LONGEST)
         };
         let tree =
-            when_git_idle(|| GitActivity::of(git_dir), || tree(project).map_err(Broken::Failed), pause)?;
+            when_git_idle(|| GitActivity::of(git_dir), || tree(project).map_err(LookError::Failed), pause)?;
         Ok((paths, tree))
     }
 
@@ -302,7 +317,7 @@ impl Rounds<'_> {
     fn end_services(&self, config: &Config, mark: &str) {
         let emitter = Emitter::new(self.session.clock.clone(), Box::new(|_| {}));
         let none = Secrets::none();
-        let setting = Setting {
+        let setting = ServiceEnv {
             config,
             env: &self.session.env,
             root: self.session.dir.clone(),
@@ -316,7 +331,7 @@ impl Rounds<'_> {
         let mut how = Demand::Terminate;
         while !self.watching.services.is_empty() {
             self.watching.services.end_some(&setting, how);
-            if let Ok(Note::Signal(_)) = self.inbox.receiver().try_recv() {
+            if let Ok(Notification::Signal(_)) = self.inbox.receiver().try_recv() {
                 how = Demand::Kill;
             }
         }
@@ -335,7 +350,7 @@ impl Rounds<'_> {
 
     fn line(&self, level: Level, text: &str) {
         let lines = Lines { paint: self.session.paint_err(), width: 0 };
-        self.session.tell(&format!("{}\n", lines.notice(level, text)));
+        self.session.eprint(&format!("{}\n", lines.notice(level, text)));
     }
 }
 
@@ -345,12 +360,12 @@ fn tree(project: &Project) -> Result<Snapshot, Failure> {
 }
 
 /// In what a tree differs from a former one, but for what tasks declare to write.
-fn differing(prepared: &Prepared<'_>, before: &Snapshot, after: &Snapshot) -> Vec<Changed> {
-    not_outputs(prepared.config, &prepared.graph, difference(before, after))
+fn changes_between(prepared: &Prepared<'_>, before: &Snapshot, after: &Snapshot) -> Vec<PathChange> {
+    without_outputs(prepared.config, &prepared.graph, change_origin::changes_between(before, after))
 }
 
 /// Whether a file with tasks is among them.
-fn redefines(config: &Config, changes: &[&Changed]) -> bool {
+fn changes_tasks(config: &Config, changes: &[&PathChange]) -> bool {
     let defines = |path: &RepoPath| {
         path.parts().last() == Some(FILE.as_bytes())
             || config.tasks.iter().any(|task| task.place.file == path.to_string())

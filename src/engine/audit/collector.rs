@@ -3,7 +3,7 @@
 use std::sync::{Mutex, PoisonError};
 
 use crate::config::model::{Config, TaskId};
-use crate::engine::audit::findings::Judgement;
+use crate::engine::audit::findings::AuditFindings;
 use crate::graph::{Graph, Reach};
 use crate::process::trace::report::Doubt;
 
@@ -15,7 +15,7 @@ pub struct Audit {
     /// Why something may have been missed; none if the trace is complete.
     pub doubts: Vec<Doubt>,
     /// What it told.
-    pub judgement: Judgement,
+    pub findings: AuditFindings,
     /// How many files the task declares.
     pub inputs: usize,
 }
