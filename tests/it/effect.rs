@@ -406,7 +406,7 @@ fn watch_waits_until_inputs_are_there() {
     let mut child = project.start(&["watch", "a"]);
     let err = || std::fs::read_to_string(project.beside().join("err")).unwrap_or_default();
     crate::project::wait_for("the error is told", || err().contains("the inputs of `a` match no file"));
-    crate::project::wait_for("it waits", || err().contains("watching for it to be mended"));
+    crate::project::wait_for("it waits", || err().contains("waiting for a fix"));
     project.write("lib/a", "x\n");
     crate::project::wait_for("the task passes", || err().contains("passed: 1 ran"));
     crate::project::signal("INT", i32::try_from(child.id()).unwrap());

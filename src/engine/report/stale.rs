@@ -79,7 +79,7 @@ impl<'a> StaleReports<'a> {
     pub fn new(context: &'a Context<'a>, task: &'a Task) -> Self {
         let store = context.store.as_ref().filter(|_| !task.reports.is_empty());
         let own =
-            store.map(|store| TaskReportFiles::new(&store.state, context.location.root).for_task(&task.name));
+            store.map(|store| TaskReportFiles::new(store.state, context.location.root).for_task(&task.name));
         Self {
             context,
             task,
@@ -117,7 +117,7 @@ impl<'a> StaleReports<'a> {
                 (path, identity)
             })
             .collect();
-        let file_system = self.context.store.as_ref().and_then(|store| Moment::now(&store.state).ok());
+        let file_system = self.context.store.as_ref().and_then(|store| Moment::now(store.state).ok());
         self.started = AttemptStart { system: self.context.emitter.clock().now(), file_system };
     }
 
@@ -170,7 +170,7 @@ pub fn save_restored(context: &Context<'_>, task: &Task, entry: &Entry) {
 
 fn save(context: &Context<'_>, task: &Task, own: &ReportDigests) {
     let Some(store) = context.store.as_ref().filter(|_| !own.is_empty()) else { return };
-    if let Err(error) = TaskReportFiles::new(&store.state, context.location.root).add(&task.name, own) {
+    if let Err(error) = TaskReportFiles::new(store.state, context.location.root).add(&task.name, own) {
         context.emitter.warn_unwritten(&error);
     }
 }

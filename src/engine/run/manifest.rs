@@ -54,7 +54,7 @@ impl ManifestDraft {
         let ids: Vec<NodeId> = inputs.graph.ids().filter(is_counted).collect();
         let keys = identity(inputs, plan, &ids);
         let kept = run.store.as_ref().map_or(Ok(()), |store| {
-            let runs = Runs::new(&store.state);
+            let runs = Runs::new(store.state);
             if runs.renew_keys(&keys, context.emitter.clock().now()) {
                 return Ok(());
             }
@@ -169,7 +169,7 @@ impl Run<'_> {
         let Some(store) = &self.store else { return };
         let manifest = self.manifest(context, &draft, summary);
         let manifest = Manifest { facts: shard_reports.facts, reports: shard_reports.reports, ..manifest };
-        let runs = Runs::new(&store.state);
+        let runs = Runs::new(store.state);
         let kept = draft.kept.and_then(|()| runs.keep_manifest(&self.options.run_id, &manifest.encode()));
         if let Err(error) = kept {
             context.emitter.warn_unwritten(&error);

@@ -58,7 +58,7 @@ fn recorded_outputs(context: &Context<'_>, store: &Store<'_>, id: NodeId) -> Opt
 
 fn extras(context: &Context<'_>, store: &Store<'_>, task: &Task) -> ExtraFiles {
     let began = context.emitter.clock().now().0.saturating_sub(context.emitter.millis() + TICK);
-    let (writers, run) = (OutputWriters::new(&store.state), &context.options.run_id);
+    let (writers, run) = (OutputWriters::new(store.state), &context.options.run_id);
     if writers.was_other_run_since(context.location.root, &task.name, run, Timestamp(began)) {
         ExtraFiles::Count
     } else {

@@ -112,7 +112,7 @@ fn record_writer(context: &Context<'_>, store: &Store<'_>, task: &Task) {
         return;
     }
     let noted =
-        OutputWriters::new(&store.state).record(context.location.root, &task.name, &context.options.run_id);
+        OutputWriters::new(store.state).record(context.location.root, &task.name, &context.options.run_id);
     if let Err(error) = noted {
         context.emitter.warn_unwritten(&error);
     }

@@ -158,7 +158,7 @@ fn store_entry(
         Err(error) => {
             let is_state = match &error {
                 CacheError::NoSpace { .. } => true,
-                CacheError::File(error) => error.path.starts_with(&store.state),
+                CacheError::File(error) => error.path.starts_with(store.state),
                 _ => false,
             };
             let mut text = error.to_string();
