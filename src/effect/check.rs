@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crate::base::path::RepoPath;
-use crate::base::pattern::{Item, Mark, Pattern, Patterns, What};
+use crate::base::pattern::{Item, Mark, Matcher, Pattern, Patterns};
 use crate::base::pattern_overlap::{Shape, Shapes};
 use crate::config::diagnostic::Diagnostics;
 use crate::config::model::{Config, Task, TaskId};
@@ -118,10 +118,10 @@ impl<'a> Check<'a> {
     fn outputs(&mut self, task: &'a Task, id: TaskId) {
         let items = task.outputs.items();
         for (i, item) in items.iter().enumerate().filter(|(_, item)| item.excludes && !item.may_miss) {
-            let What::One(pattern) = &item.what else { continue };
+            let Matcher::Pattern(pattern) = &item.what else { continue };
             let shape = Shape::of(pattern);
-            let meets = |item: &&Item| matches!(&item.what, What::One(other) if !item.excludes && shape.meets(&Shape::of(other)));
-            let covers = |item: &&Item| matches!(&item.what, What::One(other) if !item.excludes && Shape::of(other).covers(&shape));
+            let meets = |item: &&Item| matches!(&item.what, Matcher::Pattern(other) if !item.excludes && shape.meets(&Shape::of(other)));
+            let covers = |item: &&Item| matches!(&item.what, Matcher::Pattern(other) if !item.excludes && Shape::of(other).covers(&shape));
             let reason = if let Some(by) = items[i + 1..].iter().find(covers) {
                 NoEffect::IncludedLater { by: quoted(by) }
             } else if !items[..i].iter().any(|item| meets(&item)) {
@@ -155,7 +155,7 @@ impl<'a> Check<'a> {
         }
         let mut is_sound = true;
         for (i, item) in items.iter().enumerate() {
-            if let What::Set { patterns, .. } = &item.what {
+            if let Matcher::Set { patterns, .. } = &item.what {
                 is_sound &= self.list_of(file, patterns, node);
             }
             let Some(cause) = self.cause(items, i, node) else { continue };
@@ -182,7 +182,7 @@ impl<'a> Check<'a> {
         if item.excludes {
             return self.exclusion(items, i);
         }
-        let What::One(pattern) = &item.what else { return None };
+        let Matcher::Pattern(pattern) = &item.what else { return None };
         if pattern.is_deep() && !advice::is_slip(pattern.text()) {
             return None;
         }
@@ -213,7 +213,7 @@ impl<'a> Check<'a> {
     /// Returns why an exclusion has no effect; `None` if it has one.
     fn exclusion(&mut self, items: &'a [Item], i: usize) -> Option<Cause> {
         let item = &items[i];
-        if let What::One(pattern) = &item.what
+        if let Matcher::Pattern(pattern) = &item.what
             && (!pattern.is_deep() || advice::is_slip(pattern.text()))
             && self.first(pattern).is_none()
         {
@@ -233,7 +233,7 @@ impl<'a> Check<'a> {
                 _ => NoEffect::NotIncluded,
             }));
         }
-        let What::One(pattern) = &item.what else { return None };
+        let Matcher::Pattern(pattern) = &item.what else { return None };
         let later: Vec<&Item> = items[i + 1..].iter().filter(|item| !item.excludes).collect();
         if pattern.is_deep() && later.is_empty() {
             return None;
@@ -382,7 +382,8 @@ impl<'a> Check<'a> {
                 span: items.first().map(span).unwrap_or_default(),
                 label: "only outputs of the task itself".to_owned(),
                 others: Vec::new(),
-                hint: "a task's outputs are no inputs of it: name the files that it reads".to_owned(),
+                hint: "a task's own outputs are not among its inputs: name the files that it reads"
+                    .to_owned(),
             };
         }
         let mut hint = None;
@@ -425,7 +426,7 @@ impl<'a> Check<'a> {
     fn warning(&self, (file, start): At, found: &Found<'a>) -> Warning {
         let mut hint = None;
         let mut reason = || {
-            let What::One(pattern) = &found.item.what else { return None };
+            let Matcher::Pattern(pattern) = &found.item.what else { return None };
             let (reason, advised) = self.advisor().advice(file, found.item, pattern);
             let mark = if found.item.excludes { "!?" } else { "?" };
             hint = advised.or_else(|| {
@@ -469,8 +470,8 @@ fn may_miss(patterns: &Patterns) -> bool {
     let mut adding = patterns.items().iter().filter(|item| !item.excludes).peekable();
     adding.peek().is_some()
         && adding.all(|item| match &item.what {
-            What::One(_) => item.may_miss,
-            What::Set { patterns, .. } => may_miss(patterns),
+            Matcher::Pattern(_) => item.may_miss,
+            Matcher::Set { patterns, .. } => may_miss(patterns),
         })
 }
 
@@ -479,8 +480,8 @@ fn flat(patterns: &Patterns) -> Vec<(&Item, &Pattern)> {
     let mut all = Vec::new();
     for item in patterns.items().iter().filter(|item| !item.excludes) {
         match &item.what {
-            What::One(pattern) => all.push((item, pattern)),
-            What::Set { patterns, .. } => all.extend(flat(patterns)),
+            Matcher::Pattern(pattern) => all.push((item, pattern)),
+            Matcher::Set { patterns, .. } => all.extend(flat(patterns)),
         }
     }
     all
@@ -567,7 +568,7 @@ mod tests {
             let read = snapshot.entries().iter().any(|entry| task.inputs.matches(&entry.path));
             prop_assert_eq!(judged.refused.is_none(), read, "{}", text);
             for item in task.inputs.items() {
-                let What::One(pattern) = &item.what else { continue };
+                let Matcher::Pattern(pattern) = &item.what else { continue };
                 let matches = snapshot.entries().iter().any(|entry| pattern.matches(&entry.path));
                 let warned = judged.warnings.listed.iter().find(|warning| warning.declared == quoted(item));
                 if !item.excludes && read {

@@ -1,7 +1,7 @@
 //! Which files of a tree a pattern matches.
 
 use crate::base::path::RepoPath;
-use crate::base::pattern::{Item, Pattern, Patterns, What};
+use crate::base::pattern::{Item, Matcher, Pattern, Patterns};
 use crate::base::pattern_overlap::Shapes;
 use crate::git::snapshot::{Mode, Snapshot, SnapshotEntry};
 
@@ -27,11 +27,11 @@ pub(super) fn is_below_link(pattern: &Pattern, entry: &SnapshotEntry) -> bool {
 /// Returns whether one of these items matches.
 pub(super) fn matched(items: &[&Item], path: &RepoPath) -> bool {
     items.iter().any(|item| match &item.what {
-        What::One(pattern) => pattern.matches(path),
-        What::Set { patterns, .. } => patterns.matches(path),
+        Matcher::Pattern(pattern) => pattern.matches(path),
+        Matcher::Set { patterns, .. } => patterns.matches(path),
     })
 }
 
 pub(super) fn shapes(pattern: &Pattern) -> Shapes {
-    Shapes::of(&Patterns::new(vec![Item::adding(What::One(pattern.clone()))]))
+    Shapes::of(&Patterns::new(vec![Item::adding(Matcher::Pattern(pattern.clone()))]))
 }

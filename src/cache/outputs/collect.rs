@@ -5,7 +5,7 @@ use std::path::Path;
 
 use crate::base::file::FileError;
 use crate::base::path::RepoPath;
-use crate::base::pattern::{Item, Patterns, What};
+use crate::base::pattern::{Item, Matcher, Patterns};
 use crate::cache::Cache;
 use crate::cache::error::CacheError;
 use crate::cache::outputs::content;
@@ -72,8 +72,8 @@ pub(crate) fn target(root: &Path, path: &RepoPath) -> Result<Box<[u8]>, CacheErr
 /// Returns the including patterns that match no output although they must.
 fn unmatched(patterns: &Patterns, outputs: &[Output]) -> Vec<String> {
     let matches = |item: &Item, path: &RepoPath| match &item.what {
-        What::One(pattern) => pattern.matches(path),
-        What::Set { patterns, .. } => patterns.matches(path),
+        Matcher::Pattern(pattern) => pattern.matches(path),
+        Matcher::Set { patterns, .. } => patterns.matches(path),
     };
     let items = patterns.items().iter().filter(|item| !item.excludes && !item.may_miss);
     // A folder counts as an output only if it is empty.
@@ -82,8 +82,8 @@ fn unmatched(patterns: &Patterns, outputs: &[Output]) -> Vec<String> {
     items
         .filter(|item| !outputs.iter().any(|output| matches(item, &output.path)))
         .map(|item| match &item.what {
-            What::One(pattern) => pattern.text().to_owned(),
-            What::Set { name, .. } => format!("@{name}"),
+            Matcher::Pattern(pattern) => pattern.text().to_owned(),
+            Matcher::Set { name, .. } => format!("@{name}"),
         })
         .collect()
 }

@@ -11,7 +11,7 @@ use rayon::iter::{IntoParallelRefIterator as _, ParallelIterator as _};
 
 use crate::base::file::FileError;
 use crate::base::path::RepoPath;
-use crate::base::pattern::{Patterns, What};
+use crate::base::pattern::{Matcher, Patterns};
 use crate::base::stat::Stat;
 
 /// The number of folders from which on several threads list them.
@@ -225,7 +225,7 @@ impl<'a> PatternReach<'a> {
             .iter()
             .rev()
             .take_while(|item| item.excludes)
-            .any(|item| matches!(&item.what, What::One(pattern) if pattern.covers(folder)));
+            .any(|item| matches!(&item.what, Matcher::Pattern(pattern) if pattern.covers(folder)));
         !excluded
             && self.below.as_ref().is_none_or(|below| {
                 below.iter().any(|(base, rest)| {
@@ -240,11 +240,11 @@ fn add_reach(patterns: &Patterns, below: &mut Vec<(RepoPath, Vec<String>)>) -> b
     let mut including = patterns.items().iter().filter(|item| !item.excludes).peekable();
     including.peek().is_some()
         && including.all(|item| match &item.what {
-            What::One(pattern) => {
+            Matcher::Pattern(pattern) => {
                 below.push((pattern.folder().clone(), pattern.rest()));
                 true
             }
-            What::Set { patterns, .. } => add_reach(patterns, below),
+            Matcher::Set { patterns, .. } => add_reach(patterns, below),
         })
 }
 
@@ -276,7 +276,7 @@ mod tests {
                 .iter()
                 .map(|text| Item {
                     excludes: text.starts_with('!'),
-                    ..Item::adding(What::One(parse(text.trim_start_matches('!'))))
+                    ..Item::adding(Matcher::Pattern(parse(text.trim_start_matches('!'))))
                 })
                 .collect(),
         )

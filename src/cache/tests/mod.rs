@@ -17,7 +17,7 @@ use super::{Cache, CacheError, Entry, Lookup, NewEntry, OutputSet, OutputState, 
 use crate::base::clock::{Clock, Timestamp};
 use crate::base::digest::Digest;
 use crate::base::path::RepoPath;
-use crate::base::pattern::{Item, Origin, Pattern, Patterns, What};
+use crate::base::pattern::{Item, Matcher, Origin, Pattern, Patterns};
 use crate::cache::dirs::FileKind;
 
 /// A work tree, a state directory and the cache in it.
@@ -187,7 +187,7 @@ fn patterns(texts: &[&str]) -> Patterns {
     let parse = |text: &str| Pattern::parse(text, Origin { base: &base, anchored: true }).unwrap();
     let item = |text: &&str| Item {
         excludes: text.starts_with('!'),
-        ..Item::adding(What::One(parse(text.trim_start_matches('!'))))
+        ..Item::adding(Matcher::Pattern(parse(text.trim_start_matches('!'))))
     };
     Patterns::new(texts.iter().map(item).collect())
 }

@@ -376,7 +376,7 @@ fn escaped(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::pattern::{Item, Origin, Pattern, What};
+    use crate::base::pattern::{Item, Matcher, Origin, Pattern};
     use crate::git::snapshot::ContentId;
     use crate::process::trace::file_path::FilePath;
     use crate::process::trace::report::Seen;
@@ -387,7 +387,7 @@ mod tests {
 
     fn patterns(texts: &[&str]) -> Patterns {
         let origin = Origin { base: &RepoPath::top(), anchored: true };
-        let one = |text: &&str| What::One(Pattern::parse(text, origin).unwrap());
+        let one = |text: &&str| Matcher::Pattern(Pattern::parse(text, origin).unwrap());
         Patterns::new(texts.iter().map(|text| Item::adding(one(text))).collect())
     }
 
