@@ -29,22 +29,22 @@ pub struct GateArgs {
     /// Commits [default: HEAD]
     #[arg(value_name = "REV")]
     pub revs: Vec<String>,
-    /// Gate what is staged
+    /// Gate the staged files
     #[arg(long, conflicts_with = "revs")]
     pub staged: bool,
     /// Run in a fresh private worktree instead of a warm one
     #[arg(long)]
     pub cold: bool,
-    /// How many job slots there are [default: `settings.jobs`, or one per core]
+    /// The number of job slots [default: `settings.jobs`, or one per core]
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub jobs: Option<u32>,
-    /// Which logs to show
+    /// The logs to show
     #[arg(short, long, value_enum, default_value_t, value_name = "WHICH")]
     pub output: Output,
-    /// How to write what happens: lines for people on stderr, or an event a line on stdout
+    /// The output format: lines for people on stderr, or one JSON event per line on stdout
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
     pub format: Format,
-    /// For which CI service to write it [default: the one that this runs in]
+    /// The CI service to print for [default: the one that runs this process]
     #[arg(long, value_enum, default_value = "auto", hide_default_value = true, value_name = "SERVICE")]
     pub ci: CiChoice,
 }

@@ -31,10 +31,10 @@ use crate::reporter::text::{self, Keep};
 /// Arguments of `hook`.
 #[derive(Args, Debug, Clone)]
 pub struct HookArgs {
-    /// The stage, by git's name for it
+    /// The stage, by its name in git
     #[arg(value_name = "STAGE", value_parser = parse_stage)]
     pub stage: Stage,
-    /// What git gave the hook
+    /// The arguments from git
     #[arg(value_name = "ARGS", trailing_var_arg = true, allow_hyphen_values = true)]
     pub args: Vec<OsString>,
 }

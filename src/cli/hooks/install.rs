@@ -21,7 +21,7 @@ use crate::reporter::style::Tone;
 /// Arguments of `hooks`.
 #[derive(Args, Debug, Clone)]
 pub struct HooksArgs {
-    /// What to do with them
+    /// What to do with the hooks
     #[command(subcommand)]
     pub action: HooksAction,
 }
@@ -29,11 +29,11 @@ pub struct HooksArgs {
 /// What to do with git's hooks.
 #[derive(Subcommand, Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HooksAction {
-    /// Write a hook for each stage that `[hooks]` names; one that is there is kept and runs first
+    /// Write a hook for each stage in `[hooks]`; an existing hook is kept and runs first
     Install,
-    /// Take them out, and put back what was there before
+    /// Remove our hooks, and put back the ones before
     Uninstall,
-    /// Tell which are installed, stale or bypassed
+    /// Show which hooks are installed, stale or bypassed
     Status {
         /// Write JSON
         #[arg(long)]

@@ -46,16 +46,16 @@ pub struct WatchArgs {
     /// Tasks or groups
     #[arg(required = true, value_name = "NAME")]
     pub names: Vec<String>,
-    /// How many job slots there are [default: `settings.jobs`, or one per core]
+    /// The number of job slots [default: `settings.jobs`, or one per core]
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub jobs: Option<u32>,
-    /// Go on with what does not need a failed task
+    /// Continue with tasks that don't need a failed one
     #[arg(short, long)]
     pub keep_going: bool,
-    /// Which logs to show
+    /// The logs to show
     #[arg(short, long, value_enum, default_value_t, value_name = "WHICH")]
     pub output: Output,
-    /// How to write what happens
+    /// The output format
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
     pub format: Format,
     /// Arguments for the one task that is named
