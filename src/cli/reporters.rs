@@ -39,13 +39,13 @@ pub enum Format {
 /// What the caller wants to see, and which reports to write.
 #[derive(Args, Clone, Debug, Default)]
 pub struct ReporterOptions {
-    /// Which logs to show
+    /// The logs to show
     #[arg(short, long, value_enum, default_value_t, value_name = "WHICH")]
     pub output: Output,
-    /// How to write what happens: lines for people on stderr, or an event a line on stdout
+    /// The output format: lines for people on stderr, or one JSON event per line on stdout
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
     pub format: Format,
-    /// For which CI service to write it [default: the one that this runs in]
+    /// The CI service to print for [default: the one that runs this process]
     #[arg(long, value_enum, default_value = "auto", hide_default_value = true, value_name = "SERVICE")]
     pub ci: CiChoice,
     /// Write a `JUnit` report

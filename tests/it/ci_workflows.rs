@@ -359,7 +359,7 @@ run = "true"
     );
     insta::assert_snapshot!("wrong_ci", project.xtask(&["ci", "init"]).ends(3).err);
     let expression = Project::new("[ci]\nbranches = [\"${{ github.actor }}\"]\n[tasks.ci]\nrun = \"x\"\n");
-    expression.xtask(&["ci", "init"]).ends(3).says("a CI system would put something else in place of it");
+    expression.xtask(&["ci", "init"]).ends(3).says("a CI system would replace it");
     let outside = Project::without_git(ONE);
     outside.xtask(&["ci", "init"]).ends(5).says("this is not a git repository");
     let included = Project::new("include = [\"a/tasks.toml\"]\n[tasks.ci]\nrun = \"x\"\n");

@@ -49,10 +49,10 @@ pub struct LogArgs {
     /// Show only the output of this service
     #[arg(long, value_name = "SERVICE", conflicts_with_all = ["task", "failed"])]
     pub service: Option<String>,
-    /// Which logs to show
+    /// The logs to show
     #[arg(short, long, value_enum, default_value_t, value_name = "WHICH")]
     pub output: Output,
-    /// How to write it
+    /// The output format
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
     pub format: Format,
     /// The CI service to print for
