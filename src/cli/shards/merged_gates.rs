@@ -332,6 +332,6 @@ mod tests {
             "could not be started: no shard handed on what x reports; the one that ran it tells why"
         );
         let twice = why(&["c", "d"]);
-        assert!(twice.starts_with("report out/d.xml: two reports tell the measure `p95`"), "{twice}");
+        assert!(twice.starts_with("report out/d.xml: two reports have a measure `p95`"), "{twice}");
     }
 }
