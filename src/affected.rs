@@ -194,7 +194,7 @@ fn tool(now: &NodeAt<'_>, then: &NodeAt<'_>) -> Option<AffectedReason> {
 mod tests {
     use super::*;
     use crate::config::{Source, parse};
-    use crate::git::snapshot::{ContentId, Entry, Mode};
+    use crate::git::snapshot::{ContentId, Mode, SnapshotEntry};
 
     const TASKS: &str = "[tools]\ncc = 'cc -v'\n[tasks.build]\nrun = 'make'\ninputs = ['src/**']\noutputs = ['out']\ntools = ['cc']\n[tasks.test]\nrun = 'test'\nneeds = ['build']\ninputs = ['tests/**']\n[tasks.lint]\nrun = 'lint'\ninputs = ['src/**', 'lint.toml']\nenv = { A = '1' }\n[tasks.docs]\nrun = 'docs'\ninputs = ['docs/**']\n[tasks.all]\nneeds = ['test', 'lint', 'docs']\n";
 
@@ -203,13 +203,13 @@ mod tests {
     }
 
     fn snapshot(files: &[(&str, u8)]) -> Snapshot {
-        let entry = |(path, id): &(&str, u8)| Entry {
+        let entry = |(path, id): &(&str, u8)| SnapshotEntry {
             path: RepoPath::from_git(path.as_bytes()),
             mode: Mode::File,
             id: ContentId([*id; 20]),
             stat: None,
             tracked: true,
-            absent: false,
+            not_checked_out: false,
         };
         Snapshot::new(files.iter().map(entry).collect())
     }

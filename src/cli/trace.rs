@@ -1,4 +1,4 @@
-//! The hidden commands that trace a program. It must not know how that is done.
+//! The hidden commands that trace a program. It must not know how tracing works.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -8,15 +8,15 @@ use crate::cli::failure::Failure;
 use crate::cli::session::Session;
 use crate::process::trace::{self, Stops, Watched, start};
 
-/// Which system calls are to stop, as typed.
+/// Returns the system calls to stop at.
 pub fn stops(all: bool) -> Stops {
     if all { Stops::All } else { Stops::Few }
 }
 
-/// Runs a program, writes which files it and its descendants opened, and ends as it ended.
+/// Runs a program, writes a report of the files that it and its descendants opened, and ends as it did.
 ///
 /// # Errors
-/// It can't be started, or the report can't be written.
+/// The program can't be started, or the report can't be written.
 pub fn run_traced(
     session: &Session,
     report: &Path,
@@ -32,7 +32,7 @@ pub fn run_traced(
     Ok(End::As(start::end_as(status)))
 }
 
-/// Becomes the program; comes back only to tell why it can't.
+/// Replaces this process by the program. Returns only if that fails.
 pub fn become_traced(
     session: &Session,
     tracer: i32,

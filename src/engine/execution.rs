@@ -173,7 +173,7 @@ fn left_out(context: &Context<'_>, task: &Task) -> Option<RepoPath> {
         return None;
     }
     let snapshot = context.tree.snapshot()?;
-    snapshot.within(&task.cwd).iter().any(|entry| entry.absent).then(|| task.cwd.clone())
+    snapshot.within(&task.cwd).iter().any(|entry| entry.not_checked_out).then(|| task.cwd.clone())
 }
 
 /// Reads the reports that the last attempt wrote in `workdir`. A task without valid reports fails.

@@ -23,7 +23,7 @@ use crate::engine::task::locks::LockError;
 use crate::engine::task::store_result;
 use crate::event::{Ended, Level, Log, Status, Stored, TaskFinished, What};
 use crate::graph::NodeId;
-use crate::history::records::Recorded;
+use crate::history::gate_records::GateRecord;
 use crate::history::tasks::{self, ExecutionEnd};
 use crate::key::inputs::InputSet;
 use crate::key::{Contribution, Key};
@@ -316,7 +316,7 @@ fn status(context: &Context<'_>, execution: &Execution) -> Status {
 /// Records the findings of a gate that passed, for comparison with later trees.
 fn record_gate(context: &Context<'_>, id: NodeId, evidence: &Evidence) {
     let gate = context.name(id).to_owned();
-    context.records.add_gate(Recorded { gate, record: evidence.record.clone() });
+    context.records.add_gate(GateRecord { gate, record: evidence.record.clone() });
 }
 
 /// Uses a result that another run has stored since this run was planned.

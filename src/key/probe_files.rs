@@ -136,7 +136,7 @@ fn parts(line: &str) -> impl Iterator<Item = &str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::git::snapshot::{ContentId, Entry, Mode};
+    use crate::git::snapshot::{ContentId, Mode, SnapshotEntry};
 
     fn path(text: &str) -> RepoPath {
         RepoPath::from_git(text.as_bytes())
@@ -171,13 +171,13 @@ mod tests {
 
     #[test]
     fn a_probe_depends_on_the_files_it_names() {
-        let entry = |text| Entry {
+        let entry = |text| SnapshotEntry {
             path: path(text),
             mode: Mode::File,
             id: ContentId([0; 20]),
             stat: None,
             tracked: true,
-            absent: false,
+            not_checked_out: false,
         };
         let snapshot = Snapshot::new(["tools/v.sh", "tools/lib/x", "src/a", "cat"].map(entry).into());
         let cases = [

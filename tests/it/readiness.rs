@@ -176,7 +176,7 @@ fn a_socket_path_that_only_a_shell_understands_is_refused() {
         ("~/s", "no shell reads this path, so `~/` stands for itself"),
         ("", "not the path of a socket"),
         ("folder/", "not the path of a socket"),
-        ("{{ services.db.socket }}", "`{{ services.db.socket }}` stands for nothing"),
+        ("{{ services.db.socket }}", "`{{ services.db.socket }}` is not a placeholder"),
     ] {
         let project = Project::new(&format!(
             "[services.db]\nrun = 'touch ran'\nready = {{ unix = '{path}' }}\n[tasks.t]\nrun = 'touch ran'\nservices = ['db']\n"

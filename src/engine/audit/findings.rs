@@ -13,7 +13,7 @@ use serde::Serialize;
 use crate::base::path::RepoPath;
 use crate::base::pattern::Patterns;
 use crate::base::tool_files;
-use crate::git::snapshot::{Entry, Mode, Snapshot};
+use crate::git::snapshot::{Mode, Snapshot, SnapshotEntry};
 use crate::process::trace::report::{How, Seen, Trace};
 
 /// What a task declares, in the tree that it was audited in.
@@ -21,7 +21,7 @@ pub struct Declared<'a> {
     /// The tree.
     pub snapshot: &'a Snapshot,
     /// Its inputs, sorted by path.
-    pub inputs: Vec<&'a Entry>,
+    pub inputs: Vec<&'a SnapshotEntry>,
     /// Its own outputs, and those of the tasks that it needs.
     pub outputs: Vec<&'a Patterns>,
     /// The outputs of all other tasks, by their names.
@@ -321,7 +321,7 @@ impl Declared<'_> {
             return false;
         }
         let below = self.snapshot.within(path);
-        let is_declared = |entry: &Entry| {
+        let is_declared = |entry: &SnapshotEntry| {
             self.has(&entry.path) || self.outputs.iter().any(|outputs| outputs.matches(&entry.path))
         };
         let leads_to_outputs =
@@ -376,7 +376,7 @@ fn escaped(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::pattern::{Item, Origin, Pattern, What};
+    use crate::base::pattern::{Item, Matcher, Origin, Pattern};
     use crate::git::snapshot::ContentId;
     use crate::process::trace::file_path::FilePath;
     use crate::process::trace::report::Seen;
@@ -387,18 +387,18 @@ mod tests {
 
     fn patterns(texts: &[&str]) -> Patterns {
         let origin = Origin { base: &RepoPath::top(), anchored: true };
-        let one = |text: &&str| What::One(Pattern::parse(text, origin).unwrap());
+        let one = |text: &&str| Matcher::Pattern(Pattern::parse(text, origin).unwrap());
         Patterns::new(texts.iter().map(|text| Item::adding(one(text))).collect())
     }
 
     fn snapshot() -> Snapshot {
-        let entry = |(text, mode): (&str, Mode)| Entry {
+        let entry = |(text, mode): (&str, Mode)| SnapshotEntry {
             path: path(text),
             mode,
             id: ContentId([0; 20]),
             stat: None,
             tracked: true,
-            absent: false,
+            not_checked_out: false,
         };
         let files = ["a", "docs/x", "docs/y", "src/in", "src/out", "link"];
         let entries = files.map(|text| (text, Mode::File)).into_iter();

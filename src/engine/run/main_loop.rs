@@ -19,7 +19,7 @@ use crate::engine::watch::look_again::look_again;
 use crate::engine::worker;
 use crate::event::{Ended, Level, RunStarted, Status, Summary, Verdict, What};
 use crate::graph::NodeId;
-use crate::history::records::Records;
+use crate::history::gate_records::GateRecords;
 use crate::history::tasks::History;
 use crate::plan::{Decision, Planned};
 use crate::process::stop::Demand;
@@ -278,7 +278,7 @@ impl Run<'_> {
     fn store_gate_records(&self, context: &Context<'_>) {
         let (Some(store), Some(tree)) = (&self.store, &self.tree) else { return };
         for recorded in context.records.take_gates() {
-            if let Err(error) = Records::new(&store.state).add(tree, &recorded) {
+            if let Err(error) = GateRecords::new(store.state).add(tree, &recorded) {
                 let cause = &error.source;
                 context.emitter.warn_unwritten_with(|| {
                     format!("what {} found is not recorded: {error}: {cause}", recorded.gate)
@@ -290,7 +290,7 @@ impl Run<'_> {
     fn store_history(&self, context: &Context<'_>) {
         let executions = context.records.take_executions();
         let Some(store) = self.store.as_ref().filter(|_| !executions.is_empty()) else { return };
-        if let Err(error) = History::add(&store.state, &executions) {
+        if let Err(error) = History::add(store.state, &executions) {
             context.emitter.warn_unwritten(&error);
         }
     }

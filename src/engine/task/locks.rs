@@ -22,7 +22,7 @@ use crate::engine::context::Context;
 use crate::engine::location::Store;
 use crate::engine::task::task_env::{self, task_id};
 use crate::graph::NodeId;
-use crate::history::writers::{self, Writers};
+use crate::history::output_writers::{self, OutputWriters};
 use crate::plan::StorePermit;
 use crate::process::strays::RUN_VARIABLE;
 
@@ -111,7 +111,8 @@ fn record_writer(context: &Context<'_>, store: &Store<'_>, task: &Task) {
     if task.outputs.is_empty() || task.gate.is_some() {
         return;
     }
-    let noted = Writers::new(&store.state).note(context.location.root, &task.name, &context.options.run_id);
+    let noted =
+        OutputWriters::new(store.state).record(context.location.root, &task.name, &context.options.run_id);
     if let Err(error) = noted {
         context.emitter.warn_unwritten(&error);
     }
@@ -155,7 +156,7 @@ fn outputs_lock_path(context: &Context<'_>, store: &Store<'_>, task: &Task) -> O
     if task.outputs.is_empty() || is_inner {
         return None;
     }
-    let place = writers::place(context.location.root, &task.name);
+    let place = output_writers::outputs_id(context.location.root, &task.name);
     Some(lock_path(store, &format!("outputs-{}", place.hex())))
 }
 
