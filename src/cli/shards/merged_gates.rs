@@ -331,6 +331,6 @@ mod tests {
             "could not be started: no shard has the reports of x; see the log of the shard that ran it"
         );
         let twice = why(&["c", "d"]);
-        assert!(twice.starts_with("report out/d.xml: two reports tell the measure `p95`"), "{twice}");
+        assert!(twice.starts_with("report out/d.xml: two reports have a measure `p95`"), "{twice}");
     }
 }
