@@ -146,7 +146,7 @@ fn grave_ones_come_first_and_then_those_on_changed_lines() {
     };
     annotations.sort(None);
     assert_eq!(order(&annotations), [3, 2, 11, 0, 1, 10]);
-    annotations.sort(Some(&ChangedLines::of([("a.rs".to_owned(), (10, 12))])));
+    annotations.sort(Some(&ChangedLines::from_ranges([("a.rs".to_owned(), (10, 12))])));
     assert_eq!(order(&annotations), [3, 11, 2, 0, 1, 10]);
     let (shown, left) =
         annotations.shown(2, |annotation| (annotation.grade != Grade::Notice).then(String::new));
