@@ -19,7 +19,7 @@ use crate::event::Verdict;
 use crate::gate::answer::Answer;
 use crate::gate::host::Host;
 use crate::gate::question::Question;
-use crate::git::{Age, Repository};
+use crate::git::{Repository, Warmth};
 use crate::reporter::Output;
 use crate::reporter::lines::Lines;
 
@@ -79,7 +79,7 @@ pub fn run(session: &Session, args: &GateArgs) -> Result<End, Failure> {
     };
     let inbox = LazyInbox::default();
     let command = GateCommand { session, repository: &repository, inbox: &inbox };
-    let age = if args.cold { Age::Cold } else { Age::Warm };
+    let age = if args.cold { Warmth::Cold } else { Warmth::Warm };
     command.ask(&questions, options, age, args.jobs)
 }
 
@@ -102,7 +102,7 @@ impl GateCommand<'_> {
         &self,
         questions: &[Question],
         options: ReporterOptions,
-        age: Age,
+        age: Warmth,
         jobs: Option<u32>,
     ) -> Result<End, Failure> {
         let state = self.repository.common_dir().join("xtask");
@@ -134,7 +134,7 @@ impl GateCommand<'_> {
     pub fn remember_passes(&self, questions: &[Question]) -> Result<(), Failure> {
         let state = self.repository.common_dir().join("xtask");
         let reporters = GateReporters::new(self.session, &state);
-        let host = self.host(&state, &reporters, Age::Warm, None);
+        let host = self.host(&state, &reporters, Warmth::Warm, None);
         let folders = definition_folders(self.repository.work_dir(), &self.session.dir);
         questions.iter().try_for_each(|question| Ok(host.remember(question, &folders)?))
     }
@@ -143,7 +143,7 @@ impl GateCommand<'_> {
         &'h self,
         state: &'h Path,
         reporters: &'h GateReporters<'h>,
-        age: Age,
+        age: Warmth,
         jobs: Option<u32>,
     ) -> Host<'h> {
         Host {

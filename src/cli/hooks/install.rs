@@ -97,7 +97,7 @@ impl<'a> RepositoryHooks<'a> {
         if wanted.is_empty() {
             return Err(Failure::NoHooks);
         }
-        if self.dir.is_elsewhere {
+        if self.dir.is_custom {
             return self.print_call_lines(&wanted);
         }
         let found = survey(&self.dir.path, &self.shim)?;
@@ -218,10 +218,10 @@ impl<'a> RepositoryHooks<'a> {
             return None;
         }
         let elsewhere = self.shown(&self.dir.path);
-        let called = self.dir.is_elsewhere && self.is_called(found.stage);
+        let called = self.dir.is_custom && self.is_called(found.stage);
         let (state, in_force, note) = match found.hook {
             _ if called => ("installed", true, format!(": {elsewhere} calls it")),
-            _ if self.dir.is_elsewhere => {
+            _ if self.dir.is_custom => {
                 ("bypassed", false, format!(": core.hooksPath is {elsewhere}; run xtask hooks install"))
             }
             Hook::Ours if !is_wanted => {

@@ -30,7 +30,7 @@ use crate::engine::watch::WatchSession;
 use crate::event::Summary;
 use crate::gate::host::Host;
 use crate::gate::provision::Provision;
-use crate::git::Age;
+use crate::git::Warmth;
 use crate::graph::Reach;
 use crate::history::runs::{self, RunsError};
 use crate::plan::CachePolicy;
@@ -117,7 +117,7 @@ fn run_commit(session: &Session, args: &RunArgs, project: &Project, rev: &str) -
         clock: &session.clock,
         inbox: &inbox,
         audience: &listener,
-        age: Age::Warm,
+        age: Warmth::Warm,
         jobs: args.jobs,
         runs: Cell::new(0),
         access: OnceCell::new(),

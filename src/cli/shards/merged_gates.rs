@@ -14,7 +14,7 @@ use crate::engine::report::gate::absent_task;
 use crate::event::{Ended, Status, TaskFinished};
 use crate::git::{WorkTreeReader, tree_id};
 use crate::graph::{Graph, NodeId, Reach};
-use crate::history::records::{Recorded, Records};
+use crate::history::gate_records::{GateRecord, GateRecords};
 use crate::key::explanation::displayed_fields;
 use crate::key::{Contribution, Key};
 use crate::manifest::merge::Merged;
@@ -177,16 +177,16 @@ pub fn judge(session: &Session, merged: &Merged) -> Result<Vec<MergedGate>, Fail
     let judged: Vec<MergedGate> =
         gates.iter().map(|name| judge_gate(&world, &merged.manifest, name)).collect();
     if let Some(state) = state {
-        record(&Records::new(state), &here, &judged)?;
+        record(&GateRecords::new(state), &here, &judged)?;
     }
     Ok(judged)
 }
 
-/// Records what passed gates measured, for comparison with later trees.
-fn record(records: &Records, tree: &str, judged: &[MergedGate]) -> Result<(), Failure> {
+/// GateRecords what passed gates measured, for comparison with later trees.
+fn record(records: &GateRecords, tree: &str, judged: &[MergedGate]) -> Result<(), Failure> {
     for gate in judged.iter().filter(|gate| gate.holds()) {
         if let Some(evidence) = &gate.evidence {
-            records.add(tree, &Recorded { gate: gate.name.clone(), record: evidence.record.clone() })?;
+            records.add(tree, &GateRecord { gate: gate.name.clone(), record: evidence.record.clone() })?;
         }
     }
     Ok(())
@@ -331,6 +331,6 @@ mod tests {
             "could not be started: no shard has the reports of x; see the log of the shard that ran it"
         );
         let twice = why(&["c", "d"]);
-        assert!(twice.starts_with("report out/d.xml: two reports tell the measure `p95`"), "{twice}");
+        assert!(twice.starts_with("report out/d.xml: two reports have a measure `p95`"), "{twice}");
     }
 }

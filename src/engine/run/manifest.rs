@@ -14,7 +14,7 @@ use crate::engine::context::Context;
 use crate::engine::report::gate::load_reports;
 use crate::engine::run::Run;
 use crate::event::{Level, Summary};
-use crate::git::snapshot::{Entry, Snapshot};
+use crate::git::snapshot::{Snapshot, SnapshotEntry};
 use crate::graph::NodeId;
 use crate::history::runs::Runs;
 use crate::key::explanation::displayed_fields;
@@ -116,7 +116,7 @@ fn digest(inputs: &PlanInputs<'_>, plan: &Plan, ids: &[NodeId]) -> String {
 /// Returns the files that these nodes read. Each distinct set is looked up once.
 fn input_files(inputs: &PlanInputs<'_>, plan: &Plan, ids: &[NodeId]) -> Inputs {
     let Some(snapshot) = inputs.snapshot else { return Inputs::default() };
-    let mut sets: BTreeMap<String, Vec<&Entry>> = BTreeMap::new();
+    let mut sets: BTreeMap<String, Vec<&SnapshotEntry>> = BTreeMap::new();
     for id in ids {
         let fields = plan.nodes[id.0].key.iter().flat_map(|key| &key.fields);
         for field in fields.filter(|field| field.kind == FieldKind::Inputs) {

@@ -1,4 +1,4 @@
-//! Passes that were found out in vain: the gate passed, and the connection of the push was gone. The
+//! UnpushedPasses that were found out in vain: the gate passed, and the connection of the push was gone. The
 //! next push of the same tree may go on them, once. It must not decide when one counts.
 
 use std::path::{Path, PathBuf};
@@ -10,24 +10,24 @@ use crate::base::clock::Timestamp;
 use crate::base::digest::Digest;
 use crate::base::file::{self, Durability, FileError};
 
-/// How long one counts. Tasks whose results are never stored are to be run again some time.
+/// How long a pass counts. Tasks whose results are never stored must run again at some time.
 const LASTS: Duration = Duration::from_secs(60 * 60);
 
-/// The passes of a repository.
+/// The unused passes of a repository.
 #[derive(Clone, Debug)]
-pub struct Passes {
+pub struct UnpushedPasses {
     folder: PathBuf,
 }
 
-/// What passed, and when.
+/// The plan that passed, and the time.
 #[derive(Serialize, Deserialize)]
 struct Pass {
     plan: String,
     at: Timestamp,
 }
 
-impl Passes {
-    /// Those below a state directory.
+impl UnpushedPasses {
+    /// Returns the passes in a state directory.
     pub fn new(state: &Path) -> Self {
         Self { folder: state.join("passes") }
     }
@@ -35,7 +35,7 @@ impl Passes {
     /// Remembers that `plan` passed for `tree`.
     ///
     /// # Errors
-    /// It can't be written.
+    /// The pass can't be written.
     pub fn add(&self, tree: &str, plan: &Digest, at: Timestamp) -> Result<(), FileError> {
         file::make_dir(&self.folder)?;
         let path = self.folder.join(tree);
@@ -44,12 +44,12 @@ impl Passes {
         file::write(&path, &text, &self.folder, Durability::Relaxed)
     }
 
-    /// How long before `now` this very plan passed for `tree`, if it is remembered. It is forgotten
-    /// by that.
+    /// Returns how long before `now` exactly this plan passed for `tree`, if that is remembered, and
+    /// forgets it.
     pub fn take(&self, tree: &str, plan: &Digest, now: Timestamp) -> Option<Duration> {
         let path = self.folder.join(tree);
         let text = file::read(&path).ok()??;
-        // Whatever it says, it is used up; one that can't be removed must not count for ever.
+        // The pass is removed in any case; if that fails, it must not count.
         std::fs::remove_file(&path).ok()?;
         let pass: Pass = serde_json::from_slice(&text).ok()?;
         let age = pass.at.age(now);
@@ -64,7 +64,7 @@ mod tests {
     #[test]
     fn a_pass_counts_once_for_its_plan_and_not_for_ever() {
         let dir = tempfile::tempdir().unwrap();
-        let passes = Passes::new(dir.path());
+        let passes = UnpushedPasses::new(dir.path());
         let (plan, other) = (Digest::of(b"plan"), Digest::of(b"other"));
         let at = Timestamp(1_000_000);
         let later = |seconds: u64| Timestamp(1_000_000 + seconds * 1000);
