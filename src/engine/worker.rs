@@ -266,7 +266,7 @@ fn hinted(context: &Context<'_>, id: NodeId, result: TaskFinished) -> TaskFinish
         root: context.location.root,
         env: context.inputs.env,
     });
-    TaskFinished { hints: context.told.new_hints(hints), ..result }
+    TaskFinished { hints: context.printed_once.new_hints(hints), ..result }
 }
 
 /// Warns about outputs of other tasks that a failed task needs and that have changed.

@@ -313,7 +313,7 @@ fn a_finally_without_its_port_is_not_run() {
     project
         .xtask(&["a"])
         .ends(1)
-        .says("the `finally` of a failed: could not be started: service web did not come up");
+        .says("the `finally` of a failed: could not be started: service web did not start");
     assert!(!project.path("port").exists());
 }
 
