@@ -19,8 +19,8 @@ fn config(text: &str, base: &str) -> Config {
 }
 
 fn site(config: &Config, runner: Runner) -> Site {
-    let selection = Selection::of(config, &config.ci.run).unwrap();
-    Site::of(config, &Graph::of(config, &selection.tasks, Reach::WithNeeds), runner)
+    let selection = Selection::from_names(config, &config.ci.run).unwrap();
+    Site::of(config, &Graph::new(config, &selection.tasks, Reach::WithNeeds), runner)
 }
 
 fn at<'n>(node: &'n Node, path: &str) -> &'n Node {

@@ -94,7 +94,7 @@ fn command_arguments_environment_and_tools_are_in_the_key() {
 fn arguments_go_to_the_one_task_that_is_named() {
     let project = Project::new("[tasks.t]\nrun = \"printf '%s\\\\n'\"\n[tasks.all]\nneeds = [\"t\"]\n");
     project.xtask(&["run", "t", "-o", "grouped", "--", "a b", "$x"]).ends(0).says("\na b\n$x");
-    project.xtask(&["run", "all", "--", "x"]).ends(2).says("arguments behind `--`");
+    project.xtask(&["run", "all", "--", "x"]).ends(2).says("arguments after `--`");
 }
 
 #[test]
