@@ -87,7 +87,7 @@ fn collect(patterns: &Patterns, elements: &mut Vec<Element>) {
     for item in items {
         match (&item.what, item.excludes) {
             (Matcher::Pattern(pattern), excludes) => {
-                elements.push(Element { excludes, shape: Shape::of(pattern) })
+                elements.push(Element { excludes, shape: Shape::of(pattern) });
             }
             (Matcher::Set { patterns, .. }, false) => {
                 // Exclusions inside a set only apply to the set, so they are left out.
