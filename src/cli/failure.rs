@@ -10,11 +10,11 @@ use crate::engine::prepare::PrepareError;
 use crate::engine::prepare::sharding::ShardingError;
 use crate::engine::report::baseline::UnreadableBaseline;
 use crate::gate::error::GateError;
-use crate::git::{Form, GitError, NoBase};
+use crate::git::{GitError, NoBaseReason, UnsupportedFormat};
 use crate::history::runs::RunsError;
 use crate::manifest::merge::MergeError;
 use crate::process::mask::MaskError;
-use crate::reporter::story::cut;
+use crate::reporter::run_state::cut;
 use crate::reporter::style::{Paint, Tone};
 use crate::select::SelectError;
 use crate::sonar::{SonarError, TOKEN};
@@ -260,18 +260,18 @@ pub fn hint(failure: &Failure, meant: Option<&str>) -> Option<String> {
             "set XDG_CACHE_HOME to a folder outside of the work tree that can be written to, or write in tasks.toml:\n    [worktree]\n    root = \"/path/to/folder\"".to_owned(),
         ),
         Failure::Git(GitError::Unsupported { form, .. }) => Some(match form {
-            Form::Objects(_) => {
+            UnsupportedFormat::Objects(_) => {
                 "taskgate needs a repository with SHA-1 object ids: git init --object-format=sha1".to_owned()
             }
-            Form::Reftable => {
+            UnsupportedFormat::Reftable => {
                 "git refs migrate --ref-format=files (git 2.49 or newer), or clone it: git clone --ref-format=files"
                     .to_owned()
             }
             // Git has read and written the other name since 2.24.
-            Form::Extension(name) if name == "partialclone" => {
+            UnsupportedFormat::Extension(name) if name == "partialclone" => {
                 "git config remote.origin.promisor true && git config --unset extensions.partialClone".to_owned()
             }
-            Form::Extension(name) => format!("see what it is needed for: git config extensions.{name}"),
+            UnsupportedFormat::Extension(name) => format!("see what it is needed for: git config extensions.{name}"),
         }),
         Failure::Git(GitError::Foreign { path }) => Some(format!(
             "if you trust its owner: git config --global --add safe.directory {}",
@@ -354,11 +354,11 @@ const SHOW: BaseAdvice =
     BaseAdvice { another: "xtask baseline show REV", unborn: "commit something, and run a gate for it" };
 
 /// Returns a hint for getting a base to compare with.
-fn base_hint(fetch: &str, why: NoBase, way: &BaseAdvice) -> String {
+fn base_hint(fetch: &str, why: NoBaseReason, way: &BaseAdvice) -> String {
     match why {
-        NoBase::Shallow => format!("fetch the history: git fetch --unshallow {fetch}"),
-        NoBase::Unknown => format!("name another: {}; or fetch it: git fetch {fetch}", way.another),
-        NoBase::Unrelated => format!("name another: {}", way.another),
-        NoBase::Unborn => way.unborn.to_owned(),
+        NoBaseReason::Shallow => format!("fetch the history: git fetch --unshallow {fetch}"),
+        NoBaseReason::Unknown => format!("name another: {}; or fetch it: git fetch {fetch}", way.another),
+        NoBaseReason::Unrelated => format!("name another: {}", way.another),
+        NoBaseReason::Unborn => way.unborn.to_owned(),
     }
 }

@@ -75,7 +75,7 @@ Examples:
   xtask                      list tasks and groups
   xtask ci                   run the task or group `ci` and all it needs
   xtask lint unit -k         run two groups, and go on after a failure
-  xtask run test -- --nocapture   hand arguments to one task
+  xtask run test -- --nocapture   pass arguments to one task
   xtask plan ci              what would run, and why
   xtask ci --affected        only what the changes since the merge base can reach
   xtask ci init              write the workflow that makes the same run in CI
@@ -159,7 +159,7 @@ Examples:
   xtask log                  past runs, newest first
   xtask log --last --failed  the logs of what failed in the last run
   xtask log --skips          the gates that were skipped, by whom and why
-  xtask log 093015           the run whose id contains this, drawn again")]
+  xtask log 093015           the run whose id contains this, printed again")]
     Log(LogArgs),
     /// Explain why two runs of the same tree differ
     #[command(
@@ -194,7 +194,7 @@ Examples:
     #[command(after_help = "\
 Examples:
   xtask ci init    writes the workflow, the template of pull requests and dependabot.yml
-  xtask ci check   tells where they differ from tasks.toml; made to be a task of group lint")]
+  xtask ci check   shows where they differ from tasks.toml; a good task of group lint")]
     Ci(CiArgs),
     /// Check git, tools, hooks, remotes and the state directory, and say what to do
     #[command(after_help = "Example:\n  xtask doctor --json")]

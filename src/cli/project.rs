@@ -118,7 +118,7 @@ struct WorkTreeFiles<'a> {
 impl WorkTreeFiles<'_> {
     /// Returns a file that a sparse checkout leaves out: the tasks in it exist all the same.
     fn left_out(&self, path: &RepoPath) -> Result<Option<(Mode, Vec<u8>)>, Failure> {
-        Ok(self.repository.map(|repository| repository.left_out(path)).transpose()?.flatten())
+        Ok(self.repository.map(|repository| repository.sparse_file(path)).transpose()?.flatten())
     }
 }
 
@@ -130,7 +130,7 @@ impl ConfigTree for WorkTreeFiles<'_> {
         let names = match self.repository {
             Some(repository) => {
                 let mut names = repository.browse_work_tree(folder, ENDING)?;
-                names.extend(repository.left_out_of(folder, ENDING)?);
+                names.extend(repository.sparse_names(folder, ENDING)?);
                 names.sort();
                 // A sparse checkout may leave out a part of a folder, so that both lists have it.
                 names.dedup();

@@ -13,8 +13,8 @@ use crate::config::model::{Config, Task, TaskId};
 use crate::config::{self, Refusal};
 use crate::effect::advice::{self, Advisor};
 use crate::effect::matching::{first, is_below_link, matched, shapes};
-use crate::effect::{EffectReport, Tree, Warnings};
-use crate::git::snapshot::{Entry, Mode, Snapshot};
+use crate::effect::{Judged, Tree, Warnings};
+use crate::git::snapshot::{Mode, Snapshot, SnapshotEntry};
 use crate::graph::{Graph, Node, NodeId, Role};
 use crate::warning::{NoEffect, Problem, Warning};
 
@@ -60,7 +60,7 @@ struct Check<'a> {
     /// The numbers of the config's files.
     files: HashMap<&'a str, usize>,
     /// The first file that each pattern matches.
-    first: HashMap<&'a Pattern, Option<&'a Entry>>,
+    first: HashMap<&'a Pattern, Option<&'a SnapshotEntry>>,
     /// Lists without errors, by their places. Variants of a matrix may have different lists at the same
     /// place.
     checked_lists: HashMap<PatternPosition, &'a Patterns>,
@@ -204,13 +204,13 @@ impl<'a> Check<'a> {
 
     /// Returns the folder that a symlink leads to, if a pattern names the symlink and the list matches
     /// nothing in that folder.
-    fn link_alone(&self, items: &[Item], pattern: &Pattern, link: &Entry) -> Option<RepoPath> {
+    fn link_alone(&self, items: &[Item], pattern: &Pattern, link: &SnapshotEntry) -> Option<RepoPath> {
         if pattern.literal() != Some(&link.path) && advice::name_of(pattern).is_none() {
             return None;
         }
         let to = link.path.parent()?.join(&self.tree.link(&link.path)?)?;
         let is_read =
-            |entry: &Entry| items.iter().any(|item| !item.excludes && matched(&[item], &entry.path));
+            |entry: &SnapshotEntry| items.iter().any(|item| !item.excludes && matched(&[item], &entry.path));
         let below = self.snapshot.within(&to);
         let is_folder = below.first().is_some_and(|entry| entry.path != to);
         (is_folder && !to.is_top() && !below.iter().any(is_read)).then_some(to)
@@ -269,7 +269,7 @@ impl<'a> Check<'a> {
     }
 
     /// Returns the first file that a pattern matches, or the submodule that it leads into.
-    fn first(&mut self, pattern: &'a Pattern) -> Option<&'a Entry> {
+    fn first(&mut self, pattern: &'a Pattern) -> Option<&'a SnapshotEntry> {
         let snapshot = self.snapshot;
         // Everything below a folder matches, so the first entry does.
         if pattern.rest().is_empty() {
@@ -339,8 +339,8 @@ impl<'a> Check<'a> {
         }
         let folders = patterns.folders();
         let below = || folders.iter().flat_map(|folder| self.snapshot.within(folder));
-        let adding = included_patterns(patterns);
-        let counts = |entry: &Entry| {
+        let adding = flat(patterns);
+        let counts = |entry: &SnapshotEntry| {
             adding.is_empty()
                 || adding
                     .iter()
@@ -529,9 +529,16 @@ mod tests {
         }
     }
 
-    fn entry(path: &str) -> Entry {
+    fn entry(path: &str) -> SnapshotEntry {
         let path = RepoPath::from_git(path.as_bytes());
-        Entry { path, mode: Mode::File, id: ContentId([0; 20]), stat: None, tracked: true, absent: false }
+        SnapshotEntry {
+            path,
+            mode: Mode::File,
+            id: ContentId([0; 20]),
+            stat: None,
+            tracked: true,
+            not_checked_out: false,
+        }
     }
 
     fn path() -> impl Strategy<Value = String> {

@@ -3,10 +3,10 @@
 use crate::base::path::RepoPath;
 use crate::base::pattern::{Item, Matcher, Pattern, Patterns};
 use crate::base::pattern_overlap::Shapes;
-use crate::git::snapshot::{Entry, Mode, Snapshot};
+use crate::git::snapshot::{Mode, Snapshot, SnapshotEntry};
 
 /// Returns the first file that a pattern matches, or the submodule that it leads into.
-pub(super) fn first<'s>(snapshot: &'s Snapshot, pattern: &Pattern) -> Option<&'s Entry> {
+pub(super) fn first<'s>(snapshot: &'s Snapshot, pattern: &Pattern) -> Option<&'s SnapshotEntry> {
     let below = snapshot.within(pattern.folder());
     if let Some(entry) = below.iter().find(|entry| pattern.matches(&entry.path)) {
         return Some(entry);
@@ -20,7 +20,7 @@ pub(super) fn first<'s>(snapshot: &'s Snapshot, pattern: &Pattern) -> Option<&'s
 }
 
 /// Returns whether a pattern is about files below the symlink `entry`, where git has nothing.
-pub(super) fn is_below_link(pattern: &Pattern, entry: &Entry) -> bool {
+pub(super) fn is_below_link(pattern: &Pattern, entry: &SnapshotEntry) -> bool {
     entry.mode == Mode::Symlink && pattern.literal().is_none() && pattern.folder() == &entry.path
 }
 

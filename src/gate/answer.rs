@@ -21,9 +21,9 @@ use crate::gate::host::Host;
 use crate::gate::probing;
 use crate::gate::provision::Provision;
 use crate::gate::question::Question;
-use crate::git::snapshot::{Snapshot, digest};
+use crate::git::snapshot::{Snapshot, digest_entries};
 use crate::git::{Repository, WorkTreeReader};
-use crate::history::passes::Passes;
+use crate::history::unpushed_passes::UnpushedPasses;
 use crate::plan::{Decision, Plan, PlanInputs};
 
 /// What became of a question.
@@ -102,7 +102,7 @@ impl Host<'_> {
         let prepared = Prepared::load(case.config, &case.request, self.objects(&case), self.clock, &run)?;
         let left = prepared.plan(self.env, |world, plan| (!is_known(plan)).then(|| digest_of(world, plan)));
         match left {
-            Some(plan) => Ok(Passes::new(self.state).add(&question.tree, &plan, self.clock.now())?),
+            Some(plan) => Ok(UnpushedPasses::new(self.state).add(&question.tree, &plan, self.clock.now())?),
             None => Ok(()),
         }
     }
@@ -134,7 +134,7 @@ impl Host<'_> {
                 return self.run(case, &prepared, world, plan, location, options).map(Some);
             }
             let digest = digest_of(world, plan);
-            let age = Passes::new(self.state).take(&case.question.tree, &digest, self.clock.now());
+            let age = UnpushedPasses::new(self.state).take(&case.question.tree, &digest, self.clock.now());
             Ok(age.filter(|_| holds).map(|age| Answer::Remembered { age }))
         })?;
         Ok(match known {
@@ -175,8 +175,8 @@ impl Host<'_> {
         let reader = WorkTreeReader::open(self.repository, Some(self.state))?;
         let here = reader.snapshot()?;
         // What a sparse checkout leaves out can't be tested there.
-        let is_whole = !here.entries().iter().any(|entry| entry.absent);
-        Ok(is_whole && digest(here.entries()) == digest(tree.entries()))
+        let is_whole = !here.entries().iter().any(|entry| entry.not_checked_out);
+        Ok(is_whole && digest_entries(here.entries()) == digest_entries(tree.entries()))
     }
 
     fn run_in(
@@ -195,7 +195,7 @@ impl Host<'_> {
         let location = self.location(root, tree_here, case.question.commit.as_deref());
         let location = RunLocation { env, hold, access, ..location };
         let prepared = Prepared::load(case.config, &case.request, location, self.clock, &run)?;
-        if let Some(what) = prepared.snapshot.as_ref().and_then(|here| tree.difference(here)) {
+        if let Some(what) = prepared.snapshot.as_ref().and_then(|here| tree.first_difference(here)) {
             return Err(GateError::Altered { what });
         }
         let options = self.options(&run, case.config);

@@ -19,7 +19,7 @@ use crate::gate::mirror::{How, Mirror, MirrorError, Mirrored};
 use crate::gate::setup;
 use crate::gate::unchecked;
 use crate::git::snapshot::{Mode, Snapshot};
-use crate::git::{PoolFinder, PrivateWorktree, Repository, Target};
+use crate::git::{CheckoutTarget, PoolFinder, PrivateWorktree, Repository};
 
 /// The file in the private worktree's git folder that lists what was provided.
 const PROVIDED: &str = "taskgate-provided";
@@ -52,7 +52,10 @@ impl Ready {
     /// # Errors
     /// There are too many open files.
     pub fn hold(&self) -> Result<File, GateError> {
-        self.worktree.hold().map_err(FileError::of("keep", self.worktree.path())).map_err(GateError::from)
+        self.worktree
+            .share_lock()
+            .map_err(FileError::of("keep", self.worktree.path()))
+            .map_err(GateError::from)
     }
 }
 
@@ -70,11 +73,11 @@ impl Host<'_> {
         let root = config.worktree.root.as_deref();
         let finder = PoolFinder { state: self.state, env: self.env, root };
         let pool = finder.open()?;
-        let worktree = PrivateWorktree::take(pool.path(), self.age)?;
+        let worktree = PrivateWorktree::acquire(pool.path(), self.age)?;
         if unchecked::is_set(&worktree.git_dir()) {
-            worktree.empty()?;
+            worktree.clear()?;
         }
-        let moved = finder.moved(worktree.path());
+        let moved = finder.moved_to(worktree.path());
         let mirrored = self.look_through(config, tree, &moved)?;
         let source = mirrored.digest().hex();
         let git_dir = worktree.git_dir();
@@ -85,7 +88,7 @@ impl Host<'_> {
         if !is_same()? {
             withdraw(&git_dir, worktree.path())?;
         }
-        let target = Target { tree, commit, filters: &config.worktree.filters };
+        let target = CheckoutTarget { tree, commit, filters: &config.worktree.filters };
         let snapshot = worktree.check_out(self.repository, &target)?;
         check_symlinks(&snapshot, worktree.path(), &moved)?;
         let paths: Vec<&RepoPath> = config.worktree.link.iter().chain(&config.worktree.copy).collect();

@@ -174,7 +174,7 @@ fn even_what_is_never_stored_need_not_run_twice_for_a_lost_connection() {
     let project = Project::gated(tasks, &["pre-push"]);
     let ssh = ssh(&project, "60");
     push_by_ssh(&project, &ssh).ends(1).says("push again, it is instant now");
-    push_by_ssh(&project, &ssh).ends(0).says("in the push whose connection was lost");
+    push_by_ssh(&project, &ssh).ends(0).says("in a push whose connection was lost");
     assert_eq!(project.lines("../home/ran").len(), 1);
     // It counted once.
     project.push(&["main:other"]).ends(0).says("0 cached, 1 ran");

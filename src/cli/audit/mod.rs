@@ -37,7 +37,7 @@ pub struct AuditArgs {
     /// Tasks or groups
     #[arg(required = true, value_name = "NAME")]
     pub names: Vec<String>,
-    /// How many job slots there are [default: `settings.jobs`, or one per core]
+    /// The number of job slots [default: `settings.jobs`, or one per core]
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub jobs: Option<u32>,
     /// Write JSON

@@ -14,7 +14,7 @@ use crate::cli::session::Session;
 use crate::config::model::Config;
 use crate::engine::report::baseline::{DEFAULT_BASES, NOTES_REF, parse_lenient, read_committed};
 use crate::git::{Commit, GitError, Notes, Repository};
-use crate::history::records::{Recorded, Records};
+use crate::history::gate_records::{GateRecord, GateRecords};
 
 /// Arguments of `baseline`.
 #[derive(Args, Debug, Clone)]
@@ -66,7 +66,8 @@ pub enum BaselineAction {
 pub fn run(session: &Session, args: &BaselineArgs) -> Result<End, Failure> {
     let project = Project::open(&session.env, &session.dir)?;
     let repository = project.repository()?;
-    let store = BaselineStore { repository, records: Records::new(&repository.common_dir().join("xtask")) };
+    let store =
+        BaselineStore { repository, records: GateRecords::new(&repository.common_dir().join("xtask")) };
     match &args.action {
         BaselineAction::Show { rev } => show(session, &store, &project.config, rev.as_deref()),
         BaselineAction::Push { remote, rev } => push(session, &store, remote, rev),
@@ -82,13 +83,13 @@ pub fn run(session: &Session, args: &BaselineArgs) -> Result<End, Failure> {
 /// Where records are.
 struct BaselineStore<'a> {
     repository: &'a Repository,
-    records: Records,
+    records: GateRecords,
 }
 
 impl BaselineStore<'_> {
     /// Returns what is recorded of a commit, here and in its notes.
-    fn recorded(&self, commit: &Commit) -> Result<Vec<Recorded>, Failure> {
-        let mut all = self.records.of_tree(&commit.tree);
+    fn recorded(&self, commit: &Commit) -> Result<Vec<GateRecord>, Failure> {
+        let mut all = self.records.for_tree(&commit.tree);
         let note = Notes::new(self.repository, NOTES_REF).get(&commit.id)?.unwrap_or_default();
         for noted in parse_lenient(&note) {
             if !all.iter().any(|known| known.gate == noted.gate) {
@@ -99,7 +100,7 @@ impl BaselineStore<'_> {
     }
 
     /// Returns the same, and the content of baseline files that gates name.
-    fn recorded_with_files(&self, commit: &Commit, config: &Config) -> Result<Vec<Recorded>, Failure> {
+    fn recorded_with_files(&self, commit: &Commit, config: &Config) -> Result<Vec<GateRecord>, Failure> {
         let mut all = self.recorded(commit)?;
         for task in &config.tasks {
             let Some(path) = task.gate.as_ref().and_then(|gate| gate.baseline.as_ref()) else { continue };
@@ -113,7 +114,7 @@ impl BaselineStore<'_> {
     }
 
     /// Returns what is recorded of a commit; it is an error if there is nothing.
-    fn recorded_or_error(&self, commit: &Commit) -> Result<Vec<Recorded>, Failure> {
+    fn recorded_or_error(&self, commit: &Commit) -> Result<Vec<GateRecord>, Failure> {
         let all = self.recorded(commit)?;
         if all.is_empty() {
             let short = &commit.id[..10];
@@ -141,7 +142,7 @@ fn show(
     };
     let short = &commit.id[..10];
     let mut text = String::new();
-    for Recorded { gate, record } in store.recorded_with_files(&commit, config)? {
+    for GateRecord { gate, record } in store.recorded_with_files(&commit, config)? {
         let mut parts: Vec<String> = Vec::new();
         parts.extend(record.coverage.map(|ratio| format!("{} of {} lines covered", ratio.part, ratio.whole)));
         parts.extend(record.tests.map(|tests| format!("{tests} tests run")));
@@ -184,7 +185,7 @@ fn write(session: &Session, store: &BaselineStore<'_>, file_path: &Path, rev: &s
 }
 
 /// Returns a line for each gate.
-fn encode(recorded: &[Recorded]) -> String {
-    // Records contain only text and numbers, which are always valid JSON.
+fn encode(recorded: &[GateRecord]) -> String {
+    // GateRecords contain only text and numbers, which are always valid JSON.
     recorded.iter().filter_map(|one| serde_json::to_string(one).ok()).map(|line| line + "\n").collect()
 }

@@ -19,7 +19,7 @@ use crate::event::Verdict;
 use crate::gate::answer::Answer;
 use crate::gate::host::Host;
 use crate::gate::question::Question;
-use crate::git::{Age, Repository};
+use crate::git::{Repository, Warmth};
 use crate::reporter::Output;
 use crate::reporter::lines::Lines;
 
@@ -29,22 +29,22 @@ pub struct GateArgs {
     /// Commits [default: HEAD]
     #[arg(value_name = "REV")]
     pub revs: Vec<String>,
-    /// Gate what is staged
+    /// Gate the staged files
     #[arg(long, conflicts_with = "revs")]
     pub staged: bool,
     /// Run in a fresh private worktree instead of a warm one
     #[arg(long)]
     pub cold: bool,
-    /// How many job slots there are [default: `settings.jobs`, or one per core]
+    /// The number of job slots [default: `settings.jobs`, or one per core]
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub jobs: Option<u32>,
-    /// Which logs to show
+    /// The logs to show
     #[arg(short, long, value_enum, default_value_t, value_name = "WHICH")]
     pub output: Output,
-    /// How to write what happens: lines for people on stderr, or an event a line on stdout
+    /// The output format: lines for people on stderr, or one JSON event per line on stdout
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
     pub format: Format,
-    /// For which CI service to write it [default: the one that this runs in]
+    /// The CI service to print for [default: the one that runs this process]
     #[arg(long, value_enum, default_value = "auto", hide_default_value = true, value_name = "SERVICE")]
     pub ci: CiChoice,
 }
@@ -79,7 +79,7 @@ pub fn run(session: &Session, args: &GateArgs) -> Result<End, Failure> {
     };
     let inbox = LazyInbox::default();
     let command = GateCommand { session, repository: &repository, inbox: &inbox };
-    let age = if args.cold { Age::Cold } else { Age::Warm };
+    let age = if args.cold { Warmth::Cold } else { Warmth::Warm };
     command.ask(&questions, options, age, args.jobs)
 }
 
@@ -102,7 +102,7 @@ impl GateCommand<'_> {
         &self,
         questions: &[Question],
         options: ReporterOptions,
-        age: Age,
+        age: Warmth,
         jobs: Option<u32>,
     ) -> Result<End, Failure> {
         let state = self.repository.common_dir().join("xtask");
@@ -134,7 +134,7 @@ impl GateCommand<'_> {
     pub fn remember_passes(&self, questions: &[Question]) -> Result<(), Failure> {
         let state = self.repository.common_dir().join("xtask");
         let reporters = GateReporters::new(self.session, &state);
-        let host = self.host(&state, &reporters, Age::Warm, None);
+        let host = self.host(&state, &reporters, Warmth::Warm, None);
         let folders = definition_folders(self.repository.work_dir(), &self.session.dir);
         questions.iter().try_for_each(|question| Ok(host.remember(question, &folders)?))
     }
@@ -143,7 +143,7 @@ impl GateCommand<'_> {
         &'h self,
         state: &'h Path,
         reporters: &'h GateReporters<'h>,
-        age: Age,
+        age: Warmth,
         jobs: Option<u32>,
     ) -> Host<'h> {
         Host {

@@ -22,19 +22,19 @@ use crate::engine::run::inbox::LazyInbox;
 use crate::gate::connection::{Connection, Doubt};
 use crate::gate::question::{self, Question};
 use crate::gate::{definition, push};
-use crate::git::{Age, Repository};
-use crate::history::skips::{Skip, Skipped, Skips};
+use crate::git::{Repository, Warmth};
+use crate::history::skips::{Skip, SkippedTree, Skips};
 use crate::process::caller::{Caller, Watch, end_self};
-use crate::reporter::story::cut;
+use crate::reporter::run_state::cut;
 use crate::reporter::text::{self, Keep};
 
 /// Arguments of `hook`.
 #[derive(Args, Debug, Clone)]
 pub struct HookArgs {
-    /// The stage, by git's name for it
+    /// The stage, by its name in git
     #[arg(value_name = "STAGE", value_parser = parse_stage)]
     pub stage: Stage,
-    /// What git gave the hook
+    /// The arguments from git
     #[arg(value_name = "ARGS", trailing_var_arg = true, allow_hyphen_values = true)]
     pub args: Vec<OsString>,
 }
@@ -180,7 +180,7 @@ impl GitHook<'_> {
 
     fn ask(&self, questions: &[Question], inbox: &LazyInbox) -> Result<End, Failure> {
         let command = GateCommand { session: self.session, repository: &self.repository, inbox };
-        command.ask(questions, ReporterOptions::default(), Age::Warm, None)
+        command.ask(questions, ReporterOptions::default(), Warmth::Warm, None)
     }
 
     /// Watches the git process that called this hook. If git alone is killed, this process ends itself by the
@@ -210,7 +210,7 @@ impl GitHook<'_> {
             self.session.eprint(&format!("{text}{hint}"));
             return Ok(Some(End::Failed));
         }
-        let what = questions.iter().map(|question| Skipped {
+        let what = questions.iter().map(|question| SkippedTree {
             tree: question.tree.clone(),
             commit: question.commit.clone().filter(|_| !question.is_staged()),
             refs: question.refs.clone(),

@@ -21,7 +21,7 @@ use crate::reporter::style::Tone;
 /// Arguments of `hooks`.
 #[derive(Args, Debug, Clone)]
 pub struct HooksArgs {
-    /// What to do with them
+    /// What to do with the hooks
     #[command(subcommand)]
     pub action: HooksAction,
 }
@@ -29,11 +29,11 @@ pub struct HooksArgs {
 /// What to do with git's hooks.
 #[derive(Subcommand, Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HooksAction {
-    /// Write a hook for each stage that `[hooks]` names; one that is there is kept and runs first
+    /// Write a hook for each stage in `[hooks]`; an existing hook is kept and runs first
     Install,
-    /// Take them out, and put back what was there before
+    /// Remove our hooks, and put back the ones before
     Uninstall,
-    /// Tell which are installed, stale or bypassed
+    /// Show which hooks are installed, stale or bypassed
     Status {
         /// Write JSON
         #[arg(long)]
@@ -97,7 +97,7 @@ impl<'a> RepositoryHooks<'a> {
         if wanted.is_empty() {
             return Err(Failure::NoHooks);
         }
-        if self.dir.is_elsewhere {
+        if self.dir.is_custom {
             return self.print_call_lines(&wanted);
         }
         let found = survey(&self.dir.path, &self.shim)?;
@@ -218,10 +218,10 @@ impl<'a> RepositoryHooks<'a> {
             return None;
         }
         let elsewhere = self.shown(&self.dir.path);
-        let called = self.dir.is_elsewhere && self.is_called(found.stage);
+        let called = self.dir.is_custom && self.is_called(found.stage);
         let (state, in_force, note) = match found.hook {
             _ if called => ("installed", true, format!(": {elsewhere} calls it")),
-            _ if self.dir.is_elsewhere => {
+            _ if self.dir.is_custom => {
                 ("bypassed", false, format!(": core.hooksPath is {elsewhere}; run xtask hooks install"))
             }
             Hook::Ours if !is_wanted => {

@@ -19,7 +19,7 @@ pub struct GraphArgs {
     /// Tasks or groups [default: all tasks]
     #[arg(value_name = "NAME")]
     pub names: Vec<String>,
-    /// How to draw it
+    /// The format of the graph
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
     pub format: GraphFormat,
 }

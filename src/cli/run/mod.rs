@@ -30,7 +30,7 @@ use crate::engine::watch::WatchSession;
 use crate::event::Summary;
 use crate::gate::host::Host;
 use crate::gate::provision::Provision;
-use crate::git::Age;
+use crate::git::Warmth;
 use crate::graph::Reach;
 use crate::history::runs::{self, RunsError};
 use crate::plan::CachePolicy;
@@ -43,13 +43,13 @@ pub struct RunArgs {
     /// Tasks or groups
     #[arg(required = true, value_name = "NAME")]
     pub names: Vec<String>,
-    /// How many job slots there are [default: `settings.jobs`, or one per core]
+    /// The number of job slots [default: `settings.jobs`, or one per core]
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub jobs: Option<u32>,
-    /// Go on with what does not need a failed task
+    /// Continue with tasks that don't need a failed one
     #[arg(short, long)]
     pub keep_going: bool,
-    /// Run also what is cached
+    /// Run cached tasks too
     #[arg(short, long)]
     pub force: bool,
     /// Neither read nor write the cache
@@ -58,16 +58,16 @@ pub struct RunArgs {
     /// Run the tree of this commit, in a private worktree
     #[arg(long, value_name = "REV")]
     pub at: Option<String>,
-    /// Only what the changes since the merge base with this branch can reach [default: origin/HEAD]
+    /// Run only what the changes since the merge base with this branch can reach [default: origin/HEAD]
     #[arg(long, value_name = "BASE", num_args = 0..=1, require_equals = true, default_missing_value = "", conflicts_with = "at")]
     pub affected: Option<String>,
     /// Run without what the tasks need
     #[arg(long)]
     pub only: bool,
-    /// Which part of the plan
+    /// The part of the plan
     #[command(flatten)]
     pub part: ShardArgs,
-    /// Tell what would be done, as `plan` does
+    /// Show what would run, as `plan` does
     #[arg(short = 'n', long)]
     pub dry_run: bool,
     /// What to show and to write
@@ -117,7 +117,7 @@ fn run_commit(session: &Session, args: &RunArgs, project: &Project, rev: &str) -
         clock: &session.clock,
         inbox: &inbox,
         audience: &listener,
-        age: Age::Warm,
+        age: Warmth::Warm,
         jobs: args.jobs,
         runs: Cell::new(0),
         access: OnceCell::new(),

@@ -30,7 +30,7 @@ use crate::engine::watch::{
     WatchSession, affected_nodes, affects_env_files, describe_changes, without_outputs,
 };
 use crate::event::{Level, Verdict};
-use crate::git::activity::{Activity, in_a_lull};
+use crate::git::activity::{GitActivity, when_git_idle};
 use crate::git::snapshot::Snapshot;
 use crate::git::{Repository, WorkTreeReader};
 use crate::history::runs;
@@ -46,16 +46,16 @@ pub struct WatchArgs {
     /// Tasks or groups
     #[arg(required = true, value_name = "NAME")]
     pub names: Vec<String>,
-    /// How many job slots there are [default: `settings.jobs`, or one per core]
+    /// The number of job slots [default: `settings.jobs`, or one per core]
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub jobs: Option<u32>,
-    /// Go on with what does not need a failed task
+    /// Continue with tasks that don't need a failed one
     #[arg(short, long)]
     pub keep_going: bool,
-    /// Which logs to show
+    /// The logs to show
     #[arg(short, long, value_enum, default_value_t, value_name = "WHICH")]
     pub output: Output,
-    /// How to write what happens
+    /// The output format
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
     pub format: Format,
     /// Arguments for the one task that is named
@@ -122,7 +122,7 @@ impl Rounds<'_> {
         let git_dir = repository.git_dir().to_owned();
         let place = Place {
             root: project.root.clone(),
-            at_work: Box::new(move || Activity::of(&git_dir).is_at_work()),
+            at_work: Box::new(move || GitActivity::of(&git_dir).is_at_work()),
             folders: Box::new(move |folder| {
                 // Only folders matter here.
                 let names = repository.browse_work_tree(folder, "/").unwrap_or_default();
@@ -305,7 +305,8 @@ impl Rounds<'_> {
             }
             Ok(clock.elapsed() < last + LONGEST)
         };
-        let tree = in_a_lull(|| Activity::of(git_dir), || tree(project).map_err(LookError::Failed), pause)?;
+        let tree =
+            when_git_idle(|| GitActivity::of(git_dir), || tree(project).map_err(LookError::Failed), pause)?;
         Ok((paths, tree))
     }
 

@@ -54,9 +54,9 @@ pub fn run(session: &Session, action: CacheAction) -> Result<End, Failure> {
         CacheAction::Stats => stats(session, &cache, &finder),
         CacheAction::Verify => verify(session, &cache),
         CacheAction::Gc => {
-            let removed = finder.remove_free()?;
+            let removed = finder.remove_unused()?;
             let sandboxes = sandbox::remove_free(&finder)?;
-            git::remove_left_overs(&state)?;
+            git::remove_stale_attribute_folders(&state)?;
             let report = cache.gc()?;
             let mut text = format!(
                 "removed {}, {} and {}: {} freed, {} left\n",

@@ -291,7 +291,7 @@ fn worktrees(session: &Session, repository: &Repository) -> Vec<Check> {
                 count(worktrees, "private worktree"),
                 units::size(bytes)
             );
-            match pool.why_here() {
+            match pool.fallback_reason() {
                 None => vec![Check::passed(what, text)],
                 Some(why) => {
                     let hint = "it may be emptied at any time; name another in tasks.toml: [worktree] root = \"/path/to/folder\"";

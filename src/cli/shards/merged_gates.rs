@@ -14,12 +14,12 @@ use crate::engine::report::gate::absent_task;
 use crate::event::{Ended, Status, TaskFinished};
 use crate::git::{WorkTreeReader, tree_id};
 use crate::graph::{Graph, NodeId, Reach};
-use crate::history::records::{Recorded, Records};
+use crate::history::gate_records::{GateRecord, GateRecords};
 use crate::key::explanation::displayed_fields;
 use crate::key::{Contribution, Key};
+use crate::manifest::display::tree;
 use crate::manifest::merge::Merged;
-use crate::manifest::phrases::tree;
-use crate::manifest::{Account, Manifest};
+use crate::manifest::{Manifest, TaskRecord};
 use crate::plan::{CachePolicy, Decision, InputDigests, PlanInputs, Planned, Platform, resolve};
 use crate::process::mask::Mask;
 use crate::quality::evidence::{Evidence, Source, Verdict};
@@ -35,7 +35,7 @@ pub struct MergedGate {
     /// The evidence of the verdict; `None` if the gate could not be judged.
     pub evidence: Option<Evidence>,
     /// What the manifest of a whole run says about the gate.
-    pub account: Account,
+    pub account: TaskRecord,
 }
 
 /// Why a gate can't be judged.
@@ -83,7 +83,7 @@ impl MergedGate {
             Err(NotJudged::Skipped(reason)) => (Status::Skipped, reason.clone()),
             Err(NotJudged::Failed(ended)) => (Status::Failed { ended: ended.clone() }, Reason::FirstRun),
         };
-        let account = Account {
+        let account = TaskRecord {
             group: None,
             key: key.as_ref().map(|key| key.digest.hex()),
             // A gate has no secrets.
@@ -177,16 +177,16 @@ pub fn judge(session: &Session, merged: &Merged) -> Result<Vec<MergedGate>, Fail
     let judged: Vec<MergedGate> =
         gates.iter().map(|name| judge_gate(&world, &merged.manifest, name)).collect();
     if let Some(state) = state {
-        record(&Records::new(state), &here, &judged)?;
+        record(&GateRecords::new(state), &here, &judged)?;
     }
     Ok(judged)
 }
 
-/// Records what passed gates measured, for comparison with later trees.
-fn record(records: &Records, tree: &str, judged: &[MergedGate]) -> Result<(), Failure> {
+/// GateRecords what passed gates measured, for comparison with later trees.
+fn record(records: &GateRecords, tree: &str, judged: &[MergedGate]) -> Result<(), Failure> {
     for gate in judged.iter().filter(|gate| gate.holds()) {
         if let Some(evidence) = &gate.evidence {
-            records.add(tree, &Recorded { gate: gate.name.clone(), record: evidence.record.clone() })?;
+            records.add(tree, &GateRecord { gate: gate.name.clone(), record: evidence.record.clone() })?;
         }
     }
     Ok(())
@@ -239,7 +239,7 @@ fn contribution(manifest: &Manifest, task: &Task, os: &str) -> Option<Contributi
     }
 }
 
-fn passed(account: &Account) -> bool {
+fn passed(account: &TaskRecord) -> bool {
     account.status.as_ref().is_some_and(Status::is_pass)
 }
 
@@ -331,6 +331,6 @@ mod tests {
             "could not be started: no shard has the reports of x; see the log of the shard that ran it"
         );
         let twice = why(&["c", "d"]);
-        assert!(twice.starts_with("report out/d.xml: two reports tell the measure `p95`"), "{twice}");
+        assert!(twice.starts_with("report out/d.xml: two reports have a measure `p95`"), "{twice}");
     }
 }

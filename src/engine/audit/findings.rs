@@ -13,7 +13,7 @@ use serde::Serialize;
 use crate::base::path::RepoPath;
 use crate::base::pattern::Patterns;
 use crate::base::tool_files;
-use crate::git::snapshot::{Entry, Mode, Snapshot};
+use crate::git::snapshot::{Mode, Snapshot, SnapshotEntry};
 use crate::process::trace::report::{How, Seen, Trace};
 
 /// What a task declares, in the tree that it was audited in.
@@ -21,7 +21,7 @@ pub struct Declared<'a> {
     /// The tree.
     pub snapshot: &'a Snapshot,
     /// Its inputs, sorted by path.
-    pub inputs: Vec<&'a Entry>,
+    pub inputs: Vec<&'a SnapshotEntry>,
     /// Its own outputs, and those of the tasks that it needs.
     pub outputs: Vec<&'a Patterns>,
     /// The outputs of all other tasks, by their names.
@@ -321,7 +321,7 @@ impl Declared<'_> {
             return false;
         }
         let below = self.snapshot.within(path);
-        let is_declared = |entry: &Entry| {
+        let is_declared = |entry: &SnapshotEntry| {
             self.has(&entry.path) || self.outputs.iter().any(|outputs| outputs.matches(&entry.path))
         };
         let leads_to_outputs =
@@ -392,13 +392,13 @@ mod tests {
     }
 
     fn snapshot() -> Snapshot {
-        let entry = |(text, mode): (&str, Mode)| Entry {
+        let entry = |(text, mode): (&str, Mode)| SnapshotEntry {
             path: path(text),
             mode,
             id: ContentId([0; 20]),
             stat: None,
             tracked: true,
-            absent: false,
+            not_checked_out: false,
         };
         let files = ["a", "docs/x", "docs/y", "src/in", "src/out", "link"];
         let entries = files.map(|text| (text, Mode::File)).into_iter();
@@ -457,7 +457,7 @@ mod tests {
     const GONE: &[How] = &[How::Missing];
 
     #[test]
-    fn inside_only_what_was_looked_for_in_vain_counts() {
+    fn in_the_sandbox_only_missing_paths_are_undeclared() {
         let made: &[How] = &[How::Missing, How::Written, How::Read];
         for (seen, expected) in [
             (("docs/x", GONE), vec!["docs/x Tree LookedFor 1 ../docs/x"]),
@@ -479,7 +479,7 @@ mod tests {
     }
 
     #[test]
-    fn outside_all_that_is_not_declared_counts() {
+    fn in_the_work_tree_every_undeclared_path_counts() {
         for (seen, expected) in [
             (("/repo/docs/x", &[How::Read][..]), vec!["docs/x Tree Read 1 ../docs/x"]),
             (("/repo/docs/x", &[How::Executed, How::Read]), vec!["docs/x Tree Executed 1 ../docs/x"]),
@@ -500,7 +500,7 @@ mod tests {
     }
 
     #[test]
-    fn configuration_that_is_not_there_is_told_by_its_pattern() {
+    fn missing_configuration_is_reported_with_its_pattern() {
         let seen = [
             ("clippy.toml", GONE),
             ("src/clippy.toml", GONE),
@@ -523,7 +523,7 @@ mod tests {
     }
 
     #[test]
-    fn what_git_ignores_is_gathered_by_folder() {
+    fn ignored_files_are_grouped_by_folder() {
         let seen = [
             ("node_modules", GONE),
             ("/repo/node_modules/a/b", &[How::Read]),
@@ -533,20 +533,20 @@ mod tests {
     }
 
     #[test]
-    fn looking_for_a_repository_is_told_and_is_no_finding() {
+    fn search_for_a_repository_is_not_a_finding() {
         let judged = judged(&[(".git", GONE)]);
         assert!(judged.asks_git && judged.findings.is_empty());
     }
 
     #[test]
-    fn declared_files_that_were_not_opened_are_told() {
+    fn unopened_inputs_are_reported() {
         let unopened = |seen| judged(seen).unopened.iter().map(ToString::to_string).collect::<Vec<_>>();
         assert_eq!(unopened(&[("src/in", &[How::Read])]), ["a"]);
         assert_eq!(unopened(&[("src/in", GONE), ("/repo/a", &[How::Executed])]), ["src/in"]);
     }
 
     #[test]
-    fn patterns_are_those_that_tasks_toml_would_have() {
+    fn patterns_are_relative_to_tasks_toml() {
         for (base, at, is_folder, expected) in [
             ("", "a", false, "a"),
             ("", "a/b", true, "a/b/**"),
