@@ -13,7 +13,7 @@ use crate::config::model::{Config, Task, TaskId};
 use crate::config::{self, Refusal};
 use crate::effect::advice::{self, Advisor};
 use crate::effect::matching::{first, is_below_link, matched, shapes};
-use crate::effect::{Judged, Tree, Warnings};
+use crate::effect::{EffectReport, Tree, Warnings};
 use crate::git::snapshot::{Mode, Snapshot, SnapshotEntry};
 use crate::graph::{Graph, Node, NodeId, Role};
 use crate::warning::{NoEffect, Problem, Warning};
@@ -339,7 +339,7 @@ impl<'a> Check<'a> {
         }
         let folders = patterns.folders();
         let below = || folders.iter().flat_map(|folder| self.snapshot.within(folder));
-        let adding = flat(patterns);
+        let adding = included_patterns(patterns);
         let counts = |entry: &SnapshotEntry| {
             adding.is_empty()
                 || adding
