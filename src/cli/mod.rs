@@ -231,7 +231,7 @@ Example, of a task with secret-env = [\"SONAR_TOKEN\"] and reports = { sonar = \
         run: String,
     },
     /// Runs a program and reports which files it and all its descendants opened
-    #[command(name = "__trace", hide = true)]
+    #[command(name = crate::process::TRACE_ARGUMENT, hide = true)]
     Trace {
         /// Stop at all system calls.
         #[arg(long)]
@@ -241,21 +241,6 @@ Example, of a task with secret-env = [\"SONAR_TOKEN\"] and reports = { sonar = \
         below: Option<PathBuf>,
         /// Where the report goes.
         report: PathBuf,
-        /// The program and its arguments.
-        #[arg(last = true, required = true)]
-        command: Vec<OsString>,
-    },
-    /// Becomes a program once its tracer is there; started by `__trace`
-    #[command(name = "__stopped", hide = true)]
-    Stopped {
-        /// Stop at all system calls.
-        #[arg(long)]
-        all_stops: bool,
-        /// Stop only at calls that open or change files.
-        #[arg(long)]
-        narrow: bool,
-        /// The tracer's process id.
-        tracer: i32,
         /// The program and its arguments.
         #[arg(last = true, required = true)]
         command: Vec<OsString>,
@@ -293,10 +278,10 @@ pub fn main(words: impl IntoIterator<Item = OsString>, functions: &Functions) ->
     if let Some(Command::Task { name, args }) = &cli.command {
         return functions.get(name).map_or_else(bug, |function| called(function, args));
     }
-    if !matches!(cli.command, Some(Command::Trace { .. } | Command::Stopped { .. })) {
+    if !matches!(cli.command, Some(Command::Trace { .. })) {
         crate::process::session::write_from_background();
     }
-    crate::process::file_limit::outlive();
+    crate::process::file_limit::survive();
     let end = perform(&session, cli.command);
     if let Err(failure) = &end {
         let meant = first.as_deref().and_then(|first| meant_command(failure, first, &names));
@@ -366,10 +351,7 @@ fn perform(session: &Session, command: Option<Command>) -> Result<End, Failure> 
         // It was called before anything else was looked at.
         Some(Command::Task { .. }) => Ok(End::Passed),
         Some(Command::Trace { all_stops, below, report, command }) => {
-            trace::perform(session, &report, &command, trace::stops(all_stops), below)
-        }
-        Some(Command::Stopped { all_stops, narrow, tracer, command }) => {
-            Ok(trace::become_traced(session, tracer, &command, trace::stops(all_stops), narrow))
+            trace::perform(session, &report, &command, all_stops, below)
         }
     }
 }

@@ -10,11 +10,12 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+use open_trace::{Access, FileAccess, Trace};
+
 use crate::base::path::RepoPath;
 use crate::base::pattern::Patterns;
 use crate::base::tool_files;
 use crate::git::snapshot::{Entry, Mode, Snapshot};
-use crate::process::trace::report::{How, Seen, Trace};
 
 /// What a task declares, in the tree that it was audited in.
 pub struct Declared<'a> {
@@ -140,13 +141,13 @@ pub fn judge(
     let mut opened: Vec<RepoPath> = Vec::new();
     for seen in &trace.files {
         let Some((side, path)) = places.place(seen.path.as_path()) else { continue };
-        if seen.how.contains(&How::Read) || seen.how.contains(&How::Executed) {
+        if seen.accesses.contains(&Access::Read) || seen.accesses.contains(&Access::Executed) {
             opened.push(path.clone());
         }
         if let Some(how) = manner(side, seen) {
             judge.weigh(&path, how);
         }
-        if seen.how.iter().all(|how| *how == How::Missing) {
+        if seen.accesses.iter().all(|how| *how == Access::Missing) {
             judge.miss(&path);
         }
     }
@@ -163,14 +164,14 @@ pub fn judge(
 }
 
 /// What of the ways in which a path was seen matters there.
-fn manner(side: Side, seen: &Seen) -> Option<Manner> {
-    let is = |how| seen.how.contains(&how);
+fn manner(side: Side, seen: &FileAccess) -> Option<Manner> {
+    let is = |how| seen.accesses.contains(&how);
     match side {
-        Side::Inside => seen.how.iter().all(|how| *how == How::Missing).then_some(Manner::LookedFor),
-        Side::Outside if is(How::Executed) => Some(Manner::Executed),
-        Side::Outside if is(How::Read) => Some(Manner::Read),
-        Side::Outside if is(How::Listed) => Some(Manner::Listed),
-        Side::Outside if is(How::Written) => Some(Manner::Written),
+        Side::Inside => seen.accesses.iter().all(|how| *how == Access::Missing).then_some(Manner::LookedFor),
+        Side::Outside if is(Access::Executed) => Some(Manner::Executed),
+        Side::Outside if is(Access::Read) => Some(Manner::Read),
+        Side::Outside if is(Access::Listed) => Some(Manner::Listed),
+        Side::Outside if is(Access::Written) => Some(Manner::Written),
         Side::Outside => None,
     }
 }
@@ -378,8 +379,7 @@ mod tests {
     use super::*;
     use crate::base::pattern::{Item, Origin, Pattern, What};
     use crate::git::snapshot::ContentId;
-    use crate::process::trace::file_path::FilePath;
-    use crate::process::trace::report::Seen;
+    use open_trace::FilePath;
 
     fn path(text: &str) -> RepoPath {
         RepoPath::from_git(text.as_bytes())
@@ -411,7 +411,7 @@ mod tests {
     }
 
     /// What a trace of these ways comes to: `path Kind Manner seen pattern`.
-    fn findings(seen: &[(&str, &[How])]) -> Vec<String> {
+    fn findings(seen: &[(&str, &[Access])]) -> Vec<String> {
         let found = judged(seen).findings.into_iter().map(|f| {
             let path = if f.is_folder { format!("{}/", f.path) } else { f.path.to_string() };
             let made = f.made_by.map(|name| format!(" by {name}")).unwrap_or_default();
@@ -420,7 +420,7 @@ mod tests {
         found.collect()
     }
 
-    fn judged(seen: &[(&str, &[How])]) -> Judgement {
+    fn judged(seen: &[(&str, &[Access])]) -> Judgement {
         let snapshot = snapshot();
         let (own, other) = (patterns(&["dist/**"]), patterns(&["made/**"]));
         let inputs = ["a", "lib/mine", "src/in"].map(|text| snapshot.get(&path(text)).unwrap());
@@ -439,7 +439,7 @@ mod tests {
                 Some(_) => PathBuf::from(at),
                 None => places.sandbox.join(at),
             };
-            Seen { path: FilePath::of(&at), how: how.to_vec(), access: None }
+            FileAccess { path: FilePath::new(&at), accesses: how.to_vec(), first: None }
         });
         let trace = Trace { doubts: Vec::new(), files: files.collect() };
         judge(&trace, &declared, &places, &|at| {
@@ -453,16 +453,16 @@ mod tests {
         })
     }
 
-    const GONE: &[How] = &[How::Missing];
+    const GONE: &[Access] = &[Access::Missing];
 
     #[test]
     fn inside_only_what_was_looked_for_in_vain_counts() {
-        let made: &[How] = &[How::Missing, How::Written, How::Read];
+        let made: &[Access] = &[Access::Missing, Access::Written, Access::Read];
         for (seen, expected) in [
             (("docs/x", GONE), vec!["docs/x Tree LookedFor 1 ../docs/x"]),
             (("src/out", GONE), vec!["src/out Tree LookedFor 1 out"]),
             (("docs", GONE), vec!["docs/ Tree LookedFor 1 ../docs/**"]),
-            (("src/in", &[How::Read]), vec![]),
+            (("src/in", &[Access::Read]), vec![]),
             (("nowhere", GONE), vec![]),
             (("docs/x", made), vec![]),
             (("dist/old", GONE), vec![]),
@@ -480,19 +480,19 @@ mod tests {
     #[test]
     fn outside_all_that_is_not_declared_counts() {
         for (seen, expected) in [
-            (("/repo/docs/x", &[How::Read][..]), vec!["docs/x Tree Read 1 ../docs/x"]),
-            (("/repo/docs/x", &[How::Executed, How::Read]), vec!["docs/x Tree Executed 1 ../docs/x"]),
-            (("/repo/docs", &[How::Listed]), vec!["docs/ Tree Listed 1 ../docs/**"]),
-            (("/repo", &[How::Listed]), vec!["/ Tree Listed 1 ../**"]),
-            (("/repo/src/in", &[How::Read]), vec![]),
-            (("/repo/lib/mine/f", &[How::Read]), vec![]),
-            (("/repo/lib/other/f", &[How::Read]), vec!["lib/other/ Tree Read 1 ../lib/other/**"]),
-            (("/repo/new", &[How::Written]), vec!["new Ignored Written 1 "]),
+            (("/repo/docs/x", &[Access::Read][..]), vec!["docs/x Tree Read 1 ../docs/x"]),
+            (("/repo/docs/x", &[Access::Executed, Access::Read]), vec!["docs/x Tree Executed 1 ../docs/x"]),
+            (("/repo/docs", &[Access::Listed]), vec!["docs/ Tree Listed 1 ../docs/**"]),
+            (("/repo", &[Access::Listed]), vec!["/ Tree Listed 1 ../**"]),
+            (("/repo/src/in", &[Access::Read]), vec![]),
+            (("/repo/lib/mine/f", &[Access::Read]), vec![]),
+            (("/repo/lib/other/f", &[Access::Read]), vec!["lib/other/ Tree Read 1 ../lib/other/**"]),
+            (("/repo/new", &[Access::Written]), vec!["new Ignored Written 1 "]),
             (("/repo/docs/x", GONE), vec![]),
-            (("/repo/.git/HEAD", &[How::Read]), vec![".git/ Git Read 1 "]),
-            (("/cache/repo-1/sandboxes/r-1/report", &[How::Read]), vec![]),
-            (("/repository/docs/x", &[How::Read]), vec![]),
-            (("/etc/passwd", &[How::Read]), vec![]),
+            (("/repo/.git/HEAD", &[Access::Read]), vec![".git/ Git Read 1 "]),
+            (("/cache/repo-1/sandboxes/r-1/report", &[Access::Read]), vec![]),
+            (("/repository/docs/x", &[Access::Read]), vec![]),
+            (("/etc/passwd", &[Access::Read]), vec![]),
         ] {
             assert_eq!(findings(&[seen]), expected, "{seen:?}");
         }
@@ -525,8 +525,8 @@ mod tests {
     fn what_git_ignores_is_gathered_by_folder() {
         let seen = [
             ("node_modules", GONE),
-            ("/repo/node_modules/a/b", &[How::Read]),
-            ("/repo/node_modules/c", &[How::Listed]),
+            ("/repo/node_modules/a/b", &[Access::Read]),
+            ("/repo/node_modules/c", &[Access::Listed]),
         ];
         assert_eq!(findings(&seen), ["node_modules/ Ignored Read 3 "]);
     }
@@ -540,8 +540,8 @@ mod tests {
     #[test]
     fn declared_files_that_were_not_opened_are_told() {
         let unopened = |seen| judged(seen).unopened.iter().map(ToString::to_string).collect::<Vec<_>>();
-        assert_eq!(unopened(&[("src/in", &[How::Read])]), ["a"]);
-        assert_eq!(unopened(&[("src/in", GONE), ("/repo/a", &[How::Executed])]), ["src/in"]);
+        assert_eq!(unopened(&[("src/in", &[Access::Read])]), ["a"]);
+        assert_eq!(unopened(&[("src/in", GONE), ("/repo/a", &[Access::Executed])]), ["src/in"]);
     }
 
     #[test]

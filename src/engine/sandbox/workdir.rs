@@ -14,8 +14,8 @@ use crate::event::Ended;
 use crate::git::snapshot::{Mode, Snapshot};
 use crate::graph::NodeId;
 use crate::key::inputs::InputSet;
+use crate::process::TRACE_ARGUMENT;
 use crate::process::spawn::Spawn;
-use crate::process::trace::{BELOW_OPTION, TRACE_ARGUMENT};
 
 /// The variable that names folders above which git looks for no repository.
 const CEILING: &str = "GIT_CEILING_DIRECTORIES";
@@ -46,7 +46,7 @@ impl Workplace {
         };
         let sandbox = sandboxes.make()?;
         let stock = stock(context, id, (store, &snapshot))?;
-        let goes_on = || context.stop.demand() == crate::process::stop::Demand::None;
+        let goes_on = || context.stop.request() == crate::process::stop::StopRequest::None;
         sandbox.fill(&stock, context.location.root, &goes_on)?;
         Ok(Self { root: sandbox.tree(), sandbox: Some(sandbox), is_traced })
     }
@@ -98,7 +98,7 @@ impl Workplace {
 /// Starts the command through a tracer that writes its report to `report`, of all files or only of
 /// those below a folder.
 pub fn through_tracer(context: &Context<'_>, spawn: Spawn, report: &Path, below: Option<&Path>) -> Spawn {
-    let below = below.into_iter().flat_map(|folder| [BELOW_OPTION.into(), folder.into()]);
+    let below = below.into_iter().flat_map(|folder| ["--below".into(), folder.into()]);
     let words = [report.into(), "--".into(), spawn.program.into()];
     let words = [TRACE_ARGUMENT.into()].into_iter().chain(below).chain(words);
     let args: Vec<OsString> = words.chain(spawn.args).collect();

@@ -22,12 +22,13 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use open_trace::{Access, DoubtKind, Trace};
+
 use crate::base::path::RepoPath;
 use crate::event::OpenedFile;
 use crate::git::snapshot::Snapshot;
 use crate::git::{GitError, Repository, WorkTreeReader};
 use crate::process::mask::Mask;
-use crate::process::trace::report::{How, Trace, Why};
 use crate::watch::opens::OpenWatch;
 
 /// Files that git opens in a work tree whenever anybody asks for its status.
@@ -104,7 +105,7 @@ pub struct Found {
     /// The tracked files of the work tree that were opened.
     pub files: Vec<OpenedFile>,
     /// Why it may have missed some; `None` if it can't have.
-    pub doubt: Option<Why>,
+    pub doubt: Option<DoubtKind>,
 }
 
 /// What an attempt means.
@@ -126,7 +127,7 @@ pub enum Unsure {
     /// Tasks can neither be watched nor traced here.
     Blind,
     /// The trace may have missed something.
-    Doubt(Why),
+    Doubt(DoubtKind),
     /// The task does not pass under the tracer, or can't be traced.
     Untraceable,
     /// It may have been a service.
@@ -153,7 +154,7 @@ pub fn judge(attempt: &Attempt<'_>) -> Ruling {
         (Way::Traced, Some(Found { doubt: None, .. })) if attempt.uses_services => unsure(Unsure::Service),
         (Way::Traced, Some(Found { doubt: None, .. })) => Ruling::Stands,
         (Way::Traced, Some(Found { doubt: Some(why), .. })) => unsure(Unsure::Doubt(why.clone())),
-        (Way::Traced, None) => unsure(Unsure::Doubt(Why::Unreported)),
+        (Way::Traced, None) => unsure(Unsure::Doubt(DoubtKind::Unreported)),
     }
 }
 
@@ -239,8 +240,8 @@ impl WorkTreeAccess {
 
     /// What a trace found. `place` is the top of the tree that is gated.
     pub fn find(&self, trace: &Trace, place: &Path, mask: &Mask) -> Found {
-        let doubt = trace.doubts.first().map(|doubt| doubt.why.clone());
-        if matches!(doubt, Some(Why::NotPermitted(_) | Why::Unavailable)) {
+        let doubt = trace.doubts.first().map(|doubt| doubt.kind.clone());
+        if matches!(doubt, Some(DoubtKind::NotPermitted(_) | DoubtKind::Unavailable)) {
             self.state().is_untraceable = true;
         }
         let shown = |path: &Path| {
@@ -248,12 +249,12 @@ impl WorkTreeAccess {
             mask.text(&short.display().to_string())
         };
         let files = trace.files.iter().filter_map(|seen| {
-            let changed = seen.how.contains(&How::Written);
-            if !changed && !seen.how.iter().any(|how| matches!(how, How::Read | How::Executed)) {
+            let changed = seen.accesses.contains(&Access::Written);
+            if !changed && !seen.accesses.iter().any(|how| matches!(how, Access::Read | Access::Executed)) {
                 return None;
             }
             let path = self.tracked(&repo_path(seen.path.as_path().strip_prefix(&self.root).ok()?))?;
-            let access = seen.access.as_ref();
+            let access = seen.first.as_ref();
             let program = access.and_then(|access| access.program.as_ref()?.as_path().file_name());
             let named = access.and_then(|access| access.named.as_ref());
             let named = named.filter(|named| named.as_path() != path.under(&self.root));
@@ -356,7 +357,7 @@ mod tests {
         RepoPath::from_git(text.as_bytes())
     }
 
-    fn found(files: usize, doubt: Option<Why>) -> Found {
+    fn found(files: usize, doubt: Option<DoubtKind>) -> Found {
         let file = OpenedFile { path: "a".to_owned(), program: None, through: None, changed: false };
         Found { files: vec![file; files], doubt }
     }
@@ -386,7 +387,7 @@ mod tests {
             uses_services: false,
         };
         assert_eq!(judge(&plain), Ruling::Stands);
-        let (clean, doubtful) = (found(0, None), found(0, Some(Why::Tracer)));
+        let (clean, doubtful) = (found(0, None), found(0, Some(DoubtKind::Tracer)));
         let traced = Attempt { way: Way::Traced, trace: Some(&clean), ..plain };
         assert_eq!(judge(&traced), Ruling::Stands);
         let traced = Attempt { trace: Some(&doubtful), ..traced };
@@ -398,9 +399,9 @@ mod tests {
     fn a_pass_is_judged_by_what_was_opened_and_by_whom() {
         let (none, some) = (BTreeSet::new(), BTreeSet::from([path("a")]));
         let (clean, guilty) = (found(0, None), found(1, None));
-        let doubtful = found(0, Some(Why::IoUring));
+        let doubtful = found(0, Some(DoubtKind::IoUring));
         let unsure = |why| Ruling::Unsure(why);
-        let doubt = || unsure(Unsure::Doubt(Why::IoUring));
+        let doubt = || unsure(Unsure::Doubt(DoubtKind::IoUring));
         for (way, opened, trace, is_untraceable, uses_services, expected) in [
             (Way::Plain, Some(&none), None, false, true, Ruling::Stands),
             (Way::Plain, Some(&some), None, false, false, Ruling::Again(Way::Traced)),
@@ -414,7 +415,7 @@ mod tests {
             (Way::Traced, Some(&none), Some(&doubtful), false, true, Ruling::Stands),
             (Way::Traced, None, Some(&doubtful), false, false, unsure(Unsure::Blind)),
             (Way::Traced, None, Some(&clean), false, false, Ruling::Stands),
-            (Way::Traced, Some(&some), None, false, false, unsure(Unsure::Doubt(Why::Unreported))),
+            (Way::Traced, Some(&some), None, false, false, unsure(Unsure::Doubt(DoubtKind::Unreported))),
         ] {
             let attempt = Attempt { way, passed: true, opened, trace, is_untraceable, uses_services };
             assert_eq!(judge(&attempt), expected, "{attempt:?}");
@@ -423,7 +424,7 @@ mod tests {
 
     #[test]
     fn a_file_that_the_task_opened_counts_even_if_it_failed() {
-        let guilty = found(1, Some(Why::Tracer));
+        let guilty = found(1, Some(DoubtKind::Tracer));
         let attempt = Attempt {
             way: Way::Traced,
             passed: false,

@@ -1,5 +1,5 @@
-//! A stopped thread as `/proc` shows it: its memory, its folders, its descriptors, its program. It
-//! must not know what is looked for in them.
+//! A stopped thread as `/proc` shows it: its memory, its folders, its descriptors and its program. It
+//! does not know what is looked for in them.
 
 use std::ffi::OsStr;
 use std::fs::{self, File, Metadata};
@@ -8,12 +8,10 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::{Component, Path, PathBuf};
 
-use super::calls::At;
+use super::syscalls::PathArgument;
 
-/// The longest path that a call takes, with its end.
+/// The longest path that a call takes, with the zero at its end.
 const LONGEST_PATH: usize = 4096;
-/// SIGCONT, in a mask of signals.
-const CONTINUE: u64 = 1 << (nix::libc::SIGCONT - 1);
 
 /// A thread that stands still as long as it is looked at.
 #[derive(Clone, Copy, Debug)]
@@ -21,39 +19,38 @@ pub(super) struct Tracee(pub(super) i32);
 
 impl Tracee {
     fn link(self, name: &str) -> io::Result<PathBuf> {
-        fs::read_link(self.place(name))
+        fs::read_link(self.file(name))
     }
 
-    /// A file of its folder in `/proc`.
-    pub(super) fn place(self, name: &str) -> PathBuf {
+    fn file(self, name: &str) -> PathBuf {
         PathBuf::from(format!("/proc/{}/{name}", self.0))
     }
 
-    /// The program that it runs.
+    /// Returns the program that it runs.
     pub(super) fn program(self) -> Option<PathBuf> {
         self.link("exe").ok()
     }
 
-    /// A text in its memory, without the zero at its end.
+    /// Reads a path in its memory, without the zero at its end.
     pub(super) fn text(self, address: u64) -> io::Result<PathBuf> {
         let mut bytes = vec![0; LONGEST_PATH];
-        // It comes out shorter where the memory ends.
-        let read = File::open(self.place("mem"))?.read_at(&mut bytes, address)?;
+        // It reads less where the memory ends.
+        let read = File::open(self.file("mem"))?.read_at(&mut bytes, address)?;
         let end = bytes[..read].iter().position(|byte| *byte == 0);
         let end = end.ok_or(io::ErrorKind::InvalidData)?;
         Ok(PathBuf::from(OsStr::from_bytes(&bytes[..end])))
     }
 
-    /// A number in its memory.
+    /// Reads a number in its memory.
     pub(super) fn number(self, address: u64) -> io::Result<u64> {
         let mut bytes = [0; 8];
-        File::open(self.place("mem"))?.read_exact_at(&mut bytes, address)?;
+        File::open(self.file("mem"))?.read_exact_at(&mut bytes, address)?;
         Ok(u64::from_ne_bytes(bytes))
     }
 
-    /// The absolute path that a call names, with the symlinks before its last part followed. `None`
-    /// if it is empty and so stands for the descriptor itself.
-    pub(super) fn path(self, at: At) -> io::Result<Option<PathBuf>> {
+    /// Returns the absolute path that a call names, with the symlinks before its last part followed.
+    /// `None` if it is empty and so means the descriptor itself.
+    pub(super) fn path(self, at: PathArgument) -> io::Result<Option<PathBuf>> {
         let text = self.text(at.text)?;
         if text.as_os_str().is_empty() {
             return Ok(None);
@@ -68,23 +65,23 @@ impl Tracee {
         Ok(Some(followed(&folder.join(text))))
     }
 
-    /// The absolute path that a call names, as it names it, with all symlinks.
-    pub(super) fn named(self, at: At) -> io::Result<PathBuf> {
+    /// Returns the absolute path that a call names, with symlinks as they are.
+    pub(super) fn named(self, at: PathArgument) -> io::Result<PathBuf> {
         let text = self.text(at.text)?;
         Ok(match at.folder {
             _ if text.is_absolute() => text,
             None => self.link("cwd")?.join(text),
-            Some(descriptor) => self.leads_to(descriptor)?.join(text),
+            Some(descriptor) => self.descriptor_target(descriptor)?.join(text),
         })
     }
 
-    /// What the kernel calls what is open under a descriptor.
-    pub(super) fn leads_to(self, descriptor: i32) -> io::Result<PathBuf> {
+    /// Returns the kernel's name of what a descriptor has open.
+    pub(super) fn descriptor_target(self, descriptor: i32) -> io::Result<PathBuf> {
         self.link(&format!("fd/{descriptor}"))
     }
 
-    /// The absolute path of what is open under a descriptor, and what it is. `None` if it has no
-    /// path, such as a pipe, or none any more.
+    /// Returns the absolute path and metadata of what a descriptor has open. `None` if it has no path,
+    /// as a pipe, or was removed.
     pub(super) fn opened(self, descriptor: i32) -> io::Result<Option<(PathBuf, Metadata)>> {
         const DELETED: &[u8] = b" (deleted)";
         let name = format!("fd/{descriptor}");
@@ -92,81 +89,38 @@ impl Tracee {
         if !path.is_absolute() {
             return Ok(None);
         }
-        let metadata = fs::metadata(self.place(&name))?;
+        let metadata = fs::metadata(self.file(&name))?;
         if metadata.nlink() == 0 && path.as_os_str().as_bytes().ends_with(DELETED) {
             return Ok(None);
         }
         Ok(Some((path, metadata)))
     }
 
-    /// Whether executing its program would have given it other privileges if it were not traced.
+    /// Returns whether its program would have other privileges if it were not traced.
     pub(super) fn lacks_privileges(self) -> io::Result<bool> {
         const SET_USER: u32 = 0o4000;
         const SET_GROUP: u32 = 0o2010;
-        let program = fs::metadata(self.place("exe"))?;
-        let own = fs::metadata(self.place(""))?;
+        let program = fs::metadata(self.file("exe"))?;
+        let own = fs::metadata(self.file(""))?;
         let set_user = program.mode() & SET_USER == SET_USER && program.uid() != own.uid();
         let set_group = program.mode() & SET_GROUP == SET_GROUP && program.gid() != own.gid();
         let capable = own.uid() != 0 && {
-            let size = rustix::fs::getxattr(self.place("exe"), "security.capability", &mut [0_u8; 64]);
+            let size = rustix::fs::getxattr(self.file("exe"), "security.capability", &mut [0_u8; 64]);
             size.is_ok_and(|size| size > 0)
         };
         Ok(set_user || set_group || capable)
     }
 
-    /// Whether its paths mean the files that they mean to this process.
+    /// Returns whether its paths mean the same files as those of this process.
     pub(super) fn shares_root(self) -> io::Result<bool> {
         let root = self.link("root")?;
-        let space = self.link("ns/mnt")?;
-        Ok(root == fs::read_link("/proc/self/root")? && space == fs::read_link("/proc/self/ns/mnt")?)
-    }
-
-    /// Its process's id.
-    pub(super) fn process(self) -> Option<i32> {
-        self.status("Tgid:")?.trim().parse().ok()
-    }
-
-    /// Whether a SIGCONT waits for it, while it stands still with its process.
-    pub(super) fn is_continued(self) -> bool {
-        let waits = |field| {
-            self.status(field)
-                .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
-                .is_some_and(|mask| mask & CONTINUE != 0)
-        };
-        waits("ShdPnd:") || waits("SigPnd:")
-    }
-
-    /// Whether it blocks a signal.
-    pub(super) fn blocks(self, signal: i32) -> bool {
-        let mask = self.status("SigBlk:").and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
-        mask.is_some_and(|mask| mask & (1 << (signal - 1)) != 0)
-    }
-
-    /// Where in the page that the kernel lends each process there are these bytes.
-    pub(super) fn call_instruction(self, bytes: &[u8]) -> io::Result<u64> {
-        let maps = fs::read_to_string(self.place("maps"))?;
-        let range = maps.lines().find(|line| line.ends_with("[vdso]")).and_then(|line| {
-            let (start, end) = line.split_once(' ')?.0.split_once('-')?;
-            Some((u64::from_str_radix(start, 16).ok()?, u64::from_str_radix(end, 16).ok()?))
-        });
-        let (start, end) = range.ok_or(io::ErrorKind::NotFound)?;
-        let mut page = vec![0; usize::try_from(end - start).map_err(io::Error::other)?];
-        File::open(self.place("mem"))?.read_exact_at(&mut page, start)?;
-        // Where instructions have one length, each begins at a multiple of it.
-        let step = if cfg!(target_arch = "x86_64") { 1 } else { bytes.len() };
-        let at = (0..page.len()).step_by(step).find(|at| page[*at..].starts_with(bytes));
-        let at = at.ok_or(io::ErrorKind::NotFound)?;
-        Ok(start + u64::try_from(at).map_err(io::Error::other)?)
-    }
-
-    fn status(self, field: &str) -> Option<String> {
-        let status = fs::read_to_string(self.place("status")).ok()?;
-        status.lines().find_map(|line| line.strip_prefix(field)).map(str::to_owned)
+        let mounts = self.link("ns/mnt")?;
+        Ok(root == fs::read_link("/proc/self/root")? && mounts == fs::read_link("/proc/self/ns/mnt")?)
     }
 }
 
-/// `path` with the symlinks before its last part followed, as far as there is anything. What is below
-/// a missing folder ends before it goes up again, where no call would have come.
+/// Follows the symlinks before the last part of `path`, as far as it exists. Below a missing folder, the
+/// path ends before the first `..`: no call gets further.
 fn followed(path: &Path) -> PathBuf {
     for folder in path.ancestors().skip(1) {
         let Ok(real) = folder.canonicalize() else { continue };
@@ -175,7 +129,7 @@ fn followed(path: &Path) -> PathBuf {
         for (index, component) in rest.components().enumerate() {
             match component {
                 Component::Normal(name) => whole.push(name),
-                // The folder itself is there, so this is its parent.
+                // The folder exists, so this is its parent.
                 Component::ParentDir if index == 0 => drop(whole.pop()),
                 Component::ParentDir => break,
                 _ => {}
@@ -210,13 +164,12 @@ mod tests {
     }
 
     #[test]
-    fn this_thread_is_seen_as_it_is() {
-        let own = Tracee(nix::unistd::getpid().as_raw());
-        assert_eq!(own.process(), Some(own.0));
-        assert!(own.shares_root().unwrap() && !own.is_continued());
+    fn this_thread_is_read_correctly() {
+        let own = Tracee(rustix::process::getpid().as_raw_pid());
+        assert!(own.shares_root().unwrap());
         let text = c"here";
         assert_eq!(own.text(text.as_ptr() as u64).unwrap(), Path::new("here"));
-        let at = At { folder: None, text: text.as_ptr() as u64 };
+        let at = PathArgument { folder: None, text: text.as_ptr() as u64 };
         assert_eq!(own.path(at).unwrap(), Some(own.link("cwd").unwrap().join("here")));
         assert!(own.text(0).is_err());
         let file = tempfile::NamedTempFile::new().unwrap();

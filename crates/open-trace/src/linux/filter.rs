@@ -1,18 +1,15 @@
-//! The seccomp filter that has only the watched system calls stop. It must not know what they do.
+//! The seccomp filter that stops a thread only at the watched system calls. It does not know what they
+//! do.
 
-use seccompiler::sock_filter;
+use libc::sock_filter;
 
-use super::calls;
+use super::ptrace::{NATIVE_ARCHITECTURE, X32};
+use super::syscalls;
 
-/// What the filter tells of a call that is the native architecture's.
+/// What the filter returns with a stop at a watched call.
 pub(super) const NATIVE: u16 = 1;
-/// And of one that is another's.
+/// What it returns with a stop at a call of another architecture.
 pub(super) const FOREIGN: u16 = 2;
-
-#[cfg(target_arch = "x86_64")]
-const ARCHITECTURE: u32 = 0xC000_003E;
-#[cfg(target_arch = "aarch64")]
-const ARCHITECTURE: u32 = 0xC000_00B7;
 
 const LOAD_WORD: u16 = 0x20;
 const JUMP_IF_EQUAL: u16 = 0x15;
@@ -23,36 +20,31 @@ const RETURN: u16 = 0x06;
 const ALLOW: u32 = 0x7fff_0000;
 const TRACE: u32 = 0x7ff0_0000;
 
-/// Where the kernel puts the number and the architecture.
+/// Offsets of the call's number and its architecture.
 const NUMBER_AT: u32 = 0;
 const ARCHITECTURE_AT: u32 = 4;
-/// And the arguments, eight bytes each; both architectures are little-endian.
+/// Offset of the arguments, eight bytes each. Both architectures are little-endian.
 const ARGUMENTS_AT: u32 = 16;
-/// Flags with which an open gives a folder, or what only stands for a place.
-const NO_FILE: u32 = (nix::libc::O_DIRECTORY | nix::libc::O_PATH).cast_unsigned();
-/// From here on the numbers are those of x32, which says to be x86-64.
-const X32: u32 = 0x4000_0000;
-
-/// Puts this process and all its descendants under the filter. Without it all calls have to stop,
-/// which is slower and finds the same.
-pub(super) fn install(is_narrow: bool) -> Result<(), seccompiler::Error> {
-    seccompiler::apply_filter(&program(calls::watched(is_narrow), is_narrow))
+/// Flags of an open that neither reads nor writes a file.
+const NO_FILE: u32 = (libc::O_DIRECTORY | libc::O_PATH).cast_unsigned();
+/// Builds the filter. `opens_only` lets calls pass that neither open nor change a file.
+pub(super) fn program(opens_only: bool) -> Vec<sock_filter> {
+    program_of(syscalls::watched(opens_only), opens_only)
 }
 
-/// `is_narrow` lets opens pass by which no file is read or written.
-fn program(watched: impl Iterator<Item = i64>, is_narrow: bool) -> Vec<sock_filter> {
+fn program_of(watched: impl Iterator<Item = i64>, opens_only: bool) -> Vec<sock_filter> {
     let step = |code, k, jt, jf| sock_filter { code, jt, jf, k };
     let give = |value| step(RETURN, value, 0, 0);
     let mut steps = vec![
         step(LOAD_WORD, ARCHITECTURE_AT, 0, 0),
-        step(JUMP_IF_EQUAL, ARCHITECTURE, 1, 0),
+        step(JUMP_IF_EQUAL, NATIVE_ARCHITECTURE, 1, 0),
         give(TRACE | u32::from(FOREIGN)),
         step(LOAD_WORD, NUMBER_AT, 0, 0),
         step(JUMP_IF_AT_LEAST, X32, 0, 1),
         give(TRACE | u32::from(FOREIGN)),
     ];
     for number in watched.filter_map(|number| u32::try_from(number).ok()) {
-        let flags = calls::flags_of_open(i64::from(number)).filter(|_| is_narrow);
+        let flags = syscalls::open_flags_index(i64::from(number)).filter(|_| opens_only);
         match flags.and_then(|index| u32::try_from(index).ok()) {
             Some(index) => steps.extend([
                 step(JUMP_IF_EQUAL, number, 0, 4),
@@ -73,7 +65,7 @@ fn program(watched: impl Iterator<Item = i64>, is_narrow: bool) -> Vec<sock_filt
 mod tests {
     use super::*;
 
-    /// What the kernel would make of the filter.
+    /// Runs the filter as the kernel would.
     fn answer(steps: &[sock_filter], architecture: u32, number: u32, args: [u32; 3]) -> u32 {
         let (mut at, mut word) = (0, 0);
         loop {
@@ -97,39 +89,43 @@ mod tests {
     }
 
     #[test]
-    fn only_what_is_watched_stops() {
-        let steps = program([2, 257].into_iter(), false);
+    fn only_watched_and_foreign_calls_stop() {
+        let steps = program_of([2, 257].into_iter(), false);
         let native = TRACE | u32::from(NATIVE);
         let foreign = TRACE | u32::from(FOREIGN);
         for (architecture, number, expected) in [
-            (ARCHITECTURE, 2, native),
-            (ARCHITECTURE, 257, native),
-            (ARCHITECTURE, 0, ALLOW),
-            (ARCHITECTURE, 258, ALLOW),
-            (ARCHITECTURE, X32 + 2, foreign),
-            (ARCHITECTURE + 1, 0, foreign),
+            (NATIVE_ARCHITECTURE, 2, native),
+            (NATIVE_ARCHITECTURE, 257, native),
+            (NATIVE_ARCHITECTURE, 0, ALLOW),
+            (NATIVE_ARCHITECTURE, 258, ALLOW),
+            (NATIVE_ARCHITECTURE, X32 + 2, foreign),
+            (NATIVE_ARCHITECTURE + 1, 0, foreign),
         ] {
             assert_eq!(answer(&steps, architecture, number, [0; 3]), expected, "{architecture:x} {number}");
         }
     }
 
     #[test]
-    fn a_narrow_filter_lets_opens_of_folders_pass() {
-        let number = u32::try_from(nix::libc::SYS_openat).unwrap();
-        let exec = u32::try_from(nix::libc::SYS_execve).unwrap();
+    fn filter_of_opens_lets_opens_of_folders_pass() {
+        let number = u32::try_from(libc::SYS_openat).unwrap();
+        let exec = u32::try_from(libc::SYS_execve).unwrap();
         let native = TRACE | u32::from(NATIVE);
-        let directory = nix::libc::O_DIRECTORY.cast_unsigned();
-        for (is_narrow, number, flags, expected) in [
+        let directory = libc::O_DIRECTORY.cast_unsigned();
+        for (opens_only, number, flags, expected) in [
             (true, number, 0, native),
-            (true, number, nix::libc::O_CREAT.cast_unsigned(), native),
+            (true, number, libc::O_CREAT.cast_unsigned(), native),
             (true, number, directory, ALLOW),
-            (true, number, nix::libc::O_PATH.cast_unsigned(), ALLOW),
+            (true, number, libc::O_PATH.cast_unsigned(), ALLOW),
             (false, number, directory, native),
             (true, exec, directory, native),
             (true, 0, directory, ALLOW),
         ] {
-            let steps = program(calls::watched(is_narrow), is_narrow);
-            assert_eq!(answer(&steps, ARCHITECTURE, number, [0, 0, flags]), expected, "{number} {flags:o}");
+            let steps = program(opens_only);
+            assert_eq!(
+                answer(&steps, NATIVE_ARCHITECTURE, number, [0, 0, flags]),
+                expected,
+                "{number} {flags:o}"
+            );
         }
     }
 }

@@ -1,5 +1,4 @@
-//! An absolute path as the kernel knows it, which may hold any bytes. It must not know the
-//! repository.
+//! An absolute path as the kernel knows it, which may contain any bytes.
 
 use std::ffi::OsStr;
 use std::fmt;
@@ -8,14 +7,14 @@ use std::path::{Component, Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-/// An absolute path without `.` and `..`. In JSON it is text where it is UTF-8, else an array of
+/// An absolute path without `.` and `..`. In JSON it is a string if it is UTF-8, else an array of
 /// bytes.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct FilePath(PathBuf);
 
 impl FilePath {
-    /// Of an absolute path. Where it goes up, it does so by the text alone.
-    pub fn of(path: &Path) -> Self {
+    /// Normalises an absolute path by its text alone, without following symlinks.
+    pub fn new(path: &Path) -> Self {
         let mut whole = PathBuf::from("/");
         for component in path.components() {
             match component {
@@ -27,7 +26,7 @@ impl FilePath {
         Self(whole)
     }
 
-    /// As a path of the operating system.
+    /// Returns it as a path of the operating system.
     pub fn as_path(&self) -> &Path {
         &self.0
     }
@@ -63,8 +62,8 @@ impl<'de> Deserialize<'de> for FilePath {
             Bytes(Vec<u8>),
         }
         Ok(match Form::deserialize(deserializer)? {
-            Form::Text(text) => Self::of(Path::new(&text)),
-            Form::Bytes(bytes) => Self::of(Path::new(OsStr::from_bytes(&bytes))),
+            Form::Text(text) => Self::new(Path::new(&text)),
+            Form::Bytes(bytes) => Self::new(Path::new(OsStr::from_bytes(&bytes))),
         })
     }
 }
@@ -78,14 +77,14 @@ mod tests {
         for (path, expected) in
             [("/a/./b//c/", "/a/b/c"), ("/a/../b", "/b"), ("/../..", "/"), ("/", "/"), ("/a/b/..", "/a")]
         {
-            assert_eq!(FilePath::of(Path::new(path)).as_path(), Path::new(expected), "{path}");
+            assert_eq!(FilePath::new(Path::new(path)).as_path(), Path::new(expected), "{path}");
         }
     }
 
     #[test]
-    fn names_that_are_not_text_survive_json() {
+    fn paths_that_are_not_utf8_survive_json() {
         for bytes in [&b"/a/\xff"[..], b"/plain"] {
-            let path = FilePath::of(Path::new(OsStr::from_bytes(bytes)));
+            let path = FilePath::new(Path::new(OsStr::from_bytes(bytes)));
             let json = serde_json::to_string(&path).unwrap();
             assert_eq!(serde_json::from_str::<FilePath>(&json).unwrap(), path);
         }
