@@ -48,10 +48,8 @@ const MODULES: &[(&str, f32)] = &[
 const CIRCULAR: &[&str] = &[
     "config",
     "effect",
-    "gate",
     "git",
     "init",
-    "process",
 ];
 
 const VAGUE: &[&str] = &["utils", "util", "helpers", "helper", "common", "manager", "misc", "shared_code"];

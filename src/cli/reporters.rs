@@ -14,7 +14,7 @@ use crate::cli::failure::Failure;
 use crate::cli::session::Session;
 use crate::engine::run::emitter::{Emitter, Unwritten, unwritten};
 use crate::event::{Event, Level, What};
-use crate::gate::host::Audience;
+use crate::gate::context::GateObserver;
 use crate::history::runs::Runs;
 use crate::reporter::ci::Ci as CiVoice;
 use crate::reporter::json::Json;
@@ -192,7 +192,7 @@ impl<'a> GateReporters<'a> {
     }
 }
 
-impl Audience for GateReporters<'_> {
+impl GateObserver for GateReporters<'_> {
     fn emitter(&self, run: &str, clock: &Clock) -> Emitter {
         let reporters = match self.options.open(self.session, run, Some(self.state)) {
             Ok(reporters) => reporters,

@@ -30,12 +30,6 @@ pub(super) fn read(table: &Table<'_>, findings: &mut Findings) -> Settings {
                     settings.shell = shell;
                 }
             }
-            "push-budget" => {
-                let what = "a duration such as \"4m\"";
-                if let Some(budget) = unit(entry.value, what, units::parse_duration, findings) {
-                    settings.push_budget = budget;
-                }
-            }
             _ => findings.add(keys::SETTINGS.refusal(&entry.key, "`[settings]`")),
         }
     }

@@ -1,6 +1,5 @@
 //! History: what former runs left on record. It must not know the cache, nor how a run is drawn.
 
-pub mod passes;
 pub mod records;
 pub mod reports;
 pub mod runs;

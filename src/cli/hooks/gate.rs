@@ -17,7 +17,7 @@ use crate::config::stage::Stage;
 use crate::engine::run::inbox::LazyInbox;
 use crate::event::Verdict;
 use crate::gate::answer::Answer;
-use crate::gate::host::Host;
+use crate::gate::context::GateContext;
 use crate::gate::question::Question;
 use crate::git::{Age, Repository};
 use crate::reporter::Output;
@@ -125,31 +125,19 @@ impl Asking<'_> {
         listener.failure().map_or(Ok(End::Passed), Err)
     }
 
-    /// Remembers passes for the next push, after one that lost its connection.
-    ///
-    /// # Errors
-    /// The passes can't be written down.
-    pub fn remember(&self, questions: &[Question]) -> Result<(), Failure> {
-        let state = self.repository.common_dir().join("xtask");
-        let listener = GateReporters::new(self.session, &state);
-        let host = self.host(&state, &listener, (Age::Warm, None));
-        let folders = definition_folders(self.repository.work_dir(), &self.session.dir);
-        questions.iter().try_for_each(|question| Ok(host.remember(question, &folders)?))
-    }
-
     fn host<'h>(
         &'h self,
         state: &'h Path,
         listener: &'h GateReporters<'h>,
         (age, jobs): (Age, Option<u32>),
-    ) -> Host<'h> {
-        Host {
+    ) -> GateContext<'h> {
+        GateContext {
             repository: self.repository,
             state,
             env: &self.session.env,
             clock: &self.session.clock,
             inbox: self.inbox,
-            audience: listener,
+            observer: listener,
             age,
             jobs,
             runs: Cell::new(0),
@@ -173,10 +161,6 @@ impl Asking<'_> {
             Answer::NoTasks(stage) => {
                 format!("its tasks.toml names no tasks for {stage}, as `[hooks] {stage} = [\"ci\"]` does")
             }
-            Answer::Remembered { age } => format!(
-                "it did {} ago, in the push whose connection was lost",
-                crate::base::units::duration(*age)
-            ),
             Answer::SetupFailed(_) => format!("the setup of its worktree did not pass{}", left(question)),
             Answer::Interrupted(_) => format!("nothing was run yet{}", left(question)),
         };

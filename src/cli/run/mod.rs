@@ -25,8 +25,8 @@ use crate::engine::run::options::RunOptions;
 use crate::engine::run::scheduler::OnFailure;
 use crate::engine::watch::Watching;
 use crate::event::Summary;
-use crate::gate::host::Host;
-use crate::gate::provision::Provision;
+use crate::gate::context::GateContext;
+use crate::gate::worktree::Provision;
 use crate::git::Age;
 use crate::graph::Reach;
 use crate::history::runs::{self, RunsError};
@@ -107,13 +107,13 @@ fn at(session: &Session, args: &RunArgs, project: &Project, rev: &str) -> Result
     let state = repository.common_dir().join("xtask");
     let inbox = LazyInbox::default();
     let listener = GateReporters::new(session, &state);
-    let host = Host {
+    let host = GateContext {
         repository,
         state: &state,
         env: &session.env,
         clock: &session.clock,
         inbox: &inbox,
-        audience: &listener,
+        observer: &listener,
         age: Age::Warm,
         jobs: args.jobs,
         runs: Cell::new(0),

@@ -92,11 +92,6 @@ pub(super) const SETTINGS: &[Word] = &[
         Shape::Argv,
         "What runs a command that is a string; the default is [\"sh\", \"-ec\"], and a task may name its own.",
     ),
-    word(
-        "push-budget",
-        Shape::Duration,
-        "How long a gate may keep a push over ssh waiting before the push has to be repeated; the default is \"4m\".",
-    ),
 ];
 
 /// Of commands: tasks, services, the setup of a worktree, and the defaults for all tasks.

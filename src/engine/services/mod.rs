@@ -32,10 +32,10 @@ use crate::engine::task::task_env;
 use crate::event::{Ended, Level, Log, ServiceEnd, What};
 use crate::process::guard::Guard;
 use crate::process::mask::Mask;
+use crate::process::orphans;
 use crate::process::run;
 use crate::process::spawn::Spawn;
-use crate::process::stop::{Demand, Stop};
-use crate::process::strays;
+use crate::process::stop::{Stop, StopRequest};
 
 /// What services are started with.
 pub struct Setting<'a> {
@@ -212,7 +212,7 @@ impl Services {
             name: name.clone(),
             why: format!("{why} ({})", service.task.place),
         };
-        if setting.stop.demand() != Demand::None {
+        if setting.stop.request() != StopRequest::None {
             return Err(Failure::Stopped);
         }
         let claim = self.claim(service).map_err(&fails)?;
@@ -266,7 +266,7 @@ impl Services {
         let dir = tempfile::Builder::new().prefix("xtask-service-").tempdir_in(&temp);
         let dir = dir.map_err(|error| format!("there is no folder for it in {}: {error}", temp.display()))?;
         if let Some(guard) = self.kit(setting).guard {
-            guard.has_folder(dir.path());
+            guard.add_folder(dir.path());
         }
         let run = service.task.run.as_ref().ok_or("it runs nothing")?;
         let mut ports = self.ports(setting.config, &service.task);
@@ -325,7 +325,7 @@ impl Services {
 
     /// Asks those services to end that none of the others uses; again, until [`Self::is_empty`].
     /// Those that have ended are told.
-    pub fn end_some(&self, setting: &Setting<'_>, how: Demand) {
+    pub fn end_some(&self, setting: &Setting<'_>, how: StopRequest) {
         let mut slots = self.slots();
         let up: Vec<(String, Arc<Running>)> = slots
             .iter()
@@ -344,7 +344,7 @@ impl Services {
             if running.end().is_some() {
                 slots.remove(name);
                 tell_end(setting, name, running);
-            } else if !used || how == Demand::Kill {
+            } else if !used || how == StopRequest::Kill {
                 running.ask_to_end(how);
             }
         }
@@ -418,22 +418,22 @@ fn is_outdated(
 /// Ends a service and waits until it has ended.
 fn see_off(setting: &Setting<'_>, running: &Running) {
     if running.end().is_none() {
-        running.ask_to_end(Demand::Terminate);
+        running.ask_to_end(StopRequest::Terminate);
     }
     while running.end().is_none() {
         running.wait(Duration::from_millis(50));
-        if setting.stop.demand() == Demand::Kill {
-            running.ask_to_end(Demand::Kill);
+        if setting.stop.request() == StopRequest::Kill {
+            running.ask_to_end(StopRequest::Kill);
         }
     }
 }
 
 /// Ends what a service that has ended left behind: the next start of it would find its port taken.
 fn end_strays(setting: &Setting<'_>, name: &str, running: &Running) {
-    for stray in strays::end_of_service(running.dir(), Duration::from_secs(1)) {
-        let command = setting.mask.text(&stray.command);
+    for orphan in orphans::end_all_of_service(running.dir(), Duration::from_secs(1)) {
+        let command = setting.mask.text(&orphan.command);
         let text =
-            format!("service {name} left process {} behind, which has been ended: {command}", stray.pid);
+            format!("service {name} left process {} behind, which has been ended: {command}", orphan.pid);
         setting.emitter.notice(Level::Warning, text);
     }
 }

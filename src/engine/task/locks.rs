@@ -25,7 +25,7 @@ use crate::graph::NodeId;
 use crate::history::writers::{self, Writers};
 use crate::key::Key;
 use crate::plan::CachePolicy;
-use crate::process::strays::RUN_VARIABLE;
+use crate::process::orphans::RUN_VARIABLE;
 
 /// Why a node can't have its locks.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -1,8 +1,16 @@
 //! A private worktree made ready: the tree checked out, what git does not hold made again from the
 //! user's work tree, and the setup run. It must not know what is run there afterwards.
 
-use std::fs::File;
+mod installed_packages;
+pub mod link_and_copy;
+mod ready;
+mod remedy;
+pub mod setup;
+
 use std::path::Path;
+
+use self::link_and_copy::{How, Mirror, MirrorError, Mirrored};
+pub use self::ready::Ready;
 
 use crate::base::env::Env;
 use crate::base::file::{self, Durability, FileError};
@@ -12,14 +20,10 @@ use crate::config::model::Config;
 use crate::engine::task::task_env::PASSED;
 use crate::engine::work_tree_access::WorkTreeAccess;
 use crate::event::Verdict;
+use crate::gate::context::GateContext;
 use crate::gate::error::GateError;
-use crate::gate::host::Host;
-use crate::gate::installed;
-use crate::gate::mirror::{How, Mirror, MirrorError, Mirrored};
-use crate::gate::setup;
-use crate::gate::unchecked;
 use crate::git::snapshot::{Mode, Snapshot};
-use crate::git::{PoolFinder, PrivateWorktree, Repository, Target};
+use crate::git::{PoolFinder, PrivateWorktree, Target};
 
 /// The file in the private worktree's git folder that lists what was provided.
 const PROVIDED: &str = "taskgate-provided";
@@ -27,16 +31,6 @@ const PROVIDED: &str = "taskgate-provided";
 const MIRROR: &str = "taskgate-mirror";
 /// What stands behind this line in `info/exclude` is ours.
 const BORDER: &str = "# provided by taskgate";
-
-/// A private worktree to run in; others can't use it until this is dropped.
-pub struct Ready {
-    /// The worktree.
-    pub worktree: PrivateWorktree,
-    /// Its repository, which is not the user's.
-    pub repository: Repository,
-    /// The caller's environment, for commands in it.
-    pub env: Env,
-}
 
 /// What became of the wish for a worktree.
 pub enum Provision {
@@ -46,17 +40,7 @@ pub enum Provision {
     SetupFailed(Verdict),
 }
 
-impl Ready {
-    /// The open file whose lock keeps the worktree.
-    ///
-    /// # Errors
-    /// There are too many open files.
-    pub fn hold(&self) -> Result<File, GateError> {
-        self.worktree.hold().map_err(FileError::of("keep", self.worktree.path())).map_err(GateError::from)
-    }
-}
-
-impl Host<'_> {
+impl GateContext<'_> {
     /// A private worktree that holds the tree `tree` with HEAD at `commit`, as `[worktree]` of
     /// `config` wants it.
     ///
@@ -71,7 +55,7 @@ impl Host<'_> {
         let finder = PoolFinder { state: self.state, env: self.env, root };
         let pool = finder.open()?;
         let worktree = PrivateWorktree::take(pool.path(), self.age)?;
-        if unchecked::is_set(&worktree.git_dir()) {
+        if ready::may_be_tainted(&worktree.git_dir()) {
             worktree.empty()?;
         }
         let moved = finder.moved(worktree.path());
@@ -83,7 +67,7 @@ impl Host<'_> {
             Ok(file::read(&git_dir.join(MIRROR))?.is_some_and(|former| former == source.as_bytes()))
         };
         if !is_same()? {
-            withdraw(&git_dir, worktree.path())?;
+            remove_provided(&git_dir, worktree.path())?;
         }
         let target = Target { tree, commit, filters: &config.worktree.filters };
         let snapshot = worktree.check_out(self.repository, &target)?;
@@ -92,7 +76,7 @@ impl Host<'_> {
         self.check_places(&paths, &worktree, tree)?;
         let is_made = is_same()? && mirrored.is_below(worktree.path());
         if !is_made {
-            withdraw(&git_dir, worktree.path())?;
+            remove_provided(&git_dir, worktree.path())?;
         }
         if !paths.is_empty() {
             note(&git_dir, &paths)?;
@@ -109,7 +93,7 @@ impl Host<'_> {
         self.tell_missing(&mirrored, worktree.path());
         let repository = worktree.open(self.repository, &config.worktree.filters)?;
         let ready = Ready { worktree, repository, env: self.env.in_tree(&moved) };
-        unchecked::set(&ready.worktree.git_dir())?;
+        ready.mark_as_tainted()?;
         self.tell_moved(config, &ready.env);
         self.tell_reached(&moved, &ready.env);
         match setup::run(self, config, &ready)? {
@@ -128,7 +112,7 @@ impl Host<'_> {
     /// The mark on it can't be removed.
     pub fn release(&self, ready: &Ready) -> Result<(), GateError> {
         if !self.access.get().is_some_and(WorkTreeAccess::is_tainted) {
-            unchecked::clear(&ready.worktree.git_dir())?;
+            ready.clear_mark()?;
         }
         Ok(())
     }
@@ -157,7 +141,7 @@ impl Host<'_> {
             }
             if path.under(&root).symlink_metadata().is_err() {
                 if !wanted.may_miss.contains(path) {
-                    self.audience.note(&format!(
+                    self.observer.note(&format!(
                         "{path} of `[worktree]` is not in the work tree, so it is not provided"
                     ));
                 }
@@ -167,7 +151,7 @@ impl Host<'_> {
                 MirrorError::File(error) => GateError::File(error),
                 MirrorError::LeadsBack(back) => {
                     let has = |path: &RepoPath| matches!(self.repository.read_file(tree, path), Ok(Some(_)));
-                    let remedy = installed::remedy(&back, &has);
+                    let remedy = remedy::remedy(&back, &has);
                     GateError::LeadsBack { back, remedy }
                 }
             })?;
@@ -205,7 +189,7 @@ impl Host<'_> {
                 more => format!(" (and {more} more)"),
             };
             let text = format!("{link} leads to {target}, which the tree under test does not have{more}");
-            self.audience.note(&text);
+            self.observer.note(&text);
         }
     }
 
@@ -213,7 +197,7 @@ impl Host<'_> {
     /// reason to stop: the tasks need not use it.
     fn tell_reached(&self, moved: &Moved, env: &Env) {
         let path = env.passed("PATH").unwrap_or_default();
-        let reached = installed::reached_by_path(moved, &path, env.var("HOME"));
+        let reached = installed_packages::reached_by_path(moved, &path, env.var("HOME"));
         if let Some((entry, place)) = reached.first() {
             let place = if place.as_os_str().is_empty() { Path::new("its top") } else { place };
             let more =
@@ -223,7 +207,7 @@ impl Host<'_> {
                 entry.display(),
                 place.display(),
             );
-            self.audience.note(&text);
+            self.observer.note(&text);
         }
     }
 
@@ -235,7 +219,7 @@ impl Host<'_> {
         names.dedup();
         if !names.is_empty() {
             let (names, leads) = (names.join(", "), if names.len() == 1 { "leads" } else { "lead" });
-            self.audience.note(&format!(
+            self.observer.note(&format!(
                 "{names} {leads} into the work tree; tasks get that path of the tree under test"
             ));
         }
@@ -275,7 +259,7 @@ fn note(git_dir: &Path, paths: &[&RepoPath]) -> Result<(), GateError> {
 }
 
 /// Takes out what was provided the last time.
-fn withdraw(git_dir: &Path, root: &Path) -> Result<(), GateError> {
+fn remove_provided(git_dir: &Path, root: &Path) -> Result<(), GateError> {
     let list = git_dir.join(PROVIDED);
     file::remove_all(&git_dir.join(MIRROR))?;
     let Some(bytes) = file::read(&list)? else { return Ok(()) };
@@ -333,15 +317,15 @@ mod tests {
         }
         let exclude = fs::read_to_string(git.join("info/exclude")).unwrap();
         assert_eq!(exclude, format!("*.log\n{BORDER}\n/given\n"));
-        withdraw(&git, &root).unwrap();
-        withdraw(&git, &root).unwrap();
+        remove_provided(&git, &root).unwrap();
+        remove_provided(&git, &root).unwrap();
         // What lies behind a symlink is somebody else's.
         let outside = dir.path().join("outside");
         fs::create_dir(&outside).unwrap();
         fs::write(outside.join("file"), "").unwrap();
         std::os::unix::fs::symlink(&outside, root.join("link")).unwrap();
         note(&git, &[&RepoPath::from_git(&b"link/file"[..])]).unwrap();
-        withdraw(&git, &root).unwrap();
+        remove_provided(&git, &root).unwrap();
         assert!(outside.join("file").exists());
         assert!(!root.join("given").exists() && root.join("kept").exists());
     }

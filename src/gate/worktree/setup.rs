@@ -11,9 +11,9 @@ use crate::engine::location::{RunLocation, Tree};
 use crate::engine::prepare::{Prepared, Request};
 use crate::engine::run::options::{ResultMode, RunOptions};
 use crate::event::Verdict;
+use crate::gate::context::GateContext;
 use crate::gate::error::GateError;
-use crate::gate::host::Host;
-use crate::gate::provision::Ready;
+use crate::gate::worktree::ready::Ready;
 use crate::key::explanation::Explanation;
 use crate::key::inputs::InputSet;
 use crate::plan::{Decision, Found, Knowledge, Last, Past, Plan, World};
@@ -27,15 +27,15 @@ const HEX: usize = 64;
 ///
 /// # Errors
 /// It can't be planned, or its stamp can't be written.
-pub fn run(host: &Host<'_>, config: &Config, ready: &Ready) -> Result<Verdict, GateError> {
+pub fn run(context: &GateContext<'_>, config: &Config, ready: &Ready) -> Result<Verdict, GateError> {
     let Some(setup) = &config.worktree.setup else { return Ok(Verdict::Passed) };
     let alone = alone(config, setup);
     let request = Request::new(vec![setup.name.clone()]);
-    let run = host.new_run();
+    let run = context.new_run();
     let root = ready.worktree.path();
-    let location = host.location(root, Tree::WorkDir(&ready.repository), None);
+    let location = context.location(root, Tree::WorkDir(&ready.repository), None);
     let location = RunLocation { env: &ready.env, ..location };
-    let prepared = Prepared::gather(&alone, &request, location, host.clock, &run)?;
+    let prepared = Prepared::gather(&alone, &request, location, context.clock, &run)?;
     let stamp = Stamp::read(&ready.worktree.git_dir());
     let digests = prepared.digests();
     let world = prepared.world(&ready.env, &digests, &stamp);
@@ -43,12 +43,12 @@ pub fn run(host: &Host<'_>, config: &Config, ready: &Ready) -> Result<Verdict, G
     if matches!(plan.nodes[0].decision, Decision::Hit(_)) {
         return Ok(Verdict::Passed);
     }
-    stamp.remove()?;
+    file::remove_all(&stamp.path)?;
     let hold = ready.hold()?;
-    let location = RunLocation { hold: Some(&hold), access: host.access()?, ..location };
-    let options = RunOptions { results: ResultMode::Discard, ..host.options(&run, &alone) };
-    let emitter = host.audience.emitter(&run, &host.clock.restarted());
-    let summary = prepared.launch(&world, &plan, location, &options, &emitter, host.listen()?);
+    let location = RunLocation { hold: Some(&hold), access: context.access()?, ..location };
+    let options = RunOptions { results: ResultMode::Discard, ..context.options(&run, &alone) };
+    let emitter = context.observer.emitter(&run, &context.clock.restarted());
+    let summary = prepared.launch(&world, &plan, location, &options, &emitter, context.listen()?);
     if summary.verdict == Verdict::Passed {
         stamp.write(&world, &plan)?;
     }
@@ -95,15 +95,6 @@ impl Stamp {
             Some((Digest::parse(std::str::from_utf8(hex).ok()?)?, Explanation::decode(rest)?))
         };
         Self { last: decode(&bytes), path }
-    }
-
-    fn remove(&self) -> Result<(), FileError> {
-        match std::fs::remove_file(&self.path) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                Err(FileError::of("remove", &self.path)(error))
-            }
-            _ => Ok(()),
-        }
     }
 
     fn write(&self, world: &World<'_>, plan: &Plan) -> Result<(), FileError> {

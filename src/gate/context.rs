@@ -18,7 +18,7 @@ use crate::git::{Age, Repository};
 use crate::history::runs;
 
 /// Who listens to the runs of a gate.
-pub trait Audience {
+pub trait GateObserver {
     /// What the events of the run with this id go to, timed by `clock`.
     fn emitter(&self, run: &str, clock: &Clock) -> Emitter;
     /// Hears a line that belongs to no run.
@@ -26,7 +26,7 @@ pub trait Audience {
 }
 
 /// All that a gate works with.
-pub struct Host<'a> {
+pub struct GateContext<'a> {
     /// The user's repository.
     pub repository: &'a Repository,
     /// Its state directory.
@@ -38,7 +38,7 @@ pub struct Host<'a> {
     /// Where signals are heard.
     pub inbox: &'a LazyInbox,
     /// Who listens.
-    pub audience: &'a dyn Audience,
+    pub observer: &'a dyn GateObserver,
     /// Whether private worktrees may be used again.
     pub age: Age,
     /// Job slots that were asked for.
@@ -49,7 +49,7 @@ pub struct Host<'a> {
     pub access: OnceCell<WorkTreeAccess>,
 }
 
-impl Host<'_> {
+impl GateContext<'_> {
     /// The id of a new run.
     pub fn new_run(&self) -> String {
         self.runs.set(self.runs.get() + 1);

@@ -5,10 +5,10 @@
 //! real place, and finds its tracked files by searching the folders above or by a relative path. So
 //! folders are made again, files are hard links (`link`) or copies (`copy`), and symlinks and small
 //! text files that name a path of the work tree name that path of the private one. What names it in a
-//! way that can't be moved, such as an editable install, is refused (`gate/installed.rs`).
+//! way that can't be moved, such as an editable install, is refused (`installed_packages.rs`).
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::fs::{self, File, FileTimes, Metadata};
 use std::io::{self, Write as _};
 use std::os::unix::ffi::OsStrExt as _;
@@ -21,7 +21,7 @@ use crate::base::digest::{Digest, Fields};
 use crate::base::file::FileError;
 use crate::base::moved::{Moved, normalized};
 use crate::base::path::RepoPath;
-use crate::gate::installed::{self, Build};
+use crate::gate::worktree::installed_packages::{self, Build};
 
 /// A larger file is no script and no settings.
 const LARGEST_TEXT: u64 = 64 * 1024;
@@ -208,7 +208,7 @@ impl Mirror<'_> {
                     if real.is_dir() {
                         stack.push(real);
                     }
-                } else if let Some(place) = installed::record(self.moved, &entry.path()) {
+                } else if let Some(place) = installed_packages::record(self.moved, &entry.path()) {
                     return Err(self.leads_back(path, &entry.path(), place, Kind::Python));
                 }
             }
@@ -225,7 +225,8 @@ impl Mirror<'_> {
         meta: &Metadata,
     ) -> Result<Option<Vec<u8>>, MirrorError> {
         let name = place.file_name().unwrap_or_default();
-        let is_record = installed::is_record(name) && meta.len() <= installed::LARGEST_RECORD;
+        let is_record =
+            installed_packages::is_record(name) && meta.len() <= installed_packages::LARGEST_RECORD;
         let folder = place.parent().and_then(Path::file_name);
         let is_script = folder.is_some_and(|folder| SCRIPTS.iter().any(|name| folder == *name));
         if !(is_record || ((is_script || depth <= 1) && meta.len() <= LARGEST_TEXT)) {
@@ -239,7 +240,7 @@ impl Mirror<'_> {
         }
         let moved = self.moved.text(&text);
         if is_record {
-            let places = installed::places(self.moved, name, &text, from.parent().unwrap_or(&from));
+            let places = installed_packages::places(self.moved, name, &text, from.parent().unwrap_or(&from));
             // What is in what is provided too, such as a checkout in a virtual environment, moves with it.
             if let Some(back) = places.into_iter().find(|place| !place.starts_with(path.as_path())) {
                 return Err(self.leads_back(path, place, back, Kind::Python));
@@ -257,7 +258,7 @@ impl Mirror<'_> {
         names: &[OsString],
     ) -> Result<(), MirrorError> {
         let from = self.root.join(place);
-        match installed::build_folder(names) {
+        match installed_packages::build_folder(names) {
             None => Ok(()),
             Some(build @ Build::Cargo) => {
                 // A package that is provided as a whole, such as one of `node_modules`, builds itself.
@@ -267,8 +268,8 @@ impl Mirror<'_> {
                 if is_own { Ok(()) } else { Err(back()) }
             }
             Some(build @ Build::Cmake) => {
-                let cache = from.join(installed::CMAKE_CACHE);
-                let source = fs::read(&cache).ok().and_then(|text| installed::cmake_source(&text));
+                let cache = from.join(installed_packages::CMAKE_CACHE);
+                let source = fs::read(&cache).ok().and_then(|text| installed_packages::cmake_source(&text));
                 let back = source.and_then(|source| self.moved.place(&source));
                 match back.filter(|back| !back.starts_with(path.as_path())) {
                     Some(back) => Err(self.leads_back(path, &cache, back, Kind::Build(build))),
@@ -386,9 +387,4 @@ fn copy(from: &Path, to: &Path, meta: &Metadata) -> io::Result<()> {
         file.set_times(FileTimes::new().set_modified(modified))?;
     }
     Ok(())
-}
-
-/// Whether a name has this ending.
-pub(super) fn ends_with(name: &OsStr, ending: &str) -> bool {
-    name.as_bytes().ends_with(ending.as_bytes())
 }
