@@ -13,6 +13,7 @@ use rayon::prelude::*;
 use crate::base::clock::Timestamp;
 use crate::base::digest::Digest;
 use crate::base::env::Env;
+use crate::cache::Lookup;
 use crate::config::model::{Config, Service, Task, TaskId};
 use crate::git::snapshot::Snapshot;
 use crate::graph::{Graph, NodeId, Role};
@@ -86,31 +87,24 @@ pub enum CachePolicy {
 /// What is known from former runs. Asked from several threads at once.
 pub trait Knowledge: Sync {
     /// What the cache has under a key, and how the task's outputs on disk compare.
-    fn look_up(&self, task: &Task, key: &Digest) -> Found;
+    fn look_up(&self, task: &Task, key: &Digest) -> Lookup<StoredResult>;
     /// What is on record about a task that is a miss with this key.
     fn past(&self, task: &Task, key: &Digest) -> Past;
     /// The digest of the outputs that are on disk now, for a task that is not to be run.
     fn outputs_on_disk(&self, task: &Task) -> Option<Digest>;
 }
 
-/// What the cache has under a key.
+/// A result that is stored, as far as a plan depends on it.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Found {
-    /// A sound entry.
-    Hit {
-        /// When it was stored.
-        at: Timestamp,
-        /// How long the task took then, in milliseconds.
-        took: u64,
-        /// The digest of its outputs.
-        outputs: Digest,
-        /// What is wrong with the outputs on disk.
-        differs: Option<String>,
-    },
-    /// Nothing.
-    Absent,
-    /// Something damaged.
-    Damaged(String),
+pub struct StoredResult {
+    /// When it was stored.
+    pub at: Timestamp,
+    /// How long the task took then, in milliseconds.
+    pub took: u64,
+    /// The digest of its outputs.
+    pub outputs: Digest,
+    /// What is wrong with the outputs on disk.
+    pub differs: Option<String>,
 }
 
 /// What is on record about a task.
@@ -147,13 +141,40 @@ pub struct Planned {
     pub contribution: Option<Contribution>,
 }
 
+/// Why a node is executed, and whether its result may be stored.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Miss {
+    /// The reason.
+    pub reason: Reason,
+    /// The right to store the result, if the node has a key and its results may be stored.
+    pub permit: Option<StorePermit>,
+}
+
+/// The right to store a result under a key. Only a decision grants it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct StorePermit(Digest);
+
+impl StorePermit {
+    /// Returns the key under which the result is stored.
+    pub fn key(&self) -> Digest {
+        self.0
+    }
+}
+
+impl Planned {
+    /// Returns the miss that a hit becomes when its entry or its outputs turn out to be gone.
+    pub fn lost(&self, reason: Reason) -> Miss {
+        Miss { reason, permit: self.key.as_ref().map(|key| StorePermit(key.digest)) }
+    }
+}
+
 /// What is to be done with a node.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Decision {
     /// It passed before; its outputs may have to be restored.
     Hit(Reason),
     /// It is to be executed.
-    Miss(Reason),
+    Miss(Miss),
     /// Its key depends on an output that is not known yet.
     Waits(Reason),
     /// It is not to be run here.
@@ -170,7 +191,8 @@ impl Decision {
     /// Its reason, if it needs one.
     pub fn reason(&self) -> Option<&Reason> {
         match self {
-            Self::Hit(r) | Self::Miss(r) | Self::Waits(r) | Self::Skip(r) | Self::Fail(r) => Some(r),
+            Self::Hit(r) | Self::Waits(r) | Self::Skip(r) | Self::Fail(r) => Some(r),
+            Self::Miss(miss) => Some(&miss.reason),
             Self::Gathers | Self::Context => None,
         }
     }
@@ -244,7 +266,7 @@ pub fn resolve(
         return decided(Decision::Fail(reason), None, None);
     }
     let Some(snapshot) = world.snapshot else {
-        return decided(Decision::Miss(Reason::NoRepository), None, None);
+        return decided(Decision::Miss(Miss { reason: Reason::NoRepository, permit: None }), None, None);
     };
     let waits = node.sources.iter().find(|source| known(**source).is_none());
     let key = waits.is_none().then(|| key_of(world, id, snapshot, known));
@@ -257,8 +279,11 @@ pub fn resolve(
         return decided(Decision::Context, key, contribution);
     }
     let by_key = key.as_ref().filter(|_| task.outputs.is_empty()).map(|key| Contribution::Key(key.digest));
+    let may_store = task.cache && world.policy != CachePolicy::Off;
+    let permit = key.as_ref().filter(|_| may_store).map(|key| StorePermit(key.digest));
+    let miss = |reason| Decision::Miss(Miss { reason, permit });
     if let Some(reason) = always_runs(world.policy, task) {
-        return decided(Decision::Miss(reason), key, by_key);
+        return decided(miss(reason), key, by_key);
     }
     let Some(key) = key else {
         let on =
@@ -266,13 +291,13 @@ pub fn resolve(
         return decided(Decision::Waits(Reason::Waits { on }), None, None);
     };
     let (decision, contribution) = match world.knowledge.look_up(task, &key.digest) {
-        Found::Hit { at, took, outputs, differs } => {
+        Lookup::Hit(StoredResult { at, took, outputs, differs }) => {
             let restores = differs.map(|what| world.mask.text(&what));
             let reason = Reason::Cached { at, took, restores };
             (Decision::Hit(reason), by_key.or(Some(Contribution::Outputs(outputs))))
         }
-        Found::Damaged(what) => (Decision::Miss(Reason::Damaged { what }), by_key),
-        Found::Absent => (Decision::Miss(absent(world, id, &key, snapshot)), by_key),
+        Lookup::Damaged(what) => (miss(Reason::Damaged { what }), by_key),
+        Lookup::Absent => (miss(absent(world, id, &key, snapshot)), by_key),
     };
     decided(decision, Some(key), contribution)
 }

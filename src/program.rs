@@ -57,6 +57,6 @@ impl Program {
     /// exit status of its own; the panic's message has been printed by then.
     pub fn main(self) -> ExitCode {
         let run = std::panic::AssertUnwindSafe(|| cli::main(std::env::args_os(), &self.functions));
-        std::panic::catch_unwind(run).unwrap_or_else(|_| cli::bug())
+        std::panic::catch_unwind(run).unwrap_or_else(|_| cli::report_bug())
     }
 }

@@ -9,24 +9,35 @@ use std::time::{Duration, SystemTime};
 use crate::base::digest::Digest;
 use crate::base::stat::{Moment, Stat};
 use crate::cache::Cache;
-use crate::cache::blob::{self, Depth, Flaw};
-use crate::cache::entry::{Entry, Home, Section};
 use crate::cache::error::CacheError;
-use crate::cache::packed;
+use crate::cache::format::blob::{self, Depth, Flaw};
+use crate::cache::format::compression;
+use crate::cache::format::entry::{Entry, Home, Section};
 use crate::cache::place::{Kind, Place};
 
 /// Uses within this time count as one.
 const USE: Duration = Duration::from_secs(60 * 60);
 
-/// What lies under a key.
+/// The result of looking up a key.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Lookup {
-    /// A sound entry with all its blobs.
-    Hit(Box<Entry>),
-    /// Nothing.
+pub enum Lookup<T = Box<Entry>> {
+    /// An intact entry with all its blobs, or what was asked about it.
+    Hit(T),
+    /// There is no entry.
     Absent,
-    /// Something that can't be believed: which file, and how it is damaged.
+    /// The entry is damaged: which file, and how.
     Damaged(String),
+}
+
+impl<T> Lookup<T> {
+    /// Applies a function to what a hit holds.
+    pub fn map<U>(self, hit: impl FnOnce(T) -> U) -> Lookup<U> {
+        match self {
+            Self::Hit(held) => Lookup::Hit(hit(held)),
+            Self::Absent => Lookup::Absent,
+            Self::Damaged(what) => Lookup::Damaged(what),
+        }
+    }
 }
 
 impl Cache {
@@ -60,7 +71,7 @@ impl Cache {
     /// # Errors
     /// The file can't be removed.
     pub fn forget(&self, key: &Digest) -> Result<(), CacheError> {
-        Ok(super::place::remove(&self.place.file(Kind::Entry, key))?)
+        Ok(crate::cache::place::remove(&self.place.file(Kind::Entry, key))?)
     }
 
     /// The log of the stored run.
@@ -95,7 +106,7 @@ impl Cache {
         match &section.home {
             Home::Inline(encoding, range) => usize::try_from(section.len)
                 .ok()
-                .and_then(|len| packed::unpack(*encoding, &entry.bytes[range.clone()], len))
+                .and_then(|len| compression::unpack(*encoding, &entry.bytes[range.clone()], len))
                 .ok_or_else(|| {
                     let file = Place::shown(Kind::Entry, &entry.key);
                     CacheError::Damaged(format!("{file}: {}", Flaw::Check))

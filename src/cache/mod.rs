@@ -11,33 +11,21 @@
 //! counts on can't go before its entry is there. Reading takes no lock: what vanishes under a reader
 //! is a miss.
 
-mod blob;
-mod collect;
-mod compare;
-mod content;
-mod entry;
 mod error;
-mod fetch;
+mod format;
 mod gc;
-mod install;
 mod lookup;
-mod output_set;
-mod packed;
+mod outputs;
 mod place;
-mod plan;
 mod restore;
 mod secret;
 mod size;
 mod stage;
 mod stats;
 mod store;
-mod table;
 #[cfg(test)]
 mod tests;
-mod transfer;
 mod verify;
-mod walk;
-mod wire;
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
@@ -47,17 +35,17 @@ use crate::base::clock::Clock;
 use crate::base::digest::Digest;
 use crate::base::lock::FileLock;
 use crate::base::path::RepoPath;
+use outputs::table::Table;
 use place::Place;
-use table::Table;
 
-pub use compare::{Extras, OutputState};
-pub use entry::Entry;
 pub use error::CacheError;
+pub use format::entry::Entry;
 pub use gc::GcReport;
 pub use lookup::Lookup;
-pub use output_set::{Content, Output, OutputSet};
-pub use plan::RestoreError;
+pub use outputs::compare::{Extras, OutputState};
+pub use outputs::output_set::{Content, Output, OutputSet};
 pub use restore::Restored;
+pub use restore::plan::RestoreError;
 pub use secret::Forbidden;
 pub use stats::{Stats, TaskStats};
 pub use store::NewEntry;

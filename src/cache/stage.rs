@@ -16,8 +16,8 @@ use crate::base::digest::Digest;
 use crate::base::file::{self, FileError};
 use crate::base::stat::{Moment, Stat};
 use crate::cache::Cache;
-use crate::cache::blob::{self, Name, StageError, Staged};
 use crate::cache::error::CacheError;
+use crate::cache::format::blob::{self, Name, StageError, Staged};
 use crate::cache::place::{self, Kind};
 use crate::cache::secret::{Forbidden, Search};
 

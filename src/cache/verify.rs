@@ -7,8 +7,8 @@ use rayon::iter::{IntoParallelIterator as _, ParallelIterator as _};
 use crate::base::digest::Digest;
 use crate::base::lock::FileLock;
 use crate::cache::Cache;
-use crate::cache::blob::{self, Depth, Flaw};
 use crate::cache::error::CacheError;
+use crate::cache::format::blob::{self, Depth, Flaw};
 use crate::cache::place::{self, Kind, Place};
 
 /// What to do about damage.

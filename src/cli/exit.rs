@@ -30,7 +30,7 @@ impl From<Verdict> for End {
 }
 
 /// The exit status of an end.
-pub fn status(end: &Result<End, Failure>) -> u8 {
+pub fn exit_status(end: &Result<End, Failure>) -> u8 {
     match end {
         Ok(End::Passed) => 0,
         Ok(End::Failed) => 1,

@@ -9,7 +9,7 @@ use crate::cache::CacheError;
 use crate::config::diagnostic::Diagnostics;
 use crate::engine::prepare::PrepareError;
 use crate::engine::prepare::sharding::ShardingError;
-use crate::engine::report::baseline::Unreadable;
+use crate::engine::report::baseline::UnreadableBaseline;
 use crate::gate::error::GateError;
 use crate::git::{Form, GitError, NoBase};
 use crate::history::runs::RunsError;
@@ -52,7 +52,7 @@ pub enum Failure {
     NoCommit(GitError),
     /// A committed baseline is broken.
     #[error(transparent)]
-    Baseline(#[from] Unreadable),
+    Baseline(#[from] UnreadableBaseline),
     /// The cache failed.
     #[error(transparent)]
     Cache(#[from] CacheError),
@@ -82,7 +82,7 @@ pub enum Failure {
     Runs(#[from] RunsError),
     /// There is no verdict to explain.
     #[error(transparent)]
-    NoVerdict(#[from] GateUnknown),
+    NoVerdict(#[from] NoVerdictError),
     /// A plan can't be split into shards.
     #[error(transparent)]
     Sharding(ShardingError),
@@ -166,10 +166,10 @@ impl From<GateError> for Failure {
 
 /// Why there is nothing to explain.
 #[derive(Debug, thiserror::Error)]
-pub enum GateUnknown {
+pub enum NoVerdictError {
     /// No gate has the name.
     #[error("no gate is named `{name}`")]
-    Name {
+    UnknownGate {
         /// The name as it was given.
         name: String,
         /// What to do.
@@ -177,18 +177,18 @@ pub enum GateUnknown {
     },
     /// No record has a verdict of it.
     #[error("no recorded run judged `{name}`")]
-    Unjudged {
+    NeverJudged {
         /// The gate.
         name: String,
     },
 }
 
-impl GateUnknown {
+impl NoVerdictError {
     /// What to do.
     pub fn hint(&self) -> String {
         match self {
-            Self::Name { hint, .. } => hint.clone(),
-            Self::Unjudged { name } => {
+            Self::UnknownGate { hint, .. } => hint.clone(),
+            Self::NeverJudged { name } => {
                 let quoted = shlex::try_quote(name).unwrap_or_default();
                 format!(
                     "run it: xtask run {quoted}; what `xtask merge-runs` judges it prints itself, and no run has it on record"
@@ -287,7 +287,7 @@ pub fn hint(failure: &Failure, meant: Option<&str>) -> Option<String> {
         }
         Failure::Git(GitError::NoBase { why, fetch, .. }) => Some(base_hint(fetch, *why, &AFFECTED)),
         Failure::NoCommit(GitError::NoBase { why, fetch, .. }) => Some(base_hint(fetch, *why, &SHOW)),
-        Failure::Baseline(Unreadable { path, .. }) => {
+        Failure::Baseline(UnreadableBaseline { path, .. }) => {
             Some(format!("write it anew, and commit it there: xtask baseline write {path}"))
         }
         Failure::Sonar(SonarError::Refused { .. }) => Some(format!(
@@ -341,20 +341,22 @@ fn shell_word(word: &str) -> String {
 }
 
 /// How the caller does without the usual base.
-struct Way {
+struct BaseAdvice {
     /// By naming another.
     another: &'static str,
     /// Where there is no commit.
     unborn: &'static str,
 }
 
-const AFFECTED: Way =
-    Way { another: "--affected=BRANCH", unborn: "commit something; without `--affected` all tasks are run" };
-const SHOW: Way =
-    Way { another: "xtask baseline show REV", unborn: "commit something, and run a gate for it" };
+const AFFECTED: BaseAdvice = BaseAdvice {
+    another: "--affected=BRANCH",
+    unborn: "commit something; without `--affected` all tasks are run",
+};
+const SHOW: BaseAdvice =
+    BaseAdvice { another: "xtask baseline show REV", unborn: "commit something, and run a gate for it" };
 
 /// How to get a base to compare with.
-fn base_hint(fetch: &str, why: NoBase, way: &Way) -> String {
+fn base_hint(fetch: &str, why: NoBase, way: &BaseAdvice) -> String {
     match why {
         NoBase::Shallow => format!("fetch the history: git fetch --unshallow {fetch}"),
         NoBase::Unknown => format!("name another: {}; or fetch it: git fetch {fetch}", way.another),

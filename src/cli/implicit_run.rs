@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 /// Global options that take a value, for finding the first word of a command line.
-const WITH_VALUE: &[&str] = &["--color", "--directory", "-C"];
+const GLOBAL_OPTIONS: &[&str] = &["--color", "--directory", "-C"];
 
 /// The command that is one only in front of its actions.
 pub const CI: &str = "ci";
@@ -13,7 +13,7 @@ pub const CI: &str = "ci";
 /// The words of a command line with `run` put in front of the first word if that is no command, so
 /// that `xtask ci` is `xtask run ci`. As a cargo subcommand the program gets its own name as the
 /// first argument, which is dropped.
-pub fn with_run(mut words: Vec<OsString>, commands: &[String]) -> Vec<OsString> {
+pub fn insert_run(mut words: Vec<OsString>, commands: &[String]) -> Vec<OsString> {
     let program = words.first().map(PathBuf::from).unwrap_or_default();
     if program.file_stem().is_some_and(|name| name == "cargo-xtask")
         && words.get(1).is_some_and(|w| w == "xtask")
@@ -22,7 +22,7 @@ pub fn with_run(mut words: Vec<OsString>, commands: &[String]) -> Vec<OsString> 
     }
     let mut at = 1;
     while let Some(word) = words.get(at).and_then(|word| word.to_str()) {
-        let global = WITH_VALUE.contains(&word);
+        let global = GLOBAL_OPTIONS.contains(&word);
         let joined = word.starts_with("--color=") || word.starts_with("--directory=");
         let joined = joined || word.starts_with("-C") && word.len() > 2;
         if !global && !joined {
@@ -44,7 +44,7 @@ pub fn with_run(mut words: Vec<OsString>, commands: &[String]) -> Vec<OsString> 
 }
 
 /// The first name in words that [`with_run`] made a run of; `None` if they are of a command.
-pub fn first_name(typed: &[OsString], words: &[OsString]) -> Option<String> {
+pub fn implicit_task(typed: &[OsString], words: &[OsString]) -> Option<String> {
     let at = words.iter().position(|word| word == "run")?;
     let rest = &words[at + 1..];
     let before = typed.len().checked_sub(rest.len() + 1)?;
@@ -80,7 +80,7 @@ mod tests {
         for (line, expected) in cases {
             let words = line.split(' ').map(Into::into).collect();
             let got: Vec<String> =
-                with_run(words, &commands).into_iter().map(|word| word.into_string().unwrap()).collect();
+                insert_run(words, &commands).into_iter().map(|word| word.into_string().unwrap()).collect();
             assert_eq!(got.join(" "), expected, "{line}");
         }
     }

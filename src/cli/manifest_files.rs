@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use crate::base::file::{self, Durability, FileError};
-use crate::cli::ci::service::make_folder;
+use crate::cli::ci::service::make_report_folder;
 use crate::cli::failure::Failure;
 use crate::cli::session::Session;
 use crate::git::Repository;
@@ -15,24 +15,24 @@ use crate::manifest::{Keys, Manifest};
 ///
 /// # Errors
 /// There is none, or it can't be read.
-pub fn named(session: &Session, name: &str) -> Result<Manifest, Failure> {
-    let path = session.path(Path::new(name));
+pub fn find(session: &Session, name: &str) -> Result<Manifest, Failure> {
+    let path = session.resolve(Path::new(name));
     if path.is_file() {
-        return of_file(&path);
+        return load_file(&path);
     }
     let Some(repository) = Repository::discover(&session.dir, &session.env)? else {
-        return of_file(&path);
+        return load_file(&path);
     };
     let runs = Runs::new(&repository.common_dir().join("xtask"));
-    let id = match before_last(name) {
+    let id = match runs_back(name) {
         Some(number) => runs.before_last(number)?,
         None => runs.find(name)?,
     };
-    of_run(&runs, &id)
+    load_run(&runs, &id)
 }
 
 /// The manifest of a run that is on record.
-fn of_run(runs: &Runs, id: &str) -> Result<Manifest, Failure> {
+fn load_run(runs: &Runs, id: &str) -> Result<Manifest, Failure> {
     let name = format!("the manifest of {id}");
     let mut manifest = decode(&runs.manifest(id)?, Path::new(&name))?;
     if let Some(keys) = &manifest.keys {
@@ -47,7 +47,7 @@ fn of_run(runs: &Runs, id: &str) -> Result<Manifest, Failure> {
 ///
 /// # Errors
 /// It is not there or is none.
-pub fn of_file(path: &Path) -> Result<Manifest, Failure> {
+pub fn load_file(path: &Path) -> Result<Manifest, Failure> {
     let missing = || FileError::of("read", path)(std::io::ErrorKind::NotFound.into());
     let bytes = file::read(path)?.ok_or_else(missing)?;
     decode(&bytes, path)
@@ -59,7 +59,7 @@ fn decode(bytes: &[u8], path: &Path) -> Result<Manifest, Failure> {
 }
 
 /// The number of `last~2`; 0 of `last`.
-fn before_last(name: &str) -> Option<usize> {
+fn runs_back(name: &str) -> Option<usize> {
     match name.strip_prefix("last")? {
         "" => Some(0),
         rest => rest.strip_prefix('~')?.parse().ok(),
@@ -71,7 +71,7 @@ fn before_last(name: &str) -> Option<usize> {
 /// # Errors
 /// The run has none, or the file can't be written.
 pub fn copy(session: &Session, state: &Path, run: &str, path: &Path) -> Result<(), Failure> {
-    write(session, path, &of_run(&Runs::new(state), run)?.encode())
+    write(session, path, &load_run(&Runs::new(state), run)?.encode())
 }
 
 /// Writes a manifest to a file of the caller's, whose folder is made.
@@ -79,9 +79,9 @@ pub fn copy(session: &Session, state: &Path, run: &str, path: &Path) -> Result<(
 /// # Errors
 /// It can't be written.
 pub fn write(session: &Session, path: &Path, json: &[u8]) -> Result<(), Failure> {
-    let path = session.path(path);
+    let path = session.resolve(path);
     let folder = path.parent().unwrap_or(Path::new("."));
-    make_folder(folder)?;
+    make_report_folder(folder)?;
     let mut bytes = json.to_vec();
     bytes.push(b'\n');
     Ok(file::write(&path, &bytes, folder, Durability::Relaxed)?)
@@ -96,7 +96,7 @@ mod tests {
         let cases =
             [("last", Some(0)), ("last~0", Some(0)), ("last~3", Some(3)), ("last~x", None), ("2026", None)];
         for (name, expected) in cases {
-            assert_eq!(before_last(name), expected, "{name}");
+            assert_eq!(runs_back(name), expected, "{name}");
         }
     }
 }

@@ -83,7 +83,7 @@ Exit status: 0 passed · 1 a task or a gate failed · 2 usage · 3 tasks.toml is
 pub struct Cli {
     /// What applies to all commands.
     #[command(flatten)]
-    pub global: Global,
+    pub global: GlobalArgs,
     /// What to do; lists the tasks if it is left out.
     #[command(subcommand)]
     pub command: Option<Command>,
@@ -91,7 +91,7 @@ pub struct Cli {
 
 /// What applies to all commands.
 #[derive(Args, Debug, Clone)]
-pub struct Global {
+pub struct GlobalArgs {
     /// Colour the output
     #[arg(long, value_enum, default_value_t, global = true, value_name = "WHEN")]
     pub color: Color,
@@ -261,8 +261,8 @@ pub fn main(words: impl IntoIterator<Item = OsString>, functions: &Functions) ->
     let command = Cli::command();
     let names: Vec<String> = command.get_subcommands().map(|command| command.get_name().to_owned()).collect();
     let typed: Vec<OsString> = words.into_iter().collect();
-    let words = implicit_run::with_run(typed.clone(), &names);
-    let first = implicit_run::first_name(&typed, &words);
+    let words = implicit_run::insert_run(typed.clone(), &names);
+    let first = implicit_run::implicit_task(&typed, &words);
     let parsed = command.try_get_matches_from(words).and_then(|matches| Cli::from_arg_matches(&matches));
     let cli = match parsed {
         Ok(cli) => cli,
@@ -276,22 +276,22 @@ pub fn main(words: impl IntoIterator<Item = OsString>, functions: &Functions) ->
     // A folder that was named is made whole, so that it can be found below the repository's top.
     let session = Session { dir: session.dir.canonicalize().unwrap_or(session.dir), ..session };
     if let Some(Command::Task { name, args }) = &cli.command {
-        return functions.get(name).map_or_else(bug, |function| called(function, args));
+        return functions.get(name).map_or_else(report_bug, |function| call_function(function, args));
     }
     if !matches!(cli.command, Some(Command::Trace { .. })) {
         crate::process::session::write_from_background();
     }
     crate::process::file_limit::survive();
-    let end = perform(&session, cli.command);
+    let end = run_command(&session, cli.command);
     if let Err(failure) = &end {
-        let meant = first.as_deref().and_then(|first| meant_command(failure, first, &names));
-        session.tell(&describe(failure, meant, session.paint_err()));
+        let meant = first.as_deref().and_then(|first| intended_command(failure, first, &names));
+        session.eprint(&describe(failure, meant, session.paint_err()));
     }
-    ExitCode::from(exit::status(&end))
+    ExitCode::from(exit::exit_status(&end))
 }
 
 /// What a function came to, as any program tells it.
-fn called(function: &dyn Fn(&[String]) -> Outcome, args: &[String]) -> ExitCode {
+fn call_function(function: &dyn Fn(&[String]) -> Outcome, args: &[String]) -> ExitCode {
     let run = std::panic::AssertUnwindSafe(|| function(args));
     match std::panic::catch_unwind(run) {
         Ok(Ok(())) => ExitCode::SUCCESS,
@@ -311,39 +311,39 @@ fn called(function: &dyn Fn(&[String]) -> Outcome, args: &[String]) -> ExitCode 
 }
 
 /// What a panic ends with.
-pub fn bug() -> ExitCode {
+pub fn report_bug() -> ExitCode {
     let text = "error: this is a bug in taskgate; please report it with the lines above\n";
     let _ = std::io::stderr().lock().write_all(text.as_bytes());
     ExitCode::from(70)
 }
 
-fn perform(session: &Session, command: Option<Command>) -> Result<End, Failure> {
+fn run_command(session: &Session, command: Option<Command>) -> Result<End, Failure> {
     match command {
-        None => list::perform(session),
-        Some(Command::Run(args)) if args.dry_run => plan::perform(session, &dry_run(args)?),
-        Some(Command::Run(args)) => run::perform(session, &args),
-        Some(Command::Watch(args)) => watch::perform(session, args),
-        Some(Command::Plan(args)) => plan::perform(session, &args),
-        Some(Command::Why(args)) => why::perform(session, &args),
-        Some(Command::Graph(args)) => graph::perform(session, &args),
-        Some(Command::Fix(args)) => fix::perform(session, &args),
-        Some(Command::Audit(args)) => audit::perform(session, &args),
-        Some(Command::Log(args)) => log::perform(session, &args),
-        Some(Command::ExplainGate(args)) => explain_gate::perform(session, &args),
-        Some(Command::DiffRun(args)) => diff_run::perform(session, &args),
-        Some(Command::MergeRuns(args)) => merge_runs::perform(session, &args),
-        Some(Command::Gate(args)) => gate::perform(session, &args),
-        Some(Command::Hooks(args)) => install::perform(session, &args),
-        Some(Command::Hook(args)) => hook::perform(session, &args),
-        Some(Command::Ci(args)) => files::perform(session, args),
-        Some(Command::Init(args)) => init::perform(session, args),
-        Some(Command::Doctor(args)) => doctor::perform(session, &args),
-        Some(Command::Baseline(args)) => baseline::perform(session, &args),
-        Some(Command::Sonar(args)) => sonar::perform(session, &args),
-        Some(Command::Cache(args)) => cache::perform(session, args.action),
-        Some(Command::Schema) => schema::perform(session),
-        Some(Command::Completions(args)) => completions::perform(session, args),
-        Some(Command::Complete(args)) => completions::answer(session, args, Cli::command()),
+        None => list::run(session),
+        Some(Command::Run(args)) if args.dry_run => plan::run(session, &dry_run(args)?),
+        Some(Command::Run(args)) => run::run(session, &args),
+        Some(Command::Watch(args)) => watch::run(session, args),
+        Some(Command::Plan(args)) => plan::run(session, &args),
+        Some(Command::Why(args)) => why::run(session, &args),
+        Some(Command::Graph(args)) => graph::run(session, &args),
+        Some(Command::Fix(args)) => fix::run(session, &args),
+        Some(Command::Audit(args)) => audit::run(session, &args),
+        Some(Command::Log(args)) => log::run(session, &args),
+        Some(Command::ExplainGate(args)) => explain_gate::run(session, &args),
+        Some(Command::DiffRun(args)) => diff_run::run(session, &args),
+        Some(Command::MergeRuns(args)) => merge_runs::run(session, &args),
+        Some(Command::Gate(args)) => gate::run(session, &args),
+        Some(Command::Hooks(args)) => install::run(session, &args),
+        Some(Command::Hook(args)) => hook::run(session, &args),
+        Some(Command::Ci(args)) => files::run(session, args),
+        Some(Command::Init(args)) => init::run(session, args),
+        Some(Command::Doctor(args)) => doctor::run(session, &args),
+        Some(Command::Baseline(args)) => baseline::run(session, &args),
+        Some(Command::Sonar(args)) => sonar::run(session, &args),
+        Some(Command::Cache(args)) => cache::run(session, args.action),
+        Some(Command::Schema) => schema::run(session),
+        Some(Command::Completions(args)) => completions::run(session, args),
+        Some(Command::Complete(args)) => completions::print_candidates(session, args, Cli::command()),
         Some(Command::Guard { run }) => {
             crate::process::guard::guard_main(&run);
             Ok(End::Passed)
@@ -351,7 +351,7 @@ fn perform(session: &Session, command: Option<Command>) -> Result<End, Failure> 
         // It was called before anything else was looked at.
         Some(Command::Task { .. }) => Ok(End::Passed),
         Some(Command::Trace { all_stops, below, report, command }) => {
-            trace::perform(session, &report, &command, all_stops, below)
+            trace::run_traced(session, &report, &command, all_stops, below)
         }
     }
 }
@@ -378,7 +378,7 @@ fn dry_run(args: RunArgs) -> Result<PlanArgs, Failure> {
 }
 
 /// The command that was probably meant by the first word, which is the name of no task.
-fn meant_command<'n>(failure: &Failure, first: &str, commands: &'n [String]) -> Option<&'n str> {
+fn intended_command<'n>(failure: &Failure, first: &str, commands: &'n [String]) -> Option<&'n str> {
     let Failure::Select(SelectError::Unknown { name, .. }) = failure else { return None };
     let open = commands.iter().map(String::as_str).filter(|command| !command.starts_with('_'));
     (name == first).then(|| name::nearest(first, open)).flatten()

@@ -14,7 +14,7 @@ use crate::cli::failure::Failure;
 use crate::config::include::{self, FILE, Library, Listed, LoadError};
 use crate::config::model::Config;
 use crate::engine::location::{RunLocation, Tree};
-use crate::engine::report::baseline::Line;
+use crate::engine::report::baseline::TreeOrigin;
 use crate::gate::definition;
 use crate::git::snapshot::Mode;
 use crate::git::{Commit, Repository, browse};
@@ -43,7 +43,7 @@ impl Project {
         let (root, base) = match &repository {
             Some(repository) => {
                 let root = repository.work_dir().to_owned();
-                let outermost = candidates(&root, dir).into_iter().rev().find(|base| has_file(&root, base));
+                let outermost = folders_up(&root, dir).into_iter().rev().find(|base| has_file(&root, base));
                 (root, outermost)
             }
             None => match dir.ancestors().find(|folder| folder.join(FILE).is_file()) {
@@ -51,9 +51,9 @@ impl Project {
                 None => (dir.to_owned(), None),
             },
         };
-        let no_config = || Failure::NoConfig { folder: place(dir, &root) };
+        let no_config = || Failure::NoConfig { folder: searched_folders(dir, &root) };
         let base = base.ok_or_else(no_config)?;
-        let files = WorkFiles { root: &root, repository: repository.as_ref() };
+        let files = WorkTreeFiles { root: &root, repository: repository.as_ref() };
         let loaded = include::load(&files, &base.child(FILE.as_bytes())).map_err(|error| match error {
             LoadError::Wrong(diagnostics) => Failure::Config(diagnostics),
             LoadError::Tree(error) => error,
@@ -67,7 +67,7 @@ impl Project {
     ///
     /// # Errors
     /// The commit has no tasks.toml, or a wrong one.
-    pub fn at(&self, commit: &Commit) -> Result<Config, Failure> {
+    pub fn config_at(&self, commit: &Commit) -> Result<Config, Failure> {
         let repository = self.repository()?;
         let folders = [RepoPath::top(), self.config.base.clone()];
         let config = definition::of_tree(repository, &commit.tree, &folders, &commit.id[..10])?;
@@ -89,7 +89,7 @@ impl Project {
             root: &self.root,
             state: self.state(),
             env,
-            line: self.repository.as_ref().map(|repository| Line { repository, commit: None }),
+            origin: self.repository.as_ref().map(|repository| TreeOrigin { repository, commit: None }),
             hold: None,
             access: None,
         }
@@ -110,19 +110,19 @@ impl Project {
 }
 
 /// The files of a work tree.
-struct WorkFiles<'a> {
+struct WorkTreeFiles<'a> {
     root: &'a Path,
     repository: Option<&'a Repository>,
 }
 
-impl WorkFiles<'_> {
+impl WorkTreeFiles<'_> {
     /// A file that a sparse checkout leaves out: its tasks are there all the same.
     fn left_out(&self, path: &RepoPath) -> Result<Option<(Mode, Vec<u8>)>, Failure> {
         Ok(self.repository.map(|repository| repository.left_out(path)).transpose()?.flatten())
     }
 }
 
-impl Library for WorkFiles<'_> {
+impl Library for WorkTreeFiles<'_> {
     type Error = Failure;
 
     fn list(&self, folder: &RepoPath) -> Result<Vec<Listed>, Failure> {
@@ -180,13 +180,13 @@ impl Library for WorkFiles<'_> {
 
 /// The folders in which a tasks.toml counts for a caller in `dir`, the outermost first.
 pub fn definition_folders(root: &Path, dir: &Path) -> Vec<RepoPath> {
-    let mut folders = candidates(root, dir);
+    let mut folders = folders_up(root, dir);
     folders.reverse();
     folders
 }
 
 /// The folders from `dir` up to `root`, as paths of the repository.
-fn candidates(root: &Path, dir: &Path) -> Vec<RepoPath> {
+fn folders_up(root: &Path, dir: &Path) -> Vec<RepoPath> {
     use std::os::unix::ffi::OsStrExt as _;
     let inside = dir.strip_prefix(root).unwrap_or(Path::new(""));
     inside.ancestors().map(|folder| RepoPath::from_git(folder.as_os_str().as_bytes())).collect()
@@ -196,7 +196,7 @@ fn has_file(root: &Path, base: &RepoPath) -> bool {
     base.child(FILE.as_bytes()).under(root).is_file()
 }
 
-fn place(dir: &Path, root: &Path) -> String {
+fn searched_folders(dir: &Path, root: &Path) -> String {
     if dir == root {
         dir.display().to_string()
     } else {

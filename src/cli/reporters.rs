@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use clap::{Args, ValueEnum};
 
 use crate::base::clock::Clock;
-use crate::cli::ci::service::{Ci, Spoken, make_folder};
+use crate::cli::ci::service::{CiChoice, CiOutput, make_report_folder};
 use crate::cli::failure::Failure;
 use crate::cli::session::Session;
 use crate::engine::run::emitter::{Emitter, Unwritten, unwritten};
@@ -48,7 +48,7 @@ pub struct ReporterOptions {
     pub format: Format,
     /// For which CI service to write it [default: the one that this runs in]
     #[arg(long, value_enum, default_value = "auto", hide_default_value = true, value_name = "SERVICE")]
-    pub ci: Ci,
+    pub ci: CiChoice,
     /// Write a `JUnit` report
     #[arg(long, value_name = "FILE")]
     pub junit: Option<PathBuf>,
@@ -86,24 +86,24 @@ impl ReporterOptions {
         if is_json {
             reporters.add(Box::new(Json::new(std::io::stdout())), "standard output");
         }
-        match self.ci.spoken(session, is_json)? {
+        match self.ci.output(session, is_json)? {
             // The voice may name a file, which is to be there by then.
             Some(spoken) => {
                 spoken.add_files(session, &mut reporters)?;
-                reporters.add(self.in_ci(session, &spoken)?, "standard error");
+                reporters.add(self.for_ci(session, &spoken)?, "standard error");
             }
             None if is_json => {}
             None => reporters.add(self.for_people(session), "standard error"),
         }
         if let Some(path) = &self.summary {
-            let summary = SummaryFile::new(report(session, path)?, Mode::Replace);
+            let summary = SummaryFile::new(prepare_report_path(session, path)?, Mode::Replace);
             reporters.add(Box::new(summary), "the summary");
         }
         if let Some(path) = &self.junit {
-            reporters.add(Box::new(Junit::new(report(session, path)?)), "the JUnit report");
+            reporters.add(Box::new(Junit::new(prepare_report_path(session, path)?)), "the JUnit report");
         }
         if let Some(path) = &self.trace {
-            reporters.add(Box::new(Trace::new(report(session, path)?)), "the trace");
+            reporters.add(Box::new(Trace::new(prepare_report_path(session, path)?)), "the trace");
         }
         let trouble = Unwritten::default();
         if let Some(state) = state {
@@ -119,7 +119,7 @@ impl ReporterOptions {
     }
 
     /// Commands for a CI service are read from both streams; in one they keep their order.
-    fn in_ci(&self, session: &Session, spoken: &Spoken) -> Result<Box<dyn Reporter>, Failure> {
+    fn for_ci(&self, session: &Session, spoken: &CiOutput) -> Result<Box<dyn Reporter>, Failure> {
         let to = (std::io::stderr(), session.paint_err(), self.output);
         Ok(Box::new(CiVoice::new(to, spoken.dialect()?, spoken.site())))
     }
@@ -182,7 +182,7 @@ impl<'a> GateReporters<'a> {
     }
 
     /// One with these voices.
-    pub fn with(self, options: ReporterOptions) -> Self {
+    pub fn with_options(self, options: ReporterOptions) -> Self {
         Self { options, ..self }
     }
 
@@ -207,7 +207,7 @@ impl GateObserver for GateReporters<'_> {
 
     fn note(&self, text: &str) {
         let lines = Lines { paint: self.session.paint_err(), width: 0 };
-        self.session.tell(&format!("{}\n", lines.notice(Level::Note, text)));
+        self.session.eprint(&format!("{}\n", lines.notice(Level::Note, text)));
     }
 }
 
@@ -215,10 +215,10 @@ impl GateObserver for GateReporters<'_> {
 ///
 /// # Errors
 /// The folder can't be made.
-pub fn report(session: &Session, path: &Path) -> Result<PathBuf, Failure> {
-    let path = session.path(path);
+pub fn prepare_report_path(session: &Session, path: &Path) -> Result<PathBuf, Failure> {
+    let path = session.resolve(path);
     if let Some(folder) = path.parent() {
-        make_folder(folder)?;
+        make_report_folder(folder)?;
     }
     Ok(path)
 }

@@ -49,13 +49,13 @@ impl Session {
     }
 
     /// Writes a message to standard error.
-    pub fn tell(&self, text: &str) {
+    pub fn eprint(&self, text: &str) {
         // Where even this fails there is nobody left to tell.
         let _ = std::io::stderr().lock().write_all(text.as_bytes());
     }
 
     /// `path` as the caller means it.
-    pub fn path(&self, path: &Path) -> PathBuf {
+    pub fn resolve(&self, path: &Path) -> PathBuf {
         self.dir.join(path)
     }
 

@@ -14,7 +14,7 @@ use crate::cli::session::Session;
 ///
 /// # Errors
 /// It can't be started, or the report can't be written.
-pub fn perform(
+pub fn run_traced(
     session: &Session,
     report: &Path,
     command: &[OsString],
@@ -27,12 +27,12 @@ pub fn perform(
     let outcome = open_trace::trace(command, &options).map_err(failed)?;
     if let Some(error) = &outcome.exec_error {
         let program = command[0].display();
-        session.tell(&match error.kind() {
+        session.eprint(&match error.kind() {
             io::ErrorKind::NotFound => format!("error: there is no program `{program}`\n"),
             _ => format!("error: can't run `{program}`: {error}\n"),
         });
     }
     let failed = |source| Failure::System { attempt: "write the trace".to_owned(), source };
-    outcome.trace.store(&session.path(report)).map_err(failed)?;
+    outcome.trace.store(&session.resolve(report)).map_err(failed)?;
     Ok(End::As(signals::end_as(outcome.status)))
 }

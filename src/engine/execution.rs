@@ -7,9 +7,8 @@ use std::time::Duration;
 use crate::base::path::RepoPath;
 use crate::config::model::{Command, Task};
 use crate::engine::context::Context;
-use crate::engine::report::finished;
-use crate::engine::report::leftovers::Leftovers;
-use crate::engine::report::reports::{self, Library, Told};
+use crate::engine::report::reader::{self, ReportReader, TaskReports};
+use crate::engine::report::stale::StaleReports;
 use crate::engine::sandbox::SandboxError;
 use crate::engine::sandbox::workdir::{self, Workplace};
 use crate::engine::services::ports::Ports;
@@ -49,10 +48,10 @@ pub struct Execution {
     pub failed_logs: Vec<Log>,
     /// Whether it passed its `slow-after`.
     pub is_slow: bool,
-    /// What is told of its reports, as far as they are there.
+    /// The summary of its reports, as far as they exist.
     pub reported: Option<Box<Reported>>,
-    /// What they say, for gates; none of it if no gate asks, but where it was read.
-    pub told: Option<Told>,
+    /// What its reports say; without the facts if no gate asks for them.
+    pub reports: Option<TaskReports>,
     /// Of a gate: why its verdict is what it is.
     pub evidence: Option<Box<Evidence>>,
     /// Why it is unknown whether a pass is one of the gate's tree alone. Such a pass is not stored.
@@ -71,7 +70,7 @@ impl Execution {
             failed_logs: Vec::new(),
             is_slow: false,
             reported: None,
-            told: None,
+            reports: None,
             evidence: None,
             unsure: None,
         }
@@ -91,7 +90,7 @@ impl Execution {
 pub fn execute(context: &Context<'_>, id: NodeId, reason: &Reason) -> Execution {
     let task = context.world.config.task(context.world.graph.node(id).task);
     let mut execution = Execution::begun(context.emitter.millis());
-    let mut leftovers = Leftovers::of(context, task);
+    let mut stale_reports = StaleReports::new(context, task);
     let mut gated = context.location.access.map(|access| GatedAttempts::new(context, id, access));
     let mut is_repeated = false;
     let workplace = loop {
@@ -110,7 +109,7 @@ pub fn execute(context: &Context<'_>, id: NodeId, reason: &Reason) -> Execution 
             None => Workplace::of(context, id),
         };
         if let Ok(workplace) = &workplace {
-            leftovers.clear(workplace.root());
+            stale_reports.prepare(workplace.root());
         }
         if let Some(gated) = &mut gated {
             gated.begin();
@@ -118,7 +117,7 @@ pub fn execute(context: &Context<'_>, id: NodeId, reason: &Reason) -> Execution 
         let gate = gated.as_ref();
         let (mut ended, log) = match &workplace {
             Ok(workplace) => {
-                attempt_once(context, id, (task, workplace), attempt, gate, &mut execution.is_slow)
+                attempt_once(context, id, task, workplace, attempt, gate, &mut execution.is_slow)
             }
             Err(SandboxError::Stopped) => (Ended::Stopped, Log::default()),
             Err(error) => (Ended::NotStarted { why: error.to_string() }, Log::default()),
@@ -130,7 +129,7 @@ pub fn execute(context: &Context<'_>, id: NodeId, reason: &Reason) -> Execution 
             let ruling = gated.rule(workplace.root(), &ended);
             is_repeated = matches!(ruling, Ruling::Again(_));
             if is_repeated {
-                leftovers.note(workplace.root());
+                stale_reports.record_written(workplace.root());
                 continue;
             }
             if let Ruling::Opened(files) = ruling {
@@ -149,7 +148,7 @@ pub fn execute(context: &Context<'_>, id: NodeId, reason: &Reason) -> Execution 
             break workplace;
         }
         if let Ok(workplace) = &workplace {
-            leftovers.note(workplace.root());
+            stale_reports.record_written(workplace.root());
         }
         let ended = execution.ended.clone();
         context.emitter.emit(What::TaskRetries { task: task.name.clone(), attempt, ended });
@@ -159,14 +158,14 @@ pub fn execute(context: &Context<'_>, id: NodeId, reason: &Reason) -> Execution 
     // Where there was no place for the attempt, there is nothing to be cleaned up.
     if let Ok(workplace) = workplace {
         if let Some(command) = &task.finally {
-            finish(context, (task, &workplace), command);
+            finish(context, task, &workplace, command);
         }
         if !task.reports.is_empty() && context.options.audit_collector().is_none() {
-            leftovers.note(workplace.root());
-            look_at_reports(context, id, (&leftovers, workplace.root()), &mut execution);
+            stale_reports.record_written(workplace.root());
+            read_reports(context, id, &stale_reports, workplace.root(), &mut execution);
         }
         execution.ended = workplace.leave(context, id, execution.ended);
-        leftovers.remember(&execution.ended);
+        stale_reports.save(&execution.ended);
     }
     execution
 }
@@ -176,38 +175,39 @@ fn left_out(context: &Context<'_>, task: &Task) -> Option<RepoPath> {
     if task.cwd.is_top() || task.cwd.under(context.location.root).exists() {
         return None;
     }
-    let snapshot = context.snapshot()?;
+    let snapshot = context.tree.snapshot()?;
     snapshot.within(&task.cwd).iter().any(|entry| entry.absent).then(|| task.cwd.clone())
 }
 
-/// Reads the reports that the last attempt wrote, at `place`, where it ran. A task that passed without
-/// them has not passed.
-fn look_at_reports(
+/// Reads the reports that the last attempt wrote in `workdir`. A task without valid reports fails.
+fn read_reports(
     context: &Context<'_>,
     id: NodeId,
-    (leftovers, place): (&Leftovers<'_>, &Path),
+    stale_reports: &StaleReports<'_>,
+    workdir: &Path,
     execution: &mut Execution,
 ) {
     let task = context.world.config.task(context.world.graph.node(id).task);
-    let snapshot = context.snapshot();
-    let library = Library { place, ..finished::library(context, snapshot.as_deref()) };
-    let is_stale = |path: &RepoPath| leftovers.is_stale(path, place);
-    match library.read(task, Some(&is_stale)) {
-        Ok(mut told) => {
-            execution.reported = Some(Box::new(reports::summary(&told.facts)));
-            if !context.shelf.wants(id) {
-                told.facts = Facts::default();
+    let snapshot = context.tree.snapshot();
+    let root = context.location.root;
+    let reader = ReportReader { root, workdir, snapshot: snapshot.as_deref(), mask: &context.secrets.mask };
+    let is_stale = |path: &RepoPath| stale_reports.is_stale(path, workdir);
+    match reader.read(task, Some(&is_stale)) {
+        Ok(mut reports) => {
+            execution.reported = Some(Box::new(reader::summary(&reports.facts)));
+            if !context.report_store.is_wanted(id) {
+                reports.facts = Facts::default();
             }
-            execution.told = Some(told);
+            execution.reports = Some(reports);
         }
         Err(error) if execution.ended.is_pass() => {
             execution.ended = error.ended(&context.secrets.mask);
         }
-        // It failed anyway, perhaps before it had all to report. The tests that failed are reported.
+        // The task failed anyway, perhaps before it had written all reports.
         Err(_) => {
-            let facts = library.read_what_is_there(task, &is_stale);
+            let facts = reader.read_available(task, &is_stale);
             if facts != Facts::default() {
-                execution.reported = Some(Box::new(reports::summary(&facts)));
+                execution.reported = Some(Box::new(reader::summary(&facts)));
             }
         }
     }
@@ -216,7 +216,8 @@ fn look_at_reports(
 fn attempt_once(
     context: &Context<'_>,
     id: NodeId,
-    (task, workplace): (&Task, &Workplace),
+    task: &Task,
+    workplace: &Workplace,
     attempt: u32,
     gated: Option<&GatedAttempts<'_>>,
     is_slow: &mut bool,
@@ -240,12 +241,12 @@ fn attempt_once(
         Err(why) => return (Ended::NotStarted { why }, Log::default()),
     };
     let mut listener = Listener { context, task, is_slow };
-    let ready = ready(context, (task, &held.ports), &words, times, workplace);
+    let ready = ready(context, task, &held.ports, &words, times, workplace);
     let ready = ready.map(|spawn| match gated.and_then(GatedAttempts::trace) {
         Some((report, below)) => workdir::through_tracer(context, spawn, report, Some(below)),
         None => workplace.command(context, spawn),
     });
-    let (ended, log) = start(ready, times, (&stop, &mut listener));
+    let (ended, log) = start(ready, times, &stop, &mut listener);
     match held.failure(context.world.config) {
         // What is ended with the run did not fail by its service.
         Some(failure) if context.stop.request() == StopRequest::None => (ended_by(failure), log),
@@ -270,7 +271,7 @@ fn ended_by(failure: Failure) -> Ended {
 }
 
 /// Runs the task's `finally`, whatever became of the task, and tells how it ended.
-fn finish(context: &Context<'_>, (task, workplace): (&Task, &Workplace), command: &Command) {
+fn finish(context: &Context<'_>, task: &Task, workplace: &Workplace, command: &Command) {
     let started = context.emitter.millis();
     let times = Times { timeout: Some(task.timeout.unwrap_or(FINALLY_TIMEOUT)), slow_after: None };
     let ports = context.services.ports(context.world.config, task);
@@ -280,8 +281,8 @@ fn finish(context: &Context<'_>, (task, workplace): (&Task, &Workplace), command
     } else {
         let words = command::words(task, &ports.fill_command(command), &[]);
         let mut listener = Listener { context, task, is_slow: &mut false };
-        let ready = ready(context, (task, &ports), &words, times, workplace);
-        start(ready, times, (&context.stop_finally, &mut listener))
+        let ready = ready(context, task, &ports, &words, times, workplace);
+        start(ready, times, &context.stop_finally, &mut listener)
     };
     let took = context.emitter.millis().saturating_sub(started);
     context.emitter.emit(What::FinallyFinished { task: task.name.clone(), ended, took, log });
@@ -290,7 +291,8 @@ fn finish(context: &Context<'_>, (task, workplace): (&Task, &Workplace), command
 /// A command of the task, ready to start in its workplace; or why it can't be.
 fn ready(
     context: &Context<'_>,
-    (task, ports): (&Task, &Ports),
+    task: &Task,
+    ports: &Ports,
     words: &[String],
     times: Times,
     workplace: &Workplace,
@@ -308,7 +310,8 @@ fn ready(
 fn start(
     ready: Result<Spawn, String>,
     times: Times,
-    (stop, listener): (&Stop, &mut Listener<'_>),
+    stop: &Stop,
+    listener: &mut Listener<'_>,
 ) -> (Ended, Log) {
     match ready {
         Ok(spawn) => {

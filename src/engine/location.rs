@@ -5,7 +5,7 @@ use std::fs::File;
 use std::path::Path;
 
 use crate::base::env::Env;
-use crate::engine::report::baseline::Line;
+use crate::engine::report::baseline::TreeOrigin;
 use crate::engine::work_tree_access::WorkTreeAccess;
 use crate::git::Repository;
 
@@ -42,7 +42,7 @@ pub struct RunLocation<'a> {
     /// The environment from which tasks get theirs.
     pub env: &'a Env,
     /// The tree's place in the history; `None` outside a repository.
-    pub line: Option<Line<'a>>,
+    pub origin: Option<TreeOrigin<'a>>,
     /// An open file whose lock keeps a private worktree. The guard gets a copy, so that the lock is free
     /// only when all processes of the run are dead.
     pub hold: Option<&'a File>,

@@ -9,12 +9,13 @@ use std::sync::Arc;
 
 use crate::cache::Lookup;
 use crate::config::model::Task;
-use crate::engine::context::{Context, NodeResult, Store};
+use crate::engine::context::{Context, Store};
 use crate::engine::execution::{Execution, execute};
-use crate::engine::report::judging;
-use crate::engine::report::leftovers;
-use crate::engine::report::shelf::Held;
+use crate::engine::report::gate;
+use crate::engine::report::stale;
+use crate::engine::report::store::ReportState;
 use crate::engine::run::inbox::NodeOutcome;
+use crate::engine::run::state::NodeResult;
 use crate::engine::task::command;
 use crate::engine::task::dependency_outputs;
 use crate::engine::task::diagnosis::{self, Failed};
@@ -23,9 +24,11 @@ use crate::engine::task::locks::Refused;
 use crate::engine::task::store_result;
 use crate::event::{Ended, Level, Log, Status, Stored, TaskFinished, What};
 use crate::graph::NodeId;
+use crate::history::records::Recorded;
 use crate::history::tasks::{self, ExecutionEnd};
+use crate::key::inputs::InputSet;
 use crate::key::{Contribution, Key};
-use crate::plan::{CachePolicy, Decision, Found, Planned};
+use crate::plan::{CachePolicy, Decision, InputDigests, Miss, Planned, StoredResult, World, resolve};
 use crate::quality::evidence::Evidence;
 use crate::reason::Reason;
 
@@ -35,7 +38,7 @@ pub fn perform(context: &Context<'_>, id: NodeId) -> NodeOutcome {
         context.emitter.emit(What::TaskFinished(result(context, id, Status::Skipped, reason)));
         return NodeOutcome::Superseded;
     }
-    let planned = context.decide(id);
+    let planned = decide(context, id);
     match &planned.decision {
         Decision::Gathers | Decision::Context => finished(Status::Passed),
         Decision::Skip(reason) => {
@@ -51,8 +54,35 @@ pub fn perform(context: &Context<'_>, id: NodeId) -> NodeOutcome {
             finished(status)
         }
         Decision::Hit(reason) => take_or_run(context, id, &planned, reason),
-        Decision::Miss(reason) | Decision::Waits(reason) => run_missing(context, id, &planned, reason),
+        Decision::Miss(miss) => run_missing(context, id, &planned, miss),
+        Decision::Waits(reason) => {
+            run_missing(context, id, &planned, &Miss { reason: reason.clone(), permit: None })
+        }
     }
+}
+
+/// Returns the decision for a node all of whose needs have passed: the plan's, unless what it was made
+/// from has changed since.
+fn decide(context: &Context<'_>, id: NodeId) -> Planned {
+    let planned = &context.plan.nodes[id.0];
+    if planned.key.is_none() && context.world.snapshot.is_none() {
+        return planned.clone();
+    }
+    let node = context.world.graph.node(id);
+    let contributions = context.nodes.source_contributions(node);
+    let known = |need: NodeId| contributions.get(&need).copied().flatten();
+    let as_planned = node.sources.iter().all(|need| known(*need) == context.plan.nodes[need.0].contribution);
+    let inputs = InputSet::of(context.world.config, context.world.graph, node);
+    let (snapshot, is_changed) = context.tree.snapshot_for(&inputs);
+    if as_planned && !is_changed && planned.key.is_some() {
+        return planned.clone();
+    }
+    let fresh = InputDigests::default();
+    let digests = if is_changed { &fresh } else { context.world.digests };
+    let world = World { snapshot: snapshot.as_deref(), digests, ..context.world };
+    let planned = resolve(&world, id, &known);
+    context.nodes.redecide(id, planned.clone());
+    planned
 }
 
 fn finished(status: Status) -> NodeOutcome {
@@ -71,7 +101,7 @@ fn take_or_run(context: &Context<'_>, id: NodeId, planned: &Planned, reason: &Re
     };
     let taken = take_hit(context, id, planned, reason);
     drop(held);
-    taken.unwrap_or_else(|reason| run_missing(context, id, planned, &reason))
+    taken.unwrap_or_else(|reason| run_missing(context, id, planned, &planned.lost(reason)))
 }
 
 /// Takes the result from the cache, with the outputs put right.
@@ -106,12 +136,12 @@ fn take_hit(
         let evidence = serde_json::from_str(&std::mem::take(&mut log.text));
         let evidence: Box<Evidence> =
             evidence.map_err(|error| Reason::Damaged { what: format!("its evidence: {error}") })?;
-        context.note_record(id, &evidence);
+        record_gate(context, id, &evidence);
         result.evidence = Some(evidence);
-        context.shelf.release(&context.world.graph.node(id).sources);
+        context.report_store.release(&context.world.graph.node(id).sources);
     }
     if let Some(key) = &planned.key {
-        context.shelf.put(id, Held::Stored(key.digest));
+        context.report_store.put(id, ReportState::Cached(key.digest));
     }
     context.finish(id, NodeResult { contribution: planned.contribution, tainted: false });
     result.log = log;
@@ -128,14 +158,14 @@ fn restore(
     entry: &crate::cache::Entry,
 ) -> Result<(), Reason> {
     let task = task_of(context, id);
-    let snapshot = context.snapshot();
+    let snapshot = context.tree.snapshot();
     let is_tracked = |path: &crate::base::path::RepoPath| {
         snapshot.as_ref().and_then(|snapshot| snapshot.get(path)).is_some_and(|entry| entry.tracked)
     };
     let restored = store.cache.restore(context.location.root, &task.outputs, entry, &is_tracked);
     restored.map_err(|error| Reason::Unrestorable { what: error.to_string() })?;
-    leftovers::remember_restored(context, task, entry);
-    context.take_up_outputs(id);
+    stale::save_restored(context, task, entry);
+    context.tree.refresh(task, store.tree);
     Ok(())
 }
 
@@ -148,8 +178,9 @@ fn without_locks(context: &Context<'_>, id: NodeId, reason: &Reason, refused: Re
 }
 
 /// Executes a miss, unless another run does so already.
-fn run_missing(context: &Context<'_>, id: NodeId, planned: &Planned, reason: &Reason) -> NodeOutcome {
-    let held = match locks::of_execution(context, id, planned.key.as_ref()) {
+fn run_missing(context: &Context<'_>, id: NodeId, planned: &Planned, miss: &Miss) -> NodeOutcome {
+    let Miss { reason, permit } = miss;
+    let held = match locks::of_execution(context, id, permit.as_ref()) {
         Ok(held) => held,
         Err(refused) => return without_locks(context, id, reason, refused),
     };
@@ -160,17 +191,17 @@ fn run_missing(context: &Context<'_>, id: NodeId, planned: &Planned, reason: &Re
         let text = format!("{}: the cache entry is damaged and will be replaced: {what}", context.name(id));
         context.emitter.notice(Level::Warning, text);
     }
-    let before = context.snapshot();
+    let before = context.tree.snapshot();
     let drift = dependency_outputs::drift(context, id);
     let mut execution = match task_of(context, id).gate {
-        Some(_) => judging::judge(context, id, reason),
+        Some(_) => gate::run(context, id, reason),
         None => execute(context, id, reason),
     };
     let is_slow = execution.is_slow;
     let over = superseded(context, id);
     let status = if over.is_some() { Status::Stopped } else { status(context, &execution) };
     if context.options.audit_collector().is_some() {
-        return audited(context, id, reason, (execution, status));
+        return audited(context, id, reason, execution, status);
     }
     let kept = if status.is_pass() {
         store_result::keep(
@@ -178,6 +209,7 @@ fn run_missing(context: &Context<'_>, id: NodeId, planned: &Planned, reason: &Re
             id,
             &store_result::Passed {
                 planned,
+                permit: permit.as_ref(),
                 before: before.as_deref(),
                 execution: &execution,
                 status: &status,
@@ -188,14 +220,14 @@ fn run_missing(context: &Context<'_>, id: NodeId, planned: &Planned, reason: &Re
         tell_drift(context, id, drift);
         store_result::Kept::nothing()
     };
-    if let Some(told) = execution.told.take().filter(|_| status.is_pass()) {
-        context.shelf.put(id, Held::Told(Arc::new(told)));
+    if let Some(reports) = execution.reports.take().filter(|_| status.is_pass()) {
+        context.report_store.put(id, ReportState::Read(Arc::new(reports)));
     }
     if over.is_none() {
         context.finish(id, NodeResult { contribution: kept.contribution, tainted: kept.tainted });
     }
     if let Some(evidence) = execution.evidence.as_ref().filter(|_| status.is_pass() && !kept.tainted) {
-        context.note_record(id, evidence);
+        record_gate(context, id, evidence);
     }
     note(context, id, planned, &execution, &status, &kept.stored);
     drop(held);
@@ -234,7 +266,7 @@ fn hinted(context: &Context<'_>, id: NodeId, result: TaskFinished) -> TaskFinish
         root: context.location.root,
         env: context.world.env,
     });
-    TaskFinished { hints: context.untold(hints), ..result }
+    TaskFinished { hints: context.told.new_hints(hints), ..result }
 }
 
 /// Tells of a task that did not pass what it needed and did not find.
@@ -250,7 +282,8 @@ fn audited(
     context: &Context<'_>,
     id: NodeId,
     reason: &Reason,
-    (execution, status): (Execution, Status),
+    execution: Execution,
+    status: Status,
 ) -> NodeOutcome {
     let passes = if status == Status::Stopped { status.clone() } else { Status::Passed };
     let result = result(context, id, status, reason.clone());
@@ -280,13 +313,18 @@ fn status(context: &Context<'_>, execution: &Execution) -> Status {
     }
 }
 
+/// Records what a gate that passed found, for later trees.
+fn record_gate(context: &Context<'_>, id: NodeId, evidence: &Evidence) {
+    let gate = context.name(id).to_owned();
+    context.records.add_gate(Recorded { gate, record: evidence.record.clone() });
+}
+
 /// What another run stored since this one was planned.
 fn stored_meanwhile(context: &Context<'_>, id: NodeId, planned: &Planned) -> Option<NodeOutcome> {
     let key = planned.key.as_ref().filter(|_| uses_cache(context, id))?;
     let task = task_of(context, id);
-    let Found::Hit { outputs, differs, .. } = context.world.knowledge.look_up(task, &key.digest) else {
-        return None;
-    };
+    let found = context.world.knowledge.look_up(task, &key.digest);
+    let Lookup::Hit(StoredResult { outputs, differs, .. }) = found else { return None };
     let contribution =
         if task.outputs.is_empty() { Contribution::Key(key.digest) } else { Contribution::Outputs(outputs) };
     let planned = Planned { contribution: Some(contribution), ..planned.clone() };
@@ -322,7 +360,7 @@ fn note(
         Status::Hit | Status::Stopped | Status::Skipped => return,
     };
     let key = planned.key.as_ref().map(|key| key.digest);
-    context.note_execution(id, tasks::Execution { key, end });
+    context.records.add_execution(context.name(id), tasks::Execution { key, end });
 }
 
 fn task_of<'a>(context: &Context<'a>, id: NodeId) -> &'a Task {

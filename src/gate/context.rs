@@ -8,7 +8,7 @@ use crate::base::clock::Clock;
 use crate::base::env::Env;
 use crate::config::model::Config;
 use crate::engine::location::{RunLocation, Tree};
-use crate::engine::report::baseline::Line;
+use crate::engine::report::baseline::TreeOrigin;
 use crate::engine::run::emitter::Emitter;
 use crate::engine::run::inbox::{Inbox, LazyInbox};
 use crate::engine::run::options::RunOptions;
@@ -96,7 +96,7 @@ impl GateContext<'_> {
             root,
             state: Some(self.state),
             env: self.env,
-            line: Some(Line { repository: self.repository, commit }),
+            origin: Some(TreeOrigin { repository: self.repository, commit }),
             hold: None,
             access: None,
         }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::repository::Repository;
+use crate::git::repository::Repository;
 
 /// Where hooks lie.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -27,18 +27,5 @@ impl Repository {
         let path: PathBuf = self.work_dir().join(path).components().collect();
         let real = |path: &PathBuf| path.canonicalize().unwrap_or_else(|_| path.clone());
         HooksDir { is_elsewhere: real(&path) != real(&own), path }
-    }
-
-    /// Names and addresses of the remotes; of two addresses, the one that is pushed to.
-    pub fn remotes(&self) -> Vec<(String, String)> {
-        let inner = self.lock();
-        let Ok(names) = inner.remotes() else { return Vec::new() };
-        let names = names.iter().filter_map(|name| name.ok().flatten());
-        let address = |name: &str| {
-            let remote = inner.find_remote(name).ok()?;
-            let url = remote.pushurl_bytes().unwrap_or_else(|| remote.url_bytes());
-            Some((name.to_owned(), String::from_utf8_lossy(url).into_owned()))
-        };
-        names.filter_map(address).collect()
     }
 }

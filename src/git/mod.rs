@@ -1,53 +1,37 @@
-//! Git: the snapshots of trees, private worktrees and refs. It must not know of tasks.
+//! Git: repositories, the snapshots of trees, and private worktrees. It does not know tasks.
+//!
+//! Read `repository` and `snapshot/` first: a [`Repository`] gives [`snapshot::Snapshot`]s of commits
+//! and of the index, and `work_tree/` takes the snapshot of the files on disk. `index/` and `rules/`
+//! read what git itself reads for that: its index, ignore rules and attributes. `private_worktree/`
+//! checks a tree out apart from the user's work tree. `paths/` and `commits/` answer single
+//! questions about paths and about the history; `program` starts the `git` program.
 
 pub mod activity;
-mod ancestry;
-mod attributes;
-pub mod browse;
-mod changed_lines;
-mod checked_out;
-mod commit_snapshot;
-mod content;
+mod commits;
 mod error;
-mod filters;
-mod folder;
-mod glob;
 mod hooks_dir;
-mod ignore_rules;
 mod index;
-mod index_file;
-mod left_out;
-mod listing;
-mod notes;
-mod own_repository;
-mod pool;
+mod paths;
 mod private_worktree;
 mod program;
 mod repository;
 mod rules;
 mod settings;
 pub mod snapshot;
-mod submodule;
-mod submodules;
-mod tracked;
-mod tree_id;
-mod walk;
 mod work_tree;
-mod worktree_snapshot;
 
-#[cfg(test)]
-mod sandbox;
 #[cfg(test)]
 mod tests;
 
-pub use changed_lines::ChangedLines;
-pub use checked_out::remove_left_overs;
+pub use commits::changed_lines::ChangedLines;
+pub use commits::notes::Notes;
 pub use error::{Form, GitError, NoBase};
 pub use hooks_dir::HooksDir;
-pub use notes::Notes;
-pub use pool::{Pool, PoolFinder, Removed};
+pub use paths::browse;
+pub use private_worktree::pool::{Pool, PoolFinder, Removed};
 pub use private_worktree::{Age, PrivateWorktree, Target};
 pub use program::GitProgram;
 pub use repository::{Commit, Repository};
-pub use tree_id::tree_id;
-pub use worktree_snapshot::WorkTreeReader;
+pub use snapshot::checked_out::remove_left_overs;
+pub use snapshot::tree_id::tree_id;
+pub use work_tree::reader::WorkTreeReader;

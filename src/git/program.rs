@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
 
-use super::error::GitError;
 use crate::base::env::Env;
+use crate::git::error::GitError;
 use crate::process::children;
 use crate::process::guard::Guard;
 use crate::process::orphans::RUN_VARIABLE;
@@ -51,28 +51,23 @@ impl GitProgram {
         Self { vars, own: env.program().to_owned() }
     }
 
-    /// Runs git and returns what it printed.
+    /// Runs git and returns its standard output.
     pub(super) fn run<S: AsRef<OsStr>>(&self, place: Place<'_>, args: &[S]) -> Result<Vec<u8>, GitError> {
-        let what = name_of(args);
-        let output = self
-            .command(place, args)
-            .stdin(Stdio::null())
-            .output()
-            .map_err(|source| GitError::Start { what: what.clone(), source })?;
-        if output.status.success() { Ok(output.stdout) } else { Err(failure(what, &output)) }
+        Self::output(&mut self.command(place, args), name_of(args))
     }
 
-    /// What an index file holds, in whatever form it is.
+    /// Lists an index file, whatever its format is.
     pub(super) fn list_index(&self, place: Place<'_>, index: &Path) -> Result<Vec<u8>, GitError> {
         let args = ["ls-files", "-t", "--stage", "-z"];
-        let what = name_of(&args);
-        let output = self
-            .command(place, &args)
-            .env("GIT_INDEX_FILE", index)
-            .stdin(Stdio::null())
-            .output()
-            .map_err(|source| GitError::Start { what: what.clone(), source })?;
-        if output.status.success() { Ok(output.stdout) } else { Err(failure(what, &output)) }
+        Self::output(self.command(place, &args).env("GIT_INDEX_FILE", index), name_of(&args))
+    }
+
+    fn output(command: &mut Command, what: String) -> Result<Vec<u8>, GitError> {
+        match command.stdin(Stdio::null()).output() {
+            Ok(output) if output.status.success() => Ok(output.stdout),
+            Ok(output) => Err(failure(what, &output)),
+            Err(source) => Err(GitError::Start { what, source }),
+        }
     }
 
     /// A guard for [`Self::run_apart`] and [`Self::converse`], which keeps `held` open until all that git

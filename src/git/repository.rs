@@ -1,25 +1,21 @@
 //! A repository: where its parts lie, what its revisions name and what its objects hold. It must
 //! not know the state of the work tree.
 
-use std::collections::HashMap;
 use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use git2::{ErrorCode, ObjectType, Oid, RepositoryOpenFlags};
 
-use super::error::GitError;
-use super::index::Index;
-use super::index_file::{self, Read};
-use super::left_out::LeftOut;
-use super::program::{GitProgram, Place};
-use super::settings::Settings;
-use super::snapshot::ContentId;
 use crate::base::env::Env;
 use crate::base::file::FileError;
 use crate::base::path::RepoPath;
+use crate::git::error::GitError;
+use crate::git::index::Index;
+use crate::git::index::file::{self as index_file, Read};
+use crate::git::program::{GitProgram, Place};
+use crate::git::settings::Settings;
+use crate::git::snapshot::{ContentId, Entry};
 
 /// The mode of a symlink in a tree.
 const SYMLINK: i32 = 0o120_000;
@@ -33,7 +29,7 @@ pub struct Repository {
     common_dir: PathBuf,
     opener: Opener,
     settings: Settings,
-    left_out: OnceLock<Vec<LeftOut>>,
+    left_out: OnceLock<Vec<Entry>>,
 }
 
 /// What it takes to open a repository.
@@ -163,87 +159,11 @@ impl Repository {
         Ok(object.peel_to_commit().ok().map(|commit| Commit::of(&commit)))
     }
 
-    /// Returns the first file at or below `path` in a tree that is checked out at `dir`, which has its
-    /// submodules; `None` if there is none.
-    ///
-    /// # Errors
-    /// The tree can't be read.
-    pub fn first_file(&self, tree: &str, path: &RepoPath, dir: &Path) -> Result<Option<RepoPath>, GitError> {
-        let inner = self.lock();
-        let id = Oid::from_str(tree).map_err(GitError::object("read the tree", &tree))?;
-        let tree = inner.find_tree(id).map_err(GitError::object("read the tree", &tree))?;
-        let found = first_file(&inner, &tree, path);
-        if let Some(found) = found.map_err(GitError::object("read", &path))? {
-            return Ok(Some(found));
-        }
-        // What of it is in a submodule is known to the submodule.
-        let above = std::iter::successors(path.parent(), RepoPath::parent).filter(|folder| !folder.is_top());
-        for folder in above {
-            let is_submodule =
-                tree.get_path(folder.as_path()).is_ok_and(|entry| entry.kind() == Some(ObjectType::Commit));
-            let inside = path.as_path().strip_prefix(folder.as_path()).ok();
-            let (true, Some(inside)) = (is_submodule, inside) else { continue };
-            let Ok(submodule) = git2::Repository::open(folder.under(dir)) else { continue };
-            let Ok(head) = submodule.head().and_then(|head| head.peel_to_tree()) else { continue };
-            let inside = RepoPath::from_git(inside.as_os_str().as_bytes());
-            let found = first_file(&submodule, &head, &inside).map_err(GitError::object("read", &path))?;
-            if let Some(found) = found {
-                return Ok(folder.join(&found.to_string()));
-            }
-        }
-        Ok(None)
-    }
-
-    /// Returns the first file at or below `path` that the index of the work tree has.
-    ///
-    /// # Errors
-    /// The index can't be read.
-    pub fn first_tracked(&self, path: &RepoPath) -> Result<Option<RepoPath>, GitError> {
-        let index = self.index()?;
-        if index.find(path).is_some() {
-            return Ok(Some(path.clone()));
-        }
-        let below = [path.bytes(), b"/"].concat();
-        let at = index.first(0..index.len(), |row| row < &*below);
-        let is_below = at < index.len() && index.path(at).starts_with(&below);
-        Ok(is_below.then(|| RepoPath::from_git(index.path(at))))
-    }
-
-    /// Returns the tracked files of the work tree that have more than one name, by device and inode.
-    ///
-    /// # Errors
-    /// The index can't be read.
-    pub fn files_with_more_names(&self) -> Result<HashMap<(u64, u64), RepoPath>, GitError> {
-        let index = self.index()?;
-        let mut files = HashMap::new();
-        for row in 0..index.len() {
-            let path = RepoPath::from_git(index.path(row));
-            if let Ok(meta) = path.under(&self.work_dir).symlink_metadata()
-                && meta.is_file()
-                && meta.nlink() > 1
-            {
-                files.insert((meta.dev(), meta.ino()), path);
-            }
-        }
-        Ok(files)
-    }
-
     /// Whether git ignores a path of the work tree, be it a file or a folder, there or not.
     pub fn ignores(&self, path: &RepoPath) -> bool {
         let inner = self.lock();
         let is_ignored = |path: &Path| inner.is_path_ignored(path).unwrap_or(false);
         !path.is_top() && (is_ignored(path.as_path()) || is_ignored(&path.as_path().join("")))
-    }
-
-    /// The files of the index that a sparse checkout leaves out.
-    pub fn not_checked_out(&self) -> Vec<RepoPath> {
-        let is_sparse = self.lock().config().and_then(|config| config.get_bool("core.sparseCheckout"));
-        if !is_sparse.unwrap_or(false) {
-            return Vec::new();
-        }
-        let Ok(index) = self.index() else { return Vec::new() };
-        let paths = (0..index.len()).map(|row| RepoPath::from_git(index.path(row)));
-        paths.filter(|path| path.under(&self.work_dir).symlink_metadata().is_err()).collect()
     }
 
     /// The branch that this clone takes for the default one of `origin`.
@@ -252,6 +172,19 @@ impl Repository {
         let head = inner.find_reference("refs/remotes/origin/HEAD").ok()?;
         let target = head.symbolic_target().ok()??;
         target.strip_prefix("refs/remotes/origin/").map(str::to_owned)
+    }
+
+    /// Names and addresses of the remotes; of two addresses, the one that is pushed to.
+    pub fn remotes(&self) -> Vec<(String, String)> {
+        let inner = self.lock();
+        let Ok(names) = inner.remotes() else { return Vec::new() };
+        let names = names.iter().filter_map(|name| name.ok().flatten());
+        let address = |name: &str| {
+            let remote = inner.find_remote(name).ok()?;
+            let url = remote.pushurl_bytes().unwrap_or_else(|| remote.url_bytes());
+            Some((name.to_owned(), String::from_utf8_lossy(url).into_owned()))
+        };
+        names.filter_map(address).collect()
     }
 
     /// `user.name <user.email>` as configured.
@@ -383,7 +316,7 @@ impl Repository {
     }
 
     /// What a sparse checkout leaves out, once it was looked for.
-    pub(super) fn known_left_out(&self) -> &OnceLock<Vec<LeftOut>> {
+    pub(super) fn known_left_out(&self) -> &OnceLock<Vec<Entry>> {
         &self.left_out
     }
 
@@ -430,28 +363,6 @@ impl Commit {
     pub(super) fn of(commit: &git2::Commit<'_>) -> Self {
         Self { id: commit.id().to_string(), tree: commit.tree_id().to_string() }
     }
-}
-
-/// The first file at or below `path` in a tree.
-fn first_file(
-    repository: &git2::Repository,
-    tree: &git2::Tree<'_>,
-    path: &RepoPath,
-) -> Result<Option<RepoPath>, git2::Error> {
-    let entry = match tree.get_path(path.as_path()) {
-        Ok(entry) => entry,
-        Err(error) if error.code() == ErrorCode::NotFound => return Ok(None),
-        Err(error) => return Err(error),
-    };
-    let mut path = path.clone();
-    let mut object = entry.to_object(repository);
-    // Git has no empty folders; where there is one all the same, it has no file.
-    while let Ok(Some(folder)) = object.as_ref().map(|object| object.as_tree().cloned()) {
-        let Some(first) = folder.get(0) else { return Ok(None) };
-        path = path.child(first.name_bytes());
-        object = first.to_object(repository);
-    }
-    Ok(Some(path))
 }
 
 /// Without the slash that libgit2 ends a folder with.

@@ -3,8 +3,8 @@
 
 use std::path::{Path, PathBuf};
 
-use super::attributes::Effects;
-use super::glob::Case;
+use crate::git::rules::attributes::Effects;
+use crate::git::rules::glob::Case;
 
 /// How git is configured for one repository.
 #[derive(Clone, Debug)]

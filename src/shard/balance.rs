@@ -12,7 +12,7 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::Work;
+use super::ShardTask;
 
 /// Which shard runs what.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -26,7 +26,7 @@ pub struct Split {
 }
 
 /// Splits `work` into `count` shards.
-pub fn split(work: &[Work], count: usize) -> Split {
+pub fn split(work: &[ShardTask], count: usize) -> Split {
     let count = count.max(1);
     let mut runs = assign(work, &connected_tasks(work), count, u64::MAX).unwrap_or_default();
     // The least limit within which final tasks fit lies between these.
@@ -57,7 +57,7 @@ pub fn split(work: &[Work], count: usize) -> Split {
 /// Returns what each shard runs if these groups are given out, the longest first; `None` if a shard would
 /// take longer than `limit`.
 fn assign(
-    work: &[Work],
+    work: &[ShardTask],
     groups: &[BTreeSet<usize>],
     count: usize,
     limit: u64,
@@ -76,7 +76,7 @@ fn assign(
     Some(runs)
 }
 
-fn sorted(work: &[Work], mut groups: Vec<BTreeSet<usize>>) -> Vec<BTreeSet<usize>> {
+fn sorted(work: &[ShardTask], mut groups: Vec<BTreeSet<usize>>) -> Vec<BTreeSet<usize>> {
     // The order of the tasks differs from machine to machine, that of their names does not.
     groups.sort_by_cached_key(|group| {
         (Reverse(sum(work, group)), group.iter().map(|task| work[*task].name.clone()).min())
@@ -85,9 +85,9 @@ fn sorted(work: &[Work], mut groups: Vec<BTreeSet<usize>>) -> Vec<BTreeSet<usize
 }
 
 /// Returns the sets of tasks that needs connect.
-fn connected_tasks(work: &[Work]) -> Vec<BTreeSet<usize>> {
+fn connected_tasks(work: &[ShardTask]) -> Vec<BTreeSet<usize>> {
     let mut groups: Vec<BTreeSet<usize>> = Vec::new();
-    for (task, Work { needs, .. }) in work.iter().enumerate() {
+    for (task, ShardTask { needs, .. }) in work.iter().enumerate() {
         let connects = |group: &BTreeSet<usize>| needs.iter().any(|need| group.contains(need));
         let (connected, others) = groups.into_iter().partition(connects);
         groups = others;
@@ -97,7 +97,7 @@ fn connected_tasks(work: &[Work]) -> Vec<BTreeSet<usize>> {
 }
 
 /// Returns each task that no other needs, with all that it needs.
-fn final_tasks(work: &[Work]) -> Vec<BTreeSet<usize>> {
+fn final_tasks(work: &[ShardTask]) -> Vec<BTreeSet<usize>> {
     let needed: BTreeSet<usize> = work.iter().flat_map(|work| work.needs.iter().copied()).collect();
     let with_needs = |task: usize| {
         let mut all = BTreeSet::new();
@@ -113,11 +113,11 @@ fn final_tasks(work: &[Work]) -> Vec<BTreeSet<usize>> {
 }
 
 /// Returns the load of the longest shard.
-fn longest(work: &[Work], runs: &[BTreeSet<usize>]) -> u64 {
+fn longest(work: &[ShardTask], runs: &[BTreeSet<usize>]) -> u64 {
     runs.iter().map(|tasks| sum(work, tasks)).max().unwrap_or(0)
 }
 
-fn sum<'t>(work: &[Work], tasks: impl IntoIterator<Item = &'t usize>) -> u64 {
+fn sum<'t>(work: &[ShardTask], tasks: impl IntoIterator<Item = &'t usize>) -> u64 {
     tasks.into_iter().fold(0, |sum, task| sum.saturating_add(work[*task].cost))
 }
 
@@ -126,8 +126,8 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn work(tasks: &[(&str, u64, &[usize])]) -> Vec<Work> {
-        let work = |(name, cost, needs): &(&str, u64, &[usize])| Work {
+    fn work(tasks: &[(&str, u64, &[usize])]) -> Vec<ShardTask> {
+        let work = |(name, cost, needs): &(&str, u64, &[usize])| ShardTask {
             name: (*name).to_owned(),
             cost: *cost,
             needs: needs.to_vec(),
@@ -135,7 +135,7 @@ mod tests {
         tasks.iter().map(work).collect()
     }
 
-    fn load(work: &[Work], runs: &[usize]) -> u64 {
+    fn load(work: &[ShardTask], runs: &[usize]) -> u64 {
         runs.iter().map(|task| work[*task].cost).sum()
     }
 
@@ -157,8 +157,8 @@ mod tests {
     #[test]
     fn cheap_need_of_many_is_shared_and_expensive_need_is_not() {
         let tests = |build: u64| {
-            let mut work = vec![Work { name: "build".to_owned(), cost: build, needs: Vec::new() }];
-            work.extend((0..100).map(|i| Work { name: format!("t{i}"), cost: 10, needs: vec![0] }));
+            let mut work = vec![ShardTask { name: "build".to_owned(), cost: build, needs: Vec::new() }];
+            work.extend((0..100).map(|i| ShardTask { name: format!("t{i}"), cost: 10, needs: vec![0] }));
             work
         };
         let cheap = tests(20);
@@ -173,7 +173,7 @@ mod tests {
     #[test]
     fn two_needs_of_all_tasks_are_shared() {
         let mut tasks = work(&[("build", 20, &[]), ("codegen", 10, &[])]);
-        tasks.extend((0..40).map(|i| Work { name: format!("t{i}"), cost: 50, needs: vec![0, 1] }));
+        tasks.extend((0..40).map(|i| ShardTask { name: format!("t{i}"), cost: 50, needs: vec![0, 1] }));
         let split = split(&tasks, 2);
         assert_eq!(split.shared.len(), 2);
         assert_eq!(split.runs.iter().map(|runs| load(&tasks, runs)).max(), Some(1030));
@@ -182,7 +182,7 @@ mod tests {
     #[test]
     fn each_need_is_only_in_the_shards_that_use_it() {
         let mut tasks = work(&[("a", 100, &[]), ("b", 100, &[])]);
-        tasks.extend((0..20).map(|i| Work { name: format!("t{i}"), cost: 50, needs: vec![i % 2] }));
+        tasks.extend((0..20).map(|i| ShardTask { name: format!("t{i}"), cost: 50, needs: vec![i % 2] }));
         let split = split(&tasks, 4);
         assert_eq!(split.shared, BTreeMap::from([(0, vec![0, 1]), (1, vec![2, 3])]));
         assert_eq!(split.runs.iter().map(|runs| load(&tasks, runs)).max(), Some(350));
@@ -195,20 +195,24 @@ mod tests {
     }
 
     /// Tasks of any graph: each needs some that come before it.
-    fn graphs() -> impl Strategy<Value = Vec<Work>> {
+    fn graphs() -> impl Strategy<Value = Vec<ShardTask>> {
         let task = (0_u64..1000, prop::collection::vec(any::<prop::sample::Index>(), 0..4), 0_u8..4);
         prop::collection::vec(task, 1..60).prop_map(|tasks| {
             let all = tasks.into_iter().enumerate().map(|(i, (cost, needs, connected))| {
                 let needs = needs.iter().filter(|_| i > 0 && connected == 0).map(|need| need.index(i));
                 let needs: BTreeSet<usize> = needs.collect();
-                Work { name: format!("t{:03}", i * 7919 % 1000), cost, needs: needs.into_iter().collect() }
+                ShardTask {
+                    name: format!("t{:03}", i * 7919 % 1000),
+                    cost,
+                    needs: needs.into_iter().collect(),
+                }
             });
             all.collect()
         })
     }
 
     /// The same tasks in another order in which needs come first.
-    fn reordered(work: &[Work], seed: u64) -> (Vec<Work>, Vec<usize>) {
+    fn reordered(work: &[ShardTask], seed: u64) -> (Vec<ShardTask>, Vec<usize>) {
         let mut left: Vec<usize> = (0..work.len()).collect();
         let mut places: Vec<Option<usize>> = vec![None; work.len()];
         let (mut order, mut seed) = (Vec::new(), seed);
@@ -224,7 +228,7 @@ mod tests {
             places[next] = Some(order.len());
             order.push(next);
         }
-        let moved = order.iter().map(|task| Work {
+        let moved = order.iter().map(|task| ShardTask {
             needs: work[*task].needs.iter().map(|need| places[*need].unwrap()).collect(),
             ..work[*task].clone()
         });
@@ -278,10 +282,10 @@ mod tests {
             costs in prop::collection::vec(prop_oneof![8 => 1_u64..2_000, 1 => 2_000_u64..60_000], 1000),
         ) {
             let name = |i: usize| format!("t{i}");
-            let work: Vec<Work> = costs
+            let work: Vec<ShardTask> = costs
                 .iter()
                 .enumerate()
-                .map(|(i, cost)| Work { name: name(i), cost: *cost, needs: Vec::new() })
+                .map(|(i, cost)| ShardTask { name: name(i), cost: *cost, needs: Vec::new() })
                 .collect();
             let split = split(&work, 8);
             let longest = split.runs.iter().map(|runs| load(&work, runs)).max().unwrap();

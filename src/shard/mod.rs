@@ -32,18 +32,18 @@ pub enum ShardError {
     Malformed,
     /// There is no such shard.
     #[error("shards are counted from 1 to {count}")]
-    Beyond {
+    IndexOutOfRange {
         /// How many there are.
         count: usize,
     },
     /// It is split into nothing, or into more than any plan has tasks.
-    #[error("a run is split into 1 to {} shards", Shard::MOST)]
-    Count,
+    #[error("a run is split into 1 to {} shards", Shard::MAX_COUNT)]
+    CountOutOfRange,
 }
 
 impl Shard {
     /// The most that a run is split into.
-    pub const MOST: usize = 1000;
+    pub const MAX_COUNT: usize = 1000;
 }
 
 impl FromStr for Shard {
@@ -57,11 +57,11 @@ impl FromStr for Shard {
             text.parse::<usize>().ok().filter(|_| digits).ok_or(ShardError::Malformed)
         };
         let (index, count) = (number(index)?, number(count)?);
-        if !(1..=Self::MOST).contains(&count) {
-            return Err(ShardError::Count);
+        if !(1..=Self::MAX_COUNT).contains(&count) {
+            return Err(ShardError::CountOutOfRange);
         }
         if !(1..=count).contains(&index) {
-            return Err(ShardError::Beyond { count });
+            return Err(ShardError::IndexOutOfRange { count });
         }
         Ok(Self { index, count })
     }
@@ -75,7 +75,7 @@ impl std::fmt::Display for Shard {
 
 /// A task that is to be run in some shard.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Work {
+pub struct ShardTask {
     /// Its name, unlike all others.
     pub name: String,
     /// How long it takes, in milliseconds or in any other unit that all have.
@@ -105,10 +105,10 @@ mod tests {
         let cases = [
             ("1/1", Ok((1, 1))),
             ("2/4", Ok((2, 4))),
-            ("0/4", Err(ShardError::Beyond { count: 4 })),
-            ("5/4", Err(ShardError::Beyond { count: 4 })),
-            ("1/0", Err(ShardError::Count)),
-            ("1/1001", Err(ShardError::Count)),
+            ("0/4", Err(ShardError::IndexOutOfRange { count: 4 })),
+            ("5/4", Err(ShardError::IndexOutOfRange { count: 4 })),
+            ("1/0", Err(ShardError::CountOutOfRange)),
+            ("1/1001", Err(ShardError::CountOutOfRange)),
             ("x", Err(ShardError::Malformed)),
             ("2", Err(ShardError::Malformed)),
             ("+1/4", Err(ShardError::Malformed)),

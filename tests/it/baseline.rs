@@ -11,7 +11,7 @@ fn a_drop_is_measured_against_the_merge_base() {
     project.publish();
     let ran = project.xtask(&["ci", "--force"]);
     passes(&ran);
-    assert!(ran.err.contains("nothing is recorded of"), "{}", ran.err);
+    assert!(ran.err.contains("no record for"), "{}", ran.err);
     project.git(&["switch", "-q", "-c", "topic"]);
     // Higher is never a failure.
     project.write("in/lcov.info", LCOV.replace("DA:9,0", "DA:9,1").replace("LH:8", "LH:9")).commit("more");
@@ -99,7 +99,7 @@ fn a_committed_file_that_cannot_be_read_is_no_want_of_a_baseline() {
     let project = shop("baseline = 'base.json'\ncoverage = { max-drop = 0 }\nfindings = { new = 0 }");
     project.publish();
     project.git(&["switch", "-q", "-c", "early"]);
-    passes(&project.xtask(&["ci"]).says("nothing is recorded of"));
+    passes(&project.xtask(&["ci"]).says("no record for"));
     project.git(&["switch", "-q", "main"]);
     project.write("base.json", "{\n").commit("broken");
     project.git(&["push", "-q", "origin", "main"]);
@@ -110,11 +110,10 @@ fn a_committed_file_that_cannot_be_read_is_no_want_of_a_baseline() {
     fails(&ran, "findings.new");
     let broken = project.git(&["rev-parse", "--short=10", "origin/main"]);
     let broken = broken.trim();
-    let told =
-        format!("the baseline base.json can't be read as {broken} (the merge base with origin/main) has it");
-    ran.says(&told).says("line 1 is no record of a gate").says("`xtask baseline write base.json`");
+    let told = format!("the baseline base.json of {broken} (the merge base with origin/main) can't be read");
+    ran.says(&told).says("line 1 is not a record of a gate").says("`xtask baseline write base.json`");
     let shown = project.xtask(&["baseline", "show"]).ends(5);
-    shown.says("the baseline base.json can't be read").says("xtask baseline write base.json");
+    shown.says("the baseline base.json of ").says("xtask baseline write base.json");
     // What is recorded of that commit itself counts first, so there is a way out.
     passes(&project.xtask(&["run", "quality", "--at", broken]));
     passes(&project.xtask(&["ci"]));

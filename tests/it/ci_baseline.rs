@@ -97,7 +97,7 @@ fn a_sharded_drop_is_judged_by_what_was_noted() {
         other.xtask(&["merge-runs", &files[0], &files[1]])
     };
     // A checkout has no notes; what the workflow does brings them.
-    merge().ends(0).prints("not judged").prints("baseline: none: nothing is recorded of");
+    merge().ends(0).prints("not judged").prints("baseline: none: no record for");
     other.git(&["fetch", "--quiet", "origin", "+refs/notes/xtask*:refs/notes/xtask*"]);
     merge().ends(1).prints("coverage.max-drop").prints("(the merge base with origin/HEAD)");
     // Where nobody has noted anything git has nothing against it.

@@ -25,9 +25,9 @@ fn a_report_that_is_no_evidence_fails_its_task() {
         say(&project, &["it is not"]);
         std::fs::remove_file(project.path(&path)).unwrap();
         // What an earlier run left does not count for this one.
-        say(&project, &["is older than the task", "was not written"]);
+        say(&project, &["stale: it was last written", "missing: "]);
         std::fs::remove_dir_all(project.path("out")).unwrap();
-        say(&project, &["was not written"]);
+        say(&project, &["missing: the task did not write it"]);
     }
 }
 
@@ -61,11 +61,11 @@ fn a_report_of_a_hit_that_another_task_changes_fails_the_gate() {
         project.write("tasks.toml", tasks);
         fails(
             &project.xtask(&["ci"]),
-            "report out/junit.xml: it was changed after `unit` ended; do two tasks write it?",
+            "report out/junit.xml: it changed after `unit` ended; do two tasks write it?",
         );
         // And the shard that would hand it on.
         let ran = project.xtask(&["ci", "--shard", "1/1"]);
-        fails(&ran, "unit: report out/junit.xml: it was changed after `unit` ended");
+        fails(&ran, "unit: report out/junit.xml: it changed after `unit` ended");
         assert!(ran.err.contains("failed: unit"), "{}", ran.err);
     }
 }
@@ -114,21 +114,24 @@ fn tried_twice(first: &str, more: &str) -> Project {
 #[test]
 fn the_report_of_a_failed_attempt_is_none_of_the_next() {
     let write = "mkdir -p out; cp in.xml out/junit.xml";
-    fails(&tried_twice(write, "").xtask(&["unit"]), "report out/junit.xml: it was not written");
+    fails(
+        &tried_twice(write, "").xtask(&["unit"]),
+        "report out/junit.xml: missing: the task did not write it",
+    );
     fails(
         &tried_twice(write, "sandbox = true\n").xtask(&["unit"]),
-        "report out/junit.xml: it was not written",
+        "report out/junit.xml: missing: the task did not write it",
     );
     // What git tracks stays, and is told.
     let project = tried_twice(write, "");
     project.write("out/junit.xml", FAILING).git(&["add", "-f", "out/junit.xml"]);
     project.commit("tracked");
-    fails(&project.xtask(&["unit"]), "report out/junit.xml: it is older than the task");
+    fails(&project.xtask(&["unit"]), "report out/junit.xml: stale: it was last written before the task");
     assert_eq!(project.read("out/junit.xml"), JUNIT);
     // Outside a repository nothing is known of former runs, but all of this one.
     let project = Project::without_git(&tried_twice(write, "").read("tasks.toml"));
     project.write("in.xml", JUNIT);
-    fails(&project.xtask(&["unit"]), "report out/junit.xml: it is older than the task");
+    fails(&project.xtask(&["unit"]), "report out/junit.xml: stale: it was last written before the task");
 }
 
 #[test]
@@ -138,7 +141,7 @@ fn a_report_that_was_not_written_is_none_however_young_it_is() {
     project.write("tasks.toml", tasks).write("out/junit.xml", JUNIT);
     let soon = std::time::SystemTime::now() + std::time::Duration::from_secs(3600);
     std::fs::File::open(project.path("out/junit.xml")).unwrap().set_modified(soon).unwrap();
-    fails(&project.xtask(&["ci"]), "report out/junit.xml: it is older than the task");
+    fails(&project.xtask(&["ci"]), "report out/junit.xml: stale: it was last written before the task");
     assert_eq!(project.read("out/junit.xml"), JUNIT, "nobody knows whose it is");
 }
 
@@ -187,7 +190,7 @@ fn what_is_not_known_to_be_the_task_s_own_is_never_deleted() {
     let project = classes("");
     project.write("out/TEST-mine.xml", JUNIT);
     let ran = project.xtask(&["unit"]);
-    fails(&ran, "report out/TEST-mine.xml: it is older than the task that should have written it");
+    fails(&ran, "report out/TEST-mine.xml: stale: it was last written before the task started");
     assert!(project.path("out/TEST-mine.xml").exists());
     fails(&project.xtask(&["unit"]), "out/TEST-mine.xml");
     remove(&project, "out/TEST-mine.xml");
@@ -196,7 +199,7 @@ fn what_is_not_known_to_be_the_task_s_own_is_never_deleted() {
     project.git(&["add", "-f", "out/TEST-b.xml"]);
     remove(&project, "in/b.xml");
     project.commit("kept");
-    fails(&project.xtask(&["unit"]), "report out/TEST-b.xml: it is older than the task");
+    fails(&project.xtask(&["unit"]), "report out/TEST-b.xml: stale: it was last written before the task");
     assert_eq!(project.read("out/TEST-b.xml"), JUNIT);
     // Nothing is taken out of a folder elsewhere.
     let project = shop("tests = { failed = 0 }");
@@ -204,7 +207,7 @@ fn what_is_not_known_to_be_the_task_s_own_is_never_deleted() {
     std::fs::rename(project.path("out"), project.path("../elsewhere")).unwrap();
     std::os::unix::fs::symlink("../elsewhere", project.path("out")).unwrap();
     project.write("tasks.toml", project.read("tasks.toml").replace("cp in/* out/", "cp in/l* out/"));
-    fails(&project.xtask(&["ci"]), "report out/junit.xml: it is older than the task");
+    fails(&project.xtask(&["ci"]), "report out/junit.xml: stale: it was last written before the task");
     assert_eq!(project.read("../elsewhere/junit.xml"), JUNIT);
 }
 
@@ -215,7 +218,7 @@ fn what_lies_where_the_task_once_wrote_is_not_deleted_for_that() {
     passes(&project.xtask(&["unit"]));
     remove(&project, "in/b.xml");
     project.write("out/TEST-b.xml", FAILING);
-    fails(&project.xtask(&["unit"]), "report out/TEST-b.xml: it is older than the task");
+    fails(&project.xtask(&["unit"]), "report out/TEST-b.xml: stale: it was last written before the task");
     assert_eq!(project.read("out/TEST-b.xml"), FAILING);
     remove(&project, "out/TEST-b.xml");
     passes(&project.xtask(&["unit"]));
@@ -227,7 +230,7 @@ fn what_lies_where_the_task_once_wrote_is_not_deleted_for_that() {
     remove(&project, "../linked/in/b.xml");
     let linked = project.beside().join("linked");
     let ran = project.xtask_command(&["unit"]).current_dir(&linked).output().unwrap();
-    fails(&Ran::of(ran), "report out/TEST-b.xml: it is older than the task");
+    fails(&Ran::of(ran), "report out/TEST-b.xml: stale: it was last written before the task");
     assert_eq!(project.read("../linked/out/TEST-b.xml"), JUNIT);
 }
 
@@ -262,7 +265,7 @@ fn a_back_dated_report_fails_its_task() {
     project.write("tasks.toml", tasks);
     fails(
         &project.xtask(&["ci"]),
-        "report out/lcov.info: it is older than the task that should have written it",
+        "report out/lcov.info: stale: it was last written before the task started",
     );
 }
 
@@ -275,7 +278,7 @@ fn a_copy_of_what_was_there_a_second_before_is_no_report() {
         project.write(".gitignore", "out/\n").write("in.xml", JUNIT).commit("in");
         let before = std::time::SystemTime::now() - std::time::Duration::from_millis(500);
         std::fs::File::open(project.path("in.xml")).unwrap().set_modified(before).unwrap();
-        fails(&project.xtask(&["unit"]), "report out/a.xml: it is older than the task");
+        fails(&project.xtask(&["unit"]), "report out/a.xml: stale: it was last written before the task");
         // As an archive would have it.
         project.write("whole", "");
         passes(&project.xtask(&["unit"]));
@@ -290,7 +293,7 @@ fn all_that_may_have_to_be_deleted_is_named() {
     }
     fails(
         &project.xtask(&["unit"]),
-        "report out/TEST-1.xml: it is older than the task that should have written it, and so are out/TEST-2.xml; delete what nothing writes any more",
+        "report out/TEST-1.xml: stale: it was last written before the task started, and so were out/TEST-2.xml; delete those that no task writes any more",
     );
     for name in 3..=8 {
         project.write(&format!("out/TEST-{name}.xml"), JUNIT);
@@ -390,5 +393,5 @@ fn each_report_of_a_real_tool_is_evidence_only_as_it_was_written() {
     project.write("in/old", "");
     let ran = put(&|at| Some(whole[at].clone()));
     assert!(ran.status == 1 && ends(&ran).iter().all(|(_, how)| how == "report"), "{:?}", ends(&ran));
-    assert!(ran.out.contains("it is older than the task"), "{}", ran.out);
+    assert!(ran.out.contains("stale: it was last written before the task"), "{}", ran.out);
 }

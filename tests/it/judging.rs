@@ -115,7 +115,7 @@ fn a_failed_task_still_tells_which_tests_failed() {
 fn a_gate_alone_has_no_evidence() {
     let project = shop("tests = { failed = 0 }");
     passes(&project.xtask(&["run", "unit", "--only"]));
-    fails(&project.xtask(&["run", "quality", "--only"]), "not run with `--only`");
+    fails(&project.xtask(&["run", "quality", "--only"]), "the task did not run, because of `--only`");
 }
 
 #[test]

@@ -166,7 +166,7 @@ fn a_scan_that_left_something_out_fails_unless_the_task_says_why() {
     project
         .xtask(&["clean"])
         .ends(1)
-        .says("report out.sarif: it says that not all was examined: scan: can't parse a.py; mend it, or")
+        .says("report out.sarif: it says that not all was examined: scan: can't parse a.py; fix the tool, or set")
         .says("partial = ");
     project.write("tasks.toml", tasks(", partial = 'a.py is no Python'"));
     project.xtask(&["clean"]).ends(0);

@@ -13,12 +13,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use super::place::Kind;
 use super::{Cache, CacheError, Entry, Lookup, NewEntry, OutputSet, OutputState, Repair};
 use crate::base::clock::{Clock, Timestamp};
 use crate::base::digest::Digest;
 use crate::base::path::RepoPath;
 use crate::base::pattern::{Item, Origin, Pattern, Patterns, What};
+use crate::cache::place::Kind;
 
 /// A work tree, a state directory and the cache in it.
 struct Fixture {

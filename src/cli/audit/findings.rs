@@ -18,7 +18,7 @@ const LISTED: usize = 20;
 const NAMED: usize = 5;
 
 /// What is known of an audited task.
-pub struct Account {
+pub struct AuditedTask {
     /// How it ended in the sandbox.
     pub result: TaskFinished,
     /// What its trace told; `None` if it was not started.
@@ -45,7 +45,7 @@ pub enum Outcome {
     Skipped,
 }
 
-impl Account {
+impl AuditedTask {
     /// What it comes to.
     pub fn outcome(&self) -> Outcome {
         match (&self.result.status, &self.audit) {
@@ -99,7 +99,7 @@ impl Account {
         if unopened.is_empty() || !self.result.status.is_pass() {
             return notes;
         }
-        let named: Vec<String> = unopened.iter().take(NAMED).map(shown).collect();
+        let named: Vec<String> = unopened.iter().take(NAMED).map(path_text).collect();
         let more = if unopened.len() > NAMED { ", …" } else { "" };
         notes.push(if self.is_whole {
             let opened = inputs.saturating_sub(unopened.len());
@@ -140,7 +140,7 @@ impl Outcome {
 }
 
 /// All accounts for people.
-pub fn text(accounts: &[Account], paint: Paint) -> String {
+pub fn text(accounts: &[AuditedTask], paint: Paint) -> String {
     let mut text = String::new();
     for account in accounts {
         text.push_str(&heading(account, paint));
@@ -168,7 +168,7 @@ pub fn text(accounts: &[Account], paint: Paint) -> String {
     text
 }
 
-fn heading(account: &Account, paint: Paint) -> String {
+fn heading(account: &AuditedTask, paint: Paint) -> String {
     let outcome = account.outcome();
     let what = match (outcome, &account.result.status) {
         (Outcome::Clean, _) => "clean".to_owned(),
@@ -187,11 +187,11 @@ fn heading(account: &Account, paint: Paint) -> String {
     format!("{}: {}", paint.tone(Tone::Strong, &account.result.task), paint.tone(outcome.tone(), &what))
 }
 
-fn body(account: &Account, paint: Paint) -> Vec<String> {
+fn body(account: &AuditedTask, paint: Paint) -> Vec<String> {
     let mut lines = Vec::new();
     for finding in account.findings().iter().take(LISTED) {
         let name = paint.tone(Tone::Odd, &name(finding));
-        lines.push(format!("{name}  {}", manner(finding)));
+        lines.push(format!("{name}  {}", access_text(finding)));
         lines.push(format!("    {}", paint.tone(Tone::Faint, &advice(finding))));
     }
     let more = account.findings().len().saturating_sub(LISTED);
@@ -200,7 +200,7 @@ fn body(account: &Account, paint: Paint) -> Vec<String> {
     }
     lines.extend(absent(account.absent(), paint));
     for doubt in account.doubts() {
-        lines.push(paint.tone(Tone::Odd, &format!("not all was seen: {}", told(doubt))));
+        lines.push(paint.tone(Tone::Odd, &format!("not all was seen: {}", doubt_text(doubt))));
     }
     lines.extend(account.notes().into_iter().map(|note| paint.tone(Tone::Faint, &format!("note: {note}"))));
     if account.outcome() == Outcome::Fails {
@@ -220,7 +220,7 @@ fn absent(absent: &[Absent], paint: Paint) -> Vec<String> {
         return Vec::new();
     }
     let shown = |it: &Absent| match it.folders {
-        0 | 1 => shown(&it.path),
+        0 | 1 => path_text(&it.path),
         folders => {
             let name = it.pattern.rsplit("**/").next().unwrap_or(&it.pattern);
             format!("{name} (in {folders} folders)")
@@ -251,16 +251,16 @@ fn log(log: &Log, paint: Paint) -> Vec<String> {
 }
 
 /// A path on one line.
-fn shown(path: &RepoPath) -> String {
+fn path_text(path: &RepoPath) -> String {
     let text = path.to_string();
     if text.chars().any(char::is_control) { text.escape_debug().to_string() } else { text }
 }
 
 fn name(finding: &Finding) -> String {
-    if finding.is_folder { format!("{}/", shown(&finding.path)) } else { shown(&finding.path) }
+    if finding.is_folder { format!("{}/", path_text(&finding.path)) } else { path_text(&finding.path) }
 }
 
-fn manner(finding: &Finding) -> String {
+fn access_text(finding: &Finding) -> String {
     let verb = match finding.how {
         Manner::LookedFor => "was looked for",
         Manner::Written => "was written or removed, in the work tree",
@@ -307,7 +307,7 @@ fn quoted(text: &str) -> String {
     Value::from(text).to_string()
 }
 
-fn told(doubt: &Doubt) -> String {
+fn doubt_text(doubt: &Doubt) -> String {
     match &doubt.program {
         Some(program) => format!("{} ({program})", doubt.kind),
         None => doubt.kind.to_string(),
@@ -315,25 +315,26 @@ fn told(doubt: &Doubt) -> String {
 }
 
 /// All accounts for programs.
-pub fn json(accounts: &[Account]) -> String {
+pub fn json(accounts: &[AuditedTask]) -> String {
     let is_clean = accounts.iter().all(|account| account.outcome() == Outcome::Clean);
     let ran = || accounts.iter().filter(|account| account.outcome() != Outcome::Skipped);
     let value = json!({
         "version": 1,
         "clean": is_clean,
-        "complete": ran().all(Account::is_complete),
-        "tasks": accounts.iter().map(of_task).collect::<Vec<_>>(),
+        "complete": ran().all(AuditedTask::is_complete),
+        "tasks": accounts.iter().map(task_json).collect::<Vec<_>>(),
     });
     format!("{value:#}\n")
 }
 
-fn of_task(account: &Account) -> Value {
+fn task_json(account: &AuditedTask) -> Value {
     let finding = |finding: &Finding| {
         let mut value = json!(finding);
         value["advice"] = advice(finding).into();
         value
     };
-    let doubt = |doubt: &Doubt| json!({ "why": doubt.kind, "program": doubt.program, "text": told(doubt) });
+    let doubt =
+        |doubt: &Doubt| json!({ "why": doubt.kind, "program": doubt.program, "text": doubt_text(doubt) });
     json!({
         "task": account.result.task,
         "verdict": account.outcome().word(),
@@ -358,7 +359,7 @@ mod tests {
     use crate::reason::Reason;
     use open_trace::DoubtKind;
 
-    fn account(status: Status, findings: usize, doubts: &[DoubtKind]) -> Account {
+    fn account(status: Status, findings: usize, doubts: &[DoubtKind]) -> AuditedTask {
         let result = TaskFinished { attempts: 1, ..TaskFinished::new("t", status, Reason::CacheOff) };
         let finding = Finding {
             path: RepoPath::from_git(&b"a"[..]),
@@ -372,7 +373,7 @@ mod tests {
         let judgement = Judgement { findings: vec![finding; findings], ..Judgement::default() };
         let doubts = doubts.iter().map(|why| Doubt { kind: why.clone(), program: None }).collect();
         let audit = Some(Audit { task: TaskId(0), doubts, judgement, inputs: 1 });
-        Account { result, audit, is_whole: false }
+        AuditedTask { result, audit, is_whole: false }
     }
 
     #[test]
@@ -395,7 +396,7 @@ mod tests {
                 "{status:?} {doubts:?}"
             );
         }
-        let unseen = Account { audit: None, ..account(Status::Passed, 0, &[]) };
+        let unseen = AuditedTask { audit: None, ..account(Status::Passed, 0, &[]) };
         assert_eq!(unseen.outcome(), Outcome::Partial);
     }
 

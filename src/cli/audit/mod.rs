@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use clap::Args;
 
-use crate::cli::audit::findings::{Account, Outcome};
+use crate::cli::audit::findings::{AuditedTask, Outcome};
 use crate::cli::exit::End;
 use crate::cli::failure::Failure;
 use crate::cli::project::Project;
@@ -52,7 +52,7 @@ type Results = Arc<Mutex<BTreeMap<String, TaskFinished>>>;
 ///
 /// # Errors
 /// A name is unknown, there is no repository, or the tree can't be read.
-pub fn perform(session: &Session, args: &AuditArgs) -> Result<End, Failure> {
+pub fn run(session: &Session, args: &AuditArgs) -> Result<End, Failure> {
     let project = Project::open(&session.env, &session.dir)?;
     if project.repository.is_none() {
         return Err(Failure::NoRepository { what: "there is no tree to make a sandbox of" });
@@ -66,28 +66,28 @@ pub fn perform(session: &Session, args: &AuditArgs) -> Result<End, Failure> {
         });
     }
     let inbox = LazyInbox::default();
-    let prelude = bring_about(session, args, (&project, &tasks), &inbox)?;
+    let prelude = run_dependencies(session, args, (&project, &tasks), &inbox)?;
     if prelude != End::Passed {
-        session.tell("nothing is audited, since what it needs did not pass\n");
+        session.eprint("nothing is audited, since what it needs did not pass\n");
         return Ok(prelude);
     }
-    let config = once(&project.config);
+    let config = without_retries(&project.config);
     let desk = AuditCollector::default();
     let results = Results::default();
-    let summary = sandboxed(session, args, (&project, &config, &tasks), (&inbox, &desk, &results))?;
+    let summary = run_audits(session, args, (&project, &config, &tasks), (&inbox, &desk, &results))?;
     if let Verdict::Interrupted { signal } = summary.verdict {
         return Ok(End::Interrupted(signal));
     }
-    let accounts = accounts(&config, &tasks, desk, &results);
+    let accounts = audited_tasks(&config, &tasks, desk, &results);
     let text =
         if args.json { findings::json(&accounts) } else { findings::text(&accounts, session.paint_out()) };
     session.print(&text)?;
-    let is_wrong = |account: &Account| matches!(account.outcome(), Outcome::Undeclared | Outcome::Fails);
+    let is_wrong = |account: &AuditedTask| matches!(account.outcome(), Outcome::Undeclared | Outcome::Fails);
     Ok(if accounts.iter().any(is_wrong) { End::Failed } else { End::Passed })
 }
 
 /// Runs what the audited tasks need, or takes it from the cache.
-fn bring_about(
+fn run_dependencies(
     session: &Session,
     args: &AuditArgs,
     (project, tasks): (&Project, &[TaskId]),
@@ -107,7 +107,7 @@ fn bring_about(
 }
 
 /// The tasks as an audit runs them: once.
-fn once(config: &Config) -> Config {
+fn without_retries(config: &Config) -> Config {
     let mut config = config.clone();
     for task in &mut config.tasks {
         task.retries = 0;
@@ -117,7 +117,7 @@ fn once(config: &Config) -> Config {
 }
 
 /// Runs the audited tasks, each in a sandbox, so that neither the cache nor the history is changed.
-fn sandboxed(
+fn run_audits(
     session: &Session,
     args: &AuditArgs,
     (project, config, tasks): (&Project, &Config, &[TaskId]),
@@ -138,13 +138,14 @@ fn sandboxed(
         ..RunOptions::new(&run, config.slots(args.jobs))
     };
     let heard = inbox.get().map_err(Failure::signals)?;
-    let emitter = Emitter::new(session.clock.clone(), sink(Arc::clone(results), session.paint_err()));
+    let emitter =
+        Emitter::new(session.clock.clone(), event_handler(Arc::clone(results), session.paint_err()));
     Ok(prepared
         .plan(&session.env, |world, plan| prepared.launch(world, plan, location, &options, &emitter, heard)))
 }
 
 /// What keeps the results, and tells on standard error what goes on.
-fn sink(results: Results, paint: Paint) -> Box<dyn FnMut(&Event) + Send> {
+fn event_handler(results: Results, paint: Paint) -> Box<dyn FnMut(&Event) + Send> {
     let lines = Lines { paint, width: 0 };
     Box::new(move |event| {
         let line = match &event.what {
@@ -171,13 +172,18 @@ fn sink(results: Results, paint: Paint) -> Box<dyn FnMut(&Event) + Send> {
 }
 
 /// The results and the audits, put together.
-fn accounts(config: &Config, tasks: &[TaskId], desk: AuditCollector, results: &Results) -> Vec<Account> {
+fn audited_tasks(
+    config: &Config,
+    tasks: &[TaskId],
+    desk: AuditCollector,
+    results: &Results,
+) -> Vec<AuditedTask> {
     let mut results = std::mem::take(&mut *results.lock().unwrap_or_else(PoisonError::into_inner));
     let mut audits = desk.into_audits();
     let account = |id: &TaskId| {
         let result = results.remove(&config.task(*id).name)?;
         let at = audits.iter().position(|audit| audit.task == *id);
-        Some(Account {
+        Some(AuditedTask {
             result,
             audit: at.map(|at| audits.swap_remove(at)),
             is_whole: config.task(*id).inputs.is_whole(),

@@ -12,7 +12,7 @@ use crate::cli::failure::Failure;
 use crate::cli::project::Project;
 use crate::cli::session::Session;
 use crate::config::model::Config;
-use crate::engine::report::baseline::{BASES, NOTES, committed, lines_of};
+use crate::engine::report::baseline::{DEFAULT_BASES, NOTES_REF, parse_lenient, read_committed};
 use crate::git::{Commit, GitError, Notes, Repository};
 use crate::history::records::{Recorded, Records};
 
@@ -63,16 +63,16 @@ pub enum BaselineAction {
 ///
 /// # Errors
 /// There is no repository or no such commit, or the remote can't be reached.
-pub fn perform(session: &Session, args: &BaselineArgs) -> Result<End, Failure> {
+pub fn run(session: &Session, args: &BaselineArgs) -> Result<End, Failure> {
     let project = Project::open(&session.env, &session.dir)?;
     let repository = project.repository()?;
-    let place = Shelf { repository, records: Records::new(&repository.common_dir().join("xtask")) };
+    let place = BaselineStore { repository, records: Records::new(&repository.common_dir().join("xtask")) };
     match &args.action {
         BaselineAction::Show { rev } => show(session, (&place, &project.config), rev.as_deref()),
         BaselineAction::Push { remote, rev } => push(session, &place, (remote, rev)),
         BaselineAction::Fetch { remote } => {
-            Notes::new(repository, NOTES).fetch(remote)?;
-            session.print(&format!("the notes of {remote} are here, as refs/notes/{NOTES}\n"))?;
+            Notes::new(repository, NOTES_REF).fetch(remote)?;
+            session.print(&format!("the notes of {remote} are here, as refs/notes/{NOTES_REF}\n"))?;
             Ok(End::Passed)
         }
         BaselineAction::Write { file, rev } => write(session, &place, (file, rev)),
@@ -80,17 +80,17 @@ pub fn perform(session: &Session, args: &BaselineArgs) -> Result<End, Failure> {
 }
 
 /// Where records are.
-struct Shelf<'a> {
+struct BaselineStore<'a> {
     repository: &'a Repository,
     records: Records,
 }
 
-impl Shelf<'_> {
+impl BaselineStore<'_> {
     /// What is recorded of a commit here, and what is noted on it besides.
-    fn of(&self, commit: &Commit) -> Result<Vec<Recorded>, Failure> {
+    fn recorded(&self, commit: &Commit) -> Result<Vec<Recorded>, Failure> {
         let mut all = self.records.of_tree(&commit.tree);
-        let note = Notes::new(self.repository, NOTES).get(&commit.id)?.unwrap_or_default();
-        for noted in lines_of(&note) {
+        let note = Notes::new(self.repository, NOTES_REF).get(&commit.id)?.unwrap_or_default();
+        for noted in parse_lenient(&note) {
             if !all.iter().any(|known| known.gate == noted.gate) {
                 all.push(noted);
             }
@@ -99,11 +99,11 @@ impl Shelf<'_> {
     }
 
     /// The same, and what the files say that gates name as their baselines.
-    fn with_files(&self, commit: &Commit, config: &Config) -> Result<Vec<Recorded>, Failure> {
-        let mut all = self.of(commit)?;
+    fn recorded_with_files(&self, commit: &Commit, config: &Config) -> Result<Vec<Recorded>, Failure> {
+        let mut all = self.recorded(commit)?;
         for task in &config.tasks {
             let Some(path) = task.gate.as_ref().and_then(|gate| gate.baseline.as_ref()) else { continue };
-            let committed = committed(self.repository, path, (&commit.id[..10], commit))?;
+            let committed = read_committed(self.repository, path, &commit.id[..10], commit)?;
             let own = committed.into_iter().flatten().rfind(|recorded| recorded.gate == task.name);
             if !all.iter().any(|known| known.gate == task.name) {
                 all.extend(own);
@@ -113,8 +113,8 @@ impl Shelf<'_> {
     }
 
     /// What is recorded of a commit, of which there has to be something.
-    fn something(&self, commit: &Commit) -> Result<Vec<Recorded>, Failure> {
-        let all = self.of(commit)?;
+    fn recorded_or_error(&self, commit: &Commit) -> Result<Vec<Recorded>, Failure> {
+        let all = self.recorded(commit)?;
         if all.is_empty() {
             let short = &commit.id[..10];
             return Err(Failure::Usage {
@@ -128,19 +128,19 @@ impl Shelf<'_> {
 
 fn show(
     session: &Session,
-    (shelf, config): (&Shelf<'_>, &Config),
+    (shelf, config): (&BaselineStore<'_>, &Config),
     rev: Option<&str>,
 ) -> Result<End, Failure> {
     let commit = match rev {
         Some(rev) => shelf.repository.resolve(rev)?,
-        None => match shelf.repository.merge_base(None, &BASES) {
+        None => match shelf.repository.merge_base(None, &DEFAULT_BASES) {
             Err(error @ GitError::NoBase { .. }) => return Err(Failure::NoCommit(error)),
             found => found?.1,
         },
     };
     let short = &commit.id[..10];
     let mut text = String::new();
-    for Recorded { gate, record } in shelf.with_files(&commit, config)? {
+    for Recorded { gate, record } in shelf.recorded_with_files(&commit, config)? {
         let mut parts: Vec<String> = Vec::new();
         parts.extend(record.coverage.map(|ratio| format!("{} of {} lines covered", ratio.part, ratio.whole)));
         parts.extend(record.tests.map(|tests| format!("{tests} tests run")));
@@ -156,23 +156,23 @@ fn show(
     Ok(End::Passed)
 }
 
-fn push(session: &Session, shelf: &Shelf<'_>, (remote, rev): (&str, &str)) -> Result<End, Failure> {
+fn push(session: &Session, shelf: &BaselineStore<'_>, (remote, rev): (&str, &str)) -> Result<End, Failure> {
     let commit = shelf.repository.resolve(rev)?;
-    let notes = Notes::new(shelf.repository, NOTES);
-    let recorded = shelf.something(&commit)?;
-    notes.set(&commit.id, &text_of(&recorded))?;
+    let notes = Notes::new(shelf.repository, NOTES_REF);
+    let recorded = shelf.recorded_or_error(&commit)?;
+    notes.set(&commit.id, &encode(&recorded))?;
     notes.push(remote)?;
     let gates = count(recorded.len(), "gate");
     session.print(&format!("what {gates} found at {} is noted at {remote}\n", &commit.id[..10]))?;
     Ok(End::Passed)
 }
 
-fn write(session: &Session, shelf: &Shelf<'_>, (to, rev): (&PathBuf, &str)) -> Result<End, Failure> {
+fn write(session: &Session, shelf: &BaselineStore<'_>, (to, rev): (&PathBuf, &str)) -> Result<End, Failure> {
     let commit = shelf.repository.resolve(rev)?;
-    let recorded = shelf.something(&commit)?;
-    let path = session.path(to);
+    let recorded = shelf.recorded_or_error(&commit)?;
+    let path = session.resolve(to);
     let folder = path.parent().unwrap_or(&session.dir);
-    file::write(&path, text_of(&recorded).as_bytes(), folder, file::Durability::Relaxed)?;
+    file::write(&path, encode(&recorded).as_bytes(), folder, file::Durability::Relaxed)?;
     session.print(&format!(
         "{}: {} of {}\n",
         to.display(),
@@ -183,7 +183,7 @@ fn write(session: &Session, shelf: &Shelf<'_>, (to, rev): (&PathBuf, &str)) -> R
 }
 
 /// A line for each gate.
-fn text_of(recorded: &[Recorded]) -> String {
+fn encode(recorded: &[Recorded]) -> String {
     // Records are of text and numbers, so they can always be written as JSON.
     recorded.iter().filter_map(|one| serde_json::to_string(one).ok()).map(|line| line + "\n").collect()
 }

@@ -67,9 +67,9 @@ pub struct CiInitArgs {
 ///
 /// # Errors
 /// There is no repository, tasks.toml is wrong, what CI is to run is unknown, or the disk failed.
-pub fn perform(session: &Session, args: CiArgs) -> Result<End, Failure> {
+pub fn run(session: &Session, args: CiArgs) -> Result<End, Failure> {
     let project = Project::open(&session.env, &session.dir)?;
-    let place = Place::of(session, &project)?;
+    let place = CiFiles::open(session, &project)?;
     match args.action {
         CiAction::Init(args) => place.init(args),
         CiAction::Check => place.check(),
@@ -77,19 +77,19 @@ pub fn perform(session: &Session, args: CiArgs) -> Result<End, Failure> {
 }
 
 /// A repository and what is to be in it.
-struct Place<'s> {
+struct CiFiles<'s> {
     session: &'s Session,
     root: PathBuf,
     site: Site,
     providers: Vec<Provider>,
     drafts: Vec<Draft>,
     /// The host of `origin`, and the repository there.
-    home: Option<(String, String)>,
+    origin: Option<(String, String)>,
     branch: String,
 }
 
-impl<'s> Place<'s> {
-    fn of(session: &'s Session, project: &Project) -> Result<Self, Failure> {
+impl<'s> CiFiles<'s> {
+    fn open(session: &'s Session, project: &Project) -> Result<Self, Failure> {
         let repository =
             project.repository.as_ref().ok_or(Failure::NoRepository { what: "no CI system can run it" })?;
         let config = &project.config;
@@ -97,7 +97,7 @@ impl<'s> Place<'s> {
         let selection = Selection::of(config, &config.ci.run).map_err(|_| Failure::NothingForCi)?;
         let graph = Graph::of(config, &selection.tasks, Reach::WithNeeds);
         let root = project.root.clone();
-        let cargo = text(&root.join(".cargo/config.toml"))?;
+        let cargo = read_text(&root.join(".cargo/config.toml"))?;
         let site = Site::of(config, &graph, site::runner(cargo.as_deref()));
         let paths = paths(repository, project.state())?;
         let home = repository
@@ -107,12 +107,12 @@ impl<'s> Place<'s> {
             .and_then(|(_, url)| site::slug(&url));
         let host = home.as_ref().map(|(host, _)| host.as_str());
         let providers = if config.ci.providers.is_empty() {
-            guess_providers(host, &paths)
+            detect_providers(host, &paths)
         } else {
             config.ci.providers.clone()
         };
         let branch = repository.default_branch().unwrap_or_else(|| "main".to_owned());
-        let mut place = Self { session, root, site, providers, drafts: Vec::new(), home, branch };
+        let mut place = Self { session, root, site, providers, drafts: Vec::new(), origin: home, branch };
         place.drafts = place.drafts(&paths)?;
         Ok(place)
     }
@@ -144,7 +144,7 @@ impl<'s> Place<'s> {
         if !self.site.branches.is_empty() {
             return Ok(self.site.branches.clone());
         }
-        let there = text(&self.root.join(github::PATH))?.filter(|text| workflow::is_generated(text));
+        let there = read_text(&self.root.join(github::PATH))?.filter(|text| workflow::is_generated(text));
         let named = there.map(|text| github::branches(&text)).unwrap_or_default();
         Ok(if named.is_empty() { vec![self.branch.clone()] } else { named })
     }
@@ -154,16 +154,23 @@ impl<'s> Place<'s> {
         let mut told = Vec::new();
         let mut refused = Vec::new();
         for draft in &self.drafts {
-            match standing(&self.root, draft)? {
-                Standing::Missing => writes.push((draft, draft.text.clone())),
-                Standing::Foreign if args.force => writes.push((draft, draft.text.clone())),
-                Standing::Foreign if draft.manners == Manners::Needed => {
+            match file_state(&self.root, draft)? {
+                FileState::Missing => writes.push((draft, draft.text.clone())),
+                FileState::HandWritten if args.force => writes.push((draft, draft.text.clone())),
+                FileState::HandWritten if draft.manners == Manners::Needed => {
                     refused.push(format!("{}: it was not written by this command", draft.path));
                 }
-                Standing::Foreign => told.push(format!("left alone: {}, which people wrote", draft.path)),
-                Standing::Broken(why) if !args.force => refused.push(format!("{}: {why}", draft.path)),
-                Standing::Broken(_) => writes.push((draft, draft.text.clone())),
-                Standing::Ours { there, filled, homeless, bent } => {
+                FileState::HandWritten => {
+                    told.push(format!("left alone: {}, which people wrote", draft.path))
+                }
+                FileState::Unreadable(why) if !args.force => refused.push(format!("{}: {why}", draft.path)),
+                FileState::Unreadable(_) => writes.push((draft, draft.text.clone())),
+                FileState::Generated {
+                    current: there,
+                    expected: filled,
+                    orphaned: homeless,
+                    outside_changes: bent,
+                } => {
                     told.extend(bent.iter().map(|line| format!("note: {line}")));
                     if !homeless.is_empty() && !args.force {
                         let parts = homeless.join("`, `");
@@ -186,20 +193,20 @@ impl<'s> Place<'s> {
             });
         }
         for (draft, text) in writes {
-            write(&self.root.join(draft.path), &text)?;
+            write_text(&self.root.join(draft.path), &text)?;
             told.push(format!("wrote {}", draft.path));
         }
         told.extend(self.readme(args)?);
         told.extend(self.site.unserved.iter().map(|system| {
             format!("note: no machine is known for tasks of the system {system}; CI leaves them out")
         }));
-        self.session.tell(&(told.join("\n") + "\n"));
+        self.session.eprint(&(told.join("\n") + "\n"));
         Ok(End::Passed)
     }
 
     /// Puts badges into the README if they have a place there, and prints them.
     fn readme(&self, args: CiInitArgs) -> Result<Option<String>, Failure> {
-        let Some((host, slug)) = &self.home else {
+        let Some((host, slug)) = &self.origin else {
             return Ok(Some(
                 "note: there are no badges, since no remote `origin` tells where the repository is"
                     .to_owned(),
@@ -207,8 +214,9 @@ impl<'s> Place<'s> {
         };
         let home = Home { host, slug, branch: &self.branch };
         // A repository is at one of them; the other sees a copy.
-        let is_others = Provider::ALL.into_iter().any(|(_, provider)| is_of(host, provider));
-        let is_at = |provider: &Provider| is_of(host, *provider) || self.providers.len() == 1 && !is_others;
+        let is_others = Provider::ALL.into_iter().any(|(_, provider)| is_host_of(host, provider));
+        let is_at =
+            |provider: &Provider| is_host_of(host, *provider) || self.providers.len() == 1 && !is_others;
         let at = self.providers.iter().filter(|provider| is_at(provider));
         let badges: Vec<String> = at.map(|provider| badges::badge(*provider, home)).collect();
         if badges.is_empty() {
@@ -216,11 +224,11 @@ impl<'s> Place<'s> {
         }
         self.session.print(&(badges.join("\n") + "\n"))?;
         let path = self.root.join("README.md");
-        let Some(there) = text(&path)? else { return Ok(None) };
+        let Some(there) = read_text(&path)? else { return Ok(None) };
         let ask = if args.badges { Ask::Wanted } else { Ask::Marked };
         match badges::write(&there, &badges, ask) {
             Some(new) if new != there => {
-                write(&path, &new)?;
+                write_text(&path, &new)?;
                 Ok(Some("wrote the badges into README.md".to_owned()))
             }
             None if args.badges => {
@@ -235,7 +243,7 @@ impl<'s> Place<'s> {
         let mut checked = 0;
         let mut is_refused = false;
         for draft in self.drafts.iter().filter(|draft| draft.manners != Manners::Prose) {
-            match self.drift(draft)? {
+            match self.differences(draft)? {
                 None => {}
                 Some(found) => {
                     checked += 1;
@@ -247,7 +255,7 @@ impl<'s> Place<'s> {
         let paint = self.session.paint_err();
         if lines.is_empty() {
             let files = count(checked, "file");
-            self.session.tell(&format!("{files} for CI as tasks.toml has it\n"));
+            self.session.eprint(&format!("{files} for CI as tasks.toml has it\n"));
             return Ok(End::Passed);
         }
         let mark = paint.tone(Tone::Bad, "drift:");
@@ -262,24 +270,29 @@ impl<'s> Place<'s> {
             paint.tone(Tone::Strong, "hint:"),
             self.site.call
         ));
-        self.session.tell(&text);
+        self.session.eprint(&text);
         Ok(End::Failed)
     }
 
     /// Where a file differs from its draft; `None` if there is nothing to compare.
-    fn drift(&self, draft: &Draft) -> Result<Option<Drift>, Failure> {
+    fn differences(&self, draft: &Draft) -> Result<Option<Differences>, Failure> {
         let path = draft.path;
-        let missing = || Drift { lines: vec![format!("{path} is missing")], is_refused: false };
-        let refused = |line: String| Drift { lines: vec![line], is_refused: true };
+        let missing = || Differences { lines: vec![format!("{path} is missing")], is_refused: false };
+        let refused = |line: String| Differences { lines: vec![line], is_refused: true };
         let mut lines = Vec::new();
-        let (there, filled, homeless) = match standing(&self.root, draft)? {
-            Standing::Missing => return Ok(Some(missing())),
-            Standing::Foreign if draft.manners == Manners::Needed => {
+        let (there, filled, homeless) = match file_state(&self.root, draft)? {
+            FileState::Missing => return Ok(Some(missing())),
+            FileState::HandWritten if draft.manners == Manners::Needed => {
                 return Ok(Some(refused(format!("{path} was not written by `xtask ci init`"))));
             }
-            Standing::Foreign => return Ok(None),
-            Standing::Broken(why) => return Ok(Some(refused(format!("{path}: {why}")))),
-            Standing::Ours { there, filled, homeless, mut bent } => {
+            FileState::HandWritten => return Ok(None),
+            FileState::Unreadable(why) => return Ok(Some(refused(format!("{path}: {why}")))),
+            FileState::Generated {
+                current: there,
+                expected: filled,
+                orphaned: homeless,
+                outside_changes: mut bent,
+            } => {
                 lines.append(&mut bent);
                 (there, filled, homeless)
             }
@@ -300,69 +313,73 @@ impl<'s> Place<'s> {
                 lines.push(format!("{path}: its hand-written parts don't fit what is around them: {error}"));
             }
         }
-        Ok(Some(Drift { lines, is_refused: !homeless.is_empty() }))
+        Ok(Some(Differences { lines, is_refused: !homeless.is_empty() }))
     }
 }
 
 /// Where a file differs from its draft.
-struct Drift {
+struct Differences {
     lines: Vec<String>,
     /// Whether it is not written over unless that is asked for.
     is_refused: bool,
 }
 
 /// How a file stands to its draft.
-enum Standing {
+enum FileState {
     Missing,
     /// People wrote it.
-    Foreign,
+    HandWritten,
     /// Its hand-written parts can't be told.
-    Broken(String),
-    Ours {
-        there: String,
+    Unreadable(String),
+    Generated {
+        current: String,
         /// The draft with the hand-written parts of the file.
-        filled: String,
+        expected: String,
         /// Hand-written parts that the draft has no place for.
-        homeless: Vec<String>,
+        orphaned: Vec<String>,
         /// What hand-written parts do beyond adding to what they stand in.
-        bent: Vec<String>,
+        outside_changes: Vec<String>,
     },
 }
 
-fn standing(root: &Path, draft: &Draft) -> Result<Standing, Failure> {
-    let Some(there) = text(&root.join(draft.path))? else { return Ok(Standing::Missing) };
+fn file_state(root: &Path, draft: &Draft) -> Result<FileState, Failure> {
+    let Some(there) = read_text(&root.join(draft.path))? else { return Ok(FileState::Missing) };
     if !workflow::is_generated(&there) {
-        return Ok(Standing::Foreign);
+        return Ok(FileState::HandWritten);
     }
     Ok(match Parts::read(&there) {
-        Err(error) => Standing::Broken(error.to_string()),
-        Ok(parts) => Standing::Ours {
-            filled: parts.fill(&draft.text),
-            homeless: parts.homeless(&draft.text).into_iter().map(str::to_owned).collect(),
-            bent: match draft.manners {
+        Err(error) => FileState::Unreadable(error.to_string()),
+        Ok(parts) => FileState::Generated {
+            expected: parts.fill(&draft.text),
+            orphaned: parts.homeless(&draft.text).into_iter().map(str::to_owned).collect(),
+            outside_changes: match draft.manners {
                 Manners::Prose => Vec::new(),
-                _ => additions::bent(&draft.text, &parts).iter().map(|one| bends(draft, one)).collect(),
+                _ => additions::bent(&draft.text, &parts)
+                    .iter()
+                    .map(|one| outside_change(draft, one))
+                    .collect(),
             },
-            there,
+            current: there,
         },
     })
 }
 
-fn bends(draft: &Draft, one: &Difference) -> String {
+fn outside_change(draft: &Draft, one: &Difference) -> String {
     format!("{}: a hand-written part changes what is around it: {}: {}", draft.path, one.path, one.what)
 }
 
 /// The CI systems of a repository whose tasks.toml names none.
-fn guess_providers(host: Option<&str>, paths: &[String]) -> Vec<Provider> {
+fn detect_providers(host: Option<&str>, paths: &[String]) -> Vec<Provider> {
     let has = |wanted: &str| paths.iter().any(|path| path == wanted);
     let known = [(Provider::GitHub, github::PATH), (Provider::GitLab, gitlab::PATH)].into_iter();
-    let there = known.filter(|(provider, path)| host.is_some_and(|host| is_of(host, *provider)) || has(path));
+    let there =
+        known.filter(|(provider, path)| host.is_some_and(|host| is_host_of(host, *provider)) || has(path));
     let providers: Vec<Provider> = there.map(|(provider, _)| provider).collect();
     if providers.is_empty() { vec![Provider::GitHub] } else { providers }
 }
 
 /// Whether a host says by its name whose it is.
-fn is_of(host: &str, provider: Provider) -> bool {
+fn is_host_of(host: &str, provider: Provider) -> bool {
     let word = Provider::ALL.into_iter().find(|(_, known)| *known == provider).map(|(word, _)| word);
     host.split('.').any(|part| Some(part) == word)
 }
@@ -375,11 +392,11 @@ fn paths(repository: &Repository, state: Option<&Path>) -> Result<Vec<String>, F
 }
 
 /// The text of a file; what is no text was not written by us, and is shown as it can be.
-fn text(path: &Path) -> Result<Option<String>, Failure> {
+fn read_text(path: &Path) -> Result<Option<String>, Failure> {
     Ok(file::read(path)?.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()))
 }
 
-fn write(path: &Path, text: &str) -> Result<(), Failure> {
+fn write_text(path: &Path, text: &str) -> Result<(), Failure> {
     let folder = path.parent().unwrap_or(Path::new("."));
     file::make_dir(folder)?;
     if file::write_new(path, text.as_bytes())? {

@@ -11,7 +11,7 @@ use crate::base::env::Env;
 use crate::base::{file, random};
 use crate::cli::failure::Failure;
 use crate::cli::session::Session;
-use crate::engine::report::baseline::BASES;
+use crate::engine::report::baseline::DEFAULT_BASES;
 use crate::git::{ChangedLines, Repository};
 use crate::reporter::azure::Azure;
 use crate::reporter::buildkite::Buildkite;
@@ -28,7 +28,7 @@ const ARTIFACTS: &str = ".xtask-artifacts";
 
 /// For which CI service a run is told.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, ValueEnum)]
-pub enum Ci {
+pub enum CiChoice {
     /// The one that this runs in, by what it sets; lines for people elsewhere, or with `--format json`.
     Auto,
     /// GitHub Actions.
@@ -46,13 +46,13 @@ pub enum Ci {
 
 /// A CI service, and the repository that its voice speaks of.
 #[derive(Debug)]
-pub struct Spoken {
+pub struct CiOutput {
     service: CiService,
     env: Env,
     root: PathBuf,
 }
 
-impl Ci {
+impl CiChoice {
     /// What is asked for; with events on standard output only what is asked for by name.
     fn service(self, env: &Env, is_json: bool) -> Option<CiService> {
         match self {
@@ -69,15 +69,15 @@ impl Ci {
     ///
     /// # Errors
     /// Git failed.
-    pub fn spoken(self, session: &Session, is_json: bool) -> Result<Option<Spoken>, Failure> {
+    pub fn output(self, session: &Session, is_json: bool) -> Result<Option<CiOutput>, Failure> {
         let Some(service) = self.service(&session.env, is_json) else { return Ok(None) };
         let repository = Repository::discover(&session.dir, &session.env)?;
         let root = repository.map_or_else(|| session.dir.clone(), |found| found.work_dir().to_owned());
-        Ok(Some(Spoken { service, env: session.env.clone(), root }))
+        Ok(Some(CiOutput { service, env: session.env.clone(), root }))
     }
 }
 
-impl Spoken {
+impl CiOutput {
     /// How the service is spoken to.
     ///
     /// # Errors
@@ -106,7 +106,7 @@ impl Spoken {
         let base = base.map(|base| format!("origin/{}", base.strip_prefix("refs/heads/").unwrap_or(base)));
         Site {
             root: self.root.display().to_string(),
-            changed: Some(Box::new(move || changed(&root, &env, base.as_deref()))),
+            changed: Some(Box::new(move || changed_lines(&root, &env, base.as_deref()))),
         }
     }
 
@@ -125,7 +125,7 @@ impl Spoken {
                         add(Box::new(SummaryFile::new(path, Mode::Append)), "GitHub's step summary");
                     }
                     // Nobody asked for it by name, so the run is worth more.
-                    Err(error) => session.tell(&format!(
+                    Err(error) => session.eprint(&format!(
                         "warning: there will be no step summary, as `GITHUB_STEP_SUMMARY` names a file that \
                          can't be written to: {error}\n"
                     )),
@@ -154,7 +154,7 @@ impl Spoken {
 
     /// The folder is made before the run.
     fn make_artifacts(&self) -> Result<(), Failure> {
-        make_folder(&self.root.join(ARTIFACTS))
+        make_report_folder(&self.root.join(ARTIFACTS))
     }
 }
 
@@ -163,7 +163,7 @@ impl Spoken {
 ///
 /// # Errors
 /// It can't be made.
-pub fn make_folder(folder: &Path) -> Result<(), Failure> {
+pub fn make_report_folder(folder: &Path) -> Result<(), Failure> {
     file::make_dir(folder)?;
     if folder.file_name() == Some(OsStr::new(ARTIFACTS)) {
         file::write_new(&folder.join(".gitignore"), b"*\n")?;
@@ -173,9 +173,9 @@ pub fn make_folder(folder: &Path) -> Result<(), Failure> {
 
 /// The lines that HEAD changes since its merge base; `None` if that can't be told, as in a clone without
 /// history. Only the order of remarks depends on it, so it is no failure.
-fn changed(root: &Path, env: &Env, base: Option<&str>) -> Option<ChangedLines> {
+fn changed_lines(root: &Path, env: &Env, base: Option<&str>) -> Option<ChangedLines> {
     let repository = Repository::discover(root, env).ok()??;
-    let bases = base.map_or_else(|| BASES.to_vec(), |base| vec![base]);
+    let bases = base.map_or_else(|| DEFAULT_BASES.to_vec(), |base| vec![base]);
     let (_, base) = repository.merge_base(None, &bases).ok()?;
     let head = repository.head_commit().ok()??;
     repository.changed_lines(&base.tree, &head.tree).ok()
@@ -189,19 +189,19 @@ mod tests {
     fn a_service_is_told_by_what_it_sets_or_by_name() {
         let env = |name: &str, value: &str| Env::of([(name.into(), value.into())], PathBuf::new());
         let cases = [
-            (Ci::Auto, "GITHUB_ACTIONS", "true", Some(CiService::Github)),
-            (Ci::Auto, "GITLAB_CI", "true", Some(CiService::Gitlab)),
-            (Ci::Auto, "BUILDKITE", "true", Some(CiService::Buildkite)),
-            (Ci::Auto, "TF_BUILD", "True", Some(CiService::Azure)),
-            (Ci::Auto, "GITHUB_ACTIONS", "false", None),
-            (Ci::Auto, "CI", "true", None),
-            (Ci::None, "GITHUB_ACTIONS", "true", None),
-            (Ci::Azure, "GITHUB_ACTIONS", "true", Some(CiService::Azure)),
+            (CiChoice::Auto, "GITHUB_ACTIONS", "true", Some(CiService::Github)),
+            (CiChoice::Auto, "GITLAB_CI", "true", Some(CiService::Gitlab)),
+            (CiChoice::Auto, "BUILDKITE", "true", Some(CiService::Buildkite)),
+            (CiChoice::Auto, "TF_BUILD", "True", Some(CiService::Azure)),
+            (CiChoice::Auto, "GITHUB_ACTIONS", "false", None),
+            (CiChoice::Auto, "CI", "true", None),
+            (CiChoice::None, "GITHUB_ACTIONS", "true", None),
+            (CiChoice::Azure, "GITHUB_ACTIONS", "true", Some(CiService::Azure)),
         ];
         for (ci, name, value, expected) in cases {
             assert_eq!(ci.service(&env(name, value), false), expected, "{ci:?} {name}={value}");
         }
-        assert_eq!(Ci::Auto.service(&env("GITHUB_ACTIONS", "true"), true), None);
-        assert_eq!(Ci::Github.service(&env("CI", "true"), true), Some(CiService::Github));
+        assert_eq!(CiChoice::Auto.service(&env("GITHUB_ACTIONS", "true"), true), None);
+        assert_eq!(CiChoice::Github.service(&env("CI", "true"), true), Some(CiService::Github));
     }
 }

@@ -27,8 +27,8 @@ pub struct SonarArgs {
 ///
 /// # Errors
 /// The file is not there, or the server has no answer.
-pub fn perform(session: &Session, args: &SonarArgs) -> Result<End, Failure> {
-    let path = session.path(&args.report_task);
+pub fn run(session: &Session, args: &SonarArgs) -> Result<End, Failure> {
+    let path = session.resolve(&args.report_task);
     let Some(bytes) = file::read(&path)? else {
         return Err(Failure::Usage {
             text: format!("there is no {}", args.report_task.display()),

@@ -12,24 +12,24 @@ pub(super) struct Cursor<'c> {
     pub(super) typed: String,
     /// `--directory`, if it was given.
     pub(super) directory: Option<String>,
-    pub(super) place: Place<'c>,
+    pub(super) position: CursorPosition<'c>,
 }
 
 /// A place in a command line.
-pub(super) enum Place<'c> {
+pub(super) enum CursorPosition<'c> {
     /// An option of one of these.
     Option(Vec<&'c Command>),
     /// A command below this one, or a value of this kind.
-    Word(&'c Command, Kind),
+    Word(&'c Command, ValueKind),
     /// A value of an argument, behind `--option=` if that is not empty.
     Value(&'c Arg, String),
     /// An argument of a task.
-    Beyond,
+    TaskArgument,
 }
 
 /// What a value is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Kind {
+pub(super) enum ValueKind {
     /// One of those that the argument allows.
     Listed,
     /// Tasks, groups, and what a matrix was made of.
@@ -46,9 +46,9 @@ pub(super) enum Kind {
     Other,
 }
 
-impl Kind {
+impl ValueKind {
     /// The kind of an argument's values, by their name in its help; `None` if it is not known here.
-    pub(super) fn of(arg: &Arg) -> Option<Self> {
+    pub(super) fn from_arg(arg: &Arg) -> Option<Self> {
         if !arg.get_possible_values().is_empty() {
             return Some(Self::Listed);
         }
@@ -69,7 +69,7 @@ impl Kind {
 }
 
 /// How far a command line was read.
-struct Walk<'c> {
+struct LineReader<'c> {
     command: &'c Command,
     /// An option that waits for its value.
     open: Option<&'c Arg>,
@@ -87,10 +87,10 @@ impl<'c> Cursor<'c> {
     pub(super) fn find(root: &'c Command, words: &[String], typed: &str) -> Self {
         let names: Vec<String> =
             root.get_subcommands().map(|command| command.get_name().to_owned()).collect();
-        let written = called(words);
-        let words = implicit_run::with_run(written.iter().map(Into::into).collect(), &names);
+        let written = words_from_program(words);
+        let words = implicit_run::insert_run(written.iter().map(Into::into).collect(), &names);
         let ci = ["run", implicit_run::CI];
-        let mut walk = Walk {
+        let mut walk = LineReader {
             command: root,
             open: None,
             values: 0,
@@ -101,20 +101,20 @@ impl<'c> Cursor<'c> {
         for word in words.iter().skip(1) {
             walk.take(&word.to_string_lossy());
         }
-        let place = walk.place(root, typed);
-        Self { typed: typed.to_owned(), directory: walk.directory, place }
+        let place = walk.position(root, typed);
+        Self { typed: typed.to_owned(), directory: walk.directory, position: place }
     }
 }
 
 /// The words from the program on: `cargo +nightly xtask ci` is `xtask ci`.
-fn called(words: &[String]) -> &[String] {
+fn words_from_program(words: &[String]) -> &[String] {
     let is_cargo =
         words.first().is_some_and(|word| Path::new(word).file_name().is_some_and(|name| name == "cargo"));
     let own = words.iter().position(|word| word == "xtask").filter(|_| is_cargo);
     &words[own.unwrap_or(0)..]
 }
 
-impl<'c> Walk<'c> {
+impl<'c> LineReader<'c> {
     fn take(&mut self, word: &str) {
         if let Some(option) = self.open.take() {
             self.note(option, word);
@@ -126,7 +126,7 @@ impl<'c> Walk<'c> {
                 long.split_once('=').map_or((long, None), |(name, value)| (name, Some(value)));
             match (self.long(name), value) {
                 (Some(option), Some(value)) => self.note(option, value),
-                (option, _) => self.open = option.filter(|option| waits(option)),
+                (option, _) => self.open = option.filter(|option| takes_next_word(option)),
             }
         } else if word.len() > 1 && word.starts_with('-') {
             self.take_short(&word[1..]);
@@ -143,7 +143,7 @@ impl<'c> Walk<'c> {
             let Some(option) = self.options().find(|option| option.get_short() == Some(letter)) else {
                 return;
             };
-            if waits(option) {
+            if takes_next_word(option) {
                 match &letters[at + letter.len_utf8()..] {
                     "" => self.open = Some(option),
                     value => self.note(option, value),
@@ -167,12 +167,12 @@ impl<'c> Walk<'c> {
         self.options().find(|option| option.get_long() == Some(name))
     }
 
-    fn place(&self, root: &'c Command, typed: &str) -> Place<'c> {
+    fn position(&self, root: &'c Command, typed: &str) -> CursorPosition<'c> {
         if let Some(option) = self.open {
-            return Place::Value(option, String::new());
+            return CursorPosition::Value(option, String::new());
         }
         if self.is_beyond {
-            return Place::Beyond;
+            return CursorPosition::TaskArgument;
         }
         let is_root = std::ptr::eq(self.command, root);
         let run = root.find_subcommand("run").filter(|_| is_root);
@@ -180,29 +180,29 @@ impl<'c> Walk<'c> {
             let valued = typed.strip_prefix("--").and_then(|rest| rest.split_once('=')).map(|(name, _)| name);
             let option = valued.and_then(|name| self.long(name));
             return match (option, valued) {
-                (Some(option), Some(name)) => Place::Value(option, format!("--{name}=")),
+                (Some(option), Some(name)) => CursorPosition::Value(option, format!("--{name}=")),
                 // `xtask -k ci` is `xtask run -k ci`.
-                _ => Place::Option(std::iter::once(self.command).chain(run).collect()),
+                _ => CursorPosition::Option(std::iter::once(self.command).chain(run).collect()),
             };
         }
         if let Some(ci) = root.find_subcommand(implicit_run::CI).filter(|_| self.is_behind_ci) {
-            return Place::Word(ci, Kind::Names);
+            return CursorPosition::Word(ci, ValueKind::Names);
         }
         // Names of tasks are commands too.
-        let kind = run.map_or_else(|| self.next_value(), |_| Kind::Names);
-        Place::Word(self.command, kind)
+        let kind = run.map_or_else(|| self.next_value(), |_| ValueKind::Names);
+        CursorPosition::Word(self.command, kind)
     }
 
     /// The kind of the next value of no option.
-    fn next_value(&self) -> Kind {
+    fn next_value(&self) -> ValueKind {
         let places: Vec<&Arg> = self.command.get_positionals().filter(|arg| !arg.is_last_set()).collect();
         let next = places.get(self.values).or_else(|| places.last().filter(|last| repeats(last)));
-        next.and_then(|arg| Kind::of(arg)).unwrap_or(Kind::Other)
+        next.and_then(|arg| ValueKind::from_arg(arg)).unwrap_or(ValueKind::Other)
     }
 }
 
 /// Whether an option's value is the next word.
-fn waits(option: &Arg) -> bool {
+fn takes_next_word(option: &Arg) -> bool {
     option.get_action().takes_values() && !option.is_require_equals_set()
 }
 
@@ -223,13 +223,13 @@ mod tests {
         let words: Vec<String> = line.split(' ').map(str::to_owned).collect();
         let (typed, before) = words.split_last().unwrap();
         let cursor = Cursor::find(&root, before, typed);
-        let place = match cursor.place {
-            Place::Option(commands) => {
+        let place = match cursor.position {
+            CursorPosition::Option(commands) => {
                 format!("options of {}", commands.iter().map(|c| c.get_name()).collect::<Vec<_>>().join(", "))
             }
-            Place::Word(command, kind) => format!("{kind:?} below {}", command.get_name()),
-            Place::Value(arg, front) => format!("{:?} {front}", Kind::of(arg).unwrap()),
-            Place::Beyond => "beyond".to_owned(),
+            CursorPosition::Word(command, kind) => format!("{kind:?} below {}", command.get_name()),
+            CursorPosition::Value(arg, front) => format!("{:?} {front}", ValueKind::from_arg(arg).unwrap()),
+            CursorPosition::TaskArgument => "beyond".to_owned(),
         };
         cursor.directory.map_or(place.clone(), |dir| format!("{place} in {dir}"))
     }
@@ -295,7 +295,10 @@ mod tests {
             open.extend(command.get_subcommands().filter(|command| !command.is_hide_set()));
             for arg in command.get_arguments().filter(|arg| arg.get_action().takes_values()) {
                 let (name, id) = (command.get_name(), arg.get_id());
-                assert!(Kind::of(arg).is_some(), "what `{id}` of `{name}` takes: say it in `Kind::of`");
+                assert!(
+                    ValueKind::from_arg(arg).is_some(),
+                    "what `{id}` of `{name}` takes: say it in `Kind::of`"
+                );
             }
         }
     }

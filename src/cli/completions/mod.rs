@@ -5,7 +5,7 @@
 mod bash_line;
 mod cursor;
 mod offer;
-mod spelling;
+mod shell_format;
 
 use std::ffi::OsString;
 
@@ -53,7 +53,7 @@ pub enum Shell {
 ///
 /// # Errors
 /// Standard output can't be written to.
-pub fn perform(session: &Session, args: CompletionsArgs) -> Result<End, Failure> {
+pub fn run(session: &Session, args: CompletionsArgs) -> Result<End, Failure> {
     session.print(match args.shell {
         Shell::Bash => include_str!("xtask.bash"),
         Shell::Zsh => include_str!("xtask.zsh"),
@@ -66,20 +66,20 @@ pub fn perform(session: &Session, args: CompletionsArgs) -> Result<End, Failure>
 ///
 /// # Errors
 /// Standard output can't be written to.
-pub fn answer(session: &Session, args: CompleteArgs, mut command: Command) -> Result<End, Failure> {
+pub fn print_candidates(session: &Session, args: CompleteArgs, mut command: Command) -> Result<End, Failure> {
     let words: Vec<String> = args.words.into_iter().map(|word| word.to_string_lossy().into_owned()).collect();
     command.build();
     let text = if args.shell == Shell::Bash {
         let (line, breaks) = (words.first(), words.get(1));
         let line = BashLine::read(line.map_or("", String::as_str), breaks.map_or("", String::as_str));
         let cursor = Cursor::find(&command, &line.words, &line.typed);
-        spelling::bash(&Offer::at(session, &cursor), &line)
+        shell_format::bash(&Offer::for_cursor(session, &cursor), &line)
     } else {
         let (typed, before) =
             words.split_last().map_or((String::new(), &[][..]), |(typed, before)| (typed.clone(), before));
         let cursor = Cursor::find(&command, before, &typed);
-        let offer = Offer::at(session, &cursor);
-        if args.shell == Shell::Zsh { spelling::zsh(&offer) } else { spelling::fish(&offer) }
+        let offer = Offer::for_cursor(session, &cursor);
+        if args.shell == Shell::Zsh { shell_format::zsh(&offer) } else { shell_format::fish(&offer) }
     };
     session.print(&text)?;
     Ok(End::Passed)

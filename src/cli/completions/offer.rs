@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use clap::{Arg, Command};
 
-use super::cursor::{Cursor, Kind, Place};
+use super::cursor::{Cursor, CursorPosition, ValueKind};
 use crate::cli::inspect::list;
 use crate::cli::project::Project;
 use crate::cli::session::Session;
@@ -38,28 +38,28 @@ const RUNS: usize = 50;
 
 impl Offer {
     /// What can stand at the cursor.
-    pub(super) fn at(session: &Session, cursor: &Cursor<'_>) -> Self {
-        match &cursor.place {
-            Place::Option(commands) => Self::Choices(options(commands)),
-            Place::Beyond => Self::Files,
-            Place::Value(arg, front) => match Kind::of(arg) {
-                Some(Kind::Files) => Self::Files,
-                Some(Kind::Folders) => Self::Folders,
-                Some(Kind::Listed) => Self::Choices(listed(arg, front)),
+    pub(super) fn for_cursor(session: &Session, cursor: &Cursor<'_>) -> Self {
+        match &cursor.position {
+            CursorPosition::Option(commands) => Self::Choices(options(commands)),
+            CursorPosition::TaskArgument => Self::Files,
+            CursorPosition::Value(arg, front) => match ValueKind::from_arg(arg) {
+                Some(ValueKind::Files) => Self::Files,
+                Some(ValueKind::Folders) => Self::Folders,
+                Some(ValueKind::Listed) => Self::Choices(listed(arg, front)),
                 kind => {
-                    let mut choices = values(session, cursor, kind.unwrap_or(Kind::Other));
+                    let mut choices = values(session, cursor, kind.unwrap_or(ValueKind::Other));
                     for choice in &mut choices {
                         choice.text.insert_str(0, front);
                     }
                     Self::Choices(choices)
                 }
             },
-            Place::Word(command, kind) => {
+            CursorPosition::Word(command, kind) => {
                 let mut choices = subcommands(command);
                 match kind {
-                    Kind::Files => return Self::Files,
-                    Kind::Folders => return Self::Folders,
-                    Kind::Listed => {
+                    ValueKind::Files => return Self::Files,
+                    ValueKind::Folders => return Self::Folders,
+                    ValueKind::Listed => {
                         choices.extend(command.get_positionals().flat_map(|arg| listed(arg, "")));
                     }
                     kind => choices.extend(values(session, cursor, *kind)),
@@ -101,11 +101,11 @@ fn about(text: Option<&clap::builder::StyledStr>) -> String {
 }
 
 /// The values of a kind. Whatever keeps them from being known, there are none then.
-fn values(session: &Session, cursor: &Cursor<'_>, kind: Kind) -> Vec<Choice> {
-    if kind == Kind::Stages {
+fn values(session: &Session, cursor: &Cursor<'_>, kind: ValueKind) -> Vec<Choice> {
+    if kind == ValueKind::Stages {
         return Stage::all().map(|stage| choice(stage.name(), "")).collect();
     }
-    if kind == Kind::Other {
+    if kind == ValueKind::Other {
         return Vec::new();
     }
     let dir = cursor.directory.as_ref().map_or_else(|| session.dir.clone(), |dir| session.dir.join(dir));
@@ -114,19 +114,19 @@ fn values(session: &Session, cursor: &Cursor<'_>, kind: Kind) -> Vec<Choice> {
     };
     let config = &project.config;
     match kind {
-        Kind::Names => names(config, &cursor.typed),
-        Kind::Tasks => {
-            config.tasks.iter().map(|task| choice(&task.name, list::about(config, task))).collect()
+        ValueKind::Names => names(config, &cursor.typed),
+        ValueKind::Tasks => {
+            config.tasks.iter().map(|task| choice(&task.name, list::summary(config, task))).collect()
         }
-        Kind::Gates => {
+        ValueKind::Gates => {
             let gates = config.tasks.iter().filter(|task| task.gate.is_some());
-            gates.map(|task| choice(&task.name, list::about(config, task))).collect()
+            gates.map(|task| choice(&task.name, list::summary(config, task))).collect()
         }
-        Kind::Services => {
+        ValueKind::Services => {
             let own = config.services.iter().map(|service| &service.task);
             own.map(|task| choice(&task.name, task.description.clone().unwrap_or_default())).collect()
         }
-        Kind::Runs => runs(&project),
+        ValueKind::Runs => runs(&project),
         _ => Vec::new(),
     }
 }
@@ -134,7 +134,7 @@ fn values(session: &Session, cursor: &Cursor<'_>, kind: Kind) -> Vec<Choice> {
 /// All that stands for tasks.
 fn names(config: &Config, typed: &str) -> Vec<Choice> {
     let mut choices: Vec<Choice> =
-        config.tasks.iter().map(|task| choice(&task.name, list::about(config, task))).collect();
+        config.tasks.iter().map(|task| choice(&task.name, list::summary(config, task))).collect();
     let known: BTreeSet<&str> = config.tasks.iter().map(|task| task.name.as_str()).collect();
     let mut several: Vec<String> = config.names();
     // `:test` is every project's test.

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use clap::Args;
 
-use crate::cli::ci::service::Ci;
+use crate::cli::ci::service::CiChoice;
 use crate::cli::exit::End;
 use crate::cli::failure::Failure;
 use crate::cli::project::definition_folders;
@@ -46,14 +46,14 @@ pub struct GateArgs {
     pub format: Format,
     /// For which CI service to write it [default: the one that this runs in]
     #[arg(long, value_enum, default_value = "auto", hide_default_value = true, value_name = "SERVICE")]
-    pub ci: Ci,
+    pub ci: CiChoice,
 }
 
 /// Asks about the commits that `args` name.
 ///
 /// # Errors
 /// A revision names no commit, or there is no answer.
-pub fn perform(session: &Session, args: &GateArgs) -> Result<End, Failure> {
+pub fn run(session: &Session, args: &GateArgs) -> Result<End, Failure> {
     let repository = session.repository()?;
     let questions = if args.staged {
         let head = repository.head_commit()?;
@@ -78,13 +78,13 @@ pub fn perform(session: &Session, args: &GateArgs) -> Result<End, Failure> {
         ..ReporterOptions::default()
     };
     let inbox = LazyInbox::default();
-    let asking = Asking { session, repository: &repository, inbox: &inbox };
+    let asking = GateCommand { session, repository: &repository, inbox: &inbox };
     let age = if args.cold { Age::Cold } else { Age::Warm };
     asking.ask(&questions, (voices, age, args.jobs))
 }
 
 /// What it takes to ask a gate.
-pub struct Asking<'a> {
+pub struct GateCommand<'a> {
     /// The caller.
     pub session: &'a Session,
     /// The repository.
@@ -93,7 +93,7 @@ pub struct Asking<'a> {
     pub inbox: &'a LazyInbox,
 }
 
-impl Asking<'_> {
+impl GateCommand<'_> {
     /// Asks the questions in turn, until one is not passed.
     ///
     /// # Errors
@@ -104,7 +104,7 @@ impl Asking<'_> {
         (voices, age, jobs): (ReporterOptions, Age, Option<u32>),
     ) -> Result<End, Failure> {
         let state = self.repository.common_dir().join("xtask");
-        let listener = GateReporters::new(self.session, &state).with(voices);
+        let listener = GateReporters::new(self.session, &state).with_options(voices);
         let host = self.host(&state, &listener, (age, jobs));
         let folders = definition_folders(self.repository.work_dir(), &self.session.dir);
         for question in questions {
@@ -112,12 +112,12 @@ impl Asking<'_> {
                 self.tell(&format!(
                     "gate: {} {}{}\n",
                     question.what,
-                    self.word(Verdict::Failed),
-                    left(question)
+                    self.verdict_text(Verdict::Failed),
+                    not_pushed(question)
                 ));
                 Failure::from(error)
             })?;
-            self.tell_answer(question, &answer);
+            self.print_answer(question, &answer);
             if answer.verdict() != Verdict::Passed {
                 return Ok(answer.verdict().into());
             }
@@ -146,30 +146,32 @@ impl Asking<'_> {
     }
 
     fn tell(&self, text: &str) {
-        self.session.tell(text);
+        self.session.eprint(text);
     }
 
-    fn word(&self, verdict: Verdict) -> String {
+    fn verdict_text(&self, verdict: Verdict) -> String {
         Lines { paint: self.session.paint_err(), width: 0 }.verdict(verdict)
     }
 
     /// Says what no run has said.
-    fn tell_answer(&self, question: &Question, answer: &Answer) {
+    fn print_answer(&self, question: &Question, answer: &Answer) {
         let why = match answer {
             Answer::Ran { .. } => return,
             Answer::NoConfig => "its tree has no tasks.toml".to_owned(),
             Answer::NoTasks(stage) => {
                 format!("its tasks.toml names no tasks for {stage}, as `[hooks] {stage} = [\"ci\"]` does")
             }
-            Answer::SetupFailed(_) => format!("the setup of its worktree did not pass{}", left(question)),
-            Answer::Interrupted(_) => format!("nothing was run yet{}", left(question)),
+            Answer::SetupFailed(_) => {
+                format!("the setup of its worktree did not pass{}", not_pushed(question))
+            }
+            Answer::Interrupted(_) => format!("nothing was run yet{}", not_pushed(question)),
         };
-        self.tell(&format!("gate: {} {}: {why}\n", question.what, self.word(answer.verdict())));
+        self.tell(&format!("gate: {} {}: {why}\n", question.what, self.verdict_text(answer.verdict())));
     }
 }
 
 /// `: refs/heads/main is not pushed`
-fn left(question: &Question) -> String {
+fn not_pushed(question: &Question) -> String {
     match &*question.refs {
         [] => String::new(),
         refs => format!(": {} is not pushed", refs.join(", ")),

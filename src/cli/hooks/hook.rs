@@ -9,7 +9,7 @@ use clap::Args;
 
 use crate::cli::exit::End;
 use crate::cli::failure::Failure;
-use crate::cli::hooks::gate::Asking;
+use crate::cli::hooks::gate::GateCommand;
 use crate::cli::project::Project;
 use crate::cli::reporters::ReporterOptions;
 use crate::cli::run;
@@ -30,14 +30,14 @@ use crate::reporter::text::{self, Keep};
 #[derive(Args, Debug, Clone)]
 pub struct HookArgs {
     /// The stage, by git's name for it
-    #[arg(value_name = "STAGE", value_parser = stage)]
+    #[arg(value_name = "STAGE", value_parser = parse_stage)]
     pub stage: Stage,
     /// What git gave the hook
     #[arg(value_name = "ARGS", trailing_var_arg = true, allow_hyphen_values = true)]
     pub args: Vec<OsString>,
 }
 
-fn stage(name: &str) -> Result<Stage, String> {
+fn parse_stage(name: &str) -> Result<Stage, String> {
     Stage::parse(name).ok_or_else(|| {
         let known: Vec<&str> = Stage::all().map(Stage::name).collect();
         format!("not a client-side stage; there are {}", known.join(", "))
@@ -45,38 +45,38 @@ fn stage(name: &str) -> Result<Stage, String> {
 }
 
 /// The variable whose value is the reason to skip a gate.
-const SKIP: &str = "XTASK_SKIP";
+const SKIP_VARIABLE: &str = "XTASK_SKIP";
 /// Where a hook finds the index that git commits: git's own variable, and the one by which our shim
 /// hands it on.
-const INDEX: [&str; 2] = ["XTASK_INDEX_FILE", "GIT_INDEX_FILE"];
+const INDEX_VARIABLES: [&str; 2] = ["XTASK_INDEX_FILE", "GIT_INDEX_FILE"];
 /// Stages whose first argument is a file that their tasks are about.
-const OF_FILES: [&str; 4] = ["applypatch-msg", "prepare-commit-msg", "commit-msg", "sendemail-validate"];
+const FILE_STAGES: [&str; 4] = ["applypatch-msg", "prepare-commit-msg", "commit-msg", "sendemail-validate"];
 
 /// Does what the stage asks for.
 ///
 /// # Errors
 /// There is no answer, which blocks as a failure does.
-pub fn perform(session: &Session, args: &HookArgs) -> Result<End, Failure> {
+pub fn run(session: &Session, args: &HookArgs) -> Result<End, Failure> {
     let caller = Caller::find("git");
-    let hook = Hook { session, repository: session.repository()?, caller, args };
+    let hook = GitHook { session, repository: session.repository()?, caller, args };
     match args.stage {
-        Stage::PRE_PUSH => hook.pre_push(),
-        Stage::PRE_COMMIT | Stage::PRE_MERGE_COMMIT => hook.staged(),
-        _ => hook.in_place(),
+        Stage::PRE_PUSH => hook.gate_push(),
+        Stage::PRE_COMMIT | Stage::PRE_MERGE_COMMIT => hook.gate_staged(),
+        _ => hook.run_in_work_tree(),
     }
 }
 
 /// A hook that git runs.
-struct Hook<'a> {
+struct GitHook<'a> {
     session: &'a Session,
     repository: Repository,
     caller: Caller,
     args: &'a HookArgs,
 }
 
-impl Hook<'_> {
+impl GitHook<'_> {
     /// Gates each distinct tree that git is about to push.
-    fn pre_push(&self) -> Result<End, Failure> {
+    fn gate_push(&self) -> Result<End, Failure> {
         let mut input = Vec::new();
         std::io::stdin()
             .lock()
@@ -88,15 +88,15 @@ impl Hook<'_> {
         })?;
         let asked = question::of_push(&self.repository, &pushed)?;
         for name in &asked.without_commit {
-            self.session.tell(&format!("gate: {name} leads to no commit, so nothing is run for it\n"));
+            self.session.eprint(&format!("gate: {name} leads to no commit, so nothing is run for it\n"));
         }
         if asked.questions.is_empty() {
             return Ok(End::Passed);
         }
-        if let Some(end) = self.skipped(&asked.questions)? {
+        if let Some(end) = self.skip(&asked.questions)? {
             return Ok(end);
         }
-        let (inbox, _watch) = (LazyInbox::default(), self.watch());
+        let (inbox, _watch) = (LazyInbox::default(), self.watch_caller());
         let end = self.ask(&asked.questions, &inbox)?;
         if end != End::Passed {
             return Ok(end);
@@ -104,27 +104,30 @@ impl Hook<'_> {
         let url = self.args.args.get(1).map(|url| url.to_string_lossy().into_owned()).unwrap_or_default();
         let took = self.session.clock.elapsed();
         if let Some(hint) = lost_connection_hint(&url, took) {
-            self.session.tell(hint);
+            self.session.eprint(hint);
         }
         Ok(End::Passed)
     }
 
     /// Gates the tree that git is about to commit.
-    fn staged(&self) -> Result<End, Failure> {
-        let index = INDEX.iter().find_map(|name| self.session.env.var(name)).filter(|path| !path.is_empty());
-        let index = index.map(|path| self.session.path(&PathBuf::from(path)));
+    fn gate_staged(&self) -> Result<End, Failure> {
+        let index = INDEX_VARIABLES
+            .iter()
+            .find_map(|name| self.session.env.var(name))
+            .filter(|path| !path.is_empty());
+        let index = index.map(|path| self.session.resolve(&PathBuf::from(path)));
         let tree = self.repository.staged_tree(index.as_deref())?;
         let head = self.repository.head_commit()?;
         let questions = [Question::of_index(tree, head.as_ref(), vec![self.args.stage])];
-        if let Some(end) = self.skipped(&questions)? {
+        if let Some(end) = self.skip(&questions)? {
             return Ok(end);
         }
-        let (inbox, _watch) = (LazyInbox::default(), self.watch());
+        let (inbox, _watch) = (LazyInbox::default(), self.watch_caller());
         self.ask(&questions, &inbox)
     }
 
     /// Runs the stage's tasks in the work tree.
-    fn in_place(&self) -> Result<End, Failure> {
+    fn run_in_work_tree(&self) -> Result<End, Failure> {
         let project = match Project::open(&self.session.env, &self.session.dir) {
             Err(Failure::NoConfig { .. }) => return Ok(End::Passed),
             other => other?,
@@ -136,21 +139,21 @@ impl Hook<'_> {
         }
         // What happens behind the fact can't be kept from happening.
         if !stage.name().starts_with("post-")
-            && let Some(end) = self.skipped(&[])?
+            && let Some(end) = self.skip(&[])?
         {
             return Ok(end);
         }
-        let (inbox, _watch) = (LazyInbox::default(), self.watch());
+        let (inbox, _watch) = (LazyInbox::default(), self.watch_caller());
         let location = project.location(&self.session.env);
         let run = |args: &RunArgs| {
             run::run_in(self.session, args, &run::request(args), &project.config, location, &inbox)
         };
-        let file = self.args.args.first().filter(|_| OF_FILES.contains(&stage.name()));
+        let file = self.args.args.first().filter(|_| FILE_STAGES.contains(&stage.name()));
         let Some(file) = file else {
             return run(&RunArgs { names, ..RunArgs::default() });
         };
         // The file is no part of the tree, so what its tasks found must not be remembered.
-        let file = self.session.path(&PathBuf::from(file)).to_string_lossy().into_owned();
+        let file = self.session.resolve(&PathBuf::from(file)).to_string_lossy().into_owned();
         for name in names {
             let args =
                 RunArgs { names: vec![name], args: vec![file.clone()], no_cache: true, ..RunArgs::default() };
@@ -163,33 +166,34 @@ impl Hook<'_> {
     }
 
     fn ask(&self, questions: &[Question], inbox: &LazyInbox) -> Result<End, Failure> {
-        let asking = Asking { session: self.session, repository: &self.repository, inbox };
+        let asking = GateCommand { session: self.session, repository: &self.repository, inbox };
         asking.ask(questions, (ReporterOptions::default(), Age::Warm, None))
     }
 
     /// Looks after the git that waits for this hook. One that is killed alone would leave it running
     /// for nobody, so then it ends itself as that signal would have.
-    fn watch(&self) -> Option<CallerWatch> {
+    fn watch_caller(&self) -> Option<CallerWatch> {
         // Without it a gate that nobody waits for runs to its end, which harms nobody.
         CallerWatch::start(self.caller.clone(), terminate_self).ok()
     }
 
     /// What follows if whoever called wants to skip the gate; `None` if not.
-    fn skipped(&self, questions: &[Question]) -> Result<Option<End>, Failure> {
-        let Some(reason) = self.session.env.var(SKIP) else { return Ok(None) };
+    fn skip(&self, questions: &[Question]) -> Result<Option<End>, Failure> {
+        let Some(reason) = self.session.env.var(SKIP_VARIABLE) else { return Ok(None) };
         let reason = reason.to_string_lossy().trim().to_owned();
         if reason.is_empty() {
-            let text = format!("error: {SKIP} is empty, so the gate is not skipped\n");
-            let hint = format!("hint: say why: {SKIP}=\"the reason\" git …\n");
-            self.session.tell(&format!("{text}{hint}"));
+            let text = format!("error: {SKIP_VARIABLE} is empty, so the gate is not skipped\n");
+            let hint = format!("hint: say why: {SKIP_VARIABLE}=\"the reason\" git …\n");
+            self.session.eprint(&format!("{text}{hint}"));
             return Ok(Some(End::Failed));
         }
         if !is_reason(&reason) {
             let shown = cut(&text::safe(&reason, Keep::Nothing).replace('\n', " "), 60);
-            let text = format!("error: {SKIP}={shown} is no reason, so the gate is not skipped\n");
-            let hint =
-                format!("hint: say why in words, they are recorded: {SKIP}=\"the registry is down\" git …\n");
-            self.session.tell(&format!("{text}{hint}"));
+            let text = format!("error: {SKIP_VARIABLE}={shown} is no reason, so the gate is not skipped\n");
+            let hint = format!(
+                "hint: say why in words, they are recorded: {SKIP_VARIABLE}=\"the registry is down\" git …\n"
+            );
+            self.session.eprint(&format!("{text}{hint}"));
             return Ok(Some(End::Failed));
         }
         let what = questions.iter().map(|question| Skipped {
@@ -199,7 +203,7 @@ impl Hook<'_> {
         });
         let skip = Skip {
             at: self.session.clock.now(),
-            who: self.who(),
+            who: self.user(),
             stage: self.args.stage.name().to_owned(),
             reason,
             what: what.collect(),
@@ -207,7 +211,7 @@ impl Hook<'_> {
         Skips::new(&self.repository.common_dir().join("xtask")).add(&skip)?;
         let names: Vec<&str> = questions.iter().map(|question| question.what.as_str()).collect();
         let names = if names.is_empty() { self.args.stage.name().to_owned() } else { names.join(", ") };
-        self.session.tell(&format!(
+        self.session.eprint(&format!(
             "gate: {names} skipped by {}: {} (see xtask log --skips)\n",
             skip.who, skip.reason
         ));
@@ -215,7 +219,7 @@ impl Hook<'_> {
     }
 
     /// Who calls, as git's configuration names them, or else the system.
-    fn who(&self) -> String {
+    fn user(&self) -> String {
         let system = || self.session.env.var("USER").map(|name| name.to_string_lossy().into_owned());
         self.repository.user().or_else(system).unwrap_or_else(|| "somebody".to_owned())
     }

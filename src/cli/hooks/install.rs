@@ -45,8 +45,8 @@ pub enum HooksAction {
 ///
 /// # Errors
 /// There is no repository, tasks.toml is wrong, or a hook can't be read or written.
-pub fn perform(session: &Session, args: &HooksArgs) -> Result<End, Failure> {
-    let hooks = Hooks::of(session)?;
+pub fn run(session: &Session, args: &HooksArgs) -> Result<End, Failure> {
+    let hooks = RepositoryHooks::open(session)?;
     match args.action {
         HooksAction::Install => hooks.install(),
         HooksAction::Uninstall => hooks.uninstall(),
@@ -58,7 +58,7 @@ pub fn perform(session: &Session, args: &HooksArgs) -> Result<End, Failure> {
 ///
 /// # Errors
 /// tasks.toml is wrong.
-pub fn wanted(session: &Session) -> Result<Option<Vec<Stage>>, Failure> {
+pub fn wanted_stages(session: &Session) -> Result<Option<Vec<Stage>>, Failure> {
     let project = match Project::open(&session.env, &session.dir) {
         Err(Failure::NoConfig { .. }) => return Ok(None),
         other => other?,
@@ -71,37 +71,37 @@ pub fn wanted(session: &Session) -> Result<Option<Vec<Stage>>, Failure> {
 ///
 /// # Errors
 /// tasks.toml is wrong, or a hook can't be read.
-pub fn standing(session: &Session) -> Result<Vec<(Stage, String, bool)>, Failure> {
-    let hooks = Hooks::of(session)?;
-    let (_, rows) = hooks.rows()?;
+pub fn stage_statuses(session: &Session) -> Result<Vec<(Stage, String, bool)>, Failure> {
+    let hooks = RepositoryHooks::open(session)?;
+    let (_, rows) = hooks.stage_statuses()?;
     Ok(rows.into_iter().map(|row| (row.stage, format!("{}{}", row.state, row.note), row.in_force)).collect())
 }
 
 /// The hooks of a repository.
-struct Hooks<'a> {
+struct RepositoryHooks<'a> {
     session: &'a Session,
     repository: Repository,
     dir: HooksDir,
     shim: Shim,
 }
 
-impl<'a> Hooks<'a> {
-    fn of(session: &'a Session) -> Result<Self, Failure> {
+impl<'a> RepositoryHooks<'a> {
+    fn open(session: &'a Session) -> Result<Self, Failure> {
         let repository = session.repository()?;
         let dir = repository.hooks_dir();
         Ok(Self { session, dir, shim: Shim::new(session.env.program_path()), repository })
     }
 
     fn install(&self) -> Result<End, Failure> {
-        let wanted = wanted(self.session)?.unwrap_or_default();
+        let wanted = wanted_stages(self.session)?.unwrap_or_default();
         if wanted.is_empty() {
             return Err(Failure::NoHooks);
         }
         if self.dir.is_elsewhere {
-            return self.tell_lines(&wanted);
+            return self.print_call_lines(&wanted);
         }
         let found = survey(&self.dir.path, &self.shim)?;
-        self.make(&change::install(&found, &wanted))
+        self.apply(&change::install(&found, &wanted))
     }
 
     fn uninstall(&self) -> Result<End, Failure> {
@@ -112,14 +112,14 @@ impl<'a> Hooks<'a> {
         if changes.is_empty() {
             self.session.print("no hook of ours is installed\n")?;
         }
-        self.make_in(&own, &changes)
+        self.apply_in(&own, &changes)
     }
 
-    fn make(&self, changes: &[Change]) -> Result<End, Failure> {
-        self.make_in(&self.dir.path, changes)
+    fn apply(&self, changes: &[Change]) -> Result<End, Failure> {
+        self.apply_in(&self.dir.path, changes)
     }
 
-    fn make_in(&self, dir: &Path, changes: &[Change]) -> Result<End, Failure> {
+    fn apply_in(&self, dir: &Path, changes: &[Change]) -> Result<End, Failure> {
         let mut end = End::Passed;
         for change in changes {
             folder::make(dir, change, &self.shim)?;
@@ -147,7 +147,7 @@ impl<'a> Hooks<'a> {
     }
 
     /// Under a folder that is not ours to write to: says what to add there by hand.
-    fn tell_lines(&self, wanted: &[Stage]) -> Result<End, Failure> {
+    fn print_call_lines(&self, wanted: &[Stage]) -> Result<End, Failure> {
         let missing: Vec<Stage> = wanted.iter().copied().filter(|stage| !self.is_called(*stage)).collect();
         if missing.is_empty() {
             let dir = self.shown(&self.dir.path);
@@ -155,19 +155,19 @@ impl<'a> Hooks<'a> {
                 .print(&format!("core.hooksPath leads to {dir}, whose hooks call xtask already\n"))?;
             return Ok(End::Passed);
         }
-        self.session.tell(&format!(
+        self.session.eprint(&format!(
             "error: core.hooksPath leads git to {}, which is not taskgate's to change\n",
             self.shown(&self.dir.path)
         ));
         for stage in missing {
-            let file = self.shown(&self.file_elsewhere(stage));
-            self.session.print(&format!("add to {file}:\n    {}\n", line(stage)))?;
+            let file = self.shown(&self.foreign_hook(stage));
+            self.session.print(&format!("add to {file}:\n    {}\n", call_line(stage)))?;
         }
         Ok(End::Failed)
     }
 
     /// The file of a foreign folder that a person edits: those of husky lie one folder up.
-    fn file_elsewhere(&self, stage: Stage) -> PathBuf {
+    fn foreign_hook(&self, stage: Stage) -> PathBuf {
         let folder = match (self.dir.path.file_name(), self.dir.path.parent()) {
             (Some(name), Some(parent)) if name == "_" => parent,
             _ => &self.dir.path,
@@ -177,22 +177,22 @@ impl<'a> Hooks<'a> {
 
     /// Whether a hook of a foreign folder calls us.
     fn is_called(&self, stage: Stage) -> bool {
-        let text = std::fs::read(self.file_elsewhere(stage)).unwrap_or_default();
+        let text = std::fs::read(self.foreign_hook(stage)).unwrap_or_default();
         String::from_utf8_lossy(&text)
             .lines()
             .any(|text| !text.trim_start().starts_with('#') && text.contains(&format!("xtask hook {stage}")))
     }
 
     fn status(&self, as_json: bool) -> Result<End, Failure> {
-        let (wanted, rows) = self.rows()?;
+        let (wanted, rows) = self.stage_statuses()?;
         let text = if as_json {
-            let rows: Vec<_> = rows.iter().map(Row::json).collect();
+            let rows: Vec<_> = rows.iter().map(StageStatus::json).collect();
             format!("{}\n", json!({ "folder": self.dir.path.display().to_string(), "hooks": rows }))
         } else if rows.is_empty() {
             "tasks.toml names no tasks for a stage of git, and no hook of ours is installed\n".to_owned()
         } else {
             let paint = self.session.paint_out();
-            let row = |row: &Row| {
+            let row = |row: &StageStatus| {
                 let tone = if row.in_force { Tone::Good } else { Tone::Bad };
                 format!("{:<20} {}{}\n", row.stage.name(), paint.tone(tone, row.state), row.note)
             };
@@ -204,15 +204,15 @@ impl<'a> Hooks<'a> {
     }
 
     /// The stages that are wanted, and what is to be said of these and of those with a hook of ours.
-    fn rows(&self) -> Result<(Vec<Stage>, Vec<Row>), Failure> {
-        let wanted = wanted(self.session)?.unwrap_or_default();
+    fn stage_statuses(&self) -> Result<(Vec<Stage>, Vec<StageStatus>), Failure> {
+        let wanted = wanted_stages(self.session)?.unwrap_or_default();
         let found = survey(&self.repository.common_dir().join("hooks"), &self.shim)?;
-        let rows = found.iter().filter_map(|found| self.row(found, &wanted)).collect();
+        let rows = found.iter().filter_map(|found| self.stage_status(found, &wanted)).collect();
         Ok((wanted, rows))
     }
 
     /// What is to be said of a stage; nothing of one that is neither named nor has a hook of ours.
-    fn row(&self, found: &Found, wanted: &[Stage]) -> Option<Row> {
+    fn stage_status(&self, found: &Found, wanted: &[Stage]) -> Option<StageStatus> {
         let is_wanted = wanted.contains(&found.stage);
         let is_ours = matches!(found.hook, Hook::Ours | Hook::Stale);
         if !is_wanted && !is_ours {
@@ -236,7 +236,7 @@ impl<'a> Hooks<'a> {
             let own = self.repository.common_dir().join("hooks");
             format!("; {} runs first", self.shown(&kept_path(&own, found.stage)))
         });
-        Some(Row { stage: found.stage, state, in_force, note: note + &kept.unwrap_or_default() })
+        Some(StageStatus { stage: found.stage, state, in_force, note: note + &kept.unwrap_or_default() })
     }
 
     /// A path as the caller would write it.
@@ -246,14 +246,14 @@ impl<'a> Hooks<'a> {
 }
 
 /// What is said of one stage.
-struct Row {
+struct StageStatus {
     stage: Stage,
     state: &'static str,
     in_force: bool,
     note: String,
 }
 
-impl Row {
+impl StageStatus {
     fn json(&self) -> serde_json::Value {
         let note = self.note.trim_start_matches([':', ',', ';', ' ']);
         json!({ "stage": self.stage.name(), "state": self.state, "in_force": self.in_force, "note": note })
@@ -261,6 +261,6 @@ impl Row {
 }
 
 /// The line of a shell that calls us from somebody else's hook.
-fn line(stage: Stage) -> String {
+fn call_line(stage: Stage) -> String {
     format!("xtask hook {stage} \"$@\" || exit $?")
 }

@@ -29,8 +29,8 @@ pub struct DiffRunArgs {
 ///
 /// # Errors
 /// There is no such run, or its manifest can't be read.
-pub fn perform(session: &Session, args: &DiffRunArgs) -> Result<End, Failure> {
-    let (a, b) = (manifest_files::named(session, &args.a)?, manifest_files::named(session, &args.b)?);
+pub fn run(session: &Session, args: &DiffRunArgs) -> Result<End, Failure> {
+    let (a, b) = (manifest_files::find(session, &args.a)?, manifest_files::find(session, &args.b)?);
     let difference = Difference::of(&a, &b);
     let text = if args.json { json((&a, &b), &difference) } else { text(session, (&a, &b), &difference) };
     session.print(&text)?;

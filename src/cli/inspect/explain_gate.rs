@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::base::name;
 use crate::cli::exit::End;
-use crate::cli::failure::{Failure, GateUnknown};
+use crate::cli::failure::{Failure, NoVerdictError};
 use crate::cli::project::Project;
 use crate::cli::session::Session;
 use crate::config::model::Config;
@@ -28,22 +28,22 @@ pub struct ExplainGateArgs {
 }
 
 /// A verdict of the gate, and the run that it is of.
-struct Judged {
+struct RecordedVerdict {
     run: RunStarted,
     finished: TaskFinished,
     evidence: Evidence,
     /// The newest run of all, if the gate was not judged in it.
-    newer: Option<Newer>,
+    newer: Option<NewerRun>,
 }
 
 /// A run in which a gate was not judged.
-struct Newer {
+struct NewerRun {
     run: RunStarted,
     why: String,
 }
 
-impl Newer {
-    fn of(run: RunStarted, finished: &TaskFinished) -> Self {
+impl NewerRun {
+    fn new(run: RunStarted, finished: &TaskFinished) -> Self {
         let why = match &finished.status {
             Status::Failed { ended } => ended.to_string(),
             _ => finished.reason.to_string(),
@@ -56,19 +56,19 @@ impl Newer {
 ///
 /// # Errors
 /// There is no such gate, or no run judged it yet.
-pub fn perform(session: &Session, args: &ExplainGateArgs) -> Result<End, Failure> {
+pub fn run(session: &Session, args: &ExplainGateArgs) -> Result<End, Failure> {
     let project = Project::open(&session.env, &session.dir)?;
-    check(&project.config, &args.gate)?;
+    check_gate(&project.config, &args.gate)?;
     project.repository()?;
     let runs = Runs::new(project.state_dir()?);
-    let judged = newest(&runs, &args.gate)?;
-    let judged = judged.ok_or_else(|| GateUnknown::Unjudged { name: args.gate.clone() })?;
+    let judged = newest_verdict(&runs, &args.gate)?;
+    let judged = judged.ok_or_else(|| NoVerdictError::NeverJudged { name: args.gate.clone() })?;
     session.print(&if args.json { json(&judged) } else { text(&judged, session.paint_out()) })?;
     Ok(End::Passed)
 }
 
 /// Whether tasks.toml has the gate.
-fn check(config: &Config, name: &str) -> Result<(), GateUnknown> {
+fn check_gate(config: &Config, name: &str) -> Result<(), NoVerdictError> {
     let gates: Vec<&str> =
         config.tasks.iter().filter(|task| task.gate.is_some()).map(|task| task.name.as_str()).collect();
     if gates.contains(&name) {
@@ -79,11 +79,11 @@ fn check(config: &Config, name: &str) -> Result<(), GateUnknown> {
         (None, []) => "tasks.toml has no gates: they are written as `[gates.NAME]`".to_owned(),
         (None, gates) => format!("its gates are {}", gates.join(", ")),
     };
-    Err(GateUnknown::Name { name: name.to_owned(), hint })
+    Err(NoVerdictError::UnknownGate { name: name.to_owned(), hint })
 }
 
 /// The newest record with a verdict of the gate.
-fn newest(runs: &Runs, gate: &str) -> Result<Option<Judged>, Failure> {
+fn newest_verdict(runs: &Runs, gate: &str) -> Result<Option<RecordedVerdict>, Failure> {
     let mut newer = None;
     for id in runs.ids()? {
         let mut started = None;
@@ -97,14 +97,14 @@ fn newest(runs: &Runs, gate: &str) -> Result<Option<Judged>, Failure> {
         }
         let (Some(run), Some(mut finished)) = (started, verdict) else { continue };
         match finished.evidence.take() {
-            Some(evidence) => return Ok(Some(Judged { run, finished, evidence: *evidence, newer })),
-            None => newer = newer.or_else(|| Some(Newer::of(run, &finished))),
+            Some(evidence) => return Ok(Some(RecordedVerdict { run, finished, evidence: *evidence, newer })),
+            None => newer = newer.or_else(|| Some(NewerRun::new(run, &finished))),
         }
     }
     Ok(None)
 }
 
-fn word(status: &Status) -> (&'static str, Tone) {
+fn status_text(status: &Status) -> (&'static str, Tone) {
     match status {
         Status::Passed | Status::Flaky => ("passed", Tone::Good),
         Status::Hit => ("passed, as known from the cache", Tone::Good),
@@ -113,15 +113,15 @@ fn word(status: &Status) -> (&'static str, Tone) {
     }
 }
 
-fn text(judged: &Judged, paint: Paint) -> String {
-    let Judged { run, finished, evidence, newer } = judged;
-    let (word, tone) = word(&finished.status);
+fn text(judged: &RecordedVerdict, paint: Paint) -> String {
+    let RecordedVerdict { run, finished, evidence, newer } = judged;
+    let (word, tone) = status_text(&finished.status);
     let tree = run.tree.as_ref().map(|tree| format!(" · tree {}", tree.get(..10).unwrap_or(tree)));
     let of = format!("run {} of {}{}", run.run, run.started.rfc3339(), tree.unwrap_or_default());
     let table = rulings::table(evidence, LISTED, paint);
     let mut text =
         format!("gate {} {} · {}\n", finished.task, paint.tone(tone, word), paint.tone(Tone::Faint, &of));
-    if let Some(Newer { run, why }) = newer {
+    if let Some(NewerRun { run, why }) = newer {
         let line =
             format!("  in the newer run {} of {} it was not judged: {why}", run.run, run.started.rfc3339());
         text.push_str(&paint.tone(Tone::Odd, &line));
@@ -140,8 +140,8 @@ fn text(judged: &Judged, paint: Paint) -> String {
     text
 }
 
-fn json(judged: &Judged) -> String {
-    let Judged { run, finished, evidence, newer } = judged;
+fn json(judged: &RecordedVerdict) -> String {
+    let RecordedVerdict { run, finished, evidence, newer } = judged;
     let value = json!({
         "version": 1,
         "gate": finished.task,

@@ -42,7 +42,7 @@ pub enum GraphFormat {
 ///
 /// # Errors
 /// A name is unknown.
-pub fn perform(session: &Session, args: &GraphArgs) -> Result<End, Failure> {
+pub fn run(session: &Session, args: &GraphArgs) -> Result<End, Failure> {
     let project = Project::open(&session.env, &session.dir)?;
     let config = &project.config;
     let selection = Selection::of(config, &args.names)?;

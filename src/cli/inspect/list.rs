@@ -13,7 +13,7 @@ use crate::reporter::style::{Paint, Tone};
 ///
 /// # Errors
 /// There is no tasks.toml, or it is wrong.
-pub fn perform(session: &Session) -> Result<End, Failure> {
+pub fn run(session: &Session) -> Result<End, Failure> {
     let project = Project::open(&session.env, &session.dir)?;
     session.print(&text(&project.config, session.paint_out()))?;
     Ok(End::Passed)
@@ -34,7 +34,8 @@ fn text(config: &Config, paint: Paint) -> String {
         text.push('\n');
         for task in tasks {
             let padding = " ".repeat(width.saturating_sub(task.name.chars().count()));
-            let line = format!("  {}{padding}  {}", task.name, paint.tone(Tone::Faint, &about(config, task)));
+            let line =
+                format!("  {}{padding}  {}", task.name, paint.tone(Tone::Faint, &summary(config, task)));
             text.push_str(line.trim_end());
             text.push('\n');
         }
@@ -50,13 +51,13 @@ fn text(config: &Config, paint: Paint) -> String {
 }
 
 /// A line about a task.
-pub fn about(config: &Config, task: &Task) -> String {
+pub fn summary(config: &Config, task: &Task) -> String {
     if let Some(description) = &task.description {
         return clause(description);
     }
     if let Some(gate) = &task.gate {
         let of = task.needs.iter().map(|id| config.task(*id).name.as_str());
-        return format!("gate of {}: {}", listed(of), gate.rules.names().join(", "));
+        return format!("gate of {}: {}", first_names(of), gate.rules.names().join(", "));
     }
     match &task.run {
         Some(command) => {
@@ -69,13 +70,13 @@ pub fn about(config: &Config, task: &Task) -> String {
             }
         }
         None => {
-            format!("all of {}", listed(task.needs.iter().map(|id| config.task(*id).name.as_str())))
+            format!("all of {}", first_names(task.needs.iter().map(|id| config.task(*id).name.as_str())))
         }
     }
 }
 
 /// The first names.
-fn listed<'n>(mut names: impl Iterator<Item = &'n str>) -> String {
+fn first_names<'n>(mut names: impl Iterator<Item = &'n str>) -> String {
     let shown: Vec<&str> = names.by_ref().take(8).collect();
     let more = if names.next().is_some() { ", …" } else { "" };
     format!("{}{more}", shown.join(", "))

@@ -58,7 +58,7 @@ pub struct LogArgs {
     pub format: Format,
     /// For which CI service to draw it
     #[arg(long, value_enum, default_value_t, value_name = "SERVICE")]
-    pub ci: service::Ci,
+    pub ci: service::CiChoice,
 }
 
 /// Runs that are listed.
@@ -68,12 +68,12 @@ const LISTED: usize = 20;
 ///
 /// # Errors
 /// There is no repository, or no such run.
-pub fn perform(session: &Session, args: &LogArgs) -> Result<End, Failure> {
+pub fn run(session: &Session, args: &LogArgs) -> Result<End, Failure> {
     if args.timings {
         return shards::timings(session);
     }
     if args.skips {
-        return skips::perform(session, args.format);
+        return skips::run(session, args.format);
     }
     let project = Project::open(&session.env, &session.dir)?;
     project.repository()?;
@@ -99,18 +99,18 @@ pub fn perform(session: &Session, args: &LogArgs) -> Result<End, Failure> {
             logs(session, &events, |finished| matches!(finished.status, Status::Failed { .. }))
                 .unwrap_or_else(|| "nothing failed in this run\n".to_owned())
         }
-        None => redraw(session, args, &events)?,
+        None => replay(session, args, &events)?,
     };
     session.print(&text)?;
     Ok(End::Passed)
 }
 
-fn redraw(session: &Session, args: &LogArgs, events: &[Event]) -> Result<String, Failure> {
+fn replay(session: &Session, args: &LogArgs, events: &[Event]) -> Result<String, Failure> {
     let mut text = Vec::new();
     let is_json = args.format == Format::Json;
     let written: std::io::Result<()> = if is_json {
         events.iter().try_for_each(|event| crate::reporter::json::Json::new(&mut text).event(event))
-    } else if let Some(spoken) = args.ci.spoken(session, is_json)? {
+    } else if let Some(spoken) = args.ci.output(session, is_json)? {
         let to = (&mut text, session.paint_out(), args.output);
         let mut voice = Ci::new(to, spoken.dialect()?, spoken.site());
         events.iter().try_for_each(|event| voice.event(event))
@@ -187,7 +187,7 @@ fn list(session: &Session, args: &LogArgs, runs: &Runs) -> Result<End, Failure> 
     }
     let text = match args.format {
         Format::Human if heads.is_empty() => "no run is recorded yet\n".to_owned(),
-        Format::Human => heads.iter().map(|head| line(head, session.paint_out())).collect(),
+        Format::Human => heads.iter().map(|head| run_line(head, session.paint_out())).collect(),
         Format::Json => {
             let rows = heads.iter().map(|head| {
                 format!("{}\n", json!({ "run": head.id, "started": head.started, "summary": head.summary }))
@@ -199,7 +199,7 @@ fn list(session: &Session, args: &LogArgs, runs: &Runs) -> Result<End, Failure> 
     Ok(End::Passed)
 }
 
-fn line(head: &RunHead, paint: Paint) -> String {
+fn run_line(head: &RunHead, paint: Paint) -> String {
     let gated = head.started.gated.as_ref().map(|gated| format!("gate of {}: ", gated.what));
     let names = format!("{}{}", gated.unwrap_or_default(), head.started.names.join(" "));
     let Some(summary) = &head.summary else {

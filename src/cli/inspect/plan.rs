@@ -10,11 +10,11 @@ use crate::cli::project::Project;
 use crate::cli::run::affected;
 use crate::cli::session::Session;
 use crate::cli::shards;
-use crate::cli::shards::PartArgs;
+use crate::cli::shards::ShardArgs;
 use crate::effect::Warnings;
 use crate::engine::location::Tree;
 use crate::engine::prepare::{Prepared, Request};
-use crate::engine::report::baseline::Line;
+use crate::engine::report::baseline::TreeOrigin;
 use crate::event::Level;
 use crate::git::tree_id;
 use crate::graph::Reach;
@@ -40,7 +40,7 @@ pub struct PlanArgs {
     pub only: bool,
     /// Which part of the plan
     #[command(flatten)]
-    pub part: PartArgs,
+    pub part: ShardArgs,
     /// Plan as if nothing were cached
     #[arg(short, long)]
     pub force: bool,
@@ -56,7 +56,7 @@ pub struct PlanArgs {
 ///
 /// # Errors
 /// A name is unknown, or the tree can't be read.
-pub fn perform(session: &Session, args: &PlanArgs) -> Result<End, Failure> {
+pub fn run(session: &Session, args: &PlanArgs) -> Result<End, Failure> {
     let project = Project::open(&session.env, &session.dir)?;
     let mut request = Request {
         reach: if args.only { Reach::Only } else { Reach::WithNeeds },
@@ -65,23 +65,23 @@ pub fn perform(session: &Session, args: &PlanArgs) -> Result<End, Failure> {
         ..Request::new(args.names.clone())
     };
     if let Some(base) = &args.affected {
-        let reached = affected::reached(&project, &args.names, base)?;
+        let reached = affected::affected_tasks(&project, &args.names, base)?;
         request.tasks = Some(reached.tasks);
         request.notes = reached.notes;
     }
     let commit =
         args.at.as_ref().map(|rev| project.repository()?.resolve(rev).map_err(Failure::from)).transpose()?;
-    let config = commit.as_ref().map(|commit| project.at(commit)).transpose()?;
+    let config = commit.as_ref().map(|commit| project.config_at(commit)).transpose()?;
     let config = config.as_ref().unwrap_or(&project.config);
     let mut location = project.location(&session.env);
     if let Some(commit) = &commit {
         let repository = project.repository()?;
         location.tree = Tree::Objects(repository, &commit.tree, &config.worktree.filters);
-        location.line = Some(Line { repository, commit: Some(&commit.id) });
+        location.origin = Some(TreeOrigin { repository, commit: Some(&commit.id) });
     }
     let mut prepared = Prepared::gather(config, &request, location, &session.clock, "plan")?;
-    shards::narrow(session, &mut prepared, &args.part)?;
-    warn(session, &prepared);
+    shards::narrow_to_shard(session, &mut prepared, &args.part)?;
+    print_notices(session, &prepared);
     let tree = prepared.snapshot.as_ref().map(tree_id).transpose()?;
     let text = prepared.plan(&session.env, |world, plan| {
         if args.json { json(world, plan, (tree.as_deref(), &prepared)) } else { text(world, plan, session) }
@@ -91,17 +91,17 @@ pub fn perform(session: &Session, args: &PlanArgs) -> Result<End, Failure> {
 }
 
 /// Tells what went wrong while the plan was prepared.
-pub fn warn(session: &Session, prepared: &Prepared<'_>) {
+pub fn print_notices(session: &Session, prepared: &Prepared<'_>) {
     let lines = Lines { paint: session.paint_err(), width: 0 };
     for warning in &prepared.warnings {
-        session.tell(&format!("{}\n", lines.notice(Level::Warning, warning)));
+        session.eprint(&format!("{}\n", lines.notice(Level::Warning, warning)));
     }
     let Warnings { listed, more } = &prepared.without_effect;
     if !listed.is_empty() {
-        session.tell(&format!("{}\n", lines.warnings(listed, *more)));
+        session.eprint(&format!("{}\n", lines.warnings(listed, *more)));
     }
     for note in &prepared.notes {
-        session.tell(&format!("{}\n", lines.notice(Level::Note, note)));
+        session.eprint(&format!("{}\n", lines.notice(Level::Note, note)));
     }
 }
 
@@ -117,11 +117,11 @@ fn text(world: &World<'_>, plan: &Plan, session: &Session) -> String {
         }
         let name = name(node.task);
         let padding = " ".repeat(width.saturating_sub(name.chars().count()));
-        let reason = reason(&planned.decision, session);
+        let reason = reason_text(&planned.decision, session);
         let word = format!("{:<7}", planned.decision.word());
         let line = format!(
             "{}  {name}{padding}  {}",
-            paint.tone(tone(&planned.decision), &word),
+            paint.tone(decision_tone(&planned.decision), &word),
             paint.tone(Tone::Faint, &reason)
         );
         text.push_str(line.trim_end());
@@ -143,7 +143,7 @@ fn totals(plan: &Plan, paint: Paint) -> String {
     format!("{}\n", paint.tone(Tone::Strong, &format!("{all}: {}", parts.join(", "))))
 }
 
-fn tone(decision: &Decision) -> Tone {
+fn decision_tone(decision: &Decision) -> Tone {
     match decision {
         Decision::Hit(_) => Tone::Good,
         Decision::Miss(_) => Tone::Odd,
@@ -153,7 +153,7 @@ fn tone(decision: &Decision) -> Tone {
 }
 
 /// The reason as a clause, with the age of what is cached.
-pub fn reason(decision: &Decision, session: &Session) -> String {
+pub fn reason_text(decision: &Decision, session: &Session) -> String {
     match decision.reason() {
         None => String::new(),
         Some(reason @ Reason::Cached { .. }) => {

@@ -13,13 +13,13 @@ use crate::reporter::text::{self, Keep};
 ///
 /// # Errors
 /// There is no repository, or the record can't be read.
-pub fn perform(session: &Session, format: Format) -> Result<End, Failure> {
+pub fn run(session: &Session, format: Format) -> Result<End, Failure> {
     let repository = session.repository()?;
     let mut skips = Skips::new(&repository.common_dir().join("xtask")).all()?;
     skips.reverse();
     let text: String = match format {
         Format::Human if skips.is_empty() => "no gate was skipped yet\n".to_owned(),
-        Format::Human => skips.iter().map(|skip| line(skip, session.paint_out())).collect(),
+        Format::Human => skips.iter().map(|skip| skip_lines(skip, session.paint_out())).collect(),
         Format::Json => {
             let rows = skips.iter().map(|skip| serde_json::to_string(skip).unwrap_or_default() + "\n");
             rows.collect()
@@ -30,7 +30,7 @@ pub fn perform(session: &Session, format: Format) -> Result<End, Failure> {
 }
 
 /// `2026-11-21T09:30:00Z  pre-push  A <a@example.com>: the server is down` and what went through.
-fn line(skip: &Skip, paint: Paint) -> String {
+fn skip_lines(skip: &Skip, paint: Paint) -> String {
     // Somebody else's words must not move this reader's cursor.
     let plain = |words: &str| text::safe(words, Keep::Nothing).replace('\n', " ");
     let stage = paint.tone(Tone::Strong, &skip.stage);

@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::base::text::count;
 use crate::cli::exit::End;
 use crate::cli::failure::Failure;
-use crate::cli::inspect::plan::{reason, warn};
+use crate::cli::inspect::plan::{print_notices, reason_text};
 use crate::cli::project::Project;
 use crate::cli::session::Session;
 use crate::engine::prepare::{Prepared, Request};
@@ -37,7 +37,7 @@ pub struct WhyArgs {
 const LISTED: usize = 20;
 
 /// What is known of a task's key.
-struct Account<'a> {
+struct TaskKey<'a> {
     name: &'a str,
     planned: &'a Planned,
     explanation: Option<Explanation>,
@@ -49,7 +49,7 @@ struct Account<'a> {
 ///
 /// # Errors
 /// The task is unknown, or the tree can't be read.
-pub fn perform(session: &Session, args: &WhyArgs) -> Result<End, Failure> {
+pub fn run(session: &Session, args: &WhyArgs) -> Result<End, Failure> {
     let project = Project::open(&session.env, &session.dir)?;
     let named = project.config.ids().find(|id| project.config.task(*id).name == args.task);
     let request = Request { args: args.args.clone(), ..Request::new(vec![args.task.clone()]) };
@@ -60,17 +60,17 @@ pub fn perform(session: &Session, args: &WhyArgs) -> Result<End, Failure> {
         let hint = Some(format!("`xtask plan {}` tells of each of its tasks", args.task));
         return Err(Failure::Usage { text, hint });
     };
-    warn(session, &prepared);
+    print_notices(session, &prepared);
     let text = prepared.plan(&session.env, |world, plan| {
         let id = world.graph.ids().find(|id| world.graph.node(*id).task == task);
-        let account = id.map(|id| account(world, plan, id));
+        let account = id.map(|id| task_key(world, plan, id));
         account.map(|account| if args.json { json(&account) } else { text(&account, session) })
     });
     session.print(&text.unwrap_or_default())?;
     Ok(End::Passed)
 }
 
-fn account<'a>(world: &World<'a>, plan: &'a Plan, id: crate::graph::NodeId) -> Account<'a> {
+fn task_key<'a>(world: &World<'a>, plan: &'a Plan, id: crate::graph::NodeId) -> TaskKey<'a> {
     let node = world.graph.node(id);
     let task = world.config.task(node.task);
     let planned = &plan.nodes[id.0];
@@ -80,7 +80,7 @@ fn account<'a>(world: &World<'a>, plan: &'a Plan, id: crate::graph::NodeId) -> A
     });
     let past = planned.key.as_ref().map(|key| world.knowledge.past(task, &key.digest));
     let changes = explanation.as_ref().zip(past).and_then(|(now, past)| past.nearest(now, world.mask));
-    Account { name: &task.name, planned, explanation, changes }
+    TaskKey { name: &task.name, planned, explanation, changes }
 }
 
 /// The name of a field, as `env RUSTFLAGS`.
@@ -108,17 +108,17 @@ fn value(field: &Field, files: usize) -> String {
     }
 }
 
-fn text(account: &Account<'_>, session: &Session) -> String {
+fn text(account: &TaskKey<'_>, session: &Session) -> String {
     let paint = session.paint_out();
     let mut lines = Vec::new();
     let decision = &account.planned.decision;
-    let why = reason(decision, session);
+    let why = reason_text(decision, session);
     lines.push(format!("{}: {}, {why}", paint.tone(Tone::Strong, account.name), decision.word()));
     if let (Some(key), Some(explanation)) = (&account.planned.key, &account.explanation) {
         lines.push(format!("key {}", key.digest));
         let width = explanation.fields.iter().map(|field| name(field).chars().count()).max().unwrap_or(0);
         for field in explanation.fields.iter().filter(|field| !is_default(field)) {
-            let value = shortened(&value(field, explanation.files.len())).replace('\n', "\n    ");
+            let value = shorten(&value(field, explanation.files.len())).replace('\n', "\n    ");
             let shown = format!("  {:<width$}  ", name(field));
             lines.push(format!("{}{value}", paint.tone(Tone::Faint, &shown)));
         }
@@ -141,7 +141,7 @@ fn text(account: &Account<'_>, session: &Session) -> String {
 }
 
 /// A value as people are shown it: JSON has it whole.
-fn shortened(value: &str) -> String {
+fn shorten(value: &str) -> String {
     const LINES: usize = 20;
     let mut lines: Vec<String> = value.lines().take(LINES).map(clause).collect();
     let more = value.lines().count().saturating_sub(LINES);
@@ -157,7 +157,7 @@ fn is_default(field: &Field) -> bool {
         || field.name == "args" && field.value == "[]"
 }
 
-fn json(account: &Account<'_>) -> String {
+fn json(account: &TaskKey<'_>) -> String {
     let field = |field: &Field| {
         let value = (field.kind != FieldKind::Secret).then_some(&field.value);
         json!({ "field": name(field), "value": value })

@@ -7,14 +7,14 @@ use crate::base::text::count;
 use crate::cli::failure::Failure;
 use crate::cli::project::Project;
 use crate::config::model::TaskId;
-use crate::engine::report::baseline::BASES;
+use crate::engine::report::baseline::DEFAULT_BASES;
 use crate::gate::definition;
 use crate::git::{Commit, WorkTreeReader};
 use crate::graph::{Graph, Reach};
 use crate::select::Selection;
 
 /// What is affected, and what is said of it.
-pub struct Reached {
+pub struct AffectedTasks {
     /// The tasks.
     pub tasks: Vec<TaskId>,
     /// One line each: the base first, and then each task with its reason.
@@ -26,9 +26,9 @@ pub struct Reached {
 ///
 /// # Errors
 /// A name is unknown, there is no such base, or a tree can't be read.
-pub fn reached(project: &Project, names: &[String], base: &str) -> Result<Reached, Failure> {
+pub fn affected_tasks(project: &Project, names: &[String], base: &str) -> Result<AffectedTasks, Failure> {
     let repository = project.repository()?;
-    let bases: Vec<&str> = if base.is_empty() { BASES.to_vec() } else { vec![base] };
+    let bases: Vec<&str> = if base.is_empty() { DEFAULT_BASES.to_vec() } else { vec![base] };
     let (name, commit) = repository.merge_base(None, &bases)?;
     let snapshot = WorkTreeReader::open(repository, project.state())?.snapshot()?;
     let folders = [RepoPath::top(), project.config.base.clone()];
@@ -41,7 +41,7 @@ pub fn reached(project: &Project, names: &[String], base: &str) -> Result<Reache
     let former = former.as_ref().map(|config| Side { config, snapshot: &former_snapshot });
     let found = affected::affected(&graph, now, former);
     let notes = notes(project, &found, (&name, &commit), former.is_some());
-    Ok(Reached { tasks: found.iter().map(|affected| affected.task).collect(), notes })
+    Ok(AffectedTasks { tasks: found.iter().map(|affected| affected.task).collect(), notes })
 }
 
 fn notes(project: &Project, found: &[Affected], base: (&str, &Commit), has_tasks: bool) -> Vec<String> {

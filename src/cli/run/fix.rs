@@ -25,10 +25,10 @@ pub struct FixArgs {
 ///
 /// # Errors
 /// A name is unknown, or none of the tasks has a `fix`.
-pub fn perform(session: &Session, args: &FixArgs) -> Result<End, Failure> {
+pub fn run(session: &Session, args: &FixArgs) -> Result<End, Failure> {
     let project = Project::open(&session.env, &session.dir)?;
     let selection = Selection::of(&project.config, &args.names)?;
-    let fixes = fixes(&project.config, &selection);
+    let fixes = fix_config(&project.config, &selection);
     if fixes.tasks.is_empty() {
         let text = match &*args.names {
             [] => "no task has a `fix` command".to_owned(),
@@ -44,7 +44,7 @@ pub fn perform(session: &Session, args: &FixArgs) -> Result<End, Failure> {
 }
 
 /// A config in which each selected task that has a `fix` runs that instead.
-fn fixes(config: &Config, selection: &Selection) -> Config {
+fn fix_config(config: &Config, selection: &Selection) -> Config {
     let reached = crate::graph::Graph::of(config, &selection.tasks, crate::graph::Reach::WithNeeds);
     let mut ids: Vec<_> = reached.nodes.iter().map(|node| node.task).collect();
     ids.sort_unstable();

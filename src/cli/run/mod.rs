@@ -16,7 +16,7 @@ use crate::cli::manifest_files;
 use crate::cli::project::Project;
 use crate::cli::reporters::{GateReporters, ReporterOptions, SharedReporters};
 use crate::cli::session::Session;
-use crate::cli::shards::{self, PartArgs};
+use crate::cli::shards::{self, ShardArgs};
 use crate::config::model::Config;
 use crate::engine::location::{RunLocation, Tree};
 use crate::engine::prepare::{Prepared, Request};
@@ -63,7 +63,7 @@ pub struct RunArgs {
     pub only: bool,
     /// Which part of the plan
     #[command(flatten)]
-    pub part: PartArgs,
+    pub part: ShardArgs,
     /// Tell what would be done, as `plan` does
     #[arg(short = 'n', long)]
     pub dry_run: bool,
@@ -82,14 +82,14 @@ pub struct RunArgs {
 ///
 /// # Errors
 /// A name is unknown, the tree can't be read, or a report can't be written.
-pub fn perform(session: &Session, args: &RunArgs) -> Result<End, Failure> {
+pub fn run(session: &Session, args: &RunArgs) -> Result<End, Failure> {
     let project = Project::open(&session.env, &session.dir)?;
     match &args.at {
-        Some(rev) => at(session, args, &project, rev),
+        Some(rev) => run_commit(session, args, &project, rev),
         None => {
             let mut request = request(args);
             if let Some(base) = &args.affected {
-                let reached = affected::reached(&project, &args.names, base)?;
+                let reached = affected::affected_tasks(&project, &args.names, base)?;
                 request.tasks = Some(reached.tasks);
                 request.notes = reached.notes;
             }
@@ -100,10 +100,10 @@ pub fn perform(session: &Session, args: &RunArgs) -> Result<End, Failure> {
 }
 
 /// Runs the tree of a commit in a private worktree.
-fn at(session: &Session, args: &RunArgs, project: &Project, rev: &str) -> Result<End, Failure> {
+fn run_commit(session: &Session, args: &RunArgs, project: &Project, rev: &str) -> Result<End, Failure> {
     let repository = project.repository()?;
     let commit = repository.resolve(rev)?;
-    let config = project.at(&commit)?;
+    let config = project.config_at(&commit)?;
     let state = repository.common_dir().join("xtask");
     let inbox = LazyInbox::default();
     let listener = GateReporters::new(session, &state);
@@ -155,7 +155,7 @@ pub fn run_in(
     }
     let run_id = runs::new_id(session.clock.now(), std::process::id());
     let mut prepared = Prepared::gather(config, request, location, &session.clock, &run_id)?;
-    shards::narrow(session, &mut prepared, &args.part)?;
+    shards::narrow_to_shard(session, &mut prepared, &args.part)?;
     let inbox = inbox.get().map_err(Failure::signals)?;
     let (summary, reporters) = run_prepared(session, args, &prepared, location, &run_id, inbox, None)?;
     let copied = match (&args.manifest, location.state) {
@@ -175,7 +175,7 @@ pub fn run_in(
         // A failed run is told as failed, whatever else went wrong.
         end => {
             if let Err(failure) = copied {
-                session.tell(&format!("warning: the manifest is not written: {failure}\n"));
+                session.eprint(&format!("warning: the manifest is not written: {failure}\n"));
             }
             Ok(end)
         }

@@ -62,17 +62,17 @@ pub struct WatchArgs {
 }
 
 /// Why the next round begins, or that none does.
-enum Next {
+enum NextRound {
     /// Files changed while nothing ran.
     Changed,
     /// Files changed while the last round ran.
-    ByItself,
+    ChangedDuringRound,
     /// A signal ends it all.
-    End(i32),
+    Interrupted(i32),
 }
 
 /// What keeps from a look at the tree.
-enum Broken {
+enum LookError {
     /// A signal came.
     Signal(i32),
     /// It can't be read.
@@ -80,7 +80,7 @@ enum Broken {
 }
 
 /// The time between two looks at git.
-const PAUSE: Duration = Duration::from_millis(50);
+const GIT_CHECK_INTERVAL: Duration = Duration::from_millis(50);
 
 /// What all rounds have.
 struct Rounds<'a> {
@@ -94,7 +94,7 @@ struct Rounds<'a> {
 ///
 /// # Errors
 /// There is no repository or no such task, or the work tree can't be watched.
-pub fn perform(session: &Session, args: WatchArgs) -> Result<End, Failure> {
+pub fn run(session: &Session, args: WatchArgs) -> Result<End, Failure> {
     let project = Project::open(&session.env, &session.dir)?;
     project.repository()?;
     let mark = format!("{}-watch", runs::new_id(session.clock.now(), std::process::id()));
@@ -106,7 +106,7 @@ pub fn perform(session: &Session, args: WatchArgs) -> Result<End, Failure> {
     // From here on no change is missed.
     let _watch = rounds.watch(&project)?;
     let mut project = project;
-    let end = rounds.go_on(&mut project);
+    let end = rounds.run_rounds(&mut project);
     rounds.end_services(&project.config, &mark);
     end
 }
@@ -139,12 +139,12 @@ impl Rounds<'_> {
     }
 
     /// Runs round after round.
-    fn go_on(&self, project: &mut Project) -> Result<End, Failure> {
+    fn run_rounds(&self, project: &mut Project) -> Result<End, Failure> {
         let mut by_itself = false;
         loop {
             match self.round(project, by_itself) {
-                Ok(Next::End(signal)) => return Ok(End::Interrupted(signal)),
-                Ok(next) => by_itself = matches!(next, Next::ByItself),
+                Ok(NextRound::Interrupted(signal)) => return Ok(End::Interrupted(signal)),
+                Ok(next) => by_itself = matches!(next, NextRound::ChangedDuringRound),
                 // tasks.toml is wrong for this tree; a change of either may put that right.
                 Err(failure @ Failure::Config(_)) => {
                     if let Err(signal) = self.wait_for_fix(&failure) {
@@ -153,7 +153,7 @@ impl Rounds<'_> {
                 }
                 Err(failure) => return Err(failure),
             }
-            match self.reopened()? {
+            match self.reopen_project()? {
                 Ok(new) => *project = new,
                 Err(signal) => return Ok(End::Interrupted(signal)),
             }
@@ -162,7 +162,7 @@ impl Rounds<'_> {
 
     /// The project as it is now. While its tasks.toml is wrong, it waits for the next change, or for a
     /// signal, whose number it gives then.
-    fn reopened(&self) -> Result<Result<Project, i32>, Failure> {
+    fn reopen_project(&self) -> Result<Result<Project, i32>, Failure> {
         loop {
             match Project::open(&self.session.env, &self.session.dir) {
                 Ok(project) => return Ok(Ok(project)),
@@ -180,7 +180,7 @@ impl Rounds<'_> {
     ///
     /// Errors: a signal came instead, by its number.
     fn wait_for_fix(&self, failure: &Failure) -> Result<(), i32> {
-        self.session.tell(&describe(failure, None, self.session.paint_err()));
+        self.session.eprint(&describe(failure, None, self.session.paint_err()));
         self.note("watching for it to be mended; Ctrl-C ends it");
         self.wait().map(|_| ())
     }
@@ -201,12 +201,12 @@ impl Rounds<'_> {
     }
 
     /// One round, and the wait for what starts the next.
-    fn round(&self, project: &Project, by_itself: bool) -> Result<Next, Failure> {
+    fn round(&self, project: &Project, by_itself: bool) -> Result<NextRound, Failure> {
         let location = project.location(&self.session.env);
         let run_id = runs::new_id(self.session.clock.now(), std::process::id());
         let request = run::request(&self.args);
         let prepared = Prepared::gather(&project.config, &request, location, &self.session.clock, &run_id)?;
-        let Some(before) = &prepared.snapshot else { return Ok(Next::Changed) };
+        let Some(before) = &prepared.snapshot else { return Ok(NextRound::Changed) };
         let is_tracked = |path: &RepoPath| before.get(path).is_some_and(|entry| entry.tracked);
         self.watching.authors().begin(by_itself, is_tracked);
         self.watching.services.forget_failures();
@@ -223,10 +223,10 @@ impl Rounds<'_> {
             return Err(failure);
         }
         if let Verdict::Interrupted { signal } = summary.verdict {
-            return Ok(Next::End(signal));
+            return Ok(NextRound::Interrupted(signal));
         }
         let after = tree(project)?;
-        let changes = differing(&prepared, before, &after);
+        let changes = changes_between(&prepared, before, &after);
         let mut authors = self.watching.authors();
         let by_hand: Vec<Changed> = authors.during(&changes).into_iter().cloned().collect();
         for path in authors.suspects() {
@@ -237,63 +237,75 @@ impl Rounds<'_> {
         drop(authors);
         let by_hand: Vec<&Changed> = by_hand.iter().collect();
         if !reached(prepared.config, &prepared.graph, &by_hand).is_empty()
-            || redefines(prepared.config, &by_hand)
+            || changes_tasks(prepared.config, &by_hand)
         {
             self.note(&format!("{}, while it ran", told(&by_hand)));
-            return Ok(Next::ByItself);
+            return Ok(NextRound::ChangedDuringRound);
         }
         self.idle(project, &prepared, after)
     }
 
     /// Waits for a change that matters.
-    fn idle(&self, project: &Project, prepared: &Prepared<'_>, mut last: Snapshot) -> Result<Next, Failure> {
+    fn idle(
+        &self,
+        project: &Project,
+        prepared: &Prepared<'_>,
+        mut last: Snapshot,
+    ) -> Result<NextRound, Failure> {
         self.note("watching for changes; Ctrl-C ends it");
         loop {
-            let looked = self.wait().map_err(Broken::Signal).and_then(|paths| self.look(project, paths));
+            let looked = self
+                .wait()
+                .map_err(LookError::Signal)
+                .and_then(|paths| self.read_stable_tree(project, paths));
             let (paths, now) = match looked {
                 Ok(looked) => looked,
-                Err(Broken::Signal(signal)) => return Ok(Next::End(signal)),
-                Err(Broken::Failed(failure)) => return Err(failure),
+                Err(LookError::Signal(signal)) => return Ok(NextRound::Interrupted(signal)),
+                Err(LookError::Failed(failure)) => return Err(failure),
             };
-            let changes = differing(prepared, &last, &now);
+            let changes = changes_between(prepared, &last, &now);
             let changes: Vec<&Changed> = changes.iter().collect();
             last = now;
             self.watching.authors().between(changes.iter().map(|change| &change.path));
             let reached = reached(prepared.config, &prepared.graph, &changes);
-            if !reached.is_empty() || redefines(prepared.config, &changes) {
+            if !reached.is_empty() || changes_tasks(prepared.config, &changes) {
                 self.note(&told(&changes));
-                return Ok(Next::Changed);
+                return Ok(NextRound::Changed);
             }
             if reaches_variables(prepared.config, &prepared.graph, &paths) {
                 let is_known = !paths.iter().any(RepoPath::is_top);
                 self.note(if is_known { "a file of variables changed" } else { "anything may have changed" });
-                return Ok(Next::Changed);
+                return Ok(NextRound::Changed);
             }
         }
     }
 
     /// What has changed, with `paths`, and the tree of it. Git may have begun to switch a branch since the
     /// watch told them: half of that is no tree.
-    fn look(&self, project: &Project, mut paths: Vec<RepoPath>) -> Result<(Vec<RepoPath>, Snapshot), Broken> {
-        let git_dir = project.repository().map_err(Broken::Failed)?.git_dir();
+    fn read_stable_tree(
+        &self,
+        project: &Project,
+        mut paths: Vec<RepoPath>,
+    ) -> Result<(Vec<RepoPath>, Snapshot), LookError> {
+        let git_dir = project.repository().map_err(LookError::Failed)?.git_dir();
         let clock = Clock::system();
         let mut last = clock.elapsed();
         let pause = || {
-            match self.inbox.receiver().recv_timeout(PAUSE) {
+            match self.inbox.receiver().recv_timeout(GIT_CHECK_INTERVAL) {
                 Ok(Note::Changed(more)) => {
                     paths.extend(more);
                     last = clock.elapsed();
                 }
-                Ok(Note::Signal(signal)) => return Err(Broken::Signal(signal)),
+                Ok(Note::Signal(signal)) => return Err(LookError::Signal(signal)),
                 Ok(Note::Notice(level, text)) => self.line(level, &text),
                 Ok(Note::NodeDone(..) | Note::Panicked(_)) | Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => {
-                    return Err(Broken::Signal(signal_hook::consts::SIGTERM));
+                    return Err(LookError::Signal(signal_hook::consts::SIGTERM));
                 }
             }
             Ok(clock.elapsed() < last + LONGEST)
         };
-        let tree = in_a_lull(|| Activity::of(git_dir), || tree(project).map_err(Broken::Failed), pause)?;
+        let tree = in_a_lull(|| Activity::of(git_dir), || tree(project).map_err(LookError::Failed), pause)?;
         Ok((paths, tree))
     }
 
@@ -334,7 +346,7 @@ impl Rounds<'_> {
 
     fn line(&self, level: Level, text: &str) {
         let lines = Lines { paint: self.session.paint_err(), width: 0 };
-        self.session.tell(&format!("{}\n", lines.notice(level, text)));
+        self.session.eprint(&format!("{}\n", lines.notice(level, text)));
     }
 }
 
@@ -344,12 +356,12 @@ fn tree(project: &Project) -> Result<Snapshot, Failure> {
 }
 
 /// In what a tree differs from a former one, but for what tasks declare to write.
-fn differing(prepared: &Prepared<'_>, before: &Snapshot, after: &Snapshot) -> Vec<Changed> {
+fn changes_between(prepared: &Prepared<'_>, before: &Snapshot, after: &Snapshot) -> Vec<Changed> {
     not_outputs(prepared.config, &prepared.graph, difference(before, after))
 }
 
 /// Whether a file with tasks is among them.
-fn redefines(config: &Config, changes: &[&Changed]) -> bool {
+fn changes_tasks(config: &Config, changes: &[&Changed]) -> bool {
     let defines = |path: &RepoPath| {
         path.parts().last() == Some(FILE.as_bytes())
             || config.tasks.iter().any(|task| task.place.file == path.to_string())

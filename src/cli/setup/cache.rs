@@ -43,7 +43,7 @@ const LISTED: usize = 10;
 ///
 /// # Errors
 /// There is no repository, or the cache can't be read.
-pub fn perform(session: &Session, action: CacheAction) -> Result<End, Failure> {
+pub fn run(session: &Session, action: CacheAction) -> Result<End, Failure> {
     let project = Project::open(&session.env, &session.dir)?;
     let repository = project.repository()?;
     let state = repository.common_dir().join("xtask");

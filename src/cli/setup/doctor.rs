@@ -27,7 +27,7 @@ use crate::git::{GitError, PoolFinder, Repository, WorkTreeReader};
 use crate::graph::{Graph, Reach};
 use crate::process::mask::Mask;
 use crate::process::program::find_program;
-use crate::process::run::{Ended, run};
+use crate::process::run::{self, Ended};
 use crate::process::spawn::{Limits, Spawn};
 use crate::process::stop::Stop;
 use crate::reporter::style::Tone;
@@ -42,38 +42,38 @@ pub struct DoctorArgs {
 }
 
 /// Less free space than this is told.
-const LITTLE: u64 = 1 << 30;
+const LOW_SPACE: u64 = 1 << 30;
 /// How long a program may take to answer.
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// What one check came to.
-struct Finding {
+struct Check {
     what: String,
-    state: State,
+    state: CheckState,
     text: String,
     hint: Option<String>,
 }
 
 /// How a check came out.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum State {
-    Good,
+enum CheckState {
+    Passed,
     /// It works, with a catch.
-    Odd,
-    Bad,
+    Warning,
+    Failed,
 }
 
-impl Finding {
-    fn good(what: &str, text: impl Into<String>) -> Self {
-        Self { what: what.to_owned(), state: State::Good, text: text.into(), hint: None }
+impl Check {
+    fn passed(what: &str, text: impl Into<String>) -> Self {
+        Self { what: what.to_owned(), state: CheckState::Passed, text: text.into(), hint: None }
     }
 
-    fn odd(what: &str, text: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self { what: what.to_owned(), state: State::Odd, text: text.into(), hint: Some(hint.into()) }
+    fn warning(what: &str, text: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { what: what.to_owned(), state: CheckState::Warning, text: text.into(), hint: Some(hint.into()) }
     }
 
-    fn bad(what: &str, text: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self { what: what.to_owned(), state: State::Bad, text: text.into(), hint: Some(hint.into()) }
+    fn failed(what: &str, text: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { what: what.to_owned(), state: CheckState::Failed, text: text.into(), hint: Some(hint.into()) }
     }
 }
 
@@ -81,43 +81,43 @@ impl Finding {
 ///
 /// # Errors
 /// Standard output can't be written to.
-pub fn perform(session: &Session, args: &DoctorArgs) -> Result<End, Failure> {
+pub fn run(session: &Session, args: &DoctorArgs) -> Result<End, Failure> {
     let mut findings = vec![git(session)];
     match Repository::discover(&session.dir, &session.env) {
         Ok(Some(repository)) => {
-            findings.push(Finding::good("repository", repository.work_dir().display().to_string()));
+            findings.push(Check::passed("repository", repository.work_dir().display().to_string()));
             findings.extend(tasks(session));
-            findings.extend(hooks_found(session));
+            findings.extend(hooks(session));
             findings.push(state(&repository.common_dir().join("xtask")));
             findings.extend(worktrees(session, &repository));
             findings.extend(remotes(session, &repository));
         }
         Ok(None) => {
             let hint = "git init; without one nothing is cached and nothing is gated";
-            findings.push(Finding::odd("repository", "this is not a git repository", hint));
+            findings.push(Check::warning("repository", "this is not a git repository", hint));
             findings.extend(tasks(session));
         }
         Err(error) => {
             let text = error.to_string();
             let hint = hint(&Failure::Git(error), None);
             let hint = hint.unwrap_or_else(|| "see what git says of it: git status".to_owned());
-            findings.push(Finding::bad("repository", text, hint));
+            findings.push(Check::failed("repository", text, hint));
         }
     }
     findings.extend(environment(session));
     let text = if args.json { as_json(&findings) } else { as_text(session, &findings) };
     session.print(&text)?;
-    let sound = findings.iter().all(|finding| finding.state != State::Bad);
+    let sound = findings.iter().all(|finding| finding.state != CheckState::Failed);
     Ok(if sound { End::Passed } else { End::Failed })
 }
 
-fn as_text(session: &Session, findings: &[Finding]) -> String {
+fn as_text(session: &Session, findings: &[Check]) -> String {
     let paint = session.paint_out();
-    let line = |finding: &Finding| {
+    let line = |finding: &Check| {
         let (tone, mark) = match finding.state {
-            State::Good => (Tone::Good, "✓"),
-            State::Odd => (Tone::Odd, "!"),
-            State::Bad => (Tone::Bad, "✗"),
+            CheckState::Passed => (Tone::Good, "✓"),
+            CheckState::Warning => (Tone::Odd, "!"),
+            CheckState::Failed => (Tone::Bad, "✗"),
         };
         let hint = finding.hint.as_ref().map(|hint| {
             let lines: Vec<String> = hint.lines().map(|line| format!("    {line}\n")).collect();
@@ -129,14 +129,14 @@ fn as_text(session: &Session, findings: &[Finding]) -> String {
     findings.iter().map(line).collect()
 }
 
-fn as_json(findings: &[Finding]) -> String {
+fn as_json(findings: &[Check]) -> String {
     let rows: Vec<_> = findings
         .iter()
         .map(|finding| {
             let state = match finding.state {
-                State::Good => "good",
-                State::Odd => "odd",
-                State::Bad => "bad",
+                CheckState::Passed => "good",
+                CheckState::Warning => "odd",
+                CheckState::Failed => "bad",
             };
             json!({ "what": finding.what, "state": state, "text": finding.text, "hint": finding.hint })
         })
@@ -144,33 +144,37 @@ fn as_json(findings: &[Finding]) -> String {
     format!("{}\n", json!(rows))
 }
 
-fn git(session: &Session) -> Finding {
-    match ask(session, "git", &["--version"]) {
-        Ok(text) => Finding::good("git", text.trim().trim_start_matches("git version ").to_owned()),
-        Err(why) => Finding::bad("git", why, "install git"),
+fn git(session: &Session) -> Check {
+    match output_of(session, "git", &["--version"]) {
+        Ok(text) => Check::passed("git", text.trim().trim_start_matches("git version ").to_owned()),
+        Err(why) => Check::failed("git", why, "install git"),
     }
 }
 
 /// tasks.toml and the tools that it names.
-fn tasks(session: &Session) -> Vec<Finding> {
+fn tasks(session: &Session) -> Vec<Check> {
     let project = match Project::open(&session.env, &session.dir) {
         Ok(project) => project,
         Err(Failure::Config(diagnostics)) => {
             let text = format!("{} to mend", count(diagnostics.list().count(), "error"));
-            return vec![Finding::bad("tasks.toml", text, "`xtask` shows them all")];
+            return vec![Check::failed("tasks.toml", text, "`xtask` shows them all")];
         }
         Err(failure) => {
             let hint = hint(&failure, None).unwrap_or_default();
-            return vec![Finding::bad("tasks.toml", failure.to_string(), hint)];
+            return vec![Check::failed("tasks.toml", failure.to_string(), hint)];
         }
     };
-    let mut findings = vec![Finding::good("tasks.toml", count(project.config.tasks.len(), "task"))];
+    let mut findings = vec![Check::passed("tasks.toml", count(project.config.tasks.len(), "task"))];
     findings.extend(tools(session, &project.config, &project.root));
     if let Some(repository) = &project.repository {
         match without_effect(&project, repository) {
             Ok(found) => findings.extend(found),
             Err(error) => {
-                findings.push(Finding::bad("tree", error.to_string(), "see what git says of it: git status"));
+                findings.push(Check::failed(
+                    "tree",
+                    error.to_string(),
+                    "see what git says of it: git status",
+                ));
             }
         }
     }
@@ -178,7 +182,7 @@ fn tasks(session: &Session) -> Vec<Finding> {
 }
 
 /// What of tasks.toml has no effect on the work tree.
-fn without_effect(project: &Project, repository: &Repository) -> Result<Vec<Finding>, GitError> {
+fn without_effect(project: &Project, repository: &Repository) -> Result<Vec<Check>, GitError> {
     let snapshot = WorkTreeReader::open(repository, project.state())?.snapshot()?;
     let setup = project.config.worktree.setup.as_ref().map(|setup| setup::alone(&project.config, setup));
     let mut findings = Vec::new();
@@ -191,12 +195,12 @@ fn without_effect(project: &Project, repository: &Repository) -> Result<Vec<Find
         known.extend(judged.warnings.listed);
         findings.extend(judged.refused.iter().flat_map(Diagnostics::records).map(|record| {
             let text = format!("{}:{}: {}", record.file, record.line, record.message);
-            Finding::bad("inputs", text, record.hint.unwrap_or_default())
+            Check::failed("inputs", text, record.hint.unwrap_or_default())
         }));
     }
     findings.extend(known.into_iter().map(|warning| {
         let text = format!("{}: {} {}", warning.place(), warning.declared, warning.problem);
-        Finding::odd("no effect", text, warning.hint.unwrap_or_default())
+        Check::warning("no effect", text, warning.hint.unwrap_or_default())
     }));
     let wanted = &project.config.worktree;
     for path in wanted.link.iter().chain(&wanted.copy) {
@@ -208,43 +212,43 @@ fn without_effect(project: &Project, repository: &Repository) -> Result<Vec<Find
                 format!("make it, or write \"?{path}\" if it may be missing")
             };
             let text = format!("{path} is not in the work tree, so a gate runs without it");
-            findings.push(Finding::odd("[worktree]", text, hint));
+            findings.push(Check::warning("[worktree]", text, hint));
         }
     }
     Ok(findings)
 }
 
-fn tools(session: &Session, config: &Config, root: &Path) -> Vec<Finding> {
+fn tools(session: &Session, config: &Config, root: &Path) -> Vec<Check> {
     let all: Vec<_> = config.ids().collect();
     let graph = Graph::of(config, &all, Reach::WithNeeds);
     let probes = tool_probes::ask(config, &graph, &session.env, root, "doctor");
     let finding = |(tool, answer): (String, Result<String, String>)| {
         let what = format!("tool {tool}");
         match answer {
-            Ok(text) => Finding::good(&what, text.lines().next().unwrap_or_default().to_owned()),
-            Err(why) => Finding::bad(&what, why, "install it, or mend its probe in [tools] of tasks.toml"),
+            Ok(text) => Check::passed(&what, text.lines().next().unwrap_or_default().to_owned()),
+            Err(why) => Check::failed(&what, why, "install it, or mend its probe in [tools] of tasks.toml"),
         }
     };
     probes.into_iter().map(finding).collect()
 }
 
-fn hooks_found(session: &Session) -> Vec<Finding> {
-    match install::standing(session) {
+fn hooks(session: &Session) -> Vec<Check> {
+    match install::stage_statuses(session) {
         Err(failure) => {
-            vec![Finding::bad("hooks", failure.to_string(), hint(&failure, None).unwrap_or_default())]
+            vec![Check::failed("hooks", failure.to_string(), hint(&failure, None).unwrap_or_default())]
         }
         Ok(rows) if rows.is_empty() => {
             let hint = "to gate what is pushed, write: [hooks] pre-push = [\"ci\"]";
-            vec![Finding::odd("hooks", "tasks.toml names no tasks for a stage of git", hint)]
+            vec![Check::warning("hooks", "tasks.toml names no tasks for a stage of git", hint)]
         }
         Ok(rows) => rows
             .into_iter()
             .map(|(stage, text, in_force)| {
                 let what = format!("hook {stage}");
                 if in_force {
-                    Finding::good(&what, text)
+                    Check::passed(&what, text)
                 } else {
-                    Finding::odd(&what, text, "nothing is checked at this stage")
+                    Check::warning(&what, text, "nothing is checked at this stage")
                 }
             })
             .collect(),
@@ -252,7 +256,7 @@ fn hooks_found(session: &Session) -> Vec<Finding> {
 }
 
 /// The state directory: whether it can be written to, and how much room there is.
-fn state(path: &Path) -> Finding {
+fn state(path: &Path) -> Check {
     let what = "state";
     let shown = path.display();
     let trial = crate::base::file::make_dir(path)
@@ -261,23 +265,23 @@ fn state(path: &Path) -> Finding {
     if let Err(error) = trial {
         let text = format!("{shown} can't be written to: {error}");
         let hint = "make it writable; until then tasks run, but no result is stored";
-        return Finding::odd(what, text, hint);
+        return Check::warning(what, text, hint);
     }
     match rustix::fs::statvfs(path) {
-        Ok(stat) if stat.f_bavail.saturating_mul(stat.f_frsize) < LITTLE => {
+        Ok(stat) if stat.f_bavail.saturating_mul(stat.f_frsize) < LOW_SPACE => {
             let free = units::size(stat.f_bavail.saturating_mul(stat.f_frsize));
-            Finding::odd(
+            Check::warning(
                 what,
                 format!("{shown}: only {free} free"),
                 "`xtask cache gc` removes what is not used",
             )
         }
-        _ => Finding::good(what, shown.to_string()),
+        _ => Check::passed(what, shown.to_string()),
     }
 }
 
 /// Where private worktrees and sandboxes are, and those of repositories that are gone.
-fn worktrees(session: &Session, repository: &Repository) -> Vec<Finding> {
+fn worktrees(session: &Session, repository: &Repository) -> Vec<Check> {
     let what = "worktrees";
     let state = repository.common_dir().join("xtask");
     let project = Project::open(&session.env, &session.dir).ok();
@@ -293,16 +297,16 @@ fn worktrees(session: &Session, repository: &Repository) -> Vec<Finding> {
                 units::size(bytes)
             );
             match pool.why_here() {
-                None => vec![Finding::good(what, text)],
+                None => vec![Check::passed(what, text)],
                 Some(why) => {
                     let hint = "it may be emptied at any time; name another in tasks.toml: [worktree] root = \"/path/to/folder\"";
-                    vec![Finding::odd(what, format!("{text}, since {why}"), hint)]
+                    vec![Check::warning(what, format!("{text}, since {why}"), hint)]
                 }
             }
         }
         Err(error) => {
             let failure = Failure::from(error);
-            vec![Finding::bad(what, failure.to_string(), hint(&failure, None).unwrap_or_default())]
+            vec![Check::failed(what, failure.to_string(), hint(&failure, None).unwrap_or_default())]
         }
     };
     let abandoned = finder.abandoned();
@@ -310,13 +314,13 @@ fn worktrees(session: &Session, repository: &Repository) -> Vec<Finding> {
         let bytes = abandoned.iter().map(|pool| pool.size().1).sum();
         let folders = count(abandoned.len(), "folder");
         let text = format!("{folders} of repositories that were moved or deleted: {}", units::size(bytes));
-        findings.push(Finding::odd(what, text, "`xtask cache gc` removes them"));
+        findings.push(Check::warning(what, text, "`xtask cache gc` removes them"));
     }
     findings
 }
 
 /// Whether the connections of pushes outlive a gate that takes its time.
-fn remotes(session: &Session, repository: &Repository) -> Vec<Finding> {
+fn remotes(session: &Session, repository: &Repository) -> Vec<Check> {
     let finding = |(name, url): (String, String)| {
         let what = format!("remote {name}");
         if !is_ssh(&url) {
@@ -325,17 +329,17 @@ fn remotes(session: &Session, repository: &Repository) -> Vec<Finding> {
             } else {
                 url
             };
-            return Finding::good(&what, text);
+            return Check::passed(&what, text);
         }
         let host = ssh_host(&url).to_owned();
-        let settings = ask(session, "ssh", &["-G", &host]).unwrap_or_default();
+        let settings = output_of(session, "ssh", &["-G", &host]).unwrap_or_default();
         let alive = settings.lines().find_map(|line| line.strip_prefix("serveraliveinterval "));
         match alive.and_then(|seconds| seconds.trim().parse::<u32>().ok()) {
-            Some(seconds) if seconds > 0 => Finding::good(
+            Some(seconds) if seconds > 0 => Check::passed(
                 &what,
                 format!("{url}: ssh keeps the connection alive every {seconds} s (ServerAliveInterval)"),
             ),
-            _ => Finding::odd(
+            _ => Check::warning(
                 &what,
                 format!("{url}: ssh lets an idle connection be dropped"),
                 keepalive(&host),
@@ -356,9 +360,9 @@ fn keepalive(host: &str) -> String {
     )
 }
 
-fn environment(session: &Session) -> Option<Finding> {
+fn environment(session: &Session) -> Option<Check> {
     session.env.is_set("XTASK_SKIP").then(|| {
-        Finding::odd(
+        Check::warning(
             "XTASK_SKIP",
             "it is set, so hooks let everything through",
             "unset XTASK_SKIP; set it for one command at a time",
@@ -367,7 +371,7 @@ fn environment(session: &Session) -> Option<Finding> {
 }
 
 /// What a program prints, or why it does not.
-fn ask(session: &Session, program: &str, args: &[&str]) -> Result<String, String> {
+fn output_of(session: &Session, program: &str, args: &[&str]) -> Result<String, String> {
     let env: Vec<(OsString, OsString)> =
         session.env.vars().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
     let found = find_program(program.as_ref(), session.env.var("PATH"), &session.dir);
@@ -377,10 +381,10 @@ fn ask(session: &Session, program: &str, args: &[&str]) -> Result<String, String
         dir: session.dir.clone(),
         env,
         mask: Arc::new(Mask::default()),
-        limits: Limits { timeout: Some(PATIENCE), ..Limits::default() },
+        limits: Limits { timeout: Some(TIMEOUT), ..Limits::default() },
         guard: None,
     };
-    let finished = run(&spawn, &Stop::new(), &mut ());
+    let finished = run::run(&spawn, &Stop::new(), &mut ());
     match finished.ended {
         Ended::Exit(0) => Ok(finished.log.text),
         _ => Err(format!("`{program} {}` failed: {}", args.join(" "), finished.log.text.trim())),

@@ -37,14 +37,14 @@ pub struct InitArgs {
 }
 
 /// Where a tasks.toml is wanted.
-struct Site<'s> {
+struct Initializer<'s> {
     session: &'s Session,
     root: PathBuf,
-    work: Option<Work>,
+    work: Option<WorkTreeState>,
 }
 
 /// The work tree of a repository, as it was found.
-struct Work {
+struct WorkTreeState {
     reader: WorkTreeReader,
     before: Snapshot,
     /// Whether all of it is committed.
@@ -55,31 +55,31 @@ struct Work {
 ///
 /// # Errors
 /// There is a tasks.toml already, or git or the disk failed.
-pub fn perform(session: &Session, args: InitArgs) -> Result<End, Failure> {
+pub fn run(session: &Session, args: InitArgs) -> Result<End, Failure> {
     let repository = Repository::discover(&session.dir, &session.env)?;
     let root = repository.as_ref().map_or(&*session.dir, Repository::work_dir).to_owned();
     if !args.print {
-        refuse_second(session, &root)?;
+        refuse_existing(session, &root)?;
     }
-    let work = repository.map(|repository| Work::of(&repository)).transpose()?;
-    let site = Site { session, root, work };
+    let work = repository.map(|repository| WorkTreeState::read(&repository)).transpose()?;
+    let site = Initializer { session, root, work };
     let survey = site.survey()?;
     let found = init::look(&survey);
     if survey.is_cut() {
-        session.tell("note: there are very many folders, so not all were looked at\n");
+        session.eprint("note: there are very many folders, so not all were looked at\n");
     }
     let mut standings: Vec<Standing> =
-        found.tasks.iter().map(|task| site.first_standing(task, args)).collect();
+        found.tasks.iter().map(|task| site.initial_standing(task, args)).collect();
     let tried = if args.no_run { Tried::Not } else { Tried::Once };
     if !args.no_run {
         match site.try_out(&found, &standings)? {
             Trial::Interrupted(signal) => {
-                session.tell("interrupted: nothing was written\n");
+                session.eprint("interrupted: nothing was written\n");
                 return Ok(End::Interrupted(signal));
             }
-            Trial::Done(outcomes) => settle(&found, &mut standings, &outcomes),
+            Trial::Done(outcomes) => leave_out_failed(&found, &mut standings, &outcomes),
         }
-        site.tell_changes()?;
+        site.report_changes()?;
     }
     let text = text::write(&found, &standings, tried);
     // What is written must be right, whatever names the repository has.
@@ -89,12 +89,12 @@ pub fn perform(session: &Session, args: InitArgs) -> Result<End, Failure> {
     } else {
         write(&site.root, &text)?;
     }
-    session.tell(&summary(session, &found, &standings, args));
+    session.eprint(&summary(session, &found, &standings, args));
     Ok(End::Passed)
 }
 
-impl Work {
-    fn of(repository: &Repository) -> Result<Self, Failure> {
+impl WorkTreeState {
+    fn read(repository: &Repository) -> Result<Self, Failure> {
         let state = repository.common_dir().join("xtask");
         let reader = WorkTreeReader::open(repository, Some(&state))?;
         let before = reader.snapshot()?;
@@ -104,7 +104,7 @@ impl Work {
     }
 }
 
-impl Site<'_> {
+impl Initializer<'_> {
     fn survey(&self) -> Result<Survey, Failure> {
         let files = match &self.work {
             // What git ignores is not the repository's own.
@@ -125,7 +125,7 @@ impl Site<'_> {
     }
 
     /// What can be told of a task without running it.
-    fn first_standing(&self, task: &Candidate, args: InitArgs) -> Standing {
+    fn initial_standing(&self, task: &Candidate, args: InitArgs) -> Standing {
         if let Some(why) = task.programs.iter().find_map(|name| self.missing(name, &task.folder)) {
             return Standing::LeftOut(why);
         }
@@ -151,18 +151,18 @@ impl Site<'_> {
         }
         let config = read(&text::write(found, standings, Tried::Once))?;
         let shown = count(names.len(), "task");
-        self.session.tell(&format!("trying {shown}, each once: {}\n", names.join(", ")));
+        self.session.eprint(&format!("trying {shown}, each once: {}\n", names.join(", ")));
         trial::run(self.session, &config, names, &self.root)
     }
 
     /// Tells what the trial changed of the tree: a gate would not pass such a run.
-    fn tell_changes(&self) -> Result<(), Failure> {
+    fn report_changes(&self) -> Result<(), Failure> {
         let Some(work) = &self.work else { return Ok(()) };
         let after = work.reader.snapshot()?;
         let changed = work.before.changes(&after).into_iter().map(|(path, _)| path.to_string());
         let changed: Vec<String> = changed.collect();
         let made = after.entries().iter().filter(|entry| work.before.get(&entry.path).is_none());
-        let mut made: Vec<String> = made.map(|entry| top(&entry.path)).collect();
+        let mut made: Vec<String> = made.map(|entry| first_part(&entry.path)).collect();
         made.dedup();
         if !changed.is_empty() {
             self.warn(&format!(
@@ -180,12 +180,12 @@ impl Site<'_> {
 
     fn warn(&self, text: &str) {
         let word = self.session.paint_err().tone(Tone::Odd, "warning:");
-        self.session.tell(&format!("{word} {text}\n"));
+        self.session.eprint(&format!("{word} {text}\n"));
     }
 }
 
 /// A second tasks.toml would be another one than the caller knows.
-fn refuse_second(session: &Session, root: &Path) -> Result<(), Failure> {
+fn refuse_existing(session: &Session, root: &Path) -> Result<(), Failure> {
     let folders = definition_folders(root, &session.dir);
     let mut paths = folders.iter().map(|folder| folder.child(FILE.as_bytes()));
     match paths.find(|path| path.under(root).symlink_metadata().is_ok()) {
@@ -216,7 +216,7 @@ fn write(root: &Path, text: &str) -> Result<(), Failure> {
 }
 
 /// Leaves out what did not pass.
-fn settle(found: &Found, standings: &mut [Standing], outcomes: &Outcomes) {
+fn leave_out_failed(found: &Found, standings: &mut [Standing], outcomes: &Outcomes) {
     for (task, standing) in found.tasks.iter().zip(standings) {
         if let Some(Err(why)) = outcomes.get(&task.name) {
             let advice = task.advice.as_ref().map_or(String::new(), |advice| format!("; {advice}"));
@@ -259,7 +259,7 @@ fn summary(session: &Session, found: &Found, standings: &[Standing], args: InitA
 }
 
 /// The first part of a path, so that a thousand new files are one line.
-fn top(path: &RepoPath) -> String {
+fn first_part(path: &RepoPath) -> String {
     let mut parts = path.parts().map(String::from_utf8_lossy);
     let first = parts.next().unwrap_or_default();
     if parts.next().is_some() { format!("{first}/") } else { first.into_owned() }

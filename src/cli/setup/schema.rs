@@ -9,7 +9,7 @@ use crate::config::schema;
 ///
 /// # Errors
 /// Standard output can't be written to.
-pub fn perform(session: &Session) -> Result<End, Failure> {
+pub fn run(session: &Session) -> Result<End, Failure> {
     session.print(&schema::text())?;
     Ok(End::Passed)
 }

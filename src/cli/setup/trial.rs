@@ -49,7 +49,7 @@ pub fn run(session: &Session, config: &Config, names: Vec<String>, root: &Path) 
         root,
         state: None,
         env: &session.env,
-        line: None,
+        origin: None,
         hold: None,
         access: None,
     };
@@ -63,7 +63,8 @@ pub fn run(session: &Session, config: &Config, names: Vec<String>, root: &Path) 
     let inbox = LazyInbox::default();
     let heard = inbox.get().map_err(Failure::signals)?;
     let outcomes = Arc::new(Mutex::new(Outcomes::new()));
-    let emitter = Emitter::new(session.clock.clone(), sink(Arc::clone(&outcomes), session.paint_err()));
+    let emitter =
+        Emitter::new(session.clock.clone(), event_handler(Arc::clone(&outcomes), session.paint_err()));
     let summary = prepared
         .plan(&session.env, |world, plan| prepared.launch(world, plan, location, &options, &emitter, heard));
     match (summary.verdict, inbox.signalled()) {
@@ -73,7 +74,7 @@ pub fn run(session: &Session, config: &Config, names: Vec<String>, root: &Path) 
 }
 
 /// What keeps the outcomes, and tells of each.
-fn sink(outcomes: Arc<Mutex<Outcomes>>, paint: Paint) -> Box<dyn FnMut(&Event) + Send> {
+fn event_handler(outcomes: Arc<Mutex<Outcomes>>, paint: Paint) -> Box<dyn FnMut(&Event) + Send> {
     Box::new(move |event| {
         let What::TaskFinished(task) = &event.what else { return };
         let outcome = outcome(task);
@@ -97,7 +98,7 @@ fn outcome(task: &TaskFinished) -> Result<(), String> {
     match &task.status {
         status if status.is_pass() => Ok(()),
         Status::Failed { ended } => {
-            let said = last_words(&safe(&task.log.text, Keep::Nothing));
+            let said = last_line(&safe(&task.log.text, Keep::Nothing));
             Err(if said.is_empty() { ended.to_string() } else { format!("{ended}: {said}") })
         }
         _ => Err("it was not tried".to_owned()),
@@ -105,7 +106,7 @@ fn outcome(task: &TaskFinished) -> Result<(), String> {
 }
 
 /// The last line of a log that says something, and not too much of it.
-fn last_words(log: &str) -> String {
+fn last_line(log: &str) -> String {
     let lines = || log.lines().rev().map(str::trim).filter(|line| !line.is_empty());
     let is_noise = |line: &&str| NOISE.iter().any(|noise| line.starts_with(noise));
     let line = lines().find(|line| !is_noise(line)).or_else(|| lines().next()).unwrap_or_default();
@@ -129,8 +130,8 @@ mod tests {
             ("", ""),
         ];
         for (log, expected) in cases {
-            assert_eq!(last_words(log), expected, "{log}");
+            assert_eq!(last_line(log), expected, "{log}");
         }
-        assert_eq!(last_words(&"x".repeat(500)).chars().count(), 120);
+        assert_eq!(last_line(&"x".repeat(500)).chars().count(), 120);
     }
 }

@@ -11,13 +11,13 @@ use serde_json::json;
 
 use crate::base::text::count;
 use crate::base::units;
-use crate::cli::ci::service::Ci;
+use crate::cli::ci::service::CiChoice;
 use crate::cli::exit::End;
 use crate::cli::failure::Failure;
 use crate::cli::manifest_files;
-use crate::cli::reporters::report;
+use crate::cli::reporters::prepare_report_path;
 use crate::cli::session::Session;
-use crate::cli::shards::merged_gates::{Judged, judge};
+use crate::cli::shards::merged_gates::{MergedGate, judge};
 use crate::event::{
     Ended, Event, Level, Log, RunStarted, Status, Summary, TaskFinished, VERSION, Verdict, What,
 };
@@ -50,7 +50,7 @@ pub struct MergeRunsArgs {
     pub summary: Option<PathBuf>,
     /// For which CI service to write it [default: the one that this runs in]
     #[arg(long, value_enum, default_value = "auto", hide_default_value = true, value_name = "SERVICE")]
-    pub ci: Ci,
+    pub ci: CiChoice,
     /// Write JSON
     #[arg(long)]
     pub json: bool,
@@ -60,35 +60,35 @@ pub struct MergeRunsArgs {
 ///
 /// # Errors
 /// A file is no manifest, they don't belong together, or a report can't be written.
-pub fn perform(session: &Session, args: &MergeRunsArgs) -> Result<End, Failure> {
+pub fn run(session: &Session, args: &MergeRunsArgs) -> Result<End, Failure> {
     let mut manifests = Vec::new();
     for path in &args.files {
-        manifests.push((path.display().to_string(), manifest_files::of_file(&session.path(path))?));
+        manifests.push((path.display().to_string(), manifest_files::load_file(&session.resolve(path))?));
     }
     let mut merged = merge::merge(&manifests)?;
     let gates = judge(session, &merged)?;
-    let passed = merged.is_pass() && gates.iter().all(Judged::passes);
+    let passed = merged.is_pass() && gates.iter().all(MergedGate::passes);
     if !passed && merged.manifest.verdict == Verdict::Passed {
         merged.manifest.verdict = Verdict::Failed;
     }
     let written = args.manifest.as_ref().map_or(Ok(()), |path| {
-        manifest_files::write(session, path, &judged(&merged.manifest, &gates).encode())
+        manifest_files::write(session, path, &whole_manifest(&merged.manifest, &gates).encode())
     });
-    let told = written.and_then(|()| tell(session, args, (&merged, &gates, passed)));
+    let told = written.and_then(|()| report(session, args, (&merged, &gates, passed)));
     match told {
         Ok(()) if passed => Ok(End::Passed),
         Ok(()) => Ok(End::Failed),
         Err(failure) if passed => Err(failure),
         // A failed run is told as failed, whatever else went wrong.
         Err(failure) => {
-            session.tell(&format!("warning: {failure}\n"));
+            session.eprint(&format!("warning: {failure}\n"));
             Ok(End::Failed)
         }
     }
 }
 
 /// The manifest of the whole, as one machine would have left it.
-fn judged(merged: &Manifest, gates: &[Judged]) -> Manifest {
+fn whole_manifest(merged: &Manifest, gates: &[MergedGate]) -> Manifest {
     let mut whole = Manifest {
         gates: Vec::new(),
         facts: BTreeMap::new(),
@@ -104,18 +104,22 @@ fn judged(merged: &Manifest, gates: &[Judged]) -> Manifest {
 }
 
 /// Prints what came of it, and writes what is to be written, for the service that this runs in too.
-fn tell(session: &Session, args: &MergeRunsArgs, whole: (&Merged, &[Judged], bool)) -> Result<(), Failure> {
+fn report(
+    session: &Session,
+    args: &MergeRunsArgs,
+    whole: (&Merged, &[MergedGate], bool),
+) -> Result<(), Failure> {
     let (merged, gates, passed) = whole;
-    let spoken = args.ci.spoken(session, args.json)?;
+    let spoken = args.ci.output(session, args.json)?;
     let mut reporters = Reporters::default();
     // The voice may name a file, which is to be there by then.
     spoken.iter().try_for_each(|spoken| spoken.add_files(session, &mut reporters))?;
     if let Some(path) = &args.summary {
-        let summary = SummaryFile::new(report(session, path)?, Mode::Replace);
+        let summary = SummaryFile::new(prepare_report_path(session, path)?, Mode::Replace);
         reporters.add(Box::new(summary), "the summary");
     }
     if let Some(path) = &args.junit {
-        reporters.add(Box::new(Junit::new(report(session, path)?)), "the JUnit report");
+        reporters.add(Box::new(Junit::new(prepare_report_path(session, path)?)), "the JUnit report");
     }
     let (told, new) = events(merged, gates);
     for event in told.iter().chain(&new) {
@@ -135,28 +139,28 @@ fn tell(session: &Session, args: &MergeRunsArgs, whole: (&Merged, &[Judged], boo
             voice.retell(&lines, (&told, &new))
         }
         None if args.json => Ok(()),
-        None => return session.print(&lines).and_then(|()| first(reporters)),
+        None => return session.print(&lines).and_then(|()| first_error(reporters)),
     };
     let is_gone = |error: &std::io::Error| error.kind() == std::io::ErrorKind::BrokenPipe;
     match voiced {
         Err(source) if !is_gone(&source) => {
             Err(Failure::System { attempt: "write what came of it".to_owned(), source })
         }
-        _ => first(reporters),
+        _ => first_error(reporters),
     }
 }
 
 /// The first thing that could not be written.
-fn first(mut reporters: Reporters) -> Result<(), Failure> {
+fn first_error(mut reporters: Reporters) -> Result<(), Failure> {
     let error = reporters.errors().into_iter().next();
     error.map_or(Ok(()), |(what, source)| Err(Failure::System { attempt: format!("write {what}"), source }))
 }
 
-fn text(paint: Paint, (merged, gates, passed): (&Merged, &[Judged], bool), events: &[Event]) -> String {
+fn text(paint: Paint, (merged, gates, passed): (&Merged, &[MergedGate], bool), events: &[Event]) -> String {
     let lines = Lines { paint, width: 0 };
     let mut text = String::new();
     for row in &merged.shards {
-        text.push_str(&shard(paint, row));
+        text.push_str(&shard_line(paint, row));
     }
     let mut warn = |what: String| text.push_str(&format!("{}\n", lines.notice(Level::Warning, &what)));
     for index in &merged.missing {
@@ -170,7 +174,7 @@ fn text(paint: Paint, (merged, gates, passed): (&Merged, &[Judged], bool), event
         warn(format!("no shard came to an end with {}", named(&tasks)));
     }
     for gate in gates {
-        text.push_str(&ruled(paint, gate));
+        text.push_str(&gate_text(paint, gate));
     }
     if let Some(What::RunFinished(summary)) = events.last().map(|event| &event.what) {
         let notable = lines.notable(summary);
@@ -189,7 +193,7 @@ fn text(paint: Paint, (merged, gates, passed): (&Merged, &[Judged], bool), event
     text
 }
 
-fn shard(paint: Paint, row: &Row) -> String {
+fn shard_line(paint: Paint, row: &Row) -> String {
     let (tone, word) = match row.verdict {
         Verdict::Passed => (Tone::Good, "passed"),
         Verdict::Failed => (Tone::Bad, "failed"),
@@ -209,7 +213,7 @@ fn shard(paint: Paint, row: &Row) -> String {
 }
 
 /// A gate with all of its rules.
-fn ruled(paint: Paint, gate: &Judged) -> String {
+fn gate_text(paint: Paint, gate: &MergedGate) -> String {
     let (tone, word) = match &gate.account.status {
         _ if gate.holds() => (Tone::Good, "holds"),
         Some(Status::Skipped) => (Tone::Odd, "is not judged"),
@@ -223,7 +227,7 @@ fn ruled(paint: Paint, gate: &Judged) -> String {
     }
 }
 
-fn json(merged: &Merged, gates: &[Judged], passed: bool) -> String {
+fn json(merged: &Merged, gates: &[MergedGate], passed: bool) -> String {
     let gates = gates.iter().map(|gate| {
         json!({
             "gate": gate.name,
@@ -249,16 +253,16 @@ fn json(merged: &Merged, gates: &[Judged], passed: bool) -> String {
 
 /// The whole as the events of a run, all that its voices need to tell it: those that the shards' own
 /// voices have told, and those that are new.
-fn events(merged: &Merged, gates: &[Judged]) -> (Vec<Event>, Vec<Event>) {
+fn events(merged: &Merged, gates: &[MergedGate]) -> (Vec<Event>, Vec<Event>) {
     let manifest = &merged.manifest;
     let mut tasks: Vec<TaskFinished> =
         manifest.tasks.iter().map(|(name, account)| finished(name, account)).collect();
     let missing = merged.missing.iter().map(|shard| (shard, "there is no manifest of it"));
     let repeated = merged.repeated.keys().map(|shard| (shard, "there are several manifests of it"));
-    let absent = missing.chain(repeated).map(|(shard, why)| absent(*shard, why));
-    let mut new: Vec<TaskFinished> = gates.iter().map(Judged::finished).chain(absent).collect();
+    let absent = missing.chain(repeated).map(|(shard, why)| absent_shard(*shard, why));
+    let mut new: Vec<TaskFinished> = gates.iter().map(MergedGate::finished).chain(absent).collect();
     if !merged.missing.is_empty() || !merged.repeated.is_empty() {
-        tasks.iter_mut().chain(&mut new).for_each(forget_coverage);
+        tasks.iter_mut().chain(&mut new).for_each(remove_coverage);
     }
     let all: Vec<&TaskFinished> = tasks.iter().chain(&new).collect();
     let summary = What::RunFinished(summary(manifest, &all));
@@ -270,7 +274,7 @@ fn events(merged: &Merged, gates: &[Judged]) -> (Vec<Event>, Vec<Event>) {
 }
 
 /// The share of some lines is not that of all, so a part tells none.
-fn forget_coverage(task: &mut TaskFinished) {
+fn remove_coverage(task: &mut TaskFinished) {
     if let Some(reported) = &mut task.reported {
         reported.coverage = None;
     }
@@ -280,7 +284,7 @@ fn forget_coverage(task: &mut TaskFinished) {
 }
 
 /// A shard that does not count, told as a task that failed: all voices have words for that.
-fn absent(shard: usize, why: &str) -> TaskFinished {
+fn absent_shard(shard: usize, why: &str) -> TaskFinished {
     let account = Account {
         group: None,
         key: None,

@@ -9,8 +9,8 @@ use crate::cli::project::Project;
 use crate::cli::session::Session;
 use crate::config::model::{Task, TaskId};
 use crate::engine::prepare::knowledge::Nothing;
-use crate::engine::report::baseline::{self, Standing};
-use crate::engine::report::judging::absent_here;
+use crate::engine::report::baseline::{self, BaselineContext};
+use crate::engine::report::gate::absent_task;
 use crate::event::{Ended, Status, TaskFinished};
 use crate::git::{WorkTreeReader, tree_id};
 use crate::graph::{Graph, NodeId, Reach};
@@ -29,7 +29,7 @@ use ci_reports::Facts;
 use ci_reports::facts::MeasuredTwice;
 
 /// What became of a gate.
-pub struct Judged {
+pub struct MergedGate {
     /// Its name.
     pub name: String,
     /// What its verdict rests on; `None` if it could not be judged.
@@ -39,14 +39,14 @@ pub struct Judged {
 }
 
 /// Why a gate can't be judged.
-enum Unjudged {
+enum NotJudged {
     /// It has not been reached.
     Skipped(Reason),
     /// What it needs is no evidence.
     Failed(Ended),
 }
 
-impl Judged {
+impl MergedGate {
     /// Whether nothing stands against it: it holds, or nothing that it reads is written on this system.
     pub fn passes(&self) -> bool {
         self.holds() || self.is_elsewhere()
@@ -71,7 +71,7 @@ impl Judged {
         }
     }
 
-    fn of(name: &str, key: Option<Key>, result: Result<Evidence, Unjudged>) -> Self {
+    fn new(name: &str, key: Option<Key>, result: Result<Evidence, NotJudged>) -> Self {
         let broken = |evidence: &Evidence| {
             evidence.rulings.iter().filter(|ruling| ruling.verdict == Verdict::Broken).count()
         };
@@ -80,8 +80,8 @@ impl Judged {
             Ok(evidence) => {
                 (Status::Failed { ended: Ended::Rules { broken: broken(evidence) } }, Reason::FirstRun)
             }
-            Err(Unjudged::Skipped(reason)) => (Status::Skipped, reason.clone()),
-            Err(Unjudged::Failed(ended)) => (Status::Failed { ended: ended.clone() }, Reason::FirstRun),
+            Err(NotJudged::Skipped(reason)) => (Status::Skipped, reason.clone()),
+            Err(NotJudged::Failed(ended)) => (Status::Failed { ended: ended.clone() }, Reason::FirstRun),
         };
         let account = Account {
             group: None,
@@ -104,8 +104,8 @@ impl Judged {
         Self { name: name.to_owned(), evidence: result.ok(), account }
     }
 
-    fn not(name: &str, why: &str) -> Self {
-        Self::of(name, None, Err(Unjudged::Failed(Ended::NotStarted { why: why.to_owned() })))
+    fn not_judged(name: &str, why: &str) -> Self {
+        Self::new(name, None, Err(NotJudged::Failed(Ended::NotStarted { why: why.to_owned() })))
     }
 
     /// The same as a run tells it.
@@ -124,13 +124,16 @@ impl Judged {
 ///
 /// # Errors
 /// The work tree is another, or can't be read.
-pub fn judge(session: &Session, merged: &Merged) -> Result<Vec<Judged>, Failure> {
+pub fn judge(session: &Session, merged: &Merged) -> Result<Vec<MergedGate>, Failure> {
     let gates = &merged.manifest.gates;
     if gates.is_empty() {
         return Ok(Vec::new());
     }
     if !merged.missing.is_empty() {
-        return Ok(gates.iter().map(|name| Judged::not(name, "not all shards are there")).collect());
+        return Ok(gates
+            .iter()
+            .map(|name| MergedGate::not_judged(name, "not all shards are there"))
+            .collect());
     }
     let project = Project::open(&session.env, &session.dir)?;
     let state = project.state();
@@ -146,13 +149,13 @@ pub fn judge(session: &Session, merged: &Merged) -> Result<Vec<Judged>, Failure>
         .filter(|id| config.task(*id).gate.is_some() && gates.contains(&config.task(*id).name))
         .collect();
     let graph = Graph::of(config, &ids, Reach::Only);
-    let standing = Standing {
-        line: project.location(&session.env).line,
+    let standing = BaselineContext {
+        origin: project.location(&session.env).origin,
         state: state,
         snapshot: Some(&snapshot),
         now: session.clock.now(),
     };
-    let bases = baseline::of_gates(config, &graph, standing);
+    let bases = baseline::gate_bases(config, &graph, standing);
     let id = &merged.manifest.platform;
     // Its system and its architecture. All shards are of one platform, which need not be this one.
     let platform = Platform { os: id.split(' ').next().unwrap_or_default().to_owned(), id: id.clone() };
@@ -171,7 +174,8 @@ pub fn judge(session: &Session, merged: &Merged) -> Result<Vec<Judged>, Failure>
         // A gate has no secrets.
         mask: &Mask::default(),
     };
-    let judged: Vec<Judged> = gates.iter().map(|name| judged(&world, &merged.manifest, name)).collect();
+    let judged: Vec<MergedGate> =
+        gates.iter().map(|name| judge_gate(&world, &merged.manifest, name)).collect();
     if let Some(state) = state {
         record(&Records::new(&state), &here, &judged)?;
     }
@@ -179,7 +183,7 @@ pub fn judge(session: &Session, merged: &Merged) -> Result<Vec<Judged>, Failure>
 }
 
 /// Keeps what gates that passed say of the tree, for later trees to be compared with.
-fn record(records: &Records, tree: &str, judged: &[Judged]) -> Result<(), Failure> {
+fn record(records: &Records, tree: &str, judged: &[MergedGate]) -> Result<(), Failure> {
     for gate in judged.iter().filter(|gate| gate.holds()) {
         if let Some(evidence) = &gate.evidence {
             records.add(tree, &Recorded { gate: gate.name.clone(), record: evidence.record.clone() })?;
@@ -188,14 +192,16 @@ fn record(records: &Records, tree: &str, judged: &[Judged]) -> Result<(), Failur
     Ok(())
 }
 
-fn judged(world: &World<'_>, manifest: &Manifest, name: &str) -> Judged {
+fn judge_gate(world: &World<'_>, manifest: &Manifest, name: &str) -> MergedGate {
     let task_of = |id: NodeId| world.config.task(world.graph.node(id).task);
     let id = world.graph.ids().find(|id| task_of(*id).name == *name);
     let found = id.and_then(|id| {
         let task = world.graph.node(id).task;
         Some((id, world.config.task(task).gate.as_ref()?, world.gates.get(&task)?))
     });
-    let Some((id, gate, basis)) = found else { return Judged::not(name, "tasks.toml has no such gate") };
+    let Some((id, gate, basis)) = found else {
+        return MergedGate::not_judged(name, "tasks.toml has no such gate");
+    };
     let sources: Vec<&Task> = world.graph.node(id).sources.iter().map(|source| task_of(*source)).collect();
     let os = &world.platform.os;
     let is_run = |task: &&Task| task.runs_on(os) || manifest.facts.contains_key(&task.name);
@@ -205,19 +211,19 @@ fn judged(world: &World<'_>, manifest: &Manifest, name: &str) -> Judged {
     if let Decision::Skip(reason) = decision
         && !run.iter().any(|task| !task.reports.is_empty())
     {
-        return Judged::of(name, None, Err(Unjudged::Skipped(reason)));
+        return MergedGate::new(name, None, Err(NotJudged::Skipped(reason)));
     }
     let absent: Vec<Absent> =
-        others.iter().filter(|task| !task.reports.is_empty()).map(|task| absent_here(task, os)).collect();
-    let result = needed(manifest, &run).and_then(|()| {
+        others.iter().filter(|task| !task.reports.is_empty()).map(|task| absent_task(task, os)).collect();
+    let result = check_needs(manifest, &run).and_then(|()| {
         let telling: Vec<&str> =
             run.iter().filter(|task| !task.reports.is_empty()).map(|task| task.name.as_str()).collect();
-        let (facts, reports) = evidence(manifest, &telling)?;
+        let (facts, reports) = join_reports(manifest, &telling)?;
         let Basis { baseline, today } = basis;
         let case = Case { rules: &gate.rules, facts: &facts, baseline, today: *today, absent: &absent };
         Ok(Evidence { reports, ..quality::judge(&case) })
     });
-    Judged::of(name, key, result)
+    MergedGate::new(name, key, result)
 }
 
 /// What a task that a shard ran contributes to the keys of those that need it; `None` if that is not
@@ -239,26 +245,26 @@ fn passed(account: &Account) -> bool {
 }
 
 /// Whether all of these passed. Of what did not pass no report counts.
-fn needed(manifest: &Manifest, tasks: &[&Task]) -> Result<(), Unjudged> {
+fn check_needs(manifest: &Manifest, tasks: &[&Task]) -> Result<(), NotJudged> {
     let failed = tasks.iter().find(|task| !manifest.tasks.get(&task.name).is_some_and(passed));
-    failed.map_or(Ok(()), |task| Err(Unjudged::Skipped(Reason::NeedFailed { task: task.name.clone() })))
+    failed.map_or(Ok(()), |task| Err(NotJudged::Skipped(Reason::NeedFailed { task: task.name.clone() })))
 }
 
 /// What these tasks reported, as one, and where that was read. What is not known is never taken for
 /// nothing.
-fn evidence(manifest: &Manifest, tasks: &[&str]) -> Result<(Facts, Vec<Source>), Unjudged> {
+fn join_reports(manifest: &Manifest, tasks: &[&str]) -> Result<(Facts, Vec<Source>), NotJudged> {
     let mut all = Facts::default();
     let mut sources: Vec<Source> = Vec::new();
     for task in tasks {
         let unknown = || {
-            Unjudged::Failed(Ended::NotStarted {
+            NotJudged::Failed(Ended::NotStarted {
                 why: format!("no shard handed on what {task} reports; the one that ran it tells why"),
             })
         };
         let facts = manifest.facts.get(*task).ok_or_else(unknown)?;
         let own = manifest.reports.iter().filter(|report| report.task == **task);
         let path = own.clone().next().map(|report| report.path.clone()).unwrap_or_default();
-        let twice = |twice: MeasuredTwice| Unjudged::Failed(Ended::Report { path, why: twice.to_string() });
+        let twice = |twice: MeasuredTwice| NotJudged::Failed(Ended::Report { path, why: twice.to_string() });
         all = all.join(facts.clone()).map_err(twice)?;
         sources.extend(own.cloned());
     }
@@ -312,12 +318,12 @@ mod tests {
             ("c".to_owned(), measured.clone()),
             ("d".to_owned(), measured),
         ]));
-        let (facts, reports) = evidence(&manifest, &["a", "b"]).unwrap_or_default();
+        let (facts, reports) = join_reports(&manifest, &["a", "b"]).unwrap_or_default();
         assert_eq!(facts, tests(5));
         let paths: Vec<&str> = reports.iter().map(|report| report.path.as_str()).collect();
         assert_eq!(paths, ["out/a.xml", "out/b.xml"], "and no other task's");
-        let why = |tasks: &[&str]| match evidence(&manifest, tasks) {
-            Err(Unjudged::Failed(ended)) => ended.to_string(),
+        let why = |tasks: &[&str]| match join_reports(&manifest, tasks) {
+            Err(NotJudged::Failed(ended)) => ended.to_string(),
             _ => String::new(),
         };
         assert_eq!(

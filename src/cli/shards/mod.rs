@@ -20,7 +20,7 @@ use crate::shard::Timings;
 
 /// Which part of a plan is meant.
 #[derive(Args, Debug, Clone, Default)]
-pub struct PartArgs {
+pub struct ShardArgs {
     /// Only the K-th of N parts, which have every task between them
     #[arg(long, value_name = "K/N")]
     pub shard: Option<Shard>,
@@ -33,11 +33,15 @@ pub struct PartArgs {
 ///
 /// # Errors
 /// The times can't be read, or a task can't run in a shard.
-pub fn narrow(session: &Session, prepared: &mut Prepared<'_>, args: &PartArgs) -> Result<(), Failure> {
+pub fn narrow_to_shard(
+    session: &Session,
+    prepared: &mut Prepared<'_>,
+    args: &ShardArgs,
+) -> Result<(), Failure> {
     let Some(shard) = args.shard else { return Ok(()) };
     let mut timings = Timings::default();
     if let Some(path) = &args.timings {
-        let path = session.path(path);
+        let path = session.resolve(path);
         let missing = || FileError::of("read", &path)(std::io::ErrorKind::NotFound.into());
         let bytes = file::read(&path)?.ok_or_else(missing)?;
         timings = serde_json::from_slice(&bytes).map_err(|error| Failure::Content {

@@ -34,10 +34,10 @@ pub fn evaluate(context: &Context<'_>, id: NodeId, sandbox: &Sandbox, ended: &En
     let trees = work_trees(context);
     let places = Places { sandbox: &sandbox.tree(), work_trees: &trees };
     let root = trees.first().cloned().unwrap_or_default();
-    let snapshot = context.snapshot()?;
+    let snapshot = context.tree.snapshot()?;
     let inputs = InputSet::of(context.world.config, context.world.graph, node);
     let would_read = |path: &RepoPath| inputs.holds(path);
-    let declared = declared(context, node, (&inputs, &snapshot), &would_read);
+    let declared = declared(context, node, &inputs, &snapshot, &would_read);
     let mut judgement = findings::judge(&trace, &declared, &places, &|path| look(&root, path));
     // What its services read is read where no one looks.
     let own = &context.world.config.task(node.task).inputs;
@@ -51,7 +51,8 @@ pub fn evaluate(context: &Context<'_>, id: NodeId, sandbox: &Sandbox, ended: &En
 fn declared<'a>(
     context: &Context<'a>,
     node: &Node,
-    (inputs, snapshot): (&InputSet<'_>, &'a Snapshot),
+    inputs: &InputSet<'_>,
+    snapshot: &'a Snapshot,
     would_read: &'a dyn Fn(&RepoPath) -> bool,
 ) -> Declared<'a> {
     let config = context.world.config;

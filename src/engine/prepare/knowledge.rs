@@ -7,7 +7,7 @@ use crate::cache::{Cache, Lookup, OutputState};
 use crate::config::model::Task;
 use crate::history::tasks::LazyHistory;
 use crate::key::explanation::Explanation;
-use crate::plan::{Found, Knowledge, Last, Past};
+use crate::plan::{Knowledge, Last, Past, StoredResult};
 
 /// Entries of the past that a miss is compared with.
 const COMPARED: usize = 3;
@@ -28,22 +28,18 @@ impl<'a> Recall<'a> {
 }
 
 impl Knowledge for Recall<'_> {
-    fn look_up(&self, task: &Task, key: &Digest) -> Found {
-        match self.cache.lookup(key) {
-            Lookup::Absent => Found::Absent,
-            Lookup::Damaged(what) => Found::Damaged(what),
-            Lookup::Hit(entry) => {
-                let state = match self.root {
-                    Some(root) if !task.outputs.is_empty() => self.cache.compare(root, &task.outputs, &entry),
-                    _ => OutputState::Intact,
-                };
-                let differs = match state {
-                    OutputState::Intact => None,
-                    OutputState::Differs(what) => Some(what),
-                };
-                Found::Hit { at: entry.at(), took: entry.took(), outputs: entry.output_digest(), differs }
-            }
-        }
+    fn look_up(&self, task: &Task, key: &Digest) -> Lookup<StoredResult> {
+        self.cache.lookup(key).map(|entry| {
+            let state = match self.root {
+                Some(root) if !task.outputs.is_empty() => self.cache.compare(root, &task.outputs, &entry),
+                _ => OutputState::Intact,
+            };
+            let differs = match state {
+                OutputState::Intact => None,
+                OutputState::Differs(what) => Some(what),
+            };
+            StoredResult { at: entry.at(), took: entry.took(), outputs: entry.output_digest(), differs }
+        })
     }
 
     fn past(&self, task: &Task, key: &Digest) -> Past {
@@ -77,8 +73,8 @@ impl Knowledge for Recall<'_> {
 pub struct Nothing;
 
 impl Knowledge for Nothing {
-    fn look_up(&self, _: &Task, _: &Digest) -> Found {
-        Found::Absent
+    fn look_up(&self, _: &Task, _: &Digest) -> Lookup<StoredResult> {
+        Lookup::Absent
     }
 
     fn past(&self, _: &Task, _: &Digest) -> Past {

@@ -20,7 +20,7 @@ use crate::effect::{self, Judged, Warnings};
 use crate::engine::location::{RunLocation, Tree};
 use crate::engine::prepare::knowledge::{Nothing, Recall};
 use crate::engine::prepare::tool_probes::Probes;
-use crate::engine::report::baseline::{self, Standing};
+use crate::engine::report::baseline::{self, BaselineContext};
 use crate::engine::run::emitter::unwritten;
 use crate::engine::task::secrets::Secrets;
 use crate::git::snapshot::Snapshot;
@@ -151,13 +151,13 @@ impl<'a> Prepared<'a> {
         };
         let open = |state| Cache::open(state, config.settings.cache_size, clock);
         let store = location.state.map(|state| (state.to_owned(), open(state)));
-        let standing = Standing {
-            line: location.line,
+        let standing = BaselineContext {
+            origin: location.origin,
             state: location.state,
             snapshot: looked.snapshot.as_ref(),
             now: clock.now(),
         };
-        let gates = baseline::of_gates(config, &graph, standing);
+        let gates = baseline::gate_bases(config, &graph, standing);
         let history = LazyHistory::new(store.as_ref().map(|(state, _)| state.clone()));
         Ok(Self {
             config,

@@ -19,7 +19,7 @@ use crate::manifest::PlanDigest;
 use crate::manifest::phrases::named;
 use crate::plan::{World, definition};
 use crate::shard::plan::ShardPlan;
-use crate::shard::{self, Shard, Split, Timings, Work};
+use crate::shard::{self, Shard, ShardTask, Split, Timings};
 
 /// Why a plan can't be split.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -37,7 +37,7 @@ pub enum ShardingError {
 /// The tasks that are split, by their places.
 struct Tasks {
     nodes: Vec<NodeId>,
-    work: Vec<Work>,
+    work: Vec<ShardTask>,
 }
 
 impl Prepared<'_> {
@@ -48,7 +48,7 @@ impl Prepared<'_> {
     pub fn narrow(&mut self, shard: Shard, timings: &Timings, env: &Env) -> Result<(), ShardingError> {
         let tasks = self.tasks(timings)?;
         let split = shard::split(&tasks.work, shard.count);
-        let (plan, all) = self.definitions((&tasks, &split), shard, env);
+        let (plan, all) = self.definitions(&tasks, &split, shard, env);
         let mut elsewhere: BTreeMap<String, Vec<Field>> = all
             .into_iter()
             .map(|(task, fields)| (task, displayed_fields(&fields, &self.secrets.mask)))
@@ -101,7 +101,7 @@ impl Prepared<'_> {
             let needs = sources.iter().filter_map(|need| places.get(need).copied()).collect();
             // What does not run here takes no time in any shard: all are of one platform.
             let cost = if task(*id).runs_on(&self.platform().os) { cost } else { 0 };
-            work.push(Work { name, cost, needs });
+            work.push(ShardTask { name, cost, needs });
         }
         Ok(Tasks { nodes, work })
     }
@@ -109,7 +109,8 @@ impl Prepared<'_> {
     /// The plan's digest, and what each of its tasks is.
     fn definitions(
         &self,
-        (tasks, split): (&Tasks, &Split),
+        tasks: &Tasks,
+        split: &Split,
         shard: Shard,
         env: &Env,
     ) -> (Digest, BTreeMap<String, Vec<Field>>) {
@@ -138,7 +139,7 @@ impl Prepared<'_> {
 }
 
 /// What the reader is told of a part.
-fn notes(part: &ShardPlan, work: &[Work], split: &Split, mine: &[usize]) -> Vec<String> {
+fn notes(part: &ShardPlan, work: &[ShardTask], split: &Split, mine: &[usize]) -> Vec<String> {
     let Shard { index, count: shards } = part.shard;
     let digest = &part.plan.short()[..8];
     let all = count(work.len(), "task");

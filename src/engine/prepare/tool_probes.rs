@@ -45,7 +45,7 @@ pub fn ask(config: &Config, graph: &Graph, env: &Env, root: &Path, run: &str) ->
             users.flat_map(|task| &task.pass_env).map(|pass| pass.name.as_str()).collect();
         let surroundings = task_env::of_probe(env, run, &passed);
         let answer = match config.tools.get(tool) {
-            Some(tool) => ask_one(config, tool, (env, root), surroundings, guard.clone()),
+            Some(tool) => ask_one(config, tool, env, root, surroundings, guard.clone()),
             None => Err("it is not defined".to_owned()),
         };
         (tool.clone(), answer)
@@ -61,7 +61,8 @@ pub fn ask(config: &Config, graph: &Graph, env: &Env, root: &Path, run: &str) ->
 fn ask_one(
     config: &Config,
     tool: &Tool,
-    (env, root): (&Env, &Path),
+    env: &Env,
+    root: &Path,
     surroundings: task_env::Surroundings,
     guard: Option<Arc<Guard>>,
 ) -> Result<String, String> {

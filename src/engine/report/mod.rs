@@ -1,13 +1,15 @@
-//! What a task's standard reports say, from the task to the gate that judges it.
+//! The way of a report from the task that writes it to the gate that judges it.
 //!
-//! Read [`leftovers`] (what existed before an attempt), then [`reports`] (reading them when a task
-//! ends), [`shelf`] (keeping what they say until a gate asks), [`finished`] (what a gate gets), [`judging`] (a gate's node) and
-//! [`baseline`] (what a gate's tree is compared with). [`tree_paths`] resolves paths in reports.
+//! Read in this order: [`stale`] removes or remembers existing reports before an attempt; [`reader`]
+//! reads the reports when a task ends, as [`TaskReports`](reader::TaskReports); [`store`] keeps these
+//! until the last gate has asked for them; [`gate`] runs a gate; [`baseline`] finds what a gate
+//! compares with. [`error`] says why reports are no evidence, [`tree_paths`] resolves the paths that
+//! reports contain.
 
 pub mod baseline;
-pub mod finished;
-pub mod judging;
-pub mod leftovers;
-pub mod reports;
-pub mod shelf;
+pub mod error;
+pub mod gate;
+pub mod reader;
+pub mod stale;
+pub mod store;
 pub mod tree_paths;

@@ -1,6 +1,6 @@
-//! The paths of reports as paths of the tree. A report may name a file from the top of the work tree,
-//! from the folder its tool ran in, or absolutely, and then even by a place in which the task ran on
-//! another machine. It must not read any file.
+//! Resolves the paths that reports contain to paths of the tree. A report may name a file relative to
+//! the top of the work tree, relative to the folder that its tool ran in, or by an absolute path, which
+//! may even be that of a work tree on another machine.
 
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Component, Path, PathBuf};
@@ -8,7 +8,7 @@ use std::path::{Component, Path, PathBuf};
 use crate::base::path::RepoPath;
 use crate::git::snapshot::Snapshot;
 
-/// What a path is compared with.
+/// Resolves the paths in the reports of one task.
 #[derive(Clone, Copy, Debug)]
 pub struct TreePaths<'a> {
     /// The top of the work tree.
@@ -20,8 +20,9 @@ pub struct TreePaths<'a> {
 }
 
 impl TreePaths<'_> {
-    /// The path from the top of the tree, if it names a file of the tree; else as it is written.
-    pub fn inside(&self, written: &str) -> String {
+    /// Returns the path relative to the top of the tree if it names a file of the tree; otherwise the
+    /// path as it is written.
+    pub fn resolve(&self, written: &str) -> String {
         self.find(Path::new(written))
             .unwrap_or_else(|| written.strip_prefix("./").unwrap_or(written).to_owned())
     }
@@ -35,15 +36,15 @@ impl TreePaths<'_> {
         {
             return Some(found);
         }
-        // It was written in another folder: in a sandbox, a private worktree, another machine's clone.
-        // What a file's own folder is called too is hardly ever the same by chance.
+        // The report was written in another folder: a sandbox, a private worktree, or a clone on another
+        // machine. A path that matches with the name of its folder is hardly ever a coincidence.
         let parts: Vec<Component<'_>> =
             written.components().filter(|part| matches!(part, Component::Normal(_))).collect();
         (1..parts.len().saturating_sub(1))
             .find_map(|from| self.known(&parts[from..].iter().collect::<PathBuf>()))
     }
 
-    /// The path without `.` and `..`, if the tree has such a file.
+    /// Returns the path without `.` and `..`, if the tree has such a file.
     fn known(&self, path: &Path) -> Option<String> {
         let mut plain = PathBuf::new();
         for part in path.components() {
@@ -69,7 +70,7 @@ mod tests {
     use crate::git::snapshot::{ContentId, Entry, Mode};
 
     #[test]
-    fn a_path_is_found_however_it_is_written() {
+    fn path_is_found_in_any_notation() {
         let files = ["web/src/a.ts", "src/a.ts", "worker/tax.py", "main.py"];
         let entry = |path: &&str| Entry {
             path: RepoPath::from_git(path.as_bytes()),
@@ -90,7 +91,7 @@ mod tests {
             ("/work/shop/worker/tax.py", "worker/tax.py"),
             ("/home/ci/build/7/worker/tax.py", "worker/tax.py"),
             ("/work/shop/.git/xtask/worktrees/1/tree/web/src/a.ts", "web/src/a.ts"),
-            // One name alone may be anything's.
+            // A file name alone may be that of any file.
             ("/usr/lib/main.py", "/usr/lib/main.py"),
             ("../../main.py", "../../main.py"),
             ("./gone.py", "gone.py"),
@@ -98,7 +99,7 @@ mod tests {
             ("", ""),
         ];
         for (written, expected) in cases {
-            assert_eq!(paths.inside(written), expected, "{written}");
+            assert_eq!(paths.resolve(written), expected, "{written}");
         }
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::base::path::RepoPath;
 use crate::effect::Warnings;
 use crate::engine::context::Context;
-use crate::engine::report::shelf::Shelf;
+use crate::engine::report::store::ReportStore;
 use crate::engine::run::Run;
 use crate::engine::run::emitter::Emitter;
 use crate::engine::run::inbox::{Inbox, NodeOutcome, Note, signal_name};
@@ -29,7 +29,16 @@ use crate::reason::{FileChange, Reason};
 /// How often nodes that stand still try again.
 const RETRY_EVERY: Duration = Duration::from_millis(50);
 
-/// What the main loop keeps in mind.
+/// How far the main loop is.
+struct Progress<'a> {
+    scheduler: Scheduler<'a>,
+    tally: Tally,
+    /// Nodes that wait for a lock outside this run, and try again.
+    blocked: Vec<NodeId>,
+}
+
+/// The counts of a run.
+#[derive(Default)]
 struct Tally {
     hits: usize,
     executed: usize,
@@ -66,32 +75,28 @@ impl Run<'_> {
             self.secrets,
         );
         if self.part.is_some_and(|part| !part.gates.is_empty()) {
-            context.shelf = Shelf::of_all(self.world.graph.ids());
+            context.report_store = ReportStore::for_nodes(self.world.graph.ids());
         }
         let executes = |planned: &Planned| matches!(planned.decision, Decision::Miss(_) | Decision::Waits(_));
         if self.plan.nodes.iter().any(executes) {
             context.set_expected(self.history.get());
         }
-        let mut scheduler = Scheduler::new(
-            self.world.graph,
-            self.costs(&context),
-            self.options.jobs,
-            self.options.on_failure,
-        );
-        let mut tally = Tally::new();
+        let costs = self.costs(&context);
+        let scheduler = Scheduler::new(self.world.graph, costs, self.options.jobs, self.options.on_failure);
+        let mut progress = Progress { scheduler, tally: Tally::default(), blocked: Vec::new() };
         let draft = std::thread::scope(|scope| {
             let draft = self.leaves_manifest().then(|| scope.spawn(|| Draft::of(self, &context)));
-            let mut actions = scheduler.begin();
-            let mut standing: Vec<NodeId> = Vec::new();
+            let mut actions = progress.scheduler.begin();
             loop {
-                self.act(&context, scope, (&mut scheduler, &mut tally), actions, inbox);
-                if scheduler.is_finished() {
+                self.act(&context, scope, &mut progress, actions, inbox);
+                if progress.scheduler.is_finished() {
                     break;
                 }
-                actions = listen(&context, (&mut scheduler, &mut tally), &mut standing, inbox);
+                actions = listen(&context, &mut progress, inbox);
             }
             draft.and_then(|draft| draft.join().ok())
         });
+        let mut tally = progress.tally;
         self.end_services(&context, &mut tally, inbox);
         self.end_strays(&context);
         self.remember(&context);
@@ -158,7 +163,7 @@ impl Run<'_> {
         &self,
         context: &'env Context<'_>,
         scope: &'scope Scope<'scope, 'env>,
-        (scheduler, tally): (&mut Scheduler<'_>, &mut Tally),
+        progress: &mut Progress<'_>,
         mut actions: Vec<Action>,
         inbox: &Inbox,
     ) {
@@ -168,7 +173,7 @@ impl Run<'_> {
                 match action {
                     Action::Start(id) if self.is_free(id) => {
                         let outcome = worker::perform(context, id);
-                        next.extend(scheduler.on(tally.message(context, id, outcome)));
+                        next.extend(progress.report(context, id, outcome));
                     }
                     Action::Start(id) => {
                         let notes = inbox.sender();
@@ -180,7 +185,7 @@ impl Run<'_> {
                     Action::Skip(id, reason) => {
                         let result = worker::result(context, id, Status::Skipped, reason);
                         if !self.is_aggregate(id) {
-                            tally.skipped += 1;
+                            progress.tally.skipped += 1;
                             context.emitter.emit(What::TaskFinished(result));
                         }
                     }
@@ -267,7 +272,7 @@ impl Run<'_> {
             }
         };
         if !changed.is_empty() {
-            for key in context.stored() {
+            for key in context.records.take_stored() {
                 if let Err(error) = store.cache.forget(&key) {
                     context.emitter.notice(Level::Warning, format!("a result is still stored: {error}"));
                 }
@@ -279,7 +284,7 @@ impl Run<'_> {
     /// Keeps what gates that passed say of this tree, for later trees to be compared with.
     fn record(&self, context: &Context<'_>) {
         let (Some(store), Some(tree)) = (&self.store, &self.tree) else { return };
-        for recorded in context.records() {
+        for recorded in context.records.take_gates() {
             if let Err(error) = Records::new(&store.state).add(tree, &recorded) {
                 let cause = &error.source;
                 context.emitter.unwritten_as(|| {
@@ -290,7 +295,7 @@ impl Run<'_> {
     }
 
     fn remember(&self, context: &Context<'_>) {
-        let executions = context.executions();
+        let executions = context.records.take_executions();
         let Some(store) = self.store.as_ref().filter(|_| !executions.is_empty()) else { return };
         if let Err(error) = History::add(&store.state, &executions) {
             context.emitter.unwritten(&error);
@@ -299,24 +304,14 @@ impl Run<'_> {
 }
 
 /// Waits for the next note and tells the scheduler.
-fn listen(
-    context: &Context<'_>,
-    (scheduler, tally): (&mut Scheduler<'_>, &mut Tally),
-    standing: &mut Vec<NodeId>,
-    inbox: &Inbox,
-) -> Vec<Action> {
-    let note = if standing.is_empty() {
+fn listen(context: &Context<'_>, progress: &mut Progress<'_>, inbox: &Inbox) -> Vec<Action> {
+    let note = if progress.blocked.is_empty() {
         inbox.receiver().recv().map_err(|_| RecvTimeoutError::Disconnected)
     } else {
         inbox.receiver().recv_timeout(RETRY_EVERY)
     };
     match note {
-        Ok(Note::NodeDone(id, outcome)) => {
-            if outcome == NodeOutcome::Blocked {
-                standing.push(id);
-            }
-            scheduler.on(tally.message(context, id, outcome))
-        }
+        Ok(Note::NodeDone(id, outcome)) => progress.report(context, id, outcome),
         Ok(Note::Panicked(with)) => {
             // What else runs is waited for, so it has to end.
             context.stop.terminate();
@@ -331,6 +326,7 @@ fn listen(
             Vec::new()
         }
         Ok(Note::Signal(signal)) => {
+            let tally = &mut progress.tally;
             tally.signals += 1;
             tally.signal.get_or_insert(signal);
             let now = tally.signals > 1;
@@ -343,28 +339,27 @@ fn listen(
             if tally.signals > 2 {
                 context.stop_finally.kill();
             }
-            scheduler.on(Message::Interrupted)
+            progress.scheduler.on(Message::Interrupted)
         }
-        Err(_) => standing.drain(..).flat_map(|id| scheduler.on(Message::Resumes(id))).collect(),
+        Err(_) => {
+            let blocked = std::mem::take(&mut progress.blocked);
+            blocked.into_iter().flat_map(|id| progress.scheduler.on(Message::Resumes(id))).collect()
+        }
+    }
+}
+
+impl Progress<'_> {
+    /// Counts what became of a node and tells the scheduler.
+    fn report(&mut self, context: &Context<'_>, id: NodeId, outcome: NodeOutcome) -> Vec<Action> {
+        if outcome == NodeOutcome::Blocked {
+            self.blocked.push(id);
+        }
+        let message = self.tally.message(context, id, outcome);
+        self.scheduler.on(message)
     }
 }
 
 impl Tally {
-    fn new() -> Self {
-        Self {
-            hits: 0,
-            executed: 0,
-            skipped: 0,
-            superseded: 0,
-            saved: 0,
-            failed: Vec::new(),
-            flaky: Vec::new(),
-            slow: Vec::new(),
-            signals: 0,
-            signal: None,
-        }
-    }
-
     /// Counts what a worker came to, as a message for the scheduler.
     fn message(&mut self, context: &Context<'_>, id: NodeId, outcome: NodeOutcome) -> Message {
         let name = context.name(id).to_owned();

@@ -11,7 +11,7 @@ use crate::base::digest::Fields;
 use crate::base::env::Env;
 use crate::base::file::{self, FileError};
 use crate::engine::context::Context;
-use crate::engine::report::finished;
+use crate::engine::report::gate::load_reports;
 use crate::engine::run::Run;
 use crate::event::{Level, Summary};
 use crate::git::snapshot::{Entry, Snapshot};
@@ -179,14 +179,14 @@ impl Run<'_> {
             let task = self.world.config.task(node.task);
             // What does not run on this system has left no report, whatever lies there.
             let runs = task.runs_on(&self.world.platform.os);
-            if task.reports.is_empty() || !runs || context.contribution(id).is_none() {
+            if task.reports.is_empty() || !runs || context.nodes.contribution(id).is_none() {
                 continue;
             }
-            match finished::load(context, id) {
-                Ok(told) => {
-                    let told = Arc::unwrap_or_clone(told);
-                    handed.facts.insert(task.name.clone(), told.facts);
-                    let shown = told
+            match load_reports(context, id) {
+                Ok(reports) => {
+                    let reports = Arc::unwrap_or_clone(reports);
+                    handed.facts.insert(task.name.clone(), reports.facts);
+                    let shown = reports
                         .sources
                         .iter()
                         .map(|source| source.shown(&|path| context.secrets.mask.distinct(path)));
@@ -205,16 +205,15 @@ impl Run<'_> {
     /// The manifest, without what gates elsewhere are judged by.
     fn manifest(&self, context: &Context<'_>, draft: &Draft, summary: &Summary) -> Manifest {
         let mut outcomes = context.emitter.outcomes();
-        let decided = context.decided();
         let tasks = draft.ids.iter().map(|id| {
             let id = *id;
             let name = context.name(id).to_owned();
-            let mut account = match decided.get(&id) {
-                Some(planned) => account(planned, Some(&context.secrets.mask)),
+            let mut account = match context.nodes.redecided(id) {
+                Some(planned) => account(&planned, Some(&context.secrets.mask)),
                 None => account(&self.plan.nodes[id.0], None),
             };
             if let Some(outcome) = outcomes.remove(&name) {
-                account.outputs = outputs(context.contribution(id)).or(account.outputs);
+                account.outputs = outputs(context.nodes.contribution(id)).or(account.outputs);
                 account.reason = Some(outcome.reason);
                 account.status = Some(outcome.status);
                 account.attempts = outcome.attempts;

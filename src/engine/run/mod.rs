@@ -11,6 +11,7 @@ pub mod main_loop;
 pub mod manifest;
 pub mod options;
 pub mod scheduler;
+pub mod state;
 
 use crate::effect::Warnings;
 use crate::engine::context::Store;

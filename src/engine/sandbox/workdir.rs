@@ -40,12 +40,12 @@ impl Workplace {
             return Ok(Self { root: context.location.root.to_owned(), sandbox: None, is_traced });
         }
         let (Some(sandboxes), Some(store), Some(snapshot)) =
-            (&context.sandboxes, &context.store, context.snapshot())
+            (&context.sandboxes, &context.store, context.tree.snapshot())
         else {
             return Err(SandboxError::NoTree);
         };
         let sandbox = sandboxes.make()?;
-        let stock = stock(context, id, (store, &snapshot))?;
+        let stock = stock(context, id, store, &snapshot)?;
         let goes_on = || context.stop.request() == crate::process::stop::StopRequest::None;
         sandbox.fill(&stock, context.location.root, &goes_on)?;
         Ok(Self { root: sandbox.tree(), sandbox: Some(sandbox), is_traced })
@@ -85,7 +85,7 @@ impl Workplace {
         let task = context.world.config.task(context.world.graph.node(id).task);
         match &context.store {
             Some(store) if ended.is_pass() && !task.outputs.is_empty() => {
-                match bring_back(context, task, (store, &sandbox)) {
+                match bring_back(context, task, store, &sandbox) {
                     Ok(()) => ended,
                     Err(why) => Ended::Outputs { why },
                 }
@@ -109,7 +109,8 @@ pub fn through_tracer(context: &Context<'_>, spawn: Spawn, report: &Path, below:
 fn stock(
     context: &Context<'_>,
     id: NodeId,
-    (store, snapshot): (&Store<'_>, &Snapshot),
+    store: &Store<'_>,
+    snapshot: &Snapshot,
 ) -> Result<Stock, SandboxError> {
     let world = &context.world;
     let node = world.graph.node(id);
@@ -144,9 +145,10 @@ fn stock(
 fn bring_back(
     context: &Context<'_>,
     task: &Task,
-    (store, sandbox): (&Store<'_>, &Sandbox),
+    store: &Store<'_>,
+    sandbox: &Sandbox,
 ) -> Result<(), String> {
-    let snapshot = context.snapshot();
+    let snapshot = context.tree.snapshot();
     let is_tracked = |path: &RepoPath| {
         snapshot.as_ref().and_then(|snapshot| snapshot.get(path)).is_some_and(|entry| entry.tracked)
     };

@@ -170,7 +170,7 @@ impl Services {
         loop {
             match slots.get(name) {
                 Some(Slot::Up(running, known))
-                    if *known == identity && !is_outdated(setting, &slots, (id, running)) =>
+                    if *known == identity && !is_outdated(setting, &slots, id, running) =>
                 {
                     return Ok(());
                 }
@@ -272,7 +272,7 @@ impl Services {
         let mut ports = self.ports(setting.config, &service.task);
         ports.add(crate::config::own_name(&service.task), claim.port, dir.path());
         let ports = &ports;
-        let surroundings = task_env::of_service(setting.env, (&self.mark, dir.path()), &service.task, ports);
+        let surroundings = task_env::of_service(setting.env, &self.mark, dir.path(), &service.task, ports);
         let command = |run, times| {
             let kit = self.kit(setting);
             let words = command::words(&service.task, &ports.fill_command(run), &[]);
@@ -301,7 +301,7 @@ impl Services {
         };
         let number = self.started.fetch_add(1, Ordering::Relaxed);
         let running =
-            Running::start(spawn, (number, claim), awaited, dir).map_err(|error| error.to_string())?;
+            Running::start(spawn, number, claim, awaited, dir).map_err(|error| error.to_string())?;
         Ok((running, question))
     }
 
@@ -406,7 +406,8 @@ fn ask_command(spawn: &Spawn, most: Duration, stop: &Stop) -> Result<(), String>
 fn is_outdated(
     setting: &Setting<'_>,
     slots: &BTreeMap<String, Slot>,
-    (id, running): (ServiceId, &Running),
+    id: ServiceId,
+    running: &Running,
 ) -> bool {
     let is_newer = |used: &ServiceId| match slots.get(&setting.config.service(*used).task.name) {
         Some(Slot::Up(used, _)) => used.number > running.number,

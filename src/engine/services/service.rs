@@ -63,7 +63,8 @@ impl Running {
     /// There is no room for a thread.
     pub fn start(
         spawn: Spawn,
-        (number, claim): (u64, Claim),
+        number: u64,
+        claim: Claim,
         awaited: Option<Regex>,
         dir: TempDir,
     ) -> std::io::Result<Self> {

@@ -27,7 +27,7 @@ pub fn drift(context: &Context<'_>, id: NodeId) -> Option<String> {
     }
     node.sources.iter().find_map(|source| {
         let task = context.world.config.task(context.world.graph.node(*source).task);
-        let Some(Contribution::Outputs(_)) = context.contribution(*source) else { return None };
+        let Some(Contribution::Outputs(_)) = context.nodes.contribution(*source) else { return None };
         let made = made(context, store, *source)?;
         let outputs: Vec<&Output> = made.outputs().iter().collect();
         match store.cache.holds(context.location.root, &task.outputs, &outputs, extras(context, store, task))
@@ -42,12 +42,12 @@ pub fn drift(context: &Context<'_>, id: NodeId) -> Option<String> {
 
 /// The outputs that the key of those that need a node speaks of; `None` if nobody knows.
 fn made(context: &Context<'_>, store: &Store<'_>, id: NodeId) -> Option<Arc<OutputSet>> {
-    if let Some(made) = context.made(id) {
+    if let Some(made) = context.nodes.outputs(id) {
         return Some(made);
     }
-    let Lookup::Hit(entry) = store.cache.lookup(&context.key(id)?) else { return None };
+    let Lookup::Hit(entry) = store.cache.lookup(&context.nodes.key(id)?) else { return None };
     let made = Arc::new(OutputSet::new(entry.outputs().cloned().collect(), Vec::new()));
-    context.note_made(id, &made);
+    context.nodes.record_outputs(id, &made);
     Some(made)
 }
 

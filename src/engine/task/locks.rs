@@ -23,8 +23,7 @@ use crate::engine::context::{Context, Store};
 use crate::engine::task::task_env::{self, within};
 use crate::graph::NodeId;
 use crate::history::writers::{self, Writers};
-use crate::key::Key;
-use crate::plan::CachePolicy;
+use crate::plan::StorePermit;
 use crate::process::orphans::RUN_VARIABLE;
 
 /// Why a node can't have its locks.
@@ -65,13 +64,21 @@ impl Wanted {
 /// What a node needs to be executed.
 ///
 /// Errors: it can't have them.
-pub fn of_execution(context: &Context<'_>, id: NodeId, key: Option<&Key>) -> Result<Vec<FileLock>, Refused> {
+pub fn of_execution(
+    context: &Context<'_>,
+    id: NodeId,
+    permit: Option<&StorePermit>,
+) -> Result<Vec<FileLock>, Refused> {
     let Some(store) = &context.store else { return Ok(Vec::new()) };
     let task = task_of(context, id);
     let mut wanted = Vec::new();
-    if let Some(key) = key.filter(|_| task.cache && context.world.policy != CachePolicy::Off) {
+    if let Some(permit) = permit {
         let on = "another run that has it in work".to_owned();
-        wanted.push(Wanted { path: path(store, &format!("key-{}", key.digest.hex())), kind: Kind::Key, on });
+        wanted.push(Wanted {
+            path: path(store, &format!("key-{}", permit.key().hex())),
+            kind: Kind::Key,
+            on,
+        });
     }
     for name in &task.locks {
         let on = format!("the lock `{name}`, which another run holds");
@@ -160,7 +167,7 @@ fn take(context: &Context<'_>, id: NodeId, wanted: &[Wanted]) -> Result<Vec<File
                     return Err(Refused::Within(why.to_owned()));
                 }
                 _ => {
-                    context.tell_waiting(id, &lock.on);
+                    context.report_waiting(id, &lock.on);
                     return Err(Refused::Stands);
                 }
             },

@@ -8,20 +8,22 @@ use crate::base::digest::{Digest, Fields};
 use crate::cache::{CacheError, Content, Forbidden, NewEntry, OutputSet};
 use crate::engine::context::{Context, Store};
 use crate::engine::execution::Execution;
-use crate::engine::report::reports::Why;
+use crate::engine::report::error::ReportErrorKind;
 use crate::engine::task::dependency_outputs;
 use crate::event::{Level, Status, Stored};
 use crate::git::snapshot::Snapshot;
 use crate::graph::NodeId;
+use crate::key::Contribution;
 use crate::key::explanation::Explanation;
 use crate::key::inputs::InputSet;
-use crate::key::{Contribution, Key};
-use crate::plan::{CachePolicy, Planned};
+use crate::plan::{Planned, StorePermit};
 
 /// A passed execution.
 pub struct Passed<'a> {
     /// Its key and decision.
     pub planned: &'a Planned,
+    /// The right to store its result, if there is one.
+    pub permit: Option<&'a StorePermit>,
     /// The tree it was started on.
     pub before: Option<&'a Snapshot>,
     /// What it came to.
@@ -52,7 +54,8 @@ impl Kept {
 
 /// Keeps a result, if it may be kept.
 pub fn keep(context: &Context<'_>, id: NodeId, passed: &Passed<'_>) -> Kept {
-    let task = context.world.config.task(context.world.graph.node(id).task);
+    let node = context.world.graph.node(id);
+    let task = context.world.config.task(node.task);
     let (Some(store), Some(before)) = (&context.store, passed.before) else {
         let key = passed.planned.key.as_ref();
         let contribution = key.map(|key| Contribution::Key(key.digest));
@@ -61,10 +64,9 @@ pub fn keep(context: &Context<'_>, id: NodeId, passed: &Passed<'_>) -> Kept {
     let disturbance = disturbance(context, id, store, before).map(|what| format!("{what} while it ran"));
     let drift = || passed.drift.map(str::to_owned).or_else(|| dependency_outputs::drift(context, id));
     let disturbance = disturbance.or_else(drift);
-    let absent = absent(context, id, before);
-    let tainted = disturbance.is_some() || absent.is_some() || context.tainted_need(id).is_some();
+    let left_out = absent(context, id, before);
+    let tainted = disturbance.is_some() || left_out.is_some() || context.nodes.tainted_need(node).is_some();
     let no = |why: String| Stored::No { why };
-    let unkeyed = passed.planned.key.is_none();
     let mut contribution = passed.planned.key.as_ref().map(|key| Contribution::Key(key.digest));
     let mut outputs = Arc::new(OutputSet::default());
     let mut refusal = None;
@@ -79,7 +81,9 @@ pub fn keep(context: &Context<'_>, id: NodeId, passed: &Passed<'_>) -> Kept {
                     refusal = Some(why);
                 }
                 outputs = Arc::new(collected);
-                context.note_made(id, &outputs);
+                if !node.needed_by.is_empty() {
+                    context.nodes.record_outputs(id, &outputs);
+                }
             }
             Err(error) => {
                 // No one can tell what it wrote: no later task shall be a hit on it.
@@ -87,16 +91,14 @@ pub fn keep(context: &Context<'_>, id: NodeId, passed: &Passed<'_>) -> Kept {
                 refusal = Some(error.to_string());
             }
         }
-        context.take_up_outputs(id);
+        context.tree.refresh(task, store.tree);
     }
     let kept = |stored| Kept { stored, contribution, tainted };
-    if context.world.policy == CachePolicy::Off || !task.cache || unkeyed {
-        return kept(Stored::NotTried);
-    }
+    let Some(permit) = passed.permit else { return kept(Stored::NotTried) };
     if let Some(why) = disturbance {
         return kept(no(why));
     }
-    if let Some(why) = absent {
+    if let Some(why) = left_out {
         return kept(no(why));
     }
     if *passed.status == Status::Flaky {
@@ -105,30 +107,32 @@ pub fn keep(context: &Context<'_>, id: NodeId, passed: &Passed<'_>) -> Kept {
     if let Some(why) = &passed.execution.unsure {
         return kept(no(why.clone()));
     }
-    if let Some(need) = context.tainted_need(id) {
-        return kept(no(if absent_of_need(context, id, need, before) {
-            format!("{need} ran without inputs that this sparse checkout leaves out")
+    if let Some(need) = context.nodes.tainted_need(node) {
+        let name = context.name(need);
+        return kept(no(if absent(context, need, before).is_some() {
+            format!("{name} ran without inputs that this sparse checkout leaves out")
         } else {
-            format!("the inputs of {need} changed while that ran")
+            format!("the inputs of {name} changed while that ran")
         }));
     }
     if let Some(why) = refusal {
         return kept(no(why));
     }
-    let Some(key) = &passed.planned.key else { return kept(Stored::NotTried) };
-    kept(put(context, id, (store, before, key), passed, &outputs))
+    kept(put(context, id, store, passed, permit, &outputs))
 }
 
 fn put(
     context: &Context<'_>,
     id: NodeId,
-    (store, before, key): (&Store<'_>, &Snapshot, &Key),
+    store: &Store<'_>,
     passed: &Passed<'_>,
+    permit: &StorePermit,
     outputs: &OutputSet,
 ) -> Stored {
     let node = context.world.graph.node(id);
     let task = context.world.config.task(node.task);
     let inputs = InputSet::of(context.world.config, context.world.graph, node);
+    let (Some(before), Some(key)) = (passed.before, &passed.planned.key) else { return Stored::NotTried };
     let explanation = Explanation::new(&key.fields, inputs.select(before), &context.secrets.mask).encode();
     let secrets = context.secrets;
     let holds = |bytes: &[u8]| secrets.forbidden.contains(bytes);
@@ -142,9 +146,9 @@ fn put(
         outputs,
         forbidden: forbidden.as_ref(),
     };
-    match store.cache.store(&key.digest, &entry, context.location.root) {
+    match store.cache.store(&permit.key(), &entry, context.location.root) {
         Ok(()) => {
-            context.note_stored(key.digest);
+            context.records.add_stored(permit.key());
             Stored::Yes
         }
         Err(error) => {
@@ -205,12 +209,6 @@ fn absent(context: &Context<'_>, id: NodeId, before: &Snapshot) -> Option<String
     Some(format!("{what} left out of this sparse checkout; hint: git sparse-checkout add {add}"))
 }
 
-/// Whether what a task needs, by its name, ran without inputs that are not on disk.
-fn absent_of_need(context: &Context<'_>, id: NodeId, need: &str, before: &Snapshot) -> bool {
-    let sources = &context.world.graph.node(id).sources;
-    sources.iter().any(|source| context.name(*source) == need && absent(context, *source, before).is_some())
-}
-
 fn unmatched(patterns: &[String]) -> Option<String> {
     let first = patterns.first()?;
     Some(format!("its output `{first}` was not written"))
@@ -218,16 +216,16 @@ fn unmatched(patterns: &[String]) -> Option<String> {
 
 /// Why what was read of a report is not what its task's outputs hold; `None` if it is, for all of them.
 fn unkept_report(execution: &Execution, collected: &OutputSet) -> Option<String> {
-    let told = execution.told.as_ref()?;
+    let reports = execution.reports.as_ref()?;
     let outputs = collected.outputs().iter();
     let lying: HashMap<String, &Content> =
         outputs.map(|output| (output.path.to_string(), &output.content)).collect();
-    told.sources.iter().find_map(|source| {
+    reports.sources.iter().find_map(|source| {
         let path = &source.path;
         match lying.get(path) {
             Some(Content::File { digest, .. }) if digest.hex() == source.digest => None,
             // A later hit would be told whatever it leads to by then.
-            Some(Content::Symlink { .. }) => Some(format!("its report {path}: {}", Why::Linked)),
+            Some(Content::Symlink { .. }) => Some(format!("its report {path}: {}", ReportErrorKind::Symlink)),
             Some(Content::File { .. } | Content::Folder { .. }) | None => {
                 Some(format!("its report {path} was changed after it ended; do two tasks write it?"))
             }

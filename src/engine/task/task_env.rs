@@ -81,7 +81,7 @@ pub fn of_task(env: &Env, run: &str, task: &Task, ports: &Ports) -> Surroundings
 }
 
 /// What the commands of a service get, which has `dir` for what it writes.
-pub fn of_service(env: &Env, (run, dir): (&str, &Path), service: &Task, ports: &Ports) -> Surroundings {
+pub fn of_service(env: &Env, run: &str, dir: &Path, service: &Task, ports: &Ports) -> Surroundings {
     let mut all = declared(env, run, service, ports);
     all.remove(OsStr::new("XTASK_TASK"));
     all.insert("XTASK_SERVICE".into(), (&service.name).into());

@@ -7,7 +7,8 @@ use crate::engine::watch::{not_outputs, reached};
 /// Looks what has changed since the run began, and has those tasks start again in the next round
 /// that read it and have no result yet.
 pub fn look_again(context: &Context<'_>) {
-    let (Some(watching), Some(store), Some(before)) = (context.watching, &context.store, context.snapshot())
+    let (Some(watching), Some(store), Some(before)) =
+        (context.watching, &context.store, context.tree.snapshot())
     else {
         return;
     };

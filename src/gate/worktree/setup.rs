@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::base::clock::Timestamp;
 use crate::base::digest::Digest;
 use crate::base::file::{self, Durability, FileError};
+use crate::cache::Lookup;
 use crate::config::model::{Config, SourceFile, Task, Worktree};
 use crate::engine::location::{RunLocation, Tree};
 use crate::engine::prepare::{Prepared, Request};
@@ -16,7 +17,7 @@ use crate::gate::error::GateError;
 use crate::gate::worktree::ready::Ready;
 use crate::key::explanation::Explanation;
 use crate::key::inputs::InputSet;
-use crate::plan::{Decision, Found, Knowledge, Last, Past, Plan, World};
+use crate::plan::{Decision, Knowledge, Last, Past, Plan, StoredResult, World};
 
 /// The file in a private worktree's git folder that says with which key the setup last passed there.
 const STAMP: &str = "taskgate-setup";
@@ -108,12 +109,12 @@ impl Stamp {
 }
 
 impl Knowledge for Stamp {
-    fn look_up(&self, _: &Task, key: &Digest) -> Found {
+    fn look_up(&self, _: &Task, key: &Digest) -> Lookup<StoredResult> {
         match &self.last {
             Some((last, _)) if last == key => {
-                Found::Hit { at: Timestamp(0), took: 0, outputs: *key, differs: None }
+                Lookup::Hit(StoredResult { at: Timestamp(0), took: 0, outputs: *key, differs: None })
             }
-            _ => Found::Absent,
+            _ => Lookup::Absent,
         }
     }
 

@@ -3,8 +3,8 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 
-use crate::git::sandbox::Sandbox;
 use crate::git::snapshot::digest;
+use crate::git::tests::sandbox::Sandbox;
 
 #[test]
 fn a_commit_has_the_snapshot_of_its_clean_work_tree() {

@@ -3,8 +3,8 @@
 use std::fs;
 
 use super::work_tree::agree;
-use crate::git::sandbox::{Sandbox, paths};
 use crate::git::snapshot::Mode;
+use crate::git::tests::sandbox::{Sandbox, paths};
 
 #[test]
 fn indexes_of_all_versions_are_read() {
@@ -17,8 +17,8 @@ fn indexes_of_all_versions_are_read() {
         sandbox.write("new", "5");
         agree(&sandbox);
         assert!(matches!(
-            crate::git::index_file::read(&sandbox.path(".git/index")).unwrap(),
-            crate::git::index_file::Read::Done(_)
+            crate::git::index::file::read(&sandbox.path(".git/index")).unwrap(),
+            crate::git::index::file::Read::Done(_)
         ));
     }
 }
@@ -64,8 +64,10 @@ fn a_conflict_is_what_is_on_disk() {
     sandbox.git(&["checkout", "-q", "main"]);
     sandbox.write("a", "3\n");
     sandbox.commit();
-    let merge =
-        crate::git::sandbox::git_command(&sandbox.dir).args(["merge", "-q", "other"]).output().unwrap();
+    let merge = crate::git::tests::sandbox::git_command(&sandbox.dir)
+        .args(["merge", "-q", "other"])
+        .output()
+        .unwrap();
     assert!(!merge.status.success());
     agree(&sandbox);
     assert!(sandbox.snapshot().entries()[0].tracked);

@@ -7,6 +7,7 @@ mod random;
 mod repository;
 mod rescan;
 mod rules;
+pub(super) mod sandbox;
 mod stat;
 mod submodule;
 mod work_tree;

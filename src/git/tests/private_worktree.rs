@@ -7,8 +7,8 @@ use std::path::Path;
 use proptest::prelude::*;
 
 use crate::git::private_worktree::remove_free;
-use crate::git::sandbox::{Sandbox, paths};
 use crate::git::snapshot::digest;
+use crate::git::tests::sandbox::{Sandbox, paths};
 use crate::git::{Age, GitError, PrivateWorktree, Repository, Target, WorkTreeReader};
 
 /// All that a private worktree must leave alone.

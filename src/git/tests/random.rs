@@ -8,7 +8,7 @@ use proptest::sample::select;
 
 use super::work_tree::agree;
 use crate::base::path::RepoPath;
-use crate::git::sandbox::{Sandbox, git_command, path};
+use crate::git::tests::sandbox::{Sandbox, git_command, path};
 
 const NAMES: &[&str] = &["a", "b", "ab", "a.b", "b.log", "{a,b}", "x y", "ä", "-", "a0"];
 

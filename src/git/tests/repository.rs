@@ -3,7 +3,7 @@
 use std::fs;
 
 use crate::git::Repository;
-use crate::git::sandbox::{Sandbox, path};
+use crate::git::tests::sandbox::{Sandbox, path};
 
 #[test]
 fn a_repository_is_found_from_below_and_not_from_outside() {

@@ -3,8 +3,8 @@
 use std::fs;
 
 use crate::base::path::RepoPath;
-use crate::git::sandbox::{Sandbox, path};
 use crate::git::snapshot::{Entry, Snapshot};
+use crate::git::tests::sandbox::{Sandbox, path};
 
 #[test]
 fn a_rescan_sees_what_changed_in_its_folders_only() {

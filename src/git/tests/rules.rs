@@ -3,8 +3,8 @@
 use std::fs;
 
 use super::work_tree::agree;
-use crate::git::sandbox::{Sandbox, path, paths};
 use crate::git::snapshot::Snapshot;
+use crate::git::tests::sandbox::{Sandbox, path, paths};
 
 #[test]
 fn line_ends_that_git_hides_are_seen() {
@@ -117,7 +117,7 @@ fn rules_that_no_longer_hold_are_remembered() {
         sandbox.settle();
         assert_eq!(sandbox.git(&["status", "--porcelain"]), "", "git sees no change");
         let id = |snapshot: &Snapshot| snapshot.get(&path("a.txt")).unwrap().id;
-        let expected = crate::git::content::blob(text).unwrap();
+        let expected = crate::git::snapshot::ContentId::of_blob(text).unwrap();
         for _ in 0..2 {
             let reader = sandbox.reader();
             assert_eq!(id(&reader.snapshot().unwrap()), expected);

@@ -2,8 +2,8 @@
 
 use std::fs;
 
-use crate::git::sandbox::{Sandbox, paths};
 use crate::git::snapshot::Mode;
+use crate::git::tests::sandbox::{Sandbox, paths};
 
 #[test]
 fn same_size_and_a_restored_mtime_are_seen() {
@@ -34,7 +34,7 @@ fn an_edit_in_the_tick_of_the_add_is_seen() {
         sandbox.write("a", "one");
         sandbox.git(&["add", "a"]);
         sandbox.write("a", "two");
-        let expected = crate::git::content::blob(b"two").unwrap();
+        let expected = crate::git::snapshot::ContentId::of_blob(b"two").unwrap();
         assert_eq!(sandbox.snapshot().entries()[0].id, expected, "round {round}");
     }
 }

@@ -3,8 +3,8 @@
 use std::fs;
 
 use super::work_tree::agree;
-use crate::git::sandbox::{Sandbox, path, paths};
 use crate::git::snapshot::{ContentId, Mode};
+use crate::git::tests::sandbox::{Sandbox, path, paths};
 
 /// A repository with the submodule `sub`, which has a submodule `inner` of its own.
 fn with_submodule() -> (Sandbox, Sandbox, Sandbox) {

@@ -3,8 +3,8 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 
-use crate::git::sandbox::{Sandbox, os, path, paths};
 use crate::git::snapshot::Mode;
+use crate::git::tests::sandbox::{Sandbox, os, path, paths};
 use crate::git::{Repository, WorkTreeReader, tree_id};
 
 pub(super) fn agree(sandbox: &Sandbox) {

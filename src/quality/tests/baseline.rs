@@ -4,7 +4,7 @@ use super::*;
 
 #[test]
 fn without_a_baseline_only_what_compares_is_unjudged() {
-    let absent = Baseline::Absent { why: "nothing is recorded of 1a2b3c4".to_owned() };
+    let absent = Baseline::Absent { why: "no record for 1a2b3c4".to_owned() };
     let evidence = judged(&rules(), &facts(), &absent);
     let unjudged: Vec<&str> = evidence
         .rulings
@@ -14,10 +14,10 @@ fn without_a_baseline_only_what_compares_is_unjudged() {
         .collect();
     assert_eq!(unjudged, ["coverage.max-drop", "findings.new"]);
     assert!(evidence.holds());
-    assert_eq!(evidence.baseline.as_deref(), Some("none: nothing is recorded of 1a2b3c4"));
+    assert_eq!(evidence.baseline.as_deref(), Some("none: no record for 1a2b3c4"));
     assert_eq!(
         one(&evidence, "coverage.max-drop").fact,
-        "80.0 % (80 of 100 lines); not compared: nothing is recorded of 1a2b3c4"
+        "80.0 % (80 of 100 lines); not compared: no record for 1a2b3c4"
     );
     // One that says nothing of it is no baseline either.
     let empty = Baseline::Known { of: "x".to_owned(), record: Record::default() };

@@ -1,0 +1,435 @@
+//! An entry: what the cache keeps under a key, and how that is one file. It must not know where the
+//! file lies, nor how blobs do.
+//!
+//! The file is `MAGIC`, the digest of all that follows, then the fields, then the sections that are
+//! small enough to lie in it. The digest is compared on every reading.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use crate::base::clock::Timestamp;
+use crate::base::digest::Digest;
+use crate::base::path::RepoPath;
+use crate::cache::format::blob::{Flaw, Name};
+use crate::cache::format::compression::{self, Encoding};
+use crate::cache::format::wire;
+use crate::cache::outputs::output_set::{Content, Output};
+
+const MAGIC: &[u8; 8] = b"tgentry2";
+/// How entries of former versions begin. They are left alone until they are replaced or collected.
+const FORMER: [&[u8; 8]; 1] = [b"tgentry1"];
+
+/// What is stored under a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    pub(crate) key: Digest,
+    pub(crate) task: String,
+    pub(crate) took: u64,
+    pub(crate) at: Timestamp,
+    pub(crate) output_digest: Digest,
+    pub(crate) outputs: Vec<Stored>,
+    /// The contents of small files, one behind the other.
+    pub(crate) packs: Vec<Section>,
+    pub(crate) log: Section,
+    pub(crate) explanation: Section,
+    /// The whole file; the ranges of the sections lie in it.
+    pub(crate) bytes: Vec<u8>,
+}
+
+/// An output and where its content is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Stored {
+    pub(crate) output: Output,
+    /// Of a file: its place in a pack, or none if it has a blob of its own.
+    pub(crate) packed: Option<Packed>,
+}
+
+/// A place in a pack.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Packed {
+    /// Which pack.
+    pub(crate) pack: u32,
+    /// Where in its raw bytes.
+    pub(crate) offset: u64,
+}
+
+/// Bytes that belong to an entry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Section {
+    /// Their number, uncompressed.
+    pub(crate) len: u64,
+    pub(crate) home: Home,
+}
+
+/// Where a section lies.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Home {
+    Inline(Encoding, Range<usize>),
+    Blob(Digest),
+}
+
+/// A section to be written.
+#[derive(Clone, Debug)]
+pub(crate) enum NewSection<'a> {
+    Inline { raw_len: u64, encoding: Encoding, bytes: Cow<'a, [u8]> },
+    Blob(Name),
+}
+
+impl<'a> NewSection<'a> {
+    pub(crate) fn inline(raw: &'a [u8]) -> Self {
+        let (encoding, bytes) = compression::pack(raw);
+        Self::Inline { raw_len: raw.len() as u64, encoding, bytes }
+    }
+
+    /// The same without the bytes that it was made of.
+    pub(crate) fn into_owned(self) -> NewSection<'static> {
+        match self {
+            Self::Inline { raw_len, encoding, bytes } => {
+                NewSection::Inline { raw_len, encoding, bytes: Cow::Owned(bytes.into_owned()) }
+            }
+            Self::Blob(name) => NewSection::Blob(name),
+        }
+    }
+}
+
+/// An entry to be written.
+#[derive(Clone, Debug)]
+pub(crate) struct Draft<'a> {
+    pub(crate) key: Digest,
+    pub(crate) task: &'a str,
+    pub(crate) took: u64,
+    pub(crate) at: Timestamp,
+    pub(crate) output_digest: Digest,
+    pub(crate) outputs: Vec<Stored>,
+    pub(crate) packs: Vec<NewSection<'a>>,
+    pub(crate) log: NewSection<'a>,
+    pub(crate) explanation: NewSection<'a>,
+}
+
+impl Entry {
+    /// The digest of the outputs; of a task without outputs, that of an empty set.
+    pub fn output_digest(&self) -> Digest {
+        self.output_digest
+    }
+
+    /// The outputs, sorted by path.
+    pub fn outputs(&self) -> impl Iterator<Item = &Output> {
+        self.outputs.iter().map(|stored| &stored.output)
+    }
+
+    /// The key.
+    pub fn key(&self) -> Digest {
+        self.key
+    }
+
+    /// The task's name.
+    pub fn task(&self) -> &str {
+        &self.task
+    }
+
+    /// How long the stored run took, in milliseconds.
+    pub fn took(&self) -> u64 {
+        self.took
+    }
+
+    /// When the stored run passed.
+    pub fn at(&self) -> Timestamp {
+        self.at
+    }
+
+    /// The blobs that it needs, some perhaps twice.
+    pub(crate) fn blobs(&self) -> impl Iterator<Item = Digest> {
+        let own = self.outputs.iter().filter_map(|stored| match stored {
+            Stored { output: Output { content: Content::File { digest, .. }, .. }, packed: None } => {
+                Some(*digest)
+            }
+            _ => None,
+        });
+        let sections = self.packs.iter().chain([&self.log, &self.explanation]);
+        own.chain(sections.filter_map(|section| match section.home {
+            Home::Blob(digest) => Some(digest),
+            Home::Inline(..) => None,
+        }))
+    }
+
+    /// Bytes of the file.
+    pub(crate) fn size(&self) -> u64 {
+        self.bytes.len() as u64
+    }
+
+    /// The entry that a file's bytes are.
+    pub(crate) fn decode(bytes: Vec<u8>, key: &Digest) -> Result<Self, Flaw> {
+        let start = MAGIC.len() + Digest::LEN;
+        if bytes.len() < start {
+            return Err(Flaw::CutShort);
+        }
+        if FORMER.iter().any(|former| bytes.starts_with(*former)) {
+            return Err(Flaw::Missing);
+        }
+        if bytes[..MAGIC.len()] != *MAGIC {
+            return Err(Flaw::Magic);
+        }
+        if bytes[MAGIC.len()..start] != *Digest::of(&bytes[start..]).bytes() {
+            return Err(Flaw::Check);
+        }
+        let mut entry = read(&bytes).ok_or(Flaw::Check)?;
+        if entry.key != *key {
+            return Err(Flaw::Name);
+        }
+        entry.bytes = bytes;
+        Ok(entry)
+    }
+}
+
+impl Draft<'_> {
+    /// The bytes of the file.
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let mut out = wire::Write::default();
+        out.raw(MAGIC);
+        out.raw(&[0; Digest::LEN]);
+        out.raw(self.key.bytes());
+        out.u64(self.took);
+        out.u64(self.at.0);
+        out.raw(self.output_digest.bytes());
+        out.string(self.task.as_bytes());
+        out.u64(self.outputs.len() as u64);
+        for stored in &self.outputs {
+            write_stored(&mut out, stored);
+        }
+        out.u64(self.packs.len() as u64);
+        let sections = || self.packs.iter().chain([&self.log, &self.explanation]);
+        for section in sections() {
+            write_section(&mut out, section);
+        }
+        for section in sections() {
+            if let NewSection::Inline { bytes, .. } = section {
+                out.raw(bytes);
+            }
+        }
+        let start = MAGIC.len() + Digest::LEN;
+        let check = Digest::of(&out.0[start..]);
+        out.0[MAGIC.len()..start].copy_from_slice(check.bytes());
+        out.0
+    }
+}
+
+fn write_stored(out: &mut wire::Write, stored: &Stored) {
+    out.string(stored.output.path.bytes());
+    match (&stored.output.content, stored.packed) {
+        (Content::Folder { mode, is_empty }, _) => {
+            out.byte(0);
+            out.byte(u8::from(*is_empty));
+            out.u32(*mode);
+        }
+        (Content::Symlink { target }, _) => {
+            out.byte(1);
+            out.string(target);
+        }
+        (Content::File { mode, size, digest }, packed) => {
+            out.byte(if packed.is_some() { 2 } else { 3 });
+            out.u32(*mode);
+            out.u64(*size);
+            out.raw(digest.bytes());
+            if let Some(packed) = packed {
+                out.u32(packed.pack);
+                out.u64(packed.offset);
+            }
+        }
+    }
+}
+
+fn write_section(out: &mut wire::Write, section: &NewSection<'_>) {
+    match section {
+        NewSection::Inline { raw_len, encoding, bytes } => {
+            out.byte(encoding.byte());
+            out.u64(*raw_len);
+            out.u64(bytes.len() as u64);
+        }
+        NewSection::Blob(name) => {
+            out.byte(IN_BLOB);
+            out.u64(name.len);
+            out.raw(name.digest.bytes());
+        }
+    }
+}
+
+/// Stands where the encoding of an inline section stands.
+const IN_BLOB: u8 = 2;
+
+fn read(bytes: &[u8]) -> Option<Entry> {
+    let mut from = wire::Read(bytes.get(MAGIC.len() + Digest::LEN..)?);
+    let key = Digest::from_bytes(from.array()?);
+    let took = from.u64()?;
+    let at = Timestamp(from.u64()?);
+    let output_digest = Digest::from_bytes(from.array()?);
+    let task = String::from_utf8(from.string()?.to_vec()).ok()?;
+    let mut outputs = Vec::new();
+    for _ in 0..from.u64()? {
+        outputs.push(read_stored(&mut from)?);
+    }
+    let mut packs = Vec::new();
+    for _ in 0..from.u64()? {
+        packs.push(read_section(&mut from)?);
+    }
+    let mut log = read_section(&mut from)?;
+    let mut explanation = read_section(&mut from)?;
+    let mut end = bytes.len() - from.0.len();
+    for section in packs.iter_mut().chain([&mut log, &mut explanation]) {
+        if let Home::Inline(_, range) = &mut section.home {
+            let len = range.len();
+            from.take(len)?;
+            *range = end..end + len;
+            end += len;
+        }
+    }
+    let fits = |stored: &Stored| {
+        let Some(packed) = stored.packed else { return true };
+        let pack = usize::try_from(packed.pack).ok().and_then(|pack| packs.get(pack));
+        let end = packed.offset.checked_add(stored.output.size());
+        pack.is_some_and(|pack| end.is_some_and(|end| end <= pack.len))
+    };
+    let sound = from.is_at_end() && outputs.iter().all(fits);
+    sound.then_some(Entry {
+        key,
+        task,
+        took,
+        at,
+        output_digest,
+        outputs,
+        packs,
+        log,
+        explanation,
+        bytes: Vec::new(),
+    })
+}
+
+fn read_stored(from: &mut wire::Read<'_>) -> Option<Stored> {
+    let path = RepoPath::from_git(from.string()?);
+    let kind = from.byte()?;
+    let mut packed = None;
+    let content = match kind {
+        0 => {
+            let is_empty = match from.byte()? {
+                0 => false,
+                1 => true,
+                _ => return None,
+            };
+            Content::Folder { mode: from.u32()?, is_empty }
+        }
+        1 => Content::Symlink { target: from.string()?.into() },
+        2 | 3 => {
+            let (mode, size) = (from.u32()?, from.u64()?);
+            let digest = Digest::from_bytes(from.array()?);
+            if kind == 2 {
+                packed = Some(Packed { pack: from.u32()?, offset: from.u64()? });
+            }
+            Content::File { mode, size, digest }
+        }
+        _ => return None,
+    };
+    Some(Stored { output: Output { path, content }, packed })
+}
+
+/// The range of an inline section holds only its length until the place is known.
+fn read_section(from: &mut wire::Read<'_>) -> Option<Section> {
+    let (kind, len) = (from.byte()?, from.u64()?);
+    let home = if kind == IN_BLOB {
+        Home::Blob(Digest::from_bytes(from.array()?))
+    } else {
+        Home::Inline(Encoding::of(kind)?, 0..usize::try_from(from.u64()?).ok()?)
+    };
+    Some(Section { len, home })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn output() -> impl Strategy<Value = Stored> {
+        let content = prop_oneof![
+            (any::<u32>(), any::<bool>()).prop_map(|(mode, is_empty)| Content::Folder { mode, is_empty }),
+            any::<Vec<u8>>().prop_map(|target| Content::Symlink { target: target.into() }),
+            (any::<u32>(), 0u64..100, any::<[u8; 32]>()).prop_map(|(mode, size, digest)| Content::File {
+                mode,
+                size,
+                digest: Digest::from_bytes(digest)
+            }),
+        ];
+        (any::<Vec<u8>>(), content, any::<bool>()).prop_map(|(path, content, packed)| {
+            let is_file = matches!(content, Content::File { .. });
+            Stored {
+                output: Output { path: RepoPath::from_git(path), content },
+                packed: (is_file && packed).then_some(Packed { pack: 0, offset: 3 }),
+            }
+        })
+    }
+
+    /// Task, log, explanation, outputs, whether the log is a blob.
+    type Parts = (String, Vec<u8>, Vec<u8>, Vec<Stored>, bool);
+
+    fn parts() -> impl Strategy<Value = Parts> {
+        let bytes = || prop_oneof![any::<Vec<u8>>(), Just(vec![b'x'; 3000])];
+        (any::<String>(), bytes(), bytes(), proptest::collection::vec(output(), 0..5), any::<bool>())
+    }
+
+    fn encoded((task, log, explanation, outputs, spilled): &Parts, pack: &[u8]) -> Vec<u8> {
+        let log = if *spilled { NewSection::Blob(Name::of(log)) } else { NewSection::inline(log) };
+        Draft {
+            key: Digest::of(b"key"),
+            task,
+            took: 17,
+            at: Timestamp(18),
+            output_digest: Digest::of(b"outputs"),
+            outputs: outputs.clone(),
+            packs: vec![NewSection::inline(pack), NewSection::Blob(Name::of(b"pack"))],
+            log,
+            explanation: NewSection::inline(explanation),
+        }
+        .encode()
+    }
+
+    fn raw(entry: &Entry, section: &Section) -> Option<Vec<u8>> {
+        let Home::Inline(encoding, range) = &section.home else { return None };
+        compression::unpack(*encoding, &entry.bytes[range.clone()], usize::try_from(section.len).unwrap())
+    }
+
+    proptest! {
+        #[test]
+        fn an_entry_survives_its_encoding(parts in parts()) {
+            let pack = vec![5; 400];
+            let entry = Entry::decode(encoded(&parts, &pack), &Digest::of(b"key")).unwrap();
+            prop_assert_eq!((entry.task(), entry.took(), entry.at()), (&*parts.0, 17, Timestamp(18)));
+            prop_assert_eq!(entry.output_digest(), Digest::of(b"outputs"));
+            prop_assert_eq!(&entry.outputs, &parts.3);
+            prop_assert_eq!(raw(&entry, &entry.packs[0]), Some(pack));
+            prop_assert_eq!(raw(&entry, &entry.explanation), Some(parts.2));
+            prop_assert_eq!(raw(&entry, &entry.log), (!parts.4).then_some(parts.1));
+            prop_assert!(entry.blobs().any(|blob| blob == Digest::of(b"pack")));
+        }
+
+        #[test]
+        fn a_flipped_byte_or_a_cut_is_found(parts in parts(), at in any::<prop::sample::Index>(), bit in 0..8u8) {
+            let good = encoded(&parts, b"pack");
+            let at = at.index(good.len());
+            let mut bad = good.clone();
+            bad[at] ^= 1u8 << bit;
+            prop_assert!(Entry::decode(bad, &Digest::of(b"key")).is_err());
+            prop_assert!(Entry::decode(good[..at].to_vec(), &Digest::of(b"key")).is_err());
+            prop_assert!(Entry::decode([&good[..], b"x"].concat(), &Digest::of(b"key")).is_err());
+            prop_assert!(Entry::decode(good, &Digest::of(b"other")).is_err());
+        }
+    }
+
+    #[test]
+    fn a_place_beyond_its_pack_is_refused() {
+        let file = Content::File { mode: 0o644, size: 3, digest: Digest::of(b"abc") };
+        let output = Output { path: RepoPath::from_git(&b"a"[..]), content: file };
+        for (pack, offset, sound) in [(0, 2, true), (0, 3, false), (0, u64::MAX, false), (2, 0, false)] {
+            let stored = Stored { output: output.clone(), packed: Some(Packed { pack, offset }) };
+            let parts = (String::new(), Vec::new(), Vec::new(), vec![stored], false);
+            let entry = Entry::decode(encoded(&parts, b"12345"), &Digest::of(b"key"));
+            assert_eq!(entry.is_ok(), sound, "{pack} {offset}");
+        }
+    }
+}

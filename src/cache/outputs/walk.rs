@@ -1,0 +1,338 @@
+//! The walk: what lies within declared patterns now, by stat alone. It must not open a file, nor know
+//! what should lie there.
+
+use std::collections::HashMap;
+use std::fs::Metadata;
+use std::io;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
+
+use rayon::iter::{IntoParallelRefIterator as _, ParallelIterator as _};
+
+use crate::base::file::FileError;
+use crate::base::path::RepoPath;
+use crate::base::pattern::{Patterns, What};
+use crate::base::stat::Stat;
+
+/// From how many folders on they are listed by several threads.
+const PARALLEL: usize = 4;
+
+/// What lies within patterns.
+#[derive(Debug, Default)]
+pub(crate) struct Walked {
+    /// All that match and are no folders, sorted by path.
+    pub(crate) files: Vec<Found>,
+    /// Folders that match and hold nothing at all, sorted.
+    pub(crate) empty: Vec<RepoPath>,
+    /// Folders that match, or all that may be in them does, sorted.
+    pub(crate) matching: Vec<RepoPath>,
+    /// Each folder that was listed.
+    pub(crate) folders: HashMap<RepoPath, Folder>,
+    /// What should be a folder and is not, so that patterns below it hold nothing.
+    pub(crate) blocked: Option<Blocked>,
+}
+
+/// Something found.
+#[derive(Clone, Debug)]
+pub(crate) struct Found {
+    pub(crate) path: RepoPath,
+    pub(crate) stat: Stat,
+}
+
+/// A folder that was listed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Folder {
+    pub(crate) holds: Holds,
+    /// Its permission bits.
+    pub(crate) mode: u32,
+}
+
+/// What else a folder holds.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Holds {
+    /// Nothing but what matches, and folders that were listed.
+    Matching,
+    /// Something that is none of the patterns' business.
+    Foreign,
+}
+
+/// Something that stands where a folder should.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Blocked {
+    pub(crate) path: RepoPath,
+    pub(crate) what: &'static str,
+}
+
+impl Walked {
+    /// What is at this very path, if it is no folder.
+    pub(crate) fn file(&self, path: &RepoPath) -> Option<&Found> {
+        self.files.binary_search_by(|found| found.path.cmp(path)).ok().map(|index| &self.files[index])
+    }
+}
+
+/// Whether a folder is an output itself: its name matches, or that of anything in it would. So it
+/// is with `dist` for `dist` and `dist/**`, and not for `dist/app.js`.
+pub(crate) fn is_output(patterns: &Patterns, folder: &RepoPath) -> bool {
+    !folder.is_top() && (patterns.matches(folder) || patterns.matches(&folder.child(b"\x01")))
+}
+
+/// What a file is that can't be an output, as a noun.
+pub(crate) fn special(stat: &Stat) -> Option<&'static str> {
+    match stat.mode & 0o170_000 {
+        0o010_000 => Some("named pipe"),
+        0o140_000 => Some("socket"),
+        0o020_000 | 0o060_000 => Some("device"),
+        _ => None,
+    }
+}
+
+/// Lists what matches `patterns` below `root`, from their literal folders on. Symlinks are not
+/// followed and nothing below a `.git` is looked at.
+pub(crate) fn walk(root: &Path, patterns: &Patterns) -> Result<Walked, FileError> {
+    let reach = Reach::of(patterns);
+    let mut walked = Walked::default();
+    let mut level = Vec::new();
+    for start in patterns.folders() {
+        if let Some(stat) = look_at_start(root, &start, &mut walked)? {
+            if stat.is_dir() {
+                level.push((start, stat.mode & 0o7777));
+            } else if patterns.matches(&start) {
+                walked.files.push(Found { path: start, stat });
+            }
+        }
+    }
+    while !level.is_empty() {
+        let list = |(folder, _): &(RepoPath, u32)| list(root, folder, &reach);
+        let listings: Vec<Listing> = if level.len() < PARALLEL {
+            level.iter().map(list).collect::<Result<_, _>>()?
+        } else {
+            level.par_iter().map(list).collect::<Result<_, _>>()?
+        };
+        let mut below = Vec::new();
+        for ((folder, mode), listing) in level.into_iter().zip(listings) {
+            if listing.is_empty && patterns.matches(&folder) {
+                walked.empty.push(folder.clone());
+            }
+            if is_output(patterns, &folder) {
+                walked.matching.push(folder.clone());
+            }
+            walked.folders.insert(folder, Folder { holds: listing.holds, mode });
+            walked.files.extend(listing.files);
+            below.extend(listing.folders);
+        }
+        level = below;
+    }
+    walked.files.sort_unstable_by(|a, b| a.path.cmp(&b.path));
+    walked.empty.sort_unstable();
+    walked.matching.sort_unstable();
+    Ok(walked)
+}
+
+/// The stat of the place where a walk starts; none if nothing is there, or something stands where
+/// a folder above it should.
+fn look_at_start(root: &Path, start: &RepoPath, walked: &mut Walked) -> Result<Option<Stat>, FileError> {
+    let mut at = RepoPath::top();
+    for part in start.parts() {
+        let Some(stat) = look(&at.under(root), at.is_top())? else { return Ok(None) };
+        if !stat.is_dir() {
+            let what = if stat.is_symlink() { "a symlink" } else { "not a folder" };
+            walked.blocked.get_or_insert(Blocked { path: at, what });
+            return Ok(None);
+        }
+        at = at.child(part);
+    }
+    look(&start.under(root), start.is_top())
+}
+
+/// The stat of a path, if anything is there. Only the root itself may be a symlink.
+fn look(path: &Path, is_root: bool) -> Result<Option<Stat>, FileError> {
+    let meta = if is_root { path.metadata() } else { path.symlink_metadata() };
+    present(meta).map(|meta| meta.map(|meta| Stat::of(&meta))).map_err(FileError::of("look at", path))
+}
+
+fn present(meta: io::Result<Metadata>) -> io::Result<Option<Metadata>> {
+    match meta {
+        Ok(meta) => Ok(Some(meta)),
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// One folder's entries.
+struct Listing {
+    files: Vec<Found>,
+    folders: Vec<(RepoPath, u32)>,
+    holds: Holds,
+    is_empty: bool,
+}
+
+fn list(root: &Path, folder: &RepoPath, reach: &Reach<'_>) -> Result<Listing, FileError> {
+    let path = folder.under(root);
+    let mut listing =
+        Listing { files: Vec::new(), folders: Vec::new(), holds: Holds::Matching, is_empty: true };
+    let entries = match std::fs::read_dir(&path) {
+        Ok(entries) => entries,
+        // It went since it was seen; whatever compares finds that out.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(listing),
+        Err(error) => return Err(FileError::of("list", &path)(error)),
+    };
+    for entry in entries {
+        let entry = entry.map_err(FileError::of("list", &path))?;
+        let Some(meta) = present(entry.metadata()).map_err(FileError::of("look at", &entry.path()))? else {
+            continue;
+        };
+        listing.is_empty = false;
+        let name = entry.file_name();
+        let child = folder.child(name.as_bytes());
+        if name == ".git" {
+            listing.holds = Holds::Foreign;
+        } else if meta.is_dir() {
+            if reach.may_hold(&child) {
+                listing.folders.push((child, Stat::of(&meta).mode & 0o7777));
+            } else {
+                listing.holds = Holds::Foreign;
+            }
+        } else if reach.patterns.matches(&child) {
+            listing.files.push(Found { path: child, stat: Stat::of(&meta) });
+        } else {
+            listing.holds = Holds::Foreign;
+        }
+    }
+    Ok(listing)
+}
+
+/// How far patterns reach down: which folders can be left unlisted.
+struct Reach<'a> {
+    patterns: &'a Patterns,
+    /// The folder of each including pattern and the parts below it; none: everything is reached.
+    below: Option<Vec<(RepoPath, Vec<String>)>>,
+}
+
+impl<'a> Reach<'a> {
+    fn of(patterns: &'a Patterns) -> Self {
+        let mut below = Vec::new();
+        let everything = !add_reach(patterns, &mut below);
+        Self { patterns, below: (!everything).then_some(below) }
+    }
+
+    fn may_hold(&self, folder: &RepoPath) -> bool {
+        let excluded = self
+            .patterns
+            .items()
+            .iter()
+            .rev()
+            .take_while(|item| item.excludes)
+            .any(|item| matches!(&item.what, What::One(pattern) if pattern.covers(folder)));
+        !excluded
+            && self.below.as_ref().is_none_or(|below| {
+                below.iter().any(|(base, rest)| {
+                    base.is_within(folder) || (folder.is_within(base) && reaches(base, rest, folder))
+                })
+            })
+    }
+}
+
+/// Adds the including patterns of a list; `false` if it starts from everything.
+fn add_reach(patterns: &Patterns, below: &mut Vec<(RepoPath, Vec<String>)>) -> bool {
+    let mut including = patterns.items().iter().filter(|item| !item.excludes).peekable();
+    including.peek().is_some()
+        && including.all(|item| match &item.what {
+            What::One(pattern) => {
+                below.push((pattern.folder().clone(), pattern.rest()));
+                true
+            }
+            What::Set { patterns, .. } => add_reach(patterns, below),
+        })
+}
+
+/// Whether a match of `rest`, taken from `base`, may lie below `folder` or cover it.
+fn reaches(base: &RepoPath, rest: &[String], folder: &RepoPath) -> bool {
+    let parts = folder.parts().skip(base.parts().count());
+    for (glob, part) in rest.iter().zip(parts) {
+        // A bracket may hold a slash, so parts of such a glob say nothing.
+        if glob == "**" || glob.contains(['{', '}', '[', ']', '\\']) {
+            return true;
+        }
+        if !fast_glob::glob_match(glob, part) {
+            return false;
+        }
+    }
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::pattern::{Item, Origin, Pattern};
+
+    fn patterns(texts: &[&str]) -> Patterns {
+        let base = RepoPath::top();
+        let parse = |text: &str| Pattern::parse(text, Origin { base: &base, anchored: true }).unwrap();
+        Patterns::new(
+            texts
+                .iter()
+                .map(|text| Item {
+                    excludes: text.starts_with('!'),
+                    ..Item::adding(What::One(parse(text.trim_start_matches('!'))))
+                })
+                .collect(),
+        )
+    }
+
+    #[test]
+    fn folders_that_hold_no_match_are_not_listed() {
+        let cases: &[(&[&str], &[&str], &[&str])] = &[
+            (
+                &["packages/*/dist"],
+                &["packages/a", "packages/a/dist", "packages/a/dist/x"],
+                &["packages/a/src"],
+            ),
+            (&["a/**/b"], &["a/x", "a/x/y"], &[]),
+            (&["p/{a,b/c}/d"], &["p/a", "p/b", "p/b/c"], &[]),
+            (&["**/*.js", "!node_modules/**"], &["src", "src/a"], &["node_modules"]),
+            (
+                &["!node_modules", "node_modules/x/*"],
+                &["node_modules", "node_modules/x"],
+                &["node_modules/y"],
+            ),
+            (&["d/*.js"], &["d/a.js"], &["d/sub"]),
+        ];
+        for (texts, held, other) in cases {
+            let patterns = patterns(texts);
+            let reach = Reach::of(&patterns);
+            for (folders, expected) in [(held, true), (other, false)] {
+                for folder in *folders {
+                    let path = RepoPath::from_git(folder.as_bytes());
+                    assert_eq!(reach.may_hold(&path), expected, "{texts:?} {folder}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_walk_finds_what_matches_and_tells_what_does_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path();
+        for folder in ["dist/sub", "dist/none", "dist/.git", "other", "link-target"] {
+            std::fs::create_dir_all(root.join(folder)).unwrap();
+        }
+        for file in ["dist/a", "dist/sub/x.map", "dist/.git/config", "other/b", "link-target/c"] {
+            std::fs::write(root.join(file), "x").unwrap();
+        }
+        std::os::unix::fs::symlink("../link-target", root.join("dist/link")).unwrap();
+        let walked = walk(root, &patterns(&["dist", "!dist/**/*.map"])).unwrap();
+        let found: Vec<String> = walked.files.iter().map(|found| found.path.to_string()).collect();
+        assert_eq!(found, ["dist/a", "dist/link"]);
+        assert_eq!(walked.empty, [RepoPath::from_git(&b"dist/none"[..])]);
+        assert_eq!(walked.folders[&RepoPath::from_git(&b"dist/sub"[..])].holds, Holds::Foreign);
+        assert_eq!(walked.folders[&RepoPath::from_git(&b"dist/none"[..])].holds, Holds::Matching);
+        assert_eq!(walked.blocked, None);
+
+        std::os::unix::fs::symlink("dist", root.join("way")).unwrap();
+        let walked = walk(root, &patterns(&["way/a"])).unwrap();
+        assert!(walked.files.is_empty());
+        assert_eq!(walked.blocked.unwrap().what, "a symlink");
+    }
+}

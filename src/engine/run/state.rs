@@ -1,0 +1,225 @@
+//! What changes while a run goes on: the results of its nodes, its tree, what is left for later runs,
+//! and what its reader was told already. Each type is shared by the workers and has a lock of its own.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+
+use crate::base::digest::Digest;
+use crate::base::path::RepoPath;
+use crate::cache::OutputSet;
+use crate::config::model::Task;
+use crate::engine::task::diagnosis;
+use crate::git::WorkTreeReader;
+use crate::git::snapshot::Snapshot;
+use crate::graph::{Node, NodeId};
+use crate::hint::Hint;
+use crate::history::records::Recorded;
+use crate::history::tasks::Execution;
+use crate::key::Contribution;
+use crate::key::inputs::InputSet;
+use crate::plan::{Plan, Planned};
+
+/// The result of a finished node, as far as later nodes depend on it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NodeResult {
+    /// What it contributes to keys.
+    pub contribution: Option<Contribution>,
+    /// Whether what it did is not what its key says, since its inputs changed while it ran.
+    pub tainted: bool,
+}
+
+/// The state of all nodes of a run.
+pub struct NodeStates<'a> {
+    plan: &'a Plan,
+    states: Mutex<Vec<NodeState>>,
+}
+
+#[derive(Clone, Default)]
+struct NodeState {
+    result: NodeResult,
+    /// The decision, if it was made again during the run.
+    decided: Option<Planned>,
+    outputs: Option<Arc<OutputSet>>,
+}
+
+impl<'a> NodeStates<'a> {
+    /// Returns the states before the run.
+    pub fn new(plan: &'a Plan) -> Self {
+        Self { plan, states: Mutex::new(vec![NodeState::default(); plan.nodes.len()]) }
+    }
+
+    /// Records the result of a node.
+    pub fn finish(&self, id: NodeId, result: NodeResult) {
+        lock(&self.states)[id.0].result = result;
+    }
+
+    /// Returns what a finished node contributes to keys.
+    pub fn contribution(&self, id: NodeId) -> Option<Contribution> {
+        lock(&self.states)[id.0].result.contribution
+    }
+
+    /// Returns the contributions of the nodes whose results a node reads.
+    pub fn source_contributions(&self, node: &Node) -> HashMap<NodeId, Option<Contribution>> {
+        let states = lock(&self.states);
+        node.sources.iter().map(|source| (*source, states[source.0].result.contribution)).collect()
+    }
+
+    /// Returns the first node that a node needs, whose key stands for it, and which did something else
+    /// than its key says.
+    pub fn tainted_need(&self, node: &Node) -> Option<NodeId> {
+        let states = lock(&self.states);
+        let is_tainted = |need: &&NodeId| {
+            let result = states[need.0].result;
+            result.tainted && !matches!(result.contribution, Some(Contribution::Outputs(_)))
+        };
+        node.sources.iter().find(is_tainted).copied()
+    }
+
+    /// Records a decision that was made again.
+    pub fn redecide(&self, id: NodeId, planned: Planned) {
+        lock(&self.states)[id.0].decided = Some(planned);
+    }
+
+    /// Returns the decision of a node that was made again during the run, if there is one.
+    pub fn redecided(&self, id: NodeId) -> Option<Planned> {
+        lock(&self.states)[id.0].decided.clone()
+    }
+
+    /// Returns the key of a node as it was last decided, if it has one.
+    pub fn key(&self, id: NodeId) -> Option<Digest> {
+        let states = lock(&self.states);
+        let planned = states[id.0].decided.as_ref().unwrap_or(&self.plan.nodes[id.0]);
+        planned.key.as_ref().map(|key| key.digest)
+    }
+
+    /// Records the outputs of a node, for those that need it.
+    pub fn record_outputs(&self, id: NodeId, outputs: &Arc<OutputSet>) {
+        lock(&self.states)[id.0].outputs = Some(Arc::clone(outputs));
+    }
+
+    /// Returns the outputs of a node, if they were recorded.
+    pub fn outputs(&self, id: NodeId) -> Option<Arc<OutputSet>> {
+        lock(&self.states)[id.0].outputs.clone()
+    }
+}
+
+/// The tree of a run, with what tasks wrote into it.
+pub struct RunTree<'a> {
+    planned: Option<&'a Snapshot>,
+    written: RwLock<WrittenTree>,
+}
+
+#[derive(Default)]
+struct WrittenTree {
+    /// The tree as it is now, if it is no longer the one of the plan.
+    snapshot: Option<Arc<Snapshot>>,
+    /// Paths of the tree that tasks of this run changed.
+    changed: Vec<RepoPath>,
+}
+
+impl<'a> RunTree<'a> {
+    /// Returns the tree of the plan; `None` outside a repository.
+    pub fn new(planned: Option<&'a Snapshot>) -> Self {
+        Self { planned, written: RwLock::default() }
+    }
+
+    /// Returns the snapshot as it is for a task that starts now.
+    pub fn snapshot(&self) -> Option<Arc<Snapshot>> {
+        let written = self.written.read().unwrap_or_else(PoisonError::into_inner);
+        written.snapshot.clone().or_else(|| self.planned.cloned().map(Arc::new))
+    }
+
+    /// Returns the snapshot as it is for a task that starts now, and whether tasks of this run changed
+    /// one of these inputs.
+    pub fn snapshot_for(&self, inputs: &InputSet<'_>) -> (Option<Arc<Snapshot>>, bool) {
+        let written = self.written.read().unwrap_or_else(PoisonError::into_inner);
+        let is_changed = written.changed.iter().any(|path| inputs.holds(path));
+        (written.snapshot.clone().or_else(|| self.planned.cloned().map(Arc::new)), is_changed)
+    }
+
+    /// Reads again what a task may have written to paths that belong to the tree, so that the keys of
+    /// later tasks are those of what they will read.
+    pub fn refresh(&self, task: &Task, reader: &WorkTreeReader) {
+        if task.outputs.is_empty() {
+            return;
+        }
+        let folders = task.outputs.folders();
+        let Ok(entries) = reader.rescan(&folders) else { return };
+        let mut written = self.written.write().unwrap_or_else(PoisonError::into_inner);
+        let before = written.snapshot.clone().or_else(|| self.planned.cloned().map(Arc::new));
+        let Some(before) = before else { return };
+        let entries = entries.into_iter().filter(|entry| task.outputs.matches(&entry.path)).collect();
+        let (after, changed) = before.with_replaced(|path| task.outputs.matches(path), &folders, entries);
+        if !changed.is_empty() {
+            written.snapshot = Some(Arc::new(after));
+            written.changed.extend(changed);
+        }
+    }
+}
+
+/// What a run leaves for later runs when it ends.
+#[derive(Default)]
+pub struct RunRecords(Mutex<Records>);
+
+#[derive(Default)]
+struct Records {
+    executions: Vec<(String, Execution)>,
+    stored: Vec<Digest>,
+    gates: Vec<Recorded>,
+}
+
+impl RunRecords {
+    /// Adds an execution of a task, for the history.
+    pub fn add_execution(&self, task: &str, execution: Execution) {
+        lock(&self.0).executions.push((task.to_owned(), execution));
+    }
+
+    /// Adds a key under which a result was stored.
+    pub fn add_stored(&self, key: Digest) {
+        lock(&self.0).stored.push(key);
+    }
+
+    /// Adds what a gate that passed found, with which later trees are compared.
+    pub fn add_gate(&self, recorded: Recorded) {
+        lock(&self.0).gates.push(recorded);
+    }
+
+    /// Removes and returns all executions.
+    pub fn take_executions(&self) -> Vec<(String, Execution)> {
+        std::mem::take(&mut lock(&self.0).executions)
+    }
+
+    /// Removes and returns all keys under which results were stored.
+    pub fn take_stored(&self) -> Vec<Digest> {
+        std::mem::take(&mut lock(&self.0).stored)
+    }
+
+    /// Removes and returns what gates found.
+    pub fn take_gates(&self) -> Vec<Recorded> {
+        std::mem::take(&mut lock(&self.0).gates)
+    }
+}
+
+/// What the reader of a run was told already and is not told again.
+#[derive(Default)]
+pub struct ToldOnce {
+    waiting: Mutex<HashSet<NodeId>>,
+    variables: Mutex<BTreeSet<String>>,
+}
+
+impl ToldOnce {
+    /// Returns whether this is the first time that a node has to wait.
+    pub fn is_first_wait(&self, id: NodeId) -> bool {
+        lock(&self.waiting).insert(id)
+    }
+
+    /// Returns the hints without variables that a hint of the run has named before.
+    pub fn new_hints(&self, hints: Vec<Hint>) -> Vec<Hint> {
+        diagnosis::untold(hints, &mut lock(&self.variables))
+    }
+}
+
+/// A panic elsewhere is reported there; here the data is whole, since each change is one step.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

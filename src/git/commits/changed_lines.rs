@@ -1,0 +1,102 @@
+//! Which lines a commit's tree adds or changes, compared with another tree. It must not know who asks,
+//! nor read the work tree.
+
+use std::collections::BTreeMap;
+
+use git2::{DiffOptions, Oid};
+
+use crate::git::error::GitError;
+use crate::git::repository::Repository;
+
+/// Bytes of the largest file that is looked into. A larger one counts as unchanged.
+const LARGEST: i64 = 4 << 20;
+
+/// Lines that are new or changed, by the file's path.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ChangedLines(BTreeMap<String, Vec<(u32, u32)>>);
+
+impl ChangedLines {
+    /// Whether one of the lines from `first` to `last` of a file is among them.
+    pub fn touch(&self, path: &str, first: u32, last: u32) -> bool {
+        self.0.get(path).is_some_and(|ranges| ranges.iter().any(|(from, to)| *from <= last && first <= *to))
+    }
+
+    /// These lines of these files, first and last of each stretch.
+    pub fn of(lines: impl IntoIterator<Item = (String, (u32, u32))>) -> Self {
+        let mut all = Self::default();
+        for (path, range) in lines {
+            all.0.entry(path).or_default().push(range);
+        }
+        all
+    }
+}
+
+impl Repository {
+    /// The lines that the tree `new` has and the tree `old` has not.
+    ///
+    /// # Errors
+    /// One of them can't be read.
+    pub fn changed_lines(&self, old: &str, new: &str) -> Result<ChangedLines, GitError> {
+        let inner = self.lock();
+        let tree = |id: &str| Oid::from_str(id).and_then(|oid| inner.find_tree(oid));
+        let before = tree(old).map_err(GitError::object("read the tree", &old))?;
+        let after = tree(new).map_err(GitError::object("read the tree", &new))?;
+        let mut options = DiffOptions::new();
+        options.context_lines(0).max_size(LARGEST).ignore_submodules(true);
+        let compared = inner.diff_tree_to_tree(Some(&before), Some(&after), Some(&mut options));
+        let diff = compared.map_err(GitError::object("compare with the tree", &old))?;
+        let mut found = Vec::new();
+        diff.foreach(
+            &mut |_, _| true,
+            None,
+            Some(&mut |delta, hunk| {
+                // A name that is no text is in no report.
+                let path = delta.new_file().path().and_then(|path| path.to_str());
+                if let Some(path) = path
+                    && hunk.new_lines() > 0
+                {
+                    let first = hunk.new_start();
+                    found.push((path.to_owned(), (first, first + hunk.new_lines() - 1)));
+                }
+                true
+            }),
+            None,
+        )
+        .map_err(GitError::object("compare with the tree", &old))?;
+        Ok(ChangedLines::of(found))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::git::tests::sandbox::Sandbox;
+
+    #[test]
+    fn added_and_changed_lines_are_told_and_no_others() {
+        let sandbox =
+            Sandbox::with(&[("a.rs", "1\n2\n3\n4\n5\n6\n"), ("gone.rs", "1\n"), ("same.rs", "1\n")]);
+        let repository = sandbox.repository();
+        let old = repository.head_commit().unwrap().unwrap().tree;
+        sandbox.write("a.rs", "1\ntwo\n3\n4\n6\nseven\n");
+        sandbox.write("new.rs", "1\n2\n");
+        std::fs::remove_file(sandbox.path("gone.rs")).unwrap();
+        sandbox.commit();
+        let new = repository.head_commit().unwrap().unwrap().tree;
+        let lines = repository.changed_lines(&old, &new).unwrap();
+        let cases = [
+            ("a.rs", 1, 1, false),
+            ("a.rs", 2, 2, true),
+            ("a.rs", 1, 9, true),
+            // Only a line was taken out here.
+            ("a.rs", 3, 5, false),
+            ("a.rs", 6, 6, true),
+            ("new.rs", 2, 2, true),
+            ("new.rs", 3, 3, false),
+            ("same.rs", 1, 1, false),
+            ("gone.rs", 1, 1, false),
+        ];
+        for (path, first, last, expected) in cases {
+            assert_eq!(lines.touch(path, first, last), expected, "{path}:{first}-{last}");
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! Notes on commits: lines of text beside the history, which git can push and fetch. It must not know
+//! what they say.
+
+use git2::{ErrorCode, Oid};
+
+use crate::git::error::GitError;
+use crate::git::program::GitProgram;
+use crate::git::repository::Repository;
+
+/// A ref below `refs/notes/` under which notes are kept.
+#[derive(Clone, Copy, Debug)]
+pub struct Notes<'r> {
+    repository: &'r Repository,
+    /// Its name below `refs/notes/`.
+    name: &'static str,
+}
+
+/// What has git go on where no user is configured.
+const NOBODY: [&str; 4] = ["-c", "user.name=xtask", "-c", "user.email=xtask@localhost"];
+
+/// How often notes are brought together with those of the remote before that is given up.
+const ATTEMPTS: usize = 5;
+
+impl<'r> Notes<'r> {
+    /// Those under this name.
+    pub fn new(repository: &'r Repository, name: &'static str) -> Self {
+        Self { repository, name }
+    }
+
+    fn reference(&self) -> String {
+        format!("refs/notes/{}", self.name)
+    }
+
+    /// What is noted on a commit; `None` if nothing is.
+    ///
+    /// # Errors
+    /// The notes are damaged.
+    pub fn get(&self, commit: &str) -> Result<Option<String>, GitError> {
+        let inner = self.repository.lock();
+        let oid = Oid::from_str(commit).map_err(GitError::object("find", &commit))?;
+        match inner.find_note(Some(&self.reference()), oid) {
+            Ok(note) => Ok(Some(String::from_utf8_lossy(note.message_bytes()).into_owned())),
+            Err(error) if error.code() == ErrorCode::NotFound => Ok(None),
+            Err(error) => Err(GitError::object("read the note on", &commit)(error)),
+        }
+    }
+
+    /// Notes this on a commit, in place of what was noted there.
+    ///
+    /// # Errors
+    /// The note can't be written, as when nobody is named as its author.
+    pub fn set(&self, commit: &str, text: &str) -> Result<(), GitError> {
+        let inner = self.repository.lock();
+        let oid = Oid::from_str(commit).map_err(GitError::object("find", &commit))?;
+        let author = inner.signature().or_else(|_| git2::Signature::now("xtask", "xtask@localhost"));
+        let author = author.map_err(GitError::object("sign the note on", &commit))?;
+        let name = self.reference();
+        let noted = inner.note(&author, &author, Some(&name), oid, text, true);
+        noted.map(|_| ()).map_err(GitError::object("note on", &commit))
+    }
+
+    /// Brings the notes of a remote together with those that are here: lines of both are kept.
+    ///
+    /// # Errors
+    /// The remote can't be reached.
+    pub fn fetch(&self, remote: &str) -> Result<(), GitError> {
+        let (own, theirs) = (self.reference(), format!("{}-of-remote", self.reference()));
+        let git = |words: &[&str]| self.program().run(self.repository.place(), words);
+        if git(&["ls-remote", remote, &own])?.is_empty() {
+            return Ok(());
+        }
+        git(&["fetch", "--quiet", "--no-write-fetch-head", remote, &format!("+{own}:{theirs}")])?;
+        let merge = ["notes", "--ref", self.name, "merge", "--quiet", "--strategy", "cat_sort_uniq", &theirs];
+        // Who joined the lines is of no interest, and git refuses to join them for nobody.
+        let words: Vec<&str> = NOBODY.iter().copied().chain(merge).collect();
+        git(&words)?;
+        git(&["update-ref", "-d", &theirs])?;
+        Ok(())
+    }
+
+    /// Brings the notes that are here to a remote, together with those that it has.
+    ///
+    /// # Errors
+    /// The remote can't be reached, or others push to it all the time.
+    pub fn push(&self, remote: &str) -> Result<(), GitError> {
+        let mut attempt = 0;
+        loop {
+            attempt += 1;
+            self.fetch(remote)?;
+            let own = self.reference();
+            let words = ["push", "--quiet", "--no-verify", remote, &format!("{own}:{own}")];
+            match self.program().run(self.repository.place(), &words) {
+                Err(_) if attempt < ATTEMPTS => {}
+                ended => return ended.map(|_| ()),
+            }
+        }
+    }
+
+    fn program(&self) -> &'r GitProgram {
+        self.repository.program()
+    }
+}

@@ -1,0 +1,254 @@
+//! The snapshot: path → mode and content id of a tree, be it a commit's, the index's or the working
+//! directory's. It must not know where it was taken from.
+
+pub(super) mod checked_out;
+mod commit;
+pub(super) mod tree_id;
+
+use std::io;
+use std::sync::Arc;
+
+use git2::{ObjectType, Oid};
+
+use crate::base::digest::{Digest, Fields};
+use crate::base::path::RepoPath;
+use crate::base::stat::Stat;
+use crate::reason::FileChange;
+
+/// What kind of entry a path is; the same that git tells apart.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, PartialOrd, Ord, Hash)]
+pub enum Mode {
+    /// A regular file.
+    File,
+    /// A file that may be executed.
+    Executable,
+    /// A symlink.
+    Symlink,
+    /// A submodule.
+    Submodule,
+}
+
+impl Mode {
+    /// As git writes it in a tree.
+    pub fn octal(self) -> u32 {
+        match self {
+            Self::File => 0o100_644,
+            Self::Executable => 0o100_755,
+            Self::Symlink => 0o120_000,
+            Self::Submodule => 0o160_000,
+        }
+    }
+}
+
+/// The id of the bytes that a reader of the path gets: git's blob id of them, without any clean
+/// filter. Of a symlink it is the id of its target, of a clean submodule its commit.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ContentId(pub [u8; 20]);
+
+impl ContentId {
+    /// Hashes bytes as git hashes the content of a blob.
+    pub(super) fn of_blob(bytes: &[u8]) -> io::Result<Self> {
+        Oid::hash_object(ObjectType::Blob, bytes).map_err(io::Error::other).and_then(Self::from_oid)
+    }
+
+    pub(super) fn from_oid(id: Oid) -> io::Result<Self> {
+        id.as_bytes().try_into().map(Self).map_err(io::Error::other)
+    }
+
+    /// Forty hexadecimal digits.
+    pub fn hex(&self) -> String {
+        self.0.iter().fold(String::with_capacity(40), |mut hex, byte| {
+            hex.extend(
+                [byte >> 4, byte & 15].map(|digit| char::from(b"0123456789abcdef"[usize::from(digit)])),
+            );
+            hex
+        })
+    }
+}
+
+impl std::fmt::Debug for ContentId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.hex()[..12])
+    }
+}
+
+/// One path of a snapshot.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Entry {
+    /// Where.
+    pub path: RepoPath,
+    /// What kind.
+    pub mode: Mode,
+    /// Which content.
+    pub id: ContentId,
+    /// The stat it had when its content was known, in a snapshot of the working directory.
+    pub stat: Option<Stat>,
+    /// Whether git tracks it; untracked and not ignored otherwise.
+    pub tracked: bool,
+    /// Whether a sparse checkout leaves it out of the working directory: its content is that of the
+    /// index.
+    pub absent: bool,
+}
+
+/// The entries of a tree, sorted by the bytes of their paths. A clone shares them.
+#[derive(Clone, Debug, Default)]
+pub struct Snapshot {
+    entries: Arc<Vec<Entry>>,
+}
+
+impl Snapshot {
+    /// A snapshot of these entries, in any order.
+    pub fn new(mut entries: Vec<Entry>) -> Self {
+        if !entries.is_sorted_by(|a, b| a.path < b.path) {
+            entries.sort_unstable_by(|a, b| a.path.cmp(&b.path));
+        }
+        Self { entries: Arc::new(entries) }
+    }
+
+    /// A snapshot of entries that are known to be sorted.
+    pub(crate) fn of_sorted(entries: Vec<Entry>) -> Self {
+        debug_assert!(entries.is_sorted_by(|a, b| a.path < b.path), "entries are sorted and unique");
+        Self { entries: Arc::new(entries) }
+    }
+
+    /// All entries, sorted by the bytes of their paths.
+    pub fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+
+    /// The entry of a path.
+    pub fn get(&self, path: &RepoPath) -> Option<&Entry> {
+        self.entries.binary_search_by(|entry| entry.path.cmp(path)).ok().map(|index| &self.entries[index])
+    }
+
+    /// The entry at `folder` itself, if it is one, or else all that lie below it.
+    pub fn within(&self, folder: &RepoPath) -> &[Entry] {
+        if folder.is_top() {
+            return &self.entries;
+        }
+        let start = self.entries.partition_point(|entry| entry.path < *folder);
+        if self.entries.get(start).is_some_and(|entry| entry.path == *folder) {
+            return &self.entries[start..=start];
+        }
+        let below = folder.child(b"");
+        let start = self.entries.partition_point(|entry| entry.path < below);
+        let len = self.entries[start..].partition_point(|entry| entry.path.is_within(folder));
+        &self.entries[start..start + len]
+    }
+
+    /// What `after` no longer has as it is here; what it has in addition is not looked at.
+    pub fn changes(&self, after: &Self) -> Vec<(RepoPath, FileChange)> {
+        let change = |entry: &Entry| match after.get(&entry.path) {
+            None => Some(FileChange::Removed),
+            Some(other) if other.id != entry.id => Some(FileChange::Changed),
+            Some(other) if other.mode != entry.mode => Some(FileChange::Mode),
+            Some(_) => None,
+        };
+        self.entries.iter().filter_map(|entry| Some((entry.path.clone(), change(entry)?))).collect()
+    }
+
+    /// The first entry in which `other` is not this, in words; `None` if they are equal.
+    pub fn difference(&self, other: &Self) -> Option<String> {
+        if digest(self.entries()) == digest(other.entries()) {
+            return None;
+        }
+        let changed = self.changes(other).into_iter().next().map(|(path, how)| format!("{path} {how}"));
+        let added = || other.entries().iter().find(|entry| self.get(&entry.path).is_none());
+        Some(changed.or_else(|| added().map(|entry| format!("{} added", entry.path))).unwrap_or_default())
+    }
+
+    /// This snapshot with the entries for which `is_replaced` is true, all of them within
+    /// `folders`, replaced by `entries`; and the paths that are no longer the same.
+    pub fn with_replaced(
+        &self,
+        is_replaced: impl Fn(&RepoPath) -> bool,
+        folders: &[RepoPath],
+        entries: Vec<Entry>,
+    ) -> (Self, Vec<RepoPath>) {
+        let old = folders.iter().flat_map(|folder| self.within(folder));
+        let old: Vec<&Entry> = old.filter(|entry| is_replaced(&entry.path)).collect();
+        let new = Self::new(entries);
+        let is_same = |a: &Entry, b: &Entry| a.id == b.id && a.mode == b.mode;
+        let gone = old.iter().copied().filter(|entry| new.get(&entry.path).is_none());
+        let other = |entry: &&Entry| !self.get(&entry.path).is_some_and(|was| is_same(was, entry));
+        let changed = gone.chain(new.entries.iter().filter(other)).map(|entry| entry.path.clone()).collect();
+        let replaced: std::collections::HashSet<&RepoPath> = old.iter().map(|entry| &entry.path).collect();
+        let kept = self.entries.iter().filter(|entry| !replaced.contains(&entry.path)).cloned();
+        (Self::new(kept.chain(new.entries.iter().cloned()).collect()), changed)
+    }
+}
+
+/// Entries that make one field of a digest.
+const ROWS: usize = 256;
+
+/// The digest of a list of entries: paths, modes and contents, in their order.
+pub fn digest<'a>(entries: impl IntoIterator<Item = &'a Entry>) -> Digest {
+    let mut fields = Fields::new("taskgate tree 1");
+    // Many rows make one field, as a digest of few long fields takes less time; each row is behind
+    // its own length.
+    let mut rows = Vec::with_capacity(ROWS * 100);
+    for (at, entry) in entries.into_iter().enumerate() {
+        if at % ROWS == 0 && at > 0 {
+            fields.add(&rows);
+            rows.clear();
+        }
+        let path = entry.path.bytes();
+        rows.extend_from_slice(&(path.len() as u64).to_le_bytes());
+        rows.extend_from_slice(path);
+        rows.extend_from_slice(&entry.mode.octal().to_le_bytes());
+        rows.extend_from_slice(&entry.id.0);
+    }
+    fields.add(&rows);
+    fields.digest()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn snapshot(paths: &[&str]) -> Snapshot {
+        Snapshot::new(
+            paths
+                .iter()
+                .map(|path| Entry {
+                    path: RepoPath::from_git(path.as_bytes()),
+                    mode: Mode::File,
+                    id: ContentId([0; 20]),
+                    stat: None,
+                    tracked: true,
+                    absent: false,
+                })
+                .collect(),
+        )
+    }
+
+    #[test]
+    fn within_finds_the_folder_and_nothing_beside_it() {
+        let snapshot = snapshot(&["a/x", "a.b", "a/y/z", "ab/c", "b"]);
+        let within = |folder: &str| -> Vec<String> {
+            let folder = RepoPath::from_git(folder.as_bytes());
+            snapshot.within(&folder).iter().map(|entry| entry.path.to_string()).collect()
+        };
+        assert_eq!(within("a"), ["a/x", "a/y/z"]);
+        assert_eq!(within("b"), ["b"]);
+        assert_eq!(within("c"), Vec::<String>::new());
+        assert_eq!(within("").len(), 5);
+    }
+
+    #[test]
+    fn the_digest_sees_mode_and_content_and_path() {
+        let base = snapshot(&["a", "b"]);
+        let mut seen = vec![digest(base.entries())];
+        for change in 0..3 {
+            let mut entries = base.entries().to_vec();
+            match change {
+                0 => entries[0].mode = Mode::Executable,
+                1 => entries[0].id = ContentId([1; 20]),
+                _ => entries[0].path = RepoPath::from_git(&b"c"[..]),
+            }
+            let digest = digest(&entries);
+            assert!(!seen.contains(&digest));
+            seen.push(digest);
+        }
+    }
+}
