@@ -92,7 +92,7 @@ fn input_digests(bencher: Bencher<'_, '_>, tasks: usize) {
         absent: false,
     };
     let snapshot = Snapshot::new(entries.map(entry).collect());
-    bencher.bench(|| InputDigests::of(&config, &graph, black_box(&snapshot)));
+    bencher.bench(|| InputDigests::new(&config, &graph, black_box(&snapshot)));
 }
 
 struct Nothing;

@@ -22,7 +22,7 @@ const LISTED: usize = 2;
 
 /// A tree and the tasks that it defines.
 #[derive(Clone, Copy, Debug)]
-pub struct Side<'a> {
+pub struct TreeSide<'a> {
     /// Its tasks.
     pub config: &'a Config,
     /// Its files.
@@ -35,12 +35,12 @@ pub struct Affected {
     /// Which.
     pub task: TaskId,
     /// Why.
-    pub why: Why,
+    pub reason: AffectedReason,
 }
 
 /// Why a task is affected.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Why {
+pub enum AffectedReason {
     /// The former tree has no such task.
     New,
     /// It differs in these.
@@ -64,7 +64,7 @@ pub enum Why {
     },
 }
 
-impl fmt::Display for Why {
+impl fmt::Display for AffectedReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::New => f.write_str("is new"),
@@ -81,7 +81,7 @@ impl fmt::Display for Why {
 
 /// The affected tasks of `graph`, which is made of the tasks of `now`, in its order. Without a
 /// `former` side all are new.
-pub fn affected(graph: &Graph, now: Side<'_>, former: Option<Side<'_>>) -> Vec<Affected> {
+pub fn affected(graph: &Graph, now: TreeSide<'_>, former: Option<TreeSide<'_>>) -> Vec<Affected> {
     let former = former.map(|side| {
         let all: Vec<TaskId> = side.config.ids().collect();
         (side, Graph::of(side.config, &all, Reach::WithNeeds))
@@ -89,35 +89,35 @@ pub fn affected(graph: &Graph, now: Side<'_>, former: Option<Side<'_>>) -> Vec<A
     let mut found: Vec<Affected> = Vec::new();
     for node in graph.nodes.iter().filter(|node| !now.config.task(node.task).is_aggregate()) {
         let own = match &former {
-            None => Some(Why::New),
-            Some((side, all)) => difference(&At { side: now, graph, node }, *side, all),
+            None => Some(AffectedReason::New),
+            Some((side, all)) => difference(&NodeAt { side: now, graph, node }, *side, all),
         };
         let needed = || {
             let affected = |id: &&NodeId| found.iter().any(|known| known.task == graph.node(**id).task);
             let id = node.sources.iter().find(affected)?;
-            Some(Why::Needs { task: now.config.task(graph.node(*id).task).name.clone() })
+            Some(AffectedReason::Needs { task: now.config.task(graph.node(*id).task).name.clone() })
         };
         if let Some(why) = own.or_else(needed) {
-            found.push(Affected { task: node.task, why });
+            found.push(Affected { task: node.task, reason: why });
         }
     }
     found
 }
 
 /// A task where it stands.
-struct At<'a> {
-    side: Side<'a>,
+struct NodeAt<'a> {
+    side: TreeSide<'a>,
     graph: &'a Graph,
     node: &'a Node,
 }
 
-impl<'a> At<'a> {
+impl<'a> NodeAt<'a> {
     fn task(&self) -> &'a Task {
         self.side.config.task(self.node.task)
     }
 
     fn inputs(&self) -> InputSet<'a> {
-        InputSet::of(self.side.config, self.graph, self.node)
+        InputSet::new(self.side.config, self.graph, self.node)
     }
 
     /// The fields of its key that the tree decides.
@@ -134,7 +134,7 @@ impl<'a> At<'a> {
         let probe = |tool: &String| {
             (tool.clone(), self.side.config.tools.get(tool).map_or("", |tool| &tool.probe).to_owned())
         };
-        Key::of(&Ingredients {
+        Key::new(&Ingredients {
             task,
             args: &[],
             inputs: self.inputs().digest(self.side.snapshot),
@@ -155,14 +155,14 @@ impl<'a> At<'a> {
 }
 
 /// In what a task is not as it was; `None` if it is.
-fn difference(now: &At<'_>, former: Side<'_>, all: &Graph) -> Option<Why> {
+fn difference(now: &NodeAt<'_>, former: TreeSide<'_>, all: &Graph) -> Option<AffectedReason> {
     let name = &now.task().name;
     let is_it = |node: &&Node| {
         let task = former.config.task(node.task);
         task.name == *name && !task.is_aggregate()
     };
-    let Some(node) = all.nodes.iter().find(is_it) else { return Some(Why::New) };
-    let then = At { side: former, graph: all, node };
+    let Some(node) = all.nodes.iter().find(is_it) else { return Some(AffectedReason::New) };
+    let then = NodeAt { side: former, graph: all, node };
     let (new, old) = (now.fields(), then.fields());
     if new == old {
         return tool(now, &then);
@@ -170,22 +170,22 @@ fn difference(now: &At<'_>, former: Side<'_>, all: &Graph) -> Option<Why> {
     let mut changes = now.explanation(&new).changes_since(&then.explanation(&old), &Mask::default());
     let more = changes.len().saturating_sub(LISTED);
     changes.truncate(LISTED);
-    Some(Why::Changed { changes, more })
+    Some(AffectedReason::Changed { changes, more })
 }
 
 /// A tool of a task, or of a service of it, that may be another one.
-fn tool(now: &At<'_>, then: &At<'_>) -> Option<Why> {
-    let Side { config, snapshot } = now.side;
+fn tool(now: &NodeAt<'_>, then: &NodeAt<'_>) -> Option<AffectedReason> {
+    let TreeSide { config, snapshot } = now.side;
     let of_services = now.task().uses.iter().flat_map(|id| &config.service(*id).task.tools);
     now.task().tools.iter().chain(of_services).find_map(|name| {
         let tool = config.tools.get(name)?;
-        let mut files = probe_files::of(tool, snapshot);
-        files.extend(probe_files::of(tool, then.side.snapshot));
+        let mut files = probe_files::probe_files(tool, snapshot);
+        files.extend(probe_files::probe_files(tool, then.side.snapshot));
         let content =
             |snapshot: &Snapshot, path: &RepoPath| snapshot.get(path).map(|entry| (entry.mode, entry.id));
         let file =
             files.into_iter().find(|path| content(snapshot, path) != content(then.side.snapshot, path))?;
-        Some(Why::Tool { tool: name.clone(), file })
+        Some(AffectedReason::Tool { tool: name.clone(), file })
     })
 }
 
@@ -224,11 +224,11 @@ mod tests {
         let former = former_config.as_ref().zip(former_tree.as_ref());
         let all: Vec<TaskId> = config.ids().collect();
         let graph = Graph::of(&config, &all, Reach::WithNeeds);
-        let now = Side { config: &config, snapshot: &tree };
-        let former = former.map(|(config, snapshot)| Side { config, snapshot });
+        let now = TreeSide { config: &config, snapshot: &tree };
+        let former = former.map(|(config, snapshot)| TreeSide { config, snapshot });
         let mut found: Vec<String> = affected(&graph, now, former)
             .iter()
-            .map(|affected| format!("{}: {}", config.task(affected.task).name, affected.why))
+            .map(|affected| format!("{}: {}", config.task(affected.task).name, affected.reason))
             .collect();
         found.sort();
         found

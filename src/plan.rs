@@ -29,7 +29,7 @@ const LISTED_CHANGES: usize = 3;
 
 /// All that a plan is made from.
 #[derive(Clone, Copy)]
-pub struct World<'a> {
+pub struct PlanInputs<'a> {
     /// The tasks.
     pub config: &'a Config,
     /// Those of them that matter here.
@@ -89,7 +89,7 @@ pub trait Knowledge: Sync {
     /// What the cache has under a key, and how the task's outputs on disk compare.
     fn look_up(&self, task: &Task, key: &Digest) -> Lookup<StoredResult>;
     /// What is on record about a task that is a miss with this key.
-    fn past(&self, task: &Task, key: &Digest) -> Past;
+    fn past(&self, task: &Task, key: &Digest) -> PastResults;
     /// The digest of the outputs that are on disk now, for a task that is not to be run.
     fn outputs_on_disk(&self, task: &Task) -> Option<Digest>;
 }
@@ -109,9 +109,9 @@ pub struct StoredResult {
 
 /// What is on record about a task.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Past {
+pub struct PastResults {
     /// What its last run came to.
-    pub last: Last,
+    pub last: LastRun,
     /// The explanations of its last entries, newest first; those of entries that are gone are not
     /// among them.
     pub entries: Vec<Explanation>,
@@ -119,7 +119,7 @@ pub struct Past {
 
 /// What the last run of a task came to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Last {
+pub enum LastRun {
     /// There is none on record.
     Never,
     /// It failed, with the key that is asked about.
@@ -163,7 +163,7 @@ impl StorePermit {
 
 impl Planned {
     /// Returns the miss that a hit becomes when its entry or its outputs turn out to be gone.
-    pub fn lost(&self, reason: Reason) -> Miss {
+    pub fn lost_hit(&self, reason: Reason) -> Miss {
         Miss { reason, permit: self.key.as_ref().map(|key| StorePermit(key.digest)) }
     }
 }
@@ -176,13 +176,13 @@ pub enum Decision {
     /// It is to be executed.
     Miss(Miss),
     /// Its key depends on an output that is not known yet.
-    Waits(Reason),
+    Pending(Reason),
     /// It is not to be run here.
     Skip(Reason),
     /// It can't be run.
     Fail(Reason),
     /// It runs nothing itself.
-    Gathers,
+    Aggregate,
     /// It is in the graph for its key alone.
     Context,
 }
@@ -191,9 +191,9 @@ impl Decision {
     /// Its reason, if it needs one.
     pub fn reason(&self) -> Option<&Reason> {
         match self {
-            Self::Hit(r) | Self::Waits(r) | Self::Skip(r) | Self::Fail(r) => Some(r),
+            Self::Hit(r) | Self::Pending(r) | Self::Skip(r) | Self::Fail(r) => Some(r),
             Self::Miss(miss) => Some(&miss.reason),
-            Self::Gathers | Self::Context => None,
+            Self::Aggregate | Self::Context => None,
         }
     }
 
@@ -202,10 +202,10 @@ impl Decision {
         match self {
             Self::Hit(_) => "hit",
             Self::Miss(_) => "miss",
-            Self::Waits(_) => "waits",
+            Self::Pending(_) => "waits",
             Self::Skip(_) => "skip",
             Self::Fail(_) => "fail",
-            Self::Gathers => "gathers",
+            Self::Aggregate => "gathers",
             Self::Context => "not run",
         }
     }
@@ -220,7 +220,7 @@ pub struct Plan {
 
 impl Plan {
     /// Decides all nodes, each level in parallel.
-    pub fn of(world: &World<'_>) -> Self {
+    pub fn new(world: &PlanInputs<'_>) -> Self {
         let mut nodes: Vec<Option<Planned>> = vec![None; world.graph.nodes.len()];
         for level in world.graph.levels() {
             let known = |id: NodeId| nodes[id.0].as_ref().and_then(|planned| planned.contribution);
@@ -241,7 +241,7 @@ impl Plan {
 
 /// Decides one node, given what is known of the nodes it needs.
 pub fn resolve(
-    world: &World<'_>,
+    world: &PlanInputs<'_>,
     id: NodeId,
     known: &(dyn Fn(NodeId) -> Option<Contribution> + Sync),
 ) -> Planned {
@@ -249,7 +249,7 @@ pub fn resolve(
     let task = world.config.task(node.task);
     let decided = |decision, key, contribution| Planned { key, decision, contribution };
     if task.is_aggregate() {
-        return decided(Decision::Gathers, None, None);
+        return decided(Decision::Aggregate, None, None);
     }
     if !task.runs_on(&world.platform.os) {
         let reason = Reason::WrongSystem { os: task.os.clone() };
@@ -282,13 +282,13 @@ pub fn resolve(
     let may_store = task.cache && world.policy != CachePolicy::Off;
     let permit = key.as_ref().filter(|_| may_store).map(|key| StorePermit(key.digest));
     let miss = |reason| Decision::Miss(Miss { reason, permit });
-    if let Some(reason) = always_runs(world.policy, task) {
+    if let Some(reason) = forced_miss(world.policy, task) {
         return decided(miss(reason), key, by_key);
     }
     let Some(key) = key else {
         let on =
             waits.map(|id| world.config.task(world.graph.node(*id).task).name.clone()).unwrap_or_default();
-        return decided(Decision::Waits(Reason::Waits { on }), None, None);
+        return decided(Decision::Pending(Reason::Waits { on }), None, None);
     };
     let (decision, contribution) = match world.knowledge.look_up(task, &key.digest) {
         Lookup::Hit(StoredResult { at, took, outputs, differs }) => {
@@ -297,19 +297,19 @@ pub fn resolve(
             (Decision::Hit(reason), by_key.or(Some(Contribution::Outputs(outputs))))
         }
         Lookup::Damaged(what) => (miss(Reason::Damaged { what }), by_key),
-        Lookup::Absent => (miss(absent(world, id, &key, snapshot)), by_key),
+        Lookup::Absent => (miss(miss_reason(world, id, &key, snapshot)), by_key),
     };
     decided(decision, Some(key), contribution)
 }
 
 /// What a task is apart from what those that it needs have made, which may be known on one machine
 /// and not yet on another: its key as if they contributed nothing.
-pub fn definition(world: &World<'_>, id: NodeId, snapshot: &Snapshot) -> Key {
+pub fn definition(world: &PlanInputs<'_>, id: NodeId, snapshot: &Snapshot) -> Key {
     key_of(world, id, snapshot, &|_| None)
 }
 
 /// Why a gate is not judged here, if all that it reads is written on other systems.
-fn reads_nothing(world: &World<'_>, id: NodeId) -> Option<Reason> {
+fn reads_nothing(world: &PlanInputs<'_>, id: NodeId) -> Option<Reason> {
     let node = world.graph.node(id);
     world.config.task(node.task).gate.as_ref()?;
     let sources = node.sources.iter().map(|source| world.config.task(world.graph.node(*source).task));
@@ -320,7 +320,7 @@ fn reads_nothing(world: &World<'_>, id: NodeId) -> Option<Reason> {
     is_elsewhere.then(|| Reason::ReadsNothing { tasks: tasks(), os: os.clone() })
 }
 
-fn always_runs(policy: CachePolicy, task: &Task) -> Option<Reason> {
+fn forced_miss(policy: CachePolicy, task: &Task) -> Option<Reason> {
     match policy {
         CachePolicy::Off => Some(Reason::CacheOff),
         _ if !task.cache => Some(Reason::Uncached),
@@ -329,7 +329,7 @@ fn always_runs(policy: CachePolicy, task: &Task) -> Option<Reason> {
     }
 }
 
-fn failed_probe(world: &World<'_>, task: &Task) -> Option<Reason> {
+fn failed_probe(world: &PlanInputs<'_>, task: &Task) -> Option<Reason> {
     task.tools.iter().find_map(|tool| match world.probes.get(tool) {
         Some(Err(what)) => Some(Reason::ProbeFailed { tool: tool.clone(), what: world.mask.text(what) }),
         _ => None,
@@ -337,16 +337,16 @@ fn failed_probe(world: &World<'_>, task: &Task) -> Option<Reason> {
 }
 
 /// Why there is no entry: what differs from the nearest one.
-fn absent(world: &World<'_>, id: NodeId, key: &Key, snapshot: &Snapshot) -> Reason {
+fn miss_reason(world: &PlanInputs<'_>, id: NodeId, key: &Key, snapshot: &Snapshot) -> Reason {
     let node = world.graph.node(id);
     let past = world.knowledge.past(world.config.task(node.task), &key.digest);
     match past.last {
-        Last::Never => return Reason::FirstRun,
-        Last::FailedWithThisKey => return Reason::FailedBefore,
-        Last::NeverPassed => return Reason::NeverPassed,
-        Last::Other => {}
+        LastRun::Never => return Reason::FirstRun,
+        LastRun::FailedWithThisKey => return Reason::FailedBefore,
+        LastRun::NeverPassed => return Reason::NeverPassed,
+        LastRun::Other => {}
     }
-    let inputs = InputSet::of(world.config, world.graph, node);
+    let inputs = InputSet::new(world.config, world.graph, node);
     let now = Explanation::new(&key.fields, inputs.select(snapshot), world.mask);
     match past.nearest(&now, world.mask) {
         Some(mut changes) if !changes.is_empty() => {
@@ -358,7 +358,7 @@ fn absent(world: &World<'_>, id: NodeId, key: &Key, snapshot: &Snapshot) -> Reas
     }
 }
 
-impl Past {
+impl PastResults {
     /// What differs from the nearest entry: from the one with the fewest differences.
     pub fn nearest(&self, now: &Explanation, mask: &Mask) -> Option<Vec<Change>> {
         self.entries.iter().map(|entry| now.changes_since(entry, mask)).min_by_key(Vec::len)
@@ -367,7 +367,7 @@ impl Past {
 
 /// The key of a node all of whose needs are known.
 fn key_of(
-    world: &World<'_>,
+    world: &PlanInputs<'_>,
     id: NodeId,
     snapshot: &Snapshot,
     known: &(dyn Fn(NodeId) -> Option<Contribution> + Sync),
@@ -383,10 +383,10 @@ fn key_of(
         (tool.clone(), output.unwrap_or_default())
     });
     let services: Vec<&Service> = task.uses.iter().map(|id| world.config.service(*id)).collect();
-    Key::of(&Ingredients {
+    Key::new(&Ingredients {
         task,
         args: world.args.filter(|(receiver, _)| *receiver == node.task).map_or(&[], |(_, args)| args),
-        inputs: world.digests.get(&InputSet::of(world.config, world.graph, node), snapshot),
+        inputs: world.digests.get(&InputSet::new(world.config, world.graph, node), snapshot),
         variables: variables(task, &services, world.env),
         secrets: secrets(task, &services, world.env),
         tools: tools.collect(),
@@ -417,7 +417,7 @@ fn variables(task: &Task, services: &[&Service], env: &Env) -> Vec<(String, Opti
 }
 
 /// All variables that a task is passed from outside its definition, for who compares it with itself.
-pub fn surroundings(task: &Task, env: &Env) -> Vec<(String, Option<String>)> {
+pub fn passed_variables(task: &Task, env: &Env) -> Vec<(String, Option<String>)> {
     let mut all = variables(task, &[], env);
     all.extend(secrets(task, &[], env));
     all
@@ -463,11 +463,11 @@ pub struct InputDigests<'a>(HashMap<InputSet<'a>, Digest>);
 
 impl<'a> InputDigests<'a> {
     /// Of all nodes that have a key.
-    pub fn of(config: &'a Config, graph: &Graph, snapshot: &Snapshot) -> Self {
+    pub fn new(config: &'a Config, graph: &Graph, snapshot: &Snapshot) -> Self {
         let mut sets: Vec<InputSet<'a>> = Vec::new();
         let mut seen = std::collections::HashSet::new();
         for node in &graph.nodes {
-            let set = InputSet::of(config, graph, node);
+            let set = InputSet::new(config, graph, node);
             if !config.task(node.task).is_aggregate() && seen.insert(set.clone()) {
                 sets.push(set);
             }

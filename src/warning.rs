@@ -16,9 +16,9 @@ pub struct Warning {
     /// Its path in the tree.
     pub path: String,
     /// Line; the first is 1.
-    pub line: u32,
+    pub line: usize,
     /// Column in characters; the first is 1.
-    pub column: u32,
+    pub column: usize,
     /// The declaration as it is written, such as `"!docs/**"` or `@rust`.
     pub declared: String,
     /// What is wrong with it.

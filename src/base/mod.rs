@@ -3,6 +3,7 @@
 
 pub mod ci;
 pub mod clock;
+pub mod cycle;
 pub mod digest;
 pub mod env;
 pub mod file;

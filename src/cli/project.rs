@@ -11,7 +11,7 @@ use crate::base::env::Env;
 use crate::base::file;
 use crate::base::path::RepoPath;
 use crate::cli::failure::Failure;
-use crate::config::include::{self, FILE, Library, Listed, LoadError};
+use crate::config::load::{self, FILE, Library, Listed, LoadError};
 use crate::config::model::Config;
 use crate::engine::location::{RunLocation, Tree};
 use crate::engine::report::baseline::TreeOrigin;
@@ -54,7 +54,7 @@ impl Project {
         let no_config = || Failure::NoConfig { folder: searched_folders(dir, &root) };
         let base = base.ok_or_else(no_config)?;
         let files = WorkTreeFiles { root: &root, repository: repository.as_ref() };
-        let loaded = include::load(&files, &base.child(FILE.as_bytes())).map_err(|error| match error {
+        let loaded = load::load(&files, &base.child(FILE.as_bytes())).map_err(|error| match error {
             LoadError::Wrong(diagnostics) => Failure::Config(diagnostics),
             LoadError::Tree(error) => error,
         })?;

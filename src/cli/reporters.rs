@@ -12,7 +12,7 @@ use crate::base::clock::Clock;
 use crate::cli::ci::service::{CiChoice, CiOutput, make_report_folder};
 use crate::cli::failure::Failure;
 use crate::cli::session::Session;
-use crate::engine::run::emitter::{Emitter, Unwritten, unwritten};
+use crate::engine::run::emitter::{Emitter, WriteWarning, write_warning};
 use crate::event::{Event, Level, What};
 use crate::gate::context::GateObserver;
 use crate::history::runs::Runs;
@@ -64,7 +64,7 @@ pub struct ReporterOptions {
 #[derive(Clone, Default)]
 pub struct SharedReporters {
     reporters: Arc<Mutex<Reporters>>,
-    unwritten: Arc<Unwritten>,
+    unwritten: Arc<WriteWarning>,
 }
 
 /// What errors call the record of a run.
@@ -105,14 +105,14 @@ impl ReporterOptions {
         if let Some(path) = &self.trace {
             reporters.add(Box::new(Trace::new(prepare_report_path(session, path)?)), "the trace");
         }
-        let trouble = Unwritten::default();
+        let trouble = WriteWarning::default();
         if let Some(state) = state {
             let runs = Runs::new(state);
             runs.prune();
             match runs.create(run) {
                 Ok(file) => reporters.add(Box::new(Record::new(file)), RECORD),
                 // A run that can't be looked at later is still a run.
-                Err(error) => trouble.hold(unwritten(&error)),
+                Err(error) => trouble.hold(write_warning(&error)),
             }
         }
         Ok(SharedReporters { reporters: Arc::new(Mutex::new(reporters)), unwritten: Arc::new(trouble) })

@@ -21,9 +21,9 @@ pub struct Diagnostic {
     /// Other places that have part in it.
     pub others: Vec<Labelled>,
     /// Of an unknown key: the known one that it was probably meant to be.
-    pub(super) meant: Option<&'static str>,
+    pub(crate) meant: Option<&'static str>,
     /// Keys whose absence may be what is wrong. It is not reported if one of them is misspelt.
-    pub(super) lacks: &'static [&'static str],
+    pub(crate) lacks: &'static [&'static str],
 }
 
 /// A place with a few words.
@@ -36,7 +36,7 @@ pub struct Labelled {
 }
 
 impl Diagnostic {
-    pub(super) fn new(span: Range<usize>, message: impl Into<String>) -> Self {
+    pub(crate) fn new(span: Range<usize>, message: impl Into<String>) -> Self {
         Self {
             message: message.into(),
             span,
@@ -48,18 +48,18 @@ impl Diagnostic {
         }
     }
 
-    pub(super) fn label(mut self, label: impl Into<String>) -> Self {
+    pub(crate) fn label(mut self, label: impl Into<String>) -> Self {
         self.label = label.into();
         self
     }
 
-    pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
     }
 
     /// Adds another place, unless there are many already.
-    pub(super) fn other(mut self, span: Range<usize>, label: impl Into<String>) -> Self {
+    pub(crate) fn other(mut self, span: Range<usize>, label: impl Into<String>) -> Self {
         if self.others.len() < MOST_PLACES {
             self.others.push(Labelled { span, label: label.into() });
         }
@@ -67,7 +67,7 @@ impl Diagnostic {
     }
 
     /// Says that it follows from a misspelt key if one of these is.
-    pub(super) fn lacks(mut self, keys: &'static [&'static str]) -> Self {
+    pub(crate) fn lacks(mut self, keys: &'static [&'static str]) -> Self {
         self.lacks = keys;
         self
     }
@@ -81,7 +81,7 @@ const MOST_DRAWN: usize = 50;
 const MOST_CHARACTERS: (usize, usize) = (600, 200);
 
 /// Takes out what follows from misspelt keys: whoever corrects these may find nothing else wrong.
-pub(super) fn drop_consequences(findings: &mut [Findings]) {
+pub(crate) fn drop_consequences(findings: &mut [Findings]) {
     let meant: Vec<&str> =
         findings.iter().flat_map(|file| &file.0).filter_map(|diagnostic| diagnostic.meant).collect();
     for file in findings {
@@ -90,7 +90,7 @@ pub(super) fn drop_consequences(findings: &mut [Findings]) {
 }
 
 /// Names in a row, such as those of a circle; the middle of a long row is left out.
-pub(super) fn row(names: &[String]) -> String {
+pub(crate) fn row(names: &[String]) -> String {
     const FIRST: usize = 8;
     const LAST: usize = 2;
     if names.len() <= FIRST + LAST + 1 {
@@ -111,34 +111,34 @@ fn cut(text: &str, most: usize) -> std::borrow::Cow<'_, str> {
 
 /// The diagnostics found so far.
 #[derive(Debug, Default)]
-pub(super) struct Findings(pub(super) Vec<Diagnostic>);
+pub(crate) struct Findings(pub(super) Vec<Diagnostic>);
 
 impl Findings {
-    pub(super) fn add(&mut self, diagnostic: Diagnostic) {
+    pub(crate) fn add(&mut self, diagnostic: Diagnostic) {
         self.0.push(diagnostic);
     }
 }
 
 /// Where the lines of a text start.
 #[derive(Debug)]
-pub(super) struct Lines<'s> {
+pub(crate) struct Lines<'s> {
     text: &'s str,
     starts: Vec<usize>,
 }
 
 impl<'s> Lines<'s> {
-    pub(super) fn of(text: &'s str) -> Self {
+    pub(crate) fn of(text: &'s str) -> Self {
         let behind = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at + 1);
         Self { text, starts: std::iter::once(0).chain(behind).collect() }
     }
 
     /// The number of the line that holds the byte `at`; the first is 0.
-    pub(super) fn line(&self, at: usize) -> usize {
+    pub(crate) fn line(&self, at: usize) -> usize {
         self.starts.partition_point(|start| *start <= at).saturating_sub(1)
     }
 
     /// Line and column of the byte `at`, both counted from 1.
-    pub(super) fn place(&self, at: usize) -> (usize, usize) {
+    pub(crate) fn place(&self, at: usize) -> (usize, usize) {
         let line = self.line(at);
         let column = self.text.get(self.starts[line]..at).map_or(0, |front| front.chars().count());
         (line + 1, column + 1)
@@ -179,7 +179,7 @@ pub struct Record {
 }
 
 impl Diagnostics {
-    pub(super) fn new(files: Vec<Flawed>) -> Self {
+    pub(crate) fn new(files: Vec<Flawed>) -> Self {
         Self(files)
     }
 
@@ -202,7 +202,7 @@ impl Diagnostics {
 
 impl Flawed {
     /// Sorts the findings by place; a place that is wrong twice in the same way counts once.
-    pub(super) fn new(file: &str, text: &str, findings: Findings) -> Self {
+    pub(crate) fn new(file: &str, text: &str, findings: Findings) -> Self {
         let mut list = findings.0;
         list.sort_by_key(|diagnostic| diagnostic.span.start);
         list.dedup();

@@ -8,13 +8,13 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::diagnostic::Lines;
-use super::dotenv::Hidden;
-use super::naming::{self, Called, Names};
-use super::stage::Stage;
 use crate::base::env::Env;
 use crate::base::path::RepoPath;
 use crate::base::pattern::Patterns;
+use crate::config::diagnostic::Lines;
+use crate::config::load::dotenv::Hidden;
+use crate::config::naming::{self, Called, Names};
+use crate::config::stage::Stage;
 use crate::quality::rules::Rules;
 use ci_reports::Kind;
 

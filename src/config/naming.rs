@@ -8,32 +8,32 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 
 /// Puts a name of a project in front of a name within it.
-pub(super) fn joined(project: &str, name: &str) -> String {
+pub(crate) fn joined(project: &str, name: &str) -> String {
     if project.is_empty() { name.to_owned() } else { format!("{project}:{name}") }
 }
 
 /// A name within its project.
-pub(super) fn own<'n>(name: &'n str, project: &str) -> &'n str {
+pub(crate) fn own<'n>(name: &'n str, project: &str) -> &'n str {
     name.strip_prefix(project).and_then(|rest| rest.strip_prefix(':')).unwrap_or(name)
 }
 
 /// All that a task is called by.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Called<'n> {
+pub(crate) struct Called<'n> {
     /// Its name within its project.
-    pub(super) own: &'n str,
+    pub(crate) own: &'n str,
     /// The project; empty for the outermost.
-    pub(super) project: &'n str,
+    pub(crate) project: &'n str,
     /// Its label.
-    pub(super) group: Option<&'n str>,
+    pub(crate) group: Option<&'n str>,
     /// The name within its project of the task that it was made of, if a matrix made it.
-    pub(super) variant_of: Option<&'n str>,
+    pub(crate) variant_of: Option<&'n str>,
 }
 
 /// Which tasks each name stands for, with all projects in front. Where there is one project, it holds
 /// no name of its own.
 #[derive(Debug, Default)]
-pub(super) struct Names<'n> {
+pub(crate) struct Names<'n> {
     called: Vec<Called<'n>>,
     tasks: HashMap<Cow<'n, str>, usize>,
     /// Groups, and tasks of which a matrix made several.
@@ -51,7 +51,7 @@ impl Called<'_> {
     }
 
     /// Whether `asked`, seen from the outermost project, stands for it.
-    pub(super) fn answers_to(&self, asked: &str) -> bool {
+    pub(crate) fn answers_to(&self, asked: &str) -> bool {
         if let Some((project, name)) = in_each(asked) {
             return self.lies_in(project) && self.bears(name);
         }
@@ -67,7 +67,7 @@ fn in_each(asked: &str) -> Option<(&str, &str)> {
 }
 
 /// The project and those that it lies in, the innermost first and the outermost, `""`, last.
-pub(super) fn scopes(project: &str) -> impl Iterator<Item = &str> {
+pub(crate) fn scopes(project: &str) -> impl Iterator<Item = &str> {
     std::iter::successors(Some(project), |scope| {
         (!scope.is_empty()).then(|| scope.rsplit_once(':').map_or("", |(outer, _)| outer))
     })
@@ -75,7 +75,7 @@ pub(super) fn scopes(project: &str) -> impl Iterator<Item = &str> {
 
 impl<'n> Names<'n> {
     /// Of these tasks, each known by its place.
-    pub(super) fn of(tasks: impl Iterator<Item = Called<'n>>) -> Self {
+    pub(crate) fn of(tasks: impl Iterator<Item = Called<'n>>) -> Self {
         let mut names = Self { called: tasks.collect(), ..Self::default() };
         for (task, called) in names.called.iter().enumerate() {
             names.tasks.insert(within(called.project, called.own), task);
@@ -96,7 +96,7 @@ impl<'n> Names<'n> {
 
     /// The tasks that `name` stands for in a file of `project`, sorted: as seen from the project, or
     /// else from the nearest one around it that knows the name.
-    pub(super) fn meant(&self, name: &str, project: &str) -> Vec<usize> {
+    pub(crate) fn meant(&self, name: &str, project: &str) -> Vec<usize> {
         let known = scopes(project).map(|scope| self.known(&joined(scope, name)));
         known.into_iter().find(|found| !found.is_empty()).unwrap_or_default()
     }
@@ -115,7 +115,7 @@ impl<'n> Names<'n> {
     }
 
     /// The names that a person may have meant, in the order of the files and those of tasks first.
-    pub(super) fn listed(&self) -> Vec<String> {
+    pub(crate) fn listed(&self) -> Vec<String> {
         let tasks = self.called.iter().map(|called| joined(called.project, called.own));
         let others = self.called.iter().flat_map(|called| {
             let origin = called.variant_of.map(|origin| joined(called.project, origin));

@@ -5,11 +5,12 @@ use std::collections::BTreeSet;
 
 use unicode_normalization::UnicodeNormalization as _;
 
-use super::{Check, first};
 use crate::base::name;
 use crate::base::path::RepoPath;
 use crate::base::pattern::{Item, Origin, Pattern};
-use crate::config::model::SourceFile;
+use crate::config::model::{Config, SourceFile};
+use crate::effect::Tree;
+use crate::effect::matching::{first, shapes};
 use crate::git::snapshot::{Mode, Snapshot};
 use crate::warning::NoFile;
 
@@ -35,7 +36,15 @@ pub(super) fn quoted(text: &str) -> String {
     quoted
 }
 
-impl Check<'_> {
+/// Finds reasons on one tree.
+#[derive(Clone, Copy)]
+pub(super) struct Advisor<'a> {
+    pub(super) config: &'a Config,
+    pub(super) snapshot: &'a Snapshot,
+    pub(super) tree: &'a dyn Tree,
+}
+
+impl Advisor<'_> {
     /// The likely reason for which `pattern` of `item` matches no file, and what to do about it.
     pub(super) fn advice(&self, file: usize, item: &Item, pattern: &Pattern) -> (NoFile, Option<String>) {
         let file = &self.config.files[file];
@@ -174,7 +183,7 @@ impl Check<'_> {
 
     /// The first task that may write what a pattern matches.
     fn writer(&self, pattern: &Pattern) -> Option<String> {
-        let wanted = super::shapes(pattern);
+        let wanted = shapes(pattern);
         let writes = |task: &&crate::config::model::Task| {
             let outputs = crate::base::pattern_overlap::Shapes::of(&task.outputs);
             !task.outputs.is_empty() && wanted.overlap(&outputs).is_some()

@@ -4,7 +4,6 @@ use std::collections::{HashMap, HashSet};
 
 use crate::base::pattern::{Patterns, What};
 use crate::config::model::{Config, SourceFile, Task};
-use crate::effect::number;
 use crate::warning::{Problem, Warning};
 
 /// The sets, tools and services that no task uses, by file and line; none of a part of a config.
@@ -38,8 +37,8 @@ pub fn unused(config: &Config) -> Vec<Warning> {
         warnings.push(Warning {
             file: place.file.clone(),
             path: config.files[file].path.to_string(),
-            line: number(place.line),
-            column: number(place.column),
+            line: place.line,
+            column: place.column,
             declared: format!("`{}`", service.task.name),
             problem: Problem::Unused { what: "service".to_owned() },
             hint: Some("name it in the `services` of a task, or take it out".to_owned()),
@@ -75,8 +74,8 @@ fn warning(file: &SourceFile, at: usize, declared: String, what: &str) -> Warnin
     Warning {
         file: place.file,
         path: file.path.to_string(),
-        line: number(place.line),
-        column: number(place.column),
+        line: place.line,
+        column: place.column,
         declared,
         problem: Problem::Unused { what: what.to_owned() },
         hint: Some(hint.to_owned()),

@@ -1,45 +1,33 @@
 //! What all workers of a run share. It must not decide anything.
 
-use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use crate::base::digest::Digest;
-use crate::cache::Cache;
-use crate::config::model::{ServiceId, TaskId};
-use crate::engine::location::RunLocation;
+use crate::config::model::{ServiceId, Task, TaskId};
+use crate::engine::location::{RunLocation, Store};
 use crate::engine::report::store::ReportStore;
+use crate::engine::run::Run;
 use crate::engine::run::emitter::Emitter;
 use crate::engine::run::options::RunOptions;
 use crate::engine::run::state::{NodeResult, NodeStates, RunRecords, RunTree, ToldOnce};
 use crate::engine::sandbox::Sandboxes;
 use crate::engine::services::identity::Identities;
-use crate::engine::services::{Services, Setting};
-use crate::engine::task::command::Programs;
+use crate::engine::services::{ServiceEnv, Services};
+use crate::engine::task::command::ProgramCache;
 use crate::engine::task::secrets::Secrets;
-use crate::engine::watch::{Standing, Watching};
+use crate::engine::watch::{Invalidation, WatchSession};
 use crate::event::{Level, What};
-use crate::git::{PoolFinder, WorkTreeReader};
+use crate::git::PoolFinder;
 use crate::graph::NodeId;
 use crate::history::tasks::History;
-use crate::plan::{Plan, World};
+use crate::plan::{Plan, PlanInputs};
 use crate::process::guard::Guard;
 use crate::process::stop::Stop;
-
-/// What a run in a repository has.
-#[derive(Clone, Copy)]
-pub struct Store<'a> {
-    /// The state directory.
-    pub state: &'a Path,
-    /// The cache.
-    pub cache: &'a Cache,
-    /// The work tree, to be looked at again.
-    pub tree: &'a WorkTreeReader,
-}
 
 /// All that workers share.
 pub struct Context<'a> {
     /// What the plan was made from.
-    pub world: World<'a>,
+    pub inputs: PlanInputs<'a>,
     /// The plan.
     pub plan: &'a Plan,
     /// Where the run takes place.
@@ -53,7 +41,7 @@ pub struct Context<'a> {
     /// Hides secrets, and finds them in what is to be stored.
     pub secrets: &'a Secrets,
     /// The programs that were found before.
-    pub programs: Programs,
+    pub programs: ProgramCache,
     /// Where tasks run that see only what they declare; `None` outside a repository.
     pub sandboxes: Option<Sandboxes<'a>>,
     /// The services that are up.
@@ -61,7 +49,7 @@ pub struct Context<'a> {
     /// What the reports of finished tasks say, for those who will ask.
     pub report_store: ReportStore,
     /// What rounds share, if this run is one of several.
-    pub watching: Option<&'a Watching>,
+    pub watching: Option<&'a WatchSession>,
     /// Ends what runs.
     pub stop: Stop,
     /// Ends `finally` commands, when even they are to end.
@@ -76,29 +64,21 @@ pub struct Context<'a> {
     pub told: ToldOnce,
     guard: OnceLock<Option<Arc<Guard>>>,
     expected: OnceLock<Vec<Option<u64>>>,
-    standing: Mutex<Standing>,
+    invalidation: Mutex<Invalidation>,
 }
 
 impl<'a> Context<'a> {
-    /// Of a run that has not started.
-    pub fn new(
-        world: World<'a>,
-        plan: &'a Plan,
-        location: RunLocation<'a>,
-        store: Option<Store<'a>>,
-        options: &'a RunOptions<'a>,
-        emitter: &'a Emitter,
-        services: &'a Services,
-        secrets: &'a Secrets,
-    ) -> Self {
+    /// Returns the context of a run that has not started.
+    pub fn new(run: &'a Run<'a>, emitter: &'a Emitter) -> Self {
+        let Run { inputs: world, plan, location, store, options, services, secrets, .. } = *run;
         Self {
-            world,
+            inputs: world,
             plan,
             location,
             options,
             emitter,
             secrets,
-            programs: Programs::default(),
+            programs: ProgramCache::default(),
             sandboxes: store.map(|store| {
                 let root = world.config.worktree.root.as_deref();
                 Sandboxes::new(PoolFinder { state: store.state, env: world.env, root }, &options.run_id)
@@ -107,7 +87,7 @@ impl<'a> Context<'a> {
             services,
             report_store: ReportStore::new(world.config, world.graph),
             watching: options.watching,
-            standing: Mutex::default(),
+            invalidation: Mutex::default(),
             stop: Stop::new(),
             stop_finally: Stop::new(),
             guard: OnceLock::new(),
@@ -119,14 +99,19 @@ impl<'a> Context<'a> {
         }
     }
 
-    /// The name of a node's task.
+    /// Returns a node's task.
+    pub fn task(&self, id: NodeId) -> &'a Task {
+        self.inputs.config.task(self.inputs.graph.node(id).task)
+    }
+
+    /// Returns the name of a node's task.
     pub fn name(&self, id: NodeId) -> &'a str {
-        &self.world.config.task(self.world.graph.node(id).task).name
+        &self.task(id).name
     }
 
     /// Starts the guard, once: from then on nothing outlives this process.
     pub fn guard(&self) -> Option<Arc<Guard>> {
-        let start = || match Guard::start(self.world.env.program(), &self.options.run_id, self.location.hold)
+        let start = || match Guard::start(self.inputs.env.program(), &self.options.run_id, self.location.hold)
         {
             Ok(guard) => Some(Arc::new(guard)),
             Err(error) => {
@@ -139,10 +124,10 @@ impl<'a> Context<'a> {
     }
 
     /// What services are started with.
-    pub fn setting(&self) -> Setting<'_> {
-        Setting {
-            config: self.world.config,
-            env: self.world.env,
+    pub fn setting(&self) -> ServiceEnv<'_> {
+        ServiceEnv {
+            config: self.inputs.config,
+            env: self.inputs.env,
             root: self.location.root.to_owned(),
             emitter: self.emitter,
             mask: Arc::clone(&self.secrets.mask),
@@ -157,13 +142,13 @@ impl<'a> Context<'a> {
     /// used again. Other runs start each service anew.
     fn service_identity(&self, id: ServiceId) -> Option<Digest> {
         self.watching?;
-        let graph = self.world.graph;
+        let graph = self.inputs.graph;
         let contribution = |task: TaskId| {
             let node = graph.ids().find(|node| graph.node(*node).task == task)?;
             self.nodes.contribution(node)
         };
         let snapshot = self.tree.snapshot();
-        let (config, env) = (self.world.config, self.world.env);
+        let (config, env) = (self.inputs.config, self.inputs.env);
         let identities =
             Identities { config, env, snapshot: snapshot.as_deref(), contribution: &contribution };
         Some(identities.identity(id))
@@ -171,7 +156,7 @@ impl<'a> Context<'a> {
 
     /// Takes from the history how long each task is expected to take.
     pub fn set_expected(&self, history: &History) {
-        let expected = self.world.graph.ids().map(|id| history.expected(self.name(id))).collect();
+        let expected = self.inputs.graph.ids().map(|id| history.expected(self.name(id))).collect();
         // Set once, before any worker starts.
         let _ = self.expected.set(expected);
     }
@@ -197,12 +182,12 @@ impl<'a> Context<'a> {
     pub fn finish(&self, id: NodeId, result: NodeResult) {
         self.nodes.finish(id, result);
         if self.watching.is_some() {
-            self.standing().finish(id);
+            self.invalidation().finish(id);
         }
     }
 
     /// Returns which nodes are out of date.
-    pub fn standing(&self) -> MutexGuard<'_, Standing> {
-        self.standing.lock().unwrap_or_else(PoisonError::into_inner)
+    pub fn invalidation(&self) -> MutexGuard<'_, Invalidation> {
+        self.invalidation.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

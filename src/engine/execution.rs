@@ -10,13 +10,13 @@ use crate::engine::context::Context;
 use crate::engine::report::reader::{self, ReportReader, TaskReports};
 use crate::engine::report::stale::StaleReports;
 use crate::engine::sandbox::SandboxError;
-use crate::engine::sandbox::workdir::{self, Workplace};
-use crate::engine::services::ports::Ports;
-use crate::engine::services::{Failure, Setting};
-use crate::engine::task::command::{self, Kit, Times};
+use crate::engine::sandbox::workdir::{self, Workdir};
+use crate::engine::services::service_ports::ServicePorts;
+use crate::engine::services::{ServiceEnv, ServiceFailure};
+use crate::engine::task::command::{self, CommandContext, TimeLimits};
 use crate::engine::task::rust_task;
 use crate::engine::task::task_env;
-use crate::engine::work_tree_access::Ruling;
+use crate::engine::work_tree_access::AccessVerdict;
 use crate::engine::work_tree_access::attempts::GatedAttempts;
 use crate::event::{Ended, Log, Reported, What};
 use crate::graph::NodeId;
@@ -60,7 +60,7 @@ pub struct Execution {
 
 impl Execution {
     /// One that has just begun.
-    pub fn begun(started: u64) -> Self {
+    pub fn new(started: u64) -> Self {
         Self {
             started,
             took: 0,
@@ -77,7 +77,7 @@ impl Execution {
     }
 
     /// What the cache keeps of it as its log; of a gate, its evidence.
-    pub fn kept_log(&self) -> Cow<'_, str> {
+    pub fn stored_log(&self) -> Cow<'_, str> {
         match &self.evidence {
             // Evidence is of text and numbers, so it can always be written as JSON.
             Some(evidence) => serde_json::to_string(evidence).unwrap_or_default().into(),
@@ -88,8 +88,8 @@ impl Execution {
 
 /// Executes the task of a node, with all its attempts, and then its `finally`.
 pub fn execute(context: &Context<'_>, id: NodeId, reason: &Reason) -> Execution {
-    let task = context.world.config.task(context.world.graph.node(id).task);
-    let mut execution = Execution::begun(context.emitter.millis());
+    let task = context.task(id);
+    let mut execution = Execution::new(context.emitter.millis());
     let mut stale_reports = StaleReports::new(context, task);
     let mut gated = context.location.access.map(|access| GatedAttempts::new(context, id, access));
     let mut is_repeated = false;
@@ -106,7 +106,7 @@ pub fn execute(context: &Context<'_>, id: NodeId, reason: &Reason) -> Execution 
         let attempt = execution.attempts;
         let workplace = match left_out(context, task) {
             Some(folder) => Err(SandboxError::LeftOut(folder)),
-            None => Workplace::of(context, id),
+            None => Workdir::create(context, id),
         };
         if let Ok(workplace) = &workplace {
             stale_reports.prepare(workplace.root());
@@ -123,16 +123,16 @@ pub fn execute(context: &Context<'_>, id: NodeId, reason: &Reason) -> Execution 
             Err(error) => (Ended::NotStarted { why: error.to_string() }, Log::default()),
         };
         if context.watching.is_some() {
-            context.standing().end(id);
+            context.invalidation().end(id);
         }
         if let (Some(gated), Ok(workplace)) = (&mut gated, &workplace) {
-            let ruling = gated.rule(workplace.root(), &ended);
-            is_repeated = matches!(ruling, Ruling::Again(_));
+            let ruling = gated.evaluate(workplace.root(), &ended);
+            is_repeated = matches!(ruling, AccessVerdict::Again(_));
             if is_repeated {
                 stale_reports.record_written(workplace.root());
                 continue;
             }
-            if let Ruling::Opened(files) = ruling {
+            if let AccessVerdict::Opened(files) = ruling {
                 ended = Ended::WorkTree { files };
             }
             execution.unsure = gated.unsure();
@@ -141,7 +141,7 @@ pub fn execute(context: &Context<'_>, id: NodeId, reason: &Reason) -> Execution 
             && !matches!(ended, Ended::WorkTree { .. })
             && attempt <= task.retries
             && context.stop.request() == StopRequest::None
-            && context.standing().superseded(id).is_none();
+            && context.invalidation().superseded(id).is_none();
         execution.ended = ended;
         if !again {
             execution.log = log;
@@ -164,7 +164,7 @@ pub fn execute(context: &Context<'_>, id: NodeId, reason: &Reason) -> Execution 
             stale_reports.record_written(workplace.root());
             read_reports(context, id, &stale_reports, workplace.root(), &mut execution);
         }
-        execution.ended = workplace.leave(context, id, execution.ended);
+        execution.ended = workplace.finish(context, id, execution.ended);
         stale_reports.save(&execution.ended);
     }
     execution
@@ -187,7 +187,7 @@ fn read_reports(
     workdir: &Path,
     execution: &mut Execution,
 ) {
-    let task = context.world.config.task(context.world.graph.node(id).task);
+    let task = context.task(id);
     let snapshot = context.tree.snapshot();
     let root = context.location.root;
     let reader = ReportReader { root, workdir, snapshot: snapshot.as_deref(), mask: &context.secrets.mask };
@@ -217,25 +217,26 @@ fn attempt_once(
     context: &Context<'_>,
     id: NodeId,
     task: &Task,
-    workplace: &Workplace,
+    workplace: &Workdir,
     attempt: u32,
     gated: Option<&GatedAttempts<'_>>,
     is_slow: &mut bool,
 ) -> (Ended, Log) {
-    let times = Times { timeout: task.timeout, slow_after: task.slow_after };
-    let args = context.world.args.filter(|(receiver, _)| *receiver == context.world.graph.node(id).task);
+    let times = TimeLimits { timeout: task.timeout, slow_after: task.slow_after };
+    let args = context.inputs.args.filter(|(receiver, _)| *receiver == context.inputs.graph.node(id).task);
     let Some(command) = &task.run else { return (Ended::Exit { code: 0 }, Log::default()) };
     // One of its own, for the end of a service ends no other task.
     let stop = context.stop.inner();
     if context.watching.is_some() {
-        context.standing().begin(id, &stop);
+        context.invalidation().begin(id, &stop);
     }
-    let setting = Setting { is_retry: attempt > 1, ..context.setting() };
-    let held = match context.services.hold(&setting, task, &stop) {
+    let setting = ServiceEnv { is_retry: attempt > 1, ..context.setting() };
+    let held = match context.services.acquire(&setting, task, &stop) {
         Ok(held) => held,
         Err(failure) => return (ended_by(failure), Log::default()),
     };
-    let words = command::words(task, &held.ports.fill_command(command), args.map_or(&[], |(_, args)| args));
+    let words =
+        command::command_words(task, &held.ports.fill_command(command), args.map_or(&[], |(_, args)| args));
     let words = match program(context, command, words) {
         Ok(words) => words,
         Err(why) => return (Ended::NotStarted { why }, Log::default()),
@@ -247,7 +248,7 @@ fn attempt_once(
         None => workplace.command(context, spawn),
     });
     let (ended, log) = start(ready, times, &stop, &mut listener);
-    match held.failure(context.world.config) {
+    match held.failure(context.inputs.config) {
         // What is ended with the run did not fail by its service.
         Some(failure) if context.stop.request() == StopRequest::None => (ended_by(failure), log),
         _ => (ended, log),
@@ -257,29 +258,29 @@ fn attempt_once(
 /// The words of a command, with the program that has its function if it is one.
 fn program(context: &Context<'_>, command: &Command, words: Vec<String>) -> Result<Vec<String>, String> {
     match command {
-        Command::Rust(_) if context.location.hold.is_some() => Ok(rust_task::by_cargo(words)),
-        Command::Rust(_) => rust_task::by_itself(words, context.world.env),
+        Command::Rust(_) if context.location.hold.is_some() => Ok(rust_task::with_cargo(words)),
+        Command::Rust(_) => rust_task::with_this_program(words, context.inputs.env),
         Command::Shell(_) | Command::Argv(_) => Ok(words),
     }
 }
 
-fn ended_by(failure: Failure) -> Ended {
+fn ended_by(failure: ServiceFailure) -> Ended {
     match failure {
-        Failure::Stopped => Ended::Stopped,
-        Failure::Service { name, why } => Ended::Service { name, why },
+        ServiceFailure::Stopped => Ended::Stopped,
+        ServiceFailure::Service { name, why } => Ended::Service { name, why },
     }
 }
 
 /// Runs the task's `finally`, whatever became of the task, and tells how it ended.
-fn finish(context: &Context<'_>, task: &Task, workplace: &Workplace, command: &Command) {
+fn finish(context: &Context<'_>, task: &Task, workplace: &Workdir, command: &Command) {
     let started = context.emitter.millis();
-    let times = Times { timeout: Some(task.timeout.unwrap_or(FINALLY_TIMEOUT)), slow_after: None };
-    let ports = context.services.ports(context.world.config, task);
-    let (ended, log) = if let Some(service) = ports.lacks(command) {
+    let times = TimeLimits { timeout: Some(task.timeout.unwrap_or(FINALLY_TIMEOUT)), slow_after: None };
+    let ports = context.services.ports(context.inputs.config, task);
+    let (ended, log) = if let Some(service) = ports.first_missing(command) {
         // Literal braces would reach a command that removes things.
         (Ended::NotStarted { why: format!("service {service} did not come up") }, Log::default())
     } else {
-        let words = command::words(task, &ports.fill_command(command), &[]);
+        let words = command::command_words(task, &ports.fill_command(command), &[]);
         let mut listener = Listener { context, task, is_slow: &mut false };
         let ready = ready(context, task, &ports, &words, times, workplace);
         start(ready, times, &context.stop_finally, &mut listener)
@@ -292,24 +293,24 @@ fn finish(context: &Context<'_>, task: &Task, workplace: &Workplace, command: &C
 fn ready(
     context: &Context<'_>,
     task: &Task,
-    ports: &Ports,
+    ports: &ServicePorts,
     words: &[String],
-    times: Times,
-    workplace: &Workplace,
+    times: TimeLimits,
+    workplace: &Workdir,
 ) -> Result<Spawn, String> {
-    let kit = Kit {
+    let kit = CommandContext {
         root: workplace.root(),
         mask: context.secrets.mask.clone(),
         guard: context.guard(),
         programs: &context.programs,
     };
-    let surroundings = task_env::of_task(context.world.env, &context.options.run_id, task, ports);
-    command::spawn(&kit, task, words, workplace.surroundings(surroundings), times)
+    let surroundings = task_env::for_task(context.inputs.env, &context.options.run_id, task, ports);
+    command::spawn(&kit, task, words, workplace.env(surroundings), times)
 }
 
 fn start(
     ready: Result<Spawn, String>,
-    times: Times,
+    times: TimeLimits,
     stop: &Stop,
     listener: &mut Listener<'_>,
 ) -> (Ended, Log) {
@@ -322,7 +323,7 @@ fn start(
     }
 }
 
-fn convert(ended: run::Ended, times: Times) -> Ended {
+fn convert(ended: run::Ended, times: TimeLimits) -> Ended {
     match ended {
         run::Ended::Exit(code) => Ended::Exit { code },
         run::Ended::Signal(signal) => Ended::Signal { signal },

@@ -5,9 +5,10 @@ use std::fs::File;
 use std::path::Path;
 
 use crate::base::env::Env;
+use crate::cache::Cache;
 use crate::engine::report::baseline::TreeOrigin;
 use crate::engine::work_tree_access::WorkTreeAccess;
-use crate::git::Repository;
+use crate::git::{Repository, WorkTreeReader};
 
 /// The tree that a plan is made for.
 #[derive(Clone, Copy)]
@@ -48,4 +49,15 @@ pub struct RunLocation<'a> {
     pub hold: Option<&'a File>,
     /// Finds tasks of a private worktree that open files of the user's work tree.
     pub access: Option<&'a WorkTreeAccess>,
+}
+
+/// What a run in a repository has.
+#[derive(Clone, Copy)]
+pub struct Store<'a> {
+    /// The state directory.
+    pub state: &'a Path,
+    /// The cache.
+    pub cache: &'a Cache,
+    /// The work tree, to be looked at again.
+    pub tree: &'a WorkTreeReader,
 }

@@ -8,9 +8,9 @@
 use std::sync::Arc;
 
 use crate::cache::Lookup;
-use crate::config::model::Task;
-use crate::engine::context::{Context, Store};
+use crate::engine::context::Context;
 use crate::engine::execution::{Execution, execute};
+use crate::engine::location::Store;
 use crate::engine::report::gate;
 use crate::engine::report::stale;
 use crate::engine::report::store::ReportState;
@@ -18,9 +18,9 @@ use crate::engine::run::inbox::NodeOutcome;
 use crate::engine::run::state::NodeResult;
 use crate::engine::task::command;
 use crate::engine::task::dependency_outputs;
-use crate::engine::task::diagnosis::{self, Failed};
+use crate::engine::task::diagnosis::{self, FailedTask};
 use crate::engine::task::locks;
-use crate::engine::task::locks::Refused;
+use crate::engine::task::locks::LockError;
 use crate::engine::task::store_result;
 use crate::event::{Ended, Level, Log, Status, Stored, TaskFinished, What};
 use crate::graph::NodeId;
@@ -28,19 +28,19 @@ use crate::history::records::Recorded;
 use crate::history::tasks::{self, ExecutionEnd};
 use crate::key::inputs::InputSet;
 use crate::key::{Contribution, Key};
-use crate::plan::{CachePolicy, Decision, InputDigests, Miss, Planned, StoredResult, World, resolve};
+use crate::plan::{CachePolicy, Decision, InputDigests, Miss, PlanInputs, Planned, StoredResult, resolve};
 use crate::quality::evidence::Evidence;
 use crate::reason::Reason;
 
 /// Brings a node, all of whose needs have passed, to its result.
-pub fn perform(context: &Context<'_>, id: NodeId) -> NodeOutcome {
+pub fn run_node(context: &Context<'_>, id: NodeId) -> NodeOutcome {
     if let Some(reason) = superseded(context, id) {
         context.emitter.emit(What::TaskFinished(result(context, id, Status::Skipped, reason)));
         return NodeOutcome::Superseded;
     }
     let planned = decide(context, id);
     match &planned.decision {
-        Decision::Gathers | Decision::Context => finished(Status::Passed),
+        Decision::Aggregate | Decision::Context => finished(Status::Passed),
         Decision::Skip(reason) => {
             let contribution = planned.contribution;
             context.finish(id, NodeResult { contribution, tainted: false });
@@ -53,10 +53,10 @@ pub fn perform(context: &Context<'_>, id: NodeId) -> NodeOutcome {
             context.emitter.emit(What::TaskFinished(result));
             finished(status)
         }
-        Decision::Hit(reason) => take_or_run(context, id, &planned, reason),
-        Decision::Miss(miss) => run_missing(context, id, &planned, miss),
-        Decision::Waits(reason) => {
-            run_missing(context, id, &planned, &Miss { reason: reason.clone(), permit: None })
+        Decision::Hit(reason) => restore_or_run(context, id, &planned, reason),
+        Decision::Miss(miss) => run_miss(context, id, &planned, miss),
+        Decision::Pending(reason) => {
+            run_miss(context, id, &planned, &Miss { reason: reason.clone(), permit: None })
         }
     }
 }
@@ -65,21 +65,21 @@ pub fn perform(context: &Context<'_>, id: NodeId) -> NodeOutcome {
 /// from has changed since.
 fn decide(context: &Context<'_>, id: NodeId) -> Planned {
     let planned = &context.plan.nodes[id.0];
-    if planned.key.is_none() && context.world.snapshot.is_none() {
+    if planned.key.is_none() && context.inputs.snapshot.is_none() {
         return planned.clone();
     }
-    let node = context.world.graph.node(id);
+    let node = context.inputs.graph.node(id);
     let contributions = context.nodes.source_contributions(node);
     let known = |need: NodeId| contributions.get(&need).copied().flatten();
     let as_planned = node.sources.iter().all(|need| known(*need) == context.plan.nodes[need.0].contribution);
-    let inputs = InputSet::of(context.world.config, context.world.graph, node);
+    let inputs = InputSet::new(context.inputs.config, context.inputs.graph, node);
     let (snapshot, is_changed) = context.tree.snapshot_for(&inputs);
     if as_planned && !is_changed && planned.key.is_some() {
         return planned.clone();
     }
     let fresh = InputDigests::default();
-    let digests = if is_changed { &fresh } else { context.world.digests };
-    let world = World { snapshot: snapshot.as_deref(), digests, ..context.world };
+    let digests = if is_changed { &fresh } else { context.inputs.digests };
+    let world = PlanInputs { snapshot: snapshot.as_deref(), digests, ..context.inputs };
     let planned = resolve(&world, id, &known);
     context.nodes.redecide(id, planned.clone());
     planned
@@ -90,30 +90,30 @@ fn finished(status: Status) -> NodeOutcome {
 }
 
 /// Takes the result from the cache; if that can't be done, executes the node.
-fn take_or_run(context: &Context<'_>, id: NodeId, planned: &Planned, reason: &Reason) -> NodeOutcome {
+fn restore_or_run(context: &Context<'_>, id: NodeId, planned: &Planned, reason: &Reason) -> NodeOutcome {
     let held = match reason {
-        Reason::Cached { restores: Some(_), .. } => locks::of_restore(context, id),
+        Reason::Cached { restores: Some(_), .. } => locks::acquire_for_restore(context, id),
         _ => Ok(Vec::new()),
     };
     let held = match held {
         Ok(held) => held,
         Err(refused) => return without_locks(context, id, reason, refused),
     };
-    let taken = take_hit(context, id, planned, reason);
+    let taken = use_hit(context, id, planned, reason);
     drop(held);
-    taken.unwrap_or_else(|reason| run_missing(context, id, planned, &planned.lost(reason)))
+    taken.unwrap_or_else(|reason| run_miss(context, id, planned, &planned.lost_hit(reason)))
 }
 
 /// Takes the result from the cache, with the outputs put right.
 ///
 /// Errors: why that can't be done, which makes it a miss.
-fn take_hit(
+fn use_hit(
     context: &Context<'_>,
     id: NodeId,
     planned: &Planned,
     reason: &Reason,
 ) -> Result<NodeOutcome, Reason> {
-    let task = task_of(context, id);
+    let task = context.task(id);
     let restores = matches!(reason, Reason::Cached { restores: Some(_), .. });
     let mut log = Log::default();
     if let (Some(store), Some(key)) = (&context.store, &planned.key)
@@ -138,7 +138,7 @@ fn take_hit(
             evidence.map_err(|error| Reason::Damaged { what: format!("its evidence: {error}") })?;
         record_gate(context, id, &evidence);
         result.evidence = Some(evidence);
-        context.report_store.release(&context.world.graph.node(id).sources);
+        context.report_store.release(&context.inputs.graph.node(id).sources);
     }
     if let Some(key) = &planned.key {
         context.report_store.put(id, ReportState::Cached(key.digest));
@@ -157,7 +157,7 @@ fn restore(
     store: &Store<'_>,
     entry: &crate::cache::Entry,
 ) -> Result<(), Reason> {
-    let task = task_of(context, id);
+    let task = context.task(id);
     let snapshot = context.tree.snapshot();
     let is_tracked = |path: &crate::base::path::RepoPath| {
         snapshot.as_ref().and_then(|snapshot| snapshot.get(path)).is_some_and(|entry| entry.tracked)
@@ -170,17 +170,17 @@ fn restore(
 }
 
 /// A node that can't have its locks waits for them, but not for the end of what waits for its own end.
-fn without_locks(context: &Context<'_>, id: NodeId, reason: &Reason, refused: Refused) -> NodeOutcome {
-    let Refused::Within(why) = refused else { return NodeOutcome::Blocked };
+fn without_locks(context: &Context<'_>, id: NodeId, reason: &Reason, refused: LockError) -> NodeOutcome {
+    let LockError::SelfDeadlock(why) = refused else { return NodeOutcome::Blocked };
     let status = Status::Failed { ended: Ended::NotStarted { why } };
     context.emitter.emit(What::TaskFinished(result(context, id, status.clone(), reason.clone())));
     finished(status)
 }
 
 /// Executes a miss, unless another run does so already.
-fn run_missing(context: &Context<'_>, id: NodeId, planned: &Planned, miss: &Miss) -> NodeOutcome {
+fn run_miss(context: &Context<'_>, id: NodeId, planned: &Planned, miss: &Miss) -> NodeOutcome {
     let Miss { reason, permit } = miss;
-    let held = match locks::of_execution(context, id, permit.as_ref()) {
+    let held = match locks::acquire_for_execution(context, id, permit.as_ref()) {
         Ok(held) => held,
         Err(refused) => return without_locks(context, id, reason, refused),
     };
@@ -192,8 +192,8 @@ fn run_missing(context: &Context<'_>, id: NodeId, planned: &Planned, miss: &Miss
         context.emitter.notice(Level::Warning, text);
     }
     let before = context.tree.snapshot();
-    let drift = dependency_outputs::drift(context, id);
-    let mut execution = match task_of(context, id).gate {
+    let drift = dependency_outputs::changed_outputs(context, id);
+    let mut execution = match context.task(id).gate {
         Some(_) => gate::run(context, id, reason),
         None => execute(context, id, reason),
     };
@@ -204,21 +204,21 @@ fn run_missing(context: &Context<'_>, id: NodeId, planned: &Planned, miss: &Miss
         return audited(context, id, reason, execution, status);
     }
     let kept = if status.is_pass() {
-        store_result::keep(
+        store_result::store_if_allowed(
             context,
             id,
-            &store_result::Passed {
+            &store_result::PassedExecution {
                 planned,
                 permit: permit.as_ref(),
                 before: before.as_deref(),
                 execution: &execution,
                 status: &status,
-                drift: drift.as_deref(),
+                changed_outputs: drift.as_deref(),
             },
         )
     } else {
-        tell_drift(context, id, drift);
-        store_result::Kept::nothing()
+        report_changed_outputs(context, id, drift);
+        store_result::StoreOutcome::not_passed()
     };
     if let Some(reports) = execution.reports.take().filter(|_| status.is_pass()) {
         context.report_store.put(id, ReportState::Read(Arc::new(reports)));
@@ -259,18 +259,18 @@ fn executed(result: TaskFinished, execution: Execution, stored: Stored) -> TaskF
 /// The result of a task that failed, with what its end usually means.
 fn hinted(context: &Context<'_>, id: NodeId, result: TaskFinished) -> TaskFinished {
     let Status::Failed { ended } = &result.status else { return result };
-    let hints = diagnosis::hints(&Failed {
-        task: task_of(context, id),
+    let hints = diagnosis::hints(&FailedTask {
+        task: context.task(id),
         ended,
         log: &result.log.text,
         root: context.location.root,
-        env: context.world.env,
+        env: context.inputs.env,
     });
     TaskFinished { hints: context.told.new_hints(hints), ..result }
 }
 
 /// Tells of a task that did not pass what it needed and did not find.
-fn tell_drift(context: &Context<'_>, id: NodeId, drift: Option<String>) {
+fn report_changed_outputs(context: &Context<'_>, id: NodeId, drift: Option<String>) {
     if let Some(what) = drift {
         context.emitter.notice(Level::Warning, format!("{}: {what}", context.name(id)));
     }
@@ -295,7 +295,7 @@ fn audited(
 /// Why a node has to start again in the next round.
 fn superseded(context: &Context<'_>, id: NodeId) -> Option<Reason> {
     context.watching?;
-    let standing = context.standing();
+    let standing = context.invalidation();
     let change = standing.superseded(id)?;
     Some(Reason::Superseded { path: change.path.clone(), how: change.how })
 }
@@ -322,8 +322,8 @@ fn record_gate(context: &Context<'_>, id: NodeId, evidence: &Evidence) {
 /// What another run stored since this one was planned.
 fn stored_meanwhile(context: &Context<'_>, id: NodeId, planned: &Planned) -> Option<NodeOutcome> {
     let key = planned.key.as_ref().filter(|_| uses_cache(context, id))?;
-    let task = task_of(context, id);
-    let found = context.world.knowledge.look_up(task, &key.digest);
+    let task = context.task(id);
+    let found = context.inputs.knowledge.look_up(task, &key.digest);
     let Lookup::Hit(StoredResult { outputs, differs, .. }) = found else { return None };
     let contribution =
         if task.outputs.is_empty() { Contribution::Key(key.digest) } else { Contribution::Outputs(outputs) };
@@ -333,7 +333,7 @@ fn stored_meanwhile(context: &Context<'_>, id: NodeId, planned: &Planned) -> Opt
     {
         restore(context, id, store, &entry).ok()?;
     }
-    take_hit(context, id, &planned, &Reason::OtherRun).ok()
+    use_hit(context, id, &planned, &Reason::OtherRun).ok()
 }
 
 fn lookup(context: &Context<'_>, key: &Key) -> Lookup {
@@ -342,7 +342,7 @@ fn lookup(context: &Context<'_>, key: &Key) -> Lookup {
 
 /// Whether results of the task may come from the cache.
 fn uses_cache(context: &Context<'_>, id: NodeId) -> bool {
-    task_of(context, id).cache && context.world.policy == CachePolicy::Use
+    context.task(id).cache && context.inputs.policy == CachePolicy::Use
 }
 
 fn note(
@@ -363,14 +363,10 @@ fn note(
     context.records.add_execution(context.name(id), tasks::Execution { key, end });
 }
 
-fn task_of<'a>(context: &Context<'a>, id: NodeId) -> &'a Task {
-    context.world.config.task(context.world.graph.node(id).task)
-}
-
 /// A result without an execution.
 pub fn result(context: &Context<'_>, id: NodeId, status: Status, reason: Reason) -> TaskFinished {
-    let task = task_of(context, id);
-    let args = context.world.args.filter(|(receiver, _)| *receiver == context.world.graph.node(id).task);
+    let task = context.task(id);
+    let args = context.inputs.args.filter(|(receiver, _)| *receiver == context.inputs.graph.node(id).task);
     let args = args.map_or(&[][..], |(_, args)| args);
     TaskFinished {
         group: task.group.clone(),
@@ -378,7 +374,7 @@ pub fn result(context: &Context<'_>, id: NodeId, status: Status, reason: Reason)
         command: task
             .run
             .as_ref()
-            .map(|run| command::shown(run, args, &context.secrets.mask))
+            .map(|run| command::display(run, args, &context.secrets.mask))
             .unwrap_or_default(),
         sandboxed: task.sandbox,
         ..TaskFinished::new(&task.name, status, reason)

@@ -21,7 +21,7 @@ use crate::gate::question::Question;
 use crate::gate::worktree::Provision;
 use crate::git::snapshot::{Snapshot, digest};
 use crate::git::{Repository, WorkTreeReader};
-use crate::plan::{Decision, Plan, World};
+use crate::plan::{Decision, Plan, PlanInputs};
 
 /// What became of a question.
 #[derive(Clone, PartialEq, Debug)]
@@ -92,7 +92,7 @@ impl GateContext<'_> {
         let run = self.new_run();
         let root = self.repository.work_dir();
         let location = self.objects(case);
-        let prepared = Prepared::gather(case.config, &case.request, location, self.clock, &run)?;
+        let prepared = Prepared::load(case.config, &case.request, location, self.clock, &run)?;
         let holds = match &prepared.snapshot {
             Some(snapshot) => {
                 let graph = (case.config, &prepared.graph);
@@ -164,7 +164,7 @@ impl GateContext<'_> {
         let tree_here = Tree::WorkDir(repository);
         let location = self.location(root, tree_here, case.question.commit.as_deref());
         let location = RunLocation { env, hold, access, ..location };
-        let prepared = Prepared::gather(case.config, &case.request, location, self.clock, &run)?;
+        let prepared = Prepared::load(case.config, &case.request, location, self.clock, &run)?;
         if let Some(what) = prepared.snapshot.as_ref().and_then(|here| tree.difference(here)) {
             return Err(GateError::Altered { what });
         }
@@ -176,7 +176,7 @@ impl GateContext<'_> {
         &self,
         case: &Case<'_>,
         prepared: &Prepared<'_>,
-        world: &World<'_>,
+        world: &PlanInputs<'_>,
         plan: &Plan,
         location: RunLocation<'_>,
         options: RunOptions<'_>,
@@ -211,6 +211,9 @@ enum Known {
 /// Whether a plan has nothing left to run.
 fn is_known(plan: &Plan) -> bool {
     plan.nodes.iter().all(|node| {
-        matches!(node.decision, Decision::Hit(_) | Decision::Skip(_) | Decision::Gathers | Decision::Context)
+        matches!(
+            node.decision,
+            Decision::Hit(_) | Decision::Skip(_) | Decision::Aggregate | Decision::Context
+        )
     })
 }

@@ -3,7 +3,7 @@
 
 use crate::base::file::{self, FileError};
 use crate::base::path::RepoPath;
-use crate::config::include::{self, FILE, Library, Listed, LoadError};
+use crate::config::load::{self, FILE, Library, Listed, LoadError};
 use crate::config::model::Config;
 use crate::gate::error::GateError;
 use crate::git::Repository;
@@ -69,7 +69,7 @@ pub fn of_tree(
 ) -> Result<Option<Config>, GateError> {
     let files = TreeFiles { repository, tree, what };
     for base in folders {
-        let loaded = include::load(&files, &base.child(FILE.as_bytes())).map_err(|error| match error {
+        let loaded = load::load(&files, &base.child(FILE.as_bytes())).map_err(|error| match error {
             LoadError::Wrong(diagnostics) => GateError::Config(diagnostics),
             LoadError::Tree(error) => error,
         })?;

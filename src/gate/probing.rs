@@ -36,7 +36,7 @@ pub fn holds(
     }
     let mut paths = BTreeSet::new();
     for tool in tools.into_iter().filter_map(|name| config.tools.get(name)) {
-        paths.extend(probe_files::of(tool, snapshot));
+        paths.extend(probe_files::probe_files(tool, snapshot));
     }
     if paths.len() > MOST {
         return Ok(false);

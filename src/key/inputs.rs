@@ -19,7 +19,7 @@ pub struct InputSet<'a> {
 
 impl<'a> InputSet<'a> {
     /// The inputs of the task of `node`.
-    pub fn of(config: &'a Config, graph: &Graph, node: &Node) -> Self {
+    pub fn new(config: &'a Config, graph: &Graph, node: &Node) -> Self {
         let task: &Task = config.task(node.task);
         let sources = node.sources.iter().map(|id| &config.task(graph.node(*id).task).outputs);
         let without = std::iter::once(&task.outputs).chain(sources).filter(|outputs| !outputs.is_empty());
@@ -31,7 +31,7 @@ impl<'a> InputSet<'a> {
     }
 
     /// The files that a service reads.
-    pub fn of_service(service: &'a Service) -> Self {
+    pub fn for_service(service: &'a Service) -> Self {
         Self { patterns: vec![&service.task.inputs], without: Vec::new() }
     }
 
@@ -48,7 +48,7 @@ impl<'a> InputSet<'a> {
     }
 
     /// Whether a file of this path is read.
-    pub fn holds(&self, path: &RepoPath) -> bool {
+    pub fn contains(&self, path: &RepoPath) -> bool {
         self.patterns.iter().any(|patterns| patterns.is_whole() || patterns.matches(path))
             && !self.without.iter().any(|outputs| outputs.matches(path))
     }
@@ -66,7 +66,7 @@ impl<'a> InputSet<'a> {
         above.sort_unstable_by(|a, b| a.path.cmp(&b.path));
         above.dedup_by(|a, b| a.path == b.path);
         let below = folders.into_iter().flat_map(|folder| snapshot.within(&folder));
-        above.into_iter().chain(below.filter(|entry| self.holds(&entry.path)))
+        above.into_iter().chain(below.filter(|entry| self.contains(&entry.path)))
     }
 
     /// The digest of the entries that are read.
@@ -76,7 +76,7 @@ impl<'a> InputSet<'a> {
 
     /// The first thing that is not as it was, as a clause such as `src/a.rs changed`. A file that
     /// was written with its own content counts: it may have been another in between.
-    pub fn disturbance(&self, before: &Snapshot, after: &Snapshot) -> Option<String> {
+    pub fn first_change(&self, before: &Snapshot, after: &Snapshot) -> Option<String> {
         let mut before = self.select(before).peekable();
         let mut after = self.select(after).peekable();
         loop {
@@ -129,7 +129,7 @@ mod tests {
         let text = "[tasks.t]\nrun = \"true\"\ninputs = [\"lib/sub/src/**\"]\n";
         let config = parse(&Source { name: "tasks.toml", text, base: RepoPath::top(), project: "" }).unwrap();
         let graph = Graph::of(&config, &config.ids().collect::<Vec<_>>(), Reach::WithNeeds);
-        let set = InputSet::of(&config, &graph, &graph.nodes[0]);
+        let set = InputSet::new(&config, &graph, &graph.nodes[0]);
         let digest = |id| {
             let path = RepoPath::from_git(&b"lib/sub"[..]);
             let entry = Entry {

@@ -98,7 +98,7 @@ pub enum Contribution {
 
 impl Key {
     /// The key of these ingredients.
-    pub fn of(ingredients: &Ingredients<'_>) -> Self {
+    pub fn new(ingredients: &Ingredients<'_>) -> Self {
         let mut writer = Writer { hash: Fields::new(FORMAT), fields: Vec::new() };
         let task = ingredients.task;
         writer.definition("task", &task.name);

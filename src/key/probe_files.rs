@@ -93,7 +93,7 @@ const LOCKED: &[(&[&str], &[&str])] = &[
 
 /// The files by which `tool` may answer otherwise in the tree of `snapshot`, be they there or not: the
 /// places of version files in the folder that it is called in and above it, and what its line names.
-pub fn of(tool: &Tool, snapshot: &Snapshot) -> BTreeSet<RepoPath> {
+pub fn probe_files(tool: &Tool, snapshot: &Snapshot) -> BTreeSet<RepoPath> {
     selectors(tool).into_iter().chain(named(&tool.probe, &tool.cwd, snapshot)).collect()
 }
 
@@ -108,7 +108,7 @@ fn selectors(tool: &Tool) -> BTreeSet<RepoPath> {
 }
 
 /// Whether `tool` may answer otherwise by the file at `path`.
-pub fn may_turn(tool: &Tool, path: &RepoPath) -> bool {
+pub fn affects_tool(tool: &Tool, path: &RepoPath) -> bool {
     selectors(tool).contains(path) || words(&tool.probe, &tool.cwd).any(|named| path.is_within(&named))
 }
 
@@ -165,7 +165,7 @@ mod tests {
             ("web/tools/v.sh", true),
             ("tools/v.sh", false),
         ] {
-            assert_eq!(may_turn(&tool, &path(file)), expected, "{file}");
+            assert_eq!(affects_tool(&tool, &path(file)), expected, "{file}");
         }
     }
 

@@ -290,7 +290,11 @@ fn of_warning(warning: &Warning) -> Remark {
         grade: Grade::Warning,
         severity: Severity::Medium,
         about: About::Declaration,
-        place: Some(Spot { path: warning.path.clone(), line: Some(warning.line), end_line: None }),
+        place: Some(Spot {
+            path: warning.path.clone(),
+            line: u32::try_from(warning.line).ok(),
+            end_line: None,
+        }),
         check: "tasks.toml".to_owned(),
         title: cut(&format!("{}: no effect", warning.declared), TITLE),
         text: cut(&warning.to_string(), TEXT),

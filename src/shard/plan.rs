@@ -12,7 +12,7 @@ pub struct ShardPlan {
     /// The shard.
     pub shard: Shard,
     /// The digest of the whole plan and of its split.
-    pub plan: Digest,
+    pub plan_digest: Digest,
     /// The tasks of all other shards, with the fields of what they are.
     pub elsewhere: BTreeMap<String, Vec<Field>>,
     /// The gates of the plan, which no shard judges.

@@ -31,5 +31,42 @@ cross check x86_64-apple-darwin
 cross check x86_64-unknown-linux-musl
 
 # qemu runs one program. What a test starts from its own program would need the kernel to know qemu.
+target=aarch64-unknown-linux-gnu
 export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER="$qemu"
-cross test aarch64-unknown-linux-gnu --lib --bins
+cross test $target --lib --bins
+
+echo "== a task runs, is a hit and then a miss on ARM64"
+cross build $target --bin xtask
+xtask="$qemu $PWD/target/platforms/$target/debug/xtask"
+smoke=$(mktemp -d)
+trap 'rm -rf "$smoke"' EXIT
+cd "$smoke"
+git init -q
+cat > tasks.toml <<'END'
+[hooks]
+pre-push = ["unit"]
+[tasks.unit]
+run = "grep word a.txt"
+inputs = ["a.txt"]
+END
+echo word > a.txt
+git add .
+git -c user.name=A -c user.email=a@example.com commit -q -m first
+
+# shows TEXT COMMAND…: the output of the command has the text.
+shows() {
+    text=$1
+    shift
+    output=$("$@" 2>&1) || true
+    echo "$output"
+    case $output in
+        *"$text"*) ;;
+        *) echo "platforms: it should say: $text" >&2; exit 1 ;;
+    esac
+}
+shows "1 ran" $xtask unit
+shows "1 cached" $xtask unit
+shows "passed (1 cached" $xtask gate
+echo other > a.txt
+shows "a.txt changed" $xtask why unit
+shows "failed: unit" $xtask unit

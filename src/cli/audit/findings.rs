@@ -7,7 +7,7 @@ use open_trace::Doubt;
 use crate::base::path::RepoPath;
 use crate::base::text::count;
 use crate::engine::audit::collector::Audit;
-use crate::engine::audit::findings::{Absent, Finding, Kind, Manner};
+use crate::engine::audit::findings::{Access, MissingConfig, PathKind, UndeclaredPath};
 use crate::event::{Log, Status, TaskFinished};
 use crate::reporter::style::{Paint, Tone};
 use crate::reporter::text::{Keep, safe};
@@ -51,8 +51,8 @@ impl AuditedTask {
         match (&self.result.status, &self.audit) {
             (Status::Skipped, _) => Outcome::Skipped,
             (status, _) if !status.is_pass() => Outcome::Fails,
-            (_, Some(audit)) if !audit.judgement.findings.is_empty() => Outcome::Undeclared,
-            (_, Some(audit)) if audit.doubts.is_empty() && !audit.judgement.absent.is_empty() => {
+            (_, Some(audit)) if !audit.findings.findings.is_empty() => Outcome::Undeclared,
+            (_, Some(audit)) if audit.doubts.is_empty() && !audit.findings.absent.is_empty() => {
                 Outcome::Absent
             }
             (_, Some(audit)) if audit.doubts.is_empty() => Outcome::Clean,
@@ -61,12 +61,12 @@ impl AuditedTask {
         }
     }
 
-    fn findings(&self) -> &[Finding] {
-        self.audit.as_ref().map_or(&[], |audit| &audit.judgement.findings)
+    fn findings(&self) -> &[UndeclaredPath] {
+        self.audit.as_ref().map_or(&[], |audit| &audit.findings.findings)
     }
 
-    fn absent(&self) -> &[Absent] {
-        self.audit.as_ref().map_or(&[], |audit| &audit.judgement.absent)
+    fn absent(&self) -> &[MissingConfig] {
+        self.audit.as_ref().map_or(&[], |audit| &audit.findings.absent)
     }
 
     fn doubts(&self) -> &[Doubt] {
@@ -74,11 +74,11 @@ impl AuditedTask {
     }
 
     fn unopened(&self) -> &[RepoPath] {
-        self.audit.as_ref().map_or(&[], |audit| &audit.judgement.unopened)
+        self.audit.as_ref().map_or(&[], |audit| &audit.findings.unopened)
     }
 
     fn asks_git(&self) -> bool {
-        self.audit.as_ref().is_some_and(|audit| audit.judgement.asks_git)
+        self.audit.as_ref().is_some_and(|audit| audit.findings.asks_git)
     }
 
     fn is_complete(&self) -> bool {
@@ -215,11 +215,11 @@ fn body(account: &AuditedTask, paint: Paint) -> Vec<String> {
 }
 
 /// The configuration files that were looked for in vain, and all patterns for them in one line.
-fn absent(absent: &[Absent], paint: Paint) -> Vec<String> {
+fn absent(absent: &[MissingConfig], paint: Paint) -> Vec<String> {
     if absent.is_empty() {
         return Vec::new();
     }
-    let shown = |it: &Absent| match it.folders {
+    let shown = |it: &MissingConfig| match it.folders {
         0 | 1 => path_text(&it.path),
         folders => {
             let name = it.pattern.rsplit("**/").next().unwrap_or(&it.pattern);
@@ -256,31 +256,34 @@ fn path_text(path: &RepoPath) -> String {
     if text.chars().any(char::is_control) { text.escape_debug().to_string() } else { text }
 }
 
-fn name(finding: &Finding) -> String {
+fn name(finding: &UndeclaredPath) -> String {
     if finding.is_folder { format!("{}/", path_text(&finding.path)) } else { path_text(&finding.path) }
 }
 
-fn access_text(finding: &Finding) -> String {
+fn access_text(finding: &UndeclaredPath) -> String {
     let verb = match finding.how {
-        Manner::LookedFor => "was looked for",
-        Manner::Written => "was written or removed, in the work tree",
-        Manner::Listed => "was listed, in the work tree",
-        Manner::Read => "was read, in the work tree",
-        Manner::Executed => "was executed, in the work tree",
+        Access::LookedFor => "was looked for",
+        Access::Written => "was written or removed, in the work tree",
+        Access::Listed => "was listed, in the work tree",
+        Access::Read => "was read, in the work tree",
+        Access::Executed => "was executed, in the work tree",
     };
     let paths = if finding.is_folder && finding.seen > 1 {
         format!(" ({} paths)", finding.seen)
     } else {
         String::new()
     };
-    let ignored =
-        if finding.is == Kind::Ignored && finding.how != Manner::Written { "; ignored by git" } else { "" };
+    let ignored = if finding.is == PathKind::Ignored && finding.how != Access::Written {
+        "; ignored by git"
+    } else {
+        ""
+    };
     format!("{verb}{paths}{ignored}")
 }
 
 /// What to do about a finding.
-fn advice(finding: &Finding) -> String {
-    if finding.how == Manner::Written {
+fn advice(finding: &UndeclaredPath) -> String {
+    if finding.how == Access::Written {
         return "have it write below its own folder, by a relative path, and declare that in `outputs`"
             .to_owned();
     }
@@ -288,12 +291,12 @@ fn advice(finding: &Finding) -> String {
         (Some(task), _) => format!("`{task}` makes it: needs = [..., {}]", quoted(task)),
         (None, Some(pattern)) => format!("inputs = [..., {}]", quoted(pattern)),
         (None, None) => match finding.is {
-            Kind::Tree => "declare the folder that holds it in `inputs`".to_owned(),
-            Kind::Ignored => {
+            PathKind::Tree => "declare the folder that holds it in `inputs`".to_owned(),
+            PathKind::Ignored => {
                 "it can't be an input: have a task make it that this one needs, with `outputs`, or do without"
                     .to_owned()
             }
-            Kind::Git => {
+            PathKind::Git => {
                 "what git knows can't be an input: hand it over in a variable (`pass-env`), or do without"
                     .to_owned()
             }
@@ -328,7 +331,7 @@ pub fn json(accounts: &[AuditedTask]) -> String {
 }
 
 fn task_json(account: &AuditedTask) -> Value {
-    let finding = |finding: &Finding| {
+    let finding = |finding: &UndeclaredPath| {
         let mut value = json!(finding);
         value["advice"] = advice(finding).into();
         value
@@ -354,25 +357,25 @@ fn task_json(account: &AuditedTask) -> Value {
 mod tests {
     use super::*;
     use crate::config::model::TaskId;
-    use crate::engine::audit::findings::Judgement;
+    use crate::engine::audit::findings::AuditFindings;
     use crate::event::Ended;
     use crate::reason::Reason;
     use open_trace::DoubtKind;
 
     fn account(status: Status, findings: usize, doubts: &[DoubtKind]) -> AuditedTask {
         let result = TaskFinished { attempts: 1, ..TaskFinished::new("t", status, Reason::CacheOff) };
-        let finding = Finding {
+        let finding = UndeclaredPath {
             path: RepoPath::from_git(&b"a"[..]),
             is_folder: false,
-            how: Manner::Read,
-            is: Kind::Tree,
+            how: Access::Read,
+            is: PathKind::Tree,
             seen: 1,
             pattern: Some("a".to_owned()),
             made_by: None,
         };
-        let judgement = Judgement { findings: vec![finding; findings], ..Judgement::default() };
+        let judgement = AuditFindings { findings: vec![finding; findings], ..AuditFindings::default() };
         let doubts = doubts.iter().map(|why| Doubt { kind: why.clone(), program: None }).collect();
-        let audit = Some(Audit { task: TaskId(0), doubts, judgement, inputs: 1 });
+        let audit = Some(Audit { task: TaskId(0), doubts, findings: judgement, inputs: 1 });
         AuditedTask { result, audit, is_whole: false }
     }
 

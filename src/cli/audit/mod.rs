@@ -131,7 +131,7 @@ fn run_audits(
         ..Request::new(args.names.clone())
     };
     let location = project.location(&session.env);
-    let prepared = Prepared::gather(config, &request, location, &session.clock, &run)?;
+    let prepared = Prepared::load(config, &request, location, &session.clock, &run)?;
     let options = RunOptions {
         on_failure: OnFailure::KeepGoing,
         results: ResultMode::Audit(desk),

@@ -61,7 +61,7 @@ pub fn summary(config: &Config, task: &Task) -> String {
     }
     match &task.run {
         Some(command) => {
-            let shown = crate::engine::task::command::shown(command, &[], &Mask::default());
+            let shown = crate::engine::task::command::display(command, &[], &Mask::default());
             let line = shown.lines().next().unwrap_or_default();
             if line.chars().count() > 60 {
                 line.chars().take(59).chain(['…']).collect()

@@ -18,7 +18,7 @@ use crate::engine::report::baseline::TreeOrigin;
 use crate::event::Level;
 use crate::git::tree_id;
 use crate::graph::Reach;
-use crate::plan::{CachePolicy, Decision, Plan, World};
+use crate::plan::{CachePolicy, Decision, Plan, PlanInputs};
 use crate::reason::Reason;
 use crate::reporter::lines::{Lines, clause};
 use crate::reporter::style::{Paint, Tone};
@@ -79,7 +79,7 @@ pub fn run(session: &Session, args: &PlanArgs) -> Result<End, Failure> {
         location.tree = Tree::Objects(repository, &commit.tree, &config.worktree.filters);
         location.origin = Some(TreeOrigin { repository, commit: Some(&commit.id) });
     }
-    let mut prepared = Prepared::gather(config, &request, location, &session.clock, "plan")?;
+    let mut prepared = Prepared::load(config, &request, location, &session.clock, "plan")?;
     shards::narrow_to_shard(session, &mut prepared, &args.part)?;
     print_notices(session, &prepared);
     let tree = prepared.snapshot.as_ref().map(tree_id).transpose()?;
@@ -93,10 +93,7 @@ pub fn run(session: &Session, args: &PlanArgs) -> Result<End, Failure> {
 /// Tells what went wrong while the plan was prepared.
 pub fn print_notices(session: &Session, prepared: &Prepared<'_>) {
     let lines = Lines { paint: session.paint_err(), width: 0 };
-    for warning in &prepared.warnings {
-        session.eprint(&format!("{}\n", lines.notice(Level::Warning, warning)));
-    }
-    let Warnings { listed, more } = &prepared.without_effect;
+    let Warnings { listed, more } = &prepared.warnings;
     if !listed.is_empty() {
         session.eprint(&format!("{}\n", lines.warnings(listed, *more)));
     }
@@ -105,14 +102,14 @@ pub fn print_notices(session: &Session, prepared: &Prepared<'_>) {
     }
 }
 
-fn text(world: &World<'_>, plan: &Plan, session: &Session) -> String {
+fn text(world: &PlanInputs<'_>, plan: &Plan, session: &Session) -> String {
     let paint = session.paint_out();
     let shown: Vec<_> = world.graph.nodes.iter().zip(&plan.nodes).collect();
     let name = |task| world.config.task(task).name.as_str();
     let width = shown.iter().map(|(node, _)| name(node.task).chars().count()).max().unwrap_or(0).min(40);
     let mut text = String::new();
     for (node, planned) in shown {
-        if planned.decision == Decision::Gathers {
+        if planned.decision == Decision::Aggregate {
             continue;
         }
         let name = name(node.task);
@@ -148,7 +145,7 @@ fn decision_tone(decision: &Decision) -> Tone {
         Decision::Hit(_) => Tone::Good,
         Decision::Miss(_) => Tone::Odd,
         Decision::Fail(_) => Tone::Bad,
-        Decision::Waits(_) | Decision::Skip(_) | Decision::Gathers | Decision::Context => Tone::Faint,
+        Decision::Pending(_) | Decision::Skip(_) | Decision::Aggregate | Decision::Context => Tone::Faint,
     }
 }
 
@@ -165,13 +162,13 @@ pub fn reason_text(decision: &Decision, session: &Session) -> String {
     }
 }
 
-fn json(world: &World<'_>, plan: &Plan, (tree, prepared): (Option<&str>, &Prepared<'_>)) -> String {
+fn json(world: &PlanInputs<'_>, plan: &Plan, (tree, prepared): (Option<&str>, &Prepared<'_>)) -> String {
     let tasks: Vec<_> = world
         .graph
         .nodes
         .iter()
         .zip(&plan.nodes)
-        .filter(|(_, planned)| planned.decision != Decision::Gathers)
+        .filter(|(_, planned)| planned.decision != Decision::Aggregate)
         .map(|(node, planned)| {
             let task = world.config.task(node.task);
             json!({
@@ -185,11 +182,11 @@ fn json(world: &World<'_>, plan: &Plan, (tree, prepared): (Option<&str>, &Prepar
         })
         .collect();
     let mut value = json!({ "version": 1, "tree": tree, "tasks": tasks });
-    value["warnings"] = json!(prepared.without_effect.listed);
-    value["more-warnings"] = json!(prepared.without_effect.more);
-    if let Some(part) = &prepared.part {
+    value["warnings"] = json!(prepared.warnings.listed);
+    value["more-warnings"] = json!(prepared.warnings.more);
+    if let Some(part) = &prepared.shard_plan {
         value["shard"] = json!({ "index": part.shard.index, "count": part.shard.count });
-        value["plan"] = json!(part.plan.hex());
+        value["plan"] = json!(part.plan_digest.hex());
         value["gates"] = json!(part.gates);
     }
     format!("{value:#}\n")

@@ -14,7 +14,7 @@ use crate::engine::prepare::{Prepared, Request};
 use crate::key::explanation::Explanation;
 use crate::key::inputs::InputSet;
 use crate::key::{Field, FieldKind};
-use crate::plan::{Plan, Planned, World};
+use crate::plan::{Plan, PlanInputs, Planned};
 use crate::reason::Change;
 use crate::reporter::lines::clause;
 use crate::reporter::style::Tone;
@@ -54,7 +54,7 @@ pub fn run(session: &Session, args: &WhyArgs) -> Result<End, Failure> {
     let named = project.config.ids().find(|id| project.config.task(*id).name == args.task);
     let request = Request { args: args.args.clone(), ..Request::new(vec![args.task.clone()]) };
     let location = project.location(&session.env);
-    let prepared = Prepared::gather(&project.config, &request, location, &session.clock, "why")?;
+    let prepared = Prepared::load(&project.config, &request, location, &session.clock, "why")?;
     let Some(task) = named.filter(|id| !project.config.task(*id).is_aggregate()) else {
         let text = format!("`{}` has no key: it runs no command of its own", args.task);
         let hint = Some(format!("`xtask plan {}` tells of each of its tasks", args.task));
@@ -70,12 +70,12 @@ pub fn run(session: &Session, args: &WhyArgs) -> Result<End, Failure> {
     Ok(End::Passed)
 }
 
-fn task_key<'a>(world: &World<'a>, plan: &'a Plan, id: crate::graph::NodeId) -> TaskKey<'a> {
+fn task_key<'a>(world: &PlanInputs<'a>, plan: &'a Plan, id: crate::graph::NodeId) -> TaskKey<'a> {
     let node = world.graph.node(id);
     let task = world.config.task(node.task);
     let planned = &plan.nodes[id.0];
     let explanation = planned.key.as_ref().zip(world.snapshot).map(|(key, snapshot)| {
-        let inputs = InputSet::of(world.config, world.graph, node);
+        let inputs = InputSet::new(world.config, world.graph, node);
         Explanation::new(&key.fields, inputs.select(snapshot), world.mask)
     });
     let past = planned.key.as_ref().map(|key| world.knowledge.past(task, &key.digest));

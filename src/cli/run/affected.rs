@@ -1,7 +1,7 @@
 //! `--affected[=BASE]`: the tasks that the changes since a merge base can reach. It must not decide
 //! what reaches what.
 
-use crate::affected::{self, Affected, Side};
+use crate::affected::{self, Affected, TreeSide};
 use crate::base::path::RepoPath;
 use crate::base::text::count;
 use crate::cli::failure::Failure;
@@ -37,8 +37,8 @@ pub fn affected_tasks(project: &Project, names: &[String], base: &str) -> Result
     let former_snapshot = repository.commit_snapshot(&commit.tree, filters)?;
     let selection = Selection::of(&project.config, names)?;
     let graph = Graph::of(&project.config, &selection.tasks, Reach::WithNeeds);
-    let now = Side { config: &project.config, snapshot: &snapshot };
-    let former = former.as_ref().map(|config| Side { config, snapshot: &former_snapshot });
+    let now = TreeSide { config: &project.config, snapshot: &snapshot };
+    let former = former.as_ref().map(|config| TreeSide { config, snapshot: &former_snapshot });
     let found = affected::affected(&graph, now, former);
     let notes = notes(project, &found, (&name, &commit), former.is_some());
     Ok(AffectedTasks { tasks: found.iter().map(|affected| affected.task).collect(), notes })
@@ -52,9 +52,9 @@ fn notes(project: &Project, found: &[Affected], base: (&str, &Commit), has_tasks
         (_, false) => format!("all tasks are new {since}, which has no tasks.toml"),
         (number, _) => format!("{} affected {since}", count(number, "task")),
     };
-    let each = found
-        .iter()
-        .map(|affected| format!("{} is affected: {}", project.config.task(affected.task).name, affected.why));
+    let each = found.iter().map(|affected| {
+        format!("{} is affected: {}", project.config.task(affected.task).name, affected.reason)
+    });
     let each = each.filter(|_| has_tasks);
     std::iter::once(head).chain(each).collect()
 }

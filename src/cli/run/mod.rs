@@ -23,7 +23,7 @@ use crate::engine::prepare::{Prepared, Request};
 use crate::engine::run::inbox::{Inbox, LazyInbox};
 use crate::engine::run::options::RunOptions;
 use crate::engine::run::scheduler::OnFailure;
-use crate::engine::watch::Watching;
+use crate::engine::watch::WatchSession;
 use crate::event::Summary;
 use crate::gate::context::GateContext;
 use crate::gate::worktree::Provision;
@@ -154,7 +154,7 @@ pub fn run_in(
         return Err(Failure::NoRepository { what: "there is no manifest of its runs" });
     }
     let run_id = runs::new_id(session.clock.now(), std::process::id());
-    let mut prepared = Prepared::gather(config, request, location, &session.clock, &run_id)?;
+    let mut prepared = Prepared::load(config, request, location, &session.clock, &run_id)?;
     shards::narrow_to_shard(session, &mut prepared, &args.part)?;
     let inbox = inbox.get().map_err(Failure::signals)?;
     let (summary, reporters) = run_prepared(session, args, &prepared, location, &run_id, inbox, None)?;
@@ -193,7 +193,7 @@ pub fn run_prepared(
     location: RunLocation<'_>,
     run_id: &str,
     inbox: &Inbox,
-    watching: Option<&Watching>,
+    watching: Option<&WatchSession>,
 ) -> Result<(Summary, SharedReporters), Failure> {
     let options = RunOptions {
         streams: args.reporters.output == Output::Stream,

@@ -18,15 +18,17 @@ use crate::cli::reporters::{Format, ReporterOptions};
 use crate::cli::run;
 use crate::cli::run::RunArgs;
 use crate::cli::session::Session;
-use crate::config::include::FILE;
+use crate::config::load::FILE;
 use crate::config::model::Config;
 use crate::engine::prepare::Prepared;
 use crate::engine::run::emitter::Emitter;
-use crate::engine::run::inbox::{Inbox, Note};
-use crate::engine::services::Setting;
+use crate::engine::run::inbox::{Inbox, Notification};
+use crate::engine::services::ServiceEnv;
 use crate::engine::task::secrets::Secrets;
-use crate::engine::watch::change_origin::{Changed, difference};
-use crate::engine::watch::{Watching, not_outputs, reached, reaches_variables, told};
+use crate::engine::watch::change_origin::{self, PathChange};
+use crate::engine::watch::{
+    WatchSession, affected_nodes, affects_env_files, describe_changes, without_outputs,
+};
 use crate::event::{Level, Verdict};
 use crate::git::activity::{Activity, in_a_lull};
 use crate::git::snapshot::Snapshot;
@@ -87,7 +89,7 @@ struct Rounds<'a> {
     session: &'a Session,
     args: RunArgs,
     inbox: Inbox,
-    watching: Watching,
+    watching: WatchSession,
 }
 
 /// Runs rounds until a signal comes.
@@ -102,7 +104,7 @@ pub fn run(session: &Session, args: WatchArgs) -> Result<End, Failure> {
     let reporters = ReporterOptions { output, format, ..ReporterOptions::default() };
     let args = RunArgs { names, jobs, keep_going, reporters, args, ..RunArgs::default() };
     let inbox = Inbox::open().map_err(Failure::signals)?;
-    let rounds = Rounds { session, args, inbox, watching: Watching::new(mark.clone()) };
+    let rounds = Rounds { session, args, inbox, watching: WatchSession::new(mark.clone()) };
     // From here on no change is missed.
     let _watch = rounds.watch(&project)?;
     let mut project = project;
@@ -130,9 +132,9 @@ impl Rounds<'_> {
         let sender = self.inbox.sender();
         let tell = move |news| {
             let _ = sender.send(match news {
-                News::Changed(paths) => Note::Changed(paths),
-                News::Gap(gap) if gap.is_defect() => Note::Notice(Level::Warning, gap.to_string()),
-                News::Gap(gap) => Note::Notice(Level::Note, gap.to_string()),
+                News::Changed(paths) => Notification::Changed(paths),
+                News::Gap(gap) if gap.is_defect() => Notification::Notice(Level::Warning, gap.to_string()),
+                News::Gap(gap) => Notification::Notice(Level::Note, gap.to_string()),
             });
         };
         Ok(Watch::start(place, tell)?)
@@ -191,10 +193,10 @@ impl Rounds<'_> {
     fn wait(&self) -> Result<Vec<RepoPath>, i32> {
         loop {
             match self.inbox.receiver().recv() {
-                Ok(Note::Changed(paths)) => return Ok(paths),
-                Ok(Note::Signal(signal)) => return Err(signal),
-                Ok(Note::Notice(level, text)) => self.line(level, &text),
-                Ok(Note::NodeDone(..) | Note::Panicked(_)) => {}
+                Ok(Notification::Changed(paths)) => return Ok(paths),
+                Ok(Notification::Signal(signal)) => return Err(signal),
+                Ok(Notification::Notice(level, text)) => self.line(level, &text),
+                Ok(Notification::NodeDone(..) | Notification::Panicked(_)) => {}
                 Err(_) => return Err(signal_hook::consts::SIGTERM),
             }
         }
@@ -205,10 +207,10 @@ impl Rounds<'_> {
         let location = project.location(&self.session.env);
         let run_id = runs::new_id(self.session.clock.now(), std::process::id());
         let request = run::request(&self.args);
-        let prepared = Prepared::gather(&project.config, &request, location, &self.session.clock, &run_id)?;
+        let prepared = Prepared::load(&project.config, &request, location, &self.session.clock, &run_id)?;
         let Some(before) = &prepared.snapshot else { return Ok(NextRound::Changed) };
         let is_tracked = |path: &RepoPath| before.get(path).is_some_and(|entry| entry.tracked);
-        self.watching.authors().begin(by_itself, is_tracked);
+        self.watching.changes().begin_round(by_itself, is_tracked);
         self.watching.services.forget_failures();
         let (summary, reporters) = run::run_prepared(
             self.session,
@@ -227,19 +229,19 @@ impl Rounds<'_> {
         }
         let after = tree(project)?;
         let changes = changes_between(&prepared, before, &after);
-        let mut authors = self.watching.authors();
-        let by_hand: Vec<Changed> = authors.during(&changes).into_iter().cloned().collect();
-        for path in authors.suspects() {
+        let mut tracker = self.watching.changes();
+        let by_hand: Vec<PathChange> = tracker.user_changes(&changes).into_iter().cloned().collect();
+        for path in tracker.suspected_outputs() {
             self.warn(&format!(
                 "{path} changed in each of the last rounds; if a task writes it, declare it in `outputs` or let git ignore it. It starts no further round until it changes while nothing runs"
             ));
         }
-        drop(authors);
-        let by_hand: Vec<&Changed> = by_hand.iter().collect();
-        if !reached(prepared.config, &prepared.graph, &by_hand).is_empty()
+        drop(tracker);
+        let by_hand: Vec<&PathChange> = by_hand.iter().collect();
+        if !affected_nodes(prepared.config, &prepared.graph, &by_hand).is_empty()
             || changes_tasks(prepared.config, &by_hand)
         {
-            self.note(&format!("{}, while it ran", told(&by_hand)));
+            self.note(&format!("{}, while it ran", describe_changes(&by_hand)));
             return Ok(NextRound::ChangedDuringRound);
         }
         self.idle(project, &prepared, after)
@@ -264,15 +266,15 @@ impl Rounds<'_> {
                 Err(LookError::Failed(failure)) => return Err(failure),
             };
             let changes = changes_between(prepared, &last, &now);
-            let changes: Vec<&Changed> = changes.iter().collect();
+            let changes: Vec<&PathChange> = changes.iter().collect();
             last = now;
-            self.watching.authors().between(changes.iter().map(|change| &change.path));
-            let reached = reached(prepared.config, &prepared.graph, &changes);
+            self.watching.changes().record_user_changes(changes.iter().map(|change| &change.path));
+            let reached = affected_nodes(prepared.config, &prepared.graph, &changes);
             if !reached.is_empty() || changes_tasks(prepared.config, &changes) {
-                self.note(&told(&changes));
+                self.note(&describe_changes(&changes));
                 return Ok(NextRound::Changed);
             }
-            if reaches_variables(prepared.config, &prepared.graph, &paths) {
+            if affects_env_files(prepared.config, &prepared.graph, &paths) {
                 let is_known = !paths.iter().any(RepoPath::is_top);
                 self.note(if is_known { "a file of variables changed" } else { "anything may have changed" });
                 return Ok(NextRound::Changed);
@@ -292,13 +294,14 @@ impl Rounds<'_> {
         let mut last = clock.elapsed();
         let pause = || {
             match self.inbox.receiver().recv_timeout(GIT_CHECK_INTERVAL) {
-                Ok(Note::Changed(more)) => {
+                Ok(Notification::Changed(more)) => {
                     paths.extend(more);
                     last = clock.elapsed();
                 }
-                Ok(Note::Signal(signal)) => return Err(LookError::Signal(signal)),
-                Ok(Note::Notice(level, text)) => self.line(level, &text),
-                Ok(Note::NodeDone(..) | Note::Panicked(_)) | Err(RecvTimeoutError::Timeout) => {}
+                Ok(Notification::Signal(signal)) => return Err(LookError::Signal(signal)),
+                Ok(Notification::Notice(level, text)) => self.line(level, &text),
+                Ok(Notification::NodeDone(..) | Notification::Panicked(_))
+                | Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => {
                     return Err(LookError::Signal(signal_hook::consts::SIGTERM));
                 }
@@ -313,7 +316,7 @@ impl Rounds<'_> {
     fn end_services(&self, config: &Config, mark: &str) {
         let emitter = Emitter::new(self.session.clock.clone(), Box::new(|_| {}));
         let none = Secrets::none();
-        let setting = Setting {
+        let setting = ServiceEnv {
             config,
             env: &self.session.env,
             root: self.session.dir.clone(),
@@ -327,7 +330,7 @@ impl Rounds<'_> {
         let mut how = StopRequest::Terminate;
         while !self.watching.services.is_empty() {
             self.watching.services.end_some(&setting, how);
-            if let Ok(Note::Signal(_)) = self.inbox.receiver().try_recv() {
+            if let Ok(Notification::Signal(_)) = self.inbox.receiver().try_recv() {
                 how = StopRequest::Kill;
             }
         }
@@ -356,12 +359,12 @@ fn tree(project: &Project) -> Result<Snapshot, Failure> {
 }
 
 /// In what a tree differs from a former one, but for what tasks declare to write.
-fn changes_between(prepared: &Prepared<'_>, before: &Snapshot, after: &Snapshot) -> Vec<Changed> {
-    not_outputs(prepared.config, &prepared.graph, difference(before, after))
+fn changes_between(prepared: &Prepared<'_>, before: &Snapshot, after: &Snapshot) -> Vec<PathChange> {
+    without_outputs(prepared.config, &prepared.graph, change_origin::changes_between(before, after))
 }
 
 /// Whether a file with tasks is among them.
-fn changes_tasks(config: &Config, changes: &[&Changed]) -> bool {
+fn changes_tasks(config: &Config, changes: &[&PathChange]) -> bool {
     let defines = |path: &RepoPath| {
         path.parts().last() == Some(FILE.as_bytes())
             || config.tasks.iter().any(|task| task.place.file == path.to_string())

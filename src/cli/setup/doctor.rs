@@ -191,7 +191,7 @@ fn without_effect(project: &Project, repository: &Repository) -> Result<Vec<Chec
         let all: Vec<_> = config.ids().collect();
         let graph = Graph::of(config, &all, Reach::WithNeeds);
         let tree = Tree::WorkDir(repository);
-        let judged = prepare::without_effect(config, &graph, &snapshot, tree, &project.root, usize::MAX);
+        let judged = prepare::find_ineffective(config, &graph, &snapshot, tree, &project.root, usize::MAX);
         known.extend(judged.warnings.listed);
         findings.extend(judged.refused.iter().flat_map(Diagnostics::records).map(|record| {
             let text = format!("{}:{}: {}", record.file, record.line, record.message);
@@ -221,7 +221,7 @@ fn without_effect(project: &Project, repository: &Repository) -> Result<Vec<Chec
 fn tools(session: &Session, config: &Config, root: &Path) -> Vec<Check> {
     let all: Vec<_> = config.ids().collect();
     let graph = Graph::of(config, &all, Reach::WithNeeds);
-    let probes = tool_probes::ask(config, &graph, &session.env, root, "doctor");
+    let probes = tool_probes::run_probes(config, &graph, &session.env, root, "doctor");
     let finding = |(tool, answer): (String, Result<String, String>)| {
         let what = format!("tool {tool}");
         match answer {

@@ -13,7 +13,7 @@ use crate::cli::failure::Failure;
 use crate::cli::project::definition_folders;
 use crate::cli::session::Session;
 use crate::cli::setup::trial::{self, Outcomes, Trial};
-use crate::config::include::FILE;
+use crate::config::load::FILE;
 use crate::config::{Source, parse};
 use crate::git::snapshot::{Mode, Snapshot};
 use crate::git::{Repository, WorkTreeReader, tree_id};

@@ -54,7 +54,7 @@ pub fn run(session: &Session, config: &Config, names: Vec<String>, root: &Path) 
         access: None,
     };
     let request = Request { policy: CachePolicy::Off, ..Request::new(names) };
-    let prepared = Prepared::gather(config, &request, location, &session.clock, &id)?;
+    let prepared = Prepared::load(config, &request, location, &session.clock, &id)?;
     let options = RunOptions {
         on_failure: OnFailure::KeepGoing,
         results: ResultMode::Discard,

@@ -8,7 +8,7 @@ use crate::cli::failure::Failure;
 use crate::cli::project::Project;
 use crate::cli::session::Session;
 use crate::config::model::{Task, TaskId};
-use crate::engine::prepare::knowledge::Nothing;
+use crate::engine::prepare::knowledge::NoHistory;
 use crate::engine::report::baseline::{self, BaselineContext};
 use crate::engine::report::gate::absent_task;
 use crate::event::{Ended, Status, TaskFinished};
@@ -20,7 +20,7 @@ use crate::key::{Contribution, Key};
 use crate::manifest::merge::Merged;
 use crate::manifest::phrases::tree;
 use crate::manifest::{Account, Manifest};
-use crate::plan::{CachePolicy, Decision, InputDigests, Planned, Platform, World, resolve};
+use crate::plan::{CachePolicy, Decision, InputDigests, PlanInputs, Planned, Platform, resolve};
 use crate::process::mask::Mask;
 use crate::quality::evidence::{Evidence, Source, Verdict};
 use crate::quality::{self, Absent, Basis, Case};
@@ -159,7 +159,7 @@ pub fn judge(session: &Session, merged: &Merged) -> Result<Vec<MergedGate>, Fail
     let id = &merged.manifest.platform;
     // Its system and its architecture. All shards are of one platform, which need not be this one.
     let platform = Platform { os: id.split(' ').next().unwrap_or_default().to_owned(), id: id.clone() };
-    let world = World {
+    let world = PlanInputs {
         config,
         graph: &graph,
         snapshot: Some(&snapshot),
@@ -169,7 +169,7 @@ pub fn judge(session: &Session, merged: &Merged) -> Result<Vec<MergedGate>, Fail
         args: None,
         platform: &platform,
         policy: CachePolicy::Off,
-        knowledge: &Nothing,
+        knowledge: &NoHistory,
         gates: &bases,
         // A gate has no secrets.
         mask: &Mask::default(),
@@ -192,7 +192,7 @@ fn record(records: &Records, tree: &str, judged: &[MergedGate]) -> Result<(), Fa
     Ok(())
 }
 
-fn judge_gate(world: &World<'_>, manifest: &Manifest, name: &str) -> MergedGate {
+fn judge_gate(world: &PlanInputs<'_>, manifest: &Manifest, name: &str) -> MergedGate {
     let task_of = |id: NodeId| world.config.task(world.graph.node(id).task);
     let id = world.graph.ids().find(|id| task_of(*id).name == *name);
     let found = id.and_then(|id| {

@@ -49,7 +49,7 @@ pub fn narrow_to_shard(
             source: format!("it is not what `xtask log --timings` writes: {error}").into(),
         })?;
     }
-    Ok(prepared.narrow(shard, &timings, &session.env)?)
+    Ok(prepared.narrow_to_shard(shard, &timings, &session.env)?)
 }
 
 /// Prints how long each task is expected to take, in milliseconds.

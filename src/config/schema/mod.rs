@@ -1,10 +1,10 @@
-//! The JSON schema of tasks.toml, for editors: the keys that the parser knows (`config/keys.rs`),
+//! The JSON schema of tasks.toml, for editors: the keys that the parser knows (`keys.rs`),
 //! with what `words` says of them. It must not know where it is kept.
 //!
 //! It is of draft 7, which the TOML language servers know best. What depends on other parts of the
 //! file, such as whether a task of some name exists, is the parser's alone.
 
-mod rule;
+pub(crate) mod keys;
 mod shape;
 #[cfg(test)]
 pub(super) mod tests;
@@ -12,7 +12,7 @@ mod words;
 
 use serde_json::{Map, Value, json};
 
-use super::keys::{self, Keys};
+use keys::Keys;
 use shape::Shape;
 use words::Word;
 

@@ -2,11 +2,11 @@
 
 use serde_json::{Value, json};
 
-use super::rule::Rule;
 use crate::base::name;
 use crate::config::model::Provider;
-use crate::config::services::SIGNALS;
-use crate::config::shared::SYSTEMS;
+use crate::config::sections::bounds::UNITS;
+use crate::config::sections::common_keys::SYSTEMS;
+use crate::config::sections::services::SIGNALS;
 use crate::config::stage::Stage;
 
 /// What a key takes.
@@ -66,8 +66,32 @@ pub(super) enum Shape {
     Matrix,
     /// Names of tasks by stages of git.
     Stages,
-    /// Of reports and gates.
-    Of(Rule),
+    /// A number from 0 to 100.
+    Percent,
+    /// Percentages by patterns.
+    Percentages,
+    /// Bounds by the names of figures.
+    Bounds,
+    /// Licences.
+    Licences,
+    /// A day.
+    Day,
+    /// A branch or revision of git.
+    Revision,
+    /// This text alone.
+    Only(&'static str),
+    /// A path.
+    Path,
+    /// A glob, and no set.
+    Glob,
+    /// A line that is not blank.
+    NonBlank,
+    /// Strings, at least one.
+    SomeNames,
+    /// One string, or at least one.
+    OneOrSome,
+    /// Tables of this definition.
+    Several(&'static str),
     /// The table of this definition.
     Table(&'static str),
     /// Values of this definition by their names.
@@ -124,7 +148,31 @@ impl Shape {
             Self::Url => json!({ "type": "string", "pattern": "^https?://" }),
             Self::Matrix => matrix(),
             Self::Stages => stages(),
-            Self::Of(rule) => rule.schema(),
+            Self::Percent => percent(),
+            Self::Percentages => json!({
+                "type": "object",
+                "minProperties": 1,
+                "propertyNames": path(),
+                "additionalProperties": percent(),
+            }),
+            Self::Bounds => json!({
+                "type": "object",
+                "minProperties": 1,
+                "propertyNames": { "pattern": r"\S" },
+                "additionalProperties": { "type": "string", "pattern": bound() },
+            }),
+            Self::Licences => {
+                some(&json!({ "type": "string", "pattern": r"\S", "not": { "pattern": " (OR|AND) " } }))
+            }
+            Self::Day => json!({ "type": "string", "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}$" }),
+            Self::Revision => json!({ "type": "string", "pattern": r"^[^\s\p{Cc}-][^\s\p{Cc}]*$" }),
+            Self::Only(text) => json!({ "const": text }),
+            Self::Path => json!({ "type": "string", "minLength": 1 }),
+            Self::Glob => path(),
+            Self::NonBlank => json!({ "type": "string", "pattern": r"^[^\p{Cc}]*[^\s\p{Cc}][^\p{Cc}]*$" }),
+            Self::SomeNames => some(&json!({ "type": "string", "minLength": 1 })),
+            Self::OneOrSome => json!({ "oneOf": [path(), some(&path())] }),
+            Self::Several(table) => list(&reference(table)),
             Self::Table(table) => reference(table),
             Self::Each(definition) => json!({
                 "type": "object",
@@ -206,4 +254,24 @@ fn stages() -> Value {
     };
     let properties: serde_json::Map<String, Value> = Stage::all().map(stage).collect();
     json!({ "type": "object", "properties": properties, "additionalProperties": false })
+}
+
+/// A list that is not empty.
+fn some(items: &Value) -> Value {
+    json!({ "type": "array", "items": items, "minItems": 1 })
+}
+
+/// A glob, and no set.
+fn path() -> Value {
+    json!({ "type": "string", "minLength": 1, "not": { "pattern": "^[!@]" } })
+}
+
+fn percent() -> Value {
+    json!({ "type": "number", "minimum": 0, "maximum": 100 })
+}
+
+/// A comparison with a number and a unit.
+fn bound() -> String {
+    let units: Vec<&str> = UNITS.iter().map(|(unit, ..)| *unit).collect();
+    format!(r"^\s*(<=|>=|==|<|>)\s*[0-9]+(\.[0-9]+)?\s*({}|μs)\s*$", units.join("|"))
 }

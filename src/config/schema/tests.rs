@@ -75,7 +75,7 @@ fn each_known_key_is_described_and_no_other() {
     for Table { name, keys, .. } in &TABLES {
         let own = if name.is_empty() { &schema } else { &schema["definitions"][name] };
         let known: BTreeSet<&str> = keys.known().iter().copied().collect();
-        assert_eq!(properties(own), known, "keys of {name:?} in config/keys.rs and in the schema");
+        assert_eq!(properties(own), known, "keys of {name:?} in config/schema/keys.rs and in the schema");
         for key in known {
             let property = &own["properties"][key];
             let said = property.get("description").or_else(|| property.get("$ref")).and_then(Value::as_str);

@@ -1,12 +1,11 @@
 //! What each key of each table means and takes, in one list a table: the description of tasks.toml
 //! that its schema is written from. It must not know how a schema is written.
 //!
-//! A new key needs a line here and one in `config/keys.rs`; a test tells which of them is missing. A
+//! A new key needs a line here and one in `keys.rs`; a test tells which of them is missing. A
 //! key that `keys.rs` only plans may have its line already: it enters the schema when it is known.
 
-use super::rule::Rule;
 use super::shape::Shape;
-use crate::config::ci::SHARDS;
+use crate::config::sections::ci::SHARDS;
 
 /// A key and what is to be known of it.
 pub(super) struct Word {
@@ -221,7 +220,7 @@ pub(super) const STOP: &[Word] = &[
 ];
 
 pub(super) const TOOL: &[Word] = &[
-    word("run", Shape::Of(Rule::Given), "A shell line that prints what tool is used."),
+    word("run", Shape::NonBlank, "A shell line that prints what tool is used."),
     word("cwd", Shape::Text, "The folder that it is run in, relative to that of this file."),
 ];
 
@@ -250,31 +249,23 @@ pub(super) const WORKTREE: &[Word] = &[
 ];
 
 pub(super) const REPORTS: &[Word] = &[
-    word(
-        "junit",
-        Shape::Of(Rule::OneOrSome),
-        "JUnit XML, as pytest, jest, nextest, surefire and playwright write it.",
-    ),
-    word("lcov", Shape::Of(Rule::OneOrSome), "LCOV: lines that tests reached."),
-    word("cobertura", Shape::Of(Rule::OneOrSome), "Cobertura XML: lines that tests reached."),
-    word("sarif", Shape::Of(Rule::OneOrSome), "SARIF 2.1.0: what scanners and linters found."),
-    word("secrets", Shape::Of(Rule::OneOrSome), "SARIF 2.1.0 all of whose results are secrets."),
+    word("junit", Shape::OneOrSome, "JUnit XML, as pytest, jest, nextest, surefire and playwright write it."),
+    word("lcov", Shape::OneOrSome, "LCOV: lines that tests reached."),
+    word("cobertura", Shape::OneOrSome, "Cobertura XML: lines that tests reached."),
+    word("sarif", Shape::OneOrSome, "SARIF 2.1.0: what scanners and linters found."),
+    word("secrets", Shape::OneOrSome, "SARIF 2.1.0 all of whose results are secrets."),
     word(
         "cyclonedx",
-        Shape::Of(Rule::OneOrSome),
+        Shape::OneOrSome,
         "A CycloneDX bill of materials in JSON: packages with their licences.",
     ),
-    word(
-        "spdx",
-        Shape::Of(Rule::OneOrSome),
-        "An SPDX bill of materials in JSON: packages with their licences.",
-    ),
-    word("k6", Shape::Of(Rule::OneOrSome), "The summary of k6 in JSON: figures of a load test."),
-    word("sonar", Shape::Of(Rule::OneOrSome), "The answer of SonarQube's `api/qualitygates/project_status`."),
-    word("facts", Shape::Of(Rule::OneOrSome), "taskgate's own plain facts in JSON, for anything else."),
+    word("spdx", Shape::OneOrSome, "An SPDX bill of materials in JSON: packages with their licences."),
+    word("k6", Shape::OneOrSome, "The summary of k6 in JSON: figures of a load test."),
+    word("sonar", Shape::OneOrSome, "The answer of SonarQube's `api/qualitygates/project_status`."),
+    word("facts", Shape::OneOrSome, "taskgate's own plain facts in JSON, for anything else."),
     word(
         "partial",
-        Shape::Of(Rule::Given),
+        Shape::NonBlank,
         "Why the scanner of `sarif` or `secrets` may note errors, by which it left something out; without it they fail the task.",
     ),
 ];
@@ -283,17 +274,17 @@ pub(super) const REPORTS: &[Word] = &[
 pub(super) const GATE: &[Word] = &[
     word(
         "of",
-        Shape::Of(Rule::Some),
+        Shape::SomeNames,
         "Tasks or groups whose reports it reads; left out: all of this file and of those it includes.",
     ),
     word(
         "base",
-        Shape::Of(Rule::Revision),
+        Shape::Revision,
         "The branch or revision whose merge base it is compared with, such as \"origin/main\".",
     ),
     word(
         "baseline",
-        Shape::Of(Rule::Path),
+        Shape::Path,
         "A committed file with the facts of a former tree, for when no others are known.",
     ),
     word(
@@ -308,23 +299,23 @@ pub(super) const GATE: &[Word] = &[
     word("licences", Shape::Table("licences"), ""),
     word(
         "performance",
-        Shape::Of(Rule::Bounds),
+        Shape::Bounds,
         "Bounds of figures, such as { \"http_req_duration.p95\" = \"<= 100ms\" }.",
     ),
-    word("sonar", Shape::Of(Rule::Only("ok")), "The quality gate of the SonarQube server is passed."),
+    word("sonar", Shape::Only("ok"), "The quality gate of the SonarQube server is passed."),
     word(
         "suppress",
-        Shape::Of(Rule::Several("suppression")),
+        Shape::Several("suppression"),
         "Findings and licences that are accepted, each with a reason and a day on which that ends.",
     ),
 ];
 
 pub(super) const COVERAGE: &[Word] = &[
-    word("min", Shape::Of(Rule::Percent), "At least so many percent of all lines."),
-    word("max-drop", Shape::Of(Rule::Percent), "At most so many points less than the baseline."),
+    word("min", Shape::Percent, "At least so many percent of all lines."),
+    word("max-drop", Shape::Percent, "At most so many points less than the baseline."),
     word(
         "paths",
-        Shape::Of(Rule::Percentages),
+        Shape::Percentages,
         "At least so many percent of the files of a pattern, such as { \"billing/**\" = 100 }.",
     ),
 ];
@@ -349,17 +340,17 @@ pub(super) const FINDINGS: &[Word] = &[
 pub(super) const LICENCES: &[Word] = &[
     word(
         "allow",
-        Shape::Of(Rule::Licences),
+        Shape::Licences,
         "Licences that packages may have, `*` for any characters; left out: all that are not denied.",
     ),
-    word("deny", Shape::Of(Rule::Licences), "Licences that no package may have, `*` for any characters."),
+    word("deny", Shape::Licences, "Licences that no package may have, `*` for any characters."),
 ];
 
 pub(super) const SUPPRESSION: &[Word] = &[
-    word("rule", Shape::Of(Rule::Given), "The scanner's id of what is accepted, such as \"CVE-2024-1\"."),
-    word("path", Shape::Of(Rule::Glob), "Where, as a glob; left out: anywhere."),
-    word("licence", Shape::Of(Rule::Given), "The licence that is accepted, as the report writes it."),
-    word("package", Shape::Of(Rule::Given), "The package that may have the licence; left out: any."),
-    word("reason", Shape::Of(Rule::Given), "Why."),
-    word("expires", Shape::Of(Rule::Day), "The last day on which it holds, such as 2026-12-31."),
+    word("rule", Shape::NonBlank, "The scanner's id of what is accepted, such as \"CVE-2024-1\"."),
+    word("path", Shape::Glob, "Where, as a glob; left out: anywhere."),
+    word("licence", Shape::NonBlank, "The licence that is accepted, as the report writes it."),
+    word("package", Shape::NonBlank, "The package that may have the licence; left out: any."),
+    word("reason", Shape::NonBlank, "Why."),
+    word("expires", Shape::Day, "The last day on which it holds, such as 2026-12-31."),
 ];

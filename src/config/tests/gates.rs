@@ -1,6 +1,9 @@
 //! Tests of `reports` and `[gates]`, from the text of a file to its config or its messages.
 
 use super::*;
+use crate::base::pattern::Pattern;
+use crate::config::assemble::parse_all;
+use crate::config::diagnostic::Findings;
 use crate::quality::rules::{self, Bound, Comparison, Day, Suppression};
 use ci_reports::Kind;
 use ci_reports::facts::Unit;

@@ -26,7 +26,10 @@ use proptest::sample::select;
 
 use super::*;
 use crate::base::clock::Clock;
-use model::{PassEnv, TaskId};
+use crate::base::path::RepoPath;
+use crate::config::model::{Command, Config, TaskId};
+use crate::config::schema::keys;
+use model::PassEnv;
 use stage::Stage;
 
 fn source(text: &str) -> Source<'_> {

@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use open_trace::Doubt;
 
 use crate::config::model::{Config, TaskId};
-use crate::engine::audit::findings::Judgement;
+use crate::engine::audit::findings::AuditFindings;
 use crate::graph::{Graph, Reach};
 
 /// What the trace of an audited task came to.
@@ -16,7 +16,7 @@ pub struct Audit {
     /// Why something may have been missed; none if the trace is complete.
     pub doubts: Vec<Doubt>,
     /// What it told.
-    pub judgement: Judgement,
+    pub findings: AuditFindings,
     /// How many files the task declares.
     pub inputs: usize,
 }

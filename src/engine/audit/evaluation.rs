@@ -8,7 +8,7 @@ use open_trace::{Doubt, DoubtKind, Trace};
 use crate::base::path::RepoPath;
 use crate::config::model::{Command, TaskId};
 use crate::engine::audit::collector::Audit;
-use crate::engine::audit::findings::{self, Declared, Places, Real};
+use crate::engine::audit::findings::{self, AuditRoots, Declared, FsEntry};
 use crate::engine::context::Context;
 use crate::engine::sandbox::Sandbox;
 use crate::event::Ended;
@@ -18,7 +18,7 @@ use crate::key::inputs::InputSet;
 
 /// The audit of a node that was executed in `sandbox` and `ended` so; `None` if it was not started.
 pub fn evaluate(context: &Context<'_>, id: NodeId, sandbox: &Sandbox, ended: &Ended) -> Option<Audit> {
-    let node = context.world.graph.node(id);
+    let node = context.inputs.graph.node(id);
     let none =
         || Trace { doubts: vec![Doubt { kind: DoubtKind::Unreported, program: None }], ..Trace::default() };
     let mut trace = match Trace::load(&sandbox.report()) {
@@ -26,26 +26,26 @@ pub fn evaluate(context: &Context<'_>, id: NodeId, sandbox: &Sandbox, ended: &En
         Err(_) if matches!(ended, Ended::NotStarted { .. } | Ended::Service { .. }) => return None,
         Err(_) => none(),
     };
-    if matches!(context.world.config.task(node.task).run, Some(Command::Rust(_))) {
+    if matches!(context.inputs.config.task(node.task).run, Some(Command::Rust(_))) {
         // The function's own program is what the task is, and not what it reads.
-        let own = context.world.env.program_path().canonicalize().unwrap_or_default();
+        let own = context.inputs.env.program_path().canonicalize().unwrap_or_default();
         trace.files.retain(|seen| seen.path.as_path() != own);
     }
     let trees = work_trees(context);
-    let places = Places { sandbox: &sandbox.tree(), work_trees: &trees };
+    let places = AuditRoots { sandbox: &sandbox.tree(), work_trees: &trees };
     let root = trees.first().cloned().unwrap_or_default();
     let snapshot = context.tree.snapshot()?;
-    let inputs = InputSet::of(context.world.config, context.world.graph, node);
-    let would_read = |path: &RepoPath| inputs.holds(path);
+    let inputs = InputSet::new(context.inputs.config, context.inputs.graph, node);
+    let would_read = |path: &RepoPath| inputs.contains(path);
     let declared = declared(context, node, &inputs, &snapshot, &would_read);
-    let mut judgement = findings::judge(&trace, &declared, &places, &|path| look(&root, path));
+    let mut judgement = findings::evaluate(&trace, &declared, &places, &|path| look(&root, path));
     // What its services read is read where no one looks.
-    let own = &context.world.config.task(node.task).inputs;
+    let own = &context.inputs.config.task(node.task).inputs;
     judgement.unopened.retain(|path| own.matches(path));
     if !trace.is_complete() {
         judgement.unopened.clear();
     }
-    Some(Audit { task: node.task, doubts: trace.doubts, judgement, inputs: declared.inputs.len() })
+    Some(Audit { task: node.task, doubts: trace.doubts, findings: judgement, inputs: declared.inputs.len() })
 }
 
 fn declared<'a>(
@@ -55,10 +55,14 @@ fn declared<'a>(
     snapshot: &'a Snapshot,
     would_read: &'a dyn Fn(&RepoPath) -> bool,
 ) -> Declared<'a> {
-    let config = context.world.config;
+    let config = context.inputs.config;
     let task = config.task(node.task);
-    let known: Vec<TaskId> =
-        node.sources.iter().map(|source| context.world.graph.node(*source).task).chain([node.task]).collect();
+    let known: Vec<TaskId> = node
+        .sources
+        .iter()
+        .map(|source| context.inputs.graph.node(*source).task)
+        .chain([node.task])
+        .collect();
     let others = config.ids().filter(|id| !known.contains(id)).map(|id| config.task(id));
     let mut entries: Vec<_> = inputs.select(snapshot).collect();
     entries.sort_unstable_by(|a, b| a.path.cmp(&b.path));
@@ -87,7 +91,7 @@ fn work_trees(context: &Context<'_>) -> Vec<PathBuf> {
 }
 
 /// What is at a path of the work tree.
-fn look(root: &Path, path: &RepoPath) -> Option<Real> {
+fn look(root: &Path, path: &RepoPath) -> Option<FsEntry> {
     let full = path.under(root);
     full.symlink_metadata().ok()?;
     let leads_to = full.canonicalize().ok();
@@ -97,5 +101,5 @@ fn look(root: &Path, path: &RepoPath) -> Option<Real> {
     if is_folder && std::fs::read_dir(&full).is_ok_and(|mut entries| entries.next().is_none()) {
         return None;
     }
-    Some(Real { is_folder, place: place.unwrap_or_else(|| path.clone()) })
+    Some(FsEntry { is_folder, place: place.unwrap_or_else(|| path.clone()) })
 }

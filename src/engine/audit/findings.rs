@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use open_trace::{Access, FileAccess, Trace};
+use open_trace::{FileAccess, Trace};
 
 use crate::base::path::RepoPath;
 use crate::base::pattern::Patterns;
@@ -34,7 +34,7 @@ pub struct Declared<'a> {
 }
 
 /// Which folders stand for the top of the repository.
-pub struct Places<'a> {
+pub struct AuditRoots<'a> {
     /// The sandbox.
     pub sandbox: &'a Path,
     /// The work trees outside of it.
@@ -43,7 +43,7 @@ pub struct Places<'a> {
 
 /// Something that is there in the work tree.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Real {
+pub struct FsEntry {
     /// Whether it is a folder that is not empty.
     pub is_folder: bool,
     /// What it leads to if it is a symlink, or lies behind one; else itself.
@@ -53,7 +53,7 @@ pub struct Real {
 /// How a task got at what it does not declare, the gravest last.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Manner {
+pub enum Access {
     /// It looked for it in its sandbox.
     LookedFor,
     /// It wrote or removed it in the work tree.
@@ -69,7 +69,7 @@ pub enum Manner {
 /// What kind of thing is not declared.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Kind {
+pub enum PathKind {
     /// A part of the tree: it can be an input.
     Tree,
     /// Git ignores it, so it can't.
@@ -80,15 +80,15 @@ pub enum Kind {
 
 /// Something of the repository that a task does not declare and got at.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
-pub struct Finding {
+pub struct UndeclaredPath {
     /// Where it is; of what git ignores, the highest folder that holds nothing else.
     pub path: RepoPath,
     /// Whether it is a folder.
     pub is_folder: bool,
     /// How the task got at it.
-    pub how: Manner,
+    pub how: Access,
     /// What it is.
-    pub is: Kind,
+    pub is: PathKind,
     /// How many paths of it were seen.
     pub seen: usize,
     /// The pattern that would declare it, as tasks.toml has it.
@@ -100,7 +100,7 @@ pub struct Finding {
 /// Files that configure a known tool, and that a task looked for where there are none. One that is
 /// added later would be read, and no input says so.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
-pub struct Absent {
+pub struct MissingConfig {
     /// The first of these paths.
     pub path: RepoPath,
     /// In how many folders it was looked for.
@@ -111,11 +111,11 @@ pub struct Absent {
 
 /// What a trace tells.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Judgement {
+pub struct AuditFindings {
     /// What is not declared, sorted by path.
-    pub findings: Vec<Finding>,
+    pub findings: Vec<UndeclaredPath>,
     /// What was looked for, is not there and is not declared, by its pattern.
-    pub absent: Vec<Absent>,
+    pub absent: Vec<MissingConfig>,
     /// Declared files that were never opened.
     pub unopened: Vec<RepoPath>,
     /// Whether it looked for a repository of git.
@@ -130,53 +130,57 @@ enum Side {
 }
 
 /// Holds a trace against what is declared. `look` tells what is at a path of the work tree.
-pub fn judge(
+pub fn evaluate(
     trace: &Trace,
     declared: &Declared<'_>,
-    places: &Places<'_>,
-    look: &dyn Fn(&RepoPath) -> Option<Real>,
-) -> Judgement {
-    let mut judge =
-        Judge { declared, look, found: BTreeMap::new(), absent: BTreeMap::new(), asks_git: false };
+    places: &AuditRoots<'_>,
+    look: &dyn Fn(&RepoPath) -> Option<FsEntry>,
+) -> AuditFindings {
+    let mut evaluation =
+        Evaluation { declared, look, found: BTreeMap::new(), absent: BTreeMap::new(), asks_git: false };
     let mut opened: Vec<RepoPath> = Vec::new();
     for seen in &trace.files {
         let Some((side, path)) = places.place(seen.path.as_path()) else { continue };
-        if seen.accesses.contains(&Access::Read) || seen.accesses.contains(&Access::Executed) {
+        if seen.accesses.contains(&open_trace::Access::Read)
+            || seen.accesses.contains(&open_trace::Access::Executed)
+        {
             opened.push(path.clone());
         }
-        if let Some(how) = manner(side, seen) {
-            judge.weigh(&path, how);
+        if let Some(how) = access(side, seen) {
+            evaluation.record(&path, how);
         }
-        if seen.accesses.iter().all(|how| *how == Access::Missing) {
-            judge.miss(&path);
+        if seen.accesses.iter().all(|how| *how == open_trace::Access::Missing) {
+            evaluation.record_missing(&path);
         }
     }
     opened.sort_unstable();
     let files = declared.inputs.iter().filter(|entry| matches!(entry.mode, Mode::File | Mode::Executable));
     let unopened = files.filter(|entry| opened.binary_search(&entry.path).is_err());
-    let absent = judge.absent();
-    Judgement {
+    let absent = evaluation.missing_config();
+    AuditFindings {
         unopened: unopened.map(|entry| entry.path.clone()).collect(),
-        findings: judge.found.into_values().collect(),
+        findings: evaluation.found.into_values().collect(),
         absent,
-        asks_git: judge.asks_git,
+        asks_git: evaluation.asks_git,
     }
 }
 
 /// What of the ways in which a path was seen matters there.
-fn manner(side: Side, seen: &FileAccess) -> Option<Manner> {
+fn access(side: Side, seen: &FileAccess) -> Option<Access> {
     let is = |how| seen.accesses.contains(&how);
     match side {
-        Side::Inside => seen.accesses.iter().all(|how| *how == Access::Missing).then_some(Manner::LookedFor),
-        Side::Outside if is(Access::Executed) => Some(Manner::Executed),
-        Side::Outside if is(Access::Read) => Some(Manner::Read),
-        Side::Outside if is(Access::Listed) => Some(Manner::Listed),
-        Side::Outside if is(Access::Written) => Some(Manner::Written),
+        Side::Inside => {
+            seen.accesses.iter().all(|how| *how == open_trace::Access::Missing).then_some(Access::LookedFor)
+        }
+        Side::Outside if is(open_trace::Access::Executed) => Some(Access::Executed),
+        Side::Outside if is(open_trace::Access::Read) => Some(Access::Read),
+        Side::Outside if is(open_trace::Access::Listed) => Some(Access::Listed),
+        Side::Outside if is(open_trace::Access::Written) => Some(Access::Written),
         Side::Outside => None,
     }
 }
 
-impl Places<'_> {
+impl AuditRoots<'_> {
     /// The path of the repository that a path stands for.
     fn place(&self, path: &Path) -> Option<(Side, RepoPath)> {
         let below = |top: &Path| path.strip_prefix(top).ok().map(repo_path);
@@ -197,18 +201,18 @@ pub fn repo_path(path: &Path) -> RepoPath {
     RepoPath::from_git(path.as_os_str().as_bytes())
 }
 
-struct Judge<'a> {
+struct Evaluation<'a> {
     declared: &'a Declared<'a>,
-    look: &'a dyn Fn(&RepoPath) -> Option<Real>,
-    found: BTreeMap<RepoPath, Finding>,
+    look: &'a dyn Fn(&RepoPath) -> Option<FsEntry>,
+    found: BTreeMap<RepoPath, UndeclaredPath>,
     /// Paths where a known file was looked for, by its pattern.
     absent: BTreeMap<String, BTreeSet<RepoPath>>,
     asks_git: bool,
 }
 
-impl Judge<'_> {
+impl Evaluation<'_> {
     /// Notes a path at which there is nothing, if a known tool would be configured there.
-    fn miss(&mut self, path: &RepoPath) {
+    fn record_missing(&mut self, path: &RepoPath) {
         let Some(pattern) = tool_files::known(path.bytes()) else { return };
         let declared = self.declared;
         let is_tree = path.parts().next() != Some(b".git") && declared.submodule_of(path).is_none();
@@ -226,11 +230,11 @@ impl Judge<'_> {
         }
     }
 
-    fn absent(&mut self) -> Vec<Absent> {
+    fn missing_config(&mut self) -> Vec<MissingConfig> {
         let absent = std::mem::take(&mut self.absent).into_iter().filter_map(|(pattern, paths)| {
             let up = self.declared.base.parts().count();
             let folders: BTreeSet<RepoPath> = paths.iter().filter_map(RepoPath::parent).collect();
-            Some(Absent {
+            Some(MissingConfig {
                 path: paths.first()?.clone(),
                 folders: folders.len(),
                 pattern: "../".repeat(up) + &pattern,
@@ -239,16 +243,16 @@ impl Judge<'_> {
         absent.collect()
     }
 
-    fn weigh(&mut self, path: &RepoPath, how: Manner) {
+    fn record(&mut self, path: &RepoPath, how: Access) {
         if path.parts().next() == Some(b".git") {
             match how {
-                Manner::LookedFor => self.asks_git = true,
-                _ => self.add(RepoPath::from_git(&b".git"[..]), true, how, (Kind::Git, path)),
+                Access::LookedFor => self.asks_git = true,
+                _ => self.add(RepoPath::from_git(&b".git"[..]), true, how, (PathKind::Git, path)),
             }
             return;
         }
         match how {
-            Manner::LookedFor => {
+            Access::LookedFor => {
                 let Some(real) = (self.look)(path) else { return };
                 // A symlink may be declared without what it leads to, and the other way round.
                 if real.place != *path {
@@ -259,13 +263,13 @@ impl Judge<'_> {
                 }
                 self.take(path, real.is_folder && real.place == *path, how);
             }
-            Manner::Listed => self.take(path, true, how),
+            Access::Listed => self.take(path, true, how),
             _ => self.take(path, false, how),
         }
     }
 
     /// Takes it down unless it is declared.
-    fn take(&mut self, path: &RepoPath, is_folder: bool, how: Manner) {
+    fn take(&mut self, path: &RepoPath, is_folder: bool, how: Access) {
         let declared = self.declared;
         if declared.covers(path, is_folder) {
             return;
@@ -273,25 +277,25 @@ impl Judge<'_> {
         if let Some(submodule) = declared.submodule_of(path) {
             if declared.has(submodule) {
                 // All of it that git does not ignore was there.
-                if how == Manner::LookedFor {
-                    self.add(path.clone(), is_folder, how, (Kind::Ignored, path));
+                if how == Access::LookedFor {
+                    self.add(path.clone(), is_folder, how, (PathKind::Ignored, path));
                 }
             } else {
-                self.add(submodule.clone(), true, how, (Kind::Tree, path));
+                self.add(submodule.clone(), true, how, (PathKind::Tree, path));
             }
             return;
         }
         let snapshot = declared.snapshot;
         if snapshot.get(path).is_some() || is_folder && !snapshot.within(path).is_empty() {
-            self.add(path.clone(), is_folder, how, (Kind::Tree, path));
+            self.add(path.clone(), is_folder, how, (PathKind::Tree, path));
             return;
         }
         let top = declared.ignored_top(path);
         let is_folder = is_folder || top != *path;
-        self.add(top, is_folder, how, (Kind::Ignored, path));
+        self.add(top, is_folder, how, (PathKind::Ignored, path));
     }
 
-    fn add(&mut self, at: RepoPath, is_folder: bool, how: Manner, (is, path): (Kind, &RepoPath)) {
+    fn add(&mut self, at: RepoPath, is_folder: bool, how: Access, (is, path): (PathKind, &RepoPath)) {
         let declared = self.declared;
         let made_by = declared.others.iter().find(|(_, outputs)| outputs.matches(path));
         let made_by = made_by.map(|(name, _)| (*name).to_owned());
@@ -301,8 +305,8 @@ impl Judge<'_> {
             known.made_by = known.made_by.take().or(made_by);
             return;
         }
-        let pattern = (is == Kind::Tree).then(|| pattern(&declared.base, &at, is_folder)).flatten();
-        let finding = Finding { path: at.clone(), is_folder, how, is, seen: 1, pattern, made_by };
+        let pattern = (is == PathKind::Tree).then(|| pattern(&declared.base, &at, is_folder)).flatten();
+        let finding = UndeclaredPath { path: at.clone(), is_folder, how, is, seen: 1, pattern, made_by };
         self.found.insert(at, finding);
     }
 }
@@ -411,7 +415,7 @@ mod tests {
     }
 
     /// What a trace of these ways comes to: `path Kind Manner seen pattern`.
-    fn findings(seen: &[(&str, &[Access])]) -> Vec<String> {
+    fn findings(seen: &[(&str, &[open_trace::Access])]) -> Vec<String> {
         let found = judged(seen).findings.into_iter().map(|f| {
             let path = if f.is_folder { format!("{}/", f.path) } else { f.path.to_string() };
             let made = f.made_by.map(|name| format!(" by {name}")).unwrap_or_default();
@@ -420,7 +424,7 @@ mod tests {
         found.collect()
     }
 
-    fn judged(seen: &[(&str, &[Access])]) -> Judgement {
+    fn judged(seen: &[(&str, &[open_trace::Access])]) -> AuditFindings {
         let snapshot = snapshot();
         let (own, other) = (patterns(&["dist/**"]), patterns(&["made/**"]));
         let inputs = ["a", "lib/mine", "src/in"].map(|text| snapshot.get(&path(text)).unwrap());
@@ -433,7 +437,8 @@ mod tests {
             would_read: &|path| path.to_string().starts_with("src/in"),
         };
         let trees = [PathBuf::from("/repo")];
-        let places = Places { sandbox: Path::new("/cache/repo-1/sandboxes/r-1/tree"), work_trees: &trees };
+        let places =
+            AuditRoots { sandbox: Path::new("/cache/repo-1/sandboxes/r-1/tree"), work_trees: &trees };
         let files = seen.iter().map(|(at, how)| {
             let at = match at.strip_prefix('/') {
                 Some(_) => PathBuf::from(at),
@@ -442,27 +447,28 @@ mod tests {
             FileAccess { path: FilePath::new(&at), accesses: how.to_vec(), first: None }
         });
         let trace = Trace { doubts: Vec::new(), files: files.collect() };
-        judge(&trace, &declared, &places, &|at| {
+        evaluate(&trace, &declared, &places, &|at| {
             let at = at.to_string();
             let folder = ["docs", "node_modules", "target", "dist", "made"].contains(&&*at);
             let file = ["docs/x", "src/out", ".env", "dist/old", "made/x", "lib/mine/cache", "lib/other/f"];
             let ignored = at.starts_with("node_modules/") || at.starts_with("target/");
             let place = if at == "link" { path("docs/y") } else { path(&at) };
             (folder || ignored || file.contains(&&*at) || at == "link")
-                .then_some(Real { is_folder: folder, place })
+                .then_some(FsEntry { is_folder: folder, place })
         })
     }
 
-    const GONE: &[Access] = &[Access::Missing];
+    const GONE: &[open_trace::Access] = &[open_trace::Access::Missing];
 
     #[test]
     fn inside_only_what_was_looked_for_in_vain_counts() {
-        let made: &[Access] = &[Access::Missing, Access::Written, Access::Read];
+        let made: &[open_trace::Access] =
+            &[open_trace::Access::Missing, open_trace::Access::Written, open_trace::Access::Read];
         for (seen, expected) in [
             (("docs/x", GONE), vec!["docs/x Tree LookedFor 1 ../docs/x"]),
             (("src/out", GONE), vec!["src/out Tree LookedFor 1 out"]),
             (("docs", GONE), vec!["docs/ Tree LookedFor 1 ../docs/**"]),
-            (("src/in", &[Access::Read]), vec![]),
+            (("src/in", &[open_trace::Access::Read]), vec![]),
             (("nowhere", GONE), vec![]),
             (("docs/x", made), vec![]),
             (("dist/old", GONE), vec![]),
@@ -480,19 +486,25 @@ mod tests {
     #[test]
     fn outside_all_that_is_not_declared_counts() {
         for (seen, expected) in [
-            (("/repo/docs/x", &[Access::Read][..]), vec!["docs/x Tree Read 1 ../docs/x"]),
-            (("/repo/docs/x", &[Access::Executed, Access::Read]), vec!["docs/x Tree Executed 1 ../docs/x"]),
-            (("/repo/docs", &[Access::Listed]), vec!["docs/ Tree Listed 1 ../docs/**"]),
-            (("/repo", &[Access::Listed]), vec!["/ Tree Listed 1 ../**"]),
-            (("/repo/src/in", &[Access::Read]), vec![]),
-            (("/repo/lib/mine/f", &[Access::Read]), vec![]),
-            (("/repo/lib/other/f", &[Access::Read]), vec!["lib/other/ Tree Read 1 ../lib/other/**"]),
-            (("/repo/new", &[Access::Written]), vec!["new Ignored Written 1 "]),
+            (("/repo/docs/x", &[open_trace::Access::Read][..]), vec!["docs/x Tree Read 1 ../docs/x"]),
+            (
+                ("/repo/docs/x", &[open_trace::Access::Executed, open_trace::Access::Read]),
+                vec!["docs/x Tree Executed 1 ../docs/x"],
+            ),
+            (("/repo/docs", &[open_trace::Access::Listed]), vec!["docs/ Tree Listed 1 ../docs/**"]),
+            (("/repo", &[open_trace::Access::Listed]), vec!["/ Tree Listed 1 ../**"]),
+            (("/repo/src/in", &[open_trace::Access::Read]), vec![]),
+            (("/repo/lib/mine/f", &[open_trace::Access::Read]), vec![]),
+            (
+                ("/repo/lib/other/f", &[open_trace::Access::Read]),
+                vec!["lib/other/ Tree Read 1 ../lib/other/**"],
+            ),
+            (("/repo/new", &[open_trace::Access::Written]), vec!["new Ignored Written 1 "]),
             (("/repo/docs/x", GONE), vec![]),
-            (("/repo/.git/HEAD", &[Access::Read]), vec![".git/ Git Read 1 "]),
-            (("/cache/repo-1/sandboxes/r-1/report", &[Access::Read]), vec![]),
-            (("/repository/docs/x", &[Access::Read]), vec![]),
-            (("/etc/passwd", &[Access::Read]), vec![]),
+            (("/repo/.git/HEAD", &[open_trace::Access::Read]), vec![".git/ Git Read 1 "]),
+            (("/cache/repo-1/sandboxes/r-1/report", &[open_trace::Access::Read]), vec![]),
+            (("/repository/docs/x", &[open_trace::Access::Read]), vec![]),
+            (("/etc/passwd", &[open_trace::Access::Read]), vec![]),
         ] {
             assert_eq!(findings(&[seen]), expected, "{seen:?}");
         }
@@ -525,8 +537,8 @@ mod tests {
     fn what_git_ignores_is_gathered_by_folder() {
         let seen = [
             ("node_modules", GONE),
-            ("/repo/node_modules/a/b", &[Access::Read]),
-            ("/repo/node_modules/c", &[Access::Listed]),
+            ("/repo/node_modules/a/b", &[open_trace::Access::Read]),
+            ("/repo/node_modules/c", &[open_trace::Access::Listed]),
         ];
         assert_eq!(findings(&seen), ["node_modules/ Ignored Read 3 "]);
     }
@@ -540,8 +552,8 @@ mod tests {
     #[test]
     fn declared_files_that_were_not_opened_are_told() {
         let unopened = |seen| judged(seen).unopened.iter().map(ToString::to_string).collect::<Vec<_>>();
-        assert_eq!(unopened(&[("src/in", &[Access::Read])]), ["a"]);
-        assert_eq!(unopened(&[("src/in", GONE), ("/repo/a", &[Access::Executed])]), ["src/in"]);
+        assert_eq!(unopened(&[("src/in", &[open_trace::Access::Read])]), ["a"]);
+        assert_eq!(unopened(&[("src/in", GONE), ("/repo/a", &[open_trace::Access::Executed])]), ["src/in"]);
     }
 
     #[test]

@@ -7,27 +7,27 @@ use crate::cache::{Cache, Lookup, OutputState};
 use crate::config::model::Task;
 use crate::history::tasks::LazyHistory;
 use crate::key::explanation::Explanation;
-use crate::plan::{Knowledge, Last, Past, StoredResult};
+use crate::plan::{Knowledge, LastRun, PastResults, StoredResult};
 
 /// Entries of the past that a miss is compared with.
 const COMPARED: usize = 3;
 
 /// The knowledge of a state directory.
-pub struct Recall<'a> {
+pub struct StoredKnowledge<'a> {
     cache: &'a Cache,
     history: &'a LazyHistory,
     /// The work tree whose outputs count; `None` if the tree is not checked out.
     root: Option<&'a Path>,
 }
 
-impl<'a> Recall<'a> {
+impl<'a> StoredKnowledge<'a> {
     /// Of a cache and a history, for the work tree at `root`.
     pub fn new(cache: &'a Cache, history: &'a LazyHistory, root: Option<&'a Path>) -> Self {
         Self { cache, history, root }
     }
 }
 
-impl Knowledge for Recall<'_> {
+impl Knowledge for StoredKnowledge<'_> {
     fn look_up(&self, task: &Task, key: &Digest) -> Lookup<StoredResult> {
         self.cache.lookup(key).map(|entry| {
             let state = match self.root {
@@ -42,14 +42,14 @@ impl Knowledge for Recall<'_> {
         })
     }
 
-    fn past(&self, task: &Task, key: &Digest) -> Past {
+    fn past(&self, task: &Task, key: &Digest) -> PastResults {
         let Some(past) = self.history.get().task(&task.name) else {
-            return Past { last: Last::Never, entries: Vec::new() };
+            return PastResults { last: LastRun::Never, entries: Vec::new() };
         };
         let last = match past.failed.as_deref() {
-            Some(failed) if failed == key.hex() => Last::FailedWithThisKey,
-            Some(_) if past.took.is_empty() && past.keys.is_empty() => Last::NeverPassed,
-            _ => Last::Other,
+            Some(failed) if failed == key.hex() => LastRun::FailedWithThisKey,
+            Some(_) if past.took.is_empty() && past.keys.is_empty() => LastRun::NeverPassed,
+            _ => LastRun::Other,
         };
         let entries = past
             .keys
@@ -60,7 +60,7 @@ impl Knowledge for Recall<'_> {
                 Lookup::Absent | Lookup::Damaged(_) => None,
             })
             .collect();
-        Past { last, entries }
+        PastResults { last, entries }
     }
 
     fn outputs_on_disk(&self, task: &Task) -> Option<Digest> {
@@ -70,15 +70,15 @@ impl Knowledge for Recall<'_> {
 }
 
 /// The knowledge of where there is no repository: none.
-pub struct Nothing;
+pub struct NoHistory;
 
-impl Knowledge for Nothing {
+impl Knowledge for NoHistory {
     fn look_up(&self, _: &Task, _: &Digest) -> Lookup<StoredResult> {
         Lookup::Absent
     }
 
-    fn past(&self, _: &Task, _: &Digest) -> Past {
-        Past { last: Last::Never, entries: Vec::new() }
+    fn past(&self, _: &Task, _: &Digest) -> PastResults {
+        PastResults { last: LastRun::Never, entries: Vec::new() }
     }
 
     fn outputs_on_disk(&self, _: &Task) -> Option<Digest> {

@@ -18,16 +18,16 @@ use crate::config::diagnostic::Diagnostics;
 use crate::config::model::{Config, TaskId};
 use crate::effect::{self, Judged, Warnings};
 use crate::engine::location::{RunLocation, Tree};
-use crate::engine::prepare::knowledge::{Nothing, Recall};
-use crate::engine::prepare::tool_probes::Probes;
+use crate::engine::prepare::knowledge::{NoHistory, StoredKnowledge};
+use crate::engine::prepare::tool_probes::ProbeResults;
 use crate::engine::report::baseline::{self, BaselineContext};
-use crate::engine::run::emitter::unwritten;
+use crate::engine::run::emitter::write_warning;
 use crate::engine::task::secrets::Secrets;
 use crate::git::snapshot::Snapshot;
 use crate::git::{GitError, WorkTreeReader};
 use crate::graph::{Graph, Reach};
 use crate::history::tasks::LazyHistory;
-use crate::plan::{CachePolicy, InputDigests, Knowledge, Plan, Platform, World};
+use crate::plan::{CachePolicy, InputDigests, Knowledge, Plan, PlanInputs, Platform};
 use crate::process::mask::MaskError;
 use crate::quality::Basis;
 use crate::select::{SelectError, Selection};
@@ -81,21 +81,19 @@ pub struct Prepared<'a> {
     pub store: Option<(PathBuf, Cache)>,
     /// What former runs left on record.
     pub history: LazyHistory,
-    /// Things that went wrong without changing anything.
-    pub warnings: Vec<String>,
     /// Why state can't be written, if that is known already.
     pub unwritten: Option<String>,
     /// Declarations of tasks.toml that have no effect here.
-    pub without_effect: Warnings,
+    pub warnings: Warnings,
     /// What the reader has to know of the request.
     pub notes: Vec<String>,
     /// What hides secrets.
     pub secrets: Secrets,
     /// Which part of a larger plan this is, if it is one.
-    pub part: Option<ShardPlan>,
-    args: Vec<String>,
-    receiver: Option<TaskId>,
-    probes: Probes,
+    pub shard_plan: Option<ShardPlan>,
+    /// Arguments from the command line, and the task that they are for.
+    args: Option<(TaskId, Vec<String>)>,
+    probes: ProbeResults,
     platform: Platform,
     policy: CachePolicy,
     root: Option<&'a Path>,
@@ -124,7 +122,7 @@ impl<'a> Prepared<'a> {
     ///
     /// # Errors
     /// A name is unknown, the tree can't be read, or inputs of a task match no file of it.
-    pub fn gather(
+    pub fn load(
         config: &'a Config,
         request: &Request,
         location: RunLocation<'a>,
@@ -133,20 +131,25 @@ impl<'a> Prepared<'a> {
     ) -> Result<Self, PrepareError> {
         let RunLocation { tree, root, env, .. } = location;
         let selection = Selection::of(config, &request.names)?;
-        let receiver = if request.args.is_empty() { None } else { Some(selection.receiver(config)?) };
+        let args = match &*request.args {
+            [] => None,
+            args => Some((selection.receiver(config)?, args.to_vec())),
+        };
         let selected = request.tasks.as_deref().unwrap_or(&selection.tasks);
         let graph = Graph::of(config, selected, request.reach);
-        let secrets = Secrets::of(config, &graph, env)?;
-        let (probes, looked) =
-            rayon::join(|| tool_probes::ask(config, &graph, env, root, run_id), || look(location));
-        let looked = looked?;
-        let without_effect = match &looked.snapshot {
+        let secrets = Secrets::new(config, &graph, env)?;
+        let (probes, reading) = rayon::join(
+            || tool_probes::run_probes(config, &graph, env, root, run_id),
+            || read_tree(location),
+        );
+        let reading = reading?;
+        let warnings = match &reading.snapshot {
             // Also of what is not affected: it never will be.
             Some(snapshot) if request.tasks.is_some() && request.reach != Reach::Only => {
                 let all = Graph::of(config, &selection.tasks, request.reach);
-                all_effective(config, &all, snapshot, tree, root)?
+                check_effective(config, &all, snapshot, tree, root)?
             }
-            Some(snapshot) => all_effective(config, &graph, snapshot, tree, root)?,
+            Some(snapshot) => check_effective(config, &graph, snapshot, tree, root)?,
             None => Warnings::default(),
         };
         let open = |state| Cache::open(state, config.settings.cache_size, clock);
@@ -154,7 +157,7 @@ impl<'a> Prepared<'a> {
         let standing = BaselineContext {
             origin: location.origin,
             state: location.state,
-            snapshot: looked.snapshot.as_ref(),
+            snapshot: reading.snapshot.as_ref(),
             now: clock.now(),
         };
         let gates = baseline::gate_bases(config, &graph, standing);
@@ -163,18 +166,16 @@ impl<'a> Prepared<'a> {
             config,
             graph,
             names: selection.names,
-            snapshot: looked.snapshot,
-            reader: looked.reader,
+            snapshot: reading.snapshot,
+            reader: reading.reader,
             store,
             history,
-            warnings: Vec::new(),
-            unwritten: looked.unwritten,
-            without_effect,
+            unwritten: reading.unwritten,
+            warnings,
             notes: request.notes.iter().map(|note| secrets.mask.text(note)).collect(),
             secrets,
-            part: None,
-            args: request.args.clone(),
-            receiver,
+            shard_plan: None,
+            args,
             probes,
             platform: Platform::here(),
             policy: request.policy,
@@ -186,8 +187,8 @@ impl<'a> Prepared<'a> {
     /// What is known from former runs.
     pub fn knowledge(&self) -> Box<dyn Knowledge + '_> {
         match &self.store {
-            Some((_, cache)) => Box::new(Recall::new(cache, &self.history, self.root)),
-            None => Box::new(Nothing),
+            Some((_, cache)) => Box::new(StoredKnowledge::new(cache, &self.history, self.root)),
+            None => Box::new(NoHistory),
         }
     }
 
@@ -199,26 +200,26 @@ impl<'a> Prepared<'a> {
     /// The digests of all input sets.
     pub fn digests(&self) -> InputDigests<'_> {
         match &self.snapshot {
-            Some(snapshot) => InputDigests::of(self.config, &self.graph, snapshot),
+            Some(snapshot) => InputDigests::new(self.config, &self.graph, snapshot),
             None => InputDigests::default(),
         }
     }
 
     /// All of it, as the plan takes it.
-    pub fn world<'w>(
+    pub fn plan_inputs<'w>(
         &'w self,
         env: &'w Env,
         digests: &'w InputDigests<'w>,
         knowledge: &'w dyn Knowledge,
-    ) -> World<'w> {
-        World {
+    ) -> PlanInputs<'w> {
+        PlanInputs {
             config: self.config,
             graph: &self.graph,
             snapshot: self.snapshot.as_ref(),
             digests,
             env,
             probes: &self.probes,
-            args: self.receiver.map(|task| (task, &*self.args)),
+            args: self.args.as_ref().map(|(task, args)| (*task, &**args)),
             platform: &self.platform,
             policy: self.policy,
             knowledge,
@@ -228,11 +229,11 @@ impl<'a> Prepared<'a> {
     }
 
     /// Makes the plan and hands it to `use_it`, with what it was made from.
-    pub fn plan<T>(&self, env: &Env, use_it: impl FnOnce(&World<'_>, &Plan) -> T) -> T {
+    pub fn plan<T>(&self, env: &Env, use_it: impl FnOnce(&PlanInputs<'_>, &Plan) -> T) -> T {
         let digests = self.digests();
         let knowledge = self.knowledge();
-        let world = self.world(env, &digests, &*knowledge);
-        let plan = Plan::of(&world);
+        let world = self.plan_inputs(env, &digests, &*knowledge);
+        let plan = Plan::new(&world);
         use_it(&world, &plan)
     }
 }
@@ -241,20 +242,20 @@ impl<'a> Prepared<'a> {
 ///
 /// # Errors
 /// The inputs of a task match no file.
-fn all_effective(
+fn check_effective(
     config: &Config,
     graph: &Graph,
     snapshot: &Snapshot,
     tree: Tree<'_>,
     root: &Path,
 ) -> Result<Warnings, PrepareError> {
-    let Judged { refused, warnings } = without_effect(config, graph, snapshot, tree, root, warning::LISTED);
+    let Judged { refused, warnings } = find_ineffective(config, graph, snapshot, tree, root, warning::LISTED);
     refused.map_or(Ok(warnings), |diagnostics| Err(PrepareError::NoInputs(diagnostics)))
 }
 
 /// What of a config has no effect on a tree, for the tasks of `graph`: patterns that match nothing, and
 /// what nothing uses. At most `most` warnings are listed.
-pub fn without_effect(
+pub fn find_ineffective(
     config: &Config,
     graph: &Graph,
     snapshot: &Snapshot,
@@ -263,7 +264,7 @@ pub fn without_effect(
     most: usize,
 ) -> Judged {
     let mut judged =
-        effect::check(config, graph, snapshot, &Around { tree, absent: OnceCell::new(), root }, most);
+        effect::check(config, graph, snapshot, &TreeFacts { tree, absent: OnceCell::new(), root }, most);
     for warning in effect::unused(config) {
         if judged.warnings.listed.len() < most {
             judged.warnings.listed.push(warning);
@@ -275,14 +276,14 @@ pub fn without_effect(
 }
 
 /// What is known of a tree besides its files.
-struct Around<'a> {
+struct TreeFacts<'a> {
     tree: Tree<'a>,
     /// The files that are not checked out.
     absent: OnceCell<Vec<RepoPath>>,
     root: &'a Path,
 }
 
-impl effect::Tree for Around<'_> {
+impl effect::Tree for TreeFacts<'_> {
     fn ignores(&self, path: &RepoPath) -> bool {
         self.tree.repository().is_some_and(|repository| repository.ignores(path))
     }
@@ -308,28 +309,29 @@ impl effect::Tree for Around<'_> {
 
 /// What a look at the tree gave.
 #[derive(Default)]
-struct Looked {
+struct TreeReading {
     snapshot: Option<Snapshot>,
     reader: Option<WorkTreeReader>,
     unwritten: Option<String>,
 }
 
-fn look(location: RunLocation<'_>) -> Result<Looked, GitError> {
+fn read_tree(location: RunLocation<'_>) -> Result<TreeReading, GitError> {
     match location.tree {
-        Tree::None => Ok(Looked::default()),
-        Tree::Objects(repository, tree, filters) => {
-            Ok(Looked { snapshot: Some(repository.commit_snapshot(tree, filters)?), ..Looked::default() })
-        }
+        Tree::None => Ok(TreeReading::default()),
+        Tree::Objects(repository, tree, filters) => Ok(TreeReading {
+            snapshot: Some(repository.commit_snapshot(tree, filters)?),
+            ..TreeReading::default()
+        }),
         Tree::WorkDir(repository) => {
             let reader = WorkTreeReader::open(repository, location.state)?;
             let snapshot = reader.snapshot()?;
             // The next look takes longer; that is all that is lost.
             let unwritten = match reader.save() {
-                Err(GitError::File(error)) => Some(unwritten(&error)),
+                Err(GitError::File(error)) => Some(write_warning(&error)),
                 Err(error) => Some(format!("state can't be written: {error}")),
                 Ok(()) => None,
             };
-            Ok(Looked { snapshot: Some(snapshot), reader: Some(reader), unwritten })
+            Ok(TreeReading { snapshot: Some(snapshot), reader: Some(reader), unwritten })
         }
     }
 }

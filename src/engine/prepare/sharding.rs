@@ -17,7 +17,7 @@ use crate::key::Field;
 use crate::key::explanation::displayed_fields;
 use crate::manifest::PlanDigest;
 use crate::manifest::phrases::named;
-use crate::plan::{World, definition};
+use crate::plan::{PlanInputs, definition};
 use crate::shard::plan::ShardPlan;
 use crate::shard::{self, Shard, ShardTask, Split, Timings};
 
@@ -45,7 +45,12 @@ impl Prepared<'_> {
     ///
     /// # Errors
     /// A task can't run in any shard.
-    pub fn narrow(&mut self, shard: Shard, timings: &Timings, env: &Env) -> Result<(), ShardingError> {
+    pub fn narrow_to_shard(
+        &mut self,
+        shard: Shard,
+        timings: &Timings,
+        env: &Env,
+    ) -> Result<(), ShardingError> {
         let tasks = self.tasks(timings)?;
         let split = shard::split(&tasks.work, shard.count);
         let (plan, all) = self.definitions(&tasks, &split, shard, env);
@@ -61,12 +66,12 @@ impl Prepared<'_> {
             mine.iter().map(|task| self.graph.node(tasks.nodes[*task]).task).collect();
         let has_context = self.graph.nodes.iter().any(|node| node.role == Role::Context);
         let gates = self.gates();
-        let mut part = ShardPlan { shard, plan, elsewhere, gates, notes: Vec::new() };
+        let mut part = ShardPlan { shard, plan_digest: plan, elsewhere, gates, notes: Vec::new() };
         part.notes = notes(&part, &tasks.work, &split, mine);
         self.notes.extend(part.notes.iter().cloned());
         let reach = if has_context { Reach::Only } else { Reach::Shard };
         self.graph = Graph::of(self.config, &selected, reach);
-        self.part = Some(part);
+        self.shard_plan = Some(part);
         Ok(())
     }
 
@@ -115,7 +120,7 @@ impl Prepared<'_> {
         env: &Env,
     ) -> (Digest, BTreeMap<String, Vec<Field>>) {
         let (digests, knowledge) = (self.digests(), self.knowledge());
-        let world: World<'_> = self.world(env, &digests, &*knowledge);
+        let world: PlanInputs<'_> = self.plan_inputs(env, &digests, &*knowledge);
         let nothing = Snapshot::default();
         let snapshot = self.snapshot.as_ref().unwrap_or(&nothing);
         let fields = tasks.nodes.iter().map(|id| definition(&world, *id, snapshot).fields);
@@ -141,7 +146,7 @@ impl Prepared<'_> {
 /// What the reader is told of a part.
 fn notes(part: &ShardPlan, work: &[ShardTask], split: &Split, mine: &[usize]) -> Vec<String> {
     let Shard { index, count: shards } = part.shard;
-    let digest = &part.plan.short()[..8];
+    let digest = &part.plan_digest.short()[..8];
     let all = count(work.len(), "task");
     let mut notes = vec![if mine.is_empty() {
         format!("shard {index} of {shards}: none of {all}, so there is nothing to run · plan {digest}")

@@ -25,27 +25,27 @@ use crate::process::stop::Stop;
 const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// What each tool printed, or what went wrong.
-pub type Probes = BTreeMap<String, Result<String, String>>;
+pub type ProbeResults = BTreeMap<String, Result<String, String>>;
 
 /// Asks all tools that the tasks of `graph` name, at the same time.
-pub fn ask(config: &Config, graph: &Graph, env: &Env, root: &Path, run: &str) -> Probes {
+pub fn run_probes(config: &Config, graph: &Graph, env: &Env, root: &Path, run: &str) -> ProbeResults {
     let selected =
         graph.nodes.iter().filter(|node| node.role == Role::Selected || !node.needed_by.is_empty());
     let tools: BTreeSet<&String> = selected.flat_map(|node| &config.task(node.task).tools).collect();
     if tools.is_empty() {
-        return Probes::new();
+        return ProbeResults::new();
     }
     // No handler of signals is installed yet, so Ctrl-C ends this process at once. Without a guard, which
     // only a system without room for a process refuses, a probe goes on until it ends.
     let guard = Guard::start(env.program(), run, None).ok().map(Arc::new);
-    let ask = |tool: &String| {
+    let probe = |tool: &String| {
         let users =
             graph.nodes.iter().map(|node| config.task(node.task)).filter(|task| task.tools.contains(tool));
         let passed: Vec<&str> =
             users.flat_map(|task| &task.pass_env).map(|pass| pass.name.as_str()).collect();
-        let surroundings = task_env::of_probe(env, run, &passed);
+        let surroundings = task_env::for_probe(env, run, &passed);
         let answer = match config.tools.get(tool) {
-            Some(tool) => ask_one(config, tool, env, root, surroundings, guard.clone()),
+            Some(tool) => run_probe(config, tool, env, root, surroundings, guard.clone()),
             None => Err("it is not defined".to_owned()),
         };
         (tool.clone(), answer)
@@ -53,17 +53,17 @@ pub fn ask(config: &Config, graph: &Graph, env: &Env, root: &Path, run: &str) ->
     // One thread a probe: they wait for programs, and must not keep the pool from other work.
     let tools: Vec<&String> = tools.into_iter().collect();
     match &*tools {
-        [one] => std::iter::once(ask(one)).collect(),
-        several => several.par_iter().map(|tool| ask(tool)).collect(),
+        [one] => std::iter::once(probe(one)).collect(),
+        several => several.par_iter().map(|tool| probe(tool)).collect(),
     }
 }
 
-fn ask_one(
+fn run_probe(
     config: &Config,
     tool: &Tool,
     env: &Env,
     root: &Path,
-    surroundings: task_env::Surroundings,
+    surroundings: task_env::EnvVars,
     guard: Option<Arc<Guard>>,
 ) -> Result<String, String> {
     let (dir, line) = (tool.cwd.under(root), &tool.probe);

@@ -21,7 +21,7 @@ use crate::reason::Reason;
 
 /// Runs the gate of a node.
 pub fn run(context: &Context<'_>, id: NodeId, reason: &Reason) -> Execution {
-    let task = context.world.config.task(context.world.graph.node(id).task);
+    let task = context.task(id);
     let started = context.emitter.millis();
     context.emitter.emit(What::TaskStarted {
         task: task.name.clone(),
@@ -38,11 +38,11 @@ pub fn run(context: &Context<'_>, id: NodeId, reason: &Reason) -> Execution {
         Err(error) => (error.ended(&context.secrets.mask), None),
     };
     let took = context.emitter.millis().saturating_sub(started);
-    Execution { took, ended, attempts: 1, evidence, ..Execution::begun(started) }
+    Execution { took, ended, attempts: 1, evidence, ..Execution::new(started) }
 }
 
 fn judge(context: &Context<'_>, id: NodeId) -> Result<Evidence, ReportError> {
-    let world = &context.world;
+    let world = &context.inputs;
     let node = world.graph.node(id);
     let _lock = context.report_store.lock_judging();
     // The reports of a single task are not copied, as they may be large.
@@ -92,7 +92,7 @@ pub fn absent_task(task: &Task, os: &str) -> Absent {
 /// # Errors
 /// A report has changed since its task ended, or is no evidence.
 pub fn load_reports(context: &Context<'_>, id: NodeId) -> Result<Arc<TaskReports>, ReportError> {
-    let task = context.world.config.task(context.world.graph.node(id).task);
+    let task = context.task(id);
     let key = match context.report_store.take(id) {
         Some(ReportState::Read(reports)) => return Ok(reports),
         Some(ReportState::Cached(key)) => Some(key),

@@ -170,7 +170,7 @@ pub fn save_restored(context: &Context<'_>, task: &Task, entry: &Entry) {
 fn save(context: &Context<'_>, task: &Task, own: &Left) {
     let Some(store) = context.store.as_ref().filter(|_| !own.is_empty()) else { return };
     if let Err(error) = Written::new(&store.state, context.location.root).add(&task.name, own) {
-        context.emitter.unwritten(&error);
+        context.emitter.warn_unwritten(&error);
     }
 }
 

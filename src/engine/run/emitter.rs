@@ -24,20 +24,20 @@ pub struct Emitter {
     clock: Clock,
     sink: Arc<Mutex<Sink>>,
     shows_lines: bool,
-    outcomes: Mutex<HashMap<String, Outcome>>,
+    outcomes: Mutex<HashMap<String, TaskOutcome>>,
     slow: Mutex<HashSet<String>>,
-    unwritten: Arc<Unwritten>,
+    unwritten: Arc<WriteWarning>,
 }
 
 /// Whether a run has warned that its state can't be written. A read-only or full disk fails every
 /// write, and one warning says so for all of them.
 #[derive(Debug, Default)]
-pub struct Unwritten {
+pub struct WriteWarning {
     is_told: AtomicBool,
     held: Mutex<Option<String>>,
 }
 
-impl Unwritten {
+impl WriteWarning {
     /// Returns whether this is the first call.
     pub fn is_first(&self) -> bool {
         !self.is_told.swap(true, Ordering::Relaxed)
@@ -52,14 +52,14 @@ impl Unwritten {
 }
 
 /// Returns the warning that a file of the state directory can't be written.
-pub fn unwritten(error: &FileError) -> String {
+pub fn write_warning(error: &FileError) -> String {
     let FileError { path, source, .. } = error;
     format!("state can't be written: {}: {source}: results of this run may not be stored", path.display())
 }
 
 /// What became of a task, in short.
 #[derive(Clone, Debug)]
-pub struct Outcome {
+pub struct TaskOutcome {
     /// What became of it.
     pub status: Status,
     /// Why.
@@ -87,7 +87,7 @@ impl Emitter {
 
     /// Shares the memory of whether state could be written.
     #[must_use]
-    pub fn sharing(self, unwritten: Arc<Unwritten>) -> Self {
+    pub fn sharing(self, unwritten: Arc<WriteWarning>) -> Self {
         Self { unwritten, ..self }
     }
 
@@ -130,7 +130,7 @@ impl Emitter {
         match &what {
             What::TaskSlow { task, .. } => _ = lock(&self.slow).insert(task.clone()),
             What::TaskFinished(task) => {
-                let outcome = Outcome::of(task, lock(&self.slow).contains(&task.task));
+                let outcome = TaskOutcome::of(task, lock(&self.slow).contains(&task.task));
                 lock(&self.outcomes).insert(task.task.clone(), outcome);
             }
             _ => {}
@@ -144,12 +144,12 @@ impl Emitter {
 
     /// Warns once a run that a file of the state directory can't be written. The tasks' verdict
     /// stands without it.
-    pub fn unwritten(&self, error: &FileError) {
-        self.unwritten_as(|| unwritten(error));
+    pub fn warn_unwritten(&self, error: &FileError) {
+        self.warn_unwritten_with(|| write_warning(error));
     }
 
     /// Warns with other words that state can't be written, unless the run was warned before.
-    pub fn unwritten_as(&self, text: impl FnOnce() -> String) {
+    pub fn warn_unwritten_with(&self, text: impl FnOnce() -> String) {
         if self.unwritten.is_first() {
             self.notice(Level::Warning, text());
         }
@@ -161,7 +161,7 @@ impl Emitter {
     }
 
     /// What became of each task so far, by its name. It is forgotten by that.
-    pub fn outcomes(&self) -> HashMap<String, Outcome> {
+    pub fn outcomes(&self) -> HashMap<String, TaskOutcome> {
         std::mem::take(&mut *lock(&self.outcomes))
     }
 
@@ -171,7 +171,7 @@ impl Emitter {
     }
 }
 
-impl Outcome {
+impl TaskOutcome {
     fn of(task: &TaskFinished, slow: bool) -> Self {
         let failed = matches!(task.status, Status::Failed { .. });
         let (log, command) = if failed {

@@ -39,7 +39,7 @@ pub enum NodeOutcome {
 
 /// What the main loop hears.
 #[derive(Debug)]
-pub enum Note {
+pub enum Notification {
     /// A signal came, by its number.
     Signal(i32),
     /// A worker is done with a node.
@@ -52,9 +52,9 @@ pub enum Note {
     Notice(Level, String),
 }
 
-impl Note {
+impl Notification {
     /// What a worker comes to with a node. Whoever waits for it must hear of a panic, too.
-    pub fn of(id: NodeId, work: impl FnOnce() -> NodeOutcome) -> Self {
+    pub fn from_worker(id: NodeId, work: impl FnOnce() -> NodeOutcome) -> Self {
         std::panic::catch_unwind(AssertUnwindSafe(work))
             .map_or_else(Self::Panicked, |outcome| Self::NodeDone(id, outcome))
     }
@@ -62,8 +62,8 @@ impl Note {
 
 /// Receives notes; signals are caught from its making until it is dropped.
 pub struct Inbox {
-    sender: Sender<Note>,
-    receiver: Receiver<Note>,
+    sender: Sender<Notification>,
+    receiver: Receiver<Notification>,
     signals: Handle,
     thread: Option<JoinHandle<()>>,
     first: Arc<AtomicI32>,
@@ -119,7 +119,7 @@ impl Inbox {
                     continue;
                 }
                 let _ = seen.compare_exchange(0, signal, Ordering::Relaxed, Ordering::Relaxed);
-                if notes.send(Note::Signal(signal)).is_err() {
+                if notes.send(Notification::Signal(signal)).is_err() {
                     break;
                 }
             }
@@ -133,12 +133,12 @@ impl Inbox {
     }
 
     /// For workers.
-    pub fn sender(&self) -> Sender<Note> {
+    pub fn sender(&self) -> Sender<Notification> {
         self.sender.clone()
     }
 
     /// For the main loop.
-    pub fn receiver(&self) -> &Receiver<Note> {
+    pub fn receiver(&self) -> &Receiver<Notification> {
         &self.receiver
     }
 }
@@ -168,8 +168,8 @@ mod tests {
 
     #[test]
     fn a_worker_that_panics_is_heard_of() {
-        let note = Note::of(NodeId(3), || std::panic::resume_unwind(Box::new("broken")));
-        let Note::Panicked(with) = note else { panic!("{note:?}") };
+        let note = Notification::from_worker(NodeId(3), || std::panic::resume_unwind(Box::new("broken")));
+        let Notification::Panicked(with) = note else { panic!("{note:?}") };
         assert_eq!(with.downcast_ref(), Some(&"broken"));
     }
 }

@@ -1,22 +1,22 @@
 //! The launch: a prepared plan brought to its run. It must not decide what is planned or who listens.
 
-use crate::engine::context::Store;
 use crate::engine::location::RunLocation;
+use crate::engine::location::Store;
 use crate::engine::prepare::Prepared;
 use crate::engine::run::Run;
 use crate::engine::run::emitter::Emitter;
 use crate::engine::run::inbox::Inbox;
 use crate::engine::run::options::{ResultMode, RunOptions};
 use crate::engine::services::Services;
-use crate::event::{Level, Summary};
+use crate::event::Summary;
 use crate::git::tree_id;
-use crate::plan::{Plan, World};
+use crate::plan::{Plan, PlanInputs};
 
 impl Prepared<'_> {
     /// Runs a plan that was made from this to its end.
     pub fn launch(
         &self,
-        world: &World<'_>,
+        world: &PlanInputs<'_>,
         plan: &Plan,
         location: RunLocation<'_>,
         options: &RunOptions<'_>,
@@ -42,7 +42,7 @@ impl Prepared<'_> {
         }
         let own = Services::new(format!("{}-services", options.run_id));
         let run = Run {
-            world: *world,
+            inputs: *world,
             plan,
             location,
             store,
@@ -50,22 +50,21 @@ impl Prepared<'_> {
             history: &self.history,
             names: &self.names,
             tree,
-            part: self.part.as_ref(),
+            shard_plan: self.shard_plan.as_ref(),
             secrets: &self.secrets,
-            notices: self.notices(),
-            warnings: &self.without_effect,
+            notes: self.notes(),
+            warnings: &self.warnings,
             services: options.watching.map_or(&own, |watching| &watching.services),
         };
-        run.perform(emitter, inbox)
+        run.run(emitter, inbox)
     }
 
-    /// What the reader has to know before the run.
-    fn notices(&self) -> Vec<(Level, String)> {
-        let mut notices: Vec<_> = self.warnings.iter().map(|text| (Level::Warning, text.clone())).collect();
-        notices.extend(self.notes.iter().map(|text| (Level::Note, text.clone())));
+    /// Returns the notes for the reader that are printed before the run.
+    fn notes(&self) -> Vec<String> {
+        let mut notes = self.notes.clone();
         if self.store.is_none() {
-            notices.push((Level::Note, "this is not a git repository, so nothing is cached".to_owned()));
+            notes.push("this is not a git repository, so nothing is cached".to_owned());
         }
-        notices
+        notes
     }
 }

@@ -11,8 +11,8 @@ use crate::engine::context::Context;
 use crate::engine::report::store::ReportStore;
 use crate::engine::run::Run;
 use crate::engine::run::emitter::Emitter;
-use crate::engine::run::inbox::{Inbox, NodeOutcome, Note, signal_name};
-use crate::engine::run::manifest::{Draft, Handed};
+use crate::engine::run::inbox::{Inbox, NodeOutcome, Notification, signal_name};
+use crate::engine::run::manifest::{ManifestDraft, ShardReports};
 use crate::engine::run::scheduler::{Action, Cost, Message, Scheduler};
 use crate::engine::task::task_env;
 use crate::engine::watch::look_again::look_again;
@@ -54,38 +54,30 @@ struct Tally {
 
 impl Run<'_> {
     /// Runs it to its end.
-    pub fn perform(&self, emitter: &Emitter, inbox: &Inbox) -> Summary {
+    pub fn run(&self, emitter: &Emitter, inbox: &Inbox) -> Summary {
         inbox.on_suspension(Some(emitter.on_suspension()));
         emitter.emit(What::RunStarted(self.started(emitter)));
-        for (level, text) in &self.notices {
-            emitter.notice(*level, text);
+        for note in &self.notes {
+            emitter.notice(Level::Note, note);
         }
         if !self.warnings.listed.is_empty() {
             let Warnings { listed, more } = self.warnings;
             emitter.emit(What::Warnings { warnings: listed.clone(), more: *more });
         }
-        let mut context = Context::new(
-            self.world,
-            self.plan,
-            self.location,
-            self.store,
-            self.options,
-            emitter,
-            self.services,
-            self.secrets,
-        );
-        if self.part.is_some_and(|part| !part.gates.is_empty()) {
-            context.report_store = ReportStore::for_nodes(self.world.graph.ids());
+        let mut context = Context::new(self, emitter);
+        if self.shard_plan.is_some_and(|part| !part.gates.is_empty()) {
+            context.report_store = ReportStore::for_nodes(self.inputs.graph.ids());
         }
-        let executes = |planned: &Planned| matches!(planned.decision, Decision::Miss(_) | Decision::Waits(_));
+        let executes =
+            |planned: &Planned| matches!(planned.decision, Decision::Miss(_) | Decision::Pending(_));
         if self.plan.nodes.iter().any(executes) {
             context.set_expected(self.history.get());
         }
         let costs = self.costs(&context);
-        let scheduler = Scheduler::new(self.world.graph, costs, self.options.jobs, self.options.on_failure);
+        let scheduler = Scheduler::new(self.inputs.graph, costs, self.options.jobs, self.options.on_failure);
         let mut progress = Progress { scheduler, tally: Tally::default(), blocked: Vec::new() };
         let draft = std::thread::scope(|scope| {
-            let draft = self.leaves_manifest().then(|| scope.spawn(|| Draft::of(self, &context)));
+            let draft = self.has_manifest().then(|| scope.spawn(|| ManifestDraft::new(self, &context)));
             let mut actions = progress.scheduler.begin();
             loop {
                 self.act(&context, scope, &mut progress, actions, inbox);
@@ -98,19 +90,19 @@ impl Run<'_> {
         });
         let mut tally = progress.tally;
         self.end_services(&context, &mut tally, inbox);
-        self.end_strays(&context);
-        self.remember(&context);
-        let changed = if tally.is_pass() { self.changed(&context) } else { Vec::new() };
+        self.end_orphans(&context);
+        self.store_history(&context);
+        let changed = if tally.is_pass() { self.changed_files(&context) } else { Vec::new() };
         if changed.is_empty() {
-            self.record(&context);
+            self.store_gate_records(&context);
         }
-        let left = self.part.map(|part| part.gates.clone()).unwrap_or_default();
+        let left = self.shard_plan.map(|part| part.gates.clone()).unwrap_or_default();
         let hands_on = draft.is_some() && !left.is_empty();
-        let mut handed = if hands_on { self.handed(&context) } else { Handed::default() };
-        tally.failed.append(&mut handed.lacking);
+        let mut handed = if hands_on { self.shard_reports(&context) } else { ShardReports::default() };
+        tally.failed.append(&mut handed.missing);
         let summary = Summary { changed, left, ..tally.summary(emitter.millis()) }.judged();
         if let Some(draft) = draft {
-            self.leave_manifest(&context, (draft, handed), &summary);
+            self.write_manifest(&context, (draft, handed), &summary);
         }
         inbox.on_suspension(None);
         emitter.emit(What::RunFinished(summary.clone()));
@@ -118,11 +110,11 @@ impl Run<'_> {
     }
 
     fn started(&self, emitter: &Emitter) -> RunStarted {
-        let tasks = self.world.graph.nodes.iter().zip(&self.plan.nodes);
+        let tasks = self.inputs.graph.nodes.iter().zip(&self.plan.nodes);
         let counted =
-            tasks.filter(|(_, planned)| !matches!(planned.decision, Decision::Gathers | Decision::Context));
+            tasks.filter(|(_, planned)| !matches!(planned.decision, Decision::Aggregate | Decision::Context));
         let names: Vec<&str> =
-            counted.map(|(node, _)| self.world.config.task(node.task).name.as_str()).collect();
+            counted.map(|(node, _)| self.inputs.config.task(node.task).name.as_str()).collect();
         let now = emitter.clock().now().0.saturating_sub(emitter.millis());
         RunStarted {
             version: crate::event::VERSION,
@@ -135,27 +127,27 @@ impl Run<'_> {
             jobs: self.options.jobs,
             width: names.iter().map(|name| name.chars().count()).max().unwrap_or(0),
             gated: self.options.gated.clone(),
-            within: task_env::run_around(self.world.env),
+            within: task_env::parent_run(self.inputs.env),
         }
     }
 
     fn costs(&self, context: &Context<'_>) -> Vec<Cost> {
         let cost = |id: NodeId| {
-            let task = self.world.config.task(self.world.graph.node(id).task);
+            let task = self.inputs.config.task(self.inputs.graph.node(id).task);
             match &self.plan.nodes[id.0].decision {
-                Decision::Gathers | Decision::Context | Decision::Skip(_) | Decision::Fail(_) => {
+                Decision::Aggregate | Decision::Context | Decision::Skip(_) | Decision::Fail(_) => {
                     Cost::default()
                 }
                 Decision::Hit(Reason::Cached { restores: None, .. }) => Cost::default(),
                 Decision::Hit(_) => Cost { slots: 1, ..Cost::default() },
-                Decision::Miss(_) | Decision::Waits(_) => Cost {
+                Decision::Miss(_) | Decision::Pending(_) => Cost {
                     slots: task.slots.get(),
                     locks: task.locks.clone(),
                     expected: context.expected(id).unwrap_or(0),
                 },
             }
         };
-        self.world.graph.ids().map(cost).collect()
+        self.inputs.graph.ids().map(cost).collect()
     }
 
     /// Carries out actions, and those that follow from nodes that cost nothing.
@@ -172,14 +164,15 @@ impl Run<'_> {
             for action in actions {
                 match action {
                     Action::Start(id) if self.is_free(id) => {
-                        let outcome = worker::perform(context, id);
+                        let outcome = worker::run_node(context, id);
                         next.extend(progress.report(context, id, outcome));
                     }
                     Action::Start(id) => {
                         let notes = inbox.sender();
                         scope.spawn(move || {
                             // The loop ends only when each node has its result.
-                            let _ = notes.send(Note::of(id, || worker::perform(context, id)));
+                            let _ =
+                                notes.send(Notification::from_worker(id, || worker::run_node(context, id)));
                         });
                     }
                     Action::Skip(id, reason) => {
@@ -199,7 +192,7 @@ impl Run<'_> {
     fn is_free(&self, id: NodeId) -> bool {
         matches!(
             self.plan.nodes[id.0].decision,
-            Decision::Gathers
+            Decision::Aggregate
                 | Decision::Context
                 | Decision::Skip(_)
                 | Decision::Fail(_)
@@ -208,7 +201,7 @@ impl Run<'_> {
     }
 
     fn is_aggregate(&self, id: NodeId) -> bool {
-        self.world.config.task(self.world.graph.node(id).task).is_aggregate()
+        self.inputs.config.task(self.inputs.graph.node(id).task).is_aggregate()
     }
 
     /// Ends the services, unless they are kept for the next run. A signal meanwhile kills them.
@@ -220,7 +213,7 @@ impl Run<'_> {
         let mut how = if tally.signals > 1 { StopRequest::Kill } else { StopRequest::Terminate };
         while !context.services.is_empty() {
             context.services.end_some(&setting, how);
-            if let Ok(Note::Signal(signal)) = inbox.receiver().try_recv() {
+            if let Ok(Notification::Signal(signal)) = inbox.receiver().try_recv() {
                 tally.signals += 1;
                 tally.signal.get_or_insert(signal);
                 let signal = signal_name(signal).to_owned();
@@ -231,7 +224,7 @@ impl Run<'_> {
     }
 
     /// Ends what left its process group, and says so.
-    fn end_strays(&self, context: &Context<'_>) {
+    fn end_orphans(&self, context: &Context<'_>) {
         let tasks = context.has_started().then_some(self.options.run_id.as_str());
         let services = context.services.mark().filter(|_| context.services.is_empty());
         for mark in tasks.into_iter().chain(services) {
@@ -253,8 +246,8 @@ impl Run<'_> {
     /// In a gated run that executed something: which files of the tree are no longer what was asked
     /// about. What declared outputs hold is not looked at. Results of such a run are not kept, as
     /// nobody can tell which task read what another had changed.
-    fn changed(&self, context: &Context<'_>) -> Vec<String> {
-        let (Some(_), Some(store), Some(before)) = (&self.options.gated, &self.store, self.world.snapshot)
+    fn changed_files(&self, context: &Context<'_>) -> Vec<String> {
+        let (Some(_), Some(store), Some(before)) = (&self.options.gated, &self.store, self.inputs.snapshot)
         else {
             return Vec::new();
         };
@@ -262,7 +255,7 @@ impl Run<'_> {
             return Vec::new();
         }
         let outputs: Vec<_> =
-            self.world.graph.nodes.iter().map(|node| &self.world.config.task(node.task).outputs).collect();
+            self.inputs.graph.nodes.iter().map(|node| &self.inputs.config.task(node.task).outputs).collect();
         let is_output = |path: &RepoPath| outputs.iter().any(|patterns| patterns.matches(path));
         let changed = match store.tree.snapshot() {
             Ok(after) => before.changes(&after).into_iter().filter(|(path, _)| !is_output(path)).collect(),
@@ -282,23 +275,23 @@ impl Run<'_> {
     }
 
     /// Keeps what gates that passed say of this tree, for later trees to be compared with.
-    fn record(&self, context: &Context<'_>) {
+    fn store_gate_records(&self, context: &Context<'_>) {
         let (Some(store), Some(tree)) = (&self.store, &self.tree) else { return };
         for recorded in context.records.take_gates() {
             if let Err(error) = Records::new(&store.state).add(tree, &recorded) {
                 let cause = &error.source;
-                context.emitter.unwritten_as(|| {
+                context.emitter.warn_unwritten_with(|| {
                     format!("what {} found is not recorded: {error}: {cause}", recorded.gate)
                 });
             }
         }
     }
 
-    fn remember(&self, context: &Context<'_>) {
+    fn store_history(&self, context: &Context<'_>) {
         let executions = context.records.take_executions();
         let Some(store) = self.store.as_ref().filter(|_| !executions.is_empty()) else { return };
         if let Err(error) = History::add(&store.state, &executions) {
-            context.emitter.unwritten(&error);
+            context.emitter.warn_unwritten(&error);
         }
     }
 }
@@ -311,21 +304,21 @@ fn listen(context: &Context<'_>, progress: &mut Progress<'_>, inbox: &Inbox) -> 
         inbox.receiver().recv_timeout(RETRY_EVERY)
     };
     match note {
-        Ok(Note::NodeDone(id, outcome)) => progress.report(context, id, outcome),
-        Ok(Note::Panicked(with)) => {
+        Ok(Notification::NodeDone(id, outcome)) => progress.report(context, id, outcome),
+        Ok(Notification::Panicked(with)) => {
             // What else runs is waited for, so it has to end.
             context.stop.terminate();
             std::panic::resume_unwind(with)
         }
-        Ok(Note::Changed(_)) => {
+        Ok(Notification::Changed(_)) => {
             look_again(context);
             Vec::new()
         }
-        Ok(Note::Notice(level, text)) => {
+        Ok(Notification::Notice(level, text)) => {
             context.emitter.notice(level, text);
             Vec::new()
         }
-        Ok(Note::Signal(signal)) => {
+        Ok(Notification::Signal(signal)) => {
             let tally = &mut progress.tally;
             tally.signals += 1;
             tally.signal.get_or_insert(signal);
@@ -343,7 +336,7 @@ fn listen(context: &Context<'_>, progress: &mut Progress<'_>, inbox: &Inbox) -> 
         }
         Err(_) => {
             let blocked = std::mem::take(&mut progress.blocked);
-            blocked.into_iter().flat_map(|id| progress.scheduler.on(Message::Resumes(id))).collect()
+            blocked.into_iter().flat_map(|id| progress.scheduler.on(Message::Retry(id))).collect()
         }
     }
 }
@@ -365,7 +358,7 @@ impl Tally {
         let name = context.name(id).to_owned();
         let (status, ran, is_slow, saved) = match outcome {
             NodeOutcome::Finished { status, ran, is_slow, saved } => (status, ran, is_slow, saved),
-            NodeOutcome::Blocked => return Message::Stands(id),
+            NodeOutcome::Blocked => return Message::Blocked(id),
             NodeOutcome::Superseded => {
                 self.superseded += 1;
                 self.skipped += 1;

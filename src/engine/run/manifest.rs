@@ -21,13 +21,13 @@ use crate::key::explanation::displayed_fields;
 use crate::key::inputs::InputSet;
 use crate::key::{Contribution, FieldKind};
 use crate::manifest::{Account, Environment, Inputs, Keys, Manifest, PlanDigest, TaskKey, Told, VERSION, ci};
-use crate::plan::{Decision, Plan, Planned, World, definition};
+use crate::plan::{Decision, Plan, PlanInputs, Planned, definition};
 use crate::process::mask::Mask;
 use crate::quality::evidence::Source;
 use ci_reports::Facts;
 
 /// What is known of a manifest before the run is over.
-pub struct Draft {
+pub struct ManifestDraft {
     ids: Vec<NodeId>,
     /// The digest under which the keys of the plan are kept.
     keys: String,
@@ -37,20 +37,20 @@ pub struct Draft {
 
 /// What a shard hands on for gates that are judged when all shards are merged.
 #[derive(Default)]
-pub struct Handed {
+pub struct ShardReports {
     facts: BTreeMap<String, Facts>,
     reports: Vec<Source>,
     /// The tasks whose reports are no evidence any more.
-    pub lacking: Vec<String>,
+    pub missing: Vec<String>,
 }
 
-impl Draft {
+impl ManifestDraft {
     /// What the plan of a run says. Most runs have the keys of the one before: then there is nothing
     /// to do.
-    pub fn of(run: &Run<'_>, context: &Context<'_>) -> Self {
-        let (world, plan) = (&run.world, run.plan);
+    pub fn new(run: &Run<'_>, context: &Context<'_>) -> Self {
+        let (world, plan) = (&run.inputs, run.plan);
         let is_counted =
-            |id: &NodeId| !matches!(plan.nodes[id.0].decision, Decision::Gathers | Decision::Context);
+            |id: &NodeId| !matches!(plan.nodes[id.0].decision, Decision::Aggregate | Decision::Context);
         let ids: Vec<NodeId> = world.graph.ids().filter(is_counted).collect();
         let keys = identity(world, plan, &ids);
         let kept = run.store.as_ref().map_or(Ok(()), |store| {
@@ -65,7 +65,7 @@ impl Draft {
 }
 
 /// What all runs with the same keys have in common.
-fn identity(world: &World<'_>, plan: &Plan, ids: &[NodeId]) -> String {
+fn identity(world: &PlanInputs<'_>, plan: &Plan, ids: &[NodeId]) -> String {
     let nothing = Snapshot::default();
     let mut fields = Fields::new("taskgate keys of a manifest 1");
     for id in ids {
@@ -84,7 +84,7 @@ fn identity(world: &World<'_>, plan: &Plan, ids: &[NodeId]) -> String {
     fields.digest().hex()
 }
 
-fn keys(world: &World<'_>, plan: &Plan, ids: &[NodeId], mask: &Mask) -> Keys {
+fn keys(world: &PlanInputs<'_>, plan: &Plan, ids: &[NodeId], mask: &Mask) -> Keys {
     let tasks = ids.iter().map(|id| {
         let task = world.config.task(world.graph.node(*id).task);
         let key = plan.nodes[id.0].key.as_ref();
@@ -96,7 +96,7 @@ fn keys(world: &World<'_>, plan: &Plan, ids: &[NodeId], mask: &Mask) -> Keys {
 }
 
 /// The plan's digest, of a run that is not a part of a larger one.
-fn digest(world: &World<'_>, plan: &Plan, ids: &[NodeId]) -> String {
+fn digest(world: &PlanInputs<'_>, plan: &Plan, ids: &[NodeId]) -> String {
     let nothing = Snapshot::default();
     let snapshot = world.snapshot.unwrap_or(&nothing);
     let mut rows: Vec<(&str, NodeId)> =
@@ -114,14 +114,14 @@ fn digest(world: &World<'_>, plan: &Plan, ids: &[NodeId]) -> String {
 }
 
 /// The files that these nodes read, each distinct set looked up once.
-fn inputs(world: &World<'_>, plan: &Plan, ids: &[NodeId]) -> Inputs {
+fn inputs(world: &PlanInputs<'_>, plan: &Plan, ids: &[NodeId]) -> Inputs {
     let Some(snapshot) = world.snapshot else { return Inputs::default() };
     let mut sets: BTreeMap<String, Vec<&Entry>> = BTreeMap::new();
     for id in ids {
         let fields = plan.nodes[id.0].key.iter().flat_map(|key| &key.fields);
         for field in fields.filter(|field| field.kind == FieldKind::Inputs) {
             if !sets.contains_key(&field.value) {
-                let set = InputSet::of(world.config, world.graph, world.graph.node(*id));
+                let set = InputSet::new(world.config, world.graph, world.graph.node(*id));
                 sets.insert(field.value.clone(), set.select(snapshot).collect());
             }
         }
@@ -130,7 +130,7 @@ fn inputs(world: &World<'_>, plan: &Plan, ids: &[NodeId]) -> Inputs {
 }
 
 /// What a node was decided to be; with its key, if that is not the one of the plan.
-fn account(planned: &Planned, anew: Option<&Mask>) -> Account {
+fn task_record(planned: &Planned, anew: Option<&Mask>) -> Account {
     let key = planned.key.as_ref().zip(anew);
     Account {
         group: None,
@@ -155,30 +155,35 @@ fn outputs(contribution: Option<Contribution>) -> Option<String> {
 
 impl Run<'_> {
     /// Whether this run leaves a manifest: a round of several does not, nor one that keeps nothing.
-    pub fn leaves_manifest(&self) -> bool {
+    pub fn has_manifest(&self) -> bool {
         self.options.watching.is_none() && self.options.audit_collector().is_none() && self.store.is_some()
     }
 
     /// Writes what the run was and came to beside its record.
-    pub fn leave_manifest(&self, context: &Context<'_>, (draft, handed): (Draft, Handed), summary: &Summary) {
+    pub fn write_manifest(
+        &self,
+        context: &Context<'_>,
+        (draft, handed): (ManifestDraft, ShardReports),
+        summary: &Summary,
+    ) {
         let Some(store) = &self.store else { return };
         let manifest = self.manifest(context, &draft, summary);
         let manifest = Manifest { facts: handed.facts, reports: handed.reports, ..manifest };
         let runs = Runs::new(&store.state);
         let kept = draft.kept.and_then(|()| runs.keep_manifest(&self.options.run_id, &manifest.encode()));
         if let Err(error) = kept {
-            context.emitter.unwritten(&error);
+            context.emitter.warn_unwritten(&error);
         }
     }
 
     /// What tasks of this shard reported. Where that is no evidence any more, the shard has failed as
     /// the gate would that asks for it.
-    pub fn handed(&self, context: &Context<'_>) -> Handed {
-        let mut handed = Handed::default();
-        for (node, id) in self.world.graph.nodes.iter().zip(self.world.graph.ids()) {
-            let task = self.world.config.task(node.task);
+    pub fn shard_reports(&self, context: &Context<'_>) -> ShardReports {
+        let mut handed = ShardReports::default();
+        for (node, id) in self.inputs.graph.nodes.iter().zip(self.inputs.graph.ids()) {
+            let task = self.inputs.config.task(node.task);
             // What does not run on this system has left no report, whatever lies there.
-            let runs = task.runs_on(&self.world.platform.os);
+            let runs = task.runs_on(&self.inputs.platform.os);
             if task.reports.is_empty() || !runs || context.nodes.contribution(id).is_none() {
                 continue;
             }
@@ -195,7 +200,7 @@ impl Run<'_> {
                 Err(error) => {
                     let error = context.secrets.mask.distinct(&error.to_string());
                     context.emitter.notice(Level::Warning, format!("{}: {error}", task.name));
-                    handed.lacking.push(task.name.clone());
+                    handed.missing.push(task.name.clone());
                 }
             }
         }
@@ -203,14 +208,14 @@ impl Run<'_> {
     }
 
     /// The manifest, without what gates elsewhere are judged by.
-    fn manifest(&self, context: &Context<'_>, draft: &Draft, summary: &Summary) -> Manifest {
+    fn manifest(&self, context: &Context<'_>, draft: &ManifestDraft, summary: &Summary) -> Manifest {
         let mut outcomes = context.emitter.outcomes();
         let tasks = draft.ids.iter().map(|id| {
             let id = *id;
             let name = context.name(id).to_owned();
             let mut account = match context.nodes.redecided(id) {
-                Some(planned) => account(&planned, Some(&context.secrets.mask)),
-                None => account(&self.plan.nodes[id.0], None),
+                Some(planned) => task_record(&planned, Some(&context.secrets.mask)),
+                None => task_record(&self.plan.nodes[id.0], None),
             };
             if let Some(outcome) = outcomes.remove(&name) {
                 account.outputs = outputs(context.nodes.contribution(id)).or(account.outputs);
@@ -218,13 +223,14 @@ impl Run<'_> {
                 account.status = Some(outcome.status);
                 account.attempts = outcome.attempts;
                 account.took = outcome.took;
-                let told = Some(outcome.told).filter(|told| self.part.is_some() && *told != Told::default());
+                let told =
+                    Some(outcome.told).filter(|told| self.shard_plan.is_some() && *told != Told::default());
                 account.told = told.map(Box::new);
             }
             (name, account)
         });
         let tasks = tasks.collect();
-        let part = self.part;
+        let part = self.shard_plan;
         let elapsed = context.emitter.millis();
         Manifest {
             manifest: VERSION,
@@ -234,10 +240,10 @@ impl Run<'_> {
             verdict: summary.verdict,
             names: self.names.iter().map(|name| context.secrets.mask.text(name)).collect(),
             tree: self.tree.clone(),
-            plan: part.map(|part| part.plan.hex()).unwrap_or_default(),
-            platform: self.world.platform.id.clone(),
+            plan: part.map(|part| part.plan_digest.hex()).unwrap_or_default(),
+            platform: self.inputs.platform.id.clone(),
             shard: part.map(|part| part.shard),
-            environment: environment(self.world.env, self.options.jobs),
+            environment: environment(self.inputs.env, self.options.jobs),
             tasks,
             elsewhere: part.map(|part| part.elsewhere.clone()).unwrap_or_default(),
             gates: part.map(|part| part.gates.clone()).unwrap_or_default(),

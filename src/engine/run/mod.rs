@@ -14,20 +14,19 @@ pub mod scheduler;
 pub mod state;
 
 use crate::effect::Warnings;
-use crate::engine::context::Store;
 use crate::engine::location::RunLocation;
+use crate::engine::location::Store;
 use crate::engine::run::options::RunOptions;
 use crate::engine::services::Services;
 use crate::engine::task::secrets::Secrets;
-use crate::event::Level;
 use crate::history::tasks::LazyHistory;
-use crate::plan::{Plan, World};
+use crate::plan::{Plan, PlanInputs};
 use crate::shard::plan::ShardPlan;
 
 /// A run that is ready to start.
 pub struct Run<'a> {
     /// What the plan was made from.
-    pub world: World<'a>,
+    pub inputs: PlanInputs<'a>,
     /// The plan.
     pub plan: &'a Plan,
     /// Where the run takes place.
@@ -43,11 +42,11 @@ pub struct Run<'a> {
     /// The tree's git id.
     pub tree: Option<String>,
     /// Which part of a larger plan it runs, if it is one.
-    pub part: Option<&'a ShardPlan>,
+    pub shard_plan: Option<&'a ShardPlan>,
     /// What hides secrets.
     pub secrets: &'a Secrets,
-    /// What the reader has to know before the run.
-    pub notices: Vec<(Level, String)>,
+    /// Notes for the reader that are printed before the run.
+    pub notes: Vec<String>,
     /// Declarations of tasks.toml that have no effect here.
     pub warnings: &'a Warnings,
     /// The services that are up, and come up.

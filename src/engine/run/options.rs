@@ -2,7 +2,7 @@
 
 use crate::engine::audit::collector::AuditCollector;
 use crate::engine::run::scheduler::OnFailure;
-use crate::engine::watch::Watching;
+use crate::engine::watch::WatchSession;
 use crate::event::Gated;
 
 /// How a run is carried out.
@@ -26,7 +26,7 @@ pub struct RunOptions<'a> {
     /// is.
     pub gated: Option<Gated>,
     /// What the runs of `watch` share, if this is one of them. Services stay up after the run then.
-    pub watching: Option<&'a Watching>,
+    pub watching: Option<&'a WatchSession>,
 }
 
 /// What is done with the results of a run.

@@ -43,9 +43,9 @@ pub enum Message {
     /// A started node is out of date and has no result in this run; the text is its name.
     Superseded(NodeId, String),
     /// A started node stands still for something outside this run, and gives its slots back.
-    Stands(NodeId),
+    Blocked(NodeId),
     /// What a standing node waits for may be free now.
-    Resumes(NodeId),
+    Retry(NodeId),
     /// The run is to end.
     Interrupted,
 }
@@ -53,7 +53,7 @@ pub enum Message {
 /// Something to be done.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Action {
-    /// Start this node; a `Passed`, `Failed` or `Stands` follows.
+    /// Start this node; a `Passed`, `Failed` or `Blocked` follows.
     Start(NodeId),
     /// This node will not run.
     Skip(NodeId, Reason),
@@ -150,14 +150,14 @@ impl<'a> Scheduler<'a> {
                 self.finish(id);
                 self.skip_dependents(id, &Reason::NeedSuperseded { task: name }, &mut actions);
             }
-            Message::Stands(id) => {
+            Message::Blocked(id) => {
                 self.release(id);
                 self.state[id.0] = State::Standing;
                 if let Some(reason) = self.halt.clone() {
                     self.skip(id, reason, &mut actions);
                 }
             }
-            Message::Resumes(id) => {
+            Message::Retry(id) => {
                 if self.state[id.0] == State::Standing {
                     self.make_ready(id);
                 }
@@ -370,13 +370,13 @@ mod tests {
         let graph = graph(&[vec![], vec![]]);
         let mut scheduler = Scheduler::new(&graph, costs(&[(1, &[], 9), (1, &[], 5)]), 1, OnFailure::Stop);
         assert_eq!(starts(&scheduler.begin()), [0]);
-        assert_eq!(starts(&scheduler.on(Message::Stands(NodeId(0)))), [1]);
-        assert_eq!(starts(&scheduler.on(Message::Resumes(NodeId(0)))), Vec::<usize>::new());
+        assert_eq!(starts(&scheduler.on(Message::Blocked(NodeId(0)))), [1]);
+        assert_eq!(starts(&scheduler.on(Message::Retry(NodeId(0)))), Vec::<usize>::new());
         assert_eq!(starts(&scheduler.on(Message::Passed(NodeId(1)))), [0]);
         let actions = scheduler.on(Message::Interrupted);
         assert_eq!(actions, [Action::EndAll]);
         assert!(
-            scheduler.on(Message::Stands(NodeId(0))).contains(&Action::Skip(NodeId(0), Reason::Interrupted))
+            scheduler.on(Message::Blocked(NodeId(0))).contains(&Action::Skip(NodeId(0), Reason::Interrupted))
         );
         assert!(scheduler.is_finished());
     }
@@ -453,13 +453,13 @@ mod tests {
                 let (pick, what) = script.next().unwrap();
                 let resumes = running.is_empty() || *what == 11;
                 let message = if resumes && !standing.is_empty() {
-                    Message::Resumes(NodeId(standing.remove(pick % standing.len())))
+                    Message::Retry(NodeId(standing.remove(pick % standing.len())))
                 } else {
                     prop_assert!(!running.is_empty(), "nothing runs and the run is not finished");
                     let id = running.remove(pick % running.len());
                     match what {
                         0 => { ended += 1; Message::Failed(NodeId(id), "x".to_owned()) }
-                        1 | 2 => { standing.push(id); Message::Stands(NodeId(id)) }
+                        1 | 2 => { standing.push(id); Message::Blocked(NodeId(id)) }
                         3 if step > 20 => { running.push(id); Message::Interrupted }
                         _ => { ended += 1; passed.insert(id); Message::Passed(NodeId(id)) }
                     }

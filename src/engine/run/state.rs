@@ -133,7 +133,7 @@ impl<'a> RunTree<'a> {
     /// one of these inputs.
     pub fn snapshot_for(&self, inputs: &InputSet<'_>) -> (Option<Arc<Snapshot>>, bool) {
         let written = self.written.read().unwrap_or_else(PoisonError::into_inner);
-        let is_changed = written.changed.iter().any(|path| inputs.holds(path));
+        let is_changed = written.changed.iter().any(|path| inputs.contains(path));
         (written.snapshot.clone().or_else(|| self.planned.cloned().map(Arc::new)), is_changed)
     }
 
@@ -215,7 +215,7 @@ impl ToldOnce {
 
     /// Returns the hints without variables that a hint of the run has named before.
     pub fn new_hints(&self, hints: Vec<Hint>) -> Vec<Hint> {
-        diagnosis::untold(hints, &mut lock(&self.variables))
+        diagnosis::without_repeated(hints, &mut lock(&self.variables))
     }
 }
 

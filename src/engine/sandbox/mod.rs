@@ -68,7 +68,7 @@ pub struct Sandbox {
 
 /// What a sandbox holds, by paths of the repository.
 #[derive(Debug, Default)]
-pub struct Stock {
+pub struct SandboxContents {
     /// Files and symlinks.
     pub files: BTreeSet<RepoPath>,
     /// Folders that are there even if nothing is in them.
@@ -85,7 +85,7 @@ impl<'a> Sandboxes<'a> {
     ///
     /// # Errors
     /// The folder can't be made.
-    pub fn make(&self) -> Result<Sandbox, SandboxError> {
+    pub fn create(&self) -> Result<Sandbox, SandboxError> {
         // Git compares the folders that it must not leave with those that it is in, and so does who
         // reads a trace: both know them by their real names, as the pool does.
         let home = self.finder.open()?.sandboxes();
@@ -125,7 +125,7 @@ impl Sandbox {
     /// A file is gone or can't be read, or the disk is full.
     pub fn fill(
         &self,
-        stock: &Stock,
+        stock: &SandboxContents,
         root: &Path,
         goes_on: &(dyn Fn() -> bool + Sync),
     ) -> Result<(), SandboxError> {
@@ -241,9 +241,11 @@ mod tests {
         std::os::unix::fs::symlink("nowhere", root.join("a/link")).unwrap();
         let (env, state) = place(dir.path());
         let finder = PoolFinder { state: &state, env: &env, root: None };
-        let sandbox = Sandboxes::new(finder, "run").make().unwrap();
-        let stock =
-            Stock { files: [path("a/b/script"), path("a/link")].into(), folders: [path("work/dir")].into() };
+        let sandbox = Sandboxes::new(finder, "run").create().unwrap();
+        let stock = SandboxContents {
+            files: [path("a/b/script"), path("a/link")].into(),
+            folders: [path("work/dir")].into(),
+        };
         sandbox.fill(&stock, &root, &|| true).unwrap();
         let tree = sandbox.tree();
         let mode = tree.join("a/b/script").metadata().unwrap().permissions().mode();
@@ -267,7 +269,7 @@ mod tests {
         let held = Sandboxes::new(finder, "held");
         fs::create_dir_all(sandboxes.join("left-2")).unwrap();
         fs::create_dir_all(state.join("sandboxes/former-1/tree")).unwrap();
-        let sandbox = held.make().unwrap();
+        let sandbox = held.create().unwrap();
         assert!(!left.exists());
         fs::create_dir_all(&left).unwrap();
         assert_eq!(remove_free(&finder).unwrap(), 2);

@@ -7,9 +7,10 @@ use std::path::{Path, PathBuf};
 use crate::base::path::RepoPath;
 use crate::config::model::Task;
 use crate::engine::audit::evaluation;
-use crate::engine::context::{Context, Store};
-use crate::engine::sandbox::{Sandbox, SandboxError, Stock};
-use crate::engine::task::task_env::Surroundings;
+use crate::engine::context::Context;
+use crate::engine::location::Store;
+use crate::engine::sandbox::{Sandbox, SandboxContents, SandboxError};
+use crate::engine::task::task_env::EnvVars;
 use crate::event::Ended;
 use crate::git::snapshot::{Mode, Snapshot};
 use crate::graph::NodeId;
@@ -22,19 +23,19 @@ const CEILING: &str = "GIT_CEILING_DIRECTORIES";
 
 /// A folder that stands for the top of the work tree.
 #[derive(Debug)]
-pub struct Workplace {
+pub struct Workdir {
     root: PathBuf,
     sandbox: Option<Sandbox>,
     is_traced: bool,
 }
 
-impl Workplace {
+impl Workdir {
     /// That of the next attempt of a node.
     ///
     /// # Errors
     /// It is to be a sandbox, and there can't be one.
-    pub fn of(context: &Context<'_>, id: NodeId) -> Result<Self, SandboxError> {
-        let task = context.world.config.task(context.world.graph.node(id).task);
+    pub fn create(context: &Context<'_>, id: NodeId) -> Result<Self, SandboxError> {
+        let task = context.task(id);
         let is_traced = context.options.audit_collector().is_some();
         if !task.sandbox && !is_traced {
             return Ok(Self { root: context.location.root.to_owned(), sandbox: None, is_traced });
@@ -44,8 +45,8 @@ impl Workplace {
         else {
             return Err(SandboxError::NoTree);
         };
-        let sandbox = sandboxes.make()?;
-        let stock = stock(context, id, store, &snapshot)?;
+        let sandbox = sandboxes.create()?;
+        let stock = contents(context, id, store, &snapshot)?;
         let goes_on = || context.stop.request() == crate::process::stop::StopRequest::None;
         sandbox.fill(&stock, context.location.root, &goes_on)?;
         Ok(Self { root: sandbox.tree(), sandbox: Some(sandbox), is_traced })
@@ -57,7 +58,7 @@ impl Workplace {
     }
 
     /// What a command gets here.
-    pub fn surroundings(&self, mut of_task: Surroundings) -> Surroundings {
+    pub fn env(&self, mut of_task: EnvVars) -> EnvVars {
         if let Some(sandbox) = &self.sandbox {
             // A folder above it, such as the home folder, may be a repository.
             of_task.retain(|(name, _)| name != CEILING);
@@ -74,7 +75,7 @@ impl Workplace {
 
     /// Ends it: what a passing attempt has declared as its outputs takes its place in the work tree,
     /// and all else of a sandbox goes. Of an audited one, the trace goes to the desk instead.
-    pub fn leave(self, context: &Context<'_>, id: NodeId, ended: Ended) -> Ended {
+    pub fn finish(self, context: &Context<'_>, id: NodeId, ended: Ended) -> Ended {
         let Some(sandbox) = self.sandbox else { return ended };
         if let Some(desk) = context.options.audit_collector() {
             if let Some(audit) = evaluation::evaluate(context, id, &sandbox, &ended) {
@@ -82,10 +83,10 @@ impl Workplace {
             }
             return ended;
         }
-        let task = context.world.config.task(context.world.graph.node(id).task);
+        let task = context.task(id);
         match &context.store {
             Some(store) if ended.is_pass() && !task.outputs.is_empty() => {
-                match bring_back(context, task, store, &sandbox) {
+                match move_outputs(context, task, store, &sandbox) {
                     Ok(()) => ended,
                     Err(why) => Ended::Outputs { why },
                 }
@@ -102,20 +103,20 @@ pub fn through_tracer(context: &Context<'_>, spawn: Spawn, report: &Path, below:
     let words = [report.into(), "--".into(), spawn.program.into()];
     let words = [TRACE_ARGUMENT.into()].into_iter().chain(below).chain(words);
     let args: Vec<OsString> = words.chain(spawn.args).collect();
-    Spawn { program: context.world.env.program().to_owned(), args, ..spawn }
+    Spawn { program: context.inputs.env.program().to_owned(), args, ..spawn }
 }
 
 /// All that a task declares, and what the tasks that it needs left.
-fn stock(
+fn contents(
     context: &Context<'_>,
     id: NodeId,
     store: &Store<'_>,
     snapshot: &Snapshot,
-) -> Result<Stock, SandboxError> {
-    let world = &context.world;
+) -> Result<SandboxContents, SandboxError> {
+    let world = &context.inputs;
     let node = world.graph.node(id);
-    let mut stock = Stock::default();
-    for entry in InputSet::of(world.config, world.graph, node).select(snapshot) {
+    let mut stock = SandboxContents::default();
+    for entry in InputSet::new(world.config, world.graph, node).select(snapshot) {
         if entry.absent {
             continue;
         }
@@ -142,7 +143,7 @@ fn stock(
 }
 
 /// Puts outputs in place. What went wrong, as a clause.
-fn bring_back(
+fn move_outputs(
     context: &Context<'_>,
     task: &Task,
     store: &Store<'_>,

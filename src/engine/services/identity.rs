@@ -28,11 +28,11 @@ impl Identities<'_> {
         let service = self.config.service(id);
         let task = &service.task;
         fields.add(key::definition(service).hex().as_bytes());
-        for (name, value) in plan::surroundings(task, self.env) {
+        for (name, value) in plan::passed_variables(task, self.env) {
             fields.add(name.as_bytes()).add(value.unwrap_or_default().as_bytes());
         }
         if let Some(snapshot) = self.snapshot {
-            fields.add(InputSet::of_service(service).digest(snapshot).hex().as_bytes());
+            fields.add(InputSet::for_service(service).digest(snapshot).hex().as_bytes());
         }
         for need in &task.needs {
             fields.add(format!("{:?}", (self.contribution)(*need)).as_bytes());

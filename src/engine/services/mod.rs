@@ -7,9 +7,9 @@
 pub mod identity;
 pub mod localhost;
 pub mod port_registry;
-pub mod ports;
 pub mod readiness;
 pub mod service;
+pub mod service_ports;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -23,11 +23,11 @@ use crate::base::digest::Digest;
 use crate::base::env::Env;
 use crate::config::model::{Config, Port, Probe, Service, ServiceId, Task};
 use crate::engine::run::emitter::Emitter;
-use crate::engine::services::port_registry::{Claim, Claims};
-use crate::engine::services::ports::Ports;
-use crate::engine::services::readiness::{NotReady, Question};
-use crate::engine::services::service::{Running, Stay};
-use crate::engine::task::command::{self, Kit, Programs, Times};
+use crate::engine::services::port_registry::{PortRegistry, PortReservation};
+use crate::engine::services::readiness::{NotReady, ReadinessProbe};
+use crate::engine::services::service::{RunningService, UserGuard};
+use crate::engine::services::service_ports::ServicePorts;
+use crate::engine::task::command::{self, CommandContext, ProgramCache, TimeLimits};
 use crate::engine::task::task_env;
 use crate::event::{Ended, Level, Log, ServiceEnd, What};
 use crate::process::guard::Guard;
@@ -38,7 +38,7 @@ use crate::process::spawn::Spawn;
 use crate::process::stop::{Stop, StopRequest};
 
 /// What services are started with.
-pub struct Setting<'a> {
+pub struct ServiceEnv<'a> {
     /// The tasks and services.
     pub config: &'a Config,
     /// The caller's environment.
@@ -67,23 +67,23 @@ pub struct Services {
     changed: Condvar,
     /// How many were started.
     started: AtomicU64,
-    programs: Programs,
+    programs: ProgramCache,
     guard: OnceLock<Option<Arc<Guard>>>,
     /// Where those that are up, or are to be, listen.
-    claims: Claims,
+    ports_in_use: PortRegistry,
 }
 
 /// By the service's name: between rounds the file that defines it may change.
 enum Slot {
     Starting,
-    Up(Arc<Running>, Option<Digest>),
+    Up(Arc<RunningService>, Option<Digest>),
     /// It did not come up. Who tries again starts it anew.
-    Failed(Failure),
+    Failed(ServiceFailure),
 }
 
 /// Why a service can't be used, or no longer.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Failure {
+pub enum ServiceFailure {
     /// The run is to end.
     Stopped,
     /// The service failed.
@@ -96,10 +96,10 @@ pub enum Failure {
 }
 
 /// A task's hold on the services that it uses.
-pub struct Held {
+pub struct ServiceLease {
     /// Their ports.
-    pub ports: Ports,
-    users: Vec<(ServiceId, Arc<Running>, Stay)>,
+    pub ports: ServicePorts,
+    users: Vec<(ServiceId, Arc<RunningService>, UserGuard)>,
 }
 
 impl Services {
@@ -110,9 +110,9 @@ impl Services {
             slots: Mutex::default(),
             changed: Condvar::new(),
             started: AtomicU64::new(0),
-            programs: Programs::default(),
+            programs: ProgramCache::default(),
             guard: OnceLock::new(),
-            claims: Claims::default(),
+            ports_in_use: PortRegistry::default(),
         }
     }
 
@@ -120,7 +120,12 @@ impl Services {
     ///
     /// # Errors
     /// One of them can't be started or does not become ready.
-    pub fn hold(&self, setting: &Setting<'_>, task: &Task, user: &Stop) -> Result<Held, Failure> {
+    pub fn acquire(
+        &self,
+        setting: &ServiceEnv<'_>,
+        task: &Task,
+        user: &Stop,
+    ) -> Result<ServiceLease, ServiceFailure> {
         let mut done: BTreeSet<ServiceId> = BTreeSet::new();
         while done.len() < task.uses.len() {
             // Those that use none but what is up already come up at the same time.
@@ -134,25 +139,26 @@ impl Services {
             std::thread::scope(|scope| {
                 let starts: Vec<_> =
                     next.iter().map(|id| scope.spawn(move || self.bring_up(setting, *id, task))).collect();
-                let ends = starts.into_iter().map(|start| start.join().unwrap_or(Err(Failure::Stopped)));
+                let ends =
+                    starts.into_iter().map(|start| start.join().unwrap_or(Err(ServiceFailure::Stopped)));
                 ends.collect::<Vec<_>>().into_iter().collect::<Result<Vec<_>, _>>()
             })?;
             done.extend(next);
         }
         let slots = self.slots();
         let up = |id: &ServiceId| match slots.get(&setting.config.service(*id).task.name) {
-            Some(Slot::Up(running, _)) => Some((*id, Arc::clone(running), running.join(user))),
+            Some(Slot::Up(running, _)) => Some((*id, Arc::clone(running), running.add_user(user))),
             _ => None,
         };
         let users = task.uses.iter().filter_map(up).collect();
         drop(slots);
-        Ok(Held { ports: self.ports(setting.config, task), users })
+        Ok(ServiceLease { ports: self.ports(setting.config, task), users })
     }
 
     /// The ports of the services that a task names, as far as they are up.
-    pub fn ports(&self, config: &Config, task: &Task) -> Ports {
+    pub fn ports(&self, config: &Config, task: &Task) -> ServicePorts {
         let slots = self.slots();
-        let mut ports = Ports::default();
+        let mut ports = ServicePorts::default();
         for (name, id) in &task.services {
             if let Some(Slot::Up(running, _)) = slots.get(&config.service(*id).task.name) {
                 ports.add(name, running.port, running.dir());
@@ -162,7 +168,7 @@ impl Services {
     }
 
     /// Brings one service up, unless it is; who else wants it meanwhile waits for it.
-    fn bring_up(&self, setting: &Setting<'_>, id: ServiceId, user: &Task) -> Result<(), Failure> {
+    fn bring_up(&self, setting: &ServiceEnv<'_>, id: ServiceId, user: &Task) -> Result<(), ServiceFailure> {
         let name = &setting.config.service(id).task.name;
         let identity = (setting.identity)(id);
         let mut slots = self.slots();
@@ -170,7 +176,7 @@ impl Services {
         loop {
             match slots.get(name) {
                 Some(Slot::Up(running, known))
-                    if *known == identity && !is_outdated(setting, &slots, id, running) =>
+                    if *known == identity && !is_stale(setting, &slots, id, running) =>
                 {
                     return Ok(());
                 }
@@ -188,13 +194,13 @@ impl Services {
         let former = slots.insert(name.clone(), Slot::Starting);
         drop(slots);
         if let Some(Slot::Up(former, _)) = former {
-            see_off(setting, &former);
-            tell_end(setting, name, &former);
-            end_strays(setting, name, &former);
+            stop_and_wait(setting, &former);
+            report_end(setting, name, &former);
+            end_orphans(setting, name, &former);
         }
         let start = std::panic::AssertUnwindSafe(|| self.start(setting, id, user));
         // Whoever waits for it must not wait for a thread that is gone.
-        let started = std::panic::catch_unwind(start).unwrap_or(Err(Failure::Stopped));
+        let started = std::panic::catch_unwind(start).unwrap_or(Err(ServiceFailure::Stopped));
         let (slot, outcome) = match started {
             Ok(running) => (Slot::Up(Arc::new(running), identity), Ok(())),
             Err(failure) => (Slot::Failed(failure.clone()), Err(failure)),
@@ -205,15 +211,20 @@ impl Services {
     }
 
     /// Starts a service and waits until it is ready.
-    fn start(&self, setting: &Setting<'_>, id: ServiceId, user: &Task) -> Result<Running, Failure> {
+    fn start(
+        &self,
+        setting: &ServiceEnv<'_>,
+        id: ServiceId,
+        user: &Task,
+    ) -> Result<RunningService, ServiceFailure> {
         let service = setting.config.service(id);
         let name = service.task.name.clone();
-        let fails = |why: String| Failure::Service {
+        let fails = |why: String| ServiceFailure::Service {
             name: name.clone(),
             why: format!("{why} ({})", service.task.place),
         };
         if setting.stop.request() != StopRequest::None {
-            return Err(Failure::Stopped);
+            return Err(ServiceFailure::Stopped);
         }
         let claim = self.claim(service).map_err(&fails)?;
         let port = claim.port;
@@ -240,8 +251,8 @@ impl Services {
     }
 
     /// A service's port, which no other service of this run has.
-    fn claim(&self, service: &Service) -> Result<Claim, String> {
-        let claim = |port| self.claims.claim(&service.task.name, port);
+    fn claim(&self, service: &Service) -> Result<PortReservation, String> {
+        let claim = |port| self.ports_in_use.reserve(&service.task.name, port);
         match service.port {
             None => claim(None),
             Some(Port::Fixed(port)) => claim(Some(port)),
@@ -257,10 +268,10 @@ impl Services {
     /// Starts the process of a service.
     fn spawn(
         &self,
-        setting: &Setting<'_>,
+        setting: &ServiceEnv<'_>,
         service: &Service,
-        claim: Claim,
-    ) -> Result<(Running, Question), String> {
+        claim: PortReservation,
+    ) -> Result<(RunningService, ReadinessProbe), String> {
         let temp = setting.env.passed("TMPDIR");
         let temp = temp.map_or_else(|| PathBuf::from("/tmp"), |temp| PathBuf::from(temp.into_owned()));
         let dir = tempfile::Builder::new().prefix("xtask-service-").tempdir_in(&temp);
@@ -272,22 +283,24 @@ impl Services {
         let mut ports = self.ports(setting.config, &service.task);
         ports.add(crate::config::own_name(&service.task), claim.port, dir.path());
         let ports = &ports;
-        let surroundings = task_env::of_service(setting.env, &self.mark, dir.path(), &service.task, ports);
+        let surroundings = task_env::for_service(setting.env, &self.mark, dir.path(), &service.task, ports);
         let command = |run, times| {
             let kit = self.kit(setting);
-            let words = command::words(&service.task, &ports.fill_command(run), &[]);
+            let words = command::command_words(&service.task, &ports.fill_command(run), &[]);
             command::spawn(&kit, &service.task, &words, surroundings.clone(), times)
         };
-        let mut spawn = command(run, Times::default())?;
+        let mut spawn = command(run, TimeLimits::default())?;
         spawn.limits.signal = service.stop.signal;
         spawn.limits.grace = service.stop.grace;
         let ask = match &service.ready.probe {
-            Some(Probe::Command(probe)) => Some(command(probe, Times::default())?),
+            Some(Probe::Command(probe)) => Some(command(probe, TimeLimits::default())?),
             _ => None,
         };
         let cwd = service.task.cwd.under(&setting.root);
-        let question = Question::of(&service.ready, ports, &cwd, || {
-            Box::new(move |most, stop| ask.as_ref().map_or(Ok(()), |spawn| ask_command(spawn, most, stop)))
+        let question = ReadinessProbe::new(&service.ready, ports, &cwd, || {
+            Box::new(move |most, stop| {
+                ask.as_ref().map_or(Ok(()), |spawn| run_ready_command(spawn, most, stop))
+            })
         });
         let used =
             |name: &str| service.task.uses.iter().any(|id| setting.config.service(*id).task.name == name);
@@ -296,16 +309,16 @@ impl Services {
             return Err(why);
         }
         let awaited = match &question {
-            Question::Line(pattern) => Regex::new(pattern).ok(),
+            ReadinessProbe::Line(pattern) => Regex::new(pattern).ok(),
             _ => None,
         };
         let number = self.started.fetch_add(1, Ordering::Relaxed);
         let running =
-            Running::start(spawn, number, claim, awaited, dir).map_err(|error| error.to_string())?;
+            RunningService::start(spawn, number, claim, awaited, dir).map_err(|error| error.to_string())?;
         Ok((running, question))
     }
 
-    fn kit<'k>(&'k self, setting: &'k Setting<'_>) -> Kit<'k> {
+    fn kit<'k>(&'k self, setting: &'k ServiceEnv<'_>) -> CommandContext<'k> {
         let start = || match Guard::start(setting.env.program(), &self.mark, setting.hold) {
             Ok(guard) => Some(Arc::new(guard)),
             Err(error) => {
@@ -315,7 +328,7 @@ impl Services {
                 None
             }
         };
-        Kit {
+        CommandContext {
             root: &setting.root,
             mask: Arc::clone(&setting.mask),
             guard: self.guard.get_or_init(start).clone(),
@@ -325,9 +338,9 @@ impl Services {
 
     /// Asks those services to end that none of the others uses; again, until [`Self::is_empty`].
     /// Those that have ended are told.
-    pub fn end_some(&self, setting: &Setting<'_>, how: StopRequest) {
+    pub fn end_some(&self, setting: &ServiceEnv<'_>, how: StopRequest) {
         let mut slots = self.slots();
-        let up: Vec<(String, Arc<Running>)> = slots
+        let up: Vec<(String, Arc<RunningService>)> = slots
             .iter()
             .filter_map(|(name, slot)| match slot {
                 Slot::Up(running, _) => Some((name.clone(), Arc::clone(running))),
@@ -343,7 +356,7 @@ impl Services {
             let used = up.iter().any(|(other, _)| uses(other, name));
             if running.end().is_some() {
                 slots.remove(name);
-                tell_end(setting, name, running);
+                report_end(setting, name, running);
             } else if !used || how == StopRequest::Kill {
                 running.ask_to_end(how);
             }
@@ -375,19 +388,19 @@ impl Services {
     }
 }
 
-impl Held {
+impl ServiceLease {
     /// What is to be said of the task if one of the services has ended.
-    pub fn failure(&self, config: &Config) -> Option<Failure> {
+    pub fn failure(&self, config: &Config) -> Option<ServiceFailure> {
         self.users.iter().find_map(|(id, running, _)| {
             let (ended, _) = running.end()?;
             let task = &config.service(*id).task;
             let why = format!("{ended} while it was used{} ({})", advice(&ended), task.place);
-            Some(Failure::Service { name: task.name.clone(), why })
+            Some(ServiceFailure::Service { name: task.name.clone(), why })
         })
     }
 }
 
-fn ask_command(spawn: &Spawn, most: Duration, stop: &Stop) -> Result<(), String> {
+fn run_ready_command(spawn: &Spawn, most: Duration, stop: &Stop) -> Result<(), String> {
     let mut spawn = spawn.clone();
     spawn.limits.timeout = Some(most);
     let finished = run::run(&spawn, stop, &mut ());
@@ -403,11 +416,11 @@ fn ask_command(spawn: &Spawn, most: Duration, stop: &Stop) -> Result<(), String>
 }
 
 /// Whether a service has died, or knows another instance of one that it uses than the one that is up.
-fn is_outdated(
-    setting: &Setting<'_>,
+fn is_stale(
+    setting: &ServiceEnv<'_>,
     slots: &BTreeMap<String, Slot>,
     id: ServiceId,
-    running: &Running,
+    running: &RunningService,
 ) -> bool {
     let is_newer = |used: &ServiceId| match slots.get(&setting.config.service(*used).task.name) {
         Some(Slot::Up(used, _)) => used.number > running.number,
@@ -417,7 +430,7 @@ fn is_outdated(
 }
 
 /// Ends a service and waits until it has ended.
-fn see_off(setting: &Setting<'_>, running: &Running) {
+fn stop_and_wait(setting: &ServiceEnv<'_>, running: &RunningService) {
     if running.end().is_none() {
         running.ask_to_end(StopRequest::Terminate);
     }
@@ -430,7 +443,7 @@ fn see_off(setting: &Setting<'_>, running: &Running) {
 }
 
 /// Ends what a service that has ended left behind: the next start of it would find its port taken.
-fn end_strays(setting: &Setting<'_>, name: &str, running: &Running) {
+fn end_orphans(setting: &ServiceEnv<'_>, name: &str, running: &RunningService) {
     for orphan in orphans::end_all_of_service(running.dir(), Duration::from_secs(1)) {
         let command = setting.mask.text(&orphan.command);
         let text =
@@ -440,14 +453,19 @@ fn end_strays(setting: &Setting<'_>, name: &str, running: &Running) {
 }
 
 /// Ends a service that is not ready, and says why.
-fn give_up(setting: &Setting<'_>, service: &Service, running: &Running, why: NotReady) -> Failure {
+fn give_up(
+    setting: &ServiceEnv<'_>,
+    service: &Service,
+    running: &RunningService,
+    why: NotReady,
+) -> ServiceFailure {
     let own_end = running.end().map(|(ended, _)| ended);
-    see_off(setting, running);
+    stop_and_wait(setting, running);
     let log = running.end().map(|(_, log)| log).unwrap_or_default();
     let name = service.task.name.clone();
-    end_strays(setting, &name, running);
+    end_orphans(setting, &name, running);
     let (end, failure) = match why {
-        NotReady::Stopped => (ServiceEnd::Stopped, Failure::Stopped),
+        NotReady::Stopped => (ServiceEnd::Stopped, ServiceFailure::Stopped),
         NotReady::Late(why) => not_ready(&name, format!("it is not ready: {why} ({})", service.task.place)),
         NotReady::Ended => {
             let ended = own_end.unwrap_or(Ended::Stopped);
@@ -461,8 +479,8 @@ fn give_up(setting: &Setting<'_>, service: &Service, running: &Running, why: Not
     failure
 }
 
-fn not_ready(name: &str, why: String) -> (ServiceEnd, Failure) {
-    (ServiceEnd::NotReady { why: why.clone() }, Failure::Service { name: name.to_owned(), why })
+fn not_ready(name: &str, why: String) -> (ServiceEnd, ServiceFailure) {
+    (ServiceEnd::NotReady { why: why.clone() }, ServiceFailure::Service { name: name.to_owned(), why })
 }
 
 /// What to do about a service that ended well.
@@ -471,7 +489,7 @@ fn advice(ended: &Ended) -> &'static str {
 }
 
 /// Tells the end of a service that was ready.
-fn tell_end(setting: &Setting<'_>, name: &str, running: &Running) {
+fn report_end(setting: &ServiceEnv<'_>, name: &str, running: &RunningService) {
     let Some((ended, log)) = running.end() else { return };
     let service = setting.config.services.iter().find(|service| service.task.name == name);
     let place = service.map(|service| format!(" ({})", service.task.place)).unwrap_or_default();

@@ -13,24 +13,24 @@ use crate::engine::services::localhost;
 struct Table {
     holders: BTreeMap<Address, Holder>,
     /// Claims that were made so far.
-    claims: u64,
+    reservations: u64,
 }
 
 /// A start of a service. One that is started anew may take over before the former is forgotten.
 #[derive(Clone, PartialEq, Eq, Debug)]
 struct Holder {
     service: String,
-    claim: u64,
+    reservation: u64,
 }
 
 /// The places that services have, from before their start until their end.
 #[derive(Clone, Debug, Default)]
-pub struct Claims(Arc<Mutex<Table>>);
+pub struct PortRegistry(Arc<Mutex<Table>>);
 
 /// What one service has. Dropping it gives all of it up.
 #[derive(Debug)]
-pub struct Claim {
-    claims: Claims,
+pub struct PortReservation {
+    registry: PortRegistry,
     holder: Holder,
     /// Its own port, if it has one.
     pub port: Option<u16>,
@@ -54,13 +54,13 @@ pub enum Address {
 
 impl Address {
     /// Of `HOST:PORT`; `None` if it is none.
-    pub fn of_tcp(text: &str) -> Option<Self> {
+    pub fn from_tcp(text: &str) -> Option<Self> {
         let (host, port) = text.rsplit_once(':')?;
         Some(Self::at(host, port.parse().ok()?))
     }
 
     /// Of an `http://` or `https://` address; `None` if it is none.
-    pub fn of_http(text: &str) -> Option<Self> {
+    pub fn from_http(text: &str) -> Option<Self> {
         let url: ureq::http::Uri = text.parse().ok()?;
         let usual = if url.scheme_str() == Some("https") { 443 } else { 80 };
         Some(Self::at(url.host()?, url.port_u16().unwrap_or(usual)))
@@ -85,19 +85,19 @@ impl fmt::Display for Address {
     }
 }
 
-impl Claims {
+impl PortRegistry {
     /// Claims its own port for a service.
     ///
     /// # Errors
     /// Another service has it, as a clause.
-    pub fn claim(&self, service: &str, port: Option<u16>) -> Result<Claim, String> {
+    pub fn reserve(&self, service: &str, port: Option<u16>) -> Result<PortReservation, String> {
         let number = {
             let mut table = self.table();
-            table.claims += 1;
-            table.claims
+            table.reservations += 1;
+            table.reservations
         };
-        let holder = Holder { service: service.to_owned(), claim: number };
-        let claim = Claim { claims: self.clone(), holder, port };
+        let holder = Holder { service: service.to_owned(), reservation: number };
+        let claim = PortReservation { registry: self.clone(), holder, port };
         let address = port.map(Address::Here);
         claim.add(address, |_| false)?;
         Ok(claim)
@@ -109,7 +109,7 @@ impl Claims {
     }
 }
 
-impl Claim {
+impl PortReservation {
     /// Claims also the place where the service is asked whether it is ready, unless that belongs to a
     /// service that it uses, by way of which it may be reached.
     ///
@@ -117,7 +117,7 @@ impl Claim {
     /// Another service has it, as a clause.
     pub fn add(&self, address: Option<Address>, uses: impl Fn(&str) -> bool) -> Result<(), String> {
         let Some(address) = address else { return Ok(()) };
-        let mut table = self.claims.table();
+        let mut table = self.registry.table();
         match table.holders.get(&address).map(|holder| &*holder.service) {
             Some(other) if other != self.holder.service && uses(other) => Ok(()),
             Some(other) if other != self.holder.service => {
@@ -138,9 +138,9 @@ impl Claim {
     }
 }
 
-impl Drop for Claim {
+impl Drop for PortReservation {
     fn drop(&mut self) {
-        self.claims.table().holders.retain(|_, holder| *holder != self.holder);
+        self.registry.table().holders.retain(|_, holder| *holder != self.holder);
     }
 }
 
@@ -151,51 +151,51 @@ mod tests {
     #[test]
     fn the_names_of_this_machine_are_one() {
         for (address, expected) in [
-            (Address::of_tcp("127.0.0.1:80"), "port 80"),
-            (Address::of_tcp("localhost:80"), "port 80"),
-            (Address::of_tcp("0.0.0.0:80"), "port 80"),
-            (Address::of_tcp("[::1]:80"), "port 80"),
-            (Address::of_tcp("127.0.0.2:80"), "127.0.0.2:80"),
-            (Address::of_tcp("DB.local:80"), "db.local:80"),
-            (Address::of_http("http://LOCALHOST:81/x"), "port 81"),
-            (Address::of_http("http://127.0.0.1/x"), "port 80"),
-            (Address::of_http("http://[::1]:82"), "port 82"),
-            (Address::of_http("http://db.local"), "db.local:80"),
-            (Address::of_tcp("[::]:80"), "port 80"),
-            (Address::of_tcp("ip6-localhost:80"), "port 80"),
-            (Address::of_tcp("[fd00::2]:80"), "fd00::2:80"),
-            (Address::of_http("https://localhost/x"), "port 443"),
+            (Address::from_tcp("127.0.0.1:80"), "port 80"),
+            (Address::from_tcp("localhost:80"), "port 80"),
+            (Address::from_tcp("0.0.0.0:80"), "port 80"),
+            (Address::from_tcp("[::1]:80"), "port 80"),
+            (Address::from_tcp("127.0.0.2:80"), "127.0.0.2:80"),
+            (Address::from_tcp("DB.local:80"), "db.local:80"),
+            (Address::from_http("http://LOCALHOST:81/x"), "port 81"),
+            (Address::from_http("http://127.0.0.1/x"), "port 80"),
+            (Address::from_http("http://[::1]:82"), "port 82"),
+            (Address::from_http("http://db.local"), "db.local:80"),
+            (Address::from_tcp("[::]:80"), "port 80"),
+            (Address::from_tcp("ip6-localhost:80"), "port 80"),
+            (Address::from_tcp("[fd00::2]:80"), "fd00::2:80"),
+            (Address::from_http("https://localhost/x"), "port 443"),
         ] {
             assert_eq!(address.unwrap().to_string(), expected);
         }
-        assert_eq!(Address::of_tcp("localhost:{{ services.db.port }}"), None);
-        assert_eq!(Address::of_http("http://localhost:{{ services.db.port }}/"), None);
+        assert_eq!(Address::from_tcp("localhost:{{ services.db.port }}"), None);
+        assert_eq!(Address::from_http("http://localhost:{{ services.db.port }}/"), None);
     }
 
     #[test]
     fn a_place_is_one_services_until_that_ends() {
-        let claims = Claims::default();
-        let one = claims.claim("api:db", Some(5432)).unwrap();
-        let refusal = claims.claim("web:db", Some(5432)).unwrap_err();
+        let claims = PortRegistry::default();
+        let one = claims.reserve("api:db", Some(5432)).unwrap();
+        let refusal = claims.reserve("web:db", Some(5432)).unwrap_err();
         assert!(refusal.starts_with("port 5432 is taken by service api:db of this run"), "{refusal}");
-        let other = claims.claim("web:db", Some(5433)).unwrap();
-        assert!(other.add(Address::of_tcp("localhost:5432"), |_| false).is_err());
-        assert!(other.add(Address::of_tcp("localhost:5432"), |name| name == "api:db").is_ok());
-        assert!(other.add(Address::of_tcp("localhost:5434"), |_| false).is_ok());
+        let other = claims.reserve("web:db", Some(5433)).unwrap();
+        assert!(other.add(Address::from_tcp("localhost:5432"), |_| false).is_err());
+        assert!(other.add(Address::from_tcp("localhost:5432"), |name| name == "api:db").is_ok());
+        assert!(other.add(Address::from_tcp("localhost:5434"), |_| false).is_ok());
         let socket = || Some(Address::Unix("/tmp/s".into()));
         one.add(socket(), |_| false).unwrap();
         let refusal = other.add(socket(), |_| false).unwrap_err();
         assert!(refusal.starts_with("the socket /tmp/s is taken by service api:db"), "{refusal}");
         drop(one);
-        assert!(other.add(Address::of_tcp("localhost:5432"), |_| false).is_ok());
-        assert!(claims.claim("x", Some(5434)).is_err());
+        assert!(other.add(Address::from_tcp("localhost:5432"), |_| false).is_ok());
+        assert!(claims.reserve("x", Some(5434)).is_err());
         drop(other);
         // Of a service that was started anew the former claim ends late.
-        let former = claims.claim("db", Some(5432)).unwrap();
-        let new = claims.claim("db", Some(5432)).unwrap();
+        let former = claims.reserve("db", Some(5432)).unwrap();
+        let new = claims.reserve("db", Some(5432)).unwrap();
         drop(former);
-        assert!(claims.claim("x", Some(5432)).is_err());
+        assert!(claims.reserve("x", Some(5432)).is_err());
         drop(new);
-        assert!([5432, 5433, 5434].iter().all(|port| claims.claim("x", Some(*port)).is_ok()));
+        assert!([5432, 5433, 5434].iter().all(|port| claims.reserve("x", Some(*port)).is_ok()));
     }
 }

@@ -19,8 +19,8 @@ use crate::base::units;
 use crate::config::model::{Probe, Ready};
 use crate::engine::services::localhost::{self, LOOPBACKS};
 use crate::engine::services::port_registry::Address;
-use crate::engine::services::ports::Ports;
-use crate::engine::services::service::Running;
+use crate::engine::services::service::RunningService;
+use crate::engine::services::service_ports::ServicePorts;
 use crate::process::stop::{Stop, StopRequest};
 
 /// The time between two questions.
@@ -34,7 +34,7 @@ const SHORTEST: Duration = Duration::from_millis(500);
 pub type Ask = Box<dyn Fn(Duration, &Stop) -> Result<(), String> + Send + Sync>;
 
 /// Something that is asked until it says yes.
-pub enum Question {
+pub enum ReadinessProbe {
     /// Nothing.
     Nothing,
     /// Whether something listens at this address.
@@ -61,10 +61,10 @@ pub enum NotReady {
     Late(String),
 }
 
-impl Question {
+impl ReadinessProbe {
     /// What `ready` asks of a service whose folder is `cwd`, with the ports put in; a command is asked by
     /// `command`.
-    pub fn of(ready: &Ready, ports: &Ports, cwd: &Path, command: impl FnOnce() -> Ask) -> Self {
+    pub fn new(ready: &Ready, ports: &ServicePorts, cwd: &Path, command: impl FnOnce() -> Ask) -> Self {
         match &ready.probe {
             None => Self::Nothing,
             Some(Probe::Tcp(address)) => Self::Tcp(ports.fill(address)),
@@ -78,8 +78,8 @@ impl Question {
     /// Where it is asked, if that is a place that is known.
     pub fn address(&self) -> Option<Address> {
         match self {
-            Self::Tcp(address) => Address::of_tcp(address),
-            Self::Http(url) => Address::of_http(url),
+            Self::Tcp(address) => Address::from_tcp(address),
+            Self::Http(url) => Address::from_http(url),
             Self::Unix(path) => Some(Address::Unix(real(path))),
             Self::Nothing | Self::Line(_) | Self::Command(_) => None,
         }
@@ -109,15 +109,15 @@ impl Question {
         match self {
             Self::Tcp(address) => {
                 let asked = address.clone();
-                Some(impatient(address, move || connect(&asked, most), is_over))
+                Some(ask_until(address, move || connect(&asked, most), is_over))
             }
             Self::Unix(path) => {
                 let asked = path.clone();
-                Some(impatient(&path.display().to_string(), move || connect_unix(&asked), is_over))
+                Some(ask_until(&path.display().to_string(), move || connect_unix(&asked), is_over))
             }
             Self::Http(url) => {
                 let asked = url.clone();
-                Some(impatient(url, move || get(&asked, most), is_over))
+                Some(ask_until(url, move || get(&asked, most), is_over))
             }
             Self::Nothing | Self::Line(_) | Self::Command(_) => None,
         }
@@ -127,7 +127,7 @@ impl Question {
     ///
     /// # Errors
     /// It has ended, or does not become ready in time, or `stop` was thrown.
-    pub fn wait(&self, running: &Running, timeout: Duration, stop: &Stop) -> Result<(), NotReady> {
+    pub fn wait(&self, running: &RunningService, timeout: Duration, stop: &Stop) -> Result<(), NotReady> {
         let clock = Clock::system();
         loop {
             let left = timeout.saturating_sub(clock.elapsed());
@@ -146,7 +146,7 @@ impl Question {
         }
     }
 
-    fn ask(&self, running: &Running, most: Duration, stop: &Stop) -> Result<(), String> {
+    fn ask(&self, running: &RunningService, most: Duration, stop: &Stop) -> Result<(), String> {
         let is_over = || stop.request() != StopRequest::None || running.end().is_some();
         match self {
             Self::Nothing => Ok(()),
@@ -158,7 +158,7 @@ impl Question {
             Self::Command(ask) => {
                 // It may well wait by itself, but not for a service that has ended.
                 let stop = stop.inner();
-                let _stay = running.join(&stop);
+                let _stay = running.add_user(&stop);
                 ask(most, &stop)
             }
         }
@@ -173,7 +173,7 @@ fn real(path: &Path) -> PathBuf {
 
 /// Asks somebody who may take long to answer, on a thread of its own that is left alone once nobody
 /// cares for the answer any more.
-fn impatient(
+fn ask_until(
     whom: &str,
     ask: impl FnOnce() -> Result<(), String> + Send + 'static,
     is_over: impl Fn() -> bool,

@@ -9,7 +9,7 @@ use std::time::Duration;
 use regex::Regex;
 use tempfile::TempDir;
 
-use crate::engine::services::port_registry::Claim;
+use crate::engine::services::port_registry::PortReservation;
 use crate::event::{Ended, Log};
 use crate::process::run;
 use crate::process::spawn::Spawn;
@@ -22,7 +22,7 @@ const CONTROLS: &str = r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\
 const OVERLAP: usize = 4096;
 
 /// A service that was started.
-pub struct Running {
+pub struct RunningService {
     /// Where it listens, if it says so.
     pub port: Option<u16>,
     /// Higher than that of each service that was started before it.
@@ -51,12 +51,12 @@ struct Facts {
 }
 
 /// A task's stay with a service. Dropping it ends the stay.
-pub struct Stay {
+pub struct UserGuard {
     state: Arc<State>,
     number: u64,
 }
 
-impl Running {
+impl RunningService {
     /// Starts `spawn`; a line that `awaited` matches is told by [`Self::has_matched`].
     ///
     /// # Errors
@@ -64,7 +64,7 @@ impl Running {
     pub fn start(
         spawn: Spawn,
         number: u64,
-        claim: Claim,
+        claim: PortReservation,
         awaited: Option<Regex>,
         dir: TempDir,
     ) -> std::io::Result<Self> {
@@ -119,7 +119,7 @@ impl Running {
     }
 
     /// Has `user` thrown when it ends; at once, if it has.
-    pub fn join(&self, user: &Stop) -> Stay {
+    pub fn add_user(&self, user: &Stop) -> UserGuard {
         let mut facts = self.state.facts();
         if facts.end.is_some() {
             user.terminate();
@@ -127,7 +127,7 @@ impl Running {
         let number = facts.next_user;
         facts.next_user += 1;
         facts.users.push((number, user.clone()));
-        Stay { state: Arc::clone(&self.state), number }
+        UserGuard { state: Arc::clone(&self.state), number }
     }
 
     /// Asks it to end, with its signal or with KILL.
@@ -146,7 +146,7 @@ impl Running {
 }
 
 /// Nothing outlives its runner.
-impl Drop for Running {
+impl Drop for RunningService {
     fn drop(&mut self) {
         self.stop.kill();
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -156,7 +156,7 @@ impl Drop for Running {
     }
 }
 
-impl Drop for Stay {
+impl Drop for UserGuard {
     fn drop(&mut self) {
         self.state.facts().users.retain(|(number, _)| *number != self.number);
     }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::config::model::{Command, Task};
 use crate::engine::task::rust_task;
-use crate::engine::task::task_env::Surroundings;
+use crate::engine::task::task_env::EnvVars;
 use crate::process::guard::Guard;
 use crate::process::mask::Mask;
 use crate::process::program::find_program;
@@ -23,7 +23,7 @@ const POSIX_SHELLS: &[&str] = &["sh", "bash", "dash", "zsh", "ksh", "ash"];
 
 /// What all commands of a run share.
 #[derive(Clone)]
-pub struct Kit<'a> {
+pub struct CommandContext<'a> {
     /// The top of the work tree.
     pub root: &'a Path,
     /// What hides secrets.
@@ -31,15 +31,15 @@ pub struct Kit<'a> {
     /// Who ends what outlives this process.
     pub guard: Option<Arc<Guard>>,
     /// The programs that were found before.
-    pub programs: &'a Programs,
+    pub programs: &'a ProgramCache,
 }
 
 /// Programs by the name and the search path they were found with, so that a thousand tasks do not
 /// search a thousand times for one shell.
 #[derive(Debug, Default)]
-pub struct Programs(Mutex<HashMap<(String, Option<OsString>), PathBuf>>);
+pub struct ProgramCache(Mutex<HashMap<(String, Option<OsString>), PathBuf>>);
 
-impl Programs {
+impl ProgramCache {
     fn find(&self, name: &str, path: Option<OsString>, dir: &Path) -> Result<PathBuf, String> {
         let find =
             |path: Option<&OsStr>| find_program(name.as_ref(), path, dir).map_err(|error| error.to_string());
@@ -61,7 +61,7 @@ impl Programs {
 
 /// The time limits of one command.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Times {
+pub struct TimeLimits {
     /// After this it is ended.
     pub timeout: Option<Duration>,
     /// After this it is called slow.
@@ -69,7 +69,7 @@ pub struct Times {
 }
 
 /// Program and arguments of a command of `task`, with `args` behind it.
-pub fn words(task: &Task, command: &Command, args: &[String]) -> Vec<String> {
+pub fn command_words(task: &Task, command: &Command, args: &[String]) -> Vec<String> {
     match command {
         Command::Argv(words) => words.iter().chain(args).cloned().collect(),
         Command::Shell(line) => shell_words(&task.shell, line, args),
@@ -106,7 +106,7 @@ fn takes_arguments(line: &str) -> bool {
 
 /// The command as a person would type it, without secrets. Words are masked before they are quoted:
 /// quotes may stand within a secret.
-pub fn shown(command: &Command, args: &[String], mask: &Mask) -> String {
+pub fn display(command: &Command, args: &[String], mask: &Mask) -> String {
     let join = |words: &[String]| {
         let words: Vec<String> = words.iter().map(|word| mask.text(word)).collect();
         shlex::try_join(words.iter().map(String::as_str)).unwrap_or_default()
@@ -127,11 +127,11 @@ pub fn shown(command: &Command, args: &[String], mask: &Mask) -> String {
 /// # Errors
 /// The program is not there, as a clause that says which.
 pub fn spawn(
-    kit: &Kit<'_>,
+    kit: &CommandContext<'_>,
     task: &Task,
     words: &[String],
-    surroundings: Surroundings,
-    times: Times,
+    surroundings: EnvVars,
+    times: TimeLimits,
 ) -> Result<Spawn, String> {
     let dir = task.cwd.under(kit.root);
     let (program, args) = words.split_first().ok_or("the command is empty")?;

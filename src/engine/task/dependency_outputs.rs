@@ -9,7 +9,8 @@ use std::sync::Arc;
 use crate::base::clock::Timestamp;
 use crate::cache::{Extras, Lookup, Output, OutputSet, OutputState};
 use crate::config::model::Task;
-use crate::engine::context::{Context, Store};
+use crate::engine::context::Context;
+use crate::engine::location::Store;
 use crate::graph::NodeId;
 use crate::history::writers::Writers;
 use crate::key::Contribution;
@@ -19,16 +20,16 @@ const TICK: u64 = 10;
 
 /// What of the outputs of the tasks that a node needs is not what they left, as a clause. A gate reads
 /// none: it is told what reports said.
-pub fn drift(context: &Context<'_>, id: NodeId) -> Option<String> {
+pub fn changed_outputs(context: &Context<'_>, id: NodeId) -> Option<String> {
     let store = context.store.as_ref()?;
-    let node = context.world.graph.node(id);
-    if context.world.config.task(node.task).gate.is_some() {
+    let node = context.inputs.graph.node(id);
+    if context.inputs.config.task(node.task).gate.is_some() {
         return None;
     }
     node.sources.iter().find_map(|source| {
-        let task = context.world.config.task(context.world.graph.node(*source).task);
+        let task = context.task(*source);
         let Some(Contribution::Outputs(_)) = context.nodes.contribution(*source) else { return None };
-        let made = made(context, store, *source)?;
+        let made = recorded_outputs(context, store, *source)?;
         let outputs: Vec<&Output> = made.outputs().iter().collect();
         match store.cache.holds(context.location.root, &task.outputs, &outputs, extras(context, store, task))
         {
@@ -41,7 +42,7 @@ pub fn drift(context: &Context<'_>, id: NodeId) -> Option<String> {
 }
 
 /// The outputs that the key of those that need a node speaks of; `None` if nobody knows.
-fn made(context: &Context<'_>, store: &Store<'_>, id: NodeId) -> Option<Arc<OutputSet>> {
+fn recorded_outputs(context: &Context<'_>, store: &Store<'_>, id: NodeId) -> Option<Arc<OutputSet>> {
     if let Some(made) = context.nodes.outputs(id) {
         return Some(made);
     }

@@ -19,7 +19,7 @@ const MOST_NAMES: usize = 6;
 const PROGRAM_FOLDERS: &[&str] = &["node_modules/.bin", ".venv/bin", "venv/bin", "vendor/bin", "bin"];
 
 /// A failed task, and where it ran.
-pub struct Failed<'a> {
+pub struct FailedTask<'a> {
     /// The task.
     pub task: &'a Task,
     /// How it ended.
@@ -33,7 +33,7 @@ pub struct Failed<'a> {
 }
 
 /// Returns what the end of a failed task usually means.
-pub fn hints(failed: &Failed<'_>) -> Vec<Hint> {
+pub fn hints(failed: &FailedTask<'_>) -> Vec<Hint> {
     let mut hints: Vec<Hint> = failed.status().into_iter().collect();
     let names = failed.variables();
     if !names.is_empty() {
@@ -42,7 +42,7 @@ pub fn hints(failed: &Failed<'_>) -> Vec<Hint> {
     hints
 }
 
-impl Failed<'_> {
+impl FailedTask<'_> {
     /// What its exit status or signal means.
     fn status(&self) -> Option<Hint> {
         match self.ended {
@@ -470,7 +470,7 @@ fn unquoted(text: &str) -> &str {
 }
 
 /// Returns those of `names` that were not told before in this run, and remembers them.
-pub fn untold(hints: Vec<Hint>, told: &mut BTreeSet<String>) -> Vec<Hint> {
+pub fn without_repeated(hints: Vec<Hint>, told: &mut BTreeSet<String>) -> Vec<Hint> {
     let fresh = hints.into_iter().filter_map(|hint| match hint {
         Hint::Variables { names } => {
             let names: Vec<String> = names.into_iter().filter(|name| told.insert(name.clone())).collect();
@@ -494,7 +494,7 @@ mod tests {
         let task = config.tasks.first().unwrap();
         let all: Vec<(&str, &str)> =
             [("PATH", "/usr/bin:/bin")].into_iter().chain(vars.iter().copied()).collect();
-        hints(&Failed {
+        hints(&FailedTask {
             task,
             ended,
             log,

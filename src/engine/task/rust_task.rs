@@ -28,7 +28,7 @@ pub const PROGRAM: &str = "xtask";
 ///
 /// # Errors
 /// This program has no such function, or is older than its sources; a clause says so.
-pub fn by_itself(words: Vec<String>, env: &Env) -> Result<Vec<String>, String> {
+pub fn with_this_program(words: Vec<String>, env: &Env) -> Result<Vec<String>, String> {
     let name = words.get(2).map_or("", String::as_str);
     if !env.functions().iter().any(|known| known == name) {
         let known = match env.functions() {
@@ -46,7 +46,7 @@ pub fn by_itself(words: Vec<String>, env: &Env) -> Result<Vec<String>, String> {
 }
 
 /// The words that build the program of a private worktree and call the function.
-pub fn by_cargo(words: Vec<String>) -> Vec<String> {
+pub fn with_cargo(words: Vec<String>) -> Vec<String> {
     ["cargo".to_owned()].into_iter().chain(words).collect()
 }
 

@@ -31,7 +31,7 @@ impl Secrets {
     ///
     /// # Errors
     /// The values are too long to be searched for.
-    pub fn of(config: &Config, graph: &Graph, env: &Env) -> Result<Self, MaskError> {
+    pub fn new(config: &Config, graph: &Graph, env: &Env) -> Result<Self, MaskError> {
         let services = config.services.iter().map(|service| &service.task);
         let setup = config.worktree.setup.as_deref();
         let all = values(config.tasks.iter().chain(services).chain(setup), env);

@@ -6,8 +6,9 @@ use std::sync::Arc;
 
 use crate::base::digest::{Digest, Fields};
 use crate::cache::{CacheError, Content, Forbidden, NewEntry, OutputSet};
-use crate::engine::context::{Context, Store};
+use crate::engine::context::Context;
 use crate::engine::execution::Execution;
+use crate::engine::location::Store;
 use crate::engine::report::error::ReportErrorKind;
 use crate::engine::task::dependency_outputs;
 use crate::event::{Level, Status, Stored};
@@ -19,7 +20,7 @@ use crate::key::inputs::InputSet;
 use crate::plan::{Planned, StorePermit};
 
 /// A passed execution.
-pub struct Passed<'a> {
+pub struct PassedExecution<'a> {
     /// Its key and decision.
     pub planned: &'a Planned,
     /// The right to store its result, if there is one.
@@ -31,12 +32,12 @@ pub struct Passed<'a> {
     /// Whether it passed at once.
     pub status: &'a Status,
     /// What of the outputs that it needs was not what its key says when it started.
-    pub drift: Option<&'a str>,
+    pub changed_outputs: Option<&'a str>,
 }
 
 /// What became of a result.
 #[derive(Clone, Debug)]
-pub struct Kept {
+pub struct StoreOutcome {
     /// Whether it is stored.
     pub stored: Stored,
     /// What the task contributes to the keys of those that need it.
@@ -45,26 +46,28 @@ pub struct Kept {
     pub tainted: bool,
 }
 
-impl Kept {
+impl StoreOutcome {
     /// Of a task that did not pass.
-    pub fn nothing() -> Self {
+    pub fn not_passed() -> Self {
         Self { stored: Stored::NotTried, contribution: None, tainted: false }
     }
 }
 
 /// Keeps a result, if it may be kept.
-pub fn keep(context: &Context<'_>, id: NodeId, passed: &Passed<'_>) -> Kept {
-    let node = context.world.graph.node(id);
-    let task = context.world.config.task(node.task);
+pub fn store_if_allowed(context: &Context<'_>, id: NodeId, passed: &PassedExecution<'_>) -> StoreOutcome {
+    let node = context.inputs.graph.node(id);
+    let task = context.inputs.config.task(node.task);
     let (Some(store), Some(before)) = (&context.store, passed.before) else {
         let key = passed.planned.key.as_ref();
         let contribution = key.map(|key| Contribution::Key(key.digest));
-        return Kept { stored: Stored::NotTried, contribution, tainted: false };
+        return StoreOutcome { stored: Stored::NotTried, contribution, tainted: false };
     };
-    let disturbance = disturbance(context, id, store, before).map(|what| format!("{what} while it ran"));
-    let drift = || passed.drift.map(str::to_owned).or_else(|| dependency_outputs::drift(context, id));
+    let disturbance = first_change(context, id, store, before).map(|what| format!("{what} while it ran"));
+    let drift = || {
+        passed.changed_outputs.map(str::to_owned).or_else(|| dependency_outputs::changed_outputs(context, id))
+    };
     let disturbance = disturbance.or_else(drift);
-    let left_out = absent(context, id, before);
+    let left_out = missing_inputs(context, id, before);
     let tainted = disturbance.is_some() || left_out.is_some() || context.nodes.tainted_need(node).is_some();
     let no = |why: String| Stored::No { why };
     let mut contribution = passed.planned.key.as_ref().map(|key| Contribution::Key(key.digest));
@@ -75,9 +78,9 @@ pub fn keep(context: &Context<'_>, id: NodeId, passed: &Passed<'_>) -> Kept {
             Ok(collected) => {
                 contribution = Some(Contribution::Outputs(collected.digest()));
                 refusal = unmatched(collected.unmatched());
-                if let Some(why) = unkept_report(passed.execution, &collected) {
+                if let Some(why) = unstored_report(passed.execution, &collected) {
                     // What gates are told is not what lies there: none of them shall be a hit on it.
-                    contribution = Some(Contribution::Outputs(unknown(context, &task.name)));
+                    contribution = Some(Contribution::Outputs(unique_digest(context, &task.name)));
                     refusal = Some(why);
                 }
                 outputs = Arc::new(collected);
@@ -87,13 +90,13 @@ pub fn keep(context: &Context<'_>, id: NodeId, passed: &Passed<'_>) -> Kept {
             }
             Err(error) => {
                 // No one can tell what it wrote: no later task shall be a hit on it.
-                contribution = Some(Contribution::Outputs(unknown(context, &task.name)));
+                contribution = Some(Contribution::Outputs(unique_digest(context, &task.name)));
                 refusal = Some(error.to_string());
             }
         }
         context.tree.refresh(task, store.tree);
     }
-    let kept = |stored| Kept { stored, contribution, tainted };
+    let kept = |stored| StoreOutcome { stored, contribution, tainted };
     let Some(permit) = passed.permit else { return kept(Stored::NotTried) };
     if let Some(why) = disturbance {
         return kept(no(why));
@@ -109,7 +112,7 @@ pub fn keep(context: &Context<'_>, id: NodeId, passed: &Passed<'_>) -> Kept {
     }
     if let Some(need) = context.nodes.tainted_need(node) {
         let name = context.name(need);
-        return kept(no(if absent(context, need, before).is_some() {
+        return kept(no(if missing_inputs(context, need, before).is_some() {
             format!("{name} ran without inputs that this sparse checkout leaves out")
         } else {
             format!("the inputs of {name} changed while that ran")
@@ -118,20 +121,20 @@ pub fn keep(context: &Context<'_>, id: NodeId, passed: &Passed<'_>) -> Kept {
     if let Some(why) = refusal {
         return kept(no(why));
     }
-    kept(put(context, id, store, passed, permit, &outputs))
+    kept(store_entry(context, id, store, passed, permit, &outputs))
 }
 
-fn put(
+fn store_entry(
     context: &Context<'_>,
     id: NodeId,
     store: &Store<'_>,
-    passed: &Passed<'_>,
+    passed: &PassedExecution<'_>,
     permit: &StorePermit,
     outputs: &OutputSet,
 ) -> Stored {
-    let node = context.world.graph.node(id);
-    let task = context.world.config.task(node.task);
-    let inputs = InputSet::of(context.world.config, context.world.graph, node);
+    let node = context.inputs.graph.node(id);
+    let task = context.inputs.config.task(node.task);
+    let inputs = InputSet::new(context.inputs.config, context.inputs.graph, node);
     let (Some(before), Some(key)) = (passed.before, &passed.planned.key) else { return Stored::NotTried };
     let explanation = Explanation::new(&key.fields, inputs.select(before), &context.secrets.mask).encode();
     let secrets = context.secrets;
@@ -140,7 +143,7 @@ fn put(
     let entry = NewEntry {
         task: &task.name,
         explanation: &explanation,
-        log: &passed.execution.kept_log(),
+        log: &passed.execution.stored_log(),
         took: passed.execution.took,
         at: context.emitter.clock().now(),
         outputs,
@@ -168,12 +171,12 @@ fn put(
             if let CacheError::File(error) = &error
                 && is_state
             {
-                context.emitter.unwritten(error);
+                context.emitter.warn_unwritten(error);
                 return Stored::No { why: "state can't be written".to_owned() };
             }
             let warning = || format!("{} is not stored: {text}", task.name);
             if is_state {
-                context.emitter.unwritten_as(warning);
+                context.emitter.warn_unwritten_with(warning);
             } else {
                 context.emitter.notice(Level::Warning, warning());
             }
@@ -183,19 +186,19 @@ fn put(
 }
 
 /// What of the inputs is not as it was when the task was started.
-fn disturbance(context: &Context<'_>, id: NodeId, store: &Store<'_>, before: &Snapshot) -> Option<String> {
-    let node = context.world.graph.node(id);
-    let inputs = InputSet::of(context.world.config, context.world.graph, node);
+fn first_change(context: &Context<'_>, id: NodeId, store: &Store<'_>, before: &Snapshot) -> Option<String> {
+    let node = context.inputs.graph.node(id);
+    let inputs = InputSet::new(context.inputs.config, context.inputs.graph, node);
     match store.tree.rescan(&inputs.folders()) {
-        Ok(entries) => inputs.disturbance(before, &Snapshot::new(entries)),
+        Ok(entries) => inputs.first_change(before, &Snapshot::new(entries)),
         Err(error) => Some(format!("its inputs could not be read again ({error})")),
     }
 }
 
 /// Why a pass says nothing of the inputs: some are not on disk, as the checkout is sparse.
-fn absent(context: &Context<'_>, id: NodeId, before: &Snapshot) -> Option<String> {
-    let node = context.world.graph.node(id);
-    let inputs = InputSet::of(context.world.config, context.world.graph, node);
+fn missing_inputs(context: &Context<'_>, id: NodeId, before: &Snapshot) -> Option<String> {
+    let node = context.inputs.graph.node(id);
+    let inputs = InputSet::new(context.inputs.config, context.inputs.graph, node);
     let mut absent = inputs.select(before).filter(|entry| entry.absent);
     let first = &absent.next()?.path;
     let what = match absent.count() {
@@ -215,7 +218,7 @@ fn unmatched(patterns: &[String]) -> Option<String> {
 }
 
 /// Why what was read of a report is not what its task's outputs hold; `None` if it is, for all of them.
-fn unkept_report(execution: &Execution, collected: &OutputSet) -> Option<String> {
+fn unstored_report(execution: &Execution, collected: &OutputSet) -> Option<String> {
     let reports = execution.reports.as_ref()?;
     let outputs = collected.outputs().iter();
     let lying: HashMap<String, &Content> =
@@ -234,7 +237,7 @@ fn unkept_report(execution: &Execution, collected: &OutputSet) -> Option<String>
 }
 
 /// A digest that is never met again.
-fn unknown(context: &Context<'_>, task: &str) -> Digest {
+fn unique_digest(context: &Context<'_>, task: &str) -> Digest {
     let mut fields = Fields::new("taskgate unknown outputs");
     fields.add(context.options.run_id.as_bytes()).add(task.as_bytes());
     fields.digest()

@@ -17,7 +17,7 @@ use std::path::Path;
 
 use crate::base::env::Env;
 use crate::config::model::Task;
-use crate::engine::services::ports::Ports;
+use crate::engine::services::service_ports::ServicePorts;
 use crate::process::orphans::SERVICE_DIR_VARIABLE;
 
 /// Variables that every command gets from the caller.
@@ -62,26 +62,26 @@ pub const PINNED: &[(&str, &str)] = &[
 ];
 
 /// The tasks of other runs that a run is a part of, from the outermost on, a line each.
-const WITHIN: &str = "XTASK_WITHIN";
+const PARENT_TASKS: &str = "XTASK_WITHIN";
 
 /// A whole environment.
-pub type Surroundings = Vec<(OsString, OsString)>;
+pub type EnvVars = Vec<(OsString, OsString)>;
 
 /// What a tool's probe gets: the base, and the variables that tasks which name the tool have passed
 /// to them, so that it asks the same tool that they use.
-pub fn of_probe(env: &Env, run: &str, passed: &[&str]) -> Surroundings {
+pub fn for_probe(env: &Env, run: &str, passed: &[&str]) -> EnvVars {
     let mut all = variables(env, run, None);
     all.extend(passed.iter().filter_map(|name| Some((OsString::from(name), env.passed(name)?.into_owned()))));
     all.into_iter().collect()
 }
 
 /// What the commands of `task` get.
-pub fn of_task(env: &Env, run: &str, task: &Task, ports: &Ports) -> Surroundings {
+pub fn for_task(env: &Env, run: &str, task: &Task, ports: &ServicePorts) -> EnvVars {
     declared(env, run, task, ports).into_iter().collect()
 }
 
 /// What the commands of a service get, which has `dir` for what it writes.
-pub fn of_service(env: &Env, run: &str, dir: &Path, service: &Task, ports: &Ports) -> Surroundings {
+pub fn for_service(env: &Env, run: &str, dir: &Path, service: &Task, ports: &ServicePorts) -> EnvVars {
     let mut all = declared(env, run, service, ports);
     all.remove(OsStr::new("XTASK_TASK"));
     all.insert("XTASK_SERVICE".into(), (&service.name).into());
@@ -90,7 +90,7 @@ pub fn of_service(env: &Env, run: &str, dir: &Path, service: &Task, ports: &Port
 }
 
 /// The variables of a task, with the ports of its services.
-fn declared(env: &Env, run: &str, task: &Task, ports: &Ports) -> BTreeMap<OsString, OsString> {
+fn declared(env: &Env, run: &str, task: &Task, ports: &ServicePorts) -> BTreeMap<OsString, OsString> {
     let mut all = variables(env, run, Some(task));
     for (name, value) in &task.env {
         let value = OsString::from(ports.fill(value));
@@ -116,9 +116,9 @@ fn variables(env: &Env, run: &str, task: Option<&Task>) -> BTreeMap<OsString, Os
         );
         all.extend(task.env.iter().map(|(name, value)| (OsString::from(name), set(value))));
         all.insert("XTASK_TASK".into(), (&task.name).into());
-        let around = around(env);
-        if !around.is_empty() {
-            all.insert(WITHIN.into(), around.join("\n").into());
+        let parents = parent_tasks(env);
+        if !parents.is_empty() {
+            all.insert(PARENT_TASKS.into(), parents.join("\n").into());
         }
     }
     all.insert("XTASK_RUN".into(), run.into());
@@ -126,21 +126,22 @@ fn variables(env: &Env, run: &str, task: Option<&Task>) -> BTreeMap<OsString, Os
 }
 
 /// A task of a run, as those within it know it.
-pub fn within(run: &str, task: &str) -> String {
+pub fn task_id(run: &str, task: &str) -> String {
     format!("{run} {task}")
 }
 
 /// The tasks of other runs that the run with this environment is a part of, from the outermost on.
-pub fn around(env: &Env) -> Vec<String> {
-    let mut around: Vec<String> = text(env, WITHIN).unwrap_or_default().lines().map(str::to_owned).collect();
-    if let (Some(run), Some(task)) = (run_around(env), text(env, "XTASK_TASK")) {
-        around.push(within(&run, &task));
+pub fn parent_tasks(env: &Env) -> Vec<String> {
+    let mut parents: Vec<String> =
+        text(env, PARENT_TASKS).unwrap_or_default().lines().map(str::to_owned).collect();
+    if let (Some(run), Some(task)) = (parent_run(env), text(env, "XTASK_TASK")) {
+        parents.push(task_id(&run, &task));
     }
-    around
+    parents
 }
 
 /// The run in one of whose tasks a run with this environment is.
-pub fn run_around(env: &Env) -> Option<String> {
+pub fn parent_run(env: &Env) -> Option<String> {
     text(env, "XTASK_RUN")
 }
 
@@ -164,11 +165,11 @@ mod tests {
             ("XTASK_TASK", "outer"),
         ];
         let env = Env::of(vars.map(|(n, v)| (n.into(), v.into())), "/".into());
-        let names = |all: Surroundings| -> Vec<String> {
+        let names = |all: EnvVars| -> Vec<String> {
             all.into_iter().map(|(n, v)| format!("{}={}", n.display(), v.display())).collect()
         };
         assert_eq!(
-            names(of_probe(&env, "r", &[])),
+            names(for_probe(&env, "r", &[])),
             [
                 "CARGO_HOME=/c",
                 "GCM_INTERACTIVE=never",

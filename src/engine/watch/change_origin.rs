@@ -17,7 +17,7 @@ const MOST_ROUNDS: u32 = 10;
 
 /// What is held of the paths of a work tree.
 #[derive(Clone, Debug, Default)]
-pub struct Authors {
+pub struct ChangeTracker {
     /// Paths that tasks write.
     by_tasks: BTreeSet<RepoPath>,
     /// Rounds in a row in which a path changed.
@@ -28,7 +28,7 @@ pub struct Authors {
 
 /// A change of a path.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Changed {
+pub struct PathChange {
     /// Which.
     pub path: RepoPath,
     /// How.
@@ -38,29 +38,29 @@ pub struct Changed {
 }
 
 /// All in which a tree differs from a former one, sorted.
-pub fn difference(before: &Snapshot, after: &Snapshot) -> Vec<Changed> {
+pub fn changes_between(before: &Snapshot, after: &Snapshot) -> Vec<PathChange> {
     let tracked =
         |path: &RepoPath| after.get(path).or_else(|| before.get(path)).is_some_and(|entry| entry.tracked);
-    let changed = before.changes(after).into_iter().map(|(path, how)| Changed {
+    let changed = before.changes(after).into_iter().map(|(path, how)| PathChange {
         is_tracked: tracked(&path),
         path,
         how,
     });
     let new = after.entries().iter().filter(|entry| before.get(&entry.path).is_none());
-    let added = new.map(|entry| Changed {
+    let added = new.map(|entry| PathChange {
         path: entry.path.clone(),
         how: FileChange::Added,
         is_tracked: entry.tracked,
     });
-    let mut all: Vec<Changed> = changed.chain(added).collect();
+    let mut all: Vec<PathChange> = changed.chain(added).collect();
     all.sort_by(|a, b| a.path.cmp(&b.path));
     all
 }
 
-impl Authors {
+impl ChangeTracker {
     /// A round begins; `by_itself` if nothing changed since the one before ended. What git has come
     /// to know meanwhile is no longer held for a task's doing.
-    pub fn begin(&mut self, by_itself: bool, is_tracked: impl Fn(&RepoPath) -> bool) {
+    pub fn begin_round(&mut self, by_itself: bool, is_tracked: impl Fn(&RepoPath) -> bool) {
         self.by_tasks.retain(|path| !is_tracked(path));
         let last = std::mem::take(&mut self.this_round);
         self.in_a_row.retain(|path, _| by_itself && last.contains(path));
@@ -72,7 +72,7 @@ impl Authors {
     }
 
     /// Of changes that came while tasks ran, those that a person made.
-    pub fn during<'c>(&mut self, changes: &'c [Changed]) -> Vec<&'c Changed> {
+    pub fn user_changes<'c>(&mut self, changes: &'c [PathChange]) -> Vec<&'c PathChange> {
         let mut by_hand = Vec::new();
         for change in changes {
             if self.by_tasks.contains(&change.path) {
@@ -91,14 +91,14 @@ impl Authors {
     }
 
     /// Notes changes that came while nothing ran: they are a person's.
-    pub fn between<'c>(&mut self, changed: impl Iterator<Item = &'c RepoPath>) {
+    pub fn record_user_changes<'c>(&mut self, changed: impl Iterator<Item = &'c RepoPath>) {
         for path in changed {
             self.by_tasks.remove(path);
         }
     }
 
     /// Paths that have just come to be held for a task's doing though git knows them.
-    pub fn suspects(&self) -> impl Iterator<Item = &RepoPath> {
+    pub fn suspected_outputs(&self) -> impl Iterator<Item = &RepoPath> {
         self.in_a_row
             .iter()
             .filter(|(path, rounds)| **rounds == MOST_ROUNDS && self.this_round.contains(*path))
@@ -110,35 +110,35 @@ impl Authors {
 mod tests {
     use super::*;
 
-    fn change(path: &str, how: FileChange, is_tracked: bool) -> Changed {
-        Changed { path: RepoPath::from_git(path.as_bytes()), how, is_tracked }
+    fn change(path: &str, how: FileChange, is_tracked: bool) -> PathChange {
+        PathChange { path: RepoPath::from_git(path.as_bytes()), how, is_tracked }
     }
 
     #[test]
     fn new_files_that_git_does_not_know_are_the_tasks_own() {
-        let mut authors = Authors::default();
+        let mut authors = ChangeTracker::default();
         let log = change("run.log", FileChange::Added, false);
         let source = change("src/a", FileChange::Changed, true);
-        assert_eq!(authors.during(&[log.clone(), source.clone()]), [&source]);
+        assert_eq!(authors.user_changes(&[log.clone(), source.clone()]), [&source]);
         let again = change("run.log", FileChange::Changed, false);
-        authors.begin(true, |_| false);
-        assert!(authors.during(std::slice::from_ref(&again)).is_empty());
+        authors.begin_round(true, |_| false);
+        assert!(authors.user_changes(std::slice::from_ref(&again)).is_empty());
         // A person who edits it while nothing runs makes it count.
-        authors.between([&again.path].into_iter());
-        assert_eq!(authors.during(std::slice::from_ref(&again)), [&again]);
+        authors.record_user_changes([&again.path].into_iter());
+        assert_eq!(authors.user_changes(std::slice::from_ref(&again)), [&again]);
     }
 
     #[test]
     fn what_starts_round_after_round_is_held_for_a_task_s() {
-        let mut authors = Authors::default();
+        let mut authors = ChangeTracker::default();
         let change = change("src/a", FileChange::Changed, true);
         let rounds = (0..100).find(|round| {
-            authors.begin(*round > 0, |_| true);
-            authors.during(std::slice::from_ref(&change)).is_empty()
+            authors.begin_round(*round > 0, |_| true);
+            authors.user_changes(std::slice::from_ref(&change)).is_empty()
         });
         assert_eq!(rounds, Some(MOST_ROUNDS));
-        assert_eq!(authors.suspects().count(), 1);
-        authors.begin(false, |_| true);
-        assert_eq!(authors.during(std::slice::from_ref(&change)).len(), 1);
+        assert_eq!(authors.suspected_outputs().count(), 1);
+        authors.begin_round(false, |_| true);
+        assert_eq!(authors.user_changes(std::slice::from_ref(&change)).len(), 1);
     }
 }

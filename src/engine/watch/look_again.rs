@@ -1,8 +1,8 @@
 //! Looks at the work tree again while a watched run goes on.
 
 use crate::engine::context::Context;
-use crate::engine::watch::change_origin::{Changed, difference};
-use crate::engine::watch::{not_outputs, reached};
+use crate::engine::watch::change_origin::{PathChange, changes_between};
+use crate::engine::watch::{affected_nodes, without_outputs};
 
 /// Looks what has changed since the run began, and has those tasks start again in the next round
 /// that read it and have no result yet.
@@ -14,12 +14,12 @@ pub fn look_again(context: &Context<'_>) {
     };
     // A tree that can't be read just now is looked at again when the round is over.
     let Ok(after) = store.tree.snapshot() else { return };
-    let (config, graph) = (context.world.config, context.world.graph);
-    let changes = not_outputs(config, graph, difference(&before, &after));
-    let by_hand = watching.authors().during(&changes).into_iter().cloned().collect::<Vec<_>>();
-    let by_hand: Vec<&Changed> = by_hand.iter().collect();
-    let mut standing = context.standing();
-    for (id, change) in reached(config, graph, &by_hand) {
+    let (config, graph) = (context.inputs.config, context.inputs.graph);
+    let changes = without_outputs(config, graph, changes_between(&before, &after));
+    let by_hand = watching.changes().user_changes(&changes).into_iter().cloned().collect::<Vec<_>>();
+    let by_hand: Vec<&PathChange> = by_hand.iter().collect();
+    let mut standing = context.invalidation();
+    for (id, change) in affected_nodes(config, graph, &by_hand) {
         standing.supersede(id, change);
     }
 }

@@ -12,7 +12,8 @@ use crate::base::path::RepoPath;
 use crate::config::model::Task;
 use crate::engine::context::Context;
 use crate::engine::work_tree_access::{
-    Attempt, Found, Mark, Ruling, Unsure, Way, WorkTreeAccess, judge, listed,
+    AccessVerdict, Attempt, AttemptMode, TraceResult, Uncertainty, WatchPosition, WorkTreeAccess, judge,
+    list_paths,
 };
 use crate::event::{Ended, Level};
 use crate::graph::NodeId;
@@ -23,10 +24,10 @@ pub struct GatedAttempts<'a> {
     context: &'a Context<'a>,
     task: &'a Task,
     access: &'a WorkTreeAccess,
-    way: Way,
+    mode: AttemptMode,
     /// Whether it does not pass under the tracer.
     is_untraceable: bool,
-    mark: Mark,
+    mark: WatchPosition,
     /// Where the tracer's report goes: beside what the gate keeps in its own worktree.
     report: PathBuf,
     unsure: Option<String>,
@@ -35,10 +36,10 @@ pub struct GatedAttempts<'a> {
 impl<'a> GatedAttempts<'a> {
     /// Before the first.
     pub fn new(context: &'a Context<'a>, id: NodeId, access: &'a WorkTreeAccess) -> Self {
-        let task = context.world.config.task(context.world.graph.node(id).task);
+        let task = context.task(id);
         let report = context.location.root.join(".git").join(format!("taskgate-trace-{}", id.0));
-        let (way, mark) = (access.first_way(), access.mark());
-        Self { context, task, access, way, is_untraceable: false, mark, report, unsure: None }
+        let (way, mark) = (access.first_mode(), access.position());
+        Self { context, task, access, mode: way, is_untraceable: false, mark, report, unsure: None }
     }
 
     /// Begins the next.
@@ -46,12 +47,12 @@ impl<'a> GatedAttempts<'a> {
         self.unsure = None;
         // What cannot be removed is not there, or can't be written either, which is no report.
         let _ = std::fs::remove_file(&self.report);
-        self.mark = self.access.mark();
+        self.mark = self.access.position();
     }
 
     /// Where the tracer's report goes, and the folder of which it is; `None` if it is not traced.
     pub fn trace(&self) -> Option<(&Path, &Path)> {
-        (self.way == Way::Traced).then(|| (self.report.as_path(), self.access.root()))
+        (self.mode == AttemptMode::Traced).then(|| (self.report.as_path(), self.access.root()))
     }
 
     /// Why it is unknown whether the last one opened files of the work tree, if it is unknown.
@@ -60,7 +61,7 @@ impl<'a> GatedAttempts<'a> {
     }
 
     /// What the attempt means that ended so in the tree at `place`.
-    pub fn rule(&mut self, place: &Path, ended: &Ended) -> Ruling {
+    pub fn evaluate(&mut self, place: &Path, ended: &Ended) -> AccessVerdict {
         let opened = self.access.opened_since(self.mark);
         let trace = Trace::load(&self.report).ok();
         let place = place.canonicalize().unwrap_or_else(|_| place.to_owned());
@@ -73,73 +74,75 @@ impl<'a> GatedAttempts<'a> {
             if !is_quiet && !is_sure {
                 self.access.taint();
             }
-            return Ruling::Stands;
+            return AccessVerdict::Stands;
         }
         let ruling = judge(&Attempt {
-            way: self.way,
+            mode: self.mode,
             passed: ended.is_pass(),
             opened: opened.as_ref(),
             trace: found.as_ref(),
             is_untraceable: self.is_untraceable || self.access.is_untraceable(),
             uses_services: !self.task.services.is_empty(),
         });
-        self.tell(&ruling, ended.is_pass(), opened.as_ref(), found.as_ref());
+        self.report(&ruling, ended.is_pass(), opened.as_ref(), found.as_ref());
         match &ruling {
-            Ruling::Again(way) => {
-                self.is_untraceable |= self.way == Way::Traced;
-                self.way = *way;
+            AccessVerdict::Again(way) => {
+                self.is_untraceable |= self.mode == AttemptMode::Traced;
+                self.mode = *way;
             }
-            Ruling::Stands if is_sure => self.access.note_others(!is_quiet),
-            Ruling::Stands | Ruling::Unsure(_) if is_quiet => {}
-            Ruling::Stands | Ruling::Unsure(_) | Ruling::Opened(_) => self.access.taint(),
+            AccessVerdict::Stands if is_sure => self.access.note_others(!is_quiet),
+            AccessVerdict::Stands | AccessVerdict::Unsure(_) if is_quiet => {}
+            AccessVerdict::Stands | AccessVerdict::Unsure(_) | AccessVerdict::Opened(_) => {
+                self.access.taint()
+            }
         }
         ruling
     }
 
     /// Tells the reader what is not said by the task's result.
-    fn tell(
+    fn report(
         &mut self,
-        ruling: &Ruling,
+        ruling: &AccessVerdict,
         passed: bool,
         opened: Option<&BTreeSet<RepoPath>>,
-        found: Option<&Found>,
+        found: Option<&TraceResult>,
     ) {
         let name = &self.task.name;
-        let files = opened.map(|opened| listed(opened.iter())).unwrap_or_default();
+        let files = opened.map(|opened| list_paths(opened.iter())).unwrap_or_default();
         let (level, text) = match ruling {
-            Ruling::Stands if passed => return,
-            Ruling::Stands if self.way == Way::Traced && self.access.differs() => {
+            AccessVerdict::Stands if passed => return,
+            AccessVerdict::Stands if self.mode == AttemptMode::Traced && self.access.differs() => {
                 let what = "ran under a tracer, since your work tree differs from what is gated";
                 (Level::Note, format!("{name}: {what}"))
             }
-            Ruling::Stands if self.way == Way::Traced || files.is_empty() => return,
-            Ruling::Stands => {
+            AccessVerdict::Stands if self.mode == AttemptMode::Traced || files.is_empty() => return,
+            AccessVerdict::Stands => {
                 let what =
                     "in your work tree while it ran; if it was the task, the work tree may be why it failed";
                 (Level::Note, format!("{name}: a program opened {files} {what}"))
             }
-            Ruling::Again(Way::Traced) => {
+            AccessVerdict::Again(AttemptMode::Traced) => {
                 let what = "in your work tree while it ran; it runs again under a tracer to see which";
                 (Level::Note, format!("{name}: a program opened {files} {what}"))
             }
-            Ruling::Again(Way::Plain) => {
+            AccessVerdict::Again(AttemptMode::Plain) => {
                 let doubt = found.and_then(|found| found.doubt.as_ref());
                 let doubt = doubt.map(|doubt| format!(" ({doubt})")).unwrap_or_default();
                 (Level::Note, format!("{name}: failed under the tracer{doubt}; it runs again without it"))
             }
-            Ruling::Opened(_) => {
+            AccessVerdict::Opened(_) => {
                 let what = "what it needs must be in the gate's own tree: install it there with `setup` in \
                             `[worktree]`, such as `setup = \"npm ci\"`, and use relative paths";
                 (Level::Note, format!("{name}: {what}"))
             }
-            Ruling::Unsure(Unsure::Blind) => {
-                if !self.access.tells_blind() {
+            AccessVerdict::Unsure(Uncertainty::Blind) => {
+                if !self.access.is_first_blind_report() {
                     return;
                 }
                 let what = "a task that opens files of your work tree would not be noticed";
-                (Level::Note, format!("{what}: {}", Unsure::Blind))
+                (Level::Note, format!("{what}: {}", Uncertainty::Blind))
             }
-            Ruling::Unsure(why) => {
+            AccessVerdict::Unsure(why) => {
                 self.unsure = Some(format!("a program opened {files} in the work tree while it ran"));
                 let what = format!("it or another program opened {files} in your work tree while it ran");
                 (Level::Warning, format!("{name}: {what}, and {why}; the result is not stored"))

@@ -22,7 +22,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use open_trace::{Access, DoubtKind, Trace};
+use open_trace::{DoubtKind, Trace};
 
 use crate::base::path::RepoPath;
 use crate::event::OpenedFile;
@@ -71,11 +71,11 @@ struct State {
 
 /// A time in the life of the watch.
 #[derive(Clone, Copy, Debug)]
-pub struct Mark(usize);
+pub struct WatchPosition(usize);
 
 /// How an attempt is made.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Way {
+pub enum AttemptMode {
     /// As always.
     Plain,
     /// Under the tracer.
@@ -86,13 +86,13 @@ pub enum Way {
 #[derive(Debug)]
 pub struct Attempt<'a> {
     /// How it was made.
-    pub way: Way,
+    pub mode: AttemptMode,
     /// Whether it passed.
     pub passed: bool,
     /// What of the work tree was opened meanwhile by anybody; `None` where that can't be watched.
     pub opened: Option<&'a BTreeSet<RepoPath>>,
     /// What its trace found, if there is one.
-    pub trace: Option<&'a Found>,
+    pub trace: Option<&'a TraceResult>,
     /// Whether a trace would find nothing out: the task does not pass under it, or there can't be one.
     pub is_untraceable: bool,
     /// Whether it used services, which no tracer follows.
@@ -101,7 +101,7 @@ pub struct Attempt<'a> {
 
 /// What a trace found.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Found {
+pub struct TraceResult {
     /// The tracked files of the work tree that were opened.
     pub files: Vec<OpenedFile>,
     /// Why it may have missed some; `None` if it can't have.
@@ -110,20 +110,20 @@ pub struct Found {
 
 /// What an attempt means.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Ruling {
+pub enum AccessVerdict {
     /// It stands, with what the task itself came to.
     Stands,
     /// The same has to run again, in this way.
-    Again(Way),
+    Again(AttemptMode),
     /// The task opened these files.
     Opened(Vec<OpenedFile>),
     /// It stands, and whether the task opened some is unknown.
-    Unsure(Unsure),
+    Unsure(Uncertainty),
 }
 
 /// Why it is unknown who opened a file.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Unsure {
+pub enum Uncertainty {
     /// Tasks can neither be watched nor traced here.
     Blind,
     /// The trace may have missed something.
@@ -135,26 +135,32 @@ pub enum Unsure {
 }
 
 /// Decides what an attempt means.
-pub fn judge(attempt: &Attempt<'_>) -> Ruling {
+pub fn judge(attempt: &Attempt<'_>) -> AccessVerdict {
     let is_quiet = attempt.opened.is_some_and(BTreeSet::is_empty);
     let unsure = |why| match attempt.opened {
-        Some(_) => Ruling::Unsure(why),
-        None => Ruling::Unsure(Unsure::Blind),
+        Some(_) => AccessVerdict::Unsure(why),
+        None => AccessVerdict::Unsure(Uncertainty::Blind),
     };
-    match (attempt.way, attempt.trace) {
-        (Way::Traced, Some(found)) if !found.files.is_empty() => Ruling::Opened(found.files.clone()),
-        // It may fail only because it is traced: what does gives rise to a doubt.
-        (Way::Traced, None | Some(Found { doubt: Some(_), .. })) if !attempt.passed => {
-            Ruling::Again(Way::Plain)
+    match (attempt.mode, attempt.trace) {
+        (AttemptMode::Traced, Some(found)) if !found.files.is_empty() => {
+            AccessVerdict::Opened(found.files.clone())
         }
-        _ if !attempt.passed => Ruling::Stands,
-        _ if is_quiet => Ruling::Stands,
-        (Way::Plain, _) if attempt.is_untraceable => unsure(Unsure::Untraceable),
-        (Way::Plain, _) => Ruling::Again(Way::Traced),
-        (Way::Traced, Some(Found { doubt: None, .. })) if attempt.uses_services => unsure(Unsure::Service),
-        (Way::Traced, Some(Found { doubt: None, .. })) => Ruling::Stands,
-        (Way::Traced, Some(Found { doubt: Some(why), .. })) => unsure(Unsure::Doubt(why.clone())),
-        (Way::Traced, None) => unsure(Unsure::Doubt(DoubtKind::Unreported)),
+        // It may fail only because it is traced: what does gives rise to a doubt.
+        (AttemptMode::Traced, None | Some(TraceResult { doubt: Some(_), .. })) if !attempt.passed => {
+            AccessVerdict::Again(AttemptMode::Plain)
+        }
+        _ if !attempt.passed => AccessVerdict::Stands,
+        _ if is_quiet => AccessVerdict::Stands,
+        (AttemptMode::Plain, _) if attempt.is_untraceable => unsure(Uncertainty::Untraceable),
+        (AttemptMode::Plain, _) => AccessVerdict::Again(AttemptMode::Traced),
+        (AttemptMode::Traced, Some(TraceResult { doubt: None, .. })) if attempt.uses_services => {
+            unsure(Uncertainty::Service)
+        }
+        (AttemptMode::Traced, Some(TraceResult { doubt: None, .. })) => AccessVerdict::Stands,
+        (AttemptMode::Traced, Some(TraceResult { doubt: Some(why), .. })) => {
+            unsure(Uncertainty::Doubt(why.clone()))
+        }
+        (AttemptMode::Traced, None) => unsure(Uncertainty::Doubt(DoubtKind::Unreported)),
     }
 }
 
@@ -207,21 +213,21 @@ impl WorkTreeAccess {
     }
 
     /// How a task is to be run at first.
-    pub fn first_way(&self) -> Way {
+    pub fn first_mode(&self) -> AttemptMode {
         let state = self.state();
         let is_wanted = self.watch.is_none() || state.differs || state.others_are_busy;
-        if is_wanted && !state.is_untraceable { Way::Traced } else { Way::Plain }
+        if is_wanted && !state.is_untraceable { AttemptMode::Traced } else { AttemptMode::Plain }
     }
 
     /// Now.
-    pub fn mark(&self) -> Mark {
+    pub fn position(&self) -> WatchPosition {
         let mut state = self.state();
         self.take(&mut state);
-        Mark(state.opened.len())
+        WatchPosition(state.opened.len())
     }
 
     /// What was opened since then; `None` where that can't be watched.
-    pub fn opened_since(&self, mark: Mark) -> Option<BTreeSet<RepoPath>> {
+    pub fn opened_since(&self, mark: WatchPosition) -> Option<BTreeSet<RepoPath>> {
         self.watch.as_ref()?;
         let mut state = self.state();
         self.take(&mut state);
@@ -239,7 +245,7 @@ impl WorkTreeAccess {
     }
 
     /// What a trace found. `place` is the top of the tree that is gated.
-    pub fn find(&self, trace: &Trace, place: &Path, mask: &Mask) -> Found {
+    pub fn find(&self, trace: &Trace, place: &Path, mask: &Mask) -> TraceResult {
         let doubt = trace.doubts.first().map(|doubt| doubt.kind.clone());
         if matches!(doubt, Some(DoubtKind::NotPermitted(_) | DoubtKind::Unavailable)) {
             self.state().is_untraceable = true;
@@ -249,8 +255,13 @@ impl WorkTreeAccess {
             mask.text(&short.display().to_string())
         };
         let files = trace.files.iter().filter_map(|seen| {
-            let changed = seen.accesses.contains(&Access::Written);
-            if !changed && !seen.accesses.iter().any(|how| matches!(how, Access::Read | Access::Executed)) {
+            let changed = seen.accesses.contains(&open_trace::Access::Written);
+            if !changed
+                && !seen
+                    .accesses
+                    .iter()
+                    .any(|how| matches!(how, open_trace::Access::Read | open_trace::Access::Executed))
+            {
                 return None;
             }
             let path = self.tracked(&repo_path(seen.path.as_path().strip_prefix(&self.root).ok()?))?;
@@ -265,7 +276,7 @@ impl WorkTreeAccess {
                 changed,
             })
         });
-        Found { files: files.collect(), doubt }
+        TraceResult { files: files.collect(), doubt }
     }
 
     /// Notes whether other programs than tasks open files now. Then a task is traced at once, rather
@@ -292,7 +303,7 @@ impl WorkTreeAccess {
     }
 
     /// Whether it is to be reported that nothing can be found out: once.
-    pub fn tells_blind(&self) -> bool {
+    pub fn is_first_blind_report(&self) -> bool {
         !std::mem::replace(&mut self.state().told, true)
     }
 
@@ -327,7 +338,7 @@ fn reports_opens(watch: &OpenWatch, root: &Path, tracked: &[RepoPath]) -> bool {
 }
 
 /// A few of them by name, and how many more there are.
-pub fn listed<'p>(paths: impl Iterator<Item = &'p RepoPath>) -> String {
+pub fn list_paths<'p>(paths: impl Iterator<Item = &'p RepoPath>) -> String {
     let names: Vec<String> =
         paths.map(|path| if path.is_top() { "some files".to_owned() } else { path.to_string() }).collect();
     crate::base::text::first_of(&names, NAMED)
@@ -338,7 +349,7 @@ fn repo_path(path: &Path) -> RepoPath {
     crate::engine::audit::findings::repo_path(path)
 }
 
-impl std::fmt::Display for Unsure {
+impl std::fmt::Display for Uncertainty {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Blind => f.write_str("this system can neither watch nor trace it"),
@@ -357,9 +368,9 @@ mod tests {
         RepoPath::from_git(text.as_bytes())
     }
 
-    fn found(files: usize, doubt: Option<DoubtKind>) -> Found {
+    fn found(files: usize, doubt: Option<DoubtKind>) -> TraceResult {
         let file = OpenedFile { path: "a".to_owned(), program: None, through: None, changed: false };
-        Found { files: vec![file; files], doubt }
+        TraceResult { files: vec![file; files], doubt }
     }
 
     #[test]
@@ -379,20 +390,20 @@ mod tests {
     fn a_failed_attempt_stands_unless_the_tracer_may_be_why() {
         let none = BTreeSet::new();
         let plain = Attempt {
-            way: Way::Plain,
+            mode: AttemptMode::Plain,
             passed: false,
             opened: Some(&none),
             trace: None,
             is_untraceable: false,
             uses_services: false,
         };
-        assert_eq!(judge(&plain), Ruling::Stands);
+        assert_eq!(judge(&plain), AccessVerdict::Stands);
         let (clean, doubtful) = (found(0, None), found(0, Some(DoubtKind::Tracer)));
-        let traced = Attempt { way: Way::Traced, trace: Some(&clean), ..plain };
-        assert_eq!(judge(&traced), Ruling::Stands);
+        let traced = Attempt { mode: AttemptMode::Traced, trace: Some(&clean), ..plain };
+        assert_eq!(judge(&traced), AccessVerdict::Stands);
         let traced = Attempt { trace: Some(&doubtful), ..traced };
-        assert_eq!(judge(&traced), Ruling::Again(Way::Plain));
-        assert_eq!(judge(&Attempt { trace: None, ..traced }), Ruling::Again(Way::Plain));
+        assert_eq!(judge(&traced), AccessVerdict::Again(AttemptMode::Plain));
+        assert_eq!(judge(&Attempt { trace: None, ..traced }), AccessVerdict::Again(AttemptMode::Plain));
     }
 
     #[test]
@@ -400,24 +411,38 @@ mod tests {
         let (none, some) = (BTreeSet::new(), BTreeSet::from([path("a")]));
         let (clean, guilty) = (found(0, None), found(1, None));
         let doubtful = found(0, Some(DoubtKind::IoUring));
-        let unsure = |why| Ruling::Unsure(why);
-        let doubt = || unsure(Unsure::Doubt(DoubtKind::IoUring));
+        let unsure = |why| AccessVerdict::Unsure(why);
+        let doubt = || unsure(Uncertainty::Doubt(DoubtKind::IoUring));
         for (way, opened, trace, is_untraceable, uses_services, expected) in [
-            (Way::Plain, Some(&none), None, false, true, Ruling::Stands),
-            (Way::Plain, Some(&some), None, false, false, Ruling::Again(Way::Traced)),
-            (Way::Plain, Some(&some), None, true, false, unsure(Unsure::Untraceable)),
-            (Way::Plain, None, None, true, false, unsure(Unsure::Blind)),
-            (Way::Traced, Some(&some), Some(&guilty), false, false, Ruling::Opened(guilty.files.clone())),
-            (Way::Traced, Some(&some), Some(&clean), false, false, Ruling::Stands),
-            (Way::Traced, Some(&some), Some(&clean), false, true, unsure(Unsure::Service)),
-            (Way::Traced, Some(&some), Some(&doubtful), false, false, doubt()),
+            (AttemptMode::Plain, Some(&none), None, false, true, AccessVerdict::Stands),
+            (AttemptMode::Plain, Some(&some), None, false, false, AccessVerdict::Again(AttemptMode::Traced)),
+            (AttemptMode::Plain, Some(&some), None, true, false, unsure(Uncertainty::Untraceable)),
+            (AttemptMode::Plain, None, None, true, false, unsure(Uncertainty::Blind)),
+            (
+                AttemptMode::Traced,
+                Some(&some),
+                Some(&guilty),
+                false,
+                false,
+                AccessVerdict::Opened(guilty.files.clone()),
+            ),
+            (AttemptMode::Traced, Some(&some), Some(&clean), false, false, AccessVerdict::Stands),
+            (AttemptMode::Traced, Some(&some), Some(&clean), false, true, unsure(Uncertainty::Service)),
+            (AttemptMode::Traced, Some(&some), Some(&doubtful), false, false, doubt()),
             // What the trace may have missed was not opened by anybody.
-            (Way::Traced, Some(&none), Some(&doubtful), false, true, Ruling::Stands),
-            (Way::Traced, None, Some(&doubtful), false, false, unsure(Unsure::Blind)),
-            (Way::Traced, None, Some(&clean), false, false, Ruling::Stands),
-            (Way::Traced, Some(&some), None, false, false, unsure(Unsure::Doubt(DoubtKind::Unreported))),
+            (AttemptMode::Traced, Some(&none), Some(&doubtful), false, true, AccessVerdict::Stands),
+            (AttemptMode::Traced, None, Some(&doubtful), false, false, unsure(Uncertainty::Blind)),
+            (AttemptMode::Traced, None, Some(&clean), false, false, AccessVerdict::Stands),
+            (
+                AttemptMode::Traced,
+                Some(&some),
+                None,
+                false,
+                false,
+                unsure(Uncertainty::Doubt(DoubtKind::Unreported)),
+            ),
         ] {
-            let attempt = Attempt { way, passed: true, opened, trace, is_untraceable, uses_services };
+            let attempt = Attempt { mode: way, passed: true, opened, trace, is_untraceable, uses_services };
             assert_eq!(judge(&attempt), expected, "{attempt:?}");
         }
     }
@@ -426,13 +451,13 @@ mod tests {
     fn a_file_that_the_task_opened_counts_even_if_it_failed() {
         let guilty = found(1, Some(DoubtKind::Tracer));
         let attempt = Attempt {
-            way: Way::Traced,
+            mode: AttemptMode::Traced,
             passed: false,
             opened: None,
             trace: Some(&guilty),
             is_untraceable: false,
             uses_services: false,
         };
-        assert_eq!(judge(&attempt), Ruling::Opened(guilty.files.clone()));
+        assert_eq!(judge(&attempt), AccessVerdict::Opened(guilty.files.clone()));
     }
 }

@@ -17,7 +17,7 @@ use crate::gate::error::GateError;
 use crate::gate::worktree::ready::Ready;
 use crate::key::explanation::Explanation;
 use crate::key::inputs::InputSet;
-use crate::plan::{Decision, Knowledge, Last, Past, Plan, StoredResult, World};
+use crate::plan::{Decision, Knowledge, LastRun, PastResults, Plan, PlanInputs, StoredResult};
 
 /// The file in a private worktree's git folder that says with which key the setup last passed there.
 const STAMP: &str = "taskgate-setup";
@@ -36,11 +36,11 @@ pub fn run(context: &GateContext<'_>, config: &Config, ready: &Ready) -> Result<
     let root = ready.worktree.path();
     let location = context.location(root, Tree::WorkDir(&ready.repository), None);
     let location = RunLocation { env: &ready.env, ..location };
-    let prepared = Prepared::gather(&alone, &request, location, context.clock, &run)?;
+    let prepared = Prepared::load(&alone, &request, location, context.clock, &run)?;
     let stamp = Stamp::read(&ready.worktree.git_dir());
     let digests = prepared.digests();
-    let world = prepared.world(&ready.env, &digests, &stamp);
-    let plan = Plan::of(&world);
+    let world = prepared.plan_inputs(&ready.env, &digests, &stamp);
+    let plan = Plan::new(&world);
     if matches!(plan.nodes[0].decision, Decision::Hit(_)) {
         return Ok(Verdict::Passed);
     }
@@ -98,9 +98,9 @@ impl Stamp {
         Self { last: decode(&bytes), path }
     }
 
-    fn write(&self, world: &World<'_>, plan: &Plan) -> Result<(), FileError> {
+    fn write(&self, world: &PlanInputs<'_>, plan: &Plan) -> Result<(), FileError> {
         let (Some(key), Some(snapshot)) = (&plan.nodes[0].key, world.snapshot) else { return Ok(()) };
-        let inputs = InputSet::of(world.config, world.graph, &world.graph.nodes[0]);
+        let inputs = InputSet::new(world.config, world.graph, &world.graph.nodes[0]);
         let explanation = Explanation::new(&key.fields, inputs.select(snapshot), world.mask).encode();
         let bytes = [key.digest.hex().as_bytes(), &explanation].concat();
         let folder = self.path.parent().unwrap_or(&self.path);
@@ -118,10 +118,12 @@ impl Knowledge for Stamp {
         }
     }
 
-    fn past(&self, _: &Task, _: &Digest) -> Past {
+    fn past(&self, _: &Task, _: &Digest) -> PastResults {
         match &self.last {
-            Some((_, explanation)) => Past { last: Last::Other, entries: vec![explanation.clone()] },
-            None => Past { last: Last::Never, entries: Vec::new() },
+            Some((_, explanation)) => {
+                PastResults { last: LastRun::Other, entries: vec![explanation.clone()] }
+            }
+            None => PastResults { last: LastRun::Never, entries: Vec::new() },
         }
     }
 

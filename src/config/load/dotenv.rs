@@ -1,0 +1,251 @@
+//! Files of variables, as `env-file` names them: `NAME=value` a line. It must not know who gets the
+//! variables, and must not show a value: they may be secrets.
+//!
+//! `export` in front of a name, empty lines and lines that begin with `#` are skipped. A value
+//! without quotes ends before ` #` or at the end of its line. Between single quotes all is literal;
+//! between double quotes `\n`, `\r`, `\t`, `\"`, `\$` and `\\` stand for what they do elsewhere.
+//! Quoted values may have several lines. Nothing is expanded: a `$` is a `$`.
+
+use std::fmt;
+
+use crate::config::diagnostic::{Diagnostic, Findings, Flawed};
+
+/// A value that nothing prints.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Hidden(pub String);
+
+impl fmt::Debug for Hidden {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("…")
+    }
+}
+
+/// What is wrong with a file, and on which line; the first is 0.
+struct Fault {
+    line: usize,
+    message: &'static str,
+    hint: &'static str,
+}
+
+/// The variables of a file, in its order.
+///
+/// # Errors
+/// The first line that can't be read, drawn without its value.
+pub(crate) fn read(file: &str, bytes: &[u8]) -> Result<Vec<(String, Hidden)>, Flawed> {
+    let text = std::str::from_utf8(bytes).map_err(|error| {
+        let line = bytes[..error.valid_up_to()].split(|byte| *byte == b'\n').count() - 1;
+        let (message, hint) = ("a line that is not UTF-8 text", "save the file as UTF-8");
+        drawn(file, &String::from_utf8_lossy(bytes), &Fault { line, message, hint })
+    })?;
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    // A checkout may have other line ends than the commit; values of several lines are the same.
+    let text = &*text.replace("\r\n", "\n");
+    let mut rest = text;
+    let mut variables = Vec::new();
+    while !rest.is_empty() {
+        match next(rest) {
+            Ok((variable, behind)) => {
+                variables.extend(variable);
+                rest = behind;
+            }
+            Err(mut fault) => {
+                fault.line += text[..text.len() - rest.len()].matches('\n').count();
+                return Err(drawn(file, text, &fault));
+            }
+        }
+    }
+    Ok(variables)
+}
+
+/// A variable with its value.
+type Variable = (String, Hidden);
+
+/// The variable at the start of `rest`, if that line has one, and what comes behind.
+fn next(rest: &str) -> Result<(Option<Variable>, &str), Fault> {
+    let read = line(rest)?;
+    match &read.0 {
+        Some((_, Hidden(value))) if value.contains('\0') => {
+            let (message, hint) = ("a NUL in a value", "take it out: no variable can hold one");
+            Err(Fault { line: 0, message, hint })
+        }
+        _ => Ok(read),
+    }
+}
+
+/// As [`next`], with whatever is in the value.
+fn line(rest: &str) -> Result<(Option<Variable>, &str), Fault> {
+    let (line, behind) = rest.split_once('\n').unwrap_or((rest, ""));
+    let trimmed = line.trim();
+    if trimmed.is_empty() || trimmed.starts_with('#') {
+        return Ok((None, behind));
+    }
+    let exported = line.trim_start();
+    let line =
+        exported.strip_prefix("export").filter(|behind| behind.starts_with([' ', '\t'])).unwrap_or(exported);
+    let fault = |message, hint| Fault { line: 0, message, hint };
+    let Some((name, value)) = line.split_once('=') else {
+        return Err(fault("a line without `=`", "write NAME=value, or `#` in front of a comment"));
+    };
+    let name = name.trim();
+    let is_letter = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    if name.is_empty() || !name.chars().all(is_letter) || name.starts_with(|c: char| c.is_ascii_digit()) {
+        return Err(fault("not the name of a variable", "a name has letters, digits and `_`"));
+    }
+    if name.starts_with("XTASK_") {
+        return Err(fault("variables that begin with `XTASK_` are set by taskgate", "take another name"));
+    }
+    let value = value.trim_start_matches([' ', '\t']);
+    match value.chars().next() {
+        Some(quote @ ('"' | '\'')) => {
+            // The value goes on behind the end of the line if the quote does.
+            let start = rest.len() - behind.len() - usize::from(rest.contains('\n')) - value.len();
+            let (value, behind) = quoted(&rest[start + 1..], quote)?;
+            Ok((Some((name.to_owned(), Hidden(value))), behind))
+        }
+        _ => {
+            let end = value.find(" #").or_else(|| value.find("\t#")).unwrap_or(value.len());
+            let value = if value.starts_with('#') { "" } else { value[..end].trim_end() };
+            Ok((Some((name.to_owned(), Hidden(value.to_owned()))), behind))
+        }
+    }
+}
+
+/// The value up to its closing quote, and what comes behind the line that has it.
+fn quoted(rest: &str, quote: char) -> Result<(String, &str), Fault> {
+    let mut value = String::new();
+    let mut chars = rest.char_indices();
+    while let Some((at, c)) = chars.next() {
+        if c == quote {
+            let (tail, behind) = rest[at + 1..].split_once('\n').unwrap_or((&rest[at + 1..], ""));
+            let tail = tail.trim();
+            if !tail.is_empty() && !tail.starts_with('#') {
+                let line = rest[..at].matches('\n').count();
+                let (message, hint) =
+                    ("something follows the closing quote", "take it out, or write `\\\"` within the quotes");
+                return Err(Fault { line, message, hint });
+            }
+            return Ok((value, behind));
+        }
+        match (quote, c) {
+            ('"', '\\') => match chars.next().map(|(_, c)| c) {
+                Some('n') => value.push('\n'),
+                Some('r') => value.push('\r'),
+                Some('t') => value.push('\t'),
+                Some(c @ ('"' | '$' | '\\')) => value.push(c),
+                other => {
+                    value.push('\\');
+                    value.extend(other);
+                }
+            },
+            _ => value.push(c),
+        }
+    }
+    let (message, hint) =
+        ("a quote that is never closed", "close it, or put the value between single quotes");
+    Err(Fault { line: 0, message, hint })
+}
+
+/// The fault at its place, in a picture of the file that shows no values.
+fn drawn(file: &str, text: &str, fault: &Fault) -> Flawed {
+    let mut picture = String::new();
+    let mut span = 0..0;
+    for (number, line) in text.lines().enumerate() {
+        if number == fault.line {
+            let shown = line.split_once('=').map_or("", |(name, _)| name);
+            let is_name = shown.len() <= 60 && shown.chars().all(|c| c.is_ascii_graphic() || c == ' ');
+            let start = picture.len();
+            picture.push_str(if is_name && !shown.is_empty() { shown } else { "…" });
+            span = start..picture.len();
+            picture.push_str(if is_name && !shown.is_empty() { "=…" } else { "" });
+        }
+        picture.push('\n');
+    }
+    let mut findings = Findings::default();
+    findings.add(
+        Diagnostic::new(span, fault.message).label("can't be read; values are not shown").hint(fault.hint),
+    );
+    Flawed::new(file, &picture, findings)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::config::diagnostic::Diagnostics;
+
+    fn right(text: &str) -> Vec<(String, String)> {
+        let read = read(".env", text.as_bytes())
+            .unwrap_or_else(|flawed| panic!("{}", Diagnostics::new(vec![flawed])));
+        read.into_iter().map(|(name, value)| (name, value.0)).collect()
+    }
+
+    #[test]
+    fn values_are_read_as_they_are_meant() {
+        for (line, expected) in [
+            ("A=b", "b"),
+            ("export A=b", "b"),
+            ("export\tA=b", "b"),
+            ("  A = b c  ", "b c"),
+            ("A=", ""),
+            ("A= # none", ""),
+            ("A=b # comment", "b"),
+            ("A=b#c", "b#c"),
+            ("A=$B${C}", "$B${C}"),
+            ("A='b # \\n c' # x", "b # \\n c"),
+            ("A=\"b\\n\\\"c\\\"\\$ \\d\"", "b\n\"c\"$ \\d"),
+            ("A=\"b\nc\"", "b\nc"),
+            ("A=b=c==", "b=c=="),
+            ("\u{feff}A=b\r", "b"),
+            ("A='b\r\nc'\r\n", "b\nc"),
+            ("A=it's", "it's"),
+        ] {
+            assert_eq!(
+                right(&format!("{line}\n# next\n\nB=2")),
+                [("A".to_owned(), expected.to_owned()), ("B".to_owned(), "2".to_owned())],
+                "{line}"
+            );
+        }
+    }
+
+    #[test]
+    fn faults_have_their_line_and_show_no_value() {
+        for (text, line, message) in [
+            ("A=1\nhunter2\n", 2, "a line without `=`"),
+            ("A=1\n\n1A=hunter2", 3, "not the name of a variable"),
+            ("A='hunter2\nB=2\n", 1, "a quote that is never closed"),
+            ("A='x'\nB='x\ny' hunter2", 3, "something follows"),
+            ("XTASK_A=hunter2", 1, "are set by taskgate"),
+            ("exportA x=hunter2", 1, "not the name of a variable"),
+            ("A=1\nB=hunter2\0x", 2, "a NUL in a value"),
+            ("A=1\nB=\"hunter2\n\0\"", 2, "a NUL in a value"),
+        ] {
+            let drawn = Diagnostics::new(vec![read(".env", text.as_bytes()).unwrap_err()]).render(false);
+            assert!(drawn.contains(message) && drawn.contains(&format!(".env:{line}:")), "{drawn}");
+            assert!(!drawn.contains("hunter2"), "{drawn}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_text_has_its_line() {
+        let flawed = read(".env", b"A=1\nB=hunter2\xff\nC=3").unwrap_err();
+        let drawn = Diagnostics::new(vec![flawed]).render(false);
+        assert!(drawn.contains("a line that is not UTF-8 text") && drawn.contains(".env:2:"), "{drawn}");
+        assert!(!drawn.contains("hunter2"), "{drawn}");
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_is_too_odd(text in r"[A-C =#'\x22\\\n$xé]{0,60}") {
+            let _ = read(".env", text.as_bytes());
+        }
+
+        #[test]
+        fn what_was_quoted_comes_back(value in r"[^\x00]*") {
+            let escaped = value.replace('\\', "\\\\").replace('"', "\\\"");
+            // Line ends of a file are read as `\n`, within quotes too.
+            let expected = value.replace("\r\n", "\n");
+            prop_assert_eq!(&right(&format!("A=\"{escaped}\""))[0].1, &expected);
+        }
+    }
+}

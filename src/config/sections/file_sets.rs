@@ -1,0 +1,279 @@
+//! Lists of patterns and `[files]`, the named sets of them. It must not know which task uses them.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use crate::base::cycle;
+use crate::base::path::RepoPath;
+use crate::base::pattern::{Item, Mark, Origin, Pattern, PatternError, Patterns, What};
+use crate::config::diagnostic::{Diagnostic, Findings, row};
+use crate::config::model::NamedSet;
+use crate::config::schema::keys;
+use crate::config::syntax::document::{Extent, Table, Text, Value};
+
+/// Sets within sets stand for at most this many patterns, and lie at most this deep.
+const MAX_SET: (usize, usize) = (10_000, 50);
+
+/// One place of a list.
+#[derive(Debug)]
+pub(crate) struct Line<'d> {
+    pub(crate) excludes: bool,
+    /// Whether nothing need match; written with `?` in front.
+    pub(crate) may_miss: bool,
+    pub(crate) what: Reference<'d>,
+    pub(crate) span: Range<usize>,
+}
+
+/// What a place of a list names.
+#[derive(Debug)]
+pub(crate) enum Reference<'d> {
+    Pattern(Pattern),
+    /// The name of a set, without its `@`.
+    Set(&'d str),
+}
+
+/// The named sets.
+#[derive(Debug)]
+pub(crate) struct Sets<'d> {
+    known: BTreeMap<&'d str, Patterns>,
+    names: Vec<Text<'d>>,
+    extent: Extent,
+}
+
+/// Reads a list of patterns.
+pub(crate) fn lines<'d>(
+    value: Value<'d>,
+    origin: Origin<'_>,
+    findings: &mut Findings,
+) -> Option<Vec<Line<'d>>> {
+    let texts = value.texts(findings)?;
+    Some(texts.into_iter().filter_map(|text| line(text, origin, findings)).collect())
+}
+
+/// Reads one pattern that stands for itself: neither a set nor an exclusion. `what` completes "… can't
+/// be excluded".
+pub(crate) fn glob(
+    text: &Text<'_>,
+    origin: Origin<'_>,
+    what: &str,
+    findings: &mut Findings,
+) -> Option<Pattern> {
+    let line = line(text.clone(), origin, findings)?;
+    if line.may_miss {
+        let message = format!("{what} can't be marked as one that may be missing");
+        findings.add(
+            Diagnostic::new(text.span.clone(), message)
+                .label("begins with `?`")
+                .hint("take the `?` out; if it is any one character, write `./?`"),
+        );
+        return None;
+    }
+    let (message, label) = match line.what {
+        Reference::Pattern(pattern) if !line.excludes => return Some(pattern),
+        Reference::Pattern(_) => (format!("{what} can't be excluded"), "an exclusion"),
+        Reference::Set(_) => (format!("{what} can't be a set"), "a set"),
+    };
+    findings.add(
+        Diagnostic::new(text.span.clone(), message)
+            .label(label)
+            .hint("write a file or a pattern, such as \"out/*.xml\" or \"src/**\""),
+    );
+    None
+}
+
+fn line<'d>(text: Text<'d>, origin: Origin<'_>, findings: &mut Findings) -> Option<Line<'d>> {
+    let Text { text, span } = text;
+    let (excludes, rest) = text.strip_prefix('!').map_or((false, text), |rest| (true, rest));
+    let (may_miss, named) = rest.strip_prefix('?').map_or((false, rest), |rest| (true, rest));
+    if let Some(set) = named.strip_prefix('@') {
+        if may_miss {
+            findings.add(
+                Diagnostic::new(span, format!("the set `@{}` can't be marked with `?`", keys::shown(set)))
+                    .label("a set")
+                    .hint("write `?` in front of those patterns of the set that may match nothing"),
+            );
+            return None;
+        }
+        return Some(Line { excludes, may_miss, what: Reference::Set(set), span });
+    }
+    let parsed = match (may_miss, named.starts_with('!')) {
+        (true, true) => Err(PatternError::Malformed("`!` is written before `?`")),
+        (false, true) => Err(PatternError::Malformed("it begins with more than one `!`")),
+        (_, false) => Pattern::parse(named, origin),
+    };
+    match parsed {
+        Ok(pattern) => Some(Line { excludes, may_miss, what: Reference::Pattern(pattern), span }),
+        Err(error) => {
+            findings.add(refused(text, span, error));
+            None
+        }
+    }
+}
+
+fn refused(text: &str, span: Range<usize>, error: PatternError) -> Diagnostic {
+    let message = match error {
+        PatternError::Empty => error.to_string(),
+        _ => format!("`{}` can't be matched: {error}", keys::shown(text)),
+    };
+    let hint = match error {
+        PatternError::Outside => "a task reads and writes files of its repository alone",
+        PatternError::Empty => "take it out; `[]` is no file, `[\"**\"]` is each",
+        PatternError::Unclosed(_) => "close it, or write `\\` in front of it if it is part of a name",
+        PatternError::Parent => "write `..` in front of all wildcards",
+        PatternError::Malformed(_) => "write it more simply, as more than one pattern if need be",
+    };
+    Diagnostic::new(span, message).label("not a pattern here").hint(hint)
+}
+
+impl<'d> Sets<'d> {
+    /// Reads `[files]`.
+    pub(crate) fn read(table: &Table<'d>, base: &RepoPath, extent: Extent, findings: &mut Findings) -> Self {
+        let origin = Origin { base, anchored: false };
+        let mut names = Vec::new();
+        let mut lists = Vec::new();
+        for entry in table {
+            if let Some(refusal) = keys::name_refusal(&entry.key, "a set") {
+                findings.add(refusal);
+            }
+            names.push(entry.key.clone());
+            lists.push(lines(entry.value, origin, findings).unwrap_or_default());
+        }
+        let places: BTreeMap<&str, usize> =
+            names.iter().enumerate().map(|(i, name)| (name.text, i)).collect();
+        let mut sets = Self {
+            known: names.iter().map(|name| (name.text, Patterns::default())).collect(),
+            names: Vec::new(),
+            extent,
+        };
+        for line in lists.iter().flatten() {
+            sets.check(line, findings);
+        }
+        let edges: Vec<Vec<usize>> = lists
+            .iter()
+            .map(|list| references(list).filter_map(|(name, _)| places.get(name).copied()).collect())
+            .collect();
+        match cycle::order(&edges) {
+            Ok(order) => {
+                if bounded(&order, &edges, (&names, &lists), findings) {
+                    for place in order {
+                        let patterns = sets.expand(&lists[place]);
+                        sets.known.insert(names[place].text, patterns);
+                    }
+                }
+            }
+            Err(circles) => {
+                for circle in circles {
+                    findings.add(round(&circle, &names, &lists));
+                }
+            }
+        }
+        sets.names = names;
+        sets
+    }
+
+    /// All sets, in the order of the file.
+    pub(crate) fn named(&self) -> Vec<NamedSet> {
+        let set = |name: &Text<'_>| NamedSet {
+            name: name.text.to_owned(),
+            span: name.span.clone(),
+            patterns: self.known.get(name.text).cloned().unwrap_or_default(),
+        };
+        self.names.iter().map(set).collect()
+    }
+
+    /// The list with its sets put in.
+    pub(crate) fn resolve(&self, lines: &[Line<'d>], findings: &mut Findings) -> Patterns {
+        for line in lines {
+            self.check(line, findings);
+        }
+        self.expand(lines)
+    }
+
+    fn check(&self, line: &Line<'_>, findings: &mut Findings) {
+        let Reference::Set(name) = &line.what else { return };
+        if self.known.contains_key(name) || self.extent == Extent::Broken {
+            return;
+        }
+        if name.is_empty() {
+            let hint =
+                "write the name of a set behind `@`; for a file whose name begins with `@`, write `\\\\@`";
+            findings.add(Diagnostic::new(line.span.clone(), "`@` names no set").label("no name").hint(hint));
+            return;
+        }
+        let hint = keys::suggestion(
+            name,
+            self.known.keys().copied(),
+            (
+                "@",
+                "sets are written in `[files]`, such as `rust = [\"**/*.rs\"]`; for a name with `@`, write `\\\\@`",
+            ),
+        );
+        let message = format!("there is no set `@{}`", keys::shown(name));
+        findings.add(
+            Diagnostic::new(line.span.clone(), message).label("unknown set").hint(hint).lacks(&["files"]),
+        );
+    }
+
+    fn expand(&self, lines: &[Line<'_>]) -> Patterns {
+        let item = |line: &Line<'_>| {
+            let what = match &line.what {
+                Reference::Pattern(pattern) => What::One(pattern.clone()),
+                Reference::Set(name) => {
+                    What::Set { name: (*name).to_owned(), patterns: self.known.get(name)?.clone() }
+                }
+            };
+            let mark = Mark(Some(line.span.clone()));
+            Some(Item { excludes: line.excludes, may_miss: line.may_miss, what, mark })
+        };
+        Patterns::new(lines.iter().filter_map(item).collect())
+    }
+}
+
+/// The sets that a list names, and where.
+fn references<'l, 'd>(list: &'l [Line<'d>]) -> impl Iterator<Item = (&'d str, &'l Range<usize>)> {
+    list.iter().filter_map(|line| match line.what {
+        Reference::Set(name) => Some((name, &line.span)),
+        Reference::Pattern(_) => None,
+    })
+}
+
+/// Whether no set grows beyond all measure by sets within sets; `order` has inner sets first.
+fn bounded(
+    order: &[usize],
+    edges: &[Vec<usize>],
+    (names, lists): (&[Text<'_>], &[Vec<Line<'_>>]),
+    findings: &mut Findings,
+) -> bool {
+    let mut sizes = vec![(0_usize, 0_usize); edges.len()];
+    for place in order {
+        let size = edges[*place].iter().fold((lists[*place].len(), 0), |(count, depth), inner| {
+            let (inner_count, inner_depth) = sizes[*inner];
+            (count.saturating_add(inner_count), depth.max(inner_depth + 1))
+        });
+        sizes[*place] = size;
+        if size.0 > MAX_SET.0 || size.1 > MAX_SET.1 {
+            let name = &names[*place];
+            let message = format!("with the sets within it, `@{}` is too large", keys::shown(name.text));
+            let hint = format!("at most {} patterns, {} sets deep", MAX_SET.0, MAX_SET.1);
+            findings.add(Diagnostic::new(name.span.clone(), message).label("too large").hint(hint));
+            return false;
+        }
+    }
+    true
+}
+
+fn round(circle: &[usize], names: &[Text<'_>], lists: &[Vec<Line<'_>>]) -> Diagnostic {
+    let turn = circle.iter().chain(circle.first());
+    let path: Vec<String> =
+        turn.clone().map(|place| format!("@{}", keys::shown(names[*place].text))).collect();
+    let message = format!("sets contain each other in a circle: {}", row(&path));
+    let mut spans = circle.iter().zip(turn.skip(1)).map(|(from, to)| {
+        let span = references(&lists[*from]).find(|(name, _)| *name == names[*to].text).map(|(_, span)| span);
+        let label =
+            format!("`@{}` contains `@{}`", keys::shown(names[*from].text), keys::shown(names[*to].text));
+        (span.unwrap_or(&names[*from].span).clone(), label)
+    });
+    let (span, label) = spans.next().unwrap_or_default();
+    let diagnostic = Diagnostic::new(span, message).label(label).hint("take one of these out");
+    spans.fold(diagnostic, |diagnostic, (span, label)| diagnostic.other(span, label))
+}

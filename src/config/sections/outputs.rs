@@ -1,0 +1,90 @@
+//! `outputs`: which files tasks may declare as written, and that no two write the same. It must not
+//! know how outputs are stored.
+
+use std::ops::Range;
+
+use crate::base::path::RepoPath;
+use crate::base::pattern::{Item, Mark, Origin, Pattern, Patterns, What};
+use crate::base::pattern_overlap::Shape;
+use crate::config::diagnostic::{Diagnostic, Findings};
+use crate::config::schema::keys;
+use crate::config::sections::file_sets::{self, Line, Reference};
+use crate::config::syntax::document::Value;
+
+/// The outputs of one task.
+#[derive(Debug, Default)]
+pub(crate) struct Outputs {
+    pub(crate) patterns: Patterns,
+    /// Where each of the patterns stands.
+    pub(crate) spans: Vec<Range<usize>>,
+}
+
+impl Outputs {
+    /// Reads a task's `outputs`.
+    pub(crate) fn read(value: Value<'_>, base: &RepoPath, findings: &mut Findings) -> Self {
+        let lines = file_sets::lines(value, Origin { base, anchored: true }, findings).unwrap_or_default();
+        let mut outputs = Self::default();
+        let mut items = Vec::with_capacity(lines.len());
+        for Line { excludes, may_miss, what, span } in lines {
+            match what {
+                Reference::Pattern(pattern) => {
+                    let mark = Mark(Some(span.clone()));
+                    items.push(Item { excludes, may_miss, what: What::One(pattern), mark });
+                    outputs.spans.push(span);
+                }
+                Reference::Set(_) => findings.add(
+                    Diagnostic::new(span, "a set can't be used in `outputs`")
+                        .label("a set")
+                        .hint("write the files that the task makes"),
+                ),
+            }
+        }
+        if let Some(span) = outputs.spans.first().filter(|_| items.iter().all(|item| item.excludes)) {
+            findings.add(
+                Diagnostic::new(span.clone(), "`outputs` only excludes")
+                    .label("nothing to exclude from")
+                    .hint("write the files that the task makes in front of it"),
+            );
+            return Self::default();
+        }
+        outputs.patterns = Patterns::new(items);
+        outputs
+    }
+
+    /// Adds files that `reports` names.
+    pub(crate) fn add(&mut self, files: Vec<(Pattern, Range<usize>)>) {
+        let mut items = self.patterns.items().to_vec();
+        for (pattern, span) in files {
+            items.push(Item { mark: Mark(Some(span.clone())), ..Item::adding(What::One(pattern)) });
+            self.spans.push(span);
+        }
+        self.patterns = Patterns::new(items);
+    }
+
+    /// Reports patterns that would take in what no task may write.
+    pub(crate) fn protect(&self, base: &RepoPath, findings: &mut Findings) {
+        let of_git = [RepoPath::from_git(&b".git"[..]), RepoPath::from_git(&b".git/HEAD"[..])];
+        let own_file = base.child(b"tasks.toml");
+        let everything = Pattern::parse("*", Origin { base, anchored: true }).ok().map(|all| Shape::of(&all));
+        for (item, span) in self.patterns.items().iter().zip(&self.spans) {
+            let (What::One(pattern), false) = (&item.what, item.excludes) else { continue };
+            let takes = |path: &RepoPath| pattern.matches(path) && self.patterns.matches(path);
+            let shape = Shape::of(pattern);
+            let why = if everything.as_ref().is_some_and(|all| shape.covers(all)) {
+                "the whole folder of tasks.toml"
+            } else if shape.names(b".git") || of_git.iter().any(takes) {
+                "files of git"
+            } else if takes(&own_file) {
+                "tasks.toml itself"
+            } else {
+                continue;
+            };
+            let message = format!("output `{}` would take in {why}", keys::shown(pattern.text()));
+            findings.add(
+                Diagnostic::new(span.clone(), message)
+                    .label("too much")
+                    .hint("outputs are replaced from the cache: name only files that the task makes, such as \"dist/**\""),
+            );
+        }
+    }
+}

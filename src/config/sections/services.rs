@@ -1,0 +1,243 @@
+//! `[services]`: long-lived processes that tasks use. It must not know which task uses which, nor how
+//! one is started.
+
+use std::time::Duration;
+
+use rustix::process::Signal;
+
+use crate::base::units;
+use crate::config::diagnostic::{Diagnostic, Findings};
+use crate::config::model::{Port, Probe, Stopping};
+use crate::config::schema::keys;
+use crate::config::sections::common_keys::Scope;
+use crate::config::sections::drafts::{Draft, ServiceDraft};
+use crate::config::sections::settings;
+use crate::config::sections::tasks;
+use crate::config::syntax::document::{Entry, Extent, Table, Text, Value};
+
+/// How long it has from its signal to KILL if it does not say so itself.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// Signals that a service can be ended with.
+pub(crate) const SIGNALS: [(&str, Signal); 7] = [
+    ("SIGTERM", Signal::TERM),
+    ("SIGINT", Signal::INT),
+    ("SIGQUIT", Signal::QUIT),
+    ("SIGHUP", Signal::HUP),
+    ("SIGUSR1", Signal::USR1),
+    ("SIGUSR2", Signal::USR2),
+    ("SIGKILL", Signal::KILL),
+];
+
+/// Reads `[services]`.
+pub(crate) fn read<'d>(
+    table: &Table<'d>,
+    scope: &Scope<'_, 'd>,
+    findings: &mut Findings,
+) -> Vec<ServiceDraft<'d>> {
+    let mut services = Vec::with_capacity(table.len());
+    for Entry { key, value } in table {
+        if let Some(refusal) = keys::name_refusal(key, "a service") {
+            findings.add(refusal);
+        }
+        let hint = format!("write it as `[services.{}]` with `run = \"…\"` below", keys::shown(key.text));
+        if let Some(entries) = value.table(&hint, findings) {
+            services.push(ServiceDraft::read(key, entries, scope, findings));
+        }
+    }
+    services
+}
+
+impl<'d> ServiceDraft<'d> {
+    fn read(name: &Text<'d>, entries: Table<'d>, scope: &Scope<'_, 'd>, findings: &mut Findings) -> Self {
+        let (known, others): (Vec<_>, Vec<_>) =
+            entries.into_iter().partition(|entry| keys::SERVICE.knows(entry.key.text));
+        for other in others {
+            let called = format!("service `{}`", keys::shown(name.text));
+            findings.add(keys::SERVICE.refusal(&other.key, &called));
+        }
+        if !known.iter().any(|entry| entry.key.text == "run") && scope.extent == Extent::Whole {
+            findings.add(
+                Diagnostic::new(
+                    name.span.clone(),
+                    format!("service `{}` runs nothing", keys::shown(name.text)),
+                )
+                .label("no `run`")
+                .hint("add `run` with a command that goes on until it is ended")
+                .lacks(&["run"]),
+            );
+        }
+        let (own, of_task): (Vec<_>, Vec<_>) =
+            known.into_iter().partition(|entry| ["port", "ready", "stop"].contains(&entry.key.text));
+        let mut draught = Self {
+            draft: Draft::of_service(name.clone(), &of_task, scope, findings),
+            port: None,
+            ready: None,
+            timeout: None,
+            stop: Stopping { signal: Signal::TERM, grace: GRACE },
+        };
+        for Entry { key, value } in own {
+            match key.text {
+                "port" => draught.port = port(value, findings),
+                "ready" => {
+                    value.ports(&mut draught.draft.ports);
+                    draught.take_ready(value, findings);
+                }
+                _ => draught.take_stop(value, findings),
+            }
+        }
+        draught
+    }
+
+    fn take_ready(&mut self, value: Value<'d>, findings: &mut Findings) {
+        let hint = "write it as { tcp = \"localhost:5432\", timeout = \"30s\" }, or with `unix`, `http`, `log` or `command`";
+        let Some(table) = value.table(hint, findings) else { return };
+        let mut first: Option<Text<'d>> = None;
+        for Entry { key, value } in &table {
+            match key.text {
+                "timeout" => {
+                    let what = "a duration such as \"30s\"";
+                    self.timeout = settings::unit(*value, what, units::parse_duration, findings);
+                    continue;
+                }
+                "tcp" | "unix" | "http" | "log" | "command" => self.ready = probe(key, *value, findings),
+                _ => {
+                    findings.add(keys::READY.refusal(key, "`ready`"));
+                    continue;
+                }
+            }
+            if let Some(first) = &first {
+                findings.add(
+                    Diagnostic::new(
+                        key.span.clone(),
+                        format!("`ready` has both `{}` and `{}`", first.text, key.text),
+                    )
+                    .label("a second way")
+                    .other(first.span.clone(), "one way")
+                    .hint("keep one; `command` can ask for more than one thing"),
+                );
+            }
+            first = Some(key.clone());
+        }
+        if first.is_none() && table.iter().all(|entry| entry.key.text == "timeout") {
+            findings.add(
+                Diagnostic::new(value.span(), "`ready` does not say what is asked")
+                    .label("nothing to ask")
+                    .hint(hint)
+                    .lacks(&["tcp", "http", "log", "command"]),
+            );
+        }
+    }
+
+    fn take_stop(&mut self, value: Value<'d>, findings: &mut Findings) {
+        let hint = "write it as { signal = \"SIGINT\", grace = \"10s\" }";
+        for Entry { key, value } in value.table(hint, findings).unwrap_or_default() {
+            match key.text {
+                "signal" => self.stop.signal = signal(value, findings).unwrap_or(self.stop.signal),
+                "grace" => {
+                    let what = "a duration such as \"10s\"";
+                    let grace = settings::unit(value, what, units::parse_duration, findings);
+                    self.stop.grace = grace.unwrap_or(self.stop.grace);
+                }
+                _ => findings.add(keys::STOP.refusal(&key, "`stop`")),
+            }
+        }
+    }
+}
+
+fn port(value: Value<'_>, findings: &mut Findings) -> Option<Port> {
+    let what = "a port such as 5432, or \"auto\"";
+    if value.is_text() {
+        let text = value.text(what, findings)?;
+        if text.text == "auto" {
+            return Some(Port::Auto);
+        }
+        findings.add(
+            Diagnostic::new(text.span, format!("`{}` is not a port", keys::shown(text.text)))
+                .label("not a number, nor \"auto\"")
+                .hint("write a number without quotes, or \"auto\" for a free one"),
+        );
+        return None;
+    }
+    let number = value.integer(what, findings)?;
+    let port = u16::try_from(number).ok().filter(|port| *port > 0);
+    if port.is_none() {
+        findings.add(
+            Diagnostic::new(value.span(), format!("{number} is not a port"))
+                .label("out of range")
+                .hint("a port is 1 to 65535; \"auto\" picks a free one"),
+        );
+    }
+    port.map(Port::Fixed)
+}
+
+fn probe(key: &Text<'_>, value: Value<'_>, findings: &mut Findings) -> Option<Probe> {
+    if key.text == "command" {
+        return tasks::command(value, "`command`", findings).map(Probe::Command);
+    }
+    let text = value.text("a string", findings)?;
+    let refusal = match key.text {
+        "tcp" => address(text.text)
+            .err()
+            .map(|why| (why.to_owned(), "write host and port, such as \"localhost:5432\"".to_owned())),
+        "unix" => socket_path(text.text),
+        "http" if !["http://", "https://"].iter().any(|scheme| text.text.starts_with(scheme)) => Some((
+            "not an `http://` or `https://` address".to_owned(),
+            "write it such as \"http://localhost:8080/health\"".to_owned(),
+        )),
+        "log" => regex::Regex::new(text.text).err().map(|error| {
+            let why = error.to_string().lines().last().unwrap_or_default().to_owned();
+            let hint = "escape characters that have a meaning with `\\`";
+            (format!("not a regular expression: {why}"), hint.to_owned())
+        }),
+        _ => None,
+    };
+    if let Some((message, hint)) = refusal {
+        findings.add(Diagnostic::new(text.span, message).label("can't be asked").hint(hint));
+        return None;
+    }
+    let text = text.text.to_owned();
+    Some(match key.text {
+        "tcp" => Probe::Tcp(text),
+        "unix" => Probe::Unix(text),
+        "http" => Probe::Http(text),
+        _ => Probe::Log(text),
+    })
+}
+
+/// Why a text can't be the path of a Unix socket, and a hint. No shell reads it, so what only a shell
+/// replaces would be looked for as it is.
+fn socket_path(text: &str) -> Option<(String, String)> {
+    if text.is_empty() || text.ends_with('/') {
+        let hint = "write the path of the socket, such as \"{{ services.NAME.dir }}/server.sock\"";
+        return Some(("not the path of a socket".to_owned(), hint.to_owned()));
+    }
+    let shell = ["$", "~/"].into_iter().find(|sign| text.starts_with(sign))?;
+    let own = ["$XTASK_SERVICE_DIR/", "${XTASK_SERVICE_DIR}/"].iter().find_map(|own| text.strip_prefix(own));
+    let hint = own.map_or_else(
+        || "write an absolute path, or one that starts at the service's `cwd`".to_owned(),
+        |rest| format!("write {{{{ services.NAME.dir }}}}/{rest} with the service's name"),
+    );
+    Some((format!("no shell reads this path, so `{shell}` stands for itself"), hint))
+}
+
+/// Whether a text is a host and a port, which may be one that is put in later.
+fn address(text: &str) -> Result<(), &'static str> {
+    let (host, port) = text.rsplit_once(':').ok_or("an address without a port")?;
+    if host.is_empty() {
+        return Err("an address without a host");
+    }
+    let is_port = port.trim_start().starts_with("{{") || port.parse::<u16>().is_ok_and(|port| port > 0);
+    if is_port { Ok(()) } else { Err("an address whose port is no number from 1 to 65535") }
+}
+
+fn signal(value: Value<'_>, findings: &mut Findings) -> Option<Signal> {
+    let text = value.text("the name of a signal", findings)?;
+    let found = SIGNALS.iter().find(|(name, _)| *name == text.text || name[3..] == *text.text);
+    if found.is_none() {
+        let message = format!("`{}` is no signal that ends a service", keys::shown(text.text));
+        let hint = keys::suggestion(text.text, SIGNALS.iter().map(|(name, _)| *name), ("", ""));
+        findings.add(Diagnostic::new(text.span, message).label("unknown signal").hint(hint));
+    }
+    found.map(|(_, signal)| *signal)
+}

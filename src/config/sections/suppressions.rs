@@ -1,0 +1,173 @@
+//! `suppress` of a gate: findings and licences that are accepted, with a reason and up to a day. It
+//! must not know which day it is.
+
+use crate::base::pattern::{Origin, Pattern};
+use crate::config::diagnostic::{Diagnostic, Findings};
+use crate::config::model::Place;
+use crate::config::schema::keys;
+use crate::config::sections::common_keys::Scope;
+use crate::config::sections::file_sets;
+use crate::config::syntax::document::{Entry, Table, Value};
+use crate::quality::rules::{Day, Suppression};
+
+const HINT: &str =
+    "write it as { rule = \"CVE-2024-1\", path = \"web/**\", reason = \"why\", expires = 2026-12-31 }";
+
+/// A suppression without the line that it stands on.
+#[derive(Debug)]
+pub(crate) struct Unplaced {
+    suppression: Suppression,
+    /// The first byte of it.
+    pub(crate) at: usize,
+}
+
+impl Unplaced {
+    pub(crate) fn placed(self, place: &Place) -> Suppression {
+        Suppression { place: place.to_string(), ..self.suppression }
+    }
+}
+
+/// Reads `suppress`.
+pub(crate) fn read(value: Value<'_>, scope: &Scope<'_, '_>, findings: &mut Findings) -> Vec<Unplaced> {
+    let Some(elements) = value.elements() else {
+        findings.add(value.mismatch("an array of tables").hint(format!("put it between brackets; {HINT}")));
+        return Vec::new();
+    };
+    elements.filter_map(|element| one(element, scope, findings)).collect()
+}
+
+fn one(value: Value<'_>, scope: &Scope<'_, '_>, findings: &mut Findings) -> Option<Unplaced> {
+    let table = value.table(HINT, findings)?;
+    for other in table.iter().filter(|entry| !keys::SUPPRESSION.knows(entry.key.text)) {
+        findings.add(keys::SUPPRESSION.refusal(&other.key, "a suppression"));
+    }
+    let entry = |name: &str| table.iter().find(|entry| entry.key.text == name);
+    check_target(value, &table, findings);
+    for (key, what) in [("reason", "a reason"), ("expires", "a day on which it expires")] {
+        if entry(key).is_none() {
+            findings.add(
+                Diagnostic::new(value.span(), format!("a suppression needs {what}"))
+                    .label(format!("no `{key}`"))
+                    .hint(HINT),
+            );
+        }
+    }
+    let mut read = |name: &str| entry(name).map(|entry| line(entry, findings));
+    let (rule, licence, package, reason) = (read("rule"), read("licence"), read("package"), read("reason"));
+    let path = entry("path").map(|entry| path(entry.value, scope, findings));
+    let expires = entry("expires").map(|entry| day(entry.value, findings));
+    // What is wrong in one of them was reported.
+    let licence = licence.map_or(Some(None), |licence| licence.map(Some))?;
+    let package = package.map_or(Some(None), |package| package.map(Some))?;
+    let path = path.map_or(Some(None), |path| path.map(Some))?;
+    let rule = rule.unwrap_or_else(|| licence.as_ref().map(|_| "licence".to_owned()))?;
+    let (reason, expires) = (reason??, expires??);
+    let place = String::new();
+    let suppression = Suppression { rule, licence, path, package, reason, expires, place };
+    Some(Unplaced { suppression, at: value.span().start })
+}
+
+/// A suppression is of a scanner's rule, maybe in some files, or of a licence, maybe of one package.
+fn check_target(value: Value<'_>, table: &Table<'_>, findings: &mut Findings) {
+    let key = |name: &str| table.iter().map(|entry| &entry.key).find(|key| key.text == name);
+    let Some(main) = key("rule").or(key("licence")) else {
+        findings.add(
+            Diagnostic::new(value.span(), "a suppression needs a `rule` or a `licence`")
+                .label("it says not what is accepted")
+                .hint(HINT),
+        );
+        return;
+    };
+    let others: &[&str] = if main.text == "rule" { &["licence", "package"] } else { &["path"] };
+    for other in others.iter().filter_map(|name| key(name)) {
+        findings.add(
+            Diagnostic::new(other.span.clone(), format!("`{}` does not go with `{}`", other.text, main.text))
+                .label("of another kind of suppression")
+                .other(main.span.clone(), "one kind")
+                .hint("a scanner's `rule` goes with `path`, a `licence` with `package`"),
+        );
+    }
+}
+
+/// A line that is not blank.
+pub(crate) fn line(entry: &Entry<'_>, findings: &mut Findings) -> Option<String> {
+    let text = entry.value.text("a string", findings)?;
+    if text.text.trim().is_empty() || text.text.chars().any(char::is_control) {
+        let message = format!("`{}` is not a line of text", entry.key.text);
+        let hint = match entry.key.text {
+            "reason" => "say why it is accepted, for who reads it when it expires",
+            "partial" => "say what is not examined, and why that is no harm",
+            _ => "write it as the report does",
+        };
+        findings.add(Diagnostic::new(text.span, message).label("nothing to read").hint(hint));
+        return None;
+    }
+    Some(text.text.trim().to_owned())
+}
+
+fn path(value: Value<'_>, scope: &Scope<'_, '_>, findings: &mut Findings) -> Option<Pattern> {
+    let text = value.text("a file or a pattern", findings)?;
+    file_sets::glob(&text, Origin { base: scope.base, anchored: false }, "a suppressed path", findings)
+}
+
+fn day(value: Value<'_>, findings: &mut Findings) -> Option<Day> {
+    let text = value.date("a day", findings)?;
+    let day = parse_day(&text);
+    if day.is_none() {
+        findings.add(
+            Diagnostic::new(value.span(), format!("`{}` is not a day", keys::shown(&text)))
+                .label("not understood")
+                .hint("write year, month and day, such as 2026-12-31"),
+        );
+    }
+    day
+}
+
+/// The day of `2026-12-31`.
+fn parse_day(text: &str) -> Option<Day> {
+    let parts: Vec<&str> = text.split('-').collect();
+    let [year, month, day] = parts[..] else { return None };
+    let number = |part: &str, length: usize| {
+        let fits = part.len() == length && part.bytes().all(|byte| byte.is_ascii_digit());
+        fits.then(|| part.parse::<u16>().ok()).flatten()
+    };
+    let (year, month, day) = (number(year, 4)?, number(month, 2)?, number(day, 2)?);
+    let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    let days = match month {
+        2 if leap => 29,
+        2 => 28,
+        4 | 6 | 9 | 11 => 30,
+        1..=12 => 31,
+        _ => return None,
+    };
+    let day = u8::try_from(day).ok().filter(|day| (1..=days).contains(day))?;
+    Some(Day { year: i32::from(year), month: u8::try_from(month).ok()?, day })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn days_are_those_of_the_calendar() {
+        for (text, expected) in [
+            ("2026-12-31", Some((2026, 12, 31))),
+            ("2028-02-29", Some((2028, 2, 29))),
+            ("2000-02-29", Some((2000, 2, 29))),
+            ("2026-02-29", None),
+            ("2100-02-29", None),
+            ("2026-04-31", None),
+            ("2026-13-01", None),
+            ("2026-00-01", None),
+            ("2026-01-00", None),
+            ("2026-1-1", None),
+            ("26-01-01", None),
+            ("2026-01-01T00:00:00Z", None),
+            ("+026-01-01", None),
+            ("", None),
+        ] {
+            let day = expected.map(|(year, month, day)| Day { year, month, day });
+            assert_eq!(parse_day(text), day, "{text}");
+        }
+    }
+}

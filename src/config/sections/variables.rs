@@ -1,0 +1,169 @@
+//! The environment variables of a task: `env`, `pass-env` and `secret-env`. It must not know their
+//! values in this process.
+
+use std::collections::{BTreeMap, HashMap};
+
+use crate::config::diagnostic::{Diagnostic, Findings};
+use crate::config::model::PassEnv;
+use crate::config::schema::keys;
+use crate::config::syntax::document::{Entry, Text, Value};
+
+/// What taskgate sets itself begins with this.
+const RESERVED: &str = "XTASK_";
+
+/// The variable that tells the port of a service.
+pub fn port_variable(service: &str) -> String {
+    let plain = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' };
+    format!("{RESERVED}SERVICE_{}_PORT", service.chars().map(plain).collect::<String>())
+}
+
+/// Variables as one table declares them.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Variables<'d>(Vec<Variable<'d>>);
+
+#[derive(Clone, Debug)]
+struct Variable<'d> {
+    name: Text<'d>,
+    how: How<'d>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum How<'d> {
+    Value(&'d str),
+    Keyed,
+    Unkeyed,
+    Secret,
+}
+
+impl How<'_> {
+    fn key(self) -> &'static str {
+        match self {
+            Self::Value(_) => "env",
+            Self::Keyed | Self::Unkeyed => "pass-env",
+            Self::Secret => "secret-env",
+        }
+    }
+}
+
+/// Variables in the form of the model, each list sorted.
+#[derive(Debug, Default)]
+pub(crate) struct Declared {
+    pub(crate) env: BTreeMap<String, String>,
+    pub(crate) pass: Vec<PassEnv>,
+    pub(crate) secret: Vec<String>,
+}
+
+impl<'d> Variables<'d> {
+    /// Takes the entry if it declares variables.
+    pub(crate) fn take(&mut self, entry: &Entry<'d>, findings: &mut Findings) -> bool {
+        match entry.key.text {
+            "env" => self.take_values(entry.value, findings),
+            "pass-env" => {
+                for Text { text, span } in entry.value.texts(findings).unwrap_or_default() {
+                    match text.strip_prefix('?') {
+                        Some(text) => self.declare(Text { text, span }, How::Unkeyed, findings),
+                        None => self.declare(Text { text, span }, How::Keyed, findings),
+                    }
+                }
+            }
+            "secret-env" => {
+                for name in entry.value.texts(findings).unwrap_or_default() {
+                    if name.text.starts_with('?') {
+                        let message = "a secret always enters the key, as a digest";
+                        findings.add(
+                            Diagnostic::new(name.span, message)
+                                .label("not with `?`")
+                                .hint("take the `?` out"),
+                        );
+                    } else {
+                        self.declare(name, How::Secret, findings);
+                    }
+                }
+            }
+            _ => return false,
+        }
+        true
+    }
+
+    fn take_values(&mut self, value: Value<'d>, findings: &mut Findings) {
+        let hint = "write `env = { NAME = \"value\" }`; to pass a variable on, use `pass-env`";
+        for Entry { key, value } in value.table(hint, findings).unwrap_or_default() {
+            if let Some(value) = value.text("a string", findings) {
+                self.declare(key, How::Value(value.text), findings);
+            }
+        }
+    }
+
+    fn declare(&mut self, name: Text<'d>, how: How<'d>, findings: &mut Findings) {
+        let refusal = if name.text.is_empty() {
+            Some(("a variable's name can't be empty", "write its name, such as \"CARGO_HOME\""))
+        } else if name.text.contains('\0') {
+            Some(("a variable's name can't hold a NUL byte", "take `\\u0000` out"))
+        } else if name.text.contains('=') {
+            Some(("a variable's name can't hold `=`", "to set a value, write `env = { NAME = \"value\" }`"))
+        } else if name.text.starts_with(RESERVED) {
+            Some(("variables that begin with `XTASK_` are set by taskgate", "take another name"))
+        } else {
+            None
+        };
+        match refusal {
+            None => self.0.push(Variable { name, how }),
+            Some((message, hint)) => {
+                findings.add(Diagnostic::new(name.span, message).label("not a name here").hint(hint));
+            }
+        }
+    }
+
+    /// Reports variables that are declared in more than one way.
+    pub(crate) fn check(&self, findings: &mut Findings) {
+        let mut first: HashMap<&str, &Variable<'d>> = HashMap::new();
+        for variable in &self.0 {
+            let known = *first.entry(variable.name.text).or_insert(variable);
+            if known.how == variable.how {
+                continue;
+            }
+            let name = keys::shown(variable.name.text);
+            let (message, hint) = if known.how.key() == variable.how.key() {
+                (
+                    format!("variable `{name}` is passed both with and without `?`"),
+                    "with `?` its value does not enter the key; keep one",
+                )
+            } else {
+                let (one, two) = (known.how.key(), variable.how.key());
+                (
+                    format!("variable `{name}` is both in `{one}` and in `{two}`"),
+                    "keep one: `env` sets a value, `pass-env` passes the caller's, `secret-env` also hides it",
+                )
+            };
+            findings.add(
+                Diagnostic::new(variable.name.span.clone(), message)
+                    .label("declared again")
+                    .other(known.name.span.clone(), "declared here")
+                    .hint(hint),
+            );
+        }
+    }
+
+    /// These variables, and those of `defaults` whose names are not among them.
+    pub(crate) fn over(&self, defaults: &Self) -> Declared {
+        let inherited =
+            defaults.0.iter().filter(|default| self.0.iter().all(|own| own.name.text != default.name.text));
+        let mut declared = Declared::default();
+        for Variable { name, how } in inherited.chain(&self.0) {
+            let name = name.text.to_owned();
+            match how {
+                How::Value(value) => {
+                    declared.env.insert(name, (*value).to_owned());
+                }
+                How::Keyed => declared.pass.push(PassEnv { name, keyed: true }),
+                How::Unkeyed => declared.pass.push(PassEnv { name, keyed: false }),
+                How::Secret => declared.secret.push(name),
+            }
+        }
+        declared.pass.sort();
+        declared.pass.dedup();
+        declared.secret.sort();
+        declared.secret.dedup();
+        declared
+    }
+}

@@ -1,0 +1,582 @@
+//! Judges the file patterns of a plan on a tree.
+//!
+//! A pattern that matches a file is found by one look at the first entries of its folder. Only for one
+//! that matches none a reason is looked for, and only for as many as are listed.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use crate::base::path::RepoPath;
+use crate::base::pattern::{Item, Mark, Pattern, Patterns, What};
+use crate::base::pattern_overlap::{Shape, Shapes};
+use crate::config::diagnostic::Diagnostics;
+use crate::config::model::{Config, Task, TaskId};
+use crate::config::{self, Refusal};
+use crate::effect::advice::{self, Advisor};
+use crate::effect::matching::{first, is_below_link, matched, shapes};
+use crate::effect::{Judged, Tree, Warnings};
+use crate::git::snapshot::{Entry, Mode, Snapshot};
+use crate::graph::{Graph, Node, NodeId, Role};
+use crate::warning::{NoEffect, Problem, Warning};
+
+/// Tasks that a warning or an error names.
+const NAMED: usize = 3;
+
+/// Judges the patterns of all tasks of `graph` and of what they use; at most `most` warnings get their
+/// reason.
+pub fn check(config: &Config, graph: &Graph, snapshot: &Snapshot, tree: &dyn Tree, most: usize) -> Judged {
+    let mut check = Check {
+        config,
+        graph,
+        snapshot,
+        tree,
+        files: config.files.iter().enumerate().map(|(i, file)| (file.name.as_str(), i)).collect(),
+        first: HashMap::new(),
+        sound: HashMap::new(),
+        is_excused: false,
+        outputs: HashMap::new(),
+        found: BTreeMap::new(),
+        empty: BTreeMap::new(),
+    };
+    for id in graph.ids() {
+        check.task(id);
+    }
+    Judged { refused: check.refused(), warnings: check.warnings(most) }
+}
+
+/// Where a pattern is written: its file, and its bytes there.
+type At = (usize, usize);
+
+struct Check<'a> {
+    config: &'a Config,
+    graph: &'a Graph,
+    snapshot: &'a Snapshot,
+    tree: &'a dyn Tree,
+    /// The numbers of the config's files.
+    files: HashMap<&'a str, usize>,
+    /// The first file that each pattern matches.
+    first: HashMap<&'a Pattern, Option<&'a Entry>>,
+    /// Lists in which nothing is wrong, by where they are written. Variants of a matrix may have different
+    /// lists at one place.
+    sound: HashMap<At, &'a Patterns>,
+    /// Whether a needed task excused a pattern, which another task may not need.
+    is_excused: bool,
+    /// The shapes of tasks' outputs.
+    outputs: HashMap<TaskId, Shapes>,
+    found: BTreeMap<(At, String), Found<'a>>,
+    empty: BTreeMap<At, Empty<'a>>,
+}
+
+/// An item without effect.
+struct Found<'a> {
+    item: &'a Item,
+    cause: Cause,
+    tasks: Vec<TaskId>,
+}
+
+#[derive(Clone, PartialEq, Eq)]
+enum Cause {
+    NoFile,
+    ExcludesNoFile,
+    ExcludesNothing(NoEffect),
+    /// It matches a symlink, and not what is in the folder that this leads to.
+    LinkAlone {
+        to: RepoPath,
+    },
+}
+
+/// Inputs that are no file at all.
+struct Empty<'a> {
+    patterns: &'a Patterns,
+    /// Whether they match the task's own outputs.
+    is_own_output: bool,
+    tasks: Vec<TaskId>,
+}
+
+impl<'a> Check<'a> {
+    fn advisor(&self) -> Advisor<'a> {
+        Advisor { config: self.config, snapshot: self.snapshot, tree: self.tree }
+    }
+
+    fn task(&mut self, id: NodeId) {
+        let (config, graph) = (self.config, self.graph);
+        let node = graph.node(id);
+        let task = config.task(node.task);
+        if node.role == Role::Context || task.is_aggregate() || task.gate.is_some() {
+            return;
+        }
+        self.list(task, &task.inputs, node);
+        for service in &task.uses {
+            let service = &config.service(*service).task;
+            self.list(service, &service.inputs, node);
+        }
+        self.all(task, node);
+        self.outputs(task, node.task);
+    }
+
+    /// Judges the exclusions of a task's outputs, by the patterns alone: what is written may differ each
+    /// time.
+    fn outputs(&mut self, task: &'a Task, id: TaskId) {
+        let items = task.outputs.items();
+        for (i, item) in items.iter().enumerate().filter(|(_, item)| item.excludes && !item.may_miss) {
+            let What::One(pattern) = &item.what else { continue };
+            let shape = Shape::of(pattern);
+            let meets = |item: &&Item| matches!(&item.what, What::One(other) if !item.excludes && shape.meets(&Shape::of(other)));
+            let covers = |item: &&Item| matches!(&item.what, What::One(other) if !item.excludes && Shape::of(other).covers(&shape));
+            let reason = if let Some(by) = items[i + 1..].iter().find(covers) {
+                NoEffect::IncludedLater { by: quoted(by) }
+            } else if !items[..i].iter().any(|item| meets(&item)) {
+                NoEffect::NotIncluded
+            } else {
+                continue;
+            };
+            let (Some(file), Mark(Some(span))) = (self.files.get(task.place.file.as_str()), &item.mark)
+            else {
+                continue;
+            };
+            let found = self.found.entry(((*file, span.start), item.text()));
+            let cause = Cause::ExcludesNothing(reason);
+            let found = found.or_insert_with(|| Found { item, cause, tasks: Vec::new() });
+            found.tasks.push(id);
+        }
+    }
+
+    /// Judges each item of a list that `owner` has and the task of `node` uses.
+    fn list(&mut self, owner: &'a Task, patterns: &'a Patterns, node: &Node) {
+        let Some(file) = self.files.get(owner.place.file.as_str()).copied() else { return };
+        self.is_excused = false;
+        self.list_of(file, patterns, node);
+    }
+
+    fn list_of(&mut self, file: usize, patterns: &'a Patterns, node: &Node) -> bool {
+        let items = patterns.items();
+        let start = items.first().and_then(|item| item.mark.0.as_ref()).map_or(0, |span| span.start);
+        if self.sound.get(&(file, start)).is_some_and(|known| *known == patterns) {
+            return true;
+        }
+        let mut is_sound = true;
+        for (i, item) in items.iter().enumerate() {
+            if let What::Set { patterns, .. } = &item.what {
+                is_sound &= self.list_of(file, patterns, node);
+            }
+            let Some(cause) = self.cause(items, i, node) else { continue };
+            is_sound = false;
+            let Mark(Some(span)) = &item.mark else { continue };
+            let found = self.found.entry(((file, span.start), item.text()));
+            let found = found.or_insert_with(|| Found { item, cause, tasks: Vec::new() });
+            if !found.tasks.contains(&node.task) {
+                found.tasks.push(node.task);
+            }
+        }
+        if is_sound && !self.is_excused {
+            self.sound.insert((file, start), patterns);
+        }
+        is_sound
+    }
+
+    /// Why an item has no effect, if it has none.
+    fn cause(&mut self, items: &'a [Item], i: usize, node: &Node) -> Option<Cause> {
+        let item = &items[i];
+        if item.may_miss {
+            return None;
+        }
+        if item.excludes {
+            return self.exclusion(items, i);
+        }
+        let What::One(pattern) = &item.what else { return None };
+        if pattern.is_deep() && !advice::is_slip(pattern.text()) {
+            return None;
+        }
+        match self.first(pattern) {
+            Some(entry) if is_below_link(pattern, entry) => Some(Cause::NoFile),
+            Some(entry) if entry.mode == Mode::Symlink => {
+                self.link_alone(items, pattern, entry).map(|to| Cause::LinkAlone { to })
+            }
+            Some(_) => None,
+            None => (!self.is_made(pattern, node) && !self.tree.is_absent(pattern)).then_some(Cause::NoFile),
+        }
+    }
+
+    /// The folder that a symlink leads to, if a pattern names the symlink and the list nothing of that
+    /// folder.
+    fn link_alone(&self, items: &[Item], pattern: &Pattern, link: &Entry) -> Option<RepoPath> {
+        if pattern.literal() != Some(&link.path) && advice::name_of(pattern).is_none() {
+            return None;
+        }
+        let to = link.path.parent()?.join(&self.tree.link(&link.path)?)?;
+        let is_read =
+            |entry: &Entry| items.iter().any(|item| !item.excludes && matched(&[item], &entry.path));
+        let below = self.snapshot.within(&to);
+        let is_folder = below.first().is_some_and(|entry| entry.path != to);
+        (is_folder && !to.is_top() && !below.iter().any(is_read)).then_some(to)
+    }
+
+    /// Why an exclusion has no effect, if it has none.
+    fn exclusion(&mut self, items: &'a [Item], i: usize) -> Option<Cause> {
+        let item = &items[i];
+        if let What::One(pattern) = &item.what
+            && (!pattern.is_deep() || advice::is_slip(pattern.text()))
+            && self.first(pattern).is_none()
+        {
+            let is_slip = advice::is_slip(pattern.text());
+            // What is there now and then is excluded for those times.
+            let is_expected = !self.snapshot.within(pattern.folder()).is_empty()
+                || self.tree.ignores(pattern.folder())
+                || self.tree.is_absent(pattern)
+                || self.is_output(pattern);
+            return (is_slip || !is_expected).then_some(Cause::ExcludesNoFile);
+        }
+        let adds = |items: &[Item]| items.iter().any(|item| !item.excludes);
+        let starts_whole = items.iter().all(|item| item.excludes);
+        if !starts_whole && !adds(&items[..i]) {
+            return Some(Cause::ExcludesNothing(match items[i + 1..].iter().find(|item| !item.excludes) {
+                Some(by) if self.meets(item, &[by]) => NoEffect::IncludedLater { by: quoted(by) },
+                _ => NoEffect::NotIncluded,
+            }));
+        }
+        let What::One(pattern) = &item.what else { return None };
+        let later: Vec<&Item> = items[i + 1..].iter().filter(|item| !item.excludes).collect();
+        if pattern.is_deep() && later.is_empty() {
+            return None;
+        }
+        let below =
+            || self.snapshot.within(pattern.folder()).iter().filter(|entry| pattern.matches(&entry.path));
+        if !starts_whole {
+            let before: Vec<&Item> = items[..i].iter().filter(|item| !item.excludes).collect();
+            if !pattern.is_deep() && !below().any(|entry| matched(&before, &entry.path)) {
+                return below().next().map(|_| Cause::ExcludesNothing(NoEffect::NotIncluded));
+            }
+        }
+        if later.is_empty() || below().any(|entry| !matched(&later, &entry.path)) {
+            return None;
+        }
+        let first = below().next()?;
+        let by = later.iter().find(|item| matched(&[**item], &first.path))?;
+        Some(Cause::ExcludesNothing(NoEffect::IncludedLater { by: quoted(by) }))
+    }
+
+    /// Whether a file matches `item` and one of `others`.
+    fn meets(&self, item: &Item, others: &[&Item]) -> bool {
+        self.snapshot
+            .entries()
+            .iter()
+            .any(|entry| matched(&[item], &entry.path) && matched(others, &entry.path))
+    }
+
+    /// The first file that a pattern matches, or the submodule that it leads into.
+    fn first(&mut self, pattern: &'a Pattern) -> Option<&'a Entry> {
+        let snapshot = self.snapshot;
+        // All below a folder match, so the first does.
+        if pattern.rest().is_empty() {
+            return first(snapshot, pattern);
+        }
+        *self.first.entry(pattern).or_insert_with(|| first(snapshot, pattern))
+    }
+
+    /// Whether a task that `node` needs, at whatever distance, may write what a pattern matches.
+    fn is_made(&mut self, pattern: &Pattern, node: &Node) -> bool {
+        let wanted = shapes(pattern);
+        let mut seen = HashSet::new();
+        let mut open: Vec<NodeId> = node.needs.clone();
+        while let Some(id) = open.pop() {
+            if !seen.insert(id) {
+                continue;
+            }
+            let needed = self.graph.node(id);
+            if self.writes(needed.task, &wanted) {
+                self.is_excused = true;
+                return true;
+            }
+            open.extend(&needed.needs);
+        }
+        false
+    }
+
+    /// Whether any task may write what a pattern matches.
+    fn is_output(&mut self, pattern: &Pattern) -> bool {
+        let wanted = shapes(pattern);
+        self.config.ids().any(|id| self.writes(id, &wanted))
+    }
+
+    fn writes(&mut self, id: TaskId, wanted: &Shapes) -> bool {
+        let task = self.config.task(id);
+        if task.outputs.is_empty() {
+            return false;
+        }
+        let outputs = self.outputs.entry(id).or_insert_with(|| Shapes::of(&task.outputs));
+        wanted.overlap(outputs).is_some()
+    }
+
+    /// Judges the inputs of a task together.
+    fn all(&mut self, task: &'a Task, node: &Node) {
+        let patterns = &task.inputs;
+        let is_written = patterns.items().first().is_some_and(|item| item.mark.0.is_some());
+        if !is_written || may_miss(patterns) {
+            return;
+        }
+        let sources: Vec<&Patterns> =
+            node.sources.iter().map(|id| &self.config.task(self.graph.node(*id).task).outputs).collect();
+        let is_read = |path: &RepoPath| {
+            !task.outputs.matches(path) && !sources.iter().any(|outputs| outputs.matches(path))
+        };
+        // A deep pattern may have to look at the whole tree.
+        let of = |deep| flat(patterns).into_iter().filter(move |(_, pattern)| pattern.is_deep() == deep);
+        for (_, pattern) in of(false).chain(of(true)) {
+            let Some(entry) = self.first(pattern).filter(|entry| !is_below_link(pattern, entry)) else {
+                continue;
+            };
+            let leads_inside = entry.mode == Mode::Submodule && !pattern.matches(&entry.path);
+            if leads_inside || patterns.matches(&entry.path) && is_read(&entry.path) {
+                return;
+            }
+        }
+        let folders = patterns.folders();
+        let below = || folders.iter().flat_map(|folder| self.snapshot.within(folder));
+        let adding = flat(patterns);
+        let counts = |entry: &Entry| {
+            adding.is_empty()
+                || adding
+                    .iter()
+                    .any(|(_, pattern)| pattern.matches(&entry.path) && !is_below_link(pattern, entry))
+        };
+        let matching = || below().filter(|entry| patterns.matches(&entry.path) && counts(entry));
+        if matching().any(|entry| !task.outputs.matches(&entry.path)) {
+            return;
+        }
+        if adding.iter().any(|(_, pattern)| {
+            self.leads_into_submodule(pattern) || self.is_made(pattern, node) || self.tree.is_absent(pattern)
+        }) {
+            return;
+        }
+        let is_own_output = matching().next().is_some();
+        let Some(file) = self.files.get(task.place.file.as_str()).copied() else { return };
+        let Some(Mark(Some(span))) = patterns.items().first().map(|item| &item.mark) else { return };
+        let empty = self.empty.entry((file, span.start));
+        let empty = empty.or_insert_with(|| Empty { patterns, is_own_output, tasks: Vec::new() });
+        empty.tasks.push(node.task);
+    }
+
+    fn leads_into_submodule(&self, pattern: &Pattern) -> bool {
+        first(self.snapshot, pattern).is_some_and(|entry| entry.mode == Mode::Submodule)
+    }
+
+    fn refused(&self) -> Option<Diagnostics> {
+        if self.empty.is_empty() {
+            return None;
+        }
+        let found = self.empty.iter().map(|((file, _), empty)| self.refusal(*file, empty));
+        Some(config::refuse(self.config, found.collect()))
+    }
+
+    fn refusal(&self, file: usize, empty: &Empty<'a>) -> Refusal {
+        let items = empty.patterns.items();
+        let span = |item: &Item| item.mark.0.clone().unwrap_or_default();
+        let names = self.names(&empty.tasks);
+        let more = empty.tasks.len().saturating_sub(names.len());
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        let shown: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+        let message = format!("the inputs of {}{more} match no file", shown.join(", "));
+        if empty.is_own_output {
+            return Refusal {
+                file,
+                message,
+                span: items.first().map(span).unwrap_or_default(),
+                label: "only outputs of the task itself".to_owned(),
+                others: Vec::new(),
+                hint: "a task's outputs are no inputs of it: name the files that it reads".to_owned(),
+            };
+        }
+        let mut hint = None;
+        let mut parts = Vec::new();
+        let adding = flat(empty.patterns);
+        for (item, pattern) in adding.iter().filter(|(item, _)| !item.may_miss).take(NAMED) {
+            if first(self.snapshot, pattern).is_some_and(|entry| !is_below_link(pattern, entry)) {
+                parts.push((span(item), "all that it matches is excluded".to_owned()));
+                continue;
+            }
+            let (reason, advised) = self.advisor().advice(file, item, pattern);
+            hint = hint.or(advised);
+            parts.push((span(item), reason.to_string()));
+        }
+        let mut parts = parts.into_iter();
+        let (span, label) = parts
+            .next()
+            .unwrap_or_else(|| (items.first().map(span).unwrap_or_default(), "no file".to_owned()));
+        let hint = hint.unwrap_or_else(|| {
+            "name the files that the task reads; `inputs = []` says that it reads none".to_owned()
+        });
+        Refusal { file, message, span, label, others: parts.collect(), hint }
+    }
+
+    fn names(&self, tasks: &[TaskId]) -> Vec<String> {
+        tasks.iter().take(NAMED).map(|id| self.config.task(*id).name.clone()).collect()
+    }
+
+    fn warnings(&self, most: usize) -> Warnings {
+        // What is refused is reported already.
+        let is_refused = |found: &Found<'_>| {
+            found.tasks.iter().all(|task| self.empty.values().any(|empty| empty.tasks.contains(task)))
+        };
+        let found: Vec<_> = self.found.iter().filter(|(_, found)| !is_refused(found)).collect();
+        let listed: Vec<Warning> =
+            found.iter().take(most).map(|((at, _), found)| self.warning(*at, found)).collect();
+        Warnings { more: found.len() - listed.len(), listed }
+    }
+
+    fn warning(&self, (file, start): At, found: &Found<'a>) -> Warning {
+        let mut hint = None;
+        let mut reason = || {
+            let What::One(pattern) = &found.item.what else { return None };
+            let (reason, advised) = self.advisor().advice(file, found.item, pattern);
+            let mark = if found.item.excludes { "!?" } else { "?" };
+            hint = advised.or_else(|| {
+                let optional = advice::quoted(&format!("{mark}{}", pattern.text()));
+                Some(format!("if it may be missing, write {optional}"))
+            });
+            Some(reason)
+        };
+        let problem = match &found.cause {
+            Cause::NoFile => reason().map(|reason| Problem::NoFile { reason }),
+            Cause::LinkAlone { to } => Some(Problem::LinkAlone { to: to.to_string() }),
+            Cause::ExcludesNothing(reason) => Some(Problem::ExcludesNothing { reason: reason.clone() }),
+            Cause::ExcludesNoFile => {
+                reason().map(|reason| Problem::ExcludesNothing { reason: NoEffect::NoFile { reason } })
+            }
+        };
+        if let Cause::LinkAlone { to } = &found.cause {
+            let text = advice::text_of(&self.config.files[file].base, to, "**");
+            hint = Some(format!("to read what is in it, write {}", advice::quoted(&text)));
+        }
+        let problem = problem.unwrap_or(Problem::ExcludesNothing { reason: NoEffect::NotIncluded });
+        if matches!(problem, Problem::ExcludesNothing { reason: NoEffect::IncludedLater { .. } }) {
+            hint = Some("the last pattern that matches decides: write the exclusion after it".to_owned());
+        }
+        let place = self.config.files[file].place(start);
+        Warning {
+            file: place.file,
+            path: self.config.files[file].path.to_string(),
+            line: place.line,
+            column: place.column,
+            declared: quoted(found.item),
+            problem,
+            hint,
+            tasks: self.names(&found.tasks),
+        }
+    }
+}
+
+/// Whether all that a list adds may be missing.
+fn may_miss(patterns: &Patterns) -> bool {
+    let mut adding = patterns.items().iter().filter(|item| !item.excludes).peekable();
+    adding.peek().is_some()
+        && adding.all(|item| match &item.what {
+            What::One(_) => item.may_miss,
+            What::Set { patterns, .. } => may_miss(patterns),
+        })
+}
+
+/// The patterns that a list adds, those of its sets included.
+fn flat(patterns: &Patterns) -> Vec<(&Item, &Pattern)> {
+    let mut all = Vec::new();
+    for item in patterns.items().iter().filter(|item| !item.excludes) {
+        match &item.what {
+            What::One(pattern) => all.push((item, pattern)),
+            What::Set { patterns, .. } => all.extend(flat(patterns)),
+        }
+    }
+    all
+}
+
+/// An item as it is written in tasks.toml, with its quotes.
+fn quoted(item: &Item) -> String {
+    advice::quoted(&item.text())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::config::{Source, parse};
+    use crate::git::snapshot::ContentId;
+    use crate::graph::Reach;
+
+    struct Plain;
+
+    impl Tree for Plain {
+        fn ignores(&self, _: &RepoPath) -> bool {
+            false
+        }
+
+        fn link(&self, _: &RepoPath) -> Option<String> {
+            None
+        }
+
+        fn root(&self) -> Option<String> {
+            None
+        }
+
+        fn is_absent(&self, _: &Pattern) -> bool {
+            false
+        }
+    }
+
+    fn entry(path: &str) -> Entry {
+        let path = RepoPath::from_git(path.as_bytes());
+        Entry { path, mode: Mode::File, id: ContentId([0; 20]), stat: None, tracked: true, absent: false }
+    }
+
+    fn path() -> impl Strategy<Value = String> {
+        let part = prop::sample::select(vec!["a", "b", "ab", "A", "[a]", "a b", "a,b"]);
+        prop::collection::vec(part, 1..4).prop_map(|parts| parts.join("/"))
+    }
+
+    fn pattern() -> impl Strategy<Value = String> {
+        let part = prop::sample::select(vec![
+            "a", "b", "ab", "A", "ba", "[a]", "*", "**", "?b", "{a,b}", "a*", "a b", "a,b", r"\[a\]", ".",
+            " a",
+        ]);
+        let mark = prop::sample::select(vec!["", "", "", "!", "./", "/"]);
+        (mark, prop::collection::vec(part, 1..4))
+            .prop_map(|(mark, parts)| format!("{mark}{}", parts.join("/")))
+    }
+
+    proptest! {
+        #[test]
+        fn pattern_that_matches_a_file_is_never_warned_of(
+            paths in prop::collection::btree_set(path(), 0..8),
+            patterns in prop::collection::vec(pattern(), 1..5),
+        ) {
+            let items: Vec<String> = patterns.iter().map(|pattern| format!("'{pattern}'")).collect();
+            let text = format!("[tasks.t]\nrun = 'true'\ninputs = ['tasks.toml', {}]\n", items.join(", "));
+            let source = Source { name: "tasks.toml", text: &text, base: RepoPath::top(), project: "" };
+            let Ok(config) = parse(&source) else { return Ok(()) };
+            // A file can't be a folder too.
+            let is_folder = |path: &String| paths.iter().any(|other| other.starts_with(&format!("{path}/")));
+            let files = paths.iter().filter(|path| !is_folder(path)).map(|path| entry(path));
+            let snapshot = Snapshot::new(files.chain([entry("tasks.toml")]).collect());
+            let graph = Graph::of(&config, &config.ids().collect::<Vec<_>>(), Reach::WithNeeds);
+            let judged = check(&config, &graph, &snapshot, &Plain, usize::MAX);
+            let task = &config.tasks[0];
+            let read = snapshot.entries().iter().any(|entry| task.inputs.matches(&entry.path));
+            prop_assert_eq!(judged.refused.is_none(), read, "{}", text);
+            for item in task.inputs.items() {
+                let What::One(pattern) = &item.what else { continue };
+                let matches = snapshot.entries().iter().any(|entry| pattern.matches(&entry.path));
+                let warned = judged.warnings.listed.iter().find(|warning| warning.declared == quoted(item));
+                if !item.excludes && read {
+                    let may_miss = item.may_miss || pattern.is_deep() && !advice::is_slip(pattern.text());
+                    prop_assert_eq!(warned.is_some(), !matches && !may_miss, "{:?} in {}", item.text(), text);
+                }
+                // Whatever is suggested matches.
+                let hint = warned.and_then(|warning| warning.hint.as_deref());
+                if let Some(meant) = hint.and_then(|hint| hint.strip_prefix("did you mean ")) {
+                    let meant = meant.trim_end_matches('?').trim_matches(['"', '\'']);
+                    let meant = meant.trim_start_matches('!').replace(r"\\", r"\");
+                    let origin = crate::base::pattern::Origin { base: &RepoPath::top(), anchored: false };
+                    let meant = Pattern::parse(&meant, origin).unwrap();
+                    prop_assert!(snapshot.entries().iter().any(|entry| meant.matches(&entry.path)), "{}", text);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,37 @@
+//! Which files of a tree patterns match.
+
+use crate::base::path::RepoPath;
+use crate::base::pattern::{Item, Pattern, Patterns, What};
+use crate::base::pattern_overlap::Shapes;
+use crate::git::snapshot::{Entry, Mode, Snapshot};
+
+/// The first file that a pattern matches, or the submodule that it leads into.
+pub(super) fn first<'s>(snapshot: &'s Snapshot, pattern: &Pattern) -> Option<&'s Entry> {
+    let below = snapshot.within(pattern.folder());
+    if let Some(entry) = below.iter().find(|entry| pattern.matches(&entry.path)) {
+        return Some(entry);
+    }
+    let above = std::iter::successors(pattern.folder().parent(), RepoPath::parent);
+    // The folder may be the submodule itself.
+    std::iter::once(pattern.folder().clone())
+        .chain(above)
+        .filter_map(|folder| snapshot.get(&folder))
+        .find(|entry| entry.mode == Mode::Submodule)
+}
+
+/// Whether a pattern means what is below the symlink `entry`, where git has nothing.
+pub(super) fn is_below_link(pattern: &Pattern, entry: &Entry) -> bool {
+    entry.mode == Mode::Symlink && pattern.literal().is_none() && pattern.folder() == &entry.path
+}
+
+/// Whether one of these items matches.
+pub(super) fn matched(items: &[&Item], path: &RepoPath) -> bool {
+    items.iter().any(|item| match &item.what {
+        What::One(pattern) => pattern.matches(path),
+        What::Set { patterns, .. } => patterns.matches(path),
+    })
+}
+
+pub(super) fn shapes(pattern: &Pattern) -> Shapes {
+    Shapes::of(&Patterns::new(vec![Item::adding(What::One(pattern.clone()))]))
+}
