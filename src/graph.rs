@@ -1,61 +1,60 @@
-//! The graph: the selected tasks and all they need, in an order in which what is needed comes first.
-//! It must not know keys, files or time.
+//! The graph of the selected tasks and everything they need. Each task comes after those it needs. It must
+//! not know keys, files or time.
 
 use std::collections::BTreeMap;
 
 use crate::config::model::{Config, TaskId};
 
-/// A node's place in [`Graph::nodes`].
+/// The index of a node in [`Graph::nodes`].
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct NodeId(pub usize);
 
-/// Whether a node is to be run.
+/// Whether a node runs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Role {
-    /// It was asked for, or is needed.
+    /// It was requested, or is needed.
     Selected,
-    /// It is needed but not to be run (`--only`): it is here since keys depend on it.
+    /// It is needed, but does not run (`--only`). It is in the graph because keys depend on it.
     Context,
 }
 
-/// A task of the graph.
+/// A task in the graph.
 #[derive(Clone, Debug)]
 pub struct Node {
-    /// Which task.
+    /// Its task.
     pub task: TaskId,
-    /// Whether it is to be run.
+    /// Whether it runs.
     pub role: Role,
-    /// The nodes it needs.
+    /// The nodes that it needs.
     pub needs: Vec<NodeId>,
     /// The nodes that need it.
     pub needed_by: Vec<NodeId>,
-    /// The nodes with a command that it needs, with aggregates replaced by what they gather, sorted
-    /// by name: what its key depends on.
+    /// The nodes with a command that it needs, sorted by name: its key depends on them. Aggregates are
+    /// replaced by what they need.
     pub sources: Vec<NodeId>,
 }
 
-/// Nodes so ordered that each comes behind those it needs.
+/// Nodes in an order in which each comes after those it needs.
 #[derive(Clone, Debug)]
 pub struct Graph {
     /// The nodes.
     pub nodes: Vec<Node>,
 }
 
-/// How far a selection reaches.
+/// Which tasks join a selection.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Reach {
-    /// The selected tasks and all they need.
+    /// The selected tasks and everything they need.
     WithNeeds,
-    /// The selected tasks and all they need, and no gate that could be judged by them: a shard judges
-    /// none.
+    /// The selected tasks and everything they need, but no gate that joins by itself: a shard runs none.
     Shard,
-    /// The selected tasks alone.
+    /// Only the selected tasks.
     Only,
 }
 
 impl Graph {
-    /// The graph of `selected`, with the gates that can be judged by it. The needs of a [`Config`] have
-    /// no cycle, since one is refused there.
+    /// Builds the graph of `selected`, with the gates that join by themselves. The needs of a [`Config`]
+    /// never have a cycle.
     pub fn of(config: &Config, selected: &[TaskId], reach: Reach) -> Self {
         let mut order = postorder(config, selected);
         if reach == Reach::WithNeeds {
@@ -79,17 +78,17 @@ impl Graph {
         Self { nodes }
     }
 
-    /// The ids of all nodes, what is needed first.
+    /// Returns the ids of all nodes, those that are needed first.
     pub fn ids(&self) -> impl Iterator<Item = NodeId> + use<> {
         (0..self.nodes.len()).map(NodeId)
     }
 
-    /// The node with this id.
+    /// Returns the node with this id.
     pub fn node(&self, id: NodeId) -> &Node {
         &self.nodes[id.0]
     }
 
-    /// Nodes by their distance from the nodes that need nothing: those of one level don't need each
+    /// Returns the nodes by their distance from nodes that need nothing. Nodes of one level don't need each
     /// other.
     pub fn levels(&self) -> Vec<Vec<NodeId>> {
         let mut level = vec![0_usize; self.nodes.len()];
@@ -106,13 +105,14 @@ impl Graph {
     }
 }
 
-/// Whether `--only` still runs it: it was asked for by itself, or by an aggregate that was.
+/// Returns whether `--only` runs it: it was requested itself, or by an aggregate that was.
 fn belongs(config: &Config, selected: &[TaskId], task: TaskId) -> bool {
     selected.contains(&task)
         || selected.iter().any(|id| config.task(*id).is_aggregate() && config.task(*id).needs.contains(&task))
 }
 
-/// What is needed first, without recursion, so that a long chain can't exhaust the stack.
+/// Returns the tasks, those that are needed first. It does not recurse, so a long chain can't overflow the
+/// stack.
 fn postorder(config: &Config, selected: &[TaskId]) -> Vec<TaskId> {
     #[derive(Clone, Copy, PartialEq)]
     enum Mark {
@@ -143,8 +143,8 @@ fn postorder(config: &Config, selected: &[TaskId]) -> Vec<TaskId> {
     order
 }
 
-/// Adds the gates that can be judged: those all of whose reports come from tasks that are in the order
-/// already. A gate is no less a part of what was asked for than the tasks whose reports it reads.
+/// Adds the gates that read only reports of tasks in the order. They belong to what was requested as much as
+/// these tasks do.
 fn join_gates(config: &Config, order: &mut Vec<TaskId>) {
     let mut is_in = vec![false; config.tasks.len()];
     for task in order.iter() {

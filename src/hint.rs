@@ -1,5 +1,5 @@
-//! Hints: what the end of a task usually means, and what to do about it, as data. It must not know
-//! how it was found out.
+//! Hints: what the end of a task usually means and what to do about it, as data. It must not know how the
+//! reason was found.
 
 use std::fmt;
 
@@ -9,25 +9,25 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(tag = "is", rename_all = "kebab-case")]
 pub enum Hint {
-    /// The caller has variables that the task does not get and may need.
+    /// The caller has variables that the task may need and does not get.
     Variables {
-        /// Their names; their values are nobody's business.
+        /// Their names. Their values are not recorded.
         names: Vec<String>,
     },
     /// There is no such command.
     CommandNotFound {
         /// The command as it was called.
         command: String,
-        /// A folder of the repository that has it, such as `node_modules/.bin`.
+        /// A folder of the repository that contains it, such as `node_modules/.bin`.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         found_in: Option<String>,
     },
-    /// A file is called that may not be executed.
+    /// The task calls a file that is not executable.
     NotExecutable {
         /// The file as it was called.
         path: String,
     },
-    /// A folder is called.
+    /// The task calls a folder.
     IsFolder {
         /// The folder as it was called.
         path: String,
@@ -37,37 +37,37 @@ pub enum Hint {
         /// The script, if it is known.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         script: Option<String>,
-        /// What its first line names.
+        /// The interpreter in its first line.
         interpreter: String,
     },
-    /// A script has line ends of Windows, so the name of its interpreter ends with a carriage return.
+    /// A script has Windows line ends, so the name of its interpreter ends with a carriage return.
     LineEnds {
         /// The script, if it is known.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         script: Option<String>,
-        /// What its first line names, without the carriage return.
+        /// The interpreter in its first line, without the carriage return.
         interpreter: String,
     },
-    /// A file is no program for this machine, and no script with a first line that names one.
+    /// A file is neither a program for this machine nor a script with an interpreter line.
     NotAProgram {
         /// The file as it was called.
         path: String,
     },
-    /// Exit status 126 or 127, with nothing in the log that says more.
+    /// It exited with 126 or 127, and the log does not say why.
     Shell {
         /// The exit status.
         code: i32,
     },
-    /// A signal ended it.
+    /// A signal killed it.
     Signal {
-        /// The signal's number.
+        /// The number of the signal.
         signal: i32,
-        /// Whether a shell says so, by an exit status above 128.
+        /// Whether it was reported by a shell, as an exit status above 128.
         by_shell: bool,
     },
 }
 
-/// Signals that tests and tools die of: number, name, and what that usually means.
+/// Signals that kill tests and tools: number, name and usual meaning.
 const SIGNALS: &[(i32, &str, &str)] = &[
     (1, "SIGHUP", "its terminal or session ended"),
     (2, "SIGINT", "something interrupted it"),
@@ -91,13 +91,12 @@ const SIGNALS: &[(i32, &str, &str)] = &[
     (31, "SIGSYS", "it made a system call that is not allowed here (seccomp)"),
 ];
 
-/// Returns whether a signal of this number is one that tests and tools die of.
+/// Returns whether this is a signal that kills tests and tools.
 pub fn is_fatal(signal: i32) -> bool {
     SIGNALS.iter().any(|(number, ..)| *number == signal)
 }
 
-/// Variables whose value only says where something is on this machine, so that it need not enter the
-/// key.
+/// Variables whose values are only places on this machine, so that they need not be part of the key.
 const PLACES: &[&str] = &[
     "RUSTUP_HOME",
     "CARGO_HOME",

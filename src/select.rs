@@ -1,9 +1,9 @@
-//! Select: the tasks that the names on the command line stand for. It must not know the graph.
+//! Finds the tasks that the names on the command line refer to. It must not know the graph.
 
 use crate::base::name;
 use crate::config::model::{Config, TaskId};
 
-/// Tasks that were asked for, in the order of the file, each once.
+/// The requested tasks, in the order of the files and without repetitions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Selection {
     /// The tasks.
@@ -12,18 +12,18 @@ pub struct Selection {
     pub names: Vec<String>,
 }
 
-/// Why names stand for nothing.
+/// Why names can't be selected.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SelectError {
-    /// No task and no group has the name.
+    /// No task and no group has this name.
     #[error("no task or group is named `{name}`")]
     Unknown {
         /// The name as it was given.
         name: String,
-        /// The known name nearest to it.
+        /// The nearest known name.
         nearest: Option<String>,
     },
-    /// Arguments behind `--` fit one task only.
+    /// Arguments after `--` need exactly one task.
     #[error("arguments behind `--` go to one task, but {what}")]
     Arguments {
         /// What was named instead.
@@ -32,7 +32,7 @@ pub enum SelectError {
 }
 
 impl Selection {
-    /// The tasks of all `names`; all tasks if there are none.
+    /// Returns the tasks of all `names`; all tasks if there are none.
     ///
     /// # Errors
     /// A name is unknown.
@@ -55,10 +55,10 @@ impl Selection {
         Ok(Self { tasks, names: names.to_vec() })
     }
 
-    /// The one task that arguments behind `--` go to.
+    /// Returns the task that gets the arguments after `--`.
     ///
     /// # Errors
-    /// Not exactly one task is selected, or it is an aggregate.
+    /// Not exactly one task is selected, or it runs no command.
     pub fn receiver(&self, config: &Config) -> Result<TaskId, SelectError> {
         match &*self.tasks {
             [one] if config.task(*one).run.is_some() => Ok(*one),

@@ -1,23 +1,23 @@
-//! Warnings: declarations of tasks.toml that have no effect, and the likely reason, as data with a
-//! one-line text. They are made by the code that decides; this file must not know how it decides.
+//! Warnings: declarations in tasks.toml that have no effect, with the likely reason, as data with a one-line
+//! text. It must not know how the reason is found.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// Warnings that are listed before the rest is only counted.
+/// How many warnings are listed; the others are only counted.
 pub const LISTED: usize = 10;
 
-/// A declaration of tasks.toml that has no effect.
+/// A declaration in tasks.toml that has no effect.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Warning {
-    /// The file that has it, as messages name it.
+    /// The file of the declaration, as messages name it.
     pub file: String,
     /// Its path in the tree.
     pub path: String,
-    /// Line; the first is 1.
+    /// Line, counted from 1.
     pub line: usize,
-    /// Column in characters; the first is 1.
+    /// Column in characters, counted from 1.
     pub column: usize,
     /// The declaration as it is written, such as `"!docs/**"` or `@rust`.
     pub declared: String,
@@ -46,7 +46,7 @@ pub enum Problem {
         /// The likely reason.
         reason: NoEffect,
     },
-    /// It matches a symlink alone, and not what is in the folder that this leads to.
+    /// A pattern matches only a symlink, and not the files in the folder that it leads to.
     LinkAlone {
         /// That folder.
         to: String,
@@ -58,7 +58,7 @@ pub enum Problem {
     },
 }
 
-/// The likely reason for which a pattern matches no file.
+/// The likely reason why a pattern matches no file.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum NoFile {
@@ -67,57 +67,57 @@ pub enum NoFile {
         /// The first part of the path that is missing.
         path: String,
     },
-    /// The folder is there, and nothing in it matches.
+    /// The folder exists, but nothing in it matches.
     NoMatch {
         /// The folder; empty for the top of the repository.
         folder: String,
     },
-    /// Git ignores it.
+    /// Git ignores the file.
     Ignored {
-        /// What it ignores.
+        /// The ignored path.
         path: String,
     },
-    /// A folder on the way is a symlink.
+    /// A folder in the path is a symlink.
     Symlink {
         /// The symlink.
         path: String,
     },
-    /// It begins or ends with a blank.
+    /// It begins or ends with a space.
     Blank,
     /// It is several patterns in one text.
     List,
-    /// A `\` is written for a `/`.
+    /// A `\` is used instead of a `/`.
     Backslash,
     /// `[`, `{` or `?` is meant as a character of a name.
     Special,
-    /// `@(a|b)` and its like are no patterns here.
+    /// `@(a|b)` and the like have no meaning here.
     ExtendedGlob,
-    /// `~` stands for nothing.
+    /// `~` is not expanded.
     Home,
-    /// It has a variable, and none is put in.
+    /// Variables are not expanded.
     Variable,
     /// It is an absolute path.
     Absolute,
     /// It is a path with a drive.
     Drive,
-    /// Only the case of letters differs.
+    /// A file exists whose name differs only by case.
     Case {
-        /// What there is.
+        /// The existing file.
         path: String,
     },
-    /// It is written with other characters that look the same.
+    /// A file exists whose name has other characters that look the same.
     Unicode {
-        /// What there is.
+        /// The existing file.
         path: String,
     },
-    /// A task writes it that is not needed.
+    /// A task writes the file, but is not needed.
     NotNeeded {
         /// That task.
         task: String,
     },
 }
 
-/// The likely reason for which an exclusion has no effect.
+/// The likely reason why an exclusion has no effect.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum NoEffect {
@@ -128,7 +128,7 @@ pub enum NoEffect {
     },
     /// No pattern before it includes what it matches.
     NotIncluded,
-    /// A later pattern includes all that it excludes.
+    /// A later pattern includes everything that it excludes.
     IncludedLater {
         /// That pattern.
         by: String,
@@ -136,13 +136,13 @@ pub enum NoEffect {
 }
 
 impl Warning {
-    /// Its place, as `tasks.toml:12`.
+    /// Returns its place, such as `tasks.toml:12`.
     pub fn place(&self) -> String {
         format!("{}:{}", self.file, self.line)
     }
 }
 
-/// The warning in one line, without its place.
+/// Formats the warning in one line, without its place.
 impl fmt::Display for Warning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.declared, self.problem)?;

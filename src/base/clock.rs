@@ -1,5 +1,5 @@
-//! Time, passed in: the wall clock and the time since a start, without the time for which this process
-//! was suspended. It must not know what is timed.
+//! The wall clock, and the time since a start without the time in which this process was suspended. It must
+//! not know what is timed.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,23 +10,23 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 pub struct Timestamp(pub u64);
 
 impl Timestamp {
-    /// As the operating system counts it.
+    /// Returns the time of the operating system.
     pub fn system(self) -> SystemTime {
         UNIX_EPOCH + Duration::from_millis(self.0)
     }
 
-    /// How long ago this was at `now`; nothing if it is yet to come.
+    /// Returns how long before `now` this was; zero if it is later.
     pub fn age(self, now: Self) -> Duration {
         Duration::from_millis(now.0.saturating_sub(self.0))
     }
 
-    /// `2026-11-21T09:30:00Z`.
+    /// Formats the time as `2026-11-21T09:30:00Z`.
     pub fn rfc3339(self) -> String {
         humantime::format_rfc3339_seconds(self.system()).to_string()
     }
 }
 
-/// What a run reads the time from.
+/// The clock of a run.
 #[derive(Clone, Debug)]
 pub struct Clock(Source);
 
@@ -37,12 +37,12 @@ enum Source {
 }
 
 impl Clock {
-    /// The system's clock; its count starts now.
+    /// Returns the system's clock. Its time starts now.
     pub fn system() -> Self {
         Self(Source::System { since: active() })
     }
 
-    /// The same clock, with its count starting now.
+    /// Returns the same clock with its time starting now.
     pub fn restarted(&self) -> Self {
         match &self.0 {
             Source::System { .. } => Self::system(),
@@ -50,13 +50,13 @@ impl Clock {
         }
     }
 
-    /// A clock that stands still until the returned number of milliseconds is changed.
+    /// Returns a clock that shows the returned number of milliseconds, which only the caller changes.
     pub fn manual() -> (Self, Arc<AtomicU64>) {
         let millis = Arc::new(AtomicU64::new(0));
         (Self(Source::Manual { millis: Arc::clone(&millis) }), millis)
     }
 
-    /// The wall clock.
+    /// Returns the time of the wall clock.
     #[expect(clippy::disallowed_methods, reason = "the one reader of the system's clock")]
     pub fn now(&self) -> Timestamp {
         match &self.0 {
@@ -68,7 +68,7 @@ impl Clock {
         }
     }
 
-    /// The time since the clock was made, without the time for which this process was suspended; it
+    /// Returns the time since the clock was made, without the time in which this process was suspended. It
     /// never goes back.
     pub fn elapsed(&self) -> Duration {
         match &self.0 {
@@ -78,13 +78,13 @@ impl Clock {
     }
 }
 
-/// For how long this process was suspended.
+/// How long this process was suspended.
 struct Suspensions {
-    /// Where the count of all clocks begins.
+    /// The start of the time of all clocks.
     start: Option<Instant>,
-    /// How long all suspensions took that are over.
+    /// The duration of all finished suspensions.
     over: Duration,
-    /// When the one began that is not over.
+    /// The start of the current suspension.
     since: Option<Instant>,
 }
 
@@ -103,7 +103,7 @@ impl Suspensions {
         }
     }
 
-    /// The time from the first call on for which this process was not suspended.
+    /// Returns the time since the first call in which this process was not suspended.
     fn active(&mut self, now: Instant) -> Duration {
         let now = self.since.unwrap_or(now);
         let start = *self.start.get_or_insert(now);
@@ -111,14 +111,14 @@ impl Suspensions {
     }
 }
 
-/// Has the count of all clocks stand still until the returned value is dropped: nothing may time out
-/// because this process was suspended.
+/// Stops the time of all clocks until the returned value is dropped. Nothing may time out because this
+/// process was suspended.
 pub fn suspend() -> Suspension {
     with_suspensions(Suspensions::begin);
     Suspension(())
 }
 
-/// See [`suspend`].
+/// The guard that [`suspend`] returns.
 #[derive(Debug)]
 pub struct Suspension(());
 
@@ -134,8 +134,8 @@ fn active() -> Duration {
 
 #[expect(clippy::disallowed_methods, reason = "the one reader of the system's clock")]
 fn with_suspensions<T>(act: impl FnOnce(&mut Suspensions, Instant) -> T) -> T {
-    // No code panics while it holds the lock, so a poisoned one is sound. The time is read under it, so
-    // that clocks never go back.
+    // No code panics while it holds the lock, so a poisoned lock is fine. The time is read under the lock, so
+    // clocks never go back.
     let mut suspensions = SUSPENSIONS.lock().unwrap_or_else(PoisonError::into_inner);
     act(&mut suspensions, Instant::now())
 }

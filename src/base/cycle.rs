@@ -1,13 +1,13 @@
-//! Circles among things that need each other, or an order in which none stands before what it needs.
-//! It must not know what the things are.
+//! Orders nodes so that each comes after those it points to, or finds the cycles that prevent it. It must not
+//! know what the nodes are.
 
 use std::collections::VecDeque;
 
-/// An order of all nodes in which each stands behind those it points to.
+/// Returns an order of all nodes in which each comes after those it points to.
 ///
 /// # Errors
-/// The circles, one for each knot of nodes that reach each other: each is a list of nodes that
-/// point to the next, and the last to the first.
+/// Returns one cycle for each group of nodes that reach each other. In a cycle, each node points to the next,
+/// and the last to the first.
 pub(crate) fn order(edges: &[Vec<usize>]) -> Result<Vec<usize>, Vec<Vec<usize>>> {
     let mut pointed_at_by: Vec<Vec<usize>> = vec![Vec::new(); edges.len()];
     for (from, targets) in edges.iter().enumerate() {
@@ -40,7 +40,7 @@ pub(crate) fn order(edges: &[Vec<usize>]) -> Result<Vec<usize>, Vec<Vec<usize>>>
     Err(circles)
 }
 
-/// Takes away nodes that point to none that is left, as long as there are any.
+/// Returns the nodes that reach no cycle, in order.
 fn peel(edges: &[Vec<usize>], pointed_at_by: &[Vec<usize>]) -> Vec<usize> {
     let mut open: Vec<usize> = edges.iter().map(Vec::len).collect();
     let mut order: Vec<usize> = (0..edges.len()).filter(|node| open[*node] == 0).collect();
@@ -57,7 +57,7 @@ fn peel(edges: &[Vec<usize>], pointed_at_by: &[Vec<usize>]) -> Vec<usize> {
     order
 }
 
-/// A shortest circle that starts at `start`.
+/// Returns a shortest cycle that contains `start`.
 fn circle_through(start: usize, edges: &[Vec<usize>], left: &[bool]) -> Option<Vec<usize>> {
     let mut came_from: Vec<Option<usize>> = vec![None; edges.len()];
     let mut queue = VecDeque::from([start]);

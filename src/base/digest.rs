@@ -1,5 +1,5 @@
-//! Digests: BLAKE3 values and the length-prefixed writer that makes them. It must not know what is
-//! digested, nor why.
+//! BLAKE3 digests, and a writer that digests fields with their lengths. It must not know what is digested,
+//! nor why.
 
 use std::fmt;
 
@@ -8,35 +8,35 @@ use std::fmt;
 pub struct Digest([u8; Self::LEN]);
 
 impl Digest {
-    /// Bytes of a digest.
+    /// The length of a digest in bytes.
     pub const LEN: usize = 32;
 
-    /// The digest of `bytes`, plain BLAKE3.
+    /// Returns the plain BLAKE3 digest of `bytes`.
     pub fn of(bytes: &[u8]) -> Self {
         Self(*blake3::hash(bytes).as_bytes())
     }
 
-    /// A digest from its bytes.
+    /// Returns the digest with these bytes.
     pub const fn from_bytes(bytes: [u8; Self::LEN]) -> Self {
         Self(bytes)
     }
 
-    /// The bytes.
+    /// Returns the bytes.
     pub const fn bytes(&self) -> &[u8; Self::LEN] {
         &self.0
     }
 
-    /// Sixty-four lower-case hexadecimal digits.
+    /// Returns the digest as 64 lower-case hexadecimal digits.
     pub fn hex(&self) -> String {
         blake3::Hash::from_bytes(self.0).to_hex().to_string()
     }
 
-    /// The first twelve digits: enough for people to tell two digests apart.
+    /// Returns the first 12 digits, which are enough for people to tell two digests apart.
     pub fn short(&self) -> String {
         self.hex()[..12].to_owned()
     }
 
-    /// The digest that `hex` spells; `None` if it is not one.
+    /// Parses 64 hexadecimal digits; `None` if `hex` is something else.
     pub fn parse(hex: &str) -> Option<Self> {
         blake3::Hash::from_hex(hex).ok().map(|hash| Self(*hash.as_bytes()))
     }
@@ -54,19 +54,20 @@ impl fmt::Display for Digest {
     }
 }
 
-/// Writes fields, each behind its length, so that no two lists of fields have the same bytes.
+/// Digests a list of fields. Each field is written after its length, so two different lists never have the
+/// same bytes.
 #[derive(Clone)]
 pub struct Fields(blake3::Hasher);
 
 impl Fields {
-    /// A writer for one purpose; equal fields under another purpose have another digest.
+    /// Starts a digest for one purpose. The same fields have another digest for another purpose.
     pub fn new(purpose: &str) -> Self {
         let mut fields = Self(blake3::Hasher::new());
         fields.add(purpose.as_bytes());
         fields
     }
 
-    /// Adds one field.
+    /// Adds a field.
     pub fn add(&mut self, bytes: &[u8]) -> &mut Self {
         self.0.update(&(bytes.len() as u64).to_le_bytes());
         self.0.update(bytes);
@@ -78,7 +79,7 @@ impl Fields {
         self.add(&value.to_le_bytes())
     }
 
-    /// The digest of all fields so far.
+    /// Returns the digest of all fields so far.
     pub fn digest(&self) -> Digest {
         Digest(*self.0.finalize().as_bytes())
     }

@@ -1,4 +1,4 @@
-//! The environment this process was given, read once. No other file reads it.
+//! The environment of this process, read once. No other file reads it.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use crate::base::moved::Moved;
 
-/// The caller's variables, folder, program and terminals.
+/// The variables, folder, program and terminals of the caller.
 #[derive(Clone, Debug, Default)]
 pub struct Env {
     vars: BTreeMap<OsString, OsString>,
@@ -24,9 +24,9 @@ pub struct Env {
 /// Which standard streams are terminals.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Terminal {
-    /// Standard output is one.
+    /// Whether standard output is one.
     pub stdout: bool,
-    /// Standard error is one.
+    /// Whether standard error is one.
     pub stderr: bool,
 }
 
@@ -51,25 +51,25 @@ impl Env {
         })
     }
 
-    /// An environment of these variables in `dir`, without terminals.
+    /// Returns an environment with these variables in `dir`, without terminals.
     pub fn of(vars: impl IntoIterator<Item = (OsString, OsString)>, dir: PathBuf) -> Self {
         Self { vars: vars.into_iter().collect(), dir, ..Self::default() }
     }
 
-    /// A variable's value.
+    /// Returns the value of a variable.
     pub fn var(&self, name: impl AsRef<OsStr>) -> Option<&OsStr> {
         self.vars.get(name.as_ref()).map(OsString::as_os_str)
     }
 
-    /// A variable's value as commands get it: in a tree that stands for the work tree, its paths are
-    /// those of that tree. What is passed on for temporary files is not, since it must exist.
+    /// Returns the value of a variable as commands get it. In a tree that replaces the work tree, its paths
+    /// are in that tree, except for folders of temporary files, which must exist.
     pub fn passed(&self, name: &str) -> Option<Cow<'_, OsStr>> {
         let value = self.var(name)?;
         let passed = self.moved(value);
         (name != "TMPDIR" || matches!(passed, Cow::Borrowed(_))).then_some(passed)
     }
 
-    /// Any value as commands get it.
+    /// Returns a value as commands get it.
     pub fn moved<'v>(&self, value: &'v OsStr) -> Cow<'v, OsStr> {
         match &self.moved {
             Some(moved) => moved.value(value),
@@ -77,62 +77,62 @@ impl Env {
         }
     }
 
-    /// The same, for commands in a tree that stands for the user's work trees.
+    /// Returns the same environment for commands in a tree that replaces the user's work trees.
     #[must_use]
     pub fn in_tree(&self, moved: &Moved) -> Self {
         Self { moved: Some(Arc::new(moved.clone())), ..self.clone() }
     }
 
-    /// The names of those of these variables that lead into a work tree for which another tree stands.
+    /// Returns those of these variables whose values lead into a replaced work tree.
     pub fn moved_names<'n>(&self, names: impl Iterator<Item = &'n str>) -> Vec<&'n str> {
         let is_moved =
             |name: &&str| self.var(name).is_some_and(|value| matches!(self.moved(value), Cow::Owned(_)));
         names.filter(is_moved).collect()
     }
 
-    /// All variables, sorted by name.
+    /// Returns all variables, sorted by name.
     pub fn vars(&self) -> impl Iterator<Item = (&OsStr, &OsStr)> {
         self.vars.iter().map(|(name, value)| (name.as_os_str(), value.as_os_str()))
     }
 
-    /// Whether a variable is set to something other than nothing.
+    /// Returns whether a variable is set and not empty.
     pub fn is_set(&self, name: &str) -> bool {
         self.var(name).is_some_and(|value| !value.is_empty())
     }
 
-    /// The folder the caller stands in.
+    /// Returns the current folder of the caller.
     pub fn dir(&self) -> &Path {
         &self.dir
     }
 
-    /// This program, to be started again as a child.
+    /// Returns this program, to start it again as a child.
     pub fn program(&self) -> &Path {
         &self.program
     }
 
-    /// Where this program lies, to be started by others.
+    /// Returns the path of this program, for others to start it.
     pub fn program_path(&self) -> &Path {
         &self.program_path
     }
 
-    /// The same, of a program that has these functions of its own to be called.
+    /// Returns the same environment for a program with these functions.
     #[must_use]
     pub fn with_functions(self, functions: Vec<String>) -> Self {
         Self { functions, ..self }
     }
 
-    /// The functions that this program can be told to call.
+    /// Returns the functions of this program that tasks may be.
     pub fn functions(&self) -> &[String] {
         &self.functions
     }
 
-    /// Which standard streams are terminals.
+    /// Returns which standard streams are terminals.
     pub fn terminal(&self) -> Terminal {
         self.terminal
     }
 }
 
-/// On Linux the link to the running file: it works after a rebuild replaced the file on disk.
+/// On Linux, the link to the running file still works after a rebuild replaced the file on disk.
 #[expect(clippy::disallowed_methods, reason = "the one reader of the environment")]
 fn own_program() -> PathBuf {
     if cfg!(target_os = "linux") {

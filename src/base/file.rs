@@ -1,44 +1,44 @@
-//! Files written whole or not at all. It must not know what is in them.
+//! Files that are written completely or not at all. It must not know what is in them.
 
 use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-/// A file operation that failed, and on what.
+/// A failed file operation and its path.
 #[derive(Debug, thiserror::Error)]
 #[error("can't {attempt} {}", path.display())]
 pub struct FileError {
     /// What was attempted, as a verb.
     pub attempt: &'static str,
-    /// On which path.
+    /// The path.
     pub path: PathBuf,
-    /// What the operating system said.
+    /// The error of the operating system.
     pub source: io::Error,
 }
 
 impl FileError {
-    /// For `map_err`.
+    /// Returns a function for `map_err`.
     pub fn of(attempt: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
         move |source| Self { attempt, path, source }
     }
 }
 
-/// How surely a written file outlives a power cut.
+/// Whether a written file must survive a power cut.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Durability {
-    /// Flushed to the disk before it gets its name.
+    /// It is flushed to the disk before it gets its name.
     Synced,
-    /// Left to the operating system: for what can be made again.
+    /// The operating system decides, for files that can be made again.
     Relaxed,
 }
 
-/// Writes `bytes` to `path` by a temporary file in `temp`, which lies on the same file system.
+/// Writes `bytes` to `path` through a temporary file in `temp`, which must be on the same file system.
 /// Readers see the old file or the new one, never a part.
 ///
 /// # Errors
-/// A folder is missing or the disk is full; `path` is then as it was.
+/// A folder is missing or the disk is full. `path` is then unchanged.
 pub fn write(path: &Path, bytes: &[u8], temp: &Path, durability: Durability) -> Result<(), FileError> {
     let mut file =
         tempfile::NamedTempFile::new_in(temp).map_err(FileError::of("make a temporary file in", temp))?;
@@ -50,14 +50,14 @@ pub fn write(path: &Path, bytes: &[u8], temp: &Path, durability: Durability) -> 
     Ok(())
 }
 
-/// Writes `bytes` to `path` by a temporary file beside it, unless something has that name; tells
-/// whether it did.
+/// Writes `bytes` to `path` through a temporary file beside it, unless `path` exists. Returns whether it was
+/// written.
 ///
 /// # Errors
 /// The folder can't be written to, or the disk is full.
 pub fn write_new(path: &Path, bytes: &[u8]) -> Result<bool, FileError> {
     let folder = path.parent().unwrap_or(Path::new("."));
-    // As any new file, it may be read by whom the umask lets.
+    // The umask decides who may read it, as for any new file.
     let mut file = tempfile::Builder::new()
         .permissions(fs::Permissions::from_mode(0o666))
         .tempfile_in(folder)
@@ -73,7 +73,7 @@ pub fn write_new(path: &Path, bytes: &[u8]) -> Result<bool, FileError> {
 /// Reads a file; `None` if there is none.
 ///
 /// # Errors
-/// It is there and can't be read.
+/// It exists and can't be read.
 pub fn read(path: &Path) -> Result<Option<Vec<u8>>, FileError> {
     match fs::read(path) {
         Ok(bytes) => Ok(Some(bytes)),
@@ -82,8 +82,8 @@ pub fn read(path: &Path) -> Result<Option<Vec<u8>>, FileError> {
     }
 }
 
-/// Removes a file, or a folder and all in it, even if a task has made folders in it read-only. What is
-/// gone already is fine.
+/// Removes a file, or a folder with all its content, even if a task has made folders in it read-only. A
+/// missing one is no error.
 ///
 /// # Errors
 /// Something in it can't be removed.
@@ -104,7 +104,7 @@ pub fn remove_all(path: &Path) -> Result<(), FileError> {
 }
 
 fn make_writable(folder: &Path) {
-    // What can't be changed shows when it can't be removed.
+    // A failure to change permissions shows when the file can't be removed.
     let _ = fs::set_permissions(folder, fs::Permissions::from_mode(0o700));
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
@@ -113,15 +113,15 @@ fn make_writable(folder: &Path) {
     }
 }
 
-/// Makes a folder and its parents.
+/// Creates a folder and its parents.
 ///
 /// # Errors
-/// It can't be made, or a file has its name.
+/// It can't be created, or a file has its name.
 pub fn make_dir(path: &Path) -> Result<(), FileError> {
     fs::create_dir_all(path).map_err(FileError::of("make the folder", path))
 }
 
-/// Opens a file for appending and makes it if it is missing.
+/// Opens a file for appending, and creates it if it is missing.
 ///
 /// # Errors
 /// It can't be opened.

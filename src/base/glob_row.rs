@@ -1,5 +1,5 @@
-//! A glob without braces as a row of path parts, and which names two parts both fit. It must not
-//! know of lists, nor of folders around the row.
+//! A glob without braces as a row of path parts, and whether two parts match a common name. It must not know
+//! of lists, nor of the folders around the row.
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Part {
@@ -19,11 +19,11 @@ pub(super) enum Token {
     Many,
 }
 
-/// A set of bytes, a bit each.
+/// A set of bytes, one bit each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub(super) struct ByteSet([u64; 4]);
 
-/// Appends the parts of a glob without braces. `false` if the row had to be cut short or widened.
+/// Appends the parts of a glob without braces. Returns `false` if the row had to be cut short or widened.
 pub(super) fn parse_row(glob: &[u8], row: &mut Vec<Part>) -> bool {
     let mut at = 0;
     let mut exact = true;
@@ -62,9 +62,9 @@ pub(super) fn parse_row(glob: &[u8], row: &mut Vec<Part>) -> bool {
 
 enum Finished {
     Part(Part),
-    /// Nothing between two slashes.
+    /// An empty part between two slashes.
     Empty,
-    /// `**` beside something else, which a matcher may read in more than one way.
+    /// `**` beside something else, which matchers read in different ways.
     Odd,
 }
 
@@ -86,12 +86,13 @@ fn part(tokens: Vec<Token>) -> Finished {
     })
 }
 
-/// Matchers read `\n` and its like either as a letter or as a control character.
+/// Matchers read `
+/// ` and the like either as a letter or as a control character.
 fn is_plain_escape(byte: u8) -> bool {
     !byte.is_ascii_alphanumeric() && byte != b'/'
 }
 
-/// The set of the class that opens at `start`, the place behind it, and whether it is exact.
+/// Returns the set of the class that opens at `start`, the position after it, and whether the set is exact.
 fn parse_class(glob: &[u8], start: usize) -> Option<(ByteSet, usize, bool)> {
     let end = class_end(glob, start)?;
     let mut at = start + 1;
@@ -123,7 +124,7 @@ fn parse_class(glob: &[u8], start: usize) -> Option<(ByteSet, usize, bool)> {
     Some((set.without(b'/'), end, true))
 }
 
-/// The place behind the class that opens at `start`.
+/// Returns the position after the class that opens at `start`.
 pub(super) fn class_end(glob: &[u8], start: usize) -> Option<usize> {
     let mut at = start + 1;
     if matches!(glob.get(at), Some(b'^' | b'!')) {
@@ -181,8 +182,8 @@ impl ByteSet {
     }
 }
 
-/// Answers a question about each pair of ends of two rows, from the back to the front, where the
-/// answer for a pair follows from that of shorter ones. The answer for both whole rows comes back.
+/// Computes an answer for each pair of ends of two rows, from the shortest on, where each answer follows from
+/// those of shorter pairs. Returns the answer for both whole rows.
 pub(super) fn from_the_back(
     (rows, columns): (usize, usize),
     mut answer: impl FnMut(usize, usize, &dyn Fn(usize, usize) -> bool) -> bool,
@@ -223,13 +224,13 @@ fn tokens_of(bytes: &[u8]) -> Vec<Token> {
     bytes.iter().map(|byte| Token::One(ByteSet::of(*byte))).collect()
 }
 
-/// Whether a name fits both.
+/// Returns whether some name matches both.
 fn tokens_meet(a: &[Token], b: &[Token]) -> bool {
     let fits = |(x, y): (&Token, &Token)| match (x, y) {
         (Token::One(x), Token::One(y)) => Some(x.meets(*y)),
         _ => None,
     };
-    // Most names differ at their front or their back, which needs no table.
+    // Most names differ at the front or the back, which needs no table.
     let front = a.iter().zip(b).map_while(fits).all(|fit| fit);
     let back = a.iter().rev().zip(b.iter().rev()).map_while(fits).all(|fit| fit);
     front
@@ -244,7 +245,7 @@ fn tokens_meet(a: &[Token], b: &[Token]) -> bool {
         })
 }
 
-/// Whether each name that fits `b` surely fits `a`.
+/// Returns whether each name that matches `b` surely matches `a`.
 fn tokens_cover(a: &[Token], b: &[Token]) -> bool {
     from_the_back((a.len(), b.len()), |i, j, known| match (a.get(i), b.get(j)) {
         (None, None) => true,

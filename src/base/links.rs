@@ -1,31 +1,30 @@
-//! Symlinks of a tree, followed inside it. It must not know whether the tree is on disk or in git's
-//! objects: both follow the same links to the same files.
+//! Follows symlinks inside a tree. It must not know whether the tree is on disk or in git's objects: both are
+//! followed in the same way.
 
 use std::collections::VecDeque;
 
 use crate::base::path::RepoPath;
 
-/// Symlinks that are followed on the way to one file, as the kernel does.
+/// The most symlinks that are followed on the way to a file, as in the kernel.
 const MOST: usize = 40;
 
-/// Where a path leads.
+/// The result of following a path.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Leads {
-    /// To this path, no part of which is a symlink. It need not exist.
+    /// The path without symlinks. It need not exist.
     To(RepoPath),
-    /// Out of the tree, or to an absolute path, which may be another one elsewhere.
+    /// A symlink leads out of the tree, or to an absolute path, which may be another file on another machine.
     Outside {
         /// The symlink.
         link: RepoPath,
-        /// What it points to.
+        /// Its target.
         target: String,
     },
-    /// Nowhere: symlinks lead back to each other.
+    /// The symlinks form a cycle.
     Nowhere,
 }
 
-/// Follows the symlinks in `path`. `target` returns what a symlink points to, or `None` for
-/// anything else.
+/// Follows the symlinks in `path`. `target` returns the target of a symlink, or `None` for anything else.
 ///
 /// # Errors
 /// A symlink can't be read.

@@ -1,8 +1,8 @@
-//! Locks between processes, on files. They must not know what they guard.
+//! Locks between processes, on files. It must not know what they guard.
 //!
-//! The kernel frees a lock when its holder ends, however it ends, so there is nothing to clean up
-//! after a kill. The file of a [`FileLock::named`] lock, shared or not, goes with its last holder, so a
-//! folder of them does not grow.
+//! The kernel releases a lock when its holder ends, in whatever way, so nothing has to be cleaned up after a
+//! kill. The file of a [`FileLock::named`] lock, shared or not, is removed by its last holder, so a folder of
+//! locks does not grow.
 
 use std::fs::{File, TryLockError};
 use std::io::Write as _;
@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use crate::base::file::FileError;
 
-/// A lock that is held until this is dropped.
+/// A lock that is held until it is dropped.
 #[derive(Debug)]
 pub struct FileLock {
     file: File,
@@ -19,19 +19,19 @@ pub struct FileLock {
 }
 
 impl FileLock {
-    /// Tries to take the lock that has a file of its own; `None` if another process, or another
-    /// holder in this one, has it.
+    /// Tries to take the exclusive lock with this file. Returns `None` if another process, or another holder
+    /// in this one, has it.
     ///
     /// # Errors
-    /// The file can't be made or locked.
+    /// The file can't be created or locked.
     pub fn named(path: &Path) -> Result<Option<Self>, FileError> {
         Self::attempt(path, File::try_lock)
     }
 
-    /// Tries to share the lock that has a file of its own; `None` if somebody has it alone.
+    /// Tries to take the shared lock with this file. Returns `None` if somebody has it exclusively.
     ///
     /// # Errors
-    /// The file can't be made or locked.
+    /// The file can't be created or locked.
     pub fn named_shared(path: &Path) -> Result<Option<Self>, FileError> {
         Self::attempt(path, File::try_lock_shared)
     }
@@ -47,14 +47,14 @@ impl FileLock {
                 Err(TryLockError::WouldBlock) => return Ok(None),
                 Err(TryLockError::Error(error)) => return Err(FileError::of("lock", path)(error)),
             }
-            // The former holder may have deleted the file between our opening and locking it.
+            // The previous holder may have deleted the file after we opened it and before we locked it.
             if is_same_file(&file, path) {
                 return Ok(Some(Self { file, named: Some(path.to_owned()) }));
             }
         }
     }
 
-    /// Writes down who has the lock, for those that can't have it.
+    /// Writes the name of the holder into the file, for those who wait.
     ///
     /// # Errors
     /// The disk is full.
@@ -64,14 +64,14 @@ impl FileLock {
         file.set_len(0).and_then(|()| file.write_all(holder.as_bytes())).map_err(FileError::of("write", path))
     }
 
-    /// Who has signed the lock of this file, if anybody.
+    /// Returns the name of the holder in this file, if it has one.
     pub fn holder(path: &Path) -> Option<String> {
         let text = String::from_utf8(crate::base::file::read(path).ok()??).ok()?;
         (!text.is_empty()).then_some(text)
     }
 
-    /// The open file, for another process to keep: the lock is free when all have closed it, or when
-    /// this is dropped.
+    /// Returns the open file, to pass it to another process. The lock is released when all processes have
+    /// closed the file, or when this is dropped.
     ///
     /// # Errors
     /// There are too many open files.
@@ -79,28 +79,28 @@ impl FileLock {
         self.file.try_clone()
     }
 
-    /// Whether an error says that the file system has no locks, as some network and host-shared
-    /// ones have none.
+    /// Returns whether an error says that the file system has no locks. Some network and shared file systems
+    /// have none.
     pub fn is_unsupported(error: &FileError) -> bool {
         let code = error.source.raw_os_error().map(rustix::io::Errno::from_raw_os_error);
         error.source.kind() == std::io::ErrorKind::Unsupported
             || matches!(code, Some(rustix::io::Errno::NOLCK | rustix::io::Errno::OPNOTSUPP))
     }
 
-    /// Waits until no other process has the lock exclusively, and keeps it shared.
+    /// Waits until no other process has the exclusive lock, and takes the shared one.
     ///
     /// # Errors
-    /// The file can't be made or locked.
+    /// The file can't be created or locked.
     pub fn shared(path: &Path) -> Result<Self, FileError> {
         let file = open(path)?;
         file.lock_shared().map_err(FileError::of("lock", path))?;
         Ok(Self { file, named: None })
     }
 
-    /// Waits until no other process has the lock at all, and keeps it alone.
+    /// Waits until no other process has the lock, and takes the exclusive one.
     ///
     /// # Errors
-    /// The file can't be made or locked.
+    /// The file can't be created or locked.
     pub fn exclusive(path: &Path) -> Result<Self, FileError> {
         let file = open(path)?;
         file.lock().map_err(FileError::of("lock", path))?;
@@ -110,8 +110,8 @@ impl FileLock {
 
 impl Drop for FileLock {
     fn drop(&mut self) {
-        // Deleted while still locked, so that whoever waits sees that its file is stale. Of those that
-        // share it, the last one is it that can have it alone.
+        // The file is deleted while it is still locked, so that those who wait see that it is stale. If
+        // several share the lock, the last one can take it exclusively and deletes the file.
         if let Some(path) = &self.named
             && self.file.try_lock().is_ok()
         {

@@ -1,5 +1,5 @@
-//! Floor 0, the ground: names, paths, digests, units, time, files, locks, environment. It must not
-//! know of tasks, trees or runs.
+//! The lowest layer: names, paths, patterns, digests, units, time, files, locks and the environment. It must
+//! not know of tasks, trees or runs.
 
 pub mod ci;
 pub mod clock;

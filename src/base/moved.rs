@@ -1,5 +1,5 @@
-//! Paths into the user's work trees, and what they are in a tree that stands for them: in variables
-//! and in small text files. It must not know which.
+//! Paths into the user's work trees, and their replacements in a tree that stands for them: in variables and
+//! in small text files. It must not know which trees these are.
 
 use std::borrow::Cow;
 use std::ffi::{OsStr, OsString};
@@ -7,15 +7,15 @@ use std::ops::Range;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Component, Path, PathBuf};
 
-/// What ends a path in a text: quotes, line ends, and what separates the items of lists.
+/// The characters that end a path in a text: quotes, line ends, and separators of lists.
 const ENDS: &[u8] = b"\"'`\n\r\t\0;,:=()[]{}<>|&*?#";
 
-/// The user's work trees, and the tree that stands for them.
+/// The user's work trees, and the tree that replaces them.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Moved {
-    /// The work trees, by their real names; one that is in another comes before it.
+    /// The real paths of the work trees. One inside another comes before it.
     pub from: Vec<PathBuf>,
-    /// What stands for each of them.
+    /// The replacement of each of them.
     pub to: PathBuf,
 }
 
@@ -68,7 +68,7 @@ impl Moved {
         Some(moved)
     }
 
-    /// The value of a variable, as a task in the tree gets it.
+    /// Returns the value of a variable as a task in the tree gets it.
     pub fn value<'v>(&self, value: &'v OsStr) -> Cow<'v, OsStr> {
         match self.text(value.as_bytes()) {
             Some(moved) => Cow::Owned(OsString::from_vec(moved)),
@@ -91,7 +91,7 @@ impl Moved {
                 let is_next = byte == b' ' && text.get(end + 1).is_none_or(|next| b"/- ".contains(next));
                 ENDS.contains(&byte) || is_next
             };
-            // The name of a work tree may have any letters.
+            // The name of a work tree may contain any characters.
             let tops = self.from.iter().map(|top| top.as_os_str().as_bytes());
             let top = tops.filter(|top| text[at..].starts_with(top)).map(<[u8]>::len).max().unwrap_or(0);
             let end = (at + top..text.len()).find(|end| is_end(*end)).unwrap_or(text.len());
@@ -101,7 +101,7 @@ impl Moved {
         found
     }
 
-    /// The path in the tree that stands for one in a work tree.
+    /// Returns the path in the tree that replaces one in a work tree.
     pub fn target(&self, place: &Path) -> PathBuf {
         if place.as_os_str().is_empty() { self.to.clone() } else { self.to.join(place) }
     }
@@ -122,8 +122,8 @@ pub fn normalized(path: &Path) -> PathBuf {
     plain
 }
 
-/// Whether a path may start at this slash: after what ends another, after an option such as `-I`,
-/// after `#!` and in a URL such as `file:///`.
+/// Returns whether a path may start at this slash: after a character that ends another, after an option such
+/// as `-I`, after `#!` and in a URL such as `file:///`.
 fn is_start(text: &[u8], at: usize) -> bool {
     let before = &text[..at];
     match before.last() {

@@ -1,10 +1,10 @@
-//! Names that people type: which are allowed, and which known one is nearest to a mistyped one. It
-//! must not know what is named.
+//! Names that people type: which are allowed, and which known name is nearest to a mistyped one. It must not
+//! know what is named.
 
-/// The longest name: what is longer fits on no line.
+/// The length limit of names.
 pub const LONGEST: usize = 200;
 
-/// Why `name` can't be a task's, group's, tool's or set's name; `None` if it can.
+/// Returns why `name` can't be the name of a task, group, tool or set; `None` if it can.
 pub fn refusal(name: &str) -> Option<&'static str> {
     if name.chars().count() > LONGEST {
         return Some("a name has at most 200 characters");
@@ -21,9 +21,9 @@ pub fn refusal(name: &str) -> Option<&'static str> {
     odd.then_some("a name has letters, digits, `-`, `_` and `.` only")
 }
 
-/// The known name nearest to `given`, if one is near enough to be what was meant.
+/// Returns the known name nearest to `given`, if it is near enough to be what was meant.
 pub fn nearest<'a>(given: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    // What is longer than any name is no slip of one.
+    // A text longer than any name is no mistyped name.
     if given.len() > 4 * LONGEST {
         return None;
     }

@@ -1,4 +1,4 @@
-//! Paths inside the repository, as git spells them. It must not know the file system.
+//! Paths inside the repository, as git writes them. It must not know the file system.
 
 use std::borrow::Borrow;
 use std::ffi::OsStr;
@@ -8,24 +8,24 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-/// A path relative to the top of the repository: bytes, parts divided by `/`, none of them empty,
-/// `.` or `..`. The empty path is the top itself.
+/// A path relative to the top of the repository: bytes in parts separated by `/`, none of them empty, `.` or
+/// `..`. The empty path is the top itself.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct RepoPath(Box<[u8]>);
 
 impl RepoPath {
-    /// The top of the repository.
+    /// Returns the top of the repository.
     pub fn top() -> Self {
         Self::default()
     }
 
-    /// The path of bytes that git gave, which are known to be in its form.
+    /// Returns the path with these bytes from git, which already have the right form.
     pub fn from_git(bytes: impl Into<Box<[u8]>>) -> Self {
         Self(bytes.into())
     }
 
-    /// `text` taken from this folder, with `.` and `..` resolved. `None` if it is absolute or
-    /// leaves the repository.
+    /// Returns `text` relative to this folder, with `.` and `..` resolved; `None` if it is absolute or leaves
+    /// the repository.
     pub fn join(&self, text: &str) -> Option<Self> {
         if text.starts_with('/') {
             return None;
@@ -43,7 +43,7 @@ impl RepoPath {
         Some(Self(parts.join(&b'/').into()))
     }
 
-    /// The entry `name` of this folder.
+    /// Returns the path of the entry `name` in this folder.
     pub fn child(&self, name: &[u8]) -> Self {
         if self.0.is_empty() {
             return Self(name.into());
@@ -55,22 +55,22 @@ impl RepoPath {
         Self(bytes.into())
     }
 
-    /// The bytes.
+    /// Returns the bytes.
     pub fn bytes(&self) -> &[u8] {
         &self.0
     }
 
-    /// Whether this is the top of the repository.
+    /// Returns whether this is the top of the repository.
     pub fn is_top(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// The parts between the slashes; none for the top.
+    /// Returns the parts between the slashes; none for the top.
     pub fn parts(&self) -> impl Iterator<Item = &[u8]> {
         self.0.split(|byte| *byte == b'/').filter(|part| !part.is_empty())
     }
 
-    /// The folder that holds this path; `None` for the top.
+    /// Returns the folder that contains this path; `None` for the top.
     pub fn parent(&self) -> Option<Self> {
         if self.is_top() {
             return None;
@@ -79,7 +79,7 @@ impl RepoPath {
         Some(Self(self.0[..end].into()))
     }
 
-    /// Whether this path is `folder` or lies below it.
+    /// Returns whether this path is `folder` or is below it.
     pub fn is_within(&self, folder: &Self) -> bool {
         folder.is_top()
             || self
@@ -88,12 +88,12 @@ impl RepoPath {
                 .is_some_and(|rest| rest.first().is_none_or(|byte| *byte == b'/'))
     }
 
-    /// As a path of the operating system, to be joined to a root.
+    /// Returns the path as one of the operating system, relative to a root.
     pub fn as_path(&self) -> &Path {
         Path::new(OsStr::from_bytes(&self.0))
     }
 
-    /// The place of this path below `root`.
+    /// Returns the full path below `root`.
     pub fn under(&self, root: &Path) -> std::path::PathBuf {
         if self.is_top() { root.to_owned() } else { root.join(self.as_path()) }
     }
@@ -117,7 +117,7 @@ impl fmt::Debug for RepoPath {
     }
 }
 
-/// Written as text where it is UTF-8, else as an array of bytes.
+/// Written as text if it is UTF-8, otherwise as an array of bytes.
 impl Serialize for RepoPath {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match std::str::from_utf8(&self.0) {

@@ -1,9 +1,9 @@
-//! Gitignore-style globs over paths of the repository: parsed once, matched often. A pattern must
-//! not know the file system, nor which table of tasks.toml it stands in.
+//! Gitignore-style patterns for paths of the repository. They are parsed once and matched often. It must not
+//! know the file system, nor which table of tasks.toml a pattern is in.
 //!
-//! A list is read as git reads it: the last pattern that matches a path decides, `!` excludes, a
-//! pattern that names a folder covers all below it, and one without a slash holds at any depth
-//! (unless it is *anchored*, as outputs are). A list of exclusions alone starts from everything.
+//! A list is read as git reads it: the last pattern that matches a path decides, `!` excludes, a pattern that
+//! names a folder matches everything below it, and one without a slash matches at any depth (unless it is
+//! *anchored*, as outputs are). A list of only exclusions starts with everything.
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -11,16 +11,16 @@ use std::ops::Range;
 
 use crate::base::path::RepoPath;
 
-/// An ordered list of patterns; the last match decides.
+/// An ordered list of patterns. The last match decides.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Patterns(Vec<Item>);
 
-/// One place in a list: a pattern, or a named set of them that counts as one.
+/// An item of a list: a pattern, or a named set that counts as one.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Item {
-    /// Whether a match takes the path out of the list.
+    /// Whether a match excludes the path from the list.
     pub excludes: bool,
-    /// Whether it is expected that nothing matches at times; written with `?` in front.
+    /// Whether it may match nothing; written with `?` in front.
     pub may_miss: bool,
     /// What it matches.
     pub what: What,
@@ -28,8 +28,8 @@ pub struct Item {
     pub mark: Mark,
 }
 
-/// The bytes of a file that an item is written in, if it is written at all. All marks are equal: lists
-/// that match alike are the same list wherever they are written.
+/// The bytes of the file that an item is written in, if it is written at all. All marks are equal, so lists
+/// with the same patterns are equal wherever they are written.
 #[derive(Clone, Debug, Default, Eq)]
 pub struct Mark(pub Option<Range<usize>>);
 
@@ -44,12 +44,12 @@ impl Hash for Mark {
 }
 
 impl Item {
-    /// An item that adds what matches, and that is not written in a file.
+    /// Returns an item that includes matches and is not written in a file.
     pub fn adding(what: What) -> Self {
         Self { excludes: false, may_miss: false, what, mark: Mark::default() }
     }
 
-    /// As it is written in tasks.toml, such as `!docs/**` or `?.env`.
+    /// Returns the item as it is written in tasks.toml, such as `!docs/**` or `?.env`.
     pub fn text(&self) -> String {
         let marks =
             format!("{}{}", if self.excludes { "!" } else { "" }, if self.may_miss { "?" } else { "" });
@@ -60,10 +60,10 @@ impl Item {
     }
 }
 
-/// What one place in a list matches.
+/// What an item of a list matches.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum What {
-    /// One glob.
+    /// One pattern.
     One(Pattern),
     /// A named set, such as `@rust`.
     Set {
@@ -74,7 +74,7 @@ pub enum What {
     },
 }
 
-/// One glob, without its `!`.
+/// One pattern, without its `!`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Pattern {
     text: String,
@@ -83,45 +83,45 @@ pub struct Pattern {
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Kind {
-    /// This very path, or all below it.
+    /// This path, and everything below it.
     Within(RepoPath),
-    /// Any path below the folder that has a part of this name.
+    /// Any path below the folder that has a part with this name.
     Named(RepoPath, Box<[u8]>),
     /// A path below the folder whose rest, or a parent of whose rest, matches the glob.
     Glob { folder: RepoPath, itself: String, below: Option<String> },
 }
 
-/// Where a pattern is taken from and how it is read.
+/// How a pattern is read.
 #[derive(Clone, Copy, Debug)]
 pub struct Origin<'a> {
     /// The folder that it is relative to.
     pub base: &'a RepoPath,
-    /// Whether a pattern without a slash holds only in that folder.
+    /// Whether a pattern without a slash matches only in that folder.
     pub anchored: bool,
 }
 
-/// Why a text is not a pattern.
+/// Why a text is not a valid pattern.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PatternError {
-    /// Nothing between the quotes.
+    /// It is empty.
     #[error("an empty pattern matches nothing")]
     Empty,
-    /// A path of the machine, or one above the repository.
+    /// An absolute path, or one outside the repository.
     #[error("it lies outside the repository")]
     Outside,
-    /// `[` or `{` without its partner.
+    /// `[` or `{` that is not closed.
     #[error("`{0}` is never closed")]
     Unclosed(char),
-    /// A glob that no path could be matched against.
+    /// A glob that can't match any path.
     #[error("{0}")]
     Malformed(&'static str),
-    /// `..` behind a wildcard.
+    /// `..` after a wildcard.
     #[error("`..` can't follow a wildcard")]
     Parent,
 }
 
 impl Pattern {
-    /// Reads one glob.
+    /// Parses a pattern.
     ///
     /// # Errors
     /// The text is empty, leaves the repository, or has an unclosed bracket.
@@ -141,13 +141,13 @@ impl Pattern {
         let kind = match (floating, rest.as_slice()) {
             (_, [] | ["**"]) => Kind::Within(folder),
             (true, [name]) if is_literal(name) => Kind::Named(folder, unescaped(name).into()),
-            // The same in other words, and compared much faster than a glob.
+            // Means the same, and is compared much faster than a glob.
             (false, ["**", name]) if is_literal(name) && !folder_only => {
                 Kind::Named(folder, unescaped(name).into())
             }
             _ => {
                 let rest = rest.join("/");
-                // A `!` at the very front would turn the glob round; here it is part of a name.
+                // A `!` at the front would negate the glob; here it is part of a name.
                 let itself = match (floating, rest.starts_with('!')) {
                     (true, _) => format!("**/{rest}"),
                     (false, true) => format!("\\{rest}"),
@@ -164,7 +164,7 @@ impl Pattern {
         Ok(Self { text: text.to_owned(), kind })
     }
 
-    /// Whether it matches `path`, itself or as a folder that holds it.
+    /// Returns whether it matches `path` or a folder that contains it.
     pub fn matches(&self, path: &RepoPath) -> bool {
         self.matches_bytes(path.bytes())
     }
@@ -182,14 +182,14 @@ impl Pattern {
         }
     }
 
-    /// The folder, or the very path, below which all its matches lie.
+    /// Returns the folder that contains all its matches, or the only match.
     pub fn folder(&self) -> &RepoPath {
         match &self.kind {
             Kind::Within(folder) | Kind::Named(folder, _) | Kind::Glob { folder, .. } => folder,
         }
     }
 
-    /// The path it names, if it has no wildcard: that file, or all below that folder.
+    /// Returns the path that it names if it has no wildcard: a file, or a folder with everything below.
     pub fn literal(&self) -> Option<&RepoPath> {
         match &self.kind {
             Kind::Within(path) if !self.text.ends_with("**") => Some(path),
@@ -197,7 +197,7 @@ impl Pattern {
         }
     }
 
-    /// Whether it covers `path` and everything below it.
+    /// Returns whether it matches `path` and everything below it.
     pub fn covers(&self, path: &RepoPath) -> bool {
         match &self.kind {
             Kind::Glob { below: None, itself, .. } => itself.ends_with("**") && self.matches(path),
@@ -205,8 +205,8 @@ impl Pattern {
         }
     }
 
-    /// Whether it holds at any depth below the folder of its file and names nothing but a kind of file,
-    /// as `**/*.rs` and `*.rs` do: then it may well match nothing.
+    /// Returns whether it matches a kind of file at any depth below the folder of its file, as `**/*.rs` and
+    /// `*.rs` do. Such a pattern may well match nothing.
     pub fn is_deep(&self) -> bool {
         let text = self.text.trim_start_matches("./").trim_start_matches('/');
         match &self.kind {
@@ -218,13 +218,13 @@ impl Pattern {
         }
     }
 
-    /// As it is written in tasks.toml.
+    /// Returns it as it is written in tasks.toml.
     pub fn text(&self) -> &str {
         &self.text
     }
 
-    /// The parts of the glob below [`Self::folder`], each a part of a path or `**`; a match of them
-    /// covers all below it too.
+    /// Returns the parts of the glob below [`Self::folder`]: each is a part of a path or `**`. A match
+    /// includes everything below it.
     pub fn rest(&self) -> Vec<String> {
         match &self.kind {
             Kind::Within(_) => Vec::new(),
@@ -234,7 +234,7 @@ impl Pattern {
     }
 }
 
-/// The rest of `path` below `folder`, nothing if it is the folder itself.
+/// Returns the part of `path` below `folder`; empty if it is the folder itself.
 fn rest_below<'a>(path: &'a [u8], folder: &RepoPath) -> Option<&'a [u8]> {
     if folder.is_top() {
         return Some(path);
@@ -246,8 +246,8 @@ fn rest_below<'a>(path: &'a [u8], folder: &RepoPath) -> Option<&'a [u8]> {
     }
 }
 
-/// Moves the literal parts at the front of `text` into the folder. The last literal part of a
-/// floating pattern stays, since it holds at any depth.
+/// Moves the literal parts at the front of `text` into the folder. The last literal part of a floating
+/// pattern stays, since it matches at any depth.
 fn resolve<'t>(
     text: &'t str,
     base: &RepoPath,
@@ -303,7 +303,7 @@ fn escaped(name: &str) -> String {
     text
 }
 
-/// A glob that the matcher finds odd would match nothing, silently.
+/// The matcher accepts some odd globs that would silently match nothing.
 fn validate(glob: &str) -> Result<(), PatternError> {
     use fast_glob::ErrorKind;
     fast_glob::validate(glob).map_err(|error| match error.kind {
@@ -340,45 +340,45 @@ fn unclosed(text: &str) -> Option<char> {
 }
 
 impl Patterns {
-    /// A list in its order.
+    /// Returns the list with these items.
     pub fn new(items: Vec<Item>) -> Self {
         Self(items)
     }
 
-    /// Everything in the repository.
+    /// Returns the list that matches everything in the repository.
     pub fn whole() -> Self {
         let all = Pattern { text: "**".to_owned(), kind: Kind::Within(RepoPath::top()) };
         Self(vec![Item::adding(What::One(all))])
     }
 
-    /// The places of the list, in order.
+    /// Returns the items of the list, in order.
     pub fn items(&self) -> &[Item] {
         &self.0
     }
 
-    /// Whether the list has no pattern.
+    /// Returns whether the list has no item.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Whether it matches each path there is.
+    /// Returns whether it matches every path.
     pub fn is_whole(&self) -> bool {
         matches!(&*self.0, [Item { excludes: false, what: What::One(Pattern { kind: Kind::Within(folder), .. }), .. }]
             if folder.is_top())
     }
 
-    /// Whether `path` is in the list.
+    /// Returns whether the list matches `path`.
     pub fn matches(&self, path: &RepoPath) -> bool {
         let decided = self.0.iter().rev().find(|item| item.what.matches(path));
         decided.map_or_else(|| self.starts_whole(), |item| !item.excludes)
     }
 
-    /// A list of nothing but exclusions takes away from everything.
+    /// A list of only exclusions starts with everything.
     fn starts_whole(&self) -> bool {
         !self.0.is_empty() && self.0.iter().all(|item| item.excludes)
     }
 
-    /// The folders, or very paths, that hold all that may match: sorted, none within another.
+    /// Returns the folders or files that contain all possible matches: sorted, none inside another.
     pub fn folders(&self) -> Vec<RepoPath> {
         let mut all = Vec::new();
         self.collect_folders(&mut all);
@@ -405,7 +405,7 @@ impl Patterns {
     }
 }
 
-/// The list as it is written, such as `@rust, !docs/**`.
+/// Formats the list as it is written, such as `@rust, !docs/**`.
 impl fmt::Display for Patterns {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (i, item) in self.0.iter().enumerate() {

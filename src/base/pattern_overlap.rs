@@ -1,16 +1,16 @@
-//! Whether two lists of patterns may match one path, without looking at any file. It must not know
-//! what the lists stand for.
+//! Whether two lists of patterns may match the same path, decided without looking at any file. It must not
+//! know what the lists are for.
 //!
-//! A pattern becomes a few rows of path parts (one a choice of its braces), and two rows meet if
-//! some path fits both. The answer is exact for `*`, `?`, `[…]`, `{…}` and whole `**` parts. Where
-//! it would be costly or the glob is odd, the row is cut short, which only makes it match more: a
-//! wrong answer is always "they overlap", never "they don't".
+//! A pattern becomes a few rows of path parts, one for each choice of its braces. Two rows overlap if some
+//! path matches both. The answer is exact for `*`, `?`, `[…]`, `{…}` and whole `**` parts. Where it would be
+//! expensive or the glob is odd, the row is cut short, so that it matches more: a wrong answer is always
+//! "they overlap", never "they don't".
 
 use crate::base::glob_row::{Part, class_end, from_the_back, parse_row, part_covers, parts_meet};
 use crate::base::path::RepoPath;
 use crate::base::pattern::{Pattern, Patterns, What};
 
-/// More choices of braces than this are not followed one by one.
+/// The most choices of braces that are followed one by one.
 const MAX_ROWS: usize = 64;
 
 /// The shapes of a list, in its order.
@@ -28,20 +28,20 @@ struct Element {
 pub struct Shape {
     rows: Vec<Vec<Part>>,
     prefix: Vec<u8>,
-    /// Whether the rows match nothing that the pattern does not.
+    /// Whether the rows match only what the pattern matches.
     exact: bool,
 }
 
 impl Shapes {
-    /// The shapes of a list's patterns. A set that is included counts with all that it includes,
-    /// a set that is excluded counts for nothing.
+    /// Returns the shapes of a list. A set that is included counts with everything that it includes; a set
+    /// that is excluded counts for nothing.
     pub fn of(patterns: &Patterns) -> Self {
         let mut elements = Vec::new();
         collect(patterns, &mut elements);
         Self(elements)
     }
 
-    /// The shapes that add to the list, each with its position. Without sets, and if the list adds
+    /// Returns the shapes that add to the list, each with its position. Without sets, and if the list adds
     /// anything itself, positions are those of [`Patterns::items`].
     pub fn included(&self) -> impl Iterator<Item = (usize, &Shape)> {
         self.0
@@ -51,7 +51,7 @@ impl Shapes {
             .map(|(i, element)| (i, &element.shape))
     }
 
-    /// Positions of the first two shapes by which both lists may match one path.
+    /// Returns the positions of the first two shapes by which both lists may match the same path.
     pub fn overlap(&self, other: &Self) -> Option<(usize, usize)> {
         self.included().find_map(|(ours, _)| {
             other
@@ -61,8 +61,8 @@ impl Shapes {
         })
     }
 
-    /// Whether the including shape at `ours` and that of `other` at `theirs` may match one path
-    /// that no later exclusion of either list plainly takes away.
+    /// Returns whether the including shape at `ours` and that of `other` at `theirs` may match a path that no
+    /// later exclusion of either list certainly removes.
     pub fn meets(&self, ours: usize, other: &Self, theirs: usize) -> bool {
         let (Some(a), Some(b)) = (self.0.get(ours), other.0.get(theirs)) else {
             return false;
@@ -88,7 +88,7 @@ fn collect(patterns: &Patterns, elements: &mut Vec<Element>) {
         match (&item.what, item.excludes) {
             (What::One(pattern), excludes) => elements.push(Element { excludes, shape: Shape::of(pattern) }),
             (What::Set { patterns, .. }, false) => {
-                // Exclusions inside a set end with the set, so they are left out.
+                // Exclusions inside a set only apply to the set, so they are left out.
                 let mut inner = Vec::new();
                 collect(patterns, &mut inner);
                 elements.extend(inner.into_iter().filter(|element| !element.excludes));
@@ -99,7 +99,7 @@ fn collect(patterns: &Patterns, elements: &mut Vec<Element>) {
 }
 
 impl Shape {
-    /// The shape of one pattern.
+    /// Returns the shape of one pattern.
     pub fn of(pattern: &Pattern) -> Self {
         let folder = pattern.folder();
         let glob = pattern.rest().join("/");
@@ -118,30 +118,30 @@ impl Shape {
         shape
     }
 
-    /// The bytes that each path it matches starts with. Two shapes can only meet if the prefix of
-    /// one starts with that of the other.
+    /// Returns the bytes with which every match begins. Two shapes can only overlap if one's prefix begins
+    /// with the other's.
     pub fn prefix(&self) -> &[u8] {
         &self.prefix
     }
 
-    /// Whether a part is spelled out as `name`, in letters of any case.
+    /// Returns whether a part is literally `name`, in letters of any case.
     pub fn names(&self, name: &[u8]) -> bool {
         let is_name = |part: &Part| matches!(part, Part::Literal(bytes) if bytes.eq_ignore_ascii_case(name));
         self.rows.iter().flatten().any(is_name)
     }
 
-    /// Whether some path may match both.
+    /// Returns whether some path may match both.
     pub fn meets(&self, other: &Self) -> bool {
         self.rows.iter().any(|a| other.rows.iter().any(|b| rows_meet(a, b)))
     }
 
-    /// Whether this surely matches each path that `other` matches.
+    /// Returns whether this certainly matches every path that `other` matches.
     pub fn covers(&self, other: &Self) -> bool {
         self.exact && other.rows.iter().all(|b| self.rows.iter().any(|a| row_covers(a, b)))
     }
 }
 
-/// The bytes in front of the first special character.
+/// Returns the bytes before the first special character.
 fn literal_prefix(folder: &RepoPath, glob: &str) -> Vec<u8> {
     let mut prefix = folder.bytes().to_vec();
     if !glob.is_empty() && !folder.is_top() {
@@ -152,7 +152,7 @@ fn literal_prefix(folder: &RepoPath, glob: &str) -> Vec<u8> {
     prefix
 }
 
-/// The globs that the braces of `glob` stand for; `None` if they are too many.
+/// Returns the globs that result from the choices of braces in `glob`; `None` if they are too many.
 fn choices(glob: &[u8]) -> Option<Vec<Vec<u8>>> {
     let mut open = vec![glob.to_vec()];
     let mut done = Vec::new();
@@ -179,7 +179,7 @@ struct Brace {
     branches: Vec<(usize, usize)>,
 }
 
-/// The first `{…}`, if there is one that is closed.
+/// Returns the first `{…}` that is closed.
 fn first_brace(glob: &[u8]) -> Option<Brace> {
     let mut at = 0;
     let mut depth = 0_usize;
@@ -215,7 +215,7 @@ fn first_brace(glob: &[u8]) -> Option<Brace> {
     None
 }
 
-/// Whether a path fits both rows; each row also takes all below its matches.
+/// Returns whether a path matches both rows. A row also matches everything below its matches.
 fn rows_meet(a: &[Part], b: &[Part]) -> bool {
     let mut at = 0;
     while let (Some(x), Some(y)) = (a.get(at), b.get(at)) {
@@ -238,11 +238,11 @@ fn deep_rows_meet(a: &[Part], b: &[Part]) -> bool {
     })
 }
 
-/// Whether row `a` surely takes all that row `b` takes.
+/// Returns whether row `a` certainly matches everything that row `b` matches.
 fn row_covers(a: &[Part], b: &[Part]) -> bool {
     from_the_back((a.len(), b.len()), |i, j, known| match (a.get(i), b.get(j)) {
         (None, _) => true,
-        // A `**` at the end wants a part at least.
+        // A `**` at the end needs at least one part.
         (Some(Part::Deep), _) if i + 1 == a.len() => b[j..].iter().any(|part| *part != Part::Deep),
         (_, None) => false,
         (Some(Part::Deep), _) => known(i + 1, j) || known(i, j + 1),

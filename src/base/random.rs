@@ -1,11 +1,11 @@
-//! Randomness of the operating system. It must not know what has to be unguessable.
+//! Random bytes of the operating system. It must not know what they are for.
 
 use std::io;
 
-/// Bytes that nobody can guess.
+/// Returns bytes that nobody can guess.
 ///
 /// # Errors
-/// The operating system has none to give.
+/// The operating system can't provide any.
 pub fn bytes() -> io::Result<[u8; 32]> {
     let mut bytes = [0; 32];
     getrandom::fill(&mut bytes).map_err(io::Error::other)?;

@@ -1,4 +1,4 @@
-//! What the file system says of a file without its being opened. It must not know of git.
+//! What the file system says about a file without opening it. It must not know git.
 
 use std::os::unix::fs::MetadataExt as _;
 
@@ -11,26 +11,26 @@ pub struct FileTime {
     pub nanos: u32,
 }
 
-/// The identity of a file's content: as long as none of this changes, the content has not changed,
-/// provided that the last change is older than the look (see [`Stat::is_settled`]).
+/// The identity of a file's content. As long as none of this changes, the content has not changed, provided
+/// that the last change is older than the look (see [`Stat::is_settled`]).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Hash)]
 pub struct Stat {
-    /// Device that holds the file.
+    /// The device that contains the file.
     pub device: u64,
-    /// Number of the file on it.
+    /// The number of the file on the device.
     pub inode: u64,
-    /// Bytes.
+    /// The size in bytes.
     pub size: u64,
     /// Type and permission bits.
     pub mode: u32,
-    /// Last change of content.
+    /// The last change of the content.
     pub modified: FileTime,
-    /// Last change of content or attributes; no program can set it.
+    /// The last change of content or attributes. No program can set it.
     pub changed: FileTime,
 }
 
 impl Stat {
-    /// Of metadata that was read without following a symlink.
+    /// Returns the stat of metadata that was read without following a symlink.
     pub fn of(meta: &std::fs::Metadata) -> Self {
         Self {
             device: meta.dev(),
@@ -42,29 +42,29 @@ impl Stat {
         }
     }
 
-    /// Whether the last change lies before the moment `now` of the same file system's clock, so
-    /// that a later change is bound to show. `now` is read before the content is.
+    /// Returns whether the last change is before `now` on the clock of the same file system, so that a later
+    /// change will show. `now` must be read before the content.
     pub fn is_settled(&self, now: &Moment) -> bool {
         let last = self.modified.max(self.changed);
         if self.device == now.device { last < now.time } else { last.seconds + 2 < now.time.seconds }
     }
 
-    /// Whether this is a regular file.
+    /// Returns whether this is a regular file.
     pub fn is_file(&self) -> bool {
         self.mode & 0o170_000 == 0o100_000
     }
 
-    /// Whether this is a symlink.
+    /// Returns whether this is a symlink.
     pub fn is_symlink(&self) -> bool {
         self.mode & 0o170_000 == 0o120_000
     }
 
-    /// Whether this is a folder.
+    /// Returns whether this is a folder.
     pub fn is_dir(&self) -> bool {
         self.mode & 0o170_000 == 0o040_000
     }
 
-    /// Whether its owner may execute it, which is all that git records.
+    /// Returns whether its owner may execute it, which is the only permission that git records.
     pub fn is_executable(&self) -> bool {
         self.mode & 0o100 != 0
     }
@@ -74,17 +74,17 @@ fn time(seconds: i64, nanos: i64) -> FileTime {
     FileTime { seconds, nanos: u32::try_from(nanos).unwrap_or(0) }
 }
 
-/// A moment of a file system's own clock, whose steps may be coarse.
+/// A time on a file system's own clock, which may have coarse steps.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Moment {
-    /// The device whose clock it is.
+    /// The device with this clock.
     pub device: u64,
     /// The time.
     pub time: FileTime,
 }
 
 impl Moment {
-    /// Reads the clock of the file system that holds `dir` by writing a file there.
+    /// Reads the clock of the file system that contains `dir` by writing a file there.
     ///
     /// # Errors
     /// The folder can't be written to.

@@ -1,9 +1,9 @@
-//! A file of stats and what their content was found to be, so that unchanged files are not read
-//! again. It must not know what the values mean, nor which files deserve an entry.
+//! A file of stats and values computed from contents, so that unchanged files are not read again. It must not
+//! know what the values mean, nor which files are worth an entry.
 //!
-//! Losing the file costs time, never truth: a damaged one counts as empty. An entry is believed
-//! only if the file's stat is the same in every part, and it is only made if the file had settled
-//! before it was read (see [`Stat::is_settled`]).
+//! Losing the file costs time, but never gives a wrong answer: a damaged file counts as empty. An entry is
+//! used only if the file's stat is the same in every part, and it is only made if the file had settled before
+//! it was read (see [`Stat::is_settled`]).
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -20,9 +20,9 @@ const STAT_LEN: usize = 8 * 5 + 4 * 3;
 #[derive(Debug, Default)]
 pub struct StatCache<const N: usize> {
     bytes: Vec<u8>,
-    /// Sorted by name; the ranges lie in `bytes`.
+    /// Sorted by name; the ranges are in `bytes`.
     loaded: Vec<Row<N>>,
-    /// What was learnt since, and what was found gone.
+    /// The changes since the file was read: new values, and names that are gone.
     fresh: HashMap<Vec<u8>, Option<(Stat, [u8; N])>>,
 }
 
@@ -34,7 +34,7 @@ struct Row<const N: usize> {
 }
 
 impl<const N: usize> StatCache<N> {
-    /// Reads the file; a missing or damaged one is an empty cache.
+    /// Reads the file. A missing or damaged one is an empty cache.
     pub fn load(path: &Path) -> Self {
         let bytes = file::read(path).ok().flatten().unwrap_or_default();
         match parse(&bytes) {
@@ -43,7 +43,7 @@ impl<const N: usize> StatCache<N> {
         }
     }
 
-    /// The value that `name` had when its stat was exactly `stat`.
+    /// Returns the value that `name` had when its stat was exactly `stat`.
     pub fn get(&self, name: &[u8], stat: &Stat) -> Option<[u8; N]> {
         if let Some(fresh) = self.fresh.get(name) {
             return fresh.filter(|(known, _)| known == stat).map(|(_, value)| value);
@@ -53,15 +53,15 @@ impl<const N: usize> StatCache<N> {
         (row.stat == *stat).then_some(row.value)
     }
 
-    /// Remembers a value, unless the file may have changed unseen since `before`, the moment before
-    /// it was read.
+    /// Stores a value, unless the file may have changed unnoticed since `before`, the time before it was
+    /// read.
     pub fn insert(&mut self, name: &[u8], stat: &Stat, value: [u8; N], before: &Moment) {
         if stat.is_settled(before) {
             self.fresh.insert(name.to_owned(), Some((*stat, value)));
         }
     }
 
-    /// Forgets all names for which `keep` is false.
+    /// Removes all names for which `keep` is false.
     pub fn retain(&mut self, keep: impl Fn(&[u8]) -> bool) {
         for (name, row) in &mut self.fresh {
             if !keep(name) {
@@ -76,17 +76,17 @@ impl<const N: usize> StatCache<N> {
         }
     }
 
-    /// How many names the file held when it was read.
+    /// Returns how many names the file had when it was read.
     pub fn len(&self) -> usize {
         self.loaded.len()
     }
 
-    /// Whether the file held none.
+    /// Returns whether the file had no names.
     pub fn is_empty(&self) -> bool {
         self.loaded.is_empty()
     }
 
-    /// Whether there is something to save.
+    /// Returns whether there is something to save.
     pub fn is_changed(&self) -> bool {
         !self.fresh.is_empty()
     }
@@ -94,7 +94,7 @@ impl<const N: usize> StatCache<N> {
     /// Writes the file if anything changed.
     ///
     /// # Errors
-    /// The disk is full or the folder is gone; the old file is then still there.
+    /// The disk is full or the folder is gone. The old file is then unchanged.
     pub fn save(&self, path: &Path, temp: &Path) -> Result<(), FileError> {
         if self.fresh.is_empty() {
             return Ok(());

@@ -1,16 +1,15 @@
-//! The files by which known tools are configured, wherever they look for them: one table for `init`,
-//! which declares them, and for `audit`, which tells those that were looked for. It must not know
-//! which tools a repository uses.
+//! The configuration files of known tools: one table for `init`, which declares them, and for `audit`, which
+//! reports those that a tool looked for. It must not know which tools a repository uses.
 //!
-//! A file that does not exist yet counts too: a task whose inputs leave out `clippy.toml` would be a
-//! hit after somebody adds one. So each entry is a pattern for any folder, and matches nothing where
-//! there is no such file.
+//! A file that does not exist yet counts too: a task whose inputs leave out `clippy.toml` would be a hit
+//! after somebody adds one. So each entry is a pattern for any folder, and matches nothing if there is no
+//! such file.
 
-/// A tool, and the names of the files that configure it or choose its version. A name may have
-/// wildcards and folders; it holds in any folder of the repository.
+/// A tool, and the names of the files that configure it or choose its version. A name may contain wildcards
+/// and folders, and applies in any folder of the repository.
 #[derive(Clone, Copy, Debug)]
 pub struct ToolFiles {
-    /// What the tool is called.
+    /// The name of the tool.
     pub tool: &'static str,
     /// Its files.
     pub files: &'static [&'static str],
@@ -20,13 +19,13 @@ const fn tool(tool: &'static str, files: &'static [&'static str]) -> ToolFiles {
     ToolFiles { tool, files }
 }
 
-/// Managers of versions that serve more than one language.
+/// Version managers for more than one language.
 const VERSIONS: ToolFiles = tool(
     "versions",
     &[".tool-versions", "mise.toml", ".mise.toml", ".config/mise.toml", ".config/mise/config.toml"],
 );
 
-/// What cargo and the programs that it calls read.
+/// Files that cargo and the programs it starts read.
 pub const RUST: &[ToolFiles] = &[
     tool(
         "cargo",
@@ -45,7 +44,7 @@ pub const RUST: &[ToolFiles] = &[
     VERSIONS,
 ];
 
-/// What tools for Python read.
+/// Files that tools for Python read.
 pub const PYTHON: &[ToolFiles] = &[
     tool(
         "python",
@@ -67,7 +66,7 @@ pub const PYTHON: &[ToolFiles] = &[
     VERSIONS,
 ];
 
-/// What Node.js, its package managers and the tools of packages read.
+/// Files that Node.js, its package managers and the tools of packages read.
 pub const NODE: &[ToolFiles] = &[
     tool("node", &["package.json", ".nvmrc", ".node-version"]),
     tool("npm", &["package-lock.json", "npm-shrinkwrap.json", ".npmrc"]),
@@ -102,14 +101,14 @@ pub const NODE: &[ToolFiles] = &[
     VERSIONS,
 ];
 
-/// What go and its linters read.
+/// Files that go and its linters read.
 pub const GO: &[ToolFiles] = &[
     tool("go", &["go.mod", "go.sum", "go.work", "go.work.sum", ".go-version"]),
     tool("golangci-lint", &[".golangci.*"]),
     VERSIONS,
 ];
 
-/// What programs that call others read.
+/// Files that programs read that start others.
 pub const RUNNERS: &[ToolFiles] = &[
     tool("make", &["Makefile", "makefile", "GNUmakefile", "*.mk"]),
     tool("just", &["justfile", "Justfile", ".justfile"]),
@@ -125,7 +124,7 @@ pub const RUNNERS: &[ToolFiles] = &[
 /// All tools.
 pub const ALL: &[&[ToolFiles]] = &[RUST, PYTHON, NODE, GO, RUNNERS];
 
-/// The patterns of the files of these tools, in their order, each once.
+/// Returns the patterns of the files of these tools, in order and without repetitions.
 pub fn patterns(tools: &[ToolFiles]) -> Vec<String> {
     let mut all: Vec<String> = Vec::new();
     for file in tools.iter().flat_map(|tool| tool.files) {
@@ -137,14 +136,14 @@ pub fn patterns(tools: &[ToolFiles]) -> Vec<String> {
     all
 }
 
-/// Returns the pattern for the file at `path`, if it is one by which a known tool is configured.
+/// Returns the pattern of the file at `path`, if it configures a known tool.
 pub fn known(path: &[u8]) -> Option<String> {
     let path = std::str::from_utf8(path).ok()?;
     let mut files = ALL.iter().copied().flatten().flat_map(|tool| tool.files);
     files.find(|file| is_named(path, file)).map(|file| format!("**/{file}"))
 }
 
-/// Whether `path` ends with `file`, or is in the folder that `file` stands for.
+/// Returns whether `path` ends with `file`, or is in the folder `file`.
 fn is_named(path: &str, file: &str) -> bool {
     if let Some(folder) = file.strip_suffix("/**") {
         return path.rsplit('/').skip(1).any(|part| part == folder);

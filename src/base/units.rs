@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-/// The duration that `text` spells, such as `30s`, `10m`, `1h 30m`, `250ms`.
+/// Parses a duration such as `30s`, `10m`, `1h 30m` or `250ms`.
 ///
 /// # Errors
-/// A sentence that says what is wrong with it.
+/// Returns a sentence that says what is wrong.
 pub fn parse_duration(text: &str) -> Result<Duration, String> {
     match humantime::parse_duration(text) {
         Ok(Duration::ZERO) => Err("a duration can't be zero".to_owned()),
@@ -14,10 +14,10 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// The bytes that `text` spells, such as `10 GiB` or `500MB`.
+/// Parses a size such as `10 GiB` or `500MB`, in bytes.
 ///
 /// # Errors
-/// A sentence that says what is wrong with it.
+/// Returns a sentence that says what is wrong.
 pub fn parse_size(text: &str) -> Result<u64, String> {
     match text.parse::<bytesize::ByteSize>() {
         Ok(size) if size.as_u64() > 0 => Ok(size.as_u64()),
@@ -26,12 +26,12 @@ pub fn parse_size(text: &str) -> Result<u64, String> {
     }
 }
 
-/// `10.0 GiB`, in powers of 1024.
+/// Formats a size in powers of 1024, such as `10.0 GiB`.
 pub fn size(bytes: u64) -> String {
     bytesize::ByteSize::b(bytes).display().iec().to_string()
 }
 
-/// A duration in at most two figures: `7 ms`, `4.1 s`, `2m 05s`, `1h 02m`.
+/// Formats a duration with at most two numbers: `7 ms`, `4.1 s`, `2m 05s`, `1h 02m`.
 pub fn duration(duration: Duration) -> String {
     let millis = duration.as_millis();
     let seconds = duration.as_secs();

@@ -215,9 +215,9 @@ Example, of a task with secret-env = [\"SONAR_TOKEN\"] and reports = { sonar = \
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
-    /// Print the JSON schema of tasks.toml, for editors
+    /// Print the JSON schema of tasks.toml, for editors, or the reference of its keys
     #[command(after_help = "Example:\n  xtask schema > tasks.schema.json")]
-    Schema,
+    Schema(schema::SchemaArgs),
     /// Print a script that completes commands, options and names of tasks
     #[command(after_help = "Example:\n  eval \"$(xtask completions bash)\"   in ~/.bashrc")]
     Completions(CompletionsArgs),
@@ -341,7 +341,7 @@ fn run_command(session: &Session, command: Option<Command>) -> Result<End, Failu
         Some(Command::Baseline(args)) => baseline::run(session, &args),
         Some(Command::Sonar(args)) => sonar::run(session, &args),
         Some(Command::Cache(args)) => cache::run(session, args.action),
-        Some(Command::Schema) => schema::run(session),
+        Some(Command::Schema(args)) => schema::run(session, &args),
         Some(Command::Completions(args)) => completions::run(session, args),
         Some(Command::Complete(args)) => completions::print_candidates(session, args, Cli::command()),
         Some(Command::Guard { run }) => {

@@ -11,7 +11,7 @@ use crate::base::env::Env;
 use crate::base::file;
 use crate::base::path::RepoPath;
 use crate::cli::failure::Failure;
-use crate::config::load::{self, FILE, Library, Listed, LoadError};
+use crate::config::load::{self, ConfigTree, FILE, LoadError, TreeEntry};
 use crate::config::model::Config;
 use crate::engine::location::{RunLocation, Tree};
 use crate::engine::report::baseline::TreeOrigin;
@@ -122,10 +122,10 @@ impl WorkTreeFiles<'_> {
     }
 }
 
-impl Library for WorkTreeFiles<'_> {
+impl ConfigTree for WorkTreeFiles<'_> {
     type Error = Failure;
 
-    fn list(&self, folder: &RepoPath) -> Result<Vec<Listed>, Failure> {
+    fn list(&self, folder: &RepoPath) -> Result<Vec<TreeEntry>, Failure> {
         const ENDING: &str = ".toml";
         let names = match self.repository {
             Some(repository) => {
@@ -138,7 +138,7 @@ impl Library for WorkTreeFiles<'_> {
             }
             None => browse::browse_folder(self.root, folder, ENDING)?,
         };
-        Ok(names.into_iter().map(|name| Listed { path: name.path, is_folder: name.is_folder }).collect())
+        Ok(names.into_iter().map(|name| TreeEntry { path: name.path, is_folder: name.is_folder }).collect())
     }
 
     fn link(&self, path: &RepoPath) -> Result<Option<Vec<u8>>, Failure> {

@@ -1,110 +1,115 @@
-//! Makes one config of all files: each is read, names are resolved over all of them, and tasks and
-//! services take what their files' defaults say. It must not know how the files were found.
+//! Makes one config of all files of a repository: reads each file, resolves names across all of them, and
+//! applies the defaults of each file. It must not know how the files were found.
 
 use std::sync::Arc;
 
 use crate::base::path::RepoPath;
 use crate::base::pattern::{Item, Origin, Pattern, Patterns, What};
-use crate::config::config_file::{Document, Part, Sections};
-use crate::config::diagnostic::{self, Diagnostics, Findings, Flawed};
+use crate::config::config_file::{ConfigFile, Document, Sections};
+use crate::config::diagnostic::{self, DiagnosticSink, Diagnostics, FileDiagnostics};
 use crate::config::model::{Command, Config, SourceFile, Task};
 use crate::config::naming;
-use crate::config::resolve::{Linking, needs, overlaps};
+use crate::config::resolve::{Resolver, needs, overlaps};
 use crate::config::sections::common_keys;
-use crate::config::sections::drafts::{Draft, Links, ServiceDraft};
+use crate::config::sections::drafts::{Dependencies, ServiceDraft, TaskDraft};
 use crate::config::sections::{ci, hooks, settings};
 use crate::config::source::Source;
-use crate::config::syntax::document::{Entry, Extent};
+use crate::config::syntax::document::{Entry, Syntax};
 
-/// Reads one tasks.toml, without what it includes.
+/// Parses one tasks.toml, without the files that it includes.
 ///
 /// # Errors
-/// All that is wrong with it. Where its syntax is broken, names that are not found are not
-/// reported, since what defines them may be in the broken part.
+/// Returns all errors of the file. If its syntax is broken, unknown names are not reported, since the broken
+/// part may define them.
 pub fn parse(source: &Source<'_>) -> Result<Config, Diagnostics> {
-    parse_all(std::slice::from_ref(source), vec![Findings::default()])
+    parse_files(std::slice::from_ref(source), vec![DiagnosticSink::default()])
 }
 
-/// Reads files that include each other, the outermost first; `included` has what was found when they
-/// were brought together.
-pub(crate) fn parse_all(sources: &[Source<'_>], included: Vec<Findings>) -> Result<Config, Diagnostics> {
-    let mut findings: Vec<Findings> = sources.iter().map(|_| Findings::default()).collect();
-    let documents: Vec<Document<'_>> = sources
-        .iter()
-        .zip(&mut findings)
-        .map(|(source, findings)| Document::read(source, findings))
-        .collect();
-    let config = join(&documents, &mut findings);
-    diagnostic::drop_consequences(&mut findings);
-    let mut flawed = Vec::new();
-    for ((document, mut findings), included) in documents.iter().zip(findings).zip(included) {
-        document.tidy(&mut findings);
-        findings.0.extend(included.0);
-        if !findings.0.is_empty() {
-            flawed.push(Flawed::new(document.source.name, document.source.text, findings));
+/// Parses files that include each other, the outermost first. `included` has the errors that were found when
+/// the files were loaded.
+pub(crate) fn parse_files(
+    sources: &[Source<'_>],
+    included: Vec<DiagnosticSink>,
+) -> Result<Config, Diagnostics> {
+    let mut sink: Vec<DiagnosticSink> = sources.iter().map(|_| DiagnosticSink::default()).collect();
+    let documents: Vec<Document<'_>> =
+        sources.iter().zip(&mut sink).map(|(source, sink)| Document::read(source, sink)).collect();
+    let config = join(&documents, &mut sink);
+    diagnostic::drop_consequences(&mut sink);
+    let mut invalid_files = Vec::new();
+    for ((document, mut sink), included) in documents.iter().zip(sink).zip(included) {
+        document.tidy(&mut sink);
+        sink.0.extend(included.0);
+        if !sink.0.is_empty() {
+            invalid_files.push(FileDiagnostics::new(document.source.name, document.source.text, sink));
         }
     }
-    if flawed.is_empty() { Ok(config) } else { Err(Diagnostics::new(flawed)) }
+    if invalid_files.is_empty() { Ok(config) } else { Err(Diagnostics::new(invalid_files)) }
 }
 
 /// Makes one config of all files.
-fn join(documents: &[Document<'_>], findings: &mut [Findings]) -> Config {
-    let extent = Extent::of(documents.iter().all(|document| document.extent == Extent::Whole));
+fn join(documents: &[Document<'_>], sink: &mut [DiagnosticSink]) -> Config {
+    let syntax = Syntax::of(documents.iter().all(|document| document.syntax == Syntax::Valid));
     let sections: Vec<_> =
-        documents.iter().zip(findings.iter_mut()).map(|(document, found)| document.sections(found)).collect();
+        documents.iter().zip(sink.iter_mut()).map(|(document, found)| document.sections(found)).collect();
     let mut config = Config { base: documents[0].source.base.clone(), ..Config::default() };
-    config.settings = settings::read(&sections[0].settings, &mut findings[0]);
-    for (part, found) in sections.iter().zip(findings.iter_mut()) {
-        let base = &part.document.source.base;
-        config.tools.extend(settings::tools(&part.tools, (base, part.document.source.project), found));
+    config.settings = settings::read(&sections[0].settings, &mut sink[0]);
+    for (config_file, found) in sections.iter().zip(sink.iter_mut()) {
+        let base = &config_file.document.source.base;
+        config.tools.extend(settings::tools(
+            &config_file.tools,
+            (base, config_file.document.source.project),
+            found,
+        ));
     }
     config.files = sections.iter().map(source_file).collect();
-    let mut drafts: Vec<Draft<'_>> = Vec::new();
+    let mut drafts: Vec<TaskDraft<'_>> = Vec::new();
     let mut services: Vec<ServiceDraft<'_>> = Vec::new();
-    let mut parts: Vec<Part<'_>> = Vec::with_capacity(sections.len());
-    for (file, (sections, found)) in sections.into_iter().zip(findings.iter_mut()).enumerate() {
-        let (mut part, contents) = Part::read(sections, &config.tools, (file, extent), found);
-        config.files[file].sets = std::mem::take(&mut part.sets);
-        parts.push(part);
+    let mut config_files: Vec<ConfigFile<'_>> = Vec::with_capacity(sections.len());
+    for (file, (sections, found)) in sections.into_iter().zip(sink.iter_mut()).enumerate() {
+        let (mut config_file, contents) = ConfigFile::read(sections, &config.tools, (file, syntax), found);
+        config.files[file].sets = std::mem::take(&mut config_file.sets);
+        config_files.push(config_file);
         drafts.extend(contents.tasks);
         services.extend(contents.services);
     }
     let names = needs::names(&drafts);
-    config.hooks = hooks::read(&parts[0].hooks, &names, extent, &mut findings[0]);
-    config.ci = ci::read(&parts[0].ci, (&names, extent), &config.base, &mut findings[0]);
-    let linking = Linking { drafts: &drafts, services: &services, parts: &parts, names: &names, extent };
-    let linked = linking.resolve(findings);
-    overlaps::check(&drafts, &parts, findings);
-    let worktree = std::mem::take(&mut parts[0].worktree);
-    config.worktree = worktree.finish(&parts[0].frame(&config.settings));
-    let finish = |(draft, links): (Draft<'_>, Links)| {
-        let frame = parts[draft.file].frame(&config.settings);
-        draft.finish(links, &frame)
+    config.hooks = hooks::read(&config_files[0].hooks, &names, syntax, &mut sink[0]);
+    config.ci = ci::read(&config_files[0].ci, (&names, syntax), &config.base, &mut sink[0]);
+    let resolver =
+        Resolver { drafts: &drafts, services: &services, config_files: &config_files, names: &names, syntax };
+    let resolved = resolver.resolve(sink);
+    overlaps::check(&drafts, &config_files, sink);
+    let worktree = std::mem::take(&mut config_files[0].worktree);
+    config.worktree = worktree.finish(&config_files[0].file_defaults(&config.settings));
+    let finish = |(draft, dependencies): (TaskDraft<'_>, Dependencies)| {
+        let file_defaults = config_files[draft.file].file_defaults(&config.settings);
+        draft.finish(dependencies, &file_defaults)
     };
-    config.tasks = drafts.into_iter().zip(linked.tasks).map(finish).collect();
-    let finish = |(service, links): (ServiceDraft<'_>, Links)| {
-        let frame = parts[service.draft.file].frame(&config.settings);
-        service.finish(links, &frame)
+    config.tasks = drafts.into_iter().zip(resolved.tasks).map(finish).collect();
+    let finish = |(service, dependencies): (ServiceDraft<'_>, Dependencies)| {
+        let file_defaults = config_files[service.draft.file].file_defaults(&config.settings);
+        service.finish(dependencies, &file_defaults)
     };
-    config.services = services.into_iter().zip(linked.services).map(finish).collect();
+    config.services = services.into_iter().zip(resolved.services).map(finish).collect();
     let is_function = |task: &Task| matches!(task.run, Some(Command::Rust(_)));
     if config.tasks.iter().any(is_function) {
         config.program = program();
     }
     for task in &mut config.tasks {
-        // What a service is may decide what comes of the tasks that use it.
+        // The version of a service's tools may change the result of the tasks that use it.
         let used = task.uses.iter().flat_map(|id| &config.services[id.0].task.tools);
         task.tools = common_keys::once(task.tools.iter().chain(used).map(String::as_str));
     }
     config
 }
 
-/// What messages about a file need.
+/// Returns what messages about a file need.
 fn source_file(sections: &Sections<'_>) -> SourceFile {
     let Source { name, text, base, project } = sections.document.source;
-    // Of a file of a commit, the name has the commit in front.
+    // In a commit, the name starts with the commit: `HEAD:tasks.toml`.
     let own = name.rsplit(['/', ':']).next().unwrap_or(name);
-    let tool = |entry: &Entry<'_>| (naming::joined(project, entry.key.text), entry.key.span.clone());
+    let tool = |entry: &Entry<'_>| (naming::qualified(project, entry.key.text), entry.key.span.clone());
     SourceFile {
         name: (*name).to_owned(),
         path: base.child(own.as_bytes()),
@@ -115,8 +120,8 @@ fn source_file(sections: &Sections<'_>) -> SourceFile {
     }
 }
 
-/// What a program in Rust may be made of. All of the tree, since nothing tells which of its crates
-/// belong to the program.
+/// Returns the files that a program in Rust may be built from. They may be anywhere in the tree, since
+/// nothing says which crates belong to the program.
 fn program() -> Patterns {
     const FILES: [&str; 7] = [
         "*.rs",

@@ -1,36 +1,36 @@
-//! One file of a config: its document, its sections, and what its tasks share. It must not know the
+//! One file of a config: its TOML document, its sections, and what its tasks share. It must not know the
 //! other files.
 
 use std::collections::BTreeMap;
 
 use toml::de::DeTable;
 
-use crate::config::diagnostic::{Diagnostic, Findings, Lines};
+use crate::config::diagnostic::{Diagnostic, DiagnosticSink, LineIndex};
 use crate::config::load::include;
 use crate::config::model::{NamedSet, Settings, Tool};
-use crate::config::schema::keys;
-use crate::config::sections::common_keys::{Scope, Shared};
-use crate::config::sections::drafts::{Draft, Frame, ServiceDraft, WorktreeDraft};
+use crate::config::schema::tables;
+use crate::config::sections::common_keys::{CommonKeys, ParseContext};
+use crate::config::sections::drafts::{FileDefaults, ServiceDraft, TaskDraft, WorktreeDraft};
 use crate::config::sections::file_sets::Sets;
 use crate::config::sections::gates;
 use crate::config::sections::services;
 use crate::config::sections::tasks;
 use crate::config::sections::worktree;
 use crate::config::source::Source;
-use crate::config::syntax::document::{self, Entry, Extent, Table, Text};
+use crate::config::syntax::document::{self, Entry, Syntax, Table, Text};
 use crate::config::syntax::matrix::{self, Variants};
 
-/// Sections that only the outermost file has.
+/// Sections that only the outermost file may have.
 const OUTERMOST: [&str; 4] = ["settings", "hooks", "worktree", "ci"];
 
-/// A file as TOML, with the tasks that its matrices make.
+/// A parsed file, in which each matrix is expanded into its tasks.
 pub(crate) struct Document<'s> {
     pub(crate) source: &'s Source<'s>,
-    pub(crate) extent: Extent,
+    pub(crate) syntax: Syntax,
     root: DeTable<'s>,
     variants: Variants,
-    lines: Lines<'s>,
-    /// Errors of syntax.
+    lines: LineIndex<'s>,
+    /// The number of syntax errors.
     broken: usize,
 }
 
@@ -49,16 +49,16 @@ pub(crate) struct Sections<'d> {
     ci: Table<'d>,
 }
 
-/// The tasks, with the gates behind them, and the services of a file.
-pub(crate) struct Contents<'d> {
-    pub(crate) tasks: Vec<Draft<'d>>,
+/// The tasks, the gates (after the tasks) and the services of a file.
+pub(crate) struct FileDrafts<'d> {
+    pub(crate) tasks: Vec<TaskDraft<'d>>,
     pub(crate) services: Vec<ServiceDraft<'d>>,
 }
 
-/// What a file holds besides its tasks and services.
-pub(crate) struct Part<'d> {
+/// What a file contains besides tasks and services.
+pub(crate) struct ConfigFile<'d> {
     document: &'d Document<'d>,
-    pub(crate) defaults: Shared<'d>,
+    pub(crate) defaults: CommonKeys<'d>,
     pub(crate) hooks: Table<'d>,
     pub(crate) worktree: WorktreeDraft<'d>,
     pub(crate) ci: Table<'d>,
@@ -66,27 +66,27 @@ pub(crate) struct Part<'d> {
 }
 
 impl<'s> Document<'s> {
-    /// Reads the syntax of a file.
-    pub(crate) fn read(source: &'s Source<'s>, findings: &mut Findings) -> Self {
-        let mut root = document::read(source.text, findings);
-        let broken = findings.0.len();
-        let variants = matrix::expand(&mut root, findings);
-        let extent = Extent::of(broken == 0);
-        Self { source, extent, root, variants, lines: Lines::of(source.text), broken }
+    /// Parses the TOML of a file and expands its matrices.
+    pub(crate) fn read(source: &'s Source<'s>, sink: &mut DiagnosticSink) -> Self {
+        let mut root = document::read(source.text, sink);
+        let broken = sink.0.len();
+        let variants = matrix::expand(&mut root, sink);
+        let syntax = Syntax::of(broken == 0);
+        Self { source, syntax, root, variants, lines: LineIndex::of(source.text), broken }
     }
 
-    /// Takes out findings that only repeat others.
-    pub(crate) fn tidy(&self, findings: &mut Findings) {
-        matrix::drop_repeats(findings, &self.variants);
-        document::drop_echoes(findings, self.broken, &self.lines);
+    /// Removes diagnostics that only repeat others.
+    pub(crate) fn tidy(&self, sink: &mut DiagnosticSink) {
+        matrix::drop_repeats(sink, &self.variants);
+        document::drop_echoes(sink, self.broken, &self.lines);
     }
 
-    /// The tables of the file.
-    pub(crate) fn sections(&self, findings: &mut Findings) -> Sections<'_> {
+    /// Returns the tables of the file.
+    pub(crate) fn sections(&self, sink: &mut DiagnosticSink) -> Sections<'_> {
         let mut sections = Sections::of(self);
         for Entry { key, value } in document::entries(&self.root) {
             if OUTERMOST.contains(&key.text) && !self.source.project.is_empty() {
-                findings.add(misplaced(&key));
+                sink.add(misplaced(&key));
                 continue;
             }
             let section = match key.text {
@@ -101,27 +101,27 @@ impl<'s> Document<'s> {
                 "worktree" => &mut sections.worktree,
                 "ci" => &mut sections.ci,
                 "include" => {
-                    // Its files have been brought together already.
-                    include::read(value, &self.source.base, findings);
+                    // `load/include.rs` has loaded these files already; here only errors are reported.
+                    include::read(value, &self.source.base, sink);
                     continue;
                 }
                 _ => {
-                    // Behind a broken `[header]` the keys of its table seem to stand at the top.
-                    if self.extent == Extent::Whole {
-                        findings.add(keys::TOP.refusal(&key, "the top of tasks.toml"));
+                    // After a broken `[header]`, the keys of its table seem to be at the top.
+                    if self.syntax == Syntax::Valid {
+                        sink.add(tables::TOP.unknown_key(&key, "the top of tasks.toml"));
                     }
                     continue;
                 }
             };
             let hint = format!("begin it with `[{}]` on a line of its own", key.text);
-            *section = value.table(&hint, findings).unwrap_or_default();
+            *section = value.table(&hint, sink).unwrap_or_default();
         }
         sections
     }
 }
 
 impl<'d> Sections<'d> {
-    /// Of a file that has none.
+    /// Returns the sections of a file that has none.
     fn of(document: &'d Document<'d>) -> Self {
         let (settings, files, tools, defaults) = Default::default();
         let (tasks, services, gates, hooks, worktree, ci) = Default::default();
@@ -135,33 +135,34 @@ fn misplaced(key: &Text<'_>) -> Diagnostic {
         .hint("move it to the file that includes this one")
 }
 
-impl<'d> Part<'d> {
-    /// Reads the sections of the file with this number, and its tasks. `tools` are those of all files.
+impl<'d> ConfigFile<'d> {
+    /// Reads the sections and tasks of one file. `file` is its number, and `tools` are those of all files.
     pub(crate) fn read(
         sections: Sections<'d>,
         tools: &BTreeMap<String, Tool>,
-        (file, extent): (usize, Extent),
-        findings: &mut Findings,
-    ) -> (Self, Contents<'d>) {
+        (file, syntax): (usize, Syntax),
+        sink: &mut DiagnosticSink,
+    ) -> (Self, FileDrafts<'d>) {
         let document = sections.document;
         let Source { base, project, .. } = document.source;
-        let sets = Sets::read(&sections.files, base, document.extent, findings);
-        let scope = Scope { base, project, file, sets: &sets, tools, variants: &document.variants, extent };
-        let defaults = Shared::defaults(&sections.defaults, &scope, findings);
-        let mut tasks = tasks::read(&sections.tasks, &scope, findings);
-        let gates = gates::read(&sections.gates, &tasks, &scope, findings);
+        let sets = Sets::read(&sections.files, base, document.syntax, sink);
+        let context =
+            ParseContext { base, project, file, sets: &sets, tools, variants: &document.variants, syntax };
+        let defaults = CommonKeys::defaults(&sections.defaults, &context, sink);
+        let mut tasks = tasks::read(&sections.tasks, &context, sink);
+        let gates = gates::read(&sections.gates, &tasks, &context, sink);
         tasks.extend(gates);
-        let services = services::read(&sections.services, &scope, findings);
-        let worktree = worktree::read(&sections.worktree, &scope, findings);
+        let services = services::read(&sections.services, &context, sink);
+        let worktree = worktree::read(&sections.worktree, &context, sink);
         (
             Self { document, defaults, hooks: sections.hooks, worktree, ci: sections.ci, sets: sets.named() },
-            Contents { tasks, services },
+            FileDrafts { tasks, services },
         )
     }
 
-    /// What the tasks of the file share.
-    pub(crate) fn frame<'f>(&'f self, settings: &'f Settings) -> Frame<'f, 'd> {
+    /// Returns what the tasks of the file share.
+    pub(crate) fn file_defaults<'f>(&'f self, settings: &'f Settings) -> FileDefaults<'f, 'd> {
         let Document { source, lines, .. } = self.document;
-        Frame { defaults: &self.defaults, settings, source, lines }
+        FileDefaults { defaults: &self.defaults, settings, source, lines }
     }
 }

@@ -1,5 +1,5 @@
-//! Diagnostics: what is wrong with tasks.toml, where, and what to do about it, as data and as drawn
-//! text. It must not know the rules that were broken.
+//! Diagnostics: what is wrong with tasks.toml, where, and what to do about it, as data and as text. It must
+//! not know the rules that were broken.
 
 use std::fmt;
 use std::ops::Range;
@@ -7,31 +7,31 @@ use std::ops::Range;
 use annotate_snippets::{Annotation, AnnotationKind, Level, Renderer, Snippet};
 use serde::Serialize;
 
-/// One thing that is wrong.
+/// One error of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Diagnostic {
     /// What is wrong, in one line.
     pub message: String,
-    /// The bytes of the file that are.
+    /// The bytes of the file that are wrong.
     pub span: Range<usize>,
-    /// What is written under them.
+    /// The text below the underlined bytes.
     pub label: String,
     /// What to do.
     pub hint: Option<String>,
-    /// Other places that have part in it.
+    /// Other places that are part of the error.
     pub others: Vec<Labelled>,
-    /// Of an unknown key: the known one that it was probably meant to be.
+    /// For an unknown key, the known key that was probably meant.
     pub(crate) meant: Option<&'static str>,
-    /// Keys whose absence may be what is wrong. It is not reported if one of them is misspelt.
+    /// Keys whose absence may cause this error. It is not reported if one of them is misspelt in the file.
     pub(crate) lacks: &'static [&'static str],
 }
 
-/// A place with a few words.
+/// A place with a short text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Labelled {
-    /// Bytes of the file.
+    /// The bytes of the file.
     pub span: Range<usize>,
-    /// What is written under them.
+    /// The text below the underlined bytes.
     pub label: String,
 }
 
@@ -58,7 +58,7 @@ impl Diagnostic {
         self
     }
 
-    /// Adds another place, unless there are many already.
+    /// Adds another place, unless there are `MOST_PLACES` already.
     pub(crate) fn other(mut self, span: Range<usize>, label: impl Into<String>) -> Self {
         if self.others.len() < MOST_PLACES {
             self.others.push(Labelled { span, label: label.into() });
@@ -66,30 +66,30 @@ impl Diagnostic {
         self
     }
 
-    /// Says that it follows from a misspelt key if one of these is.
+    /// Sets the keys whose absence may cause this error. It is dropped if one of them is misspelt.
     pub(crate) fn lacks(mut self, keys: &'static [&'static str]) -> Self {
         self.lacks = keys;
         self
     }
 }
 
-/// Places that are drawn at most besides the first.
+/// How many places are shown at most, besides the first.
 const MOST_PLACES: usize = 8;
-/// Diagnostics of a file that are drawn at most.
+/// How many diagnostics of a file are shown at most.
 const MOST_DRAWN: usize = 50;
-/// Characters of a message, and of the words under a place, that are drawn at most.
+/// How many characters of a message, and of the text below a place, are shown at most.
 const MOST_CHARACTERS: (usize, usize) = (600, 200);
 
-/// Takes out what follows from misspelt keys: whoever corrects these may find nothing else wrong.
-pub(crate) fn drop_consequences(findings: &mut [Findings]) {
+/// Removes diagnostics that follow from misspelt keys. Once these are corrected, nothing else may be wrong.
+pub(crate) fn drop_consequences(sink: &mut [DiagnosticSink]) {
     let meant: Vec<&str> =
-        findings.iter().flat_map(|file| &file.0).filter_map(|diagnostic| diagnostic.meant).collect();
-    for file in findings {
+        sink.iter().flat_map(|file| &file.0).filter_map(|diagnostic| diagnostic.meant).collect();
+    for file in sink {
         file.0.retain(|diagnostic| !diagnostic.lacks.iter().any(|key| meant.contains(key)));
     }
 }
 
-/// Names in a row, such as those of a circle; the middle of a long row is left out.
+/// Joins names with arrows, as for a cycle. The middle of a long list is left out.
 pub(crate) fn row(names: &[String]) -> String {
     const FIRST: usize = 8;
     const LAST: usize = 2;
@@ -101,7 +101,7 @@ pub(crate) fn row(names: &[String]) -> String {
     format!("{front} → … {left_out} more … → {back}")
 }
 
-/// At most so many characters; where some were left out, `…` says so.
+/// Shortens a text to at most `most` characters. A shortened text ends with `…`.
 fn cut(text: &str, most: usize) -> std::borrow::Cow<'_, str> {
     match text.char_indices().nth(most) {
         None => text.into(),
@@ -109,55 +109,55 @@ fn cut(text: &str, most: usize) -> std::borrow::Cow<'_, str> {
     }
 }
 
-/// The diagnostics found so far.
+/// Collects the diagnostics of a file.
 #[derive(Debug, Default)]
-pub(crate) struct Findings(pub(super) Vec<Diagnostic>);
+pub(crate) struct DiagnosticSink(pub(super) Vec<Diagnostic>);
 
-impl Findings {
+impl DiagnosticSink {
     pub(crate) fn add(&mut self, diagnostic: Diagnostic) {
         self.0.push(diagnostic);
     }
 }
 
-/// Where the lines of a text start.
+/// The byte positions at which the lines of a text start.
 #[derive(Debug)]
-pub(crate) struct Lines<'s> {
+pub(crate) struct LineIndex<'s> {
     text: &'s str,
     starts: Vec<usize>,
 }
 
-impl<'s> Lines<'s> {
+impl<'s> LineIndex<'s> {
     pub(crate) fn of(text: &'s str) -> Self {
         let behind = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at + 1);
         Self { text, starts: std::iter::once(0).chain(behind).collect() }
     }
 
-    /// The number of the line that holds the byte `at`; the first is 0.
+    /// Returns the line that contains the byte `at`, counted from 0.
     pub(crate) fn line(&self, at: usize) -> usize {
         self.starts.partition_point(|start| *start <= at).saturating_sub(1)
     }
 
-    /// Line and column of the byte `at`, both counted from 1.
+    /// Returns line and column of the byte `at`, both counted from 1.
     pub(crate) fn place(&self, at: usize) -> (usize, usize) {
         let line = self.line(at);
         let column = self.text.get(self.starts[line]..at).map_or(0, |front| front.chars().count());
         (line + 1, column + 1)
     }
 
-    /// The bytes of these lines, without the last line end.
+    /// Returns the bytes of these lines, without the last line end.
     fn bytes(&self, first: usize, last: usize) -> Range<usize> {
         let end = self.starts.get(last + 1).map_or(self.text.len(), |next| next - 1);
         self.starts[first]..end
     }
 }
 
-/// All that is wrong with the files of a config, the outermost first. Never empty.
+/// All errors of a config's files, the outermost file first. It is never empty.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Diagnostics(Vec<Flawed>);
+pub struct Diagnostics(Vec<FileDiagnostics>);
 
-/// All that is wrong with one file, in its order.
+/// The errors of one file, in the order of the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Flawed {
+pub struct FileDiagnostics {
     file: String,
     text: String,
     list: Vec<Diagnostic>,
@@ -166,11 +166,11 @@ pub struct Flawed {
 /// A diagnostic as plain data, for JSON.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Record {
-    /// The file as it was named to the parser.
+    /// The file, as it was named to the parser.
     pub file: String,
-    /// Line; the first is 1.
+    /// Line, counted from 1.
     pub line: usize,
-    /// Column in characters; the first is 1.
+    /// Column in characters, counted from 1.
     pub column: usize,
     /// What is wrong.
     pub message: String,
@@ -179,38 +179,38 @@ pub struct Record {
 }
 
 impl Diagnostics {
-    pub(crate) fn new(files: Vec<Flawed>) -> Self {
+    pub(crate) fn new(files: Vec<FileDiagnostics>) -> Self {
         Self(files)
     }
 
-    /// The diagnostics, in the order of the files.
+    /// Returns all diagnostics, in the order of the files.
     pub fn list(&self) -> impl Iterator<Item = &Diagnostic> {
         self.0.iter().flat_map(|file| &file.list)
     }
 
-    /// The diagnostics as plain data.
+    /// Returns all diagnostics as plain data.
     pub fn records(&self) -> Vec<Record> {
-        self.0.iter().flat_map(Flawed::records).collect()
+        self.0.iter().flat_map(FileDiagnostics::records).collect()
     }
 
-    /// All diagnostics, drawn with their lines of the files; with terminal colours if `color`.
+    /// Returns all diagnostics as text with the lines of the files, with terminal colours if `color`.
     pub fn render(&self, color: bool) -> String {
         let drawn: Vec<String> = self.0.iter().map(|file| file.render(color)).collect();
         drawn.join("\n")
     }
 }
 
-impl Flawed {
-    /// Sorts the findings by place; a place that is wrong twice in the same way counts once.
-    pub(crate) fn new(file: &str, text: &str, findings: Findings) -> Self {
-        let mut list = findings.0;
+impl FileDiagnostics {
+    /// Sorts the diagnostics by place and removes duplicates.
+    pub(crate) fn new(file: &str, text: &str, sink: DiagnosticSink) -> Self {
+        let mut list = sink.0;
         list.sort_by_key(|diagnostic| diagnostic.span.start);
         list.dedup();
         Self { file: file.to_owned(), text: text.to_owned(), list }
     }
 
     fn records(&self) -> Vec<Record> {
-        let lines = Lines::of(&self.text);
+        let lines = LineIndex::of(&self.text);
         let record = |diagnostic: &Diagnostic| {
             let (line, column) = lines.place(diagnostic.span.start);
             Record {
@@ -226,7 +226,7 @@ impl Flawed {
 
     fn render(&self, color: bool) -> String {
         let renderer = if color { Renderer::styled() } else { Renderer::plain() };
-        let lines = Lines::of(&self.text);
+        let lines = LineIndex::of(&self.text);
         let mut drawn = String::new();
         for diagnostic in self.list.iter().take(MOST_DRAWN) {
             if !drawn.is_empty() {
@@ -242,9 +242,8 @@ impl Flawed {
         drawn
     }
 
-    fn draw(&self, diagnostic: &Diagnostic, lines: &Lines<'_>, renderer: &Renderer) -> String {
-        // The renderer gets the lines in question alone, so that its work does not grow with the
-        // file.
+    fn draw(&self, diagnostic: &Diagnostic, lines: &LineIndex<'_>, renderer: &Renderer) -> String {
+        // The renderer gets only the lines that it shows, so its work does not grow with the file.
         let spans =
             || std::iter::once(&diagnostic.span).chain(diagnostic.others.iter().map(|other| &other.span));
         let first = spans().map(|span| lines.line(span.start)).min().unwrap_or(0);
@@ -270,8 +269,8 @@ impl Flawed {
         renderer.render(&[group])
     }
 
-    /// The part of a span on its first line, counted from `start`, on whole characters.
-    fn clipped(&self, span: &Range<usize>, lines: &Lines<'_>, start: usize) -> Range<usize> {
+    /// Returns the part of a span that is on its first line, relative to `start`, on whole characters.
+    fn clipped(&self, span: &Range<usize>, lines: &LineIndex<'_>, start: usize) -> Range<usize> {
         let line = lines.line(span.start);
         let bytes = lines.bytes(line, line);
         let from = floor(&self.text, span.start.min(bytes.end));
@@ -284,7 +283,7 @@ fn annotation(kind: AnnotationKind, span: Range<usize>, label: &str) -> Annotati
     kind.span(span).label((!label.is_empty()).then_some(label))
 }
 
-/// The start of the character that holds the byte `at`.
+/// Returns the start of the character that contains the byte `at`.
 fn floor(text: &str, mut at: usize) -> usize {
     while !text.is_char_boundary(at) {
         at -= 1;
@@ -307,13 +306,13 @@ mod tests {
     fn diagnostics() -> Diagnostics {
         let text = "a = 1\n\u{e9}\u{e9} = 22\n\n\n\n\n\n\nlast = [\n]\n";
         let at = |part: &str| text.find(part).map(|start| start..start + part.len()).unwrap_or_default();
-        let findings = Findings(vec![
+        let sink = DiagnosticSink(vec![
             Diagnostic::new(at("[\n]"), "it is an array").label("here").other(at("22"), "because of this"),
             Diagnostic::new(at("22"), "two of them").hint("take one"),
             Diagnostic::new(text.len()..text.len(), "the end"),
             Diagnostic::new(at("22"), "two of them").hint("take one"),
         ]);
-        Diagnostics::new(vec![Flawed::new("x/tasks.toml", text, findings)])
+        Diagnostics::new(vec![FileDiagnostics::new("x/tasks.toml", text, sink)])
     }
 
     #[test]

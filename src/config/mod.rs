@@ -1,5 +1,5 @@
 //! tasks.toml: raw text → spanned document → typed [`model::Config`], with every diagnostic of all
-//! files in one go. It must not know git or the cache; files come through a [`load::Library`].
+//! files in one go. It must not know git or the cache; files come through a [`load::ConfigTree`].
 //!
 //! Read `model.rs` first, which is what a config is; then `assemble.rs`, which makes one from texts:
 //! `syntax/` reads TOML with places, `sections/` has a file for each table, `resolve/` finds what names
@@ -20,6 +20,7 @@ pub mod stage;
 mod syntax;
 #[cfg(test)]
 mod tests;
+mod wording;
 
 pub use assemble::parse;
 pub use refusal::{Refusal, refuse};

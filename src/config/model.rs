@@ -1,5 +1,5 @@
-//! What tasks.toml says once it is known to be right. It must not know how it was written, but for
-//! the place of each task, which messages name.
+//! The config of a repository: what tasks.toml says once it is known to be valid. It must not know how the
+//! file was written, except for the places that messages name.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -11,9 +11,9 @@ use std::time::Duration;
 use crate::base::env::Env;
 use crate::base::path::RepoPath;
 use crate::base::pattern::Patterns;
-use crate::config::diagnostic::Lines;
+use crate::config::diagnostic::LineIndex;
 use crate::config::load::dotenv::Hidden;
-use crate::config::naming::{self, Called, Names};
+use crate::config::naming::{self, NameIndex, TaskNames};
 use crate::config::stage::Stage;
 use crate::quality::rules::Rules;
 use ci_reports::Kind;
@@ -21,35 +21,35 @@ use ci_reports::Kind;
 /// The tasks of a repository and what they share.
 #[derive(Clone, Debug, Default)]
 pub struct Config {
-    /// The folder that holds tasks.toml; its paths are relative to it.
+    /// The folder that contains tasks.toml. Paths in the file are relative to it.
     pub base: RepoPath,
     /// `[settings]`.
     pub settings: Settings,
-    /// `[tools]`, by their names with their projects.
+    /// `[tools]`, by qualified name.
     pub tools: BTreeMap<String, Tool>,
-    /// The tasks in the order of the file. A task's index here is its [`TaskId`].
+    /// The tasks and gates, in the order of the files. The index of a task is its [`TaskId`].
     pub tasks: Vec<Task>,
     /// `[hooks]`: the names of the tasks and groups that gate a stage.
     pub hooks: BTreeMap<Stage, Vec<String>>,
     /// `[worktree]`.
     pub worktree: Worktree,
-    /// What the repository's own program is made of, if tasks are functions of it.
+    /// The files that the repository's own program is built from, if tasks are functions of it.
     pub program: Patterns,
     /// `[ci]`.
     pub ci: Ci,
-    /// `[services]`. A service's index here is its [`ServiceId`].
+    /// `[services]`. The index of a service is its [`ServiceId`].
     pub services: Vec<Service>,
-    /// The files that it was read from, the outermost first.
+    /// The files of the config, the outermost first.
     pub files: Vec<SourceFile>,
-    /// Whether tasks were left out or exchanged since, as for `xtask fix`: then what seems unused may
-    /// be used by those.
+    /// Whether tasks were removed or replaced after parsing, as for `xtask fix`. What seems unused then may
+    /// be used by the removed tasks.
     pub is_part: bool,
 }
 
-/// A file that a config was read from: what messages about its text need.
+/// A file of the config, with what messages about its text need.
 #[derive(Clone, Debug)]
 pub struct SourceFile {
-    /// As messages name it.
+    /// Its name in messages.
     pub name: String,
     /// Its path in the tree.
     pub path: RepoPath,
@@ -59,7 +59,7 @@ pub struct SourceFile {
     pub text: Arc<str>,
     /// `[files]`.
     pub sets: Vec<NamedSet>,
-    /// The tools that it defines, by their names with their projects, and where.
+    /// The qualified names of its tools, with their places.
     pub tools: Vec<(String, Range<usize>)>,
 }
 
@@ -68,36 +68,36 @@ pub struct SourceFile {
 pub struct NamedSet {
     /// Its name, without the `@`.
     pub name: String,
-    /// Where its name is written.
+    /// The place of its name.
     pub span: Range<usize>,
     /// Its patterns.
     pub patterns: Patterns,
 }
 
 impl SourceFile {
-    /// The place of the byte `at` of its text.
+    /// Returns the line and column of the byte `at` of its text.
     pub fn place(&self, at: usize) -> Place {
-        let (line, column) = Lines::of(&self.text).place(at);
+        let (line, column) = LineIndex::of(&self.text).place(at);
         Place { file: self.name.clone(), line, column }
     }
 }
 
-/// `[ci]`: what CI systems are told.
+/// `[ci]`: what CI systems run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ci {
-    /// The tasks and groups that are run.
+    /// The tasks and groups that run.
     pub run: Vec<String>,
-    /// Over how many machines they are spread.
+    /// How many machines share the tasks.
     pub shards: NonZeroU32,
-    /// A file of recorded durations, by which they are spread.
+    /// A file of recorded durations, by which the tasks are shared out.
     pub timings: Option<RepoPath>,
-    /// Branches whose pushes are run; empty: not said.
+    /// Branches whose pushes are tested; empty: not set.
     pub branches: Vec<String>,
-    /// The CI systems that are used; empty: not said.
+    /// The CI systems in use; empty: not set.
     pub providers: Vec<Provider>,
-    /// A shell line that puts the runner on a machine; `None`: not said.
+    /// A shell line that installs the runner on a machine; `None`: not set.
     pub install: Option<String>,
-    /// How long a machine may take.
+    /// How long a job on a machine may take.
     pub timeout: Duration,
 }
 
@@ -125,108 +125,108 @@ pub enum Provider {
 }
 
 impl Provider {
-    /// All of them, by their names in tasks.toml.
+    /// All CI systems, by their names in tasks.toml.
     pub const ALL: [(&'static str, Self); 2] = [("github", Self::GitHub), ("gitlab", Self::GitLab)];
 }
 
-/// A service's place in [`Config::services`].
+/// The index of a service in [`Config::services`].
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct ServiceId(pub usize);
 
 /// A long-lived process that tasks use.
 #[derive(Clone, Debug)]
 pub struct Service {
-    /// Its command with all that surrounds it: its name, what it needs and uses, its inputs.
+    /// Its command, with the keys that it shares with tasks.
     pub task: Task,
     /// The port that it listens on.
     pub port: Option<Port>,
-    /// How it is known to be ready.
+    /// How to know that it is ready.
     pub ready: Ready,
-    /// How it is ended.
+    /// How it is stopped.
     pub stop: Stopping,
 }
 
 /// The port of a service.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Port {
-    /// A free one is picked for each run.
+    /// A free port, chosen for each run.
     Auto,
-    /// This one.
+    /// A fixed port.
     Fixed(u16),
 }
 
-/// How a service is known to be ready.
+/// How to know that a service is ready.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Ready {
-    /// What is asked; nothing: it is ready once it was started.
+    /// What is checked; `None`: it is ready once it was started.
     pub probe: Option<Probe>,
     /// How long it may take.
     pub timeout: Duration,
 }
 
-/// What tells that a service is ready.
+/// A check of whether a service is ready.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Probe {
     /// Something listens at this `host:port`.
     Tcp(String),
-    /// Something listens on the Unix socket at this path, which is relative to the service's `cwd`.
+    /// Something listens on the Unix socket at this path, relative to the service's `cwd`.
     Unix(String),
     /// A GET of this URL is answered with a status below 400.
     Http(String),
     /// A line of its output matches this regular expression.
     Log(String),
-    /// This command ends with 0.
+    /// This command exits with 0.
     Command(Command),
 }
 
-/// How a service is ended.
+/// How a service is stopped.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Stopping {
-    /// What it is sent.
+    /// The signal that it is sent.
     pub signal: rustix::process::Signal,
-    /// How long it has then until it is killed.
+    /// How long it may take then before it is killed.
     pub grace: Duration,
 }
 
-/// `[worktree]`: what a private worktree needs that git does not hold.
+/// `[worktree]`: what a private worktree needs that git does not have.
 #[derive(Clone, Debug, Default)]
 pub struct Worktree {
     /// Files and folders of the user's work tree that are recreated with hard links.
     pub link: Vec<RepoPath>,
     /// Files and folders of the user's work tree that are copied.
     pub copy: Vec<RepoPath>,
-    /// Those of them that may be missing; written with `?` in front.
+    /// The paths above that may be missing; written with `?` in front.
     pub may_miss: Vec<RepoPath>,
-    /// The folder that pools of private worktrees and sandboxes are in, as it was written: absolute,
-    /// or below `~`.
+    /// The folder of the pools of private worktrees and sandboxes, as it is written: an absolute path, or one
+    /// below `~`.
     pub root: Option<String>,
-    /// Filter drivers of git that may run to check it out.
+    /// Filter drivers of git that may run during checkout.
     pub filters: Vec<String>,
-    /// What runs in it before its tasks, each time that its key is another.
+    /// The command that runs in it before its tasks, each time that its key changed.
     pub setup: Option<Box<Task>>,
 }
 
-/// What tells which tool is used.
+/// A tool whose version is part of the keys of tasks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tool {
-    /// A shell line that prints it.
+    /// A shell line that prints its version.
     pub probe: String,
-    /// The folder it is asked in.
+    /// The folder that the line runs in.
     pub cwd: RepoPath,
 }
 
-/// A task's place in [`Config::tasks`].
+/// The index of a task in [`Config::tasks`].
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct TaskId(pub usize);
 
 /// `[settings]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// Job slots; `None` is one per core.
+    /// Job slots; `None`: one per core.
     pub jobs: Option<NonZeroU32>,
-    /// Bytes that the cache may take.
+    /// The size of the cache in bytes.
     pub cache_size: u64,
-    /// What runs a string command: program and arguments before the line. Never empty.
+    /// The program that runs a string command, with its arguments before the line. It is never empty.
     pub shell: Vec<String>,
 }
 
@@ -236,109 +236,109 @@ impl Default for Settings {
     }
 }
 
-/// One task.
+/// A task or a gate. The command of a service and the setup of a worktree are described by one too.
 #[derive(Clone, Debug)]
 pub struct Task {
-    /// Its name, unique in the repository: behind that of its project, if it has one.
+    /// Its qualified name, unique in the repository.
     pub name: String,
-    /// The included file that defines it, as `api` or `api:auth`; empty for the outermost.
+    /// The project that defines it, such as `api` or `api:auth`; empty for the outermost.
     pub project: String,
-    /// One line for the list.
+    /// One line for the list of tasks.
     pub description: Option<String>,
-    /// The label it shares with others.
+    /// Its group.
     pub group: Option<String>,
-    /// The task that it was made of, if a matrix made it.
+    /// The original task, if a matrix made it.
     pub variant_of: Option<String>,
-    /// What it runs; an aggregate runs nothing.
+    /// The command that it runs; an aggregate and a gate have none.
     pub run: Option<Command>,
-    /// What mends the findings of `run`.
+    /// The command that fixes what `run` complains of.
     pub fix: Option<Command>,
-    /// What runs behind it, whatever became of it.
+    /// The command that runs after `run`, whatever its result.
     pub finally: Option<Command>,
-    /// What runs a string command of this task.
+    /// The shell for string commands.
     pub shell: Vec<String>,
-    /// The folder its commands run in.
+    /// The folder that its commands run in.
     pub cwd: RepoPath,
-    /// The files it reads. Its own outputs are not among them.
+    /// The files that it reads, without its own outputs.
     pub inputs: Patterns,
-    /// The files it writes; its patterns are anchored. Empty: it writes none that count.
+    /// The files that it writes; the patterns are anchored.
     pub outputs: Patterns,
-    /// Tasks that must have passed before, with groups and names resolved, sorted, each once; also
-    /// those that its services need.
+    /// Tasks that must have passed before, sorted and without repetitions. They include the needs of its
+    /// services.
     pub needs: Vec<TaskId>,
-    /// Services that it uses, by the names that its texts call them.
+    /// Services that it uses, by the names in its texts.
     pub services: BTreeMap<String, ServiceId>,
-    /// These and all that they use, each behind those it uses.
+    /// These services and all that they use, each after those it uses.
     pub uses: Vec<ServiceId>,
     /// Variables with their values.
     pub env: BTreeMap<String, String>,
     /// Variables passed from the caller.
     pub pass_env: Vec<PassEnv>,
-    /// Variables passed from the caller and hidden everywhere.
+    /// Variables passed from the caller and masked everywhere.
     pub secret_env: Vec<String>,
-    /// Files of variables, later ones before earlier ones.
+    /// Files of variables. A later file overrides an earlier one.
     pub env_files: Vec<EnvFile>,
-    /// What these files say, without what `env` says too. A variable that is passed from the caller
-    /// has the value from here only if the caller has none.
+    /// The variables of these files, without those in `env`. For a variable that is passed from the caller,
+    /// this value is used only if the caller has none.
     pub file_env: BTreeMap<String, Hidden>,
     /// The first of these files that is missing.
     pub missing_file: Option<RepoPath>,
-    /// Names of probes in [`Config::tools`].
+    /// Names of tools in [`Config::tools`].
     pub tools: Vec<String>,
-    /// How long one attempt may take.
+    /// The time limit of one attempt.
     pub timeout: Option<Duration>,
-    /// From when on it is called slow.
+    /// The time after which it is reported as slow.
     pub slow_after: Option<Duration>,
-    /// Attempts after the first that failed.
+    /// How many attempts may follow a failed one.
     pub retries: u32,
-    /// Names that never have two holders at once.
+    /// Names that only one running task can have.
     pub locks: Vec<String>,
-    /// Job slots it takes.
+    /// How many job slots it takes.
     pub slots: NonZeroU32,
     /// Systems it runs on, as Rust names them (`linux`, `macos`); empty: all.
     pub os: Vec<String>,
-    /// Whether its result may be stored and taken from the cache.
+    /// Whether its result may be stored in the cache and taken from it.
     pub cache: bool,
-    /// Whether it runs in a folder that holds only what it declares.
+    /// Whether it runs in a folder that contains only what it declares.
     pub sandbox: bool,
     /// The reports that it writes; their files are among its outputs.
     pub reports: Vec<Report>,
-    /// What it demands of the reports of the tasks that it needs, if it is a gate.
+    /// What a gate requires of the reports of the tasks that it needs; `None`: it is no gate.
     pub gate: Option<Box<Gate>>,
     /// Where it is defined.
     pub place: Place,
 }
 
-/// Reports that a task writes.
+/// A report that a task writes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report {
-    /// Of what kind.
+    /// Its kind.
     pub kind: Kind,
-    /// Which files; each pattern has to match at least one.
+    /// Its files; each pattern must match at least one.
     pub files: Patterns,
-    /// Why its tool may note that it could not examine everything, if it may.
+    /// Why its tool may report that it could not examine everything; `None`: it may not.
     pub partial: Option<String>,
 }
 
-/// What a gate demands. The tasks whose reports it reads are those that it needs.
+/// What a gate requires. It reads the reports of the tasks that it needs.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Gate {
     /// Its rules.
     pub rules: Rules,
-    /// A committed file with facts of a former tree, for when nothing else is known of one.
+    /// A committed file with the facts of an earlier tree, which is used if no other facts are known.
     pub baseline: Option<RepoPath>,
-    /// The branch whose merge base is compared with; `None`: that of `--affected`.
+    /// The branch whose merge base is the baseline; `None`: that of `--affected`.
     pub base: Option<String>,
-    /// Whether it is judged only where it is named, and not whenever all that it reads is run.
+    /// Whether it runs only if it is named. Otherwise it runs whenever all tasks that it reads run.
     pub by_name: bool,
 }
 
 /// A file of variables.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EnvFile {
-    /// Which.
+    /// Its path.
     pub path: RepoPath,
-    /// Whether it may be missing; written `?PATH` if so.
+    /// Whether it may be missing; written as `?PATH`.
     pub may_miss: bool,
 }
 
@@ -347,9 +347,9 @@ pub struct EnvFile {
 pub enum Command {
     /// A line for the task's shell.
     Shell(String),
-    /// A program and its arguments. Never empty.
+    /// A program with its arguments. It is never empty.
     Argv(Vec<String>),
-    /// A function of the repository's own program, by the name it is registered under.
+    /// A function of the repository's own program, by its registered name.
     Rust(String),
 }
 
@@ -358,11 +358,11 @@ pub enum Command {
 pub struct PassEnv {
     /// Its name.
     pub name: String,
-    /// Whether its value enters the key; written `?NAME` if not.
+    /// Whether its value is part of the key; written as `?NAME` if not.
     pub keyed: bool,
 }
 
-/// Where something is defined; line and column count from 1.
+/// Where something is defined. Line and column are counted from 1.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Place {
     /// The file, as messages name it.
@@ -380,45 +380,45 @@ impl std::fmt::Display for Place {
 }
 
 impl Config {
-    /// The service with this id.
+    /// Returns the service with this id.
     pub fn service(&self, id: ServiceId) -> &Service {
         &self.services[id.0]
     }
 
-    /// Job slots of a run: as many as were asked for or set, or one per core.
+    /// Returns the job slots of a run: those that were asked for or set, or one per core.
     pub fn slots(&self, asked: Option<u32>) -> u32 {
         asked.or(self.settings.jobs.map(NonZeroU32::get)).unwrap_or_else(|| {
             std::thread::available_parallelism().map_or(1, |cores| u32::try_from(cores.get()).unwrap_or(1))
         })
     }
 
-    /// The number of the file that defines a task or service.
+    /// Returns the number of the file that defines a task or service.
     pub fn file_of(&self, task: &Task) -> Option<usize> {
         self.files.iter().position(|file| file.name == task.place.file)
     }
 
-    /// The task with this id.
+    /// Returns the task with this id.
     pub fn task(&self, id: TaskId) -> &Task {
         &self.tasks[id.0]
     }
 
-    /// The ids of all tasks in the order of the file.
+    /// Returns the ids of all tasks, in the order of the files.
     pub fn ids(&self) -> impl Iterator<Item = TaskId> + use<> {
         (0..self.tasks.len()).map(TaskId)
     }
 
-    /// The tasks that `name` stands for: the task of that name, the members of the group of that
-    /// name, and what the matrix of the task of that name made; `:name` is that in each project.
+    /// Returns the tasks that `name` refers to: the task with this name, the members of the group, and the
+    /// tasks that a matrix made from the task; `:name` is the name in each project.
     pub fn named(&self, name: &str) -> Vec<TaskId> {
-        self.ids().filter(|id| self.task(*id).called().answers_to(name)).collect()
+        self.ids().filter(|id| self.task(*id).called().is_named(name)).collect()
     }
 
-    /// The names that [`Self::named`] knows and that a person may mean, tasks first.
+    /// Returns the names that [`Self::named`] knows, tasks first, for suggestions.
     pub fn names(&self) -> Vec<String> {
-        Names::of(self.tasks.iter().map(Task::called)).listed()
+        NameIndex::of(self.tasks.iter().map(Task::called)).listed()
     }
 
-    /// The groups in the order of their first member.
+    /// Returns the groups in the order of their first member.
     pub fn groups(&self) -> Vec<&str> {
         let mut groups: Vec<&str> = Vec::new();
         for group in self.tasks.iter().filter_map(|task| task.group.as_deref()) {
@@ -431,9 +431,9 @@ impl Config {
 }
 
 impl Task {
-    /// All that it is called by.
-    fn called(&self) -> Called<'_> {
-        Called {
+    /// Returns all names by which it can be referred to.
+    fn called(&self) -> TaskNames<'_> {
+        TaskNames {
             own: naming::own(&self.name, &self.project),
             project: &self.project,
             group: self.group.as_deref(),
@@ -441,17 +441,17 @@ impl Task {
         }
     }
 
-    /// Whether it runs on the system of this name.
+    /// Returns whether it runs on the system with this name.
     pub fn runs_on(&self, system: &str) -> bool {
         self.os.is_empty() || self.os.iter().any(|os| os == system)
     }
 
-    /// The value of a variable that is passed from the caller.
+    /// Returns the value of a variable that is passed from the caller.
     pub fn passed<'a>(&'a self, env: &'a Env, name: &str) -> Option<&'a OsStr> {
         env.var(name).or_else(|| self.file_env.get(name).map(|value| OsStr::new(&value.0)))
     }
 
-    /// Whether it only gathers others.
+    /// Returns whether it has only needs.
     pub fn is_aggregate(&self) -> bool {
         self.run.is_none() && self.gate.is_none()
     }

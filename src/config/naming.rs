@@ -1,81 +1,80 @@
-//! What the names of tasks, groups and projects stand for. It must not know what a task does.
+//! What the names of tasks, groups and projects refer to. It must not know what a task does.
 //!
-//! Each name is looked for within a project. `test` is the project's task of that name, and each
-//! member of that group in the project and in those within it; `api:test` is what `test` is within
-//! `api`; `:test` is what `test` is in the project and in each within it.
+//! A name is looked up within a project. `test` is the project's task of that name, and each member of the
+//! group `test` in the project and in the projects inside it. `api:test` is what `test` is within `api`.
+//! `:test` is what `test` is in the project and in each project inside it.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-/// Puts a name of a project in front of a name within it.
-pub(crate) fn joined(project: &str, name: &str) -> String {
+/// Returns a name with its project in front: `api` and `test` make `api:test`.
+pub(crate) fn qualified(project: &str, name: &str) -> String {
     if project.is_empty() { name.to_owned() } else { format!("{project}:{name}") }
 }
 
-/// A name within its project.
+/// Returns a name without its project.
 pub(crate) fn own<'n>(name: &'n str, project: &str) -> &'n str {
     name.strip_prefix(project).and_then(|rest| rest.strip_prefix(':')).unwrap_or(name)
 }
 
-/// All that a task is called by.
+/// All names by which a task can be referred to.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Called<'n> {
+pub(crate) struct TaskNames<'n> {
     /// Its name within its project.
     pub(crate) own: &'n str,
-    /// The project; empty for the outermost.
+    /// Its project; empty for the outermost.
     pub(crate) project: &'n str,
-    /// Its label.
+    /// Its group.
     pub(crate) group: Option<&'n str>,
-    /// The name within its project of the task that it was made of, if a matrix made it.
+    /// If a matrix made it: the name of the original task, within its project.
     pub(crate) variant_of: Option<&'n str>,
 }
 
-/// Which tasks each name stands for, with all projects in front. Where there is one project, it holds
-/// no name of its own.
+/// An index from qualified names to tasks. In the outermost project, names have no prefix.
 #[derive(Debug, Default)]
-pub(crate) struct Names<'n> {
-    called: Vec<Called<'n>>,
+pub(crate) struct NameIndex<'n> {
+    called: Vec<TaskNames<'n>>,
     tasks: HashMap<Cow<'n, str>, usize>,
-    /// Groups, and tasks of which a matrix made several.
+    /// Groups, and tasks that a matrix expanded into several.
     groups: HashMap<Cow<'n, str>, Vec<usize>>,
 }
 
-impl Called<'_> {
-    /// Whether it belongs to `project`, or to one within it.
-    fn lies_in(&self, project: &str) -> bool {
-        scopes(self.project).any(|scope| scope == project)
+impl TaskNames<'_> {
+    /// Returns whether it is in `project` or in a project inside it.
+    fn is_in(&self, project: &str) -> bool {
+        enclosing_projects(self.project).any(|scope| scope == project)
     }
 
-    fn bears(&self, name: &str) -> bool {
+    fn has_name(&self, name: &str) -> bool {
         self.own == name || self.group == Some(name) || self.variant_of == Some(name)
     }
 
-    /// Whether `asked`, seen from the outermost project, stands for it.
-    pub(crate) fn answers_to(&self, asked: &str) -> bool {
-        if let Some((project, name)) = in_each(asked) {
-            return self.lies_in(project) && self.bears(name);
+    /// Returns whether `asked`, as seen from the outermost project, refers to it.
+    pub(crate) fn is_named(&self, asked: &str) -> bool {
+        if let Some((project, name)) = split_each(asked) {
+            return self.is_in(project) && self.has_name(name);
         }
         let (project, name) = asked.rsplit_once(':').unwrap_or(("", asked));
         let itself = self.own == name || self.variant_of == Some(name);
-        itself && self.project == project || self.group == Some(name) && self.lies_in(project)
+        itself && self.project == project || self.group == Some(name) && self.is_in(project)
     }
 }
 
-/// The project and the name of `project::name` or `:name`, which is that name in each project.
-fn in_each(asked: &str) -> Option<(&str, &str)> {
+/// Returns project and name of `project::name` or `:name`, which refer to the name in each project.
+fn split_each(asked: &str) -> Option<(&str, &str)> {
     asked.rsplit_once("::").or_else(|| Some(("", asked.strip_prefix(':')?)))
 }
 
-/// The project and those that it lies in, the innermost first and the outermost, `""`, last.
-pub(crate) fn scopes(project: &str) -> impl Iterator<Item = &str> {
+/// Returns the project and those that contain it, the innermost first. The outermost, `""`, is last.
+pub(crate) fn enclosing_projects(project: &str) -> impl Iterator<Item = &str> {
     std::iter::successors(Some(project), |scope| {
         (!scope.is_empty()).then(|| scope.rsplit_once(':').map_or("", |(outer, _)| outer))
     })
 }
 
-impl<'n> Names<'n> {
-    /// Of these tasks, each known by its place.
-    pub(crate) fn of(tasks: impl Iterator<Item = Called<'n>>) -> Self {
+impl<'n> NameIndex<'n> {
+    /// Builds the index of these tasks. A task is its position.
+    pub(crate) fn of(tasks: impl Iterator<Item = TaskNames<'n>>) -> Self {
         let mut names = Self { called: tasks.collect(), ..Self::default() };
         for (task, called) in names.called.iter().enumerate() {
             names.tasks.insert(within(called.project, called.own), task);
@@ -83,7 +82,7 @@ impl<'n> Names<'n> {
             let groups = called
                 .group
                 .into_iter()
-                .flat_map(|group| scopes(called.project).map(move |scope| within(scope, group)));
+                .flat_map(|group| enclosing_projects(called.project).map(move |scope| within(scope, group)));
             for name in origin.into_iter().chain(groups) {
                 let members = names.groups.entry(name).or_default();
                 if members.last() != Some(&task) {
@@ -94,18 +93,18 @@ impl<'n> Names<'n> {
         names
     }
 
-    /// The tasks that `name` stands for in a file of `project`, sorted: as seen from the project, or
-    /// else from the nearest one around it that knows the name.
+    /// Returns the tasks that `name` refers to in a file of `project`, sorted. The name is looked up in the
+    /// project, then in the nearest enclosing project that knows it.
     pub(crate) fn meant(&self, name: &str, project: &str) -> Vec<usize> {
-        let known = scopes(project).map(|scope| self.known(&joined(scope, name)));
+        let known = enclosing_projects(project).map(|scope| self.known(&qualified(scope, name)));
         known.into_iter().find(|found| !found.is_empty()).unwrap_or_default()
     }
 
-    /// The tasks that a name stands for, seen from the outermost project.
+    /// Returns the tasks that a name refers to, as seen from the outermost project.
     fn known(&self, name: &str) -> Vec<usize> {
-        if in_each(name).is_some() {
+        if split_each(name).is_some() {
             let all = self.called.iter().enumerate();
-            return all.filter(|(_, called)| called.answers_to(name)).map(|(at, _)| at).collect();
+            return all.filter(|(_, called)| called.is_named(name)).map(|(at, _)| at).collect();
         }
         let members = self.groups.get(name).into_iter().flatten();
         let mut found: Vec<usize> = self.tasks.get(name).into_iter().chain(members).copied().collect();
@@ -114,11 +113,11 @@ impl<'n> Names<'n> {
         found
     }
 
-    /// The names that a person may have meant, in the order of the files and those of tasks first.
+    /// Returns the names that a person may have meant: tasks first, in the order of the files.
     pub(crate) fn listed(&self) -> Vec<String> {
-        let tasks = self.called.iter().map(|called| joined(called.project, called.own));
+        let tasks = self.called.iter().map(|called| qualified(called.project, called.own));
         let others = self.called.iter().flat_map(|called| {
-            let origin = called.variant_of.map(|origin| joined(called.project, origin));
+            let origin = called.variant_of.map(|origin| qualified(called.project, origin));
             origin.into_iter().chain(called.group.map(str::to_owned))
         });
         let mut listed: Vec<String> = tasks.collect();
@@ -132,17 +131,17 @@ impl<'n> Names<'n> {
 }
 
 fn within<'n>(project: &str, name: &'n str) -> Cow<'n, str> {
-    if project.is_empty() { Cow::Borrowed(name) } else { Cow::Owned(joined(project, name)) }
+    if project.is_empty() { Cow::Borrowed(name) } else { Cow::Owned(qualified(project, name)) }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn called(name: &'static str, group: Option<&'static str>) -> Called<'static> {
+    fn called(name: &'static str, group: Option<&'static str>) -> TaskNames<'static> {
         let (project, own) = name.rsplit_once(':').unwrap_or(("", name));
         let variant_of = own.split_once('[').map(|(origin, _)| origin);
-        Called { own, project, group, variant_of }
+        TaskNames { own, project, group, variant_of }
     }
 
     const TASKS: [(&str, Option<&str>); 7] = [
@@ -158,7 +157,7 @@ mod tests {
     #[test]
     fn names_stand_for_tasks_groups_and_projects() {
         let all = || TASKS.iter().map(|(name, group)| called(name, *group));
-        let names = Names::of(all());
+        let names = NameIndex::of(all());
         let cases: [(&str, &str, &[usize]); 17] = [
             ("", "test", &[0, 5]),
             ("", ":test", &[0, 2, 4, 5]),
@@ -183,7 +182,7 @@ mod tests {
             if project.is_empty() {
                 let answering: Vec<usize> = all()
                     .enumerate()
-                    .filter(|(_, called)| called.answers_to(asked))
+                    .filter(|(_, called)| called.is_named(asked))
                     .map(|(at, _)| at)
                     .collect();
                 assert_eq!(answering, expected, "{asked}");

@@ -2,15 +2,15 @@
 
 use crate::base::path::RepoPath;
 
-/// A tasks.toml to be read.
+/// The text of a tasks.toml, before it is parsed.
 #[derive(Clone, Debug)]
 pub struct Source<'s> {
-    /// The file as messages name it.
+    /// The file, as messages name it.
     pub name: &'s str,
-    /// What is in it.
+    /// Its content.
     pub text: &'s str,
-    /// The folder that holds it.
+    /// The folder that contains it.
     pub base: RepoPath,
-    /// The project that it is within the file that includes it, and so on; empty for the outermost.
+    /// The project that the file is, such as `api:auth`; empty for the outermost file.
     pub project: &'s str,
 }

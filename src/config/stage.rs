@@ -1,14 +1,14 @@
-//! The stages of git at which a hook can run on the side of who commits and pushes. It must not know
-//! what is done at a stage.
+//! The hooks of git that run on the side of the person who commits and pushes. It must not know what runs in
+//! a hook.
 
-/// A client-side stage, by git's name for it: `githooks(5)`. Not among them are `fsmonitor-watchman`
-/// and the `p4-*` hooks, which answer questions of git, and those of a server.
+/// A client-side hook, by git's name for it; see `githooks(5)`. `fsmonitor-watchman` and the `p4-*` hooks are
+/// not included, since they answer questions of git, nor are the hooks of a server.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Stage {
     place: usize,
 }
 
-/// What is known of a stage.
+/// A row of the table of stages.
 struct Row {
     name: &'static str,
     reads_stdin: bool,
@@ -43,29 +43,29 @@ const ROWS: [Row; 17] = [
 ];
 
 impl Stage {
-    /// Before the connection is used to send what is pushed.
+    /// Runs before the pushed commits are sent.
     pub const PRE_PUSH: Self = Self { place: 11 };
-    /// Before a commit is made.
+    /// Runs before a commit is made.
     pub const PRE_COMMIT: Self = Self { place: 3 };
-    /// Before the commit of a merge is made.
+    /// Runs before the commit of a merge is made.
     pub const PRE_MERGE_COMMIT: Self = Self { place: 4 };
 
-    /// All of them.
+    /// Returns all stages.
     pub fn all() -> impl Iterator<Item = Self> + Clone {
         (0..ROWS.len()).map(|place| Self { place })
     }
 
-    /// The stage of this name.
+    /// Returns the stage with this name.
     pub fn parse(name: &str) -> Option<Self> {
         Self::all().find(|stage| stage.name() == name)
     }
 
-    /// Git's name for it, which is that of the hook's file.
+    /// Returns git's name for it, which is the name of the hook's file.
     pub fn name(self) -> &'static str {
         ROWS[self.place].name
     }
 
-    /// Whether git writes to the hook's standard input.
+    /// Returns whether git writes to the hook's standard input.
     pub fn reads_stdin(self) -> bool {
         ROWS[self.place].reads_stdin
     }

@@ -1,5 +1,5 @@
-//! Advice: the likely reason for which a pattern matches no file, and what may have been meant. A
-//! pattern is only suggested if it matches a file of the tree.
+//! Finds the likely reason why a pattern matches no file, and what may have been meant. A pattern is
+//! suggested only if it matches a file of the tree.
 
 use std::collections::BTreeSet;
 
@@ -14,12 +14,13 @@ use crate::effect::matching::{first, shapes};
 use crate::git::snapshot::{Mode, Snapshot};
 use crate::warning::NoFile;
 
-/// Whether a text shows a slip by itself, so that even a pattern that may match nothing is worth a look.
+/// Returns whether the text itself looks like a mistake, so that even a pattern that may match nothing is
+/// checked.
 pub(super) fn is_slip(text: &str) -> bool {
     text.trim() != text || text.starts_with('~') || is_list(text) || has_wrong_backslash(text)
 }
 
-/// A text as it is written in TOML, with its quotes.
+/// Returns a text as it is written in TOML, with quotes.
 pub(super) fn quoted(text: &str) -> String {
     if text.contains(['\\', '"']) && !text.contains(|c: char| c == '\'' || c.is_control()) {
         return format!("'{text}'");
@@ -45,7 +46,7 @@ pub(super) struct Advisor<'a> {
 }
 
 impl Advisor<'_> {
-    /// The likely reason for which `pattern` of `item` matches no file, and what to do about it.
+    /// Returns the likely reason why `pattern` of `item` matches no file, and what to do.
     pub(super) fn advice(&self, file: usize, item: &Item, pattern: &Pattern) -> (NoFile, Option<String>) {
         let file = &self.config.files[file];
         let text = pattern.text();
@@ -55,7 +56,7 @@ impl Advisor<'_> {
             .unwrap_or_else(|| (missing(self.snapshot, pattern), None))
     }
 
-    /// A reason that the text of a pattern gives.
+    /// Returns a reason that the text of the pattern gives.
     fn of_text(&self, find: &Find<'_>, text: &str) -> Option<(NoFile, Option<String>)> {
         let mean = |texts: &[String]| find.mean(texts);
         if text.trim() != text {
@@ -119,7 +120,7 @@ impl Advisor<'_> {
         None
     }
 
-    /// A reason that the files of the tree give.
+    /// Returns a reason that the files of the tree give.
     fn of_tree(&self, find: &Find<'_>, pattern: &Pattern) -> Option<(NoFile, Option<String>)> {
         let text = pattern.text();
         let folder = pattern.folder();
@@ -163,14 +164,14 @@ impl Advisor<'_> {
         text.starts_with('/').then(|| (NoFile::Absolute, Some(OUTSIDE.to_owned())))
     }
 
-    /// The path below the top of the work tree that an absolute path names.
+    /// Returns the path below the top of the work tree that an absolute path names.
     fn below_root(&self, text: &str) -> Option<String> {
         let root = self.tree.root()?;
         let rest = text.strip_prefix(root.trim_end_matches('/'))?.strip_prefix('/')?;
         Some(format!("/{rest}"))
     }
 
-    /// What to do about a pattern that leads below a symlink.
+    /// Returns what to do about a pattern that leads below a symlink.
     fn behind(&self, find: &Find<'_>, pattern: &Pattern, link: &RepoPath) -> Option<String> {
         let name_real = || Some("name the files where they are, if they are in the repository".to_owned());
         let Some(target) = self.tree.link(link) else { return name_real() };
@@ -181,7 +182,7 @@ impl Advisor<'_> {
         find.mean(&[find.text(&folder, &suffix(pattern))]).or_else(name_real)
     }
 
-    /// The first task that may write what a pattern matches.
+    /// Returns the first task that may write a match of the pattern.
     fn writer(&self, pattern: &Pattern) -> Option<String> {
         let wanted = shapes(pattern);
         let writes = |task: &&crate::config::model::Task| {
@@ -203,13 +204,13 @@ struct Find<'a> {
     mark: &'static str,
 }
 
-/// How a path is like what was looked for. Ordered by weight.
+/// How an existing path differs from a pattern's, from the smallest difference on.
 enum Near {
-    /// But for the case of letters.
+    /// Only by the case of letters.
     Case(String),
-    /// But for how letters are made of characters.
+    /// Only by the Unicode form of letters.
     Form(String),
-    /// But for a few letters.
+    /// By a few letters.
     Name,
 }
 
@@ -219,7 +220,7 @@ impl Find<'_> {
         Pattern::parse(text, origin).is_ok_and(|pattern| first(self.snapshot, &pattern).is_some())
     }
 
-    /// The hint to write one of these instead, if it matches.
+    /// Returns the hint to write one of these instead, if it matches.
     fn mean(&self, texts: &[String]) -> Option<String> {
         let text = texts.iter().find(|text| self.matches(text))?;
         Some(format!("did you mean {}?", quoted(&format!("{}{text}", self.mark))))
@@ -229,7 +230,7 @@ impl Find<'_> {
         text_of(&self.file.base, folder, suffix)
     }
 
-    /// The pattern with the names of its path replaced by the nearest that there are.
+    /// Returns the pattern with the names in its path replaced by the nearest existing ones.
     fn near(&self, pattern: &Pattern) -> Option<(String, Near)> {
         if let Some(name) = name_of(pattern) {
             let all = self.snapshot.entries().iter().flat_map(|entry| entry.path.parts());
@@ -261,14 +262,14 @@ impl Find<'_> {
         Some((self.text(&at, &suffix(pattern)), how?))
     }
 
-    /// The pattern without the path of the file's own folder, which paths are relative to.
+    /// Returns the pattern without the path of the file's own folder, since paths are relative to it.
     fn without_base(&self, pattern: &Pattern) -> Option<String> {
         let base = self.file.base.to_string();
         let text = pattern.text().trim_start_matches("./").trim_start_matches('/');
         (!base.is_empty()).then(|| text.strip_prefix(&base)?.strip_prefix('/').map(str::to_owned)).flatten()
     }
 
-    /// The pattern for the one other place that has the same path below it.
+    /// Returns the pattern for the only other place that has the same path below it.
     fn elsewhere(&self, pattern: &Pattern) -> Option<String> {
         let own = pattern.folder().bytes();
         let base = self.file.base.bytes();
@@ -300,7 +301,7 @@ impl Find<'_> {
     }
 }
 
-/// A pattern of a file in the folder `base` for what is below `folder`.
+/// Returns a pattern, in a file in the folder `base`, for what is below `folder`.
 pub(super) fn text_of(base: &RepoPath, folder: &RepoPath, suffix: &str) -> String {
     let base: Vec<&[u8]> = base.parts().collect();
     let path: Vec<&[u8]> = folder.parts().collect();
@@ -312,11 +313,11 @@ pub(super) fn text_of(base: &RepoPath, folder: &RepoPath, suffix: &str) -> Strin
         parts.push(suffix.to_owned());
     }
     let text = parts.join("/");
-    // What has no slash would hold at any depth.
+    // A pattern without a slash would match at any depth.
     if parts.len() == 1 && suffix.is_empty() { format!("/{text}") } else { text }
 }
 
-/// The name nearest to `part`, which is not among them.
+/// Returns the name nearest to `part`, which is not among them.
 fn nearest<'n>(part: &[u8], names: impl Iterator<Item = &'n [u8]>) -> Option<(String, Near)> {
     let part = std::str::from_utf8(part).ok()?;
     let names: BTreeSet<&str> = names.filter_map(|name| std::str::from_utf8(name).ok()).collect();
@@ -331,7 +332,7 @@ fn nearest<'n>(part: &[u8], names: impl Iterator<Item = &'n [u8]>) -> Option<(St
     name::nearest(part, names.iter().copied()).map(|found| (found.to_owned(), Near::Name))
 }
 
-/// The name that a pattern without a slash looks for at any depth.
+/// Returns the name that a pattern without a slash matches at any depth.
 pub(super) fn name_of(pattern: &Pattern) -> Option<Vec<u8>> {
     let is_name =
         pattern.literal().is_none() && !pattern.text().trim_matches('/').contains('/') && !pattern.is_deep();
@@ -342,7 +343,7 @@ pub(super) fn name_of(pattern: &Pattern) -> Option<Vec<u8>> {
     }
 }
 
-/// What of a pattern's text follows its folder.
+/// Returns the part of a pattern's text after its folder.
 fn suffix(pattern: &Pattern) -> String {
     match pattern.rest().join("/") {
         rest if rest.is_empty() && pattern.text().ends_with("/**") => "**".to_owned(),
@@ -350,7 +351,7 @@ fn suffix(pattern: &Pattern) -> String {
     }
 }
 
-/// What a pattern that is no special case lacks.
+/// Returns the missing part of a pattern that is no special case.
 fn missing(snapshot: &Snapshot, pattern: &Pattern) -> NoFile {
     if let Some(name) = name_of(pattern) {
         return NoFile::Missing { path: String::from_utf8_lossy(&name).into_owned() };
@@ -364,7 +365,7 @@ fn missing(snapshot: &Snapshot, pattern: &Pattern) -> NoFile {
     }
 }
 
-/// Whether a text has a comma outside of braces.
+/// Returns whether a text has a comma outside braces.
 fn is_list(text: &str) -> bool {
     split_at(text, |c| c == ',').len() > 1
 }
@@ -394,7 +395,7 @@ fn split_at(text: &str, is_border: impl Fn(char) -> bool) -> Vec<&str> {
     parts
 }
 
-/// Whether a `\` stands before a character that has no special meaning.
+/// Returns whether a `\` is before a character without a special meaning.
 fn has_wrong_backslash(text: &str) -> bool {
     let mut chars = text.chars();
     while let Some(c) = chars.next() {
@@ -406,7 +407,7 @@ fn has_wrong_backslash(text: &str) -> bool {
     false
 }
 
-/// Whether a text has `$NAME`, `${NAME}` or `%NAME%`.
+/// Returns whether a text contains `$NAME`, `${NAME}` or `%NAME%`.
 fn has_variable(text: &str) -> bool {
     let is_name = |c: char| c.is_ascii_alphabetic() || c == '_';
     let dollar = text.split('$').skip(1).any(|rest| rest.starts_with('{') || rest.starts_with(is_name));
@@ -414,7 +415,7 @@ fn has_variable(text: &str) -> bool {
     dollar || percent
 }
 
-/// `@(a|b)` and its like as braces.
+/// Returns `@(a|b)` and the like as braces.
 fn without_extended(text: &str) -> Option<String> {
     let open = ["@(", "+(", "*(", "?(", "!("].iter().filter_map(|kind| text.find(kind)).min()?;
     let close = open + text[open..].find(')')?;
@@ -424,7 +425,7 @@ fn without_extended(text: &str) -> Option<String> {
     Some(format!("{}{braces}{}", &text[..open], &text[close + 1..]))
 }
 
-/// A text with a `\` before those of its characters that have none.
+/// Returns a text with a `\` before special characters that have none.
 fn escaped(text: &str, special: &[char]) -> String {
     let mut escaped = String::with_capacity(text.len());
     let mut chars = text.chars();

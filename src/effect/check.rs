@@ -1,7 +1,7 @@
-//! Judges the file patterns of a plan on a tree.
+//! Checks the file patterns of a plan on a tree.
 //!
-//! A pattern that matches a file is found by one look at the first entries of its folder. Only for one
-//! that matches none a reason is looked for, and only for as many as are listed.
+//! To find out that a pattern matches something, the first entries of its folder are usually enough. Only if
+//! it matches nothing, a reason is looked for, and only for as many patterns as are listed.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -18,10 +18,10 @@ use crate::git::snapshot::{Entry, Mode, Snapshot};
 use crate::graph::{Graph, Node, NodeId, Role};
 use crate::warning::{NoEffect, Problem, Warning};
 
-/// Tasks that a warning or an error names.
+/// How many tasks a warning or an error names.
 const NAMED: usize = 3;
 
-/// Judges the patterns of all tasks of `graph` and of what they use; at most `most` warnings get their
+/// Checks the patterns of all tasks in `graph` and of the services they use. At most `most` warnings get a
 /// reason.
 pub fn check(config: &Config, graph: &Graph, snapshot: &Snapshot, tree: &dyn Tree, most: usize) -> Judged {
     let mut check = Check {
@@ -43,7 +43,7 @@ pub fn check(config: &Config, graph: &Graph, snapshot: &Snapshot, tree: &dyn Tre
     Judged { refused: check.refused(), warnings: check.warnings(most) }
 }
 
-/// Where a pattern is written: its file, and its bytes there.
+/// Where a pattern is written: the number of its file, and its position there.
 type At = (usize, usize);
 
 struct Check<'a> {
@@ -55,12 +55,12 @@ struct Check<'a> {
     files: HashMap<&'a str, usize>,
     /// The first file that each pattern matches.
     first: HashMap<&'a Pattern, Option<&'a Entry>>,
-    /// Lists in which nothing is wrong, by where they are written. Variants of a matrix may have different
-    /// lists at one place.
+    /// Lists without errors, by their places. Variants of a matrix may have different lists at the same
+    /// place.
     sound: HashMap<At, &'a Patterns>,
-    /// Whether a needed task excused a pattern, which another task may not need.
+    /// Whether a pattern was excused by a needed task, which another task may not need.
     is_excused: bool,
-    /// The shapes of tasks' outputs.
+    /// The shapes of the outputs of tasks.
     outputs: HashMap<TaskId, Shapes>,
     found: BTreeMap<(At, String), Found<'a>>,
     empty: BTreeMap<At, Empty<'a>>,
@@ -78,16 +78,16 @@ enum Cause {
     NoFile,
     ExcludesNoFile,
     ExcludesNothing(NoEffect),
-    /// It matches a symlink, and not what is in the folder that this leads to.
+    /// It matches a symlink, and nothing in the folder that this leads to.
     LinkAlone {
         to: RepoPath,
     },
 }
 
-/// Inputs that are no file at all.
+/// Inputs that match no file.
 struct Empty<'a> {
     patterns: &'a Patterns,
-    /// Whether they match the task's own outputs.
+    /// Whether they match only the task's own outputs.
     is_own_output: bool,
     tasks: Vec<TaskId>,
 }
@@ -113,8 +113,8 @@ impl<'a> Check<'a> {
         self.outputs(task, node.task);
     }
 
-    /// Judges the exclusions of a task's outputs, by the patterns alone: what is written may differ each
-    /// time.
+    /// Checks the exclusions of a task's outputs against its other patterns. Files are not looked at, since
+    /// the task may write different ones each time.
     fn outputs(&mut self, task: &'a Task, id: TaskId) {
         let items = task.outputs.items();
         for (i, item) in items.iter().enumerate().filter(|(_, item)| item.excludes && !item.may_miss) {
@@ -140,7 +140,7 @@ impl<'a> Check<'a> {
         }
     }
 
-    /// Judges each item of a list that `owner` has and the task of `node` uses.
+    /// Checks each item of a list in `owner` that the task of `node` uses.
     fn list(&mut self, owner: &'a Task, patterns: &'a Patterns, node: &Node) {
         let Some(file) = self.files.get(owner.place.file.as_str()).copied() else { return };
         self.is_excused = false;
@@ -173,7 +173,7 @@ impl<'a> Check<'a> {
         is_sound
     }
 
-    /// Why an item has no effect, if it has none.
+    /// Returns why an item has no effect; `None` if it has one.
     fn cause(&mut self, items: &'a [Item], i: usize, node: &Node) -> Option<Cause> {
         let item = &items[i];
         if item.may_miss {
@@ -196,8 +196,8 @@ impl<'a> Check<'a> {
         }
     }
 
-    /// The folder that a symlink leads to, if a pattern names the symlink and the list nothing of that
-    /// folder.
+    /// Returns the folder that a symlink leads to, if a pattern names the symlink and the list matches
+    /// nothing in that folder.
     fn link_alone(&self, items: &[Item], pattern: &Pattern, link: &Entry) -> Option<RepoPath> {
         if pattern.literal() != Some(&link.path) && advice::name_of(pattern).is_none() {
             return None;
@@ -210,7 +210,7 @@ impl<'a> Check<'a> {
         (is_folder && !to.is_top() && !below.iter().any(is_read)).then_some(to)
     }
 
-    /// Why an exclusion has no effect, if it has none.
+    /// Returns why an exclusion has no effect; `None` if it has one.
     fn exclusion(&mut self, items: &'a [Item], i: usize) -> Option<Cause> {
         let item = &items[i];
         if let What::One(pattern) = &item.what
@@ -218,7 +218,7 @@ impl<'a> Check<'a> {
             && self.first(pattern).is_none()
         {
             let is_slip = advice::is_slip(pattern.text());
-            // What is there now and then is excluded for those times.
+            // The exclusion may be for files that are there only sometimes.
             let is_expected = !self.snapshot.within(pattern.folder()).is_empty()
                 || self.tree.ignores(pattern.folder())
                 || self.tree.is_absent(pattern)
@@ -254,7 +254,7 @@ impl<'a> Check<'a> {
         Some(Cause::ExcludesNothing(NoEffect::IncludedLater { by: quoted(by) }))
     }
 
-    /// Whether a file matches `item` and one of `others`.
+    /// Returns whether a file matches `item` and one of `others`.
     fn meets(&self, item: &Item, others: &[&Item]) -> bool {
         self.snapshot
             .entries()
@@ -262,17 +262,17 @@ impl<'a> Check<'a> {
             .any(|entry| matched(&[item], &entry.path) && matched(others, &entry.path))
     }
 
-    /// The first file that a pattern matches, or the submodule that it leads into.
+    /// Returns the first file that a pattern matches, or the submodule that it leads into.
     fn first(&mut self, pattern: &'a Pattern) -> Option<&'a Entry> {
         let snapshot = self.snapshot;
-        // All below a folder match, so the first does.
+        // Everything below a folder matches, so the first entry does.
         if pattern.rest().is_empty() {
             return first(snapshot, pattern);
         }
         *self.first.entry(pattern).or_insert_with(|| first(snapshot, pattern))
     }
 
-    /// Whether a task that `node` needs, at whatever distance, may write what a pattern matches.
+    /// Returns whether a task that `node` needs, directly or not, may write a match of the pattern.
     fn is_made(&mut self, pattern: &Pattern, node: &Node) -> bool {
         let wanted = shapes(pattern);
         let mut seen = HashSet::new();
@@ -291,7 +291,7 @@ impl<'a> Check<'a> {
         false
     }
 
-    /// Whether any task may write what a pattern matches.
+    /// Returns whether any task may write a match of the pattern.
     fn is_output(&mut self, pattern: &Pattern) -> bool {
         let wanted = shapes(pattern);
         self.config.ids().any(|id| self.writes(id, &wanted))
@@ -306,7 +306,7 @@ impl<'a> Check<'a> {
         wanted.overlap(outputs).is_some()
     }
 
-    /// Judges the inputs of a task together.
+    /// Checks the inputs of a task together.
     fn all(&mut self, task: &'a Task, node: &Node) {
         let patterns = &task.inputs;
         let is_written = patterns.items().first().is_some_and(|item| item.mark.0.is_some());
@@ -318,7 +318,7 @@ impl<'a> Check<'a> {
         let is_read = |path: &RepoPath| {
             !task.outputs.matches(path) && !sources.iter().any(|outputs| outputs.matches(path))
         };
-        // A deep pattern may have to look at the whole tree.
+        // A deep pattern may need a look at the whole tree, so it comes last.
         let of = |deep| flat(patterns).into_iter().filter(move |(_, pattern)| pattern.is_deep() == deep);
         for (_, pattern) in of(false).chain(of(true)) {
             let Some(entry) = self.first(pattern).filter(|entry| !is_below_link(pattern, entry)) else {
@@ -412,7 +412,7 @@ impl<'a> Check<'a> {
     }
 
     fn warnings(&self, most: usize) -> Warnings {
-        // What is refused is reported already.
+        // Inputs that match no file are an error, and not a warning too.
         let is_refused = |found: &Found<'_>| {
             found.tasks.iter().all(|task| self.empty.values().any(|empty| empty.tasks.contains(task)))
         };
@@ -464,7 +464,7 @@ impl<'a> Check<'a> {
     }
 }
 
-/// Whether all that a list adds may be missing.
+/// Returns whether everything that a list includes may be missing.
 fn may_miss(patterns: &Patterns) -> bool {
     let mut adding = patterns.items().iter().filter(|item| !item.excludes).peekable();
     adding.peek().is_some()
@@ -474,7 +474,7 @@ fn may_miss(patterns: &Patterns) -> bool {
         })
 }
 
-/// The patterns that a list adds, those of its sets included.
+/// Returns the patterns that a list includes, with those of its sets.
 fn flat(patterns: &Patterns) -> Vec<(&Item, &Pattern)> {
     let mut all = Vec::new();
     for item in patterns.items().iter().filter(|item| !item.excludes) {
@@ -486,7 +486,7 @@ fn flat(patterns: &Patterns) -> Vec<(&Item, &Pattern)> {
     all
 }
 
-/// An item as it is written in tasks.toml, with its quotes.
+/// Returns an item as it is written in tasks.toml, with quotes.
 fn quoted(item: &Item) -> String {
     advice::quoted(&item.text())
 }

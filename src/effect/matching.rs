@@ -1,11 +1,11 @@
-//! Which files of a tree patterns match.
+//! Which files of a tree a pattern matches.
 
 use crate::base::path::RepoPath;
 use crate::base::pattern::{Item, Pattern, Patterns, What};
 use crate::base::pattern_overlap::Shapes;
 use crate::git::snapshot::{Entry, Mode, Snapshot};
 
-/// The first file that a pattern matches, or the submodule that it leads into.
+/// Returns the first file that a pattern matches, or the submodule that it leads into.
 pub(super) fn first<'s>(snapshot: &'s Snapshot, pattern: &Pattern) -> Option<&'s Entry> {
     let below = snapshot.within(pattern.folder());
     if let Some(entry) = below.iter().find(|entry| pattern.matches(&entry.path)) {
@@ -19,12 +19,12 @@ pub(super) fn first<'s>(snapshot: &'s Snapshot, pattern: &Pattern) -> Option<&'s
         .find(|entry| entry.mode == Mode::Submodule)
 }
 
-/// Whether a pattern means what is below the symlink `entry`, where git has nothing.
+/// Returns whether a pattern is about files below the symlink `entry`, where git has nothing.
 pub(super) fn is_below_link(pattern: &Pattern, entry: &Entry) -> bool {
     entry.mode == Mode::Symlink && pattern.literal().is_none() && pattern.folder() == &entry.path
 }
 
-/// Whether one of these items matches.
+/// Returns whether one of these items matches.
 pub(super) fn matched(items: &[&Item], path: &RepoPath) -> bool {
     items.iter().any(|item| match &item.what {
         What::One(pattern) => pattern.matches(path),

@@ -1,6 +1,6 @@
-//! Effect: whether the file patterns of a config have any on a tree. Tasks that read no file at all are
-//! refused; single patterns that match nothing are warned of, each with its likely reason. It must not
-//! know where the tree comes from, so that a commit and a work tree are judged alike.
+//! Finds file patterns of a config that have no effect on a tree. Tasks that would read no file at all are an
+//! error; single patterns that match nothing are warnings, each with its likely reason. It must not know
+//! where the tree comes from, so that a commit and a work tree are judged alike.
 //!
 //! `check.rs` judges the patterns, `advice.rs` finds why one matches nothing, `unused.rs` finds sets, tools
 //! and services that nothing uses.
@@ -17,20 +17,20 @@ use crate::warning::Warning;
 pub use check::check;
 pub use unused::unused;
 
-/// What is known of a tree besides its files. It words reasons, and decides no error.
+/// What is known of a tree besides its files. It is needed for reasons only, never for errors.
 pub trait Tree {
-    /// Whether git ignores the path.
+    /// Returns whether git ignores the path.
     fn ignores(&self, path: &RepoPath) -> bool;
-    /// Where the symlink at `path` leads to, if that can be told.
+    /// Returns the target of the symlink at `path`, if it is known.
     fn link(&self, path: &RepoPath) -> Option<String>;
-    /// The top of the work tree, as an absolute path.
+    /// Returns the top of the work tree, as an absolute path.
     fn root(&self) -> Option<String>;
-    /// Whether the pattern matches a file that git has and that is not checked out, as in a sparse
+    /// Returns whether the pattern matches a file that git has and that is not checked out, as in a sparse
     /// checkout.
     fn is_absent(&self, pattern: &Pattern) -> bool;
 }
 
-/// Warnings of a plan.
+/// The warnings of a plan.
 #[derive(Clone, Debug, Default)]
 pub struct Warnings {
     /// The first of them, by file and line.
@@ -39,11 +39,11 @@ pub struct Warnings {
     pub more: usize,
 }
 
-/// What patterns come to on a tree.
+/// The result of checking patterns on a tree.
 #[derive(Clone, Debug, Default)]
 pub struct Judged {
-    /// The tasks whose inputs match no file at all.
+    /// The errors of tasks whose inputs match no file.
     pub refused: Option<Diagnostics>,
-    /// Single patterns without effect.
+    /// The patterns without effect.
     pub warnings: Warnings,
 }

@@ -1,4 +1,4 @@
-//! What a config defines and nothing uses. It must not know a tree.
+//! Finds what a config defines and nothing uses. It must not know a tree.
 
 use std::collections::{HashMap, HashSet};
 
@@ -6,7 +6,8 @@ use crate::base::pattern::{Patterns, What};
 use crate::config::model::{Config, SourceFile, Task};
 use crate::warning::{Problem, Warning};
 
-/// The sets, tools and services that no task uses, by file and line; none of a part of a config.
+/// Returns a warning for each set, tool and service that no task uses, by file and line; none if the config
+/// is only a part.
 pub fn unused(config: &Config) -> Vec<Warning> {
     if config.is_part {
         return Vec::new();
@@ -48,7 +49,7 @@ pub fn unused(config: &Config) -> Vec<Warning> {
     warnings
 }
 
-/// All that runs a command.
+/// Returns everything that runs a command.
 fn commands(config: &Config) -> impl Iterator<Item = &Task> {
     let services = config.services.iter().map(|service| &service.task);
     config.tasks.iter().chain(services).chain(config.worktree.setup.as_deref())

@@ -3,7 +3,7 @@
 
 use crate::base::file::{self, FileError};
 use crate::base::path::RepoPath;
-use crate::config::load::{self, FILE, Library, Listed, LoadError};
+use crate::config::load::{self, ConfigTree, FILE, LoadError, TreeEntry};
 use crate::config::model::Config;
 use crate::gate::error::GateError;
 use crate::git::Repository;
@@ -16,12 +16,12 @@ struct TreeFiles<'a> {
     what: &'a str,
 }
 
-impl Library for TreeFiles<'_> {
+impl ConfigTree for TreeFiles<'_> {
     type Error = GateError;
 
-    fn list(&self, folder: &RepoPath) -> Result<Vec<Listed>, GateError> {
+    fn list(&self, folder: &RepoPath) -> Result<Vec<TreeEntry>, GateError> {
         let names = self.repository.browse_tree(self.tree, folder)?;
-        Ok(names.into_iter().map(|name| Listed { path: name.path, is_folder: name.is_folder }).collect())
+        Ok(names.into_iter().map(|name| TreeEntry { path: name.path, is_folder: name.is_folder }).collect())
     }
 
     fn link(&self, path: &RepoPath) -> Result<Option<Vec<u8>>, GateError> {

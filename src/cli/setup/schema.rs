@@ -1,15 +1,27 @@
-//! `xtask schema`: prints the JSON schema of tasks.toml. It must not look at any tasks.toml.
+//! `xtask schema`: prints the JSON schema of tasks.toml, or the reference of all keys. It must not look at any
+//! tasks.toml.
+
+use clap::Args;
 
 use crate::cli::exit::End;
 use crate::cli::failure::Failure;
 use crate::cli::session::Session;
 use crate::config::schema;
 
-/// Prints it on standard output.
+/// The arguments of `xtask schema`.
+#[derive(Args, Debug)]
+pub struct SchemaArgs {
+    /// Print the reference of all keys as Markdown instead
+    #[arg(long)]
+    pub markdown: bool,
+}
+
+/// Prints the schema on standard output.
 ///
 /// # Errors
 /// Standard output can't be written to.
-pub fn run(session: &Session) -> Result<End, Failure> {
-    session.print(&schema::text())?;
+pub fn run(session: &Session, args: &SchemaArgs) -> Result<End, Failure> {
+    let text = if args.markdown { schema::markdown::text() } else { schema::text() };
+    session.print(&text)?;
     Ok(End::Passed)
 }

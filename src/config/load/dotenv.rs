@@ -1,16 +1,16 @@
-//! Files of variables, as `env-file` names them: `NAME=value` a line. It must not know who gets the
-//! variables, and must not show a value: they may be secrets.
+//! Parses the files that `env-file` names: one `NAME=value` a line. It must not show a value in a message,
+//! since values may be secrets.
 //!
-//! `export` in front of a name, empty lines and lines that begin with `#` are skipped. A value
-//! without quotes ends before ` #` or at the end of its line. Between single quotes all is literal;
-//! between double quotes `\n`, `\r`, `\t`, `\"`, `\$` and `\\` stand for what they do elsewhere.
-//! Quoted values may have several lines. Nothing is expanded: a `$` is a `$`.
+//! `export` before a name, empty lines and lines that begin with `#` are skipped. A value without quotes ends
+//! before ` #` or at the end of its line. Text in single quotes is literal. In double quotes, `
+//! `, `\r`, `\t`, `\"`, `\$` and `\\` are escapes. Quoted values may span lines. Nothing is expanded: a `$`
+//! is a `$`.
 
 use std::fmt;
 
-use crate::config::diagnostic::{Diagnostic, Findings, Flawed};
+use crate::config::diagnostic::{Diagnostic, DiagnosticSink, FileDiagnostics};
 
-/// A value that nothing prints.
+/// A value that is never printed.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Hidden(pub String);
 
@@ -20,25 +20,25 @@ impl fmt::Debug for Hidden {
     }
 }
 
-/// What is wrong with a file, and on which line; the first is 0.
+/// An error of a file with its line, counted from 0.
 struct Fault {
     line: usize,
     message: &'static str,
     hint: &'static str,
 }
 
-/// The variables of a file, in its order.
+/// Parses the variables of a file, in the order of the file.
 ///
 /// # Errors
-/// The first line that can't be read, drawn without its value.
-pub(crate) fn read(file: &str, bytes: &[u8]) -> Result<Vec<(String, Hidden)>, Flawed> {
+/// Returns the first line that can't be parsed, shown without its value.
+pub(crate) fn read(file: &str, bytes: &[u8]) -> Result<Vec<(String, Hidden)>, FileDiagnostics> {
     let text = std::str::from_utf8(bytes).map_err(|error| {
         let line = bytes[..error.valid_up_to()].split(|byte| *byte == b'\n').count() - 1;
         let (message, hint) = ("a line that is not UTF-8 text", "save the file as UTF-8");
         drawn(file, &String::from_utf8_lossy(bytes), &Fault { line, message, hint })
     })?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    // A checkout may have other line ends than the commit; values of several lines are the same.
+    // A checkout may have other line ends than the commit. Values that span lines must be the same in both.
     let text = &*text.replace("\r\n", "\n");
     let mut rest = text;
     let mut variables = Vec::new();
@@ -60,7 +60,7 @@ pub(crate) fn read(file: &str, bytes: &[u8]) -> Result<Vec<(String, Hidden)>, Fl
 /// A variable with its value.
 type Variable = (String, Hidden);
 
-/// The variable at the start of `rest`, if that line has one, and what comes behind.
+/// Parses the variable at the start of `rest`, if that line has one. Also returns the text after it.
 fn next(rest: &str) -> Result<(Option<Variable>, &str), Fault> {
     let read = line(rest)?;
     match &read.0 {
@@ -72,7 +72,7 @@ fn next(rest: &str) -> Result<(Option<Variable>, &str), Fault> {
     }
 }
 
-/// As [`next`], with whatever is in the value.
+/// Parses like [`next`], but allows any value.
 fn line(rest: &str) -> Result<(Option<Variable>, &str), Fault> {
     let (line, behind) = rest.split_once('\n').unwrap_or((rest, ""));
     let trimmed = line.trim();
@@ -97,7 +97,7 @@ fn line(rest: &str) -> Result<(Option<Variable>, &str), Fault> {
     let value = value.trim_start_matches([' ', '\t']);
     match value.chars().next() {
         Some(quote @ ('"' | '\'')) => {
-            // The value goes on behind the end of the line if the quote does.
+            // A quoted value may continue on the next line.
             let start = rest.len() - behind.len() - usize::from(rest.contains('\n')) - value.len();
             let (value, behind) = quoted(&rest[start + 1..], quote)?;
             Ok((Some((name.to_owned(), Hidden(value))), behind))
@@ -110,7 +110,7 @@ fn line(rest: &str) -> Result<(Option<Variable>, &str), Fault> {
     }
 }
 
-/// The value up to its closing quote, and what comes behind the line that has it.
+/// Parses a value up to its closing quote. Also returns the text after the line of that quote.
 fn quoted(rest: &str, quote: char) -> Result<(String, &str), Fault> {
     let mut value = String::new();
     let mut chars = rest.char_indices();
@@ -145,8 +145,8 @@ fn quoted(rest: &str, quote: char) -> Result<(String, &str), Fault> {
     Err(Fault { line: 0, message, hint })
 }
 
-/// The fault at its place, in a picture of the file that shows no values.
-fn drawn(file: &str, text: &str, fault: &Fault) -> Flawed {
+/// Returns the error with the file's lines, in which all values are replaced by `…`.
+fn drawn(file: &str, text: &str, fault: &Fault) -> FileDiagnostics {
     let mut picture = String::new();
     let mut span = 0..0;
     for (number, line) in text.lines().enumerate() {
@@ -160,11 +160,11 @@ fn drawn(file: &str, text: &str, fault: &Fault) -> Flawed {
         }
         picture.push('\n');
     }
-    let mut findings = Findings::default();
-    findings.add(
+    let mut sink = DiagnosticSink::default();
+    sink.add(
         Diagnostic::new(span, fault.message).label("can't be read; values are not shown").hint(fault.hint),
     );
-    Flawed::new(file, &picture, findings)
+    FileDiagnostics::new(file, &picture, sink)
 }
 
 #[cfg(test)]
@@ -176,7 +176,7 @@ mod tests {
 
     fn right(text: &str) -> Vec<(String, String)> {
         let read = read(".env", text.as_bytes())
-            .unwrap_or_else(|flawed| panic!("{}", Diagnostics::new(vec![flawed])));
+            .unwrap_or_else(|invalid_files| panic!("{}", Diagnostics::new(vec![invalid_files])));
         read.into_iter().map(|(name, value)| (name, value.0)).collect()
     }
 
@@ -228,8 +228,8 @@ mod tests {
 
     #[test]
     fn what_is_no_text_has_its_line() {
-        let flawed = read(".env", b"A=1\nB=hunter2\xff\nC=3").unwrap_err();
-        let drawn = Diagnostics::new(vec![flawed]).render(false);
+        let invalid_files = read(".env", b"A=1\nB=hunter2\xff\nC=3").unwrap_err();
+        let drawn = Diagnostics::new(vec![invalid_files]).render(false);
         assert!(drawn.contains("a line that is not UTF-8 text") && drawn.contains(".env:2:"), "{drawn}");
         assert!(!drawn.contains("hunter2"), "{drawn}");
     }

@@ -1,23 +1,23 @@
-//! `env-file`: brings what the files say to the tasks and services that name them. It must not know
-//! how a file is read.
+//! Sets the variables of `env-file` in the tasks and services that name the files. It must not know how a
+//! file is parsed.
 
 use std::collections::BTreeMap;
 
 use crate::base::path::RepoPath;
-use crate::config::diagnostic::{Diagnostics, Flawed};
+use crate::config::diagnostic::{Diagnostics, FileDiagnostics};
 use crate::config::load::dotenv::{self, Hidden};
-use crate::config::load::tree::{self, Library, LoadError};
+use crate::config::load::tree::{self, ConfigTree, LoadError};
 use crate::config::model::{Config, EnvFile, Task};
 
-/// What each file says; `None` if it is not there.
-type Contents = BTreeMap<RepoPath, Option<Vec<(String, Hidden)>>>;
+/// The variables of each file; `None` if the file does not exist.
+type FileDrafts = BTreeMap<RepoPath, Option<Vec<(String, Hidden)>>>;
 
 /// Reads all files that tasks and services name, each once.
 ///
 /// # Errors
-/// A file can't be read or understood. One that is missing is noted in the tasks that name it: the
-/// others can run.
-pub(crate) fn fill<L: Library>(tree: &L, config: &mut Config) -> Result<(), LoadError<L::Error>> {
+/// A file can't be read or parsed. A missing file is no error here: it is recorded in the tasks that name it,
+/// and other tasks can still run.
+pub(crate) fn fill<L: ConfigTree>(tree: &L, config: &mut Config) -> Result<(), LoadError<L::Error>> {
     let setup = config.worktree.setup.as_deref_mut();
     let services = config.services.iter_mut().map(|service| &mut service.task);
     let mut all: Vec<&mut Task> = config.tasks.iter_mut().chain(services).chain(setup).collect();
@@ -25,8 +25,8 @@ pub(crate) fn fill<L: Library>(tree: &L, config: &mut Config) -> Result<(), Load
     if all.is_empty() {
         return Ok(());
     }
-    let mut contents = Contents::new();
-    let mut flawed: Vec<Flawed> = Vec::new();
+    let mut contents = FileDrafts::new();
+    let mut invalid_files: Vec<FileDiagnostics> = Vec::new();
     for EnvFile { path, .. } in all.iter().flat_map(|task| &task.env_files) {
         if contents.contains_key(path) {
             continue;
@@ -34,7 +34,7 @@ pub(crate) fn fill<L: Library>(tree: &L, config: &mut Config) -> Result<(), Load
         let bytes = tree::read_beside(tree, path).map_err(LoadError::Tree)?;
         let variables = match bytes.map(|bytes| dotenv::read(&tree.name(path), &bytes)) {
             Some(Err(fault)) => {
-                flawed.push(fault);
+                invalid_files.push(fault);
                 None
             }
             Some(Ok(variables)) => Some(variables),
@@ -42,8 +42,8 @@ pub(crate) fn fill<L: Library>(tree: &L, config: &mut Config) -> Result<(), Load
         };
         contents.insert(path.clone(), variables);
     }
-    if !flawed.is_empty() {
-        return Err(LoadError::Wrong(Diagnostics::new(flawed)));
+    if !invalid_files.is_empty() {
+        return Err(LoadError::Wrong(Diagnostics::new(invalid_files)));
     }
     for task in all {
         take(task, &contents);
@@ -57,8 +57,8 @@ pub(crate) fn fill<L: Library>(tree: &L, config: &mut Config) -> Result<(), Load
     Ok(())
 }
 
-/// Gives a task what its files say.
-fn take(task: &mut Task, contents: &Contents) {
+/// Sets the variables of a task's files.
+fn take(task: &mut Task, contents: &FileDrafts) {
     for file in &task.env_files {
         match contents.get(&file.path) {
             Some(Some(variables)) => task.file_env.extend(variables.iter().cloned()),

@@ -1,9 +1,9 @@
-//! `include`: which other files belong to a tasks.toml, and what their projects are called. It must
-//! not know what else the files say.
+//! `include`: finds the other files that belong to a tasks.toml, and names their projects. It must not know
+//! what else the files say.
 //!
-//! An included file is a project of its own: named like its folder, or like itself if it is not
-//! called tasks.toml; its paths are relative to its folder. Projects lie within each other as the
-//! files include each other, so that `api:auth:test` is the `test` of what `api` includes as `auth`.
+//! An included file is a project of its own. It is named after its folder, or after itself if it is not
+//! called tasks.toml; its paths are relative to its folder. Projects nest as files include each other:
+//! `api:auth:test` is the `test` of the file that `api` includes as `auth`.
 
 use std::ops::Range;
 
@@ -11,78 +11,78 @@ use crate::base::links::{Leads, follow};
 use crate::base::name;
 use crate::base::path::RepoPath;
 use crate::base::pattern::{Item, Mark, Origin, Patterns, What};
-use crate::config::diagnostic::{Diagnostic, Diagnostics, Findings, Flawed};
-use crate::config::load::tree::{FILE, Library, Listed, LoadError, plain};
-use crate::config::naming::joined;
-use crate::config::schema::keys;
-use crate::config::sections::file_sets::{self, Line, Reference};
+use crate::config::diagnostic::{Diagnostic, DiagnosticSink, Diagnostics, FileDiagnostics};
+use crate::config::load::tree::{ConfigTree, FILE, LoadError, TreeEntry, plain};
+use crate::config::naming::qualified;
+use crate::config::sections::file_sets::{self, ItemTarget, ListItem};
 use crate::config::source::Source;
 use crate::config::syntax::document::{self, Value};
+use crate::config::wording;
 
-/// Files that one repository may bring together.
+/// How many files a repository may have.
 const MOST: usize = 1000;
 
-/// One file of several.
-pub(crate) struct Member {
+/// One file of the config.
+pub(crate) struct LoadedFile {
     pub(crate) path: RepoPath,
     pub(crate) name: String,
     pub(crate) text: String,
-    /// The project it is; empty for the outermost.
+    /// The project that it is; empty for the outermost.
     pub(crate) project: String,
-    pub(crate) findings: Findings,
-    /// The member that includes it.
+    pub(crate) sink: DiagnosticSink,
+    /// The position of the file that includes it.
     parent: Option<usize>,
 }
 
-/// One place of an `include`.
-struct Wanted {
-    /// What it matches, without what later places exclude.
+/// One pattern of an `include`.
+struct IncludePattern {
+    /// The pattern, with the exclusions that follow it.
     patterns: Patterns,
     span: Range<usize>,
 }
 
-/// Reads the text of the tasks.toml at `path`, and of all files that it includes, the outermost first; `None`
-/// if there is none.
-pub(crate) fn members<L: Library>(
+/// Loads the text of the tasks.toml at `path` and of all files that it includes, the outermost first. Returns
+/// `None` if there is none.
+pub(crate) fn files<L: ConfigTree>(
     tree: &L,
     path: &RepoPath,
-) -> Result<Option<Vec<Member>>, LoadError<L::Error>> {
+) -> Result<Option<Vec<LoadedFile>>, LoadError<L::Error>> {
     let text = match follow(path, |path| tree.link(path)).map_err(LoadError::Tree)? {
         Leads::To(at) => tree.read(&at).map_err(LoadError::Tree)?.map(plain),
         Leads::Nowhere => None,
         Leads::Outside { link, target } => {
-            let mut findings = Findings::default();
+            let mut sink = DiagnosticSink::default();
             let finding = Diagnostic::new(0..target.len(), leads_out(path, &link)).label("outside");
-            findings.add(finding.hint(COMMIT_IT));
-            let flawed = Flawed::new(&tree.name(&link), &target, findings);
-            return Err(LoadError::Wrong(Diagnostics::new(vec![flawed])));
+            sink.add(finding.hint(COMMIT_IT));
+            let invalid_files = FileDiagnostics::new(&tree.name(&link), &target, sink);
+            return Err(LoadError::Wrong(Diagnostics::new(vec![invalid_files])));
         }
     };
     let Some(text) = text else { return Ok(None) };
-    let mut members = vec![Member {
+    let mut files = vec![LoadedFile {
         name: tree.name(path),
         path: path.clone(),
         text,
         project: String::new(),
-        findings: Findings::default(),
+        sink: DiagnosticSink::default(),
         parent: None,
     }];
     let mut next = 0;
-    while next < members.len() {
-        bring(tree, next, &mut members).map_err(LoadError::Tree)?;
+    while next < files.len() {
+        bring(tree, next, &mut files).map_err(LoadError::Tree)?;
         next += 1;
     }
-    Ok(Some(members))
+    Ok(Some(files))
 }
 
-impl Member {
+impl LoadedFile {
     pub(crate) fn source(&self) -> Source<'_> {
         let base = self.path.parent().unwrap_or_else(RepoPath::top);
         Source { name: &self.name, text: &self.text, base, project: &self.project }
     }
 }
 
-/// What to do about a symlink that leads out.
+/// The hint for a symlink to a file outside the repository.
 const COMMIT_IT: &str = "put the file itself there, or a relative symlink to a file of this repository";
 
 fn leads_out(path: &RepoPath, link: &RepoPath) -> String {
@@ -94,26 +94,26 @@ fn leads_out(path: &RepoPath, link: &RepoPath) -> String {
     format!("`{path}` leads out of the repository by the symlink `{link}`, so no commit has its content")
 }
 
-/// Adds what the member `at` includes.
-fn bring<L: Library>(tree: &L, at: usize, members: &mut Vec<Member>) -> Result<(), L::Error> {
-    // Most files include nothing, and are parsed soon enough.
-    if !members[at].text.contains("include") {
+/// Loads the files that the file `at` includes.
+fn bring<L: ConfigTree>(tree: &L, at: usize, files: &mut Vec<LoadedFile>) -> Result<(), L::Error> {
+    // Most files include nothing, so they are not parsed twice.
+    if !files[at].text.contains("include") {
         return Ok(());
     }
-    let base = members[at].source().base;
-    for place in wanted(&members[at].text, &base) {
+    let base = files[at].source().base;
+    for place in include_patterns(&files[at].text, &base) {
         let found = place.find(tree)?;
-        // A wildcard may well match the file it stands in, and places of one list the same file.
-        let others: Vec<RepoPath> = found.iter().filter(|path| **path != members[at].path).cloned().collect();
+        // A wildcard may match the file that contains it, and two patterns may match the same file.
+        let others: Vec<RepoPath> = found.iter().filter(|path| **path != files[at].path).cloned().collect();
         if others.is_empty() && !(found.is_empty() && place.may_miss()) {
-            members[at].findings.add(nothing(&place, !found.is_empty()));
+            files[at].sink.add(nothing(&place, !found.is_empty()));
         }
         for path in others {
-            if members.iter().any(|member| member.path == path && member.parent == Some(at)) {
+            if files.iter().any(|file| file.path == path && file.parent == Some(at)) {
                 continue;
             }
-            if let Some(finding) = refusal(&path, at, members, &place) {
-                members[at].findings.add(finding);
+            if let Some(finding) = refusal(&path, at, files, &place) {
+                files[at].sink.add(finding);
                 continue;
             }
             let text = match follow(&path, |path| tree.link(path))? {
@@ -121,57 +121,61 @@ fn bring<L: Library>(tree: &L, at: usize, members: &mut Vec<Member>) -> Result<(
                 Leads::Nowhere => None,
                 Leads::Outside { link, .. } => {
                     let finding = Diagnostic::new(place.span.clone(), leads_out(&path, &link));
-                    members[at].findings.add(finding.label("includes it").hint(COMMIT_IT));
+                    files[at].sink.add(finding.label("includes it").hint(COMMIT_IT));
                     continue;
                 }
             };
             let Some(text) = text.map(plain) else {
                 let message = format!("`{path}` is a symlink that leads to no file of the repository");
                 let finding = Diagnostic::new(place.span.clone(), message).label("includes it");
-                members[at].findings.add(finding.hint("let it lead to a file that git does not ignore"));
+                files[at].sink.add(finding.hint("let it lead to a file that git does not ignore"));
                 continue;
             };
-            let (name, project) = (tree.name(&path), joined(&members[at].project, &own_name(&path)));
-            let findings = Findings::default();
-            members.push(Member { path, name, text, project, findings, parent: Some(at) });
+            let (name, project) = (tree.name(&path), qualified(&files[at].project, &own_name(&path)));
+            let sink = DiagnosticSink::default();
+            files.push(LoadedFile { path, name, text, project, sink, parent: Some(at) });
         }
     }
     Ok(())
 }
 
-/// The places of a file's `include`, as far as they are right.
-fn wanted(text: &str, base: &RepoPath) -> Vec<Wanted> {
-    // What is wrong with the file is told when all of it is read.
-    let mut untold = Findings::default();
+/// Returns the valid patterns of a file's `include`.
+fn include_patterns(text: &str, base: &RepoPath) -> Vec<IncludePattern> {
+    // The errors are reported later, when the whole file is read.
+    let mut untold = DiagnosticSink::default();
     let root = document::read(text, &mut untold);
     let Some(entry) = document::entries(&root).into_iter().find(|entry| entry.key.text == "include") else {
         return Vec::new();
     };
     let items = read(entry.value, base, &mut untold);
-    let wanted =
+    let include_patterns =
         items.iter().enumerate().filter(|(_, (item, _))| !item.excludes).map(|(at, (item, span))| {
             let behind = items[at + 1..].iter().map(|(item, _)| item).filter(|item| item.excludes);
-            Wanted {
+            IncludePattern {
                 patterns: Patterns::new(std::iter::once(item).chain(behind).cloned().collect()),
                 span: span.clone(),
             }
         });
-    wanted.collect()
+    include_patterns.collect()
 }
 
-/// The places of an `include`, each with where it stands.
-pub(crate) fn read(value: Value<'_>, base: &RepoPath, findings: &mut Findings) -> Vec<(Item, Range<usize>)> {
+/// Reads the patterns of an `include`, each with its place.
+pub(crate) fn read(
+    value: Value<'_>,
+    base: &RepoPath,
+    sink: &mut DiagnosticSink,
+) -> Vec<(Item, Range<usize>)> {
     let mut items = Vec::new();
     let origin = Origin { base, anchored: true };
-    for Line { excludes, may_miss, what, span } in
-        file_sets::lines(value, origin, findings).unwrap_or_default()
+    for ListItem { excludes, may_miss, what, span } in
+        file_sets::lines(value, origin, sink).unwrap_or_default()
     {
         match what {
-            Reference::Pattern(pattern) => {
+            ItemTarget::Pattern(pattern) => {
                 let mark = Mark(Some(span.clone()));
                 items.push((Item { excludes, may_miss, what: What::One(pattern), mark }, span));
             }
-            Reference::Set(_) => findings.add(
+            ItemTarget::Set(_) => sink.add(
                 Diagnostic::new(span, "a set can't be used in `include`")
                     .label("a set")
                     .hint("write the paths of files, such as \"services/*/tasks.toml\""),
@@ -181,9 +185,9 @@ pub(crate) fn read(value: Value<'_>, base: &RepoPath, findings: &mut Findings) -
     items
 }
 
-/// What to say if a place brings no other file in; `is_itself` if it names the file it stands in.
-fn nothing(place: &Wanted, is_itself: bool) -> Diagnostic {
-    let shown = keys::shown(&place.shown());
+/// Reports a pattern that includes no other file. `is_itself` is set if it matches the file that contains it.
+fn nothing(place: &IncludePattern, is_itself: bool) -> Diagnostic {
+    let shown = wording::shown(&place.shown());
     if is_itself {
         return Diagnostic::new(place.span.clone(), format!("`{shown}` is this file itself"))
             .label("includes itself")
@@ -194,12 +198,12 @@ fn nothing(place: &Wanted, is_itself: bool) -> Diagnostic {
         .hint("name files that git does not ignore, relative to this file's folder, such as \"services/*/tasks.toml\"")
 }
 
-/// What to say if `path` can't be included by the member `at`.
-fn refusal(path: &RepoPath, at: usize, members: &[Member], place: &Wanted) -> Option<Diagnostic> {
-    let line: Vec<&Member> =
-        std::iter::successors(Some(&members[at]), |member| Some(&members[member.parent?])).collect();
-    if let Some(depth) = line.iter().position(|member| member.path == *path) {
-        let names = line[..=depth].iter().rev().map(|member| member.path.to_string());
+/// Returns the error if `path` can't be included by the file `at`.
+fn refusal(path: &RepoPath, at: usize, files: &[LoadedFile], place: &IncludePattern) -> Option<Diagnostic> {
+    let line: Vec<&LoadedFile> =
+        std::iter::successors(Some(&files[at]), |file| Some(&files[file.parent?])).collect();
+    if let Some(depth) = line.iter().position(|file| file.path == *path) {
+        let names = line[..=depth].iter().rev().map(|file| file.path.to_string());
         let turn: Vec<String> = names.chain([path.to_string()]).collect();
         let message = format!("files include each other in a circle: {}", turn.join(" → "));
         return Some(Diagnostic::new(place.span.clone(), message).label("leads back").hint("take this out"));
@@ -211,14 +215,14 @@ fn refusal(path: &RepoPath, at: usize, members: &[Member], place: &Wanted) -> Op
             Diagnostic::new(place.span.clone(), message).label("includes it").hint("rename the folder"),
         );
     }
-    if members.len() >= MOST {
+    if files.len() >= MOST {
         let message = format!("more than {MOST} files are included");
         return Some(Diagnostic::new(place.span.clone(), message).label("too many").hint("include fewer"));
     }
-    let project = joined(&members[at].project, &own);
-    let known = members.iter().find(|member| member.path == *path || member.project == project)?;
+    let project = qualified(&files[at].project, &own);
+    let known = files.iter().find(|file| file.path == *path || file.project == project)?;
     let (message, hint) = if known.path == *path {
-        let by = known.parent.map_or_else(String::new, |parent| members[parent].path.to_string());
+        let by = known.parent.map_or_else(String::new, |parent| files[parent].path.to_string());
         (format!("`{path}` is included already, by {by}"), "include it once")
     } else {
         let message = format!("`{path}` and `{}` would both be the project `{project}`", known.path);
@@ -227,7 +231,7 @@ fn refusal(path: &RepoPath, at: usize, members: &[Member], place: &Wanted) -> Op
     Some(Diagnostic::new(place.span.clone(), message).label("includes it").hint(hint))
 }
 
-/// What the project of a file is called within the file that includes it.
+/// Returns the name of a file's project within the including project.
 fn own_name(path: &RepoPath) -> String {
     let last = |path: &RepoPath| {
         path.parts().last().map(|part| String::from_utf8_lossy(part).into_owned()).unwrap_or_default()
@@ -239,24 +243,23 @@ fn own_name(path: &RepoPath) -> String {
     file.strip_suffix(".toml").unwrap_or(&file).to_owned()
 }
 
-impl Wanted {
-    /// The files that match: those that are called tasks.toml, and one that is named without a
-    /// wildcard.
-    fn find<L: Library>(&self, tree: &L) -> Result<Vec<RepoPath>, L::Error> {
+impl IncludePattern {
+    /// Returns the files that match: files called tasks.toml, and a file that is named without a wildcard.
+    fn find<L: ConfigTree>(&self, tree: &L) -> Result<Vec<RepoPath>, L::Error> {
         let Some(What::One(pattern)) = self.patterns.items().first().map(|item| &item.what) else {
             return Ok(Vec::new());
         };
         let folder = pattern.literal().and_then(RepoPath::parent).unwrap_or_else(|| pattern.folder().clone());
         let rest = pattern.rest();
-        // One level more for the file in a folder that the pattern names.
+        // One level more for the tasks.toml in a folder that the pattern names.
         let levels = if pattern.literal().is_some() { 2 } else { rest.len() + 1 };
         let depth = if rest.iter().any(|part| part == "**") { usize::MAX } else { levels };
         let mut found = Vec::new();
         let mut open = vec![(folder, depth)];
         while let Some((folder, depth)) = open.pop() {
-            // What the list holds is named as the pattern names it, not as the symlinks lead to it.
+            // Files are named by the path in the pattern, not by the target of a symlink.
             let Leads::To(real) = follow(&folder, |path| tree.link(path))? else { continue };
-            for Listed { path, is_folder } in tree.list(&real)? {
+            for TreeEntry { path, is_folder } in tree.list(&real)? {
                 let path = folder.child(path.parts().last().unwrap_or_default());
                 let reaches = || pattern.literal().is_none_or(|named| path.is_within(named));
                 if is_folder && depth > 1 && reaches() {
@@ -274,7 +277,7 @@ impl Wanted {
         Ok(found)
     }
 
-    /// Whether it may match nothing.
+    /// Returns whether the pattern may match nothing.
     fn may_miss(&self) -> bool {
         self.patterns.items().first().is_some_and(|item| item.may_miss)
     }

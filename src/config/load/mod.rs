@@ -1,4 +1,5 @@
-//! A tasks.toml with all that belongs to it: the files that it includes and the variables of `env-file`.
+//! Loads a tasks.toml with the files that it includes and the variables of `env-file`. `tree.rs` says what a
+//! tree of files must offer; `include.rs` finds the files.
 
 pub(crate) mod dotenv;
 pub(crate) mod env_files;
@@ -9,18 +10,18 @@ use crate::base::path::RepoPath;
 use crate::config::assemble;
 use crate::config::model::Config;
 use crate::config::source::Source;
-use include::Member;
-pub use tree::{FILE, Library, Listed, LoadError};
+use include::LoadedFile;
+pub use tree::{ConfigTree, FILE, LoadError, TreeEntry};
 
-/// Reads the tasks.toml at `path`, and all that it includes; `None` if there is none.
+/// Loads the tasks.toml at `path` and all that it includes. Returns `None` if there is none.
 ///
 /// # Errors
-/// All that is wrong with them, or the tree can't be read.
-pub fn load<L: Library>(tree: &L, path: &RepoPath) -> Result<Option<Config>, LoadError<L::Error>> {
-    let Some(mut members) = include::members(tree, path)? else { return Ok(None) };
-    let findings = members.iter_mut().map(|member| std::mem::take(&mut member.findings)).collect();
-    let sources: Vec<Source<'_>> = members.iter().map(Member::source).collect();
-    let mut config = assemble::parse_all(&sources, findings).map_err(LoadError::Wrong)?;
+/// Returns all errors of the files, or the error of reading the tree.
+pub fn load<L: ConfigTree>(tree: &L, path: &RepoPath) -> Result<Option<Config>, LoadError<L::Error>> {
+    let Some(mut files) = include::files(tree, path)? else { return Ok(None) };
+    let sink = files.iter_mut().map(|file| std::mem::take(&mut file.sink)).collect();
+    let sources: Vec<Source<'_>> = files.iter().map(LoadedFile::source).collect();
+    let mut config = assemble::parse_files(&sources, sink).map_err(LoadError::Wrong)?;
     env_files::fill(tree, &mut config)?;
     Ok(Some(config))
 }

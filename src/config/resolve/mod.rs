@@ -1,5 +1,5 @@
-//! Which services tasks and services use, and what they need through them. It must not know what a
-//! service is started by.
+//! Resolves names across all files: the services and tasks that each task, gate and service depends on.
+//! `needs.rs` resolves tasks, `overlaps.rs` compares outputs. It must not know how a service is started.
 
 pub(crate) mod needs;
 pub(crate) mod overlaps;
@@ -7,50 +7,52 @@ pub(crate) mod overlaps;
 use std::collections::{BTreeMap, HashMap};
 
 use crate::base::cycle;
-use crate::config::config_file::Part;
-use crate::config::diagnostic::{Diagnostic, Findings, row};
+use crate::config::config_file::ConfigFile;
+use crate::config::diagnostic::{Diagnostic, DiagnosticSink, row};
 use crate::config::model::{ServiceId, TaskId};
-use crate::config::naming::{self, Names};
-use crate::config::schema::keys;
-use crate::config::sections::drafts::{Draft, Links, ServiceDraft};
+use crate::config::naming::{self, NameIndex};
+use crate::config::sections::drafts::{Dependencies, ServiceDraft, TaskDraft};
 use crate::config::sections::variables::port_variable;
-use crate::config::syntax::document::{Extent, Text};
+use crate::config::syntax::document::{Syntax, Text};
+use crate::config::wording;
 
-/// What all tasks and services need and use.
-pub(crate) struct Linked {
-    pub(crate) tasks: Vec<Links>,
-    pub(crate) services: Vec<Links>,
+/// The dependencies of all tasks and services.
+pub(crate) struct AllDependencies {
+    pub(crate) tasks: Vec<Dependencies>,
+    pub(crate) services: Vec<Dependencies>,
 }
 
-/// All that links are made of.
-pub(crate) struct Linking<'l, 'd> {
-    pub(crate) drafts: &'l [Draft<'d>],
+/// Resolves the names in all drafts.
+pub(crate) struct Resolver<'l, 'd> {
+    pub(crate) drafts: &'l [TaskDraft<'d>],
     pub(crate) services: &'l [ServiceDraft<'d>],
-    pub(crate) parts: &'l [Part<'d>],
-    pub(crate) names: &'l Names<'l>,
-    pub(crate) extent: Extent,
+    pub(crate) config_files: &'l [ConfigFile<'d>],
+    pub(crate) names: &'l NameIndex<'l>,
+    pub(crate) syntax: Syntax,
 }
 
-impl Linking<'_, '_> {
-    /// Resolves all names of services and needs, and reports circles among them.
-    pub(crate) fn resolve(&self, findings: &mut [Findings]) -> Linked {
+impl Resolver<'_, '_> {
+    /// Resolves all names of services and needs, and reports cycles.
+    pub(crate) fn resolve(&self, sink: &mut [DiagnosticSink]) -> AllDependencies {
         let known: HashMap<String, usize> = self
             .services
             .iter()
             .enumerate()
-            .map(|(at, service)| (naming::joined(&service.draft.project, service.draft.name.text), at))
+            .map(|(at, service)| (naming::qualified(&service.draft.project, service.draft.name.text), at))
             .collect();
-        let mut services: Vec<Links> = Vec::with_capacity(self.services.len());
+        let mut services: Vec<Dependencies> = Vec::with_capacity(self.services.len());
         for service in self.services {
-            services.push(self.links((&service.draft, Some(service)), &known, findings));
+            services.push(self.dependencies((&service.draft, Some(service)), &known, sink));
         }
-        let edges: Vec<Vec<usize>> =
-            services.iter().map(|links| links.services.values().map(|id| id.0).collect()).collect();
+        let edges: Vec<Vec<usize>> = services
+            .iter()
+            .map(|dependencies| dependencies.services.values().map(|id| id.0).collect())
+            .collect();
         match cycle::order(&edges) {
-            Err(circles) => {
-                for circle in circles {
-                    let at = &self.services[circle[0]].draft;
-                    findings[at.file].add(self.round(&circle));
+            Err(cycles) => {
+                for cycle in cycles {
+                    let at = &self.services[cycle[0]].draft;
+                    sink[at.file].add(self.cycle_error(&cycle));
                 }
             }
             Ok(order) => {
@@ -59,36 +61,36 @@ impl Linking<'_, '_> {
                 }
             }
         }
-        let mut tasks: Vec<Links> = Vec::with_capacity(self.drafts.len());
+        let mut tasks: Vec<Dependencies> = Vec::with_capacity(self.drafts.len());
         for draft in self.drafts {
-            let mut links = self.links((draft, None), &known, findings);
-            let used: Vec<usize> = links.services.values().map(|id| id.0).collect();
-            links.uses = closure(&used, &services);
-            tasks.push(links);
+            let mut dependencies = self.dependencies((draft, None), &known, sink);
+            let used: Vec<usize> = dependencies.services.values().map(|id| id.0).collect();
+            dependencies.uses = closure(&used, &services);
+            tasks.push(dependencies);
         }
-        self.add_needs(&mut tasks, &mut services, findings);
-        Linked { tasks, services }
+        self.add_needs(&mut tasks, &mut services, sink);
+        AllDependencies { tasks, services }
     }
 
-    /// The services that a draft names, which may be a service's own.
-    fn links(
+    /// Resolves the services that a draft names. `own` is set if the draft belongs to a service.
+    fn dependencies(
         &self,
-        (draft, own): (&Draft<'_>, Option<&ServiceDraft<'_>>),
+        (draft, own): (&TaskDraft<'_>, Option<&ServiceDraft<'_>>),
         known: &HashMap<String, usize>,
-        findings: &mut [Findings],
-    ) -> Links {
-        let mut links = Links::default();
+        sink: &mut [DiagnosticSink],
+    ) -> Dependencies {
+        let mut dependencies = Dependencies::default();
         for named in self.named(draft) {
-            let found = naming::scopes(&draft.project)
-                .find_map(|project| known.get(&naming::joined(project, named.text)).copied());
+            let found = naming::enclosing_projects(&draft.project)
+                .find_map(|project| known.get(&naming::qualified(project, named.text)).copied());
             match found {
-                Some(at) => drop(links.services.insert(named.text.to_owned(), ServiceId(at))),
-                None if self.extent == Extent::Whole => {
+                Some(at) => drop(dependencies.services.insert(named.text.to_owned(), ServiceId(at))),
+                None if self.syntax == Syntax::Valid => {
                     let known = self.services.iter().map(|service| service.draft.shown()).collect::<Vec<_>>();
                     let none = "services are written as `[services.NAME]` with `run = \"…\"`";
-                    let hint = keys::suggestion(named.text, known.iter().map(String::as_str), ("", none));
-                    let message = format!("there is no service `{}`", keys::shown(named.text));
-                    findings[draft.file].add(
+                    let hint = wording::suggestion(named.text, known.iter().map(String::as_str), ("", none));
+                    let message = format!("there is no service `{}`", wording::shown(named.text));
+                    sink[draft.file].add(
                         Diagnostic::new(named.span.clone(), message)
                             .label("unknown service")
                             .hint(hint)
@@ -98,31 +100,32 @@ impl Linking<'_, '_> {
                 None => {}
             }
         }
-        self.check_ports((draft, own), &links.services, findings);
-        self.check_variables((draft, own), &links.services, findings);
-        links
+        self.check_ports((draft, own), &dependencies.services, sink);
+        self.check_variables((draft, own), &dependencies.services, sink);
+        dependencies
     }
 
-    /// The names of services that a draft or its file's defaults give.
-    fn named<'n>(&'n self, draft: &'n Draft<'_>) -> &'n [Text<'n>] {
-        let defaults = self.parts[draft.file].defaults.services.as_deref().filter(|_| draft.is_run());
-        draft.shared.services.as_deref().or(defaults).unwrap_or_default()
+    /// Returns the names of services in a draft, or else in the defaults of its file.
+    fn named<'n>(&'n self, draft: &'n TaskDraft<'_>) -> &'n [Text<'n>] {
+        let defaults = self.config_files[draft.file].defaults.services.as_deref().filter(|_| draft.is_run());
+        draft.common.services.as_deref().or(defaults).unwrap_or_default()
     }
 
-    /// Reports ports and folders of services that are not there to be put in.
+    /// Reports placeholders for ports and folders of services that the draft doesn't use or that have no
+    /// port.
     fn check_ports(
         &self,
-        (draft, own): (&Draft<'_>, Option<&ServiceDraft<'_>>),
+        (draft, own): (&TaskDraft<'_>, Option<&ServiceDraft<'_>>),
         used: &BTreeMap<String, ServiceId>,
-        findings: &mut [Findings],
+        sink: &mut [DiagnosticSink],
     ) {
         for mention in &draft.ports {
             let of_port = mention.text.strip_suffix(".port");
             let Some(name) = of_port.or_else(|| mention.text.strip_suffix(".dir")) else {
-                findings[draft.file].add(
+                sink[draft.file].add(
                     Diagnostic::new(
                         mention.span.clone(),
-                        format!("`{{{{ services.{} }}}}` stands for nothing", keys::shown(mention.text)),
+                        format!("`{{{{ services.{} }}}}` stands for nothing", wording::shown(mention.text)),
                     )
                     .label("not a port")
                     .hint("write {{ services.NAME.port }} for the port of a service, {{ services.NAME.dir }} for its folder"),
@@ -132,20 +135,20 @@ impl Linking<'_, '_> {
             let name = Text { text: name, span: mention.span.clone() };
             let itself = own.filter(|_| draft.name.text == name.text);
             let service = itself.or_else(|| used.get(name.text).map(|id| &self.services[id.0]));
-            let shown = keys::shown(name.text);
+            let shown = wording::shown(name.text);
             let (message, hint) = match service {
                 Some(service) if service.port.is_some() || of_port.is_none() => continue,
                 Some(_) => (
                     format!("service `{shown}` has no `port`"),
                     "add `port` to it: a number, or \"auto\"".to_owned(),
                 ),
-                None if self.extent == Extent::Broken => continue,
+                None if self.syntax == Syntax::Broken => continue,
                 None => (
                     format!("`{}` does not use a service `{shown}`", draft.shown()),
                     format!("add it: services = [\"{shown}\"]"),
                 ),
             };
-            findings[draft.file].add(
+            sink[draft.file].add(
                 Diagnostic::new(name.span.clone(), message)
                     .label(if of_port.is_some() { "no such port" } else { "no such folder" })
                     .hint(hint)
@@ -154,12 +157,12 @@ impl Linking<'_, '_> {
         }
     }
 
-    /// Reports services whose ports would be told by the same variable.
+    /// Reports services whose ports would be passed in the same variable.
     fn check_variables(
         &self,
-        (draft, own): (&Draft<'_>, Option<&ServiceDraft<'_>>),
+        (draft, own): (&TaskDraft<'_>, Option<&ServiceDraft<'_>>),
         used: &BTreeMap<String, ServiceId>,
-        findings: &mut [Findings],
+        sink: &mut [DiagnosticSink],
     ) {
         let own = own.filter(|own| own.port.is_some()).map(|own| &own.draft.name);
         let named = self
@@ -173,8 +176,8 @@ impl Linking<'_, '_> {
                 told.insert(variable, name);
                 continue;
             };
-            let (one, other) = (keys::shown(first.text), keys::shown(name.text));
-            findings[draft.file].add(
+            let (one, other) = (wording::shown(first.text), wording::shown(name.text));
+            sink[draft.file].add(
                 Diagnostic::new(
                     name.span.clone(),
                     format!("the ports of services `{one}` and `{other}` would both be `{variable}`"),
@@ -186,10 +189,15 @@ impl Linking<'_, '_> {
         }
     }
 
-    /// Adds what each needs, and what the services that it uses need.
-    fn add_needs(&self, tasks: &mut [Links], services: &mut [Links], findings: &mut [Findings]) {
-        let mut resolve = |draft: &Draft<'_>, itself| {
-            let (known, found) = ((self.names, self.extent), &mut findings[draft.file]);
+    /// Resolves the needs of all drafts. Tasks also get the needs of the services that they use.
+    fn add_needs(
+        &self,
+        tasks: &mut [Dependencies],
+        services: &mut [Dependencies],
+        sink: &mut [DiagnosticSink],
+    ) {
+        let mut resolve = |draft: &TaskDraft<'_>, itself| {
+            let (known, found) = ((self.names, self.syntax), &mut sink[draft.file]);
             match &draft.gate {
                 Some(gate) => needs::sources(gate, draft, self.drafts, known, found),
                 None => needs::of(draft, itself, known, found),
@@ -202,41 +210,41 @@ impl Linking<'_, '_> {
         let all: Vec<Vec<usize>> = own
             .into_iter()
             .zip(tasks.iter())
-            .map(|(mut needs, links)| {
-                needs.extend(links.uses.iter().flat_map(|id| &of_services[id.0]));
+            .map(|(mut needs, dependencies)| {
+                needs.extend(dependencies.uses.iter().flat_map(|id| &of_services[id.0]));
                 needs.sort_unstable();
                 needs.dedup();
                 needs
             })
             .collect();
-        if let Err(circles) = cycle::order(&all) {
-            for circle in circles {
-                let finding = needs::round(&circle, self.drafts, self.names);
-                findings[self.drafts[circle[0]].file].add(finding);
+        if let Err(cycles) = cycle::order(&all) {
+            for cycle in cycles {
+                let finding = needs::cycle_error(&cycle, self.drafts, self.names);
+                sink[self.drafts[cycle[0]].file].add(finding);
             }
         }
         let ids = |needs: Vec<usize>| needs.into_iter().map(TaskId).collect();
-        for (links, needs) in tasks.iter_mut().zip(all) {
-            links.needs = ids(needs);
+        for (dependencies, needs) in tasks.iter_mut().zip(all) {
+            dependencies.needs = ids(needs);
         }
-        for (links, needs) in services.iter_mut().zip(of_services) {
-            links.needs = ids(needs);
+        for (dependencies, needs) in services.iter_mut().zip(of_services) {
+            dependencies.needs = ids(needs);
         }
     }
 
-    fn round(&self, circle: &[usize]) -> Diagnostic {
-        let turn = circle.iter().chain(circle.first());
+    fn cycle_error(&self, cycle: &[usize]) -> Diagnostic {
+        let turn = cycle.iter().chain(cycle.first());
         let path: Vec<String> = turn.map(|at| self.services[*at].draft.shown()).collect();
         let message = format!("services use each other in a circle: {}", row(&path));
-        let draft = &self.services[circle[0]].draft;
+        let draft = &self.services[cycle[0]].draft;
         let span = self.named(draft).first().unwrap_or(&draft.name).span.clone();
         Diagnostic::new(span, message).label("leads back").hint("take one of these uses out")
     }
 }
 
-/// Services and all that they use, each behind those it uses; `services` knows what each of these
-/// uses already.
-fn closure(used: &[usize], services: &[Links]) -> Vec<ServiceId> {
+/// Returns these services and all that they use, each after those it uses. `services` already has this
+/// closure for each of them.
+fn closure(used: &[usize], services: &[Dependencies]) -> Vec<ServiceId> {
     let mut all: Vec<ServiceId> = Vec::new();
     for at in used {
         for id in services[*at].uses.iter().copied().chain([ServiceId(*at)]) {

@@ -1,61 +1,62 @@
-//! `needs`: names of tasks and groups, resolved to tasks, and the circles among them. It must not
-//! know what else a task says.
+//! Resolves `needs` of tasks and `of` of gates to tasks, and reports cycles. It must not know what else a
+//! task says.
 
-use crate::config::diagnostic::{Diagnostic, Findings, row};
-use crate::config::naming::{self, Names};
-use crate::config::schema::keys;
-use crate::config::sections::drafts::{Draft, GateDraft};
-use crate::config::syntax::document::{Extent, Text};
+use crate::config::diagnostic::{Diagnostic, DiagnosticSink, row};
+use crate::config::naming::{self, NameIndex};
+use crate::config::sections::drafts::{GateDraft, TaskDraft};
+use crate::config::syntax::document::{Syntax, Text};
+use crate::config::wording;
 
-/// Keys that give names to tasks.
+/// Keys that define names of tasks.
 pub(crate) const NAMED: &[&str] = &["tasks", "gates", "include", "group", "matrix"];
 
-/// What the names of all tasks stand for.
-pub(crate) fn names<'n>(drafts: &'n [Draft<'_>]) -> Names<'n> {
-    Names::of(drafts.iter().map(Draft::called))
+/// Builds the index of the names of all tasks.
+pub(crate) fn names<'n>(drafts: &'n [TaskDraft<'_>]) -> NameIndex<'n> {
+    NameIndex::of(drafts.iter().map(TaskDraft::called))
 }
 
-/// The tasks that a draft needs; `itself` is its own place if it is a task.
+/// Returns the tasks that a draft needs. `itself` is its own position if it is a task.
 pub(crate) fn of(
-    draft: &Draft<'_>,
+    draft: &TaskDraft<'_>,
     itself: Option<usize>,
-    (names, extent): (&Names<'_>, Extent),
-    findings: &mut Findings,
+    (names, syntax): (&NameIndex<'_>, Syntax),
+    sink: &mut DiagnosticSink,
 ) -> Vec<usize> {
     let mut all: Vec<usize> = Vec::new();
     for need in &draft.needs {
         let meant = names.meant(need.text, &draft.project);
-        if meant.iter().all(|meant| Some(*meant) == itself) && extent == Extent::Whole {
-            findings.add(nothing(draft, need, !meant.is_empty(), names));
+        if meant.iter().all(|meant| Some(*meant) == itself) && syntax == Syntax::Valid {
+            sink.add(nothing(draft, need, !meant.is_empty(), names));
         }
         all.extend(meant.into_iter().filter(|meant| Some(*meant) != itself));
     }
     all
 }
 
-/// What to say if a name stands for no task, or for the one alone that needs it.
-fn nothing(draft: &Draft<'_>, need: &Text<'_>, is_itself: bool, names: &Names<'_>) -> Diagnostic {
+/// Reports a name that refers to no task, or only to the task that needs it.
+fn nothing(draft: &TaskDraft<'_>, need: &Text<'_>, is_itself: bool, names: &NameIndex<'_>) -> Diagnostic {
     let name = draft.shown();
     if is_itself {
         return Diagnostic::new(need.span.clone(), format!("task `{name}` needs itself"))
             .label("stands for no other task")
             .hint("take it out");
     }
-    let message = format!("`{name}` needs `{}`, which is neither a task nor a group", keys::shown(need.text));
+    let message =
+        format!("`{name}` needs `{}`, which is neither a task nor a group", wording::shown(need.text));
     let listed = names.listed();
     let known = listed.iter().map(|known| naming::own(known, &draft.project));
-    let hint = keys::suggestion(need.text, known, ("", "there is no other task"));
+    let hint = wording::suggestion(need.text, known, ("", "there is no other task"));
     Diagnostic::new(need.span.clone(), message).label("unknown task").hint(hint).lacks(NAMED)
 }
 
-/// What to say to tasks that need each other.
-pub(crate) fn round(circle: &[usize], drafts: &[Draft<'_>], names: &Names<'_>) -> Diagnostic {
-    let turn = circle.iter().chain(circle.first());
+/// Reports tasks that need each other.
+pub(crate) fn cycle_error(cycle: &[usize], drafts: &[TaskDraft<'_>], names: &NameIndex<'_>) -> Diagnostic {
+    let turn = cycle.iter().chain(cycle.first());
     let path: Vec<String> = turn.clone().map(|task| drafts[*task].shown()).collect();
     let message = format!("tasks need each other in a circle: {}", row(&path));
-    // A place in another file can't be drawn here; the message names its task.
-    let here = drafts[circle[0]].file;
-    let each = circle.iter().zip(turn.skip(1)).filter(|(from, _)| drafts[**from].file == here);
+    // Places in other files can't be shown here. The message names their tasks.
+    let here = drafts[cycle[0]].file;
+    let each = cycle.iter().zip(turn.skip(1)).filter(|(from, _)| drafts[**from].file == here);
     let mut places = each.map(|(from, to)| {
         let (from, target) = (&drafts[*from], &drafts[*to]);
         let meant = |need: &&Text<'_>| names.meant(need.text, &from.project).contains(to);
@@ -72,21 +73,22 @@ pub(crate) fn round(circle: &[usize], drafts: &[Draft<'_>], names: &Names<'_>) -
     places.fold(diagnostic, |diagnostic, (span, label)| diagnostic.other(span, label))
 }
 
-/// The places of the tasks whose reports a gate reads.
+/// Returns the tasks whose reports a gate reads.
 pub(crate) fn sources(
     gate: &GateDraft<'_>,
-    draft: &Draft<'_>,
-    drafts: &[Draft<'_>],
-    (names, extent): (&Names<'_>, Extent),
-    findings: &mut Findings,
+    draft: &TaskDraft<'_>,
+    drafts: &[TaskDraft<'_>],
+    (names, syntax): (&NameIndex<'_>, Syntax),
+    sink: &mut DiagnosticSink,
 ) -> Vec<usize> {
     let Some(of) = &gate.of else {
-        let own = |task: &Draft<'_>| {
-            task.reports.is_some() && naming::scopes(&task.project).any(|scope| scope == draft.project)
+        let own = |task: &TaskDraft<'_>| {
+            task.reports.is_some()
+                && naming::enclosing_projects(&task.project).any(|scope| scope == draft.project)
         };
         let all: Vec<usize> = (0..drafts.len()).filter(|at| own(&drafts[*at])).collect();
-        if all.is_empty() && extent == Extent::Whole {
-            findings.add(no_reports(draft));
+        if all.is_empty() && syntax == Syntax::Valid {
+            sink.add(no_reports(draft));
         }
         return all;
     };
@@ -95,35 +97,35 @@ pub(crate) fn sources(
         let meant = names.meant(name.text, &draft.project);
         let reporting: Vec<usize> =
             meant.iter().copied().filter(|at| drafts[*at].reports.is_some()).collect();
-        if reporting.is_empty() && extent == Extent::Whole {
-            findings.add(no_source(draft, name, &meant, drafts, names));
+        if reporting.is_empty() && syntax == Syntax::Valid {
+            sink.add(no_source(draft, name, &meant, drafts, names));
         }
         all.extend(reporting);
     }
     all
 }
 
-fn no_reports(draft: &Draft<'_>) -> Diagnostic {
+fn no_reports(draft: &TaskDraft<'_>) -> Diagnostic {
     Diagnostic::new(draft.name.span.clone(), format!("gate `{}` reads no reports", draft.shown()))
         .label("no task here writes any")
         .hint("add them to the task that writes them, such as reports = { junit = \"out/junit.xml\" }")
 }
 
-/// What to say if a name of `of` stands for no task that writes reports.
+/// Reports a name in `of` that refers to no task with reports.
 fn no_source(
-    draft: &Draft<'_>,
+    draft: &TaskDraft<'_>,
     name: &Text<'_>,
     meant: &[usize],
-    drafts: &[Draft<'_>],
-    names: &Names<'_>,
+    drafts: &[TaskDraft<'_>],
+    names: &NameIndex<'_>,
 ) -> Diagnostic {
-    let shown = keys::shown(name.text);
+    let shown = wording::shown(name.text);
     if meant.is_empty() {
         let message =
             format!("gate `{}` reads `{shown}`, which is neither a task nor a group", draft.shown());
         let listed = names.listed();
         let known = listed.iter().map(|known| naming::own(known, &draft.project));
-        let hint = keys::suggestion(name.text, known, ("", "there is no task"));
+        let hint = wording::suggestion(name.text, known, ("", "there is no task"));
         return Diagnostic::new(name.span.clone(), message).label("unknown task").hint(hint).lacks(NAMED);
     }
     if meant.iter().all(|at| drafts[*at].gate.is_some()) {

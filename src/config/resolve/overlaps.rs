@@ -1,19 +1,20 @@
-//! Tasks that may write the same output. It must not know how outputs are stored.
+//! Reports tasks that may write the same output. It must not know how outputs are stored.
 
 use crate::base::pattern_overlap::Shapes;
-use crate::config::config_file::Part;
-use crate::config::diagnostic::{Diagnostic, Findings};
-use crate::config::sections::drafts::Draft;
+use crate::config::config_file::ConfigFile;
+use crate::config::diagnostic::{Diagnostic, DiagnosticSink};
+use crate::config::sections::drafts::TaskDraft;
 
-/// One pattern that adds to a task's outputs.
+/// A pattern of a task's outputs that is no exclusion.
 struct Written {
     prefix: Vec<u8>,
     task: usize,
     position: usize,
 }
 
-/// Reports tasks that may write the same output; each task at most once, with one before it.
-pub(crate) fn check(drafts: &[Draft<'_>], parts: &[Part<'_>], findings: &mut [Findings]) {
+/// Reports tasks that may write the same output. Each task is reported at most once, together with an earlier
+/// one.
+pub(crate) fn check(drafts: &[TaskDraft<'_>], config_files: &[ConfigFile<'_>], sink: &mut [DiagnosticSink]) {
     let shapes: Vec<Shapes> = drafts.iter().map(|draft| Shapes::of(&draft.outputs.patterns)).collect();
     let mut all: Vec<Written> = Vec::new();
     for (task, shapes) in shapes.iter().enumerate() {
@@ -24,8 +25,8 @@ pub(crate) fn check(drafts: &[Draft<'_>], parts: &[Part<'_>], findings: &mut [Fi
         }));
     }
     all.sort_by(|a, b| a.prefix.cmp(&b.prefix));
-    // Patterns can only meet if one's prefix begins with the other's. In sorted order those that
-    // the present prefix begins with form a stack.
+    // Two patterns can overlap only if the prefix of one begins with the prefix of the other. In sorted
+    // order, the prefixes of the current one form a stack.
     let mut stack: Vec<&Written> = Vec::new();
     let mut reported = vec![false; drafts.len()];
     for now in &all {
@@ -37,34 +38,34 @@ pub(crate) fn check(drafts: &[Draft<'_>], parts: &[Part<'_>], findings: &mut [Fi
             if first.task == second.task
                 || reported[second.task]
                 || !shapes[first.task].meets(first.position, &shapes[second.task], second.position)
-                || never_together(&drafts[first.task], &drafts[second.task], parts)
+                || never_together(&drafts[first.task], &drafts[second.task], config_files)
             {
                 continue;
             }
             reported[second.task] = true;
             let clash = clash(&drafts[first.task], first.position, &drafts[second.task], second.position);
-            findings[drafts[second.task].file].add(clash);
+            sink[drafts[second.task].file].add(clash);
         }
         stack.push(now);
     }
 }
 
-/// Whether no system runs both.
-fn never_together(a: &Draft<'_>, b: &Draft<'_>, parts: &[Part<'_>]) -> bool {
-    let systems = |draft: &Draft<'_>| draft.systems(&parts[draft.file].defaults).to_vec();
+/// Returns whether no system runs both.
+fn never_together(a: &TaskDraft<'_>, b: &TaskDraft<'_>, config_files: &[ConfigFile<'_>]) -> bool {
+    let systems = |draft: &TaskDraft<'_>| draft.systems(&config_files[draft.file].defaults).to_vec();
     let (a, b) = (systems(a), systems(b));
     !a.is_empty() && !b.is_empty() && !a.iter().any(|system| b.contains(system))
 }
 
-fn clash(first: &Draft<'_>, one: usize, second: &Draft<'_>, two: usize) -> Diagnostic {
+fn clash(first: &TaskDraft<'_>, one: usize, second: &TaskDraft<'_>, two: usize) -> Diagnostic {
     let (a, b) = (first.shown(), second.shown());
-    let span = |draft: &Draft<'_>, position: usize| {
+    let span = |draft: &TaskDraft<'_>, position: usize| {
         draft.outputs.spans.get(position).unwrap_or(&draft.name.span).clone()
     };
     let clash = Diagnostic::new(span(second, two), format!("`{a}` and `{b}` may write the same output"))
         .label(format!("`{b}` may write it"))
         .hint("give each its own files, or exclude one's from the other's with `!`");
-    // A place in another file can't be drawn here; the message names its task.
+    // Places in other files can't be shown here. The message names their tasks.
     if first.file == second.file {
         clash.other(span(first, one), format!("`{a}` may write it"))
     } else {

@@ -1,9 +1,8 @@
-//! The keys that a task may also take from `[defaults]`. It must not know the keys that are a
-//! task's own.
+//! The keys that a task may also take from `[defaults]`. It must not know the keys that only tasks have.
 //!
-//! A task's value replaces the default. `env`, `pass-env` and `secret-env` are joined by variable,
-//! the task's declaration of one replacing the default's; `tools` are joined. Names that a list
-//! repeats count once.
+//! A task's value replaces the default. `env`, `pass-env` and `secret-env` are merged by variable: the task's
+//! declaration of a variable replaces the default's. `tools` are merged. Names that a list repeats count
+//! once.
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
@@ -11,23 +10,21 @@ use std::time::Duration;
 
 use crate::base::path::RepoPath;
 use crate::base::pattern::{Origin, Patterns};
-use crate::base::units;
-use crate::config::diagnostic::{Diagnostic, Findings};
+use crate::config::diagnostic::{Diagnostic, DiagnosticSink};
 use crate::config::model::{EnvFile, Tool};
 use crate::config::naming;
-use crate::config::schema::keys;
+use crate::config::schema::tables;
+use crate::config::schema::values::SYSTEMS;
 use crate::config::sections::file_sets::{self, Sets};
-use crate::config::sections::settings;
+use crate::config::sections::values;
 use crate::config::sections::variables::Variables;
-use crate::config::syntax::document::{Entry, Extent, Table, Text, Value};
+use crate::config::syntax::document::{Entry, Syntax, Table, Text, Value};
 use crate::config::syntax::matrix::Variants;
+use crate::config::wording;
 
-/// Systems that a task can be bound to.
-pub(crate) const SYSTEMS: [&str; 4] = ["linux", "macos", "windows", "freebsd"];
-
-/// What the values of a task may refer to.
+/// What is needed to read the values of a file.
 #[derive(Debug)]
-pub(crate) struct Scope<'c, 'd> {
+pub(crate) struct ParseContext<'c, 'd> {
     pub(crate) base: &'c RepoPath,
     /// The file's project, and its number.
     pub(crate) project: &'c str,
@@ -35,12 +32,12 @@ pub(crate) struct Scope<'c, 'd> {
     pub(crate) sets: &'c Sets<'d>,
     pub(crate) tools: &'c BTreeMap<String, Tool>,
     pub(crate) variants: &'c Variants,
-    pub(crate) extent: Extent,
+    pub(crate) syntax: Syntax,
 }
 
-/// The values of one table, as far as it has them.
+/// The values of these keys in one table, as far as it has them.
 #[derive(Debug, Default)]
-pub(crate) struct Shared<'d> {
+pub(crate) struct CommonKeys<'d> {
     pub(crate) shell: Option<Vec<String>>,
     pub(crate) inputs: Option<Patterns>,
     pub(crate) variables: Variables<'d>,
@@ -57,8 +54,9 @@ pub(crate) struct Shared<'d> {
     pub(crate) env_files: Option<Vec<EnvFile>>,
 }
 
-impl<'d> Shared<'d> {
-    /// What services take of the defaults: how a command is run, but nothing that is a task's.
+impl<'d> CommonKeys<'d> {
+    /// Returns the defaults that also apply to services: how a command is run, but nothing that only tasks
+    /// have.
     pub(crate) fn for_services(&self) -> Self {
         Self {
             shell: self.shell.clone(),
@@ -69,62 +67,72 @@ impl<'d> Shared<'d> {
     }
 
     /// Reads `[defaults]`.
-    pub(crate) fn defaults(table: &Table<'d>, scope: &Scope<'_, 'd>, findings: &mut Findings) -> Self {
+    pub(crate) fn defaults(
+        table: &Table<'d>,
+        context: &ParseContext<'_, 'd>,
+        sink: &mut DiagnosticSink,
+    ) -> Self {
         let mut defaults = Self::default();
         for entry in table {
-            if !defaults.take(entry, scope, findings) {
-                findings.add(keys::DEFAULTS.refusal(&entry.key, "`[defaults]`"));
+            if !defaults.take(entry, context, sink) {
+                sink.add(tables::DEFAULTS.unknown_key(&entry.key, "`[defaults]`"));
             }
         }
-        defaults.variables.check(findings);
+        defaults.variables.check(sink);
         defaults
     }
 
-    /// Takes the entry if its key is one of these.
-    pub(crate) fn take(&mut self, entry: &Entry<'d>, scope: &Scope<'_, 'd>, findings: &mut Findings) -> bool {
+    /// Reads the entry if its key is one of these. Returns whether it is.
+    pub(crate) fn take(
+        &mut self,
+        entry: &Entry<'d>,
+        context: &ParseContext<'_, 'd>,
+        sink: &mut DiagnosticSink,
+    ) -> bool {
         let value = entry.value;
-        let duration = "a duration such as \"30s\", \"10m\" or \"1h 30m\"";
+        let example = "\"30s\", \"10m\" or \"1h 30m\"";
         match entry.key.text {
-            "shell" => self.shell = settings::shell(value, findings),
+            "shell" => self.shell = values::shell(value, sink),
             "inputs" => {
-                let origin = Origin { base: scope.base, anchored: false };
-                self.inputs = file_sets::lines(value, origin, findings)
-                    .map(|lines| scope.sets.resolve(&lines, findings));
+                let origin = Origin { base: context.base, anchored: false };
+                self.inputs =
+                    file_sets::lines(value, origin, sink).map(|lines| context.sets.resolve(&lines, sink));
             }
-            "tools" => self.tools = tools(value, scope, findings),
-            "timeout" => self.timeout = settings::unit(value, duration, units::parse_duration, findings),
+            "tools" => self.tools = tools(value, context, sink),
+            "timeout" => self.timeout = values::duration(value, example, sink),
             "slow-after" => {
-                self.slow_after = settings::unit(value, duration, units::parse_duration, findings);
+                self.slow_after = values::duration(value, example, sink);
             }
-            "retries" => self.retries = retries(value, findings),
-            "slots" => self.slots = slots(value, findings),
-            "locks" => self.locks = locks(value, findings),
-            "os" => self.os = systems(value, findings),
-            "cache" => self.cache = value.boolean(findings),
-            "sandbox" => self.sandbox = value.boolean(findings),
-            "services" => self.services = value.texts(findings),
-            "env-file" => self.env_files = Some(env_files(value, scope, findings)),
-            _ => return self.variables.take(entry, findings),
+            "retries" => self.retries = retries(value, sink),
+            "slots" => self.slots = slots(value, sink),
+            "locks" => self.locks = locks(value, sink),
+            "os" => self.os = systems(value, sink),
+            "cache" => self.cache = value.boolean(sink),
+            "sandbox" => self.sandbox = value.boolean(sink),
+            "services" => self.services = value.texts(sink),
+            "env-file" => self.env_files = Some(env_files(value, context, sink)),
+            _ => return self.variables.take(entry, sink),
         }
         true
     }
 }
 
-/// The tools that are named, by their names with their projects.
-fn tools(value: Value<'_>, scope: &Scope<'_, '_>, findings: &mut Findings) -> Vec<String> {
+/// Returns the qualified names of the tools in a list.
+fn tools(value: Value<'_>, context: &ParseContext<'_, '_>, sink: &mut DiagnosticSink) -> Vec<String> {
     let mut tools = Vec::new();
-    for Text { text, span } in value.texts(findings).unwrap_or_default() {
-        let mut called = naming::scopes(scope.project).map(|project| naming::joined(project, text));
-        if let Some(found) = called.find(|name| scope.tools.contains_key(name)) {
+    for Text { text, span } in value.texts(sink).unwrap_or_default() {
+        let mut called =
+            naming::enclosing_projects(context.project).map(|project| naming::qualified(project, text));
+        if let Some(found) = called.find(|name| context.tools.contains_key(name)) {
             tools.push(found);
-        } else if scope.extent == Extent::Whole {
-            let hint = keys::suggestion(
+        } else if context.syntax == Syntax::Valid {
+            let hint = wording::suggestion(
                 text,
-                scope.tools.keys().map(|tool| naming::own(tool, scope.project)),
+                context.tools.keys().map(|tool| naming::own(tool, context.project)),
                 ("", "tools are written in `[tools]`, such as `rustc = \"rustc -vV\"`"),
             );
-            let message = format!("there is no tool `{}`", keys::shown(text));
-            findings.add(
+            let message = format!("there is no tool `{}`", wording::shown(text));
+            sink.add(
                 Diagnostic::new(span, message).label("unknown tool").hint(hint).lacks(&["tools", "include"]),
             );
         }
@@ -132,32 +140,26 @@ fn tools(value: Value<'_>, scope: &Scope<'_, '_>, findings: &mut Findings) -> Ve
     tools
 }
 
-/// One file or several, `?` in front of one that may be missing.
-fn env_files(value: Value<'_>, scope: &Scope<'_, '_>, findings: &mut Findings) -> Vec<EnvFile> {
+/// Reads one file or several. `?` before a path says that the file may be missing.
+fn env_files(value: Value<'_>, context: &ParseContext<'_, '_>, sink: &mut DiagnosticSink) -> Vec<EnvFile> {
     let texts = match value.elements() {
-        Some(_) => value.texts(findings),
-        None => value.text("a file, or an array of files", findings).map(|text| vec![text]),
+        Some(_) => value.texts(sink),
+        None => value.text("a file, or an array of files", sink).map(|text| vec![text]),
     };
     let mut files = Vec::new();
     for Text { text, span } in texts.unwrap_or_default() {
-        let (path, may_miss) = text.strip_prefix('?').map_or((text, false), |path| (path, true));
-        match scope.base.join(path).filter(|path| !path.is_top()) {
-            Some(path) => files.push(EnvFile { path, may_miss }),
-            None => findings.add(
-                Diagnostic::new(span, format!("`{}` is no file of the repository", keys::shown(text)))
-                    .label("not a file here")
-                    .hint("write a path relative to this file's folder, such as \".env\"; \"?.env\" may be missing"),
-            ),
-        }
+        let (text, may_miss) = text.strip_prefix('?').map_or((text, false), |path| (path, true));
+        let path = values::file(&Text { text, span }, context.base, ".env", sink);
+        files.extend(path.map(|path| EnvFile { path, may_miss }));
     }
     files
 }
 
-fn retries(value: Value<'_>, findings: &mut Findings) -> Option<u32> {
-    let number = value.integer("a number of retries", findings)?;
+fn retries(value: Value<'_>, sink: &mut DiagnosticSink) -> Option<u32> {
+    let number = value.integer("a number of retries", sink)?;
     let retries = u32::try_from(number).ok();
     if retries.is_none() {
-        findings.add(
+        sink.add(
             Diagnostic::new(value.span(), format!("{number} is not a number of retries"))
                 .label("out of range")
                 .hint("0 is none, 2 is at most three attempts"),
@@ -166,11 +168,11 @@ fn retries(value: Value<'_>, findings: &mut Findings) -> Option<u32> {
     retries
 }
 
-fn slots(value: Value<'_>, findings: &mut Findings) -> Option<NonZeroU32> {
-    let number = value.integer("a number of job slots", findings)?;
+fn slots(value: Value<'_>, sink: &mut DiagnosticSink) -> Option<NonZeroU32> {
+    let number = value.integer("a number of job slots", sink)?;
     let slots = u32::try_from(number).ok().and_then(NonZeroU32::new);
     if slots.is_none() {
-        findings.add(
+        sink.add(
             Diagnostic::new(value.span(), format!("{number} is not a number of job slots"))
                 .label("out of range")
                 .hint("a task takes at least 1"),
@@ -179,33 +181,33 @@ fn slots(value: Value<'_>, findings: &mut Findings) -> Option<NonZeroU32> {
     slots
 }
 
-fn locks(value: Value<'_>, findings: &mut Findings) -> Option<Vec<String>> {
-    let names = value.texts(findings)?;
+fn locks(value: Value<'_>, sink: &mut DiagnosticSink) -> Option<Vec<String>> {
+    let names = value.texts(sink)?;
     for name in &names {
-        if let Some(refusal) = keys::name_refusal(name, "a lock") {
-            findings.add(refusal);
+        if let Some(refusal) = wording::name_refusal(name, "a lock") {
+            sink.add(refusal);
         }
     }
     Some(once(names.iter().map(|name| name.text)))
 }
 
-fn systems(value: Value<'_>, findings: &mut Findings) -> Option<Vec<String>> {
-    let names = value.texts(findings)?;
+fn systems(value: Value<'_>, sink: &mut DiagnosticSink) -> Option<Vec<String>> {
+    let names = value.texts(sink)?;
     for Text { text, span } in &names {
         if SYSTEMS.contains(text) {
             continue;
         }
         let hint = match *text {
             "darwin" | "osx" => "did you mean `macos`?".to_owned(),
-            _ => keys::suggestion(text, SYSTEMS.into_iter(), ("", "")),
+            _ => wording::suggestion(text, SYSTEMS.into_iter(), ("", "")),
         };
-        let message = format!("there is no system `{}`", keys::shown(text));
-        findings.add(Diagnostic::new(span.clone(), message).label("unknown system").hint(hint));
+        let message = format!("there is no system `{}`", wording::shown(text));
+        sink.add(Diagnostic::new(span.clone(), message).label("unknown system").hint(hint));
     }
     Some(once(names.iter().map(|name| name.text)))
 }
 
-/// Names sorted, each once.
+/// Sorts names and removes repetitions.
 pub(crate) fn once<'n>(names: impl Iterator<Item = &'n str>) -> Vec<String> {
     let mut names: Vec<String> = names.map(str::to_owned).collect();
     names.sort();

@@ -1,67 +1,67 @@
-//! Tasks, gates, services and the worktree as their tables say them, before it is known what names stand
-//! for; and what becomes of each with the defaults of its file. It must not know how a table is read.
+//! Tasks, gates, services and the worktree as their tables say, before names are resolved; and what each
+//! becomes with the defaults of its file. It must not know how a table is read.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::base::path::RepoPath;
 use crate::base::pattern::Patterns;
-use crate::config::diagnostic::Lines;
+use crate::config::diagnostic::LineIndex;
 use crate::config::model::{
     Command, Gate, Place, Port, Probe, Ready, Service, ServiceId, Settings, Stopping, Task, TaskId, Worktree,
 };
-use crate::config::naming::{self, Called};
-use crate::config::schema::keys;
-use crate::config::sections::common_keys::{self, Scope, Shared};
+use crate::config::naming::{self, TaskNames};
+use crate::config::sections::common_keys::{self, CommonKeys, ParseContext};
 use crate::config::sections::outputs::Outputs;
 use crate::config::sections::reports::Reports;
-use crate::config::sections::suppressions::Unplaced;
+use crate::config::sections::suppressions::SuppressionDraft;
 use crate::config::sections::variables::Declared;
 use crate::config::source::Source;
 use crate::config::syntax::document::Text;
+use crate::config::wording;
 use crate::quality::rules::Rules;
 
-/// How long a service may take to be ready if it does not say so itself.
+/// How long a service may take to be ready, by default.
 const READY: Duration = Duration::from_secs(30);
 
-/// What a task needs and uses.
+/// What a task or service depends on.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Links {
+pub(crate) struct Dependencies {
     pub(crate) needs: Vec<TaskId>,
     pub(crate) services: BTreeMap<String, ServiceId>,
     pub(crate) uses: Vec<ServiceId>,
 }
 
-/// What the tasks of a file share.
+/// What applies to all tasks of a file.
 #[derive(Debug)]
-pub(crate) struct Frame<'f, 'd> {
-    pub(crate) defaults: &'f Shared<'d>,
+pub(crate) struct FileDefaults<'f, 'd> {
+    pub(crate) defaults: &'f CommonKeys<'d>,
     pub(crate) settings: &'f Settings,
     pub(crate) source: &'f Source<'f>,
-    pub(crate) lines: &'f Lines<'f>,
+    pub(crate) lines: &'f LineIndex<'f>,
 }
 
-/// A task as its table says it.
+/// A task, a gate or the command of a service, as its table says.
 #[derive(Debug)]
-pub(crate) struct Draft<'d> {
-    /// The number of the file that defines it, and the file's project.
+pub(crate) struct TaskDraft<'d> {
+    /// The number of its file, and the file's project.
     pub(crate) file: usize,
     pub(crate) project: String,
     /// Its name within its project.
     pub(crate) name: Text<'d>,
     pub(crate) group: Option<Text<'d>>,
-    /// The task that it was made of, if a matrix made it.
+    /// The task that it was made from, if a matrix made it.
     pub(crate) variant_of: Option<String>,
     pub(crate) needs: Vec<Text<'d>>,
-    /// Services whose port its texts name.
+    /// Placeholders for ports and folders of services in its texts.
     pub(crate) ports: Vec<Text<'d>>,
     pub(crate) outputs: Outputs,
-    /// What `reports` says, if it is there.
+    /// The value of `reports`.
     pub(crate) reports: Option<Reports<'d>>,
-    /// What it demands, if it is a gate.
+    /// What it requires, if it is a gate.
     pub(crate) gate: Option<Box<GateDraft<'d>>>,
-    pub(crate) shared: Shared<'d>,
-    pub(crate) kind: Kind,
+    pub(crate) common: CommonKeys<'d>,
+    pub(crate) kind: DraftKind,
     pub(crate) description: Option<String>,
     pub(crate) run: Option<Command>,
     pub(crate) fix: Option<Command>,
@@ -70,53 +70,53 @@ pub(crate) struct Draft<'d> {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
-    /// It has `run`, be it right or wrong.
+pub(crate) enum DraftKind {
+    /// It has `run` or `rust`, valid or not.
     Runs,
-    /// It is run for tasks.
+    /// It is a service.
     Service,
-    /// It judges what tasks report.
+    /// It is a gate.
     Gate,
     Aggregate,
 }
 
-/// What makes a draft a gate.
+/// The keys that only a gate has.
 #[derive(Debug, Default)]
 pub(crate) struct GateDraft<'d> {
     /// The names whose reports it reads; `None`: all of its project.
     pub(crate) of: Option<Vec<Text<'d>>>,
     pub(crate) rules: Rules,
-    pub(crate) suppressions: Vec<Unplaced>,
+    pub(crate) suppressions: Vec<SuppressionDraft>,
     pub(crate) baseline: Option<RepoPath>,
     pub(crate) base: Option<String>,
     pub(crate) by_name: bool,
 }
 
-/// A service as its table says it.
+/// A service, as its table says.
 pub(crate) struct ServiceDraft<'d> {
-    /// Its command and what surrounds it.
-    pub(crate) draft: Draft<'d>,
+    /// Its command, with the keys that it shares with tasks.
+    pub(crate) draft: TaskDraft<'d>,
     pub(crate) port: Option<Port>,
     pub(crate) ready: Option<Probe>,
     pub(crate) timeout: Option<Duration>,
     pub(crate) stop: Stopping,
 }
 
-/// `[worktree]` as it was read, before it is known what tasks share.
+/// `[worktree]`, as its table says.
 #[derive(Debug, Default)]
 pub(crate) struct WorktreeDraft<'d> {
     pub(crate) plain: Worktree,
-    pub(crate) setup: Option<Draft<'d>>,
+    pub(crate) setup: Option<TaskDraft<'d>>,
 }
 
-impl<'d> Draft<'d> {
-    pub(crate) fn new(kind: Kind, name: Text<'d>, scope: &Scope<'_, 'd>) -> Self {
-        let origin = (kind != Kind::Service).then(|| scope.variants.origin(name.text)).flatten();
+impl<'d> TaskDraft<'d> {
+    pub(crate) fn new(kind: DraftKind, name: Text<'d>, context: &ParseContext<'_, 'd>) -> Self {
+        let origin = (kind != DraftKind::Service).then(|| context.variants.origin(name.text)).flatten();
         Self {
             kind,
             variant_of: origin.map(str::to_owned),
-            file: scope.file,
-            project: scope.project.to_owned(),
+            file: context.file,
+            project: context.project.to_owned(),
             name,
             group: None,
             needs: Vec::new(),
@@ -124,7 +124,7 @@ impl<'d> Draft<'d> {
             outputs: Outputs::default(),
             reports: None,
             gate: None,
-            shared: Shared::default(),
+            common: CommonKeys::default(),
             description: None,
             run: None,
             fix: None,
@@ -133,14 +133,14 @@ impl<'d> Draft<'d> {
         }
     }
 
-    /// Whether it is a task with a command of its own, and so takes services from the defaults.
+    /// Returns whether it has a command of its own, so that services of the defaults apply.
     pub(crate) fn is_run(&self) -> bool {
-        self.kind == Kind::Runs || (self.kind == Kind::Aggregate && self.fix.is_some())
+        self.kind == DraftKind::Runs || (self.kind == DraftKind::Aggregate && self.fix.is_some())
     }
 
-    /// All that it is called by.
-    pub(crate) fn called(&self) -> Called<'_> {
-        Called {
+    /// Returns all names by which it can be referred to.
+    pub(crate) fn called(&self) -> TaskNames<'_> {
+        TaskNames {
             own: self.name.text,
             project: &self.project,
             group: self.group.as_ref().map(|group| group.text),
@@ -148,21 +148,21 @@ impl<'d> Draft<'d> {
         }
     }
 
-    /// Its name with its project, as messages show it.
+    /// Returns its qualified name, as messages show it.
     pub(crate) fn shown(&self) -> String {
-        keys::shown(&naming::joined(&self.project, self.name.text))
+        wording::shown(&naming::qualified(&self.project, self.name.text))
     }
 
-    /// The systems it runs on; empty: all.
-    pub(crate) fn systems<'s>(&'s self, defaults: &'s Shared<'_>) -> &'s [String] {
-        self.shared.os.as_ref().or(defaults.os.as_ref()).map_or(&[], Vec::as_slice)
+    /// Returns the systems that it runs on; empty: all.
+    pub(crate) fn systems<'s>(&'s self, defaults: &'s CommonKeys<'_>) -> &'s [String] {
+        self.common.os.as_ref().or(defaults.os.as_ref()).map_or(&[], Vec::as_slice)
     }
 
-    /// The task, with what it takes from the defaults and settings.
-    pub(crate) fn finish(self, links: Links, frame: &Frame<'_, 'd>) -> Task {
-        let Frame { defaults, settings, source, lines } = frame;
-        let own = self.shared;
-        let has_command = matches!(self.kind, Kind::Runs | Kind::Service);
+    /// Returns the task with the defaults and settings applied.
+    pub(crate) fn finish(self, dependencies: Dependencies, file_defaults: &FileDefaults<'_, 'd>) -> Task {
+        let FileDefaults { defaults, settings, source, lines } = file_defaults;
+        let own = self.common;
+        let has_command = matches!(self.kind, DraftKind::Runs | DraftKind::Service);
         let Declared { env, pass, secret } = if has_command || self.fix.is_some() {
             own.variables.over(&defaults.variables)
         } else {
@@ -172,10 +172,10 @@ impl<'d> Draft<'d> {
         let (line, column) = lines.place(self.name.span.start);
         let gate = self.gate.map(|gate| Box::new(gate.finish(source.name, lines)));
         let mut task = Task {
-            name: naming::joined(&self.project, self.name.text),
+            name: naming::qualified(&self.project, self.name.text),
             description: self.description,
             group: self.group.map(|group| group.text.to_owned()),
-            variant_of: self.variant_of.map(|origin| naming::joined(&self.project, &origin)),
+            variant_of: self.variant_of.map(|origin| naming::qualified(&self.project, &origin)),
             project: self.project,
             run: self.run,
             fix: self.fix,
@@ -184,9 +184,9 @@ impl<'d> Draft<'d> {
             cwd: self.cwd.unwrap_or_else(|| source.base.clone()),
             inputs: gate.as_ref().map_or_else(Patterns::default, |gate| inputs(gate)),
             outputs: self.outputs.patterns,
-            needs: links.needs,
-            services: links.services,
-            uses: links.uses,
+            needs: dependencies.needs,
+            services: dependencies.services,
+            uses: dependencies.uses,
             env,
             pass_env: pass,
             secret_env: secret,
@@ -223,8 +223,8 @@ impl<'d> Draft<'d> {
 }
 
 impl GateDraft<'_> {
-    /// The gate of this file.
-    pub(crate) fn finish(self, file: &str, lines: &Lines<'_>) -> Gate {
+    /// Returns the gate.
+    pub(crate) fn finish(self, file: &str, lines: &LineIndex<'_>) -> Gate {
         let suppressions = self.suppressions.into_iter().map(|one| {
             let (line, column) = lines.place(one.at);
             one.placed(&Place { file: file.to_owned(), line, column })
@@ -234,22 +234,23 @@ impl GateDraft<'_> {
     }
 }
 
-/// The files that a gate reads besides reports: what a finding is known by is what stands in its file.
+/// Returns the files that a gate reads besides reports. New findings are told from old ones by the lines of
+/// their files.
 pub(crate) fn inputs(gate: &Gate) -> Patterns {
     let compares = gate.rules.findings.is_some_and(|rule| rule.new.is_some());
     if compares { Patterns::whole() } else { Patterns::default() }
 }
 
 impl<'d> ServiceDraft<'d> {
-    /// The service, with what it takes from the defaults and settings.
-    pub(crate) fn finish(self, links: Links, frame: &Frame<'_, 'd>) -> Service {
-        // A service that says where it listens is ready once something does.
+    /// Returns the service with the defaults and settings applied.
+    pub(crate) fn finish(self, dependencies: Dependencies, file_defaults: &FileDefaults<'_, 'd>) -> Service {
+        // A service with a port is ready once something listens there.
         let own = format!("localhost:{{{{ services.{}.port }}}}", self.draft.name.text);
         let probe = self.ready.or_else(|| self.port.map(|_| Probe::Tcp(own)));
-        let defaults: Shared<'d> = frame.defaults.for_services();
-        let frame = Frame { defaults: &defaults, ..*frame };
-        let inputs = self.draft.shared.inputs.clone();
-        let mut task = self.draft.finish(links, &frame);
+        let defaults: CommonKeys<'d> = file_defaults.defaults.for_services();
+        let file_defaults = FileDefaults { defaults: &defaults, ..*file_defaults };
+        let inputs = self.draft.common.inputs.clone();
+        let mut task = self.draft.finish(dependencies, &file_defaults);
         task.inputs = inputs.unwrap_or_else(Patterns::whole);
         let ready = Ready { probe, timeout: self.timeout.unwrap_or(READY) };
         Service { task, port: self.port, ready, stop: self.stop }
@@ -257,12 +258,12 @@ impl<'d> ServiceDraft<'d> {
 }
 
 impl<'d> WorktreeDraft<'d> {
-    /// With what all commands of the file share.
-    pub(crate) fn finish(self, frame: &Frame<'_, 'd>) -> Worktree {
-        // What it writes is to stay, so it has no use for a sandbox, whatever the defaults say.
-        let setup = self
-            .setup
-            .map(|draft| Box::new(Task { sandbox: false, ..draft.finish(Links::default(), frame) }));
+    /// Returns the worktree with the defaults and settings applied.
+    pub(crate) fn finish(self, file_defaults: &FileDefaults<'_, 'd>) -> Worktree {
+        // The files that it writes must stay, so it never runs in a sandbox.
+        let setup = self.setup.map(|draft| {
+            Box::new(Task { sandbox: false, ..draft.finish(Dependencies::default(), file_defaults) })
+        });
         Worktree { setup, ..self.plain }
     }
 }

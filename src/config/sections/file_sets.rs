@@ -1,4 +1,4 @@
-//! Lists of patterns and `[files]`, the named sets of them. It must not know which task uses them.
+//! Lists of patterns, and `[files]`, the named sets of them. It must not know which task uses them.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -6,62 +6,61 @@ use std::ops::Range;
 use crate::base::cycle;
 use crate::base::path::RepoPath;
 use crate::base::pattern::{Item, Mark, Origin, Pattern, PatternError, Patterns, What};
-use crate::config::diagnostic::{Diagnostic, Findings, row};
+use crate::config::diagnostic::{Diagnostic, DiagnosticSink, row};
 use crate::config::model::NamedSet;
-use crate::config::schema::keys;
-use crate::config::syntax::document::{Extent, Table, Text, Value};
+use crate::config::syntax::document::{Syntax, Table, Text, Value};
+use crate::config::wording;
 
-/// Sets within sets stand for at most this many patterns, and lie at most this deep.
+/// How many patterns a set may contain with the sets in it, and how deep sets may nest.
 const MAX_SET: (usize, usize) = (10_000, 50);
 
-/// One place of a list.
+/// An item of a list of patterns.
 #[derive(Debug)]
-pub(crate) struct Line<'d> {
+pub(crate) struct ListItem<'d> {
     pub(crate) excludes: bool,
-    /// Whether nothing need match; written with `?` in front.
+    /// Whether it may match nothing; written with `?` in front.
     pub(crate) may_miss: bool,
-    pub(crate) what: Reference<'d>,
+    pub(crate) what: ItemTarget<'d>,
     pub(crate) span: Range<usize>,
 }
 
-/// What a place of a list names.
+/// What an item refers to.
 #[derive(Debug)]
-pub(crate) enum Reference<'d> {
+pub(crate) enum ItemTarget<'d> {
     Pattern(Pattern),
     /// The name of a set, without its `@`.
     Set(&'d str),
 }
 
-/// The named sets.
+/// The sets of a file.
 #[derive(Debug)]
 pub(crate) struct Sets<'d> {
     known: BTreeMap<&'d str, Patterns>,
     names: Vec<Text<'d>>,
-    extent: Extent,
+    syntax: Syntax,
 }
 
-/// Reads a list of patterns.
+/// Reads a list of patterns and sets.
 pub(crate) fn lines<'d>(
     value: Value<'d>,
     origin: Origin<'_>,
-    findings: &mut Findings,
-) -> Option<Vec<Line<'d>>> {
-    let texts = value.texts(findings)?;
-    Some(texts.into_iter().filter_map(|text| line(text, origin, findings)).collect())
+    sink: &mut DiagnosticSink,
+) -> Option<Vec<ListItem<'d>>> {
+    let texts = value.texts(sink)?;
+    Some(texts.into_iter().filter_map(|text| line(text, origin, sink)).collect())
 }
 
-/// Reads one pattern that stands for itself: neither a set nor an exclusion. `what` completes "… can't
-/// be excluded".
+/// Reads a single pattern, which is neither a set nor an exclusion. `what` completes "… can't be excluded".
 pub(crate) fn glob(
     text: &Text<'_>,
     origin: Origin<'_>,
     what: &str,
-    findings: &mut Findings,
+    sink: &mut DiagnosticSink,
 ) -> Option<Pattern> {
-    let line = line(text.clone(), origin, findings)?;
+    let line = line(text.clone(), origin, sink)?;
     if line.may_miss {
         let message = format!("{what} can't be marked as one that may be missing");
-        findings.add(
+        sink.add(
             Diagnostic::new(text.span.clone(), message)
                 .label("begins with `?`")
                 .hint("take the `?` out; if it is any one character, write `./?`"),
@@ -69,11 +68,11 @@ pub(crate) fn glob(
         return None;
     }
     let (message, label) = match line.what {
-        Reference::Pattern(pattern) if !line.excludes => return Some(pattern),
-        Reference::Pattern(_) => (format!("{what} can't be excluded"), "an exclusion"),
-        Reference::Set(_) => (format!("{what} can't be a set"), "a set"),
+        ItemTarget::Pattern(pattern) if !line.excludes => return Some(pattern),
+        ItemTarget::Pattern(_) => (format!("{what} can't be excluded"), "an exclusion"),
+        ItemTarget::Set(_) => (format!("{what} can't be a set"), "a set"),
     };
-    findings.add(
+    sink.add(
         Diagnostic::new(text.span.clone(), message)
             .label(label)
             .hint("write a file or a pattern, such as \"out/*.xml\" or \"src/**\""),
@@ -81,20 +80,20 @@ pub(crate) fn glob(
     None
 }
 
-fn line<'d>(text: Text<'d>, origin: Origin<'_>, findings: &mut Findings) -> Option<Line<'d>> {
+fn line<'d>(text: Text<'d>, origin: Origin<'_>, sink: &mut DiagnosticSink) -> Option<ListItem<'d>> {
     let Text { text, span } = text;
     let (excludes, rest) = text.strip_prefix('!').map_or((false, text), |rest| (true, rest));
     let (may_miss, named) = rest.strip_prefix('?').map_or((false, rest), |rest| (true, rest));
     if let Some(set) = named.strip_prefix('@') {
         if may_miss {
-            findings.add(
-                Diagnostic::new(span, format!("the set `@{}` can't be marked with `?`", keys::shown(set)))
+            sink.add(
+                Diagnostic::new(span, format!("the set `@{}` can't be marked with `?`", wording::shown(set)))
                     .label("a set")
                     .hint("write `?` in front of those patterns of the set that may match nothing"),
             );
             return None;
         }
-        return Some(Line { excludes, may_miss, what: Reference::Set(set), span });
+        return Some(ListItem { excludes, may_miss, what: ItemTarget::Set(set), span });
     }
     let parsed = match (may_miss, named.starts_with('!')) {
         (true, true) => Err(PatternError::Malformed("`!` is written before `?`")),
@@ -102,9 +101,9 @@ fn line<'d>(text: Text<'d>, origin: Origin<'_>, findings: &mut Findings) -> Opti
         (_, false) => Pattern::parse(named, origin),
     };
     match parsed {
-        Ok(pattern) => Some(Line { excludes, may_miss, what: Reference::Pattern(pattern), span }),
+        Ok(pattern) => Some(ListItem { excludes, may_miss, what: ItemTarget::Pattern(pattern), span }),
         Err(error) => {
-            findings.add(refused(text, span, error));
+            sink.add(refused(text, span, error));
             None
         }
     }
@@ -113,7 +112,7 @@ fn line<'d>(text: Text<'d>, origin: Origin<'_>, findings: &mut Findings) -> Opti
 fn refused(text: &str, span: Range<usize>, error: PatternError) -> Diagnostic {
     let message = match error {
         PatternError::Empty => error.to_string(),
-        _ => format!("`{}` can't be matched: {error}", keys::shown(text)),
+        _ => format!("`{}` can't be matched: {error}", wording::shown(text)),
     };
     let hint = match error {
         PatternError::Outside => "a task reads and writes files of its repository alone",
@@ -127,26 +126,31 @@ fn refused(text: &str, span: Range<usize>, error: PatternError) -> Diagnostic {
 
 impl<'d> Sets<'d> {
     /// Reads `[files]`.
-    pub(crate) fn read(table: &Table<'d>, base: &RepoPath, extent: Extent, findings: &mut Findings) -> Self {
+    pub(crate) fn read(
+        table: &Table<'d>,
+        base: &RepoPath,
+        syntax: Syntax,
+        sink: &mut DiagnosticSink,
+    ) -> Self {
         let origin = Origin { base, anchored: false };
         let mut names = Vec::new();
         let mut lists = Vec::new();
         for entry in table {
-            if let Some(refusal) = keys::name_refusal(&entry.key, "a set") {
-                findings.add(refusal);
+            if let Some(refusal) = wording::name_refusal(&entry.key, "a set") {
+                sink.add(refusal);
             }
             names.push(entry.key.clone());
-            lists.push(lines(entry.value, origin, findings).unwrap_or_default());
+            lists.push(lines(entry.value, origin, sink).unwrap_or_default());
         }
         let places: BTreeMap<&str, usize> =
             names.iter().enumerate().map(|(i, name)| (name.text, i)).collect();
         let mut sets = Self {
             known: names.iter().map(|name| (name.text, Patterns::default())).collect(),
             names: Vec::new(),
-            extent,
+            syntax,
         };
         for line in lists.iter().flatten() {
-            sets.check(line, findings);
+            sets.check(line, sink);
         }
         let edges: Vec<Vec<usize>> = lists
             .iter()
@@ -154,16 +158,16 @@ impl<'d> Sets<'d> {
             .collect();
         match cycle::order(&edges) {
             Ok(order) => {
-                if bounded(&order, &edges, (&names, &lists), findings) {
+                if bounded(&order, &edges, (&names, &lists), sink) {
                     for place in order {
                         let patterns = sets.expand(&lists[place]);
                         sets.known.insert(names[place].text, patterns);
                     }
                 }
             }
-            Err(circles) => {
-                for circle in circles {
-                    findings.add(round(&circle, &names, &lists));
+            Err(cycles) => {
+                for cycle in cycles {
+                    sink.add(cycle_error(&cycle, &names, &lists));
                 }
             }
         }
@@ -171,7 +175,7 @@ impl<'d> Sets<'d> {
         sets
     }
 
-    /// All sets, in the order of the file.
+    /// Returns all sets, in the order of the file.
     pub(crate) fn named(&self) -> Vec<NamedSet> {
         let set = |name: &Text<'_>| NamedSet {
             name: name.text.to_owned(),
@@ -181,26 +185,26 @@ impl<'d> Sets<'d> {
         self.names.iter().map(set).collect()
     }
 
-    /// The list with its sets put in.
-    pub(crate) fn resolve(&self, lines: &[Line<'d>], findings: &mut Findings) -> Patterns {
+    /// Returns the list with its sets expanded.
+    pub(crate) fn resolve(&self, lines: &[ListItem<'d>], sink: &mut DiagnosticSink) -> Patterns {
         for line in lines {
-            self.check(line, findings);
+            self.check(line, sink);
         }
         self.expand(lines)
     }
 
-    fn check(&self, line: &Line<'_>, findings: &mut Findings) {
-        let Reference::Set(name) = &line.what else { return };
-        if self.known.contains_key(name) || self.extent == Extent::Broken {
+    fn check(&self, line: &ListItem<'_>, sink: &mut DiagnosticSink) {
+        let ItemTarget::Set(name) = &line.what else { return };
+        if self.known.contains_key(name) || self.syntax == Syntax::Broken {
             return;
         }
         if name.is_empty() {
             let hint =
                 "write the name of a set behind `@`; for a file whose name begins with `@`, write `\\\\@`";
-            findings.add(Diagnostic::new(line.span.clone(), "`@` names no set").label("no name").hint(hint));
+            sink.add(Diagnostic::new(line.span.clone(), "`@` names no set").label("no name").hint(hint));
             return;
         }
-        let hint = keys::suggestion(
+        let hint = wording::suggestion(
             name,
             self.known.keys().copied(),
             (
@@ -208,17 +212,17 @@ impl<'d> Sets<'d> {
                 "sets are written in `[files]`, such as `rust = [\"**/*.rs\"]`; for a name with `@`, write `\\\\@`",
             ),
         );
-        let message = format!("there is no set `@{}`", keys::shown(name));
-        findings.add(
+        let message = format!("there is no set `@{}`", wording::shown(name));
+        sink.add(
             Diagnostic::new(line.span.clone(), message).label("unknown set").hint(hint).lacks(&["files"]),
         );
     }
 
-    fn expand(&self, lines: &[Line<'_>]) -> Patterns {
-        let item = |line: &Line<'_>| {
+    fn expand(&self, lines: &[ListItem<'_>]) -> Patterns {
+        let item = |line: &ListItem<'_>| {
             let what = match &line.what {
-                Reference::Pattern(pattern) => What::One(pattern.clone()),
-                Reference::Set(name) => {
+                ItemTarget::Pattern(pattern) => What::One(pattern.clone()),
+                ItemTarget::Set(name) => {
                     What::Set { name: (*name).to_owned(), patterns: self.known.get(name)?.clone() }
                 }
             };
@@ -229,20 +233,20 @@ impl<'d> Sets<'d> {
     }
 }
 
-/// The sets that a list names, and where.
-fn references<'l, 'd>(list: &'l [Line<'d>]) -> impl Iterator<Item = (&'d str, &'l Range<usize>)> {
+/// Returns the sets that a list names, each with its place.
+fn references<'l, 'd>(list: &'l [ListItem<'d>]) -> impl Iterator<Item = (&'d str, &'l Range<usize>)> {
     list.iter().filter_map(|line| match line.what {
-        Reference::Set(name) => Some((name, &line.span)),
-        Reference::Pattern(_) => None,
+        ItemTarget::Set(name) => Some((name, &line.span)),
+        ItemTarget::Pattern(_) => None,
     })
 }
 
-/// Whether no set grows beyond all measure by sets within sets; `order` has inner sets first.
+/// Returns whether all sets are within the limits of `MAX_SET`. `order` has inner sets first.
 fn bounded(
     order: &[usize],
     edges: &[Vec<usize>],
-    (names, lists): (&[Text<'_>], &[Vec<Line<'_>>]),
-    findings: &mut Findings,
+    (names, lists): (&[Text<'_>], &[Vec<ListItem<'_>>]),
+    sink: &mut DiagnosticSink,
 ) -> bool {
     let mut sizes = vec![(0_usize, 0_usize); edges.len()];
     for place in order {
@@ -253,24 +257,27 @@ fn bounded(
         sizes[*place] = size;
         if size.0 > MAX_SET.0 || size.1 > MAX_SET.1 {
             let name = &names[*place];
-            let message = format!("with the sets within it, `@{}` is too large", keys::shown(name.text));
+            let message = format!("with the sets within it, `@{}` is too large", wording::shown(name.text));
             let hint = format!("at most {} patterns, {} sets deep", MAX_SET.0, MAX_SET.1);
-            findings.add(Diagnostic::new(name.span.clone(), message).label("too large").hint(hint));
+            sink.add(Diagnostic::new(name.span.clone(), message).label("too large").hint(hint));
             return false;
         }
     }
     true
 }
 
-fn round(circle: &[usize], names: &[Text<'_>], lists: &[Vec<Line<'_>>]) -> Diagnostic {
-    let turn = circle.iter().chain(circle.first());
+fn cycle_error(cycle: &[usize], names: &[Text<'_>], lists: &[Vec<ListItem<'_>>]) -> Diagnostic {
+    let turn = cycle.iter().chain(cycle.first());
     let path: Vec<String> =
-        turn.clone().map(|place| format!("@{}", keys::shown(names[*place].text))).collect();
+        turn.clone().map(|place| format!("@{}", wording::shown(names[*place].text))).collect();
     let message = format!("sets contain each other in a circle: {}", row(&path));
-    let mut spans = circle.iter().zip(turn.skip(1)).map(|(from, to)| {
+    let mut spans = cycle.iter().zip(turn.skip(1)).map(|(from, to)| {
         let span = references(&lists[*from]).find(|(name, _)| *name == names[*to].text).map(|(_, span)| span);
-        let label =
-            format!("`@{}` contains `@{}`", keys::shown(names[*from].text), keys::shown(names[*to].text));
+        let label = format!(
+            "`@{}` contains `@{}`",
+            wording::shown(names[*from].text),
+            wording::shown(names[*to].text)
+        );
         (span.unwrap_or(&names[*from].span).clone(), label)
     });
     let (span, label) = spans.next().unwrap_or_default();

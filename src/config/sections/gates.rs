@@ -1,30 +1,36 @@
-//! `[gates.*]`: one table each, read into a draft, and whose reports a gate reads. It must not know
-//! what a rule means, nor what stands in a report.
+//! `[gates.*]`: reads each gate with its rules. It must not know how a rule is judged, nor what is in a
+//! report.
+
+use ci_reports::facts::Unit;
 
 use crate::base::path::RepoPath;
-use crate::config::diagnostic::{Diagnostic, Findings};
-use crate::config::schema::keys;
-use crate::config::sections::common_keys::Scope;
-use crate::config::sections::drafts::{Draft, GateDraft, Kind};
-use crate::config::sections::gate_rules;
-use crate::config::sections::suppressions::{self};
-use crate::config::syntax::document::{Entry, Extent, Table, Text, Value};
+use crate::base::pattern::Origin;
+use crate::config::diagnostic::{Diagnostic, DiagnosticSink};
+use crate::config::schema::tables::{self, Table as KeyTable};
+use crate::config::schema::values::UNITS;
+use crate::config::sections::common_keys::ParseContext;
+use crate::config::sections::drafts::{DraftKind, GateDraft, TaskDraft};
+use crate::config::sections::{file_sets, suppressions, values};
+use crate::config::syntax::document::{Entry, Syntax, Table, Text, Value};
+use crate::config::wording;
+use crate::quality::rules::{Bound, Comparison, Coverage, Findings as FindingRules, Licences, Rules, Tests};
 
 /// Reads `[gates]`. `tasks` are those of the same file, whose names a gate can't have.
 pub(crate) fn read<'d>(
     table: &Table<'d>,
-    tasks: &[Draft<'d>],
-    scope: &Scope<'_, 'd>,
-    findings: &mut Findings,
-) -> Vec<Draft<'d>> {
+    tasks: &[TaskDraft<'d>],
+    context: &ParseContext<'_, 'd>,
+    sink: &mut DiagnosticSink,
+) -> Vec<TaskDraft<'d>> {
     let mut gates = Vec::with_capacity(table.len());
     for Entry { key, value } in table {
-        findings.0.extend(keys::name_refusal(key, "a gate"));
-        let shown = keys::shown(key.text);
-        let namesake =
-            |task: &&Draft<'_>| task.name.text == key.text || task.variant_of.as_deref() == Some(key.text);
+        sink.0.extend(wording::name_refusal(key, "a gate"));
+        let shown = wording::shown(key.text);
+        let namesake = |task: &&TaskDraft<'_>| {
+            task.name.text == key.text || task.variant_of.as_deref() == Some(key.text)
+        };
         if let Some(task) = tasks.iter().find(namesake) {
-            findings.add(
+            sink.add(
                 Diagnostic::new(key.span.clone(), format!("`{shown}` is a task already"))
                     .label("a gate of the same name")
                     .other(task.name.span.clone(), "the task")
@@ -33,71 +39,79 @@ pub(crate) fn read<'d>(
         }
         let hint =
             format!("write it as `[gates.{shown}]` with rules below, such as `tests = {{ failed = 0 }}`");
-        if let Some(entries) = value.table(&hint, findings) {
-            gates.push(gate(key.clone(), entries, scope, findings));
+        if let Some(entries) = value.table(&hint, sink) {
+            gates.push(gate(key.clone(), entries, context, sink));
         }
     }
     gates
 }
 
 /// Reads the table of a gate.
-fn gate<'d>(name: Text<'d>, table: Table<'d>, scope: &Scope<'_, 'd>, findings: &mut Findings) -> Draft<'d> {
+fn gate<'d>(
+    name: Text<'d>,
+    table: Table<'d>,
+    context: &ParseContext<'_, 'd>,
+    sink: &mut DiagnosticSink,
+) -> TaskDraft<'d> {
     let (of_task, own): (Vec<_>, Vec<_>) =
         table.into_iter().partition(|entry| ["description", "group"].contains(&entry.key.text));
-    let gate = GateDraft::read(&name, &own, scope, findings);
-    let mut draft = Draft::new(Kind::Gate, name, scope);
+    let gate = GateDraft::read(&name, &own, context, sink);
+    let mut draft = TaskDraft::new(DraftKind::Gate, name, context);
     for entry in of_task {
-        draft.take(&entry, scope, findings);
+        draft.take(&entry, context, sink);
     }
     draft.gate = Some(Box::new(gate));
     draft
 }
 
 impl<'d> GateDraft<'d> {
-    /// Reads the keys of a gate that a task does not have.
+    /// Reads the keys that only a gate has.
     pub(crate) fn read(
         name: &Text<'d>,
         table: &Table<'d>,
-        scope: &Scope<'_, 'd>,
-        findings: &mut Findings,
+        context: &ParseContext<'_, 'd>,
+        sink: &mut DiagnosticSink,
     ) -> Self {
         let mut gate = Self::default();
         for entry in table {
-            if !gate.take(entry, scope, findings) {
-                let called = format!("gate `{}`", keys::shown(name.text));
-                findings.add(keys::GATE.refusal(&entry.key, &called));
+            if !gate.take(entry, context, sink) {
+                let called = format!("gate `{}`", wording::shown(name.text));
+                sink.add(tables::GATE.unknown_key(&entry.key, &called));
             }
         }
-        let is_rule = |entry: &Entry<'_>| keys::RULES.contains(&entry.key.text);
-        if !table.iter().any(is_rule) && scope.extent == Extent::Whole {
-            findings.add(
-                Diagnostic::new(name.span.clone(), format!("gate `{}` has no rule", keys::shown(name.text)))
-                    .label("demands nothing")
-                    .hint("add a rule, such as `tests = { failed = 0 }` or `coverage = { min = 80 }`")
-                    .lacks(&keys::RULES),
+        let is_rule = |entry: &Entry<'_>| tables::RULES.contains(&entry.key.text);
+        if !table.iter().any(is_rule) && context.syntax == Syntax::Valid {
+            sink.add(
+                Diagnostic::new(
+                    name.span.clone(),
+                    format!("gate `{}` has no rule", wording::shown(name.text)),
+                )
+                .label("demands nothing")
+                .hint("add a rule, such as `tests = { failed = 0 }` or `coverage = { min = 80 }`")
+                .lacks(&tables::RULES),
             );
         }
         gate
     }
 
-    fn take(&mut self, entry: &Entry<'d>, scope: &Scope<'_, 'd>, findings: &mut Findings) -> bool {
+    fn take(&mut self, entry: &Entry<'d>, context: &ParseContext<'_, 'd>, sink: &mut DiagnosticSink) -> bool {
         let value = entry.value;
         match entry.key.text {
-            "of" => self.of = sources(value, findings),
-            "base" => self.base = base(value, findings),
-            "baseline" => self.baseline = baseline(value, scope, findings),
-            "by-name" => self.by_name = value.boolean(findings).unwrap_or(false),
-            "suppress" => self.suppressions = suppressions::read(value, scope, findings),
-            _ => return gate_rules::take(&mut self.rules, entry, scope, findings),
+            "of" => self.of = sources(value, sink),
+            "base" => self.base = base(value, sink),
+            "baseline" => self.baseline = baseline(value, context, sink),
+            "by-name" => self.by_name = value.boolean(sink).unwrap_or(false),
+            "suppress" => self.suppressions = suppressions::read(value, context, sink),
+            _ => return take_rule(&mut self.rules, entry, context, sink),
         }
         true
     }
 }
 
-fn sources<'d>(value: Value<'d>, findings: &mut Findings) -> Option<Vec<Text<'d>>> {
-    let texts = value.texts(findings)?;
+fn sources<'d>(value: Value<'d>, sink: &mut DiagnosticSink) -> Option<Vec<Text<'d>>> {
+    let texts = value.texts(sink)?;
     if value.elements().is_some_and(|mut all| all.next().is_none()) {
-        findings.add(
+        sink.add(
             Diagnostic::new(value.span(), "`of` names no task")
                 .label("empty")
                 .hint("name tasks or groups; left out, it is all tasks of this file that write reports"),
@@ -107,13 +121,18 @@ fn sources<'d>(value: Value<'d>, findings: &mut Findings) -> Option<Vec<Text<'d>
     Some(texts)
 }
 
-/// A branch or revision. Git must not take it for an option.
-fn base(value: Value<'_>, findings: &mut Findings) -> Option<String> {
-    let text = value.text("a branch or revision, such as \"origin/main\"", findings)?;
+fn baseline(value: Value<'_>, context: &ParseContext<'_, '_>, sink: &mut DiagnosticSink) -> Option<RepoPath> {
+    let text = value.text("a file", sink)?;
+    values::file(&text, context.base, "quality-baseline.json", sink)
+}
+
+/// Reads a branch or revision. Git must not take it for an option.
+fn base(value: Value<'_>, sink: &mut DiagnosticSink) -> Option<String> {
+    let text = value.text("a branch or revision, such as \"origin/main\"", sink)?;
     let odd = |c: char| c.is_whitespace() || c.is_control();
     if text.text.is_empty() || text.text.starts_with('-') || text.text.contains(odd) {
-        findings.add(
-            Diagnostic::new(text.span, format!("`{}` is no branch or revision", keys::shown(text.text)))
+        sink.add(
+            Diagnostic::new(text.span, format!("`{}` is no branch or revision", wording::shown(text.text)))
                 .label("git would not know it")
                 .hint("write the branch that is merged into, such as \"origin/main\""),
         );
@@ -122,15 +141,285 @@ fn base(value: Value<'_>, findings: &mut Findings) -> Option<String> {
     Some(text.text.to_owned())
 }
 
-fn baseline(value: Value<'_>, scope: &Scope<'_, '_>, findings: &mut Findings) -> Option<RepoPath> {
-    let text = value.text("a file", findings)?;
-    let path = scope.base.join(text.text).filter(|path| !path.is_top());
-    if path.is_none() {
-        findings.add(
-            Diagnostic::new(text.span, format!("`{}` is no file of the repository", keys::shown(text.text)))
-                .label("not a file here")
-                .hint("write a path relative to this file's folder, such as \"quality-baseline.json\""),
+/// How many decimal places a percentage may have. Up to this number it can be compared exactly.
+const DIGITS: usize = 6;
+
+/// Reads the entry if its key is a rule. Returns whether it is.
+fn take_rule(
+    rules: &mut Rules,
+    entry: &Entry<'_>,
+    context: &ParseContext<'_, '_>,
+    sink: &mut DiagnosticSink,
+) -> bool {
+    let value = entry.value;
+    match entry.key.text {
+        "coverage" => rules.coverage = coverage(value, context, sink),
+        "tests" => rules.tests = tests(value, sink),
+        "findings" => rules.findings = of_findings(value, sink),
+        "secrets" => rules.secrets = count(value, "a number of secrets", sink),
+        "licences" => rules.licences = licences(value, sink),
+        "performance" => rules.performance = bounds(value, sink),
+        "sonar" => rules.sonar = sonar(value, sink),
+        _ => return false,
+    }
+    true
+}
+
+/// Returns the known entries of a rule's table. Unknown keys and an empty table are reported.
+fn known<'d>(value: Value<'d>, keys: &KeyTable, hint: &str, sink: &mut DiagnosticSink) -> Option<Table<'d>> {
+    let table = value.table(hint, sink)?;
+    if table.is_empty() {
+        sink.add(empty(value, keys.name, hint));
+    }
+    let (known, others): (Vec<_>, Vec<_>) = table.into_iter().partition(|entry| keys.has(entry.key.text));
+    for other in others {
+        sink.add(keys.unknown_key(&other.key, &format!("`{}`", keys.name)));
+    }
+    Some(known)
+}
+
+fn empty(value: Value<'_>, name: &str, hint: &str) -> Diagnostic {
+    Diagnostic::new(value.span(), format!("`{name}` demands nothing")).label("empty").hint(hint)
+}
+
+fn coverage(value: Value<'_>, context: &ParseContext<'_, '_>, sink: &mut DiagnosticSink) -> Option<Coverage> {
+    let hint = "write it as { min = 80, max-drop = 2, paths = { \"billing/**\" = 100 } }";
+    let mut rule = Coverage::default();
+    for Entry { key, value } in known(value, &tables::COVERAGE, hint, sink)? {
+        match key.text {
+            "min" => rule.min = percent(value, sink),
+            "max-drop" => rule.max_drop = percent(value, sink),
+            _ => {
+                let hint = "write it as { \"billing/**\" = 100 }";
+                let Some(table) = value.table(hint, sink) else { continue };
+                if table.is_empty() {
+                    sink.add(empty(value, "paths", hint));
+                }
+                for Entry { key, value } in table {
+                    let origin = Origin { base: context.base, anchored: false };
+                    let pattern = file_sets::glob(&key, origin, "a covered path", sink);
+                    rule.paths.extend(pattern.zip(percent(value, sink)));
+                }
+            }
+        }
+    }
+    Some(rule)
+}
+
+fn tests(value: Value<'_>, sink: &mut DiagnosticSink) -> Option<Tests> {
+    let hint = "write it as { failed = 0, min-count = 1 }";
+    let mut rule = Tests::default();
+    for Entry { key, value } in known(value, &tables::TESTS, hint, sink)? {
+        let number = count(value, "a number of tests", sink);
+        match key.text {
+            "failed" => rule.failed = number,
+            "skipped" => rule.skipped = number,
+            "flaky" => rule.flaky = number,
+            _ => rule.min_count = number,
+        }
+    }
+    Some(rule)
+}
+
+fn of_findings(value: Value<'_>, sink: &mut DiagnosticSink) -> Option<FindingRules> {
+    let hint = "write it as { critical = 0, high = 0, new = 0 }";
+    let mut rule = FindingRules::default();
+    for Entry { key, value } in known(value, &tables::FINDINGS, hint, sink)? {
+        let number = count(value, "a number of findings", sink);
+        match key.text {
+            "critical" => rule.critical = number,
+            "high" => rule.high = number,
+            "medium" => rule.medium = number,
+            "low" => rule.low = number,
+            "note" => rule.note = number,
+            "total" => rule.total = number,
+            _ => rule.new = number,
+        }
+    }
+    Some(rule)
+}
+
+fn licences(value: Value<'_>, sink: &mut DiagnosticSink) -> Option<Licences> {
+    let hint = "write it as { allow = [\"MIT\", \"Apache-2.0\", \"BSD-*\"] }";
+    let mut rule = Licences::default();
+    for Entry { key, value } in known(value, &tables::LICENCES, hint, sink)? {
+        let names = licence_names(value, &key, sink);
+        if key.text == "allow" { rule.allow = names } else { rule.deny = names }
+    }
+    Some(rule)
+}
+
+fn licence_names(value: Value<'_>, key: &Text<'_>, sink: &mut DiagnosticSink) -> Vec<String> {
+    let Some(texts) = value.texts(sink) else { return Vec::new() };
+    let hint = "write each licence on its own, such as [\"MIT\", \"Apache-2.0\", \"BSD-*\"]";
+    if value.elements().is_some_and(|mut all| all.next().is_none()) {
+        sink.add(empty(value, key.text, hint));
+    }
+    let mut names = Vec::new();
+    for Text { text, span } in texts {
+        let message = if text.trim().is_empty() {
+            "an empty text names no licence".to_owned()
+        } else if [" OR ", " AND "].iter().any(|joint| text.contains(joint)) {
+            format!("`{}` is an expression, not a licence", wording::shown(text))
+        } else {
+            names.push(text.trim().to_owned());
+            continue;
+        };
+        sink.add(Diagnostic::new(span, message).label("not one licence").hint(hint));
+    }
+    names
+}
+
+fn sonar(value: Value<'_>, sink: &mut DiagnosticSink) -> bool {
+    let Some(text) = value.text("\"ok\"", sink) else { return false };
+    if text.text != "ok" {
+        sink.add(
+            Diagnostic::new(
+                text.span,
+                format!("`{}` can't be demanded of SonarQube", wording::shown(text.text)),
+            )
+            .label("not \"ok\"")
+            .hint("write sonar = \"ok\": the server's own quality gate is passed"),
         );
     }
-    path
+    true
+}
+
+fn count(value: Value<'_>, what: &str, sink: &mut DiagnosticSink) -> Option<u64> {
+    let number = value.integer(what, sink)?;
+    let count = u32::try_from(number).ok().map(u64::from);
+    if count.is_none() {
+        sink.add(
+            Diagnostic::new(value.span(), format!("{number} is not {what}"))
+                .label("out of range")
+                .hint("write a whole number from 0 on"),
+        );
+    }
+    count
+}
+
+fn percent(value: Value<'_>, sink: &mut DiagnosticSink) -> Option<f64> {
+    let number = value.number("a percentage", sink)?;
+    let digits = number.to_string().split_once('.').map_or(0, |(_, digits)| digits.len());
+    let (label, hint) = if !(0.0..=100.0).contains(&number) {
+        ("out of range", "a percentage is 0 to 100".to_owned())
+    } else if digits > DIGITS {
+        ("too precise", format!("at most {DIGITS} digits behind the point can be compared"))
+    } else {
+        return Some(number);
+    };
+    sink.add(
+        Diagnostic::new(value.span(), format!("{number} can't be a percentage here")).label(label).hint(hint),
+    );
+    None
+}
+
+/// Comparisons. One that begins with another comes first.
+const COMPARISONS: [(&str, Comparison); 5] = [
+    ("<=", Comparison::AtMost),
+    (">=", Comparison::AtLeast),
+    ("==", Comparison::Equal),
+    ("<", Comparison::Less),
+    (">", Comparison::More),
+];
+
+/// Reads `performance`.
+fn bounds(value: Value<'_>, sink: &mut DiagnosticSink) -> Vec<Bound> {
+    let hint = "write it as { \"http_req_duration.p95\" = \"<= 100ms\" }";
+    let Some(table) = value.table(hint, sink) else { return Vec::new() };
+    if table.is_empty() {
+        sink.add(Diagnostic::new(value.span(), "`performance` demands nothing").label("empty").hint(hint));
+    }
+    let mut bounds = Vec::with_capacity(table.len());
+    for Entry { key, value } in table {
+        if key.text.trim().is_empty() {
+            sink.add(Diagnostic::new(key.span.clone(), "an empty text names no figure").hint(hint));
+        }
+        let Some(text) = value.text("a bound such as \"<= 100ms\"", sink) else { continue };
+        match parse_bound(key.text, text.text) {
+            Ok(bound) => bounds.push(bound),
+            Err(why) => sink.add(not_a_bound(&text, why)),
+        }
+    }
+    bounds
+}
+
+fn not_a_bound(text: &Text<'_>, why: &str) -> Diagnostic {
+    let units: Vec<&str> =
+        UNITS.iter().map(|(unit, ..)| *unit).filter(|unit| !["", "us"].contains(unit)).collect();
+    Diagnostic::new(text.span.clone(), format!("`{}` is not a bound: {why}", wording::shown(text.text)))
+        .label("not understood")
+        .hint(format!("write <, <=, >, >= or ==, a number and a unit ({}), or none", units.join(", ")))
+}
+
+fn parse_bound(name: &str, text: &str) -> Result<Bound, &'static str> {
+    let text = text.trim();
+    let (written, comparison) = COMPARISONS
+        .into_iter()
+        .find(|(written, _)| text.starts_with(written))
+        .ok_or("it does not begin with a comparison")?;
+    let rest = text[written.len()..].trim_start();
+    let end = rest.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(rest.len());
+    let (digits, unit) = (&rest[..end], rest[end..].trim_start());
+    if !digits.starts_with(|c: char| c.is_ascii_digit()) || !digits.ends_with(|c: char| c.is_ascii_digit()) {
+        return Err("a number is missing");
+    }
+    // Another letter that looks the same.
+    let unit = if unit == "μs" { "µs" } else { unit };
+    let (unit, counts, (times, power)) =
+        UNITS.iter().find(|(known, ..)| *known == unit).ok_or("its unit is not known")?;
+    // The power of ten is part of the parsed text, since `1.1%` must be the same number as 0.011 in a report.
+    // 1.1 divided by 100 is not.
+    let number: f64 = format!("{digits}e{power}")
+        .parse()
+        .ok()
+        .filter(|number: &f64| number.is_finite())
+        .ok_or("its number is invalid")?;
+    let space = if matches!(*counts, Unit::Millis | Unit::Bytes | Unit::Share) { " " } else { "" };
+    Ok(Bound {
+        name: name.to_owned(),
+        comparison,
+        value: number * times,
+        unit: *counts,
+        written: format!("{written} {digits}{space}{unit}"),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bounds_are_read_in_the_unit_that_reports_count_in() {
+        let cases = [
+            ("<= 100ms", Comparison::AtMost, 100.0, Unit::Millis, "<= 100 ms"),
+            ("<250µs", Comparison::Less, 0.25, Unit::Millis, "< 250 µs"),
+            ("< 250 μs", Comparison::Less, 0.25, Unit::Millis, "< 250 µs"),
+            (">= 1.5 s", Comparison::AtLeast, 1500.0, Unit::Millis, ">= 1.5 s"),
+            ("> 2m", Comparison::More, 120_000.0, Unit::Millis, "> 2 m"),
+            (" == 0 ", Comparison::Equal, 0.0, Unit::Number, "== 0"),
+            ("<= 3 KiB", Comparison::AtMost, 3072.0, Unit::Bytes, "<= 3 KiB"),
+            ("<= 3 kB", Comparison::AtMost, 3000.0, Unit::Bytes, "<= 3 kB"),
+            ("< 1%", Comparison::Less, 0.01, Unit::Share, "< 1 %"),
+            ("< 1.1%", Comparison::Less, 0.011, Unit::Share, "< 1.1 %"),
+            ("< 0.7%", Comparison::Less, 0.007, Unit::Share, "< 0.7 %"),
+            ("< 1.001 s", Comparison::Less, 1001.0, Unit::Millis, "< 1.001 s"),
+        ];
+        for (text, comparison, value, unit, written) in cases {
+            let expected =
+                Bound { name: "x".to_owned(), comparison, value, unit, written: written.to_owned() };
+            assert_eq!(parse_bound("x", text), Ok(expected), "{text}");
+        }
+        // As a report would write the same share.
+        for tenths in 0..1000_u32 {
+            let (text, share) =
+                (format!("< {}.{}%", tenths / 10, tenths % 10), format!("0.{tenths:03}").parse());
+            assert_eq!(parse_bound("x", &text).map(|bound| bound.value), Ok(share.unwrap()), "{text}");
+        }
+        for text in
+            ["", "100ms", "<=", "<= ms", "<= -1", "<= .5", "<= 1.", "<= 1.2.3", "= 1", "<= 1 h", "=> 1"]
+        {
+            assert!(parse_bound("x", text).is_err(), "{text}");
+        }
+    }
 }

@@ -1,38 +1,37 @@
-//! `outputs`: which files tasks may declare as written, and that no two write the same. It must not
-//! know how outputs are stored.
+//! `outputs`: the files that a task may write. It must not know how outputs are stored.
 
 use std::ops::Range;
 
 use crate::base::path::RepoPath;
 use crate::base::pattern::{Item, Mark, Origin, Pattern, Patterns, What};
 use crate::base::pattern_overlap::Shape;
-use crate::config::diagnostic::{Diagnostic, Findings};
-use crate::config::schema::keys;
-use crate::config::sections::file_sets::{self, Line, Reference};
+use crate::config::diagnostic::{Diagnostic, DiagnosticSink};
+use crate::config::sections::file_sets::{self, ItemTarget, ListItem};
 use crate::config::syntax::document::Value;
+use crate::config::wording;
 
 /// The outputs of one task.
 #[derive(Debug, Default)]
 pub(crate) struct Outputs {
     pub(crate) patterns: Patterns,
-    /// Where each of the patterns stands.
+    /// The place of each pattern.
     pub(crate) spans: Vec<Range<usize>>,
 }
 
 impl Outputs {
-    /// Reads a task's `outputs`.
-    pub(crate) fn read(value: Value<'_>, base: &RepoPath, findings: &mut Findings) -> Self {
-        let lines = file_sets::lines(value, Origin { base, anchored: true }, findings).unwrap_or_default();
+    /// Reads the `outputs` of a task.
+    pub(crate) fn read(value: Value<'_>, base: &RepoPath, sink: &mut DiagnosticSink) -> Self {
+        let lines = file_sets::lines(value, Origin { base, anchored: true }, sink).unwrap_or_default();
         let mut outputs = Self::default();
         let mut items = Vec::with_capacity(lines.len());
-        for Line { excludes, may_miss, what, span } in lines {
+        for ListItem { excludes, may_miss, what, span } in lines {
             match what {
-                Reference::Pattern(pattern) => {
+                ItemTarget::Pattern(pattern) => {
                     let mark = Mark(Some(span.clone()));
                     items.push(Item { excludes, may_miss, what: What::One(pattern), mark });
                     outputs.spans.push(span);
                 }
-                Reference::Set(_) => findings.add(
+                ItemTarget::Set(_) => sink.add(
                     Diagnostic::new(span, "a set can't be used in `outputs`")
                         .label("a set")
                         .hint("write the files that the task makes"),
@@ -40,7 +39,7 @@ impl Outputs {
             }
         }
         if let Some(span) = outputs.spans.first().filter(|_| items.iter().all(|item| item.excludes)) {
-            findings.add(
+            sink.add(
                 Diagnostic::new(span.clone(), "`outputs` only excludes")
                     .label("nothing to exclude from")
                     .hint("write the files that the task makes in front of it"),
@@ -51,7 +50,7 @@ impl Outputs {
         outputs
     }
 
-    /// Adds files that `reports` names.
+    /// Adds the files of `reports`.
     pub(crate) fn add(&mut self, files: Vec<(Pattern, Range<usize>)>) {
         let mut items = self.patterns.items().to_vec();
         for (pattern, span) in files {
@@ -61,8 +60,8 @@ impl Outputs {
         self.patterns = Patterns::new(items);
     }
 
-    /// Reports patterns that would take in what no task may write.
-    pub(crate) fn protect(&self, base: &RepoPath, findings: &mut Findings) {
+    /// Reports patterns that match files that no task may write.
+    pub(crate) fn protect(&self, base: &RepoPath, sink: &mut DiagnosticSink) {
         let of_git = [RepoPath::from_git(&b".git"[..]), RepoPath::from_git(&b".git/HEAD"[..])];
         let own_file = base.child(b"tasks.toml");
         let everything = Pattern::parse("*", Origin { base, anchored: true }).ok().map(|all| Shape::of(&all));
@@ -79,8 +78,8 @@ impl Outputs {
             } else {
                 continue;
             };
-            let message = format!("output `{}` would take in {why}", keys::shown(pattern.text()));
-            findings.add(
+            let message = format!("output `{}` would take in {why}", wording::shown(pattern.text()));
+            sink.add(
                 Diagnostic::new(span.clone(), message)
                     .label("too much")
                     .hint("outputs are replaced from the cache: name only files that the task makes, such as \"dist/**\""),

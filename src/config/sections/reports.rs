@@ -1,61 +1,62 @@
-//! `reports`: which files of a task are reports, and of what kind. It must not know what stands in a
-//! report, nor which gate reads it.
+//! `reports`: which files of a task are reports, and of which kind. It must not know what is in a report, nor
+//! which gate reads it.
 
 use std::ops::Range;
 
 use crate::base::path::RepoPath;
 use crate::base::pattern::{Item, Mark, Origin, Pattern, Patterns, What};
-use crate::config::diagnostic::{Diagnostic, Findings};
+use crate::config::diagnostic::{Diagnostic, DiagnosticSink};
 use crate::config::model::Report;
-use crate::config::schema::keys;
+use crate::config::schema::tables;
 use crate::config::sections::file_sets;
-use crate::config::sections::suppressions;
+use crate::config::sections::values;
 use crate::config::syntax::document::{Entry, Text, Value};
+use crate::config::wording;
 use ci_reports::Kind;
 
-/// The key that is no kind.
+/// The only key that is not a kind of report.
 const PARTIAL: &str = "partial";
 
 /// The reports of one task.
 #[derive(Debug, Default)]
 pub(crate) struct Reports<'d> {
     pub(crate) list: Vec<Report>,
-    /// All patterns, with where they stand: they are outputs too.
+    /// All patterns with their places, which are outputs too.
     pub(crate) files: Vec<(Pattern, Range<usize>)>,
     seen: Vec<(Kind, Text<'d>)>,
 }
 
 impl<'d> Reports<'d> {
-    /// Reads a task's `reports`.
-    pub(crate) fn read(value: Value<'d>, base: &RepoPath, findings: &mut Findings) -> Self {
+    /// Reads the `reports` of a task.
+    pub(crate) fn read(value: Value<'d>, base: &RepoPath, sink: &mut DiagnosticSink) -> Self {
         let mut reports = Self::default();
         let hint =
             "write it as { junit = \"out/junit.xml\" }: the kind of report and the file that the task writes";
-        let Some(table) = value.table(hint, findings) else { return reports };
+        let Some(table) = value.table(hint, sink) else { return reports };
         if table.is_empty() {
             let empty = Diagnostic::new(value.span(), "`reports` names no report").label("empty").hint(hint);
-            findings.add(empty);
+            sink.add(empty);
         }
         let mut partial = None;
         for entry in table {
             match Kind::named(entry.key.text) {
-                Some(kind) => reports.take(kind, entry.value, base, findings),
+                Some(kind) => reports.take(kind, entry.value, base, sink),
                 None if entry.key.text == PARTIAL => partial = Some(entry),
-                None => findings.add(keys::REPORTS.refusal(&entry.key, "`reports`")),
+                None => sink.add(tables::REPORTS.unknown_key(&entry.key, "`reports`")),
             }
         }
         if let Some(entry) = partial {
-            reports.excuse(&entry, findings);
+            reports.excuse(&entry, sink);
         }
         reports
     }
 
-    /// Takes the reason for which a scanner may leave something out.
-    fn excuse(&mut self, entry: &Entry<'d>, findings: &mut Findings) {
-        let reason = suppressions::line(entry, findings);
+    /// Reads the reason why a scanner may leave something out.
+    fn excuse(&mut self, entry: &Entry<'d>, sink: &mut DiagnosticSink) {
+        let reason = values::line(entry, sink);
         let scans = |kind: Kind| matches!(kind, Kind::Sarif | Kind::Secrets);
         if !self.seen.iter().any(|(kind, _)| scans(*kind)) {
-            findings.add(
+            sink.add(
                 Diagnostic::new(entry.key.span.clone(), "`partial` goes with `sarif` or `secrets`")
                     .label("no such report")
                     .hint("take it out: only these say whether something was left out"),
@@ -66,15 +67,15 @@ impl<'d> Reports<'d> {
         }
     }
 
-    fn take(&mut self, kind: Kind, value: Value<'d>, base: &RepoPath, findings: &mut Findings) {
+    fn take(&mut self, kind: Kind, value: Value<'d>, base: &RepoPath, sink: &mut DiagnosticSink) {
         let what = "a file, or an array of files";
         let texts = match value.elements() {
-            Some(_) => value.texts(findings),
-            None => value.text(what, findings).map(|text| vec![text]),
+            Some(_) => value.texts(sink),
+            None => value.text(what, sink).map(|text| vec![text]),
         };
         let Some(texts) = texts else { return };
         if value.elements().is_some_and(|mut all| all.next().is_none()) {
-            findings.add(
+            sink.add(
                 Diagnostic::new(value.span(), format!("`{}` names no file", kind.name()))
                     .label("empty")
                     .hint("write the file that the task writes, or take it out"),
@@ -84,8 +85,8 @@ impl<'d> Reports<'d> {
         let mut items = Vec::new();
         for text in texts {
             if let Some(first) = self.seen.iter().find(|(of, seen)| *of == kind && seen.text == text.text) {
-                let again = format!("`{}` stands twice in `{}`", keys::shown(text.text), kind.name());
-                findings.add(
+                let again = format!("`{}` stands twice in `{}`", wording::shown(text.text), kind.name());
+                sink.add(
                     Diagnostic::new(text.span, again)
                         .label("again")
                         .other(first.1.span.clone(), "first")
@@ -94,17 +95,17 @@ impl<'d> Reports<'d> {
                 continue;
             }
             if text.text.starts_with('/') {
-                findings.add(
+                sink.add(
                     Diagnostic::new(
                         text.span,
-                        format!("`{}` is an absolute path, and a report lies in the repository", keys::shown(text.text)),
+                        format!("`{}` is an absolute path, and a report lies in the repository", wording::shown(text.text)),
                     )
                     .label("absolute")
                     .hint("a path is taken from the folder of its tasks.toml: write it without the `/` in front, and have the task write its report there"),
                 );
                 continue;
             }
-            if let Some(pattern) = file_sets::glob(&text, origin, "a report", findings) {
+            if let Some(pattern) = file_sets::glob(&text, origin, "a report", sink) {
                 items.push(Item {
                     mark: Mark(Some(text.span.clone())),
                     ..Item::adding(What::One(pattern.clone()))

@@ -1,66 +1,60 @@
-//! `[services]`: long-lived processes that tasks use. It must not know which task uses which, nor how
+//! `[services]`: long-lived processes that tasks use. It must not know which task uses which service, nor how
 //! one is started.
 
 use std::time::Duration;
 
 use rustix::process::Signal;
 
-use crate::base::units;
-use crate::config::diagnostic::{Diagnostic, Findings};
+use crate::config::diagnostic::{Diagnostic, DiagnosticSink};
 use crate::config::model::{Port, Probe, Stopping};
-use crate::config::schema::keys;
-use crate::config::sections::common_keys::Scope;
-use crate::config::sections::drafts::{Draft, ServiceDraft};
-use crate::config::sections::settings;
-use crate::config::sections::tasks;
-use crate::config::syntax::document::{Entry, Extent, Table, Text, Value};
+use crate::config::schema::tables;
+use crate::config::schema::values::SIGNALS;
+use crate::config::sections::common_keys::ParseContext;
+use crate::config::sections::drafts::{ServiceDraft, TaskDraft};
+use crate::config::sections::values;
+use crate::config::syntax::document::{Entry, Syntax, Table, Text, Value};
+use crate::config::wording;
 
-/// How long it has from its signal to KILL if it does not say so itself.
+/// The time between the signal and KILL, by default.
 const GRACE: Duration = Duration::from_secs(10);
-
-/// Signals that a service can be ended with.
-pub(crate) const SIGNALS: [(&str, Signal); 7] = [
-    ("SIGTERM", Signal::TERM),
-    ("SIGINT", Signal::INT),
-    ("SIGQUIT", Signal::QUIT),
-    ("SIGHUP", Signal::HUP),
-    ("SIGUSR1", Signal::USR1),
-    ("SIGUSR2", Signal::USR2),
-    ("SIGKILL", Signal::KILL),
-];
 
 /// Reads `[services]`.
 pub(crate) fn read<'d>(
     table: &Table<'d>,
-    scope: &Scope<'_, 'd>,
-    findings: &mut Findings,
+    context: &ParseContext<'_, 'd>,
+    sink: &mut DiagnosticSink,
 ) -> Vec<ServiceDraft<'d>> {
     let mut services = Vec::with_capacity(table.len());
     for Entry { key, value } in table {
-        if let Some(refusal) = keys::name_refusal(key, "a service") {
-            findings.add(refusal);
+        if let Some(refusal) = wording::name_refusal(key, "a service") {
+            sink.add(refusal);
         }
-        let hint = format!("write it as `[services.{}]` with `run = \"…\"` below", keys::shown(key.text));
-        if let Some(entries) = value.table(&hint, findings) {
-            services.push(ServiceDraft::read(key, entries, scope, findings));
+        let hint = format!("write it as `[services.{}]` with `run = \"…\"` below", wording::shown(key.text));
+        if let Some(entries) = value.table(&hint, sink) {
+            services.push(ServiceDraft::read(key, entries, context, sink));
         }
     }
     services
 }
 
 impl<'d> ServiceDraft<'d> {
-    fn read(name: &Text<'d>, entries: Table<'d>, scope: &Scope<'_, 'd>, findings: &mut Findings) -> Self {
+    fn read(
+        name: &Text<'d>,
+        entries: Table<'d>,
+        context: &ParseContext<'_, 'd>,
+        sink: &mut DiagnosticSink,
+    ) -> Self {
         let (known, others): (Vec<_>, Vec<_>) =
-            entries.into_iter().partition(|entry| keys::SERVICE.knows(entry.key.text));
+            entries.into_iter().partition(|entry| tables::SERVICE.has(entry.key.text));
         for other in others {
-            let called = format!("service `{}`", keys::shown(name.text));
-            findings.add(keys::SERVICE.refusal(&other.key, &called));
+            let called = format!("service `{}`", wording::shown(name.text));
+            sink.add(tables::SERVICE.unknown_key(&other.key, &called));
         }
-        if !known.iter().any(|entry| entry.key.text == "run") && scope.extent == Extent::Whole {
-            findings.add(
+        if !known.iter().any(|entry| entry.key.text == "run") && context.syntax == Syntax::Valid {
+            sink.add(
                 Diagnostic::new(
                     name.span.clone(),
-                    format!("service `{}` runs nothing", keys::shown(name.text)),
+                    format!("service `{}` runs nothing", wording::shown(name.text)),
                 )
                 .label("no `run`")
                 .hint("add `run` with a command that goes on until it is ended")
@@ -70,7 +64,7 @@ impl<'d> ServiceDraft<'d> {
         let (own, of_task): (Vec<_>, Vec<_>) =
             known.into_iter().partition(|entry| ["port", "ready", "stop"].contains(&entry.key.text));
         let mut draught = Self {
-            draft: Draft::of_service(name.clone(), &of_task, scope, findings),
+            draft: TaskDraft::of_service(name.clone(), &of_task, context, sink),
             port: None,
             ready: None,
             timeout: None,
@@ -78,36 +72,35 @@ impl<'d> ServiceDraft<'d> {
         };
         for Entry { key, value } in own {
             match key.text {
-                "port" => draught.port = port(value, findings),
+                "port" => draught.port = port(value, sink),
                 "ready" => {
                     value.ports(&mut draught.draft.ports);
-                    draught.take_ready(value, findings);
+                    draught.take_ready(value, sink);
                 }
-                _ => draught.take_stop(value, findings),
+                _ => draught.take_stop(value, sink),
             }
         }
         draught
     }
 
-    fn take_ready(&mut self, value: Value<'d>, findings: &mut Findings) {
+    fn take_ready(&mut self, value: Value<'d>, sink: &mut DiagnosticSink) {
         let hint = "write it as { tcp = \"localhost:5432\", timeout = \"30s\" }, or with `unix`, `http`, `log` or `command`";
-        let Some(table) = value.table(hint, findings) else { return };
+        let Some(table) = value.table(hint, sink) else { return };
         let mut first: Option<Text<'d>> = None;
         for Entry { key, value } in &table {
             match key.text {
                 "timeout" => {
-                    let what = "a duration such as \"30s\"";
-                    self.timeout = settings::unit(*value, what, units::parse_duration, findings);
+                    self.timeout = values::duration(*value, "\"30s\"", sink);
                     continue;
                 }
-                "tcp" | "unix" | "http" | "log" | "command" => self.ready = probe(key, *value, findings),
+                "tcp" | "unix" | "http" | "log" | "command" => self.ready = probe(key, *value, sink),
                 _ => {
-                    findings.add(keys::READY.refusal(key, "`ready`"));
+                    sink.add(tables::READY.unknown_key(key, "`ready`"));
                     continue;
                 }
             }
             if let Some(first) = &first {
-                findings.add(
+                sink.add(
                     Diagnostic::new(
                         key.span.clone(),
                         format!("`ready` has both `{}` and `{}`", first.text, key.text),
@@ -120,7 +113,7 @@ impl<'d> ServiceDraft<'d> {
             first = Some(key.clone());
         }
         if first.is_none() && table.iter().all(|entry| entry.key.text == "timeout") {
-            findings.add(
+            sink.add(
                 Diagnostic::new(value.span(), "`ready` does not say what is asked")
                     .label("nothing to ask")
                     .hint(hint)
@@ -129,40 +122,39 @@ impl<'d> ServiceDraft<'d> {
         }
     }
 
-    fn take_stop(&mut self, value: Value<'d>, findings: &mut Findings) {
+    fn take_stop(&mut self, value: Value<'d>, sink: &mut DiagnosticSink) {
         let hint = "write it as { signal = \"SIGINT\", grace = \"10s\" }";
-        for Entry { key, value } in value.table(hint, findings).unwrap_or_default() {
+        for Entry { key, value } in value.table(hint, sink).unwrap_or_default() {
             match key.text {
-                "signal" => self.stop.signal = signal(value, findings).unwrap_or(self.stop.signal),
+                "signal" => self.stop.signal = signal(value, sink).unwrap_or(self.stop.signal),
                 "grace" => {
-                    let what = "a duration such as \"10s\"";
-                    let grace = settings::unit(value, what, units::parse_duration, findings);
+                    let grace = values::duration(value, "\"10s\"", sink);
                     self.stop.grace = grace.unwrap_or(self.stop.grace);
                 }
-                _ => findings.add(keys::STOP.refusal(&key, "`stop`")),
+                _ => sink.add(tables::STOP.unknown_key(&key, "`stop`")),
             }
         }
     }
 }
 
-fn port(value: Value<'_>, findings: &mut Findings) -> Option<Port> {
+fn port(value: Value<'_>, sink: &mut DiagnosticSink) -> Option<Port> {
     let what = "a port such as 5432, or \"auto\"";
     if value.is_text() {
-        let text = value.text(what, findings)?;
+        let text = value.text(what, sink)?;
         if text.text == "auto" {
             return Some(Port::Auto);
         }
-        findings.add(
-            Diagnostic::new(text.span, format!("`{}` is not a port", keys::shown(text.text)))
+        sink.add(
+            Diagnostic::new(text.span, format!("`{}` is not a port", wording::shown(text.text)))
                 .label("not a number, nor \"auto\"")
                 .hint("write a number without quotes, or \"auto\" for a free one"),
         );
         return None;
     }
-    let number = value.integer(what, findings)?;
+    let number = value.integer(what, sink)?;
     let port = u16::try_from(number).ok().filter(|port| *port > 0);
     if port.is_none() {
-        findings.add(
+        sink.add(
             Diagnostic::new(value.span(), format!("{number} is not a port"))
                 .label("out of range")
                 .hint("a port is 1 to 65535; \"auto\" picks a free one"),
@@ -171,11 +163,11 @@ fn port(value: Value<'_>, findings: &mut Findings) -> Option<Port> {
     port.map(Port::Fixed)
 }
 
-fn probe(key: &Text<'_>, value: Value<'_>, findings: &mut Findings) -> Option<Probe> {
+fn probe(key: &Text<'_>, value: Value<'_>, sink: &mut DiagnosticSink) -> Option<Probe> {
     if key.text == "command" {
-        return tasks::command(value, "`command`", findings).map(Probe::Command);
+        return values::command(value, "`command`", sink).map(Probe::Command);
     }
-    let text = value.text("a string", findings)?;
+    let text = value.text("a string", sink)?;
     let refusal = match key.text {
         "tcp" => address(text.text)
             .err()
@@ -193,7 +185,7 @@ fn probe(key: &Text<'_>, value: Value<'_>, findings: &mut Findings) -> Option<Pr
         _ => None,
     };
     if let Some((message, hint)) = refusal {
-        findings.add(Diagnostic::new(text.span, message).label("can't be asked").hint(hint));
+        sink.add(Diagnostic::new(text.span, message).label("can't be asked").hint(hint));
         return None;
     }
     let text = text.text.to_owned();
@@ -205,8 +197,8 @@ fn probe(key: &Text<'_>, value: Value<'_>, findings: &mut Findings) -> Option<Pr
     })
 }
 
-/// Why a text can't be the path of a Unix socket, and a hint. No shell reads it, so what only a shell
-/// replaces would be looked for as it is.
+/// Returns the error and a hint if a text can't be the path of a Unix socket. No shell reads the path, so
+/// variables and `~` would not be replaced.
 fn socket_path(text: &str) -> Option<(String, String)> {
     if text.is_empty() || text.ends_with('/') {
         let hint = "write the path of the socket, such as \"{{ services.NAME.dir }}/server.sock\"";
@@ -221,7 +213,7 @@ fn socket_path(text: &str) -> Option<(String, String)> {
     Some((format!("no shell reads this path, so `{shell}` stands for itself"), hint))
 }
 
-/// Whether a text is a host and a port, which may be one that is put in later.
+/// Checks that a text is a host and a port. The port may be a placeholder.
 fn address(text: &str) -> Result<(), &'static str> {
     let (host, port) = text.rsplit_once(':').ok_or("an address without a port")?;
     if host.is_empty() {
@@ -231,13 +223,13 @@ fn address(text: &str) -> Result<(), &'static str> {
     if is_port { Ok(()) } else { Err("an address whose port is no number from 1 to 65535") }
 }
 
-fn signal(value: Value<'_>, findings: &mut Findings) -> Option<Signal> {
-    let text = value.text("the name of a signal", findings)?;
+fn signal(value: Value<'_>, sink: &mut DiagnosticSink) -> Option<Signal> {
+    let text = value.text("the name of a signal", sink)?;
     let found = SIGNALS.iter().find(|(name, _)| *name == text.text || name[3..] == *text.text);
     if found.is_none() {
-        let message = format!("`{}` is no signal that ends a service", keys::shown(text.text));
-        let hint = keys::suggestion(text.text, SIGNALS.iter().map(|(name, _)| *name), ("", ""));
-        findings.add(Diagnostic::new(text.span, message).label("unknown signal").hint(hint));
+        let message = format!("`{}` is no signal that ends a service", wording::shown(text.text));
+        let hint = wording::suggestion(text.text, SIGNALS.iter().map(|(name, _)| *name), ("", ""));
+        sink.add(Diagnostic::new(text.span, message).label("unknown signal").hint(hint));
     }
     found.map(|(_, signal)| *signal)
 }

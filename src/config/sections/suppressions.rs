@@ -1,62 +1,72 @@
-//! `suppress` of a gate: findings and licences that are accepted, with a reason and up to a day. It
-//! must not know which day it is.
+//! `suppress` of a gate: findings and licences that are accepted for a reason until a day. It must not know
+//! today's date.
 
 use crate::base::pattern::{Origin, Pattern};
-use crate::config::diagnostic::{Diagnostic, Findings};
+use crate::config::diagnostic::{Diagnostic, DiagnosticSink};
 use crate::config::model::Place;
-use crate::config::schema::keys;
-use crate::config::sections::common_keys::Scope;
+use crate::config::schema::tables;
+use crate::config::sections::common_keys::ParseContext;
 use crate::config::sections::file_sets;
-use crate::config::syntax::document::{Entry, Table, Value};
+use crate::config::sections::values;
+use crate::config::syntax::document::{Table, Value};
+use crate::config::wording;
 use crate::quality::rules::{Day, Suppression};
 
 const HINT: &str =
     "write it as { rule = \"CVE-2024-1\", path = \"web/**\", reason = \"why\", expires = 2026-12-31 }";
 
-/// A suppression without the line that it stands on.
+/// A suppression without its line number.
 #[derive(Debug)]
-pub(crate) struct Unplaced {
+pub(crate) struct SuppressionDraft {
     suppression: Suppression,
-    /// The first byte of it.
+    /// The position of its first byte.
     pub(crate) at: usize,
 }
 
-impl Unplaced {
+impl SuppressionDraft {
     pub(crate) fn placed(self, place: &Place) -> Suppression {
         Suppression { place: place.to_string(), ..self.suppression }
     }
 }
 
 /// Reads `suppress`.
-pub(crate) fn read(value: Value<'_>, scope: &Scope<'_, '_>, findings: &mut Findings) -> Vec<Unplaced> {
+pub(crate) fn read(
+    value: Value<'_>,
+    context: &ParseContext<'_, '_>,
+    sink: &mut DiagnosticSink,
+) -> Vec<SuppressionDraft> {
     let Some(elements) = value.elements() else {
-        findings.add(value.mismatch("an array of tables").hint(format!("put it between brackets; {HINT}")));
+        sink.add(value.mismatch("an array of tables").hint(format!("put it between brackets; {HINT}")));
         return Vec::new();
     };
-    elements.filter_map(|element| one(element, scope, findings)).collect()
+    elements.filter_map(|element| one(element, context, sink)).collect()
 }
 
-fn one(value: Value<'_>, scope: &Scope<'_, '_>, findings: &mut Findings) -> Option<Unplaced> {
-    let table = value.table(HINT, findings)?;
-    for other in table.iter().filter(|entry| !keys::SUPPRESSION.knows(entry.key.text)) {
-        findings.add(keys::SUPPRESSION.refusal(&other.key, "a suppression"));
+fn one(
+    value: Value<'_>,
+    context: &ParseContext<'_, '_>,
+    sink: &mut DiagnosticSink,
+) -> Option<SuppressionDraft> {
+    let table = value.table(HINT, sink)?;
+    for other in table.iter().filter(|entry| !tables::SUPPRESSION.has(entry.key.text)) {
+        sink.add(tables::SUPPRESSION.unknown_key(&other.key, "a suppression"));
     }
     let entry = |name: &str| table.iter().find(|entry| entry.key.text == name);
-    check_target(value, &table, findings);
+    check_target(value, &table, sink);
     for (key, what) in [("reason", "a reason"), ("expires", "a day on which it expires")] {
         if entry(key).is_none() {
-            findings.add(
+            sink.add(
                 Diagnostic::new(value.span(), format!("a suppression needs {what}"))
                     .label(format!("no `{key}`"))
                     .hint(HINT),
             );
         }
     }
-    let mut read = |name: &str| entry(name).map(|entry| line(entry, findings));
+    let mut read = |name: &str| entry(name).map(|entry| values::line(entry, sink));
     let (rule, licence, package, reason) = (read("rule"), read("licence"), read("package"), read("reason"));
-    let path = entry("path").map(|entry| path(entry.value, scope, findings));
-    let expires = entry("expires").map(|entry| day(entry.value, findings));
-    // What is wrong in one of them was reported.
+    let path = entry("path").map(|entry| path(entry.value, context, sink));
+    let expires = entry("expires").map(|entry| day(entry.value, sink));
+    // Errors in one of these are reported already.
     let licence = licence.map_or(Some(None), |licence| licence.map(Some))?;
     let package = package.map_or(Some(None), |package| package.map(Some))?;
     let path = path.map_or(Some(None), |path| path.map(Some))?;
@@ -64,14 +74,15 @@ fn one(value: Value<'_>, scope: &Scope<'_, '_>, findings: &mut Findings) -> Opti
     let (reason, expires) = (reason??, expires??);
     let place = String::new();
     let suppression = Suppression { rule, licence, path, package, reason, expires, place };
-    Some(Unplaced { suppression, at: value.span().start })
+    Some(SuppressionDraft { suppression, at: value.span().start })
 }
 
-/// A suppression is of a scanner's rule, maybe in some files, or of a licence, maybe of one package.
-fn check_target(value: Value<'_>, table: &Table<'_>, findings: &mut Findings) {
+/// Reports keys that don't go together. A suppression is for a scanner's rule, optionally in some files, or
+/// for a licence, optionally of one package.
+fn check_target(value: Value<'_>, table: &Table<'_>, sink: &mut DiagnosticSink) {
     let key = |name: &str| table.iter().map(|entry| &entry.key).find(|key| key.text == name);
     let Some(main) = key("rule").or(key("licence")) else {
-        findings.add(
+        sink.add(
             Diagnostic::new(value.span(), "a suppression needs a `rule` or a `licence`")
                 .label("it says not what is accepted")
                 .hint(HINT),
@@ -80,7 +91,7 @@ fn check_target(value: Value<'_>, table: &Table<'_>, findings: &mut Findings) {
     };
     let others: &[&str] = if main.text == "rule" { &["licence", "package"] } else { &["path"] };
     for other in others.iter().filter_map(|name| key(name)) {
-        findings.add(
+        sink.add(
             Diagnostic::new(other.span.clone(), format!("`{}` does not go with `{}`", other.text, main.text))
                 .label("of another kind of suppression")
                 .other(main.span.clone(), "one kind")
@@ -89,33 +100,17 @@ fn check_target(value: Value<'_>, table: &Table<'_>, findings: &mut Findings) {
     }
 }
 
-/// A line that is not blank.
-pub(crate) fn line(entry: &Entry<'_>, findings: &mut Findings) -> Option<String> {
-    let text = entry.value.text("a string", findings)?;
-    if text.text.trim().is_empty() || text.text.chars().any(char::is_control) {
-        let message = format!("`{}` is not a line of text", entry.key.text);
-        let hint = match entry.key.text {
-            "reason" => "say why it is accepted, for who reads it when it expires",
-            "partial" => "say what is not examined, and why that is no harm",
-            _ => "write it as the report does",
-        };
-        findings.add(Diagnostic::new(text.span, message).label("nothing to read").hint(hint));
-        return None;
-    }
-    Some(text.text.trim().to_owned())
+fn path(value: Value<'_>, context: &ParseContext<'_, '_>, sink: &mut DiagnosticSink) -> Option<Pattern> {
+    let text = value.text("a file or a pattern", sink)?;
+    file_sets::glob(&text, Origin { base: context.base, anchored: false }, "a suppressed path", sink)
 }
 
-fn path(value: Value<'_>, scope: &Scope<'_, '_>, findings: &mut Findings) -> Option<Pattern> {
-    let text = value.text("a file or a pattern", findings)?;
-    file_sets::glob(&text, Origin { base: scope.base, anchored: false }, "a suppressed path", findings)
-}
-
-fn day(value: Value<'_>, findings: &mut Findings) -> Option<Day> {
-    let text = value.date("a day", findings)?;
+fn day(value: Value<'_>, sink: &mut DiagnosticSink) -> Option<Day> {
+    let text = value.date("a day", sink)?;
     let day = parse_day(&text);
     if day.is_none() {
-        findings.add(
-            Diagnostic::new(value.span(), format!("`{}` is not a day", keys::shown(&text)))
+        sink.add(
+            Diagnostic::new(value.span(), format!("`{}` is not a day", wording::shown(&text)))
                 .label("not understood")
                 .hint("write year, month and day, such as 2026-12-31"),
         );
@@ -123,7 +118,7 @@ fn day(value: Value<'_>, findings: &mut Findings) -> Option<Day> {
     day
 }
 
-/// The day of `2026-12-31`.
+/// Parses a day such as `2026-12-31`.
 fn parse_day(text: &str) -> Option<Day> {
     let parts: Vec<&str> = text.split('-').collect();
     let [year, month, day] = parts[..] else { return None };

@@ -1,128 +1,143 @@
-//! `[tasks.*]`: one table each, read into a draft whose needs and outputs are checked against the
-//! others later. It must not know those others.
+//! `[tasks.*]`: reads each table into a draft. Needs and outputs are checked against other tasks later. It
+//! must not know those.
 
-use crate::config::diagnostic::{Diagnostic, Findings};
+use crate::config::diagnostic::{Diagnostic, DiagnosticSink};
 use crate::config::model::Command;
-use crate::config::schema::keys;
-use crate::config::sections::common_keys::Scope;
-use crate::config::sections::drafts::{Draft, Kind};
+use crate::config::schema::tables;
+use crate::config::sections::common_keys::ParseContext;
+use crate::config::sections::drafts::{DraftKind, TaskDraft};
 use crate::config::sections::outputs::Outputs;
 use crate::config::sections::reports::Reports;
-use crate::config::sections::settings;
-use crate::config::syntax::document::{Entry, Extent, Table, Text, Value};
+use crate::config::sections::values;
+use crate::config::syntax::document::{Entry, Syntax, Table, Text, Value};
+use crate::config::wording;
 
-/// Keys that serve a task's commands, so an aggregate may have them for its `fix` alone.
+/// Keys that configure a task's commands. An aggregate may have them only for its `fix`.
 const FOR_COMMANDS: [&str; 6] = ["shell", "cwd", "env", "env-file", "pass-env", "secret-env"];
-/// Keys in whose texts the ports of services are put in.
+/// Keys in whose texts ports of services are filled in.
 const FILLED: [&str; 4] = ["run", "fix", "finally", "env"];
 /// Keys that an aggregate may have.
 const FOR_AGGREGATES: [&str; 4] = ["description", "group", "needs", "fix"];
 
 /// Reads `[tasks]`.
-pub(crate) fn read<'d>(table: &Table<'d>, scope: &Scope<'_, 'd>, findings: &mut Findings) -> Vec<Draft<'d>> {
+pub(crate) fn read<'d>(
+    table: &Table<'d>,
+    context: &ParseContext<'_, 'd>,
+    sink: &mut DiagnosticSink,
+) -> Vec<TaskDraft<'d>> {
     let mut drafts = Vec::with_capacity(table.len());
     for entry in table {
         let Entry { key, value } = entry;
-        if let Some(refusal) = keys::name_refusal(&entry.written(scope.variants), "a task") {
-            findings.add(refusal);
+        if let Some(refusal) = wording::name_refusal(&entry.written(context.variants), "a task") {
+            sink.add(refusal);
         }
-        let hint = format!("write it as `[tasks.{}]` with `run = \"…\"` below", keys::shown(key.text));
-        if let Some(entries) = value.table(&hint, findings) {
-            drafts.push(Draft::read(key.clone(), &entries, scope, findings));
+        let hint = format!("write it as `[tasks.{}]` with `run = \"…\"` below", wording::shown(key.text));
+        if let Some(entries) = value.table(&hint, sink) {
+            drafts.push(TaskDraft::read(key.clone(), &entries, context, sink));
         }
     }
     drafts
 }
 
-impl<'d> Draft<'d> {
+impl<'d> TaskDraft<'d> {
     /// Reads the table of a task.
     pub(crate) fn read(
         name: Text<'d>,
         table: &[Entry<'d>],
-        scope: &Scope<'_, 'd>,
-        findings: &mut Findings,
+        context: &ParseContext<'_, 'd>,
+        sink: &mut DiagnosticSink,
     ) -> Self {
         let has = |key: &str| table.iter().any(|entry| entry.key.text == key);
-        let kind = if has("run") || has("rust") { Kind::Runs } else { Kind::Aggregate };
-        let mut draft = Self::new(kind, name, scope);
-        draft.take_all(table, scope, findings);
+        let kind = if has("run") || has("rust") { DraftKind::Runs } else { DraftKind::Aggregate };
+        let mut draft = Self::new(kind, name, context);
+        draft.take_all(table, context, sink);
         let key = |name: &str| table.iter().find(|entry| entry.key.text == name).map(|entry| &entry.key);
         if let (Some(rust), Some(run)) = (key("rust"), key("run")) {
-            findings.add(
+            sink.add(
                 Diagnostic::new(rust.span.clone(), "a task has either `run` or `rust`")
                     .label("a second way to run it")
                     .other(run.span.clone(), "one way")
                     .hint("take one of them out"),
             );
         }
-        if draft.kind == Kind::Aggregate {
-            draft.check_aggregate(table, scope, findings);
+        if draft.kind == DraftKind::Aggregate {
+            draft.check_aggregate(table, context, sink);
         }
         draft
     }
 
-    fn take_all(&mut self, table: &[Entry<'d>], scope: &Scope<'_, 'd>, findings: &mut Findings) {
+    fn take_all(&mut self, table: &[Entry<'d>], context: &ParseContext<'_, 'd>, sink: &mut DiagnosticSink) {
         for entry in table {
             if FILLED.contains(&entry.key.text) {
                 entry.value.ports(&mut self.ports);
             }
-            if !self.take(entry, scope, findings) && !self.shared.take(entry, scope, findings) {
-                let called = format!("task `{}`", keys::shown(self.name.text));
-                findings.add(keys::TASK.refusal(&entry.key, &called));
+            if !self.take(entry, context, sink) && !self.common.take(entry, context, sink) {
+                let called = format!("task `{}`", wording::shown(self.name.text));
+                sink.add(tables::TASK.unknown_key(&entry.key, &called));
             }
         }
-        self.shared.variables.check(findings);
+        self.common.variables.check(sink);
         if let Some(reports) = &mut self.reports {
             self.outputs.add(std::mem::take(&mut reports.files));
         }
-        self.outputs.protect(scope.base, findings);
+        self.outputs.protect(context.base, sink);
     }
 
-    /// Reads what a service has in common with a task.
+    /// Reads the keys that a service shares with a task.
     pub(crate) fn of_service(
         name: Text<'d>,
         table: &[Entry<'d>],
-        scope: &Scope<'_, 'd>,
-        findings: &mut Findings,
+        context: &ParseContext<'_, 'd>,
+        sink: &mut DiagnosticSink,
     ) -> Self {
-        let mut draft = Self::new(Kind::Service, name, scope);
-        draft.take_all(table, scope, findings);
+        let mut draft = Self::new(DraftKind::Service, name, context);
+        draft.take_all(table, context, sink);
         draft
     }
 
-    /// Takes the entry if its key is a task's own.
-    pub(crate) fn take(&mut self, entry: &Entry<'d>, scope: &Scope<'_, 'd>, findings: &mut Findings) -> bool {
+    /// Reads the entry if its key is one that only a task has. Returns whether it is.
+    pub(crate) fn take(
+        &mut self,
+        entry: &Entry<'d>,
+        context: &ParseContext<'_, 'd>,
+        sink: &mut DiagnosticSink,
+    ) -> bool {
         let value = entry.value;
         match entry.key.text {
-            "description" => self.description = description(value, findings),
+            "description" => self.description = description(value, sink),
             "group" => {
-                self.group = value.text("the name of a group", findings);
-                let refusal = self.group.as_ref().and_then(|group| keys::name_refusal(group, "a group"));
-                findings.0.extend(refusal);
+                self.group = value.text("the name of a group", sink);
+                let refusal = self.group.as_ref().and_then(|group| wording::name_refusal(group, "a group"));
+                sink.0.extend(refusal);
             }
-            "run" => self.run = command(value, "`run`", findings).or(self.run.take()),
-            "rust" => self.run = function(value, findings).map(Command::Rust).or(self.run.take()),
-            "fix" => self.fix = command(value, "`fix`", findings),
-            "finally" => self.finally = command(value, "`finally`", findings),
-            "cwd" => self.cwd = settings::folder(value, scope.base, findings),
-            "outputs" => self.outputs = Outputs::read(value, scope.base, findings),
-            "reports" => self.reports = Some(Reports::read(value, scope.base, findings)),
-            "needs" => self.needs = value.texts(findings).unwrap_or_default(),
+            "run" => self.run = values::command(value, "`run`", sink).or(self.run.take()),
+            "rust" => self.run = function(value, sink).map(Command::Rust).or(self.run.take()),
+            "fix" => self.fix = values::command(value, "`fix`", sink),
+            "finally" => self.finally = values::command(value, "`finally`", sink),
+            "cwd" => self.cwd = values::folder(value, context.base, sink),
+            "outputs" => self.outputs = Outputs::read(value, context.base, sink),
+            "reports" => self.reports = Some(Reports::read(value, context.base, sink)),
+            "needs" => self.needs = value.texts(sink).unwrap_or_default(),
             _ => return false,
         }
         true
     }
 
-    fn check_aggregate(&self, table: &[Entry<'d>], scope: &Scope<'_, 'd>, findings: &mut Findings) {
+    fn check_aggregate(
+        &self,
+        table: &[Entry<'d>],
+        context: &ParseContext<'_, 'd>,
+        sink: &mut DiagnosticSink,
+    ) {
         let has = |key: &str| table.iter().any(|entry| entry.key.text == key);
         let gathers = table.iter().any(|entry| {
             entry.key.text == "needs" && entry.value.elements().is_none_or(|mut all| all.next().is_some())
         });
-        let name = keys::shown(self.name.text);
+        let name = wording::shown(self.name.text);
         if !gathers {
-            // In a broken file the line with `run` may be the broken one.
-            if scope.extent == Extent::Whole {
-                findings.add(
+            // In a file with a syntax error, the line with `run` may be the broken one.
+            if context.syntax == Syntax::Valid {
+                sink.add(
                     Diagnostic::new(self.name.span.clone(), format!("task `{name}` does nothing"))
                         .label("neither `run` nor `needs`")
                         .hint("add `run` with a command, or `needs` with tasks that it gathers")
@@ -133,8 +148,8 @@ impl<'d> Draft<'d> {
         }
         for Entry { key, .. } in table {
             let is_for_fix = FOR_COMMANDS.contains(&key.text) && has("fix");
-            if keys::TASK.knows(key.text) && !FOR_AGGREGATES.contains(&key.text) && !is_for_fix {
-                findings.add(
+            if tables::TASK.has(key.text) && !FOR_AGGREGATES.contains(&key.text) && !is_for_fix {
+                sink.add(
                     Diagnostic::new(key.span.clone(), format!("`{}` has no meaning without `run`", key.text))
                         .label(format!("`{name}` runs nothing"))
                         .hint("take it out, or add `run`; a task with `needs` alone only gathers them")
@@ -145,10 +160,10 @@ impl<'d> Draft<'d> {
     }
 }
 
-fn description(value: Value<'_>, findings: &mut Findings) -> Option<String> {
-    let text = value.text("a string", findings)?;
+fn description(value: Value<'_>, sink: &mut DiagnosticSink) -> Option<String> {
+    let text = value.text("a string", sink)?;
     if text.text.chars().any(char::is_control) {
-        findings.add(
+        sink.add(
             Diagnostic::new(text.span, "a description is one line of plain text")
                 .label("has a line end or another control character")
                 .hint("shorten it; longer words can stand in a comment"),
@@ -158,28 +173,9 @@ fn description(value: Value<'_>, findings: &mut Findings) -> Option<String> {
     Some(text.text.trim().to_owned()).filter(|text| !text.is_empty())
 }
 
-pub(crate) fn command(value: Value<'_>, key: &str, findings: &mut Findings) -> Option<Command> {
-    let hint = "write a shell line such as \"cargo test\", or a program and its arguments such as [\"cargo\", \"test\"]";
-    if value.elements().is_some() {
-        let texts = value.texts(findings)?;
-        return settings::argv(value, texts, (key, hint), findings).map(Command::Argv);
-    }
-    if !value.is_text() {
-        findings.add(value.mismatch("a string or an array of strings").hint(hint));
-        return None;
-    }
-    let line = value.text("a string or an array of strings", findings)?;
-    if line.text.trim().is_empty() {
-        findings
-            .add(Diagnostic::new(line.span, format!("{key} is empty")).label("nothing to run").hint(hint));
-        return None;
-    }
-    Some(Command::Shell(line.text.to_owned()))
-}
-
-/// The name of a function of the repository's own program.
-fn function(value: Value<'_>, findings: &mut Findings) -> Option<String> {
-    let name = value.text("the name of a function that the program registers", findings)?;
-    findings.0.extend(keys::name_refusal(&name, "a Rust task"));
+/// Reads the name of a function of the repository's own program.
+fn function(value: Value<'_>, sink: &mut DiagnosticSink) -> Option<String> {
+    let name = value.text("the name of a function that the program registers", sink)?;
+    sink.0.extend(wording::name_refusal(&name, "a Rust task"));
     Some(name.text.to_owned())
 }

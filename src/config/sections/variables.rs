@@ -1,23 +1,23 @@
-//! The environment variables of a task: `env`, `pass-env` and `secret-env`. It must not know their
-//! values in this process.
+//! The environment variables of a task: `env`, `pass-env` and `secret-env`. It must not know their values in
+//! this process.
 
 use std::collections::{BTreeMap, HashMap};
 
-use crate::config::diagnostic::{Diagnostic, Findings};
+use crate::config::diagnostic::{Diagnostic, DiagnosticSink};
 use crate::config::model::PassEnv;
-use crate::config::schema::keys;
 use crate::config::syntax::document::{Entry, Text, Value};
+use crate::config::wording;
 
-/// What taskgate sets itself begins with this.
+/// The prefix of variables that taskgate sets itself.
 const RESERVED: &str = "XTASK_";
 
-/// The variable that tells the port of a service.
+/// Returns the variable that has the port of a service.
 pub fn port_variable(service: &str) -> String {
     let plain = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' };
     format!("{RESERVED}SERVICE_{}_PORT", service.chars().map(plain).collect::<String>())
 }
 
-/// Variables as one table declares them.
+/// The variables that one table declares.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Variables<'d>(Vec<Variable<'d>>);
 
@@ -45,7 +45,7 @@ impl How<'_> {
     }
 }
 
-/// Variables in the form of the model, each list sorted.
+/// Variables as the model has them, each list sorted.
 #[derive(Debug, Default)]
 pub(crate) struct Declared {
     pub(crate) env: BTreeMap<String, String>,
@@ -54,29 +54,29 @@ pub(crate) struct Declared {
 }
 
 impl<'d> Variables<'d> {
-    /// Takes the entry if it declares variables.
-    pub(crate) fn take(&mut self, entry: &Entry<'d>, findings: &mut Findings) -> bool {
+    /// Reads the entry if it declares variables. Returns whether it does.
+    pub(crate) fn take(&mut self, entry: &Entry<'d>, sink: &mut DiagnosticSink) -> bool {
         match entry.key.text {
-            "env" => self.take_values(entry.value, findings),
+            "env" => self.take_values(entry.value, sink),
             "pass-env" => {
-                for Text { text, span } in entry.value.texts(findings).unwrap_or_default() {
+                for Text { text, span } in entry.value.texts(sink).unwrap_or_default() {
                     match text.strip_prefix('?') {
-                        Some(text) => self.declare(Text { text, span }, How::Unkeyed, findings),
-                        None => self.declare(Text { text, span }, How::Keyed, findings),
+                        Some(text) => self.declare(Text { text, span }, How::Unkeyed, sink),
+                        None => self.declare(Text { text, span }, How::Keyed, sink),
                     }
                 }
             }
             "secret-env" => {
-                for name in entry.value.texts(findings).unwrap_or_default() {
+                for name in entry.value.texts(sink).unwrap_or_default() {
                     if name.text.starts_with('?') {
                         let message = "a secret always enters the key, as a digest";
-                        findings.add(
+                        sink.add(
                             Diagnostic::new(name.span, message)
                                 .label("not with `?`")
                                 .hint("take the `?` out"),
                         );
                     } else {
-                        self.declare(name, How::Secret, findings);
+                        self.declare(name, How::Secret, sink);
                     }
                 }
             }
@@ -85,16 +85,16 @@ impl<'d> Variables<'d> {
         true
     }
 
-    fn take_values(&mut self, value: Value<'d>, findings: &mut Findings) {
+    fn take_values(&mut self, value: Value<'d>, sink: &mut DiagnosticSink) {
         let hint = "write `env = { NAME = \"value\" }`; to pass a variable on, use `pass-env`";
-        for Entry { key, value } in value.table(hint, findings).unwrap_or_default() {
-            if let Some(value) = value.text("a string", findings) {
-                self.declare(key, How::Value(value.text), findings);
+        for Entry { key, value } in value.table(hint, sink).unwrap_or_default() {
+            if let Some(value) = value.text("a string", sink) {
+                self.declare(key, How::Value(value.text), sink);
             }
         }
     }
 
-    fn declare(&mut self, name: Text<'d>, how: How<'d>, findings: &mut Findings) {
+    fn declare(&mut self, name: Text<'d>, how: How<'d>, sink: &mut DiagnosticSink) {
         let refusal = if name.text.is_empty() {
             Some(("a variable's name can't be empty", "write its name, such as \"CARGO_HOME\""))
         } else if name.text.contains('\0') {
@@ -109,20 +109,20 @@ impl<'d> Variables<'d> {
         match refusal {
             None => self.0.push(Variable { name, how }),
             Some((message, hint)) => {
-                findings.add(Diagnostic::new(name.span, message).label("not a name here").hint(hint));
+                sink.add(Diagnostic::new(name.span, message).label("not a name here").hint(hint));
             }
         }
     }
 
     /// Reports variables that are declared in more than one way.
-    pub(crate) fn check(&self, findings: &mut Findings) {
+    pub(crate) fn check(&self, sink: &mut DiagnosticSink) {
         let mut first: HashMap<&str, &Variable<'d>> = HashMap::new();
         for variable in &self.0 {
             let known = *first.entry(variable.name.text).or_insert(variable);
             if known.how == variable.how {
                 continue;
             }
-            let name = keys::shown(variable.name.text);
+            let name = wording::shown(variable.name.text);
             let (message, hint) = if known.how.key() == variable.how.key() {
                 (
                     format!("variable `{name}` is passed both with and without `?`"),
@@ -135,7 +135,7 @@ impl<'d> Variables<'d> {
                     "keep one: `env` sets a value, `pass-env` passes the caller's, `secret-env` also hides it",
                 )
             };
-            findings.add(
+            sink.add(
                 Diagnostic::new(variable.name.span.clone(), message)
                     .label("declared again")
                     .other(known.name.span.clone(), "declared here")
@@ -144,7 +144,7 @@ impl<'d> Variables<'d> {
         }
     }
 
-    /// These variables, and those of `defaults` whose names are not among them.
+    /// Returns these variables with those of `defaults` that they don't replace.
     pub(crate) fn over(&self, defaults: &Self) -> Declared {
         let inherited =
             defaults.0.iter().filter(|default| self.0.iter().all(|own| own.name.text != default.name.text));

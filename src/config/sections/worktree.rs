@@ -1,55 +1,59 @@
-//! `[worktree]`: what a private worktree needs that git does not hold. It must not know how it gets
-//! there.
+//! `[worktree]`: what a private worktree needs that git does not have. It must not know how it gets there.
 
 use crate::base::path::RepoPath;
-use crate::config::diagnostic::{Diagnostic, Findings};
-use crate::config::schema::keys;
-use crate::config::sections::common_keys::Scope;
-use crate::config::sections::drafts::{Draft, WorktreeDraft};
+use crate::config::diagnostic::{Diagnostic, DiagnosticSink};
+use crate::config::schema::tables;
+use crate::config::sections::common_keys::ParseContext;
+use crate::config::sections::drafts::{TaskDraft, WorktreeDraft};
 use crate::config::syntax::document::{Entry, Table, Text, Value};
+use crate::config::wording;
 
-/// The name that the setup has in messages, logs and records. No task can be named so.
+/// The name of the setup in messages, logs and records. No task can have this name.
 const SETUP: &str = "worktree setup";
 
 /// Reads `[worktree]`.
 pub(crate) fn read<'d>(
     table: &Table<'d>,
-    scope: &Scope<'_, 'd>,
-    findings: &mut Findings,
+    context: &ParseContext<'_, 'd>,
+    sink: &mut DiagnosticSink,
 ) -> WorktreeDraft<'d> {
     let mut draught = WorktreeDraft::default();
     for entry in table {
         match entry.key.text {
-            "root" => draught.plain.root = root(entry.value, findings),
-            "link" => draught.plain.link = paths(entry.value, scope, &mut draught.plain.may_miss, findings),
-            "copy" => draught.plain.copy = paths(entry.value, scope, &mut draught.plain.may_miss, findings),
+            "root" => draught.plain.root = root(entry.value, sink),
+            "link" => draught.plain.link = paths(entry.value, context, &mut draught.plain.may_miss, sink),
+            "copy" => draught.plain.copy = paths(entry.value, context, &mut draught.plain.may_miss, sink),
             "filters" => {
-                let names = entry.value.texts(findings).unwrap_or_default();
+                let names = entry.value.texts(sink).unwrap_or_default();
                 draught.plain.filters = names.iter().map(|name| name.text.to_owned()).collect();
             }
-            "setup" => draught.setup = setup(entry, scope, findings),
-            _ => findings.add(keys::WORKTREE.refusal(&entry.key, "`[worktree]`")),
+            "setup" => draught.setup = setup(entry, context, sink),
+            _ => sink.add(tables::WORKTREE.unknown_key(&entry.key, "`[worktree]`")),
         }
     }
     draught
 }
 
-/// A command, or a table with the keys of a task that make sense for it.
-fn setup<'d>(entry: &Entry<'d>, scope: &Scope<'_, 'd>, findings: &mut Findings) -> Option<Draft<'d>> {
+/// Reads the setup: a command, or a table with some of the keys of a task.
+fn setup<'d>(
+    entry: &Entry<'d>,
+    context: &ParseContext<'_, 'd>,
+    sink: &mut DiagnosticSink,
+) -> Option<TaskDraft<'d>> {
     let name = Text { text: SETUP, span: entry.key.span.clone() };
     let run = |value: Value<'d>| vec![Entry { key: Text { text: "run", span: value.span() }, value }];
     if entry.value.is_text() || entry.value.elements().is_some() {
-        return Some(Draft::read(name, &run(entry.value), scope, findings));
+        return Some(TaskDraft::read(name, &run(entry.value), context, sink));
     }
     let hint = "write a shell line such as \"npm ci\", or a table with `run` and `inputs`";
-    let table = entry.value.table(hint, findings)?;
+    let table = entry.value.table(hint, sink)?;
     let (known, others): (Vec<_>, Vec<_>) =
-        table.into_iter().partition(|entry| keys::SETUP.knows(entry.key.text));
+        table.into_iter().partition(|entry| tables::SETUP.has(entry.key.text));
     for other in others {
-        findings.add(keys::SETUP.refusal(&other.key, "the setup of `[worktree]`"));
+        sink.add(tables::SETUP.unknown_key(&other.key, "the setup of `[worktree]`"));
     }
     if !known.iter().any(|entry| entry.key.text == "run") {
-        findings.add(
+        sink.add(
             Diagnostic::new(entry.key.span.clone(), "the setup of `[worktree]` runs nothing")
                 .label("no `run`")
                 .hint("add `run` with the command that makes a fresh checkout ready")
@@ -57,46 +61,49 @@ fn setup<'d>(entry: &Entry<'d>, scope: &Scope<'_, 'd>, findings: &mut Findings) 
         );
         return None;
     }
-    Some(Draft::read(name, &known, scope, findings))
+    Some(TaskDraft::read(name, &known, context, sink))
 }
 
-/// A folder that does not depend on where tasks.toml is: relative to it would be in the work tree.
-fn root(value: Value<'_>, findings: &mut Findings) -> Option<String> {
-    let text = value.text("a folder", findings)?;
+/// Reads a folder that does not depend on the folder of tasks.toml, since that would be in the work tree.
+fn root(value: Value<'_>, sink: &mut DiagnosticSink) -> Option<String> {
+    let text = value.text("a folder", sink)?;
     let is_home = text.text == "~" || text.text.starts_with("~/");
     if !is_home && !text.text.starts_with('/') {
-        findings.add(
-            Diagnostic::new(text.span, format!("`{}` can't have private worktrees", keys::shown(text.text)))
-                .label("not an absolute path")
-                .hint("name a folder outside of the repository, such as \"/var/cache/xtask\" or \"~/worktrees\""),
+        sink.add(
+            Diagnostic::new(
+                text.span,
+                format!("`{}` can't have private worktrees", wording::shown(text.text)),
+            )
+            .label("not an absolute path")
+            .hint("name a folder outside of the repository, such as \"/var/cache/xtask\" or \"~/worktrees\""),
         );
         return None;
     }
     Some(text.text.to_owned())
 }
 
-/// The paths of a list; those with `?` in front are added to `may_miss` too.
+/// Reads a list of paths. Those with `?` in front are also added to `may_miss`.
 fn paths(
     value: Value<'_>,
-    scope: &Scope<'_, '_>,
+    context: &ParseContext<'_, '_>,
     may_miss: &mut Vec<RepoPath>,
-    findings: &mut Findings,
+    sink: &mut DiagnosticSink,
 ) -> Vec<RepoPath> {
     let mut paths = Vec::new();
-    for text in value.texts(findings).unwrap_or_default() {
+    for text in value.texts(sink).unwrap_or_default() {
         let (plain, is_optional) =
             text.text.strip_prefix('?').map_or((text.text, false), |path| (path, true));
-        // A name that begins with `?` is written as in patterns.
+        // A name that begins with `?` is escaped as in patterns.
         let plain = plain.strip_prefix('\\').filter(|rest| rest.starts_with('?')).unwrap_or(plain);
-        match scope.base.join(plain).filter(|path| !path.is_top()) {
+        match context.base.join(plain).filter(|path| !path.is_top()) {
             Some(path) if !within_git(&path) => {
                 if is_optional {
                     may_miss.push(path.clone());
                 }
                 paths.push(path);
             }
-            _ => findings.add(
-                Diagnostic::new(text.span, format!("`{}` can't be provided", keys::shown(text.text)))
+            _ => sink.add(
+                Diagnostic::new(text.span, format!("`{}` can't be provided", wording::shown(text.text)))
                     .label("not a path of the work tree")
                     .hint("write a file or folder that git ignores, such as \"node_modules\""),
             ),

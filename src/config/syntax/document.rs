@@ -1,15 +1,15 @@
-//! The TOML document: its syntax errors, and its values with their places and types. It must not
-//! know which keys there are.
+//! The TOML document: its syntax errors, and its values with their places and types. It must not know which
+//! keys there are.
 
 use std::ops::Range;
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use crate::config::diagnostic::{Diagnostic, Findings, Lines};
+use crate::config::diagnostic::{Diagnostic, DiagnosticSink, LineIndex};
 use crate::config::syntax::template;
 
-/// A text of the file and where it stands.
+/// A text of the file and its place.
 #[derive(Clone, Debug)]
 pub(crate) struct Text<'d> {
     pub(crate) text: &'d str,
@@ -27,32 +27,32 @@ pub(crate) struct Entry<'d> {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Value<'d>(&'d Spanned<DeValue<'d>>);
 
-/// Whether all of the file could be read as TOML.
+/// Whether the TOML syntax of all files is valid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Extent {
-    Whole,
-    /// Parts are missing, so what is not found may yet be there.
+pub(crate) enum Syntax {
+    Valid,
+    /// Parts of a file could not be parsed, so they may define what seems to be missing.
     Broken,
 }
 
-impl Extent {
+impl Syntax {
     pub(crate) fn of(is_whole: bool) -> Self {
-        if is_whole { Self::Whole } else { Self::Broken }
+        if is_whole { Self::Valid } else { Self::Broken }
     }
 }
 
-/// A table's entries, in the order of the file.
+/// The entries of a table, in the order of the file.
 pub(crate) type Table<'d> = Vec<Entry<'d>>;
 
-/// Reads the document. What is broken is reported, and what can be read of the rest comes back.
-pub(crate) fn read<'d>(text: &'d str, findings: &mut Findings) -> DeTable<'d> {
+/// Parses a document. Syntax errors are reported, and the part that could be parsed is returned.
+pub(crate) fn read<'d>(text: &'d str, sink: &mut DiagnosticSink) -> DeTable<'d> {
     let (root, errors) = DeTable::parse_recoverable(text);
     let mut last = None;
     for error in errors {
         let span = error.span().unwrap_or(0..0);
-        // One slip may be found once for each bracket around it.
+        // One mistake may be reported once for each bracket around it.
         if last.as_ref() != Some(&span) {
-            findings.add(syntax(error.message(), span.clone(), text));
+            sink.add(syntax(error.message(), span.clone(), text));
             last = Some(span);
         }
     }
@@ -78,19 +78,19 @@ fn syntax(message: &str, span: Range<usize>, text: &str) -> Diagnostic {
     Diagnostic::new(span, message).label("TOML can't be read here").hint(hint)
 }
 
-/// Takes out findings on lines where the syntax is broken too: they would be its echo. The first
-/// `syntax` findings are the syntax errors.
-pub(crate) fn drop_echoes(findings: &mut Findings, syntax: usize, lines: &Lines<'_>) {
-    let broken: Vec<usize> = findings.0[..syntax].iter().map(|found| lines.line(found.span.start)).collect();
+/// Removes diagnostics on lines with a syntax error, since they follow from it. The first `syntax`
+/// diagnostics are the syntax errors.
+pub(crate) fn drop_echoes(sink: &mut DiagnosticSink, syntax: usize, lines: &LineIndex<'_>) {
+    let broken: Vec<usize> = sink.0[..syntax].iter().map(|found| lines.line(found.span.start)).collect();
     let mut count = 0;
-    findings.0.retain(|found| {
+    sink.0.retain(|found| {
         count += 1;
         let touched = lines.line(found.span.start)..=lines.line(found.span.end);
         count <= syntax || !broken.iter().any(|line| touched.contains(line))
     });
 }
 
-/// The entries of a table in the order of the file.
+/// Returns the entries of a table in the order of the file.
 pub(crate) fn entries<'d>(table: &'d DeTable<'d>) -> Table<'d> {
     let mut entries: Table<'d> = table
         .iter()
@@ -108,7 +108,7 @@ impl<'d> Value<'d> {
         Self(value)
     }
 
-    /// The services whose port is named somewhere in it.
+    /// Appends the services whose port or folder is filled in somewhere in the value.
     pub(crate) fn ports(self, found: &mut Vec<Text<'d>>) {
         ports(self.0, found);
     }
@@ -117,8 +117,8 @@ impl<'d> Value<'d> {
         self.0.span()
     }
 
-    /// A text without NUL bytes. `what` completes "expected …".
-    pub(crate) fn text(self, what: &str, findings: &mut Findings) -> Option<Text<'d>> {
+    /// Returns a text without NUL bytes. `what` completes "expected …".
+    pub(crate) fn text(self, what: &str, sink: &mut DiagnosticSink) -> Option<Text<'d>> {
         let DeValue::String(text) = self.0.get_ref() else {
             let hint = match self.0.get_ref() {
                 DeValue::Integer(number) => format!("put it between quotes: \"{number}\""),
@@ -126,102 +126,102 @@ impl<'d> Value<'d> {
                 DeValue::Boolean(value) => format!("put it between quotes: \"{value}\""),
                 _ => "write a text between quotes".to_owned(),
             };
-            findings.add(self.mismatch(what).hint(hint));
+            sink.add(self.mismatch(what).hint(hint));
             return None;
         };
         if text.contains('\0') {
             let message = "a NUL byte can't be passed to a program";
-            findings.add(Diagnostic::new(self.span(), message).hint("take `\\u0000` out"));
+            sink.add(Diagnostic::new(self.span(), message).hint("take `\\u0000` out"));
             return None;
         }
         Some(Text { text, span: self.span() })
     }
 
-    /// The texts of an array; elements of other types are reported and left out.
-    pub(crate) fn texts(self, findings: &mut Findings) -> Option<Vec<Text<'d>>> {
+    /// Returns the texts of an array. Elements of other types are reported and left out.
+    pub(crate) fn texts(self, sink: &mut DiagnosticSink) -> Option<Vec<Text<'d>>> {
         if let DeValue::String(text) = self.0.get_ref() {
             let hint = format!("put it between brackets: [\"{}\"]", text.escape_debug());
-            findings.add(self.mismatch("an array of strings").hint(hint));
+            sink.add(self.mismatch("an array of strings").hint(hint));
             return None;
         }
         let Some(elements) = self.elements() else {
-            findings.add(self.mismatch("an array of strings").hint("write it as [\"…\", \"…\"]"));
+            sink.add(self.mismatch("an array of strings").hint("write it as [\"…\", \"…\"]"));
             return None;
         };
-        Some(elements.filter_map(|element| element.text("a string", findings)).collect())
+        Some(elements.filter_map(|element| element.text("a string", sink)).collect())
     }
 
-    /// The elements of an array; `None` if it is none.
+    /// Returns the elements of an array; `None` if the value is no array.
     pub(crate) fn elements(self) -> Option<impl Iterator<Item = Self>> {
         if let DeValue::Array(array) = self.0.get_ref() { Some(array.iter().map(Value)) } else { None }
     }
 
-    /// Whether it is a text.
+    /// Returns whether it is a text.
     pub(crate) fn is_text(self) -> bool {
         self.0.get_ref().is_str()
     }
 
-    pub(crate) fn integer(self, what: &str, findings: &mut Findings) -> Option<i64> {
+    pub(crate) fn integer(self, what: &str, sink: &mut DiagnosticSink) -> Option<i64> {
         let DeValue::Integer(number) = self.0.get_ref() else {
-            findings.add(self.mismatch(what).hint("write a number without quotes, such as 2"));
+            sink.add(self.mismatch(what).hint("write a number without quotes, such as 2"));
             return None;
         };
         let value = i64::from_str_radix(number.as_str(), number.radix()).ok();
         if value.is_none() {
-            findings.add(Diagnostic::new(self.span(), "the number is too large").hint("write a smaller one"));
+            sink.add(Diagnostic::new(self.span(), "the number is too large").hint("write a smaller one"));
         }
         value
     }
 
-    /// A number with or without a fraction, and never one that is none.
-    pub(crate) fn number(self, what: &str, findings: &mut Findings) -> Option<f64> {
+    /// Returns a finite number, with or without a fraction.
+    pub(crate) fn number(self, what: &str, sink: &mut DiagnosticSink) -> Option<f64> {
         let number = match self.0.get_ref() {
             DeValue::Integer(number) => {
                 i32::from_str_radix(number.as_str(), number.radix()).ok().map(f64::from)
             }
             DeValue::Float(number) => number.as_str().parse::<f64>().ok().filter(|number| number.is_finite()),
             _ => {
-                findings.add(self.mismatch(what).hint("write a number without quotes, such as 80 or 99.5"));
+                sink.add(self.mismatch(what).hint("write a number without quotes, such as 80 or 99.5"));
                 return None;
             }
         };
         if number.is_none() {
-            findings.add(Diagnostic::new(self.span(), format!("this is not {what}")).label("out of range"));
+            sink.add(Diagnostic::new(self.span(), format!("this is not {what}")).label("out of range"));
         }
         number
     }
 
-    /// A date as it is written, or a text that may be one.
-    pub(crate) fn date(self, what: &str, findings: &mut Findings) -> Option<String> {
+    /// Returns a date as it is written, or a text that may be one.
+    pub(crate) fn date(self, what: &str, sink: &mut DiagnosticSink) -> Option<String> {
         match self.0.get_ref() {
             DeValue::Datetime(date) => Some(date.to_string()),
-            DeValue::String(_) => self.text(what, findings).map(|text| text.text.to_owned()),
+            DeValue::String(_) => self.text(what, sink).map(|text| text.text.to_owned()),
             _ => {
-                findings.add(self.mismatch(what).hint("write a day, such as 2026-12-31"));
+                sink.add(self.mismatch(what).hint("write a day, such as 2026-12-31"));
                 None
             }
         }
     }
 
-    pub(crate) fn boolean(self, findings: &mut Findings) -> Option<bool> {
+    pub(crate) fn boolean(self, sink: &mut DiagnosticSink) -> Option<bool> {
         let value = self.0.get_ref().as_bool();
         if value.is_none() {
-            findings.add(self.mismatch("a boolean").hint("write true or false, without quotes"));
+            sink.add(self.mismatch("a boolean").hint("write true or false, without quotes"));
         }
         value
     }
 
-    /// The entries of a table; `None` if the value is no table.
+    /// Returns the entries of a table; `None` if the value is no table.
     pub(crate) fn if_table(self) -> Option<Table<'d>> {
         if let DeValue::Table(table) = self.0.get_ref() { Some(entries(table)) } else { None }
     }
 
-    /// The entries of a table; `hint` says how to write it.
-    pub(crate) fn table(self, hint: &str, findings: &mut Findings) -> Option<Table<'d>> {
+    /// Returns the entries of a table. `hint` says how to write it.
+    pub(crate) fn table(self, hint: &str, sink: &mut DiagnosticSink) -> Option<Table<'d>> {
         if let DeValue::Table(table) = self.0.get_ref() {
             return Some(entries(table));
         }
-        findings.add(self.mismatch("a table").hint(hint));
+        sink.add(self.mismatch("a table").hint(hint));
         None
     }
 
@@ -239,11 +239,11 @@ impl<'d> Value<'d> {
     }
 }
 
-/// The services whose port or folder is named somewhere in a value.
+/// Appends the services whose port or folder is filled in somewhere in a value.
 fn ports<'d>(value: &'d Spanned<DeValue<'d>>, found: &mut Vec<Text<'d>>) {
     match value.get_ref() {
         DeValue::String(text) => {
-            // With all that is behind the dot, so that what is not a port can be told.
+            // The text includes `.port` or `.dir`, so that anything else can be reported.
             let named = template::mentions(text).map(|name| Text { text: name, span: value.span() });
             found.extend(named);
         }

@@ -1,5 +1,5 @@
-//! The text of a tasks.toml as TOML: values with their places, what a `matrix` makes of a task, and what
-//! is filled in between double braces.
+//! The text of a tasks.toml as TOML: `document.rs` has values with their places, `matrix.rs` expands the
+//! matrix of a task, `template.rs` finds and fills placeholders.
 
 pub(crate) mod document;
 pub(crate) mod matrix;

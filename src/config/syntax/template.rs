@@ -1,12 +1,11 @@
-//! `{{ … }}` in the texts of tasks.toml: where something stands that is filled in later. It must not
-//! know what is filled in. Double braces that hold anything else are left as they are: they may
-//! belong to a command.
+//! Placeholders `{{ … }}` in the texts of tasks.toml. It must not know what is filled in. Double braces with
+//! any other content stay, since they may belong to a command.
 
 use std::ops::Range;
 
 use crate::base::name;
 
-/// Where `{{ front.NAME back }}` stands in a text, and which name.
+/// Returns the places of `{{ front.NAME back }}` in a text, each with its name.
 pub(crate) fn places<'t>(text: &'t str, front: &str, back: &str) -> Vec<(Range<usize>, &'t str)> {
     let mut places = Vec::new();
     let mut at = 0;
@@ -25,7 +24,7 @@ pub(crate) fn places<'t>(text: &'t str, front: &str, back: &str) -> Vec<(Range<u
     places
 }
 
-/// The text with the value of each place put in; a place without one is left as it is.
+/// Returns the text with the value of each placeholder; one without a value stays.
 pub(crate) fn filled<'v>(
     text: &str,
     (front, back): (&str, &str),
@@ -44,34 +43,34 @@ pub(crate) fn filled<'v>(
     out
 }
 
-/// What follows `services.` in each pair of double braces: a service's name with `.port` or `.dir`, if
-/// it is right.
+/// Returns what follows `services.` in each pair of double braces. In a valid text, it is the name of a
+/// service with `.port` or `.dir`.
 pub(crate) fn mentions(text: &str) -> impl Iterator<Item = &str> {
     let inner = text.split("{{").skip(1).filter_map(|rest| rest.split_once("}}"));
     inner.filter_map(|(inner, _)| inner.trim().strip_prefix(PORT.0))
 }
 
-/// What stands around a service's name where its port is put in.
+/// The text around a service's name where its port is filled in.
 const PORT: (&str, &str) = ("services.", ".port");
-/// What stands around a service's name where its folder is put in.
+/// The text around a service's name where its folder is filled in.
 const DIR: (&str, &str) = ("services.", ".dir");
 
-/// The services whose ports a text names.
+/// Returns the services whose ports a text needs.
 pub fn ports_of(text: &str) -> impl Iterator<Item = &str> {
     places(text, PORT.0, PORT.1).into_iter().map(|(_, name)| name)
 }
 
-/// The services whose folders a text names.
+/// Returns the services whose folders a text needs.
 pub fn dirs_of(text: &str) -> impl Iterator<Item = &str> {
     places(text, DIR.0, DIR.1).into_iter().map(|(_, name)| name)
 }
 
-/// The text with the ports of services put in, by the names that the text uses.
+/// Returns the text with the ports of services, by the names in the text.
 pub fn with_ports<'v>(text: &str, port: impl Fn(&str) -> Option<&'v str>) -> String {
     filled(text, PORT, port)
 }
 
-/// The text with the folders of services put in, by the names that the text uses.
+/// Returns the text with the folders of services, by the names in the text.
 pub fn with_dirs<'v>(text: &str, dir: impl Fn(&str) -> Option<&'v str>) -> String {
     filled(text, DIR, dir)
 }

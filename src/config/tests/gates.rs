@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::base::pattern::Pattern;
-use crate::config::assemble::parse_all;
-use crate::config::diagnostic::Findings;
+use crate::config::assemble::parse_files;
+use crate::config::diagnostic::DiagnosticSink;
 use crate::quality::rules::{self, Bound, Comparison, Day, Suppression};
 use ci_reports::Kind;
 use ci_reports::facts::Unit;
@@ -72,9 +72,9 @@ fn the_reports_of_scanners_may_be_partial() {
 #[test]
 fn keys_of_reports_are_the_kinds_that_there_are() {
     let kinds: Vec<&str> = Kind::ALL.iter().map(|kind| kind.name()).collect();
-    assert_eq!(keys::KINDS[..], kinds);
+    assert_eq!(tables::KINDS[..], kinds);
     let and_why: Vec<&str> = kinds.into_iter().chain(["partial"]).collect();
-    assert_eq!(keys::REPORTS.known(), and_why);
+    assert_eq!(tables::REPORTS.names().collect::<Vec<_>>(), and_why);
 }
 
 #[test]
@@ -186,7 +186,7 @@ fn gates_of_included_files_read_what_lies_below_them() {
         Source { name: "api/tasks.toml", text: &inner, base: path("api"), project: "api" },
         Source { name: "api/x/tasks.toml", text: &report("x"), base: path("api/x"), project: "api:x" },
     ];
-    let config = parse_all(&sources, (0..3).map(|_| Findings::default()).collect()).unwrap();
+    let config = parse_files(&sources, (0..3).map(|_| DiagnosticSink::default()).collect()).unwrap();
     assert_eq!(need_names(&config, "all"), ["t", "api:t", "api:x:t"]);
     assert_eq!(need_names(&config, "some"), ["api:t"]);
     assert_eq!(need_names(&config, "api:q"), ["api:t", "api:x:t"]);
@@ -258,7 +258,7 @@ fn wrong_gates_are_told() {
         ),
         ("[gates.q]\nsecrets = 0\nof = ['q']", "`q` is a gate, and a gate writes no reports"),
         ("[gates.q]\nsecrets = 0\nbase = '--all'", "`--all` is no branch or revision"),
-        ("[gates.q]\nsecrets = 0\nbaseline = '../x'", "`../x` is no file of the repository"),
+        ("[gates.q]\nsecrets = 0\nbaseline = '../x'", "`../x` is not a file of the repository"),
         ("[gates.q]\nsecrets = -1", "-1 is not a number of secrets"),
         ("[gates.q]\nsecrets = '0'", "expected a number of secrets, found a string"),
         ("[gates.q]\nsonar = 'green'", "`green` can't be demanded of SonarQube"),

@@ -28,7 +28,7 @@ use super::*;
 use crate::base::clock::Clock;
 use crate::base::path::RepoPath;
 use crate::config::model::{Command, Config, TaskId};
-use crate::config::schema::keys;
+use crate::config::schema::tables;
 use model::PassEnv;
 use stage::Stage;
 
