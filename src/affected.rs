@@ -1,8 +1,9 @@
-//! Affected: the tasks that may come to another result than at a former tree, and why. Exact, by the
-//! fields of their keys that trees decide; it must not guess from paths, nor know the cache.
+//! Affected tasks: tasks whose result may differ from that at an earlier tree, and why. The answer is exact:
+//! it compares the fields of their keys that the tree decides. It must not guess from paths, nor know the
+//! cache.
 //!
-//! What a tree does not decide (the values of passed variables, the tools of the machine) is taken to be
-//! the same on both sides. Whatever needs an affected task is affected too.
+//! What a tree does not decide (the values of passed variables, the tools of the machine) counts as equal on
+//! both sides. A task that needs an affected task is affected too.
 
 use std::fmt;
 
@@ -17,7 +18,7 @@ use crate::key::{Contribution, Field, Ingredients, Key, probe_files};
 use crate::process::mask::Mask;
 use crate::reason::Change;
 
-/// Changes that are listed before it is said how many more there are.
+/// How many changes are listed before they are only counted.
 const LISTED: usize = 2;
 
 /// A tree and the tasks that it defines.
@@ -32,25 +33,25 @@ pub struct TreeSide<'a> {
 /// A task that is affected, and why.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Affected {
-    /// Which.
+    /// The task.
     pub task: TaskId,
-    /// Why.
+    /// The reason.
     pub reason: AffectedReason,
 }
 
 /// Why a task is affected.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum AffectedReason {
-    /// The former tree has no such task.
+    /// The earlier tree has no such task.
     New,
-    /// It differs in these.
+    /// These parts of its key differ.
     Changed {
         /// The first of them.
         changes: Vec<Change>,
         /// How many more there are.
         more: usize,
     },
-    /// A file differs by which a tool of it may answer otherwise.
+    /// A file differs that may select another version of one of its tools.
     Tool {
         /// The tool.
         tool: String,
@@ -59,7 +60,7 @@ pub enum AffectedReason {
     },
     /// A task that it needs is affected.
     Needs {
-        /// That task.
+        /// The affected task.
         task: String,
     },
 }
@@ -79,8 +80,8 @@ impl fmt::Display for AffectedReason {
     }
 }
 
-/// The affected tasks of `graph`, which is made of the tasks of `now`, in its order. Without a
-/// `former` side all are new.
+/// Returns the affected tasks of `graph`, which has the tasks of `now`, in its order. Without a `former` side
+/// all tasks are new.
 pub fn affected(graph: &Graph, now: TreeSide<'_>, former: Option<TreeSide<'_>>) -> Vec<Affected> {
     let former = former.map(|side| {
         let all: Vec<TaskId> = side.config.ids().collect();

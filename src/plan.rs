@@ -1,9 +1,8 @@
-//! The plan: for each node of the graph its key and a decision with its reason. A pure function of
-//! tasks, tree, environment, probes and what the cache knows; it must not run, read or write
-//! anything itself.
+//! The plan: the key of each node of the graph, and a decision with its reason. It is a pure function of
+//! tasks, tree, environment, probes and what the cache knows; it must not run, read or write anything.
 //!
-//! The same [`resolve`] decides before the run, when outputs of needed tasks may not be known yet,
-//! and during it, when they are.
+//! The same [`resolve`] decides before the run, when the outputs of needed tasks may not be known yet, and
+//! during the run, when they are.
 
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsStr;
@@ -24,15 +23,15 @@ use crate::process::mask::Mask;
 use crate::quality::Basis;
 use crate::reason::{Change, Reason};
 
-/// Changes that a reason lists before it says how many more there are.
+/// How many changes a reason lists before it only counts them.
 const LISTED_CHANGES: usize = 3;
 
-/// All that a plan is made from.
+/// Everything that a plan is made from.
 #[derive(Clone, Copy)]
 pub struct PlanInputs<'a> {
     /// The tasks.
     pub config: &'a Config,
-    /// Those of them that matter here.
+    /// The tasks of the plan and their needs.
     pub graph: &'a Graph,
     /// The tree; `None` outside a repository.
     pub snapshot: Option<&'a Snapshot>,
@@ -40,19 +39,19 @@ pub struct PlanInputs<'a> {
     pub digests: &'a InputDigests<'a>,
     /// The caller's variables.
     pub env: &'a Env,
-    /// What the tools' probes printed, or what went wrong with them.
+    /// The output of each tool's probe, or an error message.
     pub probes: &'a BTreeMap<String, Result<String, String>>,
-    /// The task that arguments behind `--` go to, and they.
+    /// The arguments after `--`, and the task that they are for.
     pub args: Option<(TaskId, &'a [String])>,
     /// This machine.
     pub platform: &'a Platform,
     /// Whether and how the cache is used.
     pub policy: CachePolicy,
-    /// What is known from former runs.
+    /// What is known from earlier runs.
     pub knowledge: &'a dyn Knowledge,
-    /// What each gate of the graph is judged by beside its rules and reports.
+    /// The baseline and the date by which each gate of the graph is judged.
     pub gates: &'a BTreeMap<TaskId, Basis>,
-    /// What hides secrets in all that is told of keys; it has no say in them.
+    /// Masks secrets in explanations of keys. It does not enter the keys.
     pub mask: &'a Mask,
 }
 
@@ -66,7 +65,7 @@ pub struct Platform {
 }
 
 impl Platform {
-    /// The machine this program was built for.
+    /// Returns the machine this program was built for.
     pub fn here() -> Self {
         let os = std::env::consts::OS.to_owned();
         Self { id: format!("{os} {}", std::env::consts::ARCH), os }
@@ -76,53 +75,52 @@ impl Platform {
 /// Whether and how the cache is used.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum CachePolicy {
-    /// Read and written.
+    /// The cache is read and written.
     Use,
-    /// Written only (`--force`).
+    /// The cache is only written (`--force`).
     Force,
-    /// Neither (`--no-cache`).
+    /// The cache is neither read nor written (`--no-cache`).
     Off,
 }
 
-/// What is known from former runs. Asked from several threads at once.
+/// What is known from earlier runs. Several threads ask at once.
 pub trait Knowledge: Sync {
-    /// What the cache has under a key, and how the task's outputs on disk compare.
+    /// Looks up a key in the cache, and compares the result with the outputs on disk.
     fn look_up(&self, task: &Task, key: &Digest) -> Lookup<StoredResult>;
-    /// What is on record about a task that is a miss with this key.
+    /// Returns the past results of a task that is a miss with this key.
     fn past(&self, task: &Task, key: &Digest) -> PastResults;
-    /// The digest of the outputs that are on disk now, for a task that is not to be run.
+    /// Returns the digest of the outputs that are on disk now, of a task that is not run.
     fn outputs_on_disk(&self, task: &Task) -> Option<Digest>;
 }
 
-/// A result that is stored, as far as a plan depends on it.
+/// A stored result, as far as a plan depends on it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct StoredResult {
     /// When it was stored.
     pub at: Timestamp,
-    /// How long the task took then, in milliseconds.
+    /// How long the task took, in milliseconds.
     pub took: u64,
     /// The digest of its outputs.
     pub outputs: Digest,
-    /// What is wrong with the outputs on disk.
+    /// How the outputs on disk differ from the stored ones, if they do.
     pub differs: Option<String>,
 }
 
-/// What is on record about a task.
+/// The past results of a task.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct PastResults {
-    /// What its last run came to.
+    /// The outcome of its last run.
     pub last: LastRun,
-    /// The explanations of its last entries, newest first; those of entries that are gone are not
-    /// among them.
+    /// The explanations of its last cache entries, newest first. Entries that are gone are left out.
     pub entries: Vec<Explanation>,
 }
 
-/// What the last run of a task came to.
+/// The outcome of the last run of a task.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum LastRun {
-    /// There is none on record.
+    /// There is no recorded run.
     Never,
-    /// It failed, with the key that is asked about.
+    /// It failed, with the same key.
     FailedWithThisKey,
     /// It failed with another key, and never passed.
     NeverPassed,
@@ -133,11 +131,11 @@ pub enum LastRun {
 /// A node's key and decision.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Planned {
-    /// The key, where it is known.
+    /// The key, if it is known.
     pub key: Option<Key>,
-    /// What is to be done.
+    /// The decision.
     pub decision: Decision,
-    /// What the task contributes to the keys of those that need it, where it is known.
+    /// What the task contributes to the keys of the tasks that need it, if it is known.
     pub contribution: Option<Contribution>,
 }
 
@@ -168,27 +166,27 @@ impl Planned {
     }
 }
 
-/// What is to be done with a node.
+/// A decision about a node.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Decision {
-    /// It passed before; its outputs may have to be restored.
+    /// It is a hit. Its outputs may have to be restored.
     Hit(Reason),
-    /// It is to be executed.
+    /// It is executed.
     Miss(Miss),
     /// Its key depends on an output that is not known yet.
     Pending(Reason),
-    /// It is not to be run here.
+    /// It is not run on this machine.
     Skip(Reason),
     /// It can't be run.
     Fail(Reason),
-    /// It runs nothing itself.
+    /// It runs nothing by itself.
     Aggregate,
-    /// It is in the graph for its key alone.
+    /// It is in the graph only for its key.
     Context,
 }
 
 impl Decision {
-    /// Its reason, if it needs one.
+    /// Returns the reason, if the decision has one.
     pub fn reason(&self) -> Option<&Reason> {
         match self {
             Self::Hit(r) | Self::Pending(r) | Self::Skip(r) | Self::Fail(r) => Some(r),
@@ -197,7 +195,7 @@ impl Decision {
         }
     }
 
-    /// The word that stands for it.
+    /// Returns the word that stands for the decision.
     pub fn word(&self) -> &'static str {
         match self {
             Self::Hit(_) => "hit",
@@ -211,21 +209,21 @@ impl Decision {
     }
 }
 
-/// Decisions for all nodes of a graph, in their order.
+/// The decisions for all nodes of a graph, in their order.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// One for each node.
+    /// The decision for each node.
     pub nodes: Vec<Planned>,
 }
 
 impl Plan {
-    /// Decides all nodes, each level in parallel.
-    pub fn new(world: &PlanInputs<'_>) -> Self {
-        let mut nodes: Vec<Option<Planned>> = vec![None; world.graph.nodes.len()];
-        for level in world.graph.levels() {
+    /// Decides all nodes, the nodes of each level in parallel.
+    pub fn new(inputs: &PlanInputs<'_>) -> Self {
+        let mut nodes: Vec<Option<Planned>> = vec![None; inputs.graph.nodes.len()];
+        for level in inputs.graph.levels() {
             let known = |id: NodeId| nodes[id.0].as_ref().and_then(|planned| planned.contribution);
             let decided: Vec<(NodeId, Planned)> =
-                level.into_par_iter().map(|id| (id, resolve(world, id, &known))).collect();
+                level.into_par_iter().map(|id| (id, resolve(inputs, id, &known))).collect();
             for (id, planned) in decided {
                 nodes[id.0] = Some(planned);
             }
@@ -233,88 +231,88 @@ impl Plan {
         Self { nodes: nodes.into_iter().flatten().collect() }
     }
 
-    /// How many nodes are hits.
+    /// Returns the number of hits.
     pub fn hits(&self) -> usize {
         self.nodes.iter().filter(|node| matches!(node.decision, Decision::Hit(_))).count()
     }
 }
 
-/// Decides one node, given what is known of the nodes it needs.
+/// Decides one node, given what the nodes that it needs contribute.
 pub fn resolve(
-    world: &PlanInputs<'_>,
+    inputs: &PlanInputs<'_>,
     id: NodeId,
     known: &(dyn Fn(NodeId) -> Option<Contribution> + Sync),
 ) -> Planned {
-    let node = world.graph.node(id);
-    let task = world.config.task(node.task);
+    let node = inputs.graph.node(id);
+    let task = inputs.config.task(node.task);
     let decided = |decision, key, contribution| Planned { key, decision, contribution };
     if task.is_aggregate() {
         return decided(Decision::Aggregate, None, None);
     }
-    if !task.runs_on(&world.platform.os) {
+    if !task.runs_on(&inputs.platform.os) {
         let reason = Reason::WrongSystem { os: task.os.clone() };
         return decided(Decision::Skip(reason), None, Some(Contribution::Nothing));
     }
-    if let Some(reason) = reads_nothing(world, id) {
+    if let Some(reason) = reads_nothing(inputs, id) {
         return decided(Decision::Skip(reason), None, Some(Contribution::Nothing));
     }
     if let Some(path) = &task.missing_file {
         let reason = Reason::NoEnvFile { path: path.clone(), place: task.place.to_string() };
         return decided(Decision::Fail(reason), None, None);
     }
-    if let Some(reason) = failed_probe(world, task) {
+    if let Some(reason) = failed_probe(inputs, task) {
         return decided(Decision::Fail(reason), None, None);
     }
-    let Some(snapshot) = world.snapshot else {
+    let Some(snapshot) = inputs.snapshot else {
         return decided(Decision::Miss(Miss { reason: Reason::NoRepository, permit: None }), None, None);
     };
     let waits = node.sources.iter().find(|source| known(**source).is_none());
-    let key = waits.is_none().then(|| key_of(world, id, snapshot, known));
+    let key = waits.is_none().then(|| key_of(inputs, id, snapshot, known));
     if node.role == Role::Context {
         let contribution = if task.outputs.is_empty() {
             key.as_ref().map(|key| Contribution::Key(key.digest))
         } else {
-            world.knowledge.outputs_on_disk(task).map(Contribution::Outputs)
+            inputs.knowledge.outputs_on_disk(task).map(Contribution::Outputs)
         };
         return decided(Decision::Context, key, contribution);
     }
     let by_key = key.as_ref().filter(|_| task.outputs.is_empty()).map(|key| Contribution::Key(key.digest));
-    let may_store = task.cache && world.policy != CachePolicy::Off;
+    let may_store = task.cache && inputs.policy != CachePolicy::Off;
     let permit = key.as_ref().filter(|_| may_store).map(|key| StorePermit(key.digest));
     let miss = |reason| Decision::Miss(Miss { reason, permit });
-    if let Some(reason) = forced_miss(world.policy, task) {
+    if let Some(reason) = forced_miss(inputs.policy, task) {
         return decided(miss(reason), key, by_key);
     }
     let Some(key) = key else {
         let on =
-            waits.map(|id| world.config.task(world.graph.node(*id).task).name.clone()).unwrap_or_default();
+            waits.map(|id| inputs.config.task(inputs.graph.node(*id).task).name.clone()).unwrap_or_default();
         return decided(Decision::Pending(Reason::Waits { on }), None, None);
     };
-    let (decision, contribution) = match world.knowledge.look_up(task, &key.digest) {
+    let (decision, contribution) = match inputs.knowledge.look_up(task, &key.digest) {
         Lookup::Hit(StoredResult { at, took, outputs, differs }) => {
-            let restores = differs.map(|what| world.mask.text(&what));
+            let restores = differs.map(|what| inputs.mask.text(&what));
             let reason = Reason::Cached { at, took, restores };
             (Decision::Hit(reason), by_key.or(Some(Contribution::Outputs(outputs))))
         }
         Lookup::Damaged(what) => (miss(Reason::Damaged { what }), by_key),
-        Lookup::Absent => (miss(miss_reason(world, id, &key, snapshot)), by_key),
+        Lookup::Absent => (miss(miss_reason(inputs, id, &key, snapshot)), by_key),
     };
     decided(decision, Some(key), contribution)
 }
 
-/// What a task is apart from what those that it needs have made, which may be known on one machine
-/// and not yet on another: its key as if they contributed nothing.
-pub fn definition(world: &PlanInputs<'_>, id: NodeId, snapshot: &Snapshot) -> Key {
-    key_of(world, id, snapshot, &|_| None)
+/// Returns the definition of a task as a key in which its needs contribute nothing. It is the same on all
+/// machines, even if the needs' outputs are known on only one of them.
+pub fn definition(inputs: &PlanInputs<'_>, id: NodeId, snapshot: &Snapshot) -> Key {
+    key_of(inputs, id, snapshot, &|_| None)
 }
 
-/// Why a gate is not judged here, if all that it reads is written on other systems.
-fn reads_nothing(world: &PlanInputs<'_>, id: NodeId) -> Option<Reason> {
-    let node = world.graph.node(id);
-    world.config.task(node.task).gate.as_ref()?;
-    let sources = node.sources.iter().map(|source| world.config.task(world.graph.node(*source).task));
+/// Returns why a gate is not judged, if all its reports are written on other systems.
+fn reads_nothing(inputs: &PlanInputs<'_>, id: NodeId) -> Option<Reason> {
+    let node = inputs.graph.node(id);
+    inputs.config.task(node.task).gate.as_ref()?;
+    let sources = node.sources.iter().map(|source| inputs.config.task(inputs.graph.node(*source).task));
     let tell: Vec<&Task> = sources.filter(|task| !task.reports.is_empty()).collect();
-    let os = &world.platform.os;
+    let os = &inputs.platform.os;
     let is_elsewhere = !tell.is_empty() && !tell.iter().any(|task| task.runs_on(os));
     let tasks = || tell.iter().map(|task| task.name.clone()).collect();
     is_elsewhere.then(|| Reason::ReadsNothing { tasks: tasks(), os: os.clone() })
@@ -329,26 +327,26 @@ fn forced_miss(policy: CachePolicy, task: &Task) -> Option<Reason> {
     }
 }
 
-fn failed_probe(world: &PlanInputs<'_>, task: &Task) -> Option<Reason> {
-    task.tools.iter().find_map(|tool| match world.probes.get(tool) {
-        Some(Err(what)) => Some(Reason::ProbeFailed { tool: tool.clone(), what: world.mask.text(what) }),
+fn failed_probe(inputs: &PlanInputs<'_>, task: &Task) -> Option<Reason> {
+    task.tools.iter().find_map(|tool| match inputs.probes.get(tool) {
+        Some(Err(what)) => Some(Reason::ProbeFailed { tool: tool.clone(), what: inputs.mask.text(what) }),
         _ => None,
     })
 }
 
-/// Why there is no entry: what differs from the nearest one.
-fn miss_reason(world: &PlanInputs<'_>, id: NodeId, key: &Key, snapshot: &Snapshot) -> Reason {
-    let node = world.graph.node(id);
-    let past = world.knowledge.past(world.config.task(node.task), &key.digest);
+/// Returns why there is no entry: the differences from the most similar entry.
+fn miss_reason(inputs: &PlanInputs<'_>, id: NodeId, key: &Key, snapshot: &Snapshot) -> Reason {
+    let node = inputs.graph.node(id);
+    let past = inputs.knowledge.past(inputs.config.task(node.task), &key.digest);
     match past.last {
         LastRun::Never => return Reason::FirstRun,
         LastRun::FailedWithThisKey => return Reason::FailedBefore,
         LastRun::NeverPassed => return Reason::NeverPassed,
         LastRun::Other => {}
     }
-    let inputs = InputSet::new(world.config, world.graph, node);
-    let now = Explanation::new(&key.fields, inputs.select(snapshot), world.mask);
-    match past.nearest(&now, world.mask) {
+    let input_set = InputSet::new(inputs.config, inputs.graph, node);
+    let now = Explanation::new(&key.fields, input_set.select(snapshot), inputs.mask);
+    match past.nearest(&now, inputs.mask) {
         Some(mut changes) if !changes.is_empty() => {
             let more = changes.len().saturating_sub(LISTED_CHANGES);
             changes.truncate(LISTED_CHANGES);
@@ -359,51 +357,51 @@ fn miss_reason(world: &PlanInputs<'_>, id: NodeId, key: &Key, snapshot: &Snapsho
 }
 
 impl PastResults {
-    /// What differs from the nearest entry: from the one with the fewest differences.
+    /// Returns the differences from the most similar entry, which has the fewest.
     pub fn nearest(&self, now: &Explanation, mask: &Mask) -> Option<Vec<Change>> {
         self.entries.iter().map(|entry| now.changes_since(entry, mask)).min_by_key(Vec::len)
     }
 }
 
-/// The key of a node all of whose needs are known.
+/// Returns the key of a node all of whose needs are known.
 fn key_of(
-    world: &PlanInputs<'_>,
+    inputs: &PlanInputs<'_>,
     id: NodeId,
     snapshot: &Snapshot,
     known: &(dyn Fn(NodeId) -> Option<Contribution> + Sync),
 ) -> Key {
-    let node = world.graph.node(id);
-    let task = world.config.task(node.task);
+    let node = inputs.graph.node(id);
+    let task = inputs.config.task(node.task);
     let needs = node.sources.iter().map(|source| {
-        let name = world.config.task(world.graph.node(*source).task).name.clone();
+        let name = inputs.config.task(inputs.graph.node(*source).task).name.clone();
         (name, known(*source).unwrap_or(Contribution::Nothing))
     });
     let tools = task.tools.iter().map(|tool| {
-        let output = world.probes.get(tool).and_then(|probe| probe.clone().ok());
+        let output = inputs.probes.get(tool).and_then(|probe| probe.clone().ok());
         (tool.clone(), output.unwrap_or_default())
     });
-    let services: Vec<&Service> = task.uses.iter().map(|id| world.config.service(*id)).collect();
+    let services: Vec<&Service> = task.uses.iter().map(|id| inputs.config.service(*id)).collect();
     Key::new(&Ingredients {
         task,
-        args: world.args.filter(|(receiver, _)| *receiver == node.task).map_or(&[], |(_, args)| args),
-        inputs: world.digests.get(&InputSet::new(world.config, world.graph, node), snapshot),
-        variables: variables(task, &services, world.env),
-        secrets: secrets(task, &services, world.env),
+        args: inputs.args.filter(|(receiver, _)| *receiver == node.task).map_or(&[], |(_, args)| args),
+        inputs: inputs.digests.get(&InputSet::new(inputs.config, inputs.graph, node), snapshot),
+        variables: variables(task, &services, inputs.env),
+        secrets: secrets(task, &services, inputs.env),
         tools: tools.collect(),
         needs: needs.collect(),
         services,
-        platform: &world.platform.id,
-        basis: world.gates.get(&node.task),
+        platform: &inputs.platform.id,
+        basis: inputs.gates.get(&node.task),
     })
 }
 
-/// The declared variables that enter the key, sorted by name; what a service is passed is called by
-/// the service too.
+/// Returns the declared variables that enter the key, sorted by name. The name of a variable of a service
+/// says so.
 fn variables(task: &Task, services: &[&Service], env: &Env) -> Vec<(String, Option<String>)> {
     let set = task.env.iter().map(|(name, value)| (name.clone(), Some(value.clone())));
     let passed = |task: &Task| {
         let keyed = task.pass_env.iter().filter(|pass| pass.keyed);
-        // What a file says is hidden, as a secret is.
+        // The values of an env file are handled as secrets.
         let keyed =
             keyed.filter(|pass| env.var(&pass.name).is_some() || !task.file_env.contains_key(&pass.name));
         keyed.map(|pass| (pass.name.clone(), value(env, &pass.name))).collect::<Vec<_>>()
@@ -416,17 +414,17 @@ fn variables(task: &Task, services: &[&Service], env: &Env) -> Vec<(String, Opti
     sorted.into_iter().collect()
 }
 
-/// All variables that a task is passed from outside its definition, for who compares it with itself.
+/// Returns all variables that a task gets from outside its definition.
 pub fn passed_variables(task: &Task, env: &Env) -> Vec<(String, Option<String>)> {
     let mut all = variables(task, &[], env);
     all.extend(secrets(task, &[], env));
     all
 }
 
-/// The secrets that enter the key, as [`variables`], with what files of variables say.
+/// Returns the secrets that enter the key, and the values of env files.
 fn secrets(task: &Task, services: &[&Service], env: &Env) -> Vec<(String, Option<String>)> {
     let of = |task: &Task| {
-        // These have their value from elsewhere.
+        // The caller's value takes precedence over the file's.
         let is_passed =
             |name: &String| task.pass_env.iter().any(|pass| pass.name == *name) && env.var(name).is_some();
         let from_file = task
@@ -446,23 +444,23 @@ fn secrets(task: &Task, services: &[&Service], env: &Env) -> Vec<(String, Option
     all
 }
 
-/// A variable's value as text.
+/// Returns a variable's value as text.
 fn value(env: &Env, name: &str) -> Option<String> {
     env.var(name).map(text)
 }
 
-/// Text in which no two values are equal, even where they are not text.
+/// Returns a text that is different for different values, even if they are not UTF-8.
 fn text(value: &OsStr) -> String {
     use std::os::unix::ffi::OsStrExt as _;
     value.to_str().map_or_else(|| format!("bytes {}", value.as_bytes().escape_ascii()), str::to_owned)
 }
 
-/// The digests of the input sets of a graph, each distinct set computed once.
+/// The digests of the input sets of a graph. Each distinct set is computed once.
 #[derive(Debug, Default)]
 pub struct InputDigests<'a>(HashMap<InputSet<'a>, Digest>);
 
 impl<'a> InputDigests<'a> {
-    /// Of all nodes that have a key.
+    /// Computes the digests for all nodes that have a key.
     pub fn new(config: &'a Config, graph: &Graph, snapshot: &Snapshot) -> Self {
         let mut sets: Vec<InputSet<'a>> = Vec::new();
         let mut seen = std::collections::HashSet::new();
@@ -482,7 +480,7 @@ impl<'a> InputDigests<'a> {
         )
     }
 
-    /// The digest of a set; one that was not foreseen is computed from `snapshot`.
+    /// Returns the digest of a set. A set that is not in the table is computed from `snapshot`.
     pub fn get(&self, set: &InputSet<'_>, snapshot: &Snapshot) -> Digest {
         self.0.get(set).copied().unwrap_or_else(|| set.digest(snapshot))
     }

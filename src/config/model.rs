@@ -16,7 +16,7 @@ use crate::config::load::dotenv::Hidden;
 use crate::config::naming::{self, NameIndex, TaskNames};
 use crate::config::stage::Stage;
 use crate::quality::rules::Rules;
-use ci_reports::Kind;
+use ci_reports::ReportKind;
 
 /// The tasks of a repository and what they share.
 #[derive(Clone, Debug, Default)]
@@ -313,7 +313,7 @@ pub struct Task {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report {
     /// Its kind.
-    pub kind: Kind,
+    pub kind: ReportKind,
     /// Its files; each pattern must match at least one.
     pub files: Patterns,
     /// Why its tool may report that it could not examine everything; `None`: it may not.

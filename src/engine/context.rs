@@ -1,4 +1,4 @@
-//! What all workers of a run share. It must not decide anything.
+//! The context that all workers of a run share. It decides nothing: see [`super::worker`].
 
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
@@ -24,7 +24,7 @@ use crate::plan::{Plan, PlanInputs};
 use crate::process::guard::Guard;
 use crate::process::stop::Stop;
 
-/// All that workers share.
+/// The context of a run.
 pub struct Context<'a> {
     /// What the plan was made from.
     pub inputs: PlanInputs<'a>,
@@ -32,35 +32,35 @@ pub struct Context<'a> {
     pub plan: &'a Plan,
     /// Where the run takes place.
     pub location: RunLocation<'a>,
-    /// What a repository adds; `None` outside one.
+    /// The cache and the work tree of a repository; `None` outside one.
     pub store: Option<Store<'a>>,
-    /// How it is carried out.
+    /// How the run is carried out.
     pub options: &'a RunOptions<'a>,
-    /// Where events go.
+    /// The emitter of events.
     pub emitter: &'a Emitter,
-    /// Hides secrets, and finds them in what is to be stored.
+    /// The secrets of the run, which are masked in logs and searched for in outputs.
     pub secrets: &'a Secrets,
-    /// The programs that were found before.
+    /// Programs that were found before.
     pub programs: ProgramCache,
-    /// Where tasks run that see only what they declare; `None` outside a repository.
+    /// The sandboxes of tasks that see only what they declare; `None` outside a repository.
     pub sandboxes: Option<Sandboxes<'a>>,
-    /// The services that are up.
+    /// The running services.
     pub services: &'a Services,
-    /// What the reports of finished tasks say, for those who will ask.
+    /// What the reports of finished tasks say, for the gates of the run.
     pub report_store: ReportStore,
-    /// What rounds share, if this run is one of several.
+    /// What the runs of `watch` share, if this is one of them.
     pub watching: Option<&'a WatchSession>,
-    /// Ends what runs.
+    /// Stops the tasks.
     pub stop: Stop,
-    /// Ends `finally` commands, when even they are to end.
+    /// Stops `finally` commands.
     pub stop_finally: Stop,
     /// The results of the nodes so far.
     pub nodes: NodeStates<'a>,
     /// The tree, with what tasks of this run wrote into it.
     pub tree: RunTree<'a>,
-    /// What the run leaves for later runs.
+    /// What the run stores for later runs.
     pub records: RunRecords,
-    /// What its reader was told already.
+    /// Messages that are printed once.
     pub told: ToldOnce,
     guard: OnceLock<Option<Arc<Guard>>>,
     expected: OnceLock<Vec<Option<u64>>>,
@@ -109,7 +109,7 @@ impl<'a> Context<'a> {
         &self.task(id).name
     }
 
-    /// Starts the guard, once: from then on nothing outlives this process.
+    /// Starts the guard at the first call. From then on no process outlives this one.
     pub fn guard(&self) -> Option<Arc<Guard>> {
         let start = || match Guard::start(self.inputs.env.program(), &self.options.run_id, self.location.hold)
         {
@@ -123,8 +123,8 @@ impl<'a> Context<'a> {
         self.guard.get_or_init(start).clone()
     }
 
-    /// What services are started with.
-    pub fn setting(&self) -> ServiceEnv<'_> {
+    /// Returns what services are started with.
+    pub fn service_env(&self) -> ServiceEnv<'_> {
         ServiceEnv {
             config: self.inputs.config,
             env: self.inputs.env,
@@ -154,14 +154,14 @@ impl<'a> Context<'a> {
         Some(identities.identity(id))
     }
 
-    /// Takes from the history how long each task is expected to take.
+    /// Sets the expected duration of each task, from the history.
     pub fn set_expected(&self, history: &History) {
         let expected = self.inputs.graph.ids().map(|id| history.expected(self.name(id))).collect();
         // Set once, before any worker starts.
         let _ = self.expected.set(expected);
     }
 
-    /// How long a node's task is expected to take, in milliseconds.
+    /// Returns how long a node's task is expected to take, in milliseconds.
     pub fn expected(&self, id: NodeId) -> Option<u64> {
         *self.expected.get()?.get(id.0)?
     }
@@ -173,7 +173,7 @@ impl<'a> Context<'a> {
         }
     }
 
-    /// Whether any process was started.
+    /// Returns whether any process was started.
     pub fn has_started(&self) -> bool {
         self.guard.get().is_some()
     }
@@ -186,7 +186,7 @@ impl<'a> Context<'a> {
         }
     }
 
-    /// Returns which nodes are out of date.
+    /// Locks and returns which nodes are out of date.
     pub fn invalidation(&self) -> MutexGuard<'_, Invalidation> {
         self.invalidation.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -1,4 +1,4 @@
-//! The execution of one node: its attempts and its `finally`. It must not know the cache.
+//! The execution of one task: its attempts and its `finally`. It must not know the cache.
 
 use std::borrow::Cow;
 use std::path::Path;
@@ -28,10 +28,10 @@ use crate::quality::evidence::Evidence;
 use crate::reason::Reason;
 use ci_reports::Facts;
 
-/// How long a `finally` may take if its task has no timeout.
+/// The timeout of a `finally` whose task has none.
 const FINALLY_TIMEOUT: Duration = Duration::from_secs(300);
 
-/// What an execution came to.
+/// The outcome of an execution.
 #[derive(Clone, Debug)]
 pub struct Execution {
     /// When the first attempt began, in milliseconds since the run started.
@@ -40,26 +40,26 @@ pub struct Execution {
     pub took: u64,
     /// How the last attempt ended.
     pub ended: Ended,
-    /// Attempts that were made.
+    /// The number of attempts.
     pub attempts: u32,
     /// What the last attempt printed.
     pub log: Log,
-    /// What the failed former attempts printed.
+    /// What earlier, failed attempts printed.
     pub failed_logs: Vec<Log>,
-    /// Whether it passed its `slow-after`.
+    /// Whether it took longer than `slow-after`.
     pub is_slow: bool,
     /// The summary of its reports, as far as they exist.
     pub reported: Option<Box<Reported>>,
     /// What its reports say; without the facts if no gate asks for them.
     pub reports: Option<TaskReports>,
-    /// Of a gate: why its verdict is what it is.
+    /// The evidence for a gate's verdict.
     pub evidence: Option<Box<Evidence>>,
-    /// Why it is unknown whether a pass is one of the gate's tree alone. Such a pass is not stored.
+    /// Why a pass may depend on files of the user's work tree. Such a pass is not stored.
     pub unsure: Option<String>,
 }
 
 impl Execution {
-    /// One that has just begun.
+    /// Returns an execution that starts now, without any result yet.
     pub fn new(started: u64) -> Self {
         Self {
             started,
@@ -76,7 +76,7 @@ impl Execution {
         }
     }
 
-    /// What the cache keeps of it as its log; of a gate, its evidence.
+    /// Returns what the cache stores as the log; of a gate, its evidence.
     pub fn stored_log(&self) -> Cow<'_, str> {
         match &self.evidence {
             // Evidence is of text and numbers, so it can always be written as JSON.
@@ -92,9 +92,9 @@ pub fn execute(context: &Context<'_>, id: NodeId, reason: &Reason) -> Execution 
     let mut execution = Execution::new(context.emitter.millis());
     let mut stale_reports = StaleReports::new(context, task);
     let mut gated = context.location.access.map(|access| GatedAttempts::new(context, id, access));
-    let mut is_repeated = false;
-    let workplace = loop {
-        if !is_repeated {
+    let mut repeats = false;
+    let workdir = loop {
+        if !repeats {
             execution.attempts += 1;
             context.emitter.emit(What::TaskStarted {
                 task: task.name.clone(),
@@ -104,35 +104,33 @@ pub fn execute(context: &Context<'_>, id: NodeId, reason: &Reason) -> Execution 
             });
         }
         let attempt = execution.attempts;
-        let workplace = match left_out(context, task) {
+        let workdir = match left_out(context, task) {
             Some(folder) => Err(SandboxError::LeftOut(folder)),
             None => Workdir::create(context, id),
         };
-        if let Ok(workplace) = &workplace {
-            stale_reports.prepare(workplace.root());
+        if let Ok(workdir) = &workdir {
+            stale_reports.prepare(workdir.root());
         }
         if let Some(gated) = &mut gated {
             gated.begin();
         }
         let gate = gated.as_ref();
-        let (mut ended, log) = match &workplace {
-            Ok(workplace) => {
-                attempt_once(context, id, task, workplace, attempt, gate, &mut execution.is_slow)
-            }
+        let (mut ended, log) = match &workdir {
+            Ok(workdir) => attempt_once(context, id, task, workdir, attempt, gate, &mut execution.is_slow),
             Err(SandboxError::Stopped) => (Ended::Stopped, Log::default()),
             Err(error) => (Ended::NotStarted { why: error.to_string() }, Log::default()),
         };
         if context.watching.is_some() {
             context.invalidation().end(id);
         }
-        if let (Some(gated), Ok(workplace)) = (&mut gated, &workplace) {
-            let ruling = gated.evaluate(workplace.root(), &ended);
-            is_repeated = matches!(ruling, AccessVerdict::Again(_));
-            if is_repeated {
-                stale_reports.record_written(workplace.root());
+        if let (Some(gated), Ok(workdir)) = (&mut gated, &workdir) {
+            let verdict = gated.evaluate(workdir.root(), &ended);
+            repeats = matches!(verdict, AccessVerdict::Again(_));
+            if repeats {
+                stale_reports.record_written(workdir.root());
                 continue;
             }
-            if let AccessVerdict::Opened(files) = ruling {
+            if let AccessVerdict::Opened(files) = verdict {
                 ended = Ended::WorkTree { files };
             }
             execution.unsure = gated.unsure();
@@ -145,32 +143,32 @@ pub fn execute(context: &Context<'_>, id: NodeId, reason: &Reason) -> Execution 
         execution.ended = ended;
         if !again {
             execution.log = log;
-            break workplace;
+            break workdir;
         }
-        if let Ok(workplace) = &workplace {
-            stale_reports.record_written(workplace.root());
+        if let Ok(workdir) = &workdir {
+            stale_reports.record_written(workdir.root());
         }
         let ended = execution.ended.clone();
         context.emitter.emit(What::TaskRetries { task: task.name.clone(), attempt, ended });
         execution.failed_logs.push(log);
     };
     execution.took = context.emitter.millis().saturating_sub(execution.started);
-    // Where there was no place for the attempt, there is nothing to be cleaned up.
-    if let Ok(workplace) = workplace {
+    // Without a workdir there is nothing to clean up.
+    if let Ok(workdir) = workdir {
         if let Some(command) = &task.finally {
-            finish(context, task, &workplace, command);
+            finish(context, task, &workdir, command);
         }
         if !task.reports.is_empty() && context.options.audit_collector().is_none() {
-            stale_reports.record_written(workplace.root());
-            read_reports(context, id, &stale_reports, workplace.root(), &mut execution);
+            stale_reports.record_written(workdir.root());
+            read_reports(context, id, &stale_reports, workdir.root(), &mut execution);
         }
-        execution.ended = workplace.finish(context, id, execution.ended);
+        execution.ended = workdir.finish(context, id, execution.ended);
         stale_reports.save(&execution.ended);
     }
     execution
 }
 
-/// The folder of a task, if a sparse checkout leaves it out.
+/// Returns the folder of a task if a sparse checkout leaves it out.
 fn left_out(context: &Context<'_>, task: &Task) -> Option<RepoPath> {
     if task.cwd.is_top() || task.cwd.under(context.location.root).exists() {
         return None;
@@ -217,7 +215,7 @@ fn attempt_once(
     context: &Context<'_>,
     id: NodeId,
     task: &Task,
-    workplace: &Workdir,
+    workdir: &Workdir,
     attempt: u32,
     gated: Option<&GatedAttempts<'_>>,
     is_slow: &mut bool,
@@ -225,37 +223,37 @@ fn attempt_once(
     let times = TimeLimits { timeout: task.timeout, slow_after: task.slow_after };
     let args = context.inputs.args.filter(|(receiver, _)| *receiver == context.inputs.graph.node(id).task);
     let Some(command) = &task.run else { return (Ended::Exit { code: 0 }, Log::default()) };
-    // One of its own, for the end of a service ends no other task.
+    // A stop of its own: a service that ends stops only its users.
     let stop = context.stop.inner();
     if context.watching.is_some() {
         context.invalidation().begin(id, &stop);
     }
-    let setting = ServiceEnv { is_retry: attempt > 1, ..context.setting() };
-    let held = match context.services.acquire(&setting, task, &stop) {
-        Ok(held) => held,
+    let service_env = ServiceEnv { is_retry: attempt > 1, ..context.service_env() };
+    let lease = match context.services.acquire(&service_env, task, &stop) {
+        Ok(lease) => lease,
         Err(failure) => return (ended_by(failure), Log::default()),
     };
     let words =
-        command::command_words(task, &held.ports.fill_command(command), args.map_or(&[], |(_, args)| args));
+        command::command_words(task, &lease.ports.fill_command(command), args.map_or(&[], |(_, args)| args));
     let words = match program(context, command, words) {
         Ok(words) => words,
         Err(why) => return (Ended::NotStarted { why }, Log::default()),
     };
     let mut listener = Listener { context, task, is_slow };
-    let ready = ready(context, task, &held.ports, &words, times, workplace);
+    let ready = ready(context, task, &lease.ports, &words, times, workdir);
     let ready = ready.map(|spawn| match gated.and_then(GatedAttempts::trace) {
         Some((report, below)) => workdir::through_tracer(context, spawn, report, Some(below)),
-        None => workplace.command(context, spawn),
+        None => workdir.command(context, spawn),
     });
     let (ended, log) = start(ready, times, &stop, &mut listener);
-    match held.failure(context.inputs.config) {
-        // What is ended with the run did not fail by its service.
+    match lease.failure(context.inputs.config) {
+        // A task that is stopped with the run did not fail because of its service.
         Some(failure) if context.stop.request() == StopRequest::None => (ended_by(failure), log),
         _ => (ended, log),
     }
 }
 
-/// The words of a command, with the program that has its function if it is one.
+/// Returns the words of a command, with the program that contains its function if it is a Rust task.
 fn program(context: &Context<'_>, command: &Command, words: Vec<String>) -> Result<Vec<String>, String> {
     match command {
         Command::Rust(_) if context.location.hold.is_some() => Ok(rust_task::with_cargo(words)),
@@ -271,8 +269,8 @@ fn ended_by(failure: ServiceFailure) -> Ended {
     }
 }
 
-/// Runs the task's `finally`, whatever became of the task, and tells how it ended.
-fn finish(context: &Context<'_>, task: &Task, workplace: &Workdir, command: &Command) {
+/// Runs the task's `finally`, whether the task passed or failed, and reports how it ended.
+fn finish(context: &Context<'_>, task: &Task, workdir: &Workdir, command: &Command) {
     let started = context.emitter.millis();
     let times = TimeLimits { timeout: Some(task.timeout.unwrap_or(FINALLY_TIMEOUT)), slow_after: None };
     let ports = context.services.ports(context.inputs.config, task);
@@ -282,30 +280,30 @@ fn finish(context: &Context<'_>, task: &Task, workplace: &Workdir, command: &Com
     } else {
         let words = command::command_words(task, &ports.fill_command(command), &[]);
         let mut listener = Listener { context, task, is_slow: &mut false };
-        let ready = ready(context, task, &ports, &words, times, workplace);
+        let ready = ready(context, task, &ports, &words, times, workdir);
         start(ready, times, &context.stop_finally, &mut listener)
     };
     let took = context.emitter.millis().saturating_sub(started);
     context.emitter.emit(What::FinallyFinished { task: task.name.clone(), ended, took, log });
 }
 
-/// A command of the task, ready to start in its workplace; or why it can't be.
+/// Prepares a command of the task to start in its workdir. The error says why it can't start.
 fn ready(
     context: &Context<'_>,
     task: &Task,
     ports: &ServicePorts,
     words: &[String],
     times: TimeLimits,
-    workplace: &Workdir,
+    workdir: &Workdir,
 ) -> Result<Spawn, String> {
-    let kit = CommandContext {
-        root: workplace.root(),
+    let command_context = CommandContext {
+        root: workdir.root(),
         mask: context.secrets.mask.clone(),
         guard: context.guard(),
         programs: &context.programs,
     };
-    let surroundings = task_env::for_task(context.inputs.env, &context.options.run_id, task, ports);
-    command::spawn(&kit, task, words, workplace.env(surroundings), times)
+    let env_vars = task_env::for_task(context.inputs.env, &context.options.run_id, task, ports);
+    command::spawn(&command_context, task, words, workdir.env(env_vars), times)
 }
 
 fn start(
@@ -337,10 +335,10 @@ fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// Bytes at the end of what a task printed that are looked through for the line to show.
+/// How many bytes at the end of the output are searched for the line to show.
 const SHOWN: usize = 4 * 1024;
 
-/// Turns what a process does into events.
+/// Emits events for what a process prints.
 struct Listener<'a> {
     context: &'a Context<'a>,
     task: &'a Task,
@@ -348,7 +346,7 @@ struct Listener<'a> {
 }
 
 impl Listener<'_> {
-    /// Shows the end of a text in the live view, if there is one.
+    /// Shows the last line of a text in the live view, if there is one.
     fn show(&self, text: &str) {
         if self.context.emitter.shows_lines() {
             let mut start = text.len().saturating_sub(SHOWN);
@@ -364,7 +362,7 @@ impl Listener<'_> {
     }
 }
 
-/// The last line that is not blank, where a carriage return ends one too.
+/// Returns the last line that is not blank. A carriage return ends a line too.
 fn last_line(text: &str) -> &str {
     let ends = |c| c == '\n' || c == '\r';
     text.rsplit(ends).find(|line| !line.trim().is_empty()).unwrap_or_default()

@@ -1,9 +1,8 @@
-//! The worker: brings one node from its decision to its result. It must not know which node comes
-//! next.
+//! The worker: brings one node from its decision to its result. It must not know which node comes next.
 //!
-//! The order of things is what makes a hit no lie: take the locks, look again whether another
-//! run has stored it meanwhile, execute, look whether the inputs are still those of the key, and
-//! only then store.
+//! The order of the steps makes sure that no hit is wrong: take the locks, look up again whether another run
+//! has stored the result meanwhile, execute, check that the inputs are still those of the key, and only then
+//! store.
 
 use std::sync::Arc;
 
@@ -32,7 +31,7 @@ use crate::plan::{CachePolicy, Decision, InputDigests, Miss, PlanInputs, Planned
 use crate::quality::evidence::Evidence;
 use crate::reason::Reason;
 
-/// Brings a node, all of whose needs have passed, to its result.
+/// Runs a node, all of whose needs have passed, and returns its outcome.
 pub fn run_node(context: &Context<'_>, id: NodeId) -> NodeOutcome {
     if let Some(reason) = superseded(context, id) {
         context.emitter.emit(What::TaskFinished(result(context, id, Status::Skipped, reason)));
@@ -61,8 +60,8 @@ pub fn run_node(context: &Context<'_>, id: NodeId) -> NodeOutcome {
     }
 }
 
-/// Returns the decision for a node all of whose needs have passed: the plan's, unless what it was made
-/// from has changed since.
+/// Returns the decision for a node all of whose needs have passed. It is the plan's, unless something that
+/// the plan was made from has changed since.
 fn decide(context: &Context<'_>, id: NodeId) -> Planned {
     let planned = &context.plan.nodes[id.0];
     if planned.key.is_none() && context.inputs.snapshot.is_none() {
@@ -89,24 +88,25 @@ fn finished(status: Status) -> NodeOutcome {
     NodeOutcome::Finished { status, ran: false, is_slow: false, saved: 0 }
 }
 
-/// Takes the result from the cache; if that can't be done, executes the node.
+/// Takes the result from the cache, or executes the node if the cached result can't be used.
 fn restore_or_run(context: &Context<'_>, id: NodeId, planned: &Planned, reason: &Reason) -> NodeOutcome {
-    let held = match reason {
+    let locks = match reason {
         Reason::Cached { restores: Some(_), .. } => locks::acquire_for_restore(context, id),
         _ => Ok(Vec::new()),
     };
-    let held = match held {
-        Ok(held) => held,
+    let locks = match locks {
+        Ok(locks) => locks,
         Err(refused) => return without_locks(context, id, reason, refused),
     };
     let taken = use_hit(context, id, planned, reason);
-    drop(held);
+    drop(locks);
     taken.unwrap_or_else(|reason| run_miss(context, id, planned, &planned.lost_hit(reason)))
 }
 
-/// Takes the result from the cache, with the outputs put right.
+/// Takes the result from the cache and restores its outputs.
 ///
-/// Errors: why that can't be done, which makes it a miss.
+/// # Errors
+/// The reason why it can't be used, which makes it a miss.
 fn use_hit(
     context: &Context<'_>,
     id: NodeId,
@@ -124,7 +124,7 @@ fn use_hit(
                 if restores {
                     restore(context, id, store, &entry)?;
                 }
-                // What a log can't be read for is told when it is restored; here it is just not shown.
+                // A log that can't be read is not an error: it is only not shown.
                 log.text = store.cache.log(&entry).unwrap_or_default();
             }
             Lookup::Absent => return Err(Reason::NotStored),
@@ -169,7 +169,7 @@ fn restore(
     Ok(())
 }
 
-/// A node that can't have its locks waits for them, but not for the end of what waits for its own end.
+/// Handles a node that can't get its locks: it waits, unless it would wait for itself.
 fn without_locks(context: &Context<'_>, id: NodeId, reason: &Reason, refused: LockError) -> NodeOutcome {
     let LockError::SelfDeadlock(why) = refused else { return NodeOutcome::Blocked };
     let status = Status::Failed { ended: Ended::NotStarted { why } };
@@ -177,11 +177,11 @@ fn without_locks(context: &Context<'_>, id: NodeId, reason: &Reason, refused: Lo
     finished(status)
 }
 
-/// Executes a miss, unless another run does so already.
+/// Executes a miss, unless another run executes it already.
 fn run_miss(context: &Context<'_>, id: NodeId, planned: &Planned, miss: &Miss) -> NodeOutcome {
     let Miss { reason, permit } = miss;
-    let held = match locks::acquire_for_execution(context, id, permit.as_ref()) {
-        Ok(held) => held,
+    let locks = match locks::acquire_for_execution(context, id, permit.as_ref()) {
+        Ok(locks) => locks,
         Err(refused) => return without_locks(context, id, reason, refused),
     };
     if let Some(hit) = stored_meanwhile(context, id, planned) {
@@ -192,14 +192,14 @@ fn run_miss(context: &Context<'_>, id: NodeId, planned: &Planned, miss: &Miss) -
         context.emitter.notice(Level::Warning, text);
     }
     let before = context.tree.snapshot();
-    let drift = dependency_outputs::changed_outputs(context, id);
+    let changed_outputs = dependency_outputs::changed_outputs(context, id);
     let mut execution = match context.task(id).gate {
         Some(_) => gate::run(context, id, reason),
         None => execute(context, id, reason),
     };
     let is_slow = execution.is_slow;
-    let over = superseded(context, id);
-    let status = if over.is_some() { Status::Stopped } else { status(context, &execution) };
+    let superseded_by = superseded(context, id);
+    let status = if superseded_by.is_some() { Status::Stopped } else { status(context, &execution) };
     if context.options.audit_collector().is_some() {
         return audited(context, id, reason, execution, status);
     }
@@ -213,35 +213,35 @@ fn run_miss(context: &Context<'_>, id: NodeId, planned: &Planned, miss: &Miss) -
                 before: before.as_deref(),
                 execution: &execution,
                 status: &status,
-                changed_outputs: drift.as_deref(),
+                changed_outputs: changed_outputs.as_deref(),
             },
         )
     } else {
-        report_changed_outputs(context, id, drift);
+        report_changed_outputs(context, id, changed_outputs);
         store_result::StoreOutcome::not_passed()
     };
     if let Some(reports) = execution.reports.take().filter(|_| status.is_pass()) {
         context.report_store.put(id, ReportState::Read(Arc::new(reports)));
     }
-    if over.is_none() {
+    if superseded_by.is_none() {
         context.finish(id, NodeResult { contribution: kept.contribution, tainted: kept.tainted });
     }
     if let Some(evidence) = execution.evidence.as_ref().filter(|_| status.is_pass() && !kept.tainted) {
         record_gate(context, id, evidence);
     }
     note(context, id, planned, &execution, &status, &kept.stored);
-    drop(held);
-    let why = over.as_ref().unwrap_or(reason).clone();
+    drop(locks);
+    let why = superseded_by.as_ref().unwrap_or(reason).clone();
     let finished = executed(result(context, id, status.clone(), why), execution, kept.stored);
     let finished = hinted(context, id, finished);
     context.emitter.emit(What::TaskFinished(finished));
-    if over.is_some() {
+    if superseded_by.is_some() {
         return NodeOutcome::Superseded;
     }
     NodeOutcome::Finished { status, ran: true, is_slow, saved: 0 }
 }
 
-/// A result with what its execution came to.
+/// Returns a result with the outcome of its execution.
 fn executed(result: TaskFinished, execution: Execution, stored: Stored) -> TaskFinished {
     TaskFinished {
         started: execution.started,
@@ -256,7 +256,7 @@ fn executed(result: TaskFinished, execution: Execution, stored: Stored) -> TaskF
     }
 }
 
-/// The result of a task that failed, with what its end usually means.
+/// Returns the result of a failed task with hints about the usual cause.
 fn hinted(context: &Context<'_>, id: NodeId, result: TaskFinished) -> TaskFinished {
     let Status::Failed { ended } = &result.status else { return result };
     let hints = diagnosis::hints(&FailedTask {
@@ -269,15 +269,15 @@ fn hinted(context: &Context<'_>, id: NodeId, result: TaskFinished) -> TaskFinish
     TaskFinished { hints: context.told.new_hints(hints), ..result }
 }
 
-/// Tells of a task that did not pass what it needed and did not find.
-fn report_changed_outputs(context: &Context<'_>, id: NodeId, drift: Option<String>) {
-    if let Some(what) = drift {
+/// Warns about outputs of other tasks that a failed task needs and that have changed.
+fn report_changed_outputs(context: &Context<'_>, id: NodeId, changed_outputs: Option<String>) {
+    if let Some(what) = changed_outputs {
         context.emitter.notice(Level::Warning, format!("{}: {what}", context.name(id)));
     }
 }
 
-/// Tells of an audited execution, of which nothing is kept. Those that need it go on, whatever became
-/// of it: they are audited with what an earlier run left in the work tree.
+/// Reports an audited execution, whose result is not stored. Tasks that need it run anyway: they are audited
+/// with the outputs that an earlier run wrote to the work tree.
 fn audited(
     context: &Context<'_>,
     id: NodeId,
@@ -292,11 +292,11 @@ fn audited(
     NodeOutcome::Finished { status: passes, ran: true, is_slow, saved: 0 }
 }
 
-/// Why a node has to start again in the next round.
+/// Returns why a node has to start again in the next run of `watch`.
 fn superseded(context: &Context<'_>, id: NodeId) -> Option<Reason> {
     context.watching?;
-    let standing = context.invalidation();
-    let change = standing.superseded(id)?;
+    let invalidation = context.invalidation();
+    let change = invalidation.superseded(id)?;
     Some(Reason::Superseded { path: change.path.clone(), how: change.how })
 }
 
@@ -304,7 +304,7 @@ fn status(context: &Context<'_>, execution: &Execution) -> Status {
     match &execution.ended {
         ended if ended.is_pass() && execution.attempts > 1 => Status::Flaky,
         ended if ended.is_pass() => Status::Passed,
-        // Something that a stopped run kills did not fail by itself.
+        // A task that is killed because the run stops did not fail.
         Ended::Stopped => Status::Stopped,
         Ended::Signal { .. } if context.stop.request() != crate::process::stop::StopRequest::None => {
             Status::Stopped
@@ -313,13 +313,13 @@ fn status(context: &Context<'_>, execution: &Execution) -> Status {
     }
 }
 
-/// Records what a gate that passed found, for later trees.
+/// Records the findings of a gate that passed, for comparison with later trees.
 fn record_gate(context: &Context<'_>, id: NodeId, evidence: &Evidence) {
     let gate = context.name(id).to_owned();
     context.records.add_gate(Recorded { gate, record: evidence.record.clone() });
 }
 
-/// What another run stored since this one was planned.
+/// Uses a result that another run has stored since this run was planned.
 fn stored_meanwhile(context: &Context<'_>, id: NodeId, planned: &Planned) -> Option<NodeOutcome> {
     let key = planned.key.as_ref().filter(|_| uses_cache(context, id))?;
     let task = context.task(id);
@@ -340,7 +340,7 @@ fn lookup(context: &Context<'_>, key: &Key) -> Lookup {
     context.store.as_ref().map_or(Lookup::Absent, |store| store.cache.lookup(&key.digest))
 }
 
-/// Whether results of the task may come from the cache.
+/// Returns whether results of the task may be read from the cache.
 fn uses_cache(context: &Context<'_>, id: NodeId) -> bool {
     context.task(id).cache && context.inputs.policy == CachePolicy::Use
 }
@@ -363,7 +363,7 @@ fn note(
     context.records.add_execution(context.name(id), tasks::Execution { key, end });
 }
 
-/// A result without an execution.
+/// Returns a result without an execution.
 pub fn result(context: &Context<'_>, id: NodeId, status: Status, reason: Reason) -> TaskFinished {
     let task = context.task(id);
     let args = context.inputs.args.filter(|(receiver, _)| *receiver == context.inputs.graph.node(id).task);

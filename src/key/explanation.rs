@@ -1,5 +1,5 @@
-//! The explanation of a key: its fields and its input files, in a form that is stored beside the
-//! result, and the difference between two of them. It must not know where it is stored.
+//! The explanation of a key: its fields and input files, in the form in which they are stored beside the
+//! result, and the differences between two explanations. It must not know where it is stored.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use crate::reason::{Change, FileChange};
 
 const MAGIC: &[u8; 8] = b"tgwhy 1\n";
 
-/// The fields of a key and the files behind its `inputs`.
+/// The fields of a key and its input files.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Explanation {
     /// The fields, in the order in which they are hashed.
@@ -23,16 +23,16 @@ pub struct Explanation {
 /// One input file.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct FileRow {
-    /// Which.
+    /// The path.
     pub path: RepoPath,
     /// Its mode.
     pub mode: Mode,
-    /// Its content.
+    /// The id of its content.
     pub id: ContentId,
 }
 
 impl Explanation {
-    /// Of a key's fields and the files that were its inputs. What `mask` hides is in none of it.
+    /// Returns the explanation of a key with these fields and input files. Secrets in `mask` are left out.
     pub fn new<'e>(fields: &[Field], files: impl IntoIterator<Item = &'e Entry>, mask: &Mask) -> Self {
         let files = files.into_iter().map(|e| FileRow { path: e.path.clone(), mode: e.mode, id: e.id });
         let fields = fields.iter().map(|field| Field {
@@ -43,7 +43,7 @@ impl Explanation {
         Self { fields: fields.collect(), files: files.collect() }
     }
 
-    /// As bytes for [`Self::decode`].
+    /// Encodes the explanation for [`Self::decode`].
     pub fn encode(&self) -> Vec<u8> {
         let fields = serde_json::to_vec(&self.fields).unwrap_or_default();
         let mut bytes = Vec::with_capacity(16 + fields.len() + self.files.len() * 64);
@@ -64,7 +64,7 @@ impl Explanation {
         bytes
     }
 
-    /// What [`Self::encode`] wrote; `None` if it is something else.
+    /// Decodes what [`Self::encode`] wrote; returns `None` if the bytes are invalid.
     pub fn decode(bytes: &[u8]) -> Option<Self> {
         let mut rest = bytes.strip_prefix(MAGIC)?;
         let fields = serde_json::from_slice(take_counted(&mut rest)?).ok()?;
@@ -83,8 +83,8 @@ impl Explanation {
         Some(Self { fields, files })
     }
 
-    /// In what `self` differs from `former`, in the order of the fields. What `mask` hides may have
-    /// been no secret when `former` was stored: it is not shown, and makes no difference.
+    /// Returns the differences from an earlier explanation, in the order of the fields. Values in `mask` may
+    /// not have been secret then: they are not shown, and don't count as differences.
     pub fn changes_since(&self, former: &Self, mask: &Mask) -> Vec<Change> {
         let mut changes = Vec::new();
         let name = |field: &Field| (field.kind as u8, field.name.clone());
@@ -141,11 +141,11 @@ pub fn displayed_fields(fields: &[Field], mask: &Mask) -> Vec<Field> {
     Explanation::new(&filled, [], mask).fields
 }
 
-/// A field's value as it may be stored and shown.
+/// Returns a field's value as it may be stored and shown.
 fn shown(kind: FieldKind, value: &str, mask: &Mask) -> String {
     match kind {
-        // A secret's digest is shortened, so that it can't be searched for; enough stays to see
-        // that the value is another.
+        // A secret's digest is shortened, so that the secret can't be guessed from it; the rest is enough to
+        // see that the value has changed.
         FieldKind::Secret => value.chars().take(8).collect(),
         // These are digests, too.
         FieldKind::Inputs | FieldKind::Need => value.to_owned(),
@@ -180,7 +180,7 @@ fn file_changes(old: &[FileRow], new: &[FileRow], changes: &mut Vec<Change>) {
     }
 }
 
-/// The first line in which two texts differ, in both.
+/// Returns the first line in which two texts differ, from both.
 fn differing_line(from: &str, to: &str) -> (String, String) {
     let mut old = from.lines();
     let mut new = to.lines();

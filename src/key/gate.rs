@@ -1,4 +1,4 @@
-//! What of a gate enters its key beside its reports: each family of rules as one field, the baseline,
+//! The fields of a gate in its key, apart from its reports: a field for each family of rules, the baseline,
 //! and the suppressions that have expired. It must not judge.
 
 use crate::base::digest::Digest;
@@ -6,20 +6,20 @@ use crate::config::model::{Gate, Report};
 use crate::quality::rules::{Coverage, Day, Findings, Licences, Rules, Suppression, Tests};
 use crate::quality::{Baseline, Basis};
 
-/// The rule of a suppression that names none, but a licence.
+/// The rule name of a suppression that names a licence instead of a rule.
 const LICENCE: &str = "licence";
 
-/// The reports that a task declares.
+/// Returns the reports that a task declares, as text.
 pub(super) fn reports(reports: &[Report]) -> String {
     let each = reports.iter().map(|Report { kind, files, partial }| {
-        // Why it may be partial is for people.
+        // The reason is for people and does not enter the key.
         let partial = if partial.is_some() { ", which may be partial" } else { "" };
         format!("{} {files}{partial}", kind.name())
     });
     each.collect::<Vec<_>>().join(", ")
 }
 
-/// Names and values of a gate's fields. A rule that is not demanded has none.
+/// Returns the names and values of a gate's fields. A rule that is not set has none.
 pub(super) fn fields(gate: &Gate, basis: Option<&Basis>) -> Vec<(String, String)> {
     let rules = &gate.rules;
     let mut fields: Vec<(&str, String)> = Vec::new();
@@ -44,7 +44,7 @@ fn listed(name: &'static str, values: &[String]) -> Option<(&'static str, String
     (!values.is_empty()).then(|| (name, values.join("; ")))
 }
 
-/// Each demand that is made.
+/// Returns the limits that are set, as text.
 fn demands<T: ToString, const N: usize>(demands: [(&str, Option<T>); N]) -> Vec<String> {
     let made = demands.into_iter().filter_map(|(name, value)| Some((name, value?)));
     made.map(|(name, value)| format!("{name} {}", value.to_string())).collect()
@@ -73,7 +73,7 @@ fn licences(rule: &Licences) -> String {
     format!("allow {:?}, deny {:?}", rule.allow, rule.deny)
 }
 
-/// As a person would say it, and no two of them alike: what could be taken for more is quoted.
+/// Returns a suppression as text that is different for each suppression: ambiguous parts are quoted.
 fn suppression(of: &Suppression) -> String {
     let Suppression { rule, licence, path, package, reason, expires, .. } = of;
     let named = |text: &str| {

@@ -1,5 +1,5 @@
-//! The inputs of a task: which entries of a snapshot it reads, their digest, and whether they stayed
-//! as they were while it ran. It must not know how a snapshot is taken.
+//! The inputs of a task: which entries of a snapshot it reads, their digest, and whether they changed while
+//! it ran. It must not know how a snapshot is taken.
 
 use crate::base::digest::Digest;
 use crate::base::path::RepoPath;
@@ -8,17 +8,17 @@ use crate::config::model::{Command, Config, Service, Task};
 use crate::git::snapshot::{self, Entry, Snapshot};
 use crate::graph::{Graph, Node};
 
-/// The files that a task reads: its patterns and those of its services, without its own outputs, and without the outputs of
-/// the tasks it needs, which enter its key by their digest.
+/// The files that a task reads: its patterns and those of its services, without its own outputs and those of
+/// the tasks that it needs, which enter its key as digests.
 #[derive(Clone, PartialEq, Eq, Debug, Hash)]
 pub struct InputSet<'a> {
-    /// The task's own, those of the services that it uses, and those of the program it is part of.
+    /// The patterns of the task, of the services that it uses, and of its program if it is a Rust task.
     patterns: Vec<&'a Patterns>,
     without: Vec<&'a Patterns>,
 }
 
 impl<'a> InputSet<'a> {
-    /// The inputs of the task of `node`.
+    /// Returns the inputs of the task of `node`.
     pub fn new(config: &'a Config, graph: &Graph, node: &Node) -> Self {
         let task: &Task = config.task(node.task);
         let sources = node.sources.iter().map(|id| &config.task(graph.node(*id).task).outputs);
@@ -30,33 +30,33 @@ impl<'a> InputSet<'a> {
         Self { patterns, without: without.collect() }
     }
 
-    /// The files that a service reads.
+    /// Returns the inputs of a service.
     pub fn for_service(service: &'a Service) -> Self {
         Self { patterns: vec![&service.task.inputs], without: Vec::new() }
     }
 
-    /// The folders, or very paths, that hold all of them.
+    /// Returns folders or files that contain all inputs.
     pub fn folders(&self) -> Vec<RepoPath> {
         let mut folders: Vec<RepoPath> =
             self.patterns.iter().flat_map(|patterns| patterns.folders()).collect();
         if self.patterns.len() > 1 {
             folders.sort_unstable();
-            // What comes behind a folder in this order and lies in it is read with it.
+            // Paths in a folder directly follow it in this order, and are read with it.
             folders.dedup_by(|inner, outer| inner.is_within(outer));
         }
         folders
     }
 
-    /// Whether a file of this path is read.
+    /// Returns whether a file at this path is an input.
     pub fn contains(&self, path: &RepoPath) -> bool {
         self.patterns.iter().any(|patterns| patterns.is_whole() || patterns.matches(path))
             && !self.without.iter().any(|outputs| outputs.matches(path))
     }
 
-    /// The entries that are read, in their order.
+    /// Returns the entries that are inputs, in their order.
     pub fn select<'s>(&self, snapshot: &'s Snapshot) -> impl Iterator<Item = &'s Entry> {
         let folders = self.folders();
-        // A pattern may reach into a submodule, which is one entry above all that it holds.
+        // A pattern may match files in a submodule, which has a single entry.
         let mut above: Vec<&Entry> = folders
             .iter()
             .flat_map(|folder| std::iter::successors(folder.parent(), RepoPath::parent))
@@ -69,13 +69,13 @@ impl<'a> InputSet<'a> {
         above.into_iter().chain(below.filter(|entry| self.contains(&entry.path)))
     }
 
-    /// The digest of the entries that are read.
+    /// Returns the digest of the entries that are inputs.
     pub fn digest(&self, snapshot: &Snapshot) -> Digest {
         snapshot::digest(self.select(snapshot))
     }
 
-    /// The first thing that is not as it was, as a clause such as `src/a.rs changed`. A file that
-    /// was written with its own content counts: it may have been another in between.
+    /// Returns the first change between two snapshots, as a clause such as `src/a.rs changed`. A file that
+    /// was written with the same content counts: it may have had another content in between.
     pub fn first_change(&self, before: &Snapshot, after: &Snapshot) -> Option<String> {
         let mut before = self.select(before).peekable();
         let mut after = self.select(after).peekable();

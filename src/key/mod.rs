@@ -1,9 +1,9 @@
-//! The key: the digest of all that may change a task's result, and the explanation of it field by
-//! field. It must not know whether anything is cached, nor read a file or a variable.
+//! The key: the digest of everything that may change a task's result, and its explanation field by field. It
+//! must not know whether anything is cached, nor read a file or a variable.
 //!
-//! One writer, [`Key::of`], hashes exactly the fields that it hands out, so that the digest and its
-//! explanation cannot drift. Each field is hashed behind its length; the format version is the
-//! purpose of the hash.
+//! One writer, [`Key::new`], hashes exactly the fields that it returns, so that the digest and its
+//! explanation can't differ. Each field is hashed after its length; the format version is the purpose of the
+//! hash.
 
 pub mod explanation;
 mod gate;
@@ -16,8 +16,8 @@ use crate::base::digest::{Digest, Fields};
 use crate::config::model::{Command, Port, Probe, Service, Task};
 use crate::quality::Basis;
 
-/// Rises whenever equal fields would mean another result. Under 1 a gate could pass with files of the
-/// user's work tree.
+/// It changes whenever equal fields would mean another result. With version 1 a gate could pass with files of
+/// the user's work tree.
 const FORMAT: &str = "taskgate key 2";
 
 /// A key and what it is made of.
@@ -32,9 +32,9 @@ pub struct Key {
 /// One field of a key.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Field {
-    /// What kind of field it is.
+    /// The kind of the field.
     pub kind: FieldKind,
-    /// Which of its kind, such as a variable's name; empty if there is only one.
+    /// The name within its kind, such as a variable's name; empty if there is only one.
     pub name: String,
     /// Its value; of a secret, the digest of its value.
     pub value: String,
@@ -44,7 +44,7 @@ pub struct Field {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum FieldKind {
-    /// Something from the task's definition, named as in tasks.toml.
+    /// A part of the task's definition, named as in tasks.toml.
     Definition,
     /// The digest of its input files.
     Inputs,
@@ -65,7 +65,7 @@ pub enum FieldKind {
 pub struct Ingredients<'a> {
     /// The task.
     pub task: &'a Task,
-    /// Arguments behind `--`.
+    /// The arguments after `--`.
     pub args: &'a [String],
     /// The digest of its input files.
     pub inputs: Digest,
@@ -81,23 +81,23 @@ pub struct Ingredients<'a> {
     pub services: Vec<&'a Service>,
     /// Operating system and architecture.
     pub platform: &'a str,
-    /// Of a gate, what it is judged by beside its rules and reports, as far as that is known.
+    /// The baseline and the date by which a gate is judged, as far as they are known.
     pub basis: Option<&'a Basis>,
 }
 
 /// What a needed task contributes to the keys of those that need it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Contribution {
-    /// The digest of its outputs: equal outputs are equal, whatever made them.
+    /// The digest of its outputs. Equal outputs have equal digests, however they were made.
     Outputs(Digest),
     /// Its key, since it declares no outputs.
     Key(Digest),
-    /// Nothing: it does not run on this system.
+    /// Nothing, since it does not run on this system.
     Nothing,
 }
 
 impl Key {
-    /// The key of these ingredients.
+    /// Computes the key.
     pub fn new(ingredients: &Ingredients<'_>) -> Self {
         let mut writer = Writer { hash: Fields::new(FORMAT), fields: Vec::new() };
         let task = ingredients.task;
@@ -110,7 +110,7 @@ impl Key {
         writer.definition("args", &list(ingredients.args));
         writer.definition("cwd", &task.cwd.to_string());
         writer.definition("outputs", &outputs(task));
-        // Only where it is asked for, so that the keys of all others stay what they are.
+        // A field only if it is set, so that all other keys stay the same.
         if task.sandbox {
             writer.definition("sandbox", "true");
         }
@@ -143,7 +143,7 @@ impl Key {
             writer.add(FieldKind::Need, name, value);
         }
         if !task.services.is_empty() {
-            // Which of them it names decides which ports it is told.
+            // The names of its services decide which ports it gets.
             writer.definition("services", &named(task));
         }
         for service in &ingredients.services {
@@ -163,7 +163,7 @@ impl Writer {
         self.add(FieldKind::Definition, name, value.to_owned());
     }
 
-    /// What a service is, as far as it can matter to those that use it; its files, variables from
+    /// Writes the definition of a service as far as it matters to its users. Its files, variables from
     /// outside, tools and needs are fields of their own.
     fn service(&mut self, service: &Service) {
         let task = &service.task;
@@ -187,7 +187,7 @@ impl Writer {
             part("services", &named(task));
         }
         if let Some(Probe::Command(ready)) = &service.ready.probe {
-            // It may prepare what it asks for.
+            // The command may also prepare something.
             part("ready", &command(ready));
         }
     }
@@ -198,7 +198,7 @@ impl Writer {
     }
 }
 
-/// The command in a form in which no two commands are equal: a line, or a list of words.
+/// Returns the command in a form that is different for different commands: a line, or a list of words.
 fn command(command: &Command) -> String {
     match command {
         Command::Shell(line) => line.clone(),
@@ -216,20 +216,20 @@ fn outputs(task: &Task) -> String {
     task.outputs.to_string()
 }
 
-/// A digest of what a service is, without its files, variables from outside, tools and needs.
+/// Returns the digest of a service's definition, without its files, variables from outside, tools and needs.
 pub fn definition(service: &Service) -> Digest {
     let mut writer = Writer { hash: Fields::new("taskgate service definition 1"), fields: Vec::new() };
     writer.service(service);
     writer.hash.digest()
 }
 
-/// The services that a task or a service names, whose ports are in its environment; those that these
-/// use are not.
+/// Returns the services that a task or a service names directly, whose ports are in its environment.
 fn named(task: &Task) -> String {
     list(&task.services.keys().cloned().collect::<Vec<_>>())
 }
 
-/// A digest under a name of its own, so that equal secrets of two variables don't show as equal.
+/// Returns the digest of a secret together with its name, so that equal secrets of two variables have
+/// different digests.
 fn secret(name: &str, value: Option<&str>) -> String {
     value.map_or_else(String::new, |value| {
         Fields::new("taskgate secret 1").add(name.as_bytes()).add(value.as_bytes()).digest().hex()

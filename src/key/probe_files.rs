@@ -1,5 +1,5 @@
-//! The files by which the probe of a tool may answer otherwise: those in which version managers look,
-//! and those that its line names. It must not know what a probe says.
+//! The files that may change the output of a tool's probe: version files that version managers read, and
+//! files that the probe's command names. This module must not know what a probe prints.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +7,7 @@ use crate::base::path::RepoPath;
 use crate::config::model::Tool;
 use crate::git::snapshot::Snapshot;
 
-/// Files that decide which version of a tool answers.
+/// Files that select the version of a tool.
 const SELECTORS: &[&str] = &[
     // rustup, cargo
     "rust-toolchain",
@@ -76,7 +76,7 @@ const SELECTORS: &[&str] = &[
     "devenv.lock",
 ];
 
-/// Programs that run the version of another that their lock file tells: `uv run ruff --version`.
+/// Programs that run the version of another program that their lock file selects: `uv run ruff --version`.
 const LOCKED: &[(&[&str], &[&str])] = &[
     (&["uv", "uvx"], &["uv.lock"]),
     (&["poetry"], &["poetry.lock"]),
@@ -91,13 +91,13 @@ const LOCKED: &[(&[&str], &[&str])] = &[
     (&["go"], &["go.sum", "go.work.sum"]),
 ];
 
-/// The files by which `tool` may answer otherwise in the tree of `snapshot`, be they there or not: the
-/// places of version files in the folder that it is called in and above it, and what its line names.
+/// Returns the files that may change the output of `tool`'s probe in the tree of `snapshot`, whether they
+/// exist or not: version files in its folder and the folders above, and files that its command names.
 pub fn probe_files(tool: &Tool, snapshot: &Snapshot) -> BTreeSet<RepoPath> {
     selectors(tool).into_iter().chain(named(&tool.probe, &tool.cwd, snapshot)).collect()
 }
 
-/// The places of version files, for the probe of `tool`.
+/// Returns the paths of version files for the probe of `tool`.
 fn selectors(tool: &Tool) -> BTreeSet<RepoPath> {
     let locked =
         LOCKED.iter().filter(|(programs, _)| parts(&tool.probe).any(|word| programs.contains(&word)));
@@ -107,12 +107,12 @@ fn selectors(tool: &Tool) -> BTreeSet<RepoPath> {
     folders.flat_map(|folder| names.iter().filter_map(|name| folder.join(name)).collect::<Vec<_>>()).collect()
 }
 
-/// Whether `tool` may answer otherwise by the file at `path`.
+/// Returns whether the file at `path` may change the output of `tool`'s probe.
 pub fn affects_tool(tool: &Tool, path: &RepoPath) -> bool {
     selectors(tool).contains(path) || words(&tool.probe, &tool.cwd).any(|named| path.is_within(&named))
 }
 
-/// The files of the tree that a probe's line names.
+/// Returns the files of the tree that a probe's command names.
 fn named<'s>(
     line: &'s str,
     base: &'s RepoPath,
@@ -121,13 +121,13 @@ fn named<'s>(
     words(line, base).flat_map(|path| snapshot.within(&path)).map(|entry| entry.path.clone())
 }
 
-/// The words of a line as paths, as far as they may be some.
+/// Returns the words of a line that may be paths.
 fn words<'s>(line: &'s str, base: &'s RepoPath) -> impl Iterator<Item = RepoPath> + 's {
     let paths = parts(line).filter_map(|word| base.join(word));
     paths.filter(|path| !path.is_top())
 }
 
-/// The words of a line, without what shells put between them.
+/// Returns the words of a line, without shell operators.
 fn parts(line: &str) -> impl Iterator<Item = &str> {
     let words = line.split(|c: char| c.is_whitespace() || "'\"`;|&()<>=$,:".contains(c));
     words.filter(|word| !word.is_empty())

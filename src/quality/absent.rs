@@ -3,27 +3,27 @@
 
 use super::evidence::Ruling;
 use super::inputs::Case;
-use ci_reports::{Facts, Kind};
+use ci_reports::{Facts, ReportKind};
 
 /// What a family of rules is about, and whether there is nothing of it.
-type Family = (&'static str, &'static [Kind], fn(&Facts) -> bool);
+type Family = (&'static str, &'static [ReportKind], fn(&Facts) -> bool);
 
 /// The families by what the names of their rules begin with.
 const FAMILIES: [Family; 7] = [
-    ("tests", &[Kind::Junit], |facts| facts.tests.is_none()),
-    ("coverage", &[Kind::Lcov, Kind::Cobertura], |facts| facts.coverage.is_none()),
-    ("findings", &[Kind::Sarif], |facts| facts.findings.is_none()),
-    ("secrets", &[Kind::Secrets, Kind::Sarif], |facts| facts.secrets.is_none()),
-    ("licences", &[Kind::Cyclonedx, Kind::Spdx], |facts| facts.packages.is_none()),
-    ("performance", &[Kind::K6], |facts| facts.measures.is_empty()),
-    ("sonar", &[Kind::Sonar], |facts| facts.sonar.is_none()),
+    ("tests", &[ReportKind::Junit], |facts| facts.tests.is_none()),
+    ("coverage", &[ReportKind::Lcov, ReportKind::Cobertura], |facts| facts.coverage.is_none()),
+    ("findings", &[ReportKind::Sarif], |facts| facts.findings.is_none()),
+    ("secrets", &[ReportKind::Secrets, ReportKind::Sarif], |facts| facts.secrets.is_none()),
+    ("licences", &[ReportKind::Cyclonedx, ReportKind::Spdx], |facts| facts.packages.is_none()),
+    ("performance", &[ReportKind::K6], |facts| facts.measures.is_empty()),
+    ("sonar", &[ReportKind::Sonar], |facts| facts.sonar.is_none()),
 ];
 
 /// Names the tasks that would tell what rules miss, instead of the kinds of reports that nobody lacks.
 pub(super) fn explain(case: &Case<'_>, rulings: &mut [Ruling]) {
     for (family, kinds, is_missing) in FAMILIES {
         // Plain facts may tell anything.
-        let tells = |kind: &Kind| *kind == Kind::Facts || kinds.contains(kind);
+        let tells = |kind: &ReportKind| *kind == ReportKind::Facts || kinds.contains(kind);
         let absent = case.absent.iter().filter(|absent| absent.kinds.iter().any(tells));
         let tasks: Vec<&str> = absent.clone().map(|absent| absent.task.as_str()).collect();
         let Some(os) = absent.map(|absent| &absent.os).next().filter(|_| is_missing(case.facts)) else {

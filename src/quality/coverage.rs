@@ -8,13 +8,13 @@ use super::percent::{Mark, Percent};
 use super::rules::Coverage as Rule;
 use super::ruling::{counted, missing, ruling, verdict};
 use crate::base::path::RepoPath;
-use ci_reports::facts::{Coverage, Lines, Ranges, Ratio, Spot};
+use ci_reports::facts::{Coverage, LineCoverage, LineRanges, Location, Ratio};
 
 /// Stretches of missed lines that a breach names.
 const STRETCHES: usize = 8;
 
 /// A covered file and its lines.
-type File<'f> = (&'f String, &'f Lines);
+type File<'f> = (&'f String, &'f LineCoverage);
 
 /// Lines that tests reached, of all.
 pub(super) fn ratio<'f>(files: impl Iterator<Item = File<'f>>) -> Ratio {
@@ -25,7 +25,7 @@ pub(super) fn ratio<'f>(files: impl Iterator<Item = File<'f>>) -> Ratio {
     })
 }
 
-fn count(ranges: &Ranges) -> u64 {
+fn count(ranges: &LineRanges) -> u64 {
     ranges.0.iter().map(|(first, last)| u64::from(last.saturating_sub(*first)) + 1).sum()
 }
 
@@ -109,7 +109,7 @@ fn missed(mut files: Vec<File<'_>>) -> impl Iterator<Item = Breach> {
     files.retain(|(_, lines)| !lines.missed.0.is_empty());
     files.sort_by_key(|(path, lines)| (Reverse(count(&lines.missed)), *path));
     files.into_iter().map(|file| {
-        let (path, Lines { missed, .. }) = file;
+        let (path, LineCoverage { missed, .. }) = file;
         let ratio = ratio(std::iter::once(file));
         let text = format!(
             "{} of {} not reached: {}",
@@ -118,7 +118,7 @@ fn missed(mut files: Vec<File<'_>>) -> impl Iterator<Item = Breach> {
             stretches(missed)
         );
         let first = missed.0.first().copied();
-        let place = Spot {
+        let place = Location {
             path: path.clone(),
             line: first.map(|(line, _)| line),
             end_line: first.filter(|(line, end)| end > line).map(|(_, end)| end),
@@ -128,7 +128,7 @@ fn missed(mut files: Vec<File<'_>>) -> impl Iterator<Item = Breach> {
 }
 
 /// `3-7, 9, 12-20`
-fn stretches(ranges: &Ranges) -> String {
+fn stretches(ranges: &LineRanges) -> String {
     let stretch = |(first, last): &(u32, u32)| {
         if first == last { first.to_string() } else { format!("{first}-{last}") }
     };

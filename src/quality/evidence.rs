@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use ci_reports::facts::{Ratio, Severity, Spot};
+use ci_reports::facts::{Location, Ratio, Severity};
 
 /// Why a gate's verdict is what it is.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
@@ -65,7 +65,7 @@ pub struct Breach {
     pub text: String,
     /// Where.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub place: Option<Spot>,
+    pub place: Option<Location>,
     /// How grave it is, if it is a finding.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub severity: Option<Severity>,

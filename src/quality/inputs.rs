@@ -3,7 +3,7 @@
 
 use super::evidence::Record;
 use super::rules::{Day, Rules};
-use ci_reports::{Facts, Kind};
+use ci_reports::{Facts, ReportKind};
 
 /// What a gate is judged by beside its rules and its reports.
 #[derive(Clone, Debug, PartialEq)]
@@ -35,7 +35,7 @@ pub struct Absent {
     /// Its name.
     pub task: String,
     /// The kinds of its reports.
-    pub kinds: Vec<Kind>,
+    pub kinds: Vec<ReportKind>,
     /// This system.
     pub os: String,
 }

@@ -8,7 +8,7 @@ use super::evidence::{Breach, Ruling};
 use super::rules::{Day, Suppression};
 use super::ruling::{counted, number, ruling, verdict};
 use crate::base::path::RepoPath;
-use ci_reports::facts::{Finding, Spot};
+use ci_reports::facts::{Finding, Location};
 
 /// Suppressions with what they matched so far.
 pub(super) struct Suppressions<'r> {
@@ -156,7 +156,7 @@ fn named(suppression: &Suppression) -> String {
 }
 
 /// The place of `tasks.toml:12`.
-fn spot(place: &str) -> Option<Spot> {
+fn spot(place: &str) -> Option<Location> {
     let (path, line) = place.rsplit_once(':')?;
-    Some(Spot { path: path.to_owned(), line: line.parse().ok(), end_line: None })
+    Some(Location { path: path.to_owned(), line: line.parse().ok(), end_line: None })
 }

@@ -4,7 +4,7 @@
 use super::evidence::{Breach, Ruling};
 use super::inputs::Case;
 use super::ruling::{at_most, counted, first_line, missing, number, ruling, verdict};
-use ci_reports::facts::{FailedTest, Tests, Totals};
+use ci_reports::facts::{FailedTest, TestTotals, Tests};
 
 /// Tests that were run.
 pub(super) fn run(tests: &Tests) -> u64 {
@@ -52,7 +52,7 @@ pub(super) fn judge(case: &Case<'_>, rulings: &mut Vec<Ruling>) {
 
 /// That reports declare more tests than they list, if they do.
 fn totals(tests: &Tests) -> String {
-    let Some(Totals { declared, listed }) = tests.totals else { return String::new() };
+    let Some(TestTotals { declared, listed }) = tests.totals else { return String::new() };
     format!("; {} declared, {listed} listed", counted(declared, "test"))
 }
 

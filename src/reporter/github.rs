@@ -8,7 +8,7 @@ use crate::reporter::ci::{Dialect, Group};
 use crate::reporter::harmless::{At, Marker, harmless};
 use crate::reporter::remarks::{Grade, Remark};
 use crate::reporter::text::{Keep, safe};
-use ci_reports::facts::Spot;
+use ci_reports::facts::Location;
 
 /// Commands stand at the start of a line. The old form is read anywhere in one, and drawn by the page
 /// that shows the log even where the runner does not obey it.
@@ -68,7 +68,7 @@ impl Dialect for Github {
     }
 }
 
-fn place(place: &Spot) -> Vec<String> {
+fn place(place: &Location) -> Vec<String> {
     let file = format!("file={}", property(&place.path));
     let line = place.line.map(|line| format!("line={line}"));
     let end = place.line.and(place.end_line).map(|line| format!("endLine={line}"));

@@ -8,7 +8,7 @@ use crate::reporter::Output;
 use crate::reporter::lines::{Head, Lines, clause};
 use crate::reporter::rulings;
 use crate::reporter::style::{Paint, Tone};
-use ci_reports::facts::Spot;
+use ci_reports::facts::Location;
 
 /// A piece of what is told, for those who draw something around it.
 #[derive(Clone, PartialEq, Debug)]
@@ -182,7 +182,7 @@ impl Human {
         // The table of a gate has this too, and is not drawn for a hit.
         if let Some(evidence) = task.evidence.as_ref().filter(|_| parts.len() == 1) {
             parts.extend(evidence.unused.iter().map(|unused| {
-                let line = |place: &Spot| place.line.map(|line| format!("{}:{line}: ", place.path));
+                let line = |place: &Location| place.line.map(|line| format!("{}:{line}: ", place.path));
                 let place = unused.place.as_ref().and_then(line).unwrap_or_default();
                 Part::Text(self.lines.notice(Level::Warning, &format!("{place}{}", unused.text)))
             }));

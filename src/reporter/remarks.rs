@@ -9,7 +9,7 @@ use crate::git::ChangedLines;
 use crate::quality::evidence::{Breach, Ruling, Verdict};
 use crate::reporter::story::{Story, cut};
 use crate::warning::Warning;
-use ci_reports::facts::{FailedTest, Finding, Severity, Spot};
+use ci_reports::facts::{FailedTest, Finding, Location, Severity};
 
 /// Something that is worth a note.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -21,7 +21,7 @@ pub struct Remark {
     /// What it is about.
     pub about: About,
     /// Where, relative to the repository if that can be told.
-    pub place: Option<Spot>,
+    pub place: Option<Location>,
     /// What was looked for: a scanner's rule or a gate's.
     pub check: String,
     /// One short line.
@@ -180,7 +180,7 @@ impl Remarks {
 
     /// Puts the most grave first; among equals those on changed lines, then those that have a place.
     pub fn sort(&mut self, changed: Option<&ChangedLines>) {
-        let is_changed = |place: &Spot| {
+        let is_changed = |place: &Location| {
             let first = place.line.unwrap_or(1);
             let last = place.line.map_or(u32::MAX, |line| place.end_line.unwrap_or(line));
             changed.is_some_and(|changed| changed.touch(&place.path, first, last))
@@ -290,7 +290,7 @@ fn of_warning(warning: &Warning) -> Remark {
         grade: Grade::Warning,
         severity: Severity::Medium,
         about: About::Declaration,
-        place: Some(Spot {
+        place: Some(Location {
             path: warning.path.clone(),
             line: u32::try_from(warning.line).ok(),
             end_line: None,
@@ -315,11 +315,11 @@ fn of_ruling(ruling: &Ruling, gate: &str) -> Remark {
 }
 
 /// A place relative to the repository, if it is in it.
-fn within(place: &Spot, root: &str) -> Spot {
+fn within(place: &Location, root: &str) -> Location {
     let path = place.path.strip_prefix("file://").unwrap_or(&place.path);
     let inside = path.strip_prefix(root).and_then(|rest| rest.strip_prefix('/'));
     let path = inside.unwrap_or(path);
-    Spot { path: path.strip_prefix("./").unwrap_or(path).to_owned(), ..*place }
+    Location { path: path.strip_prefix("./").unwrap_or(path).to_owned(), ..*place }
 }
 
 /// The last lines of `text` that have at most so many characters together.

@@ -6,7 +6,7 @@ use console::measure_text_width as width;
 use crate::quality::evidence::{Breach, Evidence, Ruling, Verdict};
 use crate::reporter::style::{Paint, Tone};
 use crate::reporter::text::{Keep, safe};
-use ci_reports::facts::Spot;
+use ci_reports::facts::Location;
 
 /// Breaches of a rule that are shown below a gate's line.
 pub const FEW: usize = 10;
@@ -101,7 +101,7 @@ fn shown(breach: &Breach) -> String {
 }
 
 /// `src/a.rs:12`
-fn spot(place: &Spot) -> String {
+fn spot(place: &Location) -> String {
     let path = line(&place.path);
     place.line.map_or_else(|| path.clone(), |number| format!("{path}:{number}"))
 }
@@ -125,7 +125,8 @@ mod tests {
     }
 
     fn breach(text: &str, line: Option<u32>) -> Breach {
-        let place = line.map(|line| Spot { path: "src/b.rs".to_owned(), line: Some(line), end_line: None });
+        let place =
+            line.map(|line| Location { path: "src/b.rs".to_owned(), line: Some(line), end_line: None });
         Breach { text: text.to_owned(), place, severity: None }
     }
 

@@ -13,7 +13,7 @@ pub struct ShardPlan {
     pub shard: Shard,
     /// The digest of the whole plan and of its split.
     pub plan_digest: Digest,
-    /// The tasks of all other shards, with the fields of what they are.
+    /// The tasks of all other shards, with the fields of their definitions.
     pub elsewhere: BTreeMap<String, Vec<Field>>,
     /// The gates of the plan, which no shard judges.
     pub gates: Vec<String>,

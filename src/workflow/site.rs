@@ -10,7 +10,7 @@ use crate::base::path::RepoPath;
 use crate::base::pattern::{Pattern, What};
 use crate::config::model::{Config, Task};
 use crate::graph::Graph;
-use ci_reports::Kind;
+use ci_reports::ReportKind;
 
 /// Where the runner comes from, if the repository does not build its own.
 const SOURCE: &str = concat!("cargo install --locked --git ", env!("CARGO_PKG_REPOSITORY"), " xtask");
@@ -97,8 +97,8 @@ impl Site {
             unserved,
             branches: ci.branches.clone(),
             minutes: minutes(ci.timeout),
-            junit: reports(&tasks, Kind::Junit),
-            cobertura: reports(&tasks, Kind::Cobertura).into_iter().next(),
+            junit: reports(&tasks, ReportKind::Junit),
+            cobertura: reports(&tasks, ReportKind::Cobertura).into_iter().next(),
             judges: tasks.iter().any(|task| task.gate.is_some()),
             compares: tasks
                 .iter()
@@ -142,7 +142,7 @@ fn systems(tasks: &[&Task]) -> (Vec<System>, Vec<String>) {
 }
 
 /// The patterns of the reports of a kind, each once.
-fn reports(tasks: &[&Task], kind: Kind) -> Vec<String> {
+fn reports(tasks: &[&Task], kind: ReportKind) -> Vec<String> {
     let reports = tasks.iter().flat_map(|task| &task.reports).filter(|report| report.kind == kind);
     let items = reports.flat_map(|report| report.files.items()).filter(|item| !item.excludes);
     let paths: BTreeSet<String> = items

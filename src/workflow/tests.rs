@@ -11,7 +11,7 @@ use crate::config::model::{Config, Provider, Report};
 use crate::config::{Source, parse};
 use crate::graph::{Graph, Reach};
 use crate::select::Selection;
-use ci_reports::Kind;
+use ci_reports::ReportKind;
 
 fn config(text: &str, base: &str) -> Config {
     let base = RepoPath::top().join(base).unwrap();
@@ -86,10 +86,10 @@ fn gitlab_is_told_where_tasks_leave_their_reports() {
         Report { kind, files, partial: None }
     };
     config.tasks[0].reports = vec![
-        report(Kind::Junit, "out/junit.xml"),
-        report(Kind::Junit, "out/**/TEST-*.xml"),
-        report(Kind::Cobertura, "out/cobertura.xml"),
-        report(Kind::Lcov, "out/lcov.info"),
+        report(ReportKind::Junit, "out/junit.xml"),
+        report(ReportKind::Junit, "out/**/TEST-*.xml"),
+        report(ReportKind::Cobertura, "out/cobertura.xml"),
+        report(ReportKind::Lcov, "out/lcov.info"),
     ];
     let tree = tree::read(&gitlab::draft(&site(&config, Runner::Installed)).text).unwrap();
     let reports = at(&tree, "ci.artifacts.reports");

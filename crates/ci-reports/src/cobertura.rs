@@ -17,10 +17,10 @@
 use std::collections::HashMap;
 
 use super::budget::Budget;
-use super::facts::{Coverage, Facts, Lines, Ranges, Ratio};
+use super::facts::{Coverage, Facts, LineCoverage, LineRanges, Ratio};
 use super::source::Source;
 use super::xml::{Document, Element, Piece};
-use super::{Kind, ParseError, ReportFile, text, uri};
+use super::{ParseError, ReportFile, ReportKind, text, uri};
 
 /// The most lines of one class.
 const LINES: usize = 4_000_000;
@@ -28,7 +28,7 @@ const LINES: usize = 4_000_000;
 /// Reads a report.
 pub(crate) fn read(source: Source<'_>) -> Result<ReportFile, ParseError> {
     let mut reading = Reading {
-        document: Document::new(source, Kind::Cobertura.format())?,
+        document: Document::new(source, ReportKind::Cobertura.format())?,
         budget: Budget::new(),
         open: Vec::new(),
         valid: None,
@@ -69,8 +69,8 @@ struct Listed {
 }
 
 impl Listed {
-    fn lines(self) -> Lines {
-        Lines::new(Ranges::of(self.reached), &Ranges::of(self.missed))
+    fn lines(self) -> LineCoverage {
+        LineCoverage::new(LineRanges::from_lines(self.reached), &LineRanges::from_lines(self.missed))
     }
 }
 
@@ -278,8 +278,10 @@ fn unlisted(listed: Ratio, declared: Ratio, coverage: &mut Coverage) {
     let count = |all: u64, part: u64| u32::try_from(all.saturating_sub(part)).unwrap_or(u32::MAX);
     let missing = count(declared.whole, listed.whole);
     let reached = count(declared.part, listed.part).min(missing);
-    let stretch = |first: u32, last: u32| Ranges(if first > last { Vec::new() } else { vec![(first, last)] });
-    let lines = Lines { reached: stretch(1, reached), missed: stretch(reached.saturating_add(1), missing) };
+    let stretch =
+        |first: u32, last: u32| LineRanges(if first > last { Vec::new() } else { vec![(first, last)] });
+    let lines =
+        LineCoverage { reached: stretch(1, reached), missed: stretch(reached.saturating_add(1), missing) };
     coverage.add(UNLISTED.to_owned(), &lines);
 }
 
@@ -302,7 +304,7 @@ mod tests {
     const MORE: &str = "<class filename='a.py'><lines><line number='2' hits='1'/></lines></class>";
 
     fn read(text: &str) -> Result<Coverage, ParseError> {
-        crate::read(Kind::Cobertura, &mut text.as_bytes()).map(|facts| facts.coverage.unwrap())
+        crate::read(ReportKind::Cobertura, &mut text.as_bytes()).map(|facts| facts.coverage.unwrap())
     }
 
     #[test]
@@ -326,7 +328,10 @@ mod tests {
     fn classes_of_one_file_are_joined() {
         for valid in ["lines-valid='2'", "lines-valid='3'", "lines-valid=''", ""] {
             let coverage = read(&report(valid, &[], &format!("{A}{MORE}"))).unwrap();
-            assert_eq!(coverage.files["a.py"], Lines::new(Ranges::of(vec![1, 2]), &Ranges::default()));
+            assert_eq!(
+                coverage.files["a.py"],
+                LineCoverage::new(LineRanges::from_lines(vec![1, 2]), &LineRanges::default())
+            );
         }
     }
 

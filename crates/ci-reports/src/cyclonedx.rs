@@ -14,7 +14,7 @@ use super::budget::Budget;
 use super::facts::{Facts, Package};
 use super::json::{self, Array, Cut, First, Items, Keys, Object, Whole};
 use super::source::Source;
-use super::{Kind, ParseError, ReportFile, text};
+use super::{ParseError, ReportFile, ReportKind, text};
 
 /// The most licences of a package.
 const LICENCES: usize = 1_000;
@@ -31,10 +31,10 @@ pub(crate) fn read(source: Source<'_>) -> Result<ReportFile, ParseError> {
         dependencies: Dependencies::default(),
         packages: Vec::new(),
     };
-    json::read(source, Kind::Cyclonedx.format(), &budget, &mut bom)?;
+    json::read(source, ReportKind::Cyclonedx.format(), &budget, &mut bom)?;
     if bom.format.as_deref() != Some("CycloneDX") || !bom.version {
         let what = "it has no `bomFormat` that says `CycloneDX`, or no `specVersion`";
-        return Err(ParseError::malformed(Kind::Cyclonedx.format(), what));
+        return Err(ParseError::malformed(ReportKind::Cyclonedx.format(), what));
     }
     let is_listed = bom.is_listed || bom.dependencies.are_none_of(&bom.root.id);
     let is_without = is_listed && bom.root.is_project() && !bom.dependencies.any;
@@ -291,7 +291,8 @@ mod tests {
         let text = format!(
             "{{\"components\": {components}, \"bomFormat\": \"CycloneDX\", \"specVersion\": \"1.6\"}}"
         );
-        let facts = crate::read(Kind::Cyclonedx, &mut text.as_bytes()).map_err(|flaw| flaw.to_string())?;
+        let facts =
+            crate::read(ReportKind::Cyclonedx, &mut text.as_bytes()).map_err(|flaw| flaw.to_string())?;
         let shown = |package: &Package| {
             format!("{} {} {}", package.name, package.version, package.licences.join(" + "))
         };
@@ -386,7 +387,7 @@ mod tests {
         ] {
             assert_eq!(of(component, "[]").unwrap_err(), told, "{component}");
         }
-        let xml = crate::read(Kind::Cyclonedx, &mut &b"\n<?xml version='1.0'?><bom/>"[..]).unwrap_err();
+        let xml = crate::read(ReportKind::Cyclonedx, &mut &b"\n<?xml version='1.0'?><bom/>"[..]).unwrap_err();
         let told = "it is not a CycloneDX report in JSON: it is written in XML; have its tool write JSON";
         assert_eq!(xml.to_string(), told);
         assert!(read("[null]").unwrap_err().contains("a component is `null`"));

@@ -34,7 +34,7 @@ pub struct Facts {
     pub measures: BTreeMap<String, Measure>,
     /// The verdict of a `SonarQube` server.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub sonar: Option<Sonar>,
+    pub sonar: Option<SonarStatus>,
 }
 
 /// What one file of a report says. Tools that write a file for each class, package or project write
@@ -67,13 +67,13 @@ pub struct Tests {
     pub flaky: Vec<String>,
     /// Of the reports that declare more tests than they list; `None`: there are none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub totals: Option<Totals>,
+    pub totals: Option<TestTotals>,
 }
 
 /// The number of tests that a report declares and the smaller one that it lists. Tools count attempts,
 /// assertions or tests that they leave out.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
-pub struct Totals {
+pub struct TestTotals {
     /// So many are declared.
     pub declared: u64,
     /// So many are listed.
@@ -89,13 +89,13 @@ pub struct FailedTest {
     pub message: String,
     /// Where it is or where it failed, as far as the report says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub place: Option<Spot>,
+    pub place: Option<Location>,
 }
 
 /// A place in a file, as a report writes it: relative to the repository, or to the folder that its
 /// tool ran in, or absolute.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
-pub struct Spot {
+pub struct Location {
     /// The file, with `/` between its parts.
     pub path: String,
     /// The line, from 1, if one is known.
@@ -110,22 +110,22 @@ pub struct Spot {
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Coverage {
     /// Lines of each file.
-    pub files: BTreeMap<String, Lines>,
+    pub files: BTreeMap<String, LineCoverage>,
 }
 
 /// Lines of one file. Two reports that speak of the same file are joined line by line.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
-pub struct Lines {
+pub struct LineCoverage {
     /// Lines that were reached.
-    pub reached: Ranges,
+    pub reached: LineRanges,
     /// Lines that could be reached and were not.
-    pub missed: Ranges,
+    pub missed: LineRanges,
 }
 
 /// Line numbers in ascending order, as first and last of each unbroken stretch.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Ranges(pub Vec<(u32, u32)>);
+pub struct LineRanges(pub Vec<(u32, u32)>);
 
 /// How many of how many.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
@@ -149,7 +149,7 @@ pub struct Finding {
     pub message: String,
     /// Where.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub place: Option<Spot>,
+    pub place: Option<Location>,
     /// A digest of what stands there, without its blanks; `None` until it is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub content: Option<String>,
@@ -211,7 +211,7 @@ pub enum Unit {
 
 /// The verdict of a `SonarQube` server.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Sonar {
+pub struct SonarStatus {
     /// `OK` or `ERROR`, as the server says it.
     pub status: String,
     /// Conditions that are not met, in the server's words.
@@ -221,7 +221,7 @@ pub struct Sonar {
 /// Two reports tell a figure of the same name.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("two reports tell the measure `{name}`: name one of them in another way, or leave one out")]
-pub struct MeasuredTwice {
+pub struct DuplicateMeasure {
     /// The figure's name.
     pub name: String,
 }
@@ -232,10 +232,10 @@ impl Facts {
     ///
     /// # Errors
     /// Both tell a figure of the same name, of which only one can count.
-    pub fn join(mut self, other: Self) -> Result<Self, MeasuredTwice> {
+    pub fn join(mut self, other: Self) -> Result<Self, DuplicateMeasure> {
         for (name, measure) in other.measures {
             if self.measures.contains_key(&name) {
-                return Err(MeasuredTwice { name });
+                return Err(DuplicateMeasure { name });
             }
             self.measures.insert(name, measure);
         }
@@ -244,7 +244,7 @@ impl Facts {
         self.findings = both(self.findings, other.findings, Vec::extend);
         self.secrets = both(self.secrets, other.secrets, Vec::extend);
         self.packages = both(self.packages, other.packages, Vec::extend);
-        self.sonar = both(self.sonar, other.sonar, Sonar::join);
+        self.sonar = both(self.sonar, other.sonar, SonarStatus::join);
         Ok(self)
     }
 }
@@ -281,14 +281,14 @@ impl Tests {
 impl Coverage {
     /// Lines that were reached, of all.
     pub fn ratio(&self) -> Ratio {
-        self.files.values().map(Lines::ratio).fold(Ratio::default(), |sum, ratio| Ratio {
+        self.files.values().map(LineCoverage::ratio).fold(Ratio::default(), |sum, ratio| Ratio {
             part: sum.part.saturating_add(ratio.part),
             whole: sum.whole.saturating_add(ratio.whole),
         })
     }
 
     /// Adds what is said of one file.
-    pub fn add(&mut self, file: String, lines: &Lines) {
+    pub fn add(&mut self, file: String, lines: &LineCoverage) {
         self.files.entry(file).or_default().join(lines);
     }
 
@@ -299,7 +299,7 @@ impl Coverage {
     }
 }
 
-impl Lines {
+impl LineCoverage {
     /// Lines that were reached, of all.
     pub fn ratio(&self) -> Ratio {
         let part = self.reached.len();
@@ -326,7 +326,7 @@ impl Finding {
     }
 }
 
-impl Sonar {
+impl SonarStatus {
     fn join(&mut self, other: Self) {
         if self.status == "OK" {
             self.status = other.status;
@@ -357,7 +357,7 @@ mod tests {
             tool: "tool".to_owned(),
             rule: rule.to_owned(),
             message: message.to_owned(),
-            place: Some(Spot { path: path.to_owned(), line: Some(line), end_line: None }),
+            place: Some(Location { path: path.to_owned(), line: Some(line), end_line: None }),
             content: content.map(content_digest),
             accepted: None,
         }
@@ -385,7 +385,10 @@ mod tests {
     #[test]
     fn facts_are_added_up() {
         let lines = |reached: &[u32], missed: &[u32]| {
-            Lines::new(Ranges::of(reached.to_vec()), &Ranges::of(missed.to_vec()))
+            LineCoverage::new(
+                LineRanges::from_lines(reached.to_vec()),
+                &LineRanges::from_lines(missed.to_vec()),
+            )
         };
         let failed = |name: &str| FailedTest { name: name.to_owned(), message: String::new(), place: None };
         let mut one = Facts {
@@ -394,7 +397,7 @@ mod tests {
                 failed: vec![failed("a")],
                 skipped: 1,
                 flaky: vec!["f".to_owned()],
-                totals: Some(Totals { declared: 3, listed: 1 }),
+                totals: Some(TestTotals { declared: 3, listed: 1 }),
             }),
             coverage: Some(Coverage::default()),
             findings: Some(vec![finding("r", "a", 1, "m", None)]),
@@ -405,12 +408,12 @@ mod tests {
         other.coverage.as_mut().unwrap().add("a.rs".to_owned(), &lines(&[2], &[1, 4]));
         other.coverage.as_mut().unwrap().add("b.rs".to_owned(), &lines(&[], &[7]));
         other.secrets = Some(Vec::new());
-        other.sonar = Some(Sonar { status: "OK".to_owned(), broken: Vec::new() });
+        other.sonar = Some(SonarStatus { status: "OK".to_owned(), broken: Vec::new() });
 
         let joined = one.join(other).unwrap();
         let tests = joined.tests.unwrap();
         assert_eq!((tests.passed, tests.count(), tests.skipped, tests.flaky.len()), (4, 6, 2, 2));
-        assert_eq!(tests.totals, Some(Totals { declared: 6, listed: 2 }));
+        assert_eq!(tests.totals, Some(TestTotals { declared: 6, listed: 2 }));
         let coverage = joined.coverage.unwrap();
         assert_eq!(coverage.files["a.rs"], lines(&[1, 2], &[3, 4]));
         assert_eq!(coverage.ratio(), Ratio { part: 2, whole: 5 });
@@ -439,12 +442,12 @@ mod tests {
             ..Facts::default()
         };
         assert_eq!(measured("a").join(measured("b")).unwrap().measures.len(), 2);
-        assert_eq!(measured("a").join(measured("a")), Err(MeasuredTwice { name: "a".to_owned() }));
+        assert_eq!(measured("a").join(measured("a")), Err(DuplicateMeasure { name: "a".to_owned() }));
     }
 
     #[test]
     fn one_sonar_project_that_fails_fails() {
-        let sonar = |status: &str, broken: &[&str]| Sonar {
+        let sonar = |status: &str, broken: &[&str]| SonarStatus {
             status: status.to_owned(),
             broken: broken.iter().map(|text| (*text).to_owned()).collect(),
         };

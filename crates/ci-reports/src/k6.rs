@@ -14,7 +14,7 @@ use serde_json::Value;
 use super::facts::{Facts, Measure, Unit};
 use super::json::Named;
 use super::source::Source;
-use super::{Kind, ParseError, json, text};
+use super::{ParseError, ReportKind, json, text};
 
 /// The most bytes of a summary.
 const MOST: u64 = 64 << 20;
@@ -65,8 +65,8 @@ impl Threshold {
 
 /// Reads a report.
 pub(crate) fn read(source: Source<'_>) -> Result<Facts, ParseError> {
-    let summary: Summary = json::read_small(source, Kind::K6.format(), MOST)?;
-    let malformed = |what: String| ParseError::malformed(Kind::K6.format(), what);
+    let summary: Summary = json::read_small(source, ReportKind::K6.format(), MOST)?;
+    let malformed = |what: String| ParseError::malformed(ReportKind::K6.format(), what);
     let Some(Named(metrics)) = summary.metrics else {
         let other =
             "it is the machine-readable summary; have k6 write `--summary-export` or `handleSummary` data";
@@ -165,7 +165,7 @@ mod tests {
     use super::*;
 
     fn read(text: &str) -> Result<Vec<String>, String> {
-        let facts = crate::read(Kind::K6, &mut text.as_bytes()).map_err(|flaw| flaw.to_string())?;
+        let facts = crate::read(ReportKind::K6, &mut text.as_bytes()).map_err(|flaw| flaw.to_string())?;
         let shown =
             |(name, measure): (&String, &Measure)| format!("{name} {} {:?}", measure.value, measure.unit);
         Ok(facts.measures.iter().map(shown).collect())

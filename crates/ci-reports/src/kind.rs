@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 /// A kind of report.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Kind {
+pub enum ReportKind {
     /// `JUnit` XML.
     Junit,
     /// LCOV.
@@ -28,7 +28,7 @@ pub enum Kind {
     Facts,
 }
 
-impl Kind {
+impl ReportKind {
     /// All of them.
     pub const ALL: [Self; 10] = [
         Self::Junit,
@@ -75,7 +75,7 @@ impl Kind {
     }
 
     /// The kind with this key.
-    pub fn named(name: &str) -> Option<Self> {
+    pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.name() == name)
     }
 }

@@ -11,9 +11,9 @@
 use std::io::{BufRead, Read};
 
 use super::budget::Budget;
-use super::facts::{Coverage, Facts, Lines, Ranges};
+use super::facts::{Coverage, Facts, LineCoverage, LineRanges};
 use super::source::Source;
-use super::{Kind, ParseError, ReportFile, text, uri};
+use super::{ParseError, ReportFile, ReportKind, text, uri};
 
 /// The most bytes of one line.
 const LINE: u64 = 1 << 20;
@@ -116,7 +116,8 @@ impl Reading {
     }
 
     fn end(&mut self, record: Record, budget: &mut Budget) -> Result<(), ParseError> {
-        let lines = Lines::new(Ranges::of(record.reached), &Ranges::of(record.missed));
+        let lines =
+            LineCoverage::new(LineRanges::from_lines(record.reached), &LineRanges::from_lines(record.missed));
         let told = record.found.max(record.hit).unwrap_or_default();
         if told > 0 && lines.ratio().whole == 0 {
             return Err(self.malformed(&format!("its lines are missing: {told} are told, none is there")));
@@ -132,7 +133,7 @@ impl Reading {
 }
 
 fn malformed(number: usize, what: &str) -> ParseError {
-    ParseError::malformed(Kind::Lcov.format(), format!("{what} (line {number})"))
+    ParseError::malformed(ReportKind::Lcov.format(), format!("{what} (line {number})"))
 }
 
 /// The line's number, and whether it was reached: `12,3`, with a checksum behind it or without.
@@ -151,7 +152,7 @@ mod tests {
     use super::*;
 
     fn read(text: &str) -> Result<Coverage, ParseError> {
-        crate::read(Kind::Lcov, &mut text.as_bytes()).map(|facts| facts.coverage.unwrap())
+        crate::read(ReportKind::Lcov, &mut text.as_bytes()).map(|facts| facts.coverage.unwrap())
     }
 
     fn flaw(text: &str) -> String {
@@ -165,8 +166,8 @@ mod tests {
              # a remark\nTN:b\nSF:src/a.rs\nDA:4,0\nDA:1,0\nend_of_record\nSF:b.rs\nLF:0\nLH:0\nend_of_record",
         );
         let coverage = coverage.unwrap();
-        assert_eq!(coverage.files["src/a.rs"].reached, Ranges(vec![(1, 3)]));
-        assert_eq!(coverage.files["src/a.rs"].missed, Ranges(vec![(4, 4)]));
+        assert_eq!(coverage.files["src/a.rs"].reached, LineRanges(vec![(1, 3)]));
+        assert_eq!(coverage.files["src/a.rs"].missed, LineRanges(vec![(4, 4)]));
         assert_eq!(coverage.files.len(), 2);
     }
 

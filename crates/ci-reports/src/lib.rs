@@ -38,13 +38,13 @@ use std::io::BufRead;
 
 pub use error::ParseError;
 pub use facts::{Facts, ReportFile};
-pub use kind::{Completeness, Kind};
+pub use kind::{Completeness, ReportKind};
 
 /// Reads a report of this kind, of something that was examined as a whole, to its end.
 ///
 /// # Errors
 /// It is not a whole report of this kind, or not one of something that was examined.
-pub fn read(kind: Kind, bytes: &mut dyn BufRead) -> Result<Facts, ParseError> {
+pub fn read(kind: ReportKind, bytes: &mut dyn BufRead) -> Result<Facts, ParseError> {
     let ReportFile { facts, nothing } = read_file(kind, Completeness::Full, bytes)?;
     nothing.map_or(Ok(facts), Err)
 }
@@ -54,19 +54,19 @@ pub fn read(kind: Kind, bytes: &mut dyn BufRead) -> Result<Facts, ParseError> {
 /// # Errors
 /// It is not a whole file of this kind, or its tool failed.
 pub fn read_file(
-    kind: Kind,
+    kind: ReportKind,
     extent: Completeness,
     bytes: &mut dyn BufRead,
 ) -> Result<ReportFile, ParseError> {
     let mut source = match source::Source::open(bytes) {
         // LCOV has neither a beginning nor an end; its writers leave nothing where nothing is covered.
-        Err(flaw @ ParseError::Empty) if kind == Kind::Lcov => return Ok(lcov::nothing(flaw)),
+        Err(flaw @ ParseError::Empty) if kind == ReportKind::Lcov => return Ok(lcov::nothing(flaw)),
         source => source?,
     };
     // Both have other forms, that tools write unless they are asked for JSON.
     let form = match kind {
-        Kind::Cyclonedx if source.body.starts_with(b"<") => Some("XML"),
-        Kind::Spdx if source.body.starts_with(b"SPDXVersion:") => Some("tag and value"),
+        ReportKind::Cyclonedx if source.body.starts_with(b"<") => Some("XML"),
+        ReportKind::Spdx if source.body.starts_with(b"SPDXVersion:") => Some("tag and value"),
         _ => None,
     };
     if let Some(form) = form {
@@ -76,16 +76,16 @@ pub fn read_file(
         ));
     }
     let facts = match kind {
-        Kind::Junit => return junit::read(source),
-        Kind::Lcov => return lcov::read(source),
-        Kind::Cobertura => return cobertura::read(source),
-        Kind::Cyclonedx => return cyclonedx::read(source),
-        Kind::Spdx => return spdx::read(source),
-        Kind::Sarif => sarif::read(source, sarif::Of::Findings, extent),
-        Kind::Secrets => sarif::read(source, sarif::Of::Secrets, extent),
-        Kind::K6 => k6::read(source),
-        Kind::Sonar => sonar::read(source),
-        Kind::Facts => plain::read(source),
+        ReportKind::Junit => return junit::read(source),
+        ReportKind::Lcov => return lcov::read(source),
+        ReportKind::Cobertura => return cobertura::read(source),
+        ReportKind::Cyclonedx => return cyclonedx::read(source),
+        ReportKind::Spdx => return spdx::read(source),
+        ReportKind::Sarif => sarif::read(source, sarif::Of::Findings, extent),
+        ReportKind::Secrets => sarif::read(source, sarif::Of::Secrets, extent),
+        ReportKind::K6 => k6::read(source),
+        ReportKind::Sonar => sonar::read(source),
+        ReportKind::Facts => plain::read(source),
     };
     facts.map(ReportFile::from)
 }

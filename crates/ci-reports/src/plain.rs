@@ -8,11 +8,12 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{self, Deserializer, MapAccess, SeqAccess, Visitor};
 
 use super::facts::{
-    Coverage, Facts, FailedTest, Finding, Lines, Measure, Package, Ranges, Severity, Spot, Tests, Unit,
+    Coverage, Facts, FailedTest, Finding, LineCoverage, LineRanges, Location, Measure, Package, Severity,
+    Tests, Unit,
 };
 use super::json::{Digested, Named};
 use super::source::Source;
-use super::{Kind, ParseError, json, text};
+use super::{ParseError, ReportKind, json, text};
 
 /// The most bytes of such a file.
 const MOST: u64 = 64 << 20;
@@ -103,8 +104,8 @@ struct PlainPackage {
 
 /// Reads a file of facts.
 pub(crate) fn read(source: Source<'_>) -> Result<Facts, ParseError> {
-    let (plain, unknown): (Plain, _) = json::read_known(source, Kind::Facts.format(), MOST)?;
-    let malformed = |what: String| Err(ParseError::malformed(Kind::Facts.format(), what));
+    let (plain, unknown): (Plain, _) = json::read_known(source, ReportKind::Facts.format(), MOST)?;
+    let malformed = |what: String| Err(ParseError::malformed(ReportKind::Facts.format(), what));
     if plain.facts != 1 {
         return malformed(format!("its version is {}; 1 is read", plain.facts));
     }
@@ -168,7 +169,7 @@ fn tests(plain: PlainTests) -> Result<Tests, ParseError> {
     let all = tests.passed.checked_add(tests.skipped);
     if all.and_then(|all| all.checked_add(tests.failed.len() as u64)).is_none() {
         return Err(ParseError::malformed(
-            Kind::Facts.format(),
+            ReportKind::Facts.format(),
             "`tests` tells of more tests than can be counted",
         ));
     }
@@ -180,10 +181,11 @@ fn tests(plain: PlainTests) -> Result<Tests, ParseError> {
 
 fn coverage(Named(plain): Named<PlainLines>) -> Result<Coverage, ParseError> {
     let ranges =
-        |list: Vec<Stretch>| Ranges::of_stretches(list.into_iter().map(|Stretch(a, b)| (a, b)).collect());
+        |list: Vec<Stretch>| LineRanges::from_ranges(list.into_iter().map(|Stretch(a, b)| (a, b)).collect());
     let mut coverage = Coverage::default();
     for (file, lines) in plain {
-        coverage.add(file.replace('\\', "/"), &Lines::new(ranges(lines.reached), &ranges(lines.missed)));
+        coverage
+            .add(file.replace('\\', "/"), &LineCoverage::new(ranges(lines.reached), &ranges(lines.missed)));
     }
     if coverage.ratio().whole == 0 {
         return Err(ParseError::nothing("`coverage` has no lines"));
@@ -225,8 +227,8 @@ fn packages(plain: Vec<PlainPackage>) -> Result<Vec<Package>, ParseError> {
     plain.into_iter().map(package).collect()
 }
 
-fn spot(path: Option<String>, line: Option<u32>, end_line: Option<u32>) -> Option<Spot> {
-    path.map(|path| Spot { path: path.replace('\\', "/"), line, end_line })
+fn spot(path: Option<String>, line: Option<u32>, end_line: Option<u32>) -> Option<Location> {
+    path.map(|path| Location { path: path.replace('\\', "/"), line, end_line })
 }
 
 impl<'de> Deserialize<'de> for PlainMeasure {
@@ -295,7 +297,7 @@ mod tests {
     use super::*;
 
     fn read(text: &str) -> Result<Facts, String> {
-        crate::read(Kind::Facts, &mut text.as_bytes()).map_err(|flaw| flaw.to_string())
+        crate::read(ReportKind::Facts, &mut text.as_bytes()).map_err(|flaw| flaw.to_string())
     }
 
     #[test]
@@ -307,7 +309,7 @@ mod tests {
         let tests = facts.tests.unwrap();
         assert_eq!((tests.passed, tests.skipped, tests.failed.len(), tests.flaky.len()), (3, 1, 1, 1));
         assert_eq!(tests.failed[0].place.as_ref().unwrap().line, Some(12));
-        assert_eq!(facts.coverage.unwrap().files["src/a.rs"].reached, Ranges(vec![(1, 2), (5, 9)]));
+        assert_eq!(facts.coverage.unwrap().files["src/a.rs"].reached, LineRanges(vec![(1, 2), (5, 9)]));
         let findings = facts.findings.unwrap();
         assert_eq!((findings[0].severity, findings[0].tool.as_str()), (Severity::High, "my-scanner"));
         assert!(findings[0].content.is_some());

@@ -1,10 +1,10 @@
 //! Sets of line numbers, as stretches in ascending order. It must not know what the lines are.
 
-use super::facts::{Lines, Ranges};
+use super::facts::{LineCoverage, LineRanges};
 
-impl Ranges {
+impl LineRanges {
     /// These lines, in any order and as often as they come.
-    pub fn of(mut lines: Vec<u32>) -> Self {
+    pub fn from_lines(mut lines: Vec<u32>) -> Self {
         lines.sort_unstable();
         let mut ranges = Self::default();
         for line in lines {
@@ -15,7 +15,7 @@ impl Ranges {
 
     /// These stretches, in any order, also over each other. One whose last line is before its first
     /// has no lines.
-    pub fn of_stretches(mut stretches: Vec<(u32, u32)>) -> Self {
+    pub fn from_ranges(mut stretches: Vec<(u32, u32)>) -> Self {
         stretches.retain(|(first, last)| first <= last);
         stretches.sort_unstable();
         let mut ranges = Self::default();
@@ -25,7 +25,7 @@ impl Ranges {
         ranges
     }
 
-    /// Adds one line. For many lines in no order, [`Ranges::of`] is faster.
+    /// Adds one line. For many lines in no order, [`LineRanges::from_lines`] is faster.
     pub fn insert(&mut self, line: u32) {
         let at = self.0.partition_point(|(first, _)| *first <= line);
         if at == self.0.len() {
@@ -112,9 +112,9 @@ impl Ranges {
     }
 }
 
-impl Lines {
+impl LineCoverage {
     /// Lines by whether they were reached; one that is among both was.
-    pub fn new(reached: Ranges, missed: &Ranges) -> Self {
+    pub fn new(reached: LineRanges, missed: &LineRanges) -> Self {
         Self { missed: missed.difference(&reached), reached }
     }
 
@@ -132,54 +132,61 @@ mod tests {
 
     use super::*;
 
-    fn lines(ranges: &Ranges) -> BTreeSet<u32> {
+    fn lines(ranges: &LineRanges) -> BTreeSet<u32> {
         ranges.0.iter().flat_map(|(first, last)| *first..=*last).collect()
     }
 
     /// Each stretch is whole, and none touches the next.
-    fn tidy(ranges: &Ranges) -> bool {
+    fn tidy(ranges: &LineRanges) -> bool {
         ranges.0.iter().all(|(first, last)| first <= last)
             && ranges.0.windows(2).all(|pair| u64::from(pair[0].1) + 1 < u64::from(pair[1].0))
     }
 
     #[test]
     fn the_last_line_there_can_be_is_a_line() {
-        let mut ranges = Ranges::of(vec![u32::MAX, u32::MAX - 1, 0]);
+        let mut ranges = LineRanges::from_lines(vec![u32::MAX, u32::MAX - 1, 0]);
         ranges.insert(u32::MAX);
         ranges.insert(0);
         assert_eq!(ranges.0, [(0, 0), (u32::MAX - 1, u32::MAX)]);
-        assert_eq!(ranges.difference(&Ranges::of(vec![u32::MAX])).0, [(0, 0), (u32::MAX - 1, u32::MAX - 1)]);
-        assert_eq!(Ranges::of_stretches(vec![(0, u32::MAX), (5, 2)]).len(), 1 << 32);
+        assert_eq!(
+            ranges.difference(&LineRanges::from_lines(vec![u32::MAX])).0,
+            [(0, 0), (u32::MAX - 1, u32::MAX - 1)]
+        );
+        assert_eq!(LineRanges::from_ranges(vec![(0, u32::MAX), (5, 2)]).len(), 1 << 32);
         assert!(ranges.contains(u32::MAX) && !ranges.contains(5));
     }
 
     #[test]
     fn a_line_that_either_report_reached_was_reached() {
-        let mut lines = Lines::new(Ranges::of(vec![1, 2]), &Ranges::of(vec![2, 3, 4]));
-        assert_eq!(lines.missed, Ranges::of(vec![3, 4]));
-        lines.join(&Lines::new(Ranges::of(vec![3]), &Ranges::of(vec![1, 9])));
-        assert_eq!(lines, Lines { reached: Ranges(vec![(1, 3)]), missed: Ranges(vec![(4, 4), (9, 9)]) });
+        let mut lines =
+            LineCoverage::new(LineRanges::from_lines(vec![1, 2]), &LineRanges::from_lines(vec![2, 3, 4]));
+        assert_eq!(lines.missed, LineRanges::from_lines(vec![3, 4]));
+        lines.join(&LineCoverage::new(LineRanges::from_lines(vec![3]), &LineRanges::from_lines(vec![1, 9])));
+        assert_eq!(
+            lines,
+            LineCoverage { reached: LineRanges(vec![(1, 3)]), missed: LineRanges(vec![(4, 4), (9, 9)]) }
+        );
     }
 
     proptest! {
         #[test]
         fn they_are_sets(one in prop::collection::vec(0u32..60, 0..40), two in prop::collection::vec(0u32..60, 0..40)) {
             let (a, b): (BTreeSet<u32>, BTreeSet<u32>) = (one.iter().copied().collect(), two.iter().copied().collect());
-            let (first, second) = (Ranges::of(one.clone()), Ranges::of(two));
+            let (first, second) = (LineRanges::from_lines(one.clone()), LineRanges::from_lines(two));
             prop_assert_eq!(lines(&first), a.clone());
             prop_assert_eq!(first.len(), a.len() as u64);
             prop_assert!((0..70).all(|line| first.contains(line) == a.contains(&line)));
             let (union, difference) = (first.union(&second), first.difference(&second));
             prop_assert_eq!(lines(&union), a.union(&b).copied().collect::<BTreeSet<_>>());
             prop_assert_eq!(lines(&difference), a.difference(&b).copied().collect::<BTreeSet<_>>());
-            let mut inserted = Ranges::default();
+            let mut inserted = LineRanges::default();
             for line in one {
                 inserted.insert(line);
                 prop_assert!(tidy(&inserted));
             }
             prop_assert_eq!(&inserted, &first);
             prop_assert!(tidy(&first) && tidy(&union) && tidy(&difference));
-            prop_assert_eq!(Ranges::of_stretches(union.0.iter().rev().chain(&first.0).copied().collect()), union);
+            prop_assert_eq!(LineRanges::from_ranges(union.0.iter().rev().chain(&first.0).copied().collect()), union);
         }
     }
 }

@@ -1,11 +1,11 @@
 //! The paths and the texts of facts, rewritten in one pass. It must not know what they stand for.
 
-use super::facts::{Coverage, Facts, FailedTest, Finding, Package, Sonar, Spot};
+use super::facts::{Coverage, Facts, FailedTest, Finding, Location, Package, SonarStatus};
 
 impl Facts {
     /// Puts another path in place of each that is named.
-    pub fn rename(&mut self, name: &mut dyn FnMut(&str) -> String) {
-        let mut spot = |spot: &mut Option<Spot>| {
+    pub fn map_paths(&mut self, name: &mut dyn FnMut(&str) -> String) {
+        let mut spot = |spot: &mut Option<Location>| {
             if let Some(spot) = spot {
                 spot.path = name(&spot.path);
             }
@@ -25,7 +25,7 @@ impl Facts {
 
     /// Puts another text in place of each that a tool wrote for people. Other texts must stay others:
     /// files and figures of one name would be joined.
-    pub fn reword(&mut self, word: &dyn Fn(&str) -> String) {
+    pub fn map_texts(&mut self, word: &dyn Fn(&str) -> String) {
         let failed = self.tests.iter_mut().flat_map(|tests| &mut tests.failed);
         failed.for_each(|FailedTest { name, message, .. }| {
             *name = word(name);
@@ -46,12 +46,12 @@ impl Facts {
         let measures = std::mem::take(&mut self.measures);
         self.measures = measures.into_iter().map(|(name, measure)| (word(&name), measure)).collect();
         // Its status is a word of a few.
-        for text in self.sonar.iter_mut().flat_map(|Sonar { broken, .. }| broken) {
+        for text in self.sonar.iter_mut().flat_map(|SonarStatus { broken, .. }| broken) {
             *text = word(text);
         }
         if let Some(tests) = &mut self.tests {
             tests.flaky.iter_mut().for_each(|name| *name = word(name));
         }
-        self.rename(&mut |path| word(path));
+        self.map_paths(&mut |path| word(path));
     }
 }

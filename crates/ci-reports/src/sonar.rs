@@ -1,8 +1,8 @@
 //! What `SonarQube` answers to `api/qualitygates/project_status`. It must not know how to ask.
 
-use super::facts::{Facts, Sonar};
+use super::facts::{Facts, SonarStatus};
 use super::source::Source;
-use super::{Kind, ParseError, json, text};
+use super::{ParseError, ReportKind, json, text};
 
 /// The most bytes of an answer.
 const MOST: u64 = 16 << 20;
@@ -39,11 +39,11 @@ struct Refusal {
 
 /// Reads an answer.
 pub(crate) fn read(source: Source<'_>) -> Result<Facts, ParseError> {
-    let answer: Answer = json::read_small(source, Kind::Sonar.format(), MOST)?;
+    let answer: Answer = json::read_small(source, ReportKind::Sonar.format(), MOST)?;
     if let Some(refusal) = answer.errors.iter().flatten().next() {
         return Err(ParseError::ToolFailed { what: text::one_line(&refusal.msg, 300) });
     }
-    let malformed = |what: String| Err(ParseError::malformed(Kind::Sonar.format(), what));
+    let malformed = |what: String| Err(ParseError::malformed(ReportKind::Sonar.format(), what));
     let Some(Status { status, conditions }) = answer.project_status else {
         return malformed("it has no `projectStatus`".to_owned());
     };
@@ -68,7 +68,7 @@ pub(crate) fn read(source: Source<'_>) -> Result<Facts, ParseError> {
     if let Some(first) = broken.first().filter(|_| status == "OK") {
         return malformed(format!("it says `OK`, and that a condition is not met: {first}"));
     }
-    Ok(Facts { sonar: Some(Sonar { status, broken }), ..Facts::default() })
+    Ok(Facts { sonar: Some(SonarStatus { status, broken }), ..Facts::default() })
 }
 
 impl Condition {
@@ -90,8 +90,8 @@ impl Condition {
 mod tests {
     use super::*;
 
-    fn read(text: &str) -> Result<Sonar, String> {
-        let facts = crate::read(Kind::Sonar, &mut text.as_bytes());
+    fn read(text: &str) -> Result<SonarStatus, String> {
+        let facts = crate::read(ReportKind::Sonar, &mut text.as_bytes());
         facts.map(|facts| facts.sonar.unwrap()).map_err(|flaw| flaw.to_string())
     }
 

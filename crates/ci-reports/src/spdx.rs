@@ -13,7 +13,7 @@ use super::budget::Budget;
 use super::facts::{Facts, Package};
 use super::json::{self, Cut, Each, Items, Object, Whole};
 use super::source::Source;
-use super::{Kind, ParseError, ReportFile, text};
+use super::{ParseError, ReportFile, ReportKind, text};
 
 /// Reads a report.
 pub(crate) fn read(source: Source<'_>) -> Result<ReportFile, ParseError> {
@@ -26,7 +26,7 @@ pub(crate) fn read(source: Source<'_>) -> Result<ReportFile, ParseError> {
         folders: HashSet::new(),
         packages: Vec::new(),
     };
-    json::read(source, Kind::Spdx.format(), &budget, &mut document)?;
+    json::read(source, ReportKind::Spdx.format(), &budget, &mut document)?;
     document.end()
 }
 
@@ -127,7 +127,7 @@ impl<'de> Object<'de> for Document<'_> {
 
 impl Document<'_> {
     fn end(self) -> Result<ReportFile, ParseError> {
-        let malformed = |what: &str| Err(ParseError::malformed(Kind::Spdx.format(), what));
+        let malformed = |what: &str| Err(ParseError::malformed(ReportKind::Spdx.format(), what));
         match self.version.as_deref() {
             Some(version) if version.starts_with("SPDX-2.") => {}
             Some(version) => return malformed(&format!("its version is `{}`", text::one_line(version, 40))),
@@ -177,7 +177,7 @@ mod tests {
     use super::*;
 
     fn read(text: &str) -> Result<Vec<String>, String> {
-        let facts = crate::read(Kind::Spdx, &mut text.as_bytes()).map_err(|flaw| flaw.to_string())?;
+        let facts = crate::read(ReportKind::Spdx, &mut text.as_bytes()).map_err(|flaw| flaw.to_string())?;
         let shown = |package: &Package| {
             format!("{} {} {}", package.name, package.version, package.licences.join(" + "))
         };

@@ -316,7 +316,7 @@ impl Rounds<'_> {
     fn end_services(&self, config: &Config, mark: &str) {
         let emitter = Emitter::new(self.session.clock.clone(), Box::new(|_| {}));
         let none = Secrets::none();
-        let setting = ServiceEnv {
+        let service_env = ServiceEnv {
             config,
             env: &self.session.env,
             root: self.session.dir.clone(),
@@ -329,7 +329,7 @@ impl Rounds<'_> {
         };
         let mut how = StopRequest::Terminate;
         while !self.watching.services.is_empty() {
-            self.watching.services.end_some(&setting, how);
+            self.watching.services.end_some(&service_env, how);
             if let Ok(Notification::Signal(_)) = self.inbox.receiver().try_recv() {
                 how = StopRequest::Kill;
             }

@@ -26,7 +26,7 @@ use crate::quality::evidence::{Evidence, Source, Verdict};
 use crate::quality::{self, Absent, Basis, Case};
 use crate::reason::Reason;
 use ci_reports::Facts;
-use ci_reports::facts::MeasuredTwice;
+use ci_reports::facts::DuplicateMeasure;
 
 /// What became of a gate.
 pub struct MergedGate {
@@ -264,7 +264,8 @@ fn join_reports(manifest: &Manifest, tasks: &[&str]) -> Result<(Facts, Vec<Sourc
         let facts = manifest.facts.get(*task).ok_or_else(unknown)?;
         let own = manifest.reports.iter().filter(|report| report.task == **task);
         let path = own.clone().next().map(|report| report.path.clone()).unwrap_or_default();
-        let twice = |twice: MeasuredTwice| NotJudged::Failed(Ended::Report { path, why: twice.to_string() });
+        let twice =
+            |twice: DuplicateMeasure| NotJudged::Failed(Ended::Report { path, why: twice.to_string() });
         all = all.join(facts.clone()).map_err(twice)?;
         sources.extend(own.cloned());
     }

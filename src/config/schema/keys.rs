@@ -196,7 +196,7 @@ pub(crate) const READY: Keys = Keys {
 pub(crate) const STOP: Keys =
     Keys { known: &["signal", "grace"], planned: &[], elsewhere: &[("timeout", "did you mean `grace`?")] };
 
-/// The kinds of reports, as `ci_reports::Kind` has them.
+/// The kinds of reports, as `ci_reports::ReportKind` has them.
 pub(crate) const KINDS: [&str; 10] =
     ["junit", "lcov", "cobertura", "sarif", "secrets", "cyclonedx", "spdx", "k6", "sonar", "facts"];
 

@@ -12,7 +12,7 @@ use crate::config::sections::file_sets;
 use crate::config::sections::values;
 use crate::config::syntax::document::{Entry, Text, Value};
 use crate::config::wording;
-use ci_reports::Kind;
+use ci_reports::ReportKind;
 
 /// The only key that is not a kind of report.
 const PARTIAL: &str = "partial";
@@ -23,7 +23,7 @@ pub(crate) struct Reports<'d> {
     pub(crate) list: Vec<Report>,
     /// All patterns with their places, which are outputs too.
     pub(crate) files: Vec<(Pattern, Range<usize>)>,
-    seen: Vec<(Kind, Text<'d>)>,
+    seen: Vec<(ReportKind, Text<'d>)>,
 }
 
 impl<'d> Reports<'d> {
@@ -39,7 +39,7 @@ impl<'d> Reports<'d> {
         }
         let mut partial = None;
         for entry in table {
-            match Kind::named(entry.key.text) {
+            match ReportKind::from_name(entry.key.text) {
                 Some(kind) => reports.take(kind, entry.value, base, sink),
                 None if entry.key.text == PARTIAL => partial = Some(entry),
                 None => sink.add(tables::REPORTS.unknown_key(&entry.key, "`reports`")),
@@ -54,7 +54,7 @@ impl<'d> Reports<'d> {
     /// Reads the reason why a scanner may leave something out.
     fn excuse(&mut self, entry: &Entry<'d>, sink: &mut DiagnosticSink) {
         let reason = values::line(entry, sink);
-        let scans = |kind: Kind| matches!(kind, Kind::Sarif | Kind::Secrets);
+        let scans = |kind: ReportKind| matches!(kind, ReportKind::Sarif | ReportKind::Secrets);
         if !self.seen.iter().any(|(kind, _)| scans(*kind)) {
             sink.add(
                 Diagnostic::new(entry.key.span.clone(), "`partial` goes with `sarif` or `secrets`")
@@ -67,7 +67,7 @@ impl<'d> Reports<'d> {
         }
     }
 
-    fn take(&mut self, kind: Kind, value: Value<'d>, base: &RepoPath, sink: &mut DiagnosticSink) {
+    fn take(&mut self, kind: ReportKind, value: Value<'d>, base: &RepoPath, sink: &mut DiagnosticSink) {
         let what = "a file, or an array of files";
         let texts = match value.elements() {
             Some(_) => value.texts(sink),

@@ -5,7 +5,7 @@ use crate::base::pattern::Pattern;
 use crate::config::assemble::parse_files;
 use crate::config::diagnostic::DiagnosticSink;
 use crate::quality::rules::{self, Bound, Comparison, Day, Suppression};
-use ci_reports::Kind;
+use ci_reports::ReportKind;
 use ci_reports::facts::Unit;
 use model::Gate;
 
@@ -40,8 +40,8 @@ fn reports_are_files_that_count_as_outputs() {
         "[tasks.more]\nmatrix = { py = ['3.11', '3.12'] }\nrun = 'x'\noutputs = ['dist-{{ matrix.py }}/**', '!dist-{{ matrix.py }}/r.xml']\nreports = { junit = 'dist-{{ matrix.py }}/r.xml' }",
     ));
     let unit = task(&config, "unit");
-    let kinds: Vec<Kind> = unit.reports.iter().map(|report| report.kind).collect();
-    assert_eq!(kinds, [Kind::Junit, Kind::Lcov]);
+    let kinds: Vec<ReportKind> = unit.reports.iter().map(|report| report.kind).collect();
+    assert_eq!(kinds, [ReportKind::Junit, ReportKind::Lcov]);
     assert!(unit.reports[0].files.matches(&path("out/junit.xml")));
     assert!(
         !unit.reports[0].files.matches(&path("web/out/junit.xml")),
@@ -66,12 +66,15 @@ fn the_reports_of_scanners_may_be_partial() {
     let reports = &task(&config, "a").reports;
     let reasons: Vec<_> = reports.iter().map(|report| (report.kind, report.partial.as_deref())).collect();
     let reason = Some("it is generated");
-    assert_eq!(reasons, [(Kind::Junit, None), (Kind::Sarif, reason), (Kind::Secrets, reason)]);
+    assert_eq!(
+        reasons,
+        [(ReportKind::Junit, None), (ReportKind::Sarif, reason), (ReportKind::Secrets, reason)]
+    );
 }
 
 #[test]
 fn keys_of_reports_are_the_kinds_that_there_are() {
-    let kinds: Vec<&str> = Kind::ALL.iter().map(|kind| kind.name()).collect();
+    let kinds: Vec<&str> = ReportKind::ALL.iter().map(|kind| kind.name()).collect();
     assert_eq!(tables::KINDS[..], kinds);
     let and_why: Vec<&str> = kinds.into_iter().chain(["partial"]).collect();
     assert_eq!(tables::REPORTS.names().collect::<Vec<_>>(), and_why);

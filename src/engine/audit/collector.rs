@@ -1,4 +1,4 @@
-//! The audits of a run: which tasks are audited, and what was found of each.
+//! The audits of a run: which tasks are audited, and what was found for each.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -8,14 +8,14 @@ use crate::config::model::{Config, TaskId};
 use crate::engine::audit::findings::AuditFindings;
 use crate::graph::{Graph, Reach};
 
-/// What the trace of an audited task came to.
+/// The audit of one task.
 #[derive(Clone, Debug)]
 pub struct Audit {
     /// The task.
     pub task: TaskId,
-    /// Why something may have been missed; none if the trace is complete.
+    /// Why the trace may be incomplete; empty if it is complete.
     pub doubts: Vec<Doubt>,
-    /// What it told.
+    /// What was found.
     pub findings: AuditFindings,
     /// How many files the task declares.
     pub inputs: usize,
@@ -37,8 +37,8 @@ impl AuditCollector {
     }
 }
 
-/// The tasks that an audit of the selected ones is about: those with a command, and in place of
-/// aggregates what they gather.
+/// Returns the tasks to audit: of the selected tasks, those with a command, and in place of aggregates the
+/// tasks that they need.
 pub fn audited_tasks(config: &Config, selected: &[TaskId]) -> Vec<TaskId> {
     let graph = Graph::of(config, selected, Reach::WithNeeds);
     let mut tasks: Vec<TaskId> = Vec::new();
@@ -49,7 +49,7 @@ pub fn audited_tasks(config: &Config, selected: &[TaskId]) -> Vec<TaskId> {
             tasks.push(node.task);
         }
     }
-    // A gate opens no files but the reports of its tasks.
+    // A gate opens only the reports of its tasks.
     tasks.retain(|task| config.task(*task).gate.is_none());
     tasks.sort_unstable();
     tasks.dedup();

@@ -16,7 +16,7 @@ use crate::git::snapshot::Snapshot;
 use crate::graph::{Node, NodeId};
 use crate::key::inputs::InputSet;
 
-/// The audit of a node that was executed in `sandbox` and `ended` so; `None` if it was not started.
+/// Returns the audit of a node that was executed in `sandbox` and `ended` so; `None` if it was not started.
 pub fn evaluate(context: &Context<'_>, id: NodeId, sandbox: &Sandbox, ended: &Ended) -> Option<Audit> {
     let node = context.inputs.graph.node(id);
     let none =
@@ -27,7 +27,7 @@ pub fn evaluate(context: &Context<'_>, id: NodeId, sandbox: &Sandbox, ended: &En
         Err(_) => none(),
     };
     if matches!(context.inputs.config.task(node.task).run, Some(Command::Rust(_))) {
-        // The function's own program is what the task is, and not what it reads.
+        // The program of the function is the task itself, not an input.
         let own = context.inputs.env.program_path().canonicalize().unwrap_or_default();
         trace.files.retain(|seen| seen.path.as_path() != own);
     }
@@ -39,7 +39,7 @@ pub fn evaluate(context: &Context<'_>, id: NodeId, sandbox: &Sandbox, ended: &En
     let would_read = |path: &RepoPath| inputs.contains(path);
     let declared = declared(context, node, &inputs, &snapshot, &would_read);
     let mut judgement = findings::evaluate(&trace, &declared, &places, &|path| look(&root, path));
-    // What its services read is read where no one looks.
+    // What services read is not traced.
     let own = &context.inputs.config.task(node.task).inputs;
     judgement.unopened.retain(|path| own.matches(path));
     if !trace.is_complete() {
@@ -76,7 +76,7 @@ fn declared<'a>(
     }
 }
 
-/// The work tree, and the one that has the state directory; by their real names.
+/// Returns the work tree, and the one that has the state directory, without symlinks.
 fn work_trees(context: &Context<'_>) -> Vec<PathBuf> {
     let state = context.store.as_ref().map(|store| store.state);
     let git = state.and_then(Path::parent).filter(|folder| folder.ends_with(".git"));
@@ -90,14 +90,14 @@ fn work_trees(context: &Context<'_>) -> Vec<PathBuf> {
     trees
 }
 
-/// What is at a path of the work tree.
+/// Returns what exists at a path of the work tree.
 fn look(root: &Path, path: &RepoPath) -> Option<FsEntry> {
     let full = path.under(root);
     full.symlink_metadata().ok()?;
     let leads_to = full.canonicalize().ok();
     let place = leads_to.as_ref().and_then(|real| real.strip_prefix(root).ok()).map(findings::repo_path);
     let is_folder = full.is_dir();
-    // Git knows no empty folders, and no one can declare them.
+    // Git has no empty folders, so they can't be declared.
     if is_folder && std::fs::read_dir(&full).is_ok_and(|mut entries| entries.next().is_none()) {
         return None;
     }

@@ -1,9 +1,9 @@
-//! What the trace of a task in a sandbox tells of its declarations: which files of the repository it
-//! looked for or opened without declaring them. Pure: it must not read a file, nor word anything.
+//! Compares the trace of a task in a sandbox with its declarations: finds files of the repository that it
+//! looked for or opened without declaring them. It is pure: it must not read a file, nor word messages.
 //!
-//! Inside a sandbox there is nothing but what is declared and what the task made, so there only what
-//! was looked for in vain can be undeclared. Outside, in the work tree itself, which is reached by
-//! an absolute path or by climbing, whatever was opened can.
+//! A sandbox contains only what is declared and what the task made. So in there a path can only be undeclared
+//! if the task looked for it and did not find it. In the work tree itself, which a task reaches by an
+//! absolute path or through parent folders, every opened file can be undeclared.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -29,11 +29,11 @@ pub struct Declared<'a> {
     pub others: Vec<(&'a str, &'a Patterns)>,
     /// The folder that its patterns are relative to.
     pub base: RepoPath,
-    /// Whether a file of this path would be an input if it existed.
+    /// Returns whether a file at this path would be an input if it existed.
     pub would_read: &'a dyn Fn(&RepoPath) -> bool,
 }
 
-/// Which folders stand for the top of the repository.
+/// The folders that are the top of the repository, or replace it.
 pub struct AuditRoots<'a> {
     /// The sandbox.
     pub sandbox: &'a Path,
@@ -41,16 +41,16 @@ pub struct AuditRoots<'a> {
     pub work_trees: &'a [PathBuf],
 }
 
-/// Something that is there in the work tree.
+/// Something that exists in the work tree.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct FsEntry {
     /// Whether it is a folder that is not empty.
     pub is_folder: bool,
-    /// What it leads to if it is a symlink, or lies behind one; else itself.
+    /// The target if it is a symlink or is reached through one; otherwise its own path.
     pub place: RepoPath,
 }
 
-/// How a task got at what it does not declare, the gravest last.
+/// How a task accessed an undeclared path, in increasing severity.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Access {
@@ -66,70 +66,70 @@ pub enum Access {
     Executed,
 }
 
-/// What kind of thing is not declared.
+/// The kind of an undeclared path.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum PathKind {
-    /// A part of the tree: it can be an input.
+    /// It is part of the tree, so it can be an input.
     Tree,
-    /// Git ignores it, so it can't.
+    /// Git ignores it, so it can't be an input.
     Ignored,
     /// Git's own folder.
     Git,
 }
 
-/// Something of the repository that a task does not declare and got at.
+/// A path of the repository that a task accessed without declaring it.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct UndeclaredPath {
-    /// Where it is; of what git ignores, the highest folder that holds nothing else.
+    /// The path; for ignored files, the highest folder that contains only ignored files.
     pub path: RepoPath,
     /// Whether it is a folder.
     pub is_folder: bool,
-    /// How the task got at it.
+    /// How the task accessed it.
     pub how: Access,
-    /// What it is.
+    /// Its kind.
     pub is: PathKind,
-    /// How many paths of it were seen.
+    /// How many paths in it were accessed.
     pub seen: usize,
-    /// The pattern that would declare it, as tasks.toml has it.
+    /// The pattern for tasks.toml that would declare it.
     pub pattern: Option<String>,
     /// The task whose output it is.
     pub made_by: Option<String>,
 }
 
-/// Files that configure a known tool, and that a task looked for where there are none. One that is
-/// added later would be read, and no input says so.
+/// Configuration files of a known tool that a task looked for and that don't exist. If one is added later, it
+/// would be read without being an input.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct MissingConfig {
     /// The first of these paths.
     pub path: RepoPath,
-    /// In how many folders it was looked for.
+    /// In how many folders the task looked for it.
     pub folders: usize,
-    /// The pattern that declares it wherever it may be, as tasks.toml has it.
+    /// The pattern for tasks.toml that declares it in all folders.
     pub pattern: String,
 }
 
-/// What a trace tells.
+/// What was found in a trace.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct AuditFindings {
-    /// What is not declared, sorted by path.
+    /// The undeclared paths, sorted.
     pub findings: Vec<UndeclaredPath>,
-    /// What was looked for, is not there and is not declared, by its pattern.
+    /// Missing and undeclared configuration files, by pattern.
     pub absent: Vec<MissingConfig>,
     /// Declared files that were never opened.
     pub unopened: Vec<RepoPath>,
-    /// Whether it looked for a repository of git.
+    /// Whether it looked for a git repository.
     pub asks_git: bool,
 }
 
-/// Where a path leads.
+/// Whether a path is inside or outside the sandbox.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Side {
     Inside,
     Outside,
 }
 
-/// Holds a trace against what is declared. `look` tells what is at a path of the work tree.
+/// Compares a trace with the declarations. `look` returns what exists at a path of the work tree.
 pub fn evaluate(
     trace: &Trace,
     declared: &Declared<'_>,
@@ -165,7 +165,7 @@ pub fn evaluate(
     }
 }
 
-/// What of the ways in which a path was seen matters there.
+/// Returns the most severe access of a path that matters on this side.
 fn access(side: Side, seen: &FileAccess) -> Option<Access> {
     let is = |how| seen.accesses.contains(&how);
     match side {
@@ -181,13 +181,13 @@ fn access(side: Side, seen: &FileAccess) -> Option<Access> {
 }
 
 impl AuditRoots<'_> {
-    /// The path of the repository that a path stands for.
+    /// Returns the path of the repository that an absolute path means.
     fn place(&self, path: &Path) -> Option<(Side, RepoPath)> {
         let below = |top: &Path| path.strip_prefix(top).ok().map(repo_path);
         if let Some(path) = below(self.sandbox) {
             return Some((Side::Inside, path));
         }
-        // What lies beside it there is nobody's.
+        // Files beside the sandbox's tree don't belong to the repository.
         if self.sandbox.parent().is_some_and(|folder| path.starts_with(folder)) {
             return None;
         }
@@ -195,7 +195,7 @@ impl AuditRoots<'_> {
     }
 }
 
-/// A path below the top, as git spells it.
+/// Returns a path below the top, as git writes it.
 pub fn repo_path(path: &Path) -> RepoPath {
     use std::os::unix::ffi::OsStrExt as _;
     RepoPath::from_git(path.as_os_str().as_bytes())
@@ -205,18 +205,18 @@ struct Evaluation<'a> {
     declared: &'a Declared<'a>,
     look: &'a dyn Fn(&RepoPath) -> Option<FsEntry>,
     found: BTreeMap<RepoPath, UndeclaredPath>,
-    /// Paths where a known file was looked for, by its pattern.
+    /// Paths at which a known configuration file was looked for, by pattern.
     absent: BTreeMap<String, BTreeSet<RepoPath>>,
     asks_git: bool,
 }
 
 impl Evaluation<'_> {
-    /// Notes a path at which there is nothing, if a known tool would be configured there.
+    /// Records a missing path, if it would configure a known tool.
     fn record_missing(&mut self, path: &RepoPath) {
         let Some(pattern) = tool_files::known(path.bytes()) else { return };
         let declared = self.declared;
         let is_tree = path.parts().next() != Some(b".git") && declared.submodule_of(path).is_none();
-        // In a folder that git ignores, such as `node_modules`, nothing can be an input.
+        // A file in an ignored folder, such as `node_modules`, can't be an input.
         let has_folder = path
             .parent()
             .is_none_or(|folder| folder.is_top() || !declared.snapshot.within(&folder).is_empty());
@@ -254,7 +254,7 @@ impl Evaluation<'_> {
         match how {
             Access::LookedFor => {
                 let Some(real) = (self.look)(path) else { return };
-                // A symlink may be declared without what it leads to, and the other way round.
+                // A symlink may be declared without its target, and the reverse.
                 if real.place != *path {
                     self.take(&real.place, real.is_folder, how);
                     if self.declared.snapshot.get(path).is_none() {
@@ -268,7 +268,7 @@ impl Evaluation<'_> {
         }
     }
 
-    /// Takes it down unless it is declared.
+    /// Records an access unless the path is declared.
     fn take(&mut self, path: &RepoPath, is_folder: bool, how: Access) {
         let declared = self.declared;
         if declared.covers(path, is_folder) {
@@ -276,7 +276,7 @@ impl Evaluation<'_> {
         }
         if let Some(submodule) = declared.submodule_of(path) {
             if declared.has(submodule) {
-                // All of it that git does not ignore was there.
+                // All files of it that git does not ignore were in the sandbox.
                 if how == Access::LookedFor {
                     self.add(path.clone(), is_folder, how, (PathKind::Ignored, path));
                 }
@@ -312,12 +312,12 @@ impl Evaluation<'_> {
 }
 
 impl Declared<'_> {
-    /// Whether this very path is an input.
+    /// Returns whether this exact path is an input.
     fn has(&self, path: &RepoPath) -> bool {
         self.inputs.binary_search_by(|entry| entry.path.cmp(path)).is_ok()
     }
 
-    /// Whether a path is declared; a folder is if all that the tree has of it is.
+    /// Returns whether a path is declared. A folder is declared if all its files in the tree are.
     fn covers(&self, path: &RepoPath, is_folder: bool) -> bool {
         if self.has(path) || self.outputs.iter().any(|outputs| outputs.matches(path)) {
             return true;
@@ -334,14 +334,14 @@ impl Declared<'_> {
         below.iter().all(is_declared) && (!below.is_empty() || leads_to_outputs())
     }
 
-    /// The submodule that a path lies in.
+    /// Returns the submodule that contains a path.
     fn submodule_of(&self, path: &RepoPath) -> Option<&RepoPath> {
         let mut folders = std::iter::successors(path.parent(), RepoPath::parent);
         let entry = folders.find_map(|folder| self.snapshot.get(&folder))?;
         (entry.mode == Mode::Submodule).then_some(&entry.path)
     }
 
-    /// The highest folder at or above a path of which the tree has nothing.
+    /// Returns the highest folder, at or above a path, that has no file in the tree.
     fn ignored_top(&self, path: &RepoPath) -> RepoPath {
         let upwards = std::iter::successors(Some(path.clone()), RepoPath::parent);
         let foreign = upwards.take_while(|at| !at.is_top() && self.snapshot.within(at).is_empty());
@@ -349,7 +349,7 @@ impl Declared<'_> {
     }
 }
 
-/// What tasks.toml in `base` calls a path; `None` if it is no text.
+/// Returns the pattern for a path in a tasks.toml in `base`; `None` if it is not UTF-8.
 fn pattern(base: &RepoPath, path: &RepoPath, is_folder: bool) -> Option<String> {
     let mut up = 0;
     let mut common = base.clone();
@@ -363,7 +363,7 @@ fn pattern(base: &RepoPath, path: &RepoPath, is_folder: bool) -> Option<String> 
     if is_folder {
         text.push_str(if rest.is_empty() { "**" } else { "/**" });
     }
-    // In front of a list these would mean something else.
+    // At the start of a pattern these have a special meaning.
     Some(if text.starts_with(['@', '!']) { format!("./{text}") } else { text })
 }
 

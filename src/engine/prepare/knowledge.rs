@@ -1,4 +1,4 @@
-//! What the cache and the history know, as the plan asks for it. It must not decide what it means.
+//! What the cache and the history know, in the form that the plan asks for.
 
 use std::path::Path;
 
@@ -9,19 +9,19 @@ use crate::history::tasks::LazyHistory;
 use crate::key::explanation::Explanation;
 use crate::plan::{Knowledge, LastRun, PastResults, StoredResult};
 
-/// Entries of the past that a miss is compared with.
+/// The number of stored entries that a miss is compared with.
 const COMPARED: usize = 3;
 
-/// The knowledge of a state directory.
+/// Knowledge from the cache and the history of a state directory.
 pub struct StoredKnowledge<'a> {
     cache: &'a Cache,
     history: &'a LazyHistory,
-    /// The work tree whose outputs count; `None` if the tree is not checked out.
+    /// The work tree whose outputs are compared; `None` if the tree is not checked out.
     root: Option<&'a Path>,
 }
 
 impl<'a> StoredKnowledge<'a> {
-    /// Of a cache and a history, for the work tree at `root`.
+    /// Returns the knowledge of a cache and a history, for the work tree at `root`.
     pub fn new(cache: &'a Cache, history: &'a LazyHistory, root: Option<&'a Path>) -> Self {
         Self { cache, history, root }
     }
@@ -69,7 +69,7 @@ impl Knowledge for StoredKnowledge<'_> {
     }
 }
 
-/// The knowledge of where there is no repository: none.
+/// The knowledge outside a repository: nothing.
 pub struct NoHistory;
 
 impl Knowledge for NoHistory {

@@ -1,5 +1,7 @@
-//! Preparing a plan: the snapshot, the probes, the cache and the history that it is made from. It
-//! must not decide what is done with the plan.
+//! Prepares a plan: reads the snapshot, runs the probes, and opens the cache and the history.
+//!
+//! Read [`Prepared`], then [`tool_probes`] (what tools print about themselves), [`knowledge`] (what earlier
+//! runs left) and [`sharding`] (one shard of a plan). Nothing here decides what is done with the plan.
 
 pub mod knowledge;
 pub mod sharding;
@@ -34,7 +36,7 @@ use crate::select::{SelectError, Selection};
 use crate::shard::plan::ShardPlan;
 use crate::warning;
 
-/// What is to be planned.
+/// A request for a plan.
 #[derive(Clone, Debug)]
 pub struct Request {
     /// The names that were given.
@@ -43,16 +45,16 @@ pub struct Request {
     pub reach: Reach,
     /// Whether and how the cache is used.
     pub policy: CachePolicy,
-    /// Arguments for the one task that is named.
+    /// Arguments for the only task that is named.
     pub args: Vec<String>,
-    /// These tasks alone, of those that the names stand for.
+    /// If set, only these of the tasks that the names select.
     pub tasks: Option<Vec<TaskId>>,
-    /// What the reader has to know of this request.
+    /// Notes for the reader about this request.
     pub notes: Vec<String>,
 }
 
 impl Request {
-    /// Returns the request for these names with all they need, from the cache where it can be.
+    /// Returns the request for these names and all their needs, with results from the cache.
     pub fn new(names: Vec<String>) -> Self {
         Self {
             names,
@@ -65,31 +67,31 @@ impl Request {
     }
 }
 
-/// Everything that a plan is made from.
+/// Everything that a plan is made from, with its owners.
 pub struct Prepared<'a> {
     /// The tasks.
     pub config: &'a Config,
-    /// Those that matter here.
+    /// The tasks of the plan and their needs.
     pub graph: Graph,
     /// The names that were given.
     pub names: Vec<String>,
     /// The tree.
     pub snapshot: Option<Snapshot>,
-    /// The work tree, to be looked at again.
+    /// The reader of the work tree, with which it is read again.
     pub reader: Option<WorkTreeReader>,
-    /// The cache, and where it lies.
+    /// The state directory and its cache.
     pub store: Option<(PathBuf, Cache)>,
-    /// What former runs left on record.
+    /// The history of earlier runs.
     pub history: LazyHistory,
-    /// Why state can't be written, if that is known already.
+    /// A warning that state can't be written, if that is known already.
     pub unwritten: Option<String>,
-    /// Declarations of tasks.toml that have no effect here.
+    /// Declarations of tasks.toml that have no effect on this tree.
     pub warnings: Warnings,
-    /// What the reader has to know of the request.
+    /// Notes for the reader about the request.
     pub notes: Vec<String>,
-    /// What hides secrets.
+    /// The secrets of the tasks.
     pub secrets: Secrets,
-    /// Which part of a larger plan this is, if it is one.
+    /// The shard that is planned, if the plan is split.
     pub shard_plan: Option<ShardPlan>,
     /// Arguments from the command line, and the task that they are for.
     args: Option<(TaskId, Vec<String>)>,
@@ -103,7 +105,7 @@ pub struct Prepared<'a> {
 /// Why a plan can't be made.
 #[derive(Debug, thiserror::Error)]
 pub enum PrepareError {
-    /// Names that stand for nothing.
+    /// Names that select nothing.
     #[error(transparent)]
     Select(#[from] SelectError),
     /// The tree can't be read.
@@ -112,13 +114,13 @@ pub enum PrepareError {
     /// Inputs of tasks match no file of the tree.
     #[error("tasks.toml is wrong for this tree")]
     NoInputs(Diagnostics),
-    /// Secrets can't be hidden, so nothing is told of them.
+    /// Secrets can't be masked.
     #[error(transparent)]
     Mask(#[from] MaskError),
 }
 
 impl<'a> Prepared<'a> {
-    /// Gathers what the plan of `request` is made from.
+    /// Loads everything that the plan of `request` is made from.
     ///
     /// # Errors
     /// A name is unknown, the tree can't be read, or inputs of a task match no file of it.
@@ -144,7 +146,7 @@ impl<'a> Prepared<'a> {
         );
         let reading = reading?;
         let warnings = match &reading.snapshot {
-            // Also of what is not affected: it never will be.
+            // Tasks that are not affected are checked too: a pattern that matches nothing is never affected.
             Some(snapshot) if request.tasks.is_some() && request.reach != Reach::Only => {
                 let all = Graph::of(config, &selection.tasks, request.reach);
                 check_effective(config, &all, snapshot, tree, root)?
@@ -154,13 +156,13 @@ impl<'a> Prepared<'a> {
         };
         let open = |state| Cache::open(state, config.settings.cache_size, clock);
         let store = location.state.map(|state| (state.to_owned(), open(state)));
-        let standing = BaselineContext {
+        let baseline_context = BaselineContext {
             origin: location.origin,
             state: location.state,
             snapshot: reading.snapshot.as_ref(),
             now: clock.now(),
         };
-        let gates = baseline::gate_bases(config, &graph, standing);
+        let gates = baseline::gate_bases(config, &graph, baseline_context);
         let history = LazyHistory::new(store.as_ref().map(|(state, _)| state.clone()));
         Ok(Self {
             config,
@@ -184,7 +186,7 @@ impl<'a> Prepared<'a> {
         })
     }
 
-    /// What is known from former runs.
+    /// Returns what is known from earlier runs.
     pub fn knowledge(&self) -> Box<dyn Knowledge + '_> {
         match &self.store {
             Some((_, cache)) => Box::new(StoredKnowledge::new(cache, &self.history, self.root)),
@@ -192,12 +194,12 @@ impl<'a> Prepared<'a> {
         }
     }
 
-    /// The machine that it is planned for.
+    /// Returns the machine that the plan is for.
     pub fn platform(&self) -> &Platform {
         &self.platform
     }
 
-    /// The digests of all input sets.
+    /// Returns the digests of all input sets.
     pub fn digests(&self) -> InputDigests<'_> {
         match &self.snapshot {
             Some(snapshot) => InputDigests::new(self.config, &self.graph, snapshot),
@@ -205,7 +207,7 @@ impl<'a> Prepared<'a> {
         }
     }
 
-    /// All of it, as the plan takes it.
+    /// Returns the inputs of the plan.
     pub fn plan_inputs<'w>(
         &'w self,
         env: &'w Env,
@@ -228,7 +230,7 @@ impl<'a> Prepared<'a> {
         }
     }
 
-    /// Makes the plan and hands it to `use_it`, with what it was made from.
+    /// Makes the plan and calls `use_it` with its inputs and the plan.
     pub fn plan<T>(&self, env: &Env, use_it: impl FnOnce(&PlanInputs<'_>, &Plan) -> T) -> T {
         let digests = self.digests();
         let knowledge = self.knowledge();
@@ -238,7 +240,7 @@ impl<'a> Prepared<'a> {
     }
 }
 
-/// The declarations of a config that have no effect on a tree, the first of them.
+/// Returns the first declarations of a config that have no effect on a tree.
 ///
 /// # Errors
 /// The inputs of a task match no file.
@@ -253,8 +255,8 @@ fn check_effective(
     refused.map_or(Ok(warnings), |diagnostics| Err(PrepareError::NoInputs(diagnostics)))
 }
 
-/// What of a config has no effect on a tree, for the tasks of `graph`: patterns that match nothing, and
-/// what nothing uses. At most `most` warnings are listed.
+/// Returns what of a config has no effect on a tree, for the tasks of `graph`: patterns that match nothing,
+/// and definitions that nothing uses. At most `most` warnings are listed.
 pub fn find_ineffective(
     config: &Config,
     graph: &Graph,
@@ -275,7 +277,7 @@ pub fn find_ineffective(
     judged
 }
 
-/// What is known of a tree besides its files.
+/// What is known about a tree besides its files.
 struct TreeFacts<'a> {
     tree: Tree<'a>,
     /// The files that are not checked out.
@@ -307,7 +309,7 @@ impl effect::Tree for TreeFacts<'_> {
     }
 }
 
-/// What a look at the tree gave.
+/// The result of reading a tree.
 #[derive(Default)]
 struct TreeReading {
     snapshot: Option<Snapshot>,
@@ -325,7 +327,7 @@ fn read_tree(location: RunLocation<'_>) -> Result<TreeReading, GitError> {
         Tree::WorkDir(repository) => {
             let reader = WorkTreeReader::open(repository, location.state)?;
             let snapshot = reader.snapshot()?;
-            // The next look takes longer; that is all that is lost.
+            // The only loss is that the next reading takes longer.
             let unwritten = match reader.save() {
                 Err(GitError::File(error)) => Some(write_warning(&error)),
                 Err(error) => Some(format!("state can't be written: {error}")),

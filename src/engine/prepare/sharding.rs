@@ -1,8 +1,7 @@
-//! Sharding: a prepared plan narrowed to the part of one shard. It must not decide how a plan is
-//! split, nor run anything.
+//! Narrows a prepared plan to one shard. [`crate::shard`] decides how it is split.
 //!
-//! The whole plan is prepared on each machine, with all of its probes, so that its digest tells
-//! whether they agree; only then the graph is cut down to what this shard runs.
+//! Each machine prepares the whole plan with all its probes, so that the digest shows whether the machines
+//! agree. Only then is the graph cut down to the tasks of this shard.
 
 use std::collections::BTreeMap;
 
@@ -24,7 +23,7 @@ use crate::shard::{self, Shard, ShardTask, Split, Timings};
 /// Why a plan can't be split.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum ShardingError {
-    /// A task needs a gate, and gates are judged behind all shards.
+    /// A task needs a gate, and gates are judged after all shards.
     #[error("`{task}` needs the gate `{gate}`, which is judged when all shards are merged")]
     BehindGate {
         /// The task.
@@ -34,14 +33,14 @@ pub enum ShardingError {
     },
 }
 
-/// The tasks that are split, by their places.
+/// The tasks that are split, with their nodes.
 struct Tasks {
     nodes: Vec<NodeId>,
     work: Vec<ShardTask>,
 }
 
 impl Prepared<'_> {
-    /// Narrows the plan to a shard of it.
+    /// Narrows the plan to one shard.
     ///
     /// # Errors
     /// A task can't run in any shard.
@@ -66,23 +65,23 @@ impl Prepared<'_> {
             mine.iter().map(|task| self.graph.node(tasks.nodes[*task]).task).collect();
         let has_context = self.graph.nodes.iter().any(|node| node.role == Role::Context);
         let gates = self.gates();
-        let mut part = ShardPlan { shard, plan_digest: plan, elsewhere, gates, notes: Vec::new() };
-        part.notes = notes(&part, &tasks.work, &split, mine);
-        self.notes.extend(part.notes.iter().cloned());
+        let mut shard_plan = ShardPlan { shard, plan_digest: plan, elsewhere, gates, notes: Vec::new() };
+        shard_plan.notes = notes(&shard_plan, &tasks.work, &split, mine);
+        self.notes.extend(shard_plan.notes.iter().cloned());
         let reach = if has_context { Reach::Only } else { Reach::Shard };
         self.graph = Graph::of(self.config, &selected, reach);
-        self.shard_plan = Some(part);
+        self.shard_plan = Some(shard_plan);
         Ok(())
     }
 
-    /// The gates that are asked for, by their names.
+    /// Returns the names of the requested gates.
     fn gates(&self) -> Vec<String> {
         let nodes = self.graph.nodes.iter().filter(|node| node.role == Role::Selected);
         let gates = nodes.map(|node| self.config.task(node.task)).filter(|task| task.gate.is_some());
         gates.map(|task| task.name.clone()).collect()
     }
 
-    /// The tasks that are to be run, with what they cost and which of each other they need.
+    /// Returns the tasks to run, with their costs and needs.
     fn tasks(&self, timings: &Timings) -> Result<Tasks, ShardingError> {
         let task = |id: NodeId| self.config.task(self.graph.node(id).task);
         let runs = |id: &NodeId| {
@@ -104,14 +103,15 @@ impl Prepared<'_> {
                 return Err(ShardingError::BehindGate { task: name, gate: task(*gate).name.clone() });
             }
             let needs = sources.iter().filter_map(|need| places.get(need).copied()).collect();
-            // What does not run here takes no time in any shard: all are of one platform.
+            // A task that does not run on this system costs nothing in any shard: all shards run on the same
+            // platform.
             let cost = if task(*id).runs_on(&self.platform().os) { cost } else { 0 };
             work.push(ShardTask { name, cost, needs });
         }
         Ok(Tasks { nodes, work })
     }
 
-    /// The plan's digest, and what each of its tasks is.
+    /// Returns the plan's digest and the definition of each task.
     fn definitions(
         &self,
         tasks: &Tasks,
@@ -120,10 +120,10 @@ impl Prepared<'_> {
         env: &Env,
     ) -> (Digest, BTreeMap<String, Vec<Field>>) {
         let (digests, knowledge) = (self.digests(), self.knowledge());
-        let world: PlanInputs<'_> = self.plan_inputs(env, &digests, &*knowledge);
+        let inputs: PlanInputs<'_> = self.plan_inputs(env, &digests, &*knowledge);
         let nothing = Snapshot::default();
         let snapshot = self.snapshot.as_ref().unwrap_or(&nothing);
-        let fields = tasks.nodes.iter().map(|id| definition(&world, *id, snapshot).fields);
+        let fields = tasks.nodes.iter().map(|id| definition(&inputs, *id, snapshot).fields);
         let rows = tasks.work.iter().zip(&split.home).zip(fields);
         let mut rows: Vec<_> = rows.map(|((work, home), fields)| (work, *home, fields)).collect();
         rows.sort_by(|a, b| a.0.name.cmp(&b.0.name));
@@ -143,17 +143,17 @@ impl Prepared<'_> {
     }
 }
 
-/// What the reader is told of a part.
-fn notes(part: &ShardPlan, work: &[ShardTask], split: &Split, mine: &[usize]) -> Vec<String> {
-    let Shard { index, count: shards } = part.shard;
-    let digest = &part.plan_digest.short()[..8];
+/// Returns the notes about a shard for the reader.
+fn notes(shard_plan: &ShardPlan, work: &[ShardTask], split: &Split, mine: &[usize]) -> Vec<String> {
+    let Shard { index, count: shards } = shard_plan.shard;
+    let digest = &shard_plan.plan_digest.short()[..8];
     let all = count(work.len(), "task");
     let mut notes = vec![if mine.is_empty() {
         format!("shard {index} of {shards}: none of {all}, so there is nothing to run · plan {digest}")
     } else {
         format!("shard {index} of {shards}: {} of {all} · plan {digest}", mine.len())
     }];
-    // Which tasks run in the same shards, told together.
+    // Tasks that run in the same shards share a note.
     let mut together: BTreeMap<&Vec<usize>, Vec<&str>> = BTreeMap::new();
     for (task, shards) in split.shared.iter().filter(|(task, _)| mine.contains(task)) {
         together.entry(shards).or_default().push(&work[*task].name);
@@ -163,14 +163,14 @@ fn notes(part: &ShardPlan, work: &[ShardTask], split: &Split, mine: &[usize]) ->
         let verb = if names.len() == 1 { "runs" } else { "run" };
         notes.push(format!("{} {verb} in {}", named(names), numbered(shards)));
     }
-    if !part.gates.is_empty() {
-        let gates: Vec<&str> = part.gates.iter().map(String::as_str).collect();
+    if !shard_plan.gates.is_empty() {
+        let gates: Vec<&str> = shard_plan.gates.iter().map(String::as_str).collect();
         notes.push(format!("left to `xtask merge-runs`: {}", named(&gates)));
     }
     notes
 }
 
-/// `shards 1, 2 and 4`, of shards that count from 0.
+/// Returns a text such as `shards 1, 2 and 4`, for shards that are counted from 0.
 fn numbered(shards: &[usize]) -> String {
     let numbers: Vec<String> = shards.iter().map(|shard| (shard + 1).to_string()).collect();
     match numbers.split_last() {

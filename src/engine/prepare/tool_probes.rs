@@ -1,5 +1,5 @@
-//! Tool probes: what a tool says of itself, asked once a run. It must not remember answers: a tool
-//! may be another one at any time.
+//! Tool probes: commands that print a tool's version, run once in each run. Their output is never stored,
+//! since a tool can change at any time.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
@@ -21,13 +21,13 @@ use crate::process::run::{Ended, run};
 use crate::process::spawn::{Limits, Spawn};
 use crate::process::stop::Stop;
 
-/// How long a probe may take.
+/// The timeout of a probe.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// What each tool printed, or what went wrong.
+/// The output of each tool's probe, or an error message.
 pub type ProbeResults = BTreeMap<String, Result<String, String>>;
 
-/// Asks all tools that the tasks of `graph` name, at the same time.
+/// Runs the probes of all tools that the tasks of `graph` name, in parallel.
 pub fn run_probes(config: &Config, graph: &Graph, env: &Env, root: &Path, run: &str) -> ProbeResults {
     let selected =
         graph.nodes.iter().filter(|node| node.role == Role::Selected || !node.needed_by.is_empty());
@@ -35,22 +35,22 @@ pub fn run_probes(config: &Config, graph: &Graph, env: &Env, root: &Path, run: &
     if tools.is_empty() {
         return ProbeResults::new();
     }
-    // No handler of signals is installed yet, so Ctrl-C ends this process at once. Without a guard, which
-    // only a system without room for a process refuses, a probe goes on until it ends.
+    // No signal handler is installed yet, so Ctrl-C ends this process at once. If the guard can't start, a
+    // probe then runs until it ends by itself.
     let guard = Guard::start(env.program(), run, None).ok().map(Arc::new);
     let probe = |tool: &String| {
         let users =
             graph.nodes.iter().map(|node| config.task(node.task)).filter(|task| task.tools.contains(tool));
         let passed: Vec<&str> =
             users.flat_map(|task| &task.pass_env).map(|pass| pass.name.as_str()).collect();
-        let surroundings = task_env::for_probe(env, run, &passed);
+        let env_vars = task_env::for_probe(env, run, &passed);
         let answer = match config.tools.get(tool) {
-            Some(tool) => run_probe(config, tool, env, root, surroundings, guard.clone()),
+            Some(tool) => run_probe(config, tool, env, root, env_vars, guard.clone()),
             None => Err("it is not defined".to_owned()),
         };
         (tool.clone(), answer)
     };
-    // One thread a probe: they wait for programs, and must not keep the pool from other work.
+    // One thread for each probe: they wait for programs and must not block the thread pool.
     let tools: Vec<&String> = tools.into_iter().collect();
     match &*tools {
         [one] => std::iter::once(probe(one)).collect(),
@@ -63,7 +63,7 @@ fn run_probe(
     tool: &Tool,
     env: &Env,
     root: &Path,
-    surroundings: task_env::EnvVars,
+    env_vars: task_env::EnvVars,
     guard: Option<Arc<Guard>>,
 ) -> Result<String, String> {
     let (dir, line) = (tool.cwd.under(root), &tool.probe);
@@ -75,7 +75,7 @@ fn run_probe(
         program,
         args,
         dir,
-        env: surroundings,
+        env: env_vars,
         mask: Arc::new(Mask::default()),
         limits: Limits { timeout: Some(TIMEOUT), grace: GRACE, ..Limits::default() },
         guard,

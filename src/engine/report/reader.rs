@@ -16,8 +16,8 @@ use crate::event::Reported;
 use crate::git::snapshot::Snapshot;
 use crate::process::mask::Mask;
 use crate::quality::evidence::Source;
-use ci_reports::facts::{Coverage, Facts, Finding, MeasuredTwice, Tests, content_digest};
-use ci_reports::{Completeness, Kind, ParseError, ReportFile};
+use ci_reports::facts::{Coverage, DuplicateMeasure, Facts, Finding, Tests, content_digest};
+use ci_reports::{Completeness, ParseError, ReportFile, ReportKind};
 
 /// What the reports of a task say.
 #[derive(Clone, Debug, Default)]
@@ -51,7 +51,7 @@ impl TaskReports {
     /// Both have a measure of the same name.
     pub fn join(&mut self, other: Self) -> Result<(), ReportError> {
         let path = other.sources.first().map(|source| source.path.clone()).unwrap_or_default();
-        let duplicate = |error: MeasuredTwice| ReportError {
+        let duplicate = |error: DuplicateMeasure| ReportError {
             path,
             kind: ReportErrorKind::DuplicateMeasure(error.to_string()),
         };
@@ -82,7 +82,7 @@ impl ReportReader<'_> {
         }
         let mut reports = TaskReports::default();
         // For each kind, the first file that examined nothing, as long as no file examined anything.
-        let mut empty: BTreeMap<Kind, Option<(String, ParseError)>> = BTreeMap::new();
+        let mut empty: BTreeMap<ReportKind, Option<(String, ParseError)>> = BTreeMap::new();
         for (report, path) in &found {
             let (file, source) = self.read_file(task, report, path)?;
             let nothing = file.nothing.map(|error| (path.to_string(), error));
@@ -140,10 +140,10 @@ impl ReportReader<'_> {
         io::copy(&mut bytes, &mut io::sink()).map_err(|error| fail(ReportErrorKind::Io(error)))?;
         let digest = hashing.hasher.finalize().to_hex().to_string();
         let paths = TreePaths { root: self.workdir, cwd: &task.cwd, snapshot: self.snapshot };
-        facts.rename(&mut |written| paths.resolve(written));
+        facts.map_paths(&mut |written| paths.resolve(written));
         // A report may contain a million texts.
         if !self.mask.is_empty() {
-            facts.reword(&|text| self.mask.distinct(text));
+            facts.map_texts(&|text| self.mask.distinct(text));
         }
         let mut sources = SourceLines::default();
         for finding in facts.findings.iter_mut().chain(&mut facts.secrets).flatten() {

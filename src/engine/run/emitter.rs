@@ -1,5 +1,5 @@
-//! The emitter: puts the time on what happened and hands it on, one event at a time, and keeps in mind
-//! what became of each task. It must not know who listens.
+//! The emitter: adds the time to events, passes them on one at a time, and remembers the outcome of each
+//! task. It must not know which reporters there are.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,13 +13,13 @@ use crate::manifest::Told;
 use crate::process::suspend::Suspension;
 use crate::reason::Reason;
 
-/// Lines of a failed task's log that are kept in mind.
+/// How many lines of a failed task's log are remembered.
 const LAST_LINES: usize = 30;
 
-/// What listens to a run.
+/// Receives the events of a run.
 pub type Sink = Box<dyn FnMut(&Event) + Send>;
 
-/// Hands events to a sink.
+/// Passes events to a sink.
 pub struct Emitter {
     clock: Clock,
     sink: Arc<Mutex<Sink>>,
@@ -43,7 +43,7 @@ impl WriteWarning {
         !self.is_told.swap(true, Ordering::Relaxed)
     }
 
-    /// Keeps a warning until the run starts, unless there was one before.
+    /// Holds a warning until the run starts, unless there was one before.
     pub fn hold(&self, text: String) {
         if self.is_first() {
             *lock(&self.held) = Some(text);
@@ -57,23 +57,23 @@ pub fn write_warning(error: &FileError) -> String {
     format!("state can't be written: {}: {source}: results of this run may not be stored", path.display())
 }
 
-/// What became of a task, in short.
+/// A short form of the outcome of a task.
 #[derive(Clone, Debug)]
 pub struct TaskOutcome {
-    /// What became of it.
+    /// Its status.
     pub status: Status,
-    /// Why.
+    /// The reason for the status.
     pub reason: Reason,
-    /// How often it was tried.
+    /// The number of attempts.
     pub attempts: u32,
-    /// How long that took, in milliseconds.
+    /// How long all attempts took, in milliseconds.
     pub took: u64,
-    /// What else there is to tell of it.
+    /// Details for the manifest.
     pub told: Told,
 }
 
 impl Emitter {
-    /// Times events by `clock`.
+    /// Returns an emitter that takes the time from `clock`.
     pub fn new(clock: Clock, sink: Sink) -> Self {
         Self {
             clock,
@@ -85,24 +85,24 @@ impl Emitter {
         }
     }
 
-    /// Shares the memory of whether state could be written.
+    /// Shares with other emitters whether a warning about unwritable state was printed.
     #[must_use]
     pub fn sharing(self, unwritten: Arc<WriteWarning>) -> Self {
         Self { unwritten, ..self }
     }
 
-    /// The same for a sink that shows what running tasks print, or does not.
+    /// Sets whether the sink shows what running tasks print.
     #[must_use]
     pub fn showing_lines(self, shows_lines: bool) -> Self {
         Self { shows_lines, ..self }
     }
 
-    /// Whether [`What::TaskLine`] is worth an event.
+    /// Returns whether the sink shows [`What::TaskLine`].
     pub fn shows_lines(&self) -> bool {
         self.shows_lines
     }
 
-    /// What hands on that the run is suspended, and that it goes on.
+    /// Returns a function that emits an event when the run is suspended and when it continues.
     pub fn on_suspension(&self) -> OnSuspension {
         let (clock, sink) = (self.clock.clone(), Arc::clone(&self.sink));
         Box::new(move |step| {
@@ -114,18 +114,18 @@ impl Emitter {
         })
     }
 
-    /// Milliseconds since the run started.
+    /// Returns the milliseconds since the run started.
     pub fn millis(&self) -> u64 {
         millis(&self.clock)
     }
 
-    /// The clock.
+    /// Returns the clock.
     pub fn clock(&self) -> &Clock {
         &self.clock
     }
 
-    /// Hands on what happened now. Events of several threads get their times in the order in which
-    /// they are handed on.
+    /// Emits an event that happens now. Events of several threads get their times in the order in which they
+    /// are passed on.
     pub fn emit(&self, what: What) {
         match &what {
             What::TaskSlow { task, .. } => _ = lock(&self.slow).insert(task.clone()),
@@ -142,30 +142,30 @@ impl Emitter {
         }
     }
 
-    /// Warns once a run that a file of the state directory can't be written. The tasks' verdict
-    /// stands without it.
+    /// Warns, once in a run, that a file of the state directory can't be written. The run's verdict does not
+    /// change.
     pub fn warn_unwritten(&self, error: &FileError) {
         self.warn_unwritten_with(|| write_warning(error));
     }
 
-    /// Warns with other words that state can't be written, unless the run was warned before.
+    /// Warns with another text that state can't be written, unless the run has warned before.
     pub fn warn_unwritten_with(&self, text: impl FnOnce() -> String) {
         if self.unwritten.is_first() {
             self.notice(Level::Warning, text());
         }
     }
 
-    /// Keeps a warning that state can't be written until the run starts.
+    /// Holds a warning that state can't be written until the run starts.
     pub fn hold_unwritten(&self, text: String) {
         self.unwritten.hold(text);
     }
 
-    /// What became of each task so far, by its name. It is forgotten by that.
+    /// Removes and returns the outcomes of all tasks so far, by name.
     pub fn outcomes(&self) -> HashMap<String, TaskOutcome> {
         std::mem::take(&mut *lock(&self.outcomes))
     }
 
-    /// Hands on a line that belongs to no task.
+    /// Emits a message that belongs to no task.
     pub fn notice(&self, level: Level, text: impl Into<String>) {
         self.emit(What::Notice { level, text: text.into() });
     }
@@ -199,7 +199,7 @@ fn millis(clock: &Clock) -> u64 {
     u64::try_from(clock.elapsed().as_millis()).unwrap_or(u64::MAX)
 }
 
-/// What a thread that panicked left is as good as what it would have left.
+/// Each change is a single step, so the data is complete even if another thread panicked.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

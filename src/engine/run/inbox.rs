@@ -1,5 +1,5 @@
-//! The inbox: the one channel on which the engine's main loop hears from its workers and of signals.
-//! It must not decide anything.
+//! The inbox: the channel on which the main loop receives what workers and signals report. It must not decide
+//! anything.
 
 use std::any::Any;
 use std::cell::OnceCell;
@@ -22,13 +22,13 @@ use crate::process::suspend::{self, Suspension};
 pub enum NodeOutcome {
     /// The node has its result.
     Finished {
-        /// What became of it.
+        /// Its status.
         status: Status,
         /// Whether it was executed.
         ran: bool,
-        /// Whether it passed its `slow-after`.
+        /// Whether it took longer than `slow-after`.
         is_slow: bool,
-        /// What a hit took when it ran, in milliseconds.
+        /// How long a hit took when it was executed, in milliseconds.
         saved: u64,
     },
     /// It waits for a lock that something outside this run holds.
@@ -37,14 +37,14 @@ pub enum NodeOutcome {
     Superseded,
 }
 
-/// What the main loop hears.
+/// A message to the main loop.
 #[derive(Debug)]
 pub enum Notification {
-    /// A signal came, by its number.
+    /// A signal arrived, with this number.
     Signal(i32),
-    /// A worker is done with a node.
+    /// A worker has finished with a node.
     NodeDone(NodeId, NodeOutcome),
-    /// A worker panicked, with this.
+    /// A worker panicked with this payload.
     Panicked(Box<dyn Any + Send>),
     /// These paths of the work tree changed.
     Changed(Vec<RepoPath>),
@@ -53,14 +53,15 @@ pub enum Notification {
 }
 
 impl Notification {
-    /// What a worker comes to with a node. Whoever waits for it must hear of a panic, too.
+    /// Runs a worker's job and returns its outcome. A panic is a notification too, since the main loop would
+    /// wait forever without one.
     pub fn from_worker(id: NodeId, work: impl FnOnce() -> NodeOutcome) -> Self {
         std::panic::catch_unwind(AssertUnwindSafe(work))
             .map_or_else(Self::Panicked, |outcome| Self::NodeDone(id, outcome))
     }
 }
 
-/// Receives notes; signals are caught from its making until it is dropped.
+/// Receives notifications, and catches signals until it is dropped.
 pub struct Inbox {
     sender: Sender<Notification>,
     receiver: Receiver<Notification>,
@@ -70,19 +71,19 @@ pub struct Inbox {
     hears_suspension: Arc<Mutex<Option<OnSuspension>>>,
 }
 
-/// What is called when this process is suspended and when it goes on.
+/// A function that is called when this process is suspended and when it continues.
 pub type OnSuspension = Box<dyn Fn(Suspension) + Send>;
 
-/// An inbox that is opened when the first run starts: until then a signal ends the process, as it
-/// does any program.
+/// An inbox that is opened when the first run starts. Before that a signal ends the process, as in any
+/// program.
 #[derive(Default)]
 pub struct LazyInbox(OnceCell<Inbox>);
 
 impl LazyInbox {
-    /// The inbox.
+    /// Returns the inbox, and opens it at the first call.
     ///
     /// # Errors
-    /// The handlers can't be installed.
+    /// The signal handlers can't be installed.
     pub fn get(&self) -> std::io::Result<&Inbox> {
         if let Some(inbox) = self.0.get() {
             return Ok(inbox);
@@ -91,7 +92,7 @@ impl LazyInbox {
         Ok(self.0.get_or_init(|| inbox))
     }
 
-    /// The first signal since it was opened, be it received or not.
+    /// Returns the first signal since the inbox was opened, received or not.
     pub fn signalled(&self) -> Option<i32> {
         let first = self.0.get()?.first.load(Ordering::Relaxed);
         Some(first).filter(|signal| *signal != 0)
@@ -99,10 +100,11 @@ impl LazyInbox {
 }
 
 impl Inbox {
-    /// Starts to catch INT, TERM and HUP, and TSTP, which suspends all that runs with this process.
+    /// Opens an inbox that catches INT, TERM and HUP, and TSTP, which suspends everything that runs with this
+    /// process.
     ///
     /// # Errors
-    /// The handlers can't be installed.
+    /// The signal handlers can't be installed.
     pub fn open() -> std::io::Result<Self> {
         let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP, SIGTSTP])?;
         let handle = signals.handle();
@@ -127,17 +129,17 @@ impl Inbox {
         Ok(Self { sender, receiver, signals: handle, thread: Some(thread), first, hears_suspension })
     }
 
-    /// Has `hear` called when this process is suspended, in place of who was called before.
+    /// Sets the function to call when this process is suspended, replacing the previous one.
     pub fn on_suspension(&self, hear: Option<OnSuspension>) {
         *self.hears_suspension.lock().unwrap_or_else(PoisonError::into_inner) = hear;
     }
 
-    /// For workers.
+    /// Returns a sender for a worker.
     pub fn sender(&self) -> Sender<Notification> {
         self.sender.clone()
     }
 
-    /// For the main loop.
+    /// Returns the receiver for the main loop.
     pub fn receiver(&self) -> &Receiver<Notification> {
         &self.receiver
     }
@@ -152,7 +154,7 @@ impl Drop for Inbox {
     }
 }
 
-/// The name of a signal that an inbox hears of.
+/// Returns the name of a signal that an inbox catches.
 pub fn signal_name(signal: i32) -> &'static str {
     match signal {
         SIGINT => "SIGINT",

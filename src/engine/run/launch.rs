@@ -1,4 +1,4 @@
-//! The launch: a prepared plan brought to its run. It must not decide what is planned or who listens.
+//! Starts the run of a prepared plan. It must not decide what is planned or who receives the events.
 
 use crate::engine::location::RunLocation;
 use crate::engine::location::Store;
@@ -13,7 +13,7 @@ use crate::git::tree_id;
 use crate::plan::{Plan, PlanInputs};
 
 impl Prepared<'_> {
-    /// Runs a plan that was made from this to its end.
+    /// Runs a plan that was made from this, and returns the summary.
     pub fn launch(
         &self,
         world: &PlanInputs<'_>,
@@ -34,7 +34,7 @@ impl Prepared<'_> {
         }
         let tree = match options.tree_id {
             Some(tree) => Some(tree.to_owned()),
-            // A tree that has no id can still be run.
+            // A tree without an id can still be run.
             None => world.snapshot.and_then(|snapshot| tree_id(snapshot).ok()),
         };
         if let Some(access) = location.access {

@@ -26,14 +26,14 @@ use crate::process::orphans;
 use crate::process::stop::StopRequest;
 use crate::reason::{FileChange, Reason};
 
-/// How often nodes that stand still try again.
+/// How often blocked nodes try again.
 const RETRY_EVERY: Duration = Duration::from_millis(50);
 
-/// How far the main loop is.
+/// The progress of the main loop.
 struct Progress<'a> {
     scheduler: Scheduler<'a>,
     tally: Tally,
-    /// Nodes that wait for a lock outside this run, and try again.
+    /// Nodes that wait for a lock of another run, and try again.
     blocked: Vec<NodeId>,
 }
 
@@ -53,7 +53,7 @@ struct Tally {
 }
 
 impl Run<'_> {
-    /// Runs it to its end.
+    /// Runs the plan and returns the summary.
     pub fn run(&self, emitter: &Emitter, inbox: &Inbox) -> Summary {
         inbox.on_suspension(Some(emitter.on_suspension()));
         emitter.emit(What::RunStarted(self.started(emitter)));
@@ -97,12 +97,13 @@ impl Run<'_> {
             self.store_gate_records(&context);
         }
         let left = self.shard_plan.map(|part| part.gates.clone()).unwrap_or_default();
-        let hands_on = draft.is_some() && !left.is_empty();
-        let mut handed = if hands_on { self.shard_reports(&context) } else { ShardReports::default() };
-        tally.failed.append(&mut handed.missing);
+        let has_reports = draft.is_some() && !left.is_empty();
+        let mut shard_reports =
+            if has_reports { self.shard_reports(&context) } else { ShardReports::default() };
+        tally.failed.append(&mut shard_reports.missing);
         let summary = Summary { changed, left, ..tally.summary(emitter.millis()) }.judged();
         if let Some(draft) = draft {
-            self.write_manifest(&context, (draft, handed), &summary);
+            self.write_manifest(&context, (draft, shard_reports), &summary);
         }
         inbox.on_suspension(None);
         emitter.emit(What::RunFinished(summary.clone()));
@@ -150,7 +151,7 @@ impl Run<'_> {
         self.inputs.graph.ids().map(cost).collect()
     }
 
-    /// Carries out actions, and those that follow from nodes that cost nothing.
+    /// Carries out actions, and the actions that follow from nodes that finish at once.
     fn act<'scope, 'env: 'scope>(
         &self,
         context: &'env Context<'_>,
@@ -170,7 +171,7 @@ impl Run<'_> {
                     Action::Start(id) => {
                         let notes = inbox.sender();
                         scope.spawn(move || {
-                            // The loop ends only when each node has its result.
+                            // The receiver exists until each node has its result.
                             let _ =
                                 notes.send(Notification::from_worker(id, || worker::run_node(context, id)));
                         });
@@ -204,15 +205,15 @@ impl Run<'_> {
         self.inputs.config.task(self.inputs.graph.node(id).task).is_aggregate()
     }
 
-    /// Ends the services, unless they are kept for the next run. A signal meanwhile kills them.
+    /// Stops the services, unless they stay up for the next run. A signal meanwhile kills them.
     fn end_services(&self, context: &Context<'_>, tally: &mut Tally, inbox: &Inbox) {
         if self.options.watching.is_some() && tally.signal.is_none() {
             return;
         }
-        let setting = context.setting();
+        let service_env = context.service_env();
         let mut how = if tally.signals > 1 { StopRequest::Kill } else { StopRequest::Terminate };
         while !context.services.is_empty() {
-            context.services.end_some(&setting, how);
+            context.services.end_some(&service_env, how);
             if let Ok(Notification::Signal(signal)) = inbox.receiver().try_recv() {
                 tally.signals += 1;
                 tally.signal.get_or_insert(signal);
@@ -223,7 +224,7 @@ impl Run<'_> {
         }
     }
 
-    /// Ends what left its process group, and says so.
+    /// Ends processes that have left their process group, and warns about each.
     fn end_orphans(&self, context: &Context<'_>) {
         let tasks = context.has_started().then_some(self.options.run_id.as_str());
         let services = context.services.mark().filter(|_| context.services.is_empty());
@@ -243,9 +244,8 @@ impl Run<'_> {
         }
     }
 
-    /// In a gated run that executed something: which files of the tree are no longer what was asked
-    /// about. What declared outputs hold is not looked at. Results of such a run are not kept, as
-    /// nobody can tell which task read what another had changed.
+    /// Returns the files of the tree that a gated run has modified, apart from declared outputs. Its results
+    /// are removed from the cache then, since any task may have read what another modified.
     fn changed_files(&self, context: &Context<'_>) -> Vec<String> {
         let (Some(_), Some(store), Some(before)) = (&self.options.gated, &self.store, self.inputs.snapshot)
         else {
@@ -274,7 +274,7 @@ impl Run<'_> {
         changed.iter().map(|(path, how)| format!("{path} {how}")).collect()
     }
 
-    /// Keeps what gates that passed say of this tree, for later trees to be compared with.
+    /// Stores the findings of gates that passed, for comparison with later trees.
     fn store_gate_records(&self, context: &Context<'_>) {
         let (Some(store), Some(tree)) = (&self.store, &self.tree) else { return };
         for recorded in context.records.take_gates() {
@@ -296,7 +296,7 @@ impl Run<'_> {
     }
 }
 
-/// Waits for the next note and tells the scheduler.
+/// Waits for the next notification and passes it to the scheduler.
 fn listen(context: &Context<'_>, progress: &mut Progress<'_>, inbox: &Inbox) -> Vec<Action> {
     let note = if progress.blocked.is_empty() {
         inbox.receiver().recv().map_err(|_| RecvTimeoutError::Disconnected)
@@ -306,7 +306,7 @@ fn listen(context: &Context<'_>, progress: &mut Progress<'_>, inbox: &Inbox) -> 
     match note {
         Ok(Notification::NodeDone(id, outcome)) => progress.report(context, id, outcome),
         Ok(Notification::Panicked(with)) => {
-            // What else runs is waited for, so it has to end.
+            // The scope waits for the other workers, so they have to stop.
             context.stop.terminate();
             std::panic::resume_unwind(with)
         }
@@ -328,7 +328,7 @@ fn listen(context: &Context<'_>, progress: &mut Progress<'_>, inbox: &Inbox) -> 
             if now {
                 context.stop.kill();
             }
-            // Even what cleans up has to end some time.
+            // The third signal stops `finally` commands too.
             if tally.signals > 2 {
                 context.stop_finally.kill();
             }
@@ -342,7 +342,7 @@ fn listen(context: &Context<'_>, progress: &mut Progress<'_>, inbox: &Inbox) -> 
 }
 
 impl Progress<'_> {
-    /// Counts what became of a node and tells the scheduler.
+    /// Counts the outcome of a node and passes it to the scheduler.
     fn report(&mut self, context: &Context<'_>, id: NodeId, outcome: NodeOutcome) -> Vec<Action> {
         if outcome == NodeOutcome::Blocked {
             self.blocked.push(id);
@@ -353,7 +353,7 @@ impl Progress<'_> {
 }
 
 impl Tally {
-    /// Counts what a worker came to, as a message for the scheduler.
+    /// Counts the outcome of a node and returns the message for the scheduler.
     fn message(&mut self, context: &Context<'_>, id: NodeId, outcome: NodeOutcome) -> Message {
         let name = context.name(id).to_owned();
         let (status, ran, is_slow, saved) = match outcome {

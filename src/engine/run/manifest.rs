@@ -1,6 +1,6 @@
-//! The making of a run's manifest: what the plan says of each task, while the run goes on, and what
-//! became of it at the end. What the plan says lies in a file of its own, which runs with the same keys
-//! share. It must not decide what counts as a difference.
+//! Writes the manifest of a run: the plan of each task, while the run is going on, and its outcome at the
+//! end. The keys of a plan are in a file of their own, which runs with the same keys share. This module must
+//! not decide what counts as a difference.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -26,102 +26,102 @@ use crate::process::mask::Mask;
 use crate::quality::evidence::Source;
 use ci_reports::Facts;
 
-/// What is known of a manifest before the run is over.
+/// The part of a manifest that is known before the run ends.
 pub struct ManifestDraft {
     ids: Vec<NodeId>,
-    /// The digest under which the keys of the plan are kept.
+    /// The digest under which the keys of the plan are stored.
     keys: String,
-    /// Whether they are.
+    /// Whether they could be stored.
     kept: Result<(), FileError>,
 }
 
-/// What a shard hands on for gates that are judged when all shards are merged.
+/// The reports of a shard, for gates that are judged when all shards are merged.
 #[derive(Default)]
 pub struct ShardReports {
     facts: BTreeMap<String, Facts>,
     reports: Vec<Source>,
-    /// The tasks whose reports are no evidence any more.
+    /// Tasks whose reports can no longer be used.
     pub missing: Vec<String>,
 }
 
 impl ManifestDraft {
-    /// What the plan of a run says. Most runs have the keys of the one before: then there is nothing
-    /// to do.
+    /// Returns the draft for a run, and stores the keys of its plan. Most runs have the keys of the run
+    /// before, so that nothing has to be stored.
     pub fn new(run: &Run<'_>, context: &Context<'_>) -> Self {
-        let (world, plan) = (&run.inputs, run.plan);
+        let (inputs, plan) = (&run.inputs, run.plan);
         let is_counted =
             |id: &NodeId| !matches!(plan.nodes[id.0].decision, Decision::Aggregate | Decision::Context);
-        let ids: Vec<NodeId> = world.graph.ids().filter(is_counted).collect();
-        let keys = identity(world, plan, &ids);
+        let ids: Vec<NodeId> = inputs.graph.ids().filter(is_counted).collect();
+        let keys = identity(inputs, plan, &ids);
         let kept = run.store.as_ref().map_or(Ok(()), |store| {
             let runs = Runs::new(&store.state);
             if runs.renew_keys(&keys, context.emitter.clock().now()) {
                 return Ok(());
             }
-            runs.keep_keys(&keys, &self::keys(world, plan, &ids, &context.secrets.mask).encode())
+            runs.keep_keys(&keys, &self::keys(inputs, plan, &ids, &context.secrets.mask).encode())
         });
         Self { ids, keys, kept }
     }
 }
 
-/// What all runs with the same keys have in common.
-fn identity(world: &PlanInputs<'_>, plan: &Plan, ids: &[NodeId]) -> String {
+/// Returns the digest that all runs with the same keys have.
+fn identity(inputs: &PlanInputs<'_>, plan: &Plan, ids: &[NodeId]) -> String {
     let nothing = Snapshot::default();
     let mut fields = Fields::new("taskgate keys of a manifest 1");
     for id in ids {
-        fields.add(world.config.task(world.graph.node(*id).task).name.as_bytes());
+        fields.add(inputs.config.task(inputs.graph.node(*id).task).name.as_bytes());
         match &plan.nodes[id.0].key {
             Some(key) => fields.add(b"key").add(key.digest.bytes()),
             None => {
-                let definition = definition(world, *id, world.snapshot.unwrap_or(&nothing));
+                let definition = definition(inputs, *id, inputs.snapshot.unwrap_or(&nothing));
                 fields.add(b"definition").add(definition.digest.bytes())
             }
         };
-        // A group is no part of a key.
-        let group = &world.config.task(world.graph.node(*id).task).group;
+        // A group is not part of a key.
+        let group = &inputs.config.task(inputs.graph.node(*id).task).group;
         fields.add(group.as_deref().unwrap_or_default().as_bytes());
     }
     fields.digest().hex()
 }
 
-fn keys(world: &PlanInputs<'_>, plan: &Plan, ids: &[NodeId], mask: &Mask) -> Keys {
+fn keys(inputs: &PlanInputs<'_>, plan: &Plan, ids: &[NodeId], mask: &Mask) -> Keys {
     let tasks = ids.iter().map(|id| {
-        let task = world.config.task(world.graph.node(*id).task);
+        let task = inputs.config.task(inputs.graph.node(*id).task);
         let key = plan.nodes[id.0].key.as_ref();
         let fields = key.map(|key| displayed_fields(&key.fields, mask)).unwrap_or_default();
         let key = TaskKey { key: key.map(|key| key.digest.hex()), fields, group: task.group.clone() };
         (task.name.clone(), key)
     });
-    Keys { plan: digest(world, plan, ids), tasks: tasks.collect(), inputs: inputs(world, plan, ids) }
+    Keys { plan: digest(inputs, plan, ids), tasks: tasks.collect(), inputs: input_files(inputs, plan, ids) }
 }
 
-/// The plan's digest, of a run that is not a part of a larger one.
-fn digest(world: &PlanInputs<'_>, plan: &Plan, ids: &[NodeId]) -> String {
+/// Returns the digest of a plan that is not split into shards.
+fn digest(inputs: &PlanInputs<'_>, plan: &Plan, ids: &[NodeId]) -> String {
     let nothing = Snapshot::default();
-    let snapshot = world.snapshot.unwrap_or(&nothing);
+    let snapshot = inputs.snapshot.unwrap_or(&nothing);
     let mut rows: Vec<(&str, NodeId)> =
-        ids.iter().map(|id| (world.config.task(world.graph.node(*id).task).name.as_str(), *id)).collect();
+        ids.iter().map(|id| (inputs.config.task(inputs.graph.node(*id).task).name.as_str(), *id)).collect();
     rows.sort_unstable();
     let mut digest = PlanDigest::default();
     for (name, id) in rows {
         digest.note(name, "");
         match &plan.nodes[id.0].key {
             Some(key) => digest.task(&key.fields),
-            None => digest.task(&definition(world, id, snapshot).fields),
+            None => digest.task(&definition(inputs, id, snapshot).fields),
         };
     }
     digest.digest().hex()
 }
 
-/// The files that these nodes read, each distinct set looked up once.
-fn inputs(world: &PlanInputs<'_>, plan: &Plan, ids: &[NodeId]) -> Inputs {
-    let Some(snapshot) = world.snapshot else { return Inputs::default() };
+/// Returns the files that these nodes read. Each distinct set is looked up once.
+fn input_files(inputs: &PlanInputs<'_>, plan: &Plan, ids: &[NodeId]) -> Inputs {
+    let Some(snapshot) = inputs.snapshot else { return Inputs::default() };
     let mut sets: BTreeMap<String, Vec<&Entry>> = BTreeMap::new();
     for id in ids {
         let fields = plan.nodes[id.0].key.iter().flat_map(|key| &key.fields);
         for field in fields.filter(|field| field.kind == FieldKind::Inputs) {
             if !sets.contains_key(&field.value) {
-                let set = InputSet::new(world.config, world.graph, world.graph.node(*id));
+                let set = InputSet::new(inputs.config, inputs.graph, inputs.graph.node(*id));
                 sets.insert(field.value.clone(), set.select(snapshot).collect());
             }
         }
@@ -129,7 +129,7 @@ fn inputs(world: &PlanInputs<'_>, plan: &Plan, ids: &[NodeId]) -> Inputs {
     Inputs::of(snapshot.entries(), sets)
 }
 
-/// What a node was decided to be; with its key, if that is not the one of the plan.
+/// Returns the record of a node's decision, with its key if that differs from the plan's.
 fn task_record(planned: &Planned, anew: Option<&Mask>) -> Account {
     let key = planned.key.as_ref().zip(anew);
     Account {
@@ -154,21 +154,21 @@ fn outputs(contribution: Option<Contribution>) -> Option<String> {
 }
 
 impl Run<'_> {
-    /// Whether this run leaves a manifest: a round of several does not, nor one that keeps nothing.
+    /// Returns whether this run has a manifest. Runs of `watch` and runs that store nothing have none.
     pub fn has_manifest(&self) -> bool {
         self.options.watching.is_none() && self.options.audit_collector().is_none() && self.store.is_some()
     }
 
-    /// Writes what the run was and came to beside its record.
+    /// Writes the manifest beside the record of the run.
     pub fn write_manifest(
         &self,
         context: &Context<'_>,
-        (draft, handed): (ManifestDraft, ShardReports),
+        (draft, shard_reports): (ManifestDraft, ShardReports),
         summary: &Summary,
     ) {
         let Some(store) = &self.store else { return };
         let manifest = self.manifest(context, &draft, summary);
-        let manifest = Manifest { facts: handed.facts, reports: handed.reports, ..manifest };
+        let manifest = Manifest { facts: shard_reports.facts, reports: shard_reports.reports, ..manifest };
         let runs = Runs::new(&store.state);
         let kept = draft.kept.and_then(|()| runs.keep_manifest(&self.options.run_id, &manifest.encode()));
         if let Err(error) = kept {
@@ -176,13 +176,13 @@ impl Run<'_> {
         }
     }
 
-    /// What tasks of this shard reported. Where that is no evidence any more, the shard has failed as
-    /// the gate would that asks for it.
+    /// Returns the reports of the tasks of this shard. A task whose reports can't be used fails the shard, as
+    /// it would fail the gate that reads them.
     pub fn shard_reports(&self, context: &Context<'_>) -> ShardReports {
-        let mut handed = ShardReports::default();
+        let mut shard_reports = ShardReports::default();
         for (node, id) in self.inputs.graph.nodes.iter().zip(self.inputs.graph.ids()) {
             let task = self.inputs.config.task(node.task);
-            // What does not run on this system has left no report, whatever lies there.
+            // A task that does not run on this system wrote no report, even if there is such a file.
             let runs = task.runs_on(&self.inputs.platform.os);
             if task.reports.is_empty() || !runs || context.nodes.contribution(id).is_none() {
                 continue;
@@ -190,44 +190,44 @@ impl Run<'_> {
             match load_reports(context, id) {
                 Ok(reports) => {
                     let reports = Arc::unwrap_or_clone(reports);
-                    handed.facts.insert(task.name.clone(), reports.facts);
+                    shard_reports.facts.insert(task.name.clone(), reports.facts);
                     let shown = reports
                         .sources
                         .iter()
                         .map(|source| source.shown(&|path| context.secrets.mask.distinct(path)));
-                    handed.reports.extend(shown);
+                    shard_reports.reports.extend(shown);
                 }
                 Err(error) => {
                     let error = context.secrets.mask.distinct(&error.to_string());
                     context.emitter.notice(Level::Warning, format!("{}: {error}", task.name));
-                    handed.missing.push(task.name.clone());
+                    shard_reports.missing.push(task.name.clone());
                 }
             }
         }
-        handed
+        shard_reports
     }
 
-    /// The manifest, without what gates elsewhere are judged by.
+    /// Returns the manifest, without the reports for gates.
     fn manifest(&self, context: &Context<'_>, draft: &ManifestDraft, summary: &Summary) -> Manifest {
         let mut outcomes = context.emitter.outcomes();
         let tasks = draft.ids.iter().map(|id| {
             let id = *id;
             let name = context.name(id).to_owned();
-            let mut account = match context.nodes.redecided(id) {
+            let mut record = match context.nodes.redecided(id) {
                 Some(planned) => task_record(&planned, Some(&context.secrets.mask)),
                 None => task_record(&self.plan.nodes[id.0], None),
             };
             if let Some(outcome) = outcomes.remove(&name) {
-                account.outputs = outputs(context.nodes.contribution(id)).or(account.outputs);
-                account.reason = Some(outcome.reason);
-                account.status = Some(outcome.status);
-                account.attempts = outcome.attempts;
-                account.took = outcome.took;
-                let told =
+                record.outputs = outputs(context.nodes.contribution(id)).or(record.outputs);
+                record.reason = Some(outcome.reason);
+                record.status = Some(outcome.status);
+                record.attempts = outcome.attempts;
+                record.took = outcome.took;
+                let details =
                     Some(outcome.told).filter(|told| self.shard_plan.is_some() && *told != Told::default());
-                account.told = told.map(Box::new);
+                record.told = details.map(Box::new);
             }
-            (name, account)
+            (name, record)
         });
         let tasks = tasks.collect();
         let part = self.shard_plan;
@@ -264,7 +264,7 @@ fn environment(env: &Env, jobs: u32) -> Environment {
     }
 }
 
-/// What the system calls itself.
+/// Returns the name of the operating system.
 fn system() -> String {
     let text = file::read(Path::new("/etc/os-release")).ok().flatten().unwrap_or_default();
     let text = String::from_utf8_lossy(&text);

@@ -31,24 +31,24 @@ pub struct Run<'a> {
     pub plan: &'a Plan,
     /// Where the run takes place.
     pub location: RunLocation<'a>,
-    /// What a repository adds; `None` outside one.
+    /// The cache and the work tree of a repository; `None` outside one.
     pub store: Option<Store<'a>>,
-    /// How it is carried out.
+    /// How the run is carried out.
     pub options: &'a RunOptions<'a>,
-    /// How long tasks took formerly.
+    /// How long tasks took in earlier runs.
     pub history: &'a LazyHistory,
     /// The names that were asked for.
     pub names: &'a [String],
     /// The tree's git id.
     pub tree: Option<String>,
-    /// Which part of a larger plan it runs, if it is one.
+    /// The shard of a plan that is run, if the plan was split.
     pub shard_plan: Option<&'a ShardPlan>,
-    /// What hides secrets.
+    /// The secrets of the run.
     pub secrets: &'a Secrets,
     /// Notes for the reader that are printed before the run.
     pub notes: Vec<String>,
-    /// Declarations of tasks.toml that have no effect here.
+    /// Declarations of tasks.toml that have no effect on this tree.
     pub warnings: &'a Warnings,
-    /// The services that are up, and come up.
+    /// The running services, and those that the run starts.
     pub services: &'a Services,
 }

@@ -1,11 +1,11 @@
-//! The scheduler: which node starts when. Pure: messages go in, actions come out. It must not know
-//! time, processes or the cache.
+//! The scheduler: decides which node starts when. It is pure: messages go in, actions come out. It must not
+//! know time, processes or the cache.
 //!
-//! A node is ready once all it needs have passed. Of the ready nodes, the one with the longest
-//! expected path to the end of the run goes first, if its slots and locks are free; one that does
-//! not fit is overtaken by one that does. A node without cost (an aggregate, a hit that needs no
-//! restoring) takes no slot and starts at once. A node never takes more slots than there are, so
-//! one slot is always enough to finish.
+//! A node is ready once all its needs have passed. Of the ready nodes, the one with the longest expected path
+//! to the end of the run starts first, if its slots and locks are free; a node that does not fit is overtaken
+//! by one that does. A node without cost (an aggregate, or a hit whose outputs need no restoring) takes no
+//! slot and starts at once. A node never takes more slots than there are, so one slot is always enough to
+//! finish.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashSet};
@@ -13,51 +13,51 @@ use std::collections::{BinaryHeap, HashSet};
 use crate::graph::{Graph, NodeId, Role};
 use crate::reason::Reason;
 
-/// What the scheduler must know of a node.
+/// What the scheduler knows about a node.
 #[derive(Clone, Debug, Default)]
 pub struct Cost {
-    /// Job slots it takes; none if it costs nothing.
+    /// The number of job slots it takes; 0 if it costs nothing.
     pub slots: u32,
-    /// Names that it holds alone while it runs.
+    /// The locks that it holds while it runs.
     pub locks: Vec<String>,
     /// How long it is expected to take, in milliseconds.
     pub expected: u64,
 }
 
-/// What a failure means for the rest.
+/// What a failed task means for the other tasks.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum OnFailure {
     /// The run ends.
     Stop,
-    /// What does not need the failed task goes on.
+    /// Tasks that do not need the failed task still run.
     KeepGoing,
 }
 
-/// Something that happened.
+/// A message to the scheduler.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Message {
     /// A started node passed.
     Passed(NodeId),
-    /// A started node did not pass; the text is its name.
+    /// A started node did not pass. The text is its name.
     Failed(NodeId, String),
-    /// A started node is out of date and has no result in this run; the text is its name.
+    /// A started node is out of date and has no result in this run. The text is its name.
     Superseded(NodeId, String),
-    /// A started node stands still for something outside this run, and gives its slots back.
+    /// A started node waits for a lock of another run, and gives its slots back.
     Blocked(NodeId),
-    /// What a standing node waits for may be free now.
+    /// A blocked node may try again.
     Retry(NodeId),
-    /// The run is to end.
+    /// The run was interrupted.
     Interrupted,
 }
 
-/// Something to be done.
+/// An action of the main loop.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Action {
     /// Start this node; a `Passed`, `Failed` or `Blocked` follows.
     Start(NodeId),
     /// This node will not run.
     Skip(NodeId, Reason),
-    /// End all that runs.
+    /// Stop all running tasks.
     EndAll,
 }
 
@@ -78,7 +78,7 @@ pub struct Scheduler<'a> {
     priority: Vec<u64>,
     state: Vec<State>,
     needs_left: Vec<usize>,
-    /// Ready nodes without slots and locks, which start at once.
+    /// Ready nodes without slots and locks. They start at once.
     at_once: Vec<NodeId>,
     ready: BinaryHeap<(u64, Reverse<NodeId>)>,
     free: u32,
@@ -89,7 +89,7 @@ pub struct Scheduler<'a> {
 }
 
 impl<'a> Scheduler<'a> {
-    /// A scheduler for the selected nodes of `graph` on `slots` job slots.
+    /// Returns a scheduler for the selected nodes of `graph` with `slots` job slots.
     pub fn new(graph: &'a Graph, mut costs: Vec<Cost>, slots: u32, on_failure: OnFailure) -> Self {
         let slots = slots.max(1);
         for cost in &mut costs {
@@ -114,7 +114,7 @@ impl<'a> Scheduler<'a> {
         }
     }
 
-    /// The first actions.
+    /// Returns the first actions.
     pub fn begin(&mut self) -> Vec<Action> {
         for id in self.graph.ids() {
             if self.state[id.0] == State::Waiting && self.needs_left[id.0] == 0 {
@@ -126,12 +126,12 @@ impl<'a> Scheduler<'a> {
         actions
     }
 
-    /// Whether each node has its result.
+    /// Returns whether each node has its result.
     pub fn is_finished(&self) -> bool {
         self.open == 0
     }
 
-    /// Takes a message and says what to do now.
+    /// Handles a message and returns the actions that follow.
     pub fn on(&mut self, message: Message) -> Vec<Action> {
         let mut actions = Vec::new();
         match message {
@@ -242,7 +242,7 @@ impl<'a> Scheduler<'a> {
         }
     }
 
-    /// All that need a node without a result, directly or not, are skipped because of that node.
+    /// Skips all nodes that need a node without a result, directly or not.
     fn skip_dependents(&mut self, id: NodeId, reason: &Reason, actions: &mut Vec<Action>) {
         let mut stack: Vec<NodeId> = self.graph.node(id).needed_by.iter().rev().copied().collect();
         while let Some(next) = stack.pop() {
@@ -269,7 +269,7 @@ impl<'a> Scheduler<'a> {
     }
 }
 
-/// The expected time from a node's start to the end of the run, on the longest path behind it.
+/// Returns the expected time from each node's start to the end of the run, on the longest path after it.
 fn priorities(graph: &Graph, costs: &[Cost]) -> Vec<u64> {
     let mut priority = vec![0_u64; graph.nodes.len()];
     for id in graph.ids().collect::<Vec<_>>().into_iter().rev() {

@@ -1,5 +1,5 @@
-//! What changes while a run goes on: the results of its nodes, its tree, what is left for later runs,
-//! and what its reader was told already. Each type is shared by the workers and has a lock of its own.
+//! The state that changes during a run: the results of its nodes, its tree, what is stored for later runs,
+//! and which messages were printed. Each type is shared by the workers and has its own lock.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
@@ -22,9 +22,9 @@ use crate::plan::{Plan, Planned};
 /// The result of a finished node, as far as later nodes depend on it.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct NodeResult {
-    /// What it contributes to keys.
+    /// What it contributes to the keys of other nodes.
     pub contribution: Option<Contribution>,
-    /// Whether what it did is not what its key says, since its inputs changed while it ran.
+    /// Whether its result does not belong to its key, since its inputs changed while it ran.
     pub tainted: bool,
 }
 
@@ -64,8 +64,8 @@ impl<'a> NodeStates<'a> {
         node.sources.iter().map(|source| (*source, states[source.0].result.contribution)).collect()
     }
 
-    /// Returns the first node that a node needs, whose key stands for it, and which did something else
-    /// than its key says.
+    /// Returns the first need of a node whose result does not belong to its key, although the node's own key
+    /// contains that key.
     pub fn tainted_need(&self, node: &Node) -> Option<NodeId> {
         let states = lock(&self.states);
         let is_tainted = |need: &&NodeId| {
@@ -157,7 +157,7 @@ impl<'a> RunTree<'a> {
     }
 }
 
-/// What a run leaves for later runs when it ends.
+/// What a run stores for later runs when it ends.
 #[derive(Default)]
 pub struct RunRecords(Mutex<Records>);
 
@@ -179,7 +179,7 @@ impl RunRecords {
         lock(&self.0).stored.push(key);
     }
 
-    /// Adds what a gate that passed found, with which later trees are compared.
+    /// Adds the findings of a gate that passed, for comparison with later trees.
     pub fn add_gate(&self, recorded: Recorded) {
         lock(&self.0).gates.push(recorded);
     }
@@ -194,13 +194,13 @@ impl RunRecords {
         std::mem::take(&mut lock(&self.0).stored)
     }
 
-    /// Removes and returns what gates found.
+    /// Removes and returns the findings of gates.
     pub fn take_gates(&self) -> Vec<Recorded> {
         std::mem::take(&mut lock(&self.0).gates)
     }
 }
 
-/// What the reader of a run was told already and is not told again.
+/// Remembers messages that are printed only once in a run.
 #[derive(Default)]
 pub struct ToldOnce {
     waiting: Mutex<HashSet<NodeId>>,
@@ -219,7 +219,7 @@ impl ToldOnce {
     }
 }
 
-/// A panic elsewhere is reported there; here the data is whole, since each change is one step.
+/// Each change is a single step, so the data is complete even if another thread panicked.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,9 +1,10 @@
-//! Sandboxes: folders made for one execution each, which hold copies of what its task declares and
-//! nothing else. They must not know which task that is, nor what becomes of what it writes.
+//! Sandboxes: folders that are made for one execution each, with copies of what its task declares and nothing
+//! else. They must not know the task, nor what happens to its outputs. [`workdir`] decides whether a task
+//! runs in one.
 //!
-//! Files are copied, since a task may write to what it reads. Sandboxes are in the repository's pool,
-//! apart from its work tree: a tool that searches the folders above finds nothing of the work tree.
-//! Each has a lock file beside it: what a killed run left is free, and is removed by the next.
+//! Files are copied, since a task may write to what it reads. Sandboxes are in the repository's pool, apart
+//! from its work tree: a tool that searches the parent folders finds nothing of the work tree. Each has a
+//! lock file beside it: a sandbox that a killed run left is free, and is removed by the next run.
 
 pub mod workdir;
 
@@ -22,30 +23,30 @@ use crate::base::path::RepoPath;
 use crate::cache::CacheError;
 use crate::git::{GitError, PoolFinder};
 
-/// The name of the folder that stands for the top of the work tree.
+/// The folder in a sandbox that replaces the top of the work tree.
 const TREE: &str = "tree";
-/// The name of the file beside it that a tracer writes.
+/// The file beside it that a tracer writes.
 const REPORT: &str = "report";
 
-/// Why there is no sandbox.
+/// Why a sandbox can't be made.
 #[derive(Debug, thiserror::Error)]
 pub enum SandboxError {
-    /// There is no tree to make one of.
+    /// There is no tree.
     #[error("a task runs in a sandbox only in a git repository, whose files are known")]
     NoTree,
-    /// A sparse checkout has no place for the task.
+    /// A sparse checkout leaves the task's folder out.
     #[error("this sparse checkout leaves {0} out; hint: git sparse-checkout add {0}")]
     LeftOut(RepoPath),
-    /// The run is to end.
+    /// The run was stopped.
     #[error("stopped while the sandbox was made")]
     Stopped,
     /// A file can't be copied, or a folder can't be made.
     #[error("its sandbox can't be made: {0}: {source}", source = .0.source)]
     File(#[from] FileError),
-    /// The files of a submodule can't be told.
+    /// The files of a submodule can't be listed.
     #[error("its sandbox can't be made: {0}")]
     Git(#[from] GitError),
-    /// The outputs of a needed task can't be told.
+    /// The outputs of a needed task can't be listed.
     #[error("its sandbox can't be made: {0}")]
     Cache(#[from] CacheError),
 }
@@ -59,38 +60,38 @@ pub struct Sandboxes<'a> {
     tidied: OnceLock<()>,
 }
 
-/// A folder for one execution. Dropping it removes it.
+/// A folder for one execution. It is removed when it is dropped.
 #[derive(Debug)]
 pub struct Sandbox {
     folder: PathBuf,
     _lock: FileLock,
 }
 
-/// What a sandbox holds, by paths of the repository.
+/// The contents of a sandbox, by paths of the repository.
 #[derive(Debug, Default)]
 pub struct SandboxContents {
     /// Files and symlinks.
     pub files: BTreeSet<RepoPath>,
-    /// Folders that are there even if nothing is in them.
+    /// Folders that exist even if they are empty.
     pub folders: BTreeSet<RepoPath>,
 }
 
 impl<'a> Sandboxes<'a> {
-    /// Those of `run`, in the pool that the finder finds.
+    /// Returns the sandboxes of `run`, in the pool that `finder` finds.
     pub fn new(finder: PoolFinder<'a>, run: &str) -> Self {
         Self { finder, run: run.to_owned(), next: AtomicU32::new(1), tidied: OnceLock::new() }
     }
 
-    /// An empty one.
+    /// Creates an empty sandbox.
     ///
     /// # Errors
     /// The folder can't be made.
     pub fn create(&self) -> Result<Sandbox, SandboxError> {
-        // Git compares the folders that it must not leave with those that it is in, and so does who
-        // reads a trace: both know them by their real names, as the pool does.
+        // The pool gives real names, without symlinks: git compares them with `GIT_CEILING_DIRECTORIES`, and
+        // traces contain them.
         let home = self.finder.open()?.sandboxes();
         file::make_dir(&home)?;
-        // What can't be removed now is no harm to this run; `xtask cache gc` reports it.
+        // A folder that can't be removed does no harm to this run; `xtask cache gc` reports it.
         self.tidied.get_or_init(|| drop(remove_below(&home)));
         loop {
             let number = self.next.fetch_add(1, Ordering::Relaxed);
@@ -104,38 +105,39 @@ impl<'a> Sandboxes<'a> {
 }
 
 impl Sandbox {
-    /// What stands for the top of the work tree.
+    /// Returns the folder that replaces the top of the work tree.
     pub fn tree(&self) -> PathBuf {
         self.folder.join(TREE)
     }
 
-    /// The folder that holds it, where no one is to look for a repository.
+    /// Returns the folder that contains it, above which git must not look for a repository.
     pub fn folder(&self) -> &Path {
         &self.folder
     }
 
-    /// Where a tracer may write.
+    /// Returns the path of the tracer's report.
     pub fn report(&self) -> PathBuf {
         self.folder.join(REPORT)
     }
 
-    /// Copies the stock from the work tree at `root`, with modes and times, as long as `goes_on`.
+    /// Copies the contents from the work tree at `root`, with modes and times, as long as `goes_on` returns
+    /// true.
     ///
     /// # Errors
     /// A file is gone or can't be read, or the disk is full.
     pub fn fill(
         &self,
-        stock: &SandboxContents,
+        contents: &SandboxContents,
         root: &Path,
         goes_on: &(dyn Fn() -> bool + Sync),
     ) -> Result<(), SandboxError> {
         let tree = self.tree();
-        let parents = stock.files.iter().filter_map(RepoPath::parent);
-        let folders: BTreeSet<RepoPath> = parents.chain(stock.folders.iter().cloned()).collect();
+        let parents = contents.files.iter().filter_map(RepoPath::parent);
+        let folders: BTreeSet<RepoPath> = parents.chain(contents.folders.iter().cloned()).collect();
         for folder in &folders {
             file::make_dir(&folder.under(&tree))?;
         }
-        let files: Vec<&RepoPath> = stock.files.iter().collect();
+        let files: Vec<&RepoPath> = contents.files.iter().collect();
         files.par_iter().try_for_each(|path| {
             if !goes_on() {
                 return Err(SandboxError::Stopped);
@@ -148,7 +150,7 @@ impl Sandbox {
 
 impl Drop for Sandbox {
     fn drop(&mut self) {
-        // What is left, since a process that left its group writes to it, is removed by a later run.
+        // If a process still writes to it, the rest is removed by a later run.
         let _ = file::remove_all(&self.folder);
     }
 }
@@ -162,14 +164,14 @@ fn copy(source: &Path, place: &Path) -> io::Result<()> {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no longer a file"));
     }
     fs::copy(source, place)?;
-    // Tools such as make compare times. Where the file is read-only they stay those of the copy.
+    // Tools such as make compare times. A read-only file keeps the time of the copy.
     if let (Ok(modified), Ok(file)) = (meta.modified(), File::options().append(true).open(place)) {
         file.set_times(FileTimes::new().set_modified(modified))?;
     }
     Ok(())
 }
 
-/// Removes the sandboxes that nobody uses, also those that former versions left in the state
+/// Removes the sandboxes that are not in use, including those that earlier versions left in the state
 /// directory, and returns how many.
 ///
 /// # Errors
@@ -177,7 +179,7 @@ fn copy(source: &Path, place: &Path) -> io::Result<()> {
 pub fn remove_free(finder: &PoolFinder<'_>) -> Result<usize, FileError> {
     let former = finder.state.join("sandboxes");
     let mut removed = remove_below(&former)?;
-    // Empty if nobody uses it.
+    // It is empty if nothing uses it.
     let _ = fs::remove_dir(former);
     for pool in finder.existing() {
         removed += remove_below(&pool.sandboxes())?;
@@ -191,7 +193,7 @@ fn remove_below(home: &Path) -> Result<usize, FileError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
         Err(error) => return Err(FileError::of("list", home)(error)),
     };
-    // Of a run that was killed between the two there is only the lock.
+    // A run that was killed in between left only the lock.
     let folders: BTreeSet<PathBuf> = entries.flatten().map(|entry| entry.path().with_extension("")).collect();
     let mut removed = 0;
     let mut failure = None;
@@ -242,17 +244,17 @@ mod tests {
         let (env, state) = place(dir.path());
         let finder = PoolFinder { state: &state, env: &env, root: None };
         let sandbox = Sandboxes::new(finder, "run").create().unwrap();
-        let stock = SandboxContents {
+        let contents = SandboxContents {
             files: [path("a/b/script"), path("a/link")].into(),
             folders: [path("work/dir")].into(),
         };
-        sandbox.fill(&stock, &root, &|| true).unwrap();
+        sandbox.fill(&contents, &root, &|| true).unwrap();
         let tree = sandbox.tree();
         let mode = tree.join("a/b/script").metadata().unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o555);
         assert_eq!(fs::read_link(tree.join("a/link")).unwrap(), Path::new("nowhere"));
         assert!(tree.join("work/dir").is_dir() && !tree.join("other").exists());
-        assert!(matches!(sandbox.fill(&stock, &root, &|| false), Err(SandboxError::Stopped)));
+        assert!(matches!(sandbox.fill(&contents, &root, &|| false), Err(SandboxError::Stopped)));
         drop(sandbox);
         assert_eq!(fs::read_dir(finder.open().unwrap().sandboxes()).unwrap().count(), 0);
     }

@@ -1,5 +1,5 @@
-//! Where an attempt takes place: in the work tree, or in a sandbox that is made for it and whose
-//! outputs are put in place behind it. It must not run anything.
+//! The folder in which an attempt runs: the work tree, or a sandbox that is made for the attempt and whose
+//! outputs are moved into the work tree afterwards. It must not run anything.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -18,10 +18,10 @@ use crate::key::inputs::InputSet;
 use crate::process::TRACE_ARGUMENT;
 use crate::process::spawn::Spawn;
 
-/// The variable that names folders above which git looks for no repository.
+/// The variable with the folders above which git does not look for a repository.
 const CEILING: &str = "GIT_CEILING_DIRECTORIES";
 
-/// A folder that stands for the top of the work tree.
+/// The folder of an attempt: the top of the work tree, or what replaces it.
 #[derive(Debug)]
 pub struct Workdir {
     root: PathBuf,
@@ -30,10 +30,10 @@ pub struct Workdir {
 }
 
 impl Workdir {
-    /// That of the next attempt of a node.
+    /// Creates the folder of the next attempt of a node.
     ///
     /// # Errors
-    /// It is to be a sandbox, and there can't be one.
+    /// It has to be a sandbox, and that can't be made.
     pub fn create(context: &Context<'_>, id: NodeId) -> Result<Self, SandboxError> {
         let task = context.task(id);
         let is_traced = context.options.audit_collector().is_some();
@@ -46,40 +46,40 @@ impl Workdir {
             return Err(SandboxError::NoTree);
         };
         let sandbox = sandboxes.create()?;
-        let stock = contents(context, id, store, &snapshot)?;
+        let contents = contents(context, id, store, &snapshot)?;
         let goes_on = || context.stop.request() == crate::process::stop::StopRequest::None;
-        sandbox.fill(&stock, context.location.root, &goes_on)?;
+        sandbox.fill(&contents, context.location.root, &goes_on)?;
         Ok(Self { root: sandbox.tree(), sandbox: Some(sandbox), is_traced })
     }
 
-    /// The folder.
+    /// Returns the folder.
     pub fn root(&self) -> &Path {
         &self.root
     }
 
-    /// What a command gets here.
-    pub fn env(&self, mut of_task: EnvVars) -> EnvVars {
+    /// Returns the environment of a command in this folder.
+    pub fn env(&self, mut vars: EnvVars) -> EnvVars {
         if let Some(sandbox) = &self.sandbox {
-            // A folder above it, such as the home folder, may be a repository.
-            of_task.retain(|(name, _)| name != CEILING);
-            of_task.push((CEILING.into(), sandbox.folder().into()));
+            // A parent folder, such as the home folder, may be a repository.
+            vars.retain(|(name, _)| name != CEILING);
+            vars.push((CEILING.into(), sandbox.folder().into()));
         }
-        of_task
+        vars
     }
 
-    /// The attempt's command as it is started here: through a tracer, if it is audited.
+    /// Returns the attempt's command, which runs under a tracer if it is audited.
     pub fn command(&self, context: &Context<'_>, spawn: Spawn) -> Spawn {
         let Some(sandbox) = self.sandbox.as_ref().filter(|_| self.is_traced) else { return spawn };
         through_tracer(context, spawn, &sandbox.report(), None)
     }
 
-    /// Ends it: what a passing attempt has declared as its outputs takes its place in the work tree,
-    /// and all else of a sandbox goes. Of an audited one, the trace goes to the desk instead.
+    /// Finishes the attempt: moves the declared outputs of a passed one into the work tree and removes the
+    /// sandbox. The trace of an audited attempt goes to the collector instead.
     pub fn finish(self, context: &Context<'_>, id: NodeId, ended: Ended) -> Ended {
         let Some(sandbox) = self.sandbox else { return ended };
-        if let Some(desk) = context.options.audit_collector() {
+        if let Some(collector) = context.options.audit_collector() {
             if let Some(audit) = evaluation::evaluate(context, id, &sandbox, &ended) {
-                desk.add(audit);
+                collector.add(audit);
             }
             return ended;
         }
@@ -96,8 +96,8 @@ impl Workdir {
     }
 }
 
-/// Starts the command through a tracer that writes its report to `report`, of all files or only of
-/// those below a folder.
+/// Returns a command that runs under a tracer, which reports all opened files to `report`, or only those
+/// below a folder.
 pub fn through_tracer(context: &Context<'_>, spawn: Spawn, report: &Path, below: Option<&Path>) -> Spawn {
     let below = below.into_iter().flat_map(|folder| ["--below".into(), folder.into()]);
     let words = [report.into(), "--".into(), spawn.program.into()];
@@ -106,7 +106,7 @@ pub fn through_tracer(context: &Context<'_>, spawn: Spawn, report: &Path, below:
     Spawn { program: context.inputs.env.program().to_owned(), args, ..spawn }
 }
 
-/// All that a task declares, and what the tasks that it needs left.
+/// Returns the files that a task declares, and the outputs of the tasks that it needs.
 fn contents(
     context: &Context<'_>,
     id: NodeId,
@@ -115,34 +115,34 @@ fn contents(
 ) -> Result<SandboxContents, SandboxError> {
     let world = &context.inputs;
     let node = world.graph.node(id);
-    let mut stock = SandboxContents::default();
+    let mut contents = SandboxContents::default();
     for entry in InputSet::new(world.config, world.graph, node).select(snapshot) {
         if entry.absent {
             continue;
         }
         if entry.mode == Mode::Submodule {
-            stock.files.extend(store.tree.files_inside(&entry.path)?);
-            stock.folders.insert(entry.path.clone());
+            contents.files.extend(store.tree.files_inside(&entry.path)?);
+            contents.folders.insert(entry.path.clone());
         } else {
-            stock.files.insert(entry.path.clone());
+            contents.files.insert(entry.path.clone());
         }
     }
     for source in &node.sources {
         let needed = world.config.task(world.graph.node(*source).task);
-        // What does not run on this system leaves nothing that would be in the key.
+        // A task that does not run on this system has no outputs in the key.
         if needed.outputs.is_empty() || !needed.runs_on(&world.platform.os) {
             continue;
         }
         for output in store.cache.collect(context.location.root, &needed.outputs)?.outputs() {
-            let kind = if output.is_folder() { &mut stock.folders } else { &mut stock.files };
+            let kind = if output.is_folder() { &mut contents.folders } else { &mut contents.files };
             kind.insert(output.path.clone());
         }
     }
-    stock.folders.insert(world.config.task(node.task).cwd.clone());
-    Ok(stock)
+    contents.folders.insert(world.config.task(node.task).cwd.clone());
+    Ok(contents)
 }
 
-/// Puts outputs in place. What went wrong, as a clause.
+/// Moves outputs into the work tree. The error is a clause.
 fn move_outputs(
     context: &Context<'_>,
     task: &Task,

@@ -1,29 +1,29 @@
-//! This machine by its usual names and addresses, IPv4 and IPv6: what they stand for, whether somebody
-//! listens there, and which port is free. It must not know of services.
+//! The usual names and addresses of this machine, IPv4 and IPv6: whether a process listens at them, and which
+//! port is free. This module must not know about services.
 //!
-//! A machine without IPv6, or a container where it is off, refuses `::1` with one error or another; then
-//! nobody can listen there, and nothing else follows from it.
+//! A machine without IPv6, or a container in which it is off, refuses `::1` with different errors; nothing
+//! can listen there then.
 
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, ToSocketAddrs as _};
 use std::time::Duration;
 
-/// Where a server that listens on `localhost` may listen: which of the two it takes depends on the
+/// The addresses at which a server that binds `localhost` may listen. Which of them it uses depends on the
 /// program and the system.
 pub const LOOPBACKS: [IpAddr; 2] = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
 
-/// Names that usual hosts files have for these.
+/// Names that common hosts files have for these addresses.
 const NAMES: [&str; 4] = ["localhost", "localhost.localdomain", "ip6-localhost", "ip6-loopback"];
-/// How many ports are tried for one that is free on both addresses.
+/// How many ports are tried to find one that is free on both addresses.
 const MOST_TRIES: usize = 1000;
 
-/// Whether a host, as a URL or an address has it, is this machine by one of its usual names.
+/// Returns whether the host of a URL or an address is one of the usual names of this machine.
 pub fn is_here(host: &str) -> bool {
     let address = address(host).map(|address| address.to_canonical());
     is_all_of_it(host) || address.is_some_and(|address| LOOPBACKS.contains(&address))
 }
 
-/// Whether a host stands for more than one address of this machine: `localhost`, `0.0.0.0`, `[::]`.
+/// Returns whether a host means more than one address of this machine: `localhost`, `0.0.0.0`, `[::]`.
 fn is_all_of_it(host: &str) -> bool {
     let name = host.strip_suffix('.').unwrap_or(host);
     NAMES.iter().any(|known| name.eq_ignore_ascii_case(known))
@@ -35,8 +35,8 @@ fn address(host: &str) -> Option<IpAddr> {
     bare.parse().ok()
 }
 
-/// All addresses at which a host may be reached: for this machine's names both of its own, whatever
-/// the system's hosts file has.
+/// Returns all addresses of a host. The names of this machine have both its addresses, whatever the hosts
+/// file says.
 ///
 /// # Errors
 /// There is no such host.
@@ -50,34 +50,34 @@ pub fn addresses(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
     }
 }
 
-/// Connects, and hangs up again.
+/// Connects and disconnects.
 ///
 /// # Errors
-/// Nobody listens there, or there is no such address on this machine.
+/// Nothing listens there, or this machine has no such address.
 pub fn connect(address: SocketAddr, most: Duration) -> io::Result<()> {
     let stream = TcpStream::connect_timeout(&address, most)?;
-    // Where nobody listens, the system may connect a free port with itself.
+    // If nothing listens, the system may connect a free port to itself.
     if stream.local_addr().ok() == stream.peer_addr().ok() {
         return Err(io::Error::new(ErrorKind::ConnectionRefused, "nobody but ourselves"));
     }
     Ok(())
 }
 
-/// The address of this machine at which somebody listens on `port`.
+/// Returns the address of this machine at which a process listens on `port`.
 pub fn listener(port: u16, most: Duration) -> Option<SocketAddr> {
     let mut places = LOOPBACKS.map(|address| SocketAddr::new(address, port)).into_iter();
     places.find(|place| match TcpListener::bind(place) {
         Ok(_) => false,
         Err(error) if error.kind() == ErrorKind::AddrInUse => true,
-        // A port that only others may listen on, or no such address.
+        // The port needs a privilege, or there is no such address.
         Err(_) => connect(*place, most).is_ok(),
     })
 }
 
-/// A port that nobody listens on, at none of this machine's own addresses.
+/// Returns a port that is free at all addresses of this machine.
 ///
 /// # Errors
-/// There is none, as a clause.
+/// There is none; the error is a clause.
 pub fn free_port() -> Result<u16, String> {
     let [first, second] = LOOPBACKS.map(|address| SocketAddr::new(address, 0));
     for _ in 0..MOST_TRIES {

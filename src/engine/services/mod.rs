@@ -1,8 +1,10 @@
-//! The services of a run: each is started when the first task that uses it is about to run, shared,
-//! and ended when the run is over, whatever became of it. It must not decide which task runs.
+//! The services of a run: each is started when the first task that uses it is about to run, is shared by all
+//! users, and is stopped when the run ends. They must not decide which task runs.
 //!
-//! Services take no job slots, and what they need has passed before the task starts, so bringing one
-//! up waits for nothing but the service itself.
+//! Read [`Services`], then [`service`] (one process), [`readiness`] (when it can be used), [`port_registry`]
+//! (no two services share a port), [`service_ports`] (ports in commands and variables), [`identity`] (whether
+//! a running one can be used again) and [`localhost`]. Services take no job slots, and their needs have
+//! passed before the task starts, so starting one waits only for the service itself.
 
 pub mod identity;
 pub mod localhost;
@@ -37,7 +39,7 @@ use crate::process::run;
 use crate::process::spawn::Spawn;
 use crate::process::stop::{Stop, StopRequest};
 
-/// What services are started with.
+/// The environment in which services are started.
 pub struct ServiceEnv<'a> {
     /// The tasks and services.
     pub config: &'a Config,
@@ -45,57 +47,58 @@ pub struct ServiceEnv<'a> {
     pub env: &'a Env,
     /// The top of the work tree.
     pub root: PathBuf,
-    /// Where events go.
+    /// The emitter of events.
     pub emitter: &'a Emitter,
-    /// Hides secrets.
+    /// Masks secrets.
     pub mask: Arc<Mask>,
-    /// An open file whose lock keeps the place.
+    /// An open file whose lock keeps a private worktree.
     pub hold: Option<&'a std::fs::File>,
-    /// Ends what is being started.
+    /// Stops services that are being started.
     pub stop: Stop,
-    /// Whether the task is tried again, and services that did not come up with it.
+    /// Whether this is a retry of the task, which also retries services that failed to start.
     pub is_retry: bool,
     /// Returns what a service is at present: one that is up is used again only while this stays the same.
     pub identity: Box<dyn Fn(ServiceId) -> Option<Digest> + Sync + 'a>,
 }
 
-/// The services that are up, or are being brought up.
+/// The services that are running or being started.
 pub struct Services {
-    /// What their processes are marked with, for who looks for strays.
+    /// The mark of their processes, by which orphans are found.
     mark: String,
     slots: Mutex<BTreeMap<String, Slot>>,
     changed: Condvar,
-    /// How many were started.
+    /// The number of services that were started.
     started: AtomicU64,
     programs: ProgramCache,
     guard: OnceLock<Option<Arc<Guard>>>,
-    /// Where those that are up, or are to be, listen.
+    /// The ports and sockets of running and starting services.
     ports_in_use: PortRegistry,
 }
 
-/// By the service's name: between rounds the file that defines it may change.
+/// The state of a service, found by its name, since the file that defines it may change between runs of
+/// `watch`.
 enum Slot {
     Starting,
     Up(Arc<RunningService>, Option<Digest>),
-    /// It did not come up. Who tries again starts it anew.
+    /// It failed to start. A retry starts it again.
     Failed(ServiceFailure),
 }
 
-/// Why a service can't be used, or no longer.
+/// Why a service can't be used, or can no longer be used.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum ServiceFailure {
-    /// The run is to end.
+    /// The run was stopped.
     Stopped,
     /// The service failed.
     Service {
         /// Its name.
         name: String,
-        /// What it did, with the place of its definition.
+        /// What happened, with the place of its definition.
         why: String,
     },
 }
 
-/// A task's hold on the services that it uses.
+/// The services that a task uses, for as long as it uses them.
 pub struct ServiceLease {
     /// Their ports.
     pub ports: ServicePorts,
@@ -103,7 +106,7 @@ pub struct ServiceLease {
 }
 
 impl Services {
-    /// None are up yet. Their processes will be marked with `mark`.
+    /// Returns an empty set of services whose processes get the mark `mark`.
     pub fn new(mark: String) -> Self {
         Self {
             mark,
@@ -116,29 +119,31 @@ impl Services {
         }
     }
 
-    /// Brings up what `task` uses, and holds it; `user` is thrown when one of them ends.
+    /// Starts the services that `task` uses. `user` is stopped when one of them ends.
     ///
     /// # Errors
     /// One of them can't be started or does not become ready.
     pub fn acquire(
         &self,
-        setting: &ServiceEnv<'_>,
+        service_env: &ServiceEnv<'_>,
         task: &Task,
         user: &Stop,
     ) -> Result<ServiceLease, ServiceFailure> {
         let mut done: BTreeSet<ServiceId> = BTreeSet::new();
         while done.len() < task.uses.len() {
-            // Those that use none but what is up already come up at the same time.
+            // Services all of whose own services are running are started in parallel.
             let next: Vec<ServiceId> = task
                 .uses
                 .iter()
                 .copied()
                 .filter(|id| !done.contains(id))
-                .filter(|id| setting.config.service(*id).task.uses.iter().all(|used| done.contains(used)))
+                .filter(|id| service_env.config.service(*id).task.uses.iter().all(|used| done.contains(used)))
                 .collect();
             std::thread::scope(|scope| {
-                let starts: Vec<_> =
-                    next.iter().map(|id| scope.spawn(move || self.bring_up(setting, *id, task))).collect();
+                let starts: Vec<_> = next
+                    .iter()
+                    .map(|id| scope.spawn(move || self.bring_up(service_env, *id, task)))
+                    .collect();
                 let ends =
                     starts.into_iter().map(|start| start.join().unwrap_or(Err(ServiceFailure::Stopped)));
                 ends.collect::<Vec<_>>().into_iter().collect::<Result<Vec<_>, _>>()
@@ -146,16 +151,16 @@ impl Services {
             done.extend(next);
         }
         let slots = self.slots();
-        let up = |id: &ServiceId| match slots.get(&setting.config.service(*id).task.name) {
+        let up = |id: &ServiceId| match slots.get(&service_env.config.service(*id).task.name) {
             Some(Slot::Up(running, _)) => Some((*id, Arc::clone(running), running.add_user(user))),
             _ => None,
         };
         let users = task.uses.iter().filter_map(up).collect();
         drop(slots);
-        Ok(ServiceLease { ports: self.ports(setting.config, task), users })
+        Ok(ServiceLease { ports: self.ports(service_env.config, task), users })
     }
 
-    /// The ports of the services that a task names, as far as they are up.
+    /// Returns the ports of the running services that a task names.
     pub fn ports(&self, config: &Config, task: &Task) -> ServicePorts {
         let slots = self.slots();
         let mut ports = ServicePorts::default();
@@ -167,16 +172,21 @@ impl Services {
         ports
     }
 
-    /// Brings one service up, unless it is; who else wants it meanwhile waits for it.
-    fn bring_up(&self, setting: &ServiceEnv<'_>, id: ServiceId, user: &Task) -> Result<(), ServiceFailure> {
-        let name = &setting.config.service(id).task.name;
-        let identity = (setting.identity)(id);
+    /// Starts a service unless it is running. Other users wait meanwhile.
+    fn bring_up(
+        &self,
+        service_env: &ServiceEnv<'_>,
+        id: ServiceId,
+        user: &Task,
+    ) -> Result<(), ServiceFailure> {
+        let name = &service_env.config.service(id).task.name;
+        let identity = (service_env.identity)(id);
         let mut slots = self.slots();
         let mut has_waited = false;
         loop {
             match slots.get(name) {
                 Some(Slot::Up(running, known))
-                    if *known == identity && !is_stale(setting, &slots, id, running) =>
+                    if *known == identity && !is_stale(service_env, &slots, id, running) =>
                 {
                     return Ok(());
                 }
@@ -184,22 +194,22 @@ impl Services {
                     has_waited = true;
                     slots = self.changed.wait(slots).unwrap_or_else(PoisonError::into_inner);
                 }
-                Some(Slot::Failed(failure)) if has_waited || !setting.is_retry => {
+                Some(Slot::Failed(failure)) if has_waited || !service_env.is_retry => {
                     return Err(failure.clone());
                 }
-                // One that has died, or is no longer what it was, is started anew for who wants it now.
+                // A service that has died or changed is started again.
                 Some(Slot::Up(..) | Slot::Failed(_)) | None => break,
             }
         }
         let former = slots.insert(name.clone(), Slot::Starting);
         drop(slots);
         if let Some(Slot::Up(former, _)) = former {
-            stop_and_wait(setting, &former);
-            report_end(setting, name, &former);
-            end_orphans(setting, name, &former);
+            stop_and_wait(service_env, &former);
+            report_end(service_env, name, &former);
+            end_orphans(service_env, name, &former);
         }
-        let start = std::panic::AssertUnwindSafe(|| self.start(setting, id, user));
-        // Whoever waits for it must not wait for a thread that is gone.
+        let start = std::panic::AssertUnwindSafe(|| self.start(service_env, id, user));
+        // Other users must not wait for a thread that has panicked.
         let started = std::panic::catch_unwind(start).unwrap_or(Err(ServiceFailure::Stopped));
         let (slot, outcome) = match started {
             Ok(running) => (Slot::Up(Arc::new(running), identity), Ok(())),
@@ -213,53 +223,57 @@ impl Services {
     /// Starts a service and waits until it is ready.
     fn start(
         &self,
-        setting: &ServiceEnv<'_>,
+        service_env: &ServiceEnv<'_>,
         id: ServiceId,
         user: &Task,
     ) -> Result<RunningService, ServiceFailure> {
-        let service = setting.config.service(id);
+        let service = service_env.config.service(id);
         let name = service.task.name.clone();
         let fails = |why: String| ServiceFailure::Service {
             name: name.clone(),
             why: format!("{why} ({})", service.task.place),
         };
-        if setting.stop.request() != StopRequest::None {
+        if service_env.stop.request() != StopRequest::None {
             return Err(ServiceFailure::Stopped);
         }
-        let claim = self.claim(service).map_err(&fails)?;
-        let port = claim.port;
-        let clock = setting.emitter.clock().restarted();
-        setting.emitter.emit(What::ServiceStarted { service: name.clone(), port, task: user.name.clone() });
+        let reservation = self.reserve_port(service).map_err(&fails)?;
+        let port = reservation.port;
+        let clock = service_env.emitter.clock().restarted();
+        service_env.emitter.emit(What::ServiceStarted {
+            service: name.clone(),
+            port,
+            task: user.name.clone(),
+        });
         let not_started = |why: String| {
             let ended = ServiceEnd::NotReady { why: format!("{why} ({})", service.task.place) };
-            setting.emitter.emit(What::ServiceEnded {
+            service_env.emitter.emit(What::ServiceEnded {
                 service: name.clone(),
                 end: ended,
                 log: Log::default(),
             });
             fails(why)
         };
-        let (running, question) = self.spawn(setting, service, claim).map_err(&not_started)?;
-        match question.wait(&running, service.ready.timeout, &setting.stop) {
+        let (running, probe) = self.spawn(service_env, service, reservation).map_err(&not_started)?;
+        match probe.wait(&running, service.ready.timeout, &service_env.stop) {
             Ok(()) => {
                 let took = u64::try_from(clock.elapsed().as_millis()).unwrap_or(u64::MAX);
-                setting.emitter.emit(What::ServiceReady { service: name.clone(), took });
+                service_env.emitter.emit(What::ServiceReady { service: name.clone(), took });
                 Ok(running)
             }
-            Err(why) => Err(give_up(setting, service, &running, why)),
+            Err(why) => Err(give_up(service_env, service, &running, why)),
         }
     }
 
-    /// A service's port, which no other service of this run has.
-    fn claim(&self, service: &Service) -> Result<PortReservation, String> {
-        let claim = |port| self.ports_in_use.reserve(&service.task.name, port);
+    /// Reserves a port for a service, which no other service of this run has.
+    fn reserve_port(&self, service: &Service) -> Result<PortReservation, String> {
+        let reserve = |port| self.ports_in_use.reserve(&service.task.name, port);
         match service.port {
-            None => claim(None),
-            Some(Port::Fixed(port)) => claim(Some(port)),
+            None => reserve(None),
+            Some(Port::Fixed(port)) => reserve(Some(port)),
             Some(Port::Auto) => loop {
-                // One that is free may have been picked for another that is not up yet.
-                if let Ok(claim) = claim(Some(localhost::free_port()?)) {
-                    return Ok(claim);
+                // A free port may be reserved by another service that does not listen yet.
+                if let Ok(reservation) = reserve(Some(localhost::free_port()?)) {
+                    return Ok(reservation);
                 }
             },
         }
@@ -268,26 +282,26 @@ impl Services {
     /// Starts the process of a service.
     fn spawn(
         &self,
-        setting: &ServiceEnv<'_>,
+        service_env: &ServiceEnv<'_>,
         service: &Service,
-        claim: PortReservation,
+        reservation: PortReservation,
     ) -> Result<(RunningService, ReadinessProbe), String> {
-        let temp = setting.env.passed("TMPDIR");
+        let temp = service_env.env.passed("TMPDIR");
         let temp = temp.map_or_else(|| PathBuf::from("/tmp"), |temp| PathBuf::from(temp.into_owned()));
         let dir = tempfile::Builder::new().prefix("xtask-service-").tempdir_in(&temp);
         let dir = dir.map_err(|error| format!("there is no folder for it in {}: {error}", temp.display()))?;
-        if let Some(guard) = self.kit(setting).guard {
+        if let Some(guard) = self.context(service_env).guard {
             guard.add_folder(dir.path());
         }
         let run = service.task.run.as_ref().ok_or("it runs nothing")?;
-        let mut ports = self.ports(setting.config, &service.task);
-        ports.add(crate::config::own_name(&service.task), claim.port, dir.path());
+        let mut ports = self.ports(service_env.config, &service.task);
+        ports.add(crate::config::own_name(&service.task), reservation.port, dir.path());
         let ports = &ports;
-        let surroundings = task_env::for_service(setting.env, &self.mark, dir.path(), &service.task, ports);
+        let env_vars = task_env::for_service(service_env.env, &self.mark, dir.path(), &service.task, ports);
         let command = |run, times| {
-            let kit = self.kit(setting);
+            let context = self.context(service_env);
             let words = command::command_words(&service.task, &ports.fill_command(run), &[]);
-            command::spawn(&kit, &service.task, &words, surroundings.clone(), times)
+            command::spawn(&context, &service.task, &words, env_vars.clone(), times)
         };
         let mut spawn = command(run, TimeLimits::default())?;
         spawn.limits.signal = service.stop.signal;
@@ -296,49 +310,49 @@ impl Services {
             Some(Probe::Command(probe)) => Some(command(probe, TimeLimits::default())?),
             _ => None,
         };
-        let cwd = service.task.cwd.under(&setting.root);
-        let question = ReadinessProbe::new(&service.ready, ports, &cwd, || {
+        let cwd = service.task.cwd.under(&service_env.root);
+        let probe = ReadinessProbe::new(&service.ready, ports, &cwd, || {
             Box::new(move |most, stop| {
                 ask.as_ref().map_or(Ok(()), |spawn| run_ready_command(spawn, most, stop))
             })
         });
         let used =
-            |name: &str| service.task.uses.iter().any(|id| setting.config.service(*id).task.name == name);
-        claim.add(question.address(), used)?;
-        if let Some(why) = question.answered_by_another(claim.port, &setting.stop) {
+            |name: &str| service.task.uses.iter().any(|id| service_env.config.service(*id).task.name == name);
+        reservation.add(probe.address(), used)?;
+        if let Some(why) = probe.answered_by_another(reservation.port, &service_env.stop) {
             return Err(why);
         }
-        let awaited = match &question {
+        let awaited = match &probe {
             ReadinessProbe::Line(pattern) => Regex::new(pattern).ok(),
             _ => None,
         };
         let number = self.started.fetch_add(1, Ordering::Relaxed);
-        let running =
-            RunningService::start(spawn, number, claim, awaited, dir).map_err(|error| error.to_string())?;
-        Ok((running, question))
+        let running = RunningService::start(spawn, number, reservation, awaited, dir)
+            .map_err(|error| error.to_string())?;
+        Ok((running, probe))
     }
 
-    fn kit<'k>(&'k self, setting: &'k ServiceEnv<'_>) -> CommandContext<'k> {
-        let start = || match Guard::start(setting.env.program(), &self.mark, setting.hold) {
+    fn context<'k>(&'k self, service_env: &'k ServiceEnv<'_>) -> CommandContext<'k> {
+        let start = || match Guard::start(service_env.env.program(), &self.mark, service_env.hold) {
             Ok(guard) => Some(Arc::new(guard)),
             Err(error) => {
                 let text =
                     format!("services may outlive a killed run, since their guard can't start: {error}");
-                setting.emitter.notice(Level::Warning, text);
+                service_env.emitter.notice(Level::Warning, text);
                 None
             }
         };
         CommandContext {
-            root: &setting.root,
-            mask: Arc::clone(&setting.mask),
+            root: &service_env.root,
+            mask: Arc::clone(&service_env.mask),
             guard: self.guard.get_or_init(start).clone(),
             programs: &self.programs,
         }
     }
 
-    /// Asks those services to end that none of the others uses; again, until [`Self::is_empty`].
-    /// Those that have ended are told.
-    pub fn end_some(&self, setting: &ServiceEnv<'_>, how: StopRequest) {
+    /// Stops the services that no other service uses, and reports those that have ended. Call it again until
+    /// [`Self::is_empty`].
+    pub fn end_some(&self, service_env: &ServiceEnv<'_>, how: StopRequest) {
         let mut slots = self.slots();
         let up: Vec<(String, Arc<RunningService>)> = slots
             .iter()
@@ -347,7 +361,7 @@ impl Services {
                 Slot::Starting | Slot::Failed(_) => None,
             })
             .collect();
-        let config = setting.config;
+        let config = service_env.config;
         let uses = |user: &str, used: &str| {
             let user = config.services.iter().find(|service| service.task.name == *user);
             user.is_some_and(|user| user.task.uses.iter().any(|id| config.service(*id).task.name == *used))
@@ -356,7 +370,7 @@ impl Services {
             let used = up.iter().any(|(other, _)| uses(other, name));
             if running.end().is_some() {
                 slots.remove(name);
-                report_end(setting, name, running);
+                report_end(service_env, name, running);
             } else if !used || how == StopRequest::Kill {
                 running.ask_to_end(how);
             }
@@ -367,29 +381,29 @@ impl Services {
         }
     }
 
-    /// Lets services that did not come up be tried again.
+    /// Forgets failures, so that services that failed to start are tried again.
     pub fn forget_failures(&self) {
         self.slots().retain(|_, slot| !matches!(slot, Slot::Failed(_)));
     }
 
-    /// Whether none is up.
+    /// Returns whether no service is running or starting.
     pub fn is_empty(&self) -> bool {
         !self.slots().values().any(|slot| matches!(slot, Slot::Starting | Slot::Up(..)))
     }
 
-    /// The mark of their processes, if one was ever started.
+    /// Returns the mark of their processes, if one was ever started.
     pub fn mark(&self) -> Option<&str> {
         self.guard.get().map(|_| self.mark.as_str())
     }
 
-    /// No code panics while it holds the lock, so a poisoned one is sound.
+    /// No code panics while it holds the lock, so the data is complete.
     fn slots(&self) -> MutexGuard<'_, BTreeMap<String, Slot>> {
         self.slots.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl ServiceLease {
-    /// What is to be said of the task if one of the services has ended.
+    /// Returns why the task failed if one of its services has ended.
     pub fn failure(&self, config: &Config) -> Option<ServiceFailure> {
         self.users.iter().find_map(|(id, running, _)| {
             let (ended, _) = running.end()?;
@@ -415,55 +429,55 @@ fn run_ready_command(spawn: &Spawn, most: Duration, stop: &Stop) -> Result<(), S
     }
 }
 
-/// Whether a service has died, or knows another instance of one that it uses than the one that is up.
+/// Returns whether a service has died, or was started before one of the services that it uses.
 fn is_stale(
-    setting: &ServiceEnv<'_>,
+    service_env: &ServiceEnv<'_>,
     slots: &BTreeMap<String, Slot>,
     id: ServiceId,
     running: &RunningService,
 ) -> bool {
-    let is_newer = |used: &ServiceId| match slots.get(&setting.config.service(*used).task.name) {
+    let is_newer = |used: &ServiceId| match slots.get(&service_env.config.service(*used).task.name) {
         Some(Slot::Up(used, _)) => used.number > running.number,
         _ => true,
     };
-    running.end().is_some() || setting.config.service(id).task.uses.iter().any(is_newer)
+    running.end().is_some() || service_env.config.service(id).task.uses.iter().any(is_newer)
 }
 
-/// Ends a service and waits until it has ended.
-fn stop_and_wait(setting: &ServiceEnv<'_>, running: &RunningService) {
+/// Stops a service and waits until it has ended.
+fn stop_and_wait(service_env: &ServiceEnv<'_>, running: &RunningService) {
     if running.end().is_none() {
         running.ask_to_end(StopRequest::Terminate);
     }
     while running.end().is_none() {
         running.wait(Duration::from_millis(50));
-        if setting.stop.request() == StopRequest::Kill {
+        if service_env.stop.request() == StopRequest::Kill {
             running.ask_to_end(StopRequest::Kill);
         }
     }
 }
 
-/// Ends what a service that has ended left behind: the next start of it would find its port taken.
-fn end_orphans(setting: &ServiceEnv<'_>, name: &str, running: &RunningService) {
+/// Ends processes that a service left behind: they could keep its port.
+fn end_orphans(service_env: &ServiceEnv<'_>, name: &str, running: &RunningService) {
     for orphan in orphans::end_all_of_service(running.dir(), Duration::from_secs(1)) {
-        let command = setting.mask.text(&orphan.command);
+        let command = service_env.mask.text(&orphan.command);
         let text =
             format!("service {name} left process {} behind, which has been ended: {command}", orphan.pid);
-        setting.emitter.notice(Level::Warning, text);
+        service_env.emitter.notice(Level::Warning, text);
     }
 }
 
-/// Ends a service that is not ready, and says why.
+/// Stops a service that did not become ready, and returns why.
 fn give_up(
-    setting: &ServiceEnv<'_>,
+    service_env: &ServiceEnv<'_>,
     service: &Service,
     running: &RunningService,
     why: NotReady,
 ) -> ServiceFailure {
     let own_end = running.end().map(|(ended, _)| ended);
-    stop_and_wait(setting, running);
+    stop_and_wait(service_env, running);
     let log = running.end().map(|(_, log)| log).unwrap_or_default();
     let name = service.task.name.clone();
-    end_orphans(setting, &name, running);
+    end_orphans(service_env, &name, running);
     let (end, failure) = match why {
         NotReady::Stopped => (ServiceEnd::Stopped, ServiceFailure::Stopped),
         NotReady::Late(why) => not_ready(&name, format!("it is not ready: {why} ({})", service.task.place)),
@@ -475,7 +489,7 @@ fn give_up(
             )
         }
     };
-    setting.emitter.emit(What::ServiceEnded { service: name, end, log });
+    service_env.emitter.emit(What::ServiceEnded { service: name, end, log });
     failure
 }
 
@@ -483,20 +497,20 @@ fn not_ready(name: &str, why: String) -> (ServiceEnd, ServiceFailure) {
     (ServiceEnd::NotReady { why: why.clone() }, ServiceFailure::Service { name: name.to_owned(), why })
 }
 
-/// What to do about a service that ended well.
+/// Returns a hint for a service that ended with status 0.
 fn advice(ended: &Ended) -> &'static str {
     if ended.is_pass() { "; a service has to stay in the foreground" } else { "" }
 }
 
-/// Tells the end of a service that was ready.
-fn report_end(setting: &ServiceEnv<'_>, name: &str, running: &RunningService) {
+/// Reports the end of a service that was ready.
+fn report_end(service_env: &ServiceEnv<'_>, name: &str, running: &RunningService) {
     let Some((ended, log)) = running.end() else { return };
-    let service = setting.config.services.iter().find(|service| service.task.name == name);
+    let service = service_env.config.services.iter().find(|service| service.task.name == name);
     let place = service.map(|service| format!(" ({})", service.task.place)).unwrap_or_default();
     let end = if running.was_asked() {
         ServiceEnd::Stopped
     } else {
         ServiceEnd::Died { why: format!("{ended}{place}") }
     };
-    setting.emitter.emit(What::ServiceEnded { service: name.to_owned(), end, log });
+    service_env.emitter.emit(What::ServiceEnded { service: name.to_owned(), end, log });
 }

@@ -1,5 +1,5 @@
-//! Where the services of a run listen: no two of them at the same place, since who asks one would be
-//! answered by the other. It must not know how a service is started.
+//! The ports and sockets of the services of a run. No two services share one, since a client of one would
+//! reach the other. This module must not know how a service is started.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -8,26 +8,27 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::engine::services::localhost;
 
-/// Who listens where.
+/// The holder of each address.
 #[derive(Debug, Default)]
 struct Table {
     holders: BTreeMap<Address, Holder>,
-    /// Claims that were made so far.
+    /// The number of reservations so far.
     reservations: u64,
 }
 
-/// A start of a service. One that is started anew may take over before the former is forgotten.
+/// A start of a service. A service that is started again may take over its address before the earlier start
+/// is forgotten.
 #[derive(Clone, PartialEq, Eq, Debug)]
 struct Holder {
     service: String,
     reservation: u64,
 }
 
-/// The places that services have, from before their start until their end.
+/// The addresses that services hold, from before their start until their end.
 #[derive(Clone, Debug, Default)]
 pub struct PortRegistry(Arc<Mutex<Table>>);
 
-/// What one service has. Dropping it gives all of it up.
+/// The addresses that one service holds. They are released when it is dropped.
 #[derive(Debug)]
 pub struct PortReservation {
     registry: PortRegistry,
@@ -36,10 +37,10 @@ pub struct PortReservation {
     pub port: Option<u16>,
 }
 
-/// A place where somebody listens.
+/// An address where a service listens.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Address {
-    /// A port of this machine, by whichever of its usual names and addresses.
+    /// A port of this machine, by any of its usual names and addresses.
     Here(u16),
     /// A port of another machine, or of another address of this one.
     There {
@@ -53,13 +54,13 @@ pub enum Address {
 }
 
 impl Address {
-    /// Of `HOST:PORT`; `None` if it is none.
+    /// Parses `HOST:PORT`; returns `None` if it is invalid.
     pub fn from_tcp(text: &str) -> Option<Self> {
         let (host, port) = text.rsplit_once(':')?;
         Some(Self::at(host, port.parse().ok()?))
     }
 
-    /// Of an `http://` or `https://` address; `None` if it is none.
+    /// Parses an `http://` or `https://` address; returns `None` if it is invalid.
     pub fn from_http(text: &str) -> Option<Self> {
         let url: ureq::http::Uri = text.parse().ok()?;
         let usual = if url.scheme_str() == Some("https") { 443 } else { 80 };
@@ -86,10 +87,10 @@ impl fmt::Display for Address {
 }
 
 impl PortRegistry {
-    /// Claims its own port for a service.
+    /// Reserves a service's own port.
     ///
     /// # Errors
-    /// Another service has it, as a clause.
+    /// Another service holds it; the error is a clause.
     pub fn reserve(&self, service: &str, port: Option<u16>) -> Result<PortReservation, String> {
         let number = {
             let mut table = self.table();
@@ -103,18 +104,18 @@ impl PortRegistry {
         Ok(claim)
     }
 
-    /// No code panics while it holds the lock, so a poisoned one is sound.
+    /// No code panics while it holds the lock, so the data is complete.
     fn table(&self) -> MutexGuard<'_, Table> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl PortReservation {
-    /// Claims also the place where the service is asked whether it is ready, unless that belongs to a
-    /// service that it uses, by way of which it may be reached.
+    /// Reserves the address at which the service is probed, unless that belongs to a service that it uses,
+    /// through which it may be reached.
     ///
     /// # Errors
-    /// Another service has it, as a clause.
+    /// Another service holds it; the error is a clause.
     pub fn add(&self, address: Option<Address>, uses: impl Fn(&str) -> bool) -> Result<(), String> {
         let Some(address) = address else { return Ok(()) };
         let mut table = self.registry.table();

@@ -1,5 +1,5 @@
-//! Whether a service is ready: what is asked of it, and whether somebody else answers already. It
-//! must not start or end a service.
+//! Probes whether a service is ready, and whether another program answers at its address. It must not start
+//! or stop a service.
 
 use std::io::ErrorKind;
 use std::net::SocketAddr;
@@ -23,19 +23,19 @@ use crate::engine::services::service::RunningService;
 use crate::engine::services::service_ports::ServicePorts;
 use crate::process::stop::{Stop, StopRequest};
 
-/// The time between two questions.
+/// The time between two probes.
 const PAUSE: Duration = Duration::from_millis(50);
-/// How long an answer may take, if less is not left.
+/// The timeout of one probe, unless less time is left.
 const ANSWER: Duration = Duration::from_secs(5);
-/// How long the last answer may take, so that it says more than that it came too late.
+/// The least timeout of the last probe, so that its answer says more than that it came too late.
 const SHORTEST: Duration = Duration::from_millis(500);
 
-/// Runs a command that asks.
+/// Runs a `ready` command.
 pub type Ask = Box<dyn Fn(Duration, &Stop) -> Result<(), String> + Send + Sync>;
 
-/// Something that is asked until it says yes.
+/// A probe that is repeated until it succeeds.
 pub enum ReadinessProbe {
-    /// Nothing.
+    /// There is no probe.
     Nothing,
     /// Whether something listens at this address.
     Tcp(String),
@@ -45,25 +45,24 @@ pub enum ReadinessProbe {
     Http(String),
     /// Whether it printed the awaited line.
     Line(String),
-    /// Whether a command succeeds. It gets the time that is left and what ends it, and says what went
-    /// wrong.
+    /// Whether a command succeeds. It gets the time that is left and a stop, and returns an error message.
     Command(Ask),
 }
 
 /// Why a service is not ready.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum NotReady {
-    /// It has ended; its own end says how.
+    /// The service has ended.
     Ended,
-    /// The run is to end.
+    /// The run was stopped.
     Stopped,
-    /// It took too long; a clause says what was asked and what the last answer was.
+    /// It took too long. The text says what was probed and what the last answer was.
     Late(String),
 }
 
 impl ReadinessProbe {
-    /// What `ready` asks of a service whose folder is `cwd`, with the ports put in; a command is asked by
-    /// `command`.
+    /// Returns the probe of `ready` for a service in the folder `cwd`, with the ports filled in. `command`
+    /// makes the runner of a command.
     pub fn new(ready: &Ready, ports: &ServicePorts, cwd: &Path, command: impl FnOnce() -> Ask) -> Self {
         match &ready.probe {
             None => Self::Nothing,
@@ -75,7 +74,7 @@ impl ReadinessProbe {
         }
     }
 
-    /// Where it is asked, if that is a place that is known.
+    /// Returns the address of the probe, if it has one.
     pub fn address(&self) -> Option<Address> {
         match self {
             Self::Tcp(address) => Address::from_tcp(address),
@@ -85,11 +84,12 @@ impl ReadinessProbe {
         }
     }
 
-    /// Who answers before the service was started can't be the service. A clause says who does.
+    /// Returns an error message if another program already answers at the address, before the service is
+    /// started.
     pub fn answered_by_another(&self, port: Option<u16>, stop: &Stop) -> Option<String> {
         let is_over = || stop.request() != StopRequest::None;
         if let Some((port, place)) = port.and_then(|port| Some((port, localhost::listener(port, ANSWER)?))) {
-            // Usual is 127.0.0.1; of another address people may not think.
+            // Only an address other than 127.0.0.1 is named.
             let place = if place.is_ipv4() { "it".to_owned() } else { place.to_string() };
             return Some(format!("port {port} is taken: something else listens on {place} already"));
         }
@@ -104,7 +104,7 @@ impl ReadinessProbe {
         }
     }
 
-    /// The answer of whoever listens where it is asked, if that is a place that is known.
+    /// Returns the answer at the address of the probe, if it has one.
     fn ask_there(&self, most: Duration, is_over: impl Fn() -> bool) -> Option<Result<(), String>> {
         match self {
             Self::Tcp(address) => {
@@ -123,10 +123,10 @@ impl ReadinessProbe {
         }
     }
 
-    /// Asks until the answer is yes.
+    /// Repeats the probe until it succeeds.
     ///
     /// # Errors
-    /// It has ended, or does not become ready in time, or `stop` was thrown.
+    /// The service has ended, does not become ready in time, or `stop` was triggered.
     pub fn wait(&self, running: &RunningService, timeout: Duration, stop: &Stop) -> Result<(), NotReady> {
         let clock = Clock::system();
         loop {
@@ -156,7 +156,7 @@ impl ReadinessProbe {
             Self::Line(_) if running.has_matched() => Ok(()),
             Self::Line(pattern) => Err(format!("no line of it matched `{pattern}`")),
             Self::Command(ask) => {
-                // It may well wait by itself, but not for a service that has ended.
+                // The command may wait, but not longer than the service runs.
                 let stop = stop.inner();
                 let _stay = running.add_user(&stop);
                 ask(most, &stop)
@@ -165,14 +165,13 @@ impl ReadinessProbe {
     }
 }
 
-/// A path by which two names of one socket are equal, as far as its folder is there.
+/// Resolves the folder of a socket's path, so that two names of one socket are equal.
 fn real(path: &Path) -> PathBuf {
     let folder = path.parent().and_then(|folder| folder.canonicalize().ok());
     folder.zip(path.file_name()).map_or_else(|| path.to_owned(), |(folder, name)| folder.join(name))
 }
 
-/// Asks somebody who may take long to answer, on a thread of its own that is left alone once nobody
-/// cares for the answer any more.
+/// Probes on a thread of its own, which is abandoned once `is_over` returns true.
 fn ask_until(
     whom: &str,
     ask: impl FnOnce() -> Result<(), String> + Send + 'static,
@@ -199,7 +198,7 @@ fn connect(address: &str, most: Duration) -> Result<(), String> {
         Ok(addresses) => addresses,
         Err(error) => return none(error.to_string()),
     };
-    // Where there is no IPv6, only the first address says something.
+    // Without IPv6 only the first error is meaningful.
     let mut said = None;
     for address in &addresses {
         match localhost::connect(*address, most) {
@@ -210,8 +209,8 @@ fn connect(address: &str, most: Duration) -> Result<(), String> {
     none(said.unwrap_or_else(|| "it has no address".to_owned()) + &other_address(&addresses))
 }
 
-/// A clause that says so if something listens at the other address of this machine than the one that
-/// was asked: which of them a server takes for `localhost` is up to it.
+/// Returns a clause if something listens at the other loopback address than the one that was probed: a server
+/// decides which of them it uses for `localhost`.
 fn other_address(asked: &[SocketAddr]) -> String {
     let Some(first) = asked.first() else { return String::new() };
     let all = LOOPBACKS.map(|address| SocketAddr::new(address, first.port()));
@@ -223,7 +222,7 @@ fn other_address(asked: &[SocketAddr]) -> String {
     })
 }
 
-/// Asks all addresses of the host: another server may have one of them.
+/// Probes all addresses of the host, since another server may listen at one of them.
 fn get(url: &str, most: Duration) -> Result<(), String> {
     let bad = |why: String| format!("{url} gave no good answer ({why})");
     let parsed: ureq::http::Uri = url.parse().map_err(|error| bad(format!("{error}")))?;
@@ -231,9 +230,9 @@ fn get(url: &str, most: Duration) -> Result<(), String> {
     let usual = if parsed.scheme_str() == Some("https") { 443 } else { 80 };
     let addresses = localhost::addresses(host, parsed.port_u16().unwrap_or(usual));
     let addresses = addresses.map_err(|error| bad(error.to_string()))?;
-    // Nobody can sign for a name that every machine has.
+    // There are no trusted certificates for `localhost`.
     let tls = ureq::tls::TlsConfig::builder().disable_verification(localhost::is_here(host)).build();
-    // Not by way of the caller's proxy: it knows another 127.0.0.1.
+    // A proxy would connect to its own 127.0.0.1.
     let config = ureq::Agent::config_builder()
         .timeout_global(Some(most))
         .max_redirects(0)
@@ -245,7 +244,7 @@ fn get(url: &str, most: Duration) -> Result<(), String> {
         let agent = ureq::Agent::with_parts(config.clone(), DefaultConnector::default(), At(*address));
         match agent.get(url).call() {
             Ok(_) => return Ok(()),
-            // A status says more than that nobody listens at the other address.
+            // A status is more meaningful than a refused connection at the other address.
             Err(error) if said.is_none() || matches!(error, ureq::Error::StatusCode(_)) => said = Some(error),
             Err(_) => {}
         }
@@ -257,7 +256,7 @@ fn get(url: &str, most: Duration) -> Result<(), String> {
     }))
 }
 
-/// Whatever the host of a URL, it is at this address.
+/// Resolves every host name to this address.
 #[derive(Debug)]
 struct At(SocketAddr);
 
@@ -274,11 +273,12 @@ impl Resolver for At {
     }
 }
 
-/// Whether somebody listens on a Unix socket: one that a former process left behind refuses.
+/// Checks whether a process listens on a Unix socket. A socket file that an ended process left refuses
+/// connections.
 fn connect_unix(path: &Path) -> Result<(), String> {
     let why = match socket(path) {
         Ok(_) => return Ok(()),
-        // It takes messages instead of connections, and somebody does listen.
+        // A datagram socket: a process does listen.
         Err(error) if error.raw_os_error() == Some(Errno::PROTOTYPE.raw_os_error()) => return Ok(()),
         Err(error) if error.kind() == ErrorKind::NotFound => "there is no such file".to_owned(),
         Err(error) if error.kind() == ErrorKind::ConnectionRefused => match path.metadata() {
@@ -290,8 +290,8 @@ fn connect_unix(path: &Path) -> Result<(), String> {
     Err(format!("nothing listened on {} ({why})", path.display()))
 }
 
-/// Connects to a socket. A server may well name a socket by a relative path whose whole path is longer
-/// than the system takes, as in a private worktree; on Linux such a one is reached by its folder.
+/// Connects to a socket. A server can bind a relative path whose absolute form is longer than the system
+/// allows, as in a private worktree. On Linux such a socket is reached through its open folder.
 fn socket(path: &Path) -> std::io::Result<UnixStream> {
     let is_short = std::os::unix::net::SocketAddr::from_pathname(path).is_ok();
     if let (false, true, Some(folder), Some(name)) =

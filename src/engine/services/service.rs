@@ -1,5 +1,5 @@
-//! One running service: its process on a thread of its own, what it prints, and its end. It must not
-//! know who uses it, nor when it is to end.
+//! One running service: its process, on a thread of its own, its output and its end. It must not know who
+//! uses it, nor when it should end.
 
 use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -16,21 +16,21 @@ use crate::process::spawn::Spawn;
 use crate::process::stop::{Stop, StopRequest};
 use crate::process::watcher::Watcher;
 
-/// Control sequences of a terminal: colours and such, titles and links, character sets, single ones.
+/// Control sequences of a terminal: colours, titles, links, character sets and single commands.
 const CONTROLS: &str = r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[ -/]+[0-~]|[0-Z\\^-~])";
-/// How much of a very long line, which comes in pieces, is looked at again with its next piece.
+/// How much of a very long line, which arrives in pieces, is searched again with its next piece.
 const OVERLAP: usize = 4096;
 
-/// A service that was started.
+/// A started service.
 pub struct RunningService {
-    /// Where it listens, if it says so.
+    /// Its port, if it has one.
     pub port: Option<u16>,
-    /// Higher than that of each service that was started before it.
+    /// Its number: services that were started later have higher ones.
     pub number: u64,
     state: Arc<State>,
     stop: Stop,
     thread: Mutex<Option<JoinHandle<()>>>,
-    /// Its folder for what it writes, removed behind it.
+    /// Its folder for temporary files, which is removed after it has ended.
     dir: TempDir,
 }
 
@@ -42,25 +42,25 @@ struct State {
 
 #[derive(Default)]
 struct Facts {
-    /// Whether a line matched what it is waited for.
+    /// Whether a line matched the awaited pattern.
     matched: bool,
     end: Option<(Ended, Log)>,
-    /// What is to be ended if it ends.
+    /// The users to stop when it ends.
     users: Vec<(u64, Stop)>,
     next_user: u64,
 }
 
-/// A task's stay with a service. Dropping it ends the stay.
+/// A registered user of a service. Dropping it removes the user.
 pub struct UserGuard {
     state: Arc<State>,
     number: u64,
 }
 
 impl RunningService {
-    /// Starts `spawn`; a line that `awaited` matches is told by [`Self::has_matched`].
+    /// Starts `spawn`. [`Self::has_matched`] says whether a line has matched `awaited`.
     ///
     /// # Errors
-    /// There is no room for a thread.
+    /// No thread can be started.
     pub fn start(
         spawn: Spawn,
         number: u64,
@@ -82,7 +82,7 @@ impl RunningService {
                 run::Ended::TimedOut | run::Ended::Stopped => Ended::Stopped,
                 run::Ended::NotStarted(why) => Ended::NotStarted { why },
             };
-            // Who hears of its end may start another in its place.
+            // A user that sees its end may start another service at the same port.
             drop(claim);
             let mut facts = own.facts();
             facts.end = Some((ended, log));
@@ -95,22 +95,22 @@ impl RunningService {
         Ok(Self { port, number, state, stop, thread: Mutex::new(Some(thread)), dir })
     }
 
-    /// Its folder for what it writes.
+    /// Returns its folder for temporary files.
     pub fn dir(&self) -> &Path {
         self.dir.path()
     }
 
-    /// How it ended, and what it printed; `None` as long as it runs.
+    /// Returns how it ended and what it printed; `None` while it runs.
     pub fn end(&self) -> Option<(Ended, Log)> {
         self.state.facts().end.clone()
     }
 
-    /// Whether a line matched what was awaited.
+    /// Returns whether a line matched the awaited pattern.
     pub fn has_matched(&self) -> bool {
         self.state.facts().matched
     }
 
-    /// Waits for a line or its end, but not longer than this.
+    /// Waits for a line or the end, at most this long.
     pub fn wait(&self, most: Duration) {
         let facts = self.state.facts();
         if facts.end.is_none() {
@@ -118,7 +118,7 @@ impl RunningService {
         }
     }
 
-    /// Has `user` thrown when it ends; at once, if it has.
+    /// Adds a user, which is stopped when the service ends, or at once if it has ended.
     pub fn add_user(&self, user: &Stop) -> UserGuard {
         let mut facts = self.state.facts();
         if facts.end.is_some() {
@@ -130,7 +130,7 @@ impl RunningService {
         UserGuard { state: Arc::clone(&self.state), number }
     }
 
-    /// Asks it to end, with its signal or with KILL.
+    /// Asks the service to end, with its own signal or with KILL.
     pub fn ask_to_end(&self, how: StopRequest) {
         match how {
             StopRequest::None => {}
@@ -139,13 +139,13 @@ impl RunningService {
         }
     }
 
-    /// Whether it was asked to end.
+    /// Returns whether it was asked to end.
     pub fn was_asked(&self) -> bool {
         self.stop.request() != StopRequest::None
     }
 }
 
-/// Nothing outlives its runner.
+/// Ends the process, since nothing may outlive the run.
 impl Drop for RunningService {
     fn drop(&mut self) {
         self.stop.kill();
@@ -163,7 +163,7 @@ impl Drop for UserGuard {
 }
 
 impl State {
-    /// No code panics while it holds the lock, so a poisoned one is sound.
+    /// No code panics while it holds the lock, so the data is complete.
     fn facts(&self) -> MutexGuard<'_, Facts> {
         self.facts.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -172,17 +172,17 @@ impl State {
 struct Listener<'a> {
     state: &'a State,
     awaited: Option<Regex>,
-    /// Matches what moves or colours a line on a terminal, which people do not see.
+    /// Matches control sequences, which people do not see.
     controls: Option<Regex>,
-    /// The end of the last piece of a line that comes in pieces.
+    /// The end of the last piece of an incomplete line.
     tail: String,
 }
 
 impl Listener<'_> {
-    /// Whether a line of the text, as it is or as people see it, is the awaited one.
+    /// Returns whether a line of the text matches, either raw or as it looks on a terminal.
     fn is_awaited(&self, text: &str) -> bool {
         let Some(awaited) = &self.awaited else { return false };
-        // A line that was written over by the next one was seen, too.
+        // A line that was overwritten by the next one counts too.
         let is_match = |line: &str| {
             awaited.is_match(line) || line.contains('\r') && line.split('\r').any(|l| awaited.is_match(l))
         };

@@ -1,5 +1,5 @@
-//! The ports and folders of the services that one command uses, as its texts and its environment name
-//! them. It must not know how a port was picked.
+//! The ports and folders of the services of one command, for its text and its environment. It must not know
+//! how a port was chosen.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -8,7 +8,7 @@ use std::path::Path;
 use crate::config::model::Command;
 use crate::config::{self, template};
 
-/// Ports and folders by the names that the command's own file has for the services.
+/// Ports and folders, by the service names that the command's own file uses.
 #[derive(Clone, Debug, Default)]
 pub struct ServicePorts {
     ports: BTreeMap<String, String>,
@@ -19,11 +19,11 @@ impl ServicePorts {
     /// Adds a service.
     pub fn add(&mut self, name: &str, port: Option<u16>, dir: &Path) {
         self.ports.extend(port.map(|port| (name.to_owned(), port.to_string())));
-        // One that is not text can't be put into a text; the text is left as it is.
+        // A path that is not UTF-8 can't be filled in; the text is left as it is.
         self.dirs.extend(dir.to_str().map(|dir| (name.to_owned(), dir.to_owned())));
     }
 
-    /// A text with the ports and folders put in.
+    /// Returns a text with the ports and folders filled in.
     pub fn fill(&self, text: &str) -> String {
         if !text.contains("{{") {
             return text.to_owned();
@@ -32,7 +32,7 @@ impl ServicePorts {
         template::with_dirs(&text, |name| self.dirs.get(name).map(String::as_str))
     }
 
-    /// The first service whose port or folder the command names and that has none here.
+    /// Returns the first service whose port or folder the command uses and that is not running.
     pub fn first_missing(&self, command: &Command) -> Option<String> {
         let words = match command {
             Command::Rust(_) => return None,
@@ -46,7 +46,7 @@ impl ServicePorts {
         })
     }
 
-    /// A command with the ports and folders put in.
+    /// Returns a command with the ports and folders filled in.
     pub fn fill_command(&self, command: &Command) -> Command {
         match command {
             Command::Shell(line) => Command::Shell(self.fill(line)),
@@ -55,7 +55,7 @@ impl ServicePorts {
         }
     }
 
-    /// Variables that tell them: `XTASK_SERVICE_DB_PORT` for the service `db`.
+    /// Returns the variables with the ports, such as `XTASK_SERVICE_DB_PORT` for the service `db`.
     pub fn variables(&self) -> impl Iterator<Item = (OsString, OsString)> {
         self.ports.iter().map(|(name, port)| (config::port_variable(name).into(), port.into()))
     }

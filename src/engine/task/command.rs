@@ -1,5 +1,4 @@
-//! A task's command made ready to start: program, arguments, folder, environment, limits. It must
-//! not start it.
+//! Prepares the command of a task: program, arguments, folder, environment, limits. It must not start it.
 
 use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
@@ -15,27 +14,27 @@ use crate::process::mask::Mask;
 use crate::process::program::find_program;
 use crate::process::spawn::{Limits, Spawn};
 
-/// How long a process group has from TERM to KILL.
+/// The time between TERM and KILL for a process group.
 pub const GRACE: Duration = Duration::from_secs(5);
 
-/// Shells that read `"$@"` and to whose lines words can be added.
+/// Shells that know `"$@"`, and to whose lines arguments can be added.
 const POSIX_SHELLS: &[&str] = &["sh", "bash", "dash", "zsh", "ksh", "ash"];
 
-/// What all commands of a run share.
+/// What all commands of a run have in common.
 #[derive(Clone)]
 pub struct CommandContext<'a> {
     /// The top of the work tree.
     pub root: &'a Path,
-    /// What hides secrets.
+    /// Masks secrets.
     pub mask: Arc<Mask>,
-    /// Who ends what outlives this process.
+    /// The guard, which ends processes that outlive this one.
     pub guard: Option<Arc<Guard>>,
     /// The programs that were found before.
     pub programs: &'a ProgramCache,
 }
 
-/// Programs by the name and the search path they were found with, so that a thousand tasks do not
-/// search a thousand times for one shell.
+/// Programs by name and search path, so that a thousand tasks don't search for the same shell a thousand
+/// times.
 #[derive(Debug, Default)]
 pub struct ProgramCache(Mutex<HashMap<(String, Option<OsString>), PathBuf>>);
 
@@ -43,7 +42,7 @@ impl ProgramCache {
     fn find(&self, name: &str, path: Option<OsString>, dir: &Path) -> Result<PathBuf, String> {
         let find =
             |path: Option<&OsStr>| find_program(name.as_ref(), path, dir).map_err(|error| error.to_string());
-        // What is named by a path, or searched for in relative folders, depends on the folder too.
+        // A program that is named by a path, or found in a relative folder, depends on the folder too.
         let relative = path.as_ref().is_some_and(|path| std::env::split_paths(path).any(|p| p.is_relative()));
         if name.contains('/') || relative {
             return find(path.as_deref());
@@ -62,13 +61,13 @@ impl ProgramCache {
 /// The time limits of one command.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct TimeLimits {
-    /// After this it is ended.
+    /// The command is stopped after this time.
     pub timeout: Option<Duration>,
-    /// After this it is called slow.
+    /// The command is reported as slow after this time.
     pub slow_after: Option<Duration>,
 }
 
-/// Program and arguments of a command of `task`, with `args` behind it.
+/// Returns program and arguments of a command of `task`, followed by `args`.
 pub fn command_words(task: &Task, command: &Command, args: &[String]) -> Vec<String> {
     match command {
         Command::Argv(words) => words.iter().chain(args).cloned().collect(),
@@ -80,8 +79,8 @@ pub fn command_words(task: &Task, command: &Command, args: &[String]) -> Vec<Str
     }
 }
 
-/// A line for a shell. A line that takes arguments by itself (`"$@"`, `$1`) gets them; to any other
-/// they are added, quoted.
+/// Returns the words that have a shell run a line. A line that refers to arguments (`"$@"`, `$1`) gets them;
+/// to any other line they are added, quoted.
 fn shell_words(shell: &[String], line: &str, args: &[String]) -> Vec<String> {
     let mut words = shell.to_vec();
     let name = shell.first().and_then(|program| program.rsplit('/').next()).unwrap_or_default();
@@ -104,8 +103,8 @@ fn takes_arguments(line: &str) -> bool {
     ["$@", "$*", "$1", "${@", "${*", "${1"].iter().any(|mark| line.contains(mark))
 }
 
-/// The command as a person would type it, without secrets. Words are masked before they are quoted:
-/// quotes may stand within a secret.
+/// Returns the command as a person would type it, without secrets. Words are masked before they are quoted,
+/// since a secret may contain quotes.
 pub fn display(command: &Command, args: &[String], mask: &Mask) -> String {
     let join = |words: &[String]| {
         let words: Vec<String> = words.iter().map(|word| mask.text(word)).collect();
@@ -122,31 +121,31 @@ pub fn display(command: &Command, args: &[String], mask: &Mask) -> String {
     mask.text(&text)
 }
 
-/// A command ready to start.
+/// Returns a command that is ready to start.
 ///
 /// # Errors
-/// The program is not there, as a clause that says which.
+/// The program is missing; the error is a clause that names it.
 pub fn spawn(
-    kit: &CommandContext<'_>,
+    context: &CommandContext<'_>,
     task: &Task,
     words: &[String],
-    surroundings: EnvVars,
+    env_vars: EnvVars,
     times: TimeLimits,
 ) -> Result<Spawn, String> {
-    let dir = task.cwd.under(kit.root);
+    let dir = task.cwd.under(context.root);
     let (program, args) = words.split_first().ok_or("the command is empty")?;
-    let path = surroundings.iter().find(|(name, _)| name == "PATH").map(|(_, value)| value.clone());
-    let program = kit.programs.find(program, path, &dir)?;
+    let path = env_vars.iter().find(|(name, _)| name == "PATH").map(|(_, value)| value.clone());
+    let program = context.programs.find(program, path, &dir)?;
     let limits =
         Limits { timeout: times.timeout, slow_after: times.slow_after, grace: GRACE, ..Limits::default() };
     Ok(Spawn {
         program,
         args: args.iter().map(OsString::from).collect(),
         dir,
-        env: surroundings,
-        mask: Arc::clone(&kit.mask),
+        env: env_vars,
+        mask: Arc::clone(&context.mask),
         limits,
-        guard: kit.guard.clone(),
+        guard: context.guard.clone(),
     })
 }
 

@@ -1,8 +1,8 @@
-//! What a node needs: whether the outputs that its key speaks of are still those that lie there when it
-//! starts, and when it has ended. It must not put them right: whoever wrote over them may need that.
+//! Checks the outputs that a node needs: whether they are still those of its key, before it starts and after
+//! it has ended. It must not restore them, since another task may need what has overwritten them.
 //!
-//! What tools add among them, such as caches in a folder of packages, is let be; unless another run has
-//! written these outputs since this one began, for then nobody knows whose it is.
+//! Files that tools add among them, such as caches in a folder of packages, are ignored, unless another run
+//! has written these outputs since this run began: then it is unknown who wrote them.
 
 use std::sync::Arc;
 
@@ -15,11 +15,11 @@ use crate::graph::NodeId;
 use crate::history::writers::Writers;
 use crate::key::Contribution;
 
-/// What a file's time may lag behind the clock, in milliseconds: the kernel gives it in its own ticks.
+/// How far a file's time may lag behind the clock, in milliseconds, since the kernel counts in ticks.
 const TICK: u64 = 10;
 
-/// What of the outputs of the tasks that a node needs is not what they left, as a clause. A gate reads
-/// none: it is told what reports said.
+/// Returns, as a clause, which outputs of the tasks that a node needs have changed. A gate needs none: it
+/// gets what was read from reports.
 pub fn changed_outputs(context: &Context<'_>, id: NodeId) -> Option<String> {
     let store = context.store.as_ref()?;
     let node = context.inputs.graph.node(id);
@@ -29,8 +29,8 @@ pub fn changed_outputs(context: &Context<'_>, id: NodeId) -> Option<String> {
     node.sources.iter().find_map(|source| {
         let task = context.task(*source);
         let Some(Contribution::Outputs(_)) = context.nodes.contribution(*source) else { return None };
-        let made = recorded_outputs(context, store, *source)?;
-        let outputs: Vec<&Output> = made.outputs().iter().collect();
+        let recorded = recorded_outputs(context, store, *source)?;
+        let outputs: Vec<&Output> = recorded.outputs().iter().collect();
         match store.cache.holds(context.location.root, &task.outputs, &outputs, extras(context, store, task))
         {
             OutputState::Intact => None,
@@ -41,15 +41,15 @@ pub fn changed_outputs(context: &Context<'_>, id: NodeId) -> Option<String> {
     })
 }
 
-/// The outputs that the key of those that need a node speaks of; `None` if nobody knows.
+/// Returns the outputs of a node that are in the keys of the nodes that need it, if they are known.
 fn recorded_outputs(context: &Context<'_>, store: &Store<'_>, id: NodeId) -> Option<Arc<OutputSet>> {
-    if let Some(made) = context.nodes.outputs(id) {
-        return Some(made);
+    if let Some(recorded) = context.nodes.outputs(id) {
+        return Some(recorded);
     }
     let Lookup::Hit(entry) = store.cache.lookup(&context.nodes.key(id)?) else { return None };
-    let made = Arc::new(OutputSet::new(entry.outputs().cloned().collect(), Vec::new()));
-    context.nodes.record_outputs(id, &made);
-    Some(made)
+    let recorded = Arc::new(OutputSet::new(entry.outputs().cloned().collect(), Vec::new()));
+    context.nodes.record_outputs(id, &recorded);
+    Some(recorded)
 }
 
 fn extras(context: &Context<'_>, store: &Store<'_>, task: &Task) -> Extras {

@@ -1,5 +1,5 @@
-//! What the end of a failed task usually means: read from its exit status, its log and the scripts
-//! that it calls. It must not word anything, nor decide whether a task failed.
+//! Finds the usual cause of a failed task, from its exit status, its log and the scripts that it calls. It
+//! must not word hints, nor decide whether a task failed.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -11,11 +11,11 @@ use crate::event::Ended;
 use crate::hint::{self, Hint};
 use crate::process::program::Interpreter;
 
-/// Lines at the end of a log that are looked at.
+/// How many lines at the end of a log are read.
 const LOG_LINES: usize = 60;
-/// Variables that are named at most.
+/// How many variables a hint names at most.
 const MOST_NAMES: usize = 6;
-/// Folders of a project in which package managers put programs.
+/// Folders of a project in which package managers install programs.
 const PROGRAM_FOLDERS: &[&str] = &["node_modules/.bin", ".venv/bin", "venv/bin", "vendor/bin", "bin"];
 
 /// A failed task, and where it ran.
@@ -24,7 +24,7 @@ pub struct FailedTask<'a> {
     pub task: &'a Task,
     /// How it ended.
     pub ended: &'a Ended,
-    /// What it printed.
+    /// Its log.
     pub log: &'a str,
     /// The top of the work tree.
     pub root: &'a Path,
@@ -32,7 +32,7 @@ pub struct FailedTask<'a> {
     pub env: &'a Env,
 }
 
-/// Returns what the end of a failed task usually means.
+/// Returns hints about the usual cause of a failed task.
 pub fn hints(failed: &FailedTask<'_>) -> Vec<Hint> {
     let mut hints: Vec<Hint> = failed.status().into_iter().collect();
     let names = failed.variables();
@@ -43,7 +43,7 @@ pub fn hints(failed: &FailedTask<'_>) -> Vec<Hint> {
 }
 
 impl FailedTask<'_> {
-    /// What its exit status or signal means.
+    /// Returns what its exit status or signal means.
     fn status(&self) -> Option<Hint> {
         match self.ended {
             Ended::Exit { code: 127 } => Some(
@@ -68,12 +68,12 @@ impl FailedTask<'_> {
         matches!(self.task.run, Some(Command::Shell(_)))
     }
 
-    /// The last lines of the log, the last first.
+    /// Returns the last lines of the log, the last one first.
     fn last_lines(&self) -> impl Iterator<Item = &str> {
         self.log.lines().rev().map(str::trim).filter(|line| !line.is_empty()).take(LOG_LINES)
     }
 
-    /// What a line says of a command that was not found, as the shells and `env` word it.
+    /// Returns the hint of a line about a command that was not found, as shells and `env` word it.
     fn not_found(&self, line: &str) -> Option<Hint> {
         if let Some((front, _)) = line.split_once(": bad interpreter:") {
             return Some(self.bad_interpreter(front));
@@ -99,7 +99,7 @@ impl FailedTask<'_> {
         (!name.is_empty() && !name.contains(char::is_whitespace)).then(|| self.called(name))
     }
 
-    /// What `env` did not find, which the first line of a script may name.
+    /// Returns the hint for a program that `env` did not find, which the first line of a script may name.
     fn by_env(&self, name: &str) -> Hint {
         let cut = name.trim_end_matches("\\r").trim_end_matches('\r');
         let script = self
@@ -129,7 +129,7 @@ impl FailedTask<'_> {
         }
     }
 
-    /// What is wrong with a command that a shell did not find.
+    /// Returns the hint for a command that a shell did not find.
     fn called(&self, name: &str) -> Hint {
         if name.contains('/') {
             if let Some(found) = self.interpreter(name) {
@@ -147,7 +147,7 @@ impl FailedTask<'_> {
         Hint::CommandNotFound { command: name.to_owned(), found_in: found_in.map(|it| (*it).to_owned()) }
     }
 
-    /// What a line says of a file that can't be executed.
+    /// Returns the hint of a line about a file that can't be executed.
     fn not_executable(&self, line: &str) -> Option<Hint> {
         if let Some((front, _)) = line.split_once(": bad interpreter:") {
             return Some(self.bad_interpreter(front));
@@ -168,7 +168,7 @@ impl FailedTask<'_> {
         Some(Hint::NotAProgram { path })
     }
 
-    /// The words of its command that are paths.
+    /// Returns the words of its command that are paths.
     fn scripts(&self) -> impl Iterator<Item = String> {
         let text = match &self.task.run {
             Some(Command::Shell(line)) => line.clone(),
@@ -188,8 +188,8 @@ impl FailedTask<'_> {
         Interpreter::of_script(&dir.join(script), self.env.var("PATH"), &dir)
     }
 
-    /// The names of variables that the caller has, that the task does not get and that its failure
-    /// speaks of, or that tell where a tool is that it did not find its way with.
+    /// Returns the variables that the caller has, that the task does not get, and that its failure mentions
+    /// or that locate a tool that the task did not find.
     fn variables(&self) -> Vec<String> {
         let why = match self.ended {
             Ended::NotStarted { why } => why.as_str(),
@@ -216,7 +216,7 @@ impl FailedTask<'_> {
         names.take(MOST_NAMES).map(str::to_owned).collect()
     }
 
-    /// Whether the task does not get this variable of the caller.
+    /// Returns whether the caller has this variable and the task does not get it.
     fn is_kept_back(&self, name: &str) -> bool {
         let task = self.task;
         let is_base = task_env::PASSED.contains(&name)
@@ -225,7 +225,7 @@ impl FailedTask<'_> {
         !is_base
             && !name.starts_with("XTASK_")
             && !QUIET.contains(&name)
-            // Git's own are kept back on purpose.
+            // Git's own variables are withheld on purpose.
             && !name.starts_with("GIT_")
             && !task.env.contains_key(name)
             && !task.file_env.contains_key(name)
@@ -234,16 +234,16 @@ impl FailedTask<'_> {
     }
 }
 
-/// Variables that a failure may speak of and that only change what is printed.
+/// Variables that a failure may mention and that only change what is printed.
 const QUIET: &[&str] = &["RUST_BACKTRACE", "RUST_LIB_BACKTRACE"];
 
 /// Variables that a shell or a terminal sets for itself.
 const SHELLS_OWN: &[&str] =
     &["_", "PWD", "OLDPWD", "SHLVL", "LINES", "COLUMNS", "LANGUAGE", "LC_ALL", "LC_CTYPE", "PS1", "IFS"];
 
-/// Variables that a tool finds its way by, and the words by which a command or a log speaks of it.
+/// The variables that configure a tool, and the words by which a command or a log mentions the tool.
 struct Tool {
-    /// Names; one that ends with `*` is the beginning of names.
+    /// Names; one that ends with `*` is a prefix.
     variables: &'static [&'static str],
     words: &'static [&'static str],
 }
@@ -382,7 +382,7 @@ impl Tool {
     }
 }
 
-/// Whether a line says that something is not where it was looked for.
+/// Returns whether a line says that something was not found.
 fn is_complaint(line: &str) -> bool {
     const SIGNS: &[&str] = &[
         "not found",
@@ -412,7 +412,7 @@ fn is_complaint(line: &str) -> bool {
     SIGNS.iter().any(|sign| lower.contains(sign))
 }
 
-/// Whether a line says that a variable is missing.
+/// Returns whether a line says that a variable is missing.
 fn speaks_of(line: &str, name: &str) -> bool {
     const SIGNS: &[&str] = &[
         "set",
@@ -435,7 +435,7 @@ fn speaks_of(line: &str, name: &str) -> bool {
         "provide",
         "expected",
     ];
-    // A short name without an underscore is a word like any other.
+    // A short name without an underscore may be an ordinary word.
     if name.len() < 2 || !has_word(line, name) {
         return false;
     }
@@ -443,7 +443,7 @@ fn speaks_of(line: &str, name: &str) -> bool {
     SIGNS.iter().any(|sign| rest.contains(sign))
 }
 
-/// Whether a command takes in a variable, without a value of its own for where it is missing.
+/// Returns whether a command uses a variable without a default value.
 fn is_used(command: &str, name: &str) -> bool {
     let mut parts = command.split('$').skip(1);
     parts.any(|part| {
@@ -469,7 +469,7 @@ fn unquoted(text: &str) -> &str {
     text.trim_matches(|c| matches!(c, '\'' | '"' | '`' | '‘' | '’' | '“' | '”'))
 }
 
-/// Returns those of `names` that were not told before in this run, and remembers them.
+/// Returns the hints without variables that were named before in this run, and remembers the new ones.
 pub fn without_repeated(hints: Vec<Hint>, told: &mut BTreeSet<String>) -> Vec<Hint> {
     let fresh = hints.into_iter().filter_map(|hint| match hint {
         Hint::Variables { names } => {

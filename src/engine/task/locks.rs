@@ -1,17 +1,16 @@
-//! The locks that a node holds while it runs, so that runs at the same time don't disturb each other.
-//! They must not know what becomes of the node.
+//! The locks that a node holds while it runs, so that concurrent runs don't disturb each other. They must
+//! not know what becomes of the node.
 //!
-//! A node takes all its locks at once or none, and gives them back when it has ended; so no two nodes
-//! wait for each other, whatever runs they belong to.
+//! A node takes all its locks at once or none, and releases them when it has ended. So no two nodes wait
+//! for each other, in whatever runs they are.
 //!
-//! - Its key's: one run at a time executes a key, the others take its result.
-//! - Those that the task names with `locks`.
-//! - In one work tree, its outputs' alone, and those of the tasks whose outputs it reads together with
-//!   others that read them: another run, even one with other sources, does not write over what a task
-//!   is just reading.
+//! - The lock of its key: one run at a time executes a key, the others take its result.
+//! - The locks that the task names with `locks`.
+//! - In one work tree, the lock of its outputs, alone, and the locks of the outputs that it reads,
+//!   together with other readers: another run does not overwrite what a task is reading.
 //!
-//! A task may call this program. What its run wants and the task holds already is not waited for: a
-//! name is the task's and so its run's, and a key is that of a task which needs itself.
+//! A task may start this program. Its run does not wait for what the task holds already: a named lock
+//! belongs to the task and so to its run, and a task that needs its own key would wait for itself.
 
 use std::path::PathBuf;
 
@@ -27,32 +26,32 @@ use crate::history::writers::{self, Writers};
 use crate::plan::StorePermit;
 use crate::process::orphans::RUN_VARIABLE;
 
-/// Why a node can't have its locks.
+/// Why a node can't get its locks.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum LockError {
-    /// Another run holds one, which is told: it tries again later.
+    /// Another run holds one. The node tries again later.
     Busy,
-    /// The task that this run is a part of holds one until this run has ended; a clause.
+    /// The task that started this run holds one until this run has ended. The text is a clause.
     SelfDeadlock(String),
 }
 
-/// A lock that a node wants.
+/// A lock that a node needs.
 struct LockRequest {
     path: PathBuf,
     kind: LockKind,
-    /// What the node waits for if it can't have it.
+    /// What the node waits for if another run holds it.
     waits_for: String,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum LockKind {
-    /// The key's.
+    /// The lock of a key.
     Key,
-    /// One that the task names.
+    /// A lock that the task names.
     Name,
-    /// Outputs, to write them.
+    /// The lock of outputs, to write them.
     Written,
-    /// Outputs, to read them.
+    /// The lock of outputs, to read them.
     Read,
 }
 
@@ -66,9 +65,10 @@ impl LockRequest {
     }
 }
 
-/// What a node needs to be executed.
+/// Acquires the locks that a node needs to be executed.
 ///
-/// Errors: it can't have them.
+/// # Errors
+/// Another run holds one of them.
 pub fn acquire_for_execution(
     context: &Context<'_>,
     id: NodeId,
@@ -95,9 +95,10 @@ pub fn acquire_for_execution(
     acquire(context, id, &wanted).inspect(|_| record_writer(context, store, task))
 }
 
-/// What a node needs for its outputs to be put in place.
+/// Acquires the locks that a node needs to restore its outputs.
 ///
-/// Errors: it can't have them.
+/// # Errors
+/// Another run holds one of them.
 pub fn acquire_for_restore(context: &Context<'_>, id: NodeId) -> Result<Vec<FileLock>, LockError> {
     let Some(store) = &context.store else { return Ok(Vec::new()) };
     let task = context.task(id);
@@ -105,7 +106,7 @@ pub fn acquire_for_restore(context: &Context<'_>, id: NodeId) -> Result<Vec<File
     acquire(context, id, &wanted).inspect(|_| record_writer(context, store, task))
 }
 
-/// Notes that this run writes the outputs of a task from now on.
+/// Records that this run writes the outputs of a task from now on.
 fn record_writer(context: &Context<'_>, store: &Store<'_>, task: &Task) {
     if task.outputs.is_empty() || task.gate.is_some() {
         return;
@@ -129,7 +130,8 @@ fn outputs(context: &Context<'_>, store: &Store<'_>, task: &Task) -> Option<Lock
     })
 }
 
-/// A gate takes none: what it reads is compared with what the tasks said that they wrote.
+/// Returns the locks of the outputs that a node reads. A gate needs none: the reports that it reads are
+/// compared with what the tasks wrote.
 fn sources(context: &Context<'_>, store: &Store<'_>, id: NodeId) -> Vec<LockRequest> {
     if context.task(id).gate.is_some() {
         return Vec::new();
@@ -146,8 +148,8 @@ fn sources(context: &Context<'_>, store: &Store<'_>, id: NodeId) -> Vec<LockRequ
     wanted.collect()
 }
 
-/// The lock of a task's outputs in this work tree; none if it has no outputs, or if this run is part of
-/// a task of another one: that one may hold what this one would wait for.
+/// Returns the lock of a task's outputs in this work tree. There is none if it has no outputs, or if this run
+/// was started by a task of another run, which may hold what this one would wait for.
 fn outputs_lock_path(context: &Context<'_>, store: &Store<'_>, task: &Task) -> Option<PathBuf> {
     let is_inner = context.inputs.env.var(RUN_VARIABLE).is_some();
     if task.outputs.is_empty() || is_inner {
@@ -163,7 +165,7 @@ fn acquire(context: &Context<'_>, id: NodeId, wanted: &[LockRequest]) -> Result<
         match lock.try_lock() {
             Ok(Some(taken)) => {
                 if matches!(lock.kind, LockKind::Key | LockKind::Name) {
-                    // Who can't sign is waited for like anybody else.
+                    // Without its signature the lock is waited for like any other.
                     let _ = taken.sign(&own_id(context, id));
                 }
                 held.push(taken);
@@ -180,20 +182,20 @@ fn acquire(context: &Context<'_>, id: NodeId, wanted: &[LockRequest]) -> Result<
                     return Err(LockError::Busy);
                 }
             },
-            // A lock that can't be made costs a second execution at worst: the store is atomic.
-            // Where no one can write, there is no other run to keep out.
+            // Without a lock file a task may be executed twice, which does no harm: storing is atomic. If
+            // nothing can be written, there is no other run to exclude.
             Err(error) => context.emitter.warn_unwritten(&error),
         }
     }
     Ok(held)
 }
 
-/// What this run signs a task's locks with.
+/// Returns the text with which this run signs a task's locks.
 fn own_id(context: &Context<'_>, id: NodeId) -> String {
     task_id(&context.options.run_id, &context.task(id).name)
 }
 
-/// Whether one of the tasks that this run is a part of holds a lock.
+/// Returns whether a task that this run was started by holds a lock.
 fn is_held_by_parent(context: &Context<'_>, lock: &LockRequest) -> bool {
     let around = task_env::parent_tasks(context.inputs.env);
     !around.is_empty() && FileLock::holder(&lock.path).is_some_and(|holder| around.contains(&holder))

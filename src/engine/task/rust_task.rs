@@ -1,9 +1,9 @@
-//! Tasks that are functions of the repository's own program: which program runs one, and whether it is
-//! the one that the tree describes. It must not know what a function does.
+//! Tasks that are functions of the repository's own program: decides which program runs the function, and
+//! whether that program matches the tree. It must not know what a function does.
 //!
-//! In the work tree it is this very program, which `cargo xtask` has just built from that tree; one that
-//! is older than its sources is refused. A private worktree holds another tree, so there the program
-//! is built from that tree by `cargo xtask`.
+//! In the work tree it is the running program, which `cargo xtask` has just built from that tree; a program
+//! that is older than its sources is refused. A private worktree has another tree, so `cargo xtask` builds
+//! the program there.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -12,22 +12,22 @@ use std::time::SystemTime;
 use crate::base::env::Env;
 use crate::base::file;
 
-/// What a function comes to; the error is what its log ends with.
+/// The result of a function. The error is printed at the end of its log.
 pub type Outcome = Result<(), Box<dyn std::error::Error + Send + Sync>>;
 
-/// The functions of a program, by the names that tasks call them. Each gets the arguments behind `--`.
+/// The functions of a program, by the names in tasks.toml. Each gets the arguments after `--`.
 pub type Functions = BTreeMap<String, Box<dyn Fn(&[String]) -> Outcome>>;
 
-/// The hidden command by which the program is told to call a function; its name and arguments follow.
+/// The hidden command that calls a function; its name and arguments follow.
 pub const ARGUMENT: &str = "__task";
 
-/// What stands in front of it until it is known which program is meant.
+/// A placeholder for the program until it is known which one it is.
 pub const PROGRAM: &str = "xtask";
 
-/// The words that call the function in the work tree of this program.
+/// Returns the words that call the function with the running program.
 ///
 /// # Errors
-/// This program has no such function, or is older than its sources; a clause says so.
+/// This program has no such function, or is older than its sources; the error is a clause.
 pub fn with_this_program(words: Vec<String>, env: &Env) -> Result<Vec<String>, String> {
     let name = words.get(2).map_or("", String::as_str);
     if !env.functions().iter().any(|known| known == name) {
@@ -45,13 +45,13 @@ pub fn with_this_program(words: Vec<String>, env: &Env) -> Result<Vec<String>, S
     Ok(std::iter::once(program).chain(words.into_iter().skip(1)).collect())
 }
 
-/// The words that build the program of a private worktree and call the function.
+/// Returns the words that build the program of a private worktree and call the function.
 pub fn with_cargo(words: Vec<String>) -> Vec<String> {
     ["cargo".to_owned()].into_iter().chain(words).collect()
 }
 
-/// A source that was written after `program` was built. Cargo notes the sources of a program in a file
-/// beside it; without one, nothing is known.
+/// Returns a source that was written after `program` was built. Cargo lists the sources of a program in a
+/// file beside it; without that file nothing is known.
 fn newer_source(program: &Path) -> Option<PathBuf> {
     let modified = |path: &Path| path.metadata().and_then(|meta| meta.modified()).ok();
     let built: SystemTime = modified(program)?;
@@ -60,7 +60,7 @@ fn newer_source(program: &Path) -> Option<PathBuf> {
     sources(&String::from_utf8_lossy(&notes)).into_iter().find(newer)
 }
 
-/// The paths behind the colon of a rule as make knows them; a space within a path has a `\` in front.
+/// Returns the paths after the colon of a make rule, in which spaces are escaped with `\`.
 fn sources(notes: &str) -> Vec<PathBuf> {
     let line = notes.lines().next().unwrap_or_default();
     let Some((_, rest)) = line.split_once(": ") else { return Vec::new() };

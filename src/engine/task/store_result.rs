@@ -1,5 +1,5 @@
-//! Keeping the result of a passed execution: whether it may be stored, and storing it. It must not
-//! keep what could make a later hit a lie.
+//! Stores the result of a passed execution, if it may be stored. Nothing may be stored that could make a
+//! later hit wrong.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -27,33 +27,33 @@ pub struct PassedExecution<'a> {
     pub permit: Option<&'a StorePermit>,
     /// The tree it was started on.
     pub before: Option<&'a Snapshot>,
-    /// What it came to.
+    /// Its outcome.
     pub execution: &'a Execution,
-    /// Whether it passed at once.
+    /// Its status.
     pub status: &'a Status,
-    /// What of the outputs that it needs was not what its key says when it started.
+    /// Which of the outputs that it needs had changed before it started, as a clause.
     pub changed_outputs: Option<&'a str>,
 }
 
-/// What became of a result.
+/// What was done with a result.
 #[derive(Clone, Debug)]
 pub struct StoreOutcome {
     /// Whether it is stored.
     pub stored: Stored,
     /// What the task contributes to the keys of those that need it.
     pub contribution: Option<Contribution>,
-    /// Whether what it did is not what its key says.
+    /// Whether its result does not belong to its key.
     pub tainted: bool,
 }
 
 impl StoreOutcome {
-    /// Of a task that did not pass.
+    /// Returns the outcome for a task that did not pass.
     pub fn not_passed() -> Self {
         Self { stored: Stored::NotTried, contribution: None, tainted: false }
     }
 }
 
-/// Keeps a result, if it may be kept.
+/// Stores a result if that is allowed, and returns what it contributes to other keys.
 pub fn store_if_allowed(context: &Context<'_>, id: NodeId, passed: &PassedExecution<'_>) -> StoreOutcome {
     let node = context.inputs.graph.node(id);
     let task = context.inputs.config.task(node.task);
@@ -62,13 +62,13 @@ pub fn store_if_allowed(context: &Context<'_>, id: NodeId, passed: &PassedExecut
         let contribution = key.map(|key| Contribution::Key(key.digest));
         return StoreOutcome { stored: Stored::NotTried, contribution, tainted: false };
     };
-    let disturbance = first_change(context, id, store, before).map(|what| format!("{what} while it ran"));
-    let drift = || {
+    let change = first_change(context, id, store, before).map(|what| format!("{what} while it ran"));
+    let changed_outputs = || {
         passed.changed_outputs.map(str::to_owned).or_else(|| dependency_outputs::changed_outputs(context, id))
     };
-    let disturbance = disturbance.or_else(drift);
+    let change = change.or_else(changed_outputs);
     let left_out = missing_inputs(context, id, before);
-    let tainted = disturbance.is_some() || left_out.is_some() || context.nodes.tainted_need(node).is_some();
+    let tainted = change.is_some() || left_out.is_some() || context.nodes.tainted_need(node).is_some();
     let no = |why: String| Stored::No { why };
     let mut contribution = passed.planned.key.as_ref().map(|key| Contribution::Key(key.digest));
     let mut outputs = Arc::new(OutputSet::default());
@@ -79,7 +79,7 @@ pub fn store_if_allowed(context: &Context<'_>, id: NodeId, passed: &PassedExecut
                 contribution = Some(Contribution::Outputs(collected.digest()));
                 refusal = unmatched(collected.unmatched());
                 if let Some(why) = unstored_report(passed.execution, &collected) {
-                    // What gates are told is not what lies there: none of them shall be a hit on it.
+                    // The facts that gates get differ from the file on disk, so no gate may be a hit on it.
                     contribution = Some(Contribution::Outputs(unique_digest(context, &task.name)));
                     refusal = Some(why);
                 }
@@ -89,7 +89,7 @@ pub fn store_if_allowed(context: &Context<'_>, id: NodeId, passed: &PassedExecut
                 }
             }
             Err(error) => {
-                // No one can tell what it wrote: no later task shall be a hit on it.
+                // Its outputs are unknown, so no later task may be a hit on them.
                 contribution = Some(Contribution::Outputs(unique_digest(context, &task.name)));
                 refusal = Some(error.to_string());
             }
@@ -98,7 +98,7 @@ pub fn store_if_allowed(context: &Context<'_>, id: NodeId, passed: &PassedExecut
     }
     let kept = |stored| StoreOutcome { stored, contribution, tainted };
     let Some(permit) = passed.permit else { return kept(Stored::NotTried) };
-    if let Some(why) = disturbance {
+    if let Some(why) = change {
         return kept(no(why));
     }
     if let Some(why) = left_out {
@@ -166,7 +166,7 @@ fn store_entry(
                 text = format!("{text}: {cause}");
                 source = cause.source();
             }
-            // It names an output.
+            // It contains the name of an output.
             let text = context.secrets.mask.text(&text);
             if let CacheError::File(error) = &error
                 && is_state
@@ -185,7 +185,7 @@ fn store_entry(
     }
 }
 
-/// What of the inputs is not as it was when the task was started.
+/// Returns the first change of the inputs since the task was started.
 fn first_change(context: &Context<'_>, id: NodeId, store: &Store<'_>, before: &Snapshot) -> Option<String> {
     let node = context.inputs.graph.node(id);
     let inputs = InputSet::new(context.inputs.config, context.inputs.graph, node);
@@ -195,7 +195,7 @@ fn first_change(context: &Context<'_>, id: NodeId, store: &Store<'_>, before: &S
     }
 }
 
-/// Why a pass says nothing of the inputs: some are not on disk, as the checkout is sparse.
+/// Returns why a pass is not valid for the key: the sparse checkout leaves inputs out.
 fn missing_inputs(context: &Context<'_>, id: NodeId, before: &Snapshot) -> Option<String> {
     let node = context.inputs.graph.node(id);
     let inputs = InputSet::new(context.inputs.config, context.inputs.graph, node);
@@ -206,7 +206,7 @@ fn missing_inputs(context: &Context<'_>, id: NodeId, before: &Snapshot) -> Optio
         1 => format!("{first} and another input are"),
         others => format!("{first} and {others} other inputs are"),
     };
-    // What is at the top is left out by its name alone.
+    // A file at the top is left out by its own name.
     let folder = first.parent().filter(|folder| !folder.is_top());
     let add = folder.map_or_else(|| format!("/{first}"), |folder| folder.to_string());
     Some(format!("{what} left out of this sparse checkout; hint: git sparse-checkout add {add}"))
@@ -217,17 +217,17 @@ fn unmatched(patterns: &[String]) -> Option<String> {
     Some(format!("its output `{first}` was not written"))
 }
 
-/// Why what was read of a report is not what its task's outputs hold; `None` if it is, for all of them.
+/// Returns why a report that was read is not the one among the task's outputs; `None` if all are.
 fn unstored_report(execution: &Execution, collected: &OutputSet) -> Option<String> {
     let reports = execution.reports.as_ref()?;
     let outputs = collected.outputs().iter();
-    let lying: HashMap<String, &Content> =
+    let outputs_by_path: HashMap<String, &Content> =
         outputs.map(|output| (output.path.to_string(), &output.content)).collect();
     reports.sources.iter().find_map(|source| {
         let path = &source.path;
-        match lying.get(path) {
+        match outputs_by_path.get(path) {
             Some(Content::File { digest, .. }) if digest.hex() == source.digest => None,
-            // A later hit would be told whatever it leads to by then.
+            // A later hit would read whatever the symlink leads to by then.
             Some(Content::Symlink { .. }) => Some(format!("its report {path}: {}", ReportErrorKind::Symlink)),
             Some(Content::File { .. } | Content::Folder { .. }) | None => {
                 Some(format!("its report {path} was changed after it ended; do two tasks write it?"))
@@ -236,7 +236,7 @@ fn unstored_report(execution: &Execution, collected: &OutputSet) -> Option<Strin
     })
 }
 
-/// A digest that is never met again.
+/// Returns a digest that never occurs again.
 fn unique_digest(context: &Context<'_>, task: &str) -> Digest {
     let mut fields = Fields::new("taskgate unknown outputs");
     fields.add(context.options.run_id.as_bytes()).add(task.as_bytes());

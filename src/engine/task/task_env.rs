@@ -1,15 +1,16 @@
 //! The environment of a task's commands: a short base that is the same everywhere, and what the task
-//! declares. It must not pass on anything else of the caller's.
+//! declares. Nothing else of the caller's environment may be passed on.
 //!
-//! Passed on from the caller, since they tell where things are on this machine: [`PASSED`]. The homes
-//! of cargo and rustup are among them as HOME is: what is found there is what tool probes speak of.
-//! `RUSTUP_TOOLCHAIN` says which toolchain, so a task that is to get it declares it. Pinned,
-//! since they change what tools print and how they sort, or have them ask nobody: [`PINNED`]. Set by the run: `XTASK_RUN`,
-//! `XTASK_TASK`, the ports of services, and within a task of another run `XTASK_WITHIN`. None of these
-//! enter the key; a task that wants another value declares it.
+//! - [`PASSED`]: passed on from the caller, since they say where things are on this machine. The homes of
+//! cargo and rustup are among them, as HOME is. `RUSTUP_TOOLCHAIN` is not: a task that needs it declares it.
+//! - [`PINNED`]: fixed, since they change what tools print and how they sort, or make them ask questions.
+//! - Set by the run: `XTASK_RUN`, `XTASK_TASK`, the ports of services, and within a task of another run
+//! `XTASK_WITHIN`.
 //!
-//! In a private worktree, what of these values leads into the user's work tree leads to the same path
-//! of the private one: an entry of `PATH` such as `.venv/bin`, a folder of the caller's `pass-env`.
+//! None of these enter the key; a task that wants another value declares it.
+//!
+//! In a private worktree, values that lead into the user's work tree lead to the same path of the private
+//! one: an entry of `PATH` such as `.venv/bin`, a folder of the caller's `pass-env`.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -56,31 +57,31 @@ pub const PINNED: &[(&str, &str)] = &[
     ("LANG", "C.UTF-8"),
     ("TERM", "dumb"),
     ("TZ", "UTC"),
-    // There is no terminal to ask for a password, and a dialog would be waited for.
+    // There is no terminal to ask for a password, and a task would wait for a dialog.
     ("GCM_INTERACTIVE", "never"),
     ("SSH_ASKPASS_REQUIRE", "never"),
 ];
 
-/// The tasks of other runs that a run is a part of, from the outermost on, a line each.
+/// The tasks of other runs that have started this run, one in each line, the outermost first.
 const PARENT_TASKS: &str = "XTASK_WITHIN";
 
 /// A whole environment.
 pub type EnvVars = Vec<(OsString, OsString)>;
 
-/// What a tool's probe gets: the base, and the variables that tasks which name the tool have passed
-/// to them, so that it asks the same tool that they use.
+/// Returns the environment of a tool's probe: the base, and the variables that tasks with this tool pass on,
+/// so that the probe finds the same tool.
 pub fn for_probe(env: &Env, run: &str, passed: &[&str]) -> EnvVars {
     let mut all = variables(env, run, None);
     all.extend(passed.iter().filter_map(|name| Some((OsString::from(name), env.passed(name)?.into_owned()))));
     all.into_iter().collect()
 }
 
-/// What the commands of `task` get.
+/// Returns the environment of a task's commands.
 pub fn for_task(env: &Env, run: &str, task: &Task, ports: &ServicePorts) -> EnvVars {
     declared(env, run, task, ports).into_iter().collect()
 }
 
-/// What the commands of a service get, which has `dir` for what it writes.
+/// Returns the environment of a service's commands. `dir` is its folder for temporary files.
 pub fn for_service(env: &Env, run: &str, dir: &Path, service: &Task, ports: &ServicePorts) -> EnvVars {
     let mut all = declared(env, run, service, ports);
     all.remove(OsStr::new("XTASK_TASK"));
@@ -89,7 +90,7 @@ pub fn for_service(env: &Env, run: &str, dir: &Path, service: &Task, ports: &Ser
     all.into_iter().collect()
 }
 
-/// The variables of a task, with the ports of its services.
+/// Returns the variables of a task, with the ports of its services.
 fn declared(env: &Env, run: &str, task: &Task, ports: &ServicePorts) -> BTreeMap<OsString, OsString> {
     let mut all = variables(env, run, Some(task));
     for (name, value) in &task.env {
@@ -109,7 +110,7 @@ fn variables(env: &Env, run: &str, task: Option<&Task>) -> BTreeMap<OsString, Os
     if let Some(task) = task {
         all.extend(task.file_env.iter().map(|(name, value)| (OsString::from(name), set(&value.0))));
         all.extend(task.pass_env.iter().filter_map(|passed| pass(&passed.name)));
-        // A secret is passed as it is masked.
+        // A secret is passed in the same form in which it is masked.
         let secrets = task.secret_env.iter();
         all.extend(
             secrets.filter_map(|name| Some((OsString::from(name), task.passed(env, name)?.to_owned()))),
@@ -125,12 +126,12 @@ fn variables(env: &Env, run: &str, task: Option<&Task>) -> BTreeMap<OsString, Os
     all
 }
 
-/// A task of a run, as those within it know it.
+/// Returns the id of a task of a run.
 pub fn task_id(run: &str, task: &str) -> String {
     format!("{run} {task}")
 }
 
-/// The tasks of other runs that the run with this environment is a part of, from the outermost on.
+/// Returns the ids of the tasks of other runs that have started this run, the outermost first.
 pub fn parent_tasks(env: &Env) -> Vec<String> {
     let mut parents: Vec<String> =
         text(env, PARENT_TASKS).unwrap_or_default().lines().map(str::to_owned).collect();
@@ -140,7 +141,7 @@ pub fn parent_tasks(env: &Env) -> Vec<String> {
     parents
 }
 
-/// The run in one of whose tasks a run with this environment is.
+/// Returns the id of the run that has started this run.
 pub fn parent_run(env: &Env) -> Option<String> {
     text(env, "XTASK_RUN")
 }

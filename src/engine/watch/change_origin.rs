@@ -1,10 +1,9 @@
-//! Who changed a file while tasks ran: a person or a task. Pure: it must not read a file.
+//! Decides who changed a file while tasks ran: a person or a task. It is pure: it must not read a file.
 //!
-//! The system does not tell who wrote, so it follows from the circumstances. A file that is new and
-//! that git does not know is a task's doing: a person's new file is seen soon enough, with the edit
-//! of a known one beside it or at the next change. From then on it is left out of account until it
-//! changes while nothing runs. Anything else is a person's doing, unless it comes again and again
-//! with nothing else to start it.
+//! The system does not report who wrote a file, so the circumstances decide. A new file that git does not
+//! track counts as written by a task: a person's new file is noticed soon enough, by an edit of a tracked
+//! file or at the next change. It is then ignored until it changes while nothing runs. Every other change
+//! counts as a person's, unless the same file changes in many consecutive runs without any other cause.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,32 +11,32 @@ use crate::base::path::RepoPath;
 use crate::git::snapshot::Snapshot;
 use crate::reason::FileChange;
 
-/// Rounds in a row that the same file may start by changing while they run.
+/// How many consecutive runs the same file may cause by changing during them.
 const MOST_ROUNDS: u32 = 10;
 
-/// What is held of the paths of a work tree.
+/// Remembers which paths of a work tree are written by tasks.
 #[derive(Clone, Debug, Default)]
 pub struct ChangeTracker {
     /// Paths that tasks write.
     by_tasks: BTreeSet<RepoPath>,
-    /// Rounds in a row in which a path changed.
+    /// The number of consecutive runs in which a path changed.
     in_a_row: BTreeMap<RepoPath, u32>,
-    /// Paths that changed in the present round.
+    /// Paths that changed in the current run.
     this_round: BTreeSet<RepoPath>,
 }
 
 /// A change of a path.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct PathChange {
-    /// Which.
+    /// The path.
     pub path: RepoPath,
-    /// How.
+    /// How it changed.
     pub how: FileChange,
-    /// Whether git knows the path.
+    /// Whether git tracks the path.
     pub is_tracked: bool,
 }
 
-/// All in which a tree differs from a former one, sorted.
+/// Returns all differences between two trees, sorted by path.
 pub fn changes_between(before: &Snapshot, after: &Snapshot) -> Vec<PathChange> {
     let tracked =
         |path: &RepoPath| after.get(path).or_else(|| before.get(path)).is_some_and(|entry| entry.tracked);
@@ -58,8 +57,8 @@ pub fn changes_between(before: &Snapshot, after: &Snapshot) -> Vec<PathChange> {
 }
 
 impl ChangeTracker {
-    /// A round begins; `by_itself` if nothing changed since the one before ended. What git has come
-    /// to know meanwhile is no longer held for a task's doing.
+    /// Begins a run. `by_itself` says that nothing has changed since the run before. Paths that git tracks by
+    /// now no longer count as written by tasks.
     pub fn begin_round(&mut self, by_itself: bool, is_tracked: impl Fn(&RepoPath) -> bool) {
         self.by_tasks.retain(|path| !is_tracked(path));
         let last = std::mem::take(&mut self.this_round);
@@ -71,7 +70,7 @@ impl ChangeTracker {
         }
     }
 
-    /// Of changes that came while tasks ran, those that a person made.
+    /// Returns the changes during a run that count as made by a person.
     pub fn user_changes<'c>(&mut self, changes: &'c [PathChange]) -> Vec<&'c PathChange> {
         let mut by_hand = Vec::new();
         for change in changes {
@@ -90,14 +89,14 @@ impl ChangeTracker {
         by_hand
     }
 
-    /// Notes changes that came while nothing ran: they are a person's.
+    /// Records changes while nothing ran, which are made by a person.
     pub fn record_user_changes<'c>(&mut self, changed: impl Iterator<Item = &'c RepoPath>) {
         for path in changed {
             self.by_tasks.remove(path);
         }
     }
 
-    /// Paths that have just come to be held for a task's doing though git knows them.
+    /// Returns tracked paths that count as written by a task since the current run.
     pub fn suspected_outputs(&self) -> impl Iterator<Item = &RepoPath> {
         self.in_a_row
             .iter()

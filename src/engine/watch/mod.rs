@@ -1,5 +1,8 @@
-//! What a run must know that is one of many rounds: the services that stay up, and which of its tasks
-//! are out of date because their inputs changed meanwhile. It must not know what starts a round.
+//! The state of `watch` across its runs: the services that stay up, and which tasks are out of date because
+//! their inputs changed while the run was going on.
+//!
+//! Read [`WatchSession`] and [`Invalidation`], then [`change_origin`] (did a person or a task change a file?)
+//! and [`look_again`] (reads the tree during a run). Nothing here decides when a run starts.
 
 pub mod change_origin;
 pub mod look_again;
@@ -17,9 +20,9 @@ use crate::key::inputs::InputSet;
 use crate::key::probe_files;
 use crate::process::stop::Stop;
 
-/// What rounds share.
+/// What the runs of `watch` share.
 pub struct WatchSession {
-    /// The services that stay up between rounds.
+    /// The services that stay up between runs.
     pub services: Services,
     changes: Mutex<ChangeTracker>,
 }
@@ -29,26 +32,26 @@ pub struct WatchSession {
 pub struct Invalidation {
     /// Nodes that have their result.
     finished: HashSet<NodeId>,
-    /// What ends the present attempt of a node.
+    /// The stop of the current attempt of each running node.
     running: BTreeMap<NodeId, Stop>,
-    /// Nodes that must start again, each with the file that changed.
+    /// Nodes that have to start again, each with the file that changed.
     superseded: BTreeMap<NodeId, PathChange>,
 }
 
 impl WatchSession {
-    /// Of rounds whose services are marked with `mark`.
+    /// Returns a session whose service processes get the mark `mark`.
     pub fn new(mark: String) -> Self {
         Self { services: Services::new(mark), changes: Mutex::default() }
     }
 
-    /// Who wrote what.
+    /// Locks and returns the tracker of changes.
     pub fn changes(&self) -> MutexGuard<'_, ChangeTracker> {
         self.changes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Invalidation {
-    /// A node's attempt begins, which `stop` ends.
+    /// Records that an attempt of a node has begun, which `stop` ends.
     pub fn begin(&mut self, id: NodeId, stop: &Stop) {
         if self.superseded.contains_key(&id) {
             stop.terminate();
@@ -56,22 +59,22 @@ impl Invalidation {
         self.running.insert(id, stop.clone());
     }
 
-    /// A node's attempt has ended.
+    /// Records that an attempt of a node has ended.
     pub fn end(&mut self, id: NodeId) {
         self.running.remove(&id);
     }
 
-    /// A node has its result.
+    /// Records that a node has its result.
     pub fn finish(&mut self, id: NodeId) {
         self.finished.insert(id);
     }
 
-    /// The file for which a node must start again.
+    /// Returns the change because of which a node has to start again.
     pub fn superseded(&self, id: NodeId) -> Option<&PathChange> {
         self.superseded.get(&id)
     }
 
-    /// Marks a node without a result.
+    /// Marks a node for a new start, if it has no result yet, and stops its attempt.
     fn supersede(&mut self, id: NodeId, change: &PathChange) {
         if self.finished.contains(&id) || self.superseded.contains_key(&id) {
             return;
@@ -83,15 +86,15 @@ impl Invalidation {
     }
 }
 
-/// Those of `changes` that declared outputs don't account for.
+/// Returns the changes that are not changes of declared outputs.
 pub fn without_outputs(config: &Config, graph: &Graph, mut changes: Vec<PathChange>) -> Vec<PathChange> {
     let outputs: Vec<_> = graph.nodes.iter().map(|node| &config.task(node.task).outputs).collect();
     changes.retain(|change| !outputs.iter().any(|patterns| patterns.matches(&change.path)));
     changes
 }
 
-/// The first of these paths that a task of the graph reads, or by which a tool of it may be another,
-/// for each such task.
+/// Returns the tasks that are affected by these changes, each with the first change of an input or of a file
+/// that may select another version of a tool.
 pub fn affected_nodes<'c>(
     config: &Config,
     graph: &Graph,
@@ -112,12 +115,12 @@ pub fn affected_nodes<'c>(
         .collect()
 }
 
-/// Paths as a person is told of them.
+/// Returns the first changes as text.
 pub fn describe_changes(changes: &[&PathChange]) -> String {
     first_of(changes.iter().map(|change| format!("{} {}", change.path, change.how)), 3)
 }
 
-/// Whether one of the paths is, or lies above, a file of variables that a task of the graph names.
+/// Returns whether one of the paths is, or contains, an env file of a task of the graph.
 pub fn affects_env_files(config: &Config, graph: &Graph, paths: &[RepoPath]) -> bool {
     let tasks = || graph.nodes.iter().map(|node| config.task(node.task));
     let services = tasks().flat_map(|task| &task.uses).map(|id| &config.service(*id).task);

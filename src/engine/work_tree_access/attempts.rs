@@ -1,5 +1,5 @@
-//! The attempts of one task in a gate: which of them run under the tracer, and what is reported of
-//! those that do. It must not decide what an attempt means: see [`work_tree_access`].
+//! The attempts of one task in a gated run: decides which of them run under the tracer, and reports on them.
+//! [`work_tree_access`] decides what an attempt means.
 //!
 //! [`work_tree_access`]: crate::engine::work_tree_access
 
@@ -25,16 +25,16 @@ pub struct GatedAttempts<'a> {
     task: &'a Task,
     access: &'a WorkTreeAccess,
     mode: AttemptMode,
-    /// Whether it does not pass under the tracer.
+    /// Whether the task fails under the tracer.
     is_untraceable: bool,
     mark: WatchPosition,
-    /// Where the tracer's report goes: beside what the gate keeps in its own worktree.
+    /// The tracer's report, in the git folder of the private worktree.
     report: PathBuf,
     unsure: Option<String>,
 }
 
 impl<'a> GatedAttempts<'a> {
-    /// Before the first.
+    /// Returns the state before the first attempt.
     pub fn new(context: &'a Context<'a>, id: NodeId, access: &'a WorkTreeAccess) -> Self {
         let task = context.task(id);
         let report = context.location.root.join(".git").join(format!("taskgate-trace-{}", id.0));
@@ -42,30 +42,30 @@ impl<'a> GatedAttempts<'a> {
         Self { context, task, access, mode: way, is_untraceable: false, mark, report, unsure: None }
     }
 
-    /// Begins the next.
+    /// Begins the next attempt.
     pub fn begin(&mut self) {
         self.unsure = None;
-        // What cannot be removed is not there, or can't be written either, which is no report.
+        // A file that can't be removed is missing or can't be written: then there is no report.
         let _ = std::fs::remove_file(&self.report);
         self.mark = self.access.position();
     }
 
-    /// Where the tracer's report goes, and the folder of which it is; `None` if it is not traced.
+    /// Returns the path of the tracer's report and the folder to trace, if the attempt is traced.
     pub fn trace(&self) -> Option<(&Path, &Path)> {
         (self.mode == AttemptMode::Traced).then(|| (self.report.as_path(), self.access.root()))
     }
 
-    /// Why it is unknown whether the last one opened files of the work tree, if it is unknown.
+    /// Returns why it is unknown whether the last attempt opened files of the work tree, if it is.
     pub fn unsure(&self) -> Option<String> {
         self.unsure.clone()
     }
 
-    /// What the attempt means that ended so in the tree at `place`.
-    pub fn evaluate(&mut self, place: &Path, ended: &Ended) -> AccessVerdict {
+    /// Returns the verdict on an attempt that ended so in the tree at `place`.
+    pub fn evaluate(&mut self, root: &Path, ended: &Ended) -> AccessVerdict {
         let opened = self.access.opened_since(self.mark);
         let trace = Trace::load(&self.report).ok();
-        let place = place.canonicalize().unwrap_or_else(|_| place.to_owned());
-        let found = trace.map(|trace| self.access.find(&trace, &place, &self.context.secrets.mask));
+        let root = root.canonicalize().unwrap_or_else(|_| root.to_owned());
+        let found = trace.map(|trace| self.access.find(&trace, &root, &self.context.secrets.mask));
         let has_opened = found.as_ref().is_some_and(|found| !found.files.is_empty());
         let is_quiet = opened.as_ref().is_none_or(BTreeSet::is_empty) && !has_opened;
         let is_sure = found.as_ref().is_some_and(|found| found.doubt.is_none()) && !has_opened;
@@ -76,7 +76,7 @@ impl<'a> GatedAttempts<'a> {
             }
             return AccessVerdict::Stands;
         }
-        let ruling = judge(&Attempt {
+        let verdict = judge(&Attempt {
             mode: self.mode,
             passed: ended.is_pass(),
             opened: opened.as_ref(),
@@ -84,8 +84,8 @@ impl<'a> GatedAttempts<'a> {
             is_untraceable: self.is_untraceable || self.access.is_untraceable(),
             uses_services: !self.task.services.is_empty(),
         });
-        self.report(&ruling, ended.is_pass(), opened.as_ref(), found.as_ref());
-        match &ruling {
+        self.report(&verdict, ended.is_pass(), opened.as_ref(), found.as_ref());
+        match &verdict {
             AccessVerdict::Again(way) => {
                 self.is_untraceable |= self.mode == AttemptMode::Traced;
                 self.mode = *way;
@@ -96,20 +96,20 @@ impl<'a> GatedAttempts<'a> {
                 self.access.taint()
             }
         }
-        ruling
+        verdict
     }
 
-    /// Tells the reader what is not said by the task's result.
+    /// Reports what the task's result does not show.
     fn report(
         &mut self,
-        ruling: &AccessVerdict,
+        verdict: &AccessVerdict,
         passed: bool,
         opened: Option<&BTreeSet<RepoPath>>,
         found: Option<&TraceResult>,
     ) {
         let name = &self.task.name;
         let files = opened.map(|opened| list_paths(opened.iter())).unwrap_or_default();
-        let (level, text) = match ruling {
+        let (level, text) = match verdict {
             AccessVerdict::Stands if passed => return,
             AccessVerdict::Stands if self.mode == AttemptMode::Traced && self.access.differs() => {
                 let what = "ran under a tracer, since your work tree differs from what is gated";

@@ -1,19 +1,19 @@
-//! Whether tasks of a gate opened tracked files of the user's work tree, which is not what is gated.
-//! It must not run tasks.
+//! Finds tasks of a gated run that open tracked files of the user's work tree, which is not what is gated. It
+//! must not run tasks.
 //!
-//! There are two ways to find out. The kernel reports each open of a watched file, at no cost for who
-//! opens other files, and doesn't report who it was. A tracer knows who it was, slows a task down, and
-//! there are tasks that don't pass under one: debuggers, leak sanitizers, setuid programs.
+//! There are two ways to find out. The kernel reports each open of a watched file, at no cost for programs
+//! that open other files, but not which program it was. A tracer knows the program, but slows a task down,
+//! and some tasks fail under a tracer: debuggers, leak sanitizers, setuid programs.
 //!
-//! If the work tree's tracked files are those of the gate's tree, reading them does no harm yet. Then
-//! a task runs without a tracer, and if none of them was opened meanwhile by anybody, it opened none.
-//! Otherwise it runs again under the tracer. If they differ, a second run could come too late, since
-//! what the first one read may be in a cache by then; so the tracer follows the first one. What fails
-//! where the tracer may be the reason runs again without it, and counts if nothing was opened
-//! meanwhile. If something was, by an editor perhaps, nobody can tell: it counts, and is not stored.
+//! If the tracked files of the work tree equal those of the gated tree, reading them does no harm yet. Then a
+//! task runs without a tracer; if none of the files was opened meanwhile by any program, the task opened
+//! none. Otherwise it runs again under the tracer. If the files differ, a second run could come too late,
+//! since what the first one read may be in a tool's cache by then; so the tracer follows the first run. A
+//! task that fails, perhaps because of the tracer, runs again without it, and counts if no file was opened
+//! meanwhile. If one was, by an editor perhaps, the cause is unknown: the result counts but is not stored.
 //!
-//! What a task made of such files may stay in its private worktree, where the next gate would not see
-//! it being read. So the worktree is not used again then.
+//! What a task derived from such files may stay in its private worktree, where the next gate would not notice
+//! that it is read. So that worktree is not used again.
 
 pub mod attempts;
 
@@ -31,23 +31,23 @@ use crate::git::{GitError, Repository, WorkTreeReader};
 use crate::process::mask::Mask;
 use crate::watch::opens::OpenWatch;
 
-/// Files that git opens in a work tree whenever anybody asks for its status.
+/// Files that git opens in a work tree at each `git status`.
 const OPENED_BY_GIT: &[&[u8]] = &[b".gitignore", b".gitattributes", b".gitmodules"];
-/// The folder in which Python keeps what it made of the sources beside it, to read it in their place.
+/// The folder in which Python stores compiled sources, which it reads instead of them.
 const PYTHON_CACHE: &[u8] = b"__pycache__";
-/// How many tracked files are tried for the one that shows whether opens are reported at all.
+/// How many tracked files are tried to find one that shows whether opens are reported.
 const TRIED: usize = 100;
 /// How many files a message names.
 const NAMED: usize = 3;
 
-/// The tracked files of the user's work tree, and who opens them.
+/// The tracked files of the user's work tree, and which of them were opened.
 #[derive(Debug)]
 pub struct WorkTreeAccess {
     /// The top of the work tree, without symlinks.
     root: PathBuf,
     tracked: HashSet<RepoPath>,
     reader: WorkTreeReader,
-    /// `None` where the system can't watch.
+    /// The watch; `None` if the system can't watch.
     watch: Option<OpenWatch>,
     state: Mutex<State>,
 }
@@ -55,86 +55,86 @@ pub struct WorkTreeAccess {
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 #[derive(Debug, Default)]
 struct State {
-    /// What was opened so far, in order.
+    /// The files that were opened so far, in order.
     opened: Vec<RepoPath>,
-    /// Whether tracked files differ from those of the tree that is gated.
+    /// Whether tracked files differ from those of the gated tree.
     differs: bool,
-    /// Whether other programs open files too, so that watching alone decides little.
+    /// Whether other programs open files too, so that the watch alone is not enough.
     others_are_busy: bool,
-    /// Whether the system forbids to trace.
+    /// Whether the system forbids tracing.
     is_untraceable: bool,
-    /// Whether a task may have made something of files of the work tree.
+    /// Whether a task may have derived something from files of the work tree.
     is_tainted: bool,
-    /// Whether it was reported that nothing can be found out.
+    /// Whether it was reported that opens can't be noticed.
     told: bool,
 }
 
-/// A time in the life of the watch.
+/// A position in the list of opened files.
 #[derive(Clone, Copy, Debug)]
 pub struct WatchPosition(usize);
 
-/// How an attempt is made.
+/// How an attempt is run.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum AttemptMode {
-    /// As always.
+    /// Without a tracer.
     Plain,
     /// Under the tracer.
     Traced,
 }
 
-/// What is known of an attempt that has ended.
+/// What is known about an attempt that has ended.
 #[derive(Debug)]
 pub struct Attempt<'a> {
-    /// How it was made.
+    /// How it was run.
     pub mode: AttemptMode,
     /// Whether it passed.
     pub passed: bool,
-    /// What of the work tree was opened meanwhile by anybody; `None` where that can't be watched.
+    /// The files of the work tree that any program opened meanwhile; `None` if that can't be watched.
     pub opened: Option<&'a BTreeSet<RepoPath>>,
-    /// What its trace found, if there is one.
+    /// The result of its trace, if there is one.
     pub trace: Option<&'a TraceResult>,
-    /// Whether a trace would find nothing out: the task does not pass under it, or there can't be one.
+    /// Whether a trace is useless: the task fails under it, or tracing is not possible.
     pub is_untraceable: bool,
-    /// Whether it used services, which no tracer follows.
+    /// Whether it used services, which are not traced.
     pub uses_services: bool,
 }
 
-/// What a trace found.
+/// The result of a trace.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct TraceResult {
     /// The tracked files of the work tree that were opened.
     pub files: Vec<OpenedFile>,
-    /// Why it may have missed some; `None` if it can't have.
+    /// Why it may be incomplete; `None` if it is complete.
     pub doubt: Option<DoubtKind>,
 }
 
-/// What an attempt means.
+/// The verdict on an attempt.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum AccessVerdict {
-    /// It stands, with what the task itself came to.
+    /// Its own result counts.
     Stands,
-    /// The same has to run again, in this way.
+    /// The attempt has to be repeated, in this mode.
     Again(AttemptMode),
     /// The task opened these files.
     Opened(Vec<OpenedFile>),
-    /// It stands, and whether the task opened some is unknown.
+    /// Its own result counts, but it is unknown whether the task opened files.
     Unsure(Uncertainty),
 }
 
 /// Why it is unknown who opened a file.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Uncertainty {
-    /// Tasks can neither be watched nor traced here.
+    /// The system can neither watch nor trace.
     Blind,
-    /// The trace may have missed something.
+    /// The trace may be incomplete.
     Doubt(DoubtKind),
-    /// The task does not pass under the tracer, or can't be traced.
+    /// The task fails under the tracer, or can't be traced.
     Untraceable,
-    /// It may have been a service.
+    /// A service may have opened it.
     Service,
 }
 
-/// Decides what an attempt means.
+/// Returns the verdict on an attempt.
 pub fn judge(attempt: &Attempt<'_>) -> AccessVerdict {
     let is_quiet = attempt.opened.is_some_and(BTreeSet::is_empty);
     let unsure = |why| match attempt.opened {
@@ -145,7 +145,7 @@ pub fn judge(attempt: &Attempt<'_>) -> AccessVerdict {
         (AttemptMode::Traced, Some(found)) if !found.files.is_empty() => {
             AccessVerdict::Opened(found.files.clone())
         }
-        // It may fail only because it is traced: what does gives rise to a doubt.
+        // It may fail only because it is traced: a trace that disturbs a task has a doubt.
         (AttemptMode::Traced, None | Some(TraceResult { doubt: Some(_), .. })) if !attempt.passed => {
             AccessVerdict::Again(AttemptMode::Plain)
         }
@@ -189,7 +189,7 @@ impl WorkTreeAccess {
         })
     }
 
-    /// Begins a run of the tree that is gated.
+    /// Begins a run of the gated tree.
     pub fn begin(&self, tree: Option<&Snapshot>) {
         let differs = match (tree, self.reader.snapshot()) {
             (Some(tree), Ok(here)) => here.entries().iter().filter(|entry| entry.tracked).any(|entry| {
@@ -200,7 +200,8 @@ impl WorkTreeAccess {
         self.state().differs = differs;
     }
 
-    /// The tracked file that is opened where `path` is: itself, or the source that Python compiled.
+    /// Returns the tracked file that an open of `path` stands for: itself, or the source that Python compiled
+    /// to it.
     fn tracked(&self, path: &RepoPath) -> Option<RepoPath> {
         let path = source_of(path).unwrap_or_else(|| path.clone());
         let name = path.parts().last().unwrap_or_default();
@@ -212,21 +213,21 @@ impl WorkTreeAccess {
         &self.root
     }
 
-    /// How a task is to be run at first.
+    /// Returns the mode of a task's first attempt.
     pub fn first_mode(&self) -> AttemptMode {
         let state = self.state();
         let is_wanted = self.watch.is_none() || state.differs || state.others_are_busy;
         if is_wanted && !state.is_untraceable { AttemptMode::Traced } else { AttemptMode::Plain }
     }
 
-    /// Now.
+    /// Returns the current position.
     pub fn position(&self) -> WatchPosition {
         let mut state = self.state();
         self.take(&mut state);
         WatchPosition(state.opened.len())
     }
 
-    /// What was opened since then; `None` where that can't be watched.
+    /// Returns the files that were opened since a position; `None` if that can't be watched.
     pub fn opened_since(&self, mark: WatchPosition) -> Option<BTreeSet<RepoPath>> {
         self.watch.as_ref()?;
         let mut state = self.state();
@@ -239,12 +240,12 @@ impl WorkTreeAccess {
         let opened = watch.take();
         state.opened.extend(opened.files.iter().filter_map(|path| self.tracked(path)));
         if opened.is_partial {
-            // It may have been any of them.
+            // Any file may have been opened.
             state.opened.push(RepoPath::top());
         }
     }
 
-    /// What a trace found. `place` is the top of the tree that is gated.
+    /// Returns the tracked files that a trace found. `place` is the top of the gated tree.
     pub fn find(&self, trace: &Trace, place: &Path, mask: &Mask) -> TraceResult {
         let doubt = trace.doubts.first().map(|doubt| doubt.kind.clone());
         if matches!(doubt, Some(DoubtKind::NotPermitted(_) | DoubtKind::Unavailable)) {
@@ -279,46 +280,45 @@ impl WorkTreeAccess {
         TraceResult { files: files.collect(), doubt }
     }
 
-    /// Notes whether other programs than tasks open files now. Then a task is traced at once, rather
-    /// than after it ran in vain.
+    /// Records whether other programs open files now. If so, tasks are traced from their first attempt on.
     pub fn note_others(&self, are_busy: bool) {
         self.state().others_are_busy = are_busy;
     }
 
-    /// Notes that a task may have made something of files of the work tree, if it matters: of files that
-    /// are the same, it makes what it would make of the gate's.
+    /// Records that a task may have derived something from files of the work tree. That matters only if they
+    /// differ from the gated ones.
     pub fn taint(&self) {
         let mut state = self.state();
         state.is_tainted |= state.differs;
     }
 
-    /// Whether a task may have made something of files of the work tree.
+    /// Whether a task may have derived something from files of the work tree.
     pub fn is_tainted(&self) -> bool {
         self.state().is_tainted
     }
 
-    /// Whether tracked files differ from those of the tree that is gated.
+    /// Whether tracked files differ from those of the gated tree.
     pub fn differs(&self) -> bool {
         self.state().differs
     }
 
-    /// Whether it is to be reported that nothing can be found out: once.
+    /// Returns true at the first call, and false at all later ones.
     pub fn is_first_blind_report(&self) -> bool {
         !std::mem::replace(&mut self.state().told, true)
     }
 
-    /// Whether the system forbids to trace.
+    /// Whether the system forbids tracing.
     pub fn is_untraceable(&self) -> bool {
         self.state().is_untraceable
     }
 
-    /// A panic elsewhere is reported there; here the data is whole, since each change is one step.
+    /// Each change is a single step, so the data is complete even if another thread panicked.
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// The source of a file in which Python keeps what it compiled; `None` if the file is none.
+/// Returns the source of a file that Python compiled; `None` if it is no such file.
 fn source_of(path: &RepoPath) -> Option<RepoPath> {
     let cache = path.parent()?;
     let name = path.parts().last()?;
@@ -327,7 +327,7 @@ fn source_of(path: &RepoPath) -> Option<RepoPath> {
     is_cache.then(|| Some(cache.parent()?.child(&[module, b".py"].concat())))?
 }
 
-/// Whether an open is reported: on some file systems it is not.
+/// Returns whether opens are reported, which some file systems don't do.
 fn reports_opens(watch: &OpenWatch, root: &Path, tracked: &[RepoPath]) -> bool {
     let is_file = |path: &&RepoPath| path.under(root).symlink_metadata().is_ok_and(|meta| meta.is_file());
     let mut files = tracked.iter().take(TRIED).filter(is_file);
@@ -337,14 +337,14 @@ fn reports_opens(watch: &OpenWatch, root: &Path, tracked: &[RepoPath]) -> bool {
     }
 }
 
-/// A few of them by name, and how many more there are.
+/// Returns the first paths as text, and how many more there are.
 pub fn list_paths<'p>(paths: impl Iterator<Item = &'p RepoPath>) -> String {
     let names: Vec<String> =
         paths.map(|path| if path.is_top() { "some files".to_owned() } else { path.to_string() }).collect();
     crate::base::text::first_of(&names, NAMED)
 }
 
-/// A path below the top, as git spells it.
+/// Returns a path below the top, as git writes it.
 fn repo_path(path: &Path) -> RepoPath {
     crate::engine::audit::findings::repo_path(path)
 }

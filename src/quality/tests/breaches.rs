@@ -12,7 +12,7 @@ fn all_that_is_broken_is_told_with_what_broke_it() {
         FailedTest {
             name: "b::fails".to_owned(),
             message: "expected 1\nfound 2".to_owned(),
-            place: Some(Spot { path: "src/b.rs".to_owned(), line: Some(7), end_line: None }),
+            place: Some(Location { path: "src/b.rs".to_owned(), line: Some(7), end_line: None }),
         },
         FailedTest { name: "a::fails".to_owned(), message: String::new(), place: None },
     ];
@@ -26,7 +26,7 @@ fn all_that_is_broken_is_told_with_what_broke_it() {
     facts.packages.as_mut().unwrap().extend([package("readline", &["GPL-3.0-only"]), package("odd", &[])]);
     facts.measures.insert("http.p95".to_owned(), Measure { value: 112.437_21, unit: Unit::Millis });
     facts.measures.insert("checks.rate".to_owned(), Measure { value: 0.989_999_9, unit: Unit::Share });
-    facts.sonar = Some(Sonar {
+    facts.sonar = Some(SonarStatus {
         status: "ERROR".to_owned(),
         broken: vec!["new_coverage is 61.2, not ≥ 80".to_owned()],
     });
@@ -146,11 +146,15 @@ fn a_task_of_another_system_that_would_tell_is_named() {
     let none = Facts::default();
     let usual = told(&[], &none);
     assert!(usual.0.ends_with("add `junit` to the `reports` of a task"), "{}", usual.0);
-    let (tests, sonar) = told(&[absent("mac", Kind::Junit), absent("win", Kind::Lcov)], &none);
+    let (tests, sonar) = told(&[absent("mac", ReportKind::Junit), absent("win", ReportKind::Lcov)], &none);
     assert_eq!(tests, "no report here says anything of it: mac, which would, does not run on linux");
     assert_eq!(sonar, usual.1, "no task has that");
-    let (tests, sonar) = told(&[absent("mac", Kind::Facts), absent("win", Kind::Junit)], &none);
+    let (tests, sonar) = told(&[absent("mac", ReportKind::Facts), absent("win", ReportKind::Junit)], &none);
     assert!(tests.ends_with("mac, win, which would, do not run on linux"), "{tests}");
     assert!(sonar.ends_with("mac, which would, does not run on linux"), "{sonar}");
-    assert_eq!(told(&[absent("mac", Kind::Junit)], &facts()), told(&[], &facts()), "nothing is missing");
+    assert_eq!(
+        told(&[absent("mac", ReportKind::Junit)], &facts()),
+        told(&[], &facts()),
+        "nothing is missing"
+    );
 }

@@ -16,9 +16,10 @@ use super::rules::{Bound, Comparison, Coverage, Day, Findings, Licences, Rules, 
 use super::*;
 use crate::base::path::RepoPath;
 use crate::base::pattern::{Origin, Pattern};
-use ci_reports::Kind;
+use ci_reports::ReportKind;
 use ci_reports::facts::{
-    self, FailedTest, Finding, Lines, Measure, Package, Ranges, Ratio, Severity, Sonar, Spot, Unit,
+    self, FailedTest, Finding, LineCoverage, LineRanges, Location, Measure, Package, Ratio, Severity,
+    SonarStatus, Unit,
 };
 
 const TODAY: Day = Day { year: 2026, month: 6, day: 15 };
@@ -60,8 +61,8 @@ fn rules() -> Rules {
     }
 }
 
-fn lines(reached: &[(u32, u32)], missed: &[(u32, u32)]) -> Lines {
-    Lines { reached: Ranges(reached.to_vec()), missed: Ranges(missed.to_vec()) }
+fn lines(reached: &[(u32, u32)], missed: &[(u32, u32)]) -> LineCoverage {
+    LineCoverage { reached: LineRanges(reached.to_vec()), missed: LineRanges(missed.to_vec()) }
 }
 
 fn finding(rule: &str, severity: Severity, path: &str, line: u32) -> Finding {
@@ -70,7 +71,7 @@ fn finding(rule: &str, severity: Severity, path: &str, line: u32) -> Finding {
         tool: "scan".to_owned(),
         rule: rule.to_owned(),
         message: format!("{rule} is here\nand more"),
-        place: Some(Spot { path: path.to_owned(), line: Some(line), end_line: None }),
+        place: Some(Location { path: path.to_owned(), line: Some(line), end_line: None }),
         content: Some(format!("digest of {rule}")),
         accepted: None,
     }
@@ -108,7 +109,7 @@ fn facts() -> Facts {
             ("http.p95".to_owned(), measure(100.0, Unit::Millis)),
             ("checks.rate".to_owned(), measure(0.99, Unit::Share)),
         ]),
-        sonar: Some(Sonar { status: "OK".to_owned(), broken: Vec::new() }),
+        sonar: Some(SonarStatus { status: "OK".to_owned(), broken: Vec::new() }),
     }
 }
 

@@ -49,7 +49,7 @@ fn facts_at_the_threshold_hold() {
 
 #[test]
 fn a_fact_beyond_its_threshold_breaks_its_own_rule_alone() {
-    let file = |facts: &mut Facts, path: &str, lines: Lines| {
+    let file = |facts: &mut Facts, path: &str, lines: LineCoverage| {
         facts.coverage.as_mut().unwrap().files.insert(path.to_owned(), lines);
     };
     assert_eq!(changed(|_| {}), []);

@@ -17,7 +17,7 @@ use crate::reporter::ci::{Ci, Dialect, Site};
 use crate::reporter::story::Story;
 use crate::reporter::style::Paint;
 use crate::reporter::{Output, azure, buildkite, github, gitlab};
-use ci_reports::facts::{FailedTest, Finding, Ratio, Severity, Spot, Tests};
+use ci_reports::facts::{FailedTest, Finding, Location, Ratio, Severity, Tests};
 
 /// Where the made-up repository lies.
 const ROOT: &str = "/home/me/shop";
@@ -58,11 +58,11 @@ fn failed() -> Status {
     Status::Failed { ended: Ended::Exit { code: 1 } }
 }
 
-fn spot(path: &str, line: u32) -> Spot {
-    Spot { path: path.to_owned(), line: Some(line), end_line: None }
+fn spot(path: &str, line: u32) -> Location {
+    Location { path: path.to_owned(), line: Some(line), end_line: None }
 }
 
-fn finding(severity: Severity, rule: &str, place: Option<Spot>) -> Finding {
+fn finding(severity: Severity, rule: &str, place: Option<Location>) -> Finding {
     Finding {
         severity,
         tool: "semgrep".to_owned(),
@@ -79,7 +79,7 @@ fn ruling(rule: &str, verdict: Judged, breaches: Vec<Breach>) -> Ruling {
     Ruling { rule: rule.to_owned(), demand, fact, verdict, breaches, more: 0 }
 }
 
-fn breach(text: &str, place: Option<Spot>, severity: Option<Severity>) -> Breach {
+fn breach(text: &str, place: Option<Location>, severity: Option<Severity>) -> Breach {
     Breach { text: text.to_owned(), place, severity }
 }
 

@@ -2,8 +2,8 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use ci_reports::{Kind, read};
+use ci_reports::{ReportKind, read};
 
 fuzz_target!(|bytes: &[u8]| {
-    let _ = read(Kind::Cobertura, &mut &*bytes);
+    let _ = read(ReportKind::Cobertura, &mut &*bytes);
 });

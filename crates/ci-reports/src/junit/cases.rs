@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::locations;
 use crate::ParseError;
 use crate::budget::Budget;
-use crate::facts::{FailedTest, Spot, Tests};
+use crate::facts::{FailedTest, Location, Tests};
 use crate::text;
 use crate::xml::{Element, TEXT};
 
@@ -79,7 +79,7 @@ impl Part {
 
     /// What it says of a failure, and where that is, if it says so. The text of tools that repeat
     /// their message there says more than the message.
-    pub(super) fn failure(&self, file: Option<&str>) -> (String, Option<Spot>) {
+    pub(super) fn failure(&self, file: Option<&str>) -> (String, Option<Location>) {
         let place = locations::find(&self.text, file).or_else(|| locations::find(&self.message, file));
         let (message, text) = (self.message.trim(), self.text.trim_start());
         let says_more = message.is_empty() || text.starts_with(message);
@@ -150,7 +150,7 @@ impl Case {
             let (message, found) = failure.failure(file);
             // pytest counts lines from 0.
             let line = self.line.map(|line| line.saturating_add(u32::from(suite == "pytest")));
-            let own = file.map(|file| Spot { path: file.replace('\\', "/"), line, end_line: None });
+            let own = file.map(|file| Location { path: file.replace('\\', "/"), line, end_line: None });
             let place = found.or(own);
             return (name.clone(), Outcome::Failed(FailedTest { name, message, place }));
         }

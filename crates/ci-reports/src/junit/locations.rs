@@ -4,16 +4,16 @@
 //! the stacks of JavaScript write. Go's lines have the bare name of a file, which could be in any
 //! folder.
 
-use crate::facts::Spot;
+use crate::facts::Location;
 use crate::uri;
 
 /// The first place that a text tells; if the test's file is known, the first in that file.
-pub(super) fn find(text: &str, file: Option<&str>) -> Option<Spot> {
+pub(super) fn find(text: &str, file: Option<&str>) -> Option<Location> {
     text.lines().filter_map(in_line).find_map(|spot| match file {
         None => Some(spot),
         Some(file) => {
             let file = file.replace('\\', "/");
-            same(&spot.path, &file).then_some(Spot { path: file, ..spot })
+            same(&spot.path, &file).then_some(Location { path: file, ..spot })
         }
     })
 }
@@ -26,7 +26,7 @@ fn same(one: &str, two: &str) -> bool {
     ends(one, two) || ends(two, one)
 }
 
-fn in_line(line: &str) -> Option<Spot> {
+fn in_line(line: &str) -> Option<Location> {
     if let Some((_, panicked)) = line.split_once(" panicked at ") {
         return place(panicked.trim_end_matches(':'));
     }
@@ -50,7 +50,7 @@ fn in_line(line: &str) -> Option<Spot> {
 }
 
 /// The place that `path:line` or `path:line:column` names; the file must have an ending.
-fn place(text: &str) -> Option<Spot> {
+fn place(text: &str) -> Option<Location> {
     let (rest, last) = number(text)?;
     let (path, line) = number(rest).unwrap_or((rest, last));
     let path = if path.starts_with("file:") { uri::path_of(path) } else { uri::tidy(path) };
@@ -60,7 +60,7 @@ fn place(text: &str) -> Option<Spot> {
         && (1..=6).contains(&ending.len())
         && ending.chars().all(|c| c.is_ascii_alphanumeric())
         && !path.contains(['(', ')', '<', '>', '"', '\'', '`', ',', ';', '=']);
-    sound.then_some(Spot { path, line: Some(line), end_line: None })
+    sound.then_some(Location { path, line: Some(line), end_line: None })
 }
 
 fn number(text: &str) -> Option<(&str, u32)> {

@@ -20,12 +20,12 @@ use self::totals::{Gaps, Suite};
 use super::facts::{Facts, FailedTest, Tests};
 use super::source::Source;
 use super::xml::{Document, Element, Piece};
-use super::{Kind, ParseError, text};
+use super::{ParseError, ReportKind, text};
 
 /// Reads a report.
 pub(super) fn read(source: Source<'_>) -> Result<crate::ReportFile, ParseError> {
     let mut reading = Reading {
-        document: Document::new(source, Kind::Junit.format())?,
+        document: Document::new(source, ReportKind::Junit.format())?,
         open: Vec::new(),
         tally: Tally::new(),
         gaps: Gaps::default(),

@@ -3,7 +3,7 @@
 use super::*;
 
 fn read(text: &str) -> Result<Tests, ParseError> {
-    crate::read(Kind::Junit, &mut text.as_bytes()).map(|facts| facts.tests.unwrap())
+    crate::read(ReportKind::Junit, &mut text.as_bytes()).map(|facts| facts.tests.unwrap())
 }
 
 fn counts(text: &str) -> (u64, usize, u64, usize) {
@@ -364,7 +364,7 @@ fn what_is_no_document_is_a_flaw() {
 
 #[test]
 fn what_tests_print_is_read_in_any_encoding() {
-    let text = |bytes: &[u8]| crate::read(Kind::Junit, &mut &*bytes).unwrap().tests.unwrap().failed;
+    let text = |bytes: &[u8]| crate::read(ReportKind::Junit, &mut &*bytes).unwrap().tests.unwrap().failed;
     let document = |declaration: &str, name: &[u8]| {
         let (start, end) = ("<testsuite tests='1' failures='1'><testcase name='", "'><failure>");
         [
@@ -405,7 +405,7 @@ fn what_tests_print_is_read_in_any_encoding() {
             .collect();
     assert_eq!(text(&[b"\xff\xfe", &*wide].concat())[0].name, "é");
     assert_eq!(text(&wide)[0].name, "é");
-    let cut = crate::read(Kind::Junit, &mut &wide[..wide.len() - 6]);
+    let cut = crate::read(ReportKind::Junit, &mut &wide[..wide.len() - 6]);
     assert!(matches!(cut, Err(ParseError::Truncated { .. })), "{cut:?}");
 }
 
@@ -422,5 +422,5 @@ fn damaged_names_are_refused() {
 fn a_huge_text_is_not_held() {
     let start = "<testsuite><testcase name='a'/><system-out>";
     let mut endless = std::io::BufReader::new(std::io::Read::chain(start.as_bytes(), std::io::repeat(b'x')));
-    assert!(matches!(crate::read(Kind::Junit, &mut endless), Err(ParseError::TooLarge { .. })));
+    assert!(matches!(crate::read(ReportKind::Junit, &mut endless), Err(ParseError::TooLarge { .. })));
 }

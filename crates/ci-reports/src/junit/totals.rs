@@ -13,7 +13,7 @@
 //!   counts one assertion as a failure and as an error does not list it twice.
 
 use super::cases::{Listed, Outcome, Tally};
-use crate::facts::Totals;
+use crate::facts::TestTotals;
 use crate::text;
 use crate::xml::Element;
 
@@ -276,13 +276,13 @@ impl Gaps {
 
     /// How many skipped tests are declared and not listed, and the totals, if they are greater than
     /// what is listed.
-    pub(super) fn totals(&self) -> (u64, Option<Totals>) {
+    pub(super) fn totals(&self) -> (u64, Option<TestTotals>) {
         let Some(Suite { most, listed, .. }) = &self.whole else { return (0, None) };
         let gap = most.tests.saturating_sub(listed.cases);
         if gap == 0 {
             return (0, None);
         }
         let hidden = most.skipped.saturating_sub(listed.skipped).min(gap);
-        (hidden, Some(Totals { declared: most.tests, listed: listed.cases }))
+        (hidden, Some(TestTotals { declared: most.tests, listed: listed.cases }))
     }
 }

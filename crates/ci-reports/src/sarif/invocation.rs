@@ -3,8 +3,8 @@
 
 use serde::de::{Deserialize, DeserializeSeed as _, Deserializer, IgnoredAny, SeqAccess};
 
-use super::overrides::Overrides;
-use super::raw::{Location, Message};
+use super::objects::{Message, RawLocation};
+use super::rules::Overrides;
 use crate::json::{Array, Cut, First, Items};
 use crate::text;
 
@@ -116,7 +116,7 @@ struct Notification {
     level: Option<Cut<40>>,
     descriptor: Option<Descriptor>,
     message: Option<Message>,
-    locations: Option<First<Location>>,
+    locations: Option<First<RawLocation>>,
     exception: Option<IgnoredAny>,
 }
 

@@ -10,24 +10,23 @@
 //! [`Completeness`].
 
 mod invocation;
-mod level;
-mod overrides;
-mod raw;
+mod objects;
 mod rules;
-mod settle;
+
+use std::collections::BTreeMap;
 
 use serde::de::{Error, MapAccess, SeqAccess};
 
 use self::invocation::{Errors, Invocation};
-use self::overrides::{Levels, Overrides};
-use self::raw::{Artifact, Result as RawResult};
-use self::rules::Component;
-use self::settle::{Bases, Pending, Run as Ended};
+use self::objects::{Message, RawArtifact, RawArtifactLocation, RawResult, RawRuleReference, Suppressions};
+use self::rules::{
+    Component, ComponentReference, Level, Levels, Overrides, Reference, ResultKind, Rules, security_severity,
+};
 use super::budget::Budget;
-use super::facts::Finding;
+use super::facts::{Finding, Location, Severity};
 use super::json::{self, Array, Cut, Each, Items, Keys, Object};
 use super::source::Source;
-use super::{Completeness, Facts, Kind, ParseError};
+use super::{Completeness, Facts, ParseError, ReportKind, text, uri};
 
 /// What the results of a report are.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -43,7 +42,7 @@ pub(super) fn read(source: Source<'_>, of: Of, extent: Completeness) -> Result<F
     let budget = Budget::new();
     let found = Found::default();
     let mut log = Log { of, extent, budget: &budget, version: None, has_runs: false, found };
-    json::read(source, Kind::Sarif.format(), &budget, &mut log)?;
+    json::read(source, ReportKind::Sarif.format(), &budget, &mut log)?;
     log.end()
 }
 
@@ -82,7 +81,7 @@ impl<'de> Object<'de> for Log<'_> {
 
 impl Log<'_> {
     fn end(self) -> Result<Facts, ParseError> {
-        let malformed = |what: String| Err(ParseError::malformed(Kind::Sarif.format(), what));
+        let malformed = |what: String| Err(ParseError::malformed(ReportKind::Sarif.format(), what));
         match self.version {
             Some(version) if version.starts_with("2.1.0") => {}
             Some(version) => return malformed(format!("its version is `{version}`")),
@@ -150,7 +149,7 @@ impl<'b> Run<'b> {
     }
 
     fn end(self, of: Of, extent: Completeness, found: &mut Found) -> Result<(), ParseError> {
-        let rules = rules::Rules::new(self.driver, self.extensions);
+        let rules = Rules::new(self.driver, self.extensions);
         let tool = if rules.tool().is_empty() { "the scanner" } else { rules.tool() };
         if let Some(what) = self.failure {
             return Err(ParseError::ToolFailed { what: format!("{tool}: {what}") });
@@ -172,9 +171,9 @@ impl<'b> Run<'b> {
             found.findings.get_or_insert_default();
         }
         let levels = Levels::of(self.calls, self.overrides, &rules)?;
-        let run = Ended { rules: &rules, levels: &levels, bases: &self.bases };
+        let run = RunContext { rules: &rules, levels: &levels, bases: &self.bases };
         for pending in self.results {
-            let (finding, secret) = pending.settle(&run, all_secrets);
+            let (finding, secret) = pending.resolve(&run, all_secrets);
             self.budget.store(finding.tool.len())?;
             let list = if secret { &mut found.secrets } else { &mut found.findings };
             list.get_or_insert_default().push(finding);
@@ -207,7 +206,7 @@ impl<'de> Object<'de> for Run<'_> {
             }
             "artifacts" => {
                 let bases = &mut self.bases;
-                let mut each = Each::new(budget, |artifact: Artifact| bases.artifact(artifact, budget));
+                let mut each = Each::new(budget, |artifact: RawArtifact| bases.artifact(artifact, budget));
                 map.next_value_seed(Items(&mut each))?;
             }
             "invocations" => {
@@ -270,6 +269,181 @@ impl<'de> Array<'de> for Extensions<'_, '_> {
         self.budget.keep(0).map_err(|flaw| self.budget.stop(flaw))?;
         self.extensions.push(component);
         Ok(true)
+    }
+}
+
+/// A file's address as it is written.
+#[derive(Default)]
+struct Address {
+    uri: String,
+    base: String,
+}
+
+impl Address {
+    fn of(raw: RawArtifactLocation) -> Self {
+        Self { uri: raw.uri.unwrap_or_default().0, base: raw.uri_base_id.unwrap_or_default().0 }
+    }
+}
+
+/// What addresses refer to.
+#[derive(Default)]
+struct Bases {
+    named: BTreeMap<String, Address>,
+    artifacts: Vec<Address>,
+}
+
+impl Bases {
+    /// What reads `originalUriBaseIds`.
+    fn named<'b>(&'b mut self, budget: &'b Budget) -> NamedBases<'b> {
+        NamedBases { bases: self, budget }
+    }
+
+    /// Adds a file that results refer to by its index.
+    fn artifact(&mut self, raw: RawArtifact, budget: &Budget) -> Result<(), ParseError> {
+        let address = Address::of(raw.location.unwrap_or_default());
+        budget.store(size_of::<Address>() + address.uri.len() + address.base.len())?;
+        self.artifacts.push(address);
+        Ok(())
+    }
+
+    /// The path of a file. A base without an address, such as the root of a repository, leaves it
+    /// relative.
+    fn path(&self, address: &Address) -> String {
+        let mut whole = address.uri.clone();
+        let mut base = &address.base;
+        // Bases may be below bases, but not in a circle.
+        for _ in 0..10 {
+            let Some(next) = self.named.get(base) else { break };
+            whole = uri::join(&next.uri, &whole);
+            base = &next.base;
+        }
+        uri::path_of(&whole)
+    }
+}
+
+/// Reads `originalUriBaseIds`.
+struct NamedBases<'b> {
+    bases: &'b mut Bases,
+    budget: &'b Budget,
+}
+
+impl<'de> Object<'de> for NamedBases<'_> {
+    fn field<A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<bool, A::Error> {
+        let address = Address::of(map.next_value::<Option<RawArtifactLocation>>()?.unwrap_or_default());
+        self.budget.keep(key.len() + address.uri.len()).map_err(|flaw| self.budget.stop(flaw))?;
+        self.bases.named.insert(key.to_owned(), address);
+        Ok(true)
+    }
+}
+
+/// What results of a run are settled by, once it has ended.
+struct RunContext<'r> {
+    rules: &'r Rules,
+    levels: &'r Levels,
+    bases: &'r Bases,
+}
+
+/// A result whose rule and address are not known yet.
+struct Pending {
+    rule: Reference,
+    /// The call of the scanner that it comes from.
+    call: Option<u32>,
+    kind: ResultKind,
+    level: Option<Level>,
+    severity: Option<Severity>,
+    message: String,
+    address: Option<Address>,
+    artifact: Option<usize>,
+    line: Option<u32>,
+    end_line: Option<u32>,
+    content: Option<String>,
+    accepted: Option<String>,
+}
+
+impl Pending {
+    /// What a result says; `None` if it tells of nothing that was found.
+    fn of(raw: RawResult) -> Result<Option<Self>, ParseError> {
+        let kind = raw.kind.map_or(ResultKind::Fail, |kind| ResultKind::of(&kind.0));
+        if kind == ResultKind::Nothing || raw.baseline_state.is_some_and(|state| state.0 == "absent") {
+            return Ok(None);
+        }
+        let physical = raw.locations.and_then(|first| first.0).and_then(|place| place.physical_location);
+        let (location, region) =
+            physical.map_or((None, None), |place| (place.artifact_location, place.region));
+        let artifact = location.as_ref().and_then(|location| location.index);
+        let address = location.map(Address::of).filter(|address| !address.uri.is_empty());
+        let number =
+            |line: Option<i64>| line.and_then(|line| u32::try_from(line).ok()).filter(|line| *line > 0);
+        let lines = region.as_ref().map(|region| (number(region.start_line), number(region.end_line)));
+        let (line, end_line) = lines.unwrap_or_default();
+        Ok(Some(Self {
+            rule: reference(raw.rule_id, raw.rule_index, raw.rule),
+            call: raw.provenance.and_then(|from| u32::try_from(from.invocation_index?).ok()),
+            kind,
+            level: raw.level.map(|level| Level::of(&level.0)).transpose()?,
+            severity: raw.properties.and_then(|properties| properties.severity).and_then(security_severity),
+            message: raw.message.map(Message::line).unwrap_or_default(),
+            address,
+            artifact: artifact.and_then(|index| usize::try_from(index).ok()),
+            line,
+            end_line: end_line.filter(|end| line.is_some_and(|line| *end > line)),
+            content: region.and_then(|region| region.snippet?.text).map(|digest| digest.0),
+            accepted: raw.suppressions.and_then(Suppressions::accepted),
+        }))
+    }
+
+    /// The bytes of its texts.
+    fn size(&self) -> usize {
+        let address = self.address.as_ref().map_or(0, |address| address.uri.len() + address.base.len());
+        self.rule.id.len() + self.message.len() + address + self.accepted.as_ref().map_or(0, String::len)
+    }
+
+    /// The finding, and whether it is a secret. Of a secret, only its rule says what it is: the
+    /// scanner's message may repeat it.
+    fn resolve(self, run: &RunContext<'_>, all_secrets: bool) -> (Finding, bool) {
+        let RunContext { rules, levels, bases } = run;
+        let place = rules.place(&self.rule);
+        let rule = place.and_then(|place| rules.at(place));
+        let secret = all_secrets || rule.is_some_and(|rule| rule.secret);
+        let set = || levels.level(self.call, place, &self.rule.id);
+        let level = self.level.or_else(set).or(rule.and_then(|rule| rule.level)).unwrap_or(Level::Warning);
+        let number = self.severity.or(rule.and_then(|rule| rule.severity));
+        let severity = match self.kind {
+            ResultKind::Undecided => Severity::Note,
+            _ => number.unwrap_or(level.severity()),
+        };
+        let id = match rule {
+            Some(rule) if self.rule.id.is_empty() => rule.id.clone(),
+            _ => self.rule.id,
+        };
+        let description = rule.map_or_else(|| id.clone(), |rule| rule.description.clone());
+        let artifact = self.artifact.and_then(|index| bases.artifacts.get(index));
+        let path = self.address.as_ref().or(artifact).map(|address| bases.path(address));
+        let place = path.filter(|path| !path.is_empty()).map(|path| Location {
+            path: text::one_line(&path, 1_000),
+            line: self.line,
+            end_line: self.end_line,
+        });
+        let finding = Finding {
+            severity,
+            tool: rules.tool().to_owned(),
+            rule: id,
+            message: if secret || self.message.is_empty() { description } else { self.message },
+            place,
+            content: self.content,
+            accepted: self.accepted,
+        };
+        (finding, secret)
+    }
+}
+
+fn reference(id: Option<Cut<500>>, index: Option<i64>, rule: Option<RawRuleReference>) -> Reference {
+    let (other_id, other_index, component) =
+        rule.map_or((None, None, None), |rule| (rule.id, rule.index, rule.tool_component));
+    Reference {
+        id: id.or(other_id).map(|id| text::one_line(&id.0, 200)).unwrap_or_default(),
+        index: other_index.or(index).and_then(|index| usize::try_from(index).ok()),
+        component: component.map(ComponentReference::of),
     }
 }
 

@@ -1,16 +1,14 @@
-//! The rules of a scanner, and which of them a result is of. It must not know what results say.
+//! The rules of a scanner: which rule a result is of, and how severe it is.
 
 use std::collections::HashMap;
 
-use serde::de::MapAccess;
+use serde::de::{Deserialize, DeserializeSeed as _, Deserializer, Error, MapAccess, SeqAccess};
 
-use super::level::{Level, security_severity};
-use super::raw;
-use crate::ParseError;
+use super::objects::{Message, RawComponentReference, RawConfiguration, RawRule};
 use crate::budget::Budget;
 use crate::facts::Severity;
-use crate::json::{Cut, Each, Items, Object};
-use crate::text;
+use crate::json::{Array, Cut, Each, Items, Object};
+use crate::{ParseError, ReportKind, text};
 
 /// Scanners all of whose results are secrets, as far as their names go.
 const SECRET_SCANNERS: [&str; 9] = [
@@ -36,7 +34,7 @@ pub(super) struct Rule {
 }
 
 impl Rule {
-    fn of(raw: raw::Rule) -> Result<Self, ParseError> {
+    fn of(raw: RawRule) -> Result<Self, ParseError> {
         let id = raw.id.map(|id| text::one_line(&id.0, 200)).unwrap_or_default();
         let level = raw.default_configuration.and_then(|configuration| configuration.level);
         let properties = raw.properties.unwrap_or_default();
@@ -44,7 +42,7 @@ impl Rule {
         let description = texts
             .into_iter()
             .flatten()
-            .map(raw::Message::line)
+            .map(Message::line)
             .chain(raw.name.map(|name| text::one_line(&name.0, 200)))
             .find(|text| !text.is_empty())
             .unwrap_or_else(|| id.clone());
@@ -90,7 +88,7 @@ impl<'de> Object<'de> for ComponentReader<'_> {
             "guid" => self.component.guid = map.next_value::<Option<Cut<80>>>()?.unwrap_or_default().0,
             "rules" => {
                 let rules = &mut self.component.rules;
-                let mut each = Each::new(budget, |raw: raw::Rule| {
+                let mut each = Each::new(budget, |raw: RawRule| {
                     let rule = Rule::of(raw)?;
                     budget.keep(rule.id.len() + rule.description.len())?;
                     rules.push(rule);
@@ -120,7 +118,7 @@ pub(super) struct ComponentReference {
 
 impl ComponentReference {
     /// The reference that a report writes.
-    pub(super) fn of(raw: raw::ComponentReference) -> Self {
+    pub(super) fn of(raw: RawComponentReference) -> Self {
         Self {
             name: raw.name.map(|name| text::one_line(&name.0, 100)).unwrap_or_default(),
             index: raw.index.and_then(|index| usize::try_from(index).ok()),
@@ -216,4 +214,227 @@ impl Rules {
 /// Whether an id is that of a rule, or a case of it.
 fn fits(id: &str, rule: &str) -> bool {
     rule.is_empty() || id.strip_prefix(rule).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// SARIF's `level`. The gravest is the greatest.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(super) enum Level {
+    None,
+    Note,
+    Warning,
+    Error,
+}
+
+impl Level {
+    /// The level of this name.
+    pub(super) fn of(name: &str) -> Result<Self, ParseError> {
+        match name {
+            "none" => Ok(Self::None),
+            "note" => Ok(Self::Note),
+            "warning" => Ok(Self::Warning),
+            "error" => Ok(Self::Error),
+            other => {
+                let other = text::one_line(other, 40);
+                let what = format!("`{other}` is no level; there are none, note, warning and error");
+                Err(ParseError::malformed(ReportKind::Sarif.format(), what))
+            }
+        }
+    }
+
+    /// Without a number of the scanner's own.
+    pub(super) fn severity(self) -> Severity {
+        match self {
+            Self::None | Self::Note => Severity::Note,
+            Self::Warning => Severity::Medium,
+            Self::Error => Severity::High,
+        }
+    }
+}
+
+/// What became of what was looked for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum ResultKind {
+    /// It was found.
+    Fail,
+    /// A person has to look (`review`), or not enough is known to tell (`open`). SARIF gives it no
+    /// level, so it is a remark.
+    Undecided,
+    /// There is nothing to be told: `pass`, `notApplicable`, `informational`.
+    Nothing,
+}
+
+impl ResultKind {
+    /// The kind of this name. A name of later versions counts as found.
+    pub(super) fn of(name: &str) -> Self {
+        match name {
+            "pass" | "notApplicable" | "informational" => Self::Nothing,
+            "open" | "review" => Self::Undecided,
+            _ => Self::Fail,
+        }
+    }
+}
+
+/// The severity that GitHub's `security-severity` stands for; `None` if it is 0 or no such number.
+pub(super) fn security_severity(number: f64) -> Option<Severity> {
+    match number {
+        number if (9.0..=10.0).contains(&number) => Some(Severity::Critical),
+        number if (7.0..9.0).contains(&number) => Some(Severity::High),
+        number if (4.0..7.0).contains(&number) => Some(Severity::Medium),
+        number if number > 0.0 && number < 4.0 => Some(Severity::Low),
+        _ => None,
+    }
+}
+
+/// The most that one call may set otherwise.
+const MOST: usize = 100_000;
+
+/// What one call sets otherwise, as it is written.
+#[derive(Default)]
+pub(super) struct Overrides(Vec<Override>);
+
+/// One of it.
+struct Override {
+    rule: Reference,
+    /// The level, if it says one.
+    level: Option<Cut<40>>,
+}
+
+#[derive(serde::Deserialize)]
+struct RawOverride {
+    descriptor: Descriptor,
+    configuration: Option<RawConfiguration>,
+}
+
+#[derive(serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Descriptor {
+    id: Option<Cut<500>>,
+    index: Option<i64>,
+    tool_component: Option<RawComponentReference>,
+}
+
+impl<'de> Deserialize<'de> for Overrides {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let mut overrides = Self::default();
+        Items(&mut overrides).deserialize(deserializer)?;
+        Ok(overrides)
+    }
+}
+
+impl<'de> Array<'de> for Overrides {
+    fn item<A: SeqAccess<'de>>(&mut self, seq: &mut A) -> Result<bool, A::Error> {
+        let Some(RawOverride { descriptor, configuration }) = seq.next_element()? else {
+            return Ok(false);
+        };
+        if self.0.len() == MOST {
+            return Err(A::Error::custom("an invocation has too many `ruleConfigurationOverrides`"));
+        }
+        let rule = Reference {
+            id: descriptor.id.map(|id| text::one_line(&id.0, 200)).unwrap_or_default(),
+            index: descriptor.index.and_then(|index| usize::try_from(index).ok()),
+            component: descriptor.tool_component.map(ComponentReference::of),
+        };
+        self.0.push(Override { rule, level: configuration.and_then(|configuration| configuration.level) });
+        Ok(true)
+    }
+}
+
+impl Overrides {
+    /// The bytes that it takes.
+    pub(super) fn size(&self) -> usize {
+        self.0.iter().map(|one| size_of::<Override>() + one.rule.id.len()).sum()
+    }
+
+    /// Whether nothing is set otherwise.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+/// A rule: where it is, or its id where the scanner describes none of it.
+#[derive(PartialEq, Eq, Hash)]
+enum Of {
+    Place((usize, usize)),
+    Id(String),
+}
+
+/// What all calls of a run set otherwise.
+#[derive(Default)]
+pub(super) struct Levels {
+    /// How many calls there were.
+    calls: usize,
+    /// By the call.
+    set: HashMap<usize, HashMap<Of, Level>>,
+}
+
+impl Levels {
+    /// Of the calls in their order: how many there are, and what those set that set anything.
+    pub(super) fn of(calls: usize, set: Vec<(usize, Overrides)>, rules: &Rules) -> Result<Self, ParseError> {
+        let mut levels = Self { calls, set: HashMap::new() };
+        for (call, Overrides(overrides)) in set {
+            let known = levels.set.entry(call).or_default();
+            for Override { rule, level } in overrides {
+                let place = rules.place(&rule);
+                let own = place.and_then(|place| rules.at(place)).and_then(|rule| rule.level);
+                let level = match level {
+                    Some(level) => Level::of(&level.0)?,
+                    // A configuration without a level has that of a warning; but it may set something
+                    // else alone, which should make no error less grave.
+                    None => own.unwrap_or(Level::Warning).max(Level::Warning),
+                };
+                let of = place.map_or_else(|| Of::Id(rule.id), Of::Place);
+                let gravest = known.entry(of).or_insert(level);
+                *gravest = level.max(*gravest);
+            }
+        }
+        Ok(levels)
+    }
+
+    /// The level that a call set for a rule: the call that a result names, or the only one.
+    pub(super) fn level(&self, call: Option<u32>, place: Option<(usize, usize)>, id: &str) -> Option<Level> {
+        let call = match call {
+            Some(call) => usize::try_from(call).ok()?,
+            None if self.calls == 1 => 0,
+            None => return None,
+        };
+        let set = self.set.get(&call)?;
+        if let Some(place) = place {
+            return set.get(&Of::Place(place)).copied();
+        }
+        // An id may be a case of a rule: `CA1000/1` is one of `CA1000`.
+        let mut id = id;
+        loop {
+            if let Some(level) = set.get(&Of::Id(id.to_owned())) {
+                return Some(*level);
+            }
+            id = id.rsplit_once('/')?.0;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_severities() {
+        let cases = [
+            (10.0, Some(Severity::Critical)),
+            (9.0, Some(Severity::Critical)),
+            (8.9, Some(Severity::High)),
+            (7.0, Some(Severity::High)),
+            (6.9, Some(Severity::Medium)),
+            (4.0, Some(Severity::Medium)),
+            (3.9, Some(Severity::Low)),
+            (0.1, Some(Severity::Low)),
+            (0.0, None),
+            (-1.0, None),
+            (10.1, None),
+            (f64::NAN, None),
+            (f64::INFINITY, None),
+        ];
+        for (number, severity) in cases {
+            assert_eq!(security_severity(number), severity, "{number}");
+        }
+    }
 }

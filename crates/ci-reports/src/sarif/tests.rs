@@ -3,7 +3,7 @@
 use super::super::facts::{Severity, content_digest};
 use super::*;
 
-fn read(kind: Kind, text: &str) -> Result<Facts, ParseError> {
+fn read(kind: ReportKind, text: &str) -> Result<Facts, ParseError> {
     crate::read(kind, &mut text.as_bytes())
 }
 
@@ -13,13 +13,13 @@ fn file(run: &str) -> String {
 
 fn one(run: &str) -> Finding {
     let mut findings =
-        read(Kind::Sarif, &file(run)).unwrap_or_else(|flaw| panic!("{flaw}: {run}")).findings.unwrap();
+        read(ReportKind::Sarif, &file(run)).unwrap_or_else(|flaw| panic!("{flaw}: {run}")).findings.unwrap();
     assert_eq!(findings.len(), 1, "{run}");
     findings.remove(0)
 }
 
 fn flaw(text: &str) -> String {
-    read(Kind::Sarif, text).unwrap_err().to_string()
+    read(ReportKind::Sarif, text).unwrap_err().to_string()
 }
 
 const TOOL: &str = r#""tool": {"driver": {"name": "scan", "rules": [
@@ -135,7 +135,7 @@ fn what_is_no_problem_is_no_finding() {
         r#""kind": "informational""#,
         r#""baselineState": "absent""#,
     ] {
-        let facts = read(Kind::Sarif, &file(&format!(r#"{TOOL}, "results": [{{{result}}}]"#))).unwrap();
+        let facts = read(ReportKind::Sarif, &file(&format!(r#"{TOOL}, "results": [{{{result}}}]"#))).unwrap();
         assert_eq!(facts.findings, Some(Vec::new()), "{result}");
     }
 }
@@ -204,15 +204,15 @@ fn secrets_are_told_apart_and_never_repeated() {
     let tagged =
         r#", "properties": {"tags": ["security", "Secret"]}, "fullDescription": {"text": "A token"}"#;
     let cases = [
-        (Kind::Sarif, tool("scan", ""), (Some(1), None), ""),
-        (Kind::Sarif, tool("gitleaks", ""), (None, Some(1)), "token"),
-        (Kind::Sarif, tool("Nosey Parker", ""), (None, Some(1)), "token"),
-        (Kind::Sarif, tool("detect-secrets", ""), (None, Some(1)), "token"),
-        (Kind::Sarif, tool("Trivy", tagged), (Some(0), Some(1)), "A token"),
-        (Kind::Secrets, tool("scan", ""), (None, Some(1)), "token"),
-        (Kind::Secrets, tool("scan", tagged), (None, Some(1)), "A token"),
-        (Kind::Sarif, tool("gitleaks", "").replace(results, r#""results": []"#), (None, Some(0)), ""),
-        (Kind::Sarif, tool("scan", "").replace(results, r#""results": []"#), (Some(0), None), ""),
+        (ReportKind::Sarif, tool("scan", ""), (Some(1), None), ""),
+        (ReportKind::Sarif, tool("gitleaks", ""), (None, Some(1)), "token"),
+        (ReportKind::Sarif, tool("Nosey Parker", ""), (None, Some(1)), "token"),
+        (ReportKind::Sarif, tool("detect-secrets", ""), (None, Some(1)), "token"),
+        (ReportKind::Sarif, tool("Trivy", tagged), (Some(0), Some(1)), "A token"),
+        (ReportKind::Secrets, tool("scan", ""), (None, Some(1)), "token"),
+        (ReportKind::Secrets, tool("scan", tagged), (None, Some(1)), "A token"),
+        (ReportKind::Sarif, tool("gitleaks", "").replace(results, r#""results": []"#), (None, Some(0)), ""),
+        (ReportKind::Sarif, tool("scan", "").replace(results, r#""results": []"#), (Some(0), None), ""),
     ];
     for (kind, run, counts, message) in cases {
         let facts = read(kind, &file(&run)).unwrap();
@@ -321,7 +321,7 @@ fn a_noted_error_means_that_not_all_was_examined() {
     for (said, told) in cases {
         let text = invoked("scan", &said);
         assert_eq!(flaw(&text), format!("it says that not all was examined: {told}"), "{said}");
-        let part = super::super::read_file(Kind::Sarif, Completeness::Partial, &mut text.as_bytes());
+        let part = super::super::read_file(ReportKind::Sarif, Completeness::Partial, &mut text.as_bytes());
         assert_eq!(part.unwrap().facts.findings, Some(Vec::new()), "{said}");
     }
     // What a scanner for secrets says may hold one.
@@ -341,7 +341,7 @@ fn other_notes_of_a_scanner_say_nothing_of_what_was_examined() {
         r#"[{"level": "warning", "message": {"text": "slow"}}]"#,
     ] {
         for key in ["toolExecutionNotifications", "toolConfigurationNotifications"] {
-            let facts = read(Kind::Sarif, &invoked("scan", &format!(r#""{key}": {list}"#))).unwrap();
+            let facts = read(ReportKind::Sarif, &invoked("scan", &format!(r#""{key}": {list}"#))).unwrap();
             assert_eq!(facts.findings, Some(Vec::new()), "{key} {list}");
         }
     }
@@ -354,8 +354,8 @@ fn what_failed_is_no_part_either() {
         (TOOL, "nothing was examined"),
     ] {
         let text = file(run);
-        let flaw =
-            super::super::read_file(Kind::Sarif, Completeness::Partial, &mut text.as_bytes()).unwrap_err();
+        let flaw = super::super::read_file(ReportKind::Sarif, Completeness::Partial, &mut text.as_bytes())
+            .unwrap_err();
         assert!(flaw.to_string().contains(told), "{flaw}");
     }
 }
@@ -366,7 +366,7 @@ fn memory_is_bounded() {
     assert_eq!(flaw(&deep), "it is too large: values are nested more than 100 times");
     let endless =
         std::io::Read::chain(&br#"{"runs": [{"results": [{"message": {"text": ""#[..], std::io::repeat(b'x'));
-    let flaw = crate::read(Kind::Sarif, &mut std::io::BufReader::new(endless)).unwrap_err();
+    let flaw = crate::read(ReportKind::Sarif, &mut std::io::BufReader::new(endless)).unwrap_err();
     assert_eq!(flaw.to_string(), "it is too large: a string in it has more than 64 MiB");
 }
 
@@ -377,7 +377,8 @@ fn what_errors_explain_is_a_part() {
             r#""invocations": [{{"executionSuccessful": false, {said}}}], "tool": {{"driver": {{"name": "scan"}}}}, "results": []"#
         ))
     };
-    let part = |text: &str| super::super::read_file(Kind::Sarif, Completeness::Partial, &mut text.as_bytes());
+    let part =
+        |text: &str| super::super::read_file(ReportKind::Sarif, Completeness::Partial, &mut text.as_bytes());
     let error = r#"{"level": "error", "message": {"text": "can't parse a.js"}}"#;
     let cases = [
         format!(r#""toolExecutionNotifications": [{error}]"#),

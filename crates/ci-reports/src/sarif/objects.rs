@@ -12,39 +12,39 @@ use crate::text;
 /// A result.
 #[derive(serde::Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Result {
+pub(super) struct RawResult {
     pub(super) rule_id: Option<Cut<500>>,
     pub(super) rule_index: Option<i64>,
-    pub(super) rule: Option<RuleReference>,
+    pub(super) rule: Option<RawRuleReference>,
     pub(super) kind: Option<Cut<40>>,
     pub(super) level: Option<Cut<40>>,
     pub(super) message: Option<Message>,
-    pub(super) locations: Option<First<Location>>,
+    pub(super) locations: Option<First<RawLocation>>,
     pub(super) suppressions: Option<Suppressions>,
     pub(super) baseline_state: Option<Cut<40>>,
-    pub(super) provenance: Option<Provenance>,
+    pub(super) provenance: Option<RawProvenance>,
     pub(super) properties: Option<Properties>,
 }
 
 /// Where a result comes from.
 #[derive(serde::Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Provenance {
+pub(super) struct RawProvenance {
     pub(super) invocation_index: Option<i64>,
 }
 
 /// A reference to a rule.
 #[derive(serde::Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct RuleReference {
+pub(super) struct RawRuleReference {
     pub(super) id: Option<Cut<500>>,
     pub(super) index: Option<i64>,
-    pub(super) tool_component: Option<ComponentReference>,
+    pub(super) tool_component: Option<RawComponentReference>,
 }
 
 /// A reference to a part of a tool.
 #[derive(serde::Deserialize)]
-pub(super) struct ComponentReference {
+pub(super) struct RawComponentReference {
     pub(super) name: Option<Cut<200>>,
     pub(super) index: Option<i64>,
     pub(super) guid: Option<Cut<80>>,
@@ -68,22 +68,22 @@ impl Message {
 /// A place.
 #[derive(serde::Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Location {
-    pub(super) physical_location: Option<PhysicalLocation>,
+pub(super) struct RawLocation {
+    pub(super) physical_location: Option<RawPhysicalLocation>,
 }
 
 /// A place in a file.
 #[derive(serde::Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct PhysicalLocation {
-    pub(super) artifact_location: Option<ArtifactLocation>,
-    pub(super) region: Option<Region>,
+pub(super) struct RawPhysicalLocation {
+    pub(super) artifact_location: Option<RawArtifactLocation>,
+    pub(super) region: Option<RawRegion>,
 }
 
 /// A file's address.
 #[derive(Default, serde::Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct ArtifactLocation {
+pub(super) struct RawArtifactLocation {
     pub(super) uri: Option<Cut<4_000>>,
     pub(super) uri_base_id: Option<Cut<200>>,
     pub(super) index: Option<i64>,
@@ -92,39 +92,39 @@ pub(super) struct ArtifactLocation {
 /// A stretch of a file.
 #[derive(serde::Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Region {
+pub(super) struct RawRegion {
     pub(super) start_line: Option<i64>,
     pub(super) end_line: Option<i64>,
-    pub(super) snippet: Option<Snippet>,
+    pub(super) snippet: Option<RawSnippet>,
 }
 
 /// What stands in a stretch.
 #[derive(serde::Deserialize)]
-pub(super) struct Snippet {
+pub(super) struct RawSnippet {
     pub(super) text: Option<Digested>,
 }
 
 /// A file that was scanned.
 #[derive(serde::Deserialize)]
-pub(super) struct Artifact {
-    pub(super) location: Option<ArtifactLocation>,
+pub(super) struct RawArtifact {
+    pub(super) location: Option<RawArtifactLocation>,
 }
 
 /// A rule.
 #[derive(serde::Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Rule {
+pub(super) struct RawRule {
     pub(super) id: Option<Cut<500>>,
     pub(super) name: Option<Cut<300>>,
     pub(super) short_description: Option<Message>,
     pub(super) full_description: Option<Message>,
-    pub(super) default_configuration: Option<Configuration>,
+    pub(super) default_configuration: Option<RawConfiguration>,
     pub(super) properties: Option<Properties>,
 }
 
 /// How a rule is set.
 #[derive(serde::Deserialize)]
-pub(super) struct Configuration {
+pub(super) struct RawConfiguration {
     pub(super) level: Option<Cut<40>>,
 }
 
@@ -138,14 +138,10 @@ pub(super) struct Properties {
 }
 
 impl<'de> Deserialize<'de> for Properties {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Bag(Properties);
         impl<'de> Object<'de> for Bag {
-            fn field<A: MapAccess<'de>>(
-                &mut self,
-                key: &str,
-                map: &mut A,
-            ) -> std::result::Result<bool, A::Error> {
+            fn field<A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<bool, A::Error> {
                 match key {
                     "security-severity" => self.0.severity = map.next_value::<Loose>()?.number,
                     "tags" => self.0.secret |= map.next_value::<Loose>()?.secret,
@@ -169,7 +165,7 @@ struct Loose {
 }
 
 impl<'de> Deserialize<'de> for Loose {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(Anything)
     }
 }
@@ -178,7 +174,7 @@ struct Anything;
 
 impl Anything {
     #[expect(clippy::unnecessary_wraps, reason = "visitors return results")]
-    fn number<E>(number: f64) -> std::result::Result<Loose, E> {
+    fn number<E>(number: f64) -> Result<Loose, E> {
         Ok(Loose { number: Some(number), secret: false })
     }
 }
@@ -190,34 +186,34 @@ impl<'de> Visitor<'de> for Anything {
         f.write_str("any value")
     }
 
-    fn visit_str<E: de::Error>(self, value: &str) -> std::result::Result<Loose, E> {
+    fn visit_str<E: de::Error>(self, value: &str) -> Result<Loose, E> {
         let secret = value.eq_ignore_ascii_case("secret") || value.eq_ignore_ascii_case("secrets");
         Ok(Loose { number: value.trim().parse().ok(), secret })
     }
 
-    fn visit_f64<E: de::Error>(self, value: f64) -> std::result::Result<Loose, E> {
+    fn visit_f64<E: de::Error>(self, value: f64) -> Result<Loose, E> {
         Self::number(value)
     }
 
     #[expect(clippy::cast_precision_loss, reason = "a severity is a small number")]
-    fn visit_u64<E: de::Error>(self, value: u64) -> std::result::Result<Loose, E> {
+    fn visit_u64<E: de::Error>(self, value: u64) -> Result<Loose, E> {
         Self::number(value as f64)
     }
 
     #[expect(clippy::cast_precision_loss, reason = "a severity is a small number")]
-    fn visit_i64<E: de::Error>(self, value: i64) -> std::result::Result<Loose, E> {
+    fn visit_i64<E: de::Error>(self, value: i64) -> Result<Loose, E> {
         Self::number(value as f64)
     }
 
-    fn visit_bool<E: de::Error>(self, _: bool) -> std::result::Result<Loose, E> {
+    fn visit_bool<E: de::Error>(self, _: bool) -> Result<Loose, E> {
         Ok(Loose::default())
     }
 
-    fn visit_unit<E: de::Error>(self) -> std::result::Result<Loose, E> {
+    fn visit_unit<E: de::Error>(self) -> Result<Loose, E> {
         Ok(Loose::default())
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> std::result::Result<Loose, A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Loose, A::Error> {
         let mut secret = false;
         while let Some(item) = seq.next_element::<Loose>()? {
             secret |= item.secret;
@@ -225,7 +221,7 @@ impl<'de> Visitor<'de> for Anything {
         Ok(Loose { number: None, secret })
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> std::result::Result<Loose, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Loose, A::Error> {
         while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
         Ok(Loose::default())
     }
@@ -255,7 +251,7 @@ struct Suppression {
 }
 
 impl<'de> Deserialize<'de> for Suppressions {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let mut all = Self::default();
         Items(&mut all).deserialize(deserializer)?;
         Ok(all)
@@ -263,7 +259,7 @@ impl<'de> Deserialize<'de> for Suppressions {
 }
 
 impl<'de> Array<'de> for Suppressions {
-    fn item<A: SeqAccess<'de>>(&mut self, seq: &mut A) -> std::result::Result<bool, A::Error> {
+    fn item<A: SeqAccess<'de>>(&mut self, seq: &mut A) -> Result<bool, A::Error> {
         let Some(Suppression { kind, status, justification }) = seq.next_element()? else {
             return Ok(false);
         };
