@@ -12,7 +12,7 @@ use taskgate::base::pattern::Pattern;
 use taskgate::config::{Source, parse};
 use taskgate::effect;
 use taskgate::engine::run::scheduler::{Action, Cost, Message, OnFailure, Scheduler};
-use taskgate::git::snapshot::{ContentId, Entry, Mode, Snapshot};
+use taskgate::git::snapshot::{ContentId, Mode, Snapshot, SnapshotEntry};
 use taskgate::git::{Repository, WorkTreeReader};
 use taskgate::graph::{Graph, Reach};
 use taskgate::plan::InputDigests;
@@ -83,13 +83,13 @@ fn input_digests(bencher: Bencher<'_, '_>, tasks: usize) {
     let ids: Vec<_> = config.ids().collect();
     let graph = Graph::of(&config, &ids, Reach::WithNeeds);
     let entries = (0..tasks).flat_map(|package| (0..10).map(move |file| (package, file)));
-    let entry = |(package, file)| Entry {
+    let entry = |(package, file)| SnapshotEntry {
         path: RepoPath::from_git(path(package, file).into_bytes()),
         mode: Mode::File,
         id: ContentId([7; 20]),
         stat: None,
         tracked: true,
-        absent: false,
+        not_checked_out: false,
     };
     let snapshot = Snapshot::new(entries.map(entry).collect());
     bencher.bench(|| InputDigests::new(&config, &graph, black_box(&snapshot)));
@@ -123,13 +123,13 @@ fn effect_of_patterns(bencher: Bencher<'_, '_>, tasks: usize) {
     let ids: Vec<_> = config.ids().collect();
     let graph = Graph::of(&config, &ids, Reach::WithNeeds);
     let entries = (0..tasks).flat_map(|package| (0..10).map(move |file| (package, file)));
-    let entry = |(package, file)| Entry {
+    let entry = |(package, file)| SnapshotEntry {
         path: RepoPath::from_git(path(package, file).into_bytes()),
         mode: Mode::File,
         id: ContentId([7; 20]),
         stat: None,
         tracked: true,
-        absent: false,
+        not_checked_out: false,
     };
     let snapshot = Snapshot::new(entries.map(entry).collect());
     bencher.bench(|| effect::check(&config, &graph, black_box(&snapshot), &Nothing, 10));

@@ -83,7 +83,7 @@ const SIGNALS: &[(i32, &str, &str)] = &[
         "possibly out of memory (see `dmesg`, or the container's memory limit), or another program killed it",
     ),
     (11, "SIGSEGV", "it crashed: invalid memory access"),
-    (13, "SIGPIPE", "what read its output ended before, such as `| head`"),
+    (13, "SIGPIPE", "the reader of its output ended first, such as `| head`"),
     (14, "SIGALRM", "a time limit of its own"),
     (15, "SIGTERM", "another program ended it"),
     (24, "SIGXCPU", "its limit of processor time (`ulimit -t`)"),
@@ -200,7 +200,7 @@ impl fmt::Display for Hint {
             ),
             Self::NotAProgram { path } => write!(
                 f,
-                "{path} is no program for this machine; a script needs a first line such as #!/bin/sh"
+                "{path} is not a program for this machine; a script needs a first line such as #!/bin/sh"
             ),
             Self::Shell { code: 126 } => {
                 f.write_str("exit status 126 usually means that a file was called that can't be executed")

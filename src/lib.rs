@@ -1,5 +1,5 @@
-//! taskgate: a local task runner and pre-push quality gate, in which every run is the run of a git
-//! tree. See ARCHITECTURE.md for the floors of the house; this file must know only its door.
+//! taskgate: a local task runner and pre-push quality gate, in which every run is the run of a git tree.
+//! ARCHITECTURE.md describes the modules.
 
 pub mod affected;
 pub mod base;
@@ -36,8 +36,8 @@ pub use program::Program;
 
 use std::process::ExitCode;
 
-/// Runs the program with the arguments and the environment of this process. A panic is a bug, and
-/// has an exit status of its own; the panic's message has been printed by then.
+/// Runs the program with the arguments and the environment of this process. A panic is a bug, and has its own
+/// exit status.
 pub fn main() -> ExitCode {
     Program::new().main()
 }

@@ -159,9 +159,9 @@ impl fmt::Display for Problem {
             }
             Self::ExcludesNothing { reason } => write!(f, "excludes nothing: {reason}"),
             Self::LinkAlone { to } => {
-                write!(f, "matches a symlink alone, and nothing in {to}, where it leads")
+                write!(f, "matches only a symlink, and nothing in {to}, which it points to")
             }
-            Self::Unused { what } => write!(f, "is a {what} that nothing uses"),
+            Self::Unused { what } => write!(f, "is an unused {what}"),
         }
     }
 }
@@ -169,27 +169,27 @@ impl fmt::Display for Problem {
 impl fmt::Display for NoFile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Missing { path } => write!(f, "there is no {path}"),
+            Self::Missing { path } => write!(f, "{path} does not exist"),
             Self::NoMatch { folder } if folder.is_empty() => f.write_str("nothing here matches it"),
             Self::NoMatch { folder } => write!(f, "nothing in {folder} matches it"),
             Self::Ignored { path } => write!(f, "git ignores {path}"),
             Self::Symlink { path } => {
                 write!(f, "{path} is a symlink, and git has nothing below a symlink")
             }
-            Self::Blank => f.write_str("it has a blank at one end"),
+            Self::Blank => f.write_str("it begins or ends with a space"),
             Self::List => f.write_str("it is one pattern, not a list"),
             Self::Backslash => f.write_str("a `\\` does not separate folders"),
-            Self::Special => f.write_str("`[`, `{` and `?` stand for other characters"),
+            Self::Special => f.write_str("`[`, `{` and `?` are wildcards"),
             Self::ExtendedGlob => f.write_str("`(…)` has no meaning in patterns"),
             Self::Home => f.write_str("`~` is not expanded"),
             Self::Variable => f.write_str("variables are not expanded"),
-            Self::Absolute => f.write_str("a `/` in front stands for the folder of tasks.toml"),
+            Self::Absolute => f.write_str("a leading `/` means the folder of tasks.toml"),
             Self::Drive => f.write_str("it has a drive, and paths are relative to tasks.toml"),
-            Self::Case { path } => write!(f, "there is {path}, which differs by case"),
+            Self::Case { path } => write!(f, "{path} exists, which differs only by case"),
             Self::Unicode { path } => {
-                write!(f, "there is {path}, which is written with other characters that look the same")
+                write!(f, "{path} exists, which is written with other characters that look the same")
             }
-            Self::NotNeeded { task } => write!(f, "{task} writes it, and is not needed"),
+            Self::NotNeeded { task } => write!(f, "{task} writes it, but is not in `needs`"),
         }
     }
 }
@@ -199,7 +199,7 @@ impl fmt::Display for NoEffect {
         match self {
             Self::NoFile { reason } => reason.fmt(f),
             Self::NotIncluded => f.write_str("no pattern before it includes what it matches"),
-            Self::IncludedLater { by } => write!(f, "{by} after it includes that again"),
+            Self::IncludedLater { by } => write!(f, "{by} after it includes the same files again"),
         }
     }
 }

@@ -23,7 +23,7 @@ pub struct Item {
     /// Whether it may match nothing; written with `?` in front.
     pub may_miss: bool,
     /// What it matches.
-    pub what: What,
+    pub what: Matcher,
     /// Where it is written.
     pub mark: Mark,
 }
@@ -45,7 +45,7 @@ impl Hash for Mark {
 
 impl Item {
     /// Returns an item that includes matches and is not written in a file.
-    pub fn adding(what: What) -> Self {
+    pub fn adding(what: Matcher) -> Self {
         Self { excludes: false, may_miss: false, what, mark: Mark::default() }
     }
 
@@ -54,17 +54,17 @@ impl Item {
         let marks =
             format!("{}{}", if self.excludes { "!" } else { "" }, if self.may_miss { "?" } else { "" });
         match &self.what {
-            What::One(pattern) => format!("{marks}{}", pattern.text()),
-            What::Set { name, .. } => format!("{marks}@{name}"),
+            Matcher::Pattern(pattern) => format!("{marks}{}", pattern.text()),
+            Matcher::Set { name, .. } => format!("{marks}@{name}"),
         }
     }
 }
 
 /// What an item of a list matches.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum What {
+pub enum Matcher {
     /// One pattern.
-    One(Pattern),
+    Pattern(Pattern),
     /// A named set, such as `@rust`.
     Set {
         /// Its name, without the `@`.
@@ -107,7 +107,7 @@ pub enum PatternError {
     #[error("an empty pattern matches nothing")]
     Empty,
     /// An absolute path, or one outside the repository.
-    #[error("it lies outside the repository")]
+    #[error("it is outside the repository")]
     Outside,
     /// `[` or `{` that is not closed.
     #[error("`{0}` is never closed")]
@@ -348,7 +348,7 @@ impl Patterns {
     /// Returns the list that matches everything in the repository.
     pub fn whole() -> Self {
         let all = Pattern { text: "**".to_owned(), kind: Kind::Within(RepoPath::top()) };
-        Self(vec![Item::adding(What::One(all))])
+        Self(vec![Item::adding(Matcher::Pattern(all))])
     }
 
     /// Returns the items of the list, in order.
@@ -363,7 +363,7 @@ impl Patterns {
 
     /// Returns whether it matches every path.
     pub fn is_whole(&self) -> bool {
-        matches!(&*self.0, [Item { excludes: false, what: What::One(Pattern { kind: Kind::Within(folder), .. }), .. }]
+        matches!(&*self.0, [Item { excludes: false, what: Matcher::Pattern(Pattern { kind: Kind::Within(folder), .. }), .. }]
             if folder.is_top())
     }
 
@@ -398,8 +398,8 @@ impl Patterns {
         }
         for item in self.0.iter().filter(|item| !item.excludes) {
             match &item.what {
-                What::One(pattern) => all.push(pattern.folder().clone()),
-                What::Set { patterns, .. } => patterns.collect_folders(all),
+                Matcher::Pattern(pattern) => all.push(pattern.folder().clone()),
+                Matcher::Set { patterns, .. } => patterns.collect_folders(all),
             }
         }
     }
@@ -415,10 +415,10 @@ impl fmt::Display for Patterns {
     }
 }
 
-impl What {
+impl Matcher {
     fn matches(&self, path: &RepoPath) -> bool {
         match self {
-            Self::One(pattern) => pattern.matches(path),
+            Self::Pattern(pattern) => pattern.matches(path),
             Self::Set { patterns, .. } => patterns.matches(path),
         }
     }
@@ -440,7 +440,9 @@ mod tests {
                 .iter()
                 .map(|text| Item {
                     excludes: text.starts_with('!'),
-                    ..Item::adding(What::One(Pattern::parse(text.trim_start_matches('!'), origin).unwrap()))
+                    ..Item::adding(Matcher::Pattern(
+                        Pattern::parse(text.trim_start_matches('!'), origin).unwrap(),
+                    ))
                 })
                 .collect(),
         )

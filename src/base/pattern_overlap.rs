@@ -8,7 +8,7 @@
 
 use crate::base::glob_row::{Part, class_end, from_the_back, parse_row, part_covers, parts_meet};
 use crate::base::path::RepoPath;
-use crate::base::pattern::{Pattern, Patterns, What};
+use crate::base::pattern::{Matcher, Pattern, Patterns};
 
 /// The most choices of braces that are followed one by one.
 const MAX_ROWS: usize = 64;
@@ -86,14 +86,16 @@ fn collect(patterns: &Patterns, elements: &mut Vec<Element>) {
     }
     for item in items {
         match (&item.what, item.excludes) {
-            (What::One(pattern), excludes) => elements.push(Element { excludes, shape: Shape::of(pattern) }),
-            (What::Set { patterns, .. }, false) => {
+            (Matcher::Pattern(pattern), excludes) => {
+                elements.push(Element { excludes, shape: Shape::of(pattern) })
+            }
+            (Matcher::Set { patterns, .. }, false) => {
                 // Exclusions inside a set only apply to the set, so they are left out.
                 let mut inner = Vec::new();
                 collect(patterns, &mut inner);
                 elements.extend(inner.into_iter().filter(|element| !element.excludes));
             }
-            (What::Set { .. }, true) => {}
+            (Matcher::Set { .. }, true) => {}
         }
     }
 }
@@ -266,7 +268,7 @@ mod tests {
             .map(|text| {
                 let (excludes, text) = text.strip_prefix('!').map_or((false, &**text), |rest| (true, rest));
                 let pattern = Pattern::parse(text, Origin { base: &base, anchored }).ok()?;
-                Some(Item { excludes, ..Item::adding(What::One(pattern)) })
+                Some(Item { excludes, ..Item::adding(Matcher::Pattern(pattern)) })
             })
             .collect();
         items.map(Patterns::new)

@@ -1,5 +1,5 @@
-//! Garbage collection: least recently used entries go until the cache is below its cap, then blobs
-//! that nobody refers to, then what killed runs left. It must not know what entries are worth.
+//! Garbage collection: removes the least recently used entries until the cache is below its cap, then
+//! blobs without an entry, then files of killed runs. It does not know the value of entries.
 
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
@@ -11,40 +11,40 @@ use crate::base::digest::Digest;
 use crate::base::file::FileError;
 use crate::base::lock::FileLock;
 use crate::cache::Cache;
+use crate::cache::dirs::{self, FileKind};
 use crate::cache::error::CacheError;
-use crate::cache::place::{self, Kind};
 
-/// What nobody refers to is left alone for this long.
+/// Files that no entry refers to are not removed before this age.
 const YOUNG: Duration = Duration::from_secs(60 * 60);
-/// A lock file that was left behind, and the stat table of a root nobody works in any more.
+/// The age from which a lock file of a killed run, and the stat table of an unused root, is removed.
 const STALE_LOCK: Duration = Duration::from_secs(24 * 60 * 60);
 const STALE_TABLE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
-/// What a collection did.
+/// What a garbage collection did.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct GcReport {
-    /// Entries that were removed.
+    /// The number of removed entries.
     pub entries: usize,
-    /// Blobs that were removed.
+    /// The number of removed blobs.
     pub blobs: usize,
-    /// Bytes that entries and blobs had.
+    /// The bytes of removed entries and blobs.
     pub freed: u64,
-    /// Bytes of the entries that are left and of their blobs.
+    /// The bytes of the remaining entries and their blobs.
     pub left: u64,
-    /// Temporary files of killed runs that were removed.
+    /// The number of removed temporary files of killed runs.
     pub temps: usize,
 }
 
-/// An entry as far as it matters here. A damaged one refers to nothing.
-struct Known {
+/// An entry. A damaged one refers to no blobs.
+struct GcEntry {
     key: Digest,
     size: u64,
     used: SystemTime,
     blobs: HashSet<Digest>,
 }
 
-/// A blob and how many entries refer to it.
-struct Held {
+/// A blob and the number of entries that refer to it.
+struct GcBlob {
     size: u64,
     modified: SystemTime,
     holders: usize,
@@ -52,13 +52,14 @@ struct Held {
 
 impl Cache {
     /// Collects garbage. It waits for running stores, and stores wait for it. If the cache is over
-    /// its cap, entries go until a tenth of the cap is free, but never the last one that fits.
+    /// its cap, entries are removed until a tenth of the cap is free, but never the last one that
+    /// fits.
     ///
     /// # Errors
-    /// A file can't be listed or removed. What was done so far is sound.
+    /// A file can't be listed or removed. The cache stays consistent.
     pub fn gc(&self) -> Result<GcReport, CacheError> {
-        self.place.make()?;
-        let _alone = FileLock::exclusive(&self.place.lock())?;
+        self.dirs.create()?;
+        let _alone = FileLock::exclusive(&self.dirs.lock())?;
         let mut report = GcReport::default();
         let entries = self.known_entries()?;
         let mut blobs = self.held_blobs(&entries)?;
@@ -70,34 +71,34 @@ impl Cache {
                 self.remove_blob(digest, blob.size, &mut report)?;
             }
         }
-        report.temps = self.sweep(&self.place.temp(), YOUNG)?;
+        report.temps = self.sweep(&self.dirs.temp(), YOUNG)?;
         self.sweep_locks()?;
-        self.set_size(report.left);
+        self.set_size_estimate(report.left);
         Ok(report)
     }
 
-    /// Removes all entries and blobs, and temporary files. Locks that running tasks hold stay.
+    /// Removes all entries and blobs, and temporary files. Locks of running tasks stay.
     ///
     /// # Errors
     /// A file can't be listed or removed.
     pub fn clear(&self) -> Result<GcReport, CacheError> {
-        self.place.make()?;
-        let _alone = FileLock::exclusive(&self.place.lock())?;
+        self.dirs.create()?;
+        let _alone = FileLock::exclusive(&self.dirs.lock())?;
         let mut report = GcReport::default();
-        for (key, meta) in self.place.list(Kind::Entry)? {
+        for (key, meta) in self.dirs.list(FileKind::Entry)? {
             self.remove_entry(&key, meta.len(), &mut report)?;
         }
-        for (digest, meta) in self.place.list(Kind::Blob)? {
+        for (digest, meta) in self.dirs.list(FileKind::Blob)? {
             self.remove_blob(&digest, meta.len(), &mut report)?;
         }
-        report.temps = self.sweep(&self.place.temp(), YOUNG)?;
-        self.set_size(0);
+        report.temps = self.sweep(&self.dirs.temp(), YOUNG)?;
+        self.set_size_estimate(0);
         Ok(report)
     }
 
-    fn known_entries(&self) -> Result<Vec<Known>, CacheError> {
-        let files = self.place.list(Kind::Entry)?;
-        let known = files.into_par_iter().map(|(key, meta)| Known {
+    fn known_entries(&self) -> Result<Vec<GcEntry>, CacheError> {
+        let files = self.dirs.list(FileKind::Entry)?;
+        let known = files.into_par_iter().map(|(key, meta)| GcEntry {
             key,
             size: meta.len(),
             used: meta.modified().unwrap_or(SystemTime::UNIX_EPOCH),
@@ -106,11 +107,11 @@ impl Cache {
         Ok(known.collect())
     }
 
-    fn held_blobs(&self, entries: &[Known]) -> Result<HashMap<Digest, Held>, CacheError> {
+    fn held_blobs(&self, entries: &[GcEntry]) -> Result<HashMap<Digest, GcBlob>, CacheError> {
         let mut blobs = HashMap::new();
-        for (digest, meta) in self.place.list(Kind::Blob)? {
+        for (digest, meta) in self.dirs.list(FileKind::Blob)? {
             let modified = meta.modified().unwrap_or(SystemTime::UNIX_EPOCH);
-            blobs.insert(digest, Held { size: meta.len(), modified, holders: 0 });
+            blobs.insert(digest, GcBlob { size: meta.len(), modified, holders: 0 });
         }
         for digest in entries.iter().flat_map(|entry| &entry.blobs) {
             if let Some(blob) = blobs.get_mut(digest) {
@@ -120,11 +121,11 @@ impl Cache {
         Ok(blobs)
     }
 
-    /// Removes entries, and the blobs that only they needed, until there is room.
+    /// Removes entries, and the blobs that only they need, until there is room.
     fn evict(
         &self,
-        mut entries: Vec<Known>,
-        blobs: &mut HashMap<Digest, Held>,
+        mut entries: Vec<GcEntry>,
+        blobs: &mut HashMap<Digest, GcBlob>,
         report: &mut GcReport,
     ) -> Result<(), CacheError> {
         if report.left <= self.cap {
@@ -143,7 +144,7 @@ impl Cache {
                 let Some(blob) = blobs.get_mut(&digest) else { continue };
                 blob.holders -= 1;
                 if blob.holders == 0 {
-                    // Its age does not matter: nobody stores while we are alone.
+                    // Its age does not matter: there is no store while the lock is held exclusively.
                     report.left -= blob.size;
                     self.remove_blob(&digest, blob.size, report)?;
                     blobs.remove(&digest);
@@ -154,14 +155,14 @@ impl Cache {
     }
 
     fn remove_entry(&self, key: &Digest, size: u64, report: &mut GcReport) -> Result<(), CacheError> {
-        place::remove(&self.place.file(Kind::Entry, key))?;
+        dirs::remove_file(&self.dirs.file(FileKind::Entry, key))?;
         report.entries += 1;
         report.freed += size;
         Ok(())
     }
 
     fn remove_blob(&self, digest: &Digest, size: u64, report: &mut GcReport) -> Result<(), CacheError> {
-        place::remove(&self.place.file(Kind::Blob, digest))?;
+        dirs::remove_file(&self.dirs.file(FileKind::Blob, digest))?;
         report.blobs += 1;
         report.freed += size;
         Ok(())
@@ -171,12 +172,12 @@ impl Cache {
         self.clock.now().system().duration_since(time).is_ok_and(|now| now > age)
     }
 
-    /// Removes the old files of a folder and says how many.
+    /// Removes the old files of a folder and returns how many.
     fn sweep(&self, folder: &Path, age: Duration) -> Result<usize, FileError> {
         let mut removed = 0;
-        for path in place::names(folder)? {
+        for path in dirs::list_paths(folder)? {
             if self.is_old_file(&path, age) {
-                place::remove(&path)?;
+                dirs::remove_file(&path)?;
                 removed += 1;
             }
         }
@@ -190,19 +191,19 @@ impl Cache {
         })
     }
 
-    /// Removes lock files of killed runs, and stat tables that nobody wrote for long.
+    /// Removes lock files of killed runs, and stat tables that were not written for a long time.
     fn sweep_locks(&self) -> Result<(), FileError> {
-        for path in place::names(&self.place.key_locks())? {
+        for path in dirs::list_paths(&self.dirs.key_locks())? {
             let is_key = path.file_name().and_then(|name| name.to_str()).and_then(Digest::parse).is_some();
             if is_key && self.is_old_file(&path, STALE_LOCK) {
-                // Taking and dropping it removes the file; a held one stays.
+                // Taking and dropping the lock removes the file. A held one stays.
                 drop(FileLock::named(&path)?);
             }
         }
-        for path in place::names(&self.place.tables())? {
+        for path in dirs::list_paths(&self.dirs.tables())? {
             let is_outputs = path.extension().is_some_and(|extension| extension == "outputs");
             if is_outputs && self.is_old_file(&path, STALE_TABLE) {
-                place::remove(&path)?;
+                dirs::remove_file(&path)?;
             }
         }
         Ok(())

@@ -1,5 +1,4 @@
-//! Looking up: what the cache holds under a key, believed only if each byte of it is what was
-//! written. It must not know what becomes of the answer.
+//! Looks up entries, and verifies every byte of them. It does not know what the result is used for.
 
 use std::fs::File;
 use std::io::Read as _;
@@ -9,11 +8,11 @@ use std::time::{Duration, SystemTime};
 use crate::base::digest::Digest;
 use crate::base::stat::{Moment, Stat};
 use crate::cache::Cache;
+use crate::cache::dirs::{CacheDirs, FileKind};
 use crate::cache::error::CacheError;
-use crate::cache::format::blob::{self, Depth, Flaw};
+use crate::cache::format::blob::{self, FileFlaw, VerifyDepth};
 use crate::cache::format::compression;
-use crate::cache::format::entry::{Entry, Home, Section};
-use crate::cache::place::{Kind, Place};
+use crate::cache::format::entry::{Entry, Section, SectionLocation};
 
 /// Uses within this time count as one.
 const USE: Duration = Duration::from_secs(60 * 60);
@@ -41,110 +40,113 @@ impl<T> Lookup<T> {
 }
 
 impl Cache {
-    /// Looks a key up. A hit counts as a use. Nothing damaged is removed here: the store that
-    /// follows a miss replaces it.
+    /// Looks up a key. A hit counts as a use. Damaged files are not removed here: the store after the
+    /// miss replaces them.
     pub fn lookup(&self, key: &Digest) -> Lookup {
         let (entry, used) = match self.entry(key) {
             Ok(read) => read,
-            Err(Flaw::Missing) => return Lookup::Absent,
-            // Another user's, who keeps it to himself.
-            Err(flaw) if flaw.is_forbidden() => return Lookup::Absent,
-            Err(flaw) => return Lookup::Damaged(format!("{}: {flaw}", Place::shown(Kind::Entry, key))),
+            Err(FileFlaw::Missing) => return Lookup::Absent,
+            // It belongs to another user, and this one may not read it.
+            Err(flaw) if flaw.is_permission_denied() => return Lookup::Absent,
+            Err(flaw) => {
+                return Lookup::Damaged(format!("{}: {flaw}", CacheDirs::display_name(FileKind::Entry, key)));
+            }
         };
         for blob in entry.blobs() {
             match self.check_blob(&blob) {
                 Ok(_) => {}
-                // Garbage collection took the entry, and then the blob, while we looked.
-                Err(Flaw::Missing) if !self.place.file(Kind::Entry, key).exists() => {
+                // Garbage collection removed the entry and then the blob during the lookup.
+                Err(FileFlaw::Missing) if !self.dirs.file(FileKind::Entry, key).exists() => {
                     return Lookup::Absent;
                 }
-                Err(flaw) if flaw.is_forbidden() => return Lookup::Absent,
+                Err(flaw) if flaw.is_permission_denied() => return Lookup::Absent,
                 Err(flaw) => return Lookup::Damaged(self.damaged_blob(&blob, &flaw)),
             }
         }
-        self.mark_used(Kind::Entry, key, used, USE);
+        self.mark_used(FileKind::Entry, key, used, USE);
         Lookup::Hit(Box::new(entry))
     }
 
-    /// Takes the entry of a key out, so that it is a miss; its blobs go with the next collection.
+    /// Removes the entry of a key, so that it is a miss. Its blobs are removed by the next garbage
+    /// collection.
     ///
     /// # Errors
     /// The file can't be removed.
     pub fn forget(&self, key: &Digest) -> Result<(), CacheError> {
-        Ok(crate::cache::place::remove(&self.place.file(Kind::Entry, key))?)
+        Ok(crate::cache::dirs::remove_file(&self.dirs.file(FileKind::Entry, key))?)
     }
 
-    /// The log of the stored run.
+    /// Returns the log of the stored run.
     ///
     /// # Errors
-    /// It lies in a blob that went or was damaged since the lookup.
+    /// It is in a blob that was removed or damaged since the lookup.
     pub fn log(&self, entry: &Entry) -> Result<String, CacheError> {
         let bytes = self.section(entry, &entry.log)?;
         Ok(String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into()))
     }
 
-    /// The explanation of the key, as the caller gave it to the store.
+    /// Returns the explanation of the key, as it was stored.
     ///
     /// # Errors
-    /// It lies in a blob that went or was damaged since the lookup.
+    /// It is in a blob that was removed or damaged since the lookup.
     pub fn explanation(&self, entry: &Entry) -> Result<Vec<u8>, CacheError> {
         self.section(entry, &entry.explanation)
     }
 
-    /// Reads an entry and when it was last used.
-    pub(super) fn entry(&self, key: &Digest) -> Result<(Entry, SystemTime), Flaw> {
-        let mut file = File::open(self.place.file(Kind::Entry, key))?;
+    /// Reads an entry and the time of its last use.
+    pub(super) fn entry(&self, key: &Digest) -> Result<(Entry, SystemTime), FileFlaw> {
+        let mut file = File::open(self.dirs.file(FileKind::Entry, key))?;
         let meta = file.metadata()?;
-        // In one go: an entry never changes, and its digest tells if it is not whole.
+        // The file is read at once: an entry never changes, and its digest shows if it is incomplete.
         let mut bytes = vec![0; usize::try_from(meta.len()).unwrap_or(0)];
         file.read_exact(&mut bytes)?;
         Ok((Entry::decode(bytes, key)?, meta.modified()?))
     }
 
-    /// The raw bytes of a section.
+    /// Returns the uncompressed bytes of a section.
     pub(super) fn section(&self, entry: &Entry, section: &Section) -> Result<Vec<u8>, CacheError> {
-        match &section.home {
-            Home::Inline(encoding, range) => usize::try_from(section.len)
+        match &section.location {
+            SectionLocation::Inline(encoding, range) => usize::try_from(section.len)
                 .ok()
-                .and_then(|len| compression::unpack(*encoding, &entry.bytes[range.clone()], len))
+                .and_then(|len| compression::decompress(*encoding, &entry.bytes[range.clone()], len))
                 .ok_or_else(|| {
-                    let file = Place::shown(Kind::Entry, &entry.key);
-                    CacheError::Damaged(format!("{file}: {}", Flaw::Check))
+                    let file = CacheDirs::display_name(FileKind::Entry, &entry.key);
+                    CacheError::Damaged(format!("{file}: {}", FileFlaw::WrongChecksum))
                 }),
-            Home::Blob(digest) => blob::read(&self.place.file(Kind::Blob, digest), digest)
+            SectionLocation::Blob(digest) => blob::read(&self.dirs.file(FileKind::Blob, digest), digest)
                 .map_err(|flaw| CacheError::Damaged(self.damaged_blob(digest, &flaw))),
         }
     }
 
-    /// Fails if a blob is missing or damaged. One that was verified and has the same stat since is
+    /// Fails if a blob is missing or damaged. A blob that was verified and has the same stat since is
     /// not read.
-    pub(super) fn check_blob(&self, digest: &Digest) -> Result<Stat, Flaw> {
-        let path = self.place.file(Kind::Blob, digest);
+    pub(super) fn check_blob(&self, digest: &Digest) -> Result<Stat, FileFlaw> {
+        let path = self.dirs.file(FileKind::Blob, digest);
         let stat = Stat::of(&path.symlink_metadata()?);
         let suspect = self.damaged.lock().unwrap_or_else(PoisonError::into_inner).contains(digest);
         if !suspect && self.verified().get(digest.bytes(), &stat) == Some(*digest) {
             return Ok(stat);
         }
-        let before = Moment::now(&self.place.temp());
-        let stat = blob::verify(&path, digest, Depth::Stored)?;
+        let before = Moment::now(&self.dirs.temp());
+        let stat = blob::verify(&path, digest, VerifyDepth::StoredOutput)?;
         if let Ok(before) = before {
             self.verified().insert([(&digest.bytes()[..], &stat, *digest)], &before);
         }
         Ok(stat)
     }
 
-    /// Remembers that a blob is damaged, and says so.
-    pub(super) fn damaged_blob(&self, digest: &Digest, flaw: &Flaw) -> String {
+    /// Remembers that a blob is damaged, and returns a description of the damage.
+    pub(super) fn damaged_blob(&self, digest: &Digest, flaw: &FileFlaw) -> String {
         self.damaged.lock().unwrap_or_else(PoisonError::into_inner).insert(*digest);
-        format!("{}: {flaw}", Place::shown(Kind::Blob, digest))
+        format!("{}: {flaw}", CacheDirs::display_name(FileKind::Blob, digest))
     }
 
-    /// Sets the modification time of a file to now if it is older than `step`. Failing costs at
+    /// Sets the modification time of a file to now if it is older than `step`. A failure causes at
     /// worst an early eviction.
-    pub(super) fn mark_used(&self, kind: Kind, name: &Digest, used: SystemTime, step: Duration) {
+    pub(super) fn mark_used(&self, kind: FileKind, name: &Digest, used: SystemTime, step: Duration) {
         let now = self.clock.now().system();
         if now.duration_since(used).is_ok_and(|age| age > step)
-            && let Ok(file) = File::open(self.place.file(kind, name))
+            && let Ok(file) = File::open(self.dirs.file(kind, name))
         {
             let _ = file.set_modified(now);
         }

@@ -1,25 +1,29 @@
-//! The cache: entries under keys, blobs under digests, outputs put back exactly. It must not know of
-//! tasks, trees or runs.
+//! The cache: entries under keys, blobs under digests, and outputs that are restored exactly. It does
+//! not know tasks, trees or runs.
 //!
-//! An entry is one file under its key; what is too large for it are blobs, each a file under the
-//! digest of its content. Both are written whole by temporary file, flush and rename, blobs before
-//! the entry that needs them, and both carry a digest of themselves that every reading compares. So
-//! a kill or a power cut leaves at worst a file that nobody refers to, and rot is found when it is
-//! met. A blob that was verified and whose stat has not changed since is not read again.
+//! An entry is one file, named by its key; contents that are too large for it are blobs, each a file
+//! named by the digest of its content. Both are written to a temporary file, flushed and renamed,
+//! blobs before the entry that needs them, and both contain a digest of themselves that every reader
+//! checks. So a kill or a power cut leaves at worst a file that no entry refers to, and damage is
+//! found when a file is read. A blob that was verified and whose stat has not changed since is not
+//! read again.
 //!
 //! Stores hold `cache/lock` shared and garbage collection holds it alone, so a blob that a store
-//! counts on can't go before its entry is there. Reading takes no lock: what vanishes under a reader
-//! is a miss.
+//! relies on can't be removed before its entry exists. Readers take no lock: a file that is removed
+//! during a read is a miss.
+//!
+//! Read `lookup` and `store` first. `format/` has the files' formats, `dirs` their paths, `outputs/`
+//! the outputs on disk, `restore/` puts them back; `gc`, `verify` and `stats` maintain the cache.
 
+mod dirs;
 mod error;
 mod format;
 mod gc;
 mod lookup;
 mod outputs;
-mod place;
 mod restore;
-mod secret;
-mod size;
+mod secret_search;
+mod size_estimate;
 mod stage;
 mod stats;
 mod store;
@@ -35,45 +39,45 @@ use crate::base::clock::Clock;
 use crate::base::digest::Digest;
 use crate::base::lock::FileLock;
 use crate::base::path::RepoPath;
-use outputs::table::Table;
-use place::Place;
+use dirs::CacheDirs;
+use outputs::table::StatTable;
 
 pub use error::CacheError;
 pub use format::entry::Entry;
 pub use gc::GcReport;
 pub use lookup::Lookup;
-pub use outputs::compare::{Extras, OutputState};
-pub use outputs::output_set::{Content, Output, OutputSet};
-pub use restore::Restored;
+pub use outputs::compare::{ExtraFiles, OutputState};
+pub use outputs::output_set::{Output, OutputContent, OutputSet};
+pub use restore::RestoreCounts;
 pub use restore::plan::RestoreError;
-pub use secret::Forbidden;
+pub use secret_search::SecretMatcher;
 pub use stats::{Stats, TaskStats};
 pub use store::NewEntry;
 pub use verify::{Damage, Repair, VerifyReport};
 
-/// A cache in a state directory; shared by the threads of a run.
+/// A cache in a state directory, shared by the threads of a run.
 #[derive(Debug)]
 pub struct Cache {
-    place: Place,
+    dirs: CacheDirs,
     cap: u64,
     clock: Clock,
-    /// Blobs that were verified, by the stat they had.
-    verified: OnceLock<Table>,
-    /// Digests of outputs, by root.
-    tables: Mutex<HashMap<PathBuf, Arc<Table>>>,
-    /// Blobs that were found damaged; those that no store replaces are removed by the next.
+    /// The blobs that were verified, by their stat at that time.
+    verified: OnceLock<StatTable>,
+    /// The digests of outputs, by root.
+    tables: Mutex<HashMap<PathBuf, Arc<StatTable>>>,
+    /// Blobs that were found damaged. The next store removes those that it does not replace.
     damaged: Mutex<BTreeSet<Digest>>,
 }
 
 impl Cache {
-    /// Opens the cache in `state`, which may take `cap` bytes. Folders are made as needed; where
-    /// they can't be made, what is there can still be read.
+    /// Opens the cache in `state`, which may take `cap` bytes. Folders are created as needed. If they
+    /// can't be created, existing entries can still be read.
     pub fn open(state: &Path, cap: u64, clock: &Clock) -> Self {
-        let place = Place::new(state);
-        // A store that needs them tries again, and says why it can't.
-        let _ = place.make();
+        let place = CacheDirs::new(state);
+        // A store tries again, and reports why it fails.
+        let _ = place.create();
         Self {
-            place,
+            dirs: place,
             cap,
             clock: clock.clone(),
             verified: OnceLock::new(),
@@ -82,26 +86,26 @@ impl Cache {
         }
     }
 
-    /// Tries to take the lock of a key, which keeps two runs from doing the same work; `None` if
-    /// another holds it. It guards nothing in the cache itself.
+    /// Tries to take the lock of a key, which keeps two runs from doing the same work; returns `None`
+    /// if another run holds it. The lock protects nothing in the cache itself.
     ///
     /// # Errors
-    /// The lock's file can't be made.
+    /// The file of the lock can't be created.
     pub fn lock(&self, key: &Digest) -> Result<Option<FileLock>, CacheError> {
-        Ok(FileLock::named(&self.place.key_lock(key))?)
+        Ok(FileLock::named(&self.dirs.key_lock(key))?)
     }
 
-    /// Writes down which files need not be read again. Dropping the cache does it too, but says
-    /// nothing of failure.
+    /// Saves which files need not be read again. Dropping the cache does the same, but ignores
+    /// errors.
     ///
     /// # Errors
-    /// The disk is full. Nothing but time is lost.
+    /// The disk is full. Only time is lost.
     pub fn save(&self) -> Result<(), CacheError> {
-        let temp = self.place.temp();
+        let temp = self.dirs.temp();
         if let Some(verified) = self.verified.get() {
             verified.save(&temp, |name| {
                 let digest = name.try_into().map(Digest::from_bytes);
-                digest.is_ok_and(|digest| self.place.file(place::Kind::Blob, &digest).exists())
+                digest.is_ok_and(|digest| self.dirs.file(dirs::FileKind::Blob, &digest).exists())
             })?;
         }
         let tables = self.tables.lock().unwrap_or_else(PoisonError::into_inner).clone();
@@ -111,20 +115,20 @@ impl Cache {
         Ok(())
     }
 
-    /// The digests of outputs below a root.
-    fn table(&self, root: &Path) -> Arc<Table> {
+    /// Returns the digests of outputs below a root.
+    fn table(&self, root: &Path) -> Arc<StatTable> {
         let mut tables = self.tables.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(table) = tables.get(root) {
             return Arc::clone(table);
         }
-        let table = Arc::new(Table::load(self.place.output_table(root)));
+        let table = Arc::new(StatTable::load(self.dirs.output_table(root)));
         tables.insert(root.to_owned(), Arc::clone(&table));
         table
     }
 
-    /// The stat table of verified blobs.
-    fn verified(&self) -> &Table {
-        self.verified.get_or_init(|| Table::load(self.place.blob_table()))
+    /// Returns the stat table of verified blobs.
+    fn verified(&self) -> &StatTable {
+        self.verified.get_or_init(|| StatTable::load(self.dirs.blob_table()))
     }
 }
 

@@ -1,8 +1,8 @@
-//! Staging: the blobs of one store, written and flushed but not yet named. It must not know what an
-//! entry looks like.
+//! The blobs of one store, written and flushed but not yet named. They do not know the format of an
+//! entry.
 //!
-//! Nothing has a name before everything is written, so a store that fails, for a full disk say,
-//! leaves nothing behind but what the drop of temporary files removes.
+//! No blob has its name before everything is written. So a store that fails, for example because the
+//! disk is full, leaves only temporary files, which are removed on drop.
 
 use std::collections::HashSet;
 use std::fs;
@@ -16,83 +16,92 @@ use crate::base::digest::Digest;
 use crate::base::file::{self, FileError};
 use crate::base::stat::{Moment, Stat};
 use crate::cache::Cache;
+use crate::cache::dirs::{self, FileKind};
 use crate::cache::error::CacheError;
-use crate::cache::format::blob::{self, Name, StageError, Staged};
-use crate::cache::place::{self, Kind};
-use crate::cache::secret::{Forbidden, Search};
+use crate::cache::format::blob::{self, BlobName, StageError, StagedBlob};
+use crate::cache::secret_search::{SecretMatcher, SecretSearch};
 
 /// A blob that is used again looks young for at least this long.
 const AGAIN: Duration = Duration::from_secs(30 * 60);
 
-/// Whether a content's blob was there already.
+/// Whether the blob of a content existed already.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Kept {
-    Yes,
-    No,
+enum BlobState {
+    AlreadyStored,
+    New,
 }
 
 /// The blobs of one store.
 pub(super) struct Staging<'a> {
     cache: &'a Cache,
-    forbidden: Option<&'a Forbidden<'a>>,
+    forbidden: Option<&'a SecretMatcher<'a>>,
     seen: Mutex<HashSet<Digest>>,
-    new: Mutex<Vec<(Digest, Staged)>>,
+    new: Mutex<Vec<(Digest, StagedBlob)>>,
     size: AtomicU64,
 }
 
 impl<'a> Staging<'a> {
-    pub(super) fn new(cache: &'a Cache, forbidden: Option<&'a Forbidden<'a>>) -> Self {
+    pub(super) fn new(cache: &'a Cache, forbidden: Option<&'a SecretMatcher<'a>>) -> Self {
         Self { cache, forbidden, seen: Mutex::default(), new: Mutex::default(), size: AtomicU64::new(0) }
     }
 
-    /// What must not be stored.
-    pub(super) fn search(&self) -> Search<'a> {
-        Search::new(self.forbidden)
+    /// Returns a new search for secrets.
+    pub(super) fn search(&self) -> SecretSearch<'a> {
+        SecretSearch::new(self.forbidden)
     }
 
-    /// Stages an output's content unless the cache has a sound blob of it. It is searched for what
-    /// must not be stored in any case.
-    pub(super) fn add_output(&self, name: Name, source: &mut dyn Read) -> Result<(), StageError> {
+    /// Stages the content of an output unless the cache has a sound blob of it. The content is
+    /// searched for secrets in any case.
+    pub(super) fn add_output(&self, name: BlobName, source: &mut dyn Read) -> Result<(), StageError> {
         let kept = self.add(name, source, &mut self.search())?;
-        if kept == Kept::Yes && self.forbidden.is_some() { self.look_through(source) } else { Ok(()) }
+        if kept == BlobState::AlreadyStored && self.forbidden.is_some() {
+            self.look_through(source)
+        } else {
+            Ok(())
+        }
     }
 
-    /// Stages bytes that need no search.
-    pub(super) fn add_bytes(&self, name: Name, mut bytes: &[u8]) -> Result<(), StageError> {
-        self.add(name, &mut bytes, &mut Search::new(None)).map(|_| ())
+    /// Stages bytes that need not be searched.
+    pub(super) fn add_bytes(&self, name: BlobName, mut bytes: &[u8]) -> Result<(), StageError> {
+        self.add(name, &mut bytes, &mut SecretSearch::new(None)).map(|_| ())
     }
 
-    fn add(&self, name: Name, source: &mut dyn Read, search: &mut Search<'_>) -> Result<Kept, StageError> {
+    fn add(
+        &self,
+        name: BlobName,
+        source: &mut dyn Read,
+        search: &mut SecretSearch<'_>,
+    ) -> Result<BlobState, StageError> {
         if !self.seen.lock().unwrap_or_else(PoisonError::into_inner).insert(name.digest) {
-            return Ok(Kept::Yes);
+            return Ok(BlobState::AlreadyStored);
         }
         if let Ok(stat) = self.cache.check_blob(&name.digest) {
             self.grow(stat.size);
             self.keep(&name.digest);
-            return Ok(Kept::Yes);
+            return Ok(BlobState::AlreadyStored);
         }
-        let staged = blob::stage(source, name, &self.cache.place.temp(), search)?;
+        let staged = blob::stage(source, name, &self.cache.dirs.temp(), search)?;
         self.grow(staged.size);
         self.new.lock().unwrap_or_else(PoisonError::into_inner).push((name.digest, staged));
-        Ok(Kept::No)
+        Ok(BlobState::New)
     }
 
-    /// Counts bytes on disk that the entry needs.
+    /// Adds bytes on disk that the entry needs.
     pub(super) fn grow(&self, bytes: u64) {
         self.size.fetch_add(bytes, Ordering::Relaxed);
     }
 
-    /// Fails if the entry needs more than the cache may hold.
+    /// Fails if the entry needs more than the cache may take.
     pub(super) fn check_size(&self) -> Result<(), CacheError> {
         let (needed, cap) = (self.size.load(Ordering::Relaxed), self.cache.cap);
         if needed > cap { Err(CacheError::TooLarge { needed, cap }) } else { Ok(()) }
     }
 
-    /// A blob that is used again must not look like garbage.
+    /// Marks a blob as used, so that it does not look like garbage.
     fn keep(&self, digest: &Digest) {
-        let path = self.cache.place.file(Kind::Blob, digest);
+        let path = self.cache.dirs.file(FileKind::Blob, digest);
         if let Ok(modified) = path.metadata().and_then(|meta| meta.modified()) {
-            self.cache.mark_used(Kind::Blob, digest, modified, AGAIN);
+            self.cache.mark_used(FileKind::Blob, digest, modified, AGAIN);
         }
     }
 
@@ -111,11 +120,11 @@ impl<'a> Staging<'a> {
         }
     }
 
-    /// Gives all staged blobs their names and says how many bytes are new.
+    /// Gives all staged blobs their names.
     pub(super) fn install(self) -> Result<Installed, CacheError> {
         let new = self.new.into_inner().unwrap_or_else(PoisonError::into_inner);
-        let place = &self.cache.place;
-        let paths: Vec<PathBuf> = new.iter().map(|(digest, _)| place.file(Kind::Blob, digest)).collect();
+        let place = &self.cache.dirs;
+        let paths: Vec<PathBuf> = new.iter().map(|(digest, _)| place.file(FileKind::Blob, digest)).collect();
         for shard in paths.iter().filter_map(|path| path.parent()) {
             file::make_dir(shard)?;
         }
@@ -128,7 +137,7 @@ impl<'a> Staging<'a> {
                 .map_err(|error| FileError::of("rename into place", path)(error.error))?;
             installed.blobs.push(digest);
         }
-        place::sync_folders(paths.iter().map(PathBuf::as_path))?;
+        dirs::sync_folders(paths.iter().map(PathBuf::as_path))?;
         Ok(installed)
     }
 }
@@ -140,15 +149,15 @@ pub(super) struct Installed {
 }
 
 impl Installed {
-    /// Remembers the new blobs as verified: their bytes came through a private file, and whatever
-    /// changes them after the moment that is read here shows in their stat.
+    /// Remembers the new blobs as verified: their bytes were written to private files, and any later
+    /// change shows in their stat.
     pub(super) fn remember(&self, cache: &Cache) {
         let mut damaged = cache.damaged.lock().unwrap_or_else(PoisonError::into_inner);
         for digest in &self.blobs {
             damaged.remove(digest);
         }
         drop(damaged);
-        let look = |digest: &Digest| fs::symlink_metadata(cache.place.file(Kind::Blob, digest));
+        let look = |digest: &Digest| fs::symlink_metadata(cache.dirs.file(FileKind::Blob, digest));
         let stats: Vec<(&Digest, Stat)> = self
             .blobs
             .iter()
@@ -157,7 +166,7 @@ impl Installed {
         if stats.is_empty() {
             return;
         }
-        if let Ok(after) = Moment::now(&cache.place.temp()) {
+        if let Ok(after) = Moment::now(&cache.dirs.temp()) {
             let rows = stats.iter().map(|(digest, stat)| (&digest.bytes()[..], stat, **digest));
             cache.verified().insert(rows, &after);
         }

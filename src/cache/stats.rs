@@ -1,4 +1,4 @@
-//! Figures of a cache for people. They must not be needed for anything else.
+//! Statistics of a cache for users. Nothing else depends on them.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -8,49 +8,48 @@ use rayon::iter::{IntoParallelIterator as _, ParallelIterator as _};
 use crate::base::clock::Timestamp;
 use crate::base::digest::Digest;
 use crate::cache::Cache;
+use crate::cache::dirs::FileKind;
 use crate::cache::error::CacheError;
-use crate::cache::place::Kind;
 
-/// The figures.
+/// The statistics of a cache.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Stats {
-    /// Entries, damaged ones included.
+    /// The number of entries, including damaged ones.
     pub entries: usize,
-    /// Blobs.
+    /// The number of blobs.
     pub blobs: usize,
-    /// Bytes of both on disk.
+    /// The bytes of entries and blobs on disk.
     pub bytes: u64,
-    /// Bytes that they may take.
+    /// The bytes that they may take.
     pub cap: u64,
-    /// When the entry that was not used for longest was last used.
+    /// The last use of the least recently used entry.
     pub oldest_use: Option<Timestamp>,
-    /// When any entry was last used.
+    /// The last use of any entry.
     pub newest_use: Option<Timestamp>,
-    /// The tasks, the biggest first.
+    /// The tasks, in descending order of their bytes.
     pub tasks: Vec<TaskStats>,
 }
 
-/// The figures of one task.
+/// The statistics of one task.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct TaskStats {
-    /// Its name.
+    /// The task's name.
     pub task: String,
-    /// Its entries.
+    /// The number of its entries.
     pub entries: usize,
-    /// Bytes of its entries and of the blobs they need; a blob that several tasks need counts for
-    /// each of them.
+    /// The bytes of its entries and of their blobs. A blob of several tasks counts for each of them.
     pub bytes: u64,
 }
 
 impl Cache {
-    /// Counts.
+    /// Computes the statistics.
     ///
     /// # Errors
     /// A folder can't be listed.
     pub fn stats(&self) -> Result<Stats, CacheError> {
-        let entries = self.place.list(Kind::Entry)?;
+        let entries = self.dirs.list(FileKind::Entry)?;
         let blobs: HashMap<Digest, u64> =
-            self.place.list(Kind::Blob)?.into_iter().map(|(digest, meta)| (digest, meta.len())).collect();
+            self.dirs.list(FileKind::Blob)?.into_iter().map(|(digest, meta)| (digest, meta.len())).collect();
         let uses = || entries.iter().filter_map(|(_, meta)| meta.modified().ok()).map(timestamp);
         let mut stats = Stats {
             entries: entries.len(),

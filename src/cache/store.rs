@@ -1,5 +1,5 @@
-//! Storing: a passed run becomes an entry, whole or not at all. It must not know whether the run
-//! deserves it.
+//! Stores the result of a passed run as an entry, completely or not at all. It does not know whether
+//! the result may be stored.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -16,80 +16,81 @@ use crate::base::file::{self, FileError};
 use crate::base::lock::FileLock;
 use crate::base::path::RepoPath;
 use crate::cache::Cache;
+use crate::cache::dirs::{self, FileKind};
 use crate::cache::error::CacheError;
-use crate::cache::format::blob::{self, Depth, Name, StageError};
-use crate::cache::format::entry::{Draft, NewSection, Packed, Stored};
+use crate::cache::format::blob::{self, BlobName, StageError, VerifyDepth};
+use crate::cache::format::entry::{EntryDraft, NewSection, PackPosition, StoredOutput};
 use crate::cache::outputs::content;
-use crate::cache::outputs::output_set::{Content, Output, OutputSet};
-use crate::cache::place::{self, Kind};
-use crate::cache::secret::Forbidden;
+use crate::cache::outputs::output_set::{Output, OutputContent, OutputSet};
+use crate::cache::secret_search::SecretMatcher;
 use crate::cache::stage::Staging;
 
-/// Files up to this size share packs, larger ones have blobs of their own.
+/// Files up to this size share packs; larger ones have blobs of their own.
 const SMALL_FILE: u64 = 64 << 10;
-/// Log, explanation and packs up to this size, compressed, lie in the entry's own file.
+/// A log, explanation or pack up to this compressed size is in the entry's own file.
 const INLINE: usize = 64 << 10;
-/// A pack takes files up to this sum.
+/// The maximum size of a pack.
 const PACK: u64 = 8 << 20;
 
-/// What is to be stored under a key.
+/// The result to be stored under a key.
 #[derive(Clone, Copy, Debug)]
 pub struct NewEntry<'a> {
     /// The task's name.
     pub task: &'a str,
-    /// The key field by field, for whoever asks why; the cache does not look into it.
+    /// The fields of the key, for explanations; the cache does not read them.
     pub explanation: &'a [u8],
-    /// What the run printed, secrets masked.
+    /// The output of the run, with secrets masked.
     pub log: &'a str,
     /// How long the run took, in milliseconds.
     pub took: u64,
     /// When it passed.
     pub at: Timestamp,
-    /// What it left, as [`Cache::collect`] found it.
+    /// The outputs, as returned by [`Cache::collect`].
     pub outputs: &'a OutputSet,
-    /// What its outputs must not hold.
-    pub forbidden: Option<&'a Forbidden<'a>>,
+    /// Finds secrets, which outputs must not contain.
+    pub forbidden: Option<&'a SecretMatcher<'a>>,
 }
 
-/// What took less, in milliseconds, is not flushed to the disk before it gets its name: flushing
-/// would take longer than making it again. If a power cut takes its bytes, its digest shows it.
+/// A result that took less time, in milliseconds, is not flushed to the disk: flushing would take
+/// longer than computing it again. If a power cut damages it, its digest shows that.
 const WORTH_FLUSHING: u64 = 100;
 
 impl Cache {
-    /// Stores an entry with the outputs that lie below `root`, and replaces what was under the key.
-    /// Beyond the cap it collects garbage afterwards, except on a thread of rayon's, which may hold
+    /// Stores an entry with the outputs below `root`, and replaces an existing one. If the cache
+    /// exceeds its cap, garbage is collected afterwards, except on a thread of rayon, which may have
     /// another store on its stack.
     ///
     /// # Errors
-    /// An output changed since it was collected or holds what is forbidden, the disk is full, or the
-    /// result is larger than the cache may be. Nothing is stored then and nothing stays behind.
+    /// An output has changed since it was collected or contains a secret, the disk is full, or the
+    /// result is larger than the cache may be. Then nothing is stored and no file stays.
     pub fn store(&self, key: &Digest, new: &NewEntry<'_>, root: &Path) -> Result<(), CacheError> {
         let needed = new.outputs.size() + (new.log.len() + new.explanation.len()) as u64;
         let grown = self.store_shared(key, new, root);
-        let grown = grown.map_err(|error| error.with_space(&self.place.folder(Kind::Entry), needed))?;
-        // The entry stands, whatever becomes of the tidying up.
+        let grown = grown.map_err(|error| error.with_space(&self.dirs.folder(FileKind::Entry), needed))?;
+        // The entry is stored even if the cleanup fails.
         let _ = self.remove_damaged();
-        if self.grow(grown) > self.cap && rayon::current_thread_index().is_none() {
+        if self.add_to_size_estimate(grown) > self.cap && rayon::current_thread_index().is_none() {
             let _ = self.gc();
         }
         Ok(())
     }
 
-    /// Stores while no garbage is collected; gives the bytes that were written.
+    /// Stores while no garbage is collected; returns the number of bytes written.
     fn store_shared(&self, key: &Digest, new: &NewEntry<'_>, root: &Path) -> Result<u64, CacheError> {
-        if !self.place.temp().is_dir() {
-            self.place.make()?;
+        if !self.dirs.temp().is_dir() {
+            self.dirs.create()?;
         }
-        let _shared = match FileLock::shared(&self.place.lock()) {
-            // Garbage collection can't take it there either, and so never runs.
+        let _shared = match FileLock::shared(&self.dirs.lock()) {
+            // Garbage collection can't take the lock either, so it never runs.
             Err(error) if FileLock::is_unsupported(&error) => None,
             lock => Some(lock?),
         };
         let staging = Staging::new(self, new.forbidden);
         let outputs = new.outputs.outputs();
         check_names(outputs, &staging)?;
-        let layout = Layout::of(outputs);
-        // Most tasks have no outputs; asking the thread pool to do nothing would cost more than the rest.
+        let layout = PackLayout::of(outputs);
+        // Most tasks have no outputs. Calling the thread pool for nothing would take longer than the
+        // rest.
         let packs: Vec<NewSection<'static>> = if outputs.is_empty() {
             Vec::new()
         } else {
@@ -97,7 +98,7 @@ impl Cache {
             large.map(|output| add_file(output, root, &staging)).collect::<Result<(), _>>()?;
             layout.packs.par_iter().map(|files| pack(files, root, &staging)).collect::<Result<_, _>>()?
         };
-        let draft = Draft {
+        let draft = EntryDraft {
             key: *key,
             task: new.task,
             took: new.took,
@@ -111,9 +112,9 @@ impl Cache {
         self.install(&draft, staging)
     }
 
-    /// Writes the entry, then names the blobs, then the entry.
-    fn install(&self, draft: &Draft<'_>, staging: Staging<'_>) -> Result<u64, CacheError> {
-        let (temp, path) = (self.place.temp(), self.place.file(Kind::Entry, &draft.key));
+    /// Writes the entry, then gives the blobs their names, then the entry.
+    fn install(&self, draft: &EntryDraft<'_>, staging: Staging<'_>) -> Result<u64, CacheError> {
+        let (temp, path) = (self.dirs.temp(), self.dirs.file(FileKind::Entry, &draft.key));
         let bytes = draft.encode();
         staging.grow(bytes.len() as u64);
         staging.check_size()?;
@@ -127,7 +128,7 @@ impl Cache {
             file::make_dir(shard)?;
         }
         let installed = staging.install()?;
-        // The folder is not flushed: an entry that a power cut takes back is a miss, no damage.
+        // The folder is not flushed: an entry that a power cut removes is only a miss.
         file.persist(&path).map_err(|error| FileError::of("rename into place", &path)(error.error))?;
         installed.remember(self);
         Ok(installed.bytes + bytes.len() as u64)
@@ -142,30 +143,31 @@ impl Cache {
         if damaged.is_empty() {
             return Ok(());
         }
-        // Alone, so that no store counts on a blob between our look and its end.
-        let _alone = FileLock::exclusive(&self.place.lock())?;
+        // With the exclusive lock no store can rely on a blob between its verification and its
+        // removal.
+        let _alone = FileLock::exclusive(&self.dirs.lock())?;
         for digest in damaged {
-            let path = self.place.file(Kind::Blob, &digest);
-            if blob::verify(&path, &digest, Depth::Content).is_err() {
-                place::remove(&path)?;
+            let path = self.dirs.file(FileKind::Blob, &digest);
+            if blob::verify(&path, &digest, VerifyDepth::OutputContent).is_err() {
+                dirs::remove_file(&path)?;
             }
         }
         Ok(())
     }
 }
 
-/// Which small file goes into which pack.
-struct Layout<'a> {
+/// Assigns small files to packs.
+struct PackLayout<'a> {
     packs: Vec<Vec<&'a Output>>,
-    places: HashMap<&'a RepoPath, Packed>,
+    places: HashMap<&'a RepoPath, PackPosition>,
 }
 
-impl<'a> Layout<'a> {
+impl<'a> PackLayout<'a> {
     fn of(outputs: &'a [Output]) -> Self {
         let mut layout = Self { packs: Vec::new(), places: HashMap::new() };
         let mut end = 0;
         for output in outputs {
-            if !matches!(output.content, Content::File { .. }) || output.size() > SMALL_FILE {
+            if !matches!(output.content, OutputContent::File { .. }) || output.size() > SMALL_FILE {
                 continue;
             }
             if layout.packs.is_empty() || end + output.size() > PACK {
@@ -173,7 +175,7 @@ impl<'a> Layout<'a> {
                 end = 0;
             }
             let pack = u32::try_from(layout.packs.len() - 1).unwrap_or(u32::MAX);
-            layout.places.insert(&output.path, Packed { pack, offset: end });
+            layout.places.insert(&output.path, PackPosition { pack, offset: end });
             if let Some(last) = layout.packs.last_mut() {
                 last.push(output);
             }
@@ -182,17 +184,17 @@ impl<'a> Layout<'a> {
         layout
     }
 
-    fn place(&self, outputs: &[Output]) -> Vec<Stored> {
+    fn place(&self, outputs: &[Output]) -> Vec<StoredOutput> {
         let place = |output: &Output| self.places.get(&output.path).copied();
-        outputs.iter().map(|output| Stored { output: output.clone(), packed: place(output) }).collect()
+        outputs.iter().map(|output| StoredOutput { output: output.clone(), packed: place(output) }).collect()
     }
 }
 
-/// Names and targets are stored as well, so they are searched too.
+/// Fails if a name or a symlink's target contains a secret, because they are stored too.
 fn check_names(outputs: &[Output], staging: &Staging<'_>) -> Result<(), CacheError> {
     for output in outputs {
         let target = match &output.content {
-            Content::Symlink { target } => target,
+            OutputContent::Symlink { target } => target,
             _ => &Box::default(),
         };
         if staging.search().finds_in(output.path.bytes()) || staging.search().finds_in(target) {
@@ -210,13 +212,13 @@ fn pack(files: &[&Output], root: &Path, staging: &Staging<'_>) -> Result<NewSect
 }
 
 fn read_small(output: &Output, root: &Path, staging: &Staging<'_>) -> Result<Vec<u8>, CacheError> {
-    let Content::File { size, digest, .. } = &output.content else { return Ok(Vec::new()) };
+    let OutputContent::File { size, digest, .. } = &output.content else { return Ok(Vec::new()) };
     let (file, _) = content::open(root, &output.path)?;
     let mut bytes = Vec::with_capacity(usize::try_from(*size).unwrap_or(0) + 1);
     let full = || output.path.under(root);
     file.take(size + 1).read_to_end(&mut bytes).map_err(|error| FileError::of("read", &full())(error))?;
     if Digest::of(&bytes) != *digest {
-        return Err(content::changed(&output.path));
+        return Err(content::changed_error(&output.path));
     }
     if staging.search().finds_in(&bytes) {
         return Err(CacheError::Secret { path: output.path.clone() });
@@ -226,25 +228,26 @@ fn read_small(output: &Output, root: &Path, staging: &Staging<'_>) -> Result<Vec
 
 /// Stages a large file as a blob of its own.
 fn add_file(output: &Output, root: &Path, staging: &Staging<'_>) -> Result<(), CacheError> {
-    let Content::File { size, digest, .. } = &output.content else { return Ok(()) };
+    let OutputContent::File { size, digest, .. } = &output.content else { return Ok(()) };
     let (mut file, _): (File, _) = content::open(root, &output.path)?;
-    let staged = staging.add_output(Name { digest: *digest, len: *size }, &mut file);
+    let staged = staging.add_output(BlobName { digest: *digest, len: *size }, &mut file);
     staged.map_err(|error| match error {
         StageError::File(error) => error.into(),
         StageError::Read(error) => FileError::of("read", &output.path.under(root))(error).into(),
-        StageError::Changed => content::changed(&output.path),
+        StageError::Changed => content::changed_error(&output.path),
         StageError::Secret => CacheError::Secret { path: output.path.clone() },
     })?;
     staging.check_size()
 }
 
-/// Bytes that lie in the entry if they are few, else in a blob. The caller has searched them.
+/// Returns a section: in the entry if the bytes are few, else in a blob. The caller has searched them
+/// for secrets.
 fn section<'a>(raw: &'a [u8], staging: &Staging<'_>) -> Result<NewSection<'a>, CacheError> {
     let inline = NewSection::inline(raw);
     if matches!(&inline, NewSection::Inline { bytes, .. } if bytes.len() <= INLINE) {
         return Ok(inline);
     }
-    let name = Name::of(raw);
+    let name = BlobName::from_content(raw);
     staging.add_bytes(name, raw).map_err(|error| match error {
         StageError::File(error) => error.into(),
         StageError::Changed | StageError::Secret | StageError::Read(_) => {

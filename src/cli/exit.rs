@@ -1,27 +1,27 @@
-//! Exit statuses: the one place that knows the numbers.
+//! Exit statuses. This is the only file that knows the numbers.
 
 use crate::cli::failure::Failure;
 use crate::event::Verdict;
 use crate::history::runs::RunsError;
 use crate::select::SelectError;
 
-/// How a command ended, if it could do what it was asked for.
+/// How a command ended, if it could do its work.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum End {
-    /// All is well.
+    /// Everything passed.
     Passed,
-    /// A task failed, or something that was looked for is wrong.
+    /// A task failed, or a check found something wrong.
     Failed,
-    /// A signal ended it.
+    /// A signal with this number ended the command.
     Interrupted(i32),
-    /// A program that this one stood for ended so.
+    /// The program that the command ran ended with this exit status.
     As(u8),
 }
 
 impl From<Verdict> for End {
     fn from(verdict: Verdict) -> Self {
         match verdict {
-            // Only a round of several ends so, and another follows.
+            // A superseded run is followed by another one.
             Verdict::Passed | Verdict::Superseded => Self::Passed,
             Verdict::Failed => Self::Failed,
             Verdict::Interrupted { signal } => Self::Interrupted(signal),
@@ -29,7 +29,7 @@ impl From<Verdict> for End {
     }
 }
 
-/// The exit status of an end.
+/// Returns the exit status for the end of a command.
 pub fn exit_status(end: &Result<End, Failure>) -> u8 {
     match end {
         Ok(End::Passed) => 0,

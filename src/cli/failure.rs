@@ -1,5 +1,4 @@
-//! What keeps a command from doing what it was asked for, in words and with a hint. It must not know
-//! exit statuses.
+//! Why a command could not do its work: the message and a hint. It must not know exit statuses.
 
 use std::io::ErrorKind;
 use std::path::PathBuf;
@@ -11,7 +10,7 @@ use crate::engine::prepare::PrepareError;
 use crate::engine::prepare::sharding::ShardingError;
 use crate::engine::report::baseline::UnreadableBaseline;
 use crate::gate::error::GateError;
-use crate::git::{Form, GitError, NoBase};
+use crate::git::{GitError, NoBaseReason, UnsupportedFormat};
 use crate::history::runs::RunsError;
 use crate::manifest::merge::MergeError;
 use crate::process::mask::MaskError;
@@ -21,10 +20,10 @@ use crate::select::SelectError;
 use crate::sonar::{SonarError, TOKEN};
 use crate::watch::WatchError;
 
-/// Why a command could not do what it was asked for.
+/// Why a command could not do its work.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
-    /// A combination of arguments that makes no sense.
+    /// The arguments don't fit together.
     #[error("{text}")]
     Usage {
         /// What is wrong.
@@ -32,52 +31,52 @@ pub enum Failure {
         /// What to do.
         hint: Option<String>,
     },
-    /// tasks.toml is wrong; the text is rendered already.
-    #[error("tasks.toml is wrong")]
+    /// tasks.toml is invalid.
+    #[error("tasks.toml is invalid")]
     Config(Diagnostics),
     /// There is no tasks.toml.
     #[error("there is no tasks.toml in {folder}")]
     NoConfig {
-        /// Where it was looked for.
+        /// The folders that were searched.
         folder: String,
     },
-    /// Names that stand for nothing.
+    /// A name is unknown.
     #[error(transparent)]
     Select(#[from] SelectError),
     /// Git failed.
     #[error(transparent)]
     Git(#[from] GitError),
-    /// No commit was named, and the one that is taken then can't be found.
+    /// No commit was named, and the default one can't be found.
     #[error(transparent)]
     NoCommit(GitError),
-    /// A committed baseline is broken.
+    /// A committed baseline can't be read.
     #[error(transparent)]
     Baseline(#[from] UnreadableBaseline),
     /// The cache failed.
     #[error(transparent)]
     Cache(#[from] CacheError),
-    /// Secrets can't be hidden, so nothing is run.
+    /// Secrets can't be hidden, so nothing runs.
     #[error(transparent)]
     Mask(#[from] MaskError),
     /// A file operation failed.
     #[error(transparent)]
     File(#[from] FileError),
-    /// tasks.toml names no tasks for any stage of git.
-    #[error("tasks.toml names no tasks for a stage of git")]
+    /// tasks.toml has no tasks for any git hook.
+    #[error("tasks.toml has no tasks for a git hook")]
     NoHooks,
-    /// There is nothing for CI to run: what it runs if tasks.toml says nothing else is not there.
-    #[error("CI runs the task or group `ci`, and there is none")]
+    /// There is nothing for CI to run: no `ci.run`, and no task or group `ci`.
+    #[error("there is no task or group `ci` for CI to run")]
     NothingForCi,
-    /// The gate has no answer.
+    /// The gate could not answer.
     #[error(transparent)]
     Gate(GateError),
     /// The work tree can't be watched.
     #[error(transparent)]
     Watch(#[from] WatchError),
-    /// A `SonarQube` server has no answer.
+    /// A `SonarQube` server did not answer.
     #[error(transparent)]
     Sonar(#[from] SonarError),
-    /// A record is not there.
+    /// A record of a run is missing.
     #[error(transparent)]
     Runs(#[from] RunsError),
     /// There is no verdict to explain.
@@ -86,43 +85,43 @@ pub enum Failure {
     /// A plan can't be split into shards.
     #[error(transparent)]
     Sharding(ShardingError),
-    /// A file is not what it is said to be.
+    /// A file has the wrong content.
     #[error("can't use {}", path.display())]
     Content {
-        /// Which.
+        /// The file.
         path: PathBuf,
         /// What is wrong with it.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// Runs don't belong together.
+    /// The manifests are not the shards of one run.
     #[error(transparent)]
     Merge(#[from] MergeError),
-    /// The runs are of another tree than the work tree.
-    #[error("the runs are of the tree {runs}, and the work tree is {here}, so its rules are not theirs")]
+    /// The shards ran another tree than the work tree.
+    #[error("the shards ran the tree {runs}, but the work tree is {here}")]
     OtherTree {
-        /// That of the runs.
+        /// The tree of the shards.
         runs: String,
-        /// That of the work tree.
+        /// The tree of the work tree.
         here: String,
     },
-    /// There is no repository, and the command needs one.
+    /// The command needs a git repository, and there is none.
     #[error("this is not a git repository, so {what}")]
     NoRepository {
-        /// What is not to be had.
+        /// What is missing without one.
         what: &'static str,
     },
-    /// The operating system refused something.
+    /// The operating system reported an error.
     #[error("can't {attempt}")]
     System {
         /// What was attempted.
         attempt: String,
-        /// What it said.
+        /// The error.
         source: std::io::Error,
     },
 }
 
 impl Failure {
-    /// Returns the failure to listen for signals.
+    /// Returns the failure for signals that can't be listened for.
     pub fn signals(source: std::io::Error) -> Self {
         Self::System { attempt: "listen for signals".to_owned(), source }
     }
@@ -164,18 +163,18 @@ impl From<GateError> for Failure {
     }
 }
 
-/// Why there is nothing to explain.
+/// Why there is no verdict to explain.
 #[derive(Debug, thiserror::Error)]
 pub enum NoVerdictError {
-    /// No gate has the name.
-    #[error("no gate is named `{name}`")]
+    /// tasks.toml has no such gate.
+    #[error("unknown gate `{name}`")]
     UnknownGate {
-        /// The name as it was given.
+        /// The name that was typed.
         name: String,
         /// What to do.
         hint: String,
     },
-    /// No record has a verdict of it.
+    /// No recorded run judged the gate.
     #[error("no recorded run judged `{name}`")]
     NeverJudged {
         /// The gate.
@@ -184,28 +183,28 @@ pub enum NoVerdictError {
 }
 
 impl NoVerdictError {
-    /// What to do.
+    /// Returns what to do.
     pub fn hint(&self) -> String {
         match self {
             Self::UnknownGate { hint, .. } => hint.clone(),
             Self::NeverJudged { name } => {
                 let quoted = shlex::try_quote(name).unwrap_or_default();
                 format!(
-                    "run it: xtask run {quoted}; what `xtask merge-runs` judges it prints itself, and no run has it on record"
+                    "run it: xtask run {quoted} (`xtask merge-runs` prints its verdicts and records none)"
                 )
             }
         }
     }
 }
 
-/// What a failure is told by: what happened, its causes, and what to do. `meant` is a command that
-/// was probably meant in place of an unknown name.
+/// Returns the text for a failure: the message, its causes, and a hint. `meant` is a command that may have
+/// been meant by an unknown name.
 pub fn describe(failure: &Failure, meant: Option<&str>, paint: Paint) -> String {
     if let Failure::Config(diagnostics) = failure {
         return diagnostics.render(paint.is_colored());
     }
     let mut text = format!("{} {failure}", paint.tone(Tone::Bad, "error:"));
-    // What git says is in the message already.
+    // The message has git's output already.
     let mut source = std::error::Error::source(failure).filter(|_| !matches!(failure, Failure::Git(_)));
     while let Some(cause) = source {
         text = format!("{text}: {cause}");
@@ -219,14 +218,13 @@ pub fn describe(failure: &Failure, meant: Option<&str>, paint: Paint) -> String 
     text
 }
 
-/// At most so many characters of each line: a name may be as long as an argument can be.
+/// Cuts each line: a name that was typed can be very long.
 fn cut_lines(text: &str) -> String {
     const MOST: usize = 1000;
     text.split('\n').map(|line| cut(line, MOST)).collect::<Vec<_>>().join("\n")
 }
 
-/// What to do about a failure, in one line. `meant` is a command that was probably meant in place of
-/// an unknown name.
+/// Returns a hint for a failure. `meant` is a command that may have been meant by an unknown name.
 pub fn hint(failure: &Failure, meant: Option<&str>) -> Option<String> {
     match failure {
         Failure::Select(SelectError::Unknown { nearest, .. }) if meant.is_some() => {
@@ -245,11 +243,11 @@ pub fn hint(failure: &Failure, meant: Option<&str>) -> Option<String> {
             Some("name one task with a command of its own: xtask run TASK -- ARGS".to_owned())
         }
         Failure::Gate(GateError::Altered { .. }) => Some(
-            "let git ignore what `[worktree]` brings in, and let its setup leave tracked files alone"
+            "ignore the files that `[worktree]` provides, and change no tracked files in its setup"
                 .to_owned(),
         ),
         Failure::Gate(GateError::Provided { .. } | GateError::BehindSymlink { .. }) => {
-            Some("take it out of `link` and `copy` in `[worktree]`, or name what of it git ignores".to_owned())
+            Some("remove it from `link` and `copy` in `[worktree]`, or list only the ignored files in it".to_owned())
         }
         Failure::Gate(GateError::LeadsBack { remedy, .. }) => Some(remedy.clone()),
         Failure::Gate(GateError::TrackedLink { .. }) => {
@@ -262,18 +260,18 @@ pub fn hint(failure: &Failure, meant: Option<&str>) -> Option<String> {
             "set XDG_CACHE_HOME to a folder outside of the work tree that can be written to, or write in tasks.toml:\n    [worktree]\n    root = \"/path/to/folder\"".to_owned(),
         ),
         Failure::Git(GitError::Unsupported { form, .. }) => Some(match form {
-            Form::Objects(_) => {
+            UnsupportedFormat::Objects(_) => {
                 "taskgate needs a repository with SHA-1 object ids: git init --object-format=sha1".to_owned()
             }
-            Form::Reftable => {
+            UnsupportedFormat::Reftable => {
                 "git refs migrate --ref-format=files (git 2.49 or newer), or clone it: git clone --ref-format=files"
                     .to_owned()
             }
-            // Git writes and reads the other name since 2.24.
-            Form::Extension(name) if name == "partialclone" => {
+            // Git has read and written the other name since 2.24.
+            UnsupportedFormat::Extension(name) if name == "partialclone" => {
                 "git config remote.origin.promisor true && git config --unset extensions.partialClone".to_owned()
             }
-            Form::Extension(name) => format!("see what it is needed for: git config extensions.{name}"),
+            UnsupportedFormat::Extension(name) => format!("see what it is needed for: git config extensions.{name}"),
         }),
         Failure::Git(GitError::Foreign { path }) => Some(format!(
             "if you trust its owner: git config --global --add safe.directory {}",
@@ -288,16 +286,16 @@ pub fn hint(failure: &Failure, meant: Option<&str>) -> Option<String> {
         Failure::Git(GitError::NoBase { why, fetch, .. }) => Some(base_hint(fetch, *why, &AFFECTED)),
         Failure::NoCommit(GitError::NoBase { why, fetch, .. }) => Some(base_hint(fetch, *why, &SHOW)),
         Failure::Baseline(UnreadableBaseline { path, .. }) => {
-            Some(format!("write it anew, and commit it there: xtask baseline write {path}"))
+            Some(format!("write it again and commit it: xtask baseline write {path}"))
         }
         Failure::Sonar(SonarError::Refused { .. }) => Some(format!(
             "set {TOKEN} to a token that may see the project; a task is passed it by secret-env = [\"{TOKEN}\"]"
         )),
         Failure::NoHooks => {
-            Some("add to tasks.toml, with the tasks to be run:\n    [hooks]\n    pre-push = [\"ci\"]\n    pre-commit = [\"lint\"]".to_owned())
+            Some("add to tasks.toml, for example:\n    [hooks]\n    pre-push = [\"ci\"]\n    pre-commit = [\"lint\"]".to_owned())
         }
         Failure::NothingForCi => {
-            Some("add a task that needs all that CI is to run:\n    [tasks.ci]\n    needs = [\"lint\", \"test\"]\nor name what is there already:\n    [ci]\n    run = [\"test\"]".to_owned())
+            Some("add a task with everything that CI must run:\n    [tasks.ci]\n    needs = [\"lint\", \"test\"]\nor name existing tasks:\n    [ci]\n    run = [\"test\"]".to_owned())
         }
         Failure::NoConfig { .. } => Some("`xtask init` writes a first one".to_owned()),
         Failure::Runs(RunsError::Unknown(_) | RunsError::Ambiguous(..) | RunsError::NotSoMany(_)) => {
@@ -305,13 +303,13 @@ pub fn hint(failure: &Failure, meant: Option<&str>) -> Option<String> {
         }
         Failure::NoVerdict(unknown) => Some(unknown.hint()),
         Failure::Runs(RunsError::NoManifest(_)) => {
-            Some("a run of `watch` or `audit` leaves none, nor did former versions of taskgate".to_owned())
+            Some("runs of `watch` and `audit` have no manifest, nor do runs of older versions".to_owned())
         }
         Failure::Sharding(_) => {
-            Some("leave that task out of what is split, and run it behind `xtask merge-runs`".to_owned())
+            Some("run that task after `xtask merge-runs`, not in a shard".to_owned())
         }
         Failure::Merge(MergeError::Plans { .. }) => Some(
-            "give all shards the same names, the same --timings, and machines that are set up alike".to_owned(),
+            "use the same names, the same --timings and equal machines for all shards".to_owned(),
         ),
         Failure::OtherTree { .. } => Some("check out what the shards ran".to_owned()),
         Failure::Runs(RunsError::Empty) => Some("run something: `xtask` lists the tasks".to_owned()),
@@ -319,7 +317,7 @@ pub fn hint(failure: &Failure, meant: Option<&str>) -> Option<String> {
     }
 }
 
-/// What to do about a file that can't be written or read.
+/// Returns a hint for a file that can't be read or written.
 fn file_hint(error: &FileError) -> Option<String> {
     let path = error.path.display();
     match error.source.kind() {
@@ -334,17 +332,17 @@ fn file_hint(error: &FileError) -> Option<String> {
     }
 }
 
-/// A word as a shell takes it.
+/// Quotes a word for a shell, if necessary.
 fn shell_word(word: &str) -> String {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-+@:,".contains(&byte);
     if word.bytes().all(is_plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', "'\\''")) }
 }
 
-/// How the caller does without the usual base.
+/// What to do if the usual base is not available.
 struct BaseAdvice {
-    /// By naming another.
+    /// How to name another base.
     another: &'static str,
-    /// Where there is no commit.
+    /// What to do if there is no commit.
     unborn: &'static str,
 }
 
@@ -355,12 +353,12 @@ const AFFECTED: BaseAdvice = BaseAdvice {
 const SHOW: BaseAdvice =
     BaseAdvice { another: "xtask baseline show REV", unborn: "commit something, and run a gate for it" };
 
-/// How to get a base to compare with.
-fn base_hint(fetch: &str, why: NoBase, way: &BaseAdvice) -> String {
+/// Returns a hint for getting a base to compare with.
+fn base_hint(fetch: &str, why: NoBaseReason, way: &BaseAdvice) -> String {
     match why {
-        NoBase::Shallow => format!("fetch the history: git fetch --unshallow {fetch}"),
-        NoBase::Unknown => format!("name another: {}; or fetch it: git fetch {fetch}", way.another),
-        NoBase::Unrelated => format!("name another: {}", way.another),
-        NoBase::Unborn => way.unborn.to_owned(),
+        NoBaseReason::Shallow => format!("fetch the history: git fetch --unshallow {fetch}"),
+        NoBaseReason::Unknown => format!("name another: {}; or fetch it: git fetch {fetch}", way.another),
+        NoBaseReason::Unrelated => format!("name another: {}", way.another),
+        NoBaseReason::Unborn => way.unborn.to_owned(),
     }
 }

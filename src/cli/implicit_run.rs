@@ -1,18 +1,17 @@
-//! `xtask ci` is `xtask run ci`: finds whether the first word of a command line is a command, and puts
-//! `run` in front of it if it is not.
+//! Makes `xtask ci` mean `xtask run ci`: finds the first word of a command line that is no option, and puts
+//! `run` in front of it if it is not a command.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-/// Global options that take a value, for finding the first word of a command line.
+/// The global options that take a value.
 const GLOBAL_OPTIONS: &[&str] = &["--color", "--directory", "-C"];
 
-/// The command that is one only in front of its actions.
+/// A word that is a command only if an action follows, as in `xtask ci init`.
 pub const CI: &str = "ci";
 
-/// The words of a command line with `run` put in front of the first word if that is no command, so
-/// that `xtask ci` is `xtask run ci`. As a cargo subcommand the program gets its own name as the
-/// first argument, which is dropped.
+/// Puts `run` in front of the first word if that is no command. As a cargo subcommand, the program gets its
+/// own name as the first argument, which is removed.
 pub fn insert_run(mut words: Vec<OsString>, commands: &[String]) -> Vec<OsString> {
     let program = words.first().map(PathBuf::from).unwrap_or_default();
     if program.file_stem().is_some_and(|name| name == "cargo-xtask")
@@ -32,7 +31,7 @@ pub fn insert_run(mut words: Vec<OsString>, commands: &[String]) -> Vec<OsString
     }
     let known = |word: &str| commands.iter().any(|name| name == word);
     let is_global = |word: &str| ["-h", "--help", "-V", "--version"].contains(&word);
-    // The name that most repositories give what may be pushed stays that of a task.
+    // Most repositories have a task `ci`, so the word alone means the task.
     let is_of_files = words.get(at + 1).is_some_and(|next| next == "init" || next == "check");
     let is_task = |word: &str| word == CI && !is_of_files;
     if let Some(word) = words.get(at)
@@ -43,7 +42,7 @@ pub fn insert_run(mut words: Vec<OsString>, commands: &[String]) -> Vec<OsString
     words
 }
 
-/// The first name in words that [`with_run`] made a run of; `None` if they are of a command.
+/// Returns the first name of a command line to which [`insert_run`] added `run`; `None` if it did not.
 pub fn implicit_task(typed: &[OsString], words: &[OsString]) -> Option<String> {
     let at = words.iter().position(|word| word == "run")?;
     let rest = &words[at + 1..];
@@ -57,7 +56,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_run_and_commands_are_commands() {
+    fn word_that_is_no_command_is_run() {
         let commands = ["run".to_owned(), "plan".to_owned(), "ci".to_owned()];
         let cases = [
             ("xtask", "xtask"),
@@ -86,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn the_command_line_is_sound() {
+    fn clap_accepts_the_command_line() {
         use clap::CommandFactory as _;
         crate::cli::Cli::command().debug_assert();
     }

@@ -1,5 +1,5 @@
-//! Manifests by what they are called on the command line: a file, a run's id or a part of it, `last`,
-//! `last~1`. It must not know what is done with them.
+//! Finds, reads and writes manifests by what is typed: a file, a run's id or a part of it, `last`, `last~1`.
+//! It must not know what is done with them.
 
 use std::path::Path;
 
@@ -11,10 +11,10 @@ use crate::git::Repository;
 use crate::history::runs::{Runs, RunsError};
 use crate::manifest::{Keys, Manifest};
 
-/// The manifest of a file, or of a run of this repository.
+/// Returns the manifest of a file or of a recorded run.
 ///
 /// # Errors
-/// There is none, or it can't be read.
+/// There is no such manifest, or it can't be read.
 pub fn find(session: &Session, name: &str) -> Result<Manifest, Failure> {
     let path = session.resolve(Path::new(name));
     if path.is_file() {
@@ -31,7 +31,7 @@ pub fn find(session: &Session, name: &str) -> Result<Manifest, Failure> {
     load_run(&runs, &id)
 }
 
-/// The manifest of a run that is on record.
+/// Reads the manifest of a recorded run.
 fn load_run(runs: &Runs, id: &str) -> Result<Manifest, Failure> {
     let name = format!("the manifest of {id}");
     let mut manifest = decode(&runs.manifest(id)?, Path::new(&name))?;
@@ -43,10 +43,10 @@ fn load_run(runs: &Runs, id: &str) -> Result<Manifest, Failure> {
     Ok(manifest)
 }
 
-/// The manifest of a file.
+/// Reads the manifest of a file.
 ///
 /// # Errors
-/// It is not there or is none.
+/// The file is missing or is no manifest.
 pub fn load_file(path: &Path) -> Result<Manifest, Failure> {
     let missing = || FileError::of("read", path)(std::io::ErrorKind::NotFound.into());
     let bytes = file::read(path)?.ok_or_else(missing)?;
@@ -58,7 +58,7 @@ fn decode(bytes: &[u8], path: &Path) -> Result<Manifest, Failure> {
     Manifest::decode(bytes).map_err(content)
 }
 
-/// The number of `last~2`; 0 of `last`.
+/// Returns the number in `last~2`, and 0 for `last`.
 fn runs_back(name: &str) -> Option<usize> {
     match name.strip_prefix("last")? {
         "" => Some(0),
@@ -66,18 +66,18 @@ fn runs_back(name: &str) -> Option<usize> {
     }
 }
 
-/// Copies a run's manifest to a file, as JSON that is not compressed.
+/// Copies the manifest of a run to a file, as uncompressed JSON.
 ///
 /// # Errors
-/// The run has none, or the file can't be written.
+/// The run has no manifest, or the file can't be written.
 pub fn copy(session: &Session, state: &Path, run: &str, path: &Path) -> Result<(), Failure> {
     write(session, path, &load_run(&Runs::new(state), run)?.encode())
 }
 
-/// Writes a manifest to a file of the caller's, whose folder is made.
+/// Writes a manifest to a file that the caller named, and creates its folder.
 ///
 /// # Errors
-/// It can't be written.
+/// The file can't be written.
 pub fn write(session: &Session, path: &Path, json: &[u8]) -> Result<(), Failure> {
     let path = session.resolve(path);
     let folder = path.parent().unwrap_or(Path::new("."));
@@ -92,7 +92,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_last_runs_have_names() {
+    fn last_runs_have_names() {
         let cases =
             [("last", Some(0)), ("last~0", Some(0)), ("last~3", Some(3)), ("last~x", None), ("2026", None)];
         for (name, expected) in cases {

@@ -1,5 +1,9 @@
-//! The command line: arguments as typed, then checked, then one short file per command. Only this
-//! module and the reporters print.
+//! The command line. Only this module and the reporters print.
+//!
+//! This file has the commands as they are typed, and runs the one that was called. Read [`session`] (what all
+//! commands get), [`project`] (tasks.toml and its repository), [`failure`] and [`exit`] (errors, hints and
+//! exit statuses), then the folder of a command: [`run`], [`inspect`], [`hooks`], [`ci`], [`audit`],
+//! [`shards`], [`setup`], [`completions`]. Each file of a command begins with its arguments.
 
 pub mod audit;
 pub mod ci;
@@ -71,83 +75,83 @@ Examples:
   xtask                      list tasks and groups
   xtask ci                   run the task or group `ci` and all it needs
   xtask lint unit -k         run two groups, and go on after a failure
-  xtask run test -- --nocapture   hand arguments to one task
+  xtask run test -- --nocapture   pass arguments to one task
   xtask plan ci              what would run, and why
   xtask ci --affected        only what the changes since the merge base can reach
   xtask ci init              write the workflow that makes the same run in CI
 
 A task or group that is named like a command is run with `xtask run NAME`.
-Exit status: 0 passed · 1 a task or a gate failed · 2 usage · 3 tasks.toml is wrong · 4 nothing matched
-             5 git, cache, disk or network failed · 70 a bug · 128+n signal n"
+Exit status: 0 passed · 1 a task or a gate failed · 2 usage · 3 tasks.toml is invalid
+             4 nothing matched · 5 git, cache, disk or network failed · 70 a bug · 128+n signal n"
 )]
 pub struct Cli {
-    /// What applies to all commands.
+    /// Options of all commands.
     #[command(flatten)]
     pub global: GlobalArgs,
-    /// What to do; lists the tasks if it is left out.
+    /// The command; without one, the tasks are listed.
     #[command(subcommand)]
     pub command: Option<Command>,
 }
 
-/// What applies to all commands.
+/// Options of all commands.
 #[derive(Args, Debug, Clone)]
 pub struct GlobalArgs {
-    /// Colour the output
+    /// When to use colours
     #[arg(long, value_enum, default_value_t, global = true, value_name = "WHEN")]
     pub color: Color,
-    /// Do as if started in this folder
+    /// Run as if started in this folder
     #[arg(short = 'C', long, global = true, value_name = "DIR")]
     pub directory: Option<PathBuf>,
 }
 
-/// What to do.
+/// A command.
 #[derive(Subcommand, Debug)]
 pub enum Command {
-    /// Run tasks or groups with what they need
+    /// Run tasks or groups with all that they need
     #[command(after_help = "Example:\n  xtask run unit --keep-going --junit target/junit.xml")]
     Run(RunArgs),
-    /// Run tasks or groups, and again what a change affects
+    /// Run tasks or groups, and run again what a change affects
     #[command(after_help = "Example:\n  xtask watch unit lint")]
     Watch(WatchArgs),
-    /// Tell what would run, what is cached, and why
+    /// Show what would run, what is cached, and why
     #[command(after_help = "Example:\n  xtask plan ci --json")]
     Plan(PlanArgs),
-    /// Tell a task's key field by field, and what differs from the nearest entry
+    /// Show a task's key field by field, and what differs from the nearest entry
     #[command(after_help = "Example:\n  xtask why clippy")]
     Why(WhyArgs),
-    /// Draw what needs what
+    /// Draw which task needs which
     #[command(after_help = "Example:\n  xtask graph ci --format mermaid")]
     Graph(GraphArgs),
     /// Run the `fix` commands, one after the other
     #[command(after_help = "Example:\n  xtask fix lint")]
     Fix(FixArgs),
-    /// Run tasks in folders that hold only what they declare, and tell what they missed
+    /// Run tasks in folders with only what they declare, and list what they missed
     #[command(after_help = "\
 Example:
   xtask audit unit --json
 
-Exit status 1 if a task got at something that it does not declare, or fails without it. Where not all
-could be seen (elsewhere than on Linux nothing can), a task is told as partial, never as clean.")]
+Exit status 1 if a task opened something that it does not declare, or fails without it. If the
+trace is incomplete (as on all systems but Linux), the task is reported as partial, never as clean.")]
     Audit(AuditArgs),
-    /// Gate commits' trees as a push does, so that the push is a lookup
+    /// Gate the trees of commits as a push does, so that the push is instant
     #[command(after_help = "\
 Examples:
   xtask gate           HEAD's tree, before you push it
   xtask gate v1.2 main each distinct tree once
   xtask gate --staged  what is staged, before you commit it")]
     Gate(GateArgs),
-    /// Tell why a quality gate's last verdict is what it is: all rules, and what broke them
+    /// Explain the last verdict of a quality gate: all rules, and what broke them
     #[command(after_help = "Example:\n  xtask explain-gate quality --json")]
     ExplainGate(ExplainGateArgs),
-    /// Have git call the gate
+    /// Install git hooks that call the gate
     #[command(after_help = "Example:\n  xtask hooks install")]
     Hooks(HooksArgs),
-    /// What an installed git hook calls
+    /// Called by installed git hooks
     #[command(after_help = "\
 Example:
   xtask hook pre-push origin git@example.com:a/b.git   reads git's lines from standard input
 
-XTASK_SKIP=\"reason\" lets git go on without the gate; `xtask log --skips` shows who did so and why.")]
+XTASK_SKIP=\"reason\" skips the gate; `xtask log --skips` shows who did so and why.")]
     Hook(HookArgs),
     /// Show past runs, their tasks and logs
     #[command(after_help = "\
@@ -155,9 +159,9 @@ Examples:
   xtask log                  past runs, newest first
   xtask log --last --failed  the logs of what failed in the last run
   xtask log --skips          the gates that were skipped, by whom and why
-  xtask log 093015           the run whose id contains this, drawn again")]
+  xtask log 093015           the run whose id contains this, printed again")]
     Log(LogArgs),
-    /// Tell in words why two runs of the same tree differ
+    /// Explain why two runs of the same tree differ
     #[command(
         name = "diff-run",
         after_help = "\
@@ -165,8 +169,8 @@ Examples:
   xtask diff-run last~1 last              the last run but one, and the last
   xtask diff-run laptop.json ci.json      manifests that `run --manifest FILE` wrote
 
-Exit status 1 if they differ. What two machines may differ in without running something else (jobs, the
-calling CI) is told as a remark and is no difference."
+Exit status 1 if they differ. Differences between machines that don't change what runs (jobs, the
+CI service) are only mentioned."
     )]
     DiffRun(DiffRunArgs),
     /// Merge the manifests of all shards of a run, and judge its gates
@@ -176,8 +180,8 @@ calling CI) is told as a remark and is no difference."
 Example:
   xtask merge-runs shard-*.json --junit junit.xml
 
-Exit status 1 if a shard is missing, is there twice or has failed, or if a gate fails. Manifests of
-different trees or plans are refused with exit status 5."
+Exit status 1 if a shard is missing, is there twice or has failed, or if a gate fails. Manifests
+of different trees or plans are refused with exit status 5."
     )]
     MergeRuns(MergeRunsArgs),
     /// Write a first tasks.toml for what is in the repository
@@ -186,32 +190,32 @@ Examples:
   xtask init           tries each task once, and writes those that pass
   xtask init --print   writes to standard output, whether or not there is a tasks.toml")]
     Init(InitArgs),
-    /// Write or check the files of CI systems; `xtask ci` alone runs what is named `ci`
+    /// Write or check the files of CI systems; `xtask ci` alone runs the task `ci`
     #[command(after_help = "\
 Examples:
   xtask ci init    writes the workflow, the template of pull requests and dependabot.yml
-  xtask ci check   tells where they differ from tasks.toml; made to be a task of group lint")]
+  xtask ci check   shows where they differ from tasks.toml; a good task of group lint")]
     Ci(CiArgs),
     /// Check git, tools, hooks, remotes and the state directory, and say what to do
     #[command(after_help = "Example:\n  xtask doctor --json")]
     Doctor(DoctorArgs),
-    /// Show and share what gates recorded, for other trees to be compared with
-    #[command(after_help = "Example:\n  xtask baseline push     in CI, behind `xtask ci` on the main branch")]
+    /// Show and share what gates recorded, so that other trees can be compared with it
+    #[command(after_help = "Example:\n  xtask baseline push     in CI, after `xtask ci` on the main branch")]
     Baseline(BaselineArgs),
-    /// Print what a `SonarQube` server says of the analysis that a scanner has just sent it
+    /// Print what a `SonarQube` server says about the analysis that a scanner has just sent
     #[command(after_help = "\
 Example, of a task with secret-env = [\"SONAR_TOKEN\"] and reports = { sonar = \"out/sonar.json\" }:
   run = \"sonar-scanner && xtask sonar > out/sonar.json\"")]
     Sonar(SonarArgs),
-    /// Look after the cache
+    /// Inspect and clean the cache
     #[command(after_help = "Example:\n  xtask cache verify")]
     Cache(CacheArgs),
-    /// Calls a function that is a task
+    /// Call a function that is a task
     #[command(name = "__task", hide = true)]
     Task {
-        /// Its name.
+        /// The name of the task.
         name: String,
-        /// Its arguments.
+        /// The arguments of the task.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
@@ -221,16 +225,16 @@ Example, of a task with secret-env = [\"SONAR_TOKEN\"] and reports = { sonar = \
     /// Print a script that completes commands, options and names of tasks
     #[command(after_help = "Example:\n  eval \"$(xtask completions bash)\"   in ~/.bashrc")]
     Completions(CompletionsArgs),
-    /// Tells a shell what could stand at the cursor; called by the scripts of `completions`
+    /// Print what can stand at the cursor; called by the scripts of `completions`
     #[command(name = "__complete", hide = true)]
     Complete(CompleteArgs),
-    /// Ends what a killed run left behind; started by each run
+    /// End what a killed run left behind; started by each run
     #[command(name = "__guard", hide = true)]
     Guard {
         /// The run's id.
         run: String,
     },
-    /// Runs a program and reports which files it and all its descendants opened
+    /// Run a program and report the files that it and all its descendants opened
     #[command(name = crate::process::TRACE_ARGUMENT, hide = true)]
     Trace {
         /// Stop at all system calls.
@@ -239,7 +243,7 @@ Example, of a task with secret-env = [\"SONAR_TOKEN\"] and reports = { sonar = \
         /// Report only files below this folder that are opened or changed, and end with the program.
         #[arg(long)]
         below: Option<PathBuf>,
-        /// Where the report goes.
+        /// The file for the report.
         report: PathBuf,
         /// The program and its arguments.
         #[arg(last = true, required = true)]
@@ -253,7 +257,7 @@ pub fn main(words: impl IntoIterator<Item = OsString>, functions: &Functions) ->
     let env = match Env::capture() {
         Ok(env) => env.with_functions(functions.keys().cloned().collect()),
         Err(error) => {
-            let text = format!("error: can't tell the current folder: {error}\n");
+            let text = format!("error: can't find the current folder: {error}\n");
             let _ = std::io::stderr().lock().write_all(text.as_bytes());
             return ExitCode::from(5);
         }
@@ -273,7 +277,7 @@ pub fn main(words: impl IntoIterator<Item = OsString>, functions: &Functions) ->
     };
     let dir = cli.global.directory.as_ref().map_or_else(|| env.dir().to_owned(), |dir| env.dir().join(dir));
     let session = Session { env, clock, dir, color: cli.global.color };
-    // A folder that was named is made whole, so that it can be found below the repository's top.
+    // The path is made absolute, so that it can be found below the top of the repository.
     let session = Session { dir: session.dir.canonicalize().unwrap_or(session.dir), ..session };
     if let Some(Command::Task { name, args }) = &cli.command {
         return functions.get(name).map_or_else(report_bug, |function| call_function(function, args));
@@ -290,7 +294,7 @@ pub fn main(words: impl IntoIterator<Item = OsString>, functions: &Functions) ->
     ExitCode::from(exit::exit_status(&end))
 }
 
-/// What a function came to, as any program tells it.
+/// Calls a function and returns an exit status as any program does.
 fn call_function(function: &dyn Fn(&[String]) -> Outcome, args: &[String]) -> ExitCode {
     let run = std::panic::AssertUnwindSafe(|| function(args));
     match std::panic::catch_unwind(run) {
@@ -305,12 +309,12 @@ fn call_function(function: &dyn Fn(&[String]) -> Outcome, args: &[String]) -> Ex
             let _ = writeln!(std::io::stderr().lock(), "{text}");
             ExitCode::from(1)
         }
-        // What the panic said is in the log already.
+        // The message of the panic is in the log already.
         Err(_) => ExitCode::from(101),
     }
 }
 
-/// What a panic ends with.
+/// Prints that a panic is a bug, and returns its exit status.
 pub fn report_bug() -> ExitCode {
     let text = "error: this is a bug in taskgate; please report it with the lines above\n";
     let _ = std::io::stderr().lock().write_all(text.as_bytes());
@@ -348,7 +352,7 @@ fn run_command(session: &Session, command: Option<Command>) -> Result<End, Failu
             crate::process::guard::guard_main(&run);
             Ok(End::Passed)
         }
-        // It was called before anything else was looked at.
+        // Called before anything else.
         Some(Command::Task { .. }) => Ok(End::Passed),
         Some(Command::Trace { all_stops, below, report, command }) => {
             trace::run_traced(session, &report, &command, all_stops, below)
@@ -359,10 +363,7 @@ fn run_command(session: &Session, command: Option<Command>) -> Result<End, Failu
 fn dry_run(args: RunArgs) -> Result<PlanArgs, Failure> {
     if args.no_cache {
         let hint = Some("leave one of them out".to_owned());
-        return Err(Failure::Usage {
-            text: "`--dry-run` tells what the cache knows, and `--no-cache` forbids to look".to_owned(),
-            hint,
-        });
+        return Err(Failure::Usage { text: "`--dry-run` can't be used with `--no-cache`".to_owned(), hint });
     }
     let json = args.reporters.format == Format::Json;
     Ok(PlanArgs {
@@ -377,7 +378,7 @@ fn dry_run(args: RunArgs) -> Result<PlanArgs, Failure> {
     })
 }
 
-/// The command that was probably meant by the first word, which is the name of no task.
+/// Returns the command that was probably meant by a first word that is no task.
 fn intended_command<'n>(failure: &Failure, first: &str, commands: &'n [String]) -> Option<&'n str> {
     let Failure::Select(SelectError::Unknown { name, .. }) = failure else { return None };
     let open = commands.iter().map(String::as_str).filter(|command| !command.starts_with('_'));

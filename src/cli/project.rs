@@ -1,8 +1,8 @@
-//! The project: where its tasks.toml is, what it says, and which repository it lies in. It must not
-//! know what will be done with it.
+//! The project: where its tasks.toml is, what the file says, and in which repository it is. It must not know
+//! what is done with it.
 //!
-//! In a repository the outermost tasks.toml on the way from its top to the current folder counts;
-//! outside one, the nearest on the way up.
+//! In a repository, the outermost tasks.toml between the top of the work tree and the current folder is used;
+//! outside a repository, the nearest one above the current folder.
 
 use std::os::unix::ffi::OsStringExt as _;
 use std::path::{Path, PathBuf};
@@ -28,16 +28,16 @@ pub struct Project {
     pub root: PathBuf,
     /// The repository.
     pub repository: Option<Repository>,
-    /// What tasks.toml says.
+    /// The content of tasks.toml.
     pub config: Config,
     state: Option<PathBuf>,
 }
 
 impl Project {
-    /// The project that `dir` lies in.
+    /// Opens the project of the folder `dir`.
     ///
     /// # Errors
-    /// There is no tasks.toml, it is wrong, or git failed.
+    /// There is no tasks.toml, it is invalid, or git failed.
     pub fn open(env: &Env, dir: &Path) -> Result<Self, Failure> {
         let repository = Repository::discover(dir, env)?;
         let (root, base) = match &repository {
@@ -63,10 +63,10 @@ impl Project {
         Ok(Self { root, repository, config, state })
     }
 
-    /// The project as a commit has it, where it is not checked out. Its root is that of `self`.
+    /// Returns the tasks.toml of a commit, without checking it out.
     ///
     /// # Errors
-    /// The commit has no tasks.toml, or a wrong one.
+    /// The commit has no tasks.toml, or an invalid one.
     pub fn config_at(&self, commit: &Commit) -> Result<Config, Failure> {
         let repository = self.repository()?;
         let folders = [RepoPath::top(), self.config.base.clone()];
@@ -74,7 +74,7 @@ impl Project {
         config.ok_or_else(|| Failure::NoConfig { folder: format!("the tree of {}", &commit.id[..10]) })
     }
 
-    /// The repository.
+    /// Returns the repository.
     ///
     /// # Errors
     /// There is none.
@@ -95,12 +95,12 @@ impl Project {
         }
     }
 
-    /// Returns the state directory: in the repository, shared by its linked worktrees.
+    /// Returns the state directory. It is in the repository, shared by linked worktrees.
     pub fn state(&self) -> Option<&Path> {
         self.state.as_deref()
     }
 
-    /// Returns the state directory, which only a repository has.
+    /// Returns the state directory.
     ///
     /// # Errors
     /// There is no repository.
@@ -109,16 +109,16 @@ impl Project {
     }
 }
 
-/// The files of a work tree.
+/// Reads tasks.toml files from a work tree.
 struct WorkTreeFiles<'a> {
     root: &'a Path,
     repository: Option<&'a Repository>,
 }
 
 impl WorkTreeFiles<'_> {
-    /// A file that a sparse checkout leaves out: its tasks are there all the same.
+    /// Returns a file that a sparse checkout leaves out: the tasks in it exist all the same.
     fn left_out(&self, path: &RepoPath) -> Result<Option<(Mode, Vec<u8>)>, Failure> {
-        Ok(self.repository.map(|repository| repository.left_out(path)).transpose()?.flatten())
+        Ok(self.repository.map(|repository| repository.sparse_file(path)).transpose()?.flatten())
     }
 }
 
@@ -130,9 +130,9 @@ impl ConfigTree for WorkTreeFiles<'_> {
         let names = match self.repository {
             Some(repository) => {
                 let mut names = repository.browse_work_tree(folder, ENDING)?;
-                names.extend(repository.left_out_of(folder, ENDING)?);
+                names.extend(repository.sparse_names(folder, ENDING)?);
                 names.sort();
-                // Of a folder, a part may be left out.
+                // A sparse checkout may leave out a part of a folder, so that both lists have it.
                 names.dedup();
                 names
             }
@@ -142,7 +142,7 @@ impl ConfigTree for WorkTreeFiles<'_> {
     }
 
     fn link(&self, path: &RepoPath) -> Result<Option<Vec<u8>>, Failure> {
-        // Outside of git there is no commit that might lack what a symlink leads to.
+        // Outside of git there is no commit in which a symlink's target could be missing.
         if self.repository.is_none() {
             return Ok(None);
         }
@@ -155,7 +155,7 @@ impl ConfigTree for WorkTreeFiles<'_> {
 
     fn read(&self, path: &RepoPath) -> Result<Option<String>, Failure> {
         let on_disk = path.under(self.root);
-        // A folder of that name is no file, as in a commit.
+        // A folder with this name is not a file, as in a commit.
         if on_disk.is_dir() {
             return Ok(None);
         }
@@ -178,14 +178,14 @@ impl ConfigTree for WorkTreeFiles<'_> {
     }
 }
 
-/// The folders in which a tasks.toml counts for a caller in `dir`, the outermost first.
+/// Returns the folders whose tasks.toml may be used for a caller in `dir`, the outermost first.
 pub fn definition_folders(root: &Path, dir: &Path) -> Vec<RepoPath> {
     let mut folders = folders_up(root, dir);
     folders.reverse();
     folders
 }
 
-/// The folders from `dir` up to `root`, as paths of the repository.
+/// Returns the folders from `dir` up to `root`, as paths of the repository.
 fn folders_up(root: &Path, dir: &Path) -> Vec<RepoPath> {
     use std::os::unix::ffi::OsStrExt as _;
     let inside = dir.strip_prefix(root).unwrap_or(Path::new(""));

@@ -1,5 +1,4 @@
-//! The voices of a run: which reporters listen to it, by what the caller asked for. It must not know
-//! what is run.
+//! Opens the reporters of a run, as the options say. It must not know what is run.
 
 use std::cell::RefCell;
 use std::io::Write as _;
@@ -27,26 +26,26 @@ use crate::reporter::terminal::Terminal;
 use crate::reporter::trace::Trace;
 use crate::reporter::{Output, Reporter, Reporters};
 
-/// How to write what happens in a run.
+/// The format of what a run prints.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, ValueEnum)]
 pub enum Format {
     /// Lines for people.
     #[default]
     Human,
-    /// One event a line.
+    /// One JSON event per line.
     Json,
 }
 
-/// What the caller wants to see and to have written.
+/// What the caller wants to see, and which reports to write.
 #[derive(Args, Clone, Debug, Default)]
 pub struct ReporterOptions {
-    /// Which logs to show
+    /// The logs to show
     #[arg(short, long, value_enum, default_value_t, value_name = "WHICH")]
     pub output: Output,
-    /// How to write what happens: lines for people on stderr, or an event a line on stdout
+    /// The output format: lines for people on stderr, or one JSON event per line on stdout
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
     pub format: Format,
-    /// For which CI service to write it [default: the one that this runs in]
+    /// The CI service to print for [default: the one that runs this process]
     #[arg(long, value_enum, default_value = "auto", hide_default_value = true, value_name = "SERVICE")]
     pub ci: CiChoice,
     /// Write a `JUnit` report
@@ -60,21 +59,21 @@ pub struct ReporterOptions {
     pub summary: Option<PathBuf>,
 }
 
-/// The reporters of one run, shared by the threads that emit.
+/// The reporters of one run, shared by all threads that emit events.
 #[derive(Clone, Default)]
 pub struct SharedReporters {
     reporters: Arc<Mutex<Reporters>>,
     unwritten: Arc<WriteWarning>,
 }
 
-/// What errors call the record of a run.
+/// What messages call the record of a run.
 const RECORD: &str = "the run's record";
 
 impl ReporterOptions {
-    /// Opens them for a run, which is recorded in `state`.
+    /// Opens the reporters of a run, which is recorded in `state`.
     ///
     /// # Errors
-    /// A report's folder can't be made.
+    /// The folder of a report can't be created.
     pub fn open(
         &self,
         session: &Session,
@@ -87,7 +86,7 @@ impl ReporterOptions {
             reporters.add(Box::new(Json::new(std::io::stdout())), "standard output");
         }
         match self.ci.output(session, is_json)? {
-            // The voice may name a file, which is to be there by then.
+            // The CI reporter may mention a file, which must exist by then.
             Some(spoken) => {
                 spoken.add_files(session, &mut reporters)?;
                 reporters.add(self.for_ci(session, &spoken)?, "standard error");
@@ -111,14 +110,15 @@ impl ReporterOptions {
             runs.prune();
             match runs.create(run) {
                 Ok(file) => reporters.add(Box::new(Record::new(file)), RECORD),
-                // A run that can't be looked at later is still a run.
+                // A missing record does not keep the run from starting.
                 Err(error) => trouble.hold(write_warning(&error)),
             }
         }
         Ok(SharedReporters { reporters: Arc::new(Mutex::new(reporters)), unwritten: Arc::new(trouble) })
     }
 
-    /// Commands for a CI service are read from both streams; in one they keep their order.
+    /// Returns the reporter for a CI service. It writes to one stream, so that the service reads commands and
+    /// output in their order.
     fn for_ci(&self, session: &Session, spoken: &CiOutput) -> Result<Box<dyn Reporter>, Failure> {
         let to = (std::io::stderr(), session.paint_err(), self.output);
         Ok(Box::new(CiVoice::new(to, spoken.dialect()?, spoken.site())))
@@ -136,7 +136,7 @@ impl ReporterOptions {
 }
 
 impl SharedReporters {
-    /// What emits to them, timed by `clock`.
+    /// Returns an emitter that sends events to the reporters, with times from `clock`.
     pub fn emitter(&self, clock: &Clock) -> Emitter {
         let reporters = self.clone();
         let shows_lines = self.reporters.lock().unwrap_or_else(PoisonError::into_inner).shows_lines();
@@ -148,18 +148,19 @@ impl SharedReporters {
     fn event(&self, event: &Event) {
         let mut reporters = self.reporters.lock().unwrap_or_else(PoisonError::into_inner);
         reporters.event(event);
-        // The record is state: that the disk is full at its last line does not fail the run.
+        // The record is state, so a full disk does not fail the run.
         if let Some(error) = reporters.take_error(RECORD)
             && self.unwritten.is_first()
         {
-            let text = format!("state can't be written: {RECORD}: {error}: `xtask log` will lack this run");
+            let text =
+                format!("state can't be written: {RECORD}: {error}: `xtask log` will not show this run");
             reporters.event(&Event { at: event.at, what: What::Notice { level: Level::Warning, text } });
         }
     }
 
-    /// The first thing that could not be written.
+    /// Returns the first report that could not be written.
     pub fn failure(&self) -> Option<Failure> {
-        // What could not be written is worth a line even then.
+        // The lines before the error are shown even then.
         let _ = std::io::stderr().flush();
         let errors = self.reporters.lock().unwrap_or_else(PoisonError::into_inner).errors();
         let (what, source) = errors.into_iter().next()?;
@@ -167,7 +168,7 @@ impl SharedReporters {
     }
 }
 
-/// What listens to the runs of a gate, and to what it says besides.
+/// The reporters for all runs that a gate starts.
 pub struct GateReporters<'a> {
     session: &'a Session,
     options: ReporterOptions,
@@ -176,17 +177,17 @@ pub struct GateReporters<'a> {
 }
 
 impl<'a> GateReporters<'a> {
-    /// One with the usual voices.
+    /// Returns reporters with the default options.
     pub fn new(session: &'a Session, state: &'a Path) -> Self {
         Self { session, options: ReporterOptions::default(), state, opened: RefCell::default() }
     }
 
-    /// One with these voices.
+    /// Replaces the options.
     pub fn with_options(self, options: ReporterOptions) -> Self {
         Self { options, ..self }
     }
 
-    /// The first thing that could not be written.
+    /// Returns the first report that could not be written.
     pub fn failure(&self) -> Option<Failure> {
         self.opened.borrow().iter().find_map(SharedReporters::failure)
     }
@@ -211,10 +212,10 @@ impl GateObserver for GateReporters<'_> {
     }
 }
 
-/// A report's path, whose folder is made before the run, so that a mistake shows before the wait.
+/// Returns the path of a report, and creates its folder before the run, so that an error shows at once.
 ///
 /// # Errors
-/// The folder can't be made.
+/// The folder can't be created.
 pub fn prepare_report_path(session: &Session, path: &Path) -> Result<PathBuf, Failure> {
     let path = session.resolve(path);
     if let Some(folder) = path.parent() {

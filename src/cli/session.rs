@@ -12,31 +12,31 @@ use crate::reporter::style::{Color, Paint};
 /// What all commands are given.
 #[derive(Clone)]
 pub struct Session {
-    /// The caller's environment.
+    /// The environment of the caller.
     pub env: Env,
-    /// The time, counted from the start of the program.
+    /// The clock, which counts from the start of the program.
     pub clock: Clock,
-    /// The folder to start from.
+    /// The current folder, or the one that `--directory` names.
     pub dir: PathBuf,
-    /// When to colour.
+    /// When to use colours.
     pub color: Color,
 }
 
 impl Session {
-    /// Colours for standard output.
+    /// Returns the colours for standard output.
     pub fn paint_out(&self) -> Paint {
         self.color.paint(&self.env, self.env.terminal().stdout)
     }
 
-    /// Colours for standard error.
+    /// Returns the colours for standard error.
     pub fn paint_err(&self) -> Paint {
         self.color.paint(&self.env, self.env.terminal().stderr)
     }
 
-    /// Writes a result to standard output. A reader that has gone away is no failure.
+    /// Prints a result to standard output. It is no error if the reader has gone away.
     ///
     /// # Errors
-    /// The disk that it is redirected to is full, or such.
+    /// Standard output can't be written to, for example because the disk is full.
     pub fn print(&self, text: &str) -> Result<(), Failure> {
         let mut out = std::io::stdout().lock();
         let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
@@ -48,21 +48,21 @@ impl Session {
         }
     }
 
-    /// Writes a message to standard error.
+    /// Prints a message to standard error.
     pub fn eprint(&self, text: &str) {
-        // Where even this fails there is nobody left to tell.
+        // If standard error can't be written to, there is no other place to say so.
         let _ = std::io::stderr().lock().write_all(text.as_bytes());
     }
 
-    /// `path` as the caller means it.
+    /// Returns the absolute path for a path that the caller typed.
     pub fn resolve(&self, path: &Path) -> PathBuf {
         self.dir.join(path)
     }
 
-    /// The repository that the caller stands in.
+    /// Returns the repository of the current folder.
     ///
     /// # Errors
-    /// There is none.
+    /// There is no repository.
     pub fn repository(&self) -> Result<Repository, Failure> {
         let what = "there is nothing to gate";
         Repository::discover(&self.dir, &self.env)?.ok_or(Failure::NoRepository { what })

@@ -10,10 +10,10 @@ use crate::cli::exit::End;
 use crate::cli::failure::Failure;
 use crate::cli::session::Session;
 
-/// Runs a program, writes which files it and its descendants opened, and ends as it ended.
+/// Runs a program, writes a report of the files that it and its descendants opened, and ends as it did.
 ///
 /// # Errors
-/// It can't be started, or the report can't be written.
+/// The program can't be started, or the report can't be written.
 pub fn run_traced(
     session: &Session,
     report: &Path,

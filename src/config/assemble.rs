@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use crate::base::path::RepoPath;
-use crate::base::pattern::{Item, Origin, Pattern, Patterns, What};
+use crate::base::pattern::{Item, Matcher, Origin, Pattern, Patterns};
 use crate::config::config_file::{ConfigFile, Document, Sections};
 use crate::config::diagnostic::{self, DiagnosticSink, Diagnostics, FileDiagnostics};
 use crate::config::model::{Command, Config, SourceFile, Task};
@@ -49,7 +49,7 @@ pub(crate) fn parse_files(
 
 /// Makes one config of all files.
 fn join(documents: &[Document<'_>], sink: &mut [DiagnosticSink]) -> Config {
-    let syntax = Syntax::of(documents.iter().all(|document| document.syntax == Syntax::Valid));
+    let syntax = Syntax::new(documents.iter().all(|document| document.syntax == Syntax::Valid));
     let sections: Vec<_> =
         documents.iter().zip(sink.iter_mut()).map(|(document, found)| document.sections(found)).collect();
     let mut config = Config { base: documents[0].source.base.clone(), ..Config::default() };
@@ -58,7 +58,8 @@ fn join(documents: &[Document<'_>], sink: &mut [DiagnosticSink]) -> Config {
         let base = &config_file.document.source.base;
         config.tools.extend(settings::tools(
             &config_file.tools,
-            (base, config_file.document.source.project),
+            base,
+            config_file.document.source.project,
             found,
         ));
     }
@@ -67,15 +68,15 @@ fn join(documents: &[Document<'_>], sink: &mut [DiagnosticSink]) -> Config {
     let mut services: Vec<ServiceDraft<'_>> = Vec::new();
     let mut config_files: Vec<ConfigFile<'_>> = Vec::with_capacity(sections.len());
     for (file, (sections, found)) in sections.into_iter().zip(sink.iter_mut()).enumerate() {
-        let (mut config_file, contents) = ConfigFile::read(sections, &config.tools, (file, syntax), found);
+        let (mut config_file, contents) = ConfigFile::read(sections, &config.tools, file, syntax, found);
         config.files[file].sets = std::mem::take(&mut config_file.sets);
         config_files.push(config_file);
         drafts.extend(contents.tasks);
         services.extend(contents.services);
     }
-    let names = needs::names(&drafts);
+    let names = needs::name_index(&drafts);
     config.hooks = hooks::read(&config_files[0].hooks, &names, syntax, &mut sink[0]);
-    config.ci = ci::read(&config_files[0].ci, (&names, syntax), &config.base, &mut sink[0]);
+    config.ci = ci::read(&config_files[0].ci, &names, syntax, &config.base, &mut sink[0]);
     let resolver =
         Resolver { drafts: &drafts, services: &services, config_files: &config_files, names: &names, syntax };
     let resolved = resolver.resolve(sink);
@@ -99,7 +100,7 @@ fn join(documents: &[Document<'_>], sink: &mut [DiagnosticSink]) -> Config {
     for task in &mut config.tasks {
         // The version of a service's tools may change the result of the tasks that use it.
         let used = task.uses.iter().flat_map(|id| &config.services[id.0].task.tools);
-        task.tools = common_keys::once(task.tools.iter().chain(used).map(String::as_str));
+        task.tools = common_keys::sorted_unique(task.tools.iter().chain(used).map(String::as_str));
     }
     config
 }
@@ -134,6 +135,6 @@ fn program() -> Patterns {
     ];
     let top = RepoPath::top();
     let pattern = |text: &&str| Pattern::parse(text, Origin { base: &top, anchored: false }).ok();
-    let item = |pattern| Item::adding(What::One(pattern));
+    let item = |pattern| Item::adding(Matcher::Pattern(pattern));
     Patterns::new(FILES.iter().filter_map(pattern).map(item).collect())
 }

@@ -11,7 +11,7 @@ use crate::config::model::{NamedSet, Settings, Tool};
 use crate::config::schema::tables;
 use crate::config::sections::common_keys::{CommonKeys, ParseContext};
 use crate::config::sections::drafts::{FileDefaults, ServiceDraft, TaskDraft, WorktreeDraft};
-use crate::config::sections::file_sets::Sets;
+use crate::config::sections::file_sets::FileSets;
 use crate::config::sections::gates;
 use crate::config::sections::services;
 use crate::config::sections::tasks;
@@ -71,8 +71,8 @@ impl<'s> Document<'s> {
         let mut root = document::read(source.text, sink);
         let broken = sink.0.len();
         let variants = matrix::expand(&mut root, sink);
-        let syntax = Syntax::of(broken == 0);
-        Self { source, syntax, root, variants, lines: LineIndex::of(source.text), broken }
+        let syntax = Syntax::new(broken == 0);
+        Self { source, syntax, root, variants, lines: LineIndex::new(source.text), broken }
     }
 
     /// Removes diagnostics that only repeat others.
@@ -83,7 +83,7 @@ impl<'s> Document<'s> {
 
     /// Returns the tables of the file.
     pub(crate) fn sections(&self, sink: &mut DiagnosticSink) -> Sections<'_> {
-        let mut sections = Sections::of(self);
+        let mut sections = Sections::empty(self);
         for Entry { key, value } in document::entries(&self.root) {
             if OUTERMOST.contains(&key.text) && !self.source.project.is_empty() {
                 sink.add(misplaced(&key));
@@ -122,7 +122,7 @@ impl<'s> Document<'s> {
 
 impl<'d> Sections<'d> {
     /// Returns the sections of a file that has none.
-    fn of(document: &'d Document<'d>) -> Self {
+    fn empty(document: &'d Document<'d>) -> Self {
         let (settings, files, tools, defaults) = Default::default();
         let (tasks, services, gates, hooks, worktree, ci) = Default::default();
         Self { document, settings, tools, files, defaults, tasks, services, gates, hooks, worktree, ci }
@@ -140,12 +140,13 @@ impl<'d> ConfigFile<'d> {
     pub(crate) fn read(
         sections: Sections<'d>,
         tools: &BTreeMap<String, Tool>,
-        (file, syntax): (usize, Syntax),
+        file: usize,
+        syntax: Syntax,
         sink: &mut DiagnosticSink,
     ) -> (Self, FileDrafts<'d>) {
         let document = sections.document;
         let Source { base, project, .. } = document.source;
-        let sets = Sets::read(&sections.files, base, document.syntax, sink);
+        let sets = FileSets::read(&sections.files, base, document.syntax, sink);
         let context =
             ParseContext { base, project, file, sets: &sets, tools, variants: &document.variants, syntax };
         let defaults = CommonKeys::defaults(&sections.defaults, &context, sink);

@@ -23,7 +23,7 @@ pub struct Diagnostic {
     /// For an unknown key, the known key that was probably meant.
     pub(crate) meant: Option<&'static str>,
     /// Keys whose absence may cause this error. It is not reported if one of them is misspelt in the file.
-    pub(crate) lacks: &'static [&'static str],
+    pub(crate) caused_by_missing: &'static [&'static str],
 }
 
 /// A place with a short text.
@@ -44,7 +44,7 @@ impl Diagnostic {
             hint: None,
             others: Vec::new(),
             meant: None,
-            lacks: &[],
+            caused_by_missing: &[],
         }
     }
 
@@ -58,39 +58,41 @@ impl Diagnostic {
         self
     }
 
-    /// Adds another place, unless there are `MOST_PLACES` already.
+    /// Adds another place, unless there are `MAX_PLACES` already.
     pub(crate) fn other(mut self, span: Range<usize>, label: impl Into<String>) -> Self {
-        if self.others.len() < MOST_PLACES {
+        if self.others.len() < MAX_PLACES {
             self.others.push(Labelled { span, label: label.into() });
         }
         self
     }
 
     /// Sets the keys whose absence may cause this error. It is dropped if one of them is misspelt.
-    pub(crate) fn lacks(mut self, keys: &'static [&'static str]) -> Self {
-        self.lacks = keys;
+    pub(crate) fn caused_by_missing(mut self, keys: &'static [&'static str]) -> Self {
+        self.caused_by_missing = keys;
         self
     }
 }
 
 /// How many places are shown at most, besides the first.
-const MOST_PLACES: usize = 8;
+const MAX_PLACES: usize = 8;
 /// How many diagnostics of a file are shown at most.
-const MOST_DRAWN: usize = 50;
-/// How many characters of a message, and of the text below a place, are shown at most.
-const MOST_CHARACTERS: (usize, usize) = (600, 200);
+const MAX_SHOWN: usize = 50;
+/// How many characters of a message or hint are shown at most.
+const MAX_MESSAGE: usize = 600;
+/// How many characters of the text below a place are shown at most.
+const MAX_LABEL: usize = 200;
 
 /// Removes diagnostics that follow from misspelt keys. Once these are corrected, nothing else may be wrong.
 pub(crate) fn drop_consequences(sink: &mut [DiagnosticSink]) {
     let meant: Vec<&str> =
         sink.iter().flat_map(|file| &file.0).filter_map(|diagnostic| diagnostic.meant).collect();
     for file in sink {
-        file.0.retain(|diagnostic| !diagnostic.lacks.iter().any(|key| meant.contains(key)));
+        file.0.retain(|diagnostic| !diagnostic.caused_by_missing.iter().any(|key| meant.contains(key)));
     }
 }
 
 /// Joins names with arrows, as for a cycle. The middle of a long list is left out.
-pub(crate) fn row(names: &[String]) -> String {
+pub(crate) fn join_names(names: &[String]) -> String {
     const FIRST: usize = 8;
     const LAST: usize = 2;
     if names.len() <= FIRST + LAST + 1 {
@@ -102,7 +104,7 @@ pub(crate) fn row(names: &[String]) -> String {
 }
 
 /// Shortens a text to at most `most` characters. A shortened text ends with `…`.
-fn cut(text: &str, most: usize) -> std::borrow::Cow<'_, str> {
+fn shorten(text: &str, most: usize) -> std::borrow::Cow<'_, str> {
     match text.char_indices().nth(most) {
         None => text.into(),
         Some((at, _)) => format!("{}…", &text[..at]).into(),
@@ -127,7 +129,7 @@ pub(crate) struct LineIndex<'s> {
 }
 
 impl<'s> LineIndex<'s> {
-    pub(crate) fn of(text: &'s str) -> Self {
+    pub(crate) fn new(text: &'s str) -> Self {
         let behind = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at + 1);
         Self { text, starts: std::iter::once(0).chain(behind).collect() }
     }
@@ -210,7 +212,7 @@ impl FileDiagnostics {
     }
 
     fn records(&self) -> Vec<Record> {
-        let lines = LineIndex::of(&self.text);
+        let lines = LineIndex::new(&self.text);
         let record = |diagnostic: &Diagnostic| {
             let (line, column) = lines.place(diagnostic.span.start);
             Record {
@@ -226,16 +228,16 @@ impl FileDiagnostics {
 
     fn render(&self, color: bool) -> String {
         let renderer = if color { Renderer::styled() } else { Renderer::plain() };
-        let lines = LineIndex::of(&self.text);
+        let lines = LineIndex::new(&self.text);
         let mut drawn = String::new();
-        for diagnostic in self.list.iter().take(MOST_DRAWN) {
+        for diagnostic in self.list.iter().take(MAX_SHOWN) {
             if !drawn.is_empty() {
                 drawn.push('\n');
             }
             drawn.push_str(&self.draw(diagnostic, &lines, &renderer));
             drawn.push('\n');
         }
-        let more = self.list.len().saturating_sub(MOST_DRAWN);
+        let more = self.list.len().saturating_sub(MAX_SHOWN);
         if more > 0 {
             drawn.push_str(&format!("\nand {more} more errors in {}\n", self.file));
         }
@@ -250,11 +252,11 @@ impl FileDiagnostics {
         let last = spans().map(|span| lines.line(span.start)).max().unwrap_or(0);
         let shown = lines.bytes(first, last);
         let place = |span: &Range<usize>| self.clipped(span, lines, shown.start);
-        let label = |text| cut(text, MOST_CHARACTERS.1);
-        let (message, own) = (cut(&diagnostic.message, MOST_CHARACTERS.0), label(&diagnostic.label));
+        let label = |text| shorten(text, MAX_LABEL);
+        let (message, own) = (shorten(&diagnostic.message, MAX_MESSAGE), label(&diagnostic.label));
         let others: Vec<_> =
             diagnostic.others.iter().map(|other| (place(&other.span), label(&other.label))).collect();
-        let hint = diagnostic.hint.as_deref().map(|hint| cut(hint, MOST_CHARACTERS.0));
+        let hint = diagnostic.hint.as_deref().map(|hint| shorten(hint, MAX_MESSAGE));
         let snippet = Snippet::source(&self.text[shown.clone()])
             .path(&*self.file)
             .line_start(first + 1)
@@ -273,8 +275,8 @@ impl FileDiagnostics {
     fn clipped(&self, span: &Range<usize>, lines: &LineIndex<'_>, start: usize) -> Range<usize> {
         let line = lines.line(span.start);
         let bytes = lines.bytes(line, line);
-        let from = floor(&self.text, span.start.min(bytes.end));
-        let to = floor(&self.text, span.end.clamp(from, bytes.end.max(from)));
+        let from = char_start(&self.text, span.start.min(bytes.end));
+        let to = char_start(&self.text, span.end.clamp(from, bytes.end.max(from)));
         from - start..to - start
     }
 }
@@ -284,7 +286,7 @@ fn annotation(kind: AnnotationKind, span: Range<usize>, label: &str) -> Annotati
 }
 
 /// Returns the start of the character that contains the byte `at`.
-fn floor(text: &str, mut at: usize) -> usize {
+fn char_start(text: &str, mut at: usize) -> usize {
     while !text.is_char_boundary(at) {
         at -= 1;
     }

@@ -32,5 +32,5 @@ use model::Task;
 
 /// The name of a task or service within its project.
 pub fn own_name(task: &Task) -> &str {
-    naming::own(&task.name, &task.project)
+    naming::own_name(&task.name, &task.project)
 }

@@ -12,7 +12,7 @@ use crate::base::env::Env;
 use crate::base::path::RepoPath;
 use crate::base::pattern::Patterns;
 use crate::config::diagnostic::LineIndex;
-use crate::config::load::dotenv::Hidden;
+use crate::config::load::dotenv::SecretText;
 use crate::config::naming::{self, NameIndex, TaskNames};
 use crate::config::stage::Stage;
 use crate::quality::rules::Rules;
@@ -76,9 +76,9 @@ pub struct NamedSet {
 
 impl SourceFile {
     /// Returns the line and column of the byte `at` of its text.
-    pub fn place(&self, at: usize) -> Place {
-        let (line, column) = LineIndex::of(&self.text).place(at);
-        Place { file: self.name.clone(), line, column }
+    pub fn place(&self, at: usize) -> SourceLocation {
+        let (line, column) = LineIndex::new(&self.text).place(at);
+        SourceLocation { file: self.name.clone(), line, column }
     }
 }
 
@@ -143,7 +143,7 @@ pub struct Service {
     /// How to know that it is ready.
     pub ready: Ready,
     /// How it is stopped.
-    pub stop: Stopping,
+    pub stop: StopOptions,
 }
 
 /// The port of a service.
@@ -181,7 +181,7 @@ pub enum Probe {
 
 /// How a service is stopped.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Stopping {
+pub struct StopOptions {
     /// The signal that it is sent.
     pub signal: rustix::process::Signal,
     /// How long it may take then before it is killed.
@@ -280,7 +280,7 @@ pub struct Task {
     pub env_files: Vec<EnvFile>,
     /// The variables of these files, without those in `env`. For a variable that is passed from the caller,
     /// this value is used only if the caller has none.
-    pub file_env: BTreeMap<String, Hidden>,
+    pub file_env: BTreeMap<String, SecretText>,
     /// The first of these files that is missing.
     pub missing_file: Option<RepoPath>,
     /// Names of tools in [`Config::tools`].
@@ -306,7 +306,7 @@ pub struct Task {
     /// What a gate requires of the reports of the tasks that it needs; `None`: it is no gate.
     pub gate: Option<Box<Gate>>,
     /// Where it is defined.
-    pub place: Place,
+    pub place: SourceLocation,
 }
 
 /// A report that a task writes.
@@ -364,7 +364,7 @@ pub struct PassEnv {
 
 /// Where something is defined. Line and column are counted from 1.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Place {
+pub struct SourceLocation {
     /// The file, as messages name it.
     pub file: String,
     /// Line.
@@ -373,7 +373,7 @@ pub struct Place {
     pub column: usize,
 }
 
-impl std::fmt::Display for Place {
+impl std::fmt::Display for SourceLocation {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}:{}", self.file, self.line)
     }
@@ -415,7 +415,7 @@ impl Config {
 
     /// Returns the names that [`Self::named`] knows, tasks first, for suggestions.
     pub fn names(&self) -> Vec<String> {
-        NameIndex::of(self.tasks.iter().map(Task::called)).listed()
+        NameIndex::new(self.tasks.iter().map(Task::called)).known_names()
     }
 
     /// Returns the groups in the order of their first member.
@@ -434,10 +434,10 @@ impl Task {
     /// Returns all names by which it can be referred to.
     fn called(&self) -> TaskNames<'_> {
         TaskNames {
-            own: naming::own(&self.name, &self.project),
+            own: naming::own_name(&self.name, &self.project),
             project: &self.project,
             group: self.group.as_deref(),
-            variant_of: self.variant_of.as_deref().map(|name| naming::own(name, &self.project)),
+            variant_of: self.variant_of.as_deref().map(|name| naming::own_name(name, &self.project)),
         }
     }
 

@@ -13,7 +13,7 @@ pub(crate) fn qualified(project: &str, name: &str) -> String {
 }
 
 /// Returns a name without its project.
-pub(crate) fn own<'n>(name: &'n str, project: &str) -> &'n str {
+pub(crate) fn own_name<'n>(name: &'n str, project: &str) -> &'n str {
     name.strip_prefix(project).and_then(|rest| rest.strip_prefix(':')).unwrap_or(name)
 }
 
@@ -74,7 +74,7 @@ pub(crate) fn enclosing_projects(project: &str) -> impl Iterator<Item = &str> {
 
 impl<'n> NameIndex<'n> {
     /// Builds the index of these tasks. A task is its position.
-    pub(crate) fn of(tasks: impl Iterator<Item = TaskNames<'n>>) -> Self {
+    pub(crate) fn new(tasks: impl Iterator<Item = TaskNames<'n>>) -> Self {
         let mut names = Self { called: tasks.collect(), ..Self::default() };
         for (task, called) in names.called.iter().enumerate() {
             names.tasks.insert(within(called.project, called.own), task);
@@ -95,13 +95,13 @@ impl<'n> NameIndex<'n> {
 
     /// Returns the tasks that `name` refers to in a file of `project`, sorted. The name is looked up in the
     /// project, then in the nearest enclosing project that knows it.
-    pub(crate) fn meant(&self, name: &str, project: &str) -> Vec<usize> {
-        let known = enclosing_projects(project).map(|scope| self.known(&qualified(scope, name)));
+    pub(crate) fn lookup(&self, name: &str, project: &str) -> Vec<usize> {
+        let known = enclosing_projects(project).map(|scope| self.lookup_from_top(&qualified(scope, name)));
         known.into_iter().find(|found| !found.is_empty()).unwrap_or_default()
     }
 
     /// Returns the tasks that a name refers to, as seen from the outermost project.
-    fn known(&self, name: &str) -> Vec<usize> {
+    fn lookup_from_top(&self, name: &str) -> Vec<usize> {
         if split_each(name).is_some() {
             let all = self.called.iter().enumerate();
             return all.filter(|(_, called)| called.is_named(name)).map(|(at, _)| at).collect();
@@ -114,7 +114,7 @@ impl<'n> NameIndex<'n> {
     }
 
     /// Returns the names that a person may have meant: tasks first, in the order of the files.
-    pub(crate) fn listed(&self) -> Vec<String> {
+    pub(crate) fn known_names(&self) -> Vec<String> {
         let tasks = self.called.iter().map(|called| qualified(called.project, called.own));
         let others = self.called.iter().flat_map(|called| {
             let origin = called.variant_of.map(|origin| qualified(called.project, origin));
@@ -157,7 +157,7 @@ mod tests {
     #[test]
     fn names_stand_for_tasks_groups_and_projects() {
         let all = || TASKS.iter().map(|(name, group)| called(name, *group));
-        let names = NameIndex::of(all());
+        let names = NameIndex::new(all());
         let cases: [(&str, &str, &[usize]); 17] = [
             ("", "test", &[0, 5]),
             ("", ":test", &[0, 2, 4, 5]),
@@ -178,7 +178,7 @@ mod tests {
             ("web", "lint", &[6]),
         ];
         for (project, asked, expected) in cases {
-            assert_eq!(names.meant(asked, project), expected, "{asked} in {project:?}");
+            assert_eq!(names.lookup(asked, project), expected, "{asked} in {project:?}");
             if project.is_empty() {
                 let answering: Vec<usize> = all()
                     .enumerate()

@@ -14,7 +14,8 @@ pub(crate) fn shown(name: &str) -> String {
 pub(crate) fn suggestion<'a>(
     given: &str,
     known: impl Iterator<Item = &'a str> + Clone,
-    (prefix, none): (&str, &str),
+    prefix: &str,
+    none: &str,
 ) -> String {
     if let Some(near) = name::nearest(given, known.clone()) {
         return format!("did you mean `{prefix}{near}`?");
@@ -32,11 +33,11 @@ pub(crate) fn suggestion<'a>(
 }
 
 /// Reports a text that can't be a name.
-pub(crate) fn name_refusal(name: &Text<'_>, what: &str) -> Option<Diagnostic> {
+pub(crate) fn invalid_name(name: &Text<'_>, what: &str) -> Option<Diagnostic> {
     let why = name::refusal(name.text)?;
     let message = match shown(name.text) {
-        empty if empty.is_empty() => format!("an empty text can't be {what}'s name"),
-        shown => format!("`{shown}` can't be {what}'s name"),
+        empty if empty.is_empty() => format!("the name of {what} is empty"),
+        shown => format!("`{shown}` can't be the name of {what}"),
     };
     Some(Diagnostic::new(name.span.clone(), message).label("not a name").hint(why))
 }

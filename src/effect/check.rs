@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crate::base::path::RepoPath;
-use crate::base::pattern::{Item, Mark, Pattern, Patterns, What};
+use crate::base::pattern::{Item, Mark, Matcher, Pattern, Patterns};
 use crate::base::pattern_overlap::{Shape, Shapes};
 use crate::config::diagnostic::Diagnostics;
 use crate::config::model::{Config, Task, TaskId};
@@ -14,7 +14,7 @@ use crate::config::{self, Refusal};
 use crate::effect::advice::{self, Advisor};
 use crate::effect::matching::{first, is_below_link, matched, shapes};
 use crate::effect::{Judged, Tree, Warnings};
-use crate::git::snapshot::{Entry, Mode, Snapshot};
+use crate::git::snapshot::{Mode, Snapshot, SnapshotEntry};
 use crate::graph::{Graph, Node, NodeId, Role};
 use crate::warning::{NoEffect, Problem, Warning};
 
@@ -54,7 +54,7 @@ struct Check<'a> {
     /// The numbers of the config's files.
     files: HashMap<&'a str, usize>,
     /// The first file that each pattern matches.
-    first: HashMap<&'a Pattern, Option<&'a Entry>>,
+    first: HashMap<&'a Pattern, Option<&'a SnapshotEntry>>,
     /// Lists without errors, by their places. Variants of a matrix may have different lists at the same
     /// place.
     sound: HashMap<At, &'a Patterns>,
@@ -118,10 +118,10 @@ impl<'a> Check<'a> {
     fn outputs(&mut self, task: &'a Task, id: TaskId) {
         let items = task.outputs.items();
         for (i, item) in items.iter().enumerate().filter(|(_, item)| item.excludes && !item.may_miss) {
-            let What::One(pattern) = &item.what else { continue };
+            let Matcher::Pattern(pattern) = &item.what else { continue };
             let shape = Shape::of(pattern);
-            let meets = |item: &&Item| matches!(&item.what, What::One(other) if !item.excludes && shape.meets(&Shape::of(other)));
-            let covers = |item: &&Item| matches!(&item.what, What::One(other) if !item.excludes && Shape::of(other).covers(&shape));
+            let meets = |item: &&Item| matches!(&item.what, Matcher::Pattern(other) if !item.excludes && shape.meets(&Shape::of(other)));
+            let covers = |item: &&Item| matches!(&item.what, Matcher::Pattern(other) if !item.excludes && Shape::of(other).covers(&shape));
             let reason = if let Some(by) = items[i + 1..].iter().find(covers) {
                 NoEffect::IncludedLater { by: quoted(by) }
             } else if !items[..i].iter().any(|item| meets(&item)) {
@@ -155,7 +155,7 @@ impl<'a> Check<'a> {
         }
         let mut is_sound = true;
         for (i, item) in items.iter().enumerate() {
-            if let What::Set { patterns, .. } = &item.what {
+            if let Matcher::Set { patterns, .. } = &item.what {
                 is_sound &= self.list_of(file, patterns, node);
             }
             let Some(cause) = self.cause(items, i, node) else { continue };
@@ -182,7 +182,7 @@ impl<'a> Check<'a> {
         if item.excludes {
             return self.exclusion(items, i);
         }
-        let What::One(pattern) = &item.what else { return None };
+        let Matcher::Pattern(pattern) = &item.what else { return None };
         if pattern.is_deep() && !advice::is_slip(pattern.text()) {
             return None;
         }
@@ -198,13 +198,13 @@ impl<'a> Check<'a> {
 
     /// Returns the folder that a symlink leads to, if a pattern names the symlink and the list matches
     /// nothing in that folder.
-    fn link_alone(&self, items: &[Item], pattern: &Pattern, link: &Entry) -> Option<RepoPath> {
+    fn link_alone(&self, items: &[Item], pattern: &Pattern, link: &SnapshotEntry) -> Option<RepoPath> {
         if pattern.literal() != Some(&link.path) && advice::name_of(pattern).is_none() {
             return None;
         }
         let to = link.path.parent()?.join(&self.tree.link(&link.path)?)?;
         let is_read =
-            |entry: &Entry| items.iter().any(|item| !item.excludes && matched(&[item], &entry.path));
+            |entry: &SnapshotEntry| items.iter().any(|item| !item.excludes && matched(&[item], &entry.path));
         let below = self.snapshot.within(&to);
         let is_folder = below.first().is_some_and(|entry| entry.path != to);
         (is_folder && !to.is_top() && !below.iter().any(is_read)).then_some(to)
@@ -213,7 +213,7 @@ impl<'a> Check<'a> {
     /// Returns why an exclusion has no effect; `None` if it has one.
     fn exclusion(&mut self, items: &'a [Item], i: usize) -> Option<Cause> {
         let item = &items[i];
-        if let What::One(pattern) = &item.what
+        if let Matcher::Pattern(pattern) = &item.what
             && (!pattern.is_deep() || advice::is_slip(pattern.text()))
             && self.first(pattern).is_none()
         {
@@ -233,7 +233,7 @@ impl<'a> Check<'a> {
                 _ => NoEffect::NotIncluded,
             }));
         }
-        let What::One(pattern) = &item.what else { return None };
+        let Matcher::Pattern(pattern) = &item.what else { return None };
         let later: Vec<&Item> = items[i + 1..].iter().filter(|item| !item.excludes).collect();
         if pattern.is_deep() && later.is_empty() {
             return None;
@@ -263,7 +263,7 @@ impl<'a> Check<'a> {
     }
 
     /// Returns the first file that a pattern matches, or the submodule that it leads into.
-    fn first(&mut self, pattern: &'a Pattern) -> Option<&'a Entry> {
+    fn first(&mut self, pattern: &'a Pattern) -> Option<&'a SnapshotEntry> {
         let snapshot = self.snapshot;
         // Everything below a folder matches, so the first entry does.
         if pattern.rest().is_empty() {
@@ -332,7 +332,7 @@ impl<'a> Check<'a> {
         let folders = patterns.folders();
         let below = || folders.iter().flat_map(|folder| self.snapshot.within(folder));
         let adding = flat(patterns);
-        let counts = |entry: &Entry| {
+        let counts = |entry: &SnapshotEntry| {
             adding.is_empty()
                 || adding
                     .iter()
@@ -382,7 +382,8 @@ impl<'a> Check<'a> {
                 span: items.first().map(span).unwrap_or_default(),
                 label: "only outputs of the task itself".to_owned(),
                 others: Vec::new(),
-                hint: "a task's outputs are no inputs of it: name the files that it reads".to_owned(),
+                hint: "a task's own outputs are not among its inputs: name the files that it reads"
+                    .to_owned(),
             };
         }
         let mut hint = None;
@@ -425,7 +426,7 @@ impl<'a> Check<'a> {
     fn warning(&self, (file, start): At, found: &Found<'a>) -> Warning {
         let mut hint = None;
         let mut reason = || {
-            let What::One(pattern) = &found.item.what else { return None };
+            let Matcher::Pattern(pattern) = &found.item.what else { return None };
             let (reason, advised) = self.advisor().advice(file, found.item, pattern);
             let mark = if found.item.excludes { "!?" } else { "?" };
             hint = advised.or_else(|| {
@@ -469,8 +470,8 @@ fn may_miss(patterns: &Patterns) -> bool {
     let mut adding = patterns.items().iter().filter(|item| !item.excludes).peekable();
     adding.peek().is_some()
         && adding.all(|item| match &item.what {
-            What::One(_) => item.may_miss,
-            What::Set { patterns, .. } => may_miss(patterns),
+            Matcher::Pattern(_) => item.may_miss,
+            Matcher::Set { patterns, .. } => may_miss(patterns),
         })
 }
 
@@ -479,8 +480,8 @@ fn flat(patterns: &Patterns) -> Vec<(&Item, &Pattern)> {
     let mut all = Vec::new();
     for item in patterns.items().iter().filter(|item| !item.excludes) {
         match &item.what {
-            What::One(pattern) => all.push((item, pattern)),
-            What::Set { patterns, .. } => all.extend(flat(patterns)),
+            Matcher::Pattern(pattern) => all.push((item, pattern)),
+            Matcher::Set { patterns, .. } => all.extend(flat(patterns)),
         }
     }
     all
@@ -520,9 +521,16 @@ mod tests {
         }
     }
 
-    fn entry(path: &str) -> Entry {
+    fn entry(path: &str) -> SnapshotEntry {
         let path = RepoPath::from_git(path.as_bytes());
-        Entry { path, mode: Mode::File, id: ContentId([0; 20]), stat: None, tracked: true, absent: false }
+        SnapshotEntry {
+            path,
+            mode: Mode::File,
+            id: ContentId([0; 20]),
+            stat: None,
+            tracked: true,
+            not_checked_out: false,
+        }
     }
 
     fn path() -> impl Strategy<Value = String> {
@@ -560,7 +568,7 @@ mod tests {
             let read = snapshot.entries().iter().any(|entry| task.inputs.matches(&entry.path));
             prop_assert_eq!(judged.refused.is_none(), read, "{}", text);
             for item in task.inputs.items() {
-                let What::One(pattern) = &item.what else { continue };
+                let Matcher::Pattern(pattern) = &item.what else { continue };
                 let matches = snapshot.entries().iter().any(|entry| pattern.matches(&entry.path));
                 let warned = judged.warnings.listed.iter().find(|warning| warning.declared == quoted(item));
                 if !item.excludes && read {

@@ -1,12 +1,12 @@
 //! Which files of a tree a pattern matches.
 
 use crate::base::path::RepoPath;
-use crate::base::pattern::{Item, Pattern, Patterns, What};
+use crate::base::pattern::{Item, Matcher, Pattern, Patterns};
 use crate::base::pattern_overlap::Shapes;
-use crate::git::snapshot::{Entry, Mode, Snapshot};
+use crate::git::snapshot::{Mode, Snapshot, SnapshotEntry};
 
 /// Returns the first file that a pattern matches, or the submodule that it leads into.
-pub(super) fn first<'s>(snapshot: &'s Snapshot, pattern: &Pattern) -> Option<&'s Entry> {
+pub(super) fn first<'s>(snapshot: &'s Snapshot, pattern: &Pattern) -> Option<&'s SnapshotEntry> {
     let below = snapshot.within(pattern.folder());
     if let Some(entry) = below.iter().find(|entry| pattern.matches(&entry.path)) {
         return Some(entry);
@@ -20,18 +20,18 @@ pub(super) fn first<'s>(snapshot: &'s Snapshot, pattern: &Pattern) -> Option<&'s
 }
 
 /// Returns whether a pattern is about files below the symlink `entry`, where git has nothing.
-pub(super) fn is_below_link(pattern: &Pattern, entry: &Entry) -> bool {
+pub(super) fn is_below_link(pattern: &Pattern, entry: &SnapshotEntry) -> bool {
     entry.mode == Mode::Symlink && pattern.literal().is_none() && pattern.folder() == &entry.path
 }
 
 /// Returns whether one of these items matches.
 pub(super) fn matched(items: &[&Item], path: &RepoPath) -> bool {
     items.iter().any(|item| match &item.what {
-        What::One(pattern) => pattern.matches(path),
-        What::Set { patterns, .. } => patterns.matches(path),
+        Matcher::Pattern(pattern) => pattern.matches(path),
+        Matcher::Set { patterns, .. } => patterns.matches(path),
     })
 }
 
 pub(super) fn shapes(pattern: &Pattern) -> Shapes {
-    Shapes::of(&Patterns::new(vec![Item::adding(What::One(pattern.clone()))]))
+    Shapes::of(&Patterns::new(vec![Item::adding(Matcher::Pattern(pattern.clone()))]))
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::base::pattern::{Patterns, What};
+use crate::base::pattern::{Matcher, Patterns};
 use crate::config::model::{Config, SourceFile, Task};
 use crate::warning::{Problem, Warning};
 
@@ -42,7 +42,7 @@ pub fn unused(config: &Config) -> Vec<Warning> {
             column: place.column,
             declared: format!("`{}`", service.task.name),
             problem: Problem::Unused { what: "service".to_owned() },
-            hint: Some("name it in the `services` of a task, or take it out".to_owned()),
+            hint: Some("name it in the `services` of a task, or remove it".to_owned()),
             tasks: Vec::new(),
         });
     }
@@ -58,7 +58,7 @@ fn commands(config: &Config) -> impl Iterator<Item = &Task> {
 /// Adds the names of the sets that a list uses.
 fn collect<'a>(patterns: &'a Patterns, names: &mut HashSet<&'a str>) {
     for item in patterns.items() {
-        if let What::Set { name, patterns } = &item.what
+        if let Matcher::Set { name, patterns } = &item.what
             && names.insert(name)
         {
             collect(patterns, names);
@@ -69,8 +69,8 @@ fn collect<'a>(patterns: &'a Patterns, names: &mut HashSet<&'a str>) {
 fn warning(file: &SourceFile, at: usize, declared: String, what: &str) -> Warning {
     let place = file.place(at);
     let hint = match what {
-        "tool" => "name it in the `tools` of the tasks whose result depends on it, or take it out",
-        _ => "name it in the `inputs` of a task, or take it out",
+        "tool" => "name it in the `tools` of the tasks whose result depends on it, or remove it",
+        _ => "name it in the `inputs` of a task, or remove it",
     };
     Warning {
         file: place.file,

@@ -125,7 +125,7 @@ pub fn execute(context: &Context<'_>, id: NodeId, reason: &Reason) -> Execution 
         }
         if let (Some(gated), Ok(workdir)) = (&mut gated, &workdir) {
             let verdict = gated.evaluate(workdir.root(), &ended);
-            repeats = matches!(verdict, AccessVerdict::Again(_));
+            repeats = matches!(verdict, AccessVerdict::Repeat(_));
             if repeats {
                 stale_reports.record_written(workdir.root());
                 continue;
@@ -174,7 +174,7 @@ fn left_out(context: &Context<'_>, task: &Task) -> Option<RepoPath> {
         return None;
     }
     let snapshot = context.tree.snapshot()?;
-    snapshot.within(&task.cwd).iter().any(|entry| entry.absent).then(|| task.cwd.clone())
+    snapshot.within(&task.cwd).iter().any(|entry| entry.not_checked_out).then(|| task.cwd.clone())
 }
 
 /// Reads the reports that the last attempt wrote in `workdir`. A task without valid reports fails.
@@ -276,7 +276,7 @@ fn finish(context: &Context<'_>, task: &Task, workdir: &Workdir, command: &Comma
     let ports = context.services.ports(context.inputs.config, task);
     let (ended, log) = if let Some(service) = ports.first_missing(command) {
         // Literal braces would reach a command that removes things.
-        (Ended::NotStarted { why: format!("service {service} did not come up") }, Log::default())
+        (Ended::NotStarted { why: format!("service {service} did not start") }, Log::default())
     } else {
         let words = command::command_words(task, &ports.fill_command(command), &[]);
         let mut listener = Listener { context, task, is_slow: &mut false };
@@ -396,7 +396,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_last_line_says_something() {
+    fn last_line_is_the_last_one_with_text() {
         let cases = [
             ("a\nb\n", "b"),
             ("a\n\n  \n", "a"),

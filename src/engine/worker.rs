@@ -23,7 +23,7 @@ use crate::engine::task::locks::LockError;
 use crate::engine::task::store_result;
 use crate::event::{Ended, Level, Log, Status, Stored, TaskFinished, What};
 use crate::graph::NodeId;
-use crate::history::records::Recorded;
+use crate::history::gate_records::GateRecord;
 use crate::history::tasks::{self, ExecutionEnd};
 use crate::key::inputs::InputSet;
 use crate::key::{Contribution, Key};
@@ -266,7 +266,7 @@ fn hinted(context: &Context<'_>, id: NodeId, result: TaskFinished) -> TaskFinish
         root: context.location.root,
         env: context.inputs.env,
     });
-    TaskFinished { hints: context.told.new_hints(hints), ..result }
+    TaskFinished { hints: context.printed_once.new_hints(hints), ..result }
 }
 
 /// Warns about outputs of other tasks that a failed task needs and that have changed.
@@ -316,7 +316,7 @@ fn status(context: &Context<'_>, execution: &Execution) -> Status {
 /// Records the findings of a gate that passed, for comparison with later trees.
 fn record_gate(context: &Context<'_>, id: NodeId, evidence: &Evidence) {
     let gate = context.name(id).to_owned();
-    context.records.add_gate(Recorded { gate, record: evidence.record.clone() });
+    context.records.add_gate(GateRecord { gate, record: evidence.record.clone() });
 }
 
 /// Uses a result that another run has stored since this run was planned.

@@ -19,7 +19,7 @@ use crate::gate::error::GateError;
 use crate::gate::probing;
 use crate::gate::question::Question;
 use crate::gate::worktree::Provision;
-use crate::git::snapshot::{Snapshot, digest};
+use crate::git::snapshot::{Snapshot, digest_entries};
 use crate::git::{Repository, WorkTreeReader};
 use crate::plan::{Decision, Plan, PlanInputs};
 
@@ -145,8 +145,8 @@ impl GateContext<'_> {
         let reader = WorkTreeReader::open(self.repository, Some(self.state))?;
         let here = reader.snapshot()?;
         // What a sparse checkout leaves out can't be tested there.
-        let is_whole = !here.entries().iter().any(|entry| entry.absent);
-        Ok(is_whole && digest(here.entries()) == digest(tree.entries()))
+        let is_whole = !here.entries().iter().any(|entry| entry.not_checked_out);
+        Ok(is_whole && digest_entries(here.entries()) == digest_entries(tree.entries()))
     }
 
     fn run_in(
@@ -165,7 +165,7 @@ impl GateContext<'_> {
         let location = self.location(root, tree_here, case.question.commit.as_deref());
         let location = RunLocation { env, hold, access, ..location };
         let prepared = Prepared::load(case.config, &case.request, location, self.clock, &run)?;
-        if let Some(what) = prepared.snapshot.as_ref().and_then(|here| tree.difference(here)) {
+        if let Some(what) = prepared.snapshot.as_ref().and_then(|here| tree.first_difference(here)) {
             return Err(GateError::Altered { what });
         }
         let options = self.options(&run, case.config);

@@ -14,7 +14,7 @@ use crate::engine::run::inbox::{Inbox, LazyInbox};
 use crate::engine::run::options::RunOptions;
 use crate::engine::work_tree_access::WorkTreeAccess;
 use crate::gate::error::GateError;
-use crate::git::{Age, Repository};
+use crate::git::{Repository, Warmth};
 use crate::history::runs;
 
 /// Who listens to the runs of a gate.
@@ -40,7 +40,7 @@ pub struct GateContext<'a> {
     /// Who listens.
     pub observer: &'a dyn GateObserver,
     /// Whether private worktrees may be used again.
-    pub age: Age,
+    pub age: Warmth,
     /// Job slots that were asked for.
     pub jobs: Option<u32>,
     /// Runs that were begun.

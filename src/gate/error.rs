@@ -11,8 +11,8 @@ use crate::git::GitError;
 /// A question that can't be answered, which is never a pass.
 #[derive(Debug, thiserror::Error)]
 pub enum GateError {
-    /// The tree's tasks.toml is wrong.
-    #[error("tasks.toml is wrong")]
+    /// The tree's tasks.toml is invalid.
+    #[error("tasks.toml is invalid")]
     Config(Diagnostics),
     /// The tree can't be read or checked out.
     #[error(transparent)]

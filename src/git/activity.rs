@@ -1,37 +1,39 @@
-//! Whether git is at work on a work tree, seen by its lock and its index, and a look at the work tree
-//! while it is not. It must not know what git does, nor what is looked at.
+//! Detects whether git is changing a work tree, by its lock and its index, and reads the work tree
+//! while git is idle.
 
 use std::path::Path;
 
 use crate::base::stat::Stat;
 
-/// What git's own folder tells of git's work. Two that are equal have no work between them that is done.
+/// The state of a git folder that changes while git works. Between two equal states git has not
+/// finished any command that writes the index.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Activity {
+pub struct GitActivity {
     at_work: bool,
     index: Option<Stat>,
 }
 
-impl Activity {
-    /// What the git folder `git_dir` of a work tree tells now.
+impl GitActivity {
+    /// Reads the present state of the git folder `git_dir`.
     pub fn of(git_dir: &Path) -> Self {
         let index = git_dir.join("index").symlink_metadata();
         Self { at_work: git_dir.join("index.lock").exists(), index: index.ok().map(|meta| Stat::of(&meta)) }
     }
 
-    /// Whether git is changing the index, and so maybe the work tree; or was killed while it did.
+    /// Returns whether git is changing the index, and perhaps the work tree. It is also true if git
+    /// was killed while it did.
     pub fn is_at_work(&self) -> bool {
         self.at_work
     }
 }
 
-/// Looks while git is not at work, and again if it was meanwhile. `pause` waits for a moment, and says
-/// whether that may go on; if not, the next look is taken as it is.
+/// Calls `look` while git is idle, and calls it again if git worked in the meantime. `pause` waits
+/// for a moment and returns whether to wait longer; if not, the next look is final.
 ///
 /// # Errors
-/// Those of `look` and `pause`.
-pub fn in_a_lull<T, E>(
-    mut activity: impl FnMut() -> Activity,
+/// The errors of `look` and `pause`.
+pub fn when_git_idle<T, E>(
+    mut activity: impl FnMut() -> GitActivity,
     mut look: impl FnMut() -> Result<T, E>,
     mut pause: impl FnMut() -> Result<bool, E>,
 ) -> Result<T, E> {
@@ -57,8 +59,8 @@ mod tests {
 
     use super::*;
 
-    /// What is seen, how often it is looked and how often waited, if git's activity goes by these
-    /// letters: `l` with a lock, digits with an index of that size.
+    /// Returns what was seen, the number of looks and the number of pauses. Each letter of `course`
+    /// is a state of git: `l` has a lock, a digit has an index of that size.
     fn looked(course: &str, patience: usize) -> (char, usize, usize) {
         let at = Cell::new(0);
         let letter = || course.chars().nth(at.get()).or(course.chars().last()).unwrap();
@@ -69,10 +71,10 @@ mod tests {
             let name = if letter == 'l' { "index.lock" } else { "index" };
             std::fs::write(dir.path().join(name), vec![0; letter.to_digit(10).unwrap_or(0) as usize])
                 .unwrap();
-            let Activity { at_work, index } = Activity::of(dir.path());
-            // Only their sizes tell these apart.
+            let GitActivity { at_work, index } = GitActivity::of(dir.path());
+            // Only the sizes distinguish these states.
             let size = |stat: Stat| Stat { size: stat.size, ..Stat::default() };
-            Activity { at_work, index: index.map(size) }
+            GitActivity { at_work, index: index.map(size) }
         };
         let look = || {
             looks += 1;
@@ -82,7 +84,7 @@ mod tests {
             waits += 1;
             Ok(waits < patience)
         };
-        let seen = in_a_lull(activity, look, pause).unwrap();
+        let seen = when_git_idle(activity, look, pause).unwrap();
         (seen, looks, waits)
     }
 
@@ -91,10 +93,10 @@ mod tests {
         for (course, seen, looks, waits) in [
             ("11", '1', 1, 0),
             ("lll22", '2', 1, 3),
-            // Git began while it was looked, and was done before the next look.
+            // Git began during the look and finished before the next.
             ("1l22", '2', 2, 1),
             ("1222", '2', 2, 1),
-            // A lock of a git that was killed.
+            // The lock of a killed git.
             ("l", 'l', 1, 5),
         ] {
             assert_eq!(looked(course, 5), (seen, looks, waits), "{course}");

@@ -1,116 +1,117 @@
-//! What can go wrong with git. It must not know what the caller does about it.
+//! The errors of git, of its repositories and of the work tree.
 
 use std::io;
 use std::path::PathBuf;
 
 use crate::base::file::FileError;
 
-/// A failure of git, of its repository or of the work tree.
+/// An error of git, of a repository or of the work tree.
 #[derive(Debug, thiserror::Error)]
 pub enum GitError {
-    /// A file or folder.
+    /// A file or folder can't be used.
     #[error("{}: {}", .0, .0.source)]
     File(#[from] FileError),
-    /// A repository that can't be read.
+    /// A repository can't be read.
     #[error("can't {attempt} {}: {}", path.display(), source.message())]
     Repository {
-        /// What was attempted, as a verb.
+        /// The attempted action, as a verb.
         attempt: &'static str,
-        /// On which path.
+        /// The path of the repository.
         path: PathBuf,
-        /// What libgit2 said.
+        /// The error of libgit2.
         source: git2::Error,
     },
-    /// A repository in a form that libgit2 can't read.
+    /// A repository has a format that libgit2 does not support.
     #[error("{} {}, which libgit2, the library that taskgate reads repositories with, does not support", path.display(), form)]
     Unsupported {
         /// The repository, or a folder in it.
         path: PathBuf,
-        /// What it uses.
-        form: Form,
+        /// The unsupported format.
+        form: UnsupportedFormat,
     },
-    /// A repository that belongs to another user.
+    /// A repository belongs to another user.
     #[error("{} belongs to another user, and git reads it only if that is permitted", path.display())]
     Foreign {
-        /// The repository, as `safe.directory` has to name it.
+        /// The repository, as it must be written in `safe.directory`.
         path: PathBuf,
     },
-    /// A repository without a work tree.
+    /// A repository has no work tree.
     #[error("{} is a bare repository, so there are no files to run tasks on", path.display())]
     Bare {
         /// The repository.
         path: PathBuf,
     },
-    /// A revision that is none.
+    /// A revision does not name a commit.
     #[error("`{rev}` names no commit: {}", source.message())]
     Revision {
-        /// As it was given.
+        /// The revision as the user wrote it.
         rev: String,
-        /// What libgit2 said.
+        /// The error of libgit2.
         source: git2::Error,
     },
-    /// A base that there is no way to.
+    /// There is no merge base with a branch or commit.
     #[error("`{base}` is no base to compare with: {why}")]
     NoBase {
-        /// What was looked for.
+        /// The branch or commit.
         base: String,
-        /// What stands in the way.
-        why: NoBase,
-        /// What `git fetch` has to be given for it to be there, and what has to follow.
+        /// Why there is none.
+        why: NoBaseReason,
+        /// The arguments of the `git fetch` that makes it available, and commands that must follow
+        /// it.
         fetch: String,
     },
-    /// An object of the repository.
+    /// An object of the repository can't be used.
     #[error("can't {attempt} {object}: {}", source.message())]
     Object {
-        /// What was attempted, as a verb.
+        /// The attempted action, as a verb.
         attempt: &'static str,
-        /// Its id or name.
+        /// The object's id or name.
         object: String,
-        /// What libgit2 said.
+        /// The error of libgit2.
         source: git2::Error,
     },
-    /// The index holds a merge that is not done.
+    /// The index has the conflicts of an unfinished merge.
     #[error("the index has an unresolved conflict in {path}")]
     Conflict {
-        /// The path in conflict.
+        /// The first path with a conflict.
         path: String,
     },
-    /// A checkout that did not come to what was to be checked out.
+    /// The result of a checkout differs from the tree.
     #[error("the tree {tree} can't be checked out: {what}")]
     CheckOut {
-        /// Its id.
+        /// The tree's id.
         tree: String,
-        /// What is not as it should be.
+        /// The first difference.
         what: String,
     },
-    /// There is no folder for private worktrees and sandboxes.
+    /// No folder for private worktrees and sandboxes can be used.
     #[error("there is no folder for private worktrees and sandboxes: {why}")]
     NoPool {
-        /// Why none of the folders that were tried can be used.
+        /// Why each of the folders can't be used.
         why: String,
     },
-    /// A submodule whose commit the user does not have.
+    /// The user's clone of a submodule lacks a commit.
     #[error("the submodule {path} has no commit {commit} here")]
     Submodule {
-        /// Where it lies.
+        /// The path of the submodule.
         path: String,
-        /// The commit.
+        /// The missing commit.
         commit: String,
     },
-    /// A file that only a filter driver can check out.
+    /// A file needs a filter driver that is not permitted.
     #[error("{path} goes through the filter `{filter}`, and tasks.toml does not permit it to run")]
     Filter {
-        /// Which file.
+        /// The file.
         path: String,
         /// The driver's name.
         filter: String,
     },
-    /// The git program could not be run.
+    /// The git program can't be started.
     #[error("can't run `git {what}`: {source}")]
     Start {
         /// Its subcommand.
         what: String,
-        /// What the operating system said.
+        /// The error of the operating system.
         source: io::Error,
     },
     /// The git program failed.
@@ -118,27 +119,27 @@ pub enum GitError {
     Program {
         /// Its subcommand.
         what: String,
-        /// What it said on standard error, or how it ended.
+        /// Its standard error, or how it ended.
         message: String,
     },
 }
 
-/// What a repository uses that libgit2 can't read.
+/// A format of repositories that libgit2 does not support.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-pub enum Form {
-    /// Object ids that are not SHA-1.
+pub enum UnsupportedFormat {
+    /// Object ids other than SHA-1.
     #[error("has {0} object ids")]
     Objects(String),
-    /// Refs in a reftable.
+    /// Refs are stored in a reftable.
     #[error("keeps its refs in the format `reftable`")]
     Reftable,
-    /// An extension.
+    /// An extension of git.
     #[error("uses git's extension `{0}`")]
     Extension(String),
 }
 
-impl Form {
-    /// Recognises it in what libgit2 says.
+impl UnsupportedFormat {
+    /// Recognizes an unsupported format in a message of libgit2.
     fn of(message: &str) -> Option<Self> {
         const EXTENSION: &str = "unsupported extension name extensions.";
         if let Some(format) = message.strip_prefix("unknown object format '") {
@@ -157,16 +158,16 @@ impl Form {
     }
 }
 
-/// Why there is no base to compare with.
+/// Why there is no merge base.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
-pub enum NoBase {
-    /// No revision of that name.
+pub enum NoBaseReason {
+    /// No revision has that name.
     #[error("it names no commit here")]
     Unknown,
-    /// The history is cut off before it.
+    /// The clone is shallow and does not have the merge base.
     #[error("the history of this clone is cut off before it")]
     Shallow,
-    /// It has no commit in common with HEAD.
+    /// The histories have no commit in common.
     #[error("it has no commit in common with HEAD")]
     Unrelated,
     /// HEAD has no commit yet.
@@ -175,13 +176,13 @@ pub enum NoBase {
 }
 
 impl GitError {
-    /// For `map_err`: an object that could not be used.
+    /// Returns a closure for `map_err`: an object can't be used.
     pub(super) fn object(attempt: &'static str, object: &impl ToString) -> impl FnOnce(git2::Error) -> Self {
         let object = object.to_string();
         move |source| Self::Object { attempt, object, source }
     }
 
-    /// For `map_err`: a repository that could not be used.
+    /// Returns a closure for `map_err`: a repository can't be used.
     pub(super) fn repository(
         attempt: &'static str,
         path: &std::path::Path,
@@ -191,7 +192,7 @@ impl GitError {
             if source.code() == git2::ErrorCode::Owner {
                 return Self::Foreign { path: owned_path(source.message()).unwrap_or(path) };
             }
-            match Form::of(source.message()) {
+            match UnsupportedFormat::of(source.message()) {
                 Some(form) => Self::Unsupported { path, form },
                 None => Self::Repository { attempt, path, source },
             }
@@ -199,7 +200,7 @@ impl GitError {
     }
 }
 
-/// The top of the repository that libgit2 names in its message about an owner.
+/// Returns the repository that a message of libgit2 about its owner names.
 fn owned_path(message: &str) -> Option<PathBuf> {
     let (_, rest) = message.split_once('\'')?;
     let (path, _) = rest.rsplit_once('\'')?;
@@ -213,7 +214,7 @@ mod tests {
 
     #[test]
     fn forms_are_recognised_by_the_words_of_libgit2() {
-        let form = |message: &str| Form::of(message).map(|form| form.to_string());
+        let form = |message: &str| UnsupportedFormat::of(message).map(|form| form.to_string());
         let expect = |text: &str| Some(text.to_owned());
         assert_eq!(form("unknown object format 'sha256'"), expect("has SHA-256 object ids"));
         assert_eq!(

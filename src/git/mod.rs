@@ -25,13 +25,13 @@ mod tests;
 
 pub use commits::changed_lines::ChangedLines;
 pub use commits::notes::Notes;
-pub use error::{Form, GitError, NoBase};
+pub use error::{GitError, NoBaseReason, UnsupportedFormat};
 pub use hooks_dir::HooksDir;
 pub use paths::browse;
-pub use private_worktree::pool::{Pool, PoolFinder, Removed};
-pub use private_worktree::{Age, PrivateWorktree, Target};
+pub use private_worktree::pool::{Pool, PoolFinder, RemovedWorktrees};
+pub use private_worktree::{CheckoutTarget, PrivateWorktree, Warmth};
 pub use program::GitProgram;
 pub use repository::{Commit, Repository};
-pub use snapshot::checked_out::remove_left_overs;
+pub use snapshot::checked_out::remove_stale_attribute_folders;
 pub use snapshot::tree_id::tree_id;
 pub use work_tree::reader::WorkTreeReader;

@@ -1,5 +1,5 @@
-//! The `git` program, with a known environment: none of the caller's `GIT_*` variables, no hooks,
-//! no prompts, no optional locks, no replaced objects. It must not know what it is asked for.
+//! Starts the `git` program in a known environment: without the caller's `GIT_*` variables, hooks,
+//! prompts, optional locks and replaced objects.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -20,28 +20,28 @@ use crate::process::session;
 use crate::process::spawn::{Limits, Spawn};
 use crate::process::stop::Stop;
 
-/// How `git` is started.
+/// Starts `git`.
 #[derive(Clone, Debug)]
 pub struct GitProgram {
     vars: Vec<(OsString, OsString)>,
-    /// This program, which can be a guard.
+    /// The path of this program, which is also the guard.
     own: PathBuf,
 }
 
-/// The start of each command line.
+/// The options of each call.
 const OPTIONS: [&str; 4] = ["-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false"];
 
-/// The repository and the folder that a call is about.
+/// The git folder and the work tree of a call.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Place<'p> {
+pub(super) struct GitDirs<'p> {
     /// The git folder.
     pub(super) git_dir: &'p Path,
-    /// The top of the work tree, where the program stands.
+    /// The top of the work tree, which is the working directory of the call.
     pub(super) work_dir: &'p Path,
 }
 
 impl GitProgram {
-    /// With the variables of `env` that are not git's own.
+    /// Uses the variables of `env` that are not git's own.
     pub fn new(env: &Env) -> Self {
         let vars = env
             .vars()
@@ -52,14 +52,14 @@ impl GitProgram {
     }
 
     /// Runs git and returns its standard output.
-    pub(super) fn run<S: AsRef<OsStr>>(&self, place: Place<'_>, args: &[S]) -> Result<Vec<u8>, GitError> {
-        Self::output(&mut self.command(place, args), name_of(args))
+    pub(super) fn run<S: AsRef<OsStr>>(&self, place: GitDirs<'_>, args: &[S]) -> Result<Vec<u8>, GitError> {
+        Self::output(&mut self.command(place, args), subcommand(args))
     }
 
     /// Lists an index file, whatever its format is.
-    pub(super) fn list_index(&self, place: Place<'_>, index: &Path) -> Result<Vec<u8>, GitError> {
+    pub(super) fn list_index(&self, place: GitDirs<'_>, index: &Path) -> Result<Vec<u8>, GitError> {
         let args = ["ls-files", "-t", "--stage", "-z"];
-        Self::output(self.command(place, &args).env("GIT_INDEX_FILE", index), name_of(&args))
+        Self::output(self.command(place, &args).env("GIT_INDEX_FILE", index), subcommand(&args))
     }
 
     fn output(command: &mut Command, what: String) -> Result<Vec<u8>, GitError> {
@@ -70,27 +70,27 @@ impl GitProgram {
         }
     }
 
-    /// A guard for [`Self::run_apart`] and [`Self::converse`], which keeps `held` open until all that git
-    /// started has ended; none where there is no room for a process.
+    /// Starts a guard for [`Self::run_without_terminal`] and [`Self::run_with_input`], which keeps
+    /// `held` open until all that git started has ended; returns `None` if no process can be started.
     pub(super) fn guard(&self, held: Option<&File>) -> Option<Arc<Guard>> {
-        Guard::start(&self.own, &Self::mark(), held).ok().map(Arc::new)
+        Guard::start(&self.own, &Self::process_mark(), held).ok().map(Arc::new)
     }
 
-    /// Runs git as tasks are run: without a terminal, on which a filter or ssh could ask, and ended by
-    /// `guard` if this process is killed.
-    pub(super) fn run_apart<S: AsRef<OsStr>>(
+    /// Runs git as tasks are run: without a terminal, on which a filter or ssh could prompt, and with
+    /// a guard that ends it if this process is killed.
+    pub(super) fn run_without_terminal<S: AsRef<OsStr>>(
         &self,
-        place: Place<'_>,
+        place: GitDirs<'_>,
         args: &[S],
         guard: Option<Arc<Guard>>,
     ) -> Result<(), GitError> {
-        let what = name_of(args);
+        let what = subcommand(args);
         let path = self.vars.iter().find(|(name, _)| name == "PATH").map(|(_, value)| value.as_os_str());
         let program = find_program("git".as_ref(), path, place.work_dir)
             .map_err(|error| GitError::Start { what: what.clone(), source: io::Error::other(error) })?;
         let options = OPTIONS.iter().map(OsString::from);
         let mut env: Vec<(OsString, OsString)> = self.variables(place).collect();
-        env.push((RUN_VARIABLE.into(), Self::mark().into()));
+        env.push((RUN_VARIABLE.into(), Self::process_mark().into()));
         let spawn = Spawn {
             program,
             args: options.chain(args.iter().map(|arg| arg.as_ref().to_owned())).collect(),
@@ -111,29 +111,29 @@ impl GitProgram {
         Err(GitError::Program { what, message })
     }
 
-    /// What marks processes that git started for this one.
-    fn mark() -> String {
+    /// Returns the mark of the processes that git starts for this process.
+    fn process_mark() -> String {
         format!("git-{}", std::process::id())
     }
 
-    /// Runs git without a terminal, on which a filter could ask, writes `input` to it and hands its output
-    /// to `read` meanwhile.
-    pub(super) fn converse<S: AsRef<OsStr>, T>(
+    /// Runs git without a terminal, on which a filter could prompt, with `input` as its standard
+    /// input. `read` reads its standard output in the meantime.
+    pub(super) fn run_with_input<S: AsRef<OsStr>, T>(
         &self,
-        place: Place<'_>,
+        place: GitDirs<'_>,
         args: &[S],
         input: &[u8],
         read: impl FnOnce(&mut dyn BufRead) -> io::Result<T>,
     ) -> Result<T, GitError> {
-        let what = name_of(args);
+        let what = subcommand(args);
         let start = |source| GitError::Start { what: what.clone(), source };
         let mut command = self.command(place, args);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        command.env(RUN_VARIABLE, Self::mark());
+        command.env(RUN_VARIABLE, Self::process_mark());
         session::start_in_new_session(&mut command).map_err(start)?;
         let mut child = children::start(|| command.spawn(), |child| vec![child.id()]).map_err(start)?;
         let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
-        // Three pipes, each of which can fill up: one thread for each.
+        // Each of the three pipes can fill up, so each has a thread.
         let (result, stderr) = std::thread::scope(|scope| {
             scope.spawn(move || stdin.map(|mut stdin| stdin.write_all(input)));
             let stderr = scope.spawn(move || {
@@ -141,7 +141,7 @@ impl GitProgram {
                 stderr.map(|mut stderr| io::Read::read_to_end(&mut stderr, &mut text));
                 text
             });
-            // The reader goes with the closure, so a git that still writes ends by a broken pipe.
+            // The closure drops the reader, so a git that still writes ends with a broken pipe.
             let result = stdout.map(|stdout| read(&mut BufReader::with_capacity(64 * 1024, stdout)));
             (result, stderr.join().unwrap_or_default())
         });
@@ -154,14 +154,14 @@ impl GitProgram {
     }
 
     #[expect(clippy::disallowed_methods, reason = "the one place where git is started")]
-    fn command<S: AsRef<OsStr>>(&self, place: Place<'_>, args: &[S]) -> Command {
+    fn command<S: AsRef<OsStr>>(&self, place: GitDirs<'_>, args: &[S]) -> Command {
         let mut command = Command::new("git");
         command.env_clear().envs(self.variables(place)).current_dir(place.work_dir).args(OPTIONS).args(args);
         command
     }
 
-    /// The environment of a call; of two values of a variable the second counts.
-    fn variables(&self, place: Place<'_>) -> impl Iterator<Item = (OsString, OsString)> {
+    /// Returns the environment of a call. The last value of a variable counts.
+    fn variables(&self, place: GitDirs<'_>) -> impl Iterator<Item = (OsString, OsString)> {
         let own = [
             ("GIT_DIR", place.git_dir.as_os_str()),
             ("GIT_WORK_TREE", place.work_dir.as_os_str()),
@@ -175,7 +175,7 @@ impl GitProgram {
     }
 }
 
-fn name_of<S: AsRef<OsStr>>(args: &[S]) -> String {
+fn subcommand<S: AsRef<OsStr>>(args: &[S]) -> String {
     let words = args.iter().map(|arg| arg.as_ref().to_string_lossy());
     words.filter(|word| !word.starts_with('-') && !word.contains('=')).take(2).collect::<Vec<_>>().join(" ")
 }

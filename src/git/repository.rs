@@ -1,5 +1,5 @@
-//! A repository: where its parts lie, what its revisions name and what its objects hold. It must
-//! not know the state of the work tree.
+//! A repository: its folders, what its revisions name, and the content of its objects. It does not
+//! know the state of the work tree.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -12,42 +12,42 @@ use crate::base::file::FileError;
 use crate::base::path::RepoPath;
 use crate::git::error::GitError;
 use crate::git::index::Index;
-use crate::git::index::file::{self as index_file, Read};
-use crate::git::program::{GitProgram, Place};
-use crate::git::settings::Settings;
-use crate::git::snapshot::{ContentId, Entry};
+use crate::git::index::file::{self as index_file, ParsedIndex};
+use crate::git::program::{GitDirs, GitProgram};
+use crate::git::settings::GitSettings;
+use crate::git::snapshot::{ContentId, SnapshotEntry};
 
 /// The mode of a symlink in a tree.
 const SYMLINK: i32 = 0o120_000;
 
 /// A git repository with a work tree.
 pub struct Repository {
-    /// libgit2's handle is for one thread at a time.
+    /// One thread at a time may use libgit2's handle.
     inner: Mutex<git2::Repository>,
     work_dir: PathBuf,
     git_dir: PathBuf,
     common_dir: PathBuf,
-    opener: Opener,
-    settings: Settings,
-    left_out: OnceLock<Vec<Entry>>,
+    opener: RepositoryOpener,
+    settings: GitSettings,
+    sparse_files: OnceLock<Vec<SnapshotEntry>>,
 }
 
-/// What it takes to open a repository.
+/// What is needed to open a repository.
 #[derive(Clone, Debug)]
-pub(super) struct Opener {
+pub(super) struct RepositoryOpener {
     program: GitProgram,
     /// The folder of the user's configuration files, such as `~/.config`.
     home: Option<PathBuf>,
-    /// Filter drivers that may run to compare a submodule with its commit.
-    permitted: Vec<String>,
+    /// The filter drivers that may run when a submodule is compared with its commit.
+    permitted_filters: Vec<String>,
 }
 
-/// A commit.
+/// A commit and its tree.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Commit {
-    /// Its id, in hexadecimal.
+    /// The commit's id, in hexadecimal.
     pub id: String,
-    /// The id of its tree, in hexadecimal.
+    /// The id of the commit's tree, in hexadecimal.
     pub tree: String,
 }
 
@@ -58,31 +58,33 @@ impl std::fmt::Debug for Repository {
 }
 
 impl Repository {
-    /// The repository that holds `dir`; `None` if none does. The caller's `GIT_*` variables are not
-    /// read: a run in a hook is a run of the repository it stands in.
+    /// Opens the repository that contains `dir`; returns `None` if there is none. The caller's
+    /// `GIT_*` variables are not read: a run in a hook uses the repository of its folder.
     ///
     /// # Errors
-    /// It is bare, damaged or not to be read.
+    /// The repository is bare, damaged or unreadable.
     pub fn discover(dir: &Path, env: &Env) -> Result<Option<Self>, GitError> {
         let set = |name| env.var(name).filter(|value| !value.is_empty()).map(PathBuf::from);
         let home = set("XDG_CONFIG_HOME").or_else(|| set("HOME").map(|home| home.join(".config")));
-        let opener = Opener { program: GitProgram::new(env), home, permitted: Vec::new() };
+        let opener = RepositoryOpener { program: GitProgram::new(env), home, permitted_filters: Vec::new() };
         match git2::Repository::open_ext(dir, RepositoryOpenFlags::empty(), [] as [&OsStr; 0]) {
-            Ok(inner) => Self::of(inner, opener).map(Some),
+            Ok(inner) => Self::from_git2(inner, opener).map(Some),
             Err(error) if error.code() == ErrorCode::NotFound => Ok(None),
             Err(error) => Err(GitError::repository("open the repository of", dir)(error)),
         }
     }
 
-    fn of(inner: git2::Repository, opener: Opener) -> Result<Self, GitError> {
-        let git_dir = plain(inner.path());
-        let Some(work_dir) = inner.workdir().map(plain) else { return Err(GitError::Bare { path: git_dir }) };
+    fn from_git2(inner: git2::Repository, opener: RepositoryOpener) -> Result<Self, GitError> {
+        let git_dir = without_trailing_slash(inner.path());
+        let Some(work_dir) = inner.workdir().map(without_trailing_slash) else {
+            return Err(GitError::Bare { path: git_dir });
+        };
         let config = inner
             .config()
             .and_then(|mut config| config.snapshot())
             .map_err(GitError::repository("read the configuration of", &git_dir))?;
-        let settings = Settings::read(&config, &work_dir, opener.home.as_deref());
-        let common_dir = plain(inner.commondir());
+        let settings = GitSettings::from_config(&config, &work_dir, opener.home.as_deref());
+        let common_dir = without_trailing_slash(inner.commondir());
         Ok(Self {
             inner: Mutex::new(inner),
             work_dir,
@@ -90,26 +92,26 @@ impl Repository {
             common_dir,
             opener,
             settings,
-            left_out: OnceLock::new(),
+            sparse_files: OnceLock::new(),
         })
     }
 
-    /// The top of the work tree.
+    /// Returns the top folder of the work tree.
     pub fn work_dir(&self) -> &Path {
         &self.work_dir
     }
 
-    /// The folder that linked worktrees share, such as `.git`.
+    /// Returns the git folder that linked worktrees share, such as `.git`.
     pub fn common_dir(&self) -> &Path {
         &self.common_dir
     }
 
-    /// The folder of this work tree's own index and HEAD.
+    /// Returns the git folder with this work tree's own index and HEAD.
     pub fn git_dir(&self) -> &Path {
         &self.git_dir
     }
 
-    /// What HEAD is, in a few words: a branch, or a commit's short id.
+    /// Describes HEAD in a few words: its branch, or the short id of its commit.
     pub fn head(&self) -> String {
         let inner = self.lock();
         match inner.head() {
@@ -122,51 +124,53 @@ impl Repository {
         }
     }
 
-    /// The commit of HEAD; `None` before the first one.
+    /// Returns the commit of HEAD; `None` before the first commit.
     ///
     /// # Errors
-    /// HEAD is damaged.
+    /// HEAD can't be read.
     pub fn head_commit(&self) -> Result<Option<Commit>, GitError> {
         let inner = self.lock();
         match inner.head().and_then(|head| head.peel_to_commit()) {
-            Ok(commit) => Ok(Some(Commit::of(&commit))),
+            Ok(commit) => Ok(Some(Commit::from_git2(&commit))),
             Err(error) if matches!(error.code(), ErrorCode::UnbornBranch | ErrorCode::NotFound) => Ok(None),
             Err(error) => Err(GitError::object("read", &"HEAD")(error)),
         }
     }
 
-    /// The commit that `rev` names: a branch, a tag, an id of at least four digits, or any of them
-    /// with `~`, `^` or `@{…}` behind it.
+    /// Returns the commit that `rev` names: a branch, a tag, an id of at least four digits, or any of
+    /// these followed by `~`, `^` or `@{…}`.
     ///
     /// # Errors
-    /// It names nothing, more than one object, or something other than a commit.
+    /// `rev` names nothing, several objects, or something other than a commit.
     pub fn resolve(&self, rev: &str) -> Result<Commit, GitError> {
         let inner = self.lock();
         let object = inner.revparse_single(rev).and_then(|object| object.peel_to_commit());
         let commit = object.map_err(|source| GitError::Revision { rev: rev.to_owned(), source })?;
-        Ok(Commit::of(&commit))
+        Ok(Commit::from_git2(&commit))
     }
 
-    /// The commit that an object leads to, tags peeled; `None` if it leads to a tree or a blob.
+    /// Returns the commit of an object, with tags peeled; `None` if the object is a tree or a blob,
+    /// or a tag of one.
     ///
     /// # Errors
-    /// There is no such object, or it can't be read.
+    /// The object is missing or can't be read.
     pub fn peel(&self, id: &str) -> Result<Option<Commit>, GitError> {
         let inner = self.lock();
         let oid = Oid::from_str(id).map_err(GitError::object("find", &id))?;
         let object = inner.find_object(oid, None).map_err(GitError::object("find", &id))?;
-        // Other things than commits and tags can't be peeled.
-        Ok(object.peel_to_commit().ok().map(|commit| Commit::of(&commit)))
+        // Only commits and tags can be peeled.
+        Ok(object.peel_to_commit().ok().map(|commit| Commit::from_git2(&commit)))
     }
 
-    /// Whether git ignores a path of the work tree, be it a file or a folder, there or not.
+    /// Returns whether git ignores a path of the work tree, as a file or as a folder. The path need
+    /// not exist.
     pub fn ignores(&self, path: &RepoPath) -> bool {
         let inner = self.lock();
         let is_ignored = |path: &Path| inner.is_path_ignored(path).unwrap_or(false);
         !path.is_top() && (is_ignored(path.as_path()) || is_ignored(&path.as_path().join("")))
     }
 
-    /// The branch that this clone takes for the default one of `origin`.
+    /// Returns the branch that this clone takes for the default branch of `origin`.
     pub fn default_branch(&self) -> Option<String> {
         let inner = self.lock();
         let head = inner.find_reference("refs/remotes/origin/HEAD").ok()?;
@@ -174,7 +178,8 @@ impl Repository {
         target.strip_prefix("refs/remotes/origin/").map(str::to_owned)
     }
 
-    /// Names and addresses of the remotes; of two addresses, the one that is pushed to.
+    /// Returns the names and addresses of the remotes. Of two addresses it is the one that is pushed
+    /// to.
     pub fn remotes(&self) -> Vec<(String, String)> {
         let inner = self.lock();
         let Ok(names) = inner.remotes() else { return Vec::new() };
@@ -187,7 +192,7 @@ impl Repository {
         names.filter_map(address).collect()
     }
 
-    /// `user.name <user.email>` as configured.
+    /// Returns `user.name <user.email>` from git's configuration.
     pub fn user(&self) -> Option<String> {
         let inner = self.lock();
         let config = inner.config().ok()?;
@@ -198,7 +203,8 @@ impl Repository {
         })
     }
 
-    /// The bytes of a file in a tree, as git stores them; `None` if the tree has no such file.
+    /// Returns the bytes of a file in a tree, as git stores them; `None` if the tree has no such
+    /// file.
     ///
     /// # Errors
     /// The tree or the file can't be read.
@@ -206,7 +212,7 @@ impl Repository {
         self.read_entry(tree, path, |mode| mode != SYMLINK)
     }
 
-    /// What a symlink of a tree points to; `None` if the tree has none at `path`.
+    /// Returns the target of a symlink in a tree; `None` if there is no symlink at `path`.
     ///
     /// # Errors
     /// The tree or the symlink can't be read.
@@ -232,7 +238,7 @@ impl Repository {
         Ok(Some(blob.map_err(GitError::object("read", &path))?.content().to_owned()))
     }
 
-    /// The bytes of a blob.
+    /// Returns the bytes of a blob.
     pub(super) fn read_blob(&self, id: &ContentId) -> Result<Vec<u8>, GitError> {
         let read = |inner: &git2::Repository| {
             inner.find_blob(Oid::from_bytes(&id.0)?).map(|blob| blob.content().to_owned())
@@ -245,7 +251,7 @@ impl Repository {
         .map_err(GitError::object("read the blob", &id.hex()))
     }
 
-    /// A tree, which git fetches if this clone left it out.
+    /// Returns a tree. If a partial clone lacks it, git fetches it.
     pub(super) fn tree<'r>(
         &self,
         inner: &'r git2::Repository,
@@ -257,15 +263,15 @@ impl Repository {
         }
     }
 
-    /// Whether git has the object that libgit2 does not: a partial clone fetches it when git, which
-    /// knows the way to it, is asked for it.
+    /// Returns whether git has an object that libgit2 does not find. In a partial clone git fetches a
+    /// missing object when it is asked for it.
     fn has_fetched(&self, error: &git2::Error, id: &str) -> bool {
         error.code() == ErrorCode::NotFound
-            && self.program().run(self.place(), &["cat-file", "-e", id]).is_ok()
+            && self.program().run(self.dirs(), &["cat-file", "-e", id]).is_ok()
     }
 
-    /// The entry of a tree at `path`. Each tree on the way is looked up by itself: to libgit2, one
-    /// that a partial clone left out is the same as none.
+    /// Returns the entry of a tree at `path`. Each tree on the way is looked up by itself, because
+    /// libgit2 does not distinguish a tree that a partial clone lacks from one that does not exist.
     pub(super) fn entry_at(
         &self,
         inner: &git2::Repository,
@@ -290,18 +296,18 @@ impl Repository {
         Ok(None)
     }
 
-    /// A picture of the index as it is now.
+    /// Reads the index as it is now.
     pub(super) fn index(&self) -> Result<Index, GitError> {
         self.index_at(None)
     }
 
-    /// A picture of this index file, or else of the work tree's own.
+    /// Reads this index file, or the work tree's own if `file` is `None`.
     pub(super) fn index_at(&self, file: Option<&Path>) -> Result<Index, GitError> {
         let path = file.map_or_else(|| self.git_dir.join("index"), Path::to_owned);
-        match index_file::read(&path).map_err(FileError::of("read", &path))? {
-            Read::Done(index) => Ok(index),
-            Read::Unknown => {
-                let listing = self.program().list_index(self.place(), &path)?;
+        match index_file::load(&path).map_err(FileError::of("read", &path))? {
+            ParsedIndex::Complete(index) => Ok(index),
+            ParsedIndex::Unsupported => {
+                let listing = self.program().list_index(self.dirs(), &path)?;
                 index_file::from_listing(&listing).ok_or_else(|| GitError::Program {
                     what: "ls-files --stage".to_owned(),
                     message: "it printed what can't be understood".to_owned(),
@@ -310,17 +316,17 @@ impl Repository {
         }
     }
 
-    /// libgit2's handle, for one thread at a time.
+    /// Locks libgit2's handle.
     pub(super) fn lock(&self) -> MutexGuard<'_, git2::Repository> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What a sparse checkout leaves out, once it was looked for.
-    pub(super) fn known_left_out(&self) -> &OnceLock<Vec<Entry>> {
-        &self.left_out
+    /// The files that a sparse checkout leaves out, once they have been read.
+    pub(super) fn known_sparse_files(&self) -> &OnceLock<Vec<SnapshotEntry>> {
+        &self.sparse_files
     }
 
-    pub(super) fn settings(&self) -> &Settings {
+    pub(super) fn settings(&self) -> &GitSettings {
         &self.settings
     }
 
@@ -328,31 +334,32 @@ impl Repository {
         &self.opener.program
     }
 
-    pub(super) fn opener(&self) -> &Opener {
+    pub(super) fn opener(&self) -> &RepositoryOpener {
         &self.opener
     }
 
-    pub(super) fn place(&self) -> Place<'_> {
-        Place { git_dir: &self.git_dir, work_dir: &self.work_dir }
+    pub(super) fn dirs(&self) -> GitDirs<'_> {
+        GitDirs { git_dir: &self.git_dir, work_dir: &self.work_dir }
     }
 }
 
-impl Opener {
-    /// The same, for repositories in which these filter drivers may run.
-    pub(super) fn permitting(&self, filters: &[String]) -> Self {
-        Self { permitted: filters.to_vec(), ..self.clone() }
+impl RepositoryOpener {
+    /// Returns a copy that permits these filter drivers in the repositories that it opens.
+    pub(super) fn with_permitted_filters(&self, filters: &[String]) -> Self {
+        Self { permitted_filters: filters.to_vec(), ..self.clone() }
     }
 
-    /// Filter drivers that may run.
-    pub(super) fn permitted(&self) -> &[String] {
-        &self.permitted
+    /// Returns the filter drivers that may run.
+    pub(super) fn permitted_filters(&self) -> &[String] {
+        &self.permitted_filters
     }
 
-    /// The repository whose work tree is exactly `dir`, such as a submodule; `None` if there is none.
+    /// Opens the repository whose work tree is exactly `dir`, such as a submodule; returns `None` if
+    /// there is none.
     pub(super) fn open(&self, dir: &Path) -> Result<Option<Repository>, GitError> {
         match git2::Repository::open_ext(dir, RepositoryOpenFlags::NO_SEARCH, [] as [&OsStr; 0]) {
             Ok(inner) if inner.is_bare() => Ok(None),
-            Ok(inner) => Repository::of(inner, self.clone()).map(Some),
+            Ok(inner) => Repository::from_git2(inner, self.clone()).map(Some),
             Err(error) if error.code() == ErrorCode::NotFound => Ok(None),
             Err(error) => Err(GitError::repository("open the repository", dir)(error)),
         }
@@ -360,12 +367,12 @@ impl Opener {
 }
 
 impl Commit {
-    pub(super) fn of(commit: &git2::Commit<'_>) -> Self {
+    pub(super) fn from_git2(commit: &git2::Commit<'_>) -> Self {
         Self { id: commit.id().to_string(), tree: commit.tree_id().to_string() }
     }
 }
 
-/// Without the slash that libgit2 ends a folder with.
-fn plain(path: &Path) -> PathBuf {
+/// Removes the slash that libgit2 appends to folders.
+fn without_trailing_slash(path: &Path) -> PathBuf {
     path.components().collect()
 }

@@ -1,62 +1,62 @@
-//! The part of git's configuration that changes what is in a tree. It must not know where the
-//! values are used.
+//! The part of git's configuration that affects which files a tree has and what they contain.
 
 use std::path::{Path, PathBuf};
 
-use crate::git::rules::attributes::Effects;
+use crate::git::rules::attributes::Conversions;
 use crate::git::rules::glob::Case;
 
-/// How git is configured for one repository.
+/// The configuration of one repository.
 #[derive(Clone, Debug)]
-pub(super) struct Settings {
+pub(super) struct GitSettings {
     /// `core.fileMode`.
-    pub(super) executable_bit: Source,
+    pub(super) executable_bit: PropertySource,
     /// `core.symlinks`.
-    pub(super) symlinks: Source,
+    pub(super) symlinks: PropertySource,
     /// `core.ignoreCase`.
     pub(super) case: Case,
-    /// What is done to each file that no attribute speaks of, when it is read from disk.
-    pub(super) on_add: Effects,
-    /// The effects that can make a checked-out file differ from its blob.
-    pub(super) at_checkout: Effects,
-    /// Whether a checkout can change each file that no attribute speaks of.
-    pub(super) converts_all: bool,
+    /// How `git add` converts files that no attribute matches.
+    pub(super) conversions_on_add: Conversions,
+    /// The conversions that can make a checked-out file differ from its blob.
+    pub(super) conversions_on_checkout: Conversions,
+    /// Whether a checkout can convert files that no attribute matches.
+    pub(super) converts_all_files: bool,
     /// `core.excludesFile`, or its default.
-    pub(super) excludes: Option<PathBuf>,
+    pub(super) excludes_file: Option<PathBuf>,
     /// `core.attributesFile`, or its default.
-    pub(super) attributes: Option<PathBuf>,
+    pub(super) attributes_file: Option<PathBuf>,
 }
 
-/// What decides on a property of a tracked file.
+/// Where a property of a tracked file is read from.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Source {
+pub(super) enum PropertySource {
     /// The file on disk.
     Disk,
-    /// The index, as the disk can't hold it.
+    /// The index, because the file system can't represent it.
     Index,
 }
 
-impl Settings {
-    /// Of a folder that is no repository.
-    pub(super) fn plain() -> Self {
+impl GitSettings {
+    /// Returns the settings of a folder that is not a repository.
+    pub(super) fn defaults() -> Self {
         Self {
-            executable_bit: Source::Disk,
-            symlinks: Source::Disk,
-            case: Case::Counts,
-            on_add: Effects::NONE,
-            at_checkout: Effects::NONE,
-            converts_all: false,
-            excludes: None,
-            attributes: None,
+            executable_bit: PropertySource::Disk,
+            symlinks: PropertySource::Disk,
+            case: Case::Sensitive,
+            conversions_on_add: Conversions::NONE,
+            conversions_on_checkout: Conversions::NONE,
+            converts_all_files: false,
+            excludes_file: None,
+            attributes_file: None,
         }
     }
 
-    /// Reads them. `home` is the folder of the user's configuration files, such as `~/.config`.
-    pub(super) fn read(config: &git2::Config, work_dir: &Path, home: Option<&Path>) -> Self {
+    /// Reads the settings from git's configuration. `home` is the folder of the user's configuration
+    /// files, such as `~/.config`.
+    pub(super) fn from_config(config: &git2::Config, work_dir: &Path, home: Option<&Path>) -> Self {
         let text = |name: &str| config.get_string(name).unwrap_or_default();
         let source = |name: &str| match config.get_bool(name) {
-            Ok(false) => Source::Index,
-            _ => Source::Disk,
+            Ok(false) => PropertySource::Index,
+            _ => PropertySource::Disk,
         };
         let autocrlf = text("core.autocrlf");
         let converts_all = git2::Config::parse_bool(autocrlf.as_str()).unwrap_or(false);
@@ -64,7 +64,10 @@ impl Settings {
         let crlf = converts_all
             || text("core.eol").eq_ignore_ascii_case("crlf")
             || (cfg!(windows) && !text("core.eol").eq_ignore_ascii_case("lf"));
-        let named = Effects::EOL.and(Effects::IDENT).and(Effects::FILTER).and(Effects::ENCODING);
+        let named = Conversions::EOL
+            .union(Conversions::IDENT)
+            .union(Conversions::FILTER)
+            .union(Conversions::ENCODING);
         let file = |name: &str, default: &str| match config.get_path(name) {
             Ok(path) if path.as_os_str().is_empty() => None,
             Ok(path) => Some(work_dir.join(path)),
@@ -74,15 +77,15 @@ impl Settings {
             executable_bit: source("core.filemode"),
             symlinks: source("core.symlinks"),
             case: if config.get_bool("core.ignorecase").unwrap_or(false) {
-                Case::Ignored
+                Case::Insensitive
             } else {
-                Case::Counts
+                Case::Sensitive
             },
-            on_add: if on_add { Effects::ALL } else { Effects::NONE },
-            at_checkout: if crlf { named.and(Effects::TEXT) } else { named },
-            converts_all,
-            excludes: file("core.excludesfile", "ignore"),
-            attributes: file("core.attributesfile", "attributes"),
+            conversions_on_add: if on_add { Conversions::ALL } else { Conversions::NONE },
+            conversions_on_checkout: if crlf { named.union(Conversions::TEXT) } else { named },
+            converts_all_files: converts_all,
+            excludes_file: file("core.excludesfile", "ignore"),
+            attributes_file: file("core.attributesfile", "attributes"),
         }
     }
 }

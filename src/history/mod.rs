@@ -1,8 +1,12 @@
-//! History: what former runs left on record. It must not know the cache, nor how a run is drawn.
+//! History: what earlier runs recorded in the state directory. It does not know the cache, nor how a
+//! run is displayed.
+//!
+//! `runs` has the records of runs, `tasks` the durations and keys of tasks, `gate_records` the facts
+//! of gates; `task_reports`, `output_writers`, and `skips` each remember one thing.
 
-pub mod records;
-pub mod reports;
+pub mod gate_records;
+pub mod output_writers;
 pub mod runs;
 pub mod skips;
+pub mod task_reports;
 pub mod tasks;
-pub mod writers;

@@ -1,5 +1,5 @@
-//! Run records: one file of events a run, and one of what it was a run of, in `<state>/runs/`. It must
-//! not know what events mean, nor what is in a manifest.
+//! Run records: for each run a file of events and a manifest, in `<state>/runs/`. It does not know
+//! the meaning of events, nor the content of manifests.
 
 use std::fs::File;
 use std::io::{self, BufRead as _, BufReader, Write};
@@ -11,24 +11,24 @@ use crate::base::digest::Digest;
 use crate::base::file::{self, Durability, FileError};
 use crate::event::{Event, RunStarted, Summary, What};
 
-/// Records that are kept.
+/// GateRecords that are kept.
 const KEPT: usize = 100;
-/// Bytes of records that are kept, the newest always among them.
+/// The bytes of records that are kept. The newest record is always kept.
 const KEPT_BYTES: u64 = 256 << 20;
-/// How the names of files of keys end.
+/// The suffix of files of keys.
 const KEYS: &str = ".keys.zst";
-/// How much older than the oldest run keys may be.
+/// Keys may be this much older than the oldest run.
 const SPARED: Duration = Duration::from_secs(24 * 60 * 60);
-/// How much is done to make manifests small: as little as there is, since each run waits for it.
+/// The compression level of manifests: the lowest, because each run waits for it.
 const PACKED: i32 = 1;
 
-/// The records of a repository.
+/// The run records of a repository.
 #[derive(Clone, Debug)]
 pub struct Runs {
     folder: PathBuf,
 }
 
-/// What is wrong with a wish for a record.
+/// Why a record can't be found or read.
 #[derive(Debug, thiserror::Error)]
 pub enum RunsError {
     /// A file operation failed.
@@ -37,16 +37,16 @@ pub enum RunsError {
     /// No record has the id.
     #[error("no run is recorded as `{0}`")]
     Unknown(String),
-    /// Several records start with it.
+    /// Several records contain the text in their id.
     #[error("`{0}` fits several runs: {1}")]
     Ambiguous(String, String),
-    /// There are none.
+    /// There is no record.
     #[error("no run is recorded yet")]
     Empty,
-    /// There are not so many.
+    /// There are fewer records.
     #[error("there is no run {0} before the last")]
     NotSoMany(usize),
-    /// It left no manifest.
+    /// The run has no manifest.
     #[error("the run {0} left no manifest")]
     NoManifest(String),
 }
@@ -65,18 +65,18 @@ impl Write for RunFile {
     }
 }
 
-/// The ends of a record: enough for a list.
+/// The first and the last event of a record, for lists.
 #[derive(Clone, Debug)]
 pub struct RunHead {
     /// The run's id.
     pub id: String,
-    /// Its first event.
+    /// The first event.
     pub started: RunStarted,
-    /// Its figures; `None` if it was killed or is still running.
+    /// The summary; `None` if the run was killed or is still running.
     pub summary: Option<Summary>,
 }
 
-/// An id that sorts by time, to the millisecond, and is unlikely to be another's:
+/// Returns an id that sorts by time, to the millisecond, and is unlikely to be that of another run:
 /// `20261121-093015-4711a`.
 pub fn new_id(now: Timestamp, process: u32) -> String {
     let time = now.rfc3339().replace(['-', ':', 'Z'], "").replace('T', "-");
@@ -85,15 +85,15 @@ pub fn new_id(now: Timestamp, process: u32) -> String {
 }
 
 impl Runs {
-    /// The records below a state directory.
+    /// Returns the records in a state directory.
     pub fn new(state: &Path) -> Self {
         Self { folder: state.join("runs") }
     }
 
-    /// Begins a record.
+    /// Creates a record.
     ///
     /// # Errors
-    /// The file can't be made.
+    /// The file can't be created.
     pub fn create(&self, id: &str) -> Result<RunFile, FileError> {
         file::make_dir(&self.folder)?;
         let path = self.path(id);
@@ -101,7 +101,7 @@ impl Runs {
         file.map(RunFile).map_err(FileError::of("make the run's record", &path))
     }
 
-    /// The ids of all records, newest first.
+    /// Returns the ids of all records, newest first.
     ///
     /// # Errors
     /// The folder can't be read.
@@ -117,10 +117,10 @@ impl Runs {
         Ok(ids)
     }
 
-    /// The id that `text` is, or that alone contains it.
+    /// Returns the id that is `text`, or the only one that contains it.
     ///
     /// # Errors
-    /// None does, or several do.
+    /// No id or several ids contain it.
     pub fn find(&self, text: &str) -> Result<String, RunsError> {
         let ids = self.ids()?;
         let fits: Vec<&String> = ids.iter().filter(|id| id.contains(text)).collect();
@@ -135,7 +135,7 @@ impl Runs {
         }
     }
 
-    /// All events of a record. A line that a kill cut off is left out.
+    /// Returns all events of a record. A line that a kill cut off is skipped.
     ///
     /// # Errors
     /// There is no such record, or it can't be read.
@@ -146,7 +146,7 @@ impl Runs {
         Ok(lines.map_while(Result::ok).filter_map(|line| serde_json::from_str(&line).ok()).collect())
     }
 
-    /// The ends of a record; `None` if it has no beginning.
+    /// Returns the first and the last event of a record; `None` if it has no first event.
     ///
     /// # Errors
     /// There is no such record, or it can't be read.
@@ -159,15 +159,15 @@ impl Runs {
             }
             _ => None,
         };
-        let started = beginning(events);
+        let started = first_event(events);
         Ok(started.map(|started| RunHead { id: id.to_owned(), started, summary }))
     }
 
-    /// The id of the run that is so many before the last. Those that the tasks of recorded runs
-    /// started are not counted: the run that somebody waited for is the one around them.
+    /// Returns the id of the run that is `number` runs before the last. Runs that tasks of recorded
+    /// runs started are not counted: the user waited for the outer run.
     ///
     /// # Errors
-    /// There are not so many.
+    /// There are fewer records.
     pub fn before_last(&self, number: usize) -> Result<String, RunsError> {
         let ids = self.ids()?;
         let none = if ids.is_empty() { RunsError::Empty } else { RunsError::NotSoMany(number) };
@@ -178,41 +178,41 @@ impl Runs {
         ids.iter().filter(|id| !is_inner(id)).nth(number).cloned().ok_or(none)
     }
 
-    /// The first event of a record; `None` if it has no beginning.
+    /// Returns the first event of a record; `None` if it has none.
     fn started(&self, id: &str) -> Option<RunStarted> {
         let file = File::open(self.path(id)).ok()?;
         let lines = BufReader::new(file).lines().map_while(Result::ok);
-        beginning(lines.filter_map(|line| serde_json::from_str(&line).ok()))
+        first_event(lines.filter_map(|line| serde_json::from_str(&line).ok()))
     }
 
-    /// Keeps a run's manifest beside its record.
+    /// Stores a run's manifest beside its record.
     ///
     /// # Errors
-    /// It can't be written.
+    /// The manifest can't be written.
     pub fn keep_manifest(&self, id: &str, bytes: &[u8]) -> Result<(), FileError> {
         file::make_dir(&self.folder)?;
         self.pack(&self.manifest_path(id), bytes)
     }
 
-    /// Whether keys are kept under this digest. If so, they are as new as this run.
+    /// Returns whether keys are stored under this digest, and marks them as used by this run.
     pub fn renew_keys(&self, digest: &str, now: Timestamp) -> bool {
         let file = File::options().write(true).open(self.keys_path(digest));
         file.and_then(|file| file.set_modified(now.system())).is_ok()
     }
 
-    /// Keeps keys, which the manifests of several runs share.
+    /// Stores keys, which the manifests of several runs share.
     ///
     /// # Errors
-    /// They can't be written.
+    /// The keys can't be written.
     pub fn keep_keys(&self, digest: &str, bytes: &[u8]) -> Result<(), FileError> {
         self.pack(&self.keys_path(digest), bytes)
     }
 
-    /// What [`Self::keep_keys`] was given; `None` if it is not there. What is damaged is as good as
-    /// lost, and the next run writes it anew.
+    /// Returns the keys that were stored; `None` if there are none. Damaged keys are removed, and the
+    /// next run writes them again.
     ///
     /// # Errors
-    /// It can't be read.
+    /// The keys can't be read.
     pub fn keys(&self, digest: &str) -> Result<Option<Vec<u8>>, FileError> {
         let path = self.keys_path(digest);
         let Some(packed) = file::read(&path)? else { return Ok(None) };
@@ -229,7 +229,7 @@ impl Runs {
         file::write(path, &packed, &self.folder, Durability::Relaxed)
     }
 
-    /// What [`Self::keep_manifest`] was given.
+    /// Returns the manifest of a run.
     ///
     /// # Errors
     /// There is none, or it can't be read.
@@ -239,7 +239,7 @@ impl Runs {
         Ok(zstd::stream::decode_all(&*packed).map_err(FileError::of("decompress", &path))?)
     }
 
-    /// Removes the oldest records beyond what is kept. Failing to is no one's loss.
+    /// Removes the oldest records beyond those that are kept. Errors are ignored.
     pub fn prune(&self) {
         let Ok(ids) = self.ids() else { return };
         let (mut bytes, mut removed) = (0, 0);
@@ -271,7 +271,8 @@ impl Runs {
         for entry in std::fs::read_dir(&self.folder).into_iter().flatten().flatten() {
             let path = entry.path();
             let are_keys = path.to_str().is_some_and(|path| path.ends_with(KEYS));
-            // A run renews its keys up to its whole length before its manifest is written.
+            // A run marks its keys as used before it writes its manifest, by up to the length of the
+            // run.
             if are_keys && modified(&path).is_ok_and(|at| at + SPARED < since) {
                 let _ = std::fs::remove_file(path);
             }
@@ -291,8 +292,8 @@ impl Runs {
     }
 }
 
-/// What the first event of a run among these tells.
-fn beginning(events: impl IntoIterator<Item = Event>) -> Option<RunStarted> {
+/// Returns the event of the run's start.
+fn first_event(events: impl IntoIterator<Item = Event>) -> Option<RunStarted> {
     events.into_iter().find_map(|event| match event.what {
         What::RunStarted(started) => Some(started),
         _ => None,
@@ -315,7 +316,7 @@ mod tests {
         }
         assert_eq!(runs.keys("used").unwrap().as_deref(), Some(&b"used"[..]));
         assert_eq!(runs.keys("none").unwrap(), None);
-        // More records than are kept; the oldest that stays is of the tenth day.
+        // More records than are kept; the oldest remaining one is of the tenth day.
         for i in 0..=KEPT {
             let id = format!("20260101-{i:06}");
             runs.create(&id).unwrap();

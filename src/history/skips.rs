@@ -1,5 +1,5 @@
 //! Skips: gates that were bypassed with a reason, one line of JSON each, in `<state>/skips.jsonl`. It
-//! must not decide what may be skipped.
+//! does not decide what may be skipped.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -12,24 +12,24 @@ use crate::base::file::{self, FileError};
 /// A gate that was bypassed.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Skip {
-    /// When.
+    /// The time.
     pub at: Timestamp,
-    /// Who, as git's configuration or the system names them.
+    /// The user, as named by git's configuration or the system.
     pub who: String,
-    /// At which stage of git.
+    /// The git hook.
     pub stage: String,
-    /// Why, in the words of whoever did it.
+    /// The reason that the user gave.
     pub reason: String,
-    /// What went through.
-    pub what: Vec<Skipped>,
+    /// The trees that were not checked.
+    pub what: Vec<SkippedTree>,
 }
 
-/// What a bypassed gate was asked about.
+/// A tree that a bypassed gate would have checked.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Skipped {
+pub struct SkippedTree {
     /// The tree's id.
     pub tree: String,
-    /// The commit's id, if it is a commit's.
+    /// The commit's id, if the tree is that of a commit.
     pub commit: Option<String>,
     /// The refs that were pushed.
     pub refs: Vec<String>,
@@ -43,26 +43,26 @@ pub struct Skips {
 }
 
 impl Skips {
-    /// Those below a state directory.
+    /// Returns the skips in a state directory.
     pub fn new(state: &Path) -> Self {
         Self { path: state.join("skips.jsonl"), state: state.to_owned() }
     }
 
-    /// Adds one.
+    /// Adds a skip.
     ///
     /// # Errors
-    /// It can't be written. A bypass that leaves no trace must not be.
+    /// The skip can't be written. A bypass must leave a record.
     pub fn add(&self, skip: &Skip) -> Result<(), FileError> {
         file::make_dir(&self.state)?;
         let mut line = serde_json::to_vec(skip)
             .map_err(|error| FileError::of("write", &self.path)(std::io::Error::other(error)))?;
         line.push(b'\n');
         let mut file = file::open_append(&self.path)?;
-        // One write, so that two at once do not mix.
+        // One write, so that two simultaneous ones do not mix.
         file.write_all(&line).and_then(|()| file.sync_data()).map_err(FileError::of("write", &self.path))
     }
 
-    /// All of them, oldest first. A line that can't be read is left out.
+    /// Returns all skips, oldest first. A line that can't be read is skipped.
     ///
     /// # Errors
     /// The file can't be read.
@@ -87,7 +87,7 @@ mod tests {
             who: "A <a@example.com>".to_owned(),
             stage: "pre-push".to_owned(),
             reason: reason.to_owned(),
-            what: vec![Skipped {
+            what: vec![SkippedTree {
                 tree: "t".to_owned(),
                 commit: Some("c".to_owned()),
                 refs: vec!["refs/heads/main".to_owned()],

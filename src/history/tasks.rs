@@ -1,5 +1,5 @@
-//! What is remembered of each task: how long it took, which keys it last passed with, with which it
-//! last failed. Losing it costs a good order and good reasons, never truth.
+//! What is remembered of each task: its durations, the keys with which it last passed, and the key
+//! with which it last failed. If it is lost, only scheduling and the reasons of misses become worse.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -11,84 +11,84 @@ use crate::base::digest::Digest;
 use crate::base::file::{self, Durability, FileError};
 use crate::base::lock::FileLock;
 
-/// Durations and keys that are kept for each task.
+/// The number of durations and keys that are kept for each task.
 const KEPT: usize = 5;
 
-/// One task's past, each list newest first.
+/// The history of a task. Each list is newest first.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct TaskPast {
-    /// What passing executions took, in milliseconds.
+pub struct TaskHistory {
+    /// The durations of executions that passed, in milliseconds.
     pub took: Vec<u64>,
-    /// Keys under which results were stored.
+    /// The keys under which results were stored.
     pub keys: Vec<String>,
-    /// The key of its last execution, if that one failed.
+    /// The key of the last execution, if that one failed.
     pub failed: Option<String>,
 }
 
-/// What one execution adds to a task's past.
+/// An execution, to be added to a task's history.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Execution {
-    /// Its key, where it has one.
+    /// The key, if the task has one.
     pub key: Option<Digest>,
-    /// How it ended.
+    /// The result.
     pub end: ExecutionEnd,
 }
 
-/// How an execution ended, as far as the past cares.
+/// The result of an execution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ExecutionEnd {
-    /// It passed and is stored.
+    /// It passed and was stored.
     Stored {
-        /// How long it took, in milliseconds.
+        /// The duration in milliseconds.
         took: u64,
     },
-    /// It passed and is not stored.
+    /// It passed and was not stored.
     Passed {
-        /// How long it took, in milliseconds.
+        /// The duration in milliseconds.
         took: u64,
     },
     /// It failed.
     Failed,
 }
 
-/// The pasts of all tasks.
+/// The histories of all tasks.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct History {
-    tasks: BTreeMap<String, TaskPast>,
+    tasks: BTreeMap<String, TaskHistory>,
 }
 
 impl History {
-    /// Reads the history below a state directory; a missing or damaged one is empty.
+    /// Loads the history from a state directory. A missing or damaged one is empty.
     pub fn load(state: &Path) -> Self {
         let bytes = file::read(&path(state)).ok().flatten().unwrap_or_default();
         serde_json::from_slice(&bytes).unwrap_or_default()
     }
 
-    /// A task's past.
-    pub fn task(&self, name: &str) -> Option<&TaskPast> {
+    /// Returns the history of a task.
+    pub fn task(&self, name: &str) -> Option<&TaskHistory> {
         self.tasks.get(name)
     }
 
-    /// How long a task is expected to take, in milliseconds: the median of what is known.
+    /// Returns the expected duration of a task, in milliseconds: the median of the known ones.
     pub fn expected(&self, name: &str) -> Option<u64> {
         let mut took = self.task(name)?.took.clone();
         took.sort_unstable();
         took.get(took.len() / 2).copied()
     }
 
-    /// How long each task is expected to take, in milliseconds, by its name.
+    /// Returns the expected duration of each task, in milliseconds, by its name.
     pub fn timings(&self) -> BTreeMap<String, u64> {
         self.tasks.keys().filter_map(|name| Some((name.clone(), self.expected(name)?))).collect()
     }
 
-    /// Adds executions to what is stored now, whichever run stored it.
+    /// Adds executions to the stored history, which other runs may have changed in the meantime.
     ///
     /// # Errors
     /// The file can't be locked or written.
     pub fn add(state: &Path, executions: &[(String, Execution)]) -> Result<(), FileError> {
         let _lock = match FileLock::exclusive(&state.join("history.lock")) {
-            // At worst one of two runs at the same time is forgotten.
+            // At worst the executions of one of two simultaneous runs are lost.
             Err(error) if FileLock::is_unsupported(&error) => None,
             lock => Some(lock?),
         };
@@ -101,7 +101,7 @@ impl History {
     }
 }
 
-/// The history of a state directory, read when it is first asked for: a run of hits does not ask.
+/// The history of a state directory, loaded at the first use: a run of hits does not need it.
 #[derive(Debug, Default)]
 pub struct LazyHistory {
     state: Option<PathBuf>,
@@ -109,18 +109,18 @@ pub struct LazyHistory {
 }
 
 impl LazyHistory {
-    /// Of a state directory; without one, nothing.
+    /// Returns the history of a state directory, or an empty one without it.
     pub fn new(state: Option<PathBuf>) -> Self {
         Self { state, history: OnceLock::new() }
     }
 
-    /// The history.
+    /// Returns the history.
     pub fn get(&self) -> &History {
         self.history.get_or_init(|| self.state.as_deref().map(History::load).unwrap_or_default())
     }
 }
 
-impl TaskPast {
+impl TaskHistory {
     fn add(&mut self, execution: &Execution) {
         let key = execution.key.map(|key| key.hex());
         match execution.end {

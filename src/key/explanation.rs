@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use crate::base::path::RepoPath;
-use crate::git::snapshot::{ContentId, Entry, Mode};
+use crate::git::snapshot::{ContentId, Mode, SnapshotEntry};
 use crate::key::{Field, FieldKind};
 use crate::process::mask::Mask;
 use crate::reason::{Change, FileChange};
@@ -33,7 +33,11 @@ pub struct FileRow {
 
 impl Explanation {
     /// Returns the explanation of a key with these fields and input files. Secrets in `mask` are left out.
-    pub fn new<'e>(fields: &[Field], files: impl IntoIterator<Item = &'e Entry>, mask: &Mask) -> Self {
+    pub fn new<'e>(
+        fields: &[Field],
+        files: impl IntoIterator<Item = &'e SnapshotEntry>,
+        mask: &Mask,
+    ) -> Self {
         let files = files.into_iter().map(|e| FileRow { path: e.path.clone(), mode: e.mode, id: e.id });
         let fields = fields.iter().map(|field| Field {
             kind: field.kind,

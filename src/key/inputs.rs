@@ -5,7 +5,7 @@ use crate::base::digest::Digest;
 use crate::base::path::RepoPath;
 use crate::base::pattern::Patterns;
 use crate::config::model::{Command, Config, Service, Task};
-use crate::git::snapshot::{self, Entry, Snapshot};
+use crate::git::snapshot::{self, Snapshot, SnapshotEntry};
 use crate::graph::{Graph, Node};
 
 /// The files that a task reads: its patterns and those of its services, without its own outputs and those of
@@ -54,10 +54,10 @@ impl<'a> InputSet<'a> {
     }
 
     /// Returns the entries that are inputs, in their order.
-    pub fn select<'s>(&self, snapshot: &'s Snapshot) -> impl Iterator<Item = &'s Entry> {
+    pub fn select<'s>(&self, snapshot: &'s Snapshot) -> impl Iterator<Item = &'s SnapshotEntry> {
         let folders = self.folders();
         // A pattern may match files in a submodule, which has a single entry.
-        let mut above: Vec<&Entry> = folders
+        let mut above: Vec<&SnapshotEntry> = folders
             .iter()
             .flat_map(|folder| std::iter::successors(folder.parent(), RepoPath::parent))
             .filter_map(|folder| snapshot.get(&folder))
@@ -71,7 +71,7 @@ impl<'a> InputSet<'a> {
 
     /// Returns the digest of the entries that are inputs.
     pub fn digest(&self, snapshot: &Snapshot) -> Digest {
-        snapshot::digest(self.select(snapshot))
+        snapshot::digest_entries(self.select(snapshot))
     }
 
     /// Returns the first change between two snapshots, as a clause such as `src/a.rs changed`. A file that
@@ -105,7 +105,7 @@ impl<'a> InputSet<'a> {
     }
 }
 
-fn compare(old: &Entry, new: &Entry) -> Option<&'static str> {
+fn compare(old: &SnapshotEntry, new: &SnapshotEntry) -> Option<&'static str> {
     if old.id != new.id {
         Some("changed")
     } else if old.mode != new.mode {
@@ -125,20 +125,20 @@ mod tests {
     use crate::graph::Reach;
 
     #[test]
-    fn a_pattern_into_a_submodule_reads_the_submodule() {
+    fn pattern_into_a_submodule_selects_the_submodule() {
         let text = "[tasks.t]\nrun = \"true\"\ninputs = [\"lib/sub/src/**\"]\n";
         let config = parse(&Source { name: "tasks.toml", text, base: RepoPath::top(), project: "" }).unwrap();
         let graph = Graph::of(&config, &config.ids().collect::<Vec<_>>(), Reach::WithNeeds);
         let set = InputSet::new(&config, &graph, &graph.nodes[0]);
         let digest = |id| {
             let path = RepoPath::from_git(&b"lib/sub"[..]);
-            let entry = Entry {
+            let entry = SnapshotEntry {
                 path,
                 mode: Mode::Submodule,
                 id: ContentId([id; 20]),
                 stat: None,
                 tracked: true,
-                absent: false,
+                not_checked_out: false,
             };
             set.digest(&Snapshot::new(vec![entry]))
         };

@@ -136,14 +136,14 @@ fn parts(line: &str) -> impl Iterator<Item = &str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::git::snapshot::{ContentId, Entry, Mode};
+    use crate::git::snapshot::{ContentId, Mode, SnapshotEntry};
 
     fn path(text: &str) -> RepoPath {
         RepoPath::from_git(text.as_bytes())
     }
 
     #[test]
-    fn version_files_are_looked_for_upwards() {
+    fn version_files_of_parent_folders_count() {
         let tool = |probe: &str| Tool { probe: probe.to_owned(), cwd: path("web/app") };
         let all = selectors(&tool("rustc -vV"));
         for expected in [".nvmrc", "web/.nvmrc", "web/app/.nvmrc", "web/app/.cargo/config.toml"] {
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_may_turn_a_tool() {
+    fn version_file_affects_its_tool() {
         let tool = Tool { probe: "./tools/v.sh --version".to_owned(), cwd: path("web") };
         for (file, expected) in [
             ("web/.nvmrc", true),
@@ -170,14 +170,14 @@ mod tests {
     }
 
     #[test]
-    fn a_probe_depends_on_the_files_it_names() {
-        let entry = |text| Entry {
+    fn probe_depends_on_the_files_it_names() {
+        let entry = |text| SnapshotEntry {
             path: path(text),
             mode: Mode::File,
             id: ContentId([0; 20]),
             stat: None,
             tracked: true,
-            absent: false,
+            not_checked_out: false,
         };
         let snapshot = Snapshot::new(["tools/v.sh", "tools/lib/x", "src/a", "cat"].map(entry).into());
         let cases = [

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::base::path::RepoPath;
-use crate::git::snapshot::{ContentId, Entry, Mode};
+use crate::git::snapshot::{ContentId, Mode, SnapshotEntry};
 use crate::key::explanation::FileRow;
 
 /// Digits of a content's id that are kept: enough to tell two contents of one path apart.
@@ -24,7 +24,10 @@ pub struct Inputs {
 
 impl Inputs {
     /// Of a tree's entries, sorted by path, and of sets of them by their digests, each in that order.
-    pub fn of<'e>(entries: &[Entry], sets: impl IntoIterator<Item = (String, Vec<&'e Entry>)>) -> Self {
+    pub fn of<'e>(
+        entries: &[SnapshotEntry],
+        sets: impl IntoIterator<Item = (String, Vec<&'e SnapshotEntry>)>,
+    ) -> Self {
         let mut used = vec![false; entries.len()];
         let mut places: BTreeMap<String, Vec<usize>> = BTreeMap::new();
         for (digest, set) in sets {
@@ -144,9 +147,16 @@ fn id(digits: &str) -> ContentId {
 mod tests {
     use super::*;
 
-    fn entry(path: &str, id: u8) -> Entry {
+    fn entry(path: &str, id: u8) -> SnapshotEntry {
         let path = RepoPath::from_git(path.as_bytes());
-        Entry { path, mode: Mode::File, id: ContentId([id; 20]), stat: None, tracked: true, absent: false }
+        SnapshotEntry {
+            path,
+            mode: Mode::File,
+            id: ContentId([id; 20]),
+            stat: None,
+            tracked: true,
+            not_checked_out: false,
+        }
     }
 
     fn names(inputs: &Inputs, set: &str) -> Vec<String> {
@@ -155,9 +165,9 @@ mod tests {
 
     #[test]
     fn sets_are_stretches_of_one_table() {
-        let entries: Vec<Entry> =
+        let entries: Vec<SnapshotEntry> =
             ["a", "b", "c", "d", "e"].iter().zip(1..).map(|(path, id)| entry(path, id)).collect();
-        let all: Vec<&Entry> = entries.iter().collect();
+        let all: Vec<&SnapshotEntry> = entries.iter().collect();
         let sets = [("one".to_owned(), vec![all[0], all[1], all[3]]), ("two".to_owned(), vec![all[3]])];
         let inputs = Inputs::of(&entries, sets);
         let json = serde_json::to_string(&inputs).unwrap();

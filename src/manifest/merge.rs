@@ -1,8 +1,8 @@
-//! The merge: the manifests of all shards of one run as that of the whole. Pure; it must not judge
-//! gates, nor read files.
+//! Merges the manifests of all shards of a run into one for the whole run. Pure; it must not judge gates, nor
+//! read files.
 //!
-//! What can't belong together (other trees, other plans) is refused. What belongs together and is not
-//! all (a shard that is missing, or is there twice) is a finding: the run has not passed.
+//! Manifests of other trees or plans are refused. A missing or repeated shard is a finding: the run has not
+//! passed.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,7 +18,7 @@ use crate::key::FieldKind;
 use crate::reason::Change;
 use crate::shard::Shard;
 
-/// Differences that a refusal lists.
+/// The number of differences that an error lists.
 const LISTED: usize = 5;
 
 /// Why manifests can't be merged.
@@ -28,31 +28,31 @@ pub enum MergeError {
     #[error("there is nothing to merge")]
     Nothing,
     /// One is of a whole run.
-    #[error("{name} is no shard's manifest: its run was not started with `--shard`")]
+    #[error("{name} is not the manifest of a shard: its run had no `--shard`")]
     Whole {
-        /// Which.
+        /// Where it is from.
         name: String,
     },
-    /// They are of several trees.
+    /// They are of different trees.
     #[error("these are shards of different trees: {one} ran {a}, {other} ran {b}")]
     Trees {
-        /// One of them.
+        /// Where the first is from.
         one: String,
         /// Its tree.
         a: String,
-        /// Another.
+        /// Where the second is from.
         other: String,
         /// Its tree.
         b: String,
     },
-    /// They are of several plans.
+    /// They are of different plans.
     #[error("these are shards of different plans: {one} and {other} differ: {what}")]
     Plans {
-        /// One of them.
+        /// Where the first is from.
         one: String,
-        /// Another.
+        /// Where the second is from.
         other: String,
-        /// In what.
+        /// What differs.
         what: String,
     },
 }
@@ -60,43 +60,43 @@ pub enum MergeError {
 /// The shards of one run.
 #[derive(Clone, Debug)]
 pub struct Merged {
-    /// The whole.
+    /// The manifest of the whole run.
     pub manifest: Manifest,
-    /// Its shards, in their order.
+    /// The shards, in order.
     pub shards: Vec<Row>,
-    /// Shards of which there is no manifest.
+    /// The shards without a manifest.
     pub missing: Vec<usize>,
-    /// Shards of which there are several, and where these are from.
+    /// The shards with several manifests, and where these are from.
     pub repeated: BTreeMap<usize, Vec<String>>,
-    /// Tasks that came to no end in any shard, or not in the plan's.
+    /// The tasks without a result in any shard, or in no shard of the plan.
     pub unfinished: Vec<String>,
 }
 
 /// One shard, for a table.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct Row {
-    /// Which.
+    /// The shard.
     pub shard: Shard,
     /// Where its manifest is from.
     pub from: String,
-    /// Its run.
+    /// The id of its run.
     pub run: String,
-    /// How many tasks it had.
+    /// The number of its tasks.
     pub tasks: usize,
-    /// How many of these were hits.
+    /// The number of hits.
     pub hits: usize,
     /// How long it took, in milliseconds.
     pub took: u64,
-    /// What became of it.
+    /// The verdict of its run.
     pub verdict: Verdict,
-    /// Those that did not pass.
+    /// The tasks that did not pass.
     pub failed: Vec<String>,
 }
 
 /// Merges manifests, each with where it is from.
 ///
 /// # Errors
-/// They do not belong together.
+/// They are not of one run.
 pub fn merge(manifests: &[(String, Manifest)]) -> Result<Merged, MergeError> {
     let [(first_name, first), rest @ ..] = manifests else { return Err(MergeError::Nothing) };
     let mut parts = Vec::new();
@@ -148,7 +148,7 @@ fn row(shard: Shard, from: &str, manifest: &Manifest) -> Row {
     }
 }
 
-/// Whether two shards are of one tree and one plan.
+/// Checks that two shards are of one tree and one plan.
 fn belong((one, a): (&String, &Manifest), (other, b): (&String, &Manifest)) -> Result<(), MergeError> {
     let (one, other) = (one.clone(), other.clone());
     if a.tree != b.tree {
@@ -162,7 +162,7 @@ fn belong((one, a): (&String, &Manifest), (other, b): (&String, &Manifest)) -> R
     Err(MergeError::Plans { one, other, what: what_differs(a, b) })
 }
 
-/// In what two plans differ, as far as it shows.
+/// Returns what differs between two plans, as far as it is known.
 fn what_differs(a: &Manifest, b: &Manifest) -> String {
     if let (Some(a), Some(b)) = (a.shard, b.shard)
         && a.count != b.count
@@ -200,7 +200,7 @@ fn what_differs(a: &Manifest, b: &Manifest) -> String {
     texts.collect::<Vec<_>>().join("; ")
 }
 
-/// What all parts are together.
+/// Joins the parts.
 fn whole(first: &Manifest, parts: &[&Manifest]) -> Manifest {
     let mut whole = Manifest {
         manifest: VERSION,
@@ -222,7 +222,7 @@ fn whole(first: &Manifest, parts: &[&Manifest]) -> Manifest {
     };
     for part in parts {
         for (task, account) in &part.tasks {
-            // Of a task that several shards ran, the worst end counts.
+            // If several shards ran a task, the worst status counts.
             let worse = whole
                 .tasks
                 .get(task)
@@ -252,7 +252,7 @@ fn badness(verdict: Verdict) -> u8 {
     }
 }
 
-/// How much a status has to say: what ran says more than what did not, a failure more than a pass.
+/// Returns how much a status says: an executed task more than one that was not, a failure more than a pass.
 fn rank(status: Option<&Status>) -> u8 {
     match status {
         None => 0,
@@ -266,7 +266,7 @@ fn rank(status: Option<&Status>) -> u8 {
 }
 
 impl Merged {
-    /// Whether all shards are there, once each, and all of them passed.
+    /// Returns whether there is each shard once, and all of them passed.
     pub fn is_pass(&self) -> bool {
         self.missing.is_empty()
             && self.repeated.is_empty()

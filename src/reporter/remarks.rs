@@ -183,7 +183,7 @@ impl Remarks {
         let is_changed = |place: &Location| {
             let first = place.line.unwrap_or(1);
             let last = place.line.map_or(u32::MAX, |line| place.end_line.unwrap_or(line));
-            changed.is_some_and(|changed| changed.touch(&place.path, first, last))
+            changed.is_some_and(|changed| changed.overlap(&place.path, first, last))
         };
         self.known.sort_by_cached_key(|remark| {
             let weight = std::cmp::Reverse((remark.grade, remark.severity));

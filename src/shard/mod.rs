@@ -1,9 +1,8 @@
-//! Shards: which part of a plan's tasks each of several machines runs. Pure: tasks, their needs and
-//! how long they take go in; it must not know tasks.toml, the history or where the times are from.
+//! Shards: the part of a plan that each of several machines runs. Pure: tasks, their needs and their
+//! durations go in. It must not know tasks.toml, the history or where the durations are from.
 //!
-//! All shards of a run compute the same split, each by itself, so it is a function of what all of
-//! them have: the tasks and the times that are given. [`split`] is the one that decides; what it
-//! promises is that each task has exactly one home, whatever the order in which tasks come.
+//! Each shard computes the same split by itself, so [`split`] depends only on the tasks and the durations.
+//! Each task has exactly one home, whatever the order of the tasks.
 
 pub mod balance;
 pub mod plan;
@@ -15,34 +14,34 @@ use serde::{Deserialize, Serialize};
 
 pub use balance::{Split, split};
 
-/// One of several shards; written `2/4`.
+/// One of several shards, written `2/4`.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 pub struct Shard {
-    /// Which, from 1.
+    /// The number of the shard, from 1.
     pub index: usize,
-    /// Of how many.
+    /// The number of shards.
     pub count: usize,
 }
 
-/// What is no shard.
+/// Why a text is no shard.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ShardError {
-    /// It is not written as one.
-    #[error("a shard is written K/N, such as 2/4")]
+    /// It is not `K/N`.
+    #[error("expected K/N, such as 2/4")]
     Malformed,
-    /// There is no such shard.
-    #[error("shards are counted from 1 to {count}")]
+    /// The index is not between 1 and the count.
+    #[error("the shard must be between 1 and {count}")]
     IndexOutOfRange {
-        /// How many there are.
+        /// The number of shards.
         count: usize,
     },
-    /// It is split into nothing, or into more than any plan has tasks.
-    #[error("a run is split into 1 to {} shards", Shard::MAX_COUNT)]
+    /// The count is 0 or too large.
+    #[error("the number of shards must be between 1 and {}", Shard::MAX_COUNT)]
     CountOutOfRange,
 }
 
 impl Shard {
-    /// The most that a run is split into.
+    /// The largest number of shards.
     pub const MAX_COUNT: usize = 1000;
 }
 
@@ -52,7 +51,7 @@ impl FromStr for Shard {
     fn from_str(text: &str) -> Result<Self, ShardError> {
         let (index, count) = text.split_once('/').ok_or(ShardError::Malformed)?;
         let number = |text: &str| {
-            // `parse` would take a sign too.
+            // `parse` would accept a sign too.
             let digits = text.bytes().all(|byte| byte.is_ascii_digit());
             text.parse::<usize>().ok().filter(|_| digits).ok_or(ShardError::Malformed)
         };
@@ -73,22 +72,22 @@ impl std::fmt::Display for Shard {
     }
 }
 
-/// A task that is to be run in some shard.
+/// A task to be run in some shard.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ShardTask {
-    /// Its name, unlike all others.
+    /// The name, which is unique.
     pub name: String,
-    /// How long it takes, in milliseconds or in any other unit that all have.
+    /// How long it takes, in milliseconds or any unit that all tasks use.
     pub cost: u64,
-    /// The places of the tasks it needs, each before its own.
+    /// The indices of the tasks that it needs, which come before it.
     pub needs: Vec<usize>,
 }
 
-/// How long tasks are known to take, in milliseconds, by their names.
+/// Known durations of tasks in milliseconds, by name.
 pub type Timings = BTreeMap<String, u64>;
 
-/// How long each of these tasks is taken to last: what is known of it, or else the median of those
-/// that are known, or else the same for all.
+/// Returns a duration for each task: the known one, or else the median of the known ones, or else the same
+/// for all.
 pub fn costs(names: &[&str], timings: &Timings) -> Vec<u64> {
     let mut known: Vec<u64> = names.iter().filter_map(|name| timings.get(*name)).copied().collect();
     known.sort_unstable();
@@ -101,7 +100,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_shard_is_one_of_several() {
+    fn shard_is_parsed() {
         let cases = [
             ("1/1", Ok((1, 1))),
             ("2/4", Ok((2, 4))),
@@ -122,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_known_takes_as_long_as_the_median() {
+    fn unknown_duration_is_the_median() {
         let timings: Timings = [("a", 10), ("b", 30), ("c", 90), ("gone", 5000)]
             .into_iter()
             .map(|(name, took)| (name.to_owned(), took))

@@ -7,7 +7,7 @@ use std::time::Duration;
 use toml::de::{DeTable, DeValue};
 
 use crate::base::path::RepoPath;
-use crate::base::pattern::{Pattern, What};
+use crate::base::pattern::{Matcher, Pattern};
 use crate::config::model::{Config, Task};
 use crate::graph::Graph;
 use ci_reports::ReportKind;
@@ -147,8 +147,8 @@ fn reports(tasks: &[&Task], kind: ReportKind) -> Vec<String> {
     let items = reports.flat_map(|report| report.files.items()).filter(|item| !item.excludes);
     let paths: BTreeSet<String> = items
         .filter_map(|item| match &item.what {
-            What::One(pattern) => Some(from_top(pattern)),
-            What::Set { .. } => None,
+            Matcher::Pattern(pattern) => Some(from_top(pattern)),
+            Matcher::Set { .. } => None,
         })
         .collect();
     paths.into_iter().collect()

@@ -6,7 +6,7 @@ use super::site::Runner;
 use super::tree::Node;
 use super::*;
 use crate::base::path::RepoPath;
-use crate::base::pattern::{Item, Origin, Pattern, Patterns, What};
+use crate::base::pattern::{Item, Matcher, Origin, Pattern, Patterns};
 use crate::config::model::{Config, Provider, Report};
 use crate::config::{Source, parse};
 use crate::graph::{Graph, Reach};
@@ -82,7 +82,7 @@ fn gitlab_is_told_where_tasks_leave_their_reports() {
     let mut config = config("[tasks.ci]\nrun = \"x\"", "web");
     let report = |kind, text| {
         let pattern = Pattern::parse(text, Origin { base: &base, anchored: true }).unwrap();
-        let files = Patterns::new(vec![Item::adding(What::One(pattern))]);
+        let files = Patterns::new(vec![Item::adding(Matcher::Pattern(pattern))]);
         Report { kind, files, partial: None }
     };
     config.tasks[0].reports = vec![

@@ -157,7 +157,7 @@ fn each_tree_is_judged_by_its_own_tasks() {
     project.git(&["commit", "-qm", "no tasks"]);
     project.push(&["none"]).ends(0).says("passed: its tree has no tasks.toml");
     project.write("tasks.toml", "[tasks.t]\nrun = \"false\"\n").commit("no hooks");
-    project.push(&["none"]).ends(0).says("names no tasks for pre-push");
+    project.push(&["none"]).ends(0).says("has no tasks for pre-push");
     project.write("tasks.toml", "[tasks.t]\nrun = 1\n").commit("wrong");
     let wrong = project.push(&["none"]).ends(1).says(":tasks.toml:2:7").says("refs/heads/none is not pushed");
     assert!(wrong.err.contains("expected a string"), "{}", wrong.err);
@@ -168,7 +168,7 @@ fn a_ref_that_leads_to_no_commit_is_let_through() {
     let project = graded();
     project.git(&["tag", "blob", "main:file"]);
     project.git(&["tag", "-a", "-m", "x", "tree", "main^{tree}"]);
-    project.push(&["blob", "tree"]).ends(0).says("refs/tags/blob leads to no commit");
+    project.push(&["blob", "tree"]).ends(0).says("refs/tags/blob is no commit");
 }
 
 #[test]

@@ -238,7 +238,7 @@ fn a_broken_file_is_waited_for_and_new_tasks_are_taken_up() {
     let project = two(TWO);
     let watching = Watching::start(&project, &["a"]);
     project.write("tasks.toml", "[tasks.a\n");
-    watching.says("watching for it to be mended", 1);
+    watching.says("waiting for a fix", 1);
     project.write("tasks.toml", TWO.replace("cat src/a; echo a", "echo mended"));
     watching.says(IDLE, 2);
     watching.end();

@@ -258,7 +258,7 @@ fn a_setup_that_reads_the_work_tree_is_blocked() {
     let project = scene_with("true", "[worktree]\nsetup = 'cat ROOT/file'\n");
     for _ in 0..2 {
         let pushed = project.push(&["main"]).ends(1).says("file (by cat)");
-        pushed.says("the setup of its worktree did not pass").says("refs/heads/main is not pushed");
+        pushed.says("the setup of its worktree failed").says("refs/heads/main is not pushed");
     }
 }
 

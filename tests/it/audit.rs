@@ -140,7 +140,11 @@ fn needed_outputs_are_there_and_those_of_others_are_not() {
          [tasks.good]\nrun = 'grep made dist/l'\nneeds = ['gen']\ninputs = []\n\
          [tasks.bad]\nrun = 'cat dist/a || true'\ninputs = []\n[tasks.all]\nneeds = ['good', 'bad']\n",
     );
-    project.xtask(&["audit", "good"]).ends(0).says("first what the audited tasks need").prints("good: clean");
+    project
+        .xtask(&["audit", "good"])
+        .ends(0)
+        .says("first the dependencies of the audited tasks")
+        .prints("good: clean");
     assert_eq!(project.read("dist/a"), "made\n");
     // An aggregate stands for what it gathers; its tasks are told apart.
     let ran = project.xtask(&["audit", "all"]).ends(1);
@@ -227,7 +231,7 @@ fn what_can_not_be_audited_is_told() {
 #[test]
 fn a_need_that_fails_is_told_and_nothing_is_audited() {
     let project = project("[tasks.gen]\nrun = 'exit 3'\n[tasks.t]\nrun = 'true'\nneeds = ['gen']\n");
-    let ran = project.xtask(&["audit", "t"]).ends(1).says("what it needs did not pass");
+    let ran = project.xtask(&["audit", "t"]).ends(1).says("a dependency failed");
     assert_eq!(ran.out, "");
 }
 
@@ -273,7 +277,7 @@ fn configuration_that_was_looked_for_and_is_not_there_is_told() {
     let project = project(&task("t", looks));
     let ran =
         project.xtask(&["audit", "t"]).ends(0).prints("t: undeclared if added: 2 configuration files\n");
-    ran.prints("looked for and not there: .clippy.toml (in 2 folders), clippy.toml (in 2 folders)")
+    ran.prints("looked for, but missing: .clippy.toml (in 2 folders), clippy.toml (in 2 folders)")
         .prints("inputs = [..., \"**/.clippy.toml\", \"**/clippy.toml\"]");
     let json = project.xtask(&["audit", "t", "--json"]).ends(0).json();
     assert_eq!((&json["clean"], &json["tasks"][0]["verdict"]), (&Value::from(false), &Value::from("absent")));

@@ -32,7 +32,7 @@ fn what_is_recorded_of_no_commit_can_be_asked_of_another() {
     let ran = project.xtask(&["baseline", "show"]).ends(5).says("`origin/HEAD` is no base to compare with");
     ran.says("hint: name another: xtask baseline show REV; or fetch it: git fetch origin")
         .does_not_say("--affected");
-    project.xtask(&["baseline", "show", "HEAD"]).ends(0).prints("nothing is recorded of");
+    project.xtask(&["baseline", "show", "HEAD"]).ends(0).prints("nothing is recorded for");
 }
 
 #[test]

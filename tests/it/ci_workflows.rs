@@ -77,10 +77,10 @@ fn what_is_written_is_what_is_checked() {
             .xtask(&["ci", "check"])
             .ends(1)
             .says("is missing")
-            .says("hint: write them anew: xtask ci init");
+            .says("hint: regenerate them: xtask ci init");
         project.write("Cargo.lock", "").write("web/package.json", "{}").write("Dockerfile", "");
         project.xtask(&["ci", "init"]).ends(0).says("wrote ");
-        project.xtask(&["ci", "check"]).ends(0).says("for CI as tasks.toml has it");
+        project.xtask(&["ci", "check"]).ends(0).says("for CI up to date");
         let again = project.xtask(&["ci", "init"]).ends(0).says("unchanged: ");
         again.does_not_say("wrote ");
     }
@@ -97,7 +97,7 @@ fn ci_without_its_actions_is_a_task() {
     let none = Project::new("[tasks.lint]\nrun = \"true\"\n");
     none.xtask(&["ci", "init"])
         .ends(4)
-        .says("CI runs the task or group `ci`, and there is none")
+        .says("there is no task or group `ci` for CI to run")
         .says("[tasks.ci]");
 }
 
@@ -207,7 +207,7 @@ fn a_part_that_changes_what_is_around_it_is_drift() {
     let mark = "      # xtask: begin setup\n";
     check_with(&project, GITHUB, (mark, &format!("{mark}{around}")))
         .ends(1)
-        .says("a hand-written part changes what is around it: jobs.shard.steps");
+        .says("a hand-written part changes generated text: jobs.shard.steps");
     let mark = "  # xtask: begin jobs\n";
     check_with(&project, GITHUB, (mark, &format!("{mark}    continue-on-error: true\n")))
         .ends(1)
@@ -241,7 +241,10 @@ fn what_people_wrote_is_kept() {
     // With one machine nothing is merged: that part has no place, and is not lost unseen.
     project.write("tasks.toml", project.read("tasks.toml").replace("shards = 2", "shards = 1"));
     let before = project.read(GITHUB);
-    project.xtask(&["ci", "check"]).ends(1).says("there is no place for the part `setup-merge`");
+    project
+        .xtask(&["ci", "check"])
+        .ends(1)
+        .says("the new file has no place for the hand-written part `setup-merge`");
     let refused = project.xtask(&["ci", "init"]).ends(2).says("nothing was written: ").says("`setup-merge`");
     refused.says("hint: ");
     assert_eq!(project.read(GITHUB), before);
@@ -264,13 +267,13 @@ fn a_file_that_people_wrote_stays_as_it_is() {
         .says("ci init --force (");
     let refused =
         project.xtask(&["ci", "init"]).ends(2).says("nothing was written: .github/workflows/ci.yml");
-    refused.says("hint: move it away, or write over it: xtask ci init --force");
+    refused.says("hint: move it away, or overwrite it: xtask ci init --force");
     assert_eq!(project.read(GITHUB), "name: mine\n");
     assert!(!project.path(REQUEST).exists());
     // What has no part in the run is as good as ours.
     project.write(DEPENDABOT, "version: 2\nupdates: []\n").write("docs/PULL_REQUEST_TEMPLATE.md", "mine\n");
     fs::remove_file(project.path(GITHUB)).unwrap();
-    project.xtask(&["ci", "init"]).ends(0).says("left alone: .github/dependabot.yml, which people wrote");
+    project.xtask(&["ci", "init"]).ends(0).says("kept: .github/dependabot.yml (not written by this command)");
     assert_eq!(project.read(DEPENDABOT), "version: 2\nupdates: []\n");
     assert!(!project.path(REQUEST).exists());
     project.xtask(&["ci", "check"]).ends(0);
@@ -304,7 +307,7 @@ fn what_a_clone_does_not_know_is_no_drift() {
     project.xtask(&["ci", "check"]).ends(0);
     project.git(&["remote", "remove", "origin"]);
     project.xtask(&["ci", "check"]).ends(0);
-    project.xtask(&["ci", "init"]).ends(0).says("note: there are no badges");
+    project.xtask(&["ci", "init"]).ends(0).says("note: no badges");
 }
 
 #[test]
@@ -356,7 +359,7 @@ run = "true"
     );
     insta::assert_snapshot!("wrong_ci", project.xtask(&["ci", "init"]).ends(3).err);
     let expression = Project::new("[ci]\nbranches = [\"${{ github.actor }}\"]\n[tasks.ci]\nrun = \"x\"\n");
-    expression.xtask(&["ci", "init"]).ends(3).says("a CI system would put something else in place of it");
+    expression.xtask(&["ci", "init"]).ends(3).says("a CI system would replace it");
     let outside = Project::without_git(ONE);
     outside.xtask(&["ci", "init"]).ends(5).says("this is not a git repository");
     let included = Project::new("include = [\"a/tasks.toml\"]\n[tasks.ci]\nrun = \"x\"\n");

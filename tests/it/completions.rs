@@ -167,7 +167,9 @@ fn zsh_and_fish_are_told_what_each_is() {
         .prints("ci:All that: has to hold\n")
         .prints("api\\:test:x\n")
         .prints("wheel[python=3.11]:tox 3.11\n");
-    answer(&project, "zsh", &["xtask", ""]).prints("hooks:Have git call the gate\n").prints("lint:all of");
+    answer(&project, "zsh", &["xtask", ""])
+        .prints("hooks:Install git hooks that call the gate\n")
+        .prints("lint:all of");
     answer(&project, "fish", &["xtask", "--color="]).prints("--color=never\t");
     assert_eq!(answer(&project, "fish", &["xtask", "-C", ""]).out, "!folders\n");
     let outside = project.beside();

@@ -36,10 +36,10 @@ fn a_sound_repository_is_told_as_such() {
 #[test]
 fn each_thing_that_is_wrong_has_its_hint() {
     let project = Project::gated(&TASKS.replace("echo shell 5", "no-such-program -V"), &[]);
-    let shown = project.xtask(&["doctor"]).ends(1).prints("✗ tool sh: ").prints("mend its probe in [tools]");
+    let shown = project.xtask(&["doctor"]).ends(1).prints("✗ tool sh: ").prints("fix its probe in [tools]");
     shown.prints("! hook pre-push: not installed: run xtask hooks install");
     project.write("tasks.toml", "[tasks.t]\nrun = 1\n");
-    project.xtask(&["doctor"]).ends(1).prints("✗ tasks.toml: 1 error to mend");
+    project.xtask(&["doctor"]).ends(1).prints("✗ tasks.toml: 1 error to fix");
     fs::remove_file(project.path("tasks.toml")).unwrap();
     project.xtask(&["doctor"]).ends(1).prints("✗ tasks.toml: there is no tasks.toml");
     project.write("tasks.toml", TASKS);

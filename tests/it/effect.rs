@@ -233,13 +233,13 @@ fn exclusion_without_effect_is_a_warning() {
 fn warning_is_in_each_run_and_its_record() {
     let project = project(&tasks("'src/**', 'scr/**'"));
     let warning =
-        "warning: tasks.toml:3: \"scr/**\" matches no file: there is no scr; did you mean \"src/**\"?";
+        "warning: tasks.toml:3: \"scr/**\" matches no file: scr does not exist; did you mean \"src/**\"?";
     project.xtask(&["run", "a"]).ends(0).says(warning);
     // Also where all is known.
     project.xtask(&["run", "a"]).ends(0).says("cached").says(warning);
     project.xtask(&["log", "--last"]).prints(warning);
     project.xtask(&["why", "a"]).ends(0).says(warning);
-    project.xtask(&["doctor"]).prints("tasks.toml:3: \"scr/**\" matches no file: there is no scr");
+    project.xtask(&["doctor"]).prints("tasks.toml:3: \"scr/**\" matches no file: scr does not exist");
     let events = project.xtask(&["run", "a", "--format", "json"]).ends(0).events();
     let event = events.iter().find(|event| event["event"] == "warnings").unwrap();
     assert_eq!(event["warnings"][0]["problem"], "no-file");
@@ -283,7 +283,7 @@ fn what_nothing_uses_is_a_warning() {
     );
     let ran = project.xtask(&["plan", "a"]).ends(0);
     insta::assert_snapshot!(warnings(&ran));
-    project.xtask(&["doctor"]).prints("@rust is a set that nothing uses");
+    project.xtask(&["doctor"]).prints("@rust is an unused set");
 }
 
 #[test]
@@ -348,7 +348,7 @@ fn output_that_may_be_missing_does_not_keep_a_result_from_being_stored() {
 #[test]
 fn report_can_not_be_one_that_may_be_missing() {
     let project = project("[tasks.a]\nrun = 'true'\nreports = { junit = '?out/junit.xml' }\n");
-    project.xtask(&["run", "a"]).ends(3).says("a report can't be marked as one that may be missing");
+    project.xtask(&["run", "a"]).ends(3).says("a report can't be optional");
 }
 
 #[test]
@@ -382,7 +382,7 @@ fn file_that_a_sparse_checkout_leaves_out_is_not_missing() {
     project.write("tasks.toml", tasks("'docs/**'"));
     project.xtask(&["plan", "a"]).ends(0);
     project.write("tasks.toml", tasks("'src/**', 'dosc/a.md'"));
-    project.xtask(&["plan", "a"]).ends(0).says("there is no dosc");
+    project.xtask(&["plan", "a"]).ends(0).says("dosc does not exist");
 }
 
 #[test]
@@ -406,7 +406,7 @@ fn watch_waits_until_inputs_are_there() {
     let mut child = project.start(&["watch", "a"]);
     let err = || std::fs::read_to_string(project.beside().join("err")).unwrap_or_default();
     crate::project::wait_for("the error is told", || err().contains("the inputs of `a` match no file"));
-    crate::project::wait_for("it waits", || err().contains("watching for it to be mended"));
+    crate::project::wait_for("it waits", || err().contains("waiting for a fix"));
     project.write("lib/a", "x\n");
     crate::project::wait_for("the task passes", || err().contains("passed: 1 ran"));
     crate::project::signal("INT", i32::try_from(child.id()).unwrap());

@@ -253,7 +253,7 @@ fn a_report_elsewhere_on_the_machine_is_refused() {
     project.write("tasks.toml", tasks);
     let ran = project.xtask(&["ci"]).ends(3);
     let ran = ran.says("tasks.toml:4:").says("`/tmp/junit.xml` is an absolute path");
-    ran.says("without the `/`");
+    ran.says("relative to this file's folder");
 }
 
 #[test]

@@ -140,7 +140,7 @@ fn a_setup_that_fails_or_changes_the_tree_blocks() {
     let project = Project::new(&tasks("echo no network; exit 7"));
     for _ in 0..2 {
         let failed = project.xtask(&["gate"]).ends(1).says("no network").says("exit status 7");
-        failed.says("failed: the setup of its worktree did not pass");
+        failed.says("failed: the setup of its worktree failed");
     }
     project.write("tasks.toml", tasks("echo >> tasks.toml")).commit("edits");
     project.xtask(&["gate"]).ends(1).says("also changes its tree: tasks.toml changed").says("hint: ");

@@ -55,8 +55,8 @@ fn a_skip_is_recorded_with_its_reason() {
     for switch in ["1", "true", "yes", "x", "..."] {
         push(switch)
             .ends(1)
-            .says(&format!("XTASK_SKIP={switch} is no reason"))
-            .says("hint: say why in words");
+            .says(&format!("XTASK_SKIP={switch} is not a reason"))
+            .says("hint: give a reason in words");
     }
     project.xtask(&["log", "--skips"]).ends(0).prints("no gate was skipped yet");
     assert_eq!(project.remote("main"), None);

@@ -77,7 +77,7 @@ fn installed_hooks_gate_and_a_second_install_changes_nothing() {
     pre-commit           installed
     pre-push             installed
     ");
-    project.xtask(&["hooks", "uninstall"]).ends(0).prints("pre-push: taken out");
+    project.xtask(&["hooks", "uninstall"]).ends(0).prints("pre-push: removed");
     assert_eq!(listing(&project), Vec::<String>::new());
     project.xtask(&["hooks", "uninstall"]).ends(0).prints("no hook of ours is installed");
     insta::assert_snapshot!(project.xtask(&["hooks", "status"]).ends(1).out, @r"
@@ -142,7 +142,7 @@ fn what_stands_in_the_way_is_told() {
     let before = listing(&project);
     insta::assert_snapshot!(project.xtask(&["hooks", "install"]).ends(1).out, @r#"
     pre-commit: installed already
-    pre-push: not installed: another hook took our place, and .git/hooks/pre-push.before-xtask is kept already; join the two, and remove .git/hooks/pre-push.before-xtask
+    pre-push: not installed: another hook replaced ours, and .git/hooks/pre-push.before-xtask exists already; merge the two, and remove .git/hooks/pre-push.before-xtask
     "#);
     assert_eq!(listing(&project), before);
     // An install that was ended after the old hook was linked and before ours was written.
@@ -160,9 +160,9 @@ fn what_stands_in_the_way_is_told() {
     // Stages that are no longer named.
     project.write("tasks.toml", TASKS.replace("pre-commit = [\"t\"]\n", ""));
     project.xtask(&["hooks", "status"]).ends(0).prints("though tasks.toml names no tasks for it");
-    project.xtask(&["hooks", "install"]).ends(0).prints("pre-commit: taken out");
+    project.xtask(&["hooks", "install"]).ends(0).prints("pre-commit: removed");
     project.write("tasks.toml", "[tasks.t]\nrun = \"x\"\n");
-    project.xtask(&["hooks", "install"]).ends(4).says("names no tasks for a stage of git").says("hint: ");
+    project.xtask(&["hooks", "install"]).ends(4).says("has no tasks for a git hook").says("hint: ");
 }
 
 #[test]
@@ -195,7 +195,7 @@ fn under_a_foreign_folder_it_says_what_to_add() {
     project.git(&["config", "core.hooksPath", ".husky/_"]);
     write(&project.path(".husky/_/pre-push"), "#!/bin/sh\n", 0o755);
     let config = project.read(".git/config");
-    let told = project.xtask(&["hooks", "install"]).ends(1).says("core.hooksPath leads git to .husky/_");
+    let told = project.xtask(&["hooks", "install"]).ends(1).says("core.hooksPath is .husky/_");
     insta::assert_snapshot!(told.out, @r#"
     add to .husky/pre-commit:
         xtask hook pre-commit "$@" || exit $?
@@ -203,8 +203,8 @@ fn under_a_foreign_folder_it_says_what_to_add() {
         xtask hook pre-push "$@" || exit $?
     "#);
     insta::assert_snapshot!(project.xtask(&["hooks", "status"]).ends(1).out, @r#"
-    pre-commit           bypassed: core.hooksPath leads to .husky/_; run xtask hooks install
-    pre-push             bypassed: core.hooksPath leads to .husky/_; run xtask hooks install
+    pre-commit           bypassed: core.hooksPath is .husky/_; run xtask hooks install
+    pre-push             bypassed: core.hooksPath is .husky/_; run xtask hooks install
     "#);
     assert_eq!(project.read(".git/config"), config);
     assert!(!hook(&project, "pre-push").exists());

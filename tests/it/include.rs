@@ -104,7 +104,7 @@ fn errors_name_the_file_they_are_in() {
     project
         .xtask(&["ci"])
         .ends(3)
-        .says("circle: api:test → web:test → api:test")
+        .says("cycle: api:test → web:test → api:test")
         .says("services/api/tasks.toml:4");
 }
 
@@ -131,7 +131,7 @@ fn an_include_that_brings_nothing_or_leads_back_is_refused() {
     1 | include = ['servces/*/tasks.toml', 'tasks.toml', '@all']
       |                                    ^^^^^^^^^^^^ includes itself
       |
-      = help: take it out
+      = help: remove it
 
     error: a set can't be used in `include`
      --> tasks.toml:1:50
@@ -161,13 +161,13 @@ fn an_include_that_brings_nothing_or_leads_back_is_refused() {
       |
       = help: tools are written in `[tools]`, such as `rustc = "rustc -vV"`
 
-    error: files include each other in a circle: tasks.toml → services/web/tasks.toml → tasks.toml
+    error: files include each other in a cycle: tasks.toml → services/web/tasks.toml → tasks.toml
      --> services/web/tasks.toml:1:12
       |
     1 | include = ['../../tasks.toml']
-      |            ^^^^^^^^^^^^^^^^^^ leads back
+      |            ^^^^^^^^^^^^^^^^^^ closes the cycle
       |
-      = help: take this out
+      = help: remove this
     "#);
     project.write("services/web/tasks.toml", "[tasks.a]\nrun = 'true'\n");
     project.write("tools/web/tasks.toml", "[tasks.b]\nrun = 'true'\n");

@@ -116,7 +116,7 @@ fn what_is_written_for_python_beside_others_passes() {
 fn a_tasks_toml_that_is_there_stays_as_it_is() {
     let project = Project::new("# mine\n");
     project.write("web/file", "").write("Makefile", "lint:\n\ttrue\n");
-    let refused = project.xtask(&["init"]).ends(2).says("there is a tasks.toml already");
+    let refused = project.xtask(&["init"]).ends(2).says("tasks.toml exists already");
     refused.says("hint: `xtask init --print` shows");
     assert_eq!(project.read("tasks.toml"), "# mine\n");
     project.xtask(&["-C", "web", "init", "--no-run"]).ends(2);
@@ -132,7 +132,7 @@ fn a_tasks_toml_that_is_there_stays_as_it_is() {
 #[test]
 fn where_nothing_is_found_an_example_passes() {
     let project = repository(&[("README.md", "hello\n")]);
-    project.xtask(&["init"]).ends(0).says("note: nothing was found that passes");
+    project.xtask(&["init"]).ends(0).says("note: no task was found that passes");
     project.xtask(&["ci"]).ends(0).says("passed");
     let outside = Project::without_git("");
     fs::remove_file(outside.path("tasks.toml")).unwrap();
@@ -169,12 +169,10 @@ fn what_rewrites_files_is_tried_only_if_all_is_committed() {
         repository(&[("package.json", r#"{"scripts": {"lint": "eslint --fix"}}"#), ("a.js", "a\n")]);
     let path = with_programs(&project, &[("npm", "[ \"$1\" = --version ] || echo b > a.js"), ("node", "")]);
     project.write("a.js", "mine\n");
-    run(&project, &path, &["init", "--print"])
-        .ends(0)
-        .says("left out: lint: it was not tried, since it may rewrite");
+    run(&project, &path, &["init", "--print"]).ends(0).says("left out: lint: not tried: it may rewrite");
     assert_eq!(project.read("a.js"), "mine\n");
     project.commit("mine");
-    run(&project, &path, &["init"]).ends(0).says("warning: the trial changed a.js");
+    run(&project, &path, &["init"]).ends(0).says("warning: the tasks changed a.js");
     assert_eq!(project.read("a.js"), "b\n");
 }
 

@@ -62,5 +62,5 @@ fn a_folder_that_was_deleted_is_told() {
     let script = "mkdir gone && cd gone && rmdir ../gone && exec \"$0\" list";
     let program = project.xtask_command(&[]).get_program().to_owned();
     let output = project.command("sh").args(["-c", script]).arg(program).output().unwrap();
-    Ran::of(output).ends(5).says("error: can't tell the current folder");
+    Ran::of(output).ends(5).says("error: can't find the current folder");
 }

@@ -43,6 +43,7 @@ mod manifest;
 mod masking;
 mod matrix;
 mod merge_runs;
+mod messages;
 mod outputs;
 mod plan;
 mod ports;

@@ -87,7 +87,7 @@ fn a_shard_that_is_missing_or_there_twice_fails_the_run() {
     let three = shard(&machines, (1, "3/3"), &[]);
     machines[0].xtask(&["merge-runs", &one, &two, &three]).ends(0);
     let merged = machines[0].xtask(&["merge-runs", &one, &two, &three, &two]).ends(1);
-    merged.prints("warning: shard 2 is there more than once").prints("ci failed");
+    merged.prints("warning: shard 2 has several manifests").prints("ci failed");
 }
 
 #[test]
@@ -113,7 +113,7 @@ fn what_does_not_belong_together_is_refused() {
     refused(&tree, "shards of different trees");
     let whole = machines[0].beside().join("all.json");
     machines[0].xtask(&["ci", "--manifest", whole.to_str().unwrap()]).ends(0);
-    refused(whole.to_str().unwrap(), "is no shard's manifest");
+    refused(whole.to_str().unwrap(), "is not the manifest of a shard");
     refused("nowhere.json", "nowhere.json");
     machines[0].xtask(&["merge-runs"]).ends(2);
 }
@@ -262,8 +262,8 @@ fn a_shard_that_is_missing_is_told_by_all_voices() {
     let project = gated("tests = { failed = 0 }");
     let [one, _] = shards(&project);
     let ran = project.xtask(&["merge-runs", &one, "--ci", "github", "--junit", "../j.xml"]).ends(1);
-    ran.prints("::error title=shard 2 failed%3A could not be started%3A there is no manifest of it::");
-    assert!(project.read("../j.xml").contains("there is no manifest of it"));
+    ran.prints("::error title=shard 2 failed%3A could not be started%3A its manifest is missing::");
+    assert!(project.read("../j.xml").contains("its manifest is missing"));
 }
 
 #[test]

@@ -59,8 +59,8 @@ fn what_makes_no_sense_for_a_gate_is_refused() {
     project
         .xtask(&["audit", "quality"])
         .ends(2)
-        .says("quality runs nothing that could be audited")
-        .says("hint: a gate reads reports alone");
+        .says("quality runs nothing to audit")
+        .says("hint: a gate only reads reports");
     project.xtask(&["quality", "--", "x"]).ends(2).says("`quality` runs no command of its own");
     project.xtask(&["fix", "quality"]).ends(2).says("quality has no `fix` command");
 }
@@ -71,7 +71,7 @@ fn the_newest_recorded_verdict_is_explained_whole() {
     project
         .xtask(&["explain-gate", "qualty"])
         .ends(4)
-        .says("no gate is named `qualty`")
+        .says("unknown gate `qualty`")
         .says("hint: did you mean `quality`?");
     project.xtask(&["explain-gate", "unit"]).ends(4).says("its gates are quality, strict");
     project

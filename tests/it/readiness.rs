@@ -129,16 +129,16 @@ fn a_socket_that_nobody_listens_on_is_not_ready_and_one_in_use_is_taken() {
     let project = Project::new(
         "[services.web]\nrun = 'touch started; exec sleep 1000'\ninputs = []\nready = { unix = 'web.sock', timeout = '2s' }\n[tasks.a]\nrun = 'echo ran >> ran'\nservices = ['web']\n",
     );
-    project.xtask(&["a"]).ends(1).says("web.sock (there is no such file) after 2.0 s (tasks.toml:1)");
+    project.xtask(&["a"]).ends(1).says("web.sock (no such file) after 2.0 s (tasks.toml:1)");
     let listener = UnixListener::bind(project.path("web.sock")).unwrap();
     std::fs::remove_file(project.path("started")).unwrap();
     project.xtask(&["a"]).ends(1).says("web.sock is taken: something else listens on it already");
     assert!(!project.path("started").exists(), "nothing is started");
     drop(listener);
-    project.xtask(&["a"]).ends(1).says("web.sock (a socket that nobody listens on) after 2.0 s");
+    project.xtask(&["a"]).ends(1).says("web.sock (no process listens on it) after 2.0 s");
     std::fs::remove_file(project.path("web.sock")).unwrap();
     project.write("web.sock", "");
-    project.xtask(&["a"]).ends(1).says("web.sock (that is not a socket) after 2.0 s");
+    project.xtask(&["a"]).ends(1).says("web.sock (not a socket) after 2.0 s");
     assert!(project.lines("ran").is_empty());
 }
 
@@ -176,7 +176,7 @@ fn a_socket_path_that_only_a_shell_understands_is_refused() {
         ("~/s", "no shell reads this path, so `~/` stands for itself"),
         ("", "not the path of a socket"),
         ("folder/", "not the path of a socket"),
-        ("{{ services.db.socket }}", "`{{ services.db.socket }}` stands for nothing"),
+        ("{{ services.db.socket }}", "`{{ services.db.socket }}` is not a placeholder"),
     ] {
         let project = Project::new(&format!(
             "[services.db]\nrun = 'touch ran'\nready = {{ unix = '{path}' }}\n[tasks.t]\nrun = 'touch ran'\nservices = ['db']\n"

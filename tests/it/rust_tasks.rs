@@ -92,9 +92,10 @@ fn an_error_of_a_function_is_its_log_and_its_status() {
 #[test]
 fn another_program_says_what_is_missing() {
     let project = project();
-    project.xtask(&["codegen"]).ends(1).says(
-        "there is no Rust task `codegen`: this program has none; run it with the repository's own: cargo xtask",
-    );
+    project
+        .xtask(&["codegen"])
+        .ends(1)
+        .says("there is no Rust task `codegen`: this program has none; hint: cargo xtask");
     project.write("tasks.toml", "[tasks.a]\nrust = 'code-gen'\n[tasks.b]\nrun = 'true'\nrust = 'codegen'\n");
     run(&project, &["a"]).ends(3).says("a task has either `run` or `rust`").says("tasks.toml:5");
     project.write("tasks.toml", "[tasks.a]\nrust = 'code-gen'\n");

@@ -107,7 +107,7 @@ fn it_needs_a_repository_and_a_command() {
     let project = Project::without_git("[tasks.t]\nrun = 'true'\nsandbox = true\n");
     project.xtask(&["t"]).ends(1).says("a task runs in a sandbox only in a git repository");
     project.write("tasks.toml", "[tasks.t]\nrun = 'true'\n[tasks.all]\nneeds = ['t']\nsandbox = true\n");
-    project.xtask(&["all"]).ends(3).says("`sandbox` has no meaning without `run`");
+    project.xtask(&["all"]).ends(3).says("`sandbox` has no effect without `run`");
     project.write("tasks.toml", "[tasks.t]\nrun = 'true'\nsandbox = 'yes'\n");
     project.xtask(&["t"]).ends(3);
 }

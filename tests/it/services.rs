@@ -167,7 +167,7 @@ fn what_is_no_port_and_what_leaves_the_foreground_is_told() {
     let project = Project::new(
         "[services.s]\nrun = 'true'\nready = { log = 'x' }\n[tasks.t]\nrun = 'true'\nservices = ['s']\n[tasks.u]\nrun = 'echo {{ services.s.prt }} {{ other.x }}'\n",
     );
-    project.xtask(&["t"]).ends(3).says("`{{ services.s.prt }}` stands for nothing").says("tasks.toml:8:7");
+    project.xtask(&["t"]).ends(3).says("`{{ services.s.prt }}` is not a placeholder").says("tasks.toml:8:7");
     project.write("tasks.toml", project.read("tasks.toml").replace("{{ services.s.prt }}", ""));
     project
         .xtask(&["t"])
@@ -254,13 +254,13 @@ services = ["bd", "a"]
     );
     let ran = project.xtask(&["migrate"]).ends(3);
     insta::assert_snapshot!(ran.err, @r#"
-    error: tasks need each other in a circle: migrate → migrate
+    error: tasks need each other in a cycle: migrate → migrate
      --> tasks.toml:4:8
       |
     4 | [tasks.migrate]
       |        ^^^^^^^ `migrate` needs `migrate` for a service that it uses
       |
-      = help: take one of these needs out
+      = help: remove one of these needs
     "#);
 }
 
@@ -313,7 +313,7 @@ fn a_finally_without_its_port_is_not_run() {
     project
         .xtask(&["a"])
         .ends(1)
-        .says("the `finally` of a failed: could not be started: service web did not come up");
+        .says("the `finally` of a failed: could not be started: service web did not start");
     assert!(!project.path("port").exists());
 }
 

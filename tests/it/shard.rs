@@ -136,10 +136,10 @@ fn what_is_affected_is_split() {
 fn what_is_no_shard_is_a_usage_error() {
     let project = project();
     for (shard, message) in [
-        ("0/4", "counted from 1 to 4"),
-        ("5/4", "counted from 1 to 4"),
-        ("x", "written K/N"),
-        ("1/0", "1 to 1000"),
+        ("0/4", "must be between 1 and 4"),
+        ("5/4", "must be between 1 and 4"),
+        ("x", "expected K/N"),
+        ("1/0", "between 1 and 1000"),
     ] {
         project.xtask(&["ci", "--shard", shard]).ends(2).says(message);
         project.xtask(&["plan", "ci", "--shard", shard]).ends(2).says(message);

@@ -1,4 +1,4 @@
-//! The program `xtask`. It must not know more than where the library's door is.
+//! The program `xtask`. It only calls the library.
 
 use std::process::ExitCode;
 

@@ -1,18 +1,17 @@
-//! Cobertura XML: the lines of each class, and how often each was reached. It must not know what is
-//! demanded of lines.
+//! Reads Cobertura XML: the lines of each class, and how often each was reached.
 //!
-//! The lines of a class count; those of its methods are either repeated there or the line of the
-//! method's name, which no tool adds up. Where a class has none of its own, those of its methods do,
-//! unless the totals say that they don't.
+//! The lines of a class count. Those of its methods are either repeated there or are the line of the
+//! method's name, which no tool counts. If a class has no lines of its own, those of its methods count,
+//! unless the totals show that they don't.
 //!
-//! Tools count lines in many ways for `lines-valid`: of each file each line once, of each class or of
-//! each method, or all that are written. If it is more than any of these, lines are not listed: then
-//! the tool's own totals count where they are worse than what is listed, as lines of no file.
+//! Tools count `lines-valid` in several ways: each line of a file once, each line of each class or
+//! method, or all lines that are written. If `lines-valid` is greater than all of these, some lines are
+//! not listed. Then the tool's own totals count if they are worse than the list, as lines of no file.
 //!
-//! A file's name is relative to one of the `sources`. If there is one, the name is put behind it; if
-//! there are more, the report does not say which it is, and the name stays as it is. Then a name in
-//! two packages may be that of two files, and joining them would hide the lines of one behind those
-//! of the other, so it is an error.
+//! The name of a file is relative to one of the `sources`. If there is only one source, it is put before
+//! the name. If there are several, the report does not say which one it is, and the name is kept. Then
+//! the same name in two packages may be that of two files. Joining them would hide the missed lines of
+//! one, so it is an error.
 
 use std::collections::HashMap;
 
@@ -22,7 +21,7 @@ use super::source::Source;
 use super::xml::{Document, Element, Piece};
 use super::{ParseError, ReportFile, ReportKind, text, uri};
 
-/// The most lines of one class.
+/// The maximum number of lines of one class.
 const LINES: usize = 4_000_000;
 
 /// Reads a report.
@@ -352,9 +351,9 @@ mod tests {
                 );
             }
         }
-        let flaw = two(&["one", "two"], "lines-valid='4'").unwrap_err().to_string();
+        let error = two(&["one", "two"], "lines-valid='4'").unwrap_err().to_string();
         assert_eq!(
-            flaw,
+            error,
             "it is not a Cobertura report: the packages `one` and `two` both have `u.py`, and with 2 sources nobody \
              knows whether that is one file; read the tool's LCOV report, which is complete, or have one written for each \
              source (line 3)"
@@ -364,7 +363,7 @@ mod tests {
     }
 
     fn ratio(attributes: &str, classes: &str) -> (u64, u64) {
-        let ratio = read(&report(attributes, &[], classes)).unwrap_or_else(|flaw| panic!("{flaw}")).ratio();
+        let ratio = read(&report(attributes, &[], classes)).unwrap_or_else(|error| panic!("{error}")).ratio();
         (ratio.part, ratio.whole)
     }
 
@@ -427,8 +426,8 @@ mod tests {
             ("<testsuites/>".to_owned(), "its root is `testsuites`"),
         ];
         for (text, told) in cases {
-            let flaw = read(&text).unwrap_err().to_string();
-            assert!(flaw.contains(told), "{flaw}");
+            let error = read(&text).unwrap_err().to_string();
+            assert!(error.contains(told), "{error}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Sets of line numbers, as stretches in ascending order. It must not know what the lines are.
+//! Operations on sets of line numbers.
 
 use super::facts::{LineCoverage, LineRanges};
 

@@ -1,10 +1,8 @@
-//! The start of a report's bytes, whatever its format: is there anything, is it text, and in which
-//! encoding? It must not know what follows.
+//! Reads the start of a report in any format: checks that it is not empty, and finds its encoding.
 //!
-//! Readers get UTF-8. UTF-16 is known by its byte order mark or its first character, for all formats;
-//! what an XML declaration names is decoded where the reader asks for it ([`Body::decode_xml`]).
-//! Bytes that are no text of their encoding become `U+FFFD`: tests print any bytes, and their tools
-//! copy them.
+//! Readers get UTF-8. UTF-16 is detected by its byte order mark or its first character, for all formats.
+//! The encoding in an XML declaration is used if the reader asks for it ([`Body::decode_xml`]). Invalid
+//! bytes become `U+FFFD`: tests print arbitrary bytes, and tools copy them.
 
 use std::io::{self, BufRead, Read};
 
@@ -260,9 +258,9 @@ mod tests {
                 assert!(all.ends_with(&format!(">{text}")), "{all} {buffer}");
             }
         }
-        let flaw = decoded(b"<?xml version='1.0' encoding='klingon'?><a/>", 9).unwrap_err();
+        let error = decoded(b"<?xml version='1.0' encoding='klingon'?><a/>", 9).unwrap_err();
         assert_eq!(
-            flaw.to_string(),
+            error.to_string(),
             "it can't be read: its encoding `klingon` is unknown; have it written in UTF-8"
         );
     }

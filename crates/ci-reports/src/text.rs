@@ -1,11 +1,11 @@
-//! Text of reports, cut to what is shown to people. It must not know formats or files.
+//! Shortens the texts of reports for display.
 //!
-//! Colours and other control characters are left out: a report is written by a program that may
-//! repeat what somebody else sent it, and what it says ends in terminals and logs of CI.
+//! Colours and other control characters are removed: a report may repeat what somebody else sent to the
+//! program, and its texts are printed to terminals and CI logs.
 
-/// The most lines of a message.
+/// The maximum number of lines of a message.
 const LINES: usize = 8;
-/// The most characters of a message.
+/// The maximum number of characters of a message.
 const CHARACTERS: usize = 2_000;
 
 /// The first characters of a text in one line: any white space is one blank.
@@ -33,7 +33,7 @@ pub(crate) fn one_line(text: &str, most: usize) -> String {
     line
 }
 
-/// The most bytes of a text that rules judge.
+/// The maximum number of bytes of a text that rules judge.
 pub(crate) const JUDGED: usize = 64 << 10;
 
 /// A whole text in one line, for what rules judge: what was cut might be what they look for. `None`

@@ -1,4 +1,4 @@
-//! URIs of files, as paths. It must not know reports.
+//! Converts URIs of files to paths.
 
 use percent_encoding::percent_decode_str;
 

@@ -1,12 +1,11 @@
-//! XML as a row of openings, texts and closings, for reports of any XML format. It must not know what
-//! they mean.
+//! Reads XML as a stream of elements and texts.
 //!
-//! Nothing is expanded but the five entities that XML itself has and references to characters: a
-//! document that declares entities, or names others, is refused. One piece of markup may be large,
-//! but not without bound; of a text only the start is kept.
+//! Only the five entities of XML itself and character references are expanded. A document that declares
+//! or uses other entities is rejected. The size of one tag or text is limited, and only the start of a
+//! text is kept.
 //!
-//! Text may hold what XML forbids: tests print colours and bytes, and many tools copy them as they
-//! are. A reference to a character that can't exist stands for `U+FFFD`.
+//! Text may contain characters that XML forbids: tests print colours and bytes, and many tools copy them.
+//! A reference to a character that does not exist becomes `U+FFFD`.
 
 use std::borrow::Cow;
 use std::io::{BufRead, Read};
@@ -19,11 +18,11 @@ use quick_xml::{Error, Reader, XmlVersion};
 use super::source::Source;
 use super::{ParseError, text};
 
-/// The most bytes of one tag or one text.
+/// The maximum number of bytes of one tag or one text.
 const PIECE: usize = 64 << 20;
-/// The most elements within each other.
+/// The maximum depth of nesting.
 const DEPTH: usize = 100;
-/// The most attributes of an element.
+/// The maximum number of attributes of an element.
 const ATTRIBUTES: usize = 200;
 /// What is kept of one text, and of one attribute.
 pub(crate) const TEXT: usize = 64 << 10;

@@ -1,8 +1,8 @@
-//! A blob: one content in a file named by its digest. It must not know who refers to it.
+//! A blob: one content in a file named by its digest. It does not know which entries refer to it.
 //!
-//! The file is `MAGIC`, the digest of all that follows, then encoding, content digest, content
-//! length and the content. So a flipped byte anywhere is found without decompressing, and a file
-//! under a wrong name as well.
+//! The file is `MAGIC`, the digest of all that follows, then the encoding, the digest and the length
+//! of the content, and the content. So a flipped byte is found without decompression, and so is a
+//! file with a wrong name.
 
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek as _, SeekFrom, Write};
@@ -14,81 +14,82 @@ use crate::base::digest::Digest;
 use crate::base::file::FileError;
 use crate::base::stat::Stat;
 use crate::cache::format::compression::{self, Encoding, LEVEL};
-use crate::cache::secret::Search;
+use crate::cache::secret_search::SecretSearch;
 
 const MAGIC: &[u8; 8] = b"tgblob1\n";
 const HEADER: usize = 1 + Digest::LEN + 8;
 const CHUNK: usize = 256 << 10;
 
-/// A content's name and length.
+/// The digest and the length of a content.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Name {
+pub(crate) struct BlobName {
     pub(crate) digest: Digest,
     pub(crate) len: u64,
 }
 
-impl Name {
-    pub(crate) fn of(bytes: &[u8]) -> Self {
+impl BlobName {
+    pub(crate) fn from_content(bytes: &[u8]) -> Self {
         Self { digest: Digest::of(bytes), len: bytes.len() as u64 }
     }
 }
 
-/// A blob that is written and flushed but has no name yet.
+/// A blob that is written and flushed but not yet named.
 #[derive(Debug)]
-pub(crate) struct Staged {
+pub(crate) struct StagedBlob {
     pub(crate) temp: TempPath,
-    /// Bytes on disk.
+    /// The bytes on disk.
     pub(crate) size: u64,
 }
 
 /// Why a content was not staged.
 #[derive(Debug)]
 pub(crate) enum StageError {
-    /// It could not be written.
+    /// The blob can't be written.
     File(FileError),
-    /// It could not be read.
+    /// The content can't be read.
     Read(io::Error),
-    /// It is not what its name says.
+    /// The content does not have the expected digest or length.
     Changed,
-    /// It holds what must not be stored.
+    /// The content contains a secret.
     Secret,
 }
 
-/// Writes the content of `source`, which should be `name`'s, to a temporary file in `temp`.
+/// Writes the content of `source`, which should have the digest and length of `name`, to a temporary
+/// file in `temp`.
 pub(crate) fn stage(
     source: &mut dyn Read,
-    name: Name,
+    name: BlobName,
     temp: &Path,
-    search: &mut Search<'_>,
-) -> Result<Staged, StageError> {
+    search: &mut SecretSearch<'_>,
+) -> Result<StagedBlob, StageError> {
     let mut first = vec![0; CHUNK];
-    let filled = fill(source, &mut first).map_err(StageError::Read)?;
+    let filled = read_full(source, &mut first).map_err(StageError::Read)?;
     first.truncate(filled);
-    let encoding = if compression::pays(&first) { Encoding::Zstd } else { Encoding::Raw };
+    let encoding = if compression::is_compressible(&first) { Encoding::Zstd } else { Encoding::Raw };
     let mut file = NamedTempFile::new_in(temp).map_err(FileError::of("make a temporary file in", temp))?;
-    let mut pump = Pump { source, first, name, search, failed: None };
-    let size = fill_file(file.as_file_mut(), encoding, &mut pump);
-    if let Some(failed) = pump.failed {
+    let mut content = ContentCopy { source, first, name, search, failed: None };
+    let size = fill_file(file.as_file_mut(), encoding, &mut content);
+    if let Some(failed) = content.failed {
         return Err(failed);
     }
     let size = size.map_err(FileError::of("write to", temp))?;
     file.as_file().sync_data().map_err(FileError::of("write to", temp))?;
-    Ok(Staged { temp: file.into_temp_path(), size })
+    Ok(StagedBlob { temp: file.into_temp_path(), size })
 }
 
-/// Writes header and content and says how many bytes they are.
-fn fill_file(file: &mut File, encoding: Encoding, pump: &mut Pump<'_, '_>) -> io::Result<u64> {
+/// Writes the header and the content, and returns the number of bytes.
+fn fill_file(file: &mut File, encoding: Encoding, content: &mut ContentCopy<'_, '_>) -> io::Result<u64> {
     file.write_all(MAGIC)?;
     file.write_all(&[0; Digest::LEN])?;
-    let mut sink = Checked { inner: &mut *file, hasher: blake3::Hasher::new(), bytes: 0 };
-    sink.write_all(&[encoding.byte()])?;
-    sink.write_all(pump.name.digest.bytes())?;
-    sink.write_all(&pump.name.len.to_le_bytes())?;
+    let mut sink = HashingStream { inner: &mut *file, hasher: blake3::Hasher::new(), bytes: 0 };
+    sink.write_all(&[encoding.to_byte()])?;
+    sink.write_all(content.name.digest.bytes())?;
+    sink.write_all(&content.name.len.to_le_bytes())?;
     match encoding {
-        Encoding::Raw => pump.run(&mut sink)?,
+        Encoding::Raw => content.run(&mut sink)?,
         Encoding::Zstd => {
             let mut encoder = zstd::stream::write::Encoder::new(&mut sink, LEVEL)?;
-            pump.run(&mut encoder)?;
+            content.run(&mut encoder)?;
             encoder.finish()?;
         }
     }
@@ -98,16 +99,16 @@ fn fill_file(file: &mut File, encoding: Encoding, pump: &mut Pump<'_, '_>) -> io
     Ok(bytes + (MAGIC.len() + Digest::LEN) as u64)
 }
 
-/// The way of a content from its source into a blob, watched.
-struct Pump<'a, 's> {
+/// Copies a content from its source into a blob, and checks it for secrets and for its digest.
+struct ContentCopy<'a, 's> {
     source: &'a mut dyn Read,
     first: Vec<u8>,
-    name: Name,
-    search: &'a mut Search<'s>,
+    name: BlobName,
+    search: &'a mut SecretSearch<'s>,
     failed: Option<StageError>,
 }
 
-impl Pump<'_, '_> {
+impl ContentCopy<'_, '_> {
     fn run(&mut self, out: &mut dyn Write) -> io::Result<()> {
         let mut hasher = blake3::Hasher::new();
         let mut chunk = std::mem::take(&mut self.first);
@@ -124,7 +125,7 @@ impl Pump<'_, '_> {
             hasher.update(&chunk);
             out.write_all(&chunk)?;
             chunk.resize(CHUNK, 0);
-            match fill(self.source, &mut chunk) {
+            match read_full(self.source, &mut chunk) {
                 Ok(filled) => chunk.truncate(filled),
                 Err(error) => {
                     self.failed = Some(StageError::Read(error));
@@ -140,7 +141,7 @@ impl Pump<'_, '_> {
 }
 
 /// Reads until the buffer is full or the source ends.
-fn fill(source: &mut dyn Read, buffer: &mut [u8]) -> io::Result<usize> {
+fn read_full(source: &mut dyn Read, buffer: &mut [u8]) -> io::Result<usize> {
     let mut filled = 0;
     while filled < buffer.len() {
         match source.read(&mut buffer[filled..]) {
@@ -153,14 +154,14 @@ fn fill(source: &mut dyn Read, buffer: &mut [u8]) -> io::Result<usize> {
     Ok(filled)
 }
 
-/// Hashes and counts what passes.
-struct Checked<T> {
+/// Hashes and counts the bytes that pass through it.
+struct HashingStream<T> {
     inner: T,
     hasher: blake3::Hasher,
     bytes: u64,
 }
 
-impl<T: Write> Write for Checked<T> {
+impl<T: Write> Write for HashingStream<T> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let written = self.inner.write(bytes)?;
         self.hasher.update(&bytes[..written]);
@@ -173,7 +174,7 @@ impl<T: Write> Write for Checked<T> {
     }
 }
 
-impl<T: Read> Read for Checked<T> {
+impl<T: Read> Read for HashingStream<T> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let read = self.inner.read(buffer)?;
         self.hasher.update(&buffer[..read]);
@@ -182,9 +183,9 @@ impl<T: Read> Read for Checked<T> {
     }
 }
 
-/// What is wrong with a file of the cache. Each text follows the file's name.
+/// What is wrong with a file of the cache. Each message follows the file's name.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Flaw {
+pub(crate) enum FileFlaw {
     #[error("missing")]
     Missing,
     #[error("can't be read: {0}")]
@@ -192,21 +193,21 @@ pub(crate) enum Flaw {
     #[error("cut short")]
     CutShort,
     #[error("does not begin as it should")]
-    Magic,
+    WrongMagic,
     #[error("its bytes are not those that were written")]
-    Check,
+    WrongChecksum,
     #[error("content does not match its name")]
-    Name,
+    WrongName,
 }
 
-impl Flaw {
-    /// Whether the file is there, and not for this user.
-    pub(crate) fn is_forbidden(&self) -> bool {
+impl FileFlaw {
+    /// Returns whether this user may not read the file.
+    pub(crate) fn is_permission_denied(&self) -> bool {
         matches!(self, Self::Unreadable(error) if error.kind() == io::ErrorKind::PermissionDenied)
     }
 }
 
-impl From<io::Error> for Flaw {
+impl From<io::Error> for FileFlaw {
     fn from(error: io::Error) -> Self {
         match error.kind() {
             io::ErrorKind::NotFound => Self::Missing,
@@ -216,59 +217,59 @@ impl From<io::Error> for Flaw {
     }
 }
 
-/// How far a blob is read to be believed.
+/// How thoroughly a blob is verified.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Depth {
+pub(crate) enum VerifyDepth {
     /// The bytes on disk are those that were written.
-    Stored,
-    /// And the content that they stand for has the digest of the name.
-    Content,
+    StoredOutput,
+    /// The decompressed content also has the digest of the blob's name.
+    OutputContent,
 }
 
-/// Reads a blob through and gives the stat that it had before.
-pub(crate) fn verify(path: &Path, digest: &Digest, depth: Depth) -> Result<Stat, Flaw> {
-    let mut open = Open::of(path, digest)?;
+/// Verifies a blob and returns the stat that it had before.
+pub(crate) fn verify(path: &Path, digest: &Digest, depth: VerifyDepth) -> Result<Stat, FileFlaw> {
+    let mut open = BlobReader::open(path, digest)?;
     match depth {
-        Depth::Stored => open.drain()?,
-        Depth::Content => open.unpack(&mut io::sink()).map_err(UnpackError::flaw)?,
+        VerifyDepth::StoredOutput => open.drain()?,
+        VerifyDepth::OutputContent => open.unpack(&mut io::sink()).map_err(UnpackError::flaw)?,
     }
     Ok(open.stat)
 }
 
-/// The content of a blob, verified.
-pub(crate) fn read(path: &Path, digest: &Digest) -> Result<Vec<u8>, Flaw> {
-    let mut open = Open::of(path, digest)?;
-    // The length is believed up to here only: the bytes are verified behind the reading.
+/// Returns the verified content of a blob.
+pub(crate) fn read(path: &Path, digest: &Digest) -> Result<Vec<u8>, FileFlaw> {
+    let mut open = BlobReader::open(path, digest)?;
+    // Only this much of the length is trusted before the bytes are verified.
     let mut content = Vec::with_capacity(usize::try_from(open.len).unwrap_or(0).min(16 << 20));
     open.unpack(&mut content).map_err(UnpackError::flaw)?;
     Ok(content)
 }
 
-/// Writes the content of a blob to `out`; it is verified only when this returned.
+/// Writes the content of a blob to `out`. It is verified only once this returns `Ok`.
 pub(crate) fn unpack(path: &Path, digest: &Digest, out: &mut dyn Write) -> Result<(), UnpackError> {
-    Open::of(path, digest)?.unpack(out)
+    BlobReader::open(path, digest)?.unpack(out)
 }
 
-/// Why a blob's content did not arrive.
+/// Why the content of a blob could not be unpacked.
 #[derive(Debug)]
 pub(crate) enum UnpackError {
-    /// The blob is at fault.
-    Blob(Flaw),
-    /// The place where it was written.
+    /// The blob is damaged.
+    Blob(FileFlaw),
+    /// The content could not be written.
     Out(io::Error),
 }
 
 impl UnpackError {
-    fn flaw(self) -> Flaw {
+    fn flaw(self) -> FileFlaw {
         match self {
             Self::Blob(flaw) => flaw,
-            Self::Out(error) => Flaw::Unreadable(error),
+            Self::Out(error) => FileFlaw::Unreadable(error),
         }
     }
 }
 
-impl From<Flaw> for UnpackError {
-    fn from(flaw: Flaw) -> Self {
+impl From<FileFlaw> for UnpackError {
+    fn from(flaw: FileFlaw) -> Self {
         Self::Blob(flaw)
     }
 }
@@ -279,9 +280,9 @@ impl From<FileError> for StageError {
     }
 }
 
-/// A blob whose header was read.
-struct Open {
-    rest: BufReader<Checked<File>>,
+/// An open blob whose header was read.
+struct BlobReader {
+    rest: BufReader<HashingStream<File>>,
     check: Digest,
     name: Digest,
     encoding: Encoding,
@@ -289,38 +290,38 @@ struct Open {
     stat: Stat,
 }
 
-impl Open {
-    fn of(path: &Path, digest: &Digest) -> Result<Self, Flaw> {
+impl BlobReader {
+    fn open(path: &Path, digest: &Digest) -> Result<Self, FileFlaw> {
         let mut file = File::open(path)?;
         let stat = Stat::of(&file.metadata()?);
         let (mut magic, mut check, mut header) = ([0; MAGIC.len()], [0; Digest::LEN], [0; HEADER]);
         file.read_exact(&mut magic)?;
         if magic != *MAGIC {
-            return Err(Flaw::Magic);
+            return Err(FileFlaw::WrongMagic);
         }
         file.read_exact(&mut check)?;
-        let mut rest = Checked { inner: file, hasher: blake3::Hasher::new(), bytes: 0 };
+        let mut rest = HashingStream { inner: file, hasher: blake3::Hasher::new(), bytes: 0 };
         rest.read_exact(&mut header)?;
         let [encoding, header @ ..] = header;
         let (name, len) = header.split_at(Digest::LEN);
         if name != digest.bytes() {
-            return Err(Flaw::Name);
+            return Err(FileFlaw::WrongName);
         }
         Ok(Self {
             rest: BufReader::with_capacity(CHUNK, rest),
             check: Digest::from_bytes(check),
             name: *digest,
-            encoding: Encoding::of(encoding).ok_or(Flaw::Check)?,
-            len: u64::from_le_bytes(len.try_into().map_err(|_| Flaw::CutShort)?),
+            encoding: Encoding::from_byte(encoding).ok_or(FileFlaw::WrongChecksum)?,
+            len: u64::from_le_bytes(len.try_into().map_err(|_| FileFlaw::CutShort)?),
             stat,
         })
     }
 
-    /// Reads what is left and compares the digest of all that was read.
-    fn drain(&mut self) -> Result<(), Flaw> {
+    /// Reads the rest and compares the digest of everything read.
+    fn drain(&mut self) -> Result<(), FileFlaw> {
         io::copy(&mut self.rest, &mut io::sink())?;
         let check = self.rest.get_ref().hasher.finalize();
-        if check == *self.check.bytes() { Ok(()) } else { Err(Flaw::Check) }
+        if check == *self.check.bytes() { Ok(()) } else { Err(FileFlaw::WrongChecksum) }
     }
 
     fn unpack(&mut self, out: &mut dyn Write) -> Result<(), UnpackError> {
@@ -329,16 +330,16 @@ impl Open {
             Encoding::Raw => copy(&mut self.rest, self.len, &mut hasher, out),
             Encoding::Zstd => match zstd::stream::read::Decoder::with_buffer(&mut self.rest) {
                 Ok(decoder) => copy(&mut decoder.single_frame(), self.len, &mut hasher, out),
-                Err(error) => Err(UnpackError::Blob(Flaw::Unreadable(error))),
+                Err(error) => Err(UnpackError::Blob(FileFlaw::Unreadable(error))),
             },
         };
         if let Err(UnpackError::Out(error)) = decoded {
             return Err(UnpackError::Out(error));
         }
-        // A decoder's complaint says less than the check of the bytes on disk.
+        // The checksum says more than an error of the decoder.
         self.drain()?;
         decoded?;
-        if hasher.finalize() == *self.name.bytes() { Ok(()) } else { Err(Flaw::Name.into()) }
+        if hasher.finalize() == *self.name.bytes() { Ok(()) } else { Err(FileFlaw::WrongName.into()) }
     }
 }
 
@@ -352,11 +353,11 @@ fn copy(
     let mut chunk = vec![0; CHUNK.min(usize::try_from(len).unwrap_or(CHUNK)).max(1)];
     let mut left = len;
     loop {
-        let filled = fill(from, &mut chunk).map_err(Flaw::from)?;
+        let filled = read_full(from, &mut chunk).map_err(FileFlaw::from)?;
         if filled == 0 {
-            return if left == 0 { Ok(()) } else { Err(Flaw::CutShort.into()) };
+            return if left == 0 { Ok(()) } else { Err(FileFlaw::CutShort.into()) };
         }
-        left = left.checked_sub(filled as u64).ok_or(Flaw::Name)?;
+        left = left.checked_sub(filled as u64).ok_or(FileFlaw::WrongName)?;
         hasher.update(&chunk[..filled]);
         out.write_all(&chunk[..filled]).map_err(UnpackError::Out)?;
     }
@@ -367,8 +368,8 @@ mod tests {
     use super::*;
 
     fn stored(content: &[u8], dir: &Path) -> (std::path::PathBuf, Digest) {
-        let name = Name::of(content);
-        let staged = stage(&mut &*content, name, dir, &mut Search::new(None)).unwrap();
+        let name = BlobName::from_content(content);
+        let staged = stage(&mut &*content, name, dir, &mut SecretSearch::new(None)).unwrap();
         let path = dir.join(name.digest.hex());
         staged.temp.persist(&path).unwrap();
         assert_eq!(path.metadata().unwrap().len(), staged.size);
@@ -387,8 +388,8 @@ mod tests {
         for content in [vec![], b"x".to_vec(), vec![7; 3 * CHUNK + 5], noise(2 * CHUNK + 1), noise(CHUNK)] {
             let (path, digest) = stored(&content, dir.path());
             assert_eq!(read(&path, &digest).unwrap(), content);
-            verify(&path, &digest, Depth::Stored).unwrap();
-            verify(&path, &digest, Depth::Content).unwrap();
+            verify(&path, &digest, VerifyDepth::StoredOutput).unwrap();
+            verify(&path, &digest, VerifyDepth::OutputContent).unwrap();
         }
     }
 
@@ -402,23 +403,23 @@ mod tests {
                 let mut bad = good.clone();
                 bad[at] ^= 0x10;
                 std::fs::write(&path, &bad).unwrap();
-                assert!(verify(&path, &digest, Depth::Stored).is_err(), "byte {at}");
+                assert!(verify(&path, &digest, VerifyDepth::StoredOutput).is_err(), "byte {at}");
                 assert!(read(&path, &digest).is_err(), "byte {at}");
                 std::fs::write(&path, &good[..at]).unwrap();
-                assert!(verify(&path, &digest, Depth::Stored).is_err(), "cut at {at}");
+                assert!(verify(&path, &digest, VerifyDepth::StoredOutput).is_err(), "cut at {at}");
                 assert!(read(&path, &digest).is_err(), "cut at {at}");
             }
             std::fs::write(&path, [&good[..], b"x"].concat()).unwrap();
-            assert!(verify(&path, &digest, Depth::Stored).is_err());
+            assert!(verify(&path, &digest, VerifyDepth::StoredOutput).is_err());
         }
     }
 
     #[test]
     fn a_content_that_is_not_its_name_is_not_staged() {
         let dir = tempfile::tempdir().unwrap();
-        let name = Name::of(b"content");
+        let name = BlobName::from_content(b"content");
         for other in [&b"contenT"[..], b"conten", b"content+", b""] {
-            let staged = stage(&mut &*other, name, dir.path(), &mut Search::new(None));
+            let staged = stage(&mut &*other, name, dir.path(), &mut SecretSearch::new(None));
             assert!(matches!(staged, Err(StageError::Changed)), "{other:?}");
         }
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0, "temporary files are removed");

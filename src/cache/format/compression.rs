@@ -1,31 +1,31 @@
-//! Bytes as they lie in the cache: compressed if that pays. It must not know where they lie.
+//! The compression of bytes in the cache. It does not know where they are stored.
 
 use std::borrow::Cow;
 
 /// The zstd level: speed matters more than the last percent.
 pub(crate) const LEVEL: i32 = 1;
 
-/// What is smaller than this is never worth compressing.
+/// Fewer bytes are never compressed.
 const SMALL: usize = 256;
 
-/// How bytes are written down.
+/// How bytes are stored.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Encoding {
-    /// As they are.
+    /// Uncompressed.
     Raw,
     /// One zstd frame.
     Zstd,
 }
 
 impl Encoding {
-    pub(crate) fn byte(self) -> u8 {
+    pub(crate) fn to_byte(self) -> u8 {
         match self {
             Self::Raw => 0,
             Self::Zstd => 1,
         }
     }
 
-    pub(crate) fn of(byte: u8) -> Option<Self> {
+    pub(crate) fn from_byte(byte: u8) -> Option<Self> {
         match byte {
             0 => Some(Self::Raw),
             1 => Some(Self::Zstd),
@@ -35,7 +35,7 @@ impl Encoding {
 }
 
 /// Compresses `raw` if that saves a tenth of it.
-pub(crate) fn pack(raw: &[u8]) -> (Encoding, Cow<'_, [u8]>) {
+pub(crate) fn compress(raw: &[u8]) -> (Encoding, Cow<'_, [u8]>) {
     if raw.len() >= SMALL
         && let Ok(packed) = zstd::bulk::compress(raw, LEVEL)
         && packed.len() < raw.len() / 10 * 9
@@ -45,8 +45,8 @@ pub(crate) fn pack(raw: &[u8]) -> (Encoding, Cow<'_, [u8]>) {
     (Encoding::Raw, Cow::Borrowed(raw))
 }
 
-/// The `len` bytes that [`pack`] was given; `None` if these are not they.
-pub(crate) fn unpack(encoding: Encoding, bytes: &[u8], len: usize) -> Option<Vec<u8>> {
+/// Returns the `len` bytes that [`compress`] was given; `None` if the bytes are damaged.
+pub(crate) fn decompress(encoding: Encoding, bytes: &[u8], len: usize) -> Option<Vec<u8>> {
     let raw = match encoding {
         Encoding::Raw => bytes.to_vec(),
         Encoding::Zstd => zstd::bulk::decompress(bytes, len).ok()?,
@@ -54,7 +54,7 @@ pub(crate) fn unpack(encoding: Encoding, bytes: &[u8], len: usize) -> Option<Vec
     (raw.len() == len).then_some(raw)
 }
 
-/// Whether compressing bytes that begin like this pays.
-pub(crate) fn pays(sample: &[u8]) -> bool {
-    pack(sample).0 == Encoding::Zstd
+/// Returns whether it pays to compress bytes that begin like this.
+pub(crate) fn is_compressible(sample: &[u8]) -> bool {
+    compress(sample).0 == Encoding::Zstd
 }

@@ -1,8 +1,8 @@
-//! An entry: what the cache keeps under a key, and how that is one file. It must not know where the
-//! file lies, nor how blobs do.
+//! An entry: what the cache stores under a key, and its file format. It does not know where the file
+//! is, nor the format of blobs.
 //!
 //! The file is `MAGIC`, the digest of all that follows, then the fields, then the sections that are
-//! small enough to lie in it. The digest is compared on every reading.
+//! small enough to be in the file. Every reader checks the digest.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -10,16 +10,16 @@ use std::ops::Range;
 use crate::base::clock::Timestamp;
 use crate::base::digest::Digest;
 use crate::base::path::RepoPath;
-use crate::cache::format::blob::{Flaw, Name};
+use crate::cache::format::blob::{BlobName, FileFlaw};
 use crate::cache::format::compression::{self, Encoding};
 use crate::cache::format::wire;
-use crate::cache::outputs::output_set::{Content, Output};
+use crate::cache::outputs::output_set::{Output, OutputContent};
 
 const MAGIC: &[u8; 8] = b"tgentry2";
-/// How entries of former versions begin. They are left alone until they are replaced or collected.
+/// The magic bytes of earlier versions. Their entries stay until they are replaced or collected.
 const FORMER: [&[u8; 8]; 1] = [b"tgentry1"];
 
-/// What is stored under a key.
+/// The stored result of a task.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
     pub(crate) key: Digest,
@@ -27,43 +27,43 @@ pub struct Entry {
     pub(crate) took: u64,
     pub(crate) at: Timestamp,
     pub(crate) output_digest: Digest,
-    pub(crate) outputs: Vec<Stored>,
-    /// The contents of small files, one behind the other.
+    pub(crate) outputs: Vec<StoredOutput>,
+    /// The concatenated contents of small files.
     pub(crate) packs: Vec<Section>,
     pub(crate) log: Section,
     pub(crate) explanation: Section,
-    /// The whole file; the ranges of the sections lie in it.
+    /// The whole file, in which the ranges of the sections are.
     pub(crate) bytes: Vec<u8>,
 }
 
-/// An output and where its content is.
+/// An output and the place of its content.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Stored {
+pub(crate) struct StoredOutput {
     pub(crate) output: Output,
-    /// Of a file: its place in a pack, or none if it has a blob of its own.
-    pub(crate) packed: Option<Packed>,
+    /// For a file, its position in a pack, or `None` if it has a blob of its own.
+    pub(crate) packed: Option<PackPosition>,
 }
 
-/// A place in a pack.
+/// A position in a pack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Packed {
-    /// Which pack.
+pub(crate) struct PackPosition {
+    /// The index of the pack.
     pub(crate) pack: u32,
-    /// Where in its raw bytes.
+    /// The offset in the pack's uncompressed bytes.
     pub(crate) offset: u64,
 }
 
 /// Bytes that belong to an entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Section {
-    /// Their number, uncompressed.
+    /// The uncompressed length.
     pub(crate) len: u64,
-    pub(crate) home: Home,
+    pub(crate) location: SectionLocation,
 }
 
-/// Where a section lies.
+/// Where a section is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Home {
+pub(crate) enum SectionLocation {
     Inline(Encoding, Range<usize>),
     Blob(Digest),
 }
@@ -72,16 +72,16 @@ pub(crate) enum Home {
 #[derive(Clone, Debug)]
 pub(crate) enum NewSection<'a> {
     Inline { raw_len: u64, encoding: Encoding, bytes: Cow<'a, [u8]> },
-    Blob(Name),
+    Blob(BlobName),
 }
 
 impl<'a> NewSection<'a> {
     pub(crate) fn inline(raw: &'a [u8]) -> Self {
-        let (encoding, bytes) = compression::pack(raw);
+        let (encoding, bytes) = compression::compress(raw);
         Self::Inline { raw_len: raw.len() as u64, encoding, bytes }
     }
 
-    /// The same without the bytes that it was made of.
+    /// Returns a copy that does not borrow.
     pub(crate) fn into_owned(self) -> NewSection<'static> {
         match self {
             Self::Inline { raw_len, encoding, bytes } => {
@@ -94,97 +94,98 @@ impl<'a> NewSection<'a> {
 
 /// An entry to be written.
 #[derive(Clone, Debug)]
-pub(crate) struct Draft<'a> {
+pub(crate) struct EntryDraft<'a> {
     pub(crate) key: Digest,
     pub(crate) task: &'a str,
     pub(crate) took: u64,
     pub(crate) at: Timestamp,
     pub(crate) output_digest: Digest,
-    pub(crate) outputs: Vec<Stored>,
+    pub(crate) outputs: Vec<StoredOutput>,
     pub(crate) packs: Vec<NewSection<'a>>,
     pub(crate) log: NewSection<'a>,
     pub(crate) explanation: NewSection<'a>,
 }
 
 impl Entry {
-    /// The digest of the outputs; of a task without outputs, that of an empty set.
+    /// Returns the digest of the outputs; for a task without outputs, that of an empty set.
     pub fn output_digest(&self) -> Digest {
         self.output_digest
     }
 
-    /// The outputs, sorted by path.
+    /// Returns the outputs, sorted by path.
     pub fn outputs(&self) -> impl Iterator<Item = &Output> {
         self.outputs.iter().map(|stored| &stored.output)
     }
 
-    /// The key.
+    /// Returns the key.
     pub fn key(&self) -> Digest {
         self.key
     }
 
-    /// The task's name.
+    /// Returns the task's name.
     pub fn task(&self) -> &str {
         &self.task
     }
 
-    /// How long the stored run took, in milliseconds.
+    /// Returns how long the stored run took, in milliseconds.
     pub fn took(&self) -> u64 {
         self.took
     }
 
-    /// When the stored run passed.
+    /// Returns when the stored run passed.
     pub fn at(&self) -> Timestamp {
         self.at
     }
 
-    /// The blobs that it needs, some perhaps twice.
+    /// Returns the blobs that it needs, possibly with duplicates.
     pub(crate) fn blobs(&self) -> impl Iterator<Item = Digest> {
         let own = self.outputs.iter().filter_map(|stored| match stored {
-            Stored { output: Output { content: Content::File { digest, .. }, .. }, packed: None } => {
-                Some(*digest)
-            }
+            StoredOutput {
+                output: Output { content: OutputContent::File { digest, .. }, .. },
+                packed: None,
+            } => Some(*digest),
             _ => None,
         });
         let sections = self.packs.iter().chain([&self.log, &self.explanation]);
-        own.chain(sections.filter_map(|section| match section.home {
-            Home::Blob(digest) => Some(digest),
-            Home::Inline(..) => None,
+        own.chain(sections.filter_map(|section| match section.location {
+            SectionLocation::Blob(digest) => Some(digest),
+            SectionLocation::Inline(..) => None,
         }))
     }
 
-    /// Bytes of the file.
+    /// Returns the size of the file in bytes.
     pub(crate) fn size(&self) -> u64 {
         self.bytes.len() as u64
     }
 
-    /// The entry that a file's bytes are.
-    pub(crate) fn decode(bytes: Vec<u8>, key: &Digest) -> Result<Self, Flaw> {
+    /// Decodes the bytes of a file.
+    pub(crate) fn decode(bytes: Vec<u8>, key: &Digest) -> Result<Self, FileFlaw> {
         let start = MAGIC.len() + Digest::LEN;
         if bytes.len() < start {
-            return Err(Flaw::CutShort);
+            return Err(FileFlaw::CutShort);
         }
         if FORMER.iter().any(|former| bytes.starts_with(*former)) {
-            return Err(Flaw::Missing);
+            return Err(FileFlaw::Missing);
         }
         if bytes[..MAGIC.len()] != *MAGIC {
-            return Err(Flaw::Magic);
+            return Err(FileFlaw::WrongMagic);
         }
         if bytes[MAGIC.len()..start] != *Digest::of(&bytes[start..]).bytes() {
-            return Err(Flaw::Check);
+            return Err(FileFlaw::WrongChecksum);
         }
-        let mut entry = read(&bytes).ok_or(Flaw::Check)?;
+        let mut entry = decode_fields(&bytes).ok_or(FileFlaw::WrongChecksum)?;
         if entry.key != *key {
-            return Err(Flaw::Name);
+            return Err(FileFlaw::WrongName);
         }
         entry.bytes = bytes;
         Ok(entry)
     }
 }
 
-impl Draft<'_> {
-    /// The bytes of the file.
+impl EntryDraft<'_> {
+    /// Returns the bytes of the file.
     pub(crate) fn encode(&self) -> Vec<u8> {
-        let mut out = wire::Write::default();
+        let mut out = wire::Encoder::default();
         out.raw(MAGIC);
         out.raw(&[0; Digest::LEN]);
         out.raw(self.key.bytes());
@@ -213,19 +214,19 @@ impl Draft<'_> {
     }
 }
 
-fn write_stored(out: &mut wire::Write, stored: &Stored) {
+fn write_stored(out: &mut wire::Encoder, stored: &StoredOutput) {
     out.string(stored.output.path.bytes());
     match (&stored.output.content, stored.packed) {
-        (Content::Folder { mode, is_empty }, _) => {
+        (OutputContent::Folder { mode, is_empty }, _) => {
             out.byte(0);
             out.byte(u8::from(*is_empty));
             out.u32(*mode);
         }
-        (Content::Symlink { target }, _) => {
+        (OutputContent::Symlink { target }, _) => {
             out.byte(1);
             out.string(target);
         }
-        (Content::File { mode, size, digest }, packed) => {
+        (OutputContent::File { mode, size, digest }, packed) => {
             out.byte(if packed.is_some() { 2 } else { 3 });
             out.u32(*mode);
             out.u64(*size);
@@ -238,10 +239,10 @@ fn write_stored(out: &mut wire::Write, stored: &Stored) {
     }
 }
 
-fn write_section(out: &mut wire::Write, section: &NewSection<'_>) {
+fn write_section(out: &mut wire::Encoder, section: &NewSection<'_>) {
     match section {
         NewSection::Inline { raw_len, encoding, bytes } => {
-            out.byte(encoding.byte());
+            out.byte(encoding.to_byte());
             out.u64(*raw_len);
             out.u64(bytes.len() as u64);
         }
@@ -253,11 +254,11 @@ fn write_section(out: &mut wire::Write, section: &NewSection<'_>) {
     }
 }
 
-/// Stands where the encoding of an inline section stands.
+/// Written in place of an inline section's encoding.
 const IN_BLOB: u8 = 2;
 
-fn read(bytes: &[u8]) -> Option<Entry> {
-    let mut from = wire::Read(bytes.get(MAGIC.len() + Digest::LEN..)?);
+fn decode_fields(bytes: &[u8]) -> Option<Entry> {
+    let mut from = wire::Decoder(bytes.get(MAGIC.len() + Digest::LEN..)?);
     let key = Digest::from_bytes(from.array()?);
     let took = from.u64()?;
     let at = Timestamp(from.u64()?);
@@ -275,14 +276,14 @@ fn read(bytes: &[u8]) -> Option<Entry> {
     let mut explanation = read_section(&mut from)?;
     let mut end = bytes.len() - from.0.len();
     for section in packs.iter_mut().chain([&mut log, &mut explanation]) {
-        if let Home::Inline(_, range) = &mut section.home {
+        if let SectionLocation::Inline(_, range) = &mut section.location {
             let len = range.len();
             from.take(len)?;
             *range = end..end + len;
             end += len;
         }
     }
-    let fits = |stored: &Stored| {
+    let fits = |stored: &StoredOutput| {
         let Some(packed) = stored.packed else { return true };
         let pack = usize::try_from(packed.pack).ok().and_then(|pack| packs.get(pack));
         let end = packed.offset.checked_add(stored.output.size());
@@ -303,7 +304,7 @@ fn read(bytes: &[u8]) -> Option<Entry> {
     })
 }
 
-fn read_stored(from: &mut wire::Read<'_>) -> Option<Stored> {
+fn read_stored(from: &mut wire::Decoder<'_>) -> Option<StoredOutput> {
     let path = RepoPath::from_git(from.string()?);
     let kind = from.byte()?;
     let mut packed = None;
@@ -314,31 +315,31 @@ fn read_stored(from: &mut wire::Read<'_>) -> Option<Stored> {
                 1 => true,
                 _ => return None,
             };
-            Content::Folder { mode: from.u32()?, is_empty }
+            OutputContent::Folder { mode: from.u32()?, is_empty }
         }
-        1 => Content::Symlink { target: from.string()?.into() },
+        1 => OutputContent::Symlink { target: from.string()?.into() },
         2 | 3 => {
             let (mode, size) = (from.u32()?, from.u64()?);
             let digest = Digest::from_bytes(from.array()?);
             if kind == 2 {
-                packed = Some(Packed { pack: from.u32()?, offset: from.u64()? });
+                packed = Some(PackPosition { pack: from.u32()?, offset: from.u64()? });
             }
-            Content::File { mode, size, digest }
+            OutputContent::File { mode, size, digest }
         }
         _ => return None,
     };
-    Some(Stored { output: Output { path, content }, packed })
+    Some(StoredOutput { output: Output { path, content }, packed })
 }
 
-/// The range of an inline section holds only its length until the place is known.
-fn read_section(from: &mut wire::Read<'_>) -> Option<Section> {
+/// The range of an inline section has only the right length until its position is known.
+fn read_section(from: &mut wire::Decoder<'_>) -> Option<Section> {
     let (kind, len) = (from.byte()?, from.u64()?);
-    let home = if kind == IN_BLOB {
-        Home::Blob(Digest::from_bytes(from.array()?))
+    let location = if kind == IN_BLOB {
+        SectionLocation::Blob(Digest::from_bytes(from.array()?))
     } else {
-        Home::Inline(Encoding::of(kind)?, 0..usize::try_from(from.u64()?).ok()?)
+        SectionLocation::Inline(Encoding::from_byte(kind)?, 0..usize::try_from(from.u64()?).ok()?)
     };
-    Some(Section { len, home })
+    Some(Section { len, location })
 }
 
 #[cfg(test)]
@@ -346,27 +347,26 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn output() -> impl Strategy<Value = Stored> {
+    fn output() -> impl Strategy<Value = StoredOutput> {
         let content = prop_oneof![
-            (any::<u32>(), any::<bool>()).prop_map(|(mode, is_empty)| Content::Folder { mode, is_empty }),
-            any::<Vec<u8>>().prop_map(|target| Content::Symlink { target: target.into() }),
-            (any::<u32>(), 0u64..100, any::<[u8; 32]>()).prop_map(|(mode, size, digest)| Content::File {
-                mode,
-                size,
-                digest: Digest::from_bytes(digest)
+            (any::<u32>(), any::<bool>())
+                .prop_map(|(mode, is_empty)| OutputContent::Folder { mode, is_empty }),
+            any::<Vec<u8>>().prop_map(|target| OutputContent::Symlink { target: target.into() }),
+            (any::<u32>(), 0u64..100, any::<[u8; 32]>()).prop_map(|(mode, size, digest)| {
+                OutputContent::File { mode, size, digest: Digest::from_bytes(digest) }
             }),
         ];
         (any::<Vec<u8>>(), content, any::<bool>()).prop_map(|(path, content, packed)| {
-            let is_file = matches!(content, Content::File { .. });
-            Stored {
+            let is_file = matches!(content, OutputContent::File { .. });
+            StoredOutput {
                 output: Output { path: RepoPath::from_git(path), content },
-                packed: (is_file && packed).then_some(Packed { pack: 0, offset: 3 }),
+                packed: (is_file && packed).then_some(PackPosition { pack: 0, offset: 3 }),
             }
         })
     }
 
-    /// Task, log, explanation, outputs, whether the log is a blob.
-    type Parts = (String, Vec<u8>, Vec<u8>, Vec<Stored>, bool);
+    /// Task, log, explanation, outputs, and whether the log is a blob.
+    type Parts = (String, Vec<u8>, Vec<u8>, Vec<StoredOutput>, bool);
 
     fn parts() -> impl Strategy<Value = Parts> {
         let bytes = || prop_oneof![any::<Vec<u8>>(), Just(vec![b'x'; 3000])];
@@ -374,15 +374,16 @@ mod tests {
     }
 
     fn encoded((task, log, explanation, outputs, spilled): &Parts, pack: &[u8]) -> Vec<u8> {
-        let log = if *spilled { NewSection::Blob(Name::of(log)) } else { NewSection::inline(log) };
-        Draft {
+        let log =
+            if *spilled { NewSection::Blob(BlobName::from_content(log)) } else { NewSection::inline(log) };
+        EntryDraft {
             key: Digest::of(b"key"),
             task,
             took: 17,
             at: Timestamp(18),
             output_digest: Digest::of(b"outputs"),
             outputs: outputs.clone(),
-            packs: vec![NewSection::inline(pack), NewSection::Blob(Name::of(b"pack"))],
+            packs: vec![NewSection::inline(pack), NewSection::Blob(BlobName::from_content(b"pack"))],
             log,
             explanation: NewSection::inline(explanation),
         }
@@ -390,8 +391,8 @@ mod tests {
     }
 
     fn raw(entry: &Entry, section: &Section) -> Option<Vec<u8>> {
-        let Home::Inline(encoding, range) = &section.home else { return None };
-        compression::unpack(*encoding, &entry.bytes[range.clone()], usize::try_from(section.len).unwrap())
+        let SectionLocation::Inline(encoding, range) = &section.location else { return None };
+        compression::decompress(*encoding, &entry.bytes[range.clone()], usize::try_from(section.len).unwrap())
     }
 
     proptest! {
@@ -423,10 +424,10 @@ mod tests {
 
     #[test]
     fn a_place_beyond_its_pack_is_refused() {
-        let file = Content::File { mode: 0o644, size: 3, digest: Digest::of(b"abc") };
+        let file = OutputContent::File { mode: 0o644, size: 3, digest: Digest::of(b"abc") };
         let output = Output { path: RepoPath::from_git(&b"a"[..]), content: file };
         for (pack, offset, sound) in [(0, 2, true), (0, 3, false), (0, u64::MAX, false), (2, 0, false)] {
-            let stored = Stored { output: output.clone(), packed: Some(Packed { pack, offset }) };
+            let stored = StoredOutput { output: output.clone(), packed: Some(PackPosition { pack, offset }) };
             let parts = (String::new(), Vec::new(), Vec::new(), vec![stored], false);
             let entry = Entry::decode(encoded(&parts, b"12345"), &Digest::of(b"key"));
             assert_eq!(entry.is_ok(), sound, "{pack} {offset}");

@@ -1,11 +1,11 @@
-//! Numbers and byte strings in a file of the cache: little-endian, each string behind its length.
-//! It must not know what they mean.
+//! Encodes numbers and byte strings for files of the cache: little-endian, each string after its
+//! length.
 
-/// Reads what [`Write`] wrote. Each method is `None` at the end of the bytes.
+/// Decodes what [`Encoder`] wrote. Each method is `None` at the end of the bytes.
 #[derive(Debug)]
-pub(crate) struct Read<'a>(pub(crate) &'a [u8]);
+pub(crate) struct Decoder<'a>(pub(crate) &'a [u8]);
 
-impl<'a> Read<'a> {
+impl<'a> Decoder<'a> {
     pub(crate) fn take(&mut self, len: usize) -> Option<&'a [u8]> {
         let (taken, rest) = self.0.split_at_checked(len)?;
         self.0 = rest;
@@ -33,7 +33,7 @@ impl<'a> Read<'a> {
         self.take(len)
     }
 
-    /// Whether nothing is left.
+    /// Returns whether all bytes were read.
     pub(crate) fn is_at_end(&self) -> bool {
         self.0.is_empty()
     }
@@ -41,9 +41,9 @@ impl<'a> Read<'a> {
 
 /// Appends to a vector of bytes.
 #[derive(Debug, Default)]
-pub(crate) struct Write(pub(crate) Vec<u8>);
+pub(crate) struct Encoder(pub(crate) Vec<u8>);
 
-impl Write {
+impl Encoder {
     pub(crate) fn raw(&mut self, bytes: &[u8]) {
         self.0.extend_from_slice(bytes);
     }

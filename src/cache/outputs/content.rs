@@ -1,4 +1,4 @@
-//! Contents of outputs: read as one unchanging whole, or known by the stat table and not read at all.
+//! FetchedContents of outputs: read as one unchanging whole, or known by the stat table and not read at all.
 //! It must not know which outputs are wanted.
 
 use std::fs::File;
@@ -13,24 +13,24 @@ use crate::base::file::FileError;
 use crate::base::path::RepoPath;
 use crate::base::stat::{Moment, Stat};
 use crate::cache::error::CacheError;
-use crate::cache::outputs::table::Table;
-use crate::cache::outputs::walk::Found;
+use crate::cache::outputs::table::StatTable;
+use crate::cache::outputs::walk::FoundFile;
 
-/// Opens a regular file and gives its stat; an error says that there is none any more.
+/// Opens a regular file and returns its stat; fails if it no longer exists.
 pub(crate) fn open(root: &Path, path: &RepoPath) -> Result<(File, Stat), CacheError> {
     let full = path.under(root);
     let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
     let flags = i32::try_from(flags.bits()).unwrap_or(0);
     let file = match File::options().read(true).custom_flags(flags).open(&full) {
         Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(changed(path)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(changed_error(path)),
         Err(error) if error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error()) => {
-            return Err(changed(path));
+            return Err(changed_error(path));
         }
         Err(error) => return Err(FileError::of("read", &full)(error).into()),
     };
     let stat = stat(&file, root, path)?;
-    if stat.is_file() { Ok((file, stat)) } else { Err(changed(path)) }
+    if stat.is_file() { Ok((file, stat)) } else { Err(changed_error(path)) }
 }
 
 fn stat(file: &File, root: &Path, path: &RepoPath) -> Result<Stat, CacheError> {
@@ -38,15 +38,15 @@ fn stat(file: &File, root: &Path, path: &RepoPath) -> Result<Stat, CacheError> {
     Ok(Stat::of(&meta))
 }
 
-pub(crate) fn changed(path: &RepoPath) -> CacheError {
+pub(crate) fn changed_error(path: &RepoPath) -> CacheError {
     CacheError::Changed { path: path.clone() }
 }
 
-/// The digest of a file that had this stat before, and still has it afterwards.
-fn hash(root: &Path, found: &Found) -> Result<Digest, CacheError> {
+/// Returns the digest of a file whose stat is the same before and after reading.
+fn hash_file(root: &Path, found: &FoundFile) -> Result<Digest, CacheError> {
     let (mut file, before) = open(root, &found.path)?;
     if before != found.stat {
-        return Err(changed(&found.path));
+        return Err(changed_error(&found.path));
     }
     let mut hasher = blake3::Hasher::new();
     let size = usize::try_from(found.stat.size).unwrap_or(usize::MAX);
@@ -60,30 +60,31 @@ fn hash(root: &Path, found: &Found) -> Result<Digest, CacheError> {
         };
     }
     if stat(&file, root, &found.path)? != found.stat {
-        return Err(changed(&found.path));
+        return Err(changed_error(&found.path));
     }
     Ok(Digest::from_bytes(*hasher.finalize().as_bytes()))
 }
 
-/// The digests of regular files, in their order. Those that the table knows are not opened.
-pub(crate) fn digests(
+/// Returns the digests of regular files, in order. Files that the table knows are not opened.
+pub(crate) fn hash_files(
     root: &Path,
-    files: &[&Found],
-    table: &Table,
+    files: &[&FoundFile],
+    table: &StatTable,
     temp: &Path,
 ) -> Vec<Result<Digest, CacheError>> {
     let known: Vec<Option<Digest>> =
         files.iter().map(|found| table.get(found.path.bytes(), &found.stat)).collect();
-    let unknown: Vec<&Found> =
+    let unknown: Vec<&FoundFile> =
         files.iter().zip(&known).filter(|(_, known)| known.is_none()).map(|(found, _)| *found).collect();
     if unknown.is_empty() {
         return known.into_iter().flatten().map(Ok).collect();
     }
-    // Read before the contents are; without it nothing can be remembered, which costs time only.
+    // The time must be read before the contents. Without it nothing can be remembered, which only
+    // costs time.
     let before = Moment::now(temp);
     let read: Vec<_> = match unknown.as_slice() {
-        [one] => vec![hash(root, one)],
-        many => many.par_iter().map(|found| hash(root, found)).collect(),
+        [one] => vec![hash_file(root, one)],
+        many => many.par_iter().map(|found| hash_file(root, found)).collect(),
     };
     if let Ok(before) = before {
         let rows = unknown.iter().zip(&read).filter_map(|(found, digest)| {

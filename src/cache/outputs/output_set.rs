@@ -1,40 +1,40 @@
-//! The output set: what a task left within its declared patterns, by name and content. It must not
-//! know the file system, nor how contents are stored.
+//! The output set: the paths and contents of a task's outputs. It does not know the file system, nor
+//! how contents are stored.
 
 use crate::base::digest::{Digest, Fields};
 use crate::base::path::RepoPath;
 
-/// One thing that a task left.
+/// A file, symlink or folder among the outputs of a task.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Output {
-    /// Where.
+    /// The path.
     pub path: RepoPath,
-    /// What.
-    pub content: Content,
+    /// The content.
+    pub content: OutputContent,
 }
 
-/// What an output is.
+/// The content of an output.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Content {
+pub enum OutputContent {
     /// A regular file.
     File {
-        /// Its permission bits, all twelve.
+        /// All twelve permission bits.
         mode: u32,
-        /// Its length in bytes.
+        /// The length in bytes.
         size: u64,
-        /// The digest of its bytes.
+        /// The digest of the bytes.
         digest: Digest,
     },
     /// A symlink, not followed.
     Symlink {
-        /// The bytes of its target.
+        /// The bytes of the target.
         target: Box<[u8]>,
     },
     /// A folder.
     Folder {
-        /// Its permission bits, all twelve.
+        /// All twelve permission bits.
         mode: u32,
-        /// Whether it holds nothing at all.
+        /// Whether the folder is empty.
         is_empty: bool,
     },
 }
@@ -47,39 +47,39 @@ pub struct OutputSet {
 }
 
 impl OutputSet {
-    /// A set of these outputs, in any order, and the patterns that matched none of them.
+    /// Creates a set of these outputs, in any order, and of the patterns that match none of them.
     pub fn new(mut outputs: Vec<Output>, unmatched: Vec<String>) -> Self {
         outputs.sort_unstable_by(|a, b| a.path.cmp(&b.path));
         Self { outputs, unmatched }
     }
 
-    /// The outputs, sorted by the bytes of their paths.
+    /// Returns the outputs, sorted by the bytes of their paths.
     pub fn outputs(&self) -> &[Output] {
         &self.outputs
     }
 
-    /// The patterns that matched nothing, as they are written in tasks.toml.
+    /// Returns the patterns that match nothing, as written in tasks.toml.
     pub fn unmatched(&self) -> &[String] {
         &self.unmatched
     }
 
-    /// The bytes of all files together.
+    /// Returns the total bytes of all files.
     pub fn size(&self) -> u64 {
         self.outputs.iter().map(Output::size).sum()
     }
 
-    /// The digest of paths, modes and contents. Equal outputs have equal digests, whatever the
-    /// patterns were.
+    /// Returns the digest of paths, modes and contents. Equal outputs have equal digests, whatever
+    /// the patterns are.
     pub fn digest(&self) -> Digest {
         let mut fields = Fields::new("taskgate outputs 2");
         for output in &self.outputs {
             fields.add(output.path.bytes());
             match &output.content {
-                Content::File { mode, digest, .. } => {
+                OutputContent::File { mode, digest, .. } => {
                     fields.add(b"file").number(u64::from(*mode)).add(digest.bytes())
                 }
-                Content::Symlink { target } => fields.add(b"symlink").add(target),
-                Content::Folder { mode, .. } => fields.add(b"folder").number(u64::from(*mode)),
+                OutputContent::Symlink { target } => fields.add(b"symlink").add(target),
+                OutputContent::Folder { mode, .. } => fields.add(b"folder").number(u64::from(*mode)),
             };
         }
         fields.digest()
@@ -87,14 +87,14 @@ impl OutputSet {
 }
 
 impl Output {
-    /// Whether it is a folder.
+    /// Returns whether it is a folder.
     pub fn is_folder(&self) -> bool {
-        matches!(self.content, Content::Folder { .. })
+        matches!(self.content, OutputContent::Folder { .. })
     }
 
-    /// Its length if it is a file, else nothing.
+    /// Returns its length if it is a file, else 0.
     pub(crate) fn size(&self) -> u64 {
-        if let Content::File { size, .. } = &self.content { *size } else { 0 }
+        if let OutputContent::File { size, .. } = &self.content { *size } else { 0 }
     }
 }
 
@@ -106,7 +106,7 @@ mod tests {
     fn the_digest_sees_each_part_of_an_output() {
         let file = |path: &str, mode, bytes: &[u8]| Output {
             path: RepoPath::from_git(path.as_bytes()),
-            content: Content::File { mode, size: bytes.len() as u64, digest: Digest::of(bytes) },
+            content: OutputContent::File { mode, size: bytes.len() as u64, digest: Digest::of(bytes) },
         };
         let other = |content| Output { path: RepoPath::from_git(&b"a"[..]), content };
         let sets = [
@@ -116,10 +116,10 @@ mod tests {
             vec![file("a", 0o4755, b"x")],
             vec![file("a", 0o644, b"y")],
             vec![file("b", 0o644, b"x")],
-            vec![other(Content::Symlink { target: b"x"[..].into() })],
-            vec![other(Content::Symlink { target: b"y"[..].into() })],
-            vec![other(Content::Folder { mode: 0o755, is_empty: true })],
-            vec![other(Content::Folder { mode: 0o700, is_empty: true })],
+            vec![other(OutputContent::Symlink { target: b"x"[..].into() })],
+            vec![other(OutputContent::Symlink { target: b"y"[..].into() })],
+            vec![other(OutputContent::Folder { mode: 0o755, is_empty: true })],
+            vec![other(OutputContent::Folder { mode: 0o700, is_empty: true })],
             vec![file("a", 0o644, b"x"), file("b", 0o644, b"x")],
         ];
         let digests: Vec<Digest> =

@@ -1,5 +1,5 @@
-//! A stat table in use: shared by threads, loaded when first asked, saved when the work is done. It
-//! must not know what its names mean.
+//! A stat table: digests by name and stat, shared by threads, loaded at the first use and saved at
+//! the end. It does not know the meaning of names.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,24 +12,24 @@ use crate::base::stat_cache::StatCache;
 
 /// Digests by name and stat.
 #[derive(Debug)]
-pub(crate) struct Table {
+pub(crate) struct StatTable {
     path: PathBuf,
     rows: RwLock<StatCache<{ Digest::LEN }>>,
     unsaved: AtomicBool,
 }
 
-impl Table {
+impl StatTable {
     pub(crate) fn load(path: PathBuf) -> Self {
         Self { rows: RwLock::new(StatCache::load(&path)), path, unsaved: AtomicBool::new(false) }
     }
 
-    /// The digest that `name` had when its stat was exactly this.
+    /// Returns the digest that `name` had when it had exactly this stat.
     pub(crate) fn get(&self, name: &[u8], stat: &Stat) -> Option<Digest> {
         let rows = self.rows.read().unwrap_or_else(PoisonError::into_inner);
         rows.get(name, stat).map(Digest::from_bytes)
     }
 
-    /// Remembers rows whose content was read after the moment `before`.
+    /// Adds rows whose content was read after the moment `before`.
     pub(crate) fn insert<'a>(
         &self,
         new: impl IntoIterator<Item = (&'a [u8], &'a Stat, Digest)>,
@@ -42,7 +42,7 @@ impl Table {
         }
     }
 
-    /// Writes the table if it learnt something, without the rows that `keep` gives up.
+    /// Writes the table if it has changed, with only those rows for which `keep` is true.
     pub(crate) fn save(&self, temp: &Path, keep: impl Fn(&[u8]) -> bool) -> Result<(), FileError> {
         if !self.unsaved.swap(false, Ordering::Relaxed) {
             return Ok(());

@@ -1,5 +1,5 @@
-//! The walk: what lies within declared patterns now, by stat alone. It must not open a file, nor know
-//! what should lie there.
+//! Lists what matches declared patterns, by stat alone. It does not open files, and does not know
+//! which outputs are expected.
 
 use std::collections::HashMap;
 use std::fs::Metadata;
@@ -11,73 +11,73 @@ use rayon::iter::{IntoParallelRefIterator as _, ParallelIterator as _};
 
 use crate::base::file::FileError;
 use crate::base::path::RepoPath;
-use crate::base::pattern::{Patterns, What};
+use crate::base::pattern::{Matcher, Patterns};
 use crate::base::stat::Stat;
 
-/// From how many folders on they are listed by several threads.
+/// The number of folders from which on several threads list them.
 const PARALLEL: usize = 4;
 
-/// What lies within patterns.
+/// The result of a walk.
 #[derive(Debug, Default)]
-pub(crate) struct Walked {
-    /// All that match and are no folders, sorted by path.
-    pub(crate) files: Vec<Found>,
-    /// Folders that match and hold nothing at all, sorted.
+pub(crate) struct WalkResult {
+    /// The matches that are not folders, sorted by path.
+    pub(crate) files: Vec<FoundFile>,
+    /// The matching folders that are empty, sorted.
     pub(crate) empty: Vec<RepoPath>,
-    /// Folders that match, or all that may be in them does, sorted.
+    /// The folders that match, or whose whole content matches, sorted.
     pub(crate) matching: Vec<RepoPath>,
-    /// Each folder that was listed.
-    pub(crate) folders: HashMap<RepoPath, Folder>,
-    /// What should be a folder and is not, so that patterns below it hold nothing.
-    pub(crate) blocked: Option<Blocked>,
+    /// All listed folders.
+    pub(crate) folders: HashMap<RepoPath, FoundFolder>,
+    /// A path that is not a folder although patterns continue below it.
+    pub(crate) blocked: Option<BlockedPath>,
 }
 
-/// Something found.
+/// A path that was found, and its stat.
 #[derive(Clone, Debug)]
-pub(crate) struct Found {
+pub(crate) struct FoundFile {
     pub(crate) path: RepoPath,
     pub(crate) stat: Stat,
 }
 
-/// A folder that was listed.
+/// A listed folder.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Folder {
-    pub(crate) holds: Holds,
-    /// Its permission bits.
+pub(crate) struct FoundFolder {
+    pub(crate) content: FolderContent,
+    /// The permission bits.
     pub(crate) mode: u32,
 }
 
-/// What else a folder holds.
+/// Whether a folder contains anything that does not match.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Holds {
-    /// Nothing but what matches, and folders that were listed.
+pub(crate) enum FolderContent {
+    /// Only matches and listed folders.
     Matching,
-    /// Something that is none of the patterns' business.
+    /// Also paths that do not match.
     Foreign,
 }
 
-/// Something that stands where a folder should.
+/// A path that is not a folder but should be.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct Blocked {
+pub(crate) struct BlockedPath {
     pub(crate) path: RepoPath,
     pub(crate) what: &'static str,
 }
 
-impl Walked {
-    /// What is at this very path, if it is no folder.
-    pub(crate) fn file(&self, path: &RepoPath) -> Option<&Found> {
+impl WalkResult {
+    /// Returns what is at exactly this path, unless it is a folder.
+    pub(crate) fn file(&self, path: &RepoPath) -> Option<&FoundFile> {
         self.files.binary_search_by(|found| found.path.cmp(path)).ok().map(|index| &self.files[index])
     }
 }
 
-/// Whether a folder is an output itself: its name matches, or that of anything in it would. So it
-/// is with `dist` for `dist` and `dist/**`, and not for `dist/app.js`.
+/// Returns whether a folder is an output itself: its name matches, or any name in it would. So `dist`
+/// is an output for `dist` and `dist/**`, but not for `dist/app.js`.
 pub(crate) fn is_output(patterns: &Patterns, folder: &RepoPath) -> bool {
     !folder.is_top() && (patterns.matches(folder) || patterns.matches(&folder.child(b"\x01")))
 }
 
-/// What a file is that can't be an output, as a noun.
-pub(crate) fn special(stat: &Stat) -> Option<&'static str> {
+/// Returns the kind of a file that can't be an output, as a noun.
+pub(crate) fn special_kind(stat: &Stat) -> Option<&'static str> {
     match stat.mode & 0o170_000 {
         0o010_000 => Some("named pipe"),
         0o140_000 => Some("socket"),
@@ -86,18 +86,18 @@ pub(crate) fn special(stat: &Stat) -> Option<&'static str> {
     }
 }
 
-/// Lists what matches `patterns` below `root`, from their literal folders on. Symlinks are not
-/// followed and nothing below a `.git` is looked at.
-pub(crate) fn walk(root: &Path, patterns: &Patterns) -> Result<Walked, FileError> {
-    let reach = Reach::of(patterns);
-    let mut walked = Walked::default();
+/// Lists what matches `patterns` below `root`, starting from their literal folders. Symlinks are not
+/// followed, and the content of `.git` is skipped.
+pub(crate) fn walk(root: &Path, patterns: &Patterns) -> Result<WalkResult, FileError> {
+    let reach = PatternReach::of(patterns);
+    let mut walked = WalkResult::default();
     let mut level = Vec::new();
     for start in patterns.folders() {
         if let Some(stat) = look_at_start(root, &start, &mut walked)? {
             if stat.is_dir() {
                 level.push((start, stat.mode & 0o7777));
             } else if patterns.matches(&start) {
-                walked.files.push(Found { path: start, stat });
+                walked.files.push(FoundFile { path: start, stat });
             }
         }
     }
@@ -116,7 +116,7 @@ pub(crate) fn walk(root: &Path, patterns: &Patterns) -> Result<Walked, FileError
             if is_output(patterns, &folder) {
                 walked.matching.push(folder.clone());
             }
-            walked.folders.insert(folder, Folder { holds: listing.holds, mode });
+            walked.folders.insert(folder, FoundFolder { content: listing.content, mode });
             walked.files.extend(listing.files);
             below.extend(listing.folders);
         }
@@ -128,15 +128,15 @@ pub(crate) fn walk(root: &Path, patterns: &Patterns) -> Result<Walked, FileError
     Ok(walked)
 }
 
-/// The stat of the place where a walk starts; none if nothing is there, or something stands where
-/// a folder above it should.
-fn look_at_start(root: &Path, start: &RepoPath, walked: &mut Walked) -> Result<Option<Stat>, FileError> {
+/// Returns the stat of the path where a walk starts; `None` if it is missing, or a parent of it is
+/// not a folder.
+fn look_at_start(root: &Path, start: &RepoPath, walked: &mut WalkResult) -> Result<Option<Stat>, FileError> {
     let mut at = RepoPath::top();
     for part in start.parts() {
         let Some(stat) = look(&at.under(root), at.is_top())? else { return Ok(None) };
         if !stat.is_dir() {
             let what = if stat.is_symlink() { "a symlink" } else { "not a folder" };
-            walked.blocked.get_or_insert(Blocked { path: at, what });
+            walked.blocked.get_or_insert(BlockedPath { path: at, what });
             return Ok(None);
         }
         at = at.child(part);
@@ -144,7 +144,7 @@ fn look_at_start(root: &Path, start: &RepoPath, walked: &mut Walked) -> Result<O
     look(&start.under(root), start.is_top())
 }
 
-/// The stat of a path, if anything is there. Only the root itself may be a symlink.
+/// Returns the stat of a path, if it exists. Only the root itself may be a symlink.
 fn look(path: &Path, is_root: bool) -> Result<Option<Stat>, FileError> {
     let meta = if is_root { path.metadata() } else { path.symlink_metadata() };
     present(meta).map(|meta| meta.map(|meta| Stat::of(&meta))).map_err(FileError::of("look at", path))
@@ -160,21 +160,21 @@ fn present(meta: io::Result<Metadata>) -> io::Result<Option<Metadata>> {
     }
 }
 
-/// One folder's entries.
+/// The entries of one folder.
 struct Listing {
-    files: Vec<Found>,
+    files: Vec<FoundFile>,
     folders: Vec<(RepoPath, u32)>,
-    holds: Holds,
+    content: FolderContent,
     is_empty: bool,
 }
 
-fn list(root: &Path, folder: &RepoPath, reach: &Reach<'_>) -> Result<Listing, FileError> {
+fn list(root: &Path, folder: &RepoPath, reach: &PatternReach<'_>) -> Result<Listing, FileError> {
     let path = folder.under(root);
     let mut listing =
-        Listing { files: Vec::new(), folders: Vec::new(), holds: Holds::Matching, is_empty: true };
+        Listing { files: Vec::new(), folders: Vec::new(), content: FolderContent::Matching, is_empty: true };
     let entries = match std::fs::read_dir(&path) {
         Ok(entries) => entries,
-        // It went since it was seen; whatever compares finds that out.
+        // It was removed in the meantime. The comparison will notice.
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(listing),
         Err(error) => return Err(FileError::of("list", &path)(error)),
     };
@@ -187,30 +187,31 @@ fn list(root: &Path, folder: &RepoPath, reach: &Reach<'_>) -> Result<Listing, Fi
         let name = entry.file_name();
         let child = folder.child(name.as_bytes());
         if name == ".git" {
-            listing.holds = Holds::Foreign;
+            listing.content = FolderContent::Foreign;
         } else if meta.is_dir() {
             if reach.may_hold(&child) {
                 listing.folders.push((child, Stat::of(&meta).mode & 0o7777));
             } else {
-                listing.holds = Holds::Foreign;
+                listing.content = FolderContent::Foreign;
             }
         } else if reach.patterns.matches(&child) {
-            listing.files.push(Found { path: child, stat: Stat::of(&meta) });
+            listing.files.push(FoundFile { path: child, stat: Stat::of(&meta) });
         } else {
-            listing.holds = Holds::Foreign;
+            listing.content = FolderContent::Foreign;
         }
     }
     Ok(listing)
 }
 
-/// How far patterns reach down: which folders can be left unlisted.
-struct Reach<'a> {
+/// The folders that patterns can reach: all others need not be listed.
+struct PatternReach<'a> {
     patterns: &'a Patterns,
-    /// The folder of each including pattern and the parts below it; none: everything is reached.
+    /// The literal folder of each including pattern and the parts after it; `None` if everything is
+    /// reached.
     below: Option<Vec<(RepoPath, Vec<String>)>>,
 }
 
-impl<'a> Reach<'a> {
+impl<'a> PatternReach<'a> {
     fn of(patterns: &'a Patterns) -> Self {
         let mut below = Vec::new();
         let everything = !add_reach(patterns, &mut below);
@@ -224,7 +225,7 @@ impl<'a> Reach<'a> {
             .iter()
             .rev()
             .take_while(|item| item.excludes)
-            .any(|item| matches!(&item.what, What::One(pattern) if pattern.covers(folder)));
+            .any(|item| matches!(&item.what, Matcher::Pattern(pattern) if pattern.covers(folder)));
         !excluded
             && self.below.as_ref().is_none_or(|below| {
                 below.iter().any(|(base, rest)| {
@@ -234,24 +235,24 @@ impl<'a> Reach<'a> {
     }
 }
 
-/// Adds the including patterns of a list; `false` if it starts from everything.
+/// Adds the including patterns of a list; returns `false` if the list starts with everything.
 fn add_reach(patterns: &Patterns, below: &mut Vec<(RepoPath, Vec<String>)>) -> bool {
     let mut including = patterns.items().iter().filter(|item| !item.excludes).peekable();
     including.peek().is_some()
         && including.all(|item| match &item.what {
-            What::One(pattern) => {
+            Matcher::Pattern(pattern) => {
                 below.push((pattern.folder().clone(), pattern.rest()));
                 true
             }
-            What::Set { patterns, .. } => add_reach(patterns, below),
+            Matcher::Set { patterns, .. } => add_reach(patterns, below),
         })
 }
 
-/// Whether a match of `rest`, taken from `base`, may lie below `folder` or cover it.
+/// Returns whether a match of `rest` below `base` may be below `folder` or cover it.
 fn reaches(base: &RepoPath, rest: &[String], folder: &RepoPath) -> bool {
     let parts = folder.parts().skip(base.parts().count());
     for (glob, part) in rest.iter().zip(parts) {
-        // A bracket may hold a slash, so parts of such a glob say nothing.
+        // A bracket may contain a slash, so the parts of such a glob can't be compared.
         if glob == "**" || glob.contains(['{', '}', '[', ']', '\\']) {
             return true;
         }
@@ -275,7 +276,7 @@ mod tests {
                 .iter()
                 .map(|text| Item {
                     excludes: text.starts_with('!'),
-                    ..Item::adding(What::One(parse(text.trim_start_matches('!'))))
+                    ..Item::adding(Matcher::Pattern(parse(text.trim_start_matches('!'))))
                 })
                 .collect(),
         )
@@ -301,7 +302,7 @@ mod tests {
         ];
         for (texts, held, other) in cases {
             let patterns = patterns(texts);
-            let reach = Reach::of(&patterns);
+            let reach = PatternReach::of(&patterns);
             for (folders, expected) in [(held, true), (other, false)] {
                 for folder in *folders {
                     let path = RepoPath::from_git(folder.as_bytes());
@@ -326,8 +327,8 @@ mod tests {
         let found: Vec<String> = walked.files.iter().map(|found| found.path.to_string()).collect();
         assert_eq!(found, ["dist/a", "dist/link"]);
         assert_eq!(walked.empty, [RepoPath::from_git(&b"dist/none"[..])]);
-        assert_eq!(walked.folders[&RepoPath::from_git(&b"dist/sub"[..])].holds, Holds::Foreign);
-        assert_eq!(walked.folders[&RepoPath::from_git(&b"dist/none"[..])].holds, Holds::Matching);
+        assert_eq!(walked.folders[&RepoPath::from_git(&b"dist/sub"[..])].content, FolderContent::Foreign);
+        assert_eq!(walked.folders[&RepoPath::from_git(&b"dist/none"[..])].content, FolderContent::Matching);
         assert_eq!(walked.blocked, None);
 
         std::os::unix::fs::symlink("dist", root.join("way")).unwrap();

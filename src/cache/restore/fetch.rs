@@ -1,5 +1,5 @@
-//! Fetching: the contents that a restore writes, read and verified before anything is changed. It
-//! must not know what stands where they go.
+//! Fetches the contents that a restore writes: they are read and verified before anything is changed.
+//! It does not know what is at their destination.
 
 use std::collections::HashMap;
 use std::fs::{self, File, Permissions};
@@ -13,36 +13,36 @@ use crate::base::digest::Digest;
 use crate::base::file::FileError;
 use crate::base::path::RepoPath;
 use crate::cache::Cache;
+use crate::cache::dirs::FileKind;
 use crate::cache::error::CacheError;
 use crate::cache::format::blob::{self, UnpackError};
-use crate::cache::format::entry::{Entry, Home, Packed, Section, Stored};
-use crate::cache::outputs::output_set::Content;
-use crate::cache::place::Kind;
-use crate::cache::restore::plan::{Plan, RestoreError, Write};
+use crate::cache::format::entry::{Entry, PackPosition, Section, SectionLocation, StoredOutput};
+use crate::cache::outputs::output_set::OutputContent;
+use crate::cache::restore::plan::{PlannedWrite, RestoreError, RestorePlan};
 
-/// Packs up to this sum are held in memory, beyond it in temporary files.
+/// Packs up to this total size are kept in memory, otherwise in temporary files.
 const MEMORY: u64 = 256 << 20;
 
 /// Verified contents.
 #[derive(Debug, Default)]
-pub(crate) struct Contents {
-    /// By their number in the entry; those that nothing is taken from are missing.
+pub(crate) struct FetchedContents {
+    /// The packs by their index in the entry; `None` for unused ones.
     packs: Vec<Option<Pack>>,
-    /// Large files, whole and with their mode, on the file system where they go; by the index of
-    /// the output.
+    /// Large files, complete and with their mode, on the file system of their destination; by the
+    /// index of the output.
     pub(crate) large: HashMap<usize, TempPath>,
 }
 
 #[derive(Debug)]
 enum Pack {
     Memory(Vec<u8>),
-    /// A file without a name.
+    /// An unnamed file.
     File(File),
 }
 
-impl Contents {
+impl FetchedContents {
     /// Reads `size` bytes of a pack into `buffer`.
-    pub(crate) fn read(&self, packed: Packed, size: u64, buffer: &mut Vec<u8>) -> std::io::Result<()> {
+    pub(crate) fn read(&self, packed: PackPosition, size: u64, buffer: &mut Vec<u8>) -> std::io::Result<()> {
         let missing = || std::io::Error::from(std::io::ErrorKind::UnexpectedEof);
         let size = usize::try_from(size).map_err(|_| missing())?;
         let pack = usize::try_from(packed.pack).ok().and_then(|pack| self.packs.get(pack));
@@ -64,17 +64,17 @@ impl Contents {
 }
 
 /// The folders where outputs will be written, and their disks.
-pub(crate) struct Disks<'a> {
+pub(crate) struct TargetDisks<'a> {
     root: &'a Path,
     nearest: HashMap<RepoPath, (PathBuf, u64)>,
 }
 
-impl<'a> Disks<'a> {
+impl<'a> TargetDisks<'a> {
     pub(crate) fn new(root: &'a Path) -> Self {
         Self { root, nearest: HashMap::new() }
     }
 
-    /// The nearest folder above `path` that exists, and its device.
+    /// Returns the nearest existing folder above `path`, and its device.
     fn above(&mut self, path: &RepoPath) -> Result<(PathBuf, u64), FileError> {
         let parent = path.parent().unwrap_or_default();
         if let Some(known) = self.nearest.get(&parent) {
@@ -101,11 +101,16 @@ fn not_a_folder(path: &Path) -> FileError {
 }
 
 impl Cache {
-    /// Reads and verifies all that the plan writes.
-    pub(crate) fn fetch(&self, root: &Path, entry: &Entry, plan: &Plan) -> Result<Contents, RestoreError> {
-        let mut disks = Disks::new(root);
+    /// Reads and verifies all contents that the plan writes.
+    pub(crate) fn fetch(
+        &self,
+        root: &Path,
+        entry: &Entry,
+        plan: &RestorePlan,
+    ) -> Result<FetchedContents, RestoreError> {
+        let mut disks = TargetDisks::new(root);
         check_space(&entry.outputs, plan, &mut disks)?;
-        Ok(Contents {
+        Ok(FetchedContents {
             packs: self.fetch_packs(root, entry, plan)?,
             large: self.fetch_large(entry, plan, &mut disks)?,
         })
@@ -115,9 +120,9 @@ impl Cache {
         &self,
         root: &Path,
         entry: &Entry,
-        plan: &Plan,
+        plan: &RestorePlan,
     ) -> Result<Vec<Option<Pack>>, RestoreError> {
-        let temp = self.place.scratch().unwrap_or_else(|| root.to_owned());
+        let temp = self.dirs.writable_temp().unwrap_or_else(|| root.to_owned());
         let mut is_needed = vec![false; entry.packs.len()];
         for packed in plan.writes.iter().filter_map(|write| entry.outputs[write.index].packed) {
             if let Some(needed) = usize::try_from(packed.pack).ok().and_then(|pack| is_needed.get_mut(pack)) {
@@ -126,9 +131,11 @@ impl Cache {
         }
         let packs = || entry.packs.iter().zip(&is_needed).filter(|(_, is_needed)| **is_needed);
         let fits = packs().map(|(pack, _)| pack.len).sum::<u64>() <= MEMORY;
-        let fetch = |(pack, is_needed): (&Section, &bool)| match &pack.home {
+        let fetch = |(pack, is_needed): (&Section, &bool)| match &pack.location {
             _ if !is_needed => Ok(None),
-            Home::Blob(digest) if !fits => self.unpack(digest, pack.len, &temp).map(Pack::File).map(Some),
+            SectionLocation::Blob(digest) if !fits => {
+                self.unpack(digest, pack.len, &temp).map(Pack::File).map(Some)
+            }
             _ => match self.section(entry, pack) {
                 Ok(bytes) => Ok(Some(Pack::Memory(bytes))),
                 Err(CacheError::Damaged(what)) => Err(RestoreError::Damaged(what)),
@@ -138,10 +145,11 @@ impl Cache {
         entry.packs.par_iter().zip(&is_needed).map(fetch).collect()
     }
 
-    /// A pack in a file without a name.
+    /// Unpacks a pack into an unnamed file.
     fn unpack(&self, digest: &Digest, len: u64, temp: &Path) -> Result<File, RestoreError> {
-        let mut file = tempfile::tempfile_in(temp)
-            .map_err(|error| RestoreError::of(FileError::of("make a file in", temp)(error), temp, len))?;
+        let mut file = tempfile::tempfile_in(temp).map_err(|error| {
+            RestoreError::from_file_error(FileError::of("make a file in", temp)(error), temp, len)
+        })?;
         self.unpack_to(digest, &mut file, (temp, len))?;
         Ok(file)
     }
@@ -152,27 +160,27 @@ impl Cache {
         file: &mut File,
         (folder, len): (&Path, u64),
     ) -> Result<(), RestoreError> {
-        blob::unpack(&self.place.file(Kind::Blob, digest), digest, file).map_err(|error| match error {
+        blob::unpack(&self.dirs.file(FileKind::Blob, digest), digest, file).map_err(|error| match error {
             UnpackError::Blob(flaw) => RestoreError::Damaged(self.damaged_blob(digest, &flaw)),
             UnpackError::Out(error) => {
-                RestoreError::of(FileError::of("write to", folder)(error), folder, len)
+                RestoreError::from_file_error(FileError::of("write to", folder)(error), folder, len)
             }
         })
     }
 
-    /// Stages large files: in the cache's own folder where that is on the same disk, so that a
-    /// killed restore leaves nothing in the work tree, else as near to their place as can be.
+    /// Stages large files: in the cache's own folder if it is on the same disk, so that a killed
+    /// restore leaves nothing in the work tree, else as near to their destination as possible.
     fn fetch_large(
         &self,
         entry: &Entry,
-        plan: &Plan,
-        disks: &mut Disks<'_>,
+        plan: &RestorePlan,
+        disks: &mut TargetDisks<'_>,
     ) -> Result<HashMap<usize, TempPath>, RestoreError> {
-        let own = self.place.scratch().and_then(|temp| Some((fs::metadata(&temp).ok()?.dev(), temp)));
-        let mut jobs: Vec<(usize, &Stored, PathBuf)> = Vec::new();
-        for Write { index, .. } in &plan.writes {
+        let own = self.dirs.writable_temp().and_then(|temp| Some((fs::metadata(&temp).ok()?.dev(), temp)));
+        let mut jobs: Vec<(usize, &StoredOutput, PathBuf)> = Vec::new();
+        for PlannedWrite { index, .. } in &plan.writes {
             let stored = &entry.outputs[*index];
-            if stored.packed.is_none() && matches!(stored.output.content, Content::File { .. }) {
+            if stored.packed.is_none() && matches!(stored.output.content, OutputContent::File { .. }) {
                 let (near, device) = disks.above(&stored.output.path)?;
                 let folder = match &own {
                     Some((own, temp)) if *own == device => temp.clone(),
@@ -182,18 +190,24 @@ impl Cache {
             }
         }
         let needed = jobs.iter().map(|(_, stored, _)| stored.output.size()).sum();
-        let stage = |(index, stored, folder): &(usize, &Stored, PathBuf)| {
+        let stage = |(index, stored, folder): &(usize, &StoredOutput, PathBuf)| {
             self.stage_large(stored, folder, needed).map(|staged| (*index, staged))
         };
         jobs.par_iter().map(stage).collect()
     }
 
-    fn stage_large(&self, stored: &Stored, folder: &Path, needed: u64) -> Result<TempPath, RestoreError> {
-        let Content::File { mode, digest, .. } = &stored.output.content else {
+    fn stage_large(
+        &self,
+        stored: &StoredOutput,
+        folder: &Path,
+        needed: u64,
+    ) -> Result<TempPath, RestoreError> {
+        let OutputContent::File { mode, digest, .. } = &stored.output.content else {
             return Err(RestoreError::Outside { path: stored.output.path.clone() });
         };
-        let failed =
-            |attempt| move |error| RestoreError::of(FileError::of(attempt, folder)(error), folder, needed);
+        let failed = |attempt| {
+            move |error| RestoreError::from_file_error(FileError::of(attempt, folder)(error), folder, needed)
+        };
         let mut staged = tempfile::Builder::new()
             .prefix(".taskgate-")
             .tempfile_in(folder)
@@ -205,11 +219,12 @@ impl Cache {
     }
 }
 
-/// Small files are written straight to their place, so a full disk has to be seen before.
+/// Fails if the disks lack space. Small files are written directly to their destination, so a full
+/// disk must be detected first.
 pub(crate) fn check_space(
-    outputs: &[Stored],
-    plan: &Plan,
-    disks: &mut Disks<'_>,
+    outputs: &[StoredOutput],
+    plan: &RestorePlan,
+    disks: &mut TargetDisks<'_>,
 ) -> Result<(), RestoreError> {
     let mut needed: HashMap<u64, (PathBuf, u64, u64)> = HashMap::new();
     for write in &plan.writes {
@@ -220,7 +235,7 @@ pub(crate) fn check_space(
         *bytes += output.size();
     }
     for (folder, files, bytes) in needed.into_values() {
-        // What the disk does not tell can't be checked; writing will show it.
+        // If the disk does not report its space, a full disk shows when something is written.
         let Ok(disk) = rustix::fs::statvfs(&folder) else { continue };
         // On average the last block of a file is half empty.
         let blocks = bytes / disk.f_frsize.max(1) + files.div_ceil(2);

@@ -1,9 +1,9 @@
-//! Installing: a plan carried out on the file system. It must not decide anything, nor read blobs.
+//! Carries out the plan of a restore on the file system. It does not decide anything, nor read blobs.
 //!
-//! Each folder is opened part by part from the root without following a symlink, and names are used
-//! relative to it. So nothing is ever written outside the root, whatever others do meanwhile. A file
-//! is made where nothing is, or renamed over what is there; nothing is opened for writing that this
-//! did not make.
+//! Each folder is opened part by part from the root without following symlinks, and names are
+//! relative to it. So nothing is ever written outside the root, whatever other processes do. A file
+//! is created where nothing is, or renamed over an existing file; only files that were just created
+//! are opened for writing.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{File, Permissions};
@@ -19,14 +19,14 @@ use rustix::io::Errno;
 use crate::base::digest::{Digest, Fields};
 use crate::base::file::FileError;
 use crate::base::path::RepoPath;
-use crate::cache::format::entry::{Packed, Stored};
-use crate::cache::outputs::output_set::Content;
-use crate::cache::restore::fetch::Contents;
-use crate::cache::restore::plan::{Place, Plan, Write};
+use crate::cache::format::entry::{PackPosition, StoredOutput};
+use crate::cache::outputs::output_set::OutputContent;
+use crate::cache::restore::fetch::FetchedContents;
+use crate::cache::restore::plan::{Destination, PlannedWrite, RestorePlan};
 
-/// What the owner of a folder needs to change what is in it.
+/// The permissions that the owner of a folder needs to change its content.
 const OWN: u32 = 0o700;
-/// How many files of one folder one thread writes at a time.
+/// The number of files of a folder that a thread writes at a time.
 const CHUNK: usize = 128;
 
 /// Carries out plans below one root.
@@ -48,33 +48,33 @@ impl<'a> Installer<'a> {
         Ok(Self { root, top: open(root)?, temp })
     }
 
-    /// Removes, makes folders, writes, and gives folders their modes.
+    /// Removes files, creates folders, writes files, and sets the modes of folders.
     pub(crate) fn run(
         &self,
-        outputs: &[Stored],
-        plan: &Plan,
-        contents: &mut Contents,
+        outputs: &[StoredOutput],
+        plan: &RestorePlan,
+        contents: &mut FetchedContents,
     ) -> Result<(), FileError> {
-        let opened = self.open_up(outputs, plan);
+        let opened = self.make_folders_writable(outputs, plan);
         let changed = self.change(outputs, plan, contents);
         for (folder, mode) in opened.iter().rev() {
-            // Those that are gone or get another mode below need none.
+            // Folders that were removed or get another mode below need none.
             let _ = self.set_mode(folder, *mode);
         }
         changed?;
         plan.modes.iter().try_for_each(|(folder, mode)| self.set_mode(folder, *mode))
     }
 
-    /// Makes folders writable in which something is to be changed: tasks may leave them read-only.
-    /// Returns their former modes, the highest first.
-    fn open_up(&self, outputs: &[Stored], plan: &Plan) -> Vec<(RepoPath, u32)> {
+    /// Makes folders writable in which something will be changed, because tasks may leave them
+    /// read-only. Returns their previous modes, the highest folder first.
+    fn make_folders_writable(&self, outputs: &[StoredOutput], plan: &RestorePlan) -> Vec<(RepoPath, u32)> {
         let written = plan.writes.iter().map(|write| &outputs[write.index].output.path);
         let changed = plan.remove.iter().chain(&plan.prune).chain(&plan.folders).chain(written);
         let folders: BTreeSet<RepoPath> =
             changed.filter_map(RepoPath::parent).filter(|folder| !folder.is_top()).collect();
         let mut opened = Vec::new();
         for folder in folders {
-            // What can't be opened or changed shows when something is to be written.
+            // Errors show when something is written.
             let Ok(open) = self.open(&folder) else { continue };
             let Ok(meta) = File::from(open).metadata() else { continue };
             let mode = meta.mode() & 0o7777;
@@ -91,25 +91,30 @@ impl<'a> Installer<'a> {
         file.set_permissions(Permissions::from_mode(mode)).map_err(self.failed("set the mode of", folder))
     }
 
-    fn change(&self, outputs: &[Stored], plan: &Plan, contents: &mut Contents) -> Result<(), FileError> {
+    fn change(
+        &self,
+        outputs: &[StoredOutput],
+        plan: &RestorePlan,
+        contents: &mut FetchedContents,
+    ) -> Result<(), FileError> {
         let large = std::mem::take(&mut contents.large);
         self.remove(plan)?;
         for folder in &plan.folders {
             self.make_folder(folder)?;
         }
-        let mut jobs: BTreeMap<RepoPath, Vec<Write>> = BTreeMap::new();
+        let mut jobs: BTreeMap<RepoPath, Vec<PlannedWrite>> = BTreeMap::new();
         for write in plan.writes.iter().filter(|write| !large.contains_key(&write.index)) {
             let folder = outputs[write.index].output.path.parent().unwrap_or_default();
             jobs.entry(folder).or_default().push(*write);
         }
-        let jobs: Vec<(&RepoPath, &[Write])> = jobs
+        let jobs: Vec<(&RepoPath, &[PlannedWrite])> = jobs
             .iter()
             .flat_map(|(folder, writes)| writes.chunks(CHUNK).map(move |chunk| (folder, chunk)))
             .collect();
         jobs.par_iter().try_for_each(|(folder, writes)| self.write(folder, writes, outputs, contents))?;
         for (index, staged) in large {
             self.move_in(&staged, &outputs[index].output.path)?;
-            // It has its new name; nothing is left to be removed. If it was copied, dropping the
+            // After a rename nothing remains to be removed. If the file was copied, dropping the
             // temporary path removes the source.
         }
         Ok(())
@@ -136,13 +141,13 @@ impl<'a> Installer<'a> {
         }
     }
 
-    /// Opens the folder that holds a path; gives the name in it too.
+    /// Opens the parent folder of a path; also returns the name in it.
     fn parent<'p>(&self, path: &'p RepoPath) -> Result<(OwnedFd, &'p [u8]), FileError> {
         let name = path.parts().last().unwrap_or_default();
         Ok((self.open(&path.parent().unwrap_or_default())?, name))
     }
 
-    fn remove(&self, plan: &Plan) -> Result<(), FileError> {
+    fn remove(&self, plan: &RestorePlan) -> Result<(), FileError> {
         let mut folders: BTreeMap<RepoPath, Vec<&RepoPath>> = BTreeMap::new();
         for path in &plan.remove {
             folders.entry(path.parent().unwrap_or_default()).or_default().push(path);
@@ -161,7 +166,7 @@ impl<'a> Installer<'a> {
         for path in &plan.prune {
             let (folder, name) = self.parent(path)?;
             match rustix::fs::unlinkat(&folder, name, AtFlags::REMOVEDIR) {
-                // What others hold in it is none of our business.
+                // Files of other processes in it stay.
                 Ok(()) | Err(Errno::NOENT | Errno::NOTEMPTY | Errno::EXIST) => {}
                 Err(error) => return Err(self.failed("remove the folder", path)(error.into())),
             }
@@ -181,15 +186,15 @@ impl<'a> Installer<'a> {
     fn write(
         &self,
         folder: &RepoPath,
-        writes: &[Write],
-        outputs: &[Stored],
-        contents: &Contents,
+        writes: &[PlannedWrite],
+        outputs: &[StoredOutput],
+        contents: &FetchedContents,
     ) -> Result<(), FileError> {
         let open = self.open(folder)?;
         let device = rustix::fs::fstat(&open)
             .map(|stat| same_width(stat.st_dev))
             .map_err(|error| self.failed("look at", folder)(error.into()))?;
-        // A name in the cache's own folder can't be left behind in the work tree.
+        // A temporary name in the cache's own folder can't be left behind in the work tree.
         let aside = match &self.temp {
             Some((temp, temp_device)) if *temp_device == device => temp.as_fd(),
             _ => open.as_fd(),
@@ -199,16 +204,16 @@ impl<'a> Installer<'a> {
             let stored = &outputs[write.index];
             let path = &stored.output.path;
             let new = match &stored.output.content {
-                Content::Symlink { target } => New::Symlink(target),
-                Content::File { mode, size, .. } => {
-                    let packed = stored.packed.unwrap_or(Packed { pack: u32::MAX, offset: 0 });
+                OutputContent::Symlink { target } => NewFile::Symlink(target),
+                OutputContent::File { mode, size, .. } => {
+                    let packed = stored.packed.unwrap_or(PackPosition { pack: u32::MAX, offset: 0 });
                     contents.read(packed, *size, &mut buffer).map_err(self.failed("restore", path))?;
-                    New::File(&buffer, *mode)
+                    NewFile::File(&buffer, *mode)
                 }
-                Content::Folder { .. } => continue,
+                OutputContent::Folder { .. } => continue,
             };
             let name = path.parts().last().unwrap_or_default();
-            let place = At { folder: open.as_fd(), name, aside, temp: self.temp_name(path) };
+            let place = InstallSlot { folder: open.as_fd(), name, aside, temp: self.temp_name(path) };
             place.put(&new, write.at).map_err(self.failed("restore", path))?;
         }
         Ok(())
@@ -221,17 +226,21 @@ impl<'a> Installer<'a> {
             Ok(()) => Ok(()),
             // The same device under two mounts.
             Err(Errno::XDEV) => {
-                let place =
-                    At { folder: folder.as_fd(), name, aside: folder.as_fd(), temp: self.temp_name(path) };
+                let place = InstallSlot {
+                    folder: folder.as_fd(),
+                    name,
+                    aside: folder.as_fd(),
+                    temp: self.temp_name(path),
+                };
                 File::open(staged)
-                    .and_then(|file| place.replace(&New::Copy(&file)))
+                    .and_then(|file| place.replace(&NewFile::Copy(&file)))
                     .map_err(self.failed("restore", path))
             }
             Err(error) => Err(self.failed("restore", path)(error.into())),
         }
     }
 
-    /// A name that no other restore uses at the same time.
+    /// Returns a name that no other restore uses at the same time.
     fn temp_name(&self, path: &RepoPath) -> Vec<u8> {
         let mut fields = Fields::new("taskgate restore");
         fields.add(self.root.as_os_str().as_encoded_bytes()).add(path.bytes());
@@ -240,32 +249,32 @@ impl<'a> Installer<'a> {
     }
 }
 
-/// A device's number, whatever the width that the system gives it.
+/// Converts a device number, whose width depends on the system.
 fn same_width<T: TryInto<u64>>(device: T) -> u64 {
     device.try_into().unwrap_or(u64::MAX)
 }
 
-/// What is put in place.
-enum New<'a> {
+/// A file or symlink to be created.
+enum NewFile<'a> {
     Symlink(&'a [u8]),
-    /// Bytes and mode.
+    /// A file with these bytes and this mode.
     File(&'a [u8], u32),
-    /// Bytes and mode of another file.
+    /// A file with the bytes and the mode of another file.
     Copy(&'a File),
 }
 
 /// A name in a folder, and where a temporary name for it may be used.
-struct At<'a> {
+struct InstallSlot<'a> {
     folder: BorrowedFd<'a>,
     name: &'a [u8],
     aside: BorrowedFd<'a>,
     temp: Vec<u8>,
 }
 
-impl At<'_> {
-    /// Makes it in place where nothing is, else beside it and renames.
-    fn put(&self, new: &New<'_>, at: Place) -> io::Result<()> {
-        if at == Place::Free {
+impl InstallSlot<'_> {
+    /// Creates it directly if nothing is there, else beside it, and renames.
+    fn put(&self, new: &NewFile<'_>, at: Destination) -> io::Result<()> {
+        if at == Destination::Free {
             match make(self.folder, self.name, new) {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 made => return made,
@@ -274,7 +283,7 @@ impl At<'_> {
         self.replace(new)
     }
 
-    fn replace(&self, new: &New<'_>) -> io::Result<()> {
+    fn replace(&self, new: &NewFile<'_>) -> io::Result<()> {
         let replaced = match self.replace_by(self.aside, new) {
             Err(Errno::XDEV) => self.replace_by(self.folder, new),
             replaced => replaced,
@@ -282,9 +291,9 @@ impl At<'_> {
         replaced.map_err(io::Error::from)
     }
 
-    fn replace_by(&self, aside: BorrowedFd<'_>, new: &New<'_>) -> rustix::io::Result<()> {
+    fn replace_by(&self, aside: BorrowedFd<'_>, new: &NewFile<'_>) -> rustix::io::Result<()> {
         let made = match make(aside, &self.temp, new) {
-            // A killed process of the same id left it.
+            // A killed process with the same id left it.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                 rustix::fs::unlinkat(aside, &*self.temp, AtFlags::empty())?;
                 make(aside, &self.temp, new)
@@ -300,12 +309,12 @@ impl At<'_> {
     }
 }
 
-/// Makes a file or a symlink where nothing is. One that fails is removed.
-fn make(folder: BorrowedFd<'_>, name: &[u8], new: &New<'_>) -> io::Result<()> {
+/// Creates a file or a symlink where nothing is. On failure it is removed.
+fn make(folder: BorrowedFd<'_>, name: &[u8], new: &NewFile<'_>) -> io::Result<()> {
     let (mode, mut bytes): (u32, Box<dyn io::Read + '_>) = match new {
-        New::Symlink(target) => return Ok(rustix::fs::symlinkat(*target, folder, name)?),
-        New::File(bytes, mode) => return make_file(folder, name, *mode, |file| file.write_all(bytes)),
-        New::Copy(file) => (file.metadata()?.mode() & 0o7777, Box::new(*file)),
+        NewFile::Symlink(target) => return Ok(rustix::fs::symlinkat(*target, folder, name)?),
+        NewFile::File(bytes, mode) => return make_file(folder, name, *mode, |file| file.write_all(bytes)),
+        NewFile::Copy(file) => (file.metadata()?.mode() & 0o7777, Box::new(*file)),
     };
     make_file(folder, name, mode, |file| io::copy(&mut bytes, file).map(|_| ()))
 }

@@ -1,4 +1,4 @@
-//! The plan of a restore: what has to go, what has to be made, and whether that may be. It must not
+//! The plan of a restore: what must be removed and created, and whether that is allowed. It does not
 //! change anything.
 
 use std::collections::{BTreeSet, HashSet};
@@ -10,38 +10,38 @@ use crate::base::path::RepoPath;
 use crate::base::pattern::Patterns;
 use crate::base::units;
 use crate::cache::error::{CacheError, is_full};
-use crate::cache::format::entry::Stored;
-use crate::cache::outputs::compare::{self, Glance};
+use crate::cache::format::entry::StoredOutput;
+use crate::cache::outputs::compare::{self, StatComparison};
 use crate::cache::outputs::content;
-use crate::cache::outputs::output_set::{Content, Output};
-use crate::cache::outputs::table::Table;
-use crate::cache::outputs::walk::{self, Found, Holds, Walked};
+use crate::cache::outputs::output_set::{Output, OutputContent};
+use crate::cache::outputs::table::StatTable;
+use crate::cache::outputs::walk::{self, FolderContent, FoundFile, WalkResult};
 
-/// Why outputs were not restored. Each is one line. Unless it is [`Self::Partly`], nothing was
-/// changed.
+/// Why outputs were not restored. Each message is one line. Unless it is [`Self::Partly`], nothing
+/// was changed.
 #[derive(Debug, thiserror::Error)]
 pub enum RestoreError {
-    /// A file of the cache is missing or is not what was written.
+    /// A file of the cache is missing or damaged.
     #[error("{0}")]
     Damaged(String),
-    /// Something is named that is not an output of this task, or no path at all.
+    /// The entry has a path that is not an output of this task, or not a valid path.
     #[error("the entry holds {path}, which is not among the outputs")]
     Outside {
-        /// What it names.
+        /// The path.
         path: RepoPath,
     },
     /// A file that git tracks would have to be deleted.
     #[error("{path} would have to be deleted, and git tracks it")]
     Tracked {
-        /// Which.
+        /// The file.
         path: RepoPath,
     },
-    /// Something that is no output stands where an output belongs.
+    /// Something that is not an output is where an output belongs.
     #[error("{path} is in the way: {what}")]
     InTheWay {
-        /// What stands there.
+        /// Its path.
         path: RepoPath,
-        /// What is wrong with it, as a clause.
+        /// Why it is in the way, as a clause.
         what: &'static str,
     },
     /// The disk is full.
@@ -49,23 +49,23 @@ pub enum RestoreError {
     NoSpace {
         /// A folder on that disk.
         path: PathBuf,
-        /// Bytes that are to be written.
+        /// The bytes to be written.
         needed: u64,
     },
-    /// What is to be put in place can't be read.
+    /// The outputs to be moved can't be read.
     #[error(transparent)]
     Unread(#[from] CacheError),
     /// A file operation failed before anything was changed.
     #[error(transparent)]
     File(#[from] FileError),
-    /// A file operation failed when some outputs were in place already.
+    /// A file operation failed after some outputs were restored.
     #[error("outputs were restored in part: {0}: {source}", source = .0.source)]
     Partly(FileError),
 }
 
 impl RestoreError {
-    /// Turns a full disk into the one line that says so.
-    pub(crate) fn of(error: FileError, path: &Path, needed: u64) -> Self {
+    /// Turns the error of a full disk into [`Self::NoSpace`].
+    pub(crate) fn from_file_error(error: FileError, path: &Path, needed: u64) -> Self {
         if is_full(&error.source) {
             Self::NoSpace { path: path.to_owned(), needed }
         } else {
@@ -76,102 +76,108 @@ impl RestoreError {
 
 /// What a restore does, in this order.
 #[derive(Debug, Default)]
-pub(crate) struct Plan {
-    /// Files and symlinks that go.
+pub(crate) struct RestorePlan {
+    /// Files and symlinks to remove.
     pub(crate) remove: Vec<RepoPath>,
-    /// Folders that go if they are empty by then, the deepest first.
+    /// Folders to remove if they are empty by then, the deepest first.
     pub(crate) prune: Vec<RepoPath>,
-    /// Folders that are made, the highest first.
+    /// Folders to create, the highest first.
     pub(crate) folders: Vec<RepoPath>,
-    /// Outputs that are written, by their index.
-    pub(crate) writes: Vec<Write>,
-    /// Folders that get this mode when all is written, the deepest first.
+    /// Outputs to write, by their index.
+    pub(crate) writes: Vec<PlannedWrite>,
+    /// Folders that get this mode once everything is written, the deepest first.
     pub(crate) modes: Vec<(RepoPath, u32)>,
 }
 
-/// An output that is written.
+/// An output to write.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Write {
+pub(crate) struct PlannedWrite {
     pub(crate) index: usize,
-    pub(crate) at: Place,
+    pub(crate) at: Destination,
 }
 
-/// What is where an output goes.
+/// Whether something is at the path of an output.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Place {
+pub(crate) enum Destination {
     Free,
     Taken,
 }
 
-/// Where a restore happens, and what may not be deleted there.
+/// Where outputs are restored, and which files must not be deleted there.
 #[derive(Clone, Copy)]
-pub(crate) struct Ground<'a> {
+pub(crate) struct RestoreTarget<'a> {
     pub(crate) root: &'a Path,
     pub(crate) patterns: &'a Patterns,
     pub(crate) is_tracked: &'a dyn Fn(&RepoPath) -> bool,
 }
 
-impl Plan {
-    /// Compares what is there with what shall be. Contents are read where stats do not vouch for them.
-    pub(crate) fn make(
-        ground: &Ground<'_>,
-        outputs: &[Stored],
-        table: &Table,
+impl RestorePlan {
+    /// Compares the disk with the outputs. Contents are read if the stat is unknown.
+    pub(crate) fn new(
+        target: &RestoreTarget<'_>,
+        outputs: &[StoredOutput],
+        table: &StatTable,
         temp: &Path,
     ) -> Result<Self, RestoreError> {
-        let above = folders_above(outputs, ground.patterns)?;
-        let walked = walk::walk(ground.root, ground.patterns)?;
+        let above = folders_above(outputs, target.patterns)?;
+        let walked = walk::walk(target.root, target.patterns)?;
         if let Some(blocked) = walked.blocked {
             let what = if blocked.what == "a symlink" { "it is a symlink" } else { "it is not a folder" };
             return Err(RestoreError::InTheWay { path: blocked.path, what });
         }
         let mut plan = Self::default();
-        plan.compare(ground, outputs, &walked, (table, temp));
-        plan.plan_removals(ground, outputs, &walked, &above)?;
-        plan.plan_folders(ground, outputs, &walked, &above)?;
+        plan.compare(target, outputs, &walked, (table, temp));
+        plan.plan_removals(target, outputs, &walked, &above)?;
+        plan.plan_folders(target, outputs, &walked, &above)?;
         Ok(plan)
     }
 
-    /// Finds the outputs that have to be written.
-    fn compare(&mut self, ground: &Ground<'_>, outputs: &[Stored], walked: &Walked, known: (&Table, &Path)) {
-        let mut unread: Vec<(usize, &Found, Digest)> = Vec::new();
+    /// Finds the outputs that must be written.
+    fn compare(
+        &mut self,
+        target: &RestoreTarget<'_>,
+        outputs: &[StoredOutput],
+        walked: &WalkResult,
+        known: (&StatTable, &Path),
+    ) {
+        let mut unread: Vec<(usize, &FoundFile, Digest)> = Vec::new();
         for (index, output) in outputs.iter().map(|stored| &stored.output).enumerate() {
-            match compare::glance(ground.root, walked, output) {
-                Glance::Same => {}
-                Glance::Other(_) if output.is_folder() => {
+            match compare::compare_stat(target.root, walked, output) {
+                StatComparison::Same => {}
+                StatComparison::Other(_) if output.is_folder() => {
                     if !walked.folders.contains_key(&output.path) {
                         self.folders.push(output.path.clone());
                     }
-                    if let Content::Folder { mode, .. } = output.content {
+                    if let OutputContent::Folder { mode, .. } = output.content {
                         self.modes.push((output.path.clone(), mode));
                     }
                 }
-                Glance::Other(_) => {
+                StatComparison::Other(_) => {
                     let is_taken = walked.file(&output.path).is_some();
-                    let at = if is_taken { Place::Taken } else { Place::Free };
-                    self.writes.push(Write { index, at });
+                    let at = if is_taken { Destination::Taken } else { Destination::Free };
+                    self.writes.push(PlannedWrite { index, at });
                 }
-                Glance::Unread(found, digest) => unread.push((index, found, digest)),
+                StatComparison::Unread(found, digest) => unread.push((index, found, digest)),
             }
         }
-        // What holds another comes before it in this order.
+        // Parents come before their children in this order.
         self.modes.reverse();
-        let files: Vec<&Found> = unread.iter().map(|(_, found, _)| *found).collect();
-        let digests = content::digests(ground.root, &files, known.0, known.1);
+        let files: Vec<&FoundFile> = unread.iter().map(|(_, found, _)| *found).collect();
+        let digests = content::hash_files(target.root, &files, known.0, known.1);
         for ((index, _, wanted), read) in unread.into_iter().zip(digests) {
-            // What can't be read is written anew, as what was edited is.
+            // Files that can't be read are written again, like edited ones.
             if read.ok() != Some(wanted) {
-                self.writes.push(Write { index, at: Place::Taken });
+                self.writes.push(PlannedWrite { index, at: Destination::Taken });
             }
         }
     }
 
-    /// Finds what has to go: what matches and is none of the outputs.
+    /// Finds what must be removed: what matches and is not an output.
     fn plan_removals(
         &mut self,
-        ground: &Ground<'_>,
-        outputs: &[Stored],
-        walked: &Walked,
+        target: &RestoreTarget<'_>,
+        outputs: &[StoredOutput],
+        walked: &WalkResult,
         above: &BTreeSet<RepoPath>,
     ) -> Result<(), RestoreError> {
         let mut files = HashSet::new();
@@ -184,12 +190,12 @@ impl Plan {
             };
         }
         for found in walked.files.iter().filter(|found| !files.contains(&found.path)) {
-            if (ground.is_tracked)(&found.path) {
+            if (target.is_tracked)(&found.path) {
                 return Err(RestoreError::Tracked { path: found.path.clone() });
             }
             self.remove.push(found.path.clone());
         }
-        let starts = ground.patterns.folders();
+        let starts = target.patterns.folders();
         let mut prune: BTreeSet<RepoPath> = BTreeSet::new();
         let parents = self.remove.iter().filter_map(RepoPath::parent);
         for folder in parents.chain(walked.empty.iter().cloned()) {
@@ -206,8 +212,8 @@ impl Plan {
             }
         }
         for path in files.iter().filter(|path| walked.folders.contains_key(**path)) {
-            for (folder, holds) in walked.folders.iter().filter(|(folder, _)| folder.is_within(path)) {
-                if holds.holds == Holds::Foreign {
+            for (folder, found) in walked.folders.iter().filter(|(folder, _)| folder.is_within(path)) {
+                if found.content == FolderContent::Foreign {
                     let what = "it holds files that are no outputs";
                     return Err(RestoreError::InTheWay { path: folder.clone(), what });
                 }
@@ -218,15 +224,15 @@ impl Plan {
         Ok(())
     }
 
-    /// Finds the folders that have to be made.
+    /// Finds the folders that must be created.
     fn plan_folders(
         &mut self,
-        ground: &Ground<'_>,
-        outputs: &[Stored],
-        walked: &Walked,
+        target: &RestoreTarget<'_>,
+        outputs: &[StoredOutput],
+        walked: &WalkResult,
         above: &BTreeSet<RepoPath>,
     ) -> Result<(), RestoreError> {
-        // Where nothing is written, nothing is made.
+        // Folders are created only for outputs that are written.
         let written = self.writes.iter().map(|write| &outputs[write.index].output.path);
         let mut needed: BTreeSet<RepoPath> = BTreeSet::new();
         for path in written.chain(&self.folders) {
@@ -240,14 +246,14 @@ impl Plan {
         }
         let removed: HashSet<&RepoPath> = self.remove.iter().collect();
         let mut missing: BTreeSet<RepoPath> = self.folders.drain(..).collect();
-        // Parents come first, so what lies below something missing is not looked at.
+        // Parents come first, so nothing below a missing folder is looked at.
         for folder in needed.into_iter().filter(|folder| !walked.folders.contains_key(folder)) {
             let is_below_missing = folder.parent().is_some_and(|parent| missing.contains(&parent));
             if is_below_missing || removed.contains(&folder) {
                 missing.insert(folder);
                 continue;
             }
-            let full = folder.under(ground.root);
+            let full = folder.under(target.root);
             match full.symlink_metadata() {
                 Ok(meta) if meta.is_dir() => {}
                 Ok(_) => {
@@ -264,16 +270,16 @@ impl Plan {
     }
 }
 
-/// All folders above outputs, but the root. Fails unless each output is a path
-/// inside the root that the patterns match, and none lies below another.
-fn folders_above(outputs: &[Stored], patterns: &Patterns) -> Result<BTreeSet<RepoPath>, RestoreError> {
+/// Returns all folders above outputs, except the root. Fails unless each output is a path inside the
+/// root that the patterns match, and no output is below another.
+fn folders_above(outputs: &[StoredOutput], patterns: &Patterns) -> Result<BTreeSet<RepoPath>, RestoreError> {
     let outside = |output: &Output| RestoreError::Outside { path: output.path.clone() };
     let mut above = BTreeSet::new();
     let mut former: Option<&RepoPath> = None;
     for output in outputs.iter().map(|stored| &stored.output) {
         let is_in_order = former.is_none_or(|former| *former < output.path);
         let is_asked = match output.content {
-            Content::Folder { .. } => walk::is_output(patterns, &output.path),
+            OutputContent::Folder { .. } => walk::is_output(patterns, &output.path),
             _ => patterns.matches(&output.path),
         };
         if !is_in_order || !is_sound(output.path.bytes()) || !is_asked {
@@ -295,7 +301,7 @@ fn folders_above(outputs: &[Stored], patterns: &Patterns) -> Result<BTreeSet<Rep
     }
 }
 
-/// Whether bytes are a path that stays inside the root and out of git's own folder.
+/// Returns whether bytes are a path inside the root and outside git's own folder.
 fn is_sound(path: &[u8]) -> bool {
     !path.contains(&0)
         && path

@@ -75,8 +75,8 @@ fn cut_emptied_and_missing_files_are_found() {
 #[test]
 fn a_file_under_a_wrong_name_is_not_believed() {
     let f = rich();
-    let entry = f.cache.place.file(Kind::Entry, &key("a"));
-    let other = f.cache.place.file(Kind::Entry, &key("b"));
+    let entry = f.cache.dirs.file(FileKind::Entry, &key("a"));
+    let other = f.cache.dirs.file(FileKind::Entry, &key("b"));
     fs::create_dir_all(other.parent().unwrap()).unwrap();
     fs::copy(entry, other).unwrap();
     assert!(matches!(f.cache.lookup(&key("b")), Lookup::Damaged(what) if what.contains("its name")));
@@ -102,7 +102,7 @@ fn an_untouched_blob_is_read_once() {
     f.write("dist/large", noise("large", 100_000));
     let entry = f.stored("a", &["dist"]);
     let blob = entry.blobs().next().unwrap();
-    let path = f.cache.place.file(Kind::Blob, &blob);
+    let path = f.cache.dirs.file(FileKind::Blob, &blob);
     let known = |cache: &Cache| {
         let stat = Stat::of(&path.symlink_metadata().unwrap());
         cache.verified().get(blob.bytes(), &stat)
@@ -164,7 +164,7 @@ fn lost_and_damaged_tables_cost_nothing_but_time() {
         for path in fs::read_dir(f.state().join("stats")).unwrap().map(|e| e.unwrap().path()) {
             if damage == 0 { fs::write(&path, "nonsense").unwrap() } else { fs::remove_file(&path).unwrap() }
         }
-        fs::write(f.cache.place.size(), "nonsense").unwrap();
+        fs::write(f.cache.dirs.size(), "nonsense").unwrap();
         let cache = Cache::open(&f.state(), CAP, &Clock::system());
         hit(&cache, "a");
         assert_eq!(cache.compare(&f.root(), &patterns(&["dist"]), &entry), OutputState::Intact);

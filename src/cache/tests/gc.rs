@@ -7,12 +7,12 @@ use std::time::SystemTime;
 const HOUR: Duration = Duration::from_secs(60 * 60);
 
 fn used(f: &Fixture, name: &str) -> SystemTime {
-    f.cache.place.file(Kind::Entry, &key(name)).metadata().unwrap().modified().unwrap()
+    f.cache.dirs.file(FileKind::Entry, &key(name)).metadata().unwrap().modified().unwrap()
 }
 
 fn set_used(f: &Fixture, name: &str, hours_ago: u64) {
     let time = Timestamp(f.time.load(Ordering::Relaxed)).system() - HOUR * u32::try_from(hours_ago).unwrap();
-    let path = f.cache.place.file(Kind::Entry, &key(name));
+    let path = f.cache.dirs.file(FileKind::Entry, &key(name));
     fs::File::open(path).unwrap().set_modified(time).unwrap();
 }
 
@@ -80,9 +80,9 @@ fn leftovers_go_when_they_are_old() {
     let f = Fixture::new();
     entry(&f, "a");
     entry(&f, "b");
-    fs::remove_file(f.cache.place.file(Kind::Entry, &key("a"))).unwrap();
-    fs::write(f.cache.place.temp().join("left"), "x").unwrap();
-    fs::write(f.cache.place.key_lock(&key("left")), "").unwrap();
+    fs::remove_file(f.cache.dirs.file(FileKind::Entry, &key("a"))).unwrap();
+    fs::write(f.cache.dirs.temp().join("left"), "x").unwrap();
+    fs::write(f.cache.dirs.key_lock(&key("left")), "").unwrap();
     let held = f.cache.lock(&key("held")).unwrap();
     f.assert_clean();
     let report = f.cache.gc().unwrap();
@@ -91,8 +91,8 @@ fn leftovers_go_when_they_are_old() {
     let report = f.cache.gc().unwrap();
     assert_eq!((report.entries, report.blobs, report.temps), (0, 1, 1));
     assert!(report.freed >= 100_000);
-    assert!(f.cache.place.key_lock(&key("held")).exists());
-    assert!(!f.cache.place.key_lock(&key("left")).exists());
+    assert!(f.cache.dirs.key_lock(&key("held")).exists());
+    assert!(!f.cache.dirs.key_lock(&key("left")).exists());
     drop(held);
     assert!(is_hit(&f, "b"));
     assert_eq!(f.cache.gc().unwrap(), GcReport { left: report.left, ..GcReport::default() });
@@ -102,7 +102,7 @@ fn leftovers_go_when_they_are_old() {
 fn a_damaged_entry_stays_to_be_told_of() {
     let f = Fixture::new();
     entry(&f, "a");
-    fs::write(f.cache.place.file(Kind::Entry, &key("a")), "rot").unwrap();
+    fs::write(f.cache.dirs.file(FileKind::Entry, &key("a")), "rot").unwrap();
     f.cache.gc().unwrap();
     assert!(matches!(f.cache.lookup(&key("a")), Lookup::Damaged(_)));
 }

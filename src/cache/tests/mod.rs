@@ -17,8 +17,8 @@ use super::{Cache, CacheError, Entry, Lookup, NewEntry, OutputSet, OutputState, 
 use crate::base::clock::{Clock, Timestamp};
 use crate::base::digest::Digest;
 use crate::base::path::RepoPath;
-use crate::base::pattern::{Item, Origin, Pattern, Patterns, What};
-use crate::cache::place::Kind;
+use crate::base::pattern::{Item, Matcher, Origin, Pattern, Patterns};
+use crate::cache::dirs::FileKind;
 
 /// A work tree, a state directory and the cache in it.
 struct Fixture {
@@ -139,17 +139,17 @@ impl Fixture {
 
     /// All files of the cache that hold content.
     fn files(&self) -> Vec<PathBuf> {
-        [Kind::Entry, Kind::Blob]
+        [FileKind::Entry, FileKind::Blob]
             .into_iter()
             .flat_map(|kind| {
-                let all = self.cache.place.list(kind).unwrap();
-                all.into_iter().map(move |(name, _)| self.cache.place.file(kind, &name))
+                let all = self.cache.dirs.list(kind).unwrap();
+                all.into_iter().map(move |(name, _)| self.cache.dirs.file(kind, &name))
             })
             .collect()
     }
 
     fn temps(&self) -> usize {
-        fs::read_dir(self.cache.place.temp()).unwrap().count()
+        fs::read_dir(self.cache.dirs.temp()).unwrap().count()
     }
 
     fn assert_clean(&self) {
@@ -187,7 +187,7 @@ fn patterns(texts: &[&str]) -> Patterns {
     let parse = |text: &str| Pattern::parse(text, Origin { base: &base, anchored: true }).unwrap();
     let item = |text: &&str| Item {
         excludes: text.starts_with('!'),
-        ..Item::adding(What::One(parse(text.trim_start_matches('!'))))
+        ..Item::adding(Matcher::Pattern(parse(text.trim_start_matches('!'))))
     };
     Patterns::new(texts.iter().map(item).collect())
 }

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::base::stat::{FileTime, Moment, Stat};
-use crate::cache::Content;
+use crate::cache::OutputContent;
 
 fn names(outputs: &OutputSet) -> Vec<String> {
     outputs.outputs().iter().map(|output| output.path.to_string()).collect()
@@ -22,11 +22,11 @@ fn files_symlinks_and_empty_folders_are_collected_within_the_patterns() {
     f.folder("empty");
     let outputs = f.collect(&["dist", "!**/*.map"]);
     assert_eq!(names(&outputs), ["dist", "dist/app.js", "dist/empty", "dist/link", "dist/nowhere"]);
-    let contents: Vec<&Content> = outputs.outputs().iter().map(|output| &output.content).collect();
-    assert_eq!(*contents[1], Content::File { mode: 0o750, size: 3, digest: Digest::of(b"app") });
-    assert!(matches!(contents[0], Content::Folder { is_empty: false, .. }));
-    assert!(matches!(contents[2], Content::Folder { is_empty: true, .. }));
-    assert_eq!(*contents[3], Content::Symlink { target: b"../outside"[..].into() });
+    let contents: Vec<&OutputContent> = outputs.outputs().iter().map(|output| &output.content).collect();
+    assert_eq!(*contents[1], OutputContent::File { mode: 0o750, size: 3, digest: Digest::of(b"app") });
+    assert!(matches!(contents[0], OutputContent::Folder { is_empty: false, .. }));
+    assert!(matches!(contents[2], OutputContent::Folder { is_empty: true, .. }));
+    assert_eq!(*contents[3], OutputContent::Symlink { target: b"../outside"[..].into() });
 }
 
 #[test]

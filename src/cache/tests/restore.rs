@@ -1,13 +1,13 @@
 //! Restoring outputs.
 
 use super::*;
-use crate::cache::{RestoreError, Restored};
+use crate::cache::{RestoreCounts, RestoreError};
 use proptest::prelude::*;
 use std::os::unix::fs::MetadataExt as _;
 
 const DIST: &[&str] = &["dist"];
 
-fn restore(f: &Fixture, list: &[&str], entry: &Entry) -> Result<Restored, RestoreError> {
+fn restore(f: &Fixture, list: &[&str], entry: &Entry) -> Result<RestoreCounts, RestoreError> {
     f.cache.restore(&f.root(), &patterns(list), entry, &|_| false)
 }
 
@@ -41,12 +41,12 @@ fn everything_comes_back_exactly() {
     let entry = f.stored("a", DIST);
     f.remove("dist");
     let restored = restore(&f, DIST, &entry).unwrap();
-    assert_eq!(restored, Restored { written: 11, removed: 0 });
+    assert_eq!(restored, RestoreCounts { written: 11, removed: 0 });
     assert_eq!(f.collect(DIST), before);
     assert_eq!(f.state_of(DIST, &entry), OutputState::Intact);
     assert_eq!(f.read("dist/sub/large"), Some(noise("sub/large", 200_000)));
     assert_eq!(f.temps(), 0);
-    assert_eq!(restore(&f, DIST, &entry).unwrap(), Restored::default());
+    assert_eq!(restore(&f, DIST, &entry).unwrap(), RestoreCounts::default());
 }
 
 #[test]
@@ -177,7 +177,7 @@ fn what_is_right_is_left_alone() {
     let before = names.map(identity);
     f.write("dist/a", "edited");
     let restored = restore(&f, DIST, &entry).unwrap();
-    assert_eq!(restored, Restored { written: 1, removed: 0 });
+    assert_eq!(restored, RestoreCounts { written: 1, removed: 0 });
     assert_eq!(names.map(identity), before);
 }
 

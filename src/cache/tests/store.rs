@@ -1,7 +1,7 @@
 //! Storing and looking up.
 
 use super::*;
-use crate::cache::Forbidden;
+use crate::cache::SecretMatcher;
 
 type Make<'a> = &'a dyn Fn(&Fixture);
 
@@ -79,7 +79,7 @@ fn many_small_files_share_packs() {
 #[test]
 fn outputs_that_hold_a_secret_are_refused() {
     let holds = |bytes: &[u8]| bytes.windows(7).any(|window| window == b"hunter2");
-    let forbidden = Forbidden { holds: &holds, longest: 7 };
+    let forbidden = SecretMatcher { contains: &holds, longest: 7 };
     let across = |at: usize| {
         let mut bytes = vec![b'.'; 600_000];
         bytes[at..at + 7].copy_from_slice(b"hunter2");

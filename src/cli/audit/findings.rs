@@ -1,4 +1,4 @@
-//! What an audit found, in words and as JSON. It must not know how it was found.
+//! Prints what an audit found, for people and as JSON. It must not know how it was found.
 
 use serde_json::{Value, json};
 
@@ -12,41 +12,41 @@ use crate::event::{Log, Status, TaskFinished};
 use crate::reporter::style::{Paint, Tone};
 use crate::reporter::text::{Keep, safe};
 
-/// Findings of one task that people are shown; JSON has them all.
+/// The number of findings per task that are listed for people; JSON has all.
 const LISTED: usize = 20;
-/// Files that were never opened and that are named.
+/// The number of unopened files that are named.
 const NAMED: usize = 5;
 
-/// What is known of an audited task.
+/// A task that was audited.
 pub struct AuditedTask {
-    /// How it ended in the sandbox.
+    /// The result of the task in the sandbox.
     pub result: TaskFinished,
-    /// What its trace told; `None` if it was not started.
+    /// The audit; `None` if the task was not started.
     pub audit: Option<Audit>,
-    /// Whether its inputs are the whole tree.
+    /// Whether the inputs of the task are the whole tree.
     pub is_whole: bool,
 }
 
-/// What an audit of one task comes to.
+/// The outcome of an audit of one task.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Outcome {
-    /// It passed, and got at nothing that it does not declare, as far as a whole trace tells.
+    /// It passed, the trace is complete, and all that it opened is declared.
     Clean,
-    /// It passed, and got at something that it does not declare.
+    /// It passed, and opened something that it does not declare.
     Undeclared,
-    /// It does not pass with what it declares.
+    /// It does not pass with only what it declares.
     Fails,
-    /// It passed, and all that it got at is declared, but it looked for files that would configure its
-    /// tools and that are neither there nor declared.
+    /// It passed, and all that it opened is declared, but it looked for missing files that would configure
+    /// its tools and are not declared.
     Absent,
-    /// It passed, and nothing was found, but not all could be seen.
+    /// It passed and nothing was found, but the trace is incomplete.
     Partial,
-    /// It does not run here.
+    /// It does not run on this system.
     Skipped,
 }
 
 impl AuditedTask {
-    /// What it comes to.
+    /// Returns the outcome.
     pub fn outcome(&self) -> Outcome {
         match (&self.result.status, &self.audit) {
             (Status::Skipped, _) => Outcome::Skipped,
@@ -56,7 +56,7 @@ impl AuditedTask {
                 Outcome::Absent
             }
             (_, Some(audit)) if audit.doubts.is_empty() => Outcome::Clean,
-            // Nothing that was not seen whole is clean.
+            // With an incomplete trace, nothing is clean.
             _ => Outcome::Partial,
         }
     }
@@ -85,7 +85,7 @@ impl AuditedTask {
         self.audit.as_ref().is_some_and(|audit| audit.doubts.is_empty())
     }
 
-    /// What is worth to know beside the findings.
+    /// Returns what else is worth knowing.
     fn notes(&self) -> Vec<String> {
         let mut notes = Vec::new();
         if self.asks_git() {
@@ -117,7 +117,7 @@ impl AuditedTask {
 }
 
 impl Outcome {
-    /// As JSON has it.
+    /// Returns the word for JSON.
     fn word(self) -> &'static str {
         match self {
             Self::Clean => "clean",
@@ -139,7 +139,7 @@ impl Outcome {
     }
 }
 
-/// All accounts for people.
+/// Returns the text for people.
 pub fn text(accounts: &[AuditedTask], paint: Paint) -> String {
     let mut text = String::new();
     for account in accounts {
@@ -181,7 +181,7 @@ fn heading(account: &AuditedTask, paint: Paint) -> String {
         }
         (Outcome::Fails, Status::Failed { ended }) => format!("fails in the sandbox: {ended}"),
         (Outcome::Fails, _) => "fails in the sandbox".to_owned(),
-        (Outcome::Partial, _) => "PARTIAL: nothing was found, but not all could be seen".to_owned(),
+        (Outcome::Partial, _) => "PARTIAL: nothing was found, but the trace is incomplete".to_owned(),
         (Outcome::Skipped, _) => format!("skipped: {}", account.result.reason),
     };
     format!("{}: {}", paint.tone(Tone::Strong, &account.result.task), paint.tone(outcome.tone(), &what))
@@ -214,7 +214,8 @@ fn body(account: &AuditedTask, paint: Paint) -> Vec<String> {
     lines
 }
 
-/// The configuration files that were looked for in vain, and all patterns for them in one line.
+/// Returns lines about configuration files that were looked for and are missing, with all patterns in one
+/// line.
 fn absent(absent: &[MissingConfig], paint: Paint) -> Vec<String> {
     if absent.is_empty() {
         return Vec::new();
@@ -233,7 +234,7 @@ fn absent(absent: &[MissingConfig], paint: Paint) -> Vec<String> {
     let patterns: Vec<String> = absent.iter().take(LISTED).map(|it| quoted(&it.pattern)).collect();
     vec![
         format!(
-            "looked for and not there: {}; if added, read without a miss",
+            "looked for, but missing: {}; if added, they are read without a miss",
             paint.tone(Tone::Odd, &names.join(", "))
         ),
         format!("    {}", paint.tone(Tone::Faint, &format!("inputs = [..., {}]", patterns.join(", ")))),
@@ -250,7 +251,7 @@ fn log(log: &Log, paint: Paint) -> Vec<String> {
     text.trim_end().lines().map(|line| format!("│ {line}{reset}")).collect()
 }
 
-/// A path on one line.
+/// Returns a path on one line.
 fn path_text(path: &RepoPath) -> String {
     let text = path.to_string();
     if text.chars().any(char::is_control) { text.escape_debug().to_string() } else { text }
@@ -281,7 +282,7 @@ fn access_text(finding: &UndeclaredPath) -> String {
     format!("{verb}{paths}{ignored}")
 }
 
-/// What to do about a finding.
+/// Returns what to do about a finding.
 fn advice(finding: &UndeclaredPath) -> String {
     if finding.how == Access::Written {
         return "have it write below its own folder, by a relative path, and declare that in `outputs`"
@@ -304,9 +305,9 @@ fn advice(finding: &UndeclaredPath) -> String {
     }
 }
 
-/// A text as TOML has it.
+/// Quotes a text for TOML.
 fn quoted(text: &str) -> String {
-    // JSON's strings are TOML's, but for what no path holds.
+    // JSON's strings are valid TOML for all that a path can contain.
     Value::from(text).to_string()
 }
 
@@ -317,7 +318,7 @@ fn doubt_text(doubt: &Doubt) -> String {
     }
 }
 
-/// All accounts for programs.
+/// Returns the text for programs.
 pub fn json(accounts: &[AuditedTask]) -> String {
     let is_clean = accounts.iter().all(|account| account.outcome() == Outcome::Clean);
     let ran = || accounts.iter().filter(|account| account.outcome() != Outcome::Skipped);
@@ -380,7 +381,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_not_seen_whole_is_never_clean() {
+    fn incomplete_trace_is_never_clean() {
         let failed = || Status::Failed { ended: Ended::Exit { code: 1 } };
         for (status, findings, doubts, expected) in [
             (Status::Passed, 0, &[][..], Outcome::Clean),
@@ -404,12 +405,12 @@ mod tests {
     }
 
     #[test]
-    fn a_partial_trace_is_told_as_such() {
+    fn partial_trace_is_reported() {
         let partial = [account(Status::Passed, 0, &[DoubtKind::IoUring])];
         let text = text(&partial, Paint::PLAIN);
         assert_eq!(
             text,
-            "t: PARTIAL: nothing was found, but not all could be seen\n  not all was seen: io_uring was used, \
+            "t: PARTIAL: nothing was found, but the trace is incomplete\n  not all was seen: io_uring was used, \
              and what it opens is not seen\n"
         );
         let json: Value = serde_json::from_str(&json(&partial)).unwrap();

@@ -1,5 +1,5 @@
-//! `xtask audit`: runs tasks in sandboxes under the tracer, and tells what they did not declare. It
-//! must not decide what that is.
+//! `xtask audit`: runs tasks in sandboxes under the tracer, and prints what they did not declare (see
+//! [`findings`]). It must not decide what that is.
 
 pub mod findings;
 
@@ -37,7 +37,7 @@ pub struct AuditArgs {
     /// Tasks or groups
     #[arg(required = true, value_name = "NAME")]
     pub names: Vec<String>,
-    /// How many job slots there are [default: `settings.jobs`, or one per core]
+    /// The number of job slots [default: `settings.jobs`, or one per core]
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub jobs: Option<u32>,
     /// Write JSON
@@ -45,10 +45,10 @@ pub struct AuditArgs {
     pub json: bool,
 }
 
-/// The results of the audited tasks, by their names.
+/// The results of the audited tasks, by name.
 type Results = Arc<Mutex<BTreeMap<String, TaskFinished>>>;
 
-/// Audits what `args` name: first runs what that needs, in the work tree.
+/// Audits the named tasks. Runs what they need in the work tree first.
 ///
 /// # Errors
 /// A name is unknown, there is no repository, or the tree can't be read.
@@ -61,36 +61,36 @@ pub fn run(session: &Session, args: &AuditArgs) -> Result<End, Failure> {
     let tasks = collector::audited_tasks(&project.config, &selection.tasks);
     if tasks.is_empty() {
         return Err(Failure::Usage {
-            text: format!("{} runs nothing that could be audited", args.names.join(" ")),
-            hint: Some("a gate reads reports alone; audit the tasks that write them".to_owned()),
+            text: format!("{} runs nothing to audit", args.names.join(" ")),
+            hint: Some("a gate only reads reports; audit the tasks that write them".to_owned()),
         });
     }
     let inbox = LazyInbox::default();
-    let prelude = run_dependencies(session, args, (&project, &tasks), &inbox)?;
-    if prelude != End::Passed {
-        session.eprint("nothing is audited, since what it needs did not pass\n");
-        return Ok(prelude);
+    let dependencies = run_dependencies(session, args, &project, &tasks, &inbox)?;
+    if dependencies != End::Passed {
+        session.eprint("nothing was audited: a dependency failed\n");
+        return Ok(dependencies);
     }
-    let config = without_retries(&project.config);
-    let desk = AuditCollector::default();
+    let collector = AuditCollector::default();
     let results = Results::default();
-    let summary = run_audits(session, args, (&project, &config, &tasks), (&inbox, &desk, &results))?;
+    let summary = run_audits(session, args, &project, &tasks, &inbox, &collector, &results)?;
     if let Verdict::Interrupted { signal } = summary.verdict {
         return Ok(End::Interrupted(signal));
     }
-    let accounts = audited_tasks(&config, &tasks, desk, &results);
+    let audited = audited_tasks(&project.config, &tasks, collector, &results);
     let text =
-        if args.json { findings::json(&accounts) } else { findings::text(&accounts, session.paint_out()) };
+        if args.json { findings::json(&audited) } else { findings::text(&audited, session.paint_out()) };
     session.print(&text)?;
     let is_wrong = |account: &AuditedTask| matches!(account.outcome(), Outcome::Undeclared | Outcome::Fails);
-    Ok(if accounts.iter().any(is_wrong) { End::Failed } else { End::Passed })
+    Ok(if audited.iter().any(is_wrong) { End::Failed } else { End::Passed })
 }
 
 /// Runs what the audited tasks need, or takes it from the cache.
 fn run_dependencies(
     session: &Session,
     args: &AuditArgs,
-    (project, tasks): (&Project, &[TaskId]),
+    project: &Project,
+    tasks: &[TaskId],
     inbox: &LazyInbox,
 ) -> Result<End, Failure> {
     let mut needs: Vec<TaskId> =
@@ -101,12 +101,12 @@ fn run_dependencies(
         return Ok(End::Passed);
     }
     let args = RunArgs { names: args.names.clone(), jobs: args.jobs, ..RunArgs::default() };
-    let notes = vec!["first what the audited tasks need, in the work tree".to_owned()];
+    let notes = vec!["first the dependencies of the audited tasks, in the work tree".to_owned()];
     let request = Request { tasks: Some(needs), notes, ..request(&args) };
     run::run_in(session, &args, &request, &project.config, project.location(&session.env), inbox)
 }
 
-/// The tasks as an audit runs them: once.
+/// Returns the config for an audit, in which each task runs once.
 fn without_retries(config: &Config) -> Config {
     let mut config = config.clone();
     for task in &mut config.tasks {
@@ -116,14 +116,18 @@ fn without_retries(config: &Config) -> Config {
     config
 }
 
-/// Runs the audited tasks, each in a sandbox, so that neither the cache nor the history is changed.
+/// Runs the audited tasks, each in a sandbox. Neither the cache nor the history changes.
 fn run_audits(
     session: &Session,
     args: &AuditArgs,
-    (project, config, tasks): (&Project, &Config, &[TaskId]),
-    (inbox, desk, results): (&LazyInbox, &AuditCollector, &Results),
+    project: &Project,
+    tasks: &[TaskId],
+    inbox: &LazyInbox,
+    collector: &AuditCollector,
+    results: &Results,
 ) -> Result<Summary, Failure> {
-    let run = runs::new_id(session.clock.now(), std::process::id());
+    let config = without_retries(&project.config);
+    let run_id = runs::new_id(session.clock.now(), std::process::id());
     let request = Request {
         reach: Reach::Only,
         policy: CachePolicy::Off,
@@ -131,20 +135,20 @@ fn run_audits(
         ..Request::new(args.names.clone())
     };
     let location = project.location(&session.env);
-    let prepared = Prepared::load(config, &request, location, &session.clock, &run)?;
+    let prepared = Prepared::load(&config, &request, location, &session.clock, &run_id)?;
     let options = RunOptions {
         on_failure: OnFailure::KeepGoing,
-        results: ResultMode::Audit(desk),
-        ..RunOptions::new(&run, config.slots(args.jobs))
+        results: ResultMode::Audit(collector),
+        ..RunOptions::new(&run_id, config.slots(args.jobs))
     };
-    let heard = inbox.get().map_err(Failure::signals)?;
+    let inbox = inbox.get().map_err(Failure::signals)?;
     let emitter =
         Emitter::new(session.clock.clone(), event_handler(Arc::clone(results), session.paint_err()));
     Ok(prepared
-        .plan(&session.env, |world, plan| prepared.launch(world, plan, location, &options, &emitter, heard)))
+        .plan(&session.env, |world, plan| prepared.launch(world, plan, location, &options, &emitter, inbox)))
 }
 
-/// What keeps the results, and tells on standard error what goes on.
+/// Returns an event handler that collects the results, and prints on standard error what happens.
 fn event_handler(results: Results, paint: Paint) -> Box<dyn FnMut(&Event) + Send> {
     let lines = Lines { paint, width: 0 };
     Box::new(move |event| {
@@ -166,20 +170,20 @@ fn event_handler(results: Results, paint: Paint) -> Box<dyn FnMut(&Event) + Send
             }
             _ => return,
         };
-        // Where even this fails there is nobody left to tell.
+        // If standard error can't be written to, there is no other place to say so.
         let _ = std::io::stderr().lock().write_all(format!("{line}\n").as_bytes());
     })
 }
 
-/// The results and the audits, put together.
+/// Puts the results and the audits together.
 fn audited_tasks(
     config: &Config,
     tasks: &[TaskId],
-    desk: AuditCollector,
+    collector: AuditCollector,
     results: &Results,
 ) -> Vec<AuditedTask> {
     let mut results = std::mem::take(&mut *results.lock().unwrap_or_else(PoisonError::into_inner));
-    let mut audits = desk.into_audits();
+    let mut audits = collector.into_audits();
     let account = |id: &TaskId| {
         let result = results.remove(&config.task(*id).name)?;
         let at = audits.iter().position(|audit| audit.task == *id);

@@ -1,5 +1,5 @@
-//! `xtask ci init` and `xtask ci check`: the files that tell CI systems to make the same run. It must
-//! not write over what people wrote.
+//! `xtask ci init` and `xtask ci check`: the files that make CI systems run the same tasks. It must not
+//! overwrite what people wrote.
 
 use std::path::{Path, PathBuf};
 
@@ -31,10 +31,10 @@ pub struct CiArgs {
     pub action: CiAction,
 }
 
-/// What to do with the files of CI systems.
+/// An action on the files of CI systems.
 #[derive(Subcommand, Debug, Clone, Copy)]
 pub enum CiAction {
-    /// Write them: workflow, template of pull requests, `dependabot.yml`
+    /// Write them: workflow, pull request template, `dependabot.yml`
     #[command(after_help = "\
 Example:
   xtask ci init
@@ -42,7 +42,7 @@ Example:
 What people wrote between the lines `xtask: begin` and `xtask: end` of a file is kept. A file that was
 not written by this command is left alone.")]
     Init(CiInitArgs),
-    /// Tell where they differ from what `init` would write
+    /// Show where they differ from what `init` would write
     #[command(after_help = "\
 Example:
   xtask ci check
@@ -55,18 +55,18 @@ Exit status 1 if something differs.")]
 /// Arguments of `ci init`.
 #[derive(Args, Debug, Clone, Copy)]
 pub struct CiInitArgs {
-    /// Write also over files that people wrote
+    /// Overwrite files that people wrote
     #[arg(long)]
     pub force: bool,
-    /// Put badges into README.md, behind its first heading
+    /// Put badges into README.md, after its first heading
     #[arg(long)]
     pub badges: bool,
 }
 
-/// Writes or compares.
+/// Writes or checks the files.
 ///
 /// # Errors
-/// There is no repository, tasks.toml is wrong, what CI is to run is unknown, or the disk failed.
+/// There is no repository, tasks.toml is invalid, there is nothing for CI to run, or the disk failed.
 pub fn run(session: &Session, args: CiArgs) -> Result<End, Failure> {
     let project = Project::open(&session.env, &session.dir)?;
     let place = CiFiles::open(session, &project)?;
@@ -76,14 +76,14 @@ pub fn run(session: &Session, args: CiArgs) -> Result<End, Failure> {
     }
 }
 
-/// A repository and what is to be in it.
+/// A repository and the CI files that belong into it.
 struct CiFiles<'s> {
     session: &'s Session,
     root: PathBuf,
     site: Site,
     providers: Vec<Provider>,
     drafts: Vec<Draft>,
-    /// The host of `origin`, and the repository there.
+    /// The host of `origin`, and the name of the repository there.
     origin: Option<(String, String)>,
     branch: String,
 }
@@ -93,7 +93,7 @@ impl<'s> CiFiles<'s> {
         let repository =
             project.repository.as_ref().ok_or(Failure::NoRepository { what: "no CI system can run it" })?;
         let config = &project.config;
-        // Names that a file gives were looked up when it was read.
+        // Names in `ci.run` were checked when tasks.toml was read, so only the default can be missing.
         let selection = Selection::of(config, &config.ci.run).map_err(|_| Failure::NothingForCi)?;
         let graph = Graph::of(config, &selection.tasks, Reach::WithNeeds);
         let root = project.root.clone();
@@ -117,7 +117,7 @@ impl<'s> CiFiles<'s> {
         Ok(place)
     }
 
-    /// What is to be there.
+    /// Returns the files as they must be.
     fn drafts(&self, paths: &[String]) -> Result<Vec<Draft>, Failure> {
         let all = || paths.iter().map(String::as_str);
         let mut drafts = Vec::new();
@@ -138,8 +138,8 @@ impl<'s> CiFiles<'s> {
         Ok(drafts)
     }
 
-    /// The branches whose pushes GitHub runs. What a clone takes for the default branch differs from
-    /// clone to clone, so what the file names already comes first.
+    /// Returns the branches whose pushes GitHub runs. The default branch can differ between clones, so the
+    /// branches in the existing file come first.
     fn branches(&self) -> Result<Vec<String>, Failure> {
         if !self.site.branches.is_empty() {
             return Ok(self.site.branches.clone());
@@ -151,7 +151,7 @@ impl<'s> CiFiles<'s> {
 
     fn init(&self, args: CiInitArgs) -> Result<End, Failure> {
         let mut writes = Vec::new();
-        let mut told = Vec::new();
+        let mut lines = Vec::new();
         let mut refused = Vec::new();
         for draft in &self.drafts {
             match file_state(&self.root, draft)? {
@@ -161,27 +161,22 @@ impl<'s> CiFiles<'s> {
                     refused.push(format!("{}: it was not written by this command", draft.path));
                 }
                 FileState::HandWritten => {
-                    told.push(format!("left alone: {}, which people wrote", draft.path))
+                    lines.push(format!("kept: {} (not written by this command)", draft.path));
                 }
                 FileState::Unreadable(why) if !args.force => refused.push(format!("{}: {why}", draft.path)),
                 FileState::Unreadable(_) => writes.push((draft, draft.text.clone())),
-                FileState::Generated {
-                    current: there,
-                    expected: filled,
-                    orphaned: homeless,
-                    outside_changes: bent,
-                } => {
-                    told.extend(bent.iter().map(|line| format!("note: {line}")));
-                    if !homeless.is_empty() && !args.force {
-                        let parts = homeless.join("`, `");
+                FileState::Generated { current, expected, orphaned, outside_changes } => {
+                    lines.extend(outside_changes.iter().map(|line| format!("note: {line}")));
+                    if !orphaned.is_empty() && !args.force {
+                        let parts = orphaned.join("`, `");
                         refused.push(format!(
-                            "{}: there is no place any more for what people wrote in `{parts}`",
+                            "{}: the new file has no place for the hand-written part `{parts}`",
                             draft.path
                         ));
-                    } else if there == filled {
-                        told.push(format!("unchanged: {}", draft.path));
+                    } else if current == expected {
+                        lines.push(format!("unchanged: {}", draft.path));
                     } else {
-                        writes.push((draft, filled));
+                        writes.push((draft, expected));
                     }
                 }
             }
@@ -189,31 +184,28 @@ impl<'s> CiFiles<'s> {
         if !refused.is_empty() {
             return Err(Failure::Usage {
                 text: format!("nothing was written: {}", refused.join("; ")),
-                hint: Some("move it away, or write over it: xtask ci init --force".to_owned()),
+                hint: Some("move it away, or overwrite it: xtask ci init --force".to_owned()),
             });
         }
         for (draft, text) in writes {
             write_text(&self.root.join(draft.path), &text)?;
-            told.push(format!("wrote {}", draft.path));
+            lines.push(format!("wrote {}", draft.path));
         }
-        told.extend(self.readme(args)?);
-        told.extend(self.site.unserved.iter().map(|system| {
-            format!("note: no machine is known for tasks of the system {system}; CI leaves them out")
+        lines.extend(self.readme(args)?);
+        lines.extend(self.site.unserved.iter().map(|system| {
+            format!("note: no CI runner is known for the system {system}, so its tasks don't run in CI")
         }));
-        self.session.eprint(&(told.join("\n") + "\n"));
+        self.session.eprint(&(lines.join("\n") + "\n"));
         Ok(End::Passed)
     }
 
-    /// Puts badges into the README if they have a place there, and prints them.
+    /// Prints the badges, and puts them into the README if it has a place for them.
     fn readme(&self, args: CiInitArgs) -> Result<Option<String>, Failure> {
         let Some((host, slug)) = &self.origin else {
-            return Ok(Some(
-                "note: there are no badges, since no remote `origin` tells where the repository is"
-                    .to_owned(),
-            ));
+            return Ok(Some("note: no badges: there is no remote `origin`".to_owned()));
         };
         let home = Home { host, slug, branch: &self.branch };
-        // A repository is at one of them; the other sees a copy.
+        // A repository is at one provider; the other has a copy.
         let is_others = Provider::ALL.into_iter().any(|(_, provider)| is_host_of(host, provider));
         let is_at =
             |provider: &Provider| is_host_of(host, *provider) || self.providers.len() == 1 && !is_others;
@@ -255,7 +247,7 @@ impl<'s> CiFiles<'s> {
         let paint = self.session.paint_err();
         if lines.is_empty() {
             let files = count(checked, "file");
-            self.session.eprint(&format!("{files} for CI as tasks.toml has it\n"));
+            self.session.eprint(&format!("{files} for CI up to date\n"));
             return Ok(End::Passed);
         }
         let mark = paint.tone(Tone::Bad, "drift:");
@@ -263,10 +255,10 @@ impl<'s> CiFiles<'s> {
         for line in &lines {
             text.push_str(&format!("{mark} {line}\n"));
         }
-        // Without `--force` what is not ours is never written over.
+        // Without `--force`, files that are not ours are never overwritten.
         let force = if is_refused { " --force (or move away what you want to keep)" } else { "" };
         text.push_str(&format!(
-            "{} write them anew: {} ci init{force}; what is yours belongs between `xtask: begin` and `xtask: end`\n",
+            "{} regenerate them: {} ci init{force}; put your own parts between `xtask: begin` and `xtask: end`\n",
             paint.tone(Tone::Strong, "hint:"),
             self.site.call
         ));
@@ -274,31 +266,30 @@ impl<'s> CiFiles<'s> {
         Ok(End::Failed)
     }
 
-    /// Where a file differs from its draft; `None` if there is nothing to compare.
+    /// Returns where a file differs from its draft; `None` if there is nothing to compare.
     fn differences(&self, draft: &Draft) -> Result<Option<Differences>, Failure> {
         let path = draft.path;
         let missing = || Differences { lines: vec![format!("{path} is missing")], is_refused: false };
         let refused = |line: String| Differences { lines: vec![line], is_refused: true };
         let mut lines = Vec::new();
-        let (there, filled, homeless) = match file_state(&self.root, draft)? {
+        let (current, expected, orphaned) = match file_state(&self.root, draft)? {
             FileState::Missing => return Ok(Some(missing())),
             FileState::HandWritten if draft.manners == Manners::Needed => {
                 return Ok(Some(refused(format!("{path} was not written by `xtask ci init`"))));
             }
             FileState::HandWritten => return Ok(None),
             FileState::Unreadable(why) => return Ok(Some(refused(format!("{path}: {why}")))),
-            FileState::Generated {
-                current: there,
-                expected: filled,
-                orphaned: homeless,
-                outside_changes: mut bent,
-            } => {
-                lines.append(&mut bent);
-                (there, filled, homeless)
+            FileState::Generated { current, expected, orphaned, mut outside_changes } => {
+                lines.append(&mut outside_changes);
+                (current, expected, orphaned)
             }
         };
-        lines.extend(homeless.iter().map(|part| format!("{path}: there is no place for the part `{part}`")));
-        match (tree::read(&filled), tree::read(&there)) {
+        lines.extend(
+            orphaned
+                .iter()
+                .map(|part| format!("{path}: the new file has no place for the hand-written part `{part}`")),
+        );
+        match (tree::read(&expected), tree::read(&current)) {
             (Ok(expected), Ok(found)) => {
                 let differences = differ::compare(&expected, &found);
                 lines.extend(
@@ -308,28 +299,28 @@ impl<'s> CiFiles<'s> {
                 );
             }
             (_, Err(error)) => lines.push(format!("{path}: can't be read as YAML: {error}")),
-            // What is generated is YAML, so it is the hand-written part that is not, and only in place.
+            // The generated text is valid YAML, so a hand-written part does not fit where it is.
             (Err(error), Ok(_)) => {
-                lines.push(format!("{path}: its hand-written parts don't fit what is around them: {error}"));
+                lines.push(format!("{path}: its hand-written parts don't fit where they are: {error}"));
             }
         }
-        Ok(Some(Differences { lines, is_refused: !homeless.is_empty() }))
+        Ok(Some(Differences { lines, is_refused: !orphaned.is_empty() }))
     }
 }
 
-/// Where a file differs from its draft.
+/// The differences between a file and its draft.
 struct Differences {
     lines: Vec<String>,
-    /// Whether it is not written over unless that is asked for.
+    /// Whether the file is overwritten only with `--force`.
     is_refused: bool,
 }
 
-/// How a file stands to its draft.
+/// The state of a file compared with its draft.
 enum FileState {
     Missing,
     /// People wrote it.
     HandWritten,
-    /// Its hand-written parts can't be told.
+    /// Its hand-written parts can't be read.
     Unreadable(String),
     Generated {
         current: String,
@@ -337,17 +328,17 @@ enum FileState {
         expected: String,
         /// Hand-written parts that the draft has no place for.
         orphaned: Vec<String>,
-        /// What hand-written parts do beyond adding to what they stand in.
+        /// Changes that hand-written parts make to generated text around them.
         outside_changes: Vec<String>,
     },
 }
 
 fn file_state(root: &Path, draft: &Draft) -> Result<FileState, Failure> {
-    let Some(there) = read_text(&root.join(draft.path))? else { return Ok(FileState::Missing) };
-    if !workflow::is_generated(&there) {
+    let Some(current) = read_text(&root.join(draft.path))? else { return Ok(FileState::Missing) };
+    if !workflow::is_generated(&current) {
         return Ok(FileState::HandWritten);
     }
-    Ok(match Parts::read(&there) {
+    Ok(match Parts::read(&current) {
         Err(error) => FileState::Unreadable(error.to_string()),
         Ok(parts) => FileState::Generated {
             expected: parts.fill(&draft.text),
@@ -359,16 +350,16 @@ fn file_state(root: &Path, draft: &Draft) -> Result<FileState, Failure> {
                     .map(|one| outside_change(draft, one))
                     .collect(),
             },
-            current: there,
+            current,
         },
     })
 }
 
 fn outside_change(draft: &Draft, one: &Difference) -> String {
-    format!("{}: a hand-written part changes what is around it: {}: {}", draft.path, one.path, one.what)
+    format!("{}: a hand-written part changes generated text: {}: {}", draft.path, one.path, one.what)
 }
 
-/// The CI systems of a repository whose tasks.toml names none.
+/// Returns the CI systems of a repository whose tasks.toml names none.
 fn detect_providers(host: Option<&str>, paths: &[String]) -> Vec<Provider> {
     let has = |wanted: &str| paths.iter().any(|path| path == wanted);
     let known = [(Provider::GitHub, github::PATH), (Provider::GitLab, gitlab::PATH)].into_iter();
@@ -378,20 +369,21 @@ fn detect_providers(host: Option<&str>, paths: &[String]) -> Vec<Provider> {
     if providers.is_empty() { vec![Provider::GitHub] } else { providers }
 }
 
-/// Whether a host says by its name whose it is.
+/// Returns whether the name of a host contains the provider's.
 fn is_host_of(host: &str, provider: Provider) -> bool {
     let word = Provider::ALL.into_iter().find(|(_, known)| *known == provider).map(|(word, _)| word);
     host.split('.').any(|part| Some(part) == word)
 }
 
-/// The files of the work tree, without what git ignores.
+/// Returns the files of the work tree, without ignored ones.
 fn paths(repository: &Repository, state: Option<&Path>) -> Result<Vec<String>, Failure> {
     let snapshot = WorkTreeReader::open(repository, state)?.snapshot()?;
     let paths = snapshot.entries().iter();
     Ok(paths.filter_map(|entry| std::str::from_utf8(entry.path.bytes()).ok().map(str::to_owned)).collect())
 }
 
-/// The text of a file; what is no text was not written by us, and is shown as it can be.
+/// Returns the text of a file. A file that is not UTF-8 was not written by us, and is shown as well as
+/// possible.
 fn read_text(path: &Path) -> Result<Option<String>, Failure> {
     Ok(file::read(path)?.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()))
 }
@@ -402,7 +394,7 @@ fn write_text(path: &Path, text: &str) -> Result<(), Failure> {
     if file::write_new(path, text.as_bytes())? {
         return Ok(());
     }
-    // It keeps who may read it.
+    // The permissions of the file stay.
     let kept = std::fs::metadata(path).map_err(FileError::of("look at", path))?.permissions();
     file::write(path, text.as_bytes(), folder, Durability::Synced)?;
     std::fs::set_permissions(path, kept).map_err(FileError::of("set the permissions of", path))?;

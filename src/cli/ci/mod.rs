@@ -1,4 +1,7 @@
-//! Commands for CI systems: their files, baselines, and what a SonarQube server says.
+//! Commands for CI systems.
+//!
+//! [`service`] detects the CI service and what its reporter needs; [`files`] writes and checks workflow
+//! files; [`baseline`] shares what gates recorded; [`sonar`] asks a `SonarQube` server.
 
 pub mod baseline;
 pub mod files;

@@ -1,5 +1,5 @@
-//! Which CI service a run speaks to, and what its voice must be given: where files go, what can't be
-//! guessed, which lines the branch changes. It must not know what is said.
+//! Which CI service a run reports to, and what its reporter needs: the files that it collects, random bytes,
+//! and the lines that the branch changes. It must not know the service's commands.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -23,13 +23,14 @@ use crate::reporter::junit::Junit;
 use crate::reporter::summary::{Mode, SummaryFile};
 use crate::reporter::{Reporter, Reporters};
 
-/// The folder at the top of the repository for what CI services collect. It is never part of a tree.
+/// The folder at the top of the repository for files that CI services collect. It is never part of a tree.
 const ARTIFACTS: &str = ".xtask-artifacts";
 
-/// For which CI service a run is told.
+/// The CI service that a run reports to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, ValueEnum)]
 pub enum CiChoice {
-    /// The one that this runs in, by what it sets; lines for people elsewhere, or with `--format json`.
+    /// The one that runs this process, found by its variables; none if there is none, or with `--format
+    /// json`.
     Auto,
     /// GitHub Actions.
     Github,
@@ -39,12 +40,12 @@ pub enum CiChoice {
     Buildkite,
     /// Azure Pipelines.
     Azure,
-    /// For none.
+    /// None.
     #[default]
     None,
 }
 
-/// A CI service, and the repository that its voice speaks of.
+/// Output for a CI service, about one repository.
 #[derive(Debug)]
 pub struct CiOutput {
     service: CiService,
@@ -53,7 +54,7 @@ pub struct CiOutput {
 }
 
 impl CiChoice {
-    /// What is asked for; with events on standard output only what is asked for by name.
+    /// Returns the service. While events go to standard output, only a service that was named is used.
     fn service(self, env: &Env, is_json: bool) -> Option<CiService> {
         match self {
             Self::Github => Some(CiService::Github),
@@ -65,7 +66,7 @@ impl CiChoice {
         }
     }
 
-    /// The voice that is asked for.
+    /// Returns the output for the chosen service.
     ///
     /// # Errors
     /// Git failed.
@@ -78,10 +79,10 @@ impl CiChoice {
 }
 
 impl CiOutput {
-    /// How the service is spoken to.
+    /// Returns the dialect of the service.
     ///
     /// # Errors
-    /// The operating system gives nothing that can't be guessed.
+    /// The operating system has no random bytes.
     pub fn dialect(&self) -> Result<Box<dyn Dialect>, Failure> {
         Ok(match self.service {
             CiService::Github => {
@@ -94,7 +95,7 @@ impl CiOutput {
         })
     }
 
-    /// Where remarks have their places.
+    /// Returns the repository that annotations refer to.
     pub fn site(&self) -> Site {
         let (env, root) = (self.env.clone(), self.root.clone());
         let base = match self.service {
@@ -110,10 +111,10 @@ impl CiOutput {
         }
     }
 
-    /// Adds what writes the files that the service collects.
+    /// Adds the reporters of files that the service collects.
     ///
     /// # Errors
-    /// Their folder can't be made.
+    /// Their folder can't be created.
     pub fn add_files(&self, session: &Session, reporters: &mut Reporters) -> Result<(), Failure> {
         let mut add = |reporter: Box<dyn Reporter>, name| reporters.add(reporter, name);
         match self.service {
@@ -124,7 +125,7 @@ impl CiOutput {
                     Ok(_) => {
                         add(Box::new(SummaryFile::new(path, Mode::Append)), "GitHub's step summary");
                     }
-                    // Nobody asked for it by name, so the run is worth more.
+                    // The summary was not asked for by name, so it does not stop the run.
                     Err(error) => session.eprint(&format!(
                         "warning: there will be no step summary, as `GITHUB_STEP_SUMMARY` names a file that \
                          can't be written to: {error}\n"
@@ -152,17 +153,17 @@ impl CiOutput {
         self.root.join(ARTIFACTS).join(name)
     }
 
-    /// The folder is made before the run.
+    /// Creates the folder before the run.
     fn make_artifacts(&self) -> Result<(), Failure> {
         make_report_folder(&self.root.join(ARTIFACTS))
     }
 }
 
-/// Makes a folder for a file that the caller names. If it is the one for what CI services collect, git is
-/// told to ignore all of it, itself too: a shard's manifest there must not make the tree another one.
+/// Creates the folder of a report. In the folder for CI services, it adds a .gitignore that ignores
+/// everything: a shard's manifest must not change the tree.
 ///
 /// # Errors
-/// It can't be made.
+/// The folder can't be created.
 pub fn make_report_folder(folder: &Path) -> Result<(), Failure> {
     file::make_dir(folder)?;
     if folder.file_name() == Some(OsStr::new(ARTIFACTS)) {
@@ -171,8 +172,8 @@ pub fn make_report_folder(folder: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The lines that HEAD changes since its merge base; `None` if that can't be told, as in a clone without
-/// history. Only the order of remarks depends on it, so it is no failure.
+/// Returns the lines that HEAD changes since its merge base; `None` if they are unknown, as in a shallow
+/// clone. Only the order of annotations depends on them, so this is no error.
 fn changed_lines(root: &Path, env: &Env, base: Option<&str>) -> Option<ChangedLines> {
     let repository = Repository::discover(root, env).ok()??;
     let bases = base.map_or_else(|| DEFAULT_BASES.to_vec(), |base| vec![base]);
@@ -186,7 +187,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_service_is_told_by_what_it_sets_or_by_name() {
+    fn service_is_detected_or_named() {
         let env = |name: &str, value: &str| Env::of([(name.into(), value.into())], PathBuf::new());
         let cases = [
             (CiChoice::Auto, "GITHUB_ACTIONS", "true", Some(CiService::Github)),

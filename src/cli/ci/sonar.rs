@@ -1,4 +1,4 @@
-//! `xtask sonar`: the status of a `SonarQube` server's quality gate, as a report for a gate of ours.
+//! `xtask sonar`: prints the status of a `SonarQube` server's quality gate, as a report for one of our gates.
 //! It must not judge it.
 
 use std::path::PathBuf;
@@ -15,24 +15,24 @@ use crate::sonar::{ReportTask, Server, TOKEN};
 /// Arguments of `sonar`.
 #[derive(Args, Debug, Clone)]
 pub struct SonarArgs {
-    /// The file that the scanner left
+    /// The file that the scanner wrote
     #[arg(value_name = "FILE", default_value = ".scannerwork/report-task.txt")]
     pub report_task: PathBuf,
-    /// How long the server may take to work the analysis off
+    /// How long the server may take to process the analysis
     #[arg(long, value_name = "TIME", default_value = "5m", value_parser = units::parse_duration)]
     pub timeout: Duration,
 }
 
-/// Prints the server's answer to standard output, once it has one.
+/// Prints the answer of the server, when there is one.
 ///
 /// # Errors
-/// The file is not there, or the server has no answer.
+/// The file is missing, or the server did not answer.
 pub fn run(session: &Session, args: &SonarArgs) -> Result<End, Failure> {
     let path = session.resolve(&args.report_task);
     let Some(bytes) = file::read(&path)? else {
         return Err(Failure::Usage {
             text: format!("there is no {}", args.report_task.display()),
-            hint: Some("run the scanner first; it leaves this file".to_owned()),
+            hint: Some("run the scanner first: it writes this file".to_owned()),
         });
     };
     let name = args.report_task.display().to_string();

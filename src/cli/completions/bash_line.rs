@@ -1,21 +1,22 @@
-//! A line of bash up to the cursor: its words, and which part of the last one bash will replace. It
-//! must not know what the words mean.
+//! Parses a line of bash up to the cursor: its words, and the part of the last word that bash will replace.
+//! It must not know what the words mean.
 
-/// What was typed.
+/// A line as it was typed.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct BashLine {
-    /// The finished words, without quotes.
+    /// The words before the last, without quotes.
     pub(super) words: Vec<String>,
-    /// The last one, as far as it is typed, without quotes.
+    /// The last word as far as it is typed, without quotes.
     pub(super) typed: String,
-    /// How many bytes of it stand in front of what bash replaces: bash ends words also at `:` and `=`.
+    /// The number of bytes of the last word that bash does not replace: for bash, words also end at `:` and
+    /// `=`.
     pub(super) kept: usize,
-    /// The quote that the cursor is behind, if it is not closed.
+    /// The quote in which the cursor is.
     pub(super) quote: Option<char>,
 }
 
 impl BashLine {
-    /// Reads a line; `breaks` is bash's `COMP_WORDBREAKS`.
+    /// Parses a line; `breaks` is bash's `COMP_WORDBREAKS`.
     pub(super) fn read(line: &str, breaks: &str) -> Self {
         let mut read = Self::default();
         let mut quote = None;
@@ -59,11 +60,11 @@ impl BashLine {
 mod tests {
     use super::*;
 
-    /// A line, and what it is read as.
+    /// A line, and what it is parsed to.
     type Case = (&'static str, &'static [&'static str], &'static str, usize, Option<char>);
 
     #[test]
-    fn words_are_told_apart_as_bash_does() {
+    fn words_are_split_as_bash_splits_them() {
         const BREAKS: &str = " \t\n\"'><=;|&(:";
         let cases: [Case; 12] = [
             ("", &[], "", 0, None),

@@ -1,5 +1,5 @@
-//! Where the cursor stands in a command line: at a command, an option, or a value of some kind. It
-//! must not know which values there are.
+//! Finds what the cursor is at in a command line: a command, an option, or a kind of value. It must not know
+//! which values there are.
 
 use std::path::Path;
 
@@ -7,47 +7,47 @@ use clap::{Arg, Command};
 
 use crate::cli::implicit_run;
 
-/// What can stand at the cursor.
+/// A cursor in a command line.
 pub(super) struct Cursor<'c> {
     pub(super) typed: String,
-    /// `--directory`, if it was given.
+    /// The value of `--directory`.
     pub(super) directory: Option<String>,
     pub(super) position: CursorPosition<'c>,
 }
 
-/// A place in a command line.
+/// What is expected at the cursor.
 pub(super) enum CursorPosition<'c> {
-    /// An option of one of these.
+    /// An option of one of these commands.
     Option(Vec<&'c Command>),
-    /// A command below this one, or a value of this kind.
+    /// A subcommand of this command, or a value of this kind.
     Word(&'c Command, ValueKind),
-    /// A value of an argument, behind `--option=` if that is not empty.
+    /// A value of an argument, after this text (`--option=`, or nothing).
     Value(&'c Arg, String),
     /// An argument of a task.
     TaskArgument,
 }
 
-/// What a value is.
+/// A kind of value.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum ValueKind {
-    /// One of those that the argument allows.
+    /// One of the values that the argument lists.
     Listed,
-    /// Tasks, groups, and what a matrix was made of.
+    /// A task, a group, or the base of a matrix.
     Names,
     Tasks,
-    /// Quality gates.
+    /// A quality gate.
     Gates,
     Services,
     Runs,
     Stages,
     Files,
     Folders,
-    /// Something else, for which there are no suggestions.
+    /// Another value, for which nothing is suggested.
     Other,
 }
 
 impl ValueKind {
-    /// The kind of an argument's values, by their name in its help; `None` if it is not known here.
+    /// Returns the kind of an argument's values by their name in the help; `None` if the name is unknown.
     pub(super) fn from_arg(arg: &Arg) -> Option<Self> {
         if !arg.get_possible_values().is_empty() {
             return Some(Self::Listed);
@@ -68,22 +68,22 @@ impl ValueKind {
     }
 }
 
-/// How far a command line was read.
+/// Reads a command line up to the cursor.
 struct LineReader<'c> {
     command: &'c Command,
-    /// An option that waits for its value.
+    /// The option that still needs its value.
     open: Option<&'c Arg>,
-    /// Values of no option.
+    /// The number of positional values.
     values: usize,
-    /// Behind `--`.
+    /// Whether `--` was read.
     is_beyond: bool,
-    /// Behind `ci`, which is run as a task unless what follows makes it a command.
+    /// Whether the last word is a `ci` that is a task, unless the next word makes it a command.
     is_behind_ci: bool,
     directory: Option<String>,
 }
 
 impl<'c> Cursor<'c> {
-    /// Finds it behind the finished words, the first of which is the program.
+    /// Finds the cursor after `words`, the first of which is the program.
     pub(super) fn find(root: &'c Command, words: &[String], typed: &str) -> Self {
         let names: Vec<String> =
             root.get_subcommands().map(|command| command.get_name().to_owned()).collect();
@@ -106,7 +106,7 @@ impl<'c> Cursor<'c> {
     }
 }
 
-/// The words from the program on: `cargo +nightly xtask ci` is `xtask ci`.
+/// Returns the words from the program on: `cargo +nightly xtask ci` becomes `xtask ci`.
 fn words_from_program(words: &[String]) -> &[String] {
     let is_cargo =
         words.first().is_some_and(|word| Path::new(word).file_name().is_some_and(|name| name == "cargo"));
@@ -137,7 +137,7 @@ impl<'c> LineReader<'c> {
         }
     }
 
-    /// Takes `-k`, `-kj 2`, `-kj2`.
+    /// Reads `-k`, `-kj 2` or `-kj2`.
     fn take_short(&mut self, letters: &str) {
         for (at, letter) in letters.char_indices() {
             let Some(option) = self.options().find(|option| option.get_short() == Some(letter)) else {
@@ -188,12 +188,12 @@ impl<'c> LineReader<'c> {
         if let Some(ci) = root.find_subcommand(implicit_run::CI).filter(|_| self.is_behind_ci) {
             return CursorPosition::Word(ci, ValueKind::Names);
         }
-        // Names of tasks are commands too.
+        // The first word may be the name of a task.
         let kind = run.map_or_else(|| self.next_value(), |_| ValueKind::Names);
         CursorPosition::Word(self.command, kind)
     }
 
-    /// The kind of the next value of no option.
+    /// Returns the kind of the next positional value.
     fn next_value(&self) -> ValueKind {
         let places: Vec<&Arg> = self.command.get_positionals().filter(|arg| !arg.is_last_set()).collect();
         let next = places.get(self.values).or_else(|| places.last().filter(|last| repeats(last)));
@@ -201,7 +201,7 @@ impl<'c> LineReader<'c> {
     }
 }
 
-/// Whether an option's value is the next word.
+/// Returns whether the next word is the option's value.
 fn takes_next_word(option: &Arg) -> bool {
     option.get_action().takes_values() && !option.is_require_equals_set()
 }
@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn each_place_is_found() {
+    fn each_position_is_found() {
         for (line, expected) in [
             ("xtask ", "Names below xtask"),
             ("xtask cl", "Names below xtask"),
@@ -287,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn the_kind_of_each_value_is_known() {
+    fn each_value_has_a_known_kind() {
         let mut root = Cli::command();
         root.build();
         let mut open = vec![&root];

@@ -1,6 +1,8 @@
-//! `xtask completions SHELL`: prints a script that has the shell ask `xtask __complete` what could
-//! stand at the cursor. Completing must not start anything, and must not fail: where there is nothing
-//! to offer, or tasks.toml is wrong, it says nothing.
+//! `xtask completions SHELL`: prints a script that makes the shell ask `xtask __complete` for candidates.
+//!
+//! Read `cursor` (what the cursor is at), `offer` (the candidates) and `shell_format` (how each shell
+//! reads them); `bash_line` splits a line as bash does. Completion must not start anything and must not
+//! fail: if tasks.toml is invalid, it prints nothing.
 
 mod bash_line;
 mod cursor;
@@ -32,20 +34,20 @@ pub struct CompleteArgs {
     /// The shell that asks.
     #[arg(value_enum)]
     pub shell: Shell,
-    /// The words up to the cursor, the last as far as it is typed; of bash the line up to the cursor,
-    /// and its `COMP_WORDBREAKS`.
+    /// The words up to the cursor, including the unfinished one; for bash, the line up to the cursor and
+    /// `COMP_WORDBREAKS`.
     #[arg(last = true)]
     pub words: Vec<OsString>,
 }
 
-/// A shell that can complete.
+/// A shell with completions.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 pub enum Shell {
-    /// From 3.2 on.
+    /// Bash 3.2 or newer.
     Bash,
-    /// With its `compinit`.
+    /// Zsh with `compinit`.
     Zsh,
-    /// From 3 on.
+    /// Fish 3 or newer.
     Fish,
 }
 
@@ -62,7 +64,7 @@ pub fn run(session: &Session, args: CompletionsArgs) -> Result<End, Failure> {
     Ok(End::Passed)
 }
 
-/// Prints what could stand at the cursor.
+/// Prints the candidates for the cursor.
 ///
 /// # Errors
 /// Standard output can't be written to.

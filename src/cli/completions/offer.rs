@@ -1,5 +1,5 @@
-//! What there is to choose from at the cursor: commands, options, and the names that tasks.toml has.
-//! It must not know how a shell is told.
+//! Collects the candidates for the cursor: commands, options, and names from tasks.toml. It must not know how
+//! a shell reads them.
 
 use std::collections::BTreeSet;
 
@@ -14,30 +14,30 @@ use crate::config::own_name;
 use crate::config::stage::Stage;
 use crate::history::runs::Runs;
 
-/// What a shell may offer.
+/// What a shell can offer.
 pub(super) enum Offer {
-    /// These.
+    /// These choices.
     Choices(Vec<Choice>),
-    /// Files, which shells know best.
+    /// Files, which shells list best themselves.
     Files,
     /// Folders.
     Folders,
 }
 
-/// One thing to choose.
+/// One choice.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Choice {
-    /// All of the word.
+    /// The whole word.
     pub(super) text: String,
-    /// A line about it, which may be empty.
+    /// A line of description, may be empty.
     pub(super) about: String,
 }
 
-/// Past runs that are offered, the newest.
+/// The number of past runs that are offered.
 const RUNS: usize = 50;
 
 impl Offer {
-    /// What can stand at the cursor.
+    /// Returns what can be offered at the cursor.
     pub(super) fn for_cursor(session: &Session, cursor: &Cursor<'_>) -> Self {
         match &cursor.position {
             CursorPosition::Option(commands) => Self::Choices(options(commands)),
@@ -100,7 +100,7 @@ fn about(text: Option<&clap::builder::StyledStr>) -> String {
     text.map(ToString::to_string).unwrap_or_default()
 }
 
-/// The values of a kind. Whatever keeps them from being known, there are none then.
+/// Returns the values of a kind; none if they can't be read.
 fn values(session: &Session, cursor: &Cursor<'_>, kind: ValueKind) -> Vec<Choice> {
     if kind == ValueKind::Stages {
         return Stage::all().map(|stage| choice(stage.name(), "")).collect();
@@ -131,13 +131,13 @@ fn values(session: &Session, cursor: &Cursor<'_>, kind: ValueKind) -> Vec<Choice
     }
 }
 
-/// All that stands for tasks.
+/// Returns all names that stand for tasks.
 fn names(config: &Config, typed: &str) -> Vec<Choice> {
     let mut choices: Vec<Choice> =
         config.tasks.iter().map(|task| choice(&task.name, list::summary(config, task))).collect();
     let known: BTreeSet<&str> = config.tasks.iter().map(|task| task.name.as_str()).collect();
     let mut several: Vec<String> = config.names();
-    // `:test` is every project's test.
+    // `:test` stands for the task `test` of every project.
     if typed.starts_with(':') {
         let own = config.tasks.iter().flat_map(|task| [Some(own_name(task)), task.group.as_deref()]);
         let own: BTreeSet<&str> = own.flatten().collect();

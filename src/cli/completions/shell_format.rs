@@ -1,17 +1,17 @@
-//! How each shell is told what to offer: a choice a line, or a word of our own for files and folders,
-//! which no choice begins like. It must not know what the choices are.
+//! Writes candidates in the form that each shell reads: one per line, or a word of our own for files and
+//! folders that no candidate starts with. It must not know what the candidates are.
 
 use super::bash_line::BashLine;
 use super::offer::{Choice, Offer};
 
-/// For bash: the part of each choice that takes the place of what bash thinks is the word, with its
-/// special characters escaped.
+/// Returns the candidates for bash: the part of each that replaces what bash takes for the word, with special
+/// characters escaped.
 pub(super) fn bash(offer: &Offer, line: &BashLine) -> String {
     lines(offer, |choice| {
         let rest = choice.text.strip_prefix(&line.typed[..line.kept])?;
         let fits = choice.text.starts_with(&line.typed);
         fits.then(|| match line.quote {
-            // Nothing is escaped within them: they are closed for one that belongs to the name.
+            // Nothing can be escaped in single quotes: a quote of the name closes and reopens them.
             Some('\'') => rest.replace('\'', "'\\''"),
             Some(_) => escaped(rest, |c| "$`\"\\".contains(c)),
             None => escaped(rest, |c| !(c.is_alphanumeric() || "_-.:/=,@%+".contains(c))),
@@ -19,7 +19,7 @@ pub(super) fn bash(offer: &Offer, line: &BashLine) -> String {
     })
 }
 
-/// For zsh's `_describe`, which chooses and quotes itself.
+/// Returns the candidates for zsh's `_describe`, which filters and quotes them itself.
 pub(super) fn zsh(offer: &Offer) -> String {
     lines(offer, |choice| {
         let text = choice.text.replace('\\', "\\\\").replace(':', "\\:");
@@ -27,7 +27,7 @@ pub(super) fn zsh(offer: &Offer) -> String {
     })
 }
 
-/// For fish, which chooses and quotes itself.
+/// Returns the candidates for fish, which filters and quotes them itself.
 pub(super) fn fish(offer: &Offer) -> String {
     lines(offer, |choice| Some(format!("{}\t{}", choice.text, line(&choice.about))))
 }
@@ -40,12 +40,12 @@ fn lines(offer: &Offer, spelled: impl Fn(&Choice) -> Option<String>) -> String {
     }
 }
 
-/// The first line, without control characters.
+/// Returns the first line, without control characters.
 fn line(text: &str) -> String {
     text.lines().next().unwrap_or_default().chars().filter(|c| !c.is_control()).collect()
 }
 
-/// The text with a `\` before each special character.
+/// Puts a `\` before each special character.
 fn escaped(text: &str, is_special: impl Fn(char) -> bool) -> String {
     let mut word = String::with_capacity(text.len());
     for c in text.chars() {
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_stays_one_word_behind_an_open_quote() {
+    fn name_in_an_open_quote_stays_one_word() {
         let text = "w[p=\u{e9}'x\"$y]".to_owned();
         let offer = Offer::Choices(vec![Choice { text, about: String::new() }]);
         for (typed, expected) in [
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn zsh_and_fish_get_all_with_descriptions() {
+    fn zsh_and_fish_get_whole_words_with_descriptions() {
         assert_eq!(zsh(&offer()), "api\\:test:a: b\nwheel[py=3.11]:a: b\n--color=always:a: b\n");
         assert_eq!(fish(&offer()), "api:test\ta: b\nwheel[py=3.11]\ta: b\n--color=always\ta: b\n");
         assert_eq!(zsh(&Offer::Files), "!files\n");

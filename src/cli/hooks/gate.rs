@@ -1,5 +1,5 @@
-//! `xtask gate`: asks the gate about commits or about what is staged, as a push and a commit do. It
-//! must not know how an answer is found.
+//! `xtask gate`: asks the gate about commits or staged files, as a push and a commit do. It must not know how
+//! an answer is found.
 
 use std::cell::{Cell, OnceCell};
 use std::path::Path;
@@ -19,7 +19,7 @@ use crate::event::Verdict;
 use crate::gate::answer::Answer;
 use crate::gate::context::GateContext;
 use crate::gate::question::Question;
-use crate::git::{Age, Repository};
+use crate::git::{Repository, Warmth};
 use crate::reporter::Output;
 use crate::reporter::lines::Lines;
 
@@ -29,30 +29,30 @@ pub struct GateArgs {
     /// Commits [default: HEAD]
     #[arg(value_name = "REV")]
     pub revs: Vec<String>,
-    /// Gate what is staged
+    /// Gate the staged files
     #[arg(long, conflicts_with = "revs")]
     pub staged: bool,
     /// Run in a fresh private worktree instead of a warm one
     #[arg(long)]
     pub cold: bool,
-    /// How many job slots there are [default: `settings.jobs`, or one per core]
+    /// The number of job slots [default: `settings.jobs`, or one per core]
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub jobs: Option<u32>,
-    /// Which logs to show
+    /// The logs to show
     #[arg(short, long, value_enum, default_value_t, value_name = "WHICH")]
     pub output: Output,
-    /// How to write what happens: lines for people on stderr, or an event a line on stdout
+    /// The output format: lines for people on stderr, or one JSON event per line on stdout
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
     pub format: Format,
-    /// For which CI service to write it [default: the one that this runs in]
+    /// The CI service to print for [default: the one that runs this process]
     #[arg(long, value_enum, default_value = "auto", hide_default_value = true, value_name = "SERVICE")]
     pub ci: CiChoice,
 }
 
-/// Asks about the commits that `args` name.
+/// Asks the gate about the named commits.
 ///
 /// # Errors
-/// A revision names no commit, or there is no answer.
+/// A revision is unknown, or the gate could not answer.
 pub fn run(session: &Session, args: &GateArgs) -> Result<End, Failure> {
     let repository = session.repository()?;
     let questions = if args.staged {
@@ -71,45 +71,47 @@ pub fn run(session: &Session, args: &GateArgs) -> Result<End, Failure> {
         }
         questions
     };
-    let voices = ReporterOptions {
+    let options = ReporterOptions {
         output: args.output,
         format: args.format,
         ci: args.ci,
         ..ReporterOptions::default()
     };
     let inbox = LazyInbox::default();
-    let asking = GateCommand { session, repository: &repository, inbox: &inbox };
-    let age = if args.cold { Age::Cold } else { Age::Warm };
-    asking.ask(&questions, (voices, age, args.jobs))
+    let command = GateCommand { session, repository: &repository, inbox: &inbox };
+    let age = if args.cold { Warmth::Cold } else { Warmth::Warm };
+    command.ask(&questions, options, age, args.jobs)
 }
 
-/// What it takes to ask a gate.
+/// What is needed to ask the gate.
 pub struct GateCommand<'a> {
-    /// The caller.
+    /// The session.
     pub session: &'a Session,
     /// The repository.
     pub repository: &'a Repository,
-    /// Where signals are heard.
+    /// Where signals arrive.
     pub inbox: &'a LazyInbox,
 }
 
 impl GateCommand<'_> {
-    /// Asks the questions in turn, until one is not passed.
+    /// Asks the questions one by one, until one does not pass.
     ///
     /// # Errors
-    /// There is no answer to one of them.
+    /// The gate could not answer a question.
     pub fn ask(
         &self,
         questions: &[Question],
-        (voices, age, jobs): (ReporterOptions, Age, Option<u32>),
+        options: ReporterOptions,
+        age: Warmth,
+        jobs: Option<u32>,
     ) -> Result<End, Failure> {
         let state = self.repository.common_dir().join("xtask");
-        let listener = GateReporters::new(self.session, &state).with_options(voices);
-        let host = self.host(&state, &listener, (age, jobs));
+        let reporters = GateReporters::new(self.session, &state).with_options(options);
+        let host = self.host(&state, &reporters, age, jobs);
         let folders = definition_folders(self.repository.work_dir(), &self.session.dir);
         for question in questions {
             let answer = host.answer(question, &folders).map_err(|error| {
-                self.tell(&format!(
+                self.session.eprint(&format!(
                     "gate: {} {}{}\n",
                     question.what,
                     self.verdict_text(Verdict::Failed),
@@ -122,14 +124,15 @@ impl GateCommand<'_> {
                 return Ok(answer.verdict().into());
             }
         }
-        listener.failure().map_or(Ok(End::Passed), Err)
+        reporters.failure().map_or(Ok(End::Passed), Err)
     }
 
     fn host<'h>(
         &'h self,
         state: &'h Path,
-        listener: &'h GateReporters<'h>,
-        (age, jobs): (Age, Option<u32>),
+        reporters: &'h GateReporters<'h>,
+        age: Warmth,
+        jobs: Option<u32>,
     ) -> GateContext<'h> {
         GateContext {
             repository: self.repository,
@@ -137,7 +140,7 @@ impl GateCommand<'_> {
             env: &self.session.env,
             clock: &self.session.clock,
             inbox: self.inbox,
-            observer: listener,
+            observer: reporters,
             age,
             jobs,
             runs: Cell::new(0),
@@ -145,32 +148,32 @@ impl GateCommand<'_> {
         }
     }
 
-    fn tell(&self, text: &str) {
-        self.session.eprint(text);
-    }
-
     fn verdict_text(&self, verdict: Verdict) -> String {
         Lines { paint: self.session.paint_err(), width: 0 }.verdict(verdict)
     }
 
-    /// Says what no run has said.
+    /// Prints an answer that no run has printed.
     fn print_answer(&self, question: &Question, answer: &Answer) {
         let why = match answer {
             Answer::Ran { .. } => return,
             Answer::NoConfig => "its tree has no tasks.toml".to_owned(),
             Answer::NoTasks(stage) => {
-                format!("its tasks.toml names no tasks for {stage}, as `[hooks] {stage} = [\"ci\"]` does")
+                format!("its tasks.toml has no tasks for {stage}, such as [hooks] {stage} = [\"ci\"]")
             }
             Answer::SetupFailed(_) => {
-                format!("the setup of its worktree did not pass{}", not_pushed(question))
+                format!("the setup of its worktree failed{}", not_pushed(question))
             }
-            Answer::Interrupted(_) => format!("nothing was run yet{}", not_pushed(question)),
+            Answer::Interrupted(_) => format!("nothing ran{}", not_pushed(question)),
         };
-        self.tell(&format!("gate: {} {}: {why}\n", question.what, self.verdict_text(answer.verdict())));
+        self.session.eprint(&format!(
+            "gate: {} {}: {why}\n",
+            question.what,
+            self.verdict_text(answer.verdict())
+        ));
     }
 }
 
-/// `: refs/heads/main is not pushed`
+/// Returns which refs are not pushed: `: refs/heads/main is not pushed`
 fn not_pushed(question: &Question) -> String {
     match &*question.refs {
         [] => String::new(),

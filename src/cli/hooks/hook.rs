@@ -1,4 +1,4 @@
-//! `xtask hook STAGE`: what an installed git hook calls. It must not know how it was installed.
+//! `xtask hook STAGE`: what an installed git hook calls. It must not know how the hook was installed.
 
 use std::ffi::OsString;
 use std::io::Read as _;
@@ -20,8 +20,8 @@ use crate::engine::run::inbox::LazyInbox;
 use crate::gate::push;
 use crate::gate::question::{self, Question};
 use crate::gate::remote_url::is_ssh;
-use crate::git::{Age, Repository};
-use crate::history::skips::{Skip, Skipped, Skips};
+use crate::git::{Repository, Warmth};
+use crate::history::skips::{Skip, SkippedTree, Skips};
 use crate::process::caller::{Caller, CallerWatch, terminate_self};
 use crate::reporter::story::cut;
 use crate::reporter::text::{self, Keep};
@@ -29,10 +29,10 @@ use crate::reporter::text::{self, Keep};
 /// Arguments of `hook`.
 #[derive(Args, Debug, Clone)]
 pub struct HookArgs {
-    /// The stage, by git's name for it
+    /// The stage, by its name in git
     #[arg(value_name = "STAGE", value_parser = parse_stage)]
     pub stage: Stage,
-    /// What git gave the hook
+    /// The arguments from git
     #[arg(value_name = "ARGS", trailing_var_arg = true, allow_hyphen_values = true)]
     pub args: Vec<OsString>,
 }
@@ -44,15 +44,14 @@ fn parse_stage(name: &str) -> Result<Stage, String> {
     })
 }
 
-/// The variable whose value is the reason to skip a gate.
+/// The variable with the reason for skipping a gate.
 const SKIP_VARIABLE: &str = "XTASK_SKIP";
-/// Where a hook finds the index that git commits: git's own variable, and the one by which our shim
-/// hands it on.
+/// The variables with the path of the index that git commits: our shim's and git's own.
 const INDEX_VARIABLES: [&str; 2] = ["XTASK_INDEX_FILE", "GIT_INDEX_FILE"];
-/// Stages whose first argument is a file that their tasks are about.
+/// The stages whose first argument is a file that their tasks check.
 const FILE_STAGES: [&str; 4] = ["applypatch-msg", "prepare-commit-msg", "commit-msg", "sendemail-validate"];
 
-/// Does what the stage asks for.
+/// Runs the gate or the tasks of a stage.
 ///
 /// # Errors
 /// There is no answer, which blocks as a failure does.
@@ -66,7 +65,7 @@ pub fn run(session: &Session, args: &HookArgs) -> Result<End, Failure> {
     }
 }
 
-/// A hook that git runs.
+/// A hook that git called.
 struct GitHook<'a> {
     session: &'a Session,
     repository: Repository,
@@ -88,7 +87,7 @@ impl GitHook<'_> {
         })?;
         let asked = question::of_push(&self.repository, &pushed)?;
         for name in &asked.without_commit {
-            self.session.eprint(&format!("gate: {name} leads to no commit, so nothing is run for it\n"));
+            self.session.eprint(&format!("gate: {name} is no commit, so nothing runs for it\n"));
         }
         if asked.questions.is_empty() {
             return Ok(End::Passed);
@@ -126,7 +125,7 @@ impl GitHook<'_> {
         self.ask(&questions, &inbox)
     }
 
-    /// Runs the stage's tasks in the work tree.
+    /// Runs the tasks of the stage in the work tree.
     fn run_in_work_tree(&self) -> Result<End, Failure> {
         let project = match Project::open(&self.session.env, &self.session.dir) {
             Err(Failure::NoConfig { .. }) => return Ok(End::Passed),
@@ -137,7 +136,7 @@ impl GitHook<'_> {
         if names.is_empty() {
             return Ok(End::Passed);
         }
-        // What happens behind the fact can't be kept from happening.
+        // A post- hook can't prevent what has happened already, so there is nothing to skip.
         if !stage.name().starts_with("post-")
             && let Some(end) = self.skip(&[])?
         {
@@ -152,7 +151,7 @@ impl GitHook<'_> {
         let Some(file) = file else {
             return run(&RunArgs { names, ..RunArgs::default() });
         };
-        // The file is no part of the tree, so what its tasks found must not be remembered.
+        // The file is not part of the tree, so results about it must not be stored.
         let file = self.session.resolve(&PathBuf::from(file)).to_string_lossy().into_owned();
         for name in names {
             let args =
@@ -166,37 +165,38 @@ impl GitHook<'_> {
     }
 
     fn ask(&self, questions: &[Question], inbox: &LazyInbox) -> Result<End, Failure> {
-        let asking = GateCommand { session: self.session, repository: &self.repository, inbox };
-        asking.ask(questions, (ReporterOptions::default(), Age::Warm, None))
+        let command = GateCommand { session: self.session, repository: &self.repository, inbox };
+        command.ask(questions, ReporterOptions::default(), Warmth::Warm, None)
     }
 
-    /// Looks after the git that waits for this hook. One that is killed alone would leave it running
-    /// for nobody, so then it ends itself as that signal would have.
+    /// Watches the git process that called this hook. If git alone is killed, this process ends itself by the
+    /// same signal.
     fn watch_caller(&self) -> Option<CallerWatch> {
-        // Without it a gate that nobody waits for runs to its end, which harms nobody.
+        // Without it, a gate whose git was killed runs to its end, which does no harm.
         CallerWatch::start(self.caller.clone(), terminate_self).ok()
     }
 
-    /// What follows if whoever called wants to skip the gate; `None` if not.
+    /// Skips the gate if the caller asked for it. Returns how the hook ends, or `None` if it is not skipped.
     fn skip(&self, questions: &[Question]) -> Result<Option<End>, Failure> {
         let Some(reason) = self.session.env.var(SKIP_VARIABLE) else { return Ok(None) };
         let reason = reason.to_string_lossy().trim().to_owned();
         if reason.is_empty() {
             let text = format!("error: {SKIP_VARIABLE} is empty, so the gate is not skipped\n");
-            let hint = format!("hint: say why: {SKIP_VARIABLE}=\"the reason\" git …\n");
+            let hint = format!("hint: give a reason: {SKIP_VARIABLE}=\"the reason\" git …\n");
             self.session.eprint(&format!("{text}{hint}"));
             return Ok(Some(End::Failed));
         }
         if !is_reason(&reason) {
             let shown = cut(&text::safe(&reason, Keep::Nothing).replace('\n', " "), 60);
-            let text = format!("error: {SKIP_VARIABLE}={shown} is no reason, so the gate is not skipped\n");
+            let text =
+                format!("error: {SKIP_VARIABLE}={shown} is not a reason, so the gate is not skipped\n");
             let hint = format!(
-                "hint: say why in words, they are recorded: {SKIP_VARIABLE}=\"the registry is down\" git …\n"
+                "hint: give a reason in words, it is recorded: {SKIP_VARIABLE}=\"the registry is down\" git …\n"
             );
             self.session.eprint(&format!("{text}{hint}"));
             return Ok(Some(End::Failed));
         }
-        let what = questions.iter().map(|question| Skipped {
+        let what = questions.iter().map(|question| SkippedTree {
             tree: question.tree.clone(),
             commit: question.commit.clone().filter(|_| !question.is_staged()),
             refs: question.refs.clone(),
@@ -218,15 +218,15 @@ impl GitHook<'_> {
         Ok(Some(End::Passed))
     }
 
-    /// Who calls, as git's configuration names them, or else the system.
+    /// Returns the name of the caller from git's configuration, or else from the system.
     fn user(&self) -> String {
         let system = || self.session.env.var("USER").map(|name| name.to_string_lossy().into_owned());
         self.repository.user().or_else(system).unwrap_or_else(|| "somebody".to_owned())
     }
 }
 
-/// Whether a text says why something is skipped: it has a word of at least three letters that is no
-/// more than a switch, or a placeholder.
+/// Returns whether a text is a reason: it has a word of at least three letters that is neither a switch nor a
+/// placeholder.
 fn is_reason(text: &str) -> bool {
     const SWITCHES: &[&str] = &[
         "true", "yes", "yep", "yeah", "on", "off", "no", "false", "enable", "enabled", "disable", "disabled",
@@ -238,7 +238,7 @@ fn is_reason(text: &str) -> bool {
     words.any(|word| {
         let lower = word.to_lowercase();
         let letters: std::collections::BTreeSet<char> = lower.chars().filter(|c| c.is_alphabetic()).collect();
-        // A sign of Chinese or Japanese is a word.
+        // One Chinese or Japanese character is a word.
         let is_word =
             lower.chars().count() >= 3 && letters.len() >= 2 || letters.iter().any(|c| *c >= '\u{2e80}');
         is_word && !SWITCHES.contains(&&*lower)
@@ -278,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reason_has_a_word_that_says_something() {
+    fn reason_has_a_meaningful_word() {
         for text in
             ["the server is down", "hotfix", "INC-1234", "CI ist kaputt", "服务器坏了", "registry down!"]
         {

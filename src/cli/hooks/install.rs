@@ -1,5 +1,5 @@
-//! `xtask hooks install|uninstall|status`: our hooks in the folder that git uses. It must not know
-//! what a hook does once git calls it.
+//! `xtask hooks install|uninstall|status`: our hooks in the folder that git uses. It must not know what a
+//! hook does when git calls it.
 
 use std::path::{Path, PathBuf};
 
@@ -21,7 +21,7 @@ use crate::reporter::style::Tone;
 /// Arguments of `hooks`.
 #[derive(Args, Debug, Clone)]
 pub struct HooksArgs {
-    /// What to do with them
+    /// What to do with the hooks
     #[command(subcommand)]
     pub action: HooksAction,
 }
@@ -29,11 +29,11 @@ pub struct HooksArgs {
 /// What to do with git's hooks.
 #[derive(Subcommand, Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HooksAction {
-    /// Write a hook for each stage that `[hooks]` names; one that is there is kept and runs first
+    /// Write a hook for each stage in `[hooks]`; an existing hook is kept and runs first
     Install,
-    /// Take them out, and put back what was there before
+    /// Remove our hooks, and put back the ones before
     Uninstall,
-    /// Tell which are installed, stale or bypassed
+    /// Show which hooks are installed, stale or bypassed
     Status {
         /// Write JSON
         #[arg(long)]
@@ -41,10 +41,10 @@ pub enum HooksAction {
     },
 }
 
-/// Does it, and tells on standard output.
+/// Installs, uninstalls or lists hooks.
 ///
 /// # Errors
-/// There is no repository, tasks.toml is wrong, or a hook can't be read or written.
+/// There is no repository, tasks.toml is invalid, or a hook can't be read or written.
 pub fn run(session: &Session, args: &HooksArgs) -> Result<End, Failure> {
     let hooks = RepositoryHooks::open(session)?;
     match args.action {
@@ -54,10 +54,10 @@ pub fn run(session: &Session, args: &HooksArgs) -> Result<End, Failure> {
     }
 }
 
-/// The stages for which tasks.toml names tasks; `None` if there is no tasks.toml.
+/// Returns the stages for which tasks.toml names tasks; `None` if there is no tasks.toml.
 ///
 /// # Errors
-/// tasks.toml is wrong.
+/// tasks.toml is invalid.
 pub fn wanted_stages(session: &Session) -> Result<Option<Vec<Stage>>, Failure> {
     let project = match Project::open(&session.env, &session.dir) {
         Err(Failure::NoConfig { .. }) => return Ok(None),
@@ -67,10 +67,10 @@ pub fn wanted_stages(session: &Session) -> Result<Option<Vec<Stage>>, Failure> {
     Ok(Some(named.map(|(stage, _)| *stage).collect()))
 }
 
-/// What `status` says of each stage: its name, the words, and whether it is in force.
+/// Returns what `status` prints: each stage, its text, and whether its hook is active.
 ///
 /// # Errors
-/// tasks.toml is wrong, or a hook can't be read.
+/// tasks.toml is invalid, or a hook can't be read.
 pub fn stage_statuses(session: &Session) -> Result<Vec<(Stage, String, bool)>, Failure> {
     let hooks = RepositoryHooks::open(session)?;
     let (_, rows) = hooks.stage_statuses()?;
@@ -97,7 +97,7 @@ impl<'a> RepositoryHooks<'a> {
         if wanted.is_empty() {
             return Err(Failure::NoHooks);
         }
-        if self.dir.is_elsewhere {
+        if self.dir.is_custom {
             return self.print_call_lines(&wanted);
         }
         let found = survey(&self.dir.path, &self.shim)?;
@@ -105,7 +105,7 @@ impl<'a> RepositoryHooks<'a> {
     }
 
     fn uninstall(&self) -> Result<End, Failure> {
-        // Ours may lie in the repository's own folder although git was led elsewhere since.
+        // `core.hooksPath` may have been set after ours were installed in the repository's own folder.
         let own = self.repository.common_dir().join("hooks");
         let found = survey(&own, &self.shim)?;
         let changes = change::uninstall(&found);
@@ -130,12 +130,12 @@ impl<'a> RepositoryHooks<'a> {
                 Step::KeepAndWrite => {
                     (Tone::Good, format!("installed; the hook that was here runs first, as {kept}"))
                 }
-                Step::Remove => (Tone::Good, "taken out".to_owned()),
-                Step::Restore => (Tone::Good, "taken out; the hook before it is back".to_owned()),
+                Step::Remove => (Tone::Good, "removed".to_owned()),
+                Step::Restore => (Tone::Good, "removed; the hook before it is back".to_owned()),
                 Step::Conflict => {
                     end = End::Failed;
                     let text = format!(
-                        "not installed: another hook took our place, and {kept} is kept already; join the two, and remove {kept}"
+                        "not installed: another hook replaced ours, and {kept} exists already; merge the two, and remove {kept}"
                     );
                     (Tone::Bad, text)
                 }
@@ -146,17 +146,16 @@ impl<'a> RepositoryHooks<'a> {
         Ok(end)
     }
 
-    /// Under a folder that is not ours to write to: says what to add there by hand.
+    /// Prints the lines to add by hand in a hooks folder that is not ours to write to.
     fn print_call_lines(&self, wanted: &[Stage]) -> Result<End, Failure> {
         let missing: Vec<Stage> = wanted.iter().copied().filter(|stage| !self.is_called(*stage)).collect();
         if missing.is_empty() {
             let dir = self.shown(&self.dir.path);
-            self.session
-                .print(&format!("core.hooksPath leads to {dir}, whose hooks call xtask already\n"))?;
+            self.session.print(&format!("core.hooksPath is {dir}, and its hooks call xtask already\n"))?;
             return Ok(End::Passed);
         }
         self.session.eprint(&format!(
-            "error: core.hooksPath leads git to {}, which is not taskgate's to change\n",
+            "error: core.hooksPath is {}, which taskgate does not change\n",
             self.shown(&self.dir.path)
         ));
         for stage in missing {
@@ -166,7 +165,7 @@ impl<'a> RepositoryHooks<'a> {
         Ok(End::Failed)
     }
 
-    /// The file of a foreign folder that a person edits: those of husky lie one folder up.
+    /// Returns the hook file of a foreign folder that a person edits: husky's are one folder up.
     fn foreign_hook(&self, stage: Stage) -> PathBuf {
         let folder = match (self.dir.path.file_name(), self.dir.path.parent()) {
             (Some(name), Some(parent)) if name == "_" => parent,
@@ -175,7 +174,7 @@ impl<'a> RepositoryHooks<'a> {
         folder.join(stage.name())
     }
 
-    /// Whether a hook of a foreign folder calls us.
+    /// Returns whether a hook of a foreign folder calls us.
     fn is_called(&self, stage: Stage) -> bool {
         let text = std::fs::read(self.foreign_hook(stage)).unwrap_or_default();
         String::from_utf8_lossy(&text)
@@ -189,7 +188,7 @@ impl<'a> RepositoryHooks<'a> {
             let rows: Vec<_> = rows.iter().map(StageStatus::json).collect();
             format!("{}\n", json!({ "folder": self.dir.path.display().to_string(), "hooks": rows }))
         } else if rows.is_empty() {
-            "tasks.toml names no tasks for a stage of git, and no hook of ours is installed\n".to_owned()
+            "tasks.toml has no tasks for a git hook, and no hook of ours is installed\n".to_owned()
         } else {
             let paint = self.session.paint_out();
             let row = |row: &StageStatus| {
@@ -203,7 +202,7 @@ impl<'a> RepositoryHooks<'a> {
         Ok(if all { End::Passed } else { End::Failed })
     }
 
-    /// The stages that are wanted, and what is to be said of these and of those with a hook of ours.
+    /// Returns the stages that are wanted, and the statuses of these and of all with a hook of ours.
     fn stage_statuses(&self) -> Result<(Vec<Stage>, Vec<StageStatus>), Failure> {
         let wanted = wanted_stages(self.session)?.unwrap_or_default();
         let found = survey(&self.repository.common_dir().join("hooks"), &self.shim)?;
@@ -211,7 +210,7 @@ impl<'a> RepositoryHooks<'a> {
         Ok((wanted, rows))
     }
 
-    /// What is to be said of a stage; nothing of one that is neither named nor has a hook of ours.
+    /// Returns the status of a stage; `None` if tasks.toml does not name it and it has no hook of ours.
     fn stage_status(&self, found: &Found, wanted: &[Stage]) -> Option<StageStatus> {
         let is_wanted = wanted.contains(&found.stage);
         let is_ours = matches!(found.hook, Hook::Ours | Hook::Stale);
@@ -219,11 +218,11 @@ impl<'a> RepositoryHooks<'a> {
             return None;
         }
         let elsewhere = self.shown(&self.dir.path);
-        let called = self.dir.is_elsewhere && self.is_called(found.stage);
+        let called = self.dir.is_custom && self.is_called(found.stage);
         let (state, in_force, note) = match found.hook {
             _ if called => ("installed", true, format!(": {elsewhere} calls it")),
-            _ if self.dir.is_elsewhere => {
-                ("bypassed", false, format!(": core.hooksPath leads to {elsewhere}; run xtask hooks install"))
+            _ if self.dir.is_custom => {
+                ("bypassed", false, format!(": core.hooksPath is {elsewhere}; run xtask hooks install"))
             }
             Hook::Ours if !is_wanted => {
                 ("installed", true, ", though tasks.toml names no tasks for it".to_owned())
@@ -239,13 +238,13 @@ impl<'a> RepositoryHooks<'a> {
         Some(StageStatus { stage: found.stage, state, in_force, note: note + &kept.unwrap_or_default() })
     }
 
-    /// A path as the caller would write it.
+    /// Returns a path relative to the work tree.
     fn shown(&self, path: &Path) -> String {
         path.strip_prefix(self.repository.work_dir()).unwrap_or(path).display().to_string()
     }
 }
 
-/// What is said of one stage.
+/// The status of one stage.
 struct StageStatus {
     stage: Stage,
     state: &'static str,
@@ -260,7 +259,7 @@ impl StageStatus {
     }
 }
 
-/// The line of a shell that calls us from somebody else's hook.
+/// Returns the shell line that calls us from a foreign hook.
 fn call_line(stage: Stage) -> String {
     format!("xtask hook {stage} \"$@\" || exit $?")
 }

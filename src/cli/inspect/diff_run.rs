@@ -1,4 +1,4 @@
-//! `xtask diff-run A B`: in words why two runs of the same tree differ. It must not find differences.
+//! `xtask diff-run A B`: prints why two runs of the same tree differ. It must not find differences.
 
 use clap::Args;
 use serde_json::json;
@@ -14,10 +14,10 @@ use crate::reporter::style::Tone;
 /// Arguments of `diff-run`.
 #[derive(Args, Debug, Clone)]
 pub struct DiffRunArgs {
-    /// A manifest's file, a run's id or a part of it, `last` or `last~1`
+    /// A manifest file, a run's id or a part of it, `last` or `last~1`
     #[arg(value_name = "RUN")]
     pub a: String,
-    /// Another
+    /// Another run
     #[arg(value_name = "RUN")]
     pub b: String,
     /// Write JSON
@@ -25,19 +25,19 @@ pub struct DiffRunArgs {
     pub json: bool,
 }
 
-/// Prints the difference to standard output.
+/// Prints the differences.
 ///
 /// # Errors
-/// There is no such run, or its manifest can't be read.
+/// A run is unknown, or its manifest can't be read.
 pub fn run(session: &Session, args: &DiffRunArgs) -> Result<End, Failure> {
     let (a, b) = (manifest_files::find(session, &args.a)?, manifest_files::find(session, &args.b)?);
     let difference = Difference::of(&a, &b);
-    let text = if args.json { json((&a, &b), &difference) } else { text(session, (&a, &b), &difference) };
+    let text = if args.json { json(&a, &b, &difference) } else { text(session, &a, &b, &difference) };
     session.print(&text)?;
     Ok(if difference.is_none() { End::Passed } else { End::Failed })
 }
 
-fn text(session: &Session, (a, b): (&Manifest, &Manifest), difference: &Difference) -> String {
+fn text(session: &Session, a: &Manifest, b: &Manifest, difference: &Difference) -> String {
     let paint = session.paint_out();
     let mut text = String::new();
     for (side, manifest) in [("A", a), ("B", b)] {
@@ -53,7 +53,7 @@ fn text(session: &Session, (a, b): (&Manifest, &Manifest), difference: &Differen
     text
 }
 
-fn json((a, b): (&Manifest, &Manifest), difference: &Difference) -> String {
+fn json(a: &Manifest, b: &Manifest, difference: &Difference) -> String {
     let cause = |cause: &Cause| {
         let mut value = json!(cause);
         value["text"] = json!(cause.to_string());

@@ -1,5 +1,5 @@
-//! `xtask explain-gate`: why a gate's last verdict is what it is, from the records of runs. It must
-//! not judge anew.
+//! `xtask explain-gate`: prints the reasons for a gate's last verdict from the records of runs. It must not
+//! judge again.
 
 use clap::Args;
 use serde_json::json;
@@ -27,16 +27,16 @@ pub struct ExplainGateArgs {
     pub json: bool,
 }
 
-/// A verdict of the gate, and the run that it is of.
+/// A recorded verdict of the gate, with its run.
 struct RecordedVerdict {
     run: RunStarted,
     finished: TaskFinished,
     evidence: Evidence,
-    /// The newest run of all, if the gate was not judged in it.
+    /// The newest run, if the gate was not judged in it.
     newer: Option<NewerRun>,
 }
 
-/// A run in which a gate was not judged.
+/// A run in which the gate was not judged.
 struct NewerRun {
     run: RunStarted,
     why: String,
@@ -52,10 +52,10 @@ impl NewerRun {
     }
 }
 
-/// Prints the newest recorded verdict with all its rulings to standard output.
+/// Prints the newest recorded verdict with all its rulings.
 ///
 /// # Errors
-/// There is no such gate, or no run judged it yet.
+/// The gate is unknown, or no run has judged it.
 pub fn run(session: &Session, args: &ExplainGateArgs) -> Result<End, Failure> {
     let project = Project::open(&session.env, &session.dir)?;
     check_gate(&project.config, &args.gate)?;
@@ -67,7 +67,7 @@ pub fn run(session: &Session, args: &ExplainGateArgs) -> Result<End, Failure> {
     Ok(End::Passed)
 }
 
-/// Whether tasks.toml has the gate.
+/// Checks that tasks.toml has the gate.
 fn check_gate(config: &Config, name: &str) -> Result<(), NoVerdictError> {
     let gates: Vec<&str> =
         config.tasks.iter().filter(|task| task.gate.is_some()).map(|task| task.name.as_str()).collect();
@@ -82,7 +82,7 @@ fn check_gate(config: &Config, name: &str) -> Result<(), NoVerdictError> {
     Err(NoVerdictError::UnknownGate { name: name.to_owned(), hint })
 }
 
-/// The newest record with a verdict of the gate.
+/// Returns the newest recorded verdict of the gate.
 fn newest_verdict(runs: &Runs, gate: &str) -> Result<Option<RecordedVerdict>, Failure> {
     let mut newer = None;
     for id in runs.ids()? {

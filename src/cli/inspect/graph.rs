@@ -1,4 +1,4 @@
-//! `xtask graph`: what needs what, drawn. It must not know keys or the cache.
+//! `xtask graph`: draws which task needs which. It must not know keys or the cache.
 
 use std::collections::HashSet;
 
@@ -19,12 +19,12 @@ pub struct GraphArgs {
     /// Tasks or groups [default: all tasks]
     #[arg(value_name = "NAME")]
     pub names: Vec<String>,
-    /// How to draw it
+    /// The format of the graph
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
     pub format: GraphFormat,
 }
 
-/// How to draw a graph.
+/// A format for graphs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, ValueEnum)]
 pub enum GraphFormat {
     /// An indented tree.
@@ -38,7 +38,7 @@ pub enum GraphFormat {
     Json,
 }
 
-/// Draws the graph on standard output.
+/// Draws the graph.
 ///
 /// # Errors
 /// A name is unknown.
@@ -56,11 +56,11 @@ pub fn run(session: &Session, args: &GraphArgs) -> Result<End, Failure> {
     Ok(End::Passed)
 }
 
-/// Trees below the selected tasks that no other needs; what was drawn above is only named again.
+/// Returns a tree for each selected task that no other needs. A task that was drawn already is only named.
 fn text(config: &Config, graph: &Graph, selection: &Selection) -> String {
     let needed: HashSet<TaskId> =
         graph.nodes.iter().flat_map(|node| config.task(node.task).needs.clone()).collect();
-    // Gates that joined were not selected, and are drawn behind what was.
+    // Gates that joined the run are drawn after the selected tasks.
     let joined = graph.nodes.iter().map(|node| node.task).filter(|task| !selection.tasks.contains(task));
     let joined: Vec<TaskId> = joined.filter(|task| config.task(*task).gate.is_some()).collect();
     let roots = selection.tasks.iter().chain(&joined).filter(|task| !needed.contains(task));

@@ -1,4 +1,4 @@
-//! `xtask`: lists tasks and groups. It must not look at trees or the cache.
+//! `xtask` alone: lists tasks and groups. It must not look at trees or the cache.
 
 use crate::cli::exit::End;
 use crate::cli::failure::Failure;
@@ -9,10 +9,10 @@ use crate::process::mask::Mask;
 use crate::reporter::lines::clause;
 use crate::reporter::style::{Paint, Tone};
 
-/// Lists them on standard output.
+/// Prints the tasks and groups.
 ///
 /// # Errors
-/// There is no tasks.toml, or it is wrong.
+/// There is no tasks.toml, or it is invalid.
 pub fn run(session: &Session) -> Result<End, Failure> {
     let project = Project::open(&session.env, &session.dir)?;
     session.print(&text(&project.config, session.paint_out()))?;
@@ -50,7 +50,7 @@ fn text(config: &Config, paint: Paint) -> String {
     text
 }
 
-/// A line about a task.
+/// Returns one line about a task.
 pub fn summary(config: &Config, task: &Task) -> String {
     if let Some(description) = &task.description {
         return clause(description);
@@ -75,7 +75,7 @@ pub fn summary(config: &Config, task: &Task) -> String {
     }
 }
 
-/// The first names.
+/// Returns the first names.
 fn first_names<'n>(mut names: impl Iterator<Item = &'n str>) -> String {
     let shown: Vec<&str> = names.by_ref().take(8).collect();
     let more = if names.next().is_some() { ", …" } else { "" };

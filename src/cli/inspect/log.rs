@@ -1,5 +1,4 @@
-//! `xtask log`: past runs, drawn again from their records. It must not know what a run would do
-//! today.
+//! `xtask log`: prints past runs from their records. It must not know what a run would do today.
 
 use std::time::Duration;
 
@@ -32,42 +31,42 @@ pub struct LogArgs {
     /// A run's id, or a part of it
     #[arg(value_name = "RUN", conflicts_with = "last")]
     pub run: Option<String>,
-    /// The last run
+    /// Show the last run
     #[arg(long)]
     pub last: bool,
-    /// Only what failed
+    /// Show only what failed
     #[arg(long)]
     pub failed: bool,
-    /// The gates that were skipped, by whom and why
+    /// Show the gates that were skipped, by whom and why
     #[arg(long, conflicts_with_all = ["run", "last", "failed", "task"])]
     pub skips: bool,
-    /// How long each task takes, as JSON for `--shard`
+    /// Print how long each task takes, as JSON for `--shard`
     #[arg(long, conflicts_with_all = ["run", "last", "failed", "task", "service", "skips"])]
     pub timings: bool,
-    /// Only this task, with its log
+    /// Show only this task, with its log
     #[arg(long, value_name = "TASK")]
     pub task: Option<String>,
-    /// Only what this service printed
+    /// Show only the output of this service
     #[arg(long, value_name = "SERVICE", conflicts_with_all = ["task", "failed"])]
     pub service: Option<String>,
-    /// Which logs to show
+    /// The logs to show
     #[arg(short, long, value_enum, default_value_t, value_name = "WHICH")]
     pub output: Output,
-    /// How to write it
+    /// The output format
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
     pub format: Format,
-    /// For which CI service to draw it
+    /// The CI service to print for
     #[arg(long, value_enum, default_value_t, value_name = "SERVICE")]
     pub ci: service::CiChoice,
 }
 
-/// Runs that are listed.
+/// The number of runs in the list.
 const LISTED: usize = 20;
 
-/// Prints runs, or one run, to standard output.
+/// Prints past runs, or one run.
 ///
 /// # Errors
-/// There is no repository, or no such run.
+/// There is no repository, or the run is unknown.
 pub fn run(session: &Session, args: &LogArgs) -> Result<End, Failure> {
     if args.timings {
         return shards::timings(session);
@@ -85,7 +84,7 @@ pub fn run(session: &Session, args: &LogArgs) -> Result<End, Failure> {
     };
     let events = runs.events(&id)?;
     if let Some(service) = &args.service {
-        session.print(&service_logs(session, &events, (&id, service))?)?;
+        session.print(&service_logs(session, &events, &id, service)?)?;
         return Ok(End::Passed);
     }
     let text = match &args.task {
@@ -127,8 +126,8 @@ fn replay(session: &Session, args: &LogArgs, events: &[Event]) -> Result<String,
     Ok(text)
 }
 
-/// What a service printed, each time that it was started.
-fn service_logs(session: &Session, events: &[Event], (run, name): (&str, &str)) -> Result<String, Failure> {
+/// Returns the output of a service, for each time that it was started.
+fn service_logs(session: &Session, events: &[Event], run: &str, name: &str) -> Result<String, Failure> {
     let lines = Lines { paint: session.paint_out(), width: 0 };
     let mut text = String::new();
     for event in events {
@@ -152,7 +151,7 @@ fn service_logs(session: &Session, events: &[Event], (run, name): (&str, &str)) 
     Ok(text)
 }
 
-/// The logs of the tasks that `wanted` chooses; `None` if there are none.
+/// Returns the logs of the tasks that `wanted` selects; `None` if there are none.
 fn logs(session: &Session, events: &[Event], wanted: impl Fn(&TaskFinished) -> bool) -> Option<String> {
     let lines = Lines { paint: session.paint_out(), width: 0 };
     let chosen = events.iter().filter_map(|event| match &event.what {

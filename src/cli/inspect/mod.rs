@@ -1,4 +1,7 @@
-//! Commands that look at tasks, plans and past runs, and run nothing.
+//! Commands that show tasks, plans and past runs, and run nothing.
+//!
+//! [`list`], [`graph`], [`plan`] and [`why`] show what tasks.toml and the cache say now; [`log`], [`skips`],
+//! [`explain_gate`] and [`diff_run`] show records of past runs.
 
 pub mod diff_run;
 pub mod explain_gate;

@@ -1,4 +1,4 @@
-//! `xtask plan`: what would run, what is cached, and why. It must not run anything but tool probes.
+//! `xtask plan`: prints what would run, what is cached, and why. It must not run anything but tool probes.
 
 use clap::Args;
 use serde_json::json;
@@ -32,13 +32,13 @@ pub struct PlanArgs {
     /// Plan for the tree of this commit, without checking it out
     #[arg(long, value_name = "REV")]
     pub at: Option<String>,
-    /// Only what the changes since the merge base with this branch can reach [default: origin/HEAD]
+    /// Plan only what the changes since the merge base with this branch can reach [default: origin/HEAD]
     #[arg(long, value_name = "BASE", num_args = 0..=1, require_equals = true, default_missing_value = "", conflicts_with = "at")]
     pub affected: Option<String>,
     /// Plan without what the tasks need
     #[arg(long)]
     pub only: bool,
-    /// Which part of the plan
+    /// The part of the plan
     #[command(flatten)]
     pub part: ShardArgs,
     /// Plan as if nothing were cached
@@ -52,7 +52,7 @@ pub struct PlanArgs {
     pub args: Vec<String>,
 }
 
-/// Prints the plan to standard output.
+/// Prints the plan.
 ///
 /// # Errors
 /// A name is unknown, or the tree can't be read.
@@ -84,13 +84,13 @@ pub fn run(session: &Session, args: &PlanArgs) -> Result<End, Failure> {
     print_notices(session, &prepared);
     let tree = prepared.snapshot.as_ref().map(tree_id).transpose()?;
     let text = prepared.plan(&session.env, |world, plan| {
-        if args.json { json(world, plan, (tree.as_deref(), &prepared)) } else { text(world, plan, session) }
+        if args.json { json(world, plan, tree.as_deref(), &prepared) } else { text(world, plan, session) }
     });
     session.print(&text)?;
     Ok(End::Passed)
 }
 
-/// Tells what went wrong while the plan was prepared.
+/// Prints what went wrong while the plan was prepared.
 pub fn print_notices(session: &Session, prepared: &Prepared<'_>) {
     let lines = Lines { paint: session.paint_err(), width: 0 };
     let Warnings { listed, more } = &prepared.warnings;
@@ -149,7 +149,7 @@ fn decision_tone(decision: &Decision) -> Tone {
     }
 }
 
-/// The reason as a clause, with the age of what is cached.
+/// Returns the reason for a decision, with the age of a cached result.
 pub fn reason_text(decision: &Decision, session: &Session) -> String {
     match decision.reason() {
         None => String::new(),
@@ -162,7 +162,7 @@ pub fn reason_text(decision: &Decision, session: &Session) -> String {
     }
 }
 
-fn json(world: &PlanInputs<'_>, plan: &Plan, (tree, prepared): (Option<&str>, &Prepared<'_>)) -> String {
+fn json(world: &PlanInputs<'_>, plan: &Plan, tree: Option<&str>, prepared: &Prepared<'_>) -> String {
     let tasks: Vec<_> = world
         .graph
         .nodes

@@ -1,4 +1,4 @@
-//! `xtask log --skips`: the gates that were skipped, by whom and why. It must not know how one is
+//! `xtask log --skips`: prints the gates that were skipped, by whom and why. It must not know how a gate is
 //! skipped.
 
 use crate::cli::exit::End;
@@ -9,7 +9,7 @@ use crate::history::skips::{Skip, Skips};
 use crate::reporter::style::{Paint, Tone};
 use crate::reporter::text::{self, Keep};
 
-/// Prints them to standard output, newest first.
+/// Prints the skips, newest first.
 ///
 /// # Errors
 /// There is no repository, or the record can't be read.
@@ -29,9 +29,10 @@ pub fn run(session: &Session, format: Format) -> Result<End, Failure> {
     Ok(End::Passed)
 }
 
-/// `2026-11-21T09:30:00Z  pre-push  A <a@example.com>: the server is down` and what went through.
+/// Returns the lines of one skip: `2026-11-21T09:30:00Z  pre-push  A <a@example.com>: the server is down`,
+/// and what was let through.
 fn skip_lines(skip: &Skip, paint: Paint) -> String {
-    // Somebody else's words must not move this reader's cursor.
+    // Control characters in somebody else's words must not reach the terminal.
     let plain = |words: &str| text::safe(words, Keep::Nothing).replace('\n', " ");
     let stage = paint.tone(Tone::Strong, &skip.stage);
     let mut line = format!("{}  {stage}  {}: {}\n", skip.at.rfc3339(), plain(&skip.who), plain(&skip.reason));

@@ -1,5 +1,5 @@
-//! `xtask why`: a task's key field by field, and what differs from the nearest entry. It must not
-//! show a secret.
+//! `xtask why`: prints a task's key field by field, and what differs from the nearest entry. It must not
+//! print a secret.
 
 use clap::Args;
 use serde_json::json;
@@ -28,24 +28,24 @@ pub struct WhyArgs {
     /// Write JSON
     #[arg(long)]
     pub json: bool,
-    /// Arguments that the task would be given
+    /// Arguments for the task
     #[arg(last = true, value_name = "ARGS")]
     pub args: Vec<String>,
 }
 
-/// Changes that are listed for people; JSON has them all.
+/// The number of changes that are listed for people; JSON has all.
 const LISTED: usize = 20;
 
-/// What is known of a task's key.
+/// The key of a task, as far as it is known.
 struct TaskKey<'a> {
     name: &'a str,
     planned: &'a Planned,
     explanation: Option<Explanation>,
-    /// The differences to the nearest entry; `None` if there is none to compare with.
+    /// The differences from the nearest entry; `None` if there is no entry to compare with.
     changes: Option<Vec<Change>>,
 }
 
-/// Prints the key to standard output.
+/// Prints the key.
 ///
 /// # Errors
 /// The task is unknown, or the tree can't be read.
@@ -57,7 +57,7 @@ pub fn run(session: &Session, args: &WhyArgs) -> Result<End, Failure> {
     let prepared = Prepared::load(&project.config, &request, location, &session.clock, "why")?;
     let Some(task) = named.filter(|id| !project.config.task(*id).is_aggregate()) else {
         let text = format!("`{}` has no key: it runs no command of its own", args.task);
-        let hint = Some(format!("`xtask plan {}` tells of each of its tasks", args.task));
+        let hint = Some(format!("see its tasks: xtask plan {}", args.task));
         return Err(Failure::Usage { text, hint });
     };
     print_notices(session, &prepared);
@@ -83,7 +83,7 @@ fn task_key<'a>(world: &PlanInputs<'a>, plan: &'a Plan, id: crate::graph::NodeId
     TaskKey { name: &task.name, planned, explanation, changes }
 }
 
-/// The name of a field, as `env RUSTFLAGS`.
+/// Returns the name of a field, such as `env RUSTFLAGS`.
 fn name(field: &Field) -> String {
     match field.kind {
         FieldKind::Definition => field.name.clone(),
@@ -140,7 +140,7 @@ fn text(account: &TaskKey<'_>, session: &Session) -> String {
     lines.join("\n") + "\n"
 }
 
-/// A value as people are shown it: JSON has it whole.
+/// Shortens a value for people; JSON has all of it.
 fn shorten(value: &str) -> String {
     const LINES: usize = 20;
     let mut lines: Vec<String> = value.lines().take(LINES).map(clause).collect();
@@ -151,7 +151,7 @@ fn shorten(value: &str) -> String {
     lines.join("\n")
 }
 
-/// Whether a field is what every task has that does not ask for more.
+/// Returns whether a field has the value that it has in every ordinary task.
 fn is_default(field: &Field) -> bool {
     field.value.is_empty() && field.kind == FieldKind::Definition
         || field.name == "args" && field.value == "[]"

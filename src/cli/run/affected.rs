@@ -1,5 +1,5 @@
-//! `--affected[=BASE]`: the tasks that the changes since a merge base can reach. It must not decide
-//! what reaches what.
+//! `--affected[=BASE]`: the tasks that changes since a merge base can reach. It must not decide which these
+//! are.
 
 use crate::affected::{self, Affected, TreeSide};
 use crate::base::path::RepoPath;
@@ -13,19 +13,19 @@ use crate::git::{Commit, WorkTreeReader};
 use crate::graph::{Graph, Reach};
 use crate::select::Selection;
 
-/// What is affected, and what is said of it.
+/// The affected tasks, and the lines to print about them.
 pub struct AffectedTasks {
     /// The tasks.
     pub tasks: Vec<TaskId>,
-    /// One line each: the base first, and then each task with its reason.
+    /// The lines: first the base, then each task with its reason.
     pub notes: Vec<String>,
 }
 
-/// The tasks of `names`, and of all they need, that are affected by the changes since the merge base
-/// of HEAD and `base`; an empty `base` is the remote's main branch.
+/// Returns the affected tasks among `names` and all that they need, by the changes since the merge base of
+/// HEAD and `base`. An empty `base` means the main branch of the remote.
 ///
 /// # Errors
-/// A name is unknown, there is no such base, or a tree can't be read.
+/// A name is unknown, the base is missing, or a tree can't be read.
 pub fn affected_tasks(project: &Project, names: &[String], base: &str) -> Result<AffectedTasks, Failure> {
     let repository = project.repository()?;
     let bases: Vec<&str> = if base.is_empty() { DEFAULT_BASES.to_vec() } else { vec![base] };

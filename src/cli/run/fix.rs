@@ -1,5 +1,5 @@
-//! `xtask fix`: runs the `fix` commands of tasks, one after the other, since they write to the same
-//! files. It must not store anything.
+//! `xtask fix`: runs the `fix` commands of tasks, one after the other, because they write to the same files.
+//! It must not store anything.
 
 use clap::Args;
 
@@ -21,10 +21,10 @@ pub struct FixArgs {
     pub names: Vec<String>,
 }
 
-/// Runs them.
+/// Runs the `fix` commands.
 ///
 /// # Errors
-/// A name is unknown, or none of the tasks has a `fix`.
+/// A name is unknown, or none of the tasks has a `fix` command.
 pub fn run(session: &Session, args: &FixArgs) -> Result<End, Failure> {
     let project = Project::open(&session.env, &session.dir)?;
     let selection = Selection::of(&project.config, &args.names)?;
@@ -43,7 +43,7 @@ pub fn run(session: &Session, args: &FixArgs) -> Result<End, Failure> {
     run::run_in(session, &args, &run::request(&args), &fixes, location, &LazyInbox::default())
 }
 
-/// A config in which each selected task that has a `fix` runs that instead.
+/// Returns a config in which each selected task with a `fix` runs that instead of its command.
 fn fix_config(config: &Config, selection: &Selection) -> Config {
     let reached = crate::graph::Graph::of(config, &selection.tasks, crate::graph::Reach::WithNeeds);
     let mut ids: Vec<_> = reached.nodes.iter().map(|node| node.task).collect();
@@ -56,7 +56,7 @@ fn fix_config(config: &Config, selection: &Selection) -> Config {
         task.tools = Vec::new();
         task.finally = None;
         task.retries = 0;
-        // It is to change the files of the work tree.
+        // The command must change the files of the work tree.
         task.sandbox = false;
         Some(task)
     });

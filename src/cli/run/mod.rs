@@ -1,4 +1,7 @@
-//! `xtask run`, and so `xtask ci`: plans and runs. It must not decide how.
+//! Commands that run tasks.
+//!
+//! This file has `xtask run`, and so `xtask ci`. [`affected`] selects tasks by changes, [`fix`] and [`watch`]
+//! are the other commands; they run through [`run_in`] and [`run_prepared`].
 
 pub mod affected;
 pub mod fix;
@@ -27,7 +30,7 @@ use crate::engine::watch::WatchSession;
 use crate::event::Summary;
 use crate::gate::context::GateContext;
 use crate::gate::worktree::Provision;
-use crate::git::Age;
+use crate::git::Warmth;
 use crate::graph::Reach;
 use crate::history::runs::{self, RunsError};
 use crate::plan::CachePolicy;
@@ -40,13 +43,13 @@ pub struct RunArgs {
     /// Tasks or groups
     #[arg(required = true, value_name = "NAME")]
     pub names: Vec<String>,
-    /// How many job slots there are [default: `settings.jobs`, or one per core]
+    /// The number of job slots [default: `settings.jobs`, or one per core]
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub jobs: Option<u32>,
-    /// Go on with what does not need a failed task
+    /// Continue with tasks that don't need a failed one
     #[arg(short, long)]
     pub keep_going: bool,
-    /// Run also what is cached
+    /// Run cached tasks too
     #[arg(short, long)]
     pub force: bool,
     /// Neither read nor write the cache
@@ -55,16 +58,16 @@ pub struct RunArgs {
     /// Run the tree of this commit, in a private worktree
     #[arg(long, value_name = "REV")]
     pub at: Option<String>,
-    /// Only what the changes since the merge base with this branch can reach [default: origin/HEAD]
+    /// Run only what the changes since the merge base with this branch can reach [default: origin/HEAD]
     #[arg(long, value_name = "BASE", num_args = 0..=1, require_equals = true, default_missing_value = "", conflicts_with = "at")]
     pub affected: Option<String>,
     /// Run without what the tasks need
     #[arg(long)]
     pub only: bool,
-    /// Which part of the plan
+    /// The part of the plan
     #[command(flatten)]
     pub part: ShardArgs,
-    /// Tell what would be done, as `plan` does
+    /// Show what would run, as `plan` does
     #[arg(short = 'n', long)]
     pub dry_run: bool,
     /// What to show and to write
@@ -78,7 +81,7 @@ pub struct RunArgs {
     pub args: Vec<String>,
 }
 
-/// Runs what `args` name.
+/// Runs the named tasks.
 ///
 /// # Errors
 /// A name is unknown, the tree can't be read, or a report can't be written.
@@ -114,7 +117,7 @@ fn run_commit(session: &Session, args: &RunArgs, project: &Project, rev: &str) -
         clock: &session.clock,
         inbox: &inbox,
         observer: &listener,
-        age: Age::Warm,
+        age: Warmth::Warm,
         jobs: args.jobs,
         runs: Cell::new(0),
         access: OnceCell::new(),
@@ -138,7 +141,7 @@ fn run_commit(session: &Session, args: &RunArgs, project: &Project, rev: &str) -
     }
 }
 
-/// Runs a request in a work tree, hearing signals from `inbox`.
+/// Runs a request in a work tree, and listens for signals on `inbox`.
 ///
 /// # Errors
 /// A name is unknown, the tree can't be read, or a report can't be written.
@@ -151,7 +154,7 @@ pub fn run_in(
     inbox: &LazyInbox,
 ) -> Result<End, Failure> {
     if args.manifest.is_some() && location.state.is_none() {
-        return Err(Failure::NoRepository { what: "there is no manifest of its runs" });
+        return Err(Failure::NoRepository { what: "its manifest is missings runs" });
     }
     let run_id = runs::new_id(session.clock.now(), std::process::id());
     let mut prepared = Prepared::load(config, request, location, &session.clock, &run_id)?;
@@ -162,7 +165,7 @@ pub fn run_in(
         (Some(path), Some(state)) => {
             manifest_files::copy(session, state, &run_id, path).map_err(|failure| match failure {
                 Failure::Runs(RunsError::NoManifest(_)) => {
-                    let source = std::io::Error::other("the run could not keep it in the state directory");
+                    let source = std::io::Error::other("the run could not store it in the state directory");
                     Failure::File(FileError { attempt: "write the manifest", path: path.clone(), source })
                 }
                 other => other,
@@ -172,17 +175,17 @@ pub fn run_in(
     };
     match end(&reporters, &summary)? {
         End::Passed => copied.map(|()| End::Passed),
-        // A failed run is told as failed, whatever else went wrong.
+        // A failed run is reported as failed, whatever else went wrong.
         end => {
             if let Err(failure) = copied {
-                session.eprint(&format!("warning: the manifest is not written: {failure}\n"));
+                session.eprint(&format!("warning: can't write the manifest: {failure}\n"));
             }
             Ok(end)
         }
     }
 }
 
-/// Runs what was prepared, with the reporters that `args` name.
+/// Runs a prepared plan, with the reporters of `args`.
 ///
 /// # Errors
 /// A report can't be opened.
@@ -203,7 +206,7 @@ pub fn run_prepared(
         ..RunOptions::new(run_id, prepared.config.slots(args.jobs))
     };
     let reporters = args.reporters.open(session, run_id, location.state)?;
-    // The time of each round counts from its own start.
+    // The time of each round of `watch` counts from its own start.
     let clock = if watching.is_some() { session.clock.restarted() } else { session.clock.clone() };
     let emitter = reporters.emitter(&clock);
     let summary = prepared
@@ -211,7 +214,7 @@ pub fn run_prepared(
     Ok((summary, reporters))
 }
 
-/// What `args` ask to be planned.
+/// Returns the request that `args` stand for.
 pub fn request(args: &RunArgs) -> Request {
     Request {
         reach: if args.only { Reach::Only } else { Reach::WithNeeds },
@@ -228,7 +231,7 @@ pub fn request(args: &RunArgs) -> Request {
 fn end(reporters: &SharedReporters, summary: &Summary) -> Result<End, Failure> {
     let end = End::from(summary.verdict);
     match reporters.failure() {
-        // A failed run is told as failed, whatever else went wrong.
+        // A failed run is reported as failed, whatever else went wrong.
         Some(failure) if end == End::Passed => Err(failure),
         _ => Ok(end),
     }

@@ -1,8 +1,8 @@
-//! `xtask watch`: runs tasks, and again what a change affects, until it is ended. It must not decide who
-//! changed a file.
+//! `xtask watch`: runs tasks, and runs again those that a change affects, until a signal ends it. It must not
+//! decide who changed a file.
 //!
-//! A round is an ordinary run. Whatever changes while it goes on and is read by a task without a
-//! result has that task start again in the next round, which follows at once; the others go on.
+//! Each round is an ordinary run. If a file changes during a round, the tasks that read it and have no result
+//! yet start again in the next round, which follows at once. All others continue.
 
 use std::sync::mpsc::RecvTimeoutError;
 use std::time::Duration;
@@ -30,7 +30,7 @@ use crate::engine::watch::{
     WatchSession, affected_nodes, affects_env_files, describe_changes, without_outputs,
 };
 use crate::event::{Level, Verdict};
-use crate::git::activity::{Activity, in_a_lull};
+use crate::git::activity::{GitActivity, when_git_idle};
 use crate::git::snapshot::Snapshot;
 use crate::git::{Repository, WorkTreeReader};
 use crate::history::runs;
@@ -46,16 +46,16 @@ pub struct WatchArgs {
     /// Tasks or groups
     #[arg(required = true, value_name = "NAME")]
     pub names: Vec<String>,
-    /// How many job slots there are [default: `settings.jobs`, or one per core]
+    /// The number of job slots [default: `settings.jobs`, or one per core]
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub jobs: Option<u32>,
-    /// Go on with what does not need a failed task
+    /// Continue with tasks that don't need a failed one
     #[arg(short, long)]
     pub keep_going: bool,
-    /// Which logs to show
+    /// The logs to show
     #[arg(short, long, value_enum, default_value_t, value_name = "WHICH")]
     pub output: Output,
-    /// How to write what happens
+    /// The output format
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
     pub format: Format,
     /// Arguments for the one task that is named
@@ -63,28 +63,28 @@ pub struct WatchArgs {
     pub args: Vec<String>,
 }
 
-/// Why the next round begins, or that none does.
+/// Why the next round begins, or that there is none.
 enum NextRound {
-    /// Files changed while nothing ran.
+    /// Files changed while nothing was running.
     Changed,
-    /// Files changed while the last round ran.
+    /// Files changed during the last round.
     ChangedDuringRound,
-    /// A signal ends it all.
+    /// A signal ended the command.
     Interrupted(i32),
 }
 
-/// What keeps from a look at the tree.
+/// Why the tree could not be read.
 enum LookError {
-    /// A signal came.
+    /// A signal arrived.
     Signal(i32),
-    /// It can't be read.
+    /// Reading it failed.
     Failed(Failure),
 }
 
-/// The time between two looks at git.
+/// The time between two checks whether git is at work.
 const GIT_CHECK_INTERVAL: Duration = Duration::from_millis(50);
 
-/// What all rounds have.
+/// What all rounds share.
 struct Rounds<'a> {
     session: &'a Session,
     args: RunArgs,
@@ -92,10 +92,10 @@ struct Rounds<'a> {
     watching: WatchSession,
 }
 
-/// Runs rounds until a signal comes.
+/// Runs rounds until a signal arrives.
 ///
 /// # Errors
-/// There is no repository or no such task, or the work tree can't be watched.
+/// There is no repository, a name is unknown, or the work tree can't be watched.
 pub fn run(session: &Session, args: WatchArgs) -> Result<End, Failure> {
     let project = Project::open(&session.env, &session.dir)?;
     project.repository()?;
@@ -105,7 +105,7 @@ pub fn run(session: &Session, args: WatchArgs) -> Result<End, Failure> {
     let args = RunArgs { names, jobs, keep_going, reporters, args, ..RunArgs::default() };
     let inbox = Inbox::open().map_err(Failure::signals)?;
     let rounds = Rounds { session, args, inbox, watching: WatchSession::new(mark.clone()) };
-    // From here on no change is missed.
+    // From here on every change is noticed.
     let _watch = rounds.watch(&project)?;
     let mut project = project;
     let end = rounds.run_rounds(&mut project);
@@ -122,9 +122,9 @@ impl Rounds<'_> {
         let git_dir = repository.git_dir().to_owned();
         let place = Place {
             root: project.root.clone(),
-            at_work: Box::new(move || Activity::of(&git_dir).is_at_work()),
+            at_work: Box::new(move || GitActivity::of(&git_dir).is_at_work()),
             folders: Box::new(move |folder| {
-                // Of files none is wanted here.
+                // Only folders matter here.
                 let names = repository.browse_work_tree(folder, "/").unwrap_or_default();
                 names.into_iter().filter(|name| name.is_folder).map(|name| name.path).collect()
             }),
@@ -140,14 +140,14 @@ impl Rounds<'_> {
         Ok(Watch::start(place, tell)?)
     }
 
-    /// Runs round after round.
+    /// Runs one round after another.
     fn run_rounds(&self, project: &mut Project) -> Result<End, Failure> {
         let mut by_itself = false;
         loop {
             match self.round(project, by_itself) {
                 Ok(NextRound::Interrupted(signal)) => return Ok(End::Interrupted(signal)),
                 Ok(next) => by_itself = matches!(next, NextRound::ChangedDuringRound),
-                // tasks.toml is wrong for this tree; a change of either may put that right.
+                // tasks.toml does not fit this tree; a change of either may fix that.
                 Err(failure @ Failure::Config(_)) => {
                     if let Err(signal) = self.wait_for_fix(&failure) {
                         return Ok(End::Interrupted(signal));
@@ -162,8 +162,8 @@ impl Rounds<'_> {
         }
     }
 
-    /// The project as it is now. While its tasks.toml is wrong, it waits for the next change, or for a
-    /// signal, whose number it gives then.
+    /// Returns the project as it is now. While its tasks.toml is invalid, waits for a change, or returns the
+    /// number of a signal.
     fn reopen_project(&self) -> Result<Result<Project, i32>, Failure> {
         loop {
             match Project::open(&self.session.env, &self.session.dir) {
@@ -178,18 +178,15 @@ impl Rounds<'_> {
         }
     }
 
-    /// Says what is wrong with tasks.toml, and waits for a change.
-    ///
-    /// Errors: a signal came instead, by its number.
+    /// Prints what is wrong with tasks.toml and waits for a change. Returns the number of a signal as the
+    /// error.
     fn wait_for_fix(&self, failure: &Failure) -> Result<(), i32> {
         self.session.eprint(&describe(failure, None, self.session.paint_err()));
-        self.note("watching for it to be mended; Ctrl-C ends it");
+        self.note("waiting for a fix; Ctrl-C ends it");
         self.wait().map(|_| ())
     }
 
-    /// The next batch of changed paths.
-    ///
-    /// Errors: a signal came instead, by its number.
+    /// Returns the next changed paths. Returns the number of a signal as the error.
     fn wait(&self) -> Result<Vec<RepoPath>, i32> {
         loop {
             match self.inbox.receiver().recv() {
@@ -202,7 +199,7 @@ impl Rounds<'_> {
         }
     }
 
-    /// One round, and the wait for what starts the next.
+    /// Runs one round and waits for what starts the next one.
     fn round(&self, project: &Project, by_itself: bool) -> Result<NextRound, Failure> {
         let location = project.location(&self.session.env);
         let run_id = runs::new_id(self.session.clock.now(), std::process::id());
@@ -233,7 +230,7 @@ impl Rounds<'_> {
         let by_hand: Vec<PathChange> = tracker.user_changes(&changes).into_iter().cloned().collect();
         for path in tracker.suspected_outputs() {
             self.warn(&format!(
-                "{path} changed in each of the last rounds; if a task writes it, declare it in `outputs` or let git ignore it. It starts no further round until it changes while nothing runs"
+                "{path} changed in each of the last rounds; if a task writes it, add it to `outputs` or to .gitignore; until then it starts a round only if it changes while nothing runs"
             ));
         }
         drop(tracker);
@@ -247,7 +244,7 @@ impl Rounds<'_> {
         self.idle(project, &prepared, after)
     }
 
-    /// Waits for a change that matters.
+    /// Waits for a change that affects a task.
     fn idle(
         &self,
         project: &Project,
@@ -282,8 +279,8 @@ impl Rounds<'_> {
         }
     }
 
-    /// What has changed, with `paths`, and the tree of it. Git may have begun to switch a branch since the
-    /// watch told them: half of that is no tree.
+    /// Returns all changed paths and the tree. Git may be switching branches, so this waits until it is idle:
+    /// a half switched branch is no tree.
     fn read_stable_tree(
         &self,
         project: &Project,
@@ -308,11 +305,12 @@ impl Rounds<'_> {
             }
             Ok(clock.elapsed() < last + LONGEST)
         };
-        let tree = in_a_lull(|| Activity::of(git_dir), || tree(project).map_err(LookError::Failed), pause)?;
+        let tree =
+            when_git_idle(|| GitActivity::of(git_dir), || tree(project).map_err(LookError::Failed), pause)?;
         Ok((paths, tree))
     }
 
-    /// Ends the services that stayed up. A second signal kills them.
+    /// Ends the services that are still running. A second signal kills them.
     fn end_services(&self, config: &Config, mark: &str) {
         let emitter = Emitter::new(self.session.clock.clone(), Box::new(|_| {}));
         let none = Secrets::none();
@@ -353,17 +351,17 @@ impl Rounds<'_> {
     }
 }
 
-/// The tree as it is now, with the rules and the index as they are now.
+/// Returns the tree as it is now, with the current ignore rules and index.
 fn tree(project: &Project) -> Result<Snapshot, Failure> {
     Ok(WorkTreeReader::open(project.repository()?, project.state())?.snapshot()?)
 }
 
-/// In what a tree differs from a former one, but for what tasks declare to write.
+/// Returns the differences between two trees, without declared outputs.
 fn changes_between(prepared: &Prepared<'_>, before: &Snapshot, after: &Snapshot) -> Vec<PathChange> {
     without_outputs(prepared.config, &prepared.graph, change_origin::changes_between(before, after))
 }
 
-/// Whether a file with tasks is among them.
+/// Returns whether a file with tasks is among the changes.
 fn changes_tasks(config: &Config, changes: &[&PathChange]) -> bool {
     let defines = |path: &RepoPath| {
         path.parts().last() == Some(FILE.as_bytes())

@@ -1,4 +1,4 @@
-//! `xtask cache`: looks after the cache. It must not know what entries mean.
+//! `xtask cache`: inspects and cleans the cache. It must not know what entries mean.
 
 use std::time::Duration;
 
@@ -26,20 +26,20 @@ pub struct CacheArgs {
 /// What to do with the cache.
 #[derive(Subcommand, Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CacheAction {
-    /// Tell how much there is
+    /// Show how large the cache is
     Stats,
-    /// Read all of it, and remove what is damaged
+    /// Read the whole cache, and remove damaged entries
     Verify,
-    /// Remove what was not used for longest until it fits, and what runs left behind
+    /// Remove entries that were not used for longest until the cache fits, and leftovers of runs
     Gc,
-    /// Remove all of it
+    /// Remove the whole cache
     Clear,
 }
 
-/// Tasks that `stats` lists.
+/// The number of tasks that `stats` lists.
 const LISTED: usize = 10;
 
-/// Does it, and tells on standard output.
+/// Runs the action and prints the result.
 ///
 /// # Errors
 /// There is no repository, or the cache can't be read.
@@ -54,9 +54,9 @@ pub fn run(session: &Session, action: CacheAction) -> Result<End, Failure> {
         CacheAction::Stats => stats(session, &cache, &finder),
         CacheAction::Verify => verify(session, &cache),
         CacheAction::Gc => {
-            let removed = finder.remove_free()?;
+            let removed = finder.remove_unused()?;
             let sandboxes = sandbox::remove_free(&finder)?;
-            git::remove_left_overs(&state)?;
+            git::remove_stale_attribute_folders(&state)?;
             let report = cache.gc()?;
             let mut text = format!(
                 "removed {}, {} and {}: {} freed, {} left\n",
@@ -123,7 +123,7 @@ fn stats(session: &Session, cache: &Cache, finder: &PoolFinder<'_>) -> Result<En
     Ok(End::Passed)
 }
 
-/// Damage is removed, so that the tasks run again, and told by exit status 1.
+/// Removes damaged entries, so that their tasks run again; ends with 1 if there were any.
 fn verify(session: &Session, cache: &Cache) -> Result<End, Failure> {
     let report = cache.verify(Repair::Remove)?;
     let paint = session.paint_out();

@@ -1,5 +1,4 @@
-//! `xtask doctor`: checks what the program depends on here, and says what to do. It must not change
-//! anything.
+//! `xtask doctor`: checks what taskgate depends on here, and says what to do. It must not change anything.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -41,12 +40,12 @@ pub struct DoctorArgs {
     pub json: bool,
 }
 
-/// Less free space than this is told.
+/// Less free space than this is a warning.
 const LOW_SPACE: u64 = 1 << 30;
-/// How long a program may take to answer.
+/// The time that a program gets to answer.
 const TIMEOUT: Duration = Duration::from_secs(20);
 
-/// What one check came to.
+/// The result of one check.
 struct Check {
     what: String,
     state: CheckState,
@@ -54,11 +53,11 @@ struct Check {
     hint: Option<String>,
 }
 
-/// How a check came out.
+/// How a check ended.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum CheckState {
     Passed,
-    /// It works, with a catch.
+    /// It works, with a limitation.
     Warning,
     Failed,
 }
@@ -77,7 +76,7 @@ impl Check {
     }
 }
 
-/// Checks, and tells on standard output. It fails if something does not work.
+/// Runs all checks and prints them. Fails if something does not work.
 ///
 /// # Errors
 /// Standard output can't be written to.
@@ -100,7 +99,7 @@ pub fn run(session: &Session, args: &DoctorArgs) -> Result<End, Failure> {
         Err(error) => {
             let text = error.to_string();
             let hint = hint(&Failure::Git(error), None);
-            let hint = hint.unwrap_or_else(|| "see what git says of it: git status".to_owned());
+            let hint = hint.unwrap_or_else(|| "check the repository: git status".to_owned());
             findings.push(Check::failed("repository", text, hint));
         }
     }
@@ -151,12 +150,12 @@ fn git(session: &Session) -> Check {
     }
 }
 
-/// tasks.toml and the tools that it names.
+/// Checks tasks.toml and the tools that it names.
 fn tasks(session: &Session) -> Vec<Check> {
     let project = match Project::open(&session.env, &session.dir) {
         Ok(project) => project,
         Err(Failure::Config(diagnostics)) => {
-            let text = format!("{} to mend", count(diagnostics.list().count(), "error"));
+            let text = format!("{} to fix", count(diagnostics.list().count(), "error"));
             return vec![Check::failed("tasks.toml", text, "`xtask` shows them all")];
         }
         Err(failure) => {
@@ -170,18 +169,14 @@ fn tasks(session: &Session) -> Vec<Check> {
         match without_effect(&project, repository) {
             Ok(found) => findings.extend(found),
             Err(error) => {
-                findings.push(Check::failed(
-                    "tree",
-                    error.to_string(),
-                    "see what git says of it: git status",
-                ));
+                findings.push(Check::failed("tree", error.to_string(), "check the repository: git status"));
             }
         }
     }
     findings
 }
 
-/// What of tasks.toml has no effect on the work tree.
+/// Checks for declarations of tasks.toml that have no effect on the work tree.
 fn without_effect(project: &Project, repository: &Repository) -> Result<Vec<Check>, GitError> {
     let snapshot = WorkTreeReader::open(repository, project.state())?.snapshot()?;
     let setup = project.config.worktree.setup.as_ref().map(|setup| setup::alone(&project.config, setup));
@@ -226,7 +221,7 @@ fn tools(session: &Session, config: &Config, root: &Path) -> Vec<Check> {
         let what = format!("tool {tool}");
         match answer {
             Ok(text) => Check::passed(&what, text.lines().next().unwrap_or_default().to_owned()),
-            Err(why) => Check::failed(&what, why, "install it, or mend its probe in [tools] of tasks.toml"),
+            Err(why) => Check::failed(&what, why, "install it, or fix its probe in [tools] of tasks.toml"),
         }
     };
     probes.into_iter().map(finding).collect()
@@ -239,7 +234,7 @@ fn hooks(session: &Session) -> Vec<Check> {
         }
         Ok(rows) if rows.is_empty() => {
             let hint = "to gate what is pushed, write: [hooks] pre-push = [\"ci\"]";
-            vec![Check::warning("hooks", "tasks.toml names no tasks for a stage of git", hint)]
+            vec![Check::warning("hooks", "tasks.toml has no tasks for a git hook", hint)]
         }
         Ok(rows) => rows
             .into_iter()
@@ -255,7 +250,7 @@ fn hooks(session: &Session) -> Vec<Check> {
     }
 }
 
-/// The state directory: whether it can be written to, and how much room there is.
+/// Checks whether the state directory can be written to, and its free space.
 fn state(path: &Path) -> Check {
     let what = "state";
     let shown = path.display();
@@ -280,7 +275,7 @@ fn state(path: &Path) -> Check {
     }
 }
 
-/// Where private worktrees and sandboxes are, and those of repositories that are gone.
+/// Checks the folder of private worktrees and sandboxes, and finds those of deleted repositories.
 fn worktrees(session: &Session, repository: &Repository) -> Vec<Check> {
     let what = "worktrees";
     let state = repository.common_dir().join("xtask");
@@ -296,7 +291,7 @@ fn worktrees(session: &Session, repository: &Repository) -> Vec<Check> {
                 count(worktrees, "private worktree"),
                 units::size(bytes)
             );
-            match pool.why_here() {
+            match pool.fallback_reason() {
                 None => vec![Check::passed(what, text)],
                 Some(why) => {
                     let hint = "it may be emptied at any time; name another in tasks.toml: [worktree] root = \"/path/to/folder\"";
@@ -319,7 +314,7 @@ fn worktrees(session: &Session, repository: &Repository) -> Vec<Check> {
     findings
 }
 
-/// Whether the connections of pushes outlive a gate that takes its time.
+/// Checks whether connections of pushes survive a slow gate.
 fn remotes(session: &Session, repository: &Repository) -> Vec<Check> {
     let finding = |(name, url): (String, String)| {
         let what = format!("remote {name}");
@@ -370,7 +365,7 @@ fn environment(session: &Session) -> Option<Check> {
     })
 }
 
-/// What a program prints, or why it does not.
+/// Returns the output of a program, or why there is none.
 fn output_of(session: &Session, program: &str, args: &[&str]) -> Result<String, String> {
     let env: Vec<(OsString, OsString)> =
         session.env.vars().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();

@@ -1,5 +1,5 @@
-//! `xtask init`: writes a first tasks.toml for what it finds, of tasks that pass. It must not write
-//! over one that is there.
+//! `xtask init`: writes a first tasks.toml with tasks that it finds and that pass. It must not overwrite an
+//! existing one.
 
 use std::path::{Path, PathBuf};
 
@@ -22,13 +22,13 @@ use crate::init::{self, Candidate, Found, Survey};
 use crate::process::program::find_program;
 use crate::reporter::style::Tone;
 
-/// How many paths are named in a message.
+/// The number of paths that a message names.
 const SHOWN: usize = 5;
 
 /// Arguments of `init`.
 #[derive(Args, Debug, Clone, Copy)]
 pub struct InitArgs {
-    /// Write to standard output, and no file
+    /// Print to standard output, and write no file
     #[arg(long)]
     pub print: bool,
     /// Don't try which tasks pass
@@ -36,22 +36,22 @@ pub struct InitArgs {
     pub no_run: bool,
 }
 
-/// Where a tasks.toml is wanted.
+/// What is needed to write a tasks.toml.
 struct Initializer<'s> {
     session: &'s Session,
     root: PathBuf,
     work: Option<WorkTreeState>,
 }
 
-/// The work tree of a repository, as it was found.
+/// The work tree before the trial.
 struct WorkTreeState {
     reader: WorkTreeReader,
     before: Snapshot,
-    /// Whether all of it is committed.
+    /// Whether everything is committed.
     is_clean: bool,
 }
 
-/// Looks, tries and writes.
+/// Surveys the repository, tries tasks and writes tasks.toml.
 ///
 /// # Errors
 /// There is a tasks.toml already, or git or the disk failed.
@@ -66,7 +66,7 @@ pub fn run(session: &Session, args: InitArgs) -> Result<End, Failure> {
     let survey = site.survey()?;
     let found = init::look(&survey);
     if survey.is_cut() {
-        session.eprint("note: there are very many folders, so not all were looked at\n");
+        session.eprint("note: too many folders, so some were skipped\n");
     }
     let mut standings: Vec<Standing> =
         found.tasks.iter().map(|task| site.initial_standing(task, args)).collect();
@@ -82,7 +82,7 @@ pub fn run(session: &Session, args: InitArgs) -> Result<End, Failure> {
         site.report_changes()?;
     }
     let text = text::write(&found, &standings, tried);
-    // What is written must be right, whatever names the repository has.
+    // The text must be valid, whatever names the repository has.
     read(&text)?;
     if args.print {
         session.print(&text)?;
@@ -107,7 +107,7 @@ impl WorkTreeState {
 impl Initializer<'_> {
     fn survey(&self) -> Result<Survey, Failure> {
         let files = match &self.work {
-            // What git ignores is not the repository's own.
+            // Ignored files are not part of the repository.
             Some(work) => {
                 let own = work.before.entries().iter().filter(|entry| entry.mode != Mode::Submodule);
                 own.filter_map(|entry| std::str::from_utf8(entry.path.bytes()).ok().map(str::to_owned))
@@ -118,26 +118,26 @@ impl Initializer<'_> {
         Ok(Survey::read(&self.root, &files, |name| self.missing(name, "").is_none()))
     }
 
-    /// Why there is no such program for a task of `folder`.
+    /// Returns why a task in `folder` would not find a program.
     fn missing(&self, name: &str, folder: &str) -> Option<String> {
         let path = self.session.env.var("PATH");
         find_program(name.as_ref(), path, &self.root.join(folder)).err().map(|error| error.to_string())
     }
 
-    /// What can be told of a task without running it.
+    /// Returns what can be said about a task without running it.
     fn initial_standing(&self, task: &Candidate, args: InitArgs) -> Standing {
         if let Some(why) = task.programs.iter().find_map(|name| self.missing(name, &task.folder)) {
             return Standing::LeftOut(why);
         }
         let is_clean = self.work.as_ref().is_some_and(|work| work.is_clean);
         if task.rewrites && !is_clean && !args.no_run {
-            let why = "it was not tried, since it may rewrite files and not all of them are committed";
+            let why = "not tried: it may rewrite files, and some are not committed";
             return Standing::LeftOut(why.to_owned());
         }
         Standing::Kept
     }
 
-    /// Runs the tasks that stand.
+    /// Runs the tasks that are not left out.
     fn try_out(&self, found: &Found, standings: &[Standing]) -> Result<Trial, Failure> {
         let names: Vec<String> = found
             .tasks
@@ -155,7 +155,7 @@ impl Initializer<'_> {
         trial::run(self.session, &config, names, &self.root)
     }
 
-    /// Tells what the trial changed of the tree: a gate would not pass such a run.
+    /// Prints what the trial changed in the tree: with these changes a gate would fail.
     fn report_changes(&self) -> Result<(), Failure> {
         let Some(work) = &self.work else { return Ok(()) };
         let after = work.reader.snapshot()?;
@@ -166,14 +166,13 @@ impl Initializer<'_> {
         made.dedup();
         if !changed.is_empty() {
             self.warn(&format!(
-                "the trial changed {}; `git diff` shows how, and a gate would fail",
+                "the tasks changed {}; a gate would fail (see `git diff`)",
                 first_of(&changed, SHOWN)
             ));
         }
         if !made.is_empty() {
-            let text =
-                "; commit what belongs to the repository, and let git ignore the rest, or a gate would fail";
-            self.warn(&format!("the trial made {}{text}", first_of(&made, SHOWN)));
+            let text = "; commit what belongs to the repository and ignore the rest, or a gate would fail";
+            self.warn(&format!("the tasks created {}{text}", first_of(&made, SHOWN)));
         }
         Ok(())
     }
@@ -184,17 +183,14 @@ impl Initializer<'_> {
     }
 }
 
-/// A second tasks.toml would be another one than the caller knows.
+/// Fails if there is a tasks.toml already.
 fn refuse_existing(session: &Session, root: &Path) -> Result<(), Failure> {
     let folders = definition_folders(root, &session.dir);
     let mut paths = folders.iter().map(|folder| folder.child(FILE.as_bytes()));
     match paths.find(|path| path.under(root).symlink_metadata().is_ok()) {
         None => Ok(()),
         Some(path) => Err(Failure::Usage {
-            text: format!(
-                "there is a tasks.toml already, and it stays as it is: {}",
-                path.under(root).display()
-            ),
+            text: format!("tasks.toml exists already: {}", path.under(root).display()),
             hint: Some("`xtask init --print` shows what would be written".to_owned()),
         }),
     }
@@ -209,13 +205,10 @@ fn write(root: &Path, text: &str) -> Result<(), Failure> {
     if file::write_new(&path, text.as_bytes())? {
         return Ok(());
     }
-    Err(Failure::Usage {
-        text: format!("somebody else has just written {}, and it stays as it is", path.display()),
-        hint: None,
-    })
+    Err(Failure::Usage { text: format!("another process has just written {}", path.display()), hint: None })
 }
 
-/// Leaves out what did not pass.
+/// Leaves out the tasks that failed.
 fn leave_out_failed(found: &Found, standings: &mut [Standing], outcomes: &Outcomes) {
     for (task, standing) in found.tasks.iter().zip(standings) {
         if let Some(Err(why)) = outcomes.get(&task.name) {
@@ -225,7 +218,7 @@ fn leave_out_failed(found: &Found, standings: &mut [Standing], outcomes: &Outcom
     }
 }
 
-/// What was written, what was left out, and what to do next.
+/// Returns what was written, what was left out, and what to do next.
 fn summary(session: &Session, found: &Found, standings: &[Standing], args: InitArgs) -> String {
     let paint = session.paint_err();
     let left: Vec<(&str, &str)> = found
@@ -246,7 +239,7 @@ fn summary(session: &Session, found: &Found, standings: &[Standing], args: InitA
     }
     let kept = found.tasks.len() - left.len();
     if kept == 0 {
-        text.push_str("note: nothing was found that passes, so there is an example in place of it\n");
+        text.push_str("note: no task was found that passes, so tasks.toml has an example\n");
     }
     if !args.print {
         let tried = if args.no_run && kept > 0 { ", none of them tried" } else { "" };
@@ -258,7 +251,7 @@ fn summary(session: &Session, found: &Found, standings: &[Standing], args: InitA
     text
 }
 
-/// The first part of a path, so that a thousand new files are one line.
+/// Returns the first part of a path, so that a thousand new files are one line.
 fn first_part(path: &RepoPath) -> String {
     let mut parts = path.parts().map(String::from_utf8_lossy);
     let first = parts.next().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! `xtask schema`: prints the JSON schema of tasks.toml, or the reference of all keys. It must not look at any
+//! `xtask schema`: prints the JSON schema of tasks.toml, or the reference of all keys. It must not read any
 //! tasks.toml.
 
 use clap::Args;
@@ -8,7 +8,7 @@ use crate::cli::failure::Failure;
 use crate::cli::session::Session;
 use crate::config::schema;
 
-/// The arguments of `xtask schema`.
+/// Arguments of `schema`.
 #[derive(Args, Debug)]
 pub struct SchemaArgs {
     /// Print the reference of all keys as Markdown instead
@@ -16,7 +16,7 @@ pub struct SchemaArgs {
     pub markdown: bool,
 }
 
-/// Prints the schema on standard output.
+/// Prints the schema or the reference.
 ///
 /// # Errors
 /// Standard output can't be written to.

@@ -1,5 +1,5 @@
-//! A trial: tasks that are not yet written anywhere, run once to see which pass. It must not store
-//! anything, nor decide what becomes of those that fail.
+//! Runs tasks once that are not written anywhere yet, to see which pass. It must not store anything, nor
+//! decide what happens to tasks that fail.
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
@@ -23,27 +23,27 @@ use crate::plan::CachePolicy;
 use crate::reporter::style::{Paint, Tone};
 use crate::reporter::text::{Keep, safe};
 
-/// Lines with which programs end that say nothing of what went wrong.
+/// Beginnings of last lines that don't say what went wrong.
 const NOISE: &[&str] = &["npm error", "npm ERR!", "npm notice", "make: ***", "make[", "error: Recipe"];
 
-/// What became of the tasks, by their names.
+/// The outcomes of the tasks, by name.
 pub type Outcomes = BTreeMap<String, Result<(), String>>;
 
-/// How a trial ended.
+/// The end of a trial.
 pub enum Trial {
-    /// Each task has its outcome.
+    /// All tasks ended.
     Done(Outcomes),
-    /// A signal ended it.
+    /// A signal ended the trial.
     Interrupted(i32),
 }
 
-/// Runs these tasks of `config` in `root`, and tells of each on standard error.
+/// Runs tasks of `config` in `root`, and prints each result to standard error.
 ///
 /// # Errors
 /// Signals can't be listened for.
 pub fn run(session: &Session, config: &Config, names: Vec<String>, root: &Path) -> Result<Trial, Failure> {
     let id = runs::new_id(session.clock.now(), std::process::id());
-    // Without a tree there are no keys, and so nothing is looked up or stored.
+    // Without a tree there are no keys, so nothing is looked up or stored.
     let location = RunLocation {
         tree: Tree::None,
         root,
@@ -73,7 +73,7 @@ pub fn run(session: &Session, config: &Config, names: Vec<String>, root: &Path) 
     }
 }
 
-/// What keeps the outcomes, and tells of each.
+/// Returns an event handler that collects the outcomes and prints each.
 fn event_handler(outcomes: Arc<Mutex<Outcomes>>, paint: Paint) -> Box<dyn FnMut(&Event) + Send> {
     Box::new(move |event| {
         let What::TaskFinished(task) = &event.what else { return };
@@ -88,7 +88,7 @@ fn event_handler(outcomes: Arc<Mutex<Outcomes>>, paint: Paint) -> Box<dyn FnMut(
             ),
             Err(why) => format!("  {} {}  {why}\n", paint.tone(Tone::Bad, "✗"), task.task),
         };
-        // Where even this fails there is nobody left to tell.
+        // If standard error can't be written to, there is no other place to say so.
         let _ = std::io::stderr().lock().write_all(line.as_bytes());
         outcomes.lock().unwrap_or_else(PoisonError::into_inner).insert(task.task.clone(), outcome);
     })
@@ -105,7 +105,7 @@ fn outcome(task: &TaskFinished) -> Result<(), String> {
     }
 }
 
-/// The last line of a log that says something, and not too much of it.
+/// Returns the last line of a log that says something, shortened.
 fn last_line(log: &str) -> String {
     let lines = || log.lines().rev().map(str::trim).filter(|line| !line.is_empty());
     let is_noise = |line: &&str| NOISE.iter().any(|noise| line.starts_with(noise));
@@ -118,7 +118,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_last_words_are_those_that_say_something() {
+    fn last_line_skips_noise() {
         let cases = [
             ("a\nb\n\n", "b"),
             (

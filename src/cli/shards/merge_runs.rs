@@ -1,5 +1,5 @@
-//! `xtask merge-runs FILE…`: the shards of a run as one, with its gates judged. It must not decide what
-//! belongs together, nor what a rule demands.
+//! `xtask merge-runs FILE…`: prints the shards of a run as one run, with its gates judged. It must not decide
+//! which manifests belong together, nor what a rule demands.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -45,10 +45,10 @@ pub struct MergeRunsArgs {
     /// Write a `JUnit` report of all shards
     #[arg(long, value_name = "FILE")]
     pub junit: Option<PathBuf>,
-    /// Write a summary as Markdown
+    /// Write a summary in Markdown
     #[arg(long, value_name = "FILE")]
     pub summary: Option<PathBuf>,
-    /// For which CI service to write it [default: the one that this runs in]
+    /// The CI service to print for [default: the one that runs this process]
     #[arg(long, value_enum, default_value = "auto", hide_default_value = true, value_name = "SERVICE")]
     pub ci: CiChoice,
     /// Write JSON
@@ -56,10 +56,10 @@ pub struct MergeRunsArgs {
     pub json: bool,
 }
 
-/// Merges, and prints what came of it to standard output.
+/// Merges the shards and prints the result.
 ///
 /// # Errors
-/// A file is no manifest, they don't belong together, or a report can't be written.
+/// A file is no manifest, the manifests are not of one run, or a report can't be written.
 pub fn run(session: &Session, args: &MergeRunsArgs) -> Result<End, Failure> {
     let mut manifests = Vec::new();
     for path in &args.files {
@@ -74,12 +74,12 @@ pub fn run(session: &Session, args: &MergeRunsArgs) -> Result<End, Failure> {
     let written = args.manifest.as_ref().map_or(Ok(()), |path| {
         manifest_files::write(session, path, &whole_manifest(&merged.manifest, &gates).encode())
     });
-    let told = written.and_then(|()| report(session, args, (&merged, &gates, passed)));
-    match told {
+    let reported = written.and_then(|()| report(session, args, &merged, &gates, passed));
+    match reported {
         Ok(()) if passed => Ok(End::Passed),
         Ok(()) => Ok(End::Failed),
         Err(failure) if passed => Err(failure),
-        // A failed run is told as failed, whatever else went wrong.
+        // A failed run is reported as failed, whatever else went wrong.
         Err(failure) => {
             session.eprint(&format!("warning: {failure}\n"));
             Ok(End::Failed)
@@ -87,7 +87,7 @@ pub fn run(session: &Session, args: &MergeRunsArgs) -> Result<End, Failure> {
     }
 }
 
-/// The manifest of the whole, as one machine would have left it.
+/// Returns the manifest of the whole run, as one machine would have written it.
 fn whole_manifest(merged: &Manifest, gates: &[MergedGate]) -> Manifest {
     let mut whole = Manifest {
         gates: Vec::new(),
@@ -103,17 +103,18 @@ fn whole_manifest(merged: &Manifest, gates: &[MergedGate]) -> Manifest {
     whole
 }
 
-/// Prints what came of it, and writes what is to be written, for the service that this runs in too.
+/// Prints the result and writes the reports, for a CI service too.
 fn report(
     session: &Session,
     args: &MergeRunsArgs,
-    whole: (&Merged, &[MergedGate], bool),
+    merged: &Merged,
+    gates: &[MergedGate],
+    passed: bool,
 ) -> Result<(), Failure> {
-    let (merged, gates, passed) = whole;
-    let spoken = args.ci.output(session, args.json)?;
+    let ci = args.ci.output(session, args.json)?;
     let mut reporters = Reporters::default();
-    // The voice may name a file, which is to be there by then.
-    spoken.iter().try_for_each(|spoken| spoken.add_files(session, &mut reporters))?;
+    // The CI reporter may mention a file, which must exist by then.
+    ci.iter().try_for_each(|ci| ci.add_files(session, &mut reporters))?;
     if let Some(path) = &args.summary {
         let summary = SummaryFile::new(prepare_report_path(session, path)?, Mode::Replace);
         reporters.add(Box::new(summary), "the summary");
@@ -121,42 +122,42 @@ fn report(
     if let Some(path) = &args.junit {
         reporters.add(Box::new(Junit::new(prepare_report_path(session, path)?)), "the JUnit report");
     }
-    let (told, new) = events(merged, gates);
-    for event in told.iter().chain(&new) {
+    let (printed, new) = events(merged, gates);
+    for event in printed.iter().chain(&new) {
         reporters.event(event);
     }
     let paint = session.paint_out();
-    let lines = text(paint, whole, &new);
+    let lines = text(paint, merged, gates, passed, &new);
     if args.json {
         session.print(&json(merged, gates, passed))?;
     }
-    let voiced = match spoken {
-        // The result and what is said around it go where results go, so that they keep their order.
-        Some(spoken) => {
+    let written = match ci {
+        // The annotations go to the same stream as the result, so that their order stays.
+        Some(ci) => {
             let to: Box<dyn Write + Send> =
                 if args.json { Box::new(std::io::stderr()) } else { Box::new(std::io::stdout()) };
-            let mut voice = CiVoice::new((to, paint, Output::Failed), spoken.dialect()?, spoken.site());
-            voice.retell(&lines, (&told, &new))
+            let mut reporter = CiVoice::new((to, paint, Output::Failed), ci.dialect()?, ci.site());
+            reporter.retell(&lines, (&printed, &new))
         }
         None if args.json => Ok(()),
         None => return session.print(&lines).and_then(|()| first_error(reporters)),
     };
     let is_gone = |error: &std::io::Error| error.kind() == std::io::ErrorKind::BrokenPipe;
-    match voiced {
+    match written {
         Err(source) if !is_gone(&source) => {
-            Err(Failure::System { attempt: "write what came of it".to_owned(), source })
+            Err(Failure::System { attempt: "write the result".to_owned(), source })
         }
         _ => first_error(reporters),
     }
 }
 
-/// The first thing that could not be written.
+/// Returns the first report that could not be written.
 fn first_error(mut reporters: Reporters) -> Result<(), Failure> {
     let error = reporters.errors().into_iter().next();
     error.map_or(Ok(()), |(what, source)| Err(Failure::System { attempt: format!("write {what}"), source }))
 }
 
-fn text(paint: Paint, (merged, gates, passed): (&Merged, &[MergedGate], bool), events: &[Event]) -> String {
+fn text(paint: Paint, merged: &Merged, gates: &[MergedGate], passed: bool, events: &[Event]) -> String {
     let lines = Lines { paint, width: 0 };
     let mut text = String::new();
     for row in &merged.shards {
@@ -164,14 +165,14 @@ fn text(paint: Paint, (merged, gates, passed): (&Merged, &[MergedGate], bool), e
     }
     let mut warn = |what: String| text.push_str(&format!("{}\n", lines.notice(Level::Warning, &what)));
     for index in &merged.missing {
-        warn(format!("shard {index} is missing: give its manifest too, or run it"));
+        warn(format!("shard {index} is missing: add its manifest, or run it"));
     }
     for (index, files) in &merged.repeated {
-        warn(format!("shard {index} is there more than once: {}; give one of them", files.join(", ")));
+        warn(format!("shard {index} has several manifests: {}; give only one", files.join(", ")));
     }
     if merged.missing.is_empty() && !merged.unfinished.is_empty() {
         let tasks: Vec<&str> = merged.unfinished.iter().map(String::as_str).collect();
-        warn(format!("no shard came to an end with {}", named(&tasks)));
+        warn(format!("no shard finished {}", named(&tasks)));
     }
     for gate in gates {
         text.push_str(&gate_text(paint, gate));
@@ -212,7 +213,7 @@ fn shard_line(paint: Paint, row: &Row) -> String {
     )
 }
 
-/// A gate with all of its rules.
+/// Returns the lines of a gate with all its rules.
 fn gate_text(paint: Paint, gate: &MergedGate) -> String {
     let (tone, word) = match &gate.account.status {
         _ if gate.holds() => (Tone::Good, "holds"),
@@ -251,14 +252,14 @@ fn json(merged: &Merged, gates: &[MergedGate], passed: bool) -> String {
     format!("{value:#}\n")
 }
 
-/// The whole as the events of a run, all that its voices need to tell it: those that the shards' own
-/// voices have told, and those that are new.
+/// Returns the whole run as events for reporters: those that the shards' own reporters have printed, and new
+/// ones.
 fn events(merged: &Merged, gates: &[MergedGate]) -> (Vec<Event>, Vec<Event>) {
     let manifest = &merged.manifest;
     let mut tasks: Vec<TaskFinished> =
         manifest.tasks.iter().map(|(name, account)| finished(name, account)).collect();
-    let missing = merged.missing.iter().map(|shard| (shard, "there is no manifest of it"));
-    let repeated = merged.repeated.keys().map(|shard| (shard, "there are several manifests of it"));
+    let missing = merged.missing.iter().map(|shard| (shard, "its manifest is missing"));
+    let repeated = merged.repeated.keys().map(|shard| (shard, "it has several manifests"));
     let absent = missing.chain(repeated).map(|(shard, why)| absent_shard(*shard, why));
     let mut new: Vec<TaskFinished> = gates.iter().map(MergedGate::finished).chain(absent).collect();
     if !merged.missing.is_empty() || !merged.repeated.is_empty() {
@@ -267,13 +268,13 @@ fn events(merged: &Merged, gates: &[MergedGate]) -> (Vec<Event>, Vec<Event>) {
     let all: Vec<&TaskFinished> = tasks.iter().chain(&new).collect();
     let summary = What::RunFinished(summary(manifest, &all));
     let started = std::iter::once(What::RunStarted(started(manifest)));
-    let told = started.chain(tasks.into_iter().map(What::TaskFinished));
+    let printed = started.chain(tasks.into_iter().map(What::TaskFinished));
     let new = new.into_iter().map(What::TaskFinished).chain(std::iter::once(summary));
     let at = |what| Event { at: manifest.took, what };
-    (told.map(at).collect(), new.map(at).collect())
+    (printed.map(at).collect(), new.map(at).collect())
 }
 
-/// The share of some lines is not that of all, so a part tells none.
+/// The coverage of some shards is not that of the whole run, so it is not reported.
 fn remove_coverage(task: &mut TaskFinished) {
     if let Some(reported) = &mut task.reported {
         reported.coverage = None;
@@ -283,7 +284,7 @@ fn remove_coverage(task: &mut TaskFinished) {
     }
 }
 
-/// A shard that does not count, told as a task that failed: all voices have words for that.
+/// Returns a missing or repeated shard as a failed task, which all reporters can show.
 fn absent_shard(shard: usize, why: &str) -> TaskFinished {
     let account = Account {
         group: None,

@@ -1,5 +1,5 @@
-//! The gates of a run in shards, judged by what all shards reported, each under the key that it has in a
-//! run of the whole. It must not read reports, nor decide what a rule demands.
+//! Judges the gates of a run in shards by the reports of all shards, each under the key that it has in a
+//! whole run. It must not read reports, nor decide what a rule demands.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ use crate::engine::report::gate::absent_task;
 use crate::event::{Ended, Status, TaskFinished};
 use crate::git::{WorkTreeReader, tree_id};
 use crate::graph::{Graph, NodeId, Reach};
-use crate::history::records::{Recorded, Records};
+use crate::history::gate_records::{GateRecord, GateRecords};
 use crate::key::explanation::displayed_fields;
 use crate::key::{Contribution, Key};
 use crate::manifest::merge::Merged;
@@ -28,26 +28,26 @@ use crate::reason::Reason;
 use ci_reports::Facts;
 use ci_reports::facts::DuplicateMeasure;
 
-/// What became of a gate.
+/// A gate of a merged run.
 pub struct MergedGate {
-    /// Its name.
+    /// The name of the gate.
     pub name: String,
-    /// What its verdict rests on; `None` if it could not be judged.
+    /// The evidence of the verdict; `None` if the gate could not be judged.
     pub evidence: Option<Evidence>,
-    /// What a run of the whole says of it.
+    /// What the manifest of a whole run says about the gate.
     pub account: Account,
 }
 
 /// Why a gate can't be judged.
 enum NotJudged {
-    /// It has not been reached.
+    /// It was not reached.
     Skipped(Reason),
     /// What it needs is no evidence.
     Failed(Ended),
 }
 
 impl MergedGate {
-    /// Whether nothing stands against it: it holds, or nothing that it reads is written on this system.
+    /// Returns whether the gate holds, or reads nothing that is written on this system.
     pub fn passes(&self) -> bool {
         self.holds() || self.is_elsewhere()
     }
@@ -56,12 +56,12 @@ impl MergedGate {
         matches!(self.account.reason, Some(Reason::ReadsNothing { .. }))
     }
 
-    /// Whether it was judged and no rule is broken.
+    /// Returns whether the gate was judged and no rule is broken.
     pub fn holds(&self) -> bool {
         self.evidence.as_ref().is_some_and(Evidence::holds)
     }
 
-    /// Why it was not judged, if it was not.
+    /// Returns why the gate was not judged.
     pub fn unjudged(&self) -> Option<String> {
         match (&self.evidence, &self.account.status) {
             (Some(_), _) => None,
@@ -108,7 +108,7 @@ impl MergedGate {
         Self::new(name, None, Err(NotJudged::Failed(Ended::NotStarted { why: why.to_owned() })))
     }
 
-    /// The same as a run tells it.
+    /// Returns the gate as a finished task.
     pub fn finished(&self) -> TaskFinished {
         let status = self.account.status.clone().unwrap_or(Status::Stopped);
         let reason = self.account.reason.clone().unwrap_or(Reason::Interrupted);
@@ -120,10 +120,10 @@ impl MergedGate {
     }
 }
 
-/// Judges the gates that the shards left, by the rules of the work tree, which has to be theirs.
+/// Judges the gates of the merged run by the rules of the work tree, which must be the tree of the shards.
 ///
 /// # Errors
-/// The work tree is another, or can't be read.
+/// The work tree is another tree, or can't be read.
 pub fn judge(session: &Session, merged: &Merged) -> Result<Vec<MergedGate>, Failure> {
     let gates = &merged.manifest.gates;
     if gates.is_empty() {
@@ -132,7 +132,7 @@ pub fn judge(session: &Session, merged: &Merged) -> Result<Vec<MergedGate>, Fail
     if !merged.missing.is_empty() {
         return Ok(gates
             .iter()
-            .map(|name| MergedGate::not_judged(name, "not all shards are there"))
+            .map(|name| MergedGate::not_judged(name, "some shards are missing"))
             .collect());
     }
     let project = Project::open(&session.env, &session.dir)?;
@@ -151,13 +151,13 @@ pub fn judge(session: &Session, merged: &Merged) -> Result<Vec<MergedGate>, Fail
     let graph = Graph::of(config, &ids, Reach::Only);
     let standing = BaselineContext {
         origin: project.location(&session.env).origin,
-        state: state,
+        state,
         snapshot: Some(&snapshot),
         now: session.clock.now(),
     };
     let bases = baseline::gate_bases(config, &graph, standing);
     let id = &merged.manifest.platform;
-    // Its system and its architecture. All shards are of one platform, which need not be this one.
+    // The platform of the shards may differ from this machine's: it has the system's name first.
     let platform = Platform { os: id.split(' ').next().unwrap_or_default().to_owned(), id: id.clone() };
     let world = PlanInputs {
         config,
@@ -177,16 +177,16 @@ pub fn judge(session: &Session, merged: &Merged) -> Result<Vec<MergedGate>, Fail
     let judged: Vec<MergedGate> =
         gates.iter().map(|name| judge_gate(&world, &merged.manifest, name)).collect();
     if let Some(state) = state {
-        record(&Records::new(&state), &here, &judged)?;
+        record(&GateRecords::new(state), &here, &judged)?;
     }
     Ok(judged)
 }
 
-/// Keeps what gates that passed say of the tree, for later trees to be compared with.
-fn record(records: &Records, tree: &str, judged: &[MergedGate]) -> Result<(), Failure> {
+/// GateRecords what passed gates measured, for comparison with later trees.
+fn record(records: &GateRecords, tree: &str, judged: &[MergedGate]) -> Result<(), Failure> {
     for gate in judged.iter().filter(|gate| gate.holds()) {
         if let Some(evidence) = &gate.evidence {
-            records.add(tree, &Recorded { gate: gate.name.clone(), record: evidence.record.clone() })?;
+            records.add(tree, &GateRecord { gate: gate.name.clone(), record: evidence.record.clone() })?;
         }
     }
     Ok(())
@@ -226,8 +226,7 @@ fn judge_gate(world: &PlanInputs<'_>, manifest: &Manifest, name: &str) -> Merged
     MergedGate::new(name, key, result)
 }
 
-/// What a task that a shard ran contributes to the keys of those that need it; `None` if that is not
-/// known, as it did not pass.
+/// Returns what a task of a shard contributes to the keys of tasks that need it; `None` if it did not pass.
 fn contribution(manifest: &Manifest, task: &Task, os: &str) -> Option<Contribution> {
     if !task.runs_on(os) {
         return Some(Contribution::Nothing);
@@ -244,21 +243,21 @@ fn passed(account: &Account) -> bool {
     account.status.as_ref().is_some_and(Status::is_pass)
 }
 
-/// Whether all of these passed. Of what did not pass no report counts.
+/// Checks that all tasks passed: reports of a task that did not pass don't count.
 fn check_needs(manifest: &Manifest, tasks: &[&Task]) -> Result<(), NotJudged> {
     let failed = tasks.iter().find(|task| !manifest.tasks.get(&task.name).is_some_and(passed));
     failed.map_or(Ok(()), |task| Err(NotJudged::Skipped(Reason::NeedFailed { task: task.name.clone() })))
 }
 
-/// What these tasks reported, as one, and where that was read. What is not known is never taken for
-/// nothing.
+/// Joins the reports of tasks, and returns where they were read. A missing report is an error, never an empty
+/// one.
 fn join_reports(manifest: &Manifest, tasks: &[&str]) -> Result<(Facts, Vec<Source>), NotJudged> {
     let mut all = Facts::default();
     let mut sources: Vec<Source> = Vec::new();
     for task in tasks {
         let unknown = || {
             NotJudged::Failed(Ended::NotStarted {
-                why: format!("no shard handed on what {task} reports; the one that ran it tells why"),
+                why: format!("no shard has the reports of {task}; see the log of the shard that ran it"),
             })
         };
         let facts = manifest.facts.get(*task).ok_or_else(unknown)?;
@@ -309,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_known_is_not_nothing() {
+    fn missing_report_is_an_error() {
         let tests = |passed| Facts { tests: Some(Tests { passed, ..Tests::default() }), ..Facts::default() };
         let p95 = Measure { value: 1.0, unit: Unit::Millis };
         let measured = Facts { measures: BTreeMap::from([("p95".to_owned(), p95)]), ..Facts::default() };
@@ -329,9 +328,9 @@ mod tests {
         };
         assert_eq!(
             why(&["a", "x"]),
-            "could not be started: no shard handed on what x reports; the one that ran it tells why"
+            "could not be started: no shard has the reports of x; see the log of the shard that ran it"
         );
         let twice = why(&["c", "d"]);
-        assert!(twice.starts_with("report out/d.xml: two reports tell the measure `p95`"), "{twice}");
+        assert!(twice.starts_with("report out/d.xml: two reports have a measure `p95`"), "{twice}");
     }
 }

@@ -1,5 +1,7 @@
-//! `--shard K/N` and `--timings FILE`: which part of a plan is meant, and by which times it is split.
-//! It must not decide how.
+//! `--shard K/N` and `--timings FILE`: selects the part of a plan that this machine runs. It must not decide
+//! how a plan is split.
+//!
+//! [`merge_runs`] puts the shards together again, and [`merged_gates`] judges their gates.
 
 pub mod merge_runs;
 pub mod merged_gates;
@@ -18,21 +20,21 @@ use crate::history::tasks::History;
 use crate::shard::Shard;
 use crate::shard::Timings;
 
-/// Which part of a plan is meant.
+/// Selects a part of the plan.
 #[derive(Args, Debug, Clone, Default)]
 pub struct ShardArgs {
-    /// Only the K-th of N parts, which have every task between them
+    /// Run only the K-th of N parts, which together have every task
     #[arg(long, value_name = "K/N")]
     pub shard: Option<Shard>,
-    /// How long tasks take, to make the parts even: a file that `xtask log --timings` wrote
+    /// Make the parts even by these task durations: a file that `xtask log --timings` wrote
     #[arg(long, value_name = "FILE", requires = "shard")]
     pub timings: Option<PathBuf>,
 }
 
-/// Narrows a plan to the part that is asked for, if one is.
+/// Narrows a plan to the selected part.
 ///
 /// # Errors
-/// The times can't be read, or a task can't run in a shard.
+/// The durations can't be read, or a task can't run in a shard.
 pub fn narrow_to_shard(
     session: &Session,
     prepared: &mut Prepared<'_>,

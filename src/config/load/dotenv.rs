@@ -12,9 +12,9 @@ use crate::config::diagnostic::{Diagnostic, DiagnosticSink, FileDiagnostics};
 
 /// A value that is never printed.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Hidden(pub String);
+pub struct SecretText(pub String);
 
-impl fmt::Debug for Hidden {
+impl fmt::Debug for SecretText {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("…")
     }
@@ -31,11 +31,11 @@ struct Fault {
 ///
 /// # Errors
 /// Returns the first line that can't be parsed, shown without its value.
-pub(crate) fn read(file: &str, bytes: &[u8]) -> Result<Vec<(String, Hidden)>, FileDiagnostics> {
+pub(crate) fn read(file: &str, bytes: &[u8]) -> Result<Vec<(String, SecretText)>, FileDiagnostics> {
     let text = std::str::from_utf8(bytes).map_err(|error| {
         let line = bytes[..error.valid_up_to()].split(|byte| *byte == b'\n').count() - 1;
         let (message, hint) = ("a line that is not UTF-8 text", "save the file as UTF-8");
-        drawn(file, &String::from_utf8_lossy(bytes), &Fault { line, message, hint })
+        file_error(file, &String::from_utf8_lossy(bytes), &Fault { line, message, hint })
     })?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     // A checkout may have other line ends than the commit. Values that span lines must be the same in both.
@@ -50,7 +50,7 @@ pub(crate) fn read(file: &str, bytes: &[u8]) -> Result<Vec<(String, Hidden)>, Fi
             }
             Err(mut fault) => {
                 fault.line += text[..text.len() - rest.len()].matches('\n').count();
-                return Err(drawn(file, text, &fault));
+                return Err(file_error(file, text, &fault));
             }
         }
     }
@@ -58,14 +58,14 @@ pub(crate) fn read(file: &str, bytes: &[u8]) -> Result<Vec<(String, Hidden)>, Fi
 }
 
 /// A variable with its value.
-type Variable = (String, Hidden);
+type Variable = (String, SecretText);
 
 /// Parses the variable at the start of `rest`, if that line has one. Also returns the text after it.
 fn next(rest: &str) -> Result<(Option<Variable>, &str), Fault> {
     let read = line(rest)?;
     match &read.0 {
-        Some((_, Hidden(value))) if value.contains('\0') => {
-            let (message, hint) = ("a NUL in a value", "take it out: no variable can hold one");
+        Some((_, SecretText(value))) if value.contains('\0') => {
+            let (message, hint) = ("a NUL in a value", "remove it: no variable can contain one");
             Err(Fault { line: 0, message, hint })
         }
         _ => Ok(read),
@@ -92,7 +92,7 @@ fn line(rest: &str) -> Result<(Option<Variable>, &str), Fault> {
         return Err(fault("not the name of a variable", "a name has letters, digits and `_`"));
     }
     if name.starts_with("XTASK_") {
-        return Err(fault("variables that begin with `XTASK_` are set by taskgate", "take another name"));
+        return Err(fault("variables that begin with `XTASK_` are set by taskgate", "use another name"));
     }
     let value = value.trim_start_matches([' ', '\t']);
     match value.chars().next() {
@@ -100,12 +100,12 @@ fn line(rest: &str) -> Result<(Option<Variable>, &str), Fault> {
             // A quoted value may continue on the next line.
             let start = rest.len() - behind.len() - usize::from(rest.contains('\n')) - value.len();
             let (value, behind) = quoted(&rest[start + 1..], quote)?;
-            Ok((Some((name.to_owned(), Hidden(value))), behind))
+            Ok((Some((name.to_owned(), SecretText(value))), behind))
         }
         _ => {
             let end = value.find(" #").or_else(|| value.find("\t#")).unwrap_or(value.len());
             let value = if value.starts_with('#') { "" } else { value[..end].trim_end() };
-            Ok((Some((name.to_owned(), Hidden(value.to_owned()))), behind))
+            Ok((Some((name.to_owned(), SecretText(value.to_owned()))), behind))
         }
     }
 }
@@ -121,7 +121,7 @@ fn quoted(rest: &str, quote: char) -> Result<(String, &str), Fault> {
             if !tail.is_empty() && !tail.starts_with('#') {
                 let line = rest[..at].matches('\n').count();
                 let (message, hint) =
-                    ("something follows the closing quote", "take it out, or write `\\\"` within the quotes");
+                    ("something follows the closing quote", "remove it, or write `\\\"` within the quotes");
                 return Err(Fault { line, message, hint });
             }
             return Ok((value, behind));
@@ -146,7 +146,7 @@ fn quoted(rest: &str, quote: char) -> Result<(String, &str), Fault> {
 }
 
 /// Returns the error with the file's lines, in which all values are replaced by `…`.
-fn drawn(file: &str, text: &str, fault: &Fault) -> FileDiagnostics {
+fn file_error(file: &str, text: &str, fault: &Fault) -> FileDiagnostics {
     let mut picture = String::new();
     let mut span = 0..0;
     for (number, line) in text.lines().enumerate() {
@@ -220,18 +220,24 @@ mod tests {
             ("A=1\nB=hunter2\0x", 2, "a NUL in a value"),
             ("A=1\nB=\"hunter2\n\0\"", 2, "a NUL in a value"),
         ] {
-            let drawn = Diagnostics::new(vec![read(".env", text.as_bytes()).unwrap_err()]).render(false);
-            assert!(drawn.contains(message) && drawn.contains(&format!(".env:{line}:")), "{drawn}");
-            assert!(!drawn.contains("hunter2"), "{drawn}");
+            let file_error = Diagnostics::new(vec![read(".env", text.as_bytes()).unwrap_err()]).render(false);
+            assert!(
+                file_error.contains(message) && file_error.contains(&format!(".env:{line}:")),
+                "{file_error}"
+            );
+            assert!(!file_error.contains("hunter2"), "{file_error}");
         }
     }
 
     #[test]
     fn what_is_no_text_has_its_line() {
         let invalid_files = read(".env", b"A=1\nB=hunter2\xff\nC=3").unwrap_err();
-        let drawn = Diagnostics::new(vec![invalid_files]).render(false);
-        assert!(drawn.contains("a line that is not UTF-8 text") && drawn.contains(".env:2:"), "{drawn}");
-        assert!(!drawn.contains("hunter2"), "{drawn}");
+        let file_error = Diagnostics::new(vec![invalid_files]).render(false);
+        assert!(
+            file_error.contains("a line that is not UTF-8 text") && file_error.contains(".env:2:"),
+            "{file_error}"
+        );
+        assert!(!file_error.contains("hunter2"), "{file_error}");
     }
 
     proptest! {

@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 
 use crate::base::path::RepoPath;
 use crate::config::diagnostic::{Diagnostics, FileDiagnostics};
-use crate::config::load::dotenv::{self, Hidden};
+use crate::config::load::dotenv::{self, SecretText};
 use crate::config::load::tree::{self, ConfigTree, LoadError};
 use crate::config::model::{Config, EnvFile, Task};
 
 /// The variables of each file; `None` if the file does not exist.
-type FileDrafts = BTreeMap<RepoPath, Option<Vec<(String, Hidden)>>>;
+type FileDrafts = BTreeMap<RepoPath, Option<Vec<(String, SecretText)>>>;
 
 /// Reads all files that tasks and services name, each once.
 ///

@@ -10,7 +10,7 @@ use std::ops::Range;
 use crate::base::links::{Leads, follow};
 use crate::base::name;
 use crate::base::path::RepoPath;
-use crate::base::pattern::{Item, Mark, Origin, Patterns, What};
+use crate::base::pattern::{Item, Mark, Matcher, Origin, Patterns};
 use crate::config::diagnostic::{Diagnostic, DiagnosticSink, Diagnostics, FileDiagnostics};
 use crate::config::load::tree::{ConfigTree, FILE, LoadError, TreeEntry, plain};
 use crate::config::naming::qualified;
@@ -20,7 +20,7 @@ use crate::config::syntax::document::{self, Value};
 use crate::config::wording;
 
 /// How many files a repository may have.
-const MOST: usize = 1000;
+const MAX_FILES: usize = 1000;
 
 /// One file of the config.
 pub(crate) struct LoadedFile {
@@ -69,7 +69,7 @@ pub(crate) fn files<L: ConfigTree>(
     }];
     let mut next = 0;
     while next < files.len() {
-        bring(tree, next, &mut files).map_err(LoadError::Tree)?;
+        load_included(tree, next, &mut files).map_err(LoadError::Tree)?;
         next += 1;
     }
     Ok(Some(files))
@@ -95,7 +95,7 @@ fn leads_out(path: &RepoPath, link: &RepoPath) -> String {
 }
 
 /// Loads the files that the file `at` includes.
-fn bring<L: ConfigTree>(tree: &L, at: usize, files: &mut Vec<LoadedFile>) -> Result<(), L::Error> {
+fn load_included<L: ConfigTree>(tree: &L, at: usize, files: &mut Vec<LoadedFile>) -> Result<(), L::Error> {
     // Most files include nothing, so they are not parsed twice.
     if !files[at].text.contains("include") {
         return Ok(());
@@ -106,13 +106,13 @@ fn bring<L: ConfigTree>(tree: &L, at: usize, files: &mut Vec<LoadedFile>) -> Res
         // A wildcard may match the file that contains it, and two patterns may match the same file.
         let others: Vec<RepoPath> = found.iter().filter(|path| **path != files[at].path).cloned().collect();
         if others.is_empty() && !(found.is_empty() && place.may_miss()) {
-            files[at].sink.add(nothing(&place, !found.is_empty()));
+            files[at].sink.add(no_match(&place, !found.is_empty()));
         }
         for path in others {
             if files.iter().any(|file| file.path == path && file.parent == Some(at)) {
                 continue;
             }
-            if let Some(finding) = refusal(&path, at, files, &place) {
+            if let Some(finding) = include_error(&path, at, files, &place) {
                 files[at].sink.add(finding);
                 continue;
             }
@@ -131,7 +131,7 @@ fn bring<L: ConfigTree>(tree: &L, at: usize, files: &mut Vec<LoadedFile>) -> Res
                 files[at].sink.add(finding.hint("let it lead to a file that git does not ignore"));
                 continue;
             };
-            let (name, project) = (tree.name(&path), qualified(&files[at].project, &own_name(&path)));
+            let (name, project) = (tree.name(&path), qualified(&files[at].project, &project_name(&path)));
             let sink = DiagnosticSink::default();
             files.push(LoadedFile { path, name, text, project, sink, parent: Some(at) });
         }
@@ -168,12 +168,12 @@ pub(crate) fn read(
     let mut items = Vec::new();
     let origin = Origin { base, anchored: true };
     for ListItem { excludes, may_miss, what, span } in
-        file_sets::lines(value, origin, sink).unwrap_or_default()
+        file_sets::list_items(value, origin, sink).unwrap_or_default()
     {
         match what {
             ItemTarget::Pattern(pattern) => {
                 let mark = Mark(Some(span.clone()));
-                items.push((Item { excludes, may_miss, what: What::One(pattern), mark }, span));
+                items.push((Item { excludes, may_miss, what: Matcher::Pattern(pattern), mark }, span));
             }
             ItemTarget::Set(_) => sink.add(
                 Diagnostic::new(span, "a set can't be used in `include`")
@@ -186,12 +186,12 @@ pub(crate) fn read(
 }
 
 /// Reports a pattern that includes no other file. `is_itself` is set if it matches the file that contains it.
-fn nothing(place: &IncludePattern, is_itself: bool) -> Diagnostic {
+fn no_match(place: &IncludePattern, is_itself: bool) -> Diagnostic {
     let shown = wording::shown(&place.shown());
     if is_itself {
         return Diagnostic::new(place.span.clone(), format!("`{shown}` is this file itself"))
             .label("includes itself")
-            .hint("take it out");
+            .hint("remove it");
     }
     Diagnostic::new(place.span.clone(), format!("`{shown}` matches no tasks.toml"))
         .label("includes nothing")
@@ -199,31 +199,38 @@ fn nothing(place: &IncludePattern, is_itself: bool) -> Diagnostic {
 }
 
 /// Returns the error if `path` can't be included by the file `at`.
-fn refusal(path: &RepoPath, at: usize, files: &[LoadedFile], place: &IncludePattern) -> Option<Diagnostic> {
+fn include_error(
+    path: &RepoPath,
+    at: usize,
+    files: &[LoadedFile],
+    place: &IncludePattern,
+) -> Option<Diagnostic> {
     let line: Vec<&LoadedFile> =
         std::iter::successors(Some(&files[at]), |file| Some(&files[file.parent?])).collect();
     if let Some(depth) = line.iter().position(|file| file.path == *path) {
         let names = line[..=depth].iter().rev().map(|file| file.path.to_string());
         let turn: Vec<String> = names.chain([path.to_string()]).collect();
-        let message = format!("files include each other in a circle: {}", turn.join(" → "));
-        return Some(Diagnostic::new(place.span.clone(), message).label("leads back").hint("take this out"));
+        let message = format!("files include each other in a cycle: {}", turn.join(" → "));
+        return Some(
+            Diagnostic::new(place.span.clone(), message).label("closes the cycle").hint("remove this"),
+        );
     }
-    let own = own_name(path);
+    let own = project_name(path);
     if let Some(why) = name::refusal(&own) {
-        let message = format!("`{path}` can't be included, since its folder gives no name: {why}");
+        let message = format!("`{path}` can't be included, since its folder has no valid name: {why}");
         return Some(
             Diagnostic::new(place.span.clone(), message).label("includes it").hint("rename the folder"),
         );
     }
-    if files.len() >= MOST {
-        let message = format!("more than {MOST} files are included");
+    if files.len() >= MAX_FILES {
+        let message = format!("more than {MAX_FILES} files are included");
         return Some(Diagnostic::new(place.span.clone(), message).label("too many").hint("include fewer"));
     }
     let project = qualified(&files[at].project, &own);
     let known = files.iter().find(|file| file.path == *path || file.project == project)?;
     let (message, hint) = if known.path == *path {
         let by = known.parent.map_or_else(String::new, |parent| files[parent].path.to_string());
-        (format!("`{path}` is included already, by {by}"), "include it once")
+        (format!("`{path}` is already included, by {by}"), "include it once")
     } else {
         let message = format!("`{path}` and `{}` would both be the project `{project}`", known.path);
         (message, "rename one of the folders, or exclude one of the files with `!`")
@@ -232,7 +239,7 @@ fn refusal(path: &RepoPath, at: usize, files: &[LoadedFile], place: &IncludePatt
 }
 
 /// Returns the name of a file's project within the including project.
-fn own_name(path: &RepoPath) -> String {
+fn project_name(path: &RepoPath) -> String {
     let last = |path: &RepoPath| {
         path.parts().last().map(|part| String::from_utf8_lossy(part).into_owned()).unwrap_or_default()
     };
@@ -246,7 +253,7 @@ fn own_name(path: &RepoPath) -> String {
 impl IncludePattern {
     /// Returns the files that match: files called tasks.toml, and a file that is named without a wildcard.
     fn find<L: ConfigTree>(&self, tree: &L) -> Result<Vec<RepoPath>, L::Error> {
-        let Some(What::One(pattern)) = self.patterns.items().first().map(|item| &item.what) else {
+        let Some(Matcher::Pattern(pattern)) = self.patterns.items().first().map(|item| &item.what) else {
             return Ok(Vec::new());
         };
         let folder = pattern.literal().and_then(RepoPath::parent).unwrap_or_else(|| pattern.folder().clone());
@@ -284,7 +291,7 @@ impl IncludePattern {
 
     fn shown(&self) -> String {
         match self.patterns.items().first().map(|item| &item.what) {
-            Some(What::One(pattern)) => pattern.text().to_owned(),
+            Some(Matcher::Pattern(pattern)) => pattern.text().to_owned(),
             _ => String::new(),
         }
     }

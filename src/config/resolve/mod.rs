@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use crate::base::cycle;
 use crate::config::config_file::ConfigFile;
-use crate::config::diagnostic::{Diagnostic, DiagnosticSink, row};
+use crate::config::diagnostic::{Diagnostic, DiagnosticSink, join_names};
 use crate::config::model::{ServiceId, TaskId};
 use crate::config::naming::{self, NameIndex};
 use crate::config::sections::drafts::{Dependencies, ServiceDraft, TaskDraft};
@@ -42,7 +42,7 @@ impl Resolver<'_, '_> {
             .collect();
         let mut services: Vec<Dependencies> = Vec::with_capacity(self.services.len());
         for service in self.services {
-            services.push(self.dependencies((&service.draft, Some(service)), &known, sink));
+            services.push(self.dependencies(&service.draft, Some(service), &known, sink));
         }
         let edges: Vec<Vec<usize>> = services
             .iter()
@@ -63,7 +63,7 @@ impl Resolver<'_, '_> {
         }
         let mut tasks: Vec<Dependencies> = Vec::with_capacity(self.drafts.len());
         for draft in self.drafts {
-            let mut dependencies = self.dependencies((draft, None), &known, sink);
+            let mut dependencies = self.dependencies(draft, None, &known, sink);
             let used: Vec<usize> = dependencies.services.values().map(|id| id.0).collect();
             dependencies.uses = closure(&used, &services);
             tasks.push(dependencies);
@@ -75,7 +75,8 @@ impl Resolver<'_, '_> {
     /// Resolves the services that a draft names. `own` is set if the draft belongs to a service.
     fn dependencies(
         &self,
-        (draft, own): (&TaskDraft<'_>, Option<&ServiceDraft<'_>>),
+        draft: &TaskDraft<'_>,
+        own: Option<&ServiceDraft<'_>>,
         known: &HashMap<String, usize>,
         sink: &mut [DiagnosticSink],
     ) -> Dependencies {
@@ -88,20 +89,20 @@ impl Resolver<'_, '_> {
                 None if self.syntax == Syntax::Valid => {
                     let known = self.services.iter().map(|service| service.draft.shown()).collect::<Vec<_>>();
                     let none = "services are written as `[services.NAME]` with `run = \"…\"`";
-                    let hint = wording::suggestion(named.text, known.iter().map(String::as_str), ("", none));
+                    let hint = wording::suggestion(named.text, known.iter().map(String::as_str), "", none);
                     let message = format!("there is no service `{}`", wording::shown(named.text));
                     sink[draft.file].add(
                         Diagnostic::new(named.span.clone(), message)
                             .label("unknown service")
                             .hint(hint)
-                            .lacks(&["services", "include"]),
+                            .caused_by_missing(&["services", "include"]),
                     );
                 }
                 None => {}
             }
         }
-        self.check_ports((draft, own), &dependencies.services, sink);
-        self.check_variables((draft, own), &dependencies.services, sink);
+        self.check_ports(draft, own, &dependencies.services, sink);
+        self.check_variables(draft, own, &dependencies.services, sink);
         dependencies
     }
 
@@ -115,7 +116,8 @@ impl Resolver<'_, '_> {
     /// port.
     fn check_ports(
         &self,
-        (draft, own): (&TaskDraft<'_>, Option<&ServiceDraft<'_>>),
+        draft: &TaskDraft<'_>,
+        own: Option<&ServiceDraft<'_>>,
         used: &BTreeMap<String, ServiceId>,
         sink: &mut [DiagnosticSink],
     ) {
@@ -125,9 +127,9 @@ impl Resolver<'_, '_> {
                 sink[draft.file].add(
                     Diagnostic::new(
                         mention.span.clone(),
-                        format!("`{{{{ services.{} }}}}` stands for nothing", wording::shown(mention.text)),
+                        format!("`{{{{ services.{} }}}}` is not a placeholder", wording::shown(mention.text)),
                     )
-                    .label("not a port")
+                    .label("unknown placeholder")
                     .hint("write {{ services.NAME.port }} for the port of a service, {{ services.NAME.dir }} for its folder"),
                 );
                 continue;
@@ -152,7 +154,7 @@ impl Resolver<'_, '_> {
                 Diagnostic::new(name.span.clone(), message)
                     .label(if of_port.is_some() { "no such port" } else { "no such folder" })
                     .hint(hint)
-                    .lacks(&["services", "port", "include"]),
+                    .caused_by_missing(&["services", "port", "include"]),
             );
         }
     }
@@ -160,7 +162,8 @@ impl Resolver<'_, '_> {
     /// Reports services whose ports would be passed in the same variable.
     fn check_variables(
         &self,
-        (draft, own): (&TaskDraft<'_>, Option<&ServiceDraft<'_>>),
+        draft: &TaskDraft<'_>,
+        own: Option<&ServiceDraft<'_>>,
         used: &BTreeMap<String, ServiceId>,
         sink: &mut [DiagnosticSink],
     ) {
@@ -184,7 +187,7 @@ impl Resolver<'_, '_> {
                 )
                 .label("the same variable")
                 .other(first.span.clone(), "one of them")
-                .hint("rename one of the services, so that they differ in more than case and signs"),
+                .hint("rename one of the services, so that they differ in letters or digits"),
             );
         }
     }
@@ -197,10 +200,10 @@ impl Resolver<'_, '_> {
         sink: &mut [DiagnosticSink],
     ) {
         let mut resolve = |draft: &TaskDraft<'_>, itself| {
-            let (known, found) = ((self.names, self.syntax), &mut sink[draft.file]);
+            let found = &mut sink[draft.file];
             match &draft.gate {
-                Some(gate) => needs::sources(gate, draft, self.drafts, known, found),
-                None => needs::of(draft, itself, known, found),
+                Some(gate) => needs::gate_sources(gate, draft, self.drafts, self.names, self.syntax, found),
+                None => needs::resolve(draft, itself, self.names, self.syntax, found),
             }
         };
         let of_services: Vec<Vec<usize>> =
@@ -235,10 +238,10 @@ impl Resolver<'_, '_> {
     fn cycle_error(&self, cycle: &[usize]) -> Diagnostic {
         let turn = cycle.iter().chain(cycle.first());
         let path: Vec<String> = turn.map(|at| self.services[*at].draft.shown()).collect();
-        let message = format!("services use each other in a circle: {}", row(&path));
+        let message = format!("services use each other in a cycle: {}", join_names(&path));
         let draft = &self.services[cycle[0]].draft;
         let span = self.named(draft).first().unwrap_or(&draft.name).span.clone();
-        Diagnostic::new(span, message).label("leads back").hint("take one of these uses out")
+        Diagnostic::new(span, message).label("closes the cycle").hint("remove one of these uses")
     }
 }
 

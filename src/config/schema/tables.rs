@@ -218,9 +218,9 @@ pub(crate) static TOP: Table = Table {
     ],
     required: Required::Nothing,
     planned: &[
-        ("environments", "take it out"),
-        ("notify", "take it out"),
-        ("cache", "take it out; the size of the cache is `cache-size` in `[settings]`"),
+        ("environments", "remove it"),
+        ("notify", "remove it"),
+        ("cache", "remove it; the size of the cache is `cache-size` in `[settings]`"),
     ],
     elsewhere: &[
         ("task", "tasks are written as `[tasks.NAME]`"),
@@ -357,7 +357,7 @@ pub(crate) static TASK: Table = Table {
         ("report", "did you mean `reports`?"),
         ("gate", "a gate is a table of its own: `[gates.NAME]`"),
         ("coverage", "it is a rule of a gate: `[gates.NAME]`"),
-        ("parallel", "tasks always run in parallel, as far as `needs` and `locks` let them"),
+        ("parallel", "tasks always run in parallel, as far as `needs` and `locks` allow"),
     ],
 };
 
@@ -397,8 +397,8 @@ pub(crate) static SERVICE: Table = Table {
         ("depends_on", "did you mean `needs` or `services`?"),
         ("healthcheck", "did you mean `ready`?"),
         ("timeout", "the time that it may take to be ready is `timeout` in `ready`"),
-        ("outputs", "what it writes is not kept: take it out"),
-        ("reports", "a task writes reports: take it out"),
+        ("outputs", "what it writes is not kept: remove it"),
+        ("reports", "a task writes reports: remove it"),
     ],
 };
 
@@ -797,7 +797,7 @@ pub(crate) static SETUP: Table = Table {
     ],
     required: Required::Key("run"),
     planned: &[],
-    elsewhere: &[("outputs", "what it writes stays in the worktree: take it out")],
+    elsewhere: &[("outputs", "what it writes stays in the worktree: remove it")],
 };
 
 pub(crate) static TABLES: [&Table; 18] = [

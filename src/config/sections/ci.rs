@@ -16,7 +16,8 @@ use crate::config::wording;
 /// Reads `[ci]` of the file in the folder `base`.
 pub(crate) fn read(
     table: &Table<'_>,
-    (names, syntax): (&NameIndex<'_>, Syntax),
+    names: &NameIndex<'_>,
+    syntax: Syntax,
     base: &RepoPath,
     sink: &mut DiagnosticSink,
 ) -> Ci {
@@ -26,7 +27,7 @@ pub(crate) fn read(
             "run" => {
                 let asked = texts(*value, "`run`", sink);
                 if syntax == Syntax::Valid {
-                    for name in asked.iter().filter(|name| names.meant(name.text, "").is_empty()) {
+                    for name in asked.iter().filter(|name| names.lookup(name.text, "").is_empty()) {
                         sink.add(unknown_task(name, names));
                     }
                 }
@@ -62,7 +63,7 @@ fn texts<'d>(value: Value<'d>, what: &str, sink: &mut DiagnosticSink) -> Vec<Tex
     let Some(all) = value.texts(sink) else { return texts };
     if all.is_empty() && value.elements().is_some_and(|mut elements| elements.next().is_none()) {
         let message = format!("{what} of `[ci]` is empty");
-        sink.add(Diagnostic::new(value.span(), message).label("nothing in it").hint("take it out"));
+        sink.add(Diagnostic::new(value.span(), message).label("nothing in it").hint("remove it"));
     }
     for text in all {
         if refused(&text, sink) || texts.iter().any(|known| known.text == text.text) {
@@ -76,9 +77,9 @@ fn texts<'d>(value: Value<'d>, what: &str, sink: &mut DiagnosticSink) -> Vec<Tex
 /// Reports a text that would not reach the machine unchanged. Returns whether it did.
 fn refused(text: &Text<'_>, sink: &mut DiagnosticSink) -> bool {
     let why = if text.text.contains("${{") || text.text.contains("$[[") {
-        "a CI system would put something else in place of it"
+        "a CI system would replace it"
     } else if text.text.trim().is_empty() || text.text.chars().any(char::is_control) {
-        "it has to be a text on one line"
+        "it must be one line of text"
     } else {
         return false;
     };
@@ -118,16 +119,16 @@ fn provider(name: &Text<'_>, sink: &mut DiagnosticSink) -> Option<Provider> {
     }
     let message = format!("there is no file for the CI system `{}`", wording::shown(name.text));
     let known = Provider::ALL.map(|(name, _)| name);
-    let hint = wording::suggestion(name.text, known.into_iter(), ("", ""));
+    let hint = wording::suggestion(name.text, known.into_iter(), "", "");
     sink.add(Diagnostic::new(name.span.clone(), message).label("unknown CI system").hint(hint));
     None
 }
 
 fn unknown_task(name: &Text<'_>, names: &NameIndex<'_>) -> Diagnostic {
     let message =
-        format!("CI is to run `{}`, which is neither a task nor a group", wording::shown(name.text));
-    let listed = names.listed();
+        format!("`run` of `[ci]` names `{}`, which is neither a task nor a group", wording::shown(name.text));
+    let listed = names.known_names();
     let known = listed.iter().map(String::as_str);
-    let hint = wording::suggestion(name.text, known, ("", "there is no task yet"));
-    Diagnostic::new(name.span.clone(), message).label("unknown task").hint(hint).lacks(NAMED)
+    let hint = wording::suggestion(name.text, known, "", "there is no task yet");
+    Diagnostic::new(name.span.clone(), message).label("unknown task").hint(hint).caused_by_missing(NAMED)
 }

@@ -15,7 +15,7 @@ use crate::config::model::{EnvFile, Tool};
 use crate::config::naming;
 use crate::config::schema::tables;
 use crate::config::schema::values::SYSTEMS;
-use crate::config::sections::file_sets::{self, Sets};
+use crate::config::sections::file_sets::{self, FileSets};
 use crate::config::sections::values;
 use crate::config::sections::variables::Variables;
 use crate::config::syntax::document::{Entry, Syntax, Table, Text, Value};
@@ -29,7 +29,7 @@ pub(crate) struct ParseContext<'c, 'd> {
     /// The file's project, and its number.
     pub(crate) project: &'c str,
     pub(crate) file: usize,
-    pub(crate) sets: &'c Sets<'d>,
+    pub(crate) sets: &'c FileSets<'d>,
     pub(crate) tools: &'c BTreeMap<String, Tool>,
     pub(crate) variants: &'c Variants,
     pub(crate) syntax: Syntax,
@@ -95,8 +95,8 @@ impl<'d> CommonKeys<'d> {
             "shell" => self.shell = values::shell(value, sink),
             "inputs" => {
                 let origin = Origin { base: context.base, anchored: false };
-                self.inputs =
-                    file_sets::lines(value, origin, sink).map(|lines| context.sets.resolve(&lines, sink));
+                self.inputs = file_sets::list_items(value, origin, sink)
+                    .map(|lines| context.sets.resolve(&lines, sink));
             }
             "tools" => self.tools = tools(value, context, sink),
             "timeout" => self.timeout = values::duration(value, example, sink),
@@ -128,12 +128,16 @@ fn tools(value: Value<'_>, context: &ParseContext<'_, '_>, sink: &mut Diagnostic
         } else if context.syntax == Syntax::Valid {
             let hint = wording::suggestion(
                 text,
-                context.tools.keys().map(|tool| naming::own(tool, context.project)),
-                ("", "tools are written in `[tools]`, such as `rustc = \"rustc -vV\"`"),
+                context.tools.keys().map(|tool| naming::own_name(tool, context.project)),
+                "",
+                "tools are written in `[tools]`, such as `rustc = \"rustc -vV\"`",
             );
             let message = format!("there is no tool `{}`", wording::shown(text));
             sink.add(
-                Diagnostic::new(span, message).label("unknown tool").hint(hint).lacks(&["tools", "include"]),
+                Diagnostic::new(span, message)
+                    .label("unknown tool")
+                    .hint(hint)
+                    .caused_by_missing(&["tools", "include"]),
             );
         }
     }
@@ -184,11 +188,11 @@ fn slots(value: Value<'_>, sink: &mut DiagnosticSink) -> Option<NonZeroU32> {
 fn locks(value: Value<'_>, sink: &mut DiagnosticSink) -> Option<Vec<String>> {
     let names = value.texts(sink)?;
     for name in &names {
-        if let Some(refusal) = wording::name_refusal(name, "a lock") {
+        if let Some(refusal) = wording::invalid_name(name, "a lock") {
             sink.add(refusal);
         }
     }
-    Some(once(names.iter().map(|name| name.text)))
+    Some(sorted_unique(names.iter().map(|name| name.text)))
 }
 
 fn systems(value: Value<'_>, sink: &mut DiagnosticSink) -> Option<Vec<String>> {
@@ -199,16 +203,16 @@ fn systems(value: Value<'_>, sink: &mut DiagnosticSink) -> Option<Vec<String>> {
         }
         let hint = match *text {
             "darwin" | "osx" => "did you mean `macos`?".to_owned(),
-            _ => wording::suggestion(text, SYSTEMS.into_iter(), ("", "")),
+            _ => wording::suggestion(text, SYSTEMS.into_iter(), "", ""),
         };
         let message = format!("there is no system `{}`", wording::shown(text));
         sink.add(Diagnostic::new(span.clone(), message).label("unknown system").hint(hint));
     }
-    Some(once(names.iter().map(|name| name.text)))
+    Some(sorted_unique(names.iter().map(|name| name.text)))
 }
 
 /// Sorts names and removes repetitions.
-pub(crate) fn once<'n>(names: impl Iterator<Item = &'n str>) -> Vec<String> {
+pub(crate) fn sorted_unique<'n>(names: impl Iterator<Item = &'n str>) -> Vec<String> {
     let mut names: Vec<String> = names.map(str::to_owned).collect();
     names.sort();
     names.dedup();

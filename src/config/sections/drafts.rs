@@ -8,14 +8,15 @@ use crate::base::path::RepoPath;
 use crate::base::pattern::Patterns;
 use crate::config::diagnostic::LineIndex;
 use crate::config::model::{
-    Command, Gate, Place, Port, Probe, Ready, Service, ServiceId, Settings, Stopping, Task, TaskId, Worktree,
+    Command, Gate, Port, Probe, Ready, Service, ServiceId, Settings, SourceLocation, StopOptions, Task,
+    TaskId, Worktree,
 };
 use crate::config::naming::{self, TaskNames};
 use crate::config::sections::common_keys::{self, CommonKeys, ParseContext};
 use crate::config::sections::outputs::Outputs;
 use crate::config::sections::reports::Reports;
 use crate::config::sections::suppressions::SuppressionDraft;
-use crate::config::sections::variables::Declared;
+use crate::config::sections::variables::DeclaredVariables;
 use crate::config::source::Source;
 use crate::config::syntax::document::Text;
 use crate::config::wording;
@@ -99,7 +100,7 @@ pub(crate) struct ServiceDraft<'d> {
     pub(crate) port: Option<Port>,
     pub(crate) ready: Option<Probe>,
     pub(crate) timeout: Option<Duration>,
-    pub(crate) stop: Stopping,
+    pub(crate) stop: StopOptions,
 }
 
 /// `[worktree]`, as its table says.
@@ -163,10 +164,10 @@ impl<'d> TaskDraft<'d> {
         let FileDefaults { defaults, settings, source, lines } = file_defaults;
         let own = self.common;
         let has_command = matches!(self.kind, DraftKind::Runs | DraftKind::Service);
-        let Declared { env, pass, secret } = if has_command || self.fix.is_some() {
+        let DeclaredVariables { env, pass, secret } = if has_command || self.fix.is_some() {
             own.variables.over(&defaults.variables)
         } else {
-            Declared::default()
+            DeclaredVariables::default()
         };
         let shell = own.shell.or_else(|| defaults.shell.clone()).unwrap_or_else(|| settings.shell.clone());
         let (line, column) = lines.place(self.name.span.start);
@@ -204,11 +205,12 @@ impl<'d> TaskDraft<'d> {
             sandbox: false,
             reports: self.reports.map(|reports| reports.list).unwrap_or_default(),
             gate,
-            place: Place { file: source.name.to_owned(), line, column },
+            place: SourceLocation { file: source.name.to_owned(), line, column },
         };
         if has_command {
             task.inputs = own.inputs.or_else(|| defaults.inputs.clone()).unwrap_or_else(Patterns::whole);
-            task.tools = common_keys::once(defaults.tools.iter().chain(&own.tools).map(String::as_str));
+            task.tools =
+                common_keys::sorted_unique(defaults.tools.iter().chain(&own.tools).map(String::as_str));
             task.timeout = own.timeout.or(defaults.timeout);
             task.slow_after = own.slow_after.or(defaults.slow_after);
             task.retries = own.retries.or(defaults.retries).unwrap_or(0);
@@ -227,7 +229,7 @@ impl GateDraft<'_> {
     pub(crate) fn finish(self, file: &str, lines: &LineIndex<'_>) -> Gate {
         let suppressions = self.suppressions.into_iter().map(|one| {
             let (line, column) = lines.place(one.at);
-            one.placed(&Place { file: file.to_owned(), line, column })
+            one.placed(&SourceLocation { file: file.to_owned(), line, column })
         });
         let rules = Rules { suppressions: suppressions.collect(), ..self.rules };
         Gate { rules, baseline: self.baseline, base: self.base, by_name: self.by_name }

@@ -5,14 +5,16 @@ use std::ops::Range;
 
 use crate::base::cycle;
 use crate::base::path::RepoPath;
-use crate::base::pattern::{Item, Mark, Origin, Pattern, PatternError, Patterns, What};
-use crate::config::diagnostic::{Diagnostic, DiagnosticSink, row};
+use crate::base::pattern::{Item, Mark, Matcher, Origin, Pattern, PatternError, Patterns};
+use crate::config::diagnostic::{Diagnostic, DiagnosticSink, join_names};
 use crate::config::model::NamedSet;
 use crate::config::syntax::document::{Syntax, Table, Text, Value};
 use crate::config::wording;
 
-/// How many patterns a set may contain with the sets in it, and how deep sets may nest.
-const MAX_SET: (usize, usize) = (10_000, 50);
+/// How many patterns a set may contain, with those of the sets in it.
+const MAX_PATTERNS: usize = 10_000;
+/// How deep sets may nest.
+const MAX_DEPTH: usize = 50;
 
 /// An item of a list of patterns.
 #[derive(Debug)]
@@ -34,36 +36,36 @@ pub(crate) enum ItemTarget<'d> {
 
 /// The sets of a file.
 #[derive(Debug)]
-pub(crate) struct Sets<'d> {
+pub(crate) struct FileSets<'d> {
     known: BTreeMap<&'d str, Patterns>,
     names: Vec<Text<'d>>,
     syntax: Syntax,
 }
 
 /// Reads a list of patterns and sets.
-pub(crate) fn lines<'d>(
+pub(crate) fn list_items<'d>(
     value: Value<'d>,
     origin: Origin<'_>,
     sink: &mut DiagnosticSink,
 ) -> Option<Vec<ListItem<'d>>> {
     let texts = value.texts(sink)?;
-    Some(texts.into_iter().filter_map(|text| line(text, origin, sink)).collect())
+    Some(texts.into_iter().filter_map(|text| list_item(text, origin, sink)).collect())
 }
 
 /// Reads a single pattern, which is neither a set nor an exclusion. `what` completes "… can't be excluded".
-pub(crate) fn glob(
+pub(crate) fn single_pattern(
     text: &Text<'_>,
     origin: Origin<'_>,
     what: &str,
     sink: &mut DiagnosticSink,
 ) -> Option<Pattern> {
-    let line = line(text.clone(), origin, sink)?;
+    let line = list_item(text.clone(), origin, sink)?;
     if line.may_miss {
-        let message = format!("{what} can't be marked as one that may be missing");
+        let message = format!("{what} can't be optional");
         sink.add(
             Diagnostic::new(text.span.clone(), message)
                 .label("begins with `?`")
-                .hint("take the `?` out; if it is any one character, write `./?`"),
+                .hint("remove the `?`; for any one character, write `./?`"),
         );
         return None;
     }
@@ -80,7 +82,7 @@ pub(crate) fn glob(
     None
 }
 
-fn line<'d>(text: Text<'d>, origin: Origin<'_>, sink: &mut DiagnosticSink) -> Option<ListItem<'d>> {
+fn list_item<'d>(text: Text<'d>, origin: Origin<'_>, sink: &mut DiagnosticSink) -> Option<ListItem<'d>> {
     let Text { text, span } = text;
     let (excludes, rest) = text.strip_prefix('!').map_or((false, text), |rest| (true, rest));
     let (may_miss, named) = rest.strip_prefix('?').map_or((false, rest), |rest| (true, rest));
@@ -89,7 +91,7 @@ fn line<'d>(text: Text<'d>, origin: Origin<'_>, sink: &mut DiagnosticSink) -> Op
             sink.add(
                 Diagnostic::new(span, format!("the set `@{}` can't be marked with `?`", wording::shown(set)))
                     .label("a set")
-                    .hint("write `?` in front of those patterns of the set that may match nothing"),
+                    .hint("write `?` before the patterns of the set that may match nothing"),
             );
             return None;
         }
@@ -115,16 +117,16 @@ fn refused(text: &str, span: Range<usize>, error: PatternError) -> Diagnostic {
         _ => format!("`{}` can't be matched: {error}", wording::shown(text)),
     };
     let hint = match error {
-        PatternError::Outside => "a task reads and writes files of its repository alone",
-        PatternError::Empty => "take it out; `[]` is no file, `[\"**\"]` is each",
-        PatternError::Unclosed(_) => "close it, or write `\\` in front of it if it is part of a name",
-        PatternError::Parent => "write `..` in front of all wildcards",
-        PatternError::Malformed(_) => "write it more simply, as more than one pattern if need be",
+        PatternError::Outside => "a task can only declare files of its repository",
+        PatternError::Empty => "remove it; `[]` is no file, `[\"**\"]` is every file",
+        PatternError::Unclosed(_) => "close it, or write `\\` before it if it is part of a name",
+        PatternError::Parent => "write `..` before all wildcards",
+        PatternError::Malformed(_) => "write it more simply, for example as several patterns",
     };
     Diagnostic::new(span, message).label("not a pattern here").hint(hint)
 }
 
-impl<'d> Sets<'d> {
+impl<'d> FileSets<'d> {
     /// Reads `[files]`.
     pub(crate) fn read(
         table: &Table<'d>,
@@ -136,11 +138,11 @@ impl<'d> Sets<'d> {
         let mut names = Vec::new();
         let mut lists = Vec::new();
         for entry in table {
-            if let Some(refusal) = wording::name_refusal(&entry.key, "a set") {
+            if let Some(refusal) = wording::invalid_name(&entry.key, "a set") {
                 sink.add(refusal);
             }
             names.push(entry.key.clone());
-            lists.push(lines(entry.value, origin, sink).unwrap_or_default());
+            lists.push(list_items(entry.value, origin, sink).unwrap_or_default());
         }
         let places: BTreeMap<&str, usize> =
             names.iter().enumerate().map(|(i, name)| (name.text, i)).collect();
@@ -158,7 +160,7 @@ impl<'d> Sets<'d> {
             .collect();
         match cycle::order(&edges) {
             Ok(order) => {
-                if bounded(&order, &edges, (&names, &lists), sink) {
+                if check_sizes(&order, &edges, &names, &lists, sink) {
                     for place in order {
                         let patterns = sets.expand(&lists[place]);
                         sets.known.insert(names[place].text, patterns);
@@ -200,30 +202,31 @@ impl<'d> Sets<'d> {
         }
         if name.is_empty() {
             let hint =
-                "write the name of a set behind `@`; for a file whose name begins with `@`, write `\\\\@`";
+                "write the name of a set after `@`; for a file whose name begins with `@`, write `\\\\@`";
             sink.add(Diagnostic::new(line.span.clone(), "`@` names no set").label("no name").hint(hint));
             return;
         }
         let hint = wording::suggestion(
             name,
             self.known.keys().copied(),
-            (
-                "@",
-                "sets are written in `[files]`, such as `rust = [\"**/*.rs\"]`; for a name with `@`, write `\\\\@`",
-            ),
+            "@",
+            "sets are written in `[files]`, such as `rust = [\"**/*.rs\"]`; for a name with `@`, write `\\\\@`",
         );
         let message = format!("there is no set `@{}`", wording::shown(name));
         sink.add(
-            Diagnostic::new(line.span.clone(), message).label("unknown set").hint(hint).lacks(&["files"]),
+            Diagnostic::new(line.span.clone(), message)
+                .label("unknown set")
+                .hint(hint)
+                .caused_by_missing(&["files"]),
         );
     }
 
     fn expand(&self, lines: &[ListItem<'_>]) -> Patterns {
         let item = |line: &ListItem<'_>| {
             let what = match &line.what {
-                ItemTarget::Pattern(pattern) => What::One(pattern.clone()),
+                ItemTarget::Pattern(pattern) => Matcher::Pattern(pattern.clone()),
                 ItemTarget::Set(name) => {
-                    What::Set { name: (*name).to_owned(), patterns: self.known.get(name)?.clone() }
+                    Matcher::Set { name: (*name).to_owned(), patterns: self.known.get(name)?.clone() }
                 }
             };
             let mark = Mark(Some(line.span.clone()));
@@ -241,11 +244,12 @@ fn references<'l, 'd>(list: &'l [ListItem<'d>]) -> impl Iterator<Item = (&'d str
     })
 }
 
-/// Returns whether all sets are within the limits of `MAX_SET`. `order` has inner sets first.
-fn bounded(
+/// Returns whether all sets are within `MAX_PATTERNS` and `MAX_DEPTH`. `order` has inner sets first.
+fn check_sizes(
     order: &[usize],
     edges: &[Vec<usize>],
-    (names, lists): (&[Text<'_>], &[Vec<ListItem<'_>>]),
+    names: &[Text<'_>],
+    lists: &[Vec<ListItem<'_>>],
     sink: &mut DiagnosticSink,
 ) -> bool {
     let mut sizes = vec![(0_usize, 0_usize); edges.len()];
@@ -255,10 +259,10 @@ fn bounded(
             (count.saturating_add(inner_count), depth.max(inner_depth + 1))
         });
         sizes[*place] = size;
-        if size.0 > MAX_SET.0 || size.1 > MAX_SET.1 {
+        if size.0 > MAX_PATTERNS || size.1 > MAX_DEPTH {
             let name = &names[*place];
             let message = format!("with the sets within it, `@{}` is too large", wording::shown(name.text));
-            let hint = format!("at most {} patterns, {} sets deep", MAX_SET.0, MAX_SET.1);
+            let hint = format!("at most {} patterns, {} sets deep", MAX_PATTERNS, MAX_DEPTH);
             sink.add(Diagnostic::new(name.span.clone(), message).label("too large").hint(hint));
             return false;
         }
@@ -270,7 +274,7 @@ fn cycle_error(cycle: &[usize], names: &[Text<'_>], lists: &[Vec<ListItem<'_>>])
     let turn = cycle.iter().chain(cycle.first());
     let path: Vec<String> =
         turn.clone().map(|place| format!("@{}", wording::shown(names[*place].text))).collect();
-    let message = format!("sets contain each other in a circle: {}", row(&path));
+    let message = format!("sets contain each other in a cycle: {}", join_names(&path));
     let mut spans = cycle.iter().zip(turn.skip(1)).map(|(from, to)| {
         let span = references(&lists[*from]).find(|(name, _)| *name == names[*to].text).map(|(_, span)| span);
         let label = format!(
@@ -281,6 +285,6 @@ fn cycle_error(cycle: &[usize], names: &[Text<'_>], lists: &[Vec<ListItem<'_>>])
         (span.unwrap_or(&names[*from].span).clone(), label)
     });
     let (span, label) = spans.next().unwrap_or_default();
-    let diagnostic = Diagnostic::new(span, message).label(label).hint("take one of these out");
+    let diagnostic = Diagnostic::new(span, message).label(label).hint("remove one of these");
     spans.fold(diagnostic, |diagnostic, (span, label)| diagnostic.other(span, label))
 }

@@ -24,14 +24,14 @@ pub(crate) fn read<'d>(
 ) -> Vec<TaskDraft<'d>> {
     let mut gates = Vec::with_capacity(table.len());
     for Entry { key, value } in table {
-        sink.0.extend(wording::name_refusal(key, "a gate"));
+        sink.0.extend(wording::invalid_name(key, "a gate"));
         let shown = wording::shown(key.text);
         let namesake = |task: &&TaskDraft<'_>| {
             task.name.text == key.text || task.variant_of.as_deref() == Some(key.text)
         };
         if let Some(task) = tasks.iter().find(namesake) {
             sink.add(
-                Diagnostic::new(key.span.clone(), format!("`{shown}` is a task already"))
+                Diagnostic::new(key.span.clone(), format!("`{shown}` is already a task"))
                     .label("a gate of the same name")
                     .other(task.name.span.clone(), "the task")
                     .hint("give the gate another name: `xtask NAME` runs tasks and gates alike"),
@@ -86,9 +86,9 @@ impl<'d> GateDraft<'d> {
                     name.span.clone(),
                     format!("gate `{}` has no rule", wording::shown(name.text)),
                 )
-                .label("demands nothing")
+                .label("requires nothing")
                 .hint("add a rule, such as `tests = { failed = 0 }` or `coverage = { min = 80 }`")
-                .lacks(&tables::RULES),
+                .caused_by_missing(&tables::RULES),
             );
         }
         gate
@@ -129,12 +129,15 @@ fn baseline(value: Value<'_>, context: &ParseContext<'_, '_>, sink: &mut Diagnos
 /// Reads a branch or revision. Git must not take it for an option.
 fn base(value: Value<'_>, sink: &mut DiagnosticSink) -> Option<String> {
     let text = value.text("a branch or revision, such as \"origin/main\"", sink)?;
-    let odd = |c: char| c.is_whitespace() || c.is_control();
-    if text.text.is_empty() || text.text.starts_with('-') || text.text.contains(odd) {
+    let is_odd = |c: char| c.is_whitespace() || c.is_control();
+    if text.text.is_empty() || text.text.starts_with('-') || text.text.contains(is_odd) {
         sink.add(
-            Diagnostic::new(text.span, format!("`{}` is no branch or revision", wording::shown(text.text)))
-                .label("git would not know it")
-                .hint("write the branch that is merged into, such as \"origin/main\""),
+            Diagnostic::new(
+                text.span,
+                format!("`{}` is not a branch or revision", wording::shown(text.text)),
+            )
+            .label("not a name in git")
+            .hint("write the branch that is merged into, such as \"origin/main\""),
         );
         return None;
     }
@@ -142,7 +145,7 @@ fn base(value: Value<'_>, sink: &mut DiagnosticSink) -> Option<String> {
 }
 
 /// How many decimal places a percentage may have. Up to this number it can be compared exactly.
-const DIGITS: usize = 6;
+const MAX_DECIMALS: usize = 6;
 
 /// Reads the entry if its key is a rule. Returns whether it is.
 fn take_rule(
@@ -155,7 +158,7 @@ fn take_rule(
     match entry.key.text {
         "coverage" => rules.coverage = coverage(value, context, sink),
         "tests" => rules.tests = tests(value, sink),
-        "findings" => rules.findings = of_findings(value, sink),
+        "findings" => rules.findings = findings_rule(value, sink),
         "secrets" => rules.secrets = count(value, "a number of secrets", sink),
         "licences" => rules.licences = licences(value, sink),
         "performance" => rules.performance = bounds(value, sink),
@@ -179,7 +182,7 @@ fn known<'d>(value: Value<'d>, keys: &KeyTable, hint: &str, sink: &mut Diagnosti
 }
 
 fn empty(value: Value<'_>, name: &str, hint: &str) -> Diagnostic {
-    Diagnostic::new(value.span(), format!("`{name}` demands nothing")).label("empty").hint(hint)
+    Diagnostic::new(value.span(), format!("`{name}` requires nothing")).label("empty").hint(hint)
 }
 
 fn coverage(value: Value<'_>, context: &ParseContext<'_, '_>, sink: &mut DiagnosticSink) -> Option<Coverage> {
@@ -197,7 +200,7 @@ fn coverage(value: Value<'_>, context: &ParseContext<'_, '_>, sink: &mut Diagnos
                 }
                 for Entry { key, value } in table {
                     let origin = Origin { base: context.base, anchored: false };
-                    let pattern = file_sets::glob(&key, origin, "a covered path", sink);
+                    let pattern = file_sets::single_pattern(&key, origin, "a covered path", sink);
                     rule.paths.extend(pattern.zip(percent(value, sink)));
                 }
             }
@@ -221,7 +224,7 @@ fn tests(value: Value<'_>, sink: &mut DiagnosticSink) -> Option<Tests> {
     Some(rule)
 }
 
-fn of_findings(value: Value<'_>, sink: &mut DiagnosticSink) -> Option<FindingRules> {
+fn findings_rule(value: Value<'_>, sink: &mut DiagnosticSink) -> Option<FindingRules> {
     let hint = "write it as { critical = 0, high = 0, new = 0 }";
     let mut rule = FindingRules::default();
     for Entry { key, value } in known(value, &tables::FINDINGS, hint, sink)? {
@@ -258,7 +261,7 @@ fn licence_names(value: Value<'_>, key: &Text<'_>, sink: &mut DiagnosticSink) ->
     let mut names = Vec::new();
     for Text { text, span } in texts {
         let message = if text.trim().is_empty() {
-            "an empty text names no licence".to_owned()
+            "the name of a licence is empty".to_owned()
         } else if [" OR ", " AND "].iter().any(|joint| text.contains(joint)) {
             format!("`{}` is an expression, not a licence", wording::shown(text))
         } else {
@@ -274,12 +277,9 @@ fn sonar(value: Value<'_>, sink: &mut DiagnosticSink) -> bool {
     let Some(text) = value.text("\"ok\"", sink) else { return false };
     if text.text != "ok" {
         sink.add(
-            Diagnostic::new(
-                text.span,
-                format!("`{}` can't be demanded of SonarQube", wording::shown(text.text)),
-            )
-            .label("not \"ok\"")
-            .hint("write sonar = \"ok\": the server's own quality gate is passed"),
+            Diagnostic::new(text.span, format!("`{}` is not a value of `sonar`", wording::shown(text.text)))
+                .label("not \"ok\"")
+                .hint("write sonar = \"ok\", which requires that the server's quality gate is passed"),
         );
     }
     true
@@ -292,7 +292,7 @@ fn count(value: Value<'_>, what: &str, sink: &mut DiagnosticSink) -> Option<u64>
         sink.add(
             Diagnostic::new(value.span(), format!("{number} is not {what}"))
                 .label("out of range")
-                .hint("write a whole number from 0 on"),
+                .hint("write an integer that is not negative"),
         );
     }
     count
@@ -302,9 +302,9 @@ fn percent(value: Value<'_>, sink: &mut DiagnosticSink) -> Option<f64> {
     let number = value.number("a percentage", sink)?;
     let digits = number.to_string().split_once('.').map_or(0, |(_, digits)| digits.len());
     let (label, hint) = if !(0.0..=100.0).contains(&number) {
-        ("out of range", "a percentage is 0 to 100".to_owned())
-    } else if digits > DIGITS {
-        ("too precise", format!("at most {DIGITS} digits behind the point can be compared"))
+        ("out of range", "a percentage is from 0 to 100".to_owned())
+    } else if digits > MAX_DECIMALS {
+        ("too precise", format!("at most {MAX_DECIMALS} decimal places can be compared"))
     } else {
         return Some(number);
     };
@@ -328,12 +328,12 @@ fn bounds(value: Value<'_>, sink: &mut DiagnosticSink) -> Vec<Bound> {
     let hint = "write it as { \"http_req_duration.p95\" = \"<= 100ms\" }";
     let Some(table) = value.table(hint, sink) else { return Vec::new() };
     if table.is_empty() {
-        sink.add(Diagnostic::new(value.span(), "`performance` demands nothing").label("empty").hint(hint));
+        sink.add(Diagnostic::new(value.span(), "`performance` requires nothing").label("empty").hint(hint));
     }
     let mut bounds = Vec::with_capacity(table.len());
     for Entry { key, value } in table {
         if key.text.trim().is_empty() {
-            sink.add(Diagnostic::new(key.span.clone(), "an empty text names no figure").hint(hint));
+            sink.add(Diagnostic::new(key.span.clone(), "the name of a metric is empty").hint(hint));
         }
         let Some(text) = value.text("a bound such as \"<= 100ms\"", sink) else { continue };
         match parse_bound(key.text, text.text) {
@@ -367,7 +367,7 @@ fn parse_bound(name: &str, text: &str) -> Result<Bound, &'static str> {
     // Another letter that looks the same.
     let unit = if unit == "μs" { "µs" } else { unit };
     let (unit, counts, (times, power)) =
-        UNITS.iter().find(|(known, ..)| *known == unit).ok_or("its unit is not known")?;
+        UNITS.iter().find(|(known, ..)| *known == unit).ok_or("its unit is unknown")?;
     // The power of ten is part of the parsed text, since `1.1%` must be the same number as 0.011 in a report.
     // 1.1 divided by 100 is not.
     let number: f64 = format!("{digits}e{power}")

@@ -28,7 +28,7 @@ pub(crate) fn read(
         };
         let mut asked: Vec<String> = Vec::new();
         for name in value.texts(sink).unwrap_or_default() {
-            if syntax == Syntax::Valid && names.meant(name.text, "").is_empty() {
+            if syntax == Syntax::Valid && names.lookup(name.text, "").is_empty() {
                 sink.add(unknown_task(stage, &name, names));
             }
             if !asked.iter().any(|known| known == name.text) {
@@ -41,20 +41,20 @@ pub(crate) fn read(
 }
 
 fn unknown_stage(key: &Text<'_>) -> Diagnostic {
-    let message = format!("git has no stage `{}` here", wording::shown(key.text));
+    let message = format!("`{}` is not a client-side hook of git", wording::shown(key.text));
     let hint = if OF_SERVERS.contains(&key.text) {
-        "it is a stage of the server; `pre-push` is the last one on this side".to_owned()
+        "it runs on the server; on this side, `pre-push` is the last one".to_owned()
     } else {
-        wording::suggestion(key.text, Stage::all().map(Stage::name), ("", ""))
+        wording::suggestion(key.text, Stage::all().map(Stage::name), "", "")
     };
-    Diagnostic::new(key.span.clone(), message).label("not a client-side stage").hint(hint)
+    Diagnostic::new(key.span.clone(), message).label("not a client-side hook").hint(hint)
 }
 
 fn unknown_task(stage: Stage, name: &Text<'_>, names: &NameIndex<'_>) -> Diagnostic {
     let message =
         format!("{stage} names `{}`, which is neither a task nor a group", wording::shown(name.text));
-    let listed = names.listed();
+    let listed = names.known_names();
     let known = listed.iter().map(String::as_str);
-    let hint = wording::suggestion(name.text, known, ("", "there is no task yet"));
-    Diagnostic::new(name.span.clone(), message).label("unknown task").hint(hint).lacks(NAMED)
+    let hint = wording::suggestion(name.text, known, "", "there is no task yet");
+    Diagnostic::new(name.span.clone(), message).label("unknown task").hint(hint).caused_by_missing(NAMED)
 }

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use crate::base::path::RepoPath;
-use crate::base::pattern::{Item, Mark, Origin, Pattern, Patterns, What};
+use crate::base::pattern::{Item, Mark, Matcher, Origin, Pattern, Patterns};
 use crate::base::pattern_overlap::Shape;
 use crate::config::diagnostic::{Diagnostic, DiagnosticSink};
 use crate::config::sections::file_sets::{self, ItemTarget, ListItem};
@@ -21,14 +21,14 @@ pub(crate) struct Outputs {
 impl Outputs {
     /// Reads the `outputs` of a task.
     pub(crate) fn read(value: Value<'_>, base: &RepoPath, sink: &mut DiagnosticSink) -> Self {
-        let lines = file_sets::lines(value, Origin { base, anchored: true }, sink).unwrap_or_default();
+        let lines = file_sets::list_items(value, Origin { base, anchored: true }, sink).unwrap_or_default();
         let mut outputs = Self::default();
         let mut items = Vec::with_capacity(lines.len());
         for ListItem { excludes, may_miss, what, span } in lines {
             match what {
                 ItemTarget::Pattern(pattern) => {
                     let mark = Mark(Some(span.clone()));
-                    items.push(Item { excludes, may_miss, what: What::One(pattern), mark });
+                    items.push(Item { excludes, may_miss, what: Matcher::Pattern(pattern), mark });
                     outputs.spans.push(span);
                 }
                 ItemTarget::Set(_) => sink.add(
@@ -42,7 +42,7 @@ impl Outputs {
             sink.add(
                 Diagnostic::new(span.clone(), "`outputs` only excludes")
                     .label("nothing to exclude from")
-                    .hint("write the files that the task makes in front of it"),
+                    .hint("write the files that the task makes before it"),
             );
             return Self::default();
         }
@@ -54,7 +54,7 @@ impl Outputs {
     pub(crate) fn add(&mut self, files: Vec<(Pattern, Range<usize>)>) {
         let mut items = self.patterns.items().to_vec();
         for (pattern, span) in files {
-            items.push(Item { mark: Mark(Some(span.clone())), ..Item::adding(What::One(pattern)) });
+            items.push(Item { mark: Mark(Some(span.clone())), ..Item::adding(Matcher::Pattern(pattern)) });
             self.spans.push(span);
         }
         self.patterns = Patterns::new(items);
@@ -66,7 +66,7 @@ impl Outputs {
         let own_file = base.child(b"tasks.toml");
         let everything = Pattern::parse("*", Origin { base, anchored: true }).ok().map(|all| Shape::of(&all));
         for (item, span) in self.patterns.items().iter().zip(&self.spans) {
-            let (What::One(pattern), false) = (&item.what, item.excludes) else { continue };
+            let (Matcher::Pattern(pattern), false) = (&item.what, item.excludes) else { continue };
             let takes = |path: &RepoPath| pattern.matches(path) && self.patterns.matches(path);
             let shape = Shape::of(pattern);
             let why = if everything.as_ref().is_some_and(|all| shape.covers(all)) {
@@ -78,7 +78,7 @@ impl Outputs {
             } else {
                 continue;
             };
-            let message = format!("output `{}` would take in {why}", wording::shown(pattern.text()));
+            let message = format!("output `{}` would include {why}", wording::shown(pattern.text()));
             sink.add(
                 Diagnostic::new(span.clone(), message)
                     .label("too much")

@@ -4,7 +4,7 @@
 use std::ops::Range;
 
 use crate::base::path::RepoPath;
-use crate::base::pattern::{Item, Mark, Origin, Pattern, Patterns, What};
+use crate::base::pattern::{Item, Mark, Matcher, Origin, Pattern, Patterns};
 use crate::config::diagnostic::{Diagnostic, DiagnosticSink};
 use crate::config::model::Report;
 use crate::config::schema::tables;
@@ -57,9 +57,9 @@ impl<'d> Reports<'d> {
         let scans = |kind: ReportKind| matches!(kind, ReportKind::Sarif | ReportKind::Secrets);
         if !self.seen.iter().any(|(kind, _)| scans(*kind)) {
             sink.add(
-                Diagnostic::new(entry.key.span.clone(), "`partial` goes with `sarif` or `secrets`")
+                Diagnostic::new(entry.key.span.clone(), "`partial` needs `sarif` or `secrets`")
                     .label("no such report")
-                    .hint("take it out: only these say whether something was left out"),
+                    .hint("remove it: only these say whether something was left out"),
             );
         }
         for report in self.list.iter_mut().filter(|report| scans(report.kind)) {
@@ -78,19 +78,19 @@ impl<'d> Reports<'d> {
             sink.add(
                 Diagnostic::new(value.span(), format!("`{}` names no file", kind.name()))
                     .label("empty")
-                    .hint("write the file that the task writes, or take it out"),
+                    .hint("write the file that the task writes, or remove it"),
             );
         }
         let origin = Origin { base, anchored: true };
         let mut items = Vec::new();
         for text in texts {
             if let Some(first) = self.seen.iter().find(|(of, seen)| *of == kind && seen.text == text.text) {
-                let again = format!("`{}` stands twice in `{}`", wording::shown(text.text), kind.name());
+                let again = format!("`{}` is listed twice in `{}`", wording::shown(text.text), kind.name());
                 sink.add(
                     Diagnostic::new(text.span, again)
                         .label("again")
                         .other(first.1.span.clone(), "first")
-                        .hint("take one out: each report counts once"),
+                        .hint("remove one: each report counts once"),
                 );
                 continue;
             }
@@ -98,17 +98,17 @@ impl<'d> Reports<'d> {
                 sink.add(
                     Diagnostic::new(
                         text.span,
-                        format!("`{}` is an absolute path, and a report lies in the repository", wording::shown(text.text)),
+                        format!("`{}` is an absolute path, and a report must be in the repository", wording::shown(text.text)),
                     )
                     .label("absolute")
-                    .hint("a path is taken from the folder of its tasks.toml: write it without the `/` in front, and have the task write its report there"),
+                    .hint("write a path relative to this file's folder, and have the task write its report there"),
                 );
                 continue;
             }
-            if let Some(pattern) = file_sets::glob(&text, origin, "a report", sink) {
+            if let Some(pattern) = file_sets::single_pattern(&text, origin, "a report", sink) {
                 items.push(Item {
                     mark: Mark(Some(text.span.clone())),
-                    ..Item::adding(What::One(pattern.clone()))
+                    ..Item::adding(Matcher::Pattern(pattern.clone()))
                 });
                 self.files.push((pattern, text.span.clone()));
             }

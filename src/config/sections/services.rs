@@ -6,7 +6,7 @@ use std::time::Duration;
 use rustix::process::Signal;
 
 use crate::config::diagnostic::{Diagnostic, DiagnosticSink};
-use crate::config::model::{Port, Probe, Stopping};
+use crate::config::model::{Port, Probe, StopOptions};
 use crate::config::schema::tables;
 use crate::config::schema::values::SIGNALS;
 use crate::config::sections::common_keys::ParseContext;
@@ -26,7 +26,7 @@ pub(crate) fn read<'d>(
 ) -> Vec<ServiceDraft<'d>> {
     let mut services = Vec::with_capacity(table.len());
     for Entry { key, value } in table {
-        if let Some(refusal) = wording::name_refusal(key, "a service") {
+        if let Some(refusal) = wording::invalid_name(key, "a service") {
             sink.add(refusal);
         }
         let hint = format!("write it as `[services.{}]` with `run = \"…\"` below", wording::shown(key.text));
@@ -57,8 +57,8 @@ impl<'d> ServiceDraft<'d> {
                     format!("service `{}` runs nothing", wording::shown(name.text)),
                 )
                 .label("no `run`")
-                .hint("add `run` with a command that goes on until it is ended")
-                .lacks(&["run"]),
+                .hint("add `run` with a command that runs until it is stopped")
+                .caused_by_missing(&["run"]),
             );
         }
         let (own, of_task): (Vec<_>, Vec<_>) =
@@ -68,7 +68,7 @@ impl<'d> ServiceDraft<'d> {
             port: None,
             ready: None,
             timeout: None,
-            stop: Stopping { signal: Signal::TERM, grace: GRACE },
+            stop: StopOptions { signal: Signal::TERM, grace: GRACE },
         };
         for Entry { key, value } in own {
             match key.text {
@@ -117,7 +117,7 @@ impl<'d> ServiceDraft<'d> {
                 Diagnostic::new(value.span(), "`ready` does not say what is asked")
                     .label("nothing to ask")
                     .hint(hint)
-                    .lacks(&["tcp", "http", "log", "command"]),
+                    .caused_by_missing(&["tcp", "http", "log", "command"]),
             );
         }
     }
@@ -179,7 +179,7 @@ fn probe(key: &Text<'_>, value: Value<'_>, sink: &mut DiagnosticSink) -> Option<
         )),
         "log" => regex::Regex::new(text.text).err().map(|error| {
             let why = error.to_string().lines().last().unwrap_or_default().to_owned();
-            let hint = "escape characters that have a meaning with `\\`";
+            let hint = "escape special characters with `\\`";
             (format!("not a regular expression: {why}"), hint.to_owned())
         }),
         _ => None,
@@ -228,7 +228,7 @@ fn signal(value: Value<'_>, sink: &mut DiagnosticSink) -> Option<Signal> {
     let found = SIGNALS.iter().find(|(name, _)| *name == text.text || name[3..] == *text.text);
     if found.is_none() {
         let message = format!("`{}` is no signal that ends a service", wording::shown(text.text));
-        let hint = wording::suggestion(text.text, SIGNALS.iter().map(|(name, _)| *name), ("", ""));
+        let hint = wording::suggestion(text.text, SIGNALS.iter().map(|(name, _)| *name), "", "");
         sink.add(Diagnostic::new(text.span, message).label("unknown signal").hint(hint));
     }
     found.map(|(_, signal)| *signal)

@@ -49,12 +49,13 @@ fn jobs(value: Value<'_>, sink: &mut DiagnosticSink) -> Option<NonZeroU32> {
 /// Reads `[tools]` of the project in the folder `base`.
 pub(crate) fn tools(
     table: &Table<'_>,
-    (base, project): (&RepoPath, &str),
+    base: &RepoPath,
+    project: &str,
     sink: &mut DiagnosticSink,
 ) -> BTreeMap<String, Tool> {
     let mut tools = BTreeMap::new();
     for entry in table {
-        if let Some(refusal) = wording::name_refusal(&entry.key, "a tool") {
+        if let Some(refusal) = wording::invalid_name(&entry.key, "a tool") {
             sink.add(refusal);
         }
         // A tool with an invalid probe can still be named by tasks.
@@ -100,7 +101,7 @@ fn probe<'d>(entry: &Entry<'d>, base: &RepoPath, sink: &mut DiagnosticSink) -> (
             )
             .label("no `run`")
             .hint("add `run` with a line that prints its version, such as `run = \"node --version\"`")
-            .lacks(&["run"]),
+            .caused_by_missing(&["run"]),
         );
     }
     (probe, cwd)

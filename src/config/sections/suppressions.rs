@@ -3,7 +3,7 @@
 
 use crate::base::pattern::{Origin, Pattern};
 use crate::config::diagnostic::{Diagnostic, DiagnosticSink};
-use crate::config::model::Place;
+use crate::config::model::SourceLocation;
 use crate::config::schema::tables;
 use crate::config::sections::common_keys::ParseContext;
 use crate::config::sections::file_sets;
@@ -24,7 +24,7 @@ pub(crate) struct SuppressionDraft {
 }
 
 impl SuppressionDraft {
-    pub(crate) fn placed(self, place: &Place) -> Suppression {
+    pub(crate) fn placed(self, place: &SourceLocation) -> Suppression {
         Suppression { place: place.to_string(), ..self.suppression }
     }
 }
@@ -36,7 +36,7 @@ pub(crate) fn read(
     sink: &mut DiagnosticSink,
 ) -> Vec<SuppressionDraft> {
     let Some(elements) = value.elements() else {
-        sink.add(value.mismatch("an array of tables").hint(format!("put it between brackets; {HINT}")));
+        sink.add(value.mismatch("an array of tables").hint(format!("put it in brackets; {HINT}")));
         return Vec::new();
     };
     elements.filter_map(|element| one(element, context, sink)).collect()
@@ -84,7 +84,7 @@ fn check_target(value: Value<'_>, table: &Table<'_>, sink: &mut DiagnosticSink) 
     let Some(main) = key("rule").or(key("licence")) else {
         sink.add(
             Diagnostic::new(value.span(), "a suppression needs a `rule` or a `licence`")
-                .label("it says not what is accepted")
+                .label("it does not say what is accepted")
                 .hint(HINT),
         );
         return;
@@ -92,17 +92,25 @@ fn check_target(value: Value<'_>, table: &Table<'_>, sink: &mut DiagnosticSink) 
     let others: &[&str] = if main.text == "rule" { &["licence", "package"] } else { &["path"] };
     for other in others.iter().filter_map(|name| key(name)) {
         sink.add(
-            Diagnostic::new(other.span.clone(), format!("`{}` does not go with `{}`", other.text, main.text))
-                .label("of another kind of suppression")
-                .other(main.span.clone(), "one kind")
-                .hint("a scanner's `rule` goes with `path`, a `licence` with `package`"),
+            Diagnostic::new(
+                other.span.clone(),
+                format!("`{}` can't be used with `{}`", other.text, main.text),
+            )
+            .label("of another kind of suppression")
+            .other(main.span.clone(), "one kind")
+            .hint("use `path` with a scanner's `rule`, and `package` with a `licence`"),
         );
     }
 }
 
 fn path(value: Value<'_>, context: &ParseContext<'_, '_>, sink: &mut DiagnosticSink) -> Option<Pattern> {
     let text = value.text("a file or a pattern", sink)?;
-    file_sets::glob(&text, Origin { base: context.base, anchored: false }, "a suppressed path", sink)
+    file_sets::single_pattern(
+        &text,
+        Origin { base: context.base, anchored: false },
+        "a suppressed path",
+        sink,
+    )
 }
 
 fn day(value: Value<'_>, sink: &mut DiagnosticSink) -> Option<Day> {

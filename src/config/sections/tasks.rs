@@ -28,7 +28,7 @@ pub(crate) fn read<'d>(
     let mut drafts = Vec::with_capacity(table.len());
     for entry in table {
         let Entry { key, value } = entry;
-        if let Some(refusal) = wording::name_refusal(&entry.written(context.variants), "a task") {
+        if let Some(refusal) = wording::invalid_name(&entry.written(context.variants), "a task") {
             sink.add(refusal);
         }
         let hint = format!("write it as `[tasks.{}]` with `run = \"…\"` below", wording::shown(key.text));
@@ -57,7 +57,7 @@ impl<'d> TaskDraft<'d> {
                 Diagnostic::new(rust.span.clone(), "a task has either `run` or `rust`")
                     .label("a second way to run it")
                     .other(run.span.clone(), "one way")
-                    .hint("take one of them out"),
+                    .hint("remove one of them"),
             );
         }
         if draft.kind == DraftKind::Aggregate {
@@ -107,7 +107,7 @@ impl<'d> TaskDraft<'d> {
             "description" => self.description = description(value, sink),
             "group" => {
                 self.group = value.text("the name of a group", sink);
-                let refusal = self.group.as_ref().and_then(|group| wording::name_refusal(group, "a group"));
+                let refusal = self.group.as_ref().and_then(|group| wording::invalid_name(group, "a group"));
                 sink.0.extend(refusal);
             }
             "run" => self.run = values::command(value, "`run`", sink).or(self.run.take()),
@@ -140,8 +140,8 @@ impl<'d> TaskDraft<'d> {
                 sink.add(
                     Diagnostic::new(self.name.span.clone(), format!("task `{name}` does nothing"))
                         .label("neither `run` nor `needs`")
-                        .hint("add `run` with a command, or `needs` with tasks that it gathers")
-                        .lacks(&["run", "rust", "needs"]),
+                        .hint("add `run` with a command, or `needs` with other tasks")
+                        .caused_by_missing(&["run", "rust", "needs"]),
                 );
             }
             return;
@@ -150,10 +150,10 @@ impl<'d> TaskDraft<'d> {
             let is_for_fix = FOR_COMMANDS.contains(&key.text) && has("fix");
             if tables::TASK.has(key.text) && !FOR_AGGREGATES.contains(&key.text) && !is_for_fix {
                 sink.add(
-                    Diagnostic::new(key.span.clone(), format!("`{}` has no meaning without `run`", key.text))
+                    Diagnostic::new(key.span.clone(), format!("`{}` has no effect without `run`", key.text))
                         .label(format!("`{name}` runs nothing"))
-                        .hint("take it out, or add `run`; a task with `needs` alone only gathers them")
-                        .lacks(&["run", "rust"]),
+                        .hint("remove it, or add `run`")
+                        .caused_by_missing(&["run", "rust"]),
                 );
             }
         }
@@ -164,9 +164,9 @@ fn description(value: Value<'_>, sink: &mut DiagnosticSink) -> Option<String> {
     let text = value.text("a string", sink)?;
     if text.text.chars().any(char::is_control) {
         sink.add(
-            Diagnostic::new(text.span, "a description is one line of plain text")
+            Diagnostic::new(text.span, "a description must be one line of plain text")
                 .label("has a line end or another control character")
-                .hint("shorten it; longer words can stand in a comment"),
+                .hint("shorten it; longer text can be a comment"),
         );
         return None;
     }
@@ -176,6 +176,6 @@ fn description(value: Value<'_>, sink: &mut DiagnosticSink) -> Option<String> {
 /// Reads the name of a function of the repository's own program.
 fn function(value: Value<'_>, sink: &mut DiagnosticSink) -> Option<String> {
     let name = value.text("the name of a function that the program registers", sink)?;
-    sink.0.extend(wording::name_refusal(&name, "a Rust task"));
+    sink.0.extend(wording::invalid_name(&name, "a Rust task"));
     Some(name.text.to_owned())
 }

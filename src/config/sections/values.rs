@@ -32,7 +32,7 @@ pub(crate) fn command(value: Value<'_>, key: &str, sink: &mut DiagnosticSink) ->
 
 /// Reads a shell: a program and the arguments before the line.
 pub(crate) fn shell(value: Value<'_>, sink: &mut DiagnosticSink) -> Option<Vec<String>> {
-    let hint = "write the program and what stands in front of the line, such as [\"bash\", \"-ec\"]";
+    let hint = "write the program and its arguments before the line, such as [\"bash\", \"-ec\"]";
     argv(value, value.texts(sink)?, "the shell", hint, sink)
 }
 
@@ -59,11 +59,11 @@ pub(crate) fn folder(value: Value<'_>, base: &RepoPath, sink: &mut DiagnosticSin
     let text = value.text("a folder", sink)?;
     let qualified = base.join(text.text);
     if qualified.is_none() {
-        let message = format!("`{}` lies outside the repository", wording::shown(text.text));
+        let message = format!("`{}` is outside the repository", wording::shown(text.text));
         sink.add(
             Diagnostic::new(text.span, message)
                 .label("not in the repository")
-                .hint("write a folder relative to the one that holds this file, such as \"web/app\""),
+                .hint("write a folder relative to this file's folder, such as \"web/app\""),
         );
     }
     qualified
@@ -124,8 +124,8 @@ pub(crate) fn line(entry: &Entry<'_>, sink: &mut DiagnosticSink) -> Option<Strin
     if text.text.trim().is_empty() || text.text.chars().any(char::is_control) {
         let message = format!("`{}` is not a line of text", entry.key.text);
         let hint = match entry.key.text {
-            "reason" => "say why it is accepted, for who reads it when it expires",
-            "partial" => "say what is not examined, and why that is no harm",
+            "reason" => "say why it is accepted, for those who read it when it expires",
+            "partial" => "say what is not examined, and why that does no harm",
             _ => "write it as the report does",
         };
         sink.add(Diagnostic::new(text.span, message).label("nothing to read").hint(hint));

@@ -24,18 +24,18 @@ pub(crate) struct Variables<'d>(Vec<Variable<'d>>);
 #[derive(Clone, Debug)]
 struct Variable<'d> {
     name: Text<'d>,
-    how: How<'d>,
+    how: Passing<'d>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum How<'d> {
+enum Passing<'d> {
     Value(&'d str),
     Keyed,
     Unkeyed,
     Secret,
 }
 
-impl How<'_> {
+impl Passing<'_> {
     fn key(self) -> &'static str {
         match self {
             Self::Value(_) => "env",
@@ -47,7 +47,7 @@ impl How<'_> {
 
 /// Variables as the model has them, each list sorted.
 #[derive(Debug, Default)]
-pub(crate) struct Declared {
+pub(crate) struct DeclaredVariables {
     pub(crate) env: BTreeMap<String, String>,
     pub(crate) pass: Vec<PassEnv>,
     pub(crate) secret: Vec<String>,
@@ -61,22 +61,20 @@ impl<'d> Variables<'d> {
             "pass-env" => {
                 for Text { text, span } in entry.value.texts(sink).unwrap_or_default() {
                     match text.strip_prefix('?') {
-                        Some(text) => self.declare(Text { text, span }, How::Unkeyed, sink),
-                        None => self.declare(Text { text, span }, How::Keyed, sink),
+                        Some(text) => self.declare(Text { text, span }, Passing::Unkeyed, sink),
+                        None => self.declare(Text { text, span }, Passing::Keyed, sink),
                     }
                 }
             }
             "secret-env" => {
                 for name in entry.value.texts(sink).unwrap_or_default() {
                     if name.text.starts_with('?') {
-                        let message = "a secret always enters the key, as a digest";
+                        let message = "a secret is always part of the key, as a digest";
                         sink.add(
-                            Diagnostic::new(name.span, message)
-                                .label("not with `?`")
-                                .hint("take the `?` out"),
+                            Diagnostic::new(name.span, message).label("not with `?`").hint("remove the `?`"),
                         );
                     } else {
-                        self.declare(name, How::Secret, sink);
+                        self.declare(name, Passing::Secret, sink);
                     }
                 }
             }
@@ -89,20 +87,23 @@ impl<'d> Variables<'d> {
         let hint = "write `env = { NAME = \"value\" }`; to pass a variable on, use `pass-env`";
         for Entry { key, value } in value.table(hint, sink).unwrap_or_default() {
             if let Some(value) = value.text("a string", sink) {
-                self.declare(key, How::Value(value.text), sink);
+                self.declare(key, Passing::Value(value.text), sink);
             }
         }
     }
 
-    fn declare(&mut self, name: Text<'d>, how: How<'d>, sink: &mut DiagnosticSink) {
+    fn declare(&mut self, name: Text<'d>, how: Passing<'d>, sink: &mut DiagnosticSink) {
         let refusal = if name.text.is_empty() {
             Some(("a variable's name can't be empty", "write its name, such as \"CARGO_HOME\""))
         } else if name.text.contains('\0') {
-            Some(("a variable's name can't hold a NUL byte", "take `\\u0000` out"))
+            Some(("a variable's name can't contain a NUL byte", "remove `\\u0000`"))
         } else if name.text.contains('=') {
-            Some(("a variable's name can't hold `=`", "to set a value, write `env = { NAME = \"value\" }`"))
+            Some((
+                "a variable's name can't contain `=`",
+                "to set a value, write `env = { NAME = \"value\" }`",
+            ))
         } else if name.text.starts_with(RESERVED) {
-            Some(("variables that begin with `XTASK_` are set by taskgate", "take another name"))
+            Some(("variables that begin with `XTASK_` are set by taskgate", "use another name"))
         } else {
             None
         };
@@ -126,7 +127,7 @@ impl<'d> Variables<'d> {
             let (message, hint) = if known.how.key() == variable.how.key() {
                 (
                     format!("variable `{name}` is passed both with and without `?`"),
-                    "with `?` its value does not enter the key; keep one",
+                    "with `?` its value is not part of the key; keep one",
                 )
             } else {
                 let (one, two) = (known.how.key(), variable.how.key());
@@ -145,19 +146,19 @@ impl<'d> Variables<'d> {
     }
 
     /// Returns these variables with those of `defaults` that they don't replace.
-    pub(crate) fn over(&self, defaults: &Self) -> Declared {
+    pub(crate) fn over(&self, defaults: &Self) -> DeclaredVariables {
         let inherited =
             defaults.0.iter().filter(|default| self.0.iter().all(|own| own.name.text != default.name.text));
-        let mut declared = Declared::default();
+        let mut declared = DeclaredVariables::default();
         for Variable { name, how } in inherited.chain(&self.0) {
             let name = name.text.to_owned();
             match how {
-                How::Value(value) => {
+                Passing::Value(value) => {
                     declared.env.insert(name, (*value).to_owned());
                 }
-                How::Keyed => declared.pass.push(PassEnv { name, keyed: true }),
-                How::Unkeyed => declared.pass.push(PassEnv { name, keyed: false }),
-                How::Secret => declared.secret.push(name),
+                Passing::Keyed => declared.pass.push(PassEnv { name, keyed: true }),
+                Passing::Unkeyed => declared.pass.push(PassEnv { name, keyed: false }),
+                Passing::Secret => declared.secret.push(name),
             }
         }
         declared.pass.sort();

@@ -57,7 +57,7 @@ fn setup<'d>(
             Diagnostic::new(entry.key.span.clone(), "the setup of `[worktree]` runs nothing")
                 .label("no `run`")
                 .hint("add `run` with the command that makes a fresh checkout ready")
-                .lacks(&["run"]),
+                .caused_by_missing(&["run"]),
         );
         return None;
     }
@@ -75,7 +75,7 @@ fn root(value: Value<'_>, sink: &mut DiagnosticSink) -> Option<String> {
                 format!("`{}` can't have private worktrees", wording::shown(text.text)),
             )
             .label("not an absolute path")
-            .hint("name a folder outside of the repository, such as \"/var/cache/xtask\" or \"~/worktrees\""),
+            .hint("name a folder outside the repository, such as \"/var/cache/xtask\" or \"~/worktrees\""),
         );
         return None;
     }

@@ -36,8 +36,8 @@ pub(crate) enum Syntax {
 }
 
 impl Syntax {
-    pub(crate) fn of(is_whole: bool) -> Self {
-        if is_whole { Self::Valid } else { Self::Broken }
+    pub(crate) fn new(is_valid: bool) -> Self {
+        if is_valid { Self::Valid } else { Self::Broken }
     }
 }
 
@@ -62,20 +62,20 @@ pub(crate) fn read<'d>(text: &'d str, sink: &mut DiagnosticSink) -> DeTable<'d> 
 fn syntax(message: &str, span: Range<usize>, text: &str) -> Diagnostic {
     let found = text.get(span.clone()).unwrap_or_default();
     let (message, hint) = match message {
-        "duplicate key" => (format!("`{found}` is defined twice"), "keep one of the two, or join them"),
+        "duplicate key" => (format!("`{found}` is defined twice"), "keep one of the two, or merge them"),
         _ if message.starts_with("string values must be quoted") && found.is_empty() => {
-            ("a key without a value".to_owned(), "write the value behind `=`")
+            ("a key without a value".to_owned(), "write the value after `=`")
         }
         _ if message.starts_with("string values must be quoted") => {
-            ("a text without quotes".to_owned(), "put it between double quotes")
+            ("a string without quotes".to_owned(), "put it in double quotes")
         }
         _ if message.starts_with("key with no value") => {
             (message.to_owned(), "write `key = value`, or `[key]` to begin a table")
         }
         _ if message.starts_with("unclosed") => (message.to_owned(), "close it"),
-        _ => (message.to_owned(), "the file is TOML: https://toml.io describes its form"),
+        _ => (message.to_owned(), "see https://toml.io for the syntax"),
     };
-    Diagnostic::new(span, message).label("TOML can't be read here").hint(hint)
+    Diagnostic::new(span, message).label("invalid TOML").hint(hint)
 }
 
 /// Removes diagnostics on lines with a syntax error, since they follow from it. The first `syntax`
@@ -104,7 +104,7 @@ pub(crate) fn entries<'d>(table: &'d DeTable<'d>) -> Table<'d> {
 }
 
 impl<'d> Value<'d> {
-    pub(crate) fn of(value: &'d Spanned<DeValue<'d>>) -> Self {
+    pub(crate) fn new(value: &'d Spanned<DeValue<'d>>) -> Self {
         Self(value)
     }
 
@@ -121,17 +121,17 @@ impl<'d> Value<'d> {
     pub(crate) fn text(self, what: &str, sink: &mut DiagnosticSink) -> Option<Text<'d>> {
         let DeValue::String(text) = self.0.get_ref() else {
             let hint = match self.0.get_ref() {
-                DeValue::Integer(number) => format!("put it between quotes: \"{number}\""),
-                DeValue::Float(number) => format!("put it between quotes: \"{number}\""),
-                DeValue::Boolean(value) => format!("put it between quotes: \"{value}\""),
-                _ => "write a text between quotes".to_owned(),
+                DeValue::Integer(number) => format!("put it in quotes: \"{number}\""),
+                DeValue::Float(number) => format!("put it in quotes: \"{number}\""),
+                DeValue::Boolean(value) => format!("put it in quotes: \"{value}\""),
+                _ => "write a string in quotes".to_owned(),
             };
             sink.add(self.mismatch(what).hint(hint));
             return None;
         };
         if text.contains('\0') {
             let message = "a NUL byte can't be passed to a program";
-            sink.add(Diagnostic::new(self.span(), message).hint("take `\\u0000` out"));
+            sink.add(Diagnostic::new(self.span(), message).hint("remove `\\u0000`"));
             return None;
         }
         Some(Text { text, span: self.span() })
@@ -140,7 +140,7 @@ impl<'d> Value<'d> {
     /// Returns the texts of an array. Elements of other types are reported and left out.
     pub(crate) fn texts(self, sink: &mut DiagnosticSink) -> Option<Vec<Text<'d>>> {
         if let DeValue::String(text) = self.0.get_ref() {
-            let hint = format!("put it between brackets: [\"{}\"]", text.escape_debug());
+            let hint = format!("put it in brackets: [\"{}\"]", text.escape_debug());
             sink.add(self.mismatch("an array of strings").hint(hint));
             return None;
         }

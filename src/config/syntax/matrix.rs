@@ -21,7 +21,7 @@ use crate::config::wording;
 const AXIS: &str = "matrix.";
 
 /// How many tasks one matrix may make.
-const MOST: usize = 256;
+const MAX_TASKS: usize = 256;
 
 /// The tasks that matrices made, each with the name of its original task.
 #[derive(Clone, Debug, Default)]
@@ -77,17 +77,17 @@ pub(crate) fn expand(root: &mut DeTable<'_>, sink: &mut DiagnosticSink) -> Varia
 fn combinations(matrix: &Spanned<DeValue<'_>>, sink: &mut DiagnosticSink) -> Option<Vec<Combination>> {
     let before = sink.0.len();
     let hint = "write it as { python = [\"3.11\", \"3.12\"] }";
-    let axes = Value::of(matrix).table(hint, sink)?;
+    let axes = Value::new(matrix).table(hint, sink)?;
     if axes.is_empty() {
         sink.add(Diagnostic::new(matrix.span(), "the matrix is empty").label("no values").hint(hint));
     }
     let axes = read(&axes, sink);
     let count = axes.iter().map(|(_, values)| values.len()).product::<usize>();
-    if count > MOST {
+    if count > MAX_TASKS {
         sink.add(
             Diagnostic::new(matrix.span(), format!("the matrix makes {count} tasks"))
                 .label("too many")
-                .hint(format!("a matrix makes at most {MOST}")),
+                .hint(format!("a matrix makes at most {MAX_TASKS}")),
         );
     }
     (sink.0.len() == before).then(|| combine(&axes))
@@ -97,7 +97,7 @@ fn combinations(matrix: &Spanned<DeValue<'_>>, sink: &mut DiagnosticSink) -> Opt
 fn read(table: &Table<'_>, sink: &mut DiagnosticSink) -> Vec<(String, Vec<String>)> {
     let mut axes = Vec::new();
     for entry in table {
-        if let Some(refusal) = wording::name_refusal(&entry.key, "a value of a matrix") {
+        if let Some(refusal) = wording::invalid_name(&entry.key, "a value of a matrix") {
             sink.add(refusal);
         }
         let Some(texts) = entry.value.texts(sink) else { continue };
@@ -106,7 +106,7 @@ fn read(table: &Table<'_>, sink: &mut DiagnosticSink) -> Vec<(String, Vec<String
             sink.add(
                 Diagnostic::new(entry.value.span(), format!("`{name}` of the matrix has no values"))
                     .label("an empty list makes no task")
-                    .hint("write at least one value, or take it out"),
+                    .hint("write at least one value, or remove it"),
             );
         }
         let mut seen = HashSet::new();
@@ -132,9 +132,9 @@ fn refusal<'d>(text: &Text<'d>, seen: &mut HashSet<&'d str>) -> Option<Diagnosti
         );
     }
     (!seen.insert(text.text)).then(|| {
-        Diagnostic::new(text.span.clone(), format!("`{shown}` stands twice in the matrix"))
+        Diagnostic::new(text.span.clone(), format!("`{shown}` is listed twice in the matrix"))
             .label("again")
-            .hint("take one out")
+            .hint("remove one")
     })
 }
 
@@ -161,7 +161,7 @@ fn fill(value: &mut Spanned<DeValue<'_>>, combination: &Combination) {
 
 fn filled(text: &str, combination: &Combination) -> String {
     let value = |axis: &str| combination.iter().find(|(known, _)| known == axis).map(|(_, value)| &**value);
-    template::filled(text, (AXIS, ""), value)
+    template::filled(text, AXIS, "", value)
 }
 
 /// Reports placeholders for values that the matrix does not have.
@@ -188,8 +188,8 @@ fn unknown(span: Range<usize>, axis: &str, combination: &[(String, String)]) -> 
     let none = "the task has no matrix: write matrix = { NAME = [\"…\"] }";
     Diagnostic::new(span, message)
         .label("unknown value of the matrix")
-        .hint(wording::suggestion(axis, known, ("matrix.", none)))
-        .lacks(&["matrix"])
+        .hint(wording::suggestion(axis, known, "matrix.", none))
+        .caused_by_missing(&["matrix"])
 }
 
 /// Removes diagnostics that the tasks of one matrix have in common.

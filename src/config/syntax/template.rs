@@ -27,7 +27,8 @@ pub(crate) fn places<'t>(text: &'t str, front: &str, back: &str) -> Vec<(Range<u
 /// Returns the text with the value of each placeholder; one without a value stays.
 pub(crate) fn filled<'v>(
     text: &str,
-    (front, back): (&str, &str),
+    front: &str,
+    back: &str,
     value: impl Fn(&str) -> Option<&'v str>,
 ) -> String {
     let mut out = String::with_capacity(text.len());
@@ -67,12 +68,12 @@ pub fn dirs_of(text: &str) -> impl Iterator<Item = &str> {
 
 /// Returns the text with the ports of services, by the names in the text.
 pub fn with_ports<'v>(text: &str, port: impl Fn(&str) -> Option<&'v str>) -> String {
-    filled(text, PORT, port)
+    filled(text, PORT.0, PORT.1, port)
 }
 
 /// Returns the text with the folders of services, by the names in the text.
 pub fn with_dirs<'v>(text: &str, dir: impl Fn(&str) -> Option<&'v str>) -> String {
-    filled(text, DIR, dir)
+    filled(text, DIR.0, DIR.1, dir)
 }
 
 #[cfg(test)]

@@ -37,7 +37,7 @@ fn commands_run_something() {
     6 | shell = []
       |         ^^ empty
       |
-      = help: write the program and what stands in front of the line, such as ["bash", "-ec"]
+      = help: write the program and its arguments before the line, such as ["bash", "-ec"]
 
     error: the probe of `t` is empty
      --> tasks.toml:8:5

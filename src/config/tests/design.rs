@@ -21,7 +21,7 @@ fn the_design_is_read_as_it_says() {
     assert_eq!(clippy.tools, ["rustc"]);
     assert_eq!(clippy.shell, ["sh", "-ec"]);
     assert!(clippy.inputs.matches(&path("x/a.rs")) && !clippy.inputs.matches(&path("target/a.rs")));
-    assert_eq!(clippy.place, model::Place { file: "tasks.toml".to_owned(), line: 19, column: 8 });
+    assert_eq!(clippy.place, model::SourceLocation { file: "tasks.toml".to_owned(), line: 19, column: 8 });
 
     let build = task(&config, "build");
     assert_eq!(build.env["RUSTFLAGS"], "-D warnings");

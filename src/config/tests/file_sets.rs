@@ -43,7 +43,7 @@ run = "x"
 inputs = ["@rst"]
 "#
     ), @r#"
-    error: sets contain each other in a circle: @a → @b → @c → @a
+    error: sets contain each other in a cycle: @a → @b → @c → @a
      --> tasks.toml:3:6
       |
     3 | a = ["@b"]
@@ -53,15 +53,15 @@ inputs = ["@rst"]
     5 | c = ["!@a"]
       |      ----- `@c` contains `@a`
       |
-      = help: take one of these out
+      = help: remove one of these
 
-    error: sets contain each other in a circle: @self → @self
+    error: sets contain each other in a cycle: @self → @self
      --> tasks.toml:6:9
       |
     6 | self = ["@self"]
       |         ^^^^^^^ `@self` contains `@self`
       |
-      = help: take one of these out
+      = help: remove one of these
 
     error: there is no set `@missing`
      --> tasks.toml:7:9

@@ -211,25 +211,28 @@ fn wrong_reports_are_told() {
         ("{ junit = '' }", "an empty pattern matches nothing"),
         ("{ junit = '!a.xml' }", "a report can't be excluded"),
         ("{ junit = '@set' }", "a report can't be a set"),
-        ("{ junit = '../a.xml' }", "`../a.xml` can't be matched: it lies outside the repository"),
-        ("{ junit = '/out/a.xml' }", "`/out/a.xml` is an absolute path, and a report lies in the repository"),
+        ("{ junit = '../a.xml' }", "`../a.xml` can't be matched: it is outside the repository"),
+        (
+            "{ junit = '/out/a.xml' }",
+            "`/out/a.xml` is an absolute path, and a report must be in the repository",
+        ),
         (
             "{ junit = ['/a/*.xml', 'a.xml'] }",
-            "`/a/*.xml` is an absolute path, and a report lies in the repository",
+            "`/a/*.xml` is an absolute path, and a report must be in the repository",
         ),
-        ("{ junit = ['a.xml', 'a.xml'] }", "`a.xml` stands twice in `junit`"),
-        ("{ junit = '.git/HEAD' }", "output `.git/HEAD` would take in files of git"),
-        ("{ junit = 'a.xml', partial = 'x' }", "`partial` goes with `sarif` or `secrets`"),
+        ("{ junit = ['a.xml', 'a.xml'] }", "`a.xml` is listed twice in `junit`"),
+        ("{ junit = '.git/HEAD' }", "output `.git/HEAD` would include files of git"),
+        ("{ junit = 'a.xml', partial = 'x' }", "`partial` needs `sarif` or `secrets`"),
         ("{ sarif = 'a.sarif', partial = ' ' }", "`partial` is not a line of text"),
         ("{ sarif = 'a.sarif', partial = true }", "expected a string, found a boolean"),
-        ("{ junit = 'tasks.toml' }", "output `tasks.toml` would take in tasks.toml itself"),
+        ("{ junit = 'tasks.toml' }", "output `tasks.toml` would include tasks.toml itself"),
     ];
     for (value, message) in cases {
         assert_eq!(reports(value), [message], "{value}");
     }
     assert_eq!(
         messages("[tasks.a]\nrun = 'x'\n[tasks.b]\nneeds = ['a']\nreports = { junit = 'a.xml' }"),
-        ["`reports` has no meaning without `run`"]
+        ["`reports` has no effect without `run`"]
     );
     assert_eq!(
         messages(
@@ -244,7 +247,7 @@ fn wrong_reports_are_told() {
 fn wrong_gates_are_told() {
     let cases = [
         ("[gates]\nq = 1", "expected a table, found an integer"),
-        ("[gates.'a b']\nsecrets = 0", "`a b` can't be a gate's name"),
+        ("[gates.'a b']\nsecrets = 0", "`a b` can't be the name of a gate"),
         ("[gates.q]", "gate `q` has no rule"),
         ("[gates.q]\nsuppress = []", "gate `q` has no rule"),
         ("[gates.q]\nsecrets = 0\ncoverag = 1", "gate `q` has no key `coverag`"),
@@ -260,12 +263,12 @@ fn wrong_gates_are_told() {
             "`q` is a gate, and a gate writes no reports",
         ),
         ("[gates.q]\nsecrets = 0\nof = ['q']", "`q` is a gate, and a gate writes no reports"),
-        ("[gates.q]\nsecrets = 0\nbase = '--all'", "`--all` is no branch or revision"),
+        ("[gates.q]\nsecrets = 0\nbase = '--all'", "`--all` is not a branch or revision"),
         ("[gates.q]\nsecrets = 0\nbaseline = '../x'", "`../x` is not a file of the repository"),
         ("[gates.q]\nsecrets = -1", "-1 is not a number of secrets"),
         ("[gates.q]\nsecrets = '0'", "expected a number of secrets, found a string"),
-        ("[gates.q]\nsonar = 'green'", "`green` can't be demanded of SonarQube"),
-        ("[gates.q]\ntests = {}", "`tests` demands nothing"),
+        ("[gates.q]\nsonar = 'green'", "`green` is not a value of `sonar`"),
+        ("[gates.q]\ntests = {}", "`tests` requires nothing"),
         ("[gates.q]\ntests = { fail = 0 }", "`tests` has no key `fail`"),
         ("[gates.q]\ntests = { failed = 0.5 }", "expected a number of tests, found a float"),
         ("[gates.q]\nfindings = { hihg = 0 }", "`findings` has no key `hihg`"),
@@ -275,16 +278,16 @@ fn wrong_gates_are_told() {
         ("[gates.q]\ncoverage = { min = 80.00000001 }", "80.00000001 can't be a percentage here"),
         ("[gates.q]\ncoverage = { min = '80' }", "expected a percentage, found a string"),
         ("[gates.q]\ncoverage = 80", "expected a table, found an integer"),
-        ("[gates.q]\ncoverage = { paths = {} }", "`paths` demands nothing"),
+        ("[gates.q]\ncoverage = { paths = {} }", "`paths` requires nothing"),
         ("[gates.q]\ncoverage = { paths = { '!a' = 1 } }", "a covered path can't be excluded"),
-        ("[gates.q]\nlicences = { allow = [] }", "`allow` demands nothing"),
+        ("[gates.q]\nlicences = { allow = [] }", "`allow` requires nothing"),
         ("[gates.q]\nlicences = { allow = ['MIT OR X'] }", "`MIT OR X` is an expression, not a licence"),
-        ("[gates.q]\nperformance = {}", "`performance` demands nothing"),
+        ("[gates.q]\nperformance = {}", "`performance` requires nothing"),
         (
             "[gates.q]\nperformance = { a = '100ms' }",
             "`100ms` is not a bound: it does not begin with a comparison",
         ),
-        ("[gates.q]\nperformance = { a = '<= 1 h' }", "`<= 1 h` is not a bound: its unit is not known"),
+        ("[gates.q]\nperformance = { a = '<= 1 h' }", "`<= 1 h` is not a bound: its unit is unknown"),
         ("[gates.q]\nperformance = { a = 1 }", "expected a bound such as \"<= 100ms\", found an integer"),
     ];
     for (text, message) in cases {
@@ -310,15 +313,15 @@ fn wrong_suppressions_are_told() {
         ("[{ rule = 'x', reason = 'x', expires = 2026 }]", "expected a day, found an integer"),
         (
             "[{ rule = 'x', package = 'p', reason = 'x', expires = 2026-01-01 }]",
-            "`package` does not go with `rule`",
+            "`package` can't be used with `rule`",
         ),
         (
             "[{ rule = 'x', licence = 'p', reason = 'x', expires = 2026-01-01 }]",
-            "`licence` does not go with `rule`",
+            "`licence` can't be used with `rule`",
         ),
         (
             "[{ licence = 'x', path = 'p', reason = 'x', expires = 2026-01-01 }]",
-            "`path` does not go with `licence`",
+            "`path` can't be used with `licence`",
         ),
         ("[{ rule = 'x', reason = 'x', until = 2026-01-01 }]", "a suppression has no key `until`"),
     ];
@@ -334,7 +337,7 @@ fn a_circle_through_a_gate_is_told() {
         messages(
             "[tasks.a]\nrun = 'x'\nneeds = ['q']\nreports = { junit = 'a.xml' }\n[gates.q]\nsecrets = 0"
         ),
-        ["tasks need each other in a circle: a → q → a"]
+        ["tasks need each other in a cycle: a → q → a"]
     );
 }
 
@@ -359,7 +362,7 @@ suppress = [{ rule = "CVE-2024-1" }]
       |
       = help: did you mean `junit`?
 
-    error: `unit` is a task already
+    error: `unit` is already a task
      --> tasks.toml:5:8
       |
     2 | [tasks.unit]
@@ -378,7 +381,7 @@ suppress = [{ rule = "CVE-2024-1" }]
       |
       = help: did you mean `licences`?
 
-    error: `<= 100 parsecs` is not a bound: its unit is not known
+    error: `<= 100 parsecs` is not a bound: its unit is unknown
      --> tasks.toml:7:23
       |
     7 | performance = { p95 = "<= 100 parsecs" }

@@ -19,11 +19,11 @@ fn hooks_that_name_nothing_are_told() {
     insta::assert_snapshot!(wrong(
         "[tasks.fmt]\ngroup = 'lint'\nrun = 'x'\n[hooks]\nprepush = ['lnt']\npre-push = ['lnt']\nupdate = []\npre-commit = 'fmt'\n"
     ), @r#"
-    error: git has no stage `prepush` here
+    error: `prepush` is not a client-side hook of git
      --> tasks.toml:5:1
       |
     5 | prepush = ['lnt']
-      | ^^^^^^^ not a client-side stage
+      | ^^^^^^^ not a client-side hook
       |
       = help: did you mean `pre-push`?
 
@@ -35,13 +35,13 @@ fn hooks_that_name_nothing_are_told() {
       |
       = help: did you mean `lint`?
 
-    error: git has no stage `update` here
+    error: `update` is not a client-side hook of git
      --> tasks.toml:7:1
       |
     7 | update = []
-      | ^^^^^^ not a client-side stage
+      | ^^^^^^ not a client-side hook
       |
-      = help: it is a stage of the server; `pre-push` is the last one on this side
+      = help: it runs on the server; on this side, `pre-push` is the last one
 
     error: expected an array of strings, found a string
      --> tasks.toml:8:14
@@ -49,6 +49,6 @@ fn hooks_that_name_nothing_are_told() {
     8 | pre-commit = 'fmt'
       |              ^^^^^ a string here
       |
-      = help: put it between brackets: ["fmt"]
+      = help: put it in brackets: ["fmt"]
     "#);
 }

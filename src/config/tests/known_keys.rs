@@ -11,7 +11,7 @@ fn keys_to_come_are_known() {
     1 | [notify]
       |  ^^^^^^ not yet supported
       |
-      = help: take it out
+      = help: remove it
     "#);
     for key in ["environments", "notify", "cache"] {
         assert_eq!(messages(&format!("[{key}]")), [format!("`{key}` is not yet supported here")]);

@@ -71,7 +71,7 @@ fn a_matrix_that_makes_no_sense_is_told_once() {
     9 | matrix = { v = [] }
       |                ^^ an empty list makes no task
       |
-      = help: write at least one value, or take it out
+      = help: write at least one value, or remove it
 
     error: the matrix is empty
       --> tasks.toml:12:10
@@ -89,15 +89,15 @@ fn a_matrix_that_makes_no_sense_is_told_once() {
        |
        = help: write it without spaces, brackets, `,` and `=`
 
-    error: `1` stands twice in the matrix
+    error: `1` is listed twice in the matrix
       --> tasks.toml:15:29
        |
     15 | matrix = { v = ['a b', '1', '1'], 'x y' = ['1'], w = 'one' }
        |                             ^^^ again
        |
-       = help: take one out
+       = help: remove one
 
-    error: `x y` can't be a value of a matrix's name
+    error: `x y` can't be the name of a value of a matrix
       --> tasks.toml:15:35
        |
     15 | matrix = { v = ['a b', '1', '1'], 'x y' = ['1'], w = 'one' }
@@ -111,7 +111,7 @@ fn a_matrix_that_makes_no_sense_is_told_once() {
     15 | matrix = { v = ['a b', '1', '1'], 'x y' = ['1'], w = 'one' }
        |                                                      ^^^^^ a string here
        |
-       = help: put it between brackets: ["one"]
+       = help: put it in brackets: ["one"]
 
     error: expected a table, found an array
       --> tasks.toml:18:10

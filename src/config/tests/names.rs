@@ -7,7 +7,7 @@ fn names_are_checked() {
     insta::assert_snapshot!(wrong(
         "[files]\n'a b' = []\n[tools]\n-x = 'x'\n[tasks.'a:b']\nrun = 'x'\ngroup = ''\nlocks = ['a/b']\n"
     ), @r#"
-    error: `a b` can't be a set's name
+    error: `a b` can't be the name of a set
      --> tasks.toml:2:1
       |
     2 | 'a b' = []
@@ -15,7 +15,7 @@ fn names_are_checked() {
       |
       = help: a name has letters, digits, `-`, `_` and `.` only
 
-    error: `-x` can't be a tool's name
+    error: `-x` can't be the name of a tool
      --> tasks.toml:4:1
       |
     4 | -x = 'x'
@@ -23,7 +23,7 @@ fn names_are_checked() {
       |
       = help: a name starts with a letter, a digit or `_`
 
-    error: `a:b` can't be a task's name
+    error: `a:b` can't be the name of a task
      --> tasks.toml:5:8
       |
     5 | [tasks.'a:b']
@@ -31,7 +31,7 @@ fn names_are_checked() {
       |
       = help: a name has letters, digits, `-`, `_` and `.` only
 
-    error: an empty text can't be a group's name
+    error: the name of a group is empty
      --> tasks.toml:7:9
       |
     7 | group = ''
@@ -39,7 +39,7 @@ fn names_are_checked() {
       |
       = help: a name can't be empty
 
-    error: `a/b` can't be a lock's name
+    error: `a/b` can't be the name of a lock
      --> tasks.toml:8:10
       |
     8 | locks = ['a/b']
@@ -53,13 +53,13 @@ fn names_are_checked() {
 #[test]
 fn a_description_is_one_line() {
     insta::assert_snapshot!(wrong("[tasks.a]\nrun = 'x'\ndescription = \"one\\ntwo\"\n"), @r#"
-    error: a description is one line of plain text
+    error: a description must be one line of plain text
      --> tasks.toml:3:15
       |
     3 | description = "one\ntwo"
       |               ^^^^^^^^^^ has a line end or another control character
       |
-      = help: shorten it; longer words can stand in a comment
+      = help: shorten it; longer text can be a comment
     "#);
     assert_eq!(messages("[tasks.a]\nrun = 'x'\ndescription = \"\\u001b[31mred\"").len(), 1);
 }

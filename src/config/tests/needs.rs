@@ -64,7 +64,7 @@ run = "x"
     2 | [tasks.empty]
       |        ^^^^^ neither `run` nor `needs`
       |
-      = help: add `run` with a command, or `needs` with tasks that it gathers
+      = help: add `run` with a command, or `needs` with other tasks
 
     error: task `only-fix` does nothing
      --> tasks.toml:3:8
@@ -72,39 +72,39 @@ run = "x"
     3 | [tasks.only-fix]
       |        ^^^^^^^^ neither `run` nor `needs`
       |
-      = help: add `run` with a command, or `needs` with tasks that it gathers
+      = help: add `run` with a command, or `needs` with other tasks
 
-    error: `outputs` has no meaning without `run`
+    error: `outputs` has no effect without `run`
      --> tasks.toml:8:1
       |
     8 | outputs = ["x"]
       | ^^^^^^^ `gathers` runs nothing
       |
-      = help: take it out, or add `run`; a task with `needs` alone only gathers them
+      = help: remove it, or add `run`
 
-    error: `env` has no meaning without `run`
+    error: `env` has no effect without `run`
      --> tasks.toml:9:1
       |
     9 | env = { A = "1" }
       | ^^^ `gathers` runs nothing
       |
-      = help: take it out, or add `run`; a task with `needs` alone only gathers them
+      = help: remove it, or add `run`
 
-    error: `timeout` has no meaning without `run`
+    error: `timeout` has no effect without `run`
       --> tasks.toml:10:1
        |
     10 | timeout = "1m"
        | ^^^^^^^ `gathers` runs nothing
        |
-       = help: take it out, or add `run`; a task with `needs` alone only gathers them
+       = help: remove it, or add `run`
 
-    error: `finally` has no meaning without `run`
+    error: `finally` has no effect without `run`
       --> tasks.toml:16:1
        |
     16 | finally = "y"
        | ^^^^^^^ `mends` runs nothing
        |
-       = help: take it out, or add `run`; a task with `needs` alone only gathers them
+       = help: remove it, or add `run`
     "#);
 }
 
@@ -143,17 +143,17 @@ run = "x"
      --> tasks.toml:3:27
       |
     3 | needs = ["lnt", "deploy", "ci"]
-      |                           ^^^^ stands for no other task
+      |                           ^^^^ no other task has this name
       |
-      = help: take it out
+      = help: remove it
 
     error: task `alone` needs itself
      --> tasks.toml:9:10
       |
     9 | needs = ["alone"]
-      |          ^^^^^^^ stands for no other task
+      |          ^^^^^^^ no other task has this name
       |
-      = help: take it out
+      = help: remove it
     "#);
 }
 
@@ -177,7 +177,7 @@ needs = ["y", "c"]
 needs = ["x"]
 "#
     ), @r#"
-    error: tasks need each other in a circle: a → b → c → a
+    error: tasks need each other in a cycle: a → b → c → a
      --> tasks.toml:3:10
       |
     3 | needs = ["b"]
@@ -189,9 +189,9 @@ needs = ["x"]
     9 | needs = ["outside", "a"]
       |                     --- `c` needs `a`
       |
-      = help: take one of these needs out
+      = help: remove one of these needs
 
-    error: tasks need each other in a circle: x → y → x
+    error: tasks need each other in a cycle: x → y → x
       --> tasks.toml:13:10
        |
     13 | needs = ["y", "c"]
@@ -200,6 +200,6 @@ needs = ["x"]
     15 | needs = ["x"]
        |          --- `y` needs `x`
        |
-       = help: take one of these needs out
+       = help: remove one of these needs
     "#);
 }

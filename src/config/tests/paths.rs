@@ -15,21 +15,21 @@ inputs = ["", "a[b", "*/../x", "!!x"]
 outputs = ["../../dist", "@up"]
 "#
     ), @r#"
-    error: `../x` can't be matched: it lies outside the repository
+    error: `../x` can't be matched: it is outside the repository
      --> tasks.toml:3:7
       |
     3 | up = ["../x"]
       |       ^^^^^^ not a pattern here
       |
-      = help: a task reads and writes files of its repository alone
+      = help: a task can only declare files of its repository
 
-    error: `/tmp` lies outside the repository
+    error: `/tmp` is outside the repository
      --> tasks.toml:6:7
       |
     6 | cwd = "/tmp"
       |       ^^^^^^ not in the repository
       |
-      = help: write a folder relative to the one that holds this file, such as "web/app"
+      = help: write a folder relative to this file's folder, such as "web/app"
 
     error: an empty pattern matches nothing
      --> tasks.toml:7:11
@@ -37,7 +37,7 @@ outputs = ["../../dist", "@up"]
     7 | inputs = ["", "a[b", "*/../x", "!!x"]
       |           ^^ not a pattern here
       |
-      = help: take it out; `[]` is no file, `["**"]` is each
+      = help: remove it; `[]` is no file, `["**"]` is every file
 
     error: `a[b` can't be matched: `[` is never closed
      --> tasks.toml:7:15
@@ -45,7 +45,7 @@ outputs = ["../../dist", "@up"]
     7 | inputs = ["", "a[b", "*/../x", "!!x"]
       |               ^^^^^ not a pattern here
       |
-      = help: close it, or write `\` in front of it if it is part of a name
+      = help: close it, or write `\` before it if it is part of a name
 
     error: `*/../x` can't be matched: `..` can't follow a wildcard
      --> tasks.toml:7:22
@@ -53,7 +53,7 @@ outputs = ["../../dist", "@up"]
     7 | inputs = ["", "a[b", "*/../x", "!!x"]
       |                      ^^^^^^^^ not a pattern here
       |
-      = help: write `..` in front of all wildcards
+      = help: write `..` before all wildcards
 
     error: `!!x` can't be matched: it begins with more than one `!`
      --> tasks.toml:7:32
@@ -61,15 +61,15 @@ outputs = ["../../dist", "@up"]
     7 | inputs = ["", "a[b", "*/../x", "!!x"]
       |                                ^^^^^ not a pattern here
       |
-      = help: write it more simply, as more than one pattern if need be
+      = help: write it more simply, for example as several patterns
 
-    error: `../../dist` can't be matched: it lies outside the repository
+    error: `../../dist` can't be matched: it is outside the repository
      --> tasks.toml:8:12
       |
     8 | outputs = ["../../dist", "@up"]
       |            ^^^^^^^^^^^^ not a pattern here
       |
-      = help: a task reads and writes files of its repository alone
+      = help: a task can only declare files of its repository
 
     error: a set can't be used in `outputs`
      --> tasks.toml:8:26
@@ -123,7 +123,7 @@ fn outputs_leave_alone_what_no_task_may_write() {
     insta::assert_snapshot!(wrong(
         "[tasks.a]\nrun = 'x'\noutputs = ['.', '.git/hooks', 'tasks.*', '.g*', '!x']\n[tasks.b]\nrun = 'x'\noutputs = ['!x']\n"
     ), @r#"
-    error: output `.` would take in the whole folder of tasks.toml
+    error: output `.` would include the whole folder of tasks.toml
      --> tasks.toml:3:12
       |
     3 | outputs = ['.', '.git/hooks', 'tasks.*', '.g*', '!x']
@@ -131,7 +131,7 @@ fn outputs_leave_alone_what_no_task_may_write() {
       |
       = help: outputs are replaced from the cache: name only files that the task makes, such as "dist/**"
 
-    error: output `.git/hooks` would take in files of git
+    error: output `.git/hooks` would include files of git
      --> tasks.toml:3:17
       |
     3 | outputs = ['.', '.git/hooks', 'tasks.*', '.g*', '!x']
@@ -139,7 +139,7 @@ fn outputs_leave_alone_what_no_task_may_write() {
       |
       = help: outputs are replaced from the cache: name only files that the task makes, such as "dist/**"
 
-    error: output `tasks.*` would take in tasks.toml itself
+    error: output `tasks.*` would include tasks.toml itself
      --> tasks.toml:3:31
       |
     3 | outputs = ['.', '.git/hooks', 'tasks.*', '.g*', '!x']
@@ -147,7 +147,7 @@ fn outputs_leave_alone_what_no_task_may_write() {
       |
       = help: outputs are replaced from the cache: name only files that the task makes, such as "dist/**"
 
-    error: output `.g*` would take in files of git
+    error: output `.g*` would include files of git
      --> tasks.toml:3:42
       |
     3 | outputs = ['.', '.git/hooks', 'tasks.*', '.g*', '!x']
@@ -161,7 +161,7 @@ fn outputs_leave_alone_what_no_task_may_write() {
     6 | outputs = ['!x']
       |            ^^^^ nothing to exclude from
       |
-      = help: write the files that the task makes in front of it
+      = help: write the files that the task makes before it
     "#);
     for text in ["**", "*", "*/", "**/*", "./", "a/..", "sub/.git/x", "{a,.git}/x", "*.toml"] {
         assert_eq!(messages(&format!("[tasks.a]\nrun = 'x'\noutputs = ['{text}']")).len(), 1, "{text}");

@@ -76,13 +76,13 @@ fn broken_toml_is_reported_with_what_can_be_read_of_the_rest() {
     insta::assert_snapshot!(wrong(
         "[tasks.a]\nrun = cargo test\nslots = 0\ntimeout =\n[tasks.b]\nneeds = ['lost']\nrun = 'x'\nrun = 'y'\nretries = 'two'\n[tasks.lost\nrun = 'z'\n"
     ), @r#"
-    error: a text without quotes
+    error: a string without quotes
      --> tasks.toml:2:7
       |
     2 | run = cargo test
-      |       ^^^^^^^^^^ TOML can't be read here
+      |       ^^^^^^^^^^ invalid TOML
       |
-      = help: put it between double quotes
+      = help: put it in double quotes
 
     error: 0 is not a number of job slots
      --> tasks.toml:3:9
@@ -96,17 +96,17 @@ fn broken_toml_is_reported_with_what_can_be_read_of_the_rest() {
      --> tasks.toml:4:10
       |
     4 | timeout =
-      |          ^ TOML can't be read here
+      |          ^ invalid TOML
       |
-      = help: write the value behind `=`
+      = help: write the value after `=`
 
     error: `run` is defined twice
      --> tasks.toml:8:1
       |
     8 | run = 'y'
-      | ^^^ TOML can't be read here
+      | ^^^ invalid TOML
       |
-      = help: keep one of the two, or join them
+      = help: keep one of the two, or merge them
 
     error: expected a number of retries, found a string
      --> tasks.toml:9:11
@@ -120,7 +120,7 @@ fn broken_toml_is_reported_with_what_can_be_read_of_the_rest() {
       --> tasks.toml:10:12
        |
     10 | [tasks.lost
-       |            ^ TOML can't be read here
+       |            ^ invalid TOML
        |
        = help: close it
     "#);

@@ -49,7 +49,7 @@ env = { A = 1, B = true }
     5 | shell = "bash -c"
       |         ^^^^^^^^^ a string here
       |
-      = help: put it between brackets: ["bash -c"]
+      = help: put it in brackets: ["bash -c"]
 
     error: expected a table, found a string
      --> tasks.toml:7:9
@@ -73,7 +73,7 @@ env = { A = 1, B = true }
     10 | description = ["x"]
        |               ^^^^^ an array here
        |
-       = help: write a text between quotes
+       = help: write a string in quotes
 
     error: expected an array of strings, found a string
       --> tasks.toml:11:9
@@ -81,7 +81,7 @@ env = { A = 1, B = true }
     11 | needs = "b"
        |         ^^^ a string here
        |
-       = help: put it between brackets: ["b"]
+       = help: put it in brackets: ["b"]
 
     error: expected an array of strings, found a table
       --> tasks.toml:12:10
@@ -97,7 +97,7 @@ env = { A = 1, B = true }
     13 | outputs = ["x", 2]
        |                 ^ an integer here
        |
-       = help: put it between quotes: "2"
+       = help: put it in quotes: "2"
 
     error: expected a duration such as "30s", "10m" or "1h 30m", found an integer
       --> tasks.toml:14:11
@@ -137,7 +137,7 @@ env = { A = 1, B = true }
     20 | env = { A = 1, B = true }
        |             ^ an integer here
        |
-       = help: put it between quotes: "1"
+       = help: put it in quotes: "1"
 
     error: expected a string, found a boolean
       --> tasks.toml:20:20
@@ -145,7 +145,7 @@ env = { A = 1, B = true }
     20 | env = { A = 1, B = true }
        |                    ^^^^ a boolean here
        |
-       = help: put it between quotes: "true"
+       = help: put it in quotes: "true"
     "#);
 }
 

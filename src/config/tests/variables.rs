@@ -21,7 +21,7 @@ secret-env = ["P", "?T"]
       |
       = help: write its name, such as "CARGO_HOME"
 
-    error: a variable's name can't hold `=`
+    error: a variable's name can't contain `=`
      --> tasks.toml:4:28
       |
     4 | env = { A = "1", "" = "2", "B=C" = "3", XTASK_RUN = "4" }
@@ -35,7 +35,7 @@ secret-env = ["P", "?T"]
     4 | env = { A = "1", "" = "2", "B=C" = "3", XTASK_RUN = "4" }
       |                                         ^^^^^^^^^ not a name here
       |
-      = help: take another name
+      = help: use another name
 
     error: variable `A` is both in `env` and in `pass-env`
      --> tasks.toml:5:13
@@ -55,9 +55,9 @@ secret-env = ["P", "?T"]
       |                  |
       |                  declared here
       |
-      = help: with `?` its value does not enter the key; keep one
+      = help: with `?` its value is not part of the key; keep one
 
-    error: a variable's name can't hold `=`
+    error: a variable's name can't contain `=`
      --> tasks.toml:5:29
       |
     5 | pass-env = ["A", "P", "?P", "NAME=value"]
@@ -75,13 +75,13 @@ secret-env = ["P", "?T"]
       |
       = help: keep one: `env` sets a value, `pass-env` passes the caller's, `secret-env` also hides it
 
-    error: a secret always enters the key, as a digest
+    error: a secret is always part of the key, as a digest
      --> tasks.toml:6:20
       |
     6 | secret-env = ["P", "?T"]
       |                    ^^^^ not with `?`
       |
-      = help: take the `?` out
+      = help: remove the `?`
     "#);
     assert!(messages("[defaults]\npass-env = ['A']\n[tasks.a]\nrun = 'x'\nenv = { A = '1' }").is_empty());
     assert!(messages("[tasks.a]\nrun = 'x'\npass-env = ['A', 'A']").is_empty());
@@ -114,7 +114,7 @@ run = "x"
        |             |
        |             one of them
        |
-       = help: rename one of the services, so that they differ in more than case and signs
+       = help: rename one of the services, so that they differ in letters or digits
     "#);
     insta::assert_snapshot!(wrong(&services.replace("port = 5432", "port = 5432\nservices = ['a-b']")), @r#"
     error: the ports of services `a_b` and `a-b` would both be `XTASK_SERVICE_A_B_PORT`
@@ -126,7 +126,7 @@ run = "x"
     8 | services = ['a-b']
       |             ^^^^^ the same variable
       |
-      = help: rename one of the services, so that they differ in more than case and signs
+      = help: rename one of the services, so that they differ in letters or digits
     "#);
     // Who uses but one of them, or one without a port, is told no wrong one.
     right(&format!(

@@ -81,6 +81,6 @@ fn what_can_not_be_provided_is_told() {
     6 | outputs = ['b']
       | ^^^^^^^ not a key here
       |
-      = help: what it writes stays in the worktree: take it out
+      = help: what it writes stays in the worktree: remove it
     "#);
 }

@@ -15,14 +15,14 @@ use open_trace::{FileAccess, Trace};
 use crate::base::path::RepoPath;
 use crate::base::pattern::Patterns;
 use crate::base::tool_files;
-use crate::git::snapshot::{Entry, Mode, Snapshot};
+use crate::git::snapshot::{Mode, Snapshot, SnapshotEntry};
 
 /// What a task declares, in the tree that it was audited in.
 pub struct Declared<'a> {
     /// The tree.
     pub snapshot: &'a Snapshot,
     /// Its inputs, sorted by path.
-    pub inputs: Vec<&'a Entry>,
+    pub inputs: Vec<&'a SnapshotEntry>,
     /// Its own outputs, and those of the tasks that it needs.
     pub outputs: Vec<&'a Patterns>,
     /// The outputs of all other tasks, by their names.
@@ -326,7 +326,7 @@ impl Declared<'_> {
             return false;
         }
         let below = self.snapshot.within(path);
-        let is_declared = |entry: &Entry| {
+        let is_declared = |entry: &SnapshotEntry| {
             self.has(&entry.path) || self.outputs.iter().any(|outputs| outputs.matches(&entry.path))
         };
         let leads_to_outputs =
@@ -381,7 +381,7 @@ fn escaped(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::pattern::{Item, Origin, Pattern, What};
+    use crate::base::pattern::{Item, Matcher, Origin, Pattern};
     use crate::git::snapshot::ContentId;
     use open_trace::FilePath;
 
@@ -391,18 +391,18 @@ mod tests {
 
     fn patterns(texts: &[&str]) -> Patterns {
         let origin = Origin { base: &RepoPath::top(), anchored: true };
-        let one = |text: &&str| What::One(Pattern::parse(text, origin).unwrap());
+        let one = |text: &&str| Matcher::Pattern(Pattern::parse(text, origin).unwrap());
         Patterns::new(texts.iter().map(|text| Item::adding(one(text))).collect())
     }
 
     fn snapshot() -> Snapshot {
-        let entry = |(text, mode): (&str, Mode)| Entry {
+        let entry = |(text, mode): (&str, Mode)| SnapshotEntry {
             path: path(text),
             mode,
             id: ContentId([0; 20]),
             stat: None,
             tracked: true,
-            absent: false,
+            not_checked_out: false,
         };
         let files = ["a", "docs/x", "docs/y", "src/in", "src/out", "link"];
         let entries = files.map(|text| (text, Mode::File)).into_iter();
@@ -461,7 +461,7 @@ mod tests {
     const GONE: &[open_trace::Access] = &[open_trace::Access::Missing];
 
     #[test]
-    fn inside_only_what_was_looked_for_in_vain_counts() {
+    fn in_the_sandbox_only_missing_paths_are_undeclared() {
         let made: &[open_trace::Access] =
             &[open_trace::Access::Missing, open_trace::Access::Written, open_trace::Access::Read];
         for (seen, expected) in [
@@ -484,7 +484,7 @@ mod tests {
     }
 
     #[test]
-    fn outside_all_that_is_not_declared_counts() {
+    fn in_the_work_tree_every_undeclared_path_counts() {
         for (seen, expected) in [
             (("/repo/docs/x", &[open_trace::Access::Read][..]), vec!["docs/x Tree Read 1 ../docs/x"]),
             (
@@ -511,7 +511,7 @@ mod tests {
     }
 
     #[test]
-    fn configuration_that_is_not_there_is_told_by_its_pattern() {
+    fn missing_configuration_is_reported_with_its_pattern() {
         let seen = [
             ("clippy.toml", GONE),
             ("src/clippy.toml", GONE),
@@ -534,7 +534,7 @@ mod tests {
     }
 
     #[test]
-    fn what_git_ignores_is_gathered_by_folder() {
+    fn ignored_files_are_grouped_by_folder() {
         let seen = [
             ("node_modules", GONE),
             ("/repo/node_modules/a/b", &[open_trace::Access::Read]),
@@ -544,20 +544,20 @@ mod tests {
     }
 
     #[test]
-    fn looking_for_a_repository_is_told_and_is_no_finding() {
+    fn search_for_a_repository_is_not_a_finding() {
         let judged = judged(&[(".git", GONE)]);
         assert!(judged.asks_git && judged.findings.is_empty());
     }
 
     #[test]
-    fn declared_files_that_were_not_opened_are_told() {
+    fn unopened_inputs_are_reported() {
         let unopened = |seen| judged(seen).unopened.iter().map(ToString::to_string).collect::<Vec<_>>();
         assert_eq!(unopened(&[("src/in", &[open_trace::Access::Read])]), ["a"]);
         assert_eq!(unopened(&[("src/in", GONE), ("/repo/a", &[open_trace::Access::Executed])]), ["src/in"]);
     }
 
     #[test]
-    fn patterns_are_those_that_tasks_toml_would_have() {
+    fn patterns_are_relative_to_tasks_toml() {
         for (base, at, is_folder, expected) in [
             ("", "a", false, "a"),
             ("", "a/b", true, "a/b/**"),

@@ -112,7 +112,7 @@ pub enum PrepareError {
     #[error(transparent)]
     Git(#[from] GitError),
     /// Inputs of tasks match no file of the tree.
-    #[error("tasks.toml is wrong for this tree")]
+    #[error("tasks.toml is invalid for this tree")]
     NoInputs(Diagnostics),
     /// Secrets can't be masked.
     #[error(transparent)]

@@ -13,9 +13,9 @@ use crate::base::clock::Timestamp;
 use crate::base::path::RepoPath;
 use crate::config::model::{Config, Gate, TaskId};
 use crate::git::snapshot::Snapshot;
-use crate::git::{Commit, GitError, NoBase, Notes, Repository, tree_id};
+use crate::git::{Commit, GitError, NoBaseReason, Notes, Repository, tree_id};
 use crate::graph::Graph;
-use crate::history::records::{Recorded, Records};
+use crate::history::gate_records::{GateRecord, GateRecords};
 use crate::quality::evidence::Record;
 use crate::quality::rules::Day;
 use crate::quality::{Baseline, Basis};
@@ -109,7 +109,7 @@ fn find_baseline(gate: &Gate, name: &str, context: BaselineContext<'_>) -> Basel
     let (shown, commit) = match baseline_commit(gate, origin, context.snapshot) {
         Ok(Some(found)) => found,
         Ok(None) => return absent("the commit has no parent in this clone".to_owned()),
-        Err(GitError::NoBase { base, why: NoBase::Shallow, fetch }) => {
+        Err(GitError::NoBase { base, why: NoBaseReason::Shallow, fetch }) => {
             return absent(format!(
                 "the history of this clone ends before {base}; fetch it with `git fetch --unshallow {fetch}`"
             ));
@@ -163,11 +163,11 @@ fn find_record(
     commit: &Commit,
     state: Option<&Path>,
 ) -> Result<Option<Record>, RecordError> {
-    if let Some(record) = state.and_then(|state| Records::new(state).get(&commit.tree, name)) {
+    if let Some(record) = state.and_then(|state| GateRecords::new(state).get(&commit.tree, name)) {
         return Ok(Some(record));
     }
     if let Some(note) = Notes::new(repository, NOTES_REF).get(&commit.id)? {
-        let noted: Vec<Recorded> = parse_lenient(&note).collect();
+        let noted: Vec<GateRecord> = parse_lenient(&note).collect();
         if let Some(record) = last_of_gate(noted, name) {
             return Ok(Some(record));
         }
@@ -187,14 +187,14 @@ pub fn read_committed(
     path: &RepoPath,
     shown: &str,
     commit: &Commit,
-) -> Result<Option<Vec<Recorded>>, UnreadableBaseline> {
+) -> Result<Option<Vec<GateRecord>>, UnreadableBaseline> {
     let unreadable = |why: String| UnreadableBaseline { path: path.clone(), commit: shown.to_owned(), why };
     let bytes = repository.read_file(&commit.tree, path).map_err(|error| unreadable(error.to_string()))?;
     bytes.map(|bytes| parse_strict(&bytes).map_err(unreadable)).transpose()
 }
 
 /// Parses a file, each line of which must be a record.
-fn parse_strict(bytes: &[u8]) -> Result<Vec<Recorded>, String> {
+fn parse_strict(bytes: &[u8]) -> Result<Vec<GateRecord>, String> {
     let text = std::str::from_utf8(bytes).map_err(|_| "it is not text".to_owned())?;
     let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
     let parse = |(at, line): (usize, &str)| {
@@ -204,12 +204,12 @@ fn parse_strict(bytes: &[u8]) -> Result<Vec<Recorded>, String> {
 }
 
 /// Parses the lines that are records, and skips all others.
-pub fn parse_lenient(text: &str) -> impl Iterator<Item = Recorded> {
+pub fn parse_lenient(text: &str) -> impl Iterator<Item = GateRecord> {
     text.lines().filter_map(|line| parse_line(line).ok())
 }
 
-fn parse_line(line: &str) -> Result<Recorded, String> {
-    let recorded: Recorded = serde_json::from_str(line).map_err(|error| error.to_string())?;
+fn parse_line(line: &str) -> Result<GateRecord, String> {
+    let recorded: GateRecord = serde_json::from_str(line).map_err(|error| error.to_string())?;
     match recorded.record.coverage {
         Some(Ratio { part, whole }) if part > whole => Err(format!("it covers {part} of {whole} lines")),
         _ => Ok(recorded),
@@ -217,7 +217,7 @@ fn parse_line(line: &str) -> Result<Recorded, String> {
 }
 
 /// Returns the last record of a gate.
-fn last_of_gate(all: Vec<Recorded>, name: &str) -> Option<Record> {
+fn last_of_gate(all: Vec<GateRecord>, name: &str) -> Option<Record> {
     all.into_iter().rfind(|recorded| recorded.gate == name).map(|recorded| recorded.record)
 }
 
@@ -241,7 +241,7 @@ mod tests {
     fn last_record_of_a_gate_counts() {
         let line = |gate: &str, tests| {
             let record = Record { tests: Some(tests), ..Record::default() };
-            serde_json::to_string(&Recorded { gate: gate.to_owned(), record }).unwrap()
+            serde_json::to_string(&GateRecord { gate: gate.to_owned(), record }).unwrap()
         };
         let text = format!("{}\nnot a line\n{}\n{}\n", line("q", 1), line("other", 2), line("q", 3));
         let tests = |name| last_of_gate(parse_lenient(&text).collect(), name).and_then(|record| record.tests);

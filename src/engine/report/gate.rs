@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::base::digest::Digest;
 use crate::base::path::RepoPath;
-use crate::cache::{Content, Lookup, Output};
+use crate::cache::{Lookup, Output, OutputContent};
 use crate::config::model::Task;
 use crate::engine::context::Context;
 use crate::engine::execution::Execution;
@@ -127,10 +127,10 @@ fn stored_reports(
     };
     let reports = entry.outputs().filter(|output| reader::is_report(task, &output.path));
     let digest = |output: &Output| match output.content {
-        Content::File { digest, .. } => Ok((output.path.clone(), Some(digest))),
-        Content::Folder { .. } => Ok((output.path.clone(), None)),
+        OutputContent::File { digest, .. } => Ok((output.path.clone(), Some(digest))),
+        OutputContent::Folder { .. } => Ok((output.path.clone(), None)),
         // Such an entry is never stored, because the target could be changed.
-        Content::Symlink { .. } => {
+        OutputContent::Symlink { .. } => {
             Err(ReportError { path: output.path.to_string(), kind: ReportErrorKind::Symlink })
         }
     };

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use crate::base::digest::Digest;
 use crate::base::path::RepoPath;
-use crate::base::pattern::What;
+use crate::base::pattern::Matcher;
 use crate::config::model::{Report, Task};
 use crate::engine::report::error::{ReportError, ReportErrorKind};
 use crate::engine::report::tree_paths::TreePaths;
@@ -161,7 +161,7 @@ impl ReportReader<'_> {
     fn required_files(&self, report: &Report) -> Result<Vec<RepoPath>, ReportError> {
         let found = self.matching_files(report)?;
         for item in report.files.items() {
-            if let What::One(pattern) = &item.what
+            if let Matcher::Pattern(pattern) = &item.what
                 && !item.excludes
                 && !found.iter().any(|path| pattern.matches(path))
             {

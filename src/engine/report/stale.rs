@@ -16,12 +16,12 @@ use crate::base::clock::Timestamp;
 use crate::base::digest::{Digest, Fields};
 use crate::base::path::RepoPath;
 use crate::base::stat::{Moment, Stat};
-use crate::cache::{Content, Entry, Output};
+use crate::cache::{Entry, Output, OutputContent};
 use crate::config::model::Task;
 use crate::engine::context::Context;
 use crate::engine::report::reader::{file_digest, find_report_files, is_report};
 use crate::event::Ended;
-use crate::history::reports::{Left, Written};
+use crate::history::task_reports::{ReportDigests, TaskReportFiles};
 
 /// The report files that exist before an attempt of a task.
 pub struct StaleReports<'a> {
@@ -29,7 +29,7 @@ pub struct StaleReports<'a> {
     task: &'a Task,
     started: AttemptStart,
     /// The digests of the reports that the task itself wrote.
-    own: Left,
+    own: ReportDigests,
     /// The files that existed when the current attempt started.
     existing: HashMap<RepoPath, FileIdentity>,
 }
@@ -78,7 +78,8 @@ impl<'a> StaleReports<'a> {
     /// Creates the record for a task that is about to be executed.
     pub fn new(context: &'a Context<'a>, task: &'a Task) -> Self {
         let store = context.store.as_ref().filter(|_| !task.reports.is_empty());
-        let own = store.map(|store| Written::new(&store.state, context.location.root).of(&task.name));
+        let own =
+            store.map(|store| TaskReportFiles::new(store.state, context.location.root).for_task(&task.name));
         Self {
             context,
             task,
@@ -105,7 +106,7 @@ impl<'a> StaleReports<'a> {
             let is_removable = |path: &&RepoPath| self.is_own(path, workdir) && !is_tracked(path);
             let own: Vec<RepoPath> = found.iter().filter(is_removable).cloned().collect();
             // Files that can't be removed are remembered like the others.
-            if !own.is_empty() && store.cache.take_out(workdir, own).is_ok() {
+            if !own.is_empty() && store.cache.remove_files(workdir, own).is_ok() {
                 found.retain(|path| fs::symlink_metadata(path.under(workdir)).is_ok());
             }
         }
@@ -116,7 +117,7 @@ impl<'a> StaleReports<'a> {
                 (path, identity)
             })
             .collect();
-        let file_system = self.context.store.as_ref().and_then(|store| Moment::now(&store.state).ok());
+        let file_system = self.context.store.as_ref().and_then(|store| Moment::now(store.state).ok());
         self.started = AttemptStart { system: self.context.emitter.clock().now(), file_system };
     }
 
@@ -129,7 +130,7 @@ impl<'a> StaleReports<'a> {
     pub fn record_written(&mut self, workdir: &Path) {
         let found = find_report_files(self.task, workdir).unwrap_or_default();
         let written = found.into_iter().filter(|path| !self.is_unchanged(path, &path.under(workdir)));
-        let written: Left =
+        let written: ReportDigests =
             written.filter_map(|path| Some((path.clone(), digest(&path.under(workdir)).ok()?))).collect();
         self.own.extend(written);
     }
@@ -160,16 +161,16 @@ impl<'a> StaleReports<'a> {
 pub fn save_restored(context: &Context<'_>, task: &Task, entry: &Entry) {
     let restored = entry.outputs().filter(|output| is_report(task, &output.path));
     let digest = |output: &Output| match &output.content {
-        Content::File { digest, .. } => Some((output.path.clone(), *digest)),
-        Content::Symlink { target } => Some((output.path.clone(), symlink_digest(target))),
-        Content::Folder { .. } => None,
+        OutputContent::File { digest, .. } => Some((output.path.clone(), *digest)),
+        OutputContent::Symlink { target } => Some((output.path.clone(), symlink_digest(target))),
+        OutputContent::Folder { .. } => None,
     };
     save(context, task, &restored.filter_map(digest).collect());
 }
 
-fn save(context: &Context<'_>, task: &Task, own: &Left) {
+fn save(context: &Context<'_>, task: &Task, own: &ReportDigests) {
     let Some(store) = context.store.as_ref().filter(|_| !own.is_empty()) else { return };
-    if let Err(error) = Written::new(&store.state, context.location.root).add(&task.name, own) {
+    if let Err(error) = TaskReportFiles::new(store.state, context.location.root).add(&task.name, own) {
         context.emitter.warn_unwritten(&error);
     }
 }

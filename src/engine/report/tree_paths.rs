@@ -67,18 +67,18 @@ impl TreePaths<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::git::snapshot::{ContentId, Entry, Mode};
+    use crate::git::snapshot::{ContentId, Mode, SnapshotEntry};
 
     #[test]
     fn path_is_found_in_any_notation() {
         let files = ["web/src/a.ts", "src/a.ts", "worker/tax.py", "main.py"];
-        let entry = |path: &&str| Entry {
+        let entry = |path: &&str| SnapshotEntry {
             path: RepoPath::from_git(path.as_bytes()),
             mode: Mode::File,
             id: ContentId([1; 20]),
             stat: None,
             tracked: true,
-            absent: false,
+            not_checked_out: false,
         };
         let snapshot = Snapshot::new(files.iter().map(entry).collect());
         let cwd = RepoPath::from_git(&b"web"[..]);

@@ -33,14 +33,14 @@ pub struct Emitter {
 /// write, and one warning says so for all of them.
 #[derive(Debug, Default)]
 pub struct WriteWarning {
-    is_told: AtomicBool,
+    was_printed: AtomicBool,
     held: Mutex<Option<String>>,
 }
 
 impl WriteWarning {
     /// Returns whether this is the first call.
     pub fn is_first(&self) -> bool {
-        !self.is_told.swap(true, Ordering::Relaxed)
+        !self.was_printed.swap(true, Ordering::Relaxed)
     }
 
     /// Holds a warning until the run starts, unless there was one before.

@@ -19,7 +19,7 @@ use crate::engine::watch::look_again::look_again;
 use crate::engine::worker;
 use crate::event::{Ended, Level, RunStarted, Status, Summary, Verdict, What};
 use crate::graph::NodeId;
-use crate::history::records::Records;
+use crate::history::gate_records::GateRecords;
 use crate::history::tasks::History;
 use crate::plan::{Decision, Planned};
 use crate::process::orphans;
@@ -236,7 +236,7 @@ impl Run<'_> {
     fn end_marked(context: &Context<'_>, mark: &str) {
         for orphan in orphans::end_all(mark, Duration::from_secs(1)) {
             let text = format!(
-                "process {} was left behind and has been ended: {}",
+                "process {} outlived its task and was stopped: {}",
                 orphan.pid,
                 context.secrets.mask.text(&orphan.command)
             );
@@ -260,14 +260,14 @@ impl Run<'_> {
         let changed = match store.tree.snapshot() {
             Ok(after) => before.changes(&after).into_iter().filter(|(path, _)| !is_output(path)).collect(),
             Err(error) => {
-                context.emitter.notice(Level::Warning, format!("the tree can't be read again: {error}"));
+                context.emitter.notice(Level::Warning, format!("can't read the tree again: {error}"));
                 vec![(RepoPath::top(), FileChange::Changed)]
             }
         };
         if !changed.is_empty() {
             for key in context.records.take_stored() {
                 if let Err(error) = store.cache.forget(&key) {
-                    context.emitter.notice(Level::Warning, format!("a result is still stored: {error}"));
+                    context.emitter.notice(Level::Warning, format!("can't remove a stored result: {error}"));
                 }
             }
         }
@@ -278,10 +278,10 @@ impl Run<'_> {
     fn store_gate_records(&self, context: &Context<'_>) {
         let (Some(store), Some(tree)) = (&self.store, &self.tree) else { return };
         for recorded in context.records.take_gates() {
-            if let Err(error) = Records::new(&store.state).add(tree, &recorded) {
+            if let Err(error) = GateRecords::new(store.state).add(tree, &recorded) {
                 let cause = &error.source;
                 context.emitter.warn_unwritten_with(|| {
-                    format!("what {} found is not recorded: {error}: {cause}", recorded.gate)
+                    format!("{}: its findings can't be recorded: {error}: {cause}", recorded.gate)
                 });
             }
         }
@@ -290,7 +290,7 @@ impl Run<'_> {
     fn store_history(&self, context: &Context<'_>) {
         let executions = context.records.take_executions();
         let Some(store) = self.store.as_ref().filter(|_| !executions.is_empty()) else { return };
-        if let Err(error) = History::add(&store.state, &executions) {
+        if let Err(error) = History::add(store.state, &executions) {
             context.emitter.warn_unwritten(&error);
         }
     }

@@ -14,7 +14,7 @@ use crate::engine::context::Context;
 use crate::engine::report::gate::load_reports;
 use crate::engine::run::Run;
 use crate::event::{Level, Summary};
-use crate::git::snapshot::{Entry, Snapshot};
+use crate::git::snapshot::{Snapshot, SnapshotEntry};
 use crate::graph::NodeId;
 use crate::history::runs::Runs;
 use crate::key::explanation::displayed_fields;
@@ -54,7 +54,7 @@ impl ManifestDraft {
         let ids: Vec<NodeId> = inputs.graph.ids().filter(is_counted).collect();
         let keys = identity(inputs, plan, &ids);
         let kept = run.store.as_ref().map_or(Ok(()), |store| {
-            let runs = Runs::new(&store.state);
+            let runs = Runs::new(store.state);
             if runs.renew_keys(&keys, context.emitter.clock().now()) {
                 return Ok(());
             }
@@ -116,7 +116,7 @@ fn digest(inputs: &PlanInputs<'_>, plan: &Plan, ids: &[NodeId]) -> String {
 /// Returns the files that these nodes read. Each distinct set is looked up once.
 fn input_files(inputs: &PlanInputs<'_>, plan: &Plan, ids: &[NodeId]) -> Inputs {
     let Some(snapshot) = inputs.snapshot else { return Inputs::default() };
-    let mut sets: BTreeMap<String, Vec<&Entry>> = BTreeMap::new();
+    let mut sets: BTreeMap<String, Vec<&SnapshotEntry>> = BTreeMap::new();
     for id in ids {
         let fields = plan.nodes[id.0].key.iter().flat_map(|key| &key.fields);
         for field in fields.filter(|field| field.kind == FieldKind::Inputs) {
@@ -169,7 +169,7 @@ impl Run<'_> {
         let Some(store) = &self.store else { return };
         let manifest = self.manifest(context, &draft, summary);
         let manifest = Manifest { facts: shard_reports.facts, reports: shard_reports.reports, ..manifest };
-        let runs = Runs::new(&store.state);
+        let runs = Runs::new(store.state);
         let kept = draft.kept.and_then(|()| runs.keep_manifest(&self.options.run_id, &manifest.encode()));
         if let Err(error) = kept {
             context.emitter.warn_unwritten(&error);

@@ -13,7 +13,7 @@ use crate::git::WorkTreeReader;
 use crate::git::snapshot::Snapshot;
 use crate::graph::{Node, NodeId};
 use crate::hint::Hint;
-use crate::history::records::Recorded;
+use crate::history::gate_records::GateRecord;
 use crate::history::tasks::Execution;
 use crate::key::Contribution;
 use crate::key::inputs::InputSet;
@@ -165,7 +165,7 @@ pub struct RunRecords(Mutex<Records>);
 struct Records {
     executions: Vec<(String, Execution)>,
     stored: Vec<Digest>,
-    gates: Vec<Recorded>,
+    gates: Vec<GateRecord>,
 }
 
 impl RunRecords {
@@ -180,7 +180,7 @@ impl RunRecords {
     }
 
     /// Adds the findings of a gate that passed, for comparison with later trees.
-    pub fn add_gate(&self, recorded: Recorded) {
+    pub fn add_gate(&self, recorded: GateRecord) {
         lock(&self.0).gates.push(recorded);
     }
 
@@ -195,19 +195,19 @@ impl RunRecords {
     }
 
     /// Removes and returns the findings of gates.
-    pub fn take_gates(&self) -> Vec<Recorded> {
+    pub fn take_gates(&self) -> Vec<GateRecord> {
         std::mem::take(&mut lock(&self.0).gates)
     }
 }
 
 /// Remembers messages that are printed only once in a run.
 #[derive(Default)]
-pub struct ToldOnce {
+pub struct PrintedOnce {
     waiting: Mutex<HashSet<NodeId>>,
     variables: Mutex<BTreeSet<String>>,
 }
 
-impl ToldOnce {
+impl PrintedOnce {
     /// Returns whether this is the first time that a node has to wait.
     pub fn is_first_wait(&self, id: NodeId) -> bool {
         lock(&self.waiting).insert(id)

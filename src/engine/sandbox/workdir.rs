@@ -117,7 +117,7 @@ fn contents(
     let node = world.graph.node(id);
     let mut contents = SandboxContents::default();
     for entry in InputSet::new(world.config, world.graph, node).select(snapshot) {
-        if entry.absent {
+        if entry.not_checked_out {
             continue;
         }
         if entry.mode == Mode::Submodule {

@@ -289,7 +289,7 @@ impl Services {
         let temp = service_env.env.passed("TMPDIR");
         let temp = temp.map_or_else(|| PathBuf::from("/tmp"), |temp| PathBuf::from(temp.into_owned()));
         let dir = tempfile::Builder::new().prefix("xtask-service-").tempdir_in(&temp);
-        let dir = dir.map_err(|error| format!("there is no folder for it in {}: {error}", temp.display()))?;
+        let dir = dir.map_err(|error| format!("can't create a folder in {}: {error}", temp.display()))?;
         if let Some(guard) = self.context(service_env).guard {
             guard.add_folder(dir.path());
         }
@@ -461,7 +461,7 @@ fn end_orphans(service_env: &ServiceEnv<'_>, name: &str, running: &RunningServic
     for orphan in orphans::end_all_of_service(running.dir(), Duration::from_secs(1)) {
         let command = service_env.mask.text(&orphan.command);
         let text =
-            format!("service {name} left process {} behind, which has been ended: {command}", orphan.pid);
+            format!("service {name} left process {} running, which was stopped: {command}", orphan.pid);
         service_env.emitter.notice(Level::Warning, text);
     }
 }

@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_is_awaited_as_it_is_written_or_seen() {
+    fn awaited_line_matches_raw_or_as_displayed() {
         for (awaited, text, expected) in [
             ("^ready$", "ready\n", true),
             ("^ready$", "ready\r\n", true),
@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unfinished_line_and_one_in_pieces_are_looked_at() {
+    fn unfinished_lines_and_pieces_of_lines_are_matched() {
         assert!(is_ready("^>>> $", |listener| listener.paused_within(">>> ")));
         assert!(is_ready("^on 3000$", |listener| listener.paused_within("\rstart\ron 3000")));
         assert!(!is_ready("^a$", |listener| {

@@ -7,12 +7,12 @@
 use std::sync::Arc;
 
 use crate::base::clock::Timestamp;
-use crate::cache::{Extras, Lookup, Output, OutputSet, OutputState};
+use crate::cache::{ExtraFiles, Lookup, Output, OutputSet, OutputState};
 use crate::config::model::Task;
 use crate::engine::context::Context;
 use crate::engine::location::Store;
 use crate::graph::NodeId;
-use crate::history::writers::Writers;
+use crate::history::output_writers::OutputWriters;
 use crate::key::Contribution;
 
 /// How far a file's time may lag behind the clock, in milliseconds, since the kernel counts in ticks.
@@ -31,11 +31,15 @@ pub fn changed_outputs(context: &Context<'_>, id: NodeId) -> Option<String> {
         let Some(Contribution::Outputs(_)) = context.nodes.contribution(*source) else { return None };
         let recorded = recorded_outputs(context, store, *source)?;
         let outputs: Vec<&Output> = recorded.outputs().iter().collect();
-        match store.cache.holds(context.location.root, &task.outputs, &outputs, extras(context, store, task))
-        {
+        match store.cache.compare_outputs(
+            context.location.root,
+            &task.outputs,
+            &outputs,
+            extras(context, store, task),
+        ) {
             OutputState::Intact => None,
             OutputState::Differs(what) => {
-                Some(format!("what it needs of {} is no longer what that left: {what}", task.name))
+                Some(format!("outputs of {} that it needs have changed: {what}", task.name))
             }
         }
     })
@@ -52,12 +56,12 @@ fn recorded_outputs(context: &Context<'_>, store: &Store<'_>, id: NodeId) -> Opt
     Some(recorded)
 }
 
-fn extras(context: &Context<'_>, store: &Store<'_>, task: &Task) -> Extras {
+fn extras(context: &Context<'_>, store: &Store<'_>, task: &Task) -> ExtraFiles {
     let began = context.emitter.clock().now().0.saturating_sub(context.emitter.millis() + TICK);
-    let (writers, run) = (Writers::new(&store.state), &context.options.run_id);
-    if writers.other_since(context.location.root, &task.name, run, Timestamp(began)) {
-        Extras::Count
+    let (writers, run) = (OutputWriters::new(store.state), &context.options.run_id);
+    if writers.was_other_run_since(context.location.root, &task.name, run, Timestamp(began)) {
+        ExtraFiles::Count
     } else {
-        Extras::Ignored
+        ExtraFiles::Ignored
     }
 }

@@ -22,7 +22,7 @@ use crate::engine::context::Context;
 use crate::engine::location::Store;
 use crate::engine::task::task_env::{self, task_id};
 use crate::graph::NodeId;
-use crate::history::writers::{self, Writers};
+use crate::history::output_writers::{self, OutputWriters};
 use crate::plan::StorePermit;
 use crate::process::orphans::RUN_VARIABLE;
 
@@ -78,7 +78,7 @@ pub fn acquire_for_execution(
     let task = context.task(id);
     let mut wanted = Vec::new();
     if let Some(permit) = permit {
-        let on = "another run that has it in work".to_owned();
+        let on = "another run that executes it".to_owned();
         wanted.push(LockRequest {
             path: lock_path(store, &format!("key-{}", permit.key().hex())),
             kind: LockKind::Key,
@@ -111,7 +111,8 @@ fn record_writer(context: &Context<'_>, store: &Store<'_>, task: &Task) {
     if task.outputs.is_empty() || task.gate.is_some() {
         return;
     }
-    let noted = Writers::new(&store.state).note(context.location.root, &task.name, &context.options.run_id);
+    let noted =
+        OutputWriters::new(store.state).record(context.location.root, &task.name, &context.options.run_id);
     if let Err(error) = noted {
         context.emitter.warn_unwritten(&error);
     }
@@ -126,7 +127,7 @@ fn outputs(context: &Context<'_>, store: &Store<'_>, task: &Task) -> Option<Lock
     Some(LockRequest {
         path,
         kind: LockKind::Written,
-        waits_for: "another run that has its outputs in use".to_owned(),
+        waits_for: "another run that uses its outputs".to_owned(),
     })
 }
 
@@ -155,7 +156,7 @@ fn outputs_lock_path(context: &Context<'_>, store: &Store<'_>, task: &Task) -> O
     if task.outputs.is_empty() || is_inner {
         return None;
     }
-    let place = writers::place(context.location.root, &task.name);
+    let place = output_writers::outputs_id(context.location.root, &task.name);
     Some(lock_path(store, &format!("outputs-{}", place.hex())))
 }
 
@@ -174,7 +175,7 @@ fn acquire(context: &Context<'_>, id: NodeId, wanted: &[LockRequest]) -> Result<
                 (LockKind::Name, true) => {}
                 (LockKind::Key, true) => {
                     let why =
-                        "it is in work already, by the task that calls this run: it would wait for itself";
+                        "the task that started this run executes it already, so it would wait for itself";
                     return Err(LockError::SelfDeadlock(why.to_owned()));
                 }
                 _ => {

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::base::digest::{Digest, Fields};
-use crate::cache::{CacheError, Content, Forbidden, NewEntry, OutputSet};
+use crate::cache::{CacheError, NewEntry, OutputContent, OutputSet, SecretMatcher};
 use crate::engine::context::Context;
 use crate::engine::execution::Execution;
 use crate::engine::location::Store;
@@ -139,7 +139,8 @@ fn store_entry(
     let explanation = Explanation::new(&key.fields, inputs.select(before), &context.secrets.mask).encode();
     let secrets = context.secrets;
     let holds = |bytes: &[u8]| secrets.forbidden.contains(bytes);
-    let forbidden = (secrets.longest > 0).then_some(Forbidden { holds: &holds, longest: secrets.longest });
+    let forbidden =
+        (secrets.longest > 0).then_some(SecretMatcher { contains: &holds, longest: secrets.longest });
     let entry = NewEntry {
         task: &task.name,
         explanation: &explanation,
@@ -157,7 +158,7 @@ fn store_entry(
         Err(error) => {
             let is_state = match &error {
                 CacheError::NoSpace { .. } => true,
-                CacheError::File(error) => error.path.starts_with(&store.state),
+                CacheError::File(error) => error.path.starts_with(store.state),
                 _ => false,
             };
             let mut text = error.to_string();
@@ -199,7 +200,7 @@ fn first_change(context: &Context<'_>, id: NodeId, store: &Store<'_>, before: &S
 fn missing_inputs(context: &Context<'_>, id: NodeId, before: &Snapshot) -> Option<String> {
     let node = context.inputs.graph.node(id);
     let inputs = InputSet::new(context.inputs.config, context.inputs.graph, node);
-    let mut absent = inputs.select(before).filter(|entry| entry.absent);
+    let mut absent = inputs.select(before).filter(|entry| entry.not_checked_out);
     let first = &absent.next()?.path;
     let what = match absent.count() {
         0 => format!("{first} is"),
@@ -221,15 +222,17 @@ fn unmatched(patterns: &[String]) -> Option<String> {
 fn unstored_report(execution: &Execution, collected: &OutputSet) -> Option<String> {
     let reports = execution.reports.as_ref()?;
     let outputs = collected.outputs().iter();
-    let outputs_by_path: HashMap<String, &Content> =
+    let outputs_by_path: HashMap<String, &OutputContent> =
         outputs.map(|output| (output.path.to_string(), &output.content)).collect();
     reports.sources.iter().find_map(|source| {
         let path = &source.path;
         match outputs_by_path.get(path) {
-            Some(Content::File { digest, .. }) if digest.hex() == source.digest => None,
+            Some(OutputContent::File { digest, .. }) if digest.hex() == source.digest => None,
             // A later hit would read whatever the symlink leads to by then.
-            Some(Content::Symlink { .. }) => Some(format!("its report {path}: {}", ReportErrorKind::Symlink)),
-            Some(Content::File { .. } | Content::Folder { .. }) | None => {
+            Some(OutputContent::Symlink { .. }) => {
+                Some(format!("its report {path}: {}", ReportErrorKind::Symlink))
+            }
+            Some(OutputContent::File { .. } | OutputContent::Folder { .. }) | None => {
                 Some(format!("its report {path} was changed after it ended; do two tasks write it?"))
             }
         }

@@ -74,7 +74,7 @@ impl<'a> GatedAttempts<'a> {
             if !is_quiet && !is_sure {
                 self.access.taint();
             }
-            return AccessVerdict::Stands;
+            return AccessVerdict::Accepted;
         }
         let verdict = judge(&Attempt {
             mode: self.mode,
@@ -86,14 +86,14 @@ impl<'a> GatedAttempts<'a> {
         });
         self.report(&verdict, ended.is_pass(), opened.as_ref(), found.as_ref());
         match &verdict {
-            AccessVerdict::Again(way) => {
+            AccessVerdict::Repeat(way) => {
                 self.is_untraceable |= self.mode == AttemptMode::Traced;
                 self.mode = *way;
             }
-            AccessVerdict::Stands if is_sure => self.access.note_others(!is_quiet),
-            AccessVerdict::Stands | AccessVerdict::Unsure(_) if is_quiet => {}
-            AccessVerdict::Stands | AccessVerdict::Unsure(_) | AccessVerdict::Opened(_) => {
-                self.access.taint()
+            AccessVerdict::Accepted if is_sure => self.access.note_others(!is_quiet),
+            AccessVerdict::Accepted | AccessVerdict::Unsure(_) if is_quiet => {}
+            AccessVerdict::Accepted | AccessVerdict::Unsure(_) | AccessVerdict::Opened(_) => {
+                self.access.taint();
             }
         }
         verdict
@@ -110,22 +110,22 @@ impl<'a> GatedAttempts<'a> {
         let name = &self.task.name;
         let files = opened.map(|opened| list_paths(opened.iter())).unwrap_or_default();
         let (level, text) = match verdict {
-            AccessVerdict::Stands if passed => return,
-            AccessVerdict::Stands if self.mode == AttemptMode::Traced && self.access.differs() => {
+            AccessVerdict::Accepted if passed => return,
+            AccessVerdict::Accepted if self.mode == AttemptMode::Traced && self.access.differs() => {
                 let what = "ran under a tracer, since your work tree differs from what is gated";
                 (Level::Note, format!("{name}: {what}"))
             }
-            AccessVerdict::Stands if self.mode == AttemptMode::Traced || files.is_empty() => return,
-            AccessVerdict::Stands => {
+            AccessVerdict::Accepted if self.mode == AttemptMode::Traced || files.is_empty() => return,
+            AccessVerdict::Accepted => {
                 let what =
                     "in your work tree while it ran; if it was the task, the work tree may be why it failed";
                 (Level::Note, format!("{name}: a program opened {files} {what}"))
             }
-            AccessVerdict::Again(AttemptMode::Traced) => {
+            AccessVerdict::Repeat(AttemptMode::Traced) => {
                 let what = "in your work tree while it ran; it runs again under a tracer to see which";
                 (Level::Note, format!("{name}: a program opened {files} {what}"))
             }
-            AccessVerdict::Again(AttemptMode::Plain) => {
+            AccessVerdict::Repeat(AttemptMode::Plain) => {
                 let doubt = found.and_then(|found| found.doubt.as_ref());
                 let doubt = doubt.map(|doubt| format!(" ({doubt})")).unwrap_or_default();
                 (Level::Note, format!("{name}: failed under the tracer{doubt}; it runs again without it"))
@@ -135,12 +135,12 @@ impl<'a> GatedAttempts<'a> {
                             `[worktree]`, such as `setup = \"npm ci\"`, and use relative paths";
                 (Level::Note, format!("{name}: {what}"))
             }
-            AccessVerdict::Unsure(Uncertainty::Blind) => {
+            AccessVerdict::Unsure(Uncertainty::Unobservable) => {
                 if !self.access.is_first_blind_report() {
                     return;
                 }
                 let what = "a task that opens files of your work tree would not be noticed";
-                (Level::Note, format!("{what}: {}", Uncertainty::Blind))
+                (Level::Note, format!("{what}: {}", Uncertainty::Unobservable))
             }
             AccessVerdict::Unsure(why) => {
                 self.unsure = Some(format!("a program opened {files} in the work tree while it ran"));

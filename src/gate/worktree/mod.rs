@@ -23,7 +23,7 @@ use crate::event::Verdict;
 use crate::gate::context::GateContext;
 use crate::gate::error::GateError;
 use crate::git::snapshot::{Mode, Snapshot};
-use crate::git::{PoolFinder, PrivateWorktree, Target};
+use crate::git::{CheckoutTarget, PoolFinder, PrivateWorktree};
 
 /// The file in the private worktree's git folder that lists what was provided.
 const PROVIDED: &str = "taskgate-provided";
@@ -54,11 +54,11 @@ impl GateContext<'_> {
         let root = config.worktree.root.as_deref();
         let finder = PoolFinder { state: self.state, env: self.env, root };
         let pool = finder.open()?;
-        let worktree = PrivateWorktree::take(pool.path(), self.age)?;
+        let worktree = PrivateWorktree::acquire(pool.path(), self.age)?;
         if ready::may_be_tainted(&worktree.git_dir()) {
-            worktree.empty()?;
+            worktree.clear()?;
         }
-        let moved = finder.moved(worktree.path());
+        let moved = finder.moved_to(worktree.path());
         let mirrored = self.look_through(config, tree, &moved)?;
         let source = mirrored.digest().hex();
         let git_dir = worktree.git_dir();
@@ -69,7 +69,7 @@ impl GateContext<'_> {
         if !is_same()? {
             remove_provided(&git_dir, worktree.path())?;
         }
-        let target = Target { tree, commit, filters: &config.worktree.filters };
+        let target = CheckoutTarget { tree, commit, filters: &config.worktree.filters };
         let snapshot = worktree.check_out(self.repository, &target)?;
         check_symlinks(&snapshot, worktree.path(), &moved)?;
         let paths: Vec<&RepoPath> = config.worktree.link.iter().chain(&config.worktree.copy).collect();

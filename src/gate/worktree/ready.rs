@@ -28,7 +28,10 @@ impl Ready {
     /// # Errors
     /// There are too many open files.
     pub fn hold(&self) -> Result<File, GateError> {
-        self.worktree.hold().map_err(FileError::of("keep", self.worktree.path())).map_err(GateError::from)
+        self.worktree
+            .share_lock()
+            .map_err(FileError::of("keep", self.worktree.path()))
+            .map_err(GateError::from)
     }
 
     /// Sets the mark, before tasks run.

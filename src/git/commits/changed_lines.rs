@@ -1,5 +1,4 @@
-//! Which lines a commit's tree adds or changes, compared with another tree. It must not know who asks,
-//! nor read the work tree.
+//! The lines that a tree adds or changes, compared with another tree. The work tree is not read.
 
 use std::collections::BTreeMap;
 
@@ -8,21 +7,21 @@ use git2::{DiffOptions, Oid};
 use crate::git::error::GitError;
 use crate::git::repository::Repository;
 
-/// Bytes of the largest file that is looked into. A larger one counts as unchanged.
+/// The size of the largest file that is compared. A larger file counts as unchanged.
 const LARGEST: i64 = 4 << 20;
 
-/// Lines that are new or changed, by the file's path.
+/// New and changed lines, by the path of the file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ChangedLines(BTreeMap<String, Vec<(u32, u32)>>);
 
 impl ChangedLines {
-    /// Whether one of the lines from `first` to `last` of a file is among them.
-    pub fn touch(&self, path: &str, first: u32, last: u32) -> bool {
+    /// Returns whether one of the lines from `first` to `last` of a file is new or changed.
+    pub fn overlap(&self, path: &str, first: u32, last: u32) -> bool {
         self.0.get(path).is_some_and(|ranges| ranges.iter().any(|(from, to)| *from <= last && first <= *to))
     }
 
-    /// These lines of these files, first and last of each stretch.
-    pub fn of(lines: impl IntoIterator<Item = (String, (u32, u32))>) -> Self {
+    /// Creates it from ranges of lines, each with its first and last line.
+    pub fn from_ranges(lines: impl IntoIterator<Item = (String, (u32, u32))>) -> Self {
         let mut all = Self::default();
         for (path, range) in lines {
             all.0.entry(path).or_default().push(range);
@@ -32,10 +31,10 @@ impl ChangedLines {
 }
 
 impl Repository {
-    /// The lines that the tree `new` has and the tree `old` has not.
+    /// Returns the lines that the tree `new` has and the tree `old` has not.
     ///
     /// # Errors
-    /// One of them can't be read.
+    /// A tree can't be read.
     pub fn changed_lines(&self, old: &str, new: &str) -> Result<ChangedLines, GitError> {
         let inner = self.lock();
         let tree = |id: &str| Oid::from_str(id).and_then(|oid| inner.find_tree(oid));
@@ -50,7 +49,7 @@ impl Repository {
             &mut |_, _| true,
             None,
             Some(&mut |delta, hunk| {
-                // A name that is no text is in no report.
+                // Reports contain only names that are valid UTF-8.
                 let path = delta.new_file().path().and_then(|path| path.to_str());
                 if let Some(path) = path
                     && hunk.new_lines() > 0
@@ -63,18 +62,18 @@ impl Repository {
             None,
         )
         .map_err(GitError::object("compare with the tree", &old))?;
-        Ok(ChangedLines::of(found))
+        Ok(ChangedLines::from_ranges(found))
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use crate::git::tests::sandbox::Sandbox;
+    use crate::git::tests::test_repo::TestRepo;
 
     #[test]
     fn added_and_changed_lines_are_told_and_no_others() {
         let sandbox =
-            Sandbox::with(&[("a.rs", "1\n2\n3\n4\n5\n6\n"), ("gone.rs", "1\n"), ("same.rs", "1\n")]);
+            TestRepo::with(&[("a.rs", "1\n2\n3\n4\n5\n6\n"), ("gone.rs", "1\n"), ("same.rs", "1\n")]);
         let repository = sandbox.repository();
         let old = repository.head_commit().unwrap().unwrap().tree;
         sandbox.write("a.rs", "1\ntwo\n3\n4\n6\nseven\n");
@@ -87,7 +86,7 @@ mod tests {
             ("a.rs", 1, 1, false),
             ("a.rs", 2, 2, true),
             ("a.rs", 1, 9, true),
-            // Only a line was taken out here.
+            // Only a line was removed here.
             ("a.rs", 3, 5, false),
             ("a.rs", 6, 6, true),
             ("new.rs", 2, 2, true),
@@ -96,7 +95,7 @@ mod tests {
             ("gone.rs", 1, 1, false),
         ];
         for (path, first, last, expected) in cases {
-            assert_eq!(lines.touch(path, first, last), expected, "{path}:{first}-{last}");
+            assert_eq!(lines.overlap(path, first, last), expected, "{path}:{first}-{last}");
         }
     }
 }

@@ -1,17 +1,18 @@
-//! Where a commit stands in the history: its merge base with a branch, its parent. It must not know
-//! what is compared.
+//! The position of a commit in the history: its merge base with a branch, and its parent. It does not
+//! know what is compared.
 
 use git2::{ErrorCode, Oid};
 
-use crate::git::error::{GitError, NoBase};
+use crate::git::error::{GitError, NoBaseReason};
 use crate::git::repository::{Commit, Repository};
 
 impl Repository {
-    /// The merge base of a commit, HEAD if none is named, and the first of `bases` that names a
-    /// commit, with that name. A branch that only a remote has is the remote's.
+    /// Returns the merge base of a commit (HEAD if it is `None`) and of the first of `bases` that
+    /// names a commit, and the name of that base. If only a remote has a branch, the remote's is
+    /// used.
     ///
     /// # Errors
-    /// None of them does, or there is no common commit in what this clone has of the history.
+    /// No base names a commit, or this clone has no commit in common.
     pub fn merge_base(&self, of: Option<&str>, bases: &[&str]) -> Result<(String, Commit), GitError> {
         let first = bases.first().copied().unwrap_or("HEAD");
         let remotes: Vec<String> = self.remotes().into_iter().map(|(name, _)| name).collect();
@@ -21,7 +22,7 @@ impl Repository {
         };
         let head = match of {
             Some(id) => id.to_owned(),
-            None => self.head_commit()?.ok_or_else(|| none(first, NoBase::Unborn))?.id,
+            None => self.head_commit()?.ok_or_else(|| none(first, NoBaseReason::Unborn))?.id,
         };
         let inner = self.lock();
         let commit = |rev: &str| inner.revparse_single(rev).and_then(|object| object.peel_to_commit()).ok();
@@ -33,23 +34,23 @@ impl Repository {
         };
         let named = |base: &&str| commit(base).map(|commit| ((*base).to_owned(), commit));
         let found = bases.iter().find_map(|base| named(base).or_else(|| of_a_remote(base)));
-        let cut = || if inner.is_shallow() { NoBase::Shallow } else { NoBase::Unrelated };
+        let cut = || if inner.is_shallow() { NoBaseReason::Shallow } else { NoBaseReason::Unrelated };
         let Some((name, base)) = found else {
-            let why = if inner.is_shallow() { NoBase::Shallow } else { NoBase::Unknown };
+            let why = if inner.is_shallow() { NoBaseReason::Shallow } else { NoBaseReason::Unknown };
             return Err(none(first, why));
         };
         let head = Oid::from_str(&head).map_err(GitError::object("find", &head))?;
         match inner.merge_base(head, base.id()) {
             Ok(id) => {
                 let commit = inner.find_commit(id).map_err(GitError::object("read", &id))?;
-                Ok((name, Commit::of(&commit)))
+                Ok((name, Commit::from_git2(&commit)))
             }
             Err(error) if error.code() == ErrorCode::NotFound => Err(none(&name, cut())),
             Err(error) => Err(GitError::object("find the merge base with", &name)(error)),
         }
     }
 
-    /// The first parent of a commit; `None` if it has none, or none in this clone.
+    /// Returns the first parent of a commit; `None` if it has none, or none in this clone.
     ///
     /// # Errors
     /// There is no such commit.
@@ -57,12 +58,13 @@ impl Repository {
         let inner = self.lock();
         let oid = Oid::from_str(id).map_err(GitError::object("find", &id))?;
         let commit = inner.find_commit(oid).map_err(GitError::object("read", &id))?;
-        // A shallow clone has the parent's name and not the parent.
-        Ok(commit.parent(0).ok().map(|parent| Commit::of(&parent)))
+        // A shallow clone has the parent's id but not the parent.
+        Ok(commit.parent(0).ok().map(|parent| Commit::from_git2(&parent)))
     }
 }
 
-/// What `git fetch` has to be given, and what has to follow it, for a base to be there.
+/// Returns the arguments of the `git fetch` that makes a base available, and commands that must
+/// follow it.
 fn fetch(base: &str, remotes: &[String]) -> String {
     let of = |remote: &str| Some((remote.to_owned(), base.strip_prefix(remote)?.strip_prefix('/')?));
     let usual = || {
@@ -74,7 +76,7 @@ fn fetch(base: &str, remotes: &[String]) -> String {
     let (remote, branch) = named.unwrap_or_else(usual);
     let is_id = branch.len() >= 7 && branch.bytes().all(|byte| byte.is_ascii_hexdigit());
     if branch == "HEAD" {
-        // Which branch that is, only the remote knows.
+        // Only the remote knows which branch that is.
         let all = format!("{remote} '+refs/heads/*:refs/remotes/{remote}/*'");
         format!("{all} && git remote set-head {remote} --auto")
     } else if is_id || branch.contains(['~', '^', '@', ':', ' ']) {

@@ -1,5 +1,5 @@
-//! Notes on commits: lines of text beside the history, which git can push and fetch. It must not know
-//! what they say.
+//! Notes on commits: text beside the history, which git can push and fetch. It does not know the
+//! meaning of the notes.
 
 use git2::{ErrorCode, Oid};
 
@@ -7,22 +7,22 @@ use crate::git::error::GitError;
 use crate::git::program::GitProgram;
 use crate::git::repository::Repository;
 
-/// A ref below `refs/notes/` under which notes are kept.
+/// The notes of one ref below `refs/notes/`.
 #[derive(Clone, Copy, Debug)]
 pub struct Notes<'r> {
     repository: &'r Repository,
-    /// Its name below `refs/notes/`.
+    /// The ref's name below `refs/notes/`.
     name: &'static str,
 }
 
-/// What has git go on where no user is configured.
+/// Options with which git works if no user is configured.
 const NOBODY: [&str; 4] = ["-c", "user.name=xtask", "-c", "user.email=xtask@localhost"];
 
-/// How often notes are brought together with those of the remote before that is given up.
+/// How often notes are merged with those of the remote before the push is given up.
 const ATTEMPTS: usize = 5;
 
 impl<'r> Notes<'r> {
-    /// Those under this name.
+    /// Returns the notes of this name.
     pub fn new(repository: &'r Repository, name: &'static str) -> Self {
         Self { repository, name }
     }
@@ -31,7 +31,7 @@ impl<'r> Notes<'r> {
         format!("refs/notes/{}", self.name)
     }
 
-    /// What is noted on a commit; `None` if nothing is.
+    /// Returns the note on a commit; `None` if there is none.
     ///
     /// # Errors
     /// The notes are damaged.
@@ -45,10 +45,10 @@ impl<'r> Notes<'r> {
         }
     }
 
-    /// Notes this on a commit, in place of what was noted there.
+    /// Sets the note on a commit, and replaces an existing one.
     ///
     /// # Errors
-    /// The note can't be written, as when nobody is named as its author.
+    /// The note can't be written.
     pub fn set(&self, commit: &str, text: &str) -> Result<(), GitError> {
         let inner = self.repository.lock();
         let oid = Oid::from_str(commit).map_err(GitError::object("find", &commit))?;
@@ -59,29 +59,29 @@ impl<'r> Notes<'r> {
         noted.map(|_| ()).map_err(GitError::object("note on", &commit))
     }
 
-    /// Brings the notes of a remote together with those that are here: lines of both are kept.
+    /// Merges the notes of a remote into the local ones: lines of both are kept.
     ///
     /// # Errors
     /// The remote can't be reached.
     pub fn fetch(&self, remote: &str) -> Result<(), GitError> {
         let (own, theirs) = (self.reference(), format!("{}-of-remote", self.reference()));
-        let git = |words: &[&str]| self.program().run(self.repository.place(), words);
+        let git = |words: &[&str]| self.program().run(self.repository.dirs(), words);
         if git(&["ls-remote", remote, &own])?.is_empty() {
             return Ok(());
         }
         git(&["fetch", "--quiet", "--no-write-fetch-head", remote, &format!("+{own}:{theirs}")])?;
         let merge = ["notes", "--ref", self.name, "merge", "--quiet", "--strategy", "cat_sort_uniq", &theirs];
-        // Who joined the lines is of no interest, and git refuses to join them for nobody.
+        // The author of the merge does not matter, but git requires one.
         let words: Vec<&str> = NOBODY.iter().copied().chain(merge).collect();
         git(&words)?;
         git(&["update-ref", "-d", &theirs])?;
         Ok(())
     }
 
-    /// Brings the notes that are here to a remote, together with those that it has.
+    /// Pushes the local notes to a remote, merged with those that it has.
     ///
     /// # Errors
-    /// The remote can't be reached, or others push to it all the time.
+    /// The remote can't be reached, or others keep pushing to it.
     pub fn push(&self, remote: &str) -> Result<(), GitError> {
         let mut attempt = 0;
         loop {
@@ -89,7 +89,7 @@ impl<'r> Notes<'r> {
             self.fetch(remote)?;
             let own = self.reference();
             let words = ["push", "--quiet", "--no-verify", remote, &format!("{own}:{own}")];
-            match self.program().run(self.repository.place(), &words) {
+            match self.program().run(self.repository.dirs(), &words) {
                 Err(_) if attempt < ATTEMPTS => {}
                 ended => return ended.map(|_| ()),
             }

@@ -1,8 +1,8 @@
-//! The form of git's index file, versions 2 to 4. It must not know what the rows are used for.
+//! Parses git's index file, versions 2 to 4. It does not know what the entries are used for.
 //!
-//! The checksum at its end is not verified, as git itself does not: it would cost more than all the
-//! rest, and a damaged id can only be a miss. What this reader does not know, such as a split or
-//! sparse index, it leaves to `git ls-files`.
+//! The checksum at the end is not verified, and git does not verify it either: it would take longer
+//! than all the rest, and a damaged id can only cause a miss. Formats that this parser does not know,
+//! such as a split or sparse index, are left to `git ls-files`.
 
 use std::fs::File;
 use std::io;
@@ -15,26 +15,29 @@ use crate::git::index::{FIXED, Index};
 const HEADER: usize = 12;
 const CHECKSUM: usize = 20;
 
-/// What reading the file came to.
+/// The result of reading the file.
 #[derive(Debug)]
-pub(crate) enum Read {
-    /// All of it was understood.
-    Done(Index),
-    /// It has a form that only git knows.
-    Unknown,
+pub(crate) enum ParsedIndex {
+    /// The file was parsed.
+    Complete(Index),
+    /// The file has a format that only git can read.
+    Unsupported,
 }
 
-/// Reads the index file; there is none before the first `git add`.
-pub(crate) fn read(path: &Path) -> io::Result<Read> {
+/// Reads the index file. A missing file is an empty index: there is none before the first `git add`.
+pub(crate) fn load(path: &Path) -> io::Result<ParsedIndex> {
     let file = match File::open(path) {
         Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Read::Done(Index::default())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return Ok(ParsedIndex::Complete(Index::default()));
+        }
         Err(error) => return Err(error),
     };
-    // Git replaces the file and never writes into it, so this is the stat of what is read.
+    // Git replaces the file and never writes into it, so this is the stat of the bytes below.
     let stat = Stat::of(&file.metadata()?);
     let mut bytes = vec![0; usize::try_from(stat.size).map_err(io::Error::other)?];
-    // Two threads, as the time goes into fresh memory; a shorter file is an error.
+    // Two threads read, because most of the time is spent on fresh memory. A file that has become
+    // shorter is an error.
     let half = bytes.len() / 2;
     let (first, second) = bytes.split_at_mut(half);
     let (first, second) =
@@ -43,9 +46,9 @@ pub(crate) fn read(path: &Path) -> io::Result<Read> {
     Ok(match parse(bytes) {
         Some(mut index) => {
             index.written = Some(Moment { device: stat.device, time: stat.modified });
-            Read::Done(index)
+            ParsedIndex::Complete(index)
         }
-        None => Read::Unknown,
+        None => ParsedIndex::Unsupported,
     })
 }
 
@@ -55,36 +58,36 @@ fn parse(mut bytes: Vec<u8>) -> Option<Index> {
     if bytes.get(..4)? != b"DIRC" {
         return None;
     }
-    let version = number(&bytes, 4)?;
-    let count = number(&bytes, 8)? as usize;
+    let version = read_u32(&bytes, 4)?;
+    let count = read_u32(&bytes, 8)? as usize;
     if !(2..=4).contains(&version) || count > end / FIXED {
         return None;
     }
     let mut at = HEADER;
     if version == 4 {
-        let mut index = Index::within(Vec::with_capacity(end * 2), count);
+        let mut index = Index::with_capacity(Vec::with_capacity(end * 2), count);
         let mut path = Vec::new();
         for _ in 0..count {
-            at = shortened(&bytes, at, (&mut path, &mut index))?;
+            at = read_v4_entry(&bytes, at, (&mut path, &mut index))?;
         }
         return extensions_are_known(&bytes, at).then_some(index);
     }
-    let mut index = Index::within(bytes, count);
+    let mut index = Index::with_capacity(bytes, count);
     for _ in 0..count {
-        let (start, flags) = flags(index.bytes(), at, version)?;
+        let (start, flags) = path_start_and_flags(index.bytes(), at, version)?;
         let len = match usize::from(flags & 0xfff) {
-            0xfff => length(index.bytes().get(start..)?)?,
+            0xfff => length_to_zero(index.bytes().get(start..)?)?,
             len => len,
         };
         index.add(at, start..start + len)?;
-        // One to eight zeros end the entry at a multiple of eight.
+        // One to eight zeros pad the entry to a multiple of eight.
         at += ((start - at + len) / 8 + 1) * 8;
     }
     extensions_are_known(index.bytes(), at).then_some(index)
 }
 
-/// Where the path of the entry at `at` starts, and the entry's flags.
-fn flags(bytes: &[u8], at: usize, version: u32) -> Option<(usize, u16)> {
+/// Returns the start of the path of the entry at `at`, and the entry's flags.
+fn path_start_and_flags(bytes: &[u8], at: usize, version: u32) -> Option<(usize, u16)> {
     let flags = u16::from_be_bytes(*bytes.get(at + FIXED - 2..)?.first_chunk()?);
     match (flags & 0x4000, version) {
         (0, _) => Some((at + FIXED, flags)),
@@ -93,28 +96,29 @@ fn flags(bytes: &[u8], at: usize, version: u32) -> Option<(usize, u16)> {
     }
 }
 
-/// Reads an entry of version 4, whose path is given by what differs from the former path, and
-/// returns the place of the next.
-fn shortened(bytes: &[u8], at: usize, (path, index): (&mut Vec<u8>, &mut Index)) -> Option<usize> {
-    let (start, _) = flags(bytes, at, 4)?;
-    let more = if start > at + FIXED { number(bytes, at + FIXED - 2)? & 0xffff } else { 0 };
-    let (cut, start) = varint(bytes, start)?;
+/// Adds an entry of version 4, whose path is stored as the difference from the previous path, and
+/// returns the position of the next entry.
+fn read_v4_entry(bytes: &[u8], at: usize, (path, index): (&mut Vec<u8>, &mut Index)) -> Option<usize> {
+    let (start, _) = path_start_and_flags(bytes, at, 4)?;
+    let more = if start > at + FIXED { read_u32(bytes, at + FIXED - 2)? & 0xffff } else { 0 };
+    let (cut, start) = read_varint(bytes, start)?;
     path.truncate(path.len().checked_sub(cut)?);
-    let len = length(bytes.get(start..)?)?;
+    let len = length_to_zero(bytes.get(start..)?)?;
     path.extend_from_slice(&bytes[start..start + len]);
     index.push(bytes.get(at..)?.first_chunk()?, u16::try_from(more).ok()?, path)?;
     Some(start + len + 1)
 }
 
-/// Bytes before the next zero.
-fn length(bytes: &[u8]) -> Option<usize> {
+/// Returns the number of bytes before the next zero.
+fn length_to_zero(bytes: &[u8]) -> Option<usize> {
     bytes.iter().position(|byte| *byte == 0)
 }
 
-/// An extension in capitals may be skipped; any other changes what the entries mean.
+/// Returns whether all extensions can be skipped: those whose name starts with a capital letter.
+/// Others change the meaning of the entries.
 fn extensions_are_known(body: &[u8], mut at: usize) -> bool {
     while at < body.len() {
-        let Some(len) = number(body, at + 4) else { return false };
+        let Some(len) = read_u32(body, at + 4) else { return false };
         if !body[at].is_ascii_uppercase() {
             return false;
         }
@@ -123,12 +127,12 @@ fn extensions_are_known(body: &[u8], mut at: usize) -> bool {
     at == body.len()
 }
 
-fn number(bytes: &[u8], at: usize) -> Option<u32> {
+fn read_u32(bytes: &[u8], at: usize) -> Option<u32> {
     Some(u32::from_be_bytes(bytes.get(at..at + 4)?.try_into().ok()?))
 }
 
-/// A number in git's offset encoding, and the place behind it.
-fn varint(bytes: &[u8], mut at: usize) -> Option<(usize, usize)> {
+/// Decodes a number in git's offset encoding; returns it and the position after it.
+fn read_varint(bytes: &[u8], mut at: usize) -> Option<(usize, usize)> {
     let mut value = 0_usize;
     loop {
         let byte = *bytes.get(at)?;
@@ -141,7 +145,8 @@ fn varint(bytes: &[u8], mut at: usize) -> Option<(usize, usize)> {
     }
 }
 
-/// The index from what `git ls-files -t --stage -z` prints. It has no stats, so it vouches for nothing.
+/// Parses the output of `git ls-files -t --stage -z`. It has no stats, so no file is taken for
+/// unchanged.
 pub(crate) fn from_listing(listing: &[u8]) -> Option<Index> {
     let mut index = Index::default();
     for line in listing.split(|byte| *byte == 0).filter(|line| !line.is_empty()) {
@@ -180,8 +185,8 @@ mod tests {
     #[test]
     fn numbers_are_read_as_git_writes_them() {
         for (bytes, expected) in [(&[0_u8][..], 0), (&[127], 127), (&[0x80, 0], 128), (&[0x80, 0x7f], 255)] {
-            assert_eq!(varint(bytes, 0), Some((expected, bytes.len())));
+            assert_eq!(read_varint(bytes, 0), Some((expected, bytes.len())));
         }
-        assert_eq!(varint(&[0x80], 0), None);
+        assert_eq!(read_varint(&[0x80], 0), None);
     }
 }

@@ -1,5 +1,5 @@
-//! Git's index in memory: what git tracks, and which content it vouches for. It must not know the
-//! form of the file (see `index_file`), nor what is on disk.
+//! Git's index in memory: the paths that git tracks, and the content that it knows of unchanged
+//! files. It does not know the format of the file, which `file` parses, nor the disk.
 
 pub(super) mod file;
 
@@ -9,78 +9,78 @@ use crate::base::path::RepoPath;
 use crate::base::stat::{FileTime, Moment, Stat};
 use crate::git::snapshot::{ContentId, Mode};
 
-/// The empty blob. Git writes the size 0 for an entry that it does not trust itself.
+/// The empty blob. Git writes the size 0 for an entry whose stat it does not trust itself.
 const EMPTY: ContentId = ContentId([
     0xe6, 0x9d, 0xe2, 0x9b, 0xb2, 0xd1, 0xd6, 0x43, 0x4b, 0x8b, 0x29, 0xae, 0x77, 0x5a, 0xd8, 0xc2, 0xe4,
     0x8c, 0x53, 0x91,
 ]);
 
-/// Bytes of an entry before its path, as all versions of the file have them.
+/// Bytes of an entry before its path, in all versions of the file.
 pub(crate) const FIXED: usize = 62;
 
-/// The bit of a row's second flags, in their first byte, by which git skips the working directory.
-const SKIPPED: u8 = 0x40;
+/// The bit of an entry's extended flags, in their first byte, that means "skip the work tree".
+const SKIP_WORKTREE: u8 = 0x40;
 
-/// A picture of the index, sorted by path. Its rows stay in the form of the file and are read where
-/// they are asked for: to unfold 100,000 of them would take longer than to read them.
+/// The index at the time it was read, sorted by path. Entries stay in the format of the file and are
+/// decoded on access: decoding 100,000 of them at once takes longer than reading the file.
 #[derive(Debug, Default)]
 pub(crate) struct Index {
     bytes: Vec<u8>,
-    places: Vec<Place>,
-    /// Rows that git leaves out of the working directory.
-    skipped: Vec<usize>,
-    /// When the index was written.
+    positions: Vec<EntryPosition>,
+    /// The entries that git does not check out, as in a sparse checkout.
+    skip_worktree: Vec<usize>,
+    /// The time at which the index was written.
     pub(crate) written: Option<Moment>,
-    /// It vouches for no file that was last changed at this time or before.
-    pub(crate) distrusted: Option<FileTime>,
+    /// Files that were last changed at this time or before are never taken for unchanged.
+    pub(crate) distrusted_until: Option<FileTime>,
 }
 
-/// Where a row lies in the bytes.
+/// The position of an entry and of its path in the bytes.
 #[derive(Clone, Copy, Debug)]
-struct Place {
+struct EntryPosition {
     at: u32,
     path: u32,
     len: u32,
 }
 
-/// One tracked path.
+/// A tracked path.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Row {
-    /// The content that is staged.
+pub(crate) struct IndexEntry {
+    /// The staged content.
     pub(crate) id: ContentId,
-    /// As git writes it.
-    pub(crate) mode: u32,
-    /// What became of the path in the index.
-    pub(crate) standing: Standing,
-    /// The stat of the file that has this content; all zero if none is known.
-    pub(crate) stat: RowStat,
+    /// The mode as git writes it.
+    pub(crate) raw_mode: u32,
+    /// Whether the entry is staged, in conflict or only announced.
+    pub(crate) state: EntryState,
+    /// The stat of the file with this content; all zero if it is unknown.
+    pub(crate) stat: IndexStat,
 }
 
-/// The part of a stat that the index holds, cut to 32 bits each.
+/// The part of a stat that the index stores, each number cut to 32 bits.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub(crate) struct RowStat {
+pub(crate) struct IndexStat {
     pub(crate) changed: (u32, u32),
     pub(crate) modified: (u32, u32),
     pub(crate) inode: u32,
     pub(crate) size: u32,
 }
 
-/// What a row is worth.
+/// The state of an entry of the index.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Standing {
-    /// Staged.
+pub(crate) enum EntryState {
+    /// The entry is staged.
     Staged,
-    /// A stage of a merge that is not done.
+    /// The entry is a stage of an unfinished merge.
     Conflict,
-    /// `git add --intent-to-add`: it has no content yet.
-    Intended,
+    /// The entry was added with `git add --intent-to-add` and has no content yet.
+    IntentToAdd,
 }
 
-impl Row {
-    /// What kind of entry it is; `None` for a kind that git has not.
-    pub(crate) fn kind(&self) -> Option<Mode> {
-        match self.mode & 0o170_000 {
-            0o100_000 if self.mode & 0o100 != 0 => Some(Mode::Executable),
+impl IndexEntry {
+    /// Returns the kind of the entry; `None` if git has no such kind.
+    pub(crate) fn mode(&self) -> Option<Mode> {
+        match self.raw_mode & 0o170_000 {
+            0o100_000 if self.raw_mode & 0o100 != 0 => Some(Mode::Executable),
             0o100_000 => Some(Mode::File),
             0o120_000 => Some(Mode::Symlink),
             0o160_000 => Some(Mode::Submodule),
@@ -89,44 +89,44 @@ impl Row {
     }
 }
 
-impl Row {
-    /// Reads the fixed part of an entry and its second flags, which are zero where it has none.
-    fn read(fixed: &[u8; FIXED], more: u16) -> Self {
+impl IndexEntry {
+    /// Decodes the fixed part of an entry and its extended flags, which are zero if it has none.
+    fn decode(fixed: &[u8; FIXED], more: u16) -> Self {
         let word = |at: usize| u32::from_be_bytes([fixed[at], fixed[at + 1], fixed[at + 2], fixed[at + 3]]);
         let mut id = [0; 20];
         id.copy_from_slice(&fixed[40..60]);
         let flags = u16::from_be_bytes([fixed[60], fixed[61]]);
         let standing = match (flags & 0x3000, more & 0x2000) {
-            (0, 0) => Standing::Staged,
-            (0, _) => Standing::Intended,
-            _ => Standing::Conflict,
+            (0, 0) => EntryState::Staged,
+            (0, _) => EntryState::IntentToAdd,
+            _ => EntryState::Conflict,
         };
-        let stat = RowStat {
+        let stat = IndexStat {
             changed: (word(0), word(4)),
             modified: (word(8), word(12)),
             inode: word(20),
             size: word(36),
         };
-        Self { id: ContentId(id), mode: word(24), standing, stat }
+        Self { id: ContentId(id), raw_mode: word(24), state: standing, stat }
     }
 }
 
 impl Index {
-    /// An index without rows, which will lie in `bytes`.
-    pub(crate) fn within(bytes: Vec<u8>, rows: usize) -> Self {
-        Self { bytes, places: Vec::with_capacity(rows), ..Self::default() }
+    /// Returns an index without entries whose entries will be in `bytes`.
+    pub(crate) fn with_capacity(bytes: Vec<u8>, rows: usize) -> Self {
+        Self { bytes, positions: Vec::with_capacity(rows), ..Self::default() }
     }
 
-    /// The bytes that it was made with.
+    /// Returns the bytes of the entries.
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.bytes
     }
 
-    /// Adds the row at `at` of the bytes, whose path lies at `path`. Rows must follow each other,
-    /// and the stages of a path count as one; `None` if this one does not follow.
+    /// Adds the entry at position `at` of the bytes, with its path at `path`. Entries must be added
+    /// in order, and the stages of a path count as one. Returns `None` if the entry is out of order.
     pub(crate) fn add(&mut self, at: usize, path: std::ops::Range<usize>) -> Option<()> {
         let new = self.bytes.get(path.clone()).filter(|path| !path.is_empty())?;
-        if let Some(last) = self.places.len().checked_sub(1) {
+        if let Some(last) = self.positions.len().checked_sub(1) {
             match self.path(last).cmp(new) {
                 Ordering::Less => {}
                 Ordering::Equal => return Some(()),
@@ -134,14 +134,18 @@ impl Index {
             }
         }
         let len = u32::try_from(path.len()).ok()?;
-        if path.start > at + FIXED && self.bytes[at + FIXED] & SKIPPED != 0 {
-            self.skipped.push(self.places.len());
+        if path.start > at + FIXED && self.bytes[at + FIXED] & SKIP_WORKTREE != 0 {
+            self.skip_worktree.push(self.positions.len());
         }
-        self.places.push(Place { at: u32::try_from(at).ok()?, path: u32::try_from(path.start).ok()?, len });
+        self.positions.push(EntryPosition {
+            at: u32::try_from(at).ok()?,
+            path: u32::try_from(path.start).ok()?,
+            len,
+        });
         Some(())
     }
 
-    /// Adds a row behind all bytes; see [`Self::add`].
+    /// Appends an entry to the bytes; see [`Self::add`].
     pub(crate) fn push(&mut self, fixed: &[u8; FIXED], more: u16, path: &[u8]) -> Option<()> {
         let at = self.bytes.len();
         self.bytes.extend_from_slice(fixed);
@@ -150,65 +154,72 @@ impl Index {
         self.add(at, at + FIXED + 2..self.bytes.len())
     }
 
-    /// Rows that git leaves out of the working directory, as a sparse checkout does.
-    pub(crate) fn skipped(&self) -> &[usize] {
-        &self.skipped
+    /// Returns the entries that git does not check out, as in a sparse checkout.
+    pub(crate) fn skip_worktree(&self) -> &[usize] {
+        &self.skip_worktree
     }
 
-    /// How many rows there are.
+    /// Returns the number of entries.
     pub(crate) fn len(&self) -> usize {
-        self.places.len()
+        self.positions.len()
     }
 
-    /// The path of a row.
+    /// Returns the path of an entry.
     pub(crate) fn path(&self, row: usize) -> &[u8] {
-        let place = self.places[row];
+        let place = self.positions[row];
         &self.bytes[place.path as usize..(place.path + place.len) as usize]
     }
 
-    /// A row.
-    pub(crate) fn row(&self, row: usize) -> Row {
-        let Place { at, path, .. } = self.places[row];
+    /// Returns an entry.
+    pub(crate) fn entry(&self, row: usize) -> IndexEntry {
+        let EntryPosition { at, path, .. } = self.positions[row];
         let bytes = &self.bytes[at as usize..path as usize];
         let more = bytes.get(FIXED..FIXED + 2).map_or(0, |more| u16::from_be_bytes([more[0], more[1]]));
-        bytes.first_chunk().map_or_else(|| Row::read(&[0; FIXED], 0), |fixed| Row::read(fixed, more))
+        bytes
+            .first_chunk()
+            .map_or_else(|| IndexEntry::decode(&[0; FIXED], 0), |fixed| IndexEntry::decode(fixed, more))
     }
 
-    /// The row of exactly this path.
-    pub(crate) fn find(&self, path: &RepoPath) -> Option<Row> {
-        let at = self.first(0..self.len(), |row| row < path.bytes());
-        (at < self.len() && self.path(at) == path.bytes()).then(|| self.row(at))
+    /// Returns the entry with exactly this path.
+    pub(crate) fn find(&self, path: &RepoPath) -> Option<IndexEntry> {
+        let at = self.partition_point(0..self.len(), |row| row < path.bytes());
+        (at < self.len() && self.path(at) == path.bytes()).then(|| self.entry(at))
     }
 
-    /// Whether a row's path starts with `prefix`, which ends with a slash.
-    pub(crate) fn has_below(&self, prefix: &RepoPath) -> bool {
-        let at = self.first(0..self.len(), |row| row < prefix.bytes());
+    /// Returns whether the path of any entry starts with `prefix`, which ends with a slash.
+    pub(crate) fn has_path_below(&self, prefix: &RepoPath) -> bool {
+        let at = self.partition_point(0..self.len(), |row| row < prefix.bytes());
         at < self.len() && self.path(at).starts_with(prefix.bytes())
     }
 
-    /// The first of these rows whose path is not `before` what is sought.
-    pub(crate) fn first(&self, rows: std::ops::Range<usize>, before: impl Fn(&[u8]) -> bool) -> usize {
+    /// Returns the first of these entries for whose path `before` is false.
+    pub(crate) fn partition_point(
+        &self,
+        rows: std::ops::Range<usize>,
+        before: impl Fn(&[u8]) -> bool,
+    ) -> usize {
         let start = rows.start;
-        let places = &self.places[rows];
-        let is_before =
-            |place: &Place| before(&self.bytes[place.path as usize..(place.path + place.len) as usize]);
+        let places = &self.positions[rows];
+        let is_before = |place: &EntryPosition| {
+            before(&self.bytes[place.path as usize..(place.path + place.len) as usize])
+        };
         start + places.partition_point(is_before)
     }
 
-    /// Whether the content of a file with this stat is sure to be the row's. Git's stat must be the
-    /// same in every part, and older than the index: a file that changed in the same tick as git
-    /// looked at it would not show.
-    pub(crate) fn vouches(&self, row: &Row, stat: &Stat) -> bool {
-        row.standing == Standing::Staged
-            && row.stat == RowStat::of(stat)
+    /// Returns whether a file with this stat certainly has the content of the entry. The stat must be
+    /// equal in every part and older than the index: a change in the same tick of the clock as git's
+    /// look at the file would not show in the stat.
+    pub(crate) fn is_up_to_date(&self, row: &IndexEntry, stat: &Stat) -> bool {
+        row.state == EntryState::Staged
+            && row.stat == IndexStat::of(stat)
             && (row.stat.size != 0 || row.id == EMPTY)
-            && self.distrusted.is_none_or(|time| time < stat.changed)
+            && self.distrusted_until.is_none_or(|time| time < stat.changed)
             && self.written.is_some_and(|written| stat.is_settled(&written))
     }
 }
 
-impl RowStat {
-    /// As git cuts it.
+impl IndexStat {
+    /// Cuts a stat as git does.
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "git cuts it the same way")]
     pub(crate) fn of(stat: &Stat) -> Self {
         let time = |time: FileTime| (time.seconds as u32, time.nanos);
@@ -225,7 +236,7 @@ impl RowStat {
 mod tests {
     use super::*;
 
-    fn fixed(stat: &RowStat, id: ContentId, flags: u16) -> [u8; FIXED] {
+    fn fixed(stat: &IndexStat, id: ContentId, flags: u16) -> [u8; FIXED] {
         let mut fixed = [0; FIXED];
         let words = [
             stat.changed.0,
@@ -257,12 +268,12 @@ mod tests {
         }
     }
 
-    /// An index of one file, and its row.
-    fn index(stat: &Stat, id: ContentId) -> (Index, Row) {
+    /// Returns an index with one file, and the file's entry.
+    fn index(stat: &Stat, id: ContentId) -> (Index, IndexEntry) {
         let mut index = Index::default();
-        index.push(&fixed(&RowStat::of(stat), id, 0), 0, b"a").unwrap();
+        index.push(&fixed(&IndexStat::of(stat), id, 0), 0, b"a").unwrap();
         index.written = Some(Moment { device: 0, time: FileTime { seconds: 10, nanos: 3 } });
-        let row = index.row(0);
+        let row = index.entry(0);
         (index, row)
     }
 
@@ -270,7 +281,7 @@ mod tests {
     fn any_part_of_the_stat_counts() {
         let stat = stat();
         let (index, row) = index(&stat, ContentId([1; 20]));
-        assert!(index.vouches(&row, &stat));
+        assert!(index.is_up_to_date(&row, &stat));
         let earlier = |time: FileTime| FileTime { nanos: time.nanos - 1, ..time };
         for other in [
             Stat { inode: 6, ..stat },
@@ -278,7 +289,7 @@ mod tests {
             Stat { modified: earlier(stat.modified), ..stat },
             Stat { changed: earlier(stat.changed), ..stat },
         ] {
-            assert!(!index.vouches(&row, &other));
+            assert!(!index.is_up_to_date(&row, &other));
         }
     }
 
@@ -287,28 +298,28 @@ mod tests {
         let stat = stat();
         let (mut index, row) = index(&stat, ContentId([1; 20]));
         index.written = Some(Moment { device: 0, time: stat.changed });
-        assert!(!index.vouches(&row, &stat));
+        assert!(!index.is_up_to_date(&row, &stat));
     }
 
     #[test]
     fn the_size_that_git_writes_for_doubt_is_not_believed() {
         let stat = Stat { size: 0, ..stat() };
         let (doubted, row) = index(&stat, ContentId([1; 20]));
-        assert!(!doubted.vouches(&row, &stat));
+        assert!(!doubted.is_up_to_date(&row, &stat));
         let (empty, row) = index(&stat, EMPTY);
-        assert!(empty.vouches(&row, &stat));
+        assert!(empty.is_up_to_date(&row, &stat));
     }
 
     #[test]
     fn paths_must_follow_and_stages_count_as_one() {
         let mut index = Index::default();
-        let row = |flags| fixed(&RowStat::default(), EMPTY, flags);
+        let row = |flags| fixed(&IndexStat::default(), EMPTY, flags);
         assert_eq!(index.push(&row(0x1000), 0, b"b"), Some(()));
         assert_eq!(index.push(&row(0x2000), 0, b"b"), Some(()));
-        assert_eq!((index.len(), index.row(0).standing), (1, Standing::Conflict));
+        assert_eq!((index.len(), index.entry(0).state), (1, EntryState::Conflict));
         assert_eq!(index.push(&row(0), 0, b"a"), None);
         assert_eq!(index.push(&row(0x4000), 0x2000, b"c"), Some(()));
-        assert_eq!(index.row(1).standing, Standing::Intended);
+        assert_eq!(index.entry(1).state, EntryState::IntentToAdd);
         let find = |path: &[u8]| index.find(&RepoPath::from_git(path)).is_some();
         assert!(find(b"b") && find(b"c") && !find(b"a") && !find(b"bb") && !find(b"d"));
     }

@@ -1,5 +1,4 @@
-//! What one folder holds, of a tree or of the work tree, for who looks for files by their names. It
-//! must not know what is looked for.
+//! Lists the folders of a tree and of the work tree, for callers that look for files by name.
 
 use std::fs;
 use std::os::unix::ffi::OsStrExt as _;
@@ -13,18 +12,18 @@ use crate::git::error::GitError;
 use crate::git::index::Index;
 use crate::git::repository::Repository;
 
-/// A name in a folder.
+/// A file or folder in a folder.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Name {
-    /// The path of what bears it.
+pub struct FolderEntry {
+    /// The path of the file or folder.
     pub path: RepoPath,
-    /// Whether that is a folder.
+    /// Whether it is a folder.
     pub is_folder: bool,
 }
 
 impl Repository {
-    /// Returns the first file at or below `path` in a tree that is checked out at `dir`, which has its
-    /// submodules; `None` if there is none.
+    /// Returns the first file at or below `path` in a tree; `None` if there is none. The tree is
+    /// checked out at `dir`, where submodules are looked at.
     ///
     /// # Errors
     /// The tree can't be read.
@@ -36,7 +35,7 @@ impl Repository {
         if let Some(found) = found.map_err(GitError::object("read", &path))? {
             return Ok(Some(found));
         }
-        // What of it is in a submodule is known to the submodule.
+        // The files of a submodule are in the submodule's own tree.
         let above = std::iter::successors(path.parent(), RepoPath::parent).filter(|folder| !folder.is_top());
         for folder in above {
             let is_submodule =
@@ -54,11 +53,11 @@ impl Repository {
         Ok(None)
     }
 
-    /// What a folder of a tree holds, sorted; nothing if it is none.
+    /// Lists a folder of a tree, sorted; the list is empty if there is no such folder.
     ///
     /// # Errors
     /// The tree can't be read.
-    pub fn browse_tree(&self, tree: &str, folder: &RepoPath) -> Result<Vec<Name>, GitError> {
+    pub fn browse_tree(&self, tree: &str, folder: &RepoPath) -> Result<Vec<FolderEntry>, GitError> {
         let inner = self.lock();
         let id = if folder.is_top() {
             Oid::from_str(tree).map_err(GitError::object("read the tree", &tree))?
@@ -69,10 +68,10 @@ impl Repository {
             }
         };
         let found = self.tree(&inner, id).map_err(GitError::object("read the tree", &id))?;
-        let mut names: Vec<Name> = found
+        let mut names: Vec<FolderEntry> = found
             .iter()
             .filter(|entry| matches!(entry.kind(), Some(ObjectType::Tree | ObjectType::Blob)))
-            .map(|entry| Name {
+            .map(|entry| FolderEntry {
                 path: folder.child(entry.name_bytes()),
                 is_folder: entry.kind() == Some(ObjectType::Tree),
             })
@@ -81,34 +80,34 @@ impl Repository {
         Ok(names)
     }
 
-    /// What a folder of the work tree holds, sorted, without what git ignores; nothing if it is none.
-    /// Of files only those are looked at whose name ends with `ending`.
+    /// Lists a folder of the work tree, sorted and without what git ignores; the list is empty if
+    /// there is no such folder. Of the files only those are included whose name ends with `ending`.
     ///
     /// # Errors
     /// The folder can't be read.
-    pub fn browse_work_tree(&self, folder: &RepoPath, ending: &str) -> Result<Vec<Name>, GitError> {
+    pub fn browse_work_tree(&self, folder: &RepoPath, ending: &str) -> Result<Vec<FolderEntry>, GitError> {
         let names = browse_folder(self.work_dir(), folder, ending)?;
-        // libgit2 keeps the index for the next folder, but can't read a split or a sparse one.
+        // libgit2 keeps the index for the next folder, but can't read a split or sparse one.
         let known = self.lock().index().ok();
         let own = if known.is_none() { self.index()? } else { Index::default() };
         let inner = self.lock();
-        let is_tracked = |name: &Name| {
+        let is_tracked = |name: &FolderEntry| {
             let prefix = name.path.child(b"");
             match &known {
                 Some(index) if name.is_folder => {
                     index.find_prefix(std::ffi::OsStr::from_bytes(prefix.bytes())).is_ok()
                 }
                 Some(index) => index.get_path(name.path.as_path(), 0).is_some(),
-                None if name.is_folder => own.has_below(&prefix),
+                None if name.is_folder => own.has_path_below(&prefix),
                 None => own.find(&name.path).is_some(),
             }
         };
-        let is_ignored = |name: &Name| inner.is_path_ignored(name.path.as_path()).unwrap_or(false);
+        let is_ignored = |name: &FolderEntry| inner.is_path_ignored(name.path.as_path()).unwrap_or(false);
         Ok(names.into_iter().filter(|name| is_tracked(name) || !is_ignored(name)).collect())
     }
 }
 
-/// The first file at or below `path` in a tree.
+/// Returns the first file at or below `path` in a tree.
 fn first_file(
     repository: &git2::Repository,
     tree: &git2::Tree<'_>,
@@ -121,7 +120,7 @@ fn first_file(
     };
     let mut path = path.clone();
     let mut object = entry.to_object(repository);
-    // Git has no empty folders; where there is one all the same, it has no file.
+    // Git has no empty folders, but a tree may have one.
     while let Ok(Some(folder)) = object.as_ref().map(|object| object.as_tree().cloned()) {
         let Some(first) = folder.get(0) else { return Ok(None) };
         path = path.child(first.name_bytes());
@@ -130,13 +129,13 @@ fn first_file(
     Ok(Some(path))
 }
 
-/// What a folder holds where there is no git, sorted; nothing if it is none.
+/// Lists a folder without git, sorted; the list is empty if there is no such folder.
 ///
 /// # Errors
 /// The folder can't be read.
-pub fn browse_folder(root: &Path, folder: &RepoPath, ending: &str) -> Result<Vec<Name>, FileError> {
+pub fn browse_folder(root: &Path, folder: &RepoPath, ending: &str) -> Result<Vec<FolderEntry>, FileError> {
     let path = folder.under(root);
-    // What is in a submodule, or in another repository within this one, is not in the tree.
+    // The files of a submodule, or of another repository inside this one, are not in the tree.
     let mut above = Some(folder.clone());
     while let Some(folder) = above.filter(|folder| !folder.is_top()) {
         if folder.under(root).join(".git").symlink_metadata().is_ok() {
@@ -158,12 +157,12 @@ pub fn browse_folder(root: &Path, folder: &RepoPath, ending: &str) -> Result<Vec
         let entry = entry.map_err(FileError::of("read the folder", &path))?;
         let name = entry.file_name();
         let kind = entry.file_type().map_err(FileError::of("look at", &entry.path()))?;
-        // A symlink counts as the file that it is in the tree, whatever it leads to.
+        // A symlink counts as a file, as in the tree, whatever its target is.
         let is_wanted = (kind.is_file() || kind.is_symlink()) && name.as_bytes().ends_with(ending.as_bytes());
-        // A submodule, or another repository within this one, is one entry in the tree.
+        // A submodule, or another repository inside this one, is a single entry in the tree.
         let is_folder = kind.is_dir() && entry.path().join(".git").symlink_metadata().is_err();
         if name != ".git" && (is_folder || is_wanted) {
-            names.push(Name { path: folder.child(name.as_bytes()), is_folder });
+            names.push(FolderEntry { path: folder.child(name.as_bytes()), is_folder });
         }
     }
     names.sort();

@@ -1,20 +1,20 @@
-//! What a sparse checkout leaves out of the work tree, read from the index and git's objects, for who
-//! looks for files by their names. It must not know what is looked for.
+//! The files that a sparse checkout leaves out of the work tree, read from the index and from git's
+//! objects.
 
 use crate::base::path::RepoPath;
 use crate::git::error::GitError;
-use crate::git::paths::browse::Name;
+use crate::git::paths::browse::FolderEntry;
 use crate::git::repository::Repository;
-use crate::git::snapshot::{Entry, Mode};
+use crate::git::snapshot::{Mode, SnapshotEntry};
 
 impl Repository {
-    /// The content of a file that is left out, or the target of a symlink; `None` of anything else,
-    /// and of what is on disk nevertheless.
+    /// Returns the content of a file that is left out, or the target of a symlink; `None` for other
+    /// paths, and for files that exist on disk anyway.
     ///
     /// # Errors
     /// The index or the content can't be read.
-    pub fn left_out(&self, path: &RepoPath) -> Result<Option<(Mode, Vec<u8>)>, GitError> {
-        let all = self.all_left_out()?;
+    pub fn sparse_file(&self, path: &RepoPath) -> Result<Option<(Mode, Vec<u8>)>, GitError> {
+        let all = self.sparse_files()?;
         let Ok(at) = all.binary_search_by(|file| file.path.cmp(path)) else { return Ok(None) };
         if path.under(self.work_dir()).symlink_metadata().is_ok() {
             return Ok(None);
@@ -22,29 +22,30 @@ impl Repository {
         Ok(Some((all[at].mode, self.read_blob(&all[at].id)?)))
     }
 
-    /// The names in a folder that are left out, sorted. Of files only those are looked at whose name
-    /// ends with `ending`.
+    /// Returns the names in a folder that are left out, sorted. Of the files only those are included
+    /// whose name ends with `ending`.
     ///
     /// # Errors
     /// The index can't be read.
-    pub fn left_out_of(&self, folder: &RepoPath, ending: &str) -> Result<Vec<Name>, GitError> {
+    pub fn sparse_names(&self, folder: &RepoPath, ending: &str) -> Result<Vec<FolderEntry>, GitError> {
         let depth = folder.parts().count();
         let mut names = Vec::new();
-        for file in self.all_left_out()?.iter().filter(|file| file.path.is_within(folder)) {
+        for file in self.sparse_files()?.iter().filter(|file| file.path.is_within(folder)) {
             let mut below = file.path.parts().skip(depth);
             let Some(part) = below.next() else { continue };
             let is_folder = below.next().is_some();
             if (is_folder || part.ends_with(ending.as_bytes()))
                 && !folder.child(part).under(self.work_dir()).exists()
             {
-                names.push(Name { path: folder.child(part), is_folder });
+                names.push(FolderEntry { path: folder.child(part), is_folder });
             }
         }
         names.dedup();
         Ok(names)
     }
 
-    /// The files of the index that a sparse checkout leaves out.
+    /// Returns the files of the index that a sparse checkout leaves out and that do not exist on
+    /// disk.
     pub fn not_checked_out(&self) -> Vec<RepoPath> {
         let is_sparse = self.lock().config().and_then(|config| config.get_bool("core.sparseCheckout"));
         if !is_sparse.unwrap_or(false) {
@@ -55,19 +56,26 @@ impl Repository {
         paths.filter(|path| path.under(&self.work_dir()).symlink_metadata().is_err()).collect()
     }
 
-    /// All files that are left out, sorted by path, as the index had them when it was first asked.
-    fn all_left_out(&self) -> Result<&[Entry], GitError> {
-        if let Some(known) = self.known_left_out().get() {
+    /// Returns all files that are left out, sorted by path, as the index had them at the first call.
+    fn sparse_files(&self) -> Result<&[SnapshotEntry], GitError> {
+        if let Some(known) = self.known_sparse_files().get() {
             return Ok(known);
         }
         let index = self.index()?;
         let file = |at: &usize| {
-            let row = index.row(*at);
+            let row = index.entry(*at);
             let path = RepoPath::from_git(index.path(*at));
-            Some(Entry { path, mode: row.kind()?, id: row.id, stat: None, tracked: true, absent: true })
+            Some(SnapshotEntry {
+                path,
+                mode: row.mode()?,
+                id: row.id,
+                stat: None,
+                tracked: true,
+                not_checked_out: true,
+            })
         };
-        let all = index.skipped().iter().filter_map(file);
+        let all = index.skip_worktree().iter().filter_map(file);
         let all = all.filter(|file| file.mode != Mode::Submodule).collect();
-        Ok(self.known_left_out().get_or_init(|| all))
+        Ok(self.known_sparse_files().get_or_init(|| all))
     }
 }

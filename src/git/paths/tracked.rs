@@ -1,5 +1,4 @@
-//! The paths that git tracks in a work tree, those in submodules included. It must not know what is
-//! on disk.
+//! The paths that git tracks in a work tree, including those in submodules.
 
 use crate::base::path::RepoPath;
 use std::collections::HashMap;
@@ -10,8 +9,8 @@ use crate::git::repository::Repository;
 use crate::git::snapshot::Mode;
 
 impl Repository {
-    /// Returns the paths of all files and symlinks that the index has, and those that the indexes of
-    /// checked-out submodules have.
+    /// Returns the paths of all files and symlinks of the index, and of the indexes of checked-out
+    /// submodules.
     ///
     /// # Errors
     /// The index can't be read.
@@ -20,11 +19,11 @@ impl Repository {
         let mut files = Vec::with_capacity(index.len());
         for row in 0..index.len() {
             let path = RepoPath::from_git(index.path(row));
-            if index.row(row).kind() != Some(Mode::Submodule) {
+            if index.entry(row).mode() != Some(Mode::Submodule) {
                 files.push(path);
                 continue;
             }
-            // A submodule that can't be read has no files that a tool could tell apart either.
+            // A submodule that can't be read has no files that matter to a tool.
             let inner = self.opener().open(&path.under(self.work_dir())).ok().flatten();
             let inside = inner.and_then(|inner| inner.tracked_files().ok()).unwrap_or_default();
             files.extend(inside.iter().map(|inner| path.child(inner.bytes())));
@@ -32,7 +31,7 @@ impl Repository {
         Ok(files)
     }
 
-    /// Returns the first file at or below `path` that the index of the work tree has.
+    /// Returns the first file of the index at or below `path`.
     ///
     /// # Errors
     /// The index can't be read.
@@ -42,12 +41,12 @@ impl Repository {
             return Ok(Some(path.clone()));
         }
         let below = [path.bytes(), b"/"].concat();
-        let at = index.first(0..index.len(), |row| row < &*below);
+        let at = index.partition_point(0..index.len(), |row| row < &*below);
         let is_below = at < index.len() && index.path(at).starts_with(&below);
         Ok(is_below.then(|| RepoPath::from_git(index.path(at))))
     }
 
-    /// Returns the tracked files of the work tree that have more than one name, by device and inode.
+    /// Returns the tracked files of the work tree that have several hard links, by device and inode.
     ///
     /// # Errors
     /// The index can't be read.

@@ -1,10 +1,10 @@
 //! Private worktrees: a tree checked out in a folder of our own, apart from the user's work tree,
-//! which is not touched. They must not know what runs in them.
+//! which is not changed. They do not know what runs in them.
 //!
-//! A private worktree is a repository of its own ([`crate::git::private_worktree::borrowed_repo`]) that borrows the user's
-//! objects, so nothing that runs in it can reach the user's configuration, refs, stash or index.
-//! They are in the repository's pool ([`crate::git::private_worktree::pool`]). Each has a lock file beside its folder, held
-//! as long as it is in use, by whatever process of a run lives longest; its files stay for the next
+//! A private worktree is a repository ([`borrowed_repo`]) that borrows the user's objects, so nothing
+//! that runs in it can change the user's configuration, refs, stash or index. `submodules` checks out
+//! its submodules. Private worktrees are in the repository's [`pool`]. Each has a lock file beside
+//! its folder, held by all processes of a run for as long as they live. Its files stay for the next
 //! use.
 
 mod borrowed_repo;
@@ -23,35 +23,35 @@ use crate::base::clock::Clock;
 use crate::base::file::{self, Durability, FileError, remove_all};
 use crate::base::lock::FileLock;
 use crate::git::error::GitError;
-use crate::git::private_worktree::borrowed_repo::{LAST_TREE, OwnRepository};
+use crate::git::private_worktree::borrowed_repo::{BorrowedRepo, LAST_TREE};
 use crate::git::repository::Repository;
 use crate::git::snapshot::Snapshot;
 use crate::git::work_tree::reader::WorkTreeReader;
 
-/// What the folders of the pool are called, before their number.
+/// The prefix of the folders in the pool, before their number.
 const PREFIX: &str = "gate-";
 
-/// Whether a private worktree may hold what former uses left.
+/// Whether a private worktree may contain files of earlier uses.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Age {
+pub enum Warmth {
     /// It may: files that git ignores, such as build outputs, stay.
     Warm,
     /// It may not.
     Cold,
 }
 
-/// What is to be checked out.
+/// What to check out.
 #[derive(Clone, Copy, Debug)]
-pub struct Target<'a> {
+pub struct CheckoutTarget<'a> {
     /// The tree's id.
     pub tree: &'a str,
-    /// The commit that HEAD is to name; `None` before the first one.
+    /// The commit that HEAD will name; `None` before the first commit.
     pub commit: Option<&'a str>,
     /// Filter drivers that may run.
     pub filters: &'a [String],
 }
 
-/// A place of the pool, kept until this is dropped.
+/// A private worktree in use. It is released when this is dropped.
 #[derive(Debug)]
 pub struct PrivateWorktree {
     path: PathBuf,
@@ -59,66 +59,68 @@ pub struct PrivateWorktree {
 }
 
 impl PrivateWorktree {
-    /// Takes the first place in the folder of a pool that nobody uses.
+    /// Acquires the first private worktree of a pool that nobody uses, and creates one if there is
+    /// none.
     ///
     /// # Errors
-    /// The place can't be made, or can't be emptied.
-    pub fn take(pool: &Path, age: Age) -> Result<Self, GitError> {
+    /// The folder can't be created or emptied.
+    pub fn acquire(pool: &Path, age: Warmth) -> Result<Self, GitError> {
         file::make_dir(pool)?;
         let home = pool.canonicalize().map_err(FileError::of("find", pool))?;
         let mut number = 1_u32;
         let worktree = loop {
             let path = home.join(format!("{PREFIX}{number}"));
-            if let Some(lock) = FileLock::named(&lock_of(&path))? {
+            if let Some(lock) = FileLock::named(&lock_path(&path))? {
                 break Self { path, lock };
             }
             number += 1;
         };
-        if age == Age::Cold {
+        if age == Warmth::Cold {
             remove_all(&worktree.path)?;
         }
         Ok(worktree)
     }
 
-    /// Removes all that former uses left.
+    /// Removes all files.
     ///
     /// # Errors
     /// A file can't be removed.
-    pub fn empty(&self) -> Result<(), GitError> {
+    pub fn clear(&self) -> Result<(), GitError> {
         Ok(remove_all(&self.path)?)
     }
 
-    /// The top of its files.
+    /// Returns the top of its files.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Its git folder.
+    /// Returns its git folder.
     pub fn git_dir(&self) -> PathBuf {
         self.path.join(".git")
     }
 
-    /// The open lock file. Whoever keeps a copy of it open keeps the place.
+    /// Returns a copy of the open lock file. The private worktree stays in use while a copy is open.
     ///
     /// # Errors
     /// There are too many open files.
-    pub fn hold(&self) -> io::Result<File> {
+    pub fn share_lock(&self) -> io::Result<File> {
         self.lock.share()
     }
 
-    /// Checks out `target` from the user's repository. Afterwards the files that git tracks or does
-    /// not ignore are exactly those of the tree, which is returned. No hook runs, and no filter driver
-    /// but those that are permitted.
+    /// Checks out `target` from the user's repository and returns the snapshot of the tree.
+    /// Afterwards the files that git tracks or does not ignore are exactly those of the tree. No hook
+    /// runs, and only permitted filter drivers do.
     ///
     /// # Errors
     /// A filter driver is needed and not permitted, an object is missing, or the disk is full.
-    pub fn check_out(&self, source: &Repository, target: &Target<'_>) -> Result<Snapshot, GitError> {
+    pub fn check_out(&self, source: &Repository, target: &CheckoutTarget<'_>) -> Result<Snapshot, GitError> {
         let wanted = source.commit_snapshot(target.tree, target.filters)?;
-        // What stands in the way of a warm one, be it damage or leftovers, is not in that of a cold one.
+        // If damage or leftovers prevent a checkout over old files, a checkout into an empty folder
+        // succeeds.
         if self.path.exists() {
             match self.try_check_out(source, target, &wanted) {
                 Ok(None) => return Ok(wanted),
-                // A cold one would come no further, and the warm one is worth keeping.
+                // The same error would occur in an empty folder, and the old files are worth keeping.
                 Err(error @ (GitError::Submodule { .. } | GitError::Filter { .. })) => return Err(error),
                 Ok(Some(_)) | Err(_) => {}
             }
@@ -130,69 +132,69 @@ impl PrivateWorktree {
         }
     }
 
-    /// The repository that it is, once something was checked out, for which `filters` may run.
+    /// Opens the repository of the private worktree after a checkout. `filters` may run in it.
     ///
     /// # Errors
-    /// It was damaged since.
+    /// The repository was damaged since the checkout.
     pub fn open(&self, source: &Repository, filters: &[String]) -> Result<Repository, GitError> {
-        let opened = source.opener().permitting(filters).open(&self.path)?;
+        let opened = source.opener().with_permitted_filters(filters).open(&self.path)?;
         opened.ok_or_else(|| GitError::Bare { path: self.path.clone() })
     }
 
-    /// Checks out; what then still differs from the tree.
+    /// Checks out `target`, and returns the first difference from the tree that remains.
     fn try_check_out(
         &self,
         source: &Repository,
-        target: &Target<'_>,
+        target: &CheckoutTarget<'_>,
         wanted: &Snapshot,
     ) -> Result<Option<String>, GitError> {
-        let own = OwnRepository {
-            dir: &self.path,
-            lender: source.common_dir(),
-            worktree: source.git_dir(),
+        let own = BorrowedRepo {
+            work_dir: &self.path,
+            source_dir: source.common_dir(),
+            source_worktree_dir: source.git_dir(),
             program: source.program(),
         };
         own.prepare(target.commit)?;
         let last = self.git_dir().join(LAST_TREE);
         wait_for_new_times(&last, target.tree)?;
-        own.fill((target.tree, wanted), &source.rules(wanted, target.filters)?, &self.lock)?;
+        own.check_out((target.tree, wanted), &source.conversion_digest(wanted, target.filters)?, &self.lock)?;
         submodules::check_out(source, (&self.path, wanted), target.filters, &self.lock)?;
         file::write(&last, target.tree.as_bytes(), &self.git_dir(), Durability::Relaxed)?;
         let repository = self.open(source, target.filters)?;
         let found = WorkTreeReader::open(&repository, None)?.snapshot()?;
-        Ok(wanted.difference(&found))
+        Ok(wanted.first_difference(&found))
     }
 }
 
-/// Waits until the files of another tree than the last, which was written when `last` was, get times
-/// that differ in whole seconds from those of the last: Python takes what it compiled of a source with
-/// the same second and size.
+/// Waits until files of another tree get modification times in a later second than those of the last
+/// tree, which was written when `last` was: Python takes its compiled file for current if the source
+/// has the same second and size.
 fn wait_for_new_times(last: &Path, tree: &str) -> Result<(), FileError> {
-    // The kernel's time of files may be a few milliseconds behind.
+    // The kernel's file times may lag by a few milliseconds.
     const LAG: u64 = 20;
     let (Some(former), Ok(meta)) = (file::read(last)?, last.metadata()) else { return Ok(()) };
     let now = Clock::system().now().0;
     let next = u64::try_from(meta.mtime()).unwrap_or(0).saturating_add(1).saturating_mul(1000) + LAG;
-    // A later time is that of a clock that was set back since.
+    // A later time means that the clock was set back.
     if former != tree.as_bytes() && (now..=now + 1000 + LAG).contains(&next) {
         thread::sleep(Duration::from_millis(next - now));
     }
     Ok(())
 }
 
-/// Removes the private worktrees in the folder of a pool that nobody uses, and returns how many.
+/// Removes the private worktrees of a pool that nobody uses, and returns how many.
 ///
 /// # Errors
-/// One of them can't be removed; the others are.
-pub(crate) fn remove_free(pool: &Path) -> Result<usize, GitError> {
+/// A private worktree can't be removed; the others are.
+pub(crate) fn remove_unused(pool: &Path) -> Result<usize, GitError> {
     let Ok(home) = pool.canonicalize() else { return Ok(0) };
     let mut removed = 0;
     let mut failure = None;
-    for path in children(&home)? {
-        if !is_one(&path) {
+    for path in folder_paths(&home)? {
+        if !is_private_worktree(&path) {
             continue;
         }
-        let Some(_lock) = FileLock::named(&lock_of(&path))? else { continue };
+        let Some(_lock) = FileLock::named(&lock_path(&path))? else { continue };
         match remove_all(&path) {
             Ok(()) => removed += 1,
             Err(error) => failure = Some(error),
@@ -201,17 +203,17 @@ pub(crate) fn remove_free(pool: &Path) -> Result<usize, GitError> {
     failure.map_or(Ok(removed), |error| Err(error.into()))
 }
 
-fn lock_of(path: &Path) -> PathBuf {
+fn lock_path(path: &Path) -> PathBuf {
     path.with_extension("lock")
 }
 
-/// Whether the path is that of a private worktree, and not of its lock.
-pub(crate) fn is_one(path: &Path) -> bool {
+/// Returns whether a path is that of a private worktree, not of its lock.
+pub(crate) fn is_private_worktree(path: &Path) -> bool {
     let is_named = path.file_name().is_some_and(|name| name.as_bytes().starts_with(PREFIX.as_bytes()));
     is_named && path.extension().is_none()
 }
 
-fn children(folder: &Path) -> Result<Vec<PathBuf>, FileError> {
+fn folder_paths(folder: &Path) -> Result<Vec<PathBuf>, FileError> {
     match fs::read_dir(folder) {
         Ok(entries) => entries
             .map(|entry| entry.map(|entry| entry.path()))

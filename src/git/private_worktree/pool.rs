@@ -1,14 +1,14 @@
-//! The pool: the folder that holds a repository's private worktrees and sandboxes, apart from all of
-//! its work trees. It must not know what runs there.
+//! The pool: the folder with a repository's private worktrees and sandboxes, apart from all of its
+//! work trees. It does not know what runs there.
 //!
-//! Tools look for their configuration in all folders above. So a private worktree inside the user's
-//! work tree would be tested with files of the work tree. A pool is below the user's cache folder,
-//! or below `[worktree] root`, and has no folder above it in common with the work tree but those
-//! that both are in anyway, such as the home folder.
+//! Tools look for their configuration in all parent folders, so a private worktree inside the user's
+//! work tree would be tested with files of the work tree. A pool is in the user's cache folder, or in
+//! `[worktree] root`. It shares only such parent folders with the work tree that cannot be avoided,
+//! such as the home folder.
 //!
-//! A pool belongs to one repository: its name has the id of the repository's folder, made of that
-//! folder's path and of its identity on the disk. A copy of a repository has another path and a
-//! repository that was moved or made again has another identity, so they never share a pool.
+//! A pool belongs to one repository: its name contains an id of the repository's folder, made of the
+//! folder's path and its identity on the disk. A copy of a repository has another path, and a
+//! repository that was moved or recreated has another identity, so they never share a pool.
 
 use std::ffi::OsString;
 use std::fs;
@@ -25,17 +25,17 @@ use crate::base::moved::Moved;
 use crate::git::error::GitError;
 use crate::git::private_worktree;
 
-/// The file in a pool that has the path of its repository.
+/// The file in a pool with the path of its repository.
 const OWNER: &str = "repository";
-/// The folder in a pool that has its sandboxes.
+/// The folder in a pool with its sandboxes.
 const SANDBOXES: &str = "sandboxes";
-/// The file in the state directory that names folders of pools other than the usual one.
+/// The file in the state directory with the folders of pools other than the default one.
 const ROOTS: &str = "worktree-roots";
-/// Where pools are, in the user's cache folder or in the folder for temporary files.
+/// The folder of pools, in the user's cache folder or in the folder for temporary files.
 const FOLDER: &str = "worktrees";
-/// Digits of a repository's id.
+/// The number of digits of a repository's id.
 const DIGITS: usize = 12;
-/// Letters of a repository's name that its pool is named with.
+/// The number of letters of a repository's name in the name of its pool.
 const LONGEST: usize = 32;
 
 /// What is needed to find the pool of a repository.
@@ -43,7 +43,7 @@ const LONGEST: usize = 32;
 pub struct PoolFinder<'a> {
     /// The state directory of the repository.
     pub state: &'a Path,
-    /// Where the user's cache folder is.
+    /// The environment, which names the user's cache folder.
     pub env: &'a Env,
     /// `[worktree] root`.
     pub root: Option<&'a str>,
@@ -53,53 +53,53 @@ pub struct PoolFinder<'a> {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Pool {
     dir: PathBuf,
-    /// Why it is not where it is as a rule.
-    why_here: Option<String>,
+    /// Why the pool is not in its default folder.
+    fallback_reason: Option<String>,
 }
 
-/// What a collection removed.
+/// What a collection of garbage removed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Removed {
-    /// Private worktrees of this repository that nobody uses.
+pub struct RemovedWorktrees {
+    /// Unused private worktrees of this repository.
     pub worktrees: usize,
-    /// Pools of repositories that are gone.
+    /// Pools of repositories that no longer exist.
     pub pools: usize,
 }
 
-/// A folder that pools may be in.
-struct Root {
+/// A folder that may contain pools.
+struct PoolRoot {
     path: PathBuf,
     is_temporary: bool,
 }
 
 impl Pool {
-    /// Its folder, by its real name.
+    /// Returns the pool's folder, with symlinks resolved.
     pub fn path(&self) -> &Path {
         &self.dir
     }
 
-    /// Why it is in the folder for temporary files and not in the user's cache folder, if it is.
-    pub fn why_here(&self) -> Option<&str> {
-        self.why_here.as_deref()
+    /// Returns why the pool is in the folder for temporary files and not in the user's cache folder,
+    /// if it is.
+    pub fn fallback_reason(&self) -> Option<&str> {
+        self.fallback_reason.as_deref()
     }
 
-    /// The folder of its sandboxes.
+    /// Returns the folder of the pool's sandboxes.
     pub fn sandboxes(&self) -> PathBuf {
         self.dir.join(SANDBOXES)
     }
 
-    /// Returns how many private worktrees it has, and how many bytes all that is in it takes.
+    /// Returns the number of private worktrees, and the bytes of everything in the pool.
     pub fn size(&self) -> (usize, u64) {
         let entries = fs::read_dir(&self.dir).into_iter().flatten().flatten();
-        let worktrees = entries.filter(|entry| private_worktree::is_one(&entry.path())).count();
+        let worktrees = entries.filter(|entry| private_worktree::is_private_worktree(&entry.path())).count();
         (worktrees, bytes_below(&self.dir))
     }
 }
 
 impl PoolFinder<'_> {
-    /// Opens the pool, and makes it if it is missing: in `[worktree] root` if that is set, else in the
-    /// user's cache folder, else, where there is none that can be written to, in the folder for
-    /// temporary files.
+    /// Opens the pool, and creates it if it is missing: in `[worktree] root` if that is set, else in
+    /// the user's cache folder, else, if that can't be written to, in the folder for temporary files.
     ///
     /// # Errors
     /// `[worktree] root` is in the work tree or contains it, or no folder can be written to.
@@ -113,7 +113,7 @@ impl PoolFinder<'_> {
             refusals.push("there is no cache folder: XDG_CACHE_HOME and HOME name none".to_owned());
         }
         for root in &roots {
-            match self.open_below(root, &name, &trees) {
+            match self.open_in(root, &name, &trees) {
                 Ok(pool) => {
                     let owner = pool.dir.join(OWNER);
                     if file::read(&owner)?.is_none_or(|known| known != common.as_os_str().as_bytes()) {
@@ -121,7 +121,7 @@ impl PoolFinder<'_> {
                     }
                     self.record(&root.path);
                     let why = if root.is_temporary { refusals } else { Vec::new() };
-                    return Ok(Pool { why_here: (!why.is_empty()).then(|| why.join("; ")), ..pool });
+                    return Ok(Pool { fallback_reason: (!why.is_empty()).then(|| why.join("; ")), ..pool });
                 }
                 Err(why) => refusals.push(why),
             }
@@ -129,24 +129,26 @@ impl PoolFinder<'_> {
         Err(GitError::NoPool { why: refusals.join("; ") })
     }
 
-    /// Returns the pools of this repository that exist.
+    /// Returns the existing pools of this repository.
     pub fn existing(&self) -> Vec<Pool> {
         let Ok(common) = self.common_dir() else { return Vec::new() };
         let name = pool_name(&common);
         let pools = self.known_roots().into_iter().filter_map(|root| root.join(&name).canonicalize().ok());
-        let mut pools: Vec<Pool> =
-            pools.filter(|dir| dir.join(OWNER).is_file()).map(|dir| Pool { dir, why_here: None }).collect();
+        let mut pools: Vec<Pool> = pools
+            .filter(|dir| dir.join(OWNER).is_file())
+            .map(|dir| Pool { dir, fallback_reason: None })
+            .collect();
         pools.dedup();
         pools
     }
 
-    /// Returns the pools of repositories that were moved, made again or deleted.
+    /// Returns the pools of repositories that were moved, recreated or deleted.
     pub fn abandoned(&self) -> Vec<Pool> {
         let folders = self.known_roots().into_iter().filter_map(|root| fs::read_dir(root).ok());
         let mut pools: Vec<Pool> = folders
             .flatten()
             .flatten()
-            .map(|entry| Pool { dir: entry.path(), why_here: None })
+            .map(|entry| Pool { dir: entry.path(), fallback_reason: None })
             .filter(|pool| is_abandoned(&pool.dir))
             .collect();
         pools.sort_by(|a, b| a.dir.cmp(&b.dir));
@@ -154,23 +156,23 @@ impl PoolFinder<'_> {
         pools
     }
 
-    /// Removes what nobody uses: private worktrees of this repository, also those that former
-    /// versions left in the state directory, and pools of repositories that are gone.
+    /// Removes unused private worktrees of this repository, also those that earlier versions left in
+    /// the state directory, and the pools of repositories that no longer exist.
     ///
     /// # Errors
-    /// Something can't be removed; all else is.
-    pub fn remove_free(&self) -> Result<Removed, GitError> {
-        let mut removed = Removed::default();
+    /// Something can't be removed; everything else is.
+    pub fn remove_unused(&self) -> Result<RemovedWorktrees, GitError> {
+        let mut removed = RemovedWorktrees::default();
         let mut failure = None;
         let former = self.state.join("worktrees");
         let own = self.existing().into_iter().map(|pool| pool.dir).chain([former.clone()]);
         for dir in own {
-            match private_worktree::remove_free(&dir) {
+            match private_worktree::remove_unused(&dir) {
                 Ok(count) => removed.worktrees += count,
                 Err(error) => failure = Some(error),
             }
         }
-        // Empty if nobody uses it.
+        // This succeeds if it is empty.
         let _ = fs::remove_dir(former);
         for pool in self.abandoned() {
             match remove_abandoned(&pool.dir) {
@@ -197,14 +199,15 @@ impl PoolFinder<'_> {
         trees
     }
 
-    /// The work trees of the repository, for which the tree at `to` stands. One that has the home
-    /// folder in it is left out: what is there belongs to the machine as much as to the tree.
-    pub fn moved(&self, to: &Path) -> Moved {
+    /// Returns the mapping from the work trees of the repository to the tree at `to`. A work tree
+    /// that contains the home folder is left out: its files belong to the machine as much as to the
+    /// tree.
+    pub fn moved_to(&self, to: &Path) -> Moved {
         let home = self.home().and_then(|home| home.canonicalize().ok());
         let has_home = |tree: &PathBuf| home.as_ref().is_some_and(|home| home.starts_with(tree));
         let mut from = self.work_trees();
         from.retain(|tree| !has_home(tree));
-        // A linked one may be in the main one.
+        // A linked worktree may be inside the main one.
         from.sort_by_key(|tree| std::cmp::Reverse(tree.components().count()));
         Moved { from, to: to.to_owned() }
     }
@@ -214,19 +217,19 @@ impl PoolFinder<'_> {
         Ok(common.canonicalize().map_err(FileError::of("find", common))?)
     }
 
-    /// The folders that the pool may be in, the best first.
-    fn roots(&self) -> Result<Vec<Root>, GitError> {
+    /// Returns the folders that may contain the pool, the preferred one first.
+    fn roots(&self) -> Result<Vec<PoolRoot>, GitError> {
         if let Some(root) = self.root {
             let path = self.expand(root).ok_or_else(|| GitError::NoPool {
                 why: format!("`root` of `[worktree]` is {root}, and HOME is not set"),
             })?;
-            return Ok(vec![Root { path, is_temporary: false }]);
+            return Ok(vec![PoolRoot { path, is_temporary: false }]);
         }
-        let cache = self.cache_folder().map(|folder| Root { path: folder, is_temporary: false });
-        Ok(cache.into_iter().chain([Root { path: self.temporary(), is_temporary: true }]).collect())
+        let cache = self.cache_folder().map(|folder| PoolRoot { path: folder, is_temporary: false });
+        Ok(cache.into_iter().chain([PoolRoot { path: self.temporary(), is_temporary: true }]).collect())
     }
 
-    /// `[worktree] root` as a path; `None` if it begins with `~` and there is no home folder.
+    /// Returns `[worktree] root` as a path; `None` if it begins with `~` and there is no home folder.
     fn expand(&self, root: &str) -> Option<PathBuf> {
         match root.strip_prefix('~') {
             Some(rest) => Some(self.home()?.join(rest.trim_start_matches('/'))),
@@ -238,13 +241,13 @@ impl PoolFinder<'_> {
         self.absolute("HOME")
     }
 
-    /// A variable that is an absolute path.
+    /// Returns the value of a variable if it is an absolute path.
     fn absolute(&self, name: &str) -> Option<PathBuf> {
         self.env.var(name).map(PathBuf::from).filter(|path| path.is_absolute())
     }
 
-    /// The folder of pools in the user's cache folder. A home folder that does not exist, as
-    /// `/nonexistent` of system users, is not made.
+    /// Returns the folder of pools in the user's cache folder. A missing home folder, such as
+    /// `/nonexistent` of system users, is not created.
     fn cache_folder(&self) -> Option<PathBuf> {
         let home = || self.home().filter(|home| home.is_dir());
         let usual = if cfg!(target_os = "macos") { "Library/Caches" } else { ".cache" };
@@ -252,13 +255,13 @@ impl PoolFinder<'_> {
         Some(cache.join("xtask").join(FOLDER))
     }
 
-    /// The folder of pools in the folder for temporary files, one for each user.
+    /// Returns the folder of pools in the folder for temporary files, which is private to the user.
     fn temporary(&self) -> PathBuf {
         let temp = self.absolute("TMPDIR").unwrap_or_else(|| PathBuf::from("/tmp"));
         temp.join(format!("xtask-{}", rustix::process::getuid().as_raw())).join(FOLDER)
     }
 
-    /// All folders that pools of this repository may have been made in.
+    /// Returns all folders in which a pool of this repository may have been created.
     fn known_roots(&self) -> Vec<PathBuf> {
         let configured = self.root.and_then(|root| self.expand(root));
         let recorded = file::read(&self.state.join(ROOTS)).ok().flatten().unwrap_or_default();
@@ -274,8 +277,8 @@ impl PoolFinder<'_> {
         roots
     }
 
-    /// Writes down a folder of pools that can't be known from the environment alone, for later
-    /// collections. They only miss it if it can't be written down.
+    /// Records a folder of pools that the environment alone does not determine, for later collections
+    /// of garbage. If it can't be written, those miss the folder.
     fn record(&self, root: &Path) {
         if self.root.is_none() && self.cache_folder().as_deref() == Some(root) {
             return;
@@ -290,8 +293,8 @@ impl PoolFinder<'_> {
             .and_then(|()| file::write(&path, &text, self.state, Durability::Relaxed));
     }
 
-    /// Makes the pool in one of the folders; or says why it can't be there.
-    fn open_below(&self, root: &Root, name: &OsString, trees: &[PathBuf]) -> Result<Pool, String> {
+    /// Creates the pool in a folder, or returns why it can't be there.
+    fn open_in(&self, root: &PoolRoot, name: &OsString, trees: &[PathBuf]) -> Result<Pool, String> {
         let real = real_name(&root.path);
         let shown = root.path.display();
         if let Some(tree) = trees.iter().find(|tree| real.starts_with(tree)) {
@@ -307,9 +310,9 @@ impl PoolFinder<'_> {
         {
             return Err(format!("{shown} contains the work tree {}", tree.display()));
         }
-        let made = if root.is_temporary { make_own(&real) } else { fs::create_dir_all(&real) };
+        let made = if root.is_temporary { make_private_folder(&real) } else { fs::create_dir_all(&real) };
         let dir = real.join(name);
-        // A checkout is nobody else's business, as little as the folder that the work tree is in may be.
+        // Other users must not read a checkout: the user's work tree may be in a private folder.
         let private = || match fs::DirBuilder::new().mode(0o700).create(&dir) {
             Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => Err(error),
             _ => Ok(()),
@@ -318,12 +321,12 @@ impl PoolFinder<'_> {
             .and_then(|()| tempfile::tempfile_in(&dir))
             .map_err(|error| format!("{shown} can't be written to: {error}"))?;
         let dir = dir.canonicalize().map_err(|error| format!("{shown} can't be read: {error}"))?;
-        Ok(Pool { dir, why_here: None })
+        Ok(Pool { dir, fallback_reason: None })
     }
 }
 
-/// Makes a folder below one that everybody may write to, which nobody else may have made.
-fn make_own(folder: &Path) -> std::io::Result<()> {
+/// Creates a folder inside one that everybody can write to, and checks that nobody else created it.
+fn make_private_folder(folder: &Path) -> std::io::Result<()> {
     let own = folder.parent().unwrap_or(folder);
     match fs::DirBuilder::new().mode(0o700).create(own) {
         Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => return Err(error),
@@ -336,7 +339,7 @@ fn make_own(folder: &Path) -> std::io::Result<()> {
     fs::create_dir_all(folder)
 }
 
-/// The name of a repository's pool.
+/// Returns the name of a repository's pool.
 fn pool_name(common: &Path) -> OsString {
     let named = if common.file_name().is_some_and(|name| name == ".git") { common.parent() } else { None };
     let name = named.unwrap_or(common).file_name().unwrap_or_default().to_string_lossy();
@@ -345,7 +348,7 @@ fn pool_name(common: &Path) -> OsString {
     format!("{name}-{}", repository_id(common)).into()
 }
 
-/// The id of the folder of a repository: another one after the folder was moved, copied or made again.
+/// Returns an id of a repository's folder, which changes if the folder is moved, copied or recreated.
 fn repository_id(common: &Path) -> String {
     let mut fields = Fields::new("taskgate repository 1");
     fields.add(common.as_os_str().as_bytes());
@@ -356,17 +359,17 @@ fn repository_id(common: &Path) -> String {
     fields.digest().hex().chars().take(DIGITS).collect()
 }
 
-/// Whether a folder is the pool of a repository that is gone.
+/// Returns whether a folder is the pool of a repository that no longer exists.
 fn is_abandoned(dir: &Path) -> bool {
     let Ok(Some(owner)) = file::read(&dir.join(OWNER)) else { return false };
     let owner = PathBuf::from(OsString::from_vec(owner));
     owner.is_absolute() && dir.file_name().is_some_and(|name| name != pool_name(&owner))
 }
 
-/// Removes the pool of a repository that is gone, unless something in it is in use; tells whether it
-/// did.
+/// Removes the pool of a repository that no longer exists, unless something in it is in use. Returns
+/// whether it was removed.
 fn remove_abandoned(dir: &Path) -> Result<bool, GitError> {
-    private_worktree::remove_free(dir)?;
+    private_worktree::remove_unused(dir)?;
     let sandboxes = dir.join(SANDBOXES);
     for folder in [dir, &*sandboxes] {
         for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
@@ -380,7 +383,7 @@ fn remove_abandoned(dir: &Path) -> Result<bool, GitError> {
     Ok(true)
 }
 
-/// The real name that a path will have once it is made.
+/// Returns the path, with symlinks resolved, that a path will have once it is created.
 fn real_name(path: &Path) -> PathBuf {
     let mut missing = Vec::new();
     let mut above = path;
@@ -404,7 +407,7 @@ fn bytes_below(folder: &Path) -> u64 {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     let bytes = entries.map(|entry| match entry.metadata() {
         Ok(meta) if meta.is_dir() => bytes_below(&entry.path()),
-        // What is linked to the user's own file takes no space of its own.
+        // A hard link to the user's own file takes no space of its own.
         Ok(meta) => meta.len() / meta.nlink().max(1),
         Err(_) => 0,
     });
@@ -414,7 +417,7 @@ fn bytes_below(folder: &Path) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::git::tests::sandbox::Sandbox;
+    use crate::git::tests::test_repo::TestRepo;
 
     fn env(vars: &[(&str, &Path)]) -> Env {
         Env::of(vars.iter().map(|(name, value)| ((*name).into(), (*value).into())), "/".into())
@@ -422,7 +425,7 @@ mod tests {
 
     #[test]
     fn pool_is_in_the_cache_folder_and_linked_worktrees_share_it() {
-        let sandbox = Sandbox::with(&[("a", "1")]);
+        let sandbox = TestRepo::with(&[("a", "1")]);
         let linked = sandbox.outside().join("linked");
         sandbox.git(&["worktree", "add", "--quiet", linked.to_str().unwrap()]);
         let (cache, home) = (sandbox.outside().join("cache"), sandbox.outside());
@@ -434,15 +437,15 @@ mod tests {
         assert_eq!(finder.work_trees(), [sandbox.dir.clone(), linked.clone()]);
         sandbox.git(&["worktree", "add", "--quiet", "inside/deep"]);
         let (inside, gate) = (sandbox.dir.join("inside/deep"), Path::new("/gate"));
-        assert_eq!(finder.moved(gate).from, [inside.clone(), sandbox.dir.clone(), linked]);
-        assert_eq!(finder.moved(gate).place(&inside.join("a")), Some("a".into()));
+        assert_eq!(finder.moved_to(gate).from, [inside.clone(), sandbox.dir.clone(), linked]);
+        assert_eq!(finder.moved_to(gate).place(&inside.join("a")), Some("a".into()));
         assert_eq!(finder.existing(), [pool]);
         assert!(!state.join(ROOTS).exists());
     }
 
     #[test]
     fn copied_and_moved_repositories_have_pools_of_their_own() {
-        let sandbox = Sandbox::with(&[("a", "1")]);
+        let sandbox = TestRepo::with(&[("a", "1")]);
         let outside = sandbox.outside();
         let env = env(&[("HOME", &outside)]);
         let open = |dir: &str| {
@@ -452,12 +455,12 @@ mod tests {
         let first = open("repo");
         assert!(first.starts_with(outside.join(".cache/xtask/worktrees")) || cfg!(target_os = "macos"));
         let copy = outside.join("copy");
-        Sandbox::git_in(&outside, &["clone", "--quiet", "repo", copy.to_str().unwrap()], &[]);
+        TestRepo::git_in(&outside, &["clone", "--quiet", "repo", copy.to_str().unwrap()], &[]);
         let second = open("copy");
         assert_ne!(first, second);
         fs::rename(outside.join("repo"), outside.join("moved")).unwrap();
         fs::rename(&copy, outside.join("repo")).unwrap();
-        // Another repository at the place of the first.
+        // Another repository has the path of the first.
         let (moved, third) = (open("moved"), open("repo"));
         assert!(![&first, &second].contains(&&third) && ![&first, &second].contains(&&moved));
         let state = outside.join("repo/.git/xtask");
@@ -465,16 +468,16 @@ mod tests {
         let abandoned: Vec<PathBuf> = finder.abandoned().into_iter().map(|pool| pool.dir).collect();
         assert!(abandoned.len() == 2 && abandoned.contains(&first) && abandoned.contains(&second));
         let lock = FileLock::named(&first.join("gate-1.lock")).unwrap();
-        assert_eq!(finder.remove_free().unwrap(), Removed { worktrees: 0, pools: 1 });
+        assert_eq!(finder.remove_unused().unwrap(), RemovedWorktrees { worktrees: 0, pools: 1 });
         assert!(first.exists() && !second.exists() && third.exists() && moved.exists());
         drop(lock);
-        assert_eq!(finder.remove_free().unwrap().pools, 1);
+        assert_eq!(finder.remove_unused().unwrap().pools, 1);
         fs::rename(outside.join("moved"), outside.join("repo-2")).unwrap();
     }
 
     #[test]
     fn pool_is_never_in_a_work_tree() {
-        let sandbox = Sandbox::with(&[("a", "1")]);
+        let sandbox = TestRepo::with(&[("a", "1")]);
         let (state, outside) = (sandbox.state(), sandbox.outside());
         let temp = outside.join("temp");
         fs::create_dir(&temp).unwrap();
@@ -483,7 +486,11 @@ mod tests {
         let finder = PoolFinder { state: &state, env: &home, root: None };
         let pool = finder.open().unwrap();
         assert!(pool.path().starts_with(&temp));
-        assert!(pool.why_here().unwrap().contains("is in the work tree"), "{:?}", pool.why_here());
+        assert!(
+            pool.fallback_reason().unwrap().contains("is in the work tree"),
+            "{:?}",
+            pool.fallback_reason()
+        );
         assert!(state.join(ROOTS).exists() && !sandbox.path(".cache").exists());
         assert_eq!(finder.existing().len(), 1);
         let link = outside.join("link");

@@ -1,19 +1,18 @@
-//! Filter drivers, such as `lfs`: which paths of a tree would have one run at checkout. It must not
-//! run any.
+//! Finds the filter drivers, such as `lfs`, that a checkout of a tree would run. It does not run any.
 
 use crate::base::path::RepoPath;
 use crate::git::error::GitError;
-use crate::git::program::Place;
+use crate::git::program::GitDirs;
 use crate::git::repository::Repository;
 
-/// Refuses the first of `paths` whose filter driver would run and is not among `permitted`. `place`
-/// has the attribute files of the tree.
+/// Fails if the filter driver of one of `paths` would run and is not among `permitted`. The work tree
+/// of `dirs` has the attribute files of the tree.
 ///
 /// # Errors
-/// There is one, or git can't be asked.
-pub(crate) fn refuse_others<'p>(
+/// A driver is not permitted, or git fails.
+pub(crate) fn check_filters_permitted<'p>(
     repository: &Repository,
-    place: Place<'_>,
+    place: GitDirs<'_>,
     paths: impl Iterator<Item = &'p RepoPath>,
     permitted: &[String],
 ) -> Result<(), GitError> {
@@ -26,15 +25,15 @@ pub(crate) fn refuse_others<'p>(
         return Ok(());
     }
     let args = ["check-attr", "-z", "--stdin", "filter"];
-    let output = repository.program().converse(place, &args, &input, |output| {
+    let output = repository.program().run_with_input(place, &args, &input, |output| {
         let mut bytes = Vec::new();
         output.read_to_end(&mut bytes).map(|_| bytes)
     })?;
-    // Path, attribute and value, each ended by a zero.
+    // The output is a list of path, attribute and value, each ended by a zero.
     let fields: Vec<&[u8]> = output.split(|byte| *byte == 0).collect();
     for [path, _, value] in fields.as_chunks::<3>().0 {
         let filter = String::from_utf8_lossy(value).into_owned();
-        if !permitted.contains(&filter) && repository.has_driver(&filter) {
+        if !permitted.contains(&filter) && repository.has_filter_driver(&filter) {
             return Err(GitError::Filter { path: String::from_utf8_lossy(path).into_owned(), filter });
         }
     }
@@ -42,8 +41,8 @@ pub(crate) fn refuse_others<'p>(
 }
 
 impl Repository {
-    /// Whether a checkout starts something for the filter of this name.
-    fn has_driver(&self, filter: &str) -> bool {
+    /// Returns whether a checkout runs a program for the filter of this name.
+    fn has_filter_driver(&self, filter: &str) -> bool {
         if matches!(filter, "unspecified" | "unset" | "set") {
             return false;
         }

@@ -1,111 +1,111 @@
-//! One pattern of .gitignore or .gitattributes, matched byte by byte exactly as git does. It must
-//! not know what a match means.
+//! A pattern of .gitignore or .gitattributes, matched byte by byte exactly as git does. It does not
+//! know what a match means.
 //!
-//! A library's globs would not do: they read braces as alternatives, which git does not, and can't
-//! hold a pattern that is not UTF-8. Each such difference would hide a file from a snapshot.
+//! Common glob libraries differ from git: they read braces as alternatives and can't represent
+//! patterns that are not UTF-8. Each difference would hide a file from a snapshot.
 
-/// Whether upper and lower case count as the same.
+/// Whether patterns distinguish upper and lower case.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Case {
-    Counts,
-    /// `core.ignoreCase`.
-    Ignored,
+    Sensitive,
+    /// `core.ignoreCase` is set.
+    Insensitive,
 }
 
-/// What a path is, as far as patterns care.
+/// Whether a path is a folder, which some patterns require.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Kind {
+pub(crate) enum PathKind {
     File,
     Folder,
 }
 
-/// One pattern, without its `!`.
+/// A pattern without its `!`.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Glob {
     text: Box<[u8]>,
-    reach: Reach,
-    /// Only [`Kind::Folder`] can match a pattern that ends in a slash.
-    only: Option<Kind>,
-    /// Bytes at its front that stand for themselves.
-    literal: usize,
+    scope: MatchScope,
+    /// The only kind of path that can match, if the pattern ends with a slash.
+    only: Option<PathKind>,
+    /// The number of bytes before the first special character.
+    literal_len: usize,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Reach {
-    /// Without a slash: the last part of a path, at any depth.
+enum MatchScope {
+    /// The pattern has no slash: it matches the last part of a path, at any depth.
     Name,
-    /// With one: the path below the pattern's folder.
+    /// The pattern has a slash: it matches the path below the pattern's folder.
     Path,
 }
 
 impl Glob {
-    /// Reads a pattern.
+    /// Parses a pattern.
     pub(crate) fn parse(text: &[u8]) -> Self {
         let (text, only) = match text.strip_suffix(b"/") {
-            Some(text) => (text, Some(Kind::Folder)),
+            Some(text) => (text, Some(PathKind::Folder)),
             None => (text, None),
         };
-        let reach = if text.contains(&b'/') { Reach::Path } else { Reach::Name };
-        let text = text.strip_prefix(b"/").filter(|_| reach == Reach::Path).unwrap_or(text);
+        let reach = if text.contains(&b'/') { MatchScope::Path } else { MatchScope::Name };
+        let text = text.strip_prefix(b"/").filter(|_| reach == MatchScope::Path).unwrap_or(text);
         let literal = text.iter().position(|byte| b"*?[\\".contains(byte)).unwrap_or(text.len());
-        Self { text: text.into(), reach, only, literal }
+        Self { text: text.into(), scope: reach, only, literal_len: literal }
     }
 
-    /// Whether it matches `path`, which is relative to the pattern's folder.
-    pub(crate) fn matches(&self, path: &[u8], kind: Kind, case: Case) -> bool {
+    /// Returns whether the pattern matches `path`, which is relative to the pattern's folder.
+    pub(crate) fn matches(&self, path: &[u8], kind: PathKind, case: Case) -> bool {
         if self.only.is_some_and(|only| only != kind) {
             return false;
         }
-        let path = match self.reach {
-            Reach::Path => path,
-            Reach::Name => path.rsplit(|byte| *byte == b'/').next().unwrap_or(path),
+        let path = match self.scope {
+            MatchScope::Path => path,
+            MatchScope::Name => path.rsplit(|byte| *byte == b'/').next().unwrap_or(path),
         };
-        // As git does, the literal front is compared alone and the rest counts as a pattern of its
-        // own; this decides what `a**/b` means.
-        let Some((front, rest)) = path.split_at_checked(self.literal) else { return false };
-        let (pattern, wild) = self.text.split_at(self.literal);
+        // Like git, compare the literal front alone and treat the rest as a pattern of its own. This
+        // decides what `a**/b` means.
+        let Some((front, rest)) = path.split_at_checked(self.literal_len) else { return false };
+        let (pattern, wild) = self.text.split_at(self.literal_len);
         let same = match case {
-            Case::Counts => front == pattern,
-            Case::Ignored => front.eq_ignore_ascii_case(pattern),
+            Case::Sensitive => front == pattern,
+            Case::Insensitive => front.eq_ignore_ascii_case(pattern),
         };
         same && if wild.is_empty() {
             rest.is_empty()
         } else {
-            wildmatch(wild, rest, self.reach, case) == Outcome::Match
+            wildmatch(wild, rest, self.scope, case) == WildmatchResult::Match
         }
     }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Outcome {
+enum WildmatchResult {
     Match,
     No,
-    /// No further position of any star can help.
+    /// No other position of any star can match.
     Hopeless,
-    /// Only a star that crosses slashes can help.
+    /// Only a star that crosses slashes can match.
     NeedsDoubleStar,
 }
 
-fn wildmatch(pattern: &[u8], text: &[u8], reach: Reach, case: Case) -> Outcome {
+fn wildmatch(pattern: &[u8], text: &[u8], reach: MatchScope, case: Case) -> WildmatchResult {
     let (mut p, mut t) = (0, 0);
     while let Some(&wanted) = pattern.get(p) {
         if wanted == b'*' {
-            match star(pattern, p, &text[t..], (reach, case)) {
-                Star::Decided(outcome) => return outcome,
-                // One star and a slash: it covers the text up to its next slash.
-                Star::UpTo { slash, after } => (p, t) = (after + 1, t + slash + 1),
+            match match_star(pattern, p, &text[t..], (reach, case)) {
+                StarMatch::Decided(outcome) => return outcome,
+                // One star followed by a slash covers the text up to its next slash.
+                StarMatch::UpTo { slash, after } => (p, t) = (after + 1, t + slash + 1),
             }
             continue;
         }
-        let Some(&byte) = text.get(t) else { return Outcome::Hopeless };
+        let Some(&byte) = text.get(t) else { return WildmatchResult::Hopeless };
         let fits = match wanted {
-            b'?' => reach == Reach::Name || byte != b'/',
-            b'[' => match class(&pattern[p + 1..], byte, case) {
+            b'?' => reach == MatchScope::Name || byte != b'/',
+            b'[' => match match_class(&pattern[p + 1..], byte, case) {
                 Some((fits, len)) => {
                     p += len;
-                    fits && (reach == Reach::Name || byte != b'/')
+                    fits && (reach == MatchScope::Name || byte != b'/')
                 }
-                None => return Outcome::Hopeless,
+                None => return WildmatchResult::Hopeless,
             },
             b'\\' => {
                 p += 1;
@@ -114,56 +114,62 @@ fn wildmatch(pattern: &[u8], text: &[u8], reach: Reach, case: Case) -> Outcome {
             _ => same_byte(wanted, byte, case),
         };
         if !fits {
-            return Outcome::No;
+            return WildmatchResult::No;
         }
         (p, t) = (p + 1, t + 1);
     }
-    if t == text.len() { Outcome::Match } else { Outcome::No }
+    if t == text.len() { WildmatchResult::Match } else { WildmatchResult::No }
 }
 
-enum Star {
-    Decided(Outcome),
+enum StarMatch {
+    Decided(WildmatchResult),
     UpTo { slash: usize, after: usize },
 }
 
-/// Matches the star at `at` and all behind it.
-fn star(pattern: &[u8], at: usize, text: &[u8], (reach, case): (Reach, Case)) -> Star {
+/// Matches the star at `at` and all that follows it.
+fn match_star(pattern: &[u8], at: usize, text: &[u8], (reach, case): (MatchScope, Case)) -> StarMatch {
     let after = at + pattern[at..].iter().take_while(|byte| **byte == b'*').count();
     let rest = &pattern[after..];
-    let mut crosses = reach == Reach::Name;
+    let mut crosses = reach == MatchScope::Name;
     let alone = at == 0 || pattern[at - 1] == b'/';
     if !crosses && after - at >= 2 && alone {
         crosses = rest.is_empty() || rest.starts_with(b"/") || rest.starts_with(b"\\/");
         if let Some(rest) = rest.strip_prefix(b"/")
-            && wildmatch(rest, text, reach, case) == Outcome::Match
+            && wildmatch(rest, text, reach, case) == WildmatchResult::Match
         {
-            return Star::Decided(Outcome::Match);
+            return StarMatch::Decided(WildmatchResult::Match);
         }
     }
     let slash = text.iter().position(|byte| *byte == b'/').filter(|_| !crosses);
     if rest.is_empty() {
-        return Star::Decided(if slash.is_some() { Outcome::NeedsDoubleStar } else { Outcome::Match });
+        return StarMatch::Decided(if slash.is_some() {
+            WildmatchResult::NeedsDoubleStar
+        } else {
+            WildmatchResult::Match
+        });
     }
     if !crosses && rest[0] == b'/' {
         return match slash {
-            Some(slash) => Star::UpTo { slash, after },
-            None => Star::Decided(Outcome::Hopeless),
+            Some(slash) => StarMatch::UpTo { slash, after },
+            None => StarMatch::Decided(WildmatchResult::Hopeless),
         };
     }
     for start in 0..text.len() {
         match wildmatch(rest, &text[start..], reach, case) {
-            Outcome::No if slash == Some(start) => return Star::Decided(Outcome::NeedsDoubleStar),
-            Outcome::No => {}
-            Outcome::NeedsDoubleStar if crosses => {}
-            outcome => return Star::Decided(outcome),
+            WildmatchResult::No if slash == Some(start) => {
+                return StarMatch::Decided(WildmatchResult::NeedsDoubleStar);
+            }
+            WildmatchResult::No => {}
+            WildmatchResult::NeedsDoubleStar if crosses => {}
+            outcome => return StarMatch::Decided(outcome),
         }
     }
-    Star::Decided(Outcome::Hopeless)
+    StarMatch::Decided(WildmatchResult::Hopeless)
 }
 
-/// Whether `byte` is in the class that `pattern` starts with, behind its `[`, and the length of it;
-/// `None` if it is never closed or names a class there is none of.
-fn class(pattern: &[u8], byte: u8, case: Case) -> Option<(bool, usize)> {
+/// Returns whether `byte` is in the class at the start of `pattern`, after its `[`, and the length of
+/// the class; `None` if the class is not closed or contains an unknown named class.
+fn match_class(pattern: &[u8], byte: u8, case: Case) -> Option<(bool, usize)> {
     let negated = matches!(pattern.first(), Some(b'!' | b'^'));
     let mut at = usize::from(negated);
     let mut found = false;
@@ -177,7 +183,7 @@ fn class(pattern: &[u8], byte: u8, case: Case) -> Option<(bool, usize)> {
                 at += 1 + usize::from(pattern[at + 1] == b'\\');
                 let range = previous.take()?..=*pattern.get(at)?;
                 found |= range.contains(&byte)
-                    || (case == Case::Ignored
+                    || (case == Case::Insensitive
                         && (range.contains(&byte.to_ascii_uppercase())
                             || range.contains(&byte.to_ascii_lowercase())));
             }
@@ -185,11 +191,11 @@ fn class(pattern: &[u8], byte: u8, case: Case) -> Option<(bool, usize)> {
                 let name = &pattern[at + 2..];
                 let end = name.iter().position(|byte| *byte == b']')?;
                 if let Some(name) = name[..end].strip_suffix(b":") {
-                    found |= is_of(name, byte, case)?;
+                    found |= is_in_named_class(name, byte, case)?;
                     at += name.len() + 3;
                     previous = None;
                 } else {
-                    // Not a named class after all: the bracket is one of the bytes.
+                    // It is not a named class, so the bracket is one of the bytes.
                     found |= byte == b'[';
                     previous = Some(b'[');
                 }
@@ -205,7 +211,7 @@ fn class(pattern: &[u8], byte: u8, case: Case) -> Option<(bool, usize)> {
     }
 }
 
-fn is_of(name: &[u8], byte: u8, case: Case) -> Option<bool> {
+fn is_in_named_class(name: &[u8], byte: u8, case: Case) -> Option<bool> {
     Some(match name {
         b"alnum" => byte.is_ascii_alphanumeric(),
         b"alpha" => byte.is_ascii_alphabetic(),
@@ -217,7 +223,7 @@ fn is_of(name: &[u8], byte: u8, case: Case) -> Option<bool> {
         b"print" => byte.is_ascii_graphic() || byte == b' ',
         b"punct" => byte.is_ascii_punctuation(),
         b"space" => byte.is_ascii_whitespace() || byte == 0x0b,
-        b"upper" => byte.is_ascii_uppercase() || (case == Case::Ignored && byte.is_ascii_lowercase()),
+        b"upper" => byte.is_ascii_uppercase() || (case == Case::Insensitive && byte.is_ascii_lowercase()),
         b"xdigit" => byte.is_ascii_hexdigit(),
         _ => return None,
     })
@@ -225,8 +231,8 @@ fn is_of(name: &[u8], byte: u8, case: Case) -> Option<bool> {
 
 fn same_byte(wanted: u8, byte: u8, case: Case) -> bool {
     match case {
-        Case::Counts => wanted == byte,
-        Case::Ignored => wanted.eq_ignore_ascii_case(&byte),
+        Case::Sensitive => wanted == byte,
+        Case::Insensitive => wanted.eq_ignore_ascii_case(&byte),
     }
 }
 
@@ -263,10 +269,10 @@ mod tests {
         for (glob, matching, other) in cases {
             let parsed = Glob::parse(glob.as_bytes());
             for path in *matching {
-                assert!(parsed.matches(path.as_bytes(), Kind::File, Case::Counts), "{glob} {path}");
+                assert!(parsed.matches(path.as_bytes(), PathKind::File, Case::Sensitive), "{glob} {path}");
             }
             for path in *other {
-                assert!(!parsed.matches(path.as_bytes(), Kind::File, Case::Counts), "{glob} {path}");
+                assert!(!parsed.matches(path.as_bytes(), PathKind::File, Case::Sensitive), "{glob} {path}");
             }
         }
     }
@@ -274,19 +280,19 @@ mod tests {
     #[test]
     fn a_trailing_slash_asks_for_a_folder_and_case_may_be_ignored() {
         let glob = Glob::parse(b"Build/");
-        assert!(!glob.matches(b"Build", Kind::File, Case::Counts));
-        assert!(glob.matches(b"x/Build", Kind::Folder, Case::Counts));
-        assert!(!glob.matches(b"build", Kind::Folder, Case::Counts));
-        assert!(glob.matches(b"build", Kind::Folder, Case::Ignored));
-        assert!(Glob::parse(b"[A-C]*").matches(b"bx", Kind::File, Case::Ignored));
+        assert!(!glob.matches(b"Build", PathKind::File, Case::Sensitive));
+        assert!(glob.matches(b"x/Build", PathKind::Folder, Case::Sensitive));
+        assert!(!glob.matches(b"build", PathKind::Folder, Case::Sensitive));
+        assert!(glob.matches(b"build", PathKind::Folder, Case::Insensitive));
+        assert!(Glob::parse(b"[A-C]*").matches(b"bx", PathKind::File, Case::Insensitive));
     }
 
     #[test]
     fn stars_do_not_explode() {
         let long = [&b"x/"[..], &b"a".repeat(300)].concat();
         let glob = Glob::parse(["x/", &"*a".repeat(30), "*b"].concat().as_bytes());
-        assert!(!glob.matches(&long, Kind::File, Case::Counts));
+        assert!(!glob.matches(&long, PathKind::File, Case::Sensitive));
         let glob = Glob::parse(["x/", &"**/a*".repeat(20), "b"].concat().as_bytes());
-        assert!(!glob.matches(&long, Kind::File, Case::Counts));
+        assert!(!glob.matches(&long, PathKind::File, Case::Sensitive));
     }
 }

@@ -1,55 +1,55 @@
-//! Ignore rules: which untracked paths git leaves out. They must not know the file system.
+//! Ignore rules: which untracked paths git ignores. They do not know the file system.
 
 use std::sync::Arc;
 
 use crate::base::path::RepoPath;
-use crate::git::rules::glob::{Case, Glob, Kind};
+use crate::git::rules::glob::{Case, Glob, PathKind};
 
 /// The name of an ignore file.
 pub(crate) const IGNORE: &[u8] = b".gitignore";
 
-/// The rules of one ignore file and of all that it overrides.
+/// The rules of an ignore file, and of the files with a lower precedence.
 #[derive(Debug)]
 pub(crate) struct IgnoreRules {
-    /// The rules that count where these say nothing.
+    /// The rules with the next lower precedence.
     outer: Option<Arc<Self>>,
-    /// Bytes of the folder's path, with the slash behind it.
-    base: usize,
-    rules: Vec<Rule>,
+    /// The length of the folder's path and the slash after it.
+    prefix_len: usize,
+    rules: Vec<IgnoreRule>,
     case: Case,
 }
 
 #[derive(Debug)]
-struct Rule {
+struct IgnoreRule {
     glob: Glob,
-    /// Whether it is a `!` rule, that keeps what it matches.
-    keeps: bool,
+    /// Whether the rule starts with `!` and so includes what it matches.
+    is_negated: bool,
 }
 
 impl IgnoreRules {
-    /// No rules at all.
-    pub(crate) fn none(case: Case) -> Arc<Self> {
-        Arc::new(Self { outer: None, base: 0, rules: Vec::new(), case })
+    /// Returns rules that ignore nothing.
+    pub(crate) fn empty(case: Case) -> Arc<Self> {
+        Arc::new(Self { outer: None, prefix_len: 0, rules: Vec::new(), case })
     }
 
-    /// These rules below those of an ignore file for `folder`.
+    /// Adds the rules of an ignore file in `folder`, which take precedence.
     pub(crate) fn with_file(self: &Arc<Self>, folder: &RepoPath, text: &[u8]) -> Arc<Self> {
         let rules = parse(text);
         if rules.is_empty() {
             return Arc::clone(self);
         }
         let base = if folder.is_top() { 0 } else { folder.bytes().len() + 1 };
-        Arc::new(Self { outer: Some(Arc::clone(self)), base, rules, case: self.case })
+        Arc::new(Self { outer: Some(Arc::clone(self)), prefix_len: base, rules, case: self.case })
     }
 
-    /// Whether they leave out `path`, no parent of which they leave out.
-    pub(crate) fn ignore(&self, path: &[u8], kind: Kind) -> bool {
+    /// Returns whether `path` is ignored. None of its parents may be ignored.
+    pub(crate) fn ignores(&self, path: &[u8], kind: PathKind) -> bool {
         let mut next = Some(self);
         while let Some(file) = next {
-            let below = path.get(file.base..).unwrap_or_default();
+            let below = path.get(file.prefix_len..).unwrap_or_default();
             if let Some(rule) = file.rules.iter().rev().find(|rule| rule.glob.matches(below, kind, file.case))
             {
-                return !rule.keeps;
+                return !rule.is_negated;
             }
             next = file.outer.as_deref();
         }
@@ -57,12 +57,12 @@ impl IgnoreRules {
     }
 }
 
-fn parse(text: &[u8]) -> Vec<Rule> {
+fn parse(text: &[u8]) -> Vec<IgnoreRule> {
     let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
-    text.split(|byte| *byte == b'\n').filter_map(rule).collect()
+    text.split(|byte| *byte == b'\n').filter_map(parse_line).collect()
 }
 
-fn rule(line: &[u8]) -> Option<Rule> {
+fn parse_line(line: &[u8]) -> Option<IgnoreRule> {
     if line.first() == Some(&b'#') {
         return None;
     }
@@ -71,10 +71,10 @@ fn rule(line: &[u8]) -> Option<Rule> {
         Some(line) => (line, true),
         None => (line, false),
     };
-    (!line.is_empty()).then(|| Rule { glob: Glob::parse(line), keeps })
+    (!line.is_empty()).then(|| IgnoreRule { glob: Glob::parse(line), is_negated: keeps })
 }
 
-/// Spaces at the end do not count unless a backslash stands before them.
+/// Removes trailing spaces, except after a backslash.
 fn without_trailing_spaces(line: &[u8]) -> &[u8] {
     let mut end = 0;
     let mut at = 0;
@@ -98,22 +98,22 @@ mod tests {
 
     #[test]
     fn the_deepest_and_last_rule_decides() {
-        let rules = IgnoreRules::none(Case::Counts)
+        let rules = IgnoreRules::empty(Case::Sensitive)
             .with_file(&RepoPath::top(), b"\xef\xbb\xbf*.log\r\n# c\n!keep.log\nbuild/\n\\#x\n")
             .with_file(&RepoPath::from_git(&b"sub"[..]), b"!*.log\n/only  \n");
         let cases = [
-            ("a.log", Kind::File, true),
-            ("keep.log", Kind::File, false),
-            ("sub/a.log", Kind::File, false),
-            ("build", Kind::Folder, true),
-            ("build", Kind::File, false),
-            ("#x", Kind::File, true),
-            ("# c", Kind::File, false),
-            ("sub/only", Kind::File, true),
-            ("sub/x/only", Kind::File, false),
+            ("a.log", PathKind::File, true),
+            ("keep.log", PathKind::File, false),
+            ("sub/a.log", PathKind::File, false),
+            ("build", PathKind::Folder, true),
+            ("build", PathKind::File, false),
+            ("#x", PathKind::File, true),
+            ("# c", PathKind::File, false),
+            ("sub/only", PathKind::File, true),
+            ("sub/x/only", PathKind::File, false),
         ];
         for (path, kind, expected) in cases {
-            assert_eq!(rules.ignore(path.as_bytes(), kind), expected, "{path}");
+            assert_eq!(rules.ignores(path.as_bytes(), kind), expected, "{path}");
         }
     }
 

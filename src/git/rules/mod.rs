@@ -1,6 +1,9 @@
-//! The rules by which git changes bytes between its objects and the disk, as a digest: where they are
-//! other ones, files that the index knows by their stat are not what a checkout would write now. It
-//! must not know what they do.
+//! The rules by which git ignores files and converts bytes between its objects and the disk.
+//!
+//! `ignore` parses ignore files and `attributes` attribute files; both match their patterns with
+//! `glob`. `filters` finds the filter drivers that a checkout would run. This file has a digest of
+//! all rules of conversion: if it changes, files that the index takes for unchanged may not be what a
+//! checkout would write now.
 
 pub(super) mod attributes;
 pub(super) mod filters;
@@ -18,22 +21,25 @@ use crate::git::rules::attributes::ATTRIBUTES;
 use crate::git::snapshot::Snapshot;
 
 impl Repository {
-    /// The rules that hold for a tree, of whose filter drivers `filters` may run.
+    /// Returns a digest of all that decides how git converts the files of a tree at checkout, with
+    /// `filters` as the permitted filter drivers.
     ///
     /// # Errors
-    /// A file of attributes can't be read.
-    pub(crate) fn rules(&self, tree: &Snapshot, filters: &[String]) -> Result<Digest, GitError> {
+    /// An attribute file can't be read.
+    pub(crate) fn conversion_digest(&self, tree: &Snapshot, filters: &[String]) -> Result<Digest, GitError> {
         let mut fields = Fields::new("taskgate rules 1");
         let settings = self.settings();
-        fields.number(settings.on_add.bits().into()).number(settings.at_checkout.bits().into());
-        fields.number(settings.converts_all.into());
+        fields
+            .number(settings.conversions_on_add.bits().into())
+            .number(settings.conversions_on_checkout.bits().into());
+        fields.number(settings.converts_all_files.into());
         for text in outer_attribute_files(self)? {
             fields.add(&text);
         }
         for entry in tree.entries().iter().filter(|entry| entry.path.bytes().ends_with(ATTRIBUTES)) {
             fields.add(entry.path.bytes()).add(&entry.id.0);
         }
-        for (name, value) in self.drivers() {
+        for (name, value) in self.filter_drivers() {
             fields.add(&name).add(&value);
         }
         for filter in filters {
@@ -42,8 +48,8 @@ impl Repository {
         Ok(fields.digest())
     }
 
-    /// All that is configured of filter drivers.
-    fn drivers(&self) -> Vec<(Vec<u8>, Vec<u8>)> {
+    /// Returns the configuration of all filter drivers.
+    fn filter_drivers(&self) -> Vec<(Vec<u8>, Vec<u8>)> {
         let inner = self.lock();
         let mut found = Vec::new();
         let Ok(config) = inner.config() else { return found };
@@ -55,15 +61,16 @@ impl Repository {
     }
 }
 
-/// The attribute files of the machine, the user and the repository; empty where there is none.
+/// Returns the attribute files of the machine, the user and the repository; each is empty if it is
+/// missing.
 pub(crate) fn outer_attribute_files(repository: &Repository) -> Result<Vec<Vec<u8>>, GitError> {
     let system = PathBuf::from("/etc/gitattributes");
     let own = repository.common_dir().join("info/attributes");
-    let files = [Some(&system), repository.settings().attributes.as_ref(), Some(&own)];
+    let files = [Some(&system), repository.settings().attributes_file.as_ref(), Some(&own)];
     files.into_iter().flatten().map(|path| read_if_present(path).map_err(GitError::from)).collect()
 }
 
-/// A file that need not be there.
+/// Reads a file; a missing file is empty.
 pub(crate) fn read_if_present(path: &Path) -> Result<Vec<u8>, FileError> {
     match file::read(path) {
         Err(error) if error.source.kind() == io::ErrorKind::NotADirectory => Ok(Vec::new()),

@@ -1,5 +1,5 @@
-//! Blobs as a checkout would write them, asked of `git cat-file`. It must not know which blobs a
-//! filter may change.
+//! Hashes blobs as a checkout would write them, with `git cat-file --filters`. It does not know which
+//! blobs need that.
 
 use std::collections::BTreeMap;
 use std::io::{self, BufRead};
@@ -9,47 +9,47 @@ use std::time::Duration;
 use crate::base::file::{self, Durability, FileError};
 use crate::base::path::RepoPath;
 use crate::git::error::GitError;
-use crate::git::program::Place;
+use crate::git::program::GitDirs;
 use crate::git::repository::Repository;
 use crate::git::rules::attributes::ATTRIBUTES;
-use crate::git::rules::filters::refuse_others;
+use crate::git::rules::filters::check_filters_permitted;
 use crate::git::snapshot::ContentId;
 
-/// A blob and where it would be checked out.
+/// A blob and the path at which it would be checked out.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Wanted<'w> {
+pub(crate) struct CheckoutBlob<'w> {
     pub(crate) id: ContentId,
     pub(crate) path: &'w RepoPath,
 }
 
-/// The folder in the state directory that has the folders of attribute files.
+/// The folder in the state directory for temporary folders of attribute files.
 const ATTRIBUTE_FOLDERS: &str = "attributes";
 
-/// No plan takes that long.
-const MOMENT: Duration = Duration::from_secs(3600);
+/// No plan takes longer.
+const LONGEST_PLAN: Duration = Duration::from_secs(3600);
 
-/// Asked for between two blobs: git says that there is no such object. The length of what stands
-/// between is not known, since git prints that of the blob before its filters.
+/// A request between two blobs, to which git answers that there is no such object. The length of a
+/// converted blob is unknown, because git prints the length before conversion.
 const BORDER: &[u8] = b"taskgate-border-6c0f2d5e8b714a93";
 
-/// The content ids of the blobs once checked out, in order. `attributes` are the tree's attribute
-/// files by folder; of filter drivers only `filters` may run.
-pub(crate) fn checked_out(
+/// Returns the content ids that the blobs have after a checkout, in order. `attributes` are the
+/// tree's attribute files by folder. Of filter drivers only `filters` may run.
+pub(crate) fn hash_checked_out(
     repository: &Repository,
     attributes: &BTreeMap<RepoPath, Vec<u8>>,
-    wanted: &[Wanted<'_>],
+    wanted: &[CheckoutBlob<'_>],
     filters: &[String],
 ) -> Result<Vec<ContentId>, GitError> {
     if wanted.is_empty() {
         return Ok(Vec::new());
     }
-    // Git reads attributes from a work tree. This one holds nothing else.
+    // Git reads attributes from a work tree. This one contains nothing else.
     let home = repository.common_dir().join("xtask").join(ATTRIBUTE_FOLDERS);
     let builder = tempfile::Builder::new();
     let in_state = file::make_dir(&home).ok().and_then(|()| builder.tempdir_in(&home).ok());
     let dir = match in_state {
         Some(dir) => dir,
-        // A plan needs no state, so it is made where state can't be written too.
+        // A plan must also work where state can't be written.
         None => {
             builder.tempdir().map_err(FileError::of("make a temporary folder instead of one in", &home))?
         }
@@ -60,8 +60,8 @@ pub(crate) fn checked_out(
         let path = folder.join(std::str::from_utf8(ATTRIBUTES).unwrap_or_default());
         file::write(&path, text, &folder, Durability::Relaxed)?;
     }
-    let place = Place { git_dir: repository.git_dir(), work_dir: dir.path() };
-    refuse_others(repository, place, wanted.iter().map(|wanted| wanted.path), filters)?;
+    let place = GitDirs { git_dir: repository.git_dir(), work_dir: dir.path() };
+    check_filters_permitted(repository, place, wanted.iter().map(|wanted| wanted.path), filters)?;
     let (odd, plain): (Vec<usize>, Vec<usize>) =
         (0..wanted.len()).partition(|at| wanted[*at].path.bytes().contains(&b'\n'));
     let mut ids = vec![ContentId([0; 20]); wanted.len()];
@@ -74,20 +74,21 @@ pub(crate) fn checked_out(
         input.extend_from_slice(BORDER);
         input.push(b'\n');
     }
-    // It ends what a filter started if this process is killed.
+    // The guard ends what a filter started if this process is killed.
     let _guard = repository.program().guard(None);
     let args = ["cat-file", "--batch", "--filters", "--buffer"];
-    let read = |output: &mut dyn BufRead| plain.iter().map(|_| next(output)).collect::<io::Result<Vec<_>>>();
-    let found = repository.program().converse(place, &args, &input, read)?;
+    let read =
+        |output: &mut dyn BufRead| plain.iter().map(|_| read_answer(output)).collect::<io::Result<Vec<_>>>();
+    let found = repository.program().run_with_input(place, &args, &input, read)?;
     for (at, id) in plain.into_iter().zip(found) {
         ids[at] = id;
     }
     for at in odd {
-        let Wanted { id, path } = wanted[at];
+        let CheckoutBlob { id, path } = wanted[at];
         let path = [b"--path=", path.bytes()].concat();
         let path = std::os::unix::ffi::OsStringExt::from_vec(path);
         let args: [std::ffi::OsString; 4] = ["cat-file".into(), "--filters".into(), path, id.hex().into()];
-        let bytes = repository.program().converse(place, &args, b"", |output| {
+        let bytes = repository.program().run_with_input(place, &args, b"", |output| {
             let mut bytes = Vec::new();
             output.read_to_end(&mut bytes).map(|_| bytes)
         })?;
@@ -99,11 +100,11 @@ pub(crate) fn checked_out(
 /// Removes the folders of attribute files that killed plans left.
 ///
 /// # Errors
-/// One of them can't be removed.
-pub fn remove_left_overs(state: &Path) -> Result<(), FileError> {
+/// A folder can't be removed.
+pub fn remove_stale_attribute_folders(state: &Path) -> Result<(), FileError> {
     let age = |path: &Path| path.metadata().ok()?.modified().ok()?.elapsed().ok();
     for entry in std::fs::read_dir(state.join(ATTRIBUTE_FOLDERS)).into_iter().flatten().flatten() {
-        if age(&entry.path()).is_some_and(|age| age > MOMENT) {
+        if age(&entry.path()).is_some_and(|age| age > LONGEST_PLAN) {
             file::remove_all(&entry.path())?;
         }
     }
@@ -111,7 +112,7 @@ pub fn remove_left_overs(state: &Path) -> Result<(), FileError> {
 }
 
 /// Reads one answer: a line, the content, and the border.
-fn next(output: &mut dyn BufRead) -> io::Result<ContentId> {
+fn read_answer(output: &mut dyn BufRead) -> io::Result<ContentId> {
     let mut head = Vec::new();
     output.read_until(b'\n', &mut head)?;
     if !head.windows(6).any(|word| word == b" blob ") {

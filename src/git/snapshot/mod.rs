@@ -1,5 +1,7 @@
-//! The snapshot: path → mode and content id of a tree, be it a commit's, the index's or the working
-//! directory's. It must not know where it was taken from.
+//! The snapshot of a tree: the mode and the content id of each path. The tree can be that of a
+//! commit, of the index or of the work tree. `commit` takes the snapshots of commits and of the
+//! index, `checked_out` asks git for contents that a checkout converts, `tree_id` computes the id of
+//! a snapshot's tree.
 
 pub(super) mod checked_out;
 mod commit;
@@ -15,12 +17,12 @@ use crate::base::path::RepoPath;
 use crate::base::stat::Stat;
 use crate::reason::FileChange;
 
-/// What kind of entry a path is; the same that git tells apart.
+/// The kind of an entry, as git distinguishes them.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, PartialOrd, Ord, Hash)]
 pub enum Mode {
     /// A regular file.
     File,
-    /// A file that may be executed.
+    /// An executable file.
     Executable,
     /// A symlink.
     Symlink,
@@ -29,7 +31,7 @@ pub enum Mode {
 }
 
 impl Mode {
-    /// As git writes it in a tree.
+    /// Returns the mode as git writes it in a tree.
     pub fn octal(self) -> u32 {
         match self {
             Self::File => 0o100_644,
@@ -41,7 +43,7 @@ impl Mode {
 }
 
 /// The id of the bytes that a reader of the path gets: git's blob id of them, without any clean
-/// filter. Of a symlink it is the id of its target, of a clean submodule its commit.
+/// filter. For a symlink it is the id of its target, for a clean submodule its commit.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ContentId(pub [u8; 20]);
 
@@ -55,7 +57,7 @@ impl ContentId {
         id.as_bytes().try_into().map(Self).map_err(io::Error::other)
     }
 
-    /// Forty hexadecimal digits.
+    /// Returns the id as forty hexadecimal digits.
     pub fn hex(&self) -> String {
         self.0.iter().fold(String::with_capacity(40), |mut hex, byte| {
             hex.extend(
@@ -72,57 +74,57 @@ impl std::fmt::Debug for ContentId {
     }
 }
 
-/// One path of a snapshot.
+/// A path of a snapshot.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Entry {
-    /// Where.
+pub struct SnapshotEntry {
+    /// The path.
     pub path: RepoPath,
-    /// What kind.
+    /// The kind of the entry.
     pub mode: Mode,
-    /// Which content.
+    /// The content of the entry.
     pub id: ContentId,
-    /// The stat it had when its content was known, in a snapshot of the working directory.
+    /// The stat of the file when its content was read, in a snapshot of the work tree.
     pub stat: Option<Stat>,
-    /// Whether git tracks it; untracked and not ignored otherwise.
+    /// Whether git tracks the path. Otherwise it is untracked and not ignored.
     pub tracked: bool,
-    /// Whether a sparse checkout leaves it out of the working directory: its content is that of the
-    /// index.
-    pub absent: bool,
+    /// Whether a sparse checkout leaves the path out of the work tree. Its content is then that of
+    /// the index.
+    pub not_checked_out: bool,
 }
 
-/// The entries of a tree, sorted by the bytes of their paths. A clone shares them.
+/// The entries of a tree, sorted by the bytes of their paths. Clones share the entries.
 #[derive(Clone, Debug, Default)]
 pub struct Snapshot {
-    entries: Arc<Vec<Entry>>,
+    entries: Arc<Vec<SnapshotEntry>>,
 }
 
 impl Snapshot {
-    /// A snapshot of these entries, in any order.
-    pub fn new(mut entries: Vec<Entry>) -> Self {
+    /// Creates a snapshot of these entries, in any order.
+    pub fn new(mut entries: Vec<SnapshotEntry>) -> Self {
         if !entries.is_sorted_by(|a, b| a.path < b.path) {
             entries.sort_unstable_by(|a, b| a.path.cmp(&b.path));
         }
         Self { entries: Arc::new(entries) }
     }
 
-    /// A snapshot of entries that are known to be sorted.
-    pub(crate) fn of_sorted(entries: Vec<Entry>) -> Self {
+    /// Creates a snapshot of entries that are already sorted.
+    pub(crate) fn from_sorted(entries: Vec<SnapshotEntry>) -> Self {
         debug_assert!(entries.is_sorted_by(|a, b| a.path < b.path), "entries are sorted and unique");
         Self { entries: Arc::new(entries) }
     }
 
-    /// All entries, sorted by the bytes of their paths.
-    pub fn entries(&self) -> &[Entry] {
+    /// Returns all entries, sorted by the bytes of their paths.
+    pub fn entries(&self) -> &[SnapshotEntry] {
         &self.entries
     }
 
-    /// The entry of a path.
-    pub fn get(&self, path: &RepoPath) -> Option<&Entry> {
+    /// Returns the entry of a path.
+    pub fn get(&self, path: &RepoPath) -> Option<&SnapshotEntry> {
         self.entries.binary_search_by(|entry| entry.path.cmp(path)).ok().map(|index| &self.entries[index])
     }
 
-    /// The entry at `folder` itself, if it is one, or else all that lie below it.
-    pub fn within(&self, folder: &RepoPath) -> &[Entry] {
+    /// Returns the entry at `folder` itself if there is one, or else all entries below it.
+    pub fn within(&self, folder: &RepoPath) -> &[SnapshotEntry] {
         if folder.is_top() {
             return &self.entries;
         }
@@ -136,9 +138,10 @@ impl Snapshot {
         &self.entries[start..start + len]
     }
 
-    /// What `after` no longer has as it is here; what it has in addition is not looked at.
+    /// Returns the paths that are changed or missing in `after`. Paths that only `after` has are not
+    /// included.
     pub fn changes(&self, after: &Self) -> Vec<(RepoPath, FileChange)> {
-        let change = |entry: &Entry| match after.get(&entry.path) {
+        let change = |entry: &SnapshotEntry| match after.get(&entry.path) {
             None => Some(FileChange::Removed),
             Some(other) if other.id != entry.id => Some(FileChange::Changed),
             Some(other) if other.mode != entry.mode => Some(FileChange::Mode),
@@ -147,9 +150,10 @@ impl Snapshot {
         self.entries.iter().filter_map(|entry| Some((entry.path.clone(), change(entry)?))).collect()
     }
 
-    /// The first entry in which `other` is not this, in words; `None` if they are equal.
-    pub fn difference(&self, other: &Self) -> Option<String> {
-        if digest(self.entries()) == digest(other.entries()) {
+    /// Describes the first difference between this snapshot and `other`; returns `None` if they are
+    /// equal.
+    pub fn first_difference(&self, other: &Self) -> Option<String> {
+        if digest_entries(self.entries()) == digest_entries(other.entries()) {
             return None;
         }
         let changed = self.changes(other).into_iter().next().map(|(path, how)| format!("{path} {how}"));
@@ -157,20 +161,20 @@ impl Snapshot {
         Some(changed.or_else(|| added().map(|entry| format!("{} added", entry.path))).unwrap_or_default())
     }
 
-    /// This snapshot with the entries for which `is_replaced` is true, all of them within
-    /// `folders`, replaced by `entries`; and the paths that are no longer the same.
+    /// Returns this snapshot with the entries for which `is_replaced` is true, all of them within
+    /// `folders`, replaced by `entries`; and the paths that have changed.
     pub fn with_replaced(
         &self,
         is_replaced: impl Fn(&RepoPath) -> bool,
         folders: &[RepoPath],
-        entries: Vec<Entry>,
+        entries: Vec<SnapshotEntry>,
     ) -> (Self, Vec<RepoPath>) {
         let old = folders.iter().flat_map(|folder| self.within(folder));
-        let old: Vec<&Entry> = old.filter(|entry| is_replaced(&entry.path)).collect();
+        let old: Vec<&SnapshotEntry> = old.filter(|entry| is_replaced(&entry.path)).collect();
         let new = Self::new(entries);
-        let is_same = |a: &Entry, b: &Entry| a.id == b.id && a.mode == b.mode;
+        let is_same = |a: &SnapshotEntry, b: &SnapshotEntry| a.id == b.id && a.mode == b.mode;
         let gone = old.iter().copied().filter(|entry| new.get(&entry.path).is_none());
-        let other = |entry: &&Entry| !self.get(&entry.path).is_some_and(|was| is_same(was, entry));
+        let other = |entry: &&SnapshotEntry| !self.get(&entry.path).is_some_and(|was| is_same(was, entry));
         let changed = gone.chain(new.entries.iter().filter(other)).map(|entry| entry.path.clone()).collect();
         let replaced: std::collections::HashSet<&RepoPath> = old.iter().map(|entry| &entry.path).collect();
         let kept = self.entries.iter().filter(|entry| !replaced.contains(&entry.path)).cloned();
@@ -178,17 +182,17 @@ impl Snapshot {
     }
 }
 
-/// Entries that make one field of a digest.
-const ROWS: usize = 256;
+/// The number of entries in one field of the digest.
+const ENTRIES_PER_FIELD: usize = 256;
 
-/// The digest of a list of entries: paths, modes and contents, in their order.
-pub fn digest<'a>(entries: impl IntoIterator<Item = &'a Entry>) -> Digest {
+/// Returns the digest of a list of entries: their paths, modes and contents, in order.
+pub fn digest_entries<'a>(entries: impl IntoIterator<Item = &'a SnapshotEntry>) -> Digest {
     let mut fields = Fields::new("taskgate tree 1");
-    // Many rows make one field, as a digest of few long fields takes less time; each row is behind
-    // its own length.
-    let mut rows = Vec::with_capacity(ROWS * 100);
+    // Many entries share a field, because hashing few long fields takes less time. Each entry starts
+    // with its length.
+    let mut rows = Vec::with_capacity(ENTRIES_PER_FIELD * 100);
     for (at, entry) in entries.into_iter().enumerate() {
-        if at % ROWS == 0 && at > 0 {
+        if at % ENTRIES_PER_FIELD == 0 && at > 0 {
             fields.add(&rows);
             rows.clear();
         }
@@ -210,13 +214,13 @@ mod tests {
         Snapshot::new(
             paths
                 .iter()
-                .map(|path| Entry {
+                .map(|path| SnapshotEntry {
                     path: RepoPath::from_git(path.as_bytes()),
                     mode: Mode::File,
                     id: ContentId([0; 20]),
                     stat: None,
                     tracked: true,
-                    absent: false,
+                    not_checked_out: false,
                 })
                 .collect(),
         )
@@ -238,7 +242,7 @@ mod tests {
     #[test]
     fn the_digest_sees_mode_and_content_and_path() {
         let base = snapshot(&["a", "b"]);
-        let mut seen = vec![digest(base.entries())];
+        let mut seen = vec![digest_entries(base.entries())];
         for change in 0..3 {
             let mut entries = base.entries().to_vec();
             match change {
@@ -246,7 +250,7 @@ mod tests {
                 1 => entries[0].id = ContentId([1; 20]),
                 _ => entries[0].path = RepoPath::from_git(&b"c"[..]),
             }
-            let digest = digest(&entries);
+            let digest = digest_entries(&entries);
             assert!(!seen.contains(&digest));
             seen.push(digest);
         }

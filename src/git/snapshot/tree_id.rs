@@ -1,5 +1,4 @@
-//! The id of the git tree that a snapshot would be, computed without writing any object. It must
-//! not know where the snapshot was taken.
+//! Computes the id of the git tree that a snapshot would be, without writing an object.
 
 use std::fmt::Write as _;
 
@@ -7,31 +6,31 @@ use git2::{ObjectType, Oid};
 use rayon::prelude::*;
 
 use crate::git::error::GitError;
-use crate::git::snapshot::{Entry, Snapshot};
+use crate::git::snapshot::{Snapshot, SnapshotEntry};
 
-/// Folders of fewer entries are not worth a thread.
+/// Folders with fewer entries are hashed on one thread.
 const WORTHWHILE: usize = 2000;
 
-/// The id of the tree object, in hexadecimal: what `git write-tree` prints after `git add --all`,
-/// if git changes no bytes on the way and there is no repository in the repository.
+/// Returns the id of the tree object in hexadecimal: what `git write-tree` prints after `git add
+/// --all` if git converts no bytes and there is no repository inside the repository.
 ///
 /// # Errors
-/// libgit2 refuses to hash.
+/// libgit2 fails to hash.
 pub fn tree_id(snapshot: &Snapshot) -> Result<String, GitError> {
     tree(snapshot.entries(), 0).map(|id| id.to_string()).map_err(GitError::object("hash", &"the tree"))
 }
 
-/// One row of a tree: a file, or all entries of a folder.
-struct Row<'e> {
+/// A row of a tree: a file, or all entries of a folder.
+struct TreeRow<'e> {
     name: &'e [u8],
-    entries: &'e [Entry],
+    entries: &'e [SnapshotEntry],
     is_folder: bool,
 }
 
-/// The tree of `entries`, whose paths share their first `skip` bytes.
-fn tree(entries: &[Entry], skip: usize) -> Result<Oid, git2::Error> {
-    let rows: Vec<Row<'_>> = rows(entries, skip).collect();
-    let id = |row: &Row<'_>| {
+/// Returns the id of the tree of `entries`, whose paths share their first `skip` bytes.
+fn tree(entries: &[SnapshotEntry], skip: usize) -> Result<Oid, git2::Error> {
+    let rows: Vec<TreeRow<'_>> = rows(entries, skip).collect();
+    let id = |row: &TreeRow<'_>| {
         if row.is_folder {
             tree(row.entries, skip + row.name.len() + 1)
         } else {
@@ -58,7 +57,7 @@ fn tree(entries: &[Entry], skip: usize) -> Result<Oid, git2::Error> {
     Oid::hash_object(ObjectType::Tree, &bytes)
 }
 
-fn rows(entries: &[Entry], skip: usize) -> impl Iterator<Item = Row<'_>> {
+fn rows(entries: &[SnapshotEntry], skip: usize) -> impl Iterator<Item = TreeRow<'_>> {
     let mut rest = entries;
     std::iter::from_fn(move || {
         let below = &rest.first()?.path.bytes()[skip..];
@@ -72,7 +71,7 @@ fn rows(entries: &[Entry], skip: usize) -> impl Iterator<Item = Row<'_>> {
         };
         let (entries, others) = rest.split_at(len);
         rest = others;
-        Some(Row { name, entries, is_folder: slash.is_some() })
+        Some(TreeRow { name, entries, is_folder: slash.is_some() })
     })
 }
 

@@ -3,15 +3,15 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 
-use crate::git::snapshot::digest;
-use crate::git::tests::sandbox::Sandbox;
+use crate::git::snapshot::digest_entries;
+use crate::git::tests::test_repo::TestRepo;
 
 #[test]
 fn a_commit_has_the_snapshot_of_its_clean_work_tree() {
     for attributes in
         ["", "*.txt eol=crlf\n", "*.txt ident\n", "*.txt filter=shout\n", "a* working-tree-encoding=UTF-16\n"]
     {
-        let sandbox = Sandbox::new();
+        let sandbox = TestRepo::new();
         sandbox.git(&["config", "filter.shout.smudge", "tr a-z A-Z"]);
         sandbox.git(&["config", "filter.shout.clean", "tr A-Z a-z"]);
         for name in ["sub/a.txt", "sub/b.txt", "sub/odd\nname.txt", "sub/empty.txt", "c.bin"] {
@@ -33,7 +33,7 @@ fn a_commit_has_the_snapshot_of_its_clean_work_tree() {
         let of_commit = repository.commit_snapshot(&commit.tree, &permitted).unwrap();
         let staged = repository.staged_tree(None).unwrap();
         let of_index = repository.commit_snapshot(&staged, &permitted).unwrap();
-        assert_eq!(digest(of_commit.entries()), digest(on_disk.entries()), "{attributes}");
+        assert_eq!(digest_entries(of_commit.entries()), digest_entries(on_disk.entries()), "{attributes}");
         assert_eq!(of_commit.entries(), of_index.entries());
         assert!(of_commit.entries().iter().all(|entry| entry.stat.is_none()));
     }
@@ -41,7 +41,7 @@ fn a_commit_has_the_snapshot_of_its_clean_work_tree() {
 
 #[test]
 fn autocrlf_counts_for_commits_too() {
-    let sandbox = Sandbox::new();
+    let sandbox = TestRepo::new();
     sandbox.write("a.txt", "one\ntwo\n");
     sandbox.write("b.bin", "\0one\n");
     sandbox.commit();
@@ -52,12 +52,12 @@ fn autocrlf_counts_for_commits_too() {
     let repository = sandbox.repository();
     let tree = repository.resolve("HEAD").unwrap().tree;
     let of_commit = repository.commit_snapshot(&tree, &[]).unwrap();
-    assert_eq!(digest(of_commit.entries()), digest(sandbox.snapshot().entries()));
+    assert_eq!(digest_entries(of_commit.entries()), digest_entries(sandbox.snapshot().entries()));
 }
 
 #[test]
 fn the_staged_tree_is_what_a_commit_would_make() {
-    let sandbox = Sandbox::with(&[("a", "1"), ("b", "2")]);
+    let sandbox = TestRepo::with(&[("a", "1"), ("b", "2")]);
     sandbox.write("a", "staged");
     sandbox.git(&["add", "a"]);
     sandbox.write("a", "on disk");

@@ -4,12 +4,12 @@ use std::fs;
 
 use super::work_tree::agree;
 use crate::git::snapshot::Mode;
-use crate::git::tests::sandbox::{Sandbox, paths};
+use crate::git::tests::test_repo::{TestRepo, paths};
 
 #[test]
 fn indexes_of_all_versions_are_read() {
     for version in ["2", "3", "4"] {
-        let sandbox = Sandbox::with(&[("a", "1"), ("dir/b", "2"), ("dir/b-longer-name", "3"), ("z", "4")]);
+        let sandbox = TestRepo::with(&[("a", "1"), ("dir/b", "2"), ("dir/b-longer-name", "3"), ("z", "4")]);
         sandbox.git(&["update-index", "--index-version", version]);
         // An extended flag asks for version 3 at least.
         sandbox.git(&["update-index", "--skip-worktree", "z"]);
@@ -17,31 +17,34 @@ fn indexes_of_all_versions_are_read() {
         sandbox.write("new", "5");
         agree(&sandbox);
         assert!(matches!(
-            crate::git::index::file::read(&sandbox.path(".git/index")).unwrap(),
-            crate::git::index::file::Read::Done(_)
+            crate::git::index::file::load(&sandbox.path(".git/index")).unwrap(),
+            crate::git::index::file::ParsedIndex::Complete(_)
         ));
     }
 }
 
 #[test]
 fn a_split_or_sparse_index_is_read() {
-    let sandbox = Sandbox::with(&[("a", "1"), ("dir/b", "2")]);
+    let sandbox = TestRepo::with(&[("a", "1"), ("dir/b", "2")]);
     sandbox.git(&["update-index", "--split-index"]);
     sandbox.write("dir/b", "3");
     sandbox.write("new", "5");
     agree(&sandbox);
 
-    let sandbox = Sandbox::with(&[("a", "1"), ("dir/b", "2"), ("other/deep/c", "3")]);
+    let sandbox = TestRepo::with(&[("a", "1"), ("dir/b", "2"), ("other/deep/c", "3")]);
     sandbox.git(&["sparse-checkout", "set", "--cone", "--sparse-index", "dir"]);
     let snapshot = sandbox.snapshot();
     assert_eq!(paths(&snapshot), ["a", "dir/b", "other/deep/c"], "what is not checked out is not removed");
-    assert_eq!(snapshot.entries().iter().map(|entry| entry.absent).collect::<Vec<_>>(), [false, false, true]);
+    assert_eq!(
+        snapshot.entries().iter().map(|entry| entry.not_checked_out).collect::<Vec<_>>(),
+        [false, false, true]
+    );
     assert_eq!(paths(&sandbox.repository().staged_snapshot()), ["a", "dir/b", "other/deep/c"]);
 }
 
 #[test]
 fn what_is_on_disk_decides_whatever_the_index_promises() {
-    let sandbox = Sandbox::with(&[("a", "1"), ("b", "2"), ("c", "3")]);
+    let sandbox = TestRepo::with(&[("a", "1"), ("b", "2"), ("c", "3")]);
     sandbox.git(&["update-index", "--assume-unchanged", "a"]);
     sandbox.git(&["update-index", "--skip-worktree", "b"]);
     let before = sandbox.snapshot();
@@ -57,14 +60,14 @@ fn what_is_on_disk_decides_whatever_the_index_promises() {
 
 #[test]
 fn a_conflict_is_what_is_on_disk() {
-    let sandbox = Sandbox::with(&[("a", "1\n")]);
+    let sandbox = TestRepo::with(&[("a", "1\n")]);
     sandbox.git(&["checkout", "-qb", "other"]);
     sandbox.write("a", "2\n");
     sandbox.commit();
     sandbox.git(&["checkout", "-q", "main"]);
     sandbox.write("a", "3\n");
     sandbox.commit();
-    let merge = crate::git::tests::sandbox::git_command(&sandbox.dir)
+    let merge = crate::git::tests::test_repo::git_command(&sandbox.dir)
         .args(["merge", "-q", "other"])
         .output()
         .unwrap();
@@ -77,7 +80,7 @@ fn a_conflict_is_what_is_on_disk() {
 
 #[test]
 fn without_a_file_mode_the_index_decides() {
-    let sandbox = Sandbox::with(&[("a", "1"), ("b", "2")]);
+    let sandbox = TestRepo::with(&[("a", "1"), ("b", "2")]);
     sandbox.git(&["config", "core.fileMode", "false"]);
     sandbox.git(&["update-index", "--chmod=+x", "a"]);
     sandbox.chmod("b", 0o755);

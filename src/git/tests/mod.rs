@@ -7,7 +7,7 @@ mod random;
 mod repository;
 mod rescan;
 mod rules;
-pub(super) mod sandbox;
 mod stat;
 mod submodule;
+pub(super) mod test_repo;
 mod work_tree;

@@ -6,13 +6,13 @@ use std::path::Path;
 
 use proptest::prelude::*;
 
-use crate::git::private_worktree::remove_free;
-use crate::git::snapshot::digest;
-use crate::git::tests::sandbox::{Sandbox, paths};
-use crate::git::{Age, GitError, PrivateWorktree, Repository, Target, WorkTreeReader};
+use crate::git::private_worktree::remove_unused;
+use crate::git::snapshot::digest_entries;
+use crate::git::tests::test_repo::{TestRepo, paths};
+use crate::git::{CheckoutTarget, GitError, PrivateWorktree, Repository, Warmth, WorkTreeReader};
 
 /// All that a private worktree must leave alone.
-fn state_of_user(sandbox: &Sandbox) -> Vec<String> {
+fn state_of_user(sandbox: &TestRepo) -> Vec<String> {
     let file = |name: &str| format!("{:?}", fs::read(sandbox.path(name)).ok());
     vec![
         file(".git/index"),
@@ -25,27 +25,33 @@ fn state_of_user(sandbox: &Sandbox) -> Vec<String> {
     ]
 }
 
-fn check_out(sandbox: &Sandbox, worktree: &PrivateWorktree, rev: &str) -> Result<(), GitError> {
+fn check_out(sandbox: &TestRepo, worktree: &PrivateWorktree, rev: &str) -> Result<(), GitError> {
     let repository = sandbox.repository();
     let commit = repository.resolve(rev).unwrap();
-    let target = Target { tree: &commit.tree, commit: Some(&commit.id), filters: &[] };
+    let target = CheckoutTarget { tree: &commit.tree, commit: Some(&commit.id), filters: &[] };
     worktree.check_out(&repository, &target).map(|_| ())
 }
 
 /// Checks that the worktree holds just the tree of `rev`.
 #[track_caller]
-fn holds(sandbox: &Sandbox, worktree: &PrivateWorktree, rev: &str) {
+fn holds(sandbox: &TestRepo, worktree: &PrivateWorktree, rev: &str) {
     let repository = sandbox.repository();
     let tree = repository.commit_snapshot(&repository.resolve(rev).unwrap().tree, &[]).unwrap();
     let inside = Repository::discover(worktree.path(), &sandbox.env()).unwrap().unwrap();
     assert_eq!(inside.work_dir(), worktree.path());
     let found = WorkTreeReader::open(&inside, None).unwrap().snapshot().unwrap();
-    assert_eq!(digest(found.entries()), digest(tree.entries()), "{:?} {:?}", paths(&found), paths(&tree));
+    assert_eq!(
+        digest_entries(found.entries()),
+        digest_entries(tree.entries()),
+        "{:?} {:?}",
+        paths(&found),
+        paths(&tree)
+    );
 }
 
 #[test]
 fn a_tree_is_checked_out_apart_from_the_users_work_tree() {
-    let sandbox = Sandbox::with(&[("a", "1"), ("dir/b", "2"), ("odd\nname", "3"), ("-dash", "4")]);
+    let sandbox = TestRepo::with(&[("a", "1"), ("dir/b", "2"), ("odd\nname", "3"), ("-dash", "4")]);
     symlink("a", sandbox.path("link")).unwrap();
     sandbox.chmod("a", 0o755);
     sandbox.commit();
@@ -54,17 +60,17 @@ fn a_tree_is_checked_out_apart_from_the_users_work_tree() {
     sandbox.write(".git/hooks/post-checkout", "#!/bin/sh\ntouch \"$HOME/hook-ran\" hook-ran\n");
     sandbox.chmod(".git/hooks/post-checkout", 0o755);
     let before = state_of_user(&sandbox);
-    let first = PrivateWorktree::take(&sandbox.pool(), Age::Warm).unwrap();
-    let second = PrivateWorktree::take(&sandbox.pool(), Age::Warm).unwrap();
+    let first = PrivateWorktree::acquire(&sandbox.pool(), Warmth::Warm).unwrap();
+    let second = PrivateWorktree::acquire(&sandbox.pool(), Warmth::Warm).unwrap();
     assert_ne!(first.path(), second.path());
     check_out(&sandbox, &first, "HEAD").unwrap();
     holds(&sandbox, &first, "HEAD");
-    assert_eq!(remove_free(&sandbox.pool()).unwrap(), 0, "both are in use");
+    assert_eq!(remove_unused(&sandbox.pool()).unwrap(), 0, "both are in use");
     let path = first.path().to_owned();
     drop(first);
     assert!(path.exists(), "it stays for the next use");
     drop(second);
-    assert_eq!(remove_free(&sandbox.pool()).unwrap(), 1);
+    assert_eq!(remove_unused(&sandbox.pool()).unwrap(), 1);
     assert_eq!(fs::read_dir(sandbox.pool()).unwrap().count(), 0);
     assert_eq!(state_of_user(&sandbox), before);
     assert!(!sandbox.outside().join("hook-ran").exists(), "no hook ran");
@@ -73,10 +79,10 @@ fn a_tree_is_checked_out_apart_from_the_users_work_tree() {
 #[test]
 fn files_of_another_tree_have_times_that_differ_in_seconds() {
     use std::os::unix::fs::MetadataExt as _;
-    let sandbox = Sandbox::with(&[("m.py", "x = 1\n")]);
+    let sandbox = TestRepo::with(&[("m.py", "x = 1\n")]);
     sandbox.write("m.py", "x = 2\n");
     sandbox.commit();
-    let worktree = PrivateWorktree::take(&sandbox.pool(), Age::Warm).unwrap();
+    let worktree = PrivateWorktree::acquire(&sandbox.pool(), Warmth::Warm).unwrap();
     let mut seconds = Vec::new();
     for rev in ["HEAD", "HEAD^", "HEAD"] {
         check_out(&sandbox, &worktree, rev).unwrap();
@@ -87,14 +93,14 @@ fn files_of_another_tree_have_times_that_differ_in_seconds() {
 
 #[test]
 fn whatever_a_former_use_left_is_put_right() {
-    let sandbox = Sandbox::with(&[(".gitignore", "ignored\n"), ("a", "1"), ("dir/b", "2")]);
+    let sandbox = TestRepo::with(&[(".gitignore", "ignored\n"), ("a", "1"), ("dir/b", "2")]);
     sandbox.git(&["tag", "one"]);
     fs::remove_dir_all(sandbox.path("dir")).unwrap();
     sandbox.write("ignored/now/tracked", "3");
     sandbox.write("dir", "");
     sandbox.git(&["add", "--force", "--all"]);
     sandbox.git(&["commit", "--quiet", "--message=two"]);
-    let worktree = PrivateWorktree::take(&sandbox.pool(), Age::Warm).unwrap();
+    let worktree = PrivateWorktree::acquire(&sandbox.pool(), Warmth::Warm).unwrap();
     let at = |name: &str| worktree.path().join(name);
     let mess: [(&str, &dyn Fn()); 10] = [
         ("nothing", &|| {}),
@@ -138,8 +144,8 @@ fn whatever_a_former_use_left_is_put_right() {
 
 #[test]
 fn objects_that_the_user_threw_away_are_not_missed() {
-    let sandbox = Sandbox::with(&[("a", "1")]);
-    let worktree = PrivateWorktree::take(&sandbox.pool(), Age::Warm).unwrap();
+    let sandbox = TestRepo::with(&[("a", "1")]);
+    let worktree = PrivateWorktree::acquire(&sandbox.pool(), Warmth::Warm).unwrap();
     sandbox.write("b", "2");
     sandbox.commit();
     check_out(&sandbox, &worktree, "HEAD").unwrap();
@@ -152,11 +158,11 @@ fn objects_that_the_user_threw_away_are_not_missed() {
 
 #[test]
 fn branches_and_tags_are_seen_and_stashes_are_not() {
-    let sandbox = Sandbox::with(&[("a", "1")]);
+    let sandbox = TestRepo::with(&[("a", "1")]);
     sandbox.git(&["tag", "v1"]);
     sandbox.write("a", "2");
     sandbox.git(&["stash", "--quiet"]);
-    let worktree = PrivateWorktree::take(&sandbox.pool(), Age::Warm).unwrap();
+    let worktree = PrivateWorktree::acquire(&sandbox.pool(), Warmth::Warm).unwrap();
     check_out(&sandbox, &worktree, "HEAD").unwrap();
     let inside = worktree.path().to_str().unwrap().to_owned();
     let refs = sandbox.git(&["-C", &inside, "for-each-ref", "--format=%(refname)"]);
@@ -166,11 +172,11 @@ fn branches_and_tags_are_seen_and_stashes_are_not() {
 
 #[test]
 fn a_place_is_taken_as_long_as_anybody_holds_its_lock() {
-    let sandbox = Sandbox::with(&[("a", "1")]);
-    let take = || PrivateWorktree::take(&sandbox.pool(), Age::Warm).unwrap();
+    let sandbox = TestRepo::with(&[("a", "1")]);
+    let take = || PrivateWorktree::acquire(&sandbox.pool(), Warmth::Warm).unwrap();
     let first = take();
     let path = first.path().to_owned();
-    let copy = first.hold().unwrap();
+    let copy = first.share_lock().unwrap();
     // A kill frees nothing that another process still holds.
     std::mem::forget(first);
     assert_ne!(take().path(), path);
@@ -179,12 +185,12 @@ fn a_place_is_taken_as_long_as_anybody_holds_its_lock() {
 
 #[test]
 fn line_ends_are_those_of_the_user() {
-    let sandbox = Sandbox::new();
+    let sandbox = TestRepo::new();
     sandbox.write("a.txt", "one\n");
     sandbox.write(".gitattributes", "*.txt text\n");
     sandbox.commit();
     sandbox.git(&["config", "core.eol", "crlf"]);
-    let worktree = PrivateWorktree::take(&sandbox.pool(), Age::Warm).unwrap();
+    let worktree = PrivateWorktree::acquire(&sandbox.pool(), Warmth::Warm).unwrap();
     check_out(&sandbox, &worktree, "HEAD").unwrap();
     assert_eq!(fs::read_to_string(worktree.path().join("a.txt")).unwrap(), "one\r\n");
     // And follow when the user changes them.
@@ -194,7 +200,7 @@ fn line_ends_are_those_of_the_user() {
 }
 
 /// Has git's index vouch for all files of a worktree, as it does a second after they were written.
-fn settle(sandbox: &Sandbox, worktree: &PrivateWorktree) {
+fn settle(sandbox: &TestRepo, worktree: &PrivateWorktree) {
     let inside = worktree.path().to_str().unwrap();
     let past = std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_000_000_000);
     for path in sandbox.git(&["-C", inside, "ls-files"]).lines() {
@@ -206,13 +212,13 @@ fn settle(sandbox: &Sandbox, worktree: &PrivateWorktree) {
 
 #[test]
 fn files_are_written_anew_when_the_rules_for_their_bytes_change() {
-    let sandbox = Sandbox::new();
+    let sandbox = TestRepo::new();
     sandbox.write("a.txt", "one\n");
     sandbox.write(".gitattributes", "*.txt eol=crlf\n");
     sandbox.write(".git/info/exclude", "built\n");
     sandbox.git(&["add", "--all"]);
     sandbox.git(&["commit", "--quiet", "--message=crlf"]);
-    let worktree = PrivateWorktree::take(&sandbox.pool(), Age::Warm).unwrap();
+    let worktree = PrivateWorktree::acquire(&sandbox.pool(), Warmth::Warm).unwrap();
     let text = || fs::read_to_string(worktree.path().join("a.txt")).unwrap();
     check_out(&sandbox, &worktree, "HEAD").unwrap();
     assert_eq!(text(), "one\r\n");
@@ -238,11 +244,11 @@ fn files_are_written_anew_when_the_rules_for_their_bytes_change() {
 
 #[test]
 fn attribute_files_that_a_task_left_are_no_rules() {
-    let sandbox = Sandbox::new();
+    let sandbox = TestRepo::new();
     sandbox.write(".git/info/exclude", "built\n.gitattributes\n");
     sandbox.write("dir/a.txt", "one\n");
     sandbox.commit();
-    let worktree = PrivateWorktree::take(&sandbox.pool(), Age::Warm).unwrap();
+    let worktree = PrivateWorktree::acquire(&sandbox.pool(), Warmth::Warm).unwrap();
     let path = |name: &str| worktree.path().join(name);
     check_out(&sandbox, &worktree, "HEAD").unwrap();
     settle(&sandbox, &worktree);
@@ -266,27 +272,27 @@ fn attribute_files_that_a_task_left_are_no_rules() {
 
 #[test]
 fn the_configuration_of_a_linked_worktree_counts_where_git_reads_it() {
-    let sandbox = Sandbox::with(&[("a.txt", "one\n")]);
+    let sandbox = TestRepo::with(&[("a.txt", "one\n")]);
     sandbox.git(&["config", "extensions.worktreeConfig", "true"]);
     sandbox.git(&["config", "--worktree", "core.autocrlf", "true"]);
-    let worktree = PrivateWorktree::take(&sandbox.pool(), Age::Warm).unwrap();
+    let worktree = PrivateWorktree::acquire(&sandbox.pool(), Warmth::Warm).unwrap();
     check_out(&sandbox, &worktree, "HEAD").unwrap();
     assert_eq!(fs::read_to_string(worktree.path().join("a.txt")).unwrap(), "one\r\n");
 }
 
 #[test]
 fn what_a_replacement_hides_is_checked_out() {
-    let sandbox = Sandbox::with(&[("a", "pushed\n")]);
+    let sandbox = TestRepo::with(&[("a", "pushed\n")]);
     sandbox.write("b", "replaced\n");
     let other = sandbox.git(&["hash-object", "-w", "b"]);
     sandbox.git(&["replace", &sandbox.git(&["rev-parse", "HEAD:a"]), &other]);
-    let worktree = PrivateWorktree::take(&sandbox.pool(), Age::Warm).unwrap();
+    let worktree = PrivateWorktree::acquire(&sandbox.pool(), Warmth::Warm).unwrap();
     check_out(&sandbox, &worktree, "HEAD").unwrap();
     assert_eq!(fs::read_to_string(worktree.path().join("a")).unwrap(), "pushed\n");
 }
 
 /// Makes the work tree one of these files, and nothing else.
-fn fill(sandbox: &Sandbox, files: &[(String, String)]) {
+fn fill(sandbox: &TestRepo, files: &[(String, String)]) {
     for entry in fs::read_dir(&sandbox.dir).unwrap() {
         let path = entry.unwrap().path();
         if path.ends_with(".git") {
@@ -314,8 +320,8 @@ proptest! {
             prop::collection::vec(("[abc]{1,2}(/[abc]){0,2}", "[xy]{0,2}"), 0..8), 8..16,
         ),
     ) {
-        let sandbox = Sandbox::with(&[("a", "1")]);
-        let worktree = PrivateWorktree::take(&sandbox.pool(), Age::Warm).unwrap();
+        let sandbox = TestRepo::with(&[("a", "1")]);
+        let worktree = PrivateWorktree::acquire(&sandbox.pool(), Warmth::Warm).unwrap();
         for tree in trees {
             fill(&sandbox, &tree);
             sandbox.git(&["add", "--all"]);

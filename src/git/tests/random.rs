@@ -8,7 +8,7 @@ use proptest::sample::select;
 
 use super::work_tree::agree;
 use crate::base::path::RepoPath;
-use crate::git::tests::sandbox::{Sandbox, git_command, path};
+use crate::git::tests::test_repo::{TestRepo, git_command, path};
 
 const NAMES: &[&str] = &["a", "b", "ab", "a.b", "b.log", "{a,b}", "x y", "ä", "-", "a0"];
 
@@ -80,7 +80,7 @@ fn a_step() -> impl Strategy<Value = Step> {
 }
 
 /// Makes room for a file at `path`.
-fn make_room(sandbox: &Sandbox, path: &str) {
+fn make_room(sandbox: &TestRepo, path: &str) {
     let mut parent = String::new();
     for part in path.split('/') {
         if !parent.is_empty() && fs::symlink_metadata(sandbox.path(&parent)).is_ok_and(|meta| !meta.is_dir())
@@ -93,7 +93,7 @@ fn make_room(sandbox: &Sandbox, path: &str) {
     fs::create_dir_all(sandbox.path(path).parent().unwrap()).unwrap();
 }
 
-fn remove(sandbox: &Sandbox, path: &str) {
+fn remove(sandbox: &TestRepo, path: &str) {
     match fs::symlink_metadata(sandbox.path(path)) {
         Ok(meta) if meta.is_dir() => fs::remove_dir_all(sandbox.path(path)).unwrap(),
         Ok(_) => fs::remove_file(sandbox.path(path)).unwrap(),
@@ -101,7 +101,7 @@ fn remove(sandbox: &Sandbox, path: &str) {
     }
 }
 
-fn take(sandbox: &Sandbox, step: &Step) {
+fn take(sandbox: &TestRepo, step: &Step) {
     match step {
         Step::Write(path, text) => {
             make_room(sandbox, path);
@@ -148,7 +148,7 @@ proptest! {
 
     #[test]
     fn the_tree_of_any_work_tree_is_gits(steps in proptest::collection::vec(a_step(), 1..40), folder in a_path()) {
-        let sandbox = Sandbox::new();
+        let sandbox = TestRepo::new();
         for step in &steps {
             take(&sandbox, step);
         }
@@ -164,7 +164,7 @@ proptest! {
 /// Each pattern must ignore exactly the paths that it ignores for git.
 #[test]
 fn any_ignore_file_means_what_it_means_to_git() {
-    let sandbox = Sandbox::new();
+    let sandbox = TestRepo::new();
     for one in NAMES {
         sandbox.write(&format!("top/{one}/{one}"), "");
         for other in ["a", "b", "ab", "b.log"] {

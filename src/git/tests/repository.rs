@@ -3,11 +3,11 @@
 use std::fs;
 
 use crate::git::Repository;
-use crate::git::tests::sandbox::{Sandbox, path};
+use crate::git::tests::test_repo::{TestRepo, path};
 
 #[test]
 fn a_repository_is_found_from_below_and_not_from_outside() {
-    let sandbox = Sandbox::with(&[("a/b", "1")]);
+    let sandbox = TestRepo::with(&[("a/b", "1")]);
     let found = Repository::discover(&sandbox.path("a"), &sandbox.env()).unwrap().unwrap();
     assert_eq!(found.work_dir(), sandbox.dir);
     assert_eq!(found.git_dir(), sandbox.path(".git"));
@@ -16,7 +16,7 @@ fn a_repository_is_found_from_below_and_not_from_outside() {
 
 #[test]
 fn a_bare_repository_is_refused() {
-    let sandbox = Sandbox::new();
+    let sandbox = TestRepo::new();
     sandbox.git(&["init", "--quiet", "--bare", "../bare.git"]);
     let error = Repository::discover(&sandbox.outside().join("bare.git"), &sandbox.env()).unwrap_err();
     assert!(error.to_string().contains("is a bare repository"), "{error}");
@@ -24,19 +24,19 @@ fn a_bare_repository_is_refused() {
 
 #[test]
 fn the_callers_git_variables_are_not_read() {
-    let sandbox = Sandbox::with(&[("a", "1")]);
+    let sandbox = TestRepo::with(&[("a", "1")]);
     let vars = [("GIT_DIR", "/nowhere"), ("GIT_INDEX_FILE", "/nowhere"), ("GIT_WORK_TREE", "/nowhere")];
     let path = sandbox.env().var("PATH").unwrap().to_owned();
     let vars = vars.map(|(name, value)| (name.into(), value.into()));
     let env = crate::base::env::Env::of(vars.into_iter().chain([("PATH".into(), path)]), sandbox.dir.clone());
     let repository = Repository::discover(&sandbox.dir, &env).unwrap().unwrap();
-    let listed = repository.program().run(repository.place(), &["ls-files"]).unwrap();
+    let listed = repository.program().run(repository.dirs(), &["ls-files"]).unwrap();
     assert_eq!(listed, b"a\n");
 }
 
 #[test]
 fn revisions_are_resolved_or_refused() {
-    let sandbox = Sandbox::with(&[("a", "1")]);
+    let sandbox = TestRepo::with(&[("a", "1")]);
     sandbox.git(&["tag", "-a", "v1", "-m", "one"]);
     sandbox.write("a", "2");
     sandbox.commit();
@@ -59,7 +59,7 @@ fn revisions_are_resolved_or_refused() {
 
 #[test]
 fn files_of_a_tree_are_read() {
-    let sandbox = Sandbox::with(&[("dir/a", "text")]);
+    let sandbox = TestRepo::with(&[("dir/a", "text")]);
     let repository = sandbox.repository();
     let tree = repository.resolve("HEAD").unwrap().tree;
     fs::remove_file(sandbox.path("dir/a")).unwrap();

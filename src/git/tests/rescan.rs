@@ -3,17 +3,17 @@
 use std::fs;
 
 use crate::base::path::RepoPath;
-use crate::git::snapshot::{Entry, Snapshot};
-use crate::git::tests::sandbox::{Sandbox, path};
+use crate::git::snapshot::{Snapshot, SnapshotEntry};
+use crate::git::tests::test_repo::{TestRepo, path};
 
 #[test]
 fn a_rescan_sees_what_changed_in_its_folders_only() {
-    let sandbox = Sandbox::with(&[("a/1", "x"), ("a/2", "x"), ("a/sub/3", "x"), ("a.b", "x"), ("c/4", "x")]);
+    let sandbox = TestRepo::with(&[("a/1", "x"), ("a/2", "x"), ("a/sub/3", "x"), ("a.b", "x"), ("c/4", "x")]);
     let reader = sandbox.reader();
     let before = reader.snapshot().unwrap();
     let folders = [path("a"), path("a/sub"), path("a.b"), path("nothing/here")];
-    let expected = |snapshot: &Snapshot| -> Vec<Entry> {
-        let mut all: Vec<Entry> =
+    let expected = |snapshot: &Snapshot| -> Vec<SnapshotEntry> {
+        let mut all: Vec<SnapshotEntry> =
             [path("a"), path("a.b")].iter().flat_map(|folder| snapshot.within(folder).to_vec()).collect();
         all.sort_by(|a, b| a.path.cmp(&b.path));
         all
@@ -33,7 +33,7 @@ fn a_rescan_sees_what_changed_in_its_folders_only() {
 
 #[test]
 fn a_rescan_knows_the_rules_above_it() {
-    let sandbox = Sandbox::with(&[("a/keep", "x"), (".gitignore", "*.log\nout/\n"), ("out/kept/b", "x")]);
+    let sandbox = TestRepo::with(&[("a/keep", "x"), (".gitignore", "*.log\nout/\n"), ("out/kept/b", "x")]);
     let sandbox_force = ["add", "--force", "out/kept/b"];
     sandbox.git(&sandbox_force);
     sandbox.write("a/x.log", "");
@@ -49,7 +49,7 @@ fn a_rescan_knows_the_rules_above_it() {
 
 #[test]
 fn many_threads_share_a_reader() {
-    let sandbox = Sandbox::with(&[("a/1", "x"), ("b/2", "x")]);
+    let sandbox = TestRepo::with(&[("a/1", "x"), ("b/2", "x")]);
     sandbox.write("a/1", "changed");
     let reader = sandbox.reader();
     let snapshot = reader.snapshot().unwrap();

@@ -4,12 +4,12 @@ use std::fs;
 
 use super::work_tree::agree;
 use crate::git::snapshot::Snapshot;
-use crate::git::tests::sandbox::{Sandbox, path, paths};
+use crate::git::tests::test_repo::{TestRepo, path, paths};
 
 #[test]
 fn line_ends_that_git_hides_are_seen() {
     for (key, value) in [("core.autocrlf", "true"), ("core.autocrlf", "input")] {
-        let sandbox = Sandbox::new();
+        let sandbox = TestRepo::new();
         sandbox.git(&["config", key, value]);
         sandbox.write("a", "one\r\n");
         sandbox.commit();
@@ -31,7 +31,7 @@ fn what_attributes_hide_is_seen() {
         ("*.txt ident\n", "$Id$\n", "$Id: x $\n"),
         ("*.txt filter=same\n", "one\n", "two\n"),
     ] {
-        let sandbox = Sandbox::new();
+        let sandbox = TestRepo::new();
         sandbox.git(&["config", "filter.same.clean", "echo same"]);
         sandbox.write(".gitattributes", attributes);
         sandbox.write("a.txt", first);
@@ -48,7 +48,7 @@ fn what_attributes_hide_is_seen() {
 
 #[test]
 fn a_deleted_attribute_file_still_counts_while_it_is_staged() {
-    let sandbox = Sandbox::new();
+    let sandbox = TestRepo::new();
     sandbox.write("sub/.gitattributes", "* eol=crlf\n");
     sandbox.write("sub/a", "one\r\n");
     sandbox.commit();
@@ -61,7 +61,7 @@ fn a_deleted_attribute_file_still_counts_while_it_is_staged() {
 
 #[test]
 fn a_tracked_file_in_an_ignored_folder_is_kept() {
-    let sandbox = Sandbox::with(&[("build/kept/a", "1"), ("build/b", "2"), ("src/c", "3")]);
+    let sandbox = TestRepo::with(&[("build/kept/a", "1"), ("build/b", "2"), ("src/c", "3")]);
     sandbox.write(".gitignore", "build/\n*.log\n");
     sandbox.write("build/new", "");
     sandbox.write("build/kept/new", "");
@@ -74,7 +74,7 @@ fn a_tracked_file_in_an_ignored_folder_is_kept() {
 
 #[test]
 fn rules_outside_the_tree_count() {
-    let sandbox = Sandbox::with(&[("a", "1")]);
+    let sandbox = TestRepo::with(&[("a", "1")]);
     sandbox.write(".git/info/exclude", "*.one\n");
     sandbox.write("../.config/git/ignore", "*.two\n*.three\n");
     sandbox.write(".gitignore", "!keep.two\n");
@@ -91,7 +91,7 @@ fn rules_outside_the_tree_count() {
 fn rules_that_no_longer_hold_are_remembered() {
     let text = b"one\r\n";
     for by_attribute in [false, true] {
-        let sandbox = Sandbox::with(&[("a.txt", "one\n"), (".gitattributes", "")]);
+        let sandbox = TestRepo::with(&[("a.txt", "one\n"), (".gitattributes", "")]);
         if by_attribute {
             sandbox.write(".gitattributes", "*.txt eol=crlf\n");
             sandbox.commit();

@@ -3,11 +3,11 @@
 use std::fs;
 
 use crate::git::snapshot::Mode;
-use crate::git::tests::sandbox::{Sandbox, paths};
+use crate::git::tests::test_repo::{TestRepo, paths};
 
 #[test]
 fn same_size_and_a_restored_mtime_are_seen() {
-    let sandbox = Sandbox::with(&[("a", "one")]);
+    let sandbox = TestRepo::with(&[("a", "one")]);
     let before = sandbox.snapshot();
     let mtime = fs::metadata(sandbox.path("a")).unwrap().modified().unwrap();
     sandbox.write("a", "two");
@@ -19,7 +19,7 @@ fn same_size_and_a_restored_mtime_are_seen() {
 
 #[test]
 fn the_executable_bit_alone_is_seen() {
-    let sandbox = Sandbox::with(&[("a", "one")]);
+    let sandbox = TestRepo::with(&[("a", "one")]);
     let before = sandbox.snapshot();
     sandbox.chmod("a", 0o755);
     let after = sandbox.snapshot();
@@ -30,7 +30,7 @@ fn the_executable_bit_alone_is_seen() {
 #[test]
 fn an_edit_in_the_tick_of_the_add_is_seen() {
     for round in 0..30 {
-        let sandbox = Sandbox::new();
+        let sandbox = TestRepo::new();
         sandbox.write("a", "one");
         sandbox.git(&["add", "a"]);
         sandbox.write("a", "two");
@@ -42,7 +42,7 @@ fn an_edit_in_the_tick_of_the_add_is_seen() {
 #[test]
 fn an_edit_in_the_tick_of_our_own_look_is_seen() {
     for round in 0..30 {
-        let sandbox = Sandbox::new();
+        let sandbox = TestRepo::new();
         sandbox.write("a", "one");
         let reader = sandbox.reader();
         let before = reader.snapshot().unwrap();
@@ -55,7 +55,7 @@ fn an_edit_in_the_tick_of_our_own_look_is_seen() {
 
 #[test]
 fn what_was_hashed_is_remembered() {
-    let sandbox = Sandbox::new();
+    let sandbox = TestRepo::new();
     sandbox.write("a", "one");
     sandbox.next_tick();
     let reader = sandbox.reader();
@@ -78,7 +78,7 @@ fn what_was_hashed_is_remembered() {
 
 #[test]
 fn a_file_that_comes_to_a_remembered_folder_is_seen() {
-    let sandbox = Sandbox::with(&[("a/1", "x"), ("b/2", "x")]);
+    let sandbox = TestRepo::with(&[("a/1", "x"), ("b/2", "x")]);
     let look = || {
         let reader = sandbox.reader();
         let found = paths(&reader.snapshot().unwrap());
@@ -103,7 +103,7 @@ fn a_file_that_comes_to_a_remembered_folder_is_seen() {
 #[test]
 fn a_file_that_comes_in_the_tick_of_the_look_is_seen() {
     for round in 0..30 {
-        let sandbox = Sandbox::with(&[("a/1", "x")]);
+        let sandbox = TestRepo::with(&[("a/1", "x")]);
         sandbox.write("a/2", "");
         let reader = sandbox.reader();
         reader.snapshot().unwrap();

@@ -4,22 +4,22 @@ use std::fs;
 
 use super::work_tree::agree;
 use crate::git::snapshot::{ContentId, Mode};
-use crate::git::tests::sandbox::{Sandbox, path, paths};
+use crate::git::tests::test_repo::{TestRepo, path, paths};
 
 /// A repository with the submodule `sub`, which has a submodule `inner` of its own.
-fn with_submodule() -> (Sandbox, Sandbox, Sandbox) {
-    let inner = Sandbox::with(&[("deep", "1")]);
-    let middle = Sandbox::with(&[("file", "1"), (".gitignore", "*.log\n")]);
+fn with_submodule() -> (TestRepo, TestRepo, TestRepo) {
+    let inner = TestRepo::with(&[("deep", "1")]);
+    let middle = TestRepo::with(&[("file", "1"), (".gitignore", "*.log\n")]);
     middle.git(&["submodule", "--quiet", "add", inner.dir.to_str().unwrap(), "inner"]);
     middle.commit();
-    let outer = Sandbox::with(&[("a", "1")]);
+    let outer = TestRepo::with(&[("a", "1")]);
     outer.git(&["submodule", "--quiet", "add", middle.dir.to_str().unwrap(), "sub"]);
     outer.git(&["submodule", "--quiet", "update", "--init", "--recursive"]);
     outer.commit();
     (outer, middle, inner)
 }
 
-fn id_of(sandbox: &Sandbox, name: &str) -> ContentId {
+fn id_of(sandbox: &TestRepo, name: &str) -> ContentId {
     let snapshot = sandbox.snapshot();
     let entry = snapshot.get(&path(name)).unwrap();
     assert_eq!(entry.mode, Mode::Submodule);
@@ -31,7 +31,7 @@ fn id_of(sandbox: &Sandbox, name: &str) -> ContentId {
 fn a_clean_submodule_is_its_commit() {
     let (outer, _middle, _inner) = with_submodule();
     agree(&outer);
-    let commit = Sandbox::git_in(&outer.path("sub"), &["rev-parse", "HEAD"], &[]);
+    let commit = TestRepo::git_in(&outer.path("sub"), &["rev-parse", "HEAD"], &[]);
     assert_eq!(id_of(&outer, "sub").hex(), commit);
     let repository = outer.repository();
     let tree = repository.resolve("HEAD").unwrap().tree;
@@ -57,23 +57,23 @@ fn any_edit_in_a_submodule_is_seen() {
     see();
     outer.write("sub/inner/deep", "2");
     see();
-    Sandbox::git_in(&outer.path("sub"), &["add", "--all"], &[]);
-    Sandbox::git_in(&outer.path("sub"), &["commit", "--quiet", "--message=x"], &[]);
+    TestRepo::git_in(&outer.path("sub"), &["add", "--all"], &[]);
+    TestRepo::git_in(&outer.path("sub"), &["commit", "--quiet", "--message=x"], &[]);
     see();
     outer.write("sub/ignored.log", "");
     assert_eq!(id_of(&outer, "sub"), *seen.last().unwrap());
-    Sandbox::git_in(&outer.path("sub"), &["reset", "--quiet", "--hard", &clean.hex()], &[]);
-    Sandbox::git_in(&outer.path("sub"), &["submodule", "--quiet", "update", "--force"], &[]);
+    TestRepo::git_in(&outer.path("sub"), &["reset", "--quiet", "--hard", &clean.hex()], &[]);
+    TestRepo::git_in(&outer.path("sub"), &["submodule", "--quiet", "update", "--force"], &[]);
     assert_eq!(id_of(&outer, "sub"), clean);
 }
 
 #[test]
 fn a_clean_submodule_with_a_filter_is_its_commit() {
-    let middle = Sandbox::with(&[(".gitattributes", "*.txt eol=crlf\n"), ("a.txt", "1\n")]);
-    let outer = Sandbox::new();
+    let middle = TestRepo::with(&[(".gitattributes", "*.txt eol=crlf\n"), ("a.txt", "1\n")]);
+    let outer = TestRepo::new();
     outer.git(&["submodule", "--quiet", "add", middle.dir.to_str().unwrap(), "sub"]);
     assert_eq!(fs::read_to_string(outer.path("sub/a.txt")).unwrap(), "1\r\n");
-    let commit = Sandbox::git_in(&outer.path("sub"), &["rev-parse", "HEAD"], &[]);
+    let commit = TestRepo::git_in(&outer.path("sub"), &["rev-parse", "HEAD"], &[]);
     assert_eq!(id_of(&outer, "sub").hex(), commit);
 }
 
@@ -94,15 +94,15 @@ fn a_submodule_that_is_not_checked_out_is_what_is_recorded_unless_it_has_files()
 
 #[test]
 fn a_nested_repository_is_one_entry_with_its_state() {
-    let outer = Sandbox::with(&[("a", "1"), (".gitignore", "hidden/\n")]);
+    let outer = TestRepo::with(&[("a", "1"), (".gitignore", "hidden/\n")]);
     for name in ["nested", "hidden", "empty"] {
         outer.write(&format!("{name}/file"), "1");
-        Sandbox::git_in(&outer.path(name), &["init", "--quiet"], &[]);
+        TestRepo::git_in(&outer.path(name), &["init", "--quiet"], &[]);
     }
-    Sandbox::git_in(&outer.path("nested"), &["add", "."], &[]);
-    Sandbox::git_in(&outer.path("nested"), &["commit", "--quiet", "--message=x"], &[]);
+    TestRepo::git_in(&outer.path("nested"), &["add", "."], &[]);
+    TestRepo::git_in(&outer.path("nested"), &["commit", "--quiet", "--message=x"], &[]);
     assert_eq!(paths(&outer.snapshot()), [".gitignore", "a", "empty", "nested"]);
-    let commit = Sandbox::git_in(&outer.path("nested"), &["rev-parse", "HEAD"], &[]);
+    let commit = TestRepo::git_in(&outer.path("nested"), &["rev-parse", "HEAD"], &[]);
     assert_eq!(id_of(&outer, "nested").hex(), commit);
     for name in ["nested", "empty"] {
         let before = id_of(&outer, name);
@@ -113,7 +113,7 @@ fn a_nested_repository_is_one_entry_with_its_state() {
 
 #[test]
 fn a_folder_that_only_looks_like_a_repository_is_a_folder() {
-    let sandbox = Sandbox::with(&[("a", "1")]);
+    let sandbox = TestRepo::with(&[("a", "1")]);
     sandbox.write("fixture/.git/config", "");
     sandbox.write("fixture/file", "1");
     assert_eq!(paths(&sandbox.snapshot()), ["a", "fixture/file"]);

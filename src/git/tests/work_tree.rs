@@ -4,17 +4,17 @@ use std::fs;
 use std::os::unix::fs::symlink;
 
 use crate::git::snapshot::Mode;
-use crate::git::tests::sandbox::{Sandbox, os, path, paths};
+use crate::git::tests::test_repo::{TestRepo, os, path, paths};
 use crate::git::{Repository, WorkTreeReader, tree_id};
 
-pub(super) fn agree(sandbox: &Sandbox) {
+pub(super) fn agree(sandbox: &TestRepo) {
     let snapshot = sandbox.snapshot();
     assert_eq!(tree_id(&snapshot).unwrap(), sandbox.tree_by_git(), "{:?}", paths(&snapshot));
 }
 
 #[test]
 fn the_tree_is_the_one_that_git_makes() {
-    let sandbox = Sandbox::with(&[("a", "1"), ("b/c", "2"), ("b.d", "3"), ("b/e/f", "4"), ("gone/x", "")]);
+    let sandbox = TestRepo::with(&[("a", "1"), ("b/c", "2"), ("b.d", "3"), ("b/e/f", "4"), ("gone/x", "")]);
     agree(&sandbox);
     sandbox.write("new/file", "5");
     sandbox.write("a", "other");
@@ -26,7 +26,7 @@ fn the_tree_is_the_one_that_git_makes() {
 
 #[test]
 fn a_repository_before_its_first_add_is_read() {
-    let sandbox = Sandbox::new();
+    let sandbox = TestRepo::new();
     assert!(sandbox.snapshot().entries().is_empty());
     sandbox.write("a", "1");
     assert_eq!(paths(&sandbox.snapshot()), ["a"]);
@@ -35,7 +35,7 @@ fn a_repository_before_its_first_add_is_read() {
 
 #[test]
 fn a_folder_that_became_a_symlink_holds_nothing() {
-    let sandbox = Sandbox::with(&[("dir/a", "1"), ("other/a", "1")]);
+    let sandbox = TestRepo::with(&[("dir/a", "1"), ("other/a", "1")]);
     fs::remove_dir_all(sandbox.path("dir")).unwrap();
     symlink("other", sandbox.path("dir")).unwrap();
     let reader = sandbox.reader();
@@ -49,7 +49,7 @@ fn a_folder_that_became_a_symlink_holds_nothing() {
 
 #[test]
 fn files_and_folders_that_change_places_are_seen() {
-    let sandbox = Sandbox::with(&[("a", "1"), ("b/c", "2"), ("b.x", "3")]);
+    let sandbox = TestRepo::with(&[("a", "1"), ("b/c", "2"), ("b.x", "3")]);
     fs::remove_file(sandbox.path("a")).unwrap();
     fs::remove_dir_all(sandbox.path("b")).unwrap();
     sandbox.write("a/inner", "1");
@@ -61,7 +61,7 @@ fn files_and_folders_that_change_places_are_seen() {
 #[cfg(target_os = "linux")]
 #[test]
 fn a_pipe_neither_hangs_nor_counts() {
-    let sandbox = Sandbox::with(&[("a", "1"), ("b", "2")]);
+    let sandbox = TestRepo::with(&[("a", "1"), ("b", "2")]);
     fs::remove_file(sandbox.path("a")).unwrap();
     for name in ["a", "pipe"] {
         rustix::fs::mknodat(rustix::fs::CWD, sandbox.path(name), rustix::fs::FileType::Fifo, 0o644.into(), 0)
@@ -74,7 +74,7 @@ fn a_pipe_neither_hangs_nor_counts() {
 
 #[test]
 fn a_file_that_cannot_be_read_is_named() {
-    let sandbox = Sandbox::with(&[("a", "1")]);
+    let sandbox = TestRepo::with(&[("a", "1")]);
     sandbox.write("dir/secret", "x");
     sandbox.chmod("dir/secret", 0o000);
     if fs::read(sandbox.path("dir/secret")).is_ok() {
@@ -86,7 +86,7 @@ fn a_file_that_cannot_be_read_is_named() {
 
 #[test]
 fn names_that_are_not_text_are_kept() {
-    let sandbox = Sandbox::new();
+    let sandbox = TestRepo::new();
     fs::create_dir(sandbox.dir.join(os(b"d\xff"))).unwrap();
     for name in [&b"d\xff/f\xfe"[..], b"tracked\xfd", b"a\nb"] {
         fs::write(sandbox.dir.join(os(name)), "x").unwrap();
@@ -100,7 +100,7 @@ fn names_that_are_not_text_are_kept() {
 
 #[test]
 fn a_linked_worktree_has_its_own_files_and_shares_the_rest() {
-    let sandbox = Sandbox::with(&[("a", "1"), ("sub/b", "2")]);
+    let sandbox = TestRepo::with(&[("a", "1"), ("sub/b", "2")]);
     let linked = sandbox.outside().join("linked");
     sandbox.git(&["worktree", "add", "-q", linked.to_str().unwrap()]);
     fs::write(linked.join("a"), "other").unwrap();
@@ -116,7 +116,7 @@ fn a_linked_worktree_has_its_own_files_and_shares_the_rest() {
 
 #[test]
 fn a_state_folder_that_cannot_be_written_costs_time_only() {
-    let sandbox = Sandbox::with(&[("a", "1")]);
+    let sandbox = TestRepo::with(&[("a", "1")]);
     sandbox.write("a", "2");
     sandbox.write("blocked", "not a folder");
     let expected = tree_id(&sandbox.snapshot()).unwrap();
@@ -129,7 +129,7 @@ fn a_state_folder_that_cannot_be_written_costs_time_only() {
 
 #[test]
 fn a_state_folder_in_the_work_tree_is_git_s_own() {
-    let sandbox = Sandbox::with(&[("a", "1")]);
+    let sandbox = TestRepo::with(&[("a", "1")]);
     fs::rename(sandbox.path(".git"), sandbox.path(".hidden")).unwrap();
     sandbox.write(".git", "gitdir: .hidden\n");
     assert_eq!(paths(&sandbox.snapshot()), ["a"]);

@@ -139,7 +139,7 @@ fn grave_ones_come_first_and_then_those_on_changed_lines() {
     };
     remarks.sort(None);
     assert_eq!(order(&remarks), [3, 2, 11, 0, 1, 10]);
-    remarks.sort(Some(&ChangedLines::of([("a.rs".to_owned(), (10, 12))])));
+    remarks.sort(Some(&ChangedLines::from_ranges([("a.rs".to_owned(), (10, 12))])));
     assert_eq!(order(&remarks), [3, 11, 2, 0, 1, 10]);
     let (shown, left) = remarks.shown(2, |remark| (remark.grade != Grade::Notice).then(String::new));
     assert_eq!((shown.len(), left), (3, Left { of_grade: [1, 0, 2], unlisted: 0 }));

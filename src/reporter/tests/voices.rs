@@ -91,7 +91,7 @@ fn changed_lines_come_first_and_are_asked_for_only_if_there_is_a_place() {
         scan.reported = Some(Box::new(Reported { findings: findings.collect(), ..Reported::default() }));
         run(&[scan])
     };
-    let changed = || Some(ChangedLines::of([("a.rs".to_owned(), (40, 50))]));
+    let changed = || Some(ChangedLines::from_ranges([("a.rs".to_owned(), (40, 50))]));
     let site = Site { root: ROOT.to_owned(), changed: Some(Box::new(changed)) };
     let text = told_at(&scan(&[1, 45, 90]), (Paint::PLAIN, Output::Failed), github(), site);
     let lines: Vec<&str> =

@@ -1,8 +1,7 @@
-//! Where a test failed, from what it said. It must not know XML.
+//! Finds the place where a test failed in its message.
 //!
-//! Only what can't be anything else is taken for a place: what pytest, Rust's panics, Playwright and
-//! the stacks of JavaScript write. Go's lines have the bare name of a file, which could be in any
-//! folder.
+//! Only unmistakable notations are recognized: those of pytest, Rust's panics, Playwright and the stack
+//! traces of JavaScript. Go prints only the name of a file, which could be in any folder.
 
 use crate::facts::Location;
 use crate::uri;

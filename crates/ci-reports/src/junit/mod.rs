@@ -1,15 +1,15 @@
-//! `JUnit` XML: suites, their cases and what became of them, in the dialects that tools write. It must
-//! not know what is demanded of tests.
+//! Reads `JUnit` XML in the dialects that tools write.
 //!
-//! There is no standard, so a case is what its own elements say. The totals that suites declare only
-//! explain it ([`totals`]): they show tests that are not listed, and they never take away a failure.
+//! There is no standard, so the elements of a case say what became of it. The totals that suites declare
+//! only explain the list of cases ([`totals`]): they show tests that are not listed, and never remove a
+//! failure.
 //!
-//! Suites may be within suites, cases within cases, and whole reports within reports. What counts is
-//! read wherever it stands, also within elements that are unknown; only properties and output are not
-//! looked into.
+//! Suites may contain suites, cases may contain cases, and reports may contain whole reports. Known
+//! elements count wherever they are, even within unknown elements; only properties and output are
+//! skipped.
 //!
-//! pytest writes each attempt of a test as a case of the same name, the failed ones without a word;
-//! so its cases of one name are one test.
+//! pytest writes each attempt of a test as a case of the same name, and does not mark the failed ones. So
+//! its cases of one name are one test.
 
 mod cases;
 mod locations;

@@ -1,16 +1,15 @@
-//! The totals that suites of a `JUnit` report declare, compared with what they list. It must not know
-//! XML's structure.
+//! Compares the totals that suites of a `JUnit` report declare with the cases that they list.
 //!
 //! - A suite that declares more tests than it lists left some out (mocha its pending ones, and those
-//!   after a failed hook), counts attempts (Surefire, Gradle) or assertions (Catch2, doctest) or what
-//!   else its tool runs. That is noted. Where the report says neither that a test was skipped nor
-//!   tried again nor failed, and its tool is none that counts something else, tests that are not there
-//!   might have failed: the report is refused.
-//! - A suite that declares fewer has skipped tests that it does not count (Boost.Test, Ginkgo 1), or
-//!   tests that did not run and are not marked (jest's `todo`), or a test that failed twice. What
-//!   nothing else explains was not run.
-//! - A suite that declares failures of which it lists none, or too few, failed itself. A tool that
-//!   counts one assertion as a failure and as an error does not list it twice.
+//!   after a failed hook), or counts attempts (Surefire, Gradle), assertions (Catch2, doctest) or other
+//!   things. The totals are noted. The report is rejected if it mentions no test that was skipped,
+//!   repeated or failed, and its tool is not known to count something else: the missing tests may have
+//!   failed.
+//! - A suite that declares fewer tests has skipped tests that it does not count (Boost.Test, Ginkgo 1),
+//!   tests that did not run and are not marked (jest's `todo`), or a test that failed twice. Tests that
+//!   nothing else explains count as skipped.
+//! - A suite that declares more failures than it lists has failed itself. A tool that counts one
+//!   assertion both as a failure and as an error does not list it twice.
 
 use super::cases::{Listed, Outcome, Tally};
 use crate::facts::TestTotals;

@@ -1,5 +1,4 @@
-//! What a scanner says of its own calls: whether they succeeded, and what it notes of them. It must not
-//! know results.
+//! Whether a scanner succeeded, and which errors it reported.
 
 use serde::de::{Deserialize, DeserializeSeed as _, Deserializer, IgnoredAny, SeqAccess};
 

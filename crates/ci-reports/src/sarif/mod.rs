@@ -1,13 +1,14 @@
-//! SARIF 2.1.0: what scanners found, run by run. It must not know what is demanded of findings.
+//! Reads SARIF 2.1.0: what scanners found.
 //!
-//! The file is read as it comes and only what becomes a finding is kept. Rules, bases of addresses and
-//! the scanner's name may stand behind the results, so what depends on them is settled when their run
-//! ends.
+//! The file is streamed, and only what becomes a finding is kept. Rules, base URIs and the name of the
+//! scanner may come after the results, so results are resolved at the end of their run.
 //!
-//! A run in which nothing was scanned is no evidence: its results are `null` or absent, or an
-//! invocation says that it did not succeed, and notes no error for which. Each run of a file must have
-//! been one. One that notes an error may have left something out; whether that will do is asked by
-//! [`Completeness`].
+//! A run in which nothing was scanned is rejected: its results are `null` or missing, or an invocation
+//! failed without reporting an error. All runs of a file must be valid. A run that reports an error may be
+//! incomplete; [`Completeness`] says whether that is accepted.
+//!
+//! Read [`objects`] for the shapes of SARIF's objects, [`rules`] for rules and severities, and
+//! [`invocation`] for whether the scanner succeeded.
 
 mod invocation;
 mod objects;
@@ -111,7 +112,7 @@ impl<'de> Array<'de> for Runs<'_, '_> {
         if !there {
             return Err(A::Error::custom("a run is `null`"));
         }
-        run.end(self.of, self.extent, self.found).map_err(|flaw| self.budget.stop(flaw))?;
+        run.end(self.of, self.extent, self.found).map_err(|error| self.budget.stop(error))?;
         Ok(true)
     }
 }
@@ -266,7 +267,7 @@ impl<'de> Array<'de> for Extensions<'_, '_> {
         if seq.next_element_seed(Keys(&mut component.reader(self.budget)))?.is_none() {
             return Ok(false);
         }
-        self.budget.keep(0).map_err(|flaw| self.budget.stop(flaw))?;
+        self.budget.keep(0).map_err(|error| self.budget.stop(error))?;
         self.extensions.push(component);
         Ok(true)
     }
@@ -330,7 +331,7 @@ struct NamedBases<'b> {
 impl<'de> Object<'de> for NamedBases<'_> {
     fn field<A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<bool, A::Error> {
         let address = Address::of(map.next_value::<Option<RawArtifactLocation>>()?.unwrap_or_default());
-        self.budget.keep(key.len() + address.uri.len()).map_err(|flaw| self.budget.stop(flaw))?;
+        self.budget.keep(key.len() + address.uri.len()).map_err(|error| self.budget.stop(error))?;
         self.bases.named.insert(key.to_owned(), address);
         Ok(true)
     }

@@ -1,4 +1,4 @@
-//! The shapes of SARIF's objects, as far as they are read. It must not know what they mean together.
+//! The shapes of SARIF's objects, as far as they are read.
 
 use std::fmt;
 

@@ -1,7 +1,7 @@
-//! Records: what gates that passed left of a tree's facts, for later trees to be compared with. It
+//! GateRecords: what gates that passed left of a tree's facts, for later trees to be compared with. It
 //! must not know which tree is compared with which.
 //!
-//! Each tree has a folder with one file a gate, so that runs at the same time don't meet.
+//! Each tree has a folder with a file for each gate, so that simultaneous runs do not conflict.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,51 +12,51 @@ use crate::base::digest::Digest;
 use crate::base::file::{self, Durability, FileError};
 use crate::quality::evidence::Record;
 
-/// Trees that are kept; beyond twice as many, the oldest go.
+/// The number of trees that are kept. Once there are twice as many, the oldest are removed.
 const KEPT: usize = 1000;
 
-/// The records of a repository.
+/// The records of a repository's gates.
 #[derive(Clone, Debug)]
-pub struct Records {
+pub struct GateRecords {
     folder: PathBuf,
 }
 
-/// What is recorded of one gate, as it stands in a file or on a line.
+/// The record of one gate, as it is in a file or on a line.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-pub struct Recorded {
+pub struct GateRecord {
     /// The gate's name.
     pub gate: String,
-    /// What its tree's facts came to.
+    /// The facts of its tree.
     pub record: Record,
 }
 
-impl Records {
-    /// Those below a state directory.
+impl GateRecords {
+    /// Returns the records in a state directory.
     pub fn new(state: &Path) -> Self {
         Self { folder: state.join("facts") }
     }
 
-    /// What a gate left of a tree; `None` if it left nothing that can be read.
+    /// Returns the record of a gate for a tree; `None` if there is none or it can't be read.
     pub fn get(&self, tree: &str, gate: &str) -> Option<Record> {
         let bytes = file::read(&self.path(tree, gate)).ok()??;
-        let recorded: Recorded = serde_json::from_slice(&bytes).ok()?;
+        let recorded: GateRecord = serde_json::from_slice(&bytes).ok()?;
         (recorded.gate == gate).then_some(recorded.record)
     }
 
-    /// All that is recorded of a tree, by the names of its gates.
-    pub fn of_tree(&self, tree: &str) -> Vec<Recorded> {
+    /// Returns all records of a tree, sorted by the names of the gates.
+    pub fn for_tree(&self, tree: &str) -> Vec<GateRecord> {
         let entries = fs::read_dir(self.folder.join(tree)).into_iter().flatten().flatten();
         let read = |entry: fs::DirEntry| serde_json::from_slice(&fs::read(entry.path()).ok()?).ok();
-        let mut all: Vec<Recorded> = entries.filter_map(read).collect();
+        let mut all: Vec<GateRecord> = entries.filter_map(read).collect();
         all.sort_by(|a, b| a.gate.cmp(&b.gate));
         all
     }
 
-    /// Keeps what a gate left of a tree.
+    /// Stores the record of a gate for a tree.
     ///
     /// # Errors
-    /// It can't be written.
-    pub fn add(&self, tree: &str, recorded: &Recorded) -> Result<(), FileError> {
+    /// The record can't be written.
+    pub fn add(&self, tree: &str, recorded: &GateRecord) -> Result<(), FileError> {
         let path = self.path(tree, &recorded.gate);
         let folder = self.folder.join(tree);
         file::make_dir(&folder)?;
@@ -71,7 +71,7 @@ impl Records {
         self.folder.join(tree).join(Digest::of(gate.as_bytes()).short())
     }
 
-    /// Removes the oldest, if there are far too many. What can't be removed stays.
+    /// Removes the oldest trees if there are too many. Errors are ignored.
     fn prune(&self) {
         let entries = fs::read_dir(&self.folder).into_iter().flatten().flatten();
         let mut trees: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
@@ -89,38 +89,38 @@ impl Records {
 mod tests {
     use super::*;
 
-    fn recorded(gate: &str, tests: u64) -> Recorded {
-        Recorded { gate: gate.to_owned(), record: Record { tests: Some(tests), ..Record::default() } }
+    fn recorded(gate: &str, tests: u64) -> GateRecord {
+        GateRecord { gate: gate.to_owned(), record: Record { tests: Some(tests), ..Record::default() } }
     }
 
     #[test]
     fn a_gate_finds_what_it_left_of_a_tree() {
         let dir = tempfile::tempdir().unwrap();
-        let records = Records::new(dir.path());
+        let records = GateRecords::new(dir.path());
         assert_eq!(records.get("tree", "quality"), None);
         records.add("tree", &recorded("quality", 1)).unwrap();
         records.add("tree", &recorded("quality", 2)).unwrap();
         records.add("tree", &recorded("api:quality", 3)).unwrap();
         assert_eq!(records.get("tree", "quality").and_then(|record| record.tests), Some(2));
         assert_eq!(records.get("other", "quality"), None);
-        let all: Vec<String> = records.of_tree("tree").into_iter().map(|one| one.gate).collect();
+        let all: Vec<String> = records.for_tree("tree").into_iter().map(|one| one.gate).collect();
         assert_eq!(all, ["api:quality", "quality"]);
     }
 
     #[test]
     fn a_damaged_record_is_none() {
         let dir = tempfile::tempdir().unwrap();
-        let records = Records::new(dir.path());
+        let records = GateRecords::new(dir.path());
         records.add("tree", &recorded("quality", 1)).unwrap();
         fs::write(records.path("tree", "quality"), "{").unwrap();
         assert_eq!(records.get("tree", "quality"), None);
-        assert_eq!(records.of_tree("tree"), []);
+        assert_eq!(records.for_tree("tree"), []);
     }
 
     #[test]
     fn the_oldest_trees_go_when_there_are_far_too_many() {
         let dir = tempfile::tempdir().unwrap();
-        let records = Records::new(dir.path());
+        let records = GateRecords::new(dir.path());
         for tree in 0..=2 * KEPT {
             fs::create_dir_all(records.folder.join(tree.to_string())).unwrap();
         }

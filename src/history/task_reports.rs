@@ -1,5 +1,5 @@
-//! What each task left in a work tree as its reports, or had restored as such: they are its own, and may
-//! go before it writes them anew. It must not know what is there now.
+//! The report files that each task wrote or restored in a work tree. They belong to the task, which
+//! may delete them before it writes new ones. This file does not know what exists now.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -8,28 +8,30 @@ use crate::base::digest::Digest;
 use crate::base::file::{self, Durability, FileError};
 use crate::base::path::RepoPath;
 
-/// Files that are kept of a task. A task that gives its reports ever new names leaves more.
+/// The number of files that are remembered for a task. A task that always gives its reports new names
+/// writes more.
 const MOST: usize = 10_000;
 
-/// Reports, each with the digest of what was left there. The same path with anything else in it is
-/// somebody else's.
-pub type Left = BTreeMap<RepoPath, Digest>;
+/// Report files, each with the digest of its content. A file with the same path and another content
+/// is somebody else's.
+pub type ReportDigests = BTreeMap<RepoPath, Digest>;
 
-/// The reports of all tasks in one work tree.
+/// The report files of all tasks in one work tree.
 #[derive(Clone, Debug)]
-pub struct Written {
+pub struct TaskReportFiles {
     folder: PathBuf,
 }
 
-impl Written {
-    /// Those in the work tree at `root`, below a state directory that it may share with others.
+impl TaskReportFiles {
+    /// Returns those of the work tree at `root`, in a state directory that several work trees may
+    /// share.
     pub fn new(state: &Path, root: &Path) -> Self {
         let root = Digest::of(root.as_os_str().as_encoded_bytes());
         Self { folder: state.join("reports").join(root.short()) }
     }
 
-    /// What a task is known to have left; of a damaged record, what is whole.
-    pub fn of(&self, task: &str) -> Left {
+    /// Returns the known report files of a task. From a damaged record, complete rows are returned.
+    pub fn for_task(&self, task: &str) -> ReportDigests {
         let bytes = file::read(&self.path(task)).ok().flatten().unwrap_or_default();
         let whole = bytes.iter().rposition(|byte| *byte == 0).map_or(&[][..], |end| &bytes[..end]);
         let row = |row: &[u8]| {
@@ -40,17 +42,17 @@ impl Written {
         whole.split(|byte| *byte == 0).filter_map(row).collect()
     }
 
-    /// Adds what a task has left.
+    /// Adds report files of a task.
     ///
     /// # Errors
-    /// It can't be written.
-    pub fn add(&self, task: &str, left: &Left) -> Result<(), FileError> {
-        let mut known = self.of(task);
+    /// The record can't be written.
+    pub fn add(&self, task: &str, left: &ReportDigests) -> Result<(), FileError> {
+        let mut known = self.for_task(task);
         if left.iter().all(|(path, digest)| known.get(path) == Some(digest)) {
             return Ok(());
         }
         known.extend(left.iter().map(|(path, digest)| (path.clone(), *digest)));
-        // Of too many, those that were just written are what is likely to lie there the next time.
+        // If there are too many, those just written are most likely to be there the next time.
         let kept = if known.len() > MOST { left } else { &known };
         let row =
             |(path, digest): (&RepoPath, &Digest)| [digest.hex().as_bytes(), path.bytes(), &[0]].concat();
@@ -68,7 +70,7 @@ impl Written {
 mod tests {
     use super::*;
 
-    fn left(names: &[&str]) -> Left {
+    fn left(names: &[&str]) -> ReportDigests {
         let row = |name: &&str| (RepoPath::from_git(name.as_bytes()), Digest::of(name.as_bytes()));
         names.iter().map(row).collect()
     }
@@ -76,34 +78,34 @@ mod tests {
     #[test]
     fn what_was_written_once_stays_known_within_bounds() {
         let dir = tempfile::tempdir().unwrap();
-        let written = Written::new(dir.path(), Path::new("/tree"));
-        assert_eq!(written.of("a"), left(&[]));
+        let written = TaskReportFiles::new(dir.path(), Path::new("/tree"));
+        assert_eq!(written.for_task("a"), left(&[]));
         written.add("a", &left(&["out/a.xml", "out/line\nend.xml"])).unwrap();
         written.add("a", &left(&["out/b.xml"])).unwrap();
         written.add("b", &left(&["c"])).unwrap();
-        assert_eq!(written.of("a"), left(&["out/a.xml", "out/line\nend.xml", "out/b.xml"]));
-        assert_eq!(Written::new(dir.path(), Path::new("/other")).of("a"), left(&[]));
-        // Only what was left there last.
-        let again = Left::from([(RepoPath::from_git(&b"c"[..]), Digest::of(b"again"))]);
+        assert_eq!(written.for_task("a"), left(&["out/a.xml", "out/line\nend.xml", "out/b.xml"]));
+        assert_eq!(TaskReportFiles::new(dir.path(), Path::new("/other")).for_task("a"), left(&[]));
+        // Only the last content counts.
+        let again = ReportDigests::from([(RepoPath::from_git(&b"c"[..]), Digest::of(b"again"))]);
         written.add("b", &again).unwrap();
-        assert_eq!(written.of("b"), again);
+        assert_eq!(written.for_task("b"), again);
         let many: Vec<String> = (0..MOST).map(|number| number.to_string()).collect();
         let many = left(&many.iter().map(String::as_str).collect::<Vec<_>>());
         written.add("a", &many).unwrap();
-        assert_eq!(written.of("a"), many);
+        assert_eq!(written.for_task("a"), many);
     }
 
     #[test]
     fn of_a_record_that_was_cut_off_only_whole_rows_count() {
         let dir = tempfile::tempdir().unwrap();
-        let written = Written::new(dir.path(), Path::new("/tree"));
+        let written = TaskReportFiles::new(dir.path(), Path::new("/tree"));
         written.add("a", &left(&["a.xml", "b.xml"])).unwrap();
         let bytes = std::fs::read(written.path("a")).unwrap();
         for (kept, known) in [(bytes.len() - 1, &["a.xml"][..]), (70, &["a.xml"]), (69, &[]), (3, &[])] {
             std::fs::write(written.path("a"), &bytes[..kept]).unwrap();
-            assert_eq!(written.of("a"), left(known), "{kept}");
+            assert_eq!(written.for_task("a"), left(known), "{kept}");
         }
         std::fs::write(written.path("a"), b"a.xml\0\xff\0\0").unwrap();
-        assert_eq!(written.of("a"), left(&[]));
+        assert_eq!(written.for_task("a"), left(&[]));
     }
 }

@@ -20,12 +20,12 @@ impl Repository {
 }
 
 /// A repository that nothing outside of it can change.
-pub(crate) struct Sandbox {
+pub(crate) struct TestRepo {
     folder: tempfile::TempDir,
     pub(crate) dir: PathBuf,
 }
 
-impl Sandbox {
+impl TestRepo {
     /// An empty repository.
     pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();

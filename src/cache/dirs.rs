@@ -1,4 +1,4 @@
-//! Where the cache keeps what, below the state directory. It must not know what the files hold.
+//! The paths of the cache's files below the state directory. It does not know the files' formats.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -9,20 +9,20 @@ use crate::base::file::{self, FileError};
 
 /// The folders of a cache.
 #[derive(Clone, Debug)]
-pub(super) struct Place {
+pub(super) struct CacheDirs {
     state: PathBuf,
 }
 
-/// What a file of the cache is.
+/// The kind of a file of the cache.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Kind {
-    /// One entry, named by its key.
+pub(super) enum FileKind {
+    /// An entry, named by its key.
     Entry,
-    /// One content, named by its digest.
+    /// A blob, named by the digest of its content.
     Blob,
 }
 
-impl Kind {
+impl FileKind {
     fn folder(self) -> &'static str {
         match self {
             Self::Entry => "entries",
@@ -31,73 +31,73 @@ impl Kind {
     }
 }
 
-impl Place {
+impl CacheDirs {
     pub(super) fn new(state: &Path) -> Self {
         Self { state: state.to_owned() }
     }
 
-    /// Makes the folders that everything else relies on.
-    pub(super) fn make(&self) -> Result<(), FileError> {
+    /// Creates the folders that everything else needs.
+    pub(super) fn create(&self) -> Result<(), FileError> {
         for folder in ["cache/entries", "cache/blobs", "cache/tmp", "stats", "locks"] {
             file::make_dir(&self.state.join(folder))?;
         }
         Ok(())
     }
 
-    /// Where temporary files are written: on the file system of entries and blobs.
+    /// Returns the folder for temporary files, on the file system of entries and blobs.
     pub(super) fn temp(&self) -> PathBuf {
         self.state.join("cache/tmp")
     }
 
-    /// Returns the folder for temporary files if files can be made in it.
-    pub(super) fn scratch(&self) -> Option<PathBuf> {
+    /// Returns the folder for temporary files if it can be written to.
+    pub(super) fn writable_temp(&self) -> Option<PathBuf> {
         let temp = self.temp();
         rustix::fs::access(&temp, rustix::fs::Access::WRITE_OK).is_ok().then_some(temp)
     }
 
-    /// The file whose lock keeps garbage collection and stores apart.
+    /// Returns the file whose lock separates garbage collection and stores.
     pub(super) fn lock(&self) -> PathBuf {
         self.state.join("cache/lock")
     }
 
-    /// The file that holds the estimate of the cache's size.
+    /// Returns the file with the estimate of the cache's size.
     pub(super) fn size(&self) -> PathBuf {
         self.state.join("cache/size")
     }
 
-    /// The stat table of verified blobs.
+    /// Returns the stat table of verified blobs.
     pub(super) fn blob_table(&self) -> PathBuf {
         self.state.join("stats/blobs")
     }
 
-    /// The stat table of the outputs below `root`.
+    /// Returns the stat table of the outputs below `root`.
     pub(super) fn output_table(&self, root: &Path) -> PathBuf {
         let name = Digest::of(root.as_os_str().as_encoded_bytes()).hex();
         self.state.join("stats").join(format!("{name}.outputs"))
     }
 
-    /// The folder of all stat tables.
+    /// Returns the folder of all stat tables.
     pub(super) fn tables(&self) -> PathBuf {
         self.state.join("stats")
     }
 
-    /// The folder of the locks of keys.
+    /// Returns the folder of the locks of keys.
     pub(super) fn key_locks(&self) -> PathBuf {
         self.state.join("locks")
     }
 
-    /// The lock of one key.
+    /// Returns the lock of a key.
     pub(super) fn key_lock(&self, key: &Digest) -> PathBuf {
         self.key_locks().join(key.hex())
     }
 
-    /// The folder of all files of a kind.
-    pub(super) fn folder(&self, kind: Kind) -> PathBuf {
+    /// Returns the folder of all files of a kind.
+    pub(super) fn folder(&self, kind: FileKind) -> PathBuf {
         self.state.join("cache").join(kind.folder())
     }
 
-    /// The file of this kind and name.
-    pub(super) fn file(&self, kind: Kind, name: &Digest) -> PathBuf {
+    /// Returns the file of this kind and name.
+    pub(super) fn file(&self, kind: FileKind, name: &Digest) -> PathBuf {
         let hex = name.hex();
         let mut path = self.folder(kind);
         path.push(&hex[..2]);
@@ -105,20 +105,20 @@ impl Place {
         path
     }
 
-    /// The same for people: relative to the cache.
-    pub(super) fn shown(kind: Kind, name: &Digest) -> String {
+    /// Returns the path of a file relative to the cache, for messages.
+    pub(super) fn display_name(kind: FileKind, name: &Digest) -> String {
         let hex = name.hex();
         format!("{}/{}/{hex}", kind.folder(), &hex[..2])
     }
 
-    /// All files of a kind, in no order. What has another name is none of the cache's.
-    pub(super) fn list(&self, kind: Kind) -> Result<Vec<(Digest, std::fs::Metadata)>, FileError> {
+    /// Lists all files of a kind, in no order. Files with other names are skipped.
+    pub(super) fn list(&self, kind: FileKind) -> Result<Vec<(Digest, std::fs::Metadata)>, FileError> {
         let mut all = Vec::new();
-        for shard in names(&self.folder(kind))? {
+        for shard in list_paths(&self.folder(kind))? {
             if !shard.is_dir() {
                 continue;
             }
-            for path in names(&shard)? {
+            for path in list_paths(&shard)? {
                 let Some(name) = path.file_name().and_then(|name| name.to_str()).and_then(Digest::parse)
                 else {
                     continue;
@@ -134,8 +134,8 @@ impl Place {
     }
 }
 
-/// The paths of a folder's entries; none if it is missing.
-pub(super) fn names(folder: &Path) -> Result<Vec<PathBuf>, FileError> {
+/// Lists the paths in a folder; a missing folder is empty.
+pub(super) fn list_paths(folder: &Path) -> Result<Vec<PathBuf>, FileError> {
     let listing = match std::fs::read_dir(folder) {
         Ok(listing) => listing,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -144,7 +144,7 @@ pub(super) fn names(folder: &Path) -> Result<Vec<PathBuf>, FileError> {
     listing.map(|entry| entry.map(|entry| entry.path()).map_err(FileError::of("list", folder))).collect()
 }
 
-/// Flushes the folders that hold these files, each once.
+/// Flushes the folders of these files, each once.
 pub(super) fn sync_folders<'a>(files: impl IntoIterator<Item = &'a Path>) -> Result<(), FileError> {
     let folders: BTreeSet<&Path> = files.into_iter().filter_map(Path::parent).collect();
     for folder in folders {
@@ -162,8 +162,8 @@ fn is_unsupported(error: &std::io::Error) -> bool {
     matches!(error.kind(), std::io::ErrorKind::Unsupported | std::io::ErrorKind::InvalidInput)
 }
 
-/// Removes a file; one that is gone already is fine.
-pub(super) fn remove(path: &Path) -> Result<(), FileError> {
+/// Removes a file. A missing file is not an error.
+pub(super) fn remove_file(path: &Path) -> Result<(), FileError> {
     match std::fs::remove_file(path) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
             Err(FileError::of("remove", path)(error))

@@ -1,9 +1,9 @@
-//! The paths and the texts of facts, rewritten in one pass. It must not know what they stand for.
+//! Maps the paths and texts of facts, for example to hide secrets.
 
 use super::facts::{Coverage, Facts, FailedTest, Finding, Location, Package, SonarStatus};
 
 impl Facts {
-    /// Puts another path in place of each that is named.
+    /// Replaces each path.
     pub fn map_paths(&mut self, name: &mut dyn FnMut(&str) -> String) {
         let mut spot = |spot: &mut Option<Location>| {
             if let Some(spot) = spot {
@@ -23,8 +23,8 @@ impl Facts {
         }
     }
 
-    /// Puts another text in place of each that a tool wrote for people. Other texts must stay others:
-    /// files and figures of one name would be joined.
+    /// Replaces each text that a tool wrote, and each path. Different texts must stay different, since
+    /// files and measures of the same name would be joined.
     pub fn map_texts(&mut self, word: &dyn Fn(&str) -> String) {
         let failed = self.tests.iter_mut().flat_map(|tests| &mut tests.failed);
         failed.for_each(|FailedTest { name, message, .. }| {
@@ -45,7 +45,7 @@ impl Facts {
         }
         let measures = std::mem::take(&mut self.measures);
         self.measures = measures.into_iter().map(|(name, measure)| (word(&name), measure)).collect();
-        // Its status is a word of a few.
+        // The status is one of a few words.
         for text in self.sonar.iter_mut().flat_map(|SonarStatus { broken, .. }| broken) {
             *text = word(text);
         }
