@@ -48,10 +48,10 @@ pub(crate) fn read(source: Source<'_>) -> Result<ReportFile, ParseError> {
     reading.end()
 }
 
-/// What the lines are called that the totals count and no class lists.
+/// The name for lines that the totals count and no class lists.
 const UNLISTED: &str = "(lines that are not listed)";
 
-/// A class so far.
+/// A class, while it is read.
 #[derive(Default)]
 struct Class {
     file: String,
@@ -73,7 +73,7 @@ impl Listed {
     }
 }
 
-/// The package that was begun last.
+/// The current package.
 #[derive(Default, Clone)]
 struct Package {
     /// Which it is of all; names may be left out or be there twice.
@@ -85,9 +85,9 @@ struct Reading<'a> {
     document: Document<'a>,
     budget: Budget,
     open: Vec<String>,
-    /// What the report says to be the number of lines.
+    /// The number of lines that the report declares.
     valid: Option<u64>,
-    /// And of those that were reached.
+    /// The number of reached lines that the report declares.
     covered: Option<u64>,
     packages: bool,
     package: Package,
@@ -210,7 +210,7 @@ impl Reading<'_> {
         Ok(())
     }
 
-    /// With several sources, one name in two packages is not known to be one file.
+    /// Rejects a file name in two packages if there are several sources.
     fn check_names(&self) -> Result<(), ParseError> {
         let Some((file, [one, other])) = self.shared.as_ref().filter(|_| self.sources.len() > 1) else {
             return Ok(());
@@ -268,7 +268,7 @@ impl Reading<'_> {
     }
 }
 
-/// Adds the lines that the totals count and no class lists, if these are worse than what is listed.
+/// Adds the lines that the totals count and no class lists, if the totals are worse than the list.
 fn unlisted(listed: Ratio, declared: Ratio, coverage: &mut Coverage) {
     let share = |one: Ratio, other: Ratio| u128::from(one.part) * u128::from(other.whole);
     if share(declared, listed) >= share(listed, declared) {

@@ -54,9 +54,9 @@ struct Bom<'b> {
     budget: &'b Budget,
     format: Option<String>,
     version: bool,
-    /// What the list is of.
+    /// The project.
     root: Root,
-    /// Whether there is a list of components.
+    /// Whether the report has a list of components.
     is_listed: bool,
     dependencies: Dependencies,
     packages: Vec<Package>,
@@ -109,7 +109,7 @@ struct Root {
 }
 
 impl Root {
-    /// Whether it is the name of something that has dependencies, and not of a folder that was scanned.
+    /// Returns whether it is a project, and not a folder that was scanned.
     fn is_project(&self) -> bool {
         !matches!(&*self.kind, "file" | "data" | "cryptographic-asset") && text::names_project(&self.name)
     }
@@ -243,10 +243,10 @@ fn line<'de, A: MapAccess<'de>>(map: &mut A) -> Result<String, A::Error> {
     Ok(text::one_line(&text.0, 300))
 }
 
-/// The licences of a component, as they are written.
+/// The licences of a component.
 struct Licences {
     known: Vec<String>,
-    /// Whether one is; the component's name may stand behind it.
+    /// Whether a licence is too long. The name of the component may come later.
     too_long: bool,
 }
 

@@ -103,7 +103,7 @@ pub(crate) fn read(source: Source<'_>) -> Result<Facts, ParseError> {
 }
 
 impl Metric {
-    /// The name and the unit of one of its values: `p(95)` is `p95`.
+    /// Returns the name and the unit of a value: `p(95)` becomes `p95`.
     fn measure(&self, name: &str, aggregate: &str) -> (String, Unit) {
         let plain = text::one_line(&aggregate.replace(['(', ')'], ""), 60);
         // The flat form names the share `value`, beside how many were and were not.
@@ -135,8 +135,8 @@ impl Metric {
     }
 }
 
-/// The unit of one of k6's own metrics; a name with tags, such as `http_reqs{status:200}`, is that
-/// of a part.
+/// Returns the unit of one of k6's own metrics. A name may have tags, such as
+/// `http_reqs{status:200}`.
 fn known_unit(name: &str) -> Unit {
     let name = name.split('{').next().unwrap_or(name);
     if TIMES.contains(&name)

@@ -18,7 +18,7 @@ const LINE: u64 = 1 << 20;
 /// The maximum number of lines of one file.
 const LINES: usize = 4_000_000;
 
-/// A report without lines.
+/// Returns an LCOV report without lines.
 pub(crate) fn nothing(flaw: ParseError) -> ReportFile {
     let facts = Facts { coverage: Some(Coverage::default()), ..Facts::default() };
     ReportFile { facts, nothing: Some(flaw) }
@@ -61,7 +61,7 @@ struct Reading {
     number: usize,
 }
 
-/// What is said of one file.
+/// The record of one file.
 #[derive(Default)]
 struct Record {
     file: String,
@@ -134,7 +134,7 @@ fn malformed(number: usize, what: &str) -> ParseError {
     ParseError::malformed(ReportKind::Lcov.format(), format!("{what} (line {number})"))
 }
 
-/// The line's number, and whether it was reached: `12,3`, with a checksum behind it or without.
+/// Parses a line number and whether the line was reached: `12,3`, optionally with a checksum.
 fn hits(value: &str) -> Option<(u32, bool)> {
     let mut parts = value.split(',');
     let number = parts.next()?.trim().parse().ok()?;

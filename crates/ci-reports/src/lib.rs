@@ -13,7 +13,7 @@
 //!
 //! Readers stream their input and keep only what becomes a fact, so a report may be larger than the
 //! available memory. They never follow references: no entities, includes or addresses.
-#![doc = include_str!("../README.md")]
+#![cfg_attr(doctest, doc = include_str!("../README.md"))]
 
 mod budget;
 mod cobertura;
@@ -28,7 +28,6 @@ mod lcov;
 mod map_texts;
 mod plain;
 mod ranges;
-
 mod sarif;
 mod sonar;
 mod source;

@@ -17,7 +17,7 @@ use super::{ParseError, ReportKind, json, text};
 /// The maximum number of bytes of such a file.
 const MOST: u64 = 64 << 20;
 
-/// All keys of the format, to find the one that was meant.
+/// All keys of the format, for suggestions.
 const KEYS: [&str; 27] = [
     "facts", "tool", "examined", "measures", "value", "unit", "tests", "passed", "failed", "skipped",
     "flaky", "coverage", "reached", "missed", "findings", "secrets", "severity", "rule", "message", "path",
@@ -76,7 +76,7 @@ struct PlainLines {
     missed: Vec<Stretch>,
 }
 
-/// A line, or a first and a last one.
+/// A line, or a range of lines.
 struct Stretch(u32, u32);
 
 #[derive(Deserialize)]
@@ -205,7 +205,7 @@ fn finding(plain: PlainFinding, tool: &str) -> Finding {
     }
 }
 
-/// What is said of a secret is its rule: a message may repeat it.
+/// Converts a secret. Its message is its rule, since a message may contain the secret.
 fn secret(plain: PlainFinding, tool: &str) -> Finding {
     let severity = Some(plain.severity.unwrap_or(Severity::High));
     finding(PlainFinding { message: None, severity, ..plain }, tool)

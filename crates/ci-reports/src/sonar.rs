@@ -31,7 +31,7 @@ struct Condition {
     actual_value: Option<String>,
 }
 
-/// What the server says if it does not answer.
+/// An error of the server.
 #[derive(serde::Deserialize)]
 struct Refusal {
     msg: String,

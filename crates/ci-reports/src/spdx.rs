@@ -65,7 +65,7 @@ struct Relation {
 }
 
 impl Relation {
-    /// What the document describes by it.
+    /// Returns what the document describes, if this is such a relationship.
     fn described(self) -> Option<String> {
         let (one, other) = (self.spdx_element_id?.0, self.related_spdx_element?.0);
         let (document, described) = match &*self.kind?.0 {

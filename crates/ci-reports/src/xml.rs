@@ -49,16 +49,16 @@ pub(crate) struct Element {
 }
 
 impl Element {
-    /// The value of an attribute.
+    /// Returns the value of an attribute.
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
         self.attributes.iter().find(|(key, _)| key == name).map(|(_, value)| &**value)
     }
 
-    /// An attribute that counts something, as the tools of any country write it: `1,234` and `2.0` are
-    /// numbers, and less than nothing is nothing. `None` if it is not there or empty.
+    /// Returns the value of a numeric attribute. Localized numbers such as `1,234` and `2.0` are valid, and
+    /// a negative number is 0. `None` if the attribute is missing or empty.
     ///
     /// # Errors
-    /// It is no number.
+    /// The value is not a number.
     pub(crate) fn count(&self, name: &str) -> Result<Option<u64>, String> {
         let Some(value) = self.get(name).map(str::trim).filter(|value| !value.is_empty()) else {
             return Ok(None);
@@ -70,7 +70,7 @@ impl Element {
     }
 }
 
-/// A count. A comma or a point that three digits follow separates thousands.
+/// Parses a number. A comma or a point before three digits separates thousands.
 fn number(written: &str) -> Option<u64> {
     let (is_negative, digits) = match written.strip_prefix('-') {
         Some(digits) => (true, digits),
@@ -97,7 +97,7 @@ fn number(written: &str) -> Option<u64> {
     Some(if is_negative { 0 } else { count })
 }
 
-/// Bytes of which each piece may take only so many, with the number of the line that was reached.
+/// Limits the number of bytes of each piece, and counts lines.
 struct Allowance<R> {
     bytes: R,
     left: usize,
@@ -138,7 +138,7 @@ impl<R: BufRead> BufRead for Allowance<R> {
     }
 }
 
-/// A document that is read piece by piece.
+/// An XML document that is read as a stream.
 pub(crate) struct Document<'a> {
     reader: Reader<Allowance<super::source::Body<'a>>>,
     buffer: Vec<u8>,
@@ -148,7 +148,7 @@ pub(crate) struct Document<'a> {
 }
 
 impl<'a> Document<'a> {
-    /// A document at its start.
+    /// Starts to read a document.
     ///
     /// # Errors
     /// Its encoding is unknown.
@@ -161,7 +161,7 @@ impl<'a> Document<'a> {
         Ok(Self { reader, buffer: Vec::new(), format, open: Vec::new(), rooted: false })
     }
 
-    /// The next piece.
+    /// Returns the next piece.
     pub(crate) fn next(&mut self) -> Result<Piece, ParseError> {
         loop {
             self.buffer.clear();
@@ -180,7 +180,7 @@ impl<'a> Document<'a> {
         }
     }
 
-    /// A flaw at the line that was reached.
+    /// Returns an error with the current line.
     pub(crate) fn malformed(&self, what: &str) -> ParseError {
         ParseError::malformed(self.format, format!("{what} (line {})", self.reader.get_ref().line))
     }
@@ -254,8 +254,8 @@ impl<'a> Document<'a> {
         Ok(Element { name, attributes })
     }
 
-    /// Refuses a name with a character that no name has: damage there would hide what the name says,
-    /// such as a failure. In a text it hides nothing.
+    /// Rejects a name with invalid characters: a damaged name could hide a failure. In a text, damage hides
+    /// nothing.
     fn check_name(&self, name: &str) -> Result<(), ParseError> {
         let is_damage = |c: char| c == char::REPLACEMENT_CHARACTER || c.is_control();
         if name.contains(is_damage) {
@@ -317,7 +317,7 @@ impl<'a> Document<'a> {
     }
 }
 
-/// A value in which what refers to no character that exists is replaced.
+/// Replaces references to characters that do not exist.
 fn possible(raw: &str) -> Cow<'_, str> {
     if !raw.contains("&#") {
         return Cow::Borrowed(raw);

@@ -69,10 +69,10 @@ pub struct CiInitArgs {
 /// There is no repository, tasks.toml is invalid, there is nothing for CI to run, or the disk failed.
 pub fn run(session: &Session, args: CiArgs) -> Result<End, Failure> {
     let project = Project::open(&session.env, &session.dir)?;
-    let place = CiFiles::open(session, &project)?;
+    let files = CiFiles::open(session, &project)?;
     match args.action {
-        CiAction::Init(args) => place.init(args),
-        CiAction::Check => place.check(),
+        CiAction::Init(args) => files.init(args),
+        CiAction::Check => files.check(),
     }
 }
 
@@ -112,9 +112,9 @@ impl<'s> CiFiles<'s> {
             config.ci.providers.clone()
         };
         let branch = repository.default_branch().unwrap_or_else(|| "main".to_owned());
-        let mut place = Self { session, root, site, providers, drafts: Vec::new(), origin: home, branch };
-        place.drafts = place.drafts(&paths)?;
-        Ok(place)
+        let mut files = Self { session, root, site, providers, drafts: Vec::new(), origin: home, branch };
+        files.drafts = files.drafts(&paths)?;
+        Ok(files)
     }
 
     /// Returns the files as they must be.

@@ -109,10 +109,10 @@ fn replay(session: &Session, args: &LogArgs, events: &[Event]) -> Result<String,
     let is_json = args.format == Format::Json;
     let written: std::io::Result<()> = if is_json {
         events.iter().try_for_each(|event| crate::reporter::json::Json::new(&mut text).event(event))
-    } else if let Some(spoken) = args.ci.output(session, is_json)? {
+    } else if let Some(ci) = args.ci.output(session, is_json)? {
         let to = (&mut text, session.paint_out(), args.output);
-        let mut voice = Ci::new(to, spoken.dialect()?, spoken.site());
-        events.iter().try_for_each(|event| voice.event(event))
+        let mut reporter = Ci::new(to, ci.dialect()?, ci.site());
+        events.iter().try_for_each(|event| reporter.event(event))
     } else {
         let mut plain = Plain::new(&mut text, session.paint_out(), args.output);
         events.iter().try_for_each(|event| plain.event(event))

@@ -25,7 +25,7 @@ use crate::manifest::merge::{self, Merged, Row};
 use crate::manifest::phrases::{named, tree};
 use crate::manifest::{Account, Manifest};
 use crate::reason::Reason;
-use crate::reporter::ci::Ci as CiVoice;
+use crate::reporter::ci::Ci as CiReporter;
 use crate::reporter::junit::Junit;
 use crate::reporter::lines::Lines;
 use crate::reporter::rulings;
@@ -136,7 +136,7 @@ fn report(
         Some(ci) => {
             let to: Box<dyn Write + Send> =
                 if args.json { Box::new(std::io::stderr()) } else { Box::new(std::io::stdout()) };
-            let mut reporter = CiVoice::new((to, paint, Output::Failed), ci.dialect()?, ci.site());
+            let mut reporter = CiReporter::new((to, paint, Output::Failed), ci.dialect()?, ci.site());
             reporter.retell(&lines, (&printed, &new))
         }
         None if args.json => Ok(()),

@@ -38,11 +38,11 @@ pub(super) fn read(source: Source<'_>) -> Result<crate::ReportFile, ParseError> 
 enum Frame {
     Suite(Suite),
     Case(Case),
-    /// It says what became of the case or the suite around it; its text may belong to that.
+    /// It says how the case or suite around it ended. Its text is the message.
     Part(Part),
-    /// Properties and output: nothing below it matters.
+    /// Properties or output. Their content is skipped.
     Output,
-    /// It is none of those that are known.
+    /// An unknown element.
     Other,
 }
 
@@ -103,7 +103,7 @@ impl Reading<'_> {
         }
     }
 
-    /// Text belongs to the failure around it, if there is one.
+    /// Adds text to the failure around it, if there is one.
     fn text(&mut self, text: &str) {
         let around = self.open.iter_mut().rev().find(|frame| !matches!(frame, Frame::Other));
         if let Some(Frame::Part(part)) = around {
@@ -138,7 +138,7 @@ impl Reading<'_> {
         }
     }
 
-    /// A part describes the case or the suite that is nearest around it.
+    /// Adds a part to the nearest case or suite around it.
     fn part_closed(&mut self, part: Part) -> Result<(), ParseError> {
         let around =
             self.open.iter_mut().rev().find(|frame| matches!(frame, Frame::Case(_) | Frame::Suite(_)));
@@ -156,7 +156,7 @@ impl Reading<'_> {
         Ok(())
     }
 
-    /// The suites that are open, innermost first.
+    /// Returns the open suites, innermost first.
     fn suites(&mut self) -> impl Iterator<Item = &mut Suite> {
         self.open.iter_mut().rev().filter_map(|frame| match frame {
             Frame::Suite(suite) => Some(suite),

@@ -16,14 +16,14 @@ use crate::facts::TestTotals;
 use crate::text;
 use crate::xml::Element;
 
-/// A suite so far, with the suites within it.
+/// A suite and the suites within it, while they are read.
 #[derive(Default)]
 pub(super) struct Suite {
     pub(super) name: String,
     pub(super) file: Option<String>,
     /// Whether it is a `testsuites`.
     is_group: bool,
-    /// Whether the root is one.
+    /// Whether the root element is one.
     in_group: bool,
     /// How many tests it declares.
     tests: Option<u64>,
@@ -34,11 +34,11 @@ pub(super) struct Suite {
     is_catch2: bool,
     /// What is there.
     listed: Listed,
-    /// Cases and suites right below it.
+    /// The number of cases and suites directly in it.
     children: u64,
-    /// Suites right below it.
+    /// The number of suites directly in it.
     suites: u64,
-    /// Cases right below it.
+    /// The number of cases directly in it.
     own_cases: u64,
     /// Cases that it does not count itself.
     uncounted: u64,
@@ -79,10 +79,10 @@ struct Alike {
 }
 
 impl Suite {
-    /// A suite at its start.
+    /// Creates a suite from its start tag.
     ///
     /// # Errors
-    /// It declares failures as something that is no count.
+    /// The number of failures that it declares is invalid.
     pub(super) fn new(element: &Element, outer: Option<&Self>) -> Result<Self, String> {
         // A total of tests that is no number, or less than nothing, says nothing.
         let is_positive = |name: &str| element.get(name).is_some_and(|value| !value.trim().starts_with('-'));
@@ -104,12 +104,12 @@ impl Suite {
         })
     }
 
-    /// Its name, or what stands for it.
+    /// Returns its name, or `otherwise` if it has none.
     pub(super) fn shown(&self, otherwise: &str) -> String {
         if self.name.is_empty() { otherwise.to_owned() } else { self.name.clone() }
     }
 
-    /// Adds a case that is right below it.
+    /// Adds a case that is directly in it.
     pub(super) fn add(&mut self, case: Listed, outcome: &Outcome) {
         let has_failed = matches!(outcome, Outcome::Failed(_));
         self.children += 1;
@@ -137,7 +137,7 @@ impl Suite {
         self.most.skipped += u64::from(is_skipped);
     }
 
-    /// Adds a suite that is right below it and has ended.
+    /// Adds a suite that is directly in it, at its end.
     pub(super) fn take_in(&mut self, inner: &Self) {
         let (own, its) = (&mut self.listed, &inner.listed);
         own.cases += its.cases;
@@ -161,7 +161,7 @@ impl Suite {
         self.cases.are_listed_alone |= inner.cases.are_listed_alone;
     }
 
-    /// What is to be said of failures that it declares and does not list. They are listed from now on.
+    /// Returns a message about failures that are declared and not listed, and counts them as listed.
     pub(super) fn unlisted_failures(&mut self, gaps: &Gaps) -> Option<String> {
         let failures = self.failures.unwrap_or_default();
         let errors = if self.errors_are_messages(gaps) { 0 } else { self.errors.unwrap_or_default() };
@@ -210,7 +210,7 @@ fn counted(count: u64, noun: &str) -> String {
     format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }
 
-/// What a whole report declares beyond what it lists.
+/// What a report declares and does not list.
 #[derive(Default)]
 pub(super) struct Gaps {
     /// Whether Qt Test wrote it.
@@ -264,7 +264,7 @@ impl Gaps {
         }
     }
 
-    /// What is wrong, if tests that are declared and not listed might have failed.
+    /// Returns an error if tests that are declared and not listed may have failed.
     pub(super) fn unexplained(&self, is_pytest: bool) -> Option<String> {
         let (name, told, there) = self.first.as_ref()?;
         // pytest counts subtests that passed and writes no case for them.

@@ -29,12 +29,12 @@ use super::json::{self, Array, Cut, Each, Items, Keys, Object};
 use super::source::Source;
 use super::{Completeness, Facts, ParseError, ReportKind, text, uri};
 
-/// What the results of a report are.
+/// What the results of a report mean.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Of {
-    /// Findings, or secrets where a scanner for secrets found them.
+    /// Findings, or secrets if a scanner for secrets found them.
     Findings,
-    /// Secrets, all of them.
+    /// Secrets.
     Secrets,
 }
 
@@ -47,7 +47,7 @@ pub(super) fn read(source: Source<'_>, of: Of, extent: Completeness) -> Result<F
     log.end()
 }
 
-/// What all runs so far found.
+/// The results of the runs so far.
 #[derive(Default)]
 struct Found {
     runs: u64,
@@ -55,7 +55,7 @@ struct Found {
     secrets: Option<Vec<Finding>>,
 }
 
-/// The whole file.
+/// The whole file, while it is read.
 struct Log<'b> {
     of: Of,
     extent: Completeness,
@@ -117,7 +117,7 @@ impl<'de> Array<'de> for Runs<'_, '_> {
     }
 }
 
-/// One run so far.
+/// One run, while it is read.
 struct Run<'b> {
     budget: &'b Budget,
     driver: Component,
@@ -129,7 +129,7 @@ struct Run<'b> {
     errors: Errors,
     /// How many invocations there are.
     calls: usize,
-    /// What those set otherwise that set anything.
+    /// The settings of the invocations that override any, with their indices.
     overrides: Vec<(usize, Overrides)>,
 }
 
@@ -273,7 +273,7 @@ impl<'de> Array<'de> for Extensions<'_, '_> {
     }
 }
 
-/// A file's address as it is written.
+/// The address of a file, as the report has it.
 #[derive(Default)]
 struct Address {
     uri: String,
@@ -286,7 +286,7 @@ impl Address {
     }
 }
 
-/// What addresses refer to.
+/// The base URIs and artifacts that addresses refer to.
 #[derive(Default)]
 struct Bases {
     named: BTreeMap<String, Address>,
@@ -294,12 +294,12 @@ struct Bases {
 }
 
 impl Bases {
-    /// What reads `originalUriBaseIds`.
+    /// Returns the reader of `originalUriBaseIds`.
     fn named<'b>(&'b mut self, budget: &'b Budget) -> NamedBases<'b> {
         NamedBases { bases: self, budget }
     }
 
-    /// Adds a file that results refer to by its index.
+    /// Adds a file that results refer to by index.
     fn artifact(&mut self, raw: RawArtifact, budget: &Budget) -> Result<(), ParseError> {
         let address = Address::of(raw.location.unwrap_or_default());
         budget.store(size_of::<Address>() + address.uri.len() + address.base.len())?;
@@ -307,8 +307,8 @@ impl Bases {
         Ok(())
     }
 
-    /// The path of a file. A base without an address, such as the root of a repository, leaves it
-    /// relative.
+    /// Returns the path of a file. It stays relative if its base has no address, such as the root of a
+    /// repository.
     fn path(&self, address: &Address) -> String {
         let mut whole = address.uri.clone();
         let mut base = &address.base;
@@ -337,17 +337,17 @@ impl<'de> Object<'de> for NamedBases<'_> {
     }
 }
 
-/// What results of a run are settled by, once it has ended.
+/// What the results of a run are resolved with, at the end of the run.
 struct RunContext<'r> {
     rules: &'r Rules,
     levels: &'r Levels,
     bases: &'r Bases,
 }
 
-/// A result whose rule and address are not known yet.
+/// A result whose rule and address are not resolved yet.
 struct Pending {
     rule: Reference,
-    /// The call of the scanner that it comes from.
+    /// The index of the invocation that it comes from.
     call: Option<u32>,
     kind: ResultKind,
     level: Option<Level>,
@@ -362,7 +362,7 @@ struct Pending {
 }
 
 impl Pending {
-    /// What a result says; `None` if it tells of nothing that was found.
+    /// Converts a result; `None` if nothing was found.
     fn of(raw: RawResult) -> Result<Option<Self>, ParseError> {
         let kind = raw.kind.map_or(ResultKind::Fail, |kind| ResultKind::of(&kind.0));
         if kind == ResultKind::Nothing || raw.baseline_state.is_some_and(|state| state.0 == "absent") {
@@ -393,14 +393,14 @@ impl Pending {
         }))
     }
 
-    /// The bytes of its texts.
+    /// Returns the number of bytes of its texts.
     fn size(&self) -> usize {
         let address = self.address.as_ref().map_or(0, |address| address.uri.len() + address.base.len());
         self.rule.id.len() + self.message.len() + address + self.accepted.as_ref().map_or(0, String::len)
     }
 
-    /// The finding, and whether it is a secret. Of a secret, only its rule says what it is: the
-    /// scanner's message may repeat it.
+    /// Returns the finding, and whether it is a secret. The message of a secret is replaced by the
+    /// description of its rule, because it may contain the secret.
     fn resolve(self, run: &RunContext<'_>, all_secrets: bool) -> (Finding, bool) {
         let RunContext { rules, levels, bases } = run;
         let place = rules.place(&self.rule);
