@@ -23,7 +23,7 @@ use crate::gate::remote_url::is_ssh;
 use crate::git::{Repository, Warmth};
 use crate::history::skips::{Skip, SkippedTree, Skips};
 use crate::process::caller::{Caller, CallerWatch, terminate_self};
-use crate::reporter::story::cut;
+use crate::reporter::run_state::cut;
 use crate::reporter::text::{self, Keep};
 
 /// Arguments of `hook`.
