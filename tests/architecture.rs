@@ -47,7 +47,6 @@ const MODULES: &[(&str, f32)] = &[
 #[rustfmt::skip]
 const CIRCULAR: &[&str] = &[
     "gate",
-    "init",
     "process",
 ];
 

@@ -15,7 +15,7 @@ use crate::engine::run::emitter::{Emitter, WriteWarning, write_warning};
 use crate::event::{Event, Level, What};
 use crate::gate::host::Audience;
 use crate::history::runs::Runs;
-use crate::reporter::ci::Ci as CiReporter;
+use crate::reporter::ci::CiReporter;
 use crate::reporter::json::Json;
 use crate::reporter::junit::Junit;
 use crate::reporter::lines::Lines;
@@ -121,7 +121,7 @@ impl ReporterOptions {
     /// output in their order.
     fn for_ci(&self, session: &Session, ci: &CiOutput) -> Result<Box<dyn Reporter>, Failure> {
         let to = (std::io::stderr(), session.paint_err(), self.output);
-        Ok(Box::new(CiReporter::new(to, ci.dialect()?, ci.site())))
+        Ok(Box::new(CiReporter::new(to, ci.dialect()?, ci.annotation_context())))
     }
 
     fn for_people(&self, session: &Session) -> Box<dyn Reporter> {

@@ -25,7 +25,7 @@ use crate::gate::{definition, push};
 use crate::git::{Repository, Warmth};
 use crate::history::skips::{Skip, SkippedTree, Skips};
 use crate::process::caller::{Caller, Watch, end_self};
-use crate::reporter::story::cut;
+use crate::reporter::run_state::cut;
 use crate::reporter::text::{self, Keep};
 
 /// Arguments of `hook`.

@@ -19,7 +19,7 @@ use crate::event::{Event, ServiceEnd, Status, TaskFinished, Verdict, What};
 use crate::history::runs::{RunHead, Runs};
 use crate::reporter::Output;
 use crate::reporter::Reporter as _;
-use crate::reporter::ci::Ci;
+use crate::reporter::ci::CiReporter;
 use crate::reporter::lines::Lines;
 use crate::reporter::plain::Plain;
 use crate::reporter::style::{Paint, Tone};
@@ -111,7 +111,7 @@ fn replay(session: &Session, args: &LogArgs, events: &[Event]) -> Result<String,
         events.iter().try_for_each(|event| crate::reporter::json::Json::new(&mut text).event(event))
     } else if let Some(ci) = args.ci.output(session, is_json)? {
         let to = (&mut text, session.paint_out(), args.output);
-        let mut reporter = Ci::new(to, ci.dialect()?, ci.site());
+        let mut reporter = CiReporter::new(to, ci.dialect()?, ci.annotation_context());
         events.iter().try_for_each(|event| reporter.event(event))
     } else {
         let mut plain = Plain::new(&mut text, session.paint_out(), args.output);

@@ -9,7 +9,7 @@ use crate::base::clock::Clock;
 use crate::base::file::FileError;
 use crate::engine::run::inbox::OnSuspension;
 use crate::event::{Event, Level, Status, TaskFinished, What};
-use crate::manifest::Told;
+use crate::manifest::TaskDetails;
 use crate::process::suspend::Step;
 use crate::reason::Reason;
 
@@ -69,7 +69,7 @@ pub struct TaskOutcome {
     /// How long all attempts took, in milliseconds.
     pub took: u64,
     /// Details for the manifest.
-    pub told: Told,
+    pub told: TaskDetails,
 }
 
 impl Emitter {
@@ -184,7 +184,7 @@ impl TaskOutcome {
             reason: task.reason.clone(),
             attempts: task.attempts,
             took: task.took,
-            told: Told { reported: task.reported.clone(), log, command, slow },
+            told: TaskDetails { reported: task.reported.clone(), log, command, slow },
         }
     }
 }
