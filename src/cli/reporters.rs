@@ -13,7 +13,7 @@ use crate::cli::failure::Failure;
 use crate::cli::session::Session;
 use crate::engine::run::emitter::{Emitter, WriteWarning, write_warning};
 use crate::event::{Event, Level, What};
-use crate::gate::host::Audience;
+use crate::gate::context::GateObserver;
 use crate::history::runs::Runs;
 use crate::reporter::ci::CiReporter;
 use crate::reporter::json::Json;
@@ -193,7 +193,7 @@ impl<'a> GateReporters<'a> {
     }
 }
 
-impl Audience for GateReporters<'_> {
+impl GateObserver for GateReporters<'_> {
     fn emitter(&self, run: &str, clock: &Clock) -> Emitter {
         let reporters = match self.options.open(self.session, run, Some(self.state)) {
             Ok(reporters) => reporters,

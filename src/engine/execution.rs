@@ -20,9 +20,10 @@ use crate::engine::work_tree_access::AccessVerdict;
 use crate::engine::work_tree_access::attempts::GatedAttempts;
 use crate::event::{Ended, Log, Reported, What};
 use crate::graph::NodeId;
-use crate::process::run::{self, Finished, Watcher};
+use crate::process::run::{self, Finished};
 use crate::process::spawn::Spawn;
-use crate::process::stop::{Demand, Stop};
+use crate::process::stop::{Stop, StopRequest};
+use crate::process::watcher::Watcher;
 use crate::quality::evidence::Evidence;
 use crate::reason::Reason;
 use ci_reports::Facts;
@@ -137,7 +138,7 @@ pub fn execute(context: &Context<'_>, id: NodeId, reason: &Reason) -> Execution 
         let again = !ended.is_pass()
             && !matches!(ended, Ended::WorkTree { .. })
             && attempt <= task.retries
-            && context.stop.demand() == Demand::None
+            && context.stop.request() == StopRequest::None
             && context.invalidation().superseded(id).is_none();
         execution.ended = ended;
         if !again {
@@ -247,7 +248,7 @@ fn attempt_once(
     let (ended, log) = start(ready, times, &stop, &mut listener);
     match lease.failure(context.inputs.config) {
         // A task that is stopped with the run did not fail because of its service.
-        Some(failure) if context.stop.demand() == Demand::None => (ended_by(failure), log),
+        Some(failure) if context.stop.request() == StopRequest::None => (ended_by(failure), log),
         _ => (ended, log),
     }
 }

@@ -306,7 +306,7 @@ fn status(context: &Context<'_>, execution: &Execution) -> Status {
         ended if ended.is_pass() => Status::Passed,
         // A task that is killed because the run stops did not fail.
         Ended::Stopped => Status::Stopped,
-        Ended::Signal { .. } if context.stop.demand() != crate::process::stop::Demand::None => {
+        Ended::Signal { .. } if context.stop.request() != crate::process::stop::StopRequest::None => {
             Status::Stopped
         }
         ended => Status::Failed { ended: ended.clone() },

@@ -23,10 +23,10 @@ pub(crate) struct Budget {
 impl Budget {
     /// Creates a budget with the usual limits.
     pub(crate) fn new() -> Self {
-        Self::of(ITEMS, BYTES)
+        Self::with_limits(ITEMS, BYTES)
     }
 
-    fn of(items: u64, bytes: u64) -> Self {
+    fn with_limits(items: u64, bytes: u64) -> Self {
         Self { items: Cell::new(items), bytes: Cell::new(bytes), flaw: RefCell::new(None) }
     }
 
@@ -69,7 +69,7 @@ mod tests {
 
     #[test]
     fn a_budget_ends() {
-        let budget = Budget::of(2, 10);
+        let budget = Budget::with_limits(2, 10);
         assert_eq!(budget.keep(4), Ok(()));
         assert_eq!(budget.keep(6), Ok(()));
         assert!(matches!(budget.keep(0), Err(ParseError::TooLarge { .. })));

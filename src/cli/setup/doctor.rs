@@ -20,8 +20,8 @@ use crate::config::model::Config;
 use crate::engine::location::Tree;
 use crate::engine::prepare;
 use crate::engine::prepare::tool_probes;
-use crate::gate::connection::{host_of, is_ssh};
-use crate::gate::setup;
+use crate::gate::remote_url::{is_ssh, ssh_host};
+use crate::gate::worktree::setup;
 use crate::git::{GitError, PoolFinder, Repository, WorkTreeReader};
 use crate::graph::{Graph, Reach};
 use crate::process::mask::Mask;
@@ -184,7 +184,7 @@ fn without_effect(project: &Project, repository: &Repository) -> Result<Vec<Chec
     let mut known: Vec<Warning> = Vec::new();
     for config in std::iter::once(&project.config).chain(&setup) {
         let all: Vec<_> = config.ids().collect();
-        let graph = Graph::of(config, &all, Reach::WithNeeds);
+        let graph = Graph::new(config, &all, Reach::WithNeeds);
         let tree = Tree::WorkDir(repository);
         let judged = prepare::find_ineffective(config, &graph, &snapshot, tree, &project.root, usize::MAX);
         known.extend(judged.warnings.listed);
@@ -215,7 +215,7 @@ fn without_effect(project: &Project, repository: &Repository) -> Result<Vec<Chec
 
 fn tools(session: &Session, config: &Config, root: &Path) -> Vec<Check> {
     let all: Vec<_> = config.ids().collect();
-    let graph = Graph::of(config, &all, Reach::WithNeeds);
+    let graph = Graph::new(config, &all, Reach::WithNeeds);
     let probes = tool_probes::run_probes(config, &graph, &session.env, root, "doctor");
     let finding = |(tool, answer): (String, Result<String, String>)| {
         let what = format!("tool {tool}");
@@ -326,7 +326,7 @@ fn remotes(session: &Session, repository: &Repository) -> Vec<Check> {
             };
             return Check::passed(&what, text);
         }
-        let host = host_of(&url).to_owned();
+        let host = ssh_host(&url).to_owned();
         let settings = output_of(session, "ssh", &["-G", &host]).unwrap_or_default();
         let alive = settings.lines().find_map(|line| line.strip_prefix("serveraliveinterval "));
         match alive.and_then(|seconds| seconds.trim().parse::<u32>().ok()) {

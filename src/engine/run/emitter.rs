@@ -10,7 +10,7 @@ use crate::base::file::FileError;
 use crate::engine::run::inbox::OnSuspension;
 use crate::event::{Event, Level, Status, TaskFinished, What};
 use crate::manifest::TaskDetails;
-use crate::process::suspend::Step;
+use crate::process::suspend::Suspension;
 use crate::reason::Reason;
 
 /// How many lines of a failed task's log are remembered.
@@ -107,8 +107,8 @@ impl Emitter {
         let (clock, sink) = (self.clock.clone(), Arc::clone(&self.sink));
         Box::new(move |step| {
             let what = match step {
-                Step::Stops => What::Suspended,
-                Step::GoesOn => What::Resumed,
+                Suspension::Begins => What::Suspended,
+                Suspension::Ends => What::Resumed,
             };
             hand_on(&clock, &sink, what);
         })

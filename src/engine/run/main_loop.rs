@@ -22,8 +22,8 @@ use crate::graph::NodeId;
 use crate::history::gate_records::GateRecords;
 use crate::history::tasks::History;
 use crate::plan::{Decision, Planned};
-use crate::process::stop::Demand;
-use crate::process::strays;
+use crate::process::orphans;
+use crate::process::stop::StopRequest;
 use crate::reason::{FileChange, Reason};
 
 /// How often blocked nodes try again.
@@ -211,7 +211,7 @@ impl Run<'_> {
             return;
         }
         let service_env = context.service_env();
-        let mut how = if tally.signals > 1 { Demand::Kill } else { Demand::Terminate };
+        let mut how = if tally.signals > 1 { StopRequest::Kill } else { StopRequest::Terminate };
         while !context.services.is_empty() {
             context.services.end_some(&service_env, how);
             if let Ok(Notification::Signal(signal)) = inbox.receiver().try_recv() {
@@ -219,7 +219,7 @@ impl Run<'_> {
                 tally.signal.get_or_insert(signal);
                 let signal = signal_name(signal).to_owned();
                 context.emitter.emit(What::Interrupted { signal, now: true });
-                how = Demand::Kill;
+                how = StopRequest::Kill;
             }
         }
     }
@@ -234,11 +234,11 @@ impl Run<'_> {
     }
 
     fn end_marked(context: &Context<'_>, mark: &str) {
-        for stray in strays::end_all(mark, Duration::from_secs(1)) {
+        for orphan in orphans::end_all(mark, Duration::from_secs(1)) {
             let text = format!(
                 "process {} outlived its task and was stopped: {}",
-                stray.pid,
-                context.secrets.mask.text(&stray.command)
+                orphan.pid,
+                context.secrets.mask.text(&orphan.command)
             );
             context.emitter.notice(Level::Warning, text);
         }

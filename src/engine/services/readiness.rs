@@ -21,7 +21,7 @@ use crate::engine::services::localhost::{self, LOOPBACKS};
 use crate::engine::services::port_registry::Address;
 use crate::engine::services::service::RunningService;
 use crate::engine::services::service_ports::ServicePorts;
-use crate::process::stop::{Demand, Stop};
+use crate::process::stop::{Stop, StopRequest};
 
 /// The time between two probes.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -87,7 +87,7 @@ impl ReadinessProbe {
     /// Returns an error message if another program already answers at the address, before the service is
     /// started.
     pub fn answered_by_another(&self, port: Option<u16>, stop: &Stop) -> Option<String> {
-        let is_over = || stop.demand() != Demand::None;
+        let is_over = || stop.request() != StopRequest::None;
         if let Some((port, place)) = port.and_then(|port| Some((port, localhost::listener(port, ANSWER)?))) {
             // Only an address other than 127.0.0.1 is named.
             let place = if place.is_ipv4() { "it".to_owned() } else { place.to_string() };
@@ -136,7 +136,7 @@ impl ReadinessProbe {
                 return Err(NotReady::Ended);
             }
             let Err(said) = answer else { return Ok(()) };
-            if stop.demand() != Demand::None {
+            if stop.request() != StopRequest::None {
                 return Err(NotReady::Stopped);
             }
             if clock.elapsed() >= timeout {
@@ -147,7 +147,7 @@ impl ReadinessProbe {
     }
 
     fn ask(&self, running: &RunningService, most: Duration, stop: &Stop) -> Result<(), String> {
-        let is_over = || stop.demand() != Demand::None || running.end().is_some();
+        let is_over = || stop.request() != StopRequest::None || running.end().is_some();
         match self {
             Self::Nothing => Ok(()),
             Self::Tcp(_) | Self::Unix(_) | Self::Http(_) => {

@@ -9,7 +9,7 @@ use crate::config::model::{Command, Task};
 use crate::engine::task::task_env;
 use crate::event::Ended;
 use crate::hint::{self, Hint};
-use crate::process::interpreter;
+use crate::process::program::Interpreter;
 
 /// How many lines at the end of a log are read.
 const LOG_LINES: usize = 60;
@@ -183,9 +183,9 @@ impl FailedTask<'_> {
         words.into_iter()
     }
 
-    fn interpreter(&self, script: &str) -> Option<interpreter::Interpreter> {
+    fn interpreter(&self, script: &str) -> Option<Interpreter> {
         let dir = self.task.cwd.under(self.root);
-        interpreter::of_script(&dir.join(script), self.env.var("PATH"), &dir)
+        Interpreter::of_script(&dir.join(script), self.env.var("PATH"), &dir)
     }
 
     /// Returns the variables that the caller has, that the task does not get, and that its failure mentions

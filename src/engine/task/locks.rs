@@ -24,7 +24,7 @@ use crate::engine::task::task_env::{self, task_id};
 use crate::graph::NodeId;
 use crate::history::output_writers::{self, OutputWriters};
 use crate::plan::StorePermit;
-use crate::process::strays::RUN_VARIABLE;
+use crate::process::orphans::RUN_VARIABLE;
 
 /// Why a node can't get its locks.
 #[derive(Clone, PartialEq, Eq, Debug)]

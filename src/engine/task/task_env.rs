@@ -19,7 +19,7 @@ use std::path::Path;
 use crate::base::env::Env;
 use crate::config::model::Task;
 use crate::engine::services::service_ports::ServicePorts;
-use crate::process::strays::SERVICE_DIR_VARIABLE;
+use crate::process::orphans::SERVICE_DIR_VARIABLE;
 
 /// Variables that every command gets from the caller.
 pub const PASSED: &[&str] = &[

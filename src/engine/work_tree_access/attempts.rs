@@ -6,6 +6,8 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use open_trace::Trace;
+
 use crate::base::path::RepoPath;
 use crate::config::model::Task;
 use crate::engine::context::Context;
@@ -15,8 +17,7 @@ use crate::engine::work_tree_access::{
 };
 use crate::event::{Ended, Level};
 use crate::graph::NodeId;
-use crate::process::stop::Demand;
-use crate::process::trace::report::Trace;
+use crate::process::stop::StopRequest;
 
 /// The attempts of a task.
 pub struct GatedAttempts<'a> {
@@ -62,14 +63,14 @@ impl<'a> GatedAttempts<'a> {
     /// Returns the verdict on an attempt that ended so in the tree at `place`.
     pub fn evaluate(&mut self, root: &Path, ended: &Ended) -> AccessVerdict {
         let opened = self.access.opened_since(self.mark);
-        let trace = Trace::read(&self.report).ok();
+        let trace = Trace::load(&self.report).ok();
         let root = root.canonicalize().unwrap_or_else(|_| root.to_owned());
         let found = trace.map(|trace| self.access.find(&trace, &root, &self.context.secrets.mask));
         let has_opened = found.as_ref().is_some_and(|found| !found.files.is_empty());
         let is_quiet = opened.as_ref().is_none_or(BTreeSet::is_empty) && !has_opened;
         let is_sure = found.as_ref().is_some_and(|found| found.doubt.is_none()) && !has_opened;
         let has_run = matches!(ended, Ended::Exit { .. } | Ended::Signal { .. } | Ended::TimedOut { .. });
-        if !has_run || self.context.stop.demand() != Demand::None {
+        if !has_run || self.context.stop.request() != StopRequest::None {
             if !is_quiet && !is_sure {
                 self.access.taint();
             }

@@ -22,12 +22,13 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use open_trace::{DoubtKind, Trace};
+
 use crate::base::path::RepoPath;
 use crate::event::OpenedFile;
 use crate::git::snapshot::Snapshot;
 use crate::git::{GitError, Repository, WorkTreeReader};
 use crate::process::mask::Mask;
-use crate::process::trace::report::{How, Trace, Why};
 use crate::watch::opens::OpenWatch;
 
 /// Files that git opens in a work tree at each `git status`.
@@ -104,7 +105,7 @@ pub struct TraceResult {
     /// The tracked files of the work tree that were opened.
     pub files: Vec<OpenedFile>,
     /// Why it may be incomplete; `None` if it is complete.
-    pub doubt: Option<Why>,
+    pub doubt: Option<DoubtKind>,
 }
 
 /// The verdict on an attempt.
@@ -126,7 +127,7 @@ pub enum Uncertainty {
     /// The system can neither watch nor trace.
     Unobservable,
     /// The trace may be incomplete.
-    Doubt(Why),
+    Doubt(DoubtKind),
     /// The task fails under the tracer, or can't be traced.
     Untraceable,
     /// A service may have opened it.
@@ -159,7 +160,7 @@ pub fn judge(attempt: &Attempt<'_>) -> AccessVerdict {
         (AttemptMode::Traced, Some(TraceResult { doubt: Some(why), .. })) => {
             unknown(Uncertainty::Doubt(why.clone()))
         }
-        (AttemptMode::Traced, None) => unknown(Uncertainty::Doubt(Why::Unreported)),
+        (AttemptMode::Traced, None) => unknown(Uncertainty::Doubt(DoubtKind::Unreported)),
     }
 }
 
@@ -246,8 +247,8 @@ impl WorkTreeAccess {
 
     /// Returns the tracked files that a trace found. `place` is the top of the gated tree.
     pub fn find(&self, trace: &Trace, place: &Path, mask: &Mask) -> TraceResult {
-        let doubt = trace.doubts.first().map(|doubt| doubt.why.clone());
-        if matches!(doubt, Some(Why::NotPermitted(_) | Why::Unavailable)) {
+        let doubt = trace.doubts.first().map(|doubt| doubt.kind.clone());
+        if matches!(doubt, Some(DoubtKind::NotPermitted(_) | DoubtKind::Unavailable)) {
             self.state().is_untraceable = true;
         }
         let shown = |path: &Path| {
@@ -255,12 +256,17 @@ impl WorkTreeAccess {
             mask.text(&short.display().to_string())
         };
         let files = trace.files.iter().filter_map(|seen| {
-            let changed = seen.how.contains(&How::Written);
-            if !changed && !seen.how.iter().any(|how| matches!(how, How::Read | How::Executed)) {
+            let changed = seen.accesses.contains(&open_trace::Access::Written);
+            if !changed
+                && !seen
+                    .accesses
+                    .iter()
+                    .any(|how| matches!(how, open_trace::Access::Read | open_trace::Access::Executed))
+            {
                 return None;
             }
             let path = self.tracked(&repo_path(seen.path.as_path().strip_prefix(&self.root).ok()?))?;
-            let access = seen.access.as_ref();
+            let access = seen.first.as_ref();
             let program = access.and_then(|access| access.program.as_ref()?.as_path().file_name());
             let named = access.and_then(|access| access.named.as_ref());
             let named = named.filter(|named| named.as_path() != path.under(&self.root));
@@ -362,7 +368,7 @@ mod tests {
         RepoPath::from_git(text.as_bytes())
     }
 
-    fn found(files: usize, doubt: Option<Why>) -> TraceResult {
+    fn found(files: usize, doubt: Option<DoubtKind>) -> TraceResult {
         let file = OpenedFile { path: "a".to_owned(), program: None, through: None, changed: false };
         TraceResult { files: vec![file; files], doubt }
     }
@@ -392,7 +398,7 @@ mod tests {
             uses_services: false,
         };
         assert_eq!(judge(&plain), AccessVerdict::Accepted);
-        let (clean, doubtful) = (found(0, None), found(0, Some(Why::Tracer)));
+        let (clean, doubtful) = (found(0, None), found(0, Some(DoubtKind::Tracer)));
         let traced = Attempt { mode: AttemptMode::Traced, trace: Some(&clean), ..plain };
         assert_eq!(judge(&traced), AccessVerdict::Accepted);
         let traced = Attempt { trace: Some(&doubtful), ..traced };
@@ -404,9 +410,9 @@ mod tests {
     fn passed_attempt_is_judged_by_the_opened_files() {
         let (none, some) = (BTreeSet::new(), BTreeSet::from([path("a")]));
         let (clean, guilty) = (found(0, None), found(1, None));
-        let doubtful = found(0, Some(Why::IoUring));
+        let doubtful = found(0, Some(DoubtKind::IoUring));
         let unknown = |why| AccessVerdict::Unsure(why);
-        let doubt = || unknown(Uncertainty::Doubt(Why::IoUring));
+        let doubt = || unknown(Uncertainty::Doubt(DoubtKind::IoUring));
         for (way, opened, trace, is_untraceable, uses_services, expected) in [
             (AttemptMode::Plain, Some(&none), None, false, true, AccessVerdict::Accepted),
             (AttemptMode::Plain, Some(&some), None, false, false, AccessVerdict::Repeat(AttemptMode::Traced)),
@@ -433,7 +439,7 @@ mod tests {
                 None,
                 false,
                 false,
-                unknown(Uncertainty::Doubt(Why::Unreported)),
+                unknown(Uncertainty::Doubt(DoubtKind::Unreported)),
             ),
         ] {
             let attempt = Attempt { mode: way, passed: true, opened, trace, is_untraceable, uses_services };
@@ -443,7 +449,7 @@ mod tests {
 
     #[test]
     fn opened_file_counts_even_if_the_task_failed() {
-        let guilty = found(1, Some(Why::Tracer));
+        let guilty = found(1, Some(DoubtKind::Tracer));
         let attempt = Attempt {
             mode: AttemptMode::Traced,
             passed: false,

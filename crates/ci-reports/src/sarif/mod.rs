@@ -171,7 +171,7 @@ impl<'b> Run<'b> {
         if !all_secrets {
             found.findings.get_or_insert_default();
         }
-        let levels = Levels::of(self.calls, self.overrides, &rules)?;
+        let levels = Levels::resolve(self.calls, self.overrides, &rules)?;
         let run = RunContext { rules: &rules, levels: &levels, bases: &self.bases };
         for pending in self.results {
             let (finding, secret) = pending.resolve(&run, all_secrets);
@@ -194,7 +194,7 @@ impl<'de> Object<'de> for Run<'_> {
             "results" => {
                 let results = &mut self.results;
                 let mut each = Each::new(budget, |raw: RawResult| {
-                    if let Some(pending) = Pending::of(raw)? {
+                    if let Some(pending) = Pending::from_raw(raw)? {
                         budget.keep(pending.size())?;
                         results.push(pending);
                     }
@@ -281,7 +281,7 @@ struct Address {
 }
 
 impl Address {
-    fn of(raw: RawArtifactLocation) -> Self {
+    fn from_raw(raw: RawArtifactLocation) -> Self {
         Self { uri: raw.uri.unwrap_or_default().0, base: raw.uri_base_id.unwrap_or_default().0 }
     }
 }
@@ -301,7 +301,7 @@ impl Bases {
 
     /// Adds a file that results refer to by index.
     fn artifact(&mut self, raw: RawArtifact, budget: &Budget) -> Result<(), ParseError> {
-        let address = Address::of(raw.location.unwrap_or_default());
+        let address = Address::from_raw(raw.location.unwrap_or_default());
         budget.store(size_of::<Address>() + address.uri.len() + address.base.len())?;
         self.artifacts.push(address);
         Ok(())
@@ -330,7 +330,7 @@ struct NamedBases<'b> {
 
 impl<'de> Object<'de> for NamedBases<'_> {
     fn field<A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<bool, A::Error> {
-        let address = Address::of(map.next_value::<Option<RawArtifactLocation>>()?.unwrap_or_default());
+        let address = Address::from_raw(map.next_value::<Option<RawArtifactLocation>>()?.unwrap_or_default());
         self.budget.keep(key.len() + address.uri.len()).map_err(|error| self.budget.stop(error))?;
         self.bases.named.insert(key.to_owned(), address);
         Ok(true)
@@ -363,8 +363,8 @@ struct Pending {
 
 impl Pending {
     /// Converts a result; `None` if nothing was found.
-    fn of(raw: RawResult) -> Result<Option<Self>, ParseError> {
-        let kind = raw.kind.map_or(ResultKind::Fail, |kind| ResultKind::of(&kind.0));
+    fn from_raw(raw: RawResult) -> Result<Option<Self>, ParseError> {
+        let kind = raw.kind.map_or(ResultKind::Fail, |kind| ResultKind::parse(&kind.0));
         if kind == ResultKind::Nothing || raw.baseline_state.is_some_and(|state| state.0 == "absent") {
             return Ok(None);
         }
@@ -372,7 +372,7 @@ impl Pending {
         let (location, region) =
             physical.map_or((None, None), |place| (place.artifact_location, place.region));
         let artifact = location.as_ref().and_then(|location| location.index);
-        let address = location.map(Address::of).filter(|address| !address.uri.is_empty());
+        let address = location.map(Address::from_raw).filter(|address| !address.uri.is_empty());
         let number =
             |line: Option<i64>| line.and_then(|line| u32::try_from(line).ok()).filter(|line| *line > 0);
         let lines = region.as_ref().map(|region| (number(region.start_line), number(region.end_line)));
@@ -381,7 +381,7 @@ impl Pending {
             rule: reference(raw.rule_id, raw.rule_index, raw.rule),
             call: raw.provenance.and_then(|from| u32::try_from(from.invocation_index?).ok()),
             kind,
-            level: raw.level.map(|level| Level::of(&level.0)).transpose()?,
+            level: raw.level.map(|level| Level::parse(&level.0)).transpose()?,
             severity: raw.properties.and_then(|properties| properties.severity).and_then(security_severity),
             message: raw.message.map(Message::line).unwrap_or_default(),
             address,
@@ -444,7 +444,7 @@ fn reference(id: Option<Cut<500>>, index: Option<i64>, rule: Option<RawRuleRefer
     Reference {
         id: id.or(other_id).map(|id| text::one_line(&id.0, 200)).unwrap_or_default(),
         index: other_index.or(index).and_then(|index| usize::try_from(index).ok()),
-        component: component.map(ComponentReference::of),
+        component: component.map(ComponentReference::from_raw),
     }
 }
 

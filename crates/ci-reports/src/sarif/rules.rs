@@ -34,7 +34,7 @@ pub(super) struct Rule {
 }
 
 impl Rule {
-    fn of(raw: RawRule) -> Result<Self, ParseError> {
+    fn from_raw(raw: RawRule) -> Result<Self, ParseError> {
         let id = raw.id.map(|id| text::one_line(&id.0, 200)).unwrap_or_default();
         let level = raw.default_configuration.and_then(|configuration| configuration.level);
         let properties = raw.properties.unwrap_or_default();
@@ -49,7 +49,7 @@ impl Rule {
         Ok(Self {
             id,
             description,
-            level: level.map(|level| Level::of(&level.0)).transpose()?,
+            level: level.map(|level| Level::parse(&level.0)).transpose()?,
             severity: properties.severity.and_then(security_severity),
             secret: properties.secret,
         })
@@ -89,7 +89,7 @@ impl<'de> Object<'de> for ComponentReader<'_> {
             "rules" => {
                 let rules = &mut self.component.rules;
                 let mut each = Each::new(budget, |raw: RawRule| {
-                    let rule = Rule::of(raw)?;
+                    let rule = Rule::from_raw(raw)?;
                     budget.keep(rule.id.len() + rule.description.len())?;
                     rules.push(rule);
                     Ok(())
@@ -118,7 +118,7 @@ pub(super) struct ComponentReference {
 
 impl ComponentReference {
     /// Converts a reference.
-    pub(super) fn of(raw: RawComponentReference) -> Self {
+    pub(super) fn from_raw(raw: RawComponentReference) -> Self {
         Self {
             name: raw.name.map(|name| text::one_line(&name.0, 100)).unwrap_or_default(),
             index: raw.index.and_then(|index| usize::try_from(index).ok()),
@@ -227,7 +227,7 @@ pub(super) enum Level {
 
 impl Level {
     /// Parses a level.
-    pub(super) fn of(name: &str) -> Result<Self, ParseError> {
+    pub(super) fn parse(name: &str) -> Result<Self, ParseError> {
         match name {
             "none" => Ok(Self::None),
             "note" => Ok(Self::Note),
@@ -264,7 +264,7 @@ pub(super) enum ResultKind {
 
 impl ResultKind {
     /// Parses a kind. An unknown one counts as a problem.
-    pub(super) fn of(name: &str) -> Self {
+    pub(super) fn parse(name: &str) -> Self {
         match name {
             "pass" | "notApplicable" | "informational" => Self::Nothing,
             "open" | "review" => Self::Undecided,
@@ -331,7 +331,7 @@ impl<'de> Array<'de> for Overrides {
         let rule = Reference {
             id: descriptor.id.map(|id| text::one_line(&id.0, 200)).unwrap_or_default(),
             index: descriptor.index.and_then(|index| usize::try_from(index).ok()),
-            component: descriptor.tool_component.map(ComponentReference::of),
+            component: descriptor.tool_component.map(ComponentReference::from_raw),
         };
         self.0.push(Override { rule, level: configuration.and_then(|configuration| configuration.level) });
         Ok(true)
@@ -368,7 +368,11 @@ pub(super) struct Levels {
 
 impl Levels {
     /// Resolves the overrides of all invocations.
-    pub(super) fn of(calls: usize, set: Vec<(usize, Overrides)>, rules: &Rules) -> Result<Self, ParseError> {
+    pub(super) fn resolve(
+        calls: usize,
+        set: Vec<(usize, Overrides)>,
+        rules: &Rules,
+    ) -> Result<Self, ParseError> {
         let mut levels = Self { calls, set: HashMap::new() };
         for (call, Overrides(overrides)) in set {
             let known = levels.set.entry(call).or_default();
@@ -376,7 +380,7 @@ impl Levels {
                 let place = rules.place(&rule);
                 let own = place.and_then(|place| rules.at(place)).and_then(|rule| rule.level);
                 let level = match level {
-                    Some(level) => Level::of(&level.0)?,
+                    Some(level) => Level::parse(&level.0)?,
                     // A configuration without a level has that of a warning; but it may set something
                     // else alone, which should make no error less grave.
                     None => own.unwrap_or(Level::Warning).max(Level::Warning),
