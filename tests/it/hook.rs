@@ -54,7 +54,7 @@ fn a_skip_is_recorded_with_its_reason() {
         push(empty).ends(1);
     }
     for switch in ["1", "true", "yes", "x", "..."] {
-        push(switch).ends(1).says(&format!("XTASK_SKIP={switch} is no reason"));
+        push(switch).ends(1).says(&format!("XTASK_SKIP={switch} is not a reason"));
     }
     project.xtask(&["log", "--skips"]).ends(0);
     assert_eq!(project.remote("main"), None);
