@@ -1,5 +1,5 @@
-//! UnpushedPasses that were found out in vain: the gate passed, and the connection of the push was gone. The
-//! next push of the same tree may go on them, once. It must not decide when one counts.
+//! Passes of a gate whose push lost its connection. The next push of the same tree may use such a
+//! pass once. This file does not decide when a pass counts.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
