@@ -74,7 +74,7 @@ impl fmt::Display for AffectedReason {
                 f.write_str(&changes.join(", "))?;
                 if *more > 0 { write!(f, " and {more} more") } else { Ok(()) }
             }
-            Self::Tool { tool, file } => write!(f, "its tool {tool} may be another: {file} differs"),
+            Self::Tool { tool, file } => write!(f, "its tool {tool} may have changed: {file} differs"),
             Self::Needs { task } => write!(f, "needs {task}"),
         }
     }
@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_change_reaches_is_affected_and_nothing_else() {
+    fn only_tasks_that_read_a_change_are_affected() {
         let cases: [(Files, &[&str]); 6] = [
             (&[], &[]),
             (&[("README", 1)], &[]),
@@ -262,11 +262,11 @@ mod tests {
     }
 
     #[test]
-    fn files_by_which_a_tool_may_be_another_count() {
+    fn version_files_of_tools_affect_tasks() {
         let cases: [(Files, &[&str]); 2] = [
             (
                 &[("rust-toolchain.toml", 1)],
-                &["build: its tool cc may be another: rust-toolchain.toml differs", "test: needs build"],
+                &["build: its tool cc may have changed: rust-toolchain.toml differs", "test: needs build"],
             ),
             (&[("docs/rust-toolchain.toml", 1)], &["docs: docs/rust-toolchain.toml added"]),
         ];
@@ -277,11 +277,11 @@ mod tests {
         }
         let named = TASKS.replace("'cc -v'", "'sh lint.toml'");
         let found = found((&named, &with(&[("lint.toml", 2)])), Some((&named, FILES)));
-        assert_eq!(found[0], "build: its tool cc may be another: lint.toml differs");
+        assert_eq!(found[0], "build: its tool cc may have changed: lint.toml differs");
     }
 
     #[test]
-    fn a_definition_counts_as_far_as_it_enters_the_key() {
+    fn definition_affects_tasks_as_far_as_it_enters_the_key() {
         let cases: [(&str, &str, &[&str]); 6] = [
             ("'lint'\n", "'lint -x'\n", &["lint: run: lint → lint -x"]),
             ("A = '1'", "A = '2'", &["lint: A: \"1\" → \"2\""]),

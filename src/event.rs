@@ -1,9 +1,9 @@
-//! Events: what happened in a run, in order, complete enough that drawing them again draws the same.
-//! Times in events are milliseconds; whoever draws must take them from here, never from a clock.
+//! Events: what happened in a run, in order and complete, so that a record of them can be shown again
+//! unchanged. Times in events are milliseconds; a reporter must take them from here, never from a clock.
 //!
-//! Serialised, one event is one line of JSON with the fields `at` (milliseconds since the run
-//! started) and `event` (its kind). [`VERSION`] rises when a field changes its meaning or goes;
-//! new fields and kinds may come at any time.
+//! Serialised, an event is a line of JSON with the fields `at` (milliseconds since the run started) and
+//! `event` (its kind). [`VERSION`] rises when a field is removed or changes its meaning; new fields and
+//! kinds may be added at any time.
 
 use serde::{Deserialize, Serialize};
 
@@ -15,7 +15,7 @@ use crate::reason::Reason;
 use crate::warning::Warning;
 use ci_reports::facts::{Finding, Ratio, Tests};
 
-/// Version of the format, in the first event of each run.
+/// The version of the format, in the first event of each run.
 pub const VERSION: u32 = 1;
 
 /// Something that happened.
@@ -23,81 +23,81 @@ pub const VERSION: u32 = 1;
 pub struct Event {
     /// Milliseconds since the run started.
     pub at: u64,
-    /// What.
+    /// What happened.
     #[serde(flatten)]
     pub what: What,
 }
 
-/// The kinds of events.
+/// The kinds of events, with their data.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
 pub enum What {
     /// The first event of a run.
     RunStarted(RunStarted),
-    /// A line for the reader that belongs to no task.
+    /// A message that belongs to no task.
     Notice {
-        /// How grave it is.
+        /// How important it is.
         level: Level,
-        /// One line.
+        /// The message, one line.
         text: String,
     },
-    /// Declarations of tasks.toml that have no effect.
+    /// Declarations of tasks.toml have no effect.
     Warnings {
-        /// The first of them.
+        /// The first declarations.
         warnings: Vec<Warning>,
         /// How many more there are.
         #[serde(default)]
         more: usize,
     },
-    /// A task's attempt begins.
+    /// An attempt to run a task starts.
     TaskStarted {
-        /// Its name.
+        /// The name.
         task: String,
-        /// Which attempt; the first is 1.
+        /// The number of the attempt, from 1.
         attempt: u32,
         /// Why it runs.
         reason: Reason,
-        /// How long it took formerly, in milliseconds.
+        /// How long it took the last time, in milliseconds.
         expected: Option<u64>,
     },
-    /// A task stands still for something outside this run.
+    /// A task waits for something outside of this run.
     TaskWaits {
-        /// Its name.
+        /// The name.
         task: String,
         /// What it waits for: another run with the same key, or a lock.
         on: String,
     },
-    /// Whole lines of a running task's output, secrets masked.
+    /// A running task printed whole lines; secrets are masked.
     TaskOutput {
-        /// Its name.
+        /// The name.
         task: String,
         /// The lines, each with its line end.
         text: String,
     },
-    /// What a running task printed last, secrets masked; for a live view, and only where there is one.
+    /// A running task printed a line, for a live view; secrets are masked. Sent only if a reporter shows it.
     TaskLine {
-        /// Its name.
+        /// The name.
         task: String,
-        /// The line, of which the end may be missing, as it was printed; of a long one its end.
+        /// The line as it was printed; it may not be complete yet. Of a long line, its end.
         line: String,
     },
-    /// A task passed its `slow-after`.
+    /// A task has been running for longer than its `slow-after`.
     TaskSlow {
-        /// Its name.
+        /// The name.
         task: String,
         /// How long it has been running, in milliseconds.
         after: u64,
     },
-    /// An attempt failed and another follows.
+    /// An attempt failed and the task is tried again.
     TaskRetries {
-        /// Its name.
+        /// The name.
         task: String,
         /// The attempt that failed.
         attempt: u32,
         /// How it ended.
         ended: Ended,
     },
-    /// A task has its result. Each selected task but aggregates gets exactly one.
+    /// A task has its result. There is exactly one for each selected task, except aggregates.
     TaskFinished(TaskFinished),
     /// A task's `finally` command ended.
     FinallyFinished {
@@ -110,137 +110,137 @@ pub enum What {
         /// What it printed.
         log: Log,
     },
-    /// A service is being started.
+    /// A service starts.
     ServiceStarted {
-        /// Its name.
+        /// The name.
         service: String,
-        /// Where it listens, if it says so.
+        /// The port that it listens on, if it declares one.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         port: Option<u16>,
-        /// The task that is the first to use it.
+        /// The first task that uses it.
         task: String,
     },
     /// A service is ready.
     ServiceReady {
-        /// Its name.
+        /// The name.
         service: String,
         /// How long that took, in milliseconds.
         took: u64,
     },
-    /// A service has ended.
+    /// A service ended.
     ServiceEnded {
-        /// Its name.
+        /// The name.
         service: String,
-        /// How.
+        /// How it ended.
         end: ServiceEnd,
         /// What it printed.
         log: Log,
     },
-    /// The run is about to be suspended with all that it runs, as by Ctrl-Z. Times do not count while it is.
+    /// The run and all its processes are about to be suspended, as by Ctrl-Z. Times exclude the suspension.
     Suspended,
-    /// The run goes on after it was suspended.
+    /// The run continues after a suspension.
     Resumed,
-    /// A signal came; what runs is being ended.
+    /// A signal arrived; the running tasks are being stopped.
     Interrupted {
-        /// Its name, such as `SIGINT`.
+        /// The signal's name, such as `SIGINT`.
         signal: String,
-        /// Whether all is killed at once.
+        /// Whether everything is killed at once.
         now: bool,
     },
-    /// The last event of a run.
+    /// The run ended. Always the last event.
     RunFinished(Summary),
 }
 
-/// What is known when a run starts.
+/// The data of the first event of a run.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct RunStarted {
     /// [`VERSION`].
     pub version: u32,
     /// The run's id.
     pub run: String,
-    /// When.
+    /// When the run started.
     pub started: Timestamp,
-    /// The names that were asked for.
+    /// The names of tasks and groups that were requested.
     pub names: Vec<String>,
-    /// The tree that is run, by its git id; `None` outside a repository.
+    /// The git id of the tree that is run; `None` outside of a repository.
     pub tree: Option<String>,
-    /// Tasks in the plan, aggregates not counted.
+    /// The number of tasks in the plan, without aggregates.
     pub tasks: usize,
-    /// Of them, tasks known to be hits.
+    /// How many of them are known to be hits.
     pub hits: usize,
-    /// Job slots.
+    /// The number of job slots.
     pub jobs: u32,
-    /// Columns of the longest task name.
+    /// The width of the longest task name, in columns.
     pub width: usize,
-    /// What is gated, if the run answers a gate's question.
+    /// What is gated, if the run is that of a gate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gated: Option<Gated>,
-    /// The run in one of whose tasks this one was started, if it was.
+    /// The run whose task started this run, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub within: Option<String>,
 }
 
-/// The tree that a gate asks about.
+/// The tree that a gate checks.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Gated {
-    /// What it is called: a commit's short id, or `index`.
+    /// Its name: a commit's short id, or `index`.
     pub what: String,
-    /// The refs whose push waits for the answer; none if nothing is pushed.
+    /// The refs whose push waits for the result; empty if nothing is pushed.
     pub refs: Vec<String>,
 }
 
-/// How grave a notice is.
+/// How important a notice is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Level {
     /// Good to know.
     Note,
-    /// Something is wrong. If that changes the result, the run's verdict tells it.
+    /// Something is wrong. If it changes the result, the run's verdict says so.
     Warning,
 }
 
 /// A task's result.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct TaskFinished {
-    /// Its name.
+    /// The name.
     pub task: String,
-    /// Its label.
+    /// The label that it shares with other tasks.
     pub group: Option<String>,
-    /// What became of it.
+    /// Its status.
     pub status: Status,
-    /// Why it was run, taken from the cache or skipped.
+    /// Why it ran, was taken from the cache or was skipped.
     pub reason: Reason,
-    /// When its first attempt began, in milliseconds since the run started.
+    /// When its first attempt started, in milliseconds since the run started.
     pub started: u64,
     /// How long all attempts took together, in milliseconds.
     pub took: u64,
-    /// Attempts that were made; none for a hit or a skip.
+    /// The number of attempts; 0 for a hit or a skipped task.
     pub attempts: u32,
-    /// What became of the result.
+    /// Whether the result was stored.
     pub stored: Stored,
-    /// What its last attempt printed; of a hit, what the stored run printed.
+    /// What its last attempt printed; for a hit, what the stored attempt printed.
     pub log: Log,
-    /// What its failed former attempts printed.
+    /// What its earlier, failed attempts printed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub failed_logs: Vec<Log>,
-    /// The command, as a person would type it.
+    /// The command as a person would type it.
     pub command: String,
     /// Whether it runs in a sandbox.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub sandboxed: bool,
-    /// Of one that failed: what its end usually means, and what to do about it.
+    /// If it failed: what that usually means, and what to do.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub hints: Vec<Hint>,
-    /// What its reports say, if it was executed and wrote any, whatever became of it.
+    /// What its reports say, if it was executed and wrote any, even if it failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reported: Option<Box<Reported>>,
-    /// Why its verdict is what it is, if it is a gate that was judged, now or when it was stored.
+    /// The evidence of its verdict, if it is a quality gate that was judged, now or when it was stored.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub evidence: Option<Box<Evidence>>,
 }
 
 impl TaskFinished {
-    /// A result without an execution; what there is beyond it is set by who knows it.
+    /// Creates a result without an execution; the other fields are empty.
     pub fn new(task: &str, status: Status, reason: Reason) -> Self {
         Self {
             task: task.to_owned(),
@@ -262,71 +262,71 @@ impl TaskFinished {
     }
 }
 
-/// What is told of a task's reports.
+/// What a task's reports say.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub struct Reported {
-    /// Of tests, with the failed ones; at most [`Reported::LISTED`] of these.
+    /// The tests, with at most [`Reported::LISTED`] failed ones.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tests: Option<Tests>,
-    /// Failed tests beyond those.
+    /// The number of further failed tests.
     #[serde(default)]
     pub more_failed: usize,
-    /// Findings, gravest first, at most [`Reported::LISTED`]; secrets among them.
+    /// At most [`Reported::LISTED`] findings, secrets included, the most severe first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub findings: Vec<Finding>,
-    /// Findings beyond those.
+    /// The number of further findings.
     #[serde(default)]
     pub more_findings: usize,
-    /// Lines that tests reached, of all.
+    /// How many lines the tests covered, of all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub coverage: Option<Ratio>,
 }
 
 impl Reported {
-    /// Failed tests and findings that are listed.
+    /// The maximum number of failed tests and of findings that are listed.
     pub const LISTED: usize = 100;
 }
 
-/// What became of a task.
+/// The status of a finished task.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(tag = "is", rename_all = "kebab-case")]
 pub enum Status {
     /// It ran and passed.
     Passed,
-    /// It passed before, with the same key.
+    /// It was not run: it passed before with the same key.
     Hit,
-    /// It failed, was tried again and passed.
+    /// An attempt failed and a later one passed.
     Flaky,
-    /// It did not pass.
+    /// It failed.
     Failed {
         /// How the last attempt ended.
         ended: Ended,
     },
-    /// It was ended because the run was.
+    /// It was stopped because the run was.
     Stopped,
     /// It was not started.
     Skipped,
 }
 
 impl Status {
-    /// Whether what needs it may go on.
+    /// Returns whether tasks that need it may run.
     pub fn is_pass(&self) -> bool {
         matches!(self, Self::Passed | Self::Hit | Self::Flaky)
     }
 }
 
-/// How a process ended.
+/// How an attempt to run a task ended.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(tag = "how", rename_all = "kebab-case")]
 pub enum Ended {
-    /// By itself.
+    /// The process exited.
     Exit {
         /// Its exit status.
         code: i32,
     },
-    /// By a signal that did not come from this run.
+    /// The process was killed by a signal that did not come from this run.
     Signal {
-        /// Its number.
+        /// The signal's number.
         signal: i32,
     },
     /// It took longer than its `timeout`.
@@ -334,36 +334,36 @@ pub enum Ended {
         /// The limit, in milliseconds.
         after: u64,
     },
-    /// This run ended it.
+    /// This run stopped it.
     Stopped,
     /// It could not be started.
     NotStarted {
         /// Why.
         why: String,
     },
-    /// It ran in a sandbox and passed, and its outputs could not be put in place.
+    /// It passed in a sandbox, but its outputs could not be copied to the work tree.
     Outputs {
         /// Why.
         why: String,
     },
-    /// A report that it declares is missing, or no evidence.
+    /// A report that it declares is missing or can't be used.
     Report {
         /// The file or pattern.
         path: String,
         /// Why, as a clause.
         why: String,
     },
-    /// It is a gate, and so many of its rules are broken.
+    /// It is a quality gate, and rules of it are broken.
     Rules {
-        /// How many.
+        /// The number of broken rules.
         broken: usize,
     },
-    /// It ran in a gate and opened tracked files of the user's work tree, which is not what is gated.
+    /// It ran in a gate and opened tracked files of the user's work tree, which is not the gated tree.
     WorkTree {
         /// The files.
         files: Vec<OpenedFile>,
     },
-    /// A service that it uses did not become ready, or ended.
+    /// A service that it uses did not become ready, or ended too early.
     Service {
         /// The service.
         name: String,
@@ -373,7 +373,7 @@ pub enum Ended {
 }
 
 impl Ended {
-    /// Whether it is what a passing task does.
+    /// Returns whether the task passed.
     pub fn is_pass(&self) -> bool {
         *self == Self::Exit { code: 0 }
     }
@@ -410,11 +410,10 @@ impl std::fmt::Display for Ended {
 pub struct OpenedFile {
     /// Its path in the work tree.
     pub path: String,
-    /// The name of the program that opened it at first, where that is known.
+    /// The name of the program that opened it first, if it is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub program: Option<String>,
-    /// The path by which it was opened, if it leads there through a symlink; relative if it is in the
-    /// tree that is gated.
+    /// The path that was opened, if it is a symlink to the file; relative if it is in the gated tree.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub through: Option<String>,
     /// Whether it was changed, replaced or removed.
@@ -423,7 +422,7 @@ pub struct OpenedFile {
 }
 
 impl OpenedFile {
-    /// How many are named in one line.
+    /// How many files a message names.
     const NAMED: usize = 3;
 }
 
@@ -441,9 +440,9 @@ impl std::fmt::Display for OpenedFile {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(tag = "how", rename_all = "kebab-case")]
 pub enum ServiceEnd {
-    /// The run ended it.
+    /// The run stopped it.
     Stopped,
-    /// By itself, after it was ready.
+    /// It ended by itself after it was ready.
     Died {
         /// How, as a clause.
         why: String,
@@ -455,34 +454,34 @@ pub enum ServiceEnd {
     },
 }
 
-/// What became of a task's result.
+/// Whether a task's result was stored in the cache.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(tag = "is", rename_all = "kebab-case")]
 pub enum Stored {
     /// It is in the cache.
     Yes,
-    /// It was not to be stored: it did not pass, was a hit, or caching is off.
+    /// There was nothing to store: it did not pass, was a hit, or caching is off.
     NotTried,
-    /// It passed and was not stored.
+    /// It passed but was not stored.
     No {
         /// Why, as a clause: `src/a.rs changed while it ran`.
         why: String,
     },
 }
 
-/// What a command printed, both outputs in order, secrets masked, bounded in length.
+/// What a command printed on both outputs, in order. Secrets are masked, and the length is limited.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Log {
-    /// The text; where bytes were left out, a line in the middle says so.
+    /// The text. If bytes were left out, a line in the middle says so.
     pub text: String,
-    /// Bytes left out.
+    /// The number of bytes that were left out.
     pub left_out: u64,
 }
 
 impl Log {
-    /// The last lines, at most so many, and of a very long line its end.
+    /// Returns at most `most` last lines, and only the end of a very long line.
     pub fn last_lines(&self, most: usize) -> String {
-        /// Bytes of all of them.
+        /// The maximum number of bytes of all lines.
         const MOST: usize = 16 << 10;
         let text = self.text.trim_end();
         let start = text.rmatch_indices('\n').nth(most.saturating_sub(1)).map_or(0, |(at, _)| at + 1);
@@ -494,38 +493,37 @@ impl Log {
     }
 }
 
-/// The figures of a finished run.
+/// The result of a run, with its figures.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Summary {
-    /// What became of the run.
+    /// The verdict on the run.
     pub verdict: Verdict,
     /// How long it took, in milliseconds.
     pub took: u64,
-    /// Tasks taken from the cache.
+    /// The number of tasks taken from the cache.
     pub hits: usize,
-    /// Tasks executed, whatever became of them.
+    /// The number of tasks that were executed, passed or not.
     pub executed: usize,
-    /// Names of the tasks that did not pass.
+    /// The names of tasks that did not pass.
     pub failed: Vec<String>,
-    /// Names of the tasks that passed only when tried again.
+    /// The names of tasks that passed only when tried again.
     pub flaky: Vec<String>,
-    /// Names of the tasks that passed their `slow-after`.
+    /// The names of tasks that ran for longer than their `slow-after`.
     pub slow: Vec<String>,
-    /// Tasks that were skipped or stopped.
+    /// The number of tasks that were skipped or stopped.
     pub skipped: usize,
-    /// What the hits took when they ran, in milliseconds.
+    /// How long the hits took when they ran, in milliseconds.
     pub saved: u64,
-    /// In a gated run, what tasks changed of the tree, so that what passed is not what was asked
-    /// about.
+    /// In a gated run: the files of the tree under test that tasks modified.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub changed: Vec<String>,
-    /// Of a shard, the gates that are judged only when all shards are merged.
+    /// In a shard: the quality gates that are judged when all shards are merged.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub left: Vec<String>,
 }
 
 impl Summary {
-    /// With the verdict that follows from what tasks changed.
+    /// Returns the summary with a failed verdict if tasks modified the tree.
     #[must_use]
     pub fn judged(mut self) -> Self {
         if self.verdict == Verdict::Passed && !self.changed.is_empty() {
@@ -535,17 +533,17 @@ impl Summary {
     }
 }
 
-/// What became of a run.
+/// The verdict on a run.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(tag = "is", rename_all = "kebab-case")]
 pub enum Verdict {
-    /// Each task passed or had passed.
+    /// Each task passed, now or before.
     Passed,
     /// A task failed.
     Failed,
-    /// Inputs changed while it ran, so that tasks start again in the next round.
+    /// Inputs changed while it ran, so tasks start again in the next round.
     Superseded,
-    /// A signal ended it.
+    /// A signal interrupted it.
     Interrupted {
         /// The signal's number.
         signal: i32,

@@ -1,5 +1,5 @@
-//! Reasons: why a task was a hit, a miss or skipped, and what changed, as data with a one-line text.
-//! They are made by the code that decides; this file must not know how it decides.
+//! Reasons: why a task was a hit, a miss or skipped, and what changed, as data with a text of one line.
+//! The code that decides makes them; this file must not know how it decides.
 
 use std::fmt;
 
@@ -9,44 +9,44 @@ use crate::base::clock::Timestamp;
 use crate::base::path::RepoPath;
 use crate::base::units;
 
-/// Why a task was decided the way it was.
+/// Why a task ran, was taken from the cache or was skipped.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum Reason {
-    /// A hit: an entry is stored under its key.
+    /// A hit: the cache has an entry under its key.
     Cached {
-        /// When the stored run passed.
+        /// When the stored attempt passed.
         at: Timestamp,
         /// How long it took, in milliseconds.
         took: u64,
-        /// What is wrong with the outputs on disk, and is put right from the entry.
+        /// Why outputs are restored from the entry, if they are.
         restores: Option<String>,
     },
-    /// A hit: another run had the same key in work, and it passed.
+    /// A hit: another run executed the same key at the same time, and it passed.
     OtherRun,
-    /// A miss: no run of this task is on record.
+    /// A miss: the task was never run.
     FirstRun,
-    /// A miss: the key differs from the nearest entry's in these fields.
+    /// A miss: the key differs from that of the nearest entry in these fields.
     Changed {
         /// The first differences.
         changes: Vec<Change>,
         /// How many more there are.
         more: usize,
     },
-    /// A miss: it failed with this very key, and failures are not stored.
+    /// A miss: it failed with this key, and failures are not stored.
     FailedBefore,
-    /// A miss: it failed with another key, and no pass is on record.
+    /// A miss: it failed with another key and never passed.
     NeverPassed,
-    /// A miss: it ran with this very key, but its result was not stored or is no longer there.
+    /// A miss: it ran with this key, but its result was not stored or was removed.
     NotStored,
     /// A miss: the entry is damaged.
     Damaged {
-        /// Which file of it, and how.
+        /// Which file of the entry, and how.
         what: String,
     },
-    /// A miss: the entry is sound but its outputs can't be put in place.
+    /// A miss: the outputs of the entry can't be restored.
     Unrestorable {
-        /// What stands in the way.
+        /// Why.
         what: String,
     },
     /// A miss: `--force`.
@@ -55,116 +55,116 @@ pub enum Reason {
     CacheOff,
     /// A miss: `cache = false`.
     Uncached,
-    /// A miss: there is no git repository, so there is no tree to be cached by.
+    /// A miss: nothing is cached outside of a git repository.
     NoRepository,
-    /// A miss: a file that it reads can't be read, so it has no key.
+    /// A miss: one of its inputs can't be read, so it has no key.
     Unreadable {
-        /// Which, and why.
+        /// Which one, and why.
         what: String,
     },
-    /// Not known yet: its key depends on the output of a task that has to run first.
+    /// Not known yet: its key depends on the outputs of a task that has to run first.
     Waits {
-        /// That task.
+        /// The other task.
         on: String,
     },
-    /// Fails before it runs: a file of variables is missing.
+    /// It fails before it runs: an env file is missing.
     NoEnvFile {
-        /// Which.
+        /// Which one.
         path: RepoPath,
         /// Where the task is defined.
         place: String,
     },
-    /// Fails before it runs: a tool probe failed.
+    /// It fails before it runs: a tool probe failed.
     ProbeFailed {
         /// The tool's name in tasks.toml.
         tool: String,
-        /// What the probe did.
+        /// How the probe failed.
         what: String,
     },
     /// Skipped: a task that it needs did not pass.
     NeedFailed {
-        /// That task.
+        /// The other task.
         task: String,
     },
-    /// Skipped: another task failed, and the run ends at the first failure.
+    /// Skipped: another task failed, and the run stops at the first failure.
     FailFast {
-        /// That task.
+        /// The other task.
         task: String,
     },
-    /// Ended or skipped: a file that it reads changed while the run went on, so it starts again.
+    /// Stopped or skipped: one of its inputs changed during the run, so it starts again.
     Superseded {
-        /// Which.
+        /// Which one.
         path: RepoPath,
         /// How it changed.
         how: FileChange,
     },
     /// Skipped: a task that it needs starts again.
     NeedSuperseded {
-        /// That task.
+        /// The other task.
         task: String,
     },
     /// Skipped: the run was interrupted.
     Interrupted,
-    /// Skipped: it does not run on this system.
+    /// Skipped: it does not run on this operating system.
     WrongSystem {
-        /// The systems it runs on.
+        /// The systems that it runs on.
         os: Vec<String>,
     },
-    /// Skipped: it is a gate, and none of what it reads is written on this system.
+    /// Skipped: it is a quality gate, and no task that writes its reports runs on this system.
     ReadsNothing {
-        /// The tasks that would write it.
+        /// The tasks that write the reports.
         tasks: Vec<String>,
-        /// The system.
+        /// This system.
         os: String,
     },
 }
 
-/// One field in which a key differs from another.
+/// A field in which two keys differ.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(tag = "field", rename_all = "kebab-case")]
 pub enum Change {
-    /// A file among the inputs.
+    /// An input file.
     File {
-        /// Which.
+        /// Which one.
         path: RepoPath,
         /// How it changed.
         how: FileChange,
     },
     /// A declared variable.
     Variable {
-        /// Which.
+        /// Which one.
         name: String,
-        /// Its former value.
+        /// The earlier value.
         from: Option<String>,
-        /// Its value now.
+        /// The current value.
         to: Option<String>,
     },
     /// A secret variable; its values are never shown.
     Secret {
-        /// Which.
+        /// Which one.
         name: String,
     },
     /// The output of a tool's probe.
     Tool {
         /// The tool's name in tasks.toml.
         name: String,
-        /// The first line that differs, formerly.
+        /// The first line that differs, as it was.
         from: String,
-        /// The same line now.
+        /// The same line as it is now.
         to: String,
     },
-    /// A needed task's output or key.
+    /// The outputs or the key of a needed task.
     Need {
-        /// That task.
+        /// The other task.
         task: String,
     },
-    /// Something in the task's definition, by its key in tasks.toml.
+    /// A part of the task's definition.
     Definition {
-        /// Such as `run`, `cwd`, `args`.
+        /// The key in tasks.toml, such as `run`, `cwd`, `args`.
         name: String,
-        /// Formerly.
+        /// The earlier value.
         from: String,
-        /// Now.
+        /// The current value.
         to: String,
     },
 }
@@ -175,16 +175,16 @@ pub enum Change {
 pub enum FileChange {
     /// It is new.
     Added,
-    /// It is gone.
+    /// It was removed.
     Removed,
-    /// Its content is another.
+    /// Its content changed.
     Changed,
-    /// Its mode is another.
+    /// Its mode changed.
     Mode,
 }
 
 impl Change {
-    /// The name of the field, such as `inputs`, `env RUSTFLAGS`, `tool rustc`.
+    /// Returns the name of the field, such as `inputs`, `env RUSTFLAGS`, `tool rustc`.
     pub fn field(&self) -> String {
         match self {
             Self::File { .. } => "inputs".to_owned(),
@@ -265,12 +265,12 @@ impl fmt::Display for Reason {
 }
 
 impl Reason {
-    /// The time that a hit saved, in milliseconds.
+    /// Returns the time that a hit saved, in milliseconds.
     pub fn saved(&self) -> u64 {
         if let Self::Cached { took, .. } = self { *took } else { 0 }
     }
 
-    /// How long ago, in words, a cached result passed.
+    /// Returns how long ago a cached result passed, in words.
     pub fn age(&self, now: Timestamp) -> Option<String> {
         if let Self::Cached { at, .. } = self { Some(units::duration(at.age(now))) } else { None }
     }
@@ -284,7 +284,7 @@ fn value(value: Option<&str>) -> String {
     }
 }
 
-/// At most sixty characters of one line.
+/// Returns at most sixty characters of one line.
 fn short(text: &str) -> String {
     if text.is_empty() {
         return "nothing".to_owned();

@@ -21,3 +21,4 @@ pub mod stat_cache;
 pub mod text;
 pub mod tool_files;
 pub mod units;
+pub mod yaml;

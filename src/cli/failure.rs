@@ -14,7 +14,7 @@ use crate::git::{GitError, NoBaseReason, UnsupportedFormat};
 use crate::history::runs::RunsError;
 use crate::manifest::merge::MergeError;
 use crate::process::mask::MaskError;
-use crate::reporter::story::cut;
+use crate::reporter::run_state::cut;
 use crate::reporter::style::{Paint, Tone};
 use crate::select::SelectError;
 use crate::sonar::{SonarError, TOKEN};

@@ -235,7 +235,7 @@ Example, of a task with secret-env = [\"SONAR_TOKEN\"] and reports = { sonar = \
         run: String,
     },
     /// Run a program and report the files that it and all its descendants opened
-    #[command(name = "__trace", hide = true)]
+    #[command(name = crate::process::TRACE_ARGUMENT, hide = true)]
     Trace {
         /// Stop at all system calls.
         #[arg(long)]
@@ -245,21 +245,6 @@ Example, of a task with secret-env = [\"SONAR_TOKEN\"] and reports = { sonar = \
         below: Option<PathBuf>,
         /// The file for the report.
         report: PathBuf,
-        /// The program and its arguments.
-        #[arg(last = true, required = true)]
-        command: Vec<OsString>,
-    },
-    /// Become a program when its tracer is ready; started by `__trace`
-    #[command(name = "__stopped", hide = true)]
-    Stopped {
-        /// Stop at all system calls.
-        #[arg(long)]
-        all_stops: bool,
-        /// Stop only at calls that open or change files.
-        #[arg(long)]
-        narrow: bool,
-        /// The tracer's process id.
-        tracer: i32,
         /// The program and its arguments.
         #[arg(last = true, required = true)]
         command: Vec<OsString>,
@@ -297,10 +282,10 @@ pub fn main(words: impl IntoIterator<Item = OsString>, functions: &Functions) ->
     if let Some(Command::Task { name, args }) = &cli.command {
         return functions.get(name).map_or_else(report_bug, |function| call_function(function, args));
     }
-    if !matches!(cli.command, Some(Command::Trace { .. } | Command::Stopped { .. })) {
+    if !matches!(cli.command, Some(Command::Trace { .. })) {
         crate::process::session::write_from_background();
     }
-    crate::process::file_limit::outlive();
+    crate::process::file_limit::survive();
     let end = run_command(&session, cli.command);
     if let Err(failure) = &end {
         let meant = first.as_deref().and_then(|first| intended_command(failure, first, &names));
@@ -370,10 +355,7 @@ fn run_command(session: &Session, command: Option<Command>) -> Result<End, Failu
         // Called before anything else.
         Some(Command::Task { .. }) => Ok(End::Passed),
         Some(Command::Trace { all_stops, below, report, command }) => {
-            trace::run_traced(session, &report, &command, trace::stops(all_stops), below)
-        }
-        Some(Command::Stopped { all_stops, narrow, tracer, command }) => {
-            Ok(trace::become_traced(session, tracer, &command, trace::stops(all_stops), narrow))
+            trace::run_traced(session, &report, &command, all_stops, below)
         }
     }
 }

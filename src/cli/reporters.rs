@@ -13,9 +13,9 @@ use crate::cli::failure::Failure;
 use crate::cli::session::Session;
 use crate::engine::run::emitter::{Emitter, WriteWarning, write_warning};
 use crate::event::{Event, Level, What};
-use crate::gate::host::Audience;
+use crate::gate::context::GateObserver;
 use crate::history::runs::Runs;
-use crate::reporter::ci::Ci as CiVoice;
+use crate::reporter::ci::CiReporter;
 use crate::reporter::json::Json;
 use crate::reporter::junit::Junit;
 use crate::reporter::lines::Lines;
@@ -87,9 +87,9 @@ impl ReporterOptions {
         }
         match self.ci.output(session, is_json)? {
             // The CI reporter may mention a file, which must exist by then.
-            Some(spoken) => {
-                spoken.add_files(session, &mut reporters)?;
-                reporters.add(self.for_ci(session, &spoken)?, "standard error");
+            Some(ci) => {
+                ci.add_files(session, &mut reporters)?;
+                reporters.add(self.for_ci(session, &ci)?, "standard error");
             }
             None if is_json => {}
             None => reporters.add(self.for_people(session), "standard error"),
@@ -104,24 +104,24 @@ impl ReporterOptions {
         if let Some(path) = &self.trace {
             reporters.add(Box::new(Trace::new(prepare_report_path(session, path)?)), "the trace");
         }
-        let trouble = WriteWarning::default();
+        let unwritten = WriteWarning::default();
         if let Some(state) = state {
             let runs = Runs::new(state);
             runs.prune();
             match runs.create(run) {
                 Ok(file) => reporters.add(Box::new(Record::new(file)), RECORD),
                 // A missing record does not keep the run from starting.
-                Err(error) => trouble.hold(write_warning(&error)),
+                Err(error) => unwritten.hold(write_warning(&error)),
             }
         }
-        Ok(SharedReporters { reporters: Arc::new(Mutex::new(reporters)), unwritten: Arc::new(trouble) })
+        Ok(SharedReporters { reporters: Arc::new(Mutex::new(reporters)), unwritten: Arc::new(unwritten) })
     }
 
     /// Returns the reporter for a CI service. It writes to one stream, so that the service reads commands and
     /// output in their order.
-    fn for_ci(&self, session: &Session, spoken: &CiOutput) -> Result<Box<dyn Reporter>, Failure> {
+    fn for_ci(&self, session: &Session, ci: &CiOutput) -> Result<Box<dyn Reporter>, Failure> {
         let to = (std::io::stderr(), session.paint_err(), self.output);
-        Ok(Box::new(CiVoice::new(to, spoken.dialect()?, spoken.site())))
+        Ok(Box::new(CiReporter::new(to, ci.dialect()?, ci.annotation_context())))
     }
 
     fn for_people(&self, session: &Session) -> Box<dyn Reporter> {
@@ -193,7 +193,7 @@ impl<'a> GateReporters<'a> {
     }
 }
 
-impl Audience for GateReporters<'_> {
+impl GateObserver for GateReporters<'_> {
     fn emitter(&self, run: &str, clock: &Clock) -> Emitter {
         let reporters = match self.options.open(self.session, run, Some(self.state)) {
             Ok(reporters) => reporters,

@@ -1,17 +1,14 @@
-//! The hidden commands that trace a program. It must not know how tracing works.
+//! The hidden command that traces which files a program opens. It must not know how that is done.
 
 use std::ffi::OsString;
+use std::io;
 use std::path::{Path, PathBuf};
+
+use open_trace::{Options, Scope, signals};
 
 use crate::cli::exit::End;
 use crate::cli::failure::Failure;
 use crate::cli::session::Session;
-use crate::process::trace::{self, Stops, Watched, start};
-
-/// Returns the system calls to stop at.
-pub fn stops(all: bool) -> Stops {
-    if all { Stops::All } else { Stops::Few }
-}
 
 /// Runs a program, writes a report of the files that it and its descendants opened, and ends as it did.
 ///
@@ -21,26 +18,21 @@ pub fn run_traced(
     session: &Session,
     report: &Path,
     command: &[OsString],
-    stops: Stops,
+    stop_at_all_calls: bool,
     below: Option<PathBuf>,
 ) -> Result<End, Failure> {
-    let watched = below.map_or(Watched::Everything, Watched::Below);
-    let followed = trace::follow(session.env.program(), command, stops, &watched);
-    let (status, trace) =
-        followed.map_err(|source| Failure::System { attempt: "follow the program".to_owned(), source })?;
-    trace.write(&session.resolve(report))?;
-    Ok(End::As(start::end_as(status)))
-}
-
-/// Replaces this process by the program. Returns only if that fails.
-pub fn become_traced(
-    session: &Session,
-    tracer: i32,
-    command: &[OsString],
-    stops: Stops,
-    is_narrow: bool,
-) -> End {
-    let (text, status) = start::become_seized(tracer, command, stops, is_narrow);
-    session.eprint(&format!("error: {text}\n"));
-    End::As(status)
+    let failed = |source| Failure::System { attempt: "trace the program".to_owned(), source };
+    signals::survive_group_signals().map_err(failed)?;
+    let options = Options { scope: below.map_or(Scope::Everything, Scope::Below), stop_at_all_calls };
+    let outcome = open_trace::trace(command, &options).map_err(failed)?;
+    if let Some(error) = &outcome.exec_error {
+        let program = command[0].display();
+        session.eprint(&match error.kind() {
+            io::ErrorKind::NotFound => format!("error: there is no program `{program}`\n"),
+            _ => format!("error: can't run `{program}`: {error}\n"),
+        });
+    }
+    let failed = |source| Failure::System { attempt: "write the trace".to_owned(), source };
+    outcome.trace.store(&session.resolve(report)).map_err(failed)?;
+    Ok(End::As(signals::end_as(outcome.status)))
 }

@@ -228,18 +228,11 @@ pub struct Settings {
     pub cache_size: u64,
     /// The program that runs a string command, with its arguments before the line. It is never empty.
     pub shell: Vec<String>,
-    /// How long a push over ssh may take before its connection is expected to be lost.
-    pub push_budget: Duration,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self {
-            jobs: None,
-            cache_size: 10 << 30,
-            shell: vec!["sh".to_owned(), "-ec".to_owned()],
-            push_budget: Duration::from_secs(240),
-        }
+        Self { jobs: None, cache_size: 10 << 30, shell: vec!["sh".to_owned(), "-ec".to_owned()] }
     }
 }
 

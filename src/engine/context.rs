@@ -9,7 +9,7 @@ use crate::engine::report::store::ReportStore;
 use crate::engine::run::Run;
 use crate::engine::run::emitter::Emitter;
 use crate::engine::run::options::RunOptions;
-use crate::engine::run::state::{NodeResult, NodeStates, RunRecords, RunTree, ToldOnce};
+use crate::engine::run::state::{NodeResult, NodeStates, PrintedOnce, RunRecords, RunTree};
 use crate::engine::sandbox::Sandboxes;
 use crate::engine::services::identity::Identities;
 use crate::engine::services::{ServiceEnv, Services};
@@ -61,7 +61,7 @@ pub struct Context<'a> {
     /// What the run stores for later runs.
     pub records: RunRecords,
     /// Messages that are printed once.
-    pub told: ToldOnce,
+    pub printed_once: PrintedOnce,
     guard: OnceLock<Option<Arc<Guard>>>,
     expected: OnceLock<Vec<Option<u64>>>,
     invalidation: Mutex<Invalidation>,
@@ -95,7 +95,7 @@ impl<'a> Context<'a> {
             nodes: NodeStates::new(plan),
             tree: RunTree::new(world.snapshot),
             records: RunRecords::default(),
-            told: ToldOnce::default(),
+            printed_once: PrintedOnce::default(),
         }
     }
 
@@ -168,7 +168,7 @@ impl<'a> Context<'a> {
 
     /// Reports, once for each node, what it waits for.
     pub fn report_waiting(&self, id: NodeId, on: &str) {
-        if self.told.is_first_wait(id) {
+        if self.printed_once.is_first_wait(id) {
             self.emitter.emit(What::TaskWaits { task: self.name(id).to_owned(), on: on.to_owned() });
         }
     }

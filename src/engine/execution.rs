@@ -20,9 +20,10 @@ use crate::engine::work_tree_access::AccessVerdict;
 use crate::engine::work_tree_access::attempts::GatedAttempts;
 use crate::event::{Ended, Log, Reported, What};
 use crate::graph::NodeId;
-use crate::process::run::{self, Finished, Watcher};
+use crate::process::run::{self, Finished};
 use crate::process::spawn::Spawn;
-use crate::process::stop::{Demand, Stop};
+use crate::process::stop::{Stop, StopRequest};
+use crate::process::watcher::Watcher;
 use crate::quality::evidence::Evidence;
 use crate::reason::Reason;
 use ci_reports::Facts;
@@ -124,7 +125,7 @@ pub fn execute(context: &Context<'_>, id: NodeId, reason: &Reason) -> Execution 
         }
         if let (Some(gated), Ok(workdir)) = (&mut gated, &workdir) {
             let verdict = gated.evaluate(workdir.root(), &ended);
-            repeats = matches!(verdict, AccessVerdict::Again(_));
+            repeats = matches!(verdict, AccessVerdict::Repeat(_));
             if repeats {
                 stale_reports.record_written(workdir.root());
                 continue;
@@ -137,7 +138,7 @@ pub fn execute(context: &Context<'_>, id: NodeId, reason: &Reason) -> Execution 
         let again = !ended.is_pass()
             && !matches!(ended, Ended::WorkTree { .. })
             && attempt <= task.retries
-            && context.stop.demand() == Demand::None
+            && context.stop.request() == StopRequest::None
             && context.invalidation().superseded(id).is_none();
         execution.ended = ended;
         if !again {
@@ -247,7 +248,7 @@ fn attempt_once(
     let (ended, log) = start(ready, times, &stop, &mut listener);
     match lease.failure(context.inputs.config) {
         // A task that is stopped with the run did not fail because of its service.
-        Some(failure) if context.stop.demand() == Demand::None => (ended_by(failure), log),
+        Some(failure) if context.stop.request() == StopRequest::None => (ended_by(failure), log),
         _ => (ended, log),
     }
 }
@@ -275,7 +276,7 @@ fn finish(context: &Context<'_>, task: &Task, workdir: &Workdir, command: &Comma
     let ports = context.services.ports(context.inputs.config, task);
     let (ended, log) = if let Some(service) = ports.first_missing(command) {
         // Literal braces would reach a command that removes things.
-        (Ended::NotStarted { why: format!("service {service} did not come up") }, Log::default())
+        (Ended::NotStarted { why: format!("service {service} did not start") }, Log::default())
     } else {
         let words = command::command_words(task, &ports.fill_command(command), &[]);
         let mut listener = Listener { context, task, is_slow: &mut false };
@@ -395,7 +396,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_last_line_says_something() {
+    fn last_line_is_the_last_one_with_text() {
         let cases = [
             ("a\nb\n", "b"),
             ("a\n\n  \n", "a"),

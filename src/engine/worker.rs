@@ -266,7 +266,7 @@ fn hinted(context: &Context<'_>, id: NodeId, result: TaskFinished) -> TaskFinish
         root: context.location.root,
         env: context.inputs.env,
     });
-    TaskFinished { hints: context.told.new_hints(hints), ..result }
+    TaskFinished { hints: context.printed_once.new_hints(hints), ..result }
 }
 
 /// Warns about outputs of other tasks that a failed task needs and that have changed.
@@ -306,7 +306,7 @@ fn status(context: &Context<'_>, execution: &Execution) -> Status {
         ended if ended.is_pass() => Status::Passed,
         // A task that is killed because the run stops did not fail.
         Ended::Stopped => Status::Stopped,
-        Ended::Signal { .. } if context.stop.demand() != crate::process::stop::Demand::None => {
+        Ended::Signal { .. } if context.stop.request() != crate::process::stop::StopRequest::None => {
             Status::Stopped
         }
         ended => Status::Failed { ended: ended.clone() },

@@ -3,10 +3,8 @@
 
 use std::fs::File;
 use std::path::Path;
-use std::time::Duration;
 
 use crate::base::clock::Clock;
-use crate::base::digest::{Digest, Fields};
 use crate::base::env::Env;
 use crate::base::path::RepoPath;
 use crate::config::model::Config;
@@ -15,15 +13,14 @@ use crate::engine::location::{RunLocation, Tree};
 use crate::engine::prepare::{Prepared, Request};
 use crate::engine::run::options::{ResultMode, RunOptions};
 use crate::event::{Gated, Summary, Verdict};
+use crate::gate::context::GateContext;
 use crate::gate::definition;
 use crate::gate::error::GateError;
-use crate::gate::host::Host;
 use crate::gate::probing;
-use crate::gate::provision::Provision;
 use crate::gate::question::Question;
+use crate::gate::worktree::Provision;
 use crate::git::snapshot::{Snapshot, digest_entries};
 use crate::git::{Repository, WorkTreeReader};
-use crate::history::unpushed_passes::UnpushedPasses;
 use crate::plan::{Decision, Plan, PlanInputs};
 
 /// What became of a question.
@@ -42,11 +39,6 @@ pub enum Answer {
     },
     /// The setup of the private worktree did not pass, so no task was run.
     SetupFailed(Verdict),
-    /// It passed before, in a push that came to nothing; some of it is never stored.
-    Remembered {
-        /// How long ago.
-        age: Duration,
-    },
     /// A signal came before anything was run.
     Interrupted(i32),
 }
@@ -55,7 +47,7 @@ impl Answer {
     /// What it means for whoever asked.
     pub fn verdict(&self) -> Verdict {
         match self {
-            Self::NoConfig | Self::NoTasks(_) | Self::Remembered { .. } => Verdict::Passed,
+            Self::NoConfig | Self::NoTasks(_) => Verdict::Passed,
             Self::Ran { summary, .. } => summary.verdict,
             Self::SetupFailed(verdict) => *verdict,
             Self::Interrupted(signal) => Verdict::Interrupted { signal: *signal },
@@ -72,7 +64,7 @@ struct Case<'a> {
     clock: Clock,
 }
 
-impl Host<'_> {
+impl GateContext<'_> {
     /// Answers a question. `folders` are those in which a tasks.toml counts, the outermost first.
     ///
     /// # Errors
@@ -86,24 +78,6 @@ impl Host<'_> {
         match self.known(&case)? {
             Known::Answer(answer) => Ok(answer),
             Known::Not(tree) => self.find_out(&case, &tree),
-        }
-    }
-
-    /// Remembers that a question was answered with a pass, as far as the cache does not know it
-    /// already: for the next push, after one that lost its connection.
-    ///
-    /// # Errors
-    /// As [`Self::answer`].
-    pub fn remember(&self, question: &Question, folders: &[RepoPath]) -> Result<(), GateError> {
-        let config = definition::of_tree(self.repository, &question.tree, folders, &question.what)?;
-        let case = config.as_ref().and_then(|config| Case::of(question, config, self.clock));
-        let Some(case) = case else { return Ok(()) };
-        let run = self.new_run();
-        let prepared = Prepared::load(case.config, &case.request, self.objects(&case), self.clock, &run)?;
-        let left = prepared.plan(self.env, |world, plan| (!is_known(plan)).then(|| digest_of(world, plan)));
-        match left {
-            Some(plan) => Ok(UnpushedPasses::new(self.state).add(&question.tree, &plan, self.clock.now())?),
-            None => Ok(()),
         }
     }
 
@@ -130,12 +104,8 @@ impl Host<'_> {
         // to run something, and this is the user's work tree.
         let options = RunOptions { results: ResultMode::Discard, ..self.options(&run, case.config) };
         let known = prepared.plan(self.env, |world, plan| {
-            if holds && is_known(plan) {
-                return self.run(case, &prepared, world, plan, location, options).map(Some);
-            }
-            let digest = digest_of(world, plan);
-            let age = UnpushedPasses::new(self.state).take(&case.question.tree, &digest, self.clock.now());
-            Ok(age.filter(|_| holds).map(|age| Answer::Remembered { age }))
+            let is_known = holds && is_known(plan);
+            is_known.then(|| self.run(case, &prepared, world, plan, location, options)).transpose()
         })?;
         Ok(match known {
             Some(answer) => Known::Answer(answer),
@@ -216,7 +186,7 @@ impl Host<'_> {
         }
         let gated = Gated { what: case.question.what.clone(), refs: case.question.refs.clone() };
         let options = RunOptions { tree_id: Some(&case.question.tree), gated: Some(gated), ..options };
-        let emitter = self.audience.emitter(&options.run_id, &case.clock);
+        let emitter = self.observer.emitter(&options.run_id, &case.clock);
         let summary = prepared.launch(world, plan, location, &options, &emitter, self.listen()?);
         Ok(Answer::Ran { run: options.run_id, summary })
     }
@@ -229,16 +199,6 @@ impl<'a> Case<'a> {
         let names = named.into_iter().find(|names| !names.is_empty())?.clone();
         Some(Self { question, config, request: Request::new(names), clock: clock.clone() })
     }
-}
-
-/// What tells a plan from any other: all its keys, as far as they are known.
-fn digest_of(world: &PlanInputs<'_>, plan: &Plan) -> Digest {
-    let mut fields = Fields::new("taskgate plan 1");
-    for (node, planned) in world.graph.nodes.iter().zip(&plan.nodes) {
-        fields.add(world.config.task(node.task).name.as_bytes());
-        fields.add(planned.key.as_ref().map_or(&[][..], |key| key.digest.bytes()));
-    }
-    fields.digest()
 }
 
 /// What a plan from objects came to.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::base::file::FileError;
 use crate::config::diagnostic::Diagnostics;
 use crate::engine::prepare::PrepareError;
-use crate::gate::mirror::LeadsBack;
+use crate::gate::worktree::link_and_copy::LeadsBack;
 use crate::git::GitError;
 
 /// A question that can't be answered, which is never a pass.

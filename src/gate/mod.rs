@@ -1,30 +1,27 @@
 //! The gate: may this tree be pushed, or committed? It asks whether every task that the tree's own
-//! tasks.toml names for the stage is known to have passed for exactly this tree. It must not print,
-//! nor know how a hook is installed.
+//! tasks.toml names for the stage is known to have passed for exactly this tree. This module does not
+//! print, and does not know how a hook is installed.
 //!
-//! 1. [`push`] reads what git is about to push; [`question`] makes one question of each distinct
-//!    tree.
-//! 2. [`definition`] reads the tasks.toml of that tree from git's objects, and the plan is made from
-//!    objects too. If every task is a hit, that is the answer: nothing is checked out.
-//! 3. Otherwise [`provision`] checks the tree out in a private worktree and makes it ready, and only
-//!    what is missing runs there ([`answer`]). The user's work tree, index and HEAD are not touched.
-//!    What git does not hold is made again there by [`mirror`], so that nothing leads back into the
-//!    work tree.
-//! 4. A run passes only if its tasks left the tree as it was: what was tested is what is pushed.
+//! Read in this order:
+//! 1. [`push`] parses what git is about to push, and [`question`] makes one question of each distinct tree.
+//! 2. [`answer`] reads the tree's tasks.toml from git's objects ([`definition`]) and plans from objects too.
+//!    If every task is a hit, that is the answer, and nothing is checked out. Tool probes can't be asked in
+//!    objects; [`probing`] says when the answers from the user's work tree hold.
+//! 3. Otherwise [`worktree`] checks the tree out in a private worktree, provides what `[worktree]` names and
+//!    runs its setup. Only the missing tasks run there, and the run passes only if they left the tree as it
+//!    was: what was tested is what is pushed.
 //!
-//! Tool probes are the one thing that a plan from objects can't ask in the tree itself; [`probing`]
-//! says when the user's work tree will do.
+//! [`context`] is what a gate works with: the repository, the environment, who listens.
 
-pub mod answer;
-pub mod connection;
-pub mod definition;
-pub mod error;
-pub mod host;
-pub mod installed;
-pub mod mirror;
-pub mod probing;
-pub mod provision;
 pub mod push;
 pub mod question;
-pub mod setup;
-pub mod unchecked;
+
+pub mod answer;
+pub mod definition;
+pub mod probing;
+
+pub mod worktree;
+
+pub mod context;
+pub mod error;
+pub mod remote_url;

@@ -13,12 +13,12 @@ use crate::base::env::Env;
 use crate::git::error::GitError;
 use crate::process::children;
 use crate::process::guard::Guard;
+use crate::process::orphans::RUN_VARIABLE;
 use crate::process::program::find_program;
 use crate::process::run::{Ended, run};
 use crate::process::session;
 use crate::process::spawn::{Limits, Spawn};
 use crate::process::stop::Stop;
-use crate::process::strays::RUN_VARIABLE;
 
 /// Starts `git`.
 #[derive(Clone, Debug)]
@@ -130,7 +130,7 @@ impl GitProgram {
         let mut command = self.command(place, args);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command.env(RUN_VARIABLE, Self::process_mark());
-        session::separate(&mut command).map_err(start)?;
+        session::start_in_new_session(&mut command).map_err(start)?;
         let mut child = children::start(|| command.spawn(), |child| vec![child.id()]).map_err(start)?;
         let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
         // Each of the three pipes can fill up, so each has a thread.

@@ -2,7 +2,7 @@
 //! run is displayed.
 //!
 //! `runs` has the records of runs, `tasks` the durations and keys of tasks, `gate_records` the facts
-//! of gates; `task_reports`, `output_writers`, `skips` and `unpushed_passes` each remember one thing.
+//! of gates; `task_reports`, `output_writers`, and `skips` each remember one thing.
 
 pub mod gate_records;
 pub mod output_writers;
@@ -10,4 +10,3 @@ pub mod runs;
 pub mod skips;
 pub mod task_reports;
 pub mod tasks;
-pub mod unpushed_passes;

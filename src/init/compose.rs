@@ -1,32 +1,14 @@
-//! The services that a compose file names, with the first port that each publishes. It must not
-//! know YAML beyond blocks of indented lines, and says so where a file has more than that.
+//! The services that a compose file names, with the first port that each publishes.
 
-use crate::init::found::Found;
+use serde_json::Value;
+
+use crate::base::yaml;
+use crate::init::found::{Compose, Found, Service};
 use crate::init::survey::Folder;
 
 const FILES: &[&str] = &["compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml"];
 
-/// A compose file.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Compose {
-    /// Its path from the top.
-    pub path: String,
-    /// Whether docker finds it by itself at the top.
-    pub is_default: bool,
-    /// Its services; `None` if they could not be read.
-    pub services: Option<Vec<Service>>,
-}
-
-/// A service of a compose file.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Service {
-    /// Its name.
-    pub name: String,
-    /// The port of this machine that leads to it.
-    pub port: Option<u16>,
-}
-
-/// Notes the services of the folder's compose file.
+/// Adds the services of the folder's compose file.
 pub(super) fn look(folder: &Folder, found: &mut Found) {
     if let Some((file, text)) = folder.first(FILES) {
         let path = folder.place(file);
@@ -34,67 +16,31 @@ pub(super) fn look(folder: &Folder, found: &mut Found) {
     }
 }
 
-/// The services of a file in block style; `None` if it has another or is not understood.
+/// Returns the services of a file; `None` if it can't be read or names none.
 fn services(text: &str) -> Option<Vec<Service>> {
-    let mut services: Vec<Service> = Vec::new();
-    let (mut within, mut level, mut ports) = (false, None, None);
-    for line in text.lines() {
-        let line = line.split(" #").next().unwrap_or_default().trim_end();
-        let rest = line.trim_start_matches(' ');
-        let indent = line.len() - rest.len();
-        if rest.is_empty() || rest.starts_with('#') {
-            continue;
-        }
-        if rest.starts_with('\t') {
-            return None;
-        }
-        if indent == 0 {
-            within = rest == "services:";
-            if !within && rest.starts_with("services") {
-                return None;
-            }
-            continue;
-        }
-        if !within {
-            continue;
-        }
-        let level = *level.get_or_insert(indent);
-        if indent == level {
-            services.push(Service { name: name(rest)?, port: None });
-            ports = None;
-        } else if indent < level {
-            return None;
-        } else if ports.is_some_and(|ports| indent > ports || indent == ports && rest.starts_with('-')) {
-            let service = services.last_mut()?;
-            service.port = service.port.or_else(|| port(rest));
-        } else {
-            ports = (rest == "ports:").then_some(indent);
-        }
-    }
-    (!services.is_empty()).then_some(services)
+    let file = yaml::parse(text).ok()?;
+    let services = file["services"].as_object()?.iter().map(|(name, service)| {
+        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
+        let port = service["ports"].as_array().into_iter().flatten().find_map(port);
+        name.chars().all(plain).then(|| Service { name: name.clone(), port })
+    });
+    services.collect::<Option<Vec<_>>>().filter(|services| !services.is_empty())
 }
 
-/// The name of a service on the line that begins it.
-fn name(line: &str) -> Option<String> {
-    let name = line.strip_suffix(':')?.trim_matches(['"', '\'']);
-    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
-    (!name.is_empty() && name.chars().all(plain)).then(|| name.to_owned())
-}
-
-/// The port of this machine in a line below `ports:`, in the short form or the long one.
-fn port(line: &str) -> Option<u16> {
-    let line = line.trim_start_matches('-').trim();
-    if let Some(published) = line.strip_prefix("published:") {
-        return published.trim().trim_matches(['"', '\'']).parse().ok();
+/// Returns the port of this machine that an entry of `ports` publishes, in its short or its long form.
+fn port(entry: &Value) -> Option<u16> {
+    let published = &entry["published"];
+    if let Some(port) = published.as_u64() {
+        return port.try_into().ok();
     }
-    let text = line.trim_matches(['"', '\'']);
-    let text = text.strip_suffix("/tcp").unwrap_or(text);
-    let mut parts = text.rsplit(':');
-    let inner = parts.next()?;
-    let outer = parts.next()?;
-    // A port of the container alone is published somewhere, and `target:` is no port at all.
-    inner.parse::<u16>().ok()?;
-    outer.trim().parse().ok()
+    if let Some(port) = published.as_str() {
+        return port.parse().ok();
+    }
+    let text = entry.as_str()?;
+    let mut parts = text.strip_suffix("/tcp").unwrap_or(text).rsplit(':');
+    // A port of the container alone is published at a port that is not known before.
+    parts.next()?.parse::<u16>().ok()?;
+    parts.next()?.parse().ok()
 }
 
 #[cfg(test)]
@@ -128,8 +74,8 @@ mod tests {
                 Some("a=-"),
             ),
             ("services:\n  a:\n    environment:\n      X: 1:2\n    expose:\n      - 1:2\n", Some("a=-")),
-            ("services: {a: {image: x}}\n", None),
-            ("services:\n  a: {image: x}\n", None),
+            ("services: {a: {image: x}}\n", Some("a=-")),
+            ("services:\n  a: {ports: [80:80]}\n  b c:\n", None),
             ("services:\n\ta:\n", None),
             ("volumes:\n  a:\n", None),
             ("", None),

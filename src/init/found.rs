@@ -1,33 +1,32 @@
-//! What was found: tasks that could be written, what they share, and what was left out with the
-//! reason. It must not know what kind of project it came from.
+//! What was found in a repository: proposed tasks, what they share, and what was left out and why. It must
+//! not know the kinds of projects.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::base::tool_files::{self, ToolFiles};
-use crate::init::compose::Compose;
 use crate::init::survey::Folder;
 
-/// What a task does for its project.
+/// What a task is for.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Kind {
-    /// Checks the layout of the code.
+    /// Checks the format of the code.
     Format,
-    /// Looks for mistakes.
+    /// Runs a linter.
     Lint,
     /// Checks types.
     Types,
-    /// Tests parts.
+    /// Runs unit tests.
     Test,
-    /// Tests parts together.
+    /// Runs integration tests.
     Integration,
-    /// Tests the whole.
+    /// Runs end-to-end tests.
     E2e,
-    /// Builds.
+    /// Builds something.
     Build,
 }
 
 impl Kind {
-    /// The group that such tasks are in.
+    /// Returns the group of such tasks.
     pub fn group(self) -> &'static str {
         match self {
             Self::Format | Self::Lint | Self::Types => "lint",
@@ -39,40 +38,40 @@ impl Kind {
     }
 }
 
-/// A task that could be written.
+/// A proposed task.
 #[derive(Clone, Debug)]
 pub struct Candidate {
-    /// Its name.
+    /// The name.
     pub name: String,
-    /// Its description.
+    /// The description.
     pub about: String,
-    /// What it does.
+    /// What it is for.
     pub kind: Kind,
-    /// Its command, a shell line.
+    /// The command, a shell line.
     pub run: String,
-    /// What mends its findings.
+    /// The command that fixes its findings.
     pub fix: Option<String>,
-    /// The folder it runs in; empty for the top.
+    /// The folder that it runs in; empty for the top.
     pub folder: String,
-    /// The files it reads; none for the whole tree.
+    /// The input patterns; empty for the whole tree.
     pub inputs: Vec<String>,
-    /// The tools whose probes enter its key.
+    /// The tools whose probes are part of its key.
     pub tools: Vec<String>,
     /// The locks it takes.
     pub locks: Vec<String>,
-    /// The programs it can't do without.
+    /// The programs that it needs.
     pub programs: Vec<String>,
     /// Whether it may rewrite files of the tree.
     pub rewrites: bool,
-    /// What the reader has to know.
+    /// A comment for the reader.
     pub remark: Option<String>,
-    /// What to do if it fails here.
+    /// What to do if it fails.
     pub advice: Option<String>,
-    /// What it was found by, such as `web/package.json`.
+    /// The file that suggests it, such as `web/package.json`.
     pub origin: String,
 }
 
-/// What a tool is asked, and in which folder: version managers look for their files from there up.
+/// The probe of a tool, and its folder: version managers look for their files from there up.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Probe {
     /// The shell line.
@@ -81,39 +80,59 @@ pub struct Probe {
     pub folder: String,
 }
 
-/// Something that was seen and is no task.
+/// A compose file.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Compose {
+    /// The path from the top.
+    pub path: String,
+    /// Whether docker finds it without being given its path.
+    pub is_default: bool,
+    /// The services; `None` if they could not be read.
+    pub services: Option<Vec<Service>>,
+}
+
+/// A service of a compose file.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Service {
+    /// The name.
+    pub name: String,
+    /// The port of this machine that it is published at.
+    pub port: Option<u16>,
+}
+
+/// Something that was found but is not proposed as a task.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Omission {
-    /// What was seen.
+    /// What was found.
     pub what: String,
-    /// Why it is no task.
+    /// Why it is not a task.
     pub why: String,
 }
 
-/// All that was found.
+/// All that was found in a repository.
 #[derive(Clone, Debug, Default)]
 pub struct Found {
-    /// Tasks that could be written.
+    /// Proposed tasks.
     pub tasks: Vec<Candidate>,
-    /// Named sets of files.
+    /// Named sets of input patterns.
     pub sets: BTreeMap<String, Vec<String>>,
     /// Probes by the names of tools.
     pub tools: BTreeMap<String, Probe>,
-    /// Variables for all tasks.
+    /// Variables that are passed to all tasks.
     pub pass_env: BTreeSet<String>,
-    /// What a private worktree is linked to.
+    /// Folders that private worktrees are linked to.
     pub links: BTreeSet<String>,
-    /// Files of services.
+    /// Compose files.
     pub services: Vec<Compose>,
     /// What was left out.
     pub omitted: Vec<Omission>,
-    /// What else there is, a line each.
+    /// Further comments, a line each.
     pub remarks: Vec<String>,
 }
 
 impl Candidate {
-    /// A task of `folder`, found by its file `file`. What it reads is the folder's, or the whole
-    /// tree at the top.
+    /// Creates a task of `folder` that its file `file` suggests. Its inputs are the folder, or the whole tree
+    /// for the top.
     pub fn new(folder: &Folder, file: &str, name: &str, kind: Kind) -> Self {
         let inputs = if folder.is_top() { Vec::new() } else { vec![format!("{}/**", literal(&folder.path))] };
         Self {
@@ -136,7 +155,7 @@ impl Candidate {
 }
 
 impl Found {
-    /// Adds a task. If another has its name, it gets one of its own.
+    /// Adds a task, with another name if its name is taken.
     pub fn add(&mut self, mut task: Candidate) {
         let taken = |name: &str| name == "ci" || self.tasks.iter().any(|task| task.name == name);
         if taken(&task.name) {
@@ -147,7 +166,7 @@ impl Found {
         self.tasks.push(task);
     }
 
-    /// Adds a tool that is asked by `run` where the tasks of `folder` run, and returns its name.
+    /// Adds a tool with the probe `run`, which is run in the folder of its tasks. Returns the tool's name.
     pub fn tool(&mut self, folder: &Folder, name: &str, run: &str) -> String {
         let probe = Probe { run: run.to_owned(), folder: folder.path.clone() };
         let name = match self.tools.get(name) {
@@ -158,25 +177,24 @@ impl Found {
         name
     }
 
-    /// Adds the set of the files by which these tools are configured, and returns how `inputs` names
-    /// it.
+    /// Adds the set of the configuration files of these tools. Returns how `inputs` refers to it.
     pub fn settings(&mut self, name: &str, tools: &[ToolFiles]) -> String {
         self.sets.entry(name.to_owned()).or_insert_with(|| tool_files::patterns(tools));
         format!("@{name}")
     }
 
-    /// Adds something that is no task.
+    /// Adds something that is not proposed as a task.
     pub fn omit(&mut self, what: impl Into<String>, why: impl Into<String>) {
         self.omitted.push(Omission { what: what.into(), why: why.into() });
     }
 
-    /// Whether a task of this kind was found in the folder.
+    /// Returns whether the folder has a task of one of these kinds.
     pub fn has(&self, folder: &Folder, kinds: &[Kind]) -> bool {
         self.tasks.iter().any(|task| task.folder == folder.path && kinds.contains(&task.kind))
     }
 }
 
-/// The name of a task of a folder, made of characters that a name can have.
+/// Returns the name of a task of a folder, without characters that are not allowed in names.
 pub fn task_name(folder: &str, name: &str) -> String {
     let own = |c: char| if c.is_alphanumeric() || matches!(c, '_' | '.') { c } else { '-' };
     let prefix: String = folder.chars().map(own).collect();
@@ -184,7 +202,7 @@ pub fn task_name(folder: &str, name: &str) -> String {
     if prefix.is_empty() { name.to_owned() } else { format!("{prefix}-{name}") }
 }
 
-/// A path as a pattern that means just it.
+/// Escapes a path as a pattern that only matches it.
 pub fn literal(path: &str) -> String {
     let mut text = String::new();
     for c in path.chars() {

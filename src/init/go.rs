@@ -1,14 +1,14 @@
-//! What a go.mod leads to. It must not know more of it than whether it leads out of its folder.
+//! Tasks of a Go module. Of go.mod, it only reads whether it refers to other folders.
 
 use crate::base::tool_files;
 use crate::init::found::{Candidate, Found, Kind};
 use crate::init::survey::{Folder, Survey};
 
 const FILE: &str = "go.mod";
-/// Variables that tell where go keeps things.
+/// Variables with the folders that go uses.
 const VARIABLES: &[&str] = &["?GOPATH", "?GOMODCACHE", "?GOCACHE", "?GOPROXY"];
 
-/// Adds formatting, vetting and tests of a module.
+/// Adds tasks for formatting, vetting and tests of a module.
 pub(super) fn look(survey: &Survey, folder: &Folder, found: &mut Found) {
     if !folder.has(FILE) {
         return;
@@ -16,7 +16,7 @@ pub(super) fn look(survey: &Survey, folder: &Folder, found: &mut Found) {
     found.pass_env.extend(VARIABLES.iter().map(|name| (*name).to_owned()));
     let tool = found.tool(folder, "go", "go version");
     let settings = found.settings("go-settings", tool_files::GO);
-    // A workspace, or a module that stands for another, takes in what is outside of the folder.
+    // A workspace or a `replace` refers to files outside of the folder.
     let leaves = folder.text(FILE).is_some_and(|text| text.contains("../"))
         || survey.upward(folder).any(|above| above.has("go.work"));
     let task = |name: &str, kind, about: &str, run: &str| Candidate {
@@ -30,7 +30,7 @@ pub(super) fn look(survey: &Survey, folder: &Folder, found: &mut Found) {
         },
         ..Candidate::new(folder, FILE, name, kind)
     };
-    // It names the files, and passes whatever it finds: so its answer is looked at.
+    // It exits with 0 whatever it finds, so its output is checked.
     let run = "files=$(gofmt -l .); echo \"$files\"; test -z \"$files\"";
     let mut format = task("gofmt", Kind::Format, "Check the formatting", run);
     if folder.is_top() {

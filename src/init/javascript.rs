@@ -1,24 +1,23 @@
-//! What the scripts of a package.json lead to. It must not know how its package manager is told from
-//! others.
+//! Tasks of the scripts in a package.json. It must not know how package managers are detected.
 
 use serde_json::Value;
 
 use crate::base::path::RepoPath;
 use crate::base::pattern::{Origin, Pattern};
-use crate::base::tool_files;
+use crate::base::{tool_files, yaml};
 use crate::init::found::{Candidate, Found, Kind};
 use crate::init::package_manager::PackageManager;
 use crate::init::survey::{Folder, Survey};
 
 const FILE: &str = "package.json";
 
-/// A use that scripts have, by the names they go by.
+/// A purpose of scripts, and the usual names for it.
 struct Use {
     name: &'static str,
     kind: Kind,
     about: &'static str,
     scripts: &'static [&'static str],
-    /// Scripts that mend what these find.
+    /// Scripts that fix what these find.
     fixes: &'static [&'static str],
 }
 
@@ -56,7 +55,7 @@ const USES: &[Use] = &[
     },
 ];
 
-/// Scripts that go on until they are ended.
+/// Scripts that run until they are stopped.
 const ENDLESS: &[&str] = &["dev", "start", "watch", "serve"];
 
 /// A package with its scripts.
@@ -65,11 +64,11 @@ struct Package<'s> {
     scripts: Vec<(String, String)>,
     manager: PackageManager,
     needs_install: bool,
-    /// Whether it takes in what lies outside its folder.
+    /// Whether it refers to files outside of its folder.
     leaves: bool,
 }
 
-/// Adds the scripts that check, test or build something.
+/// Adds tasks for scripts that check, test or build something.
 pub(super) fn look(survey: &Survey, folder: &Folder, found: &mut Found) {
     let Some(text) = folder.text(FILE) else { return };
     let Some(value) = read(text) else {
@@ -107,7 +106,7 @@ impl<'s> Package<'s> {
         let outside = text.contains("../")
             || text.contains("\"workspace:")
             || folder.text("tsconfig.json").is_some_and(|text| {
-                // What it extends is found among the settings.
+                // The files that it extends are among the configuration files.
                 text.lines().any(|line| line.contains("../") && !line.contains("\"extends\""))
             });
         Self {
@@ -123,12 +122,12 @@ impl<'s> Package<'s> {
         self.scripts.iter().find(|(name, _)| name == script).map(|(_, line)| line.as_str())
     }
 
-    /// The name and the line of the script that this package has for a use.
+    /// Returns the name and the command of the package's script for a purpose.
     fn script(&self, it: &Use) -> Option<(&'static str, &str)> {
         it.scripts.iter().find_map(|name| Some((*name, self.line(name)?)))
     }
 
-    /// The task of the package's own script.
+    /// Returns the task of the package's own script.
     fn own(&self, it: &Use, found: &mut Found) -> Option<Candidate> {
         let (script, line) = self.script(it)?;
         if let Some(why) = refusal(line) {
@@ -144,7 +143,7 @@ impl<'s> Package<'s> {
         })
     }
 
-    /// The task of the scripts that members of the workspace have.
+    /// Returns the task of the scripts of workspace members.
     fn of_members(&self, it: &Use, members: &[Package<'_>], found: &mut Found) -> Option<Candidate> {
         let having: Vec<(&Package<'_>, &'static str, &str)> = members
             .iter()
@@ -191,7 +190,7 @@ impl<'s> Package<'s> {
         if self.leaves {
             task.inputs.clear();
         } else if !task.inputs.is_empty() {
-            // Its tools look for their files in the folders above too.
+            // Tools look for their files in the folders above too.
             task.inputs.push(found.settings("node-settings", tool_files::NODE));
         }
         if self.needs_install {
@@ -200,7 +199,7 @@ impl<'s> Package<'s> {
         found.add(task);
     }
 
-    /// The packages of its workspace, if their scripts can be run from here.
+    /// Returns the packages of its workspace, if their scripts can be run from here.
     fn members<'a>(&self, survey: &'a Survey) -> Vec<Package<'a>> {
         if self.manager.run_in("", None).is_none() {
             return Vec::new();
@@ -226,7 +225,7 @@ fn read(text: &str) -> Option<Value> {
     serde_json::from_str(text.trim_start_matches('\u{feff}')).ok().filter(Value::is_object)
 }
 
-/// Why a script is no task.
+/// Returns why a script is not a task.
 fn refusal(line: &str) -> Option<&'static str> {
     let watches = |word: &str| matches!(word, "--watch" | "--watchAll" | "--watch=true" | "nodemon");
     if line.contains("no test specified") {
@@ -242,7 +241,7 @@ fn rewrites(line: &str) -> bool {
     line.split_whitespace().any(|word| matches!(word, "--fix" | "--write"))
 }
 
-/// Whether the folder `path` is in the workspace of `root`.
+/// Returns whether the folder `path` is in the workspace of `root`.
 fn is_member(root: &Folder, path: &str) -> bool {
     let base = RepoPath::from_git(root.path.as_bytes());
     let path = RepoPath::from_git(path.as_bytes());
@@ -251,7 +250,7 @@ fn is_member(root: &Folder, path: &str) -> bool {
         let (excludes, text) = text.strip_prefix('!').map_or((false, &*text), |rest| (true, rest));
         let text = text.trim_start_matches("./");
         let pattern = Pattern::parse(text.trim_end_matches('/'), Origin { base: &base, anchored: true });
-        // A pattern covers what lies below its matches, but a member is just what it matches.
+        // A pattern also covers the contents of its matches, but only a match itself is a member.
         let exact =
             text.contains("**") || base.parts().count() + text.split('/').count() == path.parts().count();
         if path != base
@@ -265,7 +264,7 @@ fn is_member(root: &Folder, path: &str) -> bool {
     included && !excluded
 }
 
-/// The patterns of the members of a workspace.
+/// Returns the patterns of the members of a workspace.
 fn workspace(root: &Folder) -> Vec<String> {
     let texts = |value: &Value| -> Vec<String> {
         value.as_array().into_iter().flatten().filter_map(|text| text.as_str().map(str::to_owned)).collect()
@@ -274,15 +273,7 @@ fn workspace(root: &Folder) -> Vec<String> {
     let listed = manifest.as_ref().and_then(|value| value.get("workspaces"));
     let mut patterns =
         listed.map(|listed| texts(listed.get("packages").unwrap_or(listed))).unwrap_or_default();
-    // `packages:` and below it a line each, as everybody writes it.
-    let mut within = false;
-    for line in root.text("pnpm-workspace.yaml").into_iter().flat_map(str::lines) {
-        if !line.starts_with([' ', '-', '#']) && !line.is_empty() {
-            within = line.trim_end() == "packages:";
-        } else if let Some(item) = line.trim_start().strip_prefix('-').filter(|_| within) {
-            let item = item.split(" #").next().unwrap_or_default();
-            patterns.push(item.trim().trim_matches(['"', '\'']).to_owned());
-        }
-    }
+    let pnpm = root.text("pnpm-workspace.yaml").and_then(|text| yaml::parse(text).ok());
+    patterns.extend(pnpm.iter().flat_map(|value| texts(&value["packages"])));
     patterns
 }

@@ -1,5 +1,5 @@
-//! What targets of a Makefile and recipes of a justfile lead to, by their names. It must not know
-//! what they do.
+//! Tasks of targets of a Makefile and recipes of a justfile, by their names. It must not know what they
+//! do.
 
 use crate::init::found::{Candidate, Found, Kind};
 use crate::init::survey::Folder;
@@ -7,7 +7,7 @@ use crate::init::survey::Folder;
 const MAKEFILES: &[&str] = &["GNUmakefile", "makefile", "Makefile"];
 const JUSTFILES: &[&str] = &["justfile", "Justfile", ".justfile"];
 
-/// Names that say what a target is for, and the kinds of other tasks that do the same.
+/// Names that say what a target is for, and the kinds of tasks that do the same.
 const KNOWN: &[(&str, Kind, &[Kind], &str)] = &[
     ("fmt-check", Kind::Format, &[Kind::Format], "Check the formatting"),
     ("lint", Kind::Lint, &[Kind::Lint], "Lint"),
@@ -18,7 +18,7 @@ const KNOWN: &[(&str, Kind, &[Kind], &str)] = &[
     ("e2e", Kind::E2e, &[Kind::E2e], "Run the end-to-end tests"),
 ];
 
-/// Adds the targets with known names that do what nothing else does.
+/// Adds tasks for targets with known names, unless other tasks do the same.
 pub(super) fn look(folder: &Folder, found: &mut Found) {
     if let Some((file, text)) = folder.first(MAKEFILES) {
         add(folder, (file, "make"), &targets(text), found);
@@ -47,7 +47,7 @@ fn add(folder: &Folder, (file, program): (&str, &str), names: &[String], found: 
             run: format!("{program} {name}"),
             tools: vec![tool],
             programs: vec![program.to_owned()],
-            // What its commands read can't be told.
+            // The inputs of its commands are unknown.
             inputs: Vec::new(),
             ..Candidate::new(folder, file, name, *kind)
         });
@@ -57,7 +57,7 @@ fn add(folder: &Folder, (file, program): (&str, &str), names: &[String], found: 
     }
 }
 
-/// The targets of a Makefile, but patterns, special ones and those that are computed.
+/// Returns the targets of a Makefile, without patterns, special targets and computed ones.
 fn targets(text: &str) -> Vec<String> {
     let mut all: Vec<String> = Vec::new();
     for line in text.lines().filter(|line| !line.starts_with(['\t', ' ', '#', '.'])) {
@@ -70,7 +70,7 @@ fn targets(text: &str) -> Vec<String> {
     all
 }
 
-/// The recipes of a justfile that can be run without arguments.
+/// Returns the recipes of a justfile that can be run without arguments.
 fn recipes(text: &str) -> Vec<String> {
     let mut all: Vec<String> = Vec::new();
     for line in text.lines().filter(|line| !line.starts_with(['\t', ' ', '#', '['])) {

@@ -1,12 +1,12 @@
-//! A manifest in TOML, asked for what stands at a path of keys. It must not know which keys there are.
+//! A TOML file, queried by paths of keys. It must not know which keys there are.
 
 use toml::de::{DeTable, DeValue};
 
-/// What a manifest says.
+/// A parsed TOML file.
 pub(super) struct Manifest<'t>(DeTable<'t>);
 
 impl<'t> Manifest<'t> {
-    /// Reads one; `None` if it is no TOML.
+    /// Parses a file; `None` if it is not TOML.
     pub(super) fn read(text: &'t str) -> Option<Self> {
         DeTable::parse(text).ok().map(|table| Self(table.into_inner()))
     }
@@ -21,22 +21,22 @@ impl<'t> Manifest<'t> {
         Some(value)
     }
 
-    /// Whether anything stands there.
+    /// Returns whether there is a value at a path.
     pub(super) fn has(&self, path: &[&str]) -> bool {
         self.at(path).is_some()
     }
 
-    /// Whether a text stands there.
+    /// Returns whether there is a text at a path.
     pub(super) fn has_text(&self, path: &[&str]) -> bool {
         matches!(self.at(path), Some(DeValue::String(_)))
     }
 
-    /// The texts of the array there; none if there is no array.
+    /// Returns the texts of the array at a path; none if there is no array.
     pub(super) fn texts(&self, path: &[&str]) -> Vec<&str> {
         texts(self.at(path))
     }
 
-    /// The texts of all arrays in the table there.
+    /// Returns the texts of all arrays in the table at a path.
     pub(super) fn texts_below(&self, path: &[&str]) -> Vec<&str> {
         match self.at(path) {
             Some(DeValue::Table(table)) => {
@@ -46,7 +46,7 @@ impl<'t> Manifest<'t> {
         }
     }
 
-    /// The keys of the table there.
+    /// Returns the keys of the table at a path.
     pub(super) fn keys(&self, path: &[&str]) -> Vec<&str> {
         match self.at(path) {
             Some(DeValue::Table(table)) => table.keys().map(|key| &**key.get_ref()).collect(),

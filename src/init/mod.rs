@@ -1,11 +1,10 @@
-//! The first tasks.toml: what a repository has that can be checked, as tasks that taskgate could run.
-//! It must not run or print anything; what it says of a repository follows from the files it was
-//! given.
+//! Proposes a first tasks.toml for a repository: the tasks that its files suggest. It must not run or print
+//! anything; all that it knows of a repository are the files it was given.
 //!
-//! [`survey`] reads files, at the rim. One file for each kind of project decides what follows from
-//! them, [`found`] gathers it, and [`text`] writes it down.
+//! [`survey`] reads the files. A module for each kind of project, such as [`rust`], proposes tasks,
+//! [`found`] collects them, and [`text`] writes the tasks.toml.
 
-pub mod compose;
+mod compose;
 pub mod found;
 mod go;
 mod javascript;
@@ -26,7 +25,7 @@ pub use found::{Candidate, Found};
 pub use survey::Survey;
 pub use walk::files;
 
-/// All that was found in a repository, the top first, then its folders.
+/// Collects all tasks of a repository: those of the top first, then those of its folders.
 pub fn look(survey: &Survey) -> Found {
     let mut found = Found::default();
     for folder in survey.folders() {
@@ -34,7 +33,7 @@ pub fn look(survey: &Survey) -> Found {
         javascript::look(survey, folder, &mut found);
         python::look(survey, folder, &mut found);
         go::look(survey, folder, &mut found);
-        // What the others found is not asked of a Makefile again.
+        // A Makefile often has targets for what the others found already.
         make::look(folder, &mut found);
         pre_commit::look(folder, &mut found);
         compose::look(folder, &mut found);

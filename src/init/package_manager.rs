@@ -1,5 +1,4 @@
-//! Which program runs the scripts of a package.json, and how. It must not know which scripts there
-//! are.
+//! Which program runs the scripts of a package.json, and how. It must not know which scripts there are.
 
 use serde_json::Value;
 
@@ -15,7 +14,7 @@ pub(super) enum PackageManager {
 }
 
 impl PackageManager {
-    /// That of a folder, or of the nearest above it that tells.
+    /// Returns the one of a folder, or else of the nearest folder above that has one.
     pub(super) fn of(survey: &Survey, folder: &Folder) -> Self {
         survey.upward(folder).find_map(told).unwrap_or(Self::Npm)
     }
@@ -29,7 +28,7 @@ impl PackageManager {
         }
     }
 
-    /// The command that brings in what the scripts need.
+    /// Returns the command that installs the dependencies.
     pub(super) fn install(self) -> &'static str {
         match self {
             Self::Npm => "npm ci",
@@ -39,13 +38,13 @@ impl PackageManager {
         }
     }
 
-    /// The command of a script.
+    /// Returns the command that runs a script.
     pub(super) fn run(self, script: &str) -> String {
         format!("{} run {}", self.program(), word(script))
     }
 
-    /// The command that runs a script in these members of a workspace, or in all that have it.
-    /// `None` if this program can't be told so in one line.
+    /// Returns the command that runs a script in these members of a workspace, or in all that have it;
+    /// `None` if this program has no such command.
     pub(super) fn run_in(self, script: &str, members: Option<&[String]>) -> Option<String> {
         let script = word(script);
         match (self, members) {
@@ -66,7 +65,7 @@ impl PackageManager {
     }
 }
 
-/// Lock files, and what writes them.
+/// Lock files, and the programs that write them.
 const LOCKS: &[(&str, PackageManager)] = &[
     ("pnpm-lock.yaml", PackageManager::Pnpm),
     ("yarn.lock", PackageManager::Yarn),
@@ -91,7 +90,7 @@ fn told(folder: &Folder) -> Option<PackageManager> {
     LOCKS.iter().find(|(file, _)| folder.has(file)).map(|(_, manager)| *manager)
 }
 
-/// A word for a shell.
+/// Quotes a word for a shell.
 pub(super) fn word(text: &str) -> String {
     shlex::try_quote(text).map_or_else(|_| String::new(), std::borrow::Cow::into_owned)
 }

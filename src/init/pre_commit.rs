@@ -1,13 +1,13 @@
-//! What the configuration of pre-commit leads to. It must not know which hooks are in it.
+//! A task for the hooks of pre-commit. It must not know which hooks there are.
 
 use crate::init::found::{Candidate, Found, Kind};
 use crate::init::survey::Folder;
 
 const FILE: &str = ".pre-commit-config.yaml";
 
-/// Adds a task that runs its hooks.
+/// Adds a task that runs the hooks.
 pub(super) fn look(folder: &Folder, found: &mut Found) {
-    // It looks for its file at the top alone.
+    // It only looks for its file at the top.
     if !folder.is_top() || !folder.has(FILE) {
         return;
     }
@@ -18,7 +18,7 @@ pub(super) fn look(folder: &Folder, found: &mut Found) {
         run: "pre-commit run --all-files --show-diff-on-failure".to_owned(),
         tools: vec![tool],
         programs: vec!["pre-commit".to_owned()],
-        // Many of its hooks mend what they find.
+        // Many hooks fix what they find.
         rewrites: true,
         remark: Some("Over all files, not over those that are staged alone.".to_owned()),
         ..Candidate::new(folder, FILE, "pre-commit", Kind::Lint)

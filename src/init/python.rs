@@ -1,5 +1,4 @@
-//! What a Python project is set up for: ruff, mypy, pytest. It must not know Python's packages but by
-//! their names.
+//! Tasks of a Python project: ruff, mypy, pytest. It knows Python packages only by their names.
 
 use crate::base::tool_files;
 use crate::init::found::{Candidate, Found, Kind};
@@ -8,14 +7,14 @@ use crate::init::package_manager::word;
 use crate::init::survey::{Folder, Survey};
 
 const MARKS: &[&str] = &["pyproject.toml", "setup.cfg", "setup.py", "requirements.txt"];
-/// Variables that tell where interpreters and environments are.
+/// Variables with the folders of interpreters and environments.
 const VARIABLES: &[&str] = &["?VIRTUAL_ENV", "?PYENV_ROOT", "?PYENV_VERSION", "?UV_CACHE_DIR"];
-/// What linters and type checkers read, besides what configures them. Other files than those with a
-/// known name can be extended by them.
+/// The inputs of linters and type checkers besides their known configuration files, which can extend
+/// other files.
 const SOURCES: &[&str] =
     &["**/*.py", "**/*.pyi", "**/*.pyw", "**/*.ipynb", "**/*.toml", "!**/tasks.toml", "@python-settings"];
 
-/// Files that tell whether a project takes in what is outside of its folder.
+/// Files that say whether a project refers to files outside of its folder.
 const TEXTS: &[&str] = &[
     "pyproject.toml",
     "setup.cfg",
@@ -35,9 +34,9 @@ struct Project<'s> {
     mark: &'static str,
     manifest: Option<Manifest<'s>>,
     runner: Runner,
-    /// Whether it takes in what is outside of its folder.
+    /// Whether it refers to files outside of its folder.
     leaves: bool,
-    /// The program that runs Python, if it is known.
+    /// The package manager that runs Python, if it is known.
     python: Option<&'static str>,
 }
 
@@ -46,11 +45,11 @@ struct Project<'s> {
 enum Runner {
     Uv,
     Poetry,
-    /// By their names, or by their paths if a virtual environment has them.
+    /// By their names, or by their paths in a virtual environment.
     Plain,
 }
 
-/// Adds what the project is set up for.
+/// Adds tasks for the tools that the project is configured for.
 pub(super) fn look(survey: &Survey, folder: &Folder, found: &mut Found) {
     let Some(mark) = MARKS.iter().copied().find(|name| folder.has(name)) else { return };
     let manifest = folder.text("pyproject.toml").map(Manifest::read);
@@ -88,7 +87,7 @@ impl Project<'_> {
         self.manifest.as_ref().is_some_and(|manifest| manifest.has(path))
     }
 
-    /// Whether one of the lists of what the project needs names `package`.
+    /// Returns whether one of the project's lists of dependencies names `package`.
     fn depends_on(&self, package: &str) -> bool {
         let is_it = |text: &str| {
             let rest = text.trim().strip_prefix(package);
@@ -142,7 +141,7 @@ impl Project<'_> {
         let check = self.task("ruff", Kind::Lint, "Lint with ruff", found);
         let (run, fix) = (format!("{call} check ."), Some(format!("{call} check --fix .")));
         found.add(Candidate { run, fix, ..check });
-        // Who formats with black does not format with ruff.
+        // A project that uses black does not format with ruff.
         if self.says(&["tool", "black"]) || self.depends_on("black") {
             return;
         }
@@ -167,10 +166,10 @@ impl Project<'_> {
         found.add(Candidate { run: self.call("pytest"), remark, ..task });
     }
 
-    /// A task that calls `tool`.
+    /// Creates a task that calls `tool`.
     fn task(&self, name: &str, kind: Kind, about: &str, found: &mut Found) -> Candidate {
         let tool = name.split('-').next().unwrap_or(name);
-        // The tool and the interpreter are asked as the task calls them.
+        // The probes call the tool and the interpreter as the task does.
         let mut tools = vec![found.tool(self.folder, tool, &self.probe(&self.call(tool)))];
         let python = match self.runner {
             Runner::Uv | Runner::Poetry => Some(self.call("python")),
@@ -195,7 +194,7 @@ impl Project<'_> {
         if self.leaves {
             task.inputs.clear();
         } else if !self.folder.is_top() {
-            // Its tools look for their files in the folders above too.
+            // Tools look for their files in the folders above too.
             task.inputs.push(found.settings("python-settings", tool_files::PYTHON));
         } else if kind != Kind::Test {
             task.inputs = Self::sources(found);
@@ -206,7 +205,7 @@ impl Project<'_> {
         task
     }
 
-    /// The path of a tool in the project's virtual environment.
+    /// Returns the path of a tool in the project's virtual environment.
     fn venv(&self, tool: &str) -> Option<String> {
         [".venv", "venv"]
             .into_iter()
@@ -214,13 +213,13 @@ impl Project<'_> {
             .find(|path| self.folder.has_untracked(path))
     }
 
-    /// A tool as it is called in the project's folder.
+    /// Returns how a tool is called in the project's folder.
     fn here(&self, tool: &str) -> String {
         self.venv(tool).unwrap_or_else(|| tool.to_owned())
     }
 
-    /// The line that asks a tool for its version. What uv says of an environment that it makes first is
-    /// no part of the answer, and only of a failure is it worth a word.
+    /// Returns the command that prints a tool's version. What uv prints when it creates an environment is not
+    /// part of the version, and is shown only if it fails.
     fn probe(&self, call: &str) -> String {
         match self.runner {
             Runner::Uv => format!("{call} --version 2>/dev/null || {call} --version"),
@@ -236,7 +235,7 @@ impl Project<'_> {
         }
     }
 
-    /// What linters and type checkers read at the top.
+    /// Returns the inputs of linters and type checkers at the top.
     fn sources(found: &mut Found) -> Vec<String> {
         found.settings("python-settings", tool_files::PYTHON);
         found.sets.insert("python".to_owned(), SOURCES.iter().map(|name| (*name).to_owned()).collect());
@@ -244,11 +243,11 @@ impl Project<'_> {
     }
 }
 
-/// Whether a file names what is outside of its folder: a path, or another member of a workspace.
+/// Returns whether a file refers to another folder: by a path, or as a member of a workspace.
 fn leaves(text: &str) -> bool {
     let mut lines = text.lines().map(str::trim).filter(|line| !line.starts_with(['#', ';']));
     lines.any(|line| {
-        // What ruff extends is found among the settings.
+        // The files that ruff extends are among the configuration files.
         let extends = line.starts_with("extend ") || line.starts_with("extend=");
         (line.contains("../") || line.contains("\"..\"") || line.contains("'..'")) && !extends
             || line.contains("workspace = true")

@@ -1,6 +1,6 @@
-//! Text put into TOML so that it is read as what it was. It must not know what the text is.
+//! Quotes text for TOML. It must not know what the text means.
 
-/// A basic string.
+/// Returns a basic string.
 pub(super) fn string(text: &str) -> String {
     let mut out = String::from("\"");
     for c in text.chars() {
@@ -17,13 +17,13 @@ pub(super) fn string(text: &str) -> String {
     out
 }
 
-/// An array of strings on one line.
+/// Returns an array of strings on one line.
 pub(super) fn array<S: AsRef<str>>(texts: &[S]) -> String {
     let texts: Vec<String> = texts.iter().map(|text| string(text.as_ref())).collect();
     format!("[{}]", texts.join(", "))
 }
 
-/// An array of strings, on as many lines as it takes.
+/// Returns an array of strings, on several lines if it is long.
 pub(super) fn lines<S: AsRef<str>>(texts: &[S]) -> String {
     const WIDTH: usize = 100;
     let one = array(texts);
@@ -45,13 +45,13 @@ pub(super) fn lines<S: AsRef<str>>(texts: &[S]) -> String {
     out
 }
 
-/// A key, bare if it can be.
+/// Returns a key, quoted if it has to be.
 pub(super) fn key(name: &str) -> String {
     let bare = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
     if !name.is_empty() && name.chars().all(bare) { name.to_owned() } else { string(name) }
 }
 
-/// What can stand in a comment: one line without control characters, not too long.
+/// Returns text for a comment: one short line without control characters.
 pub(super) fn comment(text: &str) -> String {
     let plain: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     let plain = plain.trim();

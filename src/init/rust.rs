@@ -1,4 +1,4 @@
-//! What a Cargo.toml leads to. It must not know cargo's other files but by their names.
+//! Tasks of a Cargo package or workspace. It knows cargo's other files only by their names.
 
 use crate::base::tool_files;
 use crate::init::found::{Candidate, Found, Kind};
@@ -6,13 +6,13 @@ use crate::init::manifest::Manifest;
 use crate::init::survey::{Folder, Survey};
 
 const FILE: &str = "Cargo.toml";
-/// Variables that tell which toolchain is used, which the probes of the tools tell too.
+/// Variables that select the toolchain; the probes of the tools show its version.
 const VARIABLES: &[&str] = &["?RUSTUP_TOOLCHAIN"];
 
-/// What is said of tasks whose inputs are all files.
+/// A comment on tasks whose inputs are all files.
 const REMARK: &str = "What code includes and tests read may be any file, so any change runs it again. If you know which, name them in `inputs`.";
 
-/// Adds formatting, linting and tests of a package or workspace.
+/// Adds tasks for formatting, linting and tests of a package or workspace.
 pub(super) fn look(survey: &Survey, folder: &Folder, found: &mut Found) {
     let Some(text) = folder.text(FILE) else { return };
     let Some(manifest) = Manifest::read(text) else {
@@ -58,7 +58,7 @@ pub(super) fn look(survey: &Survey, folder: &Folder, found: &mut Found) {
     found.add(Candidate { locks: vec![lock], inputs: compiled, remark, ..unit });
 }
 
-/// Whether it belongs to a workspace that is looked at by itself.
+/// Returns whether it belongs to a workspace that has its own tasks.
 fn is_member(survey: &Survey, folder: &Folder, manifest: &Manifest<'_>) -> bool {
     if manifest.has(&["workspace"]) {
         return false;
@@ -78,7 +78,7 @@ fn is_member(survey: &Survey, folder: &Folder, manifest: &Manifest<'_>) -> bool 
     above.unwrap_or(false)
 }
 
-/// What the formatter reads: a named set at the top, the folder elsewhere.
+/// Returns the inputs of the formatter: a named set for the top, else the folder.
 fn sources(folder: &Folder, text: &str, settings: &str, found: &mut Found) -> Vec<String> {
     if !folder.is_top() {
         return compiled(folder, text, settings);
@@ -87,7 +87,7 @@ fn sources(folder: &Folder, text: &str, settings: &str, found: &mut Found) -> Ve
     vec!["@rust".to_owned()]
 }
 
-/// What a compiler and tests may read: what code and build scripts include can be any file.
+/// Returns the inputs of compilers and tests: code and build scripts can include any file.
 fn compiled(folder: &Folder, text: &str, settings: &str) -> Vec<String> {
     let leaves = text.contains("\"../");
     if folder.is_top() || leaves {

@@ -1,17 +1,17 @@
-//! The survey: which files a repository has near its top, and the texts of those that tell how it is
-//! built. It must not know what follows from them.
+//! The files of a repository near its top, with the texts of those that describe how it is built. It must
+//! not know what they mean.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read as _;
 use std::path::Path;
 
-/// Folders are looked at down to this many levels below the top.
+/// Folders are searched down to this many levels below the top.
 const DEPTH: usize = 2;
-/// More folders than this are not looked at.
+/// No more folders than this are searched.
 const MOST_FOLDERS: usize = 1000;
-/// What is longer was not written by a person.
+/// A longer file was not written by a person.
 const MOST_BYTES: u64 = 1 << 20;
-/// Folders that hold what others wrote, or what tests are tried on.
+/// Folders with code of others or with test data.
 const SKIPPED: &[&str] =
     &["node_modules", "target", "vendor", "venv", "dist", "__pycache__", "testdata", "fixtures"];
 /// Files whose text is read.
@@ -43,7 +43,7 @@ const READ: &[&str] = &[
     "docker-compose.yaml",
     "docker-compose.yml",
 ];
-/// What git does not hold, and tasks may yet need: it is looked for in each folder.
+/// Untracked files and folders that tasks may need; each folder is searched for them.
 const UNTRACKED: &[&str] = &[
     "node_modules",
     ".venv/bin/ruff",
@@ -56,7 +56,7 @@ const UNTRACKED: &[&str] = &[
     "venv/bin/python",
 ];
 
-/// What is known of a repository.
+/// What is known about a repository.
 #[derive(Clone, Debug, Default)]
 pub struct Survey {
     folders: BTreeMap<String, Folder>,
@@ -64,18 +64,18 @@ pub struct Survey {
     cut: bool,
 }
 
-/// What is known of one folder.
+/// What is known about a folder.
 #[derive(Clone, Debug, Default)]
 pub struct Folder {
-    /// Its path from the top; empty for the top itself.
+    /// The path from the top; empty for the top itself.
     pub path: String,
     files: BTreeMap<String, Option<String>>,
     untracked: BTreeSet<String>,
 }
 
 impl Survey {
-    /// Of files by their paths from the top, with their texts where they count. `has_program` tells
-    /// whether a program is in PATH.
+    /// Creates a survey of files, given by their paths from the top, with their texts where they are needed.
+    /// `has_program` returns whether a program is in PATH.
     pub fn of(
         files: impl IntoIterator<Item = (String, Option<String>)>,
         has_program: impl Fn(&str) -> bool,
@@ -100,8 +100,8 @@ impl Survey {
         survey
     }
 
-    /// Of files by their paths from `root`; reads those that count. One that can't be read is taken
-    /// as if it were not there.
+    /// Creates a survey of files, given by their paths from `root`, and reads those that are needed. A file
+    /// that can't be read is left out.
     pub fn read(root: &Path, paths: &[String], has_program: impl Fn(&str) -> bool) -> Self {
         let text = |path: &String| {
             let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
@@ -123,7 +123,7 @@ impl Survey {
         survey
     }
 
-    /// This, with what git does not hold.
+    /// Returns the survey with untracked files and folders added.
     #[cfg(test)]
     pub(super) fn with_untracked(mut self, folder: &str, path: &str) -> Self {
         self.folders.entry(folder.to_owned()).or_default().untracked.insert(path.to_owned());

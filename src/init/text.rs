@@ -1,15 +1,14 @@
-//! The text of a first tasks.toml. It must not know how it was found out which tasks pass.
+//! Writes a first tasks.toml. It must not know how the tasks were tried.
 
 use std::collections::BTreeSet;
 
-use crate::init::compose::Compose;
-use crate::init::found::{Candidate, Found};
+use crate::init::found::{Candidate, Compose, Found};
 use crate::init::package_manager::word;
 use crate::init::quote;
 
-/// Where editors find what can be written in tasks.toml.
+/// The line that tells editors where the schema is.
 const SCHEMA: &str = "https://raw.githubusercontent.com/taskgate/taskgate/main/schema/tasks.schema.json";
-/// The groups that have to pass before a push, in the order in which people think of them.
+/// The groups that have to pass before a push, in their usual order.
 const GROUPS: &[&str] = &["lint", "unit", "integration", "e2e", "build"];
 
 const EXAMPLE: &str = "\
@@ -22,25 +21,25 @@ run = \"echo hello\"
 # inputs = [\"src/**\"]
 ";
 
-/// Whether a task is written so that it runs.
+/// Whether a task is written as a task or as a comment.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Standing {
-    /// It is.
+    /// As a task.
     Kept,
-    /// It is written as a comment, for this reason.
+    /// As a comment, for this reason.
     LeftOut(String),
 }
 
 /// Whether the tasks were tried.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Tried {
-    /// Each once, and those that are kept passed.
+    /// Each was tried once, and those that are kept passed.
     Once,
-    /// No.
+    /// They were not tried.
     Not,
 }
 
-/// The text, with the standing of each task in the order of `found`.
+/// Formats the tasks.toml; `standings` has an item for each task of `found`.
 pub fn write(found: &Found, standings: &[Standing], tried: Tried) -> String {
     let kept: Vec<&Candidate> = found
         .tasks
@@ -102,7 +101,7 @@ fn header(kept: usize, tried: Tried) -> String {
     )
 }
 
-/// What tasks share. What only tasks use that are left out is a comment as they are.
+/// Formats what tasks share. What only commented tasks use is a comment too.
 fn shared(found: &Found, kept: &[&Candidate]) -> String {
     let mut text = String::new();
     let line = |name: &str, value: String, is_used: bool| {
@@ -167,7 +166,7 @@ fn used_sets<'f>(found: &'f Found, kept: &[&Candidate]) -> BTreeSet<&'f String> 
     }
 }
 
-/// What a push has to pass.
+/// Formats the tasks that a push has to pass.
 fn gate(found: &Found, kept: &[&Candidate]) -> String {
     let mut text =
         "\n# The tasks or groups that each pushed tree has to pass, once `xtask hooks install` was run.\n\
@@ -220,7 +219,7 @@ fn table(task: &Candidate) -> String {
     text
 }
 
-/// An example for each service, as comments.
+/// Formats an example for each service, as comments.
 fn services(compose: &Compose) -> String {
     let path = quote::comment(&compose.path);
     let Some(services) = &compose.services else {
@@ -247,7 +246,7 @@ fn services(compose: &Compose) -> String {
     text
 }
 
-/// What is no task.
+/// Formats what is not a task.
 fn rest(found: &Found) -> String {
     let omitted = found.omitted.iter().map(|it| format!("{}: {}", it.what, it.why));
     let lines: Vec<String> = omitted.chain(found.remarks.iter().cloned()).collect();

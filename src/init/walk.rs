@@ -1,12 +1,12 @@
-//! The files of a folder that is no repository, near its top. It must not know what is in them.
+//! Lists the files of a folder that is not a repository, near its top. It must not read them.
 
 use std::path::Path;
 
 use crate::base::file::FileError;
 use crate::init::survey::is_seen;
 
-/// The paths of files below `root`, sorted. What is too deep, hidden or nobody's own is left out, and
-/// so is what can't be read, and names that are no text.
+/// Returns the paths of files below `root`, sorted. Left out are files that are too deep, hidden or code of
+/// others, what can't be read, and names that are not text.
 ///
 /// # Errors
 /// `root` itself can't be listed.
@@ -24,7 +24,7 @@ pub fn files(root: &Path) -> Result<Vec<String>, FileError> {
             let name = entry.file_name();
             let Some(name) = name.to_str() else { continue };
             let path = if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") };
-            // A symlink to a folder may lead round in a circle.
+            // A symlink to a folder may lead back to a folder above.
             match entry.file_type() {
                 Ok(kind) if kind.is_dir() && is_seen(&path) => folders.push(path),
                 Ok(kind) if !kind.is_dir() => files.push(path),

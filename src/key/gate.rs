@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_is_demanded_has_a_field() {
+    fn only_rules_that_are_set_have_a_field() {
         assert!(fields(&gate(Rules::default()), None).is_empty());
         let rules = Rules {
             coverage: Some(Coverage { min: Some(80.0), ..Coverage::default() }),
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn a_suppression_enters_once_more_when_it_has_expired() {
+    fn expired_suppression_changes_the_key() {
         let suppression = Suppression {
             rule: "R1".to_owned(),
             licence: None,
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn a_suppression_is_shown_as_a_person_would_say_it() {
+    fn suppression_is_readable_and_unambiguous() {
         let plain = Suppression {
             rule: "R1".to_owned(),
             licence: None,
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn another_baseline_is_another_field() {
+    fn other_baseline_changes_the_key() {
         let gate = gate(Rules::default());
         let known = |tests| {
             let record = Record { tests: Some(tests), ..Record::default() };

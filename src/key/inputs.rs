@@ -125,7 +125,7 @@ mod tests {
     use crate::graph::Reach;
 
     #[test]
-    fn a_pattern_into_a_submodule_reads_the_submodule() {
+    fn pattern_into_a_submodule_selects_the_submodule() {
         let text = "[tasks.t]\nrun = \"true\"\ninputs = [\"lib/sub/src/**\"]\n";
         let config = parse(&Source { name: "tasks.toml", text, base: RepoPath::top(), project: "" }).unwrap();
         let graph = Graph::of(&config, &config.ids().collect::<Vec<_>>(), Reach::WithNeeds);

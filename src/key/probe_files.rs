@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn version_files_are_looked_for_upwards() {
+    fn version_files_of_parent_folders_count() {
         let tool = |probe: &str| Tool { probe: probe.to_owned(), cwd: path("web/app") };
         let all = selectors(&tool("rustc -vV"));
         for expected in [".nvmrc", "web/.nvmrc", "web/app/.nvmrc", "web/app/.cargo/config.toml"] {
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_may_turn_a_tool() {
+    fn version_file_affects_its_tool() {
         let tool = Tool { probe: "./tools/v.sh --version".to_owned(), cwd: path("web") };
         for (file, expected) in [
             ("web/.nvmrc", true),
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn a_probe_depends_on_the_files_it_names() {
+    fn probe_depends_on_the_files_it_names() {
         let entry = |text| SnapshotEntry {
             path: path(text),
             mode: Mode::File,

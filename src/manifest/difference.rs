@@ -1,5 +1,5 @@
-//! The difference between two runs: for each task why it was another thing, or why the same thing
-//! came to another end. Pure; it must not know how it is told.
+//! The difference between two runs: for each task why its key differs, or why it had another result
+//! with the same key. Pure; it must not know how the difference is displayed.
 //!
 //! Only root causes are listed. A task whose key differs because of a task that it needs *follows*
 //! that one, and a chain of such tasks follows the first of them.
@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
-use super::{Account, Environment, Manifest};
+use super::{Environment, Manifest, TaskRecord};
 use crate::event::Status;
 use crate::key::explanation::Explanation;
 use crate::key::{Field, FieldKind};
@@ -18,13 +18,13 @@ use crate::reason::{Change, Reason};
 /// One of the two runs.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize)]
 pub enum Side {
-    /// The first.
+    /// The first run, A.
     A,
-    /// The second.
+    /// The second run, B.
     B,
 }
 
-/// In what two runs differ.
+/// How two runs differ.
 #[derive(Clone, PartialEq, Debug, Default, Serialize)]
 pub struct Difference {
     /// The trees' ids, if they differ.
@@ -35,7 +35,7 @@ pub struct Difference {
     pub tasks: BTreeMap<String, Vec<Cause>>,
     /// How many tasks were compared.
     pub compared: usize,
-    /// What differs in where they ran, which makes no difference.
+    /// Differences of the environments, which have no effect on results.
     pub environment: Vec<Remark>,
 }
 
@@ -43,44 +43,44 @@ pub struct Difference {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 #[serde(tag = "cause", rename_all = "kebab-case")]
 pub enum Cause {
-    /// Only one run has it.
+    /// Only one of the runs has the task.
     OnlyIn {
-        /// Which.
+        /// Which one.
         run: Side,
     },
     /// A field of its key differs.
     Changed {
-        /// How.
+        /// How it differs.
         change: Change,
     },
-    /// Its key differs since that of a task that it needs does.
+    /// Its key differs because the key of a task that it needs does.
     Follows {
-        /// The first task on that way.
+        /// The task whose key differs first.
         task: String,
     },
-    /// Its key differs in nothing but the platform.
+    /// Only the platform in its key differs.
     Platform,
-    /// With the same key it wrote other outputs.
+    /// It has the same key and wrote other outputs.
     Outputs,
-    /// With the same key it came to another end.
+    /// It has the same key and ended differently.
     Verdict {
         /// In A.
         a: Status,
         /// In B.
         b: Status,
     },
-    /// It came to no end in one of them.
+    /// It did not finish in one of the runs.
     NotRun {
-        /// In which.
+        /// In which run.
         run: Side,
         /// Why.
         why: Option<Reason>,
-        /// What became of it in the other.
+        /// How it ended in the other run.
         other: Option<Status>,
     },
-    /// It came to no key in one of them.
+    /// It had no key in one of the runs.
     NoKey {
-        /// In which.
+        /// In which run.
         run: Side,
         /// Why.
         why: Option<Reason>,
@@ -90,7 +90,7 @@ pub enum Cause {
 /// A field of the environment that differs.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct Remark {
-    /// Which.
+    /// Which one.
     pub field: &'static str,
     /// In A.
     pub a: String,
@@ -99,7 +99,7 @@ pub struct Remark {
 }
 
 impl Difference {
-    /// In what `b` differs from `a`.
+    /// Compares `b` with `a`.
     pub fn of(a: &Manifest, b: &Manifest) -> Self {
         let names: BTreeSet<&String> = a.tasks.keys().chain(b.tasks.keys()).collect();
         let mut found: BTreeMap<&str, Vec<Cause>> = BTreeMap::new();
@@ -123,13 +123,13 @@ impl Difference {
         }
     }
 
-    /// Whether they are the same in all that counts.
+    /// Returns whether nothing differs that has an effect on results.
     pub fn is_none(&self) -> bool {
         self.trees.is_none() && self.platforms.is_none() && self.tasks.is_empty()
     }
 }
 
-fn compare((a, one): (&Manifest, &Account), (b, other): (&Manifest, &Account)) -> Vec<Cause> {
+fn compare((a, one): (&Manifest, &TaskRecord), (b, other): (&Manifest, &TaskRecord)) -> Vec<Cause> {
     match (&one.key, &other.key) {
         (Some(was), Some(is)) if was != is => {
             let changes = changes((a, &one.fields), (b, &other.fields));
@@ -158,7 +158,7 @@ fn cause(change: Change) -> Cause {
     }
 }
 
-/// In what the fields of a task of `b` differ from those of `a`.
+/// Returns how the fields of a task in `b` differ from those in `a`.
 pub fn changes((a, was): (&Manifest, &[Field]), (b, is): (&Manifest, &[Field])) -> Vec<Change> {
     let digest = |fields: &[Field]| {
         let inputs = fields.iter().find(|field| field.kind == FieldKind::Inputs);
@@ -169,7 +169,7 @@ pub fn changes((a, was): (&Manifest, &[Field]), (b, is): (&Manifest, &[Field])) 
     let (old, new) = files.clone().unwrap_or_default();
     let former = Explanation { fields: was.to_vec(), files: old };
     let now = Explanation { fields: is.to_vec(), files: new };
-    // Both were masked when they were written.
+    // Both were masked when the manifests were written.
     let mut changes = now.changes_since(&former, &Mask::default());
     let is_told = changes.iter().any(|change| matches!(change, Change::File { .. }));
     if from != to && !is_told {
@@ -179,9 +179,9 @@ pub fn changes((a, was): (&Manifest, &[Field]), (b, is): (&Manifest, &[Field])) 
     changes
 }
 
-/// How the ends of two runs of the same task differ.
-fn ends(one: &Account, other: &Account) -> Vec<Cause> {
-    let not_run = |run, missing: &Account, there: &Account| Cause::NotRun {
+/// Returns how two results of the same task differ.
+fn ends(one: &TaskRecord, other: &TaskRecord) -> Vec<Cause> {
+    let not_run = |run, missing: &TaskRecord, there: &TaskRecord| Cause::NotRun {
         run,
         why: missing.reason.clone(),
         other: there.status.clone(),
@@ -200,19 +200,19 @@ fn ends(one: &Account, other: &Account) -> Vec<Cause> {
     cause.into_iter().chain(outputs).collect()
 }
 
-/// A hit is a pass.
+/// Treats a hit as a pass.
 fn plain(status: &Status) -> &Status {
     if *status == Status::Hit { &Status::Passed } else { status }
 }
 
-impl Account {
-    /// Whether it passed or failed, and was not only skipped or stopped.
+impl TaskRecord {
+    /// Returns whether it passed or failed: it was neither skipped nor stopped.
     pub fn came_to_an_end(&self) -> bool {
         !matches!(self.status, None | Some(Status::Skipped | Status::Stopped))
     }
 }
 
-/// A task's causes, with those that are another task's replaced by its name.
+/// Returns a task's causes; those that come from another task are replaced by its name.
 fn roots_of(causes: &[Cause], found: &BTreeMap<&str, Vec<Cause>>) -> Vec<Cause> {
     let mut own = Vec::new();
     let mut roots = BTreeSet::new();
@@ -225,15 +225,15 @@ fn roots_of(causes: &[Cause], found: &BTreeMap<&str, Vec<Cause>>) -> Vec<Cause> 
         }
     }
     own.extend(roots.into_iter().map(|task| Cause::Follows { task }));
-    // Where something else differs too, the platform goes without saying.
+    // The platform is only worth a line if nothing else differs.
     if own.iter().any(|cause| *cause != Cause::Platform) {
         own.retain(|cause| *cause != Cause::Platform);
     }
     own
 }
 
-/// The tasks with causes of their own, among this one and those it needs, that its difference comes
-/// from; none if it comes from the platform alone.
+/// Returns the tasks that the difference of a task comes from: itself or tasks that it needs. Empty if
+/// only the platform differs.
 fn origins(task: &str, found: &BTreeMap<&str, Vec<Cause>>) -> BTreeSet<String> {
     let mut origins = BTreeSet::new();
     let mut seen = BTreeSet::new();

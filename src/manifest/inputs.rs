@@ -1,5 +1,5 @@
-//! The files that a run's tasks read, each told once: a table of files, and for each distinct set of
-//! inputs which stretches of the table are in it. It must not know which task has which set.
+//! The files that a run's tasks read: a table of files, each listed once, and for each distinct set of
+//! inputs the ranges of the table that are in it. It must not know which task has which set.
 
 use std::collections::BTreeMap;
 
@@ -9,21 +9,21 @@ use crate::base::path::RepoPath;
 use crate::git::snapshot::{ContentId, Mode, SnapshotEntry};
 use crate::key::explanation::FileRow;
 
-/// Digits of a content's id that are kept: enough to tell two contents of one path apart.
+/// How many digits of a content id are kept: enough to tell two contents of one path apart.
 const DIGITS: usize = 16;
 
-/// Files and sets of them.
+/// A table of files, and sets of them.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Inputs {
-    /// Path, mode as a letter, and the first digits of the content's id; sorted by path.
+    /// Path, mode as a letter, and the first digits of the content id; sorted by path.
     files: Vec<(RepoPath, char, String)>,
-    /// By the digest of a set: stretches of `files`, as first and number.
+    /// Ranges of `files` (first and count) by the digest of their set.
     sets: BTreeMap<String, Vec<(usize, usize)>>,
 }
 
 impl Inputs {
-    /// Of a tree's entries, sorted by path, and of sets of them by their digests, each in that order.
+    /// Creates the table from a tree's entries and sets of them by their digests, all sorted by path.
     pub fn of<'e>(
         entries: &[SnapshotEntry],
         sets: impl IntoIterator<Item = (String, Vec<&'e SnapshotEntry>)>,
@@ -34,7 +34,7 @@ impl Inputs {
             let mut next = 0;
             let mut rows = Vec::with_capacity(set.len());
             for entry in set {
-                // Mostly it is the one behind the last.
+                // It is mostly the next one.
                 let follows = entries.get(next).is_some_and(|row| row.path == entry.path);
                 let place = if follows {
                     Ok(next)
@@ -62,7 +62,7 @@ impl Inputs {
         Self { sets: sets.collect(), files }
     }
 
-    /// The files of a set; `None` if it is not known.
+    /// Returns the files of a set, or `None` if it is unknown.
     pub fn files(&self, digest: &str) -> Option<Vec<FileRow>> {
         let stretches = self.sets.get(digest)?;
         let rows = stretches.iter().flat_map(|(first, number)| self.files.iter().skip(*first).take(*number));
@@ -74,7 +74,7 @@ impl Inputs {
         Some(rows.map(row).collect())
     }
 
-    /// These and others of the same tree.
+    /// Adds the files and sets of `other`, which is of the same tree.
     pub fn join(&mut self, other: &Self) {
         let mut all: BTreeMap<RepoPath, (char, String)> = BTreeMap::new();
         let mut sets: BTreeMap<String, Vec<RepoPath>> = BTreeMap::new();
@@ -97,7 +97,7 @@ impl Inputs {
     }
 }
 
-/// Ascending numbers as stretches without a gap.
+/// Groups ascending numbers into ranges.
 fn stretches(rows: impl Iterator<Item = usize>) -> Vec<(usize, usize)> {
     let mut stretches: Vec<(usize, usize)> = Vec::new();
     for row in rows {
@@ -133,7 +133,7 @@ fn digits(id: ContentId) -> String {
     hex
 }
 
-/// An id that starts with these digits; equal digits give equal ids.
+/// Returns an id that starts with these digits; equal digits give equal ids.
 fn id(digits: &str) -> ContentId {
     let mut id = [0; 20];
     for (byte, pair) in id.iter_mut().zip(digits.as_bytes().chunks(2)) {

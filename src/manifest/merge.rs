@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use super::difference::changes;
-use super::phrases::{named, tree};
+use super::display::{named, tree};
 use super::{Manifest, VERSION};
 use crate::base::clock::Timestamp;
 use crate::base::text::count;
@@ -24,7 +24,7 @@ const LISTED: usize = 5;
 /// Why manifests can't be merged.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MergeError {
-    /// There are none.
+    /// There are no manifests.
     #[error("there is nothing to merge")]
     Nothing,
     /// One is of a whole run.
@@ -38,11 +38,11 @@ pub enum MergeError {
     Trees {
         /// Where the first is from.
         one: String,
-        /// Its tree.
+        /// The tree of that one.
         a: String,
         /// Where the second is from.
         other: String,
-        /// Its tree.
+        /// The tree of that one.
         b: String,
     },
     /// They are of different plans.
@@ -72,7 +72,7 @@ pub struct Merged {
     pub unfinished: Vec<String>,
 }
 
-/// One shard, for a table.
+/// A shard, as a row of a table.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct Row {
     /// The shard.
@@ -184,7 +184,7 @@ fn what_differs(a: &Manifest, b: &Manifest) -> String {
     for task in &mine {
         let (Some(was), Some(is)) = (a.fields(task), b.fields(task)) else { continue };
         let plain = |fields: &[crate::key::Field]| -> Vec<crate::key::Field> {
-            // What is known of needed tasks depends on each machine's cache.
+            // What is known of needed tasks depends on the cache of each machine.
             fields.iter().filter(|field| field.kind != FieldKind::Need).cloned().collect()
         };
         let changes = changes((a, &plain(was)), (b, &plain(is)));

@@ -1,15 +1,16 @@
-//! The manifest of a run: what was run, under which keys and what of it, and what became of it, so
-//! that two runs can be compared field by field wherever they took place. It must not know how a run
-//! is performed, nor where manifests are kept.
+//! The manifest of a run: what was run, with which keys and with which results, so that two runs can be
+//! compared field by field, on whatever machines they took place. It must not know how tasks are run,
+//! nor where manifests are stored.
 //!
-//! What two machines may differ in without running something else (how many jobs there are, which CI
-//! calls) is kept apart in [`Environment`]: it is told and never counts as a difference. Values of
-//! secrets are digests before they get here, and who makes a manifest masks all other texts.
+//! [`Manifest`] is below; [`inputs`] is its table of files, [`difference`] compares two manifests,
+//! [`display`] words that, and [`merge`] combines those of shards. What has no effect on results, such as
+//! the number of jobs, is in [`Environment`] and is shown, but is no difference. Values of secrets are
+//! digests before they get here; the creator of a manifest masks all other texts.
 
 pub mod difference;
+pub mod display;
 pub mod inputs;
 pub mod merge;
-pub mod phrases;
 
 use std::collections::BTreeMap;
 
@@ -28,10 +29,10 @@ use crate::reason::Reason;
 use crate::shard::Shard;
 use ci_reports::Facts;
 
-/// Version of the format. It rises when a field changes its meaning or goes.
+/// The version of the format. It rises when a field is removed or changes its meaning.
 pub const VERSION: u32 = 1;
 
-/// A run, as far as another one can be compared with it.
+/// The description of a run that another run can be compared with.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Manifest {
     /// [`VERSION`].
@@ -42,30 +43,30 @@ pub struct Manifest {
     pub started: Timestamp,
     /// How long it took, in milliseconds.
     pub took: u64,
-    /// What became of it.
+    /// Its result.
     pub verdict: Verdict,
-    /// The names that were asked for.
+    /// The names that were requested.
     pub names: Vec<String>,
-    /// The tree's git id; `None` outside a repository.
+    /// The tree's git id; `None` outside of a repository.
     pub tree: Option<String>,
-    /// The digest of the whole plan: of what each task is, wherever it runs.
+    /// The digest of the whole plan, the same on each machine.
     pub plan: String,
     /// Operating system and architecture.
     pub platform: String,
-    /// Which part of the plan it ran, if not all of it.
+    /// The shard that it ran, if not the whole plan.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shard: Option<Shard>,
     /// Where it ran.
     pub environment: Environment,
     /// Its tasks, by their names.
-    pub tasks: BTreeMap<String, Account>,
-    /// The tasks of the plan that belong to other shards, and what each is.
+    pub tasks: BTreeMap<String, TaskRecord>,
+    /// The tasks of the plan that belong to other shards, with their fields.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub elsewhere: BTreeMap<String, Vec<Field>>,
-    /// The gates that are judged when all shards are merged.
+    /// The quality gates that are judged when all shards are merged.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub gates: Vec<String>,
-    /// What tasks reported that those gates are judged by, by the tasks' names.
+    /// The facts that those gates are judged by, by the tasks' names.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub facts: BTreeMap<String, Facts>,
     /// The reports that these facts were read from.
@@ -74,18 +75,18 @@ pub struct Manifest {
     /// The files that the tasks read.
     #[serde(default)]
     pub inputs: Inputs,
-    /// Where the plan, the keys and the inputs are kept, if they are not here: most runs have the
-    /// same as the one before.
+    /// The file with the plan, the keys and the inputs, if they are not here: most runs have the same
+    /// as the run before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keys: Option<String>,
 }
 
-/// What many runs have in common: the keys of their tasks, and what these are made of.
+/// What many runs have in common: the keys of tasks and their fields.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub struct Keys {
     /// The digest of the plan.
     pub plan: String,
-    /// By the tasks' names.
+    /// The keys, by the tasks' names.
     pub tasks: BTreeMap<String, TaskKey>,
     /// The files that they read.
     pub inputs: Inputs,
@@ -96,90 +97,90 @@ pub struct Keys {
 pub struct TaskKey {
     /// The key, if it was known when the run was planned.
     pub key: Option<String>,
-    /// What it is made of.
+    /// The fields of the key.
     pub fields: Vec<Field>,
     /// The label that the task shares with others.
     pub group: Option<String>,
 }
 
-/// What two runs of one tree may differ in without being different.
+/// Facts about where a run took place that have no effect on results.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Environment {
-    /// The system of the machine, by its own name.
+    /// The operating system's own name and version.
     pub system: String,
-    /// How many job slots there were.
+    /// The number of job slots.
     pub jobs: u32,
-    /// The CI that called, if one did.
+    /// The CI service, if it ran in one.
     pub ci: Option<String>,
     /// The version of taskgate.
     pub taskgate: String,
 }
 
-/// What a task was and what became of it.
+/// A task of a run: its key and its result.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-pub struct Account {
-    /// The label it shares with others.
+pub struct TaskRecord {
+    /// The label that it shares with other tasks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<String>,
-    /// Its key, if it came to have one.
+    /// The key, if it had one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
-    /// What the key is made of, without fields that are empty.
+    /// The fields of the key, without empty ones.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub fields: Vec<Field>,
-    /// What was decided, as `xtask plan` says it.
+    /// The decision, as `xtask plan` prints it.
     pub decision: String,
-    /// Why.
+    /// The reason of the decision.
     pub reason: Option<Reason>,
-    /// What became of it; `None` if the run ended before.
+    /// The status; `None` if the run ended before.
     pub status: Option<Status>,
-    /// How often it was tried.
+    /// The number of attempts.
     pub attempts: u32,
-    /// How long that took, in milliseconds.
+    /// How long all attempts took, in milliseconds.
     pub took: u64,
-    /// The digest of its outputs, if it declares any and they are known.
+    /// The digest of its outputs, if it declares some and they are known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outputs: Option<String>,
-    /// Of a task of a shard, what else there is to tell of it when all shards are merged.
+    /// In a shard: further details, which are shown when all shards are merged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub told: Option<Box<Told>>,
+    pub told: Option<Box<TaskDetails>>,
 }
 
-/// What is told of a task beside what became of it.
+/// Details of a task's result.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Told {
+pub struct TaskDetails {
     /// What its reports say, if it was executed and wrote any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reported: Option<Box<Reported>>,
-    /// If it failed, the last lines that it printed.
+    /// The last lines that it printed, if it failed.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub log: String,
-    /// If it failed, its command, as a person would type it.
+    /// Its command, if it failed.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub command: String,
-    /// Whether it passed its `slow-after`.
+    /// Whether it ran for longer than its `slow-after`.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub slow: bool,
 }
 
-/// Why bytes are no manifest.
+/// Why bytes can't be read as a manifest.
 #[derive(Debug, thiserror::Error)]
 pub enum ManifestError {
-    /// They are not of its form.
+    /// They do not have the form of a manifest.
     #[error("it is not a run's manifest")]
     Malformed(#[source] serde_json::Error),
-    /// It is of another version.
+    /// It has another version.
     #[error("it is a manifest of version {0}, which this version of taskgate does not know")]
     Version(u64),
 }
 
 impl Manifest {
-    /// What [`Self::encode`] wrote.
+    /// Decodes what [`Self::encode`] wrote.
     ///
     /// # Errors
-    /// It is something else.
+    /// The bytes are something else, or of another version.
     pub fn decode(bytes: &[u8]) -> Result<Self, ManifestError> {
         let version: Version = serde_json::from_slice(bytes).map_err(ManifestError::Malformed)?;
         if version.manifest != u64::from(VERSION) {
@@ -188,13 +189,13 @@ impl Manifest {
         serde_json::from_slice(bytes).map_err(ManifestError::Malformed)
     }
 
-    /// As JSON.
+    /// Encodes it as JSON.
     pub fn encode(&self) -> Vec<u8> {
-        // Text, numbers, lists and maps of text can always be written as JSON.
+        // Texts, numbers, lists and maps with texts as keys can always be written as JSON.
         serde_json::to_vec(self).unwrap_or_default()
     }
 
-    /// Takes in what was kept apart. A key that a task came to have later is its own.
+    /// Adds what was stored in another file. A task that got its key later keeps that key.
     pub fn fill(&mut self, mut keys: Keys) {
         for (name, account) in &mut self.tasks {
             let Some(task) = keys.tasks.remove(name) else { continue };
@@ -211,7 +212,7 @@ impl Manifest {
         self.keys = None;
     }
 
-    /// The fields of a task, whichever shard runs it.
+    /// Returns the fields of a task, whichever shard runs it.
     pub fn fields(&self, task: &str) -> Option<&[Field]> {
         let own = self.tasks.get(task).map(|account| &*account.fields);
         own.or_else(|| self.elsewhere.get(task).map(|fields| &**fields))
@@ -219,30 +220,29 @@ impl Manifest {
 }
 
 impl Keys {
-    /// What [`Self::encode`] wrote.
+    /// Decodes what [`Self::encode`] wrote.
     ///
     /// # Errors
-    /// It is something else.
+    /// The bytes are something else, or of another version.
     pub fn decode(bytes: &[u8]) -> Result<Self, ManifestError> {
         serde_json::from_slice(bytes).map_err(ManifestError::Malformed)
     }
 
-    /// As JSON.
+    /// Encodes it as JSON.
     pub fn encode(&self) -> Vec<u8> {
-        // As a manifest.
+        // See [`Manifest::encode`].
         serde_json::to_vec(self).unwrap_or_default()
     }
 }
 
-/// All that is read of a manifest before it is known which one it is.
+/// The part of a manifest that is read first, to check the version.
 #[derive(Deserialize)]
 struct Version {
     manifest: u64,
 }
 
-/// The digest of a plan, which is the same on each machine that plans the same: what each task is,
-/// and for those it needs their names, since what they made may be known on one machine and not yet
-/// on another.
+/// Computes the digest of a plan, which is the same on each machine. It has the names of needed tasks
+/// but not their outputs, which may be known on one machine and not yet on another.
 pub struct PlanDigest(Fields);
 
 impl Default for PlanDigest {
@@ -252,13 +252,13 @@ impl Default for PlanDigest {
 }
 
 impl PlanDigest {
-    /// Adds something that is no task.
+    /// Adds a value that belongs to no task.
     pub fn note(&mut self, name: &str, value: &str) -> &mut Self {
         self.0.add(name.as_bytes()).add(value.as_bytes());
         self
     }
 
-    /// Adds a task. They have to come in one order.
+    /// Adds a task. The order of tasks matters.
     pub fn task(&mut self, fields: &[Field]) -> &mut Self {
         self.0.number(u64::try_from(fields.len()).unwrap_or(u64::MAX));
         for field in fields {
@@ -270,7 +270,7 @@ impl PlanDigest {
         self
     }
 
-    /// The digest of all that was added.
+    /// Returns the digest of all that was added.
     pub fn digest(&self) -> Digest {
         self.0.digest()
     }

@@ -1,8 +1,8 @@
-//! The children of this process: those that it started and waits for, and the orphans that it inherits
-//! as their subreaper, whose ends it collects all the time. It must not know what either is.
+//! The children of this process: those that it started and waits for, and the orphans that it inherits as
+//! their subreaper and reaps all the time. It must not know what either is.
 //!
-//! Collecting the end of a child that someone waits for would lose its exit status. So whoever starts
-//! a child holds `STARTING` until the child is in `AWAITED`, and whoever collects holds it alone.
+//! Reaping a child that someone waits for would lose its exit status. So whoever starts a child holds
+//! `STARTING` for reading until the child is in `AWAITED`, and whoever reaps orphans holds it for writing.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -11,15 +11,16 @@ use std::thread;
 use std::time::Duration;
 
 use rustix::io::Errno;
-use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
+use rustix::process::{Pid, WaitId, WaitIdOptions, getpid, waitid};
 
-use crate::process::marked;
+use crate::process::procfs::{self, Stat};
 
 /// The children that this process started and waits for.
 static AWAITED: Mutex<BTreeSet<u32>> = Mutex::new(BTreeSet::new());
-/// Shared by those that start a child.
+/// Held for reading by those that start a child.
 static STARTING: RwLock<()> = RwLock::new(());
-/// The time between two looks at whether a child has ended.
+
+/// The time between two looks for orphans that have ended.
 const PERIOD: Duration = Duration::from_millis(100);
 
 /// Starts a child, or several with these ids, that will be [reaped](reap).
@@ -46,45 +47,57 @@ pub fn reap<T>(id: u32, reap: impl FnOnce() -> T) -> T {
     reaped
 }
 
-/// Whether this process started the child and has not reaped it yet.
-pub(super) fn is_awaited(pid: Pid) -> bool {
-    awaited().contains(&pid.as_raw_pid().unsigned_abs())
-}
-
-/// Has no child start until the returned value is dropped.
-pub(super) fn none_starts() -> RwLockWriteGuard<'static, ()> {
+/// Keeps children from being started until the returned value is dropped.
+pub(super) fn block_starts() -> RwLockWriteGuard<'static, ()> {
     STARTING.write().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Collects the ends of orphans from now on, for as long as this process lives.
+/// Returns the living processes that became children of this one when their parents ended. Processes in
+/// the session of this process are not among them: they may have been started here.
+pub(super) fn adopted() -> Vec<Pid> {
+    // A child that is just being started is not awaited yet.
+    let _exclusive = block_starts();
+    adopted_among(procfs::processes()).filter(|stat| !stat.has_ended()).map(|stat| stat.pid).collect()
+}
+
+fn adopted_among(pids: impl IntoIterator<Item = Pid>) -> impl Iterator<Item = Stat> {
+    let own = getpid();
+    let session = procfs::stat(own).map(|own| own.session);
+    pids.into_iter().filter_map(procfs::stat).filter(move |stat| {
+        stat.parent == own.as_raw_pid()
+            && session.is_some_and(|session| stat.session != session)
+            && !awaited().contains(&stat.pid.as_raw_pid().unsigned_abs())
+    })
+}
+
+/// Reaps orphans from now on, for as long as this process lives.
 ///
 /// # Errors
-/// There is no room for a thread.
-pub(super) fn collect_orphans() -> io::Result<()> {
+/// No thread can be started.
+pub(super) fn reap_orphans() -> io::Result<()> {
     static STARTED: Once = Once::new();
     let mut started = Ok(());
     STARTED.call_once(|| {
         let thread = thread::Builder::new().name("orphans".to_owned());
-        started = thread
-            .spawn(|| {
-                loop {
-                    thread::sleep(PERIOD);
-                    collect();
-                }
-            })
-            .map(|_| ());
+        let spawned = thread.spawn(|| {
+            loop {
+                thread::sleep(PERIOD);
+                reap_ended_orphans();
+            }
+        });
+        started = spawned.map(|_| ());
     });
     started
 }
 
-fn collect() {
+fn reap_ended_orphans() {
     let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG;
     if !matches!(waitid(WaitId::All, options | WaitIdOptions::NOWAIT), Ok(Some(_))) {
         return;
     }
-    let _alone = none_starts();
-    for pid in marked::ended_orphans() {
-        let _ = waitid(WaitId::Pid(pid), options);
+    let _exclusive = block_starts();
+    for stat in adopted_among(procfs::children_of(getpid())).filter(Stat::has_ended) {
+        let _ = waitid(WaitId::Pid(stat.pid), options);
     }
 }
 

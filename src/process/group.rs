@@ -1,9 +1,9 @@
 //! A process group and its leader: the only place that signals a group. It must not know when.
 //!
-//! A signal to a number that was reused would hit a stranger. As long as the leader is not reaped,
-//! the number is its own. Once it is reaped, the system keeps the number from being any process's id
-//! for as long as the group has a member; so if a process has it as its id, the group is gone. Only
-//! the thread that owns this type reaps and signals, so that the two can't race.
+//! A group's id may be reused once the group is gone, and a signal would then hit a stranger. Until the
+//! leader is reaped, the id is its own. Afterwards, the system gives the id to no process while the group
+//! has a member; so if a process has that id, the group is gone. Only the thread that owns this type
+//! reaps and signals, so that the two can't race.
 
 use std::io;
 use std::process::ExitStatus;
@@ -11,7 +11,7 @@ use std::process::ExitStatus;
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, kill_process_group, test_kill_process, test_kill_process_group};
 
-use crate::process::{children, marked};
+use crate::process::{children, procfs};
 
 /// A group whose leader is a child of this process.
 #[derive(Debug)]
@@ -25,44 +25,44 @@ pub(super) struct Group {
 enum State {
     /// The leader runs, or has ended and is not reaped.
     Led,
-    /// The leader is reaped; members may be left.
+    /// The leader is reaped, and members may be left.
     Leaderless,
-    /// Nothing is left, and the number may be another's.
+    /// No member is left, and the id may be reused.
     Gone,
 }
 
 impl Group {
-    /// The group of a child that was started as the leader of one.
-    pub(super) fn of(leader: duct::Handle) -> io::Result<Self> {
+    /// Takes over a child that was started as the leader of a group.
+    pub(super) fn new(leader: duct::Handle) -> io::Result<Self> {
         let id = leader.pids().first().and_then(|id| i32::try_from(*id).ok()).and_then(Pid::from_raw);
         let id = id.ok_or_else(|| io::Error::other("the process has no id"))?;
         Ok(Self { id, leader, state: State::Led })
     }
 
-    /// Its number, which is its leader's id.
+    /// Returns the group's id, which is its leader's.
     pub(super) fn id(&self) -> Pid {
         self.id
     }
 
-    /// Asks all members to end; a member that stands still is made to go on, so that it hears.
+    /// Asks all members to end. A stopped member is continued, so that it gets the signal.
     pub(super) fn terminate(&mut self, signal: Signal) {
         self.signal(signal);
         self.signal(Signal::CONT);
     }
 
-    /// Ends all members.
+    /// Kills all members.
     pub(super) fn kill(&mut self) {
         self.signal(Signal::KILL);
     }
 
-    /// A group that is gone, or that belongs to another user by now, has nothing to hear.
+    /// Signals the group unless it is gone.
     fn signal(&mut self, signal: Signal) {
         if self.is_ours() {
             let _ = kill_process_group(self.id, signal);
         }
     }
 
-    /// Whether the number is still this group's.
+    /// Returns whether the id is still this group's.
     fn is_ours(&mut self) -> bool {
         if self.state == State::Leaderless && test_kill_process(self.id) != Err(Errno::SRCH) {
             self.state = State::Gone;
@@ -70,34 +70,34 @@ impl Group {
         self.state != State::Gone
     }
 
-    /// Takes the status of the leader, which has ended.
+    /// Reaps the leader, which has ended, and returns its exit status.
     pub(super) fn reap(&mut self) -> io::Result<ExitStatus> {
-        // Reaped or lost to someone else: in both cases it no longer keeps the number.
+        // Even if someone else reaped it, it no longer keeps the id.
         self.state = State::Leaderless;
         let leader = &self.leader;
         children::reap(self.id.as_raw_pid().unsigned_abs(), || leader.wait().map(|output| output.status))
     }
 
-    /// Whether members live after the leader was reaped. A member that has ended and whom nobody
-    /// reaps, as happens in a container without an init, does not live.
-    pub(super) fn lives(&mut self) -> bool {
+    /// Returns whether members are alive after the leader was reaped. A member that has ended but is never
+    /// reaped, as in a container without an init, is not alive.
+    pub(super) fn is_alive(&mut self) -> bool {
         if !self.is_ours() {
             return false;
         }
-        let any = match test_kill_process_group(self.id) {
-            Ok(()) => marked::group_lives(self.id),
-            // On macOS: there are members, and all have ended.
-            Err(Errno::PERM) => cfg!(target_os = "linux") && marked::group_lives(self.id),
+        let is_alive = match test_kill_process_group(self.id) {
+            Ok(()) => procfs::is_group_alive(self.id),
+            // On macOS this means that all members have ended.
+            Err(Errno::PERM) => cfg!(target_os = "linux") && procfs::is_group_alive(self.id),
             Err(_) => false,
         };
-        if !any {
+        if !is_alive {
             self.state = State::Gone;
         }
-        any
+        is_alive
     }
 }
 
-/// There is something left to kill only if a panic left the pump, or if it gave up.
+/// Something is left to kill only after a panic, or if the run gave up.
 impl Drop for Group {
     fn drop(&mut self) {
         self.kill();

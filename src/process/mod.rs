@@ -1,37 +1,45 @@
-//! Processes: each command leads a session and a process group of its own, without a terminal; its
-//! output is pumped, masked and bounded, and nothing of the group survives it. It must not know of
-//! tasks.
+//! Processes: each command leads a session and a process group of its own, without a terminal. Its output
+//! is read, masked and bounded, and nothing that it started survives it. This module knows no tasks.
 //!
-//! [`run`](run::run) starts one command and stays with it on the calling thread until it and its
-//! group are gone. A [`Stop`](stop::Stop) ends it from any other thread. What left its group is
-//! found by a mark in its environment ([`strays`]), and a [`Guard`](guard::Guard) does the same
-//! when the runner itself is killed.
+//! Read in this order:
+//! 1. [`spawn`] describes a command, [`run`] runs it on the calling thread, a [`Stop`](stop::Stop) ends it
+//!    from any thread, and a [`watcher`] follows it.
+//! 2. `termination` (pure) decides when a group is asked to end and when it is killed; `group` signals it;
+//!    `exit_watch` and `self_pipe` are what [`run`] polls besides the [`output`], which [`mask`] hides
+//!    secrets in.
+//! 3. [`orphans`] are what left its group and is found again, [`children`] reaps them, and a [`guard`] ends
+//!    all of it when this process is killed. `procfs` is the process table that they look at.
+//! 4. [`suspend`], [`session`], [`caller`] and [`file_limit`] are about this process; [`program`] finds
+//!    programs.
 
-mod course;
-mod exit;
-mod group;
-mod lines;
-mod marked;
-mod output;
-mod wake;
-
-pub mod caller;
-pub mod children;
-pub mod file_limit;
-pub mod guard;
-pub mod interpreter;
-pub mod log;
-pub mod mask;
-pub mod program;
 pub mod run;
-pub mod session;
 pub mod spawn;
 pub mod stop;
-pub mod strays;
-pub mod suspend;
-pub mod trace;
+pub mod watcher;
 
-/// Only Linux shows the tests what is left of a run.
+mod exit_watch;
+mod group;
+mod self_pipe;
+mod termination;
+
+pub mod mask;
+pub mod output;
+
+pub mod children;
+pub mod guard;
+pub mod orphans;
+mod procfs;
+
+pub mod caller;
+pub mod file_limit;
+pub mod program;
+pub mod session;
+pub mod suspend;
+
+/// The hidden first argument with which this program traces another; see [`open_trace`].
+pub const TRACE_ARGUMENT: &str = "__trace";
+
+/// Only Linux shows the tests what a run leaves behind.
 #[cfg(test)]
 #[cfg(target_os = "linux")]
 mod tests;

@@ -1,14 +1,15 @@
-//! The program that a name means, looked up in a given PATH. It must not know who is looking, nor
-//! remember what it found.
+//! Finds the program that a name means in a given PATH, and the interpreter that a script names. It must
+//! not start anything, nor remember what it found.
 
 use std::ffi::OsStr;
-use std::fs;
+use std::fs::{self, File};
+use std::io::Read as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Access, access};
 
-/// Why a name is no program.
+/// Why a name is not a program that can be started.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum ProgramError {
     /// No folder of PATH has it.
@@ -17,19 +18,19 @@ pub enum ProgramError {
     /// No file has the path.
     #[error("there is no file {}", .0.display())]
     Missing(PathBuf),
-    /// The path is a folder's.
+    /// The path is that of a folder.
     #[error("{} is not a file", .0.display())]
     NotAFile(PathBuf),
-    /// The file may not be executed.
+    /// The file is not executable.
     #[error("{} is not executable; make it so with chmod +x", .0.display())]
     NotExecutable(PathBuf),
 }
 
-/// The absolute path of the program `name`. With a slash it is a path taken from `dir`; without one
-/// it is searched in the folders of `path`, of which relative ones are taken from `dir` too.
+/// Returns the absolute path of the program `name`. A name with a slash is a path relative to `dir`. A
+/// name without one is looked up in the folders of `path`, which may be relative to `dir` too.
 ///
 /// # Errors
-/// There is none, or the nearest candidate can't be executed.
+/// There is no such program, or only one that is not executable.
 pub fn find_program(name: &OsStr, path: Option<&OsStr>, dir: &Path) -> Result<PathBuf, ProgramError> {
     if name.as_bytes().contains(&b'/') {
         let candidate = dir.join(name);
@@ -51,7 +52,7 @@ pub fn find_program(name: &OsStr, path: Option<&OsStr>, dir: &Path) -> Result<Pa
     Err(nearest.unwrap_or_else(unknown))
 }
 
-/// Whether a file can be executed, as far as can be told without doing so.
+/// Checks that a file can be executed, as far as that is known without doing so.
 pub(super) fn check(file: &Path) -> Result<(), ProgramError> {
     match fs::metadata(file) {
         Err(_) => Err(ProgramError::Missing(file.to_owned())),
@@ -61,13 +62,49 @@ pub(super) fn check(file: &Path) -> Result<(), ProgramError> {
     }
 }
 
+/// The kernel reads no more of a script's first line.
+const FIRST_LINE: u64 = 256;
+
+/// The interpreter that the first line of a script names.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Interpreter {
+    /// The interpreter as written, with the program that `env` is to find.
+    pub text: String,
+    /// Whether its name ends with a carriage return, because the script has CRLF line ends.
+    pub has_carriage_return: bool,
+    /// Whether that program does not exist.
+    pub is_missing: bool,
+}
+
+impl Interpreter {
+    /// Returns the interpreter of the script at `path`, or `None` if it is not a script.
+    pub fn of_script(path: &Path, search: Option<&OsStr>, dir: &Path) -> Option<Self> {
+        let mut start = Vec::new();
+        File::open(path).ok()?.take(FIRST_LINE).read_to_end(&mut start).ok()?;
+        let line = start.strip_prefix(b"#!")?.split(|byte| *byte == b'\n').next()?;
+        let line = String::from_utf8_lossy(line).into_owned();
+        let has_carriage_return = line.ends_with('\r');
+        let mut words = line.split_whitespace();
+        let program = words.next()?;
+        let calls_env = program.rsplit('/').next() == Some("env");
+        let called =
+            if calls_env { words.find(|word| !word.starts_with('-') && !word.contains('=')) } else { None };
+        let is_there = |name: &str| find_program(OsStr::new(name), search, dir).is_ok();
+        let is_missing = !is_there(program) || called.is_some_and(|name| !is_there(name));
+        let text = called.map_or_else(|| program.to_owned(), |name| format!("{program} {name}"));
+        // After an argument, the carriage return is part of the argument.
+        let has_carriage_return = has_carriage_return && line.trim_end().ends_with(text.rsplit(' ').next()?);
+        Some(Self { text, has_carriage_return, is_missing })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::os::unix::fs::PermissionsExt as _;
 
     #[test]
-    fn a_name_is_searched_as_a_shell_does() {
+    fn name_is_looked_up_as_a_shell_does() {
         let dir = tempfile::tempdir().unwrap();
         let root = dir.path();
         for (name, mode) in [("one/tool", 0o644), ("two/tool", 0o755), ("two/data", 0o644), ("here", 0o755)] {
@@ -89,5 +126,28 @@ mod tests {
         assert_eq!(find("two/none", &path), Err(ProgramError::Missing(root.join("two/none"))));
         assert_eq!(find("", &path), Err(ProgramError::Unknown("".into())));
         assert!(find_program(OsStr::new("tool"), None, root).is_err());
+    }
+
+    #[test]
+    fn first_line_of_a_script_names_its_interpreter() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("script");
+        let cases = [
+            ("#!/bin/sh\necho\n", Some(("/bin/sh", false, false))),
+            ("#! /bin/sh -e\r\n", Some(("/bin/sh", false, false))),
+            ("#!/bin/sh\r\necho\r\n", Some(("/bin/sh", true, false))),
+            ("#!/usr/bin/env sh\r\n", Some(("/usr/bin/env sh", true, false))),
+            ("#!/usr/bin/env -S pyhton -u\n", Some(("/usr/bin/env pyhton", false, true))),
+            ("#!/no/such/bash\n", Some(("/no/such/bash", false, true))),
+            ("echo\n", None),
+            ("#!", None),
+            ("", None),
+        ];
+        for (text, expected) in cases {
+            fs::write(&path, text).unwrap();
+            let found = Interpreter::of_script(&path, Some(OsStr::new("/usr/bin:/bin")), dir.path());
+            let found = found.as_ref().map(|it| (it.text.as_str(), it.has_carriage_return, it.is_missing));
+            assert_eq!(found, expected, "{text:?}");
+        }
     }
 }

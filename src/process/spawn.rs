@@ -1,5 +1,5 @@
-//! What is started and within which limits, and the start itself. It must not know what the command
-//! is for, nor what becomes of it.
+//! Describes a command and its limits, and starts it. It must not know what the command is for, nor how
+//! it ends.
 
 use std::ffi::OsString;
 use std::io::{self, PipeWriter};
@@ -12,41 +12,41 @@ use rustix::process::Signal;
 use crate::process::children;
 use crate::process::group::Group;
 use crate::process::guard::Guard;
-use crate::process::interpreter::of_script;
-use crate::process::log::LogLimits;
+
 use crate::process::mask::Mask;
-use crate::process::program::check;
+use crate::process::output::log::LogLimits;
+use crate::process::program::{Interpreter, check};
 use crate::process::session;
 
-/// One command. It holds secrets, so it shows nothing of itself.
+/// A command to run. It contains secrets, so it does not implement `Debug`.
 #[derive(Clone)]
 pub struct Spawn {
     /// The program, as an absolute path: see [`find_program`](crate::process::program::find_program).
     pub program: PathBuf,
     /// Its arguments, without its own name.
     pub args: Vec<OsString>,
-    /// The folder it runs in.
+    /// The folder that it runs in.
     pub dir: PathBuf,
     /// Its whole environment; nothing is inherited.
     pub env: Vec<(OsString, OsString)>,
-    /// What must not be shown of its output.
+    /// The secrets to hide in its output.
     pub mask: Arc<Mask>,
-    /// How long it may take and how much of its output is kept.
+    /// How long it may take, and how much of its output is kept.
     pub limits: Limits,
-    /// Who ends its group if this process is killed.
+    /// Ends its group if this process is killed.
     pub guard: Option<Arc<Guard>>,
 }
 
-/// How long a command may take and how much of its output is kept.
+/// How long a command may take, and how much of its output is kept.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Limits {
-    /// After this it is ended.
+    /// The time after which it is ended.
     pub timeout: Option<Duration>,
-    /// After this the watcher hears that it is slow.
+    /// The time after which it is reported as slow.
     pub slow_after: Option<Duration>,
-    /// What its group is sent to end.
+    /// The signal that asks its group to end.
     pub signal: Signal,
-    /// How long its group has from that to KILL.
+    /// The time between that signal and KILL.
     pub grace: Duration,
     /// How much of its log is kept.
     pub log: LogLimits,
@@ -65,16 +65,16 @@ impl Default for Limits {
     }
 }
 
-/// How often a start is tried again while the program's file is open for writing: a child of another
-/// thread, between its fork and its exec, may hold a file that this process has already closed.
+/// How often a start is retried while the program's file is open for writing. Between its fork and its
+/// exec, a child of another thread may hold a file open that this process has already closed.
 const BUSY_TRIES: u32 = 8;
 
 impl Spawn {
-    /// Starts the command as the leader of a new session and group, without a terminal, both outputs going
+    /// Starts the command as the leader of a new session and group, without a terminal. Both its outputs go
     /// to `output`.
     ///
     /// # Errors
-    /// A clause that says why it can't be started.
+    /// The reason why it can't be started.
     pub(super) fn start(&self, output: PipeWriter) -> Result<Group, String> {
         let expression = duct::cmd(&self.program, &self.args)
             .stderr_to_stdout()
@@ -82,24 +82,24 @@ impl Spawn {
             .stdin_null()
             .dir(&self.dir)
             .full_env(self.env.iter().map(|(name, value)| (name, value)))
-            .before_spawn(session::separate)
+            .before_spawn(session::start_in_new_session)
             .unchecked();
         let mut tries = 0;
         loop {
-            match children::start(|| expression.start(), duct::Handle::pids).and_then(Group::of) {
+            match children::start(|| expression.start(), duct::Handle::pids).and_then(Group::new) {
                 Ok(group) => return Ok(group),
                 Err(error) if error.kind() == io::ErrorKind::ExecutableFileBusy && tries < BUSY_TRIES => {
                     std::thread::sleep(Duration::from_millis(2 << tries));
                     tries += 1;
                 }
-                Err(error) => return Err(self.refusal(&error)),
+                Err(error) => return Err(self.why_not_started(&error)),
             }
         }
     }
 
-    /// Why it did not start. The system's own words leave open whether the program, its interpreter
-    /// or the folder is what is missing.
-    fn refusal(&self, error: &io::Error) -> String {
+    /// Returns why it did not start. The system's message does not say whether the program, its
+    /// interpreter or the folder is missing.
+    fn why_not_started(&self, error: &io::Error) -> String {
         if !self.dir.is_dir() {
             return format!("there is no folder {}", self.dir.display());
         }
@@ -110,7 +110,7 @@ impl Spawn {
         match error.kind() {
             io::ErrorKind::NotFound => {
                 let path = self.env.iter().find(|(name, _)| name == "PATH").map(|(_, value)| &**value);
-                match of_script(&self.program, path, &self.dir) {
+                match Interpreter::of_script(&self.program, path, &self.dir) {
                     Some(it) if it.has_carriage_return => format!(
                         "{program} has CRLF line ends, so its interpreter is looked for as `{}\\r`; write it with LF",
                         it.text

@@ -1,81 +1,79 @@
-//! The demand that a command ends, made from any thread. It must not know how a command is ended.
+//! The request that commands stop, made from any thread. It must not know how a command is ended.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::process::wake::Waker;
+use crate::process::self_pipe::Waker;
 
-/// A switch for all commands that are run with it. It is made once, and never taken back: what is
-/// started after it was thrown does not start.
+/// Stops all commands that are run with it, for good: a command that is run afterwards does not start.
 #[derive(Clone, Debug, Default)]
 pub struct Stop {
     state: Arc<Mutex<State>>,
-    /// What is demanded of this one is demanded here too.
+    /// What is requested of this one is requested of its commands too.
     outer: Option<Arc<Stop>>,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    demand: Demand,
+    request: StopRequest,
     wakers: Vec<(u64, Waker)>,
-    /// The number of the next waker.
-    next: u64,
+    next_waker: u64,
 }
 
-/// How urgently a command is to end.
+/// How urgently commands are to end.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
-pub enum Demand {
+pub enum StopRequest {
     /// Not at all.
     #[default]
     None,
-    /// With TERM, and KILL if its grace passes.
+    /// With TERM, and with KILL after their grace.
     Terminate,
     /// With KILL, at once.
     Kill,
 }
 
 impl Stop {
-    /// A switch that nobody has thrown yet.
+    /// Returns one that requests nothing yet.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// A switch of its own for some of the commands of this one.
+    /// Returns one for some of the commands of this one.
     pub fn inner(&self) -> Self {
         Self { state: Arc::default(), outer: Some(Arc::new(self.clone())) }
     }
 
     /// Ends the commands with TERM, and with KILL after their grace.
     pub fn terminate(&self) {
-        self.raise(Demand::Terminate);
+        self.raise(StopRequest::Terminate);
     }
 
     /// Ends the commands with KILL at once.
     pub fn kill(&self) {
-        self.raise(Demand::Kill);
+        self.raise(StopRequest::Kill);
     }
 
-    /// What has been demanded so far.
-    pub fn demand(&self) -> Demand {
-        let own = self.state().demand;
-        self.outer.as_ref().map_or(own, |outer| own.max(outer.demand()))
+    /// Returns what has been requested so far.
+    pub fn request(&self) -> StopRequest {
+        let own = self.state().request;
+        self.outer.as_ref().map_or(own, |outer| own.max(outer.request()))
     }
 
-    fn raise(&self, demand: Demand) {
+    fn raise(&self, request: StopRequest) {
         let mut state = self.state();
-        if demand > state.demand {
-            state.demand = demand;
+        if request > state.request {
+            state.request = request;
             for (_, waker) in &state.wakers {
                 waker.wake();
             }
         }
     }
 
-    /// Has `waker` woken at each new demand until the registration is dropped.
+    /// Wakes `waker` at each new request, until the registration is dropped.
     pub(super) fn register(&self, waker: Waker) -> Registration<'_> {
         let outer = self.outer.as_ref().map(|outer| Box::new(outer.register(waker.clone())));
         let mut state = self.state();
-        let number = state.next;
-        state.next += 1;
+        let number = state.next_waker;
+        state.next_waker += 1;
         state.wakers.push((number, waker));
         Registration { stop: self, number, _outer: outer }
     }
@@ -86,7 +84,7 @@ impl Stop {
     }
 }
 
-/// A command that listens to a [`Stop`].
+/// The registration of a command with a [`Stop`].
 #[derive(Debug)]
 pub(super) struct Registration<'a> {
     stop: &'a Stop,
@@ -95,9 +93,9 @@ pub(super) struct Registration<'a> {
 }
 
 impl Registration<'_> {
-    /// What has been demanded so far.
-    pub(super) fn demand(&self) -> Demand {
-        self.stop.demand()
+    /// Returns what has been requested so far.
+    pub(super) fn request(&self) -> StopRequest {
+        self.stop.request()
     }
 }
 

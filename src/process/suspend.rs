@@ -1,112 +1,87 @@
-//! Suspending: Ctrl-Z stops all that this process started, then this process, and what was stopped goes
-//! on when this process does. It must not know what runs.
+//! Suspending: Ctrl-Z stops all descendants of this process, then this process; they are continued when
+//! this process is. It must not know what runs.
 //!
-//! The terminal signals only the group in the foreground, and each command leads a session of its own.
-//! Its group is an orphaned one to the kernel, which ignores TSTP there, so commands are sent STOP.
-//! Only Linux shows which processes come from this one; elsewhere they go on.
+//! The terminal signals only the group in the foreground, and each command leads a session of its own. To
+//! the kernel its group is orphaned, and TSTP is ignored there, so commands are sent STOP. Only Linux
+//! shows the descendants; elsewhere they go on.
 
-use std::fs;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use rustix::process::{Pid, Signal, getpgid, getpgrp, getpid, getsid};
+use rustix::process::{Signal, getpgid, getpgrp, getpid, getsid};
 use signal_hook::consts::{SIGCONT, SIGSTOP};
 
 use crate::base::clock;
-use crate::process::caller::{self, Row};
 use crate::process::children;
 use crate::process::guard::GUARD_ARGUMENT;
-use crate::process::marked;
+use crate::process::procfs::{self, Stat};
 
-/// What happens when this process is suspended.
+/// A step of a suspension.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Step {
-    /// It is about to stop.
-    Stops,
-    /// It goes on.
-    GoesOn,
+pub enum Suspension {
+    /// This process is about to stop.
+    Begins,
+    /// It was continued.
+    Ends,
 }
 
-/// How often it is looked for processes that were started before their parents stopped.
+/// How often descendants are looked for that were started before their parents stopped.
 const LOOKS: u32 = 50;
 /// The time between two such looks.
 const PAUSE: std::time::Duration = std::time::Duration::from_millis(1);
 
-/// Suspends this process and all that come from it, until it is continued: what TSTP does where nobody
-/// handles it. Tells `hear` before and after.
-pub fn suspend(hear: &dyn Fn(Step)) {
+/// Suspends this process and all its descendants until it is continued, as TSTP does by default. Calls
+/// `on_step` before and after.
+pub fn suspend(on_step: &dyn Fn(Suspension)) {
     if !is_controlled() {
         return;
     }
-    // A shell may have continued the job before this process, which is not the first of it, has stopped.
+    // A shell may continue the job before this process has stopped, if it is not the first of the job.
     let is_continued = Arc::new(AtomicBool::new(false));
     let handler = signal_hook::flag::register(SIGCONT, Arc::clone(&is_continued)).ok();
-    let none_starts = children::none_starts();
-    hear(Step::Stops);
+    let starts_are_blocked = children::block_starts();
+    on_step(Suspension::Begins);
     let stopped = stop_descendants();
     let suspension = clock::suspend();
     // The shell may have ended meanwhile, with the terminal.
     if is_controlled() && !is_continued.load(Ordering::SeqCst) {
-        // It is sent to this very thread, which therefore does not return from it before it goes on.
+        // It is sent to this very thread, which therefore returns only after it is continued.
         let _ = signal_hook::low_level::raise(SIGSTOP);
     }
     drop(suspension);
     handler.map(signal_hook::low_level::unregister);
     for process in &stopped {
-        process.signal(Signal::CONT);
+        signal(process, Signal::CONT);
     }
-    drop(none_starts);
-    hear(Step::GoesOn);
+    drop(starts_are_blocked);
+    on_step(Suspension::Ends);
 }
 
-/// Whether someone can continue this process: a shell with job control, which leads the session and is
-/// in another group. Otherwise the kernel ignores TSTP.
+/// Returns whether someone can continue this process: a shell with job control, which leads the session
+/// and is in another group. Otherwise the kernel ignores TSTP.
 fn is_controlled() -> bool {
     let leader = getsid(None).ok();
     leader.and_then(|leader| getpgid(Some(leader)).ok()).is_some_and(|group| group != getpgrp())
 }
 
-/// A process that was stopped here.
-struct Stopped(Row);
-
-impl Stopped {
-    /// Signals it, and nobody who got its id after its end.
-    fn signal(&self, signal: Signal) {
-        let Some(pid) = Pid::from_raw(self.0.pid) else { return };
-        marked::signal_if(pid, signal, || self.is_same());
-    }
-
-    fn now(&self) -> Option<Row> {
-        caller::row(self.0.pid).filter(|row| row.started == self.0.started)
-    }
-
-    fn is_same(&self) -> bool {
-        self.now().is_some()
-    }
-
-    /// Whether it has stopped or ended by now.
-    fn stands_still(&self) -> bool {
-        self.now().is_none_or(|row| row.is_stopped() || !row.lives())
-    }
-}
-
-/// Stops all processes that come from this one but guards, which have to act if this process is killed
-/// while it is suspended. Those that were stopped already are left alone.
-fn stop_descendants() -> Vec<Stopped> {
-    let mut stopped: Vec<Stopped> = Vec::new();
+/// Stops all descendants of this process but guards, which have to act if this process is killed while
+/// it is suspended. Those that were stopped already are left alone.
+fn stop_descendants() -> Vec<Stat> {
+    let mut stopped: Vec<Stat> = Vec::new();
     for _ in 0..LOOKS {
         let known = stopped.len();
-        for row in descendants() {
-            let is_known = stopped.iter().any(|known| known.0.pid == row.pid && known.is_same());
-            if is_known || row.is_stopped() || !row.lives() || is_guard(row.pid) {
+        for process in descendants() {
+            let is_known = stopped.iter().any(|known| known.pid == process.pid && known.again().is_some());
+            if is_known || process.is_stopped() || process.has_ended() || is_guard(&process) {
                 continue;
             }
-            let process = Stopped(row);
-            process.signal(Signal::STOP);
+            signal(&process, Signal::STOP);
             stopped.push(process);
         }
-        // Until the last has stopped, it may start another.
-        if stopped.len() == known && stopped.iter().all(Stopped::stands_still) {
+        // Until the last one has stopped, it may start another.
+        let stands_still =
+            |process: &Stat| process.again().is_none_or(|now| now.is_stopped() || now.has_ended());
+        if stopped.len() == known && stopped.iter().all(stands_still) {
             break;
         }
         std::thread::sleep(PAUSE);
@@ -114,21 +89,24 @@ fn stop_descendants() -> Vec<Stopped> {
     stopped
 }
 
-/// All processes that come from this one.
-fn descendants() -> Vec<Row> {
-    let mut others: Vec<Row> = caller::all_processes().into_iter().filter_map(caller::row).collect();
-    let mut parents = vec![getpid().as_raw_pid()];
+fn signal(process: &Stat, signal: Signal) {
+    procfs::signal_if(process.pid, signal, || process.again().is_some());
+}
+
+/// Returns all processes that were started by this one, or by those.
+fn descendants() -> Vec<Stat> {
+    let mut others: Vec<Stat> = procfs::processes().filter_map(procfs::stat).collect();
+    let mut parents = vec![getpid()];
     let mut found = Vec::new();
     while let Some(parent) = parents.pop() {
-        for row in others.extract_if(.., |row| row.parent == parent) {
-            parents.push(row.pid);
-            found.push(row);
+        for process in others.extract_if(.., |process| process.parent == parent.as_raw_pid()) {
+            parents.push(process.pid);
+            found.push(process);
         }
     }
     found
 }
 
-fn is_guard(pid: i32) -> bool {
-    let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-    line.split(|byte| *byte == 0).nth(1) == Some(GUARD_ARGUMENT.as_bytes())
+fn is_guard(process: &Stat) -> bool {
+    procfs::arguments(process.pid).get(1).is_some_and(|argument| argument == GUARD_ARGUMENT)
 }

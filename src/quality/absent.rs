@@ -1,14 +1,13 @@
-//! Facts that no report has since the task that would tell them does not run on this system. It must
-//! not know which tasks there are.
+//! Explains missing facts by tasks that do not run on this system.
 
 use super::evidence::Ruling;
 use super::inputs::Case;
 use ci_reports::{Facts, ReportKind};
 
-/// What a family of rules is about, and whether there is nothing of it.
+/// A family of rules: its name, the kinds of reports that it needs, and whether no report is about it.
 type Family = (&'static str, &'static [ReportKind], fn(&Facts) -> bool);
 
-/// The families by what the names of their rules begin with.
+/// All families, by the first word of the names of their rules.
 const FAMILIES: [Family; 7] = [
     ("tests", &[ReportKind::Junit], |facts| facts.tests.is_none()),
     ("coverage", &[ReportKind::Lcov, ReportKind::Cobertura], |facts| facts.coverage.is_none()),
@@ -19,10 +18,10 @@ const FAMILIES: [Family; 7] = [
     ("sonar", &[ReportKind::Sonar], |facts| facts.sonar.is_none()),
 ];
 
-/// Names the tasks that would tell what rules miss, instead of the kinds of reports that nobody lacks.
+/// Changes the rulings for which facts are missing: they name the tasks that do not run on this system.
 pub(super) fn explain(case: &Case<'_>, rulings: &mut [Ruling]) {
     for (family, kinds, is_missing) in FAMILIES {
-        // Plain facts may tell anything.
+        // Plain facts may be about anything.
         let tells = |kind: &ReportKind| *kind == ReportKind::Facts || kinds.contains(kind);
         let absent = case.absent.iter().filter(|absent| absent.kinds.iter().any(tells));
         let tasks: Vec<&str> = absent.clone().map(|absent| absent.task.as_str()).collect();

@@ -1,4 +1,4 @@
-//! Rules for lines that tests reach. It must not know how they were counted.
+//! Judges the rules for line coverage.
 
 use std::cmp::{Ordering, Reverse};
 
@@ -10,13 +10,13 @@ use super::ruling::{counted, missing, ruling, verdict};
 use crate::base::path::RepoPath;
 use ci_reports::facts::{Coverage, LineCoverage, LineRanges, Location, Ratio};
 
-/// Stretches of missed lines that a breach names.
+/// How many ranges of missed lines a breach lists.
 const STRETCHES: usize = 8;
 
 /// A covered file and its lines.
 type File<'f> = (&'f String, &'f LineCoverage);
 
-/// Lines that tests reached, of all.
+/// Returns how many of the lines were reached.
 pub(super) fn ratio<'f>(files: impl Iterator<Item = File<'f>>) -> Ratio {
     files.fold(Ratio::default(), |sum, (_, lines)| {
         let (reached, missed) = (count(&lines.reached), count(&lines.missed));
@@ -47,7 +47,7 @@ fn nothing(rule: &str, demand: String) -> Ruling {
     missing(rule, demand, "coverage", "`lcov` or `cobertura`")
 }
 
-/// At least so many percent of the files that are `wanted`.
+/// Judges a minimum for the files that are `wanted`.
 fn at_least(rule: String, min: f64, facts: Option<&Coverage>, wanted: impl Fn(&str) -> bool) -> Ruling {
     let demand = format!("≥ {min} %");
     let Some(coverage) = facts else { return nothing(&rule, demand) };
@@ -66,7 +66,7 @@ fn stated(percent: Percent, ratio: Ratio, marks: &[Mark]) -> String {
     format!("{} % ({} of {})", percent.shown(marks), ratio.part, counted(ratio.whole, "line"))
 }
 
-/// At most so many points less than the baseline.
+/// Judges the drop against the baseline.
 fn max_drop(rule: &Rule, case: &Case<'_>) -> Option<Ruling> {
     let most = rule.max_drop?;
     let name = "coverage.max-drop";
@@ -104,7 +104,7 @@ fn max_drop(rule: &Rule, case: &Case<'_>) -> Option<Ruling> {
     Some(ruling(name, demand, fact, verdict(holds)).because(missed(coverage.files.iter().collect())))
 }
 
-/// The files with missed lines, those with most first.
+/// Returns the files with missed lines, those with most first.
 fn missed(mut files: Vec<File<'_>>) -> impl Iterator<Item = Breach> {
     files.retain(|(_, lines)| !lines.missed.0.is_empty());
     files.sort_by_key(|(path, lines)| (Reverse(count(&lines.missed)), *path));

@@ -1,5 +1,4 @@
-//! Evidence: what a gate's verdict rests on, for tables, annotations and later runs. It must not know
-//! how it came about.
+//! What the verdict of a gate is based on, for tables, annotations and later runs.
 
 use std::collections::BTreeMap;
 
@@ -14,36 +13,37 @@ pub struct Evidence {
     pub rulings: Vec<Ruling>,
     /// The reports that were read.
     pub reports: Vec<Source>,
-    /// Whose facts the tree was compared with, or why there are none; `None` if no rule asks.
+    /// The commit that the tree was compared with, or why there is no baseline; `None` if no rule needs
+    /// one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub baseline: Option<String>,
-    /// Suppressions in force that match nothing.
+    /// Suppressions that match nothing and have not expired.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unused: Vec<Breach>,
     /// What later trees are compared with.
     pub record: Record,
 }
 
-/// What became of one rule.
+/// The result of one rule.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Ruling {
     /// The rule as tasks.toml names it, such as `coverage.min` or `findings.high`.
     pub rule: String,
     /// What is demanded, such as `≥ 80 %`.
     pub demand: String,
-    /// What is the case, such as `76.2 % (381 of 500 lines)`.
+    /// What was found, such as `76.2 % (381 of 500 lines)`.
     pub fact: String,
     /// Whether it holds.
     pub verdict: Verdict,
-    /// What broke it, gravest first, at most [`LISTED`].
+    /// What broke the rule, most severe first, at most [`LISTED`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub breaches: Vec<Breach>,
-    /// Breaches beyond those.
+    /// How many more breaches there are.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub more: u64,
 }
 
-/// Breaches that a ruling lists.
+/// How many breaches a ruling lists.
 pub const LISTED: usize = 100;
 
 /// Whether a rule holds.
@@ -66,7 +66,7 @@ pub struct Breach {
     /// Where.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub place: Option<Location>,
-    /// How grave it is, if it is a finding.
+    /// The severity, if it is a finding.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub severity: Option<Severity>,
 }
@@ -85,7 +85,7 @@ pub struct Source {
 }
 
 impl Source {
-    /// The same with another path, as it is told to people.
+    /// Returns a copy with its path mapped, for display.
     pub fn shown(&self, word: &dyn Fn(&str) -> String) -> Self {
         Self { path: word(&self.path), ..self.clone() }
     }

@@ -1,4 +1,4 @@
-//! Rules for what scanners found, secrets among it. It must not know scanners.
+//! Judges the rules for findings and secrets.
 
 use std::collections::{BTreeMap, HashSet};
 use std::ptr;
@@ -6,7 +6,7 @@ use std::ptr;
 use super::evidence::{Breach, Ruling, Verdict};
 use super::inputs::{Baseline, Case};
 use super::ruling::{at_most, first_line, missing, number, ruling, verdict};
-use super::suppressions::{Sifted, Suppressions};
+use super::suppressions::{Suppressions, Unsuppressed};
 use ci_reports::facts::{Finding, Severity};
 
 /// How often each finding is there, by its fingerprint: also those that are accepted, so that none is
@@ -36,8 +36,8 @@ pub(super) fn judge(case: &Case<'_>, suppressions: &Suppressions<'_>, rulings: &
                 Some(findings) => {
                     let of =
                         |finding: &&Finding| severity.is_none_or(|severity| finding.severity == severity);
-                    let sifted = suppressions.sift(findings.iter().filter(of));
-                    few(name, most, &sifted, said)
+                    let unsuppressed = suppressions.sift(findings.iter().filter(of));
+                    few(name, most, &unsuppressed, said)
                 }
                 None => nothing(name, at_most(most)),
             });
@@ -60,11 +60,11 @@ fn nothing(rule: &str, demand: String) -> Ruling {
 }
 
 /// At most so many of what is left.
-fn few(rule: &str, most: u64, sifted: &Sifted<'_>, breach: fn(&Finding) -> Breach) -> Ruling {
-    let count = number(sifted.counted.len());
-    let fact = format!("{count}{}", sifted.told);
+fn few(rule: &str, most: u64, unsuppressed: &Unsuppressed<'_>, breach: fn(&Finding) -> Breach) -> Ruling {
+    let count = number(unsuppressed.counted.len());
+    let fact = format!("{count}{}", unsuppressed.accepted);
     ruling(rule, at_most(most), fact, verdict(count <= most))
-        .because(sifted.counted.iter().map(|finding| breach(finding)))
+        .because(unsuppressed.counted.iter().map(|finding| breach(finding)))
 }
 
 /// At most so many that the baseline does not have.
@@ -83,24 +83,25 @@ fn new(most: u64, case: &Case<'_>, suppressions: &Suppressions<'_>) -> Ruling {
     let Some(known) = &record.findings else {
         return unjudged("the baseline has no findings on record");
     };
-    let mut sifted = suppressions.sift(findings.iter());
+    let mut unsuppressed = suppressions.sift(findings.iter());
     let mut known = known.clone();
     // What is accepted now was on record as any other, and makes no room for another of its kind.
-    let counted: HashSet<*const Finding> = sifted.counted.iter().map(|one| ptr::from_ref(*one)).collect();
+    let counted: HashSet<*const Finding> =
+        unsuppressed.counted.iter().map(|one| ptr::from_ref(*one)).collect();
     for accepted in findings.iter().filter(|finding| !counted.contains(&ptr::from_ref(*finding))) {
         if let Some(left) = known.get_mut(&accepted.fingerprint()) {
             *left = left.saturating_sub(1);
         }
     }
     // Of several of one fingerprint, the first ones are taken to be the known ones.
-    sifted.counted.retain(|finding| match known.get_mut(&finding.fingerprint()) {
+    unsuppressed.counted.retain(|finding| match known.get_mut(&finding.fingerprint()) {
         Some(left) if *left > 0 => {
             *left -= 1;
             false
         }
         _ => true,
     });
-    few(name, most, &sifted, said)
+    few(name, most, &unsuppressed, said)
 }
 
 fn said(finding: &Finding) -> Breach {

@@ -5,31 +5,31 @@ use super::evidence::Record;
 use super::rules::{Day, Rules};
 use ci_reports::{Facts, ReportKind};
 
-/// What a gate is judged by beside its rules and its reports.
+/// What a gate is judged with besides its rules and its reports.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Basis {
-    /// What was recorded before.
+    /// The baseline.
     pub baseline: Baseline,
-    /// The day.
+    /// The current day.
     pub today: Day,
 }
 
-/// What is judged.
+/// What the rules are judged with.
 #[derive(Clone, Copy, Debug)]
 pub struct Case<'a> {
     /// The rules.
     pub rules: &'a Rules,
-    /// What all reports say together.
+    /// The facts of all reports.
     pub facts: &'a Facts,
-    /// What was recorded of the tree that this one is compared with.
+    /// The baseline.
     pub baseline: &'a Baseline,
-    /// The day, for suppressions that expire.
+    /// The current day, for suppressions that expire.
     pub today: Day,
-    /// What could have told more and is not run here.
+    /// The tasks that would write reports, but do not run on this system.
     pub absent: &'a [Absent],
 }
 
-/// A task that writes reports, and not on this system.
+/// A task that writes reports, but does not run on this system.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Absent {
     /// Its name.
@@ -40,26 +40,26 @@ pub struct Absent {
     pub os: String,
 }
 
-/// What was recorded of the tree that this one is compared with.
+/// The record of the tree that this one is compared with.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Baseline {
-    /// No rule asks for it.
+    /// No rule needs one.
     Unasked,
     /// There is none.
     Absent {
         /// Why, and what to do, as a clause.
         why: String,
     },
-    /// There is one, and it can't be read.
+    /// It exists and can't be read.
     Unreadable {
-        /// Which, what is wrong with it, and what to do, as a clause.
+        /// What is wrong and what to do, as a clause.
         why: String,
     },
-    /// This.
+    /// It is known.
     Known {
-        /// Whose facts these are, such as `1a2b3c4 (merge base with origin/main)`.
+        /// The commit, such as `1a2b3c4 (merge base with origin/main)`.
         of: String,
-        /// The facts.
+        /// Its record.
         record: Record,
     },
 }

@@ -1,5 +1,4 @@
-//! Rules for the licences of packages: SPDX expressions, or names that are none. It must not know how
-//! packages are found.
+//! Judges the rules for licences.
 
 use spdx::{AdditionItem, Expression, LicenseItem, LicenseReq, ParseMode};
 

@@ -1,10 +1,13 @@
-//! Quality: rules over facts, and the evidence of a verdict. Pure: facts, rules, what was recorded
-//! before and the day go in; it must not read files, tasks.toml or a clock.
+//! Judges the rules of a gate, and returns the evidence of the verdict. Pure: facts, rules, the baseline
+//! and the day are passed in.
 //!
-//! All rules are judged, not only up to the first that is broken, and each ruling carries what was
-//! demanded, what is the case, and which files and lines broke it. A rule that can't be judged for
-//! want of a baseline says so and is not broken; a rule for which no report has a fact is, and so is
-//! one whose baseline is there and can't be read.
+//! Read [`rules`] (what a gate can demand) and [`evidence`] (what a verdict consists of) first, then
+//! [`judge`], then the file of a family of rules, such as `coverage`. [`inputs`] is what they are judged
+//! with, and `ruling` is how all of them word their results.
+//!
+//! All rules are judged, even if one is broken. Each ruling says what is demanded, what was found, and
+//! which files and lines broke the rule. A rule without a baseline to compare with is not broken. A rule
+//! is broken if no report is about it, or if its baseline exists and can't be read.
 
 mod absent;
 mod coverage;
@@ -27,7 +30,7 @@ use evidence::{Evidence, Record};
 pub use inputs::{Absent, Baseline, Basis, Case};
 use suppressions::Suppressions;
 
-/// Judges all rules. Which reports the facts are of is for the caller to add.
+/// Judges all rules. The caller adds the reports to the evidence.
 pub fn judge(case: &Case<'_>) -> Evidence {
     let suppressions = Suppressions::new(&case.rules.suppressions, case.today);
     let mut rulings = Vec::new();
@@ -38,7 +41,7 @@ pub fn judge(case: &Case<'_>) -> Evidence {
     performance::judge(case, &mut rulings);
     sonar::judge(case, &mut rulings);
     absent::explain(case, &mut rulings);
-    // Last, when it is known which of them were of use.
+    // Last, when it is known which of them were used.
     rulings.extend(suppressions.judge());
     let baseline = match case.baseline {
         _ if !case.rules.ask_baseline() => None,
@@ -55,7 +58,7 @@ pub fn judge(case: &Case<'_>) -> Evidence {
     }
 }
 
-/// What later trees are compared with.
+/// Returns the record that later trees are compared with.
 fn record(facts: &Facts) -> Record {
     Record {
         coverage: facts.coverage.as_ref().map(|coverage| coverage::ratio(coverage.files.iter())),

@@ -1,4 +1,4 @@
-//! Bounds for figures. It must not know how they were measured.
+//! Judges the rules for measures.
 
 use super::evidence::{Ruling, Verdict};
 use super::inputs::Case;

@@ -1,4 +1,4 @@
-//! The rule for the verdict of a `SonarQube` server. It must not ask the server.
+//! Judges the rule for the verdict of a `SonarQube` server.
 
 use super::evidence::{Breach, Ruling};
 use super::inputs::Case;

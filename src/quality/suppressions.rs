@@ -1,5 +1,4 @@
-//! Suppressions: which findings and licences are accepted for a time, and which of these times are
-//! over. It must not know what is demanded of what is not accepted.
+//! Suppressions: which findings and licences are accepted until a certain day.
 
 use std::cell::Cell;
 use std::cmp::Reverse;
@@ -10,19 +9,19 @@ use super::ruling::{counted, number, ruling, verdict};
 use crate::base::path::RepoPath;
 use ci_reports::facts::{Finding, Location};
 
-/// Suppressions with what they matched so far.
+/// Suppressions, and whether they have matched anything so far.
 pub(super) struct Suppressions<'r> {
     all: Vec<(&'r Suppression, Cell<bool>)>,
     today: Day,
 }
 
-/// What is found, without what is accepted.
+/// The findings that are not accepted.
 #[derive(Default)]
-pub(super) struct Sifted<'f> {
-    /// What counts, gravest first.
+pub(super) struct Unsuppressed<'f> {
+    /// The findings that count, most severe first.
     pub(super) counted: Vec<&'f Finding>,
-    /// What is accepted, in words; each begins with ` · `.
-    pub(super) told: String,
+    /// What was accepted, in words that begin with ` · `.
+    pub(super) accepted: String,
 }
 
 impl<'r> Suppressions<'r> {
@@ -30,7 +29,8 @@ impl<'r> Suppressions<'r> {
         Self { all: all.iter().map(|one| (one, Cell::new(false))).collect(), today }
     }
 
-    /// The place of the suppression in force that fits; those that are over only take note.
+    /// Returns the index of the first suppression that matches and has not expired. Expired ones that
+    /// match are marked as used.
     fn matching(&self, fits: impl Fn(&Suppression) -> bool) -> Option<usize> {
         let mut found = None;
         for (at, (suppression, used)) in self.all.iter().enumerate() {
@@ -44,9 +44,9 @@ impl<'r> Suppressions<'r> {
         found
     }
 
-    /// Takes out what is accepted, by the report itself or by a suppression.
-    pub(super) fn sift<'f>(&self, findings: impl Iterator<Item = &'f Finding>) -> Sifted<'f> {
-        let mut sifted = Sifted::default();
+    /// Removes the findings that the report itself or a suppression accepts.
+    pub(super) fn sift<'f>(&self, findings: impl Iterator<Item = &'f Finding>) -> Unsuppressed<'f> {
+        let mut unsuppressed = Unsuppressed::default();
         let mut by: Vec<u64> = vec![0; self.all.len()];
         let mut accepted = 0;
         for finding in findings {
@@ -55,18 +55,18 @@ impl<'r> Suppressions<'r> {
             } else if let Some(at) = self.matching(|suppression| covers(suppression, finding)) {
                 by[at] += 1;
             } else {
-                sifted.counted.push(finding);
+                unsuppressed.counted.push(finding);
             }
         }
-        sifted.counted.sort_by_key(|finding| (Reverse(finding.severity), &finding.place, *finding));
-        sifted.told = self.told(&by);
+        unsuppressed.counted.sort_by_key(|finding| (Reverse(finding.severity), &finding.place, *finding));
+        unsuppressed.accepted = self.told(&by);
         if accepted > 0 {
-            sifted.told.push_str(&format!(" · {accepted} accepted in the source"));
+            unsuppressed.accepted.push_str(&format!(" · {accepted} accepted in the source"));
         }
-        sifted
+        unsuppressed
     }
 
-    /// The place of the suppression that accepts this licence of this package.
+    /// Returns the index of the suppression that accepts this licence of this package.
     pub(super) fn of_licence(&self, licence: &str, package: &str) -> Option<usize> {
         self.matching(|suppression| {
             suppression.licence.as_deref().is_some_and(|known| known.eq_ignore_ascii_case(licence))
@@ -74,7 +74,7 @@ impl<'r> Suppressions<'r> {
         })
     }
 
-    /// How much each suppression took out, in words.
+    /// Says how many findings each suppression removed.
     pub(super) fn told(&self, by: &[u64]) -> String {
         let used = self.all.iter().zip(by).filter(|(_, count)| **count > 0);
         let told = used.map(|((suppression, _), count)| {
@@ -83,12 +83,12 @@ impl<'r> Suppressions<'r> {
         told.collect()
     }
 
-    /// How many suppressions there are.
+    /// Returns the number of suppressions.
     pub(super) fn len(&self) -> usize {
         self.all.len()
     }
 
-    /// Those in force that matched nothing, once all else was judged.
+    /// Returns the suppressions that matched nothing and have not expired, after all rules were judged.
     pub(super) fn unused(&self) -> Vec<Breach> {
         let unused =
             self.all.iter().filter(|(suppression, used)| !used.get() && suppression.expires >= self.today);
@@ -101,7 +101,7 @@ impl<'r> Suppressions<'r> {
             .collect()
     }
 
-    /// The ruling on the suppressions themselves, once all else was judged.
+    /// Returns the ruling on the suppressions themselves, after all rules were judged.
     pub(super) fn judge(&self) -> Option<Ruling> {
         if self.all.is_empty() {
             return None;
@@ -118,7 +118,7 @@ impl<'r> Suppressions<'r> {
         }
         let breach = |(suppression, _): &(&Suppression, Cell<bool>)| Breach {
             text: format!(
-                "{} expired on {} ({}): mend what it hides, or give it another day",
+                "{} expired on {} ({}): fix what it hides, or change the day",
                 subject(suppression),
                 suppression.expires,
                 suppression.reason
@@ -142,7 +142,7 @@ fn covers(suppression: &Suppression, finding: &Finding) -> bool {
             .is_none_or(|pattern| path.as_ref().is_some_and(|path| pattern.matches(path)))
 }
 
-/// What it accepts.
+/// Returns what a suppression accepts.
 fn subject(suppression: &Suppression) -> String {
     match (&suppression.licence, &suppression.package) {
         (Some(licence), Some(package)) => format!("{licence} of {package}"),
@@ -155,7 +155,7 @@ fn named(suppression: &Suppression) -> String {
     format!("{} ({})", subject(suppression), suppression.place)
 }
 
-/// The place of `tasks.toml:12`.
+/// Parses a place such as `tasks.toml:12`.
 fn spot(place: &str) -> Option<Location> {
     let (path, line) = place.rsplit_once(':')?;
     Some(Location { path: path.to_owned(), line: line.parse().ok(), end_line: None })

@@ -1,12 +1,11 @@
-//! Rules for tests: how many failed, were skipped, were flaky, and were run at all. It must not know
-//! how tests are run.
+//! Judges the rules for tests: how many failed, were skipped, were flaky, and were run.
 
 use super::evidence::{Breach, Ruling};
 use super::inputs::Case;
 use super::ruling::{at_most, counted, first_line, missing, number, ruling, verdict};
 use ci_reports::facts::{FailedTest, TestTotals, Tests};
 
-/// Tests that were run.
+/// Returns how many tests were run.
 pub(super) fn run(tests: &Tests) -> u64 {
     tests.passed.saturating_add(number(tests.failed.len()))
 }
@@ -50,7 +49,7 @@ pub(super) fn judge(case: &Case<'_>, rulings: &mut Vec<Ruling>) {
     }
 }
 
-/// That reports declare more tests than they list, if they do.
+/// Says how many more tests the reports declare than they list.
 fn totals(tests: &Tests) -> String {
     let Some(TestTotals { declared, listed }) = tests.totals else { return String::new() };
     format!("; {} declared, {listed} listed", counted(declared, "test"))

@@ -1,4 +1,4 @@
-//! The json reporter: one event a line, as `event` documents them. It must not change them.
+//! The JSON reporter: one event a line, as `event` documents them. It must not change them.
 
 use std::io::{self, Write};
 
@@ -9,7 +9,7 @@ use crate::reporter::Reporter;
 pub struct Json<W>(W);
 
 impl<W: Write + Send> Json<W> {
-    /// Writes to `writer`.
+    /// Creates a reporter that writes to `writer`.
     pub fn new(writer: W) -> Self {
         Self(writer)
     }

@@ -1,5 +1,5 @@
-//! The junit reporter: a `JUnit` XML file, one test case a task, as CI systems read it. It must not
-//! show what did not happen: a hit is a passed case that says so.
+//! The `JUnit` reporter: an XML file with a test case for each task, as CI systems read it. It must not
+//! show what did not happen: a hit is a passed case that says that it was cached.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -14,19 +14,19 @@ use crate::base::file::{self, Durability};
 use crate::event::{Ended, Event, ServiceEnd, Status, TaskFinished, What};
 use crate::quality::evidence::LISTED;
 use crate::reporter::Reporter;
-use crate::reporter::rulings;
+use crate::reporter::gate_table;
 use crate::reporter::text::{Keep, safe};
 
 /// Collects results and writes the file at the end of the run.
 pub struct Junit {
     path: PathBuf,
     tasks: Vec<TaskFinished>,
-    /// What services printed that failed, by their names.
+    /// What failed services printed, by their names.
     services: BTreeMap<String, String>,
 }
 
 impl Junit {
-    /// Will write to `path`, whose folder exists.
+    /// Creates a reporter that writes to `path`, whose folder exists.
     pub fn new(path: PathBuf) -> Self {
         Self { path, tasks: Vec::new(), services: BTreeMap::new() }
     }
@@ -62,7 +62,7 @@ impl Reporter for Junit {
 }
 
 impl Junit {
-    /// A task's case, with what a service printed that it failed by.
+    /// Returns a task's case; if a service made it fail, with what that printed.
     fn case(&self, task: &TaskFinished) -> TestCase {
         let mut case = case(task);
         if let Status::Failed { ended: Ended::Service { name, .. } } = &task.status
@@ -83,7 +83,7 @@ fn case(task: &TaskFinished) -> TestCase {
             let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
             status.set_message(ended.to_string()).set_type("failure");
             if let Some(evidence) = &task.evidence {
-                status.set_description(rulings::failures(evidence, LISTED));
+                status.set_description(gate_table::failures(evidence, LISTED));
             }
             status
         }

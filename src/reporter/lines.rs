@@ -1,5 +1,5 @@
-//! The lines that people read about a run, one function a kind of event. It must not know whether
-//! they go to a terminal, a file or a replay.
+//! The lines that people read about a run, with a function for each kind of event. It must not know
+//! whether they go to a terminal or a file.
 
 use std::time::Duration;
 
@@ -8,15 +8,15 @@ use crate::base::units;
 use crate::event::{Ended, Gated, Level, Log, RunStarted, Status, Stored, Summary, TaskFinished, Verdict};
 use crate::hint::Hint;
 use crate::reason::Reason;
-use crate::reporter::story::cut;
+use crate::reporter::run_state::cut;
 use crate::reporter::style::{Paint, Tone};
 use crate::reporter::text::{self, Keep};
 use crate::warning::Warning;
 
-/// Files that are named when tasks changed a gated tree.
+/// How many files are named when tasks modified a gated tree.
 const LISTED_CHANGES: usize = 5;
 
-/// What the last lines of a run must know of its first event.
+/// What the last lines of a run need from its first event.
 #[derive(Clone, Debug, Default)]
 pub struct Head {
     /// The run's id.
@@ -25,22 +25,22 @@ pub struct Head {
     pub gated: Option<Gated>,
 }
 
-/// Characters of a clause that are shown at most: a command or a path may be as long as it likes.
+/// The maximum number of characters of a clause; commands and paths can be of any length.
 const CLAUSE: usize = 400;
-/// Characters of a name that are shown at most.
+/// The maximum number of characters of a name.
 const NAME: usize = 200;
-/// Names of a list that are shown at most.
+/// The maximum number of names of a list.
 const NAMES: usize = 50;
 
-/// Lines of a failed service that are shown.
+/// How many lines of a failed service are shown.
 const LAST_LINES: usize = 20;
 
-/// How lines are drawn.
+/// Formats lines.
 #[derive(Clone, Copy, Debug)]
 pub struct Lines {
-    /// Colours or none.
+    /// Whether lines have colours.
     pub paint: Paint,
-    /// Columns of the longest task name.
+    /// The width of the longest task name, in columns.
     pub width: usize,
 }
 
@@ -138,13 +138,13 @@ impl Lines {
         format!("{} {}  service: {}", self.paint.tone(Tone::Bad, "✗"), self.name(service), clause(why))
     }
 
-    /// The last lines of a service that failed.
+    /// Formats the last lines of a failed service.
     pub fn last_lines(&self, service: &str, log: &Log) -> String {
         let (heading, log) = Self::last_of(service, log);
         self.log(&heading, Tone::Bad, &log)
     }
 
-    /// The last lines of a service, and their heading.
+    /// Returns the last lines of a service, with their heading.
     pub fn last_of(service: &str, log: &Log) -> (String, Log) {
         let lines: Vec<&str> = log.text.lines().collect();
         let left_out = lines.len().saturating_sub(LAST_LINES);
@@ -159,30 +159,30 @@ impl Lines {
         format!("{} {signal}: {what}", self.paint.tone(Tone::Odd, "■"))
     }
 
-    /// What a failed `finally` is told by.
+    /// `warning: the `finally` of db failed: exit status 1`
     pub fn finally_failed(&self, task: &str, ended: &Ended) -> String {
         self.notice(Level::Warning, &format!("the `finally` of {task} failed: {ended}"))
     }
 
-    /// A task's log under a heading.
+    /// Formats a task's log under a heading.
     pub fn log(&self, heading: &str, tone: Tone, log: &Log) -> String {
         format!("{}\n{}", self.rule(heading, tone), self.body(log))
     }
 
     /// `hint: …`
     pub fn hint(&self, hint: &Hint) -> String {
-        // It may name what a log named.
+        // It may quote a log.
         let text = text::safe(&hint.to_string(), Keep::Nothing).replace('\n', " ");
         format!("{} {text}", self.paint.tone(Tone::Strong, "hint:"))
     }
 
-    /// A heading, drawn to the width of a page.
+    /// Formats a heading, filled up with a rule.
     pub fn rule(&self, heading: &str, tone: Tone) -> String {
         let rule = "─".repeat(70_usize.saturating_sub(console::measure_text_width(heading)));
         self.paint.tone(tone, &format!("── {heading} {rule}"))
     }
 
-    /// What was printed, made safe to show.
+    /// Formats what was printed, safe to show.
     pub fn body(&self, log: &Log) -> String {
         let body = text::safe(&log.text, self.keep());
         let reset = if body.contains('\u{1b}') { "\u{1b}[0m" } else { "" };
@@ -193,12 +193,12 @@ impl Lines {
         format!("{body}{reset}")
     }
 
-    /// What is kept of a task's control sequences.
+    /// Returns which control sequences of tasks are kept.
     pub fn keep(&self) -> Keep {
         if self.paint.is_colored() { Keep::Colors } else { Keep::Nothing }
     }
 
-    /// The heading of a finished task's log.
+    /// Returns the heading of a finished task's log.
     pub fn heading(task: &TaskFinished) -> String {
         let took = units::duration(Duration::from_millis(task.took));
         match &task.status {
@@ -211,13 +211,13 @@ impl Lines {
         }
     }
 
-    /// The last lines of a run.
+    /// Formats the last lines of a run.
     pub fn summary(&self, run: &Head, summary: &Summary) -> String {
         let mut lines = self.notable(summary);
         let is_over = matches!(summary.verdict, Verdict::Passed | Verdict::Superseded);
         let again = (!is_over && !run.run.is_empty()).then(|| {
             let task = match &*summary.failed {
-                // A name of a matrix has brackets, which shells read.
+                // The name of a matrix task has brackets, which have a meaning in shells.
                 [task] => format!(" --task {}", shlex::try_quote(task).unwrap_or_default()),
                 _ => String::new(),
             };
@@ -225,7 +225,7 @@ impl Lines {
             self.paint.tone(Tone::Faint, &format!("{}: xtask log {}{}", log.0, run.run, log.1))
         });
         match &run.gated {
-            // A gate ends with its answer.
+            // A gate ends with its verdict.
             Some(gated) => {
                 lines.extend(summary.changed.iter().take(LISTED_CHANGES).map(|what| self.changed(what)));
                 lines.extend(again);
@@ -243,7 +243,7 @@ impl Lines {
         lines.join("\n")
     }
 
-    /// `failed: unit, e2e`, and what else is worth a name.
+    /// `failed: unit, e2e`, and lines for flaky and slow tasks.
     pub fn notable(&self, summary: &Summary) -> Vec<String> {
         let all = [
             (&summary.slow, Tone::Odd, "slow:"),
@@ -275,7 +275,7 @@ impl Lines {
         format!("gate: {} {} ({figures}){refs}", gated.what, self.verdict(summary.verdict))
     }
 
-    /// The word for a verdict.
+    /// Returns the word for a verdict.
     pub fn verdict(&self, verdict: Verdict) -> String {
         match verdict {
             Verdict::Passed => self.paint.tone(Tone::Good, "passed"),
@@ -312,7 +312,7 @@ fn figures(summary: &Summary) -> String {
     parts.join(", ")
 }
 
-/// The reason of a result, as one clause.
+/// Returns the reason of a result, as one clause.
 fn why(task: &TaskFinished) -> String {
     match (&task.status, &task.reason) {
         (Status::Hit, Reason::Cached { restores: None, .. }) => String::new(),
@@ -326,12 +326,12 @@ fn why(task: &TaskFinished) -> String {
     }
 }
 
-/// A clause, cut if it is very long.
+/// Cuts a clause that is very long.
 pub fn clause(text: &str) -> String {
     cut(text, CLAUSE)
 }
 
-/// The first names of a list, and how many more there are.
+/// Returns the first names of a list, and how many more there are.
 pub fn some(names: &[String], between: &str) -> String {
     let shown: Vec<String> = names.iter().take(NAMES).map(|name| cut(name, NAME)).collect();
     let more = names.len() - shown.len();

@@ -1,13 +1,13 @@
-//! Markdown made of anybody's text: names, reasons and logs can't become markup, HTML, links or
-//! mentions. It must not know what is written.
+//! Markdown from untrusted text: names, reasons and logs can't become markup, HTML, links or mentions.
+//! It must not know what is written.
 
-use crate::reporter::story::cut;
+use crate::reporter::run_state::cut;
 use crate::reporter::text::{Keep, safe};
 
-/// Characters of a cell.
+/// The maximum number of characters of a cell.
 const CELL: usize = 300;
 
-/// `text` as it stands, on one line.
+/// Returns `text` literally, on one line.
 pub fn code(text: &str) -> String {
     let text = safe(text, Keep::Nothing);
     let text: String = cut(&text.split_whitespace().collect::<Vec<_>>().join(" "), CELL);
@@ -19,30 +19,30 @@ pub fn code(text: &str) -> String {
     format!("{quote}{blank}{text}{blank}{quote}")
 }
 
-/// The same within a table.
+/// Returns `text` literally, for a table.
 pub fn cell(text: &str) -> String {
-    // A backslash in front of ours would take its meaning.
+    // A backslash before ours would escape it.
     code(text).replace("\\|", "\\ |").replace('|', "\\|")
 }
 
-/// A row of a table.
+/// Returns a row of a table.
 pub fn row(cells: &[String]) -> String {
     format!("| {} |\n", cells.join(" | "))
 }
 
-/// A table's first two lines.
+/// Returns the first two lines of a table.
 pub fn head(names: &[&str]) -> String {
     format!("| {} |\n|{}\n", names.join(" | "), " --- |".repeat(names.len()))
 }
 
-/// `text` as it stands, in a block.
+/// Returns `text` literally, in a block.
 pub fn block(text: &str) -> String {
     let text = safe(text, Keep::Nothing);
     let fence = "`".repeat(longest_run(&text).max(2) + 1);
     format!("{fence}text\n{}\n{fence}\n", text.trim_end())
 }
 
-/// The longest run of backquotes.
+/// Returns the length of the longest row of backquotes.
 fn longest_run(text: &str) -> usize {
     text.split(|c| c != '`').map(str::len).max().unwrap_or(0)
 }

@@ -1,27 +1,24 @@
-//! Reporters: each folds events into a writer. They must not know the engine, and take every time
-//! they show from the events, so that a recorded run redraws the same.
+//! Reporters: each turns the events of a run into text for one reader. They must not know the engine,
+//! and take all times from the events, so that the record of a run can be shown again unchanged.
+//!
+//! Start with [`text_formatter`], which decides what people see of each event, and [`lines`], which
+//! words it. [`plain`] and [`terminal`] print that; [`ci`] does so for CI services. [`json`], [`junit`],
+//! [`trace`], [`record`] and [`summary`] write files for programs and for people who come later.
 
-pub mod azure;
-pub mod buildkite;
 pub mod ci;
-pub mod code_quality;
-pub mod github;
-pub mod gitlab;
-pub mod harmless;
-pub mod human;
+pub mod gate_table;
 pub mod json;
 pub mod junit;
 pub mod lines;
 pub mod markdown;
 pub mod plain;
 pub mod record;
-pub mod remarks;
-pub mod rulings;
-pub mod story;
+pub mod run_state;
 pub mod style;
 pub mod summary;
 pub mod terminal;
 pub mod text;
+pub mod text_formatter;
 pub mod trace;
 
 #[cfg(test)]
@@ -31,15 +28,15 @@ use std::io;
 
 use crate::event::Event;
 
-/// Something that listens to a run.
+/// Receives the events of a run.
 pub trait Reporter: Send {
-    /// Takes the next event.
+    /// Handles the next event.
     ///
     /// # Errors
     /// The writer failed.
     fn event(&mut self, event: &Event) -> io::Result<()>;
 
-    /// Whether it shows what running tasks print, and so wants to hear of each line.
+    /// Returns whether it shows what running tasks print, and so needs an event for each line.
     fn shows_lines(&self) -> bool {
         false
     }
@@ -53,13 +50,13 @@ pub enum Output {
     Failed,
     /// Each executed task's, when it finishes.
     Grouped,
-    /// Each line when it is printed, behind its task's name.
+    /// Each line when it is printed, after its task's name.
     Stream,
     /// As grouped, and those of hits too.
     All,
 }
 
-/// Several reporters as one. The first error of each is kept, and it is not called again.
+/// Several reporters. A reporter that fails is not called again, and its error is kept.
 #[derive(Default)]
 pub struct Reporters {
     all: Vec<(Box<dyn Reporter>, &'static str)>,
@@ -67,23 +64,23 @@ pub struct Reporters {
 }
 
 impl Reporters {
-    /// Adds one; `name` says in an error what could not be written.
+    /// Adds a reporter; `name` says in an error what could not be written.
     pub fn add(&mut self, reporter: Box<dyn Reporter>, name: &'static str) {
         self.all.push((reporter, name));
     }
 
-    /// Whether one of them shows what running tasks print.
+    /// Returns whether one of them shows what running tasks print.
     pub fn shows_lines(&self) -> bool {
         self.all.iter().any(|(reporter, _)| reporter.shows_lines())
     }
 
-    /// Gives all of them the next event.
+    /// Passes the next event to all of them.
     pub fn event(&mut self, event: &Event) {
         let errors = &mut self.errors;
         self.all.retain_mut(|(reporter, name)| match reporter.event(event) {
             Ok(()) => true,
             Err(error) => {
-                // Whoever reads our output may stop reading; that is no failure of the run.
+                // The reader of our output may stop reading; that is not a failure of the run.
                 if error.kind() != io::ErrorKind::BrokenPipe {
                     errors.push((*name, error));
                 }
@@ -92,13 +89,13 @@ impl Reporters {
         });
     }
 
-    /// Takes out the error of the reporter of this name.
+    /// Removes and returns the error of the reporter with this name.
     pub fn take_error(&mut self, name: &str) -> Option<io::Error> {
         let at = self.errors.iter().position(|(failed, _)| *failed == name)?;
         Some(self.errors.remove(at).1)
     }
 
-    /// What went wrong, and where.
+    /// Removes and returns all errors, with the names of the reporters.
     pub fn errors(&mut self) -> Vec<(&'static str, io::Error)> {
         std::mem::take(&mut self.errors)
     }

@@ -1,33 +1,33 @@
-//! The plain reporter: human lines to a writer that is no terminal, or for a replay. It must not
-//! write control characters of its own but line ends and, where asked for, colours.
+//! The plain reporter: lines for people on a writer that is not a terminal. Its only control characters
+//! are line ends and, if requested, colours.
 
 use std::io::{self, BufWriter, Write};
 
 use crate::event::{Event, What};
-use crate::reporter::human::Human;
 use crate::reporter::style::Paint;
+use crate::reporter::text_formatter::TextFormatter;
 use crate::reporter::{Output, Reporter};
 
-/// Writes lines.
+/// Writes lines for people.
 pub struct Plain<W: Write> {
-    human: Human,
+    formatter: TextFormatter,
     writer: BufWriter<W>,
 }
 
 impl<W: Write + Send> Plain<W> {
-    /// Writes to `writer`.
+    /// Creates a reporter that writes to `writer`.
     pub fn new(writer: W, paint: Paint, output: Output) -> Self {
-        Self { human: Human::new(paint, output), writer: BufWriter::new(writer) }
+        Self { formatter: TextFormatter::new(paint, output), writer: BufWriter::new(writer) }
     }
 }
 
 impl<W: Write + Send> Reporter for Plain<W> {
     fn event(&mut self, event: &Event) -> io::Result<()> {
-        if let Some(text) = self.human.text(event) {
+        if let Some(text) = self.formatter.text(event) {
             self.writer.write_all(text.as_bytes())?;
             self.writer.write_all(b"\n")?;
         }
-        // A thousand hits need no thousand writes.
+        // A thousand hits are not worth a thousand writes.
         let hit = matches!(&event.what, What::TaskFinished(task) if task.attempts == 0);
         if hit { Ok(()) } else { self.writer.flush() }
     }

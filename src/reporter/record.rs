@@ -1,5 +1,5 @@
-//! The record reporter: keeps a run's events for `xtask log`. It must not keep what a replay can do
-//! without: single output lines are in the tasks' logs, and a live view is not drawn again.
+//! The record reporter: stores a run's events for `xtask log`. It leaves out what is not needed to show the
+//! run again: single lines of output are in the tasks' logs, and the live view is not shown again.
 
 use std::io::{self, BufWriter, Write as _};
 
@@ -7,11 +7,11 @@ use crate::event::{Event, What};
 use crate::history::runs::RunFile;
 use crate::reporter::Reporter;
 
-/// Writes a run's file.
+/// Writes the file of a run.
 pub struct Record(BufWriter<RunFile>);
 
 impl Record {
-    /// Writes to `file`.
+    /// Creates a reporter that writes to `file`.
     pub fn new(file: RunFile) -> Self {
         Self(BufWriter::new(file))
     }
@@ -28,8 +28,8 @@ impl Reporter for Record {
         let mut line = serde_json::to_vec(event)?;
         line.push(b'\n');
         self.0.write_all(&line)?;
-        // A killed run shall be readable up to its last executed task; a thousand hits need no
-        // thousand writes.
+        // The record of a killed run must be readable up to its last executed task, but a thousand
+        // hits are not worth a thousand writes.
         let hit = matches!(&event.what, What::TaskFinished(task) if task.attempts == 0);
         if hit { Ok(()) } else { self.0.flush() }
     }

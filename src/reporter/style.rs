@@ -1,4 +1,4 @@
-//! Colours and marks. It must not know what they are put on.
+//! Colours. It must not know which text they are for.
 
 use console::Style;
 
@@ -16,29 +16,29 @@ pub enum Color {
     Never,
 }
 
-/// What is written: with colours or without.
+/// Adds colours to text, or not.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Paint {
     colored: bool,
 }
 
-/// How a piece of text is meant.
+/// What a piece of text means.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Tone {
-    /// It is right.
+    /// Success.
     Good,
-    /// It is wrong.
+    /// Failure.
     Bad,
-    /// It needs a look.
+    /// Unusual: worth a look.
     Odd,
-    /// It matters less.
+    /// Less important.
     Faint,
-    /// It matters more.
+    /// More important.
     Strong,
 }
 
 impl Color {
-    /// Decides for a stream that is a terminal or not.
+    /// Decides whether a stream has colours.
     pub fn paint(self, env: &Env, is_terminal: bool) -> Paint {
         let forced =
             env.is_set("CLICOLOR_FORCE") && env.var("CLICOLOR_FORCE").is_some_and(|value| value != "0");
@@ -54,15 +54,15 @@ impl Color {
 }
 
 impl Paint {
-    /// Without colours.
+    /// Adds no colours.
     pub const PLAIN: Self = Self { colored: false };
 
-    /// Whether there are colours.
+    /// Returns whether there are colours.
     pub fn is_colored(self) -> bool {
         self.colored
     }
 
-    /// `text` in a tone.
+    /// Returns `text` in the colour of a tone.
     pub fn tone(self, tone: Tone, text: &str) -> String {
         if !self.colored {
             return text.to_owned();

@@ -1,4 +1,4 @@
-//! The summary reporter: what a run came to, as Markdown in a file. It must not know which CI service
+//! The summary reporter: the result of a run as Markdown in a file. It must not know which CI service
 //! shows it.
 
 use std::io::{self, Write as _};
@@ -12,39 +12,39 @@ use crate::event::{Event, Status, Summary, TaskFinished, Verdict, What};
 use crate::quality::evidence::{Evidence, Ruling, Verdict as Judged};
 use crate::reporter::Reporter;
 use crate::reporter::markdown::{block, cell, code, head, row};
-use crate::reporter::story::Story;
+use crate::reporter::run_state::RunState;
 
-/// Bytes of a summary that GitHub takes.
+/// The maximum size of a summary on GitHub, in bytes.
 const ROOM: usize = 1 << 20;
-/// Tasks, failed tests, breaches and logs that are listed.
+/// How many tasks, failed tests, breaches and logs are listed.
 const TASKS: usize = 50;
 const TESTS: usize = 50;
 const BREACHES: usize = 20;
 const LOGS: usize = 10;
-/// What stands where something did not fit.
+/// The text in place of what did not fit.
 const CUT: &str =
     "\n*The summary is cut here: there is no room for more. `xtask log` shows the whole run.*\n";
 
-/// Collects a run and writes the file at its end.
+/// Collects the events of a run and writes the file at its end.
 pub struct SummaryFile {
     path: PathBuf,
     mode: Mode,
-    story: Story,
+    state: RunState,
 }
 
-/// What becomes of what is in the file already.
+/// What happens to the existing content of the file.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Mode {
-    /// It stays, and counts against the room.
+    /// It is kept, and counts towards the maximum size.
     Append,
-    /// It goes.
+    /// It is replaced.
     Replace,
 }
 
 impl SummaryFile {
-    /// Will write to `path`, whose folder exists.
+    /// Creates a reporter that writes to `path`, whose folder exists.
     pub fn new(path: PathBuf, mode: Mode) -> Self {
-        Self { path, mode, story: Story::default() }
+        Self { path, mode, state: RunState::default() }
     }
 
     fn write(&self) -> io::Result<()> {
@@ -52,11 +52,11 @@ impl SummaryFile {
             Mode::Append => {
                 let mut file = file::open_append(&self.path).map_err(io::Error::other)?;
                 let used = usize::try_from(file.metadata()?.len()).unwrap_or(usize::MAX);
-                file.write_all(markdown(&self.story, ROOM.saturating_sub(used)).as_bytes())
+                file.write_all(markdown(&self.state, ROOM.saturating_sub(used)).as_bytes())
             }
             Mode::Replace => {
                 let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty());
-                let text = markdown(&self.story, ROOM);
+                let text = markdown(&self.state, ROOM);
                 let folder = folder.unwrap_or_else(|| Path::new("."));
                 file::write(&self.path, text.as_bytes(), folder, Durability::Relaxed)
                     .map_err(io::Error::other)
@@ -67,18 +67,18 @@ impl SummaryFile {
 
 impl Reporter for SummaryFile {
     fn event(&mut self, event: &Event) -> io::Result<()> {
-        self.story.take(event);
+        self.state.take(event);
         if matches!(event.what, What::RunFinished(_)) { self.write() } else { Ok(()) }
     }
 }
 
-/// A finished run in at most `room` bytes; nothing if it has not finished.
-pub fn markdown(story: &Story, room: usize) -> String {
-    let Some(summary) = &story.summary else { return String::new() };
-    let mut sections = vec![verdict(story, summary), tasks(&story.tasks)];
-    sections.extend(story.tasks.iter().filter_map(|task| Some(gate(&task.task, task.evidence.as_deref()?))));
-    sections.extend([tests(&story.tasks), flaky(&story.tasks, summary)]);
-    let failed = story.tasks.iter().filter(|task| !task.log.text.is_empty());
+/// Formats a finished run in at most `room` bytes; empty if it has not finished.
+pub fn markdown(state: &RunState, room: usize) -> String {
+    let Some(summary) = &state.summary else { return String::new() };
+    let mut sections = vec![verdict(state, summary), tasks(&state.tasks)];
+    sections.extend(state.tasks.iter().filter_map(|task| Some(gate(&task.task, task.evidence.as_deref()?))));
+    sections.extend([tests(&state.tasks), flaky(&state.tasks, summary)]);
+    let failed = state.tasks.iter().filter(|task| !task.log.text.is_empty());
     sections.extend(failed.take(LOGS).map(log));
     let mut text = String::new();
     for section in sections.iter().filter(|section| !section.is_empty()) {
@@ -94,14 +94,14 @@ pub fn markdown(story: &Story, room: usize) -> String {
     text
 }
 
-fn verdict(story: &Story, summary: &Summary) -> String {
+fn verdict(state: &RunState, summary: &Summary) -> String {
     let word = match summary.verdict {
         Verdict::Passed => "✅ passed",
         Verdict::Failed => "❌ failed",
         Verdict::Superseded => "↻ starts again",
         Verdict::Interrupted { .. } => "■ interrupted",
     };
-    let run = story.run.as_ref();
+    let run = state.run.as_ref();
     let gated = run.and_then(|run| run.gated.as_ref()).map(|gated| format!("gate of {}", gated.what));
     let names = gated.or_else(|| run.map(|run| run.names.join(" "))).unwrap_or_default();
     let mut figures = vec![format!("{} executed", summary.executed), format!("{} cached", summary.hits)];
@@ -126,7 +126,7 @@ fn verdict(story: &Story, summary: &Summary) -> String {
     text
 }
 
-/// What was executed or did not pass, what failed first, then what took longest.
+/// Formats the tasks that were executed or did not pass: failed ones first, then the longest.
 fn tasks(tasks: &[TaskFinished]) -> String {
     let mut shown: Vec<&TaskFinished> = tasks.iter().filter(|task| task.status != Status::Hit).collect();
     shown.sort_by_key(|task| {
@@ -151,7 +151,7 @@ fn tasks(tasks: &[TaskFinished]) -> String {
     text + &more(shown.len(), TASKS, "task")
 }
 
-/// All rules of a gate, whether they hold or not, and what broke them.
+/// Formats all rules of a gate with their verdicts and breaches.
 fn gate(name: &str, evidence: &Evidence) -> String {
     let mut text = format!("### Gate {}\n\n", code(name));
     text.push_str(&head(&["rule", "demanded", "fact", "verdict"]));
@@ -202,7 +202,7 @@ fn tests(tasks: &[TaskFinished]) -> String {
     text + &more(failed.len() + more_failed, TESTS, "test")
 }
 
-/// Tests and tasks that passed only when tried again, and tasks that were slow.
+/// Formats flaky tests and tasks, and slow tasks.
 fn flaky(tasks: &[TaskFinished], summary: &Summary) -> String {
     let of_task = |task: &TaskFinished| {
         let tests = task.reported.as_ref()?.tests.as_ref()?;

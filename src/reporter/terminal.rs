@@ -1,8 +1,8 @@
-//! The terminal reporter: human lines above a live view of what runs, each task with the last line that
-//! it printed. It must not be used where there is no terminal.
+//! The terminal reporter: lines for people, above a live view of the running tasks with the last line that
+//! each printed. It must not be used without a terminal.
 //!
-//! A thread redraws the view ten times a second, however much is printed. In the background, and while
-//! the run is suspended, the terminal is another's: then there is no view, only lines.
+//! A thread redraws the view ten times a second, however much is printed. While the run is in the
+//! background or suspended, another process uses the terminal: then there is no view, only lines.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write as _};
@@ -18,17 +18,17 @@ use rustix::termios::tcgetpgrp;
 
 use crate::base::text::count;
 use crate::event::{Event, What};
-use crate::reporter::human::Human;
 use crate::reporter::style::{Paint, Tone};
 use crate::reporter::text::{Keep, safe};
+use crate::reporter::text_formatter::TextFormatter;
 use crate::reporter::{Output, Reporter};
 
-/// The time between two drawings.
+/// The time between two redraws.
 const PERIOD: Duration = Duration::from_millis(100);
 
-/// Draws on the terminal that standard error is.
+/// Draws on the terminal of standard error.
 pub struct Terminal {
-    human: Human,
+    formatter: TextFormatter,
     view: Arc<Mutex<View>>,
     /// Dropping it ends the thread.
     end: Option<Sender<()>>,
@@ -42,9 +42,9 @@ struct View {
     total: ProgressBar,
     running: BTreeMap<String, Running>,
     left: usize,
-    /// Whether the run goes on, and so the view has a line at least.
+    /// Whether the run goes on; then the view has at least one line.
     goes_on: bool,
-    /// Whether the terminal is ours to draw on.
+    /// Whether we may draw on the terminal.
     is_shown: bool,
     is_suspended: bool,
 }
@@ -52,7 +52,7 @@ struct View {
 /// A running task.
 struct Running {
     bar: ProgressBar,
-    /// What it printed last, if that is not drawn yet.
+    /// The last line that it printed, if it is not drawn yet.
     line: Option<String>,
 }
 
@@ -73,13 +73,13 @@ impl Terminal {
         }));
         let (end, ended) = channel::<()>();
         let drawn = Arc::clone(&view);
-        // Without a thread, the view is drawn as often as something happens.
+        // Without a thread, the view is drawn whenever an event arrives.
         let thread = std::thread::Builder::new().name("live-view".to_owned()).spawn(move || {
             while ended.recv_timeout(PERIOD) == Err(RecvTimeoutError::Timeout) {
                 lock(&drawn).draw();
             }
         });
-        Self { human: Human::new(paint, output), view, end: Some(end), thread: thread.ok() }
+        Self { formatter: TextFormatter::new(paint, output), view, end: Some(end), thread: thread.ok() }
     }
 }
 
@@ -119,7 +119,7 @@ impl View {
         self.total.set_message(format!("{} left", count(self.left, "task")));
     }
 
-    /// Draws what has changed, if the terminal is ours.
+    /// Draws what has changed, if we may draw on the terminal.
     fn draw(&mut self) {
         self.take_terminal();
         if !self.is_shown {
@@ -133,7 +133,7 @@ impl View {
         }
     }
 
-    /// Looks whether the terminal is ours now.
+    /// Checks whether we may draw on the terminal now.
     fn take_terminal(&mut self) {
         let is_shown = !self.is_suspended && is_in_foreground();
         if is_shown != self.is_shown {
@@ -141,7 +141,7 @@ impl View {
             if is_shown {
                 self.bars.set_draw_target(Screen::target());
             } else {
-                // If even this fails, what is left of the view is in the way, and no more.
+                // If this fails, the remains of the view stay on the screen, which is harmless.
                 let _ = self.bars.clear();
                 self.bars.set_draw_target(ProgressDrawTarget::hidden());
             }
@@ -189,7 +189,7 @@ impl Reporter for Terminal {
             }
             _ => {}
         }
-        if let Some(text) = self.human.text(event) {
+        if let Some(text) = self.formatter.text(event) {
             view.print(&text)?;
         }
         Ok(())
@@ -204,24 +204,24 @@ impl Drop for Terminal {
     fn drop(&mut self) {
         self.end = None;
         if let Some(thread) = self.thread.take() {
-            // It ends at once, and has nothing to say.
+            // The thread ends at once and returns nothing.
             let _ = thread.join();
         }
     }
 }
 
-/// The terminal, to which each drawing is written in one piece. Lines are not filled up to its width: when
-/// it becomes narrower they would wrap, and what is typed, such as `^Z`, would begin a line of its own.
+/// The terminal. Each drawing is written at once. Lines are not filled up to its width: they would wrap
+/// when it becomes narrower, and typed characters, such as `^Z`, would start a line of their own.
 #[derive(Debug, Default)]
 struct Screen(Mutex<Drawing>);
 
-/// A drawing in the making.
+/// The drawing that is being made.
 #[derive(Debug, Default)]
 struct Drawing {
     text: String,
-    /// Whether the next text is what fills the line up; each line is followed by that.
+    /// Whether the next text is the one that fills the line up; it follows each line.
     is_filler: bool,
-    /// Whether the cursor is behind a line, which the next one must not go on.
+    /// Whether the cursor is at the end of a line that must not be continued.
     has_line: bool,
 }
 
@@ -230,7 +230,7 @@ impl Screen {
         ProgressDrawTarget::term_like_with_hz(Box::new(Self::default()), 20)
     }
 
-    /// Adds a control sequence for so many lines or columns, if there are any.
+    /// Adds a control sequence for this many lines or columns, unless there are none.
     fn move_by(&self, count: usize, letter: char) {
         if count > 0 {
             self.drawing().text.push_str(&format!("\u{1b}[{count}{letter}"));
@@ -299,7 +299,7 @@ impl TermLike for Screen {
 impl Drawing {
     fn add(&mut self, text: &str) {
         if self.is_filler {
-            // After a line that is full, the cursor still is on its last character.
+            // After a full line, the cursor is still on its last character.
             if !text.is_empty() {
                 self.text.push_str("\u{1b}[K");
             }
@@ -314,27 +314,27 @@ impl Drawing {
     }
 }
 
-/// Whether what is written to standard error does not get in the way of another job. A terminal that is
-/// not the one of this session has no jobs.
+/// Returns whether we are the foreground job of the terminal, so that drawing disturbs no other. A
+/// terminal of another session has no jobs.
 fn is_in_foreground() -> bool {
     tcgetpgrp(io::stderr()).map_or(true, |group| group == getpgrp())
 }
 
-/// A line as it is shown; `None` if there is nothing to see.
+/// Returns a line as it is shown; `None` if nothing of it is visible.
 fn shown(line: &str) -> Option<String> {
     let line = safe(line, Keep::Nothing);
     let line = line.lines().rev().map(str::trim_end).find(|line| !line.is_empty())?;
     Some(line.replace('\t', "    "))
 }
 
-/// A template that is wrong draws the default: a live view is never worth a failure.
+/// Uses the default if the template is wrong: a live view must not cause a failure.
 fn style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template)
         .unwrap_or_else(|_| ProgressStyle::default_spinner())
         .tick_chars("⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏ ")
 }
 
-/// What a thread that panicked left is as good as what it would have left.
+/// Locks the state, even if another thread panicked.
 fn lock(view: &Mutex<View>) -> MutexGuard<'_, View> {
     view.lock().unwrap_or_else(PoisonError::into_inner)
 }

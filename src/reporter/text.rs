@@ -1,9 +1,9 @@
-//! Text of tasks made safe to show: it must not move the cursor, clear the screen or forge our own
-//! lines. It must not know where it is shown.
+//! Makes the text of tasks safe to show: it can't move the cursor, clear the screen or imitate our own
+//! lines. It must not know where the text is shown.
 
 use std::borrow::Cow;
 
-/// What of a task's control sequences is kept.
+/// Which control sequences of a task are kept.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Keep {
     /// Colours.
@@ -12,7 +12,7 @@ pub enum Keep {
     Nothing,
 }
 
-/// `text` without what `keep` does not keep.
+/// Returns `text` without the control characters that `keep` excludes.
 pub fn safe(text: &str, keep: Keep) -> Cow<'_, str> {
     if !text.chars().any(|c| c.is_control() && c != '\n' && c != '\t') {
         return Cow::Borrowed(text);
@@ -39,7 +39,7 @@ pub fn safe(text: &str, keep: Keep) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// The bytes of the escape sequence at the start of `text`.
+/// Returns the length of the escape sequence at the start of `text`, in bytes.
 fn sequence(text: &str) -> Option<usize> {
     let bytes = text.as_bytes();
     if bytes.first() != Some(&0x1b) {
@@ -52,7 +52,7 @@ fn sequence(text: &str) -> Option<usize> {
         }
         Some(b']' | b'P' | b'^' | b'_' | b'X') => {
             let bell = text[2..].find('\u{7}').map(|end| end + 3);
-            // This one takes two bytes.
+            // This one has two bytes.
             let st = text[2..].find('\u{9c}').map(|end| end + 4);
             let end = bell.into_iter().chain(st).min();
             let st = text[2..].find("\u{1b}\\").map(|end| end + 4);

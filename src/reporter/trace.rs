@@ -1,5 +1,5 @@
-//! The trace reporter: a file in the Trace Event Format that Chrome and Perfetto open, a
-//! lane for each job slot. It must not measure anything itself.
+//! The trace reporter: a file in the Trace Event Format, which Chrome and Perfetto open, with a lane for
+//! each job slot. It must not measure anything itself.
 
 use std::io;
 use std::path::PathBuf;
@@ -17,7 +17,7 @@ pub struct Trace {
 }
 
 impl Trace {
-    /// Will write to `path`, whose folder exists.
+    /// Creates a reporter that writes to `path`, whose folder exists.
     pub fn new(path: PathBuf) -> Self {
         Self { path, tasks: Vec::new() }
     }

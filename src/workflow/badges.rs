@@ -1,33 +1,33 @@
-//! Status badges for the README. It must not know which other text is in it.
+//! Status badges for the README. It must not know the other text in it.
 
 use crate::config::model::Provider;
 
-/// The line that they begin behind.
+/// The line before the badges.
 const BEGIN: &str = "<!-- xtask: badges -->";
-/// The line that they end before.
+/// The line after the badges.
 const END: &str = "<!-- xtask: end badges -->";
 
-/// Where a repository is kept.
+/// Where a repository is hosted.
 #[derive(Clone, Copy, Debug)]
 pub struct Home<'a> {
     /// The host.
     pub host: &'a str,
     /// `owner/name`.
     pub slug: &'a str,
-    /// The branch that the badges tell of.
+    /// The branch whose status the badges show.
     pub branch: &'a str,
 }
 
-/// What becomes of a README.
+/// Whether badges are added to a README.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ask {
-    /// Badges are written where there are marks for them.
+    /// Only if it has the lines for them already.
     Marked,
-    /// Marks are written too, behind the first heading.
+    /// Also without these lines: after the first heading.
     Wanted,
 }
 
-/// The badge of a CI system.
+/// Returns the badge of a CI system.
 pub fn badge(provider: Provider, home: Home<'_>) -> String {
     let Home { host, slug, branch } = home;
     match provider {
@@ -42,7 +42,7 @@ pub fn badge(provider: Provider, home: Home<'_>) -> String {
     }
 }
 
-/// A README with badges; `None` if there is no place for them.
+/// Returns a README with badges; `None` if it has no place for them.
 pub fn write(readme: &str, badges: &[String], ask: Ask) -> Option<String> {
     let block = format!("{BEGIN}\n{}\n{END}", badges.join("\n"));
     if let Some((before, rest)) = readme.split_once(BEGIN) {

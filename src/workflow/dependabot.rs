@@ -1,21 +1,22 @@
-//! The configuration of Dependabot. It must not know where packages are looked for.
+//! The configuration of Dependabot. It must not know how packages are found.
 
 use super::ecosystem::Ecosystems;
-use super::{Draft, HEADER, Manners, rows, scalar};
+use super::{Draft, HEADER, OverwritePolicy, rows};
+use crate::base::yaml::scalar;
 
 /// Where GitHub looks for it.
 pub const PATH: &str = ".github/dependabot.yml";
 
-/// Files of another bot that does the same.
+/// Configuration files of another bot that does the same.
 const OTHERS: [&str; 5] =
     ["renovate.json", "renovate.json5", ".renovaterc", ".renovaterc.json", ".github/renovate.json"];
 
-/// Whether another bot updates the packages.
+/// Returns whether another bot updates the packages.
 pub fn is_spared<'p>(mut paths: impl Iterator<Item = &'p str>) -> bool {
     paths.any(|path| OTHERS.contains(&path))
 }
 
-/// The configuration.
+/// Writes the configuration.
 pub fn draft(mut ecosystems: Ecosystems) -> Draft {
     // The workflow itself uses actions.
     ecosystems.entry("github-actions").or_default().insert("/".to_owned());
@@ -48,5 +49,5 @@ updates:{updates}
   # xtask: end updates
 "
     );
-    Draft { path: PATH, text, manners: Manners::Optional }
+    Draft { path: PATH, text, policy: OverwritePolicy::Optional }
 }

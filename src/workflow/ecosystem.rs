@@ -1,19 +1,19 @@
-//! Where a repository takes packages from others, as Dependabot names it. It must not know how
-//! Dependabot is told.
+//! The package ecosystems of a repository, by Dependabot's names. It must not know how Dependabot is
+//! configured.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Folders of what others wrote, or what tests are tried on.
+/// Folders with code of others or with test data.
 const SKIPPED: [&str; 5] = ["node_modules", "vendor", "testdata", "fixtures", "third_party"];
 
-/// The folders of each ecosystem, as `/` and `/web`.
+/// The folders of each ecosystem, such as `/` and `/web`.
 pub type Ecosystems = BTreeMap<&'static str, BTreeSet<String>>;
 
-/// A file that tells of an ecosystem.
+/// A file that shows that an ecosystem is used.
 struct Sign {
     ecosystem: &'static str,
     name: &'static str,
-    /// Whether it holds for the folders below, so that those count only without one above.
+    /// Whether it also covers the folders below.
     is_lock: bool,
 }
 
@@ -47,10 +47,10 @@ const SIGNS: &[Sign] = &[
     manifest("docker-compose", "docker-compose.yml"),
 ];
 
-/// Ecosystems whose locks hold for the manifests of another.
+/// Ecosystems whose lock files cover the manifests of another.
 const STANDS_FOR: [(&str, &str); 2] = [("bun", "npm"), ("uv", "pip")];
 
-/// The ecosystems of a repository with these files.
+/// Returns the ecosystems of a repository with these files.
 pub fn of<'p>(paths: impl Iterator<Item = &'p str> + Clone) -> Ecosystems {
     let own = paths.filter(|path| !path.split('/').any(|part| SKIPPED.contains(&part)));
     let mut found = Ecosystems::new();
@@ -74,7 +74,7 @@ pub fn of<'p>(paths: impl Iterator<Item = &'p str> + Clone) -> Ecosystems {
                 found.entry(sign.ecosystem).or_default().insert(folder.clone());
             }
         }
-        // A composite action uses others.
+        // A composite action uses other actions.
         if path.starts_with(".github/actions/") && ["action.yml", "action.yaml"].contains(&name) {
             found.entry("github-actions").or_default().insert(folder);
         }

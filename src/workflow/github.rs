@@ -1,19 +1,19 @@
 //! The workflow of GitHub Actions. It must not know other CI systems.
 
+use super::ci_facts::{CiFacts, NOTES, System};
 use super::pin;
-use super::site::{NOTES, Site, System};
-use super::tree::{self, quoted};
-use super::{Draft, HEADER, Manners, rows};
+use super::{Draft, HEADER, OverwritePolicy, rows};
+use crate::base::yaml::{self, quote, scalar as line};
 
 /// Where GitHub looks for it.
 pub const PATH: &str = ".github/workflows/ci.yml";
-/// What of the state is kept from run to run.
+/// The folder that is cached from run to run.
 const STATE: &str = ".git/xtask";
 
-/// The workflow. Where tasks.toml names no branches, those count that the file names already.
-pub fn draft(site: &Site, branches: &[String]) -> Draft {
-    let jobs = if site.shards > 1 { sharded(site) } else { single(site) };
-    let branches = rows(branches.iter().map(|branch| format!("\n      - {}", quoted(branch))));
+/// Writes the workflow. `branches` are those of tasks.toml or else those of the existing file.
+pub fn draft(facts: &CiFacts, branches: &[String]) -> Draft {
+    let jobs = if facts.shards > 1 { sharded(facts) } else { single(facts) };
+    let branches = rows(branches.iter().map(|branch| format!("\n      - {}", quote(branch))));
     let text = format!(
         "\
 # {HEADER}; `xtask ci check` tells where it differs.
@@ -41,20 +41,19 @@ jobs:
   # xtask: end jobs
 "
     );
-    Draft { path: PATH, text, manners: Manners::Needed }
+    Draft { path: PATH, text, policy: OverwritePolicy::Required }
 }
 
-/// The branches that a workflow names.
+/// Returns the branches that a workflow names.
 pub fn branches(text: &str) -> Vec<String> {
-    let tree = tree::read(text).ok();
-    let named = tree.as_ref().and_then(|tree| tree.get("on")?.get("push")?.get("branches"));
-    let names = named.map(tree::Node::list).unwrap_or_default().iter();
-    names.filter_map(|name| name.text().map(str::to_owned)).collect()
+    let workflow = yaml::parse(text).unwrap_or_default();
+    let named = workflow["on"]["push"]["branches"].as_array().into_iter().flatten();
+    named.filter_map(|name| name.as_str().map(str::to_owned)).collect()
 }
 
-/// One machine, or one a system.
-fn single(site: &Site) -> String {
-    let (strategy, image) = machines(site, "");
+/// Writes a job for one machine, or for one of each system.
+fn single(facts: &CiFacts) -> String {
+    let (strategy, image) = machines(facts, "");
     format!(
         "  ci:
 {strategy}    runs-on: {image}
@@ -63,21 +62,21 @@ fn single(site: &Site) -> String {
 {checkout}{restore}{notes}{setup}{install}      - name: Run the tasks
         run: {run}
 {save}",
-        minutes = site.minutes,
+        minutes = facts.minutes,
         checkout = checkout(),
         restore = restore(""),
-        notes = notes(site),
+        notes = notes(facts),
         setup = setup("setup"),
-        install = install(site),
-        run = line(&format!("{} {}", site.call, site.run)),
+        install = install(facts),
+        run = line(&format!("{} {}", facts.call, facts.run)),
         save = save(""),
     )
 }
 
-/// Several machines, and one that puts together what they found.
-fn sharded(site: &Site) -> String {
-    let of_image = if site.systems.len() > 1 { "-${{ matrix.image }}" } else { "" };
-    let (shard, merge) = (shard(site, of_image), merge(site, of_image));
+/// Writes a job for the shards, and one that merges their results.
+fn sharded(facts: &CiFacts) -> String {
+    let of_image = if facts.systems.len() > 1 { "-${{ matrix.image }}" } else { "" };
+    let (shard, merge) = (shard(facts, of_image), merge(facts, of_image));
     format!(
         "{shard}
   # A job that is skipped counts as passed, so this one always runs.
@@ -85,13 +84,13 @@ fn sharded(site: &Site) -> String {
     )
 }
 
-fn shard(site: &Site, of_image: &str) -> String {
-    let shards: Vec<String> = (1..=site.shards).map(|shard| shard.to_string()).collect();
-    let (strategy, image) = machines(site, &format!("        shard: [{}]\n", shards.join(", ")));
-    let scope = "-shard${{ matrix.shard }}of".to_owned() + &site.shards.to_string();
+fn shard(facts: &CiFacts, of_image: &str) -> String {
+    let shards: Vec<String> = (1..=facts.shards).map(|shard| shard.to_string()).collect();
+    let (strategy, image) = machines(facts, &format!("        shard: [{}]\n", shards.join(", ")));
+    let scope = "-shard${{ matrix.shard }}of".to_owned() + &facts.shards.to_string();
     let run = format!(
         "{} {} --shard \"$SHARD/{}\" --manifest \"$RUNNER_TEMP/manifest-$SHARD.json\"{}",
-        site.call, site.run, site.shards, site.timings
+        facts.call, facts.run, facts.shards, facts.timings
     );
     format!(
         "  shard:
@@ -112,23 +111,23 @@ fn shard(site: &Site, of_image: &str) -> String {
           overwrite: true
           retention-days: 7
 {save}",
-        minutes = site.minutes,
+        minutes = facts.minutes,
         checkout = checkout(),
         restore = restore(&scope),
         setup = setup("setup"),
-        install = install(site),
+        install = install(facts),
         run = line(&run),
         upload = pin::UPLOAD.uses(),
         save = save(&scope),
     )
 }
 
-fn merge(site: &Site, of_image: &str) -> String {
+fn merge(facts: &CiFacts, of_image: &str) -> String {
     let scope = format!("-merge{of_image}");
-    // Where nothing is judged there is no state to be kept.
-    let kept = |steps: String| if site.judges { steps } else { String::new() };
-    // Manifests of two systems are of two plans.
-    let (each, _) = if of_image.is_empty() { (String::new(), String::new()) } else { machines(site, "") };
+    // Without gates there is no state to cache.
+    let kept = |steps: String| if facts.judges { steps } else { String::new() };
+    // Manifests of two systems are of different plans.
+    let (each, _) = if of_image.is_empty() { (String::new(), String::new()) } else { machines(facts, "") };
     format!(
         "  ci:
     if: ${{{{ always() }}}}
@@ -147,18 +146,18 @@ fn merge(site: &Site, of_image: &str) -> String {
         linux = System::Linux.image(),
         checkout = checkout(),
         restore = kept(restore(&scope)),
-        notes = notes(site),
+        notes = notes(facts),
         setup = setup("setup-merge"),
-        install = install(site),
+        install = install(facts),
         download = pin::DOWNLOAD.uses(),
-        merge = line(&format!("{} merge-runs \"$RUNNER_TEMP\"/manifests/*.json", site.call)),
+        merge = line(&format!("{} merge-runs \"$RUNNER_TEMP\"/manifests/*.json", facts.call)),
         save = kept(save(&scope)),
     )
 }
 
-/// The strategy of a job, with more lines for its matrix, and what it runs on.
-fn machines(site: &Site, more: &str) -> (String, String) {
-    let images: Vec<&str> = site.systems.iter().map(|system| system.image()).collect();
+/// Returns the strategy of a job, with further lines for its matrix, and its machine.
+fn machines(facts: &CiFacts, more: &str) -> (String, String) {
+    let images: Vec<&str> = facts.systems.iter().map(|system| system.image()).collect();
     let (row, image) = match &*images {
         [one] => (String::new(), (*one).to_owned()),
         several => (format!("        image: [{}]\n", several.join(", ")), "${{ matrix.image }}".to_owned()),
@@ -170,7 +169,7 @@ fn machines(site: &Site, more: &str) -> (String, String) {
 }
 
 impl System {
-    /// The image of GitHub's machines.
+    /// Returns the image of GitHub's machines.
     fn image(self) -> &'static str {
         match self {
             Self::Linux => "ubuntu-24.04",
@@ -179,7 +178,7 @@ impl System {
     }
 }
 
-/// The whole history: what a change affects, and what it is compared with, are in it.
+/// Fetches the whole history, which `--affected` and baselines need.
 fn checkout() -> String {
     format!(
         "      - uses: {}\n        with:\n          fetch-depth: 0\n          persist-credentials: false\n",
@@ -207,10 +206,10 @@ fn restore(scope: &str) -> String {
     )
 }
 
-/// What others noted of former trees. Where it can't be had, the gates say that there is no baseline. The
-/// checkout leaves no credentials behind, so git is given the token for this one step.
-fn notes(site: &Site) -> String {
-    if !site.compares {
+/// Fetches the recorded facts of earlier trees. If that fails, the gates report that there is no baseline.
+/// The checkout leaves no credentials, so git gets the token for this step only.
+fn notes(facts: &CiFacts) -> String {
+    if !facts.compares {
         return String::new();
     }
     format!(
@@ -232,7 +231,7 @@ const HELPER: &str = r#"'!f() { echo username=x-access-token; echo "password=$TO
 const HASH: &str = "${{ hashFiles('**/tasks.toml') }}";
 const RUN: &str = "${{ github.run_id }}-${{ github.run_attempt }}";
 
-/// What passed is known next time, also where something else failed.
+/// Also saves if something failed, so that what passed is not run again.
 fn save(scope: &str) -> String {
     format!(
         "      - name: Keep what this run knows
@@ -256,12 +255,7 @@ fn setup(part: &str) -> String {
     )
 }
 
-fn install(site: &Site) -> String {
-    let Some(install) = &site.install else { return String::new() };
+fn install(facts: &CiFacts) -> String {
+    let Some(install) = &facts.install else { return String::new() };
     format!("      - name: Install the runner\n        run: {}\n", line(install))
-}
-
-/// A shell line as YAML reads it: as it is where that is the same.
-fn line(text: &str) -> String {
-    super::scalar(text)
 }

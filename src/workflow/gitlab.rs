@@ -1,30 +1,31 @@
 //! The pipeline of GitLab CI. It must not know other CI systems.
 
-use super::site::{NOTES, Site};
-use super::{Draft, HEADER, Manners, rows, scalar};
+use super::ci_facts::{CiFacts, NOTES};
+use super::{Draft, HEADER, OverwritePolicy, rows};
+use crate::base::yaml::scalar;
 
 /// Where GitLab looks for it.
 pub const PATH: &str = ".gitlab-ci.yml";
-/// Where a run leaves what GitLab shows.
+/// The folder of files that GitLab shows.
 const ARTIFACTS: &str = ".xtask-artifacts";
 
-/// What a job keeps of its state, for the same job of later pipelines.
+/// What a job caches for the same job of later pipelines.
 const CACHE: &str = "\x20 # Results are found by what they depend on, so all branches share them.
   cache:
     key: xtask-$CI_JOB_NAME_SLUG
     paths: [.git/xtask/]
     when: always
 ";
-/// Where GitLab finds how many lines tests reached.
+/// How GitLab finds the coverage in the log.
 const COVERAGE: &str = "\x20 coverage: '/^coverage: (\\d+(?:\\.\\d+)?)%/'\n";
 
-/// The pipeline.
-pub fn draft(site: &Site) -> Draft {
-    let jobs = if site.shards > 1 { sharded(site) } else { single(site) };
-    let branches = if site.branches.is_empty() {
+/// Writes the pipeline.
+pub fn draft(facts: &CiFacts) -> Draft {
+    let jobs = if facts.shards > 1 { sharded(facts) } else { single(facts) };
+    let branches = if facts.branches.is_empty() {
         "    - if: $CI_COMMIT_BRANCH == $CI_DEFAULT_BRANCH\n".to_owned()
     } else {
-        rules(&site.branches)
+        rules(&facts.branches)
     };
     let text = format!(
         "\
@@ -54,10 +55,10 @@ default:
 # xtask: end jobs
 "
     );
-    Draft { path: PATH, text, manners: Manners::Needed }
+    Draft { path: PATH, text, policy: OverwritePolicy::Required }
 }
 
-/// Which branches have pipelines. Of patterns the last that fits counts, of rules the first.
+/// Writes the rules for branches. Of our patterns, the last match counts; of GitLab's rules, the first.
 fn rules(branches: &[String]) -> String {
     let rule = |branch: &String| match branch.strip_prefix('!') {
         Some(branch) => format!("    - if: {}\n      when: never\n", scalar(&condition(branch))),
@@ -70,8 +71,8 @@ fn rules(branches: &[String]) -> String {
     rules.concat()
 }
 
-/// When a push is one to this branch. `*` in it stands for what has no slash, `**` for anything, as in
-/// the workflow of GitHub.
+/// Returns the condition for pushes to a branch. `*` matches anything without a slash, `**` anything, as
+/// in GitHub's workflows.
 fn condition(branch: &str) -> String {
     if !branch.contains(['*', '?', '+', '[', '"', '$']) {
         return format!("$CI_COMMIT_BRANCH == \"{branch}\"");
@@ -90,20 +91,20 @@ fn condition(branch: &str) -> String {
     format!("$CI_COMMIT_BRANCH =~ /^{pattern}$/")
 }
 
-fn single(site: &Site) -> String {
-    let run = format!("{} {}", site.call, site.run);
+fn single(facts: &CiFacts) -> String {
+    let run = format!("{} {}", facts.call, facts.run);
     format!(
         "ci:\n  timeout: {} minutes\n{}",
-        site.minutes,
-        body(site, &[notes(site), item(&run)].concat(), COVERAGE)
+        facts.minutes,
+        body(facts, &[notes(facts), item(&run)].concat(), COVERAGE)
     )
 }
 
-/// Several machines, and one that puts together what they found.
-fn sharded(site: &Site) -> String {
+/// Writes a job for the shards, and one that merges their results.
+fn sharded(facts: &CiFacts) -> String {
     let run = format!(
         "{} {} --shard \"$CI_NODE_INDEX/$CI_NODE_TOTAL\" --manifest \"{ARTIFACTS}/manifest-$CI_NODE_INDEX.json\"{}",
-        site.call, site.run, site.timings
+        facts.call, facts.run, facts.timings
     );
     format!(
         "\
@@ -123,22 +124,22 @@ ci:
     reports:
       codequality: {ARTIFACTS}/gl-code-quality-report.json
 ",
-        minutes = site.minutes,
-        shards = site.shards,
-        // GitLab takes the mean of what jobs say of coverage, so only the one that knows all says it.
-        body = body(site, &item(&run), ""),
-        // Where nothing is judged there is no state to be kept.
-        cache = if site.judges { CACHE } else { "" },
-        install = install(site),
-        notes = notes(site),
-        merge = item(&format!("{} merge-runs {ARTIFACTS}/manifest-*.json", site.call)),
+        minutes = facts.minutes,
+        shards = facts.shards,
+        // GitLab shows the mean of all jobs' coverage, so only the merging job prints it.
+        body = body(facts, &item(&run), ""),
+        // Without gates there is no state to cache.
+        cache = if facts.judges { CACHE } else { "" },
+        install = install(facts),
+        notes = notes(facts),
+        merge = item(&format!("{} merge-runs {ARTIFACTS}/manifest-*.json", facts.call)),
     )
 }
 
-/// What a machine that runs tasks does, and what is kept of it.
-fn body(site: &Site, run: &str, coverage: &str) -> String {
-    let junit = rows(site.junit.iter().map(|path| format!("\n        - {}", scalar(path))));
-    let cobertura = site.cobertura.as_ref().map_or_else(String::new, |path| {
+/// Writes the body of a job that runs tasks.
+fn body(facts: &CiFacts, run: &str, coverage: &str) -> String {
+    let junit = rows(facts.junit.iter().map(|path| format!("\n        - {}", scalar(path))));
+    let cobertura = facts.cobertura.as_ref().map_or_else(String::new, |path| {
         format!(
             "      coverage_report:\n        coverage_format: cobertura\n        path: {}\n",
             scalar(path)
@@ -156,22 +157,22 @@ fn body(site: &Site, run: &str, coverage: &str) -> String {
         - {ARTIFACTS}/junit.xml{junit}
       codequality: {ARTIFACTS}/gl-code-quality-report.json
 {cobertura}",
-        install = install(site),
+        install = install(facts),
     )
 }
 
-/// A line of a script.
+/// Writes a line of a script.
 fn item(line: &str) -> String {
     format!("    - {}\n", scalar(line))
 }
 
-/// What others noted of former trees. Where it can't be had, the gates say that there is no baseline.
-fn notes(site: &Site) -> String {
-    if site.compares { item(&format!("{NOTES} || true")) } else { String::new() }
+/// Fetches the recorded facts of earlier trees. If that fails, the gates report that there is no baseline.
+fn notes(facts: &CiFacts) -> String {
+    if facts.compares { item(&format!("{NOTES} || true")) } else { String::new() }
 }
 
-fn install(site: &Site) -> String {
-    site.install.as_ref().map_or_else(String::new, |line| item(line))
+fn install(facts: &CiFacts) -> String {
+    facts.install.as_ref().map_or_else(String::new, |line| item(line))
 }
 
 #[cfg(test)]

@@ -1,31 +1,31 @@
-//! The parts of a generated file that people write, between lines `xtask: begin NAME` and `xtask: end
-//! NAME`. It must not know what is in them.
+//! The sections of a generated file that people write, between lines `xtask: begin NAME` and
+//! `xtask: end NAME`. It must not know what is in them.
 
 use std::collections::BTreeMap;
 
-/// The lines of each part, by its name.
+/// The lines of each hand-written section, by its name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Parts(BTreeMap<String, Vec<String>>);
+pub struct Sections(BTreeMap<String, Vec<String>>);
 
-/// Why the parts of a text can't be told.
+/// Why the sections of a text can't be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("line {line}: {what}")]
-pub struct PartError {
-    /// Where.
+#[error("line {line}: {problem}")]
+pub struct SectionError {
+    /// The line, counted from 1.
     pub line: usize,
     /// What is wrong.
-    pub what: String,
+    pub problem: String,
 }
 
-/// A line that begins or ends a part.
+/// A line that begins or ends a section.
 enum Mark<'t> {
     Begin(&'t str),
     End(&'t str),
 }
 
 impl<'t> Mark<'t> {
-    /// The mark in a comment of YAML or Markdown.
-    fn of(line: &'t str) -> Option<Self> {
+    /// Returns the mark that a line is, in a comment of YAML or Markdown.
+    fn parse(line: &'t str) -> Option<Self> {
         let line = line.trim();
         let inner = line
             .strip_prefix("# ")
@@ -36,71 +36,74 @@ impl<'t> Mark<'t> {
     }
 }
 
-impl Parts {
-    /// The parts of a text.
+impl Sections {
+    /// Returns the sections of a text.
     ///
     /// # Errors
-    /// A part has no end, begins within another, or is there twice.
-    pub fn read(text: &str) -> Result<Self, PartError> {
-        let mut parts = BTreeMap::new();
+    /// A section has no end, begins inside of another, or is there twice.
+    pub fn parse(text: &str) -> Result<Self, SectionError> {
+        let mut sections = BTreeMap::new();
         let mut open: Option<(usize, &str, Vec<String>)> = None;
         for (at, line) in text.lines().enumerate() {
-            let error = |what: String| PartError { line: at + 1, what };
-            match (Mark::of(line), &mut open) {
+            let error = |problem: String| SectionError { line: at + 1, problem };
+            match (Mark::parse(line), &mut open) {
                 (None, Some((_, _, lines))) => lines.push(line.to_owned()),
                 (None, None) => {}
-                (Some(Mark::Begin(name)), None) if parts.contains_key(name) => {
-                    return Err(error(format!("the part `{name}` begins a second time")));
+                (Some(Mark::Begin(name)), None) if sections.contains_key(name) => {
+                    return Err(error(format!("the section `{name}` begins a second time")));
                 }
                 (Some(Mark::Begin(name)), None) => open = Some((at + 1, name, Vec::new())),
                 (Some(Mark::End(name)), Some((_, begun, _))) if name == *begun => {
                     let lines = open.take().map(|(_, _, lines)| lines).unwrap_or_default();
-                    parts.insert(name.to_owned(), lines);
+                    sections.insert(name.to_owned(), lines);
                 }
                 (Some(Mark::Begin(name)), Some((_, begun, _))) => {
-                    return Err(error(format!("the part `{name}` begins within the part `{begun}`")));
+                    return Err(error(format!(
+                        "the section `{name}` begins inside of the section `{begun}`"
+                    )));
                 }
                 (Some(Mark::End(name)), _) => {
-                    return Err(error(format!("the part `{name}` ends here and does not begin")));
+                    return Err(error(format!("the section `{name}` ends here but does not begin")));
                 }
             }
         }
         match open {
             Some((line, name, _)) => {
-                Err(PartError { line, what: format!("the part `{name}` has no line `xtask: end {name}`") })
+                let problem = format!("the section `{name}` has no line `xtask: end {name}`");
+                Err(SectionError { line, problem })
             }
-            None => Ok(Self(parts)),
+            None => Ok(Self(sections)),
         }
     }
 
-    /// One part with these lines.
-    pub(super) fn one(name: &str, lines: String) -> Self {
-        Self(BTreeMap::from([(name.to_owned(), vec![lines])]))
-    }
-
-    /// The names of the parts of a text, each with what stands before its first mark.
-    pub(super) fn places(text: &str) -> Vec<(&str, &str)> {
-        let marks = text.lines().filter_map(|line| match Mark::of(line)? {
-            Mark::Begin(name) => Some((name, &line[..line.len() - line.trim_start().len()])),
+    /// Returns each section that has a place in `text`: its name, by how much the line that begins it
+    /// is indented there, and its lines.
+    pub(super) fn indents<'s>(
+        &'s self,
+        text: &'s str,
+    ) -> impl Iterator<Item = (&'s str, usize, &'s [String])> {
+        text.lines().filter_map(|line| match Mark::parse(line)? {
+            Mark::Begin(name) => {
+                Some((name, line.len() - line.trim_start().len(), self.0.get(name)?.as_slice()))
+            }
             Mark::End(_) => None,
-        });
-        marks.collect()
+        })
     }
 
-    /// A text with these parts in place of its own.
+    /// Returns a text with these sections in place of its own.
     pub fn fill(&self, text: &str) -> String {
         let mut out = String::new();
         let mut skipped = None;
         for line in text.lines() {
             if let Some(name) = skipped {
-                if !matches!(Mark::of(line), Some(Mark::End(end)) if end == name) {
+                if !matches!(Mark::parse(line), Some(Mark::End(end)) if end == name) {
                     continue;
                 }
                 skipped = None;
             }
             out.push_str(line);
             out.push('\n');
-            if let Some(Mark::Begin(name)) = Mark::of(line)
+            if let Some(Mark::Begin(name)) = Mark::parse(line)
                 && let Some(lines) = self.0.get(name)
             {
                 for line in lines {
@@ -112,10 +115,10 @@ impl Parts {
         out
     }
 
-    /// Those with something in them that have no place in `text`.
-    pub fn homeless(&self, text: &str) -> Vec<&str> {
+    /// Returns the names of sections that are not empty and have no place in `text`.
+    pub fn orphaned_sections(&self, text: &str) -> Vec<&str> {
         let begins = |name: &str| {
-            text.lines().any(|line| matches!(Mark::of(line), Some(Mark::Begin(begun)) if begun == name))
+            text.lines().any(|line| matches!(Mark::parse(line), Some(Mark::Begin(begun)) if begun == name))
         };
         let has_words = |lines: &[String]| lines.iter().any(|line| !line.trim().is_empty());
         let own = self.0.iter().filter(|(name, lines)| has_words(lines) && !begins(name));
@@ -138,38 +141,41 @@ a: 1
 ";
 
     #[test]
-    fn parts_are_kept_as_they_are() {
-        let parts = Parts::read(OLD).unwrap();
+    fn sections_are_kept_as_they_are() {
+        let sections = Sections::parse(OLD).unwrap();
         let new = "x\n  # xtask: begin one\n  default\n  # xtask: end one\ny\n";
-        assert_eq!(parts.fill(new), "x\n  # xtask: begin one\n  b: 2\n\n  # xtask: end one\ny\n");
-        assert_eq!(parts.fill(OLD), OLD);
-        assert_eq!(Parts::default().fill(new), new);
-        // An empty part is kept empty.
+        assert_eq!(sections.fill(new), "x\n  # xtask: begin one\n  b: 2\n\n  # xtask: end one\ny\n");
+        assert_eq!(sections.fill(OLD), OLD);
+        assert_eq!(Sections::default().fill(new), new);
+        // An empty section stays empty.
         let other = "<!-- xtask: begin two -->\ndefault\n<!-- xtask: end two -->\n";
-        assert_eq!(parts.fill(other), other.replace("default\n", ""));
+        assert_eq!(sections.fill(other), other.replace("default\n", ""));
     }
 
     #[test]
-    fn what_has_no_place_is_told() {
-        let parts = Parts::read(OLD).unwrap();
-        assert_eq!(parts.homeless("# xtask: begin two\n"), ["one"]);
-        assert_eq!(parts.homeless("# xtask: begin one\n"), Vec::<&str>::new());
+    fn a_section_without_a_place_is_orphaned() {
+        let sections = Sections::parse(OLD).unwrap();
+        assert_eq!(sections.orphaned_sections("# xtask: begin two\n"), ["one"]);
+        assert_eq!(sections.orphaned_sections("# xtask: begin one\n"), Vec::<&str>::new());
     }
 
     #[test]
-    fn broken_marks_are_told_with_their_line() {
+    fn broken_marks_are_errors_with_their_line() {
         let cases = [
-            ("# xtask: begin a\n", "line 1: the part `a` has no line `xtask: end a`"),
-            ("\n# xtask: end a\n", "line 2: the part `a` ends here and does not begin"),
-            ("# xtask: begin a\n# xtask: begin b\n", "line 2: the part `b` begins within the part `a`"),
-            ("# xtask: begin a\n# xtask: end b\n", "line 2: the part `b` ends here and does not begin"),
+            ("# xtask: begin a\n", "line 1: the section `a` has no line `xtask: end a`"),
+            ("\n# xtask: end a\n", "line 2: the section `a` ends here but does not begin"),
+            (
+                "# xtask: begin a\n# xtask: begin b\n",
+                "line 2: the section `b` begins inside of the section `a`",
+            ),
+            ("# xtask: begin a\n# xtask: end b\n", "line 2: the section `b` ends here but does not begin"),
             (
                 "# xtask: begin a\n# xtask: end a\n# xtask: begin a\n",
-                "line 3: the part `a` begins a second time",
+                "line 3: the section `a` begins a second time",
             ),
         ];
         for (text, expected) in cases {
-            assert_eq!(Parts::read(text).unwrap_err().to_string(), expected, "{text}");
+            assert_eq!(Sections::parse(text).unwrap_err().to_string(), expected, "{text}");
         }
     }
 }

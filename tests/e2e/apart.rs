@@ -261,7 +261,7 @@ fn tracked_files_are_never_provided() {
         let project = project("cat vendor/lib", &format!("{key} = ['vendor']"));
         project.write("vendor/lib/deep/a", "").write("vendor/lib/value", "bad\n").commit("vendor");
         project.write("vendor/lib/value", "good\n");
-        refused(&project).says("it has the tracked file vendor/lib/deep/a").says("take it out of");
+        refused(&project).says("it has the tracked file vendor/lib/deep/a").says("remove it from");
         // In the index alone: the file was forgotten when the commit was made.
         project.git(&["rm", "-rq", "--cached", "vendor"]);
         project.git(&["commit", "-qm", "without"]);

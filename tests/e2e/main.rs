@@ -9,6 +9,7 @@
 
 #[allow(dead_code, reason = "each test program uses its own part")]
 #[path = "../project/mod.rs"]
+#[macro_use]
 mod project;
 
 mod apart;

@@ -40,7 +40,7 @@ fn told(project: &Project) -> String {
     project.lines("../err").join("\n")
 }
 
-const NO_LONGER: &str = "what it needs of build is no longer what that left: bin was edited";
+const NO_LONGER: &str = "outputs of build that it needs have changed: bin was edited";
 
 #[test]
 fn a_pass_on_what_another_run_built_is_not_that_of_this_tree() {
@@ -114,6 +114,6 @@ fn what_another_run_adds_is_not() {
     touch(&project, "go");
     assert!(first.wait().unwrap().success());
     let told = told(&project);
-    assert!(told.contains("what it needs of gen is no longer what that left: out/more is extra"), "{told}");
+    assert!(told.contains("outputs of gen that it needs have changed: out/more is extra"), "{told}");
     project.xtask(&["use"]).ends(0).says("1 ran");
 }

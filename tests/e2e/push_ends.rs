@@ -1,4 +1,5 @@
-//! A push that is ended at any moment, or whose connection ends: nothing is left, nothing is lost.
+//! Pushes that are ended at any moment, or whose connection ends: nothing is left behind, and no result is
+//! lost.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -118,64 +119,41 @@ fn a_test_that_makes_a_repository_in_a_linked_worktree_changes_no_config() {
     assert!(!log.contains("GIT_"), "{log}");
 }
 
-/// An ssh that runs the remote command on this machine, and that dies after `seconds`.
-fn ssh(project: &Project, seconds: &str) -> String {
+/// An ssh that runs the remote command on this machine, and ends after four seconds.
+fn short_lived_ssh(project: &Project) -> String {
     let path = project.beside().join("ssh");
-    let script = format!(
-        "#!/bin/sh\nwhile [ $# -gt 1 ]; do shift; done\nsh -c \"$1\" &\nserver=$!\n(sleep {seconds}; kill $server 2>/dev/null) 2>/dev/null >/dev/null </dev/null &\nkiller=$!\nwait $server\nkill $killer 2>/dev/null\n"
-    );
     // A background command of a shell has no standard input unless it is given one.
-    let script = script.replace("sh -c \"$1\" &", "exec 3<&0; sh -c \"$1\" <&3 3<&- &\nexec 3<&-");
+    let script = r#"#!/bin/sh
+        while [ $# -gt 1 ]; do shift; done
+        exec 3<&0
+        sh -c "$1" <&3 3<&- &
+        exec 3<&-
+        server=$!
+        (sleep 4; kill $server 2>/dev/null) 2>/dev/null >/dev/null </dev/null &
+        killer=$!
+        wait $server
+        kill $killer 2>/dev/null
+    "#;
     fs::write(&path, script).unwrap();
     fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
     path.to_str().unwrap().to_owned()
 }
 
-fn push_by_ssh(project: &Project, ssh: &str) -> Ran {
-    let url = format!("somebody@host:{}", project.bare().display());
-    let mut command = project.push_command(&[&url, "main"]);
-    command.env("GIT_SSH_COMMAND", ssh).env("GIT_SSH_VARIANT", "simple");
-    Ran::of(command.output().unwrap())
-}
-
 #[test]
-fn a_connection_that_dies_is_told_and_the_next_push_lands() {
+fn push_whose_connection_died_during_the_gate_lands_when_it_is_repeated() {
     let tasks = "[tasks.t]\nrun = \"sleep 6\"\n[hooks]\npre-push = [\"t\"]\n";
     let project = Project::gated(tasks, &["pre-push"]);
-    let ssh = ssh(&project, "4");
-    let first = push_by_ssh(&project, &ssh);
+    let ssh = short_lived_ssh(&project);
+    let push = || {
+        let url = format!("somebody@host:{}", project.bare().display());
+        let mut command = project.push_command(&[&url, "main"]);
+        command.env("GIT_SSH_COMMAND", &ssh).env("GIT_SSH_VARIANT", "simple");
+        Ran::of(command.output().unwrap())
+    };
+    let first = push();
     assert_ne!(first.status, 0, "{}", first.err);
-    first.says(" passed (").says("the connection may be gone; push again, it is instant now");
+    first.says(" passed (");
     assert_eq!(project.remote("main"), None);
-    push_by_ssh(&project, &ssh).ends(0).says("1 cached, 0 ran");
+    push().ends(0).says("1 cached, 0 ran");
     assert!(project.remote("main").is_some());
-}
-
-#[test]
-fn past_the_budget_an_ssh_connection_is_not_relied_on() {
-    let tasks =
-        "[settings]\npush-budget = \"4s\"\n[tasks.t]\nrun = \"sleep 5\"\n[hooks]\npre-push = [\"t\"]\n";
-    let project = Project::gated(tasks, &["pre-push"]);
-    let ssh = ssh(&project, "60");
-    push_by_ssh(&project, &ssh)
-        .ends(1)
-        .says("passed; the connection may be gone; push again")
-        .says("push-budget");
-    assert_eq!(project.remote("main"), None);
-    push_by_ssh(&project, &ssh).ends(0).does_not_say("connection");
-    // A local remote has no connection to lose.
-    project.write("file", "").commit("more");
-    project.push(&["main:other"]).ends(0).does_not_say("connection");
-}
-
-#[test]
-fn even_what_is_never_stored_need_not_run_twice_for_a_lost_connection() {
-    let tasks = "[settings]\npush-budget = \"4s\"\n[tasks.t]\nrun = \"echo ran >> $HOME/ran; sleep 5\"\ncache = false\n[hooks]\npre-push = [\"t\"]\n";
-    let project = Project::gated(tasks, &["pre-push"]);
-    let ssh = ssh(&project, "60");
-    push_by_ssh(&project, &ssh).ends(1).says("push again, it is instant now");
-    push_by_ssh(&project, &ssh).ends(0).says("in the push whose connection was lost");
-    assert_eq!(project.lines("../home/ran").len(), 1);
-    // It counted once.
-    project.push(&["main:other"]).ends(0).says("0 cached, 1 ran");
 }

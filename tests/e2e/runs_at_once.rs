@@ -82,9 +82,7 @@ fn what_a_task_reads_is_not_written_by_another_run() {
     let mut first = project.start(&["use"]);
     wait_for("the first reads", || project.lines("../used").len() == 1);
     let mut second = project.start(&["use", "--force"]);
-    wait_for("the second waits", || {
-        says(&project, "make  waits for another run that has its outputs in use")
-    });
+    wait_for("the second waits", || says(&project, "make  waits for another run that uses its outputs"));
     assert_eq!(project.lines("../made").len(), 1);
     end(&project);
     assert!(first.wait().unwrap().success() && second.wait().unwrap().success());
@@ -101,9 +99,7 @@ fn what_a_task_reads_is_not_restored_by_another_run() {
     wait_for("the first reads", || project.lines("../used").len() == 1);
     project.write("in", "1\n");
     let mut second = project.start(&["make"]);
-    wait_for("the second waits", || {
-        says(&project, "make  waits for another run that has its outputs in use")
-    });
+    wait_for("the second waits", || says(&project, "make  waits for another run that uses its outputs"));
     assert_eq!(project.read("out/app"), "2\n");
     end(&project);
     first.wait().unwrap();
@@ -174,7 +170,7 @@ needs = ["circle"]
     project.xtask(&["log", "--last"]).ends(0).prints("outer: 1 task");
     project.xtask(&["diff-run", "last~1", "last"]).ends(4).says("there is no run 1 before the last");
     let ran = project.xtask_env(&["circle"], &vars).ends(1);
-    ran.says("circle  ").says("it is in work already, by the task that calls this run");
+    ran.says("circle  ").says("the task that started this run executes it already");
     assert!(!project.beside().join("user").exists());
 }
 

@@ -5,7 +5,7 @@ use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use taskgate::process::trace::report::{How, Trace, Why};
+use open_trace::{Access, DoubtKind, Trace};
 
 use crate::project::{Project, Ran, processes, signal, wait_for};
 
@@ -42,7 +42,7 @@ impl Scene {
     fn trace(&self, way: &[&str], program: &[&str]) -> (Ran, Trace) {
         let _ = fs::remove_file(self.report());
         let ran = Ran::of(self.command(way, program).output().unwrap());
-        let trace = Trace::read(&self.report()).unwrap_or_else(|error| panic!("{error}: {ran:?}"));
+        let trace = Trace::load(&self.report()).unwrap_or_else(|error| panic!("{error}: {ran:?}"));
         (ran, trace)
     }
 
@@ -60,7 +60,7 @@ impl Scene {
         let root = self.project.root();
         let inside = trace.files.iter().filter_map(|seen| {
             let name = seen.path.as_path().strip_prefix(&root).ok()?;
-            let how: Vec<String> = seen.how.iter().map(|how| format!("{how:?}")).collect();
+            let how: Vec<String> = seen.accesses.iter().map(|how| format!("{how:?}")).collect();
             Some(format!("{}: {}", name.display(), how.join(" ")))
         });
         inside.collect()
@@ -176,7 +176,7 @@ fn a_script_is_seen_with_its_interpreter() {
     assert_eq!(ran.ends(0).out, "b\n");
     assert_eq!(scene.seen(&trace), ["b: Read", "script: Executed Read"].map(str::to_owned).as_slice());
     let shell = Path::new("/bin/sh").canonicalize().unwrap();
-    assert!(trace.seen(How::Executed).any(|path| path.as_path() == shell));
+    assert!(trace.paths(Access::Executed).any(|path| path.as_path() == shell));
 }
 
 #[test]
@@ -308,7 +308,7 @@ fn a_signal_to_the_group_ends_all_and_the_report_is_written() {
     signal("TERM", -id(&child));
     assert_eq!(status(&mut child), 143);
     assert!(processes(mark).is_empty());
-    let trace = Trace::read(&scene.report()).unwrap();
+    let trace = Trace::load(&scene.report()).unwrap();
     assert_eq!(scene.seen(&trace), ["a: Read"]);
 }
 
@@ -334,15 +334,15 @@ fn where_tracing_is_not_permitted_the_program_runs_and_the_report_says_so() {
         [env!("CARGO_BIN_EXE_xtask"), "__trace", inner.to_str().unwrap(), "--", "sh", "-c", "cat a; exit 3"];
     let (ran, outer) = scene.trace(&[], &program);
     assert_eq!(ran.ends(3).out, "a\n");
-    let inner = Trace::read(&inner).unwrap();
-    assert!(matches!(inner.doubts[0].why, Why::NotPermitted(_)), "{:?}", inner.doubts);
+    let inner = Trace::load(&inner).unwrap();
+    assert!(matches!(inner.doubts[0].kind, DoubtKind::NotPermitted(_)), "{:?}", inner.doubts);
     assert!(inner.files.is_empty());
-    assert_eq!(outer.doubts.iter().map(|doubt| &doubt.why).collect::<Vec<_>>(), [&Why::Tracer]);
+    assert_eq!(outer.doubts.iter().map(|doubt| &doubt.kind).collect::<Vec<_>>(), [&DoubtKind::Tracer]);
     assert!(scene.seen(&outer).contains(&"a: Read".to_owned()));
 }
 
 #[test]
 fn the_help_does_not_speak_of_it() {
     let help = Scene::new().project.xtask(&["--help"]).ends(0).out;
-    assert!(!help.contains("__trace") && !help.contains("__stopped"));
+    assert!(!help.contains("__trace"));
 }

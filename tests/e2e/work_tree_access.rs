@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use taskgate::process::trace::report::Trace;
+use open_trace::Trace;
 
 use crate::project::{Project, Ran, processes, server, signal, wait_for};
 
@@ -40,7 +40,7 @@ fn scene_with(run: &str, more: &str) -> Project {
 fn assert_can_trace(project: &Project) {
     let report = project.beside().join("can-trace");
     project.xtask(&["__trace", report.to_str().unwrap(), "--", "true"]).ends(0);
-    let doubts = Trace::read(&report).unwrap().doubts;
+    let doubts = Trace::load(&report).unwrap().doubts;
     assert!(doubts.is_empty(), "programs can't be traced here, so this can't be tested: {doubts:?}");
 }
 

@@ -24,42 +24,33 @@ fn only_what_changed_since_the_merge_base_is_run_with_what_it_needs() {
     let project = project();
     let ran = project.xtask(&["ci", "--affected=main"]).ends(0);
     let base = project.git(&["merge-base", "main", "work"]);
-    let ran = ran.says(&format!("1 task affected since {} (the merge base with main)", &base[..10]));
-    ran.says("test is affected: tests/t changed")
-        .says("\u{2713} build")
-        .says("passed: 2 ran")
-        .does_not_say("docs");
+    ran.says(&format!("1 task affected since {} (the merge base with main)", &base[..10]));
     // What is not committed counts too, and whatever needs it.
     project.write("src/b", "new\n");
-    let ran = project.xtask(&["ci", "--affected=main"]).ends(0).says("2 tasks affected");
-    ran.says("build is affected: src/b added").says("test is affected: tests/t changed");
-    project.xtask(&["docs", "--affected=main"]).ends(0).says("nothing is affected since").says("nothing ran");
-    let plan = project.xtask(&["plan", "ci", "--affected=main"]).ends(0).says("2 tasks affected");
-    assert!(plan.out.contains("test") && !plan.out.contains("docs"), "{}", plan.out);
-    let only = project.xtask(&["ci", "--affected=main", "--only", "--force"]).ends(0);
-    only.says("2 ran").does_not_say("docs");
+    project.xtask(&["ci", "--affected=main"]).ends(0);
+    project.xtask(&["docs", "--affected=main"]).ends(0);
+    project.xtask(&["plan", "ci", "--affected=main"]).ends(0);
+    project.xtask(&["ci", "--affected=main", "--only", "--force"]).ends(0);
+    assert_screens!();
 }
 
 #[test]
 fn the_base_is_the_remotes_main_branch_unless_one_is_named() {
     let project = project();
-    project.xtask(&["ci", "--affected"]).ends(5).says("`origin/HEAD` is no base").says("--affected=BRANCH");
+    project.xtask(&["ci", "--affected"]).ends(5);
     project.git(&["update-ref", "refs/remotes/origin/main", "main"]);
-    project.xtask(&["ci", "--affected"]).ends(0).says("the merge base with origin/main");
-    project
-        .xtask(&["ci", "--affected=nowhere"])
-        .ends(5)
-        .says("`nowhere` is no base")
-        .says("git fetch origin nowhere");
+    project.xtask(&["ci", "--affected"]).ends(0);
+    project.xtask(&["ci", "--affected=nowhere"]).ends(5);
     // A branch that only the remote has.
     let url = project.root().display().to_string();
     project.git(&["remote", "add", "origin", &url]);
     project.git(&["update-ref", "refs/remotes/origin/far", "main"]);
-    project.xtask(&["ci", "--affected=far"]).ends(0).says("the merge base with origin/far");
+    project.xtask(&["ci", "--affected=far"]).ends(0);
     project.git(&["checkout", "-q", "--orphan", "lone"]);
     project.commit("lone");
-    project.xtask(&["ci", "--affected=main"]).ends(5).says("no commit in common");
+    project.xtask(&["ci", "--affected=main"]).ends(5);
     project.xtask(&["ci", "--affected=main", "--at", "main"]).ends(2);
+    assert_screens!();
 }
 
 #[test]
@@ -70,8 +61,8 @@ fn a_base_without_tasks_makes_all_new() {
     project.git(&["commit", "-qm", "without"]);
     project.git(&["tag", "before"]);
     project.commit("with");
-    let ran = project.xtask(&["ci", "--affected=before"]).ends(0).says("all tasks are new since ");
-    ran.says("which has no tasks.toml").says("passed: 3 ran");
+    project.xtask(&["ci", "--affected=before"]).ends(0);
+    assert_screens!();
 }
 
 #[test]
@@ -82,12 +73,12 @@ fn a_shallow_clone_is_told_what_to_fetch_and_selects_nothing() {
     let path = shallow.to_str().unwrap();
     project.git(&["clone", "-q", "--depth", "1", "--no-single-branch", "--branch", "work", &url, path]);
     let failed = project.xtask(&["-C", path, "ci", "--affected=origin/main"]).ends(5);
-    let failed = failed.says("the history of this clone is cut off before it").does_not_say("ran");
+    let failed = failed;
     let command = failed.err.split("git fetch").nth(1).unwrap().trim().to_owned();
     let line = format!("cd '{path}' && git fetch -q {command}");
     Ran::of(project.command("sh").args(["-c", &line]).output().unwrap()).ends(0);
     let ran = Ran::of(project.xtask_command(&["-C", path, "ci", "--affected=origin/main"]).output().unwrap());
-    ran.ends(0).says("test is affected: tests/t changed");
+    ran.ends(0);
     fs::remove_dir_all(&shallow).unwrap();
     // One that does not know what the remote's main branch is called.
     project.git(&["branch", "-q", "trunk", "main"]);
@@ -96,6 +87,7 @@ fn a_shallow_clone_is_told_what_to_fetch_and_selects_nothing() {
     let command = failed.err.split("git fetch").nth(1).unwrap().trim().to_owned();
     let line = format!("cd '{path}' && git fetch -q {command}");
     Ran::of(project.command("sh").args(["-c", &line]).output().unwrap()).ends(0);
-    project.xtask(&["-C", path, "ci", "--affected"]).ends(0).says("the merge base with origin/HEAD");
+    project.xtask(&["-C", path, "ci", "--affected"]).ends(0);
     fs::remove_dir_all(shallow).unwrap();
+    assert_screens!();
 }

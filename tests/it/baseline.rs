@@ -7,32 +7,29 @@ fn a_drop_is_measured_against_the_merge_base() {
     let project = shop("coverage = { max-drop = 2.0 }\nfindings = { new = 0 }");
     let ran = project.xtask(&["ci"]);
     passes(&ran);
-    assert!(ran.err.contains("origin/HEAD"), "there is no remote yet: {}", ran.err);
     project.publish();
     let ran = project.xtask(&["ci", "--force"]);
     passes(&ran);
-    assert!(ran.err.contains("no record for"), "{}", ran.err);
     project.git(&["switch", "-q", "-c", "topic"]);
     // Higher is never a failure.
     project.write("in/lcov.info", LCOV.replace("DA:9,0", "DA:9,1").replace("LH:8", "LH:9")).commit("more");
     let ran = project.xtask(&["ci"]);
     passes(&ran);
-    assert!(ran.err.contains("(the merge base with origin/main)"), "{}", ran.err);
     project.write("in/lcov.info", LCOV.replace("DA:8,1", "DA:8,0").replace("LH:8", "LH:7")).commit("less");
     fails(&project.xtask(&["ci"]), "coverage.max-drop");
     // The gate of the commit asks the same question, and so has the same answer.
     project.write("tasks.toml", format!("{}\n[hooks]\npre-push = ['ci']\n", project.read("tasks.toml")));
     project.commit("gated");
     fails(&project.xtask(&["gate"]), "coverage.max-drop");
+    assert_screens!();
 }
 
 #[test]
 fn what_is_recorded_of_no_commit_can_be_asked_of_another() {
     let project = shop("findings = { new = 0 }");
-    let ran = project.xtask(&["baseline", "show"]).ends(5).says("`origin/HEAD` is no base to compare with");
-    ran.says("hint: name another: xtask baseline show REV; or fetch it: git fetch origin")
-        .does_not_say("--affected");
-    project.xtask(&["baseline", "show", "HEAD"]).ends(0).prints("nothing is recorded for");
+    project.xtask(&["baseline", "show"]).ends(5);
+    project.xtask(&["baseline", "show", "HEAD"]).ends(0);
+    assert_screens!();
 }
 
 #[test]
@@ -79,10 +76,8 @@ fn what_was_recorded_is_shared_by_notes_and_by_a_file() {
     clone.write("in/lcov.info", LCOV.replace("DA:8,1", "DA:8,0").replace("LH:8", "LH:7")).commit("less");
     let ran = clone.xtask(&["ci"]);
     passes(&ran);
-    assert!(ran.err.contains("xtask baseline fetch"), "{}", ran.err);
     passes(&clone.xtask(&["baseline", "fetch"]));
-    let shown = clone.xtask(&["baseline", "show"]);
-    assert!(shown.out.contains("quality: 10 of 12 lines covered"), "{}", shown.out);
+    clone.xtask(&["baseline", "show"]);
     fails(&clone.xtask(&["ci"]), "coverage.max-drop");
     // A committed file counts as the merge base has it.
     passes(&project.xtask(&["baseline", "write", "baseline.json"]));
@@ -92,6 +87,7 @@ fn what_was_recorded_is_shared_by_notes_and_by_a_file() {
     other.git(&["switch", "-q", "-c", "topic"]);
     other.write("in/lcov.info", LCOV.replace("DA:8,1", "DA:8,0").replace("LH:8", "LH:7")).commit("less");
     fails(&other.xtask(&["ci"]), "coverage.max-drop");
+    assert_screens!();
 }
 
 #[test]
@@ -99,7 +95,7 @@ fn a_committed_file_that_cannot_be_read_is_no_want_of_a_baseline() {
     let project = shop("baseline = 'base.json'\ncoverage = { max-drop = 0 }\nfindings = { new = 0 }");
     project.publish();
     project.git(&["switch", "-q", "-c", "early"]);
-    passes(&project.xtask(&["ci"]).says("no record for"));
+    passes(&project.xtask(&["ci"]));
     project.git(&["switch", "-q", "main"]);
     project.write("base.json", "{\n").commit("broken");
     project.git(&["push", "-q", "origin", "main"]);
@@ -111,10 +107,10 @@ fn a_committed_file_that_cannot_be_read_is_no_want_of_a_baseline() {
     let broken = project.git(&["rev-parse", "--short=10", "origin/main"]);
     let broken = broken.trim();
     let told = format!("the baseline base.json of {broken} (the merge base with origin/main) can't be read");
-    ran.says(&told).says("line 1 is not a record of a gate").says("`xtask baseline write base.json`");
-    let shown = project.xtask(&["baseline", "show"]).ends(5);
-    shown.says("the baseline base.json of ").says("xtask baseline write base.json");
+    ran.says(&told);
+    project.xtask(&["baseline", "show"]).ends(5);
     // What is recorded of that commit itself counts first, so there is a way out.
     passes(&project.xtask(&["run", "quality", "--at", broken]));
     passes(&project.xtask(&["ci"]));
+    assert_screens!();
 }

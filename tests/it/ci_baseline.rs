@@ -66,7 +66,8 @@ fn the_token_reaches_git_for_the_notes_alone() {
     git.args(["-c", "credential.interactive=false", "credential", "fill"]);
     fs::write(project.path("asked"), "protocol=https\nhost=example.com\n\n").unwrap();
     git.stdin(fs::File::open(project.path("asked")).unwrap());
-    Ran::of(git.output().unwrap()).ends(0).prints("username=x-access-token\npassword=t0ken\n");
+    Ran::of(git.output().unwrap()).ends(0);
+    assert_screens!();
 }
 
 #[test]
@@ -97,9 +98,10 @@ fn a_sharded_drop_is_judged_by_what_was_noted() {
         other.xtask(&["merge-runs", &files[0], &files[1]])
     };
     // A checkout has no notes; what the workflow does brings them.
-    merge().ends(0).prints("not judged").prints("baseline: none: no record for");
+    merge().ends(0);
     other.git(&["fetch", "--quiet", "origin", "+refs/notes/xtask*:refs/notes/xtask*"]);
-    merge().ends(1).prints("coverage.max-drop").prints("(the merge base with origin/HEAD)");
+    merge().ends(1);
     // Where nobody has noted anything git has nothing against it.
     other.git(&["fetch", "--quiet", "origin", "+refs/notes/none*:refs/notes/none*"]);
+    assert_screens!();
 }

@@ -73,127 +73,104 @@ fn what_is_written_is_what_is_checked() {
         [ONE, MANY, "[ci]\nproviders = [\"gitlab\"]\n[tasks.ci]\nneeds = [\"a\"]\n[tasks.a]\nrun = \"x\"\n"]
     {
         let project = Project::new(tasks);
-        project
-            .xtask(&["ci", "check"])
-            .ends(1)
-            .says("is missing")
-            .says("hint: regenerate them: xtask ci init");
+        project.xtask(&["ci", "check"]).ends(1);
         project.write("Cargo.lock", "").write("web/package.json", "{}").write("Dockerfile", "");
-        project.xtask(&["ci", "init"]).ends(0).says("wrote ");
-        project.xtask(&["ci", "check"]).ends(0).says("for CI up to date");
-        let again = project.xtask(&["ci", "init"]).ends(0).says("unchanged: ");
-        again.does_not_say("wrote ");
+        project.xtask(&["ci", "init"]).ends(0);
+        project.xtask(&["ci", "check"]).ends(0);
+        project.xtask(&["ci", "init"]).ends(0);
     }
+    assert_screens!();
 }
 
 #[test]
 fn ci_without_its_actions_is_a_task() {
     let project = Project::new("[tasks.ci]\nrun = \"echo the task\"\n");
-    project.xtask(&["ci"]).ends(0).says("✓ ci");
-    project.xtask(&["ci", "--force", "-o", "all"]).ends(0).says("the task");
-    project.xtask(&["run", "ci", "init"]).ends(4).says("no task or group is named `init`");
-    project.xtask(&["--help"]).ends(0).prints("xtask ci init");
-    project.xtask(&["ci", "check", "--help"]).ends(0).prints("Exit status 1 if something differs");
+    project.xtask(&["ci"]).ends(0);
+    project.xtask(&["ci", "--force", "-o", "all"]).ends(0);
+    project.xtask(&["run", "ci", "init"]).ends(4);
+    project.xtask(&["--help"]).ends(0);
+    project.xtask(&["ci", "check", "--help"]).ends(0);
     let none = Project::new("[tasks.lint]\nrun = \"true\"\n");
-    none.xtask(&["ci", "init"])
-        .ends(4)
-        .says("there is no task or group `ci` for CI to run")
-        .says("[tasks.ci]");
+    none.xtask(&["ci", "init"]).ends(4);
+    assert_screens!();
 }
 
 #[test]
-fn each_drift_is_told_by_its_path() {
+fn each_edit_is_drift_that_names_its_line() {
     let project = Project::new(MANY);
     project.write("Cargo.lock", "");
     project.xtask(&["ci", "init"]).ends(0);
     let cases = [
-        (GITHUB, ("xtask run unit", "xtask run lint"), "jobs.shard.steps[3].run: "),
-        (GITHUB, ("contents: read", "contents: write"), "permissions.contents: \"write\" should be \"read\""),
-        (GITHUB, ("permissions:\n  contents: read\n", ""), "permissions: is missing"),
-        (GITHUB, ("  pull_request:\n", ""), "on.pull_request: is missing"),
-        (
-            GITHUB,
-            ("shard: [1, 2, 3, 4]", "shard: [1, 2, 4]"),
-            "jobs.shard.strategy.matrix.shard[2]: is missing",
-        ),
-        (GITHUB, ("fail-fast: false", "fail-fast: true"), "fail-fast: true should be false"),
-        (GITHUB, ("fetch-depth: 0", "fetch-depth: 1"), "jobs.shard.steps[0].with.fetch-depth: 1 should be 0"),
-        (GITHUB, ("\"release/*\"", "release"), "on.push.branches[1]"),
-        (
-            GITHUB,
-            ("      - name: Run the", "      - run: make\n      - name: Run the"),
-            "jobs.shard.steps[3]: should not be there: {run: \"make\"}",
-        ),
-        (
-            GITHUB,
-            ("de0fac2e4500dabe0009e67214ff5f5447ce83dd", "v6"),
-            "steps[0].uses: \"actions/checkout@v6\" names no commit",
-        ),
-        (GITHUB, ("actions/checkout@", "evil/checkout@"), "\"evil/checkout@"),
-        (GITHUB, ("if: ${{ always() }}\n    needs", "needs"), "jobs.ci.if: is missing"),
-        (GITHUB, ("name: ci\n", "name: ci\nname: ci\n"), "line 4: `name` is there twice"),
-        (GITHUB, ("    steps:", "   steps:"), "can't be read as YAML: line "),
-        (GITHUB, ("# xtask: end setup\n", ""), "line "),
-        (GITLAB, ("parallel: 4", "parallel: 3"), "shard.parallel: 3 should be 4"),
-        (GITLAB, ("when: always", "when: on_success"), "shard.cache.when: "),
-        (
-            GITLAB,
-            ("interruptible: true", "interruptible: false"),
-            "default.interruptible: false should be true",
-        ),
-        (DEPENDABOT, ("interval: weekly", "interval: daily"), "updates[0].schedule.interval: "),
-        (
-            DEPENDABOT,
-            ("- package-ecosystem: cargo", "- package-ecosystem: npm"),
-            "updates[0].package-ecosystem: ",
-        ),
+        (GITHUB, ("xtask run unit", "xtask run lint")),
+        (GITHUB, ("contents: read", "contents: write")),
+        (GITHUB, ("permissions:\n  contents: read\n", "")),
+        (GITHUB, ("  pull_request:\n", "")),
+        (GITHUB, ("shard: [1, 2, 3, 4]", "shard: [1, 2, 4]")),
+        (GITHUB, ("fail-fast: false", "fail-fast: true")),
+        (GITHUB, ("fetch-depth: 0", "fetch-depth: 1")),
+        (GITHUB, ("\"release/*\"", "release")),
+        (GITHUB, ("      - name: Run the", "      - run: make\n      - name: Run the")),
+        (GITHUB, ("de0fac2e4500dabe0009e67214ff5f5447ce83dd", "v6")),
+        (GITHUB, ("actions/checkout@", "evil/checkout@")),
+        (GITHUB, ("if: ${{ always() }}\n    needs", "needs")),
+        (GITHUB, ("name: ci\n", "name: ci\nname: ci\n")),
+        (GITHUB, ("    steps:", "   steps:")),
+        (GITHUB, ("# xtask: end setup\n", "")),
+        (GITHUB, ("name: ci\n", "name: 'ci'\n")),
+        (GITHUB, ("  pull_request:\n  merge_group:\n", "  merge_group:\n  pull_request:\n")),
+        (GITLAB, ("parallel: 4", "parallel: 3")),
+        (GITLAB, ("when: always", "when: on_success")),
+        (GITLAB, ("interruptible: true", "interruptible: false")),
+        (DEPENDABOT, ("interval: weekly", "interval: daily")),
+        (DEPENDABOT, ("- package-ecosystem: cargo", "- package-ecosystem: npm")),
     ];
-    for (path, change, told) in cases {
-        check_with(&project, path, change).ends(1).says(&format!("drift: {path}:")).says(told);
+    for (path, change) in cases {
+        check_with(&project, path, change).ends(1).says(&format!("drift: {path}:"));
     }
     for path in [GITHUB, GITLAB, DEPENDABOT] {
         let text = project.read(path);
         fs::remove_file(project.path(path)).unwrap();
-        project.xtask(&["ci", "check"]).ends(1).says(&format!("drift: {path} is missing"));
+        project.xtask(&["ci", "check"]).ends(1);
         project.write(path, text);
     }
     project.xtask(&["ci", "check"]).ends(0);
+    assert_screens!();
 }
 
 #[test]
-fn a_change_of_tasks_toml_is_drift_until_the_files_are_written_anew() {
+fn a_change_of_tasks_toml_is_drift_until_the_files_are_written_again() {
     let project = written(MANY);
     let changes = [
-        ("shards = 4", "shards = 5", "matrix.shard[4]: is missing; it should be 5"),
-        ("\"release/*\"", "\"stable\"", "on.push.branches[1]: \"release/*\" should be \"stable\""),
-        ("os = [\"linux\", \"macos\"]", "os = [\"linux\"]", "jobs.shard.runs-on: "),
-        ("timeout = \"90m\"", "", "jobs.shard.timeout-minutes: 90 should be 60"),
-        ("run = [\"unit\", \"wheel[v=a;b]\"]", "run = [\"unit\"]", "xtask run unit --shard"),
+        ("shards = 4", "shards = 5"),
+        ("\"release/*\"", "\"stable\""),
+        ("os = [\"linux\", \"macos\"]", "os = [\"linux\"]"),
+        ("timeout = \"90m\"", ""),
+        ("run = [\"unit\", \"wheel[v=a;b]\"]", "run = [\"unit\"]"),
     ];
-    for (from, to, told) in changes {
+    for (from, to) in changes {
         let tasks = project.read("tasks.toml");
         assert!(tasks.contains(from));
         project.write("tasks.toml", tasks.replace(from, to));
-        project.xtask(&["ci", "check"]).ends(1).says(told);
+        project.xtask(&["ci", "check"]).ends(1);
         project.xtask(&["ci", "init"]).ends(0);
         project.xtask(&["ci", "check"]).ends(0);
     }
     project.write("web/package.json", "{}");
-    project.xtask(&["ci", "check"]).ends(1).says("updates[1]: is missing; it should be ").says("npm");
+    project.xtask(&["ci", "check"]).ends(1);
+    assert_screens!();
 }
 
 #[test]
-fn what_does_not_count_is_no_drift() {
+fn comments_sections_and_pinned_commits_are_no_drift() {
     let project = written(MANY);
     let other = "0123456789abcdef0123456789abcdef01234567 # v99";
     let cases = [
         (GITHUB, ("de0fac2e4500dabe0009e67214ff5f5447ce83dd # v6.0.2", other)),
-        (GITHUB, ("name: ci\n", "# a comment\nname: 'ci'\n")),
-        (GITHUB, ("  pull_request:\n  merge_group:\n", "  merge_group: ~\n  pull_request:\n")),
+        (GITHUB, ("name: ci\n", "# a comment\n\nname: ci\n")),
         (GITHUB, ("      # xtask: begin setup\n", "      # xtask: begin setup\n      - run: make\n")),
         (GITHUB, ("  # xtask: begin jobs\n", "  # xtask: begin jobs\n  more:\n    runs-on: x\n")),
         (GITLAB, ("  # xtask: begin setup\n", "  # xtask: begin setup\n  image: rust:1\n")),
-        (DEPENDABOT, ("interval: weekly", "\"interval\": \"weekly\"")),
+        (DEPENDABOT, ("interval: weekly\n", "interval: weekly\n    # a comment\n")),
     ];
     for (path, change) in cases {
         check_with(&project, path, change).ends(0);
@@ -201,21 +178,16 @@ fn what_does_not_count_is_no_drift() {
 }
 
 #[test]
-fn a_part_that_changes_what_is_around_it_is_drift() {
+fn a_section_that_changes_what_is_around_it_is_drift() {
     let project = written(MANY);
     let around = "      - run: 'true'\n  never:\n    if: false\n    runs-on: x\n    steps:\n";
     let mark = "      # xtask: begin setup\n";
-    check_with(&project, GITHUB, (mark, &format!("{mark}{around}")))
-        .ends(1)
-        .says("a hand-written part changes generated text: jobs.shard.steps");
+    check_with(&project, GITHUB, (mark, &format!("{mark}{around}"))).ends(1);
     let mark = "  # xtask: begin jobs\n";
-    check_with(&project, GITHUB, (mark, &format!("{mark}    continue-on-error: true\n")))
-        .ends(1)
-        .says("jobs.ci.continue-on-error");
+    check_with(&project, GITHUB, (mark, &format!("{mark}    continue-on-error: true\n"))).ends(1);
     let mark = "# xtask: begin jobs\n";
-    check_with(&project, GITLAB, (mark, &format!("{mark}  allow_failure: true\n")))
-        .ends(1)
-        .says("ci.allow_failure: should not be there: true");
+    check_with(&project, GITLAB, (mark, &format!("{mark}  allow_failure: true\n"))).ends(1);
+    assert_screens!();
 }
 
 #[test]
@@ -233,7 +205,7 @@ fn what_people_wrote_is_kept() {
     put(GITLAB, "setup", "  image: rust:1\n");
     put(GITLAB, "jobs", "pages:\n  script: [make]\n");
     project.write("tasks.toml", project.read("tasks.toml").replace("shards = 4", "shards = 2"));
-    project.xtask(&["ci", "init"]).ends(0).says("wrote .github/workflows/ci.yml");
+    project.xtask(&["ci", "init"]).ends(0);
     assert!(project.read(GITHUB).contains(steps));
     assert!(project.read(GITLAB).contains("\n  image: rust:1\n"));
     assert!(project.read(GITLAB).contains("begin jobs\npages:\n  script: [make]\n# xtask: end jobs"));
@@ -241,49 +213,41 @@ fn what_people_wrote_is_kept() {
     // With one machine nothing is merged: that part has no place, and is not lost unseen.
     project.write("tasks.toml", project.read("tasks.toml").replace("shards = 2", "shards = 1"));
     let before = project.read(GITHUB);
-    project
-        .xtask(&["ci", "check"])
-        .ends(1)
-        .says("the new file has no place for the hand-written part `setup-merge`");
-    let refused = project.xtask(&["ci", "init"]).ends(2).says("nothing was written: ").says("`setup-merge`");
-    refused.says("hint: ");
+    project.xtask(&["ci", "check"]).ends(1);
+    project.xtask(&["ci", "init"]).ends(2);
     assert_eq!(project.read(GITHUB), before);
     project.write(GITHUB, before.replace("      - run: merge-only\n", ""));
     project.xtask(&["ci", "init"]).ends(0);
     assert!(project.read(GITHUB).contains(steps));
     // A hand-written part that does not fit is told, not taken as it is.
     put(GITHUB, "jobs", "- broken\n");
-    project.xtask(&["ci", "check"]).ends(1).says("can't be read as YAML: line ");
+    project.xtask(&["ci", "check"]).ends(1);
+    assert_screens!();
 }
 
 #[test]
 fn a_file_that_people_wrote_stays_as_it_is() {
     let project = Project::new(ONE);
     project.write(GITHUB, "name: mine\n");
-    project
-        .xtask(&["ci", "check"])
-        .ends(1)
-        .says("was not written by `xtask ci init`")
-        .says("ci init --force (");
-    let refused =
-        project.xtask(&["ci", "init"]).ends(2).says("nothing was written: .github/workflows/ci.yml");
-    refused.says("hint: move it away, or overwrite it: xtask ci init --force");
+    project.xtask(&["ci", "check"]).ends(1);
+    project.xtask(&["ci", "init"]).ends(2);
     assert_eq!(project.read(GITHUB), "name: mine\n");
     assert!(!project.path(REQUEST).exists());
     // What has no part in the run is as good as ours.
     project.write(DEPENDABOT, "version: 2\nupdates: []\n").write("docs/PULL_REQUEST_TEMPLATE.md", "mine\n");
     fs::remove_file(project.path(GITHUB)).unwrap();
-    project.xtask(&["ci", "init"]).ends(0).says("kept: .github/dependabot.yml (not written by this command)");
+    project.xtask(&["ci", "init"]).ends(0);
     assert_eq!(project.read(DEPENDABOT), "version: 2\nupdates: []\n");
     assert!(!project.path(REQUEST).exists());
     project.xtask(&["ci", "check"]).ends(0);
-    project.xtask(&["ci", "init", "--force"]).ends(0).says("wrote .github/dependabot.yml");
+    project.xtask(&["ci", "init", "--force"]).ends(0);
     project.xtask(&["ci", "check"]).ends(0);
     // Another bot updates the packages.
     let other = Project::new(ONE);
     other.write("renovate.json", "{}");
-    other.xtask(&["ci", "init"]).ends(0).does_not_say("dependabot");
+    other.xtask(&["ci", "init"]).ends(0);
     other.xtask(&["ci", "check"]).ends(0);
+    assert_screens!();
 }
 
 #[test]
@@ -292,22 +256,17 @@ fn what_a_clone_does_not_know_is_no_drift() {
     project.git(&["remote", "add", "origin", "git@gitlab.example.com:group/app.git"]);
     project.git(&["update-ref", "refs/remotes/origin/trunk", "HEAD"]);
     project.git(&["symbolic-ref", "refs/remotes/origin/HEAD", "refs/remotes/origin/trunk"]);
-    let told = project.xtask(&["ci", "init"]).ends(0).says("wrote .gitlab-ci.yml").does_not_say("github");
-    told.prints("https://gitlab.example.com/group/app/badges/trunk/pipeline.svg");
+    project.xtask(&["ci", "init"]).ends(0);
     project.git(&["remote", "set-url", "origin", "https://github.com/o/app"]);
-    let told = project
-        .xtask(&["ci", "init"])
-        .ends(0)
-        .says("wrote .github/workflows/ci.yml")
-        .says("unchanged: .gitlab-ci.yml");
-    told.prints("https://github.com/o/app/actions/workflows/ci.yml/badge.svg?branch=trunk");
+    project.xtask(&["ci", "init"]).ends(0);
     assert!(project.read(GITHUB).contains("- \"trunk\""));
     // A clone of CI has neither the remote's HEAD nor, maybe, the remote.
     project.git(&["symbolic-ref", "--delete", "refs/remotes/origin/HEAD"]);
     project.xtask(&["ci", "check"]).ends(0);
     project.git(&["remote", "remove", "origin"]);
     project.xtask(&["ci", "check"]).ends(0);
-    project.xtask(&["ci", "init"]).ends(0).says("note: no badges");
+    project.xtask(&["ci", "init"]).ends(0);
+    assert_screens!();
 }
 
 #[test]
@@ -315,17 +274,18 @@ fn badges_are_written_where_they_are_asked_for() {
     let project = Project::new(ONE);
     project.git(&["remote", "add", "origin", "https://github.com/o/app.git"]);
     project.write("README.md", "# App\n\ntext\n");
-    project.xtask(&["ci", "init"]).ends(0).prints("[![ci](https://github.com/o/app/");
+    project.xtask(&["ci", "init"]).ends(0);
     assert_eq!(project.read("README.md"), "# App\n\ntext\n");
-    project.xtask(&["ci", "init", "--badges"]).ends(0).says("wrote the badges into README.md");
+    project.xtask(&["ci", "init", "--badges"]).ends(0);
     let readme = project.read("README.md");
     assert!(
         readme.starts_with("# App\n\n<!-- xtask: badges -->\n[![ci](https://github.com/o/app/"),
         "{readme}"
     );
     project.git(&["remote", "set-url", "origin", "https://github.com/o/other.git"]);
-    project.xtask(&["ci", "init"]).ends(0).says("wrote the badges into README.md");
+    project.xtask(&["ci", "init"]).ends(0);
     assert_eq!(project.read("README.md"), readme.replace("/app/", "/other/"));
+    assert_screens!();
 }
 
 #[test]

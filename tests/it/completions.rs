@@ -182,13 +182,13 @@ fn zsh_and_fish_are_told_what_each_is() {
 #[test]
 fn completing_never_fails_and_starts_nothing() {
     let project = project();
-    answer(&project, "bash", &["xtask c", ":="]).prints("clippy\n").prints("cache\n");
+    answer(&project, "bash", &["xtask c", ":="]);
     answer(&project, "fish", &["xtask", "log", ""]);
     assert!(!project.path("probed").exists() && !project.state().exists());
 
     project.write("tasks.toml", "[tasks.clippy]\nrun = 1\n");
     assert_eq!(answer(&project, "bash", &["xtask cl", ""]).out, "");
-    answer(&project, "zsh", &["xtask", ""]).prints("cache:");
+    answer(&project, "zsh", &["xtask", ""]);
     for words in [
         &[][..],
         &[""],
@@ -203,14 +203,16 @@ fn completing_never_fails_and_starts_nothing() {
     }
     let outside = Project::without_git("");
     std::fs::remove_file(outside.path("tasks.toml")).unwrap();
-    answer(&outside, "fish", &["xtask", "r"]).prints("run\t");
+    answer(&outside, "fish", &["xtask", "r"]);
+    assert_screens!();
 }
 
 #[test]
 fn each_shell_has_a_script() {
     let project = Project::new("");
     for shell in ["bash", "zsh", "fish"] {
-        project.xtask(&["completions", shell]).ends(0).prints("__complete").prints("cargo-xtask");
+        project.xtask(&["completions", shell]).ends(0);
     }
-    project.xtask(&["completions", "csh"]).ends(2).says("bash, zsh, fish");
+    project.xtask(&["completions", "csh"]).ends(2);
+    assert_screens!();
 }

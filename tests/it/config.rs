@@ -36,7 +36,8 @@ needs = ["clipy"]
 #[test]
 fn broken_syntax_is_told_with_its_place() {
     let project = Project::new("[tasks.a\nrun = \"true\"\n");
-    project.xtask(&[]).ends(3).says("tasks.toml:1:");
+    project.xtask(&[]).ends(3);
+    assert_screens!();
 }
 
 #[test]
@@ -89,6 +90,7 @@ os = ["linux"]
 finally = "docker compose down"
 "#,
     );
-    project.xtask(&[]).ends(0).prints("Lint with clippy");
-    project.xtask(&["graph", "ci"]).ends(0).prints("build");
+    project.xtask(&[]).ends(0);
+    project.xtask(&["graph", "ci"]).ends(0);
+    assert_screens!();
 }

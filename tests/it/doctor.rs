@@ -53,9 +53,7 @@ fn a_remote_over_ssh_is_told_how_to_keep_its_connection() {
     let project = Project::new(TASKS);
     project.git(&["remote", "add", "origin", "git@example.com:a/b.git"]);
     project.git(&["remote", "add", "web", "https://example.com/a/b.git"]);
-    let told = project.xtask(&["doctor"]).ends(0).prints("! remote origin: git@example.com:a/b.git");
-    let told = told.prints("Host example.com").prints("ServerAliveInterval 30").prints("push over HTTPS");
-    told.prints("✓ remote web: https://example.com/a/b.git: HTTPS keeps no connection open");
+    project.xtask(&["doctor"]).ends(0);
     // What ssh itself says of its configuration counts.
     let ssh = project.beside().join("bin/ssh");
     fs::create_dir(ssh.parent().unwrap()).unwrap();
@@ -63,5 +61,6 @@ fn a_remote_over_ssh_is_told_how_to_keep_its_connection() {
     fs::write(&ssh, said).unwrap();
     project.chmod("../bin/ssh", 0o755);
     let path = format!("{}:{}", ssh.parent().unwrap().display(), std::env::var("PATH").unwrap());
-    project.xtask_env(&["doctor"], &[("PATH", &path)]).ends(0).prints("alive every 15 s");
+    project.xtask_env(&["doctor"], &[("PATH", &path)]).ends(0);
+    assert_screens!();
 }

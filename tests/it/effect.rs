@@ -159,7 +159,7 @@ needs = ["a", "b", "c", "d", "ok", "none", "maybe"]
 #[test]
 fn gate_refuses_a_tree_whose_task_has_no_input() {
     let project = project("[tasks.a]\nrun = 'true'\ninputs = ['lib/**']\n[hooks]\npre-push = ['a']\n");
-    project.xtask(&["gate", "HEAD"]).ends(3).says("the inputs of `a` match no file").says("tasks.toml:3:");
+    project.xtask(&["gate", "HEAD"]).ends(3);
     project.write("lib/a", "x\n").commit("lib");
     project.xtask(&["gate", "HEAD"]).ends(0);
     project.xtask(&["gate", "HEAD"]).ends(0);
@@ -169,13 +169,15 @@ fn gate_refuses_a_tree_whose_task_has_no_input() {
     project.xtask(&["run", "a"]).ends(3);
     project.xtask(&["run", "--at", "HEAD~1", "a"]).ends(3);
     project.xtask(&["run", "--at", "HEAD", "a"]).ends(0);
+    assert_screens!();
 }
 
 #[test]
 fn task_without_input_is_not_passed_over_by_affected() {
     let project = project(&tasks("'scr/**'"));
     project.git(&["branch", "base"]);
-    project.xtask(&["run", "--affected=base", "a"]).ends(3).says("the inputs of `a` match no file");
+    project.xtask(&["run", "--affected=base", "a"]).ends(3);
+    assert_screens!();
 }
 
 #[test]
@@ -198,7 +200,8 @@ fn what_a_needed_task_writes_may_be_missing_from_the_tree() {
 #[test]
 fn outputs_of_the_task_itself_are_no_input_of_it() {
     let project = project("[tasks.a]\nrun = 'true'\ninputs = ['docs/**']\noutputs = ['docs/**']\n");
-    project.xtask(&["run", "a"]).ends(3).says("only outputs of the task itself");
+    project.xtask(&["run", "a"]).ends(3);
+    assert_screens!();
 }
 
 #[test]
@@ -236,10 +239,10 @@ fn warning_is_in_each_run_and_its_record() {
         "warning: tasks.toml:3: \"scr/**\" matches no file: scr does not exist; did you mean \"src/**\"?";
     project.xtask(&["run", "a"]).ends(0).says(warning);
     // Also where all is known.
-    project.xtask(&["run", "a"]).ends(0).says("cached").says(warning);
+    project.xtask(&["run", "a"]).ends(0).says(warning);
     project.xtask(&["log", "--last"]).prints(warning);
     project.xtask(&["why", "a"]).ends(0).says(warning);
-    project.xtask(&["doctor"]).prints("tasks.toml:3: \"scr/**\" matches no file: scr does not exist");
+    project.xtask(&["doctor"]);
     let events = project.xtask(&["run", "a", "--format", "json"]).ends(0).events();
     let event = events.iter().find(|event| event["event"] == "warnings").unwrap();
     assert_eq!(event["warnings"][0]["problem"], "no-file");
@@ -250,6 +253,7 @@ fn warning_is_in_each_run_and_its_record() {
     assert_eq!(plan["warnings"][0]["hint"], "did you mean \"src/**\"?");
     let ran = project.xtask(&["run", "a", "--ci", "github"]).ends(0);
     assert!(format!("{}{}", ran.out, ran.err).contains("::warning file=tasks.toml,line=3,"), "{}", ran.err);
+    assert_screens!();
 }
 
 #[test]
@@ -261,10 +265,10 @@ fn many_warnings_are_cut() {
         ));
     }
     let project = project(&text);
-    let ran =
-        project.xtask(&["run", "all"]).ends(0).says("and 20 more declarations without effect: xtask doctor");
+    let ran = project.xtask(&["run", "all"]).ends(0);
     assert_eq!(warnings(&ran).lines().count(), 11);
     assert_eq!(project.xtask(&["doctor"]).out.matches("matches no file").count(), 30);
+    assert_screens!();
 }
 
 #[test]
@@ -339,16 +343,18 @@ fn output_that_may_be_missing_does_not_keep_a_result_from_being_stored() {
         )
     };
     let project = project(&text("'target/a', 'target/b'"));
-    project.xtask(&["run", "a"]).ends(0).says("not stored: its output `target/b` was not written");
+    project.xtask(&["run", "a"]).ends(0);
     project.write("tasks.toml", text("'target/a', '?target/b'"));
-    project.xtask(&["run", "a"]).ends(0).does_not_say("not stored");
-    project.xtask(&["run", "a"]).ends(0).says("cached");
+    project.xtask(&["run", "a"]).ends(0);
+    project.xtask(&["run", "a"]).ends(0);
+    assert_screens!();
 }
 
 #[test]
 fn report_can_not_be_one_that_may_be_missing() {
     let project = project("[tasks.a]\nrun = 'true'\nreports = { junit = '?out/junit.xml' }\n");
-    project.xtask(&["run", "a"]).ends(3).says("a report can't be optional");
+    project.xtask(&["run", "a"]).ends(3);
+    assert_screens!();
 }
 
 #[test]
@@ -382,7 +388,8 @@ fn file_that_a_sparse_checkout_leaves_out_is_not_missing() {
     project.write("tasks.toml", tasks("'docs/**'"));
     project.xtask(&["plan", "a"]).ends(0);
     project.write("tasks.toml", tasks("'src/**', 'dosc/a.md'"));
-    project.xtask(&["plan", "a"]).ends(0).says("dosc does not exist");
+    project.xtask(&["plan", "a"]).ends(0);
+    assert_screens!();
 }
 
 #[test]
@@ -393,11 +400,12 @@ fn suppression_that_matches_nothing_is_told_of_a_hit_too() {
         report.replace('"', "\\\"")
     ));
     project.write(".gitignore", "out.sarif\n").commit("x");
-    project.xtask(&["run", "quality"]).ends(0).says("1 suppression matches nothing: R2 (tasks.toml:6)");
+    project.xtask(&["run", "quality"]).ends(0);
     let warning = "warning: tasks.toml:6: the suppression of R2 matches nothing";
-    project.xtask(&["run", "quality"]).ends(0).says("cached").says(warning);
+    project.xtask(&["run", "quality"]).ends(0).says(warning);
     let ran = project.xtask(&["run", "quality", "--ci", "github"]).ends(0);
     assert!(format!("{}{}", ran.out, ran.err).contains("::warning file=tasks.toml,line=6,"), "{}", ran.err);
+    assert_screens!();
 }
 
 #[test]
@@ -417,11 +425,12 @@ fn watch_waits_until_inputs_are_there() {
 fn setup_of_private_worktrees_is_judged_by_itself() {
     let text = "[files]\nall = ['**']\n[tools]\nsh = 'echo 1'\n[tasks.a]\nrun = 'true'\ninputs = ['@all']\ntools = ['sh']\n[hooks]\npre-push = ['a']\n[worktree.setup]\nrun = 'true'\ninputs = ['package-lock.json']\n";
     let project = project(text);
-    project.xtask(&["gate", "HEAD"]).ends(3).says("the inputs of `worktree setup` match no file");
-    project.xtask(&["doctor"]).ends(1).prints("the inputs of `worktree setup` match no file");
+    project.xtask(&["gate", "HEAD"]).ends(3);
+    project.xtask(&["doctor"]).ends(1);
     project.write("package-lock.json", "x\n").commit("lock");
     let ran = project.xtask(&["gate", "HEAD"]).ends(0);
     assert_eq!(warnings(&ran), "");
+    assert_screens!();
 }
 
 #[test]

@@ -21,12 +21,13 @@ fn a_file_gives_what_neither_the_task_nor_the_caller_gives() {
     let project = project(ENV);
     project.xtask(&["show"]).ends(0);
     assert!(log(&project).contains("1-own-3 4-***"), "{}", log(&project));
-    project.xtask(&["show"]).ends(0).says("1 cached");
+    project.xtask(&["show"]).ends(0);
     project.xtask_env(&["show"], &[("C", "caller"), ("TOKEN", "other-secret")]).ends(0);
     assert!(log(&project).contains("1-own-caller-***"), "{}", log(&project));
     project.write(".env.local", "A=local\n");
-    project.xtask(&["show"]).ends(0).says("A has another value");
+    project.xtask(&["show"]).ends(0);
     assert!(log(&project).contains("local-own-3 4"), "{}", log(&project));
+    assert_screens!();
 }
 
 #[test]
@@ -34,17 +35,18 @@ fn its_values_enter_the_key_and_are_shown_nowhere() {
     let project = project("A=visible-to-nobody\n");
     project.xtask(&["show"]).ends(0);
     project.write(".env", "A=neither-is-this\n");
-    let why = project.xtask(&["why", "show"]).ends(0);
-    assert!(!why.out.contains("visible-to-nobody") && !why.out.contains("neither-is-this"), "{}", why.out);
-    project.xtask(&["plan", "show"]).ends(0).prints("A has another value");
+    project.xtask(&["why", "show"]).ends(0);
+    project.xtask(&["plan", "show"]).ends(0);
+    assert_screens!();
 }
 
 #[test]
 fn a_missing_file_fails_the_tasks_that_name_it_alone() {
     let project = Project::new(TASKS);
     project.xtask(&["other"]).ends(0);
-    project.xtask(&[]).ends(0).prints("show");
-    project.xtask(&["show"]).ends(1).says("there is no .env, which its `env-file` names (tasks.toml:1)");
+    project.xtask(&[]).ends(0);
+    project.xtask(&["show"]).ends(1);
+    assert_screens!();
 }
 
 #[test]

@@ -66,8 +66,8 @@ fn a_report_of_a_hit_that_another_task_changes_fails_the_gate() {
         // And the shard that would hand it on.
         let ran = project.xtask(&["ci", "--shard", "1/1"]);
         fails(&ran, "unit: report out/junit.xml: it changed after `unit` ended");
-        assert!(ran.err.contains("failed: unit"), "{}", ran.err);
     }
+    assert_screens!();
 }
 
 #[test]
@@ -90,16 +90,16 @@ fn what_a_symlink_leads_to_is_evidence_of_one_run_alone() {
         project.write("real/x.xml", FAILING).write("real/a.xml", FAILING);
         let ran = project.xtask(&["quality", "--format", "json"]);
         assert_eq!(ran.status, 0, "it is run and judged again: {}", ran.out);
-        assert!(ran.out.contains("is a symlink, and"), "{link}: {}", ran.out);
     }
+    assert_screens!();
 }
 
 #[test]
 fn two_gates_are_told_the_same() {
     let rules = "tests = { failed = 0 }\n[gates.more]\ntests = { min-count = 3 }\ncoverage = { min = 80 }";
-    let ran = shop(rules).xtask(&["ci"]);
+    let ran = shop(rules).xtask(&["ci", "-j1"]);
     passes(&ran);
-    assert!(ran.err.contains("tests.min-count") && ran.err.contains("tests.failed"), "{}", ran.err);
+    assert_screens!();
 }
 
 /// A task that runs `first` and fails, and passes at once when it is tried again.
@@ -243,7 +243,7 @@ fn a_failed_attempt_in_a_sandbox_tells_its_own_tests() {
     project.write("tasks.toml", tasks).write("in/junit.xml", FAILING);
     let ran = project.xtask(&["unit", "--format", "json"]);
     assert_eq!(ran.status, 1);
-    assert!(ran.out.contains(r#""path":"src/b.py""#), "{}", ran.out);
+    assert_screens!();
 }
 
 #[test]
@@ -251,9 +251,8 @@ fn a_report_elsewhere_on_the_machine_is_refused() {
     let project = shop("tests = { failed = 0 }");
     let tasks = project.read("tasks.toml").replace("'out/junit.xml'", "'/tmp/junit.xml'");
     project.write("tasks.toml", tasks);
-    let ran = project.xtask(&["ci"]).ends(3);
-    let ran = ran.says("tasks.toml:4:").says("`/tmp/junit.xml` is an absolute path");
-    ran.says("relative to this file's folder");
+    project.xtask(&["ci"]).ends(3);
+    assert_screens!();
 }
 
 #[test]
@@ -393,5 +392,5 @@ fn each_report_of_a_real_tool_is_evidence_only_as_it_was_written() {
     project.write("in/old", "");
     let ran = put(&|at| Some(whole[at].clone()));
     assert!(ran.status == 1 && ends(&ran).iter().all(|(_, how)| how == "report"), "{:?}", ends(&ran));
-    assert!(ran.out.contains("stale: it was last written before the task"), "{}", ran.out);
+    assert_screens!();
 }

@@ -9,10 +9,11 @@ fn fixes_run_one_after_the_other() {
         "[tasks.a]\ngroup = \"lint\"\nrun = \"false\"\nfix = \"{fix}\"\n\
          [tasks.b]\ngroup = \"lint\"\nrun = \"false\"\nfix = \"{fix}\"\nneeds = [\"a\"]\n[tasks.c]\nrun = \"true\"\n"
     ));
-    project.xtask(&["fix"]).ends(0).says("2 ran");
-    project.xtask(&["fix", "lint"]).ends(0).says("2 ran");
+    project.xtask(&["fix"]).ends(0);
+    project.xtask(&["fix", "lint"]).ends(0);
     assert_eq!(project.lines("fixed").len(), 4);
-    project.xtask(&["fix", "c"]).ends(2).says("c has no `fix` command");
+    project.xtask(&["fix", "c"]).ends(2);
+    assert_screens!();
 }
 
 #[test]
@@ -36,5 +37,6 @@ fn what_only_the_tasks_use_is_not_called_unused() {
         "#,
     );
     project.write("a.txt", "");
-    project.xtask(&["fix"]).ends(0).says("1 ran").does_not_say("warning");
+    project.xtask(&["fix"]).ends(0);
+    assert_screens!();
 }

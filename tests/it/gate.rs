@@ -3,6 +3,7 @@
 use std::fs;
 
 use crate::project::Project;
+use crate::project::screens::mask;
 
 /// A task that writes an ignored file and says what it found of the last one.
 const WARM: &str = "[tasks.t]\nrun = \"ls build 2>/dev/null || true; mkdir -p build; touch build/x; cat file\"\n[hooks]\npre-push = [\"t\"]\n";
@@ -27,7 +28,7 @@ fn revisions_are_gated_each_tree_once() {
     project.xtask(&["gate"]).ends(0).says("passed (1 cached, 0 ran, ");
     let failed = project.xtask(&["gate", "main", "main~1"]).ends(1);
     assert_eq!(failed.err.matches("gate: ").count(), 2, "{}", failed.err);
-    insta::assert_snapshot!(failed.stable());
+    insta::assert_snapshot!(mask(&failed.err));
     let short = project.git(&["rev-parse", "--short=7", "main~1"]);
     project.xtask(&["log"]).ends(0).prints(&format!("gate of {short}: t: 1 task"));
     let run = failed.err.split("xtask log ").nth(1).unwrap().split_whitespace().next().unwrap().to_owned();
@@ -85,13 +86,12 @@ fn what_git_does_not_hold_is_linked_and_copied() {
     let project = Project::new(&tasks("link = [\"deps\", \"absent\"]\ncopy = [\"conf/.env\"]"));
     project.write(".gitignore", "/deps/\n.env\n").commit("ignore");
     project.write("deps/lib", "library\n").write("conf/.env", "secret\n");
-    let gated = project.xtask(&["gate"]).ends(0).says("absent of `[worktree]` is not in the work tree");
-    gated.does_not_say("not stored");
+    project.xtask(&["gate"]).ends(0);
     assert!(log(&project).contains("library\nsecret"), "{}", log(&project));
     assert_eq!(project.read("conf/.env"), "secret\n", "a copy is a copy");
     assert!(!worktree(&project).join("deps").is_symlink(), "nothing in it leads back");
     // The plan from objects and the one in the worktree have the same keys.
-    project.xtask(&["gate"]).ends(0).says("1 cached, 0 ran");
+    project.xtask(&["gate"]).ends(0);
     // What is no longer named is gone.
     project.write("tasks.toml", tasks("copy = [\"conf/.env\"]").replace("cat deps/lib", "test ! -e deps"));
     project.commit("without");
@@ -102,14 +102,12 @@ fn what_git_does_not_hold_is_linked_and_copied() {
     fs::write(outside.join("file"), "mine").unwrap();
     std::os::unix::fs::symlink(&outside, project.path("away")).unwrap();
     project.write("tasks.toml", tasks("copy = [\"away/file\"]")).commit("through a link");
-    project.xtask(&["gate"]).ends(1).says("lies behind a symlink").says("hint: ");
+    project.xtask(&["gate"]).ends(1);
     assert_eq!(fs::read_to_string(outside.join("file")).unwrap(), "mine");
     // What the tree has itself is not covered up.
     project.write("tasks.toml", tasks("link = [\".gitignore\"]")).commit("wrong");
-    project
-        .xtask(&["gate"])
-        .ends(1)
-        .says("`.gitignore` of `[worktree]` can't be provided, since it has the tracked file .gitignore");
+    project.xtask(&["gate"]).ends(1);
+    assert_screens!();
 }
 
 #[test]
@@ -118,18 +116,19 @@ fn the_setup_runs_when_its_inputs_changed_and_not_else() {
     let project = Project::new(tasks);
     let ran = || project.lines("../home/ran").len();
     project.write(".gitignore", "deps/\n").write("lock", "1\n").write("file", "a\n").commit("1");
-    project.xtask(&["gate"]).ends(0).says("worktree setup");
+    project.xtask(&["gate"]).ends(0);
     project.write("file", "b\n").commit("2");
-    project.xtask(&["gate"]).ends(0).does_not_say("worktree setup");
+    project.xtask(&["gate"]).ends(0);
     assert_eq!(ran(), 1);
     project.write("lock", "2\n").commit("3");
-    project.xtask(&["gate"]).ends(0).says("lock changed");
+    project.xtask(&["gate"]).ends(0);
     assert_eq!((ran(), log(&project).contains("2\nb")), (2, true));
     project.write("file", "c\n").commit("4");
-    project.xtask(&["gate", "--cold"]).ends(0).says("worktree setup");
+    project.xtask(&["gate", "--cold"]).ends(0);
     assert_eq!(ran(), 3);
     project.xtask(&["t", "--at", "HEAD~1", "--force"]).ends(0);
     assert_eq!(ran(), 3);
+    assert_screens!();
 }
 
 #[test]
@@ -139,13 +138,13 @@ fn a_setup_that_fails_or_changes_the_tree_blocks() {
     };
     let project = Project::new(&tasks("echo no network; exit 7"));
     for _ in 0..2 {
-        let failed = project.xtask(&["gate"]).ends(1).says("no network").says("exit status 7");
-        failed.says("failed: the setup of its worktree failed");
+        project.xtask(&["gate"]).ends(1);
     }
     project.write("tasks.toml", tasks("echo >> tasks.toml")).commit("edits");
-    project.xtask(&["gate"]).ends(1).says("also changes its tree: tasks.toml changed").says("hint: ");
+    project.xtask(&["gate"]).ends(1);
     project.write("tasks.toml", tasks("touch new")).commit("adds");
-    project.xtask(&["gate"]).ends(1).says("also changes its tree: new added");
+    project.xtask(&["gate"]).ends(1);
+    assert_screens!();
 }
 
 #[test]
@@ -155,17 +154,18 @@ fn what_is_staged_is_gated_and_not_what_lies_beside_it() {
     project.write("file", "good\n");
     project.git(&["add", "file"]);
     // Nothing is unstaged, so it runs where the user's build outputs are.
-    project.xtask(&["gate", "--staged"]).ends(0).says("gate: index passed (0 cached, 1 ran, ");
+    project.xtask(&["gate", "--staged"]).ends(0);
     assert!(log(&project).contains(project.root().to_str().unwrap()));
     assert!(project.worktrees().is_empty());
     project.write("file", "bad\n");
-    project.xtask(&["gate", "--staged"]).ends(0).says("1 cached, 0 ran");
+    project.xtask(&["gate", "--staged"]).ends(0);
     project.git(&["add", "file"]);
     project.write("file", "good\n");
     let index = fs::read(project.path(".git/index")).unwrap();
-    project.xtask(&["gate", "--staged"]).ends(1).says("gate: index failed");
+    project.xtask(&["gate", "--staged"]).ends(1);
     assert_eq!(fs::read(project.path(".git/index")).unwrap(), index);
     assert!(worktree(&project).exists());
+    assert_screens!();
 }
 
 #[test]
@@ -173,15 +173,16 @@ fn a_probe_is_asked_in_the_tree_that_it_depends_on() {
     let tasks = "[tools]\nv = \"cat .tool-versions; sh scripts/v.sh\"\n[tasks.t]\nrun = \"true\"\ntools = [\"v\"]\ninputs = [\"?nothing\"]\n[hooks]\npre-push = [\"t\"]\n";
     let project = Project::new(tasks);
     project.write(".tool-versions", "1\n").write("scripts/v.sh", "echo one\n").commit("1");
-    project.xtask(&["gate"]).ends(0).says("0 cached, 1 ran");
+    project.xtask(&["gate"]).ends(0);
     for (file, text) in [(".tool-versions", "2\n"), ("scripts/v.sh", "echo two\n")] {
         let committed = project.read(file);
         project.write(file, text);
         // The work tree's tool is another, and the answer is yet that of the commit.
-        project.xtask(&["gate"]).ends(0).says("1 cached, 0 ran");
-        project.xtask(&["plan", "t"]).ends(0).prints("miss");
+        project.xtask(&["gate"]).ends(0);
+        project.xtask(&["plan", "t"]).ends(0);
         project.write(file, committed);
     }
+    assert_screens!();
 }
 
 #[test]
@@ -197,13 +198,13 @@ fn filters_do_not_run_unless_they_are_permitted() {
     fs::create_dir_all(hook.parent().unwrap()).unwrap();
     fs::write(&hook, format!("#!/bin/sh\ntouch '{}'\n", project.beside().join("hooked").display())).unwrap();
     project.chmod(".git/hooks/post-checkout", 0o755);
-    let refused = project.xtask(&["gate"]).ends(5).says("big.bin goes through the filter `big`");
-    refused.says("[worktree] filters = [\"big\"]");
+    project.xtask(&["gate"]).ends(5);
     assert!(!marker.exists());
     project.write("tasks.toml", format!("{tasks}[worktree]\nfilters = [\"big\"]\n")).commit("permitted");
-    project.xtask(&["gate"]).ends(0).says("0 cached, 1 ran");
+    project.xtask(&["gate"]).ends(0);
     assert!(log(&project).contains("HELLO") && marker.exists());
     assert!(!project.beside().join("hooked").exists(), "no hook ran");
+    assert_screens!();
 }
 
 #[test]
@@ -224,22 +225,22 @@ fn submodules_are_checked_out_at_their_commits() {
     project.git(&["submodule", "--quiet", "deinit", "-f", "empty"]);
     fs::remove_dir_all(project.path(".git/modules/empty")).unwrap();
     project.commit("with a submodule");
-    project.xtask(&["gate"]).ends(0).says("1 ran");
+    project.xtask(&["gate"]).ends(0);
     assert!(log(&project).contains("library 1"), "{}", log(&project));
-    project.xtask(&["gate"]).ends(0).says("1 cached, 0 ran");
+    project.xtask(&["gate"]).ends(0);
     // A commit that the user has and the first one has not.
     fs::write(project.path("lib/new"), "library 2\n").unwrap();
     project.git(&["-C", "lib", "add", "-A"]);
     project.git(&["-C", "lib", "commit", "-qm", "2"]);
     project.commit("bump");
-    project.xtask(&["gate"]).ends(0).says("1 ran");
+    project.xtask(&["gate"]).ends(0);
     assert!(log(&project).contains("library 2"), "{}", log(&project));
     // And one that nobody has.
     let nowhere = "160000,1234567890123456789012345678901234567890,lib";
     project.git(&["update-index", "--cacheinfo", nowhere]);
     project.git(&["commit", "-qm", "broken"]);
-    let refused = project.xtask(&["gate"]).ends(5).says("the submodule lib has no commit 1234567890");
-    refused.says("git submodule update --init -- lib");
+    project.xtask(&["gate"]).ends(5);
+    assert_screens!();
 }
 
 #[test]
@@ -260,19 +261,19 @@ fn a_submodule_has_its_history_and_its_filters_need_permission_too() {
         ["-c", "protocol.file.allow=always", "submodule", "--quiet", "add", "--depth", "1", &url, "lib"];
     project.git(&add);
     project.commit("with a shallow submodule");
-    project.xtask(&["gate"]).ends(0).says("1 ran");
+    project.xtask(&["gate"]).ends(0);
     let marker = project.beside().join("smudged");
     let smudge = format!("touch '{}'; tr a-z A-Z", marker.display());
     project.git(&["config", "--global", "filter.big.smudge", &smudge]);
     project.git(&["config", "--global", "filter.big.clean", "tr A-Z a-z"]);
     project.write("other", "").commit("more");
-    let refused = project.xtask(&["gate"]).ends(5).says("lib/big.bin goes through the filter `big`");
-    refused.says("filters = [\"big\"]");
+    project.xtask(&["gate"]).ends(5);
     assert!(!marker.exists());
     project.write("tasks.toml", format!("{tasks}[worktree]\nfilters = [\"big\"]\n")).commit("permitted");
-    project.xtask(&["gate"]).ends(0).says("1 ran");
+    project.xtask(&["gate"]).ends(0);
     assert!(log(&project).contains("HELLO") && marker.exists(), "{}", log(&project));
-    project.xtask(&["gate"]).ends(0).says("1 cached, 0 ran");
+    project.xtask(&["gate"]).ends(0);
+    assert_screens!();
 }
 
 #[test]
@@ -282,8 +283,9 @@ fn a_branch_without_commits_has_none_in_the_private_worktree() {
     let project = Project::new(tasks);
     project.git(&["checkout", "-q", "--orphan", "lone"]);
     project.write("unstaged", "");
-    project.xtask(&["gate", "--staged"]).ends(0).says("1 ran");
+    project.xtask(&["gate", "--staged"]).ends(0);
     assert!(log(&project).contains("does not have any commits yet"), "{}", log(&project));
+    assert_screens!();
 }
 
 #[test]

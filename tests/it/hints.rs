@@ -32,22 +32,22 @@ fn variables_that_a_failed_task_lacks_are_named_once_and_without_their_values() 
     );
     let vars = [("JAVA_HOME", "/the/jdk"), ("MY_TOKEN", "hunter2"), ("OTHER", "value")];
     let ran = run(&project, &["-k", "-j1", "a", "c"], &vars).ends(1);
-    let ran = ran.says("hint: JAVA_HOME is set here and not passed to it").says("pass-env = [\"JAVA_HOME\"]");
+    let ran = ran;
     assert_eq!(ran.err.matches("JAVA_HOME is set here").count(), 1, "{}", ran.err);
-    let ran = run(&project, &["b"], &vars).ends(1).says("secret-env = [\"MY_TOKEN\"]");
-    ran.does_not_say("hunter2").does_not_say("OTHER");
-    run(&project, &["fine"], &vars).ends(1).does_not_say("hint:");
+    run(&project, &["b"], &vars).ends(1);
+    run(&project, &["fine"], &vars).ends(1);
     // Without the variable there is nothing to name.
-    run(&project, &["a"], &[]).ends(1).does_not_say("hint:");
+    run(&project, &["a"], &[]).ends(1);
     // The record draws it again, and events have it as data.
     run(&project, &["a"], &vars).ends(1);
-    project.xtask(&["log", "--last"]).ends(0).prints("hint: JAVA_HOME is set here");
-    project.xtask(&["log", "--last", "--task", "a"]).ends(0).prints("hint: JAVA_HOME is set here");
+    project.xtask(&["log", "--last"]).ends(0);
+    project.xtask(&["log", "--last", "--task", "a"]).ends(0);
     let json = run(&project, &["a", "--format", "json"], &vars).ends(1);
     let finished = json.out.lines().find(|line| line.contains("task-finished")).unwrap();
     let event: serde_json::Value = serde_json::from_str(finished).unwrap();
     assert_eq!(event["hints"][0]["names"][0], "JAVA_HOME");
     assert!(!json.out.contains("/the/jdk"));
+    assert_screens!();
 }
 
 #[test]
@@ -57,7 +57,8 @@ fn a_probe_that_fails_for_want_of_a_variable_names_it() {
     let node = "[ -n \"$NVM_DIR\" ] || { echo 'node: could not find a version' >&2; exit 1; }";
     let path = with_programs(&project, &[("node", node)]);
     let vars = [("PATH", path.as_str()), ("NVM_DIR", "/nvm")];
-    run(&project, &["t"], &vars).ends(1).says("hint: NVM_DIR is set here").says("pass-env = [\"?NVM_DIR\"]");
+    run(&project, &["t"], &vars).ends(1);
+    assert_screens!();
 }
 
 /// The official image sets these and has rustup's proxies in PATH.
@@ -74,16 +75,17 @@ fn first_example_of_the_docs_passes_where_rustup_is_elsewhere() {
     project.write("src/main.rs", "").write(".gitignore", "target\n").commit("code");
     let home = project.beside().display().to_string();
     let vars = [("PATH", path.as_str()), ("RUSTUP_HOME", &home), ("CARGO_HOME", &home)];
-    run(&project, &["ci", "build"], &vars).ends(0).says("passed: 3 ran");
+    run(&project, &["ci", "build"], &vars).ends(0);
     // Where they are does not matter to the key, but what they are does.
     let elsewhere = [("PATH", path.as_str()), ("RUSTUP_HOME", "/"), ("CARGO_HOME", "/")];
-    run(&project, &["ci", "build"], &elsewhere).ends(0).says("nothing ran");
+    run(&project, &["ci", "build"], &elsewhere).ends(0);
     for file in ["clippy.toml", ".clippy.toml", "rust-toolchain.toml", ".cargo/config.toml"] {
         project.write(file, "x\n");
         run(&project, &["plan", "clippy"], &elsewhere).ends(0).prints(&format!("{file} added"));
         std::fs::remove_file(project.path(file)).unwrap();
     }
     run(&project, &["ci"], &[("PATH", &path), ("RUSTUP_HOME", "/none")]).ends(1);
+    assert_screens!();
 }
 
 #[test]
@@ -159,12 +161,13 @@ fn the_end_of_a_command_is_told_with_its_meaning() {
 #[test]
 fn a_misspelt_command_is_suggested() {
     let project = Project::new("[tasks.unit]\nrun = \"true\"\n[tasks.plnx]\nrun = \"true\"\n");
-    project.xtask(&["plna", "unit"]).ends(4).says("hint: did you mean the command `plan`, or `plnx`?");
-    project.xtask(&["doctro"]).ends(4).says("hint: did you mean the command `doctor`?");
-    project.xtask(&["uint"]).ends(4).says("hint: did you mean `unit`?");
+    project.xtask(&["plna", "unit"]).ends(4);
+    project.xtask(&["doctro"]).ends(4);
+    project.xtask(&["uint"]).ends(4);
     // Behind `run` there are tasks alone.
-    project.xtask(&["run", "doctro"]).ends(4).does_not_say("command");
-    project.xtask(&["unit", "doctro"]).ends(4).does_not_say("command");
+    project.xtask(&["run", "doctro"]).ends(4);
+    project.xtask(&["unit", "doctro"]).ends(4);
+    assert_screens!();
 }
 
 #[test]
@@ -196,7 +199,7 @@ fn what_is_very_long_is_cut_for_people_and_whole_in_json() {
     // Very many unknown names.
     let needs: String = (0..10_000).map(|i| format!("\"gone{i}\", ")).collect();
     project.write("tasks.toml", format!("[tasks.t]\nrun = \"true\"\nneeds = [{needs}]\n"));
-    let ran = short(project.xtask(&["t"]).ends(3).says("and 9950 more errors in tasks.toml"));
+    let ran = short(project.xtask(&["t"]).ends(3));
     assert!(ran.err.lines().count() < 1_000, "{}", ran.err);
     // A circle of very many.
     let mut tasks = String::new();
@@ -204,8 +207,9 @@ fn what_is_very_long_is_cut_for_people_and_whole_in_json() {
         writeln!(tasks, "[tasks.t{i}]\nneeds = [\"t{}\"]", (i + 1) % 20_000).unwrap();
     }
     project.write("tasks.toml", tasks);
-    let ran = short(project.xtask(&["t0"]).ends(3).says("t0 → t1 → t2").says("more … →"));
+    let ran = short(project.xtask(&["t0"]).ends(3));
     assert!(ran.err.lines().count() < 60, "{}", ran.err);
+    assert_screens!();
 }
 
 #[test]
@@ -240,8 +244,6 @@ fn a_misspelt_key_is_told_without_what_follows_from_it() {
     );
     only("[tools]\nx = { probe = \"y\" }\n[tasks.ci]\nrun = \"true\"\n", "tool `x` has no key `probe`");
     // Hints that have nothing to do with it.
-    let ran = Project::new("[tasks.ci]\nrun = \"true\"\ntimeot = \"1m\"\nneeds = [\"gone\"]\n")
-        .xtask(&["ci"])
-        .ends(3);
-    ran.says("has no key `timeot`").says("needs `gone`");
+    Project::new("[tasks.ci]\nrun = \"true\"\ntimeot = \"1m\"\nneeds = [\"gone\"]\n").xtask(&["ci"]).ends(3);
+    assert_screens!();
 }

@@ -31,15 +31,16 @@ fn lines_of_git_are_read_or_block() {
     project.write("file", "good\n").commit("good");
     let id = project.git(&["rev-parse", "HEAD"]);
     let zero = "0".repeat(40);
-    pre_push(&project, "").ends(0).does_not_say("gate");
-    pre_push(&project, &format!("HEAD@{{1 day ago}} {id} refs/heads/x {zero}\n")).ends(0).says(" passed (");
+    pre_push(&project, "").ends(0);
+    pre_push(&project, &format!("HEAD@{{1 day ago}} {id} refs/heads/x {zero}\n")).ends(0);
     pre_push(&project, &format!("(delete) {} refs/heads/x {id}\n", "0".repeat(64))).ends(0);
     for wrong in ["x\n", &format!("a {id} b\n"), &format!("a {id} b {zero}\n\n")] {
-        pre_push(&project, wrong).ends(2).says("what git says it pushes can't be understood").says("hint: ");
+        pre_push(&project, wrong).ends(2);
     }
     let unknown = "1".repeat(40);
     pre_push(&project, &format!("a {unknown} b {zero}\n")).ends(5).says(&unknown);
-    project.xtask(&["hook", "update"]).ends(2).says("not a client-side stage");
+    project.xtask(&["hook", "update"]).ends(2);
+    assert_screens!();
 }
 
 #[test]
@@ -50,39 +51,37 @@ fn a_skip_is_recorded_with_its_reason() {
         Ran::of(project.push_command(&["origin", "main"]).env("XTASK_SKIP", reason).output().unwrap())
     };
     for empty in ["", "  "] {
-        push(empty).ends(1).says("XTASK_SKIP is empty").says("hint: ");
+        push(empty).ends(1);
     }
     for switch in ["1", "true", "yes", "x", "..."] {
-        push(switch)
-            .ends(1)
-            .says(&format!("XTASK_SKIP={switch} is not a reason"))
-            .says("hint: give a reason in words");
+        push(switch).ends(1).says(&format!("XTASK_SKIP={switch} is no reason"));
     }
-    project.xtask(&["log", "--skips"]).ends(0).prints("no gate was skipped yet");
+    project.xtask(&["log", "--skips"]).ends(0);
     assert_eq!(project.remote("main"), None);
     project.git(&["config", "user.name", "Ann"]);
     project.git(&["config", "user.email", "ann@example.com"]);
-    push("the \u{1b}[31mserver burns").ends(0).says("skipped by Ann <ann@example.com>: ");
+    push("the \u{1b}[31mserver burns").ends(0);
     assert!(project.remote("main").is_some());
     let head = project.git(&["rev-parse", "HEAD"]);
-    let log =
-        project.xtask(&["log", "--skips"]).ends(0).prints("pre-push").prints("Ann <ann@example.com>: the ");
-    let log = log.prints(&format!("commit {}", &head[..10])).prints("refs/heads/main").prints("server burns");
+    let log = project.xtask(&["log", "--skips"]).ends(0);
+    let log = log.prints(&format!("commit {}", &head[..10]));
     assert!(!log.out.contains('\u{1b}'), "{:?}", log.out);
     let json = project.xtask(&["log", "--skips", "--format", "json"]).ends(0).json();
     assert_eq!(json["what"][0]["commit"], head.as_str());
     assert_eq!(json["what"][0]["tree"], project.git(&["rev-parse", "HEAD^{tree}"]).as_str());
     // A bypass is no pass.
     project.push(&["main:other"]).ends(1);
+    assert_screens!();
 }
 
 #[test]
 fn no_verify_leaves_no_pass() {
     let project = Project::gated(PRE_PUSH, &["pre-push"]);
     project.write("file", "good\n").commit("good");
-    project.push(&["--no-verify", "main"]).ends(0).does_not_say("gate:");
-    project.xtask(&["plan", "t"]).ends(0).prints("miss");
-    project.xtask(&["gate"]).ends(0).says("0 cached, 1 ran");
+    project.push(&["--no-verify", "main"]).ends(0);
+    project.xtask(&["plan", "t"]).ends(0);
+    project.xtask(&["gate"]).ends(0);
+    assert_screens!();
 }
 
 #[test]
@@ -93,19 +92,20 @@ fn a_commit_is_gated_by_what_is_staged() {
     project.write("file", "bad\n");
     project.git(&["add", "file"]);
     project.write("file", "good\n");
-    commit(&project, &["-qm", "x"]).ends(1).says("gate: index failed");
+    commit(&project, &["-qm", "x"]).ends(1);
     // Git hands the hook another index than the work tree's.
-    commit(&project, &["-qam", "all"]).ends(0).says("gate: index passed (");
+    commit(&project, &["-qam", "all"]).ends(0);
     project.write("file", "bad\n").write("other", "");
     project.git(&["add", "other"]);
-    commit(&project, &["-qm", "only the other", "other"]).ends(0).says("gate: index passed (1 cached");
+    commit(&project, &["-qm", "only the other", "other"]).ends(0);
     commit(&project, &["-qm", "x", "file"]).ends(1);
     assert_eq!(project.git(&["status", "--porcelain"]), " M file");
     let second = project.beside().join("second");
     project.git(&["worktree", "add", "-q", "-b", "other", second.to_str().unwrap()]);
     fs::write(second.join("file"), "bad\n").unwrap();
     let linked = project.command("git").current_dir(&second).args(["commit", "-qam", "x"]).output().unwrap();
-    Ran::of(linked).ends(1).says("gate: index failed");
+    Ran::of(linked).ends(1);
+    assert_screens!();
 }
 
 #[test]
@@ -116,20 +116,22 @@ fn an_index_in_parts_is_gated_as_any_other() {
     project.write("file", "good\n").git(&["add", "file"]);
     project.git(&["config", "core.splitIndex", "true"]);
     project.git(&["update-index", "--split-index"]);
-    commit(&project, &["-qm", "good"]).ends(0).says("gate: index passed");
+    commit(&project, &["-qm", "good"]).ends(0);
     project.write("file", "bad\n");
-    commit(&project, &["-qam", "bad"]).ends(1).says("gate: index failed");
+    commit(&project, &["-qam", "bad"]).ends(1);
     project.git(&["add", "file"]);
-    commit(&project, &["-qm", "bad"]).ends(1).says("gate: index failed");
+    commit(&project, &["-qm", "bad"]).ends(1);
+    assert_screens!();
 }
 
 #[test]
 fn a_message_reaches_its_task_and_is_never_remembered() {
     let tasks = "[tasks.msg]\nrun = \"grep -q good \\\"$1\\\"\"\n[tasks.argv]\nrun = [\"test\", \"-f\"]\n[hooks]\ncommit-msg = [\"msg\", \"argv\"]\n";
     let project = Project::gated(tasks, &["commit-msg"]);
-    commit(&project, &["-q", "--allow-empty", "-m", "bad"]).ends(1).says("msg");
+    commit(&project, &["-q", "--allow-empty", "-m", "bad"]).ends(1);
     commit(&project, &["-q", "--allow-empty", "-m", "good"]).ends(0);
     commit(&project, &["-q", "--allow-empty", "-m", "bad again"]).ends(1);
+    assert_screens!();
 }
 
 #[test]
@@ -138,11 +140,12 @@ fn other_stages_run_in_the_work_tree_and_a_post_stage_has_no_gate() {
     let project = Project::gated(tasks, &["post-checkout", "post-merge", "pre-rebase"]);
     project.write("file", "1\n").commit("1");
     let switched = project.command("git").args(["checkout", "-q", "-b", "new"]).output().unwrap();
-    Ran::of(switched).ends(0).says("passed: 1 ran");
+    Ran::of(switched).ends(0);
     assert_eq!(project.lines("../home/ran"), ["ran 0"]);
     // Stages that name nothing are silent.
-    project.xtask(&["hook", "post-merge", "0"]).ends(0).does_not_say("t");
-    project.xtask(&["hook", "pre-rebase", "main"]).ends(0).does_not_say("t");
+    project.xtask(&["hook", "post-merge", "0"]).ends(0);
+    project.xtask(&["hook", "pre-rebase", "main"]).ends(0);
+    assert_screens!();
 }
 
 #[test]

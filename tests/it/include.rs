@@ -31,8 +31,9 @@ fn the_tasks_of_all_files_are_one_graph() {
     project.xtask(&["ci"]).ends(0);
     assert_eq!(ran(&project), all);
     project.write("services/api/a.rs", "b\n");
-    project.xtask(&["ci"]).ends(0).says("api:test").says("services/api/a.rs changed");
+    project.xtask(&["ci"]).ends(0);
     assert_eq!(ran(&project), ["api:build", "api:clippy", "api:test"]);
+    assert_screens!();
 }
 
 #[test]
@@ -47,9 +48,10 @@ fn names_reach_one_project_or_each() {
         project.xtask(&["run", "--no-cache", name]).ends(0);
         assert_eq!(ran(&project), expected, "{name}");
     }
-    project.xtask(&["run", "old:test"]).ends(4).says("no task or group is named `old:test`");
-    project.xtask(&["run", "api:tset"]).ends(4).says("did you mean `api:test`?");
-    project.xtask(&[]).ends(0).prints("api:test").prints("web:test");
+    project.xtask(&["run", "old:test"]).ends(4);
+    project.xtask(&["run", "api:tset"]).ends(4);
+    project.xtask(&[]).ends(0);
+    assert_screens!();
 }
 
 #[test]
@@ -187,6 +189,7 @@ fn other_repositories_within_are_read_neither_here_nor_in_a_gate() {
     project.git(&["-C", &lib, "add", "-A"]);
     project.git(&["-C", &lib, "-c", "user.name=n", "-c", "user.email=e", "commit", "-qm", "lib"]);
     project.commit("a repository within");
-    project.xtask(&["run", ":test"]).ends(0).says("2 ran");
-    project.xtask(&["gate"]).ends(0).says("2 cached, 0 ran");
+    project.xtask(&["run", ":test"]).ends(0);
+    project.xtask(&["gate"]).ends(0);
+    assert_screens!();
 }

@@ -42,16 +42,14 @@ const CARGO: &[(&str, &str)] = &[
 #[test]
 fn what_is_written_for_a_cargo_workspace_passes() {
     let project = repository(CARGO);
-    let told = project.xtask(&["init"]).ends(0).says("trying 3 tasks, each once: fmt, clippy, unit");
-    told.says("wrote tasks.toml with 3 tasks; next: xtask ci")
-        .does_not_say("left out")
-        .does_not_say("warning");
-    project.xtask(&["ci"]).ends(0).says("passed: 3 ran");
+    project.xtask(&["init"]).ends(0);
+    project.xtask(&["ci"]).ends(0);
     project.commit("tasks");
     // What was written holds for a gate too, which has no `target` of its own.
     project.xtask(&["gate"]).ends(0);
     project.write("one/src/lib.rs", "fn  one( ) {}\n");
-    project.xtask(&["ci", "-k"]).ends(1).says("fmt");
+    project.xtask(&["ci", "-k"]).ends(1);
+    assert_screens!();
 }
 
 #[test]
@@ -67,10 +65,8 @@ fn what_is_written_for_an_npm_workspace_passes() {
     let npm =
         "echo \"$@\" >> \"$(dirname \"$0\")/calls\"; [ \"$2\" != build ] || { echo no webpack >&2; exit 3; }";
     let path = with_programs(&project, &[("npm", npm), ("node", "echo v22")]);
-    let told = run(&project, &path, &["init"]).ends(0).says("left out: build: exit status 3: no webpack\n");
-    let told = told.says("no task: script `start` of package.json: it runs until it is ended");
-    told.says("wrote tasks.toml with 2 tasks");
-    run(&project, &path, &["ci"]).ends(0).says("passed: 2 ran");
+    run(&project, &path, &["init"]).ends(0);
+    run(&project, &path, &["ci"]).ends(0);
     let mut calls = project.lines("../bin/calls");
     calls.retain(|call| call != "--version");
     calls.sort();
@@ -80,6 +76,7 @@ fn what_is_written_for_an_npm_workspace_passes() {
     assert!(text.contains("\n# left out: exit status 3: no webpack\n# [tasks.build]\n"), "{text}");
     assert!(text.contains("needs = [\"lint\", \"unit\"]"), "{text}");
     assert!(text.contains("#   Makefile has also: all\n"), "{text}");
+    assert_screens!();
 }
 
 #[test]
@@ -101,66 +98,66 @@ fn what_is_written_for_python_beside_others_passes() {
         ("python3", "echo 3"),
     ];
     let path = with_programs(&project, &fakes);
-    let told =
-        run(&project, &path, &["init"]).ends(0).says("left out: lib-unit: exit status 101: one failed");
-    told.says("left out: vet: could not be started: tool go: the probe `go version` failed");
+    run(&project, &path, &["init"]).ends(0);
     run(&project, &path, &["ci"]).ends(0);
     let list = run(&project, &path, &[]).ends(0);
     for name in ["api-ruff ", "api-ruff-format ", "api-pytest ", "lib-fmt ", "lib-clippy "] {
         assert!(list.out.contains(&format!("  {name}")), "{name}:\n{}", list.out);
     }
-    assert!(!list.out.contains("lib-unit"), "{}", list.out);
+    assert_screens!();
 }
 
 #[test]
 fn a_tasks_toml_that_is_there_stays_as_it_is() {
     let project = Project::new("# mine\n");
     project.write("web/file", "").write("Makefile", "lint:\n\ttrue\n");
-    let refused = project.xtask(&["init"]).ends(2).says("tasks.toml exists already");
-    refused.says("hint: `xtask init --print` shows");
+    project.xtask(&["init"]).ends(2);
     assert_eq!(project.read("tasks.toml"), "# mine\n");
     project.xtask(&["-C", "web", "init", "--no-run"]).ends(2);
-    project.xtask(&["init", "--print"]).ends(0).prints("#:schema https://");
+    project.xtask(&["init", "--print"]).ends(0);
     assert_eq!(project.read("tasks.toml"), "# mine\n");
     // A link to nothing is something too.
     fs::remove_file(project.path("tasks.toml")).unwrap();
     std::os::unix::fs::symlink("elsewhere", project.path("tasks.toml")).unwrap();
     project.xtask(&["init"]).ends(2);
     assert!(!project.path("elsewhere").exists());
+    assert_screens!();
 }
 
 #[test]
 fn where_nothing_is_found_an_example_passes() {
     let project = repository(&[("README.md", "hello\n")]);
-    project.xtask(&["init"]).ends(0).says("note: no task was found that passes");
-    project.xtask(&["ci"]).ends(0).says("passed");
+    project.xtask(&["init"]).ends(0);
+    project.xtask(&["ci"]).ends(0);
     let outside = Project::without_git("");
     fs::remove_file(outside.path("tasks.toml")).unwrap();
     outside.xtask(&["init"]).ends(0);
     outside.xtask(&["ci"]).ends(0);
+    assert_screens!();
 }
 
 #[test]
 fn it_is_written_at_the_top_and_may_be_read_by_others() {
     use std::os::unix::fs::PermissionsExt as _;
     let project = repository(&[("below/here/file", ""), ("Makefile", "lint:\n\ttrue\n")]);
-    project.xtask(&["-C", "below/here", "init", "--print"]).ends(0).prints("[tasks.ci]");
+    project.xtask(&["-C", "below/here", "init", "--print"]).ends(0);
     assert!(!project.path("tasks.toml").exists());
     project.xtask(&["-C", "below/here", "init"]).ends(0);
     let mode = fs::metadata(project.path("tasks.toml")).unwrap().permissions().mode();
     assert_eq!(mode & 0o600, 0o600);
     assert_eq!(mode & 0o044, fs::metadata(project.path("Makefile")).unwrap().permissions().mode() & 0o044);
     assert_eq!(project.git(&["status", "--short"]), "?? tasks.toml");
+    assert_screens!();
 }
 
 #[test]
 fn without_a_trial_it_says_so() {
     let project = repository(&[("package.json", r#"{"scripts": {"lint": "x", "build": "y"}}"#)]);
     let path = with_programs(&project, &[("npm", "exit 1"), ("node", "exit 1")]);
-    let told = run(&project, &path, &["init", "--no-run"]).ends(0).does_not_say("trying");
-    told.says("wrote tasks.toml with 2 tasks, none of them tried");
+    run(&project, &path, &["init", "--no-run"]).ends(0);
     assert!(project.read("tasks.toml").contains("The tasks were not tried"));
     run(&project, &path, &["ci"]).ends(1);
+    assert_screens!();
 }
 
 #[test]
@@ -169,11 +166,12 @@ fn what_rewrites_files_is_tried_only_if_all_is_committed() {
         repository(&[("package.json", r#"{"scripts": {"lint": "eslint --fix"}}"#), ("a.js", "a\n")]);
     let path = with_programs(&project, &[("npm", "[ \"$1\" = --version ] || echo b > a.js"), ("node", "")]);
     project.write("a.js", "mine\n");
-    run(&project, &path, &["init", "--print"]).ends(0).says("left out: lint: not tried: it may rewrite");
+    run(&project, &path, &["init", "--print"]).ends(0);
     assert_eq!(project.read("a.js"), "mine\n");
     project.commit("mine");
-    run(&project, &path, &["init"]).ends(0).says("warning: the tasks changed a.js");
+    run(&project, &path, &["init"]).ends(0);
     assert_eq!(project.read("a.js"), "b\n");
+    assert_screens!();
 }
 
 #[test]
@@ -185,9 +183,9 @@ fn an_interrupted_trial_writes_nothing() {
     let child = command.env("PATH", path).stderr(std::process::Stdio::piped()).spawn().unwrap();
     wait_for("the trial started", || project.path("../bin/started").exists());
     crate::project::signal("INT", i32::try_from(child.id()).unwrap());
-    let ran = Ran::of(child.wait_with_output().unwrap()).ends(130).says("interrupted: nothing was written");
-    ran.does_not_say("wrote");
+    Ran::of(child.wait_with_output().unwrap()).ends(130);
     assert!(!project.path("tasks.toml").exists());
+    assert_screens!();
 }
 
 /// What the tasks of `ci` would do, by their names.
@@ -284,7 +282,7 @@ fn a_configuration_file_that_is_added_is_a_miss() {
         let mut programs: Vec<(&str, &str)> = names.iter().map(|name| (*name, version)).collect();
         programs.push(("uv", uv));
         let path = with_programs(&project, &programs);
-        run(&project, &path, &["init"]).ends(0).does_not_say("left out");
+        run(&project, &path, &["init"]).ends(0);
         run(&project, &path, &["ci"]).ends(0);
         let before = decisions(&project, &path);
         assert!(before.values().all(|decision| decision == "hit"), "{before:?}");
@@ -299,6 +297,7 @@ fn a_configuration_file_that_is_added_is_a_miss() {
         // Elsewhere nothing that a linter reads has changed.
         assert_eq!(decisions(&project, &path), before);
     }
+    assert_screens!();
 }
 
 #[test]

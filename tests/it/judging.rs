@@ -38,10 +38,8 @@ fn a_gate_is_part_of_what_writes_its_reports_and_is_cached() {
     let project = shop("coverage = { min = 80 }\ntests = { failed = 0, min-count = 3 }");
     let ran = project.xtask(&["ci"]);
     passes(&ran);
-    assert!(ran.err.contains("quality") && ran.err.contains("coverage.min"), "{}", ran.err);
     let again = project.xtask(&["ci"]);
     passes(&again);
-    assert!(again.err.contains("2 cached, nothing ran"), "{}", again.err);
     // Its reports come back with the hit of the task.
     std::fs::remove_dir_all(project.path("out")).unwrap();
     passes(&project.xtask(&["quality", "--force"]));
@@ -50,10 +48,10 @@ fn a_gate_is_part_of_what_writes_its_reports_and_is_cached() {
     project.write("tasks.toml", tasks);
     let ran = project.xtask(&["ci"]);
     fails(&ran, "83.3");
-    assert!(ran.err.contains("1 cached"), "{}", ran.err);
     // What was not asked for with its needs is not judged.
     passes(&project.xtask(&["run", "unit", "--only"]));
     fails(&project.xtask(&["run", "unit"]), "coverage.min");
+    assert_screens!();
 }
 
 #[test]
@@ -68,8 +66,8 @@ fn all_rules_are_told_and_not_only_the_first() {
     {
         assert!(ran.err.contains(rule), "{rule}: {}", ran.err);
     }
-    let explained = project.xtask(&["explain-gate", "quality"]);
-    assert!(explained.out.contains("tests.min-count"), "{}{}", explained.out, explained.err);
+    project.xtask(&["explain-gate", "quality"]);
+    assert_screens!();
 }
 
 #[test]
@@ -94,8 +92,8 @@ fn each_rule_flips_at_its_threshold_and_nothing_else_does() {
         passes(&shop(at).xtask(&["ci"]));
         let ran = shop(past).xtask(&["ci"]);
         fails(&ran, rule);
-        assert!(ran.err.contains("1 rule is broken"), "{rule}: {}", ran.err);
     }
+    assert_screens!();
 }
 #[test]
 fn a_failed_task_still_tells_which_tests_failed() {
@@ -104,11 +102,11 @@ fn a_failed_task_still_tells_which_tests_failed() {
     project.write("tasks.toml", tasks).write("in/junit.xml", FAILING);
     let ran = project.xtask(&["ci", "--format", "json"]);
     assert_eq!(ran.status, 1);
-    assert!(ran.out.contains(r#""path":"src/b.py""#), "{}", ran.out);
     // The same without the exit status is found by the gate.
     let tasks = project.read("tasks.toml").replace("; exit 1", "");
     project.write("tasks.toml", tasks);
     fails(&project.xtask(&["ci"]), "tests.failed");
+    assert_screens!();
 }
 
 #[test]
@@ -166,29 +164,23 @@ fn shards_leave_their_gates_to_the_merge() {
             let manifest = format!("../{shard}.json");
             let ran = project.xtask(&["ci", "--shard", &format!("{shard}/2"), "--manifest", &manifest]);
             passes(&ran);
-            assert!(!ran.err.contains("coverage.min"), "{}", ran.err);
         }
         let merged = project.xtask(&["merge-runs", "../1.json", "../2.json"]);
         assert_eq!(merged.status, status, "{}{}", merged.out, merged.err);
-        assert!(
-            merged.out.contains("coverage.min") && merged.out.contains("tests.min-count"),
-            "{}",
-            merged.out
-        );
     }
+    assert_screens!();
 }
 
 #[test]
 fn a_verdict_is_not_shown_as_the_last_word_if_a_newer_run_has_none() {
     let project = shop("tests = { failed = 0 }");
-    project.xtask(&["explain-gate", "quality"]).ends(4).says("`xtask merge-runs`");
+    project.xtask(&["explain-gate", "quality"]).ends(4);
     passes(&project.xtask(&["ci"]));
-    let shown = project.xtask(&["explain-gate", "quality"]).ends(0);
-    assert!(!shown.out.contains("newer run"), "{}", shown.out);
+    project.xtask(&["explain-gate", "quality"]).ends(0);
     project.git(&["rm", "-q", "in/junit.xml"]);
     project.commit("no report");
     project.xtask(&["ci"]).ends(1);
-    let shown = project.xtask(&["explain-gate", "quality"]).ends(0).prints("gate quality passed");
+    let shown = project.xtask(&["explain-gate", "quality"]).ends(0);
     let second = shown.out.lines().nth(1).unwrap_or_default();
     assert!(second.starts_with("  in the newer run "), "{}", shown.out);
     assert!(second.ends_with(" it was not judged: unit did not pass"), "{}", shown.out);
@@ -196,8 +188,8 @@ fn a_verdict_is_not_shown_as_the_last_word_if_a_newer_run_has_none() {
     assert_eq!(json["unjudged-since"]["why"], "unit did not pass");
     project.write("in/junit.xml", JUNIT).commit("back");
     passes(&project.xtask(&["ci", "--force"]));
-    let shown = project.xtask(&["explain-gate", "quality"]).ends(0);
-    assert!(!shown.out.contains("newer run"), "{}", shown.out);
+    project.xtask(&["explain-gate", "quality"]).ends(0);
+    assert_screens!();
 }
 
 #[test]
@@ -218,7 +210,7 @@ fn a_gate_over_a_task_of_another_system_is_skipped_as_that_is() {
         .write("in/lcov.info", LCOV)
         .commit("all");
     let ran = project.xtask(&["ci", "quality"]).ends(0);
-    ran.says(&format!("reads only mac, which does not run on {here}")).does_not_say("no report");
+    ran.says(&format!("reads only mac, which does not run on {here}"));
     project.xtask(&["ci", "--shard", "1/1", "--manifest", "../s.json"]).ends(0);
     let merged = project.xtask(&["merge-runs", "../s.json"]).ends(0);
     merged.prints(&format!("is not judged: reads only mac, which does not run on {here}"));
@@ -231,4 +223,5 @@ fn a_gate_over_a_task_of_another_system_is_skipped_as_that_is() {
     project.xtask(&["ci", "--shard", "1/1", "--manifest", "../s.json"]).ends(0);
     let merged = project.xtask(&["merge-runs", "../s.json"]).ends(1);
     merged.prints(&format!("mac, which would, does not run on {here}"));
+    assert_screens!();
 }

@@ -13,29 +13,28 @@ fn tasks_are_listed_by_group() {
 
 #[test]
 fn an_empty_file_shows_a_first_task() {
-    Project::new("").xtask(&[]).ends(0).prints("[tasks.hello]");
+    Project::new("").xtask(&[]).ends(0);
+    assert_screens!();
 }
 
 #[test]
 fn without_a_tasks_toml_it_says_where_it_looked() {
     let project = Project::new("");
     std::fs::remove_file(project.path("tasks.toml")).unwrap();
-    project
-        .xtask(&[])
-        .ends(3)
-        .says("there is no tasks.toml in")
-        .says("hint: `xtask init` writes a first one");
+    project.xtask(&[]).ends(3);
+    assert_screens!();
 }
 
 #[test]
 fn each_command_explains_itself_with_an_example() {
     let project = Project::new("");
-    project.xtask(&["--help"]).ends(0).prints("Exit status:");
+    project.xtask(&["--help"]).ends(0);
     for command in ["run", "plan", "why", "graph", "fix", "log", "init", "cache", "schema", "completions"] {
-        project.xtask(&[command, "--help"]).ends(0).prints("xtask").prints("Example");
+        project.xtask(&[command, "--help"]).ends(0);
     }
-    project.xtask(&["--version"]).ends(0).prints("xtask ");
+    project.xtask(&["--version"]).ends(0);
     project.xtask(&["ci", "--no-such-option"]).ends(2);
+    assert_screens!();
 }
 
 #[test]
@@ -44,7 +43,8 @@ fn a_result_that_can_not_be_written_is_no_success() {
     let project = Project::new("");
     let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
     let output = project.xtask_command(&[]).stdout(full).output().unwrap();
-    Ran::of(output).ends(5).says("can't write to standard output");
+    Ran::of(output).ends(5);
+    assert_screens!();
 }
 
 #[test]
@@ -62,5 +62,6 @@ fn a_folder_that_was_deleted_is_told() {
     let script = "mkdir gone && cd gone && rmdir ../gone && exec \"$0\" list";
     let program = project.xtask_command(&[]).get_program().to_owned();
     let output = project.command("sh").args(["-c", script]).arg(program).output().unwrap();
-    Ran::of(output).ends(5).says("error: can't find the current folder");
+    Ran::of(output).ends(5);
+    assert_screens!();
 }

@@ -8,18 +8,18 @@ const TASKS: &str = "[tasks.wheel]\nmatrix = { python = [\"3.11\", \"3.12\"] }\n
 fn each_variant_is_a_task_of_its_own() {
     let project = Project::new(TASKS);
     project.write(".gitignore", "dist/\n").write("src", "");
-    let ran = project.xtask(&["ci", "-o", "grouped"]).ends(0).says("passed: 2 ran");
-    ran.says("wheel[python=3.11]").says("built for 3.12");
+    project.xtask(&["ci", "-o", "grouped"]).ends(0);
     assert_eq!(project.read("dist/3.12"), "3.12\n");
-    project.xtask(&["wheel"]).ends(0).says("2 cached, nothing ran");
-    project.xtask(&["wheel[python=3.12]"]).ends(0).says("1 cached, nothing ran");
+    project.xtask(&["wheel"]).ends(0);
+    project.xtask(&["wheel[python=3.12]"]).ends(0);
     // Another value is another task, and leaves the others alone.
     project.write("tasks.toml", TASKS.replace("\"3.12\"]", "\"3.12\", \"3.13\"]"));
-    project.xtask(&["wheel"]).ends(0).says("2 cached, 1 ran");
-    project.xtask(&["why", "wheel[python=3.13]"]).ends(0).prints("wheel[python=3.13]");
+    project.xtask(&["wheel"]).ends(0);
+    project.xtask(&["why", "wheel[python=3.13]"]).ends(0);
     project.xtask(&["list-nothing"]).ends(4);
-    project.xtask(&["whel"]).ends(4).says("did you mean `wheel`?");
-    project.xtask(&[]).ends(0).prints("wheel[python=3.11]").prints("wheel[python=3.13]");
+    project.xtask(&["whel"]).ends(4);
+    project.xtask(&[]).ends(0);
+    assert_screens!();
 }
 
 #[test]
@@ -27,7 +27,8 @@ fn a_failing_variant_is_named() {
     let project = Project::new(
         "[tasks.t]\nmatrix = { v = [\"0\", \"1\"] }\nrun = \"exit {{ matrix.v }}\"\n[hooks]\npre-push = [\"t\"]\n",
     );
-    project.xtask(&["t", "-k"]).ends(1).says("failed: t[v=1]");
-    project.xtask(&["gate"]).ends(1).says("--task 't[v=1]'");
-    project.xtask(&["log", "--last", "--task", "t[v=1]"]).ends(0).prints("exit status 1");
+    project.xtask(&["t", "-k"]).ends(1);
+    project.xtask(&["gate"]).ends(1);
+    project.xtask(&["log", "--last", "--task", "t[v=1]"]).ends(0);
+    assert_screens!();
 }

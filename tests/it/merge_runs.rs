@@ -1,6 +1,7 @@
 //! `xtask merge-runs FILE…`: the shards of a run as one.
 
-use crate::project::{Project, Ran, stable};
+use crate::project::screens::mask;
+use crate::project::{Project, Ran};
 
 const TASKS: &str = r#"
 [tasks.ci]
@@ -58,13 +59,11 @@ fn shards_of_two_clones_are_the_whole_run() {
     // The whole is what one machine would have run.
     machines[1].xtask(&["ci"]).ends(0);
     let whole = machines[0].beside().join("whole.json");
-    machines[1]
-        .xtask(&["diff-run", whole.to_str().unwrap(), "last"])
-        .ends(0)
-        .prints("no difference in 6 tasks");
+    machines[1].xtask(&["diff-run", whole.to_str().unwrap(), "last"]).ends(0);
     let json = machines[0].xtask(&["merge-runs", &files[0], &files[1], "--json"]).ends(0).json();
     assert_eq!((&json["passed"], &json["tasks"]), (&true.into(), &6.into()));
     assert_eq!(json["shards"][1]["shard"]["index"], 2);
+    assert_screens!();
 }
 
 #[test]
@@ -72,9 +71,8 @@ fn a_shard_that_failed_fails_the_run() {
     let machines = machines();
     let bad = [("BAD", "2")];
     let files = [shard(&machines, (0, "1/2"), &bad), shard(&machines, (1, "2/2"), &bad)];
-    let merged = machines[0].xtask(&["merge-runs", &files[0], &files[1]]).ends(1);
-    assert!(merged.out.contains("· t[n=2]\n"), "{}", merged.out);
-    merged.prints("ci failed");
+    machines[0].xtask(&["merge-runs", &files[0], &files[1]]).ends(1);
+    assert_screens!();
 }
 
 #[test]
@@ -82,12 +80,11 @@ fn a_shard_that_is_missing_or_there_twice_fails_the_run() {
     let machines = machines();
     let one = shard(&machines, (0, "1/3"), &[]);
     let two = shard(&machines, (1, "2/3"), &[]);
-    let merged = machines[0].xtask(&["merge-runs", &one, &two]).ends(1);
-    merged.prints("warning: shard 3 is missing").prints("ci failed");
+    machines[0].xtask(&["merge-runs", &one, &two]).ends(1);
     let three = shard(&machines, (1, "3/3"), &[]);
     machines[0].xtask(&["merge-runs", &one, &two, &three]).ends(0);
-    let merged = machines[0].xtask(&["merge-runs", &one, &two, &three, &two]).ends(1);
-    merged.prints("warning: shard 2 has several manifests").prints("ci failed");
+    machines[0].xtask(&["merge-runs", &one, &two, &three, &two]).ends(1);
+    assert_screens!();
 }
 
 #[test]
@@ -186,20 +183,20 @@ fn github_hears_of_the_whole() {
     // The digests of tree and plan are not those of another version.
     let is_shown = |line: &&str| !line.starts_with("shard ") && !line.starts_with("ci failed: 4 tasks in ");
     let lines: Vec<&str> = ran.out.lines().filter(is_shown).collect();
-    insta::assert_snapshot!(stable(&lines.join("\n")), @r"
+    insta::assert_snapshot!(mask(&lines.join("\n")), @r"
     gate quality is broken
-      ✗ coverage.min  ≥ <n> %  <n> % (8 of <n> lines)  broken
-      ? coverage.max-drop  at most <n> points less than before  <n> % (8 of <n> lines); not compared: `origin/HEAD` is no base to compare with: it names no commit here  not judged
-      ✓ tests.failed  none  <n> of <n> tests  holds
-      ✗ findings.high  none  <n>  broken
+      ✗ coverage.min  ≥ 90 %  80.0 % (8 of 10 lines)  broken
+      ? coverage.max-drop  at most 1 points less than before  80.0 % (8 of 10 lines); not compared: `origin/HEAD` is no base to compare with: it names no commit here  not judged
+      ✓ tests.failed  none  0 of 2 tests  holds
+      ✗ findings.high  none  1  broken
       baseline: none: `origin/HEAD` is no base to compare with: it names no commit here
       coverage.min:
-      src/a.py:9  <n> of <n> lines not reached: 9-10
+        src/a.py:9  2 of 10 lines not reached: 9-10
       findings.high:
-      src/a.py:2  R1: weak (lint)
+        src/a.py:2  R1: weak (lint)
     failed: quality
     ::error file=src/a.py,line=2,title=lint%3A R1::weak
-    ::error file=src/a.py,line=9,endLine=10,title=quality%3A coverage.min::2 of <n> lines not reached: 9-10
+    ::error file=src/a.py,line=9,endLine=10,title=quality%3A coverage.min::2 of 10 lines not reached: 9-10
     ");
     assert_eq!(ran.err, "");
     let text = std::fs::read_to_string(&summary).unwrap();
@@ -232,15 +229,15 @@ fn what_shards_have_annotated_is_not_repeated() {
     let file = project.beside().join("s.md");
     let ran = merged(&project, &["--ci", "github", "--summary", file.to_str().unwrap()], &[]).ends(1);
     assert!(!ran.out.lines().any(is_annotation), "{}", ran.out);
-    ran.prints("gate quality is not judged: unit did not pass\n").prints("failed: plain, unit\n");
     let text = std::fs::read_to_string(file).unwrap();
     for part in ["### Failed tests", "### The last lines of `plain`", "| `quality` | – skipped |"] {
         assert!(text.contains(part), "{part}: {text}");
     }
     // Asked for by name, the voice speaks beside JSON.
-    let ran = merged(&project, &["--json", "--ci", "github"], &[]).ends(1).says("failed: plain, unit\n");
+    let ran = merged(&project, &["--json", "--ci", "github"], &[]).ends(1);
     assert_eq!(ran.json()["gates"][0]["unjudged"], "unit did not pass");
-    merged(&project, &["--json"], &[("GITHUB_ACTIONS", "true")]).ends(1).does_not_say("failed: ");
+    merged(&project, &["--json"], &[("GITHUB_ACTIONS", "true")]).ends(1);
+    assert_screens!();
 }
 
 fn is_annotation(line: &str) -> bool {
@@ -261,9 +258,9 @@ fn gitlab_hears_the_coverage_of_the_whole() {
 fn a_shard_that_is_missing_is_told_by_all_voices() {
     let project = gated("tests = { failed = 0 }");
     let [one, _] = shards(&project);
-    let ran = project.xtask(&["merge-runs", &one, "--ci", "github", "--junit", "../j.xml"]).ends(1);
-    ran.prints("::error title=shard 2 failed%3A could not be started%3A its manifest is missing::");
-    assert!(project.read("../j.xml").contains("its manifest is missing"));
+    project.xtask(&["merge-runs", &one, "--ci", "github", "--junit", "../j.xml"]).ends(1);
+    assert!(project.read("../j.xml").contains("there is no manifest of it"));
+    assert_screens!();
 }
 
 #[test]
@@ -323,5 +320,6 @@ fn the_last_line_of_a_shard_tells_what_is_left() {
     assert!(project.read("../s.md").contains("Left to `xtask merge-runs`: `quality`"));
     let again = project.xtask(&["log", "--last"]).ends(0);
     assert_eq!(again.out.lines().last(), ran.err.lines().last());
-    project.xtask(&["plain", "--shard", "1/2"]).ends(0).does_not_say("merge-runs");
+    project.xtask(&["plain", "--shard", "1/2"]).ends(0);
+    assert_screens!();
 }

@@ -56,11 +56,12 @@ fn what_is_edited_deleted_or_added_by_hand_is_put_right() {
     ];
     for (reason, change) in changes {
         change();
-        project.xtask(&["build"]).ends(0).says("outputs restored").says(reason);
+        project.xtask(&["build"]).ends(0).says(reason);
         check(&project);
         assert!(!project.path("dist/stale").exists());
-        project.xtask(&["build"]).ends(0).does_not_say("restored");
+        project.xtask(&["build"]).ends(0);
     }
+    assert_screens!();
 }
 
 #[test]
@@ -72,11 +73,12 @@ fn a_flipped_byte_in_any_file_of_the_cache_is_found_and_replaced() {
         let len = usize::try_from(std::fs::metadata(file).unwrap().len()).unwrap();
         for at in [0, len / 3, len / 2, len - 1] {
             flip(file, at);
-            project.xtask(&["build"]).ends(0).says("damaged").says("1 ran");
-            project.xtask(&["build"]).ends(0).says("nothing ran");
-            project.xtask(&["cache", "verify"]).ends(0).prints("clean");
+            project.xtask(&["build"]).ends(0);
+            project.xtask(&["build"]).ends(0);
+            project.xtask(&["cache", "verify"]).ends(0);
         }
     }
+    assert_screens!();
 }
 
 #[test]
@@ -86,11 +88,11 @@ fn a_missing_blob_is_a_miss_that_leaves_outputs_alone_until_it_runs() {
         project.cache_files().into_iter().find(|file| file.starts_with(project.state().join("cache/blobs")));
     std::fs::remove_file(blob.unwrap()).unwrap();
     project.write("dist/app", "two\n");
-    let plan = project.xtask(&["plan", "build"]).ends(0).prints("miss").prints("damaged");
-    assert!(plan.out.contains("blobs/"), "{}", plan.out);
+    project.xtask(&["plan", "build"]).ends(0);
     assert_eq!(project.read("dist/app"), "two\n");
-    project.xtask(&["build"]).ends(0).says("1 ran");
+    project.xtask(&["build"]).ends(0);
     assert_eq!(project.read("dist/app"), "one\n");
+    assert_screens!();
 }
 
 #[test]
@@ -101,19 +103,17 @@ fn a_tracked_file_is_never_deleted() {
     project.xtask(&["gen"]).ends(0);
     project.write("gen/mine.md", "by hand\n").commit("mine");
     std::fs::remove_file(project.path("gen/out")).unwrap();
-    project
-        .xtask(&["gen"])
-        .ends(0)
-        .says("gen/mine.md would have to be deleted, and git tracks it")
-        .says("1 ran");
+    project.xtask(&["gen"]).ends(0);
     assert_eq!(project.read("gen/mine.md"), "by hand\n");
+    assert_screens!();
 }
 
 #[test]
 fn an_output_that_was_not_written_is_not_stored() {
     let project = Project::new("[tasks.t]\nrun = \"true\"\ninputs = [\"?in\"]\noutputs = [\"out/app\"]\n");
-    project.xtask(&["t"]).ends(0).says("not stored: its output `out/app` was not written");
-    project.xtask(&["t"]).ends(0).says("1 ran");
+    project.xtask(&["t"]).ends(0);
+    project.xtask(&["t"]).ends(0);
+    assert_screens!();
 }
 
 #[test]
@@ -139,7 +139,8 @@ needs = ["mid"]
     project.write("src.txt", "good\n").write("gen.txt", "good\n").commit("good");
     project.xtask(&["check"]).ends(0);
     project.write("src.txt", "bad\n");
-    project.xtask(&["check"]).ends(1).says("✗ check");
+    project.xtask(&["check"]).ends(1);
+    assert_screens!();
 }
 
 /// What stands at each path below a folder: kind, permission bits, size or target.
@@ -233,8 +234,9 @@ fn modes_of_folders_that_are_no_outputs_are_let_be() {
     project.write("a", "a\n").write(".gitignore", "d\n").commit("a");
     project.xtask(&["build"]).ends(0);
     project.chmod("d", 0o700);
-    project.xtask(&["build"]).ends(0).says("nothing ran").does_not_say("restored");
+    project.xtask(&["build"]).ends(0);
     assert_eq!(std::fs::metadata(project.path("d")).unwrap().permissions().mode() & 0o7777, 0o700);
+    assert_screens!();
 }
 
 #[test]
@@ -245,7 +247,8 @@ fn entry_of_a_former_version_is_a_miss_without_a_word() {
         bytes[..8].copy_from_slice(b"tgentry1");
         std::fs::write(file, bytes).unwrap();
     }
-    project.xtask(&["cache", "verify"]).ends(0).prints("clean");
-    project.xtask(&["build"]).ends(0).says("1 ran").does_not_say("damaged");
-    project.xtask(&["build"]).ends(0).says("nothing ran");
+    project.xtask(&["cache", "verify"]).ends(0);
+    project.xtask(&["build"]).ends(0);
+    project.xtask(&["build"]).ends(0);
+    assert_screens!();
 }

@@ -36,33 +36,26 @@ const FAILED: &str = r#"{"is":"failed","ended":{"how":"rules","broken":1}}"#;
 #[test]
 fn gates_are_listed_and_drawn() {
     let project = Project::new(TASKS);
-    project
-        .xtask(&[])
-        .ends(0)
-        .prints("quality  gate of unit: coverage, tests")
-        .prints("strict   All that is demanded before a release");
-    let dot = project.xtask(&["graph", "quality", "--format", "dot"]).ends(0);
-    dot.prints("\"quality\" [shape = diamond]").prints("\"quality\" -> \"unit\"");
+    project.xtask(&[]).ends(0);
+    project.xtask(&["graph", "quality", "--format", "dot"]).ends(0);
     let text = project.xtask(&["graph", "unit"]).ends(0);
     assert_eq!(text.out, "quality\n└─ unit\n", "a gate joins what it reads");
-    project.xtask(&["graph", "quality", "--format", "mermaid"]).ends(0).prints("{\"quality\"}");
+    project.xtask(&["graph", "quality", "--format", "mermaid"]).ends(0);
     let graph = project.xtask(&["graph", "quality", "--format", "json"]).ends(0);
     let graph: serde_json::Value = serde_json::from_str(&graph.out).unwrap();
     let gates: Vec<bool> =
         graph["tasks"].as_array().unwrap().iter().map(|task| task["gate"].as_bool().unwrap()).collect();
     assert_eq!(gates.iter().filter(|is_gate| **is_gate).count(), 1);
+    assert_screens!();
 }
 
 #[test]
 fn what_makes_no_sense_for_a_gate_is_refused() {
     let project = Project::new(TASKS);
-    project
-        .xtask(&["audit", "quality"])
-        .ends(2)
-        .says("quality runs nothing to audit")
-        .says("hint: a gate only reads reports");
-    project.xtask(&["quality", "--", "x"]).ends(2).says("`quality` runs no command of its own");
-    project.xtask(&["fix", "quality"]).ends(2).says("quality has no `fix` command");
+    project.xtask(&["audit", "quality"]).ends(2);
+    project.xtask(&["quality", "--", "x"]).ends(2);
+    project.xtask(&["fix", "quality"]).ends(2);
+    assert_screens!();
 }
 
 #[test]
@@ -148,9 +141,9 @@ fn a_record_redraws_the_table_under_the_gates_line() {
 #[test]
 fn explain_gate_completes_gates() {
     let project = Project::new(TASKS);
-    project.xtask(&["explain-gate", "--help"]).ends(0).prints("Example");
-    let offered = project.xtask(&["__complete", "fish", "--", "xtask", "explain-gate", ""]).ends(0);
-    assert!(offered.out.contains("quality") && !offered.out.contains("unit\t"), "{}", offered.out);
+    project.xtask(&["explain-gate", "--help"]).ends(0);
+    project.xtask(&["__complete", "fish", "--", "xtask", "explain-gate", ""]).ends(0);
+    assert_screens!();
 }
 
 #[test]
@@ -163,13 +156,10 @@ fn a_scan_that_left_something_out_fails_unless_the_task_says_why() {
     };
     let project = Project::new(&tasks(""));
     project.write("scan.json", format!(r#"{{"version": "2.1.0", "runs": [{RUN}]}}"#));
-    project
-        .xtask(&["clean"])
-        .ends(1)
-        .says("report out.sarif: it says that not all was examined: scan: can't parse a.py; fix the tool, or set")
-        .says("partial = ");
+    project.xtask(&["clean"]).ends(1);
     project.write("tasks.toml", tasks(", partial = 'a.py is no Python'"));
     project.xtask(&["clean"]).ends(0);
     project.write("tasks.toml", tasks(""));
-    project.xtask(&["clean"]).ends(1).says("not all was examined");
+    project.xtask(&["clean"]).ends(1);
+    assert_screens!();
 }

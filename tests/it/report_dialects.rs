@@ -44,7 +44,8 @@ fn honest_reports_of_test_runners_pass() {
         let ran = junit(recorded(path));
         assert_eq!(ran.status, 0, "{path}: {}{}", ran.out, ran.err);
     }
-    junit(recorded("mocha/pending.xml")).ends(0).says("1 test run; 3 tests declared, 1 listed");
+    junit(recorded("mocha/pending.xml")).ends(0);
+    assert_screens!();
 }
 
 #[test]
@@ -177,7 +178,6 @@ fn one_file_of_a_kind_has_to_say_something() {
         project.write("in/more/on", nothing).write("in/more/off", nothing);
         let ran = project.xtask(&["quality"]);
         fails(&ran, "report out/more/off: it says that nothing was examined");
-        assert!(ran.err.contains("; the 2 other reports of its kind say the same"), "{kind}: {}", ran.err);
         std::fs::remove_dir_all(project.path("in/more")).unwrap();
         project.write("in/more/off", nothing);
         fails(&project.xtask(&["quality"]), "; the other report of its kind says the same");
@@ -206,6 +206,7 @@ fn one_file_of_a_kind_has_to_say_something() {
         project.write("in/on", "");
         fails(&project.xtask(&["quality"]), "it is empty");
     }
+    assert_screens!();
 }
 
 #[test]
@@ -213,7 +214,7 @@ fn a_project_without_dependencies_passes() {
     let licences = "licences = { allow = ['MIT'] }";
     let project = copies("cyclonedx = 'out/*.json'", licences);
     project.write("in/a.json", recorded("no-dependencies/lib.cdx.json")).commit("none");
-    project.xtask(&["quality"]).ends(0).says("0 packages");
+    project.xtask(&["quality"]).ends(0);
     project.write("in/a.json", recorded("cyclonedx-py/no-dependencies.cdx.json"));
     passes(&project.xtask(&["quality"]));
     let text = String::from_utf8(recorded("no-dependencies/lib.cdx.json")).unwrap();
@@ -229,6 +230,7 @@ fn a_project_without_dependencies_passes() {
     passes(&project.xtask(&["quality"]));
     project.write("in/a.json", spdx.replace("\"lib\"", "\"/src\""));
     fails(&project.xtask(&["quality"]), "no package but the folder or file that it describes");
+    assert_screens!();
 }
 
 #[test]
@@ -256,10 +258,10 @@ fn coverage_of_other_counts_is_read() {
         project.xtask(&["quality"])
     };
     let microsoft = recorded("ms-coverage/till.xml");
-    coverage(&microsoft, "66").ends(0).says("2 of 3 lines");
+    coverage(&microsoft, "66").ends(0);
     let methods = "<coverage lines-valid='2'><packages><package><classes><class filename='a'><methods><method name='m'><lines>\
                    <line number='1' hits='1'/><line number='2' hits='0'/></lines></method></methods><lines/></class></classes></package></packages></coverage>";
-    coverage(methods.as_bytes(), "50").ends(0).says("1 of 2 lines");
+    coverage(methods.as_bytes(), "50").ends(0);
     // Lines that the totals count and no class lists can't make it look better.
     let hiding = methods.replace("lines-valid='2'", "lines-valid='10' lines-covered='1'");
     fails(&coverage(hiding.as_bytes(), "50"), "1 of 10 lines");
@@ -269,6 +271,7 @@ fn coverage_of_other_counts_is_read() {
                <package name='b'><classes><class filename='u.py'><lines><line number='1' hits='0'/></lines></class></classes></package>\
                </packages></coverage>";
     fails(&coverage(two.as_bytes(), "50"), "read the tool's LCOV report, which is complete");
+    assert_screens!();
 }
 
 #[test]

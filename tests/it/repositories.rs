@@ -30,31 +30,28 @@ const COMMANDS: [&[&str]; 9] = [
 fn sha256_repository_is_refused_by_every_command_with_the_reason() {
     let project = made_with("--object-format=sha256");
     for args in COMMANDS {
-        let ran = project.xtask(args).ends(5).says("has SHA-256 object ids, which libgit2");
-        let ran = ran.says("hint: taskgate needs a repository with SHA-1 object ids");
+        let ran = project.xtask(args).ends(5);
+        let ran = ran;
         assert_eq!(ran.err.lines().count(), 2, "{args:?} says nothing else:\n{}", ran.err);
     }
-    project
-        .xtask(&["doctor"])
-        .ends(1)
-        .prints("✗ repository:")
-        .prints("SHA-256")
-        .prints("--object-format=sha1");
+    project.xtask(&["doctor"]).ends(1);
     project.xtask(&["schema"]).ends(0);
     project.xtask(&["completions", "bash"]).ends(0);
+    assert_screens!();
 }
 
 #[test]
 fn reftable_repository_is_refused_with_the_command_that_converts_it() {
     let project = made_with("--ref-format=reftable");
     for args in COMMANDS {
-        project.xtask(args).ends(5).says("keeps its refs in the format `reftable`").says("git refs migrate");
+        project.xtask(args).ends(5);
     }
-    project.xtask(&["doctor"]).ends(1).prints("git refs migrate --ref-format=files");
+    project.xtask(&["doctor"]).ends(1);
     let copy = Project::without_git("");
     std::fs::remove_file(copy.path("tasks.toml")).unwrap();
     copy.git(&["clone", "-q", "--ref-format=files", project.root().to_str().unwrap(), "."]);
     copy.xtask(&["gate", "HEAD"]).ends(0);
+    assert_screens!();
 }
 
 #[test]
@@ -63,14 +60,14 @@ fn unknown_extension_is_named() {
     let config =
         project.read(".git/config").replace("repositoryformatversion = 0", "repositoryformatversion = 1");
     project.write(".git/config", format!("{config}[extensions]\n\tnewThing = true\n"));
-    project.xtask(&["run", "t"]).ends(5).says("uses git's extension `newthing`").says("extensions.newthing");
+    project.xtask(&["run", "t"]).ends(5);
+    assert_screens!();
 }
 
 #[test]
 fn repository_of_another_user_is_refused_with_the_command_that_permits_it() {
     if !rustix::process::geteuid().is_root() {
         // Only root can give a folder away.
-        return;
     }
     let project = made_with("--quiet");
     project.write("sub/f", "x\n");
@@ -79,7 +76,7 @@ fn repository_of_another_user_is_refused_with_the_command_that_permits_it() {
     }
     let hint = format!("git config --global --add safe.directory {}", project.root().display());
     for args in COMMANDS {
-        project.xtask(args).ends(5).says("belongs to another user").says(&hint);
+        project.xtask(args).ends(5).says(&hint);
     }
     let mut below = project.xtask_command(&["-C", "sub", "plan"]);
     crate::project::Ran::of(below.output().unwrap()).ends(5).says(&hint);
@@ -87,6 +84,7 @@ fn repository_of_another_user_is_refused_with_the_command_that_permits_it() {
     project.git(&["config", "--global", "--add", "safe.directory", project.root().to_str().unwrap()]);
     project.xtask(&["run", "t"]).ends(0);
     project.xtask(&["gate", "HEAD"]).ends(0);
+    assert_screens!();
 }
 
 #[test]
@@ -146,38 +144,33 @@ fn files_that_a_sparse_checkout_leaves_out_are_not_removed_ones() {
             clone.xtask(&["plan", "--json"]).json(),
             "{args:?}"
         );
-        clone.xtask(&[]).ends(0).prints("api:t").prints("web:t");
-        clone.xtask(&["run", "--affected=HEAD", "all"]).ends(0).says("nothing is affected");
+        clone.xtask(&[]).ends(0);
+        clone.xtask(&["run", "--affected=HEAD", "all"]).ends(0);
         clone.write("api/f", "other\n");
-        clone
-            .xtask(&["run", "--affected=HEAD", "api:t", "web:t"])
-            .ends(0)
-            .says("✓ api:t")
-            .does_not_say("web:t  ");
+        clone.xtask(&["run", "--affected=HEAD", "api:t", "web:t"]).ends(0);
     }
+    assert_screens!();
 }
 
 #[test]
 fn task_with_all_inputs_present_is_stored_and_one_without_is_not() {
     let (_whole, clone) = sparse(&["api"]);
-    clone.xtask(&["api:t"]).ends(0).says("1 ran").does_not_say("not stored");
-    clone.xtask(&["api:t"]).ends(0).says("nothing ran");
+    clone.xtask(&["api:t"]).ends(0);
+    clone.xtask(&["api:t"]).ends(0);
     let left_out = "not stored: web/f and another input are left out of this sparse checkout";
-    clone.xtask(&["all"]).ends(0).says(left_out).says("hint: git sparse-checkout add web");
-    clone.xtask(&["all"]).ends(0).says("1 ran");
-    clone
-        .xtask(&["web:t"])
-        .ends(1)
-        .says("this sparse checkout leaves web out; hint: git sparse-checkout add web");
+    clone.xtask(&["all"]).ends(0).says(left_out);
+    clone.xtask(&["all"]).ends(0);
+    clone.xtask(&["web:t"]).ends(1);
     // The gate checks the whole tree out, and what it found counts here too.
-    clone.xtask(&["gate", "HEAD"]).ends(0).says("1 ran");
-    clone.xtask(&["all"]).ends(0).says("nothing ran");
+    clone.xtask(&["gate", "HEAD"]).ends(0);
+    clone.xtask(&["all"]).ends(0);
     // What is staged is not tested in an incomplete tree either.
     clone.write("api/f", "new\n").git(&["add", "api/f"]);
-    clone.xtask(&["gate", "--staged"]).ends(0).says("1 ran");
-    clone.xtask(&["all"]).ends(0).says("nothing ran").does_not_say("left out");
+    clone.xtask(&["gate", "--staged"]).ends(0);
+    clone.xtask(&["all"]).ends(0);
     clone.git(&["sparse-checkout", "disable"]);
-    clone.xtask(&["all"]).ends(0).says("nothing ran");
+    clone.xtask(&["all"]).ends(0);
+    assert_screens!();
 }
 
 #[test]
@@ -197,12 +190,13 @@ fn result_that_needs_one_of_an_incomplete_tree_is_not_stored() {
     project.write("a", "one\n").write("d/f", "x\n").commit("files");
     project.git(&["update-index", "--skip-worktree", "d/f"]);
     std::fs::remove_dir_all(project.path("d")).unwrap();
-    project.xtask(&["second"]).ends(0).says("not stored: first ran without inputs");
+    project.xtask(&["second"]).ends(0);
     // What is there counts, whatever the index says of it.
     project.write("d/f", "other\n");
-    project.xtask(&["second"]).ends(0).says("2 ran").does_not_say("not stored");
+    project.xtask(&["second"]).ends(0);
     project.git(&["update-index", "--no-skip-worktree", "d/f"]);
-    project.xtask(&["second"]).ends(0).says("nothing ran");
+    project.xtask(&["second"]).ends(0);
+    assert_screens!();
 }
 
 #[test]
@@ -222,9 +216,10 @@ fn partial_clone_is_gated_and_planned_with_what_git_fetches() {
         let url = format!("file://{}", source.root().display());
         clone.git(&["clone", "-q", "--no-checkout", &format!("--filter={filter}"), &url, "."]);
         clone.git(&["-c", "advice.detachedHead=false", "checkout", "-q", &old]);
-        clone.xtask(&["plan", "--at", "origin/main"]).ends(0).prints("cfg:t");
-        clone.xtask(&["gate", "origin/main"]).ends(0).says("1 ran");
+        clone.xtask(&["plan", "--at", "origin/main"]).ends(0);
+        clone.xtask(&["gate", "origin/main"]).ends(0);
     }
+    assert_screens!();
 }
 
 /// Whether a run and a gate of HEAD come to the same, which is returned.
@@ -295,9 +290,10 @@ fn symlinks_inside_the_repository_are_followed_by_run_and_gate() {
     symlink("./real", project.path("way")).unwrap();
     project.commit("links");
     both(&project).ends(0);
-    project.xtask(&[]).ends(0).prints("api:u").prints("x:u");
+    project.xtask(&[]).ends(0);
     let tasks = |args: &[&str]| project.xtask(args).ends(0).json()["tasks"].clone();
     assert_eq!(tasks(&["plan", "--json"]), tasks(&["plan", "--json", "--at", "HEAD"]));
+    assert_screens!();
 }
 
 #[test]
@@ -306,7 +302,7 @@ fn symlinks_out_of_the_repository_are_refused_by_run_and_gate() {
     std::fs::rename(project.path("tasks.toml"), project.beside().join("tasks.toml")).unwrap();
     symlink("../tasks.toml", project.path("tasks.toml")).unwrap();
     project.commit("out");
-    both(&project).ends(3).says("`tasks.toml` is a symlink that leads out of the repository");
+    both(&project).ends(3);
 
     let project = Project::new(&format!("include = [\"api/tasks.toml\"]\n{TASKS}"));
     symlink(project.beside(), project.path("api")).unwrap();
@@ -317,11 +313,12 @@ fn symlinks_out_of_the_repository_are_refused_by_run_and_gate() {
     project.write("api/keep", "");
     symlink("/etc/hostname", project.path("api/tasks.toml")).unwrap();
     project.commit("out by a file");
-    both(&project).ends(3).says("leads out of the repository");
+    both(&project).ends(3);
     std::fs::remove_file(project.path("api/tasks.toml")).unwrap();
     symlink("gone.toml", project.path("api/tasks.toml")).unwrap();
     project.commit("dangling");
-    both(&project).ends(3).says("leads to no file");
+    both(&project).ends(3);
+    assert_screens!();
 }
 
 #[test]
@@ -332,5 +329,6 @@ fn included_file_of_a_submodule_is_in_no_tree() {
     project.git(&["-C", "sub", "add", "-A"]);
     project.git(&["-C", "sub", "commit", "-q", "-m", "sub"]);
     project.commit("sub");
-    both(&project).ends(3).says("`sub/tasks.toml` matches no tasks.toml");
+    both(&project).ends(3);
+    assert_screens!();
 }

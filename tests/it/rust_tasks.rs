@@ -56,13 +56,14 @@ fn command(project: &Project, args: &[&str]) -> Command {
 fn the_example_passes_and_is_cached_as_any_task() {
     let project = project();
     let made = project.read("src/colors.rs");
-    run(&project, &["ci"]).ends(0).says("✓ codegen").says("✓ links");
+    run(&project, &["ci"]).ends(0);
     assert_eq!(project.read("src/colors.rs"), made, "the example's own file is what its task makes");
-    run(&project, &["ci"]).ends(0).says("3 cached, nothing ran");
+    run(&project, &["ci"]).ends(0);
     run(&project, &["log", "--last", "--task", "codegen"]).ends(0);
     project.write("src/colors.rs", "");
-    run(&project, &["codegen"]).ends(0).says("outputs restored");
+    run(&project, &["codegen"]).ends(0);
     assert_eq!(project.read("src/colors.rs"), made);
+    assert_screens!();
 }
 
 #[test]
@@ -71,32 +72,29 @@ fn the_program_s_own_code_enters_the_key() {
     run(&project, &["codegen"]).ends(0);
     let code = project.read("xtask/src/main.rs");
     project.write("xtask/src/main.rs", code + "\n// edited\n");
-    run(&project, &["codegen"]).ends(0).says("xtask/src/main.rs changed");
+    run(&project, &["codegen"]).ends(0);
     project.write("README.md", "no code\n");
-    run(&project, &["codegen"]).ends(0).says("1 cached");
+    run(&project, &["codegen"]).ends(0);
+    assert_screens!();
 }
 
 #[test]
 fn an_error_of_a_function_is_its_log_and_its_status() {
     let project = project();
     project.write("schema/colors.txt", "ink #1b1b1f\npaper white\n");
-    run(&project, &["codegen"])
-        .ends(1)
-        .says("✗ codegen")
-        .says("exit status 1")
-        .says("error: schema/colors.txt:2: write `name #rrggbb`");
+    run(&project, &["codegen"]).ends(1);
     project.write("other.md", "[here](nowhere)").write("schema/colors.txt", "ink #1b1b1f\n");
-    run(&project, &["run", "links", "--", "other.md"]).ends(1).says("links lead nowhere: other.md: nowhere");
+    run(&project, &["run", "links", "--", "other.md"]).ends(1);
+    assert_screens!();
 }
 
 #[test]
 fn another_program_says_what_is_missing() {
     let project = project();
-    project.xtask(&["codegen"]).ends(1).says(
-        "there is no Rust task `codegen`: this program has none; run it with the repository's own: cargo xtask",
-    );
+    project.xtask(&["codegen"]).ends(1);
     project.write("tasks.toml", "[tasks.a]\nrust = 'code-gen'\n[tasks.b]\nrun = 'true'\nrust = 'codegen'\n");
-    run(&project, &["a"]).ends(3).says("a task has either `run` or `rust`").says("tasks.toml:5");
+    run(&project, &["a"]).ends(3);
     project.write("tasks.toml", "[tasks.a]\nrust = 'code-gen'\n");
-    run(&project, &["a"]).ends(1).says("there is no Rust task `code-gen`: this program has codegen, links");
+    run(&project, &["a"]).ends(1);
+    assert_screens!();
 }

@@ -38,13 +38,14 @@ fn outputs_are_brought_back_exactly_and_all_else_is_dropped() {
     assert_eq!(project.path("dist/a").metadata().unwrap().permissions().mode() & 0o777, 0o750);
     assert!(!project.path("junk").exists());
     assert_eq!((left(&project), project.git(&["status", "--porcelain"])), (0, String::new()));
-    project.xtask(&["gen"]).ends(0).says("1 cached, nothing ran");
+    project.xtask(&["gen"]).ends(0);
     std::fs::remove_dir_all(project.path("dist")).unwrap();
-    project.xtask(&["gen"]).ends(0).says("outputs restored");
+    project.xtask(&["gen"]).ends(0);
     assert_eq!(outputs(&project), expected);
     project.write("in", "new\n");
-    project.xtask(&["gen"]).ends(0).says("in changed");
+    project.xtask(&["gen"]).ends(0);
     assert_eq!(project.read("dist/a"), "new\n");
+    assert_screens!();
 }
 
 #[test]
@@ -54,9 +55,9 @@ fn an_undeclared_read_fails_with_its_log_and_old_outputs_stay() {
     project.xtask(&["t"]).ends(0);
     project.write("dist/a", "old\n");
     project.write("tasks.toml", format!("{tasks}sandbox = true\n"));
-    let ran = project.xtask(&["t"]).ends(1);
-    ran.says("sandbox: nothing → true").says("cat: undeclared: No such file").says("`xtask audit t` tells");
+    project.xtask(&["t"]).ends(1);
     assert_eq!((project.read("dist/a").as_str(), left(&project)), ("old\n", 0));
+    assert_screens!();
 }
 
 #[test]
@@ -73,9 +74,10 @@ fn each_attempt_has_a_sandbox_of_its_own_and_finally_that_of_the_last() {
         told.display()
     );
     project.write("tasks.toml", tasks).commit("task");
-    project.xtask(&["t"]).ends(0).says("flaky");
+    project.xtask(&["t"]).ends(0);
     assert_eq!(std::fs::read_to_string(told).unwrap(), "x\nin\n");
     assert_eq!(left(&project), 0);
+    assert_screens!();
 }
 
 #[test]
@@ -83,9 +85,9 @@ fn needed_outputs_and_the_folder_of_the_task_are_there() {
     let tasks = "[tasks.use]\nrun = 'cat ../../dist/link; test ! -e ../../in; pwd'\ncwd = 'some/where'\nneeds = ['gen']\ninputs = []\n";
     let project =
         project(&format!("[defaults]\nsandbox = true\n{}{tasks}", GEN.replace("sandbox = true\n", "")));
-    let ran = project.xtask(&["use", "--output", "grouped"]).ends(0);
-    ran.says("/tree/some/where");
+    project.xtask(&["use", "--output", "grouped"]).ends(0);
     assert!(!project.path("some").exists());
+    assert_screens!();
 }
 
 #[test]
@@ -94,22 +96,21 @@ fn a_tracked_output_that_is_no_longer_written_is_not_deleted() {
         "[tasks.t]\nrun = 'mkdir lib; echo a > lib/a'\ninputs = ['in']\noutputs = ['lib/**']\nsandbox = true\n",
     );
     project.write("lib/b", "b\n").commit("tracked");
-    project
-        .xtask(&["t"])
-        .ends(1)
-        .says("its outputs could not be put in place: lib/b would have to be deleted, and git tracks it");
+    project.xtask(&["t"]).ends(1);
     assert!(!project.path("lib/a").exists());
     assert_eq!(project.read("lib/b"), "b\n");
+    assert_screens!();
 }
 
 #[test]
 fn it_needs_a_repository_and_a_command() {
     let project = Project::without_git("[tasks.t]\nrun = 'true'\nsandbox = true\n");
-    project.xtask(&["t"]).ends(1).says("a task runs in a sandbox only in a git repository");
+    project.xtask(&["t"]).ends(1);
     project.write("tasks.toml", "[tasks.t]\nrun = 'true'\n[tasks.all]\nneeds = ['t']\nsandbox = true\n");
-    project.xtask(&["all"]).ends(3).says("`sandbox` has no effect without `run`");
+    project.xtask(&["all"]).ends(3);
     project.write("tasks.toml", "[tasks.t]\nrun = 'true'\nsandbox = 'yes'\n");
     project.xtask(&["t"]).ends(3);
+    assert_screens!();
 }
 
 #[test]
@@ -137,9 +138,10 @@ fn what_a_killed_run_left_is_removed() {
         assert!(left(&project) > 0);
     };
     killed();
-    project.xtask(&["cache", "gc"]).ends(0).prints("removed 1 sandbox that killed runs left");
+    project.xtask(&["cache", "gc"]).ends(0);
     assert_eq!(left(&project), 0);
     killed();
     project.xtask(&["u"]).ends(0);
     assert_eq!(left(&project), 0);
+    assert_screens!();
 }

@@ -34,31 +34,33 @@ fn a_service_is_started_once_for_all_tasks_and_not_at_all_for_hits() {
     let project = with_web("", &tasks);
     project.xtask(&["none"]).ends(0);
     assert_eq!(starts(&project), 0);
-    let ran = project.xtask(&["run", "a", "b", "c", "--jobs", "3"]).ends(0).says("service is ready on port");
+    let ran = project.xtask(&["run", "a", "b", "c", "--jobs", "3"]).ends(0);
     assert_eq!(ran.err.matches("service is ready").count(), 1);
     assert_eq!(starts(&project), 1);
-    project.xtask(&["run", "a", "b", "c"]).ends(0).says("3 cached, nothing ran");
+    project.xtask(&["run", "a", "b", "c"]).ends(0);
     assert_eq!(starts(&project), 1);
     project.write("src/x", "new");
-    project.xtask(&["a"]).ends(0).says("src/x added");
+    project.xtask(&["a"]).ends(0);
     assert_eq!(starts(&project), 2);
+    assert_screens!();
 }
 
 #[test]
 fn what_a_service_is_enters_the_key_and_its_port_does_not() {
     let project = with_web("", &asking("a"));
     project.xtask(&["a"]).ends(0);
-    project.xtask(&["a"]).ends(0).says("1 cached");
+    project.xtask(&["a"]).ends(0);
     let tasks = project.read("tasks.toml");
     project.write("tasks.toml", tasks.replace(" 100'", " 50'"));
-    project.xtask(&["a"]).ends(0).says("service web run: ");
+    project.xtask(&["a"]).ends(0);
     project.write("tasks.toml", tasks.replace("inputs = []", "inputs = ['web.conf']"));
     project.xtask(&["a"]).ends(0);
     project.write("web.conf", "x");
-    project.xtask(&["a"]).ends(0).says("web.conf added");
+    project.xtask(&["a"]).ends(0);
     project.write("tasks.toml", tasks.replace("inputs = []", ""));
     project.write("README", "x");
-    project.xtask(&["a"]).ends(0).says("README added");
+    project.xtask(&["a"]).ends(0);
+    assert_screens!();
 }
 
 #[test]
@@ -99,17 +101,14 @@ fn a_service_that_dies_fails_the_task_that_uses_it() {
         ask().display()
     );
     let project = with_web("", &(die + &asking("a") + "locks = ['one']\nneeds = []\n"));
-    let ran = project.xtask(&["die"]).ends(1);
-    let text =
-        ran.says("service web: killed by signal 6 while it was used (tasks.toml:1)").says("told to die");
-    text.does_not_say("it printed nothing");
+    project.xtask(&["die"]).ends(1);
     assert_eq!(starts(&project), 1);
     // Who needs it next gets a new one.
-    project.xtask(&["run", "die", "a", "--keep-going", "--jobs", "1"]).ends(1).says("failed: die");
+    project.xtask(&["run", "die", "a", "--keep-going", "--jobs", "1"]).ends(1);
     assert!(project.lines("ran").iter().any(|line| line.starts_with("a ")));
-    let run = project.xtask(&["log", "--last", "--service", "web"]).ends(0);
-    run.prints("listening on").prints("told to die");
+    project.xtask(&["log", "--last", "--service", "web"]).ends(0);
     assert_eq!(starts(&project), 3);
+    assert_screens!();
 }
 
 #[test]
@@ -117,20 +116,13 @@ fn a_service_that_is_never_ready_fails_in_time_with_its_last_lines() {
     let project = Project::new(
         "[services.slow]\nrun = 'echo I try; exec sleep 1000'\nready = { log = '^never$', timeout = '3s' }\n\n[services.dead]\nrun = 'echo I can not >&2; exit 3'\nready = { tcp = '127.0.0.1:1' }\n\n[services.odd]\nrun = 'exec sleep 1000'\nready = { command = 'echo not yet; exit 7', timeout = '3s' }\n\n[tasks.slow]\nrun = 'echo ran >> ran'\nservices = ['slow']\n[tasks.dead]\nrun = 'echo ran >> ran'\nservices = ['dead']\n[tasks.odd]\nrun = 'echo ran >> ran'\nservices = ['odd']\n",
     );
-    project
-        .xtask(&["slow"])
-        .ends(1)
-        .says("service: it is not ready: no line of it matched `^never$` after 3.0 s (tasks.toml:1)")
-        .says("I try");
-    project
-        .xtask(&["dead", "--junit", "junit.xml"])
-        .ends(1)
-        .says("exit status 3 before it was ready (tasks.toml:5)")
-        .says("I can not");
+    project.xtask(&["slow"]).ends(1);
+    project.xtask(&["dead", "--junit", "junit.xml"]).ends(1);
     assert!(project.read("junit.xml").contains("── service dead ──\nI can not"), "the report tells it");
-    project.xtask(&["odd"]).ends(1).says("its `ready` command ended with 7 (not yet)");
+    project.xtask(&["odd"]).ends(1);
     assert_eq!(starts(&project), 0);
     assert!(project.lines("ran").is_empty());
+    assert_screens!();
 }
 
 #[test]
@@ -158,8 +150,9 @@ fn a_service_is_ended_with_its_signal_and_then_by_force() {
         ),
     );
     project.xtask(&["a"]).ends(0);
-    project.xtask(&["log", "--last", "--service", "web"]).ends(0).prints("got INT");
+    project.xtask(&["log", "--last", "--service", "web"]).ends(0);
     assert_eq!(starts(&project), 1);
+    assert_screens!();
 }
 
 #[test]
@@ -167,12 +160,10 @@ fn what_is_no_port_and_what_leaves_the_foreground_is_told() {
     let project = Project::new(
         "[services.s]\nrun = 'true'\nready = { log = 'x' }\n[tasks.t]\nrun = 'true'\nservices = ['s']\n[tasks.u]\nrun = 'echo {{ services.s.prt }} {{ other.x }}'\n",
     );
-    project.xtask(&["t"]).ends(3).says("`{{ services.s.prt }}` is not a placeholder").says("tasks.toml:8:7");
+    project.xtask(&["t"]).ends(3);
     project.write("tasks.toml", project.read("tasks.toml").replace("{{ services.s.prt }}", ""));
-    project
-        .xtask(&["t"])
-        .ends(1)
-        .says("exit status 0 before it was ready; a service has to stay in the foreground");
+    project.xtask(&["t"]).ends(1);
+    assert_screens!();
 }
 
 #[test]
@@ -277,9 +268,10 @@ fn an_address_that_can_not_be_asked_is_told_before_anything_runs() {
         let project = Project::new(&format!(
             "[services.db]\nrun = 'touch ran'\nready = {{ tcp = '{address}' }}\n[tasks.t]\nrun = 'touch ran'\nservices = ['db']\n"
         ));
-        project.xtask(&["t"]).ends(3).says(says).says("tasks.toml:3:");
+        project.xtask(&["t"]).ends(3).says(says);
         assert!(!project.path("ran").exists());
     }
+    assert_screens!();
 }
 
 #[test]
@@ -293,7 +285,8 @@ fn which_ports_a_task_is_told_enters_its_key() {
     project.xtask(&["t"]).ends(0);
     // The same services are up, but the task is no longer told the port of one.
     project.write("tasks.toml", text("'app'"));
-    project.xtask(&["t"]).ends(1).says("services: [\"app\",\"db\"] → [\"app\"]");
+    project.xtask(&["t"]).ends(1);
+    assert_screens!();
 }
 
 #[test]
@@ -301,8 +294,9 @@ fn what_only_gathers_takes_no_services_from_the_defaults() {
     let project = Project::new(
         "[defaults]\nservices = ['db']\n[services.db]\nrun = 'exec sleep 1000'\nneeds = ['build']\n[tasks.build]\nrun = 'echo build >> ran'\nservices = []\n[tasks.plain]\nrun = 'true'\nservices = []\n[tasks.all]\nneeds = ['plain']\n",
     );
-    project.xtask(&["all"]).ends(0).says("1 ran");
+    project.xtask(&["all"]).ends(0);
     assert!(project.lines("ran").is_empty());
+    assert_screens!();
 }
 
 #[test]
@@ -310,11 +304,9 @@ fn a_finally_without_its_port_is_not_run() {
     let project = Project::new(
         "[services.web]\nrun = 'exit 3'\nport = 'auto'\n[tasks.a]\nrun = 'true'\nfinally = 'echo {{ services.web.port }} > port'\nservices = ['web']\n",
     );
-    project
-        .xtask(&["a"])
-        .ends(1)
-        .says("the `finally` of a failed: could not be started: service web did not come up");
+    project.xtask(&["a"]).ends(1);
     assert!(!project.path("port").exists());
+    assert_screens!();
 }
 
 #[test]
@@ -333,7 +325,8 @@ fn a_service_is_started_anew_with_one_that_it_uses() {
         server = server.display(),
         ask = ask().display()
     ));
-    project.xtask(&["t"]).ends(0).says("flaky, passed at attempt 2");
+    project.xtask(&["t"]).ends(0);
+    assert_screens!();
 }
 
 #[test]
@@ -345,8 +338,9 @@ fn who_waits_for_a_service_fails_with_it() {
         task("b"),
         task("c")
     ));
-    project.xtask(&["run", "a", "b", "c", "--jobs", "3", "--keep-going"]).ends(1).says("failed: ");
+    project.xtask(&["run", "a", "b", "c", "--jobs", "3", "--keep-going"]).ends(1);
     assert_eq!(starts(&project), 1);
+    assert_screens!();
 }
 
 #[test]
@@ -371,8 +365,9 @@ fn a_command_that_asks_may_take_the_time_there_is() {
         "[services.a]\nrun = 'exec sleep 1000'\nready = { command = 'sleep 6', timeout = '60s' }\n[services.b]\nrun = 'sleep 0.2; exit 3'\nready = { command = 'sleep 1000', timeout = '900s' }\n[tasks.a]\nrun = 'true'\nservices = ['a']\n[tasks.b]\nrun = 'true'\nservices = ['b']\n",
     );
     project.xtask(&["a"]).ends(0);
-    project.xtask(&["b"]).ends(1).says("exit status 3 before it was ready");
+    project.xtask(&["b"]).ends(1);
     assert_eq!(starts(&project), 0);
+    assert_screens!();
 }
 
 #[test]
@@ -393,11 +388,7 @@ fn what_a_dead_service_left_behind_does_not_keep_the_next_from_its_port() {
         "[services.s]\nrun = '(setsid {server} {port} &); echo $$ > pid; exec sleep 1000'\nport = {port}\n[tasks.t]\nrun = 'test -e again && exit; touch again; kill -9 $(cat pid); sleep 100'\nservices = ['s']\nretries = 1\n",
         server = server().display()
     ));
-    project
-        .xtask(&["t"])
-        .ends(0)
-        .says("flaky, passed at attempt 2")
-        .says("warning: service s left process")
-        .does_not_say("is taken");
+    project.xtask(&["t"]).ends(0);
     assert_eq!(starts(&project), 0);
+    assert_screens!();
 }

@@ -74,12 +74,10 @@ fn timings_make_shards_even_and_belong_to_the_plan() {
     let timings = project.xtask(&["log", "--timings"]).ends(0).json();
     assert!(timings["t[n=1]"].is_u64() && timings["build"].is_u64(), "{timings}");
     project.write(".git/timings", "[]");
-    project
-        .xtask(&["ci", "--shard", "1/2", "--timings", ".git/timings"])
-        .ends(5)
-        .says("it is not what `xtask log --timings` writes");
-    project.xtask(&["ci", "--shard", "1/2", "--timings", "nowhere"]).ends(5).says("nowhere");
+    project.xtask(&["ci", "--shard", "1/2", "--timings", ".git/timings"]).ends(5);
+    project.xtask(&["ci", "--shard", "1/2", "--timings", "nowhere"]).ends(5);
     project.xtask(&["ci", "--timings", ".git/timings"]).ends(2);
+    assert_screens!();
 }
 
 #[test]
@@ -98,11 +96,12 @@ needs = ["build"]
     project.write("src", "1\n").write(".gitignore", "ran\n").commit("files");
     for (shard, own) in [("1/2", 3), ("2/2", 3)] {
         project.write("ran", "");
-        project.xtask(&["t", "--shard", shard, "--force"]).ends(0).says("note: build runs in shards 1 and 2");
+        project.xtask(&["t", "--shard", shard, "--force"]).ends(0);
         let ran = project.lines("ran");
         assert_eq!(ran[0], "build");
         assert_eq!(ran.len(), own + 1, "{ran:?}");
     }
+    assert_screens!();
 }
 
 #[test]
@@ -117,9 +116,9 @@ fn the_plan_is_the_same_whatever_the_cache_knows() {
     assert_ne!(plan(&["plan", "ci", "--shard", "1/3", "--json"]), cold);
     project.write("app", "2\n");
     assert_ne!(plan(&["plan", "ci", "--shard", "1/2", "--json"]), cold);
-    let dry =
-        project.xtask(&["ci", "--shard", "1/2", "--dry-run"]).ends(0).says("shard 1 of 2: 3 of 6 tasks");
+    let dry = project.xtask(&["ci", "--shard", "1/2", "--dry-run"]).ends(0);
     assert_eq!(dry.out.lines().count(), 4, "{}", dry.out);
+    assert_screens!();
 }
 
 #[test]
@@ -127,9 +126,9 @@ fn what_is_affected_is_split() {
     let project = project();
     project.git(&["branch", "base"]);
     project.write("app", "2\n");
-    let ran = project.xtask(&["ci", "--affected=base", "--shard", "1/1"]).ends(0);
-    ran.says("shard 1 of 1: 2 of 2 tasks");
-    project.xtask(&["unit", "--only", "--shard", "1/2"]).ends(0).says("shard 1 of 2: 2 of 4 tasks");
+    project.xtask(&["ci", "--affected=base", "--shard", "1/1"]).ends(0);
+    project.xtask(&["unit", "--only", "--shard", "1/2"]).ends(0);
+    assert_screens!();
 }
 
 #[test]
@@ -153,5 +152,6 @@ fn what_is_collected_for_ci_is_no_part_of_the_tree() {
     project.xtask(&args).ends(0);
     assert_eq!(project.git(&["status", "--porcelain"]), "");
     project.xtask(&["merge-runs", ".xtask-artifacts/m.json", "--junit", ".xtask-artifacts/j.xml"]).ends(0);
-    project.xtask(&["ci"]).ends(0).says("nothing ran");
+    project.xtask(&["ci"]).ends(0);
+    assert_screens!();
 }

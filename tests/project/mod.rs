@@ -1,7 +1,16 @@
 //! A repository of its own for each test: real git, a scrubbed environment, temporary folders, and
 //! the real program.
+//!
+//! What users see is a snapshot, so that a changed message is a diff to review. A test runs the program
+//! with [`Project::xtask`], asserts what is no message (exit statuses, files, values of JSON), and ends
+//! with `assert_screens!()`: all that its runs printed, with times, ids and temporary folders masked.
+//! After a message changed, `INSTA_UPDATE=always cargo test -p xtask --test it` rewrites the files in
+//! `snapshots/`; read the diff as a user would. Where the order of lines is not fixed, such as with
+//! tasks that run at once, use `-j1`, or [`Ran::says`] for the line that matters.
 
 mod remote;
+#[macro_use]
+pub(crate) mod screens;
 pub(crate) mod server;
 
 use std::ffi::OsStr;
@@ -178,12 +187,16 @@ impl Project {
 
     /// Runs the program to its end.
     pub(crate) fn xtask(&self, args: &[&str]) -> Ran {
-        Ran::of(self.xtask_command(args).output().unwrap())
+        self.xtask_env(args, &[])
     }
 
     /// Runs the program with these variables.
     pub(crate) fn xtask_env(&self, args: &[&str], vars: &[(&str, &str)]) -> Ran {
-        Ran::of(self.xtask_command(args).envs(vars.iter().copied()).output().unwrap())
+        let output = self.xtask_command(args).envs(vars.iter().copied()).output().unwrap();
+        // The caller's `PATH` is of no interest.
+        let shown = vars.iter().filter(|(name, _)| *name != "PATH");
+        let vars = shown.map(|(name, value)| format!("{name}={value} ")).collect::<String>();
+        Ran::new(&format!("{vars}xtask {}", args.join(" ")), output)
     }
 
     /// Starts the program in a process group of its own, its outputs going to files beside the
@@ -225,13 +238,20 @@ impl Project {
 impl Ran {
     /// Of a finished process.
     pub(crate) fn of(output: Output) -> Self {
+        Self::new("…", output)
+    }
+
+    /// Of a finished process that `command` names in a snapshot.
+    fn new(command: &str, output: Output) -> Self {
         use std::os::unix::process::ExitStatusExt as _;
         let signal = output.status.signal().map(|signal| 128 + signal);
-        Self {
+        let ran = Self {
             status: output.status.code().or(signal).unwrap(),
             out: String::from_utf8(output.stdout).unwrap(),
             err: String::from_utf8(output.stderr).unwrap(),
-        }
+        };
+        screens::record(command, &ran);
+        ran
     }
 
     /// This, if it ended with `status`.
@@ -275,47 +295,6 @@ impl Ran {
             .lines()
             .map(|line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}")))
             .collect()
-    }
-
-    /// Standard error without what differs from run to run: times and ids.
-    pub(crate) fn stable(&self) -> String {
-        stable(&self.err)
-    }
-}
-
-/// Text without what differs from run to run: times and ids.
-pub(crate) fn stable(text: &str) -> String {
-    let mut out = String::new();
-    for line in text.lines() {
-        let words: Vec<String> = line.split(' ').map(word).collect();
-        let mut line = words.join(" ");
-        // Rules and columns are filled up behind figures, which differ in length.
-        while line.contains("──") || line.contains("   ") {
-            line = line.replace("──", "─").replace("   ", "  ");
-        }
-        let line = line.replace("<n> ms", "<time>").replace("<n> s", "<time>");
-        out.push_str(line.trim_end());
-        out.push('\n');
-    }
-    out
-}
-
-fn word(word: &str) -> String {
-    let core = word.trim_end_matches([',', ':']);
-    let rest = &word[core.len()..];
-    let is_hex = core.len() == 10 && core.bytes().all(|byte| byte.is_ascii_hexdigit());
-    let is_run = core.len() == 21 && core.starts_with("20") && core.matches('-').count() == 2;
-    let is_commit = core.len() == 7 && core.bytes().all(|byte| byte.is_ascii_hexdigit());
-    if is_hex {
-        format!("<tree>{rest}")
-    } else if is_commit {
-        format!("<commit>{rest}")
-    } else if is_run {
-        format!("<run>{rest}")
-    } else if !core.is_empty() && core.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') {
-        format!("<n>{rest}")
-    } else {
-        word.to_owned()
     }
 }
 

@@ -62,7 +62,8 @@ impl Project {
 
     /// Pushes to the remote.
     pub(crate) fn push(&self, refs: &[&str]) -> Ran {
-        Ran::of(self.push_command(&["origin"]).args(refs).output().unwrap())
+        let output = self.push_command(&["origin"]).args(refs).output().unwrap();
+        Ran::new(&format!("git push origin {}", refs.join(" ")), output)
     }
 
     /// Starts a push in a process group of its own, its standard error going to a file beside the

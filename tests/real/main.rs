@@ -10,6 +10,7 @@
 
 #[allow(dead_code, reason = "each test program uses its own part")]
 #[path = "../project/mod.rs"]
+#[macro_use]
 mod project;
 
 mod large_report;

@@ -1,4 +1,4 @@
-//! How much of one report is kept in memory at most. It must not know formats.
+//! Limits how much of one report is kept in memory.
 
 use std::cell::{Cell, RefCell};
 
@@ -6,13 +6,13 @@ use serde::de;
 
 use super::ParseError;
 
-/// Things that are kept of one report, such as findings.
+/// The maximum number of items, such as findings.
 const ITEMS: u64 = 1_000_000;
-/// Bytes that are kept of one report.
+/// The maximum number of bytes.
 const BYTES: u64 = 256 << 20;
 
-/// What may still be kept of a report. Shared by the readers of its parts, so it is counted through
-/// a shared reference; the flaw that ended a reading waits here until the parser came back.
+/// How much may still be kept of a report. The readers of all parts share it. It also stores the error
+/// that stopped the parser, since the parser itself can only return a message.
 #[derive(Debug)]
 pub(crate) struct Budget {
     items: Cell<u64>,
@@ -21,25 +21,25 @@ pub(crate) struct Budget {
 }
 
 impl Budget {
-    /// A whole one.
+    /// Creates a budget with the usual limits.
     pub(crate) fn new() -> Self {
-        Self::of(ITEMS, BYTES)
+        Self::with_limits(ITEMS, BYTES)
     }
 
-    fn of(items: u64, bytes: u64) -> Self {
+    fn with_limits(items: u64, bytes: u64) -> Self {
         Self { items: Cell::new(items), bytes: Cell::new(bytes), flaw: RefCell::new(None) }
     }
 
-    /// Keeps one thing with these texts.
+    /// Counts one item with texts of so many bytes.
     pub(crate) fn keep(&self, bytes: usize) -> Result<(), ParseError> {
         let Some(items) = self.items.get().checked_sub(1) else {
-            return Err(ParseError::TooLarge { what: format!("more than {ITEMS} things are told") });
+            return Err(ParseError::TooLarge { what: format!("it has more than {ITEMS} items") });
         };
         self.items.set(items);
         self.store(bytes)
     }
 
-    /// Keeps so many bytes.
+    /// Counts so many bytes.
     pub(crate) fn store(&self, bytes: usize) -> Result<(), ParseError> {
         let Some(bytes) = self.bytes.get().checked_sub(bytes as u64) else {
             return Err(ParseError::TooLarge {
@@ -50,14 +50,14 @@ impl Budget {
         Ok(())
     }
 
-    /// The error that ends a parser; the flaw is there for who asked the parser.
+    /// Stores an error, and returns the error that stops the parser.
     pub(crate) fn stop<E: de::Error>(&self, flaw: ParseError) -> E {
         let error = E::custom(&flaw);
         self.flaw.borrow_mut().get_or_insert(flaw);
         error
     }
 
-    /// The flaw that ended the parser, if one did.
+    /// Takes the error that stopped the parser.
     pub(crate) fn flaw(&self) -> Option<ParseError> {
         self.flaw.borrow_mut().take()
     }
@@ -69,7 +69,7 @@ mod tests {
 
     #[test]
     fn a_budget_ends() {
-        let budget = Budget::of(2, 10);
+        let budget = Budget::with_limits(2, 10);
         assert_eq!(budget.keep(4), Ok(()));
         assert_eq!(budget.keep(6), Ok(()));
         assert!(matches!(budget.keep(0), Err(ParseError::TooLarge { .. })));

@@ -1,18 +1,17 @@
-//! Cobertura XML: the lines of each class, and how often each was reached. It must not know what is
-//! demanded of lines.
+//! Reads Cobertura XML: the lines of each class, and how often each was reached.
 //!
-//! The lines of a class count; those of its methods are either repeated there or the line of the
-//! method's name, which no tool adds up. Where a class has none of its own, those of its methods do,
-//! unless the totals say that they don't.
+//! The lines of a class count. Those of its methods are either repeated there or are the line of the
+//! method's name, which no tool counts. If a class has no lines of its own, those of its methods count,
+//! unless the totals show that they don't.
 //!
-//! Tools count lines in many ways for `lines-valid`: of each file each line once, of each class or of
-//! each method, or all that are written. If it is more than any of these, lines are not listed: then
-//! the tool's own totals count where they are worse than what is listed, as lines of no file.
+//! Tools count `lines-valid` in several ways: each line of a file once, each line of each class or
+//! method, or all lines that are written. If `lines-valid` is greater than all of these, some lines are
+//! not listed. Then the tool's own totals count if they are worse than the list, as lines of no file.
 //!
-//! A file's name is relative to one of the `sources`. If there is one, the name is put behind it; if
-//! there are more, the report does not say which it is, and the name stays as it is. Then a name in
-//! two packages may be that of two files, and joining them would hide the lines of one behind those
-//! of the other, so it is an error.
+//! The name of a file is relative to one of the `sources`. If there is only one source, it is put before
+//! the name. If there are several, the report does not say which one it is, and the name is kept. Then
+//! the same name in two packages may be that of two files. Joining them would hide the missed lines of
+//! one, so it is an error.
 
 use std::collections::HashMap;
 
@@ -22,7 +21,7 @@ use super::source::Source;
 use super::xml::{Document, Element, Piece};
 use super::{ParseError, ReportFile, ReportKind, text, uri};
 
-/// The most lines of one class.
+/// The maximum number of lines of one class.
 const LINES: usize = 4_000_000;
 
 /// Reads a report.
@@ -49,10 +48,10 @@ pub(crate) fn read(source: Source<'_>) -> Result<ReportFile, ParseError> {
     reading.end()
 }
 
-/// What the lines are called that the totals count and no class lists.
+/// The name for lines that the totals count and no class lists.
 const UNLISTED: &str = "(lines that are not listed)";
 
-/// A class so far.
+/// A class, while it is read.
 #[derive(Default)]
 struct Class {
     file: String,
@@ -74,7 +73,7 @@ impl Listed {
     }
 }
 
-/// The package that was begun last.
+/// The current package.
 #[derive(Default, Clone)]
 struct Package {
     /// Which it is of all; names may be left out or be there twice.
@@ -86,9 +85,9 @@ struct Reading<'a> {
     document: Document<'a>,
     budget: Budget,
     open: Vec<String>,
-    /// What the report says to be the number of lines.
+    /// The number of lines that the report declares.
     valid: Option<u64>,
-    /// And of those that were reached.
+    /// The number of reached lines that the report declares.
     covered: Option<u64>,
     packages: bool,
     package: Package,
@@ -211,7 +210,7 @@ impl Reading<'_> {
         Ok(())
     }
 
-    /// With several sources, one name in two packages is not known to be one file.
+    /// Rejects a file name in two packages if there are several sources.
     fn check_names(&self) -> Result<(), ParseError> {
         let Some((file, [one, other])) = self.shared.as_ref().filter(|_| self.sources.len() > 1) else {
             return Ok(());
@@ -269,7 +268,7 @@ impl Reading<'_> {
     }
 }
 
-/// Adds the lines that the totals count and no class lists, if these are worse than what is listed.
+/// Adds the lines that the totals count and no class lists, if the totals are worse than the list.
 fn unlisted(listed: Ratio, declared: Ratio, coverage: &mut Coverage) {
     let share = |one: Ratio, other: Ratio| u128::from(one.part) * u128::from(other.whole);
     if share(declared, listed) >= share(listed, declared) {
@@ -352,9 +351,9 @@ mod tests {
                 );
             }
         }
-        let flaw = two(&["one", "two"], "lines-valid='4'").unwrap_err().to_string();
+        let error = two(&["one", "two"], "lines-valid='4'").unwrap_err().to_string();
         assert_eq!(
-            flaw,
+            error,
             "it is not a Cobertura report: the packages `one` and `two` both have `u.py`, and with 2 sources nobody \
              knows whether that is one file; read the tool's LCOV report, which is complete, or have one written for each \
              source (line 3)"
@@ -364,7 +363,7 @@ mod tests {
     }
 
     fn ratio(attributes: &str, classes: &str) -> (u64, u64) {
-        let ratio = read(&report(attributes, &[], classes)).unwrap_or_else(|flaw| panic!("{flaw}")).ratio();
+        let ratio = read(&report(attributes, &[], classes)).unwrap_or_else(|error| panic!("{error}")).ratio();
         (ratio.part, ratio.whole)
     }
 
@@ -427,8 +426,8 @@ mod tests {
             ("<testsuites/>".to_owned(), "its root is `testsuites`"),
         ];
         for (text, told) in cases {
-            let flaw = read(&text).unwrap_err().to_string();
-            assert!(flaw.contains(told), "{flaw}");
+            let error = read(&text).unwrap_err().to_string();
+            assert!(error.contains(told), "{error}");
         }
     }
 }

@@ -1,12 +1,11 @@
-//! `CycloneDX` JSON: the packages that something is made of. It must not know which licences are
-//! wanted.
+//! Reads `CycloneDX` JSON: the dependencies of a project.
 //!
-//! Components are packages but for those that have no licence of their own: files, data and
-//! cryptographic assets. What the list is of (`metadata.component`) is no part of itself.
+//! Components are packages, except those that have no licence of their own: files, data and
+//! cryptographic assets. The project itself (`metadata.component`) is not one of its dependencies.
 //!
-//! A project without dependencies is honest: it is named, and its list of components is there and has
-//! no packages, or its dependencies are listed and are none. A list of nothing that is named, or of a
-//! folder or a file, says that nothing was examined.
+//! A project without dependencies is accepted: it has a name, and its list of components exists and
+//! contains no packages, or its dependencies are listed and there are none. An empty list without a
+//! project, or of a folder or a file, means that nothing was examined.
 
 use serde::de::{Error, IgnoredAny, MapAccess, SeqAccess};
 
@@ -16,7 +15,7 @@ use super::json::{self, Array, Cut, First, Items, Keys, Object, Whole};
 use super::source::Source;
 use super::{ParseError, ReportFile, ReportKind, text};
 
-/// The most licences of a package.
+/// The maximum number of licences of a package.
 const LICENCES: usize = 1_000;
 
 /// Reads a report.
@@ -55,9 +54,9 @@ struct Bom<'b> {
     budget: &'b Budget,
     format: Option<String>,
     version: bool,
-    /// What the list is of.
+    /// The project.
     root: Root,
-    /// Whether there is a list of components.
+    /// Whether the report has a list of components.
     is_listed: bool,
     dependencies: Dependencies,
     packages: Vec<Package>,
@@ -110,7 +109,7 @@ struct Root {
 }
 
 impl Root {
-    /// Whether it is the name of something that has dependencies, and not of a folder that was scanned.
+    /// Returns whether it is a project, and not a folder that was scanned.
     fn is_project(&self) -> bool {
         !matches!(&*self.kind, "file" | "data" | "cryptographic-asset") && text::names_project(&self.name)
     }
@@ -195,7 +194,7 @@ impl<'de> Array<'de> for Components<'_, '_> {
         }
         let licences: usize = package.licences.iter().map(String::len).sum();
         let size = package.name.len() + package.version.len() + licences;
-        self.budget.keep(size).map_err(|flaw| self.budget.stop(flaw))?;
+        self.budget.keep(size).map_err(|error| self.budget.stop(error))?;
         self.packages.push(package);
         Ok(true)
     }
@@ -244,10 +243,10 @@ fn line<'de, A: MapAccess<'de>>(map: &mut A) -> Result<String, A::Error> {
     Ok(text::one_line(&text.0, 300))
 }
 
-/// The licences of a component, as they are written.
+/// The licences of a component.
 struct Licences {
     known: Vec<String>,
-    /// Whether one is; the component's name may stand behind it.
+    /// Whether a licence is too long. The name of the component may come later.
     too_long: bool,
 }
 
@@ -292,7 +291,7 @@ mod tests {
             "{{\"components\": {components}, \"bomFormat\": \"CycloneDX\", \"specVersion\": \"1.6\"}}"
         );
         let facts =
-            crate::read(ReportKind::Cyclonedx, &mut text.as_bytes()).map_err(|flaw| flaw.to_string())?;
+            crate::read(ReportKind::Cyclonedx, &mut text.as_bytes()).map_err(|error| error.to_string())?;
         let shown = |package: &Package| {
             format!("{} {} {}", package.name, package.version, package.licences.join(" + "))
         };
@@ -326,8 +325,8 @@ mod tests {
                 format!(r#"[{{"type": "library", "licenses": [{licence}], "name": "a"}}]"#)
             };
             assert_eq!(read(&component(&long)).unwrap(), [format!("a  {long}")]);
-            let flaw = read(&component(&"MIT AND ".repeat(9_000))).unwrap_err();
-            assert_eq!(flaw, "it is too large: a licence of `a` has more than 64 KiB", "{licence}");
+            let error = read(&component(&"MIT AND ".repeat(9_000))).unwrap_err();
+            assert_eq!(error, "it is too large: a licence of `a` has more than 64 KiB", "{licence}");
         }
     }
 
@@ -393,7 +392,7 @@ mod tests {
         assert!(read("[null]").unwrap_err().contains("a component is `null`"));
         assert!(read("[{}]").unwrap_err().contains("a component has no name"));
         let twice = r#"[{"type": "library", "name": "a", "type": "file"}]"#;
-        assert!(read(twice).unwrap_err().contains("the key `type` is there twice"));
+        assert!(read(twice).unwrap_err().contains("duplicate key `type`"));
         assert!(read("7").unwrap_err().contains("expected an array (line 1, column 17)"));
     }
 }

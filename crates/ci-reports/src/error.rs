@@ -1,22 +1,22 @@
-//! Why a report can't be read, or is no evidence.
+//! Why a report is rejected.
 
 use std::fmt::Display;
 
 use super::text;
 
-/// What is wrong with a report.
+/// Why a report is rejected.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ParseError {
-    /// It has no bytes.
+    /// The file is empty.
     #[error("it is empty")]
     Empty,
-    /// It ends before its end.
+    /// The end of the file is missing.
     #[error("it is cut off: {what}")]
     Truncated {
         /// What is missing.
         what: String,
     },
-    /// It is not of its format.
+    /// The file is not of its format.
     #[error("it is not {format}: {what}")]
     Malformed {
         /// The format with its article, such as `a JUnit report`.
@@ -24,31 +24,31 @@ pub enum ParseError {
         /// What is wrong, and where.
         what: String,
     },
-    /// It says itself that nothing was examined.
+    /// The report says that nothing was examined.
     #[error("it says that nothing was examined: {what}")]
     NothingExamined {
-        /// What it says.
+        /// What the report says.
         what: String,
     },
-    /// It says itself that the tool failed.
+    /// The report says that its tool failed.
     #[error("it says that its tool failed: {what}")]
     ToolFailed {
-        /// What it says.
+        /// What the report says.
         what: String,
     },
-    /// It says itself that something was not examined.
+    /// The report says that its tool did not examine everything.
     #[error("it says that not all was examined: {what}")]
     Incomplete {
-        /// What it says.
+        /// What the report says.
         what: String,
     },
-    /// It holds more than is read.
+    /// The report exceeds a limit.
     #[error("it is too large: {what}")]
     TooLarge {
-        /// The limit that it passes.
+        /// The limit.
         what: String,
     },
-    /// Its bytes can't be read.
+    /// The file can't be read.
     #[error("it can't be read: {what}")]
     Unreadable {
         /// Why.
@@ -65,7 +65,7 @@ impl ParseError {
         Self::Unreadable { what: error.to_string() }
     }
 
-    /// A licence of this package is too long to be judged.
+    /// Returns the error about a licence that is longer than any that can be judged.
     pub(crate) fn long_licence(package: &str) -> Self {
         let (package, most) = (text::one_line(package, 300), text::JUDGED >> 10);
         Self::TooLarge { what: format!("a licence of `{package}` has more than {most} KiB") }

@@ -1,8 +1,7 @@
-//! Facts: what reports say, in one form for all formats. It must not know formats, nor what is
-//! demanded of facts.
+//! What reports say, in one form for all formats.
 //!
-//! Numerators and denominators are kept, never percentages, so that facts of several reports can be
-//! added up. Of what a scanner found in a file only a digest is kept: a finding may be a secret.
+//! Ratios are kept as two numbers, not as percentages, so that the facts of several reports can be
+//! added up. Of the source text of a finding only a digest is kept, as it may be a secret.
 
 use std::collections::BTreeMap;
 
@@ -13,23 +12,22 @@ use super::ParseError;
 /// What one or more reports say.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub struct Facts {
-    /// Of tests; `None`: no report speaks of tests.
+    /// The tests; `None` if no report is about tests.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tests: Option<Tests>,
-    /// Of lines that tests reached.
+    /// The lines that tests reached.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub coverage: Option<Coverage>,
-    /// Of what scanners found, without secrets.
+    /// What scanners found, without secrets.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub findings: Option<Vec<Finding>>,
-    /// Of secrets that scanners found. A report of findings that names no scanner for secrets says
-    /// nothing of secrets.
+    /// The secrets that scanners found; `None` if no scanner looked for secrets.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secrets: Option<Vec<Finding>>,
-    /// Of the packages that something is made of.
+    /// The packages of a list of dependencies.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub packages: Option<Vec<Package>>,
-    /// Figures by their names, such as `http_req_duration.p95`.
+    /// Measures by name, such as `http_req_duration.p95`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub measures: BTreeMap<String, Measure>,
     /// The verdict of a `SonarQube` server.
@@ -37,13 +35,13 @@ pub struct Facts {
     pub sonar: Option<SonarStatus>,
 }
 
-/// What one file of a report says. Tools that write a file for each class, package or project write
-/// files in which nothing was run, so whether anything was examined is asked of all files together.
+/// What one file of a report says. Tools that write a file for each class or package also write files
+/// about nothing, so at least one of the files must have examined something.
 #[derive(Clone, PartialEq, Debug)]
 pub struct ReportFile {
-    /// What it says.
+    /// What the file says.
     pub facts: Facts,
-    /// Why it says that nothing was examined, if it does.
+    /// The reason why nothing was examined, if so.
     pub nothing: Option<ParseError>,
 }
 
@@ -53,116 +51,116 @@ impl From<Facts> for ReportFile {
     }
 }
 
-/// Tests that were run.
+/// The tests of a report.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub struct Tests {
-    /// How many passed, those that passed only when tried again among them.
+    /// How many passed, including those that passed only when they were repeated.
     pub passed: u64,
-    /// Those that failed, or ended with an error.
+    /// The tests that failed or ended with an error.
     pub failed: Vec<FailedTest>,
-    /// How many were not run.
+    /// How many were skipped.
     pub skipped: u64,
-    /// The names of those that passed only when tried again.
+    /// The names of the tests that passed only when they were repeated.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub flaky: Vec<String>,
-    /// Of the reports that declare more tests than they list; `None`: there are none.
+    /// The totals of reports that declare more tests than they list; `None` if none does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub totals: Option<TestTotals>,
 }
 
-/// The number of tests that a report declares and the smaller one that it lists. Tools count attempts,
-/// assertions or tests that they leave out.
+/// The number of tests that a report declares, and the smaller number that it lists. Tools also count
+/// attempts, assertions, or tests that they leave out of the list.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct TestTotals {
-    /// So many are declared.
+    /// How many tests are declared.
     pub declared: u64,
-    /// So many are listed.
+    /// How many tests are listed.
     pub listed: u64,
 }
 
 /// A test that failed.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub struct FailedTest {
-    /// Its name, with its class or suite in front of it.
+    /// Its name, after the name of its class or suite.
     pub name: String,
-    /// What it said, cut to a few lines.
+    /// The first lines of its message.
     pub message: String,
-    /// Where it is or where it failed, as far as the report says.
+    /// Where the test is or where it failed, if the report says so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub place: Option<Location>,
 }
 
-/// A place in a file, as a report writes it: relative to the repository, or to the folder that its
-/// tool ran in, or absolute.
+/// A place in a file. The path is as the report has it: relative to the repository, relative to the
+/// folder that the tool ran in, or absolute.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 pub struct Location {
-    /// The file, with `/` between its parts.
+    /// The path of the file, with `/` as separator.
     pub path: String,
-    /// The line, from 1, if one is known.
+    /// The first line, from 1, if it is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub line: Option<u32>,
-    /// The last line, if there is more than one.
+    /// The last line, if there are several.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub end_line: Option<u32>,
 }
 
-/// Lines that tests reached, by the file as the report names it.
+/// The lines that tests reached.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Coverage {
-    /// Lines of each file.
+    /// The lines of each file, by its path as the report has it.
     pub files: BTreeMap<String, LineCoverage>,
 }
 
-/// Lines of one file. Two reports that speak of the same file are joined line by line.
+/// The lines of one file that tests reached and missed.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct LineCoverage {
-    /// Lines that were reached.
+    /// The lines that were reached.
     pub reached: LineRanges,
-    /// Lines that could be reached and were not.
+    /// The executable lines that were not reached.
     pub missed: LineRanges,
 }
 
-/// Line numbers in ascending order, as first and last of each unbroken stretch.
+/// A set of line numbers, as ascending ranges from a first to a last line.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct LineRanges(pub Vec<(u32, u32)>);
 
-/// How many of how many.
+/// A part of a whole.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Ratio {
-    /// So many.
+    /// The part.
     pub part: u64,
-    /// Of so many.
+    /// The whole.
     pub whole: u64,
 }
 
-/// Something that a scanner found.
+/// A problem that a scanner found.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub struct Finding {
-    /// How grave it is.
+    /// How severe it is.
     pub severity: Severity,
-    /// The scanner.
+    /// The name of the scanner.
     pub tool: String,
-    /// The scanner's id of what it looks for.
+    /// The id of the scanner's rule.
     pub rule: String,
-    /// One line.
+    /// What was found, in one line.
     pub message: String,
-    /// Where.
+    /// Where it was found.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub place: Option<Location>,
-    /// A digest of what stands there, without its blanks; `None` until it is known.
+    /// The [`content_digest`] of the lines there; `None` if they are unknown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub content: Option<String>,
-    /// Why the report itself says that it is accepted, if it does.
+    /// The reason for which the report says that the finding is accepted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub accepted: Option<String>,
 }
 
-/// How grave a finding is. The gravest is the greatest.
+/// How severe a finding is, in ascending order.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Severity {
-    /// A remark (SARIF's `note` and `none`).
+    /// SARIF's `note` and `none`.
     Note,
     /// `security-severity` below 4.0.
     Low,
@@ -174,28 +172,27 @@ pub enum Severity {
     Critical,
 }
 
-/// A package that something is made of.
+/// A dependency.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub struct Package {
-    /// Its name, with its namespace if it has one.
+    /// Its name, after its namespace if it has one.
     pub name: String,
     /// Its version.
     pub version: String,
-    /// Its licences as the report writes them: SPDX expressions, ids or names, all of which hold;
-    /// none: the report knows none.
+    /// Its licences, as SPDX expressions, ids or names. All of them apply; empty if none is known.
     pub licences: Vec<String>,
 }
 
-/// A figure.
+/// A number with a unit.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Measure {
-    /// How much.
+    /// The number.
     pub value: f64,
-    /// Of what.
+    /// The unit.
     pub unit: Unit,
 }
 
-/// What a figure counts.
+/// The unit of a measure.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Unit {
@@ -203,35 +200,35 @@ pub enum Unit {
     Millis,
     /// Bytes.
     Bytes,
-    /// A share of one; 0.5 is 50 %.
+    /// A share of a whole: 0.5 is 50 %.
     Share,
-    /// A mere number.
+    /// No unit.
     Number,
 }
 
 /// The verdict of a `SonarQube` server.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct SonarStatus {
-    /// `OK` or `ERROR`, as the server says it.
+    /// The status, such as `OK` or `ERROR`.
     pub status: String,
-    /// Conditions that are not met, in the server's words.
+    /// The conditions that are not met.
     pub broken: Vec<String>,
 }
 
-/// Two reports tell a figure of the same name.
+/// Two reports have a measure of the same name.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("two reports tell the measure `{name}`: name one of them in another way, or leave one out")]
+#[error("two reports have a measure `{name}`: rename or remove one of them")]
 pub struct DuplicateMeasure {
-    /// The figure's name.
+    /// The name of the measure.
     pub name: String,
 }
 
 impl Facts {
-    /// What two reports say together: tests are added up, lines of the same file are joined line by
-    /// line, findings and packages are put behind each other.
+    /// Joins the facts of two reports: tests are added up, the lines of a file are joined line by line,
+    /// findings and packages are appended.
     ///
     /// # Errors
-    /// Both tell a figure of the same name, of which only one can count.
+    /// Both have a measure of the same name.
     pub fn join(mut self, other: Self) -> Result<Self, DuplicateMeasure> {
         for (name, measure) in other.measures {
             if self.measures.contains_key(&name) {
@@ -260,13 +257,12 @@ fn both<T>(one: Option<T>, two: Option<T>, join: impl Fn(&mut T, T)) -> Option<T
 }
 
 impl Tests {
-    /// How many were run.
+    /// Returns how many tests were run.
     pub fn count(&self) -> u64 {
         self.passed.saturating_add(self.failed.len() as u64)
     }
 
     fn join(&mut self, other: Self) {
-        // What no report could count is as many as can be.
         self.passed = self.passed.saturating_add(other.passed);
         self.skipped = self.skipped.saturating_add(other.skipped);
         self.failed.extend(other.failed);
@@ -279,7 +275,7 @@ impl Tests {
 }
 
 impl Coverage {
-    /// Lines that were reached, of all.
+    /// Returns how many of the executable lines were reached.
     pub fn ratio(&self) -> Ratio {
         self.files.values().map(LineCoverage::ratio).fold(Ratio::default(), |sum, ratio| Ratio {
             part: sum.part.saturating_add(ratio.part),
@@ -287,7 +283,7 @@ impl Coverage {
         })
     }
 
-    /// Adds what is said of one file.
+    /// Adds lines of a file.
     pub fn add(&mut self, file: String, lines: &LineCoverage) {
         self.files.entry(file).or_default().join(lines);
     }
@@ -300,7 +296,7 @@ impl Coverage {
 }
 
 impl LineCoverage {
-    /// Lines that were reached, of all.
+    /// Returns how many of the executable lines were reached.
     pub fn ratio(&self) -> Ratio {
         let part = self.reached.len();
         Ratio { part, whole: part.saturating_add(self.missed.len()) }
@@ -308,9 +304,9 @@ impl LineCoverage {
 }
 
 impl Finding {
-    /// What makes it the same finding in another tree: its rule, what stands there and the file, so
-    /// that it stays the same when it moves to another line. Where nothing is known of what stands
-    /// there, its message.
+    /// Returns what identifies the finding in other versions of the code: its rule, its file, and the
+    /// text of its lines, or its message if they are unknown. A finding that moves to another line
+    /// keeps its fingerprint.
     pub fn fingerprint(&self) -> String {
         let (what, text) = match &self.content {
             Some(content) => ("content", content),
@@ -335,14 +331,14 @@ impl SonarStatus {
     }
 }
 
-/// The digest of a stretch of a file without its blanks, in a few digits, so that a new indentation
-/// makes no new finding.
+/// Returns a short digest of lines without their white space, so that a finding stays the same when
+/// its lines are indented.
 pub fn content_digest(text: &str) -> String {
     let dense: String = text.chars().filter(|character| !character.is_whitespace()).collect();
     short_hex(blake3::hash(dense.as_bytes()))
 }
 
-/// The first twelve digits of a digest: enough to tell two findings apart.
+/// Returns the first twelve digits of a digest, which are enough to tell findings apart.
 fn short_hex(digest: blake3::Hash) -> String {
     digest.to_hex()[..12].to_owned()
 }

@@ -1,8 +1,11 @@
-//! JSON that is read as it comes, for reports of any JSON format. It must not know what they mean.
+//! Reads JSON as a stream.
 //!
-//! Formats say what becomes of each key of an object ([`Object`]) or each item of an array
-//! ([`Array`]); what nobody asks for is skipped without being held. What is always held is one
-//! string, so a reader in front of the parser bounds that, and how deep things are nested.
+//! A format implements [`Object`] and [`Array`] for what it needs; all other values are skipped without
+//! being kept. The parser always keeps one string, so the length of strings is limited, and so is the
+//! depth of nesting.
+//!
+//! Deserializing whole SARIF files with serde's derive was tried: a file of 207 MB took 655 MiB instead
+//! of 424 MiB, and one of 9 MB with three million empty results took 2 GiB instead of being rejected.
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashSet};
@@ -20,29 +23,27 @@ use super::facts::content_digest;
 use super::source::{Body, Source};
 use super::{ParseError, text};
 
-/// The most bytes of one string.
+/// The maximum number of bytes of one string.
 const STRING: usize = 64 << 20;
-/// The most arrays and objects within each other.
+/// The maximum depth of nesting.
 const DEPTH: usize = 100;
 
-/// Something that takes the keys of a JSON object as they come.
+/// Reads the keys of a JSON object one by one.
 pub(crate) trait Object<'de> {
-    /// Takes the value of a key from the map; `false`: it was not asked for, and is still there.
+    /// Reads the value of a key; `false` if the key is not wanted, and its value was not read.
     fn field<A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<bool, A::Error>;
 }
 
-/// Something that takes the items of a JSON array as they come.
+/// Reads the items of a JSON array one by one.
 pub(crate) trait Array<'de> {
-    /// Takes the next item; `false`: there is none.
+    /// Reads the next item; `false` at the end.
     fn item<A: SeqAccess<'de>>(&mut self, seq: &mut A) -> Result<bool, A::Error>;
 }
 
-/// Reads an object into something that takes its keys. The value: whether there is an object, and
-/// not `null`.
+/// Deserializes an object. The value is whether it is an object, and not `null`.
 pub(crate) struct Keys<'o, O>(pub(crate) &'o mut O);
 
-/// Reads an array into something that takes its items. The value: whether there is an array, and
-/// not `null`.
+/// Deserializes an array. The value is whether it is an array, and not `null`.
 pub(crate) struct Items<'o, O>(pub(crate) &'o mut O);
 
 impl<'de, O: Object<'de>> DeserializeSeed<'de> for Keys<'_, O> {
@@ -102,7 +103,7 @@ impl<'de, O: Array<'de>> Visitor<'de> for Items<'_, O> {
     }
 }
 
-/// Takes the items of an array by a function.
+/// Calls a function for each item of an array.
 pub(crate) struct Each<'b, T, F> {
     budget: &'b Budget,
     take: F,
@@ -110,7 +111,7 @@ pub(crate) struct Each<'b, T, F> {
 }
 
 impl<'b, T, F: FnMut(T) -> Result<(), ParseError>> Each<'b, T, F> {
-    /// Gives each item to the function.
+    /// Creates a reader that calls the function for each item.
     pub(crate) fn new(budget: &'b Budget, take: F) -> Self {
         Self { budget, take, item: PhantomData }
     }
@@ -119,13 +120,13 @@ impl<'b, T, F: FnMut(T) -> Result<(), ParseError>> Each<'b, T, F> {
 impl<'de, T: Deserialize<'de>, F: FnMut(T) -> Result<(), ParseError>> Array<'de> for Each<'_, T, F> {
     fn item<A: SeqAccess<'de>>(&mut self, seq: &mut A) -> Result<bool, A::Error> {
         match seq.next_element()? {
-            Some(item) => (self.take)(item).map(|()| true).map_err(|flaw| self.budget.stop(flaw)),
+            Some(item) => (self.take)(item).map(|()| true).map_err(|error| self.budget.stop(error)),
             None => Ok(false),
         }
     }
 }
 
-/// The first item of an array; the others are skipped.
+/// The first item of an array. The others are skipped.
 #[derive(Debug)]
 pub(crate) struct First<T>(pub(crate) Option<T>);
 
@@ -147,8 +148,7 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for First<T> {
     }
 }
 
-/// An object whose keys are names of the report's own, each there once. Of a name that is there twice
-/// only one value could count, and it might be the better one.
+/// An object with arbitrary keys, each of which must be unique: of two values, only one could count.
 #[derive(Debug)]
 pub(crate) struct Named<T>(pub(crate) BTreeMap<String, T>);
 
@@ -178,10 +178,10 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Named<T> {
 }
 
 fn twice<E: de::Error>(key: &str) -> E {
-    E::custom(format_args!("the key `{}` is there twice", text::one_line(key, 200)))
+    E::custom(format_args!("duplicate key `{}`", text::one_line(key, 200)))
 }
 
-/// A string of which only so many bytes are kept.
+/// A string of which only the first bytes are kept.
 #[derive(Debug, Default)]
 pub(crate) struct Cut<const MOST: usize>(pub(crate) String);
 
@@ -203,7 +203,7 @@ impl<'de, const MOST: usize> Deserialize<'de> for Cut<MOST> {
     }
 }
 
-/// A whole string in one line; `None` if it is longer than what is judged.
+/// A complete string in one line; `None` if it is too long to be judged.
 #[derive(Debug)]
 pub(crate) struct Whole(pub(crate) Option<String>);
 
@@ -225,7 +225,7 @@ impl<'de> Deserialize<'de> for Whole {
     }
 }
 
-/// The digest of a text, which itself is not kept: it may be a secret.
+/// The digest of a text. The text itself may be a secret, so it is not kept.
 pub(crate) struct Digested(pub(crate) String);
 
 impl<'de> Deserialize<'de> for Digested {
@@ -246,7 +246,7 @@ impl<'de> Deserialize<'de> for Digested {
     }
 }
 
-/// Reads a whole JSON document, which must be an object.
+/// Reads a JSON document, which must be an object.
 pub(crate) fn read<'de, O: Object<'de>>(
     source: Source<'_>,
     format: &'static str,
@@ -256,7 +256,7 @@ pub(crate) fn read<'de, O: Object<'de>>(
     parse(source, format, budget, Keys(object)).map(|_| ())
 }
 
-/// Reads a whole JSON document of at most so many bytes, which may be held in memory.
+/// Reads a JSON document of at most `most` bytes into memory.
 pub(crate) fn read_small<T: DeserializeOwned>(
     source: Source<'_>,
     format: &'static str,
@@ -265,7 +265,7 @@ pub(crate) fn read_small<T: DeserializeOwned>(
     read_known(source, format, most).map(|(value, _)| value)
 }
 
-/// The same; with the paths of keys that were not asked for, such as `tests.faild`.
+/// Like [`read_small`], but also returns the paths of unknown keys, such as `tests.faild`.
 pub(crate) fn read_known<T: DeserializeOwned>(
     source: Source<'_>,
     format: &'static str,
@@ -312,7 +312,7 @@ fn parse<'de, S: DeserializeSeed<'de>>(
     value.map_err(|error| budget.flaw().unwrap_or_else(|| start.flaw(&error)))
 }
 
-/// What errors need to be told.
+/// What error messages need: the name of the format, and where the JSON starts.
 struct Start {
     format: &'static str,
     lines: usize,
@@ -338,7 +338,7 @@ impl Start {
     }
 }
 
-/// A message without the string that it quotes: what stands in a report may be a secret.
+/// Removes the string that a message quotes, as it may be a secret.
 fn without_strings(what: &str) -> String {
     let shown = match (what.find("string \""), what.rfind("\", expected")) {
         (Some(from), Some(to)) if from < to => format!("{}a string{}", &what[..from], &what[to + 1..]),
@@ -347,7 +347,7 @@ fn without_strings(what: &str) -> String {
     text::one_line(&shown, 300)
 }
 
-/// Bytes of JSON in which no string is too long and nothing is nested too deep.
+/// Limits the length of strings and the depth of nesting.
 struct Bounded<'a, 'b> {
     bytes: Body<'a>,
     budget: &'b Budget,

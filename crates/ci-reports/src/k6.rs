@@ -1,10 +1,8 @@
-//! The summary of a k6 run, JSON: the figures of its metrics. It must not know what is demanded of
-//! figures.
+//! Reads the summary of a k6 run in JSON: the values of its metrics.
 //!
-//! There are two forms. What `handleSummary` gets tells of each metric its type and what it contains;
-//! what `--summary-export` writes has bare values, so what they are is known for k6's own metrics
-//! alone. The latter writes `true` for a threshold that was crossed, the former `ok: true` for one that
-//! was not.
+//! There are two forms. The data of `handleSummary` contain the type of each metric and what it measures.
+//! `--summary-export` writes only values, so units are known only for k6's own metrics. In the latter,
+//! `true` means that a threshold was crossed; in the former, `ok: true` means that it was not.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +14,7 @@ use super::json::Named;
 use super::source::Source;
 use super::{ParseError, ReportKind, json, text};
 
-/// The most bytes of a summary.
+/// The maximum number of bytes of a summary.
 const MOST: u64 = 64 << 20;
 
 /// k6's metrics of times whose names don't end in `_duration`.
@@ -87,7 +85,7 @@ pub(crate) fn read(source: Source<'_>) -> Result<Facts, ParseError> {
             let figure = format!("{shown}.{aggregate}");
             // Names that differ as they are written may be one as rules name them: `p95` and `p(95)`.
             if measures.contains_key(&figure) {
-                return Err(malformed(format!("it tells the figure `{figure}` twice")));
+                return Err(malformed(format!("it has the measure `{figure}` twice")));
             }
             measures.insert(figure, Measure { value, unit });
         }
@@ -105,7 +103,7 @@ pub(crate) fn read(source: Source<'_>) -> Result<Facts, ParseError> {
 }
 
 impl Metric {
-    /// The name and the unit of one of its values: `p(95)` is `p95`.
+    /// Returns the name and the unit of a value: `p(95)` becomes `p95`.
     fn measure(&self, name: &str, aggregate: &str) -> (String, Unit) {
         let plain = text::one_line(&aggregate.replace(['(', ')'], ""), 60);
         // The flat form names the share `value`, beside how many were and were not.
@@ -137,8 +135,8 @@ impl Metric {
     }
 }
 
-/// The unit of one of k6's own metrics; a name with tags, such as `http_reqs{status:200}`, is that
-/// of a part.
+/// Returns the unit of one of k6's own metrics. A name may have tags, such as
+/// `http_reqs{status:200}`.
 fn known_unit(name: &str) -> Unit {
     let name = name.split('{').next().unwrap_or(name);
     if TIMES.contains(&name)
@@ -165,7 +163,7 @@ mod tests {
     use super::*;
 
     fn read(text: &str) -> Result<Vec<String>, String> {
-        let facts = crate::read(ReportKind::K6, &mut text.as_bytes()).map_err(|flaw| flaw.to_string())?;
+        let facts = crate::read(ReportKind::K6, &mut text.as_bytes()).map_err(|error| error.to_string())?;
         let shown =
             |(name, measure): (&String, &Measure)| format!("{name} {} {:?}", measure.value, measure.unit);
         Ok(facts.measures.iter().map(shown).collect())
@@ -209,9 +207,9 @@ mod tests {
     #[test]
     fn a_run_of_nothing_is_no_evidence() {
         for metrics in ["{}", r#"{"vus": {"value": 1}}"#, r#"{"iterations": {"count": 0, "rate": 0}}"#] {
-            let flaw = read(&format!("{{\"metrics\": {metrics}}}")).unwrap_err();
+            let error = read(&format!("{{\"metrics\": {metrics}}}")).unwrap_err();
             assert_eq!(
-                flaw,
+                error,
                 "it says that nothing was examined: no iteration was run and no request was made"
             );
         }
@@ -226,23 +224,23 @@ mod tests {
             (r#"{"metrics": {"a": {"thresholds": {"x": 3}}}}"#, "Threshold"),
             (
                 r#"{"metrics": {"http_reqs": {"count": 9}, "http_reqs": {"count": 1}}}"#,
-                "the key `http_reqs` is there twice",
+                "duplicate key `http_reqs`",
             ),
             (
                 r#"{"metrics": {"a": {"thresholds": {"p(95)<500": true, "p(95)<500": false}}}}"#,
-                "the key `p(95)<500` is there twice",
+                "duplicate key `p(95)<500`",
             ),
-            (r#"{"metrics": {"a": {"avg": 9, "avg": 1}}}"#, "the key `avg` is there twice"),
+            (r#"{"metrics": {"a": {"avg": 9, "avg": 1}}}"#, "duplicate key `avg`"),
             (
                 r#"{"metrics": {"a": {"type": "trend", "values": {"avg": 9, "avg": 1}}}}"#,
-                "the key `avg` is there twice",
+                "duplicate key `avg`",
             ),
-            (r#"{"metrics": {"a": {"p(95)": 9, "p95": 1}}}"#, "it tells the figure `a.p95` twice"),
+            (r#"{"metrics": {"a": {"p(95)": 9, "p95": 1}}}"#, "it has the measure `a.p95` twice"),
             (r#"{"metrics": 3}"#, "expected a map (line 1, column 14)"),
         ];
         for (text, told) in cases {
-            let flaw = read(text).unwrap_err();
-            assert!(flaw.contains(told), "{flaw}");
+            let error = read(text).unwrap_err();
+            assert!(error.contains(told), "{error}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The kinds of reports, by the names that tasks.toml gives them. It must not know how they are read.
+//! The kinds of reports.
 
 use serde::{Deserialize, Serialize};
 
@@ -22,14 +22,14 @@ pub enum ReportKind {
     Spdx,
     /// k6's summary, JSON.
     K6,
-    /// The status of a quality gate, as `SonarQube`'s web API answers it.
+    /// The status of a quality gate from `SonarQube`'s web API.
     Sonar,
-    /// taskgate's own plain facts, JSON.
+    /// Plain facts in JSON, for scripts.
     Facts,
 }
 
 impl ReportKind {
-    /// All of them.
+    /// All kinds.
     pub const ALL: [Self; 10] = [
         Self::Junit,
         Self::Lcov,
@@ -43,7 +43,7 @@ impl ReportKind {
         Self::Facts,
     ];
 
-    /// Its key in `reports`.
+    /// Returns its name, such as `junit`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Junit => "junit",
@@ -59,7 +59,7 @@ impl ReportKind {
         }
     }
 
-    /// What a report of it is, with its article.
+    /// Returns what a report of this kind is called, with an article.
     pub fn format(self) -> &'static str {
         match self {
             Self::Junit => "a JUnit report",
@@ -74,17 +74,17 @@ impl ReportKind {
         }
     }
 
-    /// The kind with this key.
+    /// Returns the kind with this name.
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.name() == name)
     }
 }
 
-/// How much must have been examined for a report to be evidence.
+/// How much the tool must have examined for its report to be accepted.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Completeness {
-    /// All that the tool was asked to examine.
+    /// Everything that the tool was asked to examine.
     Full,
-    /// A part of it, even if the tool notes errors.
+    /// A part is enough, even if the tool reports errors.
     Partial,
 }

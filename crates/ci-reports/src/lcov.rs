@@ -1,12 +1,10 @@
-//! LCOV: the lines of each file, and how often each was reached. It must not know what is demanded of
-//! lines.
+//! Reads LCOV: the lines of each file, and how often each was reached.
 //!
-//! A record ends with `end_of_record`, so a report that was cut within one is known to be cut. One
-//! that was cut between two records can't be told from a whole one: the format has no end. Readers of
-//! a task's report rely on the task having ended well for that.
+//! A record ends with `end_of_record`, so a report that was cut off within a record is detected. One that
+//! was cut off between two records is not, because the format has no footer.
 //!
-//! A record's own counts (`LF`, `LH`) tell only that there must be lines at all: LLVM counts a line once
-//! for each function that it belongs to, and coverage.py before 7 writes other counts than lines.
+//! The counts of a record (`LF`, `LH`) only show that there must be lines at all: LLVM counts a line once
+//! for each function that contains it, and coverage.py before version 7 writes counts of other things.
 
 use std::io::{BufRead, Read};
 
@@ -15,12 +13,12 @@ use super::facts::{Coverage, Facts, LineCoverage, LineRanges};
 use super::source::Source;
 use super::{ParseError, ReportFile, ReportKind, text, uri};
 
-/// The most bytes of one line.
+/// The maximum number of bytes of one line.
 const LINE: u64 = 1 << 20;
-/// The most lines of one file.
+/// The maximum number of lines of one file.
 const LINES: usize = 4_000_000;
 
-/// A report without lines.
+/// Returns an LCOV report without lines.
 pub(crate) fn nothing(flaw: ParseError) -> ReportFile {
     let facts = Facts { coverage: Some(Coverage::default()), ..Facts::default() };
     ReportFile { facts, nothing: Some(flaw) }
@@ -63,7 +61,7 @@ struct Reading {
     number: usize,
 }
 
-/// What is said of one file.
+/// The record of one file.
 #[derive(Default)]
 struct Record {
     file: String,
@@ -120,7 +118,7 @@ impl Reading {
             LineCoverage::new(LineRanges::from_lines(record.reached), &LineRanges::from_lines(record.missed));
         let told = record.found.max(record.hit).unwrap_or_default();
         if told > 0 && lines.ratio().whole == 0 {
-            return Err(self.malformed(&format!("its lines are missing: {told} are told, none is there")));
+            return Err(self.malformed(&format!("its lines are missing: {told} lines declared, 0 found")));
         }
         budget.keep(record.file.len() + 8 * (lines.reached.0.len() + lines.missed.0.len()))?;
         self.coverage.add(record.file, &lines);
@@ -136,7 +134,7 @@ fn malformed(number: usize, what: &str) -> ParseError {
     ParseError::malformed(ReportKind::Lcov.format(), format!("{what} (line {number})"))
 }
 
-/// The line's number, and whether it was reached: `12,3`, with a checksum behind it or without.
+/// Parses a line number and whether the line was reached: `12,3`, optionally with a checksum.
 fn hits(value: &str) -> Option<(u32, bool)> {
     let mut parts = value.split(',');
     let number = parts.next()?.trim().parse().ok()?;
@@ -200,7 +198,7 @@ mod tests {
             ("SF:a\nDA:1\n", "it is not an LCOV report: `DA:1` is no line of a record (line 2)"),
             (
                 "SF:a\nLF:3\nLH:0\nend_of_record\n",
-                "it is not an LCOV report: its lines are missing: 3 are told, none is there (line 4)",
+                "it is not an LCOV report: its lines are missing: 3 lines declared, 0 found (line 4)",
             ),
             (
                 "SF:a\nLF:0\nLH:0\nend_of_record\n",

@@ -1,17 +1,19 @@
-//! Reports: what standard report files say, as facts. Bytes go in; it must not know tasks, gates or
-//! where files lie.
+//! Reads the standard reports that CI tools write, as [`Facts`].
 //!
-//! A report is evidence only if it is whole. So each format has one reader that ends in facts or in a
-//! [`ParseError`], and what would pass for "nothing was found" while nothing was examined is a flaw: no
-//! tests, no lines, no packages, a scan that says it did not succeed.
+//! Read [`facts`] first: it is what all readers return. Each format has its own file; `source`, `xml`
+//! and `json` read bytes for all of them.
 //!
-//! An honest report of a common tool is always read. Well-formed XML and JSON can't be cut off
-//! unnoticed, so the totals that a report declares only explain what it lists, and a report is refused
-//! for them only where they could hide a failure.
+//! A report is evidence only if it is complete. So a report that could be mistaken for "nothing was
+//! found" although nothing was examined is a [`ParseError`]: one with no tests, no lines or no
+//! packages, or of a scan that says that it failed.
 //!
-//! Readers take their bytes as they come and keep only what becomes a fact, so a report may be larger
-//! than the memory it is read in. They never follow what a report refers to: no entities, no
-//! includes, no addresses.
+//! Valid reports of common tools are always accepted. XML and JSON can't be cut off without being
+//! malformed, so the totals that a report declares only explain what it lists. A report is rejected
+//! because of its totals only where they could hide a failure.
+//!
+//! Readers stream their input and keep only what becomes a fact, so a report may be larger than the
+//! available memory. They never follow references: no entities, includes or addresses.
+#![cfg_attr(doctest, doc = include_str!("../README.md"))]
 
 mod budget;
 mod cobertura;
@@ -21,11 +23,11 @@ pub mod facts;
 mod json;
 mod junit;
 mod k6;
-pub mod kind;
+mod kind;
 mod lcov;
+mod map_texts;
 mod plain;
 mod ranges;
-mod rewriting;
 mod sarif;
 mod sonar;
 mod source;
@@ -40,30 +42,30 @@ pub use error::ParseError;
 pub use facts::{Facts, ReportFile};
 pub use kind::{Completeness, ReportKind};
 
-/// Reads a report of this kind, of something that was examined as a whole, to its end.
+/// Reads a report that is a single file.
 ///
 /// # Errors
-/// It is not a whole report of this kind, or not one of something that was examined.
+/// The file is not a complete report of this kind, or says that nothing was examined.
 pub fn read(kind: ReportKind, bytes: &mut dyn BufRead) -> Result<Facts, ParseError> {
     let ReportFile { facts, nothing } = read_file(kind, Completeness::Full, bytes)?;
     nothing.map_or(Ok(facts), Err)
 }
 
-/// Reads one of the files of a report of this kind, of something of which this much was examined.
+/// Reads one of the files of a report.
 ///
 /// # Errors
-/// It is not a whole file of this kind, or its tool failed.
+/// The file is not a complete report of this kind, or says that its tool failed.
 pub fn read_file(
     kind: ReportKind,
-    extent: Completeness,
+    completeness: Completeness,
     bytes: &mut dyn BufRead,
 ) -> Result<ReportFile, ParseError> {
     let mut source = match source::Source::open(bytes) {
-        // LCOV has neither a beginning nor an end; its writers leave nothing where nothing is covered.
+        // LCOV has neither a header nor a footer; a tool that covered nothing writes an empty file.
         Err(flaw @ ParseError::Empty) if kind == ReportKind::Lcov => return Ok(lcov::nothing(flaw)),
         source => source?,
     };
-    // Both have other forms, that tools write unless they are asked for JSON.
+    // Tools write these formats in other forms, unless they are asked for JSON.
     let form = match kind {
         ReportKind::Cyclonedx if source.body.starts_with(b"<") => Some("XML"),
         ReportKind::Spdx if source.body.starts_with(b"SPDXVersion:") => Some("tag and value"),
@@ -81,8 +83,8 @@ pub fn read_file(
         ReportKind::Cobertura => return cobertura::read(source),
         ReportKind::Cyclonedx => return cyclonedx::read(source),
         ReportKind::Spdx => return spdx::read(source),
-        ReportKind::Sarif => sarif::read(source, sarif::Of::Findings, extent),
-        ReportKind::Secrets => sarif::read(source, sarif::Of::Secrets, extent),
+        ReportKind::Sarif => sarif::read(source, sarif::Of::Findings, completeness),
+        ReportKind::Secrets => sarif::read(source, sarif::Of::Secrets, completeness),
         ReportKind::K6 => k6::read(source),
         ReportKind::Sonar => sonar::read(source),
         ReportKind::Facts => plain::read(source),

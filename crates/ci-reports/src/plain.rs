@@ -1,5 +1,4 @@
-//! taskgate's own plain facts, JSON: what any tool can be made to say in a few lines. It must not know
-//! what is demanded of facts. `docs/facts.md` describes the format.
+//! Reads plain facts in JSON, a format that any script can write. taskgate's `docs/facts.md` describes it.
 
 use std::fmt;
 
@@ -15,10 +14,10 @@ use super::json::{Digested, Named};
 use super::source::Source;
 use super::{ParseError, ReportKind, json, text};
 
-/// The most bytes of such a file.
+/// The maximum number of bytes of such a file.
 const MOST: u64 = 64 << 20;
 
-/// All keys of the format, to find the one that was meant.
+/// All keys of the format, for suggestions.
 const KEYS: [&str; 27] = [
     "facts", "tool", "examined", "measures", "value", "unit", "tests", "passed", "failed", "skipped",
     "flaky", "coverage", "reached", "missed", "findings", "secrets", "severity", "rule", "message", "path",
@@ -77,7 +76,7 @@ struct PlainLines {
     missed: Vec<Stretch>,
 }
 
-/// A line, or a first and a last one.
+/// A line, or a range of lines.
 struct Stretch(u32, u32);
 
 #[derive(Deserialize)]
@@ -170,7 +169,7 @@ fn tests(plain: PlainTests) -> Result<Tests, ParseError> {
     if all.and_then(|all| all.checked_add(tests.failed.len() as u64)).is_none() {
         return Err(ParseError::malformed(
             ReportKind::Facts.format(),
-            "`tests` tells of more tests than can be counted",
+            "`tests` has more tests than can be counted",
         ));
     }
     if tests.count() == 0 {
@@ -206,7 +205,7 @@ fn finding(plain: PlainFinding, tool: &str) -> Finding {
     }
 }
 
-/// What is said of a secret is its rule: a message may repeat it.
+/// Converts a secret. Its message is its rule, since a message may contain the secret.
 fn secret(plain: PlainFinding, tool: &str) -> Finding {
     let severity = Some(plain.severity.unwrap_or(Severity::High));
     finding(PlainFinding { message: None, severity, ..plain }, tool)
@@ -297,7 +296,7 @@ mod tests {
     use super::*;
 
     fn read(text: &str) -> Result<Facts, String> {
-        crate::read(ReportKind::Facts, &mut text.as_bytes()).map_err(|flaw| flaw.to_string())
+        crate::read(ReportKind::Facts, &mut text.as_bytes()).map_err(|error| error.to_string())
     }
 
     #[test]
@@ -327,17 +326,17 @@ mod tests {
         };
         let long = format!("{}GPL-3.0-only", "MIT AND ".repeat(1_000));
         assert_eq!(package(&long).unwrap().packages.unwrap()[0].licences, [long]);
-        let flaw = package(&"MIT AND ".repeat(9_000)).unwrap_err();
-        assert_eq!(flaw, "it is too large: a licence of `a` has more than 64 KiB");
+        let error = package(&"MIT AND ".repeat(9_000)).unwrap_err();
+        assert_eq!(error, "it is too large: a licence of `a` has more than 64 KiB");
     }
 
     #[test]
     fn no_key_hides_another_of_its_name() {
         let cases = [
-            (r#"{"facts": 1, "examined": 3, "measures": {"a": 9, "a": 1}}"#, "the key `a` is there twice"),
+            (r#"{"facts": 1, "examined": 3, "measures": {"a": 9, "a": 1}}"#, "duplicate key `a`"),
             (
                 r#"{"facts": 1, "examined": 3, "coverage": {"x.py": {"missed": [1]}, "x.py": {"reached": [1]}}}"#,
-                "the key `x.py` is there twice",
+                "duplicate key `x.py`",
             ),
             (
                 r#"{"facts": 1, "examined": 3, "findings": [{"rule": "r"}], "findings": []}"#,
@@ -345,8 +344,8 @@ mod tests {
             ),
         ];
         for (text, told) in cases {
-            let flaw = read(text).unwrap_err();
-            assert!(flaw.contains(told), "{flaw}");
+            let error = read(text).unwrap_err();
+            assert!(error.contains(told), "{error}");
         }
     }
 
@@ -382,11 +381,11 @@ mod tests {
             ),
             (
                 r#"{"facts": 1, "examined": 3, "tests": {"passed": 18446744073709551615, "failed": [{"name": "a"}]}}"#,
-                "`tests` tells of more tests than can be counted",
+                "`tests` has more tests than can be counted",
             ),
             (
                 r#"{"facts": 1, "examined": 3, "tests": {"passed": 18446744073709551615, "skipped": 1}}"#,
-                "`tests` tells of more tests than can be counted",
+                "`tests` has more tests than can be counted",
             ),
             (r#"{"facts": 1, "examined": 3, "packages": []}"#, "nothing was examined: `packages` is empty"),
             (
@@ -397,8 +396,8 @@ mod tests {
             (r#"{"facts": 1, "examined": -1, "findings": []}"#, "invalid value"),
         ];
         for (text, told) in cases {
-            let flaw = read(text).unwrap_err();
-            assert!(flaw.contains(told), "{flaw}");
+            let error = read(text).unwrap_err();
+            assert!(error.contains(told), "{error}");
         }
         assert_eq!(
             read(r#"{"facts": 1, "examined": 3, "findings": []}"#).unwrap().findings,

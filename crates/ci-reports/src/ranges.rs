@@ -1,9 +1,9 @@
-//! Sets of line numbers, as stretches in ascending order. It must not know what the lines are.
+//! Operations on sets of line numbers.
 
 use super::facts::{LineCoverage, LineRanges};
 
 impl LineRanges {
-    /// These lines, in any order and as often as they come.
+    /// Creates a set of lines in any order, with duplicates.
     pub fn from_lines(mut lines: Vec<u32>) -> Self {
         lines.sort_unstable();
         let mut ranges = Self::default();
@@ -13,8 +13,8 @@ impl LineRanges {
         ranges
     }
 
-    /// These stretches, in any order, also over each other. One whose last line is before its first
-    /// has no lines.
+    /// Creates a set of ranges in any order, which may overlap. A range whose last line is before its first
+    /// is empty.
     pub fn from_ranges(mut stretches: Vec<(u32, u32)>) -> Self {
         stretches.retain(|(first, last)| first <= last);
         stretches.sort_unstable();
@@ -25,7 +25,7 @@ impl LineRanges {
         ranges
     }
 
-    /// Adds one line. For many lines in no order, [`LineRanges::from_lines`] is faster.
+    /// Adds one line. For many unsorted lines, [`LineRanges::from_lines`] is faster.
     pub fn insert(&mut self, line: u32) {
         let at = self.0.partition_point(|(first, _)| *first <= line);
         if at == self.0.len() {
@@ -47,23 +47,23 @@ impl LineRanges {
         }
     }
 
-    /// Whether a line is among them.
+    /// Returns whether the set contains a line.
     pub fn contains(&self, line: u32) -> bool {
         let at = self.0.partition_point(|(first, _)| *first <= line);
         at > 0 && self.0[at - 1].1 >= line
     }
 
-    /// How many lines there are.
+    /// Returns the number of lines.
     pub fn len(&self) -> u64 {
         self.0.iter().map(|(first, last)| u64::from(last.saturating_sub(*first)) + 1).sum()
     }
 
-    /// Whether there are none.
+    /// Returns whether the set is empty.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// The lines of either.
+    /// Returns the lines of both sets.
     pub fn union(&self, other: &Self) -> Self {
         let mut ranges = Self(Vec::with_capacity(self.0.len() + other.0.len()));
         let (mut ours, mut theirs) = (self.0.iter().peekable(), other.0.iter().peekable());
@@ -80,7 +80,7 @@ impl LineRanges {
         }
     }
 
-    /// The lines of this one that the other does not have.
+    /// Returns the lines of this set that are not in the other.
     pub fn difference(&self, other: &Self) -> Self {
         let mut ranges = Self::default();
         let mut at = 0;
@@ -103,7 +103,7 @@ impl LineRanges {
         ranges
     }
 
-    /// Adds a stretch that begins at or behind the first line of the last one.
+    /// Adds a range that starts at or after the first line of the last one.
     fn append(&mut self, first: u32, last: u32) {
         match self.0.last_mut() {
             Some(end) if first <= end.1.saturating_add(1) => end.1 = end.1.max(last),
@@ -113,12 +113,12 @@ impl LineRanges {
 }
 
 impl LineCoverage {
-    /// Lines by whether they were reached; one that is among both was.
+    /// Creates the lines of a file. A line in both sets was reached.
     pub fn new(reached: LineRanges, missed: &LineRanges) -> Self {
         Self { missed: missed.difference(&reached), reached }
     }
 
-    /// Adds what another report says of the same file: a line that was reached in either was.
+    /// Adds the lines of another report about the same file. A line was reached if it was in either report.
     pub fn join(&mut self, other: &Self) {
         *self = Self::new(self.reached.union(&other.reached), &self.missed.union(&other.missed));
     }

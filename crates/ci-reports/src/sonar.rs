@@ -1,10 +1,10 @@
-//! What `SonarQube` answers to `api/qualitygates/project_status`. It must not know how to ask.
+//! Reads the answer of `SonarQube`'s `api/qualitygates/project_status`.
 
 use super::facts::{Facts, SonarStatus};
 use super::source::Source;
 use super::{ParseError, ReportKind, json, text};
 
-/// The most bytes of an answer.
+/// The maximum number of bytes of an answer.
 const MOST: u64 = 16 << 20;
 
 #[derive(serde::Deserialize)]
@@ -31,7 +31,7 @@ struct Condition {
     actual_value: Option<String>,
 }
 
-/// What the server says if it does not answer.
+/// An error of the server.
 #[derive(serde::Deserialize)]
 struct Refusal {
     msg: String,
@@ -92,7 +92,7 @@ mod tests {
 
     fn read(text: &str) -> Result<SonarStatus, String> {
         let facts = crate::read(ReportKind::Sonar, &mut text.as_bytes());
-        facts.map(|facts| facts.sonar.unwrap()).map_err(|flaw| flaw.to_string())
+        facts.map(|facts| facts.sonar.unwrap()).map_err(|error| error.to_string())
     }
 
     #[test]
@@ -152,8 +152,8 @@ mod tests {
             (r#"{"projectStatus": {}}"#, "missing field `status`"),
         ];
         for (text, told) in cases {
-            let flaw = read(text).unwrap_err();
-            assert!(flaw.contains(told), "{flaw}");
+            let error = read(text).unwrap_err();
+            assert!(error.contains(told), "{error}");
         }
     }
 }

@@ -1,10 +1,8 @@
-//! The start of a report's bytes, whatever its format: is there anything, is it text, and in which
-//! encoding? It must not know what follows.
+//! Reads the start of a report in any format: checks that it is not empty, and finds its encoding.
 //!
-//! Readers get UTF-8. UTF-16 is known by its byte order mark or its first character, for all formats;
-//! what an XML declaration names is decoded where the reader asks for it ([`Body::decode_xml`]).
-//! Bytes that are no text of their encoding become `U+FFFD`: tests print any bytes, and their tools
-//! copy them.
+//! Readers get UTF-8. UTF-16 is detected by its byte order mark or its first character, for all formats.
+//! The encoding in an XML declaration is used if the reader asks for it ([`Body::decode_xml`]). Invalid
+//! bytes become `U+FFFD`: tests print arbitrary bytes, and tools copy them.
 
 use std::io::{self, BufRead, Read};
 
@@ -12,20 +10,20 @@ use encoding_rs::{CoderResult, Decoder, Encoding, UTF_8, UTF_16BE, UTF_16LE};
 
 use super::{ParseError, text};
 
-/// A report that says something.
+/// A report that is not empty.
 pub(crate) struct Source<'a> {
-    /// Its bytes, without what was left out.
+    /// Its bytes, without those that were skipped.
     pub(crate) body: Body<'a>,
-    /// Lines that were left out.
+    /// The number of lines that were skipped.
     pub(crate) lines: usize,
-    /// Characters of the first line that were left out.
+    /// The number of characters of the first line that were skipped.
     pub(crate) columns: usize,
 }
 
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 impl<'a> Source<'a> {
-    /// Leaves out a byte order mark and white space. What has no more than these is empty.
+    /// Skips a byte order mark and white space. A report without anything else is empty.
     pub(crate) fn open(bytes: &'a mut dyn BufRead) -> Result<Self, ParseError> {
         let mut body = Body { head: Vec::new(), at: 0, rest: bytes, decoding: None };
         body.look(BYTE_ORDER_MARK.len()).map_err(ParseError::unreadable)?;
@@ -65,34 +63,34 @@ impl<'a> Source<'a> {
     }
 }
 
-/// The bytes of a report from the first that says something, as UTF-8 where its encoding is known.
+/// The bytes of a report, as UTF-8 if the encoding is known.
 pub(crate) struct Body<'a> {
-    /// Bytes that were looked at; those before `at` are used up.
+    /// Bytes that were read ahead; those before `at` are consumed.
     head: Vec<u8>,
     at: usize,
     rest: &'a mut dyn BufRead,
     decoding: Option<Decoding>,
 }
 
-/// Text that is decoded as it comes.
+/// A decoder and its output.
 struct Decoding {
     decoder: Decoder,
     text: Box<[u8]>,
-    /// What of the text is still to be read.
+    /// The part of the text that is not consumed yet.
     at: usize,
     end: usize,
     /// Whether the last byte is decoded.
     over: bool,
 }
 
-/// An XML declaration is shorter than this.
+/// The maximum length of an XML declaration.
 const DECLARATION: usize = 1024;
 
 impl Body<'_> {
-    /// Decodes a document by the encoding that its XML declaration names; UTF-8 if it names none.
+    /// Decodes a document with the encoding of its XML declaration, by default UTF-8.
     ///
     /// # Errors
-    /// The name, if it is that of no known encoding.
+    /// The encoding is unknown.
     pub(crate) fn decode_xml(&mut self) -> Result<(), ParseError> {
         if self.decoding.is_some() {
             return Ok(());
@@ -120,12 +118,12 @@ impl Body<'_> {
         Ok(())
     }
 
-    /// Whether it begins with this.
+    /// Returns whether the report starts with these bytes.
     pub(crate) fn starts_with(&mut self, start: &[u8]) -> bool {
         self.decoding.is_none() && self.look(start.len()).is_ok() && self.head[self.at..].starts_with(start)
     }
 
-    /// Looks at so many bytes from here on. `false`: there are fewer.
+    /// Reads ahead by `length` bytes; `false` if there are fewer.
     fn look(&mut self, length: usize) -> io::Result<bool> {
         let there = self.head.len() - self.at;
         let missing = length.saturating_sub(there);
@@ -141,7 +139,7 @@ impl Body<'_> {
     }
 }
 
-/// The encoding that an XML declaration names.
+/// Returns the encoding of an XML declaration.
 fn declared_encoding(head: &[u8]) -> Option<String> {
     let end = head.iter().position(|byte| *byte == b'>')?;
     let declaration = std::str::from_utf8(&head[..end]).ok()?.strip_prefix("<?xml")?;
@@ -260,9 +258,9 @@ mod tests {
                 assert!(all.ends_with(&format!(">{text}")), "{all} {buffer}");
             }
         }
-        let flaw = decoded(b"<?xml version='1.0' encoding='klingon'?><a/>", 9).unwrap_err();
+        let error = decoded(b"<?xml version='1.0' encoding='klingon'?><a/>", 9).unwrap_err();
         assert_eq!(
-            flaw.to_string(),
+            error.to_string(),
             "it can't be read: its encoding `klingon` is unknown; have it written in UTF-8"
         );
     }

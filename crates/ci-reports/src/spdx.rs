@@ -1,9 +1,10 @@
-//! SPDX 2 in JSON: the packages that something is made of. It must not know which licences are wanted.
+//! Reads SPDX 2 in JSON: the dependencies of a project.
 //!
-//! What a package's licence was concluded to be counts before what it declares. The one package that
-//! a document describes is what the list is of, and no part of itself. If it describes several, the
-//! list may be of all of them, so each is judged. A list of nothing else is that of a project without
-//! dependencies, provided that it is named, and is no folder or file in which a scanner found nothing.
+//! The concluded licence of a package takes precedence over the declared one. If the document describes
+//! one package, that is the project itself and not a dependency. If it describes several, the list may be
+//! of all of them, so each counts. A list without other packages is that of a project without
+//! dependencies, if the project has a name and is not a folder or a file in which a scanner found
+//! nothing.
 
 use std::collections::HashSet;
 
@@ -64,7 +65,7 @@ struct Relation {
 }
 
 impl Relation {
-    /// What the document describes by it.
+    /// Returns what the document describes, if this is such a relationship.
     fn described(self) -> Option<String> {
         let (one, other) = (self.spdx_element_id?.0, self.related_spdx_element?.0);
         let (document, described) = match &*self.kind?.0 {
@@ -177,7 +178,7 @@ mod tests {
     use super::*;
 
     fn read(text: &str) -> Result<Vec<String>, String> {
-        let facts = crate::read(ReportKind::Spdx, &mut text.as_bytes()).map_err(|flaw| flaw.to_string())?;
+        let facts = crate::read(ReportKind::Spdx, &mut text.as_bytes()).map_err(|error| error.to_string())?;
         let shown = |package: &Package| {
             format!("{} {} {}", package.name, package.version, package.licences.join(" + "))
         };
@@ -211,8 +212,8 @@ mod tests {
         assert_eq!(read(&document("", &[("a", &long, "")])).unwrap(), [format!("a 1 {long}")]);
         let huge = "MIT AND ".repeat(9_000);
         for (concluded, declared) in [(&*huge, "MIT"), ("NOASSERTION", &*huge)] {
-            let flaw = read(&document("", &[("a", concluded, declared)])).unwrap_err();
-            assert_eq!(flaw, "it is too large: a licence of `a` has more than 64 KiB");
+            let error = read(&document("", &[("a", concluded, declared)])).unwrap_err();
+            assert_eq!(error, "it is too large: a licence of `a` has more than 64 KiB");
         }
     }
 

@@ -1,4 +1,4 @@
-//! All readers, over the recorded reports of real tools. It must not know how they read.
+//! Tests of all readers, with reports that tools really wrote.
 
 use std::fs;
 use std::path::Path;
@@ -207,7 +207,7 @@ fn recorded_reports_say_what_their_tools_found() {
     let mut wrong = Vec::new();
     for &(kind, path, says) in RECORDED {
         let told =
-            read_all(kind, &recorded(path)).map_or_else(|flaw| flaw.to_string(), |facts| shown(&facts));
+            read_all(kind, &recorded(path)).map_or_else(|error| error.to_string(), |facts| shown(&facts));
         if told != says {
             wrong.push(format!("{path}: {told}"));
         }
@@ -275,8 +275,8 @@ fn a_report_that_is_cut_off_is_a_flaw() {
             // One of several files, of which a part will do: no less is asked of its end.
             let part = read_file(kind, Completeness::Partial, &mut &bytes[..cut]);
             let is_nothing = |part: &super::ReportFile| kind == ReportKind::Lcov && part.nothing.is_some();
-            let flaw = part.as_ref().map_or(true, is_nothing);
-            assert!(flaw || records, "{path} cut after {cut} bytes");
+            let error = part.as_ref().map_or(true, is_nothing);
+            assert!(error || records, "{path} cut after {cut} bytes");
         }
     }
 }

@@ -1,14 +1,14 @@
-//! Text of reports, cut to what is shown to people. It must not know formats or files.
+//! Shortens the texts of reports for display.
 //!
-//! Colours and other control characters are left out: a report is written by a program that may
-//! repeat what somebody else sent it, and what it says ends in terminals and logs of CI.
+//! Colours and other control characters are removed: a report may repeat what somebody else sent to the
+//! program, and its texts are printed to terminals and CI logs.
 
-/// The most lines of a message.
+/// The maximum number of lines of a message.
 const LINES: usize = 8;
-/// The most characters of a message.
+/// The maximum number of characters of a message.
 const CHARACTERS: usize = 2_000;
 
-/// The first characters of a text in one line: any white space is one blank.
+/// Returns the first characters of a text in one line. White space becomes a single blank.
 pub(crate) fn one_line(text: &str, most: usize) -> String {
     let mut line = String::new();
     let mut count = 0;
@@ -33,17 +33,17 @@ pub(crate) fn one_line(text: &str, most: usize) -> String {
     line
 }
 
-/// The most bytes of a text that rules judge.
+/// The maximum number of bytes of a text that rules judge.
 pub(crate) const JUDGED: usize = 64 << 10;
 
-/// A whole text in one line, for what rules judge: what was cut might be what they look for. `None`
-/// if it is longer than anything that a person wrote.
+/// Returns a complete text in one line, for texts that rules judge and that must not be cut. `None` if
+/// it is too long.
 pub(crate) fn whole_line(text: &str) -> Option<String> {
     (text.len() <= JUDGED).then(|| one_line(text, usize::MAX))
 }
 
-/// Whether this is the name of a project, and not a path, by which scanners of folders name what they
-/// looked at.
+/// Returns whether this is the name of a project, and not a path: scanners of folders use the path as
+/// the name.
 pub(crate) fn names_project(name: &str) -> bool {
     let is_drive = name.as_bytes().get(1) == Some(&b':');
     let name = name.replace('\\', "/");
@@ -51,7 +51,7 @@ pub(crate) fn names_project(name: &str) -> bool {
     !is_path && !is_drive && !name.starts_with("./") && !name.starts_with("../")
 }
 
-/// The first lines of a text that are not blank.
+/// Returns the first lines of a text, without blank lines.
 pub(crate) fn few_lines(text: &str) -> String {
     let mut lines = Vec::new();
     let plain = console::strip_ansi_codes(start(text, 16 * CHARACTERS));
@@ -70,7 +70,7 @@ pub(crate) fn few_lines(text: &str) -> String {
     cut
 }
 
-/// As many bytes of a text as `most`, or a few less where that is within a character.
+/// Returns the first `most` bytes of a text, or fewer if a character would be cut.
 pub(crate) fn start(text: &str, most: usize) -> &str {
     let mut end = most.min(text.len());
     while !text.is_char_boundary(end) {

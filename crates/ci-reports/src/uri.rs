@@ -1,8 +1,8 @@
-//! URIs of files, as paths. It must not know reports.
+//! Converts URIs of files to paths.
 
 use percent_encoding::percent_decode_str;
 
-/// The path that a URI or a path names, with `/` between its parts. What is no file keeps its scheme.
+/// Converts a URI or a path to a path with `/` as separator. A URI of something else than a file is kept.
 pub(crate) fn path_of(uri: &str) -> String {
     let Some((scheme, rest)) = scheme(uri) else {
         return tidy(&decoded(uri));
@@ -28,7 +28,7 @@ pub(crate) fn path_of(uri: &str) -> String {
     tidy(if has_drive { &path[1..] } else { &path })
 }
 
-/// A URI below a folder's URI, unless it is whole itself.
+/// Joins the URI of a folder and a relative URI.
 pub(crate) fn join(folder: &str, uri: &str) -> String {
     if folder.is_empty() || uri.starts_with('/') || scheme(uri).is_some() {
         return uri.to_owned();
@@ -36,7 +36,7 @@ pub(crate) fn join(folder: &str, uri: &str) -> String {
     format!("{}/{uri}", folder.trim_end_matches('/'))
 }
 
-/// The scheme of a URI and what follows it; a single letter is a drive.
+/// Splits a URI after its scheme. A single letter is a drive.
 fn scheme(uri: &str) -> Option<(&str, &str)> {
     let (scheme, rest) = uri.split_once(':')?;
     let known = scheme.len() > 1
@@ -50,7 +50,7 @@ fn decoded(text: &str) -> String {
     percent_decode_str(text).decode_utf8().map_or_else(|_| text.to_owned(), std::borrow::Cow::into_owned)
 }
 
-/// A path with `/` between its parts, and without parts that lead nowhere.
+/// Normalizes a path: `/` as separator, and no `.` parts.
 pub(crate) fn tidy(path: &str) -> String {
     let path = path.replace('\\', "/");
     let rooted = path.starts_with('/');

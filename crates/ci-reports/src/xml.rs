@@ -1,12 +1,11 @@
-//! XML as a row of openings, texts and closings, for reports of any XML format. It must not know what
-//! they mean.
+//! Reads XML as a stream of elements and texts.
 //!
-//! Nothing is expanded but the five entities that XML itself has and references to characters: a
-//! document that declares entities, or names others, is refused. One piece of markup may be large,
-//! but not without bound; of a text only the start is kept.
+//! Only the five entities of XML itself and character references are expanded. A document that declares
+//! or uses other entities is rejected. The size of one tag or text is limited, and only the start of a
+//! text is kept.
 //!
-//! Text may hold what XML forbids: tests print colours and bytes, and many tools copy them as they
-//! are. A reference to a character that can't exist stands for `U+FFFD`.
+//! Text may contain characters that XML forbids: tests print colours and bytes, and many tools copy them.
+//! A reference to a character that does not exist becomes `U+FFFD`.
 
 use std::borrow::Cow;
 use std::io::{BufRead, Read};
@@ -19,11 +18,11 @@ use quick_xml::{Error, Reader, XmlVersion};
 use super::source::Source;
 use super::{ParseError, text};
 
-/// The most bytes of one tag or one text.
+/// The maximum number of bytes of one tag or one text.
 const PIECE: usize = 64 << 20;
-/// The most elements within each other.
+/// The maximum depth of nesting.
 const DEPTH: usize = 100;
-/// The most attributes of an element.
+/// The maximum number of attributes of an element.
 const ATTRIBUTES: usize = 200;
 /// What is kept of one text, and of one attribute.
 pub(crate) const TEXT: usize = 64 << 10;
@@ -50,16 +49,16 @@ pub(crate) struct Element {
 }
 
 impl Element {
-    /// The value of an attribute.
+    /// Returns the value of an attribute.
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
         self.attributes.iter().find(|(key, _)| key == name).map(|(_, value)| &**value)
     }
 
-    /// An attribute that counts something, as the tools of any country write it: `1,234` and `2.0` are
-    /// numbers, and less than nothing is nothing. `None` if it is not there or empty.
+    /// Returns the value of a numeric attribute. Localized numbers such as `1,234` and `2.0` are valid, and
+    /// a negative number is 0. `None` if the attribute is missing or empty.
     ///
     /// # Errors
-    /// It is no number.
+    /// The value is not a number.
     pub(crate) fn count(&self, name: &str) -> Result<Option<u64>, String> {
         let Some(value) = self.get(name).map(str::trim).filter(|value| !value.is_empty()) else {
             return Ok(None);
@@ -71,7 +70,7 @@ impl Element {
     }
 }
 
-/// A count. A comma or a point that three digits follow separates thousands.
+/// Parses a number. A comma or a point before three digits separates thousands.
 fn number(written: &str) -> Option<u64> {
     let (is_negative, digits) = match written.strip_prefix('-') {
         Some(digits) => (true, digits),
@@ -98,7 +97,7 @@ fn number(written: &str) -> Option<u64> {
     Some(if is_negative { 0 } else { count })
 }
 
-/// Bytes of which each piece may take only so many, with the number of the line that was reached.
+/// Limits the number of bytes of each piece, and counts lines.
 struct Allowance<R> {
     bytes: R,
     left: usize,
@@ -139,7 +138,7 @@ impl<R: BufRead> BufRead for Allowance<R> {
     }
 }
 
-/// A document that is read piece by piece.
+/// An XML document that is read as a stream.
 pub(crate) struct Document<'a> {
     reader: Reader<Allowance<super::source::Body<'a>>>,
     buffer: Vec<u8>,
@@ -149,7 +148,7 @@ pub(crate) struct Document<'a> {
 }
 
 impl<'a> Document<'a> {
-    /// A document at its start.
+    /// Starts to read a document.
     ///
     /// # Errors
     /// Its encoding is unknown.
@@ -162,7 +161,7 @@ impl<'a> Document<'a> {
         Ok(Self { reader, buffer: Vec::new(), format, open: Vec::new(), rooted: false })
     }
 
-    /// The next piece.
+    /// Returns the next piece.
     pub(crate) fn next(&mut self) -> Result<Piece, ParseError> {
         loop {
             self.buffer.clear();
@@ -181,7 +180,7 @@ impl<'a> Document<'a> {
         }
     }
 
-    /// A flaw at the line that was reached.
+    /// Returns an error with the current line.
     pub(crate) fn malformed(&self, what: &str) -> ParseError {
         ParseError::malformed(self.format, format!("{what} (line {})", self.reader.get_ref().line))
     }
@@ -255,8 +254,8 @@ impl<'a> Document<'a> {
         Ok(Element { name, attributes })
     }
 
-    /// Refuses a name with a character that no name has: damage there would hide what the name says,
-    /// such as a failure. In a text it hides nothing.
+    /// Rejects a name with invalid characters: a damaged name could hide a failure. In a text, damage hides
+    /// nothing.
     fn check_name(&self, name: &str) -> Result<(), ParseError> {
         let is_damage = |c: char| c == char::REPLACEMENT_CHARACTER || c.is_control();
         if name.contains(is_damage) {
@@ -318,7 +317,7 @@ impl<'a> Document<'a> {
     }
 }
 
-/// A value in which what refers to no character that exists is replaced.
+/// Replaces references to characters that do not exist.
 fn possible(raw: &str) -> Cow<'_, str> {
     if !raw.contains("&#") {
         return Cow::Borrowed(raw);

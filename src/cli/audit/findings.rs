@@ -2,12 +2,13 @@
 
 use serde_json::{Value, json};
 
+use open_trace::Doubt;
+
 use crate::base::path::RepoPath;
 use crate::base::text::count;
 use crate::engine::audit::collector::Audit;
 use crate::engine::audit::findings::{Access, MissingConfig, PathKind, UndeclaredPath};
 use crate::event::{Log, Status, TaskFinished};
-use crate::process::trace::report::Doubt;
 use crate::reporter::style::{Paint, Tone};
 use crate::reporter::text::{Keep, safe};
 
@@ -312,8 +313,8 @@ fn quoted(text: &str) -> String {
 
 fn doubt_text(doubt: &Doubt) -> String {
     match &doubt.program {
-        Some(program) => format!("{} ({program})", doubt.why),
-        None => doubt.why.to_string(),
+        Some(program) => format!("{} ({program})", doubt.kind),
+        None => doubt.kind.to_string(),
     }
 }
 
@@ -337,7 +338,7 @@ fn task_json(account: &AuditedTask) -> Value {
         value
     };
     let doubt =
-        |doubt: &Doubt| json!({ "why": doubt.why, "program": doubt.program, "text": doubt_text(doubt) });
+        |doubt: &Doubt| json!({ "why": doubt.kind, "program": doubt.program, "text": doubt_text(doubt) });
     json!({
         "task": account.result.task,
         "verdict": account.outcome().word(),
@@ -359,10 +360,10 @@ mod tests {
     use crate::config::model::TaskId;
     use crate::engine::audit::findings::AuditFindings;
     use crate::event::Ended;
-    use crate::process::trace::report::Why;
     use crate::reason::Reason;
+    use open_trace::DoubtKind;
 
-    fn account(status: Status, findings: usize, doubts: &[Why]) -> AuditedTask {
+    fn account(status: Status, findings: usize, doubts: &[DoubtKind]) -> AuditedTask {
         let result = TaskFinished { attempts: 1, ..TaskFinished::new("t", status, Reason::CacheOff) };
         let finding = UndeclaredPath {
             path: RepoPath::from_git(&b"a"[..]),
@@ -374,7 +375,7 @@ mod tests {
             made_by: None,
         };
         let judgement = AuditFindings { findings: vec![finding; findings], ..AuditFindings::default() };
-        let doubts = doubts.iter().map(|why| Doubt { why: why.clone(), program: None }).collect();
+        let doubts = doubts.iter().map(|why| Doubt { kind: why.clone(), program: None }).collect();
         let audit = Some(Audit { task: TaskId(0), doubts, findings: judgement, inputs: 1 });
         AuditedTask { result, audit, is_whole: false }
     }
@@ -384,13 +385,13 @@ mod tests {
         let failed = || Status::Failed { ended: Ended::Exit { code: 1 } };
         for (status, findings, doubts, expected) in [
             (Status::Passed, 0, &[][..], Outcome::Clean),
-            (Status::Passed, 0, &[Why::IoUring], Outcome::Partial),
-            (Status::Passed, 0, &[Why::Unavailable], Outcome::Partial),
-            (Status::Passed, 0, &[Why::Unreported], Outcome::Partial),
+            (Status::Passed, 0, &[DoubtKind::IoUring], Outcome::Partial),
+            (Status::Passed, 0, &[DoubtKind::Unavailable], Outcome::Partial),
+            (Status::Passed, 0, &[DoubtKind::Unreported], Outcome::Partial),
             (Status::Passed, 1, &[], Outcome::Undeclared),
-            (Status::Passed, 1, &[Why::IoUring], Outcome::Undeclared),
+            (Status::Passed, 1, &[DoubtKind::IoUring], Outcome::Undeclared),
             (failed(), 0, &[], Outcome::Fails),
-            (failed(), 1, &[Why::Lost], Outcome::Fails),
+            (failed(), 1, &[DoubtKind::Lost], Outcome::Fails),
             (Status::Skipped, 0, &[], Outcome::Skipped),
         ] {
             assert_eq!(
@@ -405,7 +406,7 @@ mod tests {
 
     #[test]
     fn partial_trace_is_reported() {
-        let partial = [account(Status::Passed, 0, &[Why::IoUring])];
+        let partial = [account(Status::Passed, 0, &[DoubtKind::IoUring])];
         let text = text(&partial, Paint::PLAIN);
         assert_eq!(
             text,

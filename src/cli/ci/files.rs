@@ -17,11 +17,10 @@ use crate::graph::{Graph, Reach};
 use crate::reporter::style::Tone;
 use crate::select::Selection;
 use crate::workflow::badges::{self, Ask, Home};
-use crate::workflow::handwritten::Parts;
-use crate::workflow::site::{self, Site};
-use crate::workflow::{
-    self, Difference, Draft, Manners, additions, dependabot, differ, ecosystem, github, gitlab, request, tree,
-};
+use crate::workflow::ci_facts::{self, CiFacts};
+use crate::workflow::handwritten::Sections;
+use crate::workflow::outside_changes::{find_drift, find_interference};
+use crate::workflow::{self, Draft, OverwritePolicy, dependabot, ecosystem, github, gitlab, pr_template};
 
 /// Arguments of `ci`.
 #[derive(Args, Debug, Clone, Copy)]
@@ -47,7 +46,7 @@ not written by this command is left alone.")]
 Example:
   xtask ci check
 
-Comments, the order of keys, hand-written parts and the commits that actions are pinned by don't count.
+Comments, blank lines, hand-written sections and the commits that actions are pinned to don't count.
 Exit status 1 if something differs.")]
     Check,
 }
@@ -69,10 +68,10 @@ pub struct CiInitArgs {
 /// There is no repository, tasks.toml is invalid, there is nothing for CI to run, or the disk failed.
 pub fn run(session: &Session, args: CiArgs) -> Result<End, Failure> {
     let project = Project::open(&session.env, &session.dir)?;
-    let place = CiFiles::open(session, &project)?;
+    let files = CiFiles::open(session, &project)?;
     match args.action {
-        CiAction::Init(args) => place.init(args),
-        CiAction::Check => place.check(),
+        CiAction::Init(args) => files.init(args),
+        CiAction::Check => files.check(),
     }
 }
 
@@ -80,7 +79,7 @@ pub fn run(session: &Session, args: CiArgs) -> Result<End, Failure> {
 struct CiFiles<'s> {
     session: &'s Session,
     root: PathBuf,
-    site: Site,
+    facts: CiFacts,
     providers: Vec<Provider>,
     drafts: Vec<Draft>,
     /// The host of `origin`, and the name of the repository there.
@@ -98,13 +97,13 @@ impl<'s> CiFiles<'s> {
         let graph = Graph::of(config, &selection.tasks, Reach::WithNeeds);
         let root = project.root.clone();
         let cargo = read_text(&root.join(".cargo/config.toml"))?;
-        let site = Site::of(config, &graph, site::runner(cargo.as_deref()));
+        let facts = CiFacts::new(config, &graph, ci_facts::runner(cargo.as_deref()));
         let paths = paths(repository, project.state())?;
         let home = repository
             .remotes()
             .into_iter()
             .find(|(name, _)| name == "origin")
-            .and_then(|(_, url)| site::slug(&url));
+            .and_then(|(_, url)| ci_facts::slug(&url));
         let host = home.as_ref().map(|(host, _)| host.as_str());
         let providers = if config.ci.providers.is_empty() {
             detect_providers(host, &paths)
@@ -112,9 +111,9 @@ impl<'s> CiFiles<'s> {
             config.ci.providers.clone()
         };
         let branch = repository.default_branch().unwrap_or_else(|| "main".to_owned());
-        let mut place = Self { session, root, site, providers, drafts: Vec::new(), origin: home, branch };
-        place.drafts = place.drafts(&paths)?;
-        Ok(place)
+        let mut files = Self { session, root, facts, providers, drafts: Vec::new(), origin: home, branch };
+        files.drafts = files.drafts(&paths)?;
+        Ok(files)
     }
 
     /// Returns the files as they must be.
@@ -124,15 +123,15 @@ impl<'s> CiFiles<'s> {
         for provider in &self.providers {
             match provider {
                 Provider::GitHub => {
-                    drafts.push(github::draft(&self.site, &self.branches()?));
+                    drafts.push(github::draft(&self.facts, &self.branches()?));
                     if !dependabot::is_spared(all()) {
                         drafts.push(dependabot::draft(ecosystem::of(all())));
                     }
                 }
-                Provider::GitLab => drafts.push(gitlab::draft(&self.site)),
+                Provider::GitLab => drafts.push(gitlab::draft(&self.facts)),
             }
-            if !request::is_there(all(), *provider) {
-                drafts.push(request::draft(&self.site, *provider));
+            if !pr_template::is_there(all(), *provider) {
+                drafts.push(pr_template::draft(&self.facts, *provider));
             }
         }
         Ok(drafts)
@@ -141,8 +140,8 @@ impl<'s> CiFiles<'s> {
     /// Returns the branches whose pushes GitHub runs. The default branch can differ between clones, so the
     /// branches in the existing file come first.
     fn branches(&self) -> Result<Vec<String>, Failure> {
-        if !self.site.branches.is_empty() {
-            return Ok(self.site.branches.clone());
+        if !self.facts.branches.is_empty() {
+            return Ok(self.facts.branches.clone());
         }
         let there = read_text(&self.root.join(github::PATH))?.filter(|text| workflow::is_generated(text));
         let named = there.map(|text| github::branches(&text)).unwrap_or_default();
@@ -157,7 +156,7 @@ impl<'s> CiFiles<'s> {
             match file_state(&self.root, draft)? {
                 FileState::Missing => writes.push((draft, draft.text.clone())),
                 FileState::HandWritten if args.force => writes.push((draft, draft.text.clone())),
-                FileState::HandWritten if draft.manners == Manners::Needed => {
+                FileState::HandWritten if draft.policy == OverwritePolicy::Required => {
                     refused.push(format!("{}: it was not written by this command", draft.path));
                 }
                 FileState::HandWritten => {
@@ -165,13 +164,13 @@ impl<'s> CiFiles<'s> {
                 }
                 FileState::Unreadable(why) if !args.force => refused.push(format!("{}: {why}", draft.path)),
                 FileState::Unreadable(_) => writes.push((draft, draft.text.clone())),
-                FileState::Generated { current, expected, orphaned, outside_changes } => {
-                    lines.extend(outside_changes.iter().map(|line| format!("note: {line}")));
+                FileState::Generated { current, expected, orphaned, interference } => {
+                    lines.extend(interference.map(|problem| format!("note: {}: {problem}", draft.path)));
                     if !orphaned.is_empty() && !args.force {
-                        let parts = orphaned.join("`, `");
                         refused.push(format!(
-                            "{}: the new file has no place for the hand-written part `{parts}`",
-                            draft.path
+                            "{}: the new file has no place for the hand-written section `{}`",
+                            draft.path,
+                            orphaned.join("`, `")
                         ));
                     } else if current == expected {
                         lines.push(format!("unchanged: {}", draft.path));
@@ -192,7 +191,7 @@ impl<'s> CiFiles<'s> {
             lines.push(format!("wrote {}", draft.path));
         }
         lines.extend(self.readme(args)?);
-        lines.extend(self.site.unserved.iter().map(|system| {
+        lines.extend(self.facts.unserved.iter().map(|system| {
             format!("note: no CI runner is known for the system {system}, so its tasks don't run in CI")
         }));
         self.session.eprint(&(lines.join("\n") + "\n"));
@@ -234,7 +233,7 @@ impl<'s> CiFiles<'s> {
         let mut lines = Vec::new();
         let mut checked = 0;
         let mut is_refused = false;
-        for draft in self.drafts.iter().filter(|draft| draft.manners != Manners::Prose) {
+        for draft in self.drafts.iter().filter(|draft| draft.policy != OverwritePolicy::Unchecked) {
             match self.differences(draft)? {
                 None => {}
                 Some(found) => {
@@ -258,9 +257,9 @@ impl<'s> CiFiles<'s> {
         // Without `--force`, files that are not ours are never overwritten.
         let force = if is_refused { " --force (or move away what you want to keep)" } else { "" };
         text.push_str(&format!(
-            "{} regenerate them: {} ci init{force}; put your own parts between `xtask: begin` and `xtask: end`\n",
+            "{} {} ci init{force}; your own lines belong between `xtask: begin` and `xtask: end`\n",
             paint.tone(Tone::Strong, "hint:"),
-            self.site.call
+            self.facts.call
         ));
         self.session.eprint(&text);
         Ok(End::Failed)
@@ -269,42 +268,26 @@ impl<'s> CiFiles<'s> {
     /// Returns where a file differs from its draft; `None` if there is nothing to compare.
     fn differences(&self, draft: &Draft) -> Result<Option<Differences>, Failure> {
         let path = draft.path;
-        let missing = || Differences { lines: vec![format!("{path} is missing")], is_refused: false };
+        let missing = || Differences { lines: vec![format!("{path}: it is missing")], is_refused: false };
         let refused = |line: String| Differences { lines: vec![line], is_refused: true };
-        let mut lines = Vec::new();
-        let (current, expected, orphaned) = match file_state(&self.root, draft)? {
-            FileState::Missing => return Ok(Some(missing())),
-            FileState::HandWritten if draft.manners == Manners::Needed => {
-                return Ok(Some(refused(format!("{path} was not written by `xtask ci init`"))));
+        match file_state(&self.root, draft)? {
+            FileState::Missing => Ok(Some(missing())),
+            FileState::HandWritten if draft.policy == OverwritePolicy::Required => {
+                Ok(Some(refused(format!("{path}: it was not written by `xtask ci init`"))))
             }
-            FileState::HandWritten => return Ok(None),
-            FileState::Unreadable(why) => return Ok(Some(refused(format!("{path}: {why}")))),
-            FileState::Generated { current, expected, orphaned, mut outside_changes } => {
-                lines.append(&mut outside_changes);
-                (current, expected, orphaned)
-            }
-        };
-        lines.extend(
-            orphaned
-                .iter()
-                .map(|part| format!("{path}: the new file has no place for the hand-written part `{part}`")),
-        );
-        match (tree::read(&expected), tree::read(&current)) {
-            (Ok(expected), Ok(found)) => {
-                let differences = differ::compare(&expected, &found);
-                lines.extend(
-                    differences
-                        .into_iter()
-                        .map(|one| format!("{path}:{}: {}: {}", one.line, one.path, one.what)),
-                );
-            }
-            (_, Err(error)) => lines.push(format!("{path}: can't be read as YAML: {error}")),
-            // The generated text is valid YAML, so a hand-written part does not fit where it is.
-            (Err(error), Ok(_)) => {
-                lines.push(format!("{path}: its hand-written parts don't fit where they are: {error}"));
+            FileState::HandWritten => Ok(None),
+            FileState::Unreadable(why) => Ok(Some(refused(format!("{path}: {why}")))),
+            FileState::Generated { current, expected, orphaned, interference } => {
+                let is_refused = !orphaned.is_empty();
+                let orphaned = orphaned.iter().map(|name| {
+                    format!("{path}: the new file has no place for the hand-written section `{name}`")
+                });
+                let interference = interference.map(|problem| format!("{path}: {problem}"));
+                let drift = find_drift(&expected, &current).map(|found| format!("{path}:{found}"));
+                let lines = orphaned.chain(interference).chain(drift).collect();
+                Ok(Some(Differences { lines, is_refused }))
             }
         }
-        Ok(Some(Differences { lines, is_refused: !orphaned.is_empty() }))
     }
 }
 
@@ -324,12 +307,12 @@ enum FileState {
     Unreadable(String),
     Generated {
         current: String,
-        /// The draft with the hand-written parts of the file.
+        /// The draft with the hand-written sections of the file.
         expected: String,
-        /// Hand-written parts that the draft has no place for.
+        /// Hand-written sections that the draft has no place for.
         orphaned: Vec<String>,
-        /// Changes that hand-written parts make to generated text around them.
-        outside_changes: Vec<String>,
+        /// What hand-written sections do besides adding to what they are in.
+        interference: Option<String>,
     },
 }
 
@@ -338,25 +321,18 @@ fn file_state(root: &Path, draft: &Draft) -> Result<FileState, Failure> {
     if !workflow::is_generated(&current) {
         return Ok(FileState::HandWritten);
     }
-    Ok(match Parts::read(&current) {
+    Ok(match Sections::parse(&current) {
         Err(error) => FileState::Unreadable(error.to_string()),
-        Ok(parts) => FileState::Generated {
-            expected: parts.fill(&draft.text),
-            orphaned: parts.homeless(&draft.text).into_iter().map(str::to_owned).collect(),
-            outside_changes: match draft.manners {
-                Manners::Prose => Vec::new(),
-                _ => additions::bent(&draft.text, &parts)
-                    .iter()
-                    .map(|one| outside_change(draft, one))
-                    .collect(),
+        Ok(sections) => FileState::Generated {
+            expected: sections.fill(&draft.text),
+            orphaned: sections.orphaned_sections(&draft.text).into_iter().map(str::to_owned).collect(),
+            interference: match draft.policy {
+                OverwritePolicy::Unchecked => None,
+                _ => find_interference(&draft.text, &sections),
             },
             current,
         },
     })
-}
-
-fn outside_change(draft: &Draft, one: &Difference) -> String {
-    format!("{}: a hand-written part changes generated text: {}: {}", draft.path, one.path, one.what)
 }
 
 /// Returns the CI systems of a repository whose tasks.toml names none.

@@ -13,12 +13,12 @@ use crate::cli::failure::Failure;
 use crate::cli::session::Session;
 use crate::engine::report::baseline::DEFAULT_BASES;
 use crate::git::{ChangedLines, Repository};
-use crate::reporter::azure::Azure;
-use crate::reporter::buildkite::Buildkite;
-use crate::reporter::ci::{Dialect, Site};
-use crate::reporter::code_quality::CodeQuality;
-use crate::reporter::github::Github;
-use crate::reporter::gitlab::Gitlab;
+use crate::reporter::ci::azure::Azure;
+use crate::reporter::ci::buildkite::Buildkite;
+use crate::reporter::ci::code_quality::CodeQuality;
+use crate::reporter::ci::github::Github;
+use crate::reporter::ci::gitlab::Gitlab;
+use crate::reporter::ci::{AnnotationContext, Dialect};
 use crate::reporter::junit::Junit;
 use crate::reporter::summary::{Mode, SummaryFile};
 use crate::reporter::{Reporter, Reporters};
@@ -96,7 +96,7 @@ impl CiOutput {
     }
 
     /// Returns the repository that annotations refer to.
-    pub fn site(&self) -> Site {
+    pub fn annotation_context(&self) -> AnnotationContext {
         let (env, root) = (self.env.clone(), self.root.clone());
         let base = match self.service {
             CiService::Github => env.var("GITHUB_BASE_REF"),
@@ -105,7 +105,7 @@ impl CiOutput {
         };
         let base = base.and_then(OsStr::to_str).filter(|base| !base.is_empty());
         let base = base.map(|base| format!("origin/{}", base.strip_prefix("refs/heads/").unwrap_or(base)));
-        Site {
+        AnnotationContext {
             root: self.root.display().to_string(),
             changed: Some(Box::new(move || changed_lines(&root, &env, base.as_deref()))),
         }

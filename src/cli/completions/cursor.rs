@@ -101,8 +101,8 @@ impl<'c> Cursor<'c> {
         for word in words.iter().skip(1) {
             walk.take(&word.to_string_lossy());
         }
-        let place = walk.position(root, typed);
-        Self { typed: typed.to_owned(), directory: walk.directory, position: place }
+        let position = walk.position(root, typed);
+        Self { typed: typed.to_owned(), directory: walk.directory, position }
     }
 }
 
@@ -223,7 +223,7 @@ mod tests {
         let words: Vec<String> = line.split(' ').map(str::to_owned).collect();
         let (typed, before) = words.split_last().unwrap();
         let cursor = Cursor::find(&root, before, typed);
-        let place = match cursor.position {
+        let position = match cursor.position {
             CursorPosition::Option(commands) => {
                 format!("options of {}", commands.iter().map(|c| c.get_name()).collect::<Vec<_>>().join(", "))
             }
@@ -231,7 +231,7 @@ mod tests {
             CursorPosition::Value(arg, front) => format!("{:?} {front}", ValueKind::from_arg(arg).unwrap()),
             CursorPosition::TaskArgument => "beyond".to_owned(),
         };
-        cursor.directory.map_or(place.clone(), |dir| format!("{place} in {dir}"))
+        cursor.directory.map_or(position.clone(), |dir| format!("{position} in {dir}"))
     }
 
     #[test]

@@ -17,7 +17,7 @@ use crate::config::stage::Stage;
 use crate::engine::run::inbox::LazyInbox;
 use crate::event::Verdict;
 use crate::gate::answer::Answer;
-use crate::gate::host::Host;
+use crate::gate::context::GateContext;
 use crate::gate::question::Question;
 use crate::git::{Repository, Warmth};
 use crate::reporter::Output;
@@ -127,32 +127,20 @@ impl GateCommand<'_> {
         reporters.failure().map_or(Ok(End::Passed), Err)
     }
 
-    /// Stores passes for the next push, after a push that lost its connection.
-    ///
-    /// # Errors
-    /// The passes can't be stored.
-    pub fn remember_passes(&self, questions: &[Question]) -> Result<(), Failure> {
-        let state = self.repository.common_dir().join("xtask");
-        let reporters = GateReporters::new(self.session, &state);
-        let host = self.host(&state, &reporters, Warmth::Warm, None);
-        let folders = definition_folders(self.repository.work_dir(), &self.session.dir);
-        questions.iter().try_for_each(|question| Ok(host.remember(question, &folders)?))
-    }
-
     fn host<'h>(
         &'h self,
         state: &'h Path,
         reporters: &'h GateReporters<'h>,
         age: Warmth,
         jobs: Option<u32>,
-    ) -> Host<'h> {
-        Host {
+    ) -> GateContext<'h> {
+        GateContext {
             repository: self.repository,
             state,
             env: &self.session.env,
             clock: &self.session.clock,
             inbox: self.inbox,
-            audience: reporters,
+            observer: reporters,
             age,
             jobs,
             runs: Cell::new(0),
@@ -172,10 +160,6 @@ impl GateCommand<'_> {
             Answer::NoTasks(stage) => {
                 format!("its tasks.toml has no tasks for {stage}, such as [hooks] {stage} = [\"ci\"]")
             }
-            Answer::Remembered { age } => format!(
-                "it passed {} ago, in a push whose connection was lost",
-                crate::base::units::duration(*age)
-            ),
             Answer::SetupFailed(_) => {
                 format!("the setup of its worktree failed{}", not_pushed(question))
             }

@@ -13,7 +13,7 @@ use crate::config::model::Config;
 use crate::event::{RunStarted, Status, TaskFinished, What};
 use crate::history::runs::Runs;
 use crate::quality::evidence::{Evidence, LISTED};
-use crate::reporter::rulings;
+use crate::reporter::gate_table;
 use crate::reporter::style::{Paint, Tone};
 
 /// Arguments of `explain-gate`.
@@ -118,7 +118,7 @@ fn text(judged: &RecordedVerdict, paint: Paint) -> String {
     let (word, tone) = status_text(&finished.status);
     let tree = run.tree.as_ref().map(|tree| format!(" · tree {}", tree.get(..10).unwrap_or(tree)));
     let of = format!("run {} of {}{}", run.run, run.started.rfc3339(), tree.unwrap_or_default());
-    let table = rulings::table(evidence, LISTED, paint);
+    let table = gate_table::table(evidence, LISTED, paint);
     let mut text =
         format!("gate {} {} · {}\n", finished.task, paint.tone(tone, word), paint.tone(Tone::Faint, &of));
     if let Some(NewerRun { run, why }) = newer {

@@ -19,7 +19,7 @@ use crate::event::{Event, ServiceEnd, Status, TaskFinished, Verdict, What};
 use crate::history::runs::{RunHead, Runs};
 use crate::reporter::Output;
 use crate::reporter::Reporter as _;
-use crate::reporter::ci::Ci;
+use crate::reporter::ci::CiReporter;
 use crate::reporter::lines::Lines;
 use crate::reporter::plain::Plain;
 use crate::reporter::style::{Paint, Tone};
@@ -109,10 +109,10 @@ fn replay(session: &Session, args: &LogArgs, events: &[Event]) -> Result<String,
     let is_json = args.format == Format::Json;
     let written: std::io::Result<()> = if is_json {
         events.iter().try_for_each(|event| crate::reporter::json::Json::new(&mut text).event(event))
-    } else if let Some(spoken) = args.ci.output(session, is_json)? {
+    } else if let Some(ci) = args.ci.output(session, is_json)? {
         let to = (&mut text, session.paint_out(), args.output);
-        let mut voice = Ci::new(to, spoken.dialect()?, spoken.site());
-        events.iter().try_for_each(|event| voice.event(event))
+        let mut reporter = CiReporter::new(to, ci.dialect()?, ci.annotation_context());
+        events.iter().try_for_each(|event| reporter.event(event))
     } else {
         let mut plain = Plain::new(&mut text, session.paint_out(), args.output);
         events.iter().try_for_each(|event| plain.event(event))

@@ -28,8 +28,8 @@ use crate::engine::run::options::RunOptions;
 use crate::engine::run::scheduler::OnFailure;
 use crate::engine::watch::WatchSession;
 use crate::event::Summary;
-use crate::gate::host::Host;
-use crate::gate::provision::Provision;
+use crate::gate::context::GateContext;
+use crate::gate::worktree::Provision;
 use crate::git::Warmth;
 use crate::graph::Reach;
 use crate::history::runs::{self, RunsError};
@@ -110,13 +110,13 @@ fn run_commit(session: &Session, args: &RunArgs, project: &Project, rev: &str) -
     let state = repository.common_dir().join("xtask");
     let inbox = LazyInbox::default();
     let listener = GateReporters::new(session, &state);
-    let host = Host {
+    let host = GateContext {
         repository,
         state: &state,
         env: &session.env,
         clock: &session.clock,
         inbox: &inbox,
-        audience: &listener,
+        observer: &listener,
         age: Warmth::Warm,
         jobs: args.jobs,
         runs: Cell::new(0),

@@ -34,8 +34,8 @@ use crate::git::activity::{GitActivity, when_git_idle};
 use crate::git::snapshot::Snapshot;
 use crate::git::{Repository, WorkTreeReader};
 use crate::history::runs;
-use crate::process::stop::{Demand, Stop};
-use crate::process::strays;
+use crate::process::orphans;
+use crate::process::stop::{Stop, StopRequest};
 use crate::reporter::Output;
 use crate::reporter::lines::Lines;
 use crate::watch::{LONGEST, News, Place, Watch};
@@ -325,15 +325,15 @@ impl Rounds<'_> {
             is_retry: false,
             identity: Box::new(|_| None),
         };
-        let mut how = Demand::Terminate;
+        let mut how = StopRequest::Terminate;
         while !self.watching.services.is_empty() {
             self.watching.services.end_some(&service_env, how);
             if let Ok(Notification::Signal(_)) = self.inbox.receiver().try_recv() {
-                how = Demand::Kill;
+                how = StopRequest::Kill;
             }
         }
         if self.watching.services.mark().is_some() {
-            strays::end_all(mark, Duration::from_secs(1));
+            orphans::end_all(mark, Duration::from_secs(1));
         }
     }
 

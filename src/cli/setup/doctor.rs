@@ -20,8 +20,8 @@ use crate::config::model::Config;
 use crate::engine::location::Tree;
 use crate::engine::prepare;
 use crate::engine::prepare::tool_probes;
-use crate::gate::connection::{host_of, is_ssh};
-use crate::gate::setup;
+use crate::gate::remote_url::{is_ssh, ssh_host};
+use crate::gate::worktree::setup;
 use crate::git::{GitError, PoolFinder, Repository, WorkTreeReader};
 use crate::graph::{Graph, Reach};
 use crate::process::mask::Mask;
@@ -326,7 +326,7 @@ fn remotes(session: &Session, repository: &Repository) -> Vec<Check> {
             };
             return Check::passed(&what, text);
         }
-        let host = host_of(&url).to_owned();
+        let host = ssh_host(&url).to_owned();
         let settings = output_of(session, "ssh", &["-G", &host]).unwrap_or_default();
         let alive = settings.lines().find_map(|line| line.strip_prefix("serveraliveinterval "));
         match alive.and_then(|seconds| seconds.trim().parse::<u32>().ok()) {

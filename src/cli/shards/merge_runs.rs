@@ -21,14 +21,14 @@ use crate::cli::shards::merged_gates::{MergedGate, judge};
 use crate::event::{
     Ended, Event, Level, Log, RunStarted, Status, Summary, TaskFinished, VERSION, Verdict, What,
 };
+use crate::manifest::display::{named, tree};
 use crate::manifest::merge::{self, Merged, Row};
-use crate::manifest::phrases::{named, tree};
-use crate::manifest::{Account, Manifest};
+use crate::manifest::{Manifest, TaskRecord};
 use crate::reason::Reason;
-use crate::reporter::ci::Ci as CiVoice;
+use crate::reporter::ci::CiReporter;
+use crate::reporter::gate_table;
 use crate::reporter::junit::Junit;
 use crate::reporter::lines::Lines;
-use crate::reporter::rulings;
 use crate::reporter::style::{Paint, Tone};
 use crate::reporter::summary::{Mode, SummaryFile};
 use crate::reporter::{Output, Reporters};
@@ -136,8 +136,9 @@ fn report(
         Some(ci) => {
             let to: Box<dyn Write + Send> =
                 if args.json { Box::new(std::io::stderr()) } else { Box::new(std::io::stdout()) };
-            let mut reporter = CiVoice::new((to, paint, Output::Failed), ci.dialect()?, ci.site());
-            reporter.retell(&lines, (&printed, &new))
+            let mut reporter =
+                CiReporter::new((to, paint, Output::Failed), ci.dialect()?, ci.annotation_context());
+            reporter.replay(&lines, (&printed, &new))
         }
         None if args.json => Ok(()),
         None => return session.print(&lines).and_then(|()| first_error(reporters)),
@@ -223,7 +224,7 @@ fn gate_text(paint: Paint, gate: &MergedGate) -> String {
     let why = gate.unjudged().map(|why| format!(": {why}")).unwrap_or_default();
     let text = format!("gate {} {}{why}\n", gate.name, paint.tone(tone, word));
     match &gate.evidence {
-        Some(evidence) => text + &rulings::table(evidence, rulings::FEW, paint) + "\n",
+        Some(evidence) => text + &gate_table::table(evidence, gate_table::FEW, paint) + "\n",
         None => text,
     }
 }
@@ -286,7 +287,7 @@ fn remove_coverage(task: &mut TaskFinished) {
 
 /// Returns a missing or repeated shard as a failed task, which all reporters can show.
 fn absent_shard(shard: usize, why: &str) -> TaskFinished {
-    let account = Account {
+    let account = TaskRecord {
         group: None,
         key: None,
         fields: Vec::new(),
@@ -317,7 +318,7 @@ fn started(manifest: &Manifest) -> RunStarted {
     }
 }
 
-fn finished(name: &str, account: &Account) -> TaskFinished {
+fn finished(name: &str, account: &TaskRecord) -> TaskFinished {
     let told = account.told.as_deref().cloned().unwrap_or_default();
     let status = account.status.clone().unwrap_or(Status::Stopped);
     let reason = account.reason.clone().unwrap_or(Reason::Interrupted);
@@ -337,7 +338,7 @@ fn summary(manifest: &Manifest, tasks: &[&TaskFinished]) -> Summary {
     let names = |is: fn(&TaskFinished) -> bool| {
         tasks.iter().filter(|task| is(task)).map(|task| task.task.clone()).collect()
     };
-    let is_slow = |account: &Account| account.told.as_ref().is_some_and(|told| told.slow);
+    let is_slow = |account: &TaskRecord| account.told.as_ref().is_some_and(|told| told.slow);
     let slow = manifest.tasks.iter().filter(|(_, account)| is_slow(account));
     let hits = tasks.iter().filter(|task| task.status == Status::Hit);
     Summary {

@@ -17,9 +17,9 @@ use crate::graph::{Graph, NodeId, Reach};
 use crate::history::gate_records::{GateRecord, GateRecords};
 use crate::key::explanation::displayed_fields;
 use crate::key::{Contribution, Key};
+use crate::manifest::display::tree;
 use crate::manifest::merge::Merged;
-use crate::manifest::phrases::tree;
-use crate::manifest::{Account, Manifest};
+use crate::manifest::{Manifest, TaskRecord};
 use crate::plan::{CachePolicy, Decision, InputDigests, PlanInputs, Planned, Platform, resolve};
 use crate::process::mask::Mask;
 use crate::quality::evidence::{Evidence, Source, Verdict};
@@ -35,7 +35,7 @@ pub struct MergedGate {
     /// The evidence of the verdict; `None` if the gate could not be judged.
     pub evidence: Option<Evidence>,
     /// What the manifest of a whole run says about the gate.
-    pub account: Account,
+    pub account: TaskRecord,
 }
 
 /// Why a gate can't be judged.
@@ -83,7 +83,7 @@ impl MergedGate {
             Err(NotJudged::Skipped(reason)) => (Status::Skipped, reason.clone()),
             Err(NotJudged::Failed(ended)) => (Status::Failed { ended: ended.clone() }, Reason::FirstRun),
         };
-        let account = Account {
+        let account = TaskRecord {
             group: None,
             key: key.as_ref().map(|key| key.digest.hex()),
             // A gate has no secrets.
@@ -239,7 +239,7 @@ fn contribution(manifest: &Manifest, task: &Task, os: &str) -> Option<Contributi
     }
 }
 
-fn passed(account: &Account) -> bool {
+fn passed(account: &TaskRecord) -> bool {
     account.status.as_ref().is_some_and(Status::is_pass)
 }
 
@@ -331,6 +331,6 @@ mod tests {
             "could not be started: no shard has the reports of x; see the log of the shard that ran it"
         );
         let twice = why(&["c", "d"]);
-        assert!(twice.starts_with("report out/d.xml: two reports tell the measure `p95`"), "{twice}");
+        assert!(twice.starts_with("report out/d.xml: two reports have a measure `p95`"), "{twice}");
     }
 }

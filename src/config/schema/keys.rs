@@ -50,7 +50,7 @@ pub(crate) const CI: Keys = Keys {
 };
 
 pub(crate) const SETTINGS: Keys = Keys {
-    known: &["jobs", "cache-size", "shell", "push-budget"],
+    known: &["jobs", "cache-size", "shell"],
     planned: &[],
     elsewhere: &[
         ("timeout", "it belongs in `[defaults]` or in a task"),

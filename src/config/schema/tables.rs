@@ -249,11 +249,6 @@ pub(crate) static SETTINGS: Table = Table {
             ValueType::Argv,
             "The program that runs string commands. The default is [\"sh\", \"-ec\"].",
         ),
-        key(
-            "push-budget",
-            ValueType::Duration,
-            "How long a gate may keep a push over ssh waiting. After this, the push has to be repeated. The default is \"4m\".",
-        ),
     ],
     required: Required::Nothing,
     planned: &[],

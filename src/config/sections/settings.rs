@@ -28,11 +28,6 @@ pub(crate) fn read(table: &Table<'_>, sink: &mut DiagnosticSink) -> Settings {
                     settings.shell = shell;
                 }
             }
-            "push-budget" => {
-                if let Some(budget) = values::duration(entry.value, "\"4m\"", sink) {
-                    settings.push_budget = budget;
-                }
-            }
             _ => sink.add(tables::SETTINGS.unknown_key(&entry.key, "`[settings]`")),
         }
     }

@@ -57,7 +57,7 @@ nonsense-entirely = 1
     5 | colour = "red"
       | ^^^^^^ not a key here
       |
-      = help: its keys are jobs, cache-size, shell, push-budget
+      = help: its keys are jobs, cache-size, shell
 
     error: `[defaults]` has no key `run`
      --> tasks.toml:7:1

@@ -5,7 +5,7 @@ use super::*;
 #[test]
 fn a_private_worktree_is_provided_for() {
     let config = right(
-        "[tasks.a]\nrun = 'x'\n[worktree]\nlink = ['node_modules', 'web/dist/']\ncopy = ['.env.test']\nfilters = ['lfs']\nsetup = 'npm ci'\n[settings]\npush-budget = '90s'\n[defaults]\ntimeout = '5m'\n",
+        "[tasks.a]\nrun = 'x'\n[worktree]\nlink = ['node_modules', 'web/dist/']\ncopy = ['.env.test']\nfilters = ['lfs']\nsetup = 'npm ci'\n[defaults]\ntimeout = '5m'\n",
     );
     let worktree = &config.worktree;
     assert_eq!(worktree.link, [path("node_modules"), path("web/dist")]);
@@ -14,7 +14,6 @@ fn a_private_worktree_is_provided_for() {
     let setup = worktree.setup.as_ref().unwrap();
     assert_eq!(setup.run, Some(Command::Shell("npm ci".to_owned())));
     assert_eq!((setup.timeout, setup.inputs.is_whole()), (Some(Duration::from_secs(300)), true));
-    assert_eq!(config.settings.push_budget, Duration::from_secs(90));
     let table = right(
         "[tools]\nnpm = 'npm -v'\n[worktree.setup]\nrun = ['npm', 'ci']\ninputs = ['package-lock.json']\ntools = ['npm']\n",
     );

@@ -2,10 +2,11 @@
 
 use std::sync::{Mutex, PoisonError};
 
+use open_trace::Doubt;
+
 use crate::config::model::{Config, TaskId};
 use crate::engine::audit::findings::AuditFindings;
 use crate::graph::{Graph, Reach};
-use crate::process::trace::report::Doubt;
 
 /// The audit of one task.
 #[derive(Clone, Debug)]

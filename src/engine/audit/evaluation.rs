@@ -3,6 +3,8 @@
 
 use std::path::{Path, PathBuf};
 
+use open_trace::{Doubt, DoubtKind, Trace};
+
 use crate::base::path::RepoPath;
 use crate::config::model::{Command, TaskId};
 use crate::engine::audit::collector::Audit;
@@ -13,13 +15,13 @@ use crate::event::Ended;
 use crate::git::snapshot::Snapshot;
 use crate::graph::{Node, NodeId};
 use crate::key::inputs::InputSet;
-use crate::process::trace::report::{Doubt, Trace, Why};
 
 /// Returns the audit of a node that was executed in `sandbox` and `ended` so; `None` if it was not started.
 pub fn evaluate(context: &Context<'_>, id: NodeId, sandbox: &Sandbox, ended: &Ended) -> Option<Audit> {
     let node = context.inputs.graph.node(id);
-    let none = || Trace { doubts: vec![Doubt { why: Why::Unreported, program: None }], ..Trace::default() };
-    let mut trace = match Trace::read(&sandbox.report()) {
+    let none =
+        || Trace { doubts: vec![Doubt { kind: DoubtKind::Unreported, program: None }], ..Trace::default() };
+    let mut trace = match Trace::load(&sandbox.report()) {
         Ok(trace) => trace,
         Err(_) if matches!(ended, Ended::NotStarted { .. } | Ended::Service { .. }) => return None,
         Err(_) => none(),

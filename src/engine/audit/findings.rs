@@ -10,11 +10,12 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+use open_trace::{FileAccess, Trace};
+
 use crate::base::path::RepoPath;
 use crate::base::pattern::Patterns;
 use crate::base::tool_files;
 use crate::git::snapshot::{Mode, Snapshot, SnapshotEntry};
-use crate::process::trace::report::{How, Seen, Trace};
 
 /// What a task declares, in the tree that it was audited in.
 pub struct Declared<'a> {
@@ -140,13 +141,15 @@ pub fn evaluate(
     let mut opened: Vec<RepoPath> = Vec::new();
     for seen in &trace.files {
         let Some((side, path)) = places.place(seen.path.as_path()) else { continue };
-        if seen.how.contains(&How::Read) || seen.how.contains(&How::Executed) {
+        if seen.accesses.contains(&open_trace::Access::Read)
+            || seen.accesses.contains(&open_trace::Access::Executed)
+        {
             opened.push(path.clone());
         }
         if let Some(how) = access(side, seen) {
             evaluation.record(&path, how);
         }
-        if seen.how.iter().all(|how| *how == How::Missing) {
+        if seen.accesses.iter().all(|how| *how == open_trace::Access::Missing) {
             evaluation.record_missing(&path);
         }
     }
@@ -163,14 +166,16 @@ pub fn evaluate(
 }
 
 /// Returns the most severe access of a path that matters on this side.
-fn access(side: Side, seen: &Seen) -> Option<Access> {
-    let is = |how| seen.how.contains(&how);
+fn access(side: Side, seen: &FileAccess) -> Option<Access> {
+    let is = |how| seen.accesses.contains(&how);
     match side {
-        Side::Inside => seen.how.iter().all(|how| *how == How::Missing).then_some(Access::LookedFor),
-        Side::Outside if is(How::Executed) => Some(Access::Executed),
-        Side::Outside if is(How::Read) => Some(Access::Read),
-        Side::Outside if is(How::Listed) => Some(Access::Listed),
-        Side::Outside if is(How::Written) => Some(Access::Written),
+        Side::Inside => {
+            seen.accesses.iter().all(|how| *how == open_trace::Access::Missing).then_some(Access::LookedFor)
+        }
+        Side::Outside if is(open_trace::Access::Executed) => Some(Access::Executed),
+        Side::Outside if is(open_trace::Access::Read) => Some(Access::Read),
+        Side::Outside if is(open_trace::Access::Listed) => Some(Access::Listed),
+        Side::Outside if is(open_trace::Access::Written) => Some(Access::Written),
         Side::Outside => None,
     }
 }
@@ -378,8 +383,7 @@ mod tests {
     use super::*;
     use crate::base::pattern::{Item, Matcher, Origin, Pattern};
     use crate::git::snapshot::ContentId;
-    use crate::process::trace::file_path::FilePath;
-    use crate::process::trace::report::Seen;
+    use open_trace::FilePath;
 
     fn path(text: &str) -> RepoPath {
         RepoPath::from_git(text.as_bytes())
@@ -411,7 +415,7 @@ mod tests {
     }
 
     /// What a trace of these ways comes to: `path Kind Manner seen pattern`.
-    fn findings(seen: &[(&str, &[How])]) -> Vec<String> {
+    fn findings(seen: &[(&str, &[open_trace::Access])]) -> Vec<String> {
         let found = judged(seen).findings.into_iter().map(|f| {
             let path = if f.is_folder { format!("{}/", f.path) } else { f.path.to_string() };
             let made = f.made_by.map(|name| format!(" by {name}")).unwrap_or_default();
@@ -420,7 +424,7 @@ mod tests {
         found.collect()
     }
 
-    fn judged(seen: &[(&str, &[How])]) -> AuditFindings {
+    fn judged(seen: &[(&str, &[open_trace::Access])]) -> AuditFindings {
         let snapshot = snapshot();
         let (own, other) = (patterns(&["dist/**"]), patterns(&["made/**"]));
         let inputs = ["a", "lib/mine", "src/in"].map(|text| snapshot.get(&path(text)).unwrap());
@@ -440,7 +444,7 @@ mod tests {
                 Some(_) => PathBuf::from(at),
                 None => places.sandbox.join(at),
             };
-            Seen { path: FilePath::of(&at), how: how.to_vec(), access: None }
+            FileAccess { path: FilePath::new(&at), accesses: how.to_vec(), first: None }
         });
         let trace = Trace { doubts: Vec::new(), files: files.collect() };
         evaluate(&trace, &declared, &places, &|at| {
@@ -454,16 +458,17 @@ mod tests {
         })
     }
 
-    const GONE: &[How] = &[How::Missing];
+    const GONE: &[open_trace::Access] = &[open_trace::Access::Missing];
 
     #[test]
-    fn inside_only_what_was_looked_for_in_vain_counts() {
-        let made: &[How] = &[How::Missing, How::Written, How::Read];
+    fn in_the_sandbox_only_missing_paths_are_undeclared() {
+        let made: &[open_trace::Access] =
+            &[open_trace::Access::Missing, open_trace::Access::Written, open_trace::Access::Read];
         for (seen, expected) in [
             (("docs/x", GONE), vec!["docs/x Tree LookedFor 1 ../docs/x"]),
             (("src/out", GONE), vec!["src/out Tree LookedFor 1 out"]),
             (("docs", GONE), vec!["docs/ Tree LookedFor 1 ../docs/**"]),
-            (("src/in", &[How::Read]), vec![]),
+            (("src/in", &[open_trace::Access::Read]), vec![]),
             (("nowhere", GONE), vec![]),
             (("docs/x", made), vec![]),
             (("dist/old", GONE), vec![]),
@@ -479,28 +484,34 @@ mod tests {
     }
 
     #[test]
-    fn outside_all_that_is_not_declared_counts() {
+    fn in_the_work_tree_every_undeclared_path_counts() {
         for (seen, expected) in [
-            (("/repo/docs/x", &[How::Read][..]), vec!["docs/x Tree Read 1 ../docs/x"]),
-            (("/repo/docs/x", &[How::Executed, How::Read]), vec!["docs/x Tree Executed 1 ../docs/x"]),
-            (("/repo/docs", &[How::Listed]), vec!["docs/ Tree Listed 1 ../docs/**"]),
-            (("/repo", &[How::Listed]), vec!["/ Tree Listed 1 ../**"]),
-            (("/repo/src/in", &[How::Read]), vec![]),
-            (("/repo/lib/mine/f", &[How::Read]), vec![]),
-            (("/repo/lib/other/f", &[How::Read]), vec!["lib/other/ Tree Read 1 ../lib/other/**"]),
-            (("/repo/new", &[How::Written]), vec!["new Ignored Written 1 "]),
+            (("/repo/docs/x", &[open_trace::Access::Read][..]), vec!["docs/x Tree Read 1 ../docs/x"]),
+            (
+                ("/repo/docs/x", &[open_trace::Access::Executed, open_trace::Access::Read]),
+                vec!["docs/x Tree Executed 1 ../docs/x"],
+            ),
+            (("/repo/docs", &[open_trace::Access::Listed]), vec!["docs/ Tree Listed 1 ../docs/**"]),
+            (("/repo", &[open_trace::Access::Listed]), vec!["/ Tree Listed 1 ../**"]),
+            (("/repo/src/in", &[open_trace::Access::Read]), vec![]),
+            (("/repo/lib/mine/f", &[open_trace::Access::Read]), vec![]),
+            (
+                ("/repo/lib/other/f", &[open_trace::Access::Read]),
+                vec!["lib/other/ Tree Read 1 ../lib/other/**"],
+            ),
+            (("/repo/new", &[open_trace::Access::Written]), vec!["new Ignored Written 1 "]),
             (("/repo/docs/x", GONE), vec![]),
-            (("/repo/.git/HEAD", &[How::Read]), vec![".git/ Git Read 1 "]),
-            (("/cache/repo-1/sandboxes/r-1/report", &[How::Read]), vec![]),
-            (("/repository/docs/x", &[How::Read]), vec![]),
-            (("/etc/passwd", &[How::Read]), vec![]),
+            (("/repo/.git/HEAD", &[open_trace::Access::Read]), vec![".git/ Git Read 1 "]),
+            (("/cache/repo-1/sandboxes/r-1/report", &[open_trace::Access::Read]), vec![]),
+            (("/repository/docs/x", &[open_trace::Access::Read]), vec![]),
+            (("/etc/passwd", &[open_trace::Access::Read]), vec![]),
         ] {
             assert_eq!(findings(&[seen]), expected, "{seen:?}");
         }
     }
 
     #[test]
-    fn configuration_that_is_not_there_is_told_by_its_pattern() {
+    fn missing_configuration_is_reported_with_its_pattern() {
         let seen = [
             ("clippy.toml", GONE),
             ("src/clippy.toml", GONE),
@@ -523,30 +534,30 @@ mod tests {
     }
 
     #[test]
-    fn what_git_ignores_is_gathered_by_folder() {
+    fn ignored_files_are_grouped_by_folder() {
         let seen = [
             ("node_modules", GONE),
-            ("/repo/node_modules/a/b", &[How::Read]),
-            ("/repo/node_modules/c", &[How::Listed]),
+            ("/repo/node_modules/a/b", &[open_trace::Access::Read]),
+            ("/repo/node_modules/c", &[open_trace::Access::Listed]),
         ];
         assert_eq!(findings(&seen), ["node_modules/ Ignored Read 3 "]);
     }
 
     #[test]
-    fn looking_for_a_repository_is_told_and_is_no_finding() {
+    fn search_for_a_repository_is_not_a_finding() {
         let judged = judged(&[(".git", GONE)]);
         assert!(judged.asks_git && judged.findings.is_empty());
     }
 
     #[test]
-    fn declared_files_that_were_not_opened_are_told() {
+    fn unopened_inputs_are_reported() {
         let unopened = |seen| judged(seen).unopened.iter().map(ToString::to_string).collect::<Vec<_>>();
-        assert_eq!(unopened(&[("src/in", &[How::Read])]), ["a"]);
-        assert_eq!(unopened(&[("src/in", GONE), ("/repo/a", &[How::Executed])]), ["src/in"]);
+        assert_eq!(unopened(&[("src/in", &[open_trace::Access::Read])]), ["a"]);
+        assert_eq!(unopened(&[("src/in", GONE), ("/repo/a", &[open_trace::Access::Executed])]), ["src/in"]);
     }
 
     #[test]
-    fn patterns_are_those_that_tasks_toml_would_have() {
+    fn patterns_are_relative_to_tasks_toml() {
         for (base, at, is_folder, expected) in [
             ("", "a", false, "a"),
             ("", "a/b", true, "a/b/**"),

@@ -15,7 +15,7 @@ use crate::graph::{Graph, NodeId, Reach, Role};
 use crate::key::Field;
 use crate::key::explanation::displayed_fields;
 use crate::manifest::PlanDigest;
-use crate::manifest::phrases::named;
+use crate::manifest::display::named;
 use crate::plan::{PlanInputs, definition};
 use crate::shard::plan::ShardPlan;
 use crate::shard::{self, Shard, ShardTask, Split, Timings};

@@ -46,7 +46,7 @@ pub fn run_probes(config: &Config, graph: &Graph, env: &Env, root: &Path, run: &
         let env_vars = task_env::for_probe(env, run, &passed);
         let answer = match config.tools.get(tool) {
             Some(tool) => run_probe(config, tool, env, root, env_vars, guard.clone()),
-            None => Err("it is not defined".to_owned()),
+            None => Err("the tool is not defined".to_owned()),
         };
         (tool.clone(), answer)
     };
@@ -67,7 +67,7 @@ fn run_probe(
     guard: Option<Arc<Guard>>,
 ) -> Result<String, String> {
     let (dir, line) = (tool.cwd.under(root), &tool.probe);
-    let (program, args) = config.settings.shell.split_first().ok_or("there is no shell to run it")?;
+    let (program, args) = config.settings.shell.split_first().ok_or("no shell is configured")?;
     let program = find_program(program.as_ref(), env.passed("PATH").as_deref(), &dir)
         .map_err(|error| error.to_string())?;
     let args = args.iter().map(OsString::from).chain([OsString::from(line)]).collect();

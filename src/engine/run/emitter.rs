@@ -9,8 +9,8 @@ use crate::base::clock::Clock;
 use crate::base::file::FileError;
 use crate::engine::run::inbox::OnSuspension;
 use crate::event::{Event, Level, Status, TaskFinished, What};
-use crate::manifest::Told;
-use crate::process::suspend::Step;
+use crate::manifest::TaskDetails;
+use crate::process::suspend::Suspension;
 use crate::reason::Reason;
 
 /// How many lines of a failed task's log are remembered.
@@ -33,14 +33,14 @@ pub struct Emitter {
 /// write, and one warning says so for all of them.
 #[derive(Debug, Default)]
 pub struct WriteWarning {
-    is_told: AtomicBool,
+    was_printed: AtomicBool,
     held: Mutex<Option<String>>,
 }
 
 impl WriteWarning {
     /// Returns whether this is the first call.
     pub fn is_first(&self) -> bool {
-        !self.is_told.swap(true, Ordering::Relaxed)
+        !self.was_printed.swap(true, Ordering::Relaxed)
     }
 
     /// Holds a warning until the run starts, unless there was one before.
@@ -69,7 +69,7 @@ pub struct TaskOutcome {
     /// How long all attempts took, in milliseconds.
     pub took: u64,
     /// Details for the manifest.
-    pub told: Told,
+    pub told: TaskDetails,
 }
 
 impl Emitter {
@@ -107,8 +107,8 @@ impl Emitter {
         let (clock, sink) = (self.clock.clone(), Arc::clone(&self.sink));
         Box::new(move |step| {
             let what = match step {
-                Step::Stops => What::Suspended,
-                Step::GoesOn => What::Resumed,
+                Suspension::Begins => What::Suspended,
+                Suspension::Ends => What::Resumed,
             };
             hand_on(&clock, &sink, what);
         })
@@ -184,7 +184,7 @@ impl TaskOutcome {
             reason: task.reason.clone(),
             attempts: task.attempts,
             took: task.took,
-            told: Told { reported: task.reported.clone(), log, command, slow },
+            told: TaskDetails { reported: task.reported.clone(), log, command, slow },
         }
     }
 }

@@ -15,7 +15,7 @@ use signal_hook::iterator::{Handle, Signals};
 use crate::base::path::RepoPath;
 use crate::event::{Level, Status};
 use crate::graph::NodeId;
-use crate::process::suspend::{self, Step};
+use crate::process::suspend::{self, Suspension};
 
 /// The outcome of a worker's attempt to bring a node to its result.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,7 +72,7 @@ pub struct Inbox {
 }
 
 /// A function that is called when this process is suspended and when it continues.
-pub type OnSuspension = Box<dyn Fn(Step) + Send>;
+pub type OnSuspension = Box<dyn Fn(Suspension) + Send>;
 
 /// An inbox that is opened when the first run starts. Before that a signal ends the process, as in any
 /// program.
@@ -169,7 +169,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_worker_that_panics_is_heard_of() {
+    fn panic_of_a_worker_is_a_notification() {
         let note = Notification::from_worker(NodeId(3), || std::panic::resume_unwind(Box::new("broken")));
         let Notification::Panicked(with) = note else { panic!("{note:?}") };
         assert_eq!(with.downcast_ref(), Some(&"broken"));

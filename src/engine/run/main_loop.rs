@@ -22,8 +22,8 @@ use crate::graph::NodeId;
 use crate::history::gate_records::GateRecords;
 use crate::history::tasks::History;
 use crate::plan::{Decision, Planned};
-use crate::process::stop::Demand;
-use crate::process::strays;
+use crate::process::orphans;
+use crate::process::stop::StopRequest;
 use crate::reason::{FileChange, Reason};
 
 /// How often blocked nodes try again.
@@ -211,7 +211,7 @@ impl Run<'_> {
             return;
         }
         let service_env = context.service_env();
-        let mut how = if tally.signals > 1 { Demand::Kill } else { Demand::Terminate };
+        let mut how = if tally.signals > 1 { StopRequest::Kill } else { StopRequest::Terminate };
         while !context.services.is_empty() {
             context.services.end_some(&service_env, how);
             if let Ok(Notification::Signal(signal)) = inbox.receiver().try_recv() {
@@ -219,7 +219,7 @@ impl Run<'_> {
                 tally.signal.get_or_insert(signal);
                 let signal = signal_name(signal).to_owned();
                 context.emitter.emit(What::Interrupted { signal, now: true });
-                how = Demand::Kill;
+                how = StopRequest::Kill;
             }
         }
     }
@@ -234,11 +234,11 @@ impl Run<'_> {
     }
 
     fn end_marked(context: &Context<'_>, mark: &str) {
-        for stray in strays::end_all(mark, Duration::from_secs(1)) {
+        for orphan in orphans::end_all(mark, Duration::from_secs(1)) {
             let text = format!(
-                "process {} was left behind and has been ended: {}",
-                stray.pid,
-                context.secrets.mask.text(&stray.command)
+                "process {} outlived its task and was stopped: {}",
+                orphan.pid,
+                context.secrets.mask.text(&orphan.command)
             );
             context.emitter.notice(Level::Warning, text);
         }
@@ -260,14 +260,14 @@ impl Run<'_> {
         let changed = match store.tree.snapshot() {
             Ok(after) => before.changes(&after).into_iter().filter(|(path, _)| !is_output(path)).collect(),
             Err(error) => {
-                context.emitter.notice(Level::Warning, format!("the tree can't be read again: {error}"));
+                context.emitter.notice(Level::Warning, format!("can't read the tree again: {error}"));
                 vec![(RepoPath::top(), FileChange::Changed)]
             }
         };
         if !changed.is_empty() {
             for key in context.records.take_stored() {
                 if let Err(error) = store.cache.forget(&key) {
-                    context.emitter.notice(Level::Warning, format!("a result is still stored: {error}"));
+                    context.emitter.notice(Level::Warning, format!("can't remove a stored result: {error}"));
                 }
             }
         }
@@ -281,7 +281,7 @@ impl Run<'_> {
             if let Err(error) = GateRecords::new(store.state).add(tree, &recorded) {
                 let cause = &error.source;
                 context.emitter.warn_unwritten_with(|| {
-                    format!("what {} found is not recorded: {error}: {cause}", recorded.gate)
+                    format!("{}: its findings can't be recorded: {error}: {cause}", recorded.gate)
                 });
             }
         }

@@ -20,7 +20,9 @@ use crate::history::runs::Runs;
 use crate::key::explanation::displayed_fields;
 use crate::key::inputs::InputSet;
 use crate::key::{Contribution, FieldKind};
-use crate::manifest::{Account, Environment, Inputs, Keys, Manifest, PlanDigest, TaskKey, Told, VERSION, ci};
+use crate::manifest::{
+    Environment, Inputs, Keys, Manifest, PlanDigest, TaskDetails, TaskKey, TaskRecord, VERSION, ci,
+};
 use crate::plan::{Decision, Plan, PlanInputs, Planned, definition};
 use crate::process::mask::Mask;
 use crate::quality::evidence::Source;
@@ -130,9 +132,9 @@ fn input_files(inputs: &PlanInputs<'_>, plan: &Plan, ids: &[NodeId]) -> Inputs {
 }
 
 /// Returns the record of a node's decision, with its key if that differs from the plan's.
-fn task_record(planned: &Planned, anew: Option<&Mask>) -> Account {
+fn task_record(planned: &Planned, anew: Option<&Mask>) -> TaskRecord {
     let key = planned.key.as_ref().zip(anew);
-    Account {
+    TaskRecord {
         group: None,
         key: key.map(|(key, _)| key.digest.hex()),
         fields: key.map(|(key, mask)| displayed_fields(&key.fields, mask)).unwrap_or_default(),
@@ -223,8 +225,8 @@ impl Run<'_> {
                 record.status = Some(outcome.status);
                 record.attempts = outcome.attempts;
                 record.took = outcome.took;
-                let details =
-                    Some(outcome.told).filter(|told| self.shard_plan.is_some() && *told != Told::default());
+                let details = Some(outcome.told)
+                    .filter(|told| self.shard_plan.is_some() && *told != TaskDetails::default());
                 record.told = details.map(Box::new);
             }
             (name, record)

@@ -322,7 +322,7 @@ mod tests {
     }
 
     #[test]
-    fn the_longest_expected_path_goes_first() {
+    fn longest_expected_path_starts_first() {
         let graph = graph(&[vec![], vec![], vec![1], vec![]]);
         let costs = costs(&[(1, &[], 50), (1, &[], 10), (1, &[], 100), (1, &[], 60)]);
         let mut scheduler = Scheduler::new(&graph, costs, 1, OnFailure::Stop);
@@ -335,7 +335,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_ends_the_run_and_says_why_for_each_rest() {
+    fn failure_skips_the_rest_with_a_reason() {
         let graph = graph(&[vec![], vec![], vec![0], vec![2], vec![]]);
         let mut scheduler = Scheduler::new(&graph, costs(&[(1, &[][..], 5); 5]), 2, OnFailure::Stop);
         assert_eq!(starts(&scheduler.begin()), [0, 1]);
@@ -356,7 +356,7 @@ mod tests {
     }
 
     #[test]
-    fn keep_going_skips_only_what_needs_the_failure() {
+    fn keep_going_skips_only_dependents_of_the_failed_task() {
         let graph = graph(&[vec![], vec![0], vec![]]);
         let mut scheduler = Scheduler::new(&graph, costs(&[(1, &[][..], 5); 3]), 1, OnFailure::KeepGoing);
         assert_eq!(starts(&scheduler.begin()), [0]);
@@ -366,7 +366,7 @@ mod tests {
     }
 
     #[test]
-    fn a_standing_node_frees_its_slot_and_comes_back() {
+    fn blocked_node_frees_its_slot_and_retries() {
         let graph = graph(&[vec![], vec![]]);
         let mut scheduler = Scheduler::new(&graph, costs(&[(1, &[], 9), (1, &[], 5)]), 1, OnFailure::Stop);
         assert_eq!(starts(&scheduler.begin()), [0]);
@@ -417,7 +417,7 @@ mod tests {
         /// Whatever ends when and how: slots and locks are never overdrawn, needs come first, each
         /// node gets one result, and the run ends.
         #[test]
-        fn no_order_of_ends_breaks_the_rules(case in cases()) {
+        fn rules_hold_in_every_order_of_results(case in cases()) {
             let graph = graph(&case.needs);
             let on_failure = if case.keep_going { OnFailure::KeepGoing } else { OnFailure::Stop };
             let mut scheduler = Scheduler::new(&graph, case.costs.clone(), case.slots, on_failure);

@@ -202,12 +202,12 @@ impl RunRecords {
 
 /// Remembers messages that are printed only once in a run.
 #[derive(Default)]
-pub struct ToldOnce {
+pub struct PrintedOnce {
     waiting: Mutex<HashSet<NodeId>>,
     variables: Mutex<BTreeSet<String>>,
 }
 
-impl ToldOnce {
+impl PrintedOnce {
     /// Returns whether this is the first time that a node has to wait.
     pub fn is_first_wait(&self, id: NodeId) -> bool {
         lock(&self.waiting).insert(id)

@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn it_holds_its_stock_and_goes_when_it_is_dropped() {
+    fn sandbox_has_its_contents_and_is_removed_when_dropped() {
         let dir = tempfile::tempdir().unwrap();
         let root = dir.path().join("root");
         fs::create_dir_all(root.join("a/b")).unwrap();
@@ -260,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_holds_is_removed_and_nothing_else() {
+    fn only_unused_sandboxes_are_removed() {
         let dir = tempfile::tempdir().unwrap();
         let (env, state) = place(dir.path());
         let finder = PoolFinder { state: &state, env: &env, root: None };

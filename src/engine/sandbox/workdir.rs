@@ -15,8 +15,8 @@ use crate::event::Ended;
 use crate::git::snapshot::{Mode, Snapshot};
 use crate::graph::NodeId;
 use crate::key::inputs::InputSet;
+use crate::process::TRACE_ARGUMENT;
 use crate::process::spawn::Spawn;
-use crate::process::trace::{BELOW_OPTION, TRACE_ARGUMENT};
 
 /// The variable with the folders above which git does not look for a repository.
 const CEILING: &str = "GIT_CEILING_DIRECTORIES";
@@ -47,7 +47,7 @@ impl Workdir {
         };
         let sandbox = sandboxes.create()?;
         let contents = contents(context, id, store, &snapshot)?;
-        let goes_on = || context.stop.demand() == crate::process::stop::Demand::None;
+        let goes_on = || context.stop.request() == crate::process::stop::StopRequest::None;
         sandbox.fill(&contents, context.location.root, &goes_on)?;
         Ok(Self { root: sandbox.tree(), sandbox: Some(sandbox), is_traced })
     }
@@ -99,7 +99,7 @@ impl Workdir {
 /// Returns a command that runs under a tracer, which reports all opened files to `report`, or only those
 /// below a folder.
 pub fn through_tracer(context: &Context<'_>, spawn: Spawn, report: &Path, below: Option<&Path>) -> Spawn {
-    let below = below.into_iter().flat_map(|folder| [BELOW_OPTION.into(), folder.into()]);
+    let below = below.into_iter().flat_map(|folder| ["--below".into(), folder.into()]);
     let words = [report.into(), "--".into(), spawn.program.into()];
     let words = [TRACE_ARGUMENT.into()].into_iter().chain(below).chain(words);
     let args: Vec<OsString> = words.chain(spawn.args).collect();

@@ -103,7 +103,7 @@ mod tests {
     const MOST: Duration = Duration::from_secs(5);
 
     #[test]
-    fn the_names_of_this_machine_stand_for_both_addresses() {
+    fn names_of_this_machine_have_both_addresses() {
         for host in ["localhost", "LOCALHOST", "localhost.", "0.0.0.0", "[::]", "::", "ip6-localhost"] {
             assert!(is_here(host), "{host}");
             assert_eq!(addresses(host, 80).unwrap().len(), 2, "{host}");
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn who_listens_on_either_address_has_the_port() {
+    fn port_is_taken_if_one_of_the_addresses_is() {
         let port = free_port().unwrap();
         assert_eq!(listener(port, MOST), None);
         for address in LOOPBACKS {

@@ -34,10 +34,10 @@ use crate::engine::task::task_env;
 use crate::event::{Ended, Level, Log, ServiceEnd, What};
 use crate::process::guard::Guard;
 use crate::process::mask::Mask;
+use crate::process::orphans;
 use crate::process::run;
 use crate::process::spawn::Spawn;
-use crate::process::stop::{Demand, Stop};
-use crate::process::strays;
+use crate::process::stop::{Stop, StopRequest};
 
 /// The environment in which services are started.
 pub struct ServiceEnv<'a> {
@@ -233,7 +233,7 @@ impl Services {
             name: name.clone(),
             why: format!("{why} ({})", service.task.place),
         };
-        if service_env.stop.demand() != Demand::None {
+        if service_env.stop.request() != StopRequest::None {
             return Err(ServiceFailure::Stopped);
         }
         let reservation = self.reserve_port(service).map_err(&fails)?;
@@ -289,9 +289,9 @@ impl Services {
         let temp = service_env.env.passed("TMPDIR");
         let temp = temp.map_or_else(|| PathBuf::from("/tmp"), |temp| PathBuf::from(temp.into_owned()));
         let dir = tempfile::Builder::new().prefix("xtask-service-").tempdir_in(&temp);
-        let dir = dir.map_err(|error| format!("there is no folder for it in {}: {error}", temp.display()))?;
+        let dir = dir.map_err(|error| format!("can't create a folder in {}: {error}", temp.display()))?;
         if let Some(guard) = self.context(service_env).guard {
-            guard.has_folder(dir.path());
+            guard.add_folder(dir.path());
         }
         let run = service.task.run.as_ref().ok_or("it runs nothing")?;
         let mut ports = self.ports(service_env.config, &service.task);
@@ -352,7 +352,7 @@ impl Services {
 
     /// Stops the services that no other service uses, and reports those that have ended. Call it again until
     /// [`Self::is_empty`].
-    pub fn end_some(&self, service_env: &ServiceEnv<'_>, how: Demand) {
+    pub fn end_some(&self, service_env: &ServiceEnv<'_>, how: StopRequest) {
         let mut slots = self.slots();
         let up: Vec<(String, Arc<RunningService>)> = slots
             .iter()
@@ -371,7 +371,7 @@ impl Services {
             if running.end().is_some() {
                 slots.remove(name);
                 report_end(service_env, name, running);
-            } else if !used || how == Demand::Kill {
+            } else if !used || how == StopRequest::Kill {
                 running.ask_to_end(how);
             }
         }
@@ -446,22 +446,22 @@ fn is_stale(
 /// Stops a service and waits until it has ended.
 fn stop_and_wait(service_env: &ServiceEnv<'_>, running: &RunningService) {
     if running.end().is_none() {
-        running.ask_to_end(Demand::Terminate);
+        running.ask_to_end(StopRequest::Terminate);
     }
     while running.end().is_none() {
         running.wait(Duration::from_millis(50));
-        if service_env.stop.demand() == Demand::Kill {
-            running.ask_to_end(Demand::Kill);
+        if service_env.stop.request() == StopRequest::Kill {
+            running.ask_to_end(StopRequest::Kill);
         }
     }
 }
 
 /// Ends processes that a service left behind: they could keep its port.
 fn end_orphans(service_env: &ServiceEnv<'_>, name: &str, running: &RunningService) {
-    for stray in strays::end_of_service(running.dir(), Duration::from_secs(1)) {
-        let command = service_env.mask.text(&stray.command);
+    for orphan in orphans::end_all_of_service(running.dir(), Duration::from_secs(1)) {
+        let command = service_env.mask.text(&orphan.command);
         let text =
-            format!("service {name} left process {} behind, which has been ended: {command}", stray.pid);
+            format!("service {name} left process {} running, which was stopped: {command}", orphan.pid);
         service_env.emitter.notice(Level::Warning, text);
     }
 }

@@ -150,7 +150,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_names_of_this_machine_are_one() {
+    fn all_names_of_this_machine_are_the_same_address() {
         for (address, expected) in [
             (Address::from_tcp("127.0.0.1:80"), "port 80"),
             (Address::from_tcp("localhost:80"), "port 80"),
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn a_place_is_one_services_until_that_ends() {
+    fn address_belongs_to_one_service_until_it_ends() {
         let claims = PortRegistry::default();
         let one = claims.reserve("api:db", Some(5432)).unwrap();
         let refusal = claims.reserve("web:db", Some(5432)).unwrap_err();

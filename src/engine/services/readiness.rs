@@ -21,7 +21,7 @@ use crate::engine::services::localhost::{self, LOOPBACKS};
 use crate::engine::services::port_registry::Address;
 use crate::engine::services::service::RunningService;
 use crate::engine::services::service_ports::ServicePorts;
-use crate::process::stop::{Demand, Stop};
+use crate::process::stop::{Stop, StopRequest};
 
 /// The time between two probes.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -87,7 +87,7 @@ impl ReadinessProbe {
     /// Returns an error message if another program already answers at the address, before the service is
     /// started.
     pub fn answered_by_another(&self, port: Option<u16>, stop: &Stop) -> Option<String> {
-        let is_over = || stop.demand() != Demand::None;
+        let is_over = || stop.request() != StopRequest::None;
         if let Some((port, place)) = port.and_then(|port| Some((port, localhost::listener(port, ANSWER)?))) {
             // Only an address other than 127.0.0.1 is named.
             let place = if place.is_ipv4() { "it".to_owned() } else { place.to_string() };
@@ -136,7 +136,7 @@ impl ReadinessProbe {
                 return Err(NotReady::Ended);
             }
             let Err(said) = answer else { return Ok(()) };
-            if stop.demand() != Demand::None {
+            if stop.request() != StopRequest::None {
                 return Err(NotReady::Stopped);
             }
             if clock.elapsed() >= timeout {
@@ -147,7 +147,7 @@ impl ReadinessProbe {
     }
 
     fn ask(&self, running: &RunningService, most: Duration, stop: &Stop) -> Result<(), String> {
-        let is_over = || stop.demand() != Demand::None || running.end().is_some();
+        let is_over = || stop.request() != StopRequest::None || running.end().is_some();
         match self {
             Self::Nothing => Ok(()),
             Self::Tcp(_) | Self::Unix(_) | Self::Http(_) => {
@@ -180,7 +180,7 @@ fn ask_until(
     let (sender, receiver) = mpsc::channel();
     let thread = std::thread::Builder::new().name("readiness".to_owned());
     let started = thread.spawn(move || drop(sender.send(ask())));
-    started.map_err(|error| format!("{whom} can't be asked ({error})"))?;
+    started.map_err(|error| format!("can't probe {whom} ({error})"))?;
     loop {
         match receiver.recv_timeout(PAUSE) {
             Ok(answer) => return answer,
@@ -193,7 +193,7 @@ fn ask_until(
 fn connect(address: &str, most: Duration) -> Result<(), String> {
     let none = |what: String| Err(format!("nothing listened at {address} ({what})"));
     let parts = address.rsplit_once(':').map(|(host, port)| (host, port.parse()));
-    let Some((host, Ok(port))) = parts else { return none("it is no address".to_owned()) };
+    let Some((host, Ok(port))) = parts else { return none("invalid address".to_owned()) };
     let addresses = match localhost::addresses(host, port) {
         Ok(addresses) => addresses,
         Err(error) => return none(error.to_string()),
@@ -206,7 +206,7 @@ fn connect(address: &str, most: Duration) -> Result<(), String> {
             Err(error) => said = said.or(Some(error.to_string())),
         }
     }
-    none(said.unwrap_or_else(|| "it has no address".to_owned()) + &other_address(&addresses))
+    none(said.unwrap_or_else(|| "the host has no address".to_owned()) + &other_address(&addresses))
 }
 
 /// Returns a clause if something listens at the other loopback address than the one that was probed: a server
@@ -224,7 +224,7 @@ fn other_address(asked: &[SocketAddr]) -> String {
 
 /// Probes all addresses of the host, since another server may listen at one of them.
 fn get(url: &str, most: Duration) -> Result<(), String> {
-    let bad = |why: String| format!("{url} gave no good answer ({why})");
+    let bad = |why: String| format!("{url} did not answer successfully ({why})");
     let parsed: ureq::http::Uri = url.parse().map_err(|error| bad(format!("{error}")))?;
     let host = parsed.host().unwrap_or_default();
     let usual = if parsed.scheme_str() == Some("https") { 443 } else { 80 };
@@ -250,7 +250,7 @@ fn get(url: &str, most: Duration) -> Result<(), String> {
         }
     }
     Err(bad(match said {
-        None => "it has no address".to_owned(),
+        None => "the host has no address".to_owned(),
         Some(error @ ureq::Error::StatusCode(_)) => error.to_string(),
         Some(error) => format!("{error}{}", other_address(&addresses)),
     }))
@@ -280,10 +280,10 @@ fn connect_unix(path: &Path) -> Result<(), String> {
         Ok(_) => return Ok(()),
         // A datagram socket: a process does listen.
         Err(error) if error.raw_os_error() == Some(Errno::PROTOTYPE.raw_os_error()) => return Ok(()),
-        Err(error) if error.kind() == ErrorKind::NotFound => "there is no such file".to_owned(),
+        Err(error) if error.kind() == ErrorKind::NotFound => "no such file".to_owned(),
         Err(error) if error.kind() == ErrorKind::ConnectionRefused => match path.metadata() {
-            Ok(meta) if !meta.file_type().is_socket() => "that is not a socket".to_owned(),
-            _ => "a socket that nobody listens on".to_owned(),
+            Ok(meta) if !meta.file_type().is_socket() => "not a socket".to_owned(),
+            _ => "no process listens on it".to_owned(),
         },
         Err(error) => error.to_string(),
     };
@@ -319,7 +319,7 @@ mod tests {
     }
 
     #[test]
-    fn each_address_of_localhost_is_asked() {
+    fn each_address_of_localhost_is_probed() {
         let four = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = four.local_addr().unwrap().port();
         let six = match TcpListener::bind(("::1", port)) {
@@ -344,7 +344,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_below_400_is_good() {
+    fn status_below_400_is_ready() {
         let server = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}/health", server.local_addr().unwrap());
         for (status, good) in [

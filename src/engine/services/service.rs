@@ -11,9 +11,10 @@ use tempfile::TempDir;
 
 use crate::engine::services::port_registry::PortReservation;
 use crate::event::{Ended, Log};
-use crate::process::run::{self, Watcher};
+use crate::process::run;
 use crate::process::spawn::Spawn;
-use crate::process::stop::{Demand, Stop};
+use crate::process::stop::{Stop, StopRequest};
+use crate::process::watcher::Watcher;
 
 /// Control sequences of a terminal: colours, titles, links, character sets and single commands.
 const CONTROLS: &str = r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[ -/]+[0-~]|[0-Z\\^-~])";
@@ -130,17 +131,17 @@ impl RunningService {
     }
 
     /// Asks the service to end, with its own signal or with KILL.
-    pub fn ask_to_end(&self, how: Demand) {
+    pub fn ask_to_end(&self, how: StopRequest) {
         match how {
-            Demand::None => {}
-            Demand::Terminate => self.stop.terminate(),
-            Demand::Kill => self.stop.kill(),
+            StopRequest::None => {}
+            StopRequest::Terminate => self.stop.terminate(),
+            StopRequest::Kill => self.stop.kill(),
         }
     }
 
     /// Returns whether it was asked to end.
     pub fn was_asked(&self) -> bool {
-        self.stop.demand() != Demand::None
+        self.stop.request() != StopRequest::None
     }
 }
 
@@ -237,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_is_awaited_as_it_is_written_or_seen() {
+    fn awaited_line_matches_raw_or_as_displayed() {
         for (awaited, text, expected) in [
             ("^ready$", "ready\n", true),
             ("^ready$", "ready\r\n", true),
@@ -256,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unfinished_line_and_one_in_pieces_are_looked_at() {
+    fn unfinished_lines_and_pieces_of_lines_are_matched() {
         assert!(is_ready("^>>> $", |listener| listener.paused_within(">>> ")));
         assert!(is_ready("^on 3000$", |listener| listener.paused_within("\rstart\ron 3000")));
         assert!(!is_ready("^a$", |listener| {

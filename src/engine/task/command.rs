@@ -154,7 +154,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn arguments_reach_the_command_whatever_runs_it() {
+    fn arguments_reach_commands_of_all_shells() {
         let sh = ["sh".to_owned(), "-ec".to_owned()];
         let python = ["python3".to_owned(), "-c".to_owned()];
         let args = ["a b".to_owned(), "-x".to_owned()];

@@ -39,7 +39,7 @@ pub fn changed_outputs(context: &Context<'_>, id: NodeId) -> Option<String> {
         ) {
             OutputState::Intact => None,
             OutputState::Differs(what) => {
-                Some(format!("what it needs of {} is no longer what that left: {what}", task.name))
+                Some(format!("outputs of {} that it needs have changed: {what}", task.name))
             }
         }
     })

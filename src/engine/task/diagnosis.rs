@@ -9,7 +9,7 @@ use crate::config::model::{Command, Task};
 use crate::engine::task::task_env;
 use crate::event::Ended;
 use crate::hint::{self, Hint};
-use crate::process::interpreter;
+use crate::process::program::Interpreter;
 
 /// How many lines at the end of a log are read.
 const LOG_LINES: usize = 60;
@@ -183,9 +183,9 @@ impl FailedTask<'_> {
         words.into_iter()
     }
 
-    fn interpreter(&self, script: &str) -> Option<interpreter::Interpreter> {
+    fn interpreter(&self, script: &str) -> Option<Interpreter> {
         let dir = self.task.cwd.under(self.root);
-        interpreter::of_script(&dir.join(script), self.env.var("PATH"), &dir)
+        Interpreter::of_script(&dir.join(script), self.env.var("PATH"), &dir)
     }
 
     /// Returns the variables that the caller has, that the task does not get, and that its failure mentions
@@ -504,7 +504,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_not_found_is_read_from_the_words_of_each_shell() {
+    fn missing_command_is_recognised_in_messages_of_all_shells() {
         let root = tempfile::tempdir().unwrap();
         let not_found = |log: &str| hinted("'x'", &Ended::Exit { code: 127 }, log, &[], root.path());
         for log in [
@@ -527,7 +527,7 @@ mod tests {
     type Case<'a> = (&'a str, &'a str, &'a [(&'a str, &'a str)], &'a [&'a str]);
 
     #[test]
-    fn variables_are_named_if_the_failure_is_about_them() {
+    fn withheld_variables_are_named_if_the_failure_mentions_them() {
         let root = tempfile::tempdir().unwrap();
         let exit = Ended::Exit { code: 1 };
         let cases: &[Case<'_>] = &[
@@ -564,7 +564,7 @@ mod tests {
     }
 
     #[test]
-    fn a_script_that_is_called_tells_what_it_lacks() {
+    fn missing_interpreter_of_a_script_is_named() {
         let root = tempfile::tempdir().unwrap();
         let write = |name: &str, text: &str| std::fs::write(root.path().join(name), text).unwrap();
         write("crlf.sh", "#!/bin/sh\r\necho\r\n");
@@ -601,7 +601,7 @@ mod tests {
     }
 
     #[test]
-    fn a_status_above_128_is_a_signal_only_of_a_shell() {
+    fn status_above_128_is_a_signal_only_from_a_shell() {
         let root = tempfile::tempdir().unwrap();
         let of = |run: &str, ended| hinted(run, &ended, "", &[], root.path());
         assert_eq!(of("'x'", Ended::Exit { code: 137 }), [Hint::Signal { signal: 9, by_shell: true }]);

@@ -24,7 +24,7 @@ use crate::engine::task::task_env::{self, task_id};
 use crate::graph::NodeId;
 use crate::history::output_writers::{self, OutputWriters};
 use crate::plan::StorePermit;
-use crate::process::strays::RUN_VARIABLE;
+use crate::process::orphans::RUN_VARIABLE;
 
 /// Why a node can't get its locks.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -78,7 +78,7 @@ pub fn acquire_for_execution(
     let task = context.task(id);
     let mut wanted = Vec::new();
     if let Some(permit) = permit {
-        let on = "another run that has it in work".to_owned();
+        let on = "another run that executes it".to_owned();
         wanted.push(LockRequest {
             path: lock_path(store, &format!("key-{}", permit.key().hex())),
             kind: LockKind::Key,
@@ -127,7 +127,7 @@ fn outputs(context: &Context<'_>, store: &Store<'_>, task: &Task) -> Option<Lock
     Some(LockRequest {
         path,
         kind: LockKind::Written,
-        waits_for: "another run that has its outputs in use".to_owned(),
+        waits_for: "another run that uses its outputs".to_owned(),
     })
 }
 
@@ -175,7 +175,7 @@ fn acquire(context: &Context<'_>, id: NodeId, wanted: &[LockRequest]) -> Result<
                 (LockKind::Name, true) => {}
                 (LockKind::Key, true) => {
                     let why =
-                        "it is in work already, by the task that calls this run: it would wait for itself";
+                        "the task that started this run executes it already, so it would wait for itself";
                     return Err(LockError::SelfDeadlock(why.to_owned()));
                 }
                 _ => {

@@ -32,14 +32,14 @@ pub fn with_this_program(words: Vec<String>, env: &Env) -> Result<Vec<String>, S
     let name = words.get(2).map_or("", String::as_str);
     if !env.functions().iter().any(|known| known == name) {
         let known = match env.functions() {
-            [] => "this program has none; run it with the repository's own: cargo xtask".to_owned(),
+            [] => "this program has none; hint: cargo xtask".to_owned(),
             known => format!("this program has {}", known.join(", ")),
         };
         return Err(format!("there is no Rust task `{name}`: {known}"));
     }
     if let Some(newer) = newer_source(env.program_path()) {
         let newer = newer.display();
-        return Err(format!("this program is older than {newer}: build it anew with `cargo xtask`"));
+        return Err(format!("this program is older than {newer}; hint: rebuild it with `cargo xtask`"));
     }
     let program = env.program().to_string_lossy().into_owned();
     Ok(std::iter::once(program).chain(words.into_iter().skip(1)).collect())
@@ -73,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_notes_of_cargo_are_read() {
+    fn cargo_dep_file_is_read() {
         let notes = "/t/debug/xtask: /r/xtask/src/main.rs /r/a\\ b/lib.rs  /r/build.rs\n\n/r/build.rs:\n";
         let expected = ["/r/xtask/src/main.rs", "/r/a b/lib.rs", "/r/build.rs"].map(PathBuf::from);
         assert_eq!(sources(notes), expected);
@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn a_program_is_as_old_as_its_oldest_build() {
+    fn program_is_as_old_as_its_oldest_build() {
         let dir = tempfile::tempdir().unwrap();
         let path = |name: &str| dir.path().join(name);
         std::fs::write(path("main.rs"), "").unwrap();

@@ -2,10 +2,10 @@
 //! declares. Nothing else of the caller's environment may be passed on.
 //!
 //! - [`PASSED`]: passed on from the caller, since they say where things are on this machine. The homes of
-//! cargo and rustup are among them, as HOME is. `RUSTUP_TOOLCHAIN` is not: a task that needs it declares it.
+//!   cargo and rustup are among them, as HOME is. `RUSTUP_TOOLCHAIN` is not: a task that needs it declares it.
 //! - [`PINNED`]: fixed, since they change what tools print and how they sort, or make them ask questions.
 //! - Set by the run: `XTASK_RUN`, `XTASK_TASK`, the ports of services, and within a task of another run
-//! `XTASK_WITHIN`.
+//!   `XTASK_WITHIN`.
 //!
 //! None of these enter the key; a task that wants another value declares it.
 //!
@@ -19,7 +19,7 @@ use std::path::Path;
 use crate::base::env::Env;
 use crate::config::model::Task;
 use crate::engine::services::service_ports::ServicePorts;
-use crate::process::strays::SERVICE_DIR_VARIABLE;
+use crate::process::orphans::SERVICE_DIR_VARIABLE;
 
 /// Variables that every command gets from the caller.
 pub const PASSED: &[&str] = &[
@@ -155,7 +155,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_undeclared_gets_in() {
+    fn undeclared_variables_are_not_passed() {
         let vars = [
             ("PATH", "/bin"),
             ("LANG", "de_DE.UTF-8"),

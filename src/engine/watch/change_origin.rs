@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn new_files_that_git_does_not_know_are_the_tasks_own() {
+    fn new_untracked_file_counts_as_written_by_a_task() {
         let mut authors = ChangeTracker::default();
         let log = change("run.log", FileChange::Added, false);
         let source = change("src/a", FileChange::Changed, true);
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn what_starts_round_after_round_is_held_for_a_task_s() {
+    fn file_that_changes_in_many_runs_counts_as_written_by_a_task() {
         let mut authors = ChangeTracker::default();
         let change = change("src/a", FileChange::Changed, true);
         let rounds = (0..100).find(|round| {

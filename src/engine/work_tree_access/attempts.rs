@@ -6,6 +6,8 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use open_trace::Trace;
+
 use crate::base::path::RepoPath;
 use crate::config::model::Task;
 use crate::engine::context::Context;
@@ -15,8 +17,7 @@ use crate::engine::work_tree_access::{
 };
 use crate::event::{Ended, Level};
 use crate::graph::NodeId;
-use crate::process::stop::Demand;
-use crate::process::trace::report::Trace;
+use crate::process::stop::StopRequest;
 
 /// The attempts of a task.
 pub struct GatedAttempts<'a> {
@@ -62,18 +63,18 @@ impl<'a> GatedAttempts<'a> {
     /// Returns the verdict on an attempt that ended so in the tree at `place`.
     pub fn evaluate(&mut self, root: &Path, ended: &Ended) -> AccessVerdict {
         let opened = self.access.opened_since(self.mark);
-        let trace = Trace::read(&self.report).ok();
+        let trace = Trace::load(&self.report).ok();
         let root = root.canonicalize().unwrap_or_else(|_| root.to_owned());
         let found = trace.map(|trace| self.access.find(&trace, &root, &self.context.secrets.mask));
         let has_opened = found.as_ref().is_some_and(|found| !found.files.is_empty());
         let is_quiet = opened.as_ref().is_none_or(BTreeSet::is_empty) && !has_opened;
         let is_sure = found.as_ref().is_some_and(|found| found.doubt.is_none()) && !has_opened;
         let has_run = matches!(ended, Ended::Exit { .. } | Ended::Signal { .. } | Ended::TimedOut { .. });
-        if !has_run || self.context.stop.demand() != Demand::None {
+        if !has_run || self.context.stop.request() != StopRequest::None {
             if !is_quiet && !is_sure {
                 self.access.taint();
             }
-            return AccessVerdict::Stands;
+            return AccessVerdict::Accepted;
         }
         let verdict = judge(&Attempt {
             mode: self.mode,
@@ -85,14 +86,14 @@ impl<'a> GatedAttempts<'a> {
         });
         self.report(&verdict, ended.is_pass(), opened.as_ref(), found.as_ref());
         match &verdict {
-            AccessVerdict::Again(way) => {
+            AccessVerdict::Repeat(way) => {
                 self.is_untraceable |= self.mode == AttemptMode::Traced;
                 self.mode = *way;
             }
-            AccessVerdict::Stands if is_sure => self.access.note_others(!is_quiet),
-            AccessVerdict::Stands | AccessVerdict::Unsure(_) if is_quiet => {}
-            AccessVerdict::Stands | AccessVerdict::Unsure(_) | AccessVerdict::Opened(_) => {
-                self.access.taint()
+            AccessVerdict::Accepted if is_sure => self.access.note_others(!is_quiet),
+            AccessVerdict::Accepted | AccessVerdict::Unsure(_) if is_quiet => {}
+            AccessVerdict::Accepted | AccessVerdict::Unsure(_) | AccessVerdict::Opened(_) => {
+                self.access.taint();
             }
         }
         verdict
@@ -109,22 +110,22 @@ impl<'a> GatedAttempts<'a> {
         let name = &self.task.name;
         let files = opened.map(|opened| list_paths(opened.iter())).unwrap_or_default();
         let (level, text) = match verdict {
-            AccessVerdict::Stands if passed => return,
-            AccessVerdict::Stands if self.mode == AttemptMode::Traced && self.access.differs() => {
+            AccessVerdict::Accepted if passed => return,
+            AccessVerdict::Accepted if self.mode == AttemptMode::Traced && self.access.differs() => {
                 let what = "ran under a tracer, since your work tree differs from what is gated";
                 (Level::Note, format!("{name}: {what}"))
             }
-            AccessVerdict::Stands if self.mode == AttemptMode::Traced || files.is_empty() => return,
-            AccessVerdict::Stands => {
+            AccessVerdict::Accepted if self.mode == AttemptMode::Traced || files.is_empty() => return,
+            AccessVerdict::Accepted => {
                 let what =
                     "in your work tree while it ran; if it was the task, the work tree may be why it failed";
                 (Level::Note, format!("{name}: a program opened {files} {what}"))
             }
-            AccessVerdict::Again(AttemptMode::Traced) => {
+            AccessVerdict::Repeat(AttemptMode::Traced) => {
                 let what = "in your work tree while it ran; it runs again under a tracer to see which";
                 (Level::Note, format!("{name}: a program opened {files} {what}"))
             }
-            AccessVerdict::Again(AttemptMode::Plain) => {
+            AccessVerdict::Repeat(AttemptMode::Plain) => {
                 let doubt = found.and_then(|found| found.doubt.as_ref());
                 let doubt = doubt.map(|doubt| format!(" ({doubt})")).unwrap_or_default();
                 (Level::Note, format!("{name}: failed under the tracer{doubt}; it runs again without it"))
@@ -134,12 +135,12 @@ impl<'a> GatedAttempts<'a> {
                             `[worktree]`, such as `setup = \"npm ci\"`, and use relative paths";
                 (Level::Note, format!("{name}: {what}"))
             }
-            AccessVerdict::Unsure(Uncertainty::Blind) => {
+            AccessVerdict::Unsure(Uncertainty::Unobservable) => {
                 if !self.access.is_first_blind_report() {
                     return;
                 }
                 let what = "a task that opens files of your work tree would not be noticed";
-                (Level::Note, format!("{what}: {}", Uncertainty::Blind))
+                (Level::Note, format!("{what}: {}", Uncertainty::Unobservable))
             }
             AccessVerdict::Unsure(why) => {
                 self.unsure = Some(format!("a program opened {files} in the work tree while it ran"));

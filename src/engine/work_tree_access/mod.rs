@@ -22,12 +22,13 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use open_trace::{DoubtKind, Trace};
+
 use crate::base::path::RepoPath;
 use crate::event::OpenedFile;
 use crate::git::snapshot::Snapshot;
 use crate::git::{GitError, Repository, WorkTreeReader};
 use crate::process::mask::Mask;
-use crate::process::trace::report::{How, Trace, Why};
 use crate::watch::opens::OpenWatch;
 
 /// Files that git opens in a work tree at each `git status`.
@@ -65,7 +66,7 @@ struct State {
     /// Whether a task may have derived something from files of the work tree.
     is_tainted: bool,
     /// Whether it was reported that opens can't be noticed.
-    told: bool,
+    has_reported: bool,
 }
 
 /// A position in the list of opened files.
@@ -104,16 +105,16 @@ pub struct TraceResult {
     /// The tracked files of the work tree that were opened.
     pub files: Vec<OpenedFile>,
     /// Why it may be incomplete; `None` if it is complete.
-    pub doubt: Option<Why>,
+    pub doubt: Option<DoubtKind>,
 }
 
 /// The verdict on an attempt.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum AccessVerdict {
     /// Its own result counts.
-    Stands,
+    Accepted,
     /// The attempt has to be repeated, in this mode.
-    Again(AttemptMode),
+    Repeat(AttemptMode),
     /// The task opened these files.
     Opened(Vec<OpenedFile>),
     /// Its own result counts, but it is unknown whether the task opened files.
@@ -124,9 +125,9 @@ pub enum AccessVerdict {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Uncertainty {
     /// The system can neither watch nor trace.
-    Blind,
+    Unobservable,
     /// The trace may be incomplete.
-    Doubt(Why),
+    Doubt(DoubtKind),
     /// The task fails under the tracer, or can't be traced.
     Untraceable,
     /// A service may have opened it.
@@ -136,9 +137,9 @@ pub enum Uncertainty {
 /// Returns the verdict on an attempt.
 pub fn judge(attempt: &Attempt<'_>) -> AccessVerdict {
     let is_quiet = attempt.opened.is_some_and(BTreeSet::is_empty);
-    let unsure = |why| match attempt.opened {
+    let unknown = |why| match attempt.opened {
         Some(_) => AccessVerdict::Unsure(why),
-        None => AccessVerdict::Unsure(Uncertainty::Blind),
+        None => AccessVerdict::Unsure(Uncertainty::Unobservable),
     };
     match (attempt.mode, attempt.trace) {
         (AttemptMode::Traced, Some(found)) if !found.files.is_empty() => {
@@ -146,20 +147,20 @@ pub fn judge(attempt: &Attempt<'_>) -> AccessVerdict {
         }
         // It may fail only because it is traced: a trace that disturbs a task has a doubt.
         (AttemptMode::Traced, None | Some(TraceResult { doubt: Some(_), .. })) if !attempt.passed => {
-            AccessVerdict::Again(AttemptMode::Plain)
+            AccessVerdict::Repeat(AttemptMode::Plain)
         }
-        _ if !attempt.passed => AccessVerdict::Stands,
-        _ if is_quiet => AccessVerdict::Stands,
-        (AttemptMode::Plain, _) if attempt.is_untraceable => unsure(Uncertainty::Untraceable),
-        (AttemptMode::Plain, _) => AccessVerdict::Again(AttemptMode::Traced),
+        _ if !attempt.passed => AccessVerdict::Accepted,
+        _ if is_quiet => AccessVerdict::Accepted,
+        (AttemptMode::Plain, _) if attempt.is_untraceable => unknown(Uncertainty::Untraceable),
+        (AttemptMode::Plain, _) => AccessVerdict::Repeat(AttemptMode::Traced),
         (AttemptMode::Traced, Some(TraceResult { doubt: None, .. })) if attempt.uses_services => {
-            unsure(Uncertainty::Service)
+            unknown(Uncertainty::Service)
         }
-        (AttemptMode::Traced, Some(TraceResult { doubt: None, .. })) => AccessVerdict::Stands,
+        (AttemptMode::Traced, Some(TraceResult { doubt: None, .. })) => AccessVerdict::Accepted,
         (AttemptMode::Traced, Some(TraceResult { doubt: Some(why), .. })) => {
-            unsure(Uncertainty::Doubt(why.clone()))
+            unknown(Uncertainty::Doubt(why.clone()))
         }
-        (AttemptMode::Traced, None) => unsure(Uncertainty::Doubt(Why::Unreported)),
+        (AttemptMode::Traced, None) => unknown(Uncertainty::Doubt(DoubtKind::Unreported)),
     }
 }
 
@@ -246,8 +247,8 @@ impl WorkTreeAccess {
 
     /// Returns the tracked files that a trace found. `place` is the top of the gated tree.
     pub fn find(&self, trace: &Trace, place: &Path, mask: &Mask) -> TraceResult {
-        let doubt = trace.doubts.first().map(|doubt| doubt.why.clone());
-        if matches!(doubt, Some(Why::NotPermitted(_) | Why::Unavailable)) {
+        let doubt = trace.doubts.first().map(|doubt| doubt.kind.clone());
+        if matches!(doubt, Some(DoubtKind::NotPermitted(_) | DoubtKind::Unavailable)) {
             self.state().is_untraceable = true;
         }
         let shown = |path: &Path| {
@@ -255,12 +256,17 @@ impl WorkTreeAccess {
             mask.text(&short.display().to_string())
         };
         let files = trace.files.iter().filter_map(|seen| {
-            let changed = seen.how.contains(&How::Written);
-            if !changed && !seen.how.iter().any(|how| matches!(how, How::Read | How::Executed)) {
+            let changed = seen.accesses.contains(&open_trace::Access::Written);
+            if !changed
+                && !seen
+                    .accesses
+                    .iter()
+                    .any(|how| matches!(how, open_trace::Access::Read | open_trace::Access::Executed))
+            {
                 return None;
             }
             let path = self.tracked(&repo_path(seen.path.as_path().strip_prefix(&self.root).ok()?))?;
-            let access = seen.access.as_ref();
+            let access = seen.first.as_ref();
             let program = access.and_then(|access| access.program.as_ref()?.as_path().file_name());
             let named = access.and_then(|access| access.named.as_ref());
             let named = named.filter(|named| named.as_path() != path.under(&self.root));
@@ -298,7 +304,7 @@ impl WorkTreeAccess {
 
     /// Returns true at the first call, and false at all later ones.
     pub fn is_first_blind_report(&self) -> bool {
-        !std::mem::replace(&mut self.state().told, true)
+        !std::mem::replace(&mut self.state().has_reported, true)
     }
 
     /// Whether the system forbids tracing.
@@ -346,7 +352,7 @@ fn repo_path(path: &Path) -> RepoPath {
 impl std::fmt::Display for Uncertainty {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Blind => f.write_str("this system can neither watch nor trace it"),
+            Self::Unobservable => f.write_str("this system can neither watch nor trace it"),
             Self::Doubt(why) => write!(f, "the trace may be incomplete: {why}"),
             Self::Untraceable => f.write_str("it can't run under a tracer"),
             Self::Service => f.write_str("it may have been a service that the task uses"),
@@ -362,13 +368,13 @@ mod tests {
         RepoPath::from_git(text.as_bytes())
     }
 
-    fn found(files: usize, doubt: Option<Why>) -> TraceResult {
+    fn found(files: usize, doubt: Option<DoubtKind>) -> TraceResult {
         let file = OpenedFile { path: "a".to_owned(), program: None, through: None, changed: false };
         TraceResult { files: vec![file; files], doubt }
     }
 
     #[test]
-    fn what_python_compiled_stands_for_its_source() {
+    fn compiled_python_file_counts_as_its_source() {
         for (text, source) in [
             ("a/__pycache__/b.cpython-312.pyc", Some("a/b.py")),
             ("__pycache__/b.cpython-312-pytest-8.3.pyc", Some("b.py")),
@@ -381,7 +387,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failed_attempt_stands_unless_the_tracer_may_be_why() {
+    fn failed_attempt_is_repeated_only_if_the_tracer_may_be_the_cause() {
         let none = BTreeSet::new();
         let plain = Attempt {
             mode: AttemptMode::Plain,
@@ -391,27 +397,27 @@ mod tests {
             is_untraceable: false,
             uses_services: false,
         };
-        assert_eq!(judge(&plain), AccessVerdict::Stands);
-        let (clean, doubtful) = (found(0, None), found(0, Some(Why::Tracer)));
+        assert_eq!(judge(&plain), AccessVerdict::Accepted);
+        let (clean, doubtful) = (found(0, None), found(0, Some(DoubtKind::Tracer)));
         let traced = Attempt { mode: AttemptMode::Traced, trace: Some(&clean), ..plain };
-        assert_eq!(judge(&traced), AccessVerdict::Stands);
+        assert_eq!(judge(&traced), AccessVerdict::Accepted);
         let traced = Attempt { trace: Some(&doubtful), ..traced };
-        assert_eq!(judge(&traced), AccessVerdict::Again(AttemptMode::Plain));
-        assert_eq!(judge(&Attempt { trace: None, ..traced }), AccessVerdict::Again(AttemptMode::Plain));
+        assert_eq!(judge(&traced), AccessVerdict::Repeat(AttemptMode::Plain));
+        assert_eq!(judge(&Attempt { trace: None, ..traced }), AccessVerdict::Repeat(AttemptMode::Plain));
     }
 
     #[test]
-    fn a_pass_is_judged_by_what_was_opened_and_by_whom() {
+    fn passed_attempt_is_judged_by_the_opened_files() {
         let (none, some) = (BTreeSet::new(), BTreeSet::from([path("a")]));
         let (clean, guilty) = (found(0, None), found(1, None));
-        let doubtful = found(0, Some(Why::IoUring));
-        let unsure = |why| AccessVerdict::Unsure(why);
-        let doubt = || unsure(Uncertainty::Doubt(Why::IoUring));
+        let doubtful = found(0, Some(DoubtKind::IoUring));
+        let unknown = |why| AccessVerdict::Unsure(why);
+        let doubt = || unknown(Uncertainty::Doubt(DoubtKind::IoUring));
         for (way, opened, trace, is_untraceable, uses_services, expected) in [
-            (AttemptMode::Plain, Some(&none), None, false, true, AccessVerdict::Stands),
-            (AttemptMode::Plain, Some(&some), None, false, false, AccessVerdict::Again(AttemptMode::Traced)),
-            (AttemptMode::Plain, Some(&some), None, true, false, unsure(Uncertainty::Untraceable)),
-            (AttemptMode::Plain, None, None, true, false, unsure(Uncertainty::Blind)),
+            (AttemptMode::Plain, Some(&none), None, false, true, AccessVerdict::Accepted),
+            (AttemptMode::Plain, Some(&some), None, false, false, AccessVerdict::Repeat(AttemptMode::Traced)),
+            (AttemptMode::Plain, Some(&some), None, true, false, unknown(Uncertainty::Untraceable)),
+            (AttemptMode::Plain, None, None, true, false, unknown(Uncertainty::Unobservable)),
             (
                 AttemptMode::Traced,
                 Some(&some),
@@ -420,20 +426,20 @@ mod tests {
                 false,
                 AccessVerdict::Opened(guilty.files.clone()),
             ),
-            (AttemptMode::Traced, Some(&some), Some(&clean), false, false, AccessVerdict::Stands),
-            (AttemptMode::Traced, Some(&some), Some(&clean), false, true, unsure(Uncertainty::Service)),
+            (AttemptMode::Traced, Some(&some), Some(&clean), false, false, AccessVerdict::Accepted),
+            (AttemptMode::Traced, Some(&some), Some(&clean), false, true, unknown(Uncertainty::Service)),
             (AttemptMode::Traced, Some(&some), Some(&doubtful), false, false, doubt()),
             // What the trace may have missed was not opened by anybody.
-            (AttemptMode::Traced, Some(&none), Some(&doubtful), false, true, AccessVerdict::Stands),
-            (AttemptMode::Traced, None, Some(&doubtful), false, false, unsure(Uncertainty::Blind)),
-            (AttemptMode::Traced, None, Some(&clean), false, false, AccessVerdict::Stands),
+            (AttemptMode::Traced, Some(&none), Some(&doubtful), false, true, AccessVerdict::Accepted),
+            (AttemptMode::Traced, None, Some(&doubtful), false, false, unknown(Uncertainty::Unobservable)),
+            (AttemptMode::Traced, None, Some(&clean), false, false, AccessVerdict::Accepted),
             (
                 AttemptMode::Traced,
                 Some(&some),
                 None,
                 false,
                 false,
-                unsure(Uncertainty::Doubt(Why::Unreported)),
+                unknown(Uncertainty::Doubt(DoubtKind::Unreported)),
             ),
         ] {
             let attempt = Attempt { mode: way, passed: true, opened, trace, is_untraceable, uses_services };
@@ -442,8 +448,8 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_the_task_opened_counts_even_if_it_failed() {
-        let guilty = found(1, Some(Why::Tracer));
+    fn opened_file_counts_even_if_the_task_failed() {
+        let guilty = found(1, Some(DoubtKind::Tracer));
         let attempt = Attempt {
             mode: AttemptMode::Traced,
             passed: false,

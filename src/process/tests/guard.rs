@@ -1,15 +1,15 @@
-//! Tests of the guard, with the test's own program as guard and as runner.
+//! Tests of the guard, with the test program as guard and as runner.
 
 use super::*;
 
-/// Tells the guard's process of a test that it is one, and of which run.
+/// The variable that makes a process the guard of the run that is its value.
 const GUARD_ROLE: &str = "TASKGATE_TEST_GUARD";
-/// The same for the runner's process.
+/// The variable that makes a process the runner of such a run.
 const RUNNER_ROLE: &str = "TASKGATE_TEST_RUNNER";
-/// Tells the runner's process to keep from its guard what it starts.
+/// The variable that keeps a runner from telling its guard what it starts.
 const MUTE: &str = "TASKGATE_TEST_MUTE";
 
-/// The path of this test's program; the link in `/proc` means another file in each process.
+/// Returns the path of the test program; the link in `/proc` means another file in each process.
 fn own_program() -> PathBuf {
     fs::read_link("/proc/self/exe").unwrap()
 }
@@ -37,8 +37,8 @@ fn guard_role() {
     }
 }
 
-/// What the runner of [`runner_role`] runs. Each part says when it stands: one has lost the mark, one is
-/// deaf to TERM, one is in a session of its own.
+/// What the runner of [`runner_role`] runs. Each part makes a file when it is ready: one has lost the
+/// run's id, one ignores TERM, one is in a session of its own.
 const PARTS: &str = "env -i /bin/sh -c ': > unmarked; exec sleep 61' &
 sh -c \"trap '' TERM; : > deaf; sleep 61; :\" &
 setsid sh -c ': > apart; exec sleep 61' &
@@ -59,38 +59,43 @@ fn runner_role() {
     case.run();
 }
 
-/// The test's program as the runner of a case, in the case's folder.
+/// Starts the test program as the runner of a case, in the case's folder.
 fn start_runner(case: &Case, mute: bool) -> duct::Handle {
-    let runner = duct::cmd(own_program(), role("runner_role")).env(RUNNER_ROLE, &case.mark);
+    let runner = duct::cmd(own_program(), role("runner_role")).env(RUNNER_ROLE, &case.run);
     let runner = if mute { runner.env(MUTE, "1") } else { runner };
     runner.dir(&case.spawn.dir).stdout_null().stderr_null().unchecked().start().unwrap()
 }
 
-/// The processes that work in the folder, whether they bear a mark or not.
+/// Returns the number of guards of a run.
+fn guards(run: &str) -> usize {
+    orphans::find_by_variable(GUARD_ROLE, run).len()
+}
+
+/// Returns the number of processes that work in the folder, whatever their environment.
 fn working_in(folder: &Path) -> usize {
     let processes = fs::read_dir("/proc").unwrap().flatten();
     processes.filter(|process| fs::read_link(process.path().join("cwd")).is_ok_and(|at| at == folder)).count()
 }
 
-/// Kills a runner and waits until its guard has ended all that it had.
+/// Kills a runner and waits until its guard has ended everything.
 fn kill_runner(case: &Case, runner: &duct::Handle) {
     runner.kill().unwrap();
     runner.wait().unwrap();
-    until("the guard is gone", || marked::find(GUARD_ROLE, &case.mark).is_empty());
+    until("the guard is gone", || guards(&case.run) == 0);
     // What was killed may take a moment to die.
     until("nothing is left", || working_in(&case.spawn.dir) == 0);
 }
 
 #[test]
 fn nothing_survives_the_kill_of_a_runner() {
-    // Without a word: it was killed after it started the group, and before it told its guard.
+    // A mute runner was killed after it started the group, and before it told its guard.
     for mute in [false, true] {
         let case = Case::new("").in_folder();
         let runner = start_runner(&case, mute);
         until("all have started", || {
             ["unmarked", "deaf", "apart", "leader"].iter().all(|name| case.has(name))
         });
-        // Two shells and three sleeps bear the mark; the sleep behind `env -i` has lost it.
+        // Two shells and three sleeps have the run's id; the sleep of `env -i` has lost it.
         until("all sleep", || case.alive() == 5);
         kill_runner(&case, &runner);
     }
@@ -107,15 +112,15 @@ fn nothing_survives_the_kill_of_a_runner_at_any_moment() {
 }
 
 #[test]
-fn a_guard_that_heard_goodbye_leaves_all_alone() {
+fn guard_of_a_runner_that_ended_by_itself_ends_nothing() {
     let script = "setsid sh -c ': > up; exec sleep 60' & until [ -e up ]; do sleep 0.01; done";
     let case = Case::new(script).in_folder();
-    let guard = Arc::new(start_guard(&case.mark));
-    until("the guard has started", || marked::find(GUARD_ROLE, &case.mark).len() == 1);
+    let guard = Arc::new(start_guard(&case.run));
+    until("the guard has started", || guards(&case.run) == 1);
     let spawn = Spawn { guard: Some(Arc::clone(&guard)), ..case.spawn.clone() };
     assert_eq!(run(&spawn, &Stop::new(), &mut ()).ended, Ended::Exit(0));
     drop(spawn);
     drop(guard);
-    until("the guard is gone", || marked::find(GUARD_ROLE, &case.mark).is_empty());
+    until("the guard is gone", || guards(&case.run) == 0);
     assert_eq!(case.alive(), 1);
 }

@@ -1,11 +1,11 @@
-//! Runs of real processes. Each run has a mark of its own, by which the process table shows what is
-//! left of it. It must not wait for a time to pass where it can wait for something to happen.
+//! Runs of real processes. Each run has an id of its own, by which the process table shows what is left
+//! of it.
 
 mod group;
 mod guard;
+mod orphans_of_a_run;
 mod output;
 mod start;
-mod stray;
 mod watcher;
 
 use std::ffi::OsString;
@@ -21,26 +21,26 @@ use tempfile::TempDir;
 use crate::base::clock::Clock;
 use crate::base::env::Env;
 use crate::process::guard::{Guard, guard_main};
-use crate::process::log::LogLimits;
-use crate::process::marked;
 use crate::process::mask::Mask;
-use crate::process::run::{Ended, Finished, Watcher, run};
+use crate::process::orphans::{self, RUN_VARIABLE, TASK_VARIABLE};
+use crate::process::output::log::LogLimits;
+use crate::process::run::{Ended, Finished, run};
 use crate::process::spawn::{Limits, Spawn};
 use crate::process::stop::Stop;
-use crate::process::strays::{self, RUN_VARIABLE, TASK_VARIABLE};
+use crate::process::watcher::Watcher;
 
-/// A shell command with a mark of its own. What it leaves is killed when this is dropped.
+/// A shell command of a run of its own. What it leaves behind is killed when this is dropped.
 struct Case {
     spawn: Spawn,
-    mark: String,
+    run: String,
     folder: Option<TempDir>,
 }
 
 impl Case {
     fn new(script: &str) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
-        let mark = format!("test-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
-        let env = [("PATH", "/usr/local/bin:/usr/bin:/bin"), (RUN_VARIABLE, &mark), (TASK_VARIABLE, "unit")];
+        let run = format!("test-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        let env = [("PATH", "/usr/local/bin:/usr/bin:/bin"), (RUN_VARIABLE, &run), (TASK_VARIABLE, "unit")];
         let spawn = Spawn {
             program: PathBuf::from("/bin/sh"),
             args: vec!["-c".into(), script.into()],
@@ -50,7 +50,7 @@ impl Case {
             limits: Limits::default(),
             guard: None,
         };
-        Self { spawn, mark, folder: None }
+        Self { spawn, run, folder: None }
     }
 
     /// Runs in a folder of its own.
@@ -80,17 +80,17 @@ impl Case {
     }
 
     fn alive(&self) -> usize {
-        strays::find(&self.mark).len()
+        orphans::find(&self.run).len()
     }
 
     fn assert_nothing_is_left(&self) {
-        assert_eq!(strays::find(&self.mark), []);
+        assert_eq!(orphans::find(&self.run), []);
     }
 }
 
 impl Drop for Case {
     fn drop(&mut self) {
-        strays::end_all(&self.mark, Duration::ZERO);
+        orphans::end_all(&self.run, Duration::ZERO);
     }
 }
 

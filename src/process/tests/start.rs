@@ -15,7 +15,7 @@ fn nothing_is_inherited_but_what_is_given() {
     let expected = format!(
         "{}\nPATH=/usr/local/bin:/usr/bin:/bin\nXTASK_RUN={}\nXTASK_TASK=unit\n",
         case.spawn.dir.display(),
-        case.mark
+        case.run
     );
     assert_eq!(case.run().log.text, expected);
 }

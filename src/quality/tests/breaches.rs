@@ -76,25 +76,25 @@ fn what_no_report_speaks_of_is_broken() {
     assert!(evidence.rulings.iter().all(|ruling| ruling.verdict == Verdict::Broken));
     assert_eq!(evidence.rulings.len(), judged(&rules(), &facts(), &baseline()).rulings.len());
     insta::assert_snapshot!(drawn(&evidence), @r#"
-    Broken | coverage.min | ≥ 80 % | no report says anything of coverage; add `lcov` or `cobertura` to the `reports` of a task
-    Broken | coverage.max-drop | at most 2 points less than before | no report says anything of coverage; add `lcov` or `cobertura` to the `reports` of a task
-    Broken | coverage.paths."billing/**" | ≥ 100 % | no report says anything of coverage; add `lcov` or `cobertura` to the `reports` of a task
-    Broken | tests.failed | none | no report says anything of tests; add `junit` to the `reports` of a task
-    Broken | tests.skipped | ≤ 2 | no report says anything of tests; add `junit` to the `reports` of a task
-    Broken | tests.flaky | ≤ 1 | no report says anything of tests; add `junit` to the `reports` of a task
-    Broken | tests.min-count | ≥ 10 | no report says anything of tests; add `junit` to the `reports` of a task
-    Broken | findings.critical | none | no report says anything of findings; add `sarif` to the `reports` of a task
-    Broken | findings.high | none | no report says anything of findings; add `sarif` to the `reports` of a task
-    Broken | findings.medium | ≤ 1 | no report says anything of findings; add `sarif` to the `reports` of a task
-    Broken | findings.low | ≤ 2 | no report says anything of findings; add `sarif` to the `reports` of a task
-    Broken | findings.note | ≤ 3 | no report says anything of findings; add `sarif` to the `reports` of a task
-    Broken | findings.total | ≤ 4 | no report says anything of findings; add `sarif` to the `reports` of a task
-    Broken | findings.new | none | no report says anything of findings; add `sarif` to the `reports` of a task
-    Broken | secrets | none | no report says anything of secrets; add `secrets`, or a `sarif` of a scanner for secrets, to the `reports` of a task
-    Broken | licences | MIT, BSD-* | no report says anything of packages; add `cyclonedx` or `spdx` to the `reports` of a task
-    Broken | performance."http.p95" | ≤ 100 ms | no report says anything of performance; add `k6` or `facts` to the `reports` of a task
-    Broken | performance."checks.rate" | ≥ 99 % | no report says anything of performance; add `k6` or `facts` to the `reports` of a task
-    Broken | sonar | ok | no report says anything of SonarQube; add `sonar` to the `reports` of a task
+    Broken | coverage.min | ≥ 80 % | no report is about coverage; add `lcov` or `cobertura` to the `reports` of a task
+    Broken | coverage.max-drop | at most 2 points less than before | no report is about coverage; add `lcov` or `cobertura` to the `reports` of a task
+    Broken | coverage.paths."billing/**" | ≥ 100 % | no report is about coverage; add `lcov` or `cobertura` to the `reports` of a task
+    Broken | tests.failed | none | no report is about tests; add `junit` to the `reports` of a task
+    Broken | tests.skipped | ≤ 2 | no report is about tests; add `junit` to the `reports` of a task
+    Broken | tests.flaky | ≤ 1 | no report is about tests; add `junit` to the `reports` of a task
+    Broken | tests.min-count | ≥ 10 | no report is about tests; add `junit` to the `reports` of a task
+    Broken | findings.critical | none | no report is about findings; add `sarif` to the `reports` of a task
+    Broken | findings.high | none | no report is about findings; add `sarif` to the `reports` of a task
+    Broken | findings.medium | ≤ 1 | no report is about findings; add `sarif` to the `reports` of a task
+    Broken | findings.low | ≤ 2 | no report is about findings; add `sarif` to the `reports` of a task
+    Broken | findings.note | ≤ 3 | no report is about findings; add `sarif` to the `reports` of a task
+    Broken | findings.total | ≤ 4 | no report is about findings; add `sarif` to the `reports` of a task
+    Broken | findings.new | none | no report is about findings; add `sarif` to the `reports` of a task
+    Broken | secrets | none | no report is about secrets; add `secrets`, or a `sarif` of a scanner for secrets, to the `reports` of a task
+    Broken | licences | MIT, BSD-* | no report is about packages; add `cyclonedx` or `spdx` to the `reports` of a task
+    Broken | performance."http.p95" | ≤ 100 ms | no report is about performance; add `k6` or `facts` to the `reports` of a task
+    Broken | performance."checks.rate" | ≥ 99 % | no report is about performance; add `k6` or `facts` to the `reports` of a task
+    Broken | sonar | ok | no report is about SonarQube; add `sonar` to the `reports` of a task
     "#);
     // Files without lines are not that.
     let none = Facts { packages: Some(Vec::new()), coverage: Some(facts::Coverage::default()), ..facts() };

@@ -1,9 +1,9 @@
 //! Tests of the voices in CI, over a made-up run.
 
+mod annotations;
 mod forgery;
-mod remarks;
+mod formats;
 mod summary;
-mod voices;
 
 use crate::base::clock::Timestamp;
 use crate::event::{
@@ -12,11 +12,11 @@ use crate::event::{
 use crate::git::ChangedLines;
 use crate::quality::evidence::{Breach, Evidence, Record, Ruling, Verdict as Judged};
 use crate::reason::Reason;
+use crate::reporter::Output;
 use crate::reporter::Reporter as _;
-use crate::reporter::ci::{Ci, Dialect, Site};
-use crate::reporter::story::Story;
+use crate::reporter::ci::{AnnotationContext, CiReporter, Dialect, azure, buildkite, github, gitlab};
+use crate::reporter::run_state::RunState;
 use crate::reporter::style::Paint;
-use crate::reporter::{Output, azure, buildkite, github, gitlab};
 use ci_reports::facts::{FailedTest, Finding, Location, Ratio, Severity, Tests};
 
 /// Where the made-up repository lies.
@@ -110,12 +110,12 @@ fn run(tasks: &[TaskFinished]) -> Vec<Event> {
     events
 }
 
-fn story(events: &[Event]) -> Story {
-    let mut story = Story::default();
+fn state(events: &[Event]) -> RunState {
+    let mut state = RunState::default();
     for event in events {
-        story.take(event);
+        state.take(event);
     }
-    story
+    state
 }
 
 /// A shop: a build that passes, tests of which one fails, a scanner, a gate that both break.
@@ -173,18 +173,18 @@ fn shop() -> Vec<TaskFinished> {
 
 /// What a voice makes of events.
 fn told(events: &[Event], output: Output, dialect: Box<dyn Dialect>) -> String {
-    let site = Site { root: ROOT.to_owned(), changed: None };
-    told_at(events, (Paint::PLAIN, output), dialect, site)
+    let context = AnnotationContext { root: ROOT.to_owned(), changed: None };
+    told_at(events, (Paint::PLAIN, output), dialect, context)
 }
 
 fn told_at(
     events: &[Event],
     (paint, output): (Paint, Output),
     dialect: Box<dyn Dialect>,
-    site: Site,
+    context: AnnotationContext,
 ) -> String {
     let mut text = Vec::new();
-    let mut voice = Ci::new((&mut text, paint, output), dialect, site);
+    let mut voice = CiReporter::new((&mut text, paint, output), dialect, context);
     for event in events {
         voice.event(event).unwrap();
     }

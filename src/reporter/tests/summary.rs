@@ -5,18 +5,18 @@ use crate::reporter::summary::{Mode, SummaryFile, markdown};
 
 #[test]
 fn it_has_the_verdict_the_tasks_the_gates_and_the_last_lines() {
-    insta::assert_snapshot!(markdown(&story(&run(&shop())), 1 << 20));
+    insta::assert_snapshot!(markdown(&state(&run(&shop())), 1 << 20));
 }
 
 #[test]
 fn it_fits_and_says_where_it_was_cut() {
     let many: Vec<TaskFinished> =
         (0..200).map(|i| task(&format!("task-{i}"), failed(), &"x".repeat(90_000))).collect();
-    let story = story(&run(&many));
-    let whole = markdown(&story, 1 << 20);
+    let state = state(&run(&many));
+    let whole = markdown(&state, 1 << 20);
     assert!(whole.contains("*and 150 tasks more*") && !whole.contains("cut here"), "{whole}");
     for room in [0, 50, 500, 5_000, 6_000, whole.len() - 1] {
-        let text = markdown(&story, room);
+        let text = markdown(&state, room);
         assert!(text.len() <= room, "{room}");
         assert!(room < 500 || text.contains("The summary is cut here"), "{room}: {text}");
         assert_eq!(text.matches("```").count() % 2, 0, "{text}");

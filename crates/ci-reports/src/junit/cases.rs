@@ -9,7 +9,7 @@ use crate::facts::{FailedTest, Location, Tests};
 use crate::text;
 use crate::xml::{Element, TEXT};
 
-/// A case so far.
+/// A case, while it is read.
 pub(super) struct Case {
     name: String,
     class: String,
@@ -18,7 +18,7 @@ pub(super) struct Case {
     line: Option<u32>,
     failure: Option<Part>,
     listed: Listed,
-    /// What its elements say, each once.
+    /// What its elements say, without duplicates.
     said: Vec<Saying>,
 }
 
@@ -26,18 +26,18 @@ pub(super) struct Case {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Saying {
     Fails,
-    /// It failed again when it was tried again.
+    /// It failed again when it was repeated.
     FailsAgain,
-    /// It failed and passed when it was tried again.
+    /// It failed, and passed when it was repeated.
     Flaky,
     Skipped,
-    /// It may fail: what it is to test is not there yet. Its failure is counted.
+    /// It may fail, because its subject is not implemented yet. Its failure is counted.
     Todo,
     /// It may fail, and its failure is not counted.
     MayFail,
 }
 
-/// An element in a case that says what became of it.
+/// An element in a case that says how the case ended.
 pub(super) struct Part {
     saying: Saying,
     message: String,
@@ -45,7 +45,7 @@ pub(super) struct Part {
 }
 
 impl Part {
-    /// The part that an element begins, if it says anything.
+    /// Creates the part for an element, if it says how the case ended.
     pub(super) fn new(element: &Element) -> Option<Self> {
         let saying = match &*element.name {
             "failure" | "error" => Saying::Fails,
@@ -61,24 +61,24 @@ impl Part {
         Some(Self { saying, message, text: String::new() })
     }
 
-    /// Adds text of it.
+    /// Appends text.
     pub(super) fn append(&mut self, text: &str) {
         let room = TEXT.saturating_sub(self.text.len());
         self.text.push_str(text::start(text, room));
     }
 
-    /// Whether it says that something failed.
+    /// Returns whether it says that something failed.
     pub(super) fn fails(&self) -> bool {
         matches!(self.saying, Saying::Fails | Saying::FailsAgain)
     }
 
-    /// Whether it says that something was not run.
+    /// Returns whether it says that something was not run.
     pub(super) fn skips(&self) -> bool {
         matches!(self.saying, Saying::Skipped | Saying::Todo | Saying::MayFail)
     }
 
-    /// What it says of a failure, and where that is, if it says so. The text of tools that repeat
-    /// their message there says more than the message.
+    /// Returns the message of a failure, and its location if it is known. The text is used if it starts
+    /// with the message, since it then says more.
     pub(super) fn failure(&self, file: Option<&str>) -> (String, Option<Location>) {
         let place = locations::find(&self.text, file).or_else(|| locations::find(&self.message, file));
         let (message, text) = (self.message.trim(), self.text.trim_start());
@@ -90,7 +90,7 @@ impl Part {
 }
 
 impl Case {
-    /// A case at its start.
+    /// Creates a case from its start tag.
     pub(super) fn new(element: &Element) -> Self {
         let get = |name: &str| element.get(name).unwrap_or_default();
         let line = element.get("line").or_else(|| element.get("lineno"));
@@ -113,7 +113,7 @@ impl Case {
         }
     }
 
-    /// Adds an element that ended.
+    /// Adds a part at its end tag.
     pub(super) fn add(&mut self, part: Part) {
         match part.saying {
             Saying::Fails => self.listed.failures += 1,
@@ -132,13 +132,13 @@ impl Case {
         self.said.contains(&saying)
     }
 
-    /// What it lists.
+    /// Returns what the case lists.
     pub(super) fn listed(&self) -> Listed {
         let failures = if self.says(Saying::MayFail) { 0 } else { self.listed.failures };
         Listed { failures, ..self.listed }
     }
 
-    /// Its name, and what became of it.
+    /// Returns the name and the outcome of the case.
     pub(super) fn end(self, suite: &str, suite_file: Option<&str>) -> (String, Outcome) {
         let name = full_name(if self.class.is_empty() { suite } else { &self.class }, &self.name);
         let status = |words: &[&str]| self.status.split(' ').any(|word| words.contains(&word));
@@ -168,10 +168,10 @@ impl Case {
     }
 }
 
-/// What tools write in `status` and `result` of a case that was not run.
+/// The values of `status` and `result` that mean that a case was not run.
 const NOT_RUN: [&str; 8] =
     ["notrun", "skipped", "skip", "disabled", "suppressed", "ignored", "pending", "untested"];
-/// And of one that failed.
+/// The values that mean that a case failed.
 const FAILED: [&str; 10] = [
     "fail",
     "failed",
@@ -185,7 +185,7 @@ const FAILED: [&str; 10] = [
     "undefined",
 ];
 
-/// The name of a test behind that of its class, unless it has that already.
+/// Returns the name of a test after the name of its class, unless it contains it already.
 fn full_name(class: &str, name: &str) -> String {
     if class.is_empty() && name.is_empty() {
         return "(a test without a name)".to_owned();
@@ -210,26 +210,26 @@ pub(super) struct Listed {
     pub(super) attempts: u64,
     /// How many assertions a case counts, if it does.
     pub(super) assertions: Option<u64>,
-    /// Whether a case is written as Catch2 and doctest do: with the status `run`, and no result.
+    /// Whether a case looks like those of Catch2 and doctest: with the status `run`, and no result.
     pub(super) is_run: bool,
-    /// Whether a case is named as Go demands it.
+    /// Whether a case has the name of a Go test.
     pub(super) is_go: bool,
 }
 
-/// What became of one case.
+/// The outcome of one case.
 pub(super) enum Outcome {
     Passed,
-    /// It passed when tried again.
+    /// It passed when it was repeated.
     Flaky,
     Skipped,
     Failed(FailedTest),
 }
 
-/// Tests so far.
+/// The tests so far.
 pub(super) struct Tally {
     tests: Tests,
     budget: Budget,
-    /// Where cases of one name are one test: these.
+    /// The tests by name, if cases of the same name are one test.
     joined: Option<Joined>,
 }
 
@@ -247,12 +247,12 @@ impl Tally {
         Self { tests: Tests::default(), budget: Budget::new(), joined: None }
     }
 
-    /// From now on, cases of one name are one test.
+    /// Treats cases of the same name as one test from now on.
     pub(super) fn join_names(&mut self) {
         self.joined.get_or_insert_with(Default::default);
     }
 
-    /// Whether cases of one name are one test.
+    /// Returns whether cases of the same name are one test.
     pub(super) fn joins_names(&self) -> bool {
         self.joined.is_some()
     }
@@ -282,12 +282,12 @@ impl Tally {
         Ok(())
     }
 
-    /// Adds something that failed and is no case.
+    /// Adds a failure outside of a case.
     pub(super) fn failed(&mut self, test: FailedTest) -> Result<(), ParseError> {
         self.add(String::new(), Outcome::Failed(test))
     }
 
-    /// Counts up to so many of those that passed as not run. How many these were.
+    /// Counts up to `count` of the passed tests as skipped, and returns how many these were.
     pub(super) fn not_run(&mut self, count: u64) -> u64 {
         let count = count.min(self.tests.passed);
         self.tests.passed -= count;
@@ -295,7 +295,7 @@ impl Tally {
         count
     }
 
-    /// All tests.
+    /// Returns all tests.
     pub(super) fn end(mut self) -> Result<Tests, ParseError> {
         for (name, outcome) in self.joined.take().unwrap_or_default().tests {
             self.add(name, outcome)?;

@@ -1,13 +1,12 @@
-//! Where a test failed, from what it said. It must not know XML.
+//! Finds the place where a test failed in its message.
 //!
-//! Only what can't be anything else is taken for a place: what pytest, Rust's panics, Playwright and
-//! the stacks of JavaScript write. Go's lines have the bare name of a file, which could be in any
-//! folder.
+//! Only unmistakable notations are recognized: those of pytest, Rust's panics, Playwright and the stack
+//! traces of JavaScript. Go prints only the name of a file, which could be in any folder.
 
 use crate::facts::Location;
 use crate::uri;
 
-/// The first place that a text tells; if the test's file is known, the first in that file.
+/// Returns the first location in a text; if the file of the test is known, the first one in that file.
 pub(super) fn find(text: &str, file: Option<&str>) -> Option<Location> {
     text.lines().filter_map(in_line).find_map(|spot| match file {
         None => Some(spot),
@@ -18,7 +17,7 @@ pub(super) fn find(text: &str, file: Option<&str>) -> Option<Location> {
     })
 }
 
-/// Whether one of two paths is the end of the other.
+/// Returns whether one of two paths ends with the other.
 fn same(one: &str, two: &str) -> bool {
     let ends = |long: &str, short: &str| {
         long.strip_suffix(short).is_some_and(|rest| rest.is_empty() || rest.ends_with('/'))
@@ -49,7 +48,7 @@ fn in_line(line: &str) -> Option<Location> {
     if line.starts_with(char::is_whitespace) { None } else { place(start) }
 }
 
-/// The place that `path:line` or `path:line:column` names; the file must have an ending.
+/// Parses `path:line` or `path:line:column`. The file must have an extension.
 fn place(text: &str) -> Option<Location> {
     let (rest, last) = number(text)?;
     let (path, line) = number(rest).unwrap_or((rest, last));

@@ -1,15 +1,15 @@
-//! `JUnit` XML: suites, their cases and what became of them, in the dialects that tools write. It must
-//! not know what is demanded of tests.
+//! Reads `JUnit` XML in the dialects that tools write.
 //!
-//! There is no standard, so a case is what its own elements say. The totals that suites declare only
-//! explain it ([`totals`]): they show tests that are not listed, and they never take away a failure.
+//! There is no standard, so the elements of a case say what became of it. The totals that suites declare
+//! only explain the list of cases ([`totals`]): they show tests that are not listed, and never remove a
+//! failure.
 //!
-//! Suites may be within suites, cases within cases, and whole reports within reports. What counts is
-//! read wherever it stands, also within elements that are unknown; only properties and output are not
-//! looked into.
+//! Suites may contain suites, cases may contain cases, and reports may contain whole reports. Known
+//! elements count wherever they are, even within unknown elements; only properties and output are
+//! skipped.
 //!
-//! pytest writes each attempt of a test as a case of the same name, the failed ones without a word;
-//! so its cases of one name are one test.
+//! pytest writes each attempt of a test as a case of the same name, and does not mark the failed ones. So
+//! its cases of one name are one test.
 
 mod cases;
 mod locations;
@@ -38,11 +38,11 @@ pub(super) fn read(source: Source<'_>) -> Result<crate::ReportFile, ParseError> 
 enum Frame {
     Suite(Suite),
     Case(Case),
-    /// It says what became of the case or the suite around it; its text may belong to that.
+    /// It says how the case or suite around it ended. Its text is the message.
     Part(Part),
-    /// Properties and output: nothing below it matters.
+    /// Properties or output. Their content is skipped.
     Output,
-    /// It is none of those that are known.
+    /// An unknown element.
     Other,
 }
 
@@ -103,7 +103,7 @@ impl Reading<'_> {
         }
     }
 
-    /// Text belongs to the failure around it, if there is one.
+    /// Adds text to the failure around it, if there is one.
     fn text(&mut self, text: &str) {
         let around = self.open.iter_mut().rev().find(|frame| !matches!(frame, Frame::Other));
         if let Some(Frame::Part(part)) = around {
@@ -138,7 +138,7 @@ impl Reading<'_> {
         }
     }
 
-    /// A part describes the case or the suite that is nearest around it.
+    /// Adds a part to the nearest case or suite around it.
     fn part_closed(&mut self, part: Part) -> Result<(), ParseError> {
         let around =
             self.open.iter_mut().rev().find(|frame| matches!(frame, Frame::Case(_) | Frame::Suite(_)));
@@ -156,7 +156,7 @@ impl Reading<'_> {
         Ok(())
     }
 
-    /// The suites that are open, innermost first.
+    /// Returns the open suites, innermost first.
     fn suites(&mut self) -> impl Iterator<Item = &mut Suite> {
         self.open.iter_mut().rev().filter_map(|frame| match frame {
             Frame::Suite(suite) => Some(suite),

@@ -7,7 +7,7 @@ fn read(text: &str) -> Result<Tests, ParseError> {
 }
 
 fn counts(text: &str) -> (u64, usize, u64, usize) {
-    let tests = read(text).unwrap_or_else(|flaw| panic!("{flaw}: {text}"));
+    let tests = read(text).unwrap_or_else(|error| panic!("{error}: {text}"));
     (tests.passed, tests.failed.len(), tests.skipped, tests.flaky.len())
 }
 
@@ -73,7 +73,7 @@ fn the_counts_of_suites_are_compared() {
 #[test]
 fn failures_that_are_declared_and_not_listed_are_failures() {
     let failed = |text: &str| -> Vec<String> {
-        let failed = read(text).unwrap_or_else(|flaw| panic!("{flaw}: {text}")).failed;
+        let failed = read(text).unwrap_or_else(|error| panic!("{error}: {text}")).failed;
         failed.into_iter().map(|test| format!("{}: {}", test.name, test.message)).collect()
     };
     let suite = |attributes: &str, more: &str| {
@@ -108,7 +108,7 @@ fn failures_that_are_declared_and_not_listed_are_failures() {
 #[test]
 fn what_explains_that_tests_are_not_listed() {
     let told = |text: &str| {
-        let tests = read(text).unwrap_or_else(|flaw| panic!("{flaw}: {text}"));
+        let tests = read(text).unwrap_or_else(|error| panic!("{error}: {text}"));
         let totals = tests.totals.map(|totals| (totals.declared, totals.listed));
         (tests.passed, tests.failed.len(), tests.skipped, totals)
     };
@@ -333,8 +333,8 @@ fn entities_are_not_expanded() {
         ("<testsuite name='&b;'/>".to_owned(), "an attribute of `testsuite` is not XML"),
     ];
     for (text, told) in cases {
-        let flaw = flaw(&text);
-        assert!(flaw.contains(told), "{flaw}");
+        let error = flaw(&text);
+        assert!(error.contains(told), "{error}");
     }
     for doctype in ["<!DOCTYPE testsuite SYSTEM 'x.dtd'>", "<!DOCTYPE testsuite [<!ELEMENT testsuite ANY>]>"]
     {
@@ -355,8 +355,8 @@ fn what_is_no_document_is_a_flaw() {
         ("<html></html>", "its root is `html`"),
     ];
     for (text, told) in cases {
-        let flaw = flaw(text);
-        assert!(flaw.contains(told), "{flaw}");
+        let error = flaw(text);
+        assert!(error.contains(told), "{error}");
     }
     let deep = "<testsuite>".repeat(1_000);
     assert!(flaw(&deep).contains("nested more than 100 times"));
@@ -413,8 +413,8 @@ fn what_tests_print_is_read_in_any_encoding() {
 fn damaged_names_are_refused() {
     for case in ["<fail\u{fffd}ure message='x'/>", "<a stat\u{fffd}us='failed'/>", "<fail\u{1}ure/>"] {
         let report = format!("<testsuite name='s'><testcase name='a'>{case}</testcase></testsuite>");
-        let flaw = flaw(&report);
-        assert!(flaw.contains("has bytes that no name has"), "{case}: {flaw}");
+        let error = flaw(&report);
+        assert!(error.contains("has bytes that no name has"), "{case}: {error}");
     }
 }
 

@@ -1,30 +1,29 @@
-//! The totals that suites of a `JUnit` report declare, compared with what they list. It must not know
-//! XML's structure.
+//! Compares the totals that suites of a `JUnit` report declare with the cases that they list.
 //!
 //! - A suite that declares more tests than it lists left some out (mocha its pending ones, and those
-//!   after a failed hook), counts attempts (Surefire, Gradle) or assertions (Catch2, doctest) or what
-//!   else its tool runs. That is noted. Where the report says neither that a test was skipped nor
-//!   tried again nor failed, and its tool is none that counts something else, tests that are not there
-//!   might have failed: the report is refused.
-//! - A suite that declares fewer has skipped tests that it does not count (Boost.Test, Ginkgo 1), or
-//!   tests that did not run and are not marked (jest's `todo`), or a test that failed twice. What
-//!   nothing else explains was not run.
-//! - A suite that declares failures of which it lists none, or too few, failed itself. A tool that
-//!   counts one assertion as a failure and as an error does not list it twice.
+//!   after a failed hook), or counts attempts (Surefire, Gradle), assertions (Catch2, doctest) or other
+//!   things. The totals are noted. The report is rejected if it mentions no test that was skipped,
+//!   repeated or failed, and its tool is not known to count something else: the missing tests may have
+//!   failed.
+//! - A suite that declares fewer tests has skipped tests that it does not count (Boost.Test, Ginkgo 1),
+//!   tests that did not run and are not marked (jest's `todo`), or a test that failed twice. Tests that
+//!   nothing else explains count as skipped.
+//! - A suite that declares more failures than it lists has failed itself. A tool that counts one
+//!   assertion both as a failure and as an error does not list it twice.
 
 use super::cases::{Listed, Outcome, Tally};
 use crate::facts::TestTotals;
 use crate::text;
 use crate::xml::Element;
 
-/// A suite so far, with the suites within it.
+/// A suite and the suites within it, while they are read.
 #[derive(Default)]
 pub(super) struct Suite {
     pub(super) name: String,
     pub(super) file: Option<String>,
     /// Whether it is a `testsuites`.
     is_group: bool,
-    /// Whether the root is one.
+    /// Whether the root element is one.
     in_group: bool,
     /// How many tests it declares.
     tests: Option<u64>,
@@ -35,11 +34,11 @@ pub(super) struct Suite {
     is_catch2: bool,
     /// What is there.
     listed: Listed,
-    /// Cases and suites right below it.
+    /// The number of cases and suites directly in it.
     children: u64,
-    /// Suites right below it.
+    /// The number of suites directly in it.
     suites: u64,
-    /// Cases right below it.
+    /// The number of cases directly in it.
     own_cases: u64,
     /// Cases that it does not count itself.
     uncounted: u64,
@@ -80,10 +79,10 @@ struct Alike {
 }
 
 impl Suite {
-    /// A suite at its start.
+    /// Creates a suite from its start tag.
     ///
     /// # Errors
-    /// It declares failures as something that is no count.
+    /// The number of failures that it declares is invalid.
     pub(super) fn new(element: &Element, outer: Option<&Self>) -> Result<Self, String> {
         // A total of tests that is no number, or less than nothing, says nothing.
         let is_positive = |name: &str| element.get(name).is_some_and(|value| !value.trim().starts_with('-'));
@@ -105,12 +104,12 @@ impl Suite {
         })
     }
 
-    /// Its name, or what stands for it.
+    /// Returns its name, or `otherwise` if it has none.
     pub(super) fn shown(&self, otherwise: &str) -> String {
         if self.name.is_empty() { otherwise.to_owned() } else { self.name.clone() }
     }
 
-    /// Adds a case that is right below it.
+    /// Adds a case that is directly in it.
     pub(super) fn add(&mut self, case: Listed, outcome: &Outcome) {
         let has_failed = matches!(outcome, Outcome::Failed(_));
         self.children += 1;
@@ -138,7 +137,7 @@ impl Suite {
         self.most.skipped += u64::from(is_skipped);
     }
 
-    /// Adds a suite that is right below it and has ended.
+    /// Adds a suite that is directly in it, at its end.
     pub(super) fn take_in(&mut self, inner: &Self) {
         let (own, its) = (&mut self.listed, &inner.listed);
         own.cases += its.cases;
@@ -162,7 +161,7 @@ impl Suite {
         self.cases.are_listed_alone |= inner.cases.are_listed_alone;
     }
 
-    /// What is to be said of failures that it declares and does not list. They are listed from now on.
+    /// Returns a message about failures that are declared and not listed, and counts them as listed.
     pub(super) fn unlisted_failures(&mut self, gaps: &Gaps) -> Option<String> {
         let failures = self.failures.unwrap_or_default();
         let errors = if self.errors_are_messages(gaps) { 0 } else { self.errors.unwrap_or_default() };
@@ -211,7 +210,7 @@ fn counted(count: u64, noun: &str) -> String {
     format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }
 
-/// What a whole report declares beyond what it lists.
+/// What a report declares and does not list.
 #[derive(Default)]
 pub(super) struct Gaps {
     /// Whether Qt Test wrote it.
@@ -265,7 +264,7 @@ impl Gaps {
         }
     }
 
-    /// What is wrong, if tests that are declared and not listed might have failed.
+    /// Returns an error if tests that are declared and not listed may have failed.
     pub(super) fn unexplained(&self, is_pytest: bool) -> Option<String> {
         let (name, told, there) = self.first.as_ref()?;
         // pytest counts subtests that passed and writes no case for them.

@@ -1,5 +1,4 @@
-//! What a scanner says of its own calls: whether they succeeded, and what it notes of them. It must not
-//! know results.
+//! Whether a scanner succeeded, and which errors it reported.
 
 use serde::de::{Deserialize, DeserializeSeed as _, Deserializer, IgnoredAny, SeqAccess};
 
@@ -8,7 +7,7 @@ use super::rules::Overrides;
 use crate::json::{Array, Cut, First, Items};
 use crate::text;
 
-/// A call of the scanner.
+/// An invocation of the scanner.
 #[derive(serde::Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Invocation {
@@ -27,14 +26,14 @@ pub(super) struct Invocation {
 }
 
 impl Invocation {
-    /// Takes out what it sets otherwise than the rules do.
+    /// Takes the settings that override those of the rules.
     pub(super) fn overrides(&mut self) -> Overrides {
         std::mem::take(&mut self.rule_configuration_overrides)
     }
 
-    /// Why it failed, if it did; and what it could not examine. A call that did not succeed for the
-    /// errors that it notes, such as a file that it could not parse, examined the rest; one that was
-    /// ended or did not start did not.
+    /// Returns why it failed, if it did, and which errors it reported. An invocation that failed because
+    /// of the errors that it reports, such as a file that it could not parse, examined the rest. One that
+    /// was killed or did not start did not.
     pub(super) fn outcome(self) -> (Option<String>, Errors) {
         let errors = self.tool_execution_notifications.and(self.tool_configuration_notifications);
         if self.execution_successful != Some(false) {
@@ -57,20 +56,20 @@ impl Invocation {
     }
 }
 
-/// What a scanner notes as an error: it ended early, or its results are wrong or not all. Of many,
-/// the first is kept.
+/// The errors that a scanner reported: its results may be wrong or incomplete. Only the first is kept,
+/// the others are counted.
 #[derive(Default)]
 pub(super) struct Errors {
     first: Option<Notification>,
     count: u64,
-    /// The same of those that say neither that they are errors nor that they are less: without a level,
-    /// or with an exception. PMD writes its errors so.
+    /// The first notification that may be an error: it has no level, or it has an exception. PMD writes
+    /// its errors like that.
     first_unrated: Option<Notification>,
     unrated: u64,
 }
 
 impl Errors {
-    /// These and others.
+    /// Joins two sets of errors.
     pub(super) fn and(self, others: Self) -> Self {
         Self {
             first: self.first.or(others.first),
@@ -80,13 +79,13 @@ impl Errors {
         }
     }
 
-    /// All that may be errors, where something failed.
+    /// Counts all notifications that may be errors, for an invocation that failed.
     fn with_unrated(self) -> Self {
         let first = self.first.or(self.first_unrated);
         Self { first, count: self.count + self.unrated, ..Self::default() }
     }
 
-    /// What they say, if there are any. A message is left out where it may hold a secret.
+    /// Returns what the errors say, if there are any. Messages that may contain a secret are left out.
     pub(super) fn words(self, may_quote: bool) -> Option<String> {
         let Notification { descriptor, message, locations, .. } = self.first?;
         let id = descriptor.and_then(|descriptor| descriptor.id);
@@ -121,13 +120,13 @@ struct Notification {
 }
 
 impl Notification {
-    /// Without a level it is a warning. A level that is none counts as the gravest.
+    /// Without a level, a notification is a warning. An unknown level counts as an error.
     fn is_error(&self) -> bool {
         self.level.as_ref().is_some_and(|level| !matches!(&*level.0, "none" | "note" | "warning"))
     }
 }
 
-/// What a notification is an instance of.
+/// The descriptor of a notification.
 #[derive(serde::Deserialize)]
 struct Descriptor {
     id: Option<Cut<500>>,

@@ -1,13 +1,14 @@
-//! SARIF 2.1.0: what scanners found, run by run. It must not know what is demanded of findings.
+//! Reads SARIF 2.1.0: what scanners found.
 //!
-//! The file is read as it comes and only what becomes a finding is kept. Rules, bases of addresses and
-//! the scanner's name may stand behind the results, so what depends on them is settled when their run
-//! ends.
+//! The file is streamed, and only what becomes a finding is kept. Rules, base URIs and the name of the
+//! scanner may come after the results, so results are resolved at the end of their run.
 //!
-//! A run in which nothing was scanned is no evidence: its results are `null` or absent, or an
-//! invocation says that it did not succeed, and notes no error for which. Each run of a file must have
-//! been one. One that notes an error may have left something out; whether that will do is asked by
-//! [`Completeness`].
+//! A run in which nothing was scanned is rejected: its results are `null` or missing, or an invocation
+//! failed without reporting an error. All runs of a file must be valid. A run that reports an error may be
+//! incomplete; [`Completeness`] says whether that is accepted.
+//!
+//! Read [`objects`] for the shapes of SARIF's objects, [`rules`] for rules and severities, and
+//! [`invocation`] for whether the scanner succeeded.
 
 mod invocation;
 mod objects;
@@ -28,12 +29,12 @@ use super::json::{self, Array, Cut, Each, Items, Keys, Object};
 use super::source::Source;
 use super::{Completeness, Facts, ParseError, ReportKind, text, uri};
 
-/// What the results of a report are.
+/// What the results of a report mean.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Of {
-    /// Findings, or secrets where a scanner for secrets found them.
+    /// Findings, or secrets if a scanner for secrets found them.
     Findings,
-    /// Secrets, all of them.
+    /// Secrets.
     Secrets,
 }
 
@@ -46,7 +47,7 @@ pub(super) fn read(source: Source<'_>, of: Of, extent: Completeness) -> Result<F
     log.end()
 }
 
-/// What all runs so far found.
+/// The results of the runs so far.
 #[derive(Default)]
 struct Found {
     runs: u64,
@@ -54,7 +55,7 @@ struct Found {
     secrets: Option<Vec<Finding>>,
 }
 
-/// The whole file.
+/// The whole file, while it is read.
 struct Log<'b> {
     of: Of,
     extent: Completeness,
@@ -111,12 +112,12 @@ impl<'de> Array<'de> for Runs<'_, '_> {
         if !there {
             return Err(A::Error::custom("a run is `null`"));
         }
-        run.end(self.of, self.extent, self.found).map_err(|flaw| self.budget.stop(flaw))?;
+        run.end(self.of, self.extent, self.found).map_err(|error| self.budget.stop(error))?;
         Ok(true)
     }
 }
 
-/// One run so far.
+/// One run, while it is read.
 struct Run<'b> {
     budget: &'b Budget,
     driver: Component,
@@ -128,7 +129,7 @@ struct Run<'b> {
     errors: Errors,
     /// How many invocations there are.
     calls: usize,
-    /// What those set otherwise that set anything.
+    /// The settings of the invocations that override any, with their indices.
     overrides: Vec<(usize, Overrides)>,
 }
 
@@ -170,7 +171,7 @@ impl<'b> Run<'b> {
         if !all_secrets {
             found.findings.get_or_insert_default();
         }
-        let levels = Levels::of(self.calls, self.overrides, &rules)?;
+        let levels = Levels::resolve(self.calls, self.overrides, &rules)?;
         let run = RunContext { rules: &rules, levels: &levels, bases: &self.bases };
         for pending in self.results {
             let (finding, secret) = pending.resolve(&run, all_secrets);
@@ -193,7 +194,7 @@ impl<'de> Object<'de> for Run<'_> {
             "results" => {
                 let results = &mut self.results;
                 let mut each = Each::new(budget, |raw: RawResult| {
-                    if let Some(pending) = Pending::of(raw)? {
+                    if let Some(pending) = Pending::from_raw(raw)? {
                         budget.keep(pending.size())?;
                         results.push(pending);
                     }
@@ -266,13 +267,13 @@ impl<'de> Array<'de> for Extensions<'_, '_> {
         if seq.next_element_seed(Keys(&mut component.reader(self.budget)))?.is_none() {
             return Ok(false);
         }
-        self.budget.keep(0).map_err(|flaw| self.budget.stop(flaw))?;
+        self.budget.keep(0).map_err(|error| self.budget.stop(error))?;
         self.extensions.push(component);
         Ok(true)
     }
 }
 
-/// A file's address as it is written.
+/// The address of a file, as the report has it.
 #[derive(Default)]
 struct Address {
     uri: String,
@@ -280,12 +281,12 @@ struct Address {
 }
 
 impl Address {
-    fn of(raw: RawArtifactLocation) -> Self {
+    fn from_raw(raw: RawArtifactLocation) -> Self {
         Self { uri: raw.uri.unwrap_or_default().0, base: raw.uri_base_id.unwrap_or_default().0 }
     }
 }
 
-/// What addresses refer to.
+/// The base URIs and artifacts that addresses refer to.
 #[derive(Default)]
 struct Bases {
     named: BTreeMap<String, Address>,
@@ -293,21 +294,21 @@ struct Bases {
 }
 
 impl Bases {
-    /// What reads `originalUriBaseIds`.
+    /// Returns the reader of `originalUriBaseIds`.
     fn named<'b>(&'b mut self, budget: &'b Budget) -> NamedBases<'b> {
         NamedBases { bases: self, budget }
     }
 
-    /// Adds a file that results refer to by its index.
+    /// Adds a file that results refer to by index.
     fn artifact(&mut self, raw: RawArtifact, budget: &Budget) -> Result<(), ParseError> {
-        let address = Address::of(raw.location.unwrap_or_default());
+        let address = Address::from_raw(raw.location.unwrap_or_default());
         budget.store(size_of::<Address>() + address.uri.len() + address.base.len())?;
         self.artifacts.push(address);
         Ok(())
     }
 
-    /// The path of a file. A base without an address, such as the root of a repository, leaves it
-    /// relative.
+    /// Returns the path of a file. It stays relative if its base has no address, such as the root of a
+    /// repository.
     fn path(&self, address: &Address) -> String {
         let mut whole = address.uri.clone();
         let mut base = &address.base;
@@ -329,24 +330,24 @@ struct NamedBases<'b> {
 
 impl<'de> Object<'de> for NamedBases<'_> {
     fn field<A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<bool, A::Error> {
-        let address = Address::of(map.next_value::<Option<RawArtifactLocation>>()?.unwrap_or_default());
-        self.budget.keep(key.len() + address.uri.len()).map_err(|flaw| self.budget.stop(flaw))?;
+        let address = Address::from_raw(map.next_value::<Option<RawArtifactLocation>>()?.unwrap_or_default());
+        self.budget.keep(key.len() + address.uri.len()).map_err(|error| self.budget.stop(error))?;
         self.bases.named.insert(key.to_owned(), address);
         Ok(true)
     }
 }
 
-/// What results of a run are settled by, once it has ended.
+/// What the results of a run are resolved with, at the end of the run.
 struct RunContext<'r> {
     rules: &'r Rules,
     levels: &'r Levels,
     bases: &'r Bases,
 }
 
-/// A result whose rule and address are not known yet.
+/// A result whose rule and address are not resolved yet.
 struct Pending {
     rule: Reference,
-    /// The call of the scanner that it comes from.
+    /// The index of the invocation that it comes from.
     call: Option<u32>,
     kind: ResultKind,
     level: Option<Level>,
@@ -361,9 +362,9 @@ struct Pending {
 }
 
 impl Pending {
-    /// What a result says; `None` if it tells of nothing that was found.
-    fn of(raw: RawResult) -> Result<Option<Self>, ParseError> {
-        let kind = raw.kind.map_or(ResultKind::Fail, |kind| ResultKind::of(&kind.0));
+    /// Converts a result; `None` if nothing was found.
+    fn from_raw(raw: RawResult) -> Result<Option<Self>, ParseError> {
+        let kind = raw.kind.map_or(ResultKind::Fail, |kind| ResultKind::parse(&kind.0));
         if kind == ResultKind::Nothing || raw.baseline_state.is_some_and(|state| state.0 == "absent") {
             return Ok(None);
         }
@@ -371,7 +372,7 @@ impl Pending {
         let (location, region) =
             physical.map_or((None, None), |place| (place.artifact_location, place.region));
         let artifact = location.as_ref().and_then(|location| location.index);
-        let address = location.map(Address::of).filter(|address| !address.uri.is_empty());
+        let address = location.map(Address::from_raw).filter(|address| !address.uri.is_empty());
         let number =
             |line: Option<i64>| line.and_then(|line| u32::try_from(line).ok()).filter(|line| *line > 0);
         let lines = region.as_ref().map(|region| (number(region.start_line), number(region.end_line)));
@@ -380,7 +381,7 @@ impl Pending {
             rule: reference(raw.rule_id, raw.rule_index, raw.rule),
             call: raw.provenance.and_then(|from| u32::try_from(from.invocation_index?).ok()),
             kind,
-            level: raw.level.map(|level| Level::of(&level.0)).transpose()?,
+            level: raw.level.map(|level| Level::parse(&level.0)).transpose()?,
             severity: raw.properties.and_then(|properties| properties.severity).and_then(security_severity),
             message: raw.message.map(Message::line).unwrap_or_default(),
             address,
@@ -392,14 +393,14 @@ impl Pending {
         }))
     }
 
-    /// The bytes of its texts.
+    /// Returns the number of bytes of its texts.
     fn size(&self) -> usize {
         let address = self.address.as_ref().map_or(0, |address| address.uri.len() + address.base.len());
         self.rule.id.len() + self.message.len() + address + self.accepted.as_ref().map_or(0, String::len)
     }
 
-    /// The finding, and whether it is a secret. Of a secret, only its rule says what it is: the
-    /// scanner's message may repeat it.
+    /// Returns the finding, and whether it is a secret. The message of a secret is replaced by the
+    /// description of its rule, because it may contain the secret.
     fn resolve(self, run: &RunContext<'_>, all_secrets: bool) -> (Finding, bool) {
         let RunContext { rules, levels, bases } = run;
         let place = rules.place(&self.rule);
@@ -443,7 +444,7 @@ fn reference(id: Option<Cut<500>>, index: Option<i64>, rule: Option<RawRuleRefer
     Reference {
         id: id.or(other_id).map(|id| text::one_line(&id.0, 200)).unwrap_or_default(),
         index: other_index.or(index).and_then(|index| usize::try_from(index).ok()),
-        component: component.map(ComponentReference::of),
+        component: component.map(ComponentReference::from_raw),
     }
 }
 

@@ -1,4 +1,4 @@
-//! The shapes of SARIF's objects, as far as they are read. It must not know what they mean together.
+//! The shapes of SARIF's objects, as far as they are read.
 
 use std::fmt;
 
@@ -50,7 +50,7 @@ pub(super) struct RawComponentReference {
     pub(super) guid: Option<Cut<80>>,
 }
 
-/// A text for people.
+/// A message.
 #[derive(serde::Deserialize)]
 pub(super) struct Message {
     text: Option<Cut<1_200>>,
@@ -58,7 +58,7 @@ pub(super) struct Message {
 }
 
 impl Message {
-    /// Its text in one line; empty if there is none.
+    /// Returns the text in one line; empty if there is none.
     pub(super) fn line(self) -> String {
         let text = self.text.or(self.markdown).unwrap_or_default();
         text::one_line(&text.0, 300)
@@ -89,7 +89,7 @@ pub(super) struct RawArtifactLocation {
     pub(super) index: Option<i64>,
 }
 
-/// A stretch of a file.
+/// A region of a file.
 #[derive(serde::Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct RawRegion {
@@ -98,7 +98,7 @@ pub(super) struct RawRegion {
     pub(super) snippet: Option<RawSnippet>,
 }
 
-/// What stands in a stretch.
+/// The content of a region.
 #[derive(serde::Deserialize)]
 pub(super) struct RawSnippet {
     pub(super) text: Option<Digested>,
@@ -122,13 +122,13 @@ pub(super) struct RawRule {
     pub(super) properties: Option<Properties>,
 }
 
-/// How a rule is set.
+/// The configuration of a rule.
 #[derive(serde::Deserialize)]
 pub(super) struct RawConfiguration {
     pub(super) level: Option<Cut<40>>,
 }
 
-/// What a tool adds of its own. It may hold anything, so nothing in it is wrong.
+/// The property bag of a tool. It may contain anything, so no value in it is an error.
 #[derive(Default)]
 pub(super) struct Properties {
     /// `security-severity`.
@@ -156,8 +156,7 @@ impl<'de> Deserialize<'de> for Properties {
     }
 }
 
-/// Any value: the number that it is or spells, and whether it says, or has an item that says,
-/// `secret`.
+/// Any value, as the number that it is or spells, and whether it is or contains `secret`.
 #[derive(Default)]
 struct Loose {
     number: Option<f64>,
@@ -227,8 +226,8 @@ impl<'de> Visitor<'de> for Anything {
     }
 }
 
-/// Why a result is accepted, if all that speaks of it accepts it. A suppression that is under review
-/// or was rejected keeps the result.
+/// The suppressions of a result. A result with a suppression that is under review or was rejected is
+/// not accepted.
 #[derive(Default)]
 pub(super) struct Suppressions {
     reason: Option<String>,
@@ -236,7 +235,7 @@ pub(super) struct Suppressions {
 }
 
 impl Suppressions {
-    /// Why it is accepted, if it is.
+    /// Returns why the result is accepted, if it is.
     pub(super) fn accepted(self) -> Option<String> {
         self.reason.filter(|_| !self.disputed)
     }

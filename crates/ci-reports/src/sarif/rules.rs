@@ -10,7 +10,7 @@ use crate::facts::Severity;
 use crate::json::{Array, Cut, Each, Items, Object};
 use crate::{ParseError, ReportKind, text};
 
-/// Scanners all of whose results are secrets, as far as their names go.
+/// The names of scanners that only find secrets.
 const SECRET_SCANNERS: [&str; 9] = [
     "gitleaks",
     "trufflehog",
@@ -26,7 +26,7 @@ const SECRET_SCANNERS: [&str; 9] = [
 /// A rule.
 pub(super) struct Rule {
     pub(super) id: String,
-    /// What it looks for; its id if it doesn't say.
+    /// Its description, or its id.
     pub(super) description: String,
     pub(super) level: Option<Level>,
     pub(super) severity: Option<Severity>,
@@ -34,7 +34,7 @@ pub(super) struct Rule {
 }
 
 impl Rule {
-    fn of(raw: RawRule) -> Result<Self, ParseError> {
+    fn from_raw(raw: RawRule) -> Result<Self, ParseError> {
         let id = raw.id.map(|id| text::one_line(&id.0, 200)).unwrap_or_default();
         let level = raw.default_configuration.and_then(|configuration| configuration.level);
         let properties = raw.properties.unwrap_or_default();
@@ -49,14 +49,14 @@ impl Rule {
         Ok(Self {
             id,
             description,
-            level: level.map(|level| Level::of(&level.0)).transpose()?,
+            level: level.map(|level| Level::parse(&level.0)).transpose()?,
             severity: properties.severity.and_then(security_severity),
             secret: properties.secret,
         })
     }
 }
 
-/// A scanner, or a part that extends one.
+/// A scanner or one of its extensions.
 #[derive(Default)]
 pub(super) struct Component {
     pub(super) name: String,
@@ -65,7 +65,7 @@ pub(super) struct Component {
 }
 
 impl Component {
-    /// What reads it.
+    /// Returns the reader of the component.
     pub(super) fn reader<'c>(&'c mut self, budget: &'c Budget) -> ComponentReader<'c> {
         ComponentReader { component: self, budget }
     }
@@ -89,7 +89,7 @@ impl<'de> Object<'de> for ComponentReader<'_> {
             "rules" => {
                 let rules = &mut self.component.rules;
                 let mut each = Each::new(budget, |raw: RawRule| {
-                    let rule = Rule::of(raw)?;
+                    let rule = Rule::from_raw(raw)?;
                     budget.keep(rule.id.len() + rule.description.len())?;
                     rules.push(rule);
                     Ok(())
@@ -102,14 +102,14 @@ impl<'de> Object<'de> for ComponentReader<'_> {
     }
 }
 
-/// Which rule a result is of, as it says.
+/// A reference to the rule of a result.
 pub(super) struct Reference {
     pub(super) id: String,
     pub(super) index: Option<usize>,
     pub(super) component: Option<ComponentReference>,
 }
 
-/// Which part of the scanner has the rule.
+/// A reference to a component.
 pub(super) struct ComponentReference {
     name: String,
     index: Option<usize>,
@@ -117,8 +117,8 @@ pub(super) struct ComponentReference {
 }
 
 impl ComponentReference {
-    /// The reference that a report writes.
-    pub(super) fn of(raw: RawComponentReference) -> Self {
+    /// Converts a reference.
+    pub(super) fn from_raw(raw: RawComponentReference) -> Self {
         Self {
             name: raw.name.map(|name| text::one_line(&name.0, 100)).unwrap_or_default(),
             index: raw.index.and_then(|index| usize::try_from(index).ok()),
@@ -136,12 +136,12 @@ impl ComponentReference {
 pub(super) struct Rules {
     /// The scanner itself, and then its extensions.
     components: Vec<Component>,
-    /// Of each component, where the rule of an id is.
+    /// For each component, the index of each rule by its id.
     places: Vec<HashMap<String, usize>>,
 }
 
 impl Rules {
-    /// The rules of a scanner and its extensions.
+    /// Collects the rules of a scanner and its extensions.
     pub(super) fn new(driver: Component, extensions: Vec<Component>) -> Self {
         let components: Vec<_> = std::iter::once(driver).chain(extensions).collect();
         let place = |component: &Component| {
@@ -150,30 +150,30 @@ impl Rules {
         Self { places: components.iter().map(place).collect(), components }
     }
 
-    /// The scanner's name.
+    /// Returns the name of the scanner.
     pub(super) fn tool(&self) -> &str {
         &self.components[0].name
     }
 
-    /// Whether all that it finds are secrets.
+    /// Returns whether the scanner only finds secrets.
     pub(super) fn scans_for_secrets_alone(&self) -> bool {
         let name: String =
             self.tool().to_lowercase().chars().filter(|character| character.is_alphanumeric()).collect();
         SECRET_SCANNERS.iter().any(|scanner| name.contains(scanner))
     }
 
-    /// Whether it has a rule for secrets.
+    /// Returns whether the scanner has a rule for secrets.
     pub(super) fn scans_for_secrets(&self) -> bool {
         self.components.iter().flat_map(|component| &component.rules).any(|rule| rule.secret)
     }
 
-    /// The rule at a place: that of its component, and its own there.
+    /// Returns the rule with this index of a component and of the rule in it.
     pub(super) fn at(&self, (component, index): (usize, usize)) -> Option<&Rule> {
         self.components.get(component)?.rules.get(index)
     }
 
-    /// The place of the rule that a result refers to: by its index if that has the id that is named, or by its id,
-    /// in the component that is named, or in all.
+    /// Returns the indices of the rule that a result refers to. An index counts if the rule there has the
+    /// id that the result names. Otherwise the id is searched in the component that is named, or in all.
     pub(super) fn place(&self, reference: &Reference) -> Option<(usize, usize)> {
         let named = reference.component.as_ref().and_then(|component| self.component(component));
         let first = named.unwrap_or(0);
@@ -198,7 +198,7 @@ impl Rules {
         by_index.or_else(|| self.components.iter().position(|component| reference.names(component)))
     }
 
-    /// The rule of an id, or of an id that this one is a case of: `CA1000/1` is one of `CA1000`.
+    /// Finds a rule by its id, or by a prefix: `CA1000/1` is a case of `CA1000`.
     fn by_id(&self, component: usize, id: &str) -> Option<(usize, usize)> {
         let places = &self.places[component];
         let mut id = id;
@@ -211,12 +211,12 @@ impl Rules {
     }
 }
 
-/// Whether an id is that of a rule, or a case of it.
+/// Returns whether an id is that of a rule or of one of its cases.
 fn fits(id: &str, rule: &str) -> bool {
     rule.is_empty() || id.strip_prefix(rule).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-/// SARIF's `level`. The gravest is the greatest.
+/// SARIF's `level`, in ascending order.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(super) enum Level {
     None,
@@ -226,8 +226,8 @@ pub(super) enum Level {
 }
 
 impl Level {
-    /// The level of this name.
-    pub(super) fn of(name: &str) -> Result<Self, ParseError> {
+    /// Parses a level.
+    pub(super) fn parse(name: &str) -> Result<Self, ParseError> {
         match name {
             "none" => Ok(Self::None),
             "note" => Ok(Self::Note),
@@ -241,7 +241,7 @@ impl Level {
         }
     }
 
-    /// Without a number of the scanner's own.
+    /// Returns the severity of results without a `security-severity`.
     pub(super) fn severity(self) -> Severity {
         match self {
             Self::None | Self::Note => Severity::Note,
@@ -251,21 +251,20 @@ impl Level {
     }
 }
 
-/// What became of what was looked for.
+/// SARIF's `kind`: whether a problem was found.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum ResultKind {
-    /// It was found.
+    /// A problem was found.
     Fail,
-    /// A person has to look (`review`), or not enough is known to tell (`open`). SARIF gives it no
-    /// level, so it is a remark.
+    /// It is undecided: `review` or `open`. SARIF gives it no level, so it counts as a note.
     Undecided,
-    /// There is nothing to be told: `pass`, `notApplicable`, `informational`.
+    /// No problem was found: `pass`, `notApplicable`, `informational`.
     Nothing,
 }
 
 impl ResultKind {
-    /// The kind of this name. A name of later versions counts as found.
-    pub(super) fn of(name: &str) -> Self {
+    /// Parses a kind. An unknown one counts as a problem.
+    pub(super) fn parse(name: &str) -> Self {
         match name {
             "pass" | "notApplicable" | "informational" => Self::Nothing,
             "open" | "review" => Self::Undecided,
@@ -274,7 +273,7 @@ impl ResultKind {
     }
 }
 
-/// The severity that GitHub's `security-severity` stands for; `None` if it is 0 or no such number.
+/// Returns the severity for GitHub's `security-severity`; `None` if the number is 0 or out of range.
 pub(super) fn security_severity(number: f64) -> Option<Severity> {
     match number {
         number if (9.0..=10.0).contains(&number) => Some(Severity::Critical),
@@ -285,17 +284,17 @@ pub(super) fn security_severity(number: f64) -> Option<Severity> {
     }
 }
 
-/// The most that one call may set otherwise.
+/// The maximum number of overrides of one invocation.
 const MOST: usize = 100_000;
 
-/// What one call sets otherwise, as it is written.
+/// The overrides of one invocation.
 #[derive(Default)]
 pub(super) struct Overrides(Vec<Override>);
 
-/// One of it.
+/// One override.
 struct Override {
     rule: Reference,
-    /// The level, if it says one.
+    /// The level, if there is one.
     level: Option<Cut<40>>,
 }
 
@@ -332,7 +331,7 @@ impl<'de> Array<'de> for Overrides {
         let rule = Reference {
             id: descriptor.id.map(|id| text::one_line(&id.0, 200)).unwrap_or_default(),
             index: descriptor.index.and_then(|index| usize::try_from(index).ok()),
-            component: descriptor.tool_component.map(ComponentReference::of),
+            component: descriptor.tool_component.map(ComponentReference::from_raw),
         };
         self.0.push(Override { rule, level: configuration.and_then(|configuration| configuration.level) });
         Ok(true)
@@ -340,36 +339,40 @@ impl<'de> Array<'de> for Overrides {
 }
 
 impl Overrides {
-    /// The bytes that it takes.
+    /// Returns the number of bytes that they take.
     pub(super) fn size(&self) -> usize {
         self.0.iter().map(|one| size_of::<Override>() + one.rule.id.len()).sum()
     }
 
-    /// Whether nothing is set otherwise.
+    /// Returns whether there are none.
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 }
 
-/// A rule: where it is, or its id where the scanner describes none of it.
+/// Identifies a rule by its indices, or by its id if the scanner does not describe it.
 #[derive(PartialEq, Eq, Hash)]
 enum Of {
     Place((usize, usize)),
     Id(String),
 }
 
-/// What all calls of a run set otherwise.
+/// The levels that the invocations of a run override.
 #[derive(Default)]
 pub(super) struct Levels {
-    /// How many calls there were.
+    /// The number of invocations.
     calls: usize,
-    /// By the call.
+    /// The levels by invocation.
     set: HashMap<usize, HashMap<Of, Level>>,
 }
 
 impl Levels {
-    /// Of the calls in their order: how many there are, and what those set that set anything.
-    pub(super) fn of(calls: usize, set: Vec<(usize, Overrides)>, rules: &Rules) -> Result<Self, ParseError> {
+    /// Resolves the overrides of all invocations.
+    pub(super) fn resolve(
+        calls: usize,
+        set: Vec<(usize, Overrides)>,
+        rules: &Rules,
+    ) -> Result<Self, ParseError> {
         let mut levels = Self { calls, set: HashMap::new() };
         for (call, Overrides(overrides)) in set {
             let known = levels.set.entry(call).or_default();
@@ -377,7 +380,7 @@ impl Levels {
                 let place = rules.place(&rule);
                 let own = place.and_then(|place| rules.at(place)).and_then(|rule| rule.level);
                 let level = match level {
-                    Some(level) => Level::of(&level.0)?,
+                    Some(level) => Level::parse(&level.0)?,
                     // A configuration without a level has that of a warning; but it may set something
                     // else alone, which should make no error less grave.
                     None => own.unwrap_or(Level::Warning).max(Level::Warning),
@@ -390,7 +393,7 @@ impl Levels {
         Ok(levels)
     }
 
-    /// The level that a call set for a rule: the call that a result names, or the only one.
+    /// Returns the level that an invocation set for a rule: the one that a result names, or the only one.
     pub(super) fn level(&self, call: Option<u32>, place: Option<(usize, usize)>, id: &str) -> Option<Level> {
         let call = match call {
             Some(call) => usize::try_from(call).ok()?,

@@ -12,8 +12,10 @@ fn file(run: &str) -> String {
 }
 
 fn one(run: &str) -> Finding {
-    let mut findings =
-        read(ReportKind::Sarif, &file(run)).unwrap_or_else(|flaw| panic!("{flaw}: {run}")).findings.unwrap();
+    let mut findings = read(ReportKind::Sarif, &file(run))
+        .unwrap_or_else(|error| panic!("{error}: {run}"))
+        .findings
+        .unwrap();
     assert_eq!(findings.len(), 1, "{run}");
     findings.remove(0)
 }
@@ -263,10 +265,10 @@ fn a_run_of_nothing_is_no_evidence() {
             "its tool failed: the scanner: no rules",
         ),
         (r#"{"runs": []}"#.to_owned(), "it has no `version`"),
-        (r#"{"version": "2.1.0", "runs": [], "runs": []}"#.to_owned(), "the key `runs` is there twice"),
+        (r#"{"version": "2.1.0", "runs": [], "runs": []}"#.to_owned(), "duplicate key `runs`"),
         (
             file(r#""results": [{"properties": {"security-severity": "9.8", "security-severity": "1"}}]"#),
-            "the key `security-severity` is there twice",
+            "duplicate key `security-severity`",
         ),
         (r#"{"version": "1.0.0", "runs": []}"#.to_owned(), "its version is `1.0.0`"),
         (r#"{"version": "2.1.0", "runs": [null]}"#.to_owned(), "a run is `null`"),
@@ -280,8 +282,8 @@ fn a_run_of_nothing_is_no_evidence() {
         (r#"{"version": "2.1.0", "runs": [{"results": ["#.to_owned(), "it is cut off: it ends in line 1"),
     ];
     for (text, told) in cases {
-        let flaw = flaw(&text);
-        assert!(flaw.contains(told), "{flaw}");
+        let error = flaw(&text);
+        assert!(error.contains(told), "{error}");
     }
 }
 
@@ -354,9 +356,9 @@ fn what_failed_is_no_part_either() {
         (TOOL, "nothing was examined"),
     ] {
         let text = file(run);
-        let flaw = super::super::read_file(ReportKind::Sarif, Completeness::Partial, &mut text.as_bytes())
+        let error = super::super::read_file(ReportKind::Sarif, Completeness::Partial, &mut text.as_bytes())
             .unwrap_err();
-        assert!(flaw.to_string().contains(told), "{flaw}");
+        assert!(error.to_string().contains(told), "{error}");
     }
 }
 
@@ -366,8 +368,8 @@ fn memory_is_bounded() {
     assert_eq!(flaw(&deep), "it is too large: values are nested more than 100 times");
     let endless =
         std::io::Read::chain(&br#"{"runs": [{"results": [{"message": {"text": ""#[..], std::io::repeat(b'x'));
-    let flaw = crate::read(ReportKind::Sarif, &mut std::io::BufReader::new(endless)).unwrap_err();
-    assert_eq!(flaw.to_string(), "it is too large: a string in it has more than 64 MiB");
+    let error = crate::read(ReportKind::Sarif, &mut std::io::BufReader::new(endless)).unwrap_err();
+    assert_eq!(error.to_string(), "it is too large: a string in it has more than 64 MiB");
 }
 
 #[test]
@@ -404,11 +406,11 @@ fn what_errors_explain_is_a_part() {
         format!(r#""exitSignalNumber": 9, "toolExecutionNotifications": [{error}]"#),
         format!(r#""processStartFailureMessage": "no such file", "toolExecutionNotifications": [{error}]"#),
     ] {
-        let flaw = part(&call(&said)).unwrap_err().to_string();
-        assert!(flaw.starts_with("it says that its tool failed: scan: "), "{said}: {flaw}");
+        let error = part(&call(&said)).unwrap_err().to_string();
+        assert!(error.starts_with("it says that its tool failed: scan: "), "{said}: {error}");
     }
     let other =
         call(&format!(r#""toolExecutionNotifications": [{error}]}}, {{"executionSuccessful": false"#));
-    let flaw = part(&other).unwrap_err().to_string();
-    assert_eq!(flaw, "it says that its tool failed: scan: `executionSuccessful` is false");
+    let error = part(&other).unwrap_err().to_string();
+    assert_eq!(error, "it says that its tool failed: scan: `executionSuccessful` is false");
 }

@@ -1,0 +1,257 @@
+//! What a trace contains, and its form as a file.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::file_path::FilePath;
+
+/// The files that a program and its descendants used.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Trace {
+    /// Why something may have been missed, sorted. It is empty if the trace is complete.
+    pub doubts: Vec<Doubt>,
+    /// Each path once, sorted.
+    pub files: Vec<FileAccess>,
+}
+
+/// A path and how it was used.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct FileAccess {
+    /// The absolute path.
+    pub path: FilePath,
+    /// Each kind of access once, in the order of their first appearance. A file that was written before
+    /// it was read was made by the program itself; one that is only `Missing` was never there.
+    pub accesses: Vec<Access>,
+    /// The first access; recorded only by a trace [below](crate::Scope::Below) a folder.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first: Option<FirstAccess>,
+}
+
+/// Who used a path first, and by which name.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct FirstAccess {
+    /// The program, if it is known.
+    pub program: Option<FilePath>,
+    /// The path that it named, with symlinks as they were.
+    pub named: Option<FilePath>,
+}
+
+/// A kind of access to a path.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Access {
+    /// Opened for reading while it had old content, or given a further name by which it can be read.
+    Read,
+    /// Opened for writing, created, replaced by a rename or a link, or removed.
+    Written,
+    /// Executed: the program itself, or a script that names its interpreter.
+    Executed,
+    /// Looked for in vain: it was not there or could not be opened.
+    Missing,
+    /// A folder whose entries were read.
+    Listed,
+}
+
+/// Something that may have escaped the tracer, or that tracing may have changed.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+pub struct Doubt {
+    /// What it was.
+    pub kind: DoubtKind,
+    /// The program that did it, if it is known.
+    pub program: Option<FilePath>,
+}
+
+/// What may have escaped the tracer, or what tracing may have changed.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DoubtKind {
+    /// There is no report, because the tracer was killed.
+    Unreported,
+    /// This system can't be traced.
+    Unavailable,
+    /// The system forbids tracing; its error message.
+    NotPermitted(String),
+    /// `io_uring` was used: what it opens is not seen.
+    IoUring,
+    /// A file was opened by a handle, without a path.
+    OpenByHandle,
+    /// A program was executed that would have other privileges if it were not traced.
+    Privileged,
+    /// A process was started in a way that escapes tracing.
+    Unattached,
+    /// A process was lost while it was alive.
+    Lost,
+    /// A process's memory, its system calls or its entry in `/proc` could not be read.
+    Unreadable,
+    /// System calls of another architecture were used, such as those of 32-bit programs.
+    ForeignCalls,
+    /// A process has another view of the file system, so its paths may mean other files.
+    OtherRoot,
+    /// A process tried to trace another.
+    Tracer,
+}
+
+impl Trace {
+    /// Returns whether nothing can have been missed.
+    pub fn is_complete(&self) -> bool {
+        self.doubts.is_empty()
+    }
+
+    /// Returns the paths with at least one access of this kind.
+    pub fn paths(&self, access: Access) -> impl Iterator<Item = &FilePath> {
+        self.files.iter().filter(move |file| file.accesses.contains(&access)).map(|file| &file.path)
+    }
+
+    /// Reads a report.
+    ///
+    /// # Errors
+    /// The file is missing, which means that the tracer was killed, or it can't be read.
+    pub fn load(path: &Path) -> io::Result<Self> {
+        Ok(serde_json::from_slice(&std::fs::read(path)?)?)
+    }
+
+    /// Writes a report, either whole or not at all.
+    ///
+    /// # Errors
+    /// The folder is missing, or the disk is full.
+    pub fn store(&self, path: &Path) -> io::Result<()> {
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        let mut file = tempfile::NamedTempFile::new_in(folder.unwrap_or(Path::new(".")))?;
+        file.write_all(&serde_json::to_vec(self)?)?;
+        file.persist(path)?;
+        Ok(())
+    }
+}
+
+impl fmt::Display for DoubtKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unreported => f.write_str("the tracer was killed before it could report"),
+            Self::Unavailable => f.write_str("this system can't be traced"),
+            Self::NotPermitted(error) => write!(f, "the system forbids tracing: {error}"),
+            Self::IoUring => f.write_str("io_uring was used, and what it opens is not seen"),
+            Self::OpenByHandle => f.write_str("a file was opened by a handle"),
+            Self::Privileged => f.write_str("a program that changes its privileges was executed"),
+            Self::Unattached => f.write_str("a process was started so that it can't be traced"),
+            Self::Lost => f.write_str("a process was lost while it was alive"),
+            Self::Unreadable => f.write_str("a process's memory could not be read"),
+            Self::ForeignCalls => f.write_str("system calls of another architecture were used"),
+            Self::OtherRoot => f.write_str("a process has another view of the file system"),
+            Self::Tracer => f.write_str("a process tried to trace another"),
+        }
+    }
+}
+
+/// Collects what a trace will contain.
+#[derive(Debug, Default)]
+pub(crate) struct Recorder {
+    /// If it is set, only paths below this folder are recorded.
+    below: Option<PathBuf>,
+    doubts: BTreeSet<Doubt>,
+    files: BTreeMap<FilePath, (Vec<Access>, Option<FirstAccess>)>,
+}
+
+impl Recorder {
+    /// Returns one that records only what is below `folder`.
+    #[cfg_attr(
+        not(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"))),
+        expect(dead_code, reason = "nothing is seen on other systems")
+    )]
+    pub(crate) fn below(folder: &Path) -> Self {
+        Self { below: Some(folder.to_owned()), ..Self::default() }
+    }
+
+    /// Returns whether a path would be recorded.
+    pub(crate) fn wants(&self, path: &Path) -> bool {
+        self.below.as_ref().is_none_or(|folder| path.starts_with(folder))
+    }
+
+    /// Records an access to a path. `first` is called only if it is needed.
+    #[cfg_attr(
+        not(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"))),
+        expect(dead_code, reason = "nothing is seen on other systems")
+    )]
+    pub(crate) fn record(&mut self, path: &Path, access: Access, first: impl FnOnce() -> FirstAccess) {
+        if !self.wants(path) {
+            return;
+        }
+        let is_below = self.below.is_some();
+        let (accesses, known) = self.files.entry(FilePath::new(path)).or_default();
+        if is_below && known.is_none() {
+            *known = Some(first());
+        }
+        if !accesses.contains(&access) {
+            accesses.push(access);
+        }
+    }
+
+    /// Records that something may have been missed.
+    pub(crate) fn doubt(&mut self, kind: DoubtKind, program: Option<&Path>) {
+        self.doubts.insert(Doubt { kind, program: program.map(FilePath::new) });
+    }
+
+    /// Returns the finished trace.
+    pub(crate) fn finish(self) -> Trace {
+        let files = self.files.into_iter();
+        let files = files.map(|(path, (accesses, first))| FileAccess { path, accesses, first }).collect();
+        Trace { doubts: self.doubts.into_iter().collect(), files }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn by_cat() -> FirstAccess {
+        FirstAccess { program: Some(FilePath::new(Path::new("/bin/cat"))), named: None }
+    }
+
+    #[test]
+    fn only_paths_below_the_folder_are_recorded_with_their_first_access() {
+        let mut recorder = Recorder::below(Path::new("/tree"));
+        for path in ["/a", "/treetop", "/tree/a", "/tree/a"] {
+            recorder.record(Path::new(path), Access::Read, by_cat);
+        }
+        let [file] = &recorder.finish().files[..] else { panic!("one file") };
+        assert_eq!((file.path.as_path(), file.first.clone()), (Path::new("/tree/a"), Some(by_cat())));
+    }
+
+    #[test]
+    fn accesses_are_kept_once_and_in_order() {
+        let mut recorder = Recorder::default();
+        for (path, access) in [
+            ("/b", Access::Missing),
+            ("/b", Access::Written),
+            ("/a", Access::Read),
+            ("/b", Access::Read),
+            ("/b", Access::Written),
+        ] {
+            recorder.record(Path::new(path), access, by_cat);
+        }
+        let trace = recorder.finish();
+        assert!(trace.is_complete());
+        let shown: Vec<String> =
+            trace.files.iter().map(|file| format!("{} {:?}", file.path, file.accesses)).collect();
+        assert_eq!(shown, ["/a [Read]", "/b [Missing, Written, Read]"]);
+    }
+
+    #[test]
+    fn stored_report_is_loaded_unchanged() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut recorder = Recorder::default();
+        recorder.record(Path::new("/a"), Access::Executed, by_cat);
+        recorder.doubt(DoubtKind::Lost, Some(Path::new("/bin/x")));
+        recorder.doubt(DoubtKind::NotPermitted("no".to_owned()), None);
+        recorder.doubt(DoubtKind::Lost, Some(Path::new("/bin/x")));
+        let trace = recorder.finish();
+        assert_eq!(trace.doubts.len(), 2);
+        let path = dir.path().join("report");
+        trace.store(&path).unwrap();
+        assert_eq!(Trace::load(&path).unwrap(), trace);
+        assert!(Trace::load(&dir.path().join("none")).is_err());
+    }
+}

@@ -1,0 +1,113 @@
+//! Traces real programs through the library, in a process that has other threads and children. The
+//! tests of the whole program in `tests/e2e/trace.rs` of the workspace try many more programs.
+
+#![cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
+#![expect(clippy::unwrap_used, reason = "a test fails by that")]
+
+use std::ffi::OsString;
+use std::fs;
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::PathBuf;
+
+use open_trace::{Options, Outcome, Scope, trace};
+
+/// A folder with the file `a`.
+struct Folder {
+    dir: tempfile::TempDir,
+}
+
+impl Folder {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("a"), "a\n").unwrap();
+        Self { dir }
+    }
+
+    fn root(&self) -> PathBuf {
+        self.dir.path().canonicalize().unwrap()
+    }
+
+    /// Traces a shell that runs `lines` in the folder.
+    fn trace(&self, lines: &str, options: &Options) -> Outcome {
+        let lines = format!("cd '{}'; {lines}", self.root().display());
+        trace(&["sh", "-c", &lines].map(OsString::from), options).unwrap()
+    }
+
+    /// Returns what was seen of the folder: `name: Access Access`.
+    fn files(&self, outcome: &Outcome) -> Vec<String> {
+        let root = self.root();
+        let inside = outcome.trace.files.iter().filter_map(|file| {
+            let name = file.path.as_path().strip_prefix(&root).ok()?;
+            let accesses: Vec<_> = file.accesses.iter().map(|access| format!("{access:?}")).collect();
+            Some(format!("{}: {}", name.display(), accesses.join(" ")))
+        });
+        inside.collect()
+    }
+}
+
+fn all_options() -> [Options; 2] {
+    [Options::default(), Options { stop_at_all_calls: true, ..Options::default() }]
+}
+
+#[test]
+fn accesses_of_all_descendants_are_seen() {
+    for options in all_options() {
+        let folder = Folder::new();
+        let outcome = folder
+            .trace("cat a >/dev/null; (sh -c 'echo x > out'; cat out >/dev/null); cat no 2>&-", &options);
+        assert_eq!(outcome.status.code(), Some(1));
+        assert_eq!(outcome.trace.doubts, []);
+        assert_eq!(folder.files(&outcome), ["a: Read", "no: Missing", "out: Written Read"], "{options:?}");
+    }
+}
+
+#[test]
+fn below_a_folder_the_first_access_is_recorded_and_the_trace_ends_with_the_program() {
+    let folder = Folder::new();
+    let options = Options { scope: Scope::Below(folder.root()), ..Options::default() };
+    let outcome = folder.trace("cat a >/dev/null; sleep 600 & exit 3", &options);
+    assert_eq!(outcome.status.code(), Some(3));
+    let [file] = &outcome.trace.files[..] else { unreachable!("{:?}", outcome.trace) };
+    let first = file.first.clone().unwrap();
+    assert_eq!(first.named.unwrap().as_path(), folder.root().join("a"));
+    assert!(first.program.unwrap().as_path().ends_with("cat"));
+}
+
+#[test]
+fn program_that_can_not_be_executed_is_an_error_with_the_status_of_a_shell() {
+    let folder = Folder::new();
+    for (name, kind, status) in
+        [("none", std::io::ErrorKind::NotFound, 127), ("a", std::io::ErrorKind::PermissionDenied, 126)]
+    {
+        let outcome = trace(&[folder.root().join(name).into()], &Options::default()).unwrap();
+        assert_eq!(outcome.exec_error.unwrap().kind(), kind);
+        assert_eq!(outcome.status.code(), Some(status));
+    }
+    assert!(trace(&[], &Options::default()).is_err());
+}
+
+#[test]
+fn end_by_a_signal_is_the_status() {
+    for (line, signal) in [("kill -TERM $$", 15), ("kill -KILL $$", 9), ("kill -40 $$", 40)] {
+        for options in all_options() {
+            let outcome = Folder::new().trace(line, &options);
+            assert_eq!(outcome.status.signal(), Some(signal), "{line}");
+            assert!(outcome.trace.is_complete());
+        }
+    }
+}
+
+#[test]
+fn other_children_of_the_calling_process_are_left_alone() {
+    let mut other = std::process::Command::new("sh").args(["-c", "exit 5"]).spawn().unwrap();
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                let folder = Folder::new();
+                let outcome = folder.trace("for n in 1 2 3; do cat a >/dev/null; done", &Options::default());
+                assert_eq!(folder.files(&outcome), ["a: Read"]);
+            });
+        }
+    });
+    assert_eq!(other.wait().unwrap().code(), Some(5));
+}

@@ -1,0 +1,158 @@
+//! What installers and build tools write into folders that git ignores and that is bound to the work
+//! tree: editable installs, build folders; and the setup that gives a private worktree its own. It
+//! must not know what is provided.
+
+use std::collections::BTreeSet;
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+
+use percent_encoding::percent_decode;
+
+use crate::base::moved::{Moved, normalized};
+
+/// A tool with a folder of its own for what it builds.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Build {
+    /// Cargo's `target`.
+    Cargo,
+    /// A folder that `CMake` configured.
+    Cmake,
+}
+
+/// The file that `CMake` keeps its settings in.
+pub(super) const CMAKE_CACHE: &str = "CMakeCache.txt";
+
+/// Returns the folder of sources that such a file names.
+pub(super) fn cmake_source(text: &[u8]) -> Option<PathBuf> {
+    let mut lines = text.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
+    let source = lines.find_map(|line| line.strip_prefix(b"CMAKE_HOME_DIRECTORY:INTERNAL="))?;
+    Some(PathBuf::from(OsStr::from_bytes(source)))
+}
+
+/// Returns the tool whose build folder has these names in it. What is built there was made from the
+/// files of the work tree, and names them by their absolute paths.
+pub(super) fn build_folder(names: &[OsString]) -> Option<Build> {
+    let has = |name: &str| names.iter().any(|known| known == name);
+    if has(".rustc_info.json") {
+        Some(Build::Cargo)
+    } else if has(CMAKE_CACHE) {
+        Some(Build::Cmake)
+    } else {
+        None
+    }
+}
+
+/// Whether a file of this name says where an installed Python package is.
+pub(super) fn is_record(name: &OsStr) -> bool {
+    ends_with(name, ".pth")
+        || ends_with(name, ".egg-link")
+        || name == "direct_url.json"
+        // `__editable___name_finder.py` of setuptools, `_name_editable_loader.py` of meson-python.
+        || (ends_with(name, ".py") && name.to_string_lossy().contains("_editable_"))
+        || (ends_with(name, ".py") && ends_with(name, "_editable.py"))
+}
+
+/// A larger file does not say where a package is: `.pth` is also the ending of trained models.
+pub(super) const LARGEST_RECORD: u64 = 1024 * 1024;
+
+/// Returns which path of a work tree the file at `path` names, if it says where a package is.
+pub(super) fn record(moved: &Moved, path: &Path) -> Option<PathBuf> {
+    let name = path.file_name().filter(|name| is_record(name))?;
+    let is_small = path.metadata().is_ok_and(|meta| meta.is_file() && meta.len() <= LARGEST_RECORD);
+    let text = if is_small { fs::read(path).ok()? } else { return None };
+    places(moved, name, &text, path.parent()?).into_iter().next()
+}
+
+/// Returns what leads into a work tree from the folders of `PATH`, of Python's packages beside them
+/// and of those of the user: a symlink to a program, an editable install.
+pub(super) fn reached_by_path(moved: &Moved, path: &OsStr, home: Option<&OsStr>) -> Vec<(PathBuf, PathBuf)> {
+    let entries = |folder: &Path| fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut found = Vec::new();
+    let folders: BTreeSet<PathBuf> = std::env::split_paths(path).filter(|path| path.is_absolute()).collect();
+    for folder in &folders {
+        let links = entries(folder).filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_symlink()));
+        for link in links.map(|entry| entry.path()) {
+            let place = link.canonicalize().ok().and_then(|real| moved.within(&real));
+            found.extend(place.map(|place| (link, place)));
+        }
+    }
+    let beside = folders.iter().filter_map(|folder| Some(folder.parent()?.join("lib")));
+    let of_user = home.map(|home| Path::new(home).join(".local/lib"));
+    let libraries: BTreeSet<PathBuf> =
+        beside.chain(of_user).filter_map(|lib| lib.canonicalize().ok()).collect();
+    let is_python = |entry: &fs::DirEntry| entry.file_name().as_bytes().starts_with(b"python");
+    for python in libraries.iter().flat_map(|lib| entries(lib).filter(is_python)) {
+        for packages in ["site-packages", "dist-packages"].map(|name| python.path().join(name)) {
+            let records = entries(&packages).map(|entry| entry.path());
+            found.extend(records.filter_map(|path| record(moved, &path).map(|place| (path, place))));
+        }
+    }
+    found
+}
+
+/// Returns the paths of work trees that such a file, in `folder`, names.
+pub(super) fn places(moved: &Moved, name: &OsStr, text: &[u8], folder: &Path) -> Vec<PathBuf> {
+    let decoded: Vec<u8> =
+        if name == "direct_url.json" { percent_decode(text).collect() } else { text.to_vec() };
+    let mut places: Vec<PathBuf> = moved.named_in(&decoded).into_iter().map(|(_, place)| place).collect();
+    if ends_with(name, ".pth") || ends_with(name, ".egg-link") {
+        // A line may be any path, also one with signs that end paths in other files; a relative one
+        // leads to the same place in the private worktree, unless it first leaves the work tree.
+        let lines = decoded.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
+        for line in lines.filter(|line| !line.is_empty() && !line.starts_with(b"import")) {
+            let path = Path::new(OsStr::from_bytes(line));
+            if path.is_absolute() {
+                places.extend(moved.place(path));
+            } else if is_climbing(moved, folder, path) {
+                places.extend(moved.place(&normalized(&folder.join(path))));
+            }
+        }
+    }
+    places
+}
+
+/// Whether a relative path leaves the work tree on its way.
+fn is_climbing(moved: &Moved, folder: &Path, path: &Path) -> bool {
+    let mut at = folder.to_owned();
+    path.components().any(|part| {
+        at = normalized(&at.join(part));
+        !moved.from.iter().any(|top| at.starts_with(top))
+    })
+}
+
+/// Whether a name has this ending.
+fn ends_with(name: &OsStr, ending: &str) -> bool {
+    name.as_bytes().ends_with(ending.as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn records_of_editable_installs_name_the_work_tree() {
+        let moved = Moved { from: vec!["/work/my repo".into()], to: "/gate".into() };
+        let site = Path::new("/work/my repo/.venv/lib/python3/site-packages");
+        for (name, text, expected) in [
+            ("a.pth", "/work/my repo/src\n", Some("src")),
+            ("a.pth", "import _virtualenv\n", None),
+            ("a.pth", "import sys; sys.path.insert(0, '/work/my repo/src')\n", Some("src")),
+            ("a.pth", "../../../../src\n", None),
+            ("a.pth", "../../../../../my repo/src\n", Some("src")),
+            ("__editable__.a-1.pth", "/work/my repo", Some("")),
+            ("__editable___a_finder.py", "MAPPING = {'a': '/work/my repo/src/a'}", Some("src/a")),
+            ("_a_editable_loader.py", "install('/work/my repo/src/a')", Some("src/a")),
+            ("_a_editable.py", "x = \"/work/my repo/src/a\"", Some("src/a")),
+            ("a.egg-link", "/work/my repo/lib\n.", Some("lib")),
+            ("direct_url.json", r#"{"url": "file:///work/my%20repo", "dir_info": {}}"#, Some("")),
+            ("direct_url.json", r#"{"url": "https://example.com/work/my%20repo"}"#, None),
+        ] {
+            assert!(is_record(OsStr::new(name)));
+            let found = places(&moved, OsStr::new(name), text.as_bytes(), site);
+            assert_eq!(found.first().map(|place| place.to_str().unwrap()), expected, "{name} {text}");
+        }
+        assert!(!is_record(OsStr::new("METADATA")));
+    }
+}

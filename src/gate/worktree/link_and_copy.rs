@@ -1,0 +1,390 @@
+//! What `[worktree]` provides, looked through and made again in a private worktree. It must not know
+//! what runs there.
+//!
+//! Nothing is provided as a symlink into the work tree: what runs behind one has the work tree as its
+//! real place, and finds its tracked files by searching the folders above or by a relative path. So
+//! folders are made again, files are hard links (`link`) or copies (`copy`), and symlinks and small
+//! text files that name a path of the work tree name that path of the private one. What names it in a
+//! way that can't be moved, such as an editable install, is refused (`installed_packages.rs`).
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ffi::OsString;
+use std::fs::{self, File, FileTimes, Metadata};
+use std::io::{self, Write as _};
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+
+use rayon::iter::{IntoParallelRefIterator as _, ParallelIterator as _};
+
+use crate::base::digest::{Digest, Fields};
+use crate::base::file::FileError;
+use crate::base::moved::{Moved, normalized};
+use crate::base::path::RepoPath;
+use crate::gate::worktree::installed_packages::{self, Build};
+
+/// A larger file is no script and no settings.
+const LARGEST_TEXT: u64 = 64 * 1024;
+/// Folders of scripts, which tools write absolute paths into.
+const SCRIPTS: &[&str] = &["bin", ".bin", "Scripts"];
+/// Entries of a folder outside of the work tree that are looked through, where a symlink leads to it.
+const MOST_OUTSIDE: usize = 20_000;
+
+/// How files are provided.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum How {
+    /// They share their content with the user's.
+    Link,
+    /// They are files of their own.
+    Copy,
+}
+
+/// Something that leads back into the work tree and can't be moved.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct LeadsBack {
+    /// What of `[worktree]` has it.
+    pub provided: RepoPath,
+    /// Where it is, relative to the work tree or absolute.
+    pub entry: PathBuf,
+    /// Which path of the work tree it leads to.
+    pub place: PathBuf,
+    /// What wrote it.
+    pub kind: Kind,
+}
+
+/// What wrote something that leads back into the work tree.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Kind {
+    /// The installer of Python packages.
+    Python,
+    /// A tool that builds there.
+    Build(Build),
+    /// Something outside of the work tree leads back into it.
+    Outside,
+}
+
+/// Why something can't be provided.
+#[derive(Debug, thiserror::Error)]
+pub enum MirrorError {
+    /// It leads back into the work tree.
+    #[error("it leads back into the work tree")]
+    LeadsBack(LeadsBack),
+    /// It can't be read or made.
+    #[error(transparent)]
+    File(#[from] FileError),
+}
+
+/// The user's work tree and the tree that stands for it.
+pub struct Mirror<'a> {
+    /// The top of the work tree, by its real name.
+    pub root: &'a Path,
+    /// All work trees of the repository, and the private one.
+    pub moved: &'a Moved,
+    /// Tracked files of the work tree that have more than one name, by device and inode.
+    pub shared: HashMap<(u64, u64), RepoPath>,
+    /// All that is provided, and how: what is named within something else is left to its own name.
+    pub provided: BTreeMap<RepoPath, How>,
+}
+
+/// What is to be made: entries in the order in which folders come before what is in them.
+#[derive(Default)]
+pub struct Mirrored {
+    entries: Vec<Entry>,
+    /// Symlinks into the tree, and what of it they lead to.
+    pub inward: Vec<(PathBuf, PathBuf)>,
+    outside: BTreeSet<PathBuf>,
+}
+
+struct Entry {
+    /// Relative to the top.
+    path: PathBuf,
+    meta: Metadata,
+    what: What,
+}
+
+enum What {
+    Folder,
+    File(How),
+    Symlink(PathBuf),
+    Text(Vec<u8>),
+}
+
+impl Mirror<'_> {
+    /// Looks through the file or folder at `path` of the work tree, and adds what is to be made.
+    ///
+    /// # Errors
+    /// It leads back into the work tree in a way that can't be moved, or can't be read.
+    pub fn look_through(&self, path: &RepoPath, how: How, found: &mut Mirrored) -> Result<(), MirrorError> {
+        let top = path.as_path().to_owned();
+        let mut stack = vec![(top, 0_usize)];
+        while let Some((place, depth)) = stack.pop() {
+            if depth > 0 && self.provided.contains_key(&RepoPath::from_git(place.as_os_str().as_bytes())) {
+                continue;
+            }
+            let from = self.root.join(&place);
+            let meta = from.symlink_metadata().map_err(FileError::of("look at", &from))?;
+            let kind = meta.file_type();
+            let what = if kind.is_symlink() {
+                What::Symlink(self.symlink(path, &place, found)?)
+            } else if kind.is_dir() {
+                let list =
+                    || fs::read_dir(&from)?.map(|entry| entry.map(|entry| entry.file_name())).collect();
+                let names: io::Result<Vec<_>> = list();
+                let mut names = names.map_err(FileError::of("list", &from))?;
+                names.sort_unstable();
+                self.check_build_folder(path, &place, &names)?;
+                stack.extend(names.into_iter().rev().map(|name| (place.join(name), depth + 1)));
+                What::Folder
+            } else if kind.is_file() {
+                match self.text(path, &place, depth, &meta)? {
+                    Some(text) => What::Text(text),
+                    None => match self.tracked(&meta) {
+                        // The same file by another name: the private worktree has its own.
+                        Some(tracked) => What::Symlink(self.moved.target(tracked.as_path())),
+                        None => What::File(how),
+                    },
+                }
+            } else {
+                continue;
+            };
+            found.entries.push(Entry { path: place, meta, what });
+        }
+        Ok(())
+    }
+
+    fn tracked(&self, meta: &Metadata) -> Option<&RepoPath> {
+        (meta.nlink() > 1).then(|| self.shared.get(&(meta.dev(), meta.ino())))?
+    }
+
+    /// Returns what a symlink is to lead to.
+    fn symlink(&self, path: &RepoPath, place: &Path, found: &mut Mirrored) -> Result<PathBuf, MirrorError> {
+        let from = self.root.join(place);
+        let text = fs::read_link(&from).map_err(FileError::of("read", &from))?;
+        let folder = from.parent().unwrap_or(&from);
+        let folder = folder.canonicalize().map_err(FileError::of("find", folder))?;
+        let named = normalized(&folder.join(&text));
+        let real = from.canonicalize().ok();
+        // By its name, since what it leads to may be a symlink that the private worktree has too.
+        let inside = self.moved.within(&named);
+        let inside = inside.or_else(|| self.moved.place(real.as_deref().unwrap_or(&named)));
+        let Some(inside) = inside else {
+            if let Some(real) = real.filter(|real| real.is_dir()) {
+                self.look_outside(path, real, found)?;
+            }
+            return Ok(if text.is_absolute() { text } else { named });
+        };
+        let target = self.moved.target(&inside);
+        let own = self.moved.to.join(place);
+        let kept = normalized(&own.parent().unwrap_or(&own).join(&text));
+        // It is kept as it is written if it leads to the same place there.
+        let kept = text.is_relative() && kept == target;
+        found.inward.push((place.to_owned(), inside));
+        Ok(if kept { text } else { target })
+    }
+
+    /// Looks for what leads back into the work tree in a folder outside of it: symlinks, and what
+    /// installers of Python packages wrote.
+    fn look_outside(
+        &self,
+        path: &RepoPath,
+        folder: PathBuf,
+        found: &mut Mirrored,
+    ) -> Result<(), MirrorError> {
+        let mut stack = vec![folder];
+        while let Some(folder) = stack.pop() {
+            if found.outside.len() >= MOST_OUTSIDE || !found.outside.insert(folder.clone()) {
+                continue;
+            }
+            for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
+                let Ok(kind) = entry.file_type() else { continue };
+                if kind.is_dir() {
+                    stack.push(entry.path());
+                } else if kind.is_symlink()
+                    && let Ok(real) = entry.path().canonicalize()
+                {
+                    if let Some(place) = self.moved.place(&real) {
+                        return Err(self.leads_back(path, &entry.path(), place, Kind::Outside));
+                    }
+                    if real.is_dir() {
+                        stack.push(real);
+                    }
+                } else if let Some(place) = installed_packages::record(self.moved, &entry.path()) {
+                    return Err(self.leads_back(path, &entry.path(), place, Kind::Python));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns the text of a file that names the work tree, with the paths of the private one.
+    fn text(
+        &self,
+        path: &RepoPath,
+        place: &Path,
+        depth: usize,
+        meta: &Metadata,
+    ) -> Result<Option<Vec<u8>>, MirrorError> {
+        let name = place.file_name().unwrap_or_default();
+        let is_record =
+            installed_packages::is_record(name) && meta.len() <= installed_packages::LARGEST_RECORD;
+        let folder = place.parent().and_then(Path::file_name);
+        let is_script = folder.is_some_and(|folder| SCRIPTS.iter().any(|name| folder == *name));
+        if !(is_record || ((is_script || depth <= 1) && meta.len() <= LARGEST_TEXT)) {
+            return Ok(None);
+        }
+        let from = self.root.join(place);
+        // What can't be read can't be copied either, which then says so; it can be linked.
+        let Ok(text) = fs::read(&from) else { return Ok(None) };
+        if text.contains(&0) {
+            return Ok(None);
+        }
+        let moved = self.moved.text(&text);
+        if is_record {
+            let places = installed_packages::places(self.moved, name, &text, from.parent().unwrap_or(&from));
+            // What is in what is provided too, such as a checkout in a virtual environment, moves with it.
+            if let Some(back) = places.into_iter().find(|place| !place.starts_with(path.as_path())) {
+                return Err(self.leads_back(path, place, back, Kind::Python));
+            }
+        }
+        Ok(moved)
+    }
+
+    /// Refuses the folder `place`, with these names in it, if something is built there from the files
+    /// of the work tree.
+    fn check_build_folder(
+        &self,
+        path: &RepoPath,
+        place: &Path,
+        names: &[OsString],
+    ) -> Result<(), MirrorError> {
+        let from = self.root.join(place);
+        match installed_packages::build_folder(names) {
+            None => Ok(()),
+            Some(build @ Build::Cargo) => {
+                // A package that is provided as a whole, such as one of `node_modules`, builds itself.
+                let parent = place.parent().unwrap_or(place);
+                let is_own = place != path.as_path() && self.root.join(parent).join("Cargo.toml").exists();
+                let back = || self.leads_back(path, place, parent.to_owned(), Kind::Build(build));
+                if is_own { Ok(()) } else { Err(back()) }
+            }
+            Some(build @ Build::Cmake) => {
+                let cache = from.join(installed_packages::CMAKE_CACHE);
+                let source = fs::read(&cache).ok().and_then(|text| installed_packages::cmake_source(&text));
+                let back = source.and_then(|source| self.moved.place(&source));
+                match back.filter(|back| !back.starts_with(path.as_path())) {
+                    Some(back) => Err(self.leads_back(path, &cache, back, Kind::Build(build))),
+                    None => Ok(()),
+                }
+            }
+        }
+    }
+
+    fn leads_back(&self, provided: &RepoPath, entry: &Path, place: PathBuf, kind: Kind) -> MirrorError {
+        let entry = entry.strip_prefix(self.root).unwrap_or(entry).to_owned();
+        MirrorError::LeadsBack(LeadsBack { provided: provided.clone(), entry, place, kind })
+    }
+}
+
+impl Mirrored {
+    /// A digest of all that is to be made, and of what it is made from.
+    pub fn digest(&self) -> Digest {
+        let mut fields = Fields::new("taskgate mirror 1");
+        for entry in &self.entries {
+            fields.add(entry.path.as_os_str().as_bytes());
+            fields.number(u64::from(entry.meta.mode()));
+            let file = |fields: &mut Fields| {
+                fields.number(entry.meta.dev()).number(entry.meta.ino()).number(entry.meta.len());
+                fields.add(&entry.meta.mtime().to_le_bytes()).add(&entry.meta.mtime_nsec().to_le_bytes());
+            };
+            match &entry.what {
+                What::Folder => fields.add(b"folder"),
+                What::Symlink(target) => fields.add(b"symlink").add(target.as_os_str().as_bytes()),
+                What::Text(text) => fields.add(b"text").add(text),
+                What::File(How::Link) => {
+                    file(&mut fields);
+                    fields.add(b"link")
+                }
+                What::File(How::Copy) => {
+                    file(&mut fields);
+                    // Making a hard link changes this one.
+                    fields.add(&entry.meta.ctime().to_le_bytes()).add(&entry.meta.ctime_nsec().to_le_bytes());
+                    fields.add(b"copy")
+                }
+            };
+        }
+        fields.digest()
+    }
+
+    /// Whether all of it is below `to`, as it was made.
+    pub fn is_below(&self, to: &Path) -> bool {
+        self.entries.par_iter().all(|entry| {
+            let place = to.join(&entry.path);
+            let Ok(meta) = place.symlink_metadata() else { return false };
+            match &entry.what {
+                What::Folder => meta.is_dir(),
+                What::Symlink(target) => fs::read_link(&place).is_ok_and(|link| link == *target),
+                What::Text(text) => meta.is_file() && fs::read(&place).is_ok_and(|found| found == *text),
+                What::File(how) => {
+                    let is_same = (meta.dev(), meta.ino()) == (entry.meta.dev(), entry.meta.ino());
+                    let is_alike = meta.len() == entry.meta.len() && times(&meta) == times(&entry.meta);
+                    meta.is_file() && (is_same || is_alike) && (*how == How::Link || !is_same)
+                }
+            }
+        })
+    }
+
+    /// Makes all of it below `to`, where nothing of it is.
+    ///
+    /// # Errors
+    /// A file can't be read, or the disk is full.
+    pub fn make(&self, root: &Path, to: &Path) -> Result<(), FileError> {
+        let folders = || self.entries.iter().filter(|entry| matches!(entry.what, What::Folder));
+        for folder in folders() {
+            let place = to.join(&folder.path);
+            fs::create_dir_all(&place).map_err(FileError::of("make the folder", &place))?;
+        }
+        self.entries.par_iter().try_for_each(|entry| {
+            let (from, place) = (root.join(&entry.path), to.join(&entry.path));
+            let made = match &entry.what {
+                What::Folder => return Ok(()),
+                What::Symlink(target) => std::os::unix::fs::symlink(target, &place),
+                What::Text(text) => {
+                    let mode = fs::Permissions::from_mode(entry.meta.mode() & 0o7777);
+                    let file = File::options().write(true).create_new(true).open(&place);
+                    let written = file.and_then(|mut file| file.write_all(text));
+                    written.and_then(|()| fs::set_permissions(&place, mode))
+                }
+                What::File(How::Link) => {
+                    // On another disk, or of a file that belongs to somebody else, there is no hard link.
+                    fs::hard_link(&from, &place).or_else(|_| copy(&from, &place, &entry.meta))
+                }
+                What::File(How::Copy) => copy(&from, &place, &entry.meta),
+            };
+            made.map_err(FileError::of("provide", &from))
+        })?;
+        // Some are read-only, so the innermost come first and nothing is made in them any more.
+        for folder in self.entries.iter().rev().filter(|entry| matches!(entry.what, What::Folder)) {
+            let place = to.join(&folder.path);
+            let mode = fs::Permissions::from_mode(folder.meta.mode() & 0o7777);
+            fs::set_permissions(&place, mode).map_err(FileError::of("set the mode of", &place))?;
+        }
+        Ok(())
+    }
+}
+
+fn times(meta: &Metadata) -> (i64, i64) {
+    (meta.mtime(), meta.mtime_nsec())
+}
+
+/// Copies a file with its mode and time: Python trusts what it compiled by the time of the source.
+/// Nothing is written over: what is there may be a hard link to the user's file.
+fn copy(from: &Path, to: &Path, meta: &Metadata) -> io::Result<()> {
+    let mut source = File::open(from)?;
+    let mut file = File::options().write(true).create_new(true).open(to)?;
+    io::copy(&mut source, &mut file)?;
+    file.set_permissions(fs::Permissions::from_mode(meta.mode() & 0o7777))?;
+    if let Ok(modified) = meta.modified() {
+        file.set_times(FileTimes::new().set_modified(modified))?;
+    }
+    Ok(())
+}

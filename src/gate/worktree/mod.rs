@@ -1,0 +1,332 @@
+//! A private worktree made ready: the tree checked out, what git does not hold made again from the
+//! user's work tree, and the setup run. It must not know what is run there afterwards.
+
+mod installed_packages;
+pub mod link_and_copy;
+mod ready;
+mod remedy;
+pub mod setup;
+
+use std::path::Path;
+
+use self::link_and_copy::{How, Mirror, MirrorError, Mirrored};
+pub use self::ready::Ready;
+
+use crate::base::env::Env;
+use crate::base::file::{self, Durability, FileError};
+use crate::base::moved::Moved;
+use crate::base::path::RepoPath;
+use crate::config::model::Config;
+use crate::engine::task::task_env::PASSED;
+use crate::engine::work_tree_access::WorkTreeAccess;
+use crate::event::Verdict;
+use crate::gate::context::GateContext;
+use crate::gate::error::GateError;
+use crate::git::snapshot::{Mode, Snapshot};
+use crate::git::{CheckoutTarget, PoolFinder, PrivateWorktree};
+
+/// The file in the private worktree's git folder that lists what was provided.
+const PROVIDED: &str = "taskgate-provided";
+/// The file beside it that says what it was made from, once all of it was made.
+const MIRROR: &str = "taskgate-mirror";
+/// What stands behind this line in `info/exclude` is ours.
+const BORDER: &str = "# provided by taskgate";
+
+/// What became of the wish for a worktree.
+pub enum Provision {
+    /// It is there.
+    Ready(Box<Ready>),
+    /// Its setup did not pass.
+    SetupFailed(Verdict),
+}
+
+impl GateContext<'_> {
+    /// A private worktree that holds the tree `tree` with HEAD at `commit`, as `[worktree]` of
+    /// `config` wants it.
+    ///
+    /// # Errors
+    /// The tree can't be checked out, or something can't be provided.
+    pub fn provide(
+        &self,
+        config: &Config,
+        (tree, commit): (&str, Option<&str>),
+    ) -> Result<Provision, GateError> {
+        let root = config.worktree.root.as_deref();
+        let finder = PoolFinder { state: self.state, env: self.env, root };
+        let pool = finder.open()?;
+        let worktree = PrivateWorktree::acquire(pool.path(), self.age)?;
+        if ready::may_be_tainted(&worktree.git_dir()) {
+            worktree.clear()?;
+        }
+        let moved = finder.moved_to(worktree.path());
+        let mirrored = self.look_through(config, tree, &moved)?;
+        let source = mirrored.digest().hex();
+        let git_dir = worktree.git_dir();
+        // What was made from the same is left as it is, with what the setup and tasks added.
+        let is_same = || -> Result<bool, FileError> {
+            Ok(file::read(&git_dir.join(MIRROR))?.is_some_and(|former| former == source.as_bytes()))
+        };
+        if !is_same()? {
+            remove_provided(&git_dir, worktree.path())?;
+        }
+        let target = CheckoutTarget { tree, commit, filters: &config.worktree.filters };
+        let snapshot = worktree.check_out(self.repository, &target)?;
+        check_symlinks(&snapshot, worktree.path(), &moved)?;
+        let paths: Vec<&RepoPath> = config.worktree.link.iter().chain(&config.worktree.copy).collect();
+        self.check_places(&paths, &worktree, tree)?;
+        let is_made = is_same()? && mirrored.is_below(worktree.path());
+        if !is_made {
+            remove_provided(&git_dir, worktree.path())?;
+        }
+        if !paths.is_empty() {
+            note(&git_dir, &paths)?;
+        }
+        if !is_made {
+            for folder in paths.iter().filter_map(|path| path.parent()) {
+                file::make_dir(&folder.under(worktree.path()))?;
+            }
+            mirrored.make(&self.real_root()?, worktree.path())?;
+            file::write(&git_dir.join(MIRROR), source.as_bytes(), &git_dir, Durability::Relaxed)?;
+            // What it left in what was provided is gone.
+            setup::forget(&git_dir)?;
+        }
+        self.tell_missing(&mirrored, worktree.path());
+        let repository = worktree.open(self.repository, &config.worktree.filters)?;
+        let ready = Ready { worktree, repository, env: self.env.in_tree(&moved) };
+        ready.mark_as_tainted()?;
+        self.tell_moved(config, &ready.env);
+        self.tell_reached(&moved, &ready.env);
+        match setup::run(self, config, &ready)? {
+            Verdict::Passed => Ok(Provision::Ready(Box::new(ready))),
+            verdict => {
+                self.release(&ready)?;
+                Ok(Provision::SetupFailed(verdict))
+            }
+        }
+    }
+
+    /// Lets the next gate use a worktree as it is now, unless a task in it may have made something of
+    /// files of the user's work tree.
+    ///
+    /// # Errors
+    /// The mark on it can't be removed.
+    pub fn release(&self, ready: &Ready) -> Result<(), GateError> {
+        if !self.access.get().is_some_and(WorkTreeAccess::is_tainted) {
+            ready.clear_mark()?;
+        }
+        Ok(())
+    }
+
+    fn real_root(&self) -> Result<std::path::PathBuf, FileError> {
+        let root = self.repository.work_dir();
+        root.canonicalize().map_err(FileError::of("find", root))
+    }
+
+    /// Looks through what `[worktree]` names.
+    fn look_through(&self, config: &Config, tree: &str, moved: &Moved) -> Result<Mirrored, GateError> {
+        let wanted = &config.worktree;
+        let mut mirrored = Mirrored::default();
+        if wanted.link.is_empty() && wanted.copy.is_empty() {
+            return Ok(mirrored);
+        }
+        let root = self.real_root()?;
+        let shared = self.repository.files_with_more_names()?;
+        // What is named twice is copied.
+        let links = wanted.link.iter().map(|path| (path.clone(), How::Link));
+        let provided = links.chain(wanted.copy.iter().map(|path| (path.clone(), How::Copy))).collect();
+        let mirror = Mirror { root: &root, moved, shared, provided };
+        for (path, how) in mirror.provided.iter().map(|(path, how)| (path, *how)) {
+            if let Some(file) = self.repository.first_tracked(path)? {
+                return Err(GateError::Provided { path: path.to_string(), file: file.to_string() });
+            }
+            if path.under(&root).symlink_metadata().is_err() {
+                if !wanted.may_miss.contains(path) {
+                    self.observer.note(&format!(
+                        "{path} of `[worktree]` is not in the work tree, so it is not provided"
+                    ));
+                }
+                continue;
+            }
+            mirror.look_through(path, how, &mut mirrored).map_err(|error| match error {
+                MirrorError::File(error) => GateError::File(error),
+                MirrorError::LeadsBack(back) => {
+                    let has = |path: &RepoPath| matches!(self.repository.read_file(tree, path), Ok(Some(_)));
+                    let remedy = remedy::remedy(&back, &has);
+                    GateError::LeadsBack { back, remedy }
+                }
+            })?;
+        }
+        Ok(mirrored)
+    }
+
+    /// Refuses what is to be provided where the tree has files, or where a symlink may lead anywhere.
+    fn check_places(
+        &self,
+        paths: &[&RepoPath],
+        worktree: &PrivateWorktree,
+        tree: &str,
+    ) -> Result<(), GateError> {
+        for path in paths {
+            if let Some(file) = self.repository.first_file(tree, path, worktree.path())? {
+                return Err(GateError::Provided { path: path.to_string(), file: file.to_string() });
+            }
+            if is_behind_symlink(worktree.path(), path) {
+                return Err(GateError::BehindSymlink { path: path.to_string() });
+            }
+        }
+        Ok(())
+    }
+
+    /// Tells of symlinks that lead to what the private worktree lacks.
+    fn tell_missing(&self, mirrored: &Mirrored, root: &Path) {
+        let is_missing =
+            |(_, target): &&(_, std::path::PathBuf)| root.join(target).symlink_metadata().is_err();
+        let mut missing = mirrored.inward.iter().filter(is_missing);
+        if let Some((link, target)) = missing.next() {
+            let (link, target) = (link.display(), target.display());
+            let more = match missing.count() {
+                0 => String::new(),
+                more => format!(" (and {more} more)"),
+            };
+            let text = format!("{link} leads to {target}, which the tree under test does not have{more}");
+            self.observer.note(&text);
+        }
+    }
+
+    /// Tells what tasks reach of the work tree by names that are not the gate's to change. It is no
+    /// reason to stop: the tasks need not use it.
+    fn tell_reached(&self, moved: &Moved, env: &Env) {
+        let path = env.passed("PATH").unwrap_or_default();
+        let reached = installed_packages::reached_by_path(moved, &path, env.var("HOME"));
+        if let Some((entry, place)) = reached.first() {
+            let place = if place.as_os_str().is_empty() { Path::new("its top") } else { place };
+            let more =
+                if reached.len() > 1 { format!(" (and {} more)", reached.len() - 1) } else { String::new() };
+            let text = format!(
+                "{} leads into the work tree: {}{more}; a task that uses it does not test the tree under test",
+                entry.display(),
+                place.display(),
+            );
+            self.observer.note(&text);
+        }
+    }
+
+    /// Tells which variables lead into the work tree, and so into the private one.
+    fn tell_moved(&self, config: &Config, env: &Env) {
+        let passed = config.tasks.iter().flat_map(|task| &task.pass_env).map(|passed| passed.name.as_str());
+        let mut names = env.moved_names(PASSED.iter().copied().chain(passed));
+        names.sort_unstable();
+        names.dedup();
+        if !names.is_empty() {
+            let (names, leads) = (names.join(", "), if names.len() == 1 { "leads" } else { "lead" });
+            self.observer.note(&format!(
+                "{names} {leads} into the work tree; tasks get that path of the tree under test"
+            ));
+        }
+    }
+}
+
+/// Refuses a tree with a symlink that leads into the work tree.
+fn check_symlinks(snapshot: &Snapshot, root: &Path, moved: &Moved) -> Result<(), GateError> {
+    for entry in snapshot.entries().iter().filter(|entry| entry.mode == Mode::Symlink) {
+        let real = entry.path.under(root).canonicalize().ok();
+        if let Some(place) = real.and_then(|real| moved.place(&real)) {
+            return Err(GateError::TrackedLink { path: entry.path.to_string(), place });
+        }
+    }
+    Ok(())
+}
+
+/// Writes down what is about to be provided, before it is: a kill in between leaves nothing unknown.
+fn note(git_dir: &Path, paths: &[&RepoPath]) -> Result<(), GateError> {
+    let mut list = Vec::new();
+    let mut rules = String::new();
+    for path in paths {
+        list.extend_from_slice(path.bytes());
+        list.push(0);
+        rules.push_str(&format!("/{}\n", escaped(&path.to_string())));
+    }
+    file::write(&git_dir.join(PROVIDED), &list, git_dir, Durability::Relaxed)?;
+    let info = git_dir.join("info");
+    file::make_dir(&info)?;
+    let exclude = info.join("exclude");
+    let text = file::read(&exclude)?.unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
+    let own = text.split(BORDER).next().unwrap_or_default().trim_end();
+    let text = format!("{own}\n{BORDER}\n{rules}");
+    file::write(&exclude, text.as_bytes(), git_dir, Durability::Relaxed)?;
+    Ok(())
+}
+
+/// Takes out what was provided the last time.
+fn remove_provided(git_dir: &Path, root: &Path) -> Result<(), GateError> {
+    let list = git_dir.join(PROVIDED);
+    file::remove_all(&git_dir.join(MIRROR))?;
+    let Some(bytes) = file::read(&list)? else { return Ok(()) };
+    for path in bytes.split(|byte| *byte == 0).filter(|path| !path.is_empty()) {
+        let path = RepoPath::from_git(path);
+        if !is_behind_symlink(root, &path) {
+            file::remove_all(&path.under(root))?;
+        }
+    }
+    Ok(file::remove_all(&list)?)
+}
+
+/// Whether a folder on the way to `path` is a symlink: what lies behind one is not the worktree's.
+fn is_behind_symlink(root: &Path, path: &RepoPath) -> bool {
+    let folders = std::iter::successors(path.parent(), RepoPath::parent);
+    folders.filter(|folder| !folder.is_top()).any(|folder| folder.under(root).is_symlink())
+}
+
+/// A path as a rule of git's that means just that path.
+fn escaped(path: &str) -> String {
+    let mut rule = String::with_capacity(path.len());
+    for c in path.chars() {
+        if "\\*?[] ".contains(c) {
+            rule.push('\\');
+        }
+        rule.push(c);
+    }
+    rule
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn rules_mean_one_path() {
+        for (path, rule) in [("node_modules", "node_modules"), ("a b/[x]*", "a\\ b/\\[x\\]\\*")] {
+            assert_eq!(escaped(path), rule);
+        }
+    }
+
+    #[test]
+    fn what_was_provided_is_withdrawn_and_the_rest_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let (root, git) = (dir.path().join("root"), dir.path().join("git"));
+        fs::create_dir_all(root.join("given/deep")).unwrap();
+        fs::create_dir_all(git.join("info")).unwrap();
+        fs::write(root.join("kept"), "").unwrap();
+        fs::write(git.join("info/exclude"), "*.log\n").unwrap();
+        let given = RepoPath::from_git(&b"given"[..]);
+        for _ in 0..2 {
+            note(&git, &[&given]).unwrap();
+        }
+        let exclude = fs::read_to_string(git.join("info/exclude")).unwrap();
+        assert_eq!(exclude, format!("*.log\n{BORDER}\n/given\n"));
+        remove_provided(&git, &root).unwrap();
+        remove_provided(&git, &root).unwrap();
+        // What lies behind a symlink is somebody else's.
+        let outside = dir.path().join("outside");
+        fs::create_dir(&outside).unwrap();
+        fs::write(outside.join("file"), "").unwrap();
+        std::os::unix::fs::symlink(&outside, root.join("link")).unwrap();
+        note(&git, &[&RepoPath::from_git(&b"link/file"[..])]).unwrap();
+        remove_provided(&git, &root).unwrap();
+        assert!(outside.join("file").exists());
+        assert!(!root.join("given").exists() && root.join("kept").exists());
+    }
+}

@@ -1,0 +1,133 @@
+//! The setup of a private worktree: `[worktree] setup`, run when its key is another than the one it
+//! last passed with in this very worktree. It must not know what runs there afterwards.
+
+use std::path::{Path, PathBuf};
+
+use crate::base::clock::Timestamp;
+use crate::base::digest::Digest;
+use crate::base::file::{self, Durability, FileError};
+use crate::cache::Lookup;
+use crate::config::model::{Config, SourceFile, Task, Worktree};
+use crate::engine::location::{RunLocation, Tree};
+use crate::engine::prepare::{Prepared, Request};
+use crate::engine::run::options::{ResultMode, RunOptions};
+use crate::event::Verdict;
+use crate::gate::context::GateContext;
+use crate::gate::error::GateError;
+use crate::gate::worktree::ready::Ready;
+use crate::key::explanation::Explanation;
+use crate::key::inputs::InputSet;
+use crate::plan::{Decision, Knowledge, LastRun, PastResults, Plan, PlanInputs, StoredResult};
+
+/// The file in a private worktree's git folder that says with which key the setup last passed there.
+const STAMP: &str = "taskgate-setup";
+/// Bytes of a digest in hexadecimal.
+const HEX: usize = 64;
+
+/// Runs the setup of `config` in a worktree, if it has to; what became of it.
+///
+/// # Errors
+/// It can't be planned, or its stamp can't be written.
+pub fn run(context: &GateContext<'_>, config: &Config, ready: &Ready) -> Result<Verdict, GateError> {
+    let Some(setup) = &config.worktree.setup else { return Ok(Verdict::Passed) };
+    let alone = alone(config, setup);
+    let request = Request::new(vec![setup.name.clone()]);
+    let run = context.new_run();
+    let root = ready.worktree.path();
+    let location = context.location(root, Tree::WorkDir(&ready.repository), None);
+    let location = RunLocation { env: &ready.env, ..location };
+    let prepared = Prepared::load(&alone, &request, location, context.clock, &run)?;
+    let stamp = Stamp::read(&ready.worktree.git_dir());
+    let digests = prepared.digests();
+    let world = prepared.plan_inputs(&ready.env, &digests, &stamp);
+    let plan = Plan::new(&world);
+    if matches!(plan.nodes[0].decision, Decision::Hit(_)) {
+        return Ok(Verdict::Passed);
+    }
+    file::remove_all(&stamp.path)?;
+    let hold = ready.hold()?;
+    let location = RunLocation { hold: Some(&hold), access: context.access()?, ..location };
+    let options = RunOptions { results: ResultMode::Discard, ..context.options(&run, &alone) };
+    let emitter = context.observer.emitter(&run, &context.clock.restarted());
+    let summary = prepared.launch(&world, &plan, location, &options, &emitter, context.listen()?);
+    if summary.verdict == Verdict::Passed {
+        stamp.write(&world, &plan)?;
+    }
+    Ok(summary.verdict)
+}
+
+/// Has the next setup run in any case.
+///
+/// # Errors
+/// Its stamp can't be removed.
+pub fn forget(git_dir: &Path) -> Result<(), FileError> {
+    file::remove_all(&git_dir.join(STAMP))
+}
+
+/// A config whose one task is the setup.
+pub fn alone(config: &Config, setup: &Task) -> Config {
+    // What tasks share is not unused because none of them is here.
+    let files = config.files.iter().cloned();
+    let files = files.map(|file| SourceFile { sets: Vec::new(), tools: Vec::new(), ..file });
+    Config {
+        files: files.collect(),
+        services: Vec::new(),
+        tasks: vec![setup.clone()],
+        hooks: std::collections::BTreeMap::new(),
+        worktree: Worktree::default(),
+        is_part: true,
+        ..config.clone()
+    }
+}
+
+/// What a worktree remembers of its setup.
+struct Stamp {
+    path: PathBuf,
+    last: Option<(Digest, Explanation)>,
+}
+
+impl Stamp {
+    /// What cannot be read is as good as never written: the setup runs again.
+    fn read(git_dir: &Path) -> Self {
+        let path = git_dir.join(STAMP);
+        let bytes = file::read(&path).ok().flatten().unwrap_or_default();
+        let decode = |bytes: &[u8]| {
+            let (hex, rest) = bytes.split_at_checked(HEX)?;
+            Some((Digest::parse(std::str::from_utf8(hex).ok()?)?, Explanation::decode(rest)?))
+        };
+        Self { last: decode(&bytes), path }
+    }
+
+    fn write(&self, world: &PlanInputs<'_>, plan: &Plan) -> Result<(), FileError> {
+        let (Some(key), Some(snapshot)) = (&plan.nodes[0].key, world.snapshot) else { return Ok(()) };
+        let inputs = InputSet::new(world.config, world.graph, &world.graph.nodes[0]);
+        let explanation = Explanation::new(&key.fields, inputs.select(snapshot), world.mask).encode();
+        let bytes = [key.digest.hex().as_bytes(), &explanation].concat();
+        let folder = self.path.parent().unwrap_or(&self.path);
+        file::write(&self.path, &bytes, folder, Durability::Relaxed)
+    }
+}
+
+impl Knowledge for Stamp {
+    fn look_up(&self, _: &Task, key: &Digest) -> Lookup<StoredResult> {
+        match &self.last {
+            Some((last, _)) if last == key => {
+                Lookup::Hit(StoredResult { at: Timestamp(0), took: 0, outputs: *key, differs: None })
+            }
+            _ => Lookup::Absent,
+        }
+    }
+
+    fn past(&self, _: &Task, _: &Digest) -> PastResults {
+        match &self.last {
+            Some((_, explanation)) => {
+                PastResults { last: LastRun::Other, entries: vec![explanation.clone()] }
+            }
+            None => PastResults { last: LastRun::Never, entries: Vec::new() },
+        }
+    }
+
+    fn outputs_on_disk(&self, _: &Task) -> Option<Digest> {
+        None
+    }
+}

@@ -1,0 +1,287 @@
+//! The output of a run in CI: the lines that people read, and the commands that a CI service reads. It
+//! must not know any service; each is a [`Dialect`].
+//!
+//! [`CiReporter`] below writes both; [`github`], [`gitlab`], [`azure`] and [`buildkite`] are the
+//! dialects. [`annotations`] decides what is annotated and in which order. What tasks print is data:
+//! [`escape_commands`] changes what the service would read as a command.
+
+pub mod annotations;
+pub mod azure;
+pub mod buildkite;
+pub mod code_quality;
+pub mod escape_commands;
+pub mod github;
+pub mod gitlab;
+
+use std::io::{self, BufWriter, Write};
+
+use crate::event::{Event, What};
+use crate::git::ChangedLines;
+use crate::reporter::ci::annotations::{Annotation, Annotations};
+use crate::reporter::ci::escape_commands::{Marker, escape_commands};
+use crate::reporter::run_state::RunState;
+use crate::reporter::style::{Paint, Tone};
+use crate::reporter::text::{Keep, safe};
+use crate::reporter::text_formatter::{PrintedLog, Segment, TextFormatter};
+use crate::reporter::{Output, Reporter};
+
+/// The commands and markers of a CI service.
+pub trait Dialect: Send {
+    /// Returns the markers that the service looks for in our own lines.
+    fn markers(&self) -> &'static [Marker];
+
+    /// Returns the markers that it looks for in a log, inside of the fence if there is one.
+    fn markers_in_logs(&self) -> &'static [Marker] {
+        self.markers()
+    }
+
+    /// Returns the first line of the output.
+    fn begin(&self) -> Option<String> {
+        None
+    }
+
+    /// Returns the lines before and after a log; `None` for the usual heading.
+    fn group(&self, group: &Group<'_>) -> Option<(String, String)>;
+
+    /// Returns the lines that open and close a fence, different ones each time.
+    fn fence(&mut self) -> Option<(String, String)> {
+        None
+    }
+
+    /// Returns how many annotations of a grade the service shows, and why no more; `None` if it shows none.
+    fn limit(&self) -> Option<(usize, &'static str)> {
+        None
+    }
+
+    /// Formats an annotation; `None` if the service does not show its grade.
+    fn annotation(&self, _remark: &Annotation) -> Option<String> {
+        None
+    }
+
+    /// Returns the line before the last lines of a run.
+    fn conclude(&self) -> Option<String> {
+        None
+    }
+
+    /// Returns the last lines of the output.
+    fn end(&self, _story: &RunState) -> Vec<String> {
+        Vec::new()
+    }
+}
+
+/// A log that the service may fold.
+#[derive(Clone, Copy, Debug)]
+pub struct Group<'a> {
+    /// The heading, with commands escaped.
+    pub heading: &'a str,
+    /// Whether it needs no attention.
+    pub is_folded: bool,
+    /// Its number in the run, from 1.
+    pub number: usize,
+    /// When it started and ended, in seconds since 1970.
+    pub span: (u64, u64),
+}
+
+/// What is needed to place annotations.
+#[derive(Default)]
+pub struct AnnotationContext {
+    /// The top of the repository.
+    pub root: String,
+    /// Finds out which lines the branch changes; called once, if there is an annotation with a place.
+    pub changed: Option<Box<dyn FnOnce() -> Option<ChangedLines> + Send>>,
+}
+
+/// Writes lines for people, and commands for a CI service.
+pub struct CiReporter<W: Write> {
+    formatter: TextFormatter,
+    dialect: Box<dyn Dialect>,
+    context: AnnotationContext,
+    state: RunState,
+    /// The annotations that were written by other runs.
+    repeated: Annotations,
+    /// The line that closes the open fence.
+    fence: Option<String>,
+    groups: usize,
+    writer: BufWriter<W>,
+}
+
+impl<W: Write + Send> CiReporter<W> {
+    /// Creates a reporter that writes to `writer`.
+    pub fn new(
+        (writer, paint, output): (W, Paint, Output),
+        dialect: Box<dyn Dialect>,
+        context: AnnotationContext,
+    ) -> Self {
+        Self {
+            formatter: TextFormatter::new(paint, output),
+            dialect,
+            context,
+            state: RunState::default(),
+            repeated: Annotations::default(),
+            fence: None,
+            groups: 0,
+            writer: BufWriter::new(writer),
+        }
+    }
+
+    /// Writes finished lines, and after them the commands for events. Annotations of `told` events were
+    /// written before, by other runs, and are not repeated.
+    ///
+    /// # Errors
+    /// The writer failed.
+    pub fn replay(&mut self, lines: &str, (told, new): (&[Event], &[Event])) -> io::Result<()> {
+        for event in told {
+            self.state.take(event);
+        }
+        self.repeated = Annotations::of(&self.state, &self.context.root);
+        for event in new {
+            self.state.take(event);
+        }
+        if let Some(line) = self.dialect.begin() {
+            self.command(&line)?;
+        }
+        let lines = lines.trim_end_matches('\n');
+        let (before, last) = lines.rsplit_once('\n').map_or((None, lines), |(all, last)| (Some(all), last));
+        before.map_or(Ok(()), |before| self.own(before))?;
+        if let Some(line) = self.dialect.conclude() {
+            self.command(&line)?;
+        }
+        self.own(last)?;
+        self.end()?;
+        self.writer.flush()
+    }
+
+    fn line(&mut self, line: &str) -> io::Result<()> {
+        self.writer.write_all(line.as_bytes())?;
+        self.writer.write_all(b"\n")
+    }
+
+    /// Writes our own lines, which may contain untrusted names.
+    fn own(&mut self, text: &str) -> io::Result<()> {
+        let text = safe(text, self.formatter.lines().keep());
+        let text = escape_commands(&text, self.dialect.markers()).into_owned();
+        self.line(&text)
+    }
+
+    /// Writes lines of a task, fenced until the next command.
+    fn foreign(&mut self, text: &str) -> io::Result<()> {
+        if self.fence.is_none()
+            && let Some((open, close)) = self.dialect.fence()
+        {
+            self.line(&open)?;
+            self.fence = Some(close);
+        }
+        let text = escape_commands(text, self.dialect.markers_in_logs()).into_owned();
+        self.line(&text)
+    }
+
+    fn leave_fence(&mut self) -> io::Result<()> {
+        match self.fence.take() {
+            Some(close) => self.line(&close),
+            None => Ok(()),
+        }
+    }
+
+    /// Writes a command.
+    fn command(&mut self, line: &str) -> io::Result<()> {
+        self.leave_fence()?;
+        self.line(line)
+    }
+
+    fn log(&mut self, printed: &PrintedLog) -> io::Result<()> {
+        self.groups += 1;
+        let heading = safe(&printed.heading, Keep::Nothing).replace('\n', " ");
+        let heading = escape_commands(&heading, self.dialect.markers()).into_owned();
+        let start = self.state.run.as_ref().map_or(0, |run| run.started.0);
+        let seconds = |millis: u64| (start + millis) / 1000;
+        let group = self.dialect.group(&Group {
+            heading: &heading,
+            is_folded: printed.tone == Tone::Faint,
+            number: self.groups,
+            span: (seconds(printed.span.0), seconds(printed.span.1)),
+        });
+        match &group {
+            Some((open, _)) => self.command(open)?,
+            None => {
+                let rule = self.formatter.lines().rule(&heading, printed.tone);
+                self.own(&rule)?;
+            }
+        }
+        let body = self.formatter.lines().body(&printed.log);
+        if printed.log.text.is_empty() {
+            self.own(&body)?;
+        } else {
+            self.foreign(&body)?;
+            self.leave_fence()?;
+        }
+        match &group {
+            Some((_, close)) if !close.is_empty() => self.command(close),
+            _ => Ok(()),
+        }
+    }
+
+    fn part(&mut self, part: &Segment) -> io::Result<()> {
+        match part {
+            Segment::Text(text) => self.own(text),
+            Segment::Log(printed) => self.log(printed),
+            Segment::Streamed { .. } => {
+                let text = self.formatter.drawn(part);
+                self.foreign(&text)
+            }
+        }
+    }
+
+    /// Writes the commands after the last lines.
+    fn end(&mut self) -> io::Result<()> {
+        self.leave_fence()?;
+        if let Some((limit, words)) = self.dialect.limit() {
+            let mut annotations = Annotations::of(&self.state, &self.context.root).beyond(&self.repeated);
+            if annotations.known.iter().any(|annotation| annotation.place.is_some()) {
+                let changed = self.context.changed.take().and_then(|find| find());
+                annotations.sort(changed.as_ref());
+            } else {
+                annotations.sort(None);
+            }
+            let (lines, left) = annotations.shown(limit, |annotation| self.dialect.annotation(annotation));
+            for line in lines {
+                self.command(&line)?;
+            }
+            if let Some(left) = left.told() {
+                self.own(&format!("not annotated: {left}; {words}"))?;
+            }
+        }
+        for line in self.dialect.end(&self.state) {
+            self.command(&line)?;
+        }
+        Ok(())
+    }
+}
+
+impl<W: Write + Send> Reporter for CiReporter<W> {
+    fn event(&mut self, event: &Event) -> io::Result<()> {
+        self.state.take(event);
+        let is_last = matches!(event.what, What::RunFinished(_));
+        if matches!(event.what, What::RunStarted(_))
+            && let Some(line) = self.dialect.begin()
+        {
+            self.command(&line)?;
+        }
+        let parts = self.formatter.parts(event);
+        for (i, part) in parts.iter().enumerate() {
+            if is_last && i + 1 == parts.len() {
+                // The last lines are not part of a log.
+                self.leave_fence()?;
+                if let Some(line) = self.dialect.conclude() {
+                    self.command(&line)?;
+                }
+            }
+            self.part(part)?;
+        }
+        if is_last {
+            self.end()?;
+        }
+        // A thousand hits are not worth a thousand writes.
+        let hit = matches!(&event.what, What::TaskFinished(task) if task.attempts == 0);
+        if hit { Ok(()) } else { self.writer.flush() }
+    }
+}
