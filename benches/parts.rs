@@ -81,7 +81,7 @@ fn input_digests(bencher: Bencher<'_, '_>, tasks: usize) {
     let config =
         parse(&Source { name: "tasks.toml", text: &text, base: RepoPath::top(), project: "" }).unwrap();
     let ids: Vec<_> = config.ids().collect();
-    let graph = Graph::of(&config, &ids, Reach::WithNeeds);
+    let graph = Graph::new(&config, &ids, Reach::WithNeeds);
     let entries = (0..tasks).flat_map(|package| (0..10).map(move |file| (package, file)));
     let entry = |(package, file)| SnapshotEntry {
         path: RepoPath::from_git(path(package, file).into_bytes()),
@@ -121,7 +121,7 @@ fn effect_of_patterns(bencher: Bencher<'_, '_>, tasks: usize) {
     let config =
         parse(&Source { name: "tasks.toml", text: &text, base: RepoPath::top(), project: "" }).unwrap();
     let ids: Vec<_> = config.ids().collect();
-    let graph = Graph::of(&config, &ids, Reach::WithNeeds);
+    let graph = Graph::new(&config, &ids, Reach::WithNeeds);
     let entries = (0..tasks).flat_map(|package| (0..10).map(move |file| (package, file)));
     let entry = |(package, file)| SnapshotEntry {
         path: RepoPath::from_git(path(package, file).into_bytes()),
@@ -141,7 +141,7 @@ fn schedule(bencher: Bencher<'_, '_>, tasks: usize) {
     let config =
         parse(&Source { name: "tasks.toml", text: &text, base: RepoPath::top(), project: "" }).unwrap();
     let ids: Vec<_> = config.ids().collect();
-    let graph = Graph::of(&config, &ids, Reach::WithNeeds);
+    let graph = Graph::new(&config, &ids, Reach::WithNeeds);
     bencher.bench(|| {
         let costs = vec![Cost { slots: 1, locks: Vec::new(), expected: 5 }; graph.nodes.len()];
         let mut scheduler = Scheduler::new(&graph, costs, 2, OnFailure::Stop);

@@ -85,7 +85,7 @@ impl fmt::Display for AffectedReason {
 pub fn affected(graph: &Graph, now: TreeSide<'_>, former: Option<TreeSide<'_>>) -> Vec<Affected> {
     let former = former.map(|side| {
         let all: Vec<TaskId> = side.config.ids().collect();
-        (side, Graph::of(side.config, &all, Reach::WithNeeds))
+        (side, Graph::new(side.config, &all, Reach::WithNeeds))
     });
     let mut found: Vec<Affected> = Vec::new();
     for node in graph.nodes.iter().filter(|node| !now.config.task(node.task).is_aggregate()) {
@@ -224,7 +224,7 @@ mod tests {
         let (tree, former_tree) = (snapshot(now.1), former.map(|(_, files)| snapshot(files)));
         let former = former_config.as_ref().zip(former_tree.as_ref());
         let all: Vec<TaskId> = config.ids().collect();
-        let graph = Graph::of(&config, &all, Reach::WithNeeds);
+        let graph = Graph::new(&config, &all, Reach::WithNeeds);
         let now = TreeSide { config: &config, snapshot: &tree };
         let former = former.map(|(config, snapshot)| TreeSide { config, snapshot });
         let mut found: Vec<String> = affected(&graph, now, former)

@@ -55,7 +55,7 @@ pub enum Reach {
 impl Graph {
     /// Builds the graph of `selected`, with the gates that join by themselves. The needs of a [`Config`]
     /// never have a cycle.
-    pub fn of(config: &Config, selected: &[TaskId], reach: Reach) -> Self {
+    pub fn new(config: &Config, selected: &[TaskId], reach: Reach) -> Self {
         let mut order = postorder(config, selected);
         if reach == Reach::WithNeeds {
             join_gates(config, &mut order);
@@ -201,7 +201,7 @@ mod tests {
             ("ci", Reach::Shard, "unit lint ci"),
         ];
         for (name, reach, expected) in cases {
-            let graph = Graph::of(&config, &config.named(name), reach);
+            let graph = Graph::new(&config, &config.named(name), reach);
             let names: Vec<&str> = graph.nodes.iter().map(|node| &*config.task(node.task).name).collect();
             let mut names = names;
             names.sort_unstable();

@@ -24,7 +24,7 @@ pub enum SelectError {
         nearest: Option<String>,
     },
     /// Arguments after `--` need exactly one task.
-    #[error("arguments behind `--` go to one task, but {what}")]
+    #[error("arguments after `--` go to one task, but {what}")]
     Arguments {
         /// What was named instead.
         what: String,
@@ -36,7 +36,7 @@ impl Selection {
     ///
     /// # Errors
     /// A name is unknown.
-    pub fn of(config: &Config, names: &[String]) -> Result<Self, SelectError> {
+    pub fn from_names(config: &Config, names: &[String]) -> Result<Self, SelectError> {
         let mut tasks: Vec<TaskId> = Vec::new();
         for name in names {
             let named = config.named(name);

@@ -30,10 +30,10 @@ pub(crate) fn order(edges: &[Vec<usize>]) -> Result<Vec<usize>, Vec<Vec<usize>>>
         }
         if let Some(circle) = circle_through(node, edges, &left) {
             circles.push(circle);
-            let ahead = reach(node, edges, &left);
-            let behind = reach(node, &pointed_at_by, &left);
+            let reached = reach(node, edges, &left);
+            let reaching = reach(node, &pointed_at_by, &left);
             for (node, is_left) in left.iter_mut().enumerate() {
-                *is_left &= !(ahead[node] && behind[node]);
+                *is_left &= !(reached[node] && reaching[node]);
             }
         }
     }

@@ -1,4 +1,4 @@
-//! Paths into the user's work trees, and their replacements in a tree that stands for them: in variables and
+//! Paths into the user's work trees, and their replacements in a tree that replaces them: in variables and
 //! in small text files. It must not know which trees these are.
 
 use std::borrow::Cow;
@@ -48,7 +48,7 @@ impl Moved {
         found.filter_map(|range| place(&range).map(|place| (range, place))).collect()
     }
 
-    /// Returns the text with the paths of the tree that stands for the work trees, or `None` if it
+    /// Returns the text with the paths of the tree that replaces the work trees, or `None` if it
     /// names none of theirs.
     pub fn text(&self, text: &[u8]) -> Option<Vec<u8>> {
         let named = self.named_in(text);

@@ -73,8 +73,8 @@ impl Shapes {
     }
 
     fn excludes_behind(&self, position: usize, shapes: [&Shape; 2]) -> bool {
-        let behind = self.0.iter().skip(position + 1).filter(|element| element.excludes);
-        behind.into_iter().any(|element| shapes.iter().any(|shape| element.shape.covers(shape)))
+        let later = self.0.iter().skip(position + 1).filter(|element| element.excludes);
+        later.into_iter().any(|element| shapes.iter().any(|shape| element.shape.covers(shape)))
     }
 }
 
@@ -87,7 +87,7 @@ fn collect(patterns: &Patterns, elements: &mut Vec<Element>) {
     for item in items {
         match (&item.what, item.excludes) {
             (Matcher::Pattern(pattern), excludes) => {
-                elements.push(Element { excludes, shape: Shape::of(pattern) })
+                elements.push(Element { excludes, shape: Shape::of(pattern) });
             }
             (Matcher::Set { patterns, .. }, false) => {
                 // Exclusions inside a set only apply to the set, so they are left out.

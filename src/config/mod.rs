@@ -1,9 +1,9 @@
-//! tasks.toml: raw text → spanned document → typed [`model::Config`], with every diagnostic of all
-//! files in one go. It must not know git or the cache; files come through a [`load::ConfigTree`].
+//! tasks.toml: parses texts into a [`model::Config`], and reports all errors of all files at once. It must not
+//! know git or the cache: files come through a [`load::ConfigTree`].
 //!
-//! Read `model.rs` first, which is what a config is; then `assemble.rs`, which makes one from texts:
-//! `syntax/` reads TOML with places, `sections/` has a file for each table, `resolve/` finds what names
-//! stand for. `load/` brings several files together, `schema/` lists all keys.
+//! Read `model.rs` first, which says what a config is, then `assemble.rs`, which makes one from texts:
+//! `syntax/` parses TOML with places, `sections/` has a file for each table, and `resolve/` resolves names.
+//! `load/` finds the files that belong together, and `schema/` has the table of all keys.
 
 mod assemble;
 mod config_file;
@@ -30,7 +30,7 @@ pub use syntax::template;
 
 use model::Task;
 
-/// The name of a task or service within its project.
+/// Returns the name of a task or service within its project.
 pub fn own_name(task: &Task) -> &str {
     naming::own_name(&task.name, &task.project)
 }

@@ -50,14 +50,15 @@ impl Advisor<'_> {
     pub(super) fn advice(&self, file: usize, item: &Item, pattern: &Pattern) -> (NoFile, Option<String>) {
         let file = &self.config.files[file];
         let text = pattern.text();
-        let find = Find { file, snapshot: self.snapshot, mark: if item.excludes { "!" } else { "" } };
+        let find =
+            PatternFinder { file, snapshot: self.snapshot, mark: if item.excludes { "!" } else { "" } };
         self.of_text(&find, text)
             .or_else(|| self.of_tree(&find, pattern))
             .unwrap_or_else(|| (missing(self.snapshot, pattern), None))
     }
 
     /// Returns a reason that the text of the pattern gives.
-    fn of_text(&self, find: &Find<'_>, text: &str) -> Option<(NoFile, Option<String>)> {
+    fn of_text(&self, find: &PatternFinder<'_>, text: &str) -> Option<(NoFile, Option<String>)> {
         let mean = |texts: &[String]| find.mean(texts);
         if text.trim() != text {
             let trimmed = text.trim().to_owned();
@@ -121,7 +122,7 @@ impl Advisor<'_> {
     }
 
     /// Returns a reason that the files of the tree give.
-    fn of_tree(&self, find: &Find<'_>, pattern: &Pattern) -> Option<(NoFile, Option<String>)> {
+    fn of_tree(&self, find: &PatternFinder<'_>, pattern: &Pattern) -> Option<(NoFile, Option<String>)> {
         let text = pattern.text();
         let folder = pattern.folder();
         let on_the_way: Vec<RepoPath> = std::iter::successors(folder.parent(), RepoPath::parent).collect();
@@ -129,7 +130,10 @@ impl Advisor<'_> {
             |path: &RepoPath| self.snapshot.get(path).is_some_and(|entry| entry.mode == Mode::Symlink);
         let itself = (pattern.literal().is_none()).then_some(folder);
         if let Some(link) = itself.into_iter().chain(&on_the_way).find(|path| is_link(path)) {
-            return Some((NoFile::Symlink { path: link.to_string() }, self.behind(find, pattern, link)));
+            return Some((
+                NoFile::Symlink { path: link.to_string() },
+                self.below_symlink(find, pattern, link),
+            ));
         }
         let literal =
             pattern.literal().cloned().or_else(|| name_of(pattern).map(|name| find.file.base.child(&name)));
@@ -151,9 +155,9 @@ impl Advisor<'_> {
             && let Some(hint) = find.mean(&[text])
         {
             let reason = match near {
-                Near::Case(path) => NoFile::Case { path },
-                Near::Form(path) => NoFile::Unicode { path },
-                Near::Name => missing(self.snapshot, pattern),
+                Difference::Case(path) => NoFile::Case { path },
+                Difference::Form(path) => NoFile::Unicode { path },
+                Difference::Name => missing(self.snapshot, pattern),
             };
             return Some((reason, Some(hint)));
         }
@@ -172,7 +176,7 @@ impl Advisor<'_> {
     }
 
     /// Returns what to do about a pattern that leads below a symlink.
-    fn behind(&self, find: &Find<'_>, pattern: &Pattern, link: &RepoPath) -> Option<String> {
+    fn below_symlink(&self, find: &PatternFinder<'_>, pattern: &Pattern, link: &RepoPath) -> Option<String> {
         let name_real = || Some("name the files where they are, if they are in the repository".to_owned());
         let Some(target) = self.tree.link(link) else { return name_real() };
         let Some(target) = link.parent().and_then(|folder| folder.join(&target)) else { return name_real() };
@@ -197,7 +201,7 @@ const OUTSIDE: &str =
     "a file outside of the repository can't be an input: have a probe in `[tools]` print what matters of it";
 
 /// Looks for patterns that match.
-struct Find<'a> {
+struct PatternFinder<'a> {
     file: &'a SourceFile,
     snapshot: &'a Snapshot,
     /// The marks at the start of the pattern.
@@ -205,7 +209,7 @@ struct Find<'a> {
 }
 
 /// How an existing path differs from a pattern's, from the smallest difference on.
-enum Near {
+enum Difference {
     /// Only by the case of letters.
     Case(String),
     /// Only by the Unicode form of letters.
@@ -214,7 +218,7 @@ enum Near {
     Name,
 }
 
-impl Find<'_> {
+impl PatternFinder<'_> {
     fn matches(&self, text: &str) -> bool {
         let origin = Origin { base: &self.file.base, anchored: false };
         Pattern::parse(text, origin).is_ok_and(|pattern| first(self.snapshot, &pattern).is_some())
@@ -231,7 +235,7 @@ impl Find<'_> {
     }
 
     /// Returns the pattern with the names in its path replaced by the nearest existing ones.
-    fn near(&self, pattern: &Pattern) -> Option<(String, Near)> {
+    fn near(&self, pattern: &Pattern) -> Option<(String, Difference)> {
         if let Some(name) = name_of(pattern) {
             let all = self.snapshot.entries().iter().flat_map(|entry| entry.path.parts());
             let (found, near) = nearest(&name, all)?;
@@ -254,9 +258,9 @@ impl Find<'_> {
             let (found, near) = nearest(part, below)?;
             at = at.child(found.as_bytes());
             how = Some(match (how, near) {
-                (None | Some(Near::Case(_)), Near::Case(_)) => Near::Case(at.to_string()),
-                (None | Some(Near::Form(_)), Near::Form(_)) => Near::Form(at.to_string()),
-                _ => Near::Name,
+                (None | Some(Difference::Case(_)), Difference::Case(_)) => Difference::Case(at.to_string()),
+                (None | Some(Difference::Form(_)), Difference::Form(_)) => Difference::Form(at.to_string()),
+                _ => Difference::Name,
             });
         }
         Some((self.text(&at, &suffix(pattern)), how?))
@@ -318,18 +322,18 @@ pub(super) fn text_of(base: &RepoPath, folder: &RepoPath, suffix: &str) -> Strin
 }
 
 /// Returns the name nearest to `part`, which is not among them.
-fn nearest<'n>(part: &[u8], names: impl Iterator<Item = &'n [u8]>) -> Option<(String, Near)> {
+fn nearest<'n>(part: &[u8], names: impl Iterator<Item = &'n [u8]>) -> Option<(String, Difference)> {
     let part = std::str::from_utf8(part).ok()?;
     let names: BTreeSet<&str> = names.filter_map(|name| std::str::from_utf8(name).ok()).collect();
     let form = |text: &str| text.nfc().collect::<String>();
     if let Some(found) = names.iter().find(|name| form(name) == form(part)) {
-        return Some(((*found).to_owned(), Near::Form((*found).to_owned())));
+        return Some(((*found).to_owned(), Difference::Form((*found).to_owned())));
     }
     let lower = |text: &str| form(text).to_lowercase();
     if let Some(found) = names.iter().find(|name| lower(name) == lower(part)) {
-        return Some(((*found).to_owned(), Near::Case((*found).to_owned())));
+        return Some(((*found).to_owned(), Difference::Case((*found).to_owned())));
     }
-    name::nearest(part, names.iter().copied()).map(|found| (found.to_owned(), Near::Name))
+    name::nearest(part, names.iter().copied()).map(|found| (found.to_owned(), Difference::Name))
 }
 
 /// Returns the name that a pattern without a slash matches at any depth.

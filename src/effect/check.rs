@@ -13,17 +13,23 @@ use crate::config::model::{Config, Task, TaskId};
 use crate::config::{self, Refusal};
 use crate::effect::advice::{self, Advisor};
 use crate::effect::matching::{first, is_below_link, matched, shapes};
-use crate::effect::{Judged, Tree, Warnings};
+use crate::effect::{EffectReport, Tree, Warnings};
 use crate::git::snapshot::{Mode, Snapshot, SnapshotEntry};
 use crate::graph::{Graph, Node, NodeId, Role};
 use crate::warning::{NoEffect, Problem, Warning};
 
 /// How many tasks a warning or an error names.
-const NAMED: usize = 3;
+const MAX_NAMED: usize = 3;
 
 /// Checks the patterns of all tasks in `graph` and of the services they use. At most `most` warnings get a
 /// reason.
-pub fn check(config: &Config, graph: &Graph, snapshot: &Snapshot, tree: &dyn Tree, most: usize) -> Judged {
+pub fn check(
+    config: &Config,
+    graph: &Graph,
+    snapshot: &Snapshot,
+    tree: &dyn Tree,
+    limit: usize,
+) -> EffectReport {
     let mut check = Check {
         config,
         graph,
@@ -31,7 +37,7 @@ pub fn check(config: &Config, graph: &Graph, snapshot: &Snapshot, tree: &dyn Tre
         tree,
         files: config.files.iter().enumerate().map(|(i, file)| (file.name.as_str(), i)).collect(),
         first: HashMap::new(),
-        sound: HashMap::new(),
+        checked_lists: HashMap::new(),
         is_excused: false,
         outputs: HashMap::new(),
         found: BTreeMap::new(),
@@ -40,11 +46,11 @@ pub fn check(config: &Config, graph: &Graph, snapshot: &Snapshot, tree: &dyn Tre
     for id in graph.ids() {
         check.task(id);
     }
-    Judged { refused: check.refused(), warnings: check.warnings(most) }
+    EffectReport { refused: check.refused(), warnings: check.warnings(limit) }
 }
 
 /// Where a pattern is written: the number of its file, and its position there.
-type At = (usize, usize);
+type PatternPosition = (usize, usize);
 
 struct Check<'a> {
     config: &'a Config,
@@ -57,17 +63,17 @@ struct Check<'a> {
     first: HashMap<&'a Pattern, Option<&'a SnapshotEntry>>,
     /// Lists without errors, by their places. Variants of a matrix may have different lists at the same
     /// place.
-    sound: HashMap<At, &'a Patterns>,
+    checked_lists: HashMap<PatternPosition, &'a Patterns>,
     /// Whether a pattern was excused by a needed task, which another task may not need.
     is_excused: bool,
     /// The shapes of the outputs of tasks.
     outputs: HashMap<TaskId, Shapes>,
-    found: BTreeMap<(At, String), Found<'a>>,
-    empty: BTreeMap<At, Empty<'a>>,
+    found: BTreeMap<(PatternPosition, String), IneffectiveItem<'a>>,
+    empty: BTreeMap<PatternPosition, EmptyInputs<'a>>,
 }
 
 /// An item without effect.
-struct Found<'a> {
+struct IneffectiveItem<'a> {
     item: &'a Item,
     cause: Cause,
     tasks: Vec<TaskId>,
@@ -85,7 +91,7 @@ enum Cause {
 }
 
 /// Inputs that match no file.
-struct Empty<'a> {
+struct EmptyInputs<'a> {
     patterns: &'a Patterns,
     /// Whether they match only the task's own outputs.
     is_own_output: bool,
@@ -135,7 +141,7 @@ impl<'a> Check<'a> {
             };
             let found = self.found.entry(((*file, span.start), item.text()));
             let cause = Cause::ExcludesNothing(reason);
-            let found = found.or_insert_with(|| Found { item, cause, tasks: Vec::new() });
+            let found = found.or_insert_with(|| IneffectiveItem { item, cause, tasks: Vec::new() });
             found.tasks.push(id);
         }
     }
@@ -150,27 +156,27 @@ impl<'a> Check<'a> {
     fn list_of(&mut self, file: usize, patterns: &'a Patterns, node: &Node) -> bool {
         let items = patterns.items();
         let start = items.first().and_then(|item| item.mark.0.as_ref()).map_or(0, |span| span.start);
-        if self.sound.get(&(file, start)).is_some_and(|known| *known == patterns) {
+        if self.checked_lists.get(&(file, start)).is_some_and(|known| *known == patterns) {
             return true;
         }
-        let mut is_sound = true;
+        let mut is_effective = true;
         for (i, item) in items.iter().enumerate() {
             if let Matcher::Set { patterns, .. } = &item.what {
-                is_sound &= self.list_of(file, patterns, node);
+                is_effective &= self.list_of(file, patterns, node);
             }
             let Some(cause) = self.cause(items, i, node) else { continue };
-            is_sound = false;
+            is_effective = false;
             let Mark(Some(span)) = &item.mark else { continue };
             let found = self.found.entry(((file, span.start), item.text()));
-            let found = found.or_insert_with(|| Found { item, cause, tasks: Vec::new() });
+            let found = found.or_insert_with(|| IneffectiveItem { item, cause, tasks: Vec::new() });
             if !found.tasks.contains(&node.task) {
                 found.tasks.push(node.task);
             }
         }
-        if is_sound && !self.is_excused {
-            self.sound.insert((file, start), patterns);
+        if is_effective && !self.is_excused {
+            self.checked_lists.insert((file, start), patterns);
         }
-        is_sound
+        is_effective
     }
 
     /// Returns why an item has no effect; `None` if it has one.
@@ -319,7 +325,9 @@ impl<'a> Check<'a> {
             !task.outputs.matches(path) && !sources.iter().any(|outputs| outputs.matches(path))
         };
         // A deep pattern may need a look at the whole tree, so it comes last.
-        let of = |deep| flat(patterns).into_iter().filter(move |(_, pattern)| pattern.is_deep() == deep);
+        let of = |deep| {
+            included_patterns(patterns).into_iter().filter(move |(_, pattern)| pattern.is_deep() == deep)
+        };
         for (_, pattern) in of(false).chain(of(true)) {
             let Some(entry) = self.first(pattern).filter(|entry| !is_below_link(pattern, entry)) else {
                 continue;
@@ -331,7 +339,7 @@ impl<'a> Check<'a> {
         }
         let folders = patterns.folders();
         let below = || folders.iter().flat_map(|folder| self.snapshot.within(folder));
-        let adding = flat(patterns);
+        let adding = included_patterns(patterns);
         let counts = |entry: &SnapshotEntry| {
             adding.is_empty()
                 || adding
@@ -351,7 +359,7 @@ impl<'a> Check<'a> {
         let Some(file) = self.files.get(task.place.file.as_str()).copied() else { return };
         let Some(Mark(Some(span))) = patterns.items().first().map(|item| &item.mark) else { return };
         let empty = self.empty.entry((file, span.start));
-        let empty = empty.or_insert_with(|| Empty { patterns, is_own_output, tasks: Vec::new() });
+        let empty = empty.or_insert_with(|| EmptyInputs { patterns, is_own_output, tasks: Vec::new() });
         empty.tasks.push(node.task);
     }
 
@@ -367,7 +375,7 @@ impl<'a> Check<'a> {
         Some(config::refuse(self.config, found.collect()))
     }
 
-    fn refusal(&self, file: usize, empty: &Empty<'a>) -> Refusal {
+    fn refusal(&self, file: usize, empty: &EmptyInputs<'a>) -> Refusal {
         let items = empty.patterns.items();
         let span = |item: &Item| item.mark.0.clone().unwrap_or_default();
         let names = self.names(&empty.tasks);
@@ -388,8 +396,8 @@ impl<'a> Check<'a> {
         }
         let mut hint = None;
         let mut parts = Vec::new();
-        let adding = flat(empty.patterns);
-        for (item, pattern) in adding.iter().filter(|(item, _)| !item.may_miss).take(NAMED) {
+        let adding = included_patterns(empty.patterns);
+        for (item, pattern) in adding.iter().filter(|(item, _)| !item.may_miss).take(MAX_NAMED) {
             if first(self.snapshot, pattern).is_some_and(|entry| !is_below_link(pattern, entry)) {
                 parts.push((span(item), "all that it matches is excluded".to_owned()));
                 continue;
@@ -409,21 +417,21 @@ impl<'a> Check<'a> {
     }
 
     fn names(&self, tasks: &[TaskId]) -> Vec<String> {
-        tasks.iter().take(NAMED).map(|id| self.config.task(*id).name.clone()).collect()
+        tasks.iter().take(MAX_NAMED).map(|id| self.config.task(*id).name.clone()).collect()
     }
 
-    fn warnings(&self, most: usize) -> Warnings {
+    fn warnings(&self, limit: usize) -> Warnings {
         // Inputs that match no file are an error, and not a warning too.
-        let is_refused = |found: &Found<'_>| {
+        let is_refused = |found: &IneffectiveItem<'_>| {
             found.tasks.iter().all(|task| self.empty.values().any(|empty| empty.tasks.contains(task)))
         };
         let found: Vec<_> = self.found.iter().filter(|(_, found)| !is_refused(found)).collect();
         let listed: Vec<Warning> =
-            found.iter().take(most).map(|((at, _), found)| self.warning(*at, found)).collect();
+            found.iter().take(limit).map(|((at, _), found)| self.warning(*at, found)).collect();
         Warnings { more: found.len() - listed.len(), listed }
     }
 
-    fn warning(&self, (file, start): At, found: &Found<'a>) -> Warning {
+    fn warning(&self, (file, start): PatternPosition, found: &IneffectiveItem<'a>) -> Warning {
         let mut hint = None;
         let mut reason = || {
             let Matcher::Pattern(pattern) = &found.item.what else { return None };
@@ -476,12 +484,12 @@ fn may_miss(patterns: &Patterns) -> bool {
 }
 
 /// Returns the patterns that a list includes, with those of its sets.
-fn flat(patterns: &Patterns) -> Vec<(&Item, &Pattern)> {
+fn included_patterns(patterns: &Patterns) -> Vec<(&Item, &Pattern)> {
     let mut all = Vec::new();
     for item in patterns.items().iter().filter(|item| !item.excludes) {
         match &item.what {
             Matcher::Pattern(pattern) => all.push((item, pattern)),
-            Matcher::Set { patterns, .. } => all.extend(flat(patterns)),
+            Matcher::Set { patterns, .. } => all.extend(included_patterns(patterns)),
         }
     }
     all
@@ -562,7 +570,7 @@ mod tests {
             let is_folder = |path: &String| paths.iter().any(|other| other.starts_with(&format!("{path}/")));
             let files = paths.iter().filter(|path| !is_folder(path)).map(|path| entry(path));
             let snapshot = Snapshot::new(files.chain([entry("tasks.toml")]).collect());
-            let graph = Graph::of(&config, &config.ids().collect::<Vec<_>>(), Reach::WithNeeds);
+            let graph = Graph::new(&config, &config.ids().collect::<Vec<_>>(), Reach::WithNeeds);
             let judged = check(&config, &graph, &snapshot, &Plain, usize::MAX);
             let task = &config.tasks[0];
             let read = snapshot.entries().iter().any(|entry| task.inputs.matches(&entry.path));

@@ -41,7 +41,7 @@ pub struct Warnings {
 
 /// The result of checking patterns on a tree.
 #[derive(Clone, Debug, Default)]
-pub struct Judged {
+pub struct EffectReport {
     /// The errors of tasks whose inputs match no file.
     pub refused: Option<Diagnostics>,
     /// The patterns without effect.

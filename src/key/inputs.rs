@@ -128,7 +128,7 @@ mod tests {
     fn pattern_into_a_submodule_selects_the_submodule() {
         let text = "[tasks.t]\nrun = \"true\"\ninputs = [\"lib/sub/src/**\"]\n";
         let config = parse(&Source { name: "tasks.toml", text, base: RepoPath::top(), project: "" }).unwrap();
-        let graph = Graph::of(&config, &config.ids().collect::<Vec<_>>(), Reach::WithNeeds);
+        let graph = Graph::new(&config, &config.ids().collect::<Vec<_>>(), Reach::WithNeeds);
         let set = InputSet::new(&config, &graph, &graph.nodes[0]);
         let digest = |id| {
             let path = RepoPath::from_git(&b"lib/sub"[..]);

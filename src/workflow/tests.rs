@@ -20,8 +20,8 @@ fn config(text: &str, base: &str) -> Config {
 }
 
 fn facts(config: &Config, runner: Runner) -> CiFacts {
-    let selection = Selection::of(config, &config.ci.run).unwrap();
-    CiFacts::new(config, &Graph::of(config, &selection.tasks, Reach::WithNeeds), runner)
+    let selection = Selection::from_names(config, &config.ci.run).unwrap();
+    CiFacts::new(config, &Graph::new(config, &selection.tasks, Reach::WithNeeds), runner)
 }
 
 #[test]

@@ -137,11 +137,18 @@ fn needed_outputs_are_there_and_those_of_others_are_not() {
          [tasks.good]\nrun = 'grep made dist/l'\nneeds = ['gen']\ninputs = []\n\
          [tasks.bad]\nrun = 'cat dist/a || true'\ninputs = []\n[tasks.all]\nneeds = ['good', 'bad']\n",
     );
-    project.xtask(&["audit", "good"]).ends(0);
+    project
+        .xtask(&["audit", "good"])
+        .ends(0)
+        .says("first the dependencies of the audited tasks")
+        .prints("good: clean");
     assert_eq!(project.read("dist/a"), "made\n");
     // An aggregate stands for what it gathers; its tasks are told apart.
-    project.xtask(&["audit", "all"]).ends(1);
-    assert_screens!();
+    let ran = project.xtask(&["audit", "all"]).ends(1);
+    ran.prints("good: clean")
+        .prints("bad: undeclared: 1 finding")
+        .prints("`gen` makes it: needs = [..., \"gen\"]")
+        .prints("2 tasks: 1 clean, 1 undeclared");
 }
 
 #[test]

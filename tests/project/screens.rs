@@ -27,13 +27,16 @@ macro_rules! assert_screens {
 /// Standard output comes first. JSON is left out: tests look at its values. Lines of tasks that stand
 /// next to each other are sorted, as tasks that run at once end in any order.
 pub(crate) fn take() -> String {
-    static TASK: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"^[✓✗■▲-] \S+  ").unwrap());
+    static TASK: LazyLock<Regex> =
+        LazyLock::new(|| Regex::new(r"^[✓✗■▲-] \S+  |^  [✓✗] \S+  <time>$").unwrap());
     let text = mask(&SCREENS.take());
     let mut tasks: Vec<Vec<&str>> = Vec::new();
     for line in text.lines() {
         match tasks.last_mut() {
             // What a gate found is below its line.
-            Some(task) if line.starts_with("  ") && TASK.is_match(task[0]) => task.push(line),
+            Some(task) if line.starts_with("  ") && !TASK.is_match(line) && TASK.is_match(task[0]) => {
+                task.push(line);
+            }
             _ => tasks.push(vec![line]),
         }
     }

@@ -57,7 +57,7 @@ pub fn run(session: &Session, args: &AuditArgs) -> Result<End, Failure> {
     if project.repository.is_none() {
         return Err(Failure::NoRepository { what: "there is no tree to make a sandbox of" });
     }
-    let selection = Selection::of(&project.config, &args.names)?;
+    let selection = Selection::from_names(&project.config, &args.names)?;
     let tasks = collector::audited_tasks(&project.config, &selection.tasks);
     if tasks.is_empty() {
         return Err(Failure::Usage {

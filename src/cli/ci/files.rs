@@ -93,8 +93,8 @@ impl<'s> CiFiles<'s> {
             project.repository.as_ref().ok_or(Failure::NoRepository { what: "no CI system can run it" })?;
         let config = &project.config;
         // Names in `ci.run` were checked when tasks.toml was read, so only the default can be missing.
-        let selection = Selection::of(config, &config.ci.run).map_err(|_| Failure::NothingForCi)?;
-        let graph = Graph::of(config, &selection.tasks, Reach::WithNeeds);
+        let selection = Selection::from_names(config, &config.ci.run).map_err(|_| Failure::NothingForCi)?;
+        let graph = Graph::new(config, &selection.tasks, Reach::WithNeeds);
         let root = project.root.clone();
         let cargo = read_text(&root.join(".cargo/config.toml"))?;
         let facts = CiFacts::new(config, &graph, ci_facts::runner(cargo.as_deref()));

@@ -45,8 +45,8 @@ pub enum GraphFormat {
 pub fn run(session: &Session, args: &GraphArgs) -> Result<End, Failure> {
     let project = Project::open(&session.env, &session.dir)?;
     let config = &project.config;
-    let selection = Selection::of(config, &args.names)?;
-    let graph = Graph::of(config, &selection.tasks, Reach::WithNeeds);
+    let selection = Selection::from_names(config, &args.names)?;
+    let graph = Graph::new(config, &selection.tasks, Reach::WithNeeds);
     session.print(&match args.format {
         GraphFormat::Text => text(config, &graph, &selection),
         GraphFormat::Dot => dot(config, &graph),

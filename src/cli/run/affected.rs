@@ -35,8 +35,8 @@ pub fn affected_tasks(project: &Project, names: &[String], base: &str) -> Result
     let former = definition::of_tree(repository, &commit.tree, &folders, &commit.id[..10])?;
     let filters = former.as_ref().map_or(&[][..], |config| &config.worktree.filters);
     let former_snapshot = repository.commit_snapshot(&commit.tree, filters)?;
-    let selection = Selection::of(&project.config, names)?;
-    let graph = Graph::of(&project.config, &selection.tasks, Reach::WithNeeds);
+    let selection = Selection::from_names(&project.config, names)?;
+    let graph = Graph::new(&project.config, &selection.tasks, Reach::WithNeeds);
     let now = TreeSide { config: &project.config, snapshot: &snapshot };
     let former = former.as_ref().map(|config| TreeSide { config, snapshot: &former_snapshot });
     let found = affected::affected(&graph, now, former);

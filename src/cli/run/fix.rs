@@ -27,7 +27,7 @@ pub struct FixArgs {
 /// A name is unknown, or none of the tasks has a `fix` command.
 pub fn run(session: &Session, args: &FixArgs) -> Result<End, Failure> {
     let project = Project::open(&session.env, &session.dir)?;
-    let selection = Selection::of(&project.config, &args.names)?;
+    let selection = Selection::from_names(&project.config, &args.names)?;
     let fixes = fix_config(&project.config, &selection);
     if fixes.tasks.is_empty() {
         let text = match &*args.names {
@@ -45,7 +45,7 @@ pub fn run(session: &Session, args: &FixArgs) -> Result<End, Failure> {
 
 /// Returns a config in which each selected task with a `fix` runs that instead of its command.
 fn fix_config(config: &Config, selection: &Selection) -> Config {
-    let reached = crate::graph::Graph::of(config, &selection.tasks, crate::graph::Reach::WithNeeds);
+    let reached = crate::graph::Graph::new(config, &selection.tasks, crate::graph::Reach::WithNeeds);
     let mut ids: Vec<_> = reached.nodes.iter().map(|node| node.task).collect();
     ids.sort_unstable();
     let tasks = ids.into_iter().filter_map(|id| {

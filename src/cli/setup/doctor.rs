@@ -184,7 +184,7 @@ fn without_effect(project: &Project, repository: &Repository) -> Result<Vec<Chec
     let mut known: Vec<Warning> = Vec::new();
     for config in std::iter::once(&project.config).chain(&setup) {
         let all: Vec<_> = config.ids().collect();
-        let graph = Graph::of(config, &all, Reach::WithNeeds);
+        let graph = Graph::new(config, &all, Reach::WithNeeds);
         let tree = Tree::WorkDir(repository);
         let judged = prepare::find_ineffective(config, &graph, &snapshot, tree, &project.root, usize::MAX);
         known.extend(judged.warnings.listed);
@@ -215,7 +215,7 @@ fn without_effect(project: &Project, repository: &Repository) -> Result<Vec<Chec
 
 fn tools(session: &Session, config: &Config, root: &Path) -> Vec<Check> {
     let all: Vec<_> = config.ids().collect();
-    let graph = Graph::of(config, &all, Reach::WithNeeds);
+    let graph = Graph::new(config, &all, Reach::WithNeeds);
     let probes = tool_probes::run_probes(config, &graph, &session.env, root, "doctor");
     let finding = |(tool, answer): (String, Result<String, String>)| {
         let what = format!("tool {tool}");

@@ -148,7 +148,7 @@ pub fn judge(session: &Session, merged: &Merged) -> Result<Vec<MergedGate>, Fail
         .ids()
         .filter(|id| config.task(*id).gate.is_some() && gates.contains(&config.task(*id).name))
         .collect();
-    let graph = Graph::of(config, &ids, Reach::Only);
+    let graph = Graph::new(config, &ids, Reach::Only);
     let standing = BaselineContext {
         origin: project.location(&session.env).origin,
         state,

@@ -44,9 +44,9 @@ pub(crate) fn read(file: &str, bytes: &[u8]) -> Result<Vec<(String, SecretText)>
     let mut variables = Vec::new();
     while !rest.is_empty() {
         match next(rest) {
-            Ok((variable, behind)) => {
+            Ok((variable, after)) => {
                 variables.extend(variable);
-                rest = behind;
+                rest = after;
             }
             Err(mut fault) => {
                 fault.line += text[..text.len() - rest.len()].matches('\n').count();
@@ -74,14 +74,14 @@ fn next(rest: &str) -> Result<(Option<Variable>, &str), Fault> {
 
 /// Parses like [`next`], but allows any value.
 fn line(rest: &str) -> Result<(Option<Variable>, &str), Fault> {
-    let (line, behind) = rest.split_once('\n').unwrap_or((rest, ""));
+    let (line, after) = rest.split_once('\n').unwrap_or((rest, ""));
     let trimmed = line.trim();
     if trimmed.is_empty() || trimmed.starts_with('#') {
-        return Ok((None, behind));
+        return Ok((None, after));
     }
     let exported = line.trim_start();
     let line =
-        exported.strip_prefix("export").filter(|behind| behind.starts_with([' ', '\t'])).unwrap_or(exported);
+        exported.strip_prefix("export").filter(|after| after.starts_with([' ', '\t'])).unwrap_or(exported);
     let fault = |message, hint| Fault { line: 0, message, hint };
     let Some((name, value)) = line.split_once('=') else {
         return Err(fault("a line without `=`", "write NAME=value, or `#` in front of a comment"));
@@ -98,14 +98,14 @@ fn line(rest: &str) -> Result<(Option<Variable>, &str), Fault> {
     match value.chars().next() {
         Some(quote @ ('"' | '\'')) => {
             // A quoted value may continue on the next line.
-            let start = rest.len() - behind.len() - usize::from(rest.contains('\n')) - value.len();
-            let (value, behind) = quoted(&rest[start + 1..], quote)?;
-            Ok((Some((name.to_owned(), SecretText(value))), behind))
+            let start = rest.len() - after.len() - usize::from(rest.contains('\n')) - value.len();
+            let (value, after) = quoted(&rest[start + 1..], quote)?;
+            Ok((Some((name.to_owned(), SecretText(value))), after))
         }
         _ => {
             let end = value.find(" #").or_else(|| value.find("\t#")).unwrap_or(value.len());
             let value = if value.starts_with('#') { "" } else { value[..end].trim_end() };
-            Ok((Some((name.to_owned(), SecretText(value.to_owned()))), behind))
+            Ok((Some((name.to_owned(), SecretText(value.to_owned()))), after))
         }
     }
 }
@@ -116,7 +116,7 @@ fn quoted(rest: &str, quote: char) -> Result<(String, &str), Fault> {
     let mut chars = rest.char_indices();
     while let Some((at, c)) = chars.next() {
         if c == quote {
-            let (tail, behind) = rest[at + 1..].split_once('\n').unwrap_or((&rest[at + 1..], ""));
+            let (tail, after) = rest[at + 1..].split_once('\n').unwrap_or((&rest[at + 1..], ""));
             let tail = tail.trim();
             if !tail.is_empty() && !tail.starts_with('#') {
                 let line = rest[..at].matches('\n').count();
@@ -124,7 +124,7 @@ fn quoted(rest: &str, quote: char) -> Result<(String, &str), Fault> {
                     ("something follows the closing quote", "remove it, or write `\\\"` within the quotes");
                 return Err(Fault { line, message, hint });
             }
-            return Ok((value, behind));
+            return Ok((value, after));
         }
         match (quote, c) {
             ('"', '\\') => match chars.next().map(|(_, c)| c) {

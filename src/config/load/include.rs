@@ -150,9 +150,9 @@ fn include_patterns(text: &str, base: &RepoPath) -> Vec<IncludePattern> {
     let items = read(entry.value, base, &mut untold);
     let include_patterns =
         items.iter().enumerate().filter(|(_, (item, _))| !item.excludes).map(|(at, (item, span))| {
-            let behind = items[at + 1..].iter().map(|(item, _)| item).filter(|item| item.excludes);
+            let exclusions = items[at + 1..].iter().map(|(item, _)| item).filter(|item| item.excludes);
             IncludePattern {
-                patterns: Patterns::new(std::iter::once(item).chain(behind).cloned().collect()),
+                patterns: Patterns::new(std::iter::once(item).chain(exclusions).cloned().collect()),
                 span: span.clone(),
             }
         });

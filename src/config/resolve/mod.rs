@@ -172,11 +172,11 @@ impl Resolver<'_, '_> {
             .named(draft)
             .iter()
             .filter(|named| used.get(named.text).is_some_and(|id| self.services[id.0].port.is_some()));
-        let mut told: BTreeMap<String, &Text<'_>> = BTreeMap::new();
+        let mut names_by_variable: BTreeMap<String, &Text<'_>> = BTreeMap::new();
         for name in own.into_iter().chain(named) {
             let variable = port_variable(name.text);
-            let Some(first) = told.get(&variable).filter(|first| first.text != name.text) else {
-                told.insert(variable, name);
+            let Some(first) = names_by_variable.get(&variable).filter(|first| first.text != name.text) else {
+                names_by_variable.insert(variable, name);
                 continue;
             };
             let (one, other) = (wording::shown(first.text), wording::shown(name.text));

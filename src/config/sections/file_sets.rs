@@ -262,7 +262,7 @@ fn check_sizes(
         if size.0 > MAX_PATTERNS || size.1 > MAX_DEPTH {
             let name = &names[*place];
             let message = format!("with the sets within it, `@{}` is too large", wording::shown(name.text));
-            let hint = format!("at most {} patterns, {} sets deep", MAX_PATTERNS, MAX_DEPTH);
+            let hint = format!("at most {MAX_PATTERNS} patterns, {MAX_DEPTH} sets deep");
             sink.add(Diagnostic::new(name.span.clone(), message).label("too large").hint(hint));
             return false;
         }

@@ -40,7 +40,7 @@ impl AuditCollector {
 /// Returns the tasks to audit: of the selected tasks, those with a command, and in place of aggregates the
 /// tasks that they need.
 pub fn audited_tasks(config: &Config, selected: &[TaskId]) -> Vec<TaskId> {
-    let graph = Graph::of(config, selected, Reach::WithNeeds);
+    let graph = Graph::new(config, selected, Reach::WithNeeds);
     let mut tasks: Vec<TaskId> = Vec::new();
     for node in graph.nodes.iter().filter(|node| selected.contains(&node.task)) {
         if config.task(node.task).is_aggregate() {

@@ -18,7 +18,7 @@ use crate::base::pattern::Pattern;
 use crate::cache::Cache;
 use crate::config::diagnostic::Diagnostics;
 use crate::config::model::{Config, TaskId};
-use crate::effect::{self, Judged, Warnings};
+use crate::effect::{self, EffectReport, Warnings};
 use crate::engine::location::{RunLocation, Tree};
 use crate::engine::prepare::knowledge::{NoHistory, StoredKnowledge};
 use crate::engine::prepare::tool_probes::ProbeResults;
@@ -132,13 +132,13 @@ impl<'a> Prepared<'a> {
         run_id: &str,
     ) -> Result<Self, PrepareError> {
         let RunLocation { tree, root, env, .. } = location;
-        let selection = Selection::of(config, &request.names)?;
+        let selection = Selection::from_names(config, &request.names)?;
         let args = match &*request.args {
             [] => None,
             args => Some((selection.receiver(config)?, args.to_vec())),
         };
         let selected = request.tasks.as_deref().unwrap_or(&selection.tasks);
-        let graph = Graph::of(config, selected, request.reach);
+        let graph = Graph::new(config, selected, request.reach);
         let secrets = Secrets::new(config, &graph, env)?;
         let (probes, reading) = rayon::join(
             || tool_probes::run_probes(config, &graph, env, root, run_id),
@@ -148,7 +148,7 @@ impl<'a> Prepared<'a> {
         let warnings = match &reading.snapshot {
             // Tasks that are not affected are checked too: a pattern that matches nothing is never affected.
             Some(snapshot) if request.tasks.is_some() && request.reach != Reach::Only => {
-                let all = Graph::of(config, &selection.tasks, request.reach);
+                let all = Graph::new(config, &selection.tasks, request.reach);
                 check_effective(config, &all, snapshot, tree, root)?
             }
             Some(snapshot) => check_effective(config, &graph, snapshot, tree, root)?,
@@ -251,7 +251,8 @@ fn check_effective(
     tree: Tree<'_>,
     root: &Path,
 ) -> Result<Warnings, PrepareError> {
-    let Judged { refused, warnings } = find_ineffective(config, graph, snapshot, tree, root, warning::LISTED);
+    let EffectReport { refused, warnings } =
+        find_ineffective(config, graph, snapshot, tree, root, warning::LISTED);
     refused.map_or(Ok(warnings), |diagnostics| Err(PrepareError::NoInputs(diagnostics)))
 }
 
@@ -264,7 +265,7 @@ pub fn find_ineffective(
     tree: Tree<'_>,
     root: &Path,
     most: usize,
-) -> Judged {
+) -> EffectReport {
     let mut judged =
         effect::check(config, graph, snapshot, &TreeFacts { tree, absent: OnceCell::new(), root }, most);
     for warning in effect::unused(config) {

@@ -69,7 +69,7 @@ impl Prepared<'_> {
         shard_plan.notes = notes(&shard_plan, &tasks.work, &split, mine);
         self.notes.extend(shard_plan.notes.iter().cloned());
         let reach = if has_context { Reach::Only } else { Reach::Shard };
-        self.graph = Graph::of(self.config, &selected, reach);
+        self.graph = Graph::new(self.config, &selected, reach);
         self.shard_plan = Some(shard_plan);
         Ok(())
     }
