@@ -1,5 +1,5 @@
-//! GateRecords: what gates that passed left of a tree's facts, for later trees to be compared with. It
-//! must not know which tree is compared with which.
+//! Records of gates that passed: the facts of a tree, with which later trees are compared. It does
+//! not know which trees are compared.
 //!
 //! Each tree has a folder with a file for each gate, so that simultaneous runs do not conflict.
 

@@ -1,4 +1,4 @@
-//! OutputWriters: which run last wrote a task's outputs in a work tree. It must not know what they are.
+//! Records which run last wrote a task's outputs in a work tree. It does not know the outputs.
 
 use std::path::{Path, PathBuf};
 

@@ -11,7 +11,7 @@ use crate::base::digest::Digest;
 use crate::base::file::{self, Durability, FileError};
 use crate::event::{Event, RunStarted, Summary, What};
 
-/// GateRecords that are kept.
+/// The number of records that are kept.
 const KEPT: usize = 100;
 /// The bytes of records that are kept. The newest record is always kept.
 const KEPT_BYTES: u64 = 256 << 20;

@@ -126,7 +126,7 @@ fn short_lived_ssh(project: &Project) -> String {
     let script = r#"#!/bin/sh
         while [ $# -gt 1 ]; do shift; done
         exec 3<&0
-        sh -c "$1" <&3 3<&- &
+        sh -c "exec $1" <&3 3<&- &
         exec 3<&-
         server=$!
         (sleep 4; kill $server 2>/dev/null) 2>/dev/null >/dev/null </dev/null &

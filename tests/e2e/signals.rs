@@ -66,7 +66,7 @@ fn a_kill_of_the_runner_leaves_nothing_and_stores_nothing() {
 fn what_left_its_group_is_ended_with_the_run() {
     let mark = "61.0301";
     let project = Project::new(&format!("[tasks.t]\nrun = \"setsid sleep {mark} & sleep 0.1\"\n"));
-    project.xtask(&["t"]).ends(0).says("was left behind");
+    project.xtask(&["t"]).ends(0).says("outlived its task and was stopped");
     nothing_left(mark);
     let project = Project::new(&format!("[tasks.t]\nrun = \"setsid sleep {mark} & sleep {mark}\"\n"));
     let mut child = started(&project, mark);
@@ -138,13 +138,13 @@ fn a_daemon_that_hides_its_environment_is_ended_with_the_run() {
     let mark = format!("hidden-{}", std::process::id());
     let daemon = crate::project::server::daemon();
     let project = Project::new(&format!("[tasks.t]\nrun = \"{} {mark}; sleep 0.2\"\n", daemon.display()));
-    project.xtask(&["t"]).ends(0).says("was left behind");
+    project.xtask(&["t"]).ends(0).says("outlived its task and was stopped");
     assert_eq!(processes(&mark), Vec::<i32>::new());
     // Another run's daemons are not this one's.
     let mut other = project.command(&daemon).arg(&mark).spawn().unwrap();
     other.wait().unwrap();
     wait_for("the daemon runs", || !processes(&mark).is_empty());
-    project.xtask(&["run", "t", "--force"]).ends(0).says("was left behind");
+    project.xtask(&["run", "t", "--force"]).ends(0).says("outlived its task and was stopped");
     let left = processes(&mark);
     assert_eq!(left.len(), 1, "the test's own daemon");
     signal("KILL", left[0]);

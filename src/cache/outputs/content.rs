@@ -1,5 +1,5 @@
-//! FetchedContents of outputs: read as one unchanging whole, or known by the stat table and not read at all.
-//! It must not know which outputs are wanted.
+//! Hashes the contents of outputs: each file is read as one unchanging whole, or not read if the stat
+//! table knows it. It does not know which outputs are expected.
 
 use std::fs::File;
 use std::io::{self, Read as _};
