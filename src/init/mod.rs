@@ -1,7 +1,7 @@
 //! Proposes a first tasks.toml for a repository: the tasks that its files suggest. It must not run or print
 //! anything; all that it knows of a repository are the files it was given.
 //!
-//! [`survey`] reads the files. A module for each kind of project, such as [`rust`], proposes tasks,
+//! [`survey`] reads the files. A module for each kind of project, such as `rust`, proposes tasks,
 //! [`found`] collects them, and [`text`] writes the tasks.toml.
 
 mod compose;

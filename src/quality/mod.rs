@@ -2,7 +2,7 @@
 //! and the day are passed in.
 //!
 //! Read [`rules`] (what a gate can demand) and [`evidence`] (what a verdict consists of) first, then
-//! [`judge`], then the file of a family of rules, such as `coverage`. [`inputs`] is what they are judged
+//! [`judge`], then the file of a family of rules, such as `coverage`. `inputs` is what they are judged
 //! with, and `ruling` is how all of them word their results.
 //!
 //! All rules are judged, even if one is broken. Each ruling says what is demanded, what was found, and

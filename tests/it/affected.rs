@@ -73,7 +73,6 @@ fn a_shallow_clone_is_told_what_to_fetch_and_selects_nothing() {
     let path = shallow.to_str().unwrap();
     project.git(&["clone", "-q", "--depth", "1", "--no-single-branch", "--branch", "work", &url, path]);
     let failed = project.xtask(&["-C", path, "ci", "--affected=origin/main"]).ends(5);
-    let failed = failed;
     let command = failed.err.split("git fetch").nth(1).unwrap().trim().to_owned();
     let line = format!("cd '{path}' && git fetch -q {command}");
     Ran::of(project.command("sh").args(["-c", &line]).output().unwrap()).ends(0);

@@ -139,7 +139,7 @@ impl Page {
         if let Some(script) = comment.strip_prefix("run:") {
             self.script(line, script);
         } else if let Some(toml) = comment.strip_prefix("and:") {
-            self.addition = toml.to_owned();
+            toml.clone_into(&mut self.addition);
         } else if let Some(reason) = comment.strip_prefix("not run:") {
             self.left_out = true;
             if reason.trim().is_empty() {

@@ -32,7 +32,6 @@ fn variables_that_a_failed_task_lacks_are_named_once_and_without_their_values() 
     );
     let vars = [("JAVA_HOME", "/the/jdk"), ("MY_TOKEN", "hunter2"), ("OTHER", "value")];
     let ran = run(&project, &["-k", "-j1", "a", "c"], &vars).ends(1);
-    let ran = ran;
     assert_eq!(ran.err.matches("JAVA_HOME is set here").count(), 1, "{}", ran.err);
     run(&project, &["b"], &vars).ends(1);
     run(&project, &["fine"], &vars).ends(1);

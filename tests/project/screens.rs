@@ -73,6 +73,7 @@ const MASKED: &[(&str, &str)] = &[
     ("commit", r"\b[0-9a-f]{7}\b"),
     ("port", r"(?:\bport |127\.0\.0\.1:|\[::1\]:)\d{4,5}\b"),
     ("size", r"\b\d+(?:\.\d+)? (?:B|[KMG]iB)"),
+    ("number", r"\b\d{4,}\b"),
     ("time", r"\b\d+[mh] \d\d[sm]\b|\b\d+(?:\.\d+)? (?:ms|s)\b"),
 ];
 
@@ -93,6 +94,14 @@ pub(crate) fn mask(text: &str) -> String {
             Some(end) => format!("{}  ", end.as_str()),
             None => "──".to_owned(),
         });
+        // What failed at once is named in any order.
+        let line = match line.strip_prefix("failed: ").map(|names| names.split(", ").collect::<Vec<_>>()) {
+            Some(mut names) if names.iter().all(|name| !name.contains(' ')) => {
+                names.sort_unstable();
+                format!("failed: {}", names.join(", "))
+            }
+            _ => line.into_owned(),
+        };
         out.push_str(line.trim_end());
         out.push('\n');
     }

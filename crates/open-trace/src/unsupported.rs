@@ -5,8 +5,8 @@ use std::io;
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::{Command, ExitStatus};
 
+use crate::options::{Options, Outcome};
 use crate::report::{DoubtKind, Recorder};
-use crate::{Options, Outcome};
 
 pub(crate) fn trace(command: &[OsString], _: &Options) -> io::Result<Outcome> {
     let mut recorder = Recorder::default();

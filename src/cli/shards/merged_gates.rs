@@ -182,7 +182,7 @@ pub fn judge(session: &Session, merged: &Merged) -> Result<Vec<MergedGate>, Fail
     Ok(judged)
 }
 
-/// GateRecords what passed gates measured, for comparison with later trees.
+/// Records what passed gates measured, for comparison with later trees.
 fn record(records: &GateRecords, tree: &str, judged: &[MergedGate]) -> Result<(), Failure> {
     for gate in judged.iter().filter(|gate| gate.holds()) {
         if let Some(evidence) = &gate.evidence {

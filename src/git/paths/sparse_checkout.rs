@@ -53,7 +53,7 @@ impl Repository {
         }
         let Ok(index) = self.index() else { return Vec::new() };
         let paths = (0..index.len()).map(|row| RepoPath::from_git(index.path(row)));
-        paths.filter(|path| path.under(&self.work_dir()).symlink_metadata().is_err()).collect()
+        paths.filter(|path| path.under(self.work_dir()).symlink_metadata().is_err()).collect()
     }
 
     /// Returns all files that are left out, sorted by path, as the index had them at the first call.

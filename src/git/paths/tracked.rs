@@ -55,7 +55,7 @@ impl Repository {
         let mut files = HashMap::new();
         for row in 0..index.len() {
             let path = RepoPath::from_git(index.path(row));
-            if let Ok(meta) = path.under(&self.work_dir()).symlink_metadata()
+            if let Ok(meta) = path.under(self.work_dir()).symlink_metadata()
                 && meta.is_file()
                 && meta.nlink() > 1
             {

@@ -3,7 +3,7 @@
 //!
 //! [`CiReporter`] below writes both; [`github`], [`gitlab`], [`azure`] and [`buildkite`] are the
 //! dialects. [`annotations`] decides what is annotated and in which order. What tasks print is data:
-//! [`escape_commands`] changes what the service would read as a command.
+//! `escape_commands` changes what the service would read as a command.
 
 pub mod annotations;
 pub mod azure;

@@ -23,8 +23,8 @@ use self::observer::{Observer, PendingCall};
 use self::ptrace::{HeldProgram, SyscallInfo, SyscallStop};
 use self::threads::{ResumeUntil, Threads};
 use self::tracee::Tracee;
+use crate::options::{Options, Outcome, Scope};
 use crate::report::{DoubtKind, Trace};
-use crate::{Options, Outcome, Scope};
 
 /// Waits for processes and threads that this thread started or traces.
 const WAIT_FOR_ALL: WaitOptions =

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 
 use super::syscalls::{self, Call, Escape, PathArgument};
 use super::tracee::Tracee;
-use crate::Scope;
 use crate::file_path::FilePath;
+use crate::options::Scope;
 use crate::report::{Access, DoubtKind, FirstAccess, Recorder, Trace};
 
 /// A watched call between its entry and its exit.

@@ -46,8 +46,7 @@ pub(super) enum SyscallStop {
 impl SyscallInfo {
     /// Reads `struct ptrace_syscall_info`. Both architectures are little-endian.
     fn from_words(words: &[u64; 11]) -> Self {
-        let [head, _, _, first, a, b, c, d, e, f, data] = *words;
-        let args = [a, b, c, d, e, f];
+        let [head, _, _, first, args @ .., data] = *words;
         let stop = match head & 0xff {
             1 => SyscallStop::Entry { number: first, args },
             2 => SyscallStop::Exit { result: first.cast_signed() },
