@@ -8,7 +8,7 @@ const TASKS: &str = "[tasks.wheel]\nmatrix = { python = [\"3.11\", \"3.12\"] }\n
 fn each_variant_is_a_task_of_its_own() {
     let project = Project::new(TASKS);
     project.write(".gitignore", "dist/\n").write("src", "");
-    project.xtask(&["ci", "-o", "grouped"]).ends(0);
+    project.xtask(&["ci", "-o", "grouped", "-j1"]).ends(0);
     assert_eq!(project.read("dist/3.12"), "3.12\n");
     project.xtask(&["wheel"]).ends(0);
     project.xtask(&["wheel[python=3.12]"]).ends(0);

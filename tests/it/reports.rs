@@ -51,11 +51,11 @@ fn junit_and_trace_files_are_written() {
 #[test]
 fn without_a_terminal_there_are_no_control_characters() {
     let project = Project::new(TASKS);
-    let ran = project.xtask(&["all", "-k", "-o", "all"]).ends(1);
+    let ran = project.xtask(&["all", "-k", "-o", "all", "-j1"]).ends(1);
     assert!(!ran.err.chars().any(|c| c.is_control() && c != '\n'), "{:?}", ran.err);
-    let forced = project.xtask_env(&["all", "-k"], &[("CLICOLOR_FORCE", "1")]);
+    let forced = project.xtask_env(&["all", "-k", "-j1"], &[("CLICOLOR_FORCE", "1")]);
     assert!(forced.err.contains('\u{1b}'));
-    let off = project.xtask_env(&["all", "-k"], &[("CLICOLOR_FORCE", "1"), ("NO_COLOR", "1")]);
+    let off = project.xtask_env(&["all", "-k", "-j1"], &[("CLICOLOR_FORCE", "1"), ("NO_COLOR", "1")]);
     assert!(!off.err.contains('\u{1b}'));
     assert_screens!();
 }

@@ -28,7 +28,7 @@ macro_rules! assert_screens {
 /// next to each other are sorted, as tasks that run at once end in any order.
 pub(crate) fn take() -> String {
     static TASK: LazyLock<Regex> =
-        LazyLock::new(|| Regex::new(r"^[✓✗■▲-] \S+  |^  [✓✗] \S+  <time>$").unwrap());
+        LazyLock::new(|| Regex::new(r"^[✓✗■▲-] \S+  |^  [✓✗] \S+  (?:<time>|exit status .*)$").unwrap());
     let text = mask(&SCREENS.take());
     let mut tasks: Vec<Vec<&str>> = Vec::new();
     for line in text.lines() {
@@ -71,9 +71,9 @@ const MASKED: &[(&str, &str)] = &[
     ("id", r"\b(?:[0-9a-f]{2}/)?(?:[0-9a-f]{64}|[0-9a-f]{40}|[0-9a-f]{32}|[0-9a-f]{12})\b"),
     ("tree", r"\b[0-9a-f]{10}\b"),
     ("commit", r"\b[0-9a-f]{7}\b"),
-    ("port", r"(?:\bport |127\.0\.0\.1:|\[::1\]:)\d{4,5}\b"),
+    ("port", r"(?:\bport |\blistening on |/server |127\.0\.0\.1:|\[::1\]:)\d{4,5}\b"),
     ("size", r"\b\d+(?:\.\d+)? (?:B|[KMG]iB)"),
-    ("number", r"\b\d{4,}\b"),
+    ("process", r"\bprocess \d+\b"),
     ("time", r"\b\d+[mh] \d\d[sm]\b|\b\d+(?:\.\d+)? (?:ms|s)\b"),
 ];
 
