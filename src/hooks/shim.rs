@@ -9,14 +9,14 @@ const TEMPLATE: &str = include_str!("../../hooks/shim.sh");
 /// The text by which our hooks are recognised, in all their versions.
 const MARK: &str = "\n# taskgate hook ";
 
-/// Creates the text of our hooks.
+/// A template of our hooks that contains the path of the program.
 #[derive(Clone, Debug)]
 pub struct Shim {
     program: String,
 }
 
 impl Shim {
-    /// Creates the text of hooks that call the program at this path if there is none on `PATH`.
+    /// Creates the template of hooks that call `program` if there is no `xtask` on `PATH`.
     pub fn new(program: &Path) -> Self {
         Self { program: program.to_string_lossy().into_owned() }
     }
