@@ -45,7 +45,7 @@ pub struct GateContext<'a> {
     pub jobs: Option<u32>,
     /// The number of runs that were started.
     pub runs: Cell<u32>,
-    /// The watch that detects tasks which open files of the user's work tree. It starts with the first run.
+    /// The watch that detects tasks which open files of the user's work tree. It starts when it is needed.
     pub access: OnceCell<WorkTreeAccess>,
 }
 

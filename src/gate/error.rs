@@ -26,7 +26,7 @@ pub enum GateError {
     /// The signal handlers can't be installed, so no task could be stopped.
     #[error("can't listen for signals")]
     Signals {
-        /// What the operating system said.
+        /// The error of the operating system.
         source: std::io::Error,
     },
     /// The prepared private worktree differs from the tree under test.

@@ -27,7 +27,7 @@ use crate::git::{CheckoutTarget, PoolFinder, PrivateWorktree};
 
 /// The file in the private worktree's git folder that lists the provided paths.
 const PROVIDED: &str = "taskgate-provided";
-/// The file in the same folder with the digest of what was provided. It is written last.
+/// The file in the same folder with the digest of what was provided. It is written once all is provided.
 const MIRROR: &str = "taskgate-mirror";
 /// The line in `info/exclude` after which all lines were written by the gate.
 const BORDER: &str = "# provided by taskgate";
