@@ -85,8 +85,8 @@ impl GateContext<'_> {
         RunOptions::new(run_id, config.slots(self.jobs))
     }
 
-    /// Returns the location of a plan or a run of `tree`. `commit` is the commit that the tree belongs to;
-    /// without one, the tree was made on top of HEAD.
+    /// Returns the location of a plan or a run of `tree`. `commit` is the commit that the tree belongs to
+    /// or is based on, by default HEAD.
     pub fn location<'l>(
         &'l self,
         root: &'l Path,
