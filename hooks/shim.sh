@@ -1,16 +1,16 @@
 #!/bin/sh
 # taskgate hook 1: @STAGE@
-# `xtask hooks install` wrote this file, and `xtask hooks uninstall` takes it out again. A hook that
-# was here before lies beside it as @STAGE@.before-xtask and runs first.
+# `xtask hooks install` wrote this file, and `xtask hooks uninstall` removes it. If there was another
+# hook before, it is kept as @STAGE@.before-xtask in this folder and runs first.
 
 stage=@STAGE@
 installer=@PROGRAM@
 
-# What was here before gets the same arguments and the same standard input.
+# The kept hook gets the same arguments and the same standard input.
 former=$0.before-xtask
 if [ -f "$former" ] && [ -x "$former" ]; then
     if [ @STDIN@ = yes ]; then
-        # The dot keeps the last line end.
+        # `$(...)` removes line ends at the end, so a dot protects them.
         input=$(cat; echo .)
         input=${input%.}
         printf %s "$input" | "$former" "$@" || exit $?
@@ -24,7 +24,7 @@ INPUT
     fi
 fi
 
-# Whether the repository has an xtask of its own that is made with taskgate.
+# Returns whether a line of the file $1 starts with $2 and has a `=` after it.
 has_line() {
     [ -f "$1" ] || return 1
     while IFS= read -r line || [ -n "$line" ]; do
@@ -34,6 +34,7 @@ has_line() {
     done <"$1"
     return 1
 }
+# Returns whether the repository has its own xtask that is built with taskgate.
 is_own() {
     has_line xtask/Cargo.toml taskgate &&
         { has_line .cargo/config.toml xtask || has_line .cargo/config xtask; }
@@ -42,7 +43,7 @@ is_own() {
 found=$(command -v xtask)
 [ -n "$found" ] || { [ -n "$installer" ] && [ -x "$installer" ] && found=$installer; }
 
-# A graphical client starts hooks with a short PATH. These are where tools usually lie.
+# Graphical git clients start hooks with a short PATH. Add the usual folders of tools.
 for folder in "${CARGO_HOME:-$HOME/.cargo}/bin" "$HOME/.local/bin" "$HOME/bin" \
     "$HOME/.local/share/mise/shims" "$HOME/.asdf/shims" "$HOME/.volta/bin" "$HOME/.bun/bin" \
     "$HOME/.deno/bin" "$HOME/go/bin" /usr/local/bin /opt/homebrew/bin /home/linuxbrew/.linuxbrew/bin; do
@@ -62,7 +63,7 @@ if is_own && command -v cargo >/dev/null; then
         esac
         export XTASK_INDEX_FILE
     fi
-    # Build scripts must not take this repository for theirs.
+    # Otherwise git commands in build scripts would work on this repository.
     # shellcheck disable=SC2046
     unset $(git rev-parse --local-env-vars)
     exec cargo --quiet xtask hook "$stage" "$@"

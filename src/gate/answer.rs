@@ -1,5 +1,5 @@
-//! The answer to a gate's question: known from former runs, or found out by running what is missing.
-//! It must not print, nor say what becomes of the push.
+//! Answers a gate's question: from the stored results, or by running the tasks that have none.
+//! This module must not print, and does not decide whether the push goes ahead.
 
 use std::fs::File;
 use std::path::Path;
@@ -23,28 +23,29 @@ use crate::git::snapshot::{Snapshot, digest_entries};
 use crate::git::{Repository, WorkTreeReader};
 use crate::plan::{Decision, Plan, PlanInputs};
 
-/// What became of a question.
+/// The answer to a question.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Answer {
-    /// The tree has no tasks.toml, so nothing is asked of it.
+    /// The tree has no tasks.toml, so no task is required.
     NoConfig,
-    /// Its tasks.toml names no tasks for the stage.
+    /// The tree's tasks.toml names no tasks for the stage.
     NoTasks(Stage),
-    /// All tasks were run or known; the run's last event has told so.
+    /// A run ended, and its last event has reported the result. If all tasks had stored results, it ran
+    /// none of them.
     Ran {
-        /// The run's id.
+        /// The id of the run.
         run: String,
-        /// Its figures.
+        /// The summary of the run.
         summary: Summary,
     },
-    /// The setup of the private worktree did not pass, so no task was run.
+    /// The setup of the private worktree didn't pass, so no task was run.
     SetupFailed(Verdict),
-    /// A signal came before anything was run.
+    /// A signal arrived before anything was run.
     Interrupted(i32),
 }
 
 impl Answer {
-    /// What it means for whoever asked.
+    /// Returns the verdict that follows from the answer.
     pub fn verdict(&self) -> Verdict {
         match self {
             Self::NoConfig | Self::NoTasks(_) => Verdict::Passed,
@@ -55,20 +56,20 @@ impl Answer {
     }
 }
 
-/// A question with the tasks.toml that it is answered by.
+/// A question, together with the config and the tasks that answer it.
 struct Case<'a> {
     question: &'a Question,
     config: &'a Config,
     request: Request,
-    /// Counts from when it was asked.
+    /// Counts from the moment the question was asked.
     clock: Clock,
 }
 
 impl GateContext<'_> {
-    /// Answers a question. `folders` are those in which a tasks.toml counts, the outermost first.
+    /// Answers a question. tasks.toml is looked for in `folders`, which start with the outermost.
     ///
     /// # Errors
-    /// The tree, its tasks.toml or the cache can't be read, or the tree can't be checked out.
+    /// Fails if the tree, its tasks.toml or the cache can't be read, or if the tree can't be checked out.
     pub fn answer(&self, question: &Question, folders: &[RepoPath]) -> Result<Answer, GateError> {
         let config = definition::of_tree(self.repository, &question.tree, folders, &question.what)?;
         let Some(config) = config else { return Ok(Answer::NoConfig) };
@@ -81,13 +82,14 @@ impl GateContext<'_> {
         }
     }
 
-    /// Returns the location of a plan that is made from git's objects.
+    /// Returns the location of a plan that reads the tree from git's objects.
     fn objects<'c>(&'c self, case: &'c Case<'_>) -> RunLocation<'c> {
         let tree = Tree::Objects(self.repository, &case.question.tree, &case.config.worktree.filters);
         self.location(self.repository.work_dir(), tree, case.question.commit.as_deref())
     }
 
-    /// The answer, if every task is known to have passed; nothing is checked out for it.
+    /// Returns the answer if every task is known to have passed, and otherwise the snapshot of the tree.
+    /// Nothing is checked out.
     fn known(&self, case: &Case<'_>) -> Result<Known, GateError> {
         let run = self.new_run();
         let root = self.repository.work_dir();
@@ -100,8 +102,8 @@ impl GateContext<'_> {
             }
             None => false,
         };
-        // The plan that is known to need nothing is the one that is carried out: another might have
-        // to run something, and this is the user's work tree.
+        // The same plan is checked and then executed. A second plan might have to run a task, and the task
+        // would run in the user's work tree.
         let options = RunOptions { results: ResultMode::Discard, ..self.options(&run, case.config) };
         let known = prepared.plan(self.env, |world, plan| {
             let is_known = holds && is_known(plan);
@@ -113,8 +115,8 @@ impl GateContext<'_> {
         })
     }
 
-    /// Runs what is missing: in the user's work tree if it is just the staged tree, and otherwise in
-    /// a private worktree.
+    /// Runs the missing tasks: in the user's work tree if its content is exactly the staged tree, and
+    /// otherwise in a private worktree.
     fn find_out(&self, case: &Case<'_>, tree: &Snapshot) -> Result<Answer, GateError> {
         if let Some(signal) = self.inbox.signalled() {
             return Ok(Answer::Interrupted(signal));
@@ -126,7 +128,7 @@ impl GateContext<'_> {
         let wanted = (&*case.question.tree, case.question.commit.as_deref());
         let provided = self.provide(case.config, wanted);
         if let Some(signal) = self.inbox.signalled() {
-            // The terminal's Ctrl-C also ends the git that checks out; that is no error of its own.
+            // Ctrl-C in the terminal also stops the git process of the checkout. Its failure isn't reported.
             return Ok(Answer::Interrupted(signal));
         }
         match provided? {
@@ -144,7 +146,7 @@ impl GateContext<'_> {
     fn is_work_tree(&self, tree: &Snapshot) -> Result<bool, GateError> {
         let reader = WorkTreeReader::open(self.repository, Some(self.state))?;
         let here = reader.snapshot()?;
-        // What a sparse checkout leaves out can't be tested there.
+        // In a sparse checkout, some files are missing on the disk, so the tree can't be tested here.
         let is_whole = !here.entries().iter().any(|entry| entry.not_checked_out);
         Ok(is_whole && digest_entries(here.entries()) == digest_entries(tree.entries()))
     }
@@ -159,7 +161,7 @@ impl GateContext<'_> {
         hold: Option<&File>,
     ) -> Result<Answer, GateError> {
         let run = self.new_run();
-        // Without a private worktree, tasks run in the user's.
+        // Opened files are only watched if tasks run in a private worktree: otherwise they run in the user's.
         let access = hold.map_or(Ok(None), |_| self.access())?;
         let tree_here = Tree::WorkDir(repository);
         let location = self.location(root, tree_here, case.question.commit.as_deref());
@@ -193,7 +195,7 @@ impl GateContext<'_> {
 }
 
 impl<'a> Case<'a> {
-    /// `None` if tasks.toml names no tasks for any of the question's stages.
+    /// Creates the case, or returns `None` if tasks.toml names no tasks for any of the question's stages.
     fn of(question: &'a Question, config: &'a Config, clock: &Clock) -> Option<Self> {
         let named = question.stages.iter().filter_map(|stage| config.hooks.get(stage));
         let names = named.into_iter().find(|names| !names.is_empty())?.clone();
@@ -201,14 +203,14 @@ impl<'a> Case<'a> {
     }
 }
 
-/// What a plan from objects came to.
+/// The result of planning from git's objects.
 enum Known {
     Answer(Answer),
-    /// Something has to be run; the tree.
+    /// At least one task has to be run. Contains the snapshot of the tree.
     Not(Snapshot),
 }
 
-/// Whether a plan has nothing left to run.
+/// Returns whether a plan has nothing left to run.
 fn is_known(plan: &Plan) -> bool {
     plan.nodes.iter().all(|node| {
         matches!(

@@ -1,5 +1,5 @@
-//! The host: the repository, the process and the listeners that a gate works for. It must not decide
-//! anything.
+//! The context of a gate: the repository, the environment, the signals and the observer. This module
+//! makes no decisions.
 
 use std::cell::{Cell, OnceCell};
 use std::path::Path;
@@ -17,57 +17,58 @@ use crate::gate::error::GateError;
 use crate::git::{Repository, Warmth};
 use crate::history::runs;
 
-/// Who listens to the runs of a gate.
+/// Receives the events of a gate's runs.
 pub trait GateObserver {
-    /// What the events of the run with this id go to, timed by `clock`.
+    /// Returns the emitter for the events of the run with the id `run`. `clock` gives their times.
     fn emitter(&self, run: &str, clock: &Clock) -> Emitter;
-    /// Hears a line that belongs to no run.
+    /// Reports a line of text that belongs to no run.
     fn note(&self, text: &str);
 }
 
-/// All that a gate works with.
+/// Everything that a gate works with.
 pub struct GateContext<'a> {
     /// The user's repository.
     pub repository: &'a Repository,
-    /// Its state directory.
+    /// The state directory of the repository.
     pub state: &'a Path,
     /// The caller's environment.
     pub env: &'a Env,
-    /// The time.
+    /// The clock that events and run ids are timed by.
     pub clock: &'a Clock,
-    /// Where signals are heard.
+    /// The inbox that receives signals.
     pub inbox: &'a LazyInbox,
-    /// Who listens.
+    /// The observer of the gate's runs.
     pub observer: &'a dyn GateObserver,
-    /// Whether private worktrees may be used again.
+    /// Whether existing private worktrees may be used again.
     pub age: Warmth,
-    /// Job slots that were asked for.
+    /// The number of job slots, if the user gave one.
     pub jobs: Option<u32>,
-    /// Runs that were begun.
+    /// The number of runs that were started.
     pub runs: Cell<u32>,
-    /// What notices tasks that open files of the user's work tree, once something is to be run.
+    /// The watch that detects tasks which open files of the user's work tree. It starts when it is needed.
     pub access: OnceCell<WorkTreeAccess>,
 }
 
 impl GateContext<'_> {
-    /// The id of a new run.
+    /// Returns the id of a new run.
     pub fn new_run(&self) -> String {
         self.runs.set(self.runs.get() + 1);
         runs::new_id(self.clock.now(), std::process::id().wrapping_add(self.runs.get()))
     }
 
-    /// Where a run that starts now hears signals.
+    /// Returns the inbox in which a run receives signals, and installs the signal handlers if necessary.
     ///
     /// # Errors
-    /// The handlers can't be installed.
+    /// Fails if the handlers can't be installed.
     pub fn listen(&self) -> Result<&Inbox, GateError> {
         self.inbox.get().map_err(|source| GateError::Signals { source })
     }
 
-    /// What notices tasks that open files of the user's work tree; `None` on systems that can't.
+    /// Returns the watch that detects tasks which open files of the user's work tree, or `None` on a system
+    /// without such a watch.
     ///
     /// # Errors
-    /// The index can't be read.
+    /// Fails if the index can't be read.
     pub fn access(&self) -> Result<Option<&WorkTreeAccess>, GateError> {
         if !cfg!(target_os = "linux") {
             return Ok(None);
@@ -79,12 +80,13 @@ impl GateContext<'_> {
         Ok(Some(self.access.get_or_init(|| access)))
     }
 
-    /// Returns the options of a run of this id.
+    /// Returns the options of the run with the id `run_id`.
     pub fn options<'o>(&self, run_id: &str, config: &Config) -> RunOptions<'o> {
         RunOptions::new(run_id, config.slots(self.jobs))
     }
 
-    /// Returns the location of a plan or a run of `tree`, which is that of `commit` or is made from HEAD.
+    /// Returns the location of a plan or a run of `tree`. `commit` is the commit that the tree belongs to
+    /// or is based on, by default HEAD.
     pub fn location<'l>(
         &'l self,
         root: &'l Path,

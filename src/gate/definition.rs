@@ -1,5 +1,5 @@
-//! The tasks.toml of a tree that is not checked out, with all that it includes. It must not know
-//! what is done with it.
+//! Loads the tasks.toml of a tree that is not checked out, with all the files that it includes. This
+//! module does not know what the config is used for.
 
 use crate::base::file::{self, FileError};
 use crate::base::path::RepoPath;
@@ -12,7 +12,7 @@ use crate::git::Repository;
 struct TreeFiles<'a> {
     repository: &'a Repository,
     tree: &'a str,
-    /// Messages name a file as that of this.
+    /// What messages call the tree: they name a file `what:path`.
     what: &'a str,
 }
 
@@ -45,10 +45,10 @@ impl ConfigTree for TreeFiles<'_> {
     }
 }
 
-/// The text of a file.
+/// Converts the bytes of a file to text. `path` is only used in the error.
 ///
 /// # Errors
-/// It is none.
+/// Fails if the bytes are not valid UTF-8.
 pub fn text(bytes: Vec<u8>, path: &RepoPath) -> Result<String, FileError> {
     String::from_utf8(bytes).map_err(|error| {
         let error = std::io::Error::new(std::io::ErrorKind::InvalidData, error.utf8_error());
@@ -56,11 +56,11 @@ pub fn text(bytes: Vec<u8>, path: &RepoPath) -> Result<String, FileError> {
     })
 }
 
-/// What the first tasks.toml that `tree` has in one of `folders` says; `None` if it has none.
-/// Messages name the file as that of `what`.
+/// Loads the first tasks.toml that `tree` has in one of `folders`, or returns `None` if there is none.
+/// Messages name the file `what:path`.
 ///
 /// # Errors
-/// The file is wrong, or the tree can't be read.
+/// Fails if the file is invalid, or if the tree can't be read.
 pub fn of_tree(
     repository: &Repository,
     tree: &str,

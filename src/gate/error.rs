@@ -1,4 +1,4 @@
-//! Why a gate has no answer. It must not know exit statuses.
+//! The error of a gate that can't answer its question. This module does not know exit statuses.
 
 use std::path::{Path, PathBuf};
 
@@ -8,7 +8,7 @@ use crate::engine::prepare::PrepareError;
 use crate::gate::worktree::link_and_copy::LeadsBack;
 use crate::git::GitError;
 
-/// A question that can't be answered, which is never a pass.
+/// Why a question can't be answered. An error never counts as a pass.
 #[derive(Debug, thiserror::Error)]
 pub enum GateError {
     /// The tree's tasks.toml is invalid.
@@ -17,60 +17,60 @@ pub enum GateError {
     /// The tree can't be read or checked out.
     #[error(transparent)]
     Git(#[from] GitError),
-    /// No plan can be made.
+    /// The run can't be planned.
     #[error(transparent)]
     Prepare(#[from] PrepareError),
     /// A file operation failed.
     #[error(transparent)]
     File(#[from] FileError),
-    /// Signals can't be listened to, so that nothing could be ended.
+    /// The signal handlers can't be installed, so no task could be stopped.
     #[error("can't listen for signals")]
     Signals {
-        /// What the operating system said.
+        /// The error of the operating system.
         source: std::io::Error,
     },
-    /// The private worktree does not hold the tree once it is made ready.
+    /// The prepared private worktree differs from the tree under test.
     #[error("what makes the private worktree ready also changes its tree: {what}")]
     Altered {
-        /// The first file, and how it differs.
+        /// The first file that differs, and how it differs.
         what: String,
     },
-    /// Something is to be provided behind a symlink, which may lead anywhere.
+    /// A path of `[worktree]` has a symlink above it, which may point to any place outside of the worktree.
     #[error("`{path}` of `[worktree]` lies behind a symlink of the tree, so it can't be provided")]
     BehindSymlink {
-        /// Which path.
+        /// The path of `[worktree]`.
         path: String,
     },
-    /// Something is to be provided where the tree has a file of its own.
+    /// A path of `[worktree]` is a tracked file, or a folder that contains one.
     #[error("`{path}` of `[worktree]` can't be provided, since it has the tracked file {file}")]
     Provided {
-        /// Which path.
+        /// The path of `[worktree]`.
         path: String,
-        /// A file of the pushed tree, or of the index.
+        /// The tracked file, which is in the pushed tree or in the index.
         file: String,
     },
-    /// Something that is to be provided leads back into the work tree.
+    /// A file or folder of `[worktree]` refers back to the user's work tree.
     #[error(
         "`{}` of `[worktree]` can't be provided, since {} leads back into the work tree: {}",
         .back.provided, .back.entry.display(), shown(&.back.place)
     )]
     LeadsBack {
-        /// What, and where.
+        /// The file that refers back, and the path that it refers to.
         back: LeadsBack,
-        /// What to write in tasks.toml.
+        /// What to change in tasks.toml.
         remedy: String,
     },
-    /// A symlink of the tree leads into the work tree.
+    /// A tracked symlink points into the user's work tree.
     #[error("{path} is a symlink that leads into the work tree: {}", shown(.place))]
     TrackedLink {
-        /// The symlink.
+        /// The path of the symlink.
         path: String,
-        /// What of the work tree it leads to.
+        /// The path in the work tree that it points to.
         place: PathBuf,
     },
 }
 
-/// A path of the work tree as people read it.
+/// Returns a path of the work tree in the form that messages show.
 fn shown(place: &Path) -> String {
     if place.as_os_str().is_empty() { "its top".to_owned() } else { place.display().to_string() }
 }

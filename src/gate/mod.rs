@@ -1,17 +1,17 @@
-//! The gate: may this tree be pushed, or committed? It asks whether every task that the tree's own
-//! tasks.toml names for the stage is known to have passed for exactly this tree. This module does not
-//! print, and does not know how a hook is installed.
+//! The gate decides whether a tree may be pushed or committed. It may if every task that the tree's own
+//! tasks.toml names for the stage has passed for exactly this tree. This module does not print, and does
+//! not know how a hook is installed.
 //!
 //! Read in this order:
-//! 1. [`push`] parses what git is about to push, and [`question`] makes one question of each distinct tree.
+//! 1. [`push`] parses what git is about to push, and [`question`] creates one question per distinct tree.
 //! 2. [`answer`] reads the tree's tasks.toml from git's objects ([`definition`]) and plans from objects too.
-//!    If every task is a hit, that is the answer, and nothing is checked out. Tool probes can't be asked in
-//!    objects; [`probing`] says when the answers from the user's work tree hold.
-//! 3. Otherwise [`worktree`] checks the tree out in a private worktree, provides what `[worktree]` names and
-//!    runs its setup. Only the missing tasks run there, and the run passes only if they left the tree as it
-//!    was: what was tested is what is pushed.
+//!    If every task is a hit, the gate passes and nothing is checked out. Tool probes can't run on objects,
+//!    so they run in the user's work tree; [`probing`] decides whether their results are valid for the tree.
+//! 3. Otherwise [`worktree`] checks the tree out in a private worktree, links or copies what `[worktree]`
+//!    names and runs its setup. Only the missing tasks run there. The run passes only if the tasks did not
+//!    change the tree, because exactly the tested tree is pushed.
 //!
-//! [`context`] is what a gate works with: the repository, the environment, who listens.
+//! [`context`] contains what a gate works with: the repository, the environment and the observer.
 
 pub mod push;
 pub mod question;

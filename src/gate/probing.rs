@@ -1,10 +1,10 @@
-//! Whether tool probes that were asked in the user's work tree hold for another tree. It must not
-//! ask them.
+//! Decides whether the results of tool probes in the user's work tree are valid for another tree. This
+//! module does not run the probes.
 //!
-//! A probe such as `rustc -vV` may depend on files: version managers look for theirs in the folder
-//! they are called in and above it, and the probe may name a script of the repository. If all of
-//! these are the same in both trees, so is the answer. Otherwise the tree is checked out and asked
-//! there, which costs time and not truth.
+//! The result of a probe such as `rustc -vV` may depend on files: a version manager looks for its
+//! configuration in the current folder and the folders above it, and the probe may call a script of the
+//! repository. If all of these files are the same in both trees, the result is the same too. Otherwise
+//! the tree is checked out and the probe runs there, which takes longer and is always correct.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -16,13 +16,13 @@ use crate::git::{GitError, Repository};
 use crate::graph::Graph;
 use crate::key::probe_files;
 
-/// Files that are compared before it is given up.
+/// The largest number of files that are compared. With more, the tree is checked out.
 const MOST: usize = 2000;
 
-/// Whether the probes of `graph` answer in the work tree at `root` as they would in `tree`.
+/// Returns whether the probes of `graph` have the same results in the work tree at `root` as in `tree`.
 ///
 /// # Errors
-/// The tree can't be read.
+/// Fails if the tree can't be read.
 pub fn holds(
     repository: &Repository,
     root: &Path,
@@ -43,7 +43,7 @@ pub fn holds(
     }
     for path in paths {
         let there = repository.read_file(tree, &path)?;
-        // A folder, or a file that can't be read, is not the same as any file.
+        // A folder, or a file that can't be read, counts as different.
         let Ok(here) = file::read(&path.under(root)) else { return Ok(false) };
         if here != there {
             return Ok(false);

@@ -1,9 +1,9 @@
-//! What git tells a pre-push hook on its standard input: a line for each ref that it is about to
-//! push. Pure; it must not know what the ids stand for.
+//! Parses the standard input of a pre-push hook, in which git writes a line for each ref that it is
+//! about to push. Pure; this module does not look up the ids.
 //!
-//! `<local ref> SP <local id> SP <remote ref> SP <remote id> LF`, by `githooks(5)`. A line is read
-//! from the right: the local ref is what the user wrote, which may be `HEAD`, an id, `(delete)` or an
-//! expression with spaces in it.
+//! By `githooks(5)`, a line is `<local ref> SP <local id> SP <remote ref> SP <remote id> LF`. It is
+//! split from the right, because the local ref is what the user wrote, which may be `HEAD`, an id,
+//! `(delete)` or an expression that contains spaces.
 
 /// A ref that is about to be pushed.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -12,31 +12,31 @@ pub struct Pushed {
     pub local_ref: String,
     /// The id of the object that is pushed, in hexadecimal; all zeros for a deletion.
     pub id: String,
-    /// The ref of the remote that will name it.
+    /// The ref of the remote that is updated.
     pub remote_ref: String,
 }
 
-/// A line that is not what git writes.
+/// A line of the hook's input that has an unknown format.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("line {number} of what git says it pushes can't be understood: `{text}`")]
 pub struct PushError {
-    /// Which line, from 1.
+    /// The number of the line, from 1.
     pub number: usize,
-    /// What it says.
+    /// The start of the line, with control characters escaped.
     pub text: String,
 }
 
 impl Pushed {
-    /// Whether the remote ref is deleted.
+    /// Returns whether the push deletes the remote ref.
     pub fn is_deletion(&self) -> bool {
         self.id.bytes().all(|digit| digit == b'0')
     }
 }
 
-/// Reads all lines.
+/// Parses all lines.
 ///
 /// # Errors
-/// One of them can't be understood: then nobody knows what is pushed.
+/// Fails if a line is invalid, because it is then unknown what is pushed.
 pub fn parse(input: &[u8]) -> Result<Vec<Pushed>, PushError> {
     let lines = input.strip_suffix(b"\n").unwrap_or(input);
     if lines.is_empty() {

@@ -1,26 +1,26 @@
-//! The questions that are asked of a gate: one for each distinct tree. It must not know the answers.
+//! The questions that a gate answers, one for each distinct tree. This module does not know the answers.
 
 use crate::config::stage::Stage;
 use crate::gate::push::Pushed;
 use crate::git::{Commit, GitError, Repository};
 
-/// May this tree pass this stage?
+/// The question whether a tree passes the tasks of a stage.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Question {
     /// What the tree is called in messages: its commit's short id, or `index`.
     pub what: String,
-    /// The tree.
+    /// The id of the tree.
     pub tree: String,
-    /// The commit that the worktree's HEAD is to name; `None` before the first one.
+    /// The commit that HEAD of the private worktree is set to; `None` before the first commit.
     pub commit: Option<String>,
-    /// The refs whose push waits for the answer.
+    /// The remote refs that are pushed if the tree passes.
     pub refs: Vec<String>,
-    /// The stages whose tasks are asked for; the first that tasks.toml names counts.
+    /// The stages to check. Only the first one for which tasks.toml names tasks is used.
     pub stages: Vec<Stage>,
 }
 
 impl Question {
-    /// About a commit, as a push asks.
+    /// Creates the question about the tree of a commit, for the stage `pre-push`.
     pub fn of_commit(commit: &Commit) -> Self {
         Self {
             what: short(&commit.id),
@@ -31,34 +31,34 @@ impl Question {
         }
     }
 
-    /// About what is staged, whose tree is `tree`, on top of `head`.
+    /// Creates the question about the staged tree `tree`, on top of the commit `head`.
     pub fn of_index(tree: String, head: Option<&Commit>, stages: Vec<Stage>) -> Self {
         let commit = head.map(|commit| commit.id.clone());
         Self { what: INDEX.to_owned(), tree, commit, refs: Vec::new(), stages }
     }
 
-    /// Whether it is about what is staged.
+    /// Returns whether the question is about the staged tree.
     pub fn is_staged(&self) -> bool {
         self.what == INDEX
     }
 }
 
-/// What the staged tree is called.
+/// The name of the staged tree in messages.
 const INDEX: &str = "index";
 
-/// What a push asks.
+/// The questions of a push.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Asked {
     /// One question for each distinct tree, in the order of the refs.
     pub questions: Vec<Question>,
-    /// Refs that lead to no commit, so that there is nothing to run.
+    /// The remote refs whose new object is not a commit, so there is nothing to run.
     pub without_commit: Vec<String>,
 }
 
-/// The questions that follow from what is pushed. Deletions ask nothing.
+/// Returns the questions about the pushed refs. A deleted ref needs none.
 ///
 /// # Errors
-/// An object can't be read.
+/// Fails if an object can't be read.
 pub fn of_push(repository: &Repository, pushed: &[Pushed]) -> Result<Asked, GitError> {
     let mut asked = Asked::default();
     for reference in pushed.iter().filter(|reference| !reference.is_deletion()) {
@@ -75,7 +75,7 @@ pub fn of_push(repository: &Repository, pushed: &[Pushed]) -> Result<Asked, GitE
     Ok(asked)
 }
 
-/// The digits of an id that people read.
+/// Returns the short form of an id.
 fn short(id: &str) -> String {
     id.chars().take(7).collect()
 }

@@ -1,23 +1,23 @@
-//! What the URL of a remote says about its connection. Pure.
+//! Reads from the URL of a remote whether git connects over ssh, and to which host. Pure.
 
 /// Returns whether git reaches `url` over ssh: `ssh://…`, or `host:path` without a slash before the colon.
 pub fn is_ssh(url: &str) -> bool {
     if let Some((scheme, _)) = url.split_once("://") {
         return matches!(scheme, "ssh" | "git+ssh" | "ssh+git");
     }
-    // `helper::address` is not an address of ssh.
+    // `helper::address` calls a remote helper and doesn't use ssh.
     match url.split_once(':') {
         Some((host, rest)) => !host.is_empty() && !host.contains('/') && !rest.starts_with(':'),
         None => false,
     }
 }
 
-/// Returns the host that `url` names to ssh, with the user if it names one.
+/// Returns the host of an ssh URL, with the user if the URL has one.
 pub fn ssh_host(url: &str) -> &str {
     match url.split_once("://") {
         Some((_, rest)) => {
             let authority = rest.split('/').next().unwrap_or(rest);
-            // An address in brackets has colons that start no port.
+            // An IPv6 address in brackets contains colons that don't start a port.
             match authority.rsplit_once(':') {
                 Some((host, port)) if port.bytes().all(|digit| digit.is_ascii_digit()) => host,
                 _ => authority,

@@ -1,36 +1,36 @@
-//! The change: what installing and uninstalling do to each stage's hook. Pure; it must not touch a
-//! file.
+//! Decides what installing and uninstalling do to the hook of each stage. Pure; this module does not
+//! touch files.
 
 use crate::config::stage::Stage;
 use crate::hooks::survey::{Found, Hook, Kept};
 
-/// What is done for one stage.
+/// The change of one stage's hook.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Change {
     /// The stage.
     pub stage: Stage,
-    /// What is done.
+    /// What to do.
     pub step: Step,
 }
 
-/// What is done to a hook.
+/// What to do with a hook.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Step {
-    /// Nothing: it is as it should be.
+    /// Nothing, because the hook is up to date.
     Nothing,
-    /// Ours is written; one that was kept before still runs first.
+    /// Write our hook. If an earlier hook is kept, it still runs first.
     Write,
-    /// The hook that is there is kept, and ours is written in its place.
+    /// Keep the existing hook under another name, and write ours in its place.
     KeepAndWrite,
-    /// Ours is taken out.
+    /// Remove our hook.
     Remove,
-    /// Ours is taken out, and what was kept takes its place.
+    /// Replace our hook with the kept one.
     Restore,
-    /// Nothing can be done: somebody else's hook is there, and another one is kept already.
+    /// Nothing, because there is a foreign hook and another hook is already kept.
     Conflict,
 }
 
-/// What makes the hooks of `wanted` ours, and takes out those of ours that are not wanted.
+/// Returns the changes that install our hook for the stages in `wanted` and remove it for all others.
 pub fn install(found: &[Found], wanted: &[Stage]) -> Vec<Change> {
     let step = |found: &Found| match (wanted.contains(&found.stage), found.hook, found.kept) {
         (true, Hook::Ours, _) => Some(Step::Nothing),
@@ -42,7 +42,7 @@ pub fn install(found: &[Found], wanted: &[Stage]) -> Vec<Change> {
     changes(found, step)
 }
 
-/// What takes all hooks of ours out.
+/// Returns the changes that remove all our hooks.
 pub fn uninstall(found: &[Found]) -> Vec<Change> {
     changes(found, take_out)
 }
@@ -51,7 +51,7 @@ fn take_out(found: &Found) -> Option<Step> {
     match (found.hook, found.kept) {
         (Hook::Ours | Hook::Stale, Kept::Nothing) => Some(Step::Remove),
         (Hook::Ours | Hook::Stale | Hook::Absent, Kept::Same | Kept::Other) => Some(Step::Restore),
-        // An install that was ended half-way has kept it and not yet written ours.
+        // An install was interrupted after it kept the hook and before it wrote ours.
         (Hook::Foreign, Kept::Same) => Some(Step::Restore),
         (Hook::Foreign | Hook::Absent, _) => None,
     }

@@ -1,5 +1,5 @@
-//! The folder of hooks, changed step by step so that a kill at any moment leaves either the old hook
-//! or the new one. It must not decide what is changed.
+//! Changes the files in the hooks folder, so that after a kill at any moment either the old hook or the
+//! new one exists. This module does not decide what to change.
 
 use std::fs;
 use std::io::{self, Write as _};
@@ -11,10 +11,10 @@ use crate::hooks::change::{Change, Step};
 use crate::hooks::shim::Shim;
 use crate::hooks::survey::{hook_path, kept_path};
 
-/// Makes a change.
+/// Applies a change.
 ///
 /// # Errors
-/// A file can't be written, renamed or removed.
+/// Fails if a file can't be written, renamed or removed.
 pub fn make(folder: &Path, change: &Change, shim: &Shim) -> Result<(), FileError> {
     let hook = hook_path(folder, change.stage);
     let kept = kept_path(folder, change.stage);
@@ -22,7 +22,7 @@ pub fn make(folder: &Path, change: &Change, shim: &Shim) -> Result<(), FileError
         Step::Nothing | Step::Conflict => Ok(()),
         Step::Write => write(folder, &hook, &shim.text(change.stage)),
         Step::KeepAndWrite => {
-            // A link keeps all of it, be it a file or a symlink. Some file systems know none.
+            // A hard link keeps files and symlinks exactly as they are. Some file systems don't support it.
             fs::hard_link(&hook, &kept)
                 .or_else(|_| copy(&hook, &kept))
                 .map_err(FileError::of("keep", &hook))?;
@@ -30,7 +30,7 @@ pub fn make(folder: &Path, change: &Change, shim: &Shim) -> Result<(), FileError
         }
         Step::Remove => fs::remove_file(&hook).map_err(FileError::of("remove", &hook)),
         Step::Restore => {
-            // Of two names for one file, a rename would leave both.
+            // If both names are hard links to the same file, a rename does nothing and leaves both.
             let is_same = fs::read(&hook).ok().zip(fs::read(&kept).ok()).is_some_and(|(a, b)| a == b);
             if is_same {
                 fs::remove_file(&kept).map_err(FileError::of("remove", &kept))
@@ -57,7 +57,7 @@ fn write(folder: &Path, path: &Path, text: &str) -> Result<(), FileError> {
         .tempfile_in(folder)
         .map_err(of)?;
     temp.write_all(text.as_bytes()).map_err(of)?;
-    // The mask of the process must not take away what git asks for.
+    // Set the mode again: the umask may have removed the permission to execute, which git needs.
     temp.as_file().set_permissions(fs::Permissions::from_mode(0o755)).map_err(of)?;
     temp.as_file().sync_data().map_err(of)?;
     temp.persist(path).map(drop).map_err(|error| of(error.error))

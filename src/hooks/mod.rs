@@ -1,9 +1,8 @@
-//! Git hooks: what lies in the folder that git takes them from, and what installing and uninstalling
-//! do there. They must not know what a hook does once git calls it.
+//! Installs and uninstalls git hooks. This module does not know what a hook does when git calls it.
 //!
-//! [`shim`] is the text of a hook of ours; [`survey`] tells what is there; [`change`] decides, purely,
-//! what is to be done; [`folder`] does it. A hook that was there before is kept beside ours and runs
-//! first; at no moment is there none.
+//! [`shim`] has the text of our hooks, [`survey`] reads the hooks folder, [`change`] decides what to do
+//! (pure), and [`folder`] does it. An existing hook is kept next to ours and runs first. While hooks are
+//! replaced, there is always one in place.
 
 pub mod change;
 pub mod folder;

@@ -1,27 +1,27 @@
-//! The shim: the text of a hook of ours, the same for all stages but for its name. It must not know
-//! what is in the folder of hooks.
+//! The shim: the shell script that we install as a hook, nearly the same for all stages. This module
+//! does not know what is in the hooks folder.
 
 use std::path::Path;
 
 use crate::config::stage::Stage;
 
 const TEMPLATE: &str = include_str!("../../hooks/shim.sh");
-/// What only a hook of ours has in it, whatever its version.
+/// The text by which our hooks are recognised, in all their versions.
 const MARK: &str = "\n# taskgate hook ";
 
-/// Writes the texts of hooks.
+/// A template of our hooks that contains the path of the program.
 #[derive(Clone, Debug)]
 pub struct Shim {
     program: String,
 }
 
 impl Shim {
-    /// Hooks that also find the program at this path.
+    /// Creates the template of hooks that call `program` if there is no `xtask` on `PATH`.
     pub fn new(program: &Path) -> Self {
         Self { program: program.to_string_lossy().into_owned() }
     }
 
-    /// The hook of a stage.
+    /// Returns the text of the hook for a stage.
     pub fn text(&self, stage: Stage) -> String {
         TEMPLATE
             .replace("@STAGE@", stage.name())
@@ -30,12 +30,12 @@ impl Shim {
     }
 }
 
-/// Whether the text of a hook is one of ours.
+/// Returns whether this is the text of one of our hooks.
 pub fn is_ours(text: &[u8]) -> bool {
     text.windows(MARK.len()).take(200).any(|window| window == MARK.as_bytes())
 }
 
-/// A word of a shell.
+/// Quotes a text as one word for the shell.
 fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', "'\\''"))
 }

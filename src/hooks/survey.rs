@@ -1,4 +1,4 @@
-//! The survey: what lies in the folder of hooks. It must not know what is wanted there.
+//! Reads which hooks are in the hooks folder. This module does not know which hooks are wanted.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -8,58 +8,58 @@ use crate::base::file::FileError;
 use crate::config::stage::Stage;
 use crate::hooks::shim::{self, Shim};
 
-/// What ends the name of a hook that was there before ours.
+/// The ending of the name under which an earlier hook is kept.
 const KEPT: &str = ".before-xtask";
 
-/// What is there for one stage.
+/// The hooks that exist for one stage.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Found {
     /// The stage.
     pub stage: Stage,
-    /// The hook.
+    /// The state of the hook that git runs.
     pub hook: Hook,
-    /// What is kept of the hook before.
+    /// The state of the kept hook.
     pub kept: Kept,
 }
 
-/// The hook of a stage.
+/// The state of a stage's hook.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Hook {
-    /// None.
+    /// There is no hook.
     Absent,
-    /// Ours, as it would be written now, and git runs it.
+    /// Our hook, up to date and executable.
     Ours,
-    /// Ours of another version, or git does not run it.
+    /// Our hook, but with another text than it would get now, or not executable.
     Stale,
-    /// Somebody else's.
+    /// A hook that we did not write.
     Foreign,
 }
 
-/// What is kept of a hook that was there before ours.
+/// The state of the earlier hook that was kept when ours was installed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Kept {
-    /// Nothing.
+    /// No hook is kept.
     Nothing,
-    /// The very same as the hook that is there: an install was ended half-way.
+    /// The kept hook equals the current one, because an install was interrupted.
     Same,
-    /// Another hook.
+    /// The kept hook differs from the current one, or there is no current one.
     Other,
 }
 
-/// The file of a stage's hook.
+/// Returns the path of a stage's hook.
 pub fn hook_path(folder: &Path, stage: Stage) -> PathBuf {
     folder.join(stage.name())
 }
 
-/// The file that keeps a stage's former hook.
+/// Returns the path of a stage's kept hook.
 pub fn kept_path(folder: &Path, stage: Stage) -> PathBuf {
     folder.join(format!("{}{KEPT}", stage.name()))
 }
 
-/// What lies in `folder`, for each stage.
+/// Returns the state of the hooks in `folder`, for each stage.
 ///
 /// # Errors
-/// A hook can't be read.
+/// Fails if a hook can't be read.
 pub fn survey(folder: &Path, shim: &Shim) -> Result<Vec<Found>, FileError> {
     Stage::all().map(|stage| look(folder, stage, shim)).collect()
 }
@@ -81,14 +81,14 @@ fn look(folder: &Path, stage: Stage, shim: &Shim) -> Result<Found, FileError> {
     Ok(Found { stage, hook: state, kept })
 }
 
-/// A hook's file.
+/// The file of a hook.
 struct File {
     text: Vec<u8>,
-    /// Whether git runs it.
+    /// Whether it is executable, so that git runs it.
     runs: bool,
 }
 
-/// `None` if there is none. A link that leads nowhere is a hook that says nothing.
+/// Reads a hook, or returns `None` if there is none. A dangling symlink counts as an empty hook.
 fn read(path: &Path) -> Result<Option<File>, FileError> {
     if path.symlink_metadata().is_err() {
         return Ok(None);

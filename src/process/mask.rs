@@ -1,61 +1,63 @@
-//! Secret values replaced by `***` in a stream of bytes. It must not know whose secrets they are, and
-//! shows them to nobody.
+//! Replaces secret values in a stream of bytes by `***`. This module does not know where the values come
+//! from, and never shows one, not even in `Debug` output or errors.
 //!
-//! The values are searched leftmost-longest. A stream is masked as it comes: held back is only a
-//! suffix that may be the beginning of a value, so the result is that of masking the whole at once.
+//! The search finds the leftmost match and, at the same position, the longest. A stream is masked piece
+//! by piece. Only a suffix that may be the start of a value is held back, so the result is the same as
+//! if the whole stream had been masked at once.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
 use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
 
-/// What a value is replaced by.
+/// The replacement of a value.
 const COVER: &[u8] = b"***";
-/// Shorter lines of a value of several lines, such as `{`, are no secrets.
+/// The shortest line of a multi-line value that is masked. Shorter ones, such as `{`, are not secret.
 const SHORTEST_LINE: usize = 4;
-/// Fewer letters of base64 would be met by chance.
+/// The shortest base64 form that is masked. Shorter ones would match other text by chance.
 const SHORTEST_BASE64: usize = 6;
-/// What stands at the end of a text that was cut.
+/// The mark at the end of a truncated text.
 const CUT: &str = "…";
-/// A shorter beginning of a value would be met by chance at the end of a cut text.
+/// The shortest start of a value that is masked at the end of a truncated text. Shorter ones would match
+/// by chance.
 const SHORTEST_CUT: usize = 4;
-/// Line lengths at which programs wrap base64: PEM files, and MIME and the `base64` program.
+/// The line lengths at which programs wrap base64: 64 in PEM files, 76 in MIME and in `base64`.
 const WRAPS: [usize; 2] = [64, 76];
 
 const STANDARD: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 const URL_SAFE: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
-/// The values to mask. Without any it does nothing, and costs nothing.
+/// The values to mask. Without values, masking does nothing and costs nothing.
 #[derive(Clone, Default)]
 pub struct Mask(Option<Values>);
 
-/// Values that can't be searched for.
+/// The search for the values can't be built.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("can't prepare the masking of secret values")]
 pub struct MaskError {
-    /// What the search said; it shows no value.
+    /// The error of the search, which doesn't contain any value.
     source: aho_corasick::BuildError,
 }
 
 #[derive(Clone)]
 struct Values {
     search: AhoCorasick,
-    /// All that is masked, sorted, so that beginnings can be looked up.
+    /// All masked values and forms, sorted, so that their starts can be looked up.
     sorted: Vec<Vec<u8>>,
-    /// The numbers of these, from 1: first the values themselves, as they were given.
+    /// The number of each entry of `sorted`. The given values come first, in their order, from 1.
     numbers: Vec<usize>,
-    /// Bytes of the longest.
+    /// The length of the longest entry, in bytes.
     longest: usize,
-    /// Which bytes one can begin with.
+    /// Whether an entry starts with the byte that is the index.
     firsts: [bool; 256],
 }
 
 impl Mask {
-    /// Masks these values, each of their lines, and the forms in which programs write them. Values of
-    /// nothing but white space are ignored.
+    /// Creates a mask for the values, their lines, and the forms in which programs write them. Values that
+    /// contain only white space are ignored.
     ///
     /// # Errors
-    /// The values are longer than any environment can hold.
+    /// Fails if the values are too long for the search, which values of an environment never are.
     pub fn new(values: Vec<Vec<u8>>) -> Result<Self, MaskError> {
         let mut numbered: BTreeMap<Vec<u8>, usize> = BTreeMap::new();
         let forms = values.clone().into_iter().chain(values.into_iter().flat_map(forms));
@@ -65,7 +67,7 @@ impl Mask {
         }
         let (sorted, numbers): (Vec<Vec<u8>>, Vec<usize>) = numbered.into_iter().unzip();
         let Some(longest) = sorted.iter().map(Vec::len).max() else { return Ok(Self(None)) };
-        // This kind stays small for long values.
+        // This kind needs little memory even for long values.
         let search = AhoCorasick::builder()
             .match_kind(MatchKind::LeftmostLongest)
             .kind(Some(AhoCorasickKind::ContiguousNFA))
@@ -78,17 +80,17 @@ impl Mask {
         Ok(Self(Some(Values { search, sorted, numbers, longest, firsts })))
     }
 
-    /// Whether there is nothing to hide.
+    /// Returns whether there are no values.
     pub fn is_empty(&self) -> bool {
         self.0.is_none()
     }
 
-    /// Whether a value, or one of its forms, is in `bytes`.
+    /// Returns whether `bytes` contains a value or one of its forms.
     pub fn contains(&self, bytes: &[u8]) -> bool {
         self.0.as_ref().is_some_and(|values| values.search.is_match(bytes))
     }
 
-    /// `text` with each value replaced.
+    /// Returns `text` with each value replaced.
     pub fn text(&self, text: &str) -> String {
         let mut masker = self.masker();
         let mut masked = masker.push(text.as_bytes()).to_vec();
@@ -96,9 +98,9 @@ impl Mask {
         String::from_utf8_lossy(&masked).into_owned()
     }
 
-    /// `text` with each value replaced so that two texts which differ still do: all values but the
-    /// first have a number, as in `***(2)`. Where the text was cut within a value, its beginning is
-    /// replaced too.
+    /// Returns `text` with each value replaced, so that different texts stay different: all values except
+    /// the first get a number, as in `***(2)`. If the text was truncated inside a value, the start of the
+    /// value is replaced too.
     pub fn distinct(&self, text: &str) -> String {
         let Some(values) = &self.0 else { return text.to_owned() };
         let bytes = text.as_bytes();
@@ -117,7 +119,7 @@ impl Mask {
         String::from_utf8_lossy(&masked).into_owned()
     }
 
-    /// Begins to mask a stream.
+    /// Creates a masker for a stream.
     pub fn masker(&self) -> Masker<'_> {
         Masker { values: self.0.as_ref(), held: Vec::new(), masked: Vec::new() }
     }
@@ -131,7 +133,7 @@ impl fmt::Debug for Mask {
 }
 
 impl Values {
-    /// Whether something that is masked begins with `bytes` and is longer.
+    /// Returns whether an entry starts with `bytes` and is longer.
     fn may_begin(&self, bytes: &[u8]) -> bool {
         self.firsts[usize::from(bytes[0])] && {
             let next = self.sorted.partition_point(|value| value.as_slice() <= bytes);
@@ -139,13 +141,14 @@ impl Values {
         }
     }
 
-    /// The first place from `from` on whose rest may be the beginning of a value.
+    /// Returns the first position, starting at `from`, after which all bytes may be the start of a value.
     fn hold(&self, bytes: &[u8], from: usize) -> usize {
         let from = from.max(bytes.len().saturating_sub(self.longest - 1));
         (from..bytes.len()).find(|start| self.may_begin(&bytes[*start..])).unwrap_or(bytes.len())
     }
 
-    /// Adds bytes without a whole value, with the beginning of one covered where they were cut.
+    /// Appends bytes that contain no complete value to `masked`. The start of a value before a
+    /// truncation mark is replaced.
     fn add_plain(&self, bytes: &[u8], masked: &mut Vec<u8>) {
         let mut done = 0;
         let cuts = bytes.windows(CUT.len()).enumerate().filter(|(_, window)| *window == CUT.as_bytes());
@@ -161,7 +164,7 @@ impl Values {
     }
 }
 
-/// A stream that is being masked. It may hold the beginning of a value, so it shows nothing of itself.
+/// A stream that is being masked. It may hold the start of a value, so it doesn't implement `Debug`.
 pub struct Masker<'a> {
     values: Option<&'a Values>,
     held: Vec<u8>,
@@ -169,7 +172,7 @@ pub struct Masker<'a> {
 }
 
 impl Masker<'_> {
-    /// Takes the next bytes and returns what is known to be free of values, with its values covered.
+    /// Takes the next bytes and returns the masked part of the stream up to what must be held back.
     pub fn push<'b>(&'b mut self, bytes: &'b [u8]) -> &'b [u8] {
         let Some(values) = self.values else { return bytes };
         self.held.extend_from_slice(bytes);
@@ -178,12 +181,12 @@ impl Masker<'_> {
         &self.masked
     }
 
-    /// What is held back for now. It may be the beginning of a value, so it is not to be shown.
+    /// Returns the bytes that are held back. They may be the start of a value and must not be shown.
     pub(super) fn held(&self) -> &[u8] {
         &self.held
     }
 
-    /// Ends the stream and returns what was held back.
+    /// Ends the stream and returns the masked rest.
     pub fn finish(&mut self) -> &[u8] {
         let Some(values) = self.values else { return &[] };
         self.cover(values, self.held.len());
@@ -191,9 +194,9 @@ impl Masker<'_> {
         &self.masked
     }
 
-    /// Covers all values that begin before `hold`; none of them can prove to be a longer one, else
-    /// its beginning were held. Returns where the held part begins: behind `hold` if a value reaches
-    /// beyond it.
+    /// Masks all values that start before `hold`. None of them can become a longer value with more
+    /// bytes, because its start would be held back. Returns the start of the held part, which is after
+    /// `hold` if a value extends past it.
     fn cover(&mut self, values: &Values, mut hold: usize) -> usize {
         self.masked.clear();
         let mut done = 0;
@@ -213,7 +216,7 @@ impl Masker<'_> {
     }
 }
 
-/// All that is masked for one value.
+/// Returns all forms of a value that are masked, including the value.
 fn forms(value: Vec<u8>) -> Vec<Vec<u8>> {
     let mut forms = Vec::new();
     let lines: Vec<&[u8]> = value.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii).collect();
@@ -238,8 +241,8 @@ fn forms(value: Vec<u8>) -> Vec<Vec<u8>> {
     forms
 }
 
-/// How programs write a value where quotes and white space stand for something: in a string of JSON,
-/// and with one blank for several. Of a value of several lines each is hidden by itself.
+/// Returns a value as a JSON string without its quotes, and with each run of white space replaced by one
+/// space. The second form is empty for a value of several lines, whose lines are masked separately.
 fn written(value: &str) -> [Vec<u8>; 2] {
     let json = serde_json::to_string(value).unwrap_or_default();
     let words = value.split_whitespace().filter(|_| !value.trim().contains('\n'));
@@ -248,8 +251,8 @@ fn written(value: &str) -> [Vec<u8>; 2] {
     [json.as_bytes().to_vec(), line.into_bytes()]
 }
 
-/// The letters of the base64 form of `value` that are the same whatever `before` bytes (modulo 3)
-/// stand before it and whatever follows.
+/// Returns the base64 digits that encode only bits of `value`, if `before` other bytes (modulo 3) come
+/// before it. These digits don't depend on the bytes around the value.
 fn base64(value: &[u8], before: usize, alphabet: &[u8; 64]) -> Vec<u8> {
     let first = (8 * before).div_ceil(6);
     let end = 8 * (before + value.len()) / 6;

@@ -1,5 +1,5 @@
-//! What the system does not report of a watched tree, and why: as data, and in words. It must not know
-//! how changes are found instead.
+//! The changes of a watched tree that the system does not report, and why, as data and as messages. This
+//! module does not know how these changes are found instead.
 
 use std::fmt;
 use std::path::Path;
@@ -7,72 +7,73 @@ use std::time::Duration;
 
 use crate::base::units;
 
-/// Changes that the system does not report, or did not.
+/// A kind of changes that the system does not report, or the end of such a state.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Gap {
-    /// Folders that the system does not watch. They are looked at instead.
+    /// The system does not watch some folders. They are polled instead.
     Unwatched {
-        /// Why.
+        /// Why the system does not watch them.
         cause: Cause,
-        /// How many folders are watched.
+        /// The number of folders that the system watches.
         watched: usize,
-        /// How many are not.
+        /// The number of folders that it does not watch.
         unwatched: usize,
-        /// How often these are looked at.
+        /// The time between two polls.
         every: Duration,
     },
-    /// Folders on a file system that reports only what this machine changes. They are looked at, too.
+    /// Some folders are on a file system that reports only the changes that this machine makes. They are
+    /// also polled.
     Remote {
-        /// The first of them.
+        /// The first of these folders.
         folder: String,
-        /// The kind of file system.
+        /// The name of the file system.
         kind: &'static str,
-        /// How often they are looked at.
+        /// The time between two polls.
         every: Duration,
     },
-    /// More happened at once than the system remembers. All is looked at once.
+    /// The system's queue of events was full, so events were lost. All files count as changed.
     Overflow {
-        /// How much that is, if it is known.
+        /// The size of the queue, if it is known.
         limit: Option<u64>,
     },
-    /// The system watches all folders again that it did not watch.
+    /// The system now watches all folders that it did not watch before.
     Closed,
 }
 
-/// Why the system does not watch a folder.
+/// The reason why the system does not watch a folder.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Cause {
-    /// It has no room for more watched folders.
+    /// The limit of watched folders is reached.
     Watches(Limit),
-    /// It has no room for another program that watches.
+    /// The limit of programs that watch files is reached.
     Instances(Limit),
-    /// This process can open no more files.
+    /// This process can't open more files.
     Files,
-    /// Anything else that it said.
+    /// Another error, with the text of the system.
     System(String),
 }
 
-/// A setting of the kernel that limits all programs of a user together.
+/// A kernel setting that is a limit for all programs of a user together.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Limit {
-    /// Its name, as `sysctl` takes it.
+    /// The name of the setting for `sysctl`.
     pub setting: &'static str,
-    /// Its value, if it can be read.
+    /// The value of the setting, if it can be read.
     pub value: Option<u64>,
 }
 
 impl Limit {
-    /// Of watched folders.
+    /// Returns the limit of watched folders.
     pub fn of_watches() -> Self {
         Self::lower("fs.inotify.max_user_watches", "user.max_inotify_watches")
     }
 
-    /// Of programs that watch.
+    /// Returns the limit of programs that watch files.
     pub fn of_instances() -> Self {
         Self::lower("fs.inotify.max_user_instances", "user.max_inotify_instances")
     }
 
-    /// The lower of two settings: a container has a limit of its own beside that of the machine.
+    /// Returns the lower of two limits: a container has its own limit in addition to the machine's.
     fn lower(of_machine: &'static str, of_container: &'static str) -> Self {
         let limit = |setting| Self { setting, value: setting_value(setting) };
         let (machine, container) = (limit(of_machine), limit(of_container));
@@ -82,7 +83,7 @@ impl Limit {
         }
     }
 
-    /// A line for a shell that raises it.
+    /// Returns a shell command that raises the limit.
     fn raise(&self) -> String {
         let least = if self.setting.ends_with("watches") { 524_288 } else { 1024 };
         let value = self.value.map_or(least, |value| value.saturating_mul(2)).max(least);
@@ -90,7 +91,7 @@ impl Limit {
     }
 }
 
-/// How many events the system remembers for a program that does not take them.
+/// Returns the number of events that the system keeps for a program that does not read them.
 pub(super) fn queue_limit() -> Option<u64> {
     setting_value("fs.inotify.max_queued_events")
 }
@@ -101,7 +102,7 @@ fn setting_value(setting: &str) -> Option<u64> {
 }
 
 impl Gap {
-    /// Whether changes may be seen later than they should, which a setting could fix.
+    /// Returns whether changes are seen late because of something that a setting could fix.
     pub fn is_defect(&self) -> bool {
         matches!(self, Self::Unwatched { .. })
     }
@@ -160,7 +161,7 @@ impl fmt::Display for Gap {
     }
 }
 
-/// The kind of file system of a folder, if it is one on which changes may come from elsewhere.
+/// Returns the name of a folder's file system, if other machines or the host can change files on it.
 pub(super) fn remote_kind(path: &Path) -> Option<&'static str> {
     #[cfg(target_os = "linux")]
     {
@@ -174,7 +175,7 @@ pub(super) fn remote_kind(path: &Path) -> Option<&'static str> {
     }
 }
 
-/// Of the number by which Linux knows a kind of file system.
+/// Returns the name of such a file system for the magic number that Linux uses.
 fn kind(magic: u32) -> Option<&'static str> {
     Some(match magic {
         0x6969 => "NFS",

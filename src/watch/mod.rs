@@ -1,9 +1,10 @@
-//! Watching a work tree: which paths changed, brought together until it is quiet, so that the switch
-//! of a branch is one batch. It must not know what a change means, nor read a file.
+//! Watches a work tree and reports the changed paths in batches. A batch ends when no more changes
+//! happen for a moment, so that switching a branch is one batch. This module does not know what a
+//! change means, and does not read files.
 //!
-//! On Linux each folder is watched by itself, so that what git ignores costs nothing; folders that
-//! appear are watched as they do. Elsewhere the system watches all that is below the top. What the
-//! system can't watch, or of which it does not report all, is looked at from time to time, and said.
+//! On Linux, each folder is watched separately, so that ignored folders cost nothing, and new folders
+//! are added when they appear. On other systems, the whole tree is watched at once. Folders that the
+//! system can't watch, or for which it does not report all changes, are polled, and this is reported.
 
 mod gap;
 pub mod opens;
@@ -29,46 +30,46 @@ use polled::Polled;
 pub use quiet::LONGEST;
 use quiet::{Quiet, Step};
 
-/// The folders in a folder that are worth watching: those that git does not ignore.
+/// Returns the folders to watch in a folder: those that git does not ignore.
 pub type Folders = Box<dyn Fn(&RepoPath) -> Vec<RepoPath> + Send>;
 
 /// Why a work tree can't be watched.
 #[derive(Debug, thiserror::Error)]
 #[error("can't start a thread that watches the work tree")]
 pub struct WatchError {
-    /// What the system said.
+    /// The error of the system.
     source: io::Error,
 }
 
-/// What a watch has to say.
+/// A report of a watch.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum News {
-    /// These paths changed, sorted. The top stands for all that there is.
+    /// The sorted paths that changed. The top means that any path may have changed.
     Changed(Vec<RepoPath>),
-    /// The system does not report all changes.
+    /// The system does not report all changes, or does so again.
     Gap(Gap),
 }
 
-/// What is watched.
+/// The work tree to watch.
 pub struct Place {
     /// The top of the work tree.
     pub root: PathBuf,
-    /// Whether git is at work on it.
+    /// Returns whether git is working on the work tree.
     pub at_work: Box<dyn Fn() -> bool + Send>,
-    /// Its folders.
+    /// Returns the folders to watch in a folder.
     pub folders: Folders,
 }
 
-/// A watch, which ends when it is dropped.
+/// A running watch. It ends when it is dropped.
 pub struct Watch {
     sender: Sender<Heard>,
 }
 
-/// How folders are watched.
+/// Whether a watch of a folder includes everything below it.
 const MODE: RecursiveMode =
     if cfg!(target_os = "linux") { RecursiveMode::NonRecursive } else { RecursiveMode::Recursive };
 
-/// What the thread hears.
+/// A message to the thread of the watch.
 enum Heard {
     Event(notify::Result<notify::Event>),
     End,
@@ -81,10 +82,10 @@ impl Drop for Watch {
 }
 
 impl Watch {
-    /// Watches a place; `report` gets each batch of changed paths, and what is not seen at once.
+    /// Starts a watch. `report` is called with each batch of changed paths and each gap.
     ///
     /// # Errors
-    /// There is no room for a thread.
+    /// Fails if the thread can't be started.
     pub fn start(place: Place, report: impl Fn(News) + Send + 'static) -> Result<Self, WatchError> {
         let (sender, receiver) = channel();
         let events = sender.clone();
@@ -104,7 +105,7 @@ impl Watch {
     }
 }
 
-/// Why the system does not watch a folder, or anything if it `is_start`.
+/// Returns why the system can't watch a folder, or, if `is_start`, why it can't watch at all.
 fn cause(error: &notify::Error, is_start: bool) -> Cause {
     let errno = match &error.kind {
         notify::ErrorKind::MaxFilesWatch => return Cause::Watches(Limit::of_watches()),
@@ -112,7 +113,7 @@ fn cause(error: &notify::Error, is_start: bool) -> Cause {
         _ => None,
     };
     match errno {
-        // The same error stands for two limits; one of them keeps from opening anything else.
+        // Two limits have the same error. Only one of them also prevents opening other files.
         Some(Errno::MFILE) if is_start && std::fs::File::open("/dev/null").is_ok() => {
             Cause::Instances(Limit::of_instances())
         }
@@ -121,9 +122,9 @@ fn cause(error: &notify::Error, is_start: bool) -> Cause {
     }
 }
 
-/// The state of the thread.
+/// The state of the thread of the watch.
 struct Rounds<W> {
-    /// What the system watches with; `None` once it has failed, and why.
+    /// The watcher of the system, or `None` once it has failed. Then `broken` is the reason.
     watcher: Option<W>,
     broken: Option<Cause>,
     watched: HashSet<RepoPath>,
@@ -131,7 +132,7 @@ struct Rounds<W> {
     place: Place,
     clock: Clock,
     report: Box<dyn Fn(News) + Send>,
-    /// Why some folders are not watched, if that was reported.
+    /// The last reported reason why some folders are not watched.
     reported: Option<Cause>,
     has_reported_remote: bool,
 }
@@ -157,8 +158,8 @@ impl<W: Watcher> Rounds<W> {
         }
     }
 
-    /// Watches a folder and all in it that is worth watching, those nearest to the top first; what can't
-    /// be watched is looked at.
+    /// Watches a folder and the folders below it that git does not ignore, the outermost first. Folders
+    /// that can't be watched are polled.
     fn add(&mut self, folder: &RepoPath) {
         let mut open = VecDeque::from([folder.clone()]);
         let mut unwatched = None;
@@ -179,7 +180,7 @@ impl<W: Watcher> Rounds<W> {
                         break;
                     }
                 }
-                // One that is gone again needs no watching.
+                // The folder has been removed in the meantime.
                 Err(_) if !path.is_dir() => continue,
                 Err(cause) => {
                     self.polled.add(&folder, &self.place.root);
@@ -212,8 +213,8 @@ impl<W: Watcher> Rounds<W> {
         self.polled.folders().filter(|folder| !self.watched.contains(*folder))
     }
 
-    /// Gives up a folder and all below it that is watched. A watch goes along with the folder that is
-    /// renamed, so whatever has its name next would not be watched.
+    /// Stops watching a folder and everything below it. The system's watch follows a renamed folder, so a
+    /// new folder with the old name would not be watched.
     fn forget(&mut self, folder: &RepoPath) {
         if folder.is_top() {
             return;
@@ -226,7 +227,7 @@ impl<W: Watcher> Rounds<W> {
         }
         let below = self.watched.iter().filter(|path| path.is_within(folder));
         for path in below.cloned().collect::<Vec<_>>() {
-            // Of what is gone, the system has given it up already.
+            // This fails for a removed folder, whose watch the system has already ended.
             if let Some(watcher) = &mut self.watcher {
                 let _ = watcher.unwatch(&path.under(&self.place.root));
             }
@@ -234,7 +235,7 @@ impl<W: Watcher> Rounds<W> {
         }
     }
 
-    /// Gathers events into batches until the watch ends.
+    /// Collects events into batches until the watch ends.
     fn listen(mut self, receiver: &Receiver<Heard>) {
         let mut quiet = Quiet::default();
         let mut batch: HashSet<RepoPath> = HashSet::new();
@@ -260,7 +261,7 @@ impl<W: Watcher> Rounds<W> {
                 Err(RecvTimeoutError::Timeout) => false,
                 Ok(Heard::End) | Err(RecvTimeoutError::Disconnected) => return,
             };
-            // Also while events come without end.
+            // Checked after each event, so that constant events don't prevent polling.
             if self.polled.left() == Some(Duration::ZERO) {
                 has_changed |= self.look(&mut batch);
             }
@@ -270,7 +271,8 @@ impl<W: Watcher> Rounds<W> {
         }
     }
 
-    /// Looks at the folders that the system does not report all of. Whether something changed.
+    /// Polls the folders for which the system does not report all changes. Returns whether something
+    /// changed.
     fn look(&mut self, batch: &mut HashSet<RepoPath>) -> bool {
         self.watch_more();
         let changed = self.polled.look(&self.place.root);
@@ -280,7 +282,7 @@ impl<W: Watcher> Rounds<W> {
             (self.report)(News::Gap(Gap::Closed));
         }
         for path in &changed {
-            // It may be another folder than before.
+            // The path may be a different folder now.
             self.forget(path);
             self.add_new(path);
         }
@@ -289,8 +291,8 @@ impl<W: Watcher> Rounds<W> {
         has_changed
     }
 
-    /// Watches folders for which there was no room. What changed in them before is found by the look
-    /// that follows.
+    /// Tries again to watch the folders that could not be watched. Earlier changes in them are found by
+    /// the poll that follows.
     fn watch_more(&mut self) {
         let waiting: Vec<RepoPath> = self.unwatched().cloned().collect();
         for folder in waiting {
@@ -301,7 +303,7 @@ impl<W: Watcher> Rounds<W> {
         }
     }
 
-    /// Watches a folder that is new, if it is worth it.
+    /// Watches a new folder, unless git ignores it.
     fn add_new(&mut self, path: &RepoPath) {
         if let Some(parent) = path.parent()
             && !self.watched.contains(path)
@@ -313,7 +315,7 @@ impl<W: Watcher> Rounds<W> {
         }
     }
 
-    /// Takes all for changed, and watches all there is now.
+    /// Marks everything as changed, and watches all current folders again.
     fn start_again(&mut self, batch: &mut HashSet<RepoPath>) {
         self.watched.clear();
         self.polled.forget(&RepoPath::top());
@@ -321,12 +323,12 @@ impl<W: Watcher> Rounds<W> {
         batch.insert(RepoPath::top());
     }
 
-    /// Takes an event in. Whether it tells a change.
+    /// Adds the paths of an event to the batch. Returns whether something changed.
     fn take(&mut self, event: notify::Result<notify::Event>, batch: &mut HashSet<RepoPath>) -> bool {
         let event = match event {
             Ok(event) => event,
             Err(error) => {
-                // Nobody knows what it will report from now on.
+                // After an error, the watcher may miss changes.
                 self.watcher = None;
                 self.broken = Some(cause(&error, false));
                 self.start_again(batch);
@@ -334,7 +336,7 @@ impl<W: Watcher> Rounds<W> {
             }
         };
         if event.need_rescan() {
-            // Something was missed, so anything may have changed, and any folder may be new.
+            // Events were lost, so any path may have changed and any folder may be new.
             (self.report)(News::Gap(Gap::Overflow { limit: gap::queue_limit() }));
             self.start_again(batch);
             return true;
@@ -342,7 +344,7 @@ impl<W: Watcher> Rounds<W> {
         if matches!(event.kind, EventKind::Access(_)) {
             return false;
         }
-        // Both halves of a rename: the name may stand for another folder than it did.
+        // This includes both events of a rename, after which the name may belong to another folder.
         let has_moved = matches!(event.kind, EventKind::Remove(_) | EventKind::Modify(ModifyKind::Name(_)));
         let before = batch.len();
         let mut told = false;
@@ -355,7 +357,7 @@ impl<W: Watcher> Rounds<W> {
             if has_moved {
                 self.forget(&path);
             }
-            // An event is older than what there is now: the next folder of that name may be there.
+            // The event may be old, and a new folder with this name may already exist.
             self.add_new(&path);
             told = true;
             batch.insert(path);

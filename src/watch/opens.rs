@@ -1,8 +1,9 @@
-//! Which files of some folders are opened, by whatever program. It must not know which of them matter.
+//! Records which files of some folders are opened, by any program. This module does not know which files
+//! matter.
 //!
-//! The kernel reports each open as it happens, also those by setuid programs, through `io_uring` and
-//! from containers that have a bind mount of the folder. It doesn't report who opened a file, nor who
-//! only looked at its name. Only Linux can do this.
+//! The kernel reports every open, including those by setuid programs, through `io_uring` and from
+//! containers that have a bind mount of the folder. It doesn't report who opened a file, and it doesn't
+//! report programs that only list names or read metadata. Only Linux supports this.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -15,24 +16,25 @@ use crate::base::path::RepoPath;
 pub struct Opened {
     /// Their paths.
     pub files: BTreeSet<RepoPath>,
-    /// Whether there were more: too many, or a watched folder was removed.
+    /// Whether `files` may be incomplete: there were too many events, or a watched folder was removed.
     pub is_partial: bool,
 }
 
-/// A watch of folders, each without the folders in it. It ends when it is dropped.
+/// A watch of folders, without the folders inside them. It ends when it is dropped.
 #[derive(Debug)]
 pub struct OpenWatch(system::Watch);
 
 impl OpenWatch {
-    /// Watches those of `folders` below `root` that exist.
+    /// Watches the `folders` below `root` that exist.
     ///
     /// # Errors
-    /// The system can't do it, or the limit of watched folders is reached.
+    /// Fails if the system does not support it, or if the limit of watched folders is reached.
     pub fn start<'f>(root: &Path, folders: impl Iterator<Item = &'f RepoPath>) -> io::Result<Self> {
         system::Watch::start(root, folders).map(Self)
     }
 
-    /// Returns what was opened or changed since the last call. What an ended process did is in it.
+    /// Returns the files that were opened or changed since the last call. Everything that a process did
+    /// before it ended is included.
     pub fn take(&self) -> Opened {
         self.0.take()
     }
@@ -52,7 +54,7 @@ mod system {
     use super::Opened;
     use crate::base::path::RepoPath;
 
-    /// Bytes of events that are read at once.
+    /// The size of the event buffer, in bytes.
     const BUFFER: usize = 64 << 10;
 
     #[derive(Debug)]
@@ -79,7 +81,7 @@ mod system {
             for folder in folders {
                 match inotify::add_watch(&watch.queue, folder.under(root), flags) {
                     Ok(id) => drop(watch.folders.insert(id, folder.clone())),
-                    // What is missing in the work tree can't be opened there.
+                    // A folder that is missing or not accessible contains no files that could be opened.
                     Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::ACCESS) => {}
                     Err(error) => return Err(error.into()),
                 }

@@ -1,5 +1,5 @@
-//! Folders that are looked at from time to time, since the system reports nothing of them, or not all.
-//! It must not know why.
+//! Polls folders for which the system reports no changes, or not all of them. This module does not know
+//! why.
 
 use std::collections::{BTreeMap, HashMap};
 use std::os::unix::ffi::OsStrExt as _;
@@ -10,35 +10,36 @@ use crate::base::clock::Clock;
 use crate::base::path::RepoPath;
 use crate::base::stat::{FileTime, Stat};
 
-/// Looks are at least this far apart.
+/// The shortest time between two polls.
 const SHORTEST: Duration = Duration::from_secs(2);
-/// Looks take at most this part of the time.
+/// Polling takes at most one part in this many of the time.
 const PART: u32 = 10;
-/// Seconds in which a file may change twice and look the same: the steps of a file system's clock.
+/// The coarsest resolution of a file system's timestamps, in seconds. A file that changes twice within
+/// this time may look unchanged.
 const STEP: u64 = 2;
 
-/// What is known of the folders.
+/// The polled folders, and their last known content.
 #[derive(Debug)]
 pub(super) struct Polled {
     clock: Clock,
     folders: BTreeMap<RepoPath, Listing>,
-    /// How long the last look at all folders took.
+    /// The duration of the last poll of all folders.
     took: Duration,
-    /// When the next is due, by the clock.
+    /// The time of the next poll, by the clock.
     due: Duration,
 }
 
-/// What a folder holds. A file that has just changed may change again without a trace, so it has no
-/// stat, and counts as changed at the next look.
+/// The names in a folder with their stats. A file that has just changed may change again and look the
+/// same, so it has no stat and counts as changed at the next poll.
 type Listing = HashMap<Box<[u8]>, Option<Stat>>;
 
 impl Polled {
-    /// None are looked at yet.
+    /// Creates a value without any folders.
     pub(super) fn new(clock: Clock) -> Self {
         Self { clock, folders: BTreeMap::new(), took: Duration::ZERO, due: Duration::ZERO }
     }
 
-    /// Looks at a folder from now on.
+    /// Starts to poll a folder.
     pub(super) fn add(&mut self, folder: &RepoPath, root: &Path) {
         let start = self.clock.elapsed();
         let listing = list(&folder.under(root), seconds(&self.clock)).unwrap_or_default();
@@ -47,32 +48,32 @@ impl Polled {
         self.due = self.clock.elapsed() + self.every();
     }
 
-    /// Looks no more at a folder and all below it.
+    /// Stops polling a folder and everything below it.
     pub(super) fn forget(&mut self, folder: &RepoPath) {
         self.folders.retain(|path, _| !path.is_within(folder));
     }
 
-    /// Whether a folder is looked at.
+    /// Returns whether a folder is polled.
     pub(super) fn has(&self, folder: &RepoPath) -> bool {
         self.folders.contains_key(folder)
     }
 
-    /// The folders that are looked at.
+    /// Returns the polled folders.
     pub(super) fn folders(&self) -> impl Iterator<Item = &RepoPath> {
         self.folders.keys()
     }
 
-    /// How far looks are apart: the longer, the more there is to look at.
+    /// Returns the time between two polls. It is longer if a poll takes longer.
     pub(super) fn every(&self) -> Duration {
         (self.took * PART).max(SHORTEST)
     }
 
-    /// How long it is until the next look; `None` if there is nothing to look at.
+    /// Returns the time until the next poll, or `None` if there are no folders.
     pub(super) fn left(&self) -> Option<Duration> {
         (!self.folders.is_empty()).then(|| self.due.saturating_sub(self.clock.elapsed()))
     }
 
-    /// Looks at all folders, and returns the paths that changed.
+    /// Polls all folders, and returns the paths that changed.
     pub(super) fn look(&mut self, root: &Path) -> Vec<RepoPath> {
         let start = self.clock.elapsed();
         let now = seconds(&self.clock);
@@ -101,11 +102,11 @@ impl Polled {
     }
 }
 
-/// What a folder holds; `None` if there is no such folder.
+/// Lists a folder, or returns `None` if there is no such folder.
 fn list(folder: &Path, now: i64) -> Option<Listing> {
     let mut listing = Listing::new();
     for entry in std::fs::read_dir(folder).ok()?.flatten() {
-        // What is gone by now is not there.
+        // The file has been removed in the meantime.
         let Ok(meta) = entry.metadata() else { continue };
         if entry.file_name() == ".git" {
             continue;
@@ -113,7 +114,7 @@ fn list(folder: &Path, now: i64) -> Option<Listing> {
         let mut stat = Stat::of(&meta);
         let mut is_settled = stat.changed.seconds.abs_diff(now) > STEP;
         if stat.is_dir() {
-            // What is in it is not in this listing.
+            // The size and times of a folder change with its content, which this listing doesn't show.
             is_settled = true;
             stat = Stat { size: 0, modified: FileTime::default(), changed: FileTime::default(), ..stat };
         }
@@ -122,7 +123,7 @@ fn list(folder: &Path, now: i64) -> Option<Listing> {
     Some(listing)
 }
 
-/// The time in seconds since 1970.
+/// Returns the current time in seconds since 1970.
 fn seconds(clock: &Clock) -> i64 {
     let since = clock.now().system().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
@@ -146,7 +147,7 @@ mod tests {
         for file in ["src/a", "src/b", "src/c", "src/same", "src/deep/d"] {
             fs::write(root.join(file), "1").unwrap();
         }
-        // By this clock all of it is long settled.
+        // For this clock, all files are old enough to have a stat.
         let (clock, _) = Clock::manual();
         let mut polled = Polled::new(clock);
         assert_eq!(polled.left(), None);

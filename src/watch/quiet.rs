@@ -1,43 +1,43 @@
-//! When a batch of changes is complete: once it has been quiet for a while and git is not at work.
-//! Pure: it must not know the time, only what it is told of it.
+//! Decides when a batch of changes is complete: when nothing has changed for a while and git is not
+//! working. Pure; the caller passes the time.
 
 use std::time::Duration;
 
-/// It is quiet if nothing changed for this long.
+/// How long nothing must change before a batch is complete.
 const QUIET: Duration = Duration::from_millis(100);
-/// The longest that a batch waits for quiet: a program that writes without end must not hide all
-/// changes. Also how long git may change nothing and still be at work: a git that was killed leaves its
-/// lock behind.
+/// The longest time that a batch waits while changes go on, so that a program that never stops writing
+/// doesn't delay the batch forever. Also how long git's lock counts while nothing changes, because a
+/// killed git leaves its lock.
 pub const LONGEST: Duration = Duration::from_secs(10);
-/// The longest that a batch waits for git: a slow machine switches a large branch for that long.
+/// The longest time that a batch waits for git, which may need long to switch to a large branch.
 const LONGEST_OF_GIT: Duration = Duration::from_secs(120);
 
-/// What is known of the batch. Times count from any one moment.
+/// The times of the first and the last change of a batch, counted from any fixed moment.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Quiet {
     first: Option<Duration>,
     last: Duration,
 }
 
-/// What is to be done.
+/// What to do next.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Step {
-    /// Nothing has changed: wait for a change.
+    /// Wait for a change, because nothing has changed yet.
     Idle,
-    /// Wait for more, but not longer than this.
+    /// Wait for more changes, but not longer than this.
     Wait(Duration),
-    /// The batch is complete.
+    /// Report the batch, because it is complete.
     Tell,
 }
 
 impl Quiet {
-    /// Something changed at `now`.
+    /// Records that something changed at `now`.
     pub(super) fn heard(&mut self, now: Duration) {
         self.first.get_or_insert(now);
         self.last = now;
     }
 
-    /// What is to be done at `now`.
+    /// Returns what to do at `now`. `git_works` is whether git is working on the work tree.
     pub(super) fn step(&self, now: Duration, git_works: bool) -> Step {
         let Some(first) = self.first else { return Step::Idle };
         let end = if git_works { (self.last + LONGEST).min(first + LONGEST_OF_GIT) } else { first + LONGEST };

@@ -1,4 +1,4 @@
-//! Tests of what is watched, looked at and said, with a system that refuses or fails.
+//! Tests of watching, polling and reporting with a system that refuses watches or fails.
 
 use std::fs;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 use super::*;
 
-/// A system with room for so many watched folders.
+/// A watcher that can watch only `room` folders.
 struct Narrow {
     room: Arc<AtomicUsize>,
 }
@@ -35,7 +35,7 @@ impl Watcher for Narrow {
     }
 }
 
-/// A tree with the folders `a`, `a/deep` and `b`, watched by a system with room for so many.
+/// A tree with the folders `a`, `a/deep` and `b`, watched by a system that can watch only `room` folders.
 struct Tree {
     dir: TempDir,
     room: Arc<AtomicUsize>,
@@ -95,7 +95,7 @@ impl Tree {
     }
 }
 
-/// How many folders are watched and how many not, if only that limit was reported.
+/// Returns the numbers of watched and unwatched folders, if only that limit was reported.
 fn limit(news: &[News]) -> Option<(usize, usize)> {
     match news {
         [News::Gap(Gap::Unwatched { cause: Cause::Watches(_), watched, unwatched, .. })] => {
@@ -119,13 +119,13 @@ fn folders_that_can_not_be_watched_are_reported_and_looked_at() {
     assert!(tree.is_watched("a") && !tree.is_watched("b") && !tree.is_watched("a/deep"));
     fs::write(tree.dir.path().join("a/deep/file"), "1").unwrap();
     assert!(tree.look().contains(&path("a/deep/file")));
-    // A folder that is new in one that is looked at is looked at, too.
+    // A new folder in a polled folder is polled too.
     fs::create_dir(tree.dir.path().join("b/new")).unwrap();
     assert!(tree.look().contains(&path("b/new")));
     fs::write(tree.dir.path().join("b/new/file"), "1").unwrap();
     assert!(tree.look().contains(&path("b/new/file")));
     assert_eq!(tree.news(), [], "it was reported once");
-    // There is room again, and what changed until then is found.
+    // More folders can be watched again, and earlier changes are found.
     fs::write(tree.dir.path().join("b/last"), "1").unwrap();
     tree.room.store(9, Ordering::Relaxed);
     assert!(tree.look().contains(&path("b/last")));

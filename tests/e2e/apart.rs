@@ -1,5 +1,5 @@
-//! The gate never tests the user's work tree: a commit that is broken, and whose fix is unstaged in
-//! the work tree, is not pushed, in whatever way tools could find the fix.
+//! Tests that the gate never tests the user's work tree. A broken commit whose fix is unstaged in the
+//! work tree is not pushed, in whatever way a tool might find the fix.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
@@ -10,7 +10,7 @@ use crate::project::{Project, Ran};
 /// The file that is broken in the commit and fixed in the work tree.
 const CORE: &str = "packages/core/value";
 
-/// A project whose only task runs this and names this in `[worktree]`.
+/// Creates a project whose only task runs `run`. `worktree` is the content of `[worktree]`.
 fn project(run: &str, worktree: &str) -> Project {
     let tasks = format!(
         "[tasks.t]\nrun = '''{run}'''\n[hooks]\npre-push = ['t']\npre-commit = ['t']\n[worktree]\n{worktree}\n"
@@ -21,20 +21,20 @@ fn project(run: &str, worktree: &str) -> Project {
     project
 }
 
-/// Pushes a broken commit whose fix is in the work tree, in each way that uses a private worktree,
-/// and then the fix.
+/// Checks a broken commit whose fix is in the work tree, in each way that uses a private worktree, and
+/// then pushes the fix.
 #[track_caller]
 fn judges_what_is_pushed(project: &Project) {
     project.write(CORE, "bad\n").commit("bad");
     project.write(CORE, "good\n");
     project.xtask(&["t", "--no-cache"]).ends(0);
-    // Also in a warm worktree, which was given everything before.
+    // The second push uses a warm worktree, in which everything was provided before.
     for _ in 0..2 {
         project.push(&["main"]).ends(1).says("refs/heads/main is not pushed").says("t: exit status");
     }
     project.xtask(&["gate", "--cold"]).ends(1).says("t: exit status");
     project.xtask(&["t", "--at", "HEAD"]).ends(1).says("t: exit status");
-    // What is staged is the broken commit with another file.
+    // The staged tree is that of the broken commit with another file.
     project.write("other", "");
     project.git(&["add", "other"]);
     project.xtask(&["gate", "--staged"]).ends(1).says("t: exit status");
@@ -54,7 +54,7 @@ fn script(project: &Project, path: &str, text: &str) {
     project.write(path, text).chmod(path, 0o755);
 }
 
-/// What a gate of a tree says that it can't make ready.
+/// Pushes, and expects that the gate refuses to provide a path.
 #[track_caller]
 fn refused(project: &Project) -> Ran {
     project.push(&["main"]).ends(1).says("can't be provided").says("refs/heads/main is not pushed")
@@ -67,7 +67,8 @@ fn workspace_links_lead_to_the_tree_under_test() {
         let project = project(run, &format!("{key} = ['node_modules']"));
         link(&project, "node_modules/@m/core", "../../packages/core");
         link(&project, "node_modules/absolute", project.path("packages/core"));
-        // A link to a link outside, as `npm link` makes it, and one by another name of the work tree.
+        // A symlink to a symlink outside of the repository, as `npm link` makes it, and symlinks through
+        // another name of the work tree.
         let (outside, other) = (project.beside().join("global"), project.beside().join("other-name"));
         symlink(project.path("packages/core"), &outside).unwrap();
         symlink(project.root(), &other).unwrap();
@@ -86,7 +87,7 @@ fn workspace_links_lead_to_the_tree_under_test() {
 fn package_of_a_linked_folder_finds_the_tree_under_test_above_its_real_place() {
     let run = "node_modules/.bin/tool && packages/app/node_modules/tool/run";
     let project = project(run, "link = ['node_modules', 'packages/app/node_modules']");
-    // As node does: the real place of the file, and then the folders above.
+    // Searches like Node.js: in the folder of the file's real path, and then in the folders above.
     let text = "#!/bin/sh\ncd -P \"$(dirname \"$(readlink -f \"$0\")\")\" || exit 1\nwhile test ! -d node_modules/@m/core; do test \"$PWD\" != / || exit 3; cd ..; done\ngrep -q good node_modules/@m/core/value\n";
     script(&project, "node_modules/tool/run", text);
     script(&project, "packages/app/node_modules/tool/run", text);
@@ -110,7 +111,7 @@ fn pnpm_store_with_links_and_scripts_is_that_of_the_tree_under_test() {
     );
     script(&project, "node_modules/.bin/tool", &shim);
     judges_what_is_pushed(&project);
-    // And the user's own is as it was.
+    // The user's file is unchanged.
     assert_eq!(project.read("node_modules/.bin/tool"), shim);
 }
 
@@ -126,7 +127,7 @@ fn file_that_is_the_same_as_a_tracked_one_is_that_of_the_tree_under_test() {
     };
     relink(&project);
     project.write(CORE, "bad\n").commit("bad");
-    // Written in place, so it is still one file.
+    // The file is written in place, so both names are still hard links to it.
     fs::write(project.path(CORE), "good\n").unwrap();
     assert_eq!(project.read("local/injected"), "good\n");
     project.push(&["main"]).ends(1).says("t: exit status");
@@ -136,7 +137,7 @@ fn file_that_is_the_same_as_a_tracked_one_is_that_of_the_tree_under_test() {
 
 #[test]
 fn folders_above_the_tree_under_test_have_nothing_of_the_work_tree() {
-    // As cargo, ruff, eslint and tsc look for their configuration; and so does a sandboxed task.
+    // Searches like cargo, ruff, eslint and tsc for their configuration, without and with a sandbox.
     for sandbox in ["", "inputs = ['packages/**']\nsandbox = true"] {
         let search = "while test ! -e .cargo/config.toml; do test $PWD != / || exit 3; cd ..; done";
         let tasks = format!(
@@ -153,7 +154,7 @@ fn folders_above_the_tree_under_test_have_nothing_of_the_work_tree() {
         project.push(&["main"]).ends(1).says("t: exit status 3");
         project.xtask(&["gate", "--cold"]).ends(1).says("t: exit status 3");
         project.xtask(&["t", "--at", "HEAD"]).ends(1).says("t: exit status 3");
-        // And no folder above is one that only the two have in common.
+        // No folder below the home folder contains both the private worktree and the work tree.
         let (worktree, root) = (project.worktree(), project.root());
         let common = worktree.ancestors().find(|folder| root.starts_with(folder)).unwrap();
         assert!(project.home().starts_with(common), "{}", common.display());
@@ -164,7 +165,8 @@ fn folders_above_the_tree_under_test_have_nothing_of_the_work_tree() {
 fn linked_virtual_environment_runs_its_own_scripts() {
     let project = project("grep -q good packages/core/value && .venv/bin/tool", "link = ['.venv']");
     let root = project.root();
-    // As pip writes scripts, and `uv` those whose path is too long for a first line.
+    // The first script is like those of pip. The second is like those of `uv` if the path is too long
+    // for a `#!` line.
     script(&project, ".venv/bin/interpreter", "#!/bin/sh\nexec sh \"$@\"\n");
     let check = "case $(cd -P \"$(dirname \"$0\")\"; pwd) in */.venv/bin) ;; *) exit 5;; esac\nsh \"$(dirname \"$0\")/place\"\n";
     script(&project, ".venv/bin/tool", &format!("#!{}/.venv/bin/interpreter\n{check}", root.display()));
@@ -199,7 +201,7 @@ fn editable_install_is_refused_with_the_setup_to_write() {
         project.xtask(&["gate", "--cold"]).ends(1).says("leads back into the work tree");
         project.xtask(&["t", "--at", "HEAD"]).ends(1).says("leads back into the work tree");
     }
-    // A package in the environment itself goes with it, and other lines are no paths.
+    // A package inside the environment is provided with it, and an `import` line is not a path.
     let project = project("cat .venv/lib/python3.11/site-packages/b.pth", "link = ['.venv']");
     project.write(&format!("{site}/b.pth"), format!("{}/.venv/src/b\nimport _virtualenv\n", root(&project)));
     project.push(&["main"]).ends(0);
@@ -209,14 +211,15 @@ fn editable_install_is_refused_with_the_setup_to_write() {
 
 #[test]
 fn installs_outside_of_the_repository_that_lead_back_are_told() {
-    // A virtual environment outside, as virtualenvwrapper makes it.
+    // A virtual environment outside of the repository, as virtualenvwrapper makes it.
     let project = project("true", "link = ['.venv']");
     let site = project.beside().join("envs/app/lib/python3.11/site-packages");
     fs::create_dir_all(&site).unwrap();
     fs::write(site.join("app.pth"), project.root().join("packages").to_str().unwrap()).unwrap();
     link(&project, ".venv", project.beside().join("envs/app"));
     refused(&project).says("app.pth leads back into the work tree: packages").says("-m venv .venv && ");
-    // The same, and a program, by PATH alone: it may be that no task uses them.
+    // The same environment and a program, found only through PATH. Tasks may not use them, so the gate
+    // only reports them.
     let project = self::project("true", "");
     let env = project.beside().join("env");
     fs::create_dir_all(env.join("bin")).unwrap();
@@ -257,17 +260,17 @@ fn build_folders_and_links_back_from_outside_are_refused() {
 #[test]
 fn tracked_files_are_never_provided() {
     for key in ["link", "copy"] {
-        // In the pushed tree.
+        // The file is in the pushed tree.
         let project = project("cat vendor/lib", &format!("{key} = ['vendor']"));
         project.write("vendor/lib/deep/a", "").write("vendor/lib/value", "bad\n").commit("vendor");
         project.write("vendor/lib/value", "good\n");
         refused(&project).says("it has the tracked file vendor/lib/deep/a").says("remove it from");
-        // In the index alone: the file was forgotten when the commit was made.
+        // The file is only in the index, because it was not committed.
         project.git(&["rm", "-rq", "--cached", "vendor"]);
         project.git(&["commit", "-qm", "without"]);
         project.git(&["add", "vendor/lib/value"]);
         refused(&project).says("it has the tracked file vendor/lib/value");
-        // In a submodule.
+        // The file is in a submodule.
         let project = self::project("cat lib/dist/value", &format!("{key} = ['lib/dist']"));
         let library = project.beside().join("library");
         let path = library.to_str().unwrap();
@@ -334,7 +337,7 @@ fn environment_of_a_gated_task_does_not_name_the_work_tree() {
         format!("DATA={top}/data"),
         format!("FLAGS=-I{top}/include --config={top}/x"),
     ] {
-        // Git puts its own folder of programs before PATH.
+        // Git adds the folder of its own programs at the front of PATH.
         assert!(
             log.replace("PATH=/usr/lib/git-core:", "PATH=").lines().any(|line| line == expected),
             "{log}"
@@ -356,14 +359,14 @@ fn provided_folder_is_made_again_when_it_changes_and_kept_otherwise() {
     project.write("a", "").commit("a");
     project.push(&["main"]).ends(0);
     assert!(log().contains("built") && log().contains("cache") && setups() == 1, "{}", log());
-    // Another content: what the setup added is gone, and so it runs again.
+    // The content changes, so the files that the setup added are removed and it runs again.
     fs::remove_file(project.path("node_modules/lib")).unwrap();
     project.write("node_modules/lib", "two\n").write("b", "").commit("b");
     project.push(&["main"]).ends(0);
     assert!(log().contains("two") && log().contains("built") && !log().contains("cache"), "{}", log());
     assert_eq!(setups(), 2);
     assert_eq!(fs::read_dir(project.path("node_modules")).unwrap().count(), 1, "the user's is as it was");
-    // A folder that nobody may write to, and nothing at all.
+    // A read-only folder, and a missing folder.
     fs::set_permissions(project.path("node_modules"), fs::Permissions::from_mode(0o555)).unwrap();
     project.write("c", "").commit("c");
     project.push(&["main"]).ends(0);
@@ -383,7 +386,7 @@ fn what_is_named_within_a_provided_folder_is_provided_by_its_own_name() {
         project.push(&["main"]).ends(0);
         let log = project.xtask(&["log", "--last", "--task", "t"]).ends(0).out;
         assert!(log.contains("lib\nmine"), "{log}");
-        // The user's is as it was.
+        // The user's files are unchanged.
         assert_eq!(project.read("node_modules/cache/x"), "mine\n");
         assert_eq!(project.read("node_modules/lib"), "lib\n");
     }
@@ -429,7 +432,7 @@ fn folder_of_private_worktrees_can_be_named_and_is_never_in_the_work_tree() {
     }
     name("target");
     project.xtask(&["gate"]).ends(3).says("not an absolute path");
-    // All of them are known to a collection, whatever tasks.toml says now.
+    // `cache gc` removes all of them, whatever tasks.toml contains now.
     project.write("tasks.toml", "[tasks.t]\nrun = 'true'\n");
     project.xtask(&["cache", "gc"]).ends(0).prints("removed 2 private worktrees");
 }
@@ -441,14 +444,14 @@ fn private_worktrees_are_elsewhere_where_there_is_no_cache_folder() {
     fs::create_dir(&temp).unwrap();
     let log = || project.xtask(&["log", "--last", "--task", "t"]).ends(0).out;
     let temp_name = temp.to_str().unwrap();
-    // The cache folder is in the work tree, as on some CI services, and there is no home folder.
+    // The cache folder is in the work tree, as on some CI services, and the home folder doesn't exist.
     let cache = project.path("cache").display().to_string();
     let vars = [("HOME", "/nonexistent"), ("XDG_CACHE_HOME", &*cache), ("TMPDIR", temp_name)];
     project.xtask_env(&["gate"], &vars).ends(0);
     assert!(log().contains(&format!("{temp_name}/xtask-")), "{}", log());
     assert!(!project.path("cache").exists() && project.git(&["status", "--porcelain"]).is_empty());
     project.xtask_env(&["cache", "gc"], &vars).ends(0).prints("removed 1 private worktree");
-    // The folder for temporary files has one of that name that others may write to.
+    // Other users can write to our folder in the folder for temporary files.
     let own = fs::read_dir(&temp).unwrap().next().unwrap().unwrap().path();
     fs::set_permissions(&own, fs::Permissions::from_mode(0o777)).unwrap();
     project.write("a", "").commit("a");
@@ -484,7 +487,7 @@ fn copied_and_moved_repositories_share_no_private_worktrees() {
         .ends(0)
         .prints("removed 1 folder of private worktrees whose repository is gone");
     assert!(!Path::new(&second).exists());
-    // What former versions left in the repository goes, too.
+    // Folders that earlier versions left in the repository are removed too.
     project.write(".git/xtask/worktrees/gate-1/file", "").write(".git/xtask/sandboxes/run-1/tree/file", "");
     project.xtask(&["cache", "gc"]).ends(0).prints("removed 1 private worktree").prints("removed 1 sandbox");
     assert!(!project.path(".git/xtask/worktrees").exists() && !project.path(".git/xtask/sandboxes").exists());

@@ -1,10 +1,10 @@
-//! What is pushed is what was tested, shown by real pushes to a bare repository.
+//! Tests with real pushes to a bare repository: exactly what was tested is pushed.
 
 use std::fs;
 
 use crate::project::{Project, Ran};
 
-/// A task that passes if a file says `good`, and says so beside the repository each time it runs.
+/// A task that passes if a file contains `good`. Each run adds a line to a file in the home folder.
 const GRADE: &str = "[tasks.grade]\nrun = \"echo ran >> $HOME/ran; grep -q good file\"\ninputs = [\"file\"]\n[hooks]\npre-push = [\"grade\"]\n";
 
 fn graded() -> Project {
@@ -13,7 +13,7 @@ fn graded() -> Project {
     project
 }
 
-/// How often the task ran.
+/// Returns how often the task ran.
 fn runs(project: &Project) -> usize {
     project.lines("../home/ran").len()
 }
@@ -126,7 +126,7 @@ fn what_has_passed_is_not_run_again() {
         .ends(0)
         .says("1 cached, 0 ran");
     assert_eq!(runs(&project), 1);
-    // Not even a worktree was needed for the known trees.
+    // A tree with a stored result doesn't need a worktree.
     fs::remove_dir_all(project.worktree()).unwrap();
     project.git(&["commit", "-q", "--amend", "-m", "once more"]);
     project.push(&["-f", "main"]).ends(0).says("1 cached, 0 ran");

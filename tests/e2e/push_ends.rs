@@ -1,5 +1,5 @@
-//! Pushes that are ended at any moment, or whose connection ends: nothing is left behind, and no result is
-//! lost.
+//! Tests of pushes that are killed at any moment, or whose connection closes: no process is left, and no
+//! result is lost.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -8,7 +8,8 @@ use std::process::{Child, Command};
 
 use crate::project::{Project, Ran, processes, signal, wait_for};
 
-/// The command line of the project's own hook, and of no other's that may run at the same time.
+/// Returns the command line of this project's hook. It differs from those of other tests that may run at
+/// the same time.
 fn hook(project: &Project) -> String {
     format!("hook\0pre-push\0origin\0{}", project.bare().display())
 }
@@ -17,7 +18,7 @@ fn pid(child: &Child) -> i32 {
     i32::try_from(child.id()).unwrap()
 }
 
-/// A gate with several tasks of some length, whose processes can be told by `mark`.
+/// Creates a project whose gate has several slow tasks. The text `mark` identifies their processes.
 fn slow(mark: &str) -> Project {
     let tasks = format!(
         "[defaults]\ninputs = [\"file\"]\n[tasks.a]\nrun = \"sleep 0.2 {mark}; echo x > out\"\noutputs = [\"out\"]\n[tasks.b]\nrun = \"sh -c 'sleep 0.2 {mark}' & sleep 0.1; wait\"\n[tasks.c]\nneeds = [\"a\"]\nrun = \"cat out; sleep 0.1 {mark}\"\n[hooks]\npre-push = [\"a\", \"b\", \"c\"]\n"
@@ -36,7 +37,7 @@ fn fifty_pushes_ended_at_random_moments_leave_nothing() {
     project.git(&["stash", "push", "-q"]);
     project.write("staged", "again");
     project.git(&["add", "staged"]);
-    // A walk over moments and signals that is the same in each run of the test.
+    // A fixed seed, so that each run of the test uses the same delays.
     let mut seed = 7_u64;
     for round in 0..50 {
         fs::write(project.path("file"), format!("round {round}\n")).unwrap();
@@ -44,15 +45,15 @@ fn fifty_pushes_ended_at_random_moments_leave_nothing() {
         let before = project.fingerprint();
         let mut child = project.start_push(&["main"]);
         seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        // Not a wait for a result: the moment itself is what is tried.
+        // This doesn't wait for a result: the delay determines when the signal is sent.
         std::thread::sleep(std::time::Duration::from_millis((seed >> 33) % 600));
         let name = ["KILL", "TERM", "INT"][round % 3];
         if child.try_wait().unwrap().is_none() {
-            // The whole group, as a terminal does for INT; git alone, as a GUI does for the others.
-            // Every other time it is the hook that is ended, and git hears of it.
+            // INT goes to the whole group, as from a terminal. Other signals go to git alone, as from a GUI,
+            // and in every other round to the hook, if it is running.
             let own = processes(&hook(&project)).first().copied().filter(|_| round % 2 == 0);
             let target = if name == "INT" { -pid(&child) } else { own.unwrap_or_else(|| pid(&child)) };
-            // The hook may have ended by itself since it was looked for.
+            // The hook may have ended in the meantime.
             let _ = Command::new("kill").args(["-s", name, "--", &target.to_string()]).output();
         }
         child.wait().unwrap();
@@ -119,10 +120,10 @@ fn a_test_that_makes_a_repository_in_a_linked_worktree_changes_no_config() {
     assert!(!log.contains("GIT_"), "{log}");
 }
 
-/// An ssh that runs the remote command on this machine, and ends after four seconds.
+/// Creates an `ssh` program that runs the remote command on this machine and ends after four seconds.
 fn short_lived_ssh(project: &Project) -> String {
     let path = project.beside().join("ssh");
-    // A background command of a shell has no standard input unless it is given one.
+    // The shell gives a background command no standard input, so the script passes it explicitly.
     let script = r#"#!/bin/sh
         while [ $# -gt 1 ]; do shift; done
         exec 3<&0

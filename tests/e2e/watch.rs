@@ -1,4 +1,4 @@
-//! `xtask watch`: rounds of real changes, switches of branches and signals.
+//! Tests of `xtask watch` with real changes, switches of branches and signals.
 
 use std::process::Child;
 
@@ -6,7 +6,7 @@ use crate::project::{Project, processes, signal, wait_for};
 
 const IDLE: &str = "watching for changes";
 
-/// A watch that goes on until it is told to end.
+/// A running `xtask watch`.
 struct Watching<'p> {
     project: &'p Project,
     run: Child,
@@ -20,8 +20,8 @@ impl<'p> Watching<'p> {
         watching
     }
 
-    /// Starts it where a setting of the kernel, one of those that a namespace has for itself, has this
-    /// value. Where the system gives no such namespace this can't be tested, which is said.
+    /// Starts the watch in a namespace in which a kernel setting has the given value. Prints a note and
+    /// returns `None` if the system doesn't allow such a namespace.
     #[expect(clippy::print_stderr, reason = "a test that can't be made says so")]
     fn start_limited(project: &'p Project, names: &[&str], (setting, value): (&str, u32)) -> Option<Self> {
         let set = format!("echo {value} > /proc/sys/user/{setting}");
@@ -42,14 +42,14 @@ impl<'p> Watching<'p> {
         std::fs::read_to_string(self.project.beside().join("err")).unwrap_or_default()
     }
 
-    /// Waits until it has said something so many times.
+    /// Waits until the watch has printed `what` at least `times` times.
     #[track_caller]
     fn says(&self, what: &str, times: usize) {
         let said = || self.text().matches(what).count() >= times;
         wait_for(&format!("{what} {times} times; it said:\n{}", self.text()), said);
     }
 
-    /// Ends it with Ctrl-C, and gives what it said.
+    /// Ends the watch with Ctrl-C, and returns what it printed.
     fn end(mut self) -> String {
         signal("INT", i32::try_from(self.run.id()).unwrap());
         assert_eq!(self.run.wait().unwrap().code(), Some(130), "{}", self.text());
@@ -73,7 +73,7 @@ fn a_change_runs_again_what_it_affects_and_nothing_else() {
     let watching = Watching::start(&project, &["all"]);
     project.write("src/a", "2\n");
     watching.says(IDLE, 2);
-    // A folder that is new, with a file in it a little later.
+    // A new folder, and a little later a file in it.
     std::fs::create_dir_all(project.path("lib/new/deep")).unwrap();
     project.write("README", "of no account");
     std::thread::sleep(std::time::Duration::from_millis(300));
@@ -146,7 +146,7 @@ fn only_a_task_whose_inputs_changed_starts_again() {
     assert_eq!(ran, ["a", "after", "b"]);
 }
 
-/// A repository with 10,000 more files on its branch `many`.
+/// Creates a repository with 10,000 more files on its branch `many`.
 fn many() -> Project {
     let project = two("[tasks.a]\nrun = 'echo a >> ran'\ninputs = ['?many/**']\n");
     project.git(&["switch", "-q", "-c", "many"]);
@@ -171,7 +171,7 @@ fn the_switch_of_a_branch_is_one_round() {
     let text = watching.end();
     assert!(text.contains("and 9997 more"), "{text}");
     assert_eq!(text.matches("passed:").count(), 3, "{text}");
-    // The third round is that of the first tree, which has passed.
+    // The third round tests the same tree as the first, whose result is stored.
     assert_eq!(project.lines("ran").len(), 2, "{text}");
 }
 
@@ -183,7 +183,8 @@ fn a_folder_that_was_swapped_or_renamed_back_is_still_watched() {
     let rename = |from: &str, to: &str| std::fs::rename(project.path(from), project.path(to)).unwrap();
     let watching = Watching::start(&project, &["a"]);
     let ran = |what: &str| {
-        // Until the round is over, and when something else changes, what changes is seen without a watch.
+        // Changes during a round, or together with another change, are found even without a watch. So
+        // this waits until the round is over.
         let said = || {
             let lines = std::fs::read_to_string(project.beside().join("ran")).unwrap_or_default();
             let (lines, text) = (lines.lines().collect::<Vec<_>>(), watching.text());
@@ -267,12 +268,12 @@ fn changes_beyond_the_limit_of_watched_folders_are_found_and_the_setting_is_name
     watching.says("hint: sudo sysctl user.max_inotify_watches=524288", 1);
     project.write("lib/four/deep/file", "2\n");
     watching.says(IDLE, 2);
-    // A folder that is new where nothing is watched, with a file in it a little later.
+    // A new folder in a folder that is not watched, and a little later a file in it.
     std::fs::create_dir(project.path("lib/four/deep/new")).unwrap();
     std::thread::sleep(std::time::Duration::from_millis(2500));
     project.write("lib/four/deep/new/file", "1\n");
     watching.says(IDLE, 3);
-    // What is watched still starts a round by itself.
+    // A change in a watched folder still starts a round.
     project.write("src/a", "2\n");
     watching.says(IDLE, 4);
     let text = watching.end();
@@ -318,7 +319,7 @@ fn lost_events_are_reported_and_everything_is_looked_at() {
     let watching = Watching::start(&project, &["all"]);
     let pid = i32::try_from(watching.run.id()).unwrap();
     signal("STOP", pid);
-    // Each file is at least three events.
+    // Each file causes at least three events.
     for file in 0..most / 2 {
         std::fs::write(project.path(&format!("lib/{file}.tmp")), "1").unwrap();
     }

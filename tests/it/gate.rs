@@ -1,14 +1,14 @@
-//! `xtask gate`: private worktrees, what they are given, and what is asked.
+//! Tests of `xtask gate`: private worktrees, what is provided in them, and which trees are tested.
 
 use std::fs;
 
 use crate::project::Project;
 use crate::project::screens::mask;
 
-/// A task that writes an ignored file and says what it found of the last one.
+/// A task that lists a folder of ignored files from earlier runs and then writes a file into it.
 const WARM: &str = "[tasks.t]\nrun = \"ls build 2>/dev/null || true; mkdir -p build; touch build/x; cat file\"\n[hooks]\npre-push = [\"t\"]\n";
 
-/// The log of the only task of the last run.
+/// Returns the log of the only task of the last run.
 fn log(project: &Project) -> String {
     project.xtask(&["log", "--last", "--task", "t"]).ends(0).out
 }
@@ -33,7 +33,7 @@ fn revisions_are_gated_each_tree_once() {
     project.xtask(&["log"]).ends(0).prints(&format!("gate of {short}: t: 1 task"));
     let run = failed.err.split("xtask log ").nth(1).unwrap().split_whitespace().next().unwrap().to_owned();
     project.xtask(&["log", &run, "--task", "t"]).ends(0).prints("t: exit status 1");
-    // Drawn again it is the same.
+    // `xtask log` prints the same text again.
     let drawn = project.xtask(&["log", &run]).ends(0).out;
     assert!(failed.err.ends_with(&drawn), "{drawn}");
     project.xtask(&["gate", "nowhere"]).ends(5).says("`nowhere` names no commit");
@@ -90,13 +90,13 @@ fn what_git_does_not_hold_is_linked_and_copied() {
     assert!(log(&project).contains("library\nsecret"), "{}", log(&project));
     assert_eq!(project.read("conf/.env"), "secret\n", "a copy is a copy");
     assert!(!worktree(&project).join("deps").is_symlink(), "nothing in it leads back");
-    // The plan from objects and the one in the worktree have the same keys.
+    // The plan from git's objects has the same keys as the one in the worktree, so this is a hit.
     project.xtask(&["gate"]).ends(0);
-    // What is no longer named is gone.
+    // A path that `[worktree]` no longer names is removed.
     project.write("tasks.toml", tasks("copy = [\"conf/.env\"]").replace("cat deps/lib", "test ! -e deps"));
     project.commit("without");
     project.xtask(&["gate"]).ends(0);
-    // Nothing is written through a symlink of the tree.
+    // The gate doesn't write through a symlink of the tree.
     let outside = project.beside().join("outside");
     fs::create_dir(&outside).unwrap();
     fs::write(outside.join("file"), "mine").unwrap();
@@ -104,7 +104,7 @@ fn what_git_does_not_hold_is_linked_and_copied() {
     project.write("tasks.toml", tasks("copy = [\"away/file\"]")).commit("through a link");
     project.xtask(&["gate"]).ends(1);
     assert_eq!(fs::read_to_string(outside.join("file")).unwrap(), "mine");
-    // What the tree has itself is not covered up.
+    // The gate doesn't replace tracked files.
     project.write("tasks.toml", tasks("link = [\".gitignore\"]")).commit("wrong");
     project.xtask(&["gate"]).ends(1);
     assert_screens!();
@@ -153,7 +153,7 @@ fn what_is_staged_is_gated_and_not_what_lies_beside_it() {
         Project::new("[tasks.t]\nrun = \"grep -q good file; pwd\"\n[hooks]\npre-commit = [\"t\"]\n");
     project.write("file", "good\n");
     project.git(&["add", "file"]);
-    // Nothing is unstaged, so it runs where the user's build outputs are.
+    // There are no unstaged changes, so the task runs in the user's work tree.
     project.xtask(&["gate", "--staged"]).ends(0);
     assert!(log(&project).contains(project.root().to_str().unwrap()));
     assert!(project.worktrees().is_empty());
@@ -177,7 +177,7 @@ fn a_probe_is_asked_in_the_tree_that_it_depends_on() {
     for (file, text) in [(".tool-versions", "2\n"), ("scripts/v.sh", "echo two\n")] {
         let committed = project.read(file);
         project.write(file, text);
-        // The work tree's tool is another, and the answer is yet that of the commit.
+        // The probe has another result in the work tree, but the gate uses the one of the commit.
         project.xtask(&["gate"]).ends(0);
         project.xtask(&["plan", "t"]).ends(0);
         project.write(file, committed);
@@ -228,14 +228,14 @@ fn submodules_are_checked_out_at_their_commits() {
     project.xtask(&["gate"]).ends(0);
     assert!(log(&project).contains("library 1"), "{}", log(&project));
     project.xtask(&["gate"]).ends(0);
-    // A commit that the user has and the first one has not.
+    // A new commit of the submodule that exists only in the user's work tree.
     fs::write(project.path("lib/new"), "library 2\n").unwrap();
     project.git(&["-C", "lib", "add", "-A"]);
     project.git(&["-C", "lib", "commit", "-qm", "2"]);
     project.commit("bump");
     project.xtask(&["gate"]).ends(0);
     assert!(log(&project).contains("library 2"), "{}", log(&project));
-    // And one that nobody has.
+    // A commit of the submodule that doesn't exist anywhere.
     let nowhere = "160000,1234567890123456789012345678901234567890,lib";
     project.git(&["update-index", "--cacheinfo", nowhere]);
     project.git(&["commit", "-qm", "broken"]);

@@ -1,4 +1,4 @@
-//! `xtask hook STAGE`: what git's hooks call.
+//! Tests of `xtask hook STAGE`, the command that git's hooks call.
 
 use std::fs;
 use std::io::Write as _;
@@ -8,7 +8,7 @@ use crate::project::{Project, Ran};
 
 const PRE_PUSH: &str = "[tasks.t]\nrun = \"grep -q good file\"\n[hooks]\npre-push = [\"t\"]\n";
 
-/// Hands `input` to the pre-push hook.
+/// Runs the pre-push hook with `input` as its standard input.
 fn pre_push(project: &Project, input: &str) -> Ran {
     let mut child = project
         .xtask_command(&["hook", "pre-push", "origin", "../bare.git"])
@@ -69,7 +69,7 @@ fn a_skip_is_recorded_with_its_reason() {
     let json = project.xtask(&["log", "--skips", "--format", "json"]).ends(0).json();
     assert_eq!(json["what"][0]["commit"], head.as_str());
     assert_eq!(json["what"][0]["tree"], project.git(&["rev-parse", "HEAD^{tree}"]).as_str());
-    // A bypass is no pass.
+    // A skipped check doesn't count as a pass.
     project.push(&["main:other"]).ends(1);
     assert_screens!();
 }
@@ -93,7 +93,7 @@ fn a_commit_is_gated_by_what_is_staged() {
     project.git(&["add", "file"]);
     project.write("file", "good\n");
     commit(&project, &["-qm", "x"]).ends(1);
-    // Git hands the hook another index than the work tree's.
+    // With `-a` or a path, git runs the hook with a temporary index.
     commit(&project, &["-qam", "all"]).ends(0);
     project.write("file", "bad\n").write("other", "");
     project.git(&["add", "other"]);
@@ -142,7 +142,7 @@ fn other_stages_run_in_the_work_tree_and_a_post_stage_has_no_gate() {
     let switched = project.command("git").args(["checkout", "-q", "-b", "new"]).output().unwrap();
     Ran::of(switched).ends(0);
     assert_eq!(project.lines("../home/ran"), ["ran 0"]);
-    // Stages that name nothing are silent.
+    // Stages without tasks print nothing.
     project.xtask(&["hook", "post-merge", "0"]).ends(0);
     project.xtask(&["hook", "pre-rebase", "main"]).ends(0);
     assert_screens!();

@@ -1,4 +1,5 @@
-//! `xtask hooks`: installing, what is kept, and what the shim does once git calls it.
+//! Tests of `xtask hooks`: installing hooks, keeping existing ones, and what the shim does when git
+//! calls it.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
@@ -9,7 +10,7 @@ use crate::project::{Project, Ran};
 
 const TASKS: &str = "[tasks.t]\nrun = \"test -f good\"\n[hooks]\npre-push = [\"t\"]\npre-commit = [\"t\"]\n";
 
-/// A project with a remote, nothing of ours in its hooks.
+/// Creates a project with a remote and without any of our hooks.
 fn project() -> Project {
     let project = Project::gated(TASKS, &[]);
     project.git(&["branch", "-q", "broken"]);
@@ -27,7 +28,7 @@ fn write(path: &Path, text: &str, mode: u32) {
     fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
 }
 
-/// All that is in the folder of hooks but git's samples: name, mode, time and content.
+/// Returns the name, mode, time and content of each file in the hooks folder, without git's samples.
 fn listing(project: &Project) -> Vec<String> {
     let entries = fs::read_dir(project.path(".git/hooks")).into_iter().flatten();
     let mut rows: Vec<String> = entries
@@ -44,7 +45,8 @@ fn listing(project: &Project) -> Vec<String> {
     rows
 }
 
-/// A push with a program of this name and text first on a PATH that has nothing else but git's.
+/// Writes programs, each given as folder, name and text, and pushes. `PATH` contains only the folder
+/// `first` and the system's folders.
 fn push_with(project: &Project, programs: &[(&str, &str, &str)]) -> Ran {
     for (folder, name, text) in programs {
         write(&project.beside().join(folder).join(name), text, 0o755);
@@ -145,19 +147,19 @@ fn what_stands_in_the_way_is_told() {
     pre-push: not installed: another hook replaced ours, and .git/hooks/pre-push.before-xtask exists already; merge the two, and remove .git/hooks/pre-push.before-xtask
     "#);
     assert_eq!(listing(&project), before);
-    // An install that was ended after the old hook was linked and before ours was written.
+    // An install was interrupted after the old hook was kept and before ours was written.
     write(&hook(&project, "pre-push"), "one", 0o755);
     project.xtask(&["hooks", "install"]).ends(0).prints("pre-push: installed\n");
     project.xtask(&["hooks", "uninstall"]).ends(0);
     assert_eq!(fs::read_to_string(hook(&project, "pre-push")).unwrap(), "one");
-    // One of ours that somebody edited, or that git does not run.
+    // Our hook is not executable, so git does not run it.
     fs::remove_file(hook(&project, "pre-push")).unwrap();
     project.xtask(&["hooks", "install"]).ends(0);
     project.chmod(".git/hooks/pre-push", 0o644);
     project.xtask(&["hooks", "status"]).ends(1).prints("pre-push             stale: run xtask hooks install");
     project.xtask(&["hooks", "install"]).ends(0);
     project.xtask(&["hooks", "status"]).ends(0);
-    // Stages that are no longer named.
+    // tasks.toml no longer names tasks for a stage.
     project.write("tasks.toml", TASKS.replace("pre-commit = [\"t\"]\n", ""));
     project.xtask(&["hooks", "status"]).ends(0).prints("though tasks.toml names no tasks for it");
     project.xtask(&["hooks", "install"]).ends(0).prints("pre-commit: removed");
@@ -217,7 +219,7 @@ fn under_a_foreign_folder_it_says_what_to_add() {
     let folder = project.beside().join("hooks");
     project.git(&["config", "--global", "core.hooksPath", folder.to_str().unwrap()]);
     project.xtask(&["hooks", "install"]).ends(1).prints(&format!("add to {}/pre-push:", folder.display()));
-    // One that leads to the repository's own folder is not foreign.
+    // A `core.hooksPath` that points to the repository's own folder is not foreign.
     project.git(&["config", "core.hooksPath", ".git/hooks"]);
     project.xtask(&["hooks", "install"]).ends(0).prints("pre-push: installed\n");
 }
@@ -230,9 +232,9 @@ fn the_program_is_found_with_the_path_of_a_graphical_client() {
     let project = project();
     let shim = || fs::read_to_string(hook(&project, "pre-push")).unwrap();
     project.xtask(&["hooks", "install"]).ends(0);
-    // The program that installed the hook.
+    // The hook calls the program that installed it.
     push_with(&project, &[]).ends(0).says("gate: ");
-    // Without it, one where such programs usually lie.
+    // If that program is missing, the hook looks in the usual folders.
     let moved = shim().replace(env!("CARGO_BIN_EXE_xtask"), "/nowhere/xtask");
     write(&hook(&project, "pre-push"), &moved, 0o755);
     project.git(&["commit", "-q", "--no-verify", "--allow-empty", "-m", "more"]);
@@ -242,7 +244,7 @@ fn the_program_is_found_with_the_path_of_a_graphical_client() {
     let called = project.read("../home/called");
     assert!(called.contains("/home/.cargo/bin/xtask hook pre-push origin "), "{called}");
     assert!(called.contains("refs/heads/main"), "{called}");
-    // One on the PATH goes first.
+    // A program on PATH has priority.
     project.git(&["commit", "-q", "--no-verify", "--allow-empty", "-m", "more"]);
     push_with(&project, &[("first", "xtask", RECORDER)]).ends(0);
     assert!(project.read("../home/called").contains("/first/xtask hook pre-push"));
@@ -264,7 +266,7 @@ fn a_repository_with_an_xtask_of_its_own_runs_that() {
     Ran::of(commit.output().unwrap()).ends(0);
     let called = project.read("../home/called");
     assert!(called.contains("hook pre-commit") && called.contains("XTASK_INDEX_FILE=/"), "{called}");
-    // An xtask that has nothing to do with taskgate is not ours to call.
+    // The hook doesn't call an xtask that doesn't use taskgate.
     project.write("xtask/Cargo.toml", "[dependencies]\n");
     fs::remove_file(project.path("../home/called")).unwrap();
     project.git(&["commit", "-q", "--no-verify", "-am", "other"]);

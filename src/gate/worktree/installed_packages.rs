@@ -1,6 +1,6 @@
-//! What installers and build tools write into folders that git ignores and that is bound to the work
-//! tree: editable installs, build folders; and the setup that gives a private worktree its own. It
-//! must not know what is provided.
+//! Detects files that installers and build tools write into ignored folders and that only work in the
+//! user's work tree, such as editable installs and build folders. This module does not know which paths
+//! are provided.
 
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
@@ -12,27 +12,27 @@ use percent_encoding::percent_decode;
 
 use crate::base::moved::{Moved, normalized};
 
-/// A tool with a folder of its own for what it builds.
+/// A tool that keeps its build results in a folder of its own.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Build {
     /// Cargo's `target`.
     Cargo,
-    /// A folder that `CMake` configured.
+    /// A folder configured by `CMake`.
     Cmake,
 }
 
-/// The file that `CMake` keeps its settings in.
+/// The file in which `CMake` stores its settings.
 pub(super) const CMAKE_CACHE: &str = "CMakeCache.txt";
 
-/// Returns the folder of sources that such a file names.
+/// Returns the source folder that the text of a [`CMAKE_CACHE`] names.
 pub(super) fn cmake_source(text: &[u8]) -> Option<PathBuf> {
     let mut lines = text.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
     let source = lines.find_map(|line| line.strip_prefix(b"CMAKE_HOME_DIRECTORY:INTERNAL="))?;
     Some(PathBuf::from(OsStr::from_bytes(source)))
 }
 
-/// Returns the tool whose build folder has these names in it. What is built there was made from the
-/// files of the work tree, and names them by their absolute paths.
+/// Returns the tool whose build folder contains entries with these names. The build results in it were
+/// made from files of the work tree and contain their absolute paths.
 pub(super) fn build_folder(names: &[OsString]) -> Option<Build> {
     let has = |name: &str| names.iter().any(|known| known == name);
     if has(".rustc_info.json") {
@@ -44,7 +44,7 @@ pub(super) fn build_folder(names: &[OsString]) -> Option<Build> {
     }
 }
 
-/// Whether a file of this name says where an installed Python package is.
+/// Returns whether files with this name record where an installed Python package is.
 pub(super) fn is_record(name: &OsStr) -> bool {
     ends_with(name, ".pth")
         || ends_with(name, ".egg-link")
@@ -54,10 +54,11 @@ pub(super) fn is_record(name: &OsStr) -> bool {
         || (ends_with(name, ".py") && ends_with(name, "_editable.py"))
 }
 
-/// A larger file does not say where a package is: `.pth` is also the ending of trained models.
+/// The largest size of a record, in bytes. Larger `.pth` files are usually trained models.
 pub(super) const LARGEST_RECORD: u64 = 1024 * 1024;
 
-/// Returns which path of a work tree the file at `path` names, if it says where a package is.
+/// Returns the path of a work tree that the file at `path` names, if it is a record of an installed
+/// package.
 pub(super) fn record(moved: &Moved, path: &Path) -> Option<PathBuf> {
     let name = path.file_name().filter(|name| is_record(name))?;
     let is_small = path.metadata().is_ok_and(|meta| meta.is_file() && meta.len() <= LARGEST_RECORD);
@@ -65,8 +66,8 @@ pub(super) fn record(moved: &Moved, path: &Path) -> Option<PathBuf> {
     places(moved, name, &text, path.parent()?).into_iter().next()
 }
 
-/// Returns what leads into a work tree from the folders of `PATH`, of Python's packages beside them
-/// and of those of the user: a symlink to a program, an editable install.
+/// Returns the symlinks and editable installs that refer to a work tree, each with the path that it
+/// refers to. Looks in the folders of `PATH` and in Python's package folders next to them and in `home`.
 pub(super) fn reached_by_path(moved: &Moved, path: &OsStr, home: Option<&OsStr>) -> Vec<(PathBuf, PathBuf)> {
     let entries = |folder: &Path| fs::read_dir(folder).into_iter().flatten().flatten();
     let mut found = Vec::new();
@@ -92,14 +93,14 @@ pub(super) fn reached_by_path(moved: &Moved, path: &OsStr, home: Option<&OsStr>)
     found
 }
 
-/// Returns the paths of work trees that such a file, in `folder`, names.
+/// Returns the paths of work trees that a record named `name` in `folder` contains.
 pub(super) fn places(moved: &Moved, name: &OsStr, text: &[u8], folder: &Path) -> Vec<PathBuf> {
     let decoded: Vec<u8> =
         if name == "direct_url.json" { percent_decode(text).collect() } else { text.to_vec() };
     let mut places: Vec<PathBuf> = moved.named_in(&decoded).into_iter().map(|(_, place)| place).collect();
     if ends_with(name, ".pth") || ends_with(name, ".egg-link") {
-        // A line may be any path, also one with signs that end paths in other files; a relative one
-        // leads to the same place in the private worktree, unless it first leaves the work tree.
+        // Each line is a whole path, which may contain characters that end a path in other files. A
+        // relative path stays inside the private worktree, unless it first leaves the work tree.
         let lines = decoded.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
         for line in lines.filter(|line| !line.is_empty() && !line.starts_with(b"import")) {
             let path = Path::new(OsStr::from_bytes(line));
@@ -113,7 +114,7 @@ pub(super) fn places(moved: &Moved, name: &OsStr, text: &[u8], folder: &Path) ->
     places
 }
 
-/// Whether a relative path leaves the work tree on its way.
+/// Returns whether one of the steps of a relative path is outside of the work tree.
 fn is_climbing(moved: &Moved, folder: &Path, path: &Path) -> bool {
     let mut at = folder.to_owned();
     path.components().any(|part| {
@@ -122,7 +123,7 @@ fn is_climbing(moved: &Moved, folder: &Path, path: &Path) -> bool {
     })
 }
 
-/// Whether a name has this ending.
+/// Returns whether a name has this ending.
 fn ends_with(name: &OsStr, ending: &str) -> bool {
     name.as_bytes().ends_with(ending.as_bytes())
 }

@@ -1,11 +1,11 @@
-//! What `[worktree]` provides, looked through and made again in a private worktree. It must not know
-//! what runs there.
+//! Scans the paths that `[worktree]` names and makes them again in a private worktree. This module does
+//! not know what runs there.
 //!
-//! Nothing is provided as a symlink into the work tree: what runs behind one has the work tree as its
-//! real place, and finds its tracked files by searching the folders above or by a relative path. So
-//! folders are made again, files are hard links (`link`) or copies (`copy`), and symlinks and small
-//! text files that name a path of the work tree name that path of the private one. What names it in a
-//! way that can't be moved, such as an editable install, is refused (`installed_packages.rs`).
+//! Nothing is provided as a symlink into the work tree. A program that runs through such a symlink has
+//! its real path in the work tree, so it would find the tracked files there instead of those under test.
+//! Therefore folders are created, and files are hard links (`link`) or copies (`copy`). In symlinks and
+//! small text files, paths of the work tree are replaced by those of the private worktree. Where that is
+//! impossible, for example in an editable install, the path is refused (`installed_packages.rs`).
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ffi::OsString;
@@ -23,80 +23,81 @@ use crate::base::moved::{Moved, normalized};
 use crate::base::path::RepoPath;
 use crate::gate::worktree::installed_packages::{self, Build};
 
-/// A larger file is no script and no settings.
+/// The largest size of a script or settings file, in bytes.
 const LARGEST_TEXT: u64 = 64 * 1024;
-/// Folders of scripts, which tools write absolute paths into.
+/// The names of folders with scripts, into which tools write absolute paths.
 const SCRIPTS: &[&str] = &["bin", ".bin", "Scripts"];
-/// Entries of a folder outside of the work tree that are looked through, where a symlink leads to it.
+/// The largest number of folders outside of the work tree that are scanned because a symlink points
+/// to them.
 const MOST_OUTSIDE: usize = 20_000;
 
 /// How files are provided.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum How {
-    /// They share their content with the user's.
+    /// As hard links to the user's files.
     Link,
-    /// They are files of their own.
+    /// As copies.
     Copy,
 }
 
-/// Something that leads back into the work tree and can't be moved.
+/// A file or folder that refers back to the work tree in a way that can't be changed.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct LeadsBack {
-    /// What of `[worktree]` has it.
+    /// The path of `[worktree]` that contains it.
     pub provided: RepoPath,
-    /// Where it is, relative to the work tree or absolute.
+    /// The path of the file or folder, relative to the work tree or absolute.
     pub entry: PathBuf,
-    /// Which path of the work tree it leads to.
+    /// The path of the work tree that it refers to.
     pub place: PathBuf,
-    /// What wrote it.
+    /// What made it.
     pub kind: Kind,
 }
 
-/// What wrote something that leads back into the work tree.
+/// The origin of a file or folder that refers back to the work tree.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Kind {
-    /// The installer of Python packages.
+    /// An installer of Python packages.
     Python,
-    /// A tool that builds there.
+    /// A build tool.
     Build(Build),
-    /// Something outside of the work tree leads back into it.
+    /// A symlink in a folder outside of the work tree.
     Outside,
 }
 
-/// Why something can't be provided.
+/// Why a path can't be provided.
 #[derive(Debug, thiserror::Error)]
 pub enum MirrorError {
-    /// It leads back into the work tree.
+    /// A file or folder refers back to the work tree.
     #[error("it leads back into the work tree")]
     LeadsBack(LeadsBack),
-    /// It can't be read or made.
+    /// A file can't be read or created.
     #[error(transparent)]
     File(#[from] FileError),
 }
 
-/// The user's work tree and the tree that stands for it.
+/// The user's work tree, and what the private worktree gets from it.
 pub struct Mirror<'a> {
-    /// The top of the work tree, by its real name.
+    /// The real path of the top of the work tree.
     pub root: &'a Path,
-    /// All work trees of the repository, and the private one.
+    /// The work trees of the repository, and the private worktree that replaces them.
     pub moved: &'a Moved,
-    /// Tracked files of the work tree that have more than one name, by device and inode.
+    /// Tracked files with more than one hard link, by device and inode.
     pub shared: HashMap<(u64, u64), RepoPath>,
-    /// All that is provided, and how: what is named within something else is left to its own name.
+    /// All provided paths, and how each is provided. A path inside another one is handled by its own entry.
     pub provided: BTreeMap<RepoPath, How>,
 }
 
-/// What is to be made: entries in the order in which folders come before what is in them.
+/// The entries to create. A folder comes before its content.
 #[derive(Default)]
 pub struct Mirrored {
     entries: Vec<Entry>,
-    /// Symlinks into the tree, and what of it they lead to.
+    /// The symlinks that point into the tree, each with the path that it points to.
     pub inward: Vec<(PathBuf, PathBuf)>,
     outside: BTreeSet<PathBuf>,
 }
 
 struct Entry {
-    /// Relative to the top.
+    /// The path relative to the top of the work tree.
     path: PathBuf,
     meta: Metadata,
     what: What,
@@ -110,10 +111,11 @@ enum What {
 }
 
 impl Mirror<'_> {
-    /// Looks through the file or folder at `path` of the work tree, and adds what is to be made.
+    /// Scans the file or folder at `path` of the work tree, and adds the entries to create.
     ///
     /// # Errors
-    /// It leads back into the work tree in a way that can't be moved, or can't be read.
+    /// Fails if a file or folder refers back to the work tree in a way that can't be changed, or if it
+    /// can't be read.
     pub fn look_through(&self, path: &RepoPath, how: How, found: &mut Mirrored) -> Result<(), MirrorError> {
         let top = path.as_path().to_owned();
         let mut stack = vec![(top, 0_usize)];
@@ -139,7 +141,8 @@ impl Mirror<'_> {
                 match self.text(path, &place, depth, &meta)? {
                     Some(text) => What::Text(text),
                     None => match self.tracked(&meta) {
-                        // The same file by another name: the private worktree has its own.
+                        // It is a hard link to a tracked file. A link to the user's file would provide the
+                        // wrong content, so it becomes a symlink to the tracked file of the private worktree.
                         Some(tracked) => What::Symlink(self.moved.target(tracked.as_path())),
                         None => What::File(how),
                     },
@@ -156,7 +159,7 @@ impl Mirror<'_> {
         (meta.nlink() > 1).then(|| self.shared.get(&(meta.dev(), meta.ino())))?
     }
 
-    /// Returns what a symlink is to lead to.
+    /// Returns the target that a symlink gets in the private worktree.
     fn symlink(&self, path: &RepoPath, place: &Path, found: &mut Mirrored) -> Result<PathBuf, MirrorError> {
         let from = self.root.join(place);
         let text = fs::read_link(&from).map_err(FileError::of("read", &from))?;
@@ -164,7 +167,8 @@ impl Mirror<'_> {
         let folder = folder.canonicalize().map_err(FileError::of("find", folder))?;
         let named = normalized(&folder.join(&text));
         let real = from.canonicalize().ok();
-        // By its name, since what it leads to may be a symlink that the private worktree has too.
+        // The target is first compared unresolved, because it may itself be a symlink that also exists
+        // in the private worktree.
         let inside = self.moved.within(&named);
         let inside = inside.or_else(|| self.moved.place(real.as_deref().unwrap_or(&named)));
         let Some(inside) = inside else {
@@ -176,14 +180,14 @@ impl Mirror<'_> {
         let target = self.moved.target(&inside);
         let own = self.moved.to.join(place);
         let kept = normalized(&own.parent().unwrap_or(&own).join(&text));
-        // It is kept as it is written if it leads to the same place there.
+        // A relative target is kept if it means the same path in the private worktree.
         let kept = text.is_relative() && kept == target;
         found.inward.push((place.to_owned(), inside));
         Ok(if kept { text } else { target })
     }
 
-    /// Looks for what leads back into the work tree in a folder outside of it: symlinks, and what
-    /// installers of Python packages wrote.
+    /// Looks in a folder outside of the work tree for symlinks and installed Python packages that refer
+    /// back to the work tree, and fails if there are any.
     fn look_outside(
         &self,
         path: &RepoPath,
@@ -216,7 +220,8 @@ impl Mirror<'_> {
         Ok(())
     }
 
-    /// Returns the text of a file that names the work tree, with the paths of the private one.
+    /// Returns the text of a file with the paths of the work tree replaced by those of the private
+    /// worktree, or `None` if the file needs no change.
     fn text(
         &self,
         path: &RepoPath,
@@ -233,7 +238,7 @@ impl Mirror<'_> {
             return Ok(None);
         }
         let from = self.root.join(place);
-        // What can't be read can't be copied either, which then says so; it can be linked.
+        // An unreadable file can still be linked. If it is copied, the copy reports the error.
         let Ok(text) = fs::read(&from) else { return Ok(None) };
         if text.contains(&0) {
             return Ok(None);
@@ -241,7 +246,8 @@ impl Mirror<'_> {
         let moved = self.moved.text(&text);
         if is_record {
             let places = installed_packages::places(self.moved, name, &text, from.parent().unwrap_or(&from));
-            // What is in what is provided too, such as a checkout in a virtual environment, moves with it.
+            // A path inside the provided folder, such as a checkout in a virtual environment, is
+            // provided too.
             if let Some(back) = places.into_iter().find(|place| !place.starts_with(path.as_path())) {
                 return Err(self.leads_back(path, place, back, Kind::Python));
             }
@@ -249,8 +255,8 @@ impl Mirror<'_> {
         Ok(moved)
     }
 
-    /// Refuses the folder `place`, with these names in it, if something is built there from the files
-    /// of the work tree.
+    /// Fails if the folder `place`, whose entries are `names`, is a build folder for files of the work
+    /// tree.
     fn check_build_folder(
         &self,
         path: &RepoPath,
@@ -261,7 +267,8 @@ impl Mirror<'_> {
         match installed_packages::build_folder(names) {
             None => Ok(()),
             Some(build @ Build::Cargo) => {
-                // A package that is provided as a whole, such as one of `node_modules`, builds itself.
+                // A package with its own `Cargo.toml` inside the provided folder, such as one of
+                // `node_modules`, is provided together with its sources.
                 let parent = place.parent().unwrap_or(place);
                 let is_own = place != path.as_path() && self.root.join(parent).join("Cargo.toml").exists();
                 let back = || self.leads_back(path, place, parent.to_owned(), Kind::Build(build));
@@ -286,7 +293,7 @@ impl Mirror<'_> {
 }
 
 impl Mirrored {
-    /// A digest of all that is to be made, and of what it is made from.
+    /// Returns a digest of all entries and of the files that they are made from.
     pub fn digest(&self) -> Digest {
         let mut fields = Fields::new("taskgate mirror 1");
         for entry in &self.entries {
@@ -306,7 +313,7 @@ impl Mirrored {
                 }
                 What::File(How::Copy) => {
                     file(&mut fields);
-                    // Making a hard link changes this one.
+                    // Only for copies: creating a hard link changes the ctime of the file.
                     fields.add(&entry.meta.ctime().to_le_bytes()).add(&entry.meta.ctime_nsec().to_le_bytes());
                     fields.add(b"copy")
                 }
@@ -315,7 +322,7 @@ impl Mirrored {
         fields.digest()
     }
 
-    /// Whether all of it is below `to`, as it was made.
+    /// Returns whether all entries exist below `to`, unchanged.
     pub fn is_below(&self, to: &Path) -> bool {
         self.entries.par_iter().all(|entry| {
             let place = to.join(&entry.path);
@@ -333,10 +340,10 @@ impl Mirrored {
         })
     }
 
-    /// Makes all of it below `to`, where nothing of it is.
+    /// Creates all entries below `to`. None of them may exist there.
     ///
     /// # Errors
-    /// A file can't be read, or the disk is full.
+    /// Fails if a file can't be read, or if an entry can't be created.
     pub fn make(&self, root: &Path, to: &Path) -> Result<(), FileError> {
         let folders = || self.entries.iter().filter(|entry| matches!(entry.what, What::Folder));
         for folder in folders() {
@@ -355,14 +362,15 @@ impl Mirrored {
                     written.and_then(|()| fs::set_permissions(&place, mode))
                 }
                 What::File(How::Link) => {
-                    // On another disk, or of a file that belongs to somebody else, there is no hard link.
+                    // A hard link fails across disks, and may fail for files of other users.
                     fs::hard_link(&from, &place).or_else(|_| copy(&from, &place, &entry.meta))
                 }
                 What::File(How::Copy) => copy(&from, &place, &entry.meta),
             };
             made.map_err(FileError::of("provide", &from))
         })?;
-        // Some are read-only, so the innermost come first and nothing is made in them any more.
+        // The modes are set last, from the innermost folder to the outermost, because nothing can be
+        // created in a read-only folder.
         for folder in self.entries.iter().rev().filter(|entry| matches!(entry.what, What::Folder)) {
             let place = to.join(&folder.path);
             let mode = fs::Permissions::from_mode(folder.meta.mode() & 0o7777);
@@ -376,8 +384,8 @@ fn times(meta: &Metadata) -> (i64, i64) {
     (meta.mtime(), meta.mtime_nsec())
 }
 
-/// Copies a file with its mode and time: Python trusts what it compiled by the time of the source.
-/// Nothing is written over: what is there may be a hard link to the user's file.
+/// Copies a file with its mode and modification time, which Python compares to see whether a compiled
+/// file is current. Fails if `to` exists, because it may be a hard link to the user's file.
 fn copy(from: &Path, to: &Path, meta: &Metadata) -> io::Result<()> {
     let mut source = File::open(from)?;
     let mut file = File::options().write(true).create_new(true).open(to)?;

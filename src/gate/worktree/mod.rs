@@ -1,5 +1,5 @@
-//! A private worktree made ready: the tree checked out, what git does not hold made again from the
-//! user's work tree, and the setup run. It must not know what is run there afterwards.
+//! Prepares a private worktree: checks out the tree, links or copies untracked files from the user's
+//! work tree, and runs the setup. This module does not know what runs there afterwards.
 
 mod installed_packages;
 pub mod link_and_copy;
@@ -25,27 +25,27 @@ use crate::gate::error::GateError;
 use crate::git::snapshot::{Mode, Snapshot};
 use crate::git::{CheckoutTarget, PoolFinder, PrivateWorktree};
 
-/// The file in the private worktree's git folder that lists what was provided.
+/// The file in the private worktree's git folder that lists the provided paths.
 const PROVIDED: &str = "taskgate-provided";
-/// The file beside it that says what it was made from, once all of it was made.
+/// The file in the same folder with the digest of what was provided. It is written once all is provided.
 const MIRROR: &str = "taskgate-mirror";
-/// What stands behind this line in `info/exclude` is ours.
+/// The line in `info/exclude` after which all lines were written by the gate.
 const BORDER: &str = "# provided by taskgate";
 
-/// What became of the wish for a worktree.
+/// The result of preparing a private worktree.
 pub enum Provision {
-    /// It is there.
+    /// The worktree is ready.
     Ready(Box<Ready>),
-    /// Its setup did not pass.
+    /// The setup did not pass.
     SetupFailed(Verdict),
 }
 
 impl GateContext<'_> {
-    /// A private worktree that holds the tree `tree` with HEAD at `commit`, as `[worktree]` of
-    /// `config` wants it.
+    /// Prepares a private worktree that contains the tree `tree`, with HEAD at `commit`, as described by
+    /// `[worktree]` of `config`.
     ///
     /// # Errors
-    /// The tree can't be checked out, or something can't be provided.
+    /// Fails if the tree can't be checked out, or if a path of `[worktree]` can't be provided.
     pub fn provide(
         &self,
         config: &Config,
@@ -62,7 +62,8 @@ impl GateContext<'_> {
         let mirrored = self.look_through(config, tree, &moved)?;
         let source = mirrored.digest().hex();
         let git_dir = worktree.git_dir();
-        // What was made from the same is left as it is, with what the setup and tasks added.
+        // If the same files were provided before, they stay, and so do the files that the setup and tasks
+        // added to them.
         let is_same = || -> Result<bool, FileError> {
             Ok(file::read(&git_dir.join(MIRROR))?.is_some_and(|former| former == source.as_bytes()))
         };
@@ -87,7 +88,7 @@ impl GateContext<'_> {
             }
             mirrored.make(&self.real_root()?, worktree.path())?;
             file::write(&git_dir.join(MIRROR), source.as_bytes(), &git_dir, Durability::Relaxed)?;
-            // What it left in what was provided is gone.
+            // The provided folders are new, so the files that the last setup wrote into them are missing.
             setup::forget(&git_dir)?;
         }
         self.tell_missing(&mirrored, worktree.path());
@@ -105,11 +106,11 @@ impl GateContext<'_> {
         }
     }
 
-    /// Lets the next gate use a worktree as it is now, unless a task in it may have made something of
-    /// files of the user's work tree.
+    /// Allows the next gate to use the worktree in its current state, unless a task may have used files of
+    /// the user's work tree.
     ///
     /// # Errors
-    /// The mark on it can't be removed.
+    /// Fails if the mark on the worktree can't be removed.
     pub fn release(&self, ready: &Ready) -> Result<(), GateError> {
         if !self.access.get().is_some_and(WorkTreeAccess::is_tainted) {
             ready.clear_mark()?;
@@ -122,7 +123,7 @@ impl GateContext<'_> {
         root.canonicalize().map_err(FileError::of("find", root))
     }
 
-    /// Looks through what `[worktree]` names.
+    /// Scans the paths that `[worktree]` names.
     fn look_through(&self, config: &Config, tree: &str, moved: &Moved) -> Result<Mirrored, GateError> {
         let wanted = &config.worktree;
         let mut mirrored = Mirrored::default();
@@ -131,7 +132,7 @@ impl GateContext<'_> {
         }
         let root = self.real_root()?;
         let shared = self.repository.files_with_more_names()?;
-        // What is named twice is copied.
+        // A path in both lists is copied: the later entry wins in the map.
         let links = wanted.link.iter().map(|path| (path.clone(), How::Link));
         let provided = links.chain(wanted.copy.iter().map(|path| (path.clone(), How::Copy))).collect();
         let mirror = Mirror { root: &root, moved, shared, provided };
@@ -159,7 +160,7 @@ impl GateContext<'_> {
         Ok(mirrored)
     }
 
-    /// Refuses what is to be provided where the tree has files, or where a symlink may lead anywhere.
+    /// Fails if a path of `[worktree]` is tracked, contains a tracked file, or has a symlink above it.
     fn check_places(
         &self,
         paths: &[&RepoPath],
@@ -177,7 +178,7 @@ impl GateContext<'_> {
         Ok(())
     }
 
-    /// Tells of symlinks that lead to what the private worktree lacks.
+    /// Reports provided symlinks whose targets are missing in the private worktree.
     fn tell_missing(&self, mirrored: &Mirrored, root: &Path) {
         let is_missing =
             |(_, target): &&(_, std::path::PathBuf)| root.join(target).symlink_metadata().is_err();
@@ -193,8 +194,8 @@ impl GateContext<'_> {
         }
     }
 
-    /// Tells what tasks reach of the work tree by names that are not the gate's to change. It is no
-    /// reason to stop: the tasks need not use it.
+    /// Reports files outside of the work tree that refer to it and that tasks can find through `PATH`. The
+    /// gate can't change them. It continues, because the tasks may not use them.
     fn tell_reached(&self, moved: &Moved, env: &Env) {
         let path = env.passed("PATH").unwrap_or_default();
         let reached = installed_packages::reached_by_path(moved, &path, env.var("HOME"));
@@ -211,7 +212,8 @@ impl GateContext<'_> {
         }
     }
 
-    /// Tells which variables lead into the work tree, and so into the private one.
+    /// Reports the variables that name a path of the work tree. Tasks get the same path of the private
+    /// worktree instead.
     fn tell_moved(&self, config: &Config, env: &Env) {
         let passed = config.tasks.iter().flat_map(|task| &task.pass_env).map(|passed| passed.name.as_str());
         let mut names = env.moved_names(PASSED.iter().copied().chain(passed));
@@ -226,7 +228,7 @@ impl GateContext<'_> {
     }
 }
 
-/// Refuses a tree with a symlink that leads into the work tree.
+/// Fails if the tree has a symlink that points into the user's work tree.
 fn check_symlinks(snapshot: &Snapshot, root: &Path, moved: &Moved) -> Result<(), GateError> {
     for entry in snapshot.entries().iter().filter(|entry| entry.mode == Mode::Symlink) {
         let real = entry.path.under(root).canonicalize().ok();
@@ -237,7 +239,8 @@ fn check_symlinks(snapshot: &Snapshot, root: &Path, moved: &Moved) -> Result<(),
     Ok(())
 }
 
-/// Writes down what is about to be provided, before it is: a kill in between leaves nothing unknown.
+/// Records the paths that are about to be provided, and excludes them from git. This happens first, so
+/// that after a kill the next gate still knows what to remove.
 fn note(git_dir: &Path, paths: &[&RepoPath]) -> Result<(), GateError> {
     let mut list = Vec::new();
     let mut rules = String::new();
@@ -258,7 +261,7 @@ fn note(git_dir: &Path, paths: &[&RepoPath]) -> Result<(), GateError> {
     Ok(())
 }
 
-/// Takes out what was provided the last time.
+/// Removes what was provided the last time.
 fn remove_provided(git_dir: &Path, root: &Path) -> Result<(), GateError> {
     let list = git_dir.join(PROVIDED);
     file::remove_all(&git_dir.join(MIRROR))?;
@@ -272,13 +275,14 @@ fn remove_provided(git_dir: &Path, root: &Path) -> Result<(), GateError> {
     Ok(file::remove_all(&list)?)
 }
 
-/// Whether a folder on the way to `path` is a symlink: what lies behind one is not the worktree's.
+/// Returns whether a folder above `path` is a symlink. Files reached through one don't belong to the
+/// worktree.
 fn is_behind_symlink(root: &Path, path: &RepoPath) -> bool {
     let folders = std::iter::successors(path.parent(), RepoPath::parent);
     folders.filter(|folder| !folder.is_top()).any(|folder| folder.under(root).is_symlink())
 }
 
-/// A path as a rule of git's that means just that path.
+/// Escapes a path for `info/exclude`, so that the rule matches only this path.
 fn escaped(path: &str) -> String {
     let mut rule = String::with_capacity(path.len());
     for c in path.chars() {
@@ -319,7 +323,7 @@ mod tests {
         assert_eq!(exclude, format!("*.log\n{BORDER}\n/given\n"));
         remove_provided(&git, &root).unwrap();
         remove_provided(&git, &root).unwrap();
-        // What lies behind a symlink is somebody else's.
+        // Files reached through a symlink don't belong to the worktree.
         let outside = dir.path().join("outside");
         fs::create_dir(&outside).unwrap();
         fs::write(outside.join("file"), "").unwrap();

@@ -1,12 +1,12 @@
-//! What to write in tasks.toml instead of providing something that leads back into the work tree. Pure.
+//! Suggests a change of tasks.toml for a provided path that refers back to the work tree. Pure.
 
 use std::os::unix::ffi::OsStrExt as _;
 
 use crate::base::path::RepoPath;
 use crate::gate::worktree::link_and_copy::{Kind, LeadsBack};
 
-/// Returns what to do about something that leads back: the lines to write in tasks.toml. `has` tells
-/// which files the tree has.
+/// Returns the suggestion for a file that refers back to the work tree, with the lines to write in
+/// tasks.toml. `has` returns whether the tree has a file.
 pub(super) fn remedy(back: &LeadsBack, has: &dyn Fn(&RepoPath) -> bool) -> String {
     let provided = &back.provided;
     let take_out = format!("take \"{provided}\" out of `[worktree]`");
@@ -33,14 +33,14 @@ pub(super) fn remedy(back: &LeadsBack, has: &dyn Fn(&RepoPath) -> bool) -> Strin
     }
 }
 
-/// `[worktree]` with a setup.
+/// Formats a `[worktree]` section with a setup.
 fn setup(run: &str, inputs: &[String], folder: &RepoPath) -> String {
     let quoted: Vec<String> = inputs.iter().map(|path| format!("\"{path}\"")).collect();
     let cwd = if folder.is_top() { String::new() } else { format!(", cwd = \"{folder}\"") };
     format!("    [worktree]\n    setup = {{ run = \"{run}\"{cwd}, inputs = [{}] }}", quoted.join(", "))
 }
 
-/// Lock files and what installs from them.
+/// The lock files of Python and Node.js tools, each with the command that installs from it.
 const PYTHON: &[(&str, &str)] = &[
     ("uv.lock", "uv sync"),
     ("poetry.lock", "poetry install"),
@@ -55,10 +55,10 @@ const NODE: &[(&str, &str)] = &[
     ("bun.lock", "bun install --frozen-lockfile"),
     ("bun.lockb", "bun install --frozen-lockfile"),
 ];
-/// What describes a Python project.
+/// The files that define a Python project.
 const PROJECTS: &[&str] = &["pyproject.toml", "setup.py", "setup.cfg"];
 
-/// A command, the files that it reads, and the folder that it runs in.
+/// A setup command, the files that it reads, and the folder that it runs in.
 type Setup = (String, Vec<String>, RepoPath);
 
 fn python(back: &LeadsBack, has: &dyn Fn(&RepoPath) -> bool) -> Setup {
@@ -71,7 +71,7 @@ fn python(back: &LeadsBack, has: &dyn Fn(&RepoPath) -> bool) -> Setup {
             return ((*run).to_owned(), files.collect(), folder);
         }
     }
-    // The project that is installed is in the nearest folder above what is named.
+    // The installed project is the nearest folder at or above the named path that defines one.
     let place = RepoPath::from_git(back.place.as_os_str().as_bytes());
     let above = std::iter::successors(Some(place), RepoPath::parent);
     let mut projects =
@@ -100,7 +100,7 @@ fn node(provided: &RepoPath, has: &dyn Fn(&RepoPath) -> bool) -> Option<Setup> {
     if provided.parts().last() != Some(b"node_modules") {
         return None;
     }
-    // Of a workspace, the lock file is in a folder above.
+    // In a workspace, the lock file is in a folder above the package.
     let folders = std::iter::successors(provided.parent(), RepoPath::parent);
     let mut found =
         folders.flat_map(|folder| NODE.iter().map(move |(lock, run)| (folder.clone(), *lock, *run)));

@@ -1,5 +1,5 @@
-//! The setup of a private worktree: `[worktree] setup`, run when its key is another than the one it
-//! last passed with in this very worktree. It must not know what runs there afterwards.
+//! Runs `[worktree] setup` in a private worktree if its key differs from the key with which it last
+//! passed in the same worktree. This module does not know what runs there afterwards.
 
 use std::path::{Path, PathBuf};
 
@@ -19,15 +19,15 @@ use crate::key::explanation::Explanation;
 use crate::key::inputs::InputSet;
 use crate::plan::{Decision, Knowledge, LastRun, PastResults, Plan, PlanInputs, StoredResult};
 
-/// The file in a private worktree's git folder that says with which key the setup last passed there.
+/// The file in a private worktree's git folder with the key of the last setup that passed.
 const STAMP: &str = "taskgate-setup";
-/// Bytes of a digest in hexadecimal.
+/// The length of a digest in hexadecimal, in bytes.
 const HEX: usize = 64;
 
-/// Runs the setup of `config` in a worktree, if it has to; what became of it.
+/// Runs the setup of `config` in a worktree if necessary, and returns the verdict.
 ///
 /// # Errors
-/// It can't be planned, or its stamp can't be written.
+/// Fails if the setup can't be planned, or if its stamp can't be written.
 pub fn run(context: &GateContext<'_>, config: &Config, ready: &Ready) -> Result<Verdict, GateError> {
     let Some(setup) = &config.worktree.setup else { return Ok(Verdict::Passed) };
     let alone = alone(config, setup);
@@ -56,17 +56,17 @@ pub fn run(context: &GateContext<'_>, config: &Config, ready: &Ready) -> Result<
     Ok(summary.verdict)
 }
 
-/// Has the next setup run in any case.
+/// Removes the stamp, so that the setup runs again.
 ///
 /// # Errors
-/// Its stamp can't be removed.
+/// Fails if the stamp can't be removed.
 pub fn forget(git_dir: &Path) -> Result<(), FileError> {
     file::remove_all(&git_dir.join(STAMP))
 }
 
-/// A config whose one task is the setup.
+/// Returns a config whose only task is the setup.
 pub fn alone(config: &Config, setup: &Task) -> Config {
-    // What tasks share is not unused because none of them is here.
+    // Without the other tasks, shared sets and tools would be reported as unused.
     let files = config.files.iter().cloned();
     let files = files.map(|file| SourceFile { sets: Vec::new(), tools: Vec::new(), ..file });
     Config {
@@ -80,14 +80,14 @@ pub fn alone(config: &Config, setup: &Task) -> Config {
     }
 }
 
-/// What a worktree remembers of its setup.
+/// The key and the explanation of the last setup that passed in a worktree.
 struct Stamp {
     path: PathBuf,
     last: Option<(Digest, Explanation)>,
 }
 
 impl Stamp {
-    /// What cannot be read is as good as never written: the setup runs again.
+    /// Reads the stamp. A stamp that can't be read counts as missing, so that the setup runs again.
     fn read(git_dir: &Path) -> Self {
         let path = git_dir.join(STAMP);
         let bytes = file::read(&path).ok().flatten().unwrap_or_default();

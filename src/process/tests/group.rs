@@ -1,4 +1,4 @@
-//! Tests of how a command ends, and all of its group with it.
+//! Tests of how a command and its whole process group end.
 
 use super::*;
 

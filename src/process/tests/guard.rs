@@ -1,15 +1,16 @@
-//! Tests of the guard, with the test program as guard and as runner.
+//! Tests of the guard. The test program itself is started again as the guard and as the runner.
 
 use super::*;
 
-/// The variable that makes a process the guard of the run that is its value.
+/// The variable that makes a process a guard. Its value is the id of the run.
 const GUARD_ROLE: &str = "TASKGATE_TEST_GUARD";
-/// The variable that makes a process the runner of such a run.
+/// The variable that makes a process a runner. Its value is the id of the run.
 const RUNNER_ROLE: &str = "TASKGATE_TEST_RUNNER";
-/// The variable that keeps a runner from telling its guard what it starts.
+/// The variable that prevents a runner from reporting to its guard what it starts.
 const MUTE: &str = "TASKGATE_TEST_MUTE";
 
-/// Returns the path of the test program; the link in `/proc` means another file in each process.
+/// Returns the path of the test program. The symlink is resolved here, because `/proc/self` differs for
+/// each process.
 fn own_program() -> PathBuf {
     fs::read_link("/proc/self/exe").unwrap()
 }
@@ -37,14 +38,14 @@ fn guard_role() {
     }
 }
 
-/// What the runner of [`runner_role`] runs. Each part makes a file when it is ready: one has lost the
-/// run's id, one ignores TERM, one is in a session of its own.
+/// The script that [`runner_role`] runs. It starts a process without the run's id, one that ignores TERM
+/// and one in a new session. Each process creates a file when it is ready.
 const PARTS: &str = "env -i /bin/sh -c ': > unmarked; exec sleep 61' &
 sh -c \"trap '' TERM; : > deaf; sleep 61; :\" &
 setsid sh -c ': > apart; exec sleep 61' &
 : > leader; sleep 61; :";
 
-/// A runner that another test kills. It works in that test's folder.
+/// Acts as a runner that another test kills. It runs in that test's folder.
 #[test]
 #[ignore = "no test of its own: a runner that another test kills"]
 fn runner_role() {
@@ -59,7 +60,7 @@ fn runner_role() {
     case.run();
 }
 
-/// Starts the test program as the runner of a case, in the case's folder.
+/// Starts the test program as the runner of a case, in the folder of the case.
 fn start_runner(case: &Case, mute: bool) -> duct::Handle {
     let runner = duct::cmd(own_program(), role("runner_role")).env(RUNNER_ROLE, &case.run);
     let runner = if mute { runner.env(MUTE, "1") } else { runner };
@@ -71,7 +72,7 @@ fn guards(run: &str) -> usize {
     orphans::find_by_variable(GUARD_ROLE, run).len()
 }
 
-/// Returns the number of processes that work in the folder, whatever their environment.
+/// Returns the number of processes whose current folder is `folder`, whatever their environment.
 fn working_in(folder: &Path) -> usize {
     let processes = fs::read_dir("/proc").unwrap().flatten();
     processes.filter(|process| fs::read_link(process.path().join("cwd")).is_ok_and(|at| at == folder)).count()
@@ -82,20 +83,20 @@ fn kill_runner(case: &Case, runner: &duct::Handle) {
     runner.kill().unwrap();
     runner.wait().unwrap();
     until("the guard is gone", || guards(&case.run) == 0);
-    // What was killed may take a moment to die.
+    // A killed process may need a moment to end.
     until("nothing is left", || working_in(&case.spawn.dir) == 0);
 }
 
 #[test]
 fn nothing_survives_the_kill_of_a_runner() {
-    // A mute runner was killed after it started the group, and before it told its guard.
+    // A mute runner behaves like one that is killed between starting the group and reporting it.
     for mute in [false, true] {
         let case = Case::new("").in_folder();
         let runner = start_runner(&case, mute);
         until("all have started", || {
             ["unmarked", "deaf", "apart", "leader"].iter().all(|name| case.has(name))
         });
-        // Two shells and three sleeps have the run's id; the sleep of `env -i` has lost it.
+        // Two shells and three sleeps have the run's id. The sleep of `env -i` does not.
         until("all sleep", || case.alive() == 5);
         kill_runner(&case, &runner);
     }

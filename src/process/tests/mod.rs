@@ -1,5 +1,5 @@
-//! Runs of real processes. Each run has an id of its own, by which the process table shows what is left
-//! of it.
+//! Tests with real processes. Each run has its own id, by which its remaining processes are found in
+//! the process table.
 
 mod group;
 mod guard;
@@ -29,7 +29,7 @@ use crate::process::spawn::{Limits, Spawn};
 use crate::process::stop::Stop;
 use crate::process::watcher::Watcher;
 
-/// A shell command of a run of its own. What it leaves behind is killed when this is dropped.
+/// A shell command in its own run. Its remaining processes are killed when this value is dropped.
 struct Case {
     spawn: Spawn,
     run: String,
@@ -53,7 +53,7 @@ impl Case {
         Self { spawn, run, folder: None }
     }
 
-    /// Runs in a folder of its own.
+    /// Makes the command run in its own temporary folder.
     fn in_folder(mut self) -> Self {
         let folder = tempfile::tempdir().unwrap();
         self.spawn.dir = folder.path().canonicalize().unwrap();
@@ -94,7 +94,7 @@ impl Drop for Case {
     }
 }
 
-/// Calls the function with each text.
+/// A watcher that calls a function with each piece of output.
 struct OnOutput<F>(F);
 
 impl<F: FnMut(&str)> Watcher for OnOutput<F> {

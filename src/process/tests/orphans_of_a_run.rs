@@ -1,4 +1,4 @@
-//! Tests of how processes that left their group are found and ended.
+//! Tests of finding and stopping processes that left their group.
 
 use super::*;
 

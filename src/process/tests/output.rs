@@ -1,4 +1,4 @@
-//! Tests of what a command prints.
+//! Tests of how the output of a command is read.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! Tests of how a command is started.
+//! Tests of starting a command.
 
 use super::*;
 
@@ -25,7 +25,8 @@ fn what_can_not_be_started_says_why() {
     let dir = tempfile::tempdir().unwrap();
     let file = |name: &str, text: &str, mode: &str| {
         let path = dir.path().join(name);
-        // Written by another process, so that no child of this one can hold it open for writing.
+        // Another process writes the file. A file open for writing can't be executed, and a child of this
+        // process could inherit the open file.
         let script = "printf '%s\\n' \"$1\" > \"$0\"; chmod \"$2\" \"$0\"";
         duct::cmd!("/bin/sh", "-c", script, &path, text, mode).run().unwrap();
         path

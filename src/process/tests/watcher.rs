@@ -1,4 +1,4 @@
-//! Tests of what a watcher hears, and of one that is busy or panics.
+//! Tests of the calls that a watcher gets, and of a watcher that is busy or panics.
 
 use super::*;
 
