@@ -1,4 +1,4 @@
-//! The cases of a `JUnit` report: what the elements of each say, and all of them added up.
+//! The cases of a `JUnit` report: what the elements of each case say, and the sum of all cases.
 
 use std::collections::HashMap;
 
@@ -9,7 +9,7 @@ use crate::facts::{FailedTest, Location, Tests};
 use crate::text;
 use crate::xml::{Element, TEXT};
 
-/// A case, while it is read.
+/// A case while it is read.
 pub(super) struct Case {
     name: String,
     class: String,
@@ -18,11 +18,11 @@ pub(super) struct Case {
     line: Option<u32>,
     failure: Option<Part>,
     listed: Listed,
-    /// What its elements say, without duplicates.
+    /// The outcomes that its elements report, without duplicates.
     said: Vec<Saying>,
 }
 
-/// What an element in a case says.
+/// An outcome that an element in a case reports.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Saying {
     Fails,
