@@ -339,7 +339,7 @@ pub fn content_digest(text: &str) -> String {
     short_hex(blake3::hash(dense.as_bytes()))
 }
 
-/// Returns the first twelve digits of a digest, which are enough to tell findings apart.
+/// Returns the first twelve digits of a digest, which are enough to distinguish findings.
 fn short_hex(digest: blake3::Hash) -> String {
     digest.to_hex()[..12].to_owned()
 }

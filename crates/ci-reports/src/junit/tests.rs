@@ -198,7 +198,7 @@ fn skipped_tests_that_are_not_counted_are_skipped_once() {
         counts(&format!("<testsuite tests='2' failures='1'>{PASS}{FAIL}{SKIP}</testsuite>")),
         (1, 1, 1, 0)
     );
-    // jest counts skipped tests, and leaves out tests that are still to be written.
+    // jest includes skipped tests in its total, but not tests that are still to be written.
     let jest = |tests: u32, more: &str| {
         counts(&format!(
             "<testsuites name='jest tests' tests='{tests}'><testsuite name='s' errors='0' failures='0' skipped='1' tests='{tests}'>\

@@ -259,7 +259,8 @@ impl Gaps {
             && !tally.joins_names()
             && (suite.own_cases > 0 || suite.within.differs)
         {
-            // jest does not mark tests that are still to be written, only skipped ones.
+            // jest includes skipped tests in its total, but not tests that are still to be written.
+            // It lists the latter as cases without a mark.
             let counts_skipped = suite.skipped.is_some() && suite.in_group && !suite.cases.assert;
             let skipped = if counts_skipped { 0 } else { listed.skipped };
             let counted = listed.cases - suite.uncounted;

@@ -347,7 +347,7 @@ struct RunContext<'r> {
 /// A result whose rule and address are not resolved yet.
 struct Pending {
     rule: Reference,
-    /// The index of the invocation that it comes from.
+    /// The index of the invocation that produced it.
     call: Option<u32>,
     kind: ResultKind,
     level: Option<Level>,
