@@ -266,7 +266,8 @@ pub(crate) fn read_small<T: DeserializeOwned>(
     read_known(source, format, most).map(|(value, _)| value)
 }
 
-/// Like [`read_small`], but also returns the paths of unknown keys, such as `tests.faild`.
+/// Reads a document as [`read_small`] does, and also returns the paths of unknown keys, such as
+/// `tests.faild`.
 pub(crate) fn read_known<T: DeserializeOwned>(
     source: Source<'_>,
     format: &'static str,

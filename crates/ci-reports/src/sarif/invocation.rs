@@ -121,7 +121,8 @@ struct Notification {
 }
 
 impl Notification {
-    /// Without a level, a notification is a warning. An unknown level counts as an error.
+    /// Returns whether it is an error. Without a level, it is a warning. An unknown level counts as
+    /// an error.
     fn is_error(&self) -> bool {
         self.level.as_ref().is_some_and(|level| !matches!(&*level.0, "none" | "note" | "warning"))
     }
